@@ -1,0 +1,42 @@
+"""How a script here states what it found: a line per figure, with its goal and the verdict."""
+
+from __future__ import annotations
+
+import sys
+from typing import NamedTuple
+
+
+class Line(NamedTuple):
+    """One figure; without a goal it is only told."""
+
+    what: str
+    value: float
+    unit: str
+    goal: float | None = None
+    within: bool = True  # the goal is the most allowed; False: the least
+
+    @property
+    def met(self) -> bool:
+        """Whether the goal is met, if there is one."""
+        if self.goal is None:
+            return True
+        return self.value <= self.goal if self.within else self.value >= self.goal
+
+
+def report(title: str, lines: list[Line]) -> int:
+    """Print the figures; return the exit code, 1 if a goal is missed."""
+    width = max(len(line.what) for line in lines)
+    print(title)
+    for line in lines:
+        print(
+            f"  {line.what:<{width}}  {line.value:9.3f} {line.unit:<4}  {_verdict(line)}".rstrip()
+        )
+    sys.stdout.flush()
+    return 0 if all(line.met for line in lines) else 1
+
+
+def _verdict(line: Line) -> str:
+    if line.goal is None:
+        return ""
+    sign = "<=" if line.within else ">="
+    return f"goal {sign} {line.goal:g} {line.unit:<4} {'met' if line.met else 'MISSED'}"

@@ -1,0 +1,21 @@
+"""What all of our own tests share: a clean environment and pytest's own test bench."""
+
+import os
+
+import pytest
+
+pytest_plugins = ["pytester"]
+_KEPT = ("LLAMABURN_OLLAMA_PREFIX", "LLAMABURN_CACHE_DIR")  # what costs minutes to make anew
+
+
+@pytest.fixture(autouse=True)
+def _nothing_from_outside(
+    monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    """Hide the user's own settings and keys from the tests; the model cache is shared."""
+    for name in os.environ:
+        if name.startswith("LLAMABURN_") and name not in _KEPT:
+            monkeypatch.delenv(name)
+    for name in ("OLLAMA_HOST", "PYTEST_ADDOPTS"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path_factory.getbasetemp() / "no-config"))

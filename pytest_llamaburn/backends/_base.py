@@ -1,0 +1,292 @@
+"""What every backend has: a server's address, untimed calls, and one timed call."""
+
+from __future__ import annotations
+
+import asyncio
+import ipaddress
+import json
+import os
+import re
+import socket
+from abc import ABC, abstractmethod
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from itertools import islice
+from typing import TYPE_CHECKING, Any, NamedTuple
+from urllib.parse import urlsplit
+
+from pytest_llamaburn.backends._failures import classify
+from pytest_llamaburn.backends._http import Address, Deadlines, Exchange, Wire, request_bytes
+from pytest_llamaburn.errors import ModelError, ServerError, SettingsError
+from pytest_llamaburn.trace import Delta, Event, Failed, Headers, Sent, Trace, fold
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Generator, Iterator, Sequence
+
+    import httpx
+
+    from pytest_llamaburn.settings import Run
+
+_SLICE = 64  # events decoded between two looks at the sockets: some tenths of a millisecond
+KEY_VARIABLE = "LLAMABURN_API_KEY"
+Message = dict[str, Any]
+
+
+@dataclass
+class Model:
+    """A model as its server describes it; None is what the server does not say."""
+
+    id: str
+    name: str
+    quantization: str | None = None
+    family: str | None = None
+    parameter_size: str | None = None
+    digest: str | None = None
+    context_length: int | None = None
+    size_mb: float | None = None
+    loaded: bool | None = None
+    gpu_share: float | None = None
+    capabilities: tuple[str, ...] = ()
+
+
+class Server(NamedTuple):
+    """A server as it presents itself; `local` says that it runs on this machine."""
+
+    kind: str
+    version: str | None
+    host: str
+    local: bool
+
+
+class Backend(ABC):
+    """One server and the dialect it speaks."""
+
+    chat_path: str
+    default_host: str | None = None
+    can_unload = True
+
+    def __init__(self, settings: Run) -> None:
+        """Take the address and the deadlines from the settings. Opens nothing."""
+        self.settings = settings
+        host = settings.host or self.default_host
+        self.address = parse_host(host) if host else Address("", 0)
+        self.deadlines = Deadlines(
+            settings.timeout_connect,
+            settings.timeout_first_token,
+            settings.timeout_idle,
+            settings.timeout_total,
+        )
+        self._decoding = asyncio.Lock()
+
+    async def open(self, model: str | None) -> None:  # noqa: B027 - only the embedded one starts anything
+        """Make the server ready for a model; raises ServerError if there is none."""
+
+    def close(self) -> None:  # noqa: B027
+        """Give back what `open` took."""
+
+    @abstractmethod
+    async def server(self) -> Server:
+        """Return the server's identity; raises ServerError if it does not answer."""
+
+    @abstractmethod
+    async def models(self) -> list[Model]:
+        """Return the models the server has."""
+
+    async def only_model(self) -> str:
+        """Return the one model a server has; raises ModelError where there is a choice."""
+        have = [model.id for model in await self.models()]
+        if len(have) != 1:
+            listed = ", ".join(have) or "none"
+            raise ModelError(f"--model is needed: {self.address.url} has {listed}")
+        return have[0]
+
+    @abstractmethod
+    async def describe(self, name: str) -> Model:
+        """Return one model; raises ModelError naming the nearest ones."""
+
+    @abstractmethod
+    async def load(self, model: Model) -> None:
+        """Have the model in memory, with the options that the timed requests will send."""
+
+    @abstractmethod
+    async def unload(self, model: Model) -> float | None:
+        """Have the model out of memory; return the load time in ms if it is loaded again here."""
+
+    async def loaded(self) -> list[dict[str, Any]] | None:
+        """Return what is in the server's memory, None where it does not say."""
+        return None
+
+    async def slots(self) -> int | None:
+        """Return how many requests the server works on at once, None where it does not say."""
+        return None
+
+    @abstractmethod
+    def body(self, model: Model, messages: Sequence[Message]) -> dict[str, Any]:
+        """Return the request to send; everything but the messages is recorded as `config.sent`."""
+
+    @abstractmethod
+    def _answer(self, exchange: Exchange) -> Generator[Event, None, Event | None]:
+        """Yield the events of an answer's body; return the terminal one, if the body has it."""
+
+    def payload(self, model: Model, messages: Sequence[Message]) -> bytes:
+        """Return the bytes of the timed request."""
+        body = json.dumps(self.body(model, messages), ensure_ascii=False).encode()
+        return request_bytes(self.address, self.chat_path, body, auth_headers())
+
+    def wire(self) -> Wire:
+        """Return a new virtual user's connection to this server."""
+        return Wire(self.address, self.deadlines)
+
+    async def stream(self, wire: Wire, payload: bytes) -> Trace:
+        """Send one timed request and return what it did. Never raises for what a server does."""
+        exchange = await wire.send(payload, self.last_delta)
+        trace = await self._trace(exchange)
+        if trace.failure and trace.failure.kind == "reset" and not await self.alive():
+            trace.failure.kind = "server_crash"
+        return trace
+
+    async def _trace(self, exchange: Exchange) -> Trace:
+        """Decode one answer at a time, in slices: no other user's read may wait for its stamp."""
+        events: list[Event] = []
+        rest = self.events(exchange)
+        async with self._decoding:
+            while len(some := [*islice(rest, _SLICE)]) == _SLICE:
+                events += some
+                await asyncio.sleep(0)
+        return fold([*events, *some], exchange.connect_ms)
+
+    def events(self, exchange: Exchange) -> Iterator[Event]:
+        """Yield what happened: Sent, Headers, the answer, and exactly one terminal event."""
+        yield Sent(exchange.sent_ns)
+        status = exchange.framing.status
+        if exchange.headers_ns:
+            yield Headers(exchange.headers_ns, status)
+        terminal: Event | None = None
+        if status == 200:
+            terminal = yield from self._answer(exchange)
+        elif status and not exchange.failure:
+            kind, words = classify(status, exchange.framing.body)
+            terminal = Failed(exchange.ended_ns, kind, "response", status, words)
+        yield terminal or exchange.failure or _truncated(exchange)
+
+    def last_delta(self, exchange: Exchange) -> int | None:
+        """Return the stamp of the newest piece of answer in an unfinished exchange."""
+        stamps = [e.t_ns for e in self.events(exchange) if isinstance(e, Delta)]
+        return stamps[-1] if stamps else None
+
+    async def alive(self) -> bool:
+        """Return whether anything still listens there."""
+        probe = self.wire()
+        try:
+            await probe.open()
+        except (OSError, TimeoutError):
+            return False
+        finally:
+            probe.close()
+        return True
+
+    @asynccontextmanager
+    async def http(self, timeout_s: float = 30.0) -> AsyncIterator[httpx.AsyncClient]:
+        """Return a client for untimed calls; its failures become ServerError.
+
+        The environment's proxies are not used: they would stand between us and a local server.
+        """
+        import httpx
+
+        limits = httpx.Timeout(timeout_s, connect=self.deadlines.connect)
+        options: dict[str, Any] = {} if self.address.tls else {"verify": False}
+        try:
+            async with httpx.AsyncClient(
+                base_url=self.address.url,
+                timeout=limits,
+                trust_env=False,
+                headers=auth_headers(),
+                **options,
+            ) as client:
+                yield client
+        except httpx.TransportError as err:
+            raise ServerError(unreachable(self.address, err)) from err
+
+    async def get(self, path: str) -> Any:
+        """Return the JSON of a GET, or None where the server has no such path.
+
+        Raises ServerError where it refuses to answer.
+        """
+        async with self.http() as client:
+            reply = await client.get(path)
+        if reply.status_code in (401, 403):
+            raise ServerError(f"{self.address.url}{path}: refused: set {KEY_VARIABLE} to its key")
+        try:
+            return reply.json() if reply.status_code == 200 else None
+        except ValueError:
+            return None
+
+    async def post(self, path: str, body: dict[str, Any], timeout_s: float | None = None) -> Any:
+        """Return the JSON of a POST; raises ServerError with the server's own words."""
+        async with self.http(timeout_s or self.deadlines.total) as client:
+            reply = await client.post(path, json=body)
+        if reply.status_code != 200:
+            kind, words = classify(reply.status_code, reply.content)
+            msg = f"{self.address.url}{path}: {kind} ({reply.status_code}): {words}"
+            raise ServerError(msg)
+        return reply.json()
+
+
+def auth_headers() -> dict[str, str]:
+    """Return the Authorization header for the server under test, if its key is set."""
+    key = os.environ.get(KEY_VARIABLE, "")
+    return {"Authorization": f"Bearer {key}"} if key else {}
+
+
+def parse_host(text: str) -> Address:
+    """Return the address a user means by a URL, `host`, `host:port` or `:port`, as Ollama does.
+
+    Raises SettingsError; a key in the URL is refused, since the host is written to files.
+    """
+    scheme = text.strip() if "://" in text else f"ollama://{text.strip()}"
+    try:
+        parts = urlsplit(scheme)
+    except ValueError as err:
+        raise SettingsError(f"--host: '{text}' is refused: {str(err).lower()}") from None
+    try:
+        port = parts.port
+    except ValueError:
+        raise SettingsError(f"--host: '{text}' is refused: its port is not a number") from None
+    if parts.scheme not in ("http", "https", "ollama"):
+        raise SettingsError(f"--host: '{text}' is refused: only http and https are spoken")
+    if parts.username or parts.password:
+        raise SettingsError(f"--host: a password in the URL is refused: set {KEY_VARIABLE} instead")
+    host = parts.hostname or "127.0.0.1"
+    host = "127.0.0.1" if host in ("0.0.0.0", "::") else host  # noqa: S104 - a server's bind address
+    default = {"http": 80, "https": 443, "ollama": 11434}[parts.scheme]
+    path = re.sub(r"/v1$", "", parts.path.rstrip("/"))
+    return Address(host, port or default, parts.scheme == "https", path)
+
+
+def is_local(address: Address) -> bool:
+    """Return whether an address is this machine's."""
+    if address.host in ("localhost", socket.gethostname()):
+        return True
+    try:
+        return ipaddress.ip_address(address.host).is_loopback
+    except ValueError:
+        return False
+
+
+def unreachable(address: Address, err: Exception) -> str:
+    """Return the sentence for a server that does not answer."""
+    hint = ""
+    if os.path.exists("/.dockerenv") and is_local(address):  # noqa: PTH110 - no need for pathlib here
+        hint = " In a container the host is http://host.docker.internal:11434."
+    reason = str(err).rstrip(".") or type(err).__name__
+    return (
+        f"no server at {address.url}: {reason}. Start it (ollama serve), name another with --host, "
+        f"or use --backend embedded, which needs none.{hint}"
+    )
+
+
+def _truncated(exchange: Exchange) -> Failed:
+    message = "the stream ended cleanly but without its end marker"
+    return Failed(
+        exchange.ended_ns, "truncated_stream", "stream", exchange.framing.status or None, message
+    )

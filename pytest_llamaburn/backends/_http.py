@@ -1,0 +1,345 @@
+"""The timed transport: one HTTP/1.1 request on one connection, stamped at every socket read.
+
+TTFT is stamped in `Connection.data_received`. Nothing else happens between the kernel and that
+stamp, and almost nothing after it until the response has ended: framing, decoding and metrics all
+come when the request is over. A timed request is never retried.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import errno
+import socket
+import ssl
+from contextlib import suppress
+from dataclasses import dataclass, field
+from itertools import accumulate
+from time import perf_counter, perf_counter_ns
+from typing import TYPE_CHECKING, NamedTuple, cast
+
+from pytest_llamaburn.backends._framing import Framing, FramingError
+from pytest_llamaburn.trace import Failed
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+REUSE_WITHIN_S = 2.0  # an older idle connection may be closed by the server just as we send
+_END = b"\r\n\r\n"  # every chunked response ends so; a smaller read may hold only part of it
+_SMALL = 8
+_REFUSED = ("refused", f"[Errno {errno.ECONNREFUSED}]")
+
+
+class Address(NamedTuple):
+    """Where a server listens."""
+
+    host: str
+    port: int
+    tls: bool = False
+    path: str = ""
+
+    @property
+    def url(self) -> str:
+        """The base URL."""
+        name = f"[{self.host}]" if ":" in self.host else self.host
+        return f"{'https' if self.tls else 'http'}://{name}:{self.port}{self.path}"
+
+
+class Deadlines(NamedTuple):
+    """The four deadlines of a request, in seconds."""
+
+    connect: float = 5.0
+    first_token: float = 300.0
+    idle: float = 60.0
+    total: float = 600.0
+
+
+@dataclass(slots=True)
+class Exchange:
+    """One request as the wire saw it: every read with its stamp."""
+
+    sent_ns: int = 0
+    reads: list[bytes] = field(default_factory=list)
+    stamps: list[int] = field(default_factory=list)
+    headers_ns: int | None = None
+    framing: Framing = field(default_factory=Framing)
+    failure: Failed | None = None
+    connect_ms: float | None = None
+
+    @property
+    def ended_ns(self) -> int:
+        """When the last byte arrived, or the failure was seen."""
+        if self.failure:
+            return self.failure.t_ns
+        return self.stamps[-1] if self.stamps else self.sent_ns
+
+    def lines(self) -> Iterator[tuple[int, bytes]]:
+        """Yield (stamp, line): each body line with the stamp of the read that completed it.
+
+        A last line without its newline is yielded too, with the stamp of the last read.
+        """
+        ends = [*accumulate(map(len, self.reads))]
+        stamps, read_no, carry = self.stamps, 0, b""
+        for at, piece in self.framing.pieces:
+            end = at
+            lines = piece.split(b"\n")
+            rest = lines.pop()
+            for line in lines:
+                end += len(line) + 1
+                while ends[read_no] < end:
+                    read_no += 1
+                yield stamps[read_no], carry + line if carry else line
+                carry = b""
+            carry += rest
+        if carry:
+            yield stamps[-1], carry
+
+
+def request_bytes(address: Address, path: str, body: bytes, headers: dict[str, str]) -> bytes:
+    """Return the bytes of a POST, ready before the clock starts."""
+    default = 443 if address.tls else 80
+    host = address.host if address.port == default else f"{address.host}:{address.port}"
+    head = {
+        "Host": host,
+        "Accept": "*/*",
+        "Accept-Encoding": "identity",
+        "Content-Type": "application/json",
+        "Content-Length": str(len(body)),
+        **headers,
+    }
+    text = "".join(f"{name}: {value}\r\n" for name, value in head.items())
+    return f"POST {address.path}{path} HTTP/1.1\r\n{text}\r\n".encode("latin-1") + body
+
+
+class Connection(asyncio.Protocol):
+    """One connection; it carries one exchange at a time."""
+
+    def __init__(self) -> None:
+        """Start unconnected."""
+        self.transport: asyncio.Transport | None = None
+        self.idle_since = perf_counter()
+        self._loop: asyncio.AbstractEventLoop
+        self._exchange: Exchange | None = None
+        self._done: asyncio.Future[None] | None = None
+        self._fed = 0
+        self._careful = True
+        self._reads: list[bytes] = []
+        self._stamps: list[int] = []
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Keep the transport."""
+        self.transport = cast("asyncio.Transport", transport)  # uvloop's is no subclass of it
+
+    def data_received(self, data: bytes) -> None:
+        """Stamp the read; look closer only where the response may end.
+
+        That look waits for the loop to have read, and so stamped, what else has arrived by now.
+        """
+        self._stamps.append(perf_counter_ns())
+        self._reads.append(data)
+        if self._careful:
+            self._advance()
+        elif len(data) < _SMALL or data[-4:] == _END:
+            self._loop.call_soon(self.catch_up)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Finish the exchange in flight: whole if the body ran to the close, else cut."""
+        self.transport = None
+        if self._exchange is None:
+            return
+        self._advance()
+        if self._exchange is not None:
+            self._exchange.framing.eof()
+            failure = None if self._exchange.framing.done else _cut(exc, self._exchange)
+            self._finish(failure)
+
+    @property
+    def fresh(self) -> bool:
+        """Whether a timed request may use this connection."""
+        return self.transport is not None and perf_counter() - self.idle_since < REUSE_WITHIN_S
+
+    async def exchange(
+        self, payload: bytes, deadlines: Deadlines, last_delta: Callable[[Exchange], int | None]
+    ) -> Exchange:
+        """Send the payload and return what came back, whole or with its failure.
+
+        `last_delta` tells when the newest piece of answer in an unfinished exchange came, so that
+        keep-alive comments and role chunks never count as progress.
+        """
+        assert self.transport is not None  # noqa: S101 - the caller opened it
+        self._loop = asyncio.get_running_loop()
+        self._done, self._fed, self._careful = self._loop.create_future(), 0, True
+        exchange = self._exchange = Exchange()
+        self._reads, self._stamps = exchange.reads, exchange.stamps
+        exchange.sent_ns = perf_counter_ns()
+        self.transport.write(payload)
+        watch = _Watch(self, exchange, deadlines, last_delta)
+        try:
+            await self._done
+        except asyncio.CancelledError:
+            self.abort()
+            raise
+        finally:
+            watch.stop()
+        return exchange
+
+    def catch_up(self) -> None:
+        """Frame all reads so far."""
+        if self._exchange is not None:
+            self._advance()
+
+    def fail(self, failure: Failed) -> None:
+        """End the exchange in flight with this failure and drop the connection."""
+        self._finish(failure)
+        self.abort()
+
+    def abort(self) -> None:
+        """Drop the connection; the server sees a client that left."""
+        self._exchange = None
+        if self.transport is not None:
+            self.transport.abort()
+            self.transport = None
+
+    def _advance(self) -> None:
+        exchange = self._exchange
+        if exchange is None:  # bytes nobody asked for: this connection is not to be trusted
+            self.abort()
+            return
+        framing, data = exchange.framing, b"".join(self._reads[self._fed :])
+        self._fed = len(self._reads)
+        broken = ""
+        try:
+            framing.feed(data)
+        except FramingError as err:
+            broken = str(err)
+        if framing.status and exchange.headers_ns is None:
+            exchange.headers_ns = self._stamps[-1]
+            self._careful = not framing.chunked
+        if broken:
+            status = framing.status or None
+            self.fail(Failed(perf_counter_ns(), "malformed_chunk", "stream", status, broken))
+        elif framing.done:
+            self._finish(None)
+
+    def _finish(self, failure: Failed | None) -> None:
+        exchange, self._exchange = self._exchange, None
+        if exchange is None or self._done is None or self._done.done():
+            return
+        self._reads, self._stamps, self._careful = [], [], True
+        exchange.failure = failure
+        if failure:
+            exchange.framing.flush()
+        if failure or exchange.framing.status != 200 or not exchange.framing.keep_alive:
+            self.abort()  # after an error many servers close, whatever they announce
+        self.idle_since = perf_counter()
+        self._done.set_result(None)
+
+
+class _Watch:
+    """The deadlines of one exchange. Costs nothing while bytes flow: it looks only when due."""
+
+    def __init__(
+        self,
+        connection: Connection,
+        exchange: Exchange,
+        deadlines: Deadlines,
+        last_delta: Callable[[Exchange], int | None],
+    ) -> None:
+        self._connection, self._exchange = connection, exchange
+        self._deadlines, self._last_delta = deadlines, last_delta
+        self._loop = asyncio.get_running_loop()
+        self._arm(min(deadlines.first_token, deadlines.total))
+
+    def stop(self) -> None:
+        self._timer.cancel()
+
+    def _arm(self, delay_s: float) -> None:
+        # An idle deadline starts at some delta between two looks: none may outlast it.
+        self._timer = self._loop.call_later(min(delay_s, self._deadlines.idle), self._look)
+
+    def _look(self) -> None:
+        self._connection.catch_up()
+        now, due = perf_counter_ns(), self._due()
+        kind, phase, at = min(due, key=lambda d: d[2])
+        if now >= at:
+            seconds = (at - self._exchange.sent_ns) / 1e9
+            message = f"no end in sight {seconds:.3g} s after the request was sent"
+            self._connection.fail(
+                Failed(now, kind, phase, self._exchange.framing.status or None, message)
+            )
+        else:
+            self._arm((at - now) / 1e9)
+
+    def _due(self) -> list[tuple[str, str, int]]:
+        sent, limits = self._exchange.sent_ns, self._deadlines
+        last = self._last_delta(self._exchange)
+        total = ("timeout_total", "stream" if last else "first_token", sent + _ns(limits.total))
+        if last is None:
+            return [("timeout_first_token", "first_token", sent + _ns(limits.first_token)), total]
+        return [("timeout_idle", "stream", last + _ns(limits.idle)), total]
+
+
+class Wire:
+    """One virtual user's way to a server: connected before the clock, reused while fresh."""
+
+    def __init__(self, address: Address, deadlines: Deadlines) -> None:
+        """Remember where to connect; nothing is opened yet."""
+        self.address, self.deadlines = address, deadlines
+        self._connection: Connection | None = None
+        self._tls = ssl.create_default_context() if address.tls else None
+
+    async def open(self) -> float | None:
+        """Make sure of a fresh connection; return what connecting took in ms, None if reused.
+
+        Raises OSError, ssl.SSLError or TimeoutError.
+        """
+        if self._connection is not None and self._connection.fresh:
+            return None
+        self.close()
+        started = perf_counter()
+        loop = asyncio.get_running_loop()
+        opening = loop.create_connection(
+            Connection, self.address.host, self.address.port, ssl=self._tls
+        )
+        transport, self._connection = await asyncio.wait_for(opening, self.deadlines.connect)
+        transport.set_write_buffer_limits(0)  # uvloop then sends in write(), not some time later
+        return (perf_counter() - started) * 1e3
+
+    async def send(self, payload: bytes, last_delta: Callable[[Exchange], int | None]) -> Exchange:
+        """Return the exchange of one request; failures to connect are failures in it."""
+        try:
+            connect_ms = await self.open()
+        except (OSError, TimeoutError) as err:
+            now = perf_counter_ns()
+            return Exchange(sent_ns=now, failure=_unconnected(err, self.address, now))
+        assert self._connection is not None  # noqa: S101 - open() made it
+        exchange = await self._connection.exchange(payload, self.deadlines, last_delta)
+        exchange.connect_ms = connect_ms
+        return exchange
+
+    def close(self) -> None:
+        """Close the connection, if any."""
+        with suppress(Exception):
+            if self._connection is not None:
+                self._connection.abort()
+        self._connection = None
+
+
+def _ns(seconds: float) -> int:
+    return int(seconds * 1e9)
+
+
+def _cut(exc: Exception | None, exchange: Exchange) -> Failed:
+    phase = "stream" if exchange.headers_ns else "first_token"
+    message = str(exc) if exc else "the server closed the connection before the answer ended"
+    return Failed(perf_counter_ns(), "reset", phase, exchange.framing.status or None, message)
+
+
+def _unconnected(err: BaseException, address: Address, now: int) -> Failed:
+    kind = "connect_error"
+    if isinstance(err, TimeoutError):
+        kind = "connect_timeout"
+    elif isinstance(err, ConnectionRefusedError) or any(word in str(err) for word in _REFUSED):
+        kind = "connect_refused"  # several addresses refused come as one plain OSError
+    elif isinstance(err, socket.gaierror):
+        kind = "dns"
+    return Failed(now, kind, "connect", None, f"{address.url}: {err or type(err).__name__}")

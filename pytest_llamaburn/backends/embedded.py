@@ -1,0 +1,146 @@
+"""Our own llama.cpp in a child process, with a small real model or any GGUF file."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+import tempfile
+from importlib.util import find_spec
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from pytest_llamaburn import registry
+from pytest_llamaburn.backends import _catalogue, openai
+from pytest_llamaburn.backends._base import Model, Server, parse_host
+from pytest_llamaburn.errors import MissingExtraError, ModelError
+
+if TYPE_CHECKING:
+    from pytest_llamaburn.settings import Run
+
+DEFAULT_NUM_CTX = 4096
+_SERVE = (sys.executable, "-m", f"{__package__}._embedded_server")
+_DIGEST_UP_TO_BYTES = 2_000_000_000  # hashing a larger file would take longer than loading it
+
+
+class Backend(openai.Backend):
+    """A llama.cpp server of ours, on a free loopback port, for one model."""
+
+    can_unload = True
+
+    def __init__(self, settings: Run) -> None:
+        """Take the settings; the child starts in `open`."""
+        super().__init__(settings)
+        self._kind = "embedded"
+        self._child: subprocess.Popen[str] | None = None
+        self._ready: dict[str, Any] = {}
+        self._path: Path | None = None
+
+    async def open(self, model: str | None) -> None:
+        """Fetch the model if need be and serve it; raises ModelError or MissingExtraError."""
+        self._path = locate(model or _catalogue.DEFAULT_MODEL, quiet=not sys.stderr.isatty())
+        self._start()
+
+    def close(self) -> None:
+        """Stop the child."""
+        child, self._child = self._child, None
+        if child is not None:
+            child.kill()
+            child.communicate()
+
+    async def server(self) -> Server:
+        """Return the engine and its version."""
+        return Server("embedded", self._ready.get("version"), self.address.url, local=True)
+
+    async def models(self) -> list[Model]:
+        """Return the catalogue."""
+        return [_catalogued(name) for name in _catalogue.entries()]
+
+    async def only_model(self) -> str:
+        """Return the catalogue's default."""
+        return _catalogue.DEFAULT_MODEL
+
+    async def describe(self, name: str) -> Model:
+        """Return the model being served."""
+        (served,) = await super().models()
+        facts = _catalogued(name) if name in _catalogue.entries() else None
+        path = self._path or Path(name)
+        served.id = facts.id if facts else path.stem
+        served.name = facts.name if facts else path.stem
+        served.family = facts.family if facts else None
+        served.digest = _digest(path)
+        served.size_mb = path.stat().st_size / 1e6
+        return served
+
+    async def unload(self, model: Model) -> float | None:  # noqa: ARG002 - one child, one model
+        """Start the child anew, so that the next request meets a fresh process."""
+        self.close()
+        self._start()
+        load_ms: float = self._ready["load_ms"]
+        return load_ms
+
+    def _start(self) -> None:
+        context = self.settings.num_ctx or DEFAULT_NUM_CTX
+        with tempfile.TemporaryFile("w+") as log:
+            self._child = subprocess.Popen(  # noqa: S603 - our own interpreter and module
+                [*_SERVE, str(self._path), str(context), "1"],
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=log,
+                text=True,
+                start_new_session=True,  # Ctrl-C in the terminal is ours to handle
+            )
+            assert self._child.stdout is not None  # noqa: S101 - it is a pipe
+            line = self._child.stdout.readline()
+            if not line:
+                self.close()
+                log.seek(0)
+                raise ModelError(_load_failure(self._path, log.read()))
+        self._ready = json.loads(line)
+        self.address = parse_host(self._ready["url"])
+
+
+def locate(name: str, *, quiet: bool) -> Path:
+    """Return the GGUF file of a catalogue name or a path.
+
+    Raises ModelError for an unknown name, a missing file or one that is not GGUF.
+    """
+    if find_spec("xllamacpp") is None:
+        raise MissingExtraError("embedded", "the embedded llama.cpp")
+    if name in _catalogue.entries():
+        return _catalogue.fetch(name, quiet=quiet)
+    if not name.endswith(".gguf"):
+        known = list(_catalogue.entries())
+        raise ModelError(registry.unknown("embedded model", name, known) + ", or a path to a .gguf")
+    path = Path(name).expanduser()
+    if not path.is_file():
+        raise ModelError(f"--model: {name} does not exist")
+    with path.open("rb") as file:
+        if file.read(4) != b"GGUF":
+            raise ModelError(f"--model: {name} is not a GGUF file (it does not begin with GGUF)")
+    return path
+
+
+def _catalogued(name: str) -> Model:
+    entry = _catalogue.entries()[name]
+    return Model(
+        id=name,
+        name=entry["title"],
+        quantization=entry["quantization"],
+        family=entry["family"],
+        parameter_size=entry["parameter_size"],
+        digest=entry["gguf_sha256"],
+        context_length=entry["context_length"],
+        size_mb=entry["size_mb"],
+        loaded=False,
+    )
+
+
+def _digest(path: Path) -> str | None:
+    return _catalogue.sha256(path) if path.stat().st_size <= _DIGEST_UP_TO_BYTES else None
+
+
+def _load_failure(path: Path | None, log: str) -> str:
+    errors = [line for line in log.splitlines() if " E " in line or "error" in line.lower()]
+    said = (errors or log.splitlines() or ["no reason given"])[-1].strip()
+    return f"llama.cpp cannot load {path}: {said}"

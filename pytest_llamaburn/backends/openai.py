@@ -1,0 +1,262 @@
+"""Any OpenAI-compatible server: llama.cpp, vLLM, LM Studio, SGLang and others.
+
+The answer streams as server-sent events from `/v1/chat/completions`. llama.cpp adds `timings`.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+
+from pytest_llamaburn import registry
+from pytest_llamaburn.backends import _base
+from pytest_llamaburn.backends._base import Model, Server
+from pytest_llamaburn.backends._failures import classify
+from pytest_llamaburn.errors import ModelError, ServerError, SettingsError
+from pytest_llamaburn.trace import Delta, Event, Failed, Finished, ServerTimings, Usage
+
+if TYPE_CHECKING:
+    from collections.abc import Generator, Iterable, Iterator, Sequence
+
+    from pytest_llamaburn.backends._http import Exchange
+    from pytest_llamaburn.settings import Run
+
+# Servers known to take sampling fields beyond OpenAI's own; a strict one would answer 400.
+_TAKES_MORE = ("llama.cpp", "vllm", "sglang", "lmstudio", "embedded")
+_NO_CALLS = msgspec.Raw()
+
+
+class _Delta(msgspec.Struct, gc=False):
+    content: str | None = None
+    reasoning_content: str | None = None
+    reasoning: str | None = None
+    thinking: str | None = None
+    tool_calls: msgspec.Raw = _NO_CALLS
+
+
+class _Choice(msgspec.Struct, gc=False):
+    delta: _Delta | None = None
+    finish_reason: str | None = None
+
+
+class _Cached(msgspec.Struct):
+    cached_tokens: int | None = None
+
+
+class _Reasoning(msgspec.Struct):
+    reasoning_tokens: int | None = None
+
+
+class _Usage(msgspec.Struct):
+    prompt_tokens: int | None = None
+    completion_tokens: int | None = None
+    prompt_tokens_details: _Cached | None = None
+    completion_tokens_details: _Reasoning | None = None
+
+
+class _Timings(msgspec.Struct):
+    cache_n: int | None = None
+    prompt_n: int | None = None
+    prompt_ms: float | None = None
+    predicted_n: int | None = None
+    predicted_ms: float | None = None
+
+
+class _Chunk(msgspec.Struct, gc=False):
+    choices: list[_Choice] | None = None
+    usage: _Usage | None = None
+    timings: _Timings | None = None
+    error: Any = None
+
+
+_decode = msgspec.json.Decoder(_Chunk).decode
+
+
+class Backend(_base.Backend):
+    """A server under `/v1`."""
+
+    chat_path = "/v1/chat/completions"
+    can_unload = False
+
+    def __init__(self, settings: Run) -> None:
+        """Take the address; raises SettingsError without a host."""
+        super().__init__(settings)
+        self._kind = "openai"
+
+    async def server(self) -> Server:
+        """Return the kind found by the server's own marks."""
+        if not self.address.port:
+            raise SettingsError("--backend openai needs --host URL: no server to ask")
+        self._kind, version = await self._identify()
+        return Server(self._kind, version, self.address.url, _base.is_local(self.address))
+
+    async def models(self) -> list[Model]:
+        """Return `/v1/models`; llama.cpp also tells size, quantization and context."""
+        found = _entries(await self.get("/v1/models"))
+        if not found:
+            raise ServerError(f"{self.address.url}/v1/models lists no models in OpenAI's shape")
+        return [_model(entry) for entry in found]
+
+    async def describe(self, name: str) -> Model:
+        """Return the model, which a llama.cpp server with a single one has under any name."""
+        models = await self.models()
+        found = next((m for m in models if m.id == name), None)
+        if found is None:
+            valid = [m.id for m in models]
+            raise ModelError(registry.unknown(f"model at {self.address.url}", name, valid))
+        return found
+
+    async def load(self, model: Model) -> None:
+        """Do nothing: such servers load a model when they start or at the first warm-up."""
+
+    async def unload(self, model: Model) -> float | None:
+        """Refuse: the protocol has no unload."""
+        raise ServerError(f"{self.address.url} cannot unload {model.id}: --start cold needs that")
+
+    async def slots(self) -> int | None:
+        """Return llama.cpp's slots."""
+        props = await self.get("/props") if self._kind in ("llama.cpp", "embedded") else None
+        slots: int | None = (props or {}).get("total_slots")
+        return slots
+
+    def body(self, model: Model, messages: Sequence[_base.Message]) -> dict[str, Any]:
+        """Return what this server takes: OpenAI's fields, and more only where known to work."""
+        s = self.settings
+        body: dict[str, Any] = {
+            "model": model.id,
+            "messages": list(messages),
+            "stream": True,
+            "stream_options": {"include_usage": True},
+            "max_tokens": s.max_tokens,
+            "temperature": s.temperature,
+            "seed": s.seed,
+        }
+        if s.top_p is not None:
+            body["top_p"] = s.top_p
+        if self._kind in _TAKES_MORE:
+            body.update(self._more())
+        return body
+
+    def _more(self) -> dict[str, Any]:
+        more: dict[str, Any] = {}
+        if self.settings.top_k is not None:
+            more["top_k"] = self.settings.top_k
+        if self.settings.think is not None:
+            more["chat_template_kwargs"] = {"enable_thinking": self.settings.think != "off"}
+        return more
+
+    async def _identify(self) -> tuple[str, str | None]:
+        async with self.http() as client:
+            mark = (await client.get("/v1/models")).headers.get("server")
+        if mark == "llama.cpp":
+            return "llama.cpp", (await self.get("/props") or {}).get("build_info")
+        if await self.get("/api/v1/models") is not None:
+            return "lmstudio", None
+        owners = {entry.get("owned_by") for entry in _entries(await self.get("/v1/models"))}
+        return next((o for o in ("vllm", "sglang") if o in owners), "openai"), None
+
+    def _answer(self, exchange: Exchange) -> Generator[Event, None, Event | None]:
+        reason: str | None = None
+        for stamp, data in sse(exchange.lines()):
+            if data == b"[DONE]":
+                return Finished(stamp, reason)
+            try:
+                chunk = _decode(data)
+            except (ValueError, RecursionError) as err:  # bad UTF-8 is no MsgspecError
+                return exchange.failure or _malformed(stamp, data, err)
+            if chunk.error is not None:
+                kind, words = classify(200, chunk.error)
+                return Failed(stamp, kind, "stream", 200, words)
+            for choice in chunk.choices or ():
+                reason = choice.finish_reason or reason
+                if choice.delta is not None:
+                    yield from _deltas(stamp, choice.delta)
+            if chunk.usage or chunk.timings:
+                yield from self._counts(chunk, exchange)
+        if reason and not exchange.failure:
+            return Finished(exchange.ended_ns, reason)
+        return None
+
+    def _counts(self, chunk: _Chunk, exchange: Exchange) -> Iterator[Event]:
+        usage, timings = chunk.usage, chunk.timings
+        if usage:
+            details = usage.prompt_tokens_details or _Cached()
+            output = usage.completion_tokens_details or _Reasoning()
+            yield Usage(
+                usage.prompt_tokens,
+                details.cached_tokens,
+                usage.completion_tokens,
+                output.reasoning_tokens,
+            )
+        elif timings and timings.prompt_n is not None:
+            cached = timings.cache_n or 0
+            yield Usage(timings.prompt_n + cached, timings.cache_n, timings.predicted_n)
+        if timings:
+            yield ServerTimings(
+                prompt_ms=timings.prompt_ms,
+                prompt_tokens=timings.prompt_n,
+                eval_ms=timings.predicted_ms,
+                eval_tokens=timings.predicted_n,
+                queue_ms=_ms(exchange.headers_ns, exchange.sent_ns),  # llama.cpp: a slot is free
+            )
+
+
+def sse(lines: Iterable[tuple[int, bytes]]) -> Iterator[tuple[int, bytes]]:
+    """Yield (stamp, data) of each server-sent event; comments, ids and event names are skipped.
+
+    An `error:` field, as old llama.cpp builds send it, becomes an object with that key.
+    """
+    data: bytes | None = None
+    at = 0
+    for stamp, raw in lines:
+        line = raw[:-1] if raw[-1:] == b"\r" else raw
+        if not line:
+            if data is not None:
+                yield at, data
+            data = None
+        elif line[:5] == b"data:":
+            part = line[6:] if line[5:6] == b" " else line[5:]
+            data, at = (part if data is None else data + b"\n" + part), stamp
+        elif line[:6] == b"error:":
+            yield stamp, b'{"error":' + line[6:] + b"}"
+    if data is not None:
+        yield at, data
+
+
+def _deltas(stamp: int, delta: _Delta) -> list[Delta]:
+    thinking = delta.reasoning_content or delta.reasoning or delta.thinking
+    found = [Delta(stamp, "thinking", thinking)] if thinking else []
+    if delta.content:
+        found.append(Delta(stamp, "content", delta.content))
+    if delta.tool_calls is not _NO_CALLS and bytes(delta.tool_calls) not in (b"null", b"[]"):
+        calls = bytes(delta.tool_calls).decode("utf-8", "replace")
+        found.append(Delta(stamp, "tool", calls))
+    return found
+
+
+def _malformed(stamp: int, data: bytes, err: Exception) -> Failed:
+    return Failed(stamp, "malformed_chunk", "stream", 200, f"{err}: {data[:200]!r}")
+
+
+def _ms(end_ns: int | None, start_ns: int) -> float | None:
+    return None if end_ns is None else (end_ns - start_ns) / 1e6
+
+
+def _entries(listing: Any) -> list[dict[str, Any]]:
+    found = listing.get("data") if isinstance(listing, dict) else None
+    return found if isinstance(found, list) else []
+
+
+def _model(entry: dict[str, Any]) -> Model:
+    meta = entry.get("meta") or {}
+    parameters = meta.get("n_params")
+    return Model(
+        id=entry["id"],
+        name=entry["id"],
+        quantization=meta.get("ftype"),
+        parameter_size=f"{parameters / 1e6:.2f}M" if parameters else None,
+        context_length=meta.get("n_ctx") or entry.get("max_model_len"),
+        size_mb=meta["size"] / 1e6 if meta.get("size") else None,
+        loaded=True if meta else None,
+    )

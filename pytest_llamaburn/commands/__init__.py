@@ -1,0 +1,84 @@
+"""The `llamaburn` command: one module a sub-command, with its arguments and its handler."""
+
+from __future__ import annotations
+
+import argparse
+import signal
+import sys
+from typing import TYPE_CHECKING
+
+from pytest_llamaburn import __version__, registry
+from pytest_llamaburn.errors import LlamaBurnError
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from types import ModuleType
+
+EXIT_CODES = """exit codes:
+  0 done   1 a gate failed   2 interrupted   3 internal error
+  4 bad input or environment   5 nothing was measured"""
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run one command line and return its exit code; our errors are one sentence on stderr."""
+    words = sys.argv[1:] if argv is None else list(argv)
+    arguments = build_parser(words[0] if words else "").parse_args(words)
+    if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:  # as shells start background jobs
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+    try:
+        code: int = arguments.run(arguments)
+    except LlamaBurnError as err:
+        print(f"llamaburn: {err}", file=sys.stderr)
+        return err.exit_code
+    except KeyboardInterrupt:
+        return 2
+    except BrokenPipeError:
+        sys.stderr.close()  # the reader of our output left: nothing more to say
+        return 0
+    return code
+
+
+def build_parser(word: str | None = None) -> argparse.ArgumentParser:
+    """Return the parser of the whole command.
+
+    With the first word of a command line, only that sub-command gets its arguments, and other
+    distributions' commands are looked up only if it may be one of them.
+    """
+    parser = _Parser(
+        prog="llamaburn",
+        description="Benchmark local language models, truthfully.",
+        epilog=EXIT_CODES,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("--version", action="version", version=f"llamaburn {__version__}")
+    commands = parser.add_subparsers(metavar="command", required=True)
+    own = registry.own("commands")
+    ours = word is not None and (word in own or not word or word.startswith("-"))
+    for name in own if ours else registry.names("commands"):
+        _add(commands, name, whole=word in (None, name))
+    return parser
+
+
+def _add(commands: argparse._SubParsersAction[_Parser], name: str, *, whole: bool) -> None:
+    module: ModuleType = registry.load("commands", name)
+    if not whole:
+        commands.add_parser(name, help=module.HELP)
+        return
+    parser = commands.add_parser(
+        name,
+        help=module.HELP,
+        description=module.__doc__,
+        epilog=f"example:\n  {module.EXAMPLE}\n\n{EXIT_CODES}",
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        allow_abbrev=False,
+    )
+    module.add(parser)
+    parser.set_defaults(run=module.run)
+
+
+class _Parser(argparse.ArgumentParser):
+    """argparse with our exit code for usage errors."""
+
+    def error(self, message: str) -> None:  # type: ignore[override]
+        """Say what is wrong and end with 4."""
+        self.exit(4, f"llamaburn: {message}; try {self.prog} --help\n")

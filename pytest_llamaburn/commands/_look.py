@@ -1,0 +1,114 @@
+"""What `status` and `doctor` both look at: a server, and who uses the processors."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
+
+from pytest_llamaburn.errors import LlamaBurnError
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable
+
+    from pytest_llamaburn.backends._base import Backend, Model, Server
+    from pytest_llamaburn.settings import Run
+
+Answer = TypeVar("Answer")
+
+
+@dataclass
+class Look:
+    """What a server says of itself; a part that is None has its reason in `why`."""
+
+    backend: Backend | None = None
+    server: Server | None = None
+    models: list[Model] | None = None
+    loaded: list[dict[str, Any]] | None = None
+    slots: int | None = None
+    why: dict[str, str] = field(default_factory=dict)
+
+    async def ask(self, part: str, question: Awaitable[Answer | None]) -> Answer | None:
+        """Return the answer, or None with its reason noted; never raises for what a server does."""
+        try:
+            answer = await question
+        except LlamaBurnError as err:
+            self.why[part] = str(err)
+        except Exception as err:  # noqa: BLE001 - servers imitate others' answers badly
+            self.why[part] = f"not the answer expected ({type(err).__name__}: {err})"
+        else:
+            if answer is None:
+                self.why[part] = "this kind of server does not say"
+            return answer
+        return None
+
+
+async def look(settings: Run) -> Look:
+    """Return what the server at the host says; nothing is loaded or measured."""
+    from pytest_llamaburn.backends._detect import at_host
+
+    seen = Look()
+    if settings.backend == "embedded":
+        seen.why["server"] = "the embedded engine runs only while it measures"
+        return seen
+    seen.backend = await seen.ask("server", at_host(settings))
+    if seen.backend is not None:
+        seen.server = await seen.ask("server", seen.backend.server())
+    if seen.backend is not None and seen.server is not None:
+        seen.models = await seen.ask("models", seen.backend.models())
+        seen.loaded = await seen.ask("loaded", _loaded(seen.backend, seen.models or []))
+        seen.slots = await seen.ask("slots", seen.backend.slots())
+    return seen
+
+
+async def _loaded(backend: Backend, models: list[Model]) -> list[dict[str, Any]] | None:
+    """Return what is in memory; llama.cpp says it only in its list of models."""
+    said = await backend.loaded()
+    if said is not None or all(model.loaded is None for model in models):
+        return said
+    names = ("size_mb", "gpu_share", "context_length")
+    held = [model for model in models if model.loaded]
+    return [{"name": m.id, **{name: getattr(m, name) for name in names}} for m in held]
+
+
+class Load(NamedTuple):
+    """The processors over a while, in percent of all of them; None could not be read."""
+
+    cpu: float | None
+    others: float | None
+    busiest: tuple[str, float] | None
+
+
+def load(seconds: float) -> Load:
+    """Return the load over the next seconds: all of it, that of other programs, the busiest one.
+
+    Neither this process nor servers of models count as other programs.
+    """
+    import psutil
+
+    from pytest_llamaburn.environment import OtherLoad
+
+    others, before = OtherLoad(), _cpu_seconds()
+    others.start()
+    cpu = psutil.cpu_percent(seconds)
+    share = others.share()
+    if share is None:
+        return Load(None, None, None)
+    capacity = seconds * (psutil.cpu_count() or 1)
+    used = {key: now - before.get(key, now) for key, now in _cpu_seconds().items()}
+    (_, name), most = max(used.items(), key=lambda item: item[1], default=((0, ""), 0.0))
+    return Load(cpu, 100 * share, (name, 100 * most / capacity) if most > 0 else None)
+
+
+def _cpu_seconds() -> dict[tuple[int, str], float]:
+    """Return the processor seconds each other program used so far."""
+    import psutil
+
+    from pytest_llamaburn.environment import OtherLoad
+
+    found = {}
+    for process in psutil.process_iter(["name", "cpu_times"]):
+        name, times = str(process.info["name"]), process.info["cpu_times"]
+        if times and process.pid != os.getpid() and not name.startswith(OtherLoad.SERVERS):
+            found[process.pid, name] = times.user + times.system
+    return found

@@ -1,0 +1,35 @@
+"""Settings as lines of TOML."""
+
+from __future__ import annotations
+
+import json
+import re
+from typing import TYPE_CHECKING, Any
+
+from pytest_llamaburn import settings
+
+if TYPE_CHECKING:
+    from pytest_llamaburn.settings import Option
+
+
+def by_key(*kinds: type) -> dict[str, Option]:
+    """Return the options of settings classes by their keys in `llamaburn.toml`."""
+    return {o.toml_key: o for kind in kinds for o in settings.options_of(kind)}
+
+
+def lines(key: str, value: Any) -> list[str]:
+    """Return the lines that set a key; none where nothing is set.
+
+    A key such as `thresholds.*` has one line an entry: `a.p95<5` gives `thresholds.a.p95 = "<5"`.
+    """
+    if value is None:
+        return []
+    if not key.endswith("*"):
+        return [_line(key, value)]
+    pairs = [re.split(r"(?![\w.-])", entry, maxsplit=1) for entry in value]
+    return [_line(f"{key[:-1]}{pair[0]}", "".join(pair[1:])) for pair in pairs]
+
+
+def _line(key: str, value: Any) -> str:
+    text = json.dumps(value, ensure_ascii=False)
+    return f"{key} = {text}".replace("\x7f", "\\u007f")

@@ -1,0 +1,131 @@
+"""Compare benchmarks: what changed, how sure that is, and what else differs between the files."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from pytest_llamaburn import options
+from pytest_llamaburn.errors import ResultsError, SettingsError
+from pytest_llamaburn.settings import Display, Storage
+
+if TYPE_CHECKING:
+    import argparse
+
+    from pytest_llamaburn.compare import Choice, Source
+
+HELP = "compare benchmarks, with the certainty of each change"
+EXAMPLE = "llamaburn compare before.json after.json --fail-if 'tokens_per_sec.mean:-5%'"
+
+
+def add(parser: argparse.ArgumentParser) -> None:
+    """Declare the arguments."""
+    parser.add_argument("names", nargs="+", metavar="FILE", help="result files or their ids")
+    parser.add_argument("--baseline", metavar="FILE", help="compare with this file, not the first")
+    parser.add_argument(
+        "--fail-if",
+        action="append",
+        default=[],
+        metavar="METRIC.STAT:±x%",
+        help="exit 1 unless the change is surely no worse than this; repeatable",
+    )
+    parser.add_argument("--sort", default="time", help="time, model or METRIC (default: time)")
+    parser.add_argument("--columns", metavar="METRIC,…", help="what to compare, as ttft_ms,tps.p50")
+    parser.add_argument(
+        "--margin", default="3%", metavar="x%", help="changes within it are 'same' (default: 3%%)"
+    )
+    options.declare(parser.add_argument, Storage)
+    options.declare(parser.add_argument, Display)
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Compare, file and show; return the exit code."""
+    from pytest_llamaburn import reports, results
+
+    storage, _ = options.resolve(Storage, options.given(arguments, Storage))
+    display, _ = options.resolve(Display, options.given(arguments, Display))
+    reports.check(display.output)
+    choice = _choice(arguments)
+    directory = Path(storage.results_dir)
+    document = _compared(directory, arguments, choice)
+    path = results.write(directory, document)
+    reports.show([path], display.output, sys.stdout.write)
+    print(f"wrote {path}", file=sys.stderr)
+    return _judged(document)
+
+
+def _choice(arguments: argparse.Namespace) -> Choice:
+    from pytest_llamaburn import compare
+
+    names = arguments.columns.split(",") if arguments.columns else ()
+    columns = dict.fromkeys(compare.column(name, "--columns") for name in names)
+    return compare.Choice(
+        tuple(columns) or compare.DEFAULT,
+        tuple(compare.gate(text) for text in arguments.fail_if),
+        compare.sort_key(arguments.sort),
+        _margin(arguments.margin),
+    )
+
+
+def _margin(text: str) -> float:
+    try:
+        share = float(text.removesuffix("%")) / 100
+    except ValueError:
+        share = -1.0
+    if not 0 <= share < 1:
+        raise SettingsError(f"--margin: '{text}' is refused: write a percentage, as 3%")
+    return share
+
+
+def _compared(directory: Path, arguments: argparse.Namespace, choice: Choice) -> dict[str, Any]:
+    """Return the comparison of the files that are meant."""
+    import secrets
+    from datetime import UTC, datetime
+
+    from pytest_llamaburn import compare, results
+
+    paths, baseline = _paths(directory, arguments)
+    sources = [compare.Source(str(path), results.load_benchmark(path)) for path in paths]
+    wanted = _places(sources)
+    history = results.earlier(directory, wanted) if wanted else ()
+    now = datetime.now(UTC)
+    return compare.document(
+        compare.Comparison(sources, choice, baseline, history),
+        f"{now:%Y-%m-%dT%H-%M-%S}-{secrets.token_hex(3)}",
+        now.isoformat(timespec="seconds").replace("+00:00", "Z"),
+    )
+
+
+def _paths(directory: Path, arguments: argparse.Namespace) -> tuple[list[Path], int]:
+    """Return the files that are meant, the baseline among them, and its place."""
+    from pytest_llamaburn import results
+
+    paths = [results.find(directory, name) for name in arguments.names]
+    place = 0
+    if arguments.baseline is not None:
+        baseline = results.find(directory, arguments.baseline)
+        same = [index for index, path in enumerate(paths) if path.samefile(baseline)]
+        paths += [] if same else [baseline]
+        place = same[0] if same else len(paths) - 1
+    if len(paths) < 2:
+        raise ResultsError("compare: name at least two files; llamaburn results list shows them")
+    return paths, place
+
+
+def _places(sources: list[Source]) -> set[tuple[str, str]]:
+    """Return the machine and model of each file whose noise must be learnt from earlier files."""
+    from pytest_llamaburn.compare import Side
+
+    sides = [Side(source) for source in sources]
+    return {(s.machine, s.model) for s in sides if len(s.runs) == 1 and s.machine is not None}
+
+
+def _judged(document: dict[str, Any]) -> int:
+    """Tell the gates that did not pass; return the exit code."""
+    from pytest_llamaburn.compare import sentence
+
+    broken = [gate for gate in document["results"]["gates"] if gate["verdict"] != "pass"]
+    for gate in broken:
+        print(f"llamaburn: {sentence(gate)}", file=sys.stderr)
+    return 1 if broken else 0

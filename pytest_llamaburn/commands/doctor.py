@@ -1,0 +1,410 @@
+"""Check server, model, machine and settings for what would spoil a measurement.
+
+Each check says ok, warn or fail; ok also stands for what does not apply here or cannot be read,
+and the finding says so. The exit code is 4 if any check fails.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from pytest_llamaburn import options
+from pytest_llamaburn.errors import LlamaBurnError, SettingsError
+from pytest_llamaburn.settings import Benchmark, Connection, Display, Storage, model_of
+
+if TYPE_CHECKING:
+    import argparse
+    from collections.abc import Callable, Mapping
+
+    from pytest_llamaburn.commands._look import Look
+
+HELP = "check what would spoil a measurement"
+EXAMPLE = "llamaburn doctor llama3.1:8b"
+CONTAINER_HOST = "host.docker.internal"
+FAIL_BELOW_MB, WARN_BELOW_MB = 100, 1000
+BUSY_PERCENT = 10
+_WINDOW_S = 1.0
+_NO_SERVER = "not checked: no server"
+_EMPTY = "the server has no models"
+_NOT_PARTS = ("all", "test")  # extras that are no part of the tool
+
+
+class Verdict(NamedTuple):
+    """What a check found: ok, warn or fail, in what, and what to do about it."""
+
+    level: str
+    finding: str
+    fix: str = ""
+
+
+class Check(NamedTuple):
+    """A check by its stable id, and its verdict."""
+
+    id: str
+    level: str
+    finding: str
+    fix: str
+
+
+@dataclass
+class Scene:
+    """What the checks look at; facts are read when the first check asks."""
+
+    settings: Benchmark
+    origins: Mapping[str, str]
+    seen: Look
+
+    @cached_property
+    def facts(self) -> dict[str, Any]:
+        """The facts about this machine."""
+        from pytest_llamaburn.environment import facts
+
+        return facts()
+
+    @property
+    def results_dir(self) -> Path:
+        """Where results go; it need not exist yet."""
+        return Path(self.settings.results_dir)
+
+    @cached_property
+    def reachable(self) -> bool:
+        """Whether a server listens, even if it refuses to answer."""
+        import asyncio
+
+        backend = self.seen.backend
+        listens = backend is not None and backend.address.port and asyncio.run(backend.alive())
+        return self.seen.server is not None or bool(listens)
+
+    @property
+    def needs_server(self) -> bool:
+        """Whether the user named a server, a kind of one, or a model that only one has."""
+        kind = self.settings.backend not in ("auto", "embedded")
+        return kind or "host" in self.origins or not all(map(self.embedded, self.settings.model))
+
+    def embedded(self, model: str) -> bool:
+        """Return whether the embedded engine is to run a model."""
+        from pytest_llamaburn.backends._detect import is_embedded
+
+        return self.settings.backend == "embedded" or is_embedded(model)
+
+
+CHECKS: dict[str, Callable[[Scene], Verdict]] = {}
+
+
+def add(parser: argparse.ArgumentParser) -> None:
+    """Declare the arguments."""
+    parser.add_argument("models", nargs="*", metavar="MODEL", help="models you mean to measure")
+    options.declare(parser.add_argument, Connection)
+    options.declare(parser.add_argument, Storage)
+    parser.add_argument("--output", "-o", choices=("table", "json"), default="table")
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Run all checks and show them; return 4 if one fails."""
+    scene = _scene(arguments)
+    checks = [_checked(name, scene) for name in CHECKS]
+    print(_render(checks, arguments.output))
+    failed = [check.id for check in checks if check.level == "fail"]
+    if failed:
+        print(f"llamaburn: failed: {', '.join(failed)}", file=sys.stderr)
+    return 4 if failed else 0
+
+
+def _scene(arguments: argparse.Namespace) -> Scene:
+    import asyncio
+
+    from pytest_llamaburn.commands._look import look
+
+    given = {**options.given(arguments, Connection), **options.given(arguments, Storage)}
+    if arguments.models:
+        given["model"] = arguments.models
+    try:
+        settings, origins = options.resolve(Benchmark, given)
+    except SettingsError:
+        settings, origins = _by_flags_alone(given)  # config.origins tells what is wrong
+    return Scene(settings, origins, asyncio.run(look(settings)))
+
+
+def _by_flags_alone(given: dict[str, Any]) -> tuple[Any, dict[str, str]]:
+    """Return the settings that flags and defaults give; raises SettingsError for a wrong flag."""
+    try:
+        return model_of(Benchmark)(**given), dict.fromkeys(given, "flag")
+    except ValueError:
+        return options.resolve(Benchmark, given)  # which raises, and says where
+
+
+def _checked(name: str, scene: Scene) -> Check:
+    """Return a check; one that breaks fails alone."""
+    try:
+        verdict = CHECKS[name](scene)
+    except Exception as err:  # noqa: BLE001 - the other checks must be heard
+        finding = f"could not be checked: {type(err).__name__}: {err}"
+        verdict = Verdict("warn", finding, "Please report this as a bug.")
+    return Check(name, *verdict)
+
+
+def _render(checks: list[Check], form: str) -> str:
+    if form == "json":
+        return json.dumps([check._asdict() for check in checks], indent=2)
+    from pytest_llamaburn.reports._rows import grid
+
+    return grid(Check._fields, checks)
+
+
+def _check(name: str) -> Callable[[Callable[[Scene], Verdict]], Callable[[Scene], Verdict]]:
+    """Return a decorator that gives a check its id."""
+
+    def register(check: Callable[[Scene], Verdict]) -> Callable[[Scene], Verdict]:
+        CHECKS[name] = check
+        return check
+
+    return register
+
+
+@_check("server.reachable")
+def server_reachable(scene: Scene) -> Verdict:
+    """Say whether a server answers; none is needed unless one was named."""
+    seen = scene.seen
+    if scene.reachable and seen.backend is not None:
+        return Verdict("ok", f"{seen.backend.address.url} answers")
+    finding = seen.why["server"].partition(". ")[0]
+    if scene.settings.backend == "embedded":
+        return Verdict("ok", finding)
+    fix = "Start it (ollama serve), name another with --host, or use --backend embedded."
+    return Verdict("fail" if scene.needs_server else "warn", finding, fix)
+
+
+@_check("server.kind")
+def server_kind(scene: Scene) -> Verdict:
+    """Say which server it is."""
+    server = scene.seen.server
+    if server is not None:
+        return Verdict("ok", f"{server.kind} {server.version or '(version not said)'}")
+    if not scene.reachable:
+        return Verdict("ok", _NO_SERVER)
+    fix = "Give it its key, or name what it speaks with --backend."
+    return Verdict("fail", scene.seen.why["server"], fix)
+
+
+@_check("model.present")
+def model_present(scene: Scene) -> Verdict:
+    """Say whether the models to measure are there."""
+    models, have = scene.settings.model, scene.seen.models
+    fix = "Name one that llamaburn models lists, or fetch it: llamaburn models pull NAME."
+    problems = [why for model in models if (why := _absent(model, scene))]
+    if problems or have == []:
+        return Verdict("fail" if problems else "warn", "; ".join(problems) or _EMPTY, fix)
+    if scene.seen.server is None and not all(map(scene.embedded, models)):
+        return Verdict("ok", _NO_SERVER)
+    count = f"; the server has {len(have)}" if have else ""
+    return Verdict("ok", ", ".join(models) or f"no model is named{count}")
+
+
+def _absent(model: str, scene: Scene) -> str:
+    """Return why a model cannot be measured, nothing if it can or no server is there to ask."""
+    import asyncio
+
+    from pytest_llamaburn.backends import _catalogue, embedded
+
+    try:
+        if scene.embedded(model) and model not in _catalogue.entries():  # those fetch themselves
+            embedded.locate(model, quiet=True)
+        elif not scene.embedded(model) and scene.seen.backend and scene.seen.server:
+            asyncio.run(scene.seen.backend.describe(model))
+    except LlamaBurnError as err:
+        return str(err)
+    return ""
+
+
+@_check("model.loaded")
+def model_loaded(scene: Scene) -> Verdict:
+    """Say what the server holds in memory; others than the model under test take its room."""
+    seen, wanted = scene.seen, scene.settings.model
+    if seen.loaded is None:
+        return Verdict("ok", f"unknown: {seen.why['loaded']}" if seen.server else _NO_SERVER)
+    names = [entry["name"] for entry in seen.loaded]
+    others = [n for n in names if n not in wanted and n.removesuffix(":latest") not in wanted]
+    if wanted and others:
+        fix = "Unload what is not measured (ollama stop NAME)."
+        return Verdict("warn", f"also in memory: {', '.join(others)}", fix)
+    return Verdict("ok", ", ".join(names) or "none in memory: the warm-up loads it")
+
+
+@_check("model.on_gpu")
+def model_on_gpu(scene: Scene) -> Verdict:
+    """Say which share of the loaded models is on the GPU; a split one is slow."""
+    held = scene.seen.loaded or []
+    shares = {m["name"]: m["gpu_share"] for m in held if m["gpu_share"] is not None}
+    if not shares:
+        return Verdict("ok", "unknown: no model in memory whose server says it")
+    finding = ", ".join(f"{name}: {share:.0%} on the GPU" for name, share in shares.items())
+    if any(0 < share < 1 for share in shares.values()):
+        fix = "Take a smaller quantization or --num-ctx, or free GPU memory."
+        return Verdict("warn", f"split: {finding}", fix)
+    return Verdict("ok", finding)
+
+
+@_check("server.slots")
+def server_slots(scene: Scene) -> Verdict:
+    """Say how many requests the server works on at once."""
+    seen = scene.seen
+    if seen.server is None:
+        return Verdict("ok", _NO_SERVER)
+    if seen.slots is not None:
+        return Verdict("ok", f"{seen.slots}: further requests at the same time wait")
+    if seen.server.kind == "ollama":
+        text = "not readable: Ollama's API does not say; the server's OLLAMA_NUM_PARALLEL sets it"
+        return Verdict("ok", text)
+    return Verdict("ok", f"unknown: {seen.why['slots']}")
+
+
+@_check("cpu.governor")
+def cpu_governor(scene: Scene) -> Verdict:
+    """Say whether the CPU's clock may follow the load."""
+    governor = scene.facts["governor"]
+    if governor is None:
+        return Verdict("ok", "unknown: this system shows none")
+    if governor == "performance":
+        return Verdict("ok", governor)
+    fix = "Set it while measuring: sudo cpupower frequency-set --governor performance."
+    return Verdict("warn", f"{governor}: the clock changes while measuring", fix)
+
+
+@_check("cpu.other_load")
+def cpu_other_load(scene: Scene) -> Verdict:  # noqa: ARG001 - all checks take the same
+    """Say how much of the machine other programs use right now."""
+    from pytest_llamaburn.commands._look import load
+
+    _, others, busiest = load(_WINDOW_S)
+    if others is None:
+        return Verdict("ok", "unknown: this system has no counters")
+    most = f", most by {busiest[0]} ({busiest[1]:.0f} %)" if busiest else ""
+    finding = f"other programs use {others:.0f} % of the processors"
+    if others > BUSY_PERCENT:
+        return Verdict("warn", finding + most, "End them, or wait until they are done.")
+    return Verdict("ok", finding)
+
+
+@_check("disk.free")
+def disk_free(scene: Scene) -> Verdict:
+    """Say whether results will fit."""
+    import shutil
+
+    place = _nearest(scene.results_dir)
+    free_mb = shutil.disk_usage(place).free / 1e6
+    level = "fail" if free_mb < FAIL_BELOW_MB else "warn" if free_mb < WARN_BELOW_MB else "ok"
+    fix = "" if level == "ok" else "Free some, or name another directory with --results-dir."
+    return Verdict(level, f"{free_mb:,.0f} MB free at {place.resolve()}", fix)
+
+
+@_check("results.writable")
+def results_writable(scene: Scene) -> Verdict:
+    """Say whether the results directory takes files; nothing is left there."""
+    import tempfile
+
+    try:
+        with tempfile.TemporaryFile(dir=_nearest(scene.results_dir)):
+            return Verdict("ok", str(scene.results_dir.resolve()))
+    except OSError as err:
+        finding = f"{scene.results_dir} cannot be written: {err.strerror or err}"
+        return Verdict("fail", finding, "Name another directory with --results-dir.")
+
+
+def _nearest(path: Path) -> Path:
+    """Return the path, or its nearest ancestor that exists."""
+    return next(place for place in (path, *path.resolve().parents) if place.exists())
+
+
+@_check("journal.leftover")
+def journal_leftover(scene: Scene) -> Verdict:
+    """Say which runs ended before they were complete."""
+    from pytest_llamaburn.journal import leftovers
+
+    names = [folder.name for folder in leftovers(scene.results_dir)]
+    if not names:
+        return Verdict("ok", "no unfinished runs")
+    fix = "Continue one: llamaburn benchmark --resume RUN; file them: llamaburn results recover."
+    return Verdict("warn", f"unfinished: {', '.join(names)}", fix)
+
+
+@_check("config.origins")
+def config_origins(scene: Scene) -> Verdict:  # noqa: ARG001
+    """Say which files and variables speak, or what is wrong in them."""
+    try:
+        found = [options.resolve(kind, {})[1] for kind in (Benchmark, Display)]
+    except SettingsError as err:
+        return Verdict("fail", str(err), "Correct it there.")
+    spoken = [origin for origins in found for origin in origins.values()]
+    sources = dict.fromkeys(origin.rpartition(": ")[0] or origin for origin in spoken)
+    return Verdict("ok", ", ".join(sources) or "no file and no variable: defaults and flags")
+
+
+@_check("container")
+def container(scene: Scene) -> Verdict:
+    """Say whether this is a container, and how the host's server is reached from it."""
+    if not scene.facts["container"]:
+        return Verdict("ok", "not in a container")
+    known = _resolves(CONTAINER_HOST)
+    finding = f"in a container; {CONTAINER_HOST} {'resolves' if known else 'does not resolve'}"
+    if scene.seen.server is not None or scene.settings.backend == "embedded":
+        return Verdict("ok", finding)
+    reach = f"For a server on the host: --host http://{CONTAINER_HOST}:11434"
+    start = f", and start the container with --add-host={CONTAINER_HOST}:host-gateway"
+    return Verdict("warn", finding, reach + ("" if known else start) + ".")
+
+
+def _resolves(name: str) -> bool:
+    import socket
+
+    try:
+        return bool(socket.getaddrinfo(name, None))
+    except OSError:
+        return False
+
+
+@_check("extras")
+def extras(scene: Scene) -> Verdict:
+    """Say which optional parts are installed; without a server the embedded engine is needed."""
+    parts = _parts()
+    shown = [f"{name}: {'installed' if here else 'missing'}" for name, here in parts.items()]
+    missing = [name for name, here in parts.items() if not here]
+    if not missing:
+        return Verdict("ok", ", ".join(shown))
+    line = f"pip install 'pytest-llamaburn[{','.join(missing)}]'"
+    needed = "embedded" in missing and scene.seen.server is None
+    return Verdict("warn" if needed else "ok", ", ".join(shown), f"Install with: {line}")
+
+
+def _parts() -> dict[str, bool]:
+    """Return the optional parts of this installation, and whether each is complete."""
+    from importlib.metadata import metadata
+
+    from packaging.requirements import Requirement
+
+    about = metadata("pytest-llamaburn")
+    needs = [Requirement(text) for text in about.get_all("Requires-Dist") or ()]
+    names = [n for n in about.get_all("Provides-Extra") or () if n not in _NOT_PARTS]
+    return {name: all(map(_installed, _of_extra(needs, name))) for name in names}
+
+
+def _of_extra(needs: list[Any], extra: str) -> list[Any]:
+    conditional = [need for need in needs if need.marker]
+    return [
+        need
+        for need in conditional
+        if need.marker.evaluate({"extra": extra}) and not need.marker.evaluate({"extra": ""})
+    ]
+
+
+def _installed(need: Any) -> bool:
+    from importlib.metadata import PackageNotFoundError, version
+
+    try:
+        return bool(need.specifier.contains(version(need.name), prereleases=True))
+    except PackageNotFoundError:
+        return False

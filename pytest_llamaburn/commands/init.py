@@ -1,0 +1,83 @@
+"""Write a commented llamaburn.toml and an example test into the current directory."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from pytest_llamaburn import settings
+from pytest_llamaburn.commands import _toml
+from pytest_llamaburn.errors import ResultsError, SettingsError
+from pytest_llamaburn.options import CONFIG_NAME
+
+if TYPE_CHECKING:
+    import argparse
+
+    from pytest_llamaburn.settings import Option
+
+HELP = "write a configuration file and an example test"
+EXAMPLE = "llamaburn init && pytest test_llm.py"
+_TEST_NAME = "test_llm.py"
+_TEST = '''\
+"""An example. Run it with `pytest test_llm.py --llamaburn-model NAME`, or without a model: then the
+embedded one is measured.
+"""
+
+import pytest
+
+
+@pytest.mark.llm_benchmark(iterations=3)
+def test_answers_quickly(measure):
+    result = measure("Name three colours.")
+    assert not result.errors
+    assert result.ttft_ms.p50 < 5000
+    assert result.tokens_per_sec.mean > 1
+'''
+_HEAD = """\
+# Settings of LlamaBurn for this directory, each with its default. To change one, take away its #.
+# Variables and flags are stronger: LLAMABURN_ITERATIONS=20, --iterations 20.
+# `llamaburn config show --origin` says what is in force.
+"""
+
+
+def add(parser: argparse.ArgumentParser) -> None:
+    """Declare the arguments: none."""
+
+
+def run(arguments: argparse.Namespace) -> int:  # noqa: ARG001
+    """Write both files, or none where one of them exists; return the exit code."""
+    files = {Path(CONFIG_NAME): configuration(), Path(_TEST_NAME): _TEST}
+    for path in files:
+        if path.exists():
+            raise SettingsError(f"{path} exists and is left as it is: move it away first")
+    for path, text in files.items():
+        _write(path, text)
+        print(f"wrote {path}")
+    return 0
+
+
+def configuration() -> str:
+    """Return a configuration file with every key, its help and its default, all commented out."""
+    kinds = sorted(settings.kinds(), key=lambda kind: (len(kind.__mro__), kind.__name__))
+    tables: dict[str, list[str]] = {}
+    for key, option in _toml.by_key(*kinds).items():
+        table, _, name = key.rpartition(".")
+        tables.setdefault(table, []).append(_entry(name, option))
+    return _HEAD + "".join(f"\n[{table}]\n{''.join(tables[table])}" for table in tables)
+
+
+def _entry(name: str, option: Option) -> str:
+    """Return help and default; what has no default is a line to be completed."""
+    if name == "*":
+        return f'# {option.help}; here each is one line:\n# ttft_ms.p95 = "<500"\n'
+    unit = f", in {'seconds' if option.unit == 's' else option.unit}" if option.unit else ""
+    (line,) = _toml.lines(name, option.default) or [f"{name} =  (not set)"]
+    return f"# {option.help}{unit}\n#{line}\n"
+
+
+def _write(path: Path, text: str) -> None:
+    try:
+        with path.open("x", encoding="utf-8") as file:
+            file.write(text)
+    except OSError as err:
+        raise ResultsError(f"{path} cannot be written: {err.strerror or err}") from err

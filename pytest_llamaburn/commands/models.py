@@ -1,0 +1,103 @@
+"""List the models a server has and the embedded catalogue, or fetch one."""
+
+from __future__ import annotations
+
+import json
+import sys
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Any
+
+from pytest_llamaburn import options
+from pytest_llamaburn.errors import ServerError
+from pytest_llamaburn.settings import Connection, Run
+
+if TYPE_CHECKING:
+    import argparse
+
+    from pytest_llamaburn.backends._base import Model
+
+HELP = "list models, or fetch one"
+EXAMPLE = "llamaburn models pull smollm2-135m"
+_COLUMNS = ("name", "where", "size", "quantization", "family", "parameters", "context", "loaded")
+
+
+def add(parser: argparse.ArgumentParser) -> None:
+    """Declare the arguments."""
+    parser.add_argument("action", nargs="?", choices=("list", "pull"), default="list")
+    parser.add_argument("name", nargs="?", help="the model to pull")
+    options.declare(parser.add_argument, Connection)
+    parser.add_argument("--output", "-o", choices=("table", "json"), default="table")
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """List or pull; return the exit code."""
+    import asyncio
+
+    given = options.given(arguments, Connection)
+    settings, _ = options.resolve(Run, given)
+    if arguments.action == "pull":
+        return asyncio.run(_pull(arguments.name, settings))
+    found, complaint = asyncio.run(_models(settings))
+    print(_render(found, arguments.output))
+    if complaint:
+        print(f"llamaburn: {complaint}", file=sys.stderr)
+    return 4 if complaint and "host" in given else 0
+
+
+async def _models(settings: Run) -> tuple[list[tuple[str, Model]], str]:
+    """Return (where, model) pairs, and why the server's are missing."""
+    from pytest_llamaburn.backends import _detect
+
+    embedded = await _detect.make("embedded", settings).models()
+    rows = [("embedded", model) for model in embedded]
+    if settings.backend == "embedded":
+        return rows, ""
+    try:
+        backend = await _detect.at_host(settings)
+        return [*((backend.address.url, m) for m in await backend.models()), *rows], ""
+    except ServerError as err:
+        return rows, str(err)
+
+
+async def _pull(name: str | None, settings: Run) -> int:
+    from pytest_llamaburn.backends import _catalogue, _detect
+    from pytest_llamaburn.backends.ollama import Backend
+
+    if name is None:
+        raise ServerError("models pull: name the model to fetch, as in: llamaburn models pull NAME")
+    if name in _catalogue.entries():
+        print(_catalogue.fetch(name, quiet=not sys.stderr.isatty()))
+        return 0
+    backend = await _detect.at_host(settings)
+    if not isinstance(backend, Backend):
+        raise ServerError(f"{backend.address.url} cannot fetch models: only Ollama can")
+    await _follow(backend, name)
+    return 0
+
+
+async def _follow(backend: Any, name: str) -> None:
+    said = None
+    async for event in backend.pull(name):
+        share = f" {event['completed'] / event['total']:.0%}" if event.get("completed") else ""
+        line = f"{event.get('status', '')}{share}"
+        if line != said:
+            print(line, file=sys.stderr)
+        said = line
+
+
+def _render(found: list[tuple[str, Model]], form: str) -> str:
+    if form == "json":
+        return json.dumps([{"where": where, **asdict(m)} for where, m in found], indent=2)
+    from pytest_llamaburn.reports._rows import grid
+
+    return grid(_COLUMNS, [_row(where, model) for where, model in found])
+
+
+def _row(where: str, model: Model) -> tuple[str, ...]:
+    from pytest_llamaburn.reports._rows import ABSENT, number
+
+    share = f", {model.gpu_share:.0%} on the GPU" if model.gpu_share is not None else ""
+    loaded = {None: ABSENT, True: f"yes{share}", False: "no"}[model.loaded]
+    size = f"{number(model.size_mb)} MB" if model.size_mb else ABSENT
+    facts = (model.quantization, model.family, model.parameter_size, model.context_length)
+    return (model.id, where, size, *(str(fact or ABSENT) for fact in facts), loaded)

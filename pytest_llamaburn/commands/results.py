@@ -1,0 +1,153 @@
+"""List, show, check, export, remove and recover result files."""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from pytest_llamaburn import options
+from pytest_llamaburn.errors import ResultsError
+from pytest_llamaburn.settings import Display, Storage
+
+if TYPE_CHECKING:
+    import argparse
+
+HELP = "list, show, check, export, remove and recover result files"
+EXAMPLE = "llamaburn results show llama3.1_8b_2026-01-13T10-30-00 -o markdown"
+FOLDERS = ("benchmarks", "stress", "evals", "multimodal", "comparisons")
+_COLUMNS = ("id", "kind", "status", "model", "tokens/s", "TTFT ms", "requests")
+
+
+def add(parser: argparse.ArgumentParser) -> None:
+    """Declare the arguments."""
+    parser.add_argument("action", choices=tuple(_ACTIONS))
+    parser.add_argument(
+        "names", nargs="*", metavar="NAME", help="a kind to list; else the files or ids meant"
+    )
+    options.declare(parser.add_argument, Storage)
+    options.declare(parser.add_argument, Display)
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Do what the action says; return the exit code."""
+    storage, _ = options.resolve(Storage, options.given(arguments, Storage))
+    display, _ = options.resolve(Display, options.given(arguments, Display))
+    action = _ACTIONS[arguments.action]
+    return action(Path(storage.results_dir), arguments.names, display)
+
+
+def _list(results_dir: Path, names: list[str], display: Display) -> int:
+    from pytest_llamaburn import results
+    from pytest_llamaburn.reports._rows import grid
+
+    for name in names:
+        if name not in FOLDERS:
+            raise ResultsError(f"results list: '{name}' is no kind; known: {', '.join(FOLDERS)}")
+    folders = names or FOLDERS
+    rows = [_row(f, path) for f in folders for path in results.paths(results_dir, f)]
+    if "json" in display.output:
+        print(json.dumps([dict(zip(_COLUMNS, row, strict=True)) for row in rows], indent=2))
+    else:
+        print(grid(_COLUMNS, rows) if rows else f"no results in {results_dir}")
+    return 0
+
+
+def _row(folder: str, path: Path) -> tuple[str, ...]:
+    from pytest_llamaburn.reports._rows import number
+    from pytest_llamaburn.results import brief
+
+    try:
+        about = brief(path)
+    except ResultsError as err:
+        return (path.stem, folder, "unreadable", str(err), "", "", "")
+    summary, totals = about.results.summary, about.results.totals
+    medians = (summary.tokens_per_sec.p50, summary.time_to_first_token_ms.p50)
+    requests = f"{totals.succeeded}/{totals.requests}" if totals else ""
+    models = ", ".join(about.models)
+    return (path.stem, folder, about.status, models, *map(number, medians), requests)
+
+
+def _show(results_dir: Path, names: list[str], display: Display) -> int:
+    from pytest_llamaburn import reports, results
+
+    if not names:
+        raise ResultsError("results show: name a file or an id; llamaburn results list shows them")
+    reports.check(display.output)
+    paths = [results.find(results_dir, name) for name in names]
+    reports.show(paths, display.output, sys.stdout.write)
+    return 0
+
+
+def _validate(results_dir: Path, names: list[str], display: Display) -> int:  # noqa: ARG001
+    from pytest_llamaburn import results
+
+    if not names:
+        raise ResultsError("results validate: name the files to check")
+    bad = 0
+    for name in names:
+        try:
+            results.load(results.find(results_dir, name))
+            print(f"{name}: valid")
+        except ResultsError as err:
+            bad += 1
+            print(f"llamaburn: {err}", file=sys.stderr)
+    return 4 if bad else 0
+
+
+def _export(results_dir: Path, names: list[str], display: Display) -> int:
+    """Show into files only, each in the format its suffix names."""
+    from pytest_llamaburn import registry
+
+    formats = registry.names("reports")
+    if not display.output or not set(display.output).isdisjoint(formats):
+        raise ResultsError("results export: name the file to write, as in -o report.md")
+    _show(results_dir, names, display)
+    for output in display.output:
+        print(f"wrote {output}", file=sys.stderr)
+    return 0
+
+
+def _remove(results_dir: Path, names: list[str], display: Display) -> int:  # noqa: ARG001
+    """Remove files of the results directory: all that are named, or none if one is not there."""
+    if not names:
+        raise ResultsError("results rm: name the files or ids to remove")
+    for path in dict.fromkeys([_own(results_dir, name) for name in names]):
+        try:
+            path.unlink()
+        except OSError as err:
+            raise ResultsError(f"{path} cannot be removed: {err.strerror or err}") from err
+        print(f"removed {path}")
+    return 0
+
+
+def _own(results_dir: Path, name: str) -> Path:
+    """Return the result file that a name means; raises ResultsError for any other file."""
+    from pytest_llamaburn import results
+
+    path = results.find(results_dir, name).resolve()
+    for folder in FOLDERS:
+        for own in results.paths(results_dir, folder):
+            if own.resolve() == path:
+                return own
+    raise ResultsError(f"results rm: {name} is no result file in {results_dir}: it is left alone")
+
+
+def _recover(results_dir: Path, names: list[str], display: Display) -> int:  # noqa: ARG001
+    from pytest_llamaburn.load import filing
+
+    for name in names or filing.unfiled(results_dir):
+        path = filing.write_result(results_dir, filing.header_of(results_dir, name)["run_id"])
+        print(path)
+    return 0
+
+
+_ACTIONS = {
+    "recover": _recover,
+    "list": _list,
+    "show": _show,
+    "validate": _validate,
+    "export": _export,
+    "rm": _remove,
+}

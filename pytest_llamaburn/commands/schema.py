@@ -1,0 +1,25 @@
+"""Print the JSON Schema of result files, prompt sets or settings."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    import argparse
+
+HELP = "print the JSON Schema of a file"
+EXAMPLE = "llamaburn schema prompts"
+SCHEMAS = Path(__file__).parent.parent / "schemas"
+KINDS = ("benchmark", "comparison", "prompts", "settings")
+
+
+def add(parser: argparse.ArgumentParser) -> None:
+    """Declare the arguments."""
+    parser.add_argument("kind", nargs="?", choices=KINDS, default="benchmark")
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Print the shipped schema."""
+    print((SCHEMAS / f"{arguments.kind}.schema.json").read_text(encoding="utf-8"), end="")
+    return 0

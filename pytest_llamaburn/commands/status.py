@@ -1,0 +1,169 @@
+"""Show the server, the models it holds in memory, and what this machine is doing."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from contextlib import suppress
+from typing import TYPE_CHECKING, Any
+
+from pytest_llamaburn import options
+from pytest_llamaburn.settings import Connection, Run, seconds
+
+if TYPE_CHECKING:
+    from pytest_llamaburn.commands._look import Load
+
+HELP = "show the server, its loaded models and this machine's load"
+EXAMPLE = "llamaburn status --watch --interval 5s"
+_WINDOW_S = 0.5  # how long the processors are watched, unless the interval says it
+_LONGEST_S = 86_400.0
+_CLEAR = "\x1b[H\x1b[2J"
+_REASONS = {
+    "loaded": "no server to ask",
+    "cpu_percent": "this system has no counters",
+    "others_percent": "this system has no counters",
+    "busiest": "no other program was seen at work",
+    "gpus": "no driver shows one",
+}
+
+
+def add(parser: argparse.ArgumentParser) -> None:
+    """Declare the arguments."""
+    options.declare(parser.add_argument, Connection)
+    parser.add_argument("--watch", action="store_true", help="refresh until Ctrl-C")
+    parser.add_argument(
+        "--interval",
+        type=_interval,
+        default=2.0,
+        metavar="SECONDS",
+        help="time between two refreshes (default: 2 s)",
+    )
+    parser.add_argument("--output", "-o", choices=("table", "json"), default="table")
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Show the state once, or until Ctrl-C; return the exit code."""
+    given = options.given(arguments, Connection)
+    settings, _ = options.resolve(Run, given)
+    if arguments.watch:
+        with suppress(KeyboardInterrupt):
+            _watch(settings, arguments.interval, arguments.output)
+        return 0
+    state = _state(settings, _WINDOW_S)
+    print(_render(state, arguments.output, indent=2))
+    named = settings.backend != "embedded" and not given.keys().isdisjoint({"host", "backend"})
+    if named and state["server"] is None:
+        print(f"llamaburn: {state['null_reasons']['server']}", file=sys.stderr)
+        return 4
+    return 0
+
+
+def _interval(text: str) -> float:
+    try:
+        value = float(seconds(text))
+    except ValueError:
+        value = 0.0
+    if not 0 < value <= _LONGEST_S:
+        raise argparse.ArgumentTypeError(f"'{text}' is refused: give seconds, as in 2, 500ms or 1m")
+    return value
+
+
+def _watch(settings: Run, interval: float, form: str) -> None:
+    """Show the state again and again; the processors are watched in between."""
+    window = min(_WINDOW_S, interval)
+    clear = _CLEAR if form == "table" and sys.stdout.isatty() else ""
+    while True:
+        print(clear + _render(_state(settings, window), form, indent=None), flush=True)
+        window = interval
+
+
+def _state(settings: Run, window: float) -> dict[str, Any]:
+    """Return all that is shown; what is null has its sentence in `null_reasons`."""
+    import asyncio
+
+    from pytest_llamaburn.commands import _look
+
+    load = _look.load(window)
+    seen = asyncio.run(_look.look(settings))
+    state = {
+        "server": seen.server and seen.server._asdict(),
+        "loaded": seen.loaded,
+        **_machine(load),
+    }
+    reasons = {**_REASONS, **seen.why}
+    return {**state, "null_reasons": {n: reasons[n] for n in state if state[n] is None}}
+
+
+def _machine(load: Load) -> dict[str, Any]:
+    import psutil
+
+    from pytest_llamaburn.environment import facts
+
+    memory = psutil.virtual_memory()
+    return {
+        "cpu_percent": load.cpu,
+        "others_percent": load.others,
+        "busiest": load.busiest and {"name": load.busiest[0], "percent": load.busiest[1]},
+        "ram_used_mb": (memory.total - memory.available) / 1e6,
+        "ram_total_mb": memory.total / 1e6,
+        "gpus": facts()["gpus"] or None,  # a driver may hide one: none seen is not none there
+    }
+
+
+def _render(state: dict[str, Any], form: str, indent: int | None) -> str:
+    if form == "json":
+        return json.dumps(state, indent=indent)
+    rows = [*_server_rows(state), *_machine_rows(state)]
+    width = max(len(label) for label, _ in rows)
+    return "\n".join(f"{label:<{width}}  {text}" for label, text in rows)
+
+
+def _server_rows(state: dict[str, Any]) -> list[tuple[str, str]]:
+    from pytest_llamaburn.reports._rows import ABSENT
+
+    server = state["server"]
+    shown = server and f"{server['kind']} {server['version'] or ABSENT} at {server['host']}"
+    models = [("", _model(entry)) for entry in state["loaded"] or ()]
+    first = models[0][1] if models else "none" if state["loaded"] == [] else None
+    return [
+        ("server", _or_why(state, "server", shown)),
+        ("in memory", _or_why(state, "loaded", first)),
+        *models[1:],
+    ]
+
+
+def _machine_rows(state: dict[str, Any]) -> list[tuple[str, str]]:
+    from pytest_llamaburn.reports._rows import number
+
+    used, total = number(state["ram_used_mb"]), number(state["ram_total_mb"])
+    names = [gpu["name"] or gpu["vendor"] for gpu in state["gpus"] or ()]
+    busiest = state["busiest"]
+    most = f", most by {busiest['name']} ({busiest['percent']:.0f} %)" if busiest else ""
+    others = _percent(state["others_percent"], most)
+    return [
+        ("CPU", _or_why(state, "cpu_percent", _percent(state["cpu_percent"]))),
+        ("other programs", _or_why(state, "others_percent", others)),
+        ("RAM", f"{used} of {total} MB used"),
+        ("GPUs", _or_why(state, "gpus", ", ".join(names))),
+    ]
+
+
+def _model(entry: dict[str, Any]) -> str:
+    from pytest_llamaburn.reports._rows import ABSENT, number
+
+    share, context = entry["gpu_share"], entry["context_length"]
+    on_gpu = ABSENT if share is None else f"{share:.0%}"
+    size = f"{number(entry['size_mb'])} MB"
+    return f"{entry['name']}: {size}, on the GPU: {on_gpu}, context: {context or ABSENT}"
+
+
+def _percent(value: float | None, more: str = "") -> str:
+    return "" if value is None else f"{value:.0f} %{more}"
+
+
+def _or_why(state: dict[str, Any], name: str, text: str | None) -> str:
+    """Return the text, or the sign for none with its reason."""
+    from pytest_llamaburn.reports._rows import ABSENT
+
+    return text or f"{ABSENT} ({state['null_reasons'][name]})"

@@ -1,0 +1,205 @@
+"""Gates: what a result must keep, written as `ttft_ms.p95<500`.
+
+A gate passes, fails, or is undecided: where the statistic has no value or too few samples to be
+trusted, or, in `certain` mode, where its 95 % interval lies on both sides of the bound.
+"""
+
+from __future__ import annotations
+
+import operator
+import re
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from pytest_llamaburn import metrics, registry, stats
+from pytest_llamaburn.errors import SettingsError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Sequence
+
+STATISTICS = ("mean", "std", "cv", "min", *stats.PERCENTILES, "max", "n")
+SPECIAL = {"error_rate": "share of requests that failed", "accuracy": "share of right answers"}
+_ALIASES = {"median": "p50", "p99.9": "p99_9"}
+_OPERATORS: dict[str, Callable[[float, float], bool]] = {
+    "<=": operator.le,
+    ">=": operator.ge,
+    "<": operator.lt,
+    ">": operator.gt,
+}
+_SHAPE = re.compile(
+    r"\s*(?P<metric>[a-z]\w*)(?:\.(?P<statistic>[a-z][\w.]*?))?\s*"
+    r"(?P<operator><=|>=|<|>)\s*(?P<bound>[-+]?[\d.]+(?:e[-+]?\d+)?)\s*(?P<unit>\S*)\s*$"
+)
+# What a bound's unit is worth in the metric's own.
+_UNITS = {
+    "ms": {"ms": 1.0, "s": 1e3, "us": 1e-3, "µs": 1e-3},
+    "tokens/s": {"tokens/s": 1.0, "/s": 1.0},
+    "tokens": {"tokens": 1.0},
+    "W": {"W": 1.0, "mW": 1e-3, "kW": 1e3},
+    "Wh": {"Wh": 1.0, "mWh": 1e-3, "kWh": 1e3},
+    "share": {"%": 0.01},
+}
+
+
+class Gate(NamedTuple):
+    """One parsed expression; `bound` is in the metric's own unit."""
+
+    expression: str
+    metric: str
+    statistic: str
+    operator: str
+    bound: float
+
+
+def parse(expression: str) -> Gate:
+    """Return the gate an expression means.
+
+    Raises SettingsError for an unknown metric, statistic or unit, with the nearest names.
+    """
+    found = _SHAPE.match(expression)
+    if not found:
+        raise SettingsError(
+            f"--threshold: '{expression}' is refused: write METRIC.STATISTIC<NUMBER, as in "
+            "ttft_ms.p95<500"
+        )
+    metric = _metric(expression, found["metric"])
+    statistic = _statistic(expression, metric, found["statistic"])
+    bound = float(found["bound"]) * _scale(expression, metric, statistic, found["unit"])
+    return Gate(expression, metric, statistic, found["operator"], bound)
+
+
+def parse_all(expressions: Iterable[str]) -> list[Gate]:
+    """Return the gates of several expressions."""
+    return [parse(expression) for expression in expressions]
+
+
+def judge_all(document: dict[str, Any]) -> list[dict[str, Any]]:
+    """Return the verdicts of a benchmark's own thresholds on its result file's content."""
+    config, results = document["config"], document["results"]
+    start = "cold" if config["start"] == "cold" else "warm"
+    rows = [run for run in results["runs"] if run["start"] == start]
+    gates = parse_all(config["threshold"])
+    return [judge(gate, results, rows, config["gate_mode"]) for gate in gates]
+
+
+def judge(
+    gate: Gate, results: dict[str, Any], rows: Sequence[dict[str, Any]], mode: str
+) -> dict[str, Any]:
+    """Return the verdict on a benchmark's results, as `results.gates[]` has it.
+
+    `rows` are the requests the statistic is over. `margin` is how far inside the bound the value
+    lies, in the metric's unit; negative outside.
+    """
+    value, interval, reason = _observed(gate, results, rows)
+    verdict = "undecided" if value is None or reason else _verdict(gate, value, interval, mode)
+    if verdict == "undecided" and not reason:
+        reason = "the 95 % interval lies on both sides of the bound" if interval else "no interval"
+    sign = 1 if gate.operator in ("<", "<=") else -1
+    return {
+        "expression": gate.expression,
+        "value": value,
+        "ci95": interval,
+        "margin": None if value is None else sign * (gate.bound - value),
+        "verdict": verdict,
+        "reason": reason or None,
+    }
+
+
+def sentence(verdict: dict[str, Any]) -> str:
+    """Return a verdict in words."""
+    if verdict["value"] is None:
+        return f"{verdict['expression']}: {verdict['verdict']}: {verdict['reason']}"
+    between = ""
+    if verdict["ci95"]:
+        between = " [{:.4g}, {:.4g}]".format(*verdict["ci95"])
+    why = f": {verdict['reason']}" if verdict["reason"] else f", margin {verdict['margin']:.4g}"
+    return f"{verdict['expression']}: {verdict['verdict']}: {verdict['value']:.4g}{between}{why}"
+
+
+def _metric(expression: str, name: str) -> str:
+    if name in SPECIAL or name == "chunk_gap_ms":
+        return name
+    full = metrics.resolve(name)
+    if full is None:
+        aliases = [m.alias for m in metrics.METRICS.values() if m.alias]
+        known = [*metrics.METRICS, *aliases, *SPECIAL]
+        raise SettingsError(
+            f"--threshold: '{expression}': {registry.unknown('metric', name, known)}"
+        )
+    return full
+
+
+def _statistic(expression: str, metric: str, name: str | None) -> str:
+    if metric in SPECIAL:
+        if name in (None, "mean"):
+            return "mean"
+        raise SettingsError(f"--threshold: '{expression}': {metric} has no statistic '{name}'")
+    full = _ALIASES.get(name or "mean", name or "mean")
+    if full not in STATISTICS:
+        words = registry.unknown("statistic", full, STATISTICS)
+        raise SettingsError(f"--threshold: '{expression}': {words}")
+    return full
+
+
+def _scale(expression: str, metric: str, statistic: str, unit: str) -> float:
+    share = metric in SPECIAL or statistic == "cv"
+    own = "share" if share else "ms" if metric == "chunk_gap_ms" else metrics.METRICS[metric].unit
+    units = {"": 1.0, **_UNITS.get(own, {})}
+    if statistic == "n":
+        units = {"": 1.0}
+    if unit not in units:
+        known = ", ".join(filter(None, units)) or "none"
+        raise SettingsError(
+            f"--threshold: '{expression}': unit '{unit}' is unknown; known: {known}"
+        )
+    return units[unit]
+
+
+def _observed(
+    gate: Gate, results: dict[str, Any], rows: Sequence[dict[str, Any]]
+) -> tuple[float | None, list[float] | None, str]:
+    """Return (value, its 95 % interval, why it decides nothing)."""
+    if gate.metric in SPECIAL:
+        return _share(gate.metric, results, rows)
+    summary = results["summary"][gate.metric]
+    value = summary[gate.statistic]
+    if value is None:
+        reason = summary.get("reason") or "too_few_samples"
+        return None, None, metrics.REASONS.get(reason, reason)
+    if gate.statistic == "mean":
+        return value, summary["ci95"], ""
+    if gate.statistic in stats.PERCENTILES:
+        quantile = stats.PERCENTILES[gate.statistic] / 100
+        values = [row[gate.metric] for row in rows if row.get(gate.metric) is not None]
+        interval = stats.quantile_interval(values, quantile)
+        needed = stats.floor(quantile)
+        few = (
+            ""
+            if summary["n"] >= needed
+            else f"{summary['n']} samples do not certify it, {needed} do"
+        )
+        return value, interval, few
+    return value, None, ""
+
+
+def _share(
+    name: str, results: dict[str, Any], rows: Sequence[dict[str, Any]]
+) -> tuple[float | None, list[float] | None, str]:
+    if name == "error_rate":
+        failed = sum(row["error"] is not None for row in rows)
+        if not rows:
+            return None, None, "no requests"
+        return failed / len(rows), stats.wilson(failed, len(rows)), ""
+    found = results.get("correctness")
+    if not found or found["accuracy"] is None:
+        return None, None, "no answers were judged"
+    return found["accuracy"], found["wilson95"], ""
+
+
+def _verdict(gate: Gate, value: float, interval: Sequence[float] | None, mode: str) -> str:
+    within = _OPERATORS[gate.operator]
+    if mode == "point":
+        return "pass" if within(value, gate.bound) else "fail"
+    if interval is None:
+        return "undecided"
+    sides = {within(end, gate.bound) for end in interval}
+    return "undecided" if len(sides) > 1 else "pass" if sides == {True} else "fail"

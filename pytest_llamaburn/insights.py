@@ -1,0 +1,209 @@
+"""Plain sentences about a result: what it shows, on what evidence, and one advice.
+
+Each rule is one function over a result file's content. It returns its evidence and its sentence,
+or None where the evidence is missing: no rule guesses.
+"""
+
+from __future__ import annotations
+
+from statistics import median
+from typing import TYPE_CHECKING, Any
+
+from pytest_llamaburn import stats
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+Document = dict[str, Any]
+Insight = dict[str, Any]
+
+CLOCK_TOLERANCE = 0.05
+PROMPT_SHARE = 0.7  # of the total wait
+SLOW_FIRST = 2.0
+WIDE_CV = 0.05
+OUTLIER_IQRS = 3.0
+BUSY_SHARE = 0.1
+_FEW = 5
+
+_FLAG_TEXTS = {
+    "truncated_prompt": "the server cut the prompt to fit its context: raise --num-ctx",
+    "cache_hit": "part of the prompt came from the cache, so TTFT is too good: use --cache bust",
+    "reloaded": "the model was loaded again although it was warm: keep num_ctx and other options "
+    "the same for all clients, and raise --keep-alive",
+    "cpu_spill": "part of the model runs on the CPU: take a smaller quantization or context",
+    "coalesced": "several tokens came at once: read inter_token_latency_ms, not chunk_gap_ms",
+    "early_stop": "the model ended before the limit of {max_tokens} tokens: compare TTFT and "
+    "inter-token latency rather than totals",
+    "repetition_guard": "the server ended a stream that repeated itself: raise --temperature or "
+    "change the prompt",
+}
+
+RULES: list[Callable[[Document], Insight | None]] = []
+
+
+def find(document: Document) -> list[Insight]:
+    """Return the insights whose evidence is in a benchmark's result file."""
+    found = [rule(document) for rule in RULES]
+    return [insight for insight in found if insight is not None] + _flags(document)
+
+
+def _rule(
+    rule: Callable[[Document], tuple[str, dict[str, Any]] | None],
+) -> Callable[[Document], Insight | None]:
+    def named(document: Document) -> Insight | None:
+        said = rule(document)
+        return said and {"id": rule.__name__, "text": said[0], "evidence": said[1]}
+
+    RULES.append(named)
+    return named
+
+
+def _flags(document: Document) -> list[Insight]:
+    runs = document["results"]["runs"]
+    names = dict.fromkeys(flag for run in runs for flag in run["flags"])
+    return [_flagged(document, name) for name in names]
+
+
+def _flagged(document: Document, name: str) -> Insight:
+    runs = document["results"]["runs"]
+    count = sum(name in run["flags"] for run in runs)
+    words = _FLAG_TEXTS[name].format(**document["config"])
+    return {
+        "id": name,
+        "text": f"{name} on {count} of {len(runs)} requests: {words}.",
+        "evidence": {"requests": count, "of": len(runs)},
+    }
+
+
+@_rule
+def prompt_dominates(document: Document) -> tuple[str, dict[str, Any]] | None:
+    """Compare the time on the prompt with the whole wait."""
+    shares = [
+        run["prompt_eval_ms"] / run["total_generation_ms"]
+        for run in _good(document)
+        if run["prompt_eval_ms"] and run["total_generation_ms"]
+    ]
+    if not shares or median(shares) < PROMPT_SHARE:
+        return None
+    share = median(shares)
+    text = (
+        f"Processing the prompt is {share:.0%} of the wait. Shorten prompts, put what repeats "
+        "first so that it is cached, or raise the server's batch size."
+    )
+    return text, {"median_share": share, "requests": len(shares)}
+
+
+@_rule
+def first_run_slow(document: Document) -> tuple[str, dict[str, Any]] | None:
+    """Compare the first warm request's speed of generation with that of the others."""
+    runs = [r for r in _good(document) if r["start"] == "warm" and r["inter_token_latency_ms"]]
+    if len(runs) < _FEW:
+        return None
+    first, *others = (run["inter_token_latency_ms"] for run in runs)
+    if first < SLOW_FIRST * max(others):
+        return None
+    text = (
+        f"The first request generated {first / median(others):.1f} times slower than the others. "
+        "Raise --warmup."
+    )
+    return text, {"first_ms": first, "others_median_ms": median(others)}
+
+
+@_rule
+def spread_wide(document: Document) -> tuple[str, dict[str, Any]] | None:
+    """Hold the interval of the mean speed against five percent of it."""
+    speed = document["results"]["summary"]["tokens_per_sec"]
+    if speed["n"] < _FEW or not speed["cv"]:
+        return None
+    half = stats.t_quantile(speed["n"] - 1) * speed["cv"] / speed["n"] ** 0.5
+    if half <= WIDE_CV:
+        return None
+    needed = stats.needed(speed["cv"], WIDE_CV)
+    text = (
+        f"tokens_per_sec is known to ± {half:.0%} only (CV {speed['cv']:.0%}, n {speed['n']}). "
+        f"About {needed} requests would give ± {WIDE_CV:.0%}: use --iterations {needed}."
+    )
+    return text, {"cv": speed["cv"], "n": speed["n"], "half_width": half, "needed": needed}
+
+
+@_rule
+def outliers(document: Document) -> tuple[str, dict[str, Any]] | None:
+    """Find requests whose inter-token latency lies far outside the middle half."""
+    values = [r["inter_token_latency_ms"] for r in _good(document) if r["inter_token_latency_ms"]]
+    if len(values) < 2 * _FEW:
+        return None
+    far = stats.outliers(values, OUTLIER_IQRS)
+    if not far:
+        return None
+    text = (
+        f"{len(far)} of {len(values)} requests generated far slower or faster than the rest "
+        f"(up to {max(far):.3g} ms a token, median {median(values):.3g}). Look for what else ran, "
+        "and read p50 rather than the mean."
+    )
+    return text, {"values_ms": far, "median_ms": median(values)}
+
+
+@_rule
+def other_load(document: Document) -> tuple[str, dict[str, Any]] | None:
+    """Read how much of the machine other programs used while we measured."""
+    share = document["telemetry"].get("other_cpu_share")
+    if share is None or share < BUSY_SHARE:
+        return None
+    text = (
+        f"Other programs used {share:.0%} of this machine's processors during the run. Close them "
+        "and measure again."
+    )
+    return text, {"other_cpu_share": share}
+
+
+@_rule
+def context_differs(document: Document) -> tuple[str, dict[str, Any]] | None:
+    """Compare the context length we asked for with what the server has loaded."""
+    asked = document["config"]["sent"].get("options", {}).get("num_ctx")
+    loaded = {
+        m["context_length"]
+        for m in document["telemetry"].get("loaded_after") or ()
+        if m["name"] == document["model"]["id"] and m["context_length"]
+    }
+    if asked is None or not loaded or loaded == {asked}:
+        return None
+    text = (
+        f"num_ctx {asked} was asked for, but the server has the model loaded with "
+        f"{', '.join(map(str, sorted(loaded)))}. Give --num-ctx what the server really uses."
+    )
+    return text, {"asked": asked, "loaded": sorted(loaded)}
+
+
+@_rule
+def clocks_disagree(document: Document) -> tuple[str, dict[str, Any]] | None:
+    """Compare the client's generation speed with the server's own, request by request."""
+    ratios = [
+        run["tokens_per_sec"] / run["server_tokens_per_sec"]
+        for run in _good(document)
+        if run["tokens_per_sec"] and run["server_tokens_per_sec"]
+    ]
+    if not ratios or abs(median(ratios) - 1) <= CLOCK_TOLERANCE:
+        return None
+    percent = 100 * (median(ratios) - 1)
+    text = (
+        f"The client saw {abs(percent):.0f} % {'more' if percent > 0 else 'fewer'} tokens a "
+        "second than the server's own clock says. Look for a proxy between the two, or a busy "
+        "client machine."
+    )
+    return text, {"median_ratio": median(ratios), "requests": len(ratios)}
+
+
+@_rule
+def one_slot(document: Document) -> tuple[str, dict[str, Any]] | None:
+    """Read how many requests the server works on at once."""
+    if document["telemetry"].get("slots") != 1 or document["server"]["kind"] == "embedded":
+        return None
+    text = (
+        "The server has one parallel slot: concurrent requests would wait for each other. Start "
+        "it with more (llama.cpp: --parallel) if several clients will use it."
+    )
+    return text, {"slots": 1}
+
+
+def _good(document: Document) -> list[dict[str, Any]]:
+    return [run for run in document["results"]["runs"] if run["error"] is None]

@@ -1,0 +1,1 @@
+"""Sending timed requests: the only place with concurrency."""

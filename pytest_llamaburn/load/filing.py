@@ -1,0 +1,111 @@
+"""From a run's journal to its result file, whatever ended the run, and back to continue it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from pytest_llamaburn import gates, insights, journal, metrics, options, registry, results
+from pytest_llamaburn.backends._detect import settle
+from pytest_llamaburn.errors import ResultsError, SettingsError
+from pytest_llamaburn.settings import Benchmark
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+LAST = "last"
+_KEY = ("prompt_id", "prompt_sha256", "repeat", "iteration", "start")
+
+
+def write_result(results_dir: Path, run_id: str) -> Path | None:
+    """Make a run's result file from its journal; None when the journal has no header.
+
+    The journal goes once the file says complete; otherwise it stays, for the run to be resumed.
+    """
+    folder = journal.directory(results_dir, run_id)
+    record = journal.read(folder)
+    journal.release(folder)
+    if record.header is None:
+        journal.discard(folder)
+        return None
+    document = results.build(record)
+    document["results"]["gates"] += gates.judge_all(document)
+    document["insights"] = insights.find(document)
+    path = results.write(results_dir, document)
+    if document["status"] == "complete":
+        journal.discard(folder)
+    return path
+
+
+def unfiled(results_dir: Path) -> list[str]:
+    """Return the ids of runs that left a journal but no result file: they were killed."""
+    found = []
+    for folder in journal.leftovers(results_dir):
+        header = journal.read(folder).header
+        if header and results.of_run(results_dir, header) is None:
+            found.append(folder.name)
+    return found
+
+
+def header_of(results_dir: Path, run: str) -> dict[str, Any]:
+    """Return the header of the unfinished run that an id or `last` means.
+
+    Raises ResultsError when there is none.
+    """
+    names = [folder.name for folder in journal.leftovers(results_dir)]
+    name = (names or [""])[-1] if run == LAST else run
+    header = journal.read(journal.directory(results_dir, name)).header if name in names else None
+    if header is None:
+        have = f"unfinished runs: {', '.join(names)}" if names else "no run was left unfinished"
+        raise ResultsError(f"there is no unfinished run '{run}' in {results_dir}: {have}")
+    return header
+
+
+def settled(settings: Benchmark, origins: Mapping[str, str]) -> tuple[Benchmark, str | None]:
+    """Return the settings a run really has, and the note to say where that was our choice."""
+    gates.parse_all(settings.threshold)
+    if metrics.resolve(settings.precision_metric) is None:
+        words = registry.unknown("metric", settings.precision_metric, list(metrics.METRICS))
+        raise SettingsError(f"--precision-metric: {words}")
+    if settings.resume is None:
+        return settle(settings, origins)
+    continued = _resumed(settings, origins)
+    return continued, f"continuing {continued.resume}"
+
+
+def _resumed(settings: Benchmark, origins: Mapping[str, str]) -> Benchmark:
+    """Return the settings to continue a run with: its own.
+
+    Raises SettingsError when a flag asks for anything else: that would be another run.
+    """
+    header = header_of(Path(settings.results_dir), settings.resume or LAST)
+    for name, was in header["config"].items():
+        now = options.record(settings, Benchmark).get(name)
+        if origins.get(name, "").startswith("--") and now != was:
+            raise SettingsError(
+                f"--resume: {origins[name]} {now} differs from the run's own, {was}: leave it out, "
+                "or begin a new run"
+            )
+    known = {o for o in options.record(settings, Benchmark) if o in header["config"]}
+    update = {name: _frozen(header["config"][name]) for name in known}
+    update["resume"] = header["run_id"]
+    return settings.model_copy(update=update)  # type: ignore[attr-defined, no-any-return]
+
+
+def check_same(before: Mapping[str, Any], now: Mapping[str, Any]) -> None:
+    """Raise SettingsError when a run would continue on another model or server."""
+    pairs = [("model", "digest"), ("model", "id"), ("server", "kind"), ("server", "version")]
+    embedded = before["server"]["kind"] == "embedded"  # whose port is new each time
+    for part, name in [*pairs, *([] if embedded else [("server", "host")])]:
+        was, is_now = before[part][name], now[part][name]
+        if was != is_now:
+            raise SettingsError(f"--resume: the {part}'s {name} was {was}, now it is {is_now}")
+
+
+def key_of(row: Mapping[str, Any]) -> tuple[Any, ...]:
+    """Return what identifies a request within its run."""
+    return tuple(row[name] for name in _KEY)
+
+
+def _frozen(value: Any) -> Any:
+    return tuple(value) if isinstance(value, list) else value

@@ -1,0 +1,369 @@
+"""Every number about a request: one function, one definition, one place.
+
+TTFT is defined here (`time_to_first_token_ms`) and stamped in `backends/_http.py`. A function
+returns its value in its unit, or a `Missing` with the reason; the decorator registers name, unit,
+direction and formula, from which tables, schema and the docs page are made.
+"""
+
+from __future__ import annotations
+
+from itertools import pairwise
+from typing import TYPE_CHECKING, NamedTuple
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from pytest_llamaburn.trace import Trace
+
+
+class Missing(NamedTuple):
+    """Why a number is null."""
+
+    reason: str
+
+
+class Metric(NamedTuple):
+    """One registered number about a request."""
+
+    name: str
+    unit: str
+    better: str
+    formula: str
+    source: str
+    alias: str | None
+    compute: Callable[[Trace], float | Missing]
+
+
+METRICS: dict[str, Metric] = {}
+
+REASONS = {
+    "failed": "the request failed",
+    "no_delta": "the answer had no content",
+    "no_usage": "the server sent no token counts",
+    "below_two_tokens": "one token has no gap to the next",
+    "no_samples": "no request gave a value",
+    "one_read": "the whole answer came in one read",
+    "not_reported": "the server does not say",
+    "no_uncached_count": "the server does not say how much of the prompt was cached",
+    "clock_too_short": "the server timed less than a millisecond",
+    "no_provider": "no power sensor is read",
+    "no_thinking_end": "the answer held only thinking",
+    "connection_reused": "an open connection was used",
+}
+
+
+def metric(
+    name: str, *, unit: str, better: str, formula: str, source: str = "client", alias: str = ""
+) -> Callable[[Callable[[Trace], float | Missing]], Callable[[Trace], float | Missing]]:
+    """Register a function as the one definition of a number.
+
+    `better` is lower, higher or none; `source` says whose clock or count it rests on.
+    """
+
+    def register(
+        compute: Callable[[Trace], float | Missing],
+    ) -> Callable[[Trace], float | Missing]:
+        METRICS[name] = Metric(name, unit, better, formula, source, alias or None, compute)
+        return compute
+
+    return register
+
+
+def resolve(name: str) -> str | None:
+    """Return the full name of a metric or of its alias, None for neither."""
+    if name in METRICS:
+        return name
+    return next((m.name for m in METRICS.values() if m.alias == name), None)
+
+
+def compute(trace: Trace) -> tuple[dict[str, float | None], dict[str, str]]:
+    """Return (value by metric, reason by metric that is null) of one request.
+
+    A failed request has no values: a latency of something that did not happen is not a latency.
+    """
+    if trace.failure:
+        return dict.fromkeys(METRICS), dict.fromkeys(METRICS, "failed")
+    values: dict[str, float | None] = {}
+    reasons: dict[str, str] = {}
+    for name, definition in METRICS.items():
+        value = definition.compute(trace)
+        if isinstance(value, Missing):
+            values[name], reasons[name] = None, value.reason
+        else:
+            values[name] = value
+    return values, reasons
+
+
+def chunk_gaps_ms(trace: Trace) -> list[float]:
+    """Return the times between successive pieces of the answer, in ms; 0 within one read."""
+    stamps = trace.delta_ns
+    return [(b - a) / 1e6 for a, b in pairwise(stamps)]
+
+
+@metric(
+    "time_to_first_token_ms",
+    unit="ms",
+    better="lower",
+    alias="ttft_ms",
+    formula="first non-empty content or thinking delta − request sent",
+)
+def time_to_first_token_ms(trace: Trace) -> float | Missing:
+    """Return TTFT; role chunks and keep-alives are not tokens, thinking is."""
+    return _span_ms(trace.first_ns, trace.sent_ns)
+
+
+@metric(
+    "inter_token_latency_ms",
+    unit="ms",
+    better="lower",
+    alias="itl_ms",
+    formula="(total_generation_ms − time_to_first_token_ms) / (output_sequence_length − 1)",
+)
+def inter_token_latency_ms(trace: Trace) -> float | Missing:
+    """Return the mean time from one token to the next, of this request."""
+    tokens = output_sequence_length(trace)
+    if isinstance(tokens, Missing):
+        return tokens
+    if tokens < 2:
+        return Missing("below_two_tokens")
+    span = _span_ms(trace.last_ns, trace.first_ns)
+    if isinstance(span, Missing):
+        return span
+    return span / (tokens - 1) if span else Missing("one_read")
+
+
+@metric(
+    "tokens_per_sec",
+    unit="tokens/s",
+    better="higher",
+    alias="tps",
+    formula="1000 / inter_token_latency_ms",
+)
+def tokens_per_sec(trace: Trace) -> float | Missing:
+    """Return the speed of generation once it runs."""
+    gap = inter_token_latency_ms(trace)
+    return gap if isinstance(gap, Missing) else 1000 / gap
+
+
+@metric(
+    "e2e_tokens_per_sec",
+    unit="tokens/s",
+    better="higher",
+    formula="1000 · output_sequence_length / total_generation_ms",
+)
+def e2e_tokens_per_sec(trace: Trace) -> float | Missing:
+    """Return tokens over the whole wait, the first token's included."""
+    tokens, total = output_sequence_length(trace), total_generation_ms(trace)
+    if isinstance(tokens, Missing):
+        return tokens
+    if isinstance(total, Missing):
+        return total
+    return 1000 * tokens / total
+
+
+@metric(
+    "total_generation_ms",
+    unit="ms",
+    better="lower",
+    alias="e2e_ms",
+    formula="last content or thinking delta − request sent",
+)
+def total_generation_ms(trace: Trace) -> float | Missing:
+    """Return the wait for the whole answer."""
+    return _span_ms(trace.last_ns, trace.sent_ns)
+
+
+@metric(
+    "prompt_eval_ms",
+    unit="ms",
+    better="lower",
+    source="server",
+    formula="the server's time on the uncached part of the prompt",
+)
+def prompt_eval_ms(trace: Trace) -> float | Missing:
+    """Return the server's prompt processing time."""
+    return _given(trace.timings.prompt_ms)
+
+
+@metric(
+    "load_duration_ms",
+    unit="ms",
+    better="lower",
+    source="server",
+    formula="the server's time to have the model in memory",
+)
+def load_duration_ms(trace: Trace) -> float | Missing:
+    """Return the server's load time: about a millisecond when warm."""
+    return _given(trace.timings.load_ms)
+
+
+@metric(
+    "input_sequence_length",
+    unit="tokens",
+    better="none",
+    alias="isl",
+    source="server",
+    formula="the server's count of prompt tokens, cached ones included",
+)
+def input_sequence_length(trace: Trace) -> float | Missing:
+    """Return the prompt's length."""
+    return _counted(trace.usage.prompt)
+
+
+@metric(
+    "output_sequence_length",
+    unit="tokens",
+    better="none",
+    alias="osl",
+    source="server",
+    formula="the server's count of generated tokens, thinking included",
+)
+def output_sequence_length(trace: Trace) -> float | Missing:
+    """Return the answer's length; chunks are never counted for tokens."""
+    return _counted(trace.usage.completion)
+
+
+@metric(
+    "power_draw_watts",
+    unit="W",
+    better="lower",
+    source="sensor",
+    formula="time-weighted mean power during the request",
+)
+def power_draw_watts(trace: Trace) -> float | Missing:  # noqa: ARG001 - no sensor is read yet
+    """Return null: no power sensor is read."""
+    return Missing("no_provider")
+
+
+@metric(
+    "energy_wh",
+    unit="Wh",
+    better="lower",
+    source="sensor",
+    formula="integral of power over the request / 3600",
+)
+def energy_wh(trace: Trace) -> float | Missing:  # noqa: ARG001
+    """Return null: no power sensor is read."""
+    return Missing("no_provider")
+
+
+@metric(
+    "stream_ms",
+    unit="ms",
+    better="lower",
+    formula="end of the stream − request sent",
+)
+def stream_ms(trace: Trace) -> float | Missing:
+    """Return the time to the terminal event."""
+    return (trace.end_ns - trace.sent_ns) / 1e6
+
+
+@metric(
+    "time_to_first_answer_token_ms",
+    unit="ms",
+    better="lower",
+    formula="first delta that is not thinking − request sent",
+)
+def time_to_first_answer_token_ms(trace: Trace) -> float | Missing:
+    """Return the wait until thinking is over and the answer begins."""
+    if trace.first_answer_ns is None and trace.first_ns is not None:
+        return Missing("no_thinking_end")
+    return _span_ms(trace.first_answer_ns, trace.sent_ns)
+
+
+@metric(
+    "queue_ms",
+    unit="ms",
+    better="lower",
+    source="server",
+    formula="Ollama: total − load − prompt − generation; llama.cpp: response head − request sent",
+)
+def queue_ms(trace: Trace) -> float | Missing:
+    """Return how long the request waited for a slot."""
+    return _given(trace.timings.queue_ms)
+
+
+@metric(
+    "prompt_tokens_per_sec",
+    unit="tokens/s",
+    better="higher",
+    source="server",
+    formula="1000 · uncached prompt tokens / prompt_eval_ms",
+)
+def prompt_tokens_per_sec(trace: Trace) -> float | Missing:
+    """Return the prompt rate; a rate over cached tokens would be a fake one."""
+    tokens, elapsed_ms = trace.timings.prompt_tokens, trace.timings.prompt_ms
+    if elapsed_ms is None:
+        return Missing("not_reported")
+    if tokens is None:
+        return Missing("no_uncached_count")
+    return 1000 * tokens / elapsed_ms if elapsed_ms >= 1 else Missing("clock_too_short")
+
+
+@metric(
+    "server_tokens_per_sec",
+    unit="tokens/s",
+    better="higher",
+    source="server",
+    formula="1000 · (generated − 1) / the server's generation time, which starts at token 1",
+)
+def server_tokens_per_sec(trace: Trace) -> float | Missing:
+    """Return the server's own speed, its intervals counted as ours are: a cross-check."""
+    tokens, elapsed_ms = trace.timings.eval_tokens, trace.timings.eval_ms
+    if not elapsed_ms or tokens is None:
+        return Missing("not_reported")
+    if tokens < 2:
+        return Missing("below_two_tokens")
+    return 1000 * (tokens - 1) / elapsed_ms if elapsed_ms >= 1 else Missing("clock_too_short")
+
+
+@metric(
+    "cached_tokens",
+    unit="tokens",
+    better="none",
+    source="server",
+    formula="prompt tokens the server took from its cache",
+)
+def cached_tokens(trace: Trace) -> float | Missing:
+    """Return how much of the prompt was not processed again."""
+    return _given(trace.usage.cached)
+
+
+@metric(
+    "tokens_per_chunk",
+    unit="tokens",
+    better="none",
+    source="both",
+    formula="output_sequence_length / number of deltas",
+)
+def tokens_per_chunk(trace: Trace) -> float | Missing:
+    """Return how coarse the stream is: above 1, gaps between chunks are not gaps of tokens."""
+    tokens = output_sequence_length(trace)
+    if isinstance(tokens, Missing):
+        return tokens
+    return tokens / len(trace.delta_ns) if trace.delta_ns else Missing("no_delta")
+
+
+@metric(
+    "connect_ms",
+    unit="ms",
+    better="lower",
+    formula="time to connect, before the request's clock; null on a reused connection",
+)
+def connect_ms(trace: Trace) -> float | Missing:
+    """Return the connection's cost, which no latency contains."""
+    return Missing("connection_reused") if trace.connect_ms is None else trace.connect_ms
+
+
+def _span_ms(end_ns: int | None, start_ns: int | None) -> float | Missing:
+    if end_ns is None or start_ns is None:
+        return Missing("no_delta")
+    return (end_ns - start_ns) / 1e6
+
+
+def _given(value: float | None) -> float | Missing:
+    return Missing("not_reported") if value is None else value
+
+
+def _counted(count: int | None) -> float | Missing:
+    return Missing("no_usage") if count is None else count

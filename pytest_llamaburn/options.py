@@ -1,0 +1,205 @@
+"""The one bridge between settings and their spellings.
+
+`declare` makes flags (argparse and pytest take the same call), `given` reads back the ones that
+were used, `resolve` merges them with environment and files and checks the result, `to_argv`
+turns checked settings into flags again: `resolve(parse(to_argv(s))) == s`.
+"""
+
+from __future__ import annotations
+
+import argparse
+import difflib
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar, cast
+
+from pytest_llamaburn import settings
+from pytest_llamaburn.errors import SettingsError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Mapping
+
+    from pydantic import ValidationError
+    from pydantic_core import ErrorDetails
+
+    from pytest_llamaburn.settings import Option
+
+Kind = TypeVar("Kind")
+
+CONFIG_NAME = "llamaburn.toml"
+
+
+def declare(add: Callable[..., Any], kind: type, prefix: str = "") -> None:
+    """Declare the flags of a settings class through `add`, argparse's or pytest's.
+
+    Absent flags are None, so that weaker sources can speak; values stay text until `resolve`.
+    """
+    for option in settings.options_of(kind):
+        names = [f"--{_spelling(option, prefix)}"]
+        if option.short and not prefix:
+            names.append(option.short)
+        add(*names, dest=_dest(option, prefix), default=None, help=_help(option), **_action(option))
+
+
+def given(namespace: argparse.Namespace, kind: type, prefix: str = "") -> dict[str, Any]:
+    """Return the values of the flags that were used, by setting name."""
+    found = {o.name: getattr(namespace, _dest(o, prefix)) for o in settings.options_of(kind)}
+    return {name: value for name, value in found.items() if value is not None}
+
+
+def to_argv(values: Any, kind: type, prefix: str = "") -> list[str]:
+    """Return the flags that say exactly these settings, defaults included.
+
+    Defaults are spelled out too: left out, the reader's own environment or file would speak.
+    """
+    return [
+        word
+        for o in settings.options_of(kind)
+        for word in _words(o, getattr(values, o.name), prefix)
+    ]
+
+
+def resolve(
+    kind: type[Kind],
+    flags: Mapping[str, Any],
+    environ: Mapping[str, str] | None = None,
+    directory: Path | None = None,
+) -> tuple[Kind, dict[str, str]]:
+    """Return the checked settings of a kind, and the origin of each value.
+
+    Weakest first: defaults, the user's configuration file, the one in `directory`, environment,
+    flags. Raises SettingsError in one sentence that names the value and where it was set.
+    """
+    values: dict[str, Any] = {}
+    origins: dict[str, str] = {}
+    environ = os.environ if environ is None else environ
+    files = [_user_config(), (directory or Path.cwd()) / CONFIG_NAME]
+    layers = [*(_from_file(kind, f) for f in files), _from_environ(kind, environ)]
+    for layer in [*layers, {k: (v, flag_name(kind, k)) for k, v in flags.items()}]:
+        for name, (value, origin) in layer.items():
+            values[name], origins[name] = value, origin
+    return _check(kind, values, origins), origins
+
+
+def record(values: Any, kind: type) -> dict[str, Any]:
+    """Return the settings that belong in a result file, as JSON types."""
+    dumped: dict[str, Any] = values.model_dump(mode="json")
+    return {o.name: dumped[o.name] for o in settings.options_of(kind) if o.record}
+
+
+def flag_name(kind: type, name: str) -> str:
+    """Return how a setting is spelled on the command line."""
+    return next(f"--{o.spelling}" for o in settings.options_of(kind) if o.name == name)
+
+
+def _spelling(option: Option, prefix: str) -> str:
+    scope = f"{option.scope}-" if prefix and option.scope else ""
+    return f"{prefix}{scope}{option.spelling}"
+
+
+def _dest(option: Option, prefix: str) -> str:
+    return _spelling(option, prefix).replace("-", "_")
+
+
+def _help(option: Option) -> str:
+    default = option.default
+    if option.repeats:
+        default = ", ".join(default)
+    unit = f" {option.unit}" if option.unit else ""
+    shown = "" if default in (None, "", False) else f" (default: {default}{unit})"
+    return (option.help + shown).replace("%", "%%")
+
+
+def _action(option: Option) -> dict[str, Any]:
+    if option.switch:
+        return {"action": argparse.BooleanOptionalAction}
+    metavar = option.spelling.rpartition("-")[2].upper()
+    if option.repeats:
+        return {"action": "append", "metavar": metavar}
+    if option.bare:
+        return {"nargs": "?", "const": option.bare, "metavar": metavar}
+    return {"metavar": metavar}
+
+
+def _words(option: Option, value: Any, prefix: str) -> Iterator[str]:
+    if option.switch:
+        yield f"--{'' if value else 'no-'}{_spelling(option, prefix)}"
+        return
+    for one in value if option.repeats else (value,):
+        if one is not None:
+            yield f"--{_spelling(option, prefix)}={one}"
+
+
+def _user_config() -> Path:
+    from platformdirs import user_config_path
+
+    return user_config_path("llamaburn") / CONFIG_NAME
+
+
+def _from_file(kind: type, path: Path) -> dict[str, tuple[Any, str]]:
+    if not path.is_file():
+        return {}
+    import tomllib
+
+    try:
+        tables = tomllib.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as err:
+        msg = f"{path}: not readable as TOML: {err}"
+        raise SettingsError(msg) from err
+    mine = {o.toml_key: o.name for o in settings.options_of(kind)}
+    known = {o.toml_key for k in settings.kinds() for o in settings.options_of(k)}
+    found: dict[str, tuple[Any, str]] = {}
+    for key, value in _flatten(tables):
+        table = f"{key.partition('.')[0]}.*"
+        if table in mine:
+            entries = [*found.get(mine[table], ([],))[0], f"{key.partition('.')[2]}{value}"]
+            found[mine[table]] = (entries, f"{path}: {key}")
+        elif key in mine:
+            found[mine[key]] = (value, f"{path}: {key}")
+        elif table not in known and key not in known and not key.startswith(settings.RESERVED_TOML):
+            raise SettingsError(_unknown_key(path, key, known))
+    return found
+
+
+def _flatten(table: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
+    for key, value in table.items():
+        if isinstance(value, dict):
+            yield from _flatten(value, f"{prefix}{key}.")
+        else:
+            yield f"{prefix}{key}", value
+
+
+def _unknown_key(path: Path, key: str, known: set[str]) -> str:
+    near = difflib.get_close_matches(key, known, n=1, cutoff=0.5)
+    hint = f"did you mean '{near[0]}'?" if near else f"known keys: {', '.join(sorted(known))}"
+    return f"{path}: unknown key '{key}': {hint}"
+
+
+def _from_environ(kind: type, environ: Mapping[str, str]) -> dict[str, tuple[Any, str]]:
+    found: dict[str, tuple[Any, str]] = {}
+    for option in settings.options_of(kind):
+        for variable in option.variables:
+            text = environ.get(variable)
+            if text:
+                value = text.split(",") if option.repeats else text
+                found[option.name] = (value, variable)
+                break
+    return found
+
+
+def _check(kind: type[Kind], values: dict[str, Any], origins: dict[str, str]) -> Kind:
+    from pydantic import ValidationError
+
+    try:
+        checked: Any = settings.model_of(kind)(**values)  # type: ignore[arg-type]
+    except ValidationError as err:
+        raise SettingsError(_sentence(err, kind, origins)) from None
+    return cast("Kind", checked)
+
+
+def _sentence(err: ValidationError, kind: type, origins: dict[str, str]) -> str:
+    first: ErrorDetails = err.errors()[0]
+    name = str(first["loc"][0])
+    origin = origins.get(name, flag_name(kind, name))
+    reason = first["msg"].removeprefix("Value error, ")
+    return f"{origin}: {first['input']!r} is refused: {reason[:1].lower()}{reason[1:]}"

@@ -1,0 +1,62 @@
+"""Rendering result files: one module a format, named as after `-o`; each has `render`."""
+
+from __future__ import annotations
+
+import os
+from contextlib import suppress
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from pytest_llamaburn import registry
+from pytest_llamaburn.errors import ResultsError, SettingsError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Sequence
+
+
+def show(paths: Sequence[Path], outputs: Iterable[str], write: Callable[[str], Any]) -> None:
+    """Render result files in each wanted format: words to `write`, paths to files.
+
+    Raises SettingsError for an unknown format, ResultsError for a file that cannot be written.
+    """
+    wanted = list(outputs) or ["table"]
+    for output in wanted:
+        target = _target(output)
+        text: str = registry.load("reports", _format(output)).render(paths)
+        if target is None:
+            write(text)
+        else:
+            _save(target, text)
+
+
+def check(outputs: Iterable[str]) -> None:
+    """Raise SettingsError for an output that names no format."""
+    for output in outputs:
+        _format(output)
+
+
+def _target(output: str) -> Path | None:
+    return None if output in registry.names("reports") else Path(output)
+
+
+def _format(output: str) -> str:
+    formats = registry.names("reports")
+    if output in formats:
+        return output
+    suffixes = {registry.load("reports", name).SUFFIX: name for name in formats}
+    found = suffixes.get(Path(output).suffix.lower())
+    if found is None:
+        valid = [*formats, *(f"FILE{suffix}" for suffix in suffixes)]
+        raise SettingsError(f"--output: {registry.unknown('format', output, valid)}")
+    return found
+
+
+def _save(path: Path, text: str) -> None:
+    temporary = path.with_name(f".{path.name}.{os.getpid()}")
+    try:
+        temporary.write_text(text, encoding="utf-8")
+        temporary.replace(path)
+    except OSError as err:
+        with suppress(OSError):
+            temporary.unlink()
+        raise ResultsError(f"--output: {path} cannot be written: {err.strerror or err}") from err

@@ -1,0 +1,101 @@
+"""Charts as inline SVG: drawn here, coloured by the page, titled for those who cannot see them."""
+
+from __future__ import annotations
+
+import html
+from statistics import median
+from typing import TYPE_CHECKING, NamedTuple
+
+from pytest_llamaburn.reports._rows import number
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+_WIDTH, _RIGHT = 720, 12
+_HEIGHT, _MARGIN, _AXIS = 120, 12, 70
+_ROW, _LABELS, _HEAD = 20, 280, 24
+
+
+class Bar(NamedTuple):
+    """One interval of a forest plot; numbers are shares, the kind is its colour's class."""
+
+    label: str
+    low: float
+    middle: float
+    high: float
+    kind: str
+
+
+def text(words: str) -> str:
+    """Return words as HTML and SVG show them literally, without signs that steer."""
+    return html.escape("".join(c if c.isprintable() else " " for c in words))
+
+
+def sequence(values: Sequence[float], title: str, points: int) -> str:
+    """Return values in their order as dots; many are drawn in groups, by range and median."""
+    size = -(-len(values) // points)
+    groups = [values[i : i + size] for i in range(0, len(values), size)]
+    y = _Scale(min(values), max(values), _HEIGHT - _MARGIN, _MARGIN)
+    step = (_WIDTH - _AXIS - _RIGHT) / len(groups)
+    marked = dict.fromkeys((y.low, median(values), y.high))
+    levels = [_level(value, y(value)) for value in marked]
+    dots = [_dot(group, _AXIS + (i + 0.5) * step, y) for i, group in enumerate(groups)]
+    return _svg(title, _HEIGHT, [*levels, *dots])
+
+
+def forest(bars: Sequence[Bar], title: str, margin: float) -> str:
+    """Return intervals of change under each other, beside zero and the band of the margin."""
+    reach = max(2 * margin, 0.01, *(min(1.0, abs(end)) for bar in bars for end in bar[1:4]))
+    x = _Scale(-reach, reach, _LABELS, _WIDTH - _RIGHT)
+    height = _HEAD + _ROW * len(bars) + 4
+    left, right = x(-margin), x(margin)
+    band = f'<path d="M{left:.1f} {_HEAD - 6}H{right:.1f}V{height}H{left:.1f}Z" class="m"/>'
+    zero = f'<path d="M{x(0):.1f} {_HEAD - 6}V{height}" class="z"/>'
+    ends = [_end(share, x) for share in (-reach, 0.0, reach)]
+    return _svg(title, height, [band, zero, *ends, *(_bar(b, i, x) for i, b in enumerate(bars))])
+
+
+class _Scale(NamedTuple):
+    """Places numbers on a line; those outside of it at its ends."""
+
+    low: float
+    high: float
+    start: float
+    end: float
+
+    def __call__(self, value: float) -> float:
+        if self.high <= self.low:
+            return (self.start + self.end) / 2
+        share = (value - self.low) / (self.high - self.low)
+        return self.start + max(0.0, min(1.0, share)) * (self.end - self.start)
+
+
+def _level(value: float, y: float) -> str:
+    line = f'<path d="M{_AXIS} {y:.1f}H{_WIDTH - _RIGHT}" class="z"/>'
+    words = f'<text x="{_AXIS - 6}" y="{y + 4:.1f}" text-anchor="end">{number(value)}</text>'
+    return line + words
+
+
+def _dot(group: Sequence[float], x: float, y: _Scale) -> str:
+    top, bottom = y(max(group)), y(min(group))
+    span = f'<path d="M{x:.1f} {top:.1f}V{bottom:.1f}" class="i"/>' if bottom - top > 0.5 else ""
+    return f'{span}<circle cx="{x:.1f}" cy="{y(median(group)):.1f}" r="2.5"/>'
+
+
+def _end(share: float, x: _Scale) -> str:
+    anchor = {-1: "start", 0: "middle", 1: "end"}[(share > 0) - (share < 0)]
+    return f'<text x="{x(share):.1f}" y="12" text-anchor="{anchor}">{100 * share:+.3g} %</text>'
+
+
+def _bar(bar: Bar, index: int, x: _Scale) -> str:
+    y = _HEAD + _ROW * index + _ROW / 2
+    words = f'<text x="{_LABELS - 8}" y="{y + 4}" text-anchor="end">{text(bar.label)}</text>'
+    line = f'<path d="M{x(bar.low):.1f} {y}H{x(bar.high):.1f}" class="i"/>'
+    return (
+        f'<g class="{bar.kind}">{words}{line}<circle cx="{x(bar.middle):.1f}" cy="{y}" r="4"/></g>'
+    )
+
+
+def _svg(title: str, height: float, parts: Sequence[str]) -> str:
+    head = f'<svg viewBox="0 0 {_WIDTH} {height}" role="img"><title>{text(title)}</title>'
+    return f"<figure><figcaption>{text(title)}</figcaption>{head}{''.join(parts)}</svg></figure>"

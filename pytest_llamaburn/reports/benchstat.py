@@ -1,0 +1,49 @@
+"""Go's benchmark format, one line a run: for `benchstat`, which compares runs by its own tests.
+
+`benchstat before.bench after.bench` compares two benchmarks; a comparison's own output holds all
+its files and is read with `benchstat -col file`.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from pytest_llamaburn import compare, results
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+    from pathlib import Path
+
+SUFFIX = ".bench"
+
+
+def render(paths: Sequence[Path]) -> str:
+    """Return the runs of all files, and which direction of each unit is better."""
+    lines = [line for path in paths for line in _lines(results.load(path))]
+    units = [line for line in dict.fromkeys(lines) if line.startswith("Unit ")]
+    return "\n".join([*units, *(line for line in lines if not line.startswith("Unit "))]) + "\n"
+
+
+def _lines(document: dict[str, Any]) -> Iterator[str]:
+    if document["schema"] == "llamaburn/comparison":
+        for change in document["results"]["changes"]:
+            yield _unit(compare.Column(change["metric"], change["statistic"]))
+        for file in document["results"]["files"]:
+            yield f"file: {file['label']}"
+            yield from _runs(file["runs"])
+        return
+    yield from map(_unit, compare.ALONE)
+    yield f"model: {' '.join(document['model']['id'].split())}"
+    yield from _runs(compare.runs(document))
+
+
+def _unit(column: compare.Column) -> str:
+    better = "" if column.better == "none" else f" better={column.better}"
+    return f"Unit {column.name}{better}"
+
+
+def _runs(runs: Sequence[dict[str, Any]]) -> Iterator[str]:
+    for run in runs:
+        values = [f"{v:.6g} {name}" for name, v in run["values"].items() if v is not None]
+        if values:
+            yield "\t".join(["BenchmarkRun", str(run["requests"]), *values])

@@ -1,0 +1,35 @@
+"""One line a timed request, for spreadsheets; what was not measured is an empty cell."""
+
+from __future__ import annotations
+
+import csv
+import io
+from typing import TYPE_CHECKING, Any
+
+from pytest_llamaburn.reports._rows import request_rows
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from pathlib import Path
+
+SUFFIX = ".csv"
+
+
+def render(paths: Sequence[Path]) -> str:
+    """Return the requests of all files under one header."""
+    rows = [_flat(row) for row in request_rows(paths)]
+    columns = list(dict.fromkeys(name for row in rows for name in row))
+    text = io.StringIO()
+    writer = csv.DictWriter(text, columns, lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(rows)
+    return text.getvalue()
+
+
+def _flat(row: dict[str, Any]) -> dict[str, Any]:
+    row.pop("null_reasons", None)
+    if "flags" in row:
+        row["flags"] = " ".join(row["flags"])
+    if row.get("error"):
+        row["error"] = row["error"]["kind"]
+    return row

@@ -1,0 +1,192 @@
+"""Statistics of repeated measurements, exact and with their uncertainty.
+
+Percentiles are exact (linear interpolation between closest ranks); the standard deviation is the
+sample's (ddof 1); the interval is Student's t for the mean at 95 %.
+"""
+
+from __future__ import annotations
+
+import math
+from functools import lru_cache
+from statistics import NormalDist
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+PERCENTILES = {"p50": 50.0, "p90": 90.0, "p95": 95.0, "p99": 99.0, "p99_9": 99.9}
+CI_METHOD = "student_t_mean_95"
+_EMPTY = dict.fromkeys(("mean", "std", "cv", "min", *PERCENTILES, "max", "ci95"))
+_EXACT_DF = 200  # beyond it the expansion of the quantile is exact to six digits
+
+
+def distribution(values: Sequence[float], unit: str, reason: str | None = None) -> dict[str, Any]:
+    """Return the summary of `values` in the one shape that result files use.
+
+    Keys: unit, n, mean, std, cv, min, p50 … p99_9, max, ci95 ([low, high] of the mean, with
+    ci95_method), certified (the percentiles n supports) and, for n = 0, the reason. std, cv and
+    ci95 are None below two values; cv also when the mean is 0.
+    """
+    if len(values) == 0:
+        return {"unit": unit, "n": 0, **_EMPTY, "certified": [], "reason": reason or "no_samples"}
+    import numpy as np
+
+    data = np.asarray(values, dtype=float)
+    mean, n = float(data.mean()), len(data)
+    std = float(data.std(ddof=1)) if n > 1 else None
+    points = np.percentile(data, list(PERCENTILES.values()))
+    return {
+        "unit": unit,
+        "n": n,
+        "mean": mean,
+        "std": std,
+        "cv": std / abs(mean) if std is not None and mean else None,
+        "min": float(data.min()),
+        **{name: float(p) for name, p in zip(PERCENTILES, points, strict=True)},
+        "max": float(data.max()),
+        "ci95": mean_interval(mean, std, n),
+        "ci95_method": CI_METHOD,
+        "certified": certified(n),
+    }
+
+
+def certified(n: int) -> list[str]:
+    """Return the percentiles whose upper bound n samples hold with 95 % confidence.
+
+    The largest of n samples exceeds the p-quantile with probability 1 - p^n (the binomial floor:
+    5 samples for p50, 29 for p90, 59 for p95, 299 for p99, 2995 for p99.9).
+    """
+    return [name for name, p in PERCENTILES.items() if n >= floor(p / 100)]
+
+
+def floor(quantile: float) -> int:
+    """Return the fewest samples that certify a quantile (0 < quantile < 1)."""
+    return math.ceil(math.log(0.05) / math.log(quantile))
+
+
+def mean_interval(mean: float, std: float | None, n: int) -> list[float] | None:
+    """Return the 95 % interval of the mean as [low, high], or None below two values."""
+    if std is None:
+        return None
+    half = t_quantile(n - 1) * std / math.sqrt(n)
+    return [mean - half, mean + half]
+
+
+def needed(cv: float, half_width: float) -> int:
+    """Return how many samples of this CV put the mean's 95 % interval within ± `half_width`.
+
+    The smallest n with t(n − 1) · cv / √n ≤ half_width; both are shares of the mean.
+    """
+    n = max(2, math.ceil((1.9599 * cv / half_width) ** 2))  # t is never below 1.95996
+    while t_quantile(n - 1) * cv / math.sqrt(n) > half_width:
+        n += 1
+    return n
+
+
+def cv_interval(values: Sequence[float]) -> list[float] | None:
+    """Return the 95 % interval of a coefficient of variation, None below two values or mean 0.
+
+    From the chi-square interval of the standard deviation, the mean taken as known; its quantiles
+    by Wilson and Hilferty's cube-root approximation.
+    """
+    found = distribution(values, "")
+    if not found["cv"]:
+        return None if found["cv"] is None else [0.0, 0.0]
+    df = found["n"] - 1
+    return [found["cv"] * math.sqrt(df / _chi_square(df, z)) for z in (1.959964, -1.959964)]
+
+
+def _chi_square(df: int, z: float) -> float:
+    spread = 2 / (9 * df)
+    cube: float = (1 - spread + z * math.sqrt(spread)) ** 3
+    return max(df * cube, 1e-3 * df)
+
+
+def relative_half_width(values: Sequence[float]) -> float | None:
+    """Return the mean's 95 % interval as ± a share of the mean, None where there is none."""
+    found = distribution(values, "")
+    if found["ci95"] is None or not found["mean"]:
+        return None
+    half: float = (found["ci95"][1] - found["ci95"][0]) / 2 / abs(found["mean"])
+    return half
+
+
+def quantile_interval(values: Sequence[float], quantile: float) -> list[float] | None:
+    """Return the 95 % interval of a quantile from order statistics, None where n is too small.
+
+    The number of samples below the true quantile is binomial(n, quantile); the two order
+    statistics are the closest ones with at most 2.5 % of it beyond each (David and Nagaraja,
+    Order Statistics, 7.1).
+    """
+    n, ordered = len(values), sorted(values)
+    if n == 0:
+        return None
+    import numpy as np
+
+    at_most = np.cumsum([_binomial(k, n, quantile) for k in range(n + 1)])
+    low = int(np.searchsorted(at_most, 0.025, side="right")) - 1
+    high = int(np.searchsorted(at_most, 0.975))
+    return [ordered[low], ordered[high]] if low >= 0 and high < n else None
+
+
+def _binomial(k: int, n: int, share: float) -> float:
+    """Return the chance of k successes in n tries, stable for large n."""
+    ways = math.lgamma(n + 1) - math.lgamma(k + 1) - math.lgamma(n - k + 1)
+    return math.exp(ways + k * math.log(share) + (n - k) * math.log1p(-share))
+
+
+def wilson(hits: int, n: int) -> list[float] | None:
+    """Return the 95 % interval of a share by Wilson's score, None for n = 0."""
+    if n == 0:
+        return None
+    share, z2 = hits / n, 1.959963984540054**2
+    middle = (share + z2 / (2 * n)) / (1 + z2 / n)
+    half = math.sqrt(z2 * (share * (1 - share) / n + z2 / (4 * n * n))) / (1 + z2 / n)
+    return [max(0.0, middle - half), min(1.0, middle + half)]
+
+
+def outliers(values: Sequence[float], iqrs: float) -> list[float]:
+    """Return the values more than `iqrs` interquartile ranges outside the middle half."""
+    import numpy as np
+
+    low, high = np.percentile(values, [25, 75])
+    reach = iqrs * (high - low)
+    return [v for v in values if v < low - reach or v > high + reach]
+
+
+@lru_cache
+def t_quantile(df: int, confidence: float = 0.95) -> float:
+    """Return the t that |T| stays below with this confidence, at df ≥ 1 degrees of freedom.
+
+    Found by bisection on the finite series of its distribution for whole df (Abramowitz and
+    Stegun 26.7.3-4); above 200 degrees by their expansion 26.7.5.
+    """
+    if df > _EXACT_DF:
+        z = normal_quantile(confidence)
+        return z + (z**3 + z) / (4 * df) + (5 * z**5 + 16 * z**3 + 3 * z) / (96 * df**2)
+    low, high = 0.0, 2.0
+    while _t_central(high, df) < confidence:
+        high *= 2
+    for _ in range(60):
+        middle = (low + high) / 2
+        low, high = (middle, high) if _t_central(middle, df) < confidence else (low, middle)
+    return low
+
+
+def normal_quantile(confidence: float) -> float:
+    """Return the z that |Z| stays below with this confidence."""
+    return NormalDist().inv_cdf((1 + confidence) / 2)
+
+
+def _t_central(t: float, df: int) -> float:
+    """Return the probability that |T| < t."""
+    theta = math.atan(t / math.sqrt(df))
+    cos2 = math.cos(theta) ** 2
+    odd = df % 2
+    term, total = (math.cos(theta), 0.0) if odd else (1.0, 0.0)
+    for k in range(2 + odd, df + 1, 2):
+        total += term
+        term *= cos2 * (k - 1) / k
+    if odd:
+        return 2 / math.pi * (theta + math.sin(theta) * total)
+    return math.sin(theta) * total

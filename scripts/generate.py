@@ -1,0 +1,96 @@
+"""Write the generated files: the JSON Schemas in the package and the tables in the docs.
+
+A test compares them with what this would write, so that none can go stale.
+"""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+from pytest_llamaburn import datasets, results, settings
+from pytest_llamaburn.metrics import METRICS
+
+ROOT = Path(__file__).parent.parent
+_METRICS_HEAD = """\
+# Metrics
+
+Each has one definition, in `pytest_llamaburn/metrics.py`, from which this page is made. What was
+not measured is null with a reason, never 0.
+
+| metric | unit | better | source | formula | alias |
+| --- | --- | --- | --- | --- | --- |
+"""
+_OPTIONS_HEAD = """\
+# Options
+
+Declared once, in `pytest_llamaburn/settings.py`, from which this page is made. In pytest each flag
+begins with `--llamaburn-`. Weakest first: default, user configuration file, `./llamaburn.toml`,
+environment, flag. A server's key comes from the environment only (`LLAMABURN_API_KEY`).
+
+| flag | environment | `llamaburn.toml` | default | |
+| --- | --- | --- | --- | --- |
+"""
+_DIALECT = {"$schema": "https://json-schema.org/draft/2020-12/schema"}
+
+
+def schemas() -> dict[Path, str]:
+    """Return the content of each schema file."""
+    found = {
+        **{kind: results.schema(kind) for kind in results.FILES},
+        "prompts": {**_DIALECT, **datasets.prompt_set_model().model_json_schema()},
+        "settings": {**_DIALECT, **settings.model_of(settings.Benchmark).model_json_schema()},
+    }
+    folder = ROOT / "pytest_llamaburn" / "schemas"
+    return {folder / f"{kind}.schema.json": _text(schema) for kind, schema in found.items()}
+
+
+def pages() -> dict[Path, str]:
+    """Return the content of each generated page."""
+    return {
+        ROOT / "docs" / "metrics.md": metrics_page(),
+        ROOT / "docs" / "options.md": options_page(),
+    }
+
+
+def metrics_page() -> str:
+    """Return the definitions of all metrics, as Markdown."""
+    rows = [
+        f"| `{m.name}` | {m.unit} | {m.better} | {m.source} | {m.formula} | {_code(m.alias)} |"
+        for m in METRICS.values()
+    ]
+    gaps = "time between successive deltas, all requests pooled"
+    rows.append(f"| `chunk_gap_ms` | ms | lower | client | {gaps} | |")
+    return _METRICS_HEAD + "\n".join(rows) + "\n"
+
+
+def options_page() -> str:
+    """Return the table of all settings and their spellings, as Markdown."""
+    kinds = (settings.Benchmark, settings.Display)
+    found = {o.name: o for kind in kinds for o in settings.options_of(kind)}
+    return _OPTIONS_HEAD + "\n".join(map(_option, found.values())) + "\n"
+
+
+def _option(option: settings.Option) -> str:
+    default = option.default
+    if isinstance(default, tuple):
+        default = ", ".join(default)
+    shown = _code(None if default is None else str(default))
+    variables = _code(" ".join(option.variables))
+    flag, key = f"`--{option.spelling}`", f"`{option.toml_key}`"
+    return f"| {flag} | {variables} | {key} | {shown} | {option.help} |"
+
+
+def _text(schema: dict[str, Any]) -> str:
+    return json.dumps(schema, indent=2, ensure_ascii=False) + "\n"
+
+
+def _code(text: str | None) -> str:
+    return f"`{text}`" if text else ""
+
+
+if __name__ == "__main__":
+    for path, text in {**schemas(), **pages()}.items():
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text, encoding="utf-8")

@@ -1,0 +1,290 @@
+"""`llamaburn benchmark` as a child process, against a loopback server with Ollama's wire."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import shlex
+import subprocess
+import sys
+from typing import TYPE_CHECKING
+
+import pytest
+from command_line import llamaburn, results_in
+from scripted import Close, LlamaCppFacade, OllamaFacade, ScriptedServer, Steps, sized
+
+from pytest_llamaburn.results import check
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+BROKEN: Steps = [sized(500, {"error": "boom"}), Close()]
+
+
+@pytest.fixture(scope="module")
+def ollama() -> Iterator[str]:
+    with ScriptedServer(OllamaFacade()) as server:
+        yield server.host
+
+
+def bench(host: str, cwd: Path, *args: str, check: int = 0) -> subprocess.CompletedProcess[str]:
+    return llamaburn("benchmark", "tiny", f"--host={host}", *args, cwd=cwd, check=check)
+
+
+def test_table_on_stdout_and_everything_else_on_stderr(ollama: str, tmp_path: Path) -> None:
+    done = bench(ollama, tmp_path)
+    assert done.stdout.startswith("tiny:latest (Q4_1, llama)\nserver ollama 0.32.15 at http://127")
+    assert "complete: 5 of 5 requests, 5 of 24 prompts (default)" in done.stdout
+    assert "wrote results/benchmarks/tiny_latest_" in done.stderr
+    assert "\x1b" not in done.stdout + done.stderr
+
+
+def test_json_output_is_exactly_the_file(ollama: str, tmp_path: Path) -> None:
+    done = bench(ollama, tmp_path, "-o", "json", "--progress=json")
+    (path,) = (tmp_path / "results" / "benchmarks").iterdir()
+    assert done.stdout == path.read_text()
+    assert check(json.loads(done.stdout)) is None
+    events = [json.loads(line) for line in done.stderr.splitlines() if line.startswith("{")]
+    requests = [event for event in events if event["event"] == "request"]
+    assert [event["done"] for event in requests] == [1, 2, 3, 4, 5]
+
+
+def test_several_models_are_an_array_of_files(tmp_path: Path) -> None:
+    with ScriptedServer(OllamaFacade()) as server:
+        done = bench(server.host, tmp_path, "-m", "tiny:latest", "-o", "json", "--iterations=2")
+    documents = json.loads(done.stdout)
+    assert len(documents) == len(results_in(tmp_path / "results")) == 2
+    assert len({document["session_id"] for document in documents}) == 1
+
+
+def test_output_file_suffix_names_the_format(ollama: str, tmp_path: Path) -> None:
+    names = ("a.csv", "a.md", "a.jsonl", "a.txt", "a.json")
+    outputs = [word for name in names for word in ("-o", name)]
+    done = bench(ollama, tmp_path, *outputs, "--iterations=3")
+    assert done.stdout == ""
+    rows = list(csv.DictReader(io.StringIO((tmp_path / "a.csv").read_text())))
+    assert [row["model"] for row in rows] == ["tiny:latest"] * 3
+    assert all(row["power_draw_watts"] == "" for row in rows)
+    assert len((tmp_path / "a.jsonl").read_text().splitlines()) == 3
+    assert (tmp_path / "a.md").read_text().startswith("### tiny:latest")
+
+
+def test_printed_pytest_line_measures_the_same(ollama: str, tmp_path: Path) -> None:
+    line = bench(ollama, tmp_path, "--print-pytest", "--iterations=2", "--seed=7").stdout
+    words = shlex.split(line)
+    assert words[0] == "pytest"
+    assert not (tmp_path / "results").exists()
+    plain = [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", *words[1:]]
+    subprocess.run(plain, cwd=tmp_path, check=True, capture_output=True)
+    (document,) = results_in(tmp_path / "results")
+    assert document["config"]["seed"] == 7
+    assert document["results"]["totals"]["requests"] == 2
+
+
+def test_requests_to_ollama_leave_nothing_to_its_defaults(tmp_path: Path) -> None:
+    with ScriptedServer(OllamaFacade()) as server:
+        bench(server.host, tmp_path, "--iterations=1", "--max-tokens=9", "--keep-alive=-1")
+        bodies = [json.loads(r.partition(b"\r\n\r\n")[2]) for r in server.requests if b"chat" in r]
+    assert {json.dumps(body["options"]) for body in bodies} == {json.dumps(bodies[0]["options"])}
+    expected = {"num_ctx": 4096, "num_predict": 9, "seed": 0, "temperature": 0.0}
+    assert bodies[0]["options"].items() >= expected.items()
+    assert bodies[0]["keep_alive"] == -1
+    assert bodies[0]["think"] is False
+
+
+def test_each_request_begins_with_a_fresh_prefix_of_constant_length(tmp_path: Path) -> None:
+    with ScriptedServer(OllamaFacade()) as server:
+        bench(server.host, tmp_path, "--iterations=9")
+        bodies = [json.loads(r.partition(b"\r\n\r\n")[2]) for r in server.requests if b"chat" in r]
+    prefixes = [b["messages"][0]["content"].partition("\n\n")[0] for b in bodies if b["messages"]]
+    assert len(prefixes) == len(set(prefixes)) == 11
+    assert {len(prefix.split()) for prefix in prefixes} == {12}
+
+
+def test_warm_cache_sends_the_prompt_as_it_is(tmp_path: Path) -> None:
+    with ScriptedServer(OllamaFacade()) as server:
+        bench(server.host, tmp_path, "--cache=warm", "--iterations=1", "--warmup=0")
+        bodies = [json.loads(r.partition(b"\r\n\r\n")[2]) for r in server.requests if b"chat" in r]
+    priming, timed = (body["messages"] for body in bodies if body["messages"])
+    assert priming == timed
+
+
+def test_cold_start_unloads_before_each_timed_request(tmp_path: Path) -> None:
+    facade = OllamaFacade(final={"load_duration": 1_066_150_664})
+    with ScriptedServer(facade) as server:
+        bench(server.host, tmp_path, "--start=cold", "--iterations=3")
+        unloads = [r for r in server.requests if b'"keep_alive":0' in r or b'"keep_alive": 0' in r]
+    assert len(unloads) == 3
+    (document,) = results_in(tmp_path / "results")
+    assert document["results"]["summary"]["load_duration_ms"]["p50"] == pytest.approx(1066.15, 0.01)
+
+
+def test_cold_start_of_a_server_that_cannot_unload_is_refused(tmp_path: Path) -> None:
+    with ScriptedServer(LlamaCppFacade()) as server:
+        done = bench(server.host, tmp_path, "-m", "tiny:latest", "--start=cold", check=4)
+    assert "no way to unload" in done.stderr
+    assert not (tmp_path / "results").exists()
+
+
+def test_both_starts_are_summarised_apart(tmp_path: Path) -> None:
+    with ScriptedServer(OllamaFacade(token_s=0.01)) as server:
+        done = bench(server.host, tmp_path, "--start=both", "--iterations=2")
+    found = results_in(tmp_path / "results")[0]["results"]
+    assert [run["start"] for run in found["runs"]] == ["cold", "warm"] * 2
+    assert found["summary"]["tokens_per_sec"]["n"] == 2
+    assert found["summary_cold"]["tokens_per_sec"]["n"] == 2
+    assert "tiny:latest, cold start" in done.stdout
+
+
+def test_llama_cpp_server_is_detected(tmp_path: Path) -> None:
+    with ScriptedServer(LlamaCppFacade(model="m")) as server:
+        host = f"--host={server.host}/v1"
+        llamaburn("benchmark", "m", host, "--iterations=2", cwd=tmp_path)
+    (document,) = results_in(tmp_path / "results")
+    assert document["server"]["kind"] == "llama.cpp"
+    assert document["config"]["sent"].keys() >= {"stream_options", "max_tokens", "seed"}
+    assert "top_k" not in document["config"]["sent"]
+    assert document["results"]["runs"][0]["cached_tokens"] == 4
+
+
+def test_only_model_of_a_named_host_needs_no_name(tmp_path: Path) -> None:
+    with ScriptedServer(LlamaCppFacade(model="m")) as server:
+        llamaburn("benchmark", f"--host={server.host}", "--iterations=1", cwd=tmp_path)
+    assert results_in(tmp_path / "results")[0]["model"]["id"] == "m"
+
+
+def test_second_run_in_the_same_second_overwrites_nothing(ollama: str, tmp_path: Path) -> None:
+    for _ in range(3):
+        bench(ollama, tmp_path, "--iterations=1")
+    assert len({document["run_id"] for document in results_in(tmp_path / "results")}) == 3
+
+
+def test_strange_model_names_become_safe_file_names(tmp_path: Path) -> None:
+    name = "../模型/x:" + "y" * 300
+    with ScriptedServer(LlamaCppFacade(model=name)) as server:
+        llamaburn("benchmark", "-m", name, f"--host={server.host}", "--iterations=1", cwd=tmp_path)
+    (path,) = (tmp_path / "results" / "benchmarks").iterdir()
+    assert path.name.startswith("模型_x_yyy")
+    assert results_in(tmp_path / "results")[0]["model"]["id"] == name
+    assert [p.name for p in tmp_path.iterdir()] == ["results"]
+
+
+def test_failed_requests_are_counted_and_shown(tmp_path: Path) -> None:
+    with ScriptedServer(OllamaFacade(faults={3: BROKEN})) as server:
+        done = bench(server.host, tmp_path)
+    assert "complete: 4 of 5 requests" in done.stdout
+    assert "failed: server_error × 1: boom" in done.stdout
+
+
+def test_nothing_measured_exits_five_and_keeps_the_file(tmp_path: Path) -> None:
+    with ScriptedServer(OllamaFacade(faults=dict.fromkeys(range(9), BROKEN))) as server:
+        done = bench(server.host, tmp_path, check=5)
+    assert "nothing was measured" in done.stderr
+    assert results_in(tmp_path / "results")[0]["status"] == "failed"
+
+
+def test_disagreeing_clocks_become_a_note(tmp_path: Path) -> None:
+    facade = OllamaFacade(token_s=0.005, final={"eval_duration": 3_000_000})
+    with ScriptedServer(facade) as server:
+        done = bench(server.host, tmp_path)
+    (document,) = results_in(tmp_path / "results")
+    assert "clocks_disagree" in {insight["id"] for insight in document["insights"]}
+    assert "fewer tokens a second than the server's own clock" in done.stdout
+
+
+def test_configuration_file_of_the_specification_works(ollama: str, tmp_path: Path) -> None:
+    (tmp_path / "llamaburn.toml").write_text(
+        '[defaults]\njudge_provider = "claude"\nbenchmark_iterations = 3\nwarmup_runs = 1\n'
+        "stress_duration_sec = 60\ntemperature = 0.5\n"
+        f'[ollama]\nhost = "{ollama}"\n[cost]\nkwh_rate = 0.12\n'
+    )
+    llamaburn("benchmark", "tiny", cwd=tmp_path)
+    config = results_in(tmp_path / "results")[0]["config"]
+    assert (config["iterations"], config["warmup"], config["temperature"]) == (3, 1, 0.5)
+    assert results_in(tmp_path / "results")[0]["results"]["cost"] == {
+        "kwh_rate": 0.12,
+        "energy_wh": None,
+        "cost_per_run": None,
+        "cost_per_1m_tokens": None,
+        "cost_per_month": None,
+        "reason": "no_provider",
+    }
+
+
+def test_users_pytest_settings_do_not_reach_the_run(ollama: str, tmp_path: Path) -> None:
+    (tmp_path / "pytest.ini").write_text("[pytest]\naddopts = --no-such-option\n")
+    (tmp_path / "conftest.py").write_text("raise RuntimeError('not for us')\n")
+    llamaburn(
+        *("benchmark", "tiny", f"--host={ollama}", "--iterations=1"),
+        cwd=tmp_path,
+        PYTEST_ADDOPTS="--no-such-option",
+        PYTEST_PLUGINS="no_such_plugin",
+    )
+    assert len(results_in(tmp_path / "results")) == 1
+
+
+def test_parallel_permission_marks_the_file(ollama: str, tmp_path: Path) -> None:
+    done = bench(ollama, tmp_path, "--allow-parallel", "--iterations=1")
+    assert results_in(tmp_path / "results")[0]["contended"] is True
+    assert "contended:" in done.stdout
+
+
+def test_results_directory_on_another_file_system_works(ollama: str, tmp_path: Path) -> None:
+    import tempfile
+    from pathlib import Path
+
+    other = Path("/dev/shm") if Path("/dev/shm").is_dir() else tmp_path  # noqa: S108
+    with tempfile.TemporaryDirectory(dir=other) as folder:
+        bench(ollama, tmp_path, f"--results-dir={folder}", "--iterations=1")
+        assert len(results_in(Path(folder))) == 1
+
+
+BAD_INPUT = {
+    "no server": (["m", "--host=127.0.0.1:1"], "no server at http://127.0.0.1:1"),
+    "unknown model": (["tinny"], "model 'tinny' is not at"),
+    "unknown prompt set": (["tiny", "--prompts=codding"], "unknown prompt set 'codding'"),
+    "missing prompt file": (["tiny", "--prompts=none.json"], "none.json does not exist"),
+    "empty prompt file": (["tiny", "--prompts=empty.json"], "empty.json: is not JSON"),
+    "wrong prompt file": (["tiny", "--prompts=wrong.json"], "wrong.json: prompts[0].prompt"),
+    "no iterations": (["tiny", "--iterations=0"], "--iterations: '0' is refused"),
+    "negative warm-up": (["tiny", "--warmup=-1"], "--warmup: '-1' is refused"),
+    "no number": (["tiny", "--seed=x"], "--seed: 'x' is refused"),
+    "unknown word": (["tiny", "--cache=cold"], "--cache: 'cold' is refused"),
+    "unknown backend": (["tiny", "--backend=vllm"], "--backend: 'vllm' is refused"),
+    "unknown format": (["tiny", "-o", "xml"], "--output: unknown format 'xml'"),
+    "unknown flag": (["tiny", "--iteration=3"], "unrecognized arguments"),
+    "key in the URL": (["tiny", "--host=http://me:pw@x"], "password in the URL is refused"),
+    "other scheme": (["tiny", "--host=ftp://x"], "only http and https"),
+    "no such file": (["x.gguf"], "x.gguf does not exist"),
+    "not a GGUF": (["empty.gguf"], "empty.gguf is not a GGUF file"),
+    "unwritable results": (["tiny", "--results-dir=empty.json"], "empty.json cannot be written"),
+    "openai without host": (["m", "--backend=openai"], "--backend openai needs --host"),
+}
+
+
+@pytest.mark.parametrize("case", BAD_INPUT)
+def test_bad_input_is_one_sentence_and_exit_code_four(
+    case: str, ollama: str, tmp_path: Path
+) -> None:
+    (tmp_path / "empty.json").touch()
+    (tmp_path / "empty.gguf").touch()
+    (tmp_path / "wrong.json").write_text('{"name": "x", "prompts": [{"id": "a", "prompt": " "}]}')
+    before = sorted(tmp_path.iterdir())
+    args, sentence = BAD_INPUT[case]
+    hosted = any(a.startswith(("--host", "--backend=openai")) for a in args)
+    done = llamaburn(
+        "benchmark", *args, *([] if hosted else [f"--host={ollama}"]), cwd=tmp_path, check=4
+    )
+    assert sentence in done.stderr
+    assert "Traceback" not in done.stderr
+    assert done.stdout == ""
+    assert sorted(tmp_path.iterdir()) == before
+
+
+def test_unknown_key_in_the_configuration_names_the_nearest(ollama: str, tmp_path: Path) -> None:
+    (tmp_path / "llamaburn.toml").write_text("[defaults]\nbenchmark_iteration = 3\n")
+    done = bench(ollama, tmp_path, check=4)
+    assert "unknown key 'defaults.benchmark_iteration'" in done.stderr
+    assert "did you mean 'defaults.benchmark_iterations'?" in done.stderr

@@ -1,0 +1,197 @@
+"""Gates, stopping rules and correctness on the real command."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+from command_line import llamaburn, results_in
+from scripted import Close, OllamaFacade, Request, ScriptedServer, Steps, ollama_stream, sized
+
+from pytest_llamaburn import correctness
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+BROKEN: Steps = [sized(500, {"error": "boom"}), Close()]
+
+
+class Scholar(OllamaFacade):
+    """Writes numbers in words, all but the first it is asked for."""
+
+    def __call__(self, request: Request) -> Steps:
+        asked = request.json["messages"] if request.path == "/api/chat" else []
+        if not asked or "Write the number" not in asked[0]["content"]:
+            return super().__call__(request)
+        number = asked[0]["content"].partition("Write the number ")[2].split()[0]
+        item = next(i for i in correctness.numbers(7, 0) if i.number == number)
+        words = correctness.expected(item, "en") if item.id != "number-001" else "no idea"
+        return ollama_stream([f"The answer is: {words.upper()}."])
+
+
+def test_gate_that_holds_passes_and_is_in_the_file(tmp_path: Path) -> None:
+    with ScriptedServer(OllamaFacade(token_s=0.002)) as server:
+        gate = ("--threshold", "ttft_ms.mean<60s")
+        args = ("benchmark", "tiny", f"--host={server.host}", *gate)
+        done = llamaburn(*args, cwd=tmp_path)
+    assert "gate ttft_ms.mean<60s: pass: " in done.stdout
+    (verdict,) = results_in(tmp_path / "results")[0]["results"]["gates"]
+    assert verdict["verdict"] == "pass"
+    assert verdict["margin"] == pytest.approx(60_000 - verdict["value"])
+
+
+@pytest.mark.parametrize(
+    ("gate", "verdict"),
+    [("tps.mean>1e9", "fail"), ("ttft_ms.p99<60s", "undecided"), ("energy_wh<1", "undecided")],
+)
+def test_gate_that_does_not_hold_or_decide_exits_one(
+    gate: str, verdict: str, tmp_path: Path
+) -> None:
+    with ScriptedServer(OllamaFacade(token_s=0.002)) as server:
+        args = ("benchmark", "tiny", f"--host={server.host}", "--threshold", gate)
+        done = llamaburn(*args, cwd=tmp_path, check=1)
+    assert f"gate {gate}: {verdict}" in done.stdout
+    assert "Traceback" not in done.stderr
+
+
+def test_gates_come_from_the_configuration_file_too(tmp_path: Path) -> None:
+    (tmp_path / "llamaburn.toml").write_text(
+        '[thresholds]\n"error_rate" = "<50%"\nttft_ms.p50 = "<60s"\n'
+    )
+    with ScriptedServer(OllamaFacade()) as server:
+        llamaburn("benchmark", "tiny", f"--host={server.host}", cwd=tmp_path)
+    gates = results_in(tmp_path / "results")[0]["results"]["gates"]
+    assert {g["expression"]: g["verdict"] for g in gates} == {
+        "error_rate<50%": "pass",
+        "ttft_ms.p50<60s": "pass",
+    }
+
+
+def test_certain_gates_want_the_whole_interval(tmp_path: Path) -> None:
+    with ScriptedServer(OllamaFacade(faults={3: BROKEN})) as server:
+        gate = ("--threshold", "error_rate<50%", "--gate-mode=certain")
+        args = ("benchmark", "tiny", f"--host={server.host}", *gate)
+        done = llamaburn(*args, cwd=tmp_path, check=1)
+    assert "error_rate<50%: undecided: 0.2" in done.stdout
+
+
+@pytest.mark.parametrize(
+    ("gate", "words"),
+    [
+        ("ttf_ms.p50<1", "unknown metric 'ttf_ms'; did you mean 'ttft_ms'?"),
+        ("ttft_ms.p51<1", "unknown statistic 'p51'; did you mean 'p5"),
+        ("ttft_ms.p50<1parsec", "unit 'parsec' is unknown"),
+        ("fast please", "write METRIC.STATISTIC<NUMBER"),
+    ],
+)
+def test_gate_that_cannot_be_read_exits_four(gate: str, words: str, tmp_path: Path) -> None:
+    done = llamaburn("benchmark", "tiny", "--threshold", gate, cwd=tmp_path, check=4)
+    assert words.removesuffix("p5") in done.stderr
+    assert not (tmp_path / "results").exists()
+
+
+def test_github_gets_a_summary_and_an_error_line(tmp_path: Path) -> None:
+    with ScriptedServer(OllamaFacade(token_s=0.002)) as server:
+        args = ("benchmark", "tiny", f"--host={server.host}", "--threshold", "tps.mean>1e9")
+        summary = tmp_path / "summary.md"
+        done = llamaburn(*args, cwd=tmp_path, check=1, GITHUB_STEP_SUMMARY=str(summary))
+    assert summary.read_text().startswith("### tiny:latest")
+    assert "::error file=results/benchmarks/tiny_latest_" in done.stderr
+
+
+def test_run_stops_after_too_many_failures_of_one_kind(tmp_path: Path) -> None:
+    faults = dict.fromkeys(range(4, 99), BROKEN)
+    with ScriptedServer(OllamaFacade(faults=faults)) as server:
+        args = ("benchmark", "tiny", f"--host={server.host}", "--iterations=20")
+        done = llamaburn(*args, "--max-failures=3", cwd=tmp_path, check=1)
+    assert "stopped after 3 requests in a row failed with server_error" in done.stderr
+    (document,) = results_in(tmp_path / "results")
+    assert document["status"] == "partial"
+    assert document["results"]["totals"]["succeeded"] == 2
+    assert document["results"]["errors"] == {"server_error": 3}
+
+
+def test_precision_goes_on_until_it_is_reached_or_the_limit_is(tmp_path: Path) -> None:
+    with ScriptedServer(OllamaFacade(token_s=0.002)) as server:
+        args = ("benchmark", "tiny", f"--host={server.host}", "--iterations=3")
+        limit = ("--precision=0.000001", "--max-iterations=8")
+        llamaburn(*args, *limit, "--results-dir=a", cwd=tmp_path)
+        llamaburn(*args, "--precision=0.999", "--results-dir=b", cwd=tmp_path)
+    (long,), (short,) = results_in(tmp_path / "a"), results_in(tmp_path / "b")
+    assert (long["status"], long["results"]["totals"]["requests"]) == ("complete", 8)
+    assert (short["status"], short["results"]["totals"]["requests"]) == ("complete", 3)
+
+
+def test_unknown_precision_metric_exits_four(tmp_path: Path) -> None:
+    args = ("benchmark", "tiny", "--precision=0.1", "--precision-metric=speed")
+    assert "unknown metric 'speed'" in llamaburn(*args, cwd=tmp_path, check=4).stderr
+
+
+def test_spent_budget_ends_the_run_complete(tmp_path: Path) -> None:
+    with ScriptedServer(OllamaFacade(token_s=0.03)) as server:
+        args = ("benchmark", "tiny", f"--host={server.host}", "--iterations=24", "--budget=1s")
+        llamaburn(*args, cwd=tmp_path)
+    (document,) = results_in(tmp_path / "results")
+    assert document["status"] == "complete"
+    assert 1 <= document["results"]["totals"]["requests"] < 24
+
+
+def test_left_budget_is_used_for_more_requests(tmp_path: Path) -> None:
+    with ScriptedServer(OllamaFacade(token_s=0.01)) as server:
+        args = ("benchmark", "tiny", f"--host={server.host}", "--iterations=2", "--budget=2s")
+        llamaburn(*args, cwd=tmp_path)
+    (document,) = results_in(tmp_path / "results")
+    assert document["status"] == "complete"
+    assert document["results"]["totals"]["requests"] > 2
+
+
+def test_every_run_says_first_how_long_it_may_take(tmp_path: Path) -> None:
+    with ScriptedServer(OllamaFacade(token_s=0.002)) as server:
+        args = ("benchmark", "tiny", f"--host={server.host}", "--iterations=3")
+        said = llamaburn(*args, cwd=tmp_path).stderr.splitlines()
+        unsaid = llamaburn(*args, "--warmup=0", cwd=tmp_path).stderr
+    assert said[0].startswith("3 requests to tiny:latest: at most about ")
+    assert "no estimate without a good warm-up" in unsaid
+
+
+def test_repeats_say_whether_they_vary_by_less_than_five_percent(tmp_path: Path) -> None:
+    with ScriptedServer(OllamaFacade(token_s=0.005)) as server:
+        args = ("benchmark", "tiny", f"--host={server.host}", "--repeats=3")
+        done = llamaburn(*args, cwd=tmp_path)
+    found = results_in(tmp_path / "results")[0]["results"]["between_runs"]["tokens_per_sec"]
+    assert found["runs"] == 3
+    assert found["under_5_percent"] in ("met", "not met", "undecided")
+    assert "between 3 runs, tokens_per_sec has CV" in done.stdout
+
+
+def test_correctness_judges_each_answer_and_times_it_too(tmp_path: Path) -> None:
+    with ScriptedServer(Scholar()) as server:
+        mode = ("--mode=correctness", "--numbers=7", "--threshold", "accuracy>0.5")
+        args = ("benchmark", "tiny", f"--host={server.host}", *mode)
+        done = llamaburn(*args, cwd=tmp_path)
+    found = results_in(tmp_path / "results")[0]["results"]
+    assert (found["correctness"]["n"], found["correctness"]["correct"]) == (7, 6)
+    assert "numbers written right: 6 of 7, 86%" in done.stdout
+    wrong = [item for item in found["correctness"]["items"] if not item["correct"]]
+    assert [(item["id"], item["reason"]) for item in wrong] == [
+        ("number-001", "no number in words")
+    ]
+    assert all(item["answer"].startswith("The answer is") for item in found["correctness"]["items"])
+    assert found["summary"]["time_to_first_token_ms"]["n"] == 7
+    assert found["gates"][0]["verdict"] == "pass"
+
+
+def test_failed_requests_of_correctness_are_not_judged(tmp_path: Path) -> None:
+    with ScriptedServer(OllamaFacade(faults={3: BROKEN})) as server:
+        args = ("benchmark", "tiny", f"--host={server.host}", "--mode=correctness", "--numbers=4")
+        llamaburn(*args, "-o", "json", cwd=tmp_path)
+    found = results_in(tmp_path / "results")[0]["results"]["correctness"]
+    assert (found["n"], found["correct"]) == (3, 0)
+    assert [i["reason"] for i in found["items"] if i["correct"] is None] == ["failed"]
+
+
+def test_unknown_language_exits_four(tmp_path: Path) -> None:
+    args = ("benchmark", "tiny", "--mode=correctness", "--lang=klingon")
+    done = llamaburn(*args, cwd=tmp_path, check=4)
+    assert "unknown language 'klingon'" in done.stderr
+    assert list(tmp_path.iterdir()) == []

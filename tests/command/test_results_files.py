@@ -1,0 +1,112 @@
+"""`llamaburn results rm` and `export`: files that go, and files that are written."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+from command_line import llamaburn
+from samples import header, saved
+
+from pytest_llamaburn.commands import main
+
+
+@pytest.fixture
+def kept(tmp_path: Path) -> Path:
+    """Return a result file below the working directory."""
+    return saved(tmp_path / "results")
+
+
+def files(directory: Path) -> list[str]:
+    return sorted(path.name for path in (directory / "results" / "benchmarks").iterdir())
+
+
+@pytest.mark.parametrize("how", ["id", "path", "path below the results directory", "run id"])
+def test_removed_file_is_the_one_that_was_named(how: str, kept: Path, tmp_path: Path) -> None:
+    other = saved(tmp_path / "results", header=header("other", run_id="another"))
+    below = kept.relative_to(tmp_path)
+    names = {"id": kept.stem, "path": str(kept), "run id": "2026-01-13T10-30-00-abcdef-01234567"}
+    name = names.get(how, str(below.relative_to("results")))
+    done = llamaburn("results", "rm", name, cwd=tmp_path)
+    assert done.stdout == f"removed {below}\n"
+    assert files(tmp_path) == [other.name]
+
+
+def test_file_named_twice_is_removed_once(kept: Path, tmp_path: Path) -> None:
+    done = llamaburn("results", "rm", kept.stem, str(kept), cwd=tmp_path)
+    assert done.stdout.count("removed") == 1
+    assert files(tmp_path) == []
+
+
+@pytest.mark.parametrize(
+    "name", ["elsewhere.json", "results/notes.txt", "results/benchmarks/../../elsewhere.json"]
+)
+def test_what_is_no_result_of_this_directory_is_left_alone(
+    name: str, kept: Path, tmp_path: Path
+) -> None:
+    for path in ("elsewhere.json", "results/notes.txt"):
+        (tmp_path / path).write_text("mine")
+    done = llamaburn("results", "rm", kept.stem, name, cwd=tmp_path, check=4)
+    assert (
+        done.stderr
+        == f"llamaburn: results rm: {name} is no result file in results: it is left alone\n"
+    )
+    assert (tmp_path / name).read_text() == "mine"
+    assert files(tmp_path) == [kept.name]
+
+
+def test_nothing_is_removed_when_one_name_is_unknown(kept: Path, tmp_path: Path) -> None:
+    done = llamaburn("results", "rm", kept.stem, kept.stem[:-1], cwd=tmp_path, check=4)
+    assert "no result" in done.stderr
+    assert files(tmp_path) == [kept.name]
+
+
+def test_link_is_removed_and_what_it_points_at_is_not(tmp_path: Path) -> None:
+    target = saved(tmp_path / "archive")
+    link = tmp_path / "results" / "benchmarks" / "link.json"
+    link.parent.mkdir(parents=True)
+    link.symlink_to(target)
+    llamaburn("results", "rm", "link", cwd=tmp_path)
+    assert target.exists()
+    assert not link.is_symlink()
+
+
+def test_file_that_cannot_be_removed_is_one_sentence(
+    kept: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def refuse(path: Path) -> None:
+        raise PermissionError(1, os.strerror(1))
+
+    monkeypatch.setattr(Path, "unlink", refuse)
+    assert main(["results", "rm", kept.stem, f"--results-dir={tmp_path / 'results'}"]) == 4
+    assert (
+        capsys.readouterr().err == f"llamaburn: {kept} cannot be removed: Operation not permitted\n"
+    )
+
+
+def test_names_are_needed_to_remove(tmp_path: Path) -> None:
+    assert "name the files" in llamaburn("results", "rm", cwd=tmp_path, check=4).stderr
+
+
+def test_exported_files_are_what_show_shows(kept: Path, tmp_path: Path) -> None:
+    flags = ("-o", "a.md", "-o", "b.csv")
+    done = llamaburn("results", "export", kept.stem, *flags, cwd=tmp_path)
+    assert (done.stdout, done.stderr) == ("", "wrote a.md\nwrote b.csv\n")
+    for form, name in (("markdown", "a.md"), ("csv", "b.csv")):
+        shown = llamaburn("results", "show", kept.stem, "-o", form, cwd=tmp_path).stdout
+        assert (tmp_path / name).read_text() == shown
+
+
+@pytest.mark.parametrize("flags", [(), ("-o", "json"), ("-o", "a.md", "-o", "table")])
+def test_export_without_a_file_is_refused(
+    flags: tuple[str, ...], kept: Path, tmp_path: Path
+) -> None:
+    done = llamaburn("results", "export", kept.stem, *flags, cwd=tmp_path, check=4)
+    assert done.stderr == "llamaburn: results export: name the file to write, as in -o report.md\n"
+    assert not (tmp_path / "a.md").exists()
+
+
+def test_export_to_an_unknown_suffix_is_refused(kept: Path, tmp_path: Path) -> None:
+    done = llamaburn("results", "export", kept.stem, "-o", "a.xml", cwd=tmp_path, check=4)
+    assert "unknown format 'a.xml'" in done.stderr

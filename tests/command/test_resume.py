@@ -1,0 +1,127 @@
+"""Continuing and recovering runs that were cut."""
+
+from __future__ import annotations
+
+import signal
+import subprocess
+from typing import TYPE_CHECKING
+
+import pytest
+from command_line import COMMAND, llamaburn, results_in
+from scripted import OllamaFacade, Request, ScriptedServer, Steps
+from stalling import FINISHED, Stalling
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+PLANNED = 9
+
+
+class Cut(Stalling):
+    """Hangs after some timed requests until told to go on, then answers all."""
+
+    going_on = False
+
+    def __call__(self, request: Request) -> Steps:
+        return OllamaFacade.__call__(self, request) if self.going_on else super().__call__(request)
+
+
+@pytest.fixture
+def server() -> Iterator[ScriptedServer]:
+    with ScriptedServer(Cut()) as running:
+        yield running
+
+
+def cut(server: ScriptedServer, facade: Cut, cwd: Path, number: signal.Signals) -> None:
+    """Begin a run and end it by a signal while it measures."""
+    args = ("benchmark", "tiny", f"--host={server.host}", f"--iterations={PLANNED}")
+    nowhere = subprocess.DEVNULL
+    running = subprocess.Popen([*COMMAND, *args], cwd=cwd, stdout=nowhere, stderr=nowhere)
+    assert facade.stalled.wait(60)
+    running.send_signal(number)
+    running.wait(60)
+    facade.going_on = True
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGKILL])
+def test_cut_run_is_continued_under_its_name_and_path(
+    number: signal.Signals, tmp_path: Path
+) -> None:
+    facade = Cut()
+    with ScriptedServer(facade) as server:
+        cut(server, facade, tmp_path, number)
+        before = results_in(tmp_path / "results")
+        llamaburn("benchmark", "--resume=last", cwd=tmp_path)
+    (document,) = results_in(tmp_path / "results")
+    assert document["status"] == "complete"
+    assert len(document["results"]["runs"]) == PLANNED
+    assert len({run["prompt_id"] for run in document["results"]["runs"]}) == PLANNED
+    assert [d["run_id"] for d in before] in ([], [document["run_id"]])
+    assert not (tmp_path / "results" / ".journal").exists()
+    timed = [r for r in server.requests if b"/api/chat" in r and b'"messages": [{' in r]
+    assert len(timed) == PLANNED + 1 + 2 * 2  # the one that hung, and two warm-ups
+
+
+def test_killed_run_is_offered_and_recovered(tmp_path: Path) -> None:
+    facade = Cut()
+    with ScriptedServer(facade) as server:
+        cut(server, facade, tmp_path, signal.SIGKILL)
+        args = ("benchmark", "tiny", f"--host={server.host}", "--iterations=1", "--max-tokens=9")
+        offered = llamaburn(*args, cwd=tmp_path).stderr
+        assert "was killed before it wrote its file: llamaburn results recover" in offered
+        recovered = llamaburn("results", "recover", cwd=tmp_path).stdout.strip()
+        again = llamaburn(*args, cwd=tmp_path).stderr
+    assert "was killed" not in again
+    found = {d["config"]["max_tokens"]: d for d in results_in(tmp_path / "results")}
+    assert found[128]["status"] == "interrupted"
+    assert len(found[128]["results"]["runs"]) == FINISHED
+    assert (tmp_path / recovered).is_file()
+    llamaburn("results", "validate", recovered, cwd=tmp_path)
+
+
+def test_continuing_with_other_settings_is_refused(tmp_path: Path) -> None:
+    facade = Cut()
+    with ScriptedServer(facade) as server:
+        cut(server, facade, tmp_path, signal.SIGINT)
+        args = ("benchmark", "--resume=last", "--max-tokens=7")
+        done = llamaburn(*args, cwd=tmp_path, check=4)
+    assert "--max-tokens 7 differs from the run's own, 128" in done.stderr
+    assert results_in(tmp_path / "results")[0]["status"] == "interrupted"
+
+
+def test_continuing_on_another_model_is_refused(tmp_path: Path) -> None:
+    class Changing(Cut):
+        def _play(self, replies: dict[str, object], request: Request, **headers: str) -> Steps:  # type: ignore[override]
+            steps = super()._play(replies, request, **headers)
+            if self.going_on:
+                return [s.replace(b"765525e6", b"ffffffff") for s in steps if isinstance(s, bytes)]
+            return steps
+
+    facade = Changing()
+    with ScriptedServer(facade) as server:
+        cut(server, facade, tmp_path, signal.SIGINT)
+        done = llamaburn("benchmark", "--resume=last", cwd=tmp_path, check=4)
+    assert "the model's digest was 765525e6, now it is ffffffff" in done.stderr
+    assert len(results_in(tmp_path / "results")[0]["results"]["runs"]) == FINISHED
+
+
+def test_nothing_to_continue_is_said(tmp_path: Path) -> None:
+    done = llamaburn("benchmark", "--resume=last", cwd=tmp_path, check=4)
+    assert "no run was left unfinished" in done.stderr
+    done = llamaburn("results", "recover", "x", cwd=tmp_path, check=4)
+    assert "there is no unfinished run 'x'" in done.stderr
+
+
+def test_running_measurement_is_no_leftover(server: ScriptedServer, tmp_path: Path) -> None:
+    facade = server._script
+    assert isinstance(facade, Cut)
+    args = ("benchmark", "tiny", f"--host={server.host}", "--iterations=9")
+    running = subprocess.Popen(
+        [*COMMAND, *args], cwd=tmp_path, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+    )
+    assert facade.stalled.wait(60)
+    assert llamaburn("results", "recover", cwd=tmp_path).stdout == ""
+    running.kill()
+    running.wait(60)
+    assert "benchmarks" in llamaburn("results", "recover", cwd=tmp_path).stdout

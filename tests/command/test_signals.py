@@ -1,0 +1,97 @@
+"""What is left when a run is cut: real signals on the real command."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+from typing import TYPE_CHECKING
+
+import pytest
+from command_line import COMMAND, llamaburn, results_in
+from scripted import OllamaFacade, ScriptedServer
+from stalling import FINISHED, Stalling
+
+from pytest_llamaburn import journal, results
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+
+def start(host: str, cwd: Path) -> subprocess.Popen[str]:
+    args = ("benchmark", "tiny", f"--host={host}", "--iterations=9", "-o", "json")
+    return subprocess.Popen(
+        [*COMMAND, *args], cwd=cwd, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    )
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_signal_leaves_a_valid_file_with_the_finished_requests(
+    number: signal.Signals, tmp_path: Path
+) -> None:
+    facade = Stalling()
+    with ScriptedServer(facade) as server:
+        running = start(server.host, tmp_path)
+        assert facade.stalled.wait(60)
+        running.send_signal(number)
+        stdout, stderr = running.communicate(timeout=60)
+    assert running.returncode == 2, stderr
+    assert "Traceback" not in stderr
+    (document,) = results_in(tmp_path / "results")
+    assert results.check(document) is None
+    assert document["status"] == "interrupted"
+    assert len(document["results"]["runs"]) == FINISHED
+    assert document["results"]["totals"]["planned"] == 9
+    assert '"status": "interrupted"' in stdout
+
+
+def test_killed_run_leaves_its_finished_requests_in_the_journal(tmp_path: Path) -> None:
+    facade = Stalling()
+    with ScriptedServer(facade) as server:
+        running = start(server.host, tmp_path)
+        assert facade.stalled.wait(60)
+        running.kill()
+        running.communicate(timeout=60)
+    assert running.returncode == -signal.SIGKILL
+    (folder,) = (tmp_path / "results" / ".journal").iterdir()
+    record = journal.read(folder)
+    assert len(record.rows) == FINISHED
+    assert results.check(results.build(record)) is None
+    assert results.build(record)["status"] == "interrupted"
+
+
+def test_run_started_with_sigint_ignored_still_ends_on_it(tmp_path: Path) -> None:
+    facade = Stalling()
+    with ScriptedServer(facade) as server:
+        args = ("benchmark", "tiny", f"--host={server.host}", "--iterations=9")
+        running = subprocess.Popen(
+            [*COMMAND, *args],
+            cwd=tmp_path,
+            stderr=subprocess.DEVNULL,
+            stdout=subprocess.DEVNULL,
+            preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_IGN),  # noqa: PLW1509
+        )
+        assert facade.stalled.wait(60)
+        os.kill(running.pid, signal.SIGINT)
+        assert running.wait(60) == 2
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="mounting a small file system needs root")
+def test_full_disk_keeps_what_was_finished(tmp_path: Path) -> None:
+    small = tmp_path / "small"
+    small.mkdir()
+    mount = ["mount", "-t", "tmpfs", "-o", "size=1200k", "none", str(small)]
+    if subprocess.run(mount, check=False, capture_output=True).returncode:
+        pytest.skip("this machine lets nobody mount a file system")
+    try:
+        with ScriptedServer(OllamaFacade(texts=["x"] * 400)) as server:
+            args = ("benchmark", "tiny", f"--host={server.host}", "--iterations=200")
+            done = llamaburn(*args, f"--results-dir={small}", cwd=tmp_path, check=4)
+        (document,) = results_in(small)
+    finally:
+        subprocess.run(["umount", str(small)], check=True)
+    assert "No space left on device" in done.stderr
+    assert "Traceback" not in done.stderr
+    assert results.check(document) is None
+    assert 0 < len(document["results"]["runs"]) < 200
+    assert document["status"] in ("partial", "interrupted")

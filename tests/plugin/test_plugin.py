@@ -1,0 +1,360 @@
+"""The plugin from a test's side: markers, fixtures, exit codes and what a session leaves."""
+
+from __future__ import annotations
+
+import importlib
+import json
+import pkgutil
+import re
+from itertools import pairwise
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from scripted import Close, OllamaFacade, ScriptedServer, Steps, sized
+
+import pytest_llamaburn
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+# pytester unloads what a session imports first; numpy refuses to be loaded twice.
+_OURS = pkgutil.walk_packages(pytest_llamaburn.__path__, "pytest_llamaburn.")
+for _name in ("numpy", *(m.name for m in _OURS if not m.name.endswith("__main__"))):
+    importlib.import_module(_name)
+
+SUITES = Path(__file__).parents[2] / "suites"
+QUIET = ("-p", "no:cacheprovider", "-p", "no:asyncio")
+BROKEN: Steps = [sized(500, {"error": "boom"}), Close()]
+
+USER_TEST = """
+    import pytest
+
+    @pytest.mark.llm_benchmark(iterations=3)
+    def test_answers_quickly(measure):
+        result = measure("Name three colours.")
+        assert result.ttft_ms.p50 < 60_000
+        assert result.osl.mean == 4
+"""
+
+
+@pytest.fixture
+def server() -> Iterator[ScriptedServer]:
+    with ScriptedServer(OllamaFacade()) as running:
+        yield running
+
+
+def run(pytester: pytest.Pytester, server: ScriptedServer, *args: str) -> pytest.RunResult:
+    options = (f"--llamaburn-host={server.host}", "--llamaburn-model=tiny:latest")
+    apart = any(arg.startswith("-n") for arg in args)
+    start = pytester.runpytest_subprocess if apart else pytester.runpytest_inprocess
+    return start(*QUIET, *options, *args)
+
+
+def written(pytester: pytest.Pytester) -> list[dict[str, Any]]:
+    paths = sorted((pytester.path / "results" / "benchmarks").glob("*.json"))
+    return [json.loads(path.read_text()) for path in paths]
+
+
+def test_users_test_measures_and_leaves_a_result_file(
+    pytester: pytest.Pytester, server: ScriptedServer
+) -> None:
+    pytester.makepyfile(USER_TEST)
+    run(pytester, server).assert_outcomes(passed=1)
+    (document,) = written(pytester)
+    assert document["status"] == "complete"
+    assert [r["prompt_id"] for r in document["results"]["runs"]] == ["test_answers_quickly"] * 3
+    assert not (pytester.path / "results" / ".journal").exists()
+
+
+def test_table_stands_in_the_terminal_summary(
+    pytester: pytest.Pytester, server: ScriptedServer
+) -> None:
+    pytester.makepyfile(USER_TEST)
+    result = run(pytester, server)
+    result.stdout.fnmatch_lines(["tiny:latest (Q4_1*", "*time to first token*ms*"])
+
+
+def test_suite_spreads_iterations_over_prompts(
+    pytester: pytest.Pytester, server: ScriptedServer
+) -> None:
+    run(pytester, server, str(SUITES), "--llamaburn-iterations=7").assert_outcomes(passed=7)
+    (document,) = written(pytester)
+    assert document["results"]["prompts"] == {"sets": ["default"], "available": 24, "used": 7}
+
+
+def test_more_iterations_than_prompts_repeat_prompts_evenly(
+    pytester: pytest.Pytester, server: ScriptedServer
+) -> None:
+    run(pytester, server, str(SUITES), "--llamaburn-iterations=30").assert_outcomes(passed=24)
+    (document,) = written(pytester)
+    ids = [run["prompt_id"] for run in document["results"]["runs"]]
+    assert len(ids) == 30
+    assert {ids.count(one) for one in ids} == {1, 2}
+
+
+def test_order_of_prompts_follows_the_seed(
+    pytester: pytest.Pytester, server: ScriptedServer
+) -> None:
+    def order(seed: int) -> list[str]:
+        collect = ("--collect-only", "-q", f"--llamaburn-seed={seed}", "--llamaburn-iterations=24")
+        lines = run(pytester, server, str(SUITES), *collect).outlines
+        return [line.rpartition("[")[2] for line in lines if "[" in line]
+
+    assert order(1) == order(1)
+    assert order(1) != order(2)
+    assert sorted(order(1)) == sorted(order(2))
+
+
+def test_workers_of_one_session_share_one_file(
+    pytester: pytest.Pytester, server: ScriptedServer
+) -> None:
+    result = run(pytester, server, str(SUITES), "-n2", "--llamaburn-iterations=6")
+    result.assert_outcomes(passed=6)
+    (document,) = written(pytester)
+    assert document["status"] == "complete"
+    assert document["results"]["totals"]["requests"] == 6
+
+
+def test_measuring_workers_never_overlap(pytester: pytest.Pytester) -> None:
+    facade = OllamaFacade(token_s=0.02)
+    with ScriptedServer(facade) as slow:
+        run(pytester, slow, str(SUITES), "-n2", "--llamaburn-iterations=6", "--llamaburn-warmup=0")
+        stamps = sorted(
+            (sent[0], sent[-1])
+            for request, sent in zip(slow.requests, slow.sent_ns, strict=True)
+            if b'"messages": [{' in request
+        )
+    assert len(stamps) == 6
+    assert all(before[1] <= after[0] for before, after in pairwise(stamps))
+
+
+def test_two_models_give_two_files_of_one_session(
+    pytester: pytest.Pytester, server: ScriptedServer
+) -> None:
+    result = run(
+        pytester, server, str(SUITES), "--llamaburn-model=tiny", "--llamaburn-iterations=2"
+    )
+    result.assert_outcomes(passed=4)
+    first, second = written(pytester)
+    assert first["session_id"] == second["session_id"]
+    assert first["run_id"] != second["run_id"]
+
+
+def test_repeats_are_runs_of_their_own_in_one_file(
+    pytester: pytest.Pytester, server: ScriptedServer
+) -> None:
+    run(pytester, server, str(SUITES), "--llamaburn-repeats=2", "--llamaburn-iterations=3")
+    (document,) = written(pytester)
+    assert document["status"] == "complete"
+    assert [r["repeat"] for r in document["results"]["runs"]] == [0, 0, 0, 1, 1, 1]
+
+
+def test_failed_requests_do_not_fail_the_session(pytester: pytest.Pytester) -> None:
+    with ScriptedServer(OllamaFacade(faults={3: BROKEN})) as server:
+        result = run(pytester, server, str(SUITES))
+    assert result.ret == 0
+    (document,) = written(pytester)
+    assert document["results"]["errors"] == {"server_error": 1}
+    assert document["results"]["totals"]["failed"] == 1
+    assert document["results"]["summary"]["time_to_first_token_ms"]["n"] == 4
+
+
+def test_nothing_measured_exits_five(pytester: pytest.Pytester) -> None:
+    with ScriptedServer(OllamaFacade(faults=dict.fromkeys(range(9), BROKEN))) as server:
+        result = run(pytester, server, str(SUITES))
+    assert result.ret == 5
+    (document,) = written(pytester)
+    assert document["status"] == "failed"
+    assert document["results"]["errors"] == {"server_error": 5}
+
+
+def test_statistics_of_nothing_name_the_errors(pytester: pytest.Pytester) -> None:
+    pytester.makepyfile(USER_TEST)
+    with ScriptedServer(OllamaFacade(faults=dict.fromkeys(range(9), BROKEN))) as server:
+        result = run(pytester, server)
+    assert result.ret == 5
+    result.stdout.fnmatch_lines(
+        ["*time_to_first_token_ms.p50: nothing was measured*server_error*3*"]
+    )
+
+
+def test_failed_assertion_about_a_model_exits_one(
+    pytester: pytest.Pytester, server: ScriptedServer
+) -> None:
+    pytester.makepyfile(USER_TEST.replace("60_000", "0"))
+    assert run(pytester, server).ret == 1
+    assert written(pytester)[0]["status"] == "complete"
+
+
+@pytest.mark.parametrize("workers", ["-n0", "-n2"])
+def test_no_server_exits_four_with_one_sentence_and_no_file(
+    pytester: pytest.Pytester, workers: str
+) -> None:
+    options = ("--llamaburn-host=127.0.0.1:1", "--llamaburn-model=any", workers)
+    result = pytester.runpytest_subprocess(*QUIET, *options, str(SUITES))
+    assert result.ret == 4
+    result.stdout.fnmatch_lines(["no server at http://127.0.0.1:1*ollama serve*embedded*"])
+    assert "Traceback" not in result.stdout.str()
+    assert not (pytester.path / "results").exists()
+
+
+def test_our_errors_leave_the_users_other_tests_and_exit_code_alone(
+    pytester: pytest.Pytester,
+) -> None:
+    pytester.makepyfile(USER_TEST + "\n    def test_plain():\n        assert True\n")
+    options = ("--llamaburn-host=127.0.0.1:1", "--llamaburn-model=any")
+    result = pytester.runpytest_subprocess(*QUIET, *options)
+    result.assert_outcomes(passed=1, errors=1)
+    assert result.ret == 1
+
+
+def test_wrong_setting_fails_only_our_items(pytester: pytest.Pytester) -> None:
+    pytester.makepyfile(USER_TEST + "\n    def test_plain():\n        assert True\n")
+    result = pytester.runpytest_subprocess(*QUIET, "--llamaburn-iterations=0")
+    result.assert_outcomes(passed=1, errors=1)
+    result.stdout.fnmatch_lines(["--iterations: '0' is refused*"])
+
+
+def test_unknown_model_names_the_nearest_and_how_to_pull(
+    pytester: pytest.Pytester, server: ScriptedServer
+) -> None:
+    options = (f"--llamaburn-host={server.host}", "--llamaburn-model=tinny")
+    result = pytester.runpytest_subprocess(*QUIET, *options, str(SUITES))
+    assert result.ret == 4
+    result.stdout.fnmatch_lines(["model 'tinny'*tiny:latest*llamaburn models pull tinny"])
+
+
+def test_collecting_asks_no_server(pytester: pytest.Pytester) -> None:
+    options = ("--llamaburn-host=127.0.0.1:1", "--llamaburn-model=any")
+    result = pytester.runpytest_subprocess(*QUIET, *options, "--collect-only", str(SUITES))
+    assert result.ret == 0
+    assert not (pytester.path / "results").exists()
+
+
+def test_switched_off_plugin_has_no_options_and_no_fixtures(pytester: pytest.Pytester) -> None:
+    pytester.makepyfile(USER_TEST.replace("@pytest.mark.llm_benchmark(iterations=3)", ""))
+    result = pytester.runpytest_subprocess(*QUIET, "-p", "no:llamaburn")
+    result.stdout.fnmatch_lines(["*fixture 'measure' not found"])
+
+
+def test_unrelated_session_is_left_alone(pytester: pytest.Pytester) -> None:
+    pytester.makepyfile("def test_plain():\n    assert True\n")
+
+    def output(*args: str) -> list[str]:
+        lines = pytester.runpytest_subprocess("-p", "no:cacheprovider", *args).outlines
+        kept = (line for line in lines if not line.startswith("plugins:"))
+        return [re.sub(r"in [\d.]+s", "", line) for line in kept]
+
+    without = output("-p", "no:llamaburn")
+    before = {path.name for path in pytester.path.iterdir()}
+    assert output() == without
+    assert {p.name for p in pytester.path.iterdir()} - before == {"runpytest-1"}
+
+
+def test_plugin_import_brings_only_pytest_and_the_standard_library(
+    pytester: pytest.Pytester,
+) -> None:
+    pytester.makepyfile(
+        """
+        import sys
+
+        def test_nothing_heavy_is_imported():
+            assert "pytest_llamaburn.plugin" in sys.modules
+            heavy = {"httpx", "msgspec", "numpy", "pandas", "pydantic", "rich", "uvloop"}
+            assert not heavy & sys.modules.keys()
+        """
+    )
+    plain = ("--disable-plugin-autoload", "-p", "pytest_llamaburn.plugin")
+    pytester.runpytest_subprocess(*plain, "-p", "no:cacheprovider").assert_outcomes(passed=1)
+
+
+def test_second_measure_call_in_a_test_is_planned_too(
+    pytester: pytest.Pytester, server: ScriptedServer
+) -> None:
+    pytester.makepyfile(
+        """
+        def test_two(measure):
+            assert len(measure("One?", iterations=2).runs) == 2
+            assert measure("Two?", iterations=1).tokens_per_sec.n == 1
+        """
+    )
+    run(pytester, server).assert_outcomes(passed=1)
+    totals = written(pytester)[0]["results"]["totals"]
+    assert (totals["planned"], totals["requests"]) == (3, 3)
+
+
+def test_measuring_zero_times_is_refused(pytester: pytest.Pytester, server: ScriptedServer) -> None:
+    pytester.makepyfile("def test_none(measure):\n    measure('Hi?', iterations=-1)\n")
+    result = run(pytester, server)
+    result.stdout.fnmatch_lines(["measure: iterations=-1 is refused*"])
+
+
+def test_skipped_measuring_test_makes_the_file_partial(
+    pytester: pytest.Pytester, server: ScriptedServer
+) -> None:
+    pytester.makepyfile(
+        """
+        import pytest
+
+        def test_one(measure):
+            measure("Hi?", iterations=1)
+
+        def test_two(measure):
+            pytest.skip("not today")
+        """
+    )
+    run(pytester, server).assert_outcomes(passed=1, skipped=1)
+    assert written(pytester)[0]["status"] == "partial"
+
+
+def test_unknown_metric_of_a_result_lists_the_known(
+    pytester: pytest.Pytester, server: ScriptedServer
+) -> None:
+    pytester.makepyfile("def test_x(measure):\n    measure('Hi?', iterations=1).speed\n")
+    run(pytester, server).stdout.fnmatch_lines(["*no metric 'speed'; known: time_to_first_token*"])
+
+
+def test_ollama_client_is_blocking_and_async(
+    pytester: pytest.Pytester, server: ScriptedServer
+) -> None:
+    pytester.makepyfile(
+        """
+        import asyncio
+
+        def test_blocking(ollama_client):
+            assert ollama_client.list()["models"][0]["name"] == "tiny:latest"
+            assert ollama_client.load("tiny:latest")["done_reason"] == "load"
+            assert len(ollama_client.ps()["models"]) == 1
+            assert ollama_client.show("tiny:latest")["capabilities"] == ["completion"]
+            assert ollama_client.unload("tiny:latest")["done_reason"] == "unload"
+
+        def test_async(ollama_client):
+            async def names():
+                return [m["name"] for m in (await ollama_client.aio.list())["models"]]
+            assert asyncio.run(names()) == ["tiny:latest"]
+        """
+    )
+    run(pytester, server).assert_outcomes(passed=2)
+
+
+def test_json_output_can_be_written_to_a_file(
+    pytester: pytest.Pytester, server: ScriptedServer
+) -> None:
+    run(pytester, server, str(SUITES), "--llamaburn-output=out.json").assert_outcomes(passed=5)
+    out = json.loads((pytester.path / "out.json").read_text())
+    assert out == written(pytester)[0]
+
+
+def test_key_reaches_the_server_and_no_file(
+    pytester: pytest.Pytester, server: ScriptedServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("LLAMABURN_API_KEY", "secret-5b1f")
+    monkeypatch.setenv("OPENAI_API_KEY", "other-77aa")
+    result = run(pytester, server, str(SUITES))
+    sent = b"".join(server.requests)
+    assert b"Bearer secret-5b1f" in sent
+    assert b"other-77aa" not in sent
+    everything = result.stdout.str() + result.stderr.str()
+    everything += "".join(p.read_text() for p in (pytester.path / "results").rglob("*.json"))
+    assert "secret-5b1f" not in everything

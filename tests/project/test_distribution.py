@@ -1,0 +1,120 @@
+"""The wheel in an empty environment, and the README's commands in a fresh clone."""
+
+from __future__ import annotations
+
+import os
+import re
+import shlex
+import subprocess
+import sys
+import zipfile
+from pathlib import Path
+
+import pytest
+from scripted import OllamaFacade, ScriptedServer
+
+ROOT = Path(__file__).parents[2]
+HIDDEN = ("VIRTUAL_ENV", "PYTHONPATH", "PYTHONHOME")
+
+
+def run(*command: str | Path, cwd: Path, **env: str) -> str:
+    clean = {k: v for k, v in os.environ.items() if k not in HIDDEN}
+    done = subprocess.run(
+        command, cwd=cwd, env={**clean, **env}, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    return done.stdout
+
+
+@pytest.fixture(scope="module")
+def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    target = tmp_path_factory.mktemp("dist")
+    run(sys.executable, "-m", "build", "--wheel", "--outdir", target, ROOT, cwd=target)
+    (built,) = target.glob("*.whl")
+    return built
+
+
+@pytest.fixture(scope="module")
+def environment(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """An empty environment with the wheel, its core dependencies and xdist."""
+    home = tmp_path_factory.mktemp("installed") / "venv"
+    run(sys.executable, "-m", "venv", home, cwd=home.parent)
+    run(home / "bin" / "pip", "install", "--quiet", wheel, "pytest-xdist", cwd=home.parent)
+    return home / "bin"
+
+
+def test_wheel_holds_the_data_and_the_types_marker(wheel: Path) -> None:
+    names = set(zipfile.ZipFile(wheel).namelist())
+    data = ("suites/benchmark/test_benchmark.py", "suites/pytest.ini", "prompts/default.json")
+    shipped = (*data, "schemas/benchmark.schema.json", "backends/catalogue.json", "py.typed")
+    assert {f"pytest_llamaburn/{name}" for name in shipped} <= names
+    assert not [name for name in names if name.startswith(("tests/", "benchmarks/"))]
+
+
+def test_installed_command_and_suite_measure_from_any_directory(
+    environment: Path, tmp_path: Path
+) -> None:
+    with ScriptedServer(OllamaFacade()) as server:
+        args = ("benchmark", "tiny", f"--host={server.host}", "--iterations=2")
+        assert "complete: 2 of 2" in run(environment / "llamaburn", *args, cwd=tmp_path)
+        line = run(environment / "llamaburn", *args, "--print-pytest", cwd=tmp_path)
+        words = shlex.split(line)
+        assert words[:3] == ["pytest", "--pyargs", "pytest_llamaburn.suites"]
+        assert "2 passed" in run(environment / "pytest", *words[1:], "-n2", cwd=tmp_path)
+    assert len(list((tmp_path / "results" / "benchmarks").iterdir())) == 2
+
+
+def test_core_install_is_light(environment: Path) -> None:
+    """Under 100 MB without the embedded engine, byte code and what a new environment has."""
+    (packages,) = (environment.parent / "lib").glob("python*/site-packages")
+    sizes = {
+        entry.name: sum(f.stat().st_size for f in entry.rglob("*.*") if f.suffix != ".pyc")
+        for entry in packages.iterdir()
+        if not entry.name.startswith(("pip", "pkg_resources", "setuptools"))
+    }
+    assert sum(sizes.values()) < 100e6, sizes
+
+
+def test_missing_engine_prints_the_install_line(environment: Path, tmp_path: Path) -> None:
+    command = [str(environment / "llamaburn"), "benchmark"]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert done.returncode == 4
+    assert "pip install 'pytest-llamaburn[embedded]'" in done.stderr
+
+
+def readme_commands() -> list[str]:
+    return re.findall(
+        r"^```sh\n(.*?)^```", (ROOT / "README.md").read_text(), re.MULTILINE | re.DOTALL
+    )
+
+
+def test_readme_opens_with_two_commands_of_one_line() -> None:
+    first, second = readme_commands()[:2]
+    assert first.count("\n") == second.count("\n") == 1
+
+
+@pytest.fixture(scope="module")
+def clone(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A fresh clone of what is committed, plus what is not yet, in a directory with a space."""
+    target = tmp_path_factory.mktemp("a clone") / "Llama Burn"
+    run("git", "clone", "--quiet", ROOT, target, cwd=target.parent)
+    changed = run("git", "diff", "--binary", "HEAD", cwd=ROOT)
+    if changed:
+        subprocess.run(["git", "apply"], cwd=target, input=changed, text=True, check=True)
+    return target
+
+
+@pytest.mark.parametrize("time", ["first", "second"])
+def test_readmes_first_command_measures_in_a_fresh_clone(clone: Path, time: str) -> None:
+    said = run("bash", "-c", readme_commands()[0], cwd=clone)
+    assert "smollm2-135m (Q4_1" in said
+    assert (
+        len(list((clone / "results" / "benchmarks").glob("*.json")))
+        == {"first": 1, "second": 2}[time]
+    )
+
+
+def test_readmes_second_command_sets_the_tests_up(clone: Path) -> None:
+    """The tests themselves are running: here they are only collected."""
+    said = run("bash", "-c", f"{readme_commands()[1].strip()} --collect-only -q", cwd=clone)
+    assert "tests/project/test_distribution.py::test_readmes_second_command" in said

@@ -1,0 +1,40 @@
+"""The project's own rules, as its tools check them."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import generate
+import pytest
+
+ROOT = Path(__file__).parents[2]
+CHECKS = {
+    "ruff's rules": ["ruff", "check", "."],
+    "ruff's format": ["ruff", "format", "--check", "."],
+    "types": ["mypy"],
+}
+
+
+@pytest.mark.parametrize("name", CHECKS)
+def test_source_keeps(name: str) -> None:
+    run([sys.executable, "-m", *CHECKS[name]])
+
+
+def test_imports_point_downwards() -> None:
+    run([sys.executable, "-c", "from importlinter.cli import lint_imports_command as c; c()"])
+
+
+def test_generated_files_are_fresh() -> None:
+    for path, text in (*generate.schemas().items(), *generate.pages().items()):
+        assert path.read_text() == text, f"run scripts/generate.py: {path} is stale"
+
+
+def test_architecture_page_is_short() -> None:
+    assert len((ROOT / "ARCHITECTURE.md").read_text().splitlines()) < 80
+
+
+def run(command: list[str]) -> None:
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr

@@ -1,0 +1,114 @@
+"""A real Ollama: what the wire tests imitate, seen on the real thing."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING
+
+import psutil
+import pytest
+from command_line import llamaburn, results_in
+from real_ollama import MODEL, RealOllama, require
+from scripted import settings_for
+
+from pytest_llamaburn import results
+from pytest_llamaburn.backends.ollama import Backend, Client
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+SMALL = ("--iterations=3", "--max-tokens=12", "--warmup=1")
+
+
+@pytest.fixture(scope="module")
+def ollama(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RealOllama]:
+    with RealOllama(require(), tmp_path_factory.mktemp("ollama")) as running:
+        yield running
+
+
+def test_benchmark_of_a_real_ollama_is_whole(ollama: RealOllama, tmp_path: Path) -> None:
+    llamaburn("benchmark", MODEL, f"--host={ollama.host}", *SMALL, cwd=tmp_path)
+    (document,) = results_in(tmp_path / "results")
+    assert results.check(document) is None
+    assert document["status"] == "complete"
+    assert document["server"]["kind"] == "ollama"
+    assert document["model"]["quantization"] == "Q4_1"
+    assert document["config"]["sent"]["options"]["num_ctx"] == 4096
+    (loaded,) = document["telemetry"]["loaded_before"]
+    assert (loaded["name"], loaded["context_length"]) == (MODEL, 4096)
+    for run in document["results"]["runs"]:
+        assert run["error"] is None
+        assert run["output_sequence_length"] == 12
+        assert run["load_duration_ms"] < 1000
+        assert run["prompt_eval_ms"] > 0
+        assert run["queue_ms"] < run["time_to_first_token_ms"]
+        assert run["null_reasons"].keys() >= {"cached_tokens", "prompt_tokens_per_sec"}
+
+
+def test_host_is_taken_from_ollamas_own_variable(ollama: RealOllama, tmp_path: Path) -> None:
+    llamaburn("benchmark", MODEL, *SMALL, cwd=tmp_path, OLLAMA_HOST=ollama.address)
+    assert results_in(tmp_path / "results")[0]["server"]["host"] == ollama.host
+
+
+def test_cold_starts_load_and_warm_ones_do_not(ollama: RealOllama, tmp_path: Path) -> None:
+    args = (f"--host={ollama.host}", "--start=both", *SMALL)
+    llamaburn("benchmark", MODEL, *args, cwd=tmp_path)
+    found = results_in(tmp_path / "results")[0]["results"]
+    cold, warm = (found[s]["load_duration_ms"] for s in ("summary_cold", "summary"))
+    assert cold["n"] == warm["n"] == 3
+    assert cold["min"] > 10 * warm["p50"]
+
+
+def test_models_lists_what_is_loaded(ollama: RealOllama, tmp_path: Path) -> None:
+    asyncio.run(Client(Backend(settings_for(ollama.host))).load(MODEL))
+    done = llamaburn("models", f"--host={ollama.host}", cwd=tmp_path)
+    row = next(line for line in done.stdout.splitlines() if line.startswith(MODEL))
+    assert "Q4_1" in row
+    assert "134.52M" in row
+    assert "yes" in row
+
+
+def test_unknown_model_is_named_with_the_nearest(ollama: RealOllama, tmp_path: Path) -> None:
+    args = ("benchmark", "smollm2:360m", f"--host={ollama.host}")
+    done = llamaburn(*args, cwd=tmp_path, check=4)
+    assert f"nearest: {MODEL}" in done.stderr
+    assert "llamaburn models pull smollm2:360m" in done.stderr
+
+
+def test_client_speaks_the_whole_api(ollama: RealOllama) -> None:
+    async def calls() -> None:
+        client = Client(Backend(settings_for(ollama.host)))
+        assert [m["name"] for m in (await client.list())["models"]] == [MODEL]
+        assert "completion" in (await client.show(MODEL))["capabilities"]
+        options = {"num_predict": 4, "temperature": 0}
+        messages = [{"role": "user", "content": "Name three colours."}]
+        chat = await client.chat(MODEL, messages, options=options)
+        assert chat["message"]["content"]
+        assert (await client.generate(MODEL, "Red,", options=options))["eval_count"] == 4
+        assert (await client.load(MODEL))["done_reason"] == "load"
+        assert [m["name"] for m in (await client.ps())["models"]] == [MODEL]
+        assert (await client.unload(MODEL))["done_reason"] == "unload"
+
+    asyncio.run(calls())
+
+
+def test_killed_runner_is_a_runner_crash(ollama: RealOllama) -> None:
+    backend = Backend(settings_for(ollama.host, max_tokens=2000))
+
+    async def cut() -> str:
+        model = await backend.describe(MODEL)
+        await backend.load(model)
+        wire = backend.wire()
+        payload = backend.payload(model, [{"role": "user", "content": "Tell a very long story."}])
+        asking = asyncio.create_task(backend.stream(wire, payload))
+        while wire._connection is None or not wire._connection._reads:  # noqa: ASYNC110
+            await asyncio.sleep(0)
+        for pid in ollama.runner_pids():
+            psutil.Process(pid).kill()
+        trace = await asking
+        wire.close()
+        assert trace.failure is not None
+        return trace.failure.kind
+
+    assert asyncio.run(cut()) == "runner_crash"

@@ -1,0 +1,130 @@
+"""Addresses: what a user means by a host, and whether it is this machine."""
+
+from __future__ import annotations
+
+import os
+import socket
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from pytest_llamaburn.backends._base import auth_headers, is_local, parse_host, unreachable
+from pytest_llamaburn.backends._http import Address
+from pytest_llamaburn.errors import SettingsError
+
+DEFAULT = ("127.0.0.1", 11434)
+
+
+@pytest.mark.parametrize(
+    ("text", "address"),
+    [
+        ("", Address(*DEFAULT)),
+        ("box", Address("box", 11434)),
+        (" box:8080 ", Address("box", 8080)),
+        (":8080", Address("127.0.0.1", 8080)),
+        ("0.0.0.0", Address(*DEFAULT)),  # noqa: S104 - nothing is bound
+        ("0.0.0.0:8080", Address("127.0.0.1", 8080)),
+        ("[::]:8080", Address("127.0.0.1", 8080)),
+        ("[::1]", Address("::1", 11434)),
+        ("http://box", Address("box", 80)),
+        ("http://box:11434/", Address("box", 11434)),
+        ("https://box", Address("box", 443, tls=True)),
+        ("HTTPS://Box.Example:8443", Address("box.example", 8443, tls=True)),
+        ("http://localhost:1234/v1", Address("localhost", 1234)),
+        ("http://localhost:1234/v1/", Address("localhost", 1234)),
+        ("https://box/proxy/v1", Address("box", 443, tls=True, path="/proxy")),
+        ("http://box/v1/more", Address("box", 80, path="/v1/more")),
+        ("box:8080/api", Address("box", 8080, path="/api")),
+    ],
+)
+def test_an_address_is_what_ollama_would_understand(text: str, address: Address) -> None:
+    assert parse_host(text) == address
+
+
+@pytest.mark.parametrize(
+    ("text", "reason"),
+    [
+        ("box:port", "its port is not a number"),
+        ("box:99999", "its port is not a number"),
+        ("::1", "its port is not a number"),
+        ("ftp://box", "only http and https are spoken"),
+        ("[::1", "invalid ipv6 url"),
+        ("http://[box]", "'box' does not appear to be an ipv4 or ipv6 address"),
+    ],
+)
+def test_what_is_no_address_is_refused_by_reason(text: str, reason: str) -> None:
+    with pytest.raises(SettingsError) as caught:
+        parse_host(text)
+    assert str(caught.value) == f"--host: '{text}' is refused: {reason}"
+
+
+@pytest.mark.parametrize("text", ["http://me:secret@box", "http://secret@box", "me:secret@box"])
+def test_a_password_is_refused_without_being_repeated(text: str) -> None:
+    with pytest.raises(SettingsError, match="set LLAMABURN_API_KEY instead") as caught:
+        parse_host(text)
+    assert "secret" not in str(caught.value)
+
+
+@given(st.text(max_size=30) | st.text("[]:/@.%0x-", max_size=15))
+def test_any_text_is_an_address_or_refused(text: str) -> None:
+    try:
+        address = parse_host(text)
+    except SettingsError:
+        return
+    assert address.host
+    assert 0 < address.port < 65536
+
+
+@given(
+    st.sampled_from(["box", "10.0.0.7", "::1", "fe80::1"]),
+    st.integers(1, 65535),
+    st.booleans(),
+    st.sampled_from(["", "/proxy", "/a/b"]),
+)
+def test_an_address_survives_being_written_as_a_url(
+    host: str, port: int, tls: bool, path: str
+) -> None:
+    address = Address(host, port, tls, path)
+    assert parse_host(address.url) == address
+
+
+@pytest.mark.parametrize(
+    ("host", "local"),
+    [
+        ("localhost", True),
+        ("127.0.0.1", True),
+        ("127.8.8.8", True),
+        ("::1", True),
+        (socket.gethostname(), True),
+        ("10.0.0.7", False),
+        ("example.org", False),
+        ("localhost.example.org", False),
+    ],
+)
+def test_only_this_machine_is_local(host: str, local: bool) -> None:
+    assert is_local(Address(host, 1)) is local
+
+
+def test_a_key_is_sent_only_if_there_is_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("LLAMABURN_API_KEY", raising=False)
+    assert auth_headers() == {}
+    monkeypatch.setenv("LLAMABURN_API_KEY", "word")
+    assert auth_headers() == {"Authorization": "Bearer word"}
+
+
+@pytest.mark.parametrize(
+    ("container", "host", "hinted"),
+    [(True, "localhost", True), (True, "box", False), (False, "localhost", False)],
+)
+def test_a_container_s_own_localhost_is_hinted_at(
+    monkeypatch: pytest.MonkeyPatch, container: bool, host: str, hinted: bool
+) -> None:
+    monkeypatch.setattr(os.path, "exists", lambda path: container and path == "/.dockerenv")
+    message = unreachable(Address(host, 1), OSError("connection refused."))
+    assert message.startswith(f"no server at http://{host}:1: connection refused. Start it")
+    assert ("host.docker.internal" in message) is hinted
+
+
+def test_a_wordless_error_is_told_by_its_type() -> None:
+    assert "http://box:1: TimeoutError. " in unreachable(Address("box", 1), TimeoutError())

@@ -1,0 +1,192 @@
+"""N clients share one source of requests, and nothing of theirs is left behind."""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+from typing import TYPE_CHECKING, cast
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from samples import trace_of
+
+from pytest_llamaburn.load.driver import closed_loop, quiet_gc
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+
+    from pytest_llamaburn.backends._http import Wire
+    from pytest_llamaburn.trace import Trace
+
+TRACE = trace_of()
+
+
+class FakeWire:
+    """A connection that only knows whether it was closed."""
+
+    closed = False
+
+    def close(self) -> None:
+        self.closed = True
+
+
+class Bench:
+    """Fake clients: what they sent, how many at once, and what was told as done."""
+
+    def __init__(self, enough: int = 1) -> None:
+        """Answer no request before this many are in flight."""
+        self.enough = enough
+        self.wires: list[FakeWire] = []
+        self.sent: list[int] = []
+        self.finished: list[int] = []
+        self.in_flight = self.most = 0
+        self.full = asyncio.Event()
+
+    def open_wire(self) -> Wire:
+        self.wires.append(FakeWire())
+        return cast("Wire", self.wires[-1])
+
+    async def send(self, wire: Wire, request: int) -> Trace:
+        assert cast("FakeWire", wire) in self.wires
+        self.sent.append(request)
+        self.in_flight += 1
+        self.most = max(self.most, self.in_flight)
+        if self.in_flight >= self.enough:
+            self.full.set()
+        try:
+            await self.full.wait()
+            await asyncio.sleep(0)
+        finally:
+            self.in_flight -= 1
+        return TRACE
+
+    def done(self, request: int, trace: Trace) -> None:
+        assert trace is TRACE
+        self.finished.append(request)
+
+    async def run(self, requests: Iterable[int], clients: int) -> None:
+        await closed_loop(requests, clients, self.open_wire, self.send, self.done)
+
+
+def ran(count: int, clients: int) -> Bench:
+    async def main() -> Bench:
+        bench = Bench(min(count, clients))
+        await bench.run(range(count), clients)
+        return bench
+
+    return asyncio.run(main())
+
+
+@settings(max_examples=25)  # each collects the garbage of the whole session
+@given(st.integers(0, 30), st.integers(1, 8))
+def test_each_request_is_sent_and_done_once_by_exactly_the_clients_there_are(
+    count: int, clients: int
+) -> None:
+    bench = ran(count, clients)
+    assert bench.sent == list(range(count))
+    assert sorted(bench.finished) == list(range(count))
+    assert bench.most == min(count, clients)
+
+
+def test_one_client_is_done_with_a_request_before_it_sends_the_next() -> None:
+    told: list[tuple[str, int]] = []
+
+    async def send(_: Wire, request: int) -> Trace:
+        told.append(("sent", request))
+        return TRACE
+
+    def done(request: int, _: Trace) -> None:
+        told.append(("done", request))
+
+    asyncio.run(closed_loop(range(3), 1, Bench().open_wire, send, done))
+    assert told == [(what, i) for i in range(3) for what in ("sent", "done")]
+
+
+def test_each_client_has_a_connection_of_its_own_and_closes_it() -> None:
+    bench = ran(5, 3)
+    assert len(bench.wires) == 3
+    assert all(wire.closed for wire in bench.wires)
+
+
+def test_requests_are_made_when_a_client_is_free_and_not_before() -> None:
+    made: list[int] = []
+
+    def requests() -> Iterable[int]:
+        for number in range(4):
+            made.append(number)
+            yield number
+
+    def done(request: int, _: Trace) -> None:
+        assert made == list(range(request + 1))
+
+    async def send(_: Wire, __: int) -> Trace:
+        return TRACE
+
+    asyncio.run(closed_loop(requests(), 1, Bench().open_wire, send, done))
+    assert made == [0, 1, 2, 3]
+
+
+def failing(place: str) -> tuple[Bench, LookupError]:
+    """Run three clients of which one fails while the others wait for ever."""
+
+    async def main() -> tuple[Bench, LookupError]:
+        bench = Bench(enough=99)
+        reached = asyncio.Event()
+
+        async def send(wire: Wire, request: int) -> Trace:
+            if request == 2:
+                reached.set()
+            if request == 0:
+                await reached.wait()
+                if place == "send":
+                    raise LookupError(place)
+                return TRACE
+            return await bench.send(wire, request)
+
+        def done(request: int, trace: Trace) -> None:
+            raise LookupError(place)
+
+        with pytest.raises(LookupError) as caught:
+            await closed_loop(range(9), 3, bench.open_wire, send, done)
+        assert asyncio.all_tasks() == {asyncio.current_task()}
+        return bench, caught.value
+
+    return asyncio.run(main())
+
+
+@pytest.mark.parametrize("place", ["send", "done"])
+def test_an_exception_of_one_client_cancels_the_others_and_is_raised(place: str) -> None:
+    bench, error = failing(place)
+    assert error.args == (place,)
+    assert bench.sent == [1, 2]
+    assert bench.finished == []
+    assert bench.in_flight == 0
+    assert all(wire.closed for wire in bench.wires)
+
+
+@pytest.fixture
+def collector() -> Iterable[Callable[[bool], None]]:
+    was_on = gc.isenabled()
+    yield lambda on: gc.enable() if on else gc.disable()
+    gc.enable() if was_on else gc.disable()
+
+
+@pytest.mark.parametrize("on", [True, False])
+def test_the_garbage_collector_rests_and_is_then_as_before(
+    collector: Callable[[bool], None], on: bool
+) -> None:
+    collector(on)
+    with quiet_gc():
+        assert not gc.isenabled()
+    assert gc.isenabled() is on
+    assert gc.get_freeze_count() == 0
+
+
+def test_the_garbage_collector_works_again_after_an_exception(
+    collector: Callable[[bool], None],
+) -> None:
+    collector(True)
+    failing("send")
+    assert gc.isenabled()
+    assert gc.get_freeze_count() == 0

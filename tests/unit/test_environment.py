@@ -1,0 +1,234 @@
+"""Facts about a machine, read from a tree like its file system."""
+
+from __future__ import annotations
+
+import json
+import platform
+from collections import namedtuple
+from types import SimpleNamespace
+from typing import TYPE_CHECKING, Any
+
+import psutil
+import pytest
+
+from pytest_llamaburn import environment
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+CPUINFO = "processor\t: 0\nvendor_id\t: Example\nmodel name\t: Example CPU @ 3 GHz\nflags\t: x\n"
+
+
+@pytest.fixture(autouse=True)
+def outside_containers(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("container", raising=False)
+    monkeypatch.setattr(platform, "processor", str)
+
+
+def tree(root: Path, **files: str) -> Path:
+    """Write files below a root; `__` in a name stands for a slash."""
+    for name, text in files.items():
+        put(root, name.replace("__", "/"), text)
+    return root
+
+
+def put(root: Path, name: str, text: str) -> None:
+    path = root / name
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(text, encoding="utf-8")
+
+
+def facts(root: Path) -> dict[str, Any]:
+    found = environment.facts(root)
+    assert json.loads(json.dumps(found, allow_nan=False)) == found
+    return found
+
+
+def test_what_cannot_be_read_is_none_and_nothing_fails(tmp_path: Path) -> None:
+    found = facts(tmp_path)
+    assert (found["cpu"], found["governor"], found["gpus"]) == (None, None, [])
+    assert found["container"] is False
+    assert found["os_version"] == platform.version()
+
+
+def test_cpu_and_system_have_the_names_the_kernel_gives(tmp_path: Path) -> None:
+    tree(
+        tmp_path,
+        proc__cpuinfo=CPUINFO,
+        sys__devices__system__cpu__cpu0__cpufreq__scaling_governor="powersave\n",
+    )
+    put(tmp_path, "etc/os-release", 'NAME="Example"\nPRETTY_NAME="Example Linux 12"\n')
+    found = facts(tmp_path)
+    assert found["cpu"] == "Example CPU @ 3 GHz"
+    assert found["os_version"] == "Example Linux 12"
+    assert found["governor"] == "powersave"
+    assert (found["os"], found["machine"]) == (platform.system(), platform.machine())
+
+
+def test_an_arm_board_is_named_by_its_hardware_line(tmp_path: Path) -> None:
+    tree(tmp_path, proc__cpuinfo="processor : 0\nHardware\t: BCM2835\n")
+    assert facts(tmp_path)["cpu"] == "BCM2835"
+
+
+def test_a_cpu_without_a_model_name_has_the_platform_s_word(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(platform, "processor", lambda: "aarch64")
+    tree(tmp_path, proc__cpuinfo="processor : 0\n")
+    assert facts(tmp_path)["cpu"] == "aarch64"
+
+
+def test_nvidia_gpus_are_named_by_their_driver(tmp_path: Path) -> None:
+    for number, text in enumerate(["Model: \t\t Example RTX\nIRQ: 5\n", "IRQ: 6\nno colon\n"]):
+        put(tmp_path, f"proc/driver/nvidia/gpus/0000:0{number}:00.0/information", text)
+    assert facts(tmp_path)["gpus"] == [
+        {"vendor": "nvidia", "name": "Example RTX"},
+        {"vendor": "nvidia", "name": None},
+    ]
+
+
+def test_cards_of_amd_and_intel_are_found_and_their_connectors_are_not(tmp_path: Path) -> None:
+    drm = "sys/class/drm"
+    put(tmp_path, f"{drm}/card0/device/vendor", "0x1002\n")
+    put(tmp_path, f"{drm}/card0/device/product_name", "Example Instinct\n")
+    put(tmp_path, f"{drm}/card1/device/vendor", "0x8086\n")
+    put(tmp_path, f"{drm}/card2/device/vendor", "0x1af4\n")
+    put(tmp_path, f"{drm}/card3/device/other", "")
+    put(tmp_path, f"{drm}/card0-DP-1/device/vendor", "0x1002\n")
+    put(tmp_path, f"{drm}/renderD128/device/vendor", "0x1002\n")
+    assert facts(tmp_path)["gpus"] == [
+        {"vendor": "amd", "name": "Example Instinct"},
+        {"vendor": "intel", "name": None},
+    ]
+
+
+@pytest.mark.parametrize("mark", [".dockerenv", "run/.containerenv"])
+def test_a_container_is_known_by_its_mark(tmp_path: Path, mark: str) -> None:
+    put(tmp_path, mark, "")
+    assert facts(tmp_path)["container"] is True
+
+
+def test_a_container_is_known_by_its_variable(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("container", "podman")
+    assert facts(tmp_path)["container"] is True
+
+
+def test_only_installed_libraries_have_versions(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(environment, "_LIBRARIES", ("pytest", "no-such-library"))
+    assert environment._versions() == {"pytest": pytest.__version__}
+
+
+def test_the_fingerprint_is_the_same_tomorrow(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tree(tmp_path, proc__cpuinfo=CPUINFO)
+    before = facts(tmp_path)["fingerprint"]
+    put(tmp_path, "etc/os-release", 'PRETTY_NAME="Upgraded"\n')
+    put(tmp_path, "sys/devices/system/cpu/cpu0/cpufreq/scaling_governor", "performance")
+    put(tmp_path, ".dockerenv", "")
+    monkeypatch.setattr(platform, "release", lambda: "99.0-upgraded")
+    assert facts(tmp_path)["fingerprint"] == before
+
+
+def test_other_hardware_has_another_fingerprint(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    prints = [facts(tmp_path)["fingerprint"]]
+    put(tmp_path, "proc/cpuinfo", CPUINFO)
+    prints.append(facts(tmp_path)["fingerprint"])
+    put(tmp_path, "sys/class/drm/card0/device/vendor", "0x1002")
+    prints.append(facts(tmp_path)["fingerprint"])
+    monkeypatch.setattr(psutil, "cpu_count", lambda logical=True: 999)
+    prints.append(facts(tmp_path)["fingerprint"])
+    assert len(set(prints)) == 4
+
+
+def test_memory_that_firmware_takes_does_not_change_the_fingerprint(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    found = []
+    for total in (16.1e9, 16.3e9, 32e9):
+
+        class Memory:
+            pass
+
+        memory: Any = Memory()
+        memory.total = total
+        monkeypatch.setattr(psutil, "virtual_memory", lambda memory=memory: memory)
+        found.append(facts(tmp_path))
+    assert [one["ram_mb"] for one in found] == [16_100, 16_300, 32_000]
+    assert found[0]["fingerprint"] == found[1]["fingerprint"] != found[2]["fingerprint"]
+
+
+# Other programs
+
+
+class Process:
+    """A process that has used this much processor time."""
+
+    def __init__(self, name: str, seconds: float = 0.0) -> None:
+        self.info = {"name": name}
+        self.seconds: float | None = seconds
+
+    def cpu_times(self) -> Any:
+        if self.seconds is None:
+            raise psutil.NoSuchProcess(1)
+        return SimpleNamespace(user=self.seconds, system=0.0)
+
+    def children(self, *, recursive: bool) -> list[Process]:
+        return []
+
+
+@pytest.fixture
+def machine(monkeypatch: pytest.MonkeyPatch) -> SimpleNamespace:
+    """Return a machine at rest: its busy and idle seconds, ourselves, a server and another."""
+    made = SimpleNamespace(
+        busy=0.0, idle=0.0, me=Process("python"), ollama=Process("ollama"), other=Process("game")
+    )
+    times = namedtuple("times", "user system idle iowait guest")  # noqa: PYI024 - as psutil's
+    monkeypatch.setattr(psutil, "cpu_times", lambda: times(made.busy, 0.0, made.idle, 0.0, 0.0))
+    monkeypatch.setattr(psutil, "Process", lambda: made.me)
+    monkeypatch.setattr(psutil, "process_iter", lambda _: [made.me, made.ollama, made.other])
+    return made
+
+
+def test_what_others_used_is_the_busy_time_that_is_neither_ours_nor_a_server_s(
+    machine: SimpleNamespace,
+) -> None:
+    load = environment.OtherLoad()
+    load.start()
+    machine.busy, machine.idle = 60.0, 40.0
+    machine.me.seconds, machine.ollama.seconds, machine.other.seconds = 10.0, 30.0, 20.0
+    assert load.share() == pytest.approx(0.2)
+
+
+def test_without_a_window_nothing_is_known_of_others(machine: SimpleNamespace) -> None:
+    load = environment.OtherLoad()
+    assert load.share() is None
+    load.start()
+    assert load.share() is None
+
+
+def test_clocks_that_round_differently_make_no_negative_load(machine: SimpleNamespace) -> None:
+    load = environment.OtherLoad()
+    load.start()
+    machine.busy, machine.idle, machine.me.seconds = 10.0, 10.0, 10.4
+    assert load.share() == 0.0
+
+
+def test_a_server_that_ended_meanwhile_is_no_error(machine: SimpleNamespace) -> None:
+    load = environment.OtherLoad()
+    load.start()
+    machine.busy, machine.idle, machine.ollama.seconds = 10.0, 10.0, None
+    assert load.share() == 0.5
+
+
+def test_this_machine_has_a_load() -> None:
+    load = environment.OtherLoad()
+    load.start()
+    load._since = (0.0, 0.0, 0.0)  # as if begun when the machine was
+    share = load.share()
+    assert share is not None
+    assert 0 <= share <= 1

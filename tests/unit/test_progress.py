@@ -1,0 +1,199 @@
+"""Progress is told in the wanted way, on the one stream it was given."""
+
+from __future__ import annotations
+
+import io
+import json
+import os
+import pty
+from typing import TYPE_CHECKING
+
+import pytest
+from samples import failed_trace, row, trace_of
+
+from pytest_llamaburn import progress
+from pytest_llamaburn.progress import Json, Live, Plain, Silent, make
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+
+def told(word: str, path: Path, steps: int, total: int) -> str:
+    """Return what a style writes about a run to the descriptor it is given."""
+    descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_TRUNC)
+    shown = make(word, descriptor)
+    shown.plan(total)
+    for _ in range(steps):
+        shown.step(row())
+    shown.close()
+    with pytest.raises(OSError, match="Bad file descriptor"):
+        os.fstat(descriptor)
+    return path.read_text(encoding="utf-8")
+
+
+@pytest.fixture
+def place(tmp_path: Path) -> Path:
+    return tmp_path / "progress"
+
+
+@pytest.fixture
+def clock(monkeypatch: pytest.MonkeyPatch) -> Callable[[float], None]:
+    """Hold the clock still, and return what sets it."""
+    now = [0.0]
+    monkeypatch.setattr(progress, "monotonic", lambda: now[0])
+    return lambda moment: now.__setitem__(0, moment)
+
+
+@pytest.mark.usefixtures("clock")
+@pytest.mark.parametrize(
+    ("total", "counts"),
+    [
+        (100, [*range(10, 101, 10)]),
+        (10, [*range(1, 11)]),
+        (3, [1, 2, 3]),
+        (1, [1]),
+        (25, [3, 6, 9, 12, 15, 18, 21, 24, 25]),
+    ],
+)
+def test_plain_lines_come_each_tenth_and_at_the_end(
+    place: Path, total: int, counts: list[int]
+) -> None:
+    lines = told("plain", place, total, total).splitlines()
+    assert [line.partition(" ")[0] for line in lines] == [f"{n}/{total}" for n in counts]
+
+
+@pytest.mark.usefixtures("clock")
+def test_a_plain_line_has_speed_and_no_control_bytes(place: Path) -> None:
+    text = told("plain", place, 1, 1)
+    assert text == "1/1 requests, 100.0 tokens/s, TTFT 100 ms\n"
+
+
+def test_a_plain_line_comes_after_half_a_minute_of_silence(
+    clock: Callable[[float], None],
+) -> None:
+    stream = io.StringIO()
+    shown = Plain(stream)
+    shown.plan(1000)
+    for moment in (10.0, 29.9, 30.5, 31.0, 60.0, 61.0):
+        clock(moment)
+        shown.step(row())
+    assert [line.partition(" ")[0] for line in stream.getvalue().splitlines()] == [
+        "3/1000",
+        "6/1000",
+    ]
+
+
+@pytest.mark.usefixtures("clock")
+def test_a_plan_can_grow(place: Path) -> None:
+    stream = io.StringIO()
+    shown = Plain(stream)
+    for _ in range(2):
+        shown.plan(1)
+        shown.step(row())
+    lines = stream.getvalue().splitlines()
+    assert [line.partition(" ")[0] for line in lines] == ["1/1", "2/2"]
+
+
+def test_a_failure_is_told_by_its_kind() -> None:
+    stream = io.StringIO()
+    shown = Plain(stream)
+    shown.plan(1)
+    shown.step(row(failed_trace()))
+    assert stream.getvalue() == "1/1 requests, last failed: oom\n"
+
+
+def test_json_is_an_object_a_request(place: Path) -> None:
+    events = [json.loads(line) for line in told("json", place, 3, 30).splitlines()]
+    assert [event["done"] for event in events] == [1, 2, 3]
+    assert events[0] == {
+        "event": "request",
+        "done": 1,
+        "total": 30,
+        "error": None,
+        "prompt_id": "default-01",
+        "start": "warm",
+        "time_to_first_token_ms": 100.0,
+        "tokens_per_sec": 100.0,
+    }
+
+
+def test_json_tells_a_failure_and_what_is_absent() -> None:
+    stream = io.StringIO()
+    shown = Json(stream)
+    shown.step(row(failed_trace("reset")))
+    shown.step(row(trace_of(usage=None)))
+    failed, uncounted = map(json.loads, stream.getvalue().splitlines())
+    assert (failed["error"], failed["time_to_first_token_ms"]) == ("reset", None)
+    assert (uncounted["error"], uncounted["tokens_per_sec"]) == (None, None)
+
+
+def test_live_draws_on_its_own_stream_only(place: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    text = told("live", place, 2, 2)
+    assert "2/2" in text
+    assert "100.0 tokens/s" in text
+    assert capfd.readouterr() == ("", "")
+
+
+@pytest.mark.parametrize(
+    ("word", "text"),
+    [("plain", "Hello.\n"), ("json", '{"event": "note", "text": "Hello."}\n'), ("live", "Hello.")],
+)
+def test_a_sentence_is_told_in_each_style(place: Path, word: str, text: str) -> None:
+    descriptor = os.open(place, os.O_RDWR | os.O_CREAT)
+    shown = make(word, descriptor)
+    shown.plan(1)
+    shown.say("Hello.")
+    shown.close()
+    assert text in place.read_text(encoding="utf-8")
+
+
+def test_live_closed_before_a_plan_draws_nothing() -> None:
+    stream = io.StringIO()
+    shown = Live(stream)
+    shown.step(row())
+    shown.close()
+    assert stream.closed
+
+
+def test_live_can_have_its_plan_made_longer() -> None:
+    stream = io.StringIO()
+    shown = Live(stream)
+    shown.plan(2)
+    shown.plan(3)
+    shown.step(row())
+    assert "1/5" in stream.getvalue()
+    shown.close()
+
+
+def test_none_writes_nothing(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    with (tmp_path / "stream").open("w+b") as stream:
+        shown = make("none", stream.fileno())
+        shown.plan(1)
+        shown.say("Hello.")
+        shown.step(row())
+        shown.close()
+        assert stream.seek(0, os.SEEK_END) == 0
+    assert capfd.readouterr() == ("", "")
+
+
+@pytest.mark.parametrize("word", ["auto", "live", "plain", "json", "none"])
+def test_without_a_descriptor_there_is_no_progress(word: str) -> None:
+    assert isinstance(make(word, None), Silent)
+
+
+@pytest.mark.parametrize(("term", "style"), [("xterm", Live), ("dumb", Plain), ("", Live)])
+def test_auto_is_live_on_a_terminal_that_can(
+    monkeypatch: pytest.MonkeyPatch, term: str, style: type
+) -> None:
+    monkeypatch.setenv("TERM", term)
+    outer, inner = pty.openpty()
+    shown = make("auto", inner)
+    assert type(shown) is style
+    shown.close()
+    os.close(outer)
+
+
+def test_auto_is_plain_where_there_is_no_terminal(place: Path) -> None:
+    text = told("auto", place, 1, 1)
+    assert text.startswith("1/1 requests, ")

@@ -1,0 +1,77 @@
+"""A folder's modules and other distributions' entry points are its members."""
+
+from __future__ import annotations
+
+import sys
+from importlib import metadata
+from types import ModuleType
+from typing import TYPE_CHECKING
+
+import pytest
+
+from pytest_llamaburn import registry
+from pytest_llamaburn.errors import SettingsError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+
+@pytest.fixture
+def foreign(monkeypatch: pytest.MonkeyPatch) -> Iterator[ModuleType]:
+    """Have another distribution add the report format `xml`."""
+    module = ModuleType("their_reports")
+    monkeypatch.setitem(sys.modules, "their_reports", module)
+    entry = metadata.EntryPoint("xml", "their_reports", "llamaburn.reports")
+
+    def entry_points(*, group: str) -> list[metadata.EntryPoint]:
+        return [entry] if group == entry.group else []
+
+    monkeypatch.setattr(metadata, "entry_points", entry_points)
+    forget()
+    yield module
+    forget()
+
+
+def forget() -> None:
+    registry.names.cache_clear()
+    registry.own.cache_clear()
+    registry._foreign.cache_clear()
+
+
+def test_members_are_the_public_modules_of_a_folder() -> None:
+    assert registry.names("reports") == (
+        *("benchstat", "csv", "html", "json", "jsonl", "markdown", "table"),
+    )
+    assert registry.names("backends") == ("embedded", "ollama", "openai")
+    assert registry.names("nosuch") == ()
+
+
+def test_a_member_is_imported_when_it_is_chosen() -> None:
+    module = registry.load("reports", "markdown")
+    assert module.__name__ == "pytest_llamaburn.reports.markdown"
+
+
+@pytest.mark.parametrize("name", ["_rows", "-rows", "", "..errors", "htm"])
+def test_what_is_no_member_cannot_be_loaded(name: str) -> None:
+    with pytest.raises(
+        SettingsError, match="Known: benchstat, csv, html, json, jsonl, markdown, table"
+    ):
+        registry.load("reports", name)
+
+
+def test_another_distribution_adds_a_member(foreign: ModuleType) -> None:
+    assert registry.names("reports") == (
+        *("benchstat", "csv", "html", "json", "jsonl", "markdown", "table", "xml"),
+    )
+    assert registry.load("reports", "xml") is foreign
+    assert "xml" not in registry.names("backends")
+
+
+def test_a_name_is_refused_with_the_nearest_and_all() -> None:
+    message = registry.unknown("format", "tabel", ("csv", "table"))
+    assert message == "unknown format 'tabel'; did you mean 'table'? Known: csv, table"
+
+
+def test_a_name_like_no_other_is_refused_with_all() -> None:
+    assert registry.unknown("set", "zzz", ["csv"]) == "unknown set 'zzz'. Known: csv"
+    assert registry.unknown("set", "zzz", []) == "unknown set 'zzz'. Known: none"
