@@ -38,7 +38,7 @@ _DIALECT = {"$schema": "https://json-schema.org/draft/2020-12/schema"}
 def schemas() -> dict[Path, str]:
     """Return the content of each schema file."""
     found = {
-        **{kind: results.schema(kind) for kind in results.FILES},
+        **{kind: results.schema(kind) for kind in results.kinds()},
         "prompts": {**_DIALECT, **datasets.prompt_set_model().model_json_schema()},
         "settings": {**_DIALECT, **settings.model_of(settings.Benchmark).model_json_schema()},
     }

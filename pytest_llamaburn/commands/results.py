@@ -16,7 +16,6 @@ if TYPE_CHECKING:
 
 HELP = "list, show, check, export, remove and recover result files"
 EXAMPLE = "llamaburn results show llama3.1_8b_2026-01-13T10-30-00 -o markdown"
-FOLDERS = ("benchmarks", "stress", "evals", "multimodal", "comparisons")
 _COLUMNS = ("id", "kind", "status", "model", "tokens/s", "TTFT ms", "requests")
 
 
@@ -42,11 +41,11 @@ def _list(results_dir: Path, names: list[str], display: Display) -> int:
     from pytest_llamaburn import results
     from pytest_llamaburn.reports._rows import grid
 
+    known = sorted(results.folders().values())
     for name in names:
-        if name not in FOLDERS:
-            raise ResultsError(f"results list: '{name}' is no kind; known: {', '.join(FOLDERS)}")
-    folders = names or FOLDERS
-    rows = [_row(f, path) for f in folders for path in results.paths(results_dir, f)]
+        if name not in known:
+            raise ResultsError(f"results list: '{name}' is no kind; known: {', '.join(known)}")
+    rows = [_row(f, path) for f in names or known for path in results.paths(results_dir, f)]
     if "json" in display.output:
         print(json.dumps([dict(zip(_COLUMNS, row, strict=True)) for row in rows], indent=2))
     else:
@@ -127,10 +126,9 @@ def _own(results_dir: Path, name: str) -> Path:
     from pytest_llamaburn import results
 
     path = results.find(results_dir, name).resolve()
-    for folder in FOLDERS:
-        for own in results.paths(results_dir, folder):
-            if own.resolve() == path:
-                return own
+    for own in results.paths(results_dir):
+        if own.resolve() == path:
+            return own
     raise ResultsError(f"results rm: {name} is no result file in {results_dir}: it is left alone")
 
 

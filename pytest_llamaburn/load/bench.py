@@ -13,9 +13,10 @@ from pathlib import Path
 from time import perf_counter
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
-from pytest_llamaburn import environment, gates, journal, metrics, options, results, stats
+from pytest_llamaburn import environment, gates, journal, metrics, options, stats
 from pytest_llamaburn.backends._detect import connect
 from pytest_llamaburn.errors import ServerError, StoppedError
+from pytest_llamaburn.kinds import _parts
 from pytest_llamaburn.load import filing
 from pytest_llamaburn.load.driver import closed_loop
 from pytest_llamaburn.load.measured import Measured
@@ -141,7 +142,7 @@ class Bench:
     def gate(self, expressions: Iterable[str], measured: Measured) -> list[str]:
         """Judge and journal the gates of one test; return the sentences of those not passed."""
         good = [row for row in measured.runs if row["error"] is None]
-        found = {"summary": results.summary(good, measured.runs)}
+        found = {"summary": metrics.summary(good, measured.runs)}
         mode = self.settings.gate_mode
         verdicts = [
             gates.judge(gate, found, measured.runs, mode) for gate in gates.parse_all(expressions)
@@ -335,10 +336,10 @@ class Bench:
         sent = self.backend.body(self.model, [])
         del sent["messages"]
         model = asdict(self.model)
-        shown = results.ModelFacts.model_fields
+        shown = _parts.ModelFacts.model_fields
         return {
             "schema": "llamaburn/benchmark",
-            "schema_version": results.SCHEMA_VERSION,
+            "schema_version": _parts.SCHEMA_VERSION,
             "session_id": self.identity.session_id,
             "run_id": self.identity.run_id,
             "timestamp": self.identity.timestamp,

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from pytest_llamaburn import gates, insights, journal, metrics, options, registry, results
+from pytest_llamaburn import gates, journal, metrics, options, registry, results
 from pytest_llamaburn.backends._detect import settle
 from pytest_llamaburn.errors import ResultsError, SettingsError
 from pytest_llamaburn.settings import Benchmark
@@ -29,8 +29,6 @@ def write_result(results_dir: Path, run_id: str) -> Path | None:
         journal.discard(folder)
         return None
     document = results.build(record)
-    document["results"]["gates"] += gates.judge_all(document)
-    document["insights"] = insights.find(document)
     path = results.write(results_dir, document)
     if document["status"] == "complete":
         journal.discard(folder)
