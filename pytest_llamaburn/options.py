@@ -29,12 +29,15 @@ Kind = TypeVar("Kind")
 CONFIG_NAME = "llamaburn.toml"
 
 
-def declare(add: Callable[..., Any], kind: type, prefix: str = "") -> None:
-    """Declare the flags of a settings class through `add`, argparse's or pytest's.
+def declare(add: Callable[..., Any], *kinds: type, prefix: str = "") -> None:
+    """Declare the flags of settings classes, each once, through `add`, argparse's or pytest's.
 
     Absent flags are None, so that weaker sources can speak; values stay text until `resolve`.
     """
-    for option in settings.options_of(kind):
+    found: dict[str, Option] = {}
+    for option in (o for kind in kinds for o in settings.options_of(kind)):
+        found.setdefault(_dest(option, prefix), option)
+    for option in found.values():
         names = [f"--{_spelling(option, prefix)}"]
         if option.short and not prefix:
             names.append(option.short)
@@ -93,8 +96,7 @@ def flag_name(kind: type, name: str) -> str:
 
 
 def _spelling(option: Option, prefix: str) -> str:
-    scope = f"{option.scope}-" if prefix and option.scope else ""
-    return f"{prefix}{scope}{option.spelling}"
+    return f"{prefix}{option.key if prefix else option.name}".replace("_", "-")
 
 
 def _dest(option: Option, prefix: str) -> str:

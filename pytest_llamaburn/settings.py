@@ -26,7 +26,8 @@ class Option:
     def __init__(self, default: Any, help: str, **traits: Any) -> None:  # noqa: A002 - as argparse
         """Take the default, one line of help and the traits below.
 
-        `short` (flag), `scope` (stands before the name in pytest, where kinds of run meet),
+        `short` (flag), `scope` (stands before the name everywhere but in the command's flag: where
+        kinds of run meet),
         `toml` (key), `env` (further variables, after `LLAMABURN_<NAME>`), `bounds` (pydantic's ge,
         gt, le, min_length), `choices` (a function that lists the words), `unit` ("s" also takes
         90s, 15m, 1h), `bare` (value of the flag alone), `record=False` (not part of a result's
@@ -57,6 +58,11 @@ class Option:
         return self.annotation == "bool"
 
     @property
+    def key(self) -> str:
+        """The name where all kinds of run meet."""
+        return f"{self.scope}_{self.name}" if self.scope else self.name
+
+    @property
     def spelling(self) -> str:
         """The long flag without dashes and prefix."""
         return self.name.replace("_", "-")
@@ -64,12 +70,12 @@ class Option:
     @property
     def toml_key(self) -> str:
         """The dotted key in `llamaburn.toml`; `table.*` takes all keys of a table."""
-        return self.toml or f"defaults.{self.name}"
+        return self.toml or f"defaults.{self.key}"
 
     @property
     def variables(self) -> tuple[str, ...]:
         """The environment variables that set it, strongest first."""
-        return (f"LLAMABURN_{self.name.upper()}", *self.env)
+        return (f"LLAMABURN_{self.key.upper()}", *self.env)
 
 
 def opt(default: Any, help: str, **traits: Any) -> Any:  # noqa: A002
@@ -121,11 +127,6 @@ class Run(Connection, Storage):
     model: tuple[str, ...] = opt(
         (), "model to measure; repeat it for several, each gets its own file", short="-m"
     )
-    prompts: tuple[str, ...] = opt(
-        ("default",),
-        "prompt set: a built-in name or a JSON file; repeatable",
-        bounds={"min_length": 1},
-    )
     temperature: float = opt(0.0, "sampling temperature", bounds={"ge": 0, "le": 5})
     top_p: float | None = opt(None, "nucleus sampling", bounds={"gt": 0, "le": 1})
     top_k: int | None = opt(None, "sample from the k likeliest tokens", bounds={"ge": 0})
@@ -152,11 +153,28 @@ class Run(Connection, Storage):
     allow_parallel: bool = opt(
         False, "measure even while another measurement runs; the file says contended"
     )
+    warmup: int = opt(2, "requests discarded first", toml="defaults.warmup_runs", bounds={"ge": 0})
+    threshold: tuple[str, ...] = opt(
+        (), "a gate, as in 'ttft_ms.p95<500'; repeatable", toml="thresholds.*"
+    )
+    gate_mode: str = opt(
+        "point",
+        "gates compare the value itself (point) or its whole 95 % interval (certain)",
+        choices=_words("point", "certain"),
+    )
+    resume: str | None = opt(
+        None, "continue a run where it stopped: its run id, or last", record=False
+    )
 
 
 class Benchmark(Run):
     """Settings of `llamaburn benchmark`."""
 
+    prompts: tuple[str, ...] = opt(
+        ("default",),
+        "prompt set: a built-in name or a JSON file; repeatable",
+        bounds={"min_length": 1},
+    )
     mode: str = opt(
         "standard",
         "standard, or correctness: write numbers in words, and be judged",
@@ -171,7 +189,6 @@ class Benchmark(Run):
         toml="defaults.benchmark_iterations",
         bounds={"ge": 1},
     )
-    warmup: int = opt(2, "requests discarded first", toml="defaults.warmup_runs", bounds={"ge": 0})
     repeats: int = opt(1, "independent runs, each with its own warm-up", bounds={"ge": 1})
     precision: float | None = opt(
         None,
@@ -185,19 +202,8 @@ class Benchmark(Run):
     budget: float | None = opt(
         None, "go on for this long, as 3m, and stop when it is over", unit="s", bounds={"gt": 0}
     )
-    threshold: tuple[str, ...] = opt(
-        (), "a gate, as in 'ttft_ms.p95<500'; repeatable", toml="thresholds.*"
-    )
-    gate_mode: str = opt(
-        "point",
-        "gates compare the value itself (point) or its whole 95 % interval (certain)",
-        choices=_words("point", "certain"),
-    )
     max_failures: int = opt(
         5, "stop a run after this many failures of one kind in a row", bounds={"ge": 1}
-    )
-    resume: str | None = opt(
-        None, "continue a run where it stopped: its run id, or last", record=False
     )
     start: str = opt(
         "warm",

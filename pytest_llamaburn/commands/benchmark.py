@@ -24,8 +24,7 @@ _PREFIX = "llamaburn-"
 def add(parser: argparse.ArgumentParser) -> None:
     """Declare the arguments."""
     parser.add_argument("models", nargs="*", metavar="MODEL", help="the same as --model")
-    options.declare(parser.add_argument, Benchmark)
-    options.declare(parser.add_argument, Display)
+    options.declare(parser.add_argument, Benchmark, Display)
     parser.add_argument(
         "--print-pytest", action="store_true", help="print the equal pytest command and exit"
     )
@@ -39,7 +38,7 @@ def run(arguments: argparse.Namespace) -> int:
     given = options.given(arguments, Benchmark)
     models = [*arguments.models, *given.get("model", ())]
     flags = {**given, **({"model": models} if models else {})}
-    settings, note = settled(*options.resolve(Benchmark, flags))
+    settings, note = settled(Benchmark, *options.resolve(Benchmark, flags))
     display, _ = options.resolve(Display, options.given(arguments, Display))
     reports.check(display.output)
     suite = options.to_argv(settings, Benchmark, _PREFIX)

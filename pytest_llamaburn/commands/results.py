@@ -25,8 +25,7 @@ def add(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "names", nargs="*", metavar="NAME", help="a kind to list; else the files or ids meant"
     )
-    options.declare(parser.add_argument, Storage)
-    options.declare(parser.add_argument, Display)
+    options.declare(parser.add_argument, Storage, Display)
 
 
 def run(arguments: argparse.Namespace) -> int:

@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Any
 from pytest_llamaburn import gates, journal, metrics, options, registry, results
 from pytest_llamaburn.backends._detect import settle
 from pytest_llamaburn.errors import ResultsError, SettingsError
-from pytest_llamaburn.settings import Benchmark
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -59,35 +58,44 @@ def header_of(results_dir: Path, run: str) -> dict[str, Any]:
     return header
 
 
-def settled(settings: Benchmark, origins: Mapping[str, str]) -> tuple[Benchmark, str | None]:
+def settled(kind: type, settings: Any, origins: Mapping[str, str]) -> tuple[Any, str | None]:
     """Return the settings a run really has, and the note to say where that was our choice."""
-    gates.parse_all(settings.threshold)
-    if metrics.resolve(settings.precision_metric) is None:
-        words = registry.unknown("metric", settings.precision_metric, list(metrics.METRICS))
-        raise SettingsError(f"--precision-metric: {words}")
+    _check(settings)
     if settings.resume is None:
         return settle(settings, origins)
-    continued = _resumed(settings, origins)
+    continued = _resumed(kind, settings, origins)
     return continued, f"continuing {continued.resume}"
 
 
-def _resumed(settings: Benchmark, origins: Mapping[str, str]) -> Benchmark:
+def _check(settings: Any) -> None:
+    """Raise SettingsError for a setting that only the metrics can refuse."""
+    gates.parse_all(settings.threshold)
+    name = getattr(settings, "precision_metric", None)
+    if name is not None and metrics.resolve(name) is None:
+        words = registry.unknown("metric", name, list(metrics.METRICS))
+        raise SettingsError(f"--precision-metric: {words}")
+
+
+def _resumed(kind: type, settings: Any, origins: Mapping[str, str]) -> Any:
     """Return the settings to continue a run with: its own.
 
     Raises SettingsError when a flag asks for anything else: that would be another run.
     """
     header = header_of(Path(settings.results_dir), settings.resume or LAST)
+    schema = f"{results.PREFIX}{kind.__name__.lower()}"
+    if header["schema"] != schema:
+        raise SettingsError(f"--resume: {header['run_id']} is of {header['schema']}, not {schema}")
     for name, was in header["config"].items():
-        now = options.record(settings, Benchmark).get(name)
+        now = options.record(settings, kind).get(name)
         if origins.get(name, "").startswith("--") and now != was:
             raise SettingsError(
                 f"--resume: {origins[name]} {now} differs from the run's own, {was}: leave it out, "
                 "or begin a new run"
             )
-    known = {o for o in options.record(settings, Benchmark) if o in header["config"]}
+    known = {o for o in options.record(settings, kind) if o in header["config"]}
     update = {name: _frozen(header["config"][name]) for name in known}
     update["resume"] = header["run_id"]
-    return settings.model_copy(update=update)  # type: ignore[attr-defined, no-any-return]
+    return settings.model_copy(update=update)
 
 
 def check_same(before: Mapping[str, Any], now: Mapping[str, Any]) -> None:

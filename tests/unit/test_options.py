@@ -38,7 +38,7 @@ OPTIONS = {o.name: o for o in settings.options_of(Benchmark)}
 
 def parser(kind: type, prefix: str = "") -> argparse.ArgumentParser:
     made = argparse.ArgumentParser(allow_abbrev=False, exit_on_error=False)
-    options.declare(made.add_argument, kind, prefix)
+    options.declare(made.add_argument, kind, prefix=prefix)
     return made
 
 

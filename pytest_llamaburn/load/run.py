@@ -1,0 +1,220 @@
+"""One model on one server, loaded, warmed up and journalled: what every kind of run begins with.
+
+pytest drives runs through fixtures, but nothing here knows pytest.
+"""
+
+from __future__ import annotations
+
+import random
+from dataclasses import asdict
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple, Protocol
+
+from pytest_llamaburn import environment, gates, journal, metrics, options
+from pytest_llamaburn.backends._detect import connect
+from pytest_llamaburn.errors import ServerError
+from pytest_llamaburn.kinds import _parts
+from pytest_llamaburn.load import filing
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from pytest_llamaburn.backends._base import Backend, Message, Model, Server
+    from pytest_llamaburn.load.measured import Measured
+    from pytest_llamaburn.trace import Trace
+
+_WARMUP_PROMPT = "Say hello in one short sentence."
+_NONCE_ALPHABET = "bcdfghjklmnpqrtvwxz"  # one token each in any tokenizer, and no number
+_NONCE_LETTERS = 12
+
+
+class Progress(Protocol):
+    """Who is told how the run goes."""
+
+    def say(self, text: str) -> None:
+        """Take a sentence."""
+
+    def step(self, row: dict[str, Any]) -> None:
+        """Take a finished request's row."""
+
+
+class Identity(NamedTuple):
+    """Which run of which session this is, and which worker measures."""
+
+    session_id: str
+    run_id: str
+    worker: str
+    timestamp: str
+    variant: str = ""
+
+
+class Run:
+    """A model under test; `kind` names its result file, `settings_class` what it takes."""
+
+    kind: ClassVar[str]
+    settings_class: ClassVar[type]
+
+    def __init__(self, settings: Any, identity: Identity, repeat: int, progress: Progress) -> None:
+        """Take the settings; nothing is opened before `prepare`."""
+        self.settings, self.identity = settings, identity
+        self.repeat, self._progress = repeat, progress
+        self._random = random.Random(f"{settings.seed}/{identity}")  # noqa: S311 - not a secret
+        self.backend: Backend
+        self.model: Model
+        self.server: Server
+        self.journal: journal.Journal | None = None
+        self._other_load = environment.OtherLoad()
+        self._last: Trace | None = None
+
+    async def prepare(
+        self, model: str | None, planned: dict[str, int], about: dict[str, Any]
+    ) -> None:
+        """Connect, load and warm up, then open the journal; `about` joins its header.
+
+        Raises UsageError before anything is written.
+        """
+        self.backend = await connect(self.settings, model)
+        self.server = await self.backend.server()
+        self.model = await self.backend.describe(model or await self.backend.only_model())
+        self._check()
+        await self._warm_up()
+        directory = Path(self.settings.results_dir)
+        header = self._header(model, about)
+        record = journal.read(journal.directory(directory, self.identity.run_id))
+        if self.settings.resume and record.header:
+            filing.check_same(record.header, header)
+            self._continue(record)
+        self.journal = journal.Journal(directory, self.identity.run_id, self.identity.worker)
+        self.journal.write("header", **header)
+        self.journal.write("planned", items=planned)
+        self.journal.write("facts", loaded_before=await self._loaded(), slots=await self._slots())
+        self.journal.sync()
+        self._other_load.start()
+        self._begin(sum(planned.values()))
+
+    def gate(self, expressions: Iterable[str], measured: Measured) -> list[str]:
+        """Judge and journal the gates of one test; return the sentences of those not passed."""
+        good = [row for row in measured.runs if row["error"] is None]
+        found = {"summary": metrics.summary(good, measured.runs)}
+        mode = self.settings.gate_mode
+        verdicts = [
+            gates.judge(gate, found, measured.runs, mode) for gate in gates.parse_all(expressions)
+        ]
+        for verdict in verdicts:
+            self._journal("gate", verdict)
+        return [gates.sentence(v) for v in verdicts if v["verdict"] != "pass"]
+
+    def sync(self) -> None:
+        """Have the disk hold the journal; between items, never while measuring."""
+        if self.journal is not None:
+            self.journal.sync()
+
+    async def finish(self, reason: str) -> None:
+        """End the journal and give the server back."""
+        try:
+            await self._end_journal(reason)
+        finally:
+            if hasattr(self, "backend"):
+                self.backend.close()
+
+    def messages(self, text: str) -> list[Message]:
+        """Return the conversation; a fresh prefix of constant length defeats the prompt cache."""
+        if self.settings.cache == "bust":
+            letters = " ".join(self._random.choices(_NONCE_ALPHABET, k=_NONCE_LETTERS))
+            text = f"{letters}\n\n{text}"
+        return [{"role": "user", "content": text}]
+
+    def _about(self) -> dict[str, Any]:
+        """Return what else the header of this kind of run holds."""
+        return {}
+
+    def _check(self) -> None:
+        """Raise UsageError for what this server or model cannot do."""
+
+    def _begin(self, requests: int) -> None:
+        """Take note that all is ready and so many requests are planned."""
+
+    def _continue(self, record: journal.Record) -> None:
+        """Take over what an earlier part of this run has done."""
+
+    async def _end_journal(self, reason: str) -> None:
+        if self.journal is None:
+            return
+        known = self.server.local and self.server.kind in ("embedded", "ollama")
+        share = self._other_load.share() if known else None  # else the server counts as another
+        self._journal("facts", {"other_cpu_share": share})
+        if reason == "finished":
+            self._journal("facts", {"loaded_after": await self._loaded()})
+        self._journal("end", {"reason": reason})
+        self.journal.close()
+
+    async def _warm_up(self) -> None:
+        await self.backend.load(self.model)
+        for _ in range(self.settings.warmup):
+            self._last = await self._untimed(_WARMUP_PROMPT)
+
+    async def _untimed(self, text: str) -> Trace:
+        wire = self.backend.wire()
+        payload = self.backend.payload(self.model, self.messages(text))
+        try:
+            return await self.backend.stream(wire, payload)
+        finally:
+            wire.close()
+
+    async def _loaded(self) -> Any:
+        try:
+            return await self.backend.loaded()
+        except ServerError:  # a server that died was already noted in its requests' rows
+            return None
+
+    async def _slots(self) -> int | None:
+        try:
+            return await self.backend.slots()
+        except ServerError:
+            return None
+
+    def _journal(self, kind: str, fields: dict[str, Any]) -> None:
+        if self.journal is not None:
+            self.journal.write(kind, **fields)
+
+    def _header(self, asked: str | None, about: dict[str, Any]) -> dict[str, Any]:
+        sent = self.backend.body(self.model, [])
+        del sent["messages"]
+        model = asdict(self.model)
+        return {
+            "schema": f"llamaburn/{self.kind}",
+            "schema_version": _parts.SCHEMA_VERSION,
+            "session_id": self.identity.session_id,
+            "run_id": self.identity.run_id,
+            "timestamp": self.identity.timestamp,
+            "model": {name: model[name] for name in _parts.ModelFacts.model_fields},
+            "server": self.server._asdict(),
+            "config": {
+                **options.record(self.settings, self.settings_class),
+                "model": [asked] if asked else [],
+                "sent": sent,
+            },
+            "contended": self.settings.allow_parallel,
+            "environment": environment.facts(),
+            **about,
+            **self._about(),
+        }
+
+
+def error_of(trace: Trace) -> dict[str, Any] | None:
+    """Return a failed request's `error` as result files have it."""
+    failure = trace.failure
+    if failure is None:
+        return None
+    return {
+        "kind": failure.kind,
+        "phase": failure.phase,
+        "status": failure.status,
+        "message": failure.message,
+    }
+
+
+def utc_now() -> str:
+    """Return the time in UTC, as result files have it."""
+    return datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
