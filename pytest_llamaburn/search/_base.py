@@ -76,7 +76,7 @@ class Remote:
             raise ServerError(self._refusal(reply.status_code, reply.text))
         try:
             return _object(reply.content)
-        except (ValueError, RecursionError):
+        except (ValueError, TypeError, RecursionError):
             raise ServerError(self._sentence("the answer is no JSON object")) from None
 
     def results(self, found: Any) -> list[dict[str, Any]]:
@@ -162,7 +162,7 @@ def _without_user(url: str) -> str:
 def _object(body: bytes) -> dict[str, Any]:
     found = json.loads(body)
     if not isinstance(found, dict):
-        raise ValueError
+        raise TypeError
     return found
 
 

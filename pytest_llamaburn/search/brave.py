@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from html import unescape
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from pytest_llamaburn.errors import ServerError
 from pytest_llamaburn.search._base import Hit, Remote, base_url, hits, key_of
@@ -25,7 +25,7 @@ class Brave(Remote):
 
     name = "brave"
     key_variable = KEY_VARIABLE
-    hints = {422: f"check {KEY_VARIABLE}"}
+    hints: ClassVar = {422: f"check {KEY_VARIABLE}"}
 
     async def find(self, query: str, limit: int) -> list[Hit]:
         """Return at most twenty hits, the service's own bound."""

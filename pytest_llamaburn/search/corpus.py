@@ -52,16 +52,18 @@ class Corpus:
     async def find(self, query: str, limit: int) -> list[Hit]:
         """Return the passages that share most and rarest words with the query, best first."""
         words = matching(query)
+        if not words:
+            return []
         found = self._index.execute(
             "SELECT title, url, text FROM passages WHERE passages MATCH ?"
             " ORDER BY bm25(passages), rowid LIMIT ?",
             (words, limit),
         )
-        return hits(found, limit) if words else []
+        return hits(found, limit)
 
 
 def available(options: Searching, environ: Mapping[str, str]) -> str | None:  # noqa: ARG001
-    """Return why there is no corpus, None if one was named: a broken one is an error, not absent."""
+    """Return why there is no corpus, None if one was named: then a broken one is an error."""
     return None if options.corpus else "no --corpus was given"
 
 
@@ -143,7 +145,7 @@ def _pdf_pages(path: Path) -> list[str]:
         raise MissingExtraError("search", f"--corpus: reading {path}") from None
     try:
         pages = [page.extract_text() for page in pypdf.PdfReader(path).pages]
-    except Exception as err:  # pypdf lets whatever a broken file causes through
+    except Exception as err:  # noqa: BLE001 - pypdf lets whatever a broken file causes through
         msg = f"--corpus: {path} is not readable as PDF: {err}"
         raise DatasetError(msg) from None
     if not any(map(str.strip, pages)):

@@ -34,12 +34,11 @@ class Scraper:
         try:
             found = await asyncio.to_thread(self._text, query, max_results=limit)
         except DDGSException as err:
-            if str(err) == _NOTHING:
+            said = str(err) or type(err).__name__
+            if said == _NOTHING:
                 return []
             hint = "scraped engines limit who asks often: wait, or choose another with --search"
-            raise ServerError(
-                f"search with ddgs failed: {err or type(err).__name__}; {hint}"
-            ) from None
+            raise ServerError(f"search with ddgs failed: {said}; {hint}") from None
         return hits(((e.get("title"), e.get("href"), e.get("body")) for e in found), limit)
 
 

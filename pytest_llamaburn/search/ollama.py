@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from pytest_llamaburn.backends._base import parse_host
 from pytest_llamaburn.backends.ollama import Backend
@@ -21,10 +21,10 @@ MOST_RESULTS = 10
 
 
 class Ollama(Remote):
-    """POST with query and number of results, to the cloud or to a local server that passes it on."""
+    """POST with query and number of results, to the cloud; a local server passes it on."""
 
     name = "ollama"
-    key_variable = KEY_VARIABLE
+    key_variable: str | None = KEY_VARIABLE
 
     async def find(self, query: str, limit: int) -> list[Hit]:
         """Return at most ten hits, the service's own bound."""
@@ -41,7 +41,7 @@ class Proxy(Ollama):
     """A local server; it signs requests itself and takes no key from a client."""
 
     key_variable = None
-    hints = {
+    hints: ClassVar = {
         401: "run ollama signin on its machine",
         404: "this Ollama is too old for web search: update it",
     }

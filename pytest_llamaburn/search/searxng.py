@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from pytest_llamaburn.errors import ServerError
 from pytest_llamaburn.search._base import Hit, Remote, base_url, hits
@@ -20,7 +20,7 @@ class SearXNG(Remote):
     """GET /search with `format=json`, which an instance allows only if its settings say so."""
 
     name = "searxng"
-    hints = {
+    hints: ClassVar = {
         403: "add json to search.formats in the instance's settings.yml, where html alone is the "
         "default",
         429: "its limiter is on: allow this machine, or set server.limiter to false",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, ClassVar
 
 from pytest_llamaburn.search._base import Hit, Remote, base_url, hits, key_of
 
@@ -24,7 +24,7 @@ class Tavily(Remote):
 
     name = "tavily"
     key_variable = KEY_VARIABLE
-    hints = {432: _PLAN, 433: _PLAN}
+    hints: ClassVar = {432: _PLAN, 433: _PLAN}
 
     async def find(self, query: str, limit: int) -> list[Hit]:
         """Return at most twenty hits, the service's own bound."""
