@@ -33,6 +33,8 @@ class Record(NamedTuple):
     facts: dict[str, Any]
     gates: list[dict[str, Any]]
     interrupted: bool
+    steps: list[dict[str, Any]] = []  # noqa: RUF012
+    folder: Path = Path()
 
 
 class Journal:
@@ -109,6 +111,7 @@ def read(folder: Path) -> Record:
     rows: list[dict[str, Any]] = []
     facts: dict[str, Any] = {}
     gates: list[dict[str, Any]] = []
+    steps: list[dict[str, Any]] = []
     endings: list[str] = []
     for path in sorted(folder.glob("*.jsonl")):
         ending = "killed"
@@ -124,11 +127,13 @@ def read(folder: Path) -> Record:
                     facts.update(line)
                 case "gate":
                     gates.append(line)
+                case "step":
+                    steps.append(line)
                 case "end":
                     ending = line["reason"]
         endings.append(ending)
     interrupted = any(ending != "finished" for ending in endings)
-    return Record(header, sum(planned.values()), rows, facts, gates, interrupted)
+    return Record(header, sum(planned.values()), rows, facts, gates, interrupted, steps, folder)
 
 
 def leftovers(results_dir: Path) -> list[Path]:

@@ -31,6 +31,7 @@ if TYPE_CHECKING:
 
     from pytest_llamaburn.journal import Record
 
+SCHEMA_VERSION = 1
 PREFIX = "llamaburn/"
 _NAME_BYTES = 120
 _EARLIER_FILES = 50  # enough to learn a machine's noise from

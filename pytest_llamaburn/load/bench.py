@@ -11,7 +11,7 @@ from pytest_llamaburn.errors import ServerError, StoppedError
 from pytest_llamaburn.load import filing
 from pytest_llamaburn.load.driver import closed_loop
 from pytest_llamaburn.load.measured import Measured
-from pytest_llamaburn.load.run import Run, error_of, utc_now
+from pytest_llamaburn.load.run import Run, utc_now
 from pytest_llamaburn.settings import Benchmark
 
 if TYPE_CHECKING:
@@ -185,7 +185,7 @@ class Bench(Run):
             "prompt_characters": len(shot.prompt.text),
             "flags": [failure.flag] if failure and failure.flag else [],
             "null_reasons": reasons,
-            "error": error_of(trace),
+            "error": trace.error,
             "chunk_gaps_ms": [round(gap, 6) for gap in metrics.chunk_gaps_ms(trace)],
         }
 
