@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING
 import jsonschema
 import pytest
 
+from pytest_llamaburn import registry
 from pytest_llamaburn.commands import schema
 from pytest_llamaburn.datasets import builtin_eval_sets, load_eval_set
 
@@ -98,6 +99,15 @@ def test_a_reference_is_accepted_and_the_bare_question_is_not(question: Question
     assert any(said(f"It is the {question.reference}.", answer) for answer in answers)
     if question.scorer == "includes":
         assert not [answer for answer in answers if said(question.prompt, answer)]
+
+
+def test_a_reference_is_right_by_its_own_scorer_and_the_bare_question_is_not() -> None:
+    """Code is left out: its tests are run below without the sandbox."""
+    for name, question in ALL:
+        if question.scorer in set(registry.own("scorers")) - {"code"}:
+            score = registry.load("scorers", question.scorer).score
+            assert all(score(answer, question).correct for answer in accepted(question)), name
+            assert not score(question.prompt, question).correct, (name, question.id)
 
 
 @pytest.mark.parametrize("question", cases("choice"))
