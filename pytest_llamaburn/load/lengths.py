@@ -17,19 +17,6 @@ _WORDS = (
     *("river", "stone", "cloud", "apple", "green", "house"),
     *("seven", "light", "water", "paper", "garden", "music"),
 )
-    "river",
-    "stone",
-    "cloud",
-    "apple",
-    "green",
-    "house",
-    "seven",
-    "light",
-    "water",
-    "paper",
-    "garden",
-    "music",
-]
 _TEXTS = 8
 _TRIES = 6
 _CLOSE = 0.01  # of the wanted length: the prefix that defeats caches varies by a token as well

@@ -28,9 +28,7 @@ def window(text: str | None, option: str) -> Window:
         return Window(requests=int(text))
     found = seconds(text)
     if not isinstance(found, float) or found < 0:
-        raise SettingsError(
-            f"{option}: '{text}' is refused: write a time, as 10s, or requests, as 20"
-        )
+        raise SettingsError(f"{option}: '{text}' is refused: write 10s, or 20 for requests")
     return Window(seconds=found)
 
 
@@ -106,7 +104,7 @@ def _below(asked: Any) -> Iterator[str]:
         if high is not None and low is not None and high < low:
             yield f"--{_flag(most)} {high:g} is refused: it is below --{_flag(least)} {low:g}"
     if asked.spike_rate and asked.spike_concurrency:
-        yield "--spike-rate and --spike-concurrency are refused together: a burst is one or the other"
+        yield "--spike-rate and --spike-concurrency: a burst is one or the other: leave one out"
 
 
 def _too_long(asked: Any) -> Iterator[str]:
@@ -120,7 +118,7 @@ def _too_long(asked: Any) -> Iterator[str]:
         taken = sum(map(measure, ends))
         if length is not None and taken >= length:
             yield (
-                f"--warmup-window and --cooldown-window leave out {taken:g} {unit}, which is all of "
+                f"--warmup-window and --cooldown-window leave out {taken:g} {unit}, all of "
                 f"{length:g}: shorten them"
             )
 
@@ -139,8 +137,8 @@ def _check_files(asked: Any) -> None:
         resource.setrlimit(resource.RLIMIT_NOFILE, (max(have, wanted), most))
     elif have < wanted:
         raise SettingsError(
-            f"{wanted - SPARE_FILES} clients need {wanted} open files, this process may have {have} "
-            f"(at most {most}): raise it with ulimit -n {wanted}, or ask for fewer clients"
+            f"{wanted - SPARE_FILES} clients need {wanted} open files, this process may have "
+            f"{have} (at most {most}): raise it with ulimit -n {wanted}, or ask for fewer clients"
         )
 
 
