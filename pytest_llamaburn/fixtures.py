@@ -15,11 +15,13 @@ if TYPE_CHECKING:
     from pytest_llamaburn.datasets import Planned
     from pytest_llamaburn.load.bench import Bench
     from pytest_llamaburn.load.measured import Measured
+    from pytest_llamaburn.load.stress import Stress
 
 MARKERS = {
     "llm_benchmark": "measures a model: iterations=N, thresholds=['ttft_ms.p50<500']",
+    "llm_stress": "loads a model: thresholds=['error_rate<0.01']",
 }
-FIXTURES = (*KINDS, "measure", "measure_more")
+FIXTURES = (*KINDS, "measure", "measure_more", "stress")
 PROMPT_ARGUMENT = "llm_prompt"
 HEADLINES = (
     "time_to_first_token_ms",
@@ -75,6 +77,37 @@ def measure_more(request: pytest.FixtureRequest, llm: Bench) -> Callable[[], Mea
     """Return a function that goes on measuring until --precision is met or --budget is spent."""
     harness = request.config.stash[HARNESS]
     return lambda: harness.run(llm.extend(harness.prompts[0]))
+
+
+@pytest.fixture(scope="session")
+def llm_under_load(request: pytest.FixtureRequest) -> Iterator[Stress]:
+    """Give the server and model that a load is sent to, warmed up; `stress` sends it."""
+    yield from _opened(request)
+
+
+@pytest.fixture
+def stress(request: pytest.FixtureRequest, llm_under_load: Stress) -> Callable[[], dict[str, Any]]:
+    """Return a function that sends the load of `--llamaburn-stress-mode` and says what it found.
+
+    It returns `results` as the result file has them: `found["levels"]`, `found["failure_point"]` …
+    Raises NothingMeasuredError if one client alone gets no answer.
+    """
+    from pytest_llamaburn.gates import sentence
+
+    harness = request.config.stash[HARNESS]
+
+    def run() -> dict[str, Any]:
+        wanted = list(_marked(request.node).get("thresholds", ()))
+        llm_under_load.expect(wanted)
+        harness.run(llm_under_load.drive())
+        found = llm_under_load.results()
+        judged = [gate for gate in found["gates"] if gate["expression"] in wanted]
+        broken = [sentence(gate) for gate in judged if gate["verdict"] != "pass"]
+        if broken:
+            raise AssertionError("; ".join(broken))
+        return found
+
+    return run
 
 
 @pytest.fixture(scope="session")
@@ -135,8 +168,9 @@ def iterations_of(item: pytest.Item, harness: Harness) -> int:
 
 
 def _marked(item: pytest.Item) -> dict[str, Any]:
-    marker = item.get_closest_marker("llm_benchmark")
-    return dict(marker.kwargs) if marker else {}
+    """Return the options of an item's marker."""
+    markers = filter(None, map(item.get_closest_marker, MARKERS))
+    return {name: value for marker in markers for name, value in marker.kwargs.items()}
 
 
 def _headlines(measured: Measured) -> Iterator[tuple[str, float]]:

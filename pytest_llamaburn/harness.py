@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from pytest_llamaburn import options
 from pytest_llamaburn.errors import LlamaBurnError, NothingMeasuredError
-from pytest_llamaburn.settings import Benchmark, Display
+from pytest_llamaburn.settings import Benchmark, Display, Stress
 from pytest_llamaburn.settings import Run as Common
 
 if TYPE_CHECKING:
@@ -43,6 +43,7 @@ class Kind(NamedTuple):
 # By the fixture that opens a run; its marker is `llm_` and the kind's name.
 KINDS = {
     "llm": Kind("benchmark", Benchmark, "bench.Bench"),
+    "llm_under_load": Kind("stress", Stress, "stress.Stress", "mode"),
 }
 
 

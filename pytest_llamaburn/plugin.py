@@ -20,10 +20,12 @@ from pytest_llamaburn.fixtures import (
     PROMPT_ARGUMENT,
     iterations_of,
     llm,
+    llm_under_load,
     measure,
     measure_more,
     ollama_client,
     params_of,
+    stress,
     target_of,
 )
 from pytest_llamaburn.harness import KINDS, PREFIX, Broken, Harness, Target
@@ -32,7 +34,7 @@ from pytest_llamaburn.settings import Display
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator
 
-__all__ = ["llm", "measure", "measure_more", "ollama_client"]
+__all__ = ["llm", "llm_under_load", "measure", "measure_more", "ollama_client", "stress"]
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:

@@ -87,10 +87,9 @@ def of_run(results_dir: Path, header: Mapping[str, Any]) -> Path | None:
 
 def _home(results_dir: Path, header: Mapping[str, Any]) -> tuple[Path, str]:
     """Return the folder and the file name, without suffix, of a run's result."""
-    kind = header["schema"].removeprefix(PREFIX)
+    kind = kind_of(header)
     stamp = header["timestamp"][:19].replace(":", "-")
-    about = safe_name(header["model"]["id"]) if "model" in header else kind
-    return results_dir / folders()[kind], f"{about}_{stamp}"
+    return results_dir / kind.FOLDER, f"{safe_name(kind.stem(header))}_{stamp}"
 
 
 def safe_name(model_id: str) -> str:

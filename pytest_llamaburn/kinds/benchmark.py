@@ -67,6 +67,11 @@ class File(RunFile):
     results: BenchmarkResults
 
 
+def stem(header: Mapping[str, Any]) -> str:
+    """Return what the file's name begins with."""
+    return str(header["model"]["id"])
+
+
 def build(record: Record) -> dict[str, Any]:
     """Return the content of a benchmark's result file, made from its journal."""
     header = record.header or {}

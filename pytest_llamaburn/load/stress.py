@@ -10,7 +10,7 @@ from statistics import median
 from time import perf_counter, perf_counter_ns
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from pytest_llamaburn import datasets, journal, metrics, registry, settings
+from pytest_llamaburn import datasets, journal, metrics, registry, results, settings
 from pytest_llamaburn.errors import NothingMeasuredError
 from pytest_llamaburn.load import calibration, lengths, rows, windows
 from pytest_llamaburn.load.records import Record
@@ -19,6 +19,8 @@ from pytest_llamaburn.load.sender import Place, Sender
 from pytest_llamaburn.load.step import CLIENTS, Step
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from pytest_llamaburn.load.rows import Row
     from pytest_llamaburn.load.sender import Health
     from pytest_llamaburn.trace import Trace
@@ -38,6 +40,7 @@ class Baseline(NamedTuple):
     total_s: float
     ttft_s: float
     deadline_s: float
+    records: Sequence[Record] = ()
 
 
 class Stress(Run):
@@ -62,6 +65,15 @@ class Stress(Run):
         finally:
             self._rows.close()
         self._journal("facts", {"findings": findings})
+
+    def expect(self, expressions: Sequence[str]) -> None:
+        """Have these thresholds judged with the settings' own."""
+        self._journal("facts", {"thresholds": list(expressions)})
+
+    def results(self) -> dict[str, Any]:
+        """Return what was found so far, as the result file will have it."""
+        found: dict[str, Any] = results.build(journal.read(self.folder))["results"]
+        return found
 
     @property
     def folder(self) -> Path:
@@ -98,9 +110,9 @@ class Stress(Run):
         first_s = min(limits.first_token, deadline_s)
         self.backend.deadlines = limits._replace(total=deadline_s, first_token=first_s)
         self._progress.say(f"baseline {total_s:.3g} s a request, deadline {deadline_s:.3g} s")
-        found = Baseline(total_s, ttft_s, deadline_s)
-        self._journal("facts", {"baseline": found._asdict()})
-        return found
+        about = {"total_s": total_s, "ttft_s": ttft_s, "deadline_s": deadline_s}
+        self._journal("facts", {"baseline": about})
+        return Baseline(**about, records=seen)
 
     async def _follow(self, baseline: Baseline) -> dict[str, Any]:
         """Take the steps that the mode asks for, until it has no more or the server is gone."""
