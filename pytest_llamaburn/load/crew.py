@@ -43,7 +43,7 @@ class Crew:
         self._backend, self._model, self._prompts = backend, model, prompts
         self._workers: list[asyncio.subprocess.Process] = []
         self._told: dict[int, Counter[str]] = {}
-        self._gone = False
+        self._gone = self._sending = False
 
     @property
     def gone(self) -> bool:
@@ -75,17 +75,19 @@ class Crew:
 
     async def send(self, step: Step, place: Place, start_ns: int) -> Health:
         """Send a step's load, each worker its share; return the health of the worst of them."""
-        self._told = {}
-        shares = [
-            self._share(number, step, place, start_ns) for number in range(len(self._workers))
-        ]
+        self._told, self._sending = {}, True
+        shares = (self._share(n, step, place, start_ns) for n in range(len(self._workers)))
         found = await asyncio.gather(*shares)
+        self._sending = False
         lags = [lag for health in found for lag in health.loop_lag_ms]
-        return Health(max(health.cpu_share for health in found), lags)
+        longest = max(health.wall_s for health in found)
+        return Health(max(health.cpu_s for health in found), longest, lags)
 
     async def close(self) -> None:
-        """Have the workers leave."""
+        """Have the workers leave, in the middle of a step if need be: rows are on disk at once."""
         for process in self._workers:
+            if self._sending:
+                process.terminate()
             if process.stdin is not None:
                 process.stdin.close()
             await process.wait()
@@ -117,6 +119,7 @@ class _Worker:
     """One worker, in its own process."""
 
     def __init__(self, told: dict[str, Any]) -> None:
+        self._leader = os.getppid()
         asked = settings.model_of(settings.Stress)(**told["settings"])
         self._backend: Backend = registry.load("backends", told["backend"]).Backend(asked)
         self._backend.become(told)
@@ -139,6 +142,8 @@ class _Worker:
     async def _tell(self) -> None:
         while True:
             await asyncio.sleep(_TELL_S)
+            if os.getppid() != self._leader:
+                os._exit(0)  # who leads us is gone; what we wrote is with the kernel
             _say(counts=self._sender.counts)
 
 
@@ -153,14 +158,8 @@ async def _work() -> None:
     await loop.connect_read_pipe(lambda: asyncio.StreamReaderProtocol(reader), sys.stdin)
     worker = _Worker(json.loads(await reader.readline()))
     while line := await reader.readline():
-        share = asyncio.ensure_future(worker.take(json.loads(line)))
-        left = asyncio.ensure_future(reader.read(1))  # nothing is said until we answer
-        await asyncio.wait({share, left}, return_when=asyncio.FIRST_COMPLETED)
-        if not share.done():
-            os._exit(0)  # who told us is gone; what we wrote is with the kernel
-        left.cancel()
         try:
-            share.result()
+            await worker.take(json.loads(line))
         except LlamaBurnError as err:
             _say(error=str(err))
 

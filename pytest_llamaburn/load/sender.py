@@ -51,9 +51,10 @@ class Turn(NamedTuple):
 
 
 class Health(NamedTuple):
-    """How this process kept up during a step: its share of a processor, and its loop's lag."""
+    """How a process kept up during a step: the processor time it took, and its loop's lag."""
 
-    cpu_share: float
+    cpu_s: float
+    wall_s: float
     loop_lag_ms: list[float]
 
 
@@ -97,7 +98,7 @@ class Sender:
             raise several.exceptions[0] from several
         finally:
             watch.cancel()
-        return Health((process_time() - cpu) / max(perf_counter() - wall, 1e-9), lags)
+        return Health(process_time() - cpu, perf_counter() - wall, lags)
 
     async def close(self) -> None:
         """Close the rows."""
@@ -105,6 +106,7 @@ class Sender:
 
     async def _loop(self, step: Step, place: Place, start_ns: int) -> None:
         if step.unit == CLIENTS:
+            place = place._replace(workers=min(place.workers, int(step.level)))
             clients = _share(int(step.level), place)
             turns = self._turns(step, place, start_ns)
             pause = self._pause if self._settings.think_time else None

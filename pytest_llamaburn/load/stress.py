@@ -156,10 +156,12 @@ class Stress(Run):
         ended = {"ended_ns": perf_counter_ns(), "health": _facts(health)}
         self._journal("step", {**about, **ended})
         self.sync()
-        mine = (row for row in rows.read(self.folder) if row.step == number)
-        return (
-            [record_of(row) for row in mine if row.attempt == self._attempt] if step.tells else []
-        )
+        return self._told(number) if step.tells else []
+
+    def _told(self, number: int) -> list[Record]:
+        key = (number, self._attempt)
+        found = (row for row in rows.read(self.folder) if (row.step, row.attempt) == key)
+        return sorted(map(record_of, found), key=lambda record: record.scheduled_ns)
 
     async def _pulse(self, step: Step) -> None:
         """Tell twice a second how the step goes."""
@@ -220,7 +222,7 @@ def _facts(health: Health) -> dict[str, Any]:
     lags = health.loop_lag_ms
     p50, p99 = np.percentile(lags, [50, 99]) if lags else (None, None)
     return {
-        "cpu_share": health.cpu_share,
+        "cpu_share": health.cpu_s / health.wall_s if health.wall_s else None,
         "loop_lag_p50_ms": None if p50 is None else float(p50),
         "loop_lag_p99_ms": None if p99 is None else float(p99),
     }
