@@ -39,6 +39,7 @@ def schemas() -> dict[Path, str]:
     """Return the content of each schema file."""
     found = {
         **{kind: results.schema(kind) for kind in results.kinds()},
+        "eval_set": {**_DIALECT, **datasets.eval_set_model().model_json_schema()},
         "prompts": {**_DIALECT, **datasets.prompt_set_model().model_json_schema()},
         "settings": {**_DIALECT, **settings.model_of(settings.Benchmark).model_json_schema()},
     }
