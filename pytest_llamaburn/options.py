@@ -17,7 +17,7 @@ from pytest_llamaburn import settings
 from pytest_llamaburn.errors import SettingsError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping
+    from collections.abc import Callable, Iterator, Mapping, Sequence
 
     from pydantic import ValidationError
     from pydantic_core import ErrorDetails
@@ -29,6 +29,22 @@ Kind = TypeVar("Kind")
 CONFIG_NAME = "llamaburn.toml"
 
 
+class _Switch(argparse.Action):
+    """True for the flag, False for the one that begins with `--no-`."""
+
+    def __init__(self, option_strings: Sequence[str], dest: str, **more: Any) -> None:
+        super().__init__(option_strings, dest, nargs=0, **more)
+
+    def __call__(
+        self,
+        parser: argparse.ArgumentParser,  # noqa: ARG002 - argparse's signature
+        namespace: argparse.Namespace,
+        values: Any,  # noqa: ARG002
+        option_string: str | None = None,
+    ) -> None:
+        setattr(namespace, self.dest, not str(option_string).startswith("--no-"))
+
+
 def declare(add: Callable[..., Any], *kinds: type, prefix: str = "") -> None:
     """Declare the flags of settings classes, each once, through `add`, argparse's or pytest's.
 
@@ -38,7 +54,9 @@ def declare(add: Callable[..., Any], *kinds: type, prefix: str = "") -> None:
     for option in (o for kind in kinds for o in settings.options_of(kind)):
         found.setdefault(_dest(option, prefix), option)
     for option in found.values():
-        names = [f"--{_spelling(option, prefix)}"]
+        names = [f"--{_spelling(option, prefix, option.on)}"]
+        if option.switch:
+            names.append(f"--no-{_spelling(option, prefix)}")
         if option.short and not prefix:
             names.append(option.short)
         add(*names, dest=_dest(option, prefix), default=None, help=_help(option), **_action(option))
@@ -92,11 +110,12 @@ def record(values: Any, kind: type) -> dict[str, Any]:
 
 def flag_name(kind: type, name: str) -> str:
     """Return how a setting is spelled on the command line."""
-    return next(f"--{o.spelling}" for o in settings.options_of(kind) if o.name == name)
+    return next(f"--{o.flag}" for o in settings.options_of(kind) if o.name == name)
 
 
-def _spelling(option: Option, prefix: str) -> str:
-    return f"{prefix}{option.key if prefix else option.name}".replace("_", "-")
+def _spelling(option: Option, prefix: str, on: str = "") -> str:
+    scope = f"{option.scope}-" if prefix and option.scope else ""
+    return f"{prefix}{scope}{on}{option.spelling}"
 
 
 def _dest(option: Option, prefix: str) -> str:
@@ -114,7 +133,7 @@ def _help(option: Option) -> str:
 
 def _action(option: Option) -> dict[str, Any]:
     if option.switch:
-        return {"action": argparse.BooleanOptionalAction}
+        return {"action": _Switch}
     metavar = option.spelling.rpartition("-")[2].upper()
     if option.repeats:
         return {"action": "append", "metavar": metavar}
@@ -125,7 +144,8 @@ def _action(option: Option) -> dict[str, Any]:
 
 def _words(option: Option, value: Any, prefix: str) -> Iterator[str]:
     if option.switch:
-        yield f"--{'' if value else 'no-'}{_spelling(option, prefix)}"
+        on, off = f"--{_spelling(option, prefix, option.on)}", f"--no-{_spelling(option, prefix)}"
+        yield on if value else off
         return
     for one in value if option.repeats else (value,):
         if one is not None:

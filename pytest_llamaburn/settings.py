@@ -30,8 +30,8 @@ class Option:
         kinds of run meet),
         `toml` (key), `env` (further variables, after `LLAMABURN_<NAME>`), `bounds` (pydantic's ge,
         gt, le, min_length), `choices` (a function that lists the words), `unit` ("s" also takes
-        90s, 15m, 1h), `bare` (value of the flag alone), `record=False` (not part of a result's
-        `config`).
+        90s, 15m, 1h), `bare` (value of the flag alone), `on` (stands before the name in the flag
+        that turns a switch on), `record=False` (not part of a result's `config`).
         """
         self.default = default
         self.help = help
@@ -45,6 +45,7 @@ class Option:
         self.choices: Callable[[], tuple[str, ...]] | None = traits.get("choices")
         self.unit: str | None = traits.get("unit")
         self.bare: str | None = traits.get("bare")
+        self.on: str = traits.get("on", "")
         self.record: bool = traits.get("record", True)
 
     @property
@@ -64,8 +65,13 @@ class Option:
 
     @property
     def spelling(self) -> str:
-        """The long flag without dashes and prefix."""
+        """The name as it is part of flags."""
         return self.name.replace("_", "-")
+
+    @property
+    def flag(self) -> str:
+        """The long flag without dashes and prefix, as it is given to set the option."""
+        return self.on + self.spelling
 
     @property
     def toml_key(self) -> str:
@@ -87,6 +93,12 @@ def _backends() -> tuple[str, ...]:
     from pytest_llamaburn import registry
 
     return ("auto", *registry.names("backends"))
+
+
+def _searches() -> tuple[str, ...]:
+    from pytest_llamaburn import registry
+
+    return ("auto", *registry.names("search"))
 
 
 def _words(*words: str) -> Callable[[], tuple[str, ...]]:
@@ -209,6 +221,31 @@ class Benchmark(Run):
         "warm",
         "warm, cold (unload before each timed request) or both",
         choices=_words("warm", "cold", "both"),
+    )
+
+
+class Searching(Connection):
+    """Whether questions are answered with evidence, and where it is searched for.
+
+    Keys of search services come from the environment only: BRAVE_API_KEY, TAVILY_API_KEY,
+    OLLAMA_API_KEY. The connection is that of Ollama, which searches for those who signed in.
+    """
+
+    web_search: bool = opt(
+        False, "search for evidence for the questions that allow it, and answer with it", on="with-"
+    )
+    search: str = opt(
+        "auto",
+        "auto (the first of the following that is there), corpus, searxng (SEARXNG_URL), ollama, "
+        "brave, tavily or ddgs",
+        choices=_searches,
+    )
+    corpus: str | None = opt(
+        None, "directory of text, Markdown, HTML and PDF files to search instead of the web"
+    )
+    search_results: int = opt(5, "most sources to give to a question", bounds={"ge": 1})
+    search_replay: str | None = opt(
+        None, "replay the searches of a result file, or of a JSONL file of them"
     )
 
 

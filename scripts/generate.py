@@ -79,7 +79,7 @@ def _option(option: settings.Option) -> str:
         default = ", ".join(default)
     shown = _code(None if default is None else str(default))
     variables = _code(" ".join(option.variables))
-    flag, key = f"`--{option.spelling}`", f"`{option.toml_key}`"
+    flag, key = f"`--{option.flag}`", f"`{option.toml_key}`"
     return f"| {flag} | {variables} | {key} | {shown} | {option.help} |"
 
 
