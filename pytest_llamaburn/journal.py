@@ -33,6 +33,7 @@ class Record(NamedTuple):
     facts: dict[str, Any]
     gates: list[dict[str, Any]]
     interrupted: bool
+    others: dict[str, list[dict[str, Any]]] = {}  # noqa: RUF012 - what one kind of run alone writes
 
 
 class Journal:
@@ -109,6 +110,7 @@ def read(folder: Path) -> Record:
     rows: list[dict[str, Any]] = []
     facts: dict[str, Any] = {}
     gates: list[dict[str, Any]] = []
+    others: dict[str, list[dict[str, Any]]] = {}
     endings: list[str] = []
     for path in sorted(folder.glob("*.jsonl")):
         ending = "killed"
@@ -126,9 +128,11 @@ def read(folder: Path) -> Record:
                     gates.append(line)
                 case "end":
                     ending = line["reason"]
+                case other:
+                    others.setdefault(other, []).append(line)
         endings.append(ending)
     interrupted = any(ending != "finished" for ending in endings)
-    return Record(header, sum(planned.values()), rows, facts, gates, interrupted)
+    return Record(header, sum(planned.values()), rows, facts, gates, interrupted, others)
 
 
 def leftovers(results_dir: Path) -> list[Path]:

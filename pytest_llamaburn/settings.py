@@ -249,6 +249,49 @@ class Searching(Connection):
     )
 
 
+class Eval(Run, Searching):
+    """Settings of `llamaburn eval`."""
+
+    set: tuple[str, ...] = opt(
+        ("general_knowledge",),
+        "eval set: a built-in name, or a JSON or JSONL file; repeatable, each gets its own file",
+        scope="eval",
+        bounds={"min_length": 1},
+    )
+    limit: int | None = opt(
+        None, "ask so many questions of a set, a fixed choice over its categories", bounds={"ge": 1}
+    )
+    answers: str | None = opt(
+        None, "score the answers of this result file again instead of asking a model"
+    )
+    samples: int = opt(1, "answers to each question, for pass@k", bounds={"ge": 1})
+    pass_k: int | None = opt(
+        None, "k of pass@k: the chance that one of k answers is right", bounds={"ge": 1}
+    )
+    pairwise: bool = opt(False, "have the judge compare answers with those of --compare-to")
+    compare_to: str | None = opt(
+        None, "the other model of --pairwise, or the result file that has its answers"
+    )
+    cache_answers: bool = opt(
+        True, "take an answer from an earlier run of the same model, question and options"
+    )
+    max_tokens: int = opt(
+        512, "longest answer, thinking included", unit="tokens", scope="eval", bounds={"ge": 1}
+    )
+    cache: str = opt(
+        "none",
+        "prompt cache: none (the question as it stands) or bust (a fresh prefix per request)",
+        scope="eval",
+        choices=_words("none", "bust"),
+    )
+    threshold: tuple[str, ...] = opt(
+        (),
+        "a gate, as in 'accuracy.mean>=4', 'correct.mean>0.8' or 'win_rate>0.5'; repeatable",
+        scope="eval",
+        toml="eval_thresholds.*",
+    )
+
+
 class Display(Settings):
     """How progress and results are shown; never part of a result."""
 

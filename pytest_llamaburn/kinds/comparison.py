@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from pydantic import Field
 
 from pytest_llamaburn.kinds._parts import ModelFacts, Part, ServerFacts, Version
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
 
 FOLDER = "comparisons"
 
@@ -115,3 +118,8 @@ class File(Part):
     timestamp: str
     config: dict[str, Any]
     results: ComparisonResults
+
+
+def subject(header: Mapping[str, Any]) -> str:  # noqa: ARG001 - as every kind
+    """Return what a file's name begins with."""
+    return "comparison"
