@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import asyncio
 import os
-import secrets
 import signal
 import tempfile
 import threading
@@ -22,6 +20,7 @@ from pytest_llamaburn.settings import Benchmark, Display
 from pytest_llamaburn.settings import Run as Common
 
 if TYPE_CHECKING:
+    import asyncio
     from collections.abc import Callable, Coroutine, Iterator
 
     from pytest_llamaburn.datasets import Planned
@@ -133,6 +132,8 @@ class Harness:
     @cached_property
     def runner(self) -> asyncio.Runner:
         """The event loop of the timed path: in the main thread, uvloop where there is one."""
+        import asyncio  # costs every session's start 40 ms
+
         return self._closing.enter_context(asyncio.Runner(loop_factory=_loop_factory()))
 
     def keep_stderr(self) -> None:
@@ -270,4 +271,6 @@ def _loop_factory() -> Callable[[], asyncio.AbstractEventLoop] | None:
 
 
 def _new_session_id() -> str:
+    import secrets
+
     return f"{datetime.now(UTC):%Y-%m-%dT%H-%M-%S}-{secrets.token_hex(3)}"

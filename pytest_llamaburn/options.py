@@ -114,8 +114,7 @@ def flag_name(kind: type, name: str) -> str:
 
 
 def _spelling(option: Option, prefix: str, on: str = "") -> str:
-    scope = f"{option.scope}-" if prefix and option.scope else ""
-    return f"{prefix}{scope}{on}{option.spelling}"
+    return f"{prefix}{on}{option.key if prefix else option.name}".replace("_", "-")
 
 
 def _dest(option: Option, prefix: str) -> str:

@@ -36,8 +36,9 @@ def pdf(*texts: str) -> bytes:
     font = "/Resources << /Font << /F1 3 0 R >> >>"
     for i, text in enumerate(texts):
         drawing = f"BT /F1 12 Tf 20 700 Td ({text}) Tj ET" if text else ""
+        page = f"/Parent 2 0 R /MediaBox [0 0 600 800] /Contents {5 + 2 * i} 0 R"
         objects += [
-            f"<< /Type /Page /Parent 2 0 R /MediaBox [0 0 600 800] /Contents {5 + 2 * i} 0 R {font} >>",
+            f"<< /Type /Page {page} {font} >>",
             f"<< /Length {len(drawing)} >>\nstream\n{drawing}\nendstream",
         ]
     body, offsets = "%PDF-1.4\n", []
