@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import math
 import random
 import re
 from functools import cache
@@ -21,17 +20,6 @@ if TYPE_CHECKING:
     from pydantic import BaseModel, ValidationError
 
 CRITERIA: Final = ("accuracy", "completeness", "coherence")
-# What our scorers cannot do without; a field that is empty counts as missing.
-_NEEDS = {
-    "choice": ("reference", "choices"),
-    "code": ("entry_point", "tests"),
-    "exact": ("reference",),
-    "includes": ("reference",),
-    "json-schema": ("schema",),
-    "number": ("reference",),
-    "regex": ("pattern",),
-    "wer": ("reference",),
-}
 
 
 class Prompt(NamedTuple):
@@ -96,6 +84,69 @@ def data_dir(folder: str) -> Path:
 def builtin_sets() -> list[str]:
     """Return the names of the built-in prompt sets."""
     return _shipped("prompts")
+
+
+def load_prompts(names: Iterable[str]) -> list[Prompt]:
+    """Return the prompts of several sets, each a built-in name or a JSON file.
+
+    Raises DatasetError naming the file, the entry and the field that is wrong.
+    """
+    found: dict[str, Prompt] = {}
+    for name in names:
+        path = _find(name, "prompts", "prompt set", (".json",))
+        for prompt in _read(path):
+            if prompt.id in found and found[prompt.id] != prompt:
+                raise DatasetError(f"{path}: id '{prompt.id}' is also in another prompt set")
+            found[prompt.id] = prompt
+    return list(found.values())
+
+
+def number_prompts(count: int, seed: int, lang: str) -> list[Prompt]:
+    """Return the questions of the correctness mode; their categories are magnitudes."""
+    from pytest_llamaburn import correctness
+
+    items = correctness.numbers(count, seed)
+    return [Prompt(i.id, i.magnitude, correctness.prompt(i, lang)) for i in items]
+
+
+def plan(prompts: Sequence[Prompt], iterations: int, seed: int) -> list[Planned]:
+    """Return the prompts to use with their share of `iterations`.
+
+    With fewer iterations than prompts, a choice fixed by the seed takes one prompt of each
+    category in turn; otherwise the iterations are spread evenly.
+    """
+    if iterations < len(prompts):
+        return [Planned(p, 1) for p in _stratified(prompts, iterations, seed)]
+    each, extra = divmod(iterations, len(prompts))
+    return [Planned(p, each + (i < extra)) for i, p in enumerate(prompts)]
+
+
+def _stratified(prompts: Sequence[Prompt], count: int, seed: int) -> list[Prompt]:
+    rng = random.Random(seed)  # noqa: S311 - a reproducible choice, not a secret
+    groups: dict[str, list[Prompt]] = {}
+    for prompt in prompts:
+        groups.setdefault(prompt.category, []).append(prompt)
+    for group in groups.values():
+        rng.shuffle(group)
+    rounds = max(map(len, groups.values()))
+    in_turn = [g[i] for i in range(rounds) for g in groups.values() if i < len(g)]
+    return in_turn[:count]
+
+
+def _read(path: Path) -> list[Prompt]:
+    from pydantic import ValidationError
+
+    try:
+        checked: Any = prompt_set_model().model_validate(_json(path))
+    except ValidationError as err:
+        raise DatasetError(f"{path}: {_located(err)}") from None
+    entries = [Prompt(e.id, e.category, e.prompt) for e in checked.prompts]
+    seen: set[str] = set()
+    for entry in entries:
+        if entry.id in seen:
+            raise DatasetError(f"{path}: id '{entry.id}' is given twice")
+        seen.add(entry.id)
+    return entries
 
 
 def builtin_eval_sets() -> list[str]:
@@ -179,29 +230,24 @@ def _csv_rows(path: Path, columns: Sequence[str]) -> Iterator[tuple[str, dict[st
 def _faults(question: Question) -> Iterator[tuple[str, str]]:
     """Yield field and reason of what would keep the question from being scored."""
     known, scorer = registry.names("scorers"), question.scorer
+    values = {**question.options, "reference": question.reference}
     if scorer and known and scorer not in known:
         yield "scorer", unknown("scorer", scorer, known)
-    values = {**question.options, "reference": question.reference}
-    for field in _NEEDS.get(scorer or "", ()):
-        if not values.get(field):
-            yield field, f"the scorer {scorer} needs it"
-    if scorer == "choice" and question.reference not in _names_of(question.options["choices"]):
-        yield "reference", f"'{question.reference}' is none of the choices, nor the letter of one"
-    if scorer == "number" and not _is_number(str(question.reference)):
-        yield "reference", f"'{question.reference}' is no number"
-    if scorer == "regex" and (reason := _no_pattern(question.options["pattern"])):
+    elif scorer in known:
+        needs = getattr(registry.load("scorers", scorer), "NEEDS", ())
+        yield from (
+            (field, f"the scorer {scorer} needs it") for field in needs if not values.get(field)
+        )
+    if scorer == "choice" and values["reference"] not in _names_of(values.get("choices", ())):
+        yield "reference", f"'{values['reference']}' is none of the choices, nor the letter of one"
+    if scorer == "number" and not re.search(r"\d", values["reference"] or ""):
+        yield "reference", f"'{values['reference']}' is no number"
+    if scorer == "regex" and (reason := _no_pattern(values.get("pattern", ""))):
         yield "pattern", reason
 
 
 def _names_of(choices: Sequence[str]) -> set[str]:
     return {*choices, *(chr(ord("A") + index) for index in range(len(choices)))}
-
-
-def _is_number(text: str) -> bool:
-    try:
-        return math.isfinite(float(text.replace(",", "")))
-    except ValueError:
-        return False
 
 
 def _no_pattern(pattern: str) -> str | None:
@@ -245,55 +291,8 @@ def _shipped(folder: str) -> list[str]:
 
 
 def _digest(content: Any) -> str:
-    text = json.dumps(content, sort_keys=True, ensure_ascii=False)
+    text = json.dumps(content, sort_keys=True)
     return hashlib.sha256(text.encode()).hexdigest()[:16]
-
-
-def load_prompts(names: Iterable[str]) -> list[Prompt]:
-    """Return the prompts of several sets, each a built-in name or a JSON file.
-
-    Raises DatasetError naming the file, the entry and the field that is wrong.
-    """
-    found: dict[str, Prompt] = {}
-    for name in names:
-        path = _find(name, "prompts", "prompt set", (".json",))
-        for prompt in _read(path):
-            if prompt.id in found and found[prompt.id] != prompt:
-                raise DatasetError(f"{path}: id '{prompt.id}' is also in another prompt set")
-            found[prompt.id] = prompt
-    return list(found.values())
-
-
-def number_prompts(count: int, seed: int, lang: str) -> list[Prompt]:
-    """Return the questions of the correctness mode; their categories are magnitudes."""
-    from pytest_llamaburn import correctness
-
-    items = correctness.numbers(count, seed)
-    return [Prompt(i.id, i.magnitude, correctness.prompt(i, lang)) for i in items]
-
-
-def plan(prompts: Sequence[Prompt], iterations: int, seed: int) -> list[Planned]:
-    """Return the prompts to use with their share of `iterations`.
-
-    With fewer iterations than prompts, a choice fixed by the seed takes one prompt of each
-    category in turn; otherwise the iterations are spread evenly.
-    """
-    if iterations < len(prompts):
-        return [Planned(p, 1) for p in _stratified(prompts, iterations, seed)]
-    each, extra = divmod(iterations, len(prompts))
-    return [Planned(p, each + (i < extra)) for i, p in enumerate(prompts)]
-
-
-def _stratified(prompts: Sequence[Prompt], count: int, seed: int) -> list[Prompt]:
-    rng = random.Random(seed)  # noqa: S311 - a reproducible choice, not a secret
-    groups: dict[str, list[Prompt]] = {}
-    for prompt in prompts:
-        groups.setdefault(prompt.category, []).append(prompt)
-    for group in groups.values():
-        rng.shuffle(group)
-    rounds = max(map(len, groups.values()))
-    in_turn = [g[i] for i in range(rounds) for g in groups.values() if i < len(g)]
-    return in_turn[:count]
 
 
 def _find(name: str, folder: str, what: str, suffixes: tuple[str, ...]) -> Path:
@@ -307,22 +306,6 @@ def _find(name: str, folder: str, what: str, suffixes: tuple[str, ...]) -> Path:
     if not path.is_file():
         raise DatasetError(f"{what}: {name} does not exist")
     return path
-
-
-def _read(path: Path) -> list[Prompt]:
-    from pydantic import ValidationError
-
-    try:
-        checked: Any = prompt_set_model().model_validate(_json(path))
-    except ValidationError as err:
-        raise DatasetError(f"{path}: {_located(err)}") from None
-    entries = [Prompt(e.id, e.category, e.prompt) for e in checked.prompts]
-    seen: set[str] = set()
-    for entry in entries:
-        if entry.id in seen:
-            raise DatasetError(f"{path}: id '{entry.id}' is given twice")
-        seen.add(entry.id)
-    return entries
 
 
 def _json(path: Path) -> Any:
@@ -412,7 +395,7 @@ def eval_set_model() -> type[BaseModel]:
         scorer: text | None = None
         criteria: Annotated[tuple[criterion, ...], Field(min_length=1)] = CRITERIA
         accept: list[text] | None = None
-        choices: Annotated[list[text], Field(min_length=2, max_length=26)] | None = None
+        choices: Annotated[list[text], Field(min_length=2, max_length=10)] | None = None
         tolerance: Annotated[FiniteFloat, Field(ge=0)] | None = None
         pattern: code | None = None
         schema_: Annotated[dict[str, Any] | None, Field(alias="schema")] = None

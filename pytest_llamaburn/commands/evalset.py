@@ -50,7 +50,7 @@ def _list(arguments: argparse.Namespace) -> int:
         return 0
     from pytest_llamaburn.reports._rows import grid
 
-    print(grid(_COLUMNS, [tuple(map(_cell, about.values())) for about in found]))
+    print(grid(_COLUMNS, list(map(_row, found))))
     return 0
 
 
@@ -62,10 +62,10 @@ def _about(found: EvalSet) -> dict[str, Any]:
     return dict(zip(_COLUMNS, facts, strict=True))
 
 
-def _cell(fact: Any) -> str:
-    if isinstance(fact, dict):
-        return ", ".join(f"{name} {count}" for name, count in fact.items())
-    return str(fact)
+def _row(about: dict[str, Any]) -> tuple[str, ...]:
+    scorers = ", ".join(f"{name} {count}" for name, count in about["scorers"].items())
+    categories = ", ".join(about["categories"])
+    return (about["name"], about["version"], str(about["questions"]), categories, scorers)
 
 
 def _validate(arguments: argparse.Namespace) -> int:
