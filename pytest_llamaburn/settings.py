@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from pydantic import BaseModel
 
 # Keys of the configuration file that belong to parts of the tool which read them themselves.
-RESERVED_TOML = ("audio.", "defaults.judge_provider", "defaults.stress_duration_sec")
+RESERVED_TOML = ("audio.", "defaults.stress_duration_sec")
 
 
 class Option:
@@ -28,8 +28,9 @@ class Option:
 
         `short` (flag), `scope` (stands before the name everywhere but in the command's flag: where
         kinds of run meet),
-        `toml` (key), `env` (further variables, after `LLAMABURN_<NAME>`), `bounds` (pydantic's ge,
-        gt, le, min_length), `choices` (a function that lists the words), `unit` ("s" also takes
+        `toml` (key; `table.*` is a whole table, each entry its key, `join` and value, as in the
+        line `example`), `env` (further variables, after `LLAMABURN_<NAME>`), `bounds` (pydantic's
+        ge, gt, le, min_length), `choices` (a function that lists the words), `unit` ("s" also takes
         90s, 15m, 1h), `bare` (value of the flag alone), `on` (stands before the name in the flag
         that turns a switch on), `record=False` (not part of a result's `config`).
         """
@@ -40,6 +41,8 @@ class Option:
         self.scope: str | None = traits.get("scope")
         self.short: str | None = traits.get("short")
         self.toml: str | None = traits.get("toml")
+        self.join: str = traits.get("join", "")
+        self.example: str = traits.get("example", "")
         self.env: tuple[str, ...] = traits.get("env", ())
         self.bounds: dict[str, float] = traits.get("bounds", {})
         self.choices: Callable[[], tuple[str, ...]] | None = traits.get("choices")
@@ -167,7 +170,10 @@ class Run(Connection, Storage):
     )
     warmup: int = opt(2, "requests discarded first", toml="defaults.warmup_runs", bounds={"ge": 0})
     threshold: tuple[str, ...] = opt(
-        (), "a gate, as in 'ttft_ms.p95<500'; repeatable", toml="thresholds.*"
+        (),
+        "a gate, as in 'ttft_ms.p95<500'; repeatable",
+        toml="thresholds.*",
+        example='ttft_ms.p95 = "<500"',
     )
     gate_mode: str = opt(
         "point",
@@ -249,7 +255,46 @@ class Searching(Connection):
     )
 
 
-class Eval(Run, Searching):
+class Judging(Settings):
+    """Which models judge answers, and what they may spend."""
+
+    judge: tuple[str, ...] = opt(
+        (),
+        "judge of the answers: PROVIDER[:MODEL][@URL] with claude, openai, ollama or embedded; "
+        "repeatable, several vote",
+        toml="defaults.judge_provider",
+    )
+    judge_model: tuple[str, ...] = opt(
+        (),
+        "model of a provider named without one, as claude=claude-opus-5-5; repeatable",
+        toml="judge.models.*",
+        join="=",
+        example='claude = "claude-opus-5-5"',
+    )
+    judge_price: tuple[str, ...] = opt(
+        (),
+        "USD per million tokens, as claude-sonnet-5-5.input=3, with input, cache_read, "
+        "cache_write and output; repeatable",
+        toml="judge.prices.*",
+        join="=",
+        example='"claude-sonnet-5-5".input = 3.0',
+    )
+    judge_concurrency: int = opt(4, "judging calls at once to each judge", bounds={"ge": 1})
+    judge_repeats: int = opt(1, "judgments of each answer by each judge", bounds={"ge": 1})
+    judge_timeout: float = opt(300.0, "deadline of a judging call", unit="s", bounds={"gt": 0})
+    judge_retries: int = opt(4, "further tries of a judging call that failed", bounds={"ge": 0})
+    max_judge_cost: float | None = opt(
+        None, "most USD to spend on judging; needs prices", bounds={"ge": 0}
+    )
+    max_judge_calls: int | None = opt(None, "most judging calls to send", bounds={"ge": 0})
+    max_unscored: float = opt(
+        0.1, "share of judgments that may be without a verdict", bounds={"ge": 0, "le": 1}
+    )
+    allow_self_judge: bool = opt(False, "let a model judge its own answers")
+    dry_run: bool = opt(False, "say what judging would send and cost, and stop", record=False)
+
+
+class Eval(Run, Judging, Searching):
     """Settings of `llamaburn eval`."""
 
     set: tuple[str, ...] = opt(
@@ -289,6 +334,7 @@ class Eval(Run, Searching):
         "a gate, as in 'accuracy.mean>=4', 'correct.mean>0.8' or 'win_rate>0.5'; repeatable",
         scope="eval",
         toml="eval_thresholds.*",
+        example='accuracy.mean = ">=4"',
     )
 
 
