@@ -10,7 +10,7 @@ _THOUGHT = re.compile(rf"<({_TAGS})>.*?</\1>", re.DOTALL | re.IGNORECASE)
 _OPENED = re.compile(rf"<({_TAGS})>.*", re.DOTALL | re.IGNORECASE)
 _CLOSED = re.compile(rf".*</({_TAGS})>", re.DOTALL | re.IGNORECASE)
 
-_JOINED = re.compile("['`\u2018\u2019\u02bc\u00ad\u200b-\u200f\u2060\ufeff]")  # don't, O’Brien
+_JOINED = re.compile("['`\u2018\u2019\u02bc\u00ad\u200b-\u200f\u2060\ufeff]")  # don't
 _GROUPED = re.compile(r"(?<=\d),(?=\d{3}(?!\d))")
 _UNSPACED = (
     "\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u3040-\u30ff\u3400-\u9fff\uf900-\ufaff"

@@ -1,6 +1,6 @@
-"""The last number the answer commits itself to equals the reference.
+r"""The last number the answer commits itself to equals the reference.
 
-A marked one comes first ("#### 18", "\\boxed{18}", "the answer is 18"), the last mark of several;
+A marked one comes first ("#### 18", "\boxed{18}", "the answer is 18"), the last mark of several;
 without a mark it is the last number there is. Read are thousands separators, decimal commas, signs,
 fractions, powers of ten, millions and percent; units are ignored. The option `tolerance` is how far
 off, in the number's own unit, a right answer may be (0).
@@ -59,6 +59,7 @@ _REWRITES = tuple(
         (f"[{_SUPERSCRIPTS}]+", lambda match: "^" + unicodedata.normalize("NFKC", match.group())),
         ("[¼-¾⅐-⅞↉]", lambda match: " " + unicodedata.normalize("NFKC", match.group())),
         (r"(?<=\d)(?:[\u00a0\u2007\u2009\u202f_]|\\,|\{,\})(?=\d{3}(?!\d))", ""),
+        (r"(?<![\w.,])[1-9]\d{0,2}(?: \d{3})+(?![.,]?\d)", lambda m: m.group().replace(" ", "")),
         ("\u2044", "/"),
         ("[\u2010-\u2013\u2212](?=[\\d.$€£¥])", "-"),
         (r"\\[dt]?frac\s*\{(\d+)\}\s*\{(\d+)\}", r"\1/\2"),
