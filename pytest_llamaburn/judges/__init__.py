@@ -5,15 +5,17 @@
 """
 
 from pytest_llamaburn.judges._base import Spec, parse
-from pytest_llamaburn.judges._judging import STATES, Judgment, by_rule
+from pytest_llamaburn.judges._judging import STATES, Judgment, by_rule, compare, judge
 from pytest_llamaburn.judges._panel import (
     Comparison,
     Estimate,
     Panel,
     Score,
     alpha,
+    by_rule_of_pair,
     comparison,
     score,
+    total,
 )
 from pytest_llamaburn.judges._prompt import CRITERIA, VERSION, Case, Pair, split_thinking
 
@@ -31,8 +33,12 @@ __all__ = [
     "Spec",
     "alpha",
     "by_rule",
+    "by_rule_of_pair",
+    "compare",
     "comparison",
+    "judge",
     "parse",
     "score",
     "split_thinking",
+    "total",
 ]

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
 
 from pytest_llamaburn import registry
-from pytest_llamaburn.errors import SettingsError
+from pytest_llamaburn.errors import MissingKeyError, SettingsError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -149,7 +149,7 @@ class Judge(ABC):
             return ""
         key = os.environ.get(self.key_variable, "").strip()
         if not key:
-            raise SettingsError(
+            raise MissingKeyError(
                 f"--judge {self.name}: no key: set the environment variable {self.key_variable}"
             )
         return key

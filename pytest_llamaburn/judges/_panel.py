@@ -167,6 +167,12 @@ class Panel:
         letters = sum(len(p.system) + len(p.user) for p in prompts)
         return [self._estimate(caller, len(prompts), letters) for caller in self.callers]
 
+    def estimate_pairs(self, pairs: Iterable[Pair]) -> list[Estimate]:
+        """Return what each judge will take to compare these answers, in both orders."""
+        prompts = [_prompt.pairwise(pair, "-") for pair in pairs]
+        letters = sum(len(p.system) + len(p.user) for p in prompts)
+        return [self._estimate(caller, 2 * len(prompts), 2 * letters) for caller in self.callers]
+
     def _estimate(self, caller: Caller, calls: int, letters: int) -> Estimate:
         calls, tokens = calls * self.repeats, letters * self.repeats // CHARS_PER_TOKEN
         usual, most = (
@@ -212,6 +218,16 @@ def comparison(shown_ab: Judgment, shown_ba: Judgment) -> Comparison:
     return Comparison(verdict, "scored", one != other, firsts, both)
 
 
+def total(estimates: Sequence[Estimate]) -> Estimate:
+    """Return the sum of one judge's estimates."""
+    costs = [[e.cost_usd for e in estimates], [e.most_usd for e in estimates]]
+    usual, most = (None if None in each else sum(filter(None, each)) for each in costs)
+    calls, tokens, output = (
+        sum(column) for column in zip(*(e[1:4] for e in estimates), strict=True)
+    )
+    return Estimate(estimates[0].judge, calls, tokens, output, usual, most)
+
+
 def alpha(scores: Iterable[Score]) -> dict[str, Any]:
     """Return the ordinal alpha of a jury over many answers, with the reason where None.
 
@@ -224,7 +240,7 @@ def alpha(scores: Iterable[Score]) -> dict[str, Any]:
 
 
 async def _both_orders(caller: Caller, pair: Pair) -> Comparison:
-    ruled = _ruled(pair)
+    ruled = by_rule_of_pair(pair)
     if ruled is not None:
         return ruled
     swapped = pair._replace(answer_a=pair.answer_b, answer_b=pair.answer_a)
@@ -233,7 +249,7 @@ async def _both_orders(caller: Caller, pair: Pair) -> Comparison:
     )
 
 
-def _ruled(pair: Pair) -> Comparison | None:
+def by_rule_of_pair(pair: Pair) -> Comparison | None:
     """Return the verdict where an answer is empty: the other one wins, two empty ones tie."""
     a, b = (bool(_prompt.split_thinking(text)[0]) for text in (pair.answer_a, pair.answer_b))
     if a and b:

@@ -80,7 +80,9 @@ class Run:
         self._check()
         await self._warm_up()
         self._open_journal(self._header(model, about), planned)
-        self._journal("facts", {"loaded_before": await self._loaded(), "slots": await self._slots()})
+        self._journal(
+            "facts", {"loaded_before": await self._loaded(), "slots": await self._slots()}
+        )
         self.sync()
         self._other_load.start()
         self._begin(sum(planned.values()))
