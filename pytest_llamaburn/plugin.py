@@ -80,7 +80,8 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
             found = _or_broken(partial(_pairs, harness, fixture))
             pairs = [(p, p) if isinstance(p, Broken) else p for p in found]
             names = (fixture, QUESTION_ARGUMENT)
-            metafunc.parametrize(names, pairs, indirect=[fixture], ids=map(_pair_id, pairs))
+            ids = map(_pair_id, pairs)
+            metafunc.parametrize(names, pairs, indirect=[fixture], ids=ids, scope="session")
             continue
         targets: list[Any] = _or_broken(partial(harness.targets, fixture))
         if PROMPT_ARGUMENT in metafunc.fixturenames:
