@@ -240,7 +240,9 @@ def _faults(question: Question) -> Iterator[tuple[str, str]]:
     elif scorer in known:
         needs = getattr(registry.load("scorers", scorer), "NEEDS", ())
         yield from (
-            (field, f"the scorer {scorer} needs it") for field in needs if not values.get(field)
+            (field, f"the scorer {scorer} needs it")
+            for field in needs
+            if values.get(field) in (None, [])
         )
     if scorer == "choice" and values["reference"] not in _names_of(values.get("choices", ())):
         yield "reference", f"'{values['reference']}' is none of the choices, nor the letter of one"
@@ -267,7 +269,7 @@ def _question(entry: Any) -> Question:
     given = {k: v for k, v in entry.model_dump(by_alias=True).items() if v is not None}
     own = {name: given.pop(name) for name in Question._fields if name in given}
     own["options"] = {**given, **own["options"]}
-    own["criteria"] = tuple(own["criteria"])
+    own["criteria"] = tuple(dict.fromkeys(own["criteria"]))
     if own.get("scorer") == "judge":
         own["scorer"] = None
     return Question(**{"reference": None, **own})
@@ -386,7 +388,7 @@ def eval_set_model() -> type[BaseModel]:
         Without a scorer, or with `judge`, only a judge can tell. `accept` has further right answers
         beside the reference, `choices` the answers that A, B, C … stand for in the prompt, `tests`
         Python statements that call `entry_point`, `audio` the path of a recording, and `options`
-        what scorers of other distributions read.
+        what else a scorer can be told.
         """
 
         model_config = ConfigDict(extra="forbid")

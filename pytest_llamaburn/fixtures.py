@@ -17,11 +17,13 @@ if TYPE_CHECKING:
     from pytest_llamaburn.load.exam import Exam
     from pytest_llamaburn.load.measured import Measured
     from pytest_llamaburn.load.opinions import Opinion
+    from pytest_llamaburn.load.stress import Stress
 
 MARKERS = {
     "llm_benchmark": "measures a model: iterations=N, thresholds=['ttft_ms.p50<500']",
+    "llm_stress": "loads a model: thresholds=['error_rate<0.01']",
 }
-FIXTURES = (*KINDS, "measure", "measure_more", "exam_answer", "exam_scores")
+FIXTURES = (*KINDS, "measure", "measure_more", "exam_answer", "exam_scores", "stress")
 PROMPT_ARGUMENT = "llm_prompt"
 QUESTION_ARGUMENT = "llm_question"
 HEADLINES = (
@@ -107,7 +109,7 @@ def exam_scores(request: pytest.FixtureRequest, exam: Exam) -> Callable[[Questio
 
     def mark(question: Question) -> dict[str, Any]:
         row = exam.scores(question)
-        expressions = _marked(request.node, "llm_eval").get("thresholds", ())
+        expressions = _marked(request.node).get("thresholds", ())
         broken = exam.gate_question(expressions, question) if expressions else []
         if broken:
             raise AssertionError("; ".join(broken))
@@ -133,6 +135,37 @@ def judge(request: pytest.FixtureRequest) -> Iterator[Callable[..., Opinion]]:
         pytest.skip(str(err))
     yield opinions.judge
     opinions.close()
+
+
+@pytest.fixture(scope="session")
+def llm_under_load(request: pytest.FixtureRequest) -> Iterator[Stress]:
+    """Give the server and model that a load is sent to, warmed up; `stress` sends it."""
+    yield from _opened(request)
+
+
+@pytest.fixture
+def stress(request: pytest.FixtureRequest, llm_under_load: Stress) -> Callable[[], dict[str, Any]]:
+    """Return a function that sends the load of `--llamaburn-stress-mode` and says what it found.
+
+    It returns `results` as the result file has them: `found["levels"]`, `found["failure_point"]` …
+    Raises NothingMeasuredError if one client alone gets no answer.
+    """
+    from pytest_llamaburn.gates import sentence
+
+    harness = request.config.stash[HARNESS]
+
+    def run() -> dict[str, Any]:
+        wanted = list(_marked(request.node).get("thresholds", ()))
+        llm_under_load.expect(wanted)
+        harness.run(llm_under_load.drive())
+        found = llm_under_load.results()
+        judged = [gate for gate in found["gates"] if gate["expression"] in wanted]
+        broken = [sentence(gate) for gate in judged if gate["verdict"] != "pass"]
+        if broken:
+            raise AssertionError("; ".join(broken))
+        return found
+
+    return run
 
 
 @pytest.fixture(scope="session")
@@ -192,9 +225,10 @@ def iterations_of(item: pytest.Item, harness: Harness) -> int:
     return int(_marked(item).get("iterations", 0)) or harness.settings("llm").iterations
 
 
-def _marked(item: pytest.Item, name: str = "llm_benchmark") -> dict[str, Any]:
-    marker = item.get_closest_marker(name)
-    return dict(marker.kwargs) if marker else {}
+def _marked(item: pytest.Item) -> dict[str, Any]:
+    """Return the options of an item's marker."""
+    markers = filter(None, map(item.get_closest_marker, MARKERS))
+    return {name: value for marker in markers for name, value in marker.kwargs.items()}
 
 
 def _headlines(measured: Measured) -> Iterator[tuple[str, float]]:

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from pytest_llamaburn import options
 from pytest_llamaburn.errors import LlamaBurnError, NothingMeasuredError
-from pytest_llamaburn.settings import Benchmark, Display, Eval, Judging
+from pytest_llamaburn.settings import Benchmark, Display, Eval, Judging, Stress
 from pytest_llamaburn.settings import Run as Common
 
 if TYPE_CHECKING:
@@ -44,6 +44,7 @@ class Kind(NamedTuple):
 KINDS = {
     "llm": Kind("benchmark", Benchmark, "bench.Bench"),
     "exam": Kind("eval", Eval, "exam.Exam", "set"),
+    "llm_under_load": Kind("stress", Stress, "stress.Stress", "mode"),
 }
 
 

@@ -26,10 +26,12 @@ from pytest_llamaburn.fixtures import (
     iterations_of,
     judge,
     llm,
+    llm_under_load,
     measure,
     measure_more,
     ollama_client,
     params_of,
+    stress,
     target_of,
 )
 from pytest_llamaburn.harness import KINDS, PREFIX, Broken, Harness, Target
@@ -44,9 +46,11 @@ __all__ = [
     "exam_scores",
     "judge",
     "llm",
+    "llm_under_load",
     "measure",
     "measure_more",
     "ollama_client",
+    "stress",
 ]
 
 

@@ -31,6 +31,7 @@ if TYPE_CHECKING:
 
     from pytest_llamaburn.journal import Record
 
+SCHEMA_VERSION = 1
 PREFIX = "llamaburn/"
 _NAME_BYTES = 120
 _EARLIER_FILES = 50  # enough to learn a machine's noise from
@@ -86,8 +87,9 @@ def of_run(results_dir: Path, header: Mapping[str, Any]) -> Path | None:
 
 def _home(results_dir: Path, header: Mapping[str, Any]) -> tuple[Path, str]:
     """Return the folder and the file name, without suffix, of a run's result."""
-    kind, stamp = kind_of(header), header["timestamp"][:19].replace(":", "-")
-    return results_dir / kind.FOLDER, f"{safe_name(kind.subject(header))}_{stamp}"
+    kind = kind_of(header)
+    stamp = header["timestamp"][:19].replace(":", "-")
+    return results_dir / kind.FOLDER, f"{safe_name(kind.stem(header))}_{stamp}"
 
 
 def safe_name(subject: str) -> str:

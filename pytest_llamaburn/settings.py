@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from pydantic import BaseModel
 
 # Keys of the configuration file that belong to parts of the tool which read them themselves.
-RESERVED_TOML = ("audio.", "defaults.stress_duration_sec")
+RESERVED_TOML = ("audio.",)
 
 
 class Option:
@@ -104,6 +104,18 @@ def _searches() -> tuple[str, ...]:
     return ("auto", *registry.names("search"))
 
 
+def _modes() -> tuple[str, ...]:
+    from pytest_llamaburn import registry
+
+    return registry.names("load.modes")
+
+
+def _arrivals() -> tuple[str, ...]:
+    from pytest_llamaburn import registry
+
+    return tuple(registry.load("load", "arrivals").PATTERNS)
+
+
 def _words(*words: str) -> Callable[[], tuple[str, ...]]:
     return lambda: words
 
@@ -185,14 +197,19 @@ class Run(Connection, Storage):
     )
 
 
-class Benchmark(Run):
-    """Settings of `llamaburn benchmark`."""
+class Prompted(Run):
+    """What runs that send prompts need besides."""
 
     prompts: tuple[str, ...] = opt(
         ("default",),
         "prompt set: a built-in name or a JSON file; repeatable",
         bounds={"min_length": 1},
     )
+
+
+class Benchmark(Prompted):
+    """Settings of `llamaburn benchmark`."""
+
     mode: str = opt(
         "standard",
         "standard, or correctness: write numbers in words, and be judged",
@@ -227,6 +244,84 @@ class Benchmark(Run):
         "warm",
         "warm, cold (unload before each timed request) or both",
         choices=_words("warm", "cold", "both"),
+    )
+
+
+class Stress(Prompted):
+    """Settings of `llamaburn stress`."""
+
+    mode: str = opt(
+        "ramp",
+        "ramp (up to the failure point), sweep (level by level), sustained or spike",
+        scope="stress",
+        choices=_modes,
+    )
+    concurrency: int | None = opt(
+        None, "clients that each send their next request when the last ended", bounds={"ge": 1}
+    )
+    arrival: str | None = opt(
+        None,
+        "send by a schedule instead: static (evenly) or poisson (at random)",
+        choices=_arrivals,
+    )
+    rate: float | None = opt(
+        None, "scheduled requests a second; ramp begins here", unit="requests/s", bounds={"gt": 0}
+    )
+    think_time: str | None = opt(
+        None, "pause of a client between requests, as 2s, or 1s-3s for a random one"
+    )
+    max_concurrency: int = opt(32, "most clients of ramp and sweep", bounds={"ge": 1})
+    max_rate: float | None = opt(
+        None, "highest rate of ramp and sweep", unit="requests/s", bounds={"gt": 0}
+    )
+    levels: str | None = opt(None, "clients or rates of a sweep, as 1,2,3,5,8")
+    duration: float | None = opt(
+        None,
+        "length of sustained (default: 15m), and the most that a spike's recovery is waited for",
+        unit="s",
+        toml="defaults.stress_duration_sec",
+        bounds={"gt": 0},
+    )
+    level_duration: float | None = opt(
+        None, "time that a level of a sweep sends for", unit="s", bounds={"gt": 0}
+    )
+    level_requests: int | None = opt(
+        None, "requests of a level of a sweep", short="--requests", bounds={"ge": 1}
+    )
+    warmup_window: str | None = opt(
+        None, "beginning of a level to leave out of its statistics, as 10s or 20 (requests)"
+    )
+    cooldown_window: str | None = opt(None, "end of a level to leave out, as 10s or 20 (requests)")
+    isl: int | None = opt(
+        None, "length of prompts as the server counts it", unit="tokens", bounds={"ge": 8}
+    )
+    osl: int | None = opt(
+        None, "length of answers, kept to where the server can", unit="tokens", bounds={"ge": 1}
+    )
+    timeout_total: float | None = opt(  # type: ignore[assignment]  # None: from the baseline
+        None,
+        "deadline of the whole answer (default: 10 times the baseline's p50, at least 10 s)",
+        unit="s",
+        bounds={"gt": 0},
+    )
+    slo: str | None = opt(None, "what a good request keeps, as 'ttft_ms<500,itl_ms<50'")
+    degradation_factor: float = opt(
+        2.0, "latency over the baseline's that counts as degraded", bounds={"gt": 1}
+    )
+    failure_rate: float = opt(
+        0.05, "share of failed requests that counts as failure", bounds={"gt": 0, "lt": 1}
+    )
+    spike_concurrency: int | None = opt(None, "clients of a spike's burst", bounds={"ge": 1})
+    spike_rate: float | None = opt(
+        None, "rate of a spike's burst", unit="requests/s", bounds={"gt": 0}
+    )
+    spike_duration: float = opt(10.0, "length of a spike's burst", unit="s", bounds={"gt": 0})
+    spikes: int = opt(3, "how many bursts", bounds={"ge": 1})
+    workers: int = opt(
+        1, "processes that send, where one is too slow to measure truly", bounds={"ge": 1}
+    )
+    save_requests: bool = opt(
+        False, "keep a row per request beside the result file, as .requests.jsonl.gz"
     )
 
 

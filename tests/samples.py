@@ -6,7 +6,6 @@ from typing import TYPE_CHECKING, Any, cast
 
 from pytest_llamaburn import metrics, options, results
 from pytest_llamaburn.journal import Record
-from pytest_llamaburn.kinds import _parts
 from pytest_llamaburn.settings import Benchmark, model_of
 from pytest_llamaburn.trace import (
     Delta,
@@ -106,7 +105,7 @@ def header(model: str = "llama3.1:q4", **fields: Any) -> dict[str, Any]:
     config = options.record(checked(**fields.pop("config", {})), Benchmark)
     made = {
         "schema": "llamaburn/benchmark",
-        "schema_version": _parts.SCHEMA_VERSION,
+        "schema_version": results.SCHEMA_VERSION,
         "session_id": "2026-01-13T10-30-00-abcdef",
         "run_id": "2026-01-13T10-30-00-abcdef-01234567",
         "timestamp": TIMESTAMP,

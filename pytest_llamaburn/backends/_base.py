@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from pytest_llamaburn.settings import Run
 
 _SLICE = 64  # events decoded between two looks at the sockets: some tenths of a millisecond
+LONGEST_S = 600.0  # the deadline of a whole answer where the settings leave it open
 KEY_VARIABLE = "LLAMABURN_API_KEY"
 Message = dict[str, Any]
 
@@ -74,7 +75,7 @@ class Backend(ABC):
             settings.timeout_connect,
             settings.timeout_first_token,
             settings.timeout_idle,
-            settings.timeout_total,
+            settings.timeout_total or LONGEST_S,
         )
         self._decoding = asyncio.Lock()
 

@@ -140,6 +140,8 @@ class Backend(_base.Backend):
 
     def _more(self) -> dict[str, Any]:
         more: dict[str, Any] = {}
+        if getattr(self.settings, "osl", None):
+            more["ignore_eos"] = True  # an answer of a fixed length
         if self.settings.top_k is not None:
             more["top_k"] = self.settings.top_k
         if self.settings.think is not None:

@@ -9,7 +9,6 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict
 if TYPE_CHECKING:
     from pytest_llamaburn.journal import Record
 
-SCHEMA_VERSION = 1
 STATUS = Literal["complete", "partial", "interrupted", "failed"]
 HEADER = (
     *("schema", "schema_version", "session_id", "run_id"),

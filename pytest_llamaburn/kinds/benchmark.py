@@ -68,8 +68,8 @@ class File(RunFile):
     results: BenchmarkResults
 
 
-def subject(header: Mapping[str, Any]) -> str:
-    """Return what a file's name begins with: the model."""
+def stem(header: Mapping[str, Any]) -> str:
+    """Return what the file's name begins with."""
     return str(header["model"]["id"])
 
 

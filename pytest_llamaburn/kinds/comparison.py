@@ -14,6 +14,11 @@ if TYPE_CHECKING:
 FOLDER = "comparisons"
 
 
+def stem(header: Mapping[str, Any]) -> str:  # noqa: ARG001 - of all kinds alike
+    """Return what the file's name begins with."""
+    return "comparison"
+
+
 class ComparedRun(Part):
     """One run of a compared file: the unit of evidence. Values by column, over its prompts."""
 
@@ -118,8 +123,3 @@ class File(Part):
     timestamp: str
     config: dict[str, Any]
     results: ComparisonResults
-
-
-def subject(header: Mapping[str, Any]) -> str:  # noqa: ARG001 - as every kind
-    """Return what a file's name begins with."""
-    return "comparison"

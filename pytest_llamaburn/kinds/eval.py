@@ -147,8 +147,8 @@ class File(RunFile):
     results: EvalResults
 
 
-def subject(header: Mapping[str, Any]) -> str:
-    """Return what a file's name begins with: the model and the set."""
+def stem(header: Mapping[str, Any]) -> str:
+    """Return what the file's name begins with: the model and the set."""
     about = header.get("eval_set") or header["results"]["eval_set"]
     return f"{header['model']['id']}_{about['name']}"
 

@@ -11,7 +11,7 @@ from pathlib import Path
 from time import perf_counter_ns
 from typing import TYPE_CHECKING, Any
 
-from pytest_llamaburn import journal, judges, registry
+from pytest_llamaburn import gates, journal, judges, registry, results
 from pytest_llamaburn.backends._base import Server
 from pytest_llamaburn.errors import DatasetError, ServerError, SettingsError
 from pytest_llamaburn.load import answers, marking, papers
@@ -95,22 +95,13 @@ class Exam(Run):
         self._progress.step(_tick(question))
         return self._marked[question.id]
 
-    def results_of(self, question: Question) -> dict[str, Any]:
-        """Return what a result file would say if this were its only question."""
-        from pytest_llamaburn.kinds import eval as kind
-
+    def gate_question(self, expressions: list[str], question: Question) -> list[str]:
+        """Judge gates on one question alone; return the sentences of those not passed."""
         record = journal.read(journal.directory(self._directory, self.identity.run_id))
         mine = [row for row in record.rows if row["prompt_id"] == question.id]
-        found: dict[str, Any] = kind.build(record._replace(rows=mine))["results"]
-        return found
-
-    def gate_question(self, expressions: list[str], question: Question) -> list[str]:
-        """Judge the gates of one test; return the sentences of those not passed."""
-        from pytest_llamaburn import gates
-        from pytest_llamaburn.kinds import eval as kind
-
-        found = self.results_of(question)
-        verdicts = kind.judged(found, expressions, self.settings.gate_mode)
+        found = results.build(record._replace(rows=mine))["results"]
+        judged = registry.load("kinds", self.kind).judged
+        verdicts = judged(found, expressions, self.settings.gate_mode)
         for verdict in verdicts:
             self._journal("gate", verdict)
         return [gates.sentence(v) for v in verdicts if v["verdict"] != "pass"]

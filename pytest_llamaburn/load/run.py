@@ -11,10 +11,9 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple, Protocol
 
-from pytest_llamaburn import environment, gates, journal, metrics, options
+from pytest_llamaburn import environment, gates, journal, metrics, options, results
 from pytest_llamaburn.backends._detect import connect
 from pytest_llamaburn.errors import ServerError
-from pytest_llamaburn.kinds import _parts
 from pytest_llamaburn.load import filing
 
 if TYPE_CHECKING:
@@ -24,6 +23,9 @@ if TYPE_CHECKING:
     from pytest_llamaburn.load.measured import Measured
     from pytest_llamaburn.trace import Trace
 
+_RECORDED = (
+    *("id", "name", "quantization", "family", "parameter_size", "digest", "context_length"),
+)
 _WARMUP_PROMPT = "Say hello in one short sentence."
 _NONCE_ALPHABET = "bcdfghjklmnpqrtvwxz"  # one token each in any tokenizer, and no number
 _NONCE_LETTERS = 12
@@ -37,6 +39,9 @@ class Progress(Protocol):
 
     def step(self, row: dict[str, Any]) -> None:
         """Take a finished request's row."""
+
+    def pulse(self, text: str) -> None:
+        """Take how a load goes right now."""
 
 
 class Identity(NamedTuple):
@@ -113,11 +118,8 @@ class Run:
                 self.backend.close()
 
     def messages(self, text: str) -> list[Message]:
-        """Return the conversation; a fresh prefix of constant length defeats the prompt cache."""
-        if self.settings.cache == "bust":
-            letters = " ".join(self._random.choices(_NONCE_ALPHABET, k=_NONCE_LETTERS))
-            text = f"{letters}\n\n{text}"
-        return [{"role": "user", "content": text}]
+        """Return the conversation that asks a prompt."""
+        return conversation(text, self._random if self.settings.cache == "bust" else None)
 
     def _about(self) -> dict[str, Any]:
         """Return what else the header of this kind of run holds."""
@@ -188,7 +190,7 @@ class Run:
         model = asdict(self.model)
         return {
             **self._opening(),
-            "model": {name: model[name] for name in _parts.ModelFacts.model_fields},
+            "model": {name: model[name] for name in _RECORDED},
             "server": self.server._asdict(),
             "config": {**self._config(), "model": [asked] if asked else [], "sent": sent},
             "contended": self.settings.allow_parallel,
@@ -200,7 +202,7 @@ class Run:
     def _opening(self) -> dict[str, Any]:
         return {
             "schema": f"llamaburn/{self.kind}",
-            "schema_version": _parts.SCHEMA_VERSION,
+            "schema_version": results.SCHEMA_VERSION,
             "session_id": self.identity.session_id,
             "run_id": self.identity.run_id,
             "timestamp": self.identity.timestamp,
@@ -222,22 +224,17 @@ def row_of(trace: Trace, prompt: str) -> dict[str, Any]:
         "prompt_characters": len(prompt),
         "flags": [failure.flag] if failure and failure.flag else [],
         "null_reasons": reasons,
-        "error": error_of(trace),
+        "error": trace.error,
         "chunk_gaps_ms": [round(gap, 6) for gap in metrics.chunk_gaps_ms(trace)],
     }
 
 
-def error_of(trace: Trace) -> dict[str, Any] | None:
-    """Return a failed request's `error` as result files have it."""
-    failure = trace.failure
-    if failure is None:
-        return None
-    return {
-        "kind": failure.kind,
-        "phase": failure.phase,
-        "status": failure.status,
-        "message": failure.message,
-    }
+def conversation(text: str, fresh: random.Random | None) -> list[Message]:
+    """Return a prompt as messages; a fresh prefix of constant length defeats the prompt cache."""
+    if fresh:
+        letters = " ".join(fresh.choices(_NONCE_ALPHABET, k=_NONCE_LETTERS))
+        text = f"{letters}\n\n{text}"
+    return [{"role": "user", "content": text}]
 
 
 def utc_now() -> str:

@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
-from typing import TYPE_CHECKING, Any
+from pathlib import Path
+from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
-from pytest_llamaburn import registry
+from pytest_llamaburn import datasets, registry
 from pytest_llamaburn.datasets import CRITERIA, Question, builtin_eval_sets, load_eval_set
 from pytest_llamaburn.errors import DatasetError
-
-if TYPE_CHECKING:
-    from pathlib import Path
 
 
 def entry(**fields: Any) -> dict[str, Any]:
@@ -60,7 +61,7 @@ def test_what_only_a_scorer_reads_becomes_its_options(tmp_path: Path) -> None:
         "tests": ["assert f()"],
         "audio": "a.wav",
     }
-    asked = entry(**given, reference="x", rubric="Be strict.", criteria=["accuracy"])
+    asked = entry(**given, reference="x", rubric="Be strict.", criteria=["accuracy"] * 2)
     asked["options"] = {"volume": 11}
     (question,) = load_eval_set(saved(tmp_path, eval_set(asked))).questions
     assert question.options == {**given, "volume": 11}
@@ -199,3 +200,37 @@ def test_an_unknown_set_is_refused_with_the_nearest_and_all(tmp_path: Path) -> N
     assert message.endswith(f"Known: {', '.join(builtin_eval_sets())}, or a .json or .jsonl file")
     path = tmp_path / "none.jsonl"
     assert refusal(path) == f"eval set: {path} does not exist"
+
+
+values = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=5),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=3), inner),
+    max_leaves=5,
+)
+scorers = st.sampled_from(["exact", "number", "choice", "regex", "code", "judge"])
+fields = ["rubric", "reference", "criteria", "accept", "choices", "tolerance", "schema", "tests"]
+entries = st.fixed_dictionaries(
+    {"id": st.just("one") | values, "prompt": st.just("Who?") | values},
+    optional={"scorer": scorers | values, **dict.fromkeys([*fields, "options"], values)},
+)
+
+
+@given(st.lists(entries | values, max_size=3))
+def test_whatever_a_file_holds_is_a_set_or_refused(questions: list[Any]) -> None:
+    with contextlib.suppress(DatasetError):
+        found = datasets.eval_set(eval_set(*questions), Path("mine.json")).questions
+        assert [len(question.sha256) for question in found] == [16] * len(questions)
+
+
+texts = st.text(st.characters(codec="utf-8"), min_size=1).filter(lambda text: text.strip())
+
+
+@given(st.lists(texts, min_size=1, max_size=4, unique_by=str.strip))
+def test_json_and_jsonl_say_the_same(
+    tmp_path_factory: pytest.TempPathFactory, prompts: list[str]
+) -> None:
+    asked = [entry(id=str(count), prompt=text) for count, text in enumerate(prompts)]
+    folder = tmp_path_factory.mktemp("sets")
+    whole = load_eval_set(saved(folder, eval_set(*asked)))
+    plain = "".join(json.dumps(one, ensure_ascii=False) + "\n" for one in asked)
+    assert load_eval_set(saved(folder, plain, "mine.jsonl")).sha256 == whole.sha256

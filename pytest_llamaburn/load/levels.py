@@ -1,0 +1,225 @@
+"""What a level of a load comes to: rates, distributions, failures, and whether we kept up.
+
+A level is all steps at one number of clients or one rate. Rates are over the steady window alone,
+in which the load was whole: in a closed loop of N clients from the N-th end to the last send, in an
+open loop from the first to the last scheduled time. Requests count where they end, tokens by the
+share of the generation that lies in the window: so neither the ramp-up nor the drain makes a server
+look slower than it is.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import numpy as np
+
+from pytest_llamaburn import metrics, stats
+from pytest_llamaburn.load.step import CLIENTS
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+    from pytest_llamaburn.load.rows import Row
+    from pytest_llamaburn.load.windows import Window
+
+# Latencies from the time a request was due: what a user waited, whatever kept it from being sent.
+FROM_SCHEDULE = {
+    "total_generation_from_schedule_ms": "total_generation_ms",
+    "time_to_first_token_from_schedule_ms": "time_to_first_token_ms",
+}
+SHOWN = (
+    *("total_generation_ms", "time_to_first_token_ms", "inter_token_latency_ms"),
+    *("tokens_per_sec", "queue_ms", "prompt_eval_ms"),
+    *("input_sequence_length", "output_sequence_length"),
+)
+BUSY_SHARE = 0.9  # of one processor, used by the process that sends
+LATE_MS, LATE_SHARE = 5.0, 0.1  # lateness that matters: of the level's own median TTFT
+
+
+class Part(NamedTuple):
+    """One step of a level: its rows in the order they were sent, and how our side kept up."""
+
+    rows: list[Row]
+    started_ns: int
+    health: dict[str, Any]
+
+
+class Excluded(NamedTuple):
+    """What of each step is left out of the statistics."""
+
+    warmup: Window
+    cooldown: Window
+
+
+def summarize(level: float, unit: str, parts: Sequence[Part], excluded: Excluded) -> dict[str, Any]:
+    """Return a level as result files have it, before anything is judged about it."""
+    kept = [row for part in parts for row in _kept(part, excluded)]
+    rows = [row for part in parts for row in part.rows]
+    good = [row for row in kept if row.error is None]
+    windows = [_steady(part, level, unit, excluded) for part in parts]
+    seconds = sum(end - start for start, end in windows) / 1e9
+    return {
+        "concurrency" if unit == CLIENTS else "rate": level,
+        "requests": len(rows),
+        "excluded": len(rows) - len(kept),
+        "failed": len(kept) - len(good),
+        "error_rate": (len(kept) - len(good)) / len(kept) if kept else None,
+        "errors": dict(Counter(row.error["kind"] for row in kept if row.error)),
+        "duration_s": seconds,
+        "requests_per_sec": _rate(parts, windows, _requests_in, seconds),
+        "output_tokens_per_sec": _rate(parts, windows, _tokens_in, seconds),
+        **distributions(good),
+        "client_health": _health(parts, kept),
+    }
+
+
+def distributions(good: Sequence[Row]) -> dict[str, dict[str, Any]]:
+    """Return the distribution of each shown metric over successful requests."""
+    found = {name: _distribution(name, [row.values[name] for row in good]) for name in SHOWN}
+    for name, of in FROM_SCHEDULE.items():
+        values = [
+            value + (row.sent_ns - row.scheduled_ns) / 1e6
+            for row in good
+            if (value := row.values[of]) is not None
+        ]
+        found[name] = stats.distribution(values, "ms")
+    gaps = np.concatenate([row.gaps_ms for row in good]) if good else np.empty(0)
+    found["chunk_gap_ms"] = stats.distribution(gaps, "ms")
+    return found
+
+
+def timeline(rows: Iterable[Row], start_ns: int) -> list[dict[str, Any]]:
+    """Return, for each second since `start_ns`, what was in flight, ended, failed and generated."""
+    rows = list(rows)
+    if not rows:
+        return []
+    last = max(row.end_ns for row in rows)
+    edges = np.arange(start_ns, last + 10**9, 10**9)
+    sent = np.sort([row.sent_ns for row in rows])
+    ended = np.sort([row.end_ns for row in rows])
+    tokens = _tokens_by_second(rows, edges)
+    found = []
+    for i, edge in enumerate(edges[:-1] if len(edges) > 1 else edges):
+        inside = [row for row in rows if edge <= row.end_ns < edge + 10**9]
+        failed = Counter(row.error["kind"] for row in inside if row.error)
+        at = edge + 10**9
+        in_flight = np.searchsorted(sent, at) - np.searchsorted(ended, at)
+        found.append(
+            {
+                "second": i,
+                "in_flight": int(in_flight),
+                "completed": len(inside) - sum(failed.values()),
+                "failed": dict(failed),
+                "tokens": round(float(tokens[i]), 1),
+            }
+        )
+    return found
+
+
+def _distribution(name: str, values: Iterable[float | None]) -> dict[str, Any]:
+    known = [value for value in values if value is not None]
+    return stats.distribution(known, metrics.METRICS[name].unit, "not_reported")
+
+
+def _kept(part: Part, excluded: Excluded) -> list[Row]:
+    """Return the rows of a step that its statistics are over."""
+    rows = sorted(part.rows, key=lambda row: row.scheduled_ns)
+    if not rows:
+        return []
+    begin = part.started_ns + excluded.warmup.seconds * 1e9
+    end = rows[-1].scheduled_ns - excluded.cooldown.seconds * 1e9
+    rows = rows[excluded.warmup.requests : len(rows) - excluded.cooldown.requests]
+    return [row for row in rows if begin <= row.scheduled_ns <= end]
+
+
+def _steady(part: Part, level: float, unit: str, excluded: Excluded) -> tuple[float, float]:
+    """Return the window, on the monotonic clock, in which a step's load was whole."""
+    kept = _kept(part, excluded)
+    if not kept:
+        return (0.0, 0.0)
+    if unit != CLIENTS:
+        return (float(kept[0].scheduled_ns), kept[-1].scheduled_ns + 1e9 / level)
+    ends, sent = sorted(row.end_ns for row in kept), [row.sent_ns for row in kept]
+    if len(kept) > 2 * level:
+        return (float(ends[int(level) - 1]), float(max(sent)))
+    return (float(min(sent)), float(ends[-1]))
+
+
+def _rate(parts: Sequence[Part], windows: Any, count: Any, seconds: float) -> float | None:
+    """Return what was done inside the windows, a second; None where there is no window."""
+    if seconds <= 0:
+        return None
+    pairs = zip(parts, windows, strict=True)
+    done = sum(count(row, *window) for part, window in pairs for row in part.rows if not row.error)
+    return float(done / seconds)
+
+
+def _requests_in(row: Row, start: float, end: float) -> float:
+    return float(start < row.end_ns <= end)
+
+
+def _tokens_in(row: Row, start: float, end: float) -> float:
+    tokens = row.values["output_sequence_length"] or 0.0
+    first, last = row.first_ns or row.end_ns, row.last_ns or row.end_ns
+    return tokens * _inside(first, last, start, end)
+
+
+def _inside(first: float, last: float, start: float, end: float) -> float:
+    """Return the share of [first, last] that lies in [start, end]."""
+    if last <= first:
+        return float(start <= first <= end)
+    return max(0.0, min(last, end) - max(first, start)) / (last - first)
+
+
+def _tokens_by_second(rows: Sequence[Row], edges: Any) -> Any:
+    """Return the tokens of each second, a request's spread evenly over its generation."""
+    found = np.zeros(len(edges))
+    for row in rows:
+        if row.first_ns is None or row.error or not row.values["output_sequence_length"]:
+            continue
+        low = int((row.first_ns - edges[0]) // 10**9)
+        high = int(((row.last_ns or row.first_ns) - edges[0]) // 10**9)
+        for second in range(max(0, low), min(high, len(edges) - 1) + 1):
+            start = float(edges[second])
+            found[second] += _tokens_in(row, start, start + 1e9)
+    return found
+
+
+def _health(parts: Sequence[Part], kept: Sequence[Row]) -> dict[str, Any]:
+    """Return how our side kept up, and whether it was the limit."""
+    late = [(row.sent_ns - row.scheduled_ns) / 1e6 for row in kept]
+    chunks = sum(len(row.gaps_ms) + 1 for row in kept if row.first_ns is not None)
+    shared = sum(gap == 0 for row in kept for gap in row.gaps_ms)
+    health = {
+        "schedule_lateness_p50_ms": _percentile(late, 50),
+        "schedule_lateness_p99_ms": _percentile(late, 99),
+        "loop_lag_p50_ms": _worst(parts, "loop_lag_p50_ms"),
+        "loop_lag_p99_ms": _worst(parts, "loop_lag_p99_ms"),
+        "cpu_share": _worst(parts, "cpu_share"),
+        "chunks_per_read": chunks / (chunks - shared) if chunks else None,
+    }
+    return {**health, **_limited(health, kept)}
+
+
+def _limited(health: dict[str, Any], kept: Sequence[Row]) -> dict[str, Any]:
+    """Return whether the client was the limit, and why it was."""
+    first = [v for r in kept if (v := r.values["time_to_first_token_ms"]) is not None]
+    allowed = max(LATE_MS, LATE_SHARE * float(np.median(first))) if first else LATE_MS
+    reasons = [
+        f"{name} is {health[name]:.3g} ms, over {allowed:.3g}"
+        for name in ("schedule_lateness_p99_ms", "loop_lag_p99_ms")
+        if health[name] is not None and health[name] > allowed
+    ]
+    if health["cpu_share"] is not None and health["cpu_share"] > BUSY_SHARE:
+        reasons.append(f"it used {health['cpu_share']:.0%} of a processor")
+    return {"client_limited": bool(reasons), "reasons": reasons}
+
+
+def _worst(parts: Sequence[Part], name: str) -> float | None:
+    found = [part.health[name] for part in parts if part.health.get(name) is not None]
+    return max(found, default=None)
+
+
+def _percentile(values: Sequence[float], percent: float) -> float | None:
+    return float(np.percentile(values, percent)) if values else None
