@@ -70,8 +70,10 @@ def render(paths: Sequence[Path]) -> str:
 def _part(path: Path, points: int) -> Iterator[str]:
     document = results.load(path)
     yield from map(_section, sheets([path]))
-    compared = document["schema"] == "llamaburn/comparison"
-    yield from _forests(document) if compared else _sequences(document, points)
+    if document["schema"] == "llamaburn/comparison":
+        yield from _forests(document)
+    elif document["schema"] == "llamaburn/benchmark":
+        yield from _sequences(document, points)
 
 
 def _section(sheet: Sheet) -> str:
