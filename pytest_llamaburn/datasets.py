@@ -8,7 +8,7 @@ import random
 import re
 from functools import cache
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final, NamedTuple
+from typing import TYPE_CHECKING, Any, Final, NamedTuple, TypeVar
 
 from pytest_llamaburn import registry
 from pytest_llamaburn.errors import DatasetError
@@ -55,6 +55,9 @@ class Question(NamedTuple):
     def sha256(self) -> str:
         """Return a short digest of what is asked and what counts as its answer."""
         return _digest([self.prompt, self.reference, self.rubric, self.options])
+
+
+Entry = TypeVar("Entry", Prompt, Question)
 
 
 class EvalSet(NamedTuple):
@@ -116,16 +119,17 @@ def plan(prompts: Sequence[Prompt], iterations: int, seed: int) -> list[Planned]
     category in turn; otherwise the iterations are spread evenly.
     """
     if iterations < len(prompts):
-        return [Planned(p, 1) for p in _stratified(prompts, iterations, seed)]
+        return [Planned(p, 1) for p in stratified(prompts, iterations, seed)]
     each, extra = divmod(iterations, len(prompts))
     return [Planned(p, each + (i < extra)) for i, p in enumerate(prompts)]
 
 
-def _stratified(prompts: Sequence[Prompt], count: int, seed: int) -> list[Prompt]:
+def stratified(entries: Sequence[Entry], count: int, seed: int) -> list[Entry]:
+    """Return a choice of `count` entries, the same for a seed: one of each category in turn."""
     rng = random.Random(seed)  # noqa: S311 - a reproducible choice, not a secret
-    groups: dict[str, list[Prompt]] = {}
-    for prompt in prompts:
-        groups.setdefault(prompt.category, []).append(prompt)
+    groups: dict[str, list[Entry]] = {}
+    for entry in entries:
+        groups.setdefault(entry.category, []).append(entry)
     for group in groups.values():
         rng.shuffle(group)
     rounds = max(map(len, groups.values()))

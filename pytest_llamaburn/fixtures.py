@@ -6,23 +6,26 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from pytest_llamaburn.errors import SettingsError
+from pytest_llamaburn.errors import MissingKeyError, SettingsError
 from pytest_llamaburn.harness import KINDS, Broken, Harness, Target
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine, Iterator
 
-    from pytest_llamaburn.datasets import Planned
+    from pytest_llamaburn.datasets import Planned, Question
     from pytest_llamaburn.load.bench import Bench
+    from pytest_llamaburn.load.exam import Exam
     from pytest_llamaburn.load.measured import Measured
+    from pytest_llamaburn.load.opinions import Opinion
     from pytest_llamaburn.load.stress import Stress
 
 MARKERS = {
     "llm_benchmark": "measures a model: iterations=N, thresholds=['ttft_ms.p50<500']",
     "llm_stress": "loads a model: thresholds=['error_rate<0.01']",
 }
-FIXTURES = (*KINDS, "measure", "measure_more", "stress")
+FIXTURES = (*KINDS, "measure", "measure_more", "exam_answer", "exam_scores", "stress")
 PROMPT_ARGUMENT = "llm_prompt"
+QUESTION_ARGUMENT = "llm_question"
 HEADLINES = (
     "time_to_first_token_ms",
     "inter_token_latency_ms",
@@ -77,6 +80,61 @@ def measure_more(request: pytest.FixtureRequest, llm: Bench) -> Callable[[], Mea
     """Return a function that goes on measuring until --precision is met or --budget is spent."""
     harness = request.config.stash[HARNESS]
     return lambda: harness.run(llm.extend(harness.prompts[0]))
+
+
+@pytest.fixture(scope="session")
+def exam(request: pytest.FixtureRequest) -> Iterator[Exam]:
+    """Give the model that is asked the questions of an eval set, loaded and warmed up.
+
+    Parametrized by model and set; session scope, so that each model is loaded once.
+    """
+    yield from _opened(request)
+
+
+@pytest.fixture
+def exam_answer(
+    request: pytest.FixtureRequest, exam: Exam
+) -> Callable[[Question], list[dict[str, Any]]]:
+    """Return a function that has the model answer a question and returns a row for each answer."""
+    harness = request.config.stash[HARNESS]
+    return lambda question: harness.run(exam.answer(question))
+
+
+@pytest.fixture
+def exam_scores(request: pytest.FixtureRequest, exam: Exam) -> Callable[[Question], dict[str, Any]]:
+    """Return a function that marks the answers to a question: scorers, and judges if any.
+
+    The thresholds of the marker are held against this question alone.
+    """
+
+    def mark(question: Question) -> dict[str, Any]:
+        row = exam.scores(question)
+        expressions = _marked(request.node).get("thresholds", ())
+        broken = exam.gate_question(expressions, question) if expressions else []
+        if broken:
+            raise AssertionError("; ".join(broken))
+        return row
+
+    return mark
+
+
+@pytest.fixture(scope="session")
+def judge(request: pytest.FixtureRequest) -> Iterator[Callable[..., Opinion]]:
+    """Return a function that has an answer judged from 1 to 5.
+
+    `judge(question, answer, reference="Paris")` returns an `Opinion`: `opinion.score`,
+    `opinion.reasoning`. Which judge: `--llamaburn-judge` or the configuration, else claude; without
+    its key the test is skipped. An answer that could not be judged raises UnscoredError.
+    """
+    from pytest_llamaburn.load.opinions import Opinions
+
+    harness = request.config.stash[HARNESS]
+    try:
+        opinions = Opinions(harness.judging)
+    except MissingKeyError as err:
+        pytest.skip(str(err))
+    yield opinions.judge
+    opinions.close()
 
 
 @pytest.fixture(scope="session")

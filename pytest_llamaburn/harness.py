@@ -16,14 +16,14 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from pytest_llamaburn import options
 from pytest_llamaburn.errors import LlamaBurnError, NothingMeasuredError
-from pytest_llamaburn.settings import Benchmark, Display, Stress
+from pytest_llamaburn.settings import Benchmark, Display, Eval, Judging, Stress
 from pytest_llamaburn.settings import Run as Common
 
 if TYPE_CHECKING:
     import asyncio
     from collections.abc import Coroutine, Iterator
 
-    from pytest_llamaburn.datasets import Planned
+    from pytest_llamaburn.datasets import Planned, Question
     from pytest_llamaburn.load.run import Run
     from pytest_llamaburn.progress import Progress
 
@@ -43,6 +43,7 @@ class Kind(NamedTuple):
 # By the fixture that opens a run; its marker is `llm_` and the kind's name.
 KINDS = {
     "llm": Kind("benchmark", Benchmark, "bench.Bench"),
+    "exam": Kind("eval", Eval, "exam.Exam", "set"),
     "llm_under_load": Kind("stress", Stress, "stress.Stress", "mode"),
 }
 
@@ -117,6 +118,17 @@ class Harness:
         return options.resolve(Display, given, {})[0]
 
     @cached_property
+    def judging(self) -> Judging:
+        """The checked settings of the judges for tests' own answers; claude if none is named."""
+        given = options.given(self._config.option, Judging, PREFIX)
+        settings = options.resolve(Judging, given)[0]
+        return (
+            settings
+            if settings.judge
+            else options.resolve(Judging, {**given, "judge": ("claude",)})[0]
+        )
+
+    @cached_property
     def prompts(self) -> tuple[list[Planned], dict[str, Any]]:
         """The prompts to use with their iterations, and how a file describes the choice."""
         from pytest_llamaburn import datasets
@@ -162,7 +174,24 @@ class Harness:
         models, repeats = settings.model or (None,), range(getattr(settings, "repeats", 1))
         apart = getattr(settings, kind.apart) if kind.apart else ""
         variants = [apart] if isinstance(apart, str) else apart
+        rival = self.rival(fixture)
+        models = models if rival is None or rival in models else (rival, *models)
         return [Target(fixture, m, r, v) for v in variants for m in models for r in repeats]
+
+    def rival(self, fixture: str) -> str | None:
+        """Return the other model of a comparison, which answers first; None if there is none."""
+        other: str | None = getattr(self.settings(fixture), "compare_to", None)
+        if other is None:
+            return None
+        from pytest_llamaburn.load.papers import is_file
+
+        return None if is_file(other) else other
+
+    def questions(self, target: Target) -> tuple[Question, ...]:
+        """Return the questions of an exam; raises DatasetError or ResultsError."""
+        from pytest_llamaburn.load.papers import paper
+
+        return paper(self.settings(target.fixture), target.variant).questions
 
     def open(self, target: Target) -> Run:
         """Return a warmed-up run for a target; raises UsageError."""
@@ -178,10 +207,17 @@ class Harness:
             settings, identity, target.repeat, self.progress
         )
         self.open_runs.append(run)
-        prompts = self.prompts[1] if "prompts" in self.__dict__ else NO_SET
-        self.run(run.prepare(target.model, self.planned.get(target, {}), {"prompts": prompts}))
+        planned = self.planned.get(target, {})
+        self.run(run.prepare(target.model, planned, self._about(target)))
         self.run_ids[run_id] = None
         return run
+
+    def _about(self, target: Target) -> dict[str, Any]:
+        """Return what the session has to tell a run."""
+        rival = self.rival(target.fixture)
+        if rival is not None:
+            return {"rival_run": self.run_id(target._replace(model=rival))}
+        return {"prompts": self.prompts[1] if "prompts" in self.__dict__ else NO_SET}
 
     def run_id(self, target: Target) -> str:
         """Return the id of the run of a target, the same in every worker of the session."""

@@ -35,6 +35,7 @@ class Record(NamedTuple):
     interrupted: bool
     steps: list[dict[str, Any]] = []  # noqa: RUF012
     folder: Path = Path()
+    others: dict[str, list[dict[str, Any]]] = {}  # noqa: RUF012 - what one kind of run alone writes
 
 
 class Journal:
@@ -111,6 +112,7 @@ def read(folder: Path) -> Record:
     rows: list[dict[str, Any]] = []
     facts: dict[str, Any] = {}
     gates: list[dict[str, Any]] = []
+    others: dict[str, list[dict[str, Any]]] = {}
     steps: list[dict[str, Any]] = []
     endings: list[str] = []
     for path in sorted(folder.glob("*.jsonl")):
@@ -131,9 +133,13 @@ def read(folder: Path) -> Record:
                     steps.append(line)
                 case "end":
                     ending = line["reason"]
+                case other:
+                    others.setdefault(other, []).append(line)
         endings.append(ending)
     interrupted = any(ending != "finished" for ending in endings)
-    return Record(header, sum(planned.values()), rows, facts, gates, interrupted, steps, folder)
+    return Record(
+        header, sum(planned.values()), rows, facts, gates, interrupted, steps, folder, others
+    )
 
 
 def leftovers(results_dir: Path) -> list[Path]:

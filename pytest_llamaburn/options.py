@@ -167,17 +167,19 @@ def _from_file(kind: type, path: Path) -> dict[str, tuple[Any, str]]:
     except (OSError, ValueError) as err:
         msg = f"{path}: not readable as TOML: {err}"
         raise SettingsError(msg) from err
-    mine = {o.toml_key: o.name for o in settings.options_of(kind)}
+    mine = {o.toml_key: o for o in settings.options_of(kind)}
     known = {o.toml_key for k in settings.kinds() for o in settings.options_of(k)}
     found: dict[str, tuple[Any, str]] = {}
     for key, value in _flatten(tables):
-        table = f"{key.partition('.')[0]}.*"
-        if table in mine:
-            entries = [*found.get(mine[table], ([],))[0], f"{key.partition('.')[2]}{value}"]
-            found[mine[table]] = (entries, f"{path}: {key}")
-        elif key in mine:
-            found[mine[key]] = (value, f"{path}: {key}")
-        elif table not in known and key not in known and not key.startswith(settings.RESERVED_TOML):
+        table = next((k for k in known if k.endswith(".*") and key.startswith(k[:-1])), "")
+        option = mine.get(table or key)
+        if option is not None and table:
+            entry = f"{key.removeprefix(table[:-1])}{option.join}{value}"
+            found[option.name] = ([*found.get(option.name, ([],))[0], entry], f"{path}: {key}")
+        elif option is not None:
+            one = option.repeats and isinstance(value, str)
+            found[option.name] = ([value] if one else value, f"{path}: {key}")
+        elif not table and key not in known and not key.startswith(settings.RESERVED_TOML):
             raise SettingsError(_unknown_key(path, key, known))
     return found
 

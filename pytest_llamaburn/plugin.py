@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import random
 from functools import partial
+from pathlib import PurePath
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -18,7 +19,12 @@ from pytest_llamaburn.fixtures import (
     HARNESS,
     MARKERS,
     PROMPT_ARGUMENT,
+    QUESTION_ARGUMENT,
+    exam,
+    exam_answer,
+    exam_scores,
     iterations_of,
+    judge,
     llm,
     llm_under_load,
     measure,
@@ -34,7 +40,18 @@ from pytest_llamaburn.settings import Display
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator
 
-__all__ = ["llm", "llm_under_load", "measure", "measure_more", "ollama_client", "stress"]
+__all__ = [
+    "exam",
+    "exam_answer",
+    "exam_scores",
+    "judge",
+    "llm",
+    "llm_under_load",
+    "measure",
+    "measure_more",
+    "ollama_client",
+    "stress",
+]
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -60,9 +77,16 @@ def pytest_configure_node(node: Any) -> None:
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
-    """Parametrize what opens a run by model and repeat, and `llm_prompt` by the chosen prompts."""
+    """Parametrize what opens a run by model and repeat, prompts and questions by those chosen."""
     harness = metafunc.config.stash[HARNESS]
     for fixture in filter(metafunc.fixturenames.__contains__, KINDS):
+        if QUESTION_ARGUMENT in metafunc.fixturenames:
+            found = _or_broken(partial(_pairs, harness, fixture))
+            pairs = [(p, p) if isinstance(p, Broken) else p for p in found]
+            names = (fixture, QUESTION_ARGUMENT)
+            ids = map(_pair_id, pairs)
+            metafunc.parametrize(names, pairs, indirect=[fixture], ids=ids, scope="session")
+            continue
         targets: list[Any] = _or_broken(partial(harness.targets, fixture))
         if PROMPT_ARGUMENT in metafunc.fixturenames:
             planned = _or_broken(lambda: harness.prompts[0])
@@ -71,11 +95,18 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
         metafunc.parametrize(fixture, targets, indirect=True, ids=map(_target_id, targets))
 
 
+def _pairs(harness: Harness, fixture: str) -> list[Any]:
+    """Return every run with each of its questions."""
+    targets = harness.targets(fixture)
+    return [(target, question) for target in targets for question in harness.questions(target)]
+
+
 @pytest.hookimpl(trylast=True)
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """Shuffle the prompts of each model's run, by the seed: order must not favour any."""
     harness = config.stash[HARNESS]
     items[:] = [item for item in items if not _pointless(item, harness)]
+    _answers_first(items)
     groups: dict[Target, list[int]] = {}
     for index, item in enumerate(items):
         target = target_of(item)
@@ -88,6 +119,23 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
             items[place] = item
 
 
+def _answers_first(items: list[pytest.Item]) -> None:
+    """Put exams one after another, in each all answers before the first mark."""
+    places = [i for i, item in enumerate(items) if _fixture_of(item) == "exam"]
+    targets = list(dict.fromkeys(target_of(items[i]) for i in places))
+
+    def turn(item: pytest.Item) -> tuple[int, bool]:
+        return targets.index(target_of(item)), "exam_scores" in getattr(item, "fixturenames", ())
+
+    for place, item in zip(places, sorted((items[i] for i in places), key=turn), strict=True):
+        items[place] = item
+
+
+def _fixture_of(item: pytest.Item) -> str | None:
+    target = target_of(item)
+    return target.fixture if target else None
+
+
 def pytest_collection_finish(session: pytest.Session) -> None:
     """Note what is planned; from here on SIGTERM ends a measuring session as Ctrl-C does."""
     harness = session.config.stash[HARNESS]
@@ -98,8 +146,17 @@ def pytest_collection_finish(session: pytest.Session) -> None:
     for item in ours:
         target = target_of(item)
         if target:
-            count = _requests(item, harness) if target.fixture == "llm" else 0
+            count = _planned(item, target, harness)
             harness.planned.setdefault(target, {})[f"{item.nodeid}#1"] = count
+
+
+def _planned(item: pytest.Item, target: Target, harness: Harness) -> int:
+    """Return how many rows an item is known to journal."""
+    if target.fixture == "llm":
+        return _requests(item, harness)
+    if "exam_scores" in getattr(item, "fixturenames", ()):
+        return 1
+    return int(harness.settings("exam").samples) if target.fixture == "exam" else 0
 
 
 def _requests(item: pytest.Item, harness: Harness) -> int:
@@ -155,8 +212,11 @@ def _sync(item: pytest.Item) -> None:
 
 
 def _pointless(item: pytest.Item, harness: Harness) -> bool:
-    """Return whether an item would go on measuring although nothing asks for that."""
-    if "measure_more" not in getattr(item, "fixturenames", ()):
+    """Return whether an item would ask or go on measuring although nothing asks for that."""
+    names = getattr(item, "fixturenames", ())
+    if "exam_answer" in names and target_of(item) is not None:
+        return bool(harness.settings("exam").answers)
+    if "measure_more" not in names:
         return False
     if target_of(item) is None:
         return True
@@ -175,8 +235,13 @@ def _or_broken(make: Callable[[], list[Any]]) -> list[Any]:
 def _target_id(target: Any) -> str:
     if isinstance(target, Broken):
         return "unusable"
-    words = (str(target.model), target.variant, str(target.repeat or ""))
+    words = (str(target.model), PurePath(target.variant).stem, str(target.repeat or ""))
     return "-".join(filter(None, words))
+
+
+def _pair_id(pair: tuple[Any, Any]) -> str:
+    target, question = pair
+    return _target_id(target) + ("" if isinstance(target, Broken) else f"-{question.id}")
 
 
 def _prompt_id(planned: Any) -> str:

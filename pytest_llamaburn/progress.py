@@ -91,7 +91,8 @@ class Plain:
         due = self._count - self._said >= max(1, self._total * _PLAIN_SHARE)
         if due or self._count == self._total or monotonic() - self._since > _PLAIN_EVERY_S:
             self._said, self._since = self._count, monotonic()
-            self._write(f"{self._count}/{self._total} requests, {_speed(row)}")
+            shown = [f"{self._count}/{self._total} requests", _speed(row)]
+            self._write(", ".join(filter(None, shown)))
 
     def pulse(self, text: str) -> None:
         """Say it if it is time to."""

@@ -92,16 +92,16 @@ def _home(results_dir: Path, header: Mapping[str, Any]) -> tuple[Path, str]:
     return results_dir / kind.FOLDER, f"{safe_name(kind.stem(header))}_{stamp}"
 
 
-def safe_name(model_id: str) -> str:
-    """Return a model id as a file name: `llama3.1:q4` gives `llama3.1_q4`.
+def safe_name(subject: str) -> str:
+    """Return what a file is about as its name: `llama3.1:q4` gives `llama3.1_q4`.
 
     Letters of any script stay; a name that is too long is cut and marked with its checksum.
     """
-    text = unicodedata.normalize("NFC", model_id)
+    text = unicodedata.normalize("NFC", subject)
     name = re.sub(r"[^\w.-]+", "_", text).strip("._-") or "model"
     if len(name.encode()) <= _NAME_BYTES:
         return name
-    mark = f"_{zlib.crc32(model_id.encode()):08x}"
+    mark = f"_{zlib.crc32(subject.encode()):08x}"
     return name.encode()[: _NAME_BYTES - len(mark)].decode(errors="ignore") + mark
 
 

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from pydantic import BaseModel
 
 # Keys of the configuration file that belong to parts of the tool which read them themselves.
-RESERVED_TOML = ("audio.", "defaults.judge_provider")
+RESERVED_TOML = ("audio.",)
 
 
 class Option:
@@ -28,8 +28,9 @@ class Option:
 
         `short` (flag), `scope` (stands before the name everywhere but in the command's flag: where
         kinds of run meet),
-        `toml` (key), `env` (further variables, after `LLAMABURN_<NAME>`), `bounds` (pydantic's ge,
-        gt, le, min_length), `choices` (a function that lists the words), `unit` ("s" also takes
+        `toml` (key; `table.*` is a whole table, each entry its key, `join` and value, as in the
+        line `example`), `env` (further variables, after `LLAMABURN_<NAME>`), `bounds` (pydantic's
+        ge, gt, le, min_length), `choices` (a function that lists the words), `unit` ("s" also takes
         90s, 15m, 1h), `bare` (value of the flag alone), `on` (stands before the name in the flag
         that turns a switch on), `record=False` (not part of a result's `config`).
         """
@@ -40,6 +41,8 @@ class Option:
         self.scope: str | None = traits.get("scope")
         self.short: str | None = traits.get("short")
         self.toml: str | None = traits.get("toml")
+        self.join: str = traits.get("join", "")
+        self.example: str = traits.get("example", "")
         self.env: tuple[str, ...] = traits.get("env", ())
         self.bounds: dict[str, float] = traits.get("bounds", {})
         self.choices: Callable[[], tuple[str, ...]] | None = traits.get("choices")
@@ -179,7 +182,10 @@ class Run(Connection, Storage):
     )
     warmup: int = opt(2, "requests discarded first", toml="defaults.warmup_runs", bounds={"ge": 0})
     threshold: tuple[str, ...] = opt(
-        (), "a gate, as in 'ttft_ms.p95<500'; repeatable", toml="thresholds.*"
+        (),
+        "a gate, as in 'ttft_ms.p95<500'; repeatable",
+        toml="thresholds.*",
+        example='ttft_ms.p95 = "<500"',
     )
     gate_mode: str = opt(
         "point",
@@ -341,6 +347,89 @@ class Searching(Connection):
     search_results: int = opt(5, "most sources to give to a question", bounds={"ge": 1})
     search_replay: str | None = opt(
         None, "replay the searches of a result file, or of a JSONL file of them"
+    )
+
+
+class Judging(Settings):
+    """Which models judge answers, and what they may spend."""
+
+    judge: tuple[str, ...] = opt(
+        (),
+        "judge of the answers: PROVIDER[:MODEL][@URL] with claude, openai, ollama or embedded; "
+        "repeatable, several vote",
+        toml="defaults.judge_provider",
+    )
+    judge_model: tuple[str, ...] = opt(
+        (),
+        "model of a provider named without one, as claude=claude-opus-5-5; repeatable",
+        toml="judge.models.*",
+        join="=",
+        example='claude = "claude-opus-5-5"',
+    )
+    judge_price: tuple[str, ...] = opt(
+        (),
+        "USD per million tokens, as claude-sonnet-5-5.input=3, with input, cache_read, "
+        "cache_write and output; repeatable",
+        toml="judge.prices.*",
+        join="=",
+        example='"claude-sonnet-5-5".input = 3.0',
+    )
+    judge_concurrency: int = opt(4, "judging calls at once to each judge", bounds={"ge": 1})
+    judge_repeats: int = opt(1, "judgments of each answer by each judge", bounds={"ge": 1})
+    judge_timeout: float = opt(300.0, "deadline of a judging call", unit="s", bounds={"gt": 0})
+    judge_retries: int = opt(4, "further tries of a judging call that failed", bounds={"ge": 0})
+    max_judge_cost: float | None = opt(
+        None, "most USD to spend on judging; needs prices", bounds={"ge": 0}
+    )
+    max_judge_calls: int | None = opt(None, "most judging calls to send", bounds={"ge": 0})
+    max_unscored: float = opt(
+        0.1, "share of judgments that may be without a verdict", bounds={"ge": 0, "le": 1}
+    )
+    allow_self_judge: bool = opt(False, "let a model judge its own answers")
+    dry_run: bool = opt(False, "say what judging would send and cost, and stop", record=False)
+
+
+class Eval(Run, Judging, Searching):
+    """Settings of `llamaburn eval`."""
+
+    set: tuple[str, ...] = opt(
+        ("general_knowledge",),
+        "eval set: a built-in name, or a JSON or JSONL file; repeatable, each gets its own file",
+        scope="eval",
+        bounds={"min_length": 1},
+    )
+    limit: int | None = opt(
+        None, "ask so many questions of a set, a fixed choice over its categories", bounds={"ge": 1}
+    )
+    answers: str | None = opt(
+        None, "score the answers of this result file again instead of asking a model"
+    )
+    samples: int = opt(1, "answers to each question, for pass@k", bounds={"ge": 1})
+    pass_k: int | None = opt(
+        None, "k of pass@k: the chance that one of k answers is right", bounds={"ge": 1}
+    )
+    pairwise: bool = opt(False, "have the judge compare answers with those of --compare-to")
+    compare_to: str | None = opt(
+        None, "the other model of --pairwise, or the result file that has its answers"
+    )
+    cache_answers: bool = opt(
+        True, "take an answer from an earlier run of the same model, question and options"
+    )
+    max_tokens: int = opt(
+        512, "longest answer, thinking included", unit="tokens", scope="eval", bounds={"ge": 1}
+    )
+    cache: str = opt(
+        "none",
+        "prompt cache: none (the question as it stands) or bust (a fresh prefix per request)",
+        scope="eval",
+        choices=_words("none", "bust"),
+    )
+    threshold: tuple[str, ...] = opt(
+        (),
+        "a gate, as in 'accuracy.mean>=4', 'correct.mean>0.8' or 'win_rate>0.5'; repeatable",
+        scope="eval",
+        toml="eval_thresholds.*",
+        example='accuracy.mean = ">=4"',
     )
 
 

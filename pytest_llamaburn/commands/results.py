@@ -75,7 +75,20 @@ def _show(results_dir: Path, names: list[str], display: Display) -> int:
     reports.check(display.output)
     paths = [results.find(results_dir, name) for name in names]
     reports.show(paths, display.output, sys.stdout.write)
+    if not display.output or "table" in display.output:
+        _tell(paths)
     return 0
+
+
+def _tell(paths: list[Path]) -> None:
+    """Print the questions of evals with their answers and marks."""
+    from pytest_llamaburn import results
+    from pytest_llamaburn.reports import _eval
+
+    for path in paths:
+        document = results.load(path)
+        if document["schema"] == "llamaburn/eval":
+            print("", *_eval.transcript(document), sep="\n")
 
 
 def _validate(results_dir: Path, names: list[str], display: Display) -> int:  # noqa: ARG001

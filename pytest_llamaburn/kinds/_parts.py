@@ -100,13 +100,17 @@ class RunFile(Part):
     insights: list[dict[str, Any]]
 
 
-def status(record: Record, succeeded: int) -> str:
-    """Return complete, partial, interrupted or failed, from what was planned and journalled."""
+def status(record: Record, succeeded: int, done: int | None = None) -> str:
+    """Return complete, partial, interrupted or failed, from what was planned and journalled.
+
+    `done` is how much of what was planned there is; one a row if it is not given.
+    """
     if record.interrupted:
         return "interrupted"
     if not succeeded:
         return "failed"
-    return "complete" if len(record.rows) >= record.planned else "partial"
+    done = len(record.rows) if done is None else done
+    return "complete" if done >= record.planned else "partial"
 
 
 def opening(header: dict[str, Any], status: str) -> dict[str, Any]:

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from pydantic import Field, create_model
 
-from pytest_llamaburn import correctness, flags, gates, insights, stats
+from pytest_llamaburn import correctness, flags, gates, insights, metrics, registry, stats
+from pytest_llamaburn.errors import SettingsError
 from pytest_llamaburn.kinds._parts import Distribution, Part, RunError, RunFile, opening, status
 from pytest_llamaburn.metrics import METRICS, summary
 
@@ -70,6 +71,14 @@ class File(RunFile):
 def stem(header: Mapping[str, Any]) -> str:
     """Return what the file's name begins with."""
     return str(header["model"]["id"])
+
+
+def check(settings: Any) -> None:
+    """Raise SettingsError for a setting that only the metrics can refuse."""
+    gates.parse_all(settings.threshold)
+    if metrics.resolve(settings.precision_metric) is None:
+        words = registry.unknown("metric", settings.precision_metric, list(METRICS))
+        raise SettingsError(f"--precision-metric: {words}")
 
 
 def build(record: Record) -> dict[str, Any]:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 from pydantic import Field
 
+from pytest_llamaburn import gates
 from pytest_llamaburn.kinds._parts import Distribution, Part, RunFile, opening
 from pytest_llamaburn.load import levels, rows
 from pytest_llamaburn.load.step import CLIENTS, Step
@@ -67,6 +68,11 @@ class File(RunFile):
 def stem(header: Mapping[str, Any]) -> str:
     """Return what the file's name begins with."""
     return f"{header['model']['id']}_{header['config']['mode']}"
+
+
+def check(settings: Any) -> None:
+    """Raise SettingsError for a gate that means nothing."""
+    gates.parse_all(settings.threshold)
 
 
 def build(record: Record) -> dict[str, Any]:

@@ -11,7 +11,7 @@ from pytest_llamaburn.errors import ServerError, StoppedError
 from pytest_llamaburn.load import filing
 from pytest_llamaburn.load.driver import closed_loop
 from pytest_llamaburn.load.measured import Measured
-from pytest_llamaburn.load.run import Run, utc_now
+from pytest_llamaburn.load.run import Run, row_of
 from pytest_llamaburn.settings import Benchmark
 
 if TYPE_CHECKING:
@@ -168,8 +168,6 @@ class Bench(Run):
         return f"{requests} requests to {self.model.id}: at most about {total_s:.0f} s"
 
     def _row(self, shot: Shot, trace: Trace) -> dict[str, Any]:
-        values, reasons = metrics.compute(trace)
-        failure = trace.failure
         return {
             "prompt_id": shot.prompt.id,
             "category": shot.prompt.category,
@@ -177,16 +175,8 @@ class Bench(Run):
             "repeat": shot.repeat,
             "iteration": shot.iteration,
             "start": shot.start,
-            "timestamp": utc_now(),
-            **values,
-            "finish_reason": trace.finish_reason,
-            "chunks": len(trace.delta_ns),
             "answer": trace.text if self.settings.mode == "correctness" else None,
-            "prompt_characters": len(shot.prompt.text),
-            "flags": [failure.flag] if failure and failure.flag else [],
-            "null_reasons": reasons,
-            "error": trace.error,
-            "chunk_gaps_ms": [round(gap, 6) for gap in metrics.chunk_gaps_ms(trace)],
+            **row_of(trace, shot.prompt.text),
         }
 
 

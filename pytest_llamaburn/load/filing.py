@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from pytest_llamaburn import gates, journal, metrics, options, registry, results
+from pytest_llamaburn import journal, options, registry, results
 from pytest_llamaburn.backends._detect import settle
 from pytest_llamaburn.errors import ResultsError, SettingsError
 
@@ -60,20 +60,11 @@ def header_of(results_dir: Path, run: str) -> dict[str, Any]:
 
 def settled(kind: type, settings: Any, origins: Mapping[str, str]) -> tuple[Any, str | None]:
     """Return the settings a run really has, and the note to say where that was our choice."""
-    _check(settings)
+    registry.load("kinds", kind.__name__.lower()).check(settings)
     if settings.resume is None:
         return settle(settings, origins)
     continued = _resumed(kind, settings, origins)
     return continued, f"continuing {continued.resume}"
-
-
-def _check(settings: Any) -> None:
-    """Raise SettingsError for a setting that only the metrics can refuse."""
-    gates.parse_all(settings.threshold)
-    name = getattr(settings, "precision_metric", None)
-    if name is not None and metrics.resolve(name) is None:
-        words = registry.unknown("metric", name, list(metrics.METRICS))
-        raise SettingsError(f"--precision-metric: {words}")
 
 
 def _resumed(kind: type, settings: Any, origins: Mapping[str, str]) -> Any:

@@ -84,17 +84,11 @@ class Run:
         self.model = await self.backend.describe(model or await self.backend.only_model())
         self._check()
         await self._warm_up()
-        directory = Path(self.settings.results_dir)
-        header = self._header(model, about)
-        record = journal.read(journal.directory(directory, self.identity.run_id))
-        if self.settings.resume and record.header:
-            filing.check_same(record.header, header)
-            self._continue(record)
-        self.journal = journal.Journal(directory, self.identity.run_id, self.identity.worker)
-        self.journal.write("header", **header)
-        self.journal.write("planned", items=planned)
-        self.journal.write("facts", loaded_before=await self._loaded(), slots=await self._slots())
-        self.journal.sync()
+        self._open_journal(self._header(model, about), planned)
+        self._journal(
+            "facts", {"loaded_before": await self._loaded(), "slots": await self._slots()}
+        )
+        self.sync()
         self._other_load.start()
         self._begin(sum(planned.values()))
 
@@ -139,6 +133,16 @@ class Run:
 
     def _continue(self, record: journal.Record) -> None:
         """Take over what an earlier part of this run has done."""
+
+    def _open_journal(self, header: dict[str, Any], planned: dict[str, int]) -> None:
+        directory = Path(self.settings.results_dir)
+        record = journal.read(journal.directory(directory, self.identity.run_id))
+        if self.settings.resume and record.header:
+            filing.check_same(record.header, header)
+            self._continue(record)
+        self.journal = journal.Journal(directory, self.identity.run_id, self.identity.worker)
+        self._journal("header", header)
+        self._journal("planned", {"items": planned})
 
     async def _end_journal(self, reason: str) -> None:
         if self.journal is None:
@@ -185,23 +189,44 @@ class Run:
         del sent["messages"]
         model = asdict(self.model)
         return {
-            "schema": f"llamaburn/{self.kind}",
-            "schema_version": results.SCHEMA_VERSION,
-            "session_id": self.identity.session_id,
-            "run_id": self.identity.run_id,
-            "timestamp": self.identity.timestamp,
+            **self._opening(),
             "model": {name: model[name] for name in _RECORDED},
             "server": self.server._asdict(),
-            "config": {
-                **options.record(self.settings, self.settings_class),
-                "model": [asked] if asked else [],
-                "sent": sent,
-            },
+            "config": {**self._config(), "model": [asked] if asked else [], "sent": sent},
             "contended": self.settings.allow_parallel,
             "environment": environment.facts(),
             **about,
             **self._about(),
         }
+
+    def _opening(self) -> dict[str, Any]:
+        return {
+            "schema": f"llamaburn/{self.kind}",
+            "schema_version": results.SCHEMA_VERSION,
+            "session_id": self.identity.session_id,
+            "run_id": self.identity.run_id,
+            "timestamp": self.identity.timestamp,
+        }
+
+    def _config(self) -> dict[str, Any]:
+        return options.record(self.settings, self.settings_class)
+
+
+def row_of(trace: Trace, prompt: str) -> dict[str, Any]:
+    """Return what a finished request's row holds whatever the run, from its prompt's text on."""
+    values, reasons = metrics.compute(trace)
+    failure = trace.failure
+    return {
+        "timestamp": utc_now(),
+        **values,
+        "finish_reason": trace.finish_reason,
+        "chunks": len(trace.delta_ns),
+        "prompt_characters": len(prompt),
+        "flags": [failure.flag] if failure and failure.flag else [],
+        "null_reasons": reasons,
+        "error": trace.error,
+        "chunk_gaps_ms": [round(gap, 6) for gap in metrics.chunk_gaps_ms(trace)],
+    }
 
 
 def conversation(text: str, fresh: random.Random | None) -> list[Message]:
