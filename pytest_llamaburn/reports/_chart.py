@@ -33,7 +33,12 @@ def lines(levels: Sequence[dict[str, Any]]) -> list[str]:
                 place = column * _GAP + _GAP // 2
                 drawn[row][place + (drawn[row][place] != " ")] = mark
     axis = "".join(f"{_level(level):^{_GAP}}" for level in levels)
-    return ["", *("│" + "".join(row).rstrip() for row in drawn), "└" + "─" * len(axis), f" {axis}"] + [
+    return [
+        "",
+        *("│" + "".join(row).rstrip() for row in drawn),
+        "└" + "─" * len(axis),
+        f" {axis}",
+    ] + [
         f"  {'   '.join(legend)}",
         "",
     ]
