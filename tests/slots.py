@@ -1,4 +1,4 @@
-"""A loopback model server with a known number of slots: requests wait for one, then take a while."""
+"""A loopback model server with a known number of slots, which requests wait for."""
 
 from __future__ import annotations
 

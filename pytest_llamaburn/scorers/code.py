@@ -25,9 +25,7 @@ if TYPE_CHECKING:
 
 NEEDS = ("tests",)
 
-_FENCE = re.compile(
-    r"^[ \t]*(```+|~~~+)[ \t]*(\w*)[^\n]*\n(.*?)(?:^[ \t]*\1|\Z)", re.MULTILINE | re.DOTALL
-)
+_FENCE = re.compile(r"^[ \t]*(```+|~~~+)[ \t]*(\w*)[^\n]*\n(.*?)(?:^[ \t]*\1|\Z)", re.M | re.S)
 _PYTHON = ("python", "py", "python3")
 _MOST_OUTPUT = 2000  # characters kept in the details
 
