@@ -36,7 +36,7 @@ _RIGHT = re.compile(
 _MENTION = re.compile(r"(?=\([A-Ja-j]\))|(?i:\b(?:option|choice)(?=\s+\(?[a-j]\b))")
 _OPENING = r"[\s:\"'{(\[$>\u2022-]*"
 _LEAD = re.compile(rf"{_OPENING}(?i:(?:the\s+)?(?:correct\s+)?(?:{_NOUN}|letter)\b)?{_OPENING}")
-_LETTER = re.compile(r"([A-Ja-j])(?![\w'\u2019]|-\w)([)\]}.,:;!?\"'$/\u2013\u2014-]*)(\s*)(.*)")
+_LETTER = re.compile(r"([A-Ja-j])(?!\w|['\u2019-]\w)([)\]}.,:;!?\"'$/\u2013\u2014-]*)(\s*)(.*)")
 _REASON = re.compile(r"(?i)(?:because|since|as|for|which|that|is|was|due|given|and|or|with|by)\b")
 _DENIED = re.compile(r"(?i)(?:(?:is|was)\s+(?:not|wrong|incorrect|false)\b|isn't\b)")
 _SECOND = re.compile(r"(?:(?:or|and)\s+|(?<=[,/])\s*)\(?([A-J])\)?(?=\s*(?:[.,;!/)]|$|or\b|and\b))")
@@ -98,8 +98,13 @@ def _chosen(said: str, choices: Mapping[str, str]) -> set[str]:
 
 
 def _after_letter(line: str) -> str:
-    match = _LETTER.match(line, _LEAD.match(line).end())
+    match = _letter(line)
     return match[4] if match else ""
+
+
+def _letter(text: str) -> re.Match[str] | None:
+    """Return the letter a text begins with, quotes, brackets and "option" before it aside."""
+    return _LETTER.match(_LEAD.sub("", text, count=1))
 
 
 def _plain(text: str) -> str:
@@ -115,7 +120,7 @@ def _by_text(text: str, choices: Mapping[str, str]) -> str | None:
 def _settled(rest: str, choices: Mapping[str, str]) -> set[str]:
     """Return what the text after "the answer is" names, by letter or by its own words."""
     found = _lettered(rest, choices)
-    clause = f"{_text.normal(_CLAUSE.split(rest.lstrip(' :\n'))[0])} "
+    clause = _text.normal(_CLAUSE.split(rest.lstrip(" :\n"))[0]) + " "
     own = {c: f"{_text.normal(text)} " for c, text in choices.items()}
     begun = [c for c in choices if own[c].strip() and clause.startswith(own[c])]
     return found or set(sorted(begun, key=lambda c: len(own[c]))[-1:])
@@ -123,7 +128,7 @@ def _settled(rest: str, choices: Mapping[str, str]) -> set[str]:
 
 def _lettered(rest: str, choices: Mapping[str, str]) -> set[str]:
     """Return the letter that a text begins with, and any other that it names with it."""
-    match = _LETTER.match(rest, _LEAD.match(rest).end())
+    match = _letter(rest)
     if match is None or not _is_choice(match, choices):
         return set()
     letter, marks, _, tail = match.groups()
