@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import ctypes
 import os
-import platform
 import shutil
 import signal
 import socket
@@ -15,6 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
+from containing import contained
 
 from pytest_llamaburn import sandbox
 from pytest_llamaburn.errors import UsageError
@@ -26,17 +25,6 @@ if TYPE_CHECKING:
 HERE = Path(__file__).parents[2]
 
 
-def kernel_contains() -> bool:
-    """Ask the kernel, not the code under test, whether there is Landlock and seccomp."""
-    if sys.platform != "linux" or platform.machine() not in _filter.MACHINES:
-        return False
-    landlock: int = ctypes.CDLL(None).syscall(444, None, 0, 1)
-    return landlock > 0 and Path("/proc/sys/kernel/seccomp").exists()
-
-
-contained = pytest.mark.skipif(
-    not kernel_contains(), reason="this platform has no sandbox: it refuses"
-)
 BRIEF = Limits(wall_s=1)
 EVERYWHERE = """import os
 while True:

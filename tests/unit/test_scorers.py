@@ -1,4 +1,4 @@
-"""What counts as right: each scorer against the shapes that answers really have, and their traps."""
+"""What counts as right: each scorer against the shapes that answers have, and their traps."""
 
 from __future__ import annotations
 
@@ -9,11 +9,12 @@ from itertools import combinations
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import pytest
+from containing import contained
 from hypothesis import given
 from hypothesis import strategies as st
 
 from pytest_llamaburn import registry, sandbox
-from pytest_llamaburn.errors import DatasetError, UsageError
+from pytest_llamaburn.errors import DatasetError
 from pytest_llamaburn.scorers import (
     _text,
     choice,
@@ -98,9 +99,9 @@ def test_normal_form_of_awkward_letters_is_its_own(text: str) -> None:
         ("**Paris**", "Paris", True),
         ("The Hague", "hague", True),
         ("The The", "the the", True),
-        ("ＰＡＲＩＳ", "Paris", True),
+        ("\uff30ARIS", "Paris", True),
         ("STRASSE", "Straße", True),
-        ("Don’t!", "don't", True),
+        ("Don\u2019t!", "don't", True),
         ("twenty-one", "Twenty One", True),
         ("1,000", "1000", True),
         ("20%", "20 %", True),
@@ -210,11 +211,11 @@ def test_faulty_pattern_is_the_sets_fault() -> None:
         ("3,5", "3.5"),
         ("0,125", "0.125"),
         (".5", "0.5"),
-        ("１２", "12"),
+        ("\uff11\uff12", "12"),
         ("1½ cups", "1.5"),
         ("2 1/2 cups", "2.5"),
         ("3 / 4", "0.75"),
-        ("3⁄4", "0.75"),
+        ("3\u20444", "0.75"),
         ("−5", "-5"),
         ("minus 5 degrees", "-5"),
         ("negative $5", "-5"),
@@ -356,7 +357,7 @@ CITIES = {"choices": ["London", "Paris", "York", "New York"]}
         ("[B]", "B"),
         ("'B'", "B"),
         ("**B**", "B"),
-        ("Ｂ", "B"),
+        ("\uff22", "B"),
         ("B) Paris", "B"),
         ("B - Paris", "B"),
         ("B: Paris", "B"),
@@ -427,7 +428,7 @@ def test_choice_is_found(answer: str, letter: str) -> None:
         "A. London\nB. Paris\nC. York\nD. New York",
         "A) London is wrong.\nB) Paris is right.",
         "Between London and Paris",
-        "(A) is nice, and (B) as well",
+        "Perhaps (A), perhaps (B)",
     ],
 )
 def test_no_single_choice_is_unparsable(answer: str) -> None:
@@ -596,7 +597,9 @@ def test_missing_extra_is_named(hidden: str, call: str, said: str) -> None:
         "Q = namedtuple('Q', 'reference options')\n"
         f"try: print({call})\nexcept Exception as err: print(err)"
     )
-    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)
+    done = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, check=False
+    )
     assert said in done.stdout
 
 
@@ -604,17 +607,6 @@ def test_missing_extra_is_named(hidden: str, call: str, said: str) -> None:
 
 TESTS = {"tests": ["assert add(1, 2) == 3", "assert add(-1, 1) == 0"], "timeout_s": 5}
 ADD = "def add(a, b):\n    return a + b\n"
-
-
-def refuses() -> bool:
-    try:
-        sandbox.limits_of_platform()
-    except UsageError:
-        return True
-    return False
-
-
-contained = pytest.mark.skipif(refuses(), reason="this platform has no sandbox")
 
 
 @contained
@@ -628,7 +620,7 @@ contained = pytest.mark.skipif(refuses(), reason="this platform has no sandbox")
         f"~~~python\n{ADD}~~~",
         f"<think>```python\ndef add(): 1\n```</think>\n```python\n{ADD}```",
         f"First:\n```python\ndef add(a, b): return 0\n```\nBetter:\n```python\n{ADD}```",
-        f"1. Like so:\n    ```python\n    def add(a, b):\n        return a + b\n    ```",
+        "1. Like so:\n    ```python\n    def add(a, b):\n        return a + b\n    ```",
         f"```python\n{ADD}```\nOutput:\n```\n3\n```\n```text\nadd = 1\n```",
         f"```python\n{ADD}",
         f"```python\n{ADD}\nif __name__ == '__main__':\n    print(add(*input()))\n```",
