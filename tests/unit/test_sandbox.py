@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import select
 import shutil
 import signal
 import socket
@@ -12,6 +13,7 @@ import sysconfig
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import psutil
 import pytest
 from containing import contained
 
@@ -272,6 +274,19 @@ def test_limits_that_hold_are_named() -> None:
         *("memory", "cpu_time", "wall_time", "output"),
     }
     assert limits["files"].startswith("Landlock")
+
+
+@contained
+def test_program_ends_with_the_process_that_runs_it() -> None:
+    program = "from pytest_llamaburn.sandbox import run; run('import time; time.sleep(99)')"
+    with subprocess.Popen([sys.executable, "-c", program]) as runner:
+        children: list[psutil.Process] = []
+        while not children:
+            children = psutil.Process(runner.pid).children()
+        child = os.pidfd_open(children[0].pid)
+        runner.kill()
+    assert select.select([child], [], [], 60)[0]
+    os.close(child)
 
 
 # Refusing.
