@@ -32,8 +32,6 @@ _LEAP = 4.0  # the most that a level rises at once, where latency says that the 
 _Z = 2.5  # 95 % of an estimate that decided four times where to probe next
 
 
-import os
-AB,BL,FB=map(float,os.environ.get('X','1,1,.98').split(','))
 class Limits(NamedTuple):
     """What is searched: levels from `start` to `maximum`, with at most `budget` requests.
 
@@ -275,10 +273,10 @@ class _Closed(_Search):
         above = False
         while not self.done():
             point = self.estimate() or self.limits.start
-            below = math.floor(point * (FB if self.held(point) else 0.92))
+            below = math.floor(point * (0.96 if self.held(point) else 0.92))
             value = max(math.ceil(point * 1.03), below + 1) if above else below
             value = min(max(value, 1), math.floor(self.limits.maximum))
-            yield from self.stay(value, point, AB if above else BL)
+            yield from self.stay(value, point, above=above)
             above = not above and self.held(point)
 
     def held(self, point: float) -> bool:
@@ -290,11 +288,14 @@ class _Closed(_Search):
         near = [x for v, x in self.levels.items() if 0.8 * point < v < 1.02 * point]
         return any(level.seen()[1][0] <= rate for level in near)
 
-    def stay(self, value: int, point: float, share: float) -> Sending:
-        """Measure a level until it has had its share or the estimate has left it."""
-        turn = value + share * max(4 * value, 120)
-        end = 0 if self.left - turn < value + 40 else self.left - turn
+    def stay(self, value: int, point: float, *, above: bool) -> Sending:
+        """Measure a level until it has had its share or the estimate has left it.
+
+        A level that fails tells less than one that holds, so it gets half of the other's share.
+        """
         yield from self.begin(value)
+        turn = (0.7 if above and self.bad(self.levels[value]) else 1.5) * max(4 * value, 120)
+        end = 0 if self.left - turn < value + 40 else self.left - turn
         while self.left - end > 0 and not self.done():
             moved = abs((self.estimate() or point) / point - 1) > 0.1
             worse = self.levels[value].seen()[1][0] > 2 * self.limits.failure_rate
