@@ -17,7 +17,7 @@ _SERIES = (
 )
 
 
-def lines(levels: Sequence[dict[str, Any]]) -> list[str]:
+def lines(levels: Sequence[dict[str, Any]], places: Sequence[float]) -> list[str]:
     """Return the chart, each series on its own scale from 0; empty below two levels."""
     if len(levels) < 2:
         return []
@@ -32,24 +32,12 @@ def lines(levels: Sequence[dict[str, Any]]) -> list[str]:
                 row = _HEIGHT - 1 - round(value / most * (_HEIGHT - 1))
                 place = column * _GAP + _GAP // 2
                 drawn[row][place + (drawn[row][place] != " ")] = mark
-    axis = "".join(f"{_level(level):^{_GAP}}" for level in levels)
-    return [
-        "",
-        *("│" + "".join(row).rstrip() for row in drawn),
-        "└" + "─" * len(axis),
-        f" {axis}",
-    ] + [
-        f"  {'   '.join(legend)}",
-        "",
-    ]
+    axis = "".join(f"{place:^{_GAP}.3g}" for place in places)
+    plot = ["│" + "".join(row).rstrip() for row in drawn]
+    return ["", *plot, "└" + "─" * len(axis), f" {axis}", f"  {'   '.join(legend)}", ""]
 
 
 def _value(level: dict[str, Any], name: str, statistic: str | None) -> float | None:
     value: Any = level[name]
     found: float | None = value[statistic] if statistic else value
     return found
-
-
-def _level(level: dict[str, Any]) -> str:
-    at = level["concurrency"] if level["concurrency"] is not None else level["rate"]
-    return f"{at:.3g}"

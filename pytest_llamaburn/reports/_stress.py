@@ -27,7 +27,11 @@ def sheets(document: dict[str, Any], path: Path) -> Iterator[Sheet]:
     found = document["results"]
     facts = [server(document), machine(document["environment"]), _load(document)]
     rows = [_row(level) for level in found["levels"]]
-    notes = [*_chart.lines(found["levels"]), *_notes(document), f"file {path}"]
+    notes = [
+        *_chart.lines(found["levels"], [place(level) for level in found["levels"]]),
+        *_notes(document),
+        f"file {path}",
+    ]
     yield Sheet(title(document), facts, rows, notes, COLUMNS, _WORDS)
 
 
@@ -44,11 +48,25 @@ def rows(document: dict[str, Any]) -> Iterator[dict[str, Any]]:
         yield {**about, **flat}
 
 
+def place(level: Level) -> float:
+    """Return where a level lies: its clients or its rate."""
+    found: float = level["rate"] if level.get("concurrency") is None else level["concurrency"]
+    return found
+
+
+def marks(found: dict[str, Any]) -> list[tuple[float, str]]:
+    """Return the points on the axis of levels that are known, with their names."""
+    return [
+        (at, name.replace("_", " "))
+        for name in POINTS
+        if (point := found[name]) and (at := point.get("concurrency") or point.get("rate"))
+    ]
+
+
 def name(level: Level) -> str:
     """Return a level in words."""
-    if level["concurrency"] is not None:
-        return f"{level['concurrency']:g} clients"
-    return f"{level['rate']:.3g} requests/s"
+    unit = "requests/s" if level.get("concurrency") is None else "clients"
+    return f"{place(level):.3g} {unit}"
 
 
 def _load(document: dict[str, Any]) -> str:
