@@ -11,7 +11,7 @@ number is an effective one, and every interval is wide enough for looking many t
 from __future__ import annotations
 
 import math
-from collections.abc import Generator, Sequence
+from collections.abc import Generator, Mapping, Sequence
 from dataclasses import dataclass, field
 from statistics import NormalDist
 from typing import Any, NamedTuple, TypeAlias
@@ -89,6 +89,22 @@ def search(limits: Limits) -> Search:
     return kind.found()
 
 
+def at_deadline(
+    levels: Mapping[float, Sequence[Record]], deadline_ns: int, waited_ns: int, rate: float
+) -> float | None:
+    """Return where a closed loop's failures would cross `rate` had the deadline been this one.
+
+    From the same counted records by level, whose requests waited up to `waited_ns`: so for a
+    shorter deadline only, None for a longer one or where nothing points to a level. What a
+    request given up earlier would have spared the others is not known; the true point is a
+    little higher.
+    """
+    if deadline_ns > waited_ns:
+        return None
+    samples = [knee.sample(level, rows, deadline_ns) for level, rows in levels.items() if rows]
+    return knee.crossing(samples, deadline_ns, rate) if samples else None
+
+
 @dataclass
 class Level:
     """All that was seen at one level, a run for each time that it began on an idle server."""
@@ -136,7 +152,9 @@ class _Search:
     def left(self) -> int:
         return self.limits.budget - sum(level.issued for level in self.levels.values())
 
-    def send(self, value: float, requests: float, burst: int = 0, *, fresh: bool = False) -> Sending:
+    def send(
+        self, value: float, requests: float, burst: int = 0, *, fresh: bool = False
+    ) -> Sending:
         fresh = fresh or value != self.last
         count = min(math.ceil(requests), self.left)
         level = self.levels.setdefault(value, Level(value, burst))
@@ -195,7 +213,9 @@ class _Search:
         proven = self.bounds()
         at = math.inf if estimate is None else estimate
         bad = {v: self.bad(level) for v, level in self.levels.items()}
-        failing = min((v for v, x in bad.items() if x and (v >= at or v == proven[1])), default=None)
+        failing = min(
+            (v for v, x in bad.items() if x and (v >= at or v == proven[1])), default=None
+        )
         top = math.inf if failing is None else failing
         passing = max((v for v, x in bad.items() if not x and v < top), default=None)
         return FailurePoint(

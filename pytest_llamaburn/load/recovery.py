@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 _SLACK = 0.10  # of the baseline's median is no delay
 _LEAST_WINDOWS = 3  # of the baseline
-_Z = 3.0  # standard deviations of a window's median that chance may take it above the baseline
+_Z = 3.5  # standard deviations of a window's median that chance may take it above the baseline
 _MS = 1e6
 
 
@@ -124,5 +124,6 @@ def _band(before: Sequence[Sequence[float]]) -> float | None:
     middle = float(np.median(pooled))
     mad = float(np.median(np.abs(pooled - middle)))
     error = 1.253 * 1.4826 * mad / math.sqrt(len(pooled) / len(full))
-    seen = float(np.std([median(window) for window in full], ddof=1))
-    return middle + max(_SLACK * middle, _Z * max(error, seen))
+    medians = [median(window) for window in full]
+    chance = _Z * max(error, float(np.std(medians, ddof=1)))
+    return max(middle * (1 + _SLACK), middle + chance, max(medians))
