@@ -9,7 +9,7 @@ from pytest_llamaburn.load import degradation, knee, overload, states
 from pytest_llamaburn.load.step import CLIENTS
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Mapping
 
     from pytest_llamaburn.load.records import Record
 

@@ -164,9 +164,9 @@ def _recovery(found: dict[str, Any]) -> str:
         return f"recovery: {ABSENT}: {found['reason']}"
     low, high = found["range_ms"]
     return (
-        f"recovery after a spike: {number(found['recovery_time_ms'])} ms (of {len(found['spikes'])} "
-        f"spikes, {number(low)} to {number(high)} ms), resolution {number(found['resolution_ms'])} "
-        f"ms, beside a steady {found['steady_rate']:.3g} requests/s"
+        f"recovery after a spike: {number(found['recovery_time_ms'])} ms (of "
+        f"{len(found['spikes'])} spikes, {number(low)} to {number(high)} ms), resolution "
+        f"{number(found['resolution_ms'])} ms, beside {found['steady_rate']:.3g} requests/s all along"
     )
 
 
