@@ -14,6 +14,7 @@ from pytest_llamaburn.metrics import METRICS, summary
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
+    from pathlib import Path
 
     from pytest_llamaburn.journal import Record
 
@@ -79,6 +80,10 @@ def check(settings: Any) -> None:
     if metrics.resolve(settings.precision_metric) is None:
         words = registry.unknown("metric", settings.precision_metric, list(METRICS))
         raise SettingsError(f"--precision-metric: {words}")
+
+
+def keep_beside(record: Record, path: Path) -> None:
+    """Keep nothing beside the file: all is in it."""
 
 
 def build(record: Record) -> dict[str, Any]:
