@@ -276,7 +276,7 @@ def test_second_measure_call_in_a_test_is_planned_too(
         """
         def test_two(measure):
             assert len(measure("One?", iterations=2).runs) == 2
-            assert measure("Two?", iterations=1).tokens_per_sec.n == 1
+            assert measure("Two?", iterations=1).ttft_ms.n == 1
         """
     )
     run(pytester, server).assert_outcomes(passed=1)
