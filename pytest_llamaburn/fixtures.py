@@ -72,6 +72,7 @@ class Harness:
         self.run_ids: dict[str, None] = {}
         self.interrupted = False
         self.paths: list[Path] = []
+        self.comparisons: list[Path] = []
         self.failures: list[str] = []
         self.exit_code = 0
         self.mixed = False
@@ -180,6 +181,8 @@ class Harness:
         except LlamaBurnError as err:
             self.failures.append(f"{err}; its journal is kept in {directory / '.journal'}")
             self.exit_code = err.exit_code
+        else:
+            self._compare()
         finally:
             for number, handler in handlers.items():
                 signal.signal(number, handler)
@@ -194,6 +197,22 @@ class Harness:
             self.failures.append("nothing was measured: no request succeeded")
             self.exit_code = NothingMeasuredError.exit_code
         self.gated |= any(gate["verdict"] != "pass" for gate in found["gates"])
+
+    def _compare(self) -> None:
+        """Compare the new files with the baseline, if one is named and they are whole."""
+        from pytest_llamaburn.load import comparing
+
+        if self.settings.compare is None or self.interrupted:
+            return
+        try:
+            for path in self.paths:
+                found, broken = comparing.with_baseline(path, self.settings)
+                self.comparisons += [found] if found else []
+                self.failures += broken
+                self.gated |= bool(broken)
+        except LlamaBurnError as err:
+            self.failures.append(f"--compare: {err}")
+            self.exit_code = err.exit_code
 
     def end_on_sigterm(self) -> None:
         """Have SIGTERM end the session as Ctrl-C does, its files written, until `close`."""
@@ -264,7 +283,7 @@ class Outcome:
             harness.end(bench)
         if harness.run_ids and harness.worker == "main":
             harness.write()
-            harness.annotations += github.annotate(harness.paths)
+            harness.annotations += github.annotate([*harness.paths, *harness.comparisons])
         if harness.interrupted:
             return
         if harness.exit_code and not harness.mixed:
@@ -273,14 +292,19 @@ class Outcome:
             session.exitstatus = 1
 
     def pytest_terminal_summary(self, terminalreporter: Any) -> None:
-        """Show the tables."""
-        if self.harness.paths and self.harness.shows_tables:
+        """Show the tables, and what else is to be told."""
+        harness, write = self.harness, terminalreporter.write
+        if not harness.shows_tables or harness.worker != "main":
+            return
+        if harness.paths:
             from pytest_llamaburn.reports import show
 
             terminalreporter.ensure_newline()
-            show(self.harness.paths, self.harness.display.output, terminalreporter.write)
-            for line in self.harness.annotations:
-                terminalreporter.write_line(line)
+            show(harness.paths, harness.display.output, write)
+            write("\n" if harness.comparisons else "")
+            show(harness.comparisons, (), write)
+        for line in (*(f"llamaburn: {told}" for told in harness.failures), *harness.annotations):
+            terminalreporter.write_line(line)
 
     def pytest_unconfigure(self) -> None:
         """Close what the session opened."""

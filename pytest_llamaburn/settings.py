@@ -199,6 +199,17 @@ class Benchmark(Run):
     resume: str | None = opt(
         None, "continue a run where it stopped: its run id, or last", record=False
     )
+    compare: str | None = opt(
+        None,
+        "compare with this result file or id; last: the model's newest earlier one",
+        bare="last",
+        record=False,
+    )
+    fail_if: tuple[str, ...] = opt(
+        (),
+        "with --compare, a gate on the change, as in 'tokens_per_sec.mean:-5%'; repeatable",
+        record=False,
+    )
     start: str = opt(
         "warm",
         "warm, cold (unload before each timed request) or both",

@@ -16,12 +16,15 @@ from collections.abc import Callable, Coroutine, Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from time import perf_counter_ns
-from typing import Any, NamedTuple, Self, TypeAlias, cast
+from typing import TYPE_CHECKING, Any, NamedTuple, Self, TypeAlias, cast
 
 from pytest_llamaburn.backends._base import Backend, Model
 from pytest_llamaburn.backends._http import Connection, Deadlines, Exchange
 from pytest_llamaburn.settings import Run, model_of
 from pytest_llamaburn.trace import Event, Failed, Finished, Sent, Trace
+
+if TYPE_CHECKING:
+    import ssl
 
 _LIMIT_S = 10.0  # a gate nobody opens ends here, so that a broken test fails instead of hanging
 
@@ -71,8 +74,9 @@ Piece: TypeAlias = str | Mapping[str, Any]  # a text, or the fields of a message
 class ScriptedServer:
     """The server; a context manager that runs its own event loop in a thread."""
 
-    def __init__(self, script: Script | Steps) -> None:
-        """Take a script, or the steps that answer every request."""
+    def __init__(self, script: Script | Steps, tls: ssl.SSLContext | None = None) -> None:
+        """Take a script, or the steps that answer every request; with `tls`, speak https."""
+        self._tls = tls
         self._script: Script = script if callable(script) else lambda _: script
         self.requests: list[bytes] = []
         self.sent_ns: list[list[int]] = []
@@ -83,8 +87,9 @@ class ScriptedServer:
 
     def __enter__(self) -> Self:
         self._thread.start()
-        self._server = self._run(asyncio.start_server(self._serve, "127.0.0.1", 0))
-        self.host = f"http://127.0.0.1:{self._server.sockets[0].getsockname()[1]}"
+        self._server = self._run(asyncio.start_server(self._serve, "127.0.0.1", 0, ssl=self._tls))
+        scheme = "https" if self._tls else "http"
+        self.host = f"{scheme}://127.0.0.1:{self._server.sockets[0].getsockname()[1]}"
         return self
 
     def __exit__(self, *_: object) -> None:

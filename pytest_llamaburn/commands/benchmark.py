@@ -56,7 +56,10 @@ def run(arguments: argparse.Namespace) -> int:
     outcome, code = _session([*suite, f"--{_PREFIX}progress={display.progress}"])
     if outcome.paths:
         reports.show(outcome.paths, display.output, sys.stdout.write)
-        _name_files(outcome.paths)
+        tables = sys.stderr if display.output else sys.stdout
+        tables.write("\n" if outcome.comparisons else "")
+        reports.show(outcome.comparisons, (), tables.write)
+        _name_files([*outcome.paths, *outcome.comparisons])
     return code
 
 
@@ -98,6 +101,7 @@ class Outcome:
     def __init__(self) -> None:
         """Start with nothing."""
         self.paths: list[Path] = []
+        self.comparisons: list[Path] = []
         self.failures: list[str] = []
         self.annotations: list[str] = []
 
@@ -108,6 +112,7 @@ class Outcome:
         harness = session.config.stash[HARNESS]
         harness.shows_tables = False
         self.paths, self.failures = harness.paths, harness.failures
+        self.comparisons = harness.comparisons
         self.annotations = harness.annotations
 
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from pytest_llamaburn import gates, insights, journal, metrics, options, registry, results
 from pytest_llamaburn.backends._detect import settle
 from pytest_llamaburn.errors import ResultsError, SettingsError
+from pytest_llamaburn.load import comparing
 from pytest_llamaburn.settings import Benchmark
 
 if TYPE_CHECKING:
@@ -64,6 +65,7 @@ def header_of(results_dir: Path, run: str) -> dict[str, Any]:
 def settled(settings: Benchmark, origins: Mapping[str, str]) -> tuple[Benchmark, str | None]:
     """Return the settings a run really has, and the note to say where that was our choice."""
     gates.parse_all(settings.threshold)
+    comparing.check(settings)
     if metrics.resolve(settings.precision_metric) is None:
         words = registry.unknown("metric", settings.precision_metric, list(metrics.METRICS))
         raise SettingsError(f"--precision-metric: {words}")

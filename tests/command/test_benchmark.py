@@ -6,11 +6,13 @@ import csv
 import io
 import json
 import shlex
+import ssl
 import subprocess
 import sys
 from typing import TYPE_CHECKING
 
 import pytest
+import trustme
 from command_line import llamaburn, results_in
 from scripted import Close, LlamaCppFacade, OllamaFacade, ScriptedServer, Steps, sized
 
@@ -159,6 +161,21 @@ def test_second_run_in_the_same_second_overwrites_nothing(ollama: str, tmp_path:
     for _ in range(3):
         bench(ollama, tmp_path, "--iterations=1")
     assert len({document["run_id"] for document in results_in(tmp_path / "results")}) == 3
+
+
+def test_server_behind_tls_is_measured_if_its_authority_is_trusted(tmp_path: Path) -> None:
+    authority, tls = trustme.CA(), ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    authority.issue_cert("127.0.0.1").configure_cert(tls)
+    authority.cert_pem.write_to_path(str(tmp_path / "authority.pem"))
+    with ScriptedServer(OllamaFacade(), tls) as server:
+        refused = bench(server.host, tmp_path, check=4)
+        args = ("benchmark", "tiny", f"--host={server.host}")
+        llamaburn(*args, cwd=tmp_path, SSL_CERT_FILE=str(tmp_path / "authority.pem"))
+    assert "CERTIFICATE_VERIFY_FAILED" in refused.stderr
+    assert len(refused.stderr.splitlines()) == 1
+    (document,) = results_in(tmp_path / "results")
+    assert document["server"]["host"].startswith("https://127.0.0.1:")
+    assert document["results"]["totals"]["succeeded"] == 5
 
 
 def test_strange_model_names_become_safe_file_names(tmp_path: Path) -> None:

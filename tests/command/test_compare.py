@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from command_line import llamaburn
 from samples import header, record
+from scripted import OllamaFacade, ScriptedServer
 from virtual_runs import Machine, dice, rows
 
 from pytest_llamaburn import results
@@ -205,6 +206,22 @@ def test_results_directory_that_cannot_be_written_exits_four(
     (tmp_path / "file").touch()
     assert main(["compare", *pair, "--results-dir", "file"]) == 4
     assert "cannot be written" in capsys.readouterr().err
+
+
+def test_benchmark_is_compared_and_judged_in_one_command(tmp_path: Path) -> None:
+    with ScriptedServer(OllamaFacade()) as server:
+        args = ("benchmark", "tiny", f"--host={server.host}", "--iterations=3")
+        llamaburn(*args, "-o", "baseline.json", cwd=tmp_path)
+        more = ("--compare=baseline.json", "--fail-if=osl.mean:-50%")
+        done = llamaburn(*args, *more, cwd=tmp_path)
+        assert "2 files, compared with A" in done.stdout
+        assert "gate osl.mean:-50%: B: pass" in done.stdout
+        assert "wrote results/comparisons/comparison_" in done.stderr
+    with ScriptedServer(OllamaFacade(final={"eval_count": 1})) as server:
+        args = ("benchmark", "tiny", f"--host={server.host}", "--iterations=3")
+        done = llamaburn(*args, *more, "-o", "json", cwd=tmp_path, check=1)
+    assert json.loads(done.stdout)["schema"] == "llamaburn/benchmark"
+    assert "llamaburn: osl.mean:-50%: B: fail: -75.0%" in done.stderr
 
 
 def test_ten_thousand_files_are_listed_in_seconds(tmp_path: Path) -> None:
