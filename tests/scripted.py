@@ -295,6 +295,7 @@ class OllamaFacade(_Facade):
     """Ollama: detection, listings, load, unload and `/api/chat`."""
 
     final: Mapping[str, Any] = field(default_factory=dict)
+    held: Mapping[str, Any] = field(default_factory=dict)  # what /api/ps says besides
     capabilities: Sequence[str] = ("completion",)
     loads: int = 0
     loaded: bool = False
@@ -312,7 +313,7 @@ class OllamaFacade(_Facade):
         details = {"family": "llama", "quantization_level": "Q4_1"}
         more = {"details": details, "capabilities": [*self.capabilities]}
         entry = {"name": self.model, "size": 98_362_745, "digest": "765525e6", **more}
-        held = {**entry, "size_vram": 98_362_745, "context_length": 4096}
+        held = {**entry, "size_vram": 98_362_745, "context_length": 4096, **self.held}
         replies = {
             "/": "Ollama is running",
             "/api/version": {"version": "0.32.15"},
@@ -332,6 +333,7 @@ class LlamaCppFacade(_Facade):
     owner: str = "llamacpp"
     usage: Mapping[str, Any] | None = field(default_factory=lambda: OPENAI_USAGE)
     timings: Mapping[str, Any] | None = field(default_factory=lambda: LLAMA_TIMINGS)
+    slots: int = 1
 
     def __call__(self, request: Request) -> Steps:
         """Return the steps for a request."""
@@ -343,7 +345,7 @@ class LlamaCppFacade(_Facade):
         entry = {"id": self.model, "owned_by": self.owner, "meta": meta}
         replies = {
             "/v1/models": {"object": "list", "data": [entry]},
-            "/props": {"build_info": "b0-unknown", "total_slots": 1},
+            "/props": {"build_info": "b0-unknown", "total_slots": self.slots},
             "/health": {"status": "ok"},
         }
         return self._play(replies, request, server=self.server)
