@@ -167,11 +167,10 @@ class Harness:
         return self.runner.run(work)
 
     def write(self) -> None:
-        """Make the result files from the journals; signals wait until they are whole."""
+        """Make the result files from the journals."""
         from pytest_llamaburn.load.filing import write_result
 
         directory = Path(self.settings.results_dir)
-        handlers = {s: signal.signal(s, signal.SIG_IGN) for s in (signal.SIGINT, signal.SIGTERM)}
         try:
             for run_id in self.run_ids:
                 path = write_result(directory, run_id)
@@ -183,9 +182,6 @@ class Harness:
             self.exit_code = err.exit_code
         else:
             self._compare()
-        finally:
-            for number, handler in handlers.items():
-                signal.signal(number, handler)
 
     def _judge(self, path: Path | None) -> None:
         from pytest_llamaburn.results import load
@@ -219,6 +215,21 @@ class Harness:
         if threading.current_thread() is threading.main_thread():
             handler = signal.signal(signal.SIGTERM, lambda *_: signal.raise_signal(signal.SIGINT))
             self._closing.callback(signal.signal, signal.SIGTERM, handler)
+
+    @contextmanager
+    def unstoppable(self) -> Iterator[None]:
+        """Ignore signals to stop: what goes on is the stopping of a session that measured."""
+        measured = self.benches or self.run_ids
+        if not measured or threading.current_thread() is not threading.main_thread():
+            yield
+            return
+        stops = (signal.SIGINT, signal.SIGTERM)
+        handlers = {number: signal.signal(number, signal.SIG_IGN) for number in stops}
+        try:
+            yield
+        finally:
+            for number, handler in handlers.items():
+                signal.signal(number, handler)
 
     def close(self) -> None:
         """Give back what the session took."""

@@ -108,6 +108,13 @@ def pytest_collection_finish(session: pytest.Session) -> None:
             harness.planned.setdefault(target, {})[f"{item.nodeid}#1"] = count
 
 
+@pytest.hookimpl(wrapper=True, tryfirst=True)
+def pytest_sessionfinish(session: pytest.Session) -> Generator[None, object, object]:
+    """Let nothing cut the end of a measuring session: workers stop, files are written."""
+    with session.config.stash[HARNESS].unstoppable():
+        return (yield)
+
+
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_protocol(item: pytest.Item) -> Generator[None, object, object]:
     """Measure alone on this machine, whatever other sessions and workers do."""

@@ -173,5 +173,11 @@ def test_insight_is_told_where_its_condition_is(
     assert found[name]["evidence"]
 
 
-def test_without_a_condition_nothing_is_told_but_what_the_clock_shows(tmp_path: Path) -> None:
-    assert told(OllamaFacade(token_s=0.01), tmp_path)[0].keys() <= BY_CLOCK
+@pytest.mark.parametrize(
+    "server", [OllamaFacade(token_s=0.01), LlamaCppFacade(slots=4)], ids=["ollama", "llama.cpp"]
+)
+def test_without_a_condition_nothing_is_told_but_what_the_clock_shows(
+    server: Script, tmp_path: Path
+) -> None:
+    limit = "--max-tokens=12" if isinstance(server, LlamaCppFacade) else FULL
+    assert told(server, tmp_path, limit)[0].keys() <= BY_CLOCK
