@@ -164,7 +164,11 @@ class Harness:
 
     def run(self, work: Coroutine[Any, Any, Any]) -> Any:
         """Run on the timed loop, in this thread."""
-        return self.runner.run(work)
+        try:
+            return self.runner.run(work)
+        except KeyboardInterrupt:
+            self.stop_once()
+            raise
 
     def write(self) -> None:
         """Make the result files from the journals."""
@@ -216,20 +220,17 @@ class Harness:
             handler = signal.signal(signal.SIGTERM, lambda *_: signal.raise_signal(signal.SIGINT))
             self._closing.callback(signal.signal, signal.SIGTERM, handler)
 
-    @contextmanager
-    def unstoppable(self) -> Iterator[None]:
-        """Ignore signals to stop: what goes on is the stopping of a session that measured."""
-        measured = self.benches or self.run_ids
-        if not measured or threading.current_thread() is not threading.main_thread():
-            yield
-            return
-        stops = (signal.SIGINT, signal.SIGTERM)
-        handlers = {number: signal.signal(number, signal.SIG_IGN) for number in stops}
-        try:
-            yield
-        finally:
-            for number, handler in handlers.items():
-                signal.signal(number, handler)
+    def stop_once(self) -> None:
+        """Ignore further signals to stop: what goes on is the stopping.
+
+        `close` gives them back; the command does so itself, when it has shown the tables.
+        """
+        measured = self.benches or self.run_ids or self.planned
+        if measured and threading.current_thread() is threading.main_thread():
+            for number in (signal.SIGINT, signal.SIGTERM):
+                handler = signal.signal(number, signal.SIG_IGN)
+                if self.shows_tables:
+                    self._closing.callback(signal.signal, number, handler)
 
     def close(self) -> None:
         """Give back what the session took."""
@@ -268,8 +269,10 @@ class Outcome:
         """Watch a harness."""
         self.harness = harness
 
+    @pytest.hookimpl(tryfirst=True)
     def pytest_keyboard_interrupt(self) -> None:
         """Remember that the session was cut, so that its files say so."""
+        self.harness.stop_once()
         self.harness.interrupted = True
 
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:

@@ -108,11 +108,10 @@ def pytest_collection_finish(session: pytest.Session) -> None:
             harness.planned.setdefault(target, {})[f"{item.nodeid}#1"] = count
 
 
-@pytest.hookimpl(wrapper=True, tryfirst=True)
-def pytest_sessionfinish(session: pytest.Session) -> Generator[None, object, object]:
+@pytest.hookimpl(tryfirst=True)
+def pytest_sessionfinish(session: pytest.Session) -> None:
     """Let nothing cut the end of a measuring session: workers stop, files are written."""
-    with session.config.stash[HARNESS].unstoppable():
-        return (yield)
+    session.config.stash[HARNESS].stop_once()
 
 
 @pytest.hookimpl(wrapper=True)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import io
 import os
+import signal
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -53,14 +54,21 @@ def run(arguments: argparse.Namespace) -> int:
         )
     if note:
         print(note, file=sys.stderr)
-    outcome, code = _session([*suite, f"--{_PREFIX}progress={display.progress}"])
-    if outcome.paths:
-        reports.show(outcome.paths, display.output, sys.stdout.write)
-        tables = sys.stderr if display.output else sys.stdout
-        tables.write("\n" if outcome.comparisons else "")
-        reports.show(outcome.comparisons, (), tables.write)
-        _name_files([*outcome.paths, *outcome.comparisons])
+    with _signals_given_back():
+        outcome, code = _session([*suite, f"--{_PREFIX}progress={display.progress}"])
+        if outcome.paths:
+            _show(outcome, display)
     return code
+
+
+def _show(outcome: Outcome, display: Display) -> None:
+    from pytest_llamaburn import reports
+
+    reports.show(outcome.paths, display.output, sys.stdout.write)
+    tables = sys.stderr if display.output else sys.stdout
+    tables.write("\n" if outcome.comparisons else "")
+    reports.show(outcome.comparisons, (), tables.write)
+    _name_files([*outcome.paths, *outcome.comparisons])
 
 
 def _print_pytest(suite: list[str]) -> int:
@@ -114,6 +122,17 @@ class Outcome:
         self.paths, self.failures = harness.paths, harness.failures
         self.comparisons = harness.comparisons
         self.annotations = harness.annotations
+
+
+@contextlib.contextmanager
+def _signals_given_back() -> Iterator[None]:
+    """Give back the handlers of signals, which an ended session leaves ignored."""
+    handlers = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield
+    finally:
+        for number, handler in handlers.items():
+            signal.signal(number, handler)
 
 
 @contextlib.contextmanager

@@ -25,7 +25,12 @@ SUITES = Path(__file__).parents[2] / "suites"
 ITERATIONS = 9
 MOMENTS = {"command": 18, "two workers": 6}  # for each signal
 REQUESTS = {"command": 20, "two workers": 31}  # of all kinds, in a whole run
-SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGKILL)
+SIGNALS = {
+    "SIGINT": (signal.SIGINT,),
+    "SIGINT twice": (signal.SIGINT, signal.SIGINT),
+    "SIGTERM": (signal.SIGTERM,),
+    "SIGKILL": (signal.SIGKILL,),
+}
 
 
 class Moment(NamedTuple):
@@ -53,7 +58,7 @@ class Watched(OllamaFacade):
         return super().__call__(request)
 
 
-def moments(how: str, seed: int) -> list[Moment]:
+def moments(how: str, seed: str) -> list[Moment]:
     """Return moments from the first request to the time after the last, when the file is made."""
     rng, latest = random.Random(f"{how}/{seed}"), REQUESTS[how]  # noqa: S311 - not a secret
     places = [latest, *(rng.randint(1, latest) for _ in range(MOMENTS[how] - 1))]
@@ -72,20 +77,20 @@ def workers(host: str) -> list[str]:
     return [*plain, str(SUITES), "-n2", *about]
 
 
-def cut(argv: list[str], facade: Watched, number: signal.Signals, delay_s: float) -> str:
-    """Start a run and send it a signal at the moment; return what it said when it is over."""
+def cut(argv: list[str], facade: Watched, name: str, delay_s: float) -> str:
+    """Start a run and send it signals at the moment; return what it said when it is over."""
     cwd = Path(argv.pop())
     with (cwd / "said").open("w+") as said:
         running = subprocess.Popen(argv, cwd=cwd, stdout=said, stderr=said, start_new_session=True)
         while running.poll() is None and not facade.reached.wait(0.05):
             pass
-        time.sleep(delay_s)  # the moment itself, at which anything may be going on
-        over = running.poll() is not None
-        family = [] if over else psutil.Process(running.pid).children(recursive=True)
-        if number == signal.SIGINT and not over:
-            os.killpg(running.pid, number)  # as a terminal does
-        else:
-            running.send_signal(number)
+        family: list[psutil.Process] = []
+        for number in SIGNALS[name]:
+            time.sleep(delay_s)  # the moment itself, at which anything may be going on
+            if running.poll() is None:
+                family += psutil.Process(running.pid).children(recursive=True)
+                send = os.killpg if number == signal.SIGINT else os.kill  # as a terminal does
+                send(running.pid, number)
         running.wait(60)
         psutil.wait_procs(family, timeout=60)
         said.seek(0)
@@ -107,23 +112,23 @@ def check(cwd: Path, facade: Watched, in_flight: int, said: str) -> None:
     assert "Traceback" not in said or not found, said
 
 
-def sweep(cwd: Path, how: str, number: signal.Signals) -> None:
+def sweep(cwd: Path, how: str, name: str) -> None:
     def one(moment: Moment) -> None:
         place = cwd / f"{moment.requests}-{moment.delay_s}"
         place.mkdir()
         facade = Watched(moment.requests)
         with ScriptedServer(facade) as server:
             argv = (command if how == "command" else workers)(server.host)
-            said = cut([*argv, str(place)], facade, number, moment.delay_s)
+            said = cut([*argv, str(place)], facade, name, moment.delay_s)
         check(place, facade, 1 if how == "command" else 2, said)
 
     with ThreadPoolExecutor(3) as pool:
-        list(pool.map(one, moments(how, number)))
+        list(pool.map(one, moments(how, name)))
 
 
-@pytest.mark.parametrize("number", SIGNALS)
+@pytest.mark.parametrize("name", SIGNALS)
 @pytest.mark.parametrize("how", ["command", "two workers"])
 def test_signal_at_any_moment_loses_nothing_that_was_finished(
-    how: str, number: signal.Signals, tmp_path: Path
+    how: str, name: str, tmp_path: Path
 ) -> None:
-    sweep(tmp_path, how, number)
+    sweep(tmp_path, how, name)
