@@ -258,7 +258,9 @@ def parse_host(text: str) -> Address:
     try:
         port = parts.port
     except ValueError:
-        raise SettingsError(f"--host: '{text}' is refused: its port is not a number") from None
+        raise SettingsError(
+            f"--host: '{text}' is refused: its port is no number up to 65535"
+        ) from None
     if parts.scheme not in ("http", "https", "ollama"):
         raise SettingsError(f"--host: '{text}' is refused: only http and https are spoken")
     if parts.username or parts.password:

@@ -47,9 +47,9 @@ def test_an_address_is_what_ollama_would_understand(text: str, address: Address)
 @pytest.mark.parametrize(
     ("text", "reason"),
     [
-        ("box:port", "its port is not a number"),
-        ("box:99999", "its port is not a number"),
-        ("::1", "its port is not a number"),
+        ("box:port", "its port is no number up to 65535"),
+        ("box:99999", "its port is no number up to 65535"),
+        ("::1", "its port is no number up to 65535"),
         ("ftp://box", "only http and https are spoken"),
         ("[::1", "invalid ipv6 url"),
         ("http://[box]", "'box' does not appear to be an ipv4 or ipv6 address"),
