@@ -131,7 +131,10 @@ class Harness:
         from pytest_llamaburn import progress
 
         word = self.display.progress if self._stderr is not None else "none"
-        shown = progress.make(word, self._stderr)
+        if self.shows_tables and word not in ("none", "json"):
+            shown: Progress = progress.Plain(Lines(self._config))
+        else:
+            shown = progress.make(word, self._stderr)
         self._closing.callback(shown.close)
         shown.plan(sum(n for items in self.planned.values() for n in items.values()))
         return shown
@@ -260,6 +263,27 @@ class Harness:
             yield
         finally:
             lock.release()
+
+
+class Lines:
+    """Whole lines between those of pytest's own report, whatever it has begun to write."""
+
+    def __init__(self, config: pytest.Config) -> None:
+        """Find what writes to the terminal."""
+        self._capture: Any = config.pluginmanager.getplugin("capturemanager")
+        self._report: Any = config.pluginmanager.getplugin("terminalreporter")
+
+    def write(self, text: str) -> None:
+        """Write lines."""
+        with self._capture.global_and_fixture_disabled():
+            self._report.ensure_newline()
+            self._report.write(f"llamaburn: {text}")
+
+    def flush(self) -> None:
+        """Do nothing: pytest flushes."""
+
+    def close(self) -> None:
+        """Do nothing: the terminal is pytest's."""
 
 
 class Outcome:

@@ -234,7 +234,7 @@ def test_ten_thousand_files_are_listed_and_compared_in_two_seconds(tmp_path: Pat
     assert len(listed.splitlines()) == 10_002
     assert seconds < 2
     compared, seconds = timed("compare", "first", "second", cwd=tmp_path)
-    assert "2 files, compared with A" in compared
+    assert compared.startswith("2 files, compared with ")
     assert seconds < 2
 
 

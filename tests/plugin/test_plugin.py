@@ -482,3 +482,27 @@ def test_junit_report_carries_the_headline_numbers(
     assert found["output_sequence_length_p50"] == 4
     assert found["time_to_first_token_ms_p50"] > 0
     assert found["total_generation_ms_p50"] >= found["time_to_first_token_ms_p50"]
+
+
+@pytest.mark.parametrize("shown", ["-q", "-v", "-s"])
+def test_progress_is_whole_lines_in_pytest_s_report(
+    shown: str, pytester: pytest.Pytester, server: ScriptedServer
+) -> None:
+    pytester.makepyfile(USER_TEST)
+    result = run(pytester, server, "--llamaburn-progress=auto", shown)
+    steps = [line for line in result.outlines if re.search(r"\d/3 requests", line)]
+    assert [line.partition(" requests")[0] for line in steps] == [
+        f"llamaburn: {number}/3" for number in (1, 2, 3)
+    ]
+    assert result.stderr.str() == ""
+    result.assert_outcomes(passed=1)
+
+
+def test_progress_events_go_to_standard_error(
+    pytester: pytest.Pytester, server: ScriptedServer
+) -> None:
+    pytester.makepyfile(USER_TEST)
+    options = (f"--llamaburn-host={server.host}", "--llamaburn-model=tiny:latest")
+    result = pytester.runpytest_subprocess(*QUIET, *options, "--llamaburn-progress=json")
+    events = [json.loads(line) for line in result.errlines if line.startswith("{")]
+    assert [event["done"] for event in events if event["event"] == "request"] == [1, 2, 3]
