@@ -10,6 +10,7 @@ from pydantic import Field, create_model
 from pytest_llamaburn import correctness, flags, gates, insights, metrics, registry, stats
 from pytest_llamaburn.errors import SettingsError
 from pytest_llamaburn.kinds._parts import Distribution, Part, RunError, RunFile, opening, status
+from pytest_llamaburn.load import comparing
 from pytest_llamaburn.metrics import METRICS, summary
 
 if TYPE_CHECKING:
@@ -77,6 +78,7 @@ def stem(header: Mapping[str, Any]) -> str:
 def check(settings: Any) -> None:
     """Raise SettingsError for a setting that only the metrics can refuse."""
     gates.parse_all(settings.threshold)
+    comparing.check(settings)
     if metrics.resolve(settings.precision_metric) is None:
         words = registry.unknown("metric", settings.precision_metric, list(METRICS))
         raise SettingsError(f"--precision-metric: {words}")
