@@ -22,7 +22,8 @@ if TYPE_CHECKING:
 
 DEGRADATION_FACTOR = 2.0
 INDIFFERENCE = 0.10
-_NEAR = 2.5  # levels up to this many times the crossing tell of its slope
+_NEAR = 2.0  # levels up to this many times above or below the crossing lie on its line
+_PRIOR = 60.0  # how many requests, a unit of the logarithm away, say that the line's slope is 1
 _ENDLESS = 1e9  # the ratio of a percentile that is a failure's
 _STEEP = 1.5  # a steeper rise, in logarithms, is a step
 _TRUST = 0.2  # the most, in the level's logarithm, that the line moves a crossing
@@ -129,8 +130,8 @@ def rising(values: Sequence[float], rows: Sequence[Latency]) -> list[float]:
 def _crossing(rows: Sequence[Latency], logs: Sequence[float], at: float) -> float | None:
     """Return the level at which the fit crosses: between two levels, or on a line through more.
 
-    Where latency rises no faster than the level, as a queue's does, a line through all levels near
-    by has less chance in it than two levels have; a step is no line.
+    Where latency rises no faster than the level, as a queue's does (Little's law: a slope of 1), a
+    line through all levels near by has less chance in it than two levels have; a step is no line.
     """
     i = next((i for i, y in enumerate(logs) if y >= at), None)
     if not i:
@@ -141,15 +142,15 @@ def _crossing(rows: Sequence[Latency], logs: Sequence[float], at: float) -> floa
     near = [
         (math.log(r.level / middle), y, r.n)
         for r, y in zip(rows, logs, strict=True)
-        if r.level < _NEAR * middle and at / 4 < y < math.log(_ENDLESS)
+        if middle / _NEAR < r.level < _NEAR * middle and at / 4 < y < math.log(_ENDLESS)
     ]
     if step > _STEEP or len(near) < 2:
         return middle
     x, y, n = (np.array(column, float) for column in zip(*near, strict=True))
-    slope, start = np.polyfit(x, y, 1, w=np.sqrt(n))
-    if slope <= 0:
-        return middle
-    return middle * math.exp(min(max((at - start) / slope, -_TRUST), _TRUST))
+    middle_x, middle_y = np.average(x, weights=n), np.average(y, weights=n)
+    rise = (n @ ((x - middle_x) * (y - middle_y)) + _PRIOR) / (n @ (x - middle_x) ** 2 + _PRIOR)
+    moved = middle_x + (at - middle_y) / max(rise, 0.1)
+    return middle * math.exp(min(max(moved, -_TRUST), _TRUST))
 
 
 def _value(metric: str, record: Record) -> float:
@@ -191,30 +192,25 @@ def search(bend: Bend) -> Generator[Probe, Sequence[Record], DegradationPoint]:
             if levels[v]
         ]
 
-    def now() -> DegradationPoint:
-        seen = rows()
-        return point(bend.metric, bend.statistic, seen, seen[0].ms, bend.factor)
-
     yield from send(1, bend.budget * 9 // 20)
-    value = 2
-    while now().failing is None and max(levels) < bend.maximum and left > value:
-        yield from send(min(value, bend.maximum), _RISE)
-        value *= 2
-    while now().reached and left > _RISE:
+    while left > _RISE:
         seen = rows()
-        at = [
-            v
-            for v, y in zip(seen, _logs(seen, seen[0].ms), strict=True)
-            if y >= math.log(bend.factor)
-        ]
-        yield from send(_next(seen, at), max(2 * _RISE, left // 3))
-    return now()
+        now = point(bend.metric, bend.statistic, seen, seen[0].ms, bend.factor)
+        top = max(levels)
+        if now.failing is None and top < bend.maximum:
+            yield from send(min(2 * top, bend.maximum), _RISE)
+        elif now.reached:
+            yield from send(_next(seen, bend.factor), max(2 * _RISE, left // 3))
+        else:
+            break
+    return point(bend.metric, bend.statistic, rows(), rows()[0].ms, bend.factor)
 
 
-def _next(rows: Sequence[Latency], above: Sequence[Latency]) -> int:
-    """Return the level to measure: inside the gap below the first above, else its lesser known end."""
-    high = above[0]
-    low = max((row for row in rows if row.level < high.level), default=high)
+def _next(rows: Sequence[Latency], factor: float) -> int:
+    """Return the level to measure: in the gap below the first above, else its lesser known end."""
+    logs = _logs(rows, rows[0].ms)
+    at = next(i for i, y in enumerate(logs) if y >= math.log(factor))
+    low, high = rows[max(0, at - 1)], rows[at]
     if high.level - low.level > 1:
         return math.ceil(math.sqrt(low.level * high.level))
     return int(min(low, high, key=lambda row: row.n).level)

@@ -37,7 +37,7 @@ class Recovery(NamedTuple):
     recovery_ms: float | None
     lower_bound_ms: float | None
     resolution_ms: float
-    band_ms: float
+    band_ms: float | None
     rate_per_sec: float
     reason: str | None = None
 
@@ -69,7 +69,7 @@ def recovery(
     band = _band(before)
     if band is None:
         short = f"the baseline before the spike is shorter than {_LEAST_WINDOWS} windows"
-        return Recovery(None, None, window_ns / _MS, math.nan, rate_per_sec, short)
+        return Recovery(None, None, window_ns / _MS, None, rate_per_sec, short)
     calm = [bool(window) and median(window) <= band for window in after]
     first = next((i for i, both in enumerate(pairwise(calm)) if all(both)), None)
     if first is None:
