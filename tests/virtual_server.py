@@ -189,7 +189,7 @@ def failure_point(server: VirtualServer, loop: str, seed: int) -> tuple[FailureP
     return found, sent + len(alone)
 
 
-def true_failure_point(server: VirtualServer, loop: str, n: int = 30_000) -> float:
+def true_failure_point(server: VirtualServer, loop: str, n: int = 20_000) -> float:
     """Return the level at which 5 % fail, from a bisection over very long runs."""
 
     def share(level: float) -> float:

@@ -11,6 +11,7 @@ number is an effective one, and every interval is wide enough for looking many t
 from __future__ import annotations
 
 import math
+from abc import ABC, abstractmethod
 from collections.abc import Generator, Mapping, Sequence
 from dataclasses import dataclass, field
 from statistics import NormalDist
@@ -101,8 +102,10 @@ def at_deadline(
     """
     if deadline_ns > waited_ns:
         return None
-    samples = [knee.sample(level, rows, deadline_ns) for level, rows in levels.items() if rows]
-    return knee.crossing(samples, deadline_ns, rate) if samples else None
+    samples = [knee.sample(v, rows, deadline_ns) for v, rows in sorted(levels.items()) if rows]
+    late = [i for i, sample in enumerate(samples) if sample.timed_out.mean() > 2 * rate]
+    kept = samples[: late[0] + 1] if late else samples  # what is far beyond the point tells nothing
+    return knee.crossing(kept, deadline_ns, rate) if kept else None
 
 
 @dataclass
@@ -139,7 +142,7 @@ class Level:
 
 
 @dataclass
-class _Search:
+class _Search(ABC):
     """What both loops share; `last` is the level that the server is at."""
 
     limits: Limits
@@ -192,6 +195,8 @@ class _Search:
     def _estimate(self) -> float | None:
         found = self.crossing([level.seen()[0] for level in self.levels.values()])
         low, high = self.bounds()
+        if high == self.limits.start:
+            return high
         if high is not None and (found is None or found >= high):
             held = [v for v in self.levels if v < high]
             return (max(held, default=high) + high) / 2
@@ -199,11 +204,19 @@ class _Search:
             return min(low * _JUST, (low + high) / 2 if high else math.inf)
         return found
 
+    @abstractmethod
     def crossing(self, samples: Sequence[knee.Sample]) -> float | None:
-        raise NotImplementedError
+        """Return the level at which the rate is crossed, by all samples together."""
+
+    @abstractmethod
+    def spread(self) -> float:
+        """Return the standard error of the estimate's logarithm."""
 
     def done(self) -> bool:
+        """Return whether more probes would tell no more, or may not be sent."""
         low, high = self.bounds()
+        if high == self.limits.start:
+            return True
         narrow = low is not None and high is not None and high - low <= max(1, _TOLERANCE * high)
         return self.left < _LEAST or (narrow and self.limits.alone is None)
 
@@ -243,9 +256,6 @@ class _Search:
         half = math.exp(_Z * self.spread())
         low, high = passing or estimate, failing or estimate
         return min(estimate / half, low), max(estimate * half, high)
-
-    def spread(self) -> float:
-        raise NotImplementedError
 
 
 class _Closed(_Search):
@@ -295,6 +305,9 @@ class _Closed(_Search):
             point = self.estimate() or self.limits.start
             below = math.floor(point * (0.96 if self.held(point) else 0.92))
             value = max(math.ceil(point * 1.03), below + 1) if above else below
+            low, high = self.bounds()
+            if low is not None and high is not None and high - low == 2:
+                value = round(low + 1)
             value = min(max(value, 1), math.floor(self.limits.maximum))
             yield from self.stay(value, point, above=above)
             above = not above and self.held(point)
