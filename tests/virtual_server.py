@@ -80,6 +80,7 @@ class VirtualServer:
     service: str = "lognormal"
     deadline_s: float = 10.5
     faults: Faults = field(default_factory=Faults)
+    think_s: float = 0.0
 
     def __post_init__(self) -> None:
         self.rng = dice(0)
@@ -105,7 +106,7 @@ class VirtualServer:
         for _ in range(requests):
             sent = self.clients[0]
             end, record = self._serve(sent, share)
-            heapq.heapreplace(self.clients, end)
+            heapq.heapreplace(self.clients, end + self.think_s)
             records.append(record)
         return records
 
@@ -182,7 +183,8 @@ def failure_point(server: VirtualServer, loop: str, seed: int) -> tuple[FailureP
     server.seed(seed)
     deadline_ns = round(server.deadline_s * SECOND)
     if loop == "closed":
-        return drive(search(Limits(1, 1000, deadline_ns)), clients(server))
+        limits = Limits(1, 1000, deadline_ns, think_ns=round(server.think_s * SECOND))
+        return drive(search(limits), clients(server))
     alone = server.closed(1, 20)
     limits = Limits(0.5, 1000, deadline_ns, budget=730, alone=overload.idle(alone))
     found, sent = drive(search(limits), schedules(server, loop, seed))

@@ -36,7 +36,8 @@ _Z = 2.5  # 95 % of an estimate that decided four times where to probe next
 class Limits(NamedTuple):
     """What is searched: levels from `start` to `maximum`, with at most `budget` requests.
 
-    `alone` is what one client saw: given, levels are requests per second in an open loop.
+    `alone` is what one client saw: given, levels are requests per second in an open loop. Else
+    they are clients, which pause for `think_ns` on average.
     """
 
     start: float
@@ -45,6 +46,7 @@ class Limits(NamedTuple):
     failure_rate: float = FAILURE_RATE
     budget: int = BUDGET
     alone: overload.Idle | None = None
+    think_ns: int = 0
 
 
 class Probe(NamedTuple):
@@ -61,7 +63,7 @@ class FailurePoint(NamedTuple):
     `passing` is the highest level seen to hold, `failing` the lowest seen to fail, None without
     one; `proven` says whether both lie beyond chance. `estimate` is where the failure rate is
     crossed, with its 95 % interval: None unless `reached`. `reason` is why the search stopped:
-    bracketed, budget, maximum or fails_at_start.
+    bracketed, budget, maximum, fails_at_start or stopped (by the driver).
     """
 
     passing: float | None
@@ -81,13 +83,20 @@ Sending: TypeAlias = Generator[Probe, Sequence[Record], None]
 def search(limits: Limits) -> Search:
     """Yield probes; send each one's records, in order of sending, every one followed to its end.
 
-    Returns the failure point (the generator's value).
+    Returns the failure point (the generator's value). Sending no records ends the search.
     """
     kind = _Closed(limits) if limits.alone is None else _Open(limits, limits.alone)
-    yield from kind.rise()
-    if kind.reached:
-        yield from kind.narrow()
+    try:
+        yield from kind.rise()
+        if kind.reached:
+            yield from kind.narrow()
+    except _StoppedError:
+        kind.stopped = True
     return kind.found()
+
+
+class _StoppedError(Exception):
+    """The driver sent nothing."""
 
 
 def at_deadline(
@@ -149,6 +158,7 @@ class _Search(ABC):
     levels: dict[float, Level] = field(default_factory=dict)
     last: float | None = None
     reached: bool = False
+    stopped: bool = False
     _known: tuple[int, float | None] = (0, None)
 
     @property
@@ -160,8 +170,10 @@ class _Search(ABC):
     ) -> Sending:
         fresh = fresh or value != self.last
         count = min(math.ceil(requests), self.left)
-        level = self.levels.setdefault(value, Level(value, burst))
         records = yield Probe(value, count, fresh)
+        if not records:
+            raise _StoppedError
+        level = self.levels.setdefault(value, Level(value, burst))
         if fresh:
             level.runs.append([])
         level.runs[-1].extend(records)
@@ -243,8 +255,8 @@ class _Search(ABC):
         )
 
     def reason(self) -> str:
-        if not self.reached:
-            return "maximum"
+        if self.stopped or not self.reached:
+            return "stopped" if self.stopped else "maximum"
         if self.fails(self.levels[self.limits.start]):
             return "fails_at_start"
         return "budget" if self.left < _LEAST else "bracketed"
@@ -262,7 +274,8 @@ class _Closed(_Search):
     """Levels are whole numbers of clients; their first round, one burst, is sent but not judged."""
 
     def crossing(self, samples: Sequence[knee.Sample]) -> float | None:
-        return knee.crossing(samples, self.limits.deadline_ns, self.limits.failure_rate)
+        limits = self.limits
+        return knee.crossing(samples, limits.deadline_ns, limits.failure_rate, limits.think_ns)
 
     def spread(self) -> float:
         """Return the relative standard error of a quantile of latency / level.
@@ -285,7 +298,7 @@ class _Closed(_Search):
 
     def rise(self) -> Sending:
         """Rise until a level fails, or until latency says that the next one would."""
-        value = math.ceil(self.limits.start)
+        value = int(self.limits.start)
         while True:
             yield from self.begin(value)
             point = self.estimate()
@@ -296,7 +309,7 @@ class _Closed(_Search):
             if value >= self.limits.maximum or self.left < 3 * value:
                 return
             value = math.ceil(min(_LEAP * value, max(0.97 * far, 1.25 * value)))
-            value = min(value, math.floor(self.limits.maximum))
+            value = min(value, int(self.limits.maximum))
 
     def narrow(self) -> Sending:
         """Spend the rest in turn just below and just above the estimate as it moves."""
@@ -308,7 +321,7 @@ class _Closed(_Search):
             low, high = self.bounds()
             if low is not None and high is not None and high - low == 2:
                 value = round(low + 1)
-            value = min(max(value, 1), math.floor(self.limits.maximum))
+            value = min(max(value, 1), int(self.limits.maximum))
             yield from self.stay(value, point, above=above)
             above = not above and self.held(point)
 

@@ -62,6 +62,26 @@ def test_it_is_found_within_a_tenth_in_98_of_100_searches(loop: str) -> None:
     assert sum(e <= 0.05 for e in off) >= 75
 
 
+def test_the_failure_point_is_found_for_clients_that_pause() -> None:
+    off = errors(VirtualServer(4, "lognormal", think_s=6.0), "closed", seeds=20)
+    assert sum(e <= 0.10 for e in off) >= 18
+
+
+@pytest.mark.parametrize("after", [0, 3, 8])
+def test_a_driver_that_stops_gets_what_was_found(after: int) -> None:
+    server, probes = VirtualServer(4, "constant").seed(1), 0
+
+    def send(probe: Probe) -> list[Record]:
+        nonlocal probes
+        probes += 1
+        return clients(server)(probe) if probes <= after else []
+
+    found, sent = drive(capacity.search(Limits(1, 100, DEADLINE_NS)), send)
+    assert found.reason == "stopped"
+    assert found.requests == sent
+    assert found.reached == (found.estimate is not None) == (after == 8)
+
+
 def test_clusters_of_errors_below_the_rate_are_not_taken_for_the_point() -> None:
     server = VirtualServer(8, "bimodal", faults=Faults(0.04, cluster=2))
     off = errors(server, "closed", seeds=20)
