@@ -101,7 +101,7 @@ class VirtualServer:
         """Return what this many clients see, in order of sending."""
         if fresh:
             self.rest()
-            self.clients = [0.0] * clients
+            self.clients = [i * self.think_s / clients for i in range(clients)]
         share, records = self.faults.share(clients), []
         for _ in range(requests):
             sent = self.clients[0]

@@ -37,7 +37,8 @@ class Limits(NamedTuple):
     """What is searched: levels from `start` to `maximum`, with at most `budget` requests.
 
     `alone` is what one client saw: given, levels are requests per second in an open loop. Else
-    they are clients, which pause for `think_ns` on average.
+    they are clients, which pause for `think_ns` on average and begin spread over one pause: a
+    common start would time out together, again and again.
     """
 
     start: float
@@ -317,13 +318,21 @@ class _Closed(_Search):
         while not self.done():
             point = self.estimate() or self.limits.start
             below = math.floor(point * (0.96 if self.held(point) else 0.92))
-            value = max(math.ceil(point * 1.03), below + 1) if above else below
+            value = max(self.over(point), below + 1) if above else below
             low, high = self.bounds()
             if low is not None and high is not None and high - low == 2:
                 value = round(low + 1)
             value = min(max(value, 1), int(self.limits.maximum))
             yield from self.stay(value, point, above=above)
             above = not above and self.held(point)
+
+    def over(self, point: float) -> int:
+        """Return a level above the estimate that may fail: half way to one that does, or 10 % up."""
+        failed = min((v for v, x in self.levels.items() if v >= point and self.bad(x)), default=0)
+        if not failed:
+            return math.ceil(point * 1.1)
+        held = [v for v, x in self.levels.items() if v < failed and not self.bad(x)]
+        return math.ceil((max(held, default=point) + failed) / 2)
 
     def held(self, point: float) -> bool:
         """Return whether a level just below the estimate was seen to hold.
