@@ -15,13 +15,14 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, NamedTuple, TypeVar
 
 from pytest_llamaburn.load import arrivals, overload
-from pytest_llamaburn.load.capacity import Limits, search
+from pytest_llamaburn.load.capacity import search
+from pytest_llamaburn.load.probing import Limits
 from pytest_llamaburn.load.records import Record
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator, Iterable, Sequence
 
-    from pytest_llamaburn.load.capacity import FailurePoint, Probe
+    from pytest_llamaburn.load.probing import FailurePoint, Probe
 
 SECOND = 10**9
 PREFILL = 0.1  # the share of a service until the first token

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
-from pytest_llamaburn.load.capacity import Probe
+from pytest_llamaburn.load.probing import Probe
 
 if TYPE_CHECKING:
     from collections.abc import Generator, Mapping, Sequence
