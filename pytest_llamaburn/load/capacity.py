@@ -7,8 +7,8 @@ forth around the estimate. What it asks for and how it ends is in `probing`.
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
 from statistics import NormalDist
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -23,7 +23,11 @@ from pytest_llamaburn.load.probing import (
     Sending,
     StoppedError,
 )
-from pytest_llamaburn.load.records import Record
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from pytest_llamaburn.load.records import Record
 
 _STEP = 30  # requests between two looks
 _LEAP = 4.0  # the most that a level rises at once, where latency says that the point is far

@@ -128,11 +128,13 @@ class Pursuit(ABC):
 
     @property
     def left(self) -> int:
+        """How many requests of the budget are left."""
         return self.limits.budget - sum(level.issued for level in self.levels.values())
 
     def send(
         self, value: float, requests: float, burst: int = 0, *, fresh: bool = False
     ) -> Sending:
+        """Ask for a probe and keep its records; raises StoppedError if the driver sent none."""
         fresh = fresh or value != self.last
         count = min(math.ceil(requests), self.left)
         records = yield Probe(value, count, fresh)
@@ -220,6 +222,7 @@ class Pursuit(ABC):
         )
 
     def reason(self) -> str:
+        """Return why the search stopped."""
         if self.stopped or not self.reached:
             return "stopped" if self.stopped else "maximum"
         if self.fails(self.levels[self.limits.start]):
