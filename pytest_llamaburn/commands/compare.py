@@ -1,4 +1,4 @@
-"""Compare benchmarks: what changed, how sure that is, and what else differs between the files."""
+"""Compare benchmarks or evals: what changed, how sure that is, and what else differs."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
     from pytest_llamaburn.compare import Choice, Source
 
-HELP = "compare benchmarks, with the certainty of each change"
+HELP = "compare benchmarks or evals, with the certainty of each change"
 EXAMPLE = "llamaburn compare before.json after.json --fail-if 'tokens_per_sec.mean:-5%'"
 
 
@@ -45,9 +45,12 @@ def run(arguments: argparse.Namespace) -> int:
     storage, _ = options.resolve(Storage, options.given(arguments, Storage))
     display, _ = options.resolve(Display, options.given(arguments, Display))
     reports.check(display.output)
-    choice = _choice(arguments)
     directory = Path(storage.results_dir)
-    document = _compared(directory, arguments, choice)
+    paths, baseline = _paths(directory, arguments)
+    if _are_evals(paths):
+        document = _evals(paths, baseline, arguments)
+    else:
+        document = _compared(directory, (paths, baseline), _choice(arguments))
     path = results.write(directory, document)
     reports.show([path], display.output, sys.stdout.write)
     print(f"wrote {path}", file=sys.stderr)
@@ -77,23 +80,45 @@ def _margin(text: str) -> float:
     return share
 
 
-def _compared(directory: Path, arguments: argparse.Namespace, choice: Choice) -> dict[str, Any]:
-    """Return the comparison of the files that are meant."""
+def _are_evals(paths: list[Path]) -> bool:
+    from pytest_llamaburn import results
+
+    return results.brief(paths[0]).schema == "llamaburn/eval"
+
+
+def _evals(paths: list[Path], baseline: int, arguments: argparse.Namespace) -> dict[str, Any]:
+    """Return the comparison of evals; raises ResultsError or SettingsError."""
+    from pytest_llamaburn import compare_evals, results
+
+    if arguments.fail_if or arguments.columns:
+        raise SettingsError("compare: --fail-if and --columns are for benchmarks, these are evals")
+    sources = {}
+    for path in paths:
+        sources[str(path)] = results.load(path)
+        if sources[str(path)]["schema"] != "llamaburn/eval":
+            raise ResultsError(f"compare: {path} is no eval as the first file is")
+    return compare_evals.document(sources, str(paths[baseline]), *_identity())
+
+
+def _identity() -> tuple[str, str]:
+    """Return a new run id and its time stamp."""
     import secrets
     from datetime import UTC, datetime
 
+    now = datetime.now(UTC)
+    run_id = f"{now:%Y-%m-%dT%H-%M-%S}-{secrets.token_hex(3)}"
+    return run_id, now.isoformat(timespec="seconds").replace("+00:00", "Z")
+
+
+def _compared(directory: Path, named: tuple[list[Path], int], choice: Choice) -> dict[str, Any]:
+    """Return the comparison of benchmarks; `named` are the files and the baseline's place."""
     from pytest_llamaburn import compare, results
 
-    paths, baseline = _paths(directory, arguments)
+    paths, baseline = named
     sources = [compare.Source(str(path), results.load_benchmark(path)) for path in paths]
     wanted = _places(sources)
     history = results.earlier(directory, wanted) if wanted else ()
-    now = datetime.now(UTC)
-    return compare.document(
-        compare.Comparison(sources, choice, baseline, history),
-        f"{now:%Y-%m-%dT%H-%M-%S}-{secrets.token_hex(3)}",
-        now.isoformat(timespec="seconds").replace("+00:00", "Z"),
-    )
+    return compare.document(compare.Comparison(sources, choice, baseline, history), *_identity())
 
 
 def _paths(directory: Path, arguments: argparse.Namespace) -> tuple[list[Path], int]:
@@ -124,7 +149,7 @@ def _judged(document: dict[str, Any]) -> int:
     """Tell the gates that did not pass; return the exit code."""
     from pytest_llamaburn.compare import sentence
 
-    broken = [gate for gate in document["results"]["gates"] if gate["verdict"] != "pass"]
+    broken = [gate for gate in document["results"].get("gates", ()) if gate["verdict"] != "pass"]
     for gate in broken:
         print(f"llamaburn: {sentence(gate)}", file=sys.stderr)
     return 1 if broken else 0
