@@ -154,7 +154,6 @@ class Exam(Run):
             **{name: stored[name] for name in kept},
             "config": {**config, "answers": self.settings.answers},
             "eval_set": stored["results"]["eval_set"],
-            "rejudged": stored["run_id"],
         }
         rows = [row for item in stored["results"]["items"] for row in papers.rows_of(item)]
         self._open_journal(header, {**planned, "stored": len(rows)})
