@@ -180,8 +180,13 @@ def _plan(place: str, report: int, limits: Limits) -> dict[str, Any]:
         "RLIMIT_CPU": (limits.cpu_s, limits.cpu_s + 1),  # a signal that tells, then one that kills
         "RLIMIT_NOFILE": (_OPEN_FILES, _OPEN_FILES),
     }
-    calls = _filter.program(platform.machine()).hex()
-    return {"report": report, "limits": bounds, "readable": [place, *_library()], "filter": calls}
+    return {
+        "report": report,
+        "parent": os.getpid(),
+        "limits": bounds,
+        "readable": [place, *_library()],
+        "filter": _filter.program(platform.machine()).hex(),
+    }
 
 
 def _library() -> list[str]:

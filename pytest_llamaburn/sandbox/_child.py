@@ -59,6 +59,8 @@ def _confine(plan: dict[str, Any]) -> int:
     version = _close_files(plan["readable"])
     _drop_capabilities()
     _prctl("a signal when the parent ends", _SET_PDEATHSIG, signal.SIGKILL)
+    if os.getppid() != plan["parent"]:
+        raise OSError("its parent has ended already")
     _filter_calls(bytes.fromhex(plan["filter"]))
     return version
 

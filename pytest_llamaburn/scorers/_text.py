@@ -5,11 +5,7 @@ from __future__ import annotations
 import re
 import unicodedata
 
-_TAGS = "think|thinking|thought|reasoning"
-_THOUGHT = re.compile(rf"<({_TAGS})>.*?</\1>", re.DOTALL | re.IGNORECASE)
-_OPENED = re.compile(rf"<({_TAGS})>.*", re.DOTALL | re.IGNORECASE)
-_CLOSED = re.compile(rf".*</({_TAGS})>", re.DOTALL | re.IGNORECASE)
-
+_TAG = re.compile(r"<(/?)(?:think|thinking|thought|reasoning)>", re.IGNORECASE)
 _JOINED = re.compile("['`\u2018\u2019\u02bc\u00ad\u200b-\u200f\u2060\ufeff]")  # don't
 _GROUPED = re.compile(r"(?<=\d),(?=\d{3}(?!\d))")
 _UNSPACED = (
@@ -21,27 +17,36 @@ _ARTICLES = {"a", "an", "the"}
 
 
 def spoken(answer: str) -> str:
-    """Return an answer without its thinking; thinking that never ends leaves what came before."""
-    rest = _CLOSED.sub("", _THOUGHT.sub(" ", answer))
-    return _OPENED.sub("", rest).strip()
+    """Return an answer without its thinking; thinking that never ends leaves what came before.
+
+    What precedes an end without a beginning is thinking too: the chat template had begun it.
+    """
+    said, start, thinking = "", 0, False
+    for tag in _TAG.finditer(answer):
+        if tag[1]:
+            said = said if thinking else ""
+        elif not thinking:
+            said += answer[start : tag.start()]
+        thinking, start = not tag[1], tag.end()
+    return (said if thinking else said + answer[start:]).strip()
 
 
 def words(text: str) -> list[str]:
     """Return the words of a text in the one form that is compared.
 
-    Alike are: compatible characters (NFKC), upper and lower case, punctuation, the articles a, an
-    and the, and commas between thousands. Kept are accents, the mark within 3.14, the sign of -5,
-    and % and currencies as words of their own.
+    Alike are: compatible characters (NFKC), upper and lower case, punctuation, and commas between
+    thousands. Kept are accents, the mark within 3.14, the sign of -5, and % and currencies as words
+    of their own.
     """
     folded = _GROUPED.sub("", _JOINED.sub("", _folded(text)))
     marked = "".join(_mark(folded, at) for at in range(len(folded)))
-    found = _WORD.findall(unicodedata.normalize("NFKC", marked))
-    return [word for word in found if word not in _ARTICLES] or found
+    return _WORD.findall(unicodedata.normalize("NFKC", marked))
 
 
 def normal(text: str) -> str:
-    """Return the words of a text with single spaces between."""
-    return " ".join(words(text))
+    """Return the words of a text, the articles a, an and the left out, with single spaces."""
+    found = words(text)
+    return " ".join([word for word in found if word not in _ARTICLES] or found)
 
 
 def contains(text: str, part: str) -> bool:

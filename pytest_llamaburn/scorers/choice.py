@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
     from pytest_llamaburn.scorers._base import Question, Verdict
 
-NEEDS = ("reference", "choices")
+NEEDS = ("choices", "reference")
 
 _LETTERS = "ABCDEFGHIJ"
 _NOUN = r"(?:answer|choice|option|solution|response)"
@@ -34,13 +34,14 @@ _RIGHT = re.compile(
     r"\b(?=[A-J][)\"']* is (?:clearly |probably )?(?:the )?(?:correct|right|best)\b)"
 )
 _MENTION = re.compile(r"(?=\([A-Ja-j]\))|(?i:\b(?:option|choice)(?=\s+\(?[a-j]\b))")
-_OPENING = r"[\s:\"'{(\[$>\u2022-]*"
+_OPENING = r"[\s:\"'{(\[$>\u2022-]{0,9}"
 _LEAD = re.compile(rf"{_OPENING}(?i:(?:the\s+)?(?:correct\s+)?(?:{_NOUN}|letter)\b)?{_OPENING}")
-_LETTER = re.compile(r"([A-Ja-j])(?![\w'\u2019]|-\w)([)\]}.,:;!?\"'$/\u2013\u2014-]*)(\s*)(.*)")
+_LETTER = re.compile(r"([A-Ja-j])(?!\w|['\u2019-]\w)([)\]}.,:;!?\"'$/\u2013\u2014-]*)(\s*)(.*)")
 _REASON = re.compile(r"(?i)(?:because|since|as|for|which|that|is|was|due|given|and|or|with|by)\b")
 _DENIED = re.compile(r"(?i)(?:(?:is|was)\s+(?:not|wrong|incorrect|false)\b|isn't\b)")
 _SECOND = re.compile(r"(?:(?:or|and)\s+|(?<=[,/])\s*)\(?([A-J])\)?(?=\s*(?:[.,;!/)]|$|or\b|and\b))")
 _ALONE = re.compile(rf"{_LEAD.pattern}[A-Ja-j][)\]}}.!\"'$\s]*")
+_REACH = 300  # characters after "the answer is" in which it is said
 _CLAUSE = re.compile(r"[.;!](?=\s|$)|\n")
 
 
@@ -86,20 +87,29 @@ def _chosen(said: str, choices: Mapping[str, str]) -> set[str]:
     whole = _by_text(text, choices)
     kinds: list[Iterable[set[str]]] = [
         [{whole} if whole else set()],
-        (_settled(text[m.end() :], choices) for m in _FINAL.finditer(text)),
-        (_settled(text[m.end() :], choices) for p in (_SAID, _RIGHT) for m in p.finditer(text)),
+        (_settled(_after(m), choices) for m in _FINAL.finditer(text)),
+        (_settled(_after(m), choices) for p in (_SAID, _RIGHT) for m in p.finditer(text)),
         (_lettered(line, choices) for line in lines if _ALONE.fullmatch(line)),
         (_lettered(line, choices) for line in lines if _by_text(_after_letter(line), choices)),
         (_lettered(line, choices) for line in lines),
-        (_lettered(text[m.end() :], choices) for m in _MENTION.finditer(text)),
+        (_lettered(_after(m), choices) for m in _MENTION.finditer(text)),
         [_mentioned(text, choices)],
     ]
     return next((found for kind in kinds if (found := set().union(*kind))), set())
 
 
 def _after_letter(line: str) -> str:
-    match = _LETTER.match(line, _LEAD.match(line).end())
+    match = _letter(line)
     return match[4] if match else ""
+
+
+def _letter(text: str) -> re.Match[str] | None:
+    """Return the letter a text begins with, quotes, brackets and "option" before it aside."""
+    return _LETTER.match(_LEAD.sub("", text, count=1))
+
+
+def _after(match: re.Match[str]) -> str:
+    return match.string[match.end() : match.end() + _REACH]
 
 
 def _plain(text: str) -> str:
@@ -115,7 +125,7 @@ def _by_text(text: str, choices: Mapping[str, str]) -> str | None:
 def _settled(rest: str, choices: Mapping[str, str]) -> set[str]:
     """Return what the text after "the answer is" names, by letter or by its own words."""
     found = _lettered(rest, choices)
-    clause = f"{_text.normal(_CLAUSE.split(rest.lstrip(' :\n'))[0])} "
+    clause = _text.normal(_CLAUSE.split(rest.lstrip(" :\n"))[0]) + " "
     own = {c: f"{_text.normal(text)} " for c, text in choices.items()}
     begun = [c for c in choices if own[c].strip() and clause.startswith(own[c])]
     return found or set(sorted(begun, key=lambda c: len(own[c]))[-1:])
@@ -123,7 +133,7 @@ def _settled(rest: str, choices: Mapping[str, str]) -> set[str]:
 
 def _lettered(rest: str, choices: Mapping[str, str]) -> set[str]:
     """Return the letter that a text begins with, and any other that it names with it."""
-    match = _LETTER.match(rest, _LEAD.match(rest).end())
+    match = _letter(rest)
     if match is None or not _is_choice(match, choices):
         return set()
     letter, marks, _, tail = match.groups()

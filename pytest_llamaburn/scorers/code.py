@@ -13,6 +13,7 @@ import ast
 import math
 import re
 import textwrap
+import warnings
 from typing import TYPE_CHECKING
 
 from pytest_llamaburn import sandbox
@@ -25,7 +26,9 @@ if TYPE_CHECKING:
 
 NEEDS = ("tests",)
 
-_FENCE = re.compile(r"^[ \t]*(```+|~~~+)[ \t]*(\w*)[^\n]*\n(.*?)(?:^[ \t]*\1|\Z)", re.M | re.S)
+_FENCE = re.compile(
+    r"^[ \t]*(```+|~~~+)[ \t]*(\w*)[^\n]*\n(.*?)(?:^[ \t]*\1|\Z)", re.MULTILINE | re.DOTALL
+)
 _PYTHON = ("python", "py", "python3")
 _MOST_OUTPUT = 2000  # characters kept in the details
 
@@ -98,6 +101,7 @@ def _defines(text: str, name: str) -> bool:
 
 def _statements(text: str) -> list[ast.stmt]:
     try:
-        return ast.parse(text).body
+        with warnings.catch_warnings(action="ignore"):
+            return ast.parse(text).body
     except (SyntaxError, ValueError, RecursionError, MemoryError):
         return []

@@ -1,4 +1,4 @@
-"""The first JSON value in the answer, fenced or not, keeps to the option `schema`, a JSON Schema."""
+"""The first JSON value in the answer, fenced or not, is valid by the option `schema`."""
 
 from __future__ import annotations
 

@@ -35,7 +35,7 @@ _DIGITS = (
     r"|(?P<plain>\d+(?:[.,]\d+)?|\.\d+)(?![.,]?\d)"  # but not 1.2.3 and 1,2,3
 )
 _NUMBER = re.compile(
-    r"(?<![\w.,^/])(?P<sign>(?<![\w)])(?<![\d)] )-)?[$€£¥]?(?P<inner>-)?" + f"(?:{_DIGITS})"
+    r"(?<![\w.,^/])(?P<sign>(?<![\w)])(?<![\d)] )-)?(?:[$€£¥](?P<inner>-)?)?" + f"(?:{_DIGITS})"
     r"(?:\s?/\s?(?P<below>\d+)(?![\d/])|\s(?P<over>\d+)/(?P<under>\d+)(?![\d/]))?"
     r"(?:e(?P<e>[-+]?\d{1,3})\b|\s?[x×*·]\s?10\^(?P<ten>[-+]?\d{1,3})\b"
     r"|\^(?P<power>[-+]?\d{1,3})\b)?(?!e[-+]?\d|\^)"
@@ -107,10 +107,12 @@ def _equal(one: _Number, other: _Number, tolerance: Fraction) -> bool:
 def _stated(text: str) -> _Number | None:
     """Return the number a text commits itself to."""
     plain = _plain(text)
+    end = len(plain)
     for mark in reversed(list(_MARK.finditer(plain))):
-        lines = [line for line in plain[mark.end() :].splitlines() if _numbers(line)]
+        lines = [line for line in plain[mark.end() : end].splitlines() if _numbers(line)]
         if lines:
             return _result(lines[0])
+        end = mark.start()
     return next(iter(_numbers(plain)[::-1]), None)
 
 

@@ -99,11 +99,7 @@ def _normaliser(language: str) -> tuple[str, Callable[[str], list[str]]]:
         try:
             from whisper_normalizer.english import EnglishTextNormalizer
         except ImportError:
-            return "basic", _basic
+            return "basic", _text.words
         english = EnglishTextNormalizer()
         return "whisper-english", lambda text: str(english(text)).split()
-    return "basic", _basic
-
-
-def _basic(text: str) -> list[str]:
-    return _text.words(text)
+    return "basic", _text.words

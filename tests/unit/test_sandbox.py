@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import ctypes
 import os
-import platform
+import select
 import shutil
 import signal
 import socket
@@ -14,7 +13,9 @@ import sysconfig
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import psutil
 import pytest
+from containing import contained
 
 from pytest_llamaburn import sandbox
 from pytest_llamaburn.errors import UsageError
@@ -26,17 +27,6 @@ if TYPE_CHECKING:
 HERE = Path(__file__).parents[2]
 
 
-def kernel_contains() -> bool:
-    """Ask the kernel, not the code under test, whether there is Landlock and seccomp."""
-    if sys.platform != "linux" or platform.machine() not in _filter.MACHINES:
-        return False
-    landlock: int = ctypes.CDLL(None).syscall(444, None, 0, 1)
-    return landlock > 0 and Path("/proc/sys/kernel/seccomp").exists()
-
-
-contained = pytest.mark.skipif(
-    not kernel_contains(), reason="this platform has no sandbox: it refuses"
-)
 BRIEF = Limits(wall_s=1)
 EVERYWHERE = """import os
 while True:
@@ -284,6 +274,19 @@ def test_limits_that_hold_are_named() -> None:
         *("memory", "cpu_time", "wall_time", "output"),
     }
     assert limits["files"].startswith("Landlock")
+
+
+@contained
+def test_program_ends_with_the_process_that_runs_it() -> None:
+    program = "from pytest_llamaburn.sandbox import run; run('import time; time.sleep(99)')"
+    with subprocess.Popen([sys.executable, "-c", program]) as runner:
+        children: list[psutil.Process] = []
+        while not children:
+            children = psutil.Process(runner.pid).children()
+        child = os.pidfd_open(children[0].pid)
+        runner.kill()
+    assert select.select([child], [], [], 60)[0]
+    os.close(child)
 
 
 # Refusing.
