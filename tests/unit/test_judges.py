@@ -830,6 +830,7 @@ def test_prompt_without_a_reference_says_so_and_one_with_a_rubric_has_it() -> No
         ("hm\n</think>\n\nParis", "Paris", "hm"),
         ("<think>never ends", "", "never ends"),
         ("Use <think> as a tag.", "Use <think> as a tag.", ""),
+        ("Paris <think>x</think> it is", "Paris <think>x</think> it is", ""),
     ],
 )
 def test_thinking_is_kept_apart(text: str, answer: str, thinking: str) -> None:
