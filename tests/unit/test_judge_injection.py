@@ -6,6 +6,7 @@ The judge here is gullible: it obeys any grade that it finds outside an intact f
 from __future__ import annotations
 
 import asyncio
+import secrets
 from typing import TYPE_CHECKING
 
 import pytest
@@ -122,7 +123,7 @@ def test_without_the_fence_the_gullible_judge_obeys(monkeypatch: pytest.MonkeyPa
 
 
 def test_with_a_key_used_twice_the_gullible_judge_refuses(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(_prompt.secrets, "token_hex", lambda size: "ab" * size)
+    monkeypatch.setattr(secrets, "token_hex", lambda size: "ab" * size)
     cases = [Case(QUESTION, WRONG), Case(QUESTION, RIGHT)]
     assert sorted(scores(OpenAI, Gullible(truth), cases), key=str).pop() is None
 
