@@ -47,7 +47,7 @@ class Window:
         finally:
             async with self._free:
                 self._active -= 1
-                self._free.notify_all()
+                self._free.notify(max(0, int(self.size) - self._active))
 
     def crowded(self) -> None:
         """Halve."""
