@@ -58,6 +58,10 @@ class Gate(NamedTuple):
     operator: str
     bound: float
 
+    def holds(self, value: float) -> bool:
+        """Return whether a value lies on the right side of the bound."""
+        return _OPERATORS[self.operator](value, self.bound)
+
 
 def parse(expression: str, special: Mapping[str, str] = SPECIAL) -> Gate:
     """Return the gate an expression means; `special` are the names that stand for a mean.
@@ -208,10 +212,9 @@ def _share(name: str, results: dict[str, Any], rows: Sequence[dict[str, Any]]) -
 
 
 def _verdict(gate: Gate, value: float, interval: Sequence[float] | None, mode: str) -> str:
-    within = _OPERATORS[gate.operator]
     if mode == "point":
-        return "pass" if within(value, gate.bound) else "fail"
+        return "pass" if gate.holds(value) else "fail"
     if interval is None:
         return "undecided"
-    sides = {within(end, gate.bound) for end in interval}
+    sides = {gate.holds(end) for end in interval}
     return "undecided" if len(sides) > 1 else "pass" if sides == {True} else "fail"

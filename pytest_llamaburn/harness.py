@@ -21,7 +21,7 @@ from pytest_llamaburn.settings import Run as Common
 
 if TYPE_CHECKING:
     import asyncio
-    from collections.abc import Callable, Coroutine, Iterator
+    from collections.abc import Coroutine, Iterator
 
     from pytest_llamaburn.datasets import Planned, Question
     from pytest_llamaburn.load.run import Run
@@ -147,7 +147,9 @@ class Harness:
         """The event loop of the timed path: in the main thread, uvloop where there is one."""
         import asyncio  # costs every session's start 40 ms
 
-        return self._closing.enter_context(asyncio.Runner(loop_factory=_loop_factory()))
+        from pytest_llamaburn.load.driver import loop_factory
+
+        return self._closing.enter_context(asyncio.Runner(loop_factory=loop_factory()))
 
     def keep_stderr(self) -> None:
         """Keep standard error as it is before pytest captures it, if progress is to be shown."""
@@ -297,14 +299,6 @@ class Harness:
 def _run_class(place: str) -> Any:
     module, _, name = place.partition(".")
     return getattr(import_module(f"pytest_llamaburn.load.{module}"), name)
-
-
-def _loop_factory() -> Callable[[], asyncio.AbstractEventLoop] | None:
-    try:
-        import uvloop
-    except ImportError:  # Windows has none
-        return None
-    return uvloop.new_event_loop
 
 
 def _new_session_id() -> str:

@@ -82,6 +82,14 @@ class Backend(ABC):
     async def open(self, model: str | None) -> None:  # noqa: B027 - only the embedded one starts anything
         """Make the server ready for a model; raises ServerError if there is none."""
 
+    @abstractmethod
+    def twin(self) -> dict[str, Any]:
+        """Return what another process needs to speak to the same server."""
+
+    def become(self, twin: dict[str, Any]) -> None:
+        """Speak to the server of a backend in another process."""
+        self.address = parse_host(twin["host"])
+
     def close(self) -> None:  # noqa: B027
         """Give back what `open` took."""
 

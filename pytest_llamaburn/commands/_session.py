@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pytest_llamaburn import options
+from pytest_llamaburn.errors import LlamaBurnError
 from pytest_llamaburn.harness import PREFIX
 from pytest_llamaburn.settings import Display
 
@@ -19,6 +20,9 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from pytest_llamaburn.harness import Kind
+
+
+INTERNAL = LlamaBurnError.exit_code
 
 
 def add(parser: argparse.ArgumentParser, kind: Kind) -> None:
@@ -91,8 +95,9 @@ def _pytest(kind: Kind, suite: list[str]) -> tuple[Outcome, int]:
         code = int(pytest.main([*argv, *suite], plugins=[outcome]))
     for line in (*(f"llamaburn: {failure}" for failure in outcome.failures), *outcome.annotations):
         print(line, file=sys.stderr)
-    if code == 3 or (code == 1 and not outcome.paths):
-        sys.stderr.write(said.getvalue())
+    if outcome.bugs or code == INTERNAL:
+        sys.stderr.write("\n".join(outcome.bugs) or said.getvalue())
+        return outcome, INTERNAL
     return outcome, code
 
 
@@ -104,6 +109,12 @@ class Outcome:
         self.paths: list[Path] = []
         self.failures: list[str] = []
         self.annotations: list[str] = []
+        self.bugs: list[str] = []
+
+    def pytest_runtest_logreport(self, report: Any) -> None:
+        """Keep what failed without a sentence of ours: that is a bug."""
+        if report.failed and not getattr(report, "llamaburn", {}).get("message"):
+            self.bugs.append(report.longreprtext)
 
     def pytest_sessionstart(self, session: Any) -> None:
         """Follow the session's harness; its tables are ours to show."""

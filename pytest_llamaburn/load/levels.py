@@ -94,27 +94,24 @@ def timeline(rows: Iterable[Row], start_ns: int) -> list[dict[str, Any]]:
     rows = list(rows)
     if not rows:
         return []
-    last = max(row.end_ns for row in rows)
-    edges = np.arange(start_ns, last + 10**9, 10**9)
-    sent = np.sort([row.sent_ns for row in rows])
-    ended = np.sort([row.end_ns for row in rows])
-    tokens = _tokens_by_second(rows, edges)
-    found = []
-    for i, edge in enumerate(edges[:-1] if len(edges) > 1 else edges):
-        inside = [row for row in rows if edge <= row.end_ns < edge + 10**9]
-        failed = Counter(row.error["kind"] for row in inside if row.error)
-        at = edge + 10**9
-        in_flight = np.searchsorted(sent, at) - np.searchsorted(ended, at)
-        found.append(
-            {
-                "second": i,
-                "in_flight": int(in_flight),
-                "completed": len(inside) - sum(failed.values()),
-                "failed": dict(failed),
-                "tokens": round(float(tokens[i]), 1),
-            }
-        )
-    return found
+    seconds = 1 + int((max(row.end_ns for row in rows) - start_ns) // 10**9)
+    edges = start_ns + 10**9 * np.arange(1, seconds + 1)
+    sent, ended = (np.sort([getattr(row, name) for row in rows]) for name in ("sent_ns", "end_ns"))
+    in_flight = np.searchsorted(sent, edges) - np.searchsorted(ended, edges)
+    done: list[Counter[str]] = [Counter() for _ in range(seconds)]
+    for row in rows:
+        done[int((row.end_ns - start_ns) // 10**9)][row.error["kind"] if row.error else ""] += 1
+    tokens = _tokens_by_second(rows, start_ns, seconds)
+    return [
+        {
+            "second": second,
+            "in_flight": int(in_flight[second]),
+            "completed": counts.pop("", 0),
+            "failed": dict(counts),
+            "tokens": round(tokens[second], 1),
+        }
+        for second, counts in enumerate(done)
+    ]
 
 
 def _distribution(name: str, values: Iterable[float | None]) -> dict[str, Any]:
@@ -172,16 +169,15 @@ def _inside(first: float, last: float, start: float, end: float) -> float:
     return max(0.0, min(last, end) - max(first, start)) / (last - first)
 
 
-def _tokens_by_second(rows: Sequence[Row], edges: Any) -> Any:
+def _tokens_by_second(rows: Sequence[Row], start_ns: int, seconds: int) -> list[float]:
     """Return the tokens of each second, a request's spread evenly over its generation."""
-    found = np.zeros(len(edges))
+    found = [0.0] * seconds
     for row in rows:
-        if row.first_ns is None or row.error or not row.values["output_sequence_length"]:
+        if row.error or row.first_ns is None or row.last_ns is None:
             continue
-        low = int((row.first_ns - edges[0]) // 10**9)
-        high = int(((row.last_ns or row.first_ns) - edges[0]) // 10**9)
-        for second in range(max(0, low), min(high, len(edges) - 1) + 1):
-            start = float(edges[second])
+        low, high = ((ns - start_ns) // 10**9 for ns in (row.first_ns, row.last_ns))
+        for second in range(low, high + 1):
+            start = start_ns + 1e9 * second
             found[second] += _tokens_in(row, start, start + 1e9)
     return found
 

@@ -5,12 +5,13 @@ from __future__ import annotations
 import asyncio
 import itertools
 import random
+from collections import Counter
 from time import perf_counter, perf_counter_ns, process_time
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from pytest_llamaburn.load import arrivals
 from pytest_llamaburn.load.driver import closed_loop, open_loop, until
-from pytest_llamaburn.load.rows import Row, row_of
+from pytest_llamaburn.load.rows import row_of
 from pytest_llamaburn.load.run import conversation
 from pytest_llamaburn.load.step import CLIENTS, Step
 from pytest_llamaburn.load.windows import think_seconds
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
     from pytest_llamaburn.backends._base import Backend, Model
     from pytest_llamaburn.backends._http import Wire
     from pytest_llamaburn.datasets import Prompt
+    from pytest_llamaburn.load.rows import Rows
     from pytest_llamaburn.load.step import Burst
     from pytest_llamaburn.trace import Trace
 
@@ -49,9 +51,10 @@ class Turn(NamedTuple):
 
 
 class Health(NamedTuple):
-    """How this process kept up during a step: its share of a processor, and its loop's lag."""
+    """How a process kept up during a step: the processor time it took, and its loop's lag."""
 
-    cpu_share: float
+    cpu_s: float
+    wall_s: float
     loop_lag_ms: list[float]
 
 
@@ -59,16 +62,16 @@ class Sender:
     """One process's way of sending a run's prompts to a model."""
 
     def __init__(
-        self, backend: Backend, model: Model, prompts: Sequence[Prompt], note: Callable[[Row], None]
+        self, backend: Backend, model: Model, prompts: Sequence[Prompt], rows: Rows
     ) -> None:
-        """Take what to send to; `note` is told each finished request."""
-        self._backend, self._model, self._note = backend, model, note
+        """Take what to send to whom, and where finished requests are written."""
+        self._backend, self._model, self._rows = backend, model, rows
         self._settings: Any = backend.settings
         self._prompts = itertools.cycle(prompts)
         self._fresh: random.Random | None = None
         self._numbers = itertools.count()
         self._dead = 0
-        self.in_flight = 0
+        self.counts = Counter[str]()  # of the current step: in_flight, done, failed, tokens
 
     @property
     def gone(self) -> bool:
@@ -80,6 +83,7 @@ class Sender:
         settings, seed = self._settings, f"{self._settings.seed}/{place}"
         self._fresh = random.Random(seed) if settings.cache == "bust" else None  # noqa: S311
         self._numbers = itertools.count(place.worker, place.workers)
+        self.counts.clear()
         self._pauses = random.Random(f"{seed}/pauses")  # noqa: S311 - reproducible, no secret
         await until(start_ns)
         lags: list[float] = []
@@ -94,10 +98,15 @@ class Sender:
             raise several.exceptions[0] from several
         finally:
             watch.cancel()
-        return Health((process_time() - cpu) / max(perf_counter() - wall, 1e-9), lags)
+        return Health(process_time() - cpu, perf_counter() - wall, lags)
+
+    async def close(self) -> None:
+        """Close the rows."""
+        self._rows.close()
 
     async def _loop(self, step: Step, place: Place, start_ns: int) -> None:
         if step.unit == CLIENTS:
+            place = place._replace(workers=min(place.workers, int(step.level)))
             clients = _share(int(step.level), place)
             turns = self._turns(step, place, start_ns)
             pause = self._pause if self._settings.think_time else None
@@ -142,18 +151,20 @@ class Sender:
         return Turn(next(self._numbers), prompt.id, due_ns, payload)
 
     async def _send(self, wire: Wire, turn: Turn) -> Trace:
-        self.in_flight += 1
+        self.counts["in_flight"] += 1
         try:
             return await self._backend.stream(wire, turn.payload)
         finally:
-            self.in_flight -= 1
+            self.counts["in_flight"] -= 1
 
     def _teller(self, place: Place) -> Callable[[Turn, Trace], None]:
         def tell(turn: Turn, trace: Trace) -> None:
             dead = trace.failure is not None and trace.failure.kind in _NO_SERVER
             self._dead = self._dead + 1 if dead else 0
             where = (place.step, place.attempt, turn.number)
-            self._note(row_of(where, turn.prompt_id, turn.due_ns, trace))
+            self._rows.write(row_of(where, turn.prompt_id, turn.due_ns, trace))
+            self.counts["failed" if trace.failure else "done"] += 1
+            self.counts["tokens"] += trace.usage.completion or 0
 
         return tell
 

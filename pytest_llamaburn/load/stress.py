@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from pytest_llamaburn import datasets, journal, metrics, registry, results, settings
 from pytest_llamaburn.errors import NothingMeasuredError
 from pytest_llamaburn.load import calibration, lengths, rows, windows
+from pytest_llamaburn.load.crew import Crew
 from pytest_llamaburn.load.records import Record
 from pytest_llamaburn.load.run import Run
 from pytest_llamaburn.load.sender import Place, Sender
@@ -21,6 +22,7 @@ from pytest_llamaburn.load.step import CLIENTS, Step
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from pytest_llamaburn.datasets import Prompt
     from pytest_llamaburn.load.rows import Row
     from pytest_llamaburn.load.sender import Health
     from pytest_llamaburn.trace import Trace
@@ -57,13 +59,12 @@ class Stress(Run):
 
     async def drive(self) -> None:
         """Send all that the mode asks for; what it did is in the journal and the rows."""
-        self._rows = rows.Rows(self.folder, f"{self.identity.worker}-{self._attempt}")
         try:
             await self._make_ready()
             baseline = await self._baseline()
             findings = await self._follow(baseline)
         finally:
-            self._rows.close()
+            await self._sender.close()
         self._journal("facts", {"findings": findings})
 
     def expect(self, expressions: Sequence[str]) -> None:
@@ -91,10 +92,19 @@ class Stress(Run):
     async def _make_ready(self) -> None:
         given = datasets.load_prompts(self.settings.prompts)
         asked = await lengths.prompts(self.settings.isl, given, self._ask_briefly)
-        self._sender = Sender(self.backend, self.model, asked, self._note)
+        await self._start_sending(asked)
         if 0 not in self._finished:
             found = await calibration.calibrate(*self._expected())
             self._journal("facts", {"calibration": found})
+
+    async def _start_sending(self, prompts: Sequence[Prompt]) -> None:
+        worker = f"{self.identity.worker}-{self._attempt}"
+        if self.settings.workers == 1:
+            own = rows.Rows(self.folder, worker)
+            self._sender: Sender | Crew = Sender(self.backend, self.model, prompts, own)
+            return
+        self._sender = Crew(self.backend, self.model, prompts)
+        await self._sender.start(self.settings.workers, self.folder, worker)
 
     async def _baseline(self) -> Baseline:
         """Return what one client alone sees; raises NothingMeasuredError if all requests fail."""
@@ -134,8 +144,6 @@ class Stress(Run):
         """Send a step, or take over what an earlier part of this run saw of it."""
         if number in self._finished:
             return self._finished[number]
-        self._seen: list[Record] = []
-        self._counts, self._tells = Counter[str](), step.tells
         place = Place(number, self._attempt)
         about = {"step": number, "attempt": self._attempt}
         start_ns = perf_counter_ns() + _LEAD_NS
@@ -148,24 +156,21 @@ class Stress(Run):
         ended = {"ended_ns": perf_counter_ns(), "health": _facts(health)}
         self._journal("step", {**about, **ended})
         self.sync()
-        return self._seen
+        return self._told(number) if step.tells else []
 
-    def _note(self, row: Row) -> None:
-        self._rows.write(row)
-        record = record_of(row)
-        self._counts["failed" if record.failure else "done"] += 1
-        self._counts["tokens"] += int(row.values["output_sequence_length"] or 0)
-        if self._tells:
-            self._seen.append(record)
+    def _told(self, number: int) -> list[Record]:
+        key = (number, self._attempt)
+        found = (row for row in rows.read(self.folder) if (row.step, row.attempt) == key)
+        return sorted(map(record_of, found), key=lambda record: record.scheduled_ns)
 
     async def _pulse(self, step: Step) -> None:
         """Tell twice a second how the step goes."""
         began = perf_counter()
         while True:
             await asyncio.sleep(_PULSE_S)
-            seconds, counts = perf_counter() - began, self._counts
+            seconds, counts = perf_counter() - began, self._sender.counts
             self._progress.pulse(
-                f"{step.level:g} {step.unit}: {self._sender.in_flight} in flight, "
+                f"{step.level:g} {step.unit}: {counts['in_flight']} in flight, "
                 f"{counts['done'] / seconds:.3g} requests/s, "
                 f"{counts['tokens'] / seconds:.3g} tokens/s, {counts['failed']} failed"
             )
@@ -217,7 +222,7 @@ def _facts(health: Health) -> dict[str, Any]:
     lags = health.loop_lag_ms
     p50, p99 = np.percentile(lags, [50, 99]) if lags else (None, None)
     return {
-        "cpu_share": health.cpu_share,
+        "cpu_share": health.cpu_s / health.wall_s if health.wall_s else None,
         "loop_lag_p50_ms": None if p50 is None else float(p50),
         "loop_lag_p99_ms": None if p99 is None else float(p99),
     }

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from pytest_llamaburn.load import capacity
+from pytest_llamaburn.load import capacity, overload
 from pytest_llamaburn.load.step import CLIENTS, RATE, Step
 
 if TYPE_CHECKING:
@@ -33,12 +33,11 @@ def _limits(settings: Any, baseline: Baseline) -> capacity.Limits:
     if settings.arrival:
         start = settings.rate or 1 / baseline.total_s
         most = settings.max_rate or start * settings.max_concurrency
-    budget = {"budget": settings.level_requests} if settings.level_requests else {}
     return capacity.Limits(
         start=start,
         maximum=most,
         deadline_ns=int(baseline.deadline_s * 1e9),
         failure_rate=settings.failure_rate,
-        open_loop=bool(settings.arrival),
-        **budget,
+        alone=overload.idle(baseline.records) if settings.arrival else None,
+        budget=settings.level_requests or capacity.BUDGET,
     )
