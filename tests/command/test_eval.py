@@ -489,7 +489,7 @@ def test_eval_is_not_compared_with_a_benchmark(tmp_path: Path, small: str) -> No
 def test_shown_result_has_each_question_answer_and_mark_with_its_reasons(
     tmp_path: Path, small: str
 ) -> None:
-    odd = {**ANSWERS, "red": "=right red\x1b[31m\nsecond line"}
+    odd = {**ANSWERS, "red": "=right red, \x1b[31m\nsecond line"}
     with room(tmp_path, Pupil(answers={**odd, "love": [Reset()]})) as where:
         where.eval(small, where.judge)
     (name,) = _ids(tmp_path)
@@ -498,7 +498,7 @@ def test_shown_result_has_each_question_answer_and_mark_with_its_reasons(
         "── red (colours)",
         "question: What is red?",
         "reference: right red",
-        "answer: =right red[31m",
+        "answer: =right red, [31m",
         "    second line",
         "scorer: right (scored)",
         "accuracy: 5 (scored)",
