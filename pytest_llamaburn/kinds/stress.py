@@ -8,20 +8,21 @@ from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 from pydantic import Field
 
-from pytest_llamaburn import gates
+from pytest_llamaburn.kinds import _load_gates
 from pytest_llamaburn.kinds._parts import Distribution, Part, RunFile, opening
-from pytest_llamaburn.load import levels, rows
-from pytest_llamaburn.load.step import CLIENTS, Step
-from pytest_llamaburn.load.windows import window
+from pytest_llamaburn.load import findings, levels, rows, slo, stability, windows
+from pytest_llamaburn.load.rows import record_of
+from pytest_llamaburn.load.step import CLIENTS, RATE, Burst, Step
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Mapping, Sequence
 
     from pytest_llamaburn.journal import Record
     from pytest_llamaburn.load.rows import Row
 
 FOLDER = "stress"
 BASELINE = 0  # the step that one client takes alone
+_NOTHING = levels.Excluded(windows.Window(), windows.Window())
 
 
 class Level(Part):
@@ -43,18 +44,30 @@ class Level(Part):
     time_to_first_token_from_schedule_ms: Distribution
     inter_token_latency_ms: Distribution
     chunk_gap_ms: Distribution
+    goodput: dict[str, Any] | None
     client_health: dict[str, Any]
+    state: Literal["idle", "optimal", "degraded", "failure"] | None = None
+    evidence: str | None = None
 
 
 class StressResults(Part):
-    """What a stress run found."""
+    """What a stress run found; a point that was not reached has its reason."""
 
     baseline: Level | None
+    deadline_s: float | None
     levels: list[Level]
+    failure_point: dict[str, Any] | None
+    degradation_point: dict[str, Any] | None
+    degradation_points: list[dict[str, Any]]
+    optimal: dict[str, Any] | None
+    recovery_time_ms: float | None
+    recovery: dict[str, Any] | None
+    sustained: dict[str, Any] | None
     timeline: list[dict[str, Any]]
     totals: dict[str, float | None]
     errors: dict[str, int]
     client_health: dict[str, Any]
+    stop_reason: str | None
     gates: list[dict[str, Any]]
 
 
@@ -71,23 +84,30 @@ def stem(header: Mapping[str, Any]) -> str:
 
 
 def check(settings: Any) -> None:
-    """Raise SettingsError for a gate that means nothing."""
-    gates.parse_all(settings.threshold)
+    """Raise SettingsError for options that contradict each other or mean nothing."""
+    windows.checked(settings)
+    _load_gates.parse_all(settings.threshold)
+    if settings.slo:
+        slo.parse(settings.slo)
 
 
 def build(record: Record) -> dict[str, Any]:
     """Return the content of a stress run's result file, made from its journal and its rows."""
     header = record.header or {}
-    steps = _steps(record, list(rows.read(record.folder)))
-    everything = [row for step in steps for row in step.rows]
-    document: dict[str, Any] = {
+    steps = _steps(record, rows.read(record.folder))
+    everything = [row for step in steps for row in step.part.rows]
+    load = _load(steps, record)
+    results = _results(load, steps, everything, record)
+    expressions = [*header["config"]["threshold"], *record.facts.get("thresholds", ())]
+    mode = header["config"]["gate_mode"]
+    results["gates"] = _load_gates.judge_all(expressions, results, mode)
+    return {
         **opening(header, _status(record, everything)),
-        "results": _results(record, steps, everything),
+        "results": results,
         "telemetry": {"provider": None, "scope": None, "reason": "no_provider", "notes": []},
         "system_profile": [],
-        "insights": [],
+        "insights": findings.insights(load),
     }
-    return document
 
 
 class _Step(NamedTuple):
@@ -97,13 +117,8 @@ class _Step(NamedTuple):
     load: Step
     part: levels.Part
 
-    @property
-    def rows(self) -> list[Row]:
-        """The requests."""
-        return self.part.rows
 
-
-def _steps(record: Record, found: Sequence[Row]) -> list[_Step]:
+def _steps(record: Record, found: Any) -> list[_Step]:
     """Return the steps in order; of one that was cut and taken again, only the later try."""
     begun = {s["step"]: s for s in record.steps if "load" in s}  # a later try replaces
     health = {(s["step"], s["attempt"]): s["health"] for s in record.steps if "health" in s}
@@ -114,8 +129,87 @@ def _steps(record: Record, found: Sequence[Row]) -> list[_Step]:
     for number, said in sorted(begun.items()):
         key = (number, said["attempt"])
         part = levels.Part(grouped.get(key, []), said["started_ns"], health.get(key, {}))
-        steps.append(_Step(number, Step(*said["load"].values()), part))
+        load = Step(**said["load"])
+        load = load._replace(bursts=tuple(Burst(*burst) for burst in load.bursts))
+        steps.append(_Step(number, load, part))
     return steps
+
+
+def _load(steps: Sequence[_Step], record: Record) -> findings.Load:
+    """Return the levels, lowest first; all steps at one level are one."""
+    config = (record.header or {})["config"]
+    excluded = levels.Excluded(
+        windows.window(config["warmup_window"], "--warmup-window"),
+        windows.window(config["cooldown_window"], "--cooldown-window"),
+    )
+    sent = [step for step in steps if step.number != BASELINE and step.part.rows]
+    sent.sort(key=lambda step: (step.load.level, step.number))
+    seen = []
+    for (level, unit), group in groupby(sent, key=lambda step: step.load[:2]):
+        parts = [step.part for step in group]
+        summary = levels.summarize(level, unit, parts, excluded, config["slo"])
+        runs = [[record_of(row) for row in levels.kept(part, excluded)] for part in parts]
+        seen.append(findings.Seen(summary, runs))
+    alone = [step for step in steps if step.number == BASELINE]
+    baseline = [record_of(row) for step in alone for row in step.part.rows]
+    deadline_s = record.facts.get("baseline", {}).get("deadline_s", 0.0)
+    unit = sent[0].load.unit if sent else CLIENTS
+    return findings.Load(seen, baseline, config, deadline_s, unit)
+
+
+def _results(
+    load: findings.Load, steps: Sequence[_Step], everything: Sequence[Row], record: Record
+) -> dict[str, Any]:
+    found = record.facts.get("findings", {})
+    alone = [step.part for step in steps if step.number == BASELINE and step.part.rows]
+    line = levels.timeline(everything, steps[0].part.started_ns) if steps else []
+    findings.judge(load)
+    points = findings.degradation_points(load) if load.levels else []
+    recovered = _recovery(steps, load)
+    return {
+        "baseline": levels.summarize(1, CLIENTS, alone, _NOTHING) if alone else None,
+        "deadline_s": load.deadline_s or None,
+        "levels": [seen.summary for seen in load.levels],
+        "failure_point": findings.failure_point(load, found.get("failure_point")),
+        "degradation_point": _first(points, load.axis),
+        "degradation_points": points,
+        "optimal": findings.optimal(load),
+        "recovery_time_ms": recovered and recovered["recovery_time_ms"],
+        "recovery": recovered,
+        "sustained": _sustained(steps, load),
+        "timeline": line,
+        "totals": _totals(everything),
+        "errors": dict(Counter(row.error["kind"] for row in everything if row.error)),
+        "client_health": {"calibration": record.facts.get("calibration")},
+        "stop_reason": found.get("stop_reason"),
+    }
+
+
+def _first(points: Sequence[dict[str, Any]], axis: str) -> dict[str, Any] | None:
+    """Return the lowest point that was reached, else any, which says why it was not."""
+    reached = [point for point in points if point["reached"]]
+    return min(reached, key=lambda point: point[axis], default=points[0] if points else None)
+
+
+def _recovery(steps: Sequence[_Step], load: findings.Load) -> dict[str, Any] | None:
+    """Return the recovery from the bursts of a spike run, None where there were none."""
+    for step in steps:
+        if step.load.bursts and load.unit == RATE:
+            own = [record_of(row) for row in step.part.rows if not row.burst]
+            started = step.part.started_ns
+            return stability.recoveries(own, step.load.bursts, started, step.load.level)
+    return None
+
+
+def _sustained(steps: Sequence[_Step], load: findings.Load) -> dict[str, Any] | None:
+    if load.config["mode"] != "sustained":
+        return None
+    long = [step for step in steps if step.number != BASELINE and step.part.rows]
+    if not long:
+        return None
+    part = long[-1].part
+    line = levels.timeline(part.rows, part.started_ns)
+    return stability.sustained(line, [record_of(row) for row in part.rows])
 
 
 def _status(record: Record, everything: Sequence[Row]) -> str:
@@ -124,37 +218,6 @@ def _status(record: Record, everything: Sequence[Row]) -> str:
     if not any(row.error is None for row in everything):
         return "failed"
     return "complete" if "findings" in record.facts else "partial"
-
-
-def _results(record: Record, steps: Sequence[_Step], everything: Sequence[Row]) -> dict[str, Any]:
-    header = record.header or {}
-    config = header["config"]
-    excluded = levels.Excluded(
-        window(config["warmup_window"], "--warmup-window"),
-        window(config["cooldown_window"], "--cooldown-window"),
-    )
-    baseline = [step.part for step in steps if step.number == BASELINE]
-    none = levels.Excluded(window(None, ""), window(None, ""))
-    return {
-        "baseline": levels.summarize(1, CLIENTS, baseline, none) if baseline else None,
-        "levels": _levels(steps, excluded),
-        "timeline": levels.timeline(everything, steps[0].part.started_ns) if steps else [],
-        "totals": _totals(everything),
-        "errors": dict(Counter(row.error["kind"] for row in everything if row.error)),
-        "client_health": {"calibration": record.facts.get("calibration")},
-        "gates": [],
-    }
-
-
-def _levels(steps: Iterable[_Step], excluded: levels.Excluded) -> list[dict[str, Any]]:
-    """Return the levels, lowest first; all steps at one level are one."""
-    loads = [step for step in steps if step.number != BASELINE and step.rows]
-    loads.sort(key=lambda step: (step.load.level, step.number))
-    found = []
-    for (level, unit), group in groupby(loads, key=lambda step: step.load[:2]):
-        parts = [step.part for step in group]
-        found.append(levels.summarize(level, unit, parts, excluded))
-    return found
 
 
 def _totals(everything: Sequence[Row]) -> dict[str, Any]:

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 
 from pytest_llamaburn import metrics, stats
+from pytest_llamaburn.load import clusters, slo
 from pytest_llamaburn.load.step import CLIENTS
 
 if TYPE_CHECKING:
@@ -52,41 +53,71 @@ class Excluded(NamedTuple):
     cooldown: Window
 
 
-def summarize(level: float, unit: str, parts: Sequence[Part], excluded: Excluded) -> dict[str, Any]:
-    """Return a level as result files have it, before anything is judged about it."""
-    kept = [row for part in parts for row in _kept(part, excluded)]
+def summarize(
+    level: float, unit: str, parts: Sequence[Part], excluded: Excluded, wanted: str | None = None
+) -> dict[str, Any]:
+    """Return a level as result files have it, before anything is judged about it.
+
+    `wanted` are the bounds of a good request, for goodput.
+    """
+    counted = [row for part in parts for row in kept(part, excluded)]
     rows = [row for part in parts for row in part.rows]
-    good = [row for row in kept if row.error is None]
+    good = [row for row in counted if row.error is None]
+    failed = len(counted) - len(good)
     windows = [_steady(part, level, unit, excluded) for part in parts]
     seconds = sum(end - start for start, end in windows) / 1e9
+    rate = _rate(parts, windows, _requests_in, seconds)
     return {
         "concurrency" if unit == CLIENTS else "rate": level,
         "requests": len(rows),
-        "excluded": len(rows) - len(kept),
-        "failed": len(kept) - len(good),
-        "error_rate": (len(kept) - len(good)) / len(kept) if kept else None,
-        "errors": dict(Counter(row.error["kind"] for row in kept if row.error)),
+        "excluded": len(rows) - len(counted),
+        "failed": failed,
+        "error_rate": failed / len(counted) if counted else None,
+        "error_rate_ci95": _error_interval(counted),
+        "errors": dict(Counter(row.error["kind"] for row in counted if row.error)),
         "duration_s": seconds,
-        "requests_per_sec": _rate(parts, windows, _requests_in, seconds),
+        "requests_per_sec": rate,
         "output_tokens_per_sec": _rate(parts, windows, _tokens_in, seconds),
-        **distributions(good),
-        "client_health": _health(parts, kept),
+        **distributions(good, failed),
+        "goodput": _goodput(wanted, counted, rate),
+        "client_health": _health(parts, counted),
     }
 
 
-def distributions(good: Sequence[Row]) -> dict[str, dict[str, Any]]:
-    """Return the distribution of each shown metric over successful requests."""
+def distributions(good: Sequence[Row], failed: int) -> dict[str, dict[str, Any]]:
+    """Return the distribution of each shown metric over successful requests.
+
+    Those of waits also have percentiles in which the failures count as infinite (`adj_`).
+    """
     found = {name: _distribution(name, [row.values[name] for row in good]) for name in SHOWN}
     for name, of in FROM_SCHEDULE.items():
-        values = [
-            value + (row.sent_ns - row.scheduled_ns) / 1e6
-            for row in good
-            if (value := row.values[of]) is not None
-        ]
-        found[name] = stats.distribution(values, "ms")
+        known = [(row, value) for row in good if (value := row.values[of]) is not None]
+        due = [value + (row.sent_ns - row.scheduled_ns) / 1e6 for row, value in known]
+        found[name] = {**stats.distribution(due, "ms"), **slo.adjusted(due, failed)}
+        found[of] |= slo.adjusted([value for _, value in known], failed)
     gaps = np.concatenate([row.gaps_ms for row in good]) if good else np.empty(0)
     found["chunk_gap_ms"] = stats.distribution(gaps, "ms")
     return found
+
+
+def _error_interval(counted: Sequence[Row]) -> list[float] | None:
+    """Return the 95 % interval of the error rate; errors cluster, so n is an effective one."""
+    if not counted:
+        return None
+    flags = np.array([row.error is not None for row in counted])
+    n = len(flags) / clusters.design_effect([flags])
+    return list(clusters.interval(float(flags.mean()), max(n, 1.0), z=1.96))
+
+
+def _goodput(wanted: str | None, counted: Sequence[Row], rate: float | None) -> Any:
+    """Return the share of requests that keep all bounds, and how many a second do."""
+    if wanted is None:
+        return None
+    flat = [{**row.values, "error": row.error} for row in counted]
+    found = slo.goodput(slo.parse(wanted), flat, 1.0)
+    good = sum(row.error is None for row in counted)
+    per_sec = rate * found.good / good if rate is not None and good else None
+    return {**found._asdict(), "slo": wanted, "requests_per_sec": per_sec}
 
 
 def timeline(rows: Iterable[Row], start_ns: int) -> list[dict[str, Any]]:
@@ -119,8 +150,8 @@ def _distribution(name: str, values: Iterable[float | None]) -> dict[str, Any]:
     return stats.distribution(known, metrics.METRICS[name].unit, "not_reported")
 
 
-def _kept(part: Part, excluded: Excluded) -> list[Row]:
-    """Return the rows of a step that its statistics are over."""
+def kept(part: Part, excluded: Excluded) -> list[Row]:
+    """Return the rows of a step that its statistics are over, as they were due."""
     rows = sorted(part.rows, key=lambda row: row.scheduled_ns)
     if not rows:
         return []
@@ -132,13 +163,13 @@ def _kept(part: Part, excluded: Excluded) -> list[Row]:
 
 def _steady(part: Part, level: float, unit: str, excluded: Excluded) -> tuple[float, float]:
     """Return the window, on the monotonic clock, in which a step's load was whole."""
-    kept = _kept(part, excluded)
-    if not kept:
+    rows = kept(part, excluded)
+    if not rows:
         return (0.0, 0.0)
     if unit != CLIENTS:
-        return (float(kept[0].scheduled_ns), kept[-1].scheduled_ns + 1e9 / level)
-    ends, sent = sorted(row.end_ns for row in kept), [row.sent_ns for row in kept]
-    if len(kept) > 2 * level:
+        return (float(rows[0].scheduled_ns), rows[-1].scheduled_ns + 1e9 / level)
+    ends, sent = sorted(row.end_ns for row in rows), [row.sent_ns for row in rows]
+    if len(rows) > 2 * level:
         return (float(ends[int(level) - 1]), float(max(sent)))
     return (float(min(sent)), float(ends[-1]))
 

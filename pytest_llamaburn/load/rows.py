@@ -14,6 +14,7 @@ import msgspec
 
 from pytest_llamaburn import metrics
 from pytest_llamaburn.errors import ResultsError
+from pytest_llamaburn.load.records import Record
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -28,7 +29,8 @@ class Row(msgspec.Struct, gc=False):
     """One request of a load; all `*_ns` are on the monotonic clock that processes share.
 
     `step` is which of the load's steps it belongs to, `attempt` counts its resumptions. `values`
-    are the metrics, `gaps_ms` the times between pieces of the answer, `error` how it failed.
+    are the metrics, `gaps_ms` the times between pieces of the answer, `error` how it failed, `burst`
+    says that it came on top of the step's own load.
     """
 
     step: int
@@ -43,6 +45,7 @@ class Row(msgspec.Struct, gc=False):
     values: dict[str, float | None]
     gaps_ms: list[float]
     error: dict[str, Any] | None = None
+    burst: bool = False
 
 
 class Rows:
@@ -70,7 +73,15 @@ class Rows:
         self._file.close()
 
 
-def row_of(place: tuple[int, int, int], prompt_id: str, due_ns: int, trace: Trace) -> Row:
+def record_of(row: Row) -> Record:
+    """Return what the statistics of a load need of a row."""
+    failure = row.error["kind"] if row.error else None
+    return Record(row.scheduled_ns, row.sent_ns, row.first_ns, row.end_ns, failure)
+
+
+def row_of(
+    place: tuple[int, int, int], prompt_id: str, due_ns: int, trace: Trace, *, burst: bool = False
+) -> Row:
     """Return the row of a finished request; `place` is its step, attempt and number."""
     values, _ = metrics.compute(trace)
     gaps = [round(gap, 4) for gap in metrics.chunk_gaps_ms(trace)]
@@ -85,6 +96,7 @@ def row_of(place: tuple[int, int, int], prompt_id: str, due_ns: int, trace: Trac
         values,
         gaps,
         trace.error,
+        burst,
     )
 
 

@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 _LAG_EVERY_S = 0.02
 _NO_SERVER = ("connect_refused", "server_crash", "dns")
 _DEAD_IN_A_ROW = 20
+_BURST_LEAD_NS = 100_000_000  # before a burst its schedule is made
 _BURST_SEED = 7919  # bursts draw other gaps than the load they come upon
 
 
@@ -104,35 +105,31 @@ class Sender:
         """Close the rows."""
         self._rows.close()
 
-    async def _loop(self, step: Step, place: Place, start_ns: int) -> None:
+    async def _loop(self, step: Step, place: Place, start_ns: int, *, burst: bool = False) -> None:
         if step.unit == CLIENTS:
             place = place._replace(workers=min(place.workers, int(step.level)))
             clients = _share(int(step.level), place)
             turns = self._turns(step, place, start_ns)
             pause = self._pause if self._settings.think_time else None
-            tell = self._teller(place)
+            tell = self._teller(place, burst=burst)
             await closed_loop(turns, clients, self._backend.wire, self._send, tell, pause)
             return
-        await self._open(step, place, start_ns, self._settings.seed)
-
-    async def _burst(self, burst: Burst, place: Place, start_ns: int) -> None:
-        step = Step(burst.level, burst.unit, seconds=burst.seconds)
-        begin_ns = start_ns + int(burst.start_s * 1e9)
-        if burst.unit == CLIENTS:
-            await until(begin_ns)
-            await self._loop(step, place, begin_ns)
-        else:
-            await self._open(step, place, begin_ns, self._settings.seed + _BURST_SEED)
-
-    async def _open(self, step: Step, place: Place, start_ns: int, seed: int) -> None:
+        seed = self._settings.seed + (_BURST_SEED if burst else 0)
         pattern = self._settings.arrival or "poisson"
         limit: dict[str, Any] = {"seconds": step.seconds, "count": step.requests}
         times = arrivals.schedule(pattern, step.level, **limit, seed=seed + place.step)
         mine = arrivals.share(times, place.worker, place.workers)
         due = (start_ns + int(offset * 1e9) for offset in mine)
-        turns = ((at, self._turn(at)) for at in itertools.takewhile(lambda _: not self.gone, due))
-        tell = self._teller(place)
-        await open_loop(turns, self._backend.wire, self._send, tell)
+        arriving = (
+            (at, self._turn(at)) for at in itertools.takewhile(lambda _: not self.gone, due)
+        )
+        await open_loop(arriving, self._backend.wire, self._send, self._teller(place, burst=burst))
+
+    async def _burst(self, burst: Burst, place: Place, start_ns: int) -> None:
+        begin_ns = start_ns + int(burst.start_s * 1e9)
+        await until(begin_ns - _BURST_LEAD_NS)
+        step = Step(burst.level, burst.unit, seconds=burst.seconds)
+        await self._loop(step, place, begin_ns, burst=True)
 
     def _turns(self, step: Step, place: Place, start_ns: int) -> Iterator[Turn]:
         """Yield a closed loop's requests as its clients ask for them."""
@@ -157,12 +154,12 @@ class Sender:
         finally:
             self.counts["in_flight"] -= 1
 
-    def _teller(self, place: Place) -> Callable[[Turn, Trace], None]:
+    def _teller(self, place: Place, *, burst: bool) -> Callable[[Turn, Trace], None]:
         def tell(turn: Turn, trace: Trace) -> None:
             dead = trace.failure is not None and trace.failure.kind in _NO_SERVER
             self._dead = self._dead + 1 if dead else 0
             where = (place.step, place.attempt, turn.number)
-            self._rows.write(row_of(where, turn.prompt_id, turn.due_ns, trace))
+            self._rows.write(row_of(where, turn.prompt_id, turn.due_ns, trace, burst=burst))
             self.counts["failed" if trace.failure else "done"] += 1
             self.counts["tokens"] += trace.usage.completion or 0
 

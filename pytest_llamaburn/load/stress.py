@@ -23,7 +23,6 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from pytest_llamaburn.datasets import Prompt
-    from pytest_llamaburn.load.rows import Row
     from pytest_llamaburn.load.sender import Health
     from pytest_llamaburn.trace import Trace
 
@@ -86,7 +85,7 @@ class Stress(Run):
         self._finished = {step: [] for step, _ in ended}
         for row in rows.read(record.folder):
             if (row.step, row.attempt) in ended:
-                self._finished[row.step].append(record_of(row))
+                self._finished[row.step].append(rows.record_of(row))
         self._attempt = 1 + max((end["attempt"] for end in record.steps), default=-1)
 
     async def _make_ready(self) -> None:
@@ -161,7 +160,7 @@ class Stress(Run):
     def _told(self, number: int) -> list[Record]:
         key = (number, self._attempt)
         found = (row for row in rows.read(self.folder) if (row.step, row.attempt) == key)
-        return sorted(map(record_of, found), key=lambda record: record.scheduled_ns)
+        return sorted(map(rows.record_of, found), key=lambda record: record.scheduled_ns)
 
     async def _pulse(self, step: Step) -> None:
         """Tell twice a second how the step goes."""
@@ -207,12 +206,6 @@ class Stress(Run):
         if asked.mode in ("ramp", "sweep"):
             clients.append(asked.max_concurrency)
         return max(clients), 1e3 / gap_ms
-
-
-def record_of(row: Row) -> Record:
-    """Return what the statistics of a load need of a row."""
-    failure = row.error["kind"] if row.error else None
-    return Record(row.scheduled_ns, row.sent_ns, row.first_ns, row.end_ns, failure)
 
 
 def _facts(health: Health) -> dict[str, Any]:

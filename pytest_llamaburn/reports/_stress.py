@@ -114,7 +114,7 @@ def _notes(document: dict[str, Any]) -> Iterator[str]:
             f"baseline, one client: total p50 {number(total['p50'])} ms, TTFT p50 "
             f"{number(ttft['p50'])} ms; a request fails after {found['deadline_s']:.3g} s"
         )
-    yield from found["findings"]
+    yield from _findings(found)
     for kind, count in found["errors"].items():
         yield f"failed: {kind} × {count}"
     yield from _client(found)
@@ -122,6 +122,64 @@ def _notes(document: dict[str, Any]) -> Iterator[str]:
         yield f"gate {gates.sentence(gate)}"
     for insight in document["insights"]:
         yield insight["text"]
+
+
+def _findings(found: dict[str, Any]) -> Iterator[str]:
+    """Yield where the server bends and breaks, what is optimal, and how it recovered."""
+    for name in POINTS:
+        if found[name]:
+            yield _point(name, found[name])
+    if found["optimal"]:
+        best = found["optimal"]
+        yield f"optimal: {_at(best)}: {best['evidence']}"
+    if found["recovery"]:
+        yield _recovery(found["recovery"])
+    if found["sustained"]:
+        yield from _sustained(found["sustained"])
+
+
+def _at(point: dict[str, Any]) -> str:
+    if point.get("concurrency") is not None:
+        return f"{point['concurrency']:.3g} clients"
+    return f"{point['rate']:.3g} requests/s"
+
+
+def _point(name: str, point: dict[str, Any]) -> str:
+    words = name.replace("_", " ")
+    if name == "failure_point":
+        meaning = f"more than {point['failure_rate']:.0%} fail by {point['deadline_s']:.3g} s"
+    else:
+        meaning = f"{point['metric']} over {point['factor']:g}× the baseline"
+    if not point["reached"]:
+        return f"{words} ({meaning}): not reached: {point['reason']}"
+    interval = point.get("interval")
+    between = f" [{interval[0]:.3g}, {interval[1]:.3g}]" if interval else ""
+    ends = (ABSENT if e is None else f"{e:.3g}" for e in (point["passing"], point["failing"]))
+    bracket = "highest passing {}, lowest failing {}".format(*ends)
+    return f"{words} ({meaning}): {_at(point)}{between}; {bracket}"
+
+
+def _recovery(found: dict[str, Any]) -> str:
+    if found["recovery_time_ms"] is None:
+        return f"recovery: {ABSENT}: {found['reason']}"
+    low, high = found["range_ms"]
+    return (
+        f"recovery after a spike: {number(found['recovery_time_ms'])} ms (of {len(found['spikes'])} "
+        f"spikes, {number(low)} to {number(high)} ms), resolution {number(found['resolution_ms'])} "
+        f"ms, beside a steady {found['steady_rate']:.3g} requests/s"
+    )
+
+
+def _sustained(found: dict[str, Any]) -> Iterator[str]:
+    for name in ("tokens_per_sec", "total_p50_ms"):
+        judged = found[name]
+        if judged["reason"]:
+            yield f"{name} over time: not judged: {judged['reason']}"
+            continue
+        trend, steady = judged["trend"], judged["steady"]
+        drift = f"drifts by {trend['share']:+.1%}" if trend["drifts"] else "does not drift"
+        plateau = f"steady at {number(steady['mean'])}" if steady else "no steady state"
+        yield f"{name} over time: {drift} (p {trend['p']:.2g}), {plateau}"
 
 
 def _client(found: dict[str, Any]) -> Iterator[str]:
