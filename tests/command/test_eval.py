@@ -489,7 +489,7 @@ def test_eval_is_not_compared_with_a_benchmark(tmp_path: Path, small: str) -> No
 def test_shown_result_has_each_question_answer_and_mark_with_its_reasons(
     tmp_path: Path, small: str
 ) -> None:
-    odd = {**ANSWERS, "red": "=right red, \x1b[31m\nsecond line"}
+    odd = {**ANSWERS, "red": "= right red, \x1b[31m\nsecond line"}
     with room(tmp_path, Pupil(answers={**odd, "love": [Reset()]})) as where:
         where.eval(small, where.judge)
     (name,) = _ids(tmp_path)
@@ -498,7 +498,7 @@ def test_shown_result_has_each_question_answer_and_mark_with_its_reasons(
         "── red (colours)",
         "question: What is red?",
         "reference: right red",
-        "answer: =right red, [31m",
+        "answer: = right red, [31m",
         "    second line",
         "scorer: right (scored)",
         "accuracy: 5 (scored)",
@@ -509,7 +509,7 @@ def test_shown_result_has_each_question_answer_and_mark_with_its_reasons(
     assert "\x1b" not in shown
     rows = list(csv.DictReader(io.StringIO(show(name, "csv", tmp_path))))
     assert [row["accuracy"] for row in rows] == ["5.0", "2.0", "1.0"]
-    assert rows[0]["answer"].startswith("'=right")
+    assert rows[0]["answer"].startswith("'= right")
     assert json.loads(show(name, "jsonl", tmp_path).splitlines()[0])["correct"] is True
     assert "| accuracy | 1 to 5 |" in show(name, "markdown", tmp_path)
     assert "<td" in show(name, "html", tmp_path)
