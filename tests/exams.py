@@ -1,4 +1,4 @@
-"""A model that answers questions and a judge that marks them, on the loopback, and small eval sets."""
+"""A model that answers questions and a judge that marks them, on the loopback; small eval sets."""
 
 from __future__ import annotations
 

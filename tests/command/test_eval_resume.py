@@ -41,7 +41,7 @@ def journalled(cwd: Path) -> set[tuple[str, str]]:
 
 @pytest.mark.parametrize("seed", range(3))
 def test_eval_killed_at_random_moments_judges_nothing_twice(tmp_path: Path, seed: int) -> None:
-    dice = random.Random(seed)
+    dice = random.Random(seed)  # noqa: S311
     chosen = eval_set(tmp_path, *(question(name) for name in NAMES))
     assessor, pupil = Assessor(), Pupil()
     with ScriptedServer(pupil) as model, ScriptedServer(assessor) as judge:

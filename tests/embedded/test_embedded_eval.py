@@ -19,8 +19,8 @@ def test_local_judge_marks_the_answers_of_the_embedded_model(tmp_path: Path) -> 
         question("two", prompt="What is 1 + 1?", reference="2", scorer="number"),
         question("five", prompt="What is 2 + 3?", reference="5", scorer="number"),
     )
-    asked = tuple({**one, "criteria": ["accuracy"]} for one in asked)
-    args = (f"--set={eval_set(tmp_path, *asked)}", "--judge=embedded", "--allow-self-judge")
+    judged = tuple({**one, "criteria": ["accuracy"]} for one in asked)
+    args = (f"--set={eval_set(tmp_path, *judged)}", "--judge=embedded", "--allow-self-judge")
     small = ("--max-tokens=24", "--warmup=1", "--max-unscored=1")
     limits = ("--judge-retries=0", "--judge-timeout=30s")  # so small a model may never stop
     done = llamaburn("eval", "smollm2-135m", *args, *small, *limits, cwd=tmp_path)
