@@ -132,17 +132,18 @@ class Caller:
         """
         await self.open()
         async with self.window.slot():
-            for tried in range(self.retries + 1):
+            tried = 0
+            while True:
                 try:
                     reply, cost = await self._once(ask)
                 except CallError as err:
-                    if tried == self.retries or not self._worth_trying(err):
+                    if not self._worth_trying(err) or tried == self.retries:
                         raise GaveUpError(err, tried) from None
                     await self._wait(err, tried)
+                    tried += 1
                 else:
                     self.window.went_well()
                     return Answered(reply, tried, cost)
-        raise AssertionError  # the last try returns or raises
 
     async def open(self) -> None:
         """Open the judge, once."""
