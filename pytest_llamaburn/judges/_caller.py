@@ -153,9 +153,11 @@ class Caller:
                 self._opened = True
 
     def worst_usd(self, ask: Ask) -> float | None:
-        """Return the most a call can cost, None for an unknown price."""
-        prompt = len(ask.system) + len(ask.user)
-        return cost_usd(Usage(input=prompt // 2, output=ask.max_tokens), self.prices)
+        """Return the most a call can cost, None for an unknown price: no token is below a byte."""
+        prompt, most = len(ask.system.encode()) + len(ask.user.encode()), ask.max_tokens
+        plain = cost_usd(Usage(input=prompt, output=most), self.prices)
+        written = cost_usd(Usage(input=0, cache_write=prompt, output=most), self.prices)
+        return max((cost for cost in (plain, written) if cost is not None), default=None)
 
     async def _once(self, ask: Ask) -> tuple[Reply, float | None]:
         if self._fatal is not None:
