@@ -404,8 +404,9 @@ def test_server_that_drips_for_ever_is_a_timeout(kind: type[Fake]) -> None:
 
 
 def test_connection_that_breaks_is_tried_again(kind: type[Fake]) -> None:
-    found = one(kind([[Close()], verdict(4)]))
-    assert (found.score, found.retries) == (4, 1)
+    begun = head(200, content_length="1000", content_type="application/json")
+    found = one(kind([[Close()], [begun, b"{", Close()], verdict(4)]))
+    assert (found.score, found.retries) == (4, 2)
 
 
 def test_server_that_is_not_there_is_a_connection_error(kind: type[Fake]) -> None:
