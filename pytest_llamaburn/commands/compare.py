@@ -13,7 +13,7 @@ from pytest_llamaburn.settings import Display, Storage
 if TYPE_CHECKING:
     import argparse
 
-    from pytest_llamaburn.compare import Choice, Source
+    from pytest_llamaburn.compare import Choice
 
 HELP = "compare benchmarks or evals, with the certainty of each change"
 EXAMPLE = "llamaburn compare before.json after.json --fail-if 'tokens_per_sec.mean:-5%'"
@@ -41,16 +41,20 @@ def add(parser: argparse.ArgumentParser) -> None:
 def run(arguments: argparse.Namespace) -> int:
     """Compare, file and show; return the exit code."""
     from pytest_llamaburn import reports, results
+    from pytest_llamaburn.load import comparing
 
     storage, _ = options.resolve(Storage, options.given(arguments, Storage))
     display, _ = options.resolve(Display, options.given(arguments, Display))
     reports.check(display.output)
     directory = Path(storage.results_dir)
+    choice = _choice(arguments)
     paths, baseline = _paths(directory, arguments)
-    if _are_evals(paths):
-        document = _evals(paths, baseline, arguments)
+    if comparing.are_evals(paths):
+        if arguments.fail_if or arguments.columns:
+            raise SettingsError("compare: --fail-if and --columns are not for evals")
+        document = comparing.evals(paths, baseline)
     else:
-        document = _compared(directory, (paths, baseline), _choice(arguments))
+        document = comparing.compared(directory, paths, baseline, choice)
     path = results.write(directory, document)
     reports.show([path], display.output, sys.stdout.write)
     print(f"wrote {path}", file=sys.stderr)
@@ -80,47 +84,6 @@ def _margin(text: str) -> float:
     return share
 
 
-def _are_evals(paths: list[Path]) -> bool:
-    from pytest_llamaburn import results
-
-    return results.brief(paths[0]).schema == "llamaburn/eval"
-
-
-def _evals(paths: list[Path], baseline: int, arguments: argparse.Namespace) -> dict[str, Any]:
-    """Return the comparison of evals; raises ResultsError or SettingsError."""
-    from pytest_llamaburn import compare_evals, results
-
-    if arguments.fail_if or arguments.columns:
-        raise SettingsError("compare: --fail-if and --columns are for benchmarks, these are evals")
-    sources = {}
-    for path in paths:
-        sources[str(path)] = results.load(path)
-        if sources[str(path)]["schema"] != "llamaburn/eval":
-            raise ResultsError(f"compare: {path} is no eval as the first file is")
-    return compare_evals.document(sources, str(paths[baseline]), *_identity())
-
-
-def _identity() -> tuple[str, str]:
-    """Return a new run id and its time stamp."""
-    import secrets
-    from datetime import UTC, datetime
-
-    now = datetime.now(UTC)
-    run_id = f"{now:%Y-%m-%dT%H-%M-%S}-{secrets.token_hex(3)}"
-    return run_id, now.isoformat(timespec="seconds").replace("+00:00", "Z")
-
-
-def _compared(directory: Path, named: tuple[list[Path], int], choice: Choice) -> dict[str, Any]:
-    """Return the comparison of benchmarks; `named` are the files and the baseline's place."""
-    from pytest_llamaburn import compare, results
-
-    paths, baseline = named
-    sources = [compare.Source(str(path), results.load_benchmark(path)) for path in paths]
-    wanted = _places(sources)
-    history = results.earlier(directory, wanted) if wanted else ()
-    return compare.document(compare.Comparison(sources, choice, baseline, history), *_identity())
-
-
 def _paths(directory: Path, arguments: argparse.Namespace) -> tuple[list[Path], int]:
     """Return the files that are meant, the baseline among them, and its place."""
     from pytest_llamaburn import results
@@ -137,19 +100,11 @@ def _paths(directory: Path, arguments: argparse.Namespace) -> tuple[list[Path], 
     return paths, place
 
 
-def _places(sources: list[Source]) -> set[tuple[str, str]]:
-    """Return the machine and model of each file whose noise must be learnt from earlier files."""
-    from pytest_llamaburn.compare import Side
-
-    sides = [Side(source) for source in sources]
-    return {(s.machine, s.model) for s in sides if len(s.runs) == 1 and s.machine is not None}
-
-
 def _judged(document: dict[str, Any]) -> int:
     """Tell the gates that did not pass; return the exit code."""
-    from pytest_llamaburn.compare import sentence
+    from pytest_llamaburn.load import comparing
 
-    broken = [gate for gate in document["results"].get("gates", ()) if gate["verdict"] != "pass"]
-    for gate in broken:
-        print(f"llamaburn: {sentence(gate)}", file=sys.stderr)
+    broken = comparing.broken(document)
+    for sentence in broken:
+        print(f"llamaburn: {sentence}", file=sys.stderr)
     return 1 if broken else 0

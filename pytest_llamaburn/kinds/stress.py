@@ -12,10 +12,11 @@ from pytest_llamaburn.kinds import _load_gates
 from pytest_llamaburn.kinds._parts import Distribution, Part, RunFile, opening
 from pytest_llamaburn.load import findings, levels, rows, slo, stability, windows
 from pytest_llamaburn.load.rows import record_of
-from pytest_llamaburn.load.step import CLIENTS, RATE, Burst, Step
+from pytest_llamaburn.load.step import CLIENTS, RATE, Step
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
+    from pathlib import Path
 
     from pytest_llamaburn.journal import Record
     from pytest_llamaburn.load.rows import Row
@@ -91,6 +92,12 @@ def check(settings: Any) -> None:
         slo.parse(settings.slo)
 
 
+def keep_beside(record: Record, path: Path) -> None:
+    """Write a row per request beside the result file, where the run asked for them."""
+    if (record.header or {})["config"]["save_requests"]:
+        rows.export(record.folder, path.with_suffix(".requests.jsonl.gz"))
+
+
 def build(record: Record) -> dict[str, Any]:
     """Return the content of a stress run's result file, made from its journal and its rows."""
     header = record.header or {}
@@ -119,9 +126,10 @@ class _Step(NamedTuple):
 
 
 def _steps(record: Record, found: Any) -> list[_Step]:
-    """Return the steps in order; of one that was cut and taken again, only the later try."""
-    begun = {s["step"]: s for s in record.steps if "load" in s}  # a later try replaces
-    health = {(s["step"], s["attempt"]): s["health"] for s in record.steps if "health" in s}
+    """Return the visits, by the step each began with; of one taken again, the later try."""
+    loads = [s for s in record.steps if "load" in s]
+    begun = {s["step"]: s for s in loads if s["step"] == s["visit"]}  # a later try replaces
+    health = _health(record.steps)
     grouped: dict[tuple[int, int], list[Row]] = {}
     for row in found:
         grouped.setdefault((row.step, row.attempt), []).append(row)
@@ -129,10 +137,19 @@ def _steps(record: Record, found: Any) -> list[_Step]:
     for number, said in sorted(begun.items()):
         key = (number, said["attempt"])
         part = levels.Part(grouped.get(key, []), said["started_ns"], health.get(key, {}))
-        load = Step(**said["load"])
-        load = load._replace(bursts=tuple(Burst(*burst) for burst in load.bursts))
-        steps.append(_Step(number, load, part))
+        steps.append(_Step(number, Step.restored(said["load"]), part))
     return steps
+
+
+def _health(said: Sequence[dict[str, Any]]) -> dict[tuple[int, int], dict[str, Any]]:
+    """Return the worst that our side was during each visit, by visit and attempt."""
+    found: dict[tuple[int, int], dict[str, Any]] = {}
+    for step in said:
+        if "health" in step:
+            worst = found.setdefault((step["visit"], step["attempt"]), {})
+            for name, value in step["health"].items():
+                worst[name] = max(value or 0.0, worst.get(name, 0.0))
+    return found
 
 
 def _load(steps: Sequence[_Step], record: Record) -> findings.Load:

@@ -25,7 +25,7 @@ from pytest_llamaburn.errors import LlamaBurnError
 from pytest_llamaburn.load.driver import loop_factory
 from pytest_llamaburn.load.rows import Rows
 from pytest_llamaburn.load.sender import Health, Place, Sender
-from pytest_llamaburn.load.step import Burst, Step
+from pytest_llamaburn.load.step import CLIENTS, Step
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -76,12 +76,21 @@ class Crew:
     async def send(self, step: Step, place: Place, start_ns: int) -> Health:
         """Send a step's load, each worker its share; return the health of the worst of them."""
         self._told, self._sending = {}, True
-        shares = (self._share(n, step, place, start_ns) for n in range(len(self._workers)))
-        found = await asyncio.gather(*shares)
+        count = len(self._workers)
+        if step.unit == CLIENTS:
+            count = min(count, int(step.level))  # a worker without a client has nothing to send
+        shared = [place._replace(worker=n, workers=count) for n in range(count)]
+        found = await asyncio.gather(*(self._share(step, mine, start_ns) for mine in shared))
         self._sending = False
         lags = [lag for health in found for lag in health.loop_lag_ms]
         longest = max(health.wall_s for health in found)
         return Health(max(health.cpu_s for health in found), longest, lags)
+
+    async def leave(self) -> None:
+        """Let the load end, and wait for what is in flight."""
+        for process in self._workers:
+            await _tell(process, {"leave": True})
+            await _answer(process)
 
     async def close(self) -> None:
         """Have the workers leave, in the middle of a step if need be: rows are on disk at once."""
@@ -92,27 +101,31 @@ class Crew:
                 process.stdin.close()
             await process.wait()
 
-    async def _share(self, number: int, step: Step, place: Place, start_ns: int) -> Health:
-        process = self._workers[number]
-        mine = place._replace(worker=number, workers=len(self._workers))
-        limits = self._backend.deadlines
-        await _tell(process, {"step": step, "place": mine, "start": start_ns, "limits": limits})
-        assert process.stdout is not None  # noqa: S101 - it is a pipe
-        while line := await process.stdout.readline():
-            said = json.loads(line)
-            if "error" in said:
-                raise LlamaBurnError(said["error"])
-            self._told[number] = Counter(said["counts"])
-            if "health" in said:
-                self._gone |= said["gone"]
-                return Health(*said["health"])
-        raise LlamaBurnError(f"a sending process ended with {await process.wait()}")
+    async def _share(self, step: Step, place: Place, start_ns: int) -> Health:
+        process, limits = self._workers[place.worker], self._backend.deadlines
+        await _tell(process, {"step": step, "place": place, "start": start_ns, "limits": limits})
+        while "health" not in (said := await _answer(process)):
+            self._told[place.worker] = Counter(said["counts"])
+        self._gone |= said["gone"]
+        return Health(*said["health"])
 
 
 async def _tell(process: asyncio.subprocess.Process, words: dict[str, Any]) -> None:
     assert process.stdin is not None  # noqa: S101 - it is a pipe
     process.stdin.write(json.dumps(words).encode() + b"\n")
     await process.stdin.drain()
+
+
+async def _answer(process: asyncio.subprocess.Process) -> dict[str, Any]:
+    """Return what a worker says next; raises LlamaBurnError for its errors and its end."""
+    assert process.stdout is not None  # noqa: S101 - it is a pipe
+    line = await process.stdout.readline()
+    if not line:
+        raise LlamaBurnError(f"a sending process ended with {await process.wait()}")
+    said: dict[str, Any] = json.loads(line)
+    if "error" in said:
+        raise LlamaBurnError(said["error"])
+    return said
 
 
 class _Worker:
@@ -128,10 +141,13 @@ class _Worker:
         self._sender = Sender(self._backend, Model(**told["model"]), prompts, rows)
 
     async def take(self, told: dict[str, Any]) -> None:
-        """Send this worker's share of a step, telling how it goes."""
+        """Send this worker's share of a step, telling how it goes, or let the load end."""
+        if "leave" in told:
+            await self._sender.leave()
+            _say(left=True)
+            return
         self._backend.deadlines = Deadlines(*told["limits"])
-        step = Step(*told["step"])
-        step = step._replace(bursts=tuple(Burst(*burst) for burst in step.bursts))
+        step = Step.restored(told["step"])
         telling = asyncio.create_task(self._tell())
         try:
             health = await self._sender.send(step, Place(*told["place"]), told["start"])

@@ -1,4 +1,4 @@
-"""What the levels of a load say: their states, where the server bends and breaks, what is optimal."""
+"""What the levels of a load say: their states, where the server bends and breaks, what is best."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from pytest_llamaburn.load import degradation, knee, overload, states
 from pytest_llamaburn.load.step import CLIENTS
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Mapping
 
     from pytest_llamaburn.load.records import Record
 

@@ -14,7 +14,6 @@ from pytest_llamaburn import datasets, journal, metrics, registry, results, sett
 from pytest_llamaburn.errors import NothingMeasuredError
 from pytest_llamaburn.load import calibration, lengths, rows, windows
 from pytest_llamaburn.load.crew import Crew
-from pytest_llamaburn.load.records import Record
 from pytest_llamaburn.load.run import Run
 from pytest_llamaburn.load.sender import Place, Sender
 from pytest_llamaburn.load.step import CLIENTS, Step
@@ -22,7 +21,7 @@ from pytest_llamaburn.load.step import CLIENTS, Step
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from pytest_llamaburn.datasets import Prompt
+    from pytest_llamaburn.load.records import Record
     from pytest_llamaburn.load.sender import Health
     from pytest_llamaburn.trace import Trace
 
@@ -55,11 +54,12 @@ class Stress(Run):
         super().__init__(windows.checked(asked), *args)
         self._finished: dict[int, list[Record]] = {}
         self._attempt = 0
+        self._visit: tuple[int, int] | None = None  # that the next step may go on with
 
     async def drive(self) -> None:
         """Send all that the mode asks for; what it did is in the journal and the rows."""
+        await self._start_sending()
         try:
-            await self._make_ready()
             baseline = await self._baseline()
             findings = await self._follow(baseline)
         finally:
@@ -81,28 +81,31 @@ class Stress(Run):
         return journal.directory(Path(self.settings.results_dir), self.identity.run_id)
 
     def _continue(self, record: journal.Record) -> None:
-        ended = {(end["step"], end["attempt"]) for end in record.steps if "ended_ns" in end}
-        self._finished = {step: [] for step, _ in ended}
-        for row in rows.read(record.folder):
-            if (row.step, row.attempt) in ended:
-                self._finished[row.step].append(rows.record_of(row))
+        loads = {(s["step"], s["attempt"]): s for s in record.steps if "load" in s}
+        for end in record.steps:
+            if "ended_ns" in end:
+                begun = loads[end["step"], end["attempt"]]
+                place = Place(begun["visit"], begun["attempt"], begun["first"])
+                count = begun["load"]["requests"]
+                self._finished[end["step"]] = self._told(place, count)
         self._attempt = 1 + max((end["attempt"] for end in record.steps), default=-1)
 
-    async def _make_ready(self) -> None:
+    async def _warm_up(self) -> None:
+        """Warm up, and find prompts of the wanted length: before anything is written."""
+        await super()._warm_up()
         given = datasets.load_prompts(self.settings.prompts)
-        asked = await lengths.prompts(self.settings.isl, given, self._ask_briefly)
-        await self._start_sending(asked)
+        self._prompts = await lengths.prompts(self.settings.isl, given, self._ask_briefly)
+
+    async def _start_sending(self) -> None:
         if 0 not in self._finished:
             found = await calibration.calibrate(*self._expected())
             self._journal("facts", {"calibration": found})
-
-    async def _start_sending(self, prompts: Sequence[Prompt]) -> None:
         worker = f"{self.identity.worker}-{self._attempt}"
         if self.settings.workers == 1:
             own = rows.Rows(self.folder, worker)
-            self._sender: Sender | Crew = Sender(self.backend, self.model, prompts, own)
+            self._sender: Sender | Crew = Sender(self.backend, self.model, self._prompts, own)
             return
-        self._sender = Crew(self.backend, self.model, prompts)
+        self._sender = Crew(self.backend, self.model, self._prompts)
         await self._sender.start(self.settings.workers, self.folder, worker)
 
     async def _baseline(self) -> Baseline:
@@ -129,6 +132,7 @@ class Stress(Run):
         number, step = 1, next(plan)
         while True:
             if step.fresh and number not in self._finished:
+                await self._sender.leave()
                 await self._wait_until_idle(baseline)
             seen = await self._take(number, step)
             if self._sender.gone:
@@ -143,10 +147,11 @@ class Stress(Run):
         """Send a step, or take over what an earlier part of this run saw of it."""
         if number in self._finished:
             return self._finished[number]
-        place = Place(number, self._attempt)
-        about = {"step": number, "attempt": self._attempt}
+        place = self._place(number, step)
+        about = {"step": number, "attempt": self._attempt, "visit": place.step}
         start_ns = perf_counter_ns() + _LEAD_NS
-        self._journal("step", {**about, "load": step._asdict(), "started_ns": start_ns})
+        load = {"load": step._asdict(), "started_ns": start_ns, "first": place.first}
+        self._journal("step", {**about, **load})
         pulse = asyncio.create_task(self._pulse(step))
         try:
             health = await self._sender.send(step, place, start_ns)
@@ -155,23 +160,35 @@ class Stress(Run):
         ended = {"ended_ns": perf_counter_ns(), "health": _facts(health)}
         self._journal("step", {**about, **ended})
         self.sync()
-        return self._told(number) if step.tells else []
+        return self._told(place, step.requests) if step.tells else []
 
-    def _told(self, number: int) -> list[Record]:
-        key = (number, self._attempt)
-        found = (row for row in rows.read(self.folder) if (row.step, row.attempt) == key)
-        return sorted(map(rows.record_of, found), key=lambda record: record.scheduled_ns)
+    def _place(self, number: int, step: Step) -> Place:
+        """Return where a step's requests belong: in a new visit, unless it goes on with one."""
+        goes_on = self._visit is not None and not step.fresh
+        visit, first = self._visit if goes_on and self._visit else (number, 0)
+        self._visit = (visit, first + (step.requests or 0)) if step.stays else None
+        return Place(visit, self._attempt, first)
+
+    def _told(self, place: Place, count: int | None) -> list[Record]:
+        """Return the records of a step, in the order of sending."""
+        wanted = range(place.first, place.first + count) if count is not None else None
+        found = [
+            row
+            for row in rows.read(self.folder)
+            if (row.step, row.attempt) == place[:2] and (wanted is None or row.number in wanted)
+        ]
+        return [rows.record_of(row) for row in sorted(found, key=lambda row: row.scheduled_ns)]
 
     async def _pulse(self, step: Step) -> None:
         """Tell twice a second how the step goes."""
-        began = perf_counter()
+        began, before = perf_counter(), Counter(self._sender.counts)
         while True:
             await asyncio.sleep(_PULSE_S)
             seconds, counts = perf_counter() - began, self._sender.counts
+            done, tokens, failed = (counts[n] - before[n] for n in ("done", "tokens", "failed"))
             self._progress.pulse(
-                f"{step.level:g} {step.unit}: {counts['in_flight']} in flight, "
-                f"{counts['done'] / seconds:.3g} requests/s, "
-                f"{counts['tokens'] / seconds:.3g} tokens/s, {counts['failed']} failed"
+                f"{step.level:.3g} {step.unit}: {counts['in_flight']} in flight, "
+                f"{done / seconds:.3g} requests/s, {tokens / seconds:.3g} tokens/s, {failed} failed"
             )
 
     async def _wait_until_idle(self, baseline: Baseline) -> None:

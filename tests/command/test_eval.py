@@ -447,7 +447,7 @@ def test_evals_are_compared_by_question(tmp_path: Path, small: str) -> None:
         done = llamaburn("compare", *_ids(tmp_path), cwd=tmp_path)
         data = llamaburn("compare", *_ids(tmp_path), "-o", "csv", cwd=tmp_path).stdout
         refused = llamaburn(
-            "compare", *_ids(tmp_path), "--fail-if", "tps:-5%", cwd=tmp_path, check=4
+            "compare", *_ids(tmp_path), "--fail-if", "tps.mean:-5%", cwd=tmp_path, check=4
         )
     document = json.loads(next((tmp_path / "results" / "eval_comparisons").iterdir()).read_text())
     assert results.check(document) is None
@@ -459,7 +459,7 @@ def test_evals_are_compared_by_question(tmp_path: Path, small: str) -> None:
     assert found["accuracy"]["verdict"] == "inconclusive"
     assert "seed is 5, 0 in the baseline" in done.stdout
     assert len(list(csv.DictReader(io.StringIO(data)))) == 4
-    assert "are for benchmarks, these are evals" in refused.stderr
+    assert "--fail-if and --columns are not for evals" in refused.stderr
 
 
 def test_evals_without_a_common_question_are_not_compared(tmp_path: Path, small: str) -> None:

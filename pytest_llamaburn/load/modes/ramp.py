@@ -20,7 +20,8 @@ def plan(settings: Any, baseline: Baseline) -> Generator[Step, Sequence[Record],
     unit = RATE if settings.arrival else CLIENTS
     probe = next(search)
     while True:
-        records = yield Step(probe.level, unit, probe.requests, fresh=probe.fresh)
+        stays = unit == CLIENTS
+        records = yield Step(probe.level, unit, probe.requests, fresh=probe.fresh, stays=stays)
         try:
             probe = search.send(records)
         except StopIteration as end:
