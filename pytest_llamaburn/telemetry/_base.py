@@ -240,7 +240,7 @@ class Base:
     def found(
         self, readings: Sequence[Reading], devices: Sequence[Device], version: str | None, why: str
     ) -> Probe:
-        """Return the probe of devices that gave these first readings; `why` says that they gave none."""
+        """Return the probe of devices that gave first readings; `why` is for there being none."""
         fields = frozenset(n for r in readings for n, v in r.values.items() if v is not None)
         if not fields & _SHOWS_A_GPU:
             return Probe(ok=False, reason="unsupported_field", message=why, version=version)

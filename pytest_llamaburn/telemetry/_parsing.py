@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 MAX_POWER_W = 2000.0
 _NUMBER = re.compile(r"([-+]?\d+(?:\.\d+)?(?:e[-+]?\d+)?)\s*[a-zµ°%]*", re.IGNORECASE)
-_PCI = re.compile(r"(?:[0-9a-f]{4,8}:)?([0-9a-f]{2}:[0-9a-f]{2}\.[0-9a-f])", re.IGNORECASE)
+_PCI = re.compile(r"(?:([0-9a-f]{4,8}):)?([0-9a-f]{2}:[0-9a-f]{2}\.[0-9a-f])", re.IGNORECASE)
 
 
 def number(value: Any, scale: float = 1.0) -> float | None:
@@ -61,9 +61,12 @@ def lookup(table: Mapping[str, Any], names: Iterable[str]) -> Any:
 
 
 def pci(address: str) -> str | None:
-    """Return a PCI address without its domain, in lower case: `03:00.0`."""
+    """Return a PCI address in lower case, without its domain where that is 0: `03:00.0`."""
     found = _PCI.search(address)
-    return found.group(1).lower() if found else None
+    if found is None:
+        return None
+    domain = int(found[1] or "0", 16)
+    return f"{domain:04x}:{found[2].lower()}" if domain else found[2].lower()
 
 
 def plausible(provider: Base, raw: Mapping[str, float | None]) -> Values:
@@ -87,9 +90,7 @@ def plausible(provider: Base, raw: Mapping[str, float | None]) -> Values:
 
 
 class Counter:
-    """An energy counter in joules that begins at 0 here, goes on where its register wraps, and
-    says what power it means.
-    """
+    """An energy counter in joules that begins at 0 here and goes on where its register wraps."""
 
     def __init__(self, wrap_j: float | None = None) -> None:
         """Take the range after which the register begins again at 0."""

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 from pytest_llamaburn.telemetry._base import Base, Device, Machine, Probe, Reading
 from pytest_llamaburn.telemetry._drm import address, cards, labelled, monitors, value
 from pytest_llamaburn.telemetry._parsing import plausible
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 _POWER = ("power1_average", "power1_input")  # most GPUs have one of the two
 _APU_METRICS = (2, 3)  # revisions of the table `gpu_metrics` that only APUs have
