@@ -1,4 +1,4 @@
-"""Energy from what sensors said: integrals, how far they can be trusted, and who they are charged to.
+"""Energy from what sensors said: integrals, how far to trust them, and whom to charge.
 
 Joules, watts and nanoseconds of one clock; nothing here knows what a sensor or a request is.
 """

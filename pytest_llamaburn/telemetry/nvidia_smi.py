@@ -10,7 +10,7 @@ import csv
 from pytest_llamaburn.telemetry._base import Base, Device, Done, Machine, Probe, Reading, Stream
 from pytest_llamaburn.telemetry._parsing import number, pci, plausible
 
-_ABOUT = ("pci.bus_id", "uuid", "name", "driver_version", "compute_cap")
+_ABOUT = ("pci.bus_id", "name", "driver_version")
 _COLUMNS = {
     "power.draw.instant": ("power_w", 1.0),
     "power.draw": ("power_w", 1.0),
@@ -37,6 +37,7 @@ class Provider(Base):
         """Take the machine, on whose PATH the tool is looked for."""
         super().__init__(machine)
         self._columns: list[str] = []
+        self._power: dict[str, str] = {}
         self._stream: Stream | None = None
 
     def probe(self) -> Probe:
@@ -46,23 +47,21 @@ class Provider(Base):
             return Probe(ok=False, reason="no_tool", message="no nvidia-smi on PATH")
         known = self.machine.run([tool, "--help-query-gpu"]).stdout
         self._columns = [c for c in _COLUMNS if f'"{c}"' in known] or [*_COLUMNS][1:]
-        about = [c for c in _ABOUT if f'"{c}"' in known] or [*_ABOUT[:-1]]
+        about = [*_ABOUT, *(["compute_cap"] if '"compute_cap"' in known else [])]
         asked = self.machine.run([tool, _query([*about, *self._columns]), *_FORM])
         rows = _rows(asked.stdout, len(about) + len(self._columns))
         if not rows:
             return Probe(ok=False, reason="no_data", message=_complaint(asked))
-        facts = [dict(zip(about, row, strict=False)) for row in rows]
         now = self.machine.clock()
-        readings = [self._reading([r[0], *r[len(about) :]], now) for r in rows]
-        version = facts[0].get("driver_version")
-        devices = [
-            self._device(fact, reading) for fact, reading in zip(facts, readings, strict=True)
-        ]
+        facts = [dict(zip([*about, *self._columns], row, strict=True)) for row in rows]
+        devices = [self._device(fact) for fact in facts]
+        readings = [self._reading([row[0], *row[len(about) :]], now) for row in rows]
+        version = facts[0]["driver_version"]
         found = self.found(readings, devices, version, "nvidia-smi gives no value of any GPU")
         if found.ok:
             self._stream = Stream(
                 self.machine,
-                [tool, _query(["pci.bus_id", *self._columns]), *_FORM, f"-lms={_PERIOD_MS}"],
+                [tool, _query(["pci.bus_id", *self._columns]), *_FORM, f"--loop-ms={_PERIOD_MS}"],
             )
         return found
 
@@ -82,23 +81,27 @@ class Provider(Base):
 
     def _reading(self, row: list[str], t_ns: int) -> Reading:
         raw: dict[str, float | None] = {}
+        own_id = pci(row[0]) or row[0]
         for column, text in zip(self._columns, row[1:], strict=True):
-            name, scale = _COLUMNS[column]
-            if raw.get(name) is None:
-                raw[name] = number(text, scale)
-        return Reading(pci(row[0]) or row[0], t_ns, 0.0, plausible(self, raw))
+            field, scale = _COLUMNS[column]
+            if field != "power_w" or column == self._power.get(own_id):
+                raw[field] = number(text, scale)
+        return Reading(own_id, t_ns, 0.0, plausible(self, raw))
 
-    def _device(self, fact: dict[str, str], reading: Reading) -> Device:
-        bus = fact["pci.bus_id"]
+    def _device(self, fact: dict[str, str]) -> Device:
+        """Return a GPU, and settle which of the two powers is read of it from now on."""
+        own_id = pci(fact["pci.bus_id"]) or fact["pci.bus_id"]
+        instant = number(fact.get("power.draw.instant")) is not None
+        self._power[own_id] = "power.draw.instant" if instant else "power.draw"
         generation = number(fact.get("compute_cap"))
         averages = generation is None or generation >= _AVERAGING
-        instant = "power.draw.instant" in self._columns or not averages
+        unified = number(fact.get("memory.total")) is None
         return Device(
-            pci(bus) or bus,
+            own_id,
             fact.get("name"),
             "nvidia",
-            power_kind="instant" if instant else "avg_1s",
-            memory_kind="vram" if reading.values["vram_total_mb"] is not None else "unified",
+            power_kind="instant" if instant or not averages else "avg_1s",
+            memory_kind="unified" if unified else "vram",
         )
 
 
