@@ -145,7 +145,8 @@ def read_text(path: Path) -> str:
 class Machine:
     """The machine whose sensors are read, and who serves models on it.
 
-    `server_port` is where the server listens; None for a server that is not here.
+    `server_port` is where the server listens, where there is one; `local` is False when it is on
+    another machine, whose processors and memory are not ours.
     """
 
     root: Path = Path("/")
@@ -157,6 +158,7 @@ class Machine:
     read: Callable[[Path], str] = read_text
     load: Callable[[str], Any] = importlib.import_module
     server_port: int | None = None
+    local: bool = True
 
     def tool(self, name: str) -> str | None:
         """Return the path of a command line tool, from PATH or from ROCm's own places."""

@@ -52,7 +52,7 @@ class Provider(Base):
             self._scan(began)
         memory = psutil.virtual_memory()
         server_cpu, server_rss = _usage(self._server)
-        here = self.machine.server_port is not None
+        here = self.machine.local
         values = {
             "cpu_pct": psutil.cpu_percent() if here else None,
             "ram_used_mb": (memory.total - memory.available) / 1e6 if here else None,

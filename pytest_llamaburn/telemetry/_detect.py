@@ -1,0 +1,144 @@
+"""Which sensors there are on a machine, and which of them are read."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from pytest_llamaburn import registry
+from pytest_llamaburn.errors import SettingsError
+from pytest_llamaburn.telemetry._base import Base, Machine, Probe
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+
+FOLDER = "telemetry"
+HOST = "host"
+POWER_PERIOD_S = 0.1
+
+Member = tuple[str, Base, Probe]
+Used = list[Member]
+
+
+class Plan(NamedTuple):
+    """What is read and how often; `local` says that the server is on this machine."""
+
+    provider: str
+    interval_s: float
+    local: bool
+    port: int | None
+
+    @property
+    def power_period_s(self) -> float:
+        """How often sensors are read."""
+        return min(POWER_PERIOD_S, self.interval_s)
+
+
+def provider(name: str, machine: Machine) -> Base:
+    """Return a provider that has not looked at anything yet."""
+    found: Base = registry.load(FOLDER, name).Provider(machine)
+    return found
+
+
+def choose(plan: Plan, machine: Machine) -> tuple[Used, list[dict[str, Any]]]:
+    """Return the providers to read, and what each that was asked had to say.
+
+    Of each vendor's the first that works, and a further one where that one has no power. A forced
+    provider stands alone, and raises SettingsError with its reason if it has nothing to say.
+    """
+    check(plan.provider, machine)
+    if not plan.local:
+        return [], []
+    if plan.provider != "auto":
+        return _forced(plan.provider, machine)
+    used: Used = []
+    probes = []
+    for members in _by_vendor(machine).values():
+        for name, member in members:
+            mine = [probe for _, other, probe in used if other.vendor == member.vendor]
+            if any("power_w" in probe.fields for probe in mine):
+                continue
+            found = member.probe()
+            probes.append(_told(name, found))
+            if found.ok and (not mine or "power_w" in found.fields):
+                used.append((name, member, found))
+            else:
+                member.close()
+    return used, probes
+
+
+def check(name: str, machine: Machine | None = None) -> None:
+    """Raise SettingsError for an unknown provider, saying of each known one why it is not there."""
+    valid = registry.names(FOLDER)
+    if name in ("auto", *valid):
+        return
+    said = [f"{row['name']} ({row['message'] or 'ok'})" for row in table(machine or Machine())]
+    words = registry.unknown("provider", name, ["auto", *valid]).partition(" Known:")[0]
+    raise SettingsError(f"--gpu-provider: {words} Known: auto, {', '.join(said)}")
+
+
+def table(machine: Machine) -> list[dict[str, Any]]:
+    """Return what each provider says of itself on this machine: name, ok, reason, message."""
+    found = []
+    for name in registry.names(FOLDER):
+        member = provider(name, machine)
+        found.append(_told(name, member.probe()))
+        member.close()
+    return found
+
+
+def gauges(machine: Machine, wait: Callable[[], None]) -> list[dict[str, Any]]:
+    """Return the last reading of each device, with its name and scope.
+
+    `wait` lets time pass between the two readings that power from a counter needs.
+    """
+    used, _ = choose(Plan("auto", 0.5, local=True, port=None), machine)
+    if used:
+        wait()
+    found: dict[str, dict[str, Any]] = {}
+    for _, member, probe in used:
+        devices = {device.id: device for device in probe.devices}
+        for reading in member.read():
+            about = devices[reading.device_id]._asdict()
+            found[reading.device_id] = {**about, **reading.values}
+        member.close()
+    return list(found.values())
+
+
+def _forced(name: str, machine: Machine) -> tuple[Used, list[dict[str, Any]]]:
+    member = provider(name, machine)
+    found = member.probe()
+    if not found.ok:
+        member.close()
+        raise SettingsError(f"--gpu-provider: {name} cannot be used: {found.message}")
+    if name == HOST:  # it is read anyway
+        return [], [_told(name, found)]
+    return [(name, member, found)], [_told(name, found)]
+
+
+def _by_vendor(machine: Machine) -> dict[str, list[tuple[str, Base]]]:
+    """Return the providers of each vendor, the preferred ones first."""
+    found: dict[str, list[tuple[str, Base]]] = {}
+    for name in registry.names(FOLDER):
+        if name != HOST:
+            member = provider(name, machine)
+            found.setdefault(provider.vendor, []).append((name, provider))
+    return {vendor: sorted(m, key=lambda one: one[1].rank) for vendor, m in found.items()}
+
+
+def _told(name: str, probe: Probe) -> dict[str, Any]:
+    return {"name": name, "ok": probe.ok, "reason": probe.reason, "message": probe.message}
+
+
+def summary(used: Iterable[Member]) -> dict[str, Any]:
+    """Return devices, providers and fields of the providers to read, each device once."""
+    devices: dict[str, dict[str, Any]] = {}
+    providers: list[dict[str, Any]] = []
+    fields: set[str] = set()
+    for name, _, probe in used:
+        fields |= probe.fields
+        ids = [device.id for device in probe.devices]
+        providers.append({"name": name, "version": probe.version, "devices": ids})
+        for device in probe.devices:
+            known = devices.setdefault(device.id, device._asdict())
+            known.update({k: v for k, v in device._asdict().items() if known[k] is None})
+    return {"providers": providers, "devices": list(devices.values()), "fields": sorted(fields)}
