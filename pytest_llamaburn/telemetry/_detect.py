@@ -121,7 +121,7 @@ def _by_vendor(machine: Machine) -> dict[str, list[tuple[str, Base]]]:
     for name in registry.names(FOLDER):
         if name != HOST:
             member = provider(name, machine)
-            found.setdefault(provider.vendor, []).append((name, provider))
+            found.setdefault(member.vendor, []).append((name, member))
     return {vendor: sorted(m, key=lambda one: one[1].rank) for vendor, m in found.items()}
 
 
