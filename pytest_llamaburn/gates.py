@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
 
 STATISTICS = ("mean", "std", "cv", "min", *stats.PERCENTILES, "max", "n")
+WHOLE_RUN = metrics.RUN_METRICS
 SPECIAL = {"error_rate": "share of requests that failed", "accuracy": "share of right answers"}
 _ALIASES = {"median": "p50", "p99.9": "p99_9"}
 _OPERATORS: dict[str, Callable[[float, float], bool]] = {
@@ -36,6 +37,8 @@ _UNITS = {
     "tokens": {"tokens": 1.0},
     "W": {"W": 1.0, "mW": 1e-3, "kW": 1e3},
     "Wh": {"Wh": 1.0, "mWh": 1e-3, "kWh": 1e3},
+    "J": {"J": 1.0, "mJ": 1e-3, "kJ": 1e3},
+    "tokens/J": {"tokens/J": 1.0, "/J": 1.0},
     "share": {"%": 0.01},
 }
 
@@ -116,12 +119,12 @@ def sentence(verdict: dict[str, Any]) -> str:
 
 
 def _metric(expression: str, name: str) -> str:
-    if name in SPECIAL or name == "chunk_gap_ms":
+    if name in SPECIAL or name in WHOLE_RUN or name == "chunk_gap_ms":
         return name
     full = metrics.resolve(name)
     if full is None:
         aliases = [m.alias for m in metrics.METRICS.values() if m.alias]
-        known = [*metrics.METRICS, *aliases, *SPECIAL]
+        known = [*metrics.METRICS, *aliases, *SPECIAL, *WHOLE_RUN]
         raise SettingsError(
             f"--threshold: '{expression}': {registry.unknown('metric', name, known)}"
         )
@@ -129,7 +132,7 @@ def _metric(expression: str, name: str) -> str:
 
 
 def _statistic(expression: str, metric: str, name: str | None) -> str:
-    if metric in SPECIAL:
+    if metric in SPECIAL or metric in WHOLE_RUN:
         if name in (None, "mean"):
             return "mean"
         raise SettingsError(f"--threshold: '{expression}': {metric} has no statistic '{name}'")
@@ -141,9 +144,7 @@ def _statistic(expression: str, metric: str, name: str | None) -> str:
 
 
 def _scale(expression: str, metric: str, statistic: str, unit: str) -> float:
-    share = metric in SPECIAL or statistic == "cv"
-    own = "share" if share else "ms" if metric == "chunk_gap_ms" else metrics.METRICS[metric].unit
-    units = {"": 1.0, **_UNITS.get(own, {})}
+    units = {"": 1.0, **_UNITS.get(_unit(metric, statistic), {})}
     if statistic == "n":
         units = {"": 1.0}
     if unit not in units:
@@ -154,12 +155,23 @@ def _scale(expression: str, metric: str, statistic: str, unit: str) -> float:
     return units[unit]
 
 
+def _unit(metric: str, statistic: str) -> str:
+    if metric in SPECIAL or statistic == "cv":
+        return "share"
+    if metric == "chunk_gap_ms":
+        return "ms"
+    return (metrics.METRICS.get(metric) or WHOLE_RUN[metric]).unit
+
+
 def _observed(
     gate: Gate, results: dict[str, Any], rows: Sequence[dict[str, Any]]
 ) -> tuple[float | None, list[float] | None, str]:
     """Return (value, its 95 % interval, why it decides nothing)."""
     if gate.metric in SPECIAL:
         return _share(gate.metric, results, rows)
+    if gate.metric in WHOLE_RUN:
+        value = results.get("totals", {}).get(WHOLE_RUN[gate.metric].key)
+        return value, None, "" if value is not None else "no value of the whole run"
     summary = results["summary"][gate.metric]
     value = summary[gate.statistic]
     if value is None:

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from pytest_llamaburn.errors import ResultsError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
 
 FOLDER = ".journal"
 RESERVE_BYTES = 1 << 20
@@ -33,6 +33,7 @@ class Record(NamedTuple):
     facts: dict[str, Any]
     gates: list[dict[str, Any]]
     interrupted: bool
+    profile: Sequence[dict[str, Any]] = ()
 
 
 class Journal:
@@ -109,6 +110,7 @@ def read(folder: Path) -> Record:
     rows: list[dict[str, Any]] = []
     facts: dict[str, Any] = {}
     gates: list[dict[str, Any]] = []
+    profile: list[dict[str, Any]] = []
     endings: list[str] = []
     for path in sorted(folder.glob("*.jsonl")):
         ending = "killed"
@@ -124,11 +126,13 @@ def read(folder: Path) -> Record:
                     facts.update(line)
                 case "gate":
                     gates.append(line)
+                case "profile":
+                    profile.append(line)
                 case "end":
                     ending = line["reason"]
         endings.append(ending)
     interrupted = any(ending != "finished" for ending in endings)
-    return Record(header, sum(planned.values()), rows, facts, gates, interrupted)
+    return Record(header, sum(planned.values()), rows, facts, gates, interrupted, profile)
 
 
 def leftovers(results_dir: Path) -> list[Path]:

@@ -26,7 +26,7 @@ from urllib.parse import urlsplit
 from pytest_llamaburn.errors import LlamaBurnError, SettingsError
 from pytest_llamaburn.telemetry import _detect
 from pytest_llamaburn.telemetry._base import Machine
-from pytest_llamaburn.telemetry._detect import HOST, Plan
+from pytest_llamaburn.telemetry._detect import HOST, POWER, Plan
 from pytest_llamaburn.timeline import Timeline
 
 if TYPE_CHECKING:
@@ -289,9 +289,9 @@ class Profiler:
         if self._on:
             self._about |= self._sampler.start()
             self._running = True
-            self._tell({"about": dict(self._about)})
         else:
             self._about["reason"] = "profile_off"
+        self.tell()
         return self
 
     def stop(self) -> None:
@@ -299,7 +299,7 @@ class Profiler:
         if self._running:
             self._running = False
             self._about |= self._sampler.stop()
-            self._tell({"about": dict(self._about)})
+            self.tell()
 
     def __enter__(self) -> Self:
         """Start, and begin the window that the properties are about."""
@@ -311,6 +311,10 @@ class Profiler:
         """End the window and stop."""
         self._window.append(perf_counter_ns())
         self.stop()
+
+    def tell(self) -> None:
+        """Publish what is known about this profiler by now."""
+        self._tell({"about": dict(self._about)})
 
     @contextmanager
     def phase(self, name: str) -> Iterator[None]:
@@ -324,7 +328,7 @@ class Profiler:
     @property
     def has_power(self) -> bool:
         """Whether any provider gives power, so that idling is worth watching."""
-        return "power_w" in self._about.get("fields", ())
+        return not POWER.isdisjoint(self._about.get("fields", ()))
 
     def between(self, start_ns: int, end_ns: int) -> Energy:
         """Return the energy of a window, in `time.perf_counter_ns`."""

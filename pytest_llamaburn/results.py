@@ -22,9 +22,9 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, create_model
 
-from pytest_llamaburn import correctness, flags, stats
+from pytest_llamaburn import correctness, cost, flags, stats, timeline
 from pytest_llamaburn.errors import MissingExtraError, ResultsError
-from pytest_llamaburn.metrics import METRICS
+from pytest_llamaburn.metrics import METRICS, RUN_METRICS
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -122,6 +122,7 @@ class BenchmarkResults(_Part):
     between_runs: dict[str, dict[str, Any]] = {}
     correctness: dict[str, Any] | None = None
     totals: dict[str, float | None]
+    energy_by_repeat: list[dict[str, Any]] = []
     errors: dict[str, int]
     cost: dict[str, Any]
     gates: list[dict[str, Any]]
@@ -280,13 +281,17 @@ FILES: dict[str, type[BaseModel]] = {"benchmark": BenchmarkFile, "comparison": C
 def build(record: Record) -> dict[str, Any]:
     """Return the content of a benchmark's result file, made from its journal."""
     header = record.header or {}
-    rows = sorted(record.rows, key=lambda r: (r["repeat"], r["timestamp"], r["iteration"]))
+    profile = timeline.Profile(record.profile, record.rows)
+    rows = [profile.powered(row) for row in record.rows]
+    rows.sort(key=lambda r: (r["repeat"], r["timestamp"], r["iteration"]))
     about = flags.context(rows, header["config"], record.facts)
     runs = [_run(row, about) for row in rows]
     good = [row for row in rows if row["error"] is None]
     warm = [row for row in good if row["start"] == "warm"]
     cold = [row for row in good if row["start"] == "cold"]
     both = header["config"]["start"] == "both"
+    spent = profile.total()
+    totals = {"planned": record.planned, **_totals(rows, good), **_energy(profile, good)}
     return {
         **{k: header[k] for k in _HEADER[:4]},
         "status": status(record, len(good)),
@@ -298,25 +303,20 @@ def build(record: Record) -> dict[str, Any]:
             "summary_cold": summary(cold, rows) if both else None,
             "between_runs": _between_runs(warm or cold),
             "correctness": _correctness(rows, header["config"]),
-            "totals": {"planned": record.planned, **_totals(rows, good)},
+            "totals": totals,
+            "energy_by_repeat": _energy_by_repeat(record.profile, rows),
             "errors": dict(Counter(r["error"]["kind"] for r in rows if r["error"])),
-            "cost": _cost(header["config"]["kwh_rate"]),
+            "cost": _cost(header["config"], profile, totals, spent.reason),
             "gates": record.gates,
         },
-        "telemetry": {
-            "provider": None,
-            "scope": None,
-            "reason": "no_provider",
-            "notes": [],
-            **record.facts,
-        },
-        "system_profile": [],
+        "telemetry": {**timeline.facts(profile, spent), **record.facts},
+        "system_profile": profile.samples(),
         "insights": [],
     }
 
 
 def _run(row: dict[str, Any], about: flags.Context) -> dict[str, Any]:
-    kept = {k: v for k, v in row.items() if k != "chunk_gaps_ms"}
+    kept = {k: v for k, v in row.items() if k not in ("chunk_gaps_ms", "clock")}
     return {**kept, "flags": flags.of(row, about)}
 
 
@@ -711,7 +711,65 @@ def _sum(rows: Sequence[dict[str, Any]], name: str) -> float | None:
     return sum(values) if values else None
 
 
-def _cost(kwh_rate: float | None) -> dict[str, Any]:
-    reason = "no_provider" if kwh_rate is not None else "no_kwh_rate"
-    unknown = ("energy_wh", "cost_per_run", "cost_per_1m_tokens", "cost_per_month")
-    return {"kwh_rate": kwh_rate, **dict.fromkeys(unknown), "reason": reason}
+def _energy(profile: timeline.Profile, good: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    """Return what a run took, by the keys of RUN_METRICS; None for what is not known."""
+    spent = profile.total()
+    lengths = [row["output_sequence_length"] for row in good]
+    tokens = None if None in lengths else sum(lengths)
+    above = profile.above_idle_joules(spent)
+    package = profile.package_joules()
+    joules = spent.joules
+    return {
+        "energy_wh": spent.wh,
+        "energy_above_idle_wh": None if above is None else above / 3600,
+        "power_draw_watts": spent.watts,
+        "power_peak_watts": spent.peak_watts,
+        "joules_per_output_token": joules / tokens if joules and tokens else None,
+        "output_tokens_per_joule": tokens / joules if joules and tokens else None,
+        "cpu_package_energy_wh": None if package is None else package / 3600,
+        "measured_s": profile.seconds or None,
+    }
+
+
+def _energy_by_repeat(
+    entries: Sequence[dict[str, Any]], rows: Sequence[dict[str, Any]]
+) -> list[dict[str, Any]]:
+    """Return the energy of each independent run, which is what comparisons rest on."""
+    keys = [metric.key for metric in RUN_METRICS.values()]
+    found = []
+    for repeat in sorted({row["repeat"] for row in rows}):
+        mine = [row for row in rows if row["repeat"] == repeat]
+        spent = _energy(timeline.Profile(entries, mine), [r for r in mine if r["error"] is None])
+        found.append({"repeat": repeat, **{key: spent[key] for key in keys}})
+    return found
+
+
+def _cost(
+    config: Mapping[str, Any],
+    profile: timeline.Profile,
+    totals: Mapping[str, Any],
+    reason: str | None,
+) -> dict[str, Any]:
+    """Return what the run's energy costs, and a month of it; prices by the hour are weighted."""
+    rate, pue, duty = config["kwh_rate"], config.get("pue", 1.0), config.get("duty")
+    bands = [cost.band(text) for text in config.get("tariff", ())]
+    paid = cost.rate_over(bands, rate, profile.minutes())
+    daily = cost.rate_over(bands, rate, ((minute, 1.0) for minute in range(24 * 60)))
+    energy_wh, active_w = totals["energy_wh"], totals["power_draw_watts"]
+    idle_w = profile.idle_watts(timeline.IDLE_LOADED)
+    run = cost.of_energy(energy_wh, paid, pue)
+    partly = None if duty is None else cost.per_month(active_w, idle_w, daily, pue, duty)
+    return {
+        "kwh_rate": rate,
+        "tariff": list(config.get("tariff", ())),
+        "currency": config.get("currency"),
+        "pue": pue,
+        "energy_wh": energy_wh,
+        "cost_per_run": run,
+        "cost_per_1m_tokens": cost.per_1m_tokens(run, totals["output_tokens"]),
+        "cost_per_month": cost.per_month(active_w, idle_w, daily, pue),
+        "duty": duty,
+        "cost_per_month_at_duty": partly,
+        "co2_g": cost.co2_g(energy_wh, config.get("co2_g_per_kwh"), pue),
+        "reason": "no_kwh_rate" if rate is None and not bands else reason,
+    }

@@ -166,9 +166,9 @@ class Run(Connection, Storage):
         toml="cost.pue",
         bounds={"ge": 1, "le": 10},
     )
-    duty: float = opt(
-        1.0,
-        "share of the time under load, for the monthly cost; 1 is sustained",
+    duty: float | None = opt(
+        None,
+        "share of the time under load, for a monthly cost beside the sustained one",
         toml="cost.duty",
         bounds={"ge": 0, "le": 1},
     )

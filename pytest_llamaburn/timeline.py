@@ -237,22 +237,14 @@ class Profile:
     def powered(self, row: dict[str, Any]) -> dict[str, Any]:
         """Return a request's row with its power and energy, or why they are null."""
         line = self._timelines.get(_segment(row) or "")
-        if row["error"] is not None:
-            return row
-        window = _window(row) if line else None
-        found = line.energy(window.sent_ns, window.end_ns) if line and window else _OFF
-        reasons = {k: v for k, v in row["null_reasons"].items() if k not in _POWERED}
-        if found.reason:
-            reasons.update(dict.fromkeys(_POWERED, found.reason))
-        values = {"power_draw_watts": found.watts, "energy_wh": found.wh}
-        return {**row, **values, "null_reasons": reasons}
+        return powered(row, line) if line else row
 
     def total(self) -> Energy:
         """Return the energy of all measuring: in each timeline from first send to last end."""
         found = [line.energy(*_span(line)) for line in self._measuring]
         if not found:
             reasons = [line.reason for line in self.timelines if line.reason]
-            return Energy(reason=[*reasons, "no_samples" if self._timelines else "profile_off"][0])
+            return Energy(reason=[*reasons, "no_samples" if self._timelines else "no_provider"][0])
         failed = next((one for one in found if one.reason), None)
         if failed is not None:
             return failed
@@ -315,7 +307,19 @@ class Profile:
 
 
 _POWERED = ("power_draw_watts", "energy_wh")
-_OFF = Energy(reason="profile_off")
+
+
+def powered(row: dict[str, Any], line: Timeline) -> dict[str, Any]:
+    """Return a request's row with power and energy from its timeline, or why they are null."""
+    if row["error"] is not None:
+        return row
+    window = _window(row)
+    found = line.energy(window.sent_ns, window.end_ns)
+    reasons = {k: v for k, v in row["null_reasons"].items() if k not in _POWERED}
+    if found.reason:
+        reasons.update(dict.fromkeys(_POWERED, found.reason))
+    values = {"power_draw_watts": found.watts, "energy_wh": found.wh}
+    return {**row, **values, "null_reasons": reasons}
 
 
 def _segment(row: Mapping[str, Any]) -> str | None:

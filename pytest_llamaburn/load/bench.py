@@ -5,20 +5,23 @@ pytest drives it through the `llm` and `measure` fixtures, but nothing here know
 
 from __future__ import annotations
 
+import asyncio
 import itertools
 import random
+import threading
 from dataclasses import asdict
 from datetime import UTC, datetime
 from pathlib import Path
 from time import perf_counter
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
-from pytest_llamaburn import environment, gates, journal, metrics, options, results, stats
+from pytest_llamaburn import environment, gates, journal, metrics, options, results, stats, timeline
 from pytest_llamaburn.backends._detect import connect
 from pytest_llamaburn.errors import ServerError, StoppedError
 from pytest_llamaburn.load import filing
 from pytest_llamaburn.load.driver import closed_loop
 from pytest_llamaburn.load.measured import Measured
+from pytest_llamaburn.profiler import Profiler
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
@@ -32,6 +35,7 @@ if TYPE_CHECKING:
 _WARMUP_PROMPT = "Say hello in one short sentence."
 _NONCE_ALPHABET = "bcdfghjklmnpqrtvwxz"  # one token each in any tokenizer, and no number
 _NONCE_LETTERS = 12
+_IDLE_S = 1.5  # how long idling is watched, before and after loading, where power can be read
 
 
 class Progress(Protocol):
@@ -87,6 +91,9 @@ class Bench:
         self.model: Model
         self.server: Server
         self.journal: journal.Journal | None = None
+        self._profiler: Profiler | None = None
+        self._unwritten: list[dict[str, Any]] = []
+        self._keeping = threading.Lock()
         self._other_load = environment.OtherLoad()
         self._done: dict[tuple[Any, ...], dict[str, Any]] = {}
         self._streak: tuple[str | None, int] = (None, 0)
@@ -102,7 +109,8 @@ class Bench:
         self.model = await self.backend.describe(model or await self.backend.only_model())
         if self.settings.start != "warm" and not self.backend.can_unload:
             raise ServerError(f"--start: {self.backend.address.url} has no way to unload a model")
-        await self._warm_up()
+        self._profiler = Profiler(self.settings, self.server, publish=self._keep).start()
+        await self._warm_up(self._profiler)
         directory = Path(self.settings.results_dir)
         header = self._header(model, prompts)
         self._continue_from(
@@ -112,6 +120,7 @@ class Bench:
         self.journal.write("header", **header)
         self.journal.write("planned", items=planned)
         self.journal.write("facts", loaded_before=await self._loaded(), slots=await self._slots())
+        self._profiler.tell()
         self.journal.sync()
         self._other_load.start()
         self._progress.say(self._estimate(sum(planned.values())))
@@ -158,6 +167,8 @@ class Bench:
     async def finish(self, reason: str) -> None:
         """End the journal and give the server back."""
         try:
+            if self._profiler is not None:
+                self._profiler.stop()
             await self._end_journal(reason)
         finally:
             if hasattr(self, "backend"):
@@ -208,7 +219,25 @@ class Bench:
 
         left = (shot for shot in shots if shot.key not in self._done)
         await closed_loop(self._until_stopped(left), 1, self.backend.wire, self._send, done)
+        self._power(rows)
         return Measured(rows)
+
+    def _power(self, rows: Iterable[dict[str, Any]]) -> None:
+        """Give rows of this bench the power that was read meanwhile; the file does it again."""
+        if self._profiler is not None:
+            line = self._profiler.timeline()
+            for row in rows:
+                if row["clock"]["segment"] == self._profiler.segment:
+                    row.update(timeline.powered(row, line))
+
+    def _keep(self, entry: dict[str, Any]) -> None:
+        """Journal what the profiler read; what comes before the journal is open waits for it."""
+        with self._keeping:
+            self._unwritten.append(entry)
+            if self.journal is not None:
+                for one in self._unwritten:
+                    self.journal.write("profile", **one)
+                self._unwritten.clear()
 
     def _note(self, shot: Shot, trace: Trace) -> dict[str, Any]:
         row = self._row(shot, trace)
@@ -261,10 +290,22 @@ class Bench:
             text = f"{letters}\n\n{text}"
         return [{"role": "user", "content": text}]
 
-    async def _warm_up(self) -> None:
-        await self.backend.load(self.model)
-        for _ in range(self.settings.warmup):
-            self._last = await self._untimed(_WARMUP_PROMPT)
+    async def _warm_up(self, profiler: Profiler) -> None:
+        held = [entry["name"] for entry in await self._loaded() or ()]
+        if self.model.id not in held:
+            await self._idle(profiler, timeline.IDLE_BEFORE_LOAD)
+        with profiler.phase("load"):
+            await self.backend.load(self.model)
+        await self._idle(profiler, timeline.IDLE_LOADED)
+        with profiler.phase("warmup"):
+            for _ in range(self.settings.warmup):
+                self._last = await self._untimed(_WARMUP_PROMPT)
+
+    async def _idle(self, profiler: Profiler, name: str) -> None:
+        """Watch what doing nothing takes, if anything says what it takes."""
+        if profiler.has_power:
+            with profiler.phase(name):
+                await asyncio.sleep(_IDLE_S)
 
     async def _untimed(self, text: str) -> Trace:
         wire = self.backend.wire()
@@ -311,6 +352,12 @@ class Bench:
             "iteration": shot.iteration,
             "start": shot.start,
             "timestamp": utc_now(),
+            "clock": {
+                "segment": self._profiler and self._profiler.segment,
+                "sent_ns": trace.sent_ns,
+                "first_ns": trace.first_ns,
+                "end_ns": trace.end_ns,
+            },
             **values,
             "finish_reason": trace.finish_reason,
             "chunks": len(trace.delta_ns),

@@ -5,10 +5,11 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from pytest_llamaburn import gates, insights, journal, metrics, options, registry, results
+from pytest_llamaburn import cost, gates, insights, journal, metrics, options, registry, results
 from pytest_llamaburn.backends._detect import settle
 from pytest_llamaburn.errors import ResultsError, SettingsError
 from pytest_llamaburn.settings import Benchmark
+from pytest_llamaburn.telemetry import _detect
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -64,6 +65,7 @@ def header_of(results_dir: Path, run: str) -> dict[str, Any]:
 def settled(settings: Benchmark, origins: Mapping[str, str]) -> tuple[Benchmark, str | None]:
     """Return the settings a run really has, and the note to say where that was our choice."""
     gates.parse_all(settings.threshold)
+    _check_sensors(settings)
     if metrics.resolve(settings.precision_metric) is None:
         words = registry.unknown("metric", settings.precision_metric, list(metrics.METRICS))
         raise SettingsError(f"--precision-metric: {words}")
@@ -71,6 +73,16 @@ def settled(settings: Benchmark, origins: Mapping[str, str]) -> tuple[Benchmark,
         return settle(settings, origins)
     continued = _resumed(settings, origins)
     return continued, f"continuing {continued.resume}"
+
+
+def _check_sensors(settings: Benchmark) -> None:
+    """Raise SettingsError for a provider there is not, or a price band that is none."""
+    _detect.check(settings.gpu_provider)
+    for text in settings.tariff:
+        try:
+            cost.band(text)
+        except ValueError as err:
+            raise SettingsError(f"--tariff: {err}") from None
 
 
 def _resumed(settings: Benchmark, origins: Mapping[str, str]) -> Benchmark:

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 FOLDER = "telemetry"
 HOST = "host"
 POWER_PERIOD_S = 0.1
+POWER = {"power_w", "energy_j"}
 
 Member = tuple[str, Base, Probe]
 Used = list[Member]
@@ -55,11 +56,11 @@ def choose(plan: Plan, machine: Machine) -> tuple[Used, list[dict[str, Any]]]:
     for members in _by_vendor(machine).values():
         for name, member in members:
             mine = [probe for _, other, probe in used if other.vendor == member.vendor]
-            if any("power_w" in probe.fields for probe in mine):
+            if any(_powered(probe) for probe in mine):
                 continue
             found = member.probe()
             probes.append(_told(name, found))
-            if found.ok and (not mine or "power_w" in found.fields):
+            if found.ok and (not mine or _powered(found)):
                 used.append((name, member, found))
             else:
                 member.close()
@@ -98,8 +99,9 @@ def gauges(machine: Machine, wait: Callable[[], None]) -> list[dict[str, Any]]:
     for _, member, probe in used:
         devices = {device.id: device for device in probe.devices}
         for reading in member.read():
-            about = devices[reading.device_id]._asdict()
-            found[reading.device_id] = {**about, **reading.values}
+            if reading.device_id in devices:
+                about = devices[reading.device_id]._asdict()
+                found[reading.device_id] = {**about, **reading.values}
         member.close()
     return list(found.values())
 
@@ -123,6 +125,11 @@ def _by_vendor(machine: Machine) -> dict[str, list[tuple[str, Base]]]:
             member = provider(name, machine)
             found.setdefault(member.vendor, []).append((name, member))
     return {vendor: sorted(m, key=lambda one: one[1].rank) for vendor, m in found.items()}
+
+
+def _powered(probe: Probe) -> bool:
+    """Return whether power can be had; of a suspended GPU, which is not woken, it is assumed."""
+    return probe.ok and (not probe.fields or bool(POWER & probe.fields))
 
 
 def _told(name: str, probe: Probe) -> dict[str, Any]:
