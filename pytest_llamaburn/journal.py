@@ -132,7 +132,7 @@ def read(folder: Path) -> Record:
                     ending = line["reason"]
         endings.append(ending)
     interrupted = any(ending != "finished" for ending in endings)
-    return Record(header, sum(planned.values()), rows, facts, gates, interrupted, profile)
+    return Record(header, sum(planned.values()), rows, facts, gates, interrupted, tuple(profile))
 
 
 def leftovers(results_dir: Path) -> list[Path]:

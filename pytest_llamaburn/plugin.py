@@ -22,6 +22,7 @@ from pytest_llamaburn.fixtures import (
     Harness,
     Outcome,
     Target,
+    gpu_profiler,
     iterations_of,
     llm,
     measure,
@@ -36,7 +37,7 @@ if TYPE_CHECKING:
 
     from pytest_llamaburn.load.bench import Bench
 
-__all__ = ["llm", "measure", "measure_more", "ollama_client"]
+__all__ = ["gpu_profiler", "llm", "measure", "measure_more", "ollama_client"]
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:

@@ -157,9 +157,7 @@ class Run(Connection, Storage):
         "another price for part of each day, as 22:00-06:00=0.08; repeatable",
         toml="cost.tariff",
     )
-    currency: str = opt(
-        "$", "what prices are in", toml="cost.currency", bounds={"min_length": 1, "max_length": 8}
-    )
+    currency: str = opt("$", "what prices are in", toml="cost.currency")
     pue: float = opt(
         1.0,
         "power of the whole site over that of its computers",

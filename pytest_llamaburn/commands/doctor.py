@@ -13,7 +13,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from pytest_llamaburn import options
+from pytest_llamaburn import options, registry
 from pytest_llamaburn.errors import LlamaBurnError, SettingsError
 from pytest_llamaburn.settings import Benchmark, Connection, Display, Storage, model_of
 
@@ -378,6 +378,29 @@ def extras(scene: Scene) -> Verdict:
     line = f"pip install 'pytest-llamaburn[{','.join(missing)}]'"
     needed = "embedded" in missing and scene.seen.server is None
     return Verdict("warn" if needed else "ok", ", ".join(shown), f"Install with: {line}")
+
+
+def _sensor(name: str) -> Callable[[Scene], Verdict]:
+    """Return the check of one provider of sensor readings."""
+
+    def check(scene: Scene) -> Verdict:  # noqa: ARG001
+        from pytest_llamaburn.telemetry._base import Machine
+        from pytest_llamaburn.telemetry._detect import provider
+
+        member = provider(name, Machine())
+        found = member.probe()
+        member.close()
+        if found.ok:
+            return Verdict("ok", ", ".join(d.name or d.id for d in found.devices) or "read")
+        if found.reason == "permission":
+            return Verdict("warn", "present, but only root may read it", found.message)
+        return Verdict("ok", f"not used: {found.message}")
+
+    return check
+
+
+for _name in registry.own("telemetry"):
+    CHECKS[f"sensor.{_name}"] = _sensor(_name)
 
 
 def _parts() -> dict[str, bool]:

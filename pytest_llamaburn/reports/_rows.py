@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from pytest_llamaburn import gates, results, stats
@@ -104,6 +105,12 @@ def number(value: float | None) -> str:
     return f"{value:,.{decimals}f}"
 
 
+def digits(value: float) -> str:
+    """Return a number with three significant digits: sensors are not better than that."""
+    size = math.floor(math.log10(abs(value))) if value else 0
+    return f"{round(value, 2 - size):,.{max(0, 2 - size)}f}"
+
+
 def _sheet(document: dict[str, Any], path: Path, summary: dict[str, Any], which: str) -> Sheet:
     model, server = document["model"], document["server"]
     details = [model["quantization"], model["parameter_size"], model["family"]]
@@ -165,6 +172,7 @@ def _notes(document: dict[str, Any], summary: dict[str, Any]) -> Iterator[str]:
         yield f"{ABSENT} {', '.join(labels)}: {REASONS.get(reason, reason)}"
     for kind, count in document["results"]["errors"].items():
         yield f"failed: {kind} × {count}: {_words(document, kind)}"
+    yield from _energy(document)
     yield from _correctness(document["results"].get("correctness"))
     for name, found in document["results"].get("between_runs", {}).items():
         cv = "unknown" if found["cv"] is None else f"{found['cv']:.1%}"
@@ -176,6 +184,49 @@ def _notes(document: dict[str, Any], summary: dict[str, Any]) -> Iterator[str]:
         yield "contended: other measurements were allowed to run at the same time"
     for insight in document["insights"]:
         yield insight["text"]
+
+
+_SCOPES = {"gpu_board": "GPU board", "soc": "whole chip", "cpu_package": "CPU package"}
+
+
+def _energy(document: dict[str, Any]) -> Iterator[str]:
+    """Yield what the run took and cost, where that is known, and what it is the energy of."""
+    totals, telemetry = document["results"]["totals"], document["telemetry"]
+    if totals.get("energy_wh") is None:
+        return
+    words = [f"{digits(totals['energy_wh'])} Wh", f"{digits(totals['power_draw_watts'])} W mean"]
+    words.append(f"{digits(totals['power_peak_watts'])} W peak")
+    if totals["energy_above_idle_wh"] is not None:
+        words.append(f"{digits(totals['energy_above_idle_wh'])} Wh above idle")
+    if totals["joules_per_output_token"] is not None:
+        words.append(f"{digits(totals['joules_per_output_token'])} J per output token")
+    scope = _SCOPES[telemetry["scope"]]
+    yield f"energy of the {scope} alone: {', '.join(words)}"
+    yield (
+        f"sensor {telemetry['provider']}, {telemetry['measurement_method']}; its error: "
+        + (telemetry["sensor_error"])
+    )
+    yield from _cost(document["results"]["cost"])
+
+
+def _cost(found: dict[str, Any]) -> Iterator[str]:
+    if found["cost_per_run"] is None:
+        return
+    parts = {
+        "a run": found["cost_per_run"],
+        "per million tokens": found["cost_per_1m_tokens"],
+        "a month at sustained load": found["cost_per_month"],
+    }
+    if found["duty"] is not None:
+        parts[f"a month at {found['duty']:.0%} load"] = found["cost_per_month_at_duty"]
+    shown = (f"{_money(v, found['currency'])} {k}" for k, v in parts.items() if v is not None)
+    yield f"cost of that energy: {', '.join(shown)}"
+    if found["co2_g"] is not None:
+        yield f"CO2 of that energy: {digits(found['co2_g'])} g a run"
+
+
+def _money(amount: float, currency: str) -> str:
+    return f"{currency}{digits(amount)}" if len(currency) == 1 else f"{digits(amount)} {currency}"
 
 
 def _correctness(found: dict[str, Any] | None) -> Iterator[str]:

@@ -6,10 +6,10 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from pytest_llamaburn import registry
 from pytest_llamaburn.errors import SettingsError
-from pytest_llamaburn.telemetry._base import Base, Machine, Probe
+from pytest_llamaburn.telemetry._base import FIELDS, Base, Machine, Probe
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Iterable
 
 FOLDER = "telemetry"
 HOST = "host"
@@ -87,23 +87,28 @@ def table(machine: Machine) -> list[dict[str, Any]]:
     return found
 
 
-def gauges(machine: Machine, wait: Callable[[], None]) -> list[dict[str, Any]]:
-    """Return the last reading of each device, with its name and scope.
+class Gauges:
+    """The sensors as they are now, for someone who looks at them again and again."""
 
-    `wait` lets time pass between the two readings that power from a counter needs.
-    """
-    used, _ = choose(Plan("auto", 0.5, local=True, port=None), machine)
-    if used:
-        wait()
-    found: dict[str, dict[str, Any]] = {}
-    for _, member, probe in used:
-        devices = {device.id: device for device in probe.devices}
-        for reading in member.read():
-            if reading.device_id in devices:
-                about = devices[reading.device_id]._asdict()
-                found[reading.device_id] = {**about, **reading.values}
-        member.close()
-    return list(found.values())
+    def __init__(self, machine: Machine) -> None:
+        """Find the sensors; `probes` is what each provider that was asked said."""
+        self._used, self.probes = choose(Plan("auto", 0.5, local=True, port=None), machine)
+
+    def read(self) -> list[dict[str, Any]]:
+        """Return what each device is and its last reading; power from a counter needs two calls."""
+        found: dict[str, dict[str, Any]] = {}
+        for _, member, probe in self._used:
+            devices = {device.id: device._asdict() for device in probe.devices}
+            found.update({name: {**devices[name]} for name in devices if name not in found})
+            for reading in member.read():
+                known = {k: v for k, v in reading.values.items() if v is not None}
+                found.setdefault(reading.device_id, {"id": reading.device_id}).update(known)
+        return [{**dict.fromkeys(FIELDS), **device} for device in found.values()]
+
+    def close(self) -> None:
+        """Give the sensors back."""
+        for _, member, _ in self._used:
+            member.close()
 
 
 def _forced(name: str, machine: Machine) -> tuple[Used, list[dict[str, Any]]]:

@@ -15,6 +15,7 @@ HOST_FIELDS = (
     *("cpu_pct", "ram_used_mb", "server_cpu_pct", "server_rss_mb"),
     *("client_cpu_pct", "client_rss_mb"),
 )
+_LEAST_S = 0.1
 _SCAN_S = 5.0  # listing processes costs 14 ms
 
 
@@ -31,7 +32,7 @@ class Provider(Base):
         """Take the machine; its server, where there is one, is found by its port."""
         super().__init__(machine)
         self._server: list[Any] = []
-        self._scanned_ns: int | None = None
+        self._primed_ns = self._scanned_ns = 0
 
     def probe(self) -> Probe:
         """Begin the windows that CPU percentages are over: a first value would be 0."""
@@ -40,7 +41,8 @@ class Provider(Base):
         self._me = psutil.Process()
         self._me.cpu_percent()
         psutil.cpu_percent()
-        self._scan(self.machine.clock())
+        self._primed_ns = self.machine.clock()
+        self._scan(self._primed_ns)
         return Probe(ok=True, version=psutil.__version__, fields=frozenset(HOST_FIELDS))
 
     def read(self) -> list[Reading]:
@@ -48,8 +50,8 @@ class Provider(Base):
         import psutil
 
         began = self.machine.clock()
-        if self._scanned_ns is None or began - self._scanned_ns > _SCAN_S * 1e9:
-            self._scan(began)
+        if began - self._primed_ns < _LEAST_S * 1e9:  # a percentage over no time is 0
+            return []
         memory = psutil.virtual_memory()
         server_cpu, server_rss = _usage(self._server)
         here = self.machine.local
@@ -62,6 +64,8 @@ class Provider(Base):
             "client_rss_mb": self._me.memory_info().rss / 1e6,
         }
         ended = self.machine.clock()
+        if ended - self._scanned_ns > _SCAN_S * 1e9:
+            self._scan(ended)  # after the reading: a new process has no percentage yet
         return [Reading("host", (began + ended) // 2, (ended - began) / 1e6, values)]
 
     def _scan(self, now_ns: int) -> None:
