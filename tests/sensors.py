@@ -5,13 +5,13 @@ from __future__ import annotations
 import json
 import os
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pytest_llamaburn.telemetry._base import Machine
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
+    from pathlib import Path
 
     from pytest_llamaburn.telemetry._base import Base, Reading, Values
 
@@ -90,10 +90,9 @@ class Fakes:
     def card(self, number: int, bus: str, vendor: str = "0x1002", **files: str) -> Path:
         """Write a graphics card; `__` in a name is a slash, as in `hwmon__power1_average`."""
         content = {"vendor": vendor, "uevent": f"DRIVER=x\nPCI_SLOT_NAME=0000:{bus}"}
-        names = {
-            k.replace("hwmon__", "hwmon/hwmon3/").replace("__", "/"): v for k, v in files.items()
-        }
-        return self.files(f"sys/class/drm/card{number}/device", {**content, **names})
+        for name, text in files.items():
+            content[name.replace("hwmon__", "hwmon/hwmon3/").replace("__", "/")] = text
+        return self.files(f"sys/class/drm/card{number}/device", content)
 
 
 def no_module(name: str) -> Any:

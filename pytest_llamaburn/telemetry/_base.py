@@ -122,10 +122,10 @@ def spawn(command: Sequence[str], stderr: int = subprocess.DEVNULL) -> subproces
 def kill(child: subprocess.Popen[str]) -> None:
     """Kill a command and what it started."""
     with suppress(OSError):
-        if sys.platform == "win32":
-            child.kill()
-        else:
+        if hasattr(os, "killpg"):
             os.killpg(child.pid, signal.SIGKILL)
+        else:  # Windows has no groups of processes
+            child.kill()
 
 
 def reap(child: subprocess.Popen[str]) -> None:

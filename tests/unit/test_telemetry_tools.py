@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import threading
 from typing import TYPE_CHECKING, Any
 
@@ -326,9 +327,8 @@ def test_nvidia_smi_that_vanishes_gives_nothing_more_and_says_so(stream: Any) ->
 
 
 def test_nvidia_smi_warnings_and_garbage_in_the_stream_are_no_rows(stream: Any) -> None:
-    provider = stream(
-        f"echo 'WARNING: infoROM is corrupted'; echo ,,; echo '{LINE}'; exec /bin/sleep 600"
-    )
+    noise = "echo 'WARNING: infoROM is corrupted'; echo ,,"
+    provider = stream(f"{noise}; echo '{LINE}'; exec /bin/sleep 600")
     provider.probe()
     assert len(until(provider.read, 1)) == 1
 
@@ -366,9 +366,9 @@ def test_nvidia_smi_power_draw_is_a_mean_from_ampere_on(
     assert device.power_kind == kind
 
 
-def test_nvidia_smi_too_old_for_its_own_help_is_asked_for_the_old_columns(fakes: Fakes) -> None:
-    fakes.nvidia_smi(["00000000:01:00.0, Old, 390.1, 20, 1, 10, 20, 50, [N/A], 75, 900"], "", "")
-    (device,) = nvidia_smi.Provider(fakes.machine()).probe().devices
+def test_nvidia_smi_too_old_for_its_own_help_is_asked_for_the_old_columns(stream: Any) -> None:
+    rows = ["00000000:01:00.0, Old, 390.1, 20, 1, 10, 20, 50, [N/A], 75, 900"]
+    (device,) = stream("", rows, known="").probe().devices
     assert device.power_kind == "avg_1s"
 
 
@@ -410,7 +410,7 @@ def test_command_that_cannot_start_is_a_problem_and_no_exception(tmp_path: Path)
 
 def test_windows_has_no_process_groups(fakes: Fakes, monkeypatch: pytest.MonkeyPatch) -> None:
     child = _base.spawn([str(fakes.tool("waits", "exec /bin/sleep 600"))])
-    monkeypatch.setattr(_base.sys, "platform", "win32")
+    monkeypatch.delattr(os, "killpg")
     _base.kill(child)
     _base.reap(child)
     assert child.returncode != 0
