@@ -3,14 +3,11 @@
 from __future__ import annotations
 
 from contextlib import suppress
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from pytest_llamaburn.errors import MissingExtraError
 from pytest_llamaburn.telemetry._base import Base, Device, Machine, Probe, Reading
 from pytest_llamaburn.telemetry._parsing import pci, plausible
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
 
 _POWER_INSTANT = 186  # NVML_FI_DEV_POWER_INSTANT
 _AMPERE = 7  # from here on nvmlDeviceGetPowerUsage is a mean over one second
@@ -60,9 +57,8 @@ class Provider(Base):
 
     def _ask(self, name: str, *arguments: Any) -> Any:
         """Return what a call says, None where it is not supported: one field costs no other."""
-        call: Callable[..., Any] = getattr(self._nvml, name)
         try:
-            return call(*arguments)
+            return getattr(self._nvml, name)(*arguments)
         except Exception:  # noqa: BLE001 - NVMLError and what a library that is too old lacks
             return None
 
