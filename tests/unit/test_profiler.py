@@ -10,8 +10,7 @@ import time
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from sensors import Clock, Fakes, path_with
-from test_telemetry_files import BOARD
+from sensors import BOARD, Clock, Fakes, path_with
 
 from pytest_llamaburn import profiler, registry
 from pytest_llamaburn.backends._base import Server
@@ -107,8 +106,7 @@ def test_sensor_that_costs_too_much_is_read_less_often() -> None:
 
 def test_sensor_that_raises_is_noted_and_read_again() -> None:
     sensor = Sensor(Clock(0), 1, -1, 1)
-    loop, batches = looped(sensor, 2)
-    assert sum(batches) == 3
+    assert sum(looped(sensor, 2)[1]) == 3
     assert sensor.notes["provider_failed", "test"].message == "test failed: RuntimeError: bus error"
 
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import psutil
 import pytest
-from sensors import Clock, Fakes, known, of
+from sensors import BOARD, MEMORY, Clock, Fakes, known, of
 
 from pytest_llamaburn.environment import OtherLoad
 from pytest_llamaburn.telemetry import amd_sysfs, host, intel_sysfs, nvml, rapl
@@ -30,22 +30,6 @@ def opened(provider: Base) -> Base:
 
 
 # --- amdgpu
-
-MEMORY = {"mem_info_vram_used": "8000000000", "mem_info_vram_total": "16000000000"}
-BOARD = {
-    **MEMORY,
-    "gpu_busy_percent": "42",
-    "hwmon__power1_average": "150000000",
-    "hwmon__power1_cap": "300000000",
-    "hwmon__temp1_input": "60000",
-    "hwmon__temp1_label": "edge",
-    "hwmon__temp2_input": "70000",
-    "hwmon__temp2_label": "junction",
-    "hwmon__temp3_input": "66000",
-    "hwmon__temp3_label": "mem",
-    "hwmon__freq1_input": "2100000000",
-    "power__runtime_status": "active",
-}
 
 
 def amd(fakes: Fakes, **fields: Any) -> amd_sysfs.Provider:
