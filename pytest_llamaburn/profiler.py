@@ -119,7 +119,7 @@ class Loop:
             words = f"{self.name} takes {cost / 1e6:.0f} ms a reading: read less often"
             self.provider.note("stretched_period", self.name, words)
         due += self.period_ns
-        late = max(0, self._clock() - due) // self.period_ns
+        late = -(min(0, due - self._clock()) // self.period_ns)
         self.missed_ticks += late
         return due + late * self.period_ns
 
