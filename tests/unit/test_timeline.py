@@ -47,9 +47,9 @@ def about(*devices: dict[str, Any], **fields: Any) -> dict[str, Any]:
 
 
 def power(device: str = "01:00.0", watts: float = 100, seconds: float = 20, **more: Any) -> Any:
-    """Return a device's readings, ten a second; a function gives the power of each second."""
+    """Return a device's readings, ten a second, no two alike: what stands still is frozen."""
     return [
-        [device, i * S // 10, 0.1, {"power_w": watts, **{k: v for k, v in more.items()}}]
+        [device, i * S // 10, 0.1, {"power_w": watts + 1e-9 * (i % 2), **more}]
         for i in range(round(seconds * 10) + 1)
     ]
 
@@ -144,7 +144,8 @@ def test_failed_request_has_no_energy_of_its_own_and_counts_in_the_run() -> None
 
 
 def test_tokens_that_are_not_counted_make_joules_a_token_null() -> None:
-    rows = [clocked(5, 7, output_sequence_length=None), clocked(8, 10)]
+    uncounted = {"output_sequence_length": None, "inter_token_latency_ms": None}
+    rows = [clocked(5, 7, **uncounted), clocked(8, 10)]
     totals = built(rows, [WATCHED])["results"]["totals"]
     assert totals["joules_per_output_token"] is None
     assert totals["energy_wh"] is not None
@@ -237,8 +238,8 @@ def test_counter_that_lies_is_noted() -> None:
 
 def test_frozen_sensor_is_noted_and_null() -> None:
     readings = power(seconds=60)
-    for i, reading in enumerate(readings[:100]):
-        reading[3]["power_w"] = 50.0 + i / 2
+    for i, reading in enumerate(readings):
+        reading[3]["power_w"] = 50.0 + min(i, 100) / 2
     rows = [clocked(12, 15), clocked(40, 45)]
     found = built(rows, [entry(readings, GPU)])
     assert [n["code"] for n in found["telemetry"]["notes"]] == ["frozen_sensor"]
@@ -248,9 +249,10 @@ def test_frozen_sensor_is_noted_and_null() -> None:
 
 
 def test_utilization_that_jumps_is_a_change_of_load() -> None:
-    readings = power(seconds=30, util_pct=90.0)
-    for reading in readings[150:]:
-        reading[3]["util_pct"] = 0.0
+    readings = power(seconds=30)
+    for i, reading in enumerate(readings):
+        reading[3]["power_w"] = 100.0
+        reading[3]["util_pct"] = 0.0 if i > 150 else 90.0
     line = Timeline(about(GPU), readings)
     assert line.energy(20 * S, 30 * S).reason == "low_coverage"
 
@@ -376,9 +378,8 @@ def test_energy_a_token_that_is_not_known_is_not_compared() -> None:
 
 
 def said(readings: list[Any], *devices: dict[str, Any], **fields: Any) -> set[str]:
-    found = built(
-        [clocked(5, 19.5)], [entry([*readings, *host(server_cpu_pct=190.0)], *devices, **fields)]
-    )
+    watched = entry([*readings, *host(server_cpu_pct=190.0)], *devices, **fields)
+    found = built([clocked(5, 19.5)], [watched])
     told = insights.find(found)
     assert all(insight["text"].endswith(".") and insight["evidence"] for insight in told)
     return {insight["id"] for insight in told}
