@@ -412,7 +412,8 @@ def _parts() -> dict[str, bool]:
     about = metadata("pytest-llamaburn")
     needs = [Requirement(text) for text in about.get_all("Requires-Dist") or ()]
     names = [n for n in about.get_all("Provides-Extra") or () if n not in _NOT_PARTS]
-    return {name: all(map(_installed, _of_extra(needs, name))) for name in names}
+    wanted = {name: _of_extra(needs, name) for name in names}  # nothing: not for this system
+    return {name: all(map(_installed, parts)) for name, parts in wanted.items() if parts}
 
 
 def _of_extra(needs: list[Any], extra: str) -> list[Any]:

@@ -69,10 +69,13 @@ def fake_gpu(fakes: Fakes) -> Fakes:
     return fakes
 
 
-def benchmark(cwd: Path, *args: str, token_s: float = 0.002, **env: str) -> dict[str, Any]:
+def benchmark(
+    cwd: Path, *args: str, token_s: float = 0.002, path: str | None = None
+) -> dict[str, Any]:
     with ScriptedServer(OllamaFacade(token_s=token_s)) as server:
         host = f"--host={server.host}"
-        llamaburn("benchmark", "tiny", host, "--iterations=2", *args, cwd=cwd, **env)
+        command = ("benchmark", "tiny", host, "--iterations=2", *args)
+        llamaburn(*command, cwd=cwd, PATH=path or os.environ["PATH"])
     (found,) = results_in(cwd / "results")
     return found
 
@@ -112,7 +115,7 @@ def test_fake_gpu_gives_energy_cost_and_a_gate(fake_gpu: Fakes, sampler: str) ->
         *("--gpu-provider=nvidia-smi", "--kwh-rate=0.12", f"--sampler={sampler}"),
         "--threshold=power_peak_watts<200",
         token_s=0.5,
-        PATH=path_with(fake_gpu),
+        path=path_with(fake_gpu),
     )
     telemetry, totals = found["telemetry"], found["results"]["totals"]
     assert (telemetry["provider"], telemetry["counted"]) == ("nvidia-smi", ["01:00.0"])
@@ -136,7 +139,7 @@ def test_gpu_that_vanishes_is_noted_and_the_run_goes_on(fakes: Fakes) -> None:
     line = VALUES.replace("Example RTX, 595.10, 8.9, ", "")
     fakes.nvidia_smi([VALUES], f"echo '{line}'")
     args = ("--gpu-provider=nvidia-smi", "--profile-interval=20ms")
-    found = benchmark(fakes.home, *args, PATH=path_with(fakes))
+    found = benchmark(fakes.home, *args, path=path_with(fakes))
     assert found["status"] == "complete"
     assert found["results"]["totals"]["energy_wh"] is None
     assert "provider_ended" in [note["code"] for note in found["telemetry"]["notes"]]
@@ -148,7 +151,10 @@ def test_gpu_that_vanishes_is_noted_and_the_run_goes_on(fakes: Fakes) -> None:
     [
         (("--gpu-provider=rocm-smi",), "--gpu-provider: rocm-smi cannot be used: no rocm-smi"),
         (("--gpu-provider=rocm",), "--gpu-provider: unknown provider 'rocm'; did you mean"),
-        (("--profile-interval=10ms",), "--profile-interval: '10ms' is refused"),
+        (
+            ("--profile-interval=10ms",),
+            "--profile-interval: 0.01 is refused: input should be greater",
+        ),
         (("--kwh-rate=-1",), "--kwh-rate: '-1' is refused"),
         (("--kwh-rate=1e9",), "--kwh-rate: '1e9' is refused"),
         (("--kwh-rate=nan",), "--kwh-rate: 'nan' is refused"),
@@ -192,22 +198,23 @@ def test_samples_survive_a_kill(tmp_path: Path) -> None:
     assert "generate" in {sample["phase"] for sample in found["system_profile"]}
 
 
+def shown(fakes: Fakes, *args: str) -> str:
+    env = {"PATH": path_with(fakes), "OLLAMA_HOST": "127.0.0.1:1"}
+    return llamaburn(*args, cwd=fakes.home, check=None, **env).stdout  # type: ignore[arg-type]
+
+
 def test_status_shows_gauges_and_why_others_are_not_there(fake_gpu: Fakes) -> None:
-    env = {"PATH": path_with(fake_gpu), "OLLAMA_HOST": "127.0.0.1:1"}
-    text = llamaburn("status", cwd=fake_gpu.home, **env).stdout
+    text = shown(fake_gpu, "status")
     assert "nvidia-smi: ok" in text
     assert "Example RTX 01:00.0: 3.00 % busy, 8,389 of 25,166 MB, 15" in text
-    state = json.loads(llamaburn("status", "-o", "json", cwd=fake_gpu.home, **env).stdout)
+    state = json.loads(shown(fake_gpu, "status", "--output=json"))
     assert [sensor["id"] for sensor in state["sensors"]] == ["01:00.0"]
     assert state["sensors"][0]["energy_j"] is None
     assert {probe["name"] for probe in state["probes"]} >= {"amd-sysfs", "nvml", "nvidia-smi"}
 
 
 def test_doctor_has_a_line_for_each_provider(fake_gpu: Fakes) -> None:
-    env = {"PATH": path_with(fake_gpu), "OLLAMA_HOST": "127.0.0.1:1"}
-    said = json.loads(
-        llamaburn("doctor", "-o", "json", cwd=fake_gpu.home, check=None, **env).stdout
-    )
+    said = json.loads(shown(fake_gpu, "doctor", "--output=json"))
     found = {check["id"]: check for check in said}
     assert found["sensor.nvidia-smi"]["finding"] == "Example RTX"
     assert found["sensor.host"]["level"] == "ok"
