@@ -1,6 +1,7 @@
 """What all of our own tests share: a clean environment and pytest's own test bench."""
 
 import os
+import tempfile
 
 import pytest
 
@@ -18,4 +19,7 @@ def _nothing_from_outside(
             monkeypatch.delenv(name)
     for name in ("OLLAMA_HOST", "PYTEST_ADDOPTS"):
         monkeypatch.delenv(name, raising=False)
-    monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path_factory.getbasetemp() / "no-config"))
+    base = tmp_path_factory.getbasetemp()
+    monkeypatch.setenv("XDG_CONFIG_HOME", str(base / "no-config"))
+    monkeypatch.setenv("TMPDIR", str(base))  # and so a lock of our own: no other run is waited for
+    monkeypatch.setattr(tempfile, "tempdir", None)

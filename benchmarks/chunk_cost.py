@@ -20,7 +20,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from _ours import Spent, drive, timed
 from _report import Line, report
-from _server import Schedule, Server
+
+from pytest_llamaburn.load._metronome import Schedule, Server
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable, Iterator

@@ -13,7 +13,8 @@ import sys
 import numpy as np
 from _ours import Driven, drive
 from _report import Line, report
-from _server import Schedule, Server
+
+from pytest_llamaburn.load._metronome import Schedule, Server
 
 
 def main() -> int:

@@ -1,21 +1,25 @@
-"""Prompt sets: where they are, whether they are sound, and which prompts a run uses."""
+"""Prompt sets and eval sets: where they are, whether they are sound, what a run uses of them."""
 
 from __future__ import annotations
 
 import hashlib
 import json
 import random
+import re
 from functools import cache
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, Final, NamedTuple, TypeVar
 
+from pytest_llamaburn import registry
 from pytest_llamaburn.errors import DatasetError
 from pytest_llamaburn.registry import unknown
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Iterable, Iterator, Sequence
 
     from pydantic import BaseModel, ValidationError
+
+CRITERIA: Final = ("accuracy", "completeness", "coherence")
 
 
 class Prompt(NamedTuple):
@@ -29,6 +33,41 @@ class Prompt(NamedTuple):
     def sha256(self) -> str:
         """Return a short digest of the text: the same prompt in another run has the same."""
         return hashlib.sha256(self.text.encode()).hexdigest()[:16]
+
+
+class Question(NamedTuple):
+    """One question of an eval set; without a scorer, only a judge can tell whether it is answered.
+
+    `options` holds the fields that only its scorer reads, as the file has them.
+    """
+
+    id: str
+    prompt: str
+    reference: str | None
+    category: str
+    allow_web_search: bool = False
+    rubric: str | None = None
+    scorer: str | None = None
+    criteria: tuple[str, ...] = CRITERIA
+    options: dict[str, Any] = {}  # noqa: RUF012 - never changed
+
+    @property
+    def sha256(self) -> str:
+        """Return a short digest of what is asked and what counts as its answer."""
+        return _digest([self.prompt, self.reference, self.rubric, self.options])
+
+
+Entry = TypeVar("Entry", Prompt, Question)
+
+
+class EvalSet(NamedTuple):
+    """The questions of one eval set; `sha256` is of all they say, however the file is laid out."""
+
+    name: str
+    version: str
+    questions: tuple[Question, ...]
+    sha256: str
+    path: Path
 
 
 class Planned(NamedTuple):
@@ -47,7 +86,7 @@ def data_dir(folder: str) -> Path:
 
 def builtin_sets() -> list[str]:
     """Return the names of the built-in prompt sets."""
-    return sorted(path.stem for path in data_dir("prompts").glob("*.json"))
+    return _shipped("prompts")
 
 
 def load_prompts(names: Iterable[str]) -> list[Prompt]:
@@ -57,7 +96,7 @@ def load_prompts(names: Iterable[str]) -> list[Prompt]:
     """
     found: dict[str, Prompt] = {}
     for name in names:
-        path = _find(name)
+        path = _find(name, "prompts", "prompt set", (".json",))
         for prompt in _read(path):
             if prompt.id in found and found[prompt.id] != prompt:
                 raise DatasetError(f"{path}: id '{prompt.id}' is also in another prompt set")
@@ -80,16 +119,17 @@ def plan(prompts: Sequence[Prompt], iterations: int, seed: int) -> list[Planned]
     category in turn; otherwise the iterations are spread evenly.
     """
     if iterations < len(prompts):
-        return [Planned(p, 1) for p in _stratified(prompts, iterations, seed)]
+        return [Planned(p, 1) for p in stratified(prompts, iterations, seed)]
     each, extra = divmod(iterations, len(prompts))
     return [Planned(p, each + (i < extra)) for i, p in enumerate(prompts)]
 
 
-def _stratified(prompts: Sequence[Prompt], count: int, seed: int) -> list[Prompt]:
+def stratified(entries: Sequence[Entry], count: int, seed: int) -> list[Entry]:
+    """Return a choice of `count` entries, the same for a seed: one of each category in turn."""
     rng = random.Random(seed)  # noqa: S311 - a reproducible choice, not a secret
-    groups: dict[str, list[Prompt]] = {}
-    for prompt in prompts:
-        groups.setdefault(prompt.category, []).append(prompt)
+    groups: dict[str, list[Entry]] = {}
+    for entry in entries:
+        groups.setdefault(entry.category, []).append(entry)
     for group in groups.values():
         rng.shuffle(group)
     rounds = max(map(len, groups.values()))
@@ -97,26 +137,13 @@ def _stratified(prompts: Sequence[Prompt], count: int, seed: int) -> list[Prompt
     return in_turn[:count]
 
 
-def _find(name: str) -> Path:
-    if name in builtin_sets():
-        return data_dir("prompts") / f"{name}.json"
-    path = Path(name).expanduser()
-    if path.suffix.lower() != ".json":
-        raise DatasetError(unknown("prompt set", name, builtin_sets()) + ", or a .json file")
-    if not path.is_file():
-        raise DatasetError(f"--prompts: {name} does not exist")
-    return path
-
-
 def _read(path: Path) -> list[Prompt]:
     from pydantic import ValidationError
 
     try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-        checked: Any = prompt_set_model().model_validate(content)
-    except (OSError, ValueError, RecursionError) as err:
-        reason = _located(err) if isinstance(err, ValidationError) else f"is not JSON: {err}"
-        raise DatasetError(f"{path}: {reason}") from None
+        checked: Any = prompt_set_model().model_validate(_json(path))
+    except ValidationError as err:
+        raise DatasetError(f"{path}: {_located(err)}") from None
     entries = [Prompt(e.id, e.category, e.prompt) for e in checked.prompts]
     seen: set[str] = set()
     for entry in entries:
@@ -126,10 +153,192 @@ def _read(path: Path) -> list[Prompt]:
     return entries
 
 
+def builtin_eval_sets() -> list[str]:
+    """Return the names of the built-in eval sets."""
+    return _shipped("eval_sets")
+
+
+def load_eval_set(name_or_path: str | Path) -> EvalSet:
+    """Return a built-in eval set, or that of a file: JSON, or JSONL with one question a line.
+
+    Raises DatasetError naming the file, the entry and the field that is wrong.
+    """
+    path = _find(str(name_or_path), "eval_sets", "eval set", (".json", ".jsonl"))
+    if path.suffix.lower() == ".json":
+        return eval_set(_json(path), path)
+    found = list(rows(path))
+    content = {"name": path.stem, "questions": [row for _, row in found]}
+    return eval_set(content, path, [place for place, _ in found])
+
+
+def eval_set(content: Any, path: Path, places: Sequence[str] = ()) -> EvalSet:
+    """Return a checked eval set; `places` says where in the file at `path` each question stands.
+
+    Raises DatasetError naming the file, the entry and the field that is wrong.
+    """
+    from pydantic import ValidationError
+
+    try:
+        checked: Any = eval_set_model().model_validate(content)
+    except ValidationError as err:
+        raise DatasetError(f"{path}: {_entry_located(err, content, places)}") from None
+    questions = tuple(map(_question, checked.questions))
+    first: dict[str, str] = {}
+    for index, question in enumerate(questions):
+        where = _entry(index, question.id, places)
+        if question.id in first:
+            raise DatasetError(f"{path}: {where}: id: {first[question.id]} has it already")
+        first[question.id] = where
+        for field, reason in _faults(question):
+            raise DatasetError(f"{path}: {where}: {field}: {reason}")
+    return EvalSet(checked.name, checked.version, questions, _digest(questions), path)
+
+
+def rows(path: Path, columns: Sequence[str] = ()) -> Iterator[tuple[str, Any]]:
+    """Yield the entries of a JSON array, a JSONL or a CSV file, each with its place in the file.
+
+    `columns` are the names for a CSV file whose first line has none of them. Raises DatasetError.
+    """
+    suffix = path.suffix.lower()
+    if suffix == ".csv":
+        yield from _csv_rows(path, columns)
+    elif suffix == ".json":
+        content = _json(path)
+        if not isinstance(content, list):
+            raise DatasetError(f"{path}: the whole file: should be a list")
+        yield from ((f"[{index}]", row) for index, row in enumerate(content))
+    else:
+        lines = enumerate(_text(path).split("\n"), 1)
+        yield from ((f"line {n}", _parsed(f"{path}: line {n}", x)) for n, x in lines if x.strip())
+
+
+def _csv_rows(path: Path, columns: Sequence[str]) -> Iterator[tuple[str, dict[str, str]]]:
+    import csv
+    import io
+
+    text = _text(path).removeprefix("\ufeff")  # as spreadsheets write it
+    reader = csv.reader(io.StringIO(text, newline=""), strict=True)
+    try:
+        records = [(reader.line_num, row) for row in reader if row]
+    except csv.Error as err:
+        raise DatasetError(f"{path}: line {reader.line_num}: is not CSV: {err}") from None
+    headless = columns and records and not set(columns) <= set(records[0][1])
+    names = columns if headless or not records else records.pop(0)[1]
+    for line, row in records:
+        if len(row) != len(names):
+            reason = f"has {len(row)} columns instead of {len(names)}"
+            raise DatasetError(f"{path}: line {line}: {reason}")
+        yield f"line {line}", dict(zip(names, row, strict=True))
+
+
+def _faults(question: Question) -> Iterator[tuple[str, str]]:
+    """Yield field and reason of what would keep the question from being scored."""
+    known, scorer = registry.names("scorers"), question.scorer
+    values = {**question.options, "reference": question.reference}
+    if scorer and known and scorer not in known:
+        yield "scorer", unknown("scorer", scorer, known)
+    elif scorer in known:
+        needs = getattr(registry.load("scorers", scorer), "NEEDS", ())
+        yield from (
+            (field, f"the scorer {scorer} needs it")
+            for field in needs
+            if values.get(field) in (None, [])
+        )
+    if scorer == "choice" and values["reference"] not in _names_of(values.get("choices", ())):
+        yield "reference", f"'{values['reference']}' is none of the choices, nor the letter of one"
+    if scorer == "number" and not re.search(r"\d", values["reference"] or ""):
+        yield "reference", f"'{values['reference']}' is no number"
+    if scorer == "regex" and (reason := _no_pattern(values.get("pattern", ""))):
+        yield "pattern", reason
+
+
+def _names_of(choices: Sequence[str]) -> set[str]:
+    return {*choices, *(chr(ord("A") + index) for index in range(len(choices)))}
+
+
+def _no_pattern(pattern: str) -> str | None:
+    try:
+        re.compile(pattern)
+    except (re.error, RecursionError, OverflowError) as err:
+        return f"is no regular expression: {err}"
+    return None
+
+
+def _question(entry: Any) -> Question:
+    """Return a checked entry as a Question; what Question has no field for is its scorer's."""
+    given = {k: v for k, v in entry.model_dump(by_alias=True).items() if v is not None}
+    own = {name: given.pop(name) for name in Question._fields if name in given}
+    own["options"] = {**given, **own["options"]}
+    own["criteria"] = tuple(dict.fromkeys(own["criteria"]))
+    if own.get("scorer") == "judge":
+        own["scorer"] = None
+    return Question(**{"reference": None, **own})
+
+
+def _entry(index: int, identifier: Any, places: Sequence[str]) -> str:
+    place = places[index] if places else f"questions[{index}]"
+    return f"{place} (id '{identifier}')" if isinstance(identifier, str) else place
+
+
+def _entry_located(err: ValidationError, content: Any, places: Sequence[str]) -> str:
+    """Return place and reason of the first error, with the id of the question it is in."""
+    first = err.errors()[0]
+    match first["loc"]:
+        case ("questions", int(index), *fields):
+            entry = content["questions"][index]
+            identifier = entry.get("id") if isinstance(entry, dict) else None
+            inside = f": {_dotted(fields)}" if fields else ""
+            return f"{_entry(index, identifier, places)}{inside}: {first['msg'].lower()}"
+    return _located(err)
+
+
+def _shipped(folder: str) -> list[str]:
+    return sorted(path.stem for path in data_dir(folder).glob("*.json"))
+
+
+def _digest(content: Any) -> str:
+    text = json.dumps(content, sort_keys=True)
+    return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+
+def _find(name: str, folder: str, what: str, suffixes: tuple[str, ...]) -> Path:
+    shipped = _shipped(folder)
+    if name in shipped:
+        return data_dir(folder) / f"{name}.json"
+    path = Path(name).expanduser()
+    if path.suffix.lower() not in suffixes:
+        hint = f", or a {' or '.join(suffixes)} file"
+        raise DatasetError(unknown(what, name, shipped) + hint)
+    if not path.is_file():
+        raise DatasetError(f"{what}: {name} does not exist")
+    return path
+
+
+def _json(path: Path) -> Any:
+    return _parsed(str(path), _text(path, "is not JSON"))
+
+
+def _parsed(where: str, text: str) -> Any:
+    try:
+        return json.loads(text)
+    except (ValueError, RecursionError) as err:
+        raise DatasetError(f"{where}: is not JSON: {err}") from None
+
+
+def _text(path: Path, reason: str = "cannot be read") -> str:
+    try:
+        return path.read_text(encoding="utf-8")
+    except (OSError, ValueError) as err:
+        raise DatasetError(f"{path}: {reason}: {err}") from None
+
+
 def _located(err: ValidationError) -> str:
     first = err.errors()[0]
-    where = ".".join(f"[{p}]" if isinstance(p, int) else str(p) for p in first["loc"])
-    return f"{where.replace('.[', '[') or 'the whole file'}: {first['msg'].lower()}"
+    return f"{_dotted(first['loc']) or 'the whole file'}: {first['msg'].lower()}"
+
+
+def _dotted(loc: Iterable[int | str]) -> str:
+    return ".".join(f"[{p}]" if isinstance(p, int) else p for p in loc).replace(".[", "[")
 
 
 @cache
@@ -160,3 +369,54 @@ def prompt_set_model() -> type[BaseModel]:
         prompts: Annotated[list[PromptEntry], Field(min_length=1)]
 
     return PromptSet
+
+
+@cache
+def eval_set_model() -> type[BaseModel]:
+    """Return the model of an eval set file, from which its JSON Schema is made."""
+    from typing import Annotated, Literal
+
+    from pydantic import BaseModel, ConfigDict, Field, FiniteFloat, StringConstraints
+
+    text = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1)]
+    code = Annotated[str, StringConstraints(min_length=1)]
+    criterion = Literal["accuracy", "completeness", "coherence"]
+
+    class EvalQuestion(BaseModel):
+        """One question; all from `accept` on is for its scorer.
+
+        Without a scorer, or with `judge`, only a judge can tell. `accept` has further right answers
+        beside the reference, `choices` the answers that A, B, C … stand for in the prompt, `tests`
+        Python statements that call `entry_point`, `audio` the path of a recording, and `options`
+        what else a scorer can be told.
+        """
+
+        model_config = ConfigDict(extra="forbid")
+        id: text
+        prompt: text
+        reference: text | None = None
+        category: text = "custom"
+        allow_web_search: bool = False
+        rubric: text | None = None
+        scorer: text | None = None
+        criteria: Annotated[tuple[criterion, ...], Field(min_length=1)] = CRITERIA
+        accept: list[text] | None = None
+        choices: Annotated[list[text], Field(min_length=2, max_length=10)] | None = None
+        tolerance: Annotated[FiniteFloat, Field(ge=0)] | None = None
+        pattern: code | None = None
+        schema_: Annotated[dict[str, Any] | None, Field(alias="schema")] = None
+        entry_point: Annotated[str, StringConstraints(pattern=r"^[A-Za-z_]\w*$")] | None = None
+        tests: list[code] | None = None
+        audio: text | None = None
+        options: dict[str, Any] = {}
+
+    class EvalSetFile(BaseModel):
+        """A set of questions for `llamaburn eval --set`."""
+
+        model_config = ConfigDict(extra="forbid")
+        name: text
+        version: str = "1.0"
+        description: str = ""
+        questions: Annotated[list[EvalQuestion], Field(min_length=1)]
+
+    return EvalSetFile

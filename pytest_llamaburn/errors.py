@@ -3,11 +3,13 @@
 LlamaBurnError              3  internal
 ├── UsageError              4  bad input or environment: one sentence naming value, reason and fix
 │   ├── SettingsError          an option, environment variable or TOML key
+│   │   └── MissingKeyError       the key of a service is not in the environment
 │   ├── DatasetError           a prompt set or eval set
 │   ├── ServerError            no server, or one that cannot do what was asked
 │   ├── ModelError             no such model, or a file that is not one
 │   ├── MissingExtraError      an optional part is not installed
 │   └── ResultsError           the results directory or a result file
+├── UnscoredError           1  an answer was to be judged, and no judge came to a verdict
 ├── StoppedError            1  too many failures of one kind in a row: the run was stopped
 └── NothingMeasuredError    5  a number was asked for and no request succeeded
 """
@@ -27,6 +29,10 @@ class UsageError(LlamaBurnError):
 
 class SettingsError(UsageError):
     """An option, environment variable or configuration key is wrong."""
+
+
+class MissingKeyError(SettingsError):
+    """The key of a service is not in the environment; the message names the variable."""
 
 
 class DatasetError(UsageError):
@@ -53,6 +59,12 @@ class MissingExtraError(UsageError):
 
 class ResultsError(UsageError):
     """A result file or the results directory cannot be read or written."""
+
+
+class UnscoredError(LlamaBurnError):
+    """An answer was to be judged, and no judge came to a verdict."""
+
+    exit_code = 1
 
 
 class StoppedError(LlamaBurnError):

@@ -1,41 +1,32 @@
-"""The fixtures, and the harness behind them: what one pytest session shares."""
+"""The fixtures, which tests use; `harness.py` has what they share."""
 
 from __future__ import annotations
 
-import asyncio
-import os
-import secrets
-import signal
-import tempfile
-import threading
-import zlib
-from contextlib import ExitStack, contextmanager
-from datetime import UTC, datetime
-from functools import cached_property
-from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from pytest_llamaburn import options
-from pytest_llamaburn.errors import LlamaBurnError, NothingMeasuredError, SettingsError
-from pytest_llamaburn.settings import Benchmark, Display
+from pytest_llamaburn.errors import MissingKeyError, SettingsError
+from pytest_llamaburn.harness import KINDS, Broken, Harness, Target
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine, Iterator
 
-    from pytest_llamaburn.datasets import Planned
+    from pytest_llamaburn.datasets import Planned, Question
     from pytest_llamaburn.load.bench import Bench
+    from pytest_llamaburn.load.exam import Exam
     from pytest_llamaburn.load.measured import Measured
+    from pytest_llamaburn.load.opinions import Opinion
+    from pytest_llamaburn.load.stress import Stress
     from pytest_llamaburn.profiler import Profiler
-    from pytest_llamaburn.progress import Progress
 
-PREFIX = "llamaburn-"
 MARKERS = {
     "llm_benchmark": "measures a model: iterations=N, thresholds=['ttft_ms.p50<500']",
+    "llm_stress": "loads a model: thresholds=['error_rate<0.01']",
 }
-FIXTURES = ("llm", "measure", "measure_more")
+FIXTURES = (*KINDS, "measure", "measure_more", "exam_answer", "exam_scores", "stress")
 PROMPT_ARGUMENT = "llm_prompt"
+QUESTION_ARGUMENT = "llm_question"
 HEADLINES = (
     "time_to_first_token_ms",
     "inter_token_latency_ms",
@@ -43,250 +34,6 @@ HEADLINES = (
     "total_generation_ms",
     "output_sequence_length",
 )
-NO_SET = {"sets": [], "available": 0}  # tests that bring their own prompts
-
-
-class Target(NamedTuple):
-    """One parameter of `llm`: a model and which independent run of it this is."""
-
-    model: str | None
-    repeat: int
-
-
-class Broken(NamedTuple):
-    """A parameter that could not be made; asking for it tells why, in that test alone."""
-
-    error: LlamaBurnError
-
-
-class Harness:
-    """Everything a session needs for our items, made when the first one asks."""
-
-    def __init__(self, config: pytest.Config) -> None:
-        """Note the session; opens nothing."""
-        workerinput = getattr(config, "workerinput", {})
-        self._config = config
-        self.session_id: str = workerinput.get("llamaburn_session") or _new_session_id()
-        self.worker: str = workerinput.get("workerid", "main")
-        self.planned: dict[Target, dict[str, int]] = {}
-        self.benches: list[Bench] = []
-        self.run_ids: dict[str, None] = {}
-        self.interrupted = False
-        self.paths: list[Path] = []
-        self.failures: list[str] = []
-        self.exit_code = 0
-        self.mixed = False
-        self.shows_tables = True
-        self.gated = False
-        self.annotations: list[str] = []
-        self._stderr: int | None = None
-        self._closing = ExitStack()
-
-    @cached_property
-    def settings(self) -> Benchmark:
-        """The checked settings; raises SettingsError."""
-        from pytest_llamaburn.load.filing import header_of, settled
-
-        given = options.given(self._config.option, Benchmark, PREFIX)
-        settings = settled(*options.resolve(Benchmark, given))[0]
-        if settings.resume:
-            header = header_of(Path(settings.results_dir), settings.resume)
-            self.session_id = header["session_id"]
-        return settings
-
-    @cached_property
-    def display(self) -> Display:
-        """The checked display settings; inside pytest, progress is silent unless asked for."""
-        given = {"progress": "none", **options.given(self._config.option, Display, PREFIX)}
-        return options.resolve(Display, given, {})[0]
-
-    @cached_property
-    def prompts(self) -> tuple[list[Planned], dict[str, Any]]:
-        """The prompts to use with their iterations, and how a file describes the choice."""
-        from pytest_llamaburn import datasets
-
-        settings = self.settings
-        if settings.mode == "correctness":
-            asked = datasets.number_prompts(settings.numbers, settings.seed, settings.lang)
-            facts = {"sets": [f"numbers in words, {settings.lang}"], "available": len(asked)}
-            return [datasets.Planned(prompt, 1) for prompt in asked], facts
-        available = datasets.load_prompts(settings.prompts)
-        chosen = datasets.plan(available, settings.iterations, settings.seed)
-        return chosen, {"sets": list(settings.prompts), "available": len(available)}
-
-    @cached_property
-    def runner(self) -> asyncio.Runner:
-        """The event loop of the timed path: in the main thread, uvloop where there is one."""
-        return self._closing.enter_context(asyncio.Runner(loop_factory=_loop_factory()))
-
-    def keep_stderr(self) -> None:
-        """Keep standard error as it is before pytest captures it, if progress is to be shown."""
-        wanted = getattr(self._config.option, "llamaburn_progress", None)
-        if self.worker == "main" and wanted not in (None, "none"):
-            self._stderr = os.dup(2)
-
-    @cached_property
-    def progress(self) -> Progress:
-        """Where finished requests are told."""
-        from pytest_llamaburn import progress
-
-        word = self.display.progress if self._stderr is not None else "none"
-        shown = progress.make(word, self._stderr)
-        self._closing.callback(shown.close)
-        shown.plan(sum(n for items in self.planned.values() for n in items.values()))
-        return shown
-
-    def targets(self) -> list[Target]:
-        """Return the parameters of `llm`: each model, each repeat."""
-        models, repeats = self.settings.model or (None,), range(self.settings.repeats)
-        return [Target(model, repeat) for model in models for repeat in repeats]
-
-    def bench(self, target: Target) -> Bench:
-        """Return a warmed-up bench for a target; raises UsageError."""
-        from pytest_llamaburn.load.bench import Bench, Identity
-
-        settings = self.settings
-        run_id = self.run_id(target.model)
-        moment = datetime.strptime(self.session_id[:19], "%Y-%m-%dT%H-%M-%S").replace(tzinfo=UTC)
-        timestamp = moment.isoformat().replace("+00:00", "Z")
-        worker = f"{self.worker}-{target.repeat}"
-        identity = Identity(self.session_id, run_id, worker, timestamp)
-        bench = Bench(settings, identity, target.repeat, self.progress)
-        self.benches.append(bench)
-        prompts = self.prompts[1] if "prompts" in self.__dict__ else NO_SET
-        self.run(bench.prepare(target.model, self.planned.get(target, {}), prompts))
-        self.run_ids[run_id] = None
-        return bench
-
-    def run_id(self, model: str | None) -> str:
-        """Return the id of the run of a model, the same in every worker of the session."""
-        return f"{self.session_id}-{zlib.crc32(f'benchmark/{model}'.encode()):08x}"
-
-    def run(self, work: Coroutine[Any, Any, Any]) -> Any:
-        """Run on the timed loop, in this thread."""
-        return self.runner.run(work)
-
-    def write(self) -> None:
-        """Make the result files from the journals; signals wait until they are whole."""
-        from pytest_llamaburn.load.filing import write_result
-
-        directory = Path(self.settings.results_dir)
-        handlers = {s: signal.signal(s, signal.SIG_IGN) for s in (signal.SIGINT, signal.SIGTERM)}
-        try:
-            for run_id in self.run_ids:
-                path = write_result(directory, run_id)
-                if path is not None:
-                    self.paths.append(path)
-                self._judge(path)
-        except LlamaBurnError as err:
-            self.failures.append(f"{err}; its journal is kept in {directory / '.journal'}")
-            self.exit_code = err.exit_code
-        finally:
-            for number, handler in handlers.items():
-                signal.signal(number, handler)
-
-    def _judge(self, path: Path | None) -> None:
-        from pytest_llamaburn.results import load
-
-        if path is None:
-            return
-        found = load(path)["results"]
-        if not found["totals"]["succeeded"] and not self.exit_code:
-            self.failures.append("nothing was measured: no request succeeded")
-            self.exit_code = NothingMeasuredError.exit_code
-        self.gated |= any(gate["verdict"] != "pass" for gate in found["gates"])
-
-    def end_on_sigterm(self) -> None:
-        """Have SIGTERM end the session as Ctrl-C does, its files written, until `close`."""
-        if threading.current_thread() is threading.main_thread():
-            handler = signal.signal(signal.SIGTERM, lambda *_: signal.raise_signal(signal.SIGINT))
-            self._closing.callback(signal.signal, signal.SIGTERM, handler)
-
-    def close(self) -> None:
-        """Give back what the session took."""
-        self._closing.close()
-
-    def end(self, bench: Bench) -> None:
-        """Finish one bench."""
-        self.benches.remove(bench)
-        self.run(bench.finish("interrupted" if self.interrupted else "finished"))
-
-    @contextmanager
-    def alone(self) -> Iterator[None]:
-        """Hold the machine-wide lock: nothing else of ours measures meanwhile."""
-        from filelock import FileLock, Timeout
-
-        if self.settings.allow_parallel:
-            yield
-            return
-        lock = FileLock(Path(tempfile.gettempdir()) / "llamaburn-measuring.lock", mode=0o666)
-        try:
-            lock.acquire(timeout=0)
-        except Timeout:
-            if self.worker == "main":  # workers of one session take turns by design
-                os.write(2, b"waiting: another LlamaBurn measurement runs on this machine\n")
-            lock.acquire()
-        try:
-            yield
-        finally:
-            lock.release()
-
-
-class Outcome:
-    """What a session comes to: files written, failures told, the exit code."""
-
-    def __init__(self, harness: Harness) -> None:
-        """Watch a harness."""
-        self.harness = harness
-
-    def pytest_keyboard_interrupt(self) -> None:
-        """Remember that the session was cut, so that its files say so."""
-        self.harness.interrupted = True
-
-    def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
-        """Gather on the controller what its own or its workers' items measured."""
-        harness, carried = self.harness, getattr(report, "llamaburn", None)
-        if carried is None:
-            harness.mixed = True
-            return
-        harness.run_ids.update(dict.fromkeys(carried["runs"]))
-        if carried["exit_code"]:
-            harness.exit_code = carried["exit_code"]
-            if carried["message"] not in harness.failures:
-                harness.failures.append(carried["message"])
-
-    @pytest.hookimpl(trylast=True)
-    def pytest_sessionfinish(self, session: pytest.Session) -> None:
-        """Write the result files, and say with the exit code what kind of end this is."""
-        from pytest_llamaburn.reports import _github as github
-
-        harness = self.harness
-        for bench in [*harness.benches]:
-            harness.end(bench)
-        if harness.run_ids and harness.worker == "main":
-            harness.write()
-            harness.annotations += github.annotate(harness.paths)
-        if harness.interrupted:
-            return
-        if harness.exit_code and not harness.mixed:
-            session.exitstatus = harness.exit_code
-        elif harness.gated and session.exitstatus == 0:
-            session.exitstatus = 1
-
-    def pytest_terminal_summary(self, terminalreporter: Any) -> None:
-        """Show the tables."""
-        if self.harness.paths and self.harness.shows_tables:
-            from pytest_llamaburn.reports import show
-
-            terminalreporter.ensure_newline()
-            show(self.harness.paths, self.harness.display.output, terminalreporter.write)
-            for line in self.harness.annotations:
-                terminalreporter.write_line(line)
-
-    def pytest_unconfigure(self) -> None:
-        """Close what the session opened."""
-        self.harness.close()
-
 
 HARNESS = pytest.StashKey[Harness]()
 
@@ -297,13 +44,7 @@ def llm(request: pytest.FixtureRequest) -> Iterator[Bench]:
 
     Parametrized by model and repeat; session scope, so that each model is loaded once.
     """
-    harness = request.config.stash[HARNESS]
-    target = getattr(request, "param", Target(None, 0))
-    if isinstance(target, Broken):
-        raise target.error
-    bench = harness.bench(target)
-    yield bench
-    harness.end(bench)
+    yield from _opened(request)
 
 
 @pytest.fixture
@@ -353,7 +94,93 @@ def gpu_profiler(request: pytest.FixtureRequest) -> Callable[[], Profiler]:
 
     harness = request.config.stash[HARNESS]
     server = request.getfixturevalue("llm").server if "llm" in request.fixturenames else None
-    return lambda: Profiler(harness.settings, server)
+    return lambda: Profiler(harness.common, server)
+
+
+@pytest.fixture(scope="session")
+def exam(request: pytest.FixtureRequest) -> Iterator[Exam]:
+    """Give the model that is asked the questions of an eval set, loaded and warmed up.
+
+    Parametrized by model and set; session scope, so that each model is loaded once.
+    """
+    yield from _opened(request)
+
+
+@pytest.fixture
+def exam_answer(
+    request: pytest.FixtureRequest, exam: Exam
+) -> Callable[[Question], list[dict[str, Any]]]:
+    """Return a function that has the model answer a question and returns a row for each answer."""
+    harness = request.config.stash[HARNESS]
+    return lambda question: harness.run(exam.answer(question))
+
+
+@pytest.fixture
+def exam_scores(request: pytest.FixtureRequest, exam: Exam) -> Callable[[Question], dict[str, Any]]:
+    """Return a function that marks the answers to a question: scorers, and judges if any.
+
+    The thresholds of the marker are held against this question alone.
+    """
+
+    def mark(question: Question) -> dict[str, Any]:
+        row = exam.scores(question)
+        expressions = _marked(request.node).get("thresholds", ())
+        broken = exam.gate_question(expressions, question) if expressions else []
+        if broken:
+            raise AssertionError("; ".join(broken))
+        return row
+
+    return mark
+
+
+@pytest.fixture(scope="session")
+def judge(request: pytest.FixtureRequest) -> Iterator[Callable[..., Opinion]]:
+    """Return a function that has an answer judged from 1 to 5.
+
+    `judge(question, answer, reference="Paris")` returns an `Opinion`: `opinion.score`,
+    `opinion.reasoning`. Which judge: `--llamaburn-judge` or the configuration, else claude; without
+    its key the test is skipped. An answer that could not be judged raises UnscoredError.
+    """
+    from pytest_llamaburn.load.opinions import Opinions
+
+    harness = request.config.stash[HARNESS]
+    try:
+        opinions = Opinions(harness.judging)
+    except MissingKeyError as err:
+        pytest.skip(str(err))
+    yield opinions.judge
+    opinions.close()
+
+
+@pytest.fixture(scope="session")
+def llm_under_load(request: pytest.FixtureRequest) -> Iterator[Stress]:
+    """Give the server and model that a load is sent to, warmed up; `stress` sends it."""
+    yield from _opened(request)
+
+
+@pytest.fixture
+def stress(request: pytest.FixtureRequest, llm_under_load: Stress) -> Callable[[], dict[str, Any]]:
+    """Return a function that sends the load of `--llamaburn-stress-mode` and says what it found.
+
+    It returns `results` as the result file has them: `found["levels"]`, `found["failure_point"]` …
+    Raises NothingMeasuredError if one client alone gets no answer.
+    """
+    from pytest_llamaburn.gates import sentence
+
+    harness = request.config.stash[HARNESS]
+
+    def run() -> dict[str, Any]:
+        wanted = list(_marked(request.node).get("thresholds", ()))
+        llm_under_load.expect(wanted)
+        harness.run(llm_under_load.drive())
+        found = llm_under_load.results()
+        judged = [gate for gate in found["gates"] if gate["expression"] in wanted]
+        broken = [sentence(gate) for gate in judged if gate["verdict"] != "pass"]
+        if broken:
+            raise AssertionError("; ".join(broken))
+        return found
+
+    return run
 
 
 @pytest.fixture(scope="session")
@@ -362,7 +189,7 @@ def ollama_client(request: pytest.FixtureRequest) -> OllamaClient:
     from pytest_llamaburn.backends.ollama import Backend, Client
 
     harness = request.config.stash[HARNESS]
-    return OllamaClient(Client(Backend(harness.settings)), harness.run)
+    return OllamaClient(Client(Backend(harness.common)), harness.run)
 
 
 class OllamaClient:
@@ -383,6 +210,22 @@ class OllamaClient:
         return lambda *args, **fields: self._run(coroutine(*args, **fields))
 
 
+def _opened(request: pytest.FixtureRequest) -> Iterator[Any]:
+    """Yield the run that a fixture's parameter means, and end it."""
+    harness = request.config.stash[HARNESS]
+    target = getattr(request, "param", Target(request.fixturename or "", None))
+    if isinstance(target, Broken):
+        raise target.error
+    run = harness.open(target)
+    yield run
+    harness.end(run)
+
+
+def target_of(item: pytest.Item) -> Target | None:
+    """Return what an item runs on, None if it opens no run."""
+    return next((v for v in params_of(item).values() if isinstance(v, Target)), None)
+
+
 def params_of(item: pytest.Item) -> dict[str, Any]:
     """Return the parameters of an item."""
     callspec = getattr(item, "callspec", None)
@@ -394,12 +237,13 @@ def iterations_of(item: pytest.Item, harness: Harness) -> int:
     planned = params_of(item).get(PROMPT_ARGUMENT)
     if planned:
         return int(planned.iterations)
-    return int(_marked(item).get("iterations", 0)) or harness.settings.iterations
+    return int(_marked(item).get("iterations", 0)) or harness.settings("llm").iterations
 
 
 def _marked(item: pytest.Item) -> dict[str, Any]:
-    marker = item.get_closest_marker("llm_benchmark")
-    return dict(marker.kwargs) if marker else {}
+    """Return the options of an item's marker."""
+    markers = filter(None, map(item.get_closest_marker, MARKERS))
+    return {name: value for marker in markers for name, value in marker.kwargs.items()}
 
 
 def _headlines(measured: Measured) -> Iterator[tuple[str, float]]:
@@ -417,15 +261,3 @@ def _planned(prompt: str | Planned, item: pytest.Item, harness: Harness) -> Plan
         return prompt
     name = getattr(item, "originalname", None) or item.name
     return Planned(Prompt(name, "test", prompt), iterations_of(item, harness))
-
-
-def _loop_factory() -> Callable[[], asyncio.AbstractEventLoop] | None:
-    try:
-        import uvloop
-    except ImportError:  # Windows has none
-        return None
-    return uvloop.new_event_loop
-
-
-def _new_session_id() -> str:
-    return f"{datetime.now(UTC):%Y-%m-%dT%H-%M-%S}-{secrets.token_hex(3)}"

@@ -14,11 +14,16 @@ from pytest_llamaburn import metrics, registry, stats
 from pytest_llamaburn.errors import SettingsError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Sequence
+    from collections.abc import Callable, Iterable, Mapping, Sequence
 
 STATISTICS = ("mean", "std", "cv", "min", *stats.PERCENTILES, "max", "n")
 WHOLE_RUN = metrics.RUN_METRICS
-SPECIAL = {"error_rate": "share of requests that failed", "accuracy": "share of right answers"}
+# Means that are gated beside the metrics, with their units; `accuracy` is of right answers.
+SPECIAL = {
+    "error_rate": "share",
+    "accuracy": "share",
+    **{name: metric.unit for name, metric in WHOLE_RUN.items()},
+}
 _ALIASES = {"median": "p50", "p99.9": "p99_9"}
 _OPERATORS: dict[str, Callable[[float, float], bool]] = {
     "<=": operator.le,
@@ -43,6 +48,14 @@ _UNITS = {
 }
 
 
+class Observed(NamedTuple):
+    """A value, its 95 % interval, and why it decides nothing, empty where it does."""
+
+    value: float | None
+    interval: Sequence[float] | None
+    reason: str
+
+
 class Gate(NamedTuple):
     """One parsed expression; `bound` is in the metric's own unit."""
 
@@ -52,9 +65,13 @@ class Gate(NamedTuple):
     operator: str
     bound: float
 
+    def holds(self, value: float) -> bool:
+        """Return whether a value lies on the right side of the bound."""
+        return _OPERATORS[self.operator](value, self.bound)
 
-def parse(expression: str) -> Gate:
-    """Return the gate an expression means.
+
+def parse(expression: str, special: Mapping[str, str] = SPECIAL) -> Gate:
+    """Return the gate an expression means; `special` are the names that stand for a mean.
 
     Raises SettingsError for an unknown metric, statistic or unit, with the nearest names.
     """
@@ -64,15 +81,18 @@ def parse(expression: str) -> Gate:
             f"--threshold: '{expression}' is refused: write METRIC.STATISTIC<NUMBER, as in "
             "ttft_ms.p95<500"
         )
-    metric = _metric(expression, found["metric"])
-    statistic = _statistic(expression, metric, found["statistic"])
-    bound = float(found["bound"]) * _scale(expression, metric, statistic, found["unit"])
+    metric = _metric(expression, found["metric"], special)
+    own = special.get(metric)
+    statistic = _statistic(expression, metric, found["statistic"], own)
+    unit = "share" if statistic == "cv" else own or _unit_of(metric)
+    scale = _scale(expression, "n" if statistic == "n" else unit, found["unit"])
+    bound = float(found["bound"]) * scale
     return Gate(expression, metric, statistic, found["operator"], bound)
 
 
-def parse_all(expressions: Iterable[str]) -> list[Gate]:
+def parse_all(expressions: Iterable[str], special: Mapping[str, str] = SPECIAL) -> list[Gate]:
     """Return the gates of several expressions."""
-    return [parse(expression) for expression in expressions]
+    return [parse(expression, special) for expression in expressions]
 
 
 def judge_all(document: dict[str, Any]) -> list[dict[str, Any]]:
@@ -92,7 +112,12 @@ def judge(
     `rows` are the requests the statistic is over. `margin` is how far inside the bound the value
     lies, in the metric's unit; negative outside.
     """
-    value, interval, reason = _observed(gate, results, rows)
+    return weigh(gate, _observed(gate, results, rows), mode)
+
+
+def weigh(gate: Gate, observed: Observed, mode: str) -> dict[str, Any]:
+    """Return the verdict on what was observed, as `results.gates[]` has it."""
+    value, interval, reason = observed
     verdict = "undecided" if value is None or reason else _verdict(gate, value, interval, mode)
     if verdict == "undecided" and not reason:
         reason = "the 95 % interval lies on both sides of the bound" if interval else "no interval"
@@ -118,21 +143,21 @@ def sentence(verdict: dict[str, Any]) -> str:
     return f"{verdict['expression']}: {verdict['verdict']}: {verdict['value']:.4g}{between}{why}"
 
 
-def _metric(expression: str, name: str) -> str:
-    if name in SPECIAL or name in WHOLE_RUN or name == "chunk_gap_ms":
+def _metric(expression: str, name: str, special: Mapping[str, str]) -> str:
+    if name in special or name == "chunk_gap_ms":
         return name
     full = metrics.resolve(name)
     if full is None:
         aliases = [m.alias for m in metrics.METRICS.values() if m.alias]
-        known = [*metrics.METRICS, *aliases, *SPECIAL, *WHOLE_RUN]
+        known = [*metrics.METRICS, *aliases, *special]
         raise SettingsError(
             f"--threshold: '{expression}': {registry.unknown('metric', name, known)}"
         )
     return full
 
 
-def _statistic(expression: str, metric: str, name: str | None) -> str:
-    if metric in SPECIAL or metric in WHOLE_RUN:
+def _statistic(expression: str, metric: str, name: str | None, special: str | None) -> str:
+    if special is not None:
         if name in (None, "mean"):
             return "mean"
         raise SettingsError(f"--threshold: '{expression}': {metric} has no statistic '{name}'")
@@ -143,10 +168,12 @@ def _statistic(expression: str, metric: str, name: str | None) -> str:
     return full
 
 
-def _scale(expression: str, metric: str, statistic: str, unit: str) -> float:
-    units = {"": 1.0, **_UNITS.get(_unit(metric, statistic), {})}
-    if statistic == "n":
-        units = {"": 1.0}
+def _unit_of(metric: str) -> str:
+    return "ms" if metric == "chunk_gap_ms" else metrics.METRICS[metric].unit
+
+
+def _scale(expression: str, own: str, unit: str) -> float:
+    units = {"": 1.0, **_UNITS.get(own, {})}
     if unit not in units:
         known = ", ".join(filter(None, units)) or "none"
         raise SettingsError(
@@ -155,30 +182,19 @@ def _scale(expression: str, metric: str, statistic: str, unit: str) -> float:
     return units[unit]
 
 
-def _unit(metric: str, statistic: str) -> str:
-    if metric in SPECIAL or statistic == "cv":
-        return "share"
-    if metric == "chunk_gap_ms":
-        return "ms"
-    return (metrics.METRICS.get(metric) or WHOLE_RUN[metric]).unit
-
-
-def _observed(
-    gate: Gate, results: dict[str, Any], rows: Sequence[dict[str, Any]]
-) -> tuple[float | None, list[float] | None, str]:
-    """Return (value, its 95 % interval, why it decides nothing)."""
-    if gate.metric in SPECIAL:
-        return _share(gate.metric, results, rows)
+def _observed(gate: Gate, results: dict[str, Any], rows: Sequence[dict[str, Any]]) -> Observed:
     if gate.metric in WHOLE_RUN:
         value = results.get("totals", {}).get(WHOLE_RUN[gate.metric].key)
-        return value, None, "" if value is not None else "no value of the whole run"
+        return Observed(value, None, "" if value is not None else "no value of the whole run")
+    if gate.metric in SPECIAL:
+        return _share(gate.metric, results, rows)
     summary = results["summary"][gate.metric]
     value = summary[gate.statistic]
     if value is None:
         reason = summary.get("reason") or "too_few_samples"
-        return None, None, metrics.REASONS.get(reason, reason)
+        return Observed(None, None, metrics.REASONS.get(reason, reason))
     if gate.statistic == "mean":
-        return value, summary["ci95"], ""
+        return Observed(value, summary["ci95"], "")
     if gate.statistic in stats.PERCENTILES:
         quantile = stats.PERCENTILES[gate.statistic] / 100
         values = [row[gate.metric] for row in rows if row.get(gate.metric) is not None]
@@ -189,29 +205,26 @@ def _observed(
             if summary["n"] >= needed
             else f"{summary['n']} samples do not certify it, {needed} do"
         )
-        return value, interval, few
-    return value, None, ""
+        return Observed(value, interval, few)
+    return Observed(value, None, "")
 
 
-def _share(
-    name: str, results: dict[str, Any], rows: Sequence[dict[str, Any]]
-) -> tuple[float | None, list[float] | None, str]:
+def _share(name: str, results: dict[str, Any], rows: Sequence[dict[str, Any]]) -> Observed:
     if name == "error_rate":
         failed = sum(row["error"] is not None for row in rows)
         if not rows:
-            return None, None, "no requests"
-        return failed / len(rows), stats.wilson(failed, len(rows)), ""
+            return Observed(None, None, "no requests")
+        return Observed(failed / len(rows), stats.wilson(failed, len(rows)), "")
     found = results.get("correctness")
     if not found or found["accuracy"] is None:
-        return None, None, "no answers were judged"
-    return found["accuracy"], found["wilson95"], ""
+        return Observed(None, None, "no answers were judged")
+    return Observed(found["accuracy"], found["wilson95"], "")
 
 
 def _verdict(gate: Gate, value: float, interval: Sequence[float] | None, mode: str) -> str:
-    within = _OPERATORS[gate.operator]
     if mode == "point":
-        return "pass" if within(value, gate.bound) else "fail"
+        return "pass" if gate.holds(value) else "fail"
     if interval is None:
         return "undecided"
-    sides = {within(end, gate.bound) for end in interval}
+    sides = {gate.holds(end) for end in interval}
     return "undecided" if len(sides) > 1 else "pass" if sides == {True} else "fail"

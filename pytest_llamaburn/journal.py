@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from pytest_llamaburn.errors import ResultsError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterator
 
 FOLDER = ".journal"
 RESERVE_BYTES = 1 << 20
@@ -33,7 +33,14 @@ class Record(NamedTuple):
     facts: dict[str, Any]
     gates: list[dict[str, Any]]
     interrupted: bool
-    profile: Sequence[dict[str, Any]] = ()
+    steps: list[dict[str, Any]] = []  # noqa: RUF012
+    folder: Path = Path()
+    others: dict[str, list[dict[str, Any]]] = {}  # noqa: RUF012 - what one kind of run alone writes
+
+    @property
+    def profile(self) -> list[dict[str, Any]]:
+        """What profilers said and read."""
+        return self.others.get("profile", [])
 
 
 class Journal:
@@ -110,7 +117,8 @@ def read(folder: Path) -> Record:
     rows: list[dict[str, Any]] = []
     facts: dict[str, Any] = {}
     gates: list[dict[str, Any]] = []
-    profile: list[dict[str, Any]] = []
+    others: dict[str, list[dict[str, Any]]] = {}
+    steps: list[dict[str, Any]] = []
     endings: list[str] = []
     for path in sorted(folder.glob("*.jsonl")):
         ending = "killed"
@@ -126,13 +134,17 @@ def read(folder: Path) -> Record:
                     facts.update(line)
                 case "gate":
                     gates.append(line)
-                case "profile":
-                    profile.append(line)
+                case "step":
+                    steps.append(line)
                 case "end":
                     ending = line["reason"]
+                case other:
+                    others.setdefault(other, []).append(line)
         endings.append(ending)
     interrupted = any(ending != "finished" for ending in endings)
-    return Record(header, sum(planned.values()), rows, facts, gates, interrupted, tuple(profile))
+    return Record(
+        header, sum(planned.values()), rows, facts, gates, interrupted, steps, folder, others
+    )
 
 
 def leftovers(results_dir: Path) -> list[Path]:

@@ -7,11 +7,14 @@ direction and formula, from which tables, schema and the docs page are made.
 
 from __future__ import annotations
 
+from collections import Counter
 from itertools import pairwise
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from pytest_llamaburn import stats
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
     from pytest_llamaburn.trace import Trace
 
@@ -130,6 +133,24 @@ def chunk_gaps_ms(trace: Trace) -> list[float]:
     """Return the times between successive pieces of the answer, in ms; 0 within one read."""
     stamps = trace.delta_ns
     return [(b - a) / 1e6 for a, b in pairwise(stamps)]
+
+
+def summary(
+    rows: Sequence[dict[str, Any]], every: Sequence[dict[str, Any]] = ()
+) -> dict[str, dict[str, Any]]:
+    """Return the distribution of each metric over successful requests, and of the chunk gaps.
+
+    A metric without values gives the reason its requests gave most often.
+    """
+    found = {}
+    for name, definition in METRICS.items():
+        values = [row[name] for row in rows if row[name] is not None]
+        reasons = Counter(r["null_reasons"].get(name) for r in rows or every)
+        reason = reasons.most_common(1)[0][0] if reasons else None
+        found[name] = stats.distribution(values, definition.unit, reason)
+    gaps = [gap for row in rows for gap in row["chunk_gaps_ms"]]
+    found["chunk_gap_ms"] = stats.distribution(gaps, "ms")
+    return found
 
 
 @metric(

@@ -17,7 +17,7 @@ from pytest_llamaburn import settings
 from pytest_llamaburn.errors import SettingsError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping
+    from collections.abc import Callable, Iterator, Mapping, Sequence
 
     from pydantic import ValidationError
     from pydantic_core import ErrorDetails
@@ -29,13 +29,34 @@ Kind = TypeVar("Kind")
 CONFIG_NAME = "llamaburn.toml"
 
 
-def declare(add: Callable[..., Any], kind: type, prefix: str = "") -> None:
-    """Declare the flags of a settings class through `add`, argparse's or pytest's.
+class _Switch(argparse.Action):
+    """True for the flag, False for the one that begins with `--no-`."""
+
+    def __init__(self, option_strings: Sequence[str], dest: str, **more: Any) -> None:
+        super().__init__(option_strings, dest, nargs=0, **more)
+
+    def __call__(
+        self,
+        parser: argparse.ArgumentParser,  # noqa: ARG002 - argparse's signature
+        namespace: argparse.Namespace,
+        values: Any,  # noqa: ARG002
+        option_string: str | None = None,
+    ) -> None:
+        setattr(namespace, self.dest, not str(option_string).startswith("--no-"))
+
+
+def declare(add: Callable[..., Any], *kinds: type, prefix: str = "") -> None:
+    """Declare the flags of settings classes, each once, through `add`, argparse's or pytest's.
 
     Absent flags are None, so that weaker sources can speak; values stay text until `resolve`.
     """
-    for option in settings.options_of(kind):
-        names = [f"--{_spelling(option, prefix)}"]
+    found: dict[str, Option] = {}
+    for option in (o for kind in kinds for o in settings.options_of(kind)):
+        found.setdefault(_dest(option, prefix), option)
+    for option in found.values():
+        names = [f"--{_spelling(option, prefix, option.on)}"]
+        if option.switch:
+            names.append(f"--no-{_spelling(option, prefix)}")
         if option.short and not prefix:
             names.append(option.short)
         add(*names, dest=_dest(option, prefix), default=None, help=_help(option), **_action(option))
@@ -89,12 +110,11 @@ def record(values: Any, kind: type) -> dict[str, Any]:
 
 def flag_name(kind: type, name: str) -> str:
     """Return how a setting is spelled on the command line."""
-    return next(f"--{o.spelling}" for o in settings.options_of(kind) if o.name == name)
+    return next(f"--{o.flag}" for o in settings.options_of(kind) if o.name == name)
 
 
-def _spelling(option: Option, prefix: str) -> str:
-    scope = f"{option.scope}-" if prefix and option.scope else ""
-    return f"{prefix}{scope}{option.spelling}"
+def _spelling(option: Option, prefix: str, on: str = "") -> str:
+    return f"{prefix}{on}{option.key if prefix else option.name}".replace("_", "-")
 
 
 def _dest(option: Option, prefix: str) -> str:
@@ -112,7 +132,7 @@ def _help(option: Option) -> str:
 
 def _action(option: Option) -> dict[str, Any]:
     if option.switch:
-        return {"action": argparse.BooleanOptionalAction}
+        return {"action": _Switch}
     metavar = option.spelling.rpartition("-")[2].upper()
     if option.repeats:
         return {"action": "append", "metavar": metavar}
@@ -123,7 +143,8 @@ def _action(option: Option) -> dict[str, Any]:
 
 def _words(option: Option, value: Any, prefix: str) -> Iterator[str]:
     if option.switch:
-        yield f"--{'' if value else 'no-'}{_spelling(option, prefix)}"
+        on, off = f"--{_spelling(option, prefix, option.on)}", f"--no-{_spelling(option, prefix)}"
+        yield on if value else off
         return
     for one in value if option.repeats else (value,):
         if one is not None:
@@ -146,17 +167,19 @@ def _from_file(kind: type, path: Path) -> dict[str, tuple[Any, str]]:
     except (OSError, ValueError) as err:
         msg = f"{path}: not readable as TOML: {err}"
         raise SettingsError(msg) from err
-    mine = {o.toml_key: o.name for o in settings.options_of(kind)}
+    mine = {o.toml_key: o for o in settings.options_of(kind)}
     known = {o.toml_key for k in settings.kinds() for o in settings.options_of(k)}
     found: dict[str, tuple[Any, str]] = {}
     for key, value in _flatten(tables):
-        table = f"{key.partition('.')[0]}.*"
-        if table in mine:
-            entries = [*found.get(mine[table], ([],))[0], f"{key.partition('.')[2]}{value}"]
-            found[mine[table]] = (entries, f"{path}: {key}")
-        elif key in mine:
-            found[mine[key]] = (value, f"{path}: {key}")
-        elif table not in known and key not in known and not key.startswith(settings.RESERVED_TOML):
+        table = next((k for k in known if k.endswith(".*") and key.startswith(k[:-1])), "")
+        option = mine.get(table or key)
+        if option is not None and table:
+            entry = f"{key.removeprefix(table[:-1])}{option.join}{value}"
+            found[option.name] = ([*found.get(option.name, ([],))[0], entry], f"{path}: {key}")
+        elif option is not None:
+            one = option.repeats and isinstance(value, str)
+            found[option.name] = ([value] if one else value, f"{path}: {key}")
+        elif not table and key not in known and not key.startswith(settings.RESERVED_TOML):
             raise SettingsError(_unknown_key(path, key, known))
     return found
 

@@ -6,6 +6,8 @@ PYTEST_DONT_REWRITE
 from __future__ import annotations
 
 import random
+from functools import partial
+from pathlib import PurePath
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -16,35 +18,49 @@ from pytest_llamaburn.fixtures import (
     FIXTURES,
     HARNESS,
     MARKERS,
-    PREFIX,
     PROMPT_ARGUMENT,
-    Broken,
-    Harness,
-    Outcome,
-    Target,
+    QUESTION_ARGUMENT,
+    exam,
+    exam_answer,
+    exam_scores,
     gpu_profiler,
     iterations_of,
+    judge,
     llm,
+    llm_under_load,
     measure,
     measure_more,
     ollama_client,
     params_of,
+    stress,
+    target_of,
 )
-from pytest_llamaburn.settings import Benchmark, Display
+from pytest_llamaburn.harness import KINDS, PREFIX, Broken, Harness, Target
+from pytest_llamaburn.settings import Display
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator
 
-    from pytest_llamaburn.load.bench import Bench
-
-__all__ = ["gpu_profiler", "llm", "measure", "measure_more", "ollama_client"]
+__all__ = [
+    "exam",
+    "exam_answer",
+    "exam_scores",
+    "gpu_profiler",
+    "judge",
+    "llm",
+    "llm_under_load",
+    "measure",
+    "measure_more",
+    "ollama_client",
+    "stress",
+]
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     """Declare the options, all of them under one prefix."""
     group = parser.getgroup("llamaburn", "benchmarks of local language models")
-    options.declare(group.addoption, Benchmark, PREFIX)
-    options.declare(group.addoption, Display, PREFIX)
+    kinds = (kind.settings for kind in KINDS.values())
+    options.declare(group.addoption, *kinds, Display, prefix=PREFIX)
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -63,17 +79,28 @@ def pytest_configure_node(node: Any) -> None:
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
-    """Parametrize `llm` by model and repeat, and `llm_prompt` by the chosen prompts."""
+    """Parametrize what opens a run by model and repeat, prompts and questions by those chosen."""
     harness = metafunc.config.stash[HARNESS]
-    targets: list[Any] = []
-    if "llm" in metafunc.fixturenames:
-        targets = _or_broken(harness.targets)
-    if PROMPT_ARGUMENT in metafunc.fixturenames:
-        planned = _or_broken(lambda: harness.prompts[0])
-        metafunc.parametrize(PROMPT_ARGUMENT, planned, ids=map(_prompt_id, planned))
-        targets = [p for p in planned if isinstance(p, Broken)] or targets
-    if targets:
-        metafunc.parametrize("llm", targets, indirect=True, ids=map(_target_id, targets))
+    for fixture in filter(metafunc.fixturenames.__contains__, KINDS):
+        if QUESTION_ARGUMENT in metafunc.fixturenames:
+            found = _or_broken(partial(_pairs, harness, fixture))
+            pairs = [(p, p) if isinstance(p, Broken) else p for p in found]
+            names = (fixture, QUESTION_ARGUMENT)
+            ids = map(_pair_id, pairs)
+            metafunc.parametrize(names, pairs, indirect=[fixture], ids=ids, scope="session")
+            continue
+        targets: list[Any] = _or_broken(partial(harness.targets, fixture))
+        if PROMPT_ARGUMENT in metafunc.fixturenames:
+            planned = _or_broken(lambda: harness.prompts[0])
+            metafunc.parametrize(PROMPT_ARGUMENT, planned, ids=map(_prompt_id, planned))
+            targets = [p for p in planned if isinstance(p, Broken)] or targets
+        metafunc.parametrize(fixture, targets, indirect=True, ids=map(_target_id, targets))
+
+
+def _pairs(harness: Harness, fixture: str) -> list[Any]:
+    """Return every run with each of its questions."""
+    targets = harness.targets(fixture)
+    return [(target, question) for target in targets for question in harness.questions(target)]
 
 
 @pytest.hookimpl(trylast=True)
@@ -81,16 +108,34 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     """Shuffle the prompts of each model's run, by the seed: order must not favour any."""
     harness = config.stash[HARNESS]
     items[:] = [item for item in items if not _pointless(item, harness)]
+    _answers_first(items)
     groups: dict[Target, list[int]] = {}
     for index, item in enumerate(items):
-        params = params_of(item)
-        if isinstance(params.get("llm"), Target) and PROMPT_ARGUMENT in params:
-            groups.setdefault(params["llm"], []).append(index)
+        target = target_of(item)
+        if target and PROMPT_ARGUMENT in params_of(item):
+            groups.setdefault(target, []).append(index)
     for target, places in groups.items():
         order = places[:]
-        random.Random(f"{harness.settings.seed}/{target.repeat}").shuffle(order)  # noqa: S311
+        random.Random(f"{harness.common.seed}/{target.repeat}").shuffle(order)  # noqa: S311
         for place, item in zip(places, [items[i] for i in order], strict=True):
             items[place] = item
+
+
+def _answers_first(items: list[pytest.Item]) -> None:
+    """Put exams one after another, in each all answers before the first mark."""
+    places = [i for i, item in enumerate(items) if _fixture_of(item) == "exam"]
+    targets = list(dict.fromkeys(target_of(items[i]) for i in places))
+
+    def turn(item: pytest.Item) -> tuple[int, bool]:
+        return targets.index(target_of(item)), "exam_scores" in getattr(item, "fixturenames", ())
+
+    for place, item in zip(places, sorted((items[i] for i in places), key=turn), strict=True):
+        items[place] = item
+
+
+def _fixture_of(item: pytest.Item) -> str | None:
+    target = target_of(item)
+    return target.fixture if target else None
 
 
 def pytest_collection_finish(session: pytest.Session) -> None:
@@ -101,18 +146,33 @@ def pytest_collection_finish(session: pytest.Session) -> None:
         return
     harness.end_on_sigterm()
     for item in ours:
-        target = params_of(item).get("llm")
-        if isinstance(target, Target):
-            more = "measure_more" in item.fixturenames  # type: ignore[attr-defined]
-            both = 2 if harness.settings.start == "both" else 1
-            count = 0 if more else iterations_of(item, harness) * both
+        target = target_of(item)
+        if target:
+            count = _planned(item, target, harness)
             harness.planned.setdefault(target, {})[f"{item.nodeid}#1"] = count
+
+
+def _planned(item: pytest.Item, target: Target, harness: Harness) -> int:
+    """Return how many rows an item is known to journal."""
+    if target.fixture == "llm":
+        return _requests(item, harness)
+    if "exam_scores" in getattr(item, "fixturenames", ()):
+        return 1
+    return int(harness.settings("exam").samples) if target.fixture == "exam" else 0
+
+
+def _requests(item: pytest.Item, harness: Harness) -> int:
+    """Return how many timed requests an item of a benchmark is known to send."""
+    if "measure_more" in getattr(item, "fixturenames", ()):
+        return 0
+    both = 2 if harness.settings("llm").start == "both" else 1
+    return iterations_of(item, harness) * both
 
 
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_protocol(item: pytest.Item) -> Generator[None, object, object]:
     """Measure alone on this machine, whatever other sessions and workers do."""
-    if not isinstance(params_of(item).get("llm"), Target):
+    if target_of(item) is None:
         return (yield)
     with item.config.stash[HARNESS].alone():
         return (yield)
@@ -147,18 +207,23 @@ def is_ours(item: pytest.Item) -> bool:
 
 
 def _sync(item: pytest.Item) -> None:
-    bench: Bench | None = getattr(item, "funcargs", {}).get("llm")
-    if bench is not None:
-        bench.sync()
+    target = target_of(item)
+    run = getattr(item, "funcargs", {}).get(target.fixture) if target else None
+    if run is not None:
+        run.sync()
 
 
 def _pointless(item: pytest.Item, harness: Harness) -> bool:
-    """Return whether an item would go on measuring although nothing asks for that."""
-    if "measure_more" not in getattr(item, "fixturenames", ()):
+    """Return whether an item would ask or go on measuring although nothing asks for that."""
+    names = getattr(item, "fixturenames", ())
+    if "exam_answer" in names and target_of(item) is not None:
+        return bool(harness.settings("exam").answers)
+    if "measure_more" not in names:
         return False
-    if not isinstance(params_of(item).get("llm"), Target):
+    if target_of(item) is None:
         return True
-    return harness.settings.precision is None and harness.settings.budget is None
+    settings = harness.settings("llm")
+    return settings.precision is None and settings.budget is None
 
 
 def _or_broken(make: Callable[[], list[Any]]) -> list[Any]:
@@ -172,8 +237,70 @@ def _or_broken(make: Callable[[], list[Any]]) -> list[Any]:
 def _target_id(target: Any) -> str:
     if isinstance(target, Broken):
         return "unusable"
-    return f"{target.model}-{target.repeat}" if target.repeat else str(target.model)
+    words = (str(target.model), PurePath(target.variant).stem, str(target.repeat or ""))
+    return "-".join(filter(None, words))
+
+
+def _pair_id(pair: tuple[Any, Any]) -> str:
+    target, question = pair
+    return _target_id(target) + ("" if isinstance(target, Broken) else f"-{question.id}")
 
 
 def _prompt_id(planned: Any) -> str:
     return "unusable" if isinstance(planned, Broken) else planned.prompt.id
+
+
+class Outcome:
+    """What a session comes to: files written, failures told, the exit code."""
+
+    def __init__(self, harness: Harness) -> None:
+        """Watch a harness."""
+        self.harness = harness
+
+    def pytest_keyboard_interrupt(self) -> None:
+        """Remember that the session was cut, so that its files say so."""
+        self.harness.interrupted = True
+
+    def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
+        """Gather on the controller what its own or its workers' items measured."""
+        harness, carried = self.harness, getattr(report, "llamaburn", None)
+        if carried is None:
+            harness.mixed = True
+            return
+        harness.run_ids.update(dict.fromkeys(carried["runs"]))
+        if carried["exit_code"]:
+            harness.exit_code = carried["exit_code"]
+            if carried["message"] not in harness.failures:
+                harness.failures.append(carried["message"])
+
+    @pytest.hookimpl(trylast=True)
+    def pytest_sessionfinish(self, session: pytest.Session) -> None:
+        """Write the result files, and say with the exit code what kind of end this is."""
+        from pytest_llamaburn.reports import _github as github
+
+        harness = self.harness
+        for run in [*harness.open_runs]:
+            harness.end(run)
+        if harness.run_ids and harness.worker == "main":
+            harness.write()
+            harness.annotations += github.annotate(harness.paths)
+        if harness.interrupted:
+            return
+        if harness.exit_code and not harness.mixed:
+            session.exitstatus = harness.exit_code
+        elif harness.gated and session.exitstatus == 0:
+            session.exitstatus = 1
+
+    def pytest_terminal_summary(self, terminalreporter: Any) -> None:
+        """Show the tables."""
+        if self.harness.paths and self.harness.shows_tables:
+            from pytest_llamaburn.reports import show
+
+            terminalreporter.ensure_newline()
+            show(self.harness.paths, self.harness.display.output, terminalreporter.write)
+            for line in self.harness.annotations:
+                terminalreporter.write_line(line)
+
+    def pytest_unconfigure(self) -> None:
+        """Close what the session opened."""
+        self.harness.close()

@@ -29,6 +29,9 @@ class Progress(Protocol):
     def step(self, row: dict[str, Any]) -> None:
         """Take a finished request's row."""
 
+    def pulse(self, text: str) -> None:
+        """Take how a load goes right now; told often, shown as often as is of use."""
+
     def close(self) -> None:
         """Leave the terminal as it was."""
 
@@ -59,6 +62,9 @@ class Silent:
     def step(self, row: dict[str, Any]) -> None:
         """Say nothing."""
 
+    def pulse(self, text: str) -> None:
+        """Say nothing."""
+
     def close(self) -> None:
         """Do nothing."""
 
@@ -85,7 +91,14 @@ class Plain:
         due = self._count - self._said >= max(1, self._total * _PLAIN_SHARE)
         if due or self._count == self._total or monotonic() - self._since > _PLAIN_EVERY_S:
             self._said, self._since = self._count, monotonic()
-            self._write(f"{self._count}/{self._total} requests, {_speed(row)}")
+            shown = [f"{self._count}/{self._total} requests", _speed(row)]
+            self._write(", ".join(filter(None, shown)))
+
+    def pulse(self, text: str) -> None:
+        """Say it if it is time to."""
+        if monotonic() - self._since > _PLAIN_EVERY_S:
+            self._since = monotonic()
+            self.say(text)
 
     def close(self) -> None:
         """Close the stream."""
@@ -160,6 +173,11 @@ class Live:
         """Move the bar; drawn between requests only."""
         if self._bar is not None:
             self._bar.update(self._task, advance=1, speed=_speed(row), refresh=True)
+
+    def pulse(self, text: str) -> None:
+        """Show it beside the bar."""
+        if self._bar is not None:
+            self._bar.update(self._task, advance=0, speed=text, refresh=True)
 
     def close(self) -> None:
         """Remove the bar."""

@@ -29,7 +29,7 @@ def names(folder: str) -> tuple[str, ...]:
 @cache
 def own(folder: str) -> tuple[str, ...]:
     """Return the names of our own members; asking other distributions would cost 20 ms."""
-    home = Path(__file__).parent / folder
+    home = Path(__file__).parent.joinpath(*folder.split("."))
     found = (m.name.replace("_", "-") for m in pkgutil.iter_modules([str(home)]))
     return tuple(sorted(name for name in found if not name.startswith("-")))
 

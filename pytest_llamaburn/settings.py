@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from pydantic import BaseModel
 
 # Keys of the configuration file that belong to parts of the tool which read them themselves.
-RESERVED_TOML = ("audio.", "defaults.judge_provider", "defaults.stress_duration_sec")
+RESERVED_TOML = ("audio.",)
 
 
 class Option:
@@ -26,11 +26,13 @@ class Option:
     def __init__(self, default: Any, help: str, **traits: Any) -> None:  # noqa: A002 - as argparse
         """Take the default, one line of help and the traits below.
 
-        `short` (flag), `scope` (stands before the name in pytest, where kinds of run meet),
-        `toml` (key), `env` (further variables, after `LLAMABURN_<NAME>`), `bounds` (pydantic's ge,
-        gt, le, min_length), `choices` (a function that lists the words), `unit` ("s" also takes
-        90s, 15m, 1h), `bare` (value of the flag alone), `record=False` (not part of a result's
-        `config`).
+        `short` (flag), `scope` (stands before the name everywhere but in the command's flag: where
+        kinds of run meet),
+        `toml` (key; `table.*` is a whole table, each entry its key, `join` and value, as in the
+        line `example`), `env` (further variables, after `LLAMABURN_<NAME>`), `bounds` (pydantic's
+        ge, gt, le, min_length), `choices` (a function that lists the words), `unit` ("s" also takes
+        90s, 15m, 1h), `bare` (value of the flag alone), `on` (stands before the name in the flag
+        that turns a switch on), `record=False` (not part of a result's `config`).
         """
         self.default = default
         self.help = help
@@ -39,11 +41,14 @@ class Option:
         self.scope: str | None = traits.get("scope")
         self.short: str | None = traits.get("short")
         self.toml: str | None = traits.get("toml")
+        self.join: str = traits.get("join", "")
+        self.example: str = traits.get("example", "")
         self.env: tuple[str, ...] = traits.get("env", ())
         self.bounds: dict[str, float] = traits.get("bounds", {})
         self.choices: Callable[[], tuple[str, ...]] | None = traits.get("choices")
         self.unit: str | None = traits.get("unit")
         self.bare: str | None = traits.get("bare")
+        self.on: str = traits.get("on", "")
         self.record: bool = traits.get("record", True)
 
     @property
@@ -57,19 +62,29 @@ class Option:
         return self.annotation == "bool"
 
     @property
+    def key(self) -> str:
+        """The name where all kinds of run meet."""
+        return f"{self.scope}_{self.name}" if self.scope else self.name
+
+    @property
     def spelling(self) -> str:
-        """The long flag without dashes and prefix."""
+        """The name as it is part of flags."""
         return self.name.replace("_", "-")
+
+    @property
+    def flag(self) -> str:
+        """The long flag without dashes and prefix, as it is given to set the option."""
+        return self.on + self.spelling
 
     @property
     def toml_key(self) -> str:
         """The dotted key in `llamaburn.toml`; `table.*` takes all keys of a table."""
-        return self.toml or f"defaults.{self.name}"
+        return self.toml or f"defaults.{self.key}"
 
     @property
     def variables(self) -> tuple[str, ...]:
         """The environment variables that set it, strongest first."""
-        return (f"LLAMABURN_{self.name.upper()}", *self.env)
+        return (f"LLAMABURN_{self.key.upper()}", *self.env)
 
 
 def opt(default: Any, help: str, **traits: Any) -> Any:  # noqa: A002
@@ -81,6 +96,24 @@ def _backends() -> tuple[str, ...]:
     from pytest_llamaburn import registry
 
     return ("auto", *registry.names("backends"))
+
+
+def _searches() -> tuple[str, ...]:
+    from pytest_llamaburn import registry
+
+    return ("auto", *registry.names("search"))
+
+
+def _modes() -> tuple[str, ...]:
+    from pytest_llamaburn import registry
+
+    return registry.names("load.modes")
+
+
+def _arrivals() -> tuple[str, ...]:
+    from pytest_llamaburn import registry
+
+    return tuple(registry.load("load", "arrivals").PATTERNS)
 
 
 def _words(*words: str) -> Callable[[], tuple[str, ...]]:
@@ -120,11 +153,6 @@ class Run(Connection, Storage):
 
     model: tuple[str, ...] = opt(
         (), "model to measure; repeat it for several, each gets its own file", short="-m"
-    )
-    prompts: tuple[str, ...] = opt(
-        ("default",),
-        "prompt set: a built-in name or a JSON file; repeatable",
-        bounds={"min_length": 1},
     )
     temperature: float = opt(0.0, "sampling temperature", bounds={"ge": 0, "le": 5})
     top_p: float | None = opt(None, "nucleus sampling", bounds={"gt": 0, "le": 1})
@@ -194,9 +222,34 @@ class Run(Connection, Storage):
     allow_parallel: bool = opt(
         False, "measure even while another measurement runs; the file says contended"
     )
+    warmup: int = opt(2, "requests discarded first", toml="defaults.warmup_runs", bounds={"ge": 0})
+    threshold: tuple[str, ...] = opt(
+        (),
+        "a gate, as in 'ttft_ms.p95<500'; repeatable",
+        toml="thresholds.*",
+        example='ttft_ms.p95 = "<500"',
+    )
+    gate_mode: str = opt(
+        "point",
+        "gates compare the value itself (point) or its whole 95 % interval (certain)",
+        choices=_words("point", "certain"),
+    )
+    resume: str | None = opt(
+        None, "continue a run where it stopped: its run id, or last", record=False
+    )
 
 
-class Benchmark(Run):
+class Prompted(Run):
+    """What runs that send prompts need besides."""
+
+    prompts: tuple[str, ...] = opt(
+        ("default",),
+        "prompt set: a built-in name or a JSON file; repeatable",
+        bounds={"min_length": 1},
+    )
+
+
+class Benchmark(Prompted):
     """Settings of `llamaburn benchmark`."""
 
     mode: str = opt(
@@ -213,7 +266,6 @@ class Benchmark(Run):
         toml="defaults.benchmark_iterations",
         bounds={"ge": 1},
     )
-    warmup: int = opt(2, "requests discarded first", toml="defaults.warmup_runs", bounds={"ge": 0})
     repeats: int = opt(1, "independent runs, each with its own warm-up", bounds={"ge": 1})
     precision: float | None = opt(
         None,
@@ -227,24 +279,199 @@ class Benchmark(Run):
     budget: float | None = opt(
         None, "go on for this long, as 3m, and stop when it is over", unit="s", bounds={"gt": 0}
     )
-    threshold: tuple[str, ...] = opt(
-        (), "a gate, as in 'ttft_ms.p95<500'; repeatable", toml="thresholds.*"
-    )
-    gate_mode: str = opt(
-        "point",
-        "gates compare the value itself (point) or its whole 95 % interval (certain)",
-        choices=_words("point", "certain"),
-    )
     max_failures: int = opt(
         5, "stop a run after this many failures of one kind in a row", bounds={"ge": 1}
-    )
-    resume: str | None = opt(
-        None, "continue a run where it stopped: its run id, or last", record=False
     )
     start: str = opt(
         "warm",
         "warm, cold (unload before each timed request) or both",
         choices=_words("warm", "cold", "both"),
+    )
+
+
+class Stress(Prompted):
+    """Settings of `llamaburn stress`."""
+
+    mode: str = opt(
+        "ramp",
+        "ramp (up to the failure point), sweep (level by level), sustained or spike",
+        scope="stress",
+        choices=_modes,
+    )
+    concurrency: int | None = opt(
+        None, "clients that each send their next request when the last ended", bounds={"ge": 1}
+    )
+    arrival: str | None = opt(
+        None,
+        "send by a schedule instead: static (evenly) or poisson (at random)",
+        choices=_arrivals,
+    )
+    rate: float | None = opt(
+        None, "scheduled requests a second; ramp begins here", unit="requests/s", bounds={"gt": 0}
+    )
+    think_time: str | None = opt(
+        None, "pause of a client between requests, as 2s, or 1s-3s for a random one"
+    )
+    max_concurrency: int = opt(32, "most clients of ramp and sweep", bounds={"ge": 1})
+    max_rate: float | None = opt(
+        None, "highest rate of ramp and sweep", unit="requests/s", bounds={"gt": 0}
+    )
+    levels: str | None = opt(None, "clients or rates of a sweep, as 1,2,3,5,8")
+    duration: float | None = opt(
+        None,
+        "length of sustained (default: 15m), and the most that a spike's recovery is waited for",
+        unit="s",
+        toml="defaults.stress_duration_sec",
+        bounds={"gt": 0},
+    )
+    level_duration: float | None = opt(
+        None, "time that a level of a sweep sends for", unit="s", bounds={"gt": 0}
+    )
+    level_requests: int | None = opt(
+        None, "requests of a level of a sweep", short="--requests", bounds={"ge": 1}
+    )
+    warmup_window: str | None = opt(
+        None, "beginning of a level to leave out of its statistics, as 10s or 20 (requests)"
+    )
+    cooldown_window: str | None = opt(None, "end of a level to leave out, as 10s or 20 (requests)")
+    isl: int | None = opt(
+        None, "length of prompts as the server counts it", unit="tokens", bounds={"ge": 8}
+    )
+    osl: int | None = opt(
+        None, "length of answers, kept to where the server can", unit="tokens", bounds={"ge": 1}
+    )
+    timeout_total: float | None = opt(  # type: ignore[assignment]  # None: from the baseline
+        None,
+        "deadline of the whole answer (default: 10 times the baseline's p50, at least 10 s)",
+        unit="s",
+        bounds={"gt": 0},
+    )
+    slo: str | None = opt(None, "what a good request keeps, as 'ttft_ms<500,itl_ms<50'")
+    degradation_factor: float = opt(
+        2.0, "latency over the baseline's that counts as degraded", bounds={"gt": 1}
+    )
+    failure_rate: float = opt(
+        0.05, "share of failed requests that counts as failure", bounds={"gt": 0, "lt": 1}
+    )
+    spike_concurrency: int | None = opt(None, "clients of a spike's burst", bounds={"ge": 1})
+    spike_rate: float | None = opt(
+        None, "rate of a spike's burst", unit="requests/s", bounds={"gt": 0}
+    )
+    spike_duration: float = opt(10.0, "length of a spike's burst", unit="s", bounds={"gt": 0})
+    spikes: int = opt(3, "how many bursts", bounds={"ge": 1})
+    workers: int = opt(
+        1, "processes that send, where one is too slow to measure truly", bounds={"ge": 1}
+    )
+    save_requests: bool = opt(
+        False, "keep a row per request beside the result file, as .requests.jsonl.gz"
+    )
+
+
+class Searching(Connection):
+    """Whether questions are answered with evidence, and where it is searched for.
+
+    Keys of search services come from the environment only: BRAVE_API_KEY, TAVILY_API_KEY,
+    OLLAMA_API_KEY. The connection is that of Ollama, which searches for those who signed in.
+    """
+
+    web_search: bool = opt(
+        False, "search for evidence for the questions that allow it, and answer with it", on="with-"
+    )
+    search: str = opt(
+        "auto",
+        "auto (the first of the following that is there), corpus, searxng (SEARXNG_URL), ollama, "
+        "brave, tavily or ddgs",
+        choices=_searches,
+    )
+    corpus: str | None = opt(
+        None, "directory of text, Markdown, HTML and PDF files to search instead of the web"
+    )
+    search_results: int = opt(5, "most sources to give to a question", bounds={"ge": 1})
+    search_replay: str | None = opt(
+        None, "replay the searches of a result file, or of a JSONL file of them"
+    )
+
+
+class Judging(Settings):
+    """Which models judge answers, and what they may spend."""
+
+    judge: tuple[str, ...] = opt(
+        (),
+        "judge of the answers: PROVIDER[:MODEL][@URL] with claude, openai, ollama or embedded; "
+        "repeatable, several vote",
+        toml="defaults.judge_provider",
+    )
+    judge_model: tuple[str, ...] = opt(
+        (),
+        "model of a provider named without one, as claude=claude-opus-5-5; repeatable",
+        toml="judge.models.*",
+        join="=",
+        example='claude = "claude-opus-5-5"',
+    )
+    judge_price: tuple[str, ...] = opt(
+        (),
+        "USD per million tokens, as claude-sonnet-5-5.input=3, with input, cache_read, "
+        "cache_write and output; repeatable",
+        toml="judge.prices.*",
+        join="=",
+        example='"claude-sonnet-5-5".input = 3.0',
+    )
+    judge_concurrency: int = opt(4, "judging calls at once to each judge", bounds={"ge": 1})
+    judge_repeats: int = opt(1, "judgments of each answer by each judge", bounds={"ge": 1})
+    judge_timeout: float = opt(300.0, "deadline of a judging call", unit="s", bounds={"gt": 0})
+    judge_retries: int = opt(4, "further tries of a judging call that failed", bounds={"ge": 0})
+    max_judge_cost: float | None = opt(
+        None, "most USD to spend on judging; needs prices", bounds={"ge": 0}
+    )
+    max_judge_calls: int | None = opt(None, "most judging calls to send", bounds={"ge": 0})
+    max_unscored: float = opt(
+        0.1, "share of judgments that may be without a verdict", bounds={"ge": 0, "le": 1}
+    )
+    allow_self_judge: bool = opt(False, "let a model judge its own answers")
+    dry_run: bool = opt(False, "say what judging would send and cost, and stop", record=False)
+
+
+class Eval(Run, Judging, Searching):
+    """Settings of `llamaburn eval`."""
+
+    set: tuple[str, ...] = opt(
+        ("general_knowledge",),
+        "eval set: a built-in name, or a JSON or JSONL file; repeatable, each gets its own file",
+        scope="eval",
+        bounds={"min_length": 1},
+    )
+    limit: int | None = opt(
+        None, "ask so many questions of a set, a fixed choice over its categories", bounds={"ge": 1}
+    )
+    answers: str | None = opt(
+        None, "score the answers of this result file again instead of asking a model"
+    )
+    samples: int = opt(1, "answers to each question, for pass@k", bounds={"ge": 1})
+    pass_k: int | None = opt(
+        None, "k of pass@k: the chance that one of k answers is right", bounds={"ge": 1}
+    )
+    pairwise: bool = opt(False, "have the judge compare answers with those of --compare-to")
+    compare_to: str | None = opt(
+        None, "the other model of --pairwise, or the result file that has its answers"
+    )
+    cache_answers: bool = opt(
+        True, "take an answer from an earlier run of the same model, question and options"
+    )
+    max_tokens: int = opt(
+        512, "longest answer, thinking included", unit="tokens", scope="eval", bounds={"ge": 1}
+    )
+    cache: str = opt(
+        "none",
+        "prompt cache: none (the question as it stands) or bust (a fresh prefix per request)",
+        scope="eval",
+        choices=_words("none", "bust"),
+    )
+    threshold: tuple[str, ...] = opt(
+        (),
+        "a gate, as in 'accuracy.mean>=4', 'correct.mean>0.8' or 'win_rate>0.5'; repeatable",
+        scope="eval",
+        toml="eval_thresholds.*",
+        example='accuracy.mean = ">=4"',
     )
 
 

@@ -14,13 +14,17 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from numpy.typing import NDArray
+
 PERCENTILES = {"p50": 50.0, "p90": 90.0, "p95": 95.0, "p99": 99.0, "p99_9": 99.9}
 CI_METHOD = "student_t_mean_95"
 _EMPTY = dict.fromkeys(("mean", "std", "cv", "min", *PERCENTILES, "max", "ci95"))
 _EXACT_DF = 200  # beyond it the expansion of the quantile is exact to six digits
 
 
-def distribution(values: Sequence[float], unit: str, reason: str | None = None) -> dict[str, Any]:
+def distribution(
+    values: Sequence[float] | NDArray[Any], unit: str, reason: str | None = None
+) -> dict[str, Any]:
     """Return the summary of `values` in the one shape that result files use.
 
     Keys: unit, n, mean, std, cv, min, p50 … p99_9, max, ci95 ([low, high] of the mean, with

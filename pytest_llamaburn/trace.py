@@ -99,6 +99,14 @@ class Trace:
     thinking: str = ""
 
     @property
+    def error(self) -> dict[str, Any] | None:
+        """How it failed, as result files have it; None if it did not."""
+        if self.failure is None:
+            return None
+        names = ("kind", "phase", "status", "message")
+        return {name: getattr(self.failure, name) for name in names}
+
+    @property
     def last_ns(self) -> int | None:
         """When the last piece of the answer arrived."""
         return self.delta_ns[-1] if self.delta_ns else None

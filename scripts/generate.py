@@ -47,7 +47,8 @@ _DIALECT = {"$schema": "https://json-schema.org/draft/2020-12/schema"}
 def schemas() -> dict[Path, str]:
     """Return the content of each schema file."""
     found = {
-        **{kind: results.schema(kind) for kind in results.FILES},
+        **{kind: results.schema(kind) for kind in results.kinds()},
+        "eval_set": {**_DIALECT, **datasets.eval_set_model().model_json_schema()},
         "prompts": {**_DIALECT, **datasets.prompt_set_model().model_json_schema()},
         "settings": {**_DIALECT, **settings.model_of(settings.Benchmark).model_json_schema()},
     }
@@ -91,7 +92,7 @@ def _option(option: settings.Option) -> str:
         default = ", ".join(default)
     shown = _code(None if default is None else str(default))
     variables = _code(" ".join(option.variables))
-    flag, key = f"`--{option.spelling}`", f"`{option.toml_key}`"
+    flag, key = f"`--{option.flag}`", f"`{option.toml_key}`"
     return f"| {flag} | {variables} | {key} | {shown} | {option.help} |"
 
 

@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from pytest_llamaburn.settings import Run
 
 _SLICE = 64  # events decoded between two looks at the sockets: some tenths of a millisecond
+LONGEST_S = 600.0  # the deadline of a whole answer where the settings leave it open
 KEY_VARIABLE = "LLAMABURN_API_KEY"
 Message = dict[str, Any]
 
@@ -74,12 +75,20 @@ class Backend(ABC):
             settings.timeout_connect,
             settings.timeout_first_token,
             settings.timeout_idle,
-            settings.timeout_total,
+            settings.timeout_total or LONGEST_S,
         )
         self._decoding = asyncio.Lock()
 
     async def open(self, model: str | None) -> None:  # noqa: B027 - only the embedded one starts anything
         """Make the server ready for a model; raises ServerError if there is none."""
+
+    @abstractmethod
+    def twin(self) -> dict[str, Any]:
+        """Return what another process needs to speak to the same server."""
+
+    def become(self, twin: dict[str, Any]) -> None:
+        """Speak to the server of a backend in another process."""
+        self.address = parse_host(twin["host"])
 
     def close(self) -> None:  # noqa: B027
         """Give back what `open` took."""

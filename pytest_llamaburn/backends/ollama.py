@@ -57,6 +57,10 @@ class Backend(_base.Backend):
     chat_path = "/api/chat"
     default_host = "127.0.0.1:11434"
 
+    def twin(self) -> dict[str, Any]:
+        """Return its address."""
+        return {"backend": "ollama", "host": self.address.url}
+
     async def server(self) -> Server:
         """Return Ollama's version; 0.0.0 is what a build without release flags says."""
         version = await self.get("/api/version")

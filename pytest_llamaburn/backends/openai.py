@@ -84,6 +84,15 @@ class Backend(_base.Backend):
         super().__init__(settings)
         self._kind = "openai"
 
+    def twin(self) -> dict[str, Any]:
+        """Return its address and what it was found to be; the embedded one's owner keeps it."""
+        return {"backend": "openai", "host": self.address.url, "kind": self._kind}
+
+    def become(self, twin: dict[str, Any]) -> None:
+        """Take the address and what was found."""
+        super().become(twin)
+        self._kind = twin["kind"]
+
     async def server(self) -> Server:
         """Return the kind found by the server's own marks."""
         if not self.address.port:
@@ -140,6 +149,8 @@ class Backend(_base.Backend):
 
     def _more(self) -> dict[str, Any]:
         more: dict[str, Any] = {}
+        if getattr(self.settings, "osl", None):
+            more["ignore_eos"] = True  # an answer of a fixed length
         if self.settings.top_k is not None:
             more["top_k"] = self.settings.top_k
         if self.settings.think is not None:

@@ -20,14 +20,22 @@ def by_key(*kinds: type) -> dict[str, Option]:
 def lines(key: str, value: Any) -> list[str]:
     """Return the lines that set a key; none where nothing is set.
 
-    A key such as `thresholds.*` has one line an entry: `a.p95<5` gives `thresholds.a.p95 = "<5"`.
+    A key such as `thresholds.*` has one line an entry: `a.p95<5` gives `thresholds.a.p95 = "<5"`,
+    and `a.input=3` under `judge.prices.*` gives `judge.prices.a.input = "3"`.
     """
     if value is None:
         return []
     if not key.endswith("*"):
         return [_line(key, value)]
-    pairs = [re.split(r"(?![\w.-])", entry, maxsplit=1) for entry in value]
-    return [_line(f"{key[:-1]}{pair[0]}", "".join(pair[1:])) for pair in pairs]
+    pairs = [re.split(r"(?![\w.:/-])", entry, maxsplit=1) for entry in value]
+    return [
+        _line(f"{key[:-1]}{_bare(pair[0])}", "".join(pair[1:]).removeprefix("=")) for pair in pairs
+    ]
+
+
+def _bare(key: str) -> str:
+    """Return a key that TOML reads as this one; dots in quotes are read as those between tables."""
+    return key if re.fullmatch(r"[\w.-]+", key, re.ASCII) else json.dumps(key)
 
 
 def _line(key: str, value: Any) -> str:

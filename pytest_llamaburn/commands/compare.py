@@ -35,8 +35,7 @@ def add(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--margin", default="3%", metavar="x%", help="changes within it are 'same' (default: 3%%)"
     )
-    options.declare(parser.add_argument, Storage)
-    options.declare(parser.add_argument, Display)
+    options.declare(parser.add_argument, Storage, Display)
 
 
 def run(arguments: argparse.Namespace) -> int:

@@ -99,8 +99,7 @@ CHECKS: dict[str, Callable[[Scene], Verdict]] = {}
 def add(parser: argparse.ArgumentParser) -> None:
     """Declare the arguments."""
     parser.add_argument("models", nargs="*", metavar="MODEL", help="models you mean to measure")
-    options.declare(parser.add_argument, Connection)
-    options.declare(parser.add_argument, Storage)
+    options.declare(parser.add_argument, Connection, Storage)
     parser.add_argument("--output", "-o", choices=("table", "json"), default="table")
 
 

@@ -69,7 +69,7 @@ def configuration() -> str:
 def _entry(name: str, option: Option) -> str:
     """Return help and default; what has no default is a line to be completed."""
     if name == "*":
-        return f'# {option.help}; here each is one line:\n# ttft_ms.p95 = "<500"\n'
+        return f"# {option.help}; here each is one line:\n# {option.example}\n"
     unit = f", in {'seconds' if option.unit == 's' else option.unit}" if option.unit else ""
     (line,) = _toml.lines(name, option.default) or [f"{name} =  (not set)"]
     return f"# {option.help}{unit}\n#{line}\n"

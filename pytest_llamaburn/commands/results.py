@@ -16,7 +16,6 @@ if TYPE_CHECKING:
 
 HELP = "list, show, check, export, remove and recover result files"
 EXAMPLE = "llamaburn results show llama3.1_8b_2026-01-13T10-30-00 -o markdown"
-FOLDERS = ("benchmarks", "stress", "evals", "multimodal", "comparisons")
 _COLUMNS = ("id", "kind", "status", "model", "tokens/s", "TTFT ms", "requests")
 
 
@@ -26,8 +25,7 @@ def add(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "names", nargs="*", metavar="NAME", help="a kind to list; else the files or ids meant"
     )
-    options.declare(parser.add_argument, Storage)
-    options.declare(parser.add_argument, Display)
+    options.declare(parser.add_argument, Storage, Display)
 
 
 def run(arguments: argparse.Namespace) -> int:
@@ -42,11 +40,11 @@ def _list(results_dir: Path, names: list[str], display: Display) -> int:
     from pytest_llamaburn import results
     from pytest_llamaburn.reports._rows import grid
 
+    known = sorted(results.folders().values())
     for name in names:
-        if name not in FOLDERS:
-            raise ResultsError(f"results list: '{name}' is no kind; known: {', '.join(FOLDERS)}")
-    folders = names or FOLDERS
-    rows = [_row(f, path) for f in folders for path in results.paths(results_dir, f)]
+        if name not in known:
+            raise ResultsError(f"results list: '{name}' is no kind; known: {', '.join(known)}")
+    rows = [_row(f, path) for f in names or known for path in results.paths(results_dir, f)]
     if "json" in display.output:
         print(json.dumps([dict(zip(_COLUMNS, row, strict=True)) for row in rows], indent=2))
     else:
@@ -77,7 +75,20 @@ def _show(results_dir: Path, names: list[str], display: Display) -> int:
     reports.check(display.output)
     paths = [results.find(results_dir, name) for name in names]
     reports.show(paths, display.output, sys.stdout.write)
+    if not display.output or "table" in display.output:
+        _tell(paths)
     return 0
+
+
+def _tell(paths: list[Path]) -> None:
+    """Print the questions of evals with their answers and marks."""
+    from pytest_llamaburn import results
+    from pytest_llamaburn.reports import _eval
+
+    for path in paths:
+        document = results.load(path)
+        if document["schema"] == "llamaburn/eval":
+            print("", *_eval.transcript(document), sep="\n")
 
 
 def _validate(results_dir: Path, names: list[str], display: Display) -> int:  # noqa: ARG001
@@ -127,10 +138,9 @@ def _own(results_dir: Path, name: str) -> Path:
     from pytest_llamaburn import results
 
     path = results.find(results_dir, name).resolve()
-    for folder in FOLDERS:
-        for own in results.paths(results_dir, folder):
-            if own.resolve() == path:
-                return own
+    for own in results.paths(results_dir):
+        if own.resolve() == path:
+            return own
     raise ResultsError(f"results rm: {name} is no result file in {results_dir}: it is left alone")
 
 

@@ -1,4 +1,4 @@
-"""Print the JSON Schema of result files, prompt sets or settings."""
+"""Print the JSON Schema of result files, eval sets, prompt sets or settings."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 HELP = "print the JSON Schema of a file"
 EXAMPLE = "llamaburn schema prompts"
 SCHEMAS = Path(__file__).parent.parent / "schemas"
-KINDS = ("benchmark", "comparison", "prompts", "settings")
+KINDS = ("benchmark", "comparison", "eval_set", "prompts", "settings")
 
 
 def add(parser: argparse.ArgumentParser) -> None:

@@ -1,14 +1,16 @@
-"""The only concurrency: N closed-loop clients that share one source of requests.
+"""The only concurrency: clients that wait for their answers, or a schedule that waits for nobody.
 
-A benchmark is N = 1. Each client has a connection of its own, sends its next request when the
-last one ended, and stops when the source is empty.
+A closed loop has N clients, each with a connection of its own, who send their next request when
+the last one ended; a benchmark is N = 1. An open loop sends at the times of a schedule that was
+made beforehand, whatever the server does.
 """
 
 from __future__ import annotations
 
 import asyncio
 import gc
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from time import perf_counter_ns
 from typing import TYPE_CHECKING, TypeVar
 
 if TYPE_CHECKING:
@@ -18,6 +20,7 @@ if TYPE_CHECKING:
     from pytest_llamaburn.trace import Trace
 
 Request = TypeVar("Request")
+_LEAD_NS = 50_000_000  # a scheduled request's connection is opened this long before it is due
 
 
 async def closed_loop(
@@ -26,32 +29,98 @@ async def closed_loop(
     open_wire: Callable[[], Wire],
     send: Callable[[Wire, Request], Awaitable[Trace]],
     done: Callable[[Request, Trace], None],
+    pause: Callable[[], Awaitable[None]] | None = None,
 ) -> None:
     """Send all requests with this many clients; `done` is told each as it ends.
 
-    What `send` or `done` raises stops all clients and is raised here.
+    Clients share the source of requests and stop when it is empty; `pause` is their time to think
+    between two requests. What `send` or `done` raises stops all clients and is raised here.
     """
     source = iter(requests)
-    with quiet_gc():
+
+    async def client(wire: Wire) -> None:
         try:
-            async with asyncio.TaskGroup() as group:
-                for _ in range(clients):
-                    group.create_task(_client(source, open_wire(), send, done))
-        except BaseExceptionGroup as several:
-            raise several.exceptions[0] from several  # one sentence is told, not a tree
+            for request in source:
+                done(request, await send(wire, request))
+                if pause:
+                    await pause()
+        finally:
+            wire.close()
+
+    await _together(client(open_wire()) for _ in range(clients))
 
 
-async def _client(
-    source: Iterator[Request],
-    wire: Wire,
+async def open_loop(
+    requests: Iterable[tuple[int, Request]],
+    open_wire: Callable[[], Wire],
     send: Callable[[Wire, Request], Awaitable[Trace]],
     done: Callable[[Request, Trace], None],
 ) -> None:
-    try:
-        for request in source:
+    """Send each request when it is due, on a connection opened before; `done` is told each.
+
+    `requests` are (due time on `perf_counter_ns`, request), rising. What `send` or `done` raises
+    stops everything and is raised here.
+    """
+    idle: list[Wire] = []
+
+    async def arrival(due_ns: int, request: Request) -> None:
+        wire = idle.pop() if idle else open_wire()
+        try:
+            with suppress(OSError, TimeoutError):  # `send` tries again, and tells the failure
+                await wire.open()
+            await until(due_ns)
             done(request, await send(wire, request))
+        except BaseException:
+            wire.close()
+            raise
+        idle.append(wire)
+
+    async def arrivals() -> None:
+        async with asyncio.TaskGroup() as group:
+            for due_ns, request in requests:
+                await until(due_ns - _LEAD_NS)
+                group.create_task(arrival(due_ns, request))
+
+    try:
+        await _together([arrivals()])
     finally:
-        wire.close()
+        for wire in idle:
+            wire.close()
+
+
+async def until(due_ns: int) -> None:
+    """Sleep until a time on `perf_counter_ns`, never less."""
+    while (left_ns := due_ns - perf_counter_ns()) > 0:  # noqa: ASYNC110 - timers may be early
+        await asyncio.sleep(left_ns / 1e9)
+
+
+async def _together(tasks: Iterable[Awaitable[None]]) -> None:
+    """Await all, with the garbage collector out of the way; the first error is raised alone."""
+    with quiet_gc():
+        try:
+            async with asyncio.TaskGroup() as group:
+                for task in tasks:
+                    group.create_task(_awaited(task))
+        except BaseExceptionGroup as several:
+            raise _first(several) from several  # one sentence is told, not a tree
+
+
+async def _awaited(task: Awaitable[None]) -> None:
+    await task
+
+
+def _first(several: BaseExceptionGroup) -> BaseException:
+    first = several.exceptions[0]
+    return _first(first) if isinstance(first, BaseExceptionGroup) else first
+
+
+def loop_factory() -> Callable[[], asyncio.AbstractEventLoop] | None:
+    """Return uvloop's maker of event loops, None where there is no uvloop: asyncio's own then."""
+    try:
+        import uvloop
+    except ImportError:  # Windows has none
+        return None
+    return uvloop.new_event_loop
 
 
 @contextmanager

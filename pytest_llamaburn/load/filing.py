@@ -5,10 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from pytest_llamaburn import cost, gates, insights, journal, metrics, options, registry, results
+from pytest_llamaburn import cost, journal, options, registry, results
 from pytest_llamaburn.backends._detect import settle
 from pytest_llamaburn.errors import ResultsError, SettingsError
-from pytest_llamaburn.settings import Benchmark
 from pytest_llamaburn.telemetry import _detect
 
 if TYPE_CHECKING:
@@ -30,8 +29,6 @@ def write_result(results_dir: Path, run_id: str) -> Path | None:
         journal.discard(folder)
         return None
     document = results.build(record)
-    document["results"]["gates"] += gates.judge_all(document)
-    document["insights"] = insights.find(document)
     path = results.write(results_dir, document)
     if document["status"] == "complete":
         journal.discard(folder)
@@ -62,20 +59,17 @@ def header_of(results_dir: Path, run: str) -> dict[str, Any]:
     return header
 
 
-def settled(settings: Benchmark, origins: Mapping[str, str]) -> tuple[Benchmark, str | None]:
+def settled(kind: type, settings: Any, origins: Mapping[str, str]) -> tuple[Any, str | None]:
     """Return the settings a run really has, and the note to say where that was our choice."""
-    gates.parse_all(settings.threshold)
+    registry.load("kinds", kind.__name__.lower()).check(settings)
     _check_sensors(settings)
-    if metrics.resolve(settings.precision_metric) is None:
-        words = registry.unknown("metric", settings.precision_metric, list(metrics.METRICS))
-        raise SettingsError(f"--precision-metric: {words}")
     if settings.resume is None:
         return settle(settings, origins)
-    continued = _resumed(settings, origins)
+    continued = _resumed(kind, settings, origins)
     return continued, f"continuing {continued.resume}"
 
 
-def _check_sensors(settings: Benchmark) -> None:
+def _check_sensors(settings: Any) -> None:
     """Raise SettingsError for a provider there is not, or a price band that is none."""
     _detect.check(settings.gpu_provider)
     for text in settings.tariff:
@@ -85,23 +79,26 @@ def _check_sensors(settings: Benchmark) -> None:
             raise SettingsError(f"--tariff: {err}") from None
 
 
-def _resumed(settings: Benchmark, origins: Mapping[str, str]) -> Benchmark:
+def _resumed(kind: type, settings: Any, origins: Mapping[str, str]) -> Any:
     """Return the settings to continue a run with: its own.
 
     Raises SettingsError when a flag asks for anything else: that would be another run.
     """
     header = header_of(Path(settings.results_dir), settings.resume or LAST)
+    schema = f"{results.PREFIX}{kind.__name__.lower()}"
+    if header["schema"] != schema:
+        raise SettingsError(f"--resume: {header['run_id']} is of {header['schema']}, not {schema}")
     for name, was in header["config"].items():
-        now = options.record(settings, Benchmark).get(name)
+        now = options.record(settings, kind).get(name)
         if origins.get(name, "").startswith("--") and now != was:
             raise SettingsError(
                 f"--resume: {origins[name]} {now} differs from the run's own, {was}: leave it out, "
                 "or begin a new run"
             )
-    known = {o for o in options.record(settings, Benchmark) if o in header["config"]}
+    known = {o for o in options.record(settings, kind) if o in header["config"]}
     update = {name: _frozen(header["config"][name]) for name in known}
     update["resume"] = header["run_id"]
-    return settings.model_copy(update=update)  # type: ignore[attr-defined, no-any-return]
+    return settings.model_copy(update=update)
 
 
 def check_same(before: Mapping[str, Any], now: Mapping[str, Any]) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from typing import TYPE_CHECKING, Any
 
-from pytest_llamaburn import metrics, results, stats
+from pytest_llamaburn import metrics, stats
 from pytest_llamaburn.errors import NothingMeasuredError
 
 if TYPE_CHECKING:
@@ -34,7 +34,7 @@ class Measured:
         if full is None:
             raise AttributeError(f"no metric '{name}'; known: {', '.join(metrics.METRICS)}")
         good = [row for row in self.runs if row["error"] is None]
-        return Stat(full, results.summary(good, self.runs)[full], self.errors)
+        return Stat(full, metrics.summary(good, self.runs)[full], self.errors)
 
 
 class Stat:

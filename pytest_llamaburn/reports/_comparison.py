@@ -18,8 +18,8 @@ COLUMNS = ("model", "file", "metric", "unit", "baseline", "value", "change", "in
 _WORDS = 4
 
 
-def sheet(document: Document, path: Path) -> Sheet:
-    """Return the table of a comparison: warnings above, a row per file and column, notes below."""
+def sheets(document: Document, path: Path) -> Iterator[Sheet]:
+    """Yield the table of a comparison: warnings above, a row per file and column, notes below."""
     found = document["results"]
     files = {file["label"]: file for file in found["files"]}
     facts = [_file(file) for file in found["files"]]
@@ -28,7 +28,7 @@ def sheet(document: Document, path: Path) -> Sheet:
     notes = [*_notes(document), f"file {path}"]
     baseline = next(file["label"] for file in found["files"] if file["baseline"])
     title = f"{len(files)} files, compared with {baseline}"
-    return Sheet(title, facts, _grouped(rows), notes, COLUMNS, _WORDS)
+    yield Sheet(title, facts, _grouped(rows), notes, COLUMNS, _WORDS)
 
 
 def rows(document: Document) -> Iterator[dict[str, Any]]:

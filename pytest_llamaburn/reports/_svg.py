@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import html
+import math
 from statistics import median
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -14,6 +15,7 @@ if TYPE_CHECKING:
 _WIDTH, _RIGHT = 720, 12
 _HEIGHT, _MARGIN, _AXIS = 120, 12, 70
 _ROW, _LABELS, _HEAD = 20, 280, 24
+_LOAD_HEIGHT = 240
 
 
 class Bar(NamedTuple):
@@ -99,3 +101,75 @@ def _bar(bar: Bar, index: int, x: _Scale) -> str:
 def _svg(title: str, height: float, parts: Sequence[str]) -> str:
     head = f'<svg viewBox="0 0 {_WIDTH} {height}" role="img"><title>{text(title)}</title>'
     return f"<figure><figcaption>{text(title)}</figcaption>{head}{''.join(parts)}</svg></figure>"
+
+
+class Stop(NamedTuple):
+    """A level of a load on a chart: where it is, its state, and its values by series."""
+
+    level: float
+    state: str
+    values: tuple[float | None, ...]
+
+
+def load(stops: Sequence[Stop], series: Sequence[str], marks: Sequence[tuple[float, str]]) -> str:
+    """Return values over the levels of a load, each series on its own scale from 0.
+
+    States are labelled bands, `marks` are points on the level's axis with their names.
+    """
+    title = " and ".join(series) + " over the load"
+    x = _Scale(*_reach([stop.level for stop in stops]), _AXIS, _WIDTH - _AXIS)
+    bands = [_band(stops, i, x) for i in range(len(stops))]
+    drawn = [_line(stops, i, name, x) for i, name in enumerate(series)]
+    at = [_mark(place, words, x) for place, words in marks]
+    ticks = [_tick(stop.level, x) for stop in stops]
+    return _svg(title, _LOAD_HEIGHT + 2 * _HEAD, [*bands, *drawn, *ticks, *at])
+
+
+def _reach(levels: Sequence[float]) -> tuple[float, float]:
+    return math.log(min(levels)), math.log(max(levels) * 1.05)
+
+
+def _band(stops: Sequence[Stop], index: int, x: _Scale) -> str:
+    """Return one level's part of the background, labelled where its state begins."""
+    here = stops[index]
+    places = [x(math.log(stop.level)) for stop in stops]
+    left = (places[index - 1] + places[index]) / 2 if index else _AXIS
+    right = (places[index] + places[index + 1]) / 2 if index + 1 < len(stops) else _WIDTH - _AXIS
+    begins = index == 0 or stops[index - 1].state != here.state
+    words = f'<text x="{left + 3:.1f}" y="12">{text(here.state)}</text>' if begins else ""
+    return (
+        f'<path d="M{left:.1f} {_HEAD}H{right:.1f}V{_HEAD + _LOAD_HEIGHT}H{left:.1f}Z" '
+        f'class="s-{text(here.state)}"/>{words}'
+    )
+
+
+def _line(stops: Sequence[Stop], which: int, name: str, x: _Scale) -> str:
+    """Return one series as a line with dots and, at its own side, its scale."""
+    known = [(stop.level, v) for stop in stops if (v := stop.values[which]) is not None]
+    if not known:
+        return ""
+    most = max(value for _, value in known)
+    y = _Scale(0.0, most or 1.0, _HEAD + _LOAD_HEIGHT, _HEAD + _MARGIN)
+    places = [(x(math.log(level)), y(value)) for level, value in known]
+    path = "L".join(f"{a:.1f} {b:.1f}" for a, b in places)
+    dots = "".join(f'<circle cx="{a:.1f}" cy="{b:.1f}" r="3"/>' for a, b in places)
+    side = (2, "start") if which == 0 else (_WIDTH - 2, "end")
+    label = f"{name}, top {number(most)}"
+    scale = (
+        f'<text x="{side[0]}" y="{_HEAD + _LOAD_HEIGHT + 2 * _HEAD - 8}" text-anchor="{side[1]}"'
+    )
+    return (
+        f'<g class="l{which}"><path d="M{path}" class="i"/>{dots}{scale}>{text(label)}</text></g>'
+    )
+
+
+def _tick(level: float, x: _Scale) -> str:
+    at = x(math.log(level))
+    words = f"{level:.3g}"
+    return f'<text x="{at:.1f}" y="{_HEAD + _LOAD_HEIGHT + 14}" text-anchor="middle">{words}</text>'
+
+
+def _mark(level: float, words: str, x: _Scale) -> str:
+    at = x(math.log(level))
+    line = f'<path d="M{at:.1f} {_HEAD}V{_HEAD + _LOAD_HEIGHT}" class="p"/>'
+    return f'{line}<text x="{at + 4:.1f}" y="{_HEAD + 14}">{text(words)}</text>'

@@ -9,6 +9,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from pytest_llamaburn import compare, results
+from pytest_llamaburn.errors import ResultsError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -32,6 +33,9 @@ def _lines(document: dict[str, Any]) -> Iterator[str]:
             yield f"file: {file['label']}"
             yield from _runs(file["runs"])
         return
+    if document["schema"] != "llamaburn/benchmark":
+        kind = document["schema"].removeprefix(results.PREFIX)
+        raise ResultsError(f"--output: benchstat compares speeds, and this is of kind {kind}")
     yield from map(_unit, compare.ALONE)
     yield f"model: {' '.join(document['model']['id'].split())}"
     yield from _runs(compare.runs(document))

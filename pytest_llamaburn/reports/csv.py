@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 SUFFIX = ".csv"
+_FORMULA = ("=", "+", "-", "@", "\t", "\r")
 
 
 def render(paths: Sequence[Path]) -> str:
@@ -32,4 +33,9 @@ def _flat(row: dict[str, Any]) -> dict[str, Any]:
         row["flags"] = " ".join(row["flags"])
     if row.get("error"):
         row["error"] = row["error"]["kind"]
-    return row
+    return {name: _plain(value) for name, value in row.items()}
+
+
+def _plain(value: Any) -> Any:
+    """Return a text so that no spreadsheet takes what a model wrote for a formula."""
+    return f"'{value}" if isinstance(value, str) and value.startswith(_FORMULA) else value

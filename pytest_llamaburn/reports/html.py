@@ -8,9 +8,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from pytest_llamaburn import results
-from pytest_llamaburn.reports import _comparison
+from pytest_llamaburn.reports import _comparison, _stress
 from pytest_llamaburn.reports._rows import HEADLINES, Sheet, sheets
-from pytest_llamaburn.reports._svg import Bar, forest, sequence, text
+from pytest_llamaburn.reports._svg import Bar, Stop, forest, load, sequence, text
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -53,6 +53,10 @@ circle { fill: var(--mark); }
 .m { fill: var(--band); }
 .faster circle { fill: var(--good); } .faster .i { stroke: var(--good); }
 .slower circle { fill: var(--bad); } .slower .i { stroke: var(--bad); }
+.l1 circle { fill: var(--bad); } .l1 .i { stroke: var(--bad); stroke-dasharray: 5 3; }
+.p { stroke: var(--ink); stroke-dasharray: 2 3; fill: none; }
+.s-degraded { fill: var(--band); } .s-failure { fill: var(--faint); }
+.s-optimal, .s-idle { fill: none; }
 td.faster { color: var(--good); } td.slower { color: var(--bad); }
 </style>
 </head>
@@ -70,8 +74,12 @@ def render(paths: Sequence[Path]) -> str:
 def _part(path: Path, points: int) -> Iterator[str]:
     document = results.load(path)
     yield from map(_section, sheets([path]))
-    compared = document["schema"] == "llamaburn/comparison"
-    yield from _forests(document) if compared else _sequences(document, points)
+    if document["schema"] == "llamaburn/comparison":
+        yield from _forests(document)
+    elif document["schema"] == "llamaburn/benchmark":
+        yield from _sequences(document, points)
+    elif document["schema"] == "llamaburn/stress":
+        yield from _loads(document)
 
 
 def _section(sheet: Sheet) -> str:
@@ -111,6 +119,19 @@ def _sequences(document: dict[str, Any], points: int) -> Iterator[str]:
         unit = document["results"]["summary"][name]["unit"]
         if values:
             yield sequence(values, f"{HEADLINES[name]} by request, {unit}", points)
+
+
+def _loads(document: dict[str, Any]) -> Iterator[str]:
+    """Yield the chart of throughput and latency over the levels."""
+    found = document["results"]
+    stops = [_stop(level) for level in found["levels"]]
+    if len(stops) > 1:
+        yield load(stops, ("tokens/s", "total p50, ms"), _stress.marks(found))
+
+
+def _stop(level: dict[str, Any]) -> Stop:
+    values = (level["output_tokens_per_sec"], level["total_generation_ms"]["p50"])
+    return Stop(_stress.place(level), level.get("state") or "", values)
 
 
 def _forests(document: dict[str, Any]) -> Iterator[str]:

@@ -127,7 +127,7 @@ def test_list_shows_a_file_it_cannot_read(tmp_path: Path) -> None:
     assert "unreadable" in llamaburn("results", "list", cwd=tmp_path).stdout
 
 
-@pytest.mark.parametrize("kind", ["benchmark", "prompts", "settings"])
+@pytest.mark.parametrize("kind", ["benchmark", "eval_set", "prompts", "settings"])
 def test_schema_is_json_schema(kind: str, tmp_path: Path) -> None:
     schema = json.loads(llamaburn("schema", kind, cwd=tmp_path).stdout)
     assert schema["$schema"] == "https://json-schema.org/draft/2020-12/schema"

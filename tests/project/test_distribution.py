@@ -46,7 +46,14 @@ def environment(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_wheel_holds_the_data_and_the_types_marker(wheel: Path) -> None:
     names = set(zipfile.ZipFile(wheel).namelist())
     data = ("suites/benchmark/test_benchmark.py", "suites/pytest.ini", "prompts/default.json")
-    shipped = (*data, "schemas/benchmark.schema.json", "backends/catalogue.json", "py.typed")
+    evals = ("eval_sets/general_knowledge.json", "schemas/eval_set.schema.json")
+    shipped = (
+        *data,
+        *evals,
+        "schemas/benchmark.schema.json",
+        "backends/catalogue.json",
+        "py.typed",
+    )
     assert {f"pytest_llamaburn/{name}" for name in shipped} <= names
     assert not [name for name in names if name.startswith(("tests/", "benchmarks/"))]
 

@@ -153,7 +153,7 @@ def test_an_unknown_set_is_refused_with_the_nearest_and_all() -> None:
 
 def test_a_file_that_does_not_exist_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "none.json"
-    assert refusal(str(path)) == f"--prompts: {path} does not exist"
+    assert refusal(str(path)) == f"prompt set: {path} does not exist"
 
 
 def test_a_built_in_set_cannot_be_hidden_by_a_file(

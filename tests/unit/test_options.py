@@ -15,7 +15,15 @@ from samples import checked
 
 from pytest_llamaburn import options, settings
 from pytest_llamaburn.errors import SettingsError
-from pytest_llamaburn.settings import Benchmark, Connection, Display, Run, Storage, model_of
+from pytest_llamaburn.settings import (
+    Benchmark,
+    Connection,
+    Display,
+    Run,
+    Searching,
+    Storage,
+    model_of,
+)
 
 PREFIXES = ["", "llamaburn-"]
 NOWHERE = Path("/nonexistent")
@@ -38,7 +46,7 @@ OPTIONS = {o.name: o for o in settings.options_of(Benchmark)}
 
 def parser(kind: type, prefix: str = "") -> argparse.ArgumentParser:
     made = argparse.ArgumentParser(allow_abbrev=False, exit_on_error=False)
-    options.declare(made.add_argument, kind, prefix)
+    options.declare(made.add_argument, kind, prefix=prefix)
     return made
 
 
@@ -328,6 +336,22 @@ def test_a_switch_can_be_turned_off_again() -> None:
     assert not resolved("--no-allow-parallel", environ=environ)[0].allow_parallel
 
 
+@pytest.mark.parametrize("prefix", PREFIXES)
+def test_a_switch_may_have_a_word_before_it_that_turns_it_on(prefix: str) -> None:
+    on, off = f"--{prefix}with-web-search", f"--no-{prefix}web-search"
+    assert parsed([on], Searching, prefix) == {"web_search": True}
+    assert parsed([off], Searching, prefix) == {"web_search": False}
+    assert parsed([on, off], Searching, prefix) == {"web_search": False}
+    assert parsed([], Searching, prefix) == {}
+    for value, word in ((True, on), (False, off)):
+        values: Any = model_of(Searching)(web_search=value)
+        argv = options.to_argv(values, Searching, prefix)
+        assert word in argv
+        flags = parsed(argv, Searching, prefix)
+        assert options.resolve(Searching, flags, {}, NOWHERE)[0] == values
+    assert options.flag_name(Searching, "web_search") == "--with-web-search"
+
+
 @pytest.mark.parametrize(
     ("name", "text", "reason"),
     [
@@ -392,11 +416,11 @@ def test_a_name_that_kinds_of_run_share_has_its_scope_in_pytest() -> None:
 
 
 @pytest.mark.parametrize("prefix", PREFIXES)
-@pytest.mark.parametrize("kind", [Benchmark, Connection, Display, Run, Storage])
+@pytest.mark.parametrize("kind", [Benchmark, Connection, Display, Run, Searching, Storage])
 def test_help_can_be_shown_and_names_every_default(kind: type, prefix: str) -> None:
     shown = " ".join(parser(kind, prefix).format_help().split())
     for o in settings.options_of(kind):
-        assert f"--{prefix}{o.spelling}" in shown
+        assert f"--{prefix}{o.flag}" in shown
     if kind is Benchmark:
         assert "(default: 300.0 s)" in shown
         assert "repeatable (default: default)" in shown

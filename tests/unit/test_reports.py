@@ -302,7 +302,7 @@ def test_a_bar_in_a_cell_ends_no_cell() -> None:
 
 def test_csv_gives_the_requests_back(tmp_path: Path) -> None:
     refused = failed_trace("oom", 'a "word",\nanother')
-    made = [*rows(2), row(refused, flags=["one", "two"], iteration=2)]
+    made = [*rows(2), row(refused, flags=["coalesced", "early_stop"], iteration=2)]
     path = saved(tmp_path, made)
     found = list(csv.DictReader(io.StringIO(rendered("csv", path))))
     runs = results.load(path)["results"]["runs"]
@@ -313,7 +313,7 @@ def test_csv_gives_the_requests_back(tmp_path: Path) -> None:
         for name in METRICS:
             assert line[name] == ("" if run[name] is None else str(run[name]))
     assert [line["error"] for line in found] == ["", "", "oom"]
-    assert found[2]["flags"] == "one two"
+    assert found[2]["flags"] == "coalesced early_stop"
     assert "null_reasons" not in found[0]
 
 

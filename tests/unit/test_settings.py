@@ -25,7 +25,7 @@ def test_inherited_options_come_first_and_once() -> None:
     names = [o.name for o in settings.options_of(Benchmark)]
     inherited = [o.name for o in settings.options_of(Run)]
     assert names[: len(inherited)] == inherited
-    assert {"iterations", "warmup", "repeats", "start"} <= set(names[len(inherited) :])
+    assert {"iterations", "repeats", "start"} <= set(names[len(inherited) :])
     assert len(set(names)) == len(names)
 
 

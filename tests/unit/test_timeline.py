@@ -69,7 +69,8 @@ def clocked(start: float, end: float, segment: str = "a", **fields: Any) -> dict
 def built(
     rows: list[dict[str, Any]], entries: list[dict[str, Any]], **config: Any
 ) -> dict[str, Any]:
-    made = record(rows, header=header(config=config))._replace(profile=tuple(entries))
+    others = {"profile": entries}
+    made = record(rows, header=header(config=config))._replace(others=others)
     return results.build(made)
 
 

@@ -1,0 +1,445 @@
+"""How well two raters agree, and how sure that is.
+
+Every figure of degenerate input (fewer than 3 pairs, a constant rater) is None with a reason. The
+intervals are 95 % percentile bootstraps with a fixed seed; where ratings come in clusters, such as
+several of one question, whole clusters are drawn.
+"""
+
+from __future__ import annotations
+
+import math
+from collections import Counter
+from dataclasses import asdict, dataclass, replace
+from statistics import median
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from pytest_llamaburn.stats import wilson
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Hashable, Sequence
+
+    import numpy as np
+
+    Array = np.ndarray[Any, np.dtype[np.float64]]
+    Ratings = Sequence[float] | Array
+    Statistic = Callable[[Ratings, Ratings], "Figure"]
+
+DRAWS = 2000
+_FEWEST = 3
+_USABLE = 0.9  # an interval from fewer usable draws would leave out the unlucky ones
+_NEWTON_STEPS = 50
+_Z = 1.959963984540054
+
+
+@dataclass(frozen=True)
+class Figure:
+    """A statistic with its 95 % interval; None with a reason where there is none."""
+
+    value: float | None
+    n: int
+    ci95: tuple[float, float] | None = None
+    reason: str | None = None
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return the figure as JSON types."""
+        return asdict(self) | {"ci95": None if self.ci95 is None else [*self.ci95]}
+
+
+class Game(NamedTuple):
+    """One pair of answers, compared: the verdict is A, B, tie, or None where unscored.
+
+    `first_picks` and `picks` count the single verdicts for the answer shown first, and those for
+    either; `length_delta` is A's length less B's; pairs of one question are one cluster.
+    """
+
+    verdict: str | None
+    inconsistent: bool
+    first_picks: int
+    picks: int
+    length_delta: float
+    question: str
+
+
+def pearson(x: Ratings, y: Ratings) -> Figure:
+    """Return the linear correlation, from -1 to 1."""
+    import numpy as np
+
+    if refused := _refused(x, y):
+        return refused
+    a, b = _centred(x), _centred(y)
+    scale = float(np.sqrt((a @ a) * (b @ b)))
+    if scale == 0 or not math.isfinite(scale):
+        return Figure(None, len(x), reason="a rater is constant")
+    return Figure(float(np.clip(a @ b / scale, -1, 1)), len(x))
+
+
+def spearman(x: Ratings, y: Ratings) -> Figure:
+    """Return the rank correlation, ties sharing their mean rank."""
+    return _refused(x, y) or pearson(_ranks(x), _ranks(y))
+
+
+def kendall(x: Ratings, y: Ratings) -> Figure:
+    """Return Kendall's τ-b: concordant less discordant pairs, corrected for ties."""
+    import numpy as np
+
+    if refused := _refused(x, y):
+        return refused
+    table = _table(x, y)
+    after = _beyond(table)
+    concordant = float((table * after).sum())
+    discordant = float((table * _beyond(table[:, ::-1])[:, ::-1]).sum())
+    every = len(x) * (len(x) - 1) / 2
+    untied = [every - float((m * (m - 1)).sum()) / 2 for m in (table.sum(1), table.sum(0))]
+    if 0 in untied:
+        return Figure(None, len(x), reason="a rater is constant")
+    value = (concordant - discordant) / math.sqrt(untied[0] * untied[1])
+    return Figure(float(np.clip(value, -1, 1)), len(x))
+
+
+def qwk(x: Ratings, y: Ratings) -> Figure:
+    """Return Cohen's κ with quadratic weights: 1 − E(x−y)² / what it would be by chance.
+
+    Chance is the same ratings, paired at random.
+    """
+    import numpy as np
+
+    if refused := _refused(x, y):
+        return refused
+    a, b = np.asarray(x, dtype=float), np.asarray(y, dtype=float)
+    by_chance = float(a.var() + b.var() + (a.mean() - b.mean()) ** 2)
+    if by_chance == 0:
+        return Figure(None, len(x), reason="both raters are constant and equal")
+    return Figure(1 - float(((a - b) ** 2).mean()) / by_chance, len(x))
+
+
+def exact(x: Ratings, y: Ratings) -> Figure:
+    """Return the share of equal ratings."""
+    return _mean_of(x, y, lambda a, b: float(a == b))
+
+
+def within_one(x: Ratings, y: Ratings) -> Figure:
+    """Return the share of ratings at most one apart."""
+    return _mean_of(x, y, lambda a, b: float(abs(a - b) <= 1))
+
+
+def mae(x: Ratings, y: Ratings) -> Figure:
+    """Return the mean absolute difference."""
+    return _mean_of(x, y, lambda a, b: abs(a - b))
+
+
+def bias(x: Ratings, y: Ratings) -> Figure:
+    """Return the mean of y − x: above 0, the second rater is the kinder one."""
+    return _mean_of(x, y, lambda a, b: b - a)
+
+
+def confusion(
+    x: Sequence[Hashable], y: Sequence[Hashable], labels: Sequence[Hashable]
+) -> list[list[int]]:
+    """Return how often x gave the row's label and y the column's."""
+    counts = Counter(zip(x, y, strict=True))
+    return [[counts[row, column] for column in labels] for row in labels]
+
+
+def krippendorff(ratings: Sequence[Sequence[float | None]], level: str) -> Figure:
+    """Return Krippendorff's alpha of raters (rows) over units (columns); None is a missing rating.
+
+    `level` is nominal, ordinal or interval. It is 1 − observed / expected disagreement, from the
+    coincidences of values within units (Krippendorff, Content Analysis, ch. 12); n counts the units
+    with two ratings or more.
+    """
+    units = [[v for v in unit if v is not None] for unit in zip(*ratings, strict=True)]
+    units = [unit for unit in units if len(unit) > 1]
+    values = sorted({v for unit in units for v in unit})
+    if not units:
+        return Figure(None, 0, reason="no unit has two ratings")
+    if len(values) < 2:
+        return Figure(None, len(units), reason="all ratings are equal")
+    pairs = _coincidences(units, values)
+    marginal = pairs.sum(axis=0)
+    distance = _distances(values, marginal, level)
+    n = float(marginal.sum())
+    expected = float((marginal[:, None] * marginal * distance).sum()) / (n - 1)
+    return Figure(1 - float((pairs * distance).sum()) / expected, len(units))
+
+
+def with_interval(
+    statistic: Statistic,
+    x: Sequence[float],
+    y: Sequence[float],
+    clusters: Sequence[Hashable] | None = None,
+    seed: int = 0,
+) -> Figure:
+    """Return a statistic of two raters with its bootstrap interval.
+
+    Without an interval where more than a tenth of the draws have no value; the reason says so.
+    """
+    import numpy as np
+
+    figure = statistic(x, y)
+    if figure.value is None:
+        return figure
+    a, b = np.asarray(x, dtype=float), np.asarray(y, dtype=float)
+    drawn = [statistic(a[i], b[i]).value for i in _draws(len(a), clusters, seed)]
+    usable = [value for value in drawn if value is not None]
+    if len(usable) < _USABLE * DRAWS:
+        return replace(figure, reason="too few values differ for an interval")
+    return replace(figure, ci95=_middle(usable))
+
+
+def mean(values: Sequence[float], clusters: Sequence[Hashable] | None = None) -> Figure:
+    """Return the mean with its bootstrap interval; below 3 values there is no interval."""
+    import numpy as np
+
+    data = np.asarray(values, dtype=float)
+    if len(data) == 0:
+        return Figure(None, 0, reason="no values")
+    figure = Figure(float(data.mean()), len(data))
+    if len(set(clusters or range(len(data)))) < _FEWEST:
+        return replace(figure, reason="fewer than 3 independent values: no interval")
+    return replace(figure, ci95=_middle([float(data[i].mean()) for i in _draws_of(data, clusters)]))
+
+
+def paired_difference(
+    a: Sequence[float], b: Sequence[float], clusters: Sequence[Hashable] | None = None
+) -> Figure:
+    """Return the mean of b − a over the same questions, with its bootstrap interval."""
+    return mean([after - before for before, after in zip(a, b, strict=True)], clusters)
+
+
+def sign_test(wins: int, losses: int) -> Figure:
+    """Return the two-sided exact p of so unequal a split if each side were as likely."""
+    n = wins + losses
+    if n == 0:
+        return Figure(None, 0, reason="no decisive pairs")
+    tail = sum(math.comb(n, k) for k in range(min(wins, losses) + 1))
+    return Figure(min(1.0, 2 * tail / 2**n), n)
+
+
+def consensus(ratings: Sequence[float]) -> float:
+    """Return what several raters say together: their median, a half rounded up."""
+    return float(math.floor(median(ratings) + 0.5))
+
+
+def ceiling(statistic: Statistic, ratings: Sequence[Sequence[float]]) -> Figure:
+    """Return how well one human agrees with the others: the mean over raters, each left out once.
+
+    `ratings` has the human ratings of each item; place k is taken for one rater. Items with one
+    rating do not count.
+    """
+    shared = [item for item in ratings if len(item) > 1]
+    if not shared:
+        return Figure(None, 0, reason="no item has two human ratings")
+    found = [
+        statistic(*_left_out([item for item in shared if k < len(item)], k)).value
+        for k in range(max(map(len, shared)))
+    ]
+    values = [value for value in found if value is not None]
+    if not values:
+        return Figure(None, len(shared), reason="too few items, or a constant rater")
+    return Figure(sum(values) / len(values), len(shared))
+
+
+def constant(x: Sequence[float]) -> dict[str, Any]:
+    """Return how well the most frequent rating, given to all, would agree with x."""
+    if not x:
+        return {"value": None, "reason": "no ratings"}
+    counts = Counter(x)
+    value = min(counts, key=lambda rating: (-counts[rating], rating))
+    same = [value] * len(x)
+    figures = {"exact": exact, "within_one": within_one, "mae": mae}
+    return {"value": value, **{name: f(x, same).value for name, f in figures.items()}}
+
+
+def games(played: Sequence[Game]) -> dict[str, Any]:
+    """Return the figures of A against B: counts, rates with intervals, bias of position and length.
+
+    `win_rate` counts a tie as half a win; a judge that prefers a position drags it to 0.5, so
+    `decisive_rate`, of the pairs that have a winner, stands beside it.
+    """
+    scored = [game for game in played if game.verdict is not None]
+    counts = Counter(game.verdict for game in scored)
+    wins, losses, ties = (counts[verdict] for verdict in ("A", "B", "tie"))
+    picks, firsts = sum(g.picks for g in scored), sum(g.first_picks for g in scored)
+    return {
+        "n_total": len(played),
+        "n_scored": len(scored),
+        "wins": wins,
+        "losses": losses,
+        "ties": ties,
+        "win_rate": mean([_points(g) for g in scored], [g.question for g in scored]).as_dict(),
+        "decisive_rate": _share(wins, wins + losses, "no decisive pairs").as_dict(),
+        "sign_test_p": sign_test(wins, losses).as_dict(),
+        "consistency": _share(
+            sum(not g.inconsistent for g in scored), len(scored), "no pairs"
+        ).as_dict(),
+        "first_position_rate": _share(firsts, picks, "no verdict for either").as_dict(),
+        "length_delta": mean([g.length_delta for g in scored]).as_dict(),
+        "length_controlled_rate": length_controlled(scored).as_dict(),
+    }
+
+
+def length_controlled(scored: Sequence[Game]) -> Figure:
+    """Return A's win rate if both answers were equally long.
+
+    That is 1 / (1 + e^−a) of a logistic fit of the points on a + b·tanh(length difference over its
+    standard deviation); None where the fit does not converge.
+    """
+    import numpy as np
+
+    n = len(scored)
+    deltas = np.array([g.length_delta for g in scored], dtype=float)
+    if n < _FEWEST or float(deltas.std()) == 0:
+        return Figure(None, n, reason="fewer than 3 pairs, or all differ by the same length")
+    points = np.array([_points(g) for g in scored])
+    fit = _logistic(np.column_stack([np.ones(n), np.tanh(deltas / deltas.std())]), points)
+    if fit is None:
+        return Figure(None, n, reason="the fit does not converge")
+    level, spread = fit
+    low, high = (_sigmoid(level + z * spread) for z in (-_Z, _Z))
+    return Figure(_sigmoid(level), n, (low, high))
+
+
+def _refused(x: Ratings, y: Ratings) -> Figure | None:
+    if len(x) != len(y):
+        raise ValueError("two raters must rate the same items")
+    return Figure(None, len(x), reason="fewer than 3 pairs") if len(x) < _FEWEST else None
+
+
+def _mean_of(x: Ratings, y: Ratings, value: Callable[[float, float], float]) -> Figure:
+    found = [value(a, b) for a, b in zip(x, y, strict=True)]
+    if not found:
+        return Figure(None, 0, reason="no pairs")
+    return Figure(float(sum(found)) / len(found), len(found))
+
+
+def _centred(values: Ratings) -> Array:
+    """Return the values less their mean, exactly 0 for constant ones, scaled to at most 1."""
+    import numpy as np
+
+    data = np.asarray(values, dtype=float)
+    if data.min() == data.max():
+        return np.zeros(len(data))
+    data = data - data.mean()
+    scaled: Array = data / np.abs(data).max()
+    return scaled
+
+
+def _ranks(values: Ratings) -> Array:
+    import numpy as np
+
+    _, place, counts = np.unique(values, return_inverse=True, return_counts=True)
+    last = np.cumsum(counts)
+    shared: Array = last - (counts - 1) / 2
+    return shared[place]
+
+
+def _table(x: Ratings, y: Ratings) -> Array:
+    import numpy as np
+
+    (rows, row), (columns, column) = (np.unique(v, return_inverse=True) for v in (x, y))
+    table: Array = np.zeros((len(rows), len(columns)))
+    np.add.at(table, (row, column), 1.0)
+    return table
+
+
+def _beyond(table: Array) -> Array:
+    """Return for each cell the sum of all cells below it and to its right."""
+    import numpy as np
+
+    summed = table[::-1, ::-1].cumsum(0).cumsum(1)[::-1, ::-1]
+    beyond: Array = np.zeros_like(table)
+    beyond[:-1, :-1] = summed[1:, 1:]
+    return beyond
+
+
+def _coincidences(units: Sequence[Sequence[float]], values: Sequence[float]) -> Array:
+    import numpy as np
+
+    place = {value: i for i, value in enumerate(values)}
+    pairs: Array = np.zeros((len(values), len(values)))
+    for unit in units:
+        counts = np.bincount([place[v] for v in unit], minlength=len(values)).astype(float)
+        pairs += (np.outer(counts, counts) - np.diag(counts)) / (len(unit) - 1)
+    return pairs
+
+
+def _distances(values: Sequence[float], marginal: Array, level: str) -> Array:
+    """Return the squared distances between values at a level of measurement."""
+    import numpy as np
+
+    if level == "nominal":
+        unequal: Array = 1.0 - np.eye(len(values))
+        return unequal
+    place = np.asarray(values, dtype=float)
+    if level == "ordinal":
+        place = marginal.cumsum() - marginal / 2  # the ratings between two values, half of each
+    squared: Array = (place[:, None] - place) ** 2
+    return squared
+
+
+def _draws(n: int, clusters: Sequence[Hashable] | None, seed: int) -> list[Any]:
+    """Return the indices of each bootstrap draw."""
+    import numpy as np
+
+    rng = np.random.default_rng(seed)
+    if clusters is None or len(set(clusters)) == n:
+        return list(rng.integers(0, n, (DRAWS, n)))
+    members: dict[Hashable, list[int]] = {}
+    for index, cluster in enumerate(clusters):
+        members.setdefault(cluster, []).append(index)
+    groups = [np.array(indices) for indices in members.values()]
+    chosen = rng.integers(0, len(groups), (DRAWS, len(groups)))
+    return [np.concatenate([groups[g] for g in draw]) for draw in chosen]
+
+
+def _draws_of(data: Array, clusters: Sequence[Hashable] | None) -> list[Any]:
+    return _draws(len(data), clusters, seed=0)
+
+
+def _middle(values: Sequence[float]) -> tuple[float, float]:
+    import numpy as np
+
+    low, high = np.percentile(values, [2.5, 97.5])
+    return float(low), float(high)
+
+
+def _left_out(items: Sequence[Sequence[float]], k: int) -> tuple[list[float], list[float]]:
+    """Return what the others say together, and what rater k says."""
+    others = [consensus([*item[:k], *item[k + 1 :]]) for item in items]
+    return others, [float(item[k]) for item in items]
+
+
+def _points(game: Game) -> float:
+    return {"A": 1.0, "B": 0.0}.get(str(game.verdict), 0.5)
+
+
+def _share(hits: int, n: int, reason: str) -> Figure:
+    """Return a share with Wilson's interval."""
+    interval = wilson(hits, n)
+    if interval is None:
+        return Figure(None, 0, reason=reason)
+    return Figure(hits / n, n, (interval[0], interval[1]))
+
+
+def _logistic(design: Array, points: Array) -> tuple[float, float] | None:
+    """Return the intercept of a logistic fit and its standard error, None without convergence.
+
+    Newton's method; points of 0.5 count as half a win. Separated points have no finite fit.
+    """
+    import numpy as np
+
+    weights = np.zeros(design.shape[1])
+    for _ in range(_NEWTON_STEPS):
+        chances = 1 / (1 + np.exp(-np.clip(design @ weights, -30, 30)))
+        curvature = (design.T * (chances * (1 - chances))) @ design
+        if np.linalg.cond(curvature) > 1e10:
+            return None
+        step = np.linalg.solve(curvature, design.T @ (points - chances))
+        weights = weights + step
+        if float(np.abs(step).max()) < 1e-10:
+            return float(weights[0]), float(np.sqrt(np.linalg.inv(curvature)[0, 0]))
+    return None
+
+
+def _sigmoid(value: float) -> float:
+    return 1 / (1 + math.exp(-value))

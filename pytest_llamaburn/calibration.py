@@ -1,0 +1,219 @@
+"""Calibration of a judge: human labels, read and checked, and how well verdicts agree with them."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from functools import cache
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from pytest_llamaburn import agreement
+from pytest_llamaburn.errors import DatasetError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping, Sequence
+    from pathlib import Path
+
+    from pydantic import BaseModel, ValidationError
+
+VERDICTS = {"A": 1, "tie": 0, "B": -1}  # of a comparison, as ratings
+FIGURES: dict[str, agreement.Statistic] = {
+    "qwk": agreement.qwk,
+    "spearman": agreement.spearman,
+    "kendall": agreement.kendall,
+    "pearson": agreement.pearson,
+    "alpha": lambda x, y: agreement.krippendorff([[*x], [*y]], "ordinal"),
+    "exact": agreement.exact,
+    "within_one": agreement.within_one,
+    "mae": agreement.mae,
+    "bias": agreement.bias,
+}
+
+
+class Label(NamedTuple):
+    """One answer, or two to be compared, and what people said of it.
+
+    Ratings are scores from 1 to 5, or for comparisons 1, 0 and −1 for A, tie and B. `recorded` is
+    the verdict of a judge that stands in the file, if `judged`; None there is one it did not give.
+    """
+
+    question: str
+    answers: tuple[str, ...]
+    reference: str | None
+    criterion: str
+    human: tuple[int, ...]
+    judged: bool
+    recorded: int | None
+    place: str
+
+
+def read(path: Path) -> list[Label]:
+    """Return the labels of a JSON Lines file.
+
+    Raises DatasetError naming file, line and field.
+    """
+    try:
+        lines = path.read_text(encoding="utf-8").splitlines()
+    except (OSError, ValueError) as err:
+        raise DatasetError(f"--labels: {path} cannot be read: {err}") from None
+    found: list[Label] = []
+    for number, line in enumerate(lines, 1):
+        if line.strip():
+            found.append(_label(line, f"{path}:{number}"))
+            if len(found[0].answers) != len(found[-1].answers):
+                raise DatasetError(f"{path}:{number}: scores and comparisons in one file")
+    if not found:
+        raise DatasetError(f"--labels: {path} has no labels")
+    return found
+
+
+def recorded(labels: Sequence[Label]) -> list[int | None]:
+    """Return the verdicts that stand in the file; raises DatasetError for a label without one."""
+    for label in labels:
+        if not label.judged:
+            raise DatasetError(
+                f'{label.place}: has no recorded verdict: add "judge", or name a --judge'
+            )
+    return [label.recorded for label in labels]
+
+
+def report(
+    labels: Sequence[Label], verdicts: Sequence[int | None], minima: Mapping[str, float | None]
+) -> dict[str, Any]:
+    """Return the agreement of a judge's verdicts with the labels, by criterion, and the gates.
+
+    None is a verdict that the judge did not give. `minima` are lower bounds by figure.
+    """
+    pairs = list(zip(labels, verdicts, strict=True))
+    names = dict.fromkeys(label.criterion for label in labels)
+    criteria = {name: _agreement([p for p in pairs if p[0].criterion == name]) for name in names}
+    scored = sum(verdict is not None for verdict in verdicts)
+    return {
+        "n_total": len(labels),
+        "n_scored": scored,
+        "unscored_share": 1 - scored / len(labels),
+        "criteria": criteria,
+        "gates": list(_gates(criteria, minima)),
+    }
+
+
+def _agreement(pairs: Sequence[tuple[Label, int | None]]) -> dict[str, Any]:
+    """Return the figures of one criterion, each beside what one human and a constant reach."""
+    scored = [(label, float(verdict)) for label, verdict in pairs if verdict is not None]
+    human = [agreement.consensus(label.human) for label, _ in scored]
+    judge = [verdict for _, verdict in scored]
+    questions = [label.question for label, _ in scored]
+    ratings = [label.human for label, _ in pairs]
+    compared = len(pairs[0][0].answers) > 1
+    marks = (*VERDICTS.values(),) if compared else (1, 2, 3, 4, 5)
+    return {
+        "n": len(scored),
+        "raters": max(map(len, ratings)),
+        "figures": {
+            name: agreement.with_interval(f, human, judge, questions).as_dict()
+            for name, f in FIGURES.items()
+        },
+        "human_ceiling": {
+            name: agreement.ceiling(f, ratings).as_dict() for name, f in FIGURES.items()
+        },
+        "constant_predictor": agreement.constant(human),
+        "confusion": {
+            "labels": [*VERDICTS] if compared else [*marks],
+            "human_by_judge": agreement.confusion(human, judge, marks),
+        },
+    }
+
+
+def _gates(
+    criteria: Mapping[str, Any], minima: Mapping[str, float | None]
+) -> Iterator[dict[str, Any]]:
+    """Yield a verdict per bound and criterion: the whole interval must be above the bound."""
+    for figure, minimum in minima.items():
+        for criterion, found in criteria.items():
+            if minimum is None:
+                continue
+            value, interval = (found["figures"][figure][key] for key in ("value", "ci95"))
+            sure = interval is not None and interval[0] >= minimum
+            verdict = "fail" if value is not None and value < minimum else "undecided"
+            yield {
+                "figure": figure,
+                "criterion": criterion,
+                "minimum": minimum,
+                "value": value,
+                "ci95": interval,
+                "verdict": "pass" if sure else verdict,
+            }
+
+
+def _label(line: str, place: str) -> Label:
+    from pydantic import ValidationError
+
+    try:
+        content = json.loads(line)
+        scores, compares = _models()
+        model = compares if isinstance(content, dict) and "response_a" in content else scores
+        entry: Any = model.model_validate(content)
+    except (ValueError, RecursionError) as err:
+        reason = _located(err) if isinstance(err, ValidationError) else f"is not JSON: {err}"
+        raise DatasetError(f"{place}: {reason}") from None
+    answers = ("response",) if model is scores else ("response_a", "response_b")
+    human = entry.human if isinstance(entry.human, list) else [entry.human]
+    return Label(
+        entry.question,
+        tuple(getattr(entry, name) for name in answers),
+        entry.reference,
+        entry.criterion,
+        tuple(_rating(mark) for mark in human),
+        "judge" in entry.model_fields_set,
+        None if entry.judge is None else _rating(entry.judge),
+        place,
+    )
+
+
+def _rating(mark: int | str) -> int:
+    return VERDICTS[mark] if isinstance(mark, str) else mark
+
+
+def _located(err: ValidationError) -> str:
+    first = err.errors()[0]
+    where = ".".join(
+        str(part) for part in first["loc"] if not str(part).startswith(("list", "lit"))
+    )
+    return f"{where or 'the whole line'}: {first['msg'].lower()}"
+
+
+@cache
+def _models() -> tuple[type[BaseModel], type[BaseModel]]:
+    """Return the models of a line with a score and of one with a comparison."""
+    from typing import Annotated, Literal
+
+    from pydantic import BaseModel, ConfigDict, Field, StringConstraints
+
+    text = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1)]
+    score = Annotated[int, Field(strict=True, ge=1, le=5)]
+    verdict = Literal["A", "B", "tie"]
+
+    class _Line(BaseModel):
+        model_config = ConfigDict(extra="forbid")
+        question: text
+        reference: str | None = None
+
+    class Scored(_Line):
+        response: str
+        criterion: text = "accuracy"
+        human: score | Annotated[list[score], Field(min_length=1)]
+        judge: score | None = None
+
+    class Compared(_Line):
+        response_a: str
+        response_b: str
+        criterion: text = "preference"
+        human: verdict | Annotated[list[verdict], Field(min_length=1)]
+        judge: verdict | None = None
+
+    return Scored, Compared
+
+
+def by_state(states: Sequence[str]) -> dict[str, int]:
+    """Return how many verdicts are in each state."""
+    return dict(sorted(Counter(states).items()))

@@ -1,0 +1,136 @@
+"""What the commands that run something share: arguments, one pytest session, and what it gave."""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import os
+import shlex
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from pytest_llamaburn import options
+from pytest_llamaburn.errors import LlamaBurnError
+from pytest_llamaburn.harness import PREFIX
+from pytest_llamaburn.settings import Display
+
+if TYPE_CHECKING:
+    import argparse
+    from collections.abc import Iterator
+
+    from pytest_llamaburn.harness import Kind
+
+
+INTERNAL = LlamaBurnError.exit_code
+
+
+def add(parser: argparse.ArgumentParser, kind: Kind) -> None:
+    """Declare the arguments of a kind of run."""
+    parser.add_argument("models", nargs="*", metavar="MODEL", help="the same as --model")
+    options.declare(parser.add_argument, kind.settings, Display)
+    parser.add_argument(
+        "--print-pytest", action="store_true", help="print the equal pytest command and exit"
+    )
+
+
+def run(arguments: argparse.Namespace, kind: Kind) -> int:
+    """Run a kind's suite once and show its result files; return the exit code."""
+    from pytest_llamaburn import reports
+    from pytest_llamaburn.load.filing import settled
+
+    given = options.given(arguments, kind.settings)
+    models = [*arguments.models, *given.get("model", ())]
+    flags = {**given, **({"model": models} if models else {})}
+    settings, note = settled(kind.settings, *options.resolve(kind.settings, flags))
+    display, _ = options.resolve(Display, options.given(arguments, Display))
+    reports.check(display.output)
+    suite = options.to_argv(settings, kind.settings, PREFIX)
+    if arguments.print_pytest:
+        return _print_pytest(kind, suite)
+    _offer_recovery(Path(settings.results_dir), settings.resume)
+    if note:
+        print(note, file=sys.stderr)
+    outcome, code = _pytest(kind, [*suite, f"--{PREFIX}progress={display.progress}"])
+    if outcome.paths:
+        reports.show(outcome.paths, display.output, sys.stdout.write)
+    for path in outcome.paths:
+        print(f"wrote {path}", file=sys.stderr)
+    return code
+
+
+def _offer_recovery(results_dir: Path, resumed: str | None) -> None:
+    from pytest_llamaburn.load.filing import unfiled
+
+    for left in set(unfiled(results_dir)) - {resumed}:
+        print(
+            f"run {left} was killed before it wrote its file: llamaburn results recover makes it, "
+            f"--resume {left} continues it",
+            file=sys.stderr,
+        )
+
+
+def _print_pytest(kind: Kind, suite: list[str]) -> int:
+    from pytest_llamaburn import datasets
+
+    home = datasets.data_dir("suites")
+    shipped = home.parent.name == "pytest_llamaburn"
+    where = ["--pyargs", "pytest_llamaburn.suites"] if shipped else [str(home)]
+    print(shlex.join(["pytest", *where, "-m", f"llm_{kind.name}", *suite]))
+    return 0
+
+
+def _pytest(kind: Kind, suite: list[str]) -> tuple[Outcome, int]:
+    """Run pytest once, in this process, away from the user's own configuration and plugins."""
+    import pytest
+
+    from pytest_llamaburn.datasets import data_dir
+
+    home = data_dir("suites")
+    argv = [str(home / kind.name), f"--rootdir={home}", f"--config-file={home / 'pytest.ini'}"]
+    argv += ["--disable-plugin-autoload", "-ppytest_llamaburn.plugin", "-pno:cacheprovider"]
+    outcome = Outcome()
+    said = io.StringIO()
+    with _clean_environment(), contextlib.redirect_stdout(said):
+        code = int(pytest.main([*argv, *suite], plugins=[outcome]))
+    for line in (*(f"llamaburn: {failure}" for failure in outcome.failures), *outcome.annotations):
+        print(line, file=sys.stderr)
+    if outcome.bugs or code == INTERNAL:
+        sys.stderr.write("\n".join(outcome.bugs) or said.getvalue())
+        return outcome, INTERNAL
+    return outcome, code
+
+
+class Outcome:
+    """Takes from a pytest session what the command shows."""
+
+    def __init__(self) -> None:
+        """Start with nothing."""
+        self.paths: list[Path] = []
+        self.failures: list[str] = []
+        self.annotations: list[str] = []
+        self.bugs: list[str] = []
+
+    def pytest_runtest_logreport(self, report: Any) -> None:
+        """Keep what failed without a sentence of ours: that is a bug."""
+        if report.failed and not getattr(report, "llamaburn", {}).get("message"):
+            self.bugs.append(report.longreprtext)
+
+    def pytest_sessionstart(self, session: Any) -> None:
+        """Follow the session's harness; its tables are ours to show."""
+        from pytest_llamaburn.fixtures import HARNESS
+
+        harness = session.config.stash[HARNESS]
+        harness.shows_tables = False
+        self.paths, self.failures = harness.paths, harness.failures
+        self.annotations = harness.annotations
+
+
+@contextlib.contextmanager
+def _clean_environment() -> Iterator[None]:
+    """Hide the variables by which a user's own pytest settings would reach this session."""
+    hidden = {k: os.environ.pop(k) for k in ("PYTEST_ADDOPTS", "PYTEST_PLUGINS") if k in os.environ}
+    try:
+        yield
+    finally:
+        os.environ.update(hidden)

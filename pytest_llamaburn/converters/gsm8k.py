@@ -1,0 +1,25 @@
+"""GSM8K: word problems whose worked answers end in `#### 18`."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+
+HELP = "question, answer ending in '#### NUMBER'"
+
+
+def convert(rows: Iterable[Any]) -> Iterator[dict[str, Any]]:
+    """Yield number questions; of the worked answer only the number is kept."""
+    for count, row in enumerate(rows, 1):
+        _, mark, number = row["answer"].rpartition("####")
+        if not mark:
+            raise ValueError("the answer does not end in '#### NUMBER'")
+        yield {
+            "id": f"gsm8k-{count}",
+            "prompt": row["question"],
+            "reference": number.replace(",", ""),
+            "category": "math",
+            "scorer": "number",
+        }

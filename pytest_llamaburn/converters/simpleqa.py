@@ -1,0 +1,23 @@
+"""SimpleQA and its like: a question and a short answer."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+
+HELP = "question or problem, answer"
+
+
+def convert(rows: Iterable[Any]) -> Iterator[dict[str, Any]]:
+    """Yield questions whose answer has to be in the reply, by search too where that is wanted."""
+    for count, row in enumerate(rows, 1):
+        yield {
+            "id": f"simpleqa-{count}",
+            "prompt": row["problem"] if "problem" in row else row["question"],
+            "reference": row["answer"],
+            "category": row.get("category") or row.get("topic") or "factual",
+            "allow_web_search": True,
+            "scorer": "includes",
+        }

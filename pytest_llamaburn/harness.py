@@ -1,0 +1,307 @@
+"""The harness: what one pytest session shares."""
+
+from __future__ import annotations
+
+import os
+import signal
+import tempfile
+import threading
+import zlib
+from contextlib import ExitStack, contextmanager
+from datetime import UTC, datetime
+from functools import cache, cached_property
+from importlib import import_module
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from pytest_llamaburn import options
+from pytest_llamaburn.errors import LlamaBurnError, NothingMeasuredError
+from pytest_llamaburn.settings import Benchmark, Display, Eval, Judging, Stress
+from pytest_llamaburn.settings import Run as Common
+
+if TYPE_CHECKING:
+    import asyncio
+    from collections.abc import Coroutine, Iterator
+
+    from pytest_llamaburn.datasets import Planned, Question
+    from pytest_llamaburn.load.run import Run
+    from pytest_llamaburn.progress import Progress
+
+PREFIX = "llamaburn-"
+NO_SET = {"sets": [], "available": 0}  # tests that bring their own prompts
+
+
+class Kind(NamedTuple):
+    """A kind of run: its settings, its class in `load/`, and the setting that sets runs apart."""
+
+    name: str
+    settings: type
+    run: str
+    apart: str | None = None
+
+
+# By the fixture that opens a run; its marker is `llm_` and the kind's name.
+KINDS = {
+    "llm": Kind("benchmark", Benchmark, "bench.Bench"),
+    "exam": Kind("eval", Eval, "exam.Exam", "set"),
+    "llm_under_load": Kind("stress", Stress, "stress.Stress", "mode"),
+}
+
+
+class Target(NamedTuple):
+    """The parameter of a fixture that opens a run: what is run on which model.
+
+    `repeat` is which independent run of it this is, `variant` the mode or set it is in.
+    """
+
+    fixture: str
+    model: str | None
+    repeat: int = 0
+    variant: str = ""
+
+
+class Broken(NamedTuple):
+    """A parameter that could not be made; asking for it tells why, in that test alone."""
+
+    error: LlamaBurnError
+
+
+class Harness:
+    """Everything a session needs for our items, made when the first one asks."""
+
+    def __init__(self, config: Any) -> None:
+        """Note the session of a pytest configuration; opens nothing."""
+        workerinput = getattr(config, "workerinput", {})
+        self._config = config
+        self.session_id: str = workerinput.get("llamaburn_session") or _new_session_id()
+        self.worker: str = workerinput.get("workerid", "main")
+        self.planned: dict[Target, dict[str, int]] = {}
+        self.open_runs: list[Run] = []
+        self._settings: dict[str, Any] = {}
+        self.run_ids: dict[str, None] = {}
+        self.interrupted = False
+        self.paths: list[Path] = []
+        self.failures: list[str] = []
+        self.exit_code = 0
+        self.mixed = False
+        self.shows_tables = True
+        self.gated = False
+        self.annotations: list[str] = []
+        self._stderr: int | None = None
+        self._closing = ExitStack()
+
+    @cached_property
+    def common(self) -> Common:
+        """The checked settings that all kinds of runs share; raises SettingsError."""
+        return options.resolve(Common, options.given(self._config.option, Common, PREFIX))[0]
+
+    def settings(self, fixture: str) -> Any:
+        """Return the checked settings of a kind of run; raises SettingsError."""
+        if fixture not in self._settings:
+            self._settings[fixture] = self._settled(KINDS[fixture])
+        return self._settings[fixture]
+
+    def _settled(self, kind: Kind) -> Any:
+        from pytest_llamaburn.load.filing import header_of, settled
+
+        given = options.given(self._config.option, kind.settings, PREFIX)
+        settings = settled(kind.settings, *options.resolve(kind.settings, given))[0]
+        if settings.resume:
+            header = header_of(Path(settings.results_dir), settings.resume)
+            self.session_id = header["session_id"]
+        return settings
+
+    @cached_property
+    def display(self) -> Display:
+        """The checked display settings; inside pytest, progress is silent unless asked for."""
+        given = {"progress": "none", **options.given(self._config.option, Display, PREFIX)}
+        return options.resolve(Display, given, {})[0]
+
+    @cached_property
+    def judging(self) -> Judging:
+        """The checked settings of the judges for tests' own answers; claude if none is named."""
+        given = options.given(self._config.option, Judging, PREFIX)
+        settings = options.resolve(Judging, given)[0]
+        return (
+            settings
+            if settings.judge
+            else options.resolve(Judging, {**given, "judge": ("claude",)})[0]
+        )
+
+    @cached_property
+    def prompts(self) -> tuple[list[Planned], dict[str, Any]]:
+        """The prompts to use with their iterations, and how a file describes the choice."""
+        from pytest_llamaburn import datasets
+
+        settings = self.settings("llm")
+        if settings.mode == "correctness":
+            asked = datasets.number_prompts(settings.numbers, settings.seed, settings.lang)
+            facts = {"sets": [f"numbers in words, {settings.lang}"], "available": len(asked)}
+            return [datasets.Planned(prompt, 1) for prompt in asked], facts
+        available = datasets.load_prompts(settings.prompts)
+        chosen = datasets.plan(available, settings.iterations, settings.seed)
+        return chosen, {"sets": list(settings.prompts), "available": len(available)}
+
+    @cached_property
+    def runner(self) -> asyncio.Runner:
+        """The event loop of the timed path: in the main thread, uvloop where there is one."""
+        import asyncio  # costs every session's start 40 ms
+
+        from pytest_llamaburn.load.driver import loop_factory
+
+        return self._closing.enter_context(asyncio.Runner(loop_factory=loop_factory()))
+
+    def keep_stderr(self) -> None:
+        """Keep standard error as it is before pytest captures it, if progress is to be shown."""
+        wanted = getattr(self._config.option, "llamaburn_progress", None)
+        if self.worker == "main" and wanted not in (None, "none"):
+            self._stderr = os.dup(2)
+
+    @cached_property
+    def progress(self) -> Progress:
+        """Where finished requests are told."""
+        from pytest_llamaburn import progress
+
+        word = self.display.progress if self._stderr is not None else "none"
+        shown = progress.make(word, self._stderr)
+        self._closing.callback(shown.close)
+        shown.plan(sum(n for items in self.planned.values() for n in items.values()))
+        return shown
+
+    def targets(self, fixture: str) -> list[Target]:
+        """Return the parameters of a fixture that opens runs: each model, each repeat."""
+        kind, settings = KINDS[fixture], self.settings(fixture)
+        models, repeats = settings.model or (None,), range(getattr(settings, "repeats", 1))
+        apart = getattr(settings, kind.apart) if kind.apart else ""
+        variants = [apart] if isinstance(apart, str) else apart
+        rival = self.rival(fixture)
+        models = models if rival is None or rival in models else (rival, *models)
+        return [Target(fixture, m, r, v) for v in variants for m in models for r in repeats]
+
+    def rival(self, fixture: str) -> str | None:
+        """Return the other model of a comparison, which answers first; None if there is none."""
+        other: str | None = getattr(self.settings(fixture), "compare_to", None)
+        if other is None:
+            return None
+        from pytest_llamaburn.load.papers import is_file
+
+        return None if is_file(other) else other
+
+    def questions(self, target: Target) -> tuple[Question, ...]:
+        """Return the questions of an exam; raises DatasetError or ResultsError."""
+        from pytest_llamaburn.load.papers import paper
+
+        return paper(self.settings(target.fixture), target.variant).questions
+
+    def open(self, target: Target) -> Run:
+        """Return a warmed-up run for a target; raises UsageError."""
+        from pytest_llamaburn.load.run import Identity
+
+        settings = self.settings(target.fixture)
+        run_id = self.run_id(target)
+        moment = datetime.strptime(self.session_id[:19], "%Y-%m-%dT%H-%M-%S").replace(tzinfo=UTC)
+        timestamp = moment.isoformat().replace("+00:00", "Z")
+        worker = f"{self.worker}-{target.repeat}"
+        identity = Identity(self.session_id, run_id, worker, timestamp, target.variant)
+        run: Run = _run_class(KINDS[target.fixture].run)(
+            settings, identity, target.repeat, self.progress
+        )
+        self.open_runs.append(run)
+        planned = self.planned.get(target, {})
+        self.run(run.prepare(target.model, planned, self._about(target)))
+        self.run_ids[run_id] = None
+        return run
+
+    def _about(self, target: Target) -> dict[str, Any]:
+        """Return what the session has to tell a run."""
+        rival = self.rival(target.fixture)
+        if rival is not None:
+            return {"rival_run": self.run_id(target._replace(model=rival))}
+        return {"prompts": self.prompts[1] if "prompts" in self.__dict__ else NO_SET}
+
+    def run_id(self, target: Target) -> str:
+        """Return the id of the run of a target, the same in every worker of the session."""
+        words = [KINDS[target.fixture].name, str(target.model), target.variant]
+        key = "/".join(filter(None, words))
+        return f"{self.session_id}-{zlib.crc32(key.encode()):08x}"
+
+    def run(self, work: Coroutine[Any, Any, Any]) -> Any:
+        """Run on the timed loop, in this thread."""
+        return self.runner.run(work)
+
+    def write(self) -> None:
+        """Make the result files from the journals; signals wait until they are whole."""
+        from pytest_llamaburn.load.filing import write_result
+
+        directory = Path(self.common.results_dir)
+        handlers = {s: signal.signal(s, signal.SIG_IGN) for s in (signal.SIGINT, signal.SIGTERM)}
+        try:
+            for run_id in self.run_ids:
+                path = write_result(directory, run_id)
+                if path is not None:
+                    self.paths.append(path)
+                self._judge(path)
+        except LlamaBurnError as err:
+            self.failures.append(f"{err}; its journal is kept in {directory / '.journal'}")
+            self.exit_code = err.exit_code
+        finally:
+            for number, handler in handlers.items():
+                signal.signal(number, handler)
+
+    def _judge(self, path: Path | None) -> None:
+        from pytest_llamaburn.results import load
+
+        if path is None:
+            return
+        found = load(path)["results"]
+        if not found["totals"]["succeeded"] and not self.exit_code:
+            self.failures.append("nothing was measured: no request succeeded")
+            self.exit_code = NothingMeasuredError.exit_code
+        self.gated |= any(gate["verdict"] != "pass" for gate in found["gates"])
+
+    def end_on_sigterm(self) -> None:
+        """Have SIGTERM end the session as Ctrl-C does, its files written, until `close`."""
+        if threading.current_thread() is threading.main_thread():
+            handler = signal.signal(signal.SIGTERM, lambda *_: signal.raise_signal(signal.SIGINT))
+            self._closing.callback(signal.signal, signal.SIGTERM, handler)
+
+    def close(self) -> None:
+        """Give back what the session took."""
+        self._closing.close()
+
+    def end(self, run: Run) -> None:
+        """Finish a run."""
+        self.open_runs.remove(run)
+        self.run(run.finish("interrupted" if self.interrupted else "finished"))
+
+    @contextmanager
+    def alone(self) -> Iterator[None]:
+        """Hold the machine-wide lock: nothing else of ours measures meanwhile."""
+        from filelock import FileLock, Timeout
+
+        if self.common.allow_parallel:
+            yield
+            return
+        lock = FileLock(Path(tempfile.gettempdir()) / "llamaburn-measuring.lock", mode=0o666)
+        try:
+            lock.acquire(timeout=0)
+        except Timeout:
+            if self.worker == "main":  # workers of one session take turns by design
+                os.write(2, b"waiting: another LlamaBurn measurement runs on this machine\n")
+            lock.acquire()
+        try:
+            yield
+        finally:
+            lock.release()
+
+
+@cache
+def _run_class(place: str) -> Any:
+    module, _, name = place.partition(".")
+    return getattr(import_module(f"pytest_llamaburn.load.{module}"), name)
+
+
+def _new_session_id() -> str:
+    import secrets
+
+    return f"{datetime.now(UTC):%Y-%m-%dT%H-%M-%S}-{secrets.token_hex(3)}"

@@ -1,0 +1,44 @@
+"""Judging answers with language models: one module a provider, named as in `--judge`.
+
+`Panel.of(settings)` gives the judges of a run; `panel.judge(Case(…), criterion)` a Score,
+`panel.compare(Pair(…))` the verdicts on two answers. Nothing a judge does wrong becomes a score.
+"""
+
+from pytest_llamaburn.judges._base import Spec, parse
+from pytest_llamaburn.judges._judging import STATES, Judgment, by_rule, compare, judge
+from pytest_llamaburn.judges._panel import (
+    Comparison,
+    Estimate,
+    Panel,
+    Score,
+    alpha,
+    by_rule_of_pair,
+    comparison,
+    score,
+    total,
+)
+from pytest_llamaburn.judges._prompt import CRITERIA, VERSION, Case, Pair, split_thinking
+
+__all__ = [
+    "CRITERIA",
+    "STATES",
+    "VERSION",
+    "Case",
+    "Comparison",
+    "Estimate",
+    "Judgment",
+    "Pair",
+    "Panel",
+    "Score",
+    "Spec",
+    "alpha",
+    "by_rule",
+    "by_rule_of_pair",
+    "compare",
+    "comparison",
+    "judge",
+    "parse",
+    "score",
+    "split_thinking",
+    "total",
+]

@@ -1,0 +1,225 @@
+"""What every judge has: a name, its options, and one judging call whose failures are classified."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import re
+from abc import ABC, abstractmethod
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
+
+from pytest_llamaburn import registry
+from pytest_llamaburn.errors import MissingKeyError, SettingsError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+WORDS_LIMIT = 300
+# Kinds that may pass when asked again; the others say the same every time.
+TRANSIENT = frozenset(
+    ("rate_limit", "overloaded", "server_error", "timeout", "connection", "conflict")
+)
+# Kinds that every further call to the same judge would meet.
+FATAL = frozenset(("auth", "billing", "not_found"))
+_STATUS = {
+    401: "auth",
+    402: "billing",
+    403: "auth",
+    404: "not_found",
+    408: "timeout",
+    409: "conflict",
+    429: "rate_limit",
+    503: "overloaded",
+    529: "overloaded",
+}
+_KEYS = re.compile(r"\bsk-[\w*.-]+")
+
+
+class Spec(NamedTuple):
+    """A judge as the command line names it."""
+
+    provider: str
+    model: str | None
+    url: str | None
+
+    def __str__(self) -> str:
+        """Return `PROVIDER[:MODEL][@URL]`."""
+        model = f":{self.model}" if self.model else ""
+        return f"{self.provider}{model}" + (f"@{self.url}" if self.url else "")
+
+
+def parse(text: str) -> Spec:
+    """Return what `PROVIDER[:MODEL][@URL]` names; a model may have colons of its own.
+
+    Raises SettingsError for an unknown provider or a URL that is none.
+    """
+    before, at, url = text.strip().partition("@")
+    provider, colon, model = before.partition(":")
+    if provider not in registry.names("judges"):
+        sentence = registry.unknown("provider", provider, registry.names("judges"))
+        raise SettingsError(f"--judge: {sentence}; write PROVIDER[:MODEL][@URL]")
+    if colon and not model:
+        raise SettingsError(f"--judge: '{before}' names no model after its colon")
+    if at and not re.match(r"https?://[^/@]+(/|$)", url):
+        raise SettingsError(
+            f"--judge: what follows the @ of '{before}@…' is refused: write http://HOST[:PORT], "
+            "without a user or password"
+        )
+    return Spec(provider, model or None, url.rstrip("/") or None)
+
+
+@dataclass
+class Usage:
+    """Tokens of one or more calls; None is what the server does not say.
+
+    `input` counts those neither read from nor written to the prompt cache; `output` includes
+    `reasoning`.
+    """
+
+    input: int | None = None
+    cache_read: int | None = None
+    cache_write: int | None = None
+    output: int | None = None
+    reasoning: int | None = None
+
+    def __add__(self, other: Usage) -> Usage:
+        """Return the sums; what only one side tells counts."""
+        both = zip(vars(self).values(), vars(other).values(), strict=True)
+        return Usage(*(b if a is None else a if b is None else a + b for a, b in both))
+
+
+class Ask(NamedTuple):
+    """One judging call: the texts, the schema of the reply and its bounds."""
+
+    system: str
+    user: str
+    schema: dict[str, Any]
+    max_tokens: int
+    temperature: float = 0.0
+
+
+class Reply(NamedTuple):
+    """What a judge answered; `stop` is end, length or refusal."""
+
+    text: str
+    stop: str
+    usage: Usage
+    model: str | None = None
+    request_id: str | None = None
+    sent: Mapping[str, Any] = {}
+    words: str = ""
+
+
+class CallError(Exception):
+    """A judging call failed: `kind` is what happened, `words` the server's own, bounded."""
+
+    def __init__(self, kind: str, words: str, status: int | None = None) -> None:
+        """Take the kind, the words and the HTTP status if one was received."""
+        super().__init__(kind)
+        self.kind, self.status = kind, status
+        self.words = _KEYS.sub("[key]", words).strip()[:WORDS_LIMIT]
+        self.retry_after_s: float | None = None
+        self.transient = kind in TRANSIENT
+
+
+class Judge(ABC):
+    """One judging model at one provider."""
+
+    provider: ClassVar[str]
+    key_variable: ClassVar[str | None] = None
+    default_model: ClassVar[str | None] = None
+    local: ClassVar[bool] = False
+    # The optional parameters, with the words by which a refusal of each is known.
+    parameters: ClassVar[Mapping[str, str]] = {}
+
+    def __init__(self, spec: Spec, timeout_s: float = 300.0) -> None:
+        """Take the model and address. Opens nothing; raises SettingsError without model or key."""
+        model = spec.model or self.default_model
+        if model is None:
+            raise SettingsError(f"--judge {spec}: which model? Write {spec.provider}:MODEL")
+        self.model, self.url, self.timeout_s = model, spec.url, timeout_s
+        self.name = str(Spec(spec.provider, model, spec.url))
+        self.rejected: dict[str, str] = self.known_refusals()
+        self.notes: dict[str, None] = {}  # sentences about the model, in order, each once
+        self.key = self._key()
+
+    def _key(self) -> str:
+        if self.key_variable is None:
+            return ""
+        key = os.environ.get(self.key_variable, "").strip()
+        if not key:
+            raise MissingKeyError(
+                f"--judge {self.name}: no key: set the environment variable {self.key_variable}"
+            )
+        return key
+
+    async def open(self) -> None:  # noqa: B027 - not every judge has something to open
+        """Make ready for calls; raises UsageError where the judge cannot be had."""
+
+    async def close(self) -> None:  # noqa: B027
+        """Give back what `open` took."""
+
+    def known_refusals(self) -> dict[str, str]:
+        """Return the optional parameters this model is known to refuse, each with the reason."""
+        return {}
+
+    def options(self, ask: Ask) -> dict[str, Any]:  # noqa: ARG002 - the local judges have none
+        """Return the optional parameters that a model which takes all would get."""
+        return {}
+
+    @abstractmethod
+    async def _send(self, ask: Ask, options: dict[str, Any]) -> Reply:
+        """Send one call; raises CallError for all that a network or server can do."""
+
+    async def send(self, ask: Ask) -> Reply:
+        """Send one call, within the deadline, and return the raw reply.
+
+        Raises CallError only. Its kind is `parameter` where the server named an optional one:
+        that one is not sent to this model again.
+        """
+        options = {n: v for n, v in self.options(ask).items() if n not in self.rejected}
+        try:
+            async with asyncio.timeout(self.timeout_s):
+                return await self._send(ask, options)
+        except TimeoutError:
+            words = f"no whole answer within {self.timeout_s:g} s"
+            raise CallError("timeout", words) from None
+        except CallError as err:
+            self._learn(err, options)
+            raise
+
+    def _learn(self, err: CallError, options: dict[str, Any]) -> None:
+        if err.status not in (400, 422):
+            return
+        for name in options:
+            if re.search(self.parameters[name], err.words, re.IGNORECASE):
+                self.rejected[name] = f"the model refused it: {err.words}"
+                err.kind, err.transient = "parameter", True
+                return
+
+
+def failed(status: int, body: Any, headers: Mapping[str, str], key: str) -> CallError:
+    """Return the classified error of a reply that is not 200."""
+    from pytest_llamaburn.backends._failures import classify
+
+    kind, words = classify(status, body)
+    if "insufficient_quota" in str(body):
+        kind = "billing"  # a 429 that no waiting mends
+    elif kind != "context_overflow":
+        kind = _STATUS.get(status, "server_error" if status >= 500 else "bad_request")
+    err = CallError(kind, words.replace(key, "[key]") if key else words, status)
+    err.retry_after_s = _retry_after(headers)
+    if (should := headers.get("x-should-retry")) is not None:
+        err.transient = should == "true"
+    return err
+
+
+def _retry_after(headers: Mapping[str, str]) -> float | None:
+    """Return the wait in seconds that a server asks for, None for none or a date."""
+    for name, scale in (("retry-after-ms", 0.001), ("retry-after", 1.0)):
+        try:
+            return max(0.0, float(headers[name]) * scale)
+        except (KeyError, ValueError):
+            continue
+    return None

@@ -1,0 +1,186 @@
+"""Sending judging calls: so many at once, again after what may pass, and within the budget."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, NamedTuple
+
+from pytest_llamaburn.judges._base import FATAL, Ask, CallError, Judge, Reply, Usage
+from pytest_llamaburn.judges._prices import cost_usd
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+
+CHARS_PER_TOKEN = 4  # of English text; for estimates only
+_FIRST_WAIT_S, _LONGEST_WAIT_S = 0.5, 8.0
+_LONGEST_ASKED_S = 120.0  # a server that asks for more is not waited for
+_CROWDED = frozenset(("rate_limit", "overloaded"))
+
+
+class BudgetError(Exception):
+    """The next call would exceed the budget; the message says which."""
+
+
+class Window:
+    """How many calls are under way at once.
+
+    Halved when a server is crowded, then grown by one a round of successes up to where it began.
+    """
+
+    def __init__(self, most: int) -> None:
+        """Begin with the most."""
+        self._most, self.size = most, float(most)
+        self._active = 0
+        self._free = asyncio.Condition()
+
+    @asynccontextmanager
+    async def slot(self) -> AsyncIterator[None]:
+        """Wait for a place and hold it."""
+        async with self._free:
+            await self._free.wait_for(lambda: self._active < int(self.size))
+            self._active += 1
+        try:
+            yield
+        finally:
+            async with self._free:
+                self._active -= 1
+                self._free.notify_all()
+
+    def crowded(self) -> None:
+        """Halve."""
+        self.size = max(1.0, self.size / 2)
+
+    def went_well(self) -> None:
+        """Grow by one a round."""
+        self.size = min(float(self._most), self.size + 1 / self.size)
+
+
+@dataclass
+class Budget:
+    """What may be spent on judging, and what was; `cost_usd` counts calls of known price."""
+
+    max_calls: int | None = None
+    max_cost_usd: float | None = None
+    calls: int = 0
+    cost_usd: float = 0.0
+    unpriced: int = 0
+    _reserved: float = field(default=0.0, repr=False)
+
+    def take(self, worst_usd: float | None) -> None:
+        """Take one call that costs no more than this; raises BudgetError."""
+        if self.max_calls is not None and self.calls >= self.max_calls:
+            raise BudgetError(f"all {self.max_calls} calls of --max-judge-calls are used")
+        worst = worst_usd or 0.0
+        if self.max_cost_usd is not None:
+            left = self.max_cost_usd - self.cost_usd - self._reserved
+            if worst > left:
+                raise BudgetError(
+                    f"a call may cost {worst:.4f} USD and {max(0.0, left):.4f} of "
+                    "--max-judge-cost are left"
+                )
+        self.calls += 1
+        self._reserved += worst
+
+    def settle(self, worst_usd: float | None, cost: float | None) -> None:
+        """Replace what `take` reserved by what the call cost; where that is unknown, keep it."""
+        if cost is None:
+            self.unpriced += 1
+            return
+        self._reserved -= worst_usd or 0.0
+        self.cost_usd += cost
+
+
+class Answered(NamedTuple):
+    """A reply, how many calls came before it for the same verdict, and what it cost."""
+
+    reply: Reply
+    retries: int
+    cost_usd: float | None
+
+
+class GaveUpError(Exception):
+    """No reply after so many retries, for the last one's reason."""
+
+    def __init__(self, err: CallError, retries: int) -> None:
+        """Take the last failure and the number of calls before it."""
+        super().__init__(err.kind)
+        self.err, self.retries = err, retries
+
+
+@dataclass
+class Caller:
+    """Sends calls to one judge. `sleep` and `dice` are for tests."""
+
+    judge: Judge
+    window: Window
+    budget: Budget = field(default_factory=Budget)
+    prices: Mapping[str, float] | None = None
+    retries: int = 4
+    sleep: Callable[[float], Awaitable[None]] = asyncio.sleep
+    dice: random.Random = field(default_factory=random.Random)
+    _fatal: CallError | None = None
+    _opening: asyncio.Lock = field(default_factory=asyncio.Lock)
+    _opened: bool = False
+
+    async def ask(self, ask: Ask) -> Answered:
+        """Return the judge's reply; raises GaveUpError or BudgetError.
+
+        What may pass is tried again, after the wait the server asks for or a growing one.
+        """
+        await self.open()
+        async with self.window.slot():
+            for tried in range(self.retries + 1):
+                try:
+                    reply, cost = await self._once(ask)
+                except CallError as err:
+                    if tried == self.retries or not self._worth_trying(err):
+                        raise GaveUpError(err, tried) from None
+                    await self._wait(err, tried)
+                else:
+                    self.window.went_well()
+                    return Answered(reply, tried, cost)
+        raise AssertionError  # the last try returns or raises
+
+    async def open(self) -> None:
+        """Open the judge, once."""
+        async with self._opening:
+            if not self._opened:
+                await self.judge.open()
+                self._opened = True
+
+    def worst_usd(self, ask: Ask) -> float | None:
+        """Return the most a call can cost, None for an unknown price."""
+        prompt = len(ask.system) + len(ask.user)
+        return cost_usd(Usage(input=prompt // 2, output=ask.max_tokens), self.prices)
+
+    async def _once(self, ask: Ask) -> tuple[Reply, float | None]:
+        if self._fatal is not None:
+            raise self._fatal
+        worst = self.worst_usd(ask)
+        self.budget.take(worst)
+        cost: float | None = None  # a call without an answer may have been billed
+        try:
+            reply = await self.judge.send(ask)
+            cost = cost_usd(reply.usage, self.prices)
+        except CallError as err:
+            cost = None if err.status is None else 0.0
+            self._fatal = err if err.kind in FATAL else None
+            raise
+        finally:
+            self.budget.settle(worst, cost)
+        return reply, cost
+
+    def _worth_trying(self, err: CallError) -> bool:
+        if err.kind in _CROWDED:
+            self.window.crowded()
+        return err.transient and (err.retry_after_s or 0.0) <= _LONGEST_ASKED_S
+
+    async def _wait(self, err: CallError, tried: int) -> None:
+        """Wait as long as the server asks for, or twice as long each time, less a random part."""
+        if err.kind == "parameter":
+            return  # the next call goes without it
+        wait = min(_LONGEST_WAIT_S, _FIRST_WAIT_S * 2**tried) * (1 - self.dice.random() / 4)
+        await self.sleep(wait if err.retry_after_s is None else err.retry_after_s)

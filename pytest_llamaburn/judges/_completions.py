@@ -1,0 +1,87 @@
+"""The shapes of OpenAI's chat completions, which local servers speak too."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+
+from pytest_llamaburn.judges._base import Ask, CallError, Reply, Usage
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+_STOPS = {"length": "length", "content_filter": "refusal"}
+
+
+class _Message(msgspec.Struct):
+    content: str | None = None
+    refusal: str | None = None
+
+
+class _Choice(msgspec.Struct):
+    message: _Message
+    finish_reason: str | None = None
+
+
+class _Prompt(msgspec.Struct):
+    cached_tokens: int | None = None
+    cache_write_tokens: int | None = None
+
+
+class _Completion(msgspec.Struct):
+    reasoning_tokens: int | None = None
+
+
+class _Usage(msgspec.Struct):
+    prompt_tokens: int | None = None
+    completion_tokens: int | None = None
+    prompt_tokens_details: _Prompt | None = None
+    completion_tokens_details: _Completion | None = None
+
+
+class _Answer(msgspec.Struct):
+    choices: list[_Choice]
+    model: str | None = None
+    usage: _Usage | None = None
+
+
+def messages(ask: Ask) -> Any:
+    """Return the two messages of a judging call."""
+    return [{"role": "system", "content": ask.system}, {"role": "user", "content": ask.user}]
+
+
+def response_format(schema: dict[str, Any]) -> Any:
+    """Return the field that makes a server keep to a schema."""
+    return {
+        "type": "json_schema",
+        "json_schema": {"name": "verdict", "strict": True, "schema": schema},
+    }
+
+
+def reply(body: bytes, request_id: str | None, sent: Mapping[str, Any]) -> Reply:
+    """Return what a completion's body says; raises CallError `malformed`."""
+    try:
+        answer = msgspec.json.decode(body, type=_Answer)
+        choice = answer.choices[0]
+    except (msgspec.MsgspecError, UnicodeDecodeError, IndexError) as err:
+        raise CallError("malformed", f"the reply is no completion: {err}", 200) from None
+    message = choice.message
+    stop = _STOPS.get(choice.finish_reason or "", "end")
+    if message.refusal:
+        stop = "refusal"
+    text, words = message.content or "", message.refusal or ""
+    return Reply(text, stop, _usage(answer.usage), answer.model, request_id, sent, words)
+
+
+def _usage(found: _Usage | None) -> Usage:
+    found = found or _Usage()
+    prompt = found.prompt_tokens_details or _Prompt()
+    cached = (prompt.cached_tokens or 0) + (prompt.cache_write_tokens or 0)
+    return Usage(
+        None if found.prompt_tokens is None else found.prompt_tokens - cached,
+        prompt.cached_tokens,
+        prompt.cache_write_tokens,
+        found.completion_tokens,
+        (found.completion_tokens_details or _Completion()).reasoning_tokens,
+    )

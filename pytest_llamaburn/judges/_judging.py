@@ -1,0 +1,201 @@
+"""One judgment: what was asked of which judge, and the verdict or the reason for none."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import asdict, dataclass, field, replace
+from typing import TYPE_CHECKING, Any
+
+from pytest_llamaburn.judges._base import Ask, Usage
+from pytest_llamaburn.judges._caller import Answered, BudgetError, GaveUpError
+from pytest_llamaburn.judges._parsing import ParseError, parse
+from pytest_llamaburn.judges._prompt import absolute, pairwise, split_thinking
+
+if TYPE_CHECKING:
+    from pytest_llamaburn.judges._caller import Caller
+    from pytest_llamaburn.judges._prompt import Case, Pair, Prompt
+
+STATES = (
+    "scored",
+    "refused",
+    "truncated",
+    "parse_error",
+    "api_error",
+    "budget",
+    "skipped_empty",
+    "skipped_sut_error",
+)
+MAX_TOKENS = 4096  # thinking counts against it
+TEMPERATURE = 0.0
+# Failures that say nothing about the model: nobody was there to ask, or we were not let in.
+_NOT_THE_MODELS = frozenset(
+    (
+        "auth",
+        "client_cancelled",
+        "connect_error",
+        "connect_refused",
+        "connect_timeout",
+        "dns",
+        "host_rejected",
+        "interrupted",
+        "loading",
+        "not_found",
+        "queue_full",
+    )
+)
+
+
+@dataclass(frozen=True)
+class Judgment:
+    """One verdict of one judge; `score` and `verdict` are None unless `state` is scored.
+
+    `source` is judge or rule; `verdict` (of a comparison) is A, B or tie, A being the answer that
+    was shown first. `cost_usd` is None where a price or a count is unknown. `retries` counts the
+    calls before the last one.
+    """
+
+    criterion: str
+    state: str
+    source: str = "judge"
+    score: int | None = None
+    verdict: str | None = None
+    reasoning: str = ""
+    evidence: tuple[str, ...] = ()
+    judge: str | None = None
+    model_asked: str | None = None
+    model_served: str | None = None
+    request_id: str | None = None
+    usage: Usage = field(default_factory=Usage)
+    cost_usd: float | None = None
+    latency_ms: float | None = None
+    temperature: dict[str, Any] | None = None
+    max_tokens: int | None = None
+    retries: int = 0
+    prompt_sha256: str | None = None
+    error: dict[str, str] | None = None
+
+    @property
+    def scored(self) -> bool:
+        """Whether there is a verdict; only these enter means."""
+        return self.state == "scored"
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return the judgment as JSON types."""
+        return asdict(self) | {"evidence": [*self.evidence]}
+
+
+async def judge(caller: Caller, case: Case, criterion: str) -> Judgment:
+    """Return one judge's verdict on one answer and criterion. Raises only where it cannot open."""
+    return by_rule(case, criterion) or await _verdict(caller, absolute(case, criterion), criterion)
+
+
+async def compare(caller: Caller, pair: Pair) -> Judgment:
+    """Return one judge's verdict on two answers in the order in which they are given."""
+    return await _verdict(caller, pairwise(pair), "preference")
+
+
+def by_rule(case: Case, criterion: str) -> Judgment | None:
+    """Return the judgment of an answer that is not there, None for one to be judged.
+
+    The model's own failure, or an empty answer that it ended itself, scores 1, so that silence is
+    never rewarded. Where the answer was cut off, or nobody was there to ask, there is no score.
+    """
+    if case.failure is not None:
+        if case.failure in _NOT_THE_MODELS:
+            return _skipped(criterion, "skipped_sut_error", case.failure)
+        return _one(criterion, f"the model gave no answer: {case.failure}")
+    if split_thinking(case.answer)[0]:
+        return None
+    if case.finish_reason == "length":
+        return _skipped(criterion, "skipped_empty", "the limit of tokens came before the answer")
+    return _one(criterion, "the answer is empty")
+
+
+def _one(criterion: str, reason: str) -> Judgment:
+    return Judgment(criterion, "scored", "rule", score=1, reasoning=reason)
+
+
+def _skipped(criterion: str, state: str, words: str) -> Judgment:
+    return Judgment(criterion, state, "rule", error={"kind": state, "words": words})
+
+
+async def _verdict(caller: Caller, prompt: Prompt, criterion: str) -> Judgment:
+    """Ask, once more with twice the room where the reply was cut."""
+    about = Judgment(
+        criterion,
+        "api_error",
+        judge=caller.judge.name,
+        model_asked=caller.judge.model,
+        prompt_sha256=prompt.sha256,
+        max_tokens=MAX_TOKENS,
+        temperature=_temperature(caller, {}),
+    )
+    started = time.perf_counter()
+    found = await _attempt(caller, prompt, about)
+    if found.state == "truncated":
+        found = await _attempt(caller, prompt, replace(found, max_tokens=2 * MAX_TOKENS))
+    return replace(found, latency_ms=(time.perf_counter() - started) * 1e3)
+
+
+async def _attempt(caller: Caller, prompt: Prompt, about: Judgment) -> Judgment:
+    """Return the judgment that one reply makes; `about` has what is known and was spent so far."""
+    before = about.retries + (about.state == "truncated")
+    limit = about.max_tokens or MAX_TOKENS
+    ask = Ask(prompt.system, prompt.user, prompt.schema, limit, TEMPERATURE)
+    try:
+        answered = await caller.ask(ask)
+    except BudgetError as err:
+        return _failed(replace(about, retries=before), "budget", "budget", str(err))
+    except GaveUpError as gave_up:
+        about = replace(about, retries=before + gave_up.retries)
+        return _failed(about, "api_error", gave_up.err.kind, gave_up.err.words)
+    return _read(answered.reply.stop, prompt, answered, _spent(caller, about, before, answered))
+
+
+def _spent(caller: Caller, about: Judgment, before: int, answered: Answered) -> Judgment:
+    """Return what is known after a reply, this call's tokens and cost added."""
+    reply, first = answered.reply, about.state != "truncated"
+    known = about.cost_usd if not first else 0.0
+    cost = answered.cost_usd
+    return replace(
+        about,
+        model_served=reply.model,
+        request_id=reply.request_id,
+        usage=about.usage + reply.usage,
+        cost_usd=None if cost is None or known is None else known + cost,
+        temperature=_temperature(caller, reply.sent),
+        retries=before + answered.retries,
+    )
+
+
+def _read(stop: str, prompt: Prompt, answered: Answered, about: Judgment) -> Judgment:
+    if stop == "refusal":
+        return _failed(about, "refused", "refusal", answered.reply.words or "no reason given")
+    if stop == "length":
+        words = f"the reply was cut at {about.max_tokens} tokens"
+        return _failed(about, "truncated", "max_tokens", words)
+    try:
+        found = parse(answered.reply.text, prompt)
+    except ParseError as err:
+        words = f"{err}: {answered.reply.text[:200]!r}"
+        return _failed(about, "parse_error", "parse_error", words)
+    return replace(
+        about,
+        state="scored",
+        reasoning=found.reasoning,
+        evidence=found.evidence,
+        error=None,
+        **{prompt.field: found.value},
+    )
+
+
+def _failed(about: Judgment, state: str, kind: str, words: str) -> Judgment:
+    return replace(about, state=state, error={"kind": kind, "words": words[:500]})
+
+
+def _temperature(caller: Caller, sent: Any) -> dict[str, Any]:
+    return {
+        "requested": TEMPERATURE,
+        "sent": sent.get("temperature"),
+        "reason": caller.judge.rejected.get("temperature"),
+    }

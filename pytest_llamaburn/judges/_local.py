@@ -1,0 +1,57 @@
+"""What judges on our own backends share: the settings of the server and the untimed call."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any, cast
+
+from pytest_llamaburn.errors import ServerError
+from pytest_llamaburn.judges._base import CallError, failed
+
+if TYPE_CHECKING:
+    from pytest_llamaburn.backends._base import Backend
+    from pytest_llamaburn.judges._base import Ask
+    from pytest_llamaburn.settings import Run
+
+CONTEXT = 16384  # room for a long answer to be judged and a judge that thinks
+_CHARS_PER_TOKEN = 3  # on the safe side for text and code
+
+
+def settings(host: str | None, num_ctx: int = CONTEXT) -> Run:
+    """Return the settings of a backend that serves a judge."""
+    from pytest_llamaburn.settings import Run, model_of
+
+    return cast("Run", model_of(Run)(host=host, num_ctx=num_ctx))
+
+
+def room(ask: Ask, num_ctx: int) -> int:
+    """Return how many tokens the verdict may have.
+
+    Raises CallError where the prompt would not fit: servers cut it silently, fence and all.
+    """
+    prompt = (len(ask.system) + len(ask.user)) // _CHARS_PER_TOKEN
+    left = num_ctx - prompt
+    if left < 256:
+        words = f"about {prompt} tokens to judge do not fit the judge's context of {num_ctx}"
+        raise CallError("context_overflow", words)
+    return min(ask.max_tokens, left)
+
+
+async def post(backend: Backend, path: str, body: dict[str, Any], timeout_s: float) -> bytes:
+    """Return the body of a POST's answer; raises CallError."""
+    try:
+        async with backend.http(timeout_s) as client:
+            answer = await client.post(path, json=body)
+    except ServerError as err:
+        cause = type(err.__cause__).__name__
+        raise CallError("timeout" if "Timeout" in cause else "connection", str(err)) from None
+    if answer.status_code != 200:
+        raise failed(answer.status_code, _decoded(answer.content), answer.headers, "")
+    return answer.content
+
+
+def _decoded(body: bytes) -> Any:
+    try:
+        return json.loads(body)
+    except (ValueError, RecursionError):
+        return body

@@ -1,0 +1,300 @@
+"""Several judges, each asked several times: their common verdict, and what it will cost."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from collections import Counter
+from dataclasses import dataclass, field
+from statistics import median
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from pytest_llamaburn import agreement, registry
+from pytest_llamaburn.errors import SettingsError
+from pytest_llamaburn.judges import _judging, _prices, _prompt
+from pytest_llamaburn.judges._base import Usage, parse
+from pytest_llamaburn.judges._caller import CHARS_PER_TOKEN, Budget, Caller, Window
+from pytest_llamaburn.judges._judging import MAX_TOKENS, Judgment
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable, Iterable, Sequence
+
+    from pytest_llamaburn.judges._base import Judge
+    from pytest_llamaburn.judges._prompt import Case, Pair
+    from pytest_llamaburn.settings import Judging
+
+_OUTPUT_TOKENS = 500  # of a usual verdict, for the estimate
+
+
+@dataclass(frozen=True)
+class Score:
+    """The common verdict on one criterion: the median of the scored judgments, None without any.
+
+    `flip_rate` is the share of a judge's repeats that differ from its most frequent score, the mean
+    over the judges; None where none was scored twice.
+    """
+
+    criterion: str
+    score: float | None
+    state: str
+    flip_rate: float | None
+    judgments: tuple[Judgment, ...]
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return it as JSON types."""
+        return vars(self) | {"judgments": [j.as_dict() for j in self.judgments]}
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """One judge's verdict on two answers, shown in both orders.
+
+    `verdict` is A, B or tie, None unless both orders were judged. Orders that disagree are a tie
+    and `inconsistent`. `first_picks` counts the verdicts for the answer that was shown first.
+    """
+
+    verdict: str | None
+    state: str
+    inconsistent: bool
+    first_picks: int
+    judgments: tuple[Judgment, ...]
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return it as JSON types."""
+        return vars(self) | {"judgments": [j.as_dict() for j in self.judgments]}
+
+
+class Estimate(NamedTuple):
+    """What judging will take, before anything is sent; costs are None for an unknown price."""
+
+    judge: str
+    calls: int
+    input_tokens: int
+    output_tokens: int
+    cost_usd: float | None
+    most_usd: float | None
+
+
+@dataclass
+class Panel:
+    """The judges of a run, with one budget. To be used in one event loop."""
+
+    callers: Sequence[Caller]
+    budget: Budget = field(default_factory=Budget)
+    repeats: int = 1
+
+    @classmethod
+    def of(
+        cls, settings: Judging, sleep: Callable[[float], Awaitable[None]] = asyncio.sleep
+    ) -> Panel:
+        """Return the panel that settings describe. Opens nothing.
+
+        Raises SettingsError for a missing key, an unknown judge, or a cost limit without prices,
+        MissingExtraError without the SDK.
+        """
+        prices = _prices.parse(settings.judge_price)
+        budget = Budget(settings.max_judge_calls, settings.max_judge_cost)
+        callers = []
+        for judge in load(settings):
+            known = prices.get(judge.model)
+            if budget.max_cost_usd is not None and not judge.local:
+                _check_priced(judge, known)
+            caller = Caller(judge, Window(settings.judge_concurrency), budget, known, sleep=sleep)
+            caller.retries, caller.dice = settings.judge_retries, random.Random(0)  # noqa: S311
+            callers.append(caller)
+        return cls(callers, budget, settings.judge_repeats)
+
+    @property
+    def notes(self) -> list[str]:
+        """What there is to know of the judges, such as an announced end."""
+        return [note for caller in self.callers for note in caller.judge.notes]
+
+    def refuse_self(self, model: str) -> None:
+        """Raise SettingsError if a judge is the model under test."""
+        for caller in self.callers:
+            if _bare(caller.judge.model) == _bare(model):
+                raise SettingsError(
+                    f"--judge {caller.judge.name}: {model} would judge itself; choose another "
+                    "judge or say --allow-self-judge"
+                )
+
+    async def open(self) -> None:
+        """Open all judges; raises UsageError where one cannot be had."""
+        await asyncio.gather(*(caller.open() for caller in self.callers))
+
+    async def close(self) -> None:
+        """Close all judges."""
+        await asyncio.gather(*(caller.judge.close() for caller in self.callers))
+
+    async def judge(self, case: Case, criterion: str) -> Score:
+        """Return the common verdict on one answer and criterion; raises where a judge cannot open.
+
+        An answer that needs no judge gets one judgment, by rule.
+        """
+        ruled = _judging.by_rule(case, criterion)
+        if ruled is not None:
+            return score((ruled,))
+        calls = [
+            _judging.judge(caller, case, criterion)
+            for caller in self.callers
+            for _ in range(self.repeats)
+        ]
+        return score(await asyncio.gather(*calls))
+
+    async def compare(self, pair: Pair) -> list[Comparison]:
+        """Return each judge's verdicts on two answers, one a repeat, each from both orders."""
+        each = [caller for caller in self.callers for _ in range(self.repeats)]
+        return list(await asyncio.gather(*(_both_orders(caller, pair) for caller in each)))
+
+    def spent(self) -> dict[str, Any]:
+        """Return the calls and their cost; None where the price of any call is unknown."""
+        known = None if self.budget.unpriced else self.budget.cost_usd
+        return {
+            "calls": self.budget.calls,
+            "cost_usd": known,
+            "known_cost_usd": self.budget.cost_usd,
+            "unpriced_calls": self.budget.unpriced,
+        }
+
+    def estimate(self, cases: Iterable[Case], criteria: Sequence[str]) -> list[Estimate]:
+        """Return what each judge will take for these answers, none of which is sent.
+
+        A verdict is taken to be 500 tokens, a token 4 characters; `most_usd` is with every reply at
+        its limit. For answers that are not there yet, give texts of their expected length.
+        """
+        asked = [case for case in cases if _judging.by_rule(case, "") is None]
+        prompts = [_prompt.absolute(case, c, "-") for case in asked for c in criteria]
+        letters = sum(len(p.system) + len(p.user) for p in prompts)
+        return [self._estimate(caller, len(prompts), letters) for caller in self.callers]
+
+    def estimate_pairs(self, pairs: Iterable[Pair]) -> list[Estimate]:
+        """Return what each judge will take to compare these answers, in both orders."""
+        prompts = [_prompt.pairwise(pair, "-") for pair in pairs]
+        letters = sum(len(p.system) + len(p.user) for p in prompts)
+        return [self._estimate(caller, 2 * len(prompts), 2 * letters) for caller in self.callers]
+
+    def _estimate(self, caller: Caller, calls: int, letters: int) -> Estimate:
+        calls, tokens = calls * self.repeats, letters * self.repeats // CHARS_PER_TOKEN
+        usual, most = (
+            _prices.cost_usd(Usage(input=tokens, output=calls * each), caller.prices)
+            for each in (_OUTPUT_TOKENS, MAX_TOKENS)
+        )
+        return Estimate(caller.judge.name, calls, tokens, calls * _OUTPUT_TOKENS, usual, most)
+
+
+def load(settings: Judging) -> list[Judge]:
+    """Return the judges that settings name, unopened; raises SettingsError or MissingExtraError."""
+    models = dict(_model(entry) for entry in settings.judge_model)
+    found = []
+    for text in settings.judge:
+        spec = parse(text)
+        spec = spec._replace(model=spec.model or models.get(spec.provider))
+        module = registry.load("judges", spec.provider)
+        found.append(module.Judge(spec, settings.judge_timeout))
+    return found
+
+
+def score(judgments: Iterable[Judgment]) -> Score:
+    """Return the common verdict of judgments on one answer and criterion.
+
+    Its state is scored if any is, else the first one's.
+    """
+    every = tuple(judgments)
+    scores = [j.score for j in every if j.score is not None]
+    state = "scored" if scores else every[0].state
+    middle = float(median(scores)) if scores else None
+    return Score(every[0].criterion, middle, state, _flip_rate(every), every)
+
+
+def comparison(shown_ab: Judgment, shown_ba: Judgment) -> Comparison:
+    """Return the verdict of the two orders; `shown_ba` calls A what was B."""
+    both = (shown_ab, shown_ba)
+    firsts = sum(j.verdict == "A" for j in both)
+    unscored = next((j for j in both if not j.scored), None)
+    if unscored is not None:
+        return Comparison(None, unscored.state, inconsistent=False, first_picks=0, judgments=both)
+    one, other = shown_ab.verdict, {"A": "B", "B": "A"}.get(str(shown_ba.verdict), "tie")
+    verdict = one if one == other else "tie"
+    return Comparison(verdict, "scored", one != other, firsts, both)
+
+
+def total(estimates: Sequence[Estimate]) -> Estimate:
+    """Return the sum of one judge's estimates."""
+    costs = [[e.cost_usd for e in estimates], [e.most_usd for e in estimates]]
+    usual, most = (None if None in each else sum(filter(None, each)) for each in costs)
+    calls, tokens, output = (
+        sum(column) for column in zip(*(e[1:4] for e in estimates), strict=True)
+    )
+    return Estimate(estimates[0].judge, calls, tokens, output, usual, most)
+
+
+def alpha(scores: Iterable[Score]) -> dict[str, Any]:
+    """Return the ordinal alpha of a jury over many answers, with the reason where None.
+
+    A judge's vote is the median of its repeats.
+    """
+    votes = [_votes(one.judgments) for one in scores]
+    judges = sorted({name for vote in votes for name in vote})
+    table = [[vote.get(name) for vote in votes] for name in judges]
+    return agreement.krippendorff(table, "ordinal").as_dict()
+
+
+async def _both_orders(caller: Caller, pair: Pair) -> Comparison:
+    ruled = by_rule_of_pair(pair)
+    if ruled is not None:
+        return ruled
+    swapped = pair._replace(answer_a=pair.answer_b, answer_b=pair.answer_a)
+    return comparison(
+        *await asyncio.gather(_judging.compare(caller, pair), _judging.compare(caller, swapped))
+    )
+
+
+def by_rule_of_pair(pair: Pair) -> Comparison | None:
+    """Return the verdict where an answer is empty: the other one wins, two empty ones tie."""
+    a, b = (bool(_prompt.split_thinking(text)[0]) for text in (pair.answer_a, pair.answer_b))
+    if a and b:
+        return None
+    verdict = "A" if a else "B" if b else "tie"
+    why = "an answer is empty"
+    ruled = Judgment("preference", "scored", "rule", verdict=verdict, reasoning=why)
+    return Comparison(verdict, "scored", inconsistent=False, first_picks=0, judgments=(ruled,))
+
+
+def _flip_rate(judgments: Sequence[Judgment]) -> float | None:
+    rates = [
+        1 - Counter(scores).most_common(1)[0][1] / len(scores)
+        for scores in _by_judge(judgments).values()
+        if len(scores) > 1
+    ]
+    return sum(rates) / len(rates) if rates else None
+
+
+def _votes(judgments: Sequence[Judgment]) -> dict[str, float]:
+    return {name: float(median(scores)) for name, scores in _by_judge(judgments).items()}
+
+
+def _by_judge(judgments: Sequence[Judgment]) -> dict[str, list[int]]:
+    found: dict[str, list[int]] = {}
+    for one in judgments:
+        if one.score is not None and one.judge is not None:
+            found.setdefault(one.judge, []).append(one.score)
+    return found
+
+
+def _check_priced(judge: Judge, known: dict[str, float] | None) -> None:
+    if known is None or not {"input", "output"} <= set(known):
+        raise SettingsError(
+            f"--max-judge-cost: the price of {judge.model} is unknown: give "
+            f"--judge-price {judge.model}.input=USD and {judge.model}.output=USD per million tokens"
+        )
+
+
+def _model(entry: str) -> tuple[str, str]:
+    provider, _, model = entry.partition("=")
+    if provider not in registry.names("judges") or not model:
+        raise SettingsError(f"--judge-model: '{entry}' is refused: write PROVIDER=MODEL")
+    return provider, model
+
+
+def _bare(model: str) -> str:
+    return model.removesuffix(":latest")

@@ -1,0 +1,176 @@
+"""Anthropic's models through Anthropic's own SDK."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING, Any, ClassVar
+
+import msgspec
+
+from pytest_llamaburn.errors import MissingExtraError
+from pytest_llamaburn.judges import _base
+from pytest_llamaburn.judges._base import Ask, CallError, Reply, Spec, Usage
+
+if TYPE_CHECKING:
+    from anthropic import AsyncAnthropic
+
+# The API refuses sampling parameters from this version on; an older one still takes them for the
+# models that know them.
+_OLDER_API = "2023-06-01"
+_SAMPLING = re.compile(r"claude-(3|(opus|sonnet|haiku)-4(-[015])?(-\d{8})?$)")
+_STOPS = {
+    "max_tokens": "length",
+    "model_context_window_exceeded": "length",
+    "refusal": "refusal",
+}
+
+
+class _Block(msgspec.Struct):
+    type: str
+    text: str = ""
+
+
+class _Thinking(msgspec.Struct):
+    thinking_tokens: int | None = None
+
+
+class _Usage(msgspec.Struct):
+    input_tokens: int | None = None
+    cache_read_input_tokens: int | None = None
+    cache_creation_input_tokens: int | None = None
+    output_tokens: int | None = None
+    output_tokens_details: _Thinking | None = None
+
+
+class _Details(msgspec.Struct):
+    category: str | None = None
+    explanation: str | None = None
+
+
+class _Message(msgspec.Struct):
+    content: list[_Block]
+    stop_reason: str | None
+    model: str | None = None
+    usage: _Usage | None = None
+    stop_details: _Details | None = None
+
+
+class Judge(_base.Judge):
+    """A Claude model."""
+
+    provider = "claude"
+    key_variable = "ANTHROPIC_API_KEY"
+    default_model = "claude-sonnet-5-5"
+    parameters: ClassVar = {
+        "temperature": r"\btemperature\b",
+        "thinking": r"\bthinking\b",
+        "effort": r"\beffort\b",
+        "format": r"output_config\.format|output_format|json_schema|structured output",
+    }
+
+    def __init__(self, spec: Spec, timeout_s: float = 300.0) -> None:
+        """Take the model and address; raises MissingExtraError without the SDK."""
+        super().__init__(spec, timeout_s)
+        self._client: AsyncAnthropic = _client(self)
+
+    async def open(self) -> None:
+        """Note where the model is in its life; a server that does not say is no obstacle."""
+        from anthropic import AnthropicError
+
+        try:
+            found = await self._client.models.retrieve(self.model, timeout=10)
+        except AnthropicError:
+            return
+        if getattr(found, "lifecycle", None) in ("deprecated", "retired"):
+            end = f", its end is {found.retires_at:%Y-%m-%d}" if found.retires_at else ""
+            self.notes[f"judge {self.model} is {found.lifecycle}{end}"] = None
+
+    async def close(self) -> None:
+        """Close the connections."""
+        await self._client.close()
+
+    def known_refusals(self) -> dict[str, str]:
+        """Return sampling parameters for today's models, thinking and effort for older ones."""
+        if not _SAMPLING.match(self.model):
+            return {"temperature": f"{self.model} takes no sampling parameters"}
+        older = f"{self.model} is asked at a set temperature instead"
+        return {"thinking": older, "effort": older}
+
+    def options(self, ask: Ask) -> dict[str, Any]:
+        """Return temperature, adaptive thinking, effort and the schema."""
+        return {
+            "temperature": ask.temperature,
+            "thinking": {"type": "adaptive"},
+            "effort": "medium",
+            "format": {"type": "json_schema", "schema": ask.schema},
+        }
+
+    async def _send(self, ask: Ask, options: dict[str, Any]) -> Reply:
+        import anthropic
+
+        create: Any = self._client.messages.with_raw_response.create
+        try:
+            raw = await create(**_request(self.model, ask, options))
+            body = await raw.read()
+        except anthropic.APIStatusError as err:
+            headers = err.response.headers
+            raise _base.failed(err.status_code, err.body, headers, self.key) from None
+        except anthropic.APITimeoutError as err:
+            raise CallError("timeout", str(err)) from None
+        except anthropic.APIConnectionError as err:
+            raise CallError("connection", f"{err} {err.__cause__ or ''}") from None
+        return _reply(body, raw.headers.get("request-id"), options)
+
+
+def _client(judge: Judge) -> AsyncAnthropic:
+    try:
+        from anthropic import AsyncAnthropic
+    except ImportError:
+        raise MissingExtraError("judge", "the judge claude") from None
+    return AsyncAnthropic(
+        api_key=judge.key, base_url=judge.url, max_retries=0, timeout=judge.timeout_s
+    )
+
+
+def _request(model: str, ask: Ask, options: dict[str, Any]) -> dict[str, Any]:
+    """Return the arguments of `create`.
+
+    The model goes through `extra_body`, where the SDK does not look: it would warn of a deprecated
+    one with each call, and under `-W error` refuse to send it. It has no keyword for temperature.
+    """
+    config = {n: options[n] for n in ("effort", "format") if n in options}
+    sampled = "temperature" in options
+    return {
+        "model": "",
+        "max_tokens": ask.max_tokens,
+        "system": ask.system,
+        "messages": [{"role": "user", "content": ask.user}],
+        **({"thinking": options["thinking"]} if "thinking" in options else {}),
+        **({"output_config": config} if config else {}),
+        **({"extra_headers": {"anthropic-version": _OLDER_API}} if sampled else {}),
+        "extra_body": {"model": model}
+        | ({"temperature": options["temperature"]} if sampled else {}),
+    }
+
+
+def _reply(body: bytes, request_id: str | None, options: dict[str, Any]) -> Reply:
+    try:
+        message = msgspec.json.decode(body, type=_Message)
+    except (msgspec.MsgspecError, UnicodeDecodeError) as err:
+        raise CallError("malformed", f"the reply is no message: {err}", 200) from None
+    text = "".join(block.text for block in message.content if block.type == "text")
+    details = message.stop_details or _Details()
+    words = ": ".join(word for word in (details.category, details.explanation) if word)
+    stop = _STOPS.get(message.stop_reason or "", "end")
+    return Reply(text, stop, _usage(message.usage), message.model, request_id, options, words)
+
+
+def _usage(found: _Usage | None) -> Usage:
+    found = found or _Usage()
+    return Usage(
+        found.input_tokens,
+        found.cache_read_input_tokens,
+        found.cache_creation_input_tokens,
+        found.output_tokens,
+        found.output_tokens_details.thinking_tokens if found.output_tokens_details else None,
+    )

@@ -1,0 +1,60 @@
+"""A model in our own llama.cpp, made to keep to the schema by `response_format`."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from pytest_llamaburn.backends import _catalogue, embedded
+from pytest_llamaburn.errors import SettingsError
+from pytest_llamaburn.judges import _base, _completions, _local
+
+if TYPE_CHECKING:
+    from pytest_llamaburn.judges._base import Ask, Reply, Spec
+
+_CONTEXT = 8192
+
+
+class Judge(_base.Judge):
+    """A catalogue model or a GGUF file in a child process of ours."""
+
+    provider = "embedded"
+    local = True
+    default_model = _catalogue.DEFAULT_MODEL
+    parameters: ClassVar = {
+        "temperature": r"\btemperature\b",
+        "response_format": r"\bresponse_format\b",
+    }
+
+    def __init__(self, spec: Spec, timeout_s: float = 300.0) -> None:
+        """Take the model; the child starts in `open`. Raises SettingsError for a URL."""
+        super().__init__(spec, timeout_s)
+        if self.url:
+            raise SettingsError(f"--judge {spec}: the embedded judge has no address; drop the @URL")
+        self._backend = embedded.Backend(_local.settings(None, _CONTEXT))
+
+    async def open(self) -> None:
+        """Start the child; raises ModelError or MissingExtraError where it cannot serve."""
+        await self._backend.open(self.model)
+
+    async def close(self) -> None:
+        """Stop the child."""
+        self._backend.close()
+
+    def options(self, ask: Ask) -> dict[str, Any]:
+        """Return temperature and the schema."""
+        return {
+            "temperature": ask.temperature,
+            "response_format": _completions.response_format(ask.schema),
+        }
+
+    async def _send(self, ask: Ask, options: dict[str, Any]) -> Reply:
+        body = {
+            "model": self.model,
+            "messages": _completions.messages(ask),
+            "max_tokens": _local.room(ask, _CONTEXT),
+            "seed": 0,
+            **options,
+        }
+        path = self._backend.chat_path
+        answer = await _local.post(self._backend, path, body, self.timeout_s)
+        return _completions.reply(answer, None, options)

@@ -1,0 +1,77 @@
+"""A model of an Ollama server, made to keep to the schema by its `format`."""
+
+from __future__ import annotations
+
+import os
+from typing import Any, ClassVar
+
+import msgspec
+
+from pytest_llamaburn.backends import ollama
+from pytest_llamaburn.judges import _base, _completions, _local
+from pytest_llamaburn.judges._base import Ask, CallError, Reply, Spec, Usage
+
+
+class _Message(msgspec.Struct):
+    content: str = ""
+
+
+class _Answer(msgspec.Struct):
+    message: _Message
+    model: str | None = None
+    done_reason: str | None = None
+    prompt_eval_count: int | None = None
+    eval_count: int | None = None
+
+
+class Judge(_base.Judge):
+    """A model at Ollama."""
+
+    provider = "ollama"
+    local = True
+    parameters: ClassVar = {
+        "temperature": r"\btemperature\b",
+        "format": r"\bformat\b",
+        "think": r"\bthink",
+    }
+
+    def __init__(self, spec: Spec, timeout_s: float = 300.0) -> None:
+        """Take the model and address, which OLLAMA_HOST gives where the judge's name does not."""
+        super().__init__(spec, timeout_s)
+        host = self.url or os.environ.get("OLLAMA_HOST") or None
+        self._backend = ollama.Backend(_local.settings(host))
+        self._num_ctx = _local.CONTEXT
+
+    async def open(self) -> None:
+        """Look the model up; raises ModelError or ServerError where it cannot be had."""
+        model = await self._backend.describe(self.model)
+        self._num_ctx = min(_local.CONTEXT, model.context_length or _local.CONTEXT)
+        if model.digest:
+            self.notes[f"judge {self.name} has digest {model.digest}"] = None
+
+    def options(self, ask: Ask) -> dict[str, Any]:
+        """Return temperature, the schema and no thinking, which would spend the verdict's room."""
+        return {"temperature": ask.temperature, "format": ask.schema, "think": False}
+
+    async def _send(self, ask: Ask, options: dict[str, Any]) -> Reply:
+        sampling = {k: v for k, v in options.items() if k == "temperature"}
+        limits = {"num_ctx": self._num_ctx, "num_predict": _local.room(ask, self._num_ctx)}
+        body = {
+            "model": self.model,
+            "messages": _completions.messages(ask),
+            "stream": False,
+            "options": {"seed": 0} | limits | sampling,
+            **{k: v for k, v in options.items() if k != "temperature"},
+        }
+        answer = await _local.post(self._backend, "/api/chat", body, self.timeout_s)
+        return _reply(answer, options)
+
+
+def _reply(body: bytes, options: dict[str, Any]) -> Reply:
+    try:
+        found = msgspec.json.decode(body, type=_Answer)
+    except (msgspec.MsgspecError, UnicodeDecodeError) as err:
+        raise CallError("malformed", f"the reply is no chat answer: {err}", 200) from None
+    stop = "length" if found.done_reason == "length" else "end"
+    usage = Usage(input=found.prompt_eval_count, output=found.eval_count)
+    return Reply(found.message.content, stop, usage, found.model, sent=options)

@@ -1,0 +1,91 @@
+"""OpenAI's models, or any server with `/v1/chat/completions`, through OpenAI's own SDK."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from pytest_llamaburn.errors import MissingExtraError
+from pytest_llamaburn.judges import _base, _completions
+from pytest_llamaburn.judges._base import Ask, CallError, Reply, Spec
+
+if TYPE_CHECKING:
+    from openai import AsyncOpenAI
+
+# Models that reason take an effort and, while they do, no sampling parameters.
+_REASONS = re.compile(r"(o\d|gpt-([5-9]|\d\d))")
+
+
+class Judge(_base.Judge):
+    """A model at OpenAI or at a server that speaks its protocol."""
+
+    provider = "openai"
+    key_variable = "OPENAI_API_KEY"
+    default_model = "gpt-5.5-2026-04-23"  # dated, so that the same name stays the same judge
+    parameters: ClassVar = {
+        "temperature": r"\btemperature\b",
+        "reasoning_effort": r"\breasoning_effort\b|reasoning\.effort",
+        "response_format": r"\bresponse_format\b|json_schema",
+        "max_completion_tokens": r"\bmax_completion_tokens\b",
+    }
+
+    def __init__(self, spec: Spec, timeout_s: float = 300.0) -> None:
+        """Take the model and address; raises MissingExtraError without the SDK."""
+        super().__init__(spec, timeout_s)
+        self._client: AsyncOpenAI = _client(self)
+
+    async def open(self) -> None:
+        """Note an announced end of the model; a server that does not say is no obstacle."""
+        from openai import OpenAIError
+
+        try:
+            found = await self._client.models.retrieve(self.model, timeout=10)
+        except OpenAIError:
+            return
+        if end := getattr(found, "shutdown_date", None):
+            self.notes[f"judge {self.model} is deprecated, its end is {end}"] = None
+
+    async def close(self) -> None:
+        """Close the connections."""
+        await self._client.close()
+
+    def known_refusals(self) -> dict[str, str]:
+        """Return temperature for models that reason, effort for the others."""
+        if _REASONS.match(self.model):
+            return {"temperature": f"{self.model} takes no temperature while it reasons"}
+        return {"reasoning_effort": f"{self.model} is not known to reason"}
+
+    def options(self, ask: Ask) -> dict[str, Any]:
+        """Return temperature, effort, the schema and the bound of the answer."""
+        return {
+            "temperature": ask.temperature,
+            "reasoning_effort": "medium",
+            "response_format": _completions.response_format(ask.schema),
+            "max_completion_tokens": ask.max_tokens,
+        }
+
+    async def _send(self, ask: Ask, options: dict[str, Any]) -> Reply:
+        import openai
+
+        create: Any = self._client.chat.completions.with_raw_response.create
+        older = {} if "max_completion_tokens" in options else {"max_tokens": ask.max_tokens}
+        request = {"model": self.model, "messages": _completions.messages(ask), **older, **options}
+        try:
+            raw = await create(**request)
+        except openai.APIStatusError as err:
+            headers = err.response.headers
+            raise _base.failed(err.status_code, err.body, headers, self.key) from None
+        except openai.APITimeoutError as err:
+            raise CallError("timeout", str(err)) from None
+        except openai.APIConnectionError as err:
+            raise CallError("connection", f"{err} {err.__cause__ or ''}") from None
+        return _completions.reply(raw.content, raw.headers.get("x-request-id"), options)
+
+
+def _client(judge: Judge) -> AsyncOpenAI:
+    try:
+        from openai import AsyncOpenAI
+    except ImportError:
+        raise MissingExtraError("judge", "the judge openai") from None
+    url = f"{judge.url}/v1" if judge.url and judge.url.count("/") == 2 else judge.url
+    return AsyncOpenAI(api_key=judge.key, base_url=url, max_retries=0, timeout=judge.timeout_s)

@@ -1,0 +1,120 @@
+"""Gates of a stress run: on a level, the optimal one unless `@16` names another, or on a point.
+
+`error_rate<0.01`, `ttft_ms.p95@16<500`, `failure_point.concurrency>=16`, `recovery_time_ms<5s`. A
+point that was not reached lies above the highest level that was sent.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from pytest_llamaburn import gates, metrics
+from pytest_llamaburn.gates import Observed
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+POINTS = ("failure_point", "degradation_point", "optimal")
+# What is gated beside the metrics' distributions, with units.
+SPECIAL = {
+    "error_rate": "share",
+    "goodput_share": "share",
+    "requests_per_sec": "/s",
+    "output_tokens_per_sec": "tokens/s",
+    "recovery_time_ms": "ms",
+    **dict.fromkeys(POINTS, "clients"),
+}
+_POINT = re.compile(rf"^\s*({'|'.join(POINTS)})\.(?:concurrency|rate)\b")
+_AT = re.compile(r"@\s*(\d+(?:\.\d+)?)")
+
+
+class LoadGate(NamedTuple):
+    """A gate, and the level that it is on: None for the optimal one."""
+
+    gate: gates.Gate
+    level: float | None
+
+
+def parse(expression: str) -> LoadGate:
+    """Return the gate an expression means; raises SettingsError with the nearest names."""
+    at = _AT.search(expression)
+    plain = _POINT.sub(r"\1", _AT.sub("", expression, count=1))
+    gate = gates.parse(plain, SPECIAL)._replace(expression=expression)
+    return LoadGate(gate, float(at[1]) if at else None)
+
+
+def parse_all(expressions: Iterable[str]) -> list[LoadGate]:
+    """Return the gates of several expressions."""
+    return [parse(expression) for expression in expressions]
+
+
+def judge_all(
+    expressions: Iterable[str], results: Mapping[str, Any], mode: str
+) -> list[dict[str, Any]]:
+    """Return the verdicts on a stress run's results, as `results.gates[]` has them."""
+    return [
+        gates.weigh(wanted.gate, _observed(wanted, results), mode)
+        for wanted in parse_all(expressions)
+    ]
+
+
+def _observed(wanted: LoadGate, results: Mapping[str, Any]) -> Observed:
+    name = wanted.gate.metric
+    if name in POINTS:
+        return _point(wanted.gate, results[name], results["levels"])
+    if name == "recovery_time_ms":
+        found = results["recovery"] or {"recovery_time_ms": None, "reason": "no spike was sent"}
+        return Observed(found["recovery_time_ms"], None, found["reason"] or "")
+    level = _level(wanted.level, results)
+    if level is None:
+        which = "optimal" if wanted.level is None else f"{wanted.level:g}"
+        return Observed(None, None, f"there is no level {which}")
+    if name in SPECIAL:
+        return _scalar(name, level)
+    return _statistic(wanted.gate, level[name])
+
+
+def _level(wanted: float | None, results: Mapping[str, Any]) -> Mapping[str, Any] | None:
+    at = wanted if wanted is not None else _place(results["optimal"] or {})
+    levels: Iterable[Mapping[str, Any]] = results["levels"]
+    return next((level for level in levels if at is not None and _place(level) == at), None)
+
+
+def _place(found: Mapping[str, Any]) -> float | None:
+    place: float | None = found.get("concurrency") or found.get("rate")
+    return place
+
+
+def _point(gate: gates.Gate, point: Mapping[str, Any] | None, levels: Any) -> Observed:
+    if point is None:
+        return Observed(None, None, "there is none")
+    value = _place(point)
+    if value is not None:
+        return Observed(value, point.get("interval"), "")
+    most = max((place for level in levels if (place := _place(level))), default=0.0)
+    if gate.operator in (">", ">=") and gate.bound <= most:
+        return Observed(most, None, "")  # not reached: it lies above all that was sent
+    return Observed(None, None, f"not reached up to {most:g}")
+
+
+def _scalar(name: str, level: Mapping[str, Any]) -> Observed:
+    if name == "goodput_share":
+        found = level["goodput"]
+        if found is None:
+            return Observed(None, None, "goodput needs --slo")
+        return Observed(found["share"], found["wilson95"], "")
+    if name == "error_rate":
+        return Observed(level[name], level["error_rate_ci95"], "")
+    return Observed(level[name], None, "" if level[name] is not None else "not measured")
+
+
+def _statistic(gate: gates.Gate, values: Mapping[str, Any]) -> Observed:
+    value = values[gate.statistic]
+    if value is None:
+        reason = values.get("reason") or "too_few_samples"
+        return Observed(None, None, metrics.REASONS.get(reason, reason))
+    few = ""
+    if gate.statistic.startswith("p") and gate.statistic not in values["certified"]:
+        few = f"{values['n']} samples do not certify it"
+    return Observed(value, values["ci95"] if gate.statistic == "mean" else None, few)

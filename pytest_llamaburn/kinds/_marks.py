@@ -1,0 +1,284 @@
+"""What the marks of many answers come to. Only what was scored enters a mean.
+
+Beside each mean stand the bounds it would have if all that is missing were a 1, and if it were a 5.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from typing import TYPE_CHECKING, Any
+
+from pytest_llamaburn import agreement, stats
+from pytest_llamaburn.gates import Observed
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Sequence
+
+    from pytest_llamaburn.gates import Gate
+
+Item = dict[str, Any]
+
+CRITERIA = ("accuracy", "completeness", "coherence")
+LOWEST, HIGHEST = 1, 5
+MOST_INCONSISTENT = 0.3  # above it the judge looks at the position, not at the answers
+# The means that are gated beside the metrics of the answers' timing, with their units.
+GATED = {
+    **dict.fromkeys(CRITERIA, "score"),
+    "correct": "share",
+    "pass_at_k": "share",
+    "win_rate": "share",
+    "unscored": "share",
+    "error_rate": "share",
+}
+
+
+def criteria(items: Sequence[Item]) -> dict[str, dict[str, Any]]:
+    """Return the summary of each criterion that any question is judged on."""
+    asked = {name: [i["scores"][name] for i in items if name in i["scores"]] for name in CRITERIA}
+    return {name: _criterion(found) for name, found in asked.items() if found}
+
+
+def _criterion(found: Sequence[dict[str, Any]]) -> dict[str, Any]:
+    scores = [one["score"] for one in found if one["score"] is not None]
+    missing = len(found) - len(scores)
+    middle = agreement.mean(scores)
+    low, high = ((sum(scores) + missing * end) / len(found) for end in (LOWEST, HIGHEST))
+    return {
+        "n_total": len(found),
+        "n_scored": len(scores),
+        "by_state": dict(Counter(one["state"] for one in found)),
+        "mean": middle.value,
+        "ci95": _listed(middle.ci95),
+        "reason": middle.reason,
+        "bounds": {"missing_at_1": low, "missing_at_5": high},
+        "histogram": _histogram(scores),
+        "flip_rate": _mean(one["flip_rate"] for one in found),
+        "jury_alpha": _alpha(found),
+    }
+
+
+def _histogram(scores: Iterable[float]) -> dict[str, int]:
+    """Return how often each score was given; a jury's half points count as the score above."""
+    counts = Counter(int(agreement.consensus([score])) for score in scores)
+    return {str(score): counts[score] for score in range(LOWEST, HIGHEST + 1)}
+
+
+def _alpha(found: Sequence[dict[str, Any]]) -> dict[str, Any] | None:
+    """Return the agreement of several judges, Krippendorff's ordinal alpha; None for one judge."""
+    votes = [_votes(one["judgments"]) for one in found]
+    judges = sorted({name for vote in votes for name in vote})
+    if len(judges) < 2:
+        return None
+    table = [[vote.get(name) for vote in votes] for name in judges]
+    return agreement.krippendorff(table, "ordinal").as_dict()
+
+
+def _votes(judgments: Iterable[dict[str, Any]]) -> dict[str, float]:
+    given: dict[str, list[float]] = {}
+    for one in judgments:
+        if one["judge"] is not None and one["score"] is not None:
+            given.setdefault(one["judge"], []).append(one["score"])
+    return {name: agreement.consensus(scores) for name, scores in given.items()}
+
+
+def correct(items: Sequence[Item]) -> dict[str, Any]:
+    """Return the share of answers that scorers found right, of all that could be read.
+
+    With several answers to a question, the interval draws whole questions.
+    """
+    verdicts = [(i["question"]["id"], s["verdict"]) for i in items for s in samples(i)]
+    scored = [(name, v) for name, v in verdicts if v is not None]
+    marks = [(name, float(v["correct"])) for name, v in scored if v["correct"] is not None]
+    values, right = [mark for _, mark in marks], sum(mark == 1 for _, mark in marks)
+    several = len({name for name, _ in marks}) < len(marks)
+    spread = agreement.mean(values, [n for n, _ in marks]).ci95 if several else None
+    return {
+        "n_total": len(scored),
+        "n_scored": len(marks),
+        "by_state": dict(Counter(v["state"] for _, v in scored)),
+        "right": right,
+        "mean": right / len(marks) if marks else None,
+        "ci95": _listed(spread) if several else stats.wilson(right, len(marks)),
+        "reason": None if marks else "no question has a scorer that could read its answer",
+    }
+
+
+def pass_at_k(items: Sequence[Item], k: int | None) -> dict[str, Any] | None:
+    """Return the mean of pass@k over the questions that have a scorer; None if not asked for."""
+    if k is None:
+        return None
+    values = [item["pass_at_k"] for item in items if item["pass_at_k"] is not None]
+    found = agreement.mean(values)
+    return {
+        "k": k,
+        "n_scored": len(values),
+        "mean": found.value,
+        "ci95": _listed(found.ci95),
+        "reason": found.reason,
+    }
+
+
+def by_category(items: Sequence[Item]) -> dict[str, dict[str, Any]]:
+    """Return for each category its questions, the share of right answers and the mean scores."""
+    groups: dict[str, list[Item]] = {}
+    for item in items:
+        groups.setdefault(item["question"]["category"], []).append(item)
+    return {name: _category(group) for name, group in groups.items()}
+
+
+def _category(group: Sequence[Item]) -> dict[str, Any]:
+    right, scores = correct(group), criteria(group)
+    return {
+        "questions": len(group),
+        "correct": {name: right[name] for name in ("n_scored", "right", "mean", "ci95")},
+        **{
+            name: {key: found[key] for key in ("n_total", "n_scored", "mean", "ci95")}
+            for name, found in scores.items()
+        },
+    }
+
+
+def pairwise(items: Sequence[Item], rival: str | None) -> dict[str, Any] | None:
+    """Return how the model fares against the other one; None if answers were not compared.
+
+    There is no verdict where more than 30 % of the pairs turn with the order of the answers.
+    """
+    if rival is None:
+        return None
+    found = agreement.games([game for item in items for game in _games(item)])
+    verdict, reason = _winner(found)
+    states = Counter(c["state"] for item in items for c in item["comparisons"])
+    return {
+        "rival": rival,
+        **found,
+        "inconsistent": sum(c["inconsistent"] for i in items for c in i["comparisons"]),
+        "by_state": dict(states),
+        "verdict": verdict,
+        "reason": reason,
+    }
+
+
+def _games(item: Item) -> Iterator[agreement.Game]:
+    for one in item["comparisons"]:
+        verdicts = [j["verdict"] for j in one["judgments"] if j["source"] == "judge"]
+        yield agreement.Game(
+            one["verdict"],
+            one["inconsistent"],
+            one["first_picks"],
+            sum(verdict in ("A", "B") for verdict in verdicts),
+            len(item["answer"] or "") - len(item["rival_answer"] or ""),
+            item["question"]["id"],
+        )
+
+
+def _winner(found: dict[str, Any]) -> tuple[str | None, str | None]:
+    consistency, rate = found["consistency"]["value"], found["win_rate"]
+    if consistency is None:
+        return None, "no pair was judged"
+    if 1 - consistency > MOST_INCONSISTENT:
+        return None, (
+            f"{1 - consistency:.0%} of the pairs turn with the order of the answers: "
+            "this judge cannot tell these models apart"
+        )
+    if rate["ci95"] is None:
+        return None, rate["reason"]
+    low, high = rate["ci95"]
+    return ("better", None) if low > 0.5 else ("worse", None) if high < 0.5 else ("undecided", None)
+
+
+def judgments(items: Iterable[Item]) -> Iterator[dict[str, Any]]:
+    """Yield every single judgment."""
+    for item in items:
+        for found in (*item["scores"].values(), *item["comparisons"]):
+            yield from found["judgments"]
+
+
+def counts(items: Sequence[Item]) -> dict[str, Any]:
+    """Return how many scores and comparisons were asked for, how many there are, and the states."""
+    found = [one for item in items for one in (*item["scores"].values(), *item["comparisons"])]
+    states = Counter(one["state"] for one in found)
+    return {
+        "n_total": len(found),
+        "n_scored": states["scored"],
+        "by_state": dict(states),
+    }
+
+
+def cost(items: Iterable[Item]) -> dict[str, Any]:
+    """Return what judging took: calls, tokens, USD; None where the price of any is unknown."""
+    asked = [one for one in judgments(items) if one["source"] == "judge"]
+    tiers = ("input", "cache_read", "cache_write", "output", "reasoning")
+    tokens = {name: _sum(one["usage"][name] for one in asked) for name in tiers}
+    known = [one["cost_usd"] for one in asked if one["cost_usd"] is not None]
+    unpriced = len(asked) - len(known)
+    return {
+        "calls": sum(1 + one["retries"] for one in asked if one["state"] != "budget"),
+        "tokens": tokens,
+        "cost_usd": None if unpriced else sum(known),
+        "known_cost_usd": sum(known),
+        "unpriced": unpriced,
+        "reason": "the price of a judge is unknown" if unpriced else None,
+    }
+
+
+def evidence(items: Sequence[Item]) -> dict[str, Any] | None:
+    """Return what became of the searches; None where there were none."""
+    with_search = [item for item in items if item["search"] is not None]
+    if not with_search:
+        return None
+    told = [i["reference_found"] for i in with_search if i["reference_found"] is not None]
+    return {
+        "questions": len(with_search),
+        "backends": sorted({item["search"]["backend"] for item in with_search}),
+        "without_hits": sum(not item["search"]["hits"] for item in with_search),
+        "reference_found": {"n": len(told), "share": _mean(map(float, told))},
+        "cited": {
+            "n": len(with_search),
+            "share": _mean(float(bool(item["cited"])) for item in with_search),
+        },
+    }
+
+
+def observed(gate: Gate, results: dict[str, Any]) -> Observed | None:
+    """Return the value of a gate on a mean of marks, None where it is on the timing."""
+    if gate.metric == "unscored":
+        return _unscored(results)
+    if gate.metric == "win_rate":
+        rate = (results["pairwise"] or {}).get("win_rate") or {"value": None, "ci95": None}
+        reason = "" if rate["value"] is not None else "no answers were compared"
+        return Observed(rate["value"], rate["ci95"], reason)
+    if gate.metric not in ("correct", "pass_at_k", *CRITERIA):
+        return None
+    place = results["criteria"] if gate.metric in CRITERIA else results
+    found = place.get(gate.metric) or {"mean": None, "ci95": None, "reason": None}
+    if found["mean"] is None:
+        return Observed(None, None, found["reason"] or "nothing was scored")
+    return Observed(found["mean"], found["ci95"], "")
+
+
+def _unscored(results: dict[str, Any]) -> Observed:
+    total = results["n_total"]
+    if not total:
+        return Observed(None, None, "nothing was judged")
+    missing = total - results["n_scored"]
+    return Observed(missing / total, stats.wilson(missing, total), "")
+
+
+def samples(item: Item) -> Iterator[Item]:
+    """Yield the answers to a question, each with its verdict."""
+    yield item
+    yield from item["more_samples"]
+
+
+def _listed(interval: Sequence[float] | None) -> list[float] | None:
+    return None if interval is None else [*interval]
+
+
+def _mean(values: Iterable[float | None]) -> float | None:
+    known = [value for value in values if value is not None]
+    return sum(known) / len(known) if known else None
+
+
+def _sum(values: Iterable[int | None]) -> int | None:
+    known = [value for value in values if value is not None]
+    return sum(known) if known else None

@@ -1,0 +1,299 @@
+"""The result file of an eval."""
+
+from __future__ import annotations
+
+from collections import Counter
+from typing import TYPE_CHECKING, Any, Literal
+
+from pydantic import Field
+
+from pytest_llamaburn import flags, gates
+from pytest_llamaburn.errors import SettingsError
+from pytest_llamaburn.kinds import _marks
+from pytest_llamaburn.kinds._parts import Distribution, Part, RunError, RunFile, opening, status
+from pytest_llamaburn.metrics import METRICS, summary
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from pytest_llamaburn.journal import Record
+
+FOLDER = "evals"
+
+
+class Judgment(Part):
+    """One verdict of one judge, or the reason why there is none."""
+
+    criterion: str
+    state: str
+    source: Literal["judge", "rule"]
+    score: int | None
+    verdict: Literal["A", "B", "tie"] | None
+    reasoning: str
+    evidence: list[str]
+    judge: str | None
+    model_served: str | None
+    usage: dict[str, int | None]
+    cost_usd: float | None
+    retries: int
+    temperature: dict[str, Any] | None
+    error: dict[str, str] | None
+
+
+class Score(Part):
+    """The mark on one criterion: the median of its scored judgments, None where there is none."""
+
+    score: float | None
+    state: str
+    flip_rate: float | None
+    judgments: list[Judgment]
+
+
+class Compared(Part):
+    """One judge's verdict on two answers shown in both orders; A is the model under test."""
+
+    verdict: Literal["A", "B", "tie"] | None
+    state: str
+    inconsistent: bool
+    first_picks: int
+    judgments: list[Judgment]
+
+
+class Verdict(Part):
+    """What a scorer found; `correct` is None where the answer could not be read."""
+
+    correct: bool | None
+    state: str
+    reason: str
+    extracted: str | None
+    details: dict[str, Any]
+
+
+class Answer(Part):
+    """One answer: its text, its timing by metric, and what its scorer found."""
+
+    answer: str | None
+    thinking: str | None
+    finish_reason: str | None
+    error: RunError | None
+    cached: bool
+    flags: list[str]
+    null_reasons: dict[str, str]
+    timing: dict[str, float | None]
+    correct: bool | None
+    verdict: Verdict | None
+
+
+class Item(Answer):
+    """A question, its (first) answer and all that was said of it."""
+
+    question: dict[str, Any]
+    scores: dict[str, Score]
+    comparisons: list[Compared]
+    rival_answer: str | None
+    pass_at_k: float | None
+    search: dict[str, Any] | None
+    reference_found: bool | None
+    cited: list[int]
+    more_samples: list[Answer]
+
+
+class Mean(Part):
+    """A mean over what was scored, with its 95 % interval."""
+
+    n_total: int
+    n_scored: int
+    by_state: dict[str, int]
+    mean: float | None
+    ci95: tuple[float, float] | None
+    reason: str | None
+
+
+class Criterion(Mean):
+    """The scores on one criterion; `bounds` has the mean with all that is missing at 1 and at 5."""
+
+    bounds: dict[str, float]
+    histogram: dict[str, int]
+    flip_rate: float | None
+    jury_alpha: dict[str, Any] | None
+
+
+class EvalResults(Part):
+    """What an eval found."""
+
+    eval_set: dict[str, Any]
+    items: list[Item]
+    n_total: int
+    n_scored: int
+    by_state: dict[str, int]
+    criteria: dict[str, Criterion]
+    correct: Mean
+    pass_at_k: dict[str, Any] | None
+    by_category: dict[str, dict[str, Any]]
+    pairwise: dict[str, Any] | None
+    evidence: dict[str, Any] | None
+    judging: dict[str, Any]
+    cost: dict[str, Any]
+    summary: dict[str, Distribution]
+    totals: dict[str, int]
+    errors: dict[str, int]
+    gates: list[dict[str, Any]]
+
+
+class File(RunFile):
+    """A result file of `llamaburn eval`."""
+
+    schema_: Literal["llamaburn/eval"] = Field(alias="schema")
+    results: EvalResults
+
+
+def stem(header: Mapping[str, Any]) -> str:
+    """Return what the file's name begins with: the model and the set."""
+    about = header.get("eval_set") or header["results"]["eval_set"]
+    return f"{header['model']['id']}_{about['name']}"
+
+
+def check(settings: Any) -> None:
+    """Raise SettingsError for settings that do not go together."""
+    gates.parse_all(settings.threshold, _marks.GATED)
+    if settings.pass_k is not None and settings.pass_k > settings.samples:
+        raise SettingsError(
+            f"--pass-k: {settings.pass_k} is refused: pass@k is estimated from at least k answers "
+            f"to each question: set --samples {settings.pass_k} or more"
+        )
+    if settings.samples > 1 and settings.temperature == 0:
+        raise SettingsError(
+            f"--samples: {settings.samples} is refused: at temperature 0 all answers to a question "
+            "are the same: set --temperature 0.8"
+        )
+    if settings.pairwise != (settings.compare_to is not None):
+        raise SettingsError("--pairwise and --compare-to MODEL need each other: give both")
+    if settings.pairwise and not settings.judge:
+        raise SettingsError("--pairwise: which judge compares the answers? Add --judge claude")
+
+
+def build(record: Record) -> dict[str, Any]:
+    """Return the content of an eval's result file, made from its journal."""
+    header = record.header or {}
+    config, items = header["config"], _items(record, header)
+    answers = [answer for item in items for answer in _marks.samples(item)]
+    good = [answer for answer in answers if answer["error"] is None]
+    done = len(answers) + len(_scored(record))
+    document: dict[str, Any] = {
+        **opening(header, status(record, len(good), done)),
+        "results": {
+            "eval_set": {**header["eval_set"], "used": len(items)},
+            "items": items,
+            **_marks.counts(items),
+            "criteria": _marks.criteria(items),
+            "correct": _marks.correct(items),
+            "pass_at_k": _marks.pass_at_k(items, config["pass_k"]),
+            "by_category": _marks.by_category(items),
+            "pairwise": _marks.pairwise(items, config["compare_to"]),
+            "evidence": _marks.evidence(items),
+            "judging": {"judges": config["judge"], "notes": record.facts.get("judge_notes", [])},
+            "cost": _marks.cost(items),
+            **_measured(record),
+            "totals": {
+                "planned": record.planned,
+                "requests": len(answers),
+                "succeeded": len(good),
+                "failed": len(answers) - len(good),
+                "cached": sum(answer["cached"] for answer in answers),
+            },
+            "errors": dict(Counter(a["error"]["kind"] for a in answers if a["error"])),
+            "gates": [],
+        },
+        "telemetry": {"provider": None, "scope": None, "reason": "no_provider", "notes": []},
+        "system_profile": [],
+        "insights": [],
+    }
+    document["telemetry"] |= {k: v for k, v in record.facts.items() if k != "type"}
+    document["results"]["gates"] = [*record.gates, *_gates(document)]
+    return document
+
+
+def judged(results: dict[str, Any], expressions: Sequence[str], mode: str) -> list[dict[str, Any]]:
+    """Return the verdicts of some gates on an eval's results."""
+    rows = [
+        {**answer["timing"], "error": answer["error"]}
+        for item in results["items"]
+        for answer in _marks.samples(item)
+    ]
+    verdicts = []
+    for gate in gates.parse_all(expressions, _marks.GATED):
+        observed = _marks.observed(gate, results)
+        if observed is None:
+            verdicts.append(gates.judge(gate, results, rows, mode))
+        else:
+            verdicts.append(gates.weigh(gate, observed, mode))
+    return verdicts
+
+
+def _gates(document: dict[str, Any]) -> list[dict[str, Any]]:
+    config, results = document["config"], document["results"]
+    found = judged(results, config["threshold"], config["gate_mode"])
+    if results["n_total"]:
+        limit = f"unscored<={config['max_unscored']:g}"
+        found += judged(results, [limit], "point")
+    return found
+
+
+def _items(record: Record, header: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """Return the questions that were answered, each with its answers and marks, in their order."""
+    about = flags.context(record.rows, header["config"], record.facts)
+    groups: dict[str, dict[int, dict[str, Any]]] = {}
+    for row in record.rows:
+        groups.setdefault(row["prompt_id"], {})[row["iteration"]] = row
+    scored = _scored(record)
+    return [_item([*group.values()], scored.get(key), about) for key, group in groups.items()]
+
+
+def _scored(record: Record) -> dict[str, dict[str, Any]]:
+    return {row["question_id"]: row for row in record.others.get("scores", [])}
+
+
+def _item(
+    rows: Sequence[dict[str, Any]], marks: dict[str, Any] | None, about: flags.Context
+) -> dict[str, Any]:
+    verdicts = marks["verdicts"] if marks else [None] * len(rows)
+    pairs = zip(rows, verdicts, strict=False)
+    first, *rest = (_answer(row, verdict, about) for row, verdict in pairs)
+    marks = marks or {}
+    return {
+        "question": rows[0]["question"],
+        **first,
+        "scores": marks.get("scores", {}),
+        "comparisons": marks.get("comparisons", []),
+        "rival_answer": marks.get("rival_answer"),
+        "pass_at_k": marks.get("pass_at_k"),
+        "search": rows[0]["search"],
+        "reference_found": rows[0]["reference_found"],
+        "cited": rows[0]["cited"],
+        "more_samples": rest,
+    }
+
+
+def _answer(
+    row: dict[str, Any], verdict: dict[str, Any] | None, about: flags.Context
+) -> dict[str, Any]:
+    return {
+        "answer": row["answer"],
+        "thinking": row["thinking"],
+        "timestamp": row["timestamp"],
+        "finish_reason": row["finish_reason"],
+        "error": row["error"],
+        "cached": row["cached"],
+        "flags": flags.of(row, about),
+        "null_reasons": row["null_reasons"],
+        "timing": {name: row[name] for name in METRICS},
+        "correct": verdict and verdict["correct"],
+        "verdict": verdict,
+    }
+
+
+def _measured(record: Record) -> dict[str, Any]:
+    """Return the timing of the answers that were made in this run."""
+    rows = [row for row in record.rows if not row["cached"]]
+    good = [row for row in rows if row["error"] is None]
+    return {"summary": summary(good, rows)}

@@ -1,0 +1,241 @@
+"""The result file of a stress run."""
+
+from __future__ import annotations
+
+from collections import Counter
+from itertools import groupby
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple
+
+from pydantic import Field
+
+from pytest_llamaburn.kinds import _load_gates
+from pytest_llamaburn.kinds._parts import Distribution, Part, RunFile, opening
+from pytest_llamaburn.load import findings, levels, rows, slo, stability, windows
+from pytest_llamaburn.load.rows import record_of
+from pytest_llamaburn.load.step import CLIENTS, RATE, Step
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from pytest_llamaburn.journal import Record
+    from pytest_llamaburn.load.rows import Row
+
+FOLDER = "stress"
+BASELINE = 0  # the step that one client takes alone
+_NOTHING = levels.Excluded(windows.Window(), windows.Window())
+
+
+class Level(Part):
+    """One number of clients, or one rate; latencies are of successful requests."""
+
+    concurrency: float | None = None
+    rate: float | None = None
+    requests: int
+    excluded: int
+    failed: int
+    error_rate: float | None
+    errors: dict[str, int]
+    duration_s: float
+    requests_per_sec: float | None
+    output_tokens_per_sec: float | None
+    total_generation_ms: Distribution
+    total_generation_from_schedule_ms: Distribution
+    time_to_first_token_ms: Distribution
+    time_to_first_token_from_schedule_ms: Distribution
+    inter_token_latency_ms: Distribution
+    chunk_gap_ms: Distribution
+    goodput: dict[str, Any] | None
+    client_health: dict[str, Any]
+    state: Literal["idle", "optimal", "degraded", "failure"] | None = None
+    evidence: str | None = None
+
+
+class StressResults(Part):
+    """What a stress run found; a point that was not reached has its reason."""
+
+    baseline: Level | None
+    deadline_s: float | None
+    levels: list[Level]
+    failure_point: dict[str, Any] | None
+    degradation_point: dict[str, Any] | None
+    degradation_points: list[dict[str, Any]]
+    optimal: dict[str, Any] | None
+    recovery_time_ms: float | None
+    recovery: dict[str, Any] | None
+    sustained: dict[str, Any] | None
+    timeline: list[dict[str, Any]]
+    totals: dict[str, float | None]
+    errors: dict[str, int]
+    client_health: dict[str, Any]
+    stop_reason: str | None
+    gates: list[dict[str, Any]]
+
+
+class File(RunFile):
+    """A result file of `llamaburn stress`."""
+
+    schema_: Literal["llamaburn/stress"] = Field(alias="schema")
+    results: StressResults
+
+
+def stem(header: Mapping[str, Any]) -> str:
+    """Return what the file's name begins with."""
+    return f"{header['model']['id']}_{header['config']['mode']}"
+
+
+def check(settings: Any) -> None:
+    """Raise SettingsError for options that contradict each other or mean nothing."""
+    windows.checked(settings)
+    _load_gates.parse_all(settings.threshold)
+    if settings.slo:
+        slo.parse(settings.slo)
+
+
+def build(record: Record) -> dict[str, Any]:
+    """Return the content of a stress run's result file, made from its journal and its rows."""
+    header = record.header or {}
+    steps = _steps(record, rows.read(record.folder))
+    everything = [row for step in steps for row in step.part.rows]
+    load = _load(steps, record)
+    results = _results(load, steps, everything, record)
+    expressions = [*header["config"]["threshold"], *record.facts.get("thresholds", ())]
+    mode = header["config"]["gate_mode"]
+    results["gates"] = _load_gates.judge_all(expressions, results, mode)
+    return {
+        **opening(header, _status(record, everything)),
+        "results": results,
+        "telemetry": {"provider": None, "scope": None, "reason": "no_provider", "notes": []},
+        "system_profile": [],
+        "insights": findings.insights(load),
+    }
+
+
+class _Step(NamedTuple):
+    """A step as it was taken: its load, its rows, and how our side kept up."""
+
+    number: int
+    load: Step
+    part: levels.Part
+
+
+def _steps(record: Record, found: Any) -> list[_Step]:
+    """Return the visits in order, by the step each began with; of one taken again, the later try."""
+    loads = [s for s in record.steps if "load" in s]
+    begun = {s["step"]: s for s in loads if s["step"] == s["visit"]}  # a later try replaces
+    health = _health(record.steps)
+    grouped: dict[tuple[int, int], list[Row]] = {}
+    for row in found:
+        grouped.setdefault((row.step, row.attempt), []).append(row)
+    steps = []
+    for number, said in sorted(begun.items()):
+        key = (number, said["attempt"])
+        part = levels.Part(grouped.get(key, []), said["started_ns"], health.get(key, {}))
+        steps.append(_Step(number, Step.restored(said["load"]), part))
+    return steps
+
+
+def _health(said: Sequence[dict[str, Any]]) -> dict[tuple[int, int], dict[str, Any]]:
+    """Return the worst that our side was during each visit, by visit and attempt."""
+    found: dict[tuple[int, int], dict[str, Any]] = {}
+    for step in said:
+        if "health" in step:
+            worst = found.setdefault((step["visit"], step["attempt"]), {})
+            for name, value in step["health"].items():
+                worst[name] = max(value or 0.0, worst.get(name, 0.0))
+    return found
+
+
+def _load(steps: Sequence[_Step], record: Record) -> findings.Load:
+    """Return the levels, lowest first; all steps at one level are one."""
+    config = (record.header or {})["config"]
+    excluded = levels.Excluded(
+        windows.window(config["warmup_window"], "--warmup-window"),
+        windows.window(config["cooldown_window"], "--cooldown-window"),
+    )
+    sent = [step for step in steps if step.number != BASELINE and step.part.rows]
+    sent.sort(key=lambda step: (step.load.level, step.number))
+    seen = []
+    for (level, unit), group in groupby(sent, key=lambda step: step.load[:2]):
+        parts = [step.part for step in group]
+        summary = levels.summarize(level, unit, parts, excluded, config["slo"])
+        runs = [[record_of(row) for row in levels.kept(part, excluded)] for part in parts]
+        seen.append(findings.Seen(summary, runs))
+    alone = [step for step in steps if step.number == BASELINE]
+    baseline = [record_of(row) for step in alone for row in step.part.rows]
+    deadline_s = record.facts.get("baseline", {}).get("deadline_s", 0.0)
+    unit = sent[0].load.unit if sent else CLIENTS
+    return findings.Load(seen, baseline, config, deadline_s, unit)
+
+
+def _results(
+    load: findings.Load, steps: Sequence[_Step], everything: Sequence[Row], record: Record
+) -> dict[str, Any]:
+    found = record.facts.get("findings", {})
+    alone = [step.part for step in steps if step.number == BASELINE and step.part.rows]
+    line = levels.timeline(everything, steps[0].part.started_ns) if steps else []
+    findings.judge(load)
+    points = findings.degradation_points(load) if load.levels else []
+    recovered = _recovery(steps, load)
+    return {
+        "baseline": levels.summarize(1, CLIENTS, alone, _NOTHING) if alone else None,
+        "deadline_s": load.deadline_s or None,
+        "levels": [seen.summary for seen in load.levels],
+        "failure_point": findings.failure_point(load, found.get("failure_point")),
+        "degradation_point": _first(points, load.axis),
+        "degradation_points": points,
+        "optimal": findings.optimal(load),
+        "recovery_time_ms": recovered and recovered["recovery_time_ms"],
+        "recovery": recovered,
+        "sustained": _sustained(steps, load),
+        "timeline": line,
+        "totals": _totals(everything),
+        "errors": dict(Counter(row.error["kind"] for row in everything if row.error)),
+        "client_health": {"calibration": record.facts.get("calibration")},
+        "stop_reason": found.get("stop_reason"),
+    }
+
+
+def _first(points: Sequence[dict[str, Any]], axis: str) -> dict[str, Any] | None:
+    """Return the lowest point that was reached, else any, which says why it was not."""
+    reached = [point for point in points if point["reached"]]
+    return min(reached, key=lambda point: point[axis], default=points[0] if points else None)
+
+
+def _recovery(steps: Sequence[_Step], load: findings.Load) -> dict[str, Any] | None:
+    """Return the recovery from the bursts of a spike run, None where there were none."""
+    for step in steps:
+        if step.load.bursts and load.unit == RATE:
+            own = [record_of(row) for row in step.part.rows if not row.burst]
+            started = step.part.started_ns
+            return stability.recoveries(own, step.load.bursts, started, step.load.level)
+    return None
+
+
+def _sustained(steps: Sequence[_Step], load: findings.Load) -> dict[str, Any] | None:
+    if load.config["mode"] != "sustained":
+        return None
+    long = [step for step in steps if step.number != BASELINE and step.part.rows]
+    if not long:
+        return None
+    part = long[-1].part
+    line = levels.timeline(part.rows, part.started_ns)
+    return stability.sustained(line, [record_of(row) for row in part.rows])
+
+
+def _status(record: Record, everything: Sequence[Row]) -> str:
+    if record.interrupted:
+        return "interrupted"
+    if not any(row.error is None for row in everything):
+        return "failed"
+    return "complete" if "findings" in record.facts else "partial"
+
+
+def _totals(everything: Sequence[Row]) -> dict[str, Any]:
+    good = [row for row in everything if row.error is None]
+    tokens = [row.values["output_sequence_length"] or 0 for row in good]
+    return {
+        "requests": len(everything),
+        "succeeded": len(good),
+        "failed": len(everything) - len(good),
+        "output_tokens": sum(tokens) if tokens else None,
+    }

@@ -1,0 +1,59 @@
+"""Answers of earlier runs, so that nothing is asked twice of the same model in the same way.
+
+The key is all that determines an answer: the model's digest, the server and its version, and the
+request to the letter. A model without a digest could be another one tomorrow: its answers are not
+kept, and neither are failures.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from pytest_llamaburn.backends._base import Model, Server
+
+FOLDER = ".answers"
+
+
+def key_of(model: Model, server: Server, body: dict[str, Any]) -> str | None:
+    """Return the key of the answer to a request, None where the model cannot be told for sure."""
+    if model.digest is None:
+        return None
+    about = [model.digest, server.kind, server.version, body]
+    return hashlib.sha256(json.dumps(about, sort_keys=True).encode()).hexdigest()
+
+
+class Cache:
+    """The answers kept in a results directory."""
+
+    def __init__(self, results_dir: Path) -> None:
+        """Take the directory; nothing is made before the first answer."""
+        self._folder = results_dir / FOLDER
+
+    def get(self, key: str | None) -> dict[str, Any] | None:
+        """Return the row of an answer, None where there is none or its file is damaged."""
+        if key is None:
+            return None
+        try:
+            row: dict[str, Any] = json.loads(self._path(key).read_text(encoding="utf-8"))
+        except (OSError, ValueError):
+            return None
+        return row
+
+    def put(self, key: str | None, row: dict[str, Any]) -> None:
+        """Keep the row of an answer that succeeded."""
+        if key is None or row["error"] is not None:
+            return
+        path = self._path(key)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        temporary = path.with_suffix(f".{os.getpid()}")
+        temporary.write_text(json.dumps(row, ensure_ascii=False), encoding="utf-8")
+        temporary.replace(path)
+
+    def _path(self, key: str) -> Path:
+        return self._folder / key[:2] / f"{key}.json"

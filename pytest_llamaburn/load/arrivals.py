@@ -1,0 +1,85 @@
+"""When requests are sent in an open loop: one schedule, made in one place, before the run.
+
+A schedule is the rising times of its requests in seconds after the start. It never depends on when
+answers come, so a slow server cannot thin out its own load (coordinated omission). Several workers
+split one schedule (`share`); a generator in each would repeat the same gaps.
+
+A new pattern is one decorated function.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING, Any
+
+from pytest_llamaburn import registry
+from pytest_llamaburn.errors import SettingsError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    import numpy as np
+    from numpy.typing import NDArray
+
+    Times = NDArray[np.float64]
+    Pattern = Callable[[float, int, Any], Times]
+
+PATTERNS: dict[str, Pattern] = {}
+_SPARE = 6.0  # standard deviations of a Poisson count that a drawn schedule allows for
+
+
+def pattern(draw: Pattern) -> Pattern:
+    """Register a function (rate per second, count, generator) → `count` times under its name."""
+    PATTERNS[draw.__name__] = draw
+    return draw
+
+
+@pattern
+def static(rate: float, count: int, _: Any) -> Times:
+    """Return times at a constant interval, from 0; multiplied, so that no error accumulates."""
+    import numpy as np
+
+    return np.arange(count, dtype=float) / rate
+
+
+@pattern
+def poisson(rate: float, count: int, rng: Any) -> Times:
+    """Return the times of a Poisson process: its gaps are exponential and independent."""
+    import numpy as np
+
+    return np.cumsum(rng.exponential(1 / rate, count), dtype=float)
+
+
+def schedule(
+    name: str,
+    rate: float,
+    *,
+    seconds: float | None = None,
+    count: int | None = None,
+    seed: int = 0,
+) -> Times:
+    """Return the times, in seconds from 0, of `count` requests or of those within `seconds`.
+
+    Raises SettingsError for an unknown pattern or a rate, count or length that is not above 0.
+    """
+    if name not in PATTERNS:
+        raise SettingsError(registry.unknown("arrival pattern", name, list(PATTERNS)))
+    limit = seconds if count is None else count
+    if limit is None or not (0 < rate < math.inf and 0 < limit < math.inf):
+        raise SettingsError(
+            f"a schedule at {rate} requests/s for {limit} is refused: both must be above 0"
+        )
+    import numpy as np
+
+    enough = count or _enough(rate * limit)
+    times = PATTERNS[name](rate, enough, np.random.default_rng(seed))
+    return times if count else times[times < limit]
+
+
+def share(times: Times, worker: int, workers: int) -> Times:
+    """Return one worker's part of a schedule: every `workers`-th request, from `worker` on."""
+    return times[worker::workers]
+
+
+def _enough(expected: float) -> int:
+    return math.ceil(expected + _SPARE * math.sqrt(expected) + 10)

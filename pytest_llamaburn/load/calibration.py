@@ -1,0 +1,88 @@
+"""How true this machine's stamps are right now: two seconds against a server with a known schedule.
+
+The server is `_metronome.py` in a process of its own. It logs when the kernel got each request and
+when it sent each chunk, on the clock that `time.perf_counter_ns` reads; what we measured beyond
+that is the instrument's error.
+"""
+
+from __future__ import annotations
+
+import sys
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+from pytest_llamaburn import metrics
+from pytest_llamaburn.backends._base import Model
+from pytest_llamaburn.load.driver import closed_loop
+from pytest_llamaburn.settings import Run, model_of
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from pytest_llamaburn.backends._base import Backend
+    from pytest_llamaburn.backends._http import Wire
+    from pytest_llamaburn.load._metronome import Server
+    from pytest_llamaburn.trace import Trace
+
+SECONDS = 2.0
+MOST_STREAMS = 200
+MOST_RATE = 200.0  # chunks a second of one stream
+_TTFT_S = 0.05
+
+
+async def calibrate(streams: int, rate: float) -> dict[str, Any]:
+    """Return the error of our stamps with so many streams of `rate` chunks a second.
+
+    Keys: streams, chunks_per_sec (of one stream), requests, and the medians and 99th percentiles of
+    the errors of TTFT and of inter-token latency in ms; None with a reason where there is no way.
+    """
+    if sys.platform != "linux":
+        return {"reason": "it needs Linux, where processes share a clock and the kernel stamps"}
+    from pytest_llamaburn.load._metronome import Schedule, Server
+
+    streams, rate = min(streams, MOST_STREAMS), min(max(rate, 1.0), MOST_RATE)
+    chunks = max(2, round((SECONDS - _TTFT_S) * rate))
+    with Server(Schedule(_TTFT_S, rate, chunks)) as server:
+        traces = await _drive(server.url, streams)
+    return {"streams": streams, "chunks_per_sec": rate, **_errors(traces, server)}
+
+
+async def _drive(url: str, streams: int) -> dict[int, Trace]:
+    module = import_module("pytest_llamaburn.backends.openai")
+    backend: Backend = module.Backend(model_of(Run)(host=url))
+    model, traces = Model("metronome", "metronome"), {}
+
+    async def send(wire: Wire, number: int) -> Trace:
+        messages = [{"role": "user", "content": f"request {number}"}]
+        return await backend.stream(wire, backend.payload(model, messages))
+
+    def done(number: int, trace: Trace) -> None:
+        traces[number] = trace
+
+    await closed_loop(range(streams), streams, backend.wire, send, done)
+    return traces
+
+
+def _errors(traces: dict[int, Trace], server: Server) -> dict[str, Any]:
+    first, gaps = [], []
+    for number, trace in traces.items():
+        log, (values, _) = server.log[number], metrics.compute(trace)
+        ttft_ms, gap_ms = values["time_to_first_token_ms"], values["inter_token_latency_ms"]
+        if ttft_ms is not None and gap_ms is not None:
+            first.append(abs(ttft_ms - log.ttft_ms))
+            true_ms = (log.sent_ns[-1] - log.sent_ns[0]) / 1e6 / (len(log.sent_ns) - 1)
+            gaps.append(abs(gap_ms - true_ms))
+    return {
+        "requests": len(first),
+        "ttft_error_ms": _spread(first),
+        "itl_error_ms": _spread(gaps),
+    }
+
+
+def _spread(errors: Sequence[float]) -> dict[str, float] | None:
+    if not errors:
+        return None
+    import numpy as np
+
+    p50, p99 = np.percentile(errors, [50, 99])
+    return {"p50": float(p50), "p99": float(p99)}

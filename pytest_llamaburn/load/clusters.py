@@ -1,0 +1,46 @@
+"""Failure rates of requests that fail together: how many of them count as independent."""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    import numpy as np
+    from numpy.typing import NDArray
+
+    Flags = NDArray[np.bool_]
+
+Z = 3.0  # 95 % of an interval that is looked at some twenty times (Bonferroni: 0.05 / 20)
+_NOISE = 0.02  # an autocorrelation below this ends the sum
+
+
+def design_effect(runs: Sequence[Flags], most: int | None = None) -> float:
+    """Return how many successive requests count as one, at least 1.
+
+    1 + 2 Σ ρ(lag), the autocorrelations of failing pooled over runs and summed until they fade
+    (the initial positive sequence of Geyer, Statistical Science 7, 1992), up to lag `most`.
+    """
+    n = sum(map(len, runs))
+    share = sum(int(run.sum()) for run in runs) / max(n, 1)
+    if not 0 < share < 1:
+        return 1.0
+    total, centred = 1.0, [run - share for run in runs]
+    for lag in range(1, min(max(map(len, runs)) // 3, most or n) + 1):
+        long = [run for run in centred if len(run) > lag]
+        pairs = sum(len(run) - lag for run in long)
+        rho = sum(float(run[lag:] @ run[:-lag]) for run in long) / pairs / (share * (1 - share))
+        if rho <= _NOISE:
+            break
+        total += 2 * rho
+    return total
+
+
+def interval(share: float, n: float, z: float = Z) -> tuple[float, float]:
+    """Return the interval of a share over an effective number of requests, by Wilson's score."""
+    z2 = z * z
+    middle = (share + z2 / (2 * n)) / (1 + z2 / n)
+    half = z * math.sqrt(share * (1 - share) / n + z2 / (4 * n * n)) / (1 + z2 / n)
+    return max(0.0, middle - half), min(1.0, middle + half)

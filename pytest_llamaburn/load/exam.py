@@ -1,0 +1,401 @@
+"""An exam: a model answers every question of a set, and then its answers are marked.
+
+While it answers, it has the machine to itself. Marking begins when all is answered: scorers here,
+judges in the background (`marking.py`).
+"""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from time import perf_counter_ns
+from typing import TYPE_CHECKING, Any
+
+from pytest_llamaburn import gates, journal, judges, registry, results
+from pytest_llamaburn.backends._base import Server
+from pytest_llamaburn.errors import DatasetError, ServerError, SettingsError
+from pytest_llamaburn.load import answers, marking, papers
+from pytest_llamaburn.load.run import Run, row_of
+from pytest_llamaburn.scorers._base import Verdict
+from pytest_llamaburn.scorers.code import pass_at_k
+from pytest_llamaburn.search import _choose, _evidence, _record
+from pytest_llamaburn.settings import Eval
+from pytest_llamaburn.trace import Failed, Sent, Trace, fold
+
+if TYPE_CHECKING:
+    from concurrent.futures import Future
+
+    from pytest_llamaburn.backends._base import Message
+    from pytest_llamaburn.datasets import Question
+    from pytest_llamaburn.judges import Case, Comparison, Panel, Score
+    from pytest_llamaburn.search._base import Hit, Search
+
+    Row = dict[str, Any]
+
+
+class Exam(Run):
+    """A model under examination."""
+
+    kind = "eval"
+    settings_class = Eval
+
+    def __init__(self, *args: Any) -> None:
+        """Take what a Run takes."""
+        super().__init__(*args)
+        self._rows: dict[str, dict[int, Row]] = {}
+        self._marked: dict[str, Row] = {}
+        self._judged: dict[tuple[str, ...], judges.Judgment] = {}
+        self._panel: Panel | None = None
+        self._search: Search | None = None
+        self._marking: marking.Marking | None = None
+        self._pending: dict[str, Future[list[Score]] | Future[list[Comparison]]] = {}
+        self._rivals: dict[str, Row] = {}
+        self._rival_run: str | None = None
+        self._cache = answers.Cache(Path(self.settings.results_dir))
+
+    async def prepare(
+        self, model: str | None, planned: dict[str, int], about: dict[str, Any]
+    ) -> None:
+        """Prepare as a Run does; stored answers need no server."""
+        if self.identity.worker.partition("-")[0] != "main":
+            raise SettingsError("an eval runs in one process: leave out -n")
+        self._rival_run = about.pop("rival_run", None)
+        if self.settings.judge and not self._is_rival(model):
+            self._panel = judges.Panel.of(self.settings)
+        if self.settings.web_search and not self.settings.answers:
+            self._search = _choose.choose(self.settings, os.environ)
+        if self.settings.answers:
+            self._reopen(planned)
+        else:
+            await super().prepare(model, planned, about)
+
+    async def answer(self, question: Question) -> list[Row]:
+        """Have the model answer a question, as often as --samples says; return the rows."""
+        rows = self._rows.setdefault(question.id, {})
+        for number in range(self.settings.samples):
+            if number not in rows:
+                rows[number] = await self._answered(question, number)
+                self._journal("request", rows[number])
+            self._progress.step(rows[number])
+        return [*rows.values()]
+
+    def scores(self, question: Question) -> Row:
+        """Mark the answers to a question; return the row with all verdicts.
+
+        The first call submits every judgment of the exam. Raises DatasetError where the question
+        has not been answered, UsageError where a judge cannot be had.
+        """
+        rows = self._rows.get(question.id)
+        if not rows:
+            raise DatasetError(f"question '{question.id}' was not answered: run its answers too")
+        if question.id not in self._marked:
+            self._begin_marking()
+            self._marked[question.id] = self._mark(question, [*rows.values()])
+            self._journal("scores", self._marked[question.id])
+        self._progress.step(_tick(question))
+        return self._marked[question.id]
+
+    def gate_question(self, expressions: list[str], question: Question) -> list[str]:
+        """Judge gates on one question alone; return the sentences of those not passed."""
+        record = journal.read(journal.directory(self._directory, self.identity.run_id))
+        mine = [row for row in record.rows if row["prompt_id"] == question.id]
+        found = results.build(record._replace(rows=mine))["results"]
+        judged = registry.load("kinds", self.kind).judged
+        verdicts = judged(found, expressions, self.settings.gate_mode)
+        for verdict in verdicts:
+            self._journal("gate", verdict)
+        return [gates.sentence(v) for v in verdicts if v["verdict"] != "pass"]
+
+    async def finish(self, reason: str) -> None:
+        """End the judging, then as every run."""
+        if self._marking is not None:
+            self._marking.close()
+            self._marking = None
+        if self._panel is not None and self._panel.notes:
+            self._journal("facts", {"judge_notes": self._panel.notes})
+        await super().finish(reason)
+
+    @property
+    def _directory(self) -> Path:
+        return Path(self.settings.results_dir)
+
+    def _is_rival(self, model: str | None) -> bool:
+        """Return whether this is the other model of a comparison: it only answers."""
+        return bool(self.settings.pairwise and model == self.settings.compare_to)
+
+    def _check(self) -> None:
+        self._refuse_self(self.model.id)
+
+    def _refuse_self(self, model: str) -> None:
+        if self._panel is not None and not self.settings.allow_self_judge:
+            self._panel.refuse_self(model)
+
+    def _config(self) -> dict[str, Any]:
+        found = super()._config()
+        if self._panel is None:
+            found |= {"judge": [], "pairwise": False, "compare_to": None}
+        return found
+
+    def _about(self) -> dict[str, Any]:
+        return {"eval_set": papers.paper(self.settings, self.identity.variant).about}
+
+    def _begin(self, requests: int) -> None:
+        self._progress.say(f"{requests} answers and marks of {self.model.id}")
+
+    def _reopen(self, planned: dict[str, int]) -> None:
+        """Begin with the answers of a result file, as if they had just been given."""
+        stored = papers.stored(self.settings.answers)
+        self._refuse_self(stored["model"]["id"])
+        self.server = Server(**{n: stored["server"][n] for n in Server._fields})
+        kept = ("model", "server", "contended", "environment")
+        config = {**stored["config"], **_scoring(self._config())}
+        header = {
+            **self._opening(),
+            **{name: stored[name] for name in kept},
+            "config": {**config, "answers": self.settings.answers},
+            "eval_set": stored["results"]["eval_set"],
+            "rejudged": stored["run_id"],
+        }
+        rows = [row for item in stored["results"]["items"] for row in papers.rows_of(item)]
+        self._open_journal(header, {**planned, "stored": len(rows)})
+        for row in rows:
+            if row["iteration"] not in self._rows.setdefault(row["prompt_id"], {}):
+                self._rows[row["prompt_id"]][row["iteration"]] = row
+                self._journal("request", row)
+
+    def _continue(self, record: journal.Record) -> None:
+        before = (record.header or {})["eval_set"]["sha256"]
+        now = papers.paper(self.settings, self.identity.variant).about["sha256"]
+        if before != now:
+            raise SettingsError(f"--resume: the eval set was {before}, now it is {now}")
+        for row in record.rows:
+            if row["error"] is None:
+                self._rows.setdefault(row["prompt_id"], {})[row["iteration"]] = row
+        self._judged = marking.restored(record.others.get("judgment", []))
+        for row in record.others.get("scores", []):
+            if _final(row):
+                self._marked[row["question_id"]] = row
+        if self._panel is not None:
+            _charge(self._panel, record.others.get("judgment", []))
+
+    async def _answered(self, question: Question, number: int) -> Row:
+        """Return the row of an answer, that of an earlier run if it can be no other."""
+        about = {
+            "prompt_id": question.id,
+            "category": question.category,
+            "prompt_sha256": question.sha256,
+            "repeat": 0,
+            "iteration": number,
+            "start": "warm",
+            "question": question._asdict(),
+        }
+        try:
+            found = await self._looked_up(question)
+        except ServerError as err:
+            return {
+                **about,
+                **_facts(_unsearched(str(err)), question.prompt),
+                **_cited(None, question, ""),
+            }
+        hits = _record.hits_of(found) if found else []
+        prompt = _evidence.prompt_with(question.prompt, hits)
+        self.backend.settings = self.settings.model_copy(
+            update={"seed": self.settings.seed + number}
+        )
+        messages = self.messages(prompt)
+        key = answers.key_of(self.model, self.server, self.backend.body(self.model, messages))
+        facts = self._cache.get(key) if self.settings.cache_answers else None
+        if facts is None:
+            facts = _facts(await self._sent(messages), prompt)
+            self._cache.put(key, facts)
+        else:
+            facts["cached"] = True
+        return {**about, **facts, **_cited(found, question, facts["answer"] or "", hits)}
+
+    async def _looked_up(self, question: Question) -> Any:
+        if self._search is None or not question.allow_web_search:
+            return None
+        return await _record.look_up(self._search, question.prompt, self.settings.search_results)
+
+    async def _sent(self, messages: list[Message]) -> Trace:
+        wire = self.backend.wire()
+        try:
+            return await self.backend.stream(wire, self.backend.payload(self.model, messages))
+        finally:
+            wire.close()
+
+    def _begin_marking(self) -> None:
+        """Submit every judgment of the exam, once."""
+        if self._panel is None or self._marking is not None:
+            return
+        if any(caller.judge.local for caller in self._panel.callers) and hasattr(self, "backend"):
+            self.backend.close()  # the judge needs the memory, and the model is done
+
+        def note(row: dict[str, Any]) -> None:
+            self._journal("judgment", row)
+
+        self._marking = marking.Marking(self._panel, note, self._judged)
+        if self.settings.pairwise:
+            self._rivals = self._rival_rows()
+        for name, rows in self._rows.items():
+            if name not in self._marked:
+                question = papers.question(rows[0]["question"])
+                if self.settings.pairwise:
+                    self._submit_pair(question, rows[0])
+                else:
+                    self._pending[name] = self._marking.score(
+                        name, _case(question, rows[0]), question.criteria
+                    )
+
+    def _submit_pair(self, question: Question, row: Row) -> None:
+        rival = self._rivals.get(question.id)
+        texts = [_text(question, one) for one in (row, rival)]
+        if self._marking is not None and None not in texts:
+            pair = judges.Pair(
+                question.prompt, str(texts[0]), str(texts[1]), question.reference, question.rubric
+            )
+            self._pending[question.id] = self._marking.compare(question.id, pair)
+
+    def _mark(self, question: Question, rows: list[Row]) -> Row:
+        verdicts = [_verdict(question, row) for row in rows]
+        marks = [v["correct"] for v in verdicts if v is not None and v["correct"] is not None]
+        k = self.settings.pass_k
+        found = [one.as_dict() for one in self._awaited(question.id)]
+        compared = self.settings.pairwise and self._panel is not None
+        rival = self._rivals.get(question.id) if compared else None
+        return {
+            "question_id": question.id,
+            "verdicts": verdicts,
+            "pass_at_k": pass_at_k(len(marks), sum(marks), k) if k is not None and marks else None,
+            "scores": {} if compared else {one["criterion"]: one for one in found},
+            "comparisons": (found or [_UNCOMPARED]) if compared else [],
+            "rival_answer": rival and rival["answer"],
+        }
+
+    def _awaited(self, name: str) -> list[Any]:
+        future = self._pending.pop(name, None)
+        return [] if future is None else [*future.result()]
+
+    def _rival_rows(self) -> dict[str, Row]:
+        """Return the first answers of the model to compare with, by question."""
+        other = str(self.settings.compare_to)
+        if papers.is_file(other):
+            items = papers.stored(other)["results"]["items"]
+            rows = [row for item in items for row in papers.rows_of(item)]
+        else:
+            run_id = str(self._rival_run)
+            rows = journal.read(journal.directory(self._directory, run_id)).rows
+        asked = {name: row[0]["prompt_sha256"] for name, row in self._rows.items()}
+        return {
+            row["prompt_id"]: row
+            for row in rows
+            if row["iteration"] == 0 and asked.get(row["prompt_id"]) == row["prompt_sha256"]
+        }
+
+    async def _end_journal(self, reason: str) -> None:
+        if not self.settings.answers:
+            await super()._end_journal(reason)
+        elif self.journal is not None:
+            self._journal("end", {"reason": reason})
+            self.journal.close()
+
+
+_UNCOMPARED: Row = {
+    "verdict": None,
+    "state": "skipped_sut_error",
+    "inconsistent": False,
+    "first_picks": 0,
+    "judgments": [],
+}
+
+
+def _scoring(config: dict[str, Any]) -> dict[str, Any]:
+    """Return the settings of a rejudging that differ from those of the answers."""
+    from pytest_llamaburn.settings import Judging, options_of
+
+    own = {o.name for o in options_of(Judging)} | {"threshold", "gate_mode", "pairwise"}
+    return {k: v for k, v in config.items() if k in (own | {"compare_to", "pass_k", "answers"})}
+
+
+def _facts(trace: Trace, prompt: str) -> Row:
+    """Return what a request's row says of the answer, its thinking kept apart."""
+    text, thought = judges.split_thinking(trace.text)
+    return {
+        **row_of(trace, prompt),
+        "answer": text or (None if trace.failure else ""),
+        "thinking": trace.thinking or thought or None,
+        "cached": False,
+    }
+
+
+def _cited(found: Any, question: Question, answer: str, hits: list[Hit] | None = None) -> Row:
+    """Return the search of an answer and what became of it."""
+    accept = question.options.get("accept", [])
+    more = [accept] if isinstance(accept, str) else accept
+    told = _evidence.reference_found(question.reference, more, hits or [])
+    return {
+        "search": found,
+        "reference_found": told if found else None,
+        "cited": _evidence.citations(answer, hits or []),
+    }
+
+
+def _unsearched(words: str) -> Trace:
+    now = perf_counter_ns()
+    return fold([Sent(now), Failed(now, "search_failed", "search", None, words)])
+
+
+def _case(question: Question, row: Row) -> Case:
+    return judges.Case(
+        question.prompt,
+        row["answer"] or "",
+        question.reference,
+        question.rubric,
+        row["error"] and row["error"]["kind"],
+        row["finish_reason"],
+    )
+
+
+def _text(question: Question, row: Row | None) -> str | None:
+    """Return an answer as it is compared, None where there is none to compare."""
+    if row is None:
+        return None
+    ruled = judges.by_rule(_case(question, row), "preference")
+    return row["answer"] if ruled is None else "" if ruled.scored else None
+
+
+def _verdict(question: Question, row: Row) -> Row | None:
+    """Return what the question's scorer finds, None without one."""
+    if question.scorer is None:
+        return None
+    ruled = judges.by_rule(_case(question, row), "correct")
+    if ruled is not None:
+        state = "empty" if ruled.scored else ruled.state
+        reason = ruled.reasoning or (ruled.error or {})["words"]
+        return Verdict(False if ruled.scored else None, state, reason, None, {})._asdict()
+    verdict: Verdict = registry.load("scorers", question.scorer).score(row["answer"], question)
+    return verdict._asdict()
+
+
+def _final(row: Row) -> bool:
+    """Return whether no mark of a row is to be tried again."""
+    found = [*row["scores"].values(), *row["comparisons"]]
+    states = {j["state"] for one in found for j in one["judgments"]}
+    return states.isdisjoint(marking.NOT_FINAL)
+
+
+def _charge(panel: Panel, rows: list[Row]) -> None:
+    """Count what an earlier part of the run spent on its budget."""
+    panel.budget.calls += sum(1 + row["retries"] for row in rows if row["state"] != "budget")
+    panel.budget.cost_usd += sum(row["cost_usd"] or 0.0 for row in rows)
+
+
+def _tick(question: Question) -> Row:
+    """Return the row by which progress counts a marked question."""
+    return {
+        "prompt_id": question.id,
+        "start": "marks",
+        "error": None,
+        "tokens_per_sec": None,
+        "time_to_first_token_ms": None,
+    }

@@ -1,0 +1,210 @@
+"""What the levels of a load say: their states, where the server bends and breaks, what is optimal."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from pytest_llamaburn.load import degradation, knee, overload, states
+from pytest_llamaburn.load.step import CLIENTS
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from pytest_llamaburn.load.records import Record
+
+OTHER_DEADLINES = (0.5, 0.25)  # of the run's own: what was cut off cannot be known to be later
+_CERTIFIES_P95 = 59
+
+
+@dataclass
+class Seen:
+    """One level: what it came to, and the counted records of each of its runs."""
+
+    summary: dict[str, Any]
+    runs: list[list[Record]]
+
+    @property
+    def level(self) -> float:
+        """Where it lies."""
+        found: float = self.summary.get("concurrency") or self.summary["rate"]
+        return found
+
+    @property
+    def records(self) -> list[Record]:
+        """All counted records."""
+        return [record for run in self.runs for record in run]
+
+
+@dataclass
+class Load:
+    """All levels, lowest first, beside the baseline, and the settings that judge them."""
+
+    levels: list[Seen]
+    baseline: list[Record]
+    config: Mapping[str, Any]
+    deadline_s: float
+    unit: str
+
+    @property
+    def axis(self) -> str:
+        """How a point on the axis is named in results."""
+        return "concurrency" if self.unit == CLIENTS else "rate"
+
+
+def judge(load: Load) -> None:
+    """Give each level its state and the evidence for it."""
+    bounds = _bounds(load)
+    for seen in load.levels:
+        found = states.state(_numbers(seen, load), bounds)
+        seen.summary |= {"state": found.state, "evidence": found.evidence}
+
+
+def optimal(load: Load) -> dict[str, Any] | None:
+    """Return the smallest level within 5 % of the best throughput inside acceptable latency."""
+    found = states.optimal([_numbers(seen, load) for seen in load.levels], _bounds(load))
+    return found and {load.axis: found.level, "evidence": found.evidence}
+
+
+def degradation_points(load: Load) -> list[dict[str, Any]]:
+    """Return where each percentile of TTFT and of the whole time crosses the factor."""
+    factor = load.config["degradation_factor"]
+    levels = {seen.level: seen.records for seen in load.levels}
+    return [
+        {
+            load.axis: point.estimate,
+            "metric": f"{point.metric}.{point.statistic}",
+            "factor": factor,
+            "passing": point.passing,
+            "failing": point.failing,
+            "reached": point.reached,
+            "reason": point.reason,
+        }
+        for point in degradation.points(levels, load.baseline, factor)
+    ]
+
+
+def failure_point(load: Load, searched: Mapping[str, Any] | None) -> dict[str, Any] | None:
+    """Return where more than the failure rate fails: what a search found, else the levels' fit."""
+    if not load.levels:
+        return None
+    rate = load.config["failure_rate"]
+    found = dict(searched) if searched else _bracket(load, rate)
+    others = {f"{share * load.deadline_s:.3g}": share for share in OTHER_DEADLINES}
+    return {
+        load.axis: found.pop("estimate"),
+        "metric": "error_rate",
+        "failure_rate": rate,
+        "deadline_s": load.deadline_s,
+        **found,
+        "at_deadline_s": {words: _crossing(load, share, rate) for words, share in others.items()},
+    }
+
+
+def insights(load: Load) -> list[dict[str, Any]]:
+    """Return what the levels say of the server, each with its evidence and one advice."""
+    numbers = [_numbers(seen, load) for seen in load.levels]
+    found = []
+    slots = states.slots(numbers) if load.unit == CLIENTS else None
+    if slots:
+        found.append(
+            _insight(
+                "slots_inferred",
+                f"The server works on {slots} request{'s' if slots > 1 else ''} at once: more "
+                "clients wait. Raise its parallel slots (OLLAMA_NUM_PARALLEL, --parallel) if there "
+                "is memory for their contexts.",
+                slots=slots,
+            )
+        )
+    flat = states.flat_from(numbers)
+    if flat is not None:
+        found.append(
+            _insight(
+                "throughput_flat",
+                f"Throughput no longer grows from {flat:.3g} {load.unit} on: more load only makes "
+                "everyone wait longer. Stay at or below it.",
+                level=flat,
+            )
+        )
+    half = states.halves_at(numbers)
+    if half is not None:
+        found.append(
+            _insight(
+                "stream_halves",
+                f"At {half:.3g} {load.unit} each stream is at most half as fast as alone. Allow "
+                "fewer at once where people read along.",
+                level=half,
+            )
+        )
+    return found
+
+
+def _insight(name: str, text: str, **evidence: Any) -> dict[str, Any]:
+    return {"id": name, "text": text, "evidence": evidence}
+
+
+def _bounds(load: Load) -> states.Bounds:
+    return states.Bounds(load.config["failure_rate"], load.config["degradation_factor"])
+
+
+def _numbers(seen: Seen, load: Load) -> states.LevelSummary:
+    summary = seen.summary
+    grows = False
+    if load.unit != CLIENTS:
+        cv2 = overload.idle(load.baseline).cv2
+        grows = any(overload.backlog(run, seen.level, cv2).grows for run in seen.runs)
+    return states.LevelSummary(
+        seen.level,
+        summary["requests"] - summary["excluded"],
+        summary["error_rate"] or 0.0,
+        summary["requests_per_sec"] or 0.0,
+        _ratio(seen, load),
+        summary["time_to_first_token_ms"]["mean"],
+        summary["total_generation_ms"]["mean"],
+        summary["tokens_per_sec"]["mean"],
+        grows,
+        summary["client_health"]["client_limited"],
+    )
+
+
+def _ratio(seen: Seen, load: Load) -> float | None:
+    """Return the highest ratio of a latency to the baseline's, p95 only where both certify it."""
+    certain = min(len(seen.records), len(load.baseline)) >= _CERTIFIES_P95
+    ratios = []
+    for metric in degradation.METRICS:
+        for statistic in degradation.QUANTILES if certain else ("p50",):
+            base = degradation.latencies(metric, statistic, load.baseline)
+            here = degradation.latencies(metric, statistic, seen.records)
+            if 0 < base < float("inf") and here < float("inf"):
+                ratios.append(here / base)
+    return max(ratios, default=None)
+
+
+def _bracket(load: Load, rate: float) -> dict[str, Any]:
+    """Return what levels that nobody searched say of the failure point."""
+    bad = [seen.level for seen in load.levels if (seen.summary["error_rate"] or 0) > rate]
+    failing = min(bad, default=None)
+    held = [s.level for s in load.levels if failing is None or s.level < failing]
+    reached = failing is not None
+    return {
+        "estimate": _crossing(load, 1.0, rate) if reached else None,
+        "interval": None,
+        "passing": max(held, default=None),
+        "failing": failing,
+        "proven": False,
+        "reached": reached,
+        "reason": "levels" if reached else "maximum",
+    }
+
+
+def _crossing(load: Load, share: float, rate: float) -> float | None:
+    """Return the level at which the rate is crossed with a share of the deadline."""
+    deadline_ns = share * load.deadline_s * 1e9
+    known = [seen for seen in load.levels if seen.records]
+    samples = [knee.sample(seen.level, seen.records, deadline_ns) for seen in known]
+    if not samples:
+        return None
+    if load.unit == CLIENTS:
+        return knee.crossing(samples, deadline_ns, rate)
+    runs = [run for seen in known for run in seen.runs]
+    return overload.crossing(samples, runs, overload.idle(load.baseline), deadline_ns, rate)

@@ -1,0 +1,252 @@
+"""What a level of a load comes to: rates, distributions, failures, and whether we kept up.
+
+A level is all steps at one number of clients or one rate. Rates are over the steady window alone,
+in which the load was whole: in a closed loop of N clients from the N-th end to the last send, in an
+open loop from the first to the last scheduled time. Requests count where they end, tokens by the
+share of the generation that lies in the window: so neither the ramp-up nor the drain makes a server
+look slower than it is.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import numpy as np
+
+from pytest_llamaburn import metrics, stats
+from pytest_llamaburn.load import clusters, slo
+from pytest_llamaburn.load.step import CLIENTS
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+    from pytest_llamaburn.load.rows import Row
+    from pytest_llamaburn.load.windows import Window
+
+# Latencies from the time a request was due: what a user waited, whatever kept it from being sent.
+FROM_SCHEDULE = {
+    "total_generation_from_schedule_ms": "total_generation_ms",
+    "time_to_first_token_from_schedule_ms": "time_to_first_token_ms",
+}
+SHOWN = (
+    *("total_generation_ms", "time_to_first_token_ms", "inter_token_latency_ms"),
+    *("tokens_per_sec", "queue_ms", "prompt_eval_ms"),
+    *("input_sequence_length", "output_sequence_length"),
+)
+BUSY_SHARE = 0.9  # of one processor, used by the process that sends
+LATE_MS, LATE_SHARE = 5.0, 0.1  # lateness that matters: of the level's own median TTFT
+
+
+class Part(NamedTuple):
+    """One step of a level: its rows in the order they were sent, and how our side kept up."""
+
+    rows: list[Row]
+    started_ns: int
+    health: dict[str, Any]
+
+
+class Excluded(NamedTuple):
+    """What of each step is left out of the statistics."""
+
+    warmup: Window
+    cooldown: Window
+
+
+def summarize(
+    level: float, unit: str, parts: Sequence[Part], excluded: Excluded, wanted: str | None = None
+) -> dict[str, Any]:
+    """Return a level as result files have it, before anything is judged about it.
+
+    `wanted` are the bounds of a good request, for goodput.
+    """
+    counted = [row for part in parts for row in kept(part, excluded)]
+    rows = [row for part in parts for row in part.rows]
+    good = [row for row in counted if row.error is None]
+    failed = len(counted) - len(good)
+    windows = [_steady(part, level, unit, excluded) for part in parts]
+    seconds = sum(end - start for start, end in windows) / 1e9
+    rate = _rate(parts, windows, _requests_in, seconds)
+    return {
+        "concurrency" if unit == CLIENTS else "rate": level,
+        "requests": len(rows),
+        "excluded": len(rows) - len(counted),
+        "failed": failed,
+        "error_rate": failed / len(counted) if counted else None,
+        "error_rate_ci95": _error_interval(counted),
+        "errors": dict(Counter(row.error["kind"] for row in counted if row.error)),
+        "duration_s": seconds,
+        "requests_per_sec": rate,
+        "output_tokens_per_sec": _rate(parts, windows, _tokens_in, seconds),
+        **distributions(good, failed),
+        "goodput": _goodput(wanted, counted, rate),
+        "client_health": _health(parts, counted),
+    }
+
+
+def distributions(good: Sequence[Row], failed: int) -> dict[str, dict[str, Any]]:
+    """Return the distribution of each shown metric over successful requests.
+
+    Those of waits also have percentiles in which the failures count as infinite (`adj_`).
+    """
+    found = {name: _distribution(name, [row.values[name] for row in good]) for name in SHOWN}
+    for name, of in FROM_SCHEDULE.items():
+        known = [(row, value) for row in good if (value := row.values[of]) is not None]
+        due = [value + (row.sent_ns - row.scheduled_ns) / 1e6 for row, value in known]
+        found[name] = {**stats.distribution(due, "ms"), **slo.adjusted(due, failed)}
+        found[of] |= slo.adjusted([value for _, value in known], failed)
+    gaps = np.concatenate([row.gaps_ms for row in good]) if good else np.empty(0)
+    found["chunk_gap_ms"] = stats.distribution(gaps, "ms")
+    return found
+
+
+def _error_interval(counted: Sequence[Row]) -> list[float] | None:
+    """Return the 95 % interval of the error rate; errors cluster, so n is an effective one."""
+    if not counted:
+        return None
+    flags = np.array([row.error is not None for row in counted])
+    n = len(flags) / clusters.design_effect([flags])
+    return list(clusters.interval(float(flags.mean()), max(n, 1.0), z=1.96))
+
+
+def _goodput(wanted: str | None, counted: Sequence[Row], rate: float | None) -> Any:
+    """Return the share of requests that keep all bounds, and how many a second do."""
+    if wanted is None:
+        return None
+    flat = [{**row.values, "error": row.error} for row in counted]
+    found = slo.goodput(slo.parse(wanted), flat, 1.0)
+    good = sum(row.error is None for row in counted)
+    per_sec = rate * found.good / good if rate is not None and good else None
+    return {**found._asdict(), "slo": wanted, "requests_per_sec": per_sec}
+
+
+def timeline(rows: Iterable[Row], start_ns: int) -> list[dict[str, Any]]:
+    """Return, for each second since `start_ns`, what was in flight, ended, failed and generated."""
+    rows = list(rows)
+    if not rows:
+        return []
+    seconds = 1 + int((max(row.end_ns for row in rows) - start_ns) // 10**9)
+    edges = start_ns + 10**9 * np.arange(1, seconds + 1)
+    sent, ended = (np.sort([getattr(row, name) for row in rows]) for name in ("sent_ns", "end_ns"))
+    in_flight = np.searchsorted(sent, edges) - np.searchsorted(ended, edges)
+    done: list[Counter[str]] = [Counter() for _ in range(seconds)]
+    for row in rows:
+        done[int((row.end_ns - start_ns) // 10**9)][row.error["kind"] if row.error else ""] += 1
+    tokens = _tokens_by_second(rows, start_ns, seconds)
+    return [
+        {
+            "second": second,
+            "in_flight": int(in_flight[second]),
+            "completed": counts.pop("", 0),
+            "failed": dict(counts),
+            "tokens": round(tokens[second], 1),
+        }
+        for second, counts in enumerate(done)
+    ]
+
+
+def _distribution(name: str, values: Iterable[float | None]) -> dict[str, Any]:
+    known = [value for value in values if value is not None]
+    return stats.distribution(known, metrics.METRICS[name].unit, "not_reported")
+
+
+def kept(part: Part, excluded: Excluded) -> list[Row]:
+    """Return the rows of a step that its statistics are over, as they were due."""
+    rows = sorted(part.rows, key=lambda row: row.scheduled_ns)
+    if not rows:
+        return []
+    begin = part.started_ns + excluded.warmup.seconds * 1e9
+    end = rows[-1].scheduled_ns - excluded.cooldown.seconds * 1e9
+    rows = rows[excluded.warmup.requests : len(rows) - excluded.cooldown.requests]
+    return [row for row in rows if begin <= row.scheduled_ns <= end]
+
+
+def _steady(part: Part, level: float, unit: str, excluded: Excluded) -> tuple[float, float]:
+    """Return the window, on the monotonic clock, in which a step's load was whole."""
+    rows = kept(part, excluded)
+    if not rows:
+        return (0.0, 0.0)
+    if unit != CLIENTS:
+        return (float(rows[0].scheduled_ns), rows[-1].scheduled_ns + 1e9 / level)
+    ends, sent = sorted(row.end_ns for row in rows), [row.sent_ns for row in rows]
+    if len(rows) > 2 * level:
+        return (float(ends[int(level) - 1]), float(max(sent)))
+    return (float(min(sent)), float(ends[-1]))
+
+
+def _rate(parts: Sequence[Part], windows: Any, count: Any, seconds: float) -> float | None:
+    """Return what was done inside the windows, a second; None where there is no window."""
+    if seconds <= 0:
+        return None
+    pairs = zip(parts, windows, strict=True)
+    done = sum(count(row, *window) for part, window in pairs for row in part.rows if not row.error)
+    return float(done / seconds)
+
+
+def _requests_in(row: Row, start: float, end: float) -> float:
+    return float(start < row.end_ns <= end)
+
+
+def _tokens_in(row: Row, start: float, end: float) -> float:
+    tokens = row.values["output_sequence_length"] or 0.0
+    first, last = row.first_ns or row.end_ns, row.last_ns or row.end_ns
+    return tokens * _inside(first, last, start, end)
+
+
+def _inside(first: float, last: float, start: float, end: float) -> float:
+    """Return the share of [first, last] that lies in [start, end]."""
+    if last <= first:
+        return float(start <= first <= end)
+    return max(0.0, min(last, end) - max(first, start)) / (last - first)
+
+
+def _tokens_by_second(rows: Sequence[Row], start_ns: int, seconds: int) -> list[float]:
+    """Return the tokens of each second, a request's spread evenly over its generation."""
+    found = [0.0] * seconds
+    for row in rows:
+        if row.error or row.first_ns is None or row.last_ns is None:
+            continue
+        low, high = ((ns - start_ns) // 10**9 for ns in (row.first_ns, row.last_ns))
+        for second in range(low, high + 1):
+            start = start_ns + 1e9 * second
+            found[second] += _tokens_in(row, start, start + 1e9)
+    return found
+
+
+def _health(parts: Sequence[Part], kept: Sequence[Row]) -> dict[str, Any]:
+    """Return how our side kept up, and whether it was the limit."""
+    late = [(row.sent_ns - row.scheduled_ns) / 1e6 for row in kept]
+    chunks = sum(len(row.gaps_ms) + 1 for row in kept if row.first_ns is not None)
+    shared = sum(gap == 0 for row in kept for gap in row.gaps_ms)
+    health = {
+        "schedule_lateness_p50_ms": _percentile(late, 50),
+        "schedule_lateness_p99_ms": _percentile(late, 99),
+        "loop_lag_p50_ms": _worst(parts, "loop_lag_p50_ms"),
+        "loop_lag_p99_ms": _worst(parts, "loop_lag_p99_ms"),
+        "cpu_share": _worst(parts, "cpu_share"),
+        "chunks_per_read": chunks / (chunks - shared) if chunks else None,
+    }
+    return {**health, **_limited(health, kept)}
+
+
+def _limited(health: dict[str, Any], kept: Sequence[Row]) -> dict[str, Any]:
+    """Return whether the client was the limit, and why it was."""
+    first = [v for r in kept if (v := r.values["time_to_first_token_ms"]) is not None]
+    allowed = max(LATE_MS, LATE_SHARE * float(np.median(first))) if first else LATE_MS
+    reasons = [
+        f"{name} is {health[name]:.3g} ms, over {allowed:.3g}"
+        for name in ("schedule_lateness_p99_ms", "loop_lag_p99_ms")
+        if health[name] is not None and health[name] > allowed
+    ]
+    if health["cpu_share"] is not None and health["cpu_share"] > BUSY_SHARE:
+        reasons.append(f"it used {health['cpu_share']:.0%} of a processor")
+    return {"client_limited": bool(reasons), "reasons": reasons}
+
+
+def _worst(parts: Sequence[Part], name: str) -> float | None:
+    found = [part.health[name] for part in parts if part.health.get(name) is not None]
+    return max(found, default=None)
+
+
+def _percentile(values: Sequence[float], percent: float) -> float | None:
+    return float(np.percentile(values, percent)) if values else None

@@ -1,0 +1,44 @@
+"""Up until the server fails or the maximum holds, then closer and closer to the failure point."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from pytest_llamaburn.load import capacity, overload
+from pytest_llamaburn.load.step import CLIENTS, RATE, Step
+
+if TYPE_CHECKING:
+    from collections.abc import Generator, Sequence
+
+    from pytest_llamaburn.load.records import Record
+    from pytest_llamaburn.load.stress import Baseline
+
+
+def plan(settings: Any, baseline: Baseline) -> Generator[Step, Sequence[Record], dict[str, Any]]:
+    """Ask for what the search for the failure point asks for."""
+    search = capacity.search(_limits(settings, baseline))
+    unit = RATE if settings.arrival else CLIENTS
+    probe = next(search)
+    while True:
+        stays = unit == CLIENTS
+        records = yield Step(probe.level, unit, probe.requests, fresh=probe.fresh, stays=stays)
+        try:
+            probe = search.send(records)
+        except StopIteration as end:
+            return {"failure_point": end.value._asdict(), "stop_reason": end.value.reason}
+
+
+def _limits(settings: Any, baseline: Baseline) -> capacity.Limits:
+    start: float = settings.concurrency or 1
+    most: float = settings.max_concurrency
+    if settings.arrival:
+        start = settings.rate or 1 / baseline.total_s
+        most = settings.max_rate or start * settings.max_concurrency
+    return capacity.Limits(
+        start=start,
+        maximum=most,
+        deadline_ns=int(baseline.deadline_s * 1e9),
+        failure_rate=settings.failure_rate,
+        alone=overload.idle(baseline.records) if settings.arrival else None,
+        budget=settings.level_requests or capacity.BUDGET,
+    )

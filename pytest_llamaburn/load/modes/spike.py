@@ -1,0 +1,39 @@
+"""A steady load that never stops, and bursts upon it: how long until all is as before."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from pytest_llamaburn.load.step import CLIENTS, RATE, Burst, Step
+
+if TYPE_CHECKING:
+    from collections.abc import Generator, Sequence
+
+    from pytest_llamaburn.load.records import Record
+    from pytest_llamaburn.load.stress import Baseline
+
+SHARE_OF_BASELINE = 0.4  # the steady load, of what one client gets done
+TIMES = 4.0  # the burst, of what one client gets done
+STEADY_REQUESTS = 40  # before each burst, to know the band that recovery ends in
+WAIT_TIMES = 6.0  # recovery is waited for so many lengths of the burst
+
+
+def plan(settings: Any, baseline: Baseline) -> Generator[Step, Sequence[Record], dict[str, Any]]:
+    """Ask for the steady load with its bursts, as one step: the load must not stop in between."""
+    rate = settings.rate or SHARE_OF_BASELINE / baseline.total_s
+    steady_s = STEADY_REQUESTS / rate
+    wait_s = settings.duration or max(WAIT_TIMES * settings.spike_duration, steady_s)
+    period_s = settings.spike_duration + wait_s
+    bursts = tuple(
+        _burst(settings, baseline, steady_s + number * period_s)
+        for number in range(settings.spikes)
+    )
+    yield Step(rate, RATE, seconds=steady_s + settings.spikes * period_s, bursts=bursts)
+    return {"stop_reason": "all bursts were sent", "steady_rate": rate}
+
+
+def _burst(settings: Any, baseline: Baseline, start_s: float) -> Burst:
+    if settings.spike_concurrency:
+        return Burst(start_s, settings.spike_duration, settings.spike_concurrency, CLIENTS)
+    rate = settings.spike_rate or TIMES / baseline.total_s
+    return Burst(start_s, settings.spike_duration, rate, RATE)

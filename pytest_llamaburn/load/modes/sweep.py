@@ -1,0 +1,54 @@
+"""Level by level: 1, 2, 4 … up to the maximum, or the levels that were named."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from pytest_llamaburn.load.step import CLIENTS, RATE, Step
+from pytest_llamaburn.load.windows import named_levels
+
+if TYPE_CHECKING:
+    from collections.abc import Generator, Sequence
+
+    from pytest_llamaburn.load.records import Record
+    from pytest_llamaburn.load.stress import Baseline
+
+FEWEST = 12  # requests of a level whose length nobody gave
+ROUNDS = 6  # so many requests of each client
+
+
+def plan(settings: Any, baseline: Baseline) -> Generator[Step, Sequence[Record], dict[str, Any]]:
+    """Ask for each level in turn."""
+    for level in levels(settings, baseline):
+        yield step(settings, level)
+    return {"stop_reason": "all levels were measured"}
+
+
+def levels(settings: Any, baseline: Baseline) -> list[float]:
+    """Return the levels of a sweep: clients, or requests a second where an arrival is given.
+
+    Without a rate, level k of an arrival offers k times what one client got done.
+    """
+    if settings.levels:
+        return named_levels(settings.levels)
+    if not settings.arrival:
+        return doubling(1, settings.max_concurrency)
+    first = settings.rate or 1 / baseline.total_s
+    return doubling(first, settings.max_rate or first * settings.max_concurrency)
+
+
+def doubling(first: float, most: float) -> list[float]:
+    """Return first, twice first, four times … and last of all the most."""
+    found = [first]
+    while found[-1] * 2 < most:
+        found.append(found[-1] * 2)
+    return [*found, most] if found[-1] < most else found
+
+
+def step(settings: Any, level: float) -> Step:
+    """Return a level as a step that ends by its own rule."""
+    requests = settings.level_requests
+    if requests is None and settings.level_duration is None:
+        requests = max(FEWEST, round(ROUNDS * level) if not settings.arrival else FEWEST)
+    seconds = settings.level_duration if requests is None else None
+    return Step(level, RATE if settings.arrival else CLIENTS, requests, seconds)

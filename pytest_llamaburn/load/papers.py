@@ -1,0 +1,87 @@
+"""What an exam asks and has asked: the questions of a set, or those of a result file's answers."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from pytest_llamaburn import datasets, results
+from pytest_llamaburn.errors import ResultsError
+
+if TYPE_CHECKING:
+    from pytest_llamaburn.datasets import Question
+
+Row = dict[str, Any]
+
+
+class Paper(NamedTuple):
+    """The questions of one exam, and how a result file describes where they are from."""
+
+    questions: tuple[Question, ...]
+    about: dict[str, Any]
+
+
+def paper(settings: Any, name: str) -> Paper:
+    """Return the questions to ask: of a set, or those that a result file has answers to.
+
+    Raises DatasetError or ResultsError.
+    """
+    if settings.answers:
+        known = stored(settings.answers)["results"]
+        questions = tuple(question(item["question"]) for item in known["items"])
+        return Paper(questions, known["eval_set"])
+    found = datasets.load_eval_set(name)
+    count = min(settings.limit or len(found.questions), len(found.questions))
+    chosen = {q.id for q in datasets.stratified(found.questions, count, settings.seed)}
+    about = {
+        "name": found.name,
+        "version": found.version,
+        "sha256": found.sha256,
+        "path": str(found.path),
+        "available": len(found.questions),
+    }
+    return Paper(tuple(q for q in found.questions if q.id in chosen), about)
+
+
+def is_file(name: str) -> bool:
+    """Return whether --compare-to names a result file and not a model."""
+    return name.endswith(".json")
+
+
+def stored(path: str) -> dict[str, Any]:
+    """Return an eval's result file; raises ResultsError for any other."""
+    document = results.load(Path(path))
+    if document["schema"] != "llamaburn/eval":
+        raise ResultsError(f"{path} is no eval: its schema is {document['schema']}")
+    return document
+
+
+def question(fields: dict[str, Any]) -> Question:
+    """Return the question of a result file's item or a journal's row."""
+    return datasets.Question(**{**fields, "criteria": tuple(fields["criteria"])})
+
+
+def rows_of(item: dict[str, Any]) -> list[Row]:
+    """Return the journal rows that a result file's item was made from."""
+    asked = question(item["question"])
+    shared = {
+        "prompt_id": asked.id,
+        "category": asked.category,
+        "prompt_sha256": asked.sha256,
+        "repeat": 0,
+        "start": "warm",
+        "question": item["question"],
+        "chunk_gaps_ms": [],
+        **{name: item[name] for name in ("search", "reference_found", "cited")},
+    }
+    kept = ("answer", "thinking", "timestamp", "finish_reason", "error", "flags", "null_reasons")
+    return [
+        {
+            **shared,
+            **answer["timing"],
+            **{name: answer[name] for name in kept},
+            "iteration": number,
+            "cached": True,
+        }
+        for number, answer in enumerate([item, *item["more_samples"]])
+    ]

@@ -1,0 +1,23 @@
+"""What the statistics of a load need to know of each request."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+
+class Record(NamedTuple):
+    """One request: its times on the monotonic clock, and how it failed, None if it did not.
+
+    `first_ns` is the first token, None where none came; `last_ns` the end, of failures too.
+    """
+
+    scheduled_ns: int
+    sent_ns: int
+    first_ns: int | None
+    last_ns: int
+    failure: str | None = None
+
+    @property
+    def timed_out(self) -> bool:
+        """Whether a deadline ended it; the other failures are the server's."""
+        return self.failure is not None and self.failure.startswith("timeout")

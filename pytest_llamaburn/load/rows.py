@@ -1,0 +1,122 @@
+"""The rows of a load: one line per finished request, on disk, so that memory stays flat for hours.
+
+They lie beside the journal as `{worker}.rows`, one JSON object a line, written as each request
+ends. Every process that sends has its own file; readers merge them raw.
+"""
+
+from __future__ import annotations
+
+import gzip
+import shutil
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+
+from pytest_llamaburn import metrics
+from pytest_llamaburn.errors import ResultsError
+from pytest_llamaburn.load.records import Record
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from pytest_llamaburn.trace import Trace
+
+SUFFIX = ".rows"
+
+
+class Row(msgspec.Struct, gc=False):
+    """One request of a load; all `*_ns` are on the monotonic clock that processes share.
+
+    `step` is which of the load's steps it belongs to, `attempt` counts its resumptions. `values`
+    are the metrics, `gaps_ms` the times between pieces of the answer, `error` how it failed; `burst`
+    says that it came on top of the step's own load.
+    """
+
+    step: int
+    attempt: int
+    number: int
+    prompt_id: str
+    scheduled_ns: int
+    sent_ns: int
+    first_ns: int | None
+    last_ns: int | None
+    end_ns: int
+    values: dict[str, float | None]
+    gaps_ms: list[float]
+    error: dict[str, Any] | None = None
+    burst: bool = False
+
+
+class Rows:
+    """The rows file of one process."""
+
+    def __init__(self, folder: Path, worker: str) -> None:
+        """Open it for appending. Raises ResultsError when it cannot be."""
+        try:
+            self._file = (folder / f"{worker}{SUFFIX}").open("ab", buffering=0)
+        except OSError as err:
+            raise ResultsError(f"{folder} cannot be written: {err.strerror or err}") from err
+
+    def write(self, row: Row) -> None:
+        """Append a row and hand it to the kernel. Raises ResultsError when the disk is full."""
+        try:
+            self._file.write(msgspec.json.encode(row) + b"\n")
+        except OSError as err:
+            raise ResultsError(
+                f"{self._file.name} cannot be written: {err.strerror or err}; what was finished "
+                "before is kept: make room, then llamaburn stress --resume last"
+            ) from err
+
+    def close(self) -> None:
+        """Close the file."""
+        self._file.close()
+
+
+def record_of(row: Row) -> Record:
+    """Return what the statistics of a load need of a row."""
+    failure = row.error["kind"] if row.error else None
+    return Record(row.scheduled_ns, row.sent_ns, row.first_ns, row.end_ns, failure)
+
+
+def row_of(
+    place: tuple[int, int, int], prompt_id: str, due_ns: int, trace: Trace, *, burst: bool = False
+) -> Row:
+    """Return the row of a finished request; `place` is its step, attempt and number."""
+    values, _ = metrics.compute(trace)
+    gaps = [round(gap, 4) for gap in metrics.chunk_gaps_ms(trace)]
+    return Row(
+        *place,
+        prompt_id,
+        due_ns,
+        trace.sent_ns,
+        trace.first_ns,
+        trace.last_ns,
+        trace.end_ns,
+        values,
+        gaps,
+        trace.error,
+        burst,
+    )
+
+
+def read(folder: Path) -> Iterator[Row]:
+    """Yield the rows of a run, file by file; a last line that was cut is passed over."""
+    decode = msgspec.json.Decoder(Row).decode
+    for path in sorted(folder.glob(f"*{SUFFIX}")):
+        with path.open("rb") as file:
+            for line in file:
+                try:
+                    yield decode(line)
+                except (msgspec.DecodeError, msgspec.ValidationError):
+                    continue  # the process was killed while writing it
+
+
+def export(folder: Path, target: Path) -> None:
+    """Write the rows of a run, gzipped, to `target`. Raises OSError."""
+    temporary = target.with_name(f".{target.name}.tmp")
+    with gzip.open(temporary, "wb", compresslevel=6) as packed:
+        for path in sorted(folder.glob(f"*{SUFFIX}")):
+            with path.open("rb") as file:
+                shutil.copyfileobj(file, packed)
+    temporary.replace(target)

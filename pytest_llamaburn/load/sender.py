@@ -1,0 +1,263 @@
+"""Sends the load of one step from this process, and watches whether it keeps up."""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+import random
+from collections import Counter
+from time import perf_counter, perf_counter_ns, process_time
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from pytest_llamaburn.load import arrivals
+from pytest_llamaburn.load.driver import closed_loop, open_loop, until
+from pytest_llamaburn.load.rows import row_of
+from pytest_llamaburn.load.run import conversation
+from pytest_llamaburn.load.step import CLIENTS, Step
+from pytest_llamaburn.load.windows import think_seconds
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator, Sequence
+
+    from pytest_llamaburn.backends._base import Backend, Model
+    from pytest_llamaburn.backends._http import Wire
+    from pytest_llamaburn.datasets import Prompt
+    from pytest_llamaburn.load.rows import Rows
+    from pytest_llamaburn.load.step import Burst
+    from pytest_llamaburn.trace import Trace
+
+_LAG_EVERY_S = 0.02
+_NO_SERVER = ("connect_refused", "server_crash", "dns")
+_DEAD_IN_A_ROW = 20
+_BURST_LEAD_NS = 100_000_000  # before a burst its schedule is made
+_BURST_SEED = 7919  # bursts draw other gaps than the load they come upon
+
+
+class Place(NamedTuple):
+    """Where in a run requests belong.
+
+    `step` is the one that the visit to their level began with, `attempt` counts the run's
+    resumptions, `first` is the number of the visit's first request that is wanted now; of
+    `workers` processes `worker` sends every `workers`-th of them.
+    """
+
+    step: int
+    attempt: int = 0
+    first: int = 0
+    worker: int = 0
+    workers: int = 1
+
+    def numbers(self, count: int) -> range:
+        """Return which of the next `count` requests this process sends."""
+        begin = self.first + (self.worker - self.first) % self.workers
+        return range(begin, self.first + count, self.workers)
+
+
+class Turn(NamedTuple):
+    """One request, its bytes ready."""
+
+    number: int
+    prompt_id: str
+    due_ns: int
+    payload: bytes
+
+
+class Health(NamedTuple):
+    """How a process kept up during a step: the processor time it took, and its loop's lag."""
+
+    cpu_s: float
+    wall_s: float
+    loop_lag_ms: list[float]
+
+
+class _Visit:
+    """A load that goes on until it is left: which requests are wanted of it, which have ended."""
+
+    def __init__(self, place: Place) -> None:
+        self.place = place
+        self.task: asyncio.Task[None]
+        self.end: int | None = None  # the number before which the load ends; None: not yet known
+        self.done: set[int] = set()
+        self.missing: set[int] = set()
+        self.complete = asyncio.Event()
+
+    def want(self, numbers: Iterable[int]) -> None:
+        """Ask for these requests; `complete` is set when all have ended."""
+        self.missing = {*numbers} - self.done
+        self.complete.clear()
+        self._tell()
+
+    def note(self, number: int) -> None:
+        """Take note that a request has ended."""
+        self.done.add(number)
+        self.missing.discard(number)
+        self._tell()
+
+    def _tell(self) -> None:
+        if not self.missing:
+            self.complete.set()
+
+
+class Sender:
+    """One process's way of sending a run's prompts to a model."""
+
+    def __init__(
+        self, backend: Backend, model: Model, prompts: Sequence[Prompt], rows: Rows
+    ) -> None:
+        """Take what to send to whom, and where finished requests are written."""
+        self._backend, self._model, self._rows = backend, model, rows
+        self._settings: Any = backend.settings
+        self._prompts = itertools.cycle(prompts)
+        self._visit: _Visit | None = None
+        self._dead = 0
+        self.counts = Counter[str]()  # of the current step: in_flight, done, failed, tokens
+
+    @property
+    def gone(self) -> bool:
+        """Whether so many requests in a row found no server that there is none."""
+        return self._dead >= _DEAD_IN_A_ROW
+
+    async def send(self, step: Step, place: Place, start_ns: int) -> Health:
+        """Send a step's load from `start_ns` on, until all that it asked for has ended.
+
+        A step that stays leaves its clients at work, for the next one to go on with or `leave`.
+        """
+        lags: list[float] = []
+        watch = asyncio.create_task(_watch(lags))
+        cpu, wall = process_time(), perf_counter()
+        try:
+            if place.first == 0 or self._visit is None:
+                await self.leave()
+                self._visit = await self._arrive(step, place, start_ns)
+            await self._await_wanted(self._visit, step, place)
+        finally:
+            watch.cancel()
+        return Health(process_time() - cpu, perf_counter() - wall, lags)
+
+    async def leave(self) -> None:
+        """Let the load end, and wait for what is in flight."""
+        visit, self._visit = self._visit, None
+        if visit is not None:
+            visit.end = 0
+            await visit.task
+
+    async def close(self) -> None:
+        """Drop what is in flight and close the rows."""
+        if self._visit is not None:
+            self._visit.task.cancel()
+            await asyncio.wait({self._visit.task})
+        self._rows.close()
+
+    async def _arrive(self, step: Step, place: Place, start_ns: int) -> _Visit:
+        seed = f"{self._settings.seed}/{place}"
+        bust = self._settings.cache == "bust"
+        self._fresh = random.Random(seed) if bust else None  # noqa: S311 - not a secret
+        self._pauses = random.Random(f"{seed}/pauses")  # noqa: S311
+        self._numbers = itertools.count(place.worker, place.workers)
+        self.counts.clear()
+        visit = _Visit(place)
+        if step.requests is not None and not step.stays:
+            visit.end = step.requests
+        await until(start_ns)
+        visit.task = asyncio.create_task(self._loops(step, visit, start_ns))
+        return visit
+
+    async def _await_wanted(self, visit: _Visit, step: Step, place: Place) -> None:
+        if step.stays and step.requests is not None:
+            visit.want(place.numbers(step.requests))
+            complete = asyncio.create_task(visit.complete.wait())
+            await asyncio.wait({complete, visit.task}, return_when=asyncio.FIRST_COMPLETED)
+            complete.cancel()
+            if not visit.task.done():
+                return
+        self._visit = None
+        await visit.task
+
+    async def _loops(self, step: Step, visit: _Visit, start_ns: int) -> None:
+        """Send a step's own load and the bursts upon it."""
+        try:
+            async with asyncio.TaskGroup() as group:
+                group.create_task(self._loop(step, visit, start_ns))
+                for burst in step.bursts:
+                    group.create_task(self._burst(burst, visit, start_ns))
+        except BaseExceptionGroup as several:
+            raise several.exceptions[0] from several
+
+    async def _loop(self, step: Step, visit: _Visit, start_ns: int, *, burst: bool = False) -> None:
+        tell = self._teller(visit, burst=burst)
+        if step.unit == CLIENTS:
+            place = visit.place
+            clients = len(range(place.worker, int(step.level), place.workers))
+            turns = self._turns(step, visit, start_ns)
+            pause = self._pause if self._settings.think_time else None
+            await closed_loop(turns, clients, self._backend.wire, self._send, tell, pause)
+        else:
+            arriving = self._arrivals(step, visit.place, start_ns, burst=burst)
+            await open_loop(arriving, self._backend.wire, self._send, tell)
+
+    async def _burst(self, burst: Burst, visit: _Visit, start_ns: int) -> None:
+        begin_ns = start_ns + int(burst.start_s * 1e9)
+        await until(begin_ns - _BURST_LEAD_NS)
+        step = Step(burst.level, burst.unit, seconds=burst.seconds)
+        await self._loop(step, visit, begin_ns, burst=True)
+
+    def _turns(self, step: Step, visit: _Visit, start_ns: int) -> Iterator[Turn]:
+        """Yield a closed loop's requests as its clients ask for them."""
+        end_ns = start_ns + int(step.seconds * 1e9) if step.seconds is not None else None
+        for number in self._numbers:
+            now = perf_counter_ns()
+            late = end_ns is not None and now >= end_ns
+            if self.gone or late or (visit.end is not None and number >= visit.end):
+                return
+            yield self._turn(number, now)
+
+    def _arrivals(
+        self, step: Step, place: Place, start_ns: int, *, burst: bool
+    ) -> Iterator[tuple[int, Turn]]:
+        """Yield an open loop's requests with the times that they are due at."""
+        seed = self._settings.seed + place.step + (_BURST_SEED if burst else 0)
+        pattern = self._settings.arrival or "poisson"
+        limit: dict[str, Any] = {"seconds": step.seconds, "count": step.requests}
+        times = arrivals.schedule(pattern, step.level, **limit, seed=seed)
+        for offset in arrivals.share(times, place.worker, place.workers):
+            if self.gone:
+                return
+            due_ns = start_ns + int(offset * 1e9)
+            yield due_ns, self._turn(next(self._numbers), due_ns)
+
+    def _turn(self, number: int, due_ns: int) -> Turn:
+        prompt = next(self._prompts)
+        messages = conversation(prompt.text, self._fresh)
+        payload = self._backend.payload(self._model, messages)
+        return Turn(number, prompt.id, due_ns, payload)
+
+    async def _send(self, wire: Wire, turn: Turn) -> Trace:
+        self.counts["in_flight"] += 1
+        try:
+            return await self._backend.stream(wire, turn.payload)
+        finally:
+            self.counts["in_flight"] -= 1
+
+    def _teller(self, visit: _Visit, *, burst: bool) -> Callable[[Turn, Trace], None]:
+        def tell(turn: Turn, trace: Trace) -> None:
+            dead = trace.failure is not None and trace.failure.kind in _NO_SERVER
+            self._dead = self._dead + 1 if dead else 0
+            where = (visit.place.step, visit.place.attempt, turn.number)
+            self._rows.write(row_of(where, turn.prompt_id, turn.due_ns, trace, burst=burst))
+            self.counts["failed" if trace.failure else "done"] += 1
+            self.counts["tokens"] += trace.usage.completion or 0
+            visit.note(turn.number)
+
+        return tell
+
+    async def _pause(self) -> None:
+        shortest, longest = think_seconds(self._settings.think_time)
+        await asyncio.sleep(self._pauses.uniform(shortest, longest))
+
+
+async def _watch(lags: list[float]) -> None:
+    """Note by how much each short sleep came back late, in ms."""
+    while True:
+        began = perf_counter()
+        await asyncio.sleep(_LAG_EVERY_S)
+        lags.append((perf_counter() - began - _LAG_EVERY_S) * 1e3)

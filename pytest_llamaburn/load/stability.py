@@ -1,0 +1,113 @@
+"""What a long load says of its server: whether it stays as it began, and how it recovers."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from pytest_llamaburn.load import recovery, steadiness
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from pytest_llamaburn.load.records import Record
+    from pytest_llamaburn.load.step import Burst
+
+BATCHES = 30  # of equal length, that a long load is cut into
+SERIES = ("tokens_per_sec", "total_p50_ms")
+
+
+def sustained(timeline: Sequence[dict[str, Any]], records: Sequence[Record]) -> dict[str, Any]:
+    """Return throughput per minute and, for throughput and latency, drift, shift and plateau.
+
+    Batches are equal stretches of the time; the first and the last second are ramp and drain.
+    """
+    whole = list(timeline[1:-1])
+    size = max(1, len(whole) // BATCHES)
+    batches = [whole[i : i + size] for i in range(0, len(whole) - size + 1, size)]
+    series = {
+        "tokens_per_sec": [sum(s["tokens"] for s in batch) / size for batch in batches],
+        "total_p50_ms": _medians(records, size, len(batches)),
+    }
+    return {
+        "batch_s": size,
+        "per_minute": _minutes(timeline),
+        **{name: _judged(values) for name, values in series.items()},
+    }
+
+
+def recoveries(
+    records: Sequence[Record], bursts: Sequence[Burst], started_ns: int, rate: float
+) -> dict[str, Any]:
+    """Return each burst's recovery, and the median and range of them; times in ms."""
+    found = []
+    for i, burst in enumerate(bursts):
+        start = started_ns + int(burst.start_s * 1e9)
+        end = start + int(burst.seconds * 1e9)
+        after = started_ns + int(bursts[i + 1].start_s * 1e9) if i + 1 < len(bursts) else None
+        before = started_ns if i == 0 else _end_ns(bursts[i - 1], started_ns)
+        mine = [r for r in records if _between(r, before, after)]
+        if mine:
+            found.append(recovery.recovery(mine, (start, end), rate))
+    if not found:
+        return {"recovery_time_ms": None, "reason": "no burst was sent", "spikes": []}
+    together = recovery.repeated(found)
+    return {
+        "recovery_time_ms": together.median_ms,
+        "range_ms": together.range_ms,
+        "resolution_ms": together.resolution_ms,
+        "steady_rate": rate,
+        "unrecovered": together.unrecovered,
+        "spikes": [one._asdict() for one in found],
+        "reason": next((one.reason for one in found if one.reason), None),
+    }
+
+
+def _end_ns(burst: Burst, started_ns: int) -> int:
+    return started_ns + int((burst.start_s + burst.seconds) * 1e9)
+
+
+def _between(record: Record, start: int, end: int | None) -> bool:
+    return record.scheduled_ns >= start and (end is None or record.scheduled_ns < end)
+
+
+def _medians(records: Sequence[Record], seconds: int, count: int) -> list[float]:
+    """Return the median latency of the requests that ended in each batch, in ms."""
+    from statistics import median
+
+    if not records:
+        return []
+    start = min(r.sent_ns for r in records) + 10**9
+    groups: list[list[float]] = [[] for _ in range(count)]
+    for r in records:
+        at = (r.last_ns - start) // (seconds * 10**9)
+        if r.failure is None and 0 <= at < count:
+            groups[at].append((r.last_ns - r.sent_ns) / 1e6)
+    return [median(group) for group in groups if group]
+
+
+def _minutes(timeline: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
+    found = []
+    for minute, i in enumerate(range(0, len(timeline), 60)):
+        part = timeline[i : i + 60]
+        found.append(
+            {
+                "minute": minute,
+                "seconds": len(part),
+                "completed": sum(second["completed"] for second in part),
+                "failed": sum(sum(second["failed"].values()) for second in part),
+                "tokens_per_sec": sum(second["tokens"] for second in part) / len(part),
+            }
+        )
+    return found
+
+
+def _judged(values: Sequence[float]) -> dict[str, Any]:
+    trend, shift = steadiness.trend(values), steadiness.shift(values)
+    steady = steadiness.steady(values)
+    return {
+        "batches": len(values),
+        "trend": trend and trend._asdict(),
+        "shift": shift and shift._asdict(),
+        "steady": steady and steady._asdict(),
+        "reason": None if trend else f"fewer than {steadiness.LEAST} batches",
+    }

@@ -1,0 +1,241 @@
+"""A stress run: the loads that a mode asks for, one after another, each followed to its end."""
+
+from __future__ import annotations
+
+import asyncio
+import copy
+from collections import Counter
+from pathlib import Path
+from statistics import median
+from time import perf_counter, perf_counter_ns
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from pytest_llamaburn import datasets, journal, metrics, registry, results, settings
+from pytest_llamaburn.errors import NothingMeasuredError
+from pytest_llamaburn.load import calibration, lengths, rows, windows
+from pytest_llamaburn.load.crew import Crew
+from pytest_llamaburn.load.run import Run
+from pytest_llamaburn.load.sender import Place, Sender
+from pytest_llamaburn.load.step import CLIENTS, Step
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from pytest_llamaburn.datasets import Prompt
+    from pytest_llamaburn.load.records import Record
+    from pytest_llamaburn.load.sender import Health
+    from pytest_llamaburn.trace import Trace
+
+BASELINE_REQUESTS = 10
+LEAST_DEADLINE_S = 10.0
+DEADLINE_TIMES = 10.0  # of the baseline's median
+IDLE_WITHIN_S = 60.0
+IDLE_TIMES = 2.0  # a short probe's TTFT, of the baseline's, that shows an idle server
+_PULSE_S = 0.5
+_LEAD_NS = 20_000_000  # all that sends is ready before a step's clock starts
+
+
+class Baseline(NamedTuple):
+    """What one client alone saw, in seconds, and the deadline that follows from it."""
+
+    total_s: float
+    ttft_s: float
+    deadline_s: float
+    records: Sequence[Record] = ()
+
+
+class Stress(Run):
+    """A model under load."""
+
+    kind = "stress"
+    settings_class = settings.Stress
+
+    def __init__(self, asked: Any, *args: Any) -> None:
+        """Take what a Run takes. Raises SettingsError for options that contradict each other."""
+        super().__init__(windows.checked(asked), *args)
+        self._finished: dict[int, list[Record]] = {}
+        self._attempt = 0
+        self._visit: tuple[int, int] | None = None  # that the next step may go on with
+
+    async def drive(self) -> None:
+        """Send all that the mode asks for; what it did is in the journal and the rows."""
+        try:
+            await self._make_ready()
+            baseline = await self._baseline()
+            findings = await self._follow(baseline)
+        finally:
+            await self._sender.close()
+        self._journal("facts", {"findings": findings})
+
+    def expect(self, expressions: Sequence[str]) -> None:
+        """Have these thresholds judged with the settings' own."""
+        self._journal("facts", {"thresholds": list(expressions)})
+
+    def results(self) -> dict[str, Any]:
+        """Return what was found so far, as the result file will have it."""
+        found: dict[str, Any] = results.build(journal.read(self.folder))["results"]
+        return found
+
+    @property
+    def folder(self) -> Path:
+        """The directory of this run's journal."""
+        return journal.directory(Path(self.settings.results_dir), self.identity.run_id)
+
+    def _continue(self, record: journal.Record) -> None:
+        loads = {(s["step"], s["attempt"]): s for s in record.steps if "load" in s}
+        for end in record.steps:
+            if "ended_ns" in end:
+                begun = loads[end["step"], end["attempt"]]
+                place = Place(begun["visit"], begun["attempt"], begun["first"])
+                count = begun["load"]["requests"]
+                self._finished[end["step"]] = self._told(place, count)
+        self._attempt = 1 + max((end["attempt"] for end in record.steps), default=-1)
+
+    async def _make_ready(self) -> None:
+        given = datasets.load_prompts(self.settings.prompts)
+        asked = await lengths.prompts(self.settings.isl, given, self._ask_briefly)
+        await self._start_sending(asked)
+        if 0 not in self._finished:
+            found = await calibration.calibrate(*self._expected())
+            self._journal("facts", {"calibration": found})
+
+    async def _start_sending(self, prompts: Sequence[Prompt]) -> None:
+        worker = f"{self.identity.worker}-{self._attempt}"
+        if self.settings.workers == 1:
+            own = rows.Rows(self.folder, worker)
+            self._sender: Sender | Crew = Sender(self.backend, self.model, prompts, own)
+            return
+        self._sender = Crew(self.backend, self.model, prompts)
+        await self._sender.start(self.settings.workers, self.folder, worker)
+
+    async def _baseline(self) -> Baseline:
+        """Return what one client alone sees; raises NothingMeasuredError if all requests fail."""
+        seen = await self._take(0, Step(1, CLIENTS, BASELINE_REQUESTS))
+        good = [r for r in seen if r.failure is None and r.first_ns is not None]
+        if not good:
+            kinds = ", ".join(Counter(r.failure for r in seen if r.failure))
+            raise NothingMeasuredError(f"one client alone got no answer: {kinds}")
+        total_s = median((r.last_ns - r.sent_ns) / 1e9 for r in good)
+        ttft_s = median(((r.first_ns or 0) - r.sent_ns) / 1e9 for r in good)
+        deadline_s = self.settings.timeout_total or max(LEAST_DEADLINE_S, DEADLINE_TIMES * total_s)
+        limits = self.backend.deadlines
+        first_s = min(limits.first_token, deadline_s)
+        self.backend.deadlines = limits._replace(total=deadline_s, first_token=first_s)
+        self._progress.say(f"baseline {total_s:.3g} s a request, deadline {deadline_s:.3g} s")
+        about = {"total_s": total_s, "ttft_s": ttft_s, "deadline_s": deadline_s}
+        self._journal("facts", {"baseline": about})
+        return Baseline(**about, records=seen)
+
+    async def _follow(self, baseline: Baseline) -> dict[str, Any]:
+        """Take the steps that the mode asks for, until it has no more or the server is gone."""
+        plan = registry.load("load.modes", self.settings.mode).plan(self.settings, baseline)
+        number, step = 1, next(plan)
+        while True:
+            if step.fresh and number not in self._finished:
+                await self._sender.leave()
+                await self._wait_until_idle(baseline)
+            seen = await self._take(number, step)
+            if self._sender.gone:
+                return {"stop_reason": "the server is gone"}
+            try:
+                number, step = number + 1, plan.send(seen)
+            except StopIteration as end:
+                found: dict[str, Any] = end.value
+                return found
+
+    async def _take(self, number: int, step: Step) -> list[Record]:
+        """Send a step, or take over what an earlier part of this run saw of it."""
+        if number in self._finished:
+            return self._finished[number]
+        place = self._place(number, step)
+        about = {"step": number, "attempt": self._attempt, "visit": place.step}
+        start_ns = perf_counter_ns() + _LEAD_NS
+        load = {"load": step._asdict(), "started_ns": start_ns, "first": place.first}
+        self._journal("step", {**about, **load})
+        pulse = asyncio.create_task(self._pulse(step))
+        try:
+            health = await self._sender.send(step, place, start_ns)
+        finally:
+            pulse.cancel()
+        ended = {"ended_ns": perf_counter_ns(), "health": _facts(health)}
+        self._journal("step", {**about, **ended})
+        self.sync()
+        return self._told(place, step.requests) if step.tells else []
+
+    def _place(self, number: int, step: Step) -> Place:
+        """Return where a step's requests belong: in a new visit, unless it goes on with one."""
+        goes_on = self._visit is not None and not step.fresh
+        visit, first = self._visit if goes_on and self._visit else (number, 0)
+        self._visit = (visit, first + (step.requests or 0)) if step.stays else None
+        return Place(visit, self._attempt, first)
+
+    def _told(self, place: Place, count: int | None) -> list[Record]:
+        """Return the records of a step, in the order of sending."""
+        wanted = range(place.first, place.first + count) if count is not None else None
+        found = [
+            row
+            for row in rows.read(self.folder)
+            if (row.step, row.attempt) == place[:2] and (wanted is None or row.number in wanted)
+        ]
+        return [rows.record_of(row) for row in sorted(found, key=lambda row: row.scheduled_ns)]
+
+    async def _pulse(self, step: Step) -> None:
+        """Tell twice a second how the step goes."""
+        began, before = perf_counter(), Counter(self._sender.counts)
+        while True:
+            await asyncio.sleep(_PULSE_S)
+            seconds, counts = perf_counter() - began, self._sender.counts
+            done, tokens, failed = (counts[n] - before[n] for n in ("done", "tokens", "failed"))
+            self._progress.pulse(
+                f"{step.level:.3g} {step.unit}: {counts['in_flight']} in flight, "
+                f"{done / seconds:.3g} requests/s, {tokens / seconds:.3g} tokens/s, {failed} failed"
+            )
+
+    async def _wait_until_idle(self, baseline: Baseline) -> None:
+        """Wait until a short request is answered as an idle server does, and journal for how long.
+
+        A server that does not become idle is loaded all the same, and its level says so.
+        """
+        began, idle = perf_counter(), False
+        while not idle and perf_counter() - began < IDLE_WITHIN_S:
+            trace = await self._ask_briefly("Hello.")
+            if trace.failure or trace.first_ns is None:
+                break
+            idle = (trace.first_ns - trace.sent_ns) / 1e9 <= IDLE_TIMES * baseline.ttft_s
+        waited = {"idle": idle, "waited_s": perf_counter() - began}
+        self._journal("step", {"step": -1, "attempt": self._attempt, "wait": waited})
+
+    async def _ask_briefly(self, text: str) -> Trace:
+        brief = copy.copy(self.backend)
+        brief.settings = self.settings.model_copy(update={"max_tokens": 2, "osl": None})
+        wire = brief.wire()
+        try:
+            return await brief.stream(wire, brief.payload(self.model, self.messages(text)))
+        finally:
+            wire.close()
+
+    def _at_once(self) -> int:
+        return self._expected()[0]
+
+    def _expected(self) -> tuple[int, float]:
+        """Return the most streams the run may have at once, and the chunks a second of each."""
+        values = metrics.compute(self._last)[0] if self._last else {}
+        gap_ms = values.get("inter_token_latency_ms") or 20.0
+        asked = self.settings
+        clients = [asked.concurrency or 1, asked.spike_concurrency or 1]
+        if asked.mode in ("ramp", "sweep"):
+            clients.append(asked.max_concurrency)
+        return max(clients), 1e3 / gap_ms
+
+
+def _facts(health: Health) -> dict[str, Any]:
+    """Return a step's health as the journal has it: the loop's lag as exact percentiles, in ms."""
+    import numpy as np
+
+    lags = health.loop_lag_ms
+    p50, p99 = np.percentile(lags, [50, 99]) if lags else (None, None)
+    return {
+        "cpu_share": health.cpu_s / health.wall_s if health.wall_s else None,
+        "loop_lag_p50_ms": None if p50 is None else float(p50),
+        "loop_lag_p99_ms": None if p99 is None else float(p99),
+    }

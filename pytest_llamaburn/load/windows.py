@@ -1,0 +1,146 @@
+"""What the options of a load mean together, and which of them contradict each other."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from pytest_llamaburn.errors import SettingsError
+from pytest_llamaburn.settings import seconds
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+SPARE_FILES = 64  # descriptors that a process needs besides its connections
+
+
+class Window(NamedTuple):
+    """The beginning or the end of a level: so many seconds, or so many requests."""
+
+    seconds: float = 0.0
+    requests: int = 0
+
+
+def window(text: str | None, option: str) -> Window:
+    """Return the window that a text such as 10s or 20 means; raises SettingsError for no such."""
+    if text is None:
+        return Window()
+    if text.strip().isdecimal():
+        return Window(requests=int(text))
+    found = seconds(text)
+    if not isinstance(found, float) or found < 0:
+        raise SettingsError(f"{option}: '{text}' is refused: write 10s, or 20 for requests")
+    return Window(seconds=found)
+
+
+def think_seconds(text: str) -> tuple[float, float]:
+    """Return the shortest and longest pause that a text such as 2s or 1s-3s means.
+
+    Raises SettingsError for anything else.
+    """
+    try:
+        low, high = (float(seconds(part)) for part in (text.split("-") * 2)[:2])
+    except ValueError:
+        low, high = 1.0, 0.0
+    if not 0 <= low <= high:
+        raise SettingsError(f"--think-time: '{text}' is refused: write 2s, or 1s-3s")
+    return low, high
+
+
+def named_levels(text: str) -> list[float]:
+    """Return the levels of a sweep; raises SettingsError unless they are numbers that rise."""
+    try:
+        found = [float(part) for part in text.split(",")]
+    except ValueError:
+        found = []
+    if not found or found[0] <= 0 or found != sorted(set(found)):
+        raise SettingsError(f"--levels: '{text}' is refused: write numbers that rise, as 1,2,3,5,8")
+    return found
+
+
+def checked(asked: Any) -> Any:
+    """Return the settings of a load with what follows from them made plain.
+
+    A rate wants a schedule; a fixed length of answers is their limit. Raises SettingsError for what
+    cannot be meant together.
+    """
+    for contradiction in _contradictions(asked):
+        raise SettingsError(contradiction)
+    _check_files(asked)
+    rates = (asked.rate, asked.max_rate) if asked.mode != "spike" else ()
+    update: dict[str, Any] = {}
+    if asked.mode == "spike" or any(rates):
+        update["arrival"] = asked.arrival or "poisson"
+    if asked.osl:
+        update["max_tokens"] = asked.osl
+    return asked.model_copy(update=update)
+
+
+def _contradictions(asked: Any) -> Iterator[str]:
+    """Yield a sentence for each thing that cannot be meant."""
+    window(asked.warmup_window, "--warmup-window")
+    window(asked.cooldown_window, "--cooldown-window")
+    scheduled = asked.arrival or asked.rate or asked.max_rate or asked.mode == "spike"
+    if asked.concurrency and scheduled:
+        yield (
+            f"--concurrency {asked.concurrency} is refused: clients in a closed loop have no rate "
+            "and no schedule: leave out either it or --rate, --arrival and --mode spike"
+        )
+    if asked.think_time:
+        think_seconds(asked.think_time)
+        if scheduled:
+            yield "--think-time is refused: a schedule does not wait for clients to think"
+    if asked.levels:
+        named_levels(asked.levels)
+        if asked.mode != "sweep":
+            yield f"--levels is refused: --mode {asked.mode} has none, sweep has"
+    yield from _below(asked)
+    yield from _too_long(asked)
+
+
+def _below(asked: Any) -> Iterator[str]:
+    pairs = [("max_concurrency", "concurrency"), ("max_rate", "rate"), ("spike_rate", "rate")]
+    for most, least in pairs[: 3 if asked.mode == "spike" else 2]:
+        high, low = getattr(asked, most), getattr(asked, least)
+        if high is not None and low is not None and high < low:
+            yield f"--{_flag(most)} {high:g} is refused: it is below --{_flag(least)} {low:g}"
+    if asked.spike_rate and asked.spike_concurrency:
+        yield "--spike-rate and --spike-concurrency: a burst is one or the other: leave one out"
+
+
+def _too_long(asked: Any) -> Iterator[str]:
+    ends = [window(getattr(asked, name), name) for name in ("warmup_window", "cooldown_window")]
+    lasts = asked.duration if asked.mode == "sustained" else asked.level_duration
+    measures: list[tuple[Callable[[Window], float], float | None, str]] = [
+        (lambda end: end.seconds, lasts, "s"),
+        (lambda end: end.requests, asked.level_requests, "requests"),
+    ]
+    for measure, length, unit in measures:
+        taken = sum(map(measure, ends))
+        if length is not None and taken >= length:
+            yield (
+                f"--warmup-window and --cooldown-window leave out {taken:g} {unit}, all of "
+                f"{length:g}: shorten them"
+            )
+
+
+def _check_files(asked: Any) -> None:
+    """Raise SettingsError if there are fewer descriptors than connections."""
+    try:
+        import resource
+    except ImportError:  # Windows has no such limit
+        return
+    wanted = SPARE_FILES + max(
+        asked.concurrency or 1, asked.spike_concurrency or 1, asked.max_concurrency
+    )
+    have, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if have < wanted <= most or most == resource.RLIM_INFINITY:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (max(have, wanted), most))
+    elif have < wanted:
+        raise SettingsError(
+            f"{wanted - SPARE_FILES} clients need {wanted} open files, this process may have "
+            f"{have} (at most {most}): raise it with ulimit -n {wanted}, or ask for fewer clients"
+        )
+
+
+def _flag(name: str) -> str:
+    return name.replace("_", "-")

@@ -1,0 +1,263 @@
+"""What tables of any format show of an eval, and its transcript: every question with its marks."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from pytest_llamaburn import gates
+from pytest_llamaburn.reports._rows import (
+    ABSENT,
+    COLUMNS,
+    Sheet,
+    machine,
+    measured,
+    number,
+    server,
+    title,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+Document = dict[str, Any]
+Found = dict[str, Any]
+
+_MARKS = ("mark", "unit", "mean", "95 % interval", "scored", "of", "missing as 1", "missing as 5")
+_HISTOGRAM = ("1", "2", "3", "4", "5")
+_PAIRS = (
+    *("against", "verdict", "won", "lost", "tied", "scored", "of", "win rate", "95 % interval"),
+    *("of decisive", "at equal length", "consistent", "first picked"),
+)
+_TIMED = (
+    *("time_to_first_token_ms", "inter_token_latency_ms", "tokens_per_sec"),
+    *("total_generation_ms", "input_sequence_length", "output_sequence_length"),
+)
+
+
+def sheets(document: Document, path: Path) -> Iterator[Sheet]:
+    """Yield the marks, the categories, the comparison if there is one, and the answers' timing."""
+    found = document["results"]
+    facts = [server(document), machine(document["environment"]), *_facts(document)]
+    about = f"{title(document)} on {found['eval_set']['name']}"
+    rows = [*_criteria(found["criteria"]), *_shares(found)]
+    notes = [*_notes(document), f"file {path}"]
+    yield Sheet(about, facts, rows, notes, (*_MARKS, *_HISTOGRAM))
+    if found["pairwise"]:
+        yield _pairs(found["pairwise"])
+    yield _categories(found)
+    timed = [measured(name, found["summary"][name]) for name in _TIMED]
+    yield Sheet("timing of the answers", [], timed, [], COLUMNS)
+
+
+def rows(document: Document) -> Iterator[Found]:
+    """Yield every question as one flat row, for spreadsheets."""
+    about = {"model": document["model"]["id"], "run_id": document["run_id"]}
+    for item in document["results"]["items"]:
+        question = item["question"]
+        yield {
+            **about,
+            "question_id": question["id"],
+            "category": question["category"],
+            "prompt": question["prompt"],
+            "reference": question["reference"],
+            "answer": item["answer"],
+            "correct": item["correct"],
+            "scorer_state": item["verdict"] and item["verdict"]["state"],
+            **{k: v for name, one in item["scores"].items() for k, v in _score(name, one).items()},
+            "comparison": _joined(item["comparisons"], "verdict"),
+            "flags": item["flags"],
+            "error": item["error"],
+            **item["timing"],
+        }
+
+
+def transcript(document: Document) -> Iterator[str]:
+    """Yield lines that tell each question, its answer, and each mark with its reasons."""
+    for item in document["results"]["items"]:
+        question = item["question"]
+        yield f"── {question['id']} ({question['category']})"
+        yield from _said("question", question["prompt"])
+        if question["reference"]:
+            yield from _said("reference", question["reference"])
+        yield from _answer(item)
+        for name, one in item["scores"].items():
+            mark = ABSENT if one["score"] is None else f"{one['score']:g}"
+            yield f"{name}: {mark} ({one['state']})"
+            yield from _judgments(one["judgments"], "score")
+        for one in item["comparisons"]:
+            turned = ", turns with the order" if one["inconsistent"] else ""
+            yield f"compared: {one['verdict'] or ABSENT} ({one['state']}{turned})"
+            yield from _judgments(one["judgments"], "verdict")
+        yield ""
+
+
+def _criteria(criteria: Found) -> Iterator[tuple[str, ...]]:
+    for name, found in criteria.items():
+        bounds = [number(end) for end in found["bounds"].values()]
+        counts = [str(found["histogram"][score]) for score in _HISTOGRAM]
+        yield (
+            name,
+            "1 to 5",
+            number(found["mean"]),
+            _interval(found),
+            *_n(found),
+            *bounds,
+            *counts,
+        )
+
+
+def _shares(found: Found) -> Iterator[tuple[str, ...]]:
+    rest = (ABSENT,) * (2 + len(_HISTOGRAM))
+    right = found["correct"]
+    if right["n_total"]:
+        yield ("correct", "share", number(right["mean"]), _interval(right), *_n(right), *rest)
+    passed = found["pass_at_k"]
+    if passed:
+        name, n = f"pass@{passed['k']}", str(passed["n_scored"])
+        yield (name, "share", number(passed["mean"]), _interval(passed), n, n, *rest)
+
+
+def _pairs(found: Found) -> Sheet:
+    row = (
+        found["rival"],
+        found["verdict"] or "none",
+        *(str(found[name]) for name in ("wins", "losses", "ties", "n_scored", "n_total")),
+        number(found["win_rate"]["value"]),
+        _interval(found["win_rate"]),
+        *(
+            number(found[name]["value"])
+            for name in (
+                *("decisive_rate", "length_controlled_rate"),
+                *("consistency", "first_position_rate"),
+            )
+        ),
+    )
+    p = number(found["sign_test_p"]["value"])
+    said = (
+        f"{found['inconsistent']} pairs turn with the order of the answers and count as ties; "
+        f"sign test without ties p = {p}; mean difference of length "
+        f"{number(found['length_delta']['value'])} characters"
+    )
+    notes = [said, *([found["reason"]] if found["reason"] else [])]
+    return Sheet(f"compared with {found['rival']}", [], [row], notes, _PAIRS)
+
+
+def _categories(found: Found) -> Sheet:
+    names = list(found["criteria"])
+    table = [
+        (
+            name,
+            str(group["questions"]),
+            number(group["correct"]["mean"]),
+            *(number((group.get(criterion) or {}).get("mean")) for criterion in names),
+        )
+        for name, group in found["by_category"].items()
+    ]
+    return Sheet("by category", [], table, [], ("category", "questions", "correct", *names), 1)
+
+
+def _facts(document: Document) -> Iterator[str]:
+    found, config = document["results"], document["config"]
+    totals, asked = found["totals"], found["eval_set"]
+    yield (
+        f"{document['status']}: {totals['succeeded']} of {totals['requests']} answers "
+        f"({totals['cached']} from earlier runs) to {asked['used']} of {asked['available']} "
+        f"questions, temperature {config['temperature']}, up to {config['max_tokens']} tokens, "
+        f"seed {config['seed']}"
+    )
+    if config["judge"]:
+        repeats = f", each {config['judge_repeats']} times" if config["judge_repeats"] > 1 else ""
+        yield f"judged by {', '.join(config['judge'])}{repeats}: {_spent(found['cost'])}"
+    if found["evidence"]:
+        yield _searched(found["evidence"])
+
+
+def _spent(cost: Found) -> str:
+    tokens = cost["tokens"]
+    price = f"{cost['cost_usd']:.4f} USD" if cost["cost_usd"] is not None else cost["reason"]
+    return (
+        f"{cost['calls']} calls, {tokens['input'] or 0} tokens in, {tokens['output'] or 0} out, "
+        f"{price}"
+    )
+
+
+def _searched(found: Found) -> str:
+    share, n = found["reference_found"]["share"], found["reference_found"]["n"]
+    reference = f"the reference was in the evidence of {share:.0%} of {n}, " if n else ""
+    return (
+        f"{found['questions']} questions with evidence from {', '.join(found['backends'])}: "
+        f"{reference}{found['cited']['share']:.0%} of the answers cite it"
+    )
+
+
+def _notes(document: Document) -> Iterator[str]:
+    found = document["results"]
+    if found["n_total"]:
+        states = ", ".join(f"{state} {count}" for state, count in found["by_state"].items())
+        yield f"{found['n_scored']} of {found['n_total']} verdicts asked for: {states}"
+    for name, one in (*found["criteria"].items(), ("correct", found["correct"])):
+        if one["reason"] and one["n_total"]:
+            yield f"{name}: {one['reason']}"
+    for name, one in found["criteria"].items():
+        if one["jury_alpha"]:
+            alpha = one["jury_alpha"]
+            yield f"{name}: the judges agree with alpha {number(alpha['value'])}"
+        if one["flip_rate"] is not None:
+            yield f"{name}: {one['flip_rate']:.0%} of a judge's repeats differ"
+    unread = {k: v for k, v in found["correct"]["by_state"].items() if k != "scored"}
+    if unread:
+        yield "scorers: " + ", ".join(f"{state} {count}" for state, count in unread.items())
+    for kind, count in found["errors"].items():
+        yield f"failed: {kind} × {count}"
+    yield from found["judging"]["notes"]
+    for gate in found["gates"]:
+        yield f"gate {gates.sentence(gate)}"
+
+
+def _answer(item: Found) -> Iterator[str]:
+    for one in (item, *item["more_samples"]):
+        if one["error"]:
+            yield f"failed: {one['error']['kind']}: {one['error']['message']}"
+        if one["thinking"]:
+            yield from _said("thinking", one["thinking"])
+        if one["answer"] is not None:
+            yield from _said("answer", one["answer"])
+        if one["verdict"]:
+            word = {True: "right", False: "wrong", None: "not read"}[one["correct"]]
+            reason = f": {one['verdict']['reason']}" if one["verdict"]["reason"] else ""
+            yield f"scorer: {word} ({one['verdict']['state']}){reason}"
+
+
+def _judgments(judgments: list[Found], field: str) -> Iterator[str]:
+    for one in judgments:
+        who = one["judge"] or "rule"
+        mark = one["state"] if one[field] is None else one[field]
+        words = one["reasoning"] or (one["error"] or {}).get("words", "")
+        yield from _said(f"  {who} {mark}", words)
+        for quote in one["evidence"]:
+            yield from _said("    quotes", quote)
+
+
+def _said(who: str, words: str) -> Iterator[str]:
+    """Yield someone's words under their name; control characters are left out."""
+    for index, line in enumerate(words.splitlines() or [""]):
+        shown = "".join(c for c in line if c.isprintable())
+        yield f"{who}: {shown}" if index == 0 else f"    {shown}"
+
+
+def _score(name: str, one: Found) -> Found:
+    reasons = " / ".join(j["reasoning"] for j in one["judgments"] if j["reasoning"])
+    return {name: one["score"], f"{name}_state": one["state"], f"{name}_reasoning": reasons}
+
+
+def _joined(entries: list[Found], field: str) -> str | None:
+    return " ".join(str(entry[field]) for entry in entries) or None
+
+
+def _interval(found: Found) -> str:
+    return "[{}, {}]".format(*map(number, found["ci95"])) if found["ci95"] else ABSENT
+
+
+def _n(found: Found) -> tuple[str, str]:
+    return str(found["n_scored"]), str(found["n_total"])

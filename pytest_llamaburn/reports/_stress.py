@@ -1,0 +1,197 @@
+"""What tables of any format show of a stress run: a row per level, and what follows from them."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from pytest_llamaburn import gates
+from pytest_llamaburn.reports import _chart
+from pytest_llamaburn.reports._rows import ABSENT, Sheet, machine, number, server, title
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+Level = dict[str, Any]
+
+COLUMNS = (
+    *("level", "state", "requests", "failed", "requests/s", "tokens/s"),
+    *("TTFT p50 ms", "TTFT p95", "ITL p50 ms", "total p50 ms", "p95", "p99", "from schedule p95"),
+)
+_WORDS = 2
+POINTS = ("failure_point", "degradation_point")
+
+
+def sheets(document: dict[str, Any], path: Path) -> Iterator[Sheet]:
+    """Yield the table of a stress run."""
+    found = document["results"]
+    facts = [server(document), machine(document["environment"]), _load(document)]
+    rows = [_row(level) for level in found["levels"]]
+    notes = [
+        *_chart.lines(found["levels"], [place(level) for level in found["levels"]]),
+        *_notes(document),
+        f"file {path}",
+    ]
+    yield Sheet(title(document), facts, rows, notes, COLUMNS, _WORDS)
+
+
+def rows(document: dict[str, Any]) -> Iterator[dict[str, Any]]:
+    """Yield every level as one flat row, distributions by statistic."""
+    about = {"model": document["model"]["id"], "run_id": document["run_id"]}
+    for level in document["results"]["levels"]:
+        flat: dict[str, Any] = {}
+        for name, value in level.items():
+            if isinstance(value, dict) and "p50" in value:
+                flat |= {f"{name}.{word}": value[word] for word in ("n", "mean", "p50", "p95")}
+            elif not isinstance(value, dict | list):
+                flat[name] = value
+        yield {**about, **flat}
+
+
+def place(level: Level) -> float:
+    """Return where a level lies: its clients or its rate."""
+    found: float = level["rate"] if level.get("concurrency") is None else level["concurrency"]
+    return found
+
+
+def marks(found: dict[str, Any]) -> list[tuple[float, str]]:
+    """Return the points on the axis of levels that are known, with their names."""
+    return [
+        (at, name.replace("_", " "))
+        for name in POINTS
+        if (point := found[name]) and (at := point.get("concurrency") or point.get("rate"))
+    ]
+
+
+def name(level: Level) -> str:
+    """Return a level in words."""
+    unit = "requests/s" if level.get("concurrency") is None else "clients"
+    return f"{place(level):.3g} {unit}"
+
+
+def _load(document: dict[str, Any]) -> str:
+    config, totals = document["config"], document["results"]["totals"]
+    sent = f"{totals['succeeded']} of {totals['requests']} requests succeeded"
+    arrival = f", {config['arrival']} arrivals" if config["arrival"] else ""
+    return (
+        f"{document['status']}: {config['mode']}{arrival}, {sent}, up to {config['max_tokens']} "
+        f"tokens, cache {config['cache']}, seed {config['seed']}"
+    )
+
+
+def _row(level: Level) -> tuple[str, ...]:
+    total, ttft = level["total_generation_ms"], level["time_to_first_token_ms"]
+    due = level["total_generation_from_schedule_ms"]
+    return (
+        name(level),
+        level.get("state") or ABSENT,
+        str(level["requests"] - level["excluded"]),
+        str(level["failed"]),
+        number(level["requests_per_sec"]),
+        number(level["output_tokens_per_sec"]),
+        number(ttft["p50"]),
+        _marked(ttft, "p95"),
+        number(level["inter_token_latency_ms"]["p50"]),
+        number(total["p50"]),
+        _marked(total, "p95"),
+        _marked(total, "p99"),
+        _marked(due, "p95"),
+    )
+
+
+def _marked(values: dict[str, Any], statistic: str) -> str:
+    star = "" if statistic in values["certified"] or not values["n"] else "*"
+    return number(values[statistic]) + star
+
+
+def _notes(document: dict[str, Any]) -> Iterator[str]:
+    found = document["results"]
+    yield "* fewer samples than certify this percentile (p95: 59, p99: 299)"
+    baseline = found["baseline"]
+    if baseline:
+        total, ttft = baseline["total_generation_ms"], baseline["time_to_first_token_ms"]
+        yield (
+            f"baseline, one client: total p50 {number(total['p50'])} ms, TTFT p50 "
+            f"{number(ttft['p50'])} ms; a request fails after {found['deadline_s']:.3g} s"
+        )
+    yield from _findings(found)
+    for kind, count in found["errors"].items():
+        yield f"failed: {kind} × {count}"
+    yield from _client(found)
+    for gate in found["gates"]:
+        yield f"gate {gates.sentence(gate)}"
+    for insight in document["insights"]:
+        yield insight["text"]
+
+
+def _findings(found: dict[str, Any]) -> Iterator[str]:
+    """Yield where the server bends and breaks, what is optimal, and how it recovered."""
+    for name in POINTS:
+        if found[name]:
+            yield _point(name, found[name])
+    if found["optimal"]:
+        best = found["optimal"]
+        yield f"optimal: {_at(best)}: {best['evidence']}"
+    if found["recovery"]:
+        yield _recovery(found["recovery"])
+    if found["sustained"]:
+        yield from _sustained(found["sustained"])
+
+
+def _at(point: dict[str, Any]) -> str:
+    if point.get("concurrency") is not None:
+        return f"{point['concurrency']:.3g} clients"
+    return f"{point['rate']:.3g} requests/s"
+
+
+def _point(name: str, point: dict[str, Any]) -> str:
+    words = name.replace("_", " ")
+    if name == "failure_point":
+        meaning = f"more than {point['failure_rate']:.0%} fail by {point['deadline_s']:.3g} s"
+    else:
+        meaning = f"{point['metric']} over {point['factor']:g}× the baseline"
+    if not point["reached"]:
+        return f"{words} ({meaning}): not reached: {point['reason']}"
+    interval = point.get("interval")
+    between = f" [{interval[0]:.3g}, {interval[1]:.3g}]" if interval else ""
+    ends = (ABSENT if e is None else f"{e:.3g}" for e in (point["passing"], point["failing"]))
+    bracket = "highest passing {}, lowest failing {}".format(*ends)
+    return f"{words} ({meaning}): {_at(point)}{between}; {bracket}"
+
+
+def _recovery(found: dict[str, Any]) -> str:
+    if found["recovery_time_ms"] is None:
+        return f"recovery: {ABSENT}: {found['reason']}"
+    low, high = found["range_ms"]
+    return (
+        f"recovery after a spike: {number(found['recovery_time_ms'])} ms (of "
+        f"{len(found['spikes'])} spikes, {number(low)} to {number(high)} ms), resolution "
+        f"{number(found['resolution_ms'])} ms, beside {found['steady_rate']:.3g} requests/s all along"
+    )
+
+
+def _sustained(found: dict[str, Any]) -> Iterator[str]:
+    for name in ("tokens_per_sec", "total_p50_ms"):
+        judged = found[name]
+        if judged["reason"]:
+            yield f"{name} over time: not judged: {judged['reason']}"
+            continue
+        trend, steady = judged["trend"], judged["steady"]
+        drift = f"drifts by {trend['share']:+.1%}" if trend["drifts"] else "does not drift"
+        plateau = f"steady at {number(steady['mean'])}" if steady else "no steady state"
+        yield f"{name} over time: {drift} (p {trend['p']:.2g}), {plateau}"
+
+
+def _client(found: dict[str, Any]) -> Iterator[str]:
+    for level in found["levels"]:
+        health = level["client_health"]
+        if health["client_limited"]:
+            reasons = "; ".join(health["reasons"])
+            yield f"{name(level)}: the client was the limit ({reasons}): use --workers"
+    calibration = found["client_health"]["calibration"]
+    if calibration and calibration.get("ttft_error_ms"):
+        ttft, itl = calibration["ttft_error_ms"], calibration["itl_error_ms"]
+        yield (
+            f"instrument, {calibration['streams']} streams: TTFT error p50 {number(ttft['p50'])} "
+            f"ms, p99 {number(ttft['p99'])} ms; inter-token error p99 {number(itl['p99'])} ms"
+        )

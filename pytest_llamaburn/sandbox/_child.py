@@ -1,0 +1,154 @@
+"""What the confined process runs: gives up every right for good, then runs one program.
+
+Started by `sandbox.run` as a script, never imported. On stdin: a line of JSON, then the program. On
+the report's descriptor: `{"ready": …}` or `{"refused": …}`, then how the program ended.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import json
+import linecache
+import os
+import resource
+import signal
+import struct
+import sys
+import time
+import traceback
+from contextlib import suppress
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+_NAME = "answer"  # of the program's module, and of its file in tracebacks
+_SET_PDEATHSIG, _SET_SECCOMP, _SET_NO_NEW_PRIVS = 1, 22, 38  # prctl
+_CREATE_RULESET, _ADD_RULE, _RESTRICT_SELF = 444, 445, 446  # Landlock, the same on every machine
+_READ_FILE, _READ_DIR = 1 << 2, 1 << 3
+_CAPSET = {"x86_64": 126, "aarch64": 91}
+
+_libc = ctypes.CDLL(None, use_errno=True)
+
+
+def main() -> None:
+    """Run the program, then end without any clean-up that it could have planted."""
+    plan = json.loads(sys.stdin.buffer.readline())
+    program = sys.stdin.buffer.read().decode("utf-8", "replace")
+    try:
+        version = _confine(plan)
+    except OSError as err:
+        _report(plan["report"], refused=str(err.args[0]))
+        return
+    _report(plan["report"], ready=version)
+    _report(plan["report"], **_run(program))
+    os._exit(0)
+
+
+def _report(descriptor: int, **facts: Any) -> None:
+    os.write(descriptor, json.dumps(facts).encode() + b"\n")
+
+
+def _confine(plan: dict[str, Any]) -> int:
+    """Return the version of Landlock. Raises OSError, saying what cannot be had."""
+    for name, (soft, hard) in plan["limits"].items():
+        kind = getattr(resource, name)
+        top = resource.getrlimit(kind)[1]
+        both = (soft, hard) if top == resource.RLIM_INFINITY else (min(soft, top), min(hard, top))
+        resource.setrlimit(kind, both)
+    _prctl("no_new_privs", _SET_NO_NEW_PRIVS, 1)
+    version = _close_files(plan["readable"])
+    _drop_capabilities()
+    _prctl("a signal when the parent ends", _SET_PDEATHSIG, signal.SIGKILL)
+    if os.getppid() != plan["parent"]:
+        raise OSError("its parent has ended already")
+    _filter_calls(bytes.fromhex(plan["filter"]))
+    return version
+
+
+def _close_files(readable: list[str]) -> int:
+    version = _call("Landlock", _CREATE_RULESET, None, 0, 1)
+    rights = {1: 13, 2: 14, 3: 15, 4: 15}.get(version, 16)  # how many a version knows
+    attributes = struct.pack("QQQ", (1 << rights) - 1, 0, 0)
+    ruleset = _call("Landlock", _CREATE_RULESET, attributes, len(attributes), 0)
+    for path in filter(Path.exists, map(Path, readable)):
+        _allow_reading(ruleset, path)
+    _call("Landlock", _RESTRICT_SELF, ruleset, 0)
+    os.close(ruleset)
+    return version
+
+
+def _allow_reading(ruleset: int, path: Path) -> None:
+    place = os.open(path, os.O_PATH)
+    rights = _READ_FILE | (_READ_DIR if path.is_dir() else 0)
+    _call("Landlock", _ADD_RULE, ruleset, 1, struct.pack("=Qi", rights, place), 0)
+    os.close(place)
+
+
+def _filter_calls(steps: bytes) -> None:
+    code = ctypes.create_string_buffer(steps)
+    packed = struct.pack("HxxxxxxP", len(steps) // 8, ctypes.addressof(code))
+    program = ctypes.create_string_buffer(packed)
+    _prctl("seccomp", _SET_SECCOMP, 2, ctypes.addressof(program))
+
+
+def _drop_capabilities() -> None:
+    """Leave root without its powers; its user stays, so that Python's own files stay readable."""
+    none = struct.pack("IIIIII", 0, 0, 0, 0, 0, 0)
+    header = struct.pack("Ii", 0x20080522, 0)
+    _call("giving up capabilities", _CAPSET[os.uname().machine], header, none)
+
+
+def _prctl(what: str, option: int, *arguments: int) -> None:
+    values = [ctypes.c_ulong(v) for v in (*arguments, 0, 0, 0, 0)[:4]]
+    if _libc.prctl(option, *values) != 0:
+        raise OSError(f"{what}: {os.strerror(ctypes.get_errno())}")
+
+
+def _call(what: str, number: int, *arguments: Any) -> int:
+    values = [ctypes.c_long(a) if isinstance(a, int) else a for a in arguments]
+    done: int = _libc.syscall(ctypes.c_long(number), *values)
+    if done < 0:
+        raise OSError(f"{what}: {os.strerror(ctypes.get_errno())}")
+    return done
+
+
+def _run(program: str) -> dict[str, Any]:
+    """Return the state, a message and how long the program ran."""
+    linecache.cache[_NAME] = (len(program), None, program.splitlines(keepends=True), _NAME)
+    module = sys.modules[_NAME] = ModuleType(_NAME)
+    started = time.perf_counter()
+    try:
+        exec(compile(program, _NAME, "exec"), module.__dict__)  # noqa: S102 - what the sandbox is for
+    except BaseException as err:  # noqa: BLE001 - whatever a program may raise
+        state, message = _state(err), _message(err)
+    else:
+        state, message = "finished", ""
+    runtime_ms = (time.perf_counter() - started) * 1000
+    _flush()
+    return {"state": state, "message": message, "runtime_ms": runtime_ms}
+
+
+def _state(err: BaseException) -> str:
+    kinds = {AssertionError: "assertion", MemoryError: "memory", SystemExit: "exit"}
+    return next((state for kind, state in kinds.items() if isinstance(err, kind)), "exception")
+
+
+def _message(err: BaseException) -> str:
+    """Return the error's last line and the line of the program that raised it."""
+    try:
+        text = traceback.format_exception_only(err)[-1].strip()
+        lines = [f for f in traceback.extract_tb(err.__traceback__) if f.filename == _NAME]
+        place = f" (line {lines[-1].lineno}: {lines[-1].line})" if lines else ""
+    except BaseException as second:  # noqa: BLE001 - the message is the program's own code
+        return type(second).__name__[:100]
+    return f"{text[:300]}{place[:300]}"
+
+
+def _flush() -> None:
+    for stream in (sys.stdout, sys.stderr):
+        with suppress(BaseException):  # the program may have replaced or closed it
+            stream.flush()
+
+
+if __name__ == "__main__":
+    main()

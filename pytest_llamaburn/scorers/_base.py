@@ -1,0 +1,74 @@
+"""What a scorer is asked, and what it finds."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
+
+from pytest_llamaburn.errors import DatasetError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+
+class Question(Protocol):
+    """What scorers need of a question; a module's NEEDS names what it cannot do without."""
+
+    @property
+    def reference(self) -> str | None:
+        """The right answer."""
+
+    @property
+    def options(self) -> Mapping[str, Any]:
+        """What the scorer offers to set."""
+
+
+class Verdict(NamedTuple):
+    """Whether an answer is right; `reason` is empty if so.
+
+    state: `scored`; `unparsable`, where no answer, or more than one, is found in the text (correct
+    is None: that is no wrong answer); `empty`, where the model said nothing (which is wrong);
+    `unavailable`, where this machine cannot score it. `extracted` is what was taken as the answer.
+    """
+
+    correct: bool | None
+    state: str
+    reason: str
+    extracted: str | None
+    details: dict[str, Any]
+
+
+def scored(correct: bool, extracted: str, reason: str, **details: Any) -> Verdict:
+    """Return the verdict on an answer that could be read; `reason` is why it is wrong."""
+    return Verdict(correct, "scored", "" if correct else reason, extracted, details)
+
+
+def unparsable(reason: str) -> Verdict:
+    """Return the verdict on a text in which no single answer is found."""
+    return Verdict(None, "unparsable", reason, None, {})
+
+
+def empty() -> Verdict:
+    """Return the verdict on silence, thinking left out."""
+    return Verdict(False, "empty", "the answer is empty", None, {})
+
+
+def needed(question: Question, name: str) -> Any:
+    """Return a question's reference or option. Raises DatasetError where it has none."""
+    value = question.reference if name == "reference" else question.options.get(name)
+    if value is None:
+        raise DatasetError(f"a question lacks '{name}', which its scorer needs: add it to the set")
+    return value
+
+
+def accepted(question: Question) -> list[str]:
+    """Return the reference and the alternatives of the option `accept`, a string or a list."""
+    more = question.options.get("accept", [])
+    return [str(needed(question, "reference")), *([more] if isinstance(more, str) else more)]
+
+
+def figure(question: Question, name: str) -> float | None:
+    """Return an option that is a number, None where it is not set. Raises DatasetError for text."""
+    value = question.options.get(name)
+    if value is not None and (isinstance(value, bool) or not isinstance(value, int | float)):
+        raise DatasetError(f"the option '{name}' is {value!r}: give a number")
+    return value

@@ -1,0 +1,76 @@
+"""Reading answers: what follows the thinking, and one form for spellings that mean the same."""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+
+_TAG = re.compile(r"<(/?)(?:think|thinking|thought|reasoning)>", re.IGNORECASE)
+_JOINED = re.compile("['`\u2018\u2019\u02bc\u00ad\u200b-\u200f\u2060\ufeff]")  # don't
+_GROUPED = re.compile(r"(?<=\d),(?=\d{3}(?!\d))")
+_UNSPACED = (
+    "\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u3040-\u30ff\u3400-\u9fff\uf900-\ufaff"
+    "\U00020000-\U0003ffff"
+)  # Thai, Lao, Burmese, Khmer, kana, Han: written without spaces, so that each letter is a word
+_WORD = re.compile(rf"[{_UNSPACED}]|[^\s{_UNSPACED}]+")
+_ARTICLES = {"a", "an", "the"}
+
+
+def spoken(answer: str) -> str:
+    """Return an answer without its thinking; thinking that never ends leaves what came before.
+
+    What precedes an end without a beginning is thinking too: the chat template had begun it.
+    """
+    said, start, thinking = "", 0, False
+    for tag in _TAG.finditer(answer):
+        if tag[1]:
+            said = said if thinking else ""
+        elif not thinking:
+            said += answer[start : tag.start()]
+        thinking, start = not tag[1], tag.end()
+    return (said if thinking else said + answer[start:]).strip()
+
+
+def words(text: str) -> list[str]:
+    """Return the words of a text in the one form that is compared.
+
+    Alike are: compatible characters (NFKC), upper and lower case, punctuation, and commas between
+    thousands. Kept are accents, the mark within 3.14, the sign of -5, and % and currencies as words
+    of their own.
+    """
+    folded = _GROUPED.sub("", _JOINED.sub("", _folded(text)))
+    marked = "".join(_mark(folded, at) for at in range(len(folded)))
+    return _WORD.findall(unicodedata.normalize("NFKC", marked))
+
+
+def normal(text: str) -> str:
+    """Return the words of a text, the articles a, an and the left out, with single spaces."""
+    found = words(text)
+    return " ".join([word for word in found if word not in _ARTICLES] or found)
+
+
+def contains(text: str, part: str) -> bool:
+    """Return whether the words of `part` follow one another in `text`: "one" is not in "phone"."""
+    wanted = normal(part)
+    return bool(wanted) and f" {wanted} " in f" {normal(text)} "
+
+
+def _folded(text: str) -> str:
+    """Return Unicode's NFKC_Casefold but for the characters without a width."""
+    once = unicodedata.normalize("NFKC", unicodedata.normalize("NFD", text).casefold())
+    return unicodedata.normalize("NFKC", once.casefold())
+
+
+def _mark(text: str, at: int) -> str:
+    """Return a character, or spaces for punctuation, or spaces around a symbol."""
+    char = text[at]
+    before, after = text[at - 1 : at], text[at + 1 : at + 2]
+    if char == "%" or unicodedata.category(char) == "Sc":
+        return f" {char} "
+    if char in "-\u2212" and after.isdecimal() and not before.strip():
+        return "-"
+    if char in ".:/" and before.isdecimal() and after.isdecimal():
+        return char
+    if char == "#" and before.isalpha():
+        return char
+    return " " if unicodedata.category(char)[0] in "PZC" else char

@@ -1,0 +1,164 @@
+"""The choice the answer settles on, by its letter (A to J) or its text, is the reference's.
+
+`choices` are the texts in order, or a mapping from letter to text; the reference is a letter or a
+text. Where an answer says "the answer is B", only such sentences count, otherwise lines that begin
+with a letter, otherwise mentions, otherwise the texts. Two different choices are none, and an "A"
+that is an article is no choice.
+"""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from collections.abc import Mapping
+from typing import TYPE_CHECKING
+
+from pytest_llamaburn.errors import DatasetError
+from pytest_llamaburn.scorers import _base, _text
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from pytest_llamaburn.scorers._base import Question, Verdict
+
+NEEDS = ("choices", "reference")
+
+_LETTERS = "ABCDEFGHIJ"
+_NOUN = r"(?:answer|choice|option|solution|response)"
+_FINAL = re.compile(rf"(?i)\bfinal\s+{_NOUN}\b[^.:=\n]{{0,60}}?(?:\bis\b|[:=])|\\boxed\b|####")
+_SAID = re.compile(
+    rf"(?i)\b{_NOUN}\b[^.:=\n]{{0,60}}?(?:\bis\b|\b(?:would|should|must) be\b|[:=])"
+    r"|\bI(?:'d| would| will)? (?:choose|pick|select|go with)\b|\b(?:it|that) (?:is|must be)\b"
+)
+_RIGHT = re.compile(
+    r"\b(?=[A-J][)\"']* is (?:clearly |probably )?(?:the )?(?:correct|right|best)\b)"
+)
+_MENTION = re.compile(r"(?=\([A-Ja-j]\))|(?i:\b(?:option|choice)(?=\s+\(?[a-j]\b))")
+_OPENING = r"[\s:\"'{(\[$>\u2022-]{0,9}"
+_LEAD = re.compile(rf"{_OPENING}(?i:(?:the\s+)?(?:correct\s+)?(?:{_NOUN}|letter)\b)?{_OPENING}")
+_LETTER = re.compile(r"([A-Ja-j])(?!\w|['\u2019-]\w)([)\]}.,:;!?\"'$/\u2013\u2014-]*)(\s*)(.*)")
+_REASON = re.compile(r"(?i)(?:because|since|as|for|which|that|is|was|due|given|and|or|with|by)\b")
+_DENIED = re.compile(r"(?i)(?:(?:is|was)\s+(?:not|wrong|incorrect|false)\b|isn't\b)")
+_SECOND = re.compile(r"(?:(?:or|and)\s+|(?<=[,/])\s*)\(?([A-J])\)?(?=\s*(?:[.,;!/)]|$|or\b|and\b))")
+_ALONE = re.compile(rf"{_LEAD.pattern}[A-Ja-j][)\]}}.!\"'$\s]*")
+_REACH = 300  # characters after "the answer is" in which it is said
+_CLAUSE = re.compile(r"[.;!](?=\s|$)|\n")
+
+
+def score(answer: str, question: Question) -> Verdict:
+    """Return whether the choice is the right one. Raises DatasetError for a faulty question."""
+    choices = _choices(question)
+    right = _right(_base.needed(question, "reference"), choices)
+    said = _text.spoken(answer)
+    if not said:
+        return _base.empty()
+    chosen = _chosen(said, choices)
+    if len(chosen) != 1:
+        found = f"more than one choice: {', '.join(sorted(chosen))}" if chosen else "no choice"
+        return _base.unparsable(f"{found} in the answer")
+    (letter,) = chosen
+    return _base.scored(letter == right, letter, f"it is {letter}, not {right}")
+
+
+def _choices(question: Question) -> dict[str, str]:
+    """Return the texts by letter."""
+    given = _base.needed(question, "choices")
+    pairs = given.items() if isinstance(given, Mapping) else zip(_LETTERS, given, strict=False)
+    choices = {str(letter).upper(): str(text) for letter, text in pairs}
+    if not 2 <= len(given) <= len(_LETTERS) or not set(choices) <= set(_LETTERS):
+        raise DatasetError(f"'choices' are {given!r}: give 2 to 10 texts, or A to J with texts")
+    return choices
+
+
+def _right(reference: str, choices: Mapping[str, str]) -> str:
+    letter = reference.strip(" ().").upper()
+    if letter in choices:
+        return letter
+    found = _by_text(reference, choices)
+    if found is None:
+        raise DatasetError(f"the reference '{reference}' is none of the choices: name one's letter")
+    return found
+
+
+def _chosen(said: str, choices: Mapping[str, str]) -> set[str]:
+    """Return the choices of the strongest kind of statement that there is."""
+    text = _plain(said)
+    lines = text.splitlines()
+    whole = _by_text(text, choices)
+    kinds: list[Iterable[set[str]]] = [
+        [{whole} if whole else set()],
+        (_settled(_after(m), choices) for m in _FINAL.finditer(text)),
+        (_settled(_after(m), choices) for p in (_SAID, _RIGHT) for m in p.finditer(text)),
+        (_lettered(line, choices) for line in lines if _ALONE.fullmatch(line)),
+        (_lettered(line, choices) for line in lines if _by_text(_after_letter(line), choices)),
+        (_lettered(line, choices) for line in lines),
+        (_lettered(_after(m), choices) for m in _MENTION.finditer(text)),
+        [_mentioned(text, choices)],
+    ]
+    return next((found for kind in kinds if (found := set().union(*kind))), set())
+
+
+def _after_letter(line: str) -> str:
+    match = _letter(line)
+    return match[4] if match else ""
+
+
+def _letter(text: str) -> re.Match[str] | None:
+    """Return the letter a text begins with, quotes, brackets and "option" before it aside."""
+    return _LETTER.match(_LEAD.sub("", text, count=1))
+
+
+def _after(match: re.Match[str]) -> str:
+    return match.string[match.end() : match.end() + _REACH]
+
+
+def _plain(text: str) -> str:
+    text = re.sub(r"\\(?:text|mathrm|textbf|mathbf)\s*\{([^{}]*)\}", r"\1", text)
+    return re.sub(r"[*`]+|(?<!\w)_+|_+(?!\w)", "", unicodedata.normalize("NFKC", text))
+
+
+def _by_text(text: str, choices: Mapping[str, str]) -> str | None:
+    wanted = _text.normal(text)
+    return next((c for c, own in choices.items() if _text.normal(own) == wanted), None)
+
+
+def _settled(rest: str, choices: Mapping[str, str]) -> set[str]:
+    """Return what the text after "the answer is" names, by letter or by its own words."""
+    found = _lettered(rest, choices)
+    clause = _text.normal(_CLAUSE.split(rest.lstrip(" :\n"))[0]) + " "
+    own = {c: f"{_text.normal(text)} " for c, text in choices.items()}
+    begun = [c for c in choices if own[c].strip() and clause.startswith(own[c])]
+    return found or set(sorted(begun, key=lambda c: len(own[c]))[-1:])
+
+
+def _lettered(rest: str, choices: Mapping[str, str]) -> set[str]:
+    """Return the letter that a text begins with, and any other that it names with it."""
+    match = _letter(rest)
+    if match is None or not _is_choice(match, choices):
+        return set()
+    letter, marks, _, tail = match.groups()
+    second = _SECOND.match(f"{marks}{tail}", len(marks))
+    others = {second[1]} & set(choices) if second else set()
+    named = _by_text(_CLAUSE.split(tail)[0], choices)
+    return {letter.upper()} | others | ({named} if named else set())
+
+
+def _is_choice(match: re.Match[str], choices: Mapping[str, str]) -> bool:
+    """Return whether a letter stands for a choice, and is no article, pronoun or denial."""
+    letter, marks, gap, tail = match.groups()
+    if letter.upper() not in choices or _DENIED.match(tail):
+        return False
+    alone = marks or not tail or "\n" in gap
+    own = _text.normal(tail).startswith(_text.normal(choices[letter.upper()]))
+    return bool(alone or letter not in "AIai" or own or _REASON.match(tail))
+
+
+def _mentioned(text: str, choices: Mapping[str, str]) -> set[str]:
+    """Return the choices whose texts occur; one within another, longer one does not count."""
+    left, found = f" {_text.normal(text)} ", set()
+    for letter in sorted(choices, key=lambda c: -len(choices[c])):
+        own = f" {_text.normal(choices[letter])} "
+        if own.strip() and own in left:
+            found.add(letter)
+            left = left.replace(own, " | ")
+    return found

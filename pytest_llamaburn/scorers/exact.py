@@ -1,0 +1,21 @@
+"""The answer is the reference, or one of `accept`, spelling and punctuation aside."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from pytest_llamaburn.scorers import _base, _text
+
+if TYPE_CHECKING:
+    from pytest_llamaburn.scorers._base import Question, Verdict
+
+NEEDS = ("reference",)
+
+
+def score(answer: str, question: Question) -> Verdict:
+    """Return whether nothing else is said. Raises DatasetError without a reference."""
+    wanted = {_text.normal(text) for text in _base.accepted(question)}
+    said = _text.spoken(answer)
+    if not said:
+        return _base.empty()
+    return _base.scored(_text.normal(said) in wanted, said, "it is another text than the reference")

@@ -1,0 +1,81 @@
+"""The first JSON value in the answer, fenced or not, is valid by the option `schema`."""
+
+from __future__ import annotations
+
+import json
+import re
+from typing import TYPE_CHECKING, Any
+
+from pytest_llamaburn.errors import DatasetError, MissingExtraError
+from pytest_llamaburn.scorers import _base, _text
+
+if TYPE_CHECKING:
+    from pytest_llamaburn.scorers._base import Question, Verdict
+
+NEEDS = ("schema",)
+
+_BEGINNING = re.compile(r"[{\[]")
+_MOST_TRIES = 1000  # braces in prose; each costs a parse
+
+
+def score(answer: str, question: Question) -> Verdict:
+    """Return whether it is valid.
+
+    Raises DatasetError for a faulty schema, MissingExtraError without jsonschema.
+    """
+    validator = _validator(_base.needed(question, "schema"))
+    said = _text.spoken(answer)
+    if not said:
+        return _base.empty()
+    try:
+        value, text = _first(said)
+    except ValueError:
+        return _base.unparsable("no JSON in the answer")
+    fault = _fault(validator, value)
+    return _base.scored(not fault, text, fault)
+
+
+def _validator(schema: Any) -> Any:
+    try:
+        import jsonschema
+    except ImportError:
+        raise MissingExtraError("judge", "the scorer json-schema") from None
+    from referencing import Registry
+
+    kind = jsonschema.validators.validator_for(schema, jsonschema.Draft202012Validator)
+    try:
+        kind.check_schema(schema)
+    except jsonschema.SchemaError as err:
+        raise DatasetError(f"'schema' is no JSON Schema: {err.message}") from err
+    return kind(schema, registry=Registry())  # nothing is fetched
+
+
+def _first(said: str) -> tuple[Any, str]:
+    """Return the first JSON value and its text. Raises ValueError where there is none."""
+    decoder = json.JSONDecoder(parse_constant=_refuse)
+    try:
+        return decoder.decode(said), said
+    except (ValueError, RecursionError):
+        pass
+    for _, start in zip(range(_MOST_TRIES), _BEGINNING.finditer(said), strict=False):
+        try:
+            value, end = decoder.raw_decode(said, start.start())
+        except (ValueError, RecursionError):
+            continue
+        return value, said[start.start() : end]
+    raise ValueError(said)
+
+
+def _refuse(constant: str) -> None:
+    raise ValueError(f"{constant} is not JSON")
+
+
+def _fault(validator: Any, value: Any) -> str:
+    from jsonschema.exceptions import best_match
+    from referencing.exceptions import Unresolvable
+
+    try:
+        error = best_match(validator.iter_errors(value))
+    except Unresolvable as err:
+        raise DatasetError(f"'schema' refers to what is not in it: {err}") from err
+    return f"{error.json_path}: {error.message}"[:300] if error else ""

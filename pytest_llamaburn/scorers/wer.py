@@ -1,0 +1,105 @@
+"""The word error rate of a transcript against the reference, raw and normalised.
+
+WER = (substitutions + deletions + insertions) / words of the reference, of the alignment with the
+fewest errors. English is normalised as for Whisper where that is installed; any language else by
+case, punctuation and characters' forms alone, and languages written without spaces are counted by
+the letter. Right is a rate of at most the option `max_wer`; without it nothing is judged. The
+option `language` is a code ("en").
+"""
+
+from __future__ import annotations
+
+from functools import cache
+from typing import TYPE_CHECKING, Any
+
+from pytest_llamaburn.errors import MissingExtraError
+from pytest_llamaburn.scorers import _base, _text
+from pytest_llamaburn.scorers._base import Verdict
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Mapping
+
+    from pytest_llamaburn.scorers._base import Question
+
+NEEDS = ("reference",)
+
+
+def score(answer: str, question: Question) -> Verdict:
+    """Return the verdict; its details are the rates and what they count.
+
+    The rates are None where the reference has no words; then right is an answer without any.
+    Raises DatasetError without a reference, MissingExtraError without jiwer.
+    """
+    reference, said = str(_base.needed(question, "reference")), _text.spoken(answer)
+    most = _base.figure(question, "max_wer")
+    name, normalise = _normaliser(str(question.options.get("language", "en")))
+    raw = _errors(reference.split(), said.split())
+    counted = _errors(normalise(reference), normalise(said))
+    details = {**counted, "wer_raw": raw["wer"], "normaliser": name, "max_wer": most}
+    if not said and counted["reference_words"]:
+        return _base.empty()._replace(details=details)
+    correct = _correct(counted, most)
+    return Verdict(correct, "scored", _reason(correct, counted, most), said, details)
+
+
+def _correct(counted: Mapping[str, Any], most: float | None) -> bool | None:
+    if not counted["reference_words"]:
+        return not counted["insertions"]
+    return None if most is None else bool(counted["wer"] <= most)
+
+
+def _reason(correct: bool | None, counted: Mapping[str, Any], most: float | None) -> str:
+    if correct:
+        return ""
+    if not counted["reference_words"]:
+        return "words where the reference has none"
+    if correct is None:
+        return "measured, not judged: no max_wer is set"
+    return f"WER is {counted['wer']:.3f}, above {most}"
+
+
+def corpus_wer(details: Iterable[Mapping[str, Any]]) -> float | None:
+    """Return all errors over all reference words, which no mean of rates is; None without words."""
+    errors = words = 0
+    for one in details:
+        errors += one["substitutions"] + one["deletions"] + one["insertions"]
+        words += one["reference_words"]
+    return errors / words if words else None
+
+
+def _errors(reference: list[str], said: list[str]) -> dict[str, Any]:
+    """Return the counts of the best alignment, and their rate."""
+    if not reference or not said:
+        substitutions, deletions, insertions = 0, len(reference), len(said)
+    else:
+        found = _jiwer().process_words(" ".join(reference), " ".join(said))
+        substitutions, deletions = found.substitutions, found.deletions
+        insertions = found.insertions
+    errors = substitutions + deletions + insertions
+    return {
+        "wer": errors / len(reference) if reference else None,
+        "substitutions": substitutions,
+        "deletions": deletions,
+        "insertions": insertions,
+        "reference_words": len(reference),
+    }
+
+
+def _jiwer() -> Any:
+    try:
+        import jiwer
+    except ImportError:
+        raise MissingExtraError("audio", "the scorer wer") from None
+    return jiwer
+
+
+@cache
+def _normaliser(language: str) -> tuple[str, Callable[[str], list[str]]]:
+    if language.partition("-")[0].lower() == "en":
+        try:
+            from whisper_normalizer.english import EnglishTextNormalizer
+        except ImportError:
+            return "basic", _text.words
+        english = EnglishTextNormalizer()
+        return "whisper-english", lambda text: str(english(text)).split()
+    return "basic", _text.words

@@ -1,0 +1,38 @@
+"""Which search a run uses. There is always one, or an error: never a silent run without."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, cast
+
+from pytest_llamaburn import registry
+from pytest_llamaburn.errors import UsageError
+from pytest_llamaburn.search._record import Replay
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from pytest_llamaburn.search._base import Search
+    from pytest_llamaburn.settings import Searching
+
+
+def choose(options: Searching, environ: Mapping[str, str]) -> Search:
+    """Return the replay, the named search, or with `auto` the first that can be used, by rank.
+
+    Raises UsageError, which lists what was tried and why each cannot be used.
+    """
+    if options.search_replay:
+        return Replay(Path(options.search_replay))
+    auto = options.search == "auto"
+    names = registry.names("search") if auto else (options.search,)
+    members = {name: registry.load("search", name) for name in names}
+    tried: list[str] = []
+    for name, member in sorted(members.items(), key=lambda m: (m[1].RANK, m[0])):
+        reason = member.available(options, environ)
+        if reason is None:
+            return cast("Search", member.make(options, environ))
+        tried.append(f"{name} ({reason})")
+    raise UsageError(
+        f"--with-web-search: no search can be used: {', '.join(tried)}; "
+        "the simplest is a directory of documents: --corpus DIR"
+    )

@@ -1,0 +1,62 @@
+"""Brave's search API, with BRAVE_API_KEY."""
+
+from __future__ import annotations
+
+from html import unescape
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from pytest_llamaburn.errors import ServerError
+from pytest_llamaburn.search._base import Hit, Remote, base_url, hits, key_of
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from pytest_llamaburn.settings import Searching
+
+RANK = 40
+KEY_VARIABLE = "BRAVE_API_KEY"
+URL_VARIABLE = "BRAVE_BASE_URL"
+URL = "https://api.search.brave.com"
+MOST_RESULTS = 20
+
+
+class Brave(Remote):
+    """GET /res/v1/web/search; a wrong key is its status 422."""
+
+    name = "brave"
+    key_variable = KEY_VARIABLE
+    hints: ClassVar = {422: f"check {KEY_VARIABLE}"}
+
+    async def find(self, query: str, limit: int) -> list[Hit]:
+        """Return at most twenty hits, the service's own bound."""
+        count = min(limit, MOST_RESULTS)
+        params = {"q": query, "count": count, "text_decorations": "false"}
+        reply = await self.ask("GET", "/res/v1/web/search", params=params)
+        if reply.get("type") != "search":
+            raise ServerError(self._sentence("the answer is none of a search"))
+        web = reply.get("web")  # left out where nothing was found
+        found = self.results(web.get("results") if isinstance(web, dict) else [])
+        return hits(((_plain(e.get("title")), e.get("url"), _snippets(e)) for e in found), limit)
+
+    def _headers(self) -> dict[str, str]:
+        return {"X-Subscription-Token": self._key, "Accept": "application/json"}
+
+
+def available(options: Searching, environ: Mapping[str, str]) -> str | None:  # noqa: ARG001
+    """Return why it cannot be used, None if there is a key."""
+    return None if environ.get(KEY_VARIABLE) else f"{KEY_VARIABLE} is not set"
+
+
+def make(options: Searching, environ: Mapping[str, str]) -> Brave:  # noqa: ARG001
+    """Return the search; BRAVE_BASE_URL names another address of the service."""
+    return Brave(base_url(environ, URL_VARIABLE, URL), key_of(environ, KEY_VARIABLE))
+
+
+def _snippets(entry: dict[str, Any]) -> str:
+    extra = entry.get("extra_snippets")  # of the larger plans
+    more = extra if isinstance(extra, list) else []
+    return "\n".join(filter(None, map(_plain, (entry.get("description"), *more))))
+
+
+def _plain(value: Any) -> str:
+    return unescape(value) if isinstance(value, str) else ""

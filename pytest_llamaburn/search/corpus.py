@@ -1,0 +1,154 @@
+"""A directory of documents, searched offline: the same question always finds the same passages.
+
+SQLite's FTS5 ranks them by BM25 (k1 = 1.2, b = 0.75) over English word stems.
+"""
+
+from __future__ import annotations
+
+import re
+import sqlite3
+from pathlib import Path
+from typing import TYPE_CHECKING, NamedTuple
+
+from pytest_llamaburn.errors import DatasetError, MissingExtraError, SettingsError
+from pytest_llamaburn.search import _html
+from pytest_llamaburn.search._base import Hit, hits
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Mapping
+
+    from pytest_llamaburn.settings import Searching
+
+RANK = 10
+PASSAGE_LIMIT = 1000
+_TEXTS = (".txt", ".md", ".markdown")
+_PAGES = (".html", ".htm")
+_SUFFIXES = (*_TEXTS, *_PAGES, ".pdf")
+
+
+class _Part(NamedTuple):
+    """A document, or a page of one."""
+
+    title: str
+    url: str
+    text: str
+
+
+class Corpus:
+    """The passages of some documents."""
+
+    name = "corpus"
+
+    def __init__(self, parts: Iterable[_Part]) -> None:
+        """Index the documents, in memory."""
+        self._index = sqlite3.connect(":memory:", check_same_thread=False)
+        self._index.execute(
+            "CREATE VIRTUAL TABLE passages USING fts5"
+            "(title, url UNINDEXED, text, tokenize = 'porter unicode61')"
+        )
+        rows = ((p.title, p.url, passage) for p in parts for passage in passages(p.text))
+        self._index.executemany("INSERT INTO passages VALUES (?, ?, ?)", rows)
+
+    async def find(self, query: str, limit: int) -> list[Hit]:
+        """Return the passages that share most and rarest words with the query, best first."""
+        words = matching(query)
+        if not words:
+            return []
+        found = self._index.execute(
+            "SELECT title, url, text FROM passages WHERE passages MATCH ?"
+            " ORDER BY bm25(passages), rowid LIMIT ?",
+            (words, limit),
+        )
+        return hits(found, limit)
+
+
+def available(options: Searching, environ: Mapping[str, str]) -> str | None:  # noqa: ARG001
+    """Return why there is no corpus, None if one was named: then a broken one is an error."""
+    return None if options.corpus else "no --corpus was given"
+
+
+def make(options: Searching, environ: Mapping[str, str]) -> Corpus:  # noqa: ARG001
+    """Return the indexed corpus.
+
+    Raises SettingsError (no such directory, nothing in it), DatasetError (a file that cannot be
+    read) or MissingExtraError (a PDF without the package that reads it).
+    """
+    folder = Path(options.corpus or "").expanduser()
+    if not folder.is_dir():
+        raise SettingsError(f"--corpus: {options.corpus} is not a directory")
+    files = [path for path in sorted(folder.rglob("*")) if _wanted(path.relative_to(folder), path)]
+    if not files:
+        listed = ", ".join(_SUFFIXES)
+        raise SettingsError(f"--corpus: {options.corpus} has no file of the kinds {listed}")
+    return Corpus(part for path in files for part in _parts(path, path.relative_to(folder)))
+
+
+def matching(query: str) -> str:
+    """Return an FTS5 expression that any word of a text matches, empty if it has no word.
+
+    Each word is quoted: as it stands, hardly any question is free of syntax errors.
+    """
+    words = dict.fromkeys(re.findall(r"\w+", query.lower()))
+    return " OR ".join(f'"{word}"' for word in words)
+
+
+def passages(text: str) -> Iterator[str]:
+    """Yield a text in pieces of at most PASSAGE_LIMIT characters that together are the text.
+
+    A piece ends at a paragraph if one ends in its second half, else at a line, else at a word.
+    """
+    start = 0
+    while start < len(text):
+        end = _cut(text, start)
+        yield text[start:end]
+        start = end
+
+
+def _cut(text: str, start: int) -> int:
+    end = start + PASSAGE_LIMIT
+    if end >= len(text):
+        return len(text)
+    for separator in ("\n\n", "\n", " "):
+        at = text.rfind(separator, start + PASSAGE_LIMIT // 2, end)
+        if at >= 0:
+            return at + len(separator)
+    return end
+
+
+def _wanted(place: Path, path: Path) -> bool:
+    hidden = any(part.startswith(".") for part in place.parts)
+    return not hidden and path.suffix.lower() in _SUFFIXES and path.is_file()
+
+
+def _parts(path: Path, place: Path) -> Iterator[_Part]:
+    url = place.as_posix()
+    if path.suffix.lower() == ".pdf":
+        for number, text in enumerate(_pdf_pages(path), 1):
+            yield _Part(path.name, f"{url}#page={number}", text)
+        return
+    try:
+        text = path.read_text(encoding="utf-8-sig")
+    except (OSError, UnicodeDecodeError) as err:
+        msg = f"--corpus: {path} is not readable as UTF-8 text: {err}"
+        raise DatasetError(msg) from None
+    if path.suffix.lower() in _PAGES:
+        page = _html.read(text)
+        yield _Part(page.title or path.name, url, page.text)
+    else:
+        yield _Part(path.name, url, text)
+
+
+def _pdf_pages(path: Path) -> list[str]:
+    try:
+        import pypdf
+    except ImportError:
+        raise MissingExtraError("search", f"--corpus: reading {path}") from None
+    try:
+        pages = [page.extract_text() for page in pypdf.PdfReader(path).pages]
+    except Exception as err:  # noqa: BLE001 - pypdf lets whatever a broken file causes through
+        msg = f"--corpus: {path} is not readable as PDF: {err}"
+        raise DatasetError(msg) from None
+    if not any(map(str.strip, pages)):
+        msg = f"--corpus: {path} has no text, only pictures of it: run OCR over it or remove it"
+        raise DatasetError(msg)
+    return pages

@@ -1,0 +1,91 @@
+"""Rows in the formats of others, and the questions they become."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from pytest_llamaburn import registry
+
+
+def converted(name: str, *rows: dict[str, Any]) -> list[dict[str, Any]]:
+    return list(registry.load("converters", name).convert(rows))
+
+
+def test_there_are_seven_each_with_a_line_of_help() -> None:
+    formats = ("alpaca", "arena-hard", "gsm8k", "humaneval", "mmlu", "mtbench", "simpleqa")
+    assert registry.own("converters") == formats
+    assert all("\n" not in registry.load("converters", name).HELP for name in formats)
+
+
+def test_of_a_worked_answer_the_number_is_kept() -> None:
+    row = {"question": "How many?", "answer": "Half of 2,468 is 1,234.\n#### 1,234"}
+    (question,) = converted("gsm8k", row)
+    assert question == {
+        "id": "gsm8k-1",
+        "prompt": "How many?",
+        "reference": " 1234",
+        "category": "math",
+        "scorer": "number",
+    }
+    with pytest.raises(ValueError, match="#### NUMBER"):
+        converted("gsm8k", {"question": "How many?", "answer": "1"})
+
+
+def test_choices_are_lettered_from_a_list_or_from_columns() -> None:
+    listed = {"question": "Which?", "choices": ["x", "y", "z"], "answer": 2, "subject": "law"}
+    columns = {"question": "Which?", "A": "p", "B": "q", "C": "r", "D": "s", "answer": "b"}
+    first, second = converted("mmlu", listed, columns)
+    assert first["prompt"].startswith("Which?\n\nA) x\nB) y\nC) z\n\nReply")
+    assert (first["reference"], first["category"]) == ("C", "law")
+    assert (second["id"], second["reference"], second["category"]) == ("mmlu-2", "B", "knowledge")
+    assert second["choices"] == ["p", "q", "r", "s"]
+
+
+def test_only_the_first_turn_is_taken() -> None:
+    row = {"question_id": 81, "category": "writing", "turns": ["Write.", "Rewrite."]}
+    first, second = converted("mtbench", row, {**row, "question_id": 101, "reference": ["a", "b"]})
+    assert (first["id"], first["prompt"], first["reference"]) == ("mtbench-81", "Write.", None)
+    assert second["reference"] == "a"
+
+
+def test_open_questions_have_no_reference() -> None:
+    row = {"uid": "x1", "category": "hard", "prompt": "Explain.", "cluster": "c"}
+    expected = {"id": "x1", "prompt": "Explain.", "category": "hard"}
+    assert converted("arena-hard", row) == [expected]
+
+
+def test_an_instruction_is_followed_by_its_input() -> None:
+    (question,) = converted("alpaca", {"instruction": "Add.", "input": "1, 2", "output": "3"})
+    assert (question["prompt"], question["reference"]) == ("Add.\n\n1, 2", "3")
+
+
+def test_what_another_model_wrote_is_no_reference() -> None:
+    row = {"instruction": "Hi?", "output": "Ho.", "generator": "some-model", "dataset": "koala"}
+    (question,) = converted("alpaca", row)
+    assert (question["reference"], question["category"]) == (None, "koala")
+
+
+def test_hidden_tests_are_called_on_the_entry_point() -> None:
+    row = {
+        "task_id": "HumanEval/0",
+        "prompt": "def f(x):\n",
+        "entry_point": "f",
+        "canonical_solution": "    return x\n",
+        "test": "def check(candidate):\n    assert candidate(1) == 1\n",
+    }
+    (question,) = converted("humaneval", row)
+    names: dict[str, Any] = {}
+    exec("\n".join([question["reference"], *question["tests"]]), names)  # noqa: S102 - ours
+    assert names["f"](2) == 2
+    assert "def f(x):" in question["prompt"]
+
+
+def test_short_answers_have_to_be_in_the_reply() -> None:
+    problem = {"metadata": "{}", "problem": "Who?", "answer": "Ada"}
+    asked = {"question": "Where?", "answer": "Here", "topic": "places"}
+    first, second = converted("simpleqa", problem, asked)
+    assert (first["prompt"], first["scorer"], first["category"]) == ("Who?", "includes", "factual")
+    assert (second["prompt"], second["category"]) == ("Where?", "places")
+    assert first["allow_web_search"]

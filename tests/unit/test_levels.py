@@ -1,0 +1,189 @@
+"""What a level of a load comes to, from rows whose times are made up."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from pytest_llamaburn.load import levels
+from pytest_llamaburn.load.levels import Excluded, Part
+from pytest_llamaburn.load.rows import Row
+from pytest_llamaburn.load.step import CLIENTS, RATE
+from pytest_llamaburn.load.windows import Window
+from pytest_llamaburn.metrics import METRICS
+
+MS = 1_000_000
+NOTHING = Excluded(Window(), Window())
+HEALTHY = {"cpu_share": 0.1, "loop_lag_p50_ms": 0.1, "loop_lag_p99_ms": 0.5}
+
+
+def row(sent_ms: float, total_ms: float, **fields: Any) -> Row:
+    """Return a request of ten tokens whose first comes after a tenth of its time."""
+    ttft_ms = total_ms / 10
+    values: dict[str, float | None] = dict.fromkeys(METRICS)
+    values |= {
+        "time_to_first_token_ms": ttft_ms,
+        "total_generation_ms": total_ms,
+        "inter_token_latency_ms": (total_ms - ttft_ms) / 9,
+        "tokens_per_sec": 9000 / (total_ms - ttft_ms),
+        "output_sequence_length": 10.0,
+    }
+    sent, end = int(sent_ms * MS), int((sent_ms + total_ms) * MS)
+    made = Row(
+        step=1,
+        attempt=0,
+        number=0,
+        prompt_id="p",
+        scheduled_ns=sent,
+        sent_ns=sent,
+        first_ns=sent + int(ttft_ms * MS),
+        last_ns=end,
+        end_ns=end,
+        values=values,
+        gaps_ms=[1.0, 0.0],
+    )
+    for name, value in fields.items():
+        setattr(made, name, value)
+    return made
+
+
+def failed(sent_ms: float, total_ms: float, kind: str = "timeout_total") -> Row:
+    none: dict[str, float | None] = dict.fromkeys(METRICS)
+    return row(sent_ms, total_ms, values=none, first_ns=None, last_ns=None, error={"kind": kind})
+
+
+def part(rows: list[Row], **health: Any) -> Part:
+    return Part(rows, 0, {**HEALTHY, **health})
+
+
+def closed(clients: int, each: int, service_ms: float, slots: int) -> list[Row]:
+    """Return what clients in a closed loop see of a server whose answers all take as long."""
+    found, free = [], [0.0] * slots
+    ready = [0.0] * clients
+    for _ in range(clients * each):
+        client = min(range(clients), key=lambda i: ready[i])
+        slot = min(range(slots), key=lambda i: free[i])
+        start = max(ready[client], free[slot])
+        end = free[slot] = start + service_ms
+        waited = row(ready[client], end - ready[client])
+        waited.first_ns = int((start + service_ms / 10) * MS)
+        found.append(waited)
+        ready[client] = end
+    return found
+
+
+@pytest.mark.parametrize(("clients", "slots"), [(1, 1), (2, 1), (4, 4), (8, 4), (16, 4), (3, 8)])
+def test_the_steady_rate_is_the_servers_whatever_the_ramp_and_the_drain(
+    clients: int, slots: int
+) -> None:
+    level = levels.summarize(clients, CLIENTS, [part(closed(clients, 20, 100, slots))], NOTHING)
+    rate = min(clients, slots) * 10
+    assert level["requests_per_sec"] == pytest.approx(rate, rel=0.06)
+    assert level["output_tokens_per_sec"] == pytest.approx(10 * rate, rel=0.06)
+    assert level["requests"] == 20 * clients
+    assert level["concurrency"] == clients
+
+
+def test_an_open_loops_rate_is_over_the_schedule_not_over_the_wait_for_the_last() -> None:
+    rows = [row(100 * i, 50) for i in range(20)]
+    rows[-1] = row(1900, 5000)
+    level = levels.summarize(10, RATE, [part(rows)], NOTHING)
+    assert (level["rate"], level["duration_s"]) == (10, pytest.approx(2.0))
+    assert level["requests_per_sec"] == pytest.approx(19 / 2)
+
+
+def test_failures_are_counted_by_kind_and_never_enter_a_latency() -> None:
+    rows = [row(0, 100), failed(0, 9000), failed(10, 9000, "queue_full"), row(20, 100)]
+    level = levels.summarize(4, CLIENTS, [part(rows)], NOTHING)
+    assert (level["failed"], level["error_rate"]) == (2, 0.5)
+    assert level["errors"] == {"timeout_total": 1, "queue_full": 1}
+    assert level["total_generation_ms"]["max"] == 100
+    assert level["total_generation_ms"]["n"] == 2
+
+
+def test_what_a_window_leaves_out_is_counted_and_kept_out_of_the_statistics() -> None:
+    rows = [row(0, 900), *(row(1000 + 100 * i, 100) for i in range(8)), row(1900, 900)]
+    both = Excluded(Window(seconds=0.5), Window(requests=1))
+    level = levels.summarize(1, CLIENTS, [part(rows)], both)
+    assert (level["requests"], level["excluded"]) == (10, 2)
+    assert level["total_generation_ms"]["max"] == 100
+
+
+def test_latency_from_schedule_holds_what_the_client_was_late() -> None:
+    late = row(50, 100)
+    late.scheduled_ns = 0
+    level = levels.summarize(10, RATE, [part([late])], NOTHING)
+    assert level["total_generation_ms"]["p50"] == 100
+    assert level["total_generation_from_schedule_ms"]["p50"] == 150
+    assert level["time_to_first_token_from_schedule_ms"]["p50"] == 60
+
+
+@pytest.mark.parametrize(
+    ("health", "limited"),
+    [
+        ({}, False),
+        ({"loop_lag_p99_ms": 30.0}, True),
+        ({"cpu_share": 0.97}, True),
+        ({"cpu_share": None, "loop_lag_p99_ms": None}, False),
+    ],
+)
+def test_a_client_that_cannot_keep_up_is_said_to_be_the_limit(
+    health: dict[str, Any], limited: bool
+) -> None:
+    found = levels.summarize(1, CLIENTS, [part([row(0, 100)], **health)], NOTHING)
+    assert found["client_health"]["client_limited"] is limited
+    assert bool(found["client_health"]["reasons"]) is limited
+
+
+def test_lateness_of_the_schedule_is_the_clients_limit_too() -> None:
+    rows = [row(100 * i, 100) for i in range(10)]
+    for one in rows:
+        one.scheduled_ns -= 40 * MS
+    health = levels.summarize(10, RATE, [part(rows)], NOTHING)["client_health"]
+    assert health["schedule_lateness_p50_ms"] == 40
+    assert health["client_limited"]
+    assert "schedule_lateness_p99_ms is 40 ms" in health["reasons"][0]
+
+
+def test_a_level_without_requests_has_no_numbers_and_no_zeros() -> None:
+    level = levels.summarize(1, CLIENTS, [part([])], NOTHING)
+    assert (level["requests_per_sec"], level["error_rate"]) == (None, None)
+    assert level["total_generation_ms"]["p50"] is None
+    assert level["client_health"]["chunks_per_read"] is None
+
+
+def test_pieces_that_came_in_one_read_show_in_chunks_per_read() -> None:
+    health = levels.summarize(1, CLIENTS, [part([row(0, 100)])], NOTHING)["client_health"]
+    assert health["chunks_per_read"] == pytest.approx(3 / 2)
+
+
+spans = st.tuples(st.floats(0, 5000), st.floats(1, 3000))
+
+
+@given(st.lists(spans, min_size=1, max_size=20), st.integers(0, 19))
+def test_the_timeline_loses_no_request_and_no_token(
+    times: list[tuple[float, float]], bad: int
+) -> None:
+    rows = [row(*span) for span in times]
+    if bad < len(rows):
+        rows[bad] = failed(*times[bad])
+    line = levels.timeline(rows, 0)
+    good = [r for r in rows if r.error is None]
+    assert sum(second["completed"] for second in line) == len(good)
+    assert sum(sum(second["failed"].values()) for second in line) == len(rows) - len(good)
+    assert sum(s["tokens"] for s in line) == pytest.approx(10 * len(good), abs=0.06 * len(line))
+    assert line[-1]["in_flight"] == 0
+    assert all(second["in_flight"] >= 0 for second in line)
+
+
+def test_the_timeline_counts_what_is_in_flight_at_the_end_of_each_second() -> None:
+    line = levels.timeline([row(0, 2500), row(1200, 500)], 0)
+    assert [second["in_flight"] for second in line] == [1, 1, 0]
+    assert [second["completed"] for second in line] == [0, 1, 1]
+
+
+def test_no_rows_have_no_timeline() -> None:
+    assert levels.timeline([], 0) == []

@@ -1,0 +1,122 @@
+"""What the options of a load mean together."""
+
+from __future__ import annotations
+
+import resource
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from pytest_llamaburn.errors import SettingsError
+from pytest_llamaburn.load import windows
+from pytest_llamaburn.load.windows import Window
+from pytest_llamaburn.settings import Stress, model_of
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+
+def asked(**values: Any) -> Any:
+    return model_of(Stress)(**values)
+
+
+@pytest.mark.parametrize(
+    ("text", "found"),
+    [
+        (None, Window()),
+        ("20", Window(requests=20)),
+        ("10s", Window(seconds=10.0)),
+        ("1m", Window(seconds=60.0)),
+        ("250ms", Window(seconds=0.25)),
+    ],
+)
+def test_a_window_is_a_time_or_a_number_of_requests(text: str | None, found: Window) -> None:
+    assert windows.window(text, "--warmup-window") == found
+
+
+@pytest.mark.parametrize("text", ["soon", "-3s", "1.5", "s"])
+def test_what_is_no_window_is_refused_by_its_option(text: str) -> None:
+    with pytest.raises(SettingsError, match=f"--warmup-window: '{text}' is refused"):
+        windows.window(text, "--warmup-window")
+
+
+@pytest.mark.parametrize(
+    ("text", "found"), [("2s", (2.0, 2.0)), ("1s-3s", (1.0, 3.0)), ("500ms", (0.5, 0.5))]
+)
+def test_thinking_takes_a_time_or_one_between_two(text: str, found: tuple[float, float]) -> None:
+    assert windows.think_seconds(text) == found
+
+
+@pytest.mark.parametrize("text", ["3s-1s", "now", "-1s", ""])
+def test_what_is_no_time_to_think_is_refused(text: str) -> None:
+    with pytest.raises(SettingsError, match="--think-time"):
+        windows.think_seconds(text)
+
+
+def test_levels_are_numbers_that_rise() -> None:
+    assert windows.named_levels("1,2, 3,5.5") == [1, 2, 3, 5.5]
+
+
+@pytest.mark.parametrize("text", ["", "0,1", "2,1", "1,1", "1,x"])
+def test_other_levels_are_refused(text: str) -> None:
+    with pytest.raises(SettingsError, match="--levels"):
+        windows.named_levels(text)
+
+
+@pytest.mark.parametrize(
+    ("values", "words"),
+    [
+        ({"concurrency": 4, "rate": 2}, "--concurrency 4 is refused"),
+        ({"concurrency": 4, "arrival": "static"}, "--concurrency 4 is refused"),
+        ({"concurrency": 4, "mode": "spike"}, "--concurrency 4 is refused"),
+        ({"think_time": "1s", "rate": 2}, "--think-time is refused"),
+        ({"think_time": "often"}, "--think-time: 'often'"),
+        ({"levels": "1,2", "mode": "ramp"}, "--levels is refused"),
+        ({"levels": "2,1", "mode": "sweep"}, "--levels: '2,1'"),
+        ({"concurrency": 40, "max_concurrency": 8}, "--max-concurrency 8 is refused"),
+        ({"rate": 9, "max_rate": 3}, "--max-rate 3 is refused"),
+        ({"mode": "spike", "rate": 9, "spike_rate": 3}, "--spike-rate 3 is refused"),
+        ({"mode": "spike", "spike_rate": 3, "spike_concurrency": 3}, "leave one out"),
+        (
+            {"mode": "sustained", "duration": 10, "warmup_window": "6s", "cooldown_window": "4s"},
+            "leave out 10 s, all of 10",
+        ),
+        (
+            {"mode": "sweep", "level_requests": 20, "warmup_window": "20"},
+            "leave out 20 requests, all of 20",
+        ),
+    ],
+)
+def test_what_cannot_be_meant_together_is_refused(values: dict[str, Any], words: str) -> None:
+    with pytest.raises(SettingsError) as caught:
+        windows.checked(asked(**values))
+    assert words in str(caught.value)
+
+
+def test_a_rate_wants_a_schedule_and_a_fixed_length_is_the_limit() -> None:
+    found = windows.checked(asked(rate=3.0, osl=17))
+    assert (found.arrival, found.max_tokens) == ("poisson", 17)
+    assert windows.checked(asked(mode="spike")).arrival == "poisson"
+    assert windows.checked(asked(rate=3.0, arrival="static")).arrival == "static"
+    assert windows.checked(asked()).arrival is None
+
+
+@pytest.fixture
+def few_files() -> Iterator[int]:
+    before = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (256, before[1]))
+    yield 256
+    resource.setrlimit(resource.RLIMIT_NOFILE, before)
+
+
+def test_the_limit_of_open_files_is_raised_where_that_is_allowed(few_files: int) -> None:
+    windows.checked(asked(max_concurrency=400))
+    assert resource.getrlimit(resource.RLIMIT_NOFILE)[0] == 400 + windows.SPARE_FILES > few_files
+
+
+def test_more_clients_than_files_are_refused_with_the_limit_and_what_to_set() -> None:
+    most = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
+    if most == resource.RLIM_INFINITY:
+        pytest.skip("this machine has no limit of open files")
+    with pytest.raises(SettingsError, match=rf"at most {most}\).*ulimit -n {most + 65}"):
+        windows.checked(asked(max_concurrency=most + 1))

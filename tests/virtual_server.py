@@ -1,0 +1,134 @@
+"""Servers that exist in numbers only, on a clock of their own, whose true limits are known.
+
+A queue in order of arrival before some slots (Kiefer and Wolfowitz: each request takes the slot
+that is free first). A request that is not done by its deadline is dropped; if it was being served,
+its slot is free again at once. The mean service takes one second.
+"""
+
+from __future__ import annotations
+
+import heapq
+import math
+import random
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, NamedTuple
+
+from pytest_llamaburn.load.records import Record
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+
+SECOND = 10**9
+PREFILL = 0.1  # the share of a service until the first token
+
+
+def dice(seed: int) -> random.Random:
+    """Return reproducible luck."""
+    return random.Random(seed)  # noqa: S311 - not a secret
+
+
+def constant(_: random.Random) -> float:
+    return 1.0
+
+
+def lognormal(rng: random.Random) -> float:
+    """Return a service with a coefficient of variation of a half."""
+    spread2 = math.log(1.25)
+    return math.exp(rng.gauss(-spread2 / 2, math.sqrt(spread2)))
+
+
+def bimodal(rng: random.Random) -> float:
+    """Return a short service, or once in four one 2.7 times as long: cv 0.52."""
+    return (0.7 if rng.random() < 0.75 else 1.9) * rng.uniform(0.8, 1.2)
+
+
+SERVICES: dict[str, Callable[[random.Random], float]] = {
+    f.__name__: f for f in (constant, lognormal, bimodal)
+}
+
+
+class Faults(NamedTuple):
+    """Errors that come in clusters; at 0 sharpness the same `rate` under every load.
+
+    Else the odds rise with the load to this power, through `rate` at the level `at`.
+    """
+
+    rate: float = 0.0
+    cluster: float = 3.0
+    at: float = 1.0
+    sharpness: float = 0.0
+
+    def share(self, level: float) -> float:
+        """Return the share of requests that fail at this level."""
+        if not self.rate:
+            return 0.0
+        odds = self.rate / (1 - self.rate) * (level / self.at) ** self.sharpness
+        return odds / (1 + odds)
+
+
+@dataclass
+class VirtualServer:
+    """A server under test; every probe starts with an idle one unless it goes on."""
+
+    slots: int = 4
+    service: str = "lognormal"
+    deadline_s: float = 10.5
+    faults: Faults = Faults()
+
+    def __post_init__(self) -> None:
+        self.rng = dice(0)
+        self.failing = False
+        self.rest()
+
+    def seed(self, seed: int) -> VirtualServer:
+        self.rng = dice(seed)
+        return self
+
+    def rest(self) -> None:
+        """Be idle again."""
+        self.free = [0.0] * self.slots
+        self.clients: list[float] = []
+        self.now = 0.0
+
+    def closed(self, clients: int, requests: int, *, fresh: bool = True) -> list[Record]:
+        """Return what this many clients see, in order of sending."""
+        if fresh:
+            self.rest()
+            self.clients = [0.0] * clients
+        share, records = self.faults.share(clients), []
+        for _ in range(requests):
+            sent = self.clients[0]
+            end, record = self._serve(sent, share)
+            heapq.heapreplace(self.clients, end)
+            records.append(record)
+        return records
+
+    def open(self, arrivals: Iterable[float], rate: float = 0.0) -> list[Record]:
+        """Return what requests at these times, in seconds, see."""
+        share = self.faults.share(rate)
+        return [self._serve(at, share)[1] for at in arrivals]
+
+    def _serve(self, sent: float, share: float) -> tuple[float, Record]:
+        start, limit = max(sent, self.free[0]), sent + self.deadline_s
+        if start >= limit:
+            return limit, _record(sent, None, limit, "timeout_total")
+        need = SERVICES[self.service](self.rng)
+        end = min(start + need, limit)
+        heapq.heapreplace(self.free, end)
+        first = start + PREFILL * need
+        failure = "timeout_total" if start + need > limit else self._fault(share)
+        return end, _record(sent, first if first < end else None, end, failure)
+
+    def _fault(self, share: float) -> str | None:
+        """Return the kind of an error, from a chain that stays in errors for some requests."""
+        if share:
+            leave = 1 / self.faults.cluster
+            enter = leave * share / (1 - share)
+            self.failing = self.rng.random() < (1 - leave if self.failing else enter)
+        return "reset" if share and self.failing else None
+
+
+def _record(sent: float, first: float | None, end: float, failure: str | None) -> Record:
+    sent_ns = round(sent * SECOND)
+    first_ns = None if first is None else round(first * SECOND)
+    return Record(sent_ns, sent_ns, first_ns, round(end * SECOND), failure)
