@@ -76,6 +76,16 @@ class Timeline:
         for found in self._by_device.values():
             found.sort(key=lambda reading: reading[1])
 
+    @cached_property
+    def began_ns(self) -> int:
+        """When the first reading was; 0 without one."""
+        return min((found[0][1] for found in self._by_device.values()), default=0)
+
+    @cached_property
+    def ended_ns(self) -> int:
+        """When the last reading was; 0 without one."""
+        return max((found[-1][1] for found in self._by_device.values()), default=0)
+
     @property
     def devices(self) -> list[dict[str, Any]]:
         """The devices that the providers found."""
@@ -218,15 +228,22 @@ class Profile:
     """The timelines of a run, one for each time a profiler ran, and the run's totals."""
 
     def __init__(
-        self, entries: Iterable[Mapping[str, Any]], rows: Sequence[Mapping[str, Any]]
+        self,
+        entries: Iterable[Mapping[str, Any]],
+        rows: Sequence[Mapping[str, Any]],
+        sent: Sequence[Window] = (),
     ) -> None:
-        """Take the journal's `profile` entries and its requests."""
+        """Take the journal's `profile` entries, and its requests: rows, or `sent` by time alone."""
         about: dict[str, dict[str, Any]] = {}
         readings: dict[str, list[Any]] = {}
         for entry in entries:
             about.setdefault(entry["segment"], {}).update(entry.get("about", {}))
             readings.setdefault(entry["segment"], []).extend(entry.get("readings", ()))
         windows = {name: [_window(r) for r in rows if _segment(r) == name] for name in about}
+        for name, found in readings.items():
+            times = [reading[1] for reading in found] or [0]
+            first, last = min(times), max(times)
+            windows[name] += [w for w in sent if first <= w.sent_ns <= last]
         self._timelines = {n: Timeline(about[n], readings[n], windows[n]) for n in about}
 
     @property
@@ -320,6 +337,15 @@ def powered(row: dict[str, Any], line: Timeline) -> dict[str, Any]:
         reasons.update(dict.fromkeys(_POWERED, found.reason))
     values = {"power_draw_watts": found.watts, "energy_wh": found.wh}
     return {**row, **values, "null_reasons": reasons}
+
+
+def between(lines: Sequence[Timeline], start_ns: int, end_ns: int) -> Energy:
+    """Return the energy of a window from the timeline that was there at its start."""
+    here = [line for line in lines if line.began_ns <= start_ns <= line.ended_ns]
+    if here:
+        return here[-1].energy(start_ns, end_ns)
+    reasons = [line.reason for line in lines if line.reason]
+    return Energy(reason=[*reasons, "low_coverage" if lines else "no_provider"][0])
 
 
 def _segment(row: Mapping[str, Any]) -> str | None:

@@ -8,7 +8,9 @@ from pytest_llamaburn import cost, timeline
 from pytest_llamaburn.metrics import RUN_METRICS
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
+
+    from pytest_llamaburn.load.rows import Row
 
 
 def totals(profile: timeline.Profile, good: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
@@ -73,3 +75,59 @@ def price(
         "co2_g": cost.co2_g(energy_wh, config.get("co2_g_per_kwh"), pue),
         "reason": "no_kwh_rate" if rate is None and not bands else reason,
     }
+
+
+_LEVEL = (
+    *("energy_wh", "power_draw_watts", "power_peak_watts"),
+    *("joules_per_output_token", "output_tokens_per_joule"),
+)
+
+
+def window(row: Row) -> timeline.Window:
+    """Return when a request of a load was in flight."""
+    return timeline.Window(row.sent_ns, row.first_ns, row.end_ns)
+
+
+def lines(
+    entries: Sequence[dict[str, Any]], sent: Sequence[timeline.Window]
+) -> list[timeline.Timeline]:
+    """Return the timelines of a run, each with the requests of its time."""
+    return timeline.Profile(entries, (), sent).timelines
+
+
+def seen(entries: Sequence[dict[str, Any]], sent: Sequence[timeline.Window] = ()) -> dict[str, Any]:
+    """Return `telemetry` and `system_profile` of a run whose requests get no energy each."""
+    profile = timeline.Profile(entries, (), sent)
+    return {
+        "telemetry": timeline.facts(profile, profile.total()),
+        "system_profile": profile.samples(),
+    }
+
+
+def level(found: Sequence[timeline.Timeline], parts: Iterable[Sequence[Row]]) -> dict[str, Any]:
+    """Return what a level of a load took: each step from its first send to its last end.
+
+    Failed requests took energy too; a step whose energy is not known makes the level's null.
+    """
+    steps = [rows for rows in parts if rows]
+    taken = [timeline.between(found, *_span(rows)) for rows in steps]
+    reason = next((one.reason for one in taken if one.reason), None)
+    if reason or not taken:
+        return {**dict.fromkeys(_LEVEL), "energy_reason": reason or "no_samples"}
+    joules = sum(one.joules or 0.0 for one in taken)
+    seconds = sum(end - start for start, end in map(_span, steps)) / 1e9
+    good = [row for rows in steps for row in rows if row.error is None]
+    lengths = [row.values["output_sequence_length"] for row in good]
+    tokens = sum(length or 0.0 for length in lengths) if None not in lengths else None
+    return {
+        "energy_wh": joules / 3600,
+        "power_draw_watts": joules / seconds,
+        "power_peak_watts": max(one.peak_watts or 0.0 for one in taken),
+        "joules_per_output_token": joules / tokens if tokens else None,
+        "output_tokens_per_joule": tokens / joules if tokens else None,
+        "energy_reason": None,
+    }
+
+
+def _span(rows: Sequence[Row]) -> tuple[int, int]:
+    return min(row.sent_ns for row in rows), max(row.end_ns for row in rows)

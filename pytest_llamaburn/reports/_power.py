@@ -55,3 +55,21 @@ def _cost(found: dict[str, Any]) -> Iterator[str]:
 
 def _money(amount: float, currency: str) -> str:
     return f"{currency}{digits(amount)}" if len(currency) == 1 else f"{digits(amount)} {currency}"
+
+
+def levels(document: dict[str, Any]) -> Iterator[str]:
+    """Yield what each level of a load took, where that is known."""
+    known = [one for one in document["results"]["levels"] if one.get("energy_wh") is not None]
+    for one in known:
+        at = one["rate"] if one.get("concurrency") is None else one["concurrency"]
+        unit = "requests/s" if one.get("concurrency") is None else "clients"
+        token = one["joules_per_output_token"]
+        each = f", {digits(token)} J per output token" if token is not None else ""
+        watts = digits(one["power_draw_watts"])
+        yield f"{at:.3g} {unit}: {digits(one['energy_wh'])} Wh, {watts} W mean{each}"
+    if known:
+        telemetry = document["telemetry"]
+        yield (
+            f"energy is that of the {_SCOPES[telemetry['scope']]} alone, from "
+            f"{telemetry['provider']}; its error: {telemetry['sensor_error']}"
+        )

@@ -135,6 +135,41 @@ def test_fake_gpu_gives_energy_cost_and_a_gate(fake_gpu: Fakes, sampler: str) ->
     assert "cost of that energy: $" in table
 
 
+def stress(cwd: Path, *args: str, path: str | None = None) -> dict[str, Any]:
+    with ScriptedServer(OllamaFacade(token_s=0.02)) as server:
+        mode = ("--mode=sweep", "--levels=2", "--level-duration=2s", "--warmup-window=0s")
+        command = ("stress", "tiny", f"--host={server.host}", *mode, "--cooldown-window=0s", *args)
+        llamaburn(*command, cwd=cwd, PATH=path or os.environ["PATH"])
+    (found,) = (cwd / "results" / "stress").glob("*.json")
+    content: dict[str, Any] = json.loads(found.read_text(encoding="utf-8"))
+    return content
+
+
+def test_levels_of_a_load_have_their_energy(fake_gpu: Fakes) -> None:
+    found = stress(fake_gpu.home, "--gpu-provider=nvidia-smi", path=path_with(fake_gpu))
+    (level,) = found["results"]["levels"]
+    assert found["telemetry"]["provider"] == "nvidia-smi"
+    assert "mixed" in {sample["phase"] for sample in found["system_profile"]}
+    if level["energy_reason"] == "low_coverage":  # as it may be where this machine is overloaded
+        return
+    assert level["energy_reason"] is None
+    assert 150 <= level["power_draw_watts"] <= level["power_peak_watts"] <= 156
+    tokens = level["energy_wh"] * 3600 / level["joules_per_output_token"]
+    assert tokens == pytest.approx(4 * level["requests"])
+    table = llamaburn("results", "show", found["run_id"], cwd=fake_gpu.home).stdout
+    assert "2 clients: " in table
+    assert "energy is that of the GPU board alone, from nvidia-smi" in table
+
+
+def test_levels_without_a_sensor_are_null_with_a_reason(tmp_path: Path) -> None:
+    found = stress(tmp_path, *BARE)
+    (level,) = found["results"]["levels"]
+    assert (level["energy_wh"], level["energy_reason"]) == (None, "no_provider")
+    assert found["telemetry"]["reason"] == "no_provider"
+    assert found["system_profile"]
+    assert results.check(found) is None
+
+
 def test_gpu_that_vanishes_is_noted_and_the_run_goes_on(fakes: Fakes) -> None:
     line = VALUES.replace("Example RTX, 595.10, 8.9, ", "")
     fakes.nvidia_smi([VALUES], f"echo '{line}'")
