@@ -11,9 +11,13 @@ if TYPE_CHECKING:
 _SCOPES = {"gpu_board": "GPU board", "soc": "whole chip", "cpu_package": "CPU package"}
 
 
-def digits(value: float) -> str:
-    """Return a number with three significant digits: sensors are not better than that."""
-    size = math.floor(math.log10(abs(value))) if value else 0
+def digits(value: float, like: float | None = None) -> str:
+    """Return a number with three significant digits: sensors are not better than that.
+
+    A difference has the digits of what it was taken from, `like`.
+    """
+    scale = abs(value if like is None else like)
+    size = math.floor(math.log10(scale)) if scale else 0
     return f"{round(value, 2 - size):,.{max(0, 2 - size)}f}"
 
 
@@ -22,10 +26,11 @@ def notes(document: dict[str, Any]) -> Iterator[str]:
     totals, telemetry = document["results"]["totals"], document["telemetry"]
     if totals.get("energy_wh") is None:
         return
-    words = [f"{digits(totals['energy_wh'])} Wh", f"{digits(totals['power_draw_watts'])} W mean"]
+    gross, above = totals["energy_wh"], totals["energy_above_idle_wh"]
+    words = [f"{digits(gross)} Wh", f"{digits(totals['power_draw_watts'])} W mean"]
     words.append(f"{digits(totals['power_peak_watts'])} W peak")
-    if totals["energy_above_idle_wh"] is not None:
-        words.append(f"{digits(totals['energy_above_idle_wh'])} Wh above idle")
+    if above is not None:
+        words.append(f"{digits(above, gross)} Wh above idle")
     if totals["joules_per_output_token"] is not None:
         words.append(f"{digits(totals['joules_per_output_token'])} J per output token")
     scope = _SCOPES[telemetry["scope"]]

@@ -318,6 +318,11 @@ def test_band_may_reach_over_midnight(minute: int, *, inside: bool) -> None:
     assert NIGHT.holds(minute) is inside
 
 
+def test_band_within_a_day_ends_before_its_end() -> None:
+    day = cost.band("9:30-17=0.3")
+    assert [day.holds(minute) for minute in (569, 570, 1019, 1020)] == [False, True, True, False]
+
+
 def test_price_is_weighted_by_when_it_was_measured() -> None:
     minutes = [(0, 30.0), (720, 10.0)]
     assert cost.rate_over([NIGHT], 0.2, minutes) == pytest.approx((30 * 0.08 + 10 * 0.2) / 40)

@@ -8,6 +8,9 @@ import pytest
 from samples import document, failed_trace, header, record, row
 
 from pytest_llamaburn import compare, gates, insights, results, timeline
+from pytest_llamaburn.kinds import _power
+from pytest_llamaburn.load.rows import Row
+from pytest_llamaburn.reports import _power as power_report
 from pytest_llamaburn.timeline import Timeline, Window
 
 S = 10**9
@@ -329,6 +332,110 @@ def test_month_at_a_duty_cycle_and_co2_are_what_the_user_asked_for() -> None:
     found = built(ROWS, [WATCHED], **config)["results"]["cost"]
     assert found["cost_per_month_at_duty"] == pytest.approx(0.1 * 730 * 0.2 * 1.2)  # idle is 100 W
     assert found["co2_g"] == pytest.approx(500 / 3.6e6 * 400 * 1.2)
+
+
+# --- levels of a load
+
+
+def sent(start: float, end: float, tokens: float | None = 5, error: Any = None) -> Row:
+    """Return a request of a load, as its rows have it."""
+    stamps = (round(start * S), round(start * S), round(start * S) + 1, None, round(end * S))
+    return Row(1, 0, 0, "p", *stamps, {"output_sequence_length": tokens}, [], error)
+
+
+def levelled(*parts: list[Row], entries: Any = (WATCHED,)) -> dict[str, Any]:
+    windows = [_power.window(row) for rows in parts for row in rows]
+    return _power.level(_power.lines(entries, windows), parts)
+
+
+def test_level_takes_what_its_steps_took_failed_requests_too() -> None:
+    found = levelled([sent(5, 7), sent(5, 8)], [], [sent(10, 12, error={"kind": "oom"})])
+    assert found["energy_wh"] == pytest.approx(500 / 3600)
+    assert found["power_draw_watts"] == pytest.approx(100)
+    assert found["power_peak_watts"] == pytest.approx(100)
+    assert found["joules_per_output_token"] == pytest.approx(50)
+    assert found["output_tokens_per_joule"] == pytest.approx(0.02)
+    assert found["energy_reason"] is None
+
+
+@pytest.mark.parametrize(
+    ("parts", "entries", "reason"),
+    [
+        (([],), [WATCHED], "no_samples"),
+        (([sent(5, 7)],), [], "no_provider"),
+        (([sent(5, 7)],), [entry(host(), reason="remote_server")], "remote_server"),
+        (([sent(50, 70)],), [WATCHED], "low_coverage"),
+        (([sent(5, 5.2)],), [WATCHED], "window_too_short"),
+    ],
+)
+def test_level_whose_energy_is_not_known_is_null_with_a_reason(
+    parts: tuple[list[Row], ...], entries: Any, reason: str
+) -> None:
+    found = levelled(*parts, entries=entries)
+    assert found.pop("energy_reason") == reason
+    assert set(found.values()) == {None}
+
+
+def test_level_without_token_counts_has_no_joules_a_token() -> None:
+    found = levelled([sent(5, 7, None)])
+    assert (found["joules_per_output_token"], found["output_tokens_per_joule"]) == (None, None)
+
+
+def test_requests_of_a_load_are_in_the_profile() -> None:
+    rows = [sent(5, 7), sent(6, 8)]
+    found = _power.seen([WATCHED], [_power.window(row) for row in rows])
+    assert {s["phase"] for s in found["system_profile"]} >= {"generate", "mixed", "cooldown"}
+    assert found["telemetry"]["reason"] is None
+
+
+# --- tables
+
+
+def test_table_says_what_a_run_took_and_cost() -> None:
+    config = {"kwh_rate": 0.2, "currency": "EUR", "duty": 0.25, "co2_g_per_kwh": 400.0}
+    energy, sensor, cost, co2 = power_report.notes(built(ROWS, [WATCHED], **config))
+    taken = "0.139 Wh, 100 W mean, 100 W peak, 0.000 Wh above idle, 50.0 J per output token"
+    assert energy == f"energy of the GPU board alone: {taken}"
+    assert sensor.startswith("sensor nvml, trapezoid; its error: ± 5 to 7 %")
+    price = "0.0000278 EUR a run, 2.78 EUR per million tokens, 14.6 EUR a month at sustained load"
+    assert cost == f"cost of that energy: {price}, 14.6 EUR a month at 25% load"
+    assert co2 == "CO2 of that energy: 0.0556 g a run"
+
+
+def test_table_leaves_out_what_is_not_known() -> None:
+    unwatched = entry(WATCHED["readings"], GPU)
+    uncounted: dict[str, Any] = {"output_sequence_length": None, "inter_token_latency_ms": None}
+    first, *others = power_report.notes(built([clocked(5, 7, **uncounted)], [unwatched]))
+    assert first == "energy of the GPU board alone: 0.0556 Wh, 100 W mean, 100 W peak"
+    assert len(others) == 1  # the sensor; without a price there is no cost
+    assert list(power_report.notes(built(ROWS, []))) == []
+
+
+def test_table_of_levels_says_what_each_took() -> None:
+    telemetry = {"scope": "soc", "provider": "amd-sysfs", "sensor_error": "unvalidated"}
+    clients = {**levelled([sent(5, 7)]), "concurrency": 4}
+    rate = {**levelled([sent(5, 7, None)]), "rate": 2.5}
+    unknown = {**levelled([]), "concurrency": 8}
+    made = {"results": {"levels": [clients, rate, unknown]}, "telemetry": telemetry}
+    assert list(power_report.levels(made)) == [
+        "4 clients: 0.0556 Wh, 100 W mean, 40.0 J per output token",
+        "2.5 requests/s: 0.0556 Wh, 100 W mean",
+        "energy is that of the whole chip alone, from amd-sysfs; its error: unvalidated",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [
+        (1234.5, "1,230"),
+        (153.12, "153"),
+        (0.22949, "0.229"),
+        (2.754e-05, "0.0000275"),
+        (0.0, "0.00"),
+    ],
+)
+def test_numbers_have_three_digits(value: float, text: str) -> None:
+    assert power_report.digits(value) == text
 
 
 # --- gates, comparisons, insights
