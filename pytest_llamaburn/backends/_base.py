@@ -277,9 +277,14 @@ def is_local(address: Address) -> bool:
     if address.host in ("localhost", socket.gethostname()):
         return True
     try:
-        return ipaddress.ip_address(address.host).is_loopback
+        if ipaddress.ip_address(address.host).is_loopback:
+            return True
     except ValueError:
         return False
+    import psutil
+
+    own = (known.address for of_one in psutil.net_if_addrs().values() for known in of_one)
+    return address.host in own
 
 
 def unreachable(address: Address, err: Exception) -> str:

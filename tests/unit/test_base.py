@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import socket
 
+import psutil
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -104,6 +105,12 @@ def test_an_address_survives_being_written_as_a_url(
 )
 def test_only_this_machine_is_local(host: str, local: bool) -> None:
     assert is_local(Address(host, 1)) is local
+
+
+def test_an_address_of_this_machines_network_is_local() -> None:
+    addresses = [a for found in psutil.net_if_addrs().values() for a in found]
+    for own in (a.address for a in addresses if a.family == socket.AF_INET):
+        assert is_local(Address(own, 1))
 
 
 def test_a_key_is_sent_only_if_there_is_one(monkeypatch: pytest.MonkeyPatch) -> None:
