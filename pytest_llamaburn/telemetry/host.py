@@ -15,7 +15,7 @@ HOST_FIELDS = (
     *("cpu_pct", "ram_used_mb", "server_cpu_pct", "server_rss_mb"),
     *("client_cpu_pct", "client_rss_mb"),
 )
-_LEAST_S = 0.1
+_LEAST_S = 0.01
 _SCAN_S = 5.0  # listing processes costs 14 ms
 
 
@@ -32,7 +32,7 @@ class Provider(Base):
         """Take the machine; its server, where there is one, is found by its port."""
         super().__init__(machine)
         self._server: list[Any] = []
-        self._primed_ns = self._scanned_ns = 0
+        self._last_ns = self._scanned_ns = 0
 
     def probe(self) -> Probe:
         """Begin the windows that CPU percentages are over: a first value would be 0."""
@@ -41,8 +41,8 @@ class Provider(Base):
         self._me = psutil.Process()
         self._me.cpu_percent()
         psutil.cpu_percent()
-        self._primed_ns = self.machine.clock()
-        self._scan(self._primed_ns)
+        self._last_ns = self.machine.clock()
+        self._scan(self._last_ns)
         return Probe(ok=True, version=psutil.__version__, fields=frozenset(HOST_FIELDS))
 
     def read(self) -> list[Reading]:
@@ -50,8 +50,9 @@ class Provider(Base):
         import psutil
 
         began = self.machine.clock()
-        if began - self._primed_ns < _LEAST_S * 1e9:  # a percentage over no time is 0
+        if began - self._last_ns < _LEAST_S * 1e9:  # a percentage over no time is 0
             return []
+        self._last_ns = began
         memory = psutil.virtual_memory()
         server_cpu, server_rss = _usage(self._server)
         here = self.machine.local
