@@ -61,6 +61,8 @@ def main() -> int:
         kind, url = chosen.as_client
         print(json.dumps(_CLIENTS[kind](url, chosen.clients, chosen.waves)))
         return 0
+    if chosen.clients < _FEWER or chosen.waves < 2:
+        parser.error(f"at least {_FEWER} clients and 2 waves: one tenth and one wave are left out")
     return _compare(chosen.clients, chosen.waves, chosen.rounds)
 
 

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 _EMPTY = [sys.executable, "-c", "pass"]
 _HELP = [str(Path(sys.executable).with_name("llamaburn")), "--help"]
-_PYTEST = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider"]
+_PYTEST = [sys.executable, "-m", "pytest", "-q", "-pno:cacheprovider", "-pno:asyncio"]
 
 
 def main() -> int:

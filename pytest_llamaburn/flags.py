@@ -25,7 +25,7 @@ class Context(NamedTuple):
     least_cached: float
     num_ctx: int | None
     max_tokens: int
-    gpu_share: float | None
+    cpu_share: float | None
 
 
 FLAGS: dict[str, Callable[[Row, Context], bool]] = {}
@@ -35,13 +35,21 @@ def context(rows: Sequence[Row], config: dict[str, Any], facts: dict[str, Any]) 
     """Return what the rows of one run are held against."""
     cached = [row["cached_tokens"] for row in rows if row["cached_tokens"] is not None]
     sent = config["sent"].get("options", {})
-    shares = [m["gpu_share"] for m in facts.get("loaded_before") or ()]
+    cpu = cpu_share(config, facts)
     return Context(
         least_cached=min(cached, default=0),
         num_ctx=sent.get("num_ctx"),
         max_tokens=config["max_tokens"],
-        gpu_share=shares[0] if len(shares) == 1 else None,
+        cpu_share=cpu,
     )
+
+
+def cpu_share(config: dict[str, Any], facts: dict[str, Any]) -> float | None:
+    """Return which share of the model under test its server holds outside the GPU."""
+    name = config["sent"].get("model")
+    held = [m for m in facts.get("loaded_before") or () if m["name"] == name]
+    share = held[0]["gpu_share"] if held else None
+    return None if share is None else 1 - share
 
 
 def of(row: Row, about: Context) -> list[str]:
@@ -86,7 +94,7 @@ def reloaded(row: Row, about: Context) -> bool:  # noqa: ARG001 - all rules take
 @_flag
 def cpu_spill(row: Row, about: Context) -> bool:  # noqa: ARG001
     """Say whether the server holds part of the model outside the GPU."""
-    return about.gpu_share is not None and 0 < about.gpu_share < 1
+    return about.cpu_share is not None and 0 < about.cpu_share < 1
 
 
 @_flag

@@ -81,6 +81,7 @@ class Harness:
         self.run_ids: dict[str, None] = {}
         self.interrupted = False
         self.paths: list[Path] = []
+        self.comparisons: list[Path] = []
         self.failures: list[str] = []
         self.exit_code = 0
         self.mixed = False
@@ -163,7 +164,10 @@ class Harness:
         from pytest_llamaburn import progress
 
         word = self.display.progress if self._stderr is not None else "none"
-        shown = progress.make(word, self._stderr)
+        if self.shows_tables and word not in ("none", "json"):
+            shown: Progress = progress.Plain(Lines(self._config))
+        else:
+            shown = progress.make(word, self._stderr)
         self._closing.callback(shown.close)
         shown.plan(sum(n for items in self.planned.values() for n in items.values()))
         return shown
@@ -227,14 +231,17 @@ class Harness:
 
     def run(self, work: Coroutine[Any, Any, Any]) -> Any:
         """Run on the timed loop, in this thread."""
-        return self.runner.run(work)
+        try:
+            return self.runner.run(work)
+        except KeyboardInterrupt:
+            self.stop_once()
+            raise
 
     def write(self) -> None:
-        """Make the result files from the journals; signals wait until they are whole."""
+        """Make the result files from the journals."""
         from pytest_llamaburn.load.filing import write_result
 
         directory = Path(self.common.results_dir)
-        handlers = {s: signal.signal(s, signal.SIG_IGN) for s in (signal.SIGINT, signal.SIGTERM)}
         try:
             for run_id in self.run_ids:
                 path = write_result(directory, run_id)
@@ -244,9 +251,8 @@ class Harness:
         except LlamaBurnError as err:
             self.failures.append(f"{err}; its journal is kept in {directory / '.journal'}")
             self.exit_code = err.exit_code
-        finally:
-            for number, handler in handlers.items():
-                signal.signal(number, handler)
+        else:
+            self._compare()
 
     def _judge(self, path: Path | None) -> None:
         from pytest_llamaburn.results import load
@@ -259,11 +265,40 @@ class Harness:
             self.exit_code = NothingMeasuredError.exit_code
         self.gated |= any(gate["verdict"] != "pass" for gate in found["gates"])
 
+    def _compare(self) -> None:
+        """Compare the new files with the baseline, if one is named and they are whole."""
+        from pytest_llamaburn.load import comparing
+
+        settings = self._settings.get("llm")
+        if settings is None or settings.compare is None or self.interrupted:
+            return
+        try:
+            for path in self.paths:
+                found, broken = comparing.with_baseline(path, settings)
+                self.comparisons += [found] if found else []
+                self.failures += broken
+                self.gated |= bool(broken)
+        except LlamaBurnError as err:
+            self.failures.append(f"--compare: {err}")
+            self.exit_code = err.exit_code
+
     def end_on_sigterm(self) -> None:
         """Have SIGTERM end the session as Ctrl-C does, its files written, until `close`."""
         if threading.current_thread() is threading.main_thread():
             handler = signal.signal(signal.SIGTERM, lambda *_: signal.raise_signal(signal.SIGINT))
             self._closing.callback(signal.signal, signal.SIGTERM, handler)
+
+    def stop_once(self) -> None:
+        """Ignore further signals to stop: what goes on is the stopping.
+
+        `close` gives them back; the command does so itself, when it has shown the tables.
+        """
+        measured = self.open_runs or self.run_ids or self.planned
+        if measured and threading.current_thread() is threading.main_thread():
+            for number in (signal.SIGINT, signal.SIGTERM):
+                handler = signal.signal(number, signal.SIG_IGN)
+                if self.shows_tables:
+                    self._closing.callback(signal.signal, number, handler)
 
     def close(self) -> None:
         """Give back what the session took."""
@@ -293,6 +328,27 @@ class Harness:
             yield
         finally:
             lock.release()
+
+
+class Lines:
+    """Whole lines between those of pytest's own report, whatever it has begun to write."""
+
+    def __init__(self, config: Any) -> None:
+        """Find what writes to the terminal."""
+        self._capture: Any = config.pluginmanager.getplugin("capturemanager")
+        self._report: Any = config.pluginmanager.getplugin("terminalreporter")
+
+    def write(self, text: str) -> None:
+        """Write lines."""
+        with self._capture.global_and_fixture_disabled():
+            self._report.ensure_newline()
+            self._report.write(f"llamaburn: {text}")
+
+    def flush(self) -> None:
+        """Do nothing: pytest flushes."""
+
+    def close(self) -> None:
+        """Do nothing: the terminal is pytest's."""
 
 
 @cache

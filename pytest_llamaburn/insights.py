@@ -6,10 +6,11 @@ or None where the evidence is missing: no rule guesses.
 
 from __future__ import annotations
 
+from functools import wraps
 from statistics import median
 from typing import TYPE_CHECKING, Any
 
-from pytest_llamaburn import stats
+from pytest_llamaburn import flags, stats
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -36,7 +37,7 @@ _FLAG_TEXTS = {
     "cache_hit": "part of the prompt came from the cache, so TTFT is too good: use --cache bust",
     "reloaded": "the model was loaded again although it was warm: keep num_ctx and other options "
     "the same for all clients, and raise --keep-alive",
-    "cpu_spill": "part of the model runs on the CPU: take a smaller quantization or context",
+    "cpu_spill": "{cpu_share} of the model runs on the CPU: take a smaller quantization or context",
     "coalesced": "several tokens came at once: read inter_token_latency_ms, not chunk_gap_ms",
     "early_stop": "the model ended before the limit of {max_tokens} tokens: compare TTFT and "
     "inter-token latency rather than totals",
@@ -56,6 +57,7 @@ def find(document: Document) -> list[Insight]:
 def _rule(
     rule: Callable[[Document], tuple[str, dict[str, Any]] | None],
 ) -> Callable[[Document], Insight | None]:
+    @wraps(rule)
     def named(document: Document) -> Insight | None:
         said = rule(document)
         return said and {"id": rule.__name__, "text": said[0], "evidence": said[1]}
@@ -73,30 +75,34 @@ def _flags(document: Document) -> list[Insight]:
 def _flagged(document: Document, name: str) -> Insight:
     runs = document["results"]["runs"]
     count = sum(name in run["flags"] for run in runs)
-    words = _FLAG_TEXTS[name].format(**document["config"])
+    share = flags.cpu_share(document["config"], document["telemetry"])
+    about = {**document["config"], "cpu_share": "part" if share is None else f"{share:.0%}"}
+    evidence = {"cpu_share": share} if name == "cpu_spill" else {}
     return {
         "id": name,
-        "text": f"{name} on {count} of {len(runs)} requests: {words}.",
-        "evidence": {"requests": count, "of": len(runs)},
+        "text": f"{name} on {count} of {len(runs)} requests: {_FLAG_TEXTS[name].format(**about)}.",
+        "evidence": {"requests": count, "of": len(runs), **evidence},
     }
 
 
 @_rule
 def prompt_dominates(document: Document) -> tuple[str, dict[str, Any]] | None:
-    """Compare the time on the prompt with the whole wait."""
-    shares = [
-        run["prompt_eval_ms"] / run["total_generation_ms"]
-        for run in _good(document)
-        if run["prompt_eval_ms"] and run["total_generation_ms"]
-    ]
+    """Compare the time on the prompt with the whole wait; a clock that says more is no evidence."""
+    names = ("prompt_eval_ms", "time_to_first_token_ms", "total_generation_ms")
+    times = [[run[name] for name in names] for run in _good(document)]
+    known = [found for found in times if all(found) and found[0] <= found[2]]
+    shares = [prompt / total for prompt, _, total in known]
     if not shares or median(shares) < PROMPT_SHARE:
         return None
     share = median(shares)
+    of_first = median(min(1.0, prompt / first) for prompt, first, _ in known)
     text = (
-        f"Processing the prompt is {share:.0%} of the wait. Shorten prompts, put what repeats "
-        "first so that it is cached, or raise the server's batch size."
+        f"Processing the prompt is {of_first:.0%} of the time to the first token and {share:.0%} "
+        "of the whole wait. Shorten prompts, put what repeats first so that it is cached, or "
+        "raise the server's batch size."
     )
-    return text, {"median_share": share, "requests": len(shares)}
+    evidence = {"median_share": share, "of_first_token": of_first, "requests": len(shares)}
+    return text, evidence
 
 
 @_rule

@@ -169,6 +169,12 @@ def _requests(item: pytest.Item, harness: Harness) -> int:
     return iterations_of(item, harness) * both
 
 
+@pytest.hookimpl(tryfirst=True)
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    """Let nothing cut the end of a measuring session: workers stop, files are written."""
+    session.config.stash[HARNESS].stop_once()
+
+
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_protocol(item: pytest.Item) -> Generator[None, object, object]:
     """Measure alone on this machine, whatever other sessions and workers do."""
@@ -257,8 +263,10 @@ class Outcome:
         """Watch a harness."""
         self.harness = harness
 
+    @pytest.hookimpl(tryfirst=True)
     def pytest_keyboard_interrupt(self) -> None:
         """Remember that the session was cut, so that its files say so."""
+        self.harness.stop_once()
         self.harness.interrupted = True
 
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
@@ -283,7 +291,7 @@ class Outcome:
             harness.end(run)
         if harness.run_ids and harness.worker == "main":
             harness.write()
-            harness.annotations += github.annotate(harness.paths)
+            harness.annotations += github.annotate([*harness.paths, *harness.comparisons])
         if harness.interrupted:
             return
         if harness.exit_code and not harness.mixed:
@@ -292,14 +300,19 @@ class Outcome:
             session.exitstatus = 1
 
     def pytest_terminal_summary(self, terminalreporter: Any) -> None:
-        """Show the tables."""
-        if self.harness.paths and self.harness.shows_tables:
+        """Show the tables, and what else is to be told."""
+        harness, write = self.harness, terminalreporter.write
+        if not harness.shows_tables or harness.worker != "main":
+            return
+        if harness.paths:
             from pytest_llamaburn.reports import show
 
             terminalreporter.ensure_newline()
-            show(self.harness.paths, self.harness.display.output, terminalreporter.write)
-            for line in self.harness.annotations:
-                terminalreporter.write_line(line)
+            show(harness.paths, harness.display.output, write)
+            write("\n" if harness.comparisons else "")
+            show(harness.comparisons, (), write)
+        for line in (*(f"llamaburn: {told}" for told in harness.failures), *harness.annotations):
+            terminalreporter.write_line(line)
 
     def pytest_unconfigure(self) -> None:
         """Close what the session opened."""

@@ -17,6 +17,19 @@ _PLAIN_EVERY_S = 30.0
 _PLAIN_SHARE = 0.1
 
 
+class Stream(Protocol):
+    """What progress is written to."""
+
+    def write(self, text: str, /) -> object:
+        """Take text."""
+
+    def flush(self) -> object:
+        """Show it."""
+
+    def close(self) -> object:
+        """Give up what was taken to write."""
+
+
 class Progress(Protocol):
     """What a run tells about itself while it goes on."""
 
@@ -72,7 +85,7 @@ class Silent:
 class Plain:
     """A line each tenth of the requests or 30 seconds and at the end; no control bytes."""
 
-    def __init__(self, stream: TextIO) -> None:
+    def __init__(self, stream: Stream) -> None:
         """Write to `stream`."""
         self._stream, self._total, self._count = stream, 0, 0
         self._said, self._since = 0, monotonic()

@@ -282,6 +282,14 @@ def earlier(results_dir: Path, wanted: set[tuple[str, str]]) -> Iterator[dict[st
                 left -= 1
 
 
+def benchmarks_of(results_dir: Path, model_id: str) -> Iterator[Path]:
+    """Yield the benchmark files of a model, newest first; damaged ones are passed over."""
+    for path in paths(results_dir, folders()["benchmark"]):
+        with suppress(ResultsError):
+            if brief(path).models == [model_id]:
+                yield path
+
+
 def to_frame(paths: Iterable[Path]) -> pd.DataFrame:
     """Return a data frame with one row per timed request of some benchmarks, failed ones too.
 

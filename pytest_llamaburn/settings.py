@@ -282,6 +282,17 @@ class Benchmark(Prompted):
     max_failures: int = opt(
         5, "stop a run after this many failures of one kind in a row", bounds={"ge": 1}
     )
+    compare: str | None = opt(
+        None,
+        "compare with this result file or id; last: the model's newest earlier one",
+        bare="last",
+        record=False,
+    )
+    fail_if: tuple[str, ...] = opt(
+        (),
+        "with --compare, a gate on the change, as in 'tokens_per_sec.mean:-5%'; repeatable",
+        record=False,
+    )
     start: str = opt(
         "warm",
         "warm, cold (unload before each timed request) or both",

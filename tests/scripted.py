@@ -16,12 +16,15 @@ from collections.abc import Callable, Coroutine, Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from time import perf_counter_ns
-from typing import Any, NamedTuple, Self, TypeAlias, cast
+from typing import TYPE_CHECKING, Any, NamedTuple, Self, TypeAlias, cast
 
 from pytest_llamaburn.backends._base import Backend, Model
 from pytest_llamaburn.backends._http import Connection, Deadlines, Exchange
 from pytest_llamaburn.settings import Run, model_of
 from pytest_llamaburn.trace import Event, Failed, Finished, Sent, Trace
+
+if TYPE_CHECKING:
+    import ssl
 
 _LIMIT_S = 10.0  # a gate nobody opens ends here, so that a broken test fails instead of hanging
 
@@ -71,8 +74,9 @@ Piece: TypeAlias = str | Mapping[str, Any]  # a text, or the fields of a message
 class ScriptedServer:
     """The server; a context manager that runs its own event loop in a thread."""
 
-    def __init__(self, script: Script | Steps) -> None:
-        """Take a script, or the steps that answer every request."""
+    def __init__(self, script: Script | Steps, tls: ssl.SSLContext | None = None) -> None:
+        """Take a script, or the steps that answer every request; with `tls`, speak https."""
+        self._tls = tls
         self._script: Script = script if callable(script) else lambda _: script
         self.requests: list[bytes] = []
         self.sent_ns: list[list[int]] = []
@@ -83,8 +87,9 @@ class ScriptedServer:
 
     def __enter__(self) -> Self:
         self._thread.start()
-        self._server = self._run(asyncio.start_server(self._serve, "127.0.0.1", 0))
-        self.host = f"http://127.0.0.1:{self._server.sockets[0].getsockname()[1]}"
+        self._server = self._run(asyncio.start_server(self._serve, "127.0.0.1", 0, ssl=self._tls))
+        scheme = "https" if self._tls else "http"
+        self.host = f"{scheme}://127.0.0.1:{self._server.sockets[0].getsockname()[1]}"
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -290,6 +295,7 @@ class OllamaFacade(_Facade):
     """Ollama: detection, listings, load, unload and `/api/chat`."""
 
     final: Mapping[str, Any] = field(default_factory=dict)
+    held: Mapping[str, Any] = field(default_factory=dict)  # what /api/ps says besides
     capabilities: Sequence[str] = ("completion",)
     loads: int = 0
     loaded: bool = False
@@ -307,7 +313,7 @@ class OllamaFacade(_Facade):
         details = {"family": "llama", "quantization_level": "Q4_1"}
         more = {"details": details, "capabilities": [*self.capabilities]}
         entry = {"name": self.model, "size": 98_362_745, "digest": "765525e6", **more}
-        held = {**entry, "size_vram": 98_362_745, "context_length": 4096}
+        held = {**entry, "size_vram": 98_362_745, "context_length": 4096, **self.held}
         replies = {
             "/": "Ollama is running",
             "/api/version": {"version": "0.32.15"},
@@ -327,6 +333,7 @@ class LlamaCppFacade(_Facade):
     owner: str = "llamacpp"
     usage: Mapping[str, Any] | None = field(default_factory=lambda: OPENAI_USAGE)
     timings: Mapping[str, Any] | None = field(default_factory=lambda: LLAMA_TIMINGS)
+    slots: int = 1
 
     def __call__(self, request: Request) -> Steps:
         """Return the steps for a request."""
@@ -338,7 +345,7 @@ class LlamaCppFacade(_Facade):
         entry = {"id": self.model, "owned_by": self.owner, "meta": meta}
         replies = {
             "/v1/models": {"object": "list", "data": [entry]},
-            "/props": {"build_info": "b0-unknown", "total_slots": 1},
+            "/props": {"build_info": "b0-unknown", "total_slots": self.slots},
             "/health": {"status": "ok"},
         }
         return self._play(replies, request, server=self.server)

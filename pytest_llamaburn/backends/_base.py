@@ -16,7 +16,14 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from urllib.parse import urlsplit
 
 from pytest_llamaburn.backends._failures import classify
-from pytest_llamaburn.backends._http import Address, Deadlines, Exchange, Wire, request_bytes
+from pytest_llamaburn.backends._http import (
+    Address,
+    Deadlines,
+    Exchange,
+    Wire,
+    request_bytes,
+    tls_context,
+)
 from pytest_llamaburn.errors import ModelError, ServerError, SettingsError
 from pytest_llamaburn.trace import Delta, Event, Failed, Headers, Sent, Trace, fold
 
@@ -203,7 +210,7 @@ class Backend(ABC):
         import httpx
 
         limits = httpx.Timeout(timeout_s, connect=self.deadlines.connect)
-        options: dict[str, Any] = {} if self.address.tls else {"verify": False}
+        options: dict[str, Any] = {"verify": tls_context() if self.address.tls else False}
         try:
             async with httpx.AsyncClient(
                 base_url=self.address.url,
@@ -260,7 +267,9 @@ def parse_host(text: str) -> Address:
     try:
         port = parts.port
     except ValueError:
-        raise SettingsError(f"--host: '{text}' is refused: its port is not a number") from None
+        raise SettingsError(
+            f"--host: '{text}' is refused: its port is no number up to 65535"
+        ) from None
     if parts.scheme not in ("http", "https", "ollama"):
         raise SettingsError(f"--host: '{text}' is refused: only http and https are spoken")
     if parts.username or parts.password:
@@ -273,18 +282,21 @@ def parse_host(text: str) -> Address:
 
 
 def is_local(address: Address) -> bool:
-    """Return whether an address is this machine's."""
+    """Return whether an address is this machine's: a loopback one, or one of its interfaces'."""
     if address.host in ("localhost", socket.gethostname()):
         return True
     try:
-        if ipaddress.ip_address(address.host).is_loopback:
-            return True
+        ip = ipaddress.ip_address(address.host)
     except ValueError:
         return False
+    return ip.is_loopback or str(ip) in _own_addresses()
+
+
+def _own_addresses() -> set[str]:
     import psutil
 
-    own = (known.address for of_one in psutil.net_if_addrs().values() for known in of_one)
-    return address.host in own
+    found = (one.address for all_of in psutil.net_if_addrs().values() for one in all_of)
+    return {address.partition("%")[0] for address in found}
 
 
 def unreachable(address: Address, err: Exception) -> str:

@@ -6,6 +6,7 @@ import contextlib
 import io
 import os
 import shlex
+import signal
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -51,12 +52,22 @@ def run(arguments: argparse.Namespace, kind: Kind) -> int:
     _offer_recovery(Path(settings.results_dir), settings.resume)
     if note:
         print(note, file=sys.stderr)
-    outcome, code = _pytest(kind, [*suite, f"--{PREFIX}progress={display.progress}"])
-    if outcome.paths:
-        reports.show(outcome.paths, display.output, sys.stdout.write)
-    for path in outcome.paths:
-        print(f"wrote {path}", file=sys.stderr)
+    with _signals_given_back():
+        outcome, code = _pytest(kind, [*suite, f"--{PREFIX}progress={display.progress}"])
+        if outcome.paths:
+            _show(outcome, display)
     return code
+
+
+def _show(outcome: Outcome, display: Display) -> None:
+    from pytest_llamaburn import reports
+
+    reports.show(outcome.paths, display.output, sys.stdout.write)
+    tables = sys.stderr if display.output else sys.stdout
+    tables.write("\n" if outcome.comparisons else "")
+    reports.show(outcome.comparisons, (), tables.write)
+    for path in (*outcome.paths, *outcome.comparisons):
+        print(f"wrote {path}", file=sys.stderr)
 
 
 def _offer_recovery(results_dir: Path, resumed: str | None) -> None:
@@ -107,6 +118,7 @@ class Outcome:
     def __init__(self) -> None:
         """Start with nothing."""
         self.paths: list[Path] = []
+        self.comparisons: list[Path] = []
         self.failures: list[str] = []
         self.annotations: list[str] = []
         self.bugs: list[str] = []
@@ -123,7 +135,19 @@ class Outcome:
         harness = session.config.stash[HARNESS]
         harness.shows_tables = False
         self.paths, self.failures = harness.paths, harness.failures
+        self.comparisons = harness.comparisons
         self.annotations = harness.annotations
+
+
+@contextlib.contextmanager
+def _signals_given_back() -> Iterator[None]:
+    """Give back the handlers of signals, which an ended session leaves ignored."""
+    handlers = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield
+    finally:
+        for number, handler in handlers.items():
+            signal.signal(number, handler)
 
 
 @contextlib.contextmanager

@@ -13,7 +13,7 @@ from pytest_llamaburn.settings import Display, Storage
 if TYPE_CHECKING:
     import argparse
 
-    from pytest_llamaburn.compare import Choice, Source
+    from pytest_llamaburn.compare import Choice
 
 HELP = "compare benchmarks, with the certainty of each change"
 EXAMPLE = "llamaburn compare before.json after.json --fail-if 'tokens_per_sec.mean:-5%'"
@@ -41,13 +41,14 @@ def add(parser: argparse.ArgumentParser) -> None:
 def run(arguments: argparse.Namespace) -> int:
     """Compare, file and show; return the exit code."""
     from pytest_llamaburn import reports, results
+    from pytest_llamaburn.load import comparing
 
     storage, _ = options.resolve(Storage, options.given(arguments, Storage))
     display, _ = options.resolve(Display, options.given(arguments, Display))
     reports.check(display.output)
     choice = _choice(arguments)
     directory = Path(storage.results_dir)
-    document = _compared(directory, arguments, choice)
+    document = comparing.compared(directory, *_paths(directory, arguments), choice)
     path = results.write(directory, document)
     reports.show([path], display.output, sys.stdout.write)
     print(f"wrote {path}", file=sys.stderr)
@@ -77,25 +78,6 @@ def _margin(text: str) -> float:
     return share
 
 
-def _compared(directory: Path, arguments: argparse.Namespace, choice: Choice) -> dict[str, Any]:
-    """Return the comparison of the files that are meant."""
-    import secrets
-    from datetime import UTC, datetime
-
-    from pytest_llamaburn import compare, results
-
-    paths, baseline = _paths(directory, arguments)
-    sources = [compare.Source(str(path), results.load_benchmark(path)) for path in paths]
-    wanted = _places(sources)
-    history = results.earlier(directory, wanted) if wanted else ()
-    now = datetime.now(UTC)
-    return compare.document(
-        compare.Comparison(sources, choice, baseline, history),
-        f"{now:%Y-%m-%dT%H-%M-%S}-{secrets.token_hex(3)}",
-        now.isoformat(timespec="seconds").replace("+00:00", "Z"),
-    )
-
-
 def _paths(directory: Path, arguments: argparse.Namespace) -> tuple[list[Path], int]:
     """Return the files that are meant, the baseline among them, and its place."""
     from pytest_llamaburn import results
@@ -112,19 +94,11 @@ def _paths(directory: Path, arguments: argparse.Namespace) -> tuple[list[Path], 
     return paths, place
 
 
-def _places(sources: list[Source]) -> set[tuple[str, str]]:
-    """Return the machine and model of each file whose noise must be learnt from earlier files."""
-    from pytest_llamaburn.compare import Side
-
-    sides = [Side(source) for source in sources]
-    return {(s.machine, s.model) for s in sides if len(s.runs) == 1 and s.machine is not None}
-
-
 def _judged(document: dict[str, Any]) -> int:
     """Tell the gates that did not pass; return the exit code."""
-    from pytest_llamaburn.compare import sentence
+    from pytest_llamaburn.load import comparing
 
-    broken = [gate for gate in document["results"]["gates"] if gate["verdict"] != "pass"]
-    for gate in broken:
-        print(f"llamaburn: {sentence(gate)}", file=sys.stderr)
+    broken = comparing.broken(document)
+    for sentence in broken:
+        print(f"llamaburn: {sentence}", file=sys.stderr)
     return 1 if broken else 0

@@ -20,10 +20,12 @@ from pytest_llamaburn import (
 from pytest_llamaburn.errors import SettingsError
 from pytest_llamaburn.kinds import _power
 from pytest_llamaburn.kinds._parts import Distribution, Part, RunError, RunFile, opening, status
+from pytest_llamaburn.load import comparing
 from pytest_llamaburn.metrics import METRICS, summary
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
+    from pathlib import Path
 
     from pytest_llamaburn.journal import Record
 
@@ -87,9 +89,14 @@ def stem(header: Mapping[str, Any]) -> str:
 def check(settings: Any) -> None:
     """Raise SettingsError for a setting that only the metrics can refuse."""
     gates.parse_all(settings.threshold)
+    comparing.check(settings)
     if metrics.resolve(settings.precision_metric) is None:
         words = registry.unknown("metric", settings.precision_metric, list(METRICS))
         raise SettingsError(f"--precision-metric: {words}")
+
+
+def keep_beside(record: Record, path: Path) -> None:
+    """Keep nothing beside the file: all is in it."""
 
 
 def build(record: Record) -> dict[str, Any]:

@@ -15,6 +15,7 @@ from pytest_llamaburn.metrics import METRICS, summary
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
+    from pathlib import Path
 
     from pytest_llamaburn.journal import Record
 
@@ -170,6 +171,10 @@ def check(settings: Any) -> None:
         raise SettingsError("--pairwise and --compare-to MODEL need each other: give both")
     if settings.pairwise and not settings.judge:
         raise SettingsError("--pairwise: which judge compares the answers? Add --judge claude")
+
+
+def keep_beside(record: Record, path: Path) -> None:
+    """Keep nothing beside the file: all is in it."""
 
 
 def build(record: Record) -> dict[str, Any]:

@@ -16,6 +16,7 @@ from pytest_llamaburn.load.step import CLIENTS, RATE, Step
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
+    from pathlib import Path
 
     from pytest_llamaburn.journal import Record
     from pytest_llamaburn.load.rows import Row
@@ -97,6 +98,12 @@ def check(settings: Any) -> None:
         slo.parse(settings.slo)
 
 
+def keep_beside(record: Record, path: Path) -> None:
+    """Write a row per request beside the result file, where the run asked for them."""
+    if (record.header or {})["config"]["save_requests"]:
+        rows.export(record.folder, path.with_suffix(".requests.jsonl.gz"))
+
+
 def build(record: Record) -> dict[str, Any]:
     """Return the content of a stress run's result file, made from its journal and its rows."""
     header = record.header or {}
@@ -124,7 +131,7 @@ class _Step(NamedTuple):
 
 
 def _steps(record: Record, found: Any) -> list[_Step]:
-    """Return the visits in order, by the step each began with; of one taken again, the later try."""
+    """Return the visits, by the step each began with; of one taken again, the later try."""
     loads = [s for s in record.steps if "load" in s]
     begun = {s["step"]: s for s in loads if s["step"] == s["visit"]}  # a later try replaces
     health = _health(record.steps)

@@ -94,7 +94,7 @@ class Server:
         self.log = {int(key): Log(*entry) for key, entry in json.loads(said).items()}
 
 
-class _Body:
+class Body:
     """The bytes of one answer, made before anyone asks."""
 
     def __init__(self, schedule: Schedule) -> None:
@@ -111,7 +111,7 @@ class _Body:
 class _Stream:
     """One connection: it reads a request, then its answer falls due part by part."""
 
-    def __init__(self, sock: socket.socket, body: _Body) -> None:
+    def __init__(self, sock: socket.socket, body: Body) -> None:
         self.sock, self._body = sock, body
         self.log: list[int] = []
         self.arrived_ns = 0
@@ -146,7 +146,7 @@ class _Loop:
 
     def __init__(self, schedule: Schedule) -> None:
         self.log: dict[int, tuple[int, list[int]]] = {}
-        self._body, self._ttft = _Body(schedule), int(schedule.ttft_s * 1e9)
+        self._body, self._ttft = Body(schedule), int(schedule.ttft_s * 1e9)
         self._gap = 1e9 / schedule.rate
         self._listener = socket.create_server(("127.0.0.1", 0), backlog=1024)
         self._listener.setsockopt(socket.SOL_SOCKET, _SO_TIMESTAMPNS, 1)  # its sockets inherit it

@@ -30,6 +30,7 @@ def write_result(results_dir: Path, run_id: str) -> Path | None:
         return None
     document = results.build(record)
     path = results.write(results_dir, document)
+    results.kind_of(document).keep_beside(record, path)
     if document["status"] == "complete":
         journal.discard(folder)
     return path

@@ -1,4 +1,4 @@
-"""What the levels of a load say: their states, where the server bends and breaks, what is optimal."""
+"""What the levels of a load say: their states, where the server bends and breaks, what is best."""
 
 from __future__ import annotations
 

@@ -36,7 +36,7 @@ class Recovery(NamedTuple):
     recovery_ms: float | None
     lower_bound_ms: float | None
     resolution_ms: float
-    band_ms: float
+    band_ms: float | None
     rate_per_sec: float
     reason: str | None = None
 
@@ -63,12 +63,12 @@ def recovery(
     0 where that is the first after the spike. So a spike of nothing recovers at once unless chance
     takes a median three standard deviations up.
     """
-    window_ns = round(max(least_s, 10 / rate_per_sec) * 1e9)
+    window_ns = round(window_s(rate_per_sec, least_s) * 1e9)
     before, after = _windows(records, spike_ns, window_ns)
     band = _band(before)
     if band is None:
         short = f"the baseline before the spike is shorter than {_LEAST_WINDOWS} windows"
-        return Recovery(None, None, window_ns / _MS, math.nan, rate_per_sec, short)
+        return Recovery(None, None, window_ns / _MS, None, rate_per_sec, short)
     calm = [bool(window) and median(window) <= band for window in after]
     first = next((i for i, both in enumerate(zip(calm, calm[1:], strict=False)) if all(both)), None)
     if first is None:
@@ -76,6 +76,11 @@ def recovery(
         why = "latency did not come back before the run ended"
         return Recovery(None, bound, window_ns / _MS, band / _MS, rate_per_sec, why)
     return Recovery(first * window_ns / _MS, None, window_ns / _MS, band / _MS, rate_per_sec)
+
+
+def window_s(rate_per_sec: float, least_s: float = 5.0) -> float:
+    """Return the length of a window in seconds: enough for ten requests."""
+    return max(least_s, 10 / rate_per_sec)
 
 
 def repeated(found: Sequence[Recovery]) -> Recoveries:

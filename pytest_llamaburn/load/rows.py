@@ -29,8 +29,8 @@ class Row(msgspec.Struct, gc=False):
     """One request of a load; all `*_ns` are on the monotonic clock that processes share.
 
     `step` is which of the load's steps it belongs to, `attempt` counts its resumptions. `values`
-    are the metrics, `gaps_ms` the times between pieces of the answer, `error` how it failed; `burst`
-    says that it came on top of the step's own load.
+    are the metrics, `gaps_ms` the times between pieces of the answer, `error` how it failed, and
+    `burst` says that it came on top of the step's own load.
     """
 
     step: int

@@ -13,6 +13,10 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple, Protocol
 
+# Before the first request: a signal in the middle of this import would leave numpy broken, and the
+# file of what was finished could not be made.
+import numpy as np  # noqa: F401
+
 from pytest_llamaburn import environment, gates, journal, metrics, options, results, timeline
 from pytest_llamaburn.backends._detect import connect
 from pytest_llamaburn.errors import ServerError

@@ -21,7 +21,6 @@ from pytest_llamaburn.load.step import CLIENTS, Step
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from pytest_llamaburn.datasets import Prompt
     from pytest_llamaburn.load.records import Record
     from pytest_llamaburn.load.sender import Health
     from pytest_llamaburn.trace import Trace
@@ -59,8 +58,8 @@ class Stress(Run):
 
     async def drive(self) -> None:
         """Send all that the mode asks for; what it did is in the journal and the rows."""
+        await self._start_sending()
         try:
-            await self._make_ready()
             baseline = await self._baseline()
             findings = await self._follow(baseline)
         finally:
@@ -91,21 +90,22 @@ class Stress(Run):
                 self._finished[end["step"]] = self._told(place, count)
         self._attempt = 1 + max((end["attempt"] for end in record.steps), default=-1)
 
-    async def _make_ready(self) -> None:
+    async def _warm_up(self) -> None:
+        """Warm up, and find prompts of the wanted length: before anything is written."""
+        await super()._warm_up()
         given = datasets.load_prompts(self.settings.prompts)
-        asked = await lengths.prompts(self.settings.isl, given, self._ask_briefly)
-        await self._start_sending(asked)
+        self._prompts = await lengths.prompts(self.settings.isl, given, self._ask_briefly)
+
+    async def _start_sending(self) -> None:
         if 0 not in self._finished:
             found = await calibration.calibrate(*self._expected())
             self._journal("facts", {"calibration": found})
-
-    async def _start_sending(self, prompts: Sequence[Prompt]) -> None:
         worker = f"{self.identity.worker}-{self._attempt}"
         if self.settings.workers == 1:
             own = rows.Rows(self.folder, worker)
-            self._sender: Sender | Crew = Sender(self.backend, self.model, prompts, own)
+            self._sender: Sender | Crew = Sender(self.backend, self.model, self._prompts, own)
             return
-        self._sender = Crew(self.backend, self.model, prompts)
+        self._sender = Crew(self.backend, self.model, self._prompts)
         await self._sender.start(self.settings.workers, self.folder, worker)
 
     async def _baseline(self) -> Baseline:

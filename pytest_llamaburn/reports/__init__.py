@@ -30,9 +30,12 @@ def show(paths: Sequence[Path], outputs: Iterable[str], write: Callable[[str], A
 
 
 def check(outputs: Iterable[str]) -> None:
-    """Raise SettingsError for an output that names no format."""
+    """Raise UsageError for an output that names no format, or a file that has no place to be."""
     for output in outputs:
         _format(output)
+        target = _target(output)
+        if target is not None and not target.parent.is_dir():
+            raise ResultsError(f"--output: {output}: there is no directory {target.parent}")
 
 
 def _target(output: str) -> Path | None:

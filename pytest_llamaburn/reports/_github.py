@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import os
+from bisect import bisect_right
+from itertools import accumulate
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from pytest_llamaburn import gates, results
+from pytest_llamaburn import compare, gates, results
 from pytest_llamaburn.reports import markdown
 
 if TYPE_CHECKING:
@@ -14,6 +16,8 @@ if TYPE_CHECKING:
 
 SUMMARY_VARIABLE = "GITHUB_STEP_SUMMARY"
 _LIMIT_BYTES = 900_000  # a summary above 1 MiB is dropped whole
+_CUT = "\n(cut: {} more lines; the result files have all)\n"
+_DIGITS = 9
 
 
 def annotate(paths: Sequence[Path]) -> list[str]:
@@ -21,18 +25,33 @@ def annotate(paths: Sequence[Path]) -> list[str]:
     if SUMMARY_VARIABLE not in os.environ or not paths:
         return []
     summary = Path(os.environ[SUMMARY_VARIABLE])
-    text = markdown.render(paths).encode()
-    room = _LIMIT_BYTES - (summary.stat().st_size if summary.exists() else 0)
-    if len(text) <= room:
+    errors = [_error(path, gate) for path in paths for gate in _broken(path)]
+    try:
+        taken = summary.stat().st_size if summary.exists() else 0
         with summary.open("ab") as file:
-            file.write(text)
-    return [_error(path, gate) for path in paths for gate in _broken(path)]
+            file.write(_cut(markdown.render(paths), _LIMIT_BYTES - taken))
+    except OSError as err:
+        errors.append(f"::warning::{SUMMARY_VARIABLE} cannot be written: {err.strerror or err}")
+    return errors
 
 
-def _broken(path: Path) -> list[dict[str, object]]:
-    return [g for g in results.load(path)["results"]["gates"] if g["verdict"] != "pass"]
+def _cut(text: str, room: int) -> bytes:
+    """Return the text as bytes; where there is not room for all, its first lines and how many."""
+    lines = text.encode().splitlines(keepends=True)
+    if sum(map(len, lines)) <= room:
+        return b"".join(lines)
+    sizes = [0, *accumulate(map(len, lines))]
+    fitting = bisect_right(sizes, room - len(_CUT.encode()) - _DIGITS) - 1
+    said = _CUT.format(len(lines) - fitting).encode() if fitting >= 0 else b""
+    return b"".join(lines[: max(0, fitting)]) + said
 
 
-def _error(path: Path, gate: dict[str, object]) -> str:
-    words = gates.sentence(gate).replace("%", "%25").replace("\n", "%0A")
-    return f"::error file={path}::{words}"
+def _broken(path: Path) -> list[str]:
+    document = results.load(path)
+    judges = {"llamaburn/benchmark": gates, "llamaburn/comparison": compare}
+    sentence = judges[document["schema"]].sentence
+    return [sentence(g) for g in document["results"]["gates"] if g["verdict"] != "pass"]
+
+
+def _error(path: Path, words: str) -> str:
+    return f"::error file={path}::{words.replace('%', '%25').replace(chr(10), '%0A')}"

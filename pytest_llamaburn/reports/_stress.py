@@ -108,7 +108,7 @@ def _notes(document: dict[str, Any]) -> Iterator[str]:
     found = document["results"]
     yield "* fewer samples than certify this percentile (p95: 59, p99: 299)"
     baseline = found["baseline"]
-    if baseline:
+    if baseline and found["deadline_s"]:
         total, ttft = baseline["total_generation_ms"], baseline["time_to_first_token_ms"]
         yield (
             f"baseline, one client: total p50 {number(total['p50'])} ms, TTFT p50 "
@@ -167,7 +167,7 @@ def _recovery(found: dict[str, Any]) -> str:
     return (
         f"recovery after a spike: {number(found['recovery_time_ms'])} ms (of "
         f"{len(found['spikes'])} spikes, {number(low)} to {number(high)} ms), resolution "
-        f"{number(found['resolution_ms'])} ms, beside {found['steady_rate']:.3g} requests/s all along"
+        f"{number(found['resolution_ms'])} ms, beside {found['steady_rate']:.3g} requests/s"
     )
 
 

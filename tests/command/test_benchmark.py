@@ -6,11 +6,13 @@ import csv
 import io
 import json
 import shlex
+import ssl
 import subprocess
 import sys
 from typing import TYPE_CHECKING
 
 import pytest
+import trustme
 from command_line import llamaburn, results_in
 from scripted import Close, LlamaCppFacade, OllamaFacade, ScriptedServer, Steps, sized
 
@@ -129,12 +131,12 @@ def test_cold_start_of_a_server_that_cannot_unload_is_refused(tmp_path: Path) ->
 
 
 def test_both_starts_are_summarised_apart(tmp_path: Path) -> None:
-    with ScriptedServer(OllamaFacade(token_s=0.01)) as server:
+    with ScriptedServer(OllamaFacade()) as server:
         done = bench(server.host, tmp_path, "--start=both", "--iterations=2")
     found = results_in(tmp_path / "results")[0]["results"]
     assert [run["start"] for run in found["runs"]] == ["cold", "warm"] * 2
-    assert found["summary"]["tokens_per_sec"]["n"] == 2
-    assert found["summary_cold"]["tokens_per_sec"]["n"] == 2
+    assert found["summary"]["time_to_first_token_ms"]["n"] == 2
+    assert found["summary_cold"]["time_to_first_token_ms"]["n"] == 2
     assert "tiny:latest, cold start" in done.stdout
 
 
@@ -159,6 +161,21 @@ def test_second_run_in_the_same_second_overwrites_nothing(ollama: str, tmp_path:
     for _ in range(3):
         bench(ollama, tmp_path, "--iterations=1")
     assert len({document["run_id"] for document in results_in(tmp_path / "results")}) == 3
+
+
+def test_server_behind_tls_is_measured_if_its_authority_is_trusted(tmp_path: Path) -> None:
+    authority, tls = trustme.CA(), ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    authority.issue_cert("127.0.0.1").configure_cert(tls)
+    authority.cert_pem.write_to_path(str(tmp_path / "authority.pem"))
+    with ScriptedServer(OllamaFacade(), tls) as server:
+        refused = bench(server.host, tmp_path, check=4)
+        args = ("benchmark", "tiny", f"--host={server.host}")
+        llamaburn(*args, cwd=tmp_path, SSL_CERT_FILE=str(tmp_path / "authority.pem"))
+    assert "CERTIFICATE_VERIFY_FAILED" in refused.stderr
+    assert len(refused.stderr.splitlines()) == 1
+    (document,) = results_in(tmp_path / "results")
+    assert document["server"]["host"].startswith("https://127.0.0.1:")
+    assert document["results"]["totals"]["succeeded"] == 5
 
 
 def test_strange_model_names_become_safe_file_names(tmp_path: Path) -> None:
@@ -260,6 +277,12 @@ BAD_INPUT = {
     "unknown word": (["tiny", "--cache=cold"], "--cache: 'cold' is refused"),
     "unknown backend": (["tiny", "--backend=vllm"], "--backend: 'vllm' is refused"),
     "unknown format": (["tiny", "-o", "xml"], "--output: unknown format 'xml'"),
+    "output nowhere": (["tiny", "-o", "nowhere/x.csv"], "there is no directory nowhere"),
+    "no output file": (["tiny", "-o", "."], "--output: unknown format '.'"),
+    "no port": (["tiny", "--host=localhost:99999"], "its port is no number up to 65535"),
+    "unknown file to continue": (["tiny", "--resume=../x"], "there is no unfinished run '../x'"),
+    "unknown language": (["tiny", "--mode=correctness", "--lang=xx"], "unknown language 'xx'"),
+    "prompt file of an array": (["tiny", "--prompts=array.json"], "array.json: the whole file"),
     "unknown flag": (["tiny", "--iteration=3"], "unrecognized arguments"),
     "key in the URL": (["tiny", "--host=http://me:pw@x"], "password in the URL is refused"),
     "other scheme": (["tiny", "--host=ftp://x"], "only http and https"),
@@ -276,6 +299,7 @@ def test_bad_input_is_one_sentence_and_exit_code_four(
 ) -> None:
     (tmp_path / "empty.json").touch()
     (tmp_path / "empty.gguf").touch()
+    (tmp_path / "array.json").write_text("[]")
     (tmp_path / "wrong.json").write_text('{"name": "x", "prompts": [{"id": "a", "prompt": " "}]}')
     before = sorted(tmp_path.iterdir())
     args, sentence = BAD_INPUT[case]
@@ -283,8 +307,10 @@ def test_bad_input_is_one_sentence_and_exit_code_four(
     done = llamaburn(
         "benchmark", *args, *([] if hosted else [f"--host={ollama}"]), cwd=tmp_path, check=4
     )
-    assert sentence in done.stderr
-    assert "Traceback" not in done.stderr
+    told = [line for line in done.stderr.splitlines() if not line.startswith("waiting: ")]
+    assert len(told) == 1
+    assert told[0].startswith("llamaburn: ")
+    assert sentence in told[0]
     assert done.stdout == ""
     assert sorted(tmp_path.iterdir()) == before
 

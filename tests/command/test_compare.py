@@ -6,12 +6,13 @@ import csv
 import io
 import json
 import os
-import time
+import resource
 from typing import TYPE_CHECKING, Any
 
 import pytest
 from command_line import llamaburn
 from samples import header, record
+from scripted import OllamaFacade, ScriptedServer
 from virtual_runs import Machine, dice, rows
 
 from pytest_llamaburn import results
@@ -207,15 +208,42 @@ def test_results_directory_that_cannot_be_written_exits_four(
     assert "cannot be written" in capsys.readouterr().err
 
 
-def test_ten_thousand_files_are_listed_in_seconds(tmp_path: Path) -> None:
-    """Two on an idle machine; the test allows for a busy one."""
+def test_benchmark_is_compared_and_judged_in_one_command(tmp_path: Path) -> None:
+    with ScriptedServer(OllamaFacade()) as server:
+        args = ("benchmark", "tiny", f"--host={server.host}", "--iterations=3")
+        llamaburn(*args, "-o", "baseline.json", cwd=tmp_path)
+        more = ("--compare=baseline.json", "--fail-if=osl.mean:-50%")
+        done = llamaburn(*args, *more, cwd=tmp_path)
+        assert "2 files, compared with A" in done.stdout
+        assert "gate osl.mean:-50%: B: pass" in done.stdout
+        assert "wrote results/comparisons/comparison_" in done.stderr
+    with ScriptedServer(OllamaFacade(final={"eval_count": 1})) as server:
+        args = ("benchmark", "tiny", f"--host={server.host}", "--iterations=3")
+        done = llamaburn(*args, *more, "-o", "json", cwd=tmp_path, check=1)
+    assert json.loads(done.stdout)["schema"] == "llamaburn/benchmark"
+    assert "llamaburn: osl.mean:-50%: B: fail: -75.0%" in done.stderr
+
+
+def test_ten_thousand_files_are_listed_and_compared_in_two_seconds(tmp_path: Path) -> None:
+    """Seconds of processor time, which a busy machine does not stretch."""
     first = tmp_path / measured(tmp_path, "first", runs=1)
-    for number in range(9_999):
+    for number in range(9_998):
         os.link(first, first.with_name(f"{number}.json"))
-    start = time.perf_counter()
-    done = llamaburn("results", "list", cwd=tmp_path)
-    assert time.perf_counter() - start < 8
-    assert len(done.stdout.splitlines()) == 10_002
+    measured(tmp_path, "second", runs=1)
+    listed, seconds = timed("results", "list", cwd=tmp_path)
+    assert len(listed.splitlines()) == 10_002
+    assert seconds < 2
+    compared, seconds = timed("compare", "first", "second", cwd=tmp_path)
+    assert compared.startswith("2 files, compared with ")
+    assert seconds < 2
+
+
+def timed(*words: str, cwd: Path) -> tuple[str, float]:
+    """Return what a command says, and the processor time it took in seconds."""
+    before = resource.getrusage(resource.RUSAGE_CHILDREN)
+    said = llamaburn(*words, cwd=cwd).stdout
+    after = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return said, after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
 
 
 def test_list_follows_files_that_change(tmp_path: Path) -> None:

@@ -106,6 +106,24 @@ def test_continuing_on_another_model_is_refused(tmp_path: Path) -> None:
     assert len(results_in(tmp_path / "results")[0]["results"]["runs"]) == FINISHED
 
 
+def test_continuing_on_another_server_is_refused(tmp_path: Path) -> None:
+    class Updated(Cut):
+        def _play(self, replies: dict[str, object], request: Request, **headers: str) -> Steps:  # type: ignore[override]
+            version = {"version": "0.33.0"} if self.going_on else {"version": "0.32.15"}
+            return super()._play({**replies, "/api/version": version}, request, **headers)
+
+    facade = Updated()
+    with ScriptedServer(facade) as server:
+        cut(server, facade, tmp_path, signal.SIGINT)
+        updated = llamaburn("benchmark", "--resume=last", cwd=tmp_path, check=4).stderr
+        with ScriptedServer(OllamaFacade()) as other:
+            moved = ("benchmark", "--resume=last", f"--host={other.host}")
+            elsewhere = llamaburn(*moved, cwd=tmp_path, check=4).stderr
+    assert "the server's version was 0.32.15, now it is 0.33.0" in updated
+    assert f"--host {other.host} differs from the run's own, {server.host}" in elsewhere
+    assert len(results_in(tmp_path / "results")[0]["results"]["runs"]) == FINISHED
+
+
 def test_nothing_to_continue_is_said(tmp_path: Path) -> None:
     done = llamaburn("benchmark", "--resume=last", cwd=tmp_path, check=4)
     assert "no run was left unfinished" in done.stderr

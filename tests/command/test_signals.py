@@ -5,6 +5,9 @@ from __future__ import annotations
 import os
 import signal
 import subprocess
+import time
+from contextlib import ExitStack
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
@@ -15,7 +18,7 @@ from stalling import FINISHED, Stalling
 from pytest_llamaburn import journal, results
 
 if TYPE_CHECKING:
-    from pathlib import Path
+    from collections.abc import Callable, Iterator
 
 
 def start(host: str, cwd: Path) -> subprocess.Popen[str]:
@@ -42,6 +45,21 @@ def test_signal_leaves_a_valid_file_with_the_finished_requests(
     assert document["status"] == "interrupted"
     assert len(document["results"]["runs"]) == FINISHED
     assert document["results"]["totals"]["planned"] == 9
+    assert '"status": "interrupted"' in stdout
+
+
+def test_more_signals_change_nothing(tmp_path: Path) -> None:
+    facade = Stalling()
+    with ScriptedServer(facade) as server:
+        running = start(server.host, tmp_path)
+        assert facade.stalled.wait(60)
+        while running.poll() is None:
+            running.send_signal(signal.SIGINT)
+            time.sleep(0.05)  # as fast as a user's fingers are
+        stdout, stderr = running.communicate()
+    assert running.returncode in (2, -signal.SIGINT), stderr  # the latter while Python shuts down
+    assert "Traceback" not in stderr
+    assert len(results_in(tmp_path / "results")[0]["results"]["runs"]) == FINISHED
     assert '"status": "interrupted"' in stdout
 
 
@@ -95,3 +113,41 @@ def test_full_disk_keeps_what_was_finished(tmp_path: Path) -> None:
     assert results.check(document) is None
     assert 0 < len(document["results"]["runs"]) < 200
     assert document["status"] in ("partial", "interrupted")
+
+
+@pytest.fixture
+def read_only(tmp_path: Path) -> Iterator[Callable[[Path], None]]:
+    """Return a function that takes from a directory the right to be written to."""
+    with ExitStack() as closing:
+
+        def forbid(place: Path) -> None:
+            if os.geteuid():
+                place.parent.chmod(0o500)
+                closing.callback(place.parent.chmod, 0o700)
+                return
+            place.mkdir()  # no mode binds root: a file system does
+            mount = ["mount", "-t", "tmpfs", "-o", "ro", "none", str(place)]
+            if subprocess.run(mount, check=False, capture_output=True).returncode:
+                pytest.skip("this machine lets nobody mount a file system")
+            closing.callback(subprocess.run, ["umount", str(place)], check=True)
+
+        yield forbid
+
+
+def test_directory_that_becomes_read_only_costs_no_finished_request(
+    read_only: Callable[[Path], None], tmp_path: Path
+) -> None:
+    facade = Stalling()
+    with ScriptedServer(facade) as server:
+        running = start(server.host, tmp_path)
+        assert facade.stalled.wait(60)
+        read_only(tmp_path / "results" / "benchmarks")
+        running.send_signal(signal.SIGINT)
+        _, stderr = running.communicate(timeout=60)
+    assert running.returncode == 2
+    assert "Traceback" not in stderr
+    (line,) = [line for line in stderr.splitlines() if line.startswith("llamaburn: ")]
+    assert "cannot be written: " in line
+    assert f"its journal is kept in {Path('results') / '.journal'}" in line
+    (folder,) = (tmp_path / "results" / ".journal").iterdir()
+    assert len(journal.read(folder).rows) == FINISHED

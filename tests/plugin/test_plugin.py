@@ -9,6 +9,7 @@ import re
 from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+from xml.etree import ElementTree as ET
 
 import pytest
 from scripted import Close, OllamaFacade, ScriptedServer, Steps, sized
@@ -276,7 +277,7 @@ def test_second_measure_call_in_a_test_is_planned_too(
         """
         def test_two(measure):
             assert len(measure("One?", iterations=2).runs) == 2
-            assert measure("Two?", iterations=1).tokens_per_sec.n == 1
+            assert measure("Two?", iterations=1).ttft_ms.n == 1
         """
     )
     run(pytester, server).assert_outcomes(passed=1)
@@ -358,3 +359,150 @@ def test_key_reaches_the_server_and_no_file(
     everything = result.stdout.str() + result.stderr.str()
     everything += "".join(p.read_text() for p in (pytester.path / "results").rglob("*.json"))
     assert "secret-5b1f" not in everything
+
+
+def comparisons(pytester: pytest.Pytester) -> list[dict[str, Any]]:
+    paths = sorted((pytester.path / "results" / "comparisons").glob("*.json"))
+    return [json.loads(path.read_text()) for path in paths]
+
+
+def test_session_is_compared_with_the_newest_earlier_benchmark_of_its_model(
+    pytester: pytest.Pytester, server: ScriptedServer
+) -> None:
+    gate = "--llamaburn-fail-if=osl.mean:-50%"
+    first = run(pytester, server, str(SUITES), "--llamaburn-compare")
+    assert first.ret == 0
+    assert comparisons(pytester) == []
+    second = run(pytester, server, str(SUITES), "--llamaburn-compare=last", gate)
+    assert second.ret == 0
+    second.stdout.fnmatch_lines(["2 files, compared with A", "gate osl.mean:-50%: B: pass*"])
+    (document,) = comparisons(pytester)
+    before, after = sorted(written(pytester), key=lambda d: str(d["timestamp"] + d["run_id"]))
+    compared = {file["run_id"]: file["baseline"] for file in document["results"]["files"]}
+    assert sorted(compared) == sorted([before["run_id"], after["run_id"]])
+    assert sorted(compared.values()) == [False, True]
+
+
+def test_regression_against_a_stored_baseline_fails_the_session(
+    pytester: pytest.Pytester, server: ScriptedServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run(pytester, server, str(SUITES), "--llamaburn-output=baseline.json")
+    monkeypatch.setenv("GITHUB_STEP_SUMMARY", str(pytester.path / "summary.md"))
+    options = ("--llamaburn-compare=baseline.json", "--llamaburn-fail-if=osl.mean:-5%")
+    with ScriptedServer(OllamaFacade(final={"eval_count": 2})) as shorter:
+        result = run(pytester, shorter, str(SUITES), *options, "--llamaburn-results-dir=new")
+    assert result.ret == 1
+    result.stdout.fnmatch_lines(
+        [
+            "llamaburn: osl.mean:-5%: B: fail: -50.0%*",
+            "::error file=new/comparisons/comparison_*::osl.mean:-5%25: B: fail: -50.0%25*",
+        ]
+    )
+    assert "### 2 files, compared with A" in (pytester.path / "summary.md").read_text()
+
+
+def test_gate_on_a_change_without_an_earlier_benchmark_is_undecided(
+    pytester: pytest.Pytester, server: ScriptedServer
+) -> None:
+    options = ("--llamaburn-compare=last", "--llamaburn-fail-if=tps:-5%")
+    result = run(pytester, server, str(SUITES), *options)
+    assert result.ret == 1
+    result.stdout.fnmatch_lines(["*tps:-5%: undecided: no earlier benchmark of tiny:latest in*"])
+
+
+def test_only_benchmarks_of_the_same_mode_are_a_baseline(
+    pytester: pytest.Pytester, server: ScriptedServer
+) -> None:
+    run(pytester, server, str(SUITES), "--llamaburn-benchmark-mode=correctness")
+    run(pytester, server, str(SUITES), "--llamaburn-compare")
+    assert comparisons(pytester) == []
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        (["--llamaburn-compare=nowhere.json"], "no result 'nowhere.json' in results*"),
+        (["--llamaburn-fail-if=tps:-5%"], "--fail-if judges a comparison: name the baseline*"),
+        (["--llamaburn-compare", "--llamaburn-fail-if=tps"], "--fail-if: 'tps' is refused*"),
+    ],
+)
+def test_baseline_or_gate_that_cannot_be_read_exits_four_before_anything_is_measured(
+    options: list[str], words: str, pytester: pytest.Pytester, server: ScriptedServer
+) -> None:
+    result = run(pytester, server, str(SUITES), *options)
+    assert result.ret == 4
+    result.stdout.fnmatch_lines([words])
+    assert server.requests == []
+    assert not (pytester.path / "results").exists()
+
+
+def test_baseline_that_is_gone_when_it_is_needed_is_told(
+    pytester: pytest.Pytester, server: ScriptedServer
+) -> None:
+    run(pytester, server, str(SUITES), "--llamaburn-output=baseline.json")
+    pytester.makepyfile(
+        """
+        from pathlib import Path
+
+        def test_one(measure):
+            measure("Hi?", iterations=1)
+            Path("baseline.json").unlink()
+        """
+    )
+    result = run(pytester, server, "--llamaburn-compare=baseline.json")
+    assert result.ret == 4
+    result.stdout.fnmatch_lines(["llamaburn: --compare: no result 'baseline.json'*"])
+
+
+def test_file_that_cannot_be_written_is_told_in_the_summary(
+    pytester: pytest.Pytester, server: ScriptedServer
+) -> None:
+    pytester.makepyfile(
+        """
+        from pathlib import Path
+
+        def test_one(measure):
+            measure("Hi?", iterations=1)
+            Path("results/benchmarks").touch()
+        """
+    )
+    result = run(pytester, server)
+    assert result.ret == 4
+    result.stdout.fnmatch_lines(["llamaburn: *cannot be written*its journal is kept in*"])
+
+
+def test_junit_report_carries_the_headline_numbers(
+    pytester: pytest.Pytester, server: ScriptedServer
+) -> None:
+    pytester.makepyfile(USER_TEST)
+    run(pytester, server, "--junitxml=report.xml")
+    report = (pytester.path / "report.xml").read_text()
+    properties = ET.fromstring(report).iter("property")  # noqa: S314 - pytest's own writing
+    found = {one.attrib["name"]: float(one.attrib["value"]) for one in properties}
+    assert found["output_sequence_length_p50"] == 4
+    assert found["time_to_first_token_ms_p50"] > 0
+    assert found["total_generation_ms_p50"] >= found["time_to_first_token_ms_p50"]
+
+
+@pytest.mark.parametrize("shown", ["-q", "-v", "-s"])
+def test_progress_is_whole_lines_in_pytest_s_report(
+    shown: str, pytester: pytest.Pytester, server: ScriptedServer
+) -> None:
+    pytester.makepyfile(USER_TEST)
+    result = run(pytester, server, "--llamaburn-progress=auto", shown)
+    steps = [line for line in result.outlines if re.search(r"\d/3 requests", line)]
+    assert [line.partition(" requests")[0] for line in steps] == [
+        f"llamaburn: {number}/3" for number in (1, 2, 3)
+    ]
+    assert result.stderr.str() == ""
+    result.assert_outcomes(passed=1)
+
+
+def test_progress_events_go_to_standard_error(
+    pytester: pytest.Pytester, server: ScriptedServer
+) -> None:
+    pytester.makepyfile(USER_TEST)
+    options = (f"--llamaburn-host={server.host}", "--llamaburn-model=tiny:latest")
+    result = pytester.runpytest_subprocess(*QUIET, *options, "--llamaburn-progress=json")
+    events = [json.loads(line) for line in result.errlines if line.startswith("{")]
+    assert [event["done"] for event in events if event["event"] == "request"] == [1, 2, 3]

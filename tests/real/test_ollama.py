@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import json
+import subprocess
+import sys
 from typing import TYPE_CHECKING
 
 import psutil
@@ -17,6 +20,8 @@ from pytest_llamaburn.backends.ollama import Backend, Client
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
+
+    from pytest_llamaburn.trace import Trace
 
 SMALL = ("--iterations=3", "--max-tokens=12", "--warmup=1")
 
@@ -112,3 +117,54 @@ def test_killed_runner_is_a_runner_crash(ollama: RealOllama) -> None:
         return trace.failure.kind
 
     assert asyncio.run(cut()) == "runner_crash"
+
+
+def test_over_long_prompt_is_truncated_and_flagged(ollama: RealOllama, tmp_path: Path) -> None:
+    words = " ".join(f"word{number}" for number in range(3000))
+    prompts = {"name": "long", "prompts": [{"id": "long", "prompt": f"Repeat this: {words}"}]}
+    (tmp_path / "long.json").write_text(json.dumps(prompts))
+    args = ("--num-ctx=512", "--prompts=long.json", "--iterations=1", "--max-tokens=8")
+    done = llamaburn("benchmark", MODEL, f"--host={ollama.host}", *args, cwd=tmp_path)
+    (run,) = results_in(tmp_path / "results")[0]["results"]["runs"]
+    assert "truncated_prompt" in run["flags"]
+    assert run["input_sequence_length"] <= 512
+    assert "truncated_prompt on 1 of 1 requests" in done.stdout
+
+
+def test_other_context_length_between_requests_is_a_reload(
+    ollama: RealOllama, tmp_path: Path
+) -> None:
+    (tmp_path / "test_between.py").write_text(
+        f"""
+def test_two(measure, ollama_client):
+    measure("Name three colours.", iterations=1)
+    ollama_client.load({MODEL!r}, options={{"num_ctx": 1024}})
+    assert not measure("Name three animals.", iterations=2).errors
+"""
+    )
+    plain = [sys.executable, "-m", "pytest", "-q", "-pno:cacheprovider", "-pno:asyncio"]
+    about = [f"--llamaburn-host={ollama.host}", f"--llamaburn-model={MODEL}"]
+    subprocess.run([*plain, *about, "--llamaburn-max-tokens=8"], cwd=tmp_path, check=True)
+    (document,) = results_in(tmp_path / "results")
+    flagged = ["reloaded" in run["flags"] for run in document["results"]["runs"]]
+    assert flagged == [False, True, False]
+    assert "reloaded" in {insight["id"] for insight in document["insights"]}
+
+
+def test_requests_beyond_the_queue_of_a_loading_model_are_queue_full(tmp_path: Path) -> None:
+    async def burst(backend: Backend) -> list[Trace]:
+        model = await backend.describe(MODEL)
+        payload = backend.payload(model, [{"role": "user", "content": "Name three colours."}])
+        wires = [backend.wire() for _ in range(8)]
+        traces = await asyncio.gather(*(backend.stream(wire, payload) for wire in wires))
+        for wire in wires:
+            wire.close()
+        return traces
+
+    with RealOllama(require(), tmp_path, OLLAMA_MAX_QUEUE="1") as small:
+        traces = asyncio.run(burst(Backend(settings_for(small.host, max_tokens=4))))
+    failures = [trace.failure for trace in traces if trace.failure]
+    assert {failure.kind for failure in failures} == {"queue_full"}
+    assert {failure.status for failure in failures} == {503}
+    assert all("maximum pending requests" in failure.message for failure in failures)
+    assert len(failures) < len(traces)

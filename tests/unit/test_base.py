@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import socket
+from types import SimpleNamespace
 
 import psutil
 import pytest
@@ -46,9 +47,9 @@ def test_an_address_is_what_ollama_would_understand(text: str, address: Address)
 @pytest.mark.parametrize(
     ("text", "reason"),
     [
-        ("box:port", "its port is not a number"),
-        ("box:99999", "its port is not a number"),
-        ("::1", "its port is not a number"),
+        ("box:port", "its port is no number up to 65535"),
+        ("box:99999", "its port is no number up to 65535"),
+        ("::1", "its port is no number up to 65535"),
         ("ftp://box", "only http and https are spoken"),
         ("[::1", "invalid ipv6 url"),
         ("http://[box]", "'box' does not appear to be an ipv4 or ipv6 address"),
@@ -107,10 +108,15 @@ def test_only_this_machine_is_local(host: str, local: bool) -> None:
     assert is_local(Address(host, 1)) is local
 
 
-def test_an_address_of_this_machines_network_is_local() -> None:
-    addresses = [a for found in psutil.net_if_addrs().values() for a in found]
-    for own in (a.address for a in addresses if a.family == socket.AF_INET):
-        assert is_local(Address(own, 1))
+def test_an_address_of_this_machine_s_interfaces_is_local(monkeypatch: pytest.MonkeyPatch) -> None:
+    interfaces = {
+        "eth0": [SimpleNamespace(address="192.0.2.7")],
+        "eth1": [SimpleNamespace(address="fe80::1%eth1"), SimpleNamespace(address="02:00:5e:10")],
+    }
+    monkeypatch.setattr(psutil, "net_if_addrs", lambda: interfaces)
+    assert is_local(Address("192.0.2.7", 1))
+    assert is_local(Address("fe80::1", 1))
+    assert not is_local(Address("192.0.2.8", 1))
 
 
 def test_a_key_is_sent_only_if_there_is_one(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -386,7 +386,8 @@ def test_repetitions_of_a_prompt_show_its_noise_and_prompts_do_not() -> None:
     quiet = evidence.request_parts([[{"a": [1.0, 1.0], "b": [9.0, 9.0]}]], "mean", paired=True)
     assert quiet == [Part(0.0, 2)]
     (part,) = evidence.request_parts([[{"a": [1.0, 3.0], "b": [8.0, 8.0]}]], "mean", paired=True)
-    assert tuple(part) == (pytest.approx((2 / 2) / (2 * 5) ** 2), 2)
+    assert part.variance == pytest.approx((2 / 2) / (2 * 5) ** 2)
+    assert part.df == 2
 
 
 def test_a_lone_request_shows_no_noise() -> None:

@@ -79,16 +79,19 @@ def test_a_warm_request_that_waited_for_the_model_was_reloaded(
 @pytest.mark.parametrize(
     ("loaded", "said"),
     [
-        ([0.5], True),
-        ([0.0], False),
-        ([1.0], False),
-        ([None], False),
-        ([0.5, 0.5], False),
-        ([], False),
+        ({"llama3.1:q4": 0.62}, True),
+        ({"other": 1.0, "llama3.1:q4": 0.62}, True),
+        ({"other": 0.62, "llama3.1:q4": 1.0}, False),
+        ({"llama3.1:q4": 0.0}, False),
+        ({"llama3.1:q4": None}, False),
+        ({"other": 0.62}, False),
+        ({}, False),
     ],
 )
-def test_a_model_partly_outside_the_gpu_has_spilled(loaded: list[float | None], said: bool) -> None:
-    before = [{"gpu_share": share} for share in loaded]
+def test_a_model_partly_outside_the_gpu_has_spilled(
+    loaded: dict[str, float | None], said: bool
+) -> None:
+    before = [{"name": name, "gpu_share": share} for name, share in loaded.items()]
     assert flagged(row(), loaded_before=before) == [["cpu_spill"] if said else []]
 
 

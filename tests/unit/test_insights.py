@@ -76,12 +76,26 @@ def test_the_middle_request_decides_and_not_one_that_stands_out() -> None:
     assert found["evidence"] == {"median_ratio": pytest.approx(1.2), "requests": 3}
 
 
-@pytest.mark.parametrize(("prompt_ms", "said"), [(97.0, False), (98.0, True), (None, False)])
+@pytest.mark.parametrize(
+    ("prompt_ms", "said"),
+    [(97.0, False), (98.0, True), (140.0, True), (141.0, False), (None, False)],
+)
 def test_a_prompt_that_takes_seven_tenths_of_the_wait_dominates(
     prompt_ms: float | None, said: bool
 ) -> None:
     found = told([row(prompt_eval_ms=prompt_ms, total_generation_ms=140.0)])
     assert ("prompt_dominates" in found) is said
+    if said:
+        assert found["prompt_dominates"]["evidence"]["of_first_token"] == min(
+            1, (prompt_ms or 0) / 100
+        )
+
+
+def test_the_share_on_the_cpu_is_told() -> None:
+    held = [{"name": "llama3.1:q4", "gpu_share": 0.62}]
+    found = told([row()], facts={"loaded_before": held})["cpu_spill"]
+    assert "1 of 1 requests: 38% of the model runs on the CPU" in found["text"]
+    assert found["evidence"]["cpu_share"] == pytest.approx(0.38)
 
 
 @pytest.mark.parametrize(

@@ -97,7 +97,7 @@ def test_an_unknown_format_is_refused_with_all_known_ones(output: str) -> None:
 
 
 def test_known_formats_are_not_refused() -> None:
-    reports.check([*FORMATS, *(f"some/file{suffix}" for suffix in FORMATS.values())])
+    reports.check([*FORMATS, *(f"file{suffix}" for suffix in FORMATS.values())])
 
 
 def test_a_file_is_replaced_whole(tmp_path: Path) -> None:
@@ -380,14 +380,31 @@ def test_a_workflow_s_summary_has_the_tables_and_its_log_the_broken_gates(
     assert "gate error_rate&lt;1% : fail: 0.5" in rendered("markdown", path)
 
 
-def test_a_summary_is_never_filled_so_far_that_it_is_dropped(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize("room", [1, 60, 500, 1000])
+def test_a_summary_too_long_is_cut_with_a_word_about_it(
+    room: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     summary = tmp_path / "summary.md"
-    summary.write_bytes(b"x" * 899_999)
+    summary.write_bytes(b"x" * (900_000 - room))
     monkeypatch.setenv(_github.SUMMARY_VARIABLE, str(summary))
-    assert len(_github.annotate([saved(tmp_path, gates=[broken()])])) == 1
-    assert summary.stat().st_size == 899_999
+    path = saved(tmp_path, gates=[broken()])
+    assert len(_github.annotate([path])) == 1
+    assert summary.stat().st_size <= 900_000
+    added = summary.read_text(encoding="utf-8").lstrip("x")
+    kept, _, rest = added.partition("\n(cut: ")
+    assert rendered("markdown", path).startswith(kept)
+    whole = len(rendered("markdown", path).splitlines())
+    if room > 100:
+        assert rest == f"{whole - kept.count(chr(10))} more lines; the result files have all)\n"
+
+
+def test_a_summary_that_cannot_be_written_is_a_warning(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv(_github.SUMMARY_VARIABLE, str(tmp_path))
+    error, warning = _github.annotate([saved(tmp_path, gates=[broken()])])
+    assert error.startswith("::error ")
+    assert warning == "::warning::GITHUB_STEP_SUMMARY cannot be written: Is a directory"
 
 
 def test_outside_a_workflow_nothing_is_annotated(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from pytest_llamaburn.load import recovery
 from pytest_llamaburn.load.step import CLIENTS, RATE, Burst, Step
 
 if TYPE_CHECKING:
@@ -14,15 +15,15 @@ if TYPE_CHECKING:
 
 SHARE_OF_BASELINE = 0.4  # the steady load, of what one client gets done
 TIMES = 4.0  # the burst, of what one client gets done
-STEADY_REQUESTS = 40  # before each burst, to know the band that recovery ends in
+STEADY_WINDOWS = 4  # before each burst, to know the band that recovery ends in
 WAIT_TIMES = 6.0  # recovery is waited for so many lengths of the burst
 
 
 def plan(settings: Any, baseline: Baseline) -> Generator[Step, Sequence[Record], dict[str, Any]]:
     """Ask for the steady load with its bursts, as one step: the load must not stop in between."""
     rate = settings.rate or SHARE_OF_BASELINE / baseline.total_s
-    steady_s = STEADY_REQUESTS / rate
-    wait_s = settings.duration or max(WAIT_TIMES * settings.spike_duration, steady_s)
+    steady_s = STEADY_WINDOWS * recovery.window_s(rate)
+    wait_s = max(settings.duration or WAIT_TIMES * settings.spike_duration, steady_s)
     period_s = settings.spike_duration + wait_s
     bursts = tuple(
         _burst(settings, baseline, steady_s + number * period_s)

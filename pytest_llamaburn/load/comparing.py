@@ -1,0 +1,86 @@
+"""From result files to the file of their comparison."""
+
+from __future__ import annotations
+
+import secrets
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from pytest_llamaburn import compare, results
+from pytest_llamaburn.errors import SettingsError
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from pytest_llamaburn.settings import Benchmark
+
+LAST = "last"
+
+
+def compared(
+    results_dir: Path, paths: Sequence[Path], baseline: int, choice: compare.Choice
+) -> dict[str, Any]:
+    """Return the comparison of result files with the one of them that is the baseline."""
+    sources = [compare.Source(str(path), results.load_benchmark(path)) for path in paths]
+    wanted = _places(sources)
+    history = results.earlier(results_dir, wanted) if wanted else ()
+    now = datetime.now(UTC)
+    return compare.document(
+        compare.Comparison(sources, choice, baseline, history),
+        f"{now:%Y-%m-%dT%H-%M-%S}-{secrets.token_hex(3)}",
+        now.isoformat(timespec="seconds").replace("+00:00", "Z"),
+    )
+
+
+def check(settings: Benchmark) -> None:
+    """Raise UsageError where --compare names no benchmark, or --fail-if is no gate."""
+    _choice(settings)
+    if settings.fail_if and settings.compare is None:
+        raise SettingsError("--fail-if judges a comparison: name the baseline with --compare")
+    if settings.compare not in (None, LAST):
+        results.load_benchmark(results.find(Path(settings.results_dir), settings.compare))
+
+
+def with_baseline(path: Path, settings: Benchmark) -> tuple[Path | None, list[str]]:
+    """Compare a new result file with the baseline of the settings, and file the comparison.
+
+    Return its path, None without an earlier file to compare with, and a sentence for each gate
+    that did not pass.
+    """
+    directory = Path(settings.results_dir)
+    before = _baseline(path, settings)
+    if before is None:
+        model = results.load(path)["model"]["id"]
+        missing = f"no earlier benchmark of {model} in {directory}"
+        return None, [f"{gate}: undecided: {missing}" for gate in settings.fail_if]
+    document = compared(directory, [before, path], 0, _choice(settings))
+    return results.write(directory, document), broken(document)
+
+
+def broken(document: dict[str, Any]) -> list[str]:
+    """Return a sentence for each gate of a comparison that did not pass."""
+    gates = document["results"]["gates"]
+    return [compare.sentence(gate) for gate in gates if gate["verdict"] != "pass"]
+
+
+def _baseline(path: Path, settings: Benchmark) -> Path | None:
+    directory = Path(settings.results_dir)
+    if settings.compare != LAST:
+        return results.find(directory, str(settings.compare))
+    now = results.load(path)
+    for earlier in results.benchmarks_of(directory, now["model"]["id"]):
+        then = results.load(earlier)
+        if then["run_id"] != now["run_id"] and then["config"]["mode"] == now["config"]["mode"]:
+            return earlier
+    return None
+
+
+def _choice(settings: Benchmark) -> compare.Choice:
+    return compare.Choice(gates=tuple(compare.gate(text) for text in settings.fail_if))
+
+
+def _places(sources: Sequence[compare.Source]) -> set[tuple[str, str]]:
+    """Return the machine and model of each file whose noise must be learnt from earlier files."""
+    sides = [compare.Side(source) for source in sources]
+    return {(s.machine, s.model) for s in sides if len(s.runs) == 1 and s.machine is not None}

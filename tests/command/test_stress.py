@@ -1,0 +1,268 @@
+"""llamaburn stress, the real command against a loopback server with a known number of slots."""
+
+from __future__ import annotations
+
+import gzip
+import json
+import signal
+import subprocess
+import threading
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from command_line import COMMAND, llamaburn
+from slots import SlotServer
+
+from pytest_llamaburn import results
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+
+def fast(_: int) -> float:
+    return 0.02
+
+
+def stress(server: SlotServer, cwd: Path, *args: str, check: int | None = 0) -> Any:
+    return llamaburn("stress", "tiny", f"--host={server.host}", *args, cwd=cwd, check=check)
+
+
+def stored(cwd: Path) -> dict[str, Any]:
+    (path,) = (cwd / "results" / "stress").glob("*.json")
+    document: dict[str, Any] = json.loads(path.read_text())
+    assert results.check(document) is None
+    return document
+
+
+def test_a_sweep_measures_each_level_and_judges_it(tmp_path: Path) -> None:
+    with SlotServer(2, fast) as server:
+        done = stress(server, tmp_path, "--mode=sweep", "--levels=1,2,8", "--requests=24")
+    document = stored(tmp_path)
+    found = document["results"]
+    assert document["status"] == "complete"
+    assert [level["concurrency"] for level in found["levels"]] == [1, 2, 8]
+    assert [level["requests"] for level in found["levels"]] == [24, 24, 24]
+    assert server.most_waiting >= 6
+    assert found["levels"][2]["state"] == "degraded"
+    assert found["failure_point"]["reached"] is False
+    assert found["stop_reason"] == "all levels were measured"
+    assert found["totals"]["requests"] == 10 + 3 * 24
+    assert "8 clients" in done.stdout
+    assert "failure point (more than 5% fail by 10 s): not reached" in done.stdout
+    assert "TTFT error p50" in done.stdout
+
+
+def test_the_file_is_named_after_model_and_mode_and_is_listed(tmp_path: Path) -> None:
+    with SlotServer(1, fast) as server:
+        stress(server, tmp_path, "--mode=sweep", "--levels=1")
+    (path,) = (tmp_path / "results" / "stress").iterdir()
+    assert path.name.startswith("tiny_sweep_20")
+    assert path.stem in llamaburn("results", "list", "stress", cwd=tmp_path).stdout
+    shown = llamaburn("results", "show", path.stem, "-o", "csv", cwd=tmp_path).stdout
+    assert "total_generation_ms.p95" in shown.splitlines()[0]
+    assert llamaburn("results", "show", path.stem, "-o", "markdown", cwd=tmp_path).stdout.count("|")
+
+
+def test_the_page_holds_the_chart_with_states_and_points(tmp_path: Path) -> None:
+    page = tmp_path / "page.html"
+    with SlotServer(1, fast) as server:
+        stress(server, tmp_path, "--mode=sweep", "--levels=1,4,8", f"--output={page}")
+    text = page.read_text()
+    assert "tokens/s and total p50, ms over the load" in text
+    assert 'class="s-degraded"' in text
+    assert "degradation point</text>" in text
+    assert len(text) < 150_000
+
+
+def test_a_ramp_brackets_the_failure_point(tmp_path: Path) -> None:
+    with SlotServer(1, fast, queue=3) as server:
+        done = stress(server, tmp_path, "--max-concurrency=16", "--requests=160")
+    point = stored(tmp_path)["results"]["failure_point"]
+    assert server.refused
+    assert point["reached"]
+    assert point["passing"] <= 4 < point["failing"]
+    assert "failed: queue_full" in done.stdout
+
+
+def test_a_schedule_sends_whatever_the_server_does(tmp_path: Path) -> None:
+    args = ("--mode=sweep", "--arrival=static", "--levels=20,100", "--requests=30")
+    with SlotServer(1, fast) as server:
+        stress(server, tmp_path, *args)
+    slow, quick = stored(tmp_path)["results"]["levels"]
+    assert (slow["rate"], quick["rate"]) == (20, 100)
+    late = quick["total_generation_from_schedule_ms"]["max"]
+    assert late > slow["total_generation_from_schedule_ms"]["max"]
+    assert server.most_waiting > 5
+
+
+def test_bursts_come_on_top_of_a_load_that_never_stops(tmp_path: Path) -> None:
+    args = ("--mode=spike", "--rate=10", "--spike-rate=60", "--spike-duration=1s", "--spikes=1")
+    with SlotServer(4, fast) as server:
+        done = stress(server, tmp_path, *args)
+    found = stored(tmp_path)["results"]
+    assert len(found["recovery"]["spikes"]) == 1
+    assert found["recovery"]["steady_rate"] == 10
+    assert found["recovery_time_ms"] is not None, found["recovery"]
+    assert "recovery after a spike" in done.stdout
+
+
+def test_a_sustained_load_is_judged_for_drift(tmp_path: Path) -> None:
+    with SlotServer(2, fast) as server:
+        done = stress(server, tmp_path, "--mode=sustained", "--concurrency=2", "--duration=12s")
+    sustained = stored(tmp_path)["results"]["sustained"]
+    assert sustained["tokens_per_sec"]["batches"] >= 8
+    assert sum(minute["seconds"] for minute in sustained["per_minute"]) >= 12
+    assert "tokens_per_sec over time:" in done.stdout
+
+
+@pytest.mark.parametrize("workers", ["1", "2"])
+def test_each_request_is_sent_and_counted_once_whoever_sends_it(
+    tmp_path: Path, workers: str
+) -> None:
+    args = ("--mode=sweep", "--levels=1,3,4", "--requests=13", f"--workers={workers}")
+    with SlotServer(4, fast) as server:
+        stress(server, tmp_path, *args, "--save-requests")
+    (packed,) = (tmp_path / "results" / "stress").glob("*.requests.jsonl.gz")
+    rows = [json.loads(line) for line in gzip.decompress(packed.read_bytes()).splitlines()]
+    numbers = sorted((row["step"], row["number"]) for row in rows)
+    asked = [(0, range(10)), (1, range(13)), (2, range(13)), (3, range(13))]
+    assert numbers == [(step, number) for step, count in asked for number in count]
+    assert all(row["scheduled_ns"] <= row["sent_ns"] < row["first_ns"] for row in rows)
+
+
+def test_warm_up_and_cool_down_are_kept_and_left_out(tmp_path: Path) -> None:
+    windows = ("--warmup-window=4", "--cooldown-window=2")
+    with SlotServer(2, fast) as server:
+        stress(server, tmp_path, "--mode=sweep", "--levels=2", "--requests=20", *windows)
+    (level,) = stored(tmp_path)["results"]["levels"]
+    assert (level["requests"], level["excluded"]) == (20, 6)
+    assert level["total_generation_ms"]["n"] == 14
+
+
+def test_gates_are_on_the_optimal_level_unless_another_is_named(tmp_path: Path) -> None:
+    gates = {
+        "error_rate<0.5": "pass",
+        "ttft_ms.mean@4<1ms": "fail",
+        "failure_point.concurrency>=4": "pass",
+        "failure_point.concurrency>=400": "undecided",
+        "goodput_share>0.5": "pass",
+        "recovery_time_ms<5s": "undecided",
+        "requests_per_sec@77>1": "undecided",
+        "ttft_ms.p99<1s": "undecided",
+    }
+    args = [f"--threshold={expression}" for expression in gates]
+    with SlotServer(1, fast) as server:
+        wanted = ("--mode=sweep", "--levels=1,4", "--slo=ttft_ms<60000")
+        stress(server, tmp_path, *wanted, *args, check=1)
+    found = stored(tmp_path)["results"]["gates"]
+    assert {gate["expression"]: gate["verdict"] for gate in found} == gates
+
+
+@pytest.mark.parametrize(
+    ("args", "words"),
+    [
+        (("--concurrency=4", "--rate=2"), "--concurrency 4 is refused"),
+        (("--mode=storm",), "must be one of ramp, spike, sustained, sweep"),
+        (("--arrival=never",), "must be one of static, poisson"),
+        (("--concurrency=0",), "--concurrency: '0' is refused"),
+        (("--rate=-1",), "--rate: '-1' is refused"),
+        (("--max-concurrency=2", "--concurrency=4"), "--max-concurrency 2 is refused"),
+        (("--slo=nonsense<5",), "unknown metric 'nonsense'"),
+        (("--threshold=failure_point<=",), "is refused: write METRIC"),
+        (("--threshold=failure_point.width>3",), "failure_point has no statistic 'width'"),
+        (("--isl=4096",), "--isl 4096: the server counts"),
+    ],
+)
+def test_what_cannot_be_sent_is_one_sentence_and_writes_nothing(
+    tmp_path: Path, args: tuple[str, ...], words: str
+) -> None:
+    with SlotServer(1, fast) as server:
+        done = stress(server, tmp_path, *args, check=4)
+    assert words in done.stderr
+    assert "Traceback" not in done.stderr
+    assert not list((tmp_path / "results").rglob("*.json"))
+
+
+def test_a_server_that_dies_ends_the_run_with_its_file(tmp_path: Path) -> None:
+    with SlotServer(1, fast, dies_after=30) as server:
+        done = stress(server, tmp_path, "--mode=sweep", "--levels=1,2,4", "--requests=40")
+    document = stored(tmp_path)
+    assert document["results"]["stop_reason"] == "the server is gone"
+    assert document["results"]["levels"][-1]["state"] == "failure"
+    assert document["results"]["errors"].keys() & {"connect_refused", "server_crash", "reset"}
+    assert "failed: connect_refused" in done.stdout
+
+
+def test_no_answer_to_one_client_alone_measures_nothing(tmp_path: Path) -> None:
+    with SlotServer(1, fast, queue=0) as server:
+        done = stress(server, tmp_path, "--warmup=0", check=5)
+    assert "one client alone got no answer: queue_full" in done.stderr
+
+
+class Stalls:
+    """Service times of which the n-th never ends, and tells when it began."""
+
+    def __init__(self, number: int) -> None:
+        self.number, self.reached = number, threading.Event()
+
+    def __call__(self, number: int) -> float:
+        if number < self.number:
+            return fast(number)
+        self.reached.set()
+        return 3600.0
+
+
+def start(server: SlotServer, cwd: Path, *args: str) -> subprocess.Popen[str]:
+    words = ("stress", "tiny", f"--host={server.host}", "--mode=sweep", "--levels=1,2")
+    return subprocess.Popen(
+        [*COMMAND, *words, "--requests=12", "--warmup=0", *args],
+        cwd=cwd,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+
+
+@pytest.mark.parametrize("workers", ["1", "2"])
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_leaves_a_file_and_the_run_can_go_on(
+    number: signal.Signals, workers: str, tmp_path: Path
+) -> None:
+    service: Callable[[int], float] = Stalls(10 + 1 + 12 + 1 + 5)  # idle probes are served too
+    with SlotServer(4, service) as server:
+        running = start(server, tmp_path, f"--workers={workers}")
+        assert service.reached.wait(60)  # type: ignore[attr-defined]
+        running.send_signal(number)
+        _, said = running.communicate(timeout=60)
+        assert running.returncode == 2, said
+        cut = stored(tmp_path)
+        server.service = fast
+        llamaburn("stress", "--resume=last", cwd=tmp_path)
+    whole = stored(tmp_path)
+    assert (cut["status"], whole["status"]) == ("interrupted", "complete")
+    assert cut["run_id"] == whole["run_id"]
+    assert [level["requests"] for level in whole["results"]["levels"]] == [12, 12]
+    assert cut["results"]["levels"][0]["requests"] == 12
+    assert 0 < cut["results"]["levels"][1]["requests"] < 12
+    assert "Traceback" not in said
+
+
+def test_a_killed_run_is_recovered_from_its_rows(tmp_path: Path) -> None:
+    service = Stalls(10 + 1 + 12 + 1 + 5)
+    with SlotServer(4, service) as server:
+        running = start(server, tmp_path)
+        assert service.reached.wait(60)
+        running.kill()
+        running.communicate(timeout=60)
+    llamaburn("results", "recover", cwd=tmp_path)
+    found = stored(tmp_path)
+    assert found["status"] == "interrupted"
+    assert found["results"]["totals"]["requests"] >= 10 + 12
+
+
+def test_the_equal_pytest_command_loads_the_same(tmp_path: Path) -> None:
+    with SlotServer(1, fast) as server:
+        line = stress(server, tmp_path, "--mode=sweep", "--print-pytest").stdout
+    assert "-m llm_stress" in line
+    assert "--llamaburn-stress-mode=sweep" in line
