@@ -116,11 +116,10 @@ class Bench(Run):
 
     def _power(self, rows: Iterable[dict[str, Any]]) -> None:
         """Give rows of this bench the power that was read meanwhile; the file does it again."""
-        if self._profiler is not None:
-            line = self._profiler.timeline()
-            for row in rows:
-                if row["clock"]["segment"] == self._profiler.segment:
-                    row.update(timeline.powered(row, line))
+        line = self._profiler.timeline()
+        for row in rows:
+            if row["clock"]["segment"] == self._profiler.segment:
+                row.update(timeline.powered(row, line))
 
     def _note(self, shot: Shot, trace: Trace) -> dict[str, Any]:
         row = self._row(shot, trace)
@@ -186,7 +185,7 @@ class Bench(Run):
             "start": shot.start,
             "answer": trace.text if self.settings.mode == "correctness" else None,
             "clock": {
-                "segment": self._profiler and self._profiler.segment,
+                "segment": self._profiler.segment,
                 "sent_ns": trace.sent_ns,
                 "first_ns": trace.first_ns,
                 "end_ns": trace.end_ns,

@@ -77,7 +77,7 @@ class Run:
         self.model: Model
         self.server: Server
         self.journal: journal.Journal | None = None
-        self._profiler: Profiler | None = None
+        self._profiler: Profiler
         self._unwritten: list[dict[str, Any]] = []
         self._keeping = threading.Lock()
         self._other_load = environment.OtherLoad()
@@ -97,7 +97,7 @@ class Run:
         self._profiler = Profiler(
             self.settings, self.server, concurrency=self._at_once(), publish=self._keep
         ).start()
-        await self._warm_up(self._profiler)
+        await self._warm_up()
         self._open_journal(self._header(model, about), planned)
         self._journal(
             "facts", {"loaded_before": await self._loaded(), "slots": await self._slots()}
@@ -127,7 +127,7 @@ class Run:
     async def finish(self, reason: str) -> None:
         """End the journal and give the server back."""
         try:
-            if self._profiler is not None:
+            if hasattr(self, "_profiler"):
                 self._profiler.stop()
             await self._end_journal(reason)
         finally:
@@ -176,21 +176,21 @@ class Run:
         self._journal("end", {"reason": reason})
         self.journal.close()
 
-    async def _warm_up(self, profiler: Profiler) -> None:
+    async def _warm_up(self) -> None:
         held = [entry["name"] for entry in await self._loaded() or ()]
         if self.model.id not in held:
-            await self._idle(profiler, timeline.IDLE_BEFORE_LOAD)
-        with profiler.phase("load"):
+            await self._idle(timeline.IDLE_BEFORE_LOAD)
+        with self._profiler.phase("load"):
             await self.backend.load(self.model)
-        await self._idle(profiler, timeline.IDLE_LOADED)
-        with profiler.phase("warmup"):
+        await self._idle(timeline.IDLE_LOADED)
+        with self._profiler.phase("warmup"):
             for _ in range(self.settings.warmup):
                 self._last = await self._untimed(_WARMUP_PROMPT)
 
-    async def _idle(self, profiler: Profiler, name: str) -> None:
+    async def _idle(self, name: str) -> None:
         """Watch what doing nothing takes, if anything says what it takes."""
-        if profiler.has_power:
-            with profiler.phase(name):
+        if self._profiler.has_power:
+            with self._profiler.phase(name):
                 await asyncio.sleep(_IDLE_S)
 
     def _keep(self, entry: dict[str, Any]) -> None:
