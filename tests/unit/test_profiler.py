@@ -341,6 +341,14 @@ def test_child_outlives_a_parent_by_nothing(fakes: Fakes) -> None:
     assert last["loops"][0]["provider"] == "host"
 
 
+def test_child_says_why_it_cannot_start(fakes: Fakes) -> None:
+    plan = PLAN._replace(provider="apple" if sys.platform != "darwin" else "rapl")
+    task = {"plan": plan._asdict(), "root": str(fakes.home / "root")}
+    command = [sys.executable, "-m", "pytest_llamaburn.profiler", json.dumps(task)]
+    done = subprocess.run(command, input="", capture_output=True, text=True, check=True, timeout=60)
+    assert "cannot be used" in json.loads(done.stdout)["error"]
+
+
 def test_clocks_of_processes_agree() -> None:
     code = "from time import perf_counter_ns; print(perf_counter_ns())"
     before = time.perf_counter_ns()
