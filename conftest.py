@@ -8,6 +8,8 @@ import pytest
 pytest_plugins = ["pytester"]
 _KEPT = ("LLAMABURN_OLLAMA_PREFIX", "LLAMABURN_CACHE_DIR")  # what costs minutes to make anew
 
+_FOREIGN = ("ANTHROPIC_API_KEY", "ANTHROPIC_BASE_URL", "OPENAI_API_KEY", "OPENAI_BASE_URL")
+
 
 @pytest.fixture(autouse=True)
 def _nothing_from_outside(
@@ -17,7 +19,7 @@ def _nothing_from_outside(
     for name in os.environ:
         if name.startswith("LLAMABURN_") and name not in _KEPT:
             monkeypatch.delenv(name)
-    for name in ("OLLAMA_HOST", "PYTEST_ADDOPTS"):
+    for name in (*_FOREIGN, "OLLAMA_HOST", "PYTEST_ADDOPTS"):
         monkeypatch.delenv(name, raising=False)
     base = tmp_path_factory.getbasetemp()
     monkeypatch.setenv("XDG_CONFIG_HOME", str(base / "no-config"))

@@ -164,8 +164,8 @@ def krippendorff(ratings: Sequence[Sequence[float | None]], level: str) -> Figur
 
 def with_interval(
     statistic: Statistic,
-    x: Sequence[float],
-    y: Sequence[float],
+    x: Ratings,
+    y: Ratings,
     clusters: Sequence[Hashable] | None = None,
     seed: int = 0,
 ) -> Figure:

@@ -157,13 +157,12 @@ def _label(line: str, place: str) -> Label:
         reason = _located(err) if isinstance(err, ValidationError) else f"is not JSON: {err}"
         raise DatasetError(f"{place}: {reason}") from None
     answers = ("response",) if model is scores else ("response_a", "response_b")
-    human = entry.human if isinstance(entry.human, list) else [entry.human]
     return Label(
         entry.question,
         tuple(getattr(entry, name) for name in answers),
         entry.reference,
         entry.criterion,
-        tuple(_rating(mark) for mark in human),
+        tuple(_rating(mark) for mark in entry.human),
         "judge" in entry.model_fields_set,
         None if entry.judge is None else _rating(entry.judge),
         place,
@@ -176,10 +175,8 @@ def _rating(mark: int | str) -> int:
 
 def _located(err: ValidationError) -> str:
     first = err.errors()[0]
-    where = ".".join(
-        str(part) for part in first["loc"] if not str(part).startswith(("list", "lit"))
-    )
-    return f"{where or 'the whole line'}: {first['msg'].lower()}"
+    where = ".".join(map(str, first["loc"])) or "the whole line"
+    return f"{where}: {first['msg'][:1].lower()}{first['msg'][1:]}"
 
 
 @cache
@@ -187,11 +184,12 @@ def _models() -> tuple[type[BaseModel], type[BaseModel]]:
     """Return the models of a line with a score and of one with a comparison."""
     from typing import Annotated, Literal
 
-    from pydantic import BaseModel, ConfigDict, Field, StringConstraints
+    from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, StringConstraints
 
     text = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1)]
     score = Annotated[int, Field(strict=True, ge=1, le=5)]
     verdict = Literal["A", "B", "tie"]
+    one_or_several = BeforeValidator(lambda found: found if isinstance(found, list) else [found])
 
     class _Line(BaseModel):
         model_config = ConfigDict(extra="forbid")
@@ -201,14 +199,14 @@ def _models() -> tuple[type[BaseModel], type[BaseModel]]:
     class Scored(_Line):
         response: str
         criterion: text = "accuracy"
-        human: score | Annotated[list[score], Field(min_length=1)]
+        human: Annotated[list[score], Field(min_length=1), one_or_several]
         judge: score | None = None
 
     class Compared(_Line):
         response_a: str
         response_b: str
         criterion: text = "preference"
-        human: verdict | Annotated[list[verdict], Field(min_length=1)]
+        human: Annotated[list[verdict], Field(min_length=1), one_or_several]
         judge: verdict | None = None
 
     return Scored, Compared

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
 MARKERS = {
     "llm_benchmark": "measures a model: iterations=N, thresholds=['ttft_ms.p50<500']",
+    "llm_eval": "asks a model questions: thresholds=['accuracy.mean>=4']",
     "llm_stress": "loads a model: thresholds=['error_rate<0.01']",
 }
 FIXTURES = (*KINDS, "measure", "measure_more", "exam_answer", "exam_scores", "stress")

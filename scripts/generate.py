@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from pytest_llamaburn import datasets, results, settings
+from pytest_llamaburn.harness import KINDS
 from pytest_llamaburn.metrics import METRICS, RUN_METRICS
 
 ROOT = Path(__file__).parent.parent
@@ -35,7 +36,8 @@ _OPTIONS_HEAD = """\
 # Options
 
 Declared once, in `pytest_llamaburn/settings.py`, from which this page is made. In pytest each flag
-begins with `--llamaburn-`. Weakest first: default, user configuration file, `./llamaburn.toml`,
+begins with `--llamaburn-`; one that kinds of run use differently has the kind before its name, as
+`--llamaburn-eval-set`. Weakest first: default, user configuration file, `./llamaburn.toml`,
 environment, flag. A server's key comes from the environment only (`LLAMABURN_API_KEY`).
 
 | flag | environment | `llamaburn.toml` | default | |
@@ -81,8 +83,8 @@ def metrics_page() -> str:
 
 def options_page() -> str:
     """Return the table of all settings and their spellings, as Markdown."""
-    kinds = (settings.Benchmark, settings.Display)
-    found = {o.name: o for kind in kinds for o in settings.options_of(kind)}
+    kinds = (*(kind.settings for kind in KINDS.values()), settings.Display)
+    found = {o.key: o for kind in kinds for o in settings.options_of(kind)}
     return _OPTIONS_HEAD + "\n".join(map(_option, found.values())) + "\n"
 
 

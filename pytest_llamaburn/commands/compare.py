@@ -1,4 +1,4 @@
-"""Compare benchmarks: what changed, how sure that is, and what else differs between the files."""
+"""Compare benchmarks or evals: what changed, how sure that is, and what else differs."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
     from pytest_llamaburn.compare import Choice
 
-HELP = "compare benchmarks, with the certainty of each change"
+HELP = "compare benchmarks or evals, with the certainty of each change"
 EXAMPLE = "llamaburn compare before.json after.json --fail-if 'tokens_per_sec.mean:-5%'"
 
 
@@ -46,9 +46,15 @@ def run(arguments: argparse.Namespace) -> int:
     storage, _ = options.resolve(Storage, options.given(arguments, Storage))
     display, _ = options.resolve(Display, options.given(arguments, Display))
     reports.check(display.output)
-    choice = _choice(arguments)
     directory = Path(storage.results_dir)
-    document = comparing.compared(directory, *_paths(directory, arguments), choice)
+    choice = _choice(arguments)
+    paths, baseline = _paths(directory, arguments)
+    if comparing.are_evals(paths):
+        if arguments.fail_if or arguments.columns:
+            raise SettingsError("compare: --fail-if and --columns are not for evals")
+        document = comparing.evals(paths, baseline)
+    else:
+        document = comparing.compared(directory, paths, baseline, choice)
     path = results.write(directory, document)
     reports.show([path], display.output, sys.stdout.write)
     print(f"wrote {path}", file=sys.stderr)

@@ -164,9 +164,9 @@ class Judge(ABC):
         """Return the optional parameters this model is known to refuse, each with the reason."""
         return {}
 
-    def options(self, ask: Ask) -> dict[str, Any]:  # noqa: ARG002 - the local judges have none
+    @abstractmethod
+    def options(self, ask: Ask) -> dict[str, Any]:
         """Return the optional parameters that a model which takes all would get."""
-        return {}
 
     @abstractmethod
     async def _send(self, ask: Ask, options: dict[str, Any]) -> Reply:

@@ -47,7 +47,7 @@ class Window:
         finally:
             async with self._free:
                 self._active -= 1
-                self._free.notify_all()
+                self._free.notify(max(0, int(self.size) - self._active))
 
     def crowded(self) -> None:
         """Halve."""
@@ -132,17 +132,18 @@ class Caller:
         """
         await self.open()
         async with self.window.slot():
-            for tried in range(self.retries + 1):
+            tried = 0
+            while True:
                 try:
                     reply, cost = await self._once(ask)
                 except CallError as err:
-                    if tried == self.retries or not self._worth_trying(err):
+                    if not self._worth_trying(err) or tried == self.retries:
                         raise GaveUpError(err, tried) from None
                     await self._wait(err, tried)
+                    tried += 1
                 else:
                     self.window.went_well()
                     return Answered(reply, tried, cost)
-        raise AssertionError  # the last try returns or raises
 
     async def open(self) -> None:
         """Open the judge, once."""
@@ -152,9 +153,11 @@ class Caller:
                 self._opened = True
 
     def worst_usd(self, ask: Ask) -> float | None:
-        """Return the most a call can cost, None for an unknown price."""
-        prompt = len(ask.system) + len(ask.user)
-        return cost_usd(Usage(input=prompt // 2, output=ask.max_tokens), self.prices)
+        """Return the most a call can cost, None for an unknown price: no token is below a byte."""
+        prompt, most = len(ask.system.encode()) + len(ask.user.encode()), ask.max_tokens
+        plain = cost_usd(Usage(input=prompt, output=most), self.prices)
+        written = cost_usd(Usage(input=0, cache_write=prompt, output=most), self.prices)
+        return max((cost for cost in (plain, written) if cost is not None), default=None)
 
     async def _once(self, ask: Ask) -> tuple[Reply, float | None]:
         if self._fatal is not None:

@@ -24,6 +24,15 @@ def settings(host: str | None, num_ctx: int = CONTEXT) -> Run:
     return cast("Run", model_of(Run)(host=host, num_ctx=num_ctx))
 
 
+def bounded(schema: dict[str, Any]) -> dict[str, Any]:
+    """Return a verdict's schema with bounds on its texts: small models would never end them."""
+    properties = dict(schema["properties"])
+    quote = {"type": "string", "maxLength": 160}
+    properties["evidence"] = {"type": "array", "items": quote, "maxItems": 3}
+    properties["reasoning"] = {"type": "string", "maxLength": 480}
+    return {**schema, "properties": properties}
+
+
 def room(ask: Ask, num_ctx: int) -> int:
     """Return how many tokens the verdict may have.
 

@@ -104,7 +104,7 @@ _TURNS = re.compile(
 )
 _HIDDEN = re.compile("[\u202a-\u202e\u2066-\u2069\U000e0000-\U000e007f]")
 _THOUGHT = re.compile(r"\s*<(think|thinking)>(.*?)(?:</\1>|\Z)", re.DOTALL | re.IGNORECASE)
-_THOUGHT_END = re.compile(r"</(?:think|thinking)>", re.IGNORECASE)
+_THOUGHT_TAG = re.compile(r"<(/?)(?:think|thinking)>", re.IGNORECASE)
 
 
 class Case(NamedTuple):
@@ -193,15 +193,17 @@ def pairwise(pair: Pair, key: str | None = None) -> Prompt:
 def split_thinking(text: str) -> tuple[str, str]:
     """Return the answer without the thinking it begins with, and that thinking.
 
-    Thinking whose start tag the chat template has swallowed ends at its end tag.
+    Thinking whose start tag the chat template has swallowed ends at its end tag. Tags further on
+    belong to the answer.
     """
     thoughts: list[str] = []
     while found := _THOUGHT.match(text):
         thoughts.append(found[2])
         text = text[found.end() :]
-    if not thoughts and (end := _THOUGHT_END.search(text)):
-        thoughts.append(text[: end.start()])
-        text = text[end.end() :]
+    tag = _THOUGHT_TAG.search(text)
+    if not thoughts and tag and tag[1]:
+        thoughts.append(text[: tag.start()])
+        text = text[tag.end() :]
     return text.strip(), "\n".join(thoughts).strip()
 
 

@@ -115,9 +115,7 @@ class Judge(_base.Judge):
         except anthropic.APIStatusError as err:
             headers = err.response.headers
             raise _base.failed(err.status_code, err.body, headers, self.key) from None
-        except anthropic.APITimeoutError as err:
-            raise CallError("timeout", str(err)) from None
-        except anthropic.APIConnectionError as err:
+        except anthropic.APIError as err:
             raise CallError("connection", f"{err} {err.__cause__ or ''}") from None
         return _reply(body, raw.headers.get("request-id"), options)
 

@@ -44,7 +44,7 @@ class Judge(_base.Judge):
         """Return temperature and the schema."""
         return {
             "temperature": ask.temperature,
-            "response_format": _completions.response_format(ask.schema),
+            "response_format": _completions.response_format(_local.bounded(ask.schema)),
         }
 
     async def _send(self, ask: Ask, options: dict[str, Any]) -> Reply:
@@ -57,4 +57,5 @@ class Judge(_base.Judge):
         }
         path = self._backend.chat_path
         answer = await _local.post(self._backend, path, body, self.timeout_s)
-        return _completions.reply(answer, None, options)
+        reply = _completions.reply(answer, None, options)
+        return reply._replace(model=self.model)  # the server would tell the file's path

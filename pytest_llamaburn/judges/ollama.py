@@ -51,7 +51,11 @@ class Judge(_base.Judge):
 
     def options(self, ask: Ask) -> dict[str, Any]:
         """Return temperature, the schema and no thinking, which would spend the verdict's room."""
-        return {"temperature": ask.temperature, "format": ask.schema, "think": False}
+        return {
+            "temperature": ask.temperature,
+            "format": _local.bounded(ask.schema),
+            "think": False,
+        }
 
     async def _send(self, ask: Ask, options: dict[str, Any]) -> Reply:
         sampling = {k: v for k, v in options.items() if k == "temperature"}

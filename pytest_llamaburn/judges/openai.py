@@ -75,9 +75,7 @@ class Judge(_base.Judge):
         except openai.APIStatusError as err:
             headers = err.response.headers
             raise _base.failed(err.status_code, err.body, headers, self.key) from None
-        except openai.APITimeoutError as err:
-            raise CallError("timeout", str(err)) from None
-        except openai.APIConnectionError as err:
+        except openai.APIError as err:
             raise CallError("connection", f"{err} {err.__cause__ or ''}") from None
         return _completions.reply(raw.content, raw.headers.get("x-request-id"), options)
 

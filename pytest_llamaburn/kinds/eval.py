@@ -169,6 +169,11 @@ def check(settings: Any) -> None:
         )
     if settings.pairwise != (settings.compare_to is not None):
         raise SettingsError("--pairwise and --compare-to MODEL need each other: give both")
+    if settings.answers and settings.compare_to and not settings.compare_to.endswith(".json"):
+        raise SettingsError(
+            f"--compare-to: {settings.compare_to} is refused: answers that are there are compared "
+            "with those of a result file"
+        )
     if settings.pairwise and not settings.judge:
         raise SettingsError("--pairwise: which judge compares the answers? Add --judge claude")
 

@@ -132,17 +132,18 @@ class _Step(NamedTuple):
 
 def _steps(record: Record, found: Any) -> list[_Step]:
     """Return the visits, by the step each began with; of one taken again, the later try."""
-    loads = [s for s in record.steps if "load" in s]
+    said = record.others.get("step", [])
+    loads = [s for s in said if "load" in s]
     begun = {s["step"]: s for s in loads if s["step"] == s["visit"]}  # a later try replaces
-    health = _health(record.steps)
+    health = _health(said)
     grouped: dict[tuple[int, int], list[Row]] = {}
     for row in found:
         grouped.setdefault((row.step, row.attempt), []).append(row)
     steps = []
-    for number, said in sorted(begun.items()):
-        key = (number, said["attempt"])
-        part = levels.Part(grouped.get(key, []), said["started_ns"], health.get(key, {}))
-        steps.append(_Step(number, Step.restored(said["load"]), part))
+    for number, one in sorted(begun.items()):
+        key = (number, one["attempt"])
+        part = levels.Part(grouped.get(key, []), one["started_ns"], health.get(key, {}))
+        steps.append(_Step(number, Step.restored(one["load"]), part))
     return steps
 
 

@@ -7,8 +7,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from pytest_llamaburn import compare, results
-from pytest_llamaburn.errors import SettingsError
+from pytest_llamaburn import compare, compare_evals, results
+from pytest_llamaburn.errors import ResultsError, SettingsError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -25,12 +25,24 @@ def compared(
     sources = [compare.Source(str(path), results.load_benchmark(path)) for path in paths]
     wanted = _places(sources)
     history = results.earlier(results_dir, wanted) if wanted else ()
-    now = datetime.now(UTC)
-    return compare.document(
-        compare.Comparison(sources, choice, baseline, history),
-        f"{now:%Y-%m-%dT%H-%M-%S}-{secrets.token_hex(3)}",
-        now.isoformat(timespec="seconds").replace("+00:00", "Z"),
-    )
+    return compare.document(compare.Comparison(sources, choice, baseline, history), *_identity())
+
+
+def are_evals(paths: Sequence[Path]) -> bool:
+    """Return whether the first of some result files is an eval."""
+    return results.brief(paths[0]).schema == "llamaburn/eval"
+
+
+def evals(paths: Sequence[Path], baseline: int) -> dict[str, Any]:
+    """Return the comparison of evals with the one of them that is the baseline.
+
+    Raises ResultsError for other files and for evals that share no question.
+    """
+    sources = {str(path): results.load(path) for path in paths}
+    for path, document in sources.items():
+        if document["schema"] != "llamaburn/eval":
+            raise ResultsError(f"compare: {path} is no eval as the first file is")
+    return compare_evals.document(sources, str(paths[baseline]), *_identity())
 
 
 def check(settings: Benchmark) -> None:
@@ -60,7 +72,7 @@ def with_baseline(path: Path, settings: Benchmark) -> tuple[Path | None, list[st
 
 def broken(document: dict[str, Any]) -> list[str]:
     """Return a sentence for each gate of a comparison that did not pass."""
-    gates = document["results"]["gates"]
+    gates = document["results"].get("gates", ())
     return [compare.sentence(gate) for gate in gates if gate["verdict"] != "pass"]
 
 
@@ -78,6 +90,13 @@ def _baseline(path: Path, settings: Benchmark) -> Path | None:
 
 def _choice(settings: Benchmark) -> compare.Choice:
     return compare.Choice(gates=tuple(compare.gate(text) for text in settings.fail_if))
+
+
+def _identity() -> tuple[str, str]:
+    """Return a new run id and its time stamp."""
+    now = datetime.now(UTC)
+    run_id = f"{now:%Y-%m-%dT%H-%M-%S}-{secrets.token_hex(3)}"
+    return run_id, now.isoformat(timespec="seconds").replace("+00:00", "Z")
 
 
 def _places(sources: Sequence[compare.Source]) -> set[tuple[str, str]]:

@@ -9,12 +9,12 @@ from pytest_llamaburn.errors import SettingsError
 from pytest_llamaburn.load import papers
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
 
     from pytest_llamaburn.datasets import Question
     from pytest_llamaburn.judges import Case, Estimate, Panel
 
-_ANSWER_CHARACTERS = 1200  # of an answer that is not there yet: some 300 tokens
+_TYPICAL = 1200 * "x"  # for an answer that is not there yet: some 300 tokens
 
 
 def lines(settings: Any) -> Iterator[str]:
@@ -27,19 +27,21 @@ def lines(settings: Any) -> Iterator[str]:
     panel = judges.Panel.of(settings)
     for name in settings.set:
         asked = papers.paper(settings, name).questions
-        for found in _estimates(panel, asked, settings):
+        texts = papers.texts(settings) if settings.answers else {}
+        for found in _estimates(panel, [(q, texts.get(q.id, _TYPICAL)) for q in asked], settings):
             yield _sentence(found, name, len(asked))
 
 
-def _estimates(panel: Panel, questions: tuple[Question, ...], settings: Any) -> Iterator[Estimate]:
+def _estimates(
+    panel: Panel, answered: Sequence[tuple[Question, str]], settings: Any
+) -> Iterator[Estimate]:
     """Yield what each judge takes; questions with other criteria are added up."""
-    text = "x" * _ANSWER_CHARACTERS
     if settings.pairwise:
-        pairs = [judges.Pair(q.prompt, text, text, q.reference, q.rubric) for q in questions]
+        pairs = [judges.Pair(q.prompt, a, _TYPICAL, q.reference, q.rubric) for q, a in answered]
         yield from panel.estimate_pairs(pairs)
         return
     groups: dict[tuple[str, ...], list[Case]] = {}
-    for q in questions:
+    for q, text in answered:
         case = judges.Case(q.prompt, text, q.reference, q.rubric)
         groups.setdefault(q.criteria, []).append(case)
     each = [panel.estimate(cases, criteria) for criteria, cases in groups.items()]

@@ -50,6 +50,7 @@ class Exam(Run):
         self._marking: marking.Marking | None = None
         self._pending: dict[str, Future[list[Score]] | Future[list[Comparison]]] = {}
         self._rivals: dict[str, Row] = {}
+        self._rival = False  # the other model of a comparison: it only answers
         self._rival_run: str | None = None
         self._cache = answers.Cache(Path(self.settings.results_dir))
 
@@ -60,7 +61,8 @@ class Exam(Run):
         if self.identity.worker.partition("-")[0] != "main":
             raise SettingsError("an eval runs in one process: leave out -n")
         self._rival_run = about.pop("rival_run", None)
-        if self.settings.judge and not self._is_rival(model):
+        self._rival = bool(self.settings.pairwise and model == self.settings.compare_to)
+        if self.settings.judge and not self._rival:
             self._panel = judges.Panel.of(self.settings)
         if self.settings.web_search and not self.settings.answers:
             self._search = _choose.choose(self.settings, os.environ)
@@ -119,10 +121,6 @@ class Exam(Run):
     def _directory(self) -> Path:
         return Path(self.settings.results_dir)
 
-    def _is_rival(self, model: str | None) -> bool:
-        """Return whether this is the other model of a comparison: it only answers."""
-        return bool(self.settings.pairwise and model == self.settings.compare_to)
-
     def _check(self) -> None:
         self._refuse_self(self.model.id)
 
@@ -134,6 +132,8 @@ class Exam(Run):
         found = super()._config()
         if self._panel is None:
             found |= {"judge": [], "pairwise": False, "compare_to": None}
+        if self._rival:
+            found["threshold"] = []
         return found
 
     def _about(self) -> dict[str, Any]:
@@ -154,7 +154,6 @@ class Exam(Run):
             **{name: stored[name] for name in kept},
             "config": {**config, "answers": self.settings.answers},
             "eval_set": stored["results"]["eval_set"],
-            "rejudged": stored["run_id"],
         }
         rows = [row for item in stored["results"]["items"] for row in papers.rows_of(item)]
         self._open_journal(header, {**planned, "stored": len(rows)})

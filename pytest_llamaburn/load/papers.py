@@ -43,6 +43,16 @@ def paper(settings: Any, name: str) -> Paper:
     return Paper(tuple(q for q in found.questions if q.id in chosen), about)
 
 
+def texts(settings: Any) -> dict[str, str]:
+    """Return the answers of the result file that is scored again, by question."""
+    return {i["question"]["id"]: i["answer"] or "" for i in _items(settings.answers)}
+
+
+def _items(path: str) -> list[Row]:
+    found: list[Row] = stored(path)["results"]["items"]
+    return found
+
+
 def is_file(name: str) -> bool:
     """Return whether --compare-to names a result file and not a model."""
     return name.endswith(".json")

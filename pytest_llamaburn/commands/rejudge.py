@@ -1,0 +1,42 @@
+"""Mark the answers of an eval's result file again: nothing is asked of the model."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from pytest_llamaburn import options
+from pytest_llamaburn.commands import eval as command
+from pytest_llamaburn.errors import ResultsError
+from pytest_llamaburn.settings import Display, Eval
+
+if TYPE_CHECKING:
+    import argparse
+
+HELP = "mark the answers of an eval again"
+EXAMPLE = "llamaburn rejudge llama3.1_8b_factual_2026-01-13T10-30-00 --judge openai"
+
+
+def add(parser: argparse.ArgumentParser) -> None:
+    """Declare the arguments."""
+    parser.add_argument("file", metavar="FILE", help="an eval's result file or its id")
+    options.declare(parser.add_argument, Eval, Display)
+    parser.add_argument(
+        "--print-pytest", action="store_true", help="print the equal pytest command and exit"
+    )
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Mark the stored answers, as a run of its own; return the exit code."""
+    from pytest_llamaburn import results
+
+    settings, _ = options.resolve(Eval, options.given(arguments, Eval))
+    path = results.find(Path(settings.results_dir), arguments.file)
+    document = results.load(path)
+    if document["schema"] != "llamaburn/eval":
+        raise ResultsError(f"rejudge: {path} is no eval: its schema is {document['schema']}")
+    arguments.models, arguments.answers = [document["model"]["id"]], str(path)
+    arguments.set = [document["results"]["eval_set"]["name"]]
+    for name in ("samples", "temperature"):
+        setattr(arguments, name, document["config"][name])
+    return command.run(arguments)

@@ -1,0 +1,565 @@
+"""`llamaburn eval`, as its users run it: answers, marks, and what the file says of them."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+from contextlib import ExitStack, contextmanager
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from command_line import llamaburn
+from exams import (
+    CRITERIA,
+    Assessor,
+    Pupil,
+    eval_set,
+    evals_in,
+    preference,
+    question,
+    reply,
+    verdict,
+)
+from scripted import Reset, ScriptedServer, Steps, ollama_stream, sized
+
+from pytest_llamaburn import results
+
+if TYPE_CHECKING:
+    import subprocess
+    from collections.abc import Iterator, Mapping
+    from pathlib import Path
+
+QUESTIONS = (
+    question("red", scorer="includes", category="colours"),
+    question("blue", scorer="includes", category="colours"),
+    question("love"),
+)
+ANSWERS = {"red": "It is right red.", "blue": "Green.", "love": "<think>hm</think>A right thing."}
+
+
+class Room:
+    """Where an exam takes place: a directory and the two servers."""
+
+    def __init__(self, cwd: Path, pupil: ScriptedServer, assessor: ScriptedServer) -> None:
+        self.cwd, self.pupil, self.assessor = cwd, pupil, assessor
+        self.judge = f"--judge=ollama:judge:latest@{assessor.host}"
+
+    def eval(self, *args: str, **more: Any) -> subprocess.CompletedProcess[str]:
+        return llamaburn("eval", "tiny", f"--host={self.pupil.host}", *args, cwd=self.cwd, **more)
+
+    @property
+    def files(self) -> list[dict[str, Any]]:
+        return evals_in(self.cwd / "results")
+
+
+@contextmanager
+def room(cwd: Path, pupil: Pupil, assessor: Assessor | None = None) -> Iterator[Room]:
+    with ExitStack() as stack:
+        servers = [
+            stack.enter_context(ScriptedServer(one)) for one in (pupil, assessor or Assessor())
+        ]
+        yield Room(cwd, *servers)
+
+
+@pytest.fixture
+def small(tmp_path: Path) -> str:
+    return f"--set={eval_set(tmp_path, *QUESTIONS)}"
+
+
+def items(document: Mapping[str, Any]) -> dict[str, Any]:
+    """Return a valid file's items by the id of their question."""
+    assert results.check(document) is None
+    return {item["question"]["id"]: item for item in document["results"]["items"]}
+
+
+def test_without_a_judge_only_scorers_mark(tmp_path: Path, small: str) -> None:
+    with room(tmp_path, Pupil(answers=ANSWERS)) as where:
+        done = where.eval(small)
+        assert where.assessor.requests == []
+    (document,) = where.files
+    assert document["status"] == "complete"
+    assert {name: item["correct"] for name, item in items(document).items()} == {
+        "red": True,
+        "blue": False,
+        "love": None,
+    }
+    right = document["results"]["correct"]
+    assert (right["right"], right["n_scored"], right["mean"]) == (1, 2, 0.5)
+    assert document["results"]["criteria"] == {}
+    assert document["results"]["n_total"] == 0
+    assert document["results"]["by_category"]["things"]["correct"]["mean"] is None
+    (path,) = (tmp_path / "results" / "evals").iterdir()
+    assert path.name.startswith("tiny_latest_small_")
+    assert "correct" in done.stdout
+    assert f"wrote results/evals/{path.name}" in done.stderr
+
+
+def test_every_question_is_judged_on_each_criterion(tmp_path: Path, small: str) -> None:
+    with room(tmp_path, Pupil(answers=ANSWERS)) as where:
+        done = where.eval(small, where.judge)
+    (document,) = where.files
+    found = items(document)
+    assert all(set(item["scores"]) == set(CRITERIA) for item in found.values())
+    score = found["blue"]["scores"]["accuracy"]
+    assert (score["score"], score["state"]) == (2.0, "scored")
+    (judgment,) = score["judgments"]
+    assert judgment["reasoning"] == "worth 2"
+    assert judgment["judge"] == f"ollama:judge:latest@{where.assessor.host}"
+    assert judgment["usage"]["input"] == 300
+    accuracy = document["results"]["criteria"]["accuracy"]
+    assert accuracy["mean"] == 4.0
+    assert accuracy["histogram"] == {"1": 0, "2": 1, "3": 0, "4": 0, "5": 2}
+    assert document["results"]["cost"]["calls"] == 9
+    assert document["results"]["cost"]["cost_usd"] is None
+    assert "the price of a judge is unknown" in done.stdout
+
+
+def test_thinking_is_kept_apart_from_the_answer(tmp_path: Path, small: str) -> None:
+    assessor = Assessor()
+    with room(tmp_path, Pupil(answers=ANSWERS), assessor) as where:
+        where.eval(small, where.judge)
+    item = items(where.files[0])["love"]
+    assert (item["answer"], item["thinking"]) == ("A right thing.", "hm")
+    assert not any(b"<think>hm" in request for request in where.assessor.requests)
+
+
+def test_all_is_answered_before_anything_is_judged(tmp_path: Path, small: str) -> None:
+    log: list[str] = []
+    with room(tmp_path, Pupil(answers=ANSWERS, log=log), Assessor(log=log)) as where:
+        where.eval(small, where.judge)
+    assert log == ["answer"] * 3 + ["judgment"] * 9
+
+
+def test_timing_of_the_answers_is_kept(tmp_path: Path, small: str) -> None:
+    with room(tmp_path, Pupil(answers=ANSWERS)) as where:
+        done = where.eval(small)
+        listed = llamaburn("results", "list", "evals", cwd=tmp_path).stdout
+    (document,) = where.files
+    assert document["results"]["summary"]["time_to_first_token_ms"]["n"] == 3
+    assert all(i["timing"]["total_generation_ms"] > 0 for i in items(document).values())
+    assert "timing of the answers" in done.stdout
+    assert "3/3" in listed
+
+
+def test_judge_that_says_no_verdict_gives_no_score(tmp_path: Path, small: str) -> None:
+    def opinion(prompt: str, criterion: str) -> Any:
+        good = criterion != "accuracy" or "red" in prompt
+        return verdict(4) if good else [sized(200, reply("Nice answer, 5 of 5!"))]
+
+    with room(tmp_path, Pupil(answers=ANSWERS), Assessor(opinion=opinion)) as where:
+        done = where.eval(small, where.judge, check=1)
+        where.eval(small, where.judge, "--max-unscored=0.3")
+    found = where.files[0]["results"]
+    assert found["by_state"] == {"scored": 7, "parse_error": 2}
+    accuracy = found["criteria"]["accuracy"]
+    assert (accuracy["n_total"], accuracy["n_scored"], accuracy["mean"]) == (3, 1, 4.0)
+    assert accuracy["bounds"] == {"missing_at_1": 2.0, "missing_at_5": pytest.approx(14 / 3)}
+    assert accuracy["ci95"] is None
+    assert "unscored<=0.1: fail" in done.stdout
+    assert "7 of 9 verdicts asked for: scored 7, parse_error 2" in done.stdout
+
+
+def test_silence_scores_one_by_rule_and_is_not_judged(tmp_path: Path, small: str) -> None:
+    assessor = Assessor()
+    with room(tmp_path, Pupil(answers={**ANSWERS, "red": ""}), assessor) as where:
+        where.eval(small, where.judge)
+    item = items(where.files[0])["red"]
+    assert item["correct"] is False
+    assert item["verdict"]["state"] == "empty"
+    for score in item["scores"].values():
+        assert score["score"] == 1
+        assert score["judgments"][0]["source"] == "rule"
+    assert len(assessor.calls) == 6
+
+
+def test_answer_that_the_limit_cut_off_before_it_began_has_no_score(
+    tmp_path: Path, small: str
+) -> None:
+    cut = ollama_stream([{"thinking": "well"}], done_reason="length")
+    with room(tmp_path, Pupil(answers={**ANSWERS, "red": cut})) as where:
+        where.eval(small, where.judge, check=1)
+    item = items(where.files[0])["red"]
+    assert item["correct"] is None
+    assert {score["state"] for score in item["scores"].values()} == {"skipped_empty"}
+
+
+def test_failed_answer_is_the_models_own_and_is_never_kept(tmp_path: Path, small: str) -> None:
+    pupil = Pupil(answers={**ANSWERS, "red": [Reset()]})
+    with room(tmp_path, pupil) as where:
+        where.eval(small, where.judge)
+        where.eval(small)
+    first, second = (items(document)["red"] for document in where.files)
+    assert first["error"]["kind"] == "reset"
+    assert first["scores"]["accuracy"]["score"] == 1
+    assert first["correct"] is False
+    assert second["error"]["kind"] == "reset"
+    assert where.files[0]["results"]["errors"] == {"reset": 1}
+    assert len(pupil.asked) == 4  # the failed one was asked again, the others came from the cache
+
+
+def test_answers_of_the_same_model_to_the_same_question_are_taken_from_earlier(
+    tmp_path: Path, small: str
+) -> None:
+    pupil = Pupil(answers=ANSWERS)
+    with room(tmp_path, pupil) as where:
+        where.eval(small)
+        done = where.eval(small, where.judge)
+        assert len(pupil.asked) == 3
+        where.eval(small, "--no-cache-answers")
+        where.eval(small, "--max-tokens=99")
+        where.eval(small, "--cache=bust")
+    assert len(pupil.asked) == 12
+    assert all(item["cached"] for item in items(where.files[1]).values())
+    assert where.files[1]["results"]["summary"]["tokens_per_sec"]["n"] == 0
+    assert "3 of 3 answers (3 from earlier runs)" in done.stdout
+
+
+def test_damaged_cache_is_asked_again(tmp_path: Path, small: str) -> None:
+    pupil = Pupil(answers=ANSWERS)
+    with room(tmp_path, pupil) as where:
+        where.eval(small)
+        for path in (tmp_path / "results" / ".answers").rglob("*.json"):
+            path.write_text("{")
+        where.eval(small)
+    assert len(pupil.asked) == 6
+
+
+def test_limit_takes_a_fixed_choice_over_the_categories(tmp_path: Path, small: str) -> None:
+    with room(tmp_path, Pupil(answers=ANSWERS)) as where:
+        where.eval(small, "--limit=2")
+        where.eval(small, "--limit=2")
+    first, second = (items(document) for document in where.files)
+    assert list(first) == list(second)
+    assert {item["question"]["category"] for item in first.values()} == {"colours", "things"}
+    assert where.files[0]["results"]["eval_set"]["available"] == 3
+    assert where.files[0]["results"]["eval_set"]["used"] == 2
+
+
+def test_each_set_gets_its_own_file(tmp_path: Path, small: str) -> None:
+    other = eval_set(tmp_path, question("snow"), name="other")
+    with room(tmp_path, Pupil()) as where:
+        where.eval(small, f"--set={other}")
+    assert [d["results"]["eval_set"]["name"] for d in where.files] == ["other", "small"]
+    assert len({d["session_id"] for d in where.files}) == 1
+
+
+def test_thresholds_are_held_against_marks_and_timing(tmp_path: Path, small: str) -> None:
+    good = ("accuracy.mean>=4", "correct.mean>=50%", "error_rate<1", "ttft_ms.mean<60s")
+    with room(tmp_path, Pupil(answers=ANSWERS)) as where:
+        where.eval(small, where.judge, *(f"--threshold={gate}" for gate in good))
+        done = where.eval(small, where.judge, "--threshold=coherence>4.5", check=1)
+        where.eval(small, "--threshold=win_rate>0.5", check=1)
+        where.eval(small, "--threshold=completeness>3", check=1)
+        bad = where.eval(small, "--threshold=accuracy.p50>3", check=4)
+    assert "gate coherence>4.5: fail: 4" in done.stdout
+    verdicts = [gate["verdict"] for gate in where.files[0]["results"]["gates"]]
+    assert verdicts == ["pass"] * 5
+    reasons = [document["results"]["gates"][0]["reason"] for document in where.files[2:4]]
+    assert reasons == ["no answers were compared", "nothing was scored"]
+    assert "accuracy has no statistic 'p50'" in bad.stderr
+
+
+def test_jury_votes_with_its_median_and_says_how_well_it_agrees(tmp_path: Path, small: str) -> None:
+    harsh = Assessor(model="harsh:latest", opinion=lambda *_: verdict(1))
+    with room(tmp_path, Pupil(answers=ANSWERS)) as where, ScriptedServer(harsh) as other:
+        second = f"--judge=ollama:harsh:latest@{other.host}"
+        done = where.eval(small, where.judge, second, "--judge-repeats=2")
+    found = where.files[0]["results"]
+    red = items(where.files[0])["red"]["scores"]["accuracy"]
+    assert (red["score"], len(red["judgments"]), red["flip_rate"]) == (3.0, 4, 0.0)
+    assert found["criteria"]["accuracy"]["jury_alpha"]["value"] is not None
+    assert "the judges agree with alpha" in done.stdout
+    assert "0% of a judge's repeats differ" in done.stdout
+
+
+def test_budget_leaves_the_rest_unscored(tmp_path: Path, small: str) -> None:
+    with room(tmp_path, Pupil(answers=ANSWERS)) as where:
+        where.eval(small, where.judge, "--max-judge-calls=4", check=1)
+    assert where.files[0]["results"]["by_state"] == {"scored": 4, "budget": 5}
+    assert where.files[0]["results"]["cost"]["calls"] == 4
+
+
+def test_prices_make_the_cost_known(tmp_path: Path, small: str) -> None:
+    prices = ("--judge-price=judge:latest.input=10", "--judge-price=judge:latest.output=100")
+    with room(tmp_path, Pupil(answers=ANSWERS)) as where:
+        where.eval(small, where.judge, *prices)
+    expected = 9 * (300 * 10 + 40 * 100) / 1e6
+    assert where.files[0]["results"]["cost"]["cost_usd"] == pytest.approx(expected)
+
+
+def test_several_answers_give_pass_at_k(tmp_path: Path) -> None:
+    class Wavering(Pupil):
+        def __call__(self, request: Any) -> Steps:
+            chat = request.path == "/api/chat" and request.json["messages"]
+            seed = request.json["options"]["seed"] if chat else 0
+            self.answers = {"red": "right red" if seed == 0 else "Green."}
+            return super().__call__(request)
+
+    chosen = f"--set={eval_set(tmp_path, QUESTIONS[0])}"
+    args = (chosen, "--samples=4", "--temperature=0.8", "--pass-k=2")
+    with room(tmp_path, Wavering()) as where:
+        done = where.eval(*args, "--threshold=pass_at_k>0.4")
+    (item,) = items(where.files[0]).values()
+    assert [s["correct"] for s in (item, *item["more_samples"])] == [True, False, False, False]
+    assert item["pass_at_k"] == pytest.approx(0.5)
+    assert where.files[0]["results"]["correct"]["mean"] == 0.25
+    assert "pass@2" in done.stdout
+
+
+def test_models_are_compared_in_both_orders(tmp_path: Path, small: str) -> None:
+    def opinion(prompt: str, criterion: str) -> Any:
+        assert criterion == "preference"
+        return preference("A" if "blue" in prompt or "right" in answer_a(prompt) else "B")
+
+    rival = Pupil(model="rival:latest", answers={"red": "wrong", "blue": "x", "love": "y"})
+    chosen = {"tiny": ANSWERS, "rival": rival.answers}
+
+    class Both(Pupil):
+        def __call__(self, request: Any) -> Steps:
+            if request.path == "/api/chat" and request.json["messages"]:
+                name = request.json["model"].partition(":")[0]
+                self.answers = chosen[name]
+            return super().__call__(request)
+
+        def _play(self, replies: Any, request: Any, **headers: str) -> Steps:
+            tags = replies["/api/tags"]["models"]
+            names = ("tiny:latest", "rival:latest")
+            models = [{**tags[0], "name": name, "digest": name[:4]} for name in names]
+            return super()._play({**replies, "/api/tags": {"models": models}}, request, **headers)
+
+    args = ("--pairwise", "--compare-to=rival", "--threshold=win_rate>0.5")
+    with room(tmp_path, Both(), Assessor(opinion=opinion)) as where:
+        done = where.eval(small, where.judge, *args)
+    files = {document["model"]["id"]: document for document in where.files}
+    assert files["rival:latest"]["results"]["pairwise"] is None
+    found = files["tiny:latest"]["results"]["pairwise"]
+    assert (found["wins"], found["losses"], found["ties"], found["inconsistent"]) == (2, 0, 1, 1)
+    assert found["win_rate"]["value"] == pytest.approx(2.5 / 3)
+    assert found["verdict"] is None
+    assert "33% of the pairs turn with the order" in found["reason"]
+    assert "compared with rival" in done.stdout
+    blue = items(files["tiny:latest"])["blue"]
+    assert (blue["comparisons"][0]["verdict"], blue["rival_answer"]) == ("tie", "x")
+
+
+def answer_a(prompt: str) -> str:
+    return prompt.partition("<<<ANSWER A ")[2].partition("<<<END")[0]
+
+
+def test_answers_are_compared_with_those_of_a_file(tmp_path: Path, small: str) -> None:
+    assessor = Assessor(opinion=lambda *_: preference("tie"))
+    with room(tmp_path, Pupil(answers=ANSWERS), assessor) as where:
+        where.eval(small, "--limit=2")
+        (path,) = (tmp_path / "results" / "evals").iterdir()
+        args = ("--pairwise", f"--compare-to={path}", "--max-tokens=77", "--max-unscored=1")
+        where.eval(small, where.judge, *args)
+    found = where.files[1]["results"]
+    assert (found["pairwise"]["n_total"], found["pairwise"]["ties"]) == (3, 2)
+    assert found["by_state"] == {"scored": 2, "skipped_sut_error": 1}
+
+
+def test_marks_are_given_again_without_the_model(tmp_path: Path, small: str) -> None:
+    kind = Assessor(model="kind:latest", opinion=lambda *_: verdict(5))
+    with room(tmp_path, Pupil(answers=ANSWERS)) as where:
+        where.eval(small, where.judge, "--samples=2", "--temperature=0.5")
+        (path,) = (tmp_path / "results" / "evals").iterdir()
+    with ScriptedServer(kind) as other:
+        args = (f"--judge=ollama:kind:latest@{other.host}", "--pass-k=2")
+        done = llamaburn("rejudge", path.stem, *args, cwd=tmp_path)
+        again = llamaburn("rejudge", path.stem, "--dry-run", *args, cwd=tmp_path)
+    first, second = where.files
+    assert second["status"] == "complete"
+    assert second["config"]["answers"].endswith(path.name)
+    assert second["config"]["samples"] == 2
+    assert second["results"]["criteria"]["accuracy"]["mean"] == 5.0
+    pairs = zip(items(first).values(), items(second).values(), strict=True)
+    assert all(a["answer"] == b["answer"] and a["timing"] == b["timing"] for a, b in pairs)
+    assert len(kind.calls) == 9
+    assert "judged by ollama:kind" in done.stdout
+    assert "9 calls for the 3 questions" in again.stdout
+
+
+def test_dry_run_tells_the_price_and_sends_nothing(tmp_path: Path, small: str) -> None:
+    prices = ("--judge-price=judge:latest.input=10", "--judge-price=judge:latest.output=100")
+    with room(tmp_path, Pupil()) as where:
+        unknown = where.eval(small, where.judge, "--dry-run").stdout
+        known = where.eval(small, where.judge, "--dry-run", *prices).stdout
+        pairs = ("--pairwise", "--compare-to=other")
+        compared = where.eval(small, where.judge, "--dry-run", *pairs).stdout
+        nobody = where.eval(small, "--dry-run", check=4).stderr
+        assert where.pupil.requests == where.assessor.requests == []
+    assert "9 calls for the 3 questions" in unknown
+    assert "at an unknown price" in unknown
+    assert "USD, at most" in known
+    assert "6 calls" in compared
+    assert "nothing is judged without --judge" in nobody
+
+
+def test_questions_are_answered_with_evidence_where_they_allow_it(tmp_path: Path) -> None:
+    corpus = tmp_path / "corpus"
+    corpus.mkdir()
+    (corpus / "a.txt").write_text("Everything about moss: its colour is right moss, always.")
+    asked = (
+        question("moss", allow_web_search=True, prompt="What colour is moss?", scorer="includes"),
+        question("snow"),
+    )
+    chosen = f"--set={eval_set(tmp_path, *asked)}"
+    pupil = Pupil(answers={"BEGIN SOURCE": "It is right moss [1].", "snow": "White."})
+    with room(tmp_path, pupil) as where:
+        done = where.eval(chosen, "--with-web-search", f"--corpus={corpus}")
+        (path,) = (tmp_path / "results" / "evals").iterdir()
+        where.eval(chosen, "--with-web-search", f"--search-replay={path}")
+        where.eval(chosen, "--no-web-search")
+        compared = llamaburn("compare", *_ids(tmp_path)[::2], cwd=tmp_path).stdout
+    first, second, third = where.files
+    moss = items(first)["moss"]
+    assert moss["search"]["hits"][0]["url"] == "a.txt"
+    assert (moss["reference_found"], moss["cited"], moss["correct"]) == (True, [1], True)
+    assert items(first)["snow"]["search"] is None
+    assert items(second)["moss"]["search"]["replayed"] is True
+    assert first["results"]["evidence"]["reference_found"] == {"n": 1, "share": 1.0}
+    assert third["results"]["evidence"] is None
+    assert "1 questions with evidence from corpus" in done.stdout
+    assert "web_search is False, True in the baseline" in compared
+
+
+def _ids(cwd: Path) -> list[str]:
+    return [path.stem for path in sorted((cwd / "results" / "evals").glob("*.json"))]
+
+
+def test_search_that_fails_is_a_failure_of_that_answer(tmp_path: Path) -> None:
+    asked = (question("moss", allow_web_search=True), question("snow"))
+    chosen = f"--set={eval_set(tmp_path, *asked)}"
+    with room(tmp_path, Pupil()) as where, ScriptedServer([sized(500, "broken")]) as searx:
+        env = {"SEARXNG_URL": searx.host}
+        where.eval(chosen, "--with-web-search", "--search=searxng", **env)
+    assert items(where.files[0])["moss"]["error"]["kind"] == "search_failed"
+    assert items(where.files[0])["snow"]["error"] is None
+
+
+def test_evals_are_compared_by_question(tmp_path: Path, small: str) -> None:
+    with room(tmp_path, Pupil(answers=ANSWERS)) as where:
+        where.eval(small, where.judge)
+        better = {name: f"right {name}" for name in ANSWERS}
+        where.pupil._script.answers = better  # type: ignore[attr-defined]
+        where.eval(small, where.judge, "--seed=5")
+        done = llamaburn("compare", *_ids(tmp_path), cwd=tmp_path)
+        data = llamaburn("compare", *_ids(tmp_path), "-o", "csv", cwd=tmp_path).stdout
+        refused = llamaburn(
+            "compare", *_ids(tmp_path), "--fail-if", "tps.mean:-5%", cwd=tmp_path, check=4
+        )
+    document = json.loads(next((tmp_path / "results" / "eval_comparisons").iterdir()).read_text())
+    assert results.check(document) is None
+    found = {d["mark"]: d for d in document["results"]["differences"]}
+    assert found["accuracy"]["difference"] == 1.0
+    assert found["accuracy"]["questions"] == 3
+    assert found["correct"]["questions"] == 2
+    assert found["correct"]["reason"] == "fewer than 3 independent values: no interval"
+    assert found["accuracy"]["verdict"] == "inconclusive"
+    assert "seed is 5, 0 in the baseline" in done.stdout
+    assert len(list(csv.DictReader(io.StringIO(data)))) == 4
+    assert "--fail-if and --columns are not for evals" in refused.stderr
+
+
+def test_evals_without_a_common_question_are_not_compared(tmp_path: Path, small: str) -> None:
+    other = f"--set={eval_set(tmp_path, question('snow'), name='other')}"
+    with room(tmp_path, Pupil()) as where:
+        where.eval(small)
+        where.eval(other)
+        done = llamaburn("compare", *_ids(tmp_path), cwd=tmp_path, check=4)
+    assert "has no question in common with the baseline" in done.stderr
+
+
+def test_eval_is_not_compared_with_a_benchmark(tmp_path: Path, small: str) -> None:
+    with room(tmp_path, Pupil()) as where:
+        where.eval(small)
+        args = ("benchmark", "tiny", f"--host={where.pupil.host}", "--iterations=1")
+        llamaburn(*args, cwd=tmp_path)
+        (benchmark,) = (tmp_path / "results" / "benchmarks").iterdir()
+        done = llamaburn("compare", *_ids(tmp_path), str(benchmark), cwd=tmp_path, check=4)
+        again = llamaburn("rejudge", str(benchmark), cwd=tmp_path, check=4)
+        pairs = ("--pairwise", f"--compare-to={benchmark}")
+        other = where.eval(small, where.judge, *pairs, check=4)
+    assert "is no eval as the first file is" in done.stderr
+    assert "is no eval: its schema is llamaburn/benchmark" in again.stderr
+    assert "is no eval: its schema is llamaburn/benchmark" in other.stderr
+
+
+def test_shown_result_has_each_question_answer_and_mark_with_its_reasons(
+    tmp_path: Path, small: str
+) -> None:
+    odd = {**ANSWERS, "red": "= right red, \x1b[31m\nsecond line"}
+    with room(tmp_path, Pupil(answers={**odd, "love": [Reset()]})) as where:
+        where.eval(small, where.judge)
+    (name,) = _ids(tmp_path)
+    shown = llamaburn("results", "show", name, cwd=tmp_path).stdout
+    for line in (
+        "── red (colours)",
+        "question: What is red?",
+        "reference: right red",
+        "answer: = right red, [31m",
+        "    second line",
+        "scorer: right (scored)",
+        "accuracy: 5 (scored)",
+        "    quotes: a quote",
+        "failed: reset: ",
+    ):
+        assert line in shown
+    assert "\x1b" not in shown
+    rows = list(csv.DictReader(io.StringIO(show(name, "csv", tmp_path))))
+    assert [row["accuracy"] for row in rows] == ["5.0", "2.0", "1.0"]
+    assert rows[0]["answer"].startswith("'= right")
+    assert json.loads(show(name, "jsonl", tmp_path).splitlines()[0])["correct"] is True
+    assert "| accuracy | 1 to 5 |" in show(name, "markdown", tmp_path)
+    assert "<td" in show(name, "html", tmp_path)
+    refused = llamaburn("results", "show", name, "-o", "benchstat", cwd=tmp_path, check=4)
+    assert "benchstat compares speeds" in refused.stderr
+
+
+def show(name: str, output: str, cwd: Path) -> str:
+    return llamaburn("results", "show", name, "-o", output, cwd=cwd).stdout
+
+
+@pytest.mark.parametrize(
+    ("args", "said"),
+    [
+        (["--set=generalknowledge"], "did you mean 'general_knowledge'"),
+        (["--samples=3"], "at temperature 0 all answers to a question are the same"),
+        (["--pass-k=2"], "set --samples 2 or more"),
+        (["--pairwise"], "--pairwise and --compare-to MODEL need each other"),
+        (["--pairwise", "--compare-to=x"], "which judge compares the answers"),
+        (["--judge=claude"], "set the environment variable ANTHROPIC_API_KEY"),
+        (["--judge=claud"], "did you mean 'claude'"),
+        (["--judge=ollama:tiny"], "tiny:latest would judge itself"),
+        (["--with-web-search", "--corpus=nowhere"], "nowhere"),
+        (["--threshold=acuracy>4"], "did you mean 'accuracy'"),
+        (["--answers=x.json"], "x.json cannot be read"),
+        (
+            ["--answers=x.json", "--pairwise", "--compare-to=y", "--judge=ollama:j"],
+            "answers that are there are compared with those of a result file",
+        ),
+    ],
+)
+def test_bad_input_is_one_sentence(tmp_path: Path, args: list[str], said: str) -> None:
+    with room(tmp_path, Pupil()) as where:
+        done = where.eval(*args, check=4, ANTHROPIC_API_KEY="")
+    assert said in done.stderr
+    assert not (tmp_path / "results" / "evals").exists()
+
+
+def test_model_judges_itself_only_where_that_is_allowed(tmp_path: Path, small: str) -> None:
+    with room(tmp_path, Pupil(answers=ANSWERS), Assessor(model="tiny:latest")) as where:
+        own = f"--judge=ollama:tiny@{where.assessor.host}"
+        where.eval(small, own, check=4)
+        where.eval(small, own, "--allow-self-judge")
+    assert where.files[-1]["results"]["n_scored"] == 9
+
+
+def test_judge_that_is_not_there_leaves_the_answers(tmp_path: Path, small: str) -> None:
+    with room(tmp_path, Pupil(answers=ANSWERS)) as where:
+        done = where.eval(small, "--judge=ollama:judge@http://127.0.0.1:9", check=4)
+    assert done.stderr.count("no server at http://127.0.0.1:9") == 1
+    (document,) = where.files
+    assert document["status"] == "partial"
+    assert len(items(document)) == 3

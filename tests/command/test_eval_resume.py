@@ -1,0 +1,151 @@
+"""Evals that were cut: nothing finished is lost, and nothing finished is judged twice."""
+
+from __future__ import annotations
+
+import json
+import random
+import signal
+import subprocess
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from command_line import COMMAND, llamaburn
+from exams import CRITERIA, Assessor, Pupil, eval_set, evals_in, question, verdict
+from scripted import Pause, ScriptedServer, sized
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+NAMES = ("red", "blue", "green", "white", "black")
+ASKED = {(f"What is {name}?", criterion) for name in NAMES for criterion in CRITERIA}
+
+
+def begin(cwd: Path, *args: str) -> subprocess.Popen[bytes]:
+    nowhere = subprocess.DEVNULL
+    return subprocess.Popen([*COMMAND, "eval", *args], cwd=cwd, stdout=nowhere, stderr=nowhere)
+
+
+def journalled(cwd: Path) -> set[tuple[str, str]]:
+    """Return the finished judgments as their journals have them."""
+    lines = [
+        json.loads(line)
+        for path in (cwd / "results" / ".journal").rglob("*.jsonl")
+        for line in path.read_text().splitlines()
+        if line.endswith("}")
+    ]
+    found = [line for line in lines if line["type"] == "judgment" and line["state"] == "scored"]
+    keys = [(f"What is {line['key'][0]}?", line["key"][1]) for line in found]
+    assert len(keys) == len(set(keys))
+    return set(keys)
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_eval_killed_at_random_moments_judges_nothing_twice(tmp_path: Path, seed: int) -> None:
+    dice = random.Random(seed)  # noqa: S311
+    chosen = eval_set(tmp_path, *(question(name) for name in NAMES))
+    assessor, pupil = Assessor(), Pupil()
+    with ScriptedServer(pupil) as model, ScriptedServer(assessor) as judge:
+        args = ["tiny", f"--host={model.host}", f"--set={chosen}", "--judge-concurrency=2"]
+        args.append(f"--judge=ollama:judge@{judge.host}")
+        for _ in range(2):
+            done, assessor.calls = journalled(tmp_path), []
+            left = len(ASKED) - len(done)
+            assessor.stop_at = dice.randint(1, max(1, left - 2))
+            assessor.stopped.clear()
+            running = begin(tmp_path, *args)
+            assert assessor.stopped.wait(60)
+            running.send_signal(signal.SIGKILL)
+            running.wait(60)
+            assert done.isdisjoint(assessor.calls)
+            assert done <= journalled(tmp_path)
+            args = ["--resume=last", f"--judge=ollama:judge@{judge.host}"]
+        done, assessor.calls, assessor.stop_at = journalled(tmp_path), [], 0
+        llamaburn("eval", *args, cwd=tmp_path)
+    assert sorted(assessor.calls) == sorted(ASKED - done)
+    (document,) = evals_in(tmp_path / "results")
+    assert document["status"] == "complete"
+    assert document["results"]["by_state"] == {"scored": len(ASKED)}
+    assert len(pupil.asked) == len(NAMES)
+    assert not (tmp_path / "results" / ".journal").exists()
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_eval_interrupted_while_it_is_judged_is_filed_and_continued(
+    tmp_path: Path, number: signal.Signals
+) -> None:
+    chosen = eval_set(tmp_path, *(question(name) for name in NAMES))
+    assessor = Assessor(stop_at=8)
+    with ScriptedServer(Pupil()) as model, ScriptedServer(assessor) as judge:
+        spec = f"--judge=ollama:judge@{judge.host}"
+        running = begin(tmp_path, "tiny", f"--host={model.host}", f"--set={chosen}", spec)
+        assert assessor.stopped.wait(60)
+        running.send_signal(number)
+        assert running.wait(60) == 2
+        (before,) = evals_in(tmp_path / "results")
+        assessor.stop_at = 0
+        llamaburn("eval", "--resume=last", cwd=tmp_path)
+    (after,) = evals_in(tmp_path / "results")
+    assert (before["status"], after["status"]) == ("interrupted", "complete")
+    assert before["run_id"] == after["run_id"]
+    assert len(before["results"]["items"]) == 5
+    assert after["results"]["n_scored"] == 15
+
+
+def test_judgments_that_failed_on_the_way_are_tried_again(tmp_path: Path) -> None:
+    chosen = eval_set(tmp_path, question("red"), question("blue"))
+    broken: list[bool] = [True]
+
+    def opinion(prompt: str, criterion: str) -> Any:
+        if broken[0] and "blue" in prompt:
+            return [sized(400, {"error": "out of order"})]
+        if broken[0] and criterion == "coherence":
+            assessor.stopped.set()
+            return [Pause(30.0)]
+        return verdict(3)
+
+    assessor = Assessor(opinion=opinion)
+    with ScriptedServer(Pupil()) as model, ScriptedServer(assessor) as judge:
+        spec = f"--judge=ollama:judge@{judge.host}"
+        args = ("tiny", f"--host={model.host}", f"--set={chosen}", spec, "--judge-concurrency=9")
+        running = begin(tmp_path, *args)
+        assert assessor.stopped.wait(60)
+        running.send_signal(signal.SIGKILL)
+        running.wait(60)
+        broken[0], assessor.calls = False, []
+        llamaburn("eval", "--resume=last", "--max-unscored=0.1", cwd=tmp_path)
+    assert {c for c in assessor.calls if "blue" in c[0]} >= {
+        ("What is blue?", criterion) for criterion in CRITERIA
+    }
+    (document,) = evals_in(tmp_path / "results")
+    assert document["results"]["by_state"] == {"scored": 6}
+
+
+def test_eval_is_not_continued_with_a_set_that_changed(tmp_path: Path) -> None:
+    chosen = eval_set(tmp_path, question("red"), question("blue"))
+    assessor = Assessor(stop_at=2)
+    with ScriptedServer(Pupil()) as model, ScriptedServer(assessor) as judge:
+        spec = f"--judge=ollama:judge@{judge.host}"
+        running = begin(tmp_path, "tiny", f"--host={model.host}", f"--set={chosen}", spec)
+        assert assessor.stopped.wait(60)
+        running.send_signal(signal.SIGKILL)
+        running.wait(60)
+        eval_set(tmp_path, question("red"), question("yellow"))
+        done = llamaburn("eval", "--resume=last", cwd=tmp_path, check=4)
+    assert "--resume: the eval set was" in done.stderr
+
+
+def test_what_was_spent_before_counts_when_an_eval_goes_on(tmp_path: Path) -> None:
+    chosen = eval_set(tmp_path, *(question(name) for name in NAMES))
+    assessor = Assessor(stop_at=6)
+    with ScriptedServer(Pupil()) as model, ScriptedServer(assessor) as judge:
+        spec = f"--judge=ollama:judge@{judge.host}"
+        limits = ("--judge-concurrency=1", "--max-judge-calls=9")
+        args = ("tiny", f"--host={model.host}", f"--set={chosen}", spec, *limits)
+        running = begin(tmp_path, *args)
+        assert assessor.stopped.wait(60)
+        running.send_signal(signal.SIGKILL)
+        running.wait(60)
+        assessor.stop_at = 0
+        llamaburn("eval", "--resume=last", cwd=tmp_path, check=1)
+    (document,) = evals_in(tmp_path / "results")
+    assert document["results"]["by_state"] == {"scored": 9, "budget": 6}

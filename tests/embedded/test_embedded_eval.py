@@ -1,0 +1,43 @@
+"""An eval with nothing but the embedded model: it answers, and it judges, badly but truthfully."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from command_line import llamaburn
+from exams import eval_set, evals_in, question
+
+from pytest_llamaburn import results
+from pytest_llamaburn.judges import STATES
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+
+def test_local_judge_marks_the_answers_of_the_embedded_model(tmp_path: Path) -> None:
+    asked = (
+        question("two", prompt="What is 1 + 1?", reference="2", scorer="number"),
+        question("five", prompt="What is 2 + 3?", reference="5", scorer="number"),
+    )
+    judged = tuple({**one, "criteria": ["accuracy"]} for one in asked)
+    args = (f"--set={eval_set(tmp_path, *judged)}", "--judge=embedded", "--allow-self-judge")
+    small = ("--max-tokens=24", "--warmup=1", "--max-unscored=1")
+    limits = ("--judge-retries=0", "--judge-timeout=30s")  # so small a model may never stop
+    done = llamaburn("eval", "smollm2-135m", *args, *small, *limits, cwd=tmp_path)
+    (document,) = evals_in(tmp_path / "results")
+    assert results.check(document) is None
+    assert document["status"] == "complete"
+    found = document["results"]
+    assert found["n_total"] == len(asked)
+    assert set(found["by_state"]) <= set(STATES)
+    for item in found["items"]:
+        assert item["answer"]
+        for score in item["scores"].values():
+            (judgment,) = score["judgments"]
+            assert judgment["judge"] == "embedded:smollm2-135m"
+            assert (score["score"] is None) == (score["state"] != "scored")
+            assert score["score"] in (None, 1, 2, 3, 4, 5)
+            assert (judgment["usage"]["output"] is None) == (score["state"] == "api_error")
+    assert found["cost"]["cost_usd"] is None
+    assert found["summary"]["tokens_per_sec"]["n"] == len(asked)
+    assert "judged by embedded" in done.stdout

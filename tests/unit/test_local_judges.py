@@ -1,0 +1,142 @@
+"""Judges on local servers: Ollama's own wire, its limits and its failures."""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import dataclass, field
+from typing import Any
+
+import pytest
+from fake_judges import judging, verdict
+from scripted import Close, Hang, OllamaFacade, Request, ScriptedServer, Steps, sized
+
+from pytest_llamaburn.errors import ModelError
+from pytest_llamaburn.judges import Case, Judgment, Panel
+from pytest_llamaburn.judges._base import Usage
+
+CASE = Case("What is the capital of France?", "It is Paris.", "Paris")
+
+
+@dataclass
+class Ollama(OllamaFacade):
+    """An Ollama whose chat answers whole, with the given replies in turn."""
+
+    replies: tuple[dict[str, Any] | Steps, ...] = ()
+    calls: list[Any] = field(default_factory=list)
+
+    def __call__(self, request: Request) -> Steps:
+        if request.path != "/api/chat":
+            return super().__call__(request)
+        self.calls.append(request.json)
+        reply = self.replies[min(len(self.calls), len(self.replies)) - 1]
+        return [sized(200, reply)] if isinstance(reply, dict) else reply
+
+
+def said(text: str, **fields: Any) -> dict[str, Any]:
+    message = {"role": "assistant", "content": text}
+    counts = {"prompt_eval_count": 700, "eval_count": 90}
+    done = {"done": True, "done_reason": "stop", **counts}
+    return {"model": "tiny:latest", "message": message, **done, **fields}
+
+
+def judged(fake: Ollama, model: str = "tiny", case: Case = CASE, **values: Any) -> Judgment:
+    async def work(name: str) -> Judgment:
+        panel = Panel.of(judging(judge=(name,), **values), no_sleep)
+        try:
+            return (await panel.judge(case, "accuracy")).judgments[0]
+        finally:
+            await panel.close()
+
+    with ScriptedServer(fake) as server:
+        return asyncio.run(work(f"ollama:{model}@{server.host}"))
+
+
+async def no_sleep(seconds: float) -> None:
+    """Go on at once."""
+
+
+def test_ollama_is_held_to_the_schema_at_temperature_zero_with_room_for_the_answer() -> None:
+    fake = Ollama(replies=(said(verdict(4)),))
+    found = judged(fake)
+    assert (found.state, found.score, found.model_served) == ("scored", 4, "tiny:latest")
+    assert found.usage == Usage(input=700, output=90)
+    assert (found.cost_usd, found.temperature) == (
+        None,
+        {"requested": 0.0, "sent": 0.0, "reason": None},
+    )
+    (call,) = fake.calls
+    assert call["format"]["properties"]["score"]["enum"] == [1, 2, 3, 4, 5]
+    assert (call["stream"], call["think"]) == (False, False)
+    assert call["options"].items() >= {"temperature": 0.0, "num_ctx": 8192, "seed": 0}.items()
+    assert call["options"]["num_predict"] == 4096
+
+
+def test_ollama_may_be_named_by_its_variable(monkeypatch: pytest.MonkeyPatch) -> None:
+    fake = Ollama(replies=(said(verdict(4)),))
+
+    async def work() -> list[str]:
+        panel = Panel.of(judging(judge=("ollama:tiny",)))
+        await panel.open()
+        assert (await panel.judge(CASE, "accuracy")).score == 4
+        return panel.notes
+
+    with ScriptedServer(fake) as server:
+        monkeypatch.setenv("OLLAMA_HOST", server.host)
+        assert asyncio.run(work()) == ["judge ollama:tiny has digest 765525e6"]
+
+
+def test_answer_that_does_not_fit_the_judges_context_is_not_sent() -> None:
+    fake = Ollama(replies=(said(verdict(4)),))
+    found = judged(fake, case=CASE._replace(answer="word " * 8000))
+    assert (found.state, found.score) == ("api_error", None)
+    assert (found.error or {})["kind"] == "context_overflow"
+    assert fake.calls == []
+
+
+def test_long_answer_leaves_the_verdict_the_rest_of_the_context() -> None:
+    fake = Ollama(replies=(said(verdict(4)),))
+    assert judged(fake, case=CASE._replace(answer="word " * 4000)).score == 4
+    assert 256 < fake.calls[0]["options"]["num_predict"] < 1000
+
+
+def test_thinking_that_a_model_cannot_switch_off_is_not_asked_to_be() -> None:
+    refusal: Steps = [sized(400, {"error": '"tiny" does not support thinking'})]
+    fake = Ollama(replies=(refusal, said(verdict(4))))
+    assert judged(fake).score == 4
+    assert "think" not in fake.calls[1]
+
+
+@pytest.mark.parametrize(
+    ("reply", "state", "kind"),
+    [
+        (said("{", done_reason="length"), "truncated", "max_tokens"),
+        (said("I like it."), "parse_error", "parse_error"),
+        ([sized(200, "<html>")], "api_error", "malformed"),
+        ([sized(404, {"error": "model 'tiny' not found"})], "api_error", "not_found"),
+        ([sized(500, "it broke")], "api_error", "server_error"),
+        ([sized(503, {"error": "busy"})], "api_error", "overloaded"),
+        ([Close()], "api_error", "connection"),
+    ],
+)
+def test_what_goes_wrong_is_a_state(reply: Any, state: str, kind: str) -> None:
+    found = judged(Ollama(replies=(reply,)))
+    assert (found.state, found.score, (found.error or {})["kind"]) == (state, None, kind)
+
+
+def test_hanging_ollama_is_a_timeout() -> None:
+    found = judged(Ollama(replies=([Hang()],)), judge_timeout=0.3, judge_retries=0)
+    assert (found.state, (found.error or {})["kind"]) == ("api_error", "timeout")
+
+
+def test_model_that_ollama_does_not_have_ends_the_run() -> None:
+    with pytest.raises(ModelError, match="big"):
+        judged(Ollama(), model="big")
+
+
+def test_judge_that_thinks_in_its_text_is_understood() -> None:
+    text = f"<think>The answer {{is}} right.</think>\n{verdict(5)}"
+    assert judged(Ollama(replies=(said(text),))).score == 5
+
+
+def test_local_judge_needs_no_price_under_a_cost_limit() -> None:
+    assert judged(Ollama(replies=(said(verdict(2)),)), max_judge_cost=0.01).score == 2
