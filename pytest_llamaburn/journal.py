@@ -36,6 +36,11 @@ class Record(NamedTuple):
     folder: Path = Path()
     others: dict[str, list[dict[str, Any]]] = {}  # noqa: RUF012 - what one kind of run alone writes
 
+    @property
+    def profile(self) -> list[dict[str, Any]]:
+        """What profilers said and read."""
+        return self.others.get("profile", [])
+
 
 class Journal:
     """The journal of one run, as one worker writes it.

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 from pydantic import Field
 
-from pytest_llamaburn.kinds import _load_gates
+from pytest_llamaburn.kinds import _load_gates, _power
 from pytest_llamaburn.kinds._parts import Distribution, Part, RunFile, opening
 from pytest_llamaburn.load import findings, levels, rows, slo, stability, windows
 from pytest_llamaburn.load.rows import record_of
@@ -46,6 +46,12 @@ class Level(Part):
     inter_token_latency_ms: Distribution
     chunk_gap_ms: Distribution
     goodput: dict[str, Any] | None
+    energy_wh: float | None = None
+    power_draw_watts: float | None = None
+    power_peak_watts: float | None = None
+    joules_per_output_token: float | None = None
+    output_tokens_per_joule: float | None = None
+    energy_reason: str | None = None
     client_health: dict[str, Any]
     state: Literal["idle", "optimal", "degraded", "failure"] | None = None
     evidence: str | None = None
@@ -111,8 +117,7 @@ def build(record: Record) -> dict[str, Any]:
     return {
         **opening(header, _status(record, everything)),
         "results": results,
-        "telemetry": {"provider": None, "scope": None, "reason": "no_provider", "notes": []},
-        "system_profile": [],
+        **_power.seen(record.profile, [_power.window(row) for row in everything]),
         "insights": findings.insights(load),
     }
 
@@ -160,12 +165,15 @@ def _load(steps: Sequence[_Step], record: Record) -> findings.Load:
         windows.window(config["warmup_window"], "--warmup-window"),
         windows.window(config["cooldown_window"], "--cooldown-window"),
     )
+    windows_sent = [_power.window(row) for step in steps for row in step.part.rows]
+    lines = _power.lines(record.profile, windows_sent)
     sent = [step for step in steps if step.number != BASELINE and step.part.rows]
     sent.sort(key=lambda step: (step.load.level, step.number))
     seen = []
     for (level, unit), group in groupby(sent, key=lambda step: step.load[:2]):
         parts = [step.part for step in group]
         summary = levels.summarize(level, unit, parts, excluded, config["slo"])
+        summary |= _power.level(lines, [part.rows for part in parts])
         runs = [[record_of(row) for row in levels.kept(part, excluded)] for part in parts]
         seen.append(findings.Seen(summary, runs))
     alone = [step for step in steps if step.number == BASELINE]

@@ -215,6 +215,9 @@ class Stress(Run):
         finally:
             wire.close()
 
+    def _at_once(self) -> int:
+        return self._expected()[0]
+
     def _expected(self) -> tuple[int, float]:
         """Return the most streams the run may have at once, and the chunks a second of each."""
         values = metrics.compute(self._last)[0] if self._last else {}
