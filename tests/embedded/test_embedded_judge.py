@@ -7,25 +7,24 @@ import json
 
 from fake_judges import judging
 
-from pytest_llamaburn.judges import Case, Pair, Panel, Score
+from pytest_llamaburn.judges import Case, Panel, Score
 
 PARIS = Case("What is the capital of France?", "It is Paris.", "Paris")
 
 
-async def judged() -> tuple[Score, Score, list[str | None]]:
+async def judged() -> tuple[Score, Score]:
     panel = Panel.of(judging(judge=("embedded",), judge_concurrency=1))
     try:
         await panel.open()
         asked = await panel.judge(PARIS, "accuracy")
         silent = await panel.judge(PARIS._replace(answer=""), "accuracy")
-        pair = Pair(PARIS.question, "Paris.", "Lyon.", "Paris")
-        return asked, silent, [one.verdict for one in await panel.compare(pair)]
+        return asked, silent
     finally:
         await panel.close()
 
 
 def test_embedded_judge_keeps_to_the_schema() -> None:
-    asked, silent, verdicts = asyncio.run(judged())
+    asked, silent = asyncio.run(judged())
     (found,) = asked.judgments
     assert (found.state, found.source) == ("scored", "judge")
     assert found.score in (1, 2, 3, 4, 5)
@@ -35,4 +34,3 @@ def test_embedded_judge_keeps_to_the_schema() -> None:
     assert found.temperature == {"requested": 0.0, "sent": 0.0, "reason": None}
     json.dumps(asked.as_dict(), allow_nan=False)
     assert (silent.score, silent.judgments[0].source) == (1.0, "rule")
-    assert set(verdicts) <= {"A", "B", "tie", None}
