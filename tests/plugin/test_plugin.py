@@ -24,7 +24,7 @@ _OURS = pkgutil.walk_packages(pytest_llamaburn.__path__, "pytest_llamaburn.")
 for _name in ("numpy", *(m.name for m in _OURS if not m.name.endswith("__main__"))):
     importlib.import_module(_name)
 
-SUITES = Path(__file__).parents[2] / "suites"
+SUITES = Path(__file__).parents[2] / "suites" / "benchmark"
 QUIET = ("-p", "no:cacheprovider", "-p", "no:asyncio")
 BROKEN: Steps = [sized(500, {"error": "boom"}), Close()]
 
