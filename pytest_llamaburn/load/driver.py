@@ -34,7 +34,8 @@ async def closed_loop(
     """Send all requests with this many clients; `done` is told each as it ends.
 
     Clients share the source of requests and stop when it is empty; `pause` is their time to think
-    before each request, told whether it is their first. What `send` or `done` raises stops all clients and is raised here.
+    before each request, told whether it is their first. What `send` or `done` raises stops all
+    clients and is raised here.
     """
     source = iter(requests)
 
