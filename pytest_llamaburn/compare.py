@@ -32,6 +32,7 @@ FIXED_N = "total_at_fixed_n_ms"
 STATISTICS = ("mean", "min", *stats.PERCENTILES, "max")
 _ALIASES = {"median": "p50", "p99.9": "p99_9"}
 _TTFT, _ITL, _OSL = "time_to_first_token_ms", "inter_token_latency_ms", "output_sequence_length"
+_ALL = "all prompts"
 _GATE = re.compile(r"\s*(?P<column>[^:]+?)\s*:\s*(?P<bound>[+-]\d+(\.\d+)?)\s*%\s*$")
 _CONDITIONS = (
     *("num_ctx", "temperature", "top_p", "top_k", "max_tokens", "think", "cache", "start"),
@@ -53,12 +54,12 @@ class Column(NamedTuple):
     @property
     def unit(self) -> str:
         """The metric's unit."""
-        return "ms" if self.metric == FIXED_N else metrics.METRICS[self.metric].unit
+        return "ms" if self.metric == FIXED_N else _definition(self.metric).unit
 
     @property
     def better(self) -> str:
         """Whether lower, higher or none is better."""
-        return "lower" if self.metric == FIXED_N else metrics.METRICS[self.metric].better
+        return "lower" if self.metric == FIXED_N else _definition(self.metric).better
 
 
 ALONE = (Column(_TTFT), Column(_ITL), Column("tokens_per_sec"))  # these need no common N
@@ -142,8 +143,16 @@ class Side:
         return (*about, server["kind"], server["version"], *asked, self.prompts)
 
     def samples(self, metric: str, fixed_n: int | None) -> list[Samples]:
-        """Return a metric's values in each run, by prompt."""
+        """Return a metric's values in each run, by prompt; what is of whole runs has one."""
+        if metric in metrics.RUN_METRICS:
+            return [self._whole(repeat, metric) for repeat in self.runs]
         return [_samples(rows, metric, fixed_n) for rows in self.runs.values()]
+
+    def _whole(self, repeat: int, metric: str) -> Samples:
+        found = self.document["results"].get("energy_by_repeat", ())
+        key = metrics.RUN_METRICS[metric].key
+        values = [one[key] for one in found if one["repeat"] == repeat]
+        return {_ALL: values} if values and values[0] is not None else {}
 
 
 class Comparison:
@@ -265,16 +274,21 @@ def column(text: str, option: str) -> Column:
     Raises SettingsError with the nearest names for an unknown metric or statistic.
     """
     name, _, statistic = text.strip().partition(".")
-    metric = FIXED_N if name == FIXED_N else metrics.resolve(name)
+    own = name == FIXED_N or name in metrics.RUN_METRICS
+    metric = name if own else metrics.resolve(name)
     if metric is None:
         aliases = [m.alias for m in metrics.METRICS.values() if m.alias]
-        known = [*metrics.METRICS, *aliases, FIXED_N]
+        known = [*metrics.METRICS, *aliases, FIXED_N, *metrics.RUN_METRICS]
         raise SettingsError(f"{option}: '{text}': {registry.unknown('metric', name, known)}")
     full = _ALIASES.get(statistic, statistic) or "mean"
     if full not in STATISTICS:
         words = registry.unknown("statistic", statistic, STATISTICS)
         raise SettingsError(f"{option}: '{text}': {words}")
     return Column(metric, full)
+
+
+def _definition(metric: str) -> metrics.Metric | metrics.RunMetric:
+    return metrics.METRICS.get(metric) or metrics.RUN_METRICS[metric]
 
 
 def gate(expression: str) -> Gate:
@@ -498,14 +512,20 @@ def _file(side: Side, comparison: Comparison) -> dict[str, Any]:
     }
 
 
-def _runs(side: Side, columns: Sequence[Column], n: int | None) -> list[dict[str, Any]]:
-    return [_run(repeat, rows, columns, n) for repeat, rows in side.runs.items()]
-
-
-def _run(repeat: int, rows: list[Row], columns: Iterable[Column], n: int | None) -> dict[str, Any]:
-    found = {of.name: (of.statistic, _samples(rows, of.metric, n)) for of in columns}
-    values = {k: evidence.number(run, word) if run else None for k, (word, run) in found.items()}
-    return {"repeat": repeat, "requests": len(rows), "values": values}
+def _runs(side: Side, columns: Iterable[Column], n: int | None) -> list[dict[str, Any]]:
+    columns = [*columns]
+    found = zip(*(side.samples(of.metric, n) for of in columns), strict=True)
+    return [
+        {
+            "repeat": repeat,
+            "requests": len(rows),
+            "values": {
+                of.name: evidence.number(run, of.statistic) if run else None
+                for of, run in zip(columns, runs, strict=True)
+            },
+        }
+        for (repeat, rows), runs in zip(side.runs.items(), found, strict=True)
+    ]
 
 
 def _gated(gate: Gate, changes: Iterable[dict[str, Any]]) -> Iterator[dict[str, Any]]:

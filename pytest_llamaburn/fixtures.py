@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from pytest_llamaburn.load.measured import Measured
     from pytest_llamaburn.load.opinions import Opinion
     from pytest_llamaburn.load.stress import Stress
+    from pytest_llamaburn.profiler import Profiler
 
 MARKERS = {
     "llm_benchmark": "measures a model: iterations=N, thresholds=['ttft_ms.p50<500']",
@@ -81,6 +82,20 @@ def measure_more(request: pytest.FixtureRequest, llm: Bench) -> Callable[[], Mea
     """Return a function that goes on measuring until --precision is met or --budget is spent."""
     harness = request.config.stash[HARNESS]
     return lambda: harness.run(llm.extend(harness.prompts[0]))
+
+
+@pytest.fixture
+def gpu_profiler(request: pytest.FixtureRequest) -> Callable[[], Profiler]:
+    """Return a function that makes a profiler: `with make() as p:` watches a block.
+
+    Afterwards `p.energy_wh`, `p.power_draw_watts`, `p.power_peak_watts` and `p.system_profile` are
+    about the block; what is None has its code in `p.reason`. The provider is `--gpu-provider`.
+    """
+    from pytest_llamaburn.profiler import Profiler
+
+    harness = request.config.stash[HARNESS]
+    server = request.getfixturevalue("llm").server if "llm" in request.fixturenames else None
+    return lambda: Profiler(harness.common, server)
 
 
 @pytest.fixture(scope="session")

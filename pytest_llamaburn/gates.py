@@ -17,8 +17,13 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
 
 STATISTICS = ("mean", "std", "cv", "min", *stats.PERCENTILES, "max", "n")
+WHOLE_RUN = metrics.RUN_METRICS
 # Means that are gated beside the metrics, with their units; `accuracy` is of right answers.
-SPECIAL = {"error_rate": "share", "accuracy": "share"}
+SPECIAL = {
+    "error_rate": "share",
+    "accuracy": "share",
+    **{name: metric.unit for name, metric in WHOLE_RUN.items()},
+}
 _ALIASES = {"median": "p50", "p99.9": "p99_9"}
 _OPERATORS: dict[str, Callable[[float, float], bool]] = {
     "<=": operator.le,
@@ -37,6 +42,8 @@ _UNITS = {
     "tokens": {"tokens": 1.0},
     "W": {"W": 1.0, "mW": 1e-3, "kW": 1e3},
     "Wh": {"Wh": 1.0, "mWh": 1e-3, "kWh": 1e3},
+    "J": {"J": 1.0, "mJ": 1e-3, "kJ": 1e3},
+    "tokens/J": {"tokens/J": 1.0, "/J": 1.0},
     "share": {"%": 0.01},
 }
 
@@ -176,6 +183,9 @@ def _scale(expression: str, own: str, unit: str) -> float:
 
 
 def _observed(gate: Gate, results: dict[str, Any], rows: Sequence[dict[str, Any]]) -> Observed:
+    if gate.metric in WHOLE_RUN:
+        value = results.get("totals", {}).get(WHOLE_RUN[gate.metric].key)
+        return Observed(value, None, "" if value is not None else "no value of the whole run")
     if gate.metric in SPECIAL:
         return _share(gate.metric, results, rows)
     summary = results["summary"][gate.metric]

@@ -24,6 +24,12 @@ SLOW_FIRST = 2.0
 WIDE_CV = 0.05
 OUTLIER_IQRS = 3.0
 BUSY_SHARE = 0.1
+HOT_C = 80.0
+THROTTLED = 0.9  # of the clock or power before it was hot
+AT_CAP = 0.97
+FULL_VRAM = 0.95
+IDLE_GPU, BUSY_CPU = 20.0, 100.0  # percent; of one core for the processors
+IDLE_SHARE = 0.3
 _FEW = 5
 
 _FLAG_TEXTS = {
@@ -200,6 +206,100 @@ def clocks_disagree(document: Document) -> tuple[str, dict[str, Any]] | None:
 
 
 @_rule
+def thermal_throttling(document: Document) -> tuple[str, dict[str, Any]] | None:
+    """Compare clock, or power, of a GPU at work while it is hot and while it is not."""
+    for gpu in _gpus(document):
+        for name in ("clock_mhz", "power_w"):
+            hot, cool = (
+                [s[name] for s in gpu if s[name] is not None and _is_hot(s) is is_hot]
+                for is_hot in (True, False)
+            )
+            if min(len(hot), len(cool)) < _FEW or median(hot) >= THROTTLED * median(cool):
+                continue
+            words = {"clock_mhz": "clock", "power_w": "power"}[name]
+            text = (
+                f"GPU {gpu[0]['id']} throttled: its {words} fell from {median(cool):.4g} to "
+                f"{median(hot):.4g} once it was over {HOT_C:.0f} °C. Improve its cooling, or "
+                "lower its power limit, and measure again."
+            )
+            return text, {"field": name, "cool": median(cool), "hot": median(hot)}
+    return None
+
+
+@_rule
+def power_cap(document: Document) -> tuple[str, dict[str, Any]] | None:
+    """Hold a GPU's power at work against its limit."""
+    for gpu in _gpus(document):
+        shares = [
+            s["power_w"] / s["power_limit_w"] for s in gpu if s["power_w"] and s["power_limit_w"]
+        ]
+        if len(shares) >= _FEW and median(shares) >= AT_CAP:
+            text = (
+                f"GPU {gpu[0]['id']} ran at {median(shares):.0%} of its power limit. The limit, "
+                "not the model, sets the speed: raise it if cooling and supply allow."
+            )
+            return text, {"median_share": median(shares), "samples": len(shares)}
+    return None
+
+
+@_rule
+def vram_nearly_full(document: Document) -> tuple[str, dict[str, Any]] | None:
+    """Hold a GPU's memory in use against what it has."""
+    samples = [gpu for sample in document["system_profile"] for gpu in sample["gpus"]]
+    shares = {
+        s["id"]: s["vram_used_mb"] / s["vram_total_mb"]
+        for s in sorted(samples, key=lambda s: s["vram_used_mb"] or 0)
+        if s["vram_used_mb"] and s["vram_total_mb"]
+    }
+    full = {name: share for name, share in shares.items() if share >= FULL_VRAM}
+    if not full:
+        return None
+    name, share = max(full.items(), key=lambda item: item[1])
+    text = (
+        f"GPU {name} had {share:.0%} of its memory in use. A longer context or a second request "
+        "may not fit: take a smaller quantization or --num-ctx."
+    )
+    return text, {"gpu": name, "share": share}
+
+
+@_rule
+def gpu_idle_cpu_busy(document: Document) -> tuple[str, dict[str, Any]] | None:
+    """Compare the load of GPU and processors while tokens were generated."""
+    samples = [s for s in document["system_profile"] if s["phase"] == "generate"]
+    pairs = []
+    for sample in samples:
+        loads = [gpu["util_pct"] for gpu in sample["gpus"] if gpu["util_pct"] is not None]
+        if loads and sample["server_cpu_pct"] is not None:
+            pairs.append((max(loads), sample["server_cpu_pct"]))
+    if len(pairs) < _FEW:
+        return None
+    gpu, cpu = (median(column) for column in zip(*pairs, strict=True))
+    if gpu >= IDLE_GPU or cpu < BUSY_CPU:
+        return None
+    text = (
+        f"While tokens were generated the GPU was {gpu:.0f} % busy and the server kept "
+        f"{cpu / 100:.1f} processor cores busy. Layers are not offloaded: give the server its GPU "
+        "(num_gpu, a build with GPU support)."
+    )
+    return text, {"gpu_util_pct": gpu, "server_cpu_pct": cpu, "samples": len(pairs)}
+
+
+@_rule
+def idle_energy(document: Document) -> tuple[str, dict[str, Any]] | None:
+    """Compare the run's energy with what idling would have taken."""
+    totals = document["results"]["totals"]
+    gross, above = totals.get("energy_wh"), totals.get("energy_above_idle_wh")
+    if not gross or above is None or 1 - above / gross < IDLE_SHARE:
+        return None
+    share = min(1.0, 1 - above / gross)
+    text = (
+        f"Idle power is {share:.0%} of the energy. Serve more requests at once to spread it, or "
+        "unload the model when it is not used."
+    )
+    return text, {"share": share, "energy_wh": gross}
+
+
+@_rule
 def one_slot(document: Document) -> tuple[str, dict[str, Any]] | None:
     """Read how many requests the server works on at once."""
     if document["telemetry"].get("slots") != 1 or document["server"]["kind"] == "embedded":
@@ -209,6 +309,19 @@ def one_slot(document: Document) -> tuple[str, dict[str, Any]] | None:
         "it with more (llama.cpp: --parallel) if several clients will use it."
     )
     return text, {"slots": 1}
+
+
+def _gpus(document: Document) -> list[list[dict[str, Any]]]:
+    """Return the samples of each GPU while it had requests."""
+    found: dict[str, list[dict[str, Any]]] = {}
+    for sample in document["system_profile"]:
+        for gpu in sample["gpus"] if sample["active"] else ():
+            found.setdefault(gpu["id"], []).append(gpu)
+    return list(found.values())
+
+
+def _is_hot(sample: dict[str, Any]) -> bool | None:
+    return None if sample["temp_c"] is None else sample["temp_c"] >= HOT_C
 
 
 def _good(document: Document) -> list[dict[str, Any]]:

@@ -33,9 +33,13 @@ class Record(NamedTuple):
     facts: dict[str, Any]
     gates: list[dict[str, Any]]
     interrupted: bool
-    steps: list[dict[str, Any]] = []  # noqa: RUF012
     folder: Path = Path()
     others: dict[str, list[dict[str, Any]]] = {}  # noqa: RUF012 - what one kind of run alone writes
+
+    @property
+    def profile(self) -> list[dict[str, Any]]:
+        """What profilers said and read."""
+        return self.others.get("profile", [])
 
 
 class Journal:
@@ -113,7 +117,6 @@ def read(folder: Path) -> Record:
     facts: dict[str, Any] = {}
     gates: list[dict[str, Any]] = []
     others: dict[str, list[dict[str, Any]]] = {}
-    steps: list[dict[str, Any]] = []
     endings: list[str] = []
     for path in sorted(folder.glob("*.jsonl")):
         ending = "killed"
@@ -129,17 +132,13 @@ def read(folder: Path) -> Record:
                     facts.update(line)
                 case "gate":
                     gates.append(line)
-                case "step":
-                    steps.append(line)
                 case "end":
                     ending = line["reason"]
                 case other:
                     others.setdefault(other, []).append(line)
         endings.append(ending)
     interrupted = any(ending != "finished" for ending in endings)
-    return Record(
-        header, sum(planned.values()), rows, facts, gates, interrupted, steps, folder, others
-    )
+    return Record(header, sum(planned.values()), rows, facts, gates, interrupted, folder, others)
 
 
 def leftovers(results_dir: Path) -> list[Path]:

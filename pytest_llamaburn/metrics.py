@@ -37,7 +37,34 @@ class Metric(NamedTuple):
     compute: Callable[[Trace], float | Missing]
 
 
+class RunMetric(NamedTuple):
+    """One number about a whole run; in `results.totals` it has the name `key`."""
+
+    key: str
+    unit: str
+    better: str
+    formula: str
+
+
 METRICS: dict[str, Metric] = {}
+RUN_METRICS = {
+    "run_energy_wh": RunMetric(
+        "energy_wh", "Wh", "lower", "energy from the first send to the last end, gross"
+    ),
+    "energy_above_idle_wh": RunMetric(
+        "energy_above_idle_wh", "Wh", "lower", "run_energy_wh − idle power, model loaded · time"
+    ),
+    "run_power_draw_watts": RunMetric(
+        "power_draw_watts", "W", "lower", "run_energy_wh · 3600 / seconds"
+    ),
+    "power_peak_watts": RunMetric("power_peak_watts", "W", "lower", "highest power read"),
+    "joules_per_output_token": RunMetric(
+        "joules_per_output_token", "J", "lower", "run_energy_wh · 3600 / tokens generated"
+    ),
+    "output_tokens_per_joule": RunMetric(
+        "output_tokens_per_joule", "tokens/J", "higher", "1 / joules_per_output_token"
+    ),
+}
 
 REASONS = {
     "failed": "the request failed",
@@ -50,6 +77,11 @@ REASONS = {
     "no_uncached_count": "the server does not say how much of the prompt was cached",
     "clock_too_short": "the server timed less than a millisecond",
     "no_provider": "no power sensor is read",
+    "remote_server": "the server is on another machine, whose sensors are not read",
+    "profile_off": "sensors were not to be read (--no-profile)",
+    "unsupported_field": "a GPU does not give its power",
+    "window_too_short": "the request was too short for the sensor",
+    "low_coverage": "readings are missing for over a fifth of the time",
     "no_thinking_end": "the answer held only thinking",
     "connection_reused": "an open connection was used",
 }
@@ -251,8 +283,8 @@ def output_sequence_length(trace: Trace) -> float | Missing:
     source="sensor",
     formula="time-weighted mean power during the request",
 )
-def power_draw_watts(trace: Trace) -> float | Missing:  # noqa: ARG001 - no sensor is read yet
-    """Return null: no power sensor is read."""
+def power_draw_watts(trace: Trace) -> float | Missing:  # noqa: ARG001
+    """Return null: a trace holds no power; `timeline.powered` sets it from the readings."""
     return Missing("no_provider")
 
 
@@ -264,7 +296,7 @@ def power_draw_watts(trace: Trace) -> float | Missing:  # noqa: ARG001 - no sens
     formula="integral of power over the request / 3600",
 )
 def energy_wh(trace: Trace) -> float | Missing:  # noqa: ARG001
-    """Return null: no power sensor is read."""
+    """Return null: a trace holds no power; `timeline.powered` sets it from the readings."""
     return Missing("no_provider")
 
 

@@ -175,7 +175,49 @@ class Run(Connection, Storage):
         choices=_words("bust", "warm"),
     )
     kwh_rate: float | None = opt(
-        None, "price of a kilowatt-hour, for costs", toml="cost.kwh_rate", bounds={"ge": 0}
+        None,
+        "price of a kilowatt-hour, for costs",
+        toml="cost.kwh_rate",
+        bounds={"ge": 0, "le": 100_000},
+    )
+    tariff: tuple[str, ...] = opt(
+        (),
+        "another price for part of each day, as 22:00-06:00=0.08; repeatable",
+        toml="cost.tariff",
+    )
+    currency: str = opt("$", "what prices are in", toml="cost.currency")
+    pue: float = opt(
+        1.0,
+        "power of the whole site over that of its computers",
+        toml="cost.pue",
+        bounds={"ge": 1, "le": 10},
+    )
+    duty: float | None = opt(
+        None,
+        "share of the time under load, for a monthly cost beside the sustained one",
+        toml="cost.duty",
+        bounds={"ge": 0, "le": 1},
+    )
+    co2_g_per_kwh: float | None = opt(
+        None,
+        "grams of CO2 a kilowatt-hour of your grid stands for",
+        toml="cost.co2_g_per_kwh",
+        bounds={"ge": 0, "le": 5000},
+    )
+    profile: bool = opt(True, "read this machine's sensors while measuring")
+    profile_interval: float = opt(
+        0.5,
+        "time between two entries of system_profile; power is read every 100 ms",
+        unit="s",
+        bounds={"ge": 0.02, "le": 60},
+    )
+    gpu_provider: str = opt(
+        "auto", "where GPU sensors are read: auto, or one that llamaburn status lists"
+    )
+    sampler: str = opt(
+        "auto",
+        "read sensors in a thread, in a process, or auto: a process at high concurrency",
+        choices=_words("auto", "thread", "process"),
     )
     allow_parallel: bool = opt(
         False, "measure even while another measurement runs; the file says contended"

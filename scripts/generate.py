@@ -11,7 +11,7 @@ from typing import Any
 
 from pytest_llamaburn import datasets, results, settings
 from pytest_llamaburn.harness import KINDS
-from pytest_llamaburn.metrics import METRICS
+from pytest_llamaburn.metrics import METRICS, RUN_METRICS
 
 ROOT = Path(__file__).parent.parent
 _METRICS_HEAD = """\
@@ -22,6 +22,15 @@ not measured is null with a reason, never 0.
 
 | metric | unit | better | source | formula | alias |
 | --- | --- | --- | --- | --- | --- |
+"""
+_RUN_HEAD = """
+## Of a whole run
+
+What gates and comparisons call it, and its name in `results.totals`. The energy is that of the
+devices in `telemetry.counted` alone: GPU boards, else the whole chip, else the CPU packages.
+
+| metric | unit | better | in `totals` | formula |
+| --- | --- | --- | --- | --- |
 """
 _OPTIONS_HEAD = """\
 # Options
@@ -65,7 +74,11 @@ def metrics_page() -> str:
     ]
     gaps = "time between successive deltas, all requests pooled"
     rows.append(f"| `chunk_gap_ms` | ms | lower | client | {gaps} | |")
-    return _METRICS_HEAD + "\n".join(rows) + "\n"
+    whole = [
+        f"| `{name}` | {m.unit} | {m.better} | `{m.key}` | {m.formula} |"
+        for name, m in RUN_METRICS.items()
+    ]
+    return _METRICS_HEAD + "\n".join(rows) + "\n" + _RUN_HEAD + "\n".join(whole) + "\n"
 
 
 def options_page() -> str:

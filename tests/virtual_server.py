@@ -8,15 +8,21 @@ its slot is free again at once. The mean service takes one second.
 from __future__ import annotations
 
 import heapq
+import itertools
 import math
 import random
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, NamedTuple
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, NamedTuple, TypeVar
 
+from pytest_llamaburn.load import arrivals, overload
+from pytest_llamaburn.load.capacity import search
+from pytest_llamaburn.load.probing import Limits
 from pytest_llamaburn.load.records import Record
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable, Generator, Iterable, Sequence
+
+    from pytest_llamaburn.load.probing import FailurePoint, Probe
 
 SECOND = 10**9
 PREFILL = 0.1  # the share of a service until the first token
@@ -28,6 +34,7 @@ def dice(seed: int) -> random.Random:
 
 
 def constant(_: random.Random) -> float:
+    """Return the same service always."""
     return 1.0
 
 
@@ -38,7 +45,7 @@ def lognormal(rng: random.Random) -> float:
 
 
 def bimodal(rng: random.Random) -> float:
-    """Return a short service, or once in four one 2.7 times as long: cv 0.52."""
+    """Return a short service, or once in four one 2.7 times as long: cv 0.53."""
     return (0.7 if rng.random() < 0.75 else 1.9) * rng.uniform(0.8, 1.2)
 
 
@@ -62,7 +69,7 @@ class Faults(NamedTuple):
         """Return the share of requests that fail at this level."""
         if not self.rate:
             return 0.0
-        odds = self.rate / (1 - self.rate) * (level / self.at) ** self.sharpness
+        odds: float = self.rate / (1 - self.rate) * (level / self.at) ** self.sharpness
         return odds / (1 + odds)
 
 
@@ -73,7 +80,8 @@ class VirtualServer:
     slots: int = 4
     service: str = "lognormal"
     deadline_s: float = 10.5
-    faults: Faults = Faults()
+    faults: Faults = field(default_factory=Faults)
+    think_s: float = 0.0
 
     def __post_init__(self) -> None:
         self.rng = dice(0)
@@ -94,12 +102,12 @@ class VirtualServer:
         """Return what this many clients see, in order of sending."""
         if fresh:
             self.rest()
-            self.clients = [0.0] * clients
+            self.clients = [i * self.think_s / clients for i in range(clients)]
         share, records = self.faults.share(clients), []
         for _ in range(requests):
             sent = self.clients[0]
             end, record = self._serve(sent, share)
-            heapq.heapreplace(self.clients, end)
+            heapq.heapreplace(self.clients, end + self.think_s)
             records.append(record)
         return records
 
@@ -132,3 +140,74 @@ def _record(sent: float, first: float | None, end: float, failure: str | None) -
     sent_ns = round(sent * SECOND)
     first_ns = None if first is None else round(first * SECOND)
     return Record(sent_ns, sent_ns, first_ns, round(end * SECOND), failure)
+
+
+DEADLINE_S = 10.5
+LOOPS = ("closed", "poisson", "static")
+Result = TypeVar("Result")
+
+
+def drive(
+    search: Generator[Probe, Sequence[Record], Result], send: Callable[[Probe], list[Record]]
+) -> tuple[Result, int]:
+    """Return what a search found and how many requests it sent."""
+    sent = 0
+    try:
+        probe = next(search)
+        while True:
+            records = send(probe)
+            sent += len(records)
+            probe = search.send(records)
+    except StopIteration as end:
+        return end.value, sent
+
+
+def clients(server: VirtualServer) -> Callable[[Probe], list[Record]]:
+    """Return the closed loop that a search drives."""
+    return lambda probe: server.closed(int(probe.level), probe.requests, fresh=probe.fresh)
+
+
+def schedules(server: VirtualServer, pattern: str, seed: int) -> Callable[[Probe], list[Record]]:
+    """Return the open loop that a search drives; each probe has a schedule of its own."""
+    seeds = itertools.count(1000 * seed)
+
+    def send(probe: Probe) -> list[Record]:
+        server.rest()
+        times = arrivals.schedule(pattern, probe.level, count=probe.requests, seed=next(seeds))
+        return server.open(times.tolist(), probe.level)
+
+    return send
+
+
+def failure_point(server: VirtualServer, loop: str, seed: int) -> tuple[FailurePoint, int]:
+    """Return what the search finds on a server, and the requests sent, the baseline's too."""
+    server.seed(seed)
+    deadline_ns = round(server.deadline_s * SECOND)
+    if loop == "closed":
+        limits = Limits(1, 1000, deadline_ns, think_ns=round(server.think_s * SECOND))
+        return drive(search(limits), clients(server))
+    alone = server.closed(1, 20)
+    limits = Limits(0.5, 1000, deadline_ns, budget=730, alone=overload.idle(alone))
+    found, sent = drive(search(limits), schedules(server, loop, seed))
+    return found, sent + len(alone)
+
+
+def true_failure_point(server: VirtualServer, loop: str, n: int = 20_000) -> float:
+    """Return the level at which 5 % fail, from a bisection over very long runs."""
+
+    def share(level: float) -> float:
+        server.seed(1).rest()
+        if loop == "closed":
+            server.closed(round(level), 5 * round(level))
+            records = server.closed(round(level), n, fresh=False)
+        else:
+            times = arrivals.schedule(loop, level, count=n, seed=7)
+            records = server.open(times.tolist(), level)
+        return sum(r.failure is not None for r in records) / n
+
+    low, high = (1.0, 256.0) if loop == "closed" else (0.3 * server.slots, 1.5 * server.slots)
+    while high - low > (1 if loop == "closed" else 0.01 * low):
+        middle = (low + high) / 2 if loop != "closed" else (low + high) // 2
+        low, high = (low, middle) if share(middle) > 0.05 else (middle, high)
+    below, above = share(low), share(high)
+    return low + (high - low) * (0.05 - below) / max(above - below, 1e-9)

@@ -13,7 +13,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from pytest_llamaburn import options
+from pytest_llamaburn import options, registry
 from pytest_llamaburn.errors import LlamaBurnError, SettingsError
 from pytest_llamaburn.settings import Benchmark, Connection, Display, Storage, model_of
 
@@ -379,6 +379,29 @@ def extras(scene: Scene) -> Verdict:
     return Verdict("warn" if needed else "ok", ", ".join(shown), f"Install with: {line}")
 
 
+def _sensor(name: str) -> Callable[[Scene], Verdict]:
+    """Return the check of one provider of sensor readings."""
+
+    def check(scene: Scene) -> Verdict:  # noqa: ARG001
+        from pytest_llamaburn.telemetry._base import Machine
+        from pytest_llamaburn.telemetry._detect import provider
+
+        member = provider(name, Machine())
+        found = member.probe()
+        member.close()
+        if found.ok:
+            return Verdict("ok", ", ".join(d.name or d.id for d in found.devices) or "read")
+        if found.reason == "permission":
+            return Verdict("warn", "present, but only root may read it", found.message)
+        return Verdict("ok", f"not used: {found.message}")
+
+    return check
+
+
+for _name in registry.own("telemetry"):
+    CHECKS[f"sensor.{_name}"] = _sensor(_name)
+
+
 def _parts() -> dict[str, bool]:
     """Return the optional parts of this installation, and whether each is complete."""
     from importlib.metadata import metadata
@@ -388,7 +411,8 @@ def _parts() -> dict[str, bool]:
     about = metadata("pytest-llamaburn")
     needs = [Requirement(text) for text in about.get_all("Requires-Dist") or ()]
     names = [n for n in about.get_all("Provides-Extra") or () if n not in _NOT_PARTS]
-    return {name: all(map(_installed, _of_extra(needs, name))) for name in names}
+    wanted = {name: _of_extra(needs, name) for name in names}  # nothing: not for this system
+    return {name: all(map(_installed, parts)) for name, parts in wanted.items() if parts}
 
 
 def _of_extra(needs: list[Any], extra: str) -> list[Any]:

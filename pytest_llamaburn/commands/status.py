@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import json
 import sys
-from contextlib import suppress
+from contextlib import closing, suppress
 from typing import TYPE_CHECKING, Any
 
 from pytest_llamaburn import options
@@ -13,6 +13,7 @@ from pytest_llamaburn.settings import Connection, Run, seconds
 
 if TYPE_CHECKING:
     from pytest_llamaburn.commands._look import Load
+    from pytest_llamaburn.telemetry._detect import Gauges
 
 HELP = "show the server, its loaded models and this machine's load"
 EXAMPLE = "llamaburn status --watch --interval 5s"
@@ -25,6 +26,7 @@ _REASONS = {
     "others_percent": "this system has no counters",
     "busiest": "no other program was seen at work",
     "gpus": "no driver shows one",
+    "sensors": "no sensor of a GPU or processor can be read",
 }
 
 
@@ -46,11 +48,15 @@ def run(arguments: argparse.Namespace) -> int:
     """Show the state once, or until Ctrl-C; return the exit code."""
     given = options.given(arguments, Connection)
     settings, _ = options.resolve(Run, given)
-    if arguments.watch:
-        with suppress(KeyboardInterrupt):
-            _watch(settings, arguments.interval, arguments.output)
-        return 0
-    state = _state(settings, _WINDOW_S)
+    from pytest_llamaburn.telemetry._base import Machine
+    from pytest_llamaburn.telemetry._detect import Gauges
+
+    with closing(Gauges(Machine())) as gauges:
+        if arguments.watch:
+            with suppress(KeyboardInterrupt):
+                _watch(settings, gauges, arguments)
+            return 0
+        state = _state(settings, gauges, _WINDOW_S)
     print(_render(state, arguments.output, indent=2))
     named = settings.backend != "embedded" and not given.keys().isdisjoint({"host", "backend"})
     if named and state["server"] is None:
@@ -69,16 +75,17 @@ def _interval(text: str) -> float:
     return value
 
 
-def _watch(settings: Run, interval: float, form: str) -> None:
+def _watch(settings: Run, gauges: Gauges, arguments: argparse.Namespace) -> None:
     """Show the state again and again; the processors are watched in between."""
+    interval, form = arguments.interval, arguments.output
     window = min(_WINDOW_S, interval)
     clear = _CLEAR if form == "table" and sys.stdout.isatty() else ""
     while True:
-        print(clear + _render(_state(settings, window), form, indent=None), flush=True)
+        print(clear + _render(_state(settings, gauges, window), form, indent=None), flush=True)
         window = interval
 
 
-def _state(settings: Run, window: float) -> dict[str, Any]:
+def _state(settings: Run, gauges: Gauges, window: float) -> dict[str, Any]:
     """Return all that is shown; what is null has its sentence in `null_reasons`."""
     import asyncio
 
@@ -90,9 +97,11 @@ def _state(settings: Run, window: float) -> dict[str, Any]:
         "server": seen.server and seen.server._asdict(),
         "loaded": seen.loaded,
         **_machine(load),
+        "sensors": gauges.read() or None,
     }
     reasons = {**_REASONS, **seen.why}
-    return {**state, "null_reasons": {n: reasons[n] for n in state if state[n] is None}}
+    nulls = {n: reasons[n] for n in state if state[n] is None}
+    return {**state, "probes": gauges.probes, "null_reasons": nulls}
 
 
 def _machine(load: Load) -> dict[str, Any]:
@@ -114,7 +123,7 @@ def _machine(load: Load) -> dict[str, Any]:
 def _render(state: dict[str, Any], form: str, indent: int | None) -> str:
     if form == "json":
         return json.dumps(state, indent=indent)
-    rows = [*_server_rows(state), *_machine_rows(state)]
+    rows = [*_server_rows(state), *_machine_rows(state), *_sensor_rows(state)]
     width = max(len(label) for label, _ in rows)
     return "\n".join(f"{label:<{width}}  {text}" for label, text in rows)
 
@@ -147,6 +156,30 @@ def _machine_rows(state: dict[str, Any]) -> list[tuple[str, str]]:
         ("RAM", f"{used} of {total} MB used"),
         ("GPUs", _or_why(state, "gpus", ", ".join(names))),
     ]
+
+
+def _sensor_rows(state: dict[str, Any]) -> list[tuple[str, str]]:
+    """Return a row a device that is read, and one a provider that was asked, with its reason."""
+    shown = [_gauge(device) for device in state["sensors"] or ()]
+    first = _or_why(state, "sensors", shown[0] if shown else None)
+    probes = [f"{p['name']}: {'ok' if p['ok'] else p['message']}" for p in state["probes"]]
+    return [("sensors", first), *(("", more) for more in [*shown[1:], *probes])]
+
+
+def _gauge(device: dict[str, Any]) -> str:
+    from pytest_llamaburn.reports._rows import number
+
+    memory = f"{number(device['vram_used_mb'])} of {number(device['vram_total_mb'])} MB"
+    parts = {
+        "util_pct": f"{number(device['util_pct'])} % busy",
+        "vram_used_mb": memory,
+        "power_w": f"{number(device['power_w'])} W",
+        "temp_c": f"{number(device['temp_c'])} °C",
+        "clock_mhz": f"{number(device['clock_mhz'])} MHz",
+    }
+    known = [text for name, text in parts.items() if device[name] is not None]
+    name = " ".join(filter(None, (device.get("name"), device["id"])))
+    return f"{name}: {', '.join(known) or 'says nothing now'}"
 
 
 def _model(entry: dict[str, Any]) -> str:

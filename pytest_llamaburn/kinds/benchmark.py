@@ -7,8 +7,18 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from pydantic import Field, create_model
 
-from pytest_llamaburn import correctness, flags, gates, insights, metrics, registry, stats
+from pytest_llamaburn import (
+    correctness,
+    flags,
+    gates,
+    insights,
+    metrics,
+    registry,
+    stats,
+    timeline,
+)
 from pytest_llamaburn.errors import SettingsError
+from pytest_llamaburn.kinds import _power
 from pytest_llamaburn.kinds._parts import Distribution, Part, RunError, RunFile, opening, status
 from pytest_llamaburn.load import comparing
 from pytest_llamaburn.metrics import METRICS, summary
@@ -58,6 +68,7 @@ class BenchmarkResults(Part):
     between_runs: dict[str, dict[str, Any]] = Field(default={})
     correctness: dict[str, Any] | None = None
     totals: dict[str, float | None]
+    energy_by_repeat: list[dict[str, Any]] = Field(default=[])
     errors: dict[str, int]
     cost: dict[str, Any]
     gates: list[dict[str, Any]]
@@ -91,13 +102,17 @@ def keep_beside(record: Record, path: Path) -> None:
 def build(record: Record) -> dict[str, Any]:
     """Return the content of a benchmark's result file, made from its journal."""
     header = record.header or {}
-    rows = sorted(record.rows, key=lambda r: (r["repeat"], r["timestamp"], r["iteration"]))
+    profile = timeline.Profile(record.profile, record.rows)
+    rows = [profile.powered(row) for row in record.rows]
+    rows.sort(key=lambda r: (r["repeat"], r["timestamp"], r["iteration"]))
     about = flags.context(rows, header["config"], record.facts)
     runs = [_run(row, about) for row in rows]
     good = [row for row in rows if row["error"] is None]
     warm = [row for row in good if row["start"] == "warm"]
     cold = [row for row in good if row["start"] == "cold"]
     both = header["config"]["start"] == "both"
+    spent = profile.total()
+    totals = {"planned": record.planned, **_totals(rows, good), **_power.totals(profile, good)}
     document: dict[str, Any] = {
         **opening(header, status(record, len(good))),
         "results": {
@@ -107,19 +122,14 @@ def build(record: Record) -> dict[str, Any]:
             "summary_cold": summary(cold, rows) if both else None,
             "between_runs": _between_runs(warm or cold),
             "correctness": _correctness(rows, header["config"]),
-            "totals": {"planned": record.planned, **_totals(rows, good)},
+            "totals": totals,
+            "energy_by_repeat": _power.by_repeat(record.profile, rows),
             "errors": dict(Counter(r["error"]["kind"] for r in rows if r["error"])),
-            "cost": _cost(header["config"]["kwh_rate"]),
+            "cost": _power.price(header["config"], profile, totals, spent.reason),
             "gates": [],
         },
-        "telemetry": {
-            "provider": None,
-            "scope": None,
-            "reason": "no_provider",
-            "notes": [],
-            **record.facts,
-        },
-        "system_profile": [],
+        "telemetry": {**timeline.facts(profile, spent), **record.facts},
+        "system_profile": profile.samples(),
         "insights": [],
     }
     document["results"]["gates"] = [*record.gates, *gates.judge_all(document)]
@@ -128,7 +138,7 @@ def build(record: Record) -> dict[str, Any]:
 
 
 def _run(row: dict[str, Any], about: flags.Context) -> dict[str, Any]:
-    kept = {k: v for k, v in row.items() if k != "chunk_gaps_ms"}
+    kept = {k: v for k, v in row.items() if k not in ("chunk_gaps_ms", "clock")}
     return {**kept, "flags": flags.of(row, about)}
 
 
@@ -203,9 +213,3 @@ def _totals(rows: Sequence[dict[str, Any]], good: Sequence[dict[str, Any]]) -> d
 def _sum(rows: Sequence[dict[str, Any]], name: str) -> float | None:
     values = [row[name] for row in rows if row[name] is not None]
     return sum(values) if values else None
-
-
-def _cost(kwh_rate: float | None) -> dict[str, Any]:
-    reason = "no_provider" if kwh_rate is not None else "no_kwh_rate"
-    unknown = ("energy_wh", "cost_per_run", "cost_per_1m_tokens", "cost_per_month")
-    return {"kwh_rate": kwh_rate, **dict.fromkeys(unknown), "reason": reason}

@@ -9,7 +9,7 @@ from pydantic import Field
 
 from pytest_llamaburn import flags, gates
 from pytest_llamaburn.errors import SettingsError
-from pytest_llamaburn.kinds import _marks
+from pytest_llamaburn.kinds import _marks, _power
 from pytest_llamaburn.kinds._parts import Distribution, Part, RunError, RunFile, opening, status
 from pytest_llamaburn.metrics import METRICS, summary
 
@@ -216,8 +216,7 @@ def build(record: Record) -> dict[str, Any]:
             "errors": dict(Counter(a["error"]["kind"] for a in answers if a["error"])),
             "gates": [],
         },
-        "telemetry": {"provider": None, "scope": None, "reason": "no_provider", "notes": []},
-        "system_profile": [],
+        **_power.seen(record.profile),
         "insights": [],
     }
     document["telemetry"] |= {k: v for k, v in record.facts.items() if k != "type"}

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 from pydantic import Field
 
-from pytest_llamaburn.kinds import _load_gates
+from pytest_llamaburn.kinds import _load_gates, _power
 from pytest_llamaburn.kinds._parts import Distribution, Part, RunFile, opening
 from pytest_llamaburn.load import findings, levels, rows, slo, stability, windows
 from pytest_llamaburn.load.rows import record_of
@@ -46,6 +46,12 @@ class Level(Part):
     inter_token_latency_ms: Distribution
     chunk_gap_ms: Distribution
     goodput: dict[str, Any] | None
+    energy_wh: float | None = None
+    power_draw_watts: float | None = None
+    power_peak_watts: float | None = None
+    joules_per_output_token: float | None = None
+    output_tokens_per_joule: float | None = None
+    energy_reason: str | None = None
     client_health: dict[str, Any]
     state: Literal["idle", "optimal", "degraded", "failure"] | None = None
     evidence: str | None = None
@@ -111,8 +117,7 @@ def build(record: Record) -> dict[str, Any]:
     return {
         **opening(header, _status(record, everything)),
         "results": results,
-        "telemetry": {"provider": None, "scope": None, "reason": "no_provider", "notes": []},
-        "system_profile": [],
+        **_power.seen(record.profile, [_power.window(row) for row in everything]),
         "insights": findings.insights(load),
     }
 
@@ -127,17 +132,18 @@ class _Step(NamedTuple):
 
 def _steps(record: Record, found: Any) -> list[_Step]:
     """Return the visits, by the step each began with; of one taken again, the later try."""
-    loads = [s for s in record.steps if "load" in s]
+    said = record.others.get("step", [])
+    loads = [s for s in said if "load" in s]
     begun = {s["step"]: s for s in loads if s["step"] == s["visit"]}  # a later try replaces
-    health = _health(record.steps)
+    health = _health(said)
     grouped: dict[tuple[int, int], list[Row]] = {}
     for row in found:
         grouped.setdefault((row.step, row.attempt), []).append(row)
     steps = []
-    for number, said in sorted(begun.items()):
-        key = (number, said["attempt"])
-        part = levels.Part(grouped.get(key, []), said["started_ns"], health.get(key, {}))
-        steps.append(_Step(number, Step.restored(said["load"]), part))
+    for number, one in sorted(begun.items()):
+        key = (number, one["attempt"])
+        part = levels.Part(grouped.get(key, []), one["started_ns"], health.get(key, {}))
+        steps.append(_Step(number, Step.restored(one["load"]), part))
     return steps
 
 
@@ -159,12 +165,15 @@ def _load(steps: Sequence[_Step], record: Record) -> findings.Load:
         windows.window(config["warmup_window"], "--warmup-window"),
         windows.window(config["cooldown_window"], "--cooldown-window"),
     )
+    windows_sent = [_power.window(row) for step in steps for row in step.part.rows]
+    lines = _power.lines(record.profile, windows_sent)
     sent = [step for step in steps if step.number != BASELINE and step.part.rows]
     sent.sort(key=lambda step: (step.load.level, step.number))
     seen = []
     for (level, unit), group in groupby(sent, key=lambda step: step.load[:2]):
         parts = [step.part for step in group]
         summary = levels.summarize(level, unit, parts, excluded, config["slo"])
+        summary |= _power.level(lines, [part.rows for part in parts])
         runs = [[record_of(row) for row in levels.kept(part, excluded)] for part in parts]
         seen.append(findings.Seen(summary, runs))
     alone = [step for step in steps if step.number == BASELINE]

@@ -6,7 +6,7 @@ import itertools
 from time import perf_counter
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from pytest_llamaburn import metrics, stats
+from pytest_llamaburn import metrics, stats, timeline
 from pytest_llamaburn.errors import ServerError, StoppedError
 from pytest_llamaburn.load import filing
 from pytest_llamaburn.load.driver import closed_loop
@@ -111,7 +111,15 @@ class Bench(Run):
 
         left = (shot for shot in shots if shot.key not in self._done)
         await closed_loop(self._until_stopped(left), 1, self.backend.wire, self._send, done)
+        self._power(rows)
         return Measured(rows)
+
+    def _power(self, rows: Iterable[dict[str, Any]]) -> None:
+        """Give rows of this bench the power that was read meanwhile; the file does it again."""
+        line = self._profiler.timeline()
+        for row in rows:
+            if row["clock"]["segment"] == self._profiler.segment:
+                row.update(timeline.powered(row, line))
 
     def _note(self, shot: Shot, trace: Trace) -> dict[str, Any]:
         row = self._row(shot, trace)
@@ -176,6 +184,12 @@ class Bench(Run):
             "iteration": shot.iteration,
             "start": shot.start,
             "answer": trace.text if self.settings.mode == "correctness" else None,
+            "clock": {
+                "segment": self._profiler.segment,
+                "sent_ns": trace.sent_ns,
+                "first_ns": trace.first_ns,
+                "end_ns": trace.end_ns,
+            },
             **row_of(trace, shot.prompt.text),
         }
 

@@ -20,7 +20,7 @@ _NOISE = 0.02  # an autocorrelation below this ends the sum
 def design_effect(runs: Sequence[Flags], most: int | None = None) -> float:
     """Return how many successive requests count as one, at least 1.
 
-    1 + 2 Σ ρ(lag), the autocorrelations of failing pooled over runs and summed until they fade
+    1 + 2 Σ r(lag), the autocorrelations of failing pooled over runs and summed until they fade
     (the initial positive sequence of Geyer, Statistical Science 7, 1992), up to lag `most`.
     """
     n = sum(map(len, runs))

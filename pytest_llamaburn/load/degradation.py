@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
-from pytest_llamaburn.load.capacity import Probe
+from pytest_llamaburn.load.probing import Probe
 
 if TYPE_CHECKING:
     from collections.abc import Generator, Mapping, Sequence
@@ -22,6 +22,11 @@ if TYPE_CHECKING:
 
 DEGRADATION_FACTOR = 2.0
 INDIFFERENCE = 0.10
+_NEAR = 2.0  # levels up to this many times above or below the crossing lie on its line
+_PRIOR = 60.0  # how many requests, a unit of the logarithm away, say that the line's slope is 1
+_ENDLESS = 1e9  # the ratio of a percentile that is a failure's
+_STEEP = 1.5  # a steeper rise, in logarithms, is a step
+_TRUST = 0.2  # the most, in the level's logarithm, that the line moves a crossing
 _RISE = 24  # requests a level of the rise is measured with
 QUANTILES = {"p50": 0.50, "p95": 0.95}
 METRICS = ("time_to_first_token_ms", "total_generation_ms")
@@ -88,15 +93,25 @@ def point(
     if not rows or not 0 < base_ms < math.inf:
         why = "no level was measured" if not rows else f"the baseline's {statistic} is {base_ms} ms"
         return DegradationPoint(metric, statistic, None, None, None, reached=False, reason=why)
-    logs = rising([math.log(row.ms / base_ms) if row.ms < math.inf else 50.0 for row in rows], rows)
+    logs = _logs(rows, base_ms)
     low, high = math.log(factor * (1 - INDIFFERENCE)), math.log(factor * (1 + INDIFFERENCE))
     failing = next((r.level for r, y in zip(rows, logs, strict=True) if y > high), None)
     passing = max((r.level for r, y in zip(rows, logs, strict=True) if y < low), default=None)
-    estimate = _crossing([r.level for r in rows], logs, math.log(factor))
-    why = None if estimate else f"up to {rows[-1].level:g} it stays below {factor:g}×"
+    estimate = _crossing(rows, logs, math.log(factor))
+    why = f"up to {rows[-1].level:g} it stays below {factor:g}×"
     return DegradationPoint(
-        metric, statistic, passing, failing, estimate, estimate is not None, why
+        metric,
+        statistic,
+        passing,
+        failing,
+        estimate,
+        reached=estimate is not None,
+        reason=why if estimate is None else None,
     )
+
+
+def _logs(rows: Sequence[Latency], base_ms: float) -> list[float]:
+    return rising([math.log(min(row.ms / base_ms, _ENDLESS)) for row in rows], rows)
 
 
 def rising(values: Sequence[float], rows: Sequence[Latency]) -> list[float]:
@@ -112,14 +127,30 @@ def rising(values: Sequence[float], rows: Sequence[Latency]) -> list[float]:
     return [value for value, _, length in blocks for _ in range(int(length))]
 
 
-def _crossing(levels: Sequence[float], logs: Sequence[float], at: float) -> float | None:
-    for i, y in enumerate(logs):
-        if y >= at:
-            if i == 0:
-                return levels[0]
-            share = min(1.0, (at - logs[i - 1]) / (y - logs[i - 1]))
-            return float(levels[i - 1] * (levels[i] / levels[i - 1]) ** share)
-    return None
+def _crossing(rows: Sequence[Latency], logs: Sequence[float], at: float) -> float | None:
+    """Return the level at which the fit crosses: between two levels, or on a line through more.
+
+    Where latency rises no faster than the level, as a queue's does (Little's law: a slope of 1), a
+    line through all levels near by has less chance in it than two levels have; a step is no line.
+    """
+    i = next((i for i, y in enumerate(logs) if y >= at), None)
+    if not i:
+        return None if i is None else rows[0].level
+    low, high = rows[i - 1].level, rows[i].level
+    step = (logs[i] - logs[i - 1]) / math.log(high / low)
+    middle = low * math.exp((at - logs[i - 1]) / step)
+    near = [
+        (math.log(r.level / middle), y, r.n)
+        for r, y in zip(rows, logs, strict=True)
+        if middle / _NEAR < r.level < _NEAR * middle and at / 4 < y < math.log(_ENDLESS)
+    ]
+    if step > _STEEP or len(near) < 2:
+        return middle
+    x, y, n = (np.array(column, float) for column in zip(*near, strict=True))
+    middle_x, middle_y = np.average(x, weights=n), np.average(y, weights=n)
+    rise = (n @ ((x - middle_x) * (y - middle_y)) + _PRIOR) / (n @ (x - middle_x) ** 2 + _PRIOR)
+    moved = middle_x + (at - middle_y) / max(rise, 0.1)
+    return middle * math.exp(min(max(moved, -_TRUST), _TRUST))
 
 
 def _value(metric: str, record: Record) -> float:
@@ -154,30 +185,32 @@ def search(bend: Bend) -> Generator[Probe, Sequence[Record], DegradationPoint]:
         left -= count
         levels.setdefault(value, []).extend(records[value:])
 
-    def now() -> DegradationPoint:
-        rows = [
+    def rows() -> list[Latency]:
+        return [
             Latency(v, latencies(bend.metric, bend.statistic, levels[v]), len(levels[v]))
             for v in sorted(levels)
             if levels[v]
         ]
-        return point(bend.metric, bend.statistic, rows, rows[0].ms, bend.factor)
 
     yield from send(1, bend.budget * 9 // 20)
-    value = 2
-    while True:
-        yield from send(min(value, bend.maximum), _RISE)
-        if now().failing is not None or value >= bend.maximum:
+    while left > _RISE:
+        seen = rows()
+        now = point(bend.metric, bend.statistic, seen, seen[0].ms, bend.factor)
+        top = max(levels)
+        if now.failing is None and top < bend.maximum:
+            yield from send(min(2 * top, bend.maximum), _RISE)
+        elif now.reached:
+            yield from send(_next(seen, bend.factor), max(2 * _RISE, left // 3))
+        else:
             break
-        value *= 2
-    while now().reached and left > _RISE:
-        yield from send(_next(levels, now().estimate or 1.0), 2 * _RISE)
-    return now()
+    return point(bend.metric, bend.statistic, rows(), rows()[0].ms, bend.factor)
 
 
-def _next(levels: Mapping[int, Sequence[Record]], at: float) -> int:
-    """Return the level to measure: inside a gap around the crossing, else its lesser known end."""
-    above = min(v for v in levels if v >= at)
-    below = max((v for v in levels if v < at), default=above)
-    if above - below > 1:
-        return min(max(math.floor(at), below + 1), above - 1)
-    return min(below, above, key=lambda v: len(levels[v]))
+def _next(rows: Sequence[Latency], factor: float) -> int:
+    """Return the level to measure: in the gap below the first above, else its lesser known end."""
+    logs = _logs(rows, rows[0].ms)
+    at = next(i for i, y in enumerate(logs) if y >= math.log(factor))
+    low, high = rows[max(0, at - 1)], rows[at]
+    if high.level - low.level > 1:
+        return math.ceil(math.sqrt(low.level * high.level))
+    return int(min(low, high, key=lambda row: row.n).level)

@@ -5,9 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from pytest_llamaburn import journal, options, registry, results
+from pytest_llamaburn import cost, journal, options, registry, results
 from pytest_llamaburn.backends._detect import settle
 from pytest_llamaburn.errors import ResultsError, SettingsError
+from pytest_llamaburn.telemetry import _detect
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -62,10 +63,21 @@ def header_of(results_dir: Path, run: str) -> dict[str, Any]:
 def settled(kind: type, settings: Any, origins: Mapping[str, str]) -> tuple[Any, str | None]:
     """Return the settings a run really has, and the note to say where that was our choice."""
     registry.load("kinds", kind.__name__.lower()).check(settings)
+    _check_sensors(settings)
     if settings.resume is None:
         return settle(settings, origins)
     continued = _resumed(kind, settings, origins)
     return continued, f"continuing {continued.resume}"
+
+
+def _check_sensors(settings: Any) -> None:
+    """Raise SettingsError for a provider there is not, or a price band that is none."""
+    _detect.check(settings.gpu_provider)
+    for text in settings.tariff:
+        try:
+            cost.band(text)
+        except ValueError as err:
+            raise SettingsError(f"--tariff: {err}") from None
 
 
 def _resumed(kind: type, settings: Any, origins: Mapping[str, str]) -> Any:

@@ -50,9 +50,14 @@ def sample(level: float, records: Sequence[Record], deadline_ns: float = math.in
     return Sample(level, np.minimum(latency, deadline_ns), late, failed)
 
 
-def crossing(samples: Sequence[Sample], deadline_ns: float, rate: float) -> float | None:
-    """Return the level at which `rate` of the requests fail, None where none points to one."""
-    curve = either(beyond(samples, deadline_ns), background(samples, rate))
+def crossing(
+    samples: Sequence[Sample], deadline_ns: float, rate: float, think_ns: float = 0.0
+) -> float | None:
+    """Return the level at which `rate` of the requests fail, None where none points to one.
+
+    `think_ns` is the clients' mean pause: clients = throughput × (latency + pause).
+    """
+    curve = either(beyond(samples, deadline_ns, think_ns), background(samples, rate))
     levels = [s.level for s in samples]
     return solve(curve, rate, min(levels) / 2, max(levels) * 100)
 
@@ -72,11 +77,11 @@ def solve(curve: Curve, rate: float, low: float, high: float) -> float | None:
     return low
 
 
-def beyond(samples: Sequence[Sample], deadline_ns: float) -> Curve:
+def beyond(samples: Sequence[Sample], deadline_ns: float, think_ns: float = 0.0) -> Curve:
     """Return the share of requests that a deadline cuts off, over the level."""
     top = max(s.level for s in samples)
     near = [s for s in samples if s.level >= _NEAR * top]
-    scaled = np.concatenate([s.latency[~s.failed] / s.level for s in near])
+    scaled = np.concatenate([(s.latency[~s.failed] + think_ns) / s.level for s in near])
     ended = np.concatenate([~s.timed_out[~s.failed] for s in near])
     if not len(scaled):
         return lambda _: 0.0
@@ -84,7 +89,8 @@ def beyond(samples: Sequence[Sample], deadline_ns: float) -> Curve:
     scaled, ended = scaled[order], ended[order]
     left = np.cumprod(1 - ended / np.arange(len(scaled), 0, -1))
     steps = np.concatenate([[1.0], left[:-1], [0.0]])  # beyond the longest wait nothing is known
-    return lambda level: float(steps[np.searchsorted(scaled, deadline_ns / level, side="right")])
+    cut = deadline_ns + think_ns
+    return lambda level: float(steps[np.searchsorted(scaled, cut / level, side="right")])
 
 
 def background(samples: Sequence[Sample], rate: float) -> Curve:

@@ -9,6 +9,7 @@ upper edge of a band around the baseline's; being faster than the baseline is no
 from __future__ import annotations
 
 import math
+from itertools import pairwise
 from statistics import median
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -70,7 +71,7 @@ def recovery(
         short = f"the baseline before the spike is shorter than {_LEAST_WINDOWS} windows"
         return Recovery(None, None, window_ns / _MS, None, rate_per_sec, short)
     calm = [bool(window) and median(window) <= band for window in after]
-    first = next((i for i, both in enumerate(zip(calm, calm[1:], strict=False)) if all(both)), None)
+    first = next((i for i, both in enumerate(pairwise(calm)) if all(both)), None)
     if first is None:
         bound = (len(calm) - bool(calm and calm[-1])) * window_ns / _MS
         why = "latency did not come back before the run ended"
@@ -119,7 +120,7 @@ def _windows(
 def _band(before: Sequence[Sequence[float]]) -> float | None:
     """Return the upper edge: the baseline's median plus 10 % or what chance takes a window up.
 
-    A window's median of n latencies has the standard error 1.253 σ / √n; σ is 1.4826 MAD, and
+    A window's median of n latencies has the standard error 1.253 s / √n; s is 1.4826 MAD, and
     where the windows' own medians differ more (a queue remembers), their spread counts instead.
     """
     full = [window for window in before if window]
@@ -131,4 +132,5 @@ def _band(before: Sequence[Sequence[float]]) -> float | None:
     error = 1.253 * 1.4826 * mad / math.sqrt(len(pooled) / len(full))
     medians = [median(window) for window in full]
     chance = _Z * max(error, float(np.std(medians, ddof=1)))
-    return max(middle * (1 + _SLACK), middle + chance, max(medians))
+    edges = [middle * (1 + _SLACK), middle + chance, *medians]
+    return max(edges)

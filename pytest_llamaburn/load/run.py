@@ -5,7 +5,9 @@ pytest drives runs through fixtures, but nothing here knows pytest.
 
 from __future__ import annotations
 
+import asyncio
 import random
+import threading
 from dataclasses import asdict
 from datetime import UTC, datetime
 from pathlib import Path
@@ -15,10 +17,11 @@ from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple, Protocol
 # file of what was finished could not be made.
 import numpy as np  # noqa: F401
 
-from pytest_llamaburn import environment, gates, journal, metrics, options, results
+from pytest_llamaburn import environment, gates, journal, metrics, options, results, timeline
 from pytest_llamaburn.backends._detect import connect
 from pytest_llamaburn.errors import ServerError
 from pytest_llamaburn.load import filing
+from pytest_llamaburn.profiler import Profiler
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -33,6 +36,7 @@ _RECORDED = (
 _WARMUP_PROMPT = "Say hello in one short sentence."
 _NONCE_ALPHABET = "bcdfghjklmnpqrtvwxz"  # one token each in any tokenizer, and no number
 _NONCE_LETTERS = 12
+_IDLE_S = 1.5  # how long idling is watched, before and after loading, where power can be read
 
 
 class Progress(Protocol):
@@ -73,6 +77,9 @@ class Run:
         self.model: Model
         self.server: Server
         self.journal: journal.Journal | None = None
+        self._profiler: Profiler
+        self._unwritten: list[dict[str, Any]] = []
+        self._keeping = threading.Lock()
         self._other_load = environment.OtherLoad()
         self._last: Trace | None = None
 
@@ -87,11 +94,15 @@ class Run:
         self.server = await self.backend.server()
         self.model = await self.backend.describe(model or await self.backend.only_model())
         self._check()
+        self._profiler = Profiler(
+            self.settings, self.server, concurrency=self._at_once(), publish=self._keep
+        ).start()
         await self._warm_up()
         self._open_journal(self._header(model, about), planned)
         self._journal(
             "facts", {"loaded_before": await self._loaded(), "slots": await self._slots()}
         )
+        self._profiler.tell()
         self.sync()
         self._other_load.start()
         self._begin(sum(planned.values()))
@@ -116,6 +127,8 @@ class Run:
     async def finish(self, reason: str) -> None:
         """End the journal and give the server back."""
         try:
+            if hasattr(self, "_profiler"):
+                self._profiler.stop()
             await self._end_journal(reason)
         finally:
             if hasattr(self, "backend"):
@@ -131,6 +144,10 @@ class Run:
 
     def _check(self) -> None:
         """Raise UsageError for what this server or model cannot do."""
+
+    def _at_once(self) -> int:
+        """Return the most requests that may be in flight at once."""
+        return 1
 
     def _begin(self, requests: int) -> None:
         """Take note that all is ready and so many requests are planned."""
@@ -160,9 +177,30 @@ class Run:
         self.journal.close()
 
     async def _warm_up(self) -> None:
-        await self.backend.load(self.model)
-        for _ in range(self.settings.warmup):
-            self._last = await self._untimed(_WARMUP_PROMPT)
+        held = [entry["name"] for entry in await self._loaded() or ()]
+        if self.model.id not in held:
+            await self._idle(timeline.IDLE_BEFORE_LOAD)
+        with self._profiler.phase("load"):
+            await self.backend.load(self.model)
+        await self._idle(timeline.IDLE_LOADED)
+        with self._profiler.phase("warmup"):
+            for _ in range(self.settings.warmup):
+                self._last = await self._untimed(_WARMUP_PROMPT)
+
+    async def _idle(self, name: str) -> None:
+        """Watch what doing nothing takes, if anything says what it takes."""
+        if self._profiler.has_power:
+            with self._profiler.phase(name):
+                await asyncio.sleep(_IDLE_S)
+
+    def _keep(self, entry: dict[str, Any]) -> None:
+        """Journal what the profiler read; what comes before the journal is open waits for it."""
+        with self._keeping:
+            self._unwritten.append(entry)
+            if self.journal is not None:
+                for one in self._unwritten:
+                    self.journal.write("profile", **one)
+                self._unwritten.clear()
 
     async def _untimed(self, text: str) -> Trace:
         wire = self.backend.wire()

@@ -49,7 +49,7 @@ def parse(expression: str) -> list[gates.Gate]:
 
 
 def keeps(bounds: Sequence[gates.Gate], row: Mapping[str, Any]) -> bool:
-    """Return whether one request's row keeps every bound; failed or without a value, it does not."""
+    """Return whether one request's row keeps every bound; without a value, it does not."""
     if row["error"] is not None:
         return False
     return all(row.get(b.metric) is not None and b.holds(row[b.metric]) for b in bounds)

@@ -17,8 +17,9 @@ _SERVED = 0.9  # of the clients or more are served at once: nobody waits for a s
 class LevelSummary(NamedTuple):
     """One level in numbers; None where it was not measured.
 
-    `ttft_ms` and `total_ms` are means over the requests that succeeded, `latency_ratio` is the highest of the degradation ratios (to the baseline), `stream_tokens` the
-    tokens per second of one stream, `backlog_grows` only of an open loop.
+    `ttft_ms` and `total_ms` are means over the requests that succeeded, `latency_ratio` is the
+    highest of the degradation ratios (to the baseline), `stream_tokens` the tokens per second of
+    one stream, `backlog_grows` only of an open loop.
     """
 
     level: float
@@ -74,7 +75,7 @@ def _slow(s: LevelSummary, b: Bounds) -> str | None:
     return f"latency is {s.latency_ratio:.2f}× the baseline's, above {b.degradation_factor:g}×"
 
 
-def _fine(s: LevelSummary, b: Bounds) -> str | None:
+def _fine(s: LevelSummary, _: Bounds) -> str | None:
     ratio = "unknown" if s.latency_ratio is None else f"{s.latency_ratio:.2f}×"
     return f"{s.error_rate:.1%} failed and latency is {ratio} the baseline's"
 

@@ -81,14 +81,15 @@ class Stress(Run):
         return journal.directory(Path(self.settings.results_dir), self.identity.run_id)
 
     def _continue(self, record: journal.Record) -> None:
-        loads = {(s["step"], s["attempt"]): s for s in record.steps if "load" in s}
-        for end in record.steps:
+        steps = record.others.get("step", [])
+        loads = {(s["step"], s["attempt"]): s for s in steps if "load" in s}
+        for end in steps:
             if "ended_ns" in end:
                 begun = loads[end["step"], end["attempt"]]
                 place = Place(begun["visit"], begun["attempt"], begun["first"])
                 count = begun["load"]["requests"]
                 self._finished[end["step"]] = self._told(place, count)
-        self._attempt = 1 + max((end["attempt"] for end in record.steps), default=-1)
+        self._attempt = 1 + max((end["attempt"] for end in steps), default=-1)
 
     async def _warm_up(self) -> None:
         """Warm up, and find prompts of the wanted length: before anything is written."""
@@ -213,6 +214,9 @@ class Stress(Run):
             return await brief.stream(wire, brief.payload(self.model, self.messages(text)))
         finally:
             wire.close()
+
+    def _at_once(self) -> int:
+        return self._expected()[0]
 
     def _expected(self) -> tuple[int, float]:
         """Return the most streams the run may have at once, and the chunks a second of each."""

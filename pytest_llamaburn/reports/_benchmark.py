@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from pytest_llamaburn import gates, stats
 from pytest_llamaburn.metrics import REASONS
+from pytest_llamaburn.reports import _power
 from pytest_llamaburn.reports._rows import (
     ABSENT,
     HEADLINES,
@@ -72,6 +73,7 @@ def _notes(document: dict[str, Any], summary: dict[str, Any]) -> Iterator[str]:
         yield f"{ABSENT} {', '.join(labels)}: {REASONS.get(reason, reason)}"
     for kind, count in document["results"]["errors"].items():
         yield f"failed: {kind} × {count}: {_words(document, kind)}"
+    yield from _power.notes(document)
     yield from _correctness(document["results"].get("correctness"))
     for name, found in document["results"].get("between_runs", {}).items():
         cv = "unknown" if found["cv"] is None else f"{found['cv']:.1%}"

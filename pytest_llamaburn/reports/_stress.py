@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from pytest_llamaburn import gates
-from pytest_llamaburn.reports import _chart
+from pytest_llamaburn.reports import _chart, _power
 from pytest_llamaburn.reports._rows import ABSENT, Sheet, machine, number, server, title
 
 if TYPE_CHECKING:
@@ -115,6 +115,7 @@ def _notes(document: dict[str, Any]) -> Iterator[str]:
             f"{number(ttft['p50'])} ms; a request fails after {found['deadline_s']:.3g} s"
         )
     yield from _findings(found)
+    yield from _power.levels(document)
     for kind, count in found["errors"].items():
         yield f"failed: {kind} × {count}"
     yield from _client(found)

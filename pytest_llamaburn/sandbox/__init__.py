@@ -145,7 +145,7 @@ def _started(program: str, place: str, limits: Limits) -> _Heard:
     reader, writer = os.pipe()
     with os.fdopen(reader, "rb", buffering=0) as report:
         with os.fdopen(writer, "wb", buffering=0):  # the child alone holds it from then on
-            child = _child(place, writer)
+            child = _spawned(place, writer)
         with child:
             try:
                 _hand_over(child, _plan(place, writer, limits), program)
@@ -155,7 +155,7 @@ def _started(program: str, place: str, limits: Limits) -> _Heard:
                     os.killpg(child.pid, signal.SIGKILL)
 
 
-def _child(place: str, report: int) -> subprocess.Popen[bytes]:
+def _spawned(place: str, report: int) -> subprocess.Popen[bytes]:
     command = [sys.executable, "-I", "-S", str(_CHILD)]
     try:
         return subprocess.Popen(  # noqa: S603 - our own script

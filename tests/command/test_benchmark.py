@@ -222,10 +222,16 @@ def test_configuration_file_of_the_specification_works(ollama: str, tmp_path: Pa
     assert (config["iterations"], config["warmup"], config["temperature"]) == (3, 1, 0.5)
     assert results_in(tmp_path / "results")[0]["results"]["cost"] == {
         "kwh_rate": 0.12,
+        "tariff": [],
+        "currency": "$",
+        "pue": 1.0,
         "energy_wh": None,
         "cost_per_run": None,
         "cost_per_1m_tokens": None,
         "cost_per_month": None,
+        "duty": None,
+        "cost_per_month_at_duty": None,
+        "co2_g": None,
         "reason": "no_provider",
     }
 

@@ -15,6 +15,7 @@ from command_line import llamaburn
 from samples import checked
 from scripted import LlamaCppFacade, OllamaFacade, Request, ScriptedServer, Steps, sized
 
+from pytest_llamaburn import registry
 from pytest_llamaburn.backends._base import Server
 from pytest_llamaburn.commands import _look, doctor
 from pytest_llamaburn.journal import Journal
@@ -29,6 +30,7 @@ IDS = [
     *("server.reachable", "server.kind", "model.present", "model.loaded", "model.on_gpu"),
     *("server.slots", "cpu.governor", "cpu.other_load", "disk.free", "results.writable"),
     *("journal.leftover", "config.origins", "container", "extras"),
+    *(f"sensor.{name}" for name in registry.own("telemetry")),
 ]
 
 

@@ -54,7 +54,7 @@ def test_table_names_the_server_and_what_it_holds(tmp_path: Path) -> None:
     assert found["in memory"] == "tiny:latest: 98.4 MB, on the GPU: 100%, context: 4096"
     assert found["CPU"].endswith(" %")
     assert found["RAM"].endswith(" MB used")
-    assert list(found)[3:] == ["other programs", "RAM", "GPUs"]
+    assert list(found)[3:] == ["other programs", "RAM", "GPUs", "sensors", ""]
 
 
 def test_server_that_holds_nothing_says_none(tmp_path: Path) -> None:

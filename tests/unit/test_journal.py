@@ -44,7 +44,8 @@ def read(directory: Path) -> Record:
 
 def test_what_was_written_is_read_back(tmp_path: Path) -> None:
     written(tmp_path)
-    assert read(tmp_path) == Record(header(), 3, ROWS, {}, [], interrupted=False)
+    folder = journal.directory(tmp_path, RUN)
+    assert read(tmp_path) == Record(header(), 3, ROWS, {}, [], interrupted=False, folder=folder)
 
 
 with tempfile.TemporaryDirectory() as scratch:
@@ -138,7 +139,8 @@ def test_closing_twice_is_closing(tmp_path: Path) -> None:
     made = Journal(tmp_path, RUN, "main")
     made.close()
     made.close()
-    assert read(tmp_path) == Record(None, 0, [], {}, [], interrupted=True)
+    folder = journal.directory(tmp_path, RUN)
+    assert read(tmp_path) == Record(None, 0, [], {}, [], interrupted=True, folder=folder)
 
 
 def test_reopening_appends(tmp_path: Path) -> None:
@@ -168,7 +170,8 @@ def test_a_run_that_is_continued_is_unfinished_until_it_ends_again(tmp_path: Pat
     assert read(tmp_path).interrupted
     made.write("end", reason="finished")
     made.close()
-    assert read(tmp_path) == Record(header(), 3, ROWS, {}, [], interrupted=False)
+    folder = journal.directory(tmp_path, RUN)
+    assert read(tmp_path) == Record(header(), 3, ROWS, {}, [], interrupted=False, folder=folder)
 
 
 def test_verdicts_are_kept(tmp_path: Path) -> None:

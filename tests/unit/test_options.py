@@ -249,7 +249,7 @@ def test_a_key_of_another_kind_of_settings_is_no_mistake(tmp_path: Path) -> None
         ("[ollama]\nhots = 'x'", "ollama.hots", "did you mean 'ollama.host'?"),
         ("[defaults]\nwarmup = 2", "defaults.warmup", "did you mean 'defaults.warmup_runs'?"),
         ("defaults = 5", "defaults", "did you mean 'defaults."),
-        ("zzz = 1", "zzz", "known keys: cost.kwh_rate, defaults."),
+        ("zzz = 1", "zzz", "known keys: cost.co2_g_per_kwh, cost."),
     ],
 )
 def test_an_unknown_key_is_refused_with_the_nearest_one(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from pytest_llamaburn.load import capacity, overload
+from pytest_llamaburn.load import capacity, overload, probing
 from pytest_llamaburn.load.step import CLIENTS, RATE, Step
 
 if TYPE_CHECKING:
@@ -28,17 +28,17 @@ def plan(settings: Any, baseline: Baseline) -> Generator[Step, Sequence[Record],
             return {"failure_point": end.value._asdict(), "stop_reason": end.value.reason}
 
 
-def _limits(settings: Any, baseline: Baseline) -> capacity.Limits:
+def _limits(settings: Any, baseline: Baseline) -> probing.Limits:
     start: float = settings.concurrency or 1
     most: float = settings.max_concurrency
     if settings.arrival:
         start = settings.rate or 1 / baseline.total_s
         most = settings.max_rate or start * settings.max_concurrency
-    return capacity.Limits(
+    return probing.Limits(
         start=start,
         maximum=most,
         deadline_ns=int(baseline.deadline_s * 1e9),
         failure_rate=settings.failure_rate,
         alone=overload.idle(baseline.records) if settings.arrival else None,
-        budget=settings.level_requests or capacity.BUDGET,
+        budget=settings.level_requests or probing.BUDGET,
     )

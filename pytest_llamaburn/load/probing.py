@@ -1,0 +1,238 @@
+"""A search for the failure point: what it asks for, what it has seen, how it ends.
+
+A level (clients, or requests per second) fails when more than `failure_rate` of its requests do;
+the deadline is part of the definition, since a server that queues without limit rejects nothing.
+The point comes from all probes together (`knee`, `overload`), because a probe near the point alone
+is a toss of a coin; what is certain of single levels bounds it. Requests of one level share its
+queue, so their number is an effective one, and every interval is wide enough for looking many times
+(`clusters`).
+"""
+
+from __future__ import annotations
+
+import math
+from abc import ABC, abstractmethod
+from collections.abc import Generator, Sequence
+from dataclasses import dataclass, field
+from typing import Any, NamedTuple, TypeAlias
+
+import numpy as np
+
+from pytest_llamaburn.load import clusters, knee, overload
+from pytest_llamaburn.load.records import Record
+
+FAILURE_RATE = 0.05
+BUDGET = 750
+TOLERANCE = 0.05  # a proven bracket this narrow ends the search
+LEAST = 12  # requests that a level is measured with
+_JUST = 1.03  # above a level that certainly passes
+_CLUSTERS = 8  # failures, at least, that are more than one or two clusters
+_Z = 2.5  # 95 % of an estimate that decided four times where to probe next
+
+
+class Limits(NamedTuple):
+    """What is searched: levels from `start` to `maximum`, with at most `budget` requests.
+
+    `alone` is what one client saw: given, levels are requests per second in an open loop. Else
+    they are clients, which pause for `think_ns` on average and begin spread over one pause: a
+    common start would time out together, again and again.
+    """
+
+    start: float
+    maximum: float
+    deadline_ns: int
+    failure_rate: float = FAILURE_RATE
+    budget: int = BUDGET
+    alone: overload.Idle | None = None
+    think_ns: int = 0
+
+
+class Probe(NamedTuple):
+    """What to send next: `requests` at a level, on an idle server if `fresh`, else going on."""
+
+    level: float
+    requests: int
+    fresh: bool
+
+
+class FailurePoint(NamedTuple):
+    """How a search ended.
+
+    `passing` is the highest level seen to hold, `failing` the lowest seen to fail, None without
+    one; `proven` says whether both lie beyond chance. `estimate` is where the failure rate is
+    crossed, with its 95 % interval: None unless `reached`. `reason` is why the search stopped:
+    bracketed, budget, maximum, fails_at_start or stopped (by the driver).
+    """
+
+    passing: float | None
+    failing: float | None
+    proven: bool
+    estimate: float | None
+    interval: tuple[float, float] | None
+    reached: bool
+    reason: str
+    requests: int
+
+
+Search: TypeAlias = Generator[Probe, Sequence[Record], FailurePoint]
+Sending: TypeAlias = Generator[Probe, Sequence[Record], None]
+
+
+class StoppedError(Exception):
+    """The driver sent nothing."""
+
+
+@dataclass
+class Level:
+    """All that was seen at one level, a run for each time that it began on an idle server."""
+
+    value: float
+    burst: int  # of each run's first requests are left out: clients that start at once
+    runs: list[list[Record]] = field(default_factory=list)
+    _known: tuple[int, Any] = (0, None)
+
+    @property
+    def issued(self) -> int:
+        """How many requests were sent."""
+        return sum(map(len, self.runs))
+
+    def seen(self) -> tuple[knee.Sample, tuple[float, float, float]]:
+        """Return the counted requests and (share failed, its lower, its upper bound)."""
+        if self._known[0] != self.issued:
+            counted = [run[self.burst :] or run[-1:] for run in self.runs]
+            sample = knee.sample(self.value, [r for run in counted for r in run])
+            self._known = (self.issued, (sample, self._bounds(counted)))
+        found: tuple[knee.Sample, tuple[float, float, float]] = self._known[1]
+        return found
+
+    def _bounds(self, counted: Sequence[Sequence[Record]]) -> tuple[float, float, float]:
+        flags = [np.array([r.failure is not None for r in run], bool) for run in counted]
+        n = sum(map(len, flags))
+        share = sum(int(run.sum()) for run in flags) / n
+        effect = clusters.design_effect(flags)
+        if share and n < 4 * self.burst:  # too short to show how long the queue remembers
+            effect = max(effect, self.burst / 4)
+        return share, *clusters.interval(share, max(n / effect, 1))
+
+
+@dataclass
+class Pursuit(ABC):
+    """What both loops share; `last` is the level that the server is at."""
+
+    limits: Limits
+    levels: dict[float, Level] = field(default_factory=dict)
+    last: float | None = None
+    reached: bool = False
+    stopped: bool = False
+    _known: tuple[int, float | None] = (0, None)
+
+    @property
+    def left(self) -> int:
+        """How many requests of the budget are left."""
+        return self.limits.budget - sum(level.issued for level in self.levels.values())
+
+    def send(
+        self, value: float, requests: float, burst: int = 0, *, fresh: bool = False
+    ) -> Sending:
+        """Ask for a probe and keep its records; raises StoppedError if the driver sent none."""
+        fresh = fresh or value != self.last
+        count = min(math.ceil(requests), self.left)
+        records = yield Probe(value, count, fresh)
+        if not records:
+            raise StoppedError
+        level = self.levels.setdefault(value, Level(value, burst))
+        if fresh:
+            level.runs.append([])
+        level.runs[-1].extend(records)
+        self.last = value
+
+    def fails(self, level: Level) -> bool | None:
+        """Return whether a level fails, None where it is not certain."""
+        sample, (share, low, high) = level.seen()
+        rate = self.limits.failure_rate
+        if low > rate and share * len(sample.failed) >= _CLUSTERS:
+            return True
+        return False if high < rate and level.issued >= 3 * level.burst else None
+
+    def bad(self, level: Level) -> bool:
+        """Return whether more than the rate failed at a level, be it by chance."""
+        return level.seen()[1][0] > self.limits.failure_rate
+
+    def bounds(self) -> tuple[float | None, float | None]:
+        """Return the highest level that certainly passes below the lowest that certainly fails."""
+        failing = [v for v, level in self.levels.items() if self.fails(level)]
+        top = min(failing, default=math.inf)
+        passing = [v for v, x in self.levels.items() if v < top and self.fails(x) is False]
+        return max(passing, default=None), min(failing, default=None)
+
+    def estimate(self) -> float | None:
+        """Return the level at which the rate is crossed, inside of what is certain."""
+        if self._known[0] != self.left:
+            self._known = (self.left, self._estimate())
+        return self._known[1]
+
+    def _estimate(self) -> float | None:
+        found = self.crossing([level.seen()[0] for level in self.levels.values()])
+        low, high = self.bounds()
+        if high == self.limits.start:
+            return high
+        if high is not None and (found is None or found >= high):
+            held = [v for v in self.levels if v < high]
+            return (max(held, default=high) + high) / 2
+        if low is not None and found is not None and found <= low:
+            return min(low * _JUST, (low + high) / 2 if high else math.inf)
+        return found
+
+    @abstractmethod
+    def crossing(self, samples: Sequence[knee.Sample]) -> float | None:
+        """Return the level at which the rate is crossed, by all samples together."""
+
+    @abstractmethod
+    def spread(self) -> float:
+        """Return the standard error of the estimate's logarithm."""
+
+    def done(self) -> bool:
+        """Return whether more probes would tell no more, or may not be sent."""
+        low, high = self.bounds()
+        if high == self.limits.start:
+            return True
+        narrow = low is not None and high is not None and high - low <= max(1, TOLERANCE * high)
+        return self.left < LEAST or (narrow and self.limits.alone is None)
+
+    def found(self) -> FailurePoint:
+        """Return the end of the search."""
+        estimate = self.estimate() if self.reached else None
+        proven = self.bounds()
+        at = math.inf if estimate is None else estimate
+        bad = {v: self.bad(level) for v, level in self.levels.items()}
+        failing = min(
+            (v for v, x in bad.items() if x and (v >= at or v == proven[1])), default=None
+        )
+        top = math.inf if failing is None else failing
+        passing = max((v for v, x in bad.items() if not x and v < top), default=None)
+        return FailurePoint(
+            passing,
+            failing,
+            proven == (passing, failing),
+            estimate,
+            None if estimate is None else self.interval(estimate, passing, failing),
+            self.reached,
+            self.reason(),
+            self.limits.budget - self.left,
+        )
+
+    def reason(self) -> str:
+        """Return why the search stopped."""
+        if self.stopped or not self.reached:
+            return "stopped" if self.stopped else "maximum"
+        if self.fails(self.levels[self.limits.start]):
+            return "fails_at_start"
+        return "budget" if self.left < LEAST else "bracketed"
+
+    def interval(
+        self, estimate: float, passing: float | None, failing: float | None
+    ) -> tuple[float, float]:
+        """Return the estimate's interval from its standard error; the bracket lies within it."""
+        half = math.exp(_Z * self.spread())
+        low, high = passing or estimate, failing or estimate
+        return min(estimate / half, low), max(estimate * half, high)

@@ -1,0 +1,138 @@
+"""This machine's processors and memory, the server's processes, and what we cost ourselves."""
+
+from __future__ import annotations
+
+from contextlib import suppress
+from typing import TYPE_CHECKING, Any
+
+from pytest_llamaburn.environment import OtherLoad
+from pytest_llamaburn.telemetry._base import Base, Machine, Probe, Reading
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+HOST_FIELDS = (
+    *("cpu_pct", "ram_used_mb", "server_cpu_pct", "server_rss_mb"),
+    *("client_cpu_pct", "client_rss_mb"),
+)
+_LEAST_S = 0.01
+_SCAN_S = 5.0  # listing processes costs 14 ms
+
+
+class Provider(Base):
+    """psutil. CPU is in percent: of all cores for the machine, of one core for a process.
+
+    A server's resident memory counts the model's file where it is mapped into memory.
+    """
+
+    vendor = "host"
+    min_period_s = 0.5
+
+    def __init__(self, machine: Machine) -> None:
+        """Take the machine; its server, where there is one, is found by its port."""
+        super().__init__(machine)
+        self._server: list[Any] = []
+        self._last_ns = self._scanned_ns = 0
+
+    def probe(self) -> Probe:
+        """Begin the windows that CPU percentages are over: a first value would be 0."""
+        import psutil
+
+        self._me = psutil.Process()
+        self._me.cpu_percent()
+        psutil.cpu_percent()
+        self._last_ns = self.machine.clock()
+        self._scan(self._last_ns)
+        return Probe(ok=True, version=psutil.__version__, fields=frozenset(HOST_FIELDS))
+
+    def read(self) -> list[Reading]:
+        """Return the one reading of the host; its `values` are HOST_FIELDS."""
+        import psutil
+
+        began = self.machine.clock()
+        if began - self._last_ns < _LEAST_S * 1e9:  # a percentage over no time is 0
+            return []
+        self._last_ns = began
+        memory = psutil.virtual_memory()
+        server_cpu, server_rss = _usage(self._server)
+        here = self.machine.local
+        values = {
+            "cpu_pct": psutil.cpu_percent() if here else None,
+            "ram_used_mb": (memory.total - memory.available) / 1e6 if here else None,
+            "server_cpu_pct": server_cpu,
+            "server_rss_mb": server_rss,
+            "client_cpu_pct": self._me.cpu_percent(),
+            "client_rss_mb": self._me.memory_info().rss / 1e6,
+        }
+        ended = self.machine.clock()
+        if ended - self._scanned_ns > _SCAN_S * 1e9:
+            self._scan(ended)  # after the reading: a new process has no percentage yet
+        return [Reading("host", (began + ended) // 2, (ended - began) / 1e6, values)]
+
+    def _scan(self, now_ns: int) -> None:
+        """Find the server's processes; those already known keep their CPU windows."""
+        self._scanned_ns = now_ns
+        if self.machine.server_port is None:
+            return
+        import psutil
+
+        family = {p for root in _roots(self.machine.server_port) for p in _tree(root)}
+        family.discard(self._me)
+        known = {process for process in self._server if process in family}
+        for process in family - known:
+            with suppress(psutil.Error):
+                process.cpu_percent()
+        self._server = [*known, *(family - known)]
+        if not family:
+            self.note("no_server_process", "server_rss_mb", "no process of the server is visible")
+
+
+def _roots(port: int) -> list[Any]:
+    """Return who listens at a port of this machine, else the processes named as servers are."""
+    import psutil
+
+    listening = {
+        found.pid
+        for found in _connections()
+        if found.status == psutil.CONN_LISTEN and found.laddr.port == port and found.pid
+    }
+    named = [p for p in psutil.process_iter(["name"]) if p.pid in listening]
+    if not named:
+        named = [
+            p
+            for p in psutil.process_iter(["name"])
+            if str(p.info["name"]).startswith(OtherLoad.SERVERS)
+        ]
+    return named
+
+
+def _connections() -> Iterable[Any]:
+    import psutil
+
+    try:
+        found: Iterable[Any] = psutil.net_connections("tcp")
+    except psutil.Error:  # macOS wants root for it
+        return ()
+    return found
+
+
+def _tree(process: Any) -> list[Any]:
+    import psutil
+
+    try:
+        return [process, *process.children(recursive=True)]
+    except psutil.Error:
+        return []
+
+
+def _usage(processes: Iterable[Any]) -> tuple[float | None, float | None]:
+    """Return (CPU percent, resident MB) of processes together, None where none is left."""
+    import psutil
+
+    found = []
+    for process in processes:
+        with suppress(psutil.Error), process.oneshot():
+            found.append((process.cpu_percent(), process.memory_info().rss / 1e6))
+    if not found:
+        return None, None
+    return sum(cpu for cpu, _ in found), sum(rss for _, rss in found)

@@ -1,0 +1,62 @@
+"""Intel's discrete GPUs as the kernel (i915, xe) shows them: an energy counter, no load."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from pytest_llamaburn.telemetry._base import Base, Device, Machine, Probe, Reading
+from pytest_llamaburn.telemetry._drm import address, cards, labelled, monitors, value
+from pytest_llamaburn.telemetry._parsing import Counter, plausible
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+_ENERGY = ("energy1_input", "energy2_input")  # the card's, else the chip's; never their sum
+_INTEGRATED = "00:02.0"  # where Intel's processors have their own GPU
+
+
+class Provider(Base):
+    """hwmon of Intel GPUs: energy, the power that it means, temperature, power limit."""
+
+    vendor = "intel"
+
+    def __init__(self, machine: Machine) -> None:
+        """Take the machine, whose `root` holds `sys`."""
+        super().__init__(machine)
+        self._gpus: dict[str, tuple[Path, Counter]] = {}
+
+    def probe(self) -> Probe:
+        """Find Intel's cards that have a hardware monitor."""
+        found = {address(self.machine, device): device for device in cards(self.machine, "0x8086")}
+        if not found:
+            return Probe(ok=False, reason="no_device", message="the kernel shows no Intel GPU")
+        for own_id, path in found.items():
+            for monitor in monitors(path):
+                self._gpus.setdefault(own_id, (monitor, Counter()))
+        devices = [
+            Device(own_id, None, "intel", power_kind="counter", integrated=own_id == _INTEGRATED)
+            for own_id in self._gpus
+        ]
+        return self.found(self.read(), devices, None, "the Intel GPUs have no energy counter")
+
+    def read(self) -> list[Reading]:
+        """Return one reading a GPU; a counter that stands at 0 is none."""
+        found = []
+        for own_id, (monitor, counter) in self._gpus.items():
+            began = self.machine.clock()
+            levels = [value(self.machine, monitor / name, 1e-6) for name in _ENERGY]
+            ended = self.machine.clock()
+            joules = next((level for level in levels if level), None)
+            middle = (began + ended) // 2
+            total, watts = (None, None) if joules is None else counter.add(joules, middle)
+            temperatures = labelled(self.machine, monitor, "temp")
+            raw = {
+                "energy_j": total,
+                "power_w": watts,
+                "power_limit_w": value(self.machine, monitor / "power1_max", 1e-6),
+                "temp_c": temperatures.get("pkg", temperatures.get("edge")),
+            }
+            values = plausible(self, raw)
+            if any(v is not None for v in values.values()):
+                found.append(Reading(own_id, middle, (ended - began) / 1e6, values))
+        return found

@@ -1,0 +1,188 @@
+"""The search finds the failure point of servers whose true one is known."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+from virtual_server import (
+    DEADLINE_S,
+    LOOPS,
+    SECOND,
+    Faults,
+    VirtualServer,
+    clients,
+    drive,
+    failure_point,
+    schedules,
+    true_failure_point,
+)
+
+from pytest_llamaburn.load import capacity, overload
+from pytest_llamaburn.load.probing import FailurePoint, Limits, Probe
+from pytest_llamaburn.load.records import Record
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+DEADLINE_NS = round(DEADLINE_S * SECOND)
+SERVERS = [
+    (service, slots, loop)
+    for service in ("constant", "lognormal", "bimodal")
+    for slots in (1, 3, 5, 8)
+    for loop in LOOPS
+]
+
+
+def errors(server: VirtualServer, loop: str, seeds: int) -> list[float]:
+    """Return by how much searches were off, as a share of the true point."""
+    truth, found = true_failure_point(server, loop), []
+    for seed in range(seeds):
+        point, sent = failure_point(server, loop, seed)
+        assert sent <= 750
+        assert point.reached
+        assert point.estimate is not None
+        assert point.interval is not None
+        assert point.interval[0] <= point.estimate <= point.interval[1]
+        found.append(abs(point.estimate / truth - 1))
+    return found
+
+
+@pytest.mark.parametrize(("service", "slots", "loop"), SERVERS)
+def test_the_failure_point_is_found(service: str, slots: int, loop: str) -> None:
+    off = errors(VirtualServer(slots, service), loop, seeds=12)
+    assert sum(e <= 0.10 for e in off) >= 11
+    if (service, loop) != ("constant", "closed"):  # all seeds are one there, and latency has steps
+        assert sum(e <= 0.05 for e in off) >= 7
+
+
+@pytest.mark.parametrize("loop", ["closed", "poisson"])
+def test_it_is_found_within_a_tenth_in_98_of_100_searches(loop: str) -> None:
+    off = errors(VirtualServer(3, "lognormal"), loop, seeds=100)
+    assert sum(e <= 0.10 for e in off) >= 98
+    assert sum(e <= 0.05 for e in off) >= 75
+
+
+def test_the_failure_point_is_found_for_clients_that_pause() -> None:
+    off = errors(VirtualServer(4, "lognormal", think_s=6.0), "closed", seeds=20)
+    assert sum(e <= 0.10 for e in off) >= 18
+
+
+@pytest.mark.parametrize("after", [0, 3, 8])
+def test_a_driver_that_stops_gets_what_was_found(after: int) -> None:
+    server, probes = VirtualServer(4, "constant").seed(1), 0
+
+    def send(probe: Probe) -> list[Record]:
+        nonlocal probes
+        probes += 1
+        return clients(server)(probe) if probes <= after else []
+
+    found, sent = drive(capacity.search(Limits(1, 100, DEADLINE_NS)), send)
+    assert found.reason == "stopped"
+    assert found.requests == sent
+    assert found.reached == (found.estimate is not None) == (after == 8)
+
+
+def test_clusters_of_errors_below_the_rate_are_not_taken_for_the_point() -> None:
+    server = VirtualServer(8, "bimodal", faults=Faults(0.04, cluster=2))
+    off = errors(server, "closed", seeds=20)
+    assert sum(e <= 0.10 for e in off) >= 17
+
+
+def test_clusters_of_errors_that_load_brings_are_found_where_they_pass_the_rate() -> None:
+    faults = Faults(0.05, cluster=2, at=24, sharpness=6)  # 4 % at 23, 6 % at 25 clients
+    server = VirtualServer(4, "lognormal", deadline_s=100, faults=faults)
+    off = [
+        abs((failure_point(server, "closed", seed)[0].estimate or 0) / 24 - 1) for seed in range(20)
+    ]
+    assert sum(e <= 0.10 for e in off) >= 10  # 750 requests hold about 250 independent ones
+    assert sum(e <= 0.25 for e in off) >= 15
+
+
+def test_clustered_errors_under_every_load_are_never_proven_to_pass() -> None:
+    server = VirtualServer(4, "lognormal", faults=Faults(0.06, cluster=2))
+    found = [failure_point(server, "closed", seed)[0] for seed in range(20)]
+    assert sum(point.proven for point in found) <= 1
+
+
+def test_a_maximum_below_the_point_says_so() -> None:
+    found, _ = drive(capacity.search(Limits(1, 12, DEADLINE_NS)), clients(VirtualServer(4).seed(1)))
+    assert (found.reached, found.reason, found.estimate, found.interval) == (
+        False,
+        "maximum",
+        None,
+        None,
+    )
+    assert found.passing == 12
+    assert found.failing is None
+
+
+def test_an_open_loop_s_maximum_below_the_point_says_so() -> None:
+    server = VirtualServer(4).seed(1)
+    limits = Limits(0.5, 2, DEADLINE_NS, alone=overload.idle(server.closed(1, 20)))
+    found, _ = drive(capacity.search(limits), schedules(server, "static", 1))
+    assert (found.reached, found.reason, found.passing) == (False, "maximum", 2)
+
+
+def test_a_deadline_too_short_for_one_client_fails_at_the_start() -> None:
+    server = VirtualServer(4, "constant", deadline_s=0.5).seed(1)
+    found, _ = drive(capacity.search(Limits(1, 64, SECOND // 2)), clients(server))
+    assert (found.reached, found.reason, found.passing, found.failing) == (
+        True,
+        "fails_at_start",
+        None,
+        1,
+    )
+    assert found.estimate == 1
+
+
+def rejecting(limit: int) -> tuple[list[Probe], FailurePoint]:
+    """Return the probes and the end of a search on a server that takes only so many clients."""
+    probes: list[Probe] = []
+
+    def send(probe: Probe) -> list[Record]:
+        probes.append(probe)
+        full = probe.level > limit
+        times = [i * SECOND for i in range(probe.requests)]
+        return [Record(t, t, None, t + SECOND, "queue_full" if full else None) for t in times]
+
+    found, _ = drive(capacity.search(Limits(1, 64, 100 * SECOND)), send)
+    return probes, found
+
+
+def test_a_server_that_rejects_is_bracketed_by_neighbours() -> None:
+    probes, found = rejecting(13)
+    assert (found.passing, found.failing, found.proven) == (13, 14, True)
+    assert found.reason == "bracketed"
+    assert found.estimate == pytest.approx(13.5, abs=0.5)
+    assert sum(probe.requests for probe in probes) < 750
+
+
+def test_a_server_that_fails_everything_fails_at_the_start() -> None:
+    _, found = rejecting(0)
+    assert (found.reason, found.failing) == ("fails_at_start", 1)
+
+
+def test_the_budget_is_kept() -> None:
+    found, sent = drive(
+        capacity.search(Limits(1, 1000, DEADLINE_NS, budget=200)), clients(VirtualServer(8).seed(3))
+    )
+    assert sent == found.requests <= 200
+    assert found.reason in ("budget", "maximum")
+
+
+@pytest.mark.parametrize("share", [0.5, 0.75])
+def test_a_shorter_deadline_s_point_comes_from_the_same_records(share: float) -> None:
+    server = VirtualServer(4, "lognormal").seed(5)
+    levels: dict[float, Sequence[Record]] = {
+        n: server.closed(n, 400 + n)[n:] for n in (8, 12, 16, 20, 24, 28)
+    }
+    shorter = round(share * DEADLINE_NS)
+    found = capacity.at_deadline(levels, shorter, DEADLINE_NS, 0.05)
+    truth = true_failure_point(VirtualServer(4, "lognormal", share * DEADLINE_S), "closed")
+    assert found == pytest.approx(truth, rel=0.1)
+
+
+def test_a_longer_deadline_than_was_waited_has_no_point() -> None:
+    assert capacity.at_deadline({}, 2, 1, 0.05) is None
+    assert capacity.at_deadline({}, 1, 1, 0.05) is None
