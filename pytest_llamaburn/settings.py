@@ -168,6 +168,9 @@ class Run(Connection, Storage):
         bare="on",
         choices=_words("on", "off", "low", "medium", "high", "max"),
     )
+    slots: int = opt(
+        1, "requests that the embedded engine works on at once", bounds={"ge": 1, "le": 64}
+    )
     keep_alive: str = opt("5m", "how long the server keeps the model loaded afterwards")
     cache: str = opt(
         "bust",

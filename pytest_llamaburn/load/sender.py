@@ -250,9 +250,10 @@ class Sender:
 
         return tell
 
-    async def _pause(self) -> None:
+    async def _pause(self, first: bool) -> None:
+        """Think; before its first request a client is somewhere in the middle of that."""
         shortest, longest = think_seconds(self._settings.think_time)
-        await asyncio.sleep(self._pauses.uniform(shortest, longest))
+        await asyncio.sleep(self._pauses.uniform(0.0 if first else shortest, longest))
 
 
 async def _watch(lags: list[float]) -> None:

@@ -108,14 +108,14 @@ CASES = {
         "of the whole wait. Shorten prompts",
     ),
     "first_run_slow": Case(
-        lambda: timed(paced(0.3), *[paced(0.01)] * 4),
+        lambda: timed(paced(0.8), *[paced(0.01)] * 4),
         "times slower than the others. Raise --warmup.",
     ),
     "spread_wide": Case(
         lambda: timed(*(paced(0.01 * n) for n in range(1, 6))), "tokens_per_sec is known to ± "
     ),
     "outliers": Case(
-        lambda: timed(*[paced(0.01)] * 8, paced(0.01, stall_s=1.5), *[paced(0.01)] * 3),
+        lambda: timed(*[paced(0.01)] * 8, paced(0.01, stall_s=3), *[paced(0.01)] * 3),
         "of 12 requests generated far slower or faster than the rest",
         ("--iterations=12",),
     ),
