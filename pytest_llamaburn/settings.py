@@ -357,6 +357,7 @@ class Stress(Prompted):
     timeout_total: float | None = opt(  # type: ignore[assignment]  # None: from the baseline
         None,
         "deadline of the whole answer (default: 10 times the baseline's p50, at least 10 s)",
+        scope="stress",
         unit="s",
         bounds={"gt": 0},
     )
