@@ -31,6 +31,7 @@ def main() -> int:
     chosen = parser.parse_args()
     with Server(Schedule(0.05, 50.0, 50)) as server, tempfile.TemporaryDirectory() as results:
         samples = watch(
+            "--backend=openai",
             "--mode=sustained",
             f"--host={server.url}",
             f"--concurrency={chosen.streams}",
@@ -38,6 +39,8 @@ def main() -> int:
             f"--duration={chosen.minutes}m",
             f"--results-dir={results}",
         )
+    if not samples:
+        raise SystemExit("the command did not run: see what it said")
     settled = [(t, mb) for t, mb in samples if t > min(_SETTLED_S, samples[-1][0] / 2)]
     lines = [
         Line("resident memory at the end", settled[-1][1], "MB"),
