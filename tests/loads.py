@@ -124,13 +124,18 @@ def spike(*, comes_back: bool = True) -> Taken:
 def document(
     folder: Path, taken: Sequence[Taken], *, facts: dict[str, Any] | None = None, **config: Any
 ) -> dict[str, Any]:
-    """Return the content of a stress run's result file; the first step is the baseline."""
+    """Return the content of a stress run's result file; the first step is the baseline.
+
+    `facts` replace those that a run journals; None leaves one out.
+    """
+    cut = config.pop("interrupted", False)
     steps = _steps(folder, taken)
     told = {"findings": {"stop_reason": "the end"}, "baseline": BASELINE, **(facts or {})}
+    told = {name: fact for name, fact in told.items() if fact is not None}
     made = header(schema="llamaburn/stress")
     asked = cast("Stress", model_of(Stress)(**{"mode": "sweep", **config}))
     made["config"] = {**options.record(asked, Stress), "sent": {}}
-    record = Record(made, 1, [], told, [], False, folder, {"step": steps})  # noqa: FBT003
+    record = Record(made, 1, [], told, [], cut, folder, {"step": steps})
     return results.build(record)
 
 
