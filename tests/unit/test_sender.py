@@ -247,6 +247,7 @@ def test_what_is_in_flight_is_dropped_when_the_run_is_cut(stays: bool, tmp_path:
             await sender.send(Step(2, CLIENTS, 4, stays=stays), Place(1), perf_counter_ns())
 
         found = await sending_of(tmp_path, FakeBackend(never), work)
+        await asyncio.sleep(0)  # what was cancelled ends
         assert asyncio.all_tasks() == {asyncio.current_task()}
         return found
 
