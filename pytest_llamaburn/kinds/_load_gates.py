@@ -92,6 +92,8 @@ def _point(gate: gates.Gate, point: Mapping[str, Any] | None, levels: Any) -> Ob
     value = _place(point)
     if value is not None:
         return Observed(value, point.get("interval"), "")
+    if point["reached"]:
+        return Observed(None, None, f"below {point['failing']:g}, the levels say no more")
     most = max((place for level in levels if (place := _place(level))), default=0.0)
     if gate.operator in (">", ">=") and gate.bound <= most:
         return Observed(most, None, "")  # not reached: it lies above all that was sent

@@ -30,13 +30,13 @@ MOST_RATE = 200.0  # chunks a second of one stream
 _TTFT_S = 0.05
 
 
-async def calibrate(streams: int, rate: float) -> dict[str, Any]:
+async def calibrate(streams: int, rate: float, platform: str = sys.platform) -> dict[str, Any]:
     """Return the error of our stamps with so many streams of `rate` chunks a second.
 
     Keys: streams, chunks_per_sec (of one stream), requests, and the medians and 99th percentiles of
     the errors of TTFT and of inter-token latency in ms; None with a reason where there is no way.
     """
-    if sys.platform != "linux":
+    if platform != "linux":
         return {"reason": "it needs Linux, where processes share a clock and the kernel stamps"}
     from pytest_llamaburn.load._metronome import Schedule, Server
 

@@ -60,8 +60,9 @@ def at_deadline(
     """
     if deadline_ns > waited_ns:
         return None
-    samples = [knee.sample(v, rows, deadline_ns) for v, rows in sorted(levels.items()) if rows]
-    late = [i for i, sample in enumerate(samples) if sample.timed_out.mean() > 2 * rate]
+    samples = [knee.sample(v, rows) for v, rows in sorted(levels.items()) if rows]
+    beyond = [s.timed_out | (s.latency > deadline_ns) for s in samples]
+    late = [i for i, cut in enumerate(beyond) if cut.mean() > 2 * rate]
     kept = samples[: late[0] + 1] if late else samples  # what is far beyond the point tells nothing
     return knee.crossing(kept, deadline_ns, rate) if kept else None
 

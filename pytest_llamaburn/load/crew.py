@@ -104,7 +104,9 @@ class Crew:
     async def _share(self, step: Step, place: Place, start_ns: int) -> Health:
         process, limits = self._workers[place.worker], self._backend.deadlines
         await _tell(process, {"step": step, "place": place, "start": start_ns, "limits": limits})
-        while "health" not in (said := await _answer(process)):
+        said: dict[str, Any] = {}
+        while "health" not in said:
+            said = await _answer(process)
             self._told[place.worker] = Counter(said["counts"])
         self._gone |= said["gone"]
         return Health(*said["health"])

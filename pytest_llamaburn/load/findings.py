@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from pytest_llamaburn.load import degradation, knee, overload, states
+from pytest_llamaburn.load import capacity, degradation, knee, overload, states
 from pytest_llamaburn.load.step import CLIENTS
 
 if TYPE_CHECKING:
@@ -199,12 +199,14 @@ def _bracket(load: Load, rate: float) -> dict[str, Any]:
 
 def _crossing(load: Load, share: float, rate: float) -> float | None:
     """Return the level at which the rate is crossed with a share of the deadline."""
-    deadline_ns = share * load.deadline_s * 1e9
-    known = [seen for seen in load.levels if seen.records]
-    samples = [knee.sample(seen.level, seen.records, deadline_ns) for seen in known]
-    if not samples:
-        return None
+    waited_ns = round(load.deadline_s * 1e9)
+    deadline_ns = round(share * waited_ns)
     if load.unit == CLIENTS:
-        return knee.crossing(samples, deadline_ns, rate)
+        levels = {seen.level: seen.records for seen in load.levels}
+        return capacity.at_deadline(levels, deadline_ns, waited_ns, rate)
+    known = [seen for seen in load.levels if seen.records]
+    if not known:
+        return None
+    samples = [knee.sample(seen.level, seen.records) for seen in known]
     runs = [run for seen in known for run in seen.runs]
     return overload.crossing(samples, runs, overload.idle(load.baseline), deadline_ns, rate)

@@ -68,7 +68,7 @@ def recovery(
     before, after = _windows(records, spike_ns, window_ns)
     band = _band(before)
     if band is None:
-        short = f"the baseline before the spike is shorter than {_LEAST_WINDOWS} windows"
+        short = f"fewer than {_LEAST_WINDOWS} windows before the spike were served"
         return Recovery(None, None, window_ns / _MS, None, rate_per_sec, short)
     calm = [bool(window) and median(window) <= band for window in after]
     first = next((i for i, both in enumerate(pairwise(calm)) if all(both)), None)
@@ -122,8 +122,9 @@ def _band(before: Sequence[Sequence[float]]) -> float | None:
 
     A window's median of n latencies has the standard error 1.253 s / √n; s is 1.4826 MAD, and
     where the windows' own medians differ more (a queue remembers), their spread counts instead.
+    A window of which half failed is no baseline.
     """
-    full = [window for window in before if window]
+    full = [window for window in before if window and median(window) < math.inf]
     if len(full) < _LEAST_WINDOWS:
         return None
     pooled = np.concatenate(full)

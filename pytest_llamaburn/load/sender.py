@@ -166,8 +166,10 @@ class Sender:
         if step.stays and step.requests is not None:
             visit.want(place.numbers(step.requests))
             complete = asyncio.create_task(visit.complete.wait())
-            await asyncio.wait({complete, visit.task}, return_when=asyncio.FIRST_COMPLETED)
-            complete.cancel()
+            try:
+                await asyncio.wait({complete, visit.task}, return_when=asyncio.FIRST_COMPLETED)
+            finally:
+                complete.cancel()
             if not visit.task.done():
                 return
         self._visit = None

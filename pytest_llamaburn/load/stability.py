@@ -40,16 +40,21 @@ def sustained(timeline: Sequence[dict[str, Any]], records: Sequence[Record]) -> 
 def recoveries(
     records: Sequence[Record], bursts: Sequence[Burst], started_ns: int, rate: float
 ) -> dict[str, Any]:
-    """Return each burst's recovery, and the median and range of them; times in ms."""
+    """Return each burst's recovery, and the median and range of them; times in ms.
+
+    All are held against the load before the first: between two bursts the server may still be slow.
+    """
     found = []
+    first_ns = started_ns + int(bursts[0].start_s * 1e9)
+    calm = [r for r in records if _between(r, started_ns, first_ns)]
     for i, burst in enumerate(bursts):
         start = started_ns + int(burst.start_s * 1e9)
         end = start + int(burst.seconds * 1e9)
         after = started_ns + int(bursts[i + 1].start_s * 1e9) if i + 1 < len(bursts) else None
-        before = started_ns if i == 0 else _end_ns(bursts[i - 1], started_ns)
-        mine = [r for r in records if _between(r, before, after)]
+        mine = [r for r in records if _between(r, start, after)]
         if mine:
-            found.append(recovery.recovery(mine, (start, end), rate))
+            before = [_later(r, start - first_ns) for r in calm]
+            found.append(recovery.recovery([*before, *mine], (start, end), rate))
     if not found:
         return {"recovery_time_ms": None, "reason": "no burst was sent", "spikes": []}
     together = recovery.repeated(found)
@@ -102,6 +107,13 @@ def _end_ns(burst: Burst, started_ns: int) -> int:
 
 def _between(record: Record, start: int, end: int | None) -> bool:
     return record.scheduled_ns >= start and (end is None or record.scheduled_ns < end)
+
+
+def _later(record: Record, by_ns: int) -> Record:
+    """Return a record as if all of it had been so much later."""
+    due, sent, first, last, failure = record
+    moved = None if first is None else first + by_ns
+    return type(record)(due + by_ns, sent + by_ns, moved, last + by_ns, failure)
 
 
 def _medians(records: Sequence[Record], seconds: int, count: int) -> list[float]:

@@ -142,6 +142,8 @@ def _findings(found: dict[str, Any]) -> Iterator[str]:
 def _at(point: dict[str, Any]) -> str:
     if point.get("concurrency") is not None:
         return f"{point['concurrency']:.3g} clients"
+    if point.get("rate") is None:
+        return ABSENT  # the levels bracket it, and say no more
     return f"{point['rate']:.3g} requests/s"
 
 

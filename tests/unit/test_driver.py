@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import gc
+import sys
+from time import perf_counter_ns
 from typing import TYPE_CHECKING, cast
 
 import pytest
@@ -11,7 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from samples import trace_of
 
-from pytest_llamaburn.load.driver import closed_loop, quiet_gc
+from pytest_llamaburn.load.driver import closed_loop, loop_factory, open_loop, quiet_gc
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -26,6 +28,9 @@ class FakeWire:
     """A connection that only knows whether it was closed."""
 
     closed = False
+
+    async def open(self) -> float | None:
+        return None
 
     def close(self) -> None:
         self.closed = True
@@ -190,3 +195,105 @@ def test_the_garbage_collector_works_again_after_an_exception(
     failing("send")
     assert gc.isenabled()
     assert gc.get_freeze_count() == 0
+
+
+def test_clients_pause_after_each_of_their_requests() -> None:
+    told: list[str] = []
+
+    async def send(_: Wire, __: int) -> Trace:
+        told.append("sent")
+        return TRACE
+
+    async def pause() -> None:
+        told.append("thought")
+
+    bench = Bench()
+    asyncio.run(closed_loop(range(2), 1, bench.open_wire, send, lambda *_: None, pause))
+    assert told == ["sent", "thought"] * 2
+
+
+MS = 1_000_000
+
+
+def scheduled(gaps_ms: list[float], answer_s: float = 0.0) -> tuple[Bench, list[tuple[int, int]]]:
+    """Return what an open loop with these gaps did, and (due, sent) of each request."""
+    bench, times = Bench(), []
+
+    async def main() -> None:
+        now = perf_counter_ns()
+        due = [now + round(sum(gaps_ms[: i + 1]) * MS) for i in range(len(gaps_ms))]
+
+        async def send(wire: Wire, request: int) -> Trace:
+            times.append((due[request], perf_counter_ns()))
+            bench.sent.append(request)
+            await asyncio.sleep(answer_s)
+            return TRACE
+
+        requests = list(zip(due, range(len(due)), strict=True))
+        await open_loop(requests, bench.open_wire, send, bench.done)
+
+    asyncio.run(main())
+    return bench, times
+
+
+def test_a_schedule_sends_in_its_order_and_never_before_its_time() -> None:
+    bench, times = scheduled([60, 20, 20, 3, 40])
+    assert bench.sent == list(range(5))
+    assert all(sent >= due for due, sent in times)
+    assert sorted(bench.finished) == list(range(5))
+
+
+def test_a_schedule_does_not_wait_for_answers_and_reuses_connections_that_are_free() -> None:
+    bench, _ = scheduled([1, 1, 1, 1], answer_s=0.2)
+    assert len(bench.wires) == 4
+    bench, _ = scheduled([1, 200, 200], answer_s=0)
+    assert len(bench.wires) == 1
+    assert bench.wires[0].closed
+
+
+def test_a_server_that_refuses_connections_is_the_sends_to_tell() -> None:
+    class Refused(FakeWire):
+        async def open(self) -> float | None:
+            raise ConnectionRefusedError
+
+    bench = Bench()
+
+    def open_wire() -> Wire:
+        bench.wires.append(Refused())
+        return cast("Wire", bench.wires[-1])
+
+    due = [(perf_counter_ns(), number) for number in range(3)]
+    asyncio.run(open_loop(due, open_wire, bench.send, bench.done))
+    assert sorted(bench.finished) == [0, 1, 2]
+
+
+@pytest.mark.parametrize("place", ["send", "done", "schedule"])
+def test_what_a_scheduled_request_raises_is_raised_alone_and_closes_all(place: str) -> None:
+    bench = Bench(enough=1)
+
+    async def send(wire: Wire, request: int) -> Trace:
+        if place == "send" and request == 1:
+            raise LookupError(place)
+        return await bench.send(wire, request)
+
+    def done(request: int, trace: Trace) -> None:
+        if place == "done" and request == 1:
+            raise LookupError(place)
+
+    def due() -> Iterable[tuple[int, int]]:
+        for number in range(3):
+            yield perf_counter_ns(), number
+        if place == "schedule":
+            raise LookupError(place)
+
+    with pytest.raises(LookupError) as caught:
+        asyncio.run(open_loop(due(), bench.open_wire, send, done))
+    assert caught.value.args == (place,)
+    assert bench.in_flight == 0
+    assert all(wire.closed for wire in bench.wires)
+
+
+def test_without_uvloop_the_loop_is_asyncios_own(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert loop_factory() is not None
+    monkeypatch.setitem(sys.modules, "uvloop", None)
+    assert loop_factory() is None

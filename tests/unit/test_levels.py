@@ -2,77 +2,26 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from loads import HEALTHY, MS, closed, failed, row
 
 from pytest_llamaburn.load import levels
 from pytest_llamaburn.load.levels import Excluded, Part
-from pytest_llamaburn.load.rows import Row
 from pytest_llamaburn.load.step import CLIENTS, RATE
 from pytest_llamaburn.load.windows import Window
-from pytest_llamaburn.metrics import METRICS
 
-MS = 1_000_000
+if TYPE_CHECKING:
+    from pytest_llamaburn.load.rows import Row
+
 NOTHING = Excluded(Window(), Window())
-HEALTHY = {"cpu_share": 0.1, "loop_lag_p50_ms": 0.1, "loop_lag_p99_ms": 0.5}
-
-
-def row(sent_ms: float, total_ms: float, **fields: Any) -> Row:
-    """Return a request of ten tokens whose first comes after a tenth of its time."""
-    ttft_ms = total_ms / 10
-    values: dict[str, float | None] = dict.fromkeys(METRICS)
-    values |= {
-        "time_to_first_token_ms": ttft_ms,
-        "total_generation_ms": total_ms,
-        "inter_token_latency_ms": (total_ms - ttft_ms) / 9,
-        "tokens_per_sec": 9000 / (total_ms - ttft_ms),
-        "output_sequence_length": 10.0,
-    }
-    sent, end = int(sent_ms * MS), int((sent_ms + total_ms) * MS)
-    made = Row(
-        step=1,
-        attempt=0,
-        number=0,
-        prompt_id="p",
-        scheduled_ns=sent,
-        sent_ns=sent,
-        first_ns=sent + int(ttft_ms * MS),
-        last_ns=end,
-        end_ns=end,
-        values=values,
-        gaps_ms=[1.0, 0.0],
-    )
-    for name, value in fields.items():
-        setattr(made, name, value)
-    return made
-
-
-def failed(sent_ms: float, total_ms: float, kind: str = "timeout_total") -> Row:
-    none: dict[str, float | None] = dict.fromkeys(METRICS)
-    return row(sent_ms, total_ms, values=none, first_ns=None, last_ns=None, error={"kind": kind})
 
 
 def part(rows: list[Row], **health: Any) -> Part:
     return Part(rows, 0, {**HEALTHY, **health})
-
-
-def closed(clients: int, each: int, service_ms: float, slots: int) -> list[Row]:
-    """Return what clients in a closed loop see of a server whose answers all take as long."""
-    found, free = [], [0.0] * slots
-    ready = [0.0] * clients
-    for _ in range(clients * each):
-        client = min(range(clients), key=lambda i: ready[i])
-        slot = min(range(slots), key=lambda i: free[i])
-        start = max(ready[client], free[slot])
-        end = free[slot] = start + service_ms
-        waited = row(ready[client], end - ready[client])
-        waited.first_ns = int((start + service_ms / 10) * MS)
-        found.append(waited)
-        ready[client] = end
-    return found
 
 
 @pytest.mark.parametrize(("clients", "slots"), [(1, 1), (2, 1), (4, 4), (8, 4), (16, 4), (3, 8)])
@@ -187,3 +136,21 @@ def test_the_timeline_counts_what_is_in_flight_at_the_end_of_each_second() -> No
 
 def test_no_rows_have_no_timeline() -> None:
     assert levels.timeline([], 0) == []
+
+
+def test_goodput_is_the_share_that_keeps_all_bounds_and_its_rate() -> None:
+    rows = [row(100 * i, 50 if i % 2 else 90) for i in range(20)]
+    level = levels.summarize(10, RATE, [part(rows)], NOTHING, "ttft_ms<6")
+    assert (level["goodput"]["share"], level["goodput"]["slo"]) == (0.5, "ttft_ms<6")
+    assert level["goodput"]["requests_per_sec"] == pytest.approx(level["requests_per_sec"] / 2)
+
+
+def test_goodput_of_failures_alone_has_no_rate() -> None:
+    level = levels.summarize(10, RATE, [part([failed(0, 50)])], NOTHING, "ttft_ms<6")
+    assert (level["goodput"]["share"], level["goodput"]["requests_per_sec"]) == (0.0, None)
+
+
+def test_tokens_whose_times_are_one_instant_count_where_it_lies() -> None:
+    at_once = row(500, 100)
+    at_once.first_ns = at_once.last_ns
+    assert levels.timeline([at_once], 0)[0]["tokens"] == 10

@@ -82,7 +82,7 @@ def test_a_short_baseline_is_none() -> None:
     records = [Record(i * SECOND, i * SECOND, None, i * SECOND + 1) for i in range(40)]
     found = recovery.recovery(records, (8 * SECOND, 9 * SECOND), 2.0)
     assert (found.recovery_ms, found.lower_bound_ms) == (None, None)
-    assert "shorter than 3 windows" in (found.reason or "")
+    assert "fewer than 3 windows" in (found.reason or "")
     assert found.band_ms is None
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import resource
+import sys
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -120,3 +121,8 @@ def test_more_clients_than_files_are_refused_with_the_limit_and_what_to_set() ->
         pytest.skip("this machine has no limit of open files")
     with pytest.raises(SettingsError, match=rf"at most {most}\).*ulimit -n {most + 65}"):
         windows.checked(asked(max_concurrency=most + 1))
+
+
+def test_a_system_without_such_a_limit_asks_for_none(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "resource", None)
+    assert windows.checked(asked(max_concurrency=10**9)).max_concurrency == 10**9

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 SHARE_OF_BASELINE = 0.4  # the steady load, of what one client gets done
 TIMES = 4.0  # the burst, of what one client gets done
-STEADY_WINDOWS = 4  # before each burst, to know the band that recovery ends in
+STEADY_WINDOWS = 4  # before the first burst, to know the band that recovery ends in
 WAIT_TIMES = 6.0  # recovery is waited for so many lengths of the burst
 
 

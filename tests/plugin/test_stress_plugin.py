@@ -1,0 +1,109 @@
+"""A load from a test's side: the `stress` fixture, its marker, and what a session leaves."""
+
+from __future__ import annotations
+
+import importlib
+import json
+import pkgutil
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from slots import SlotServer
+
+import pytest_llamaburn
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+# pytester unloads what a session imports first; numpy refuses to be loaded twice.
+_OURS = pkgutil.walk_packages(pytest_llamaburn.__path__, "pytest_llamaburn.")
+for _name in ("numpy", *(m.name for m in _OURS if not m.name.endswith("__main__"))):
+    importlib.import_module(_name)
+
+QUIET = ("-p", "no:cacheprovider", "-p", "no:asyncio")
+SWEEP = ("--llamaburn-stress-mode=sweep", "--llamaburn-levels=1,2", "--llamaburn-level-requests=6")
+
+USER_TEST = """
+    import pytest
+
+    @pytest.mark.llm_stress(thresholds=["error_rate<0.01", "failure_point.concurrency>=2"])
+    def test_bears_two_clients(stress):
+        found = stress()
+        assert [level["concurrency"] for level in found["levels"]] == [1, 2]
+        assert not found["failure_point"]["reached"]
+"""
+STRICT_TEST = """
+    import pytest
+
+    @pytest.mark.llm_stress(thresholds=["requests_per_sec@2>1e9", "error_rate@1<0.01"])
+    def test_is_endless(stress):
+        stress()
+"""
+
+
+def quick(_: int) -> float:
+    return 0.01
+
+
+@pytest.fixture
+def server() -> Iterator[SlotServer]:
+    with SlotServer(4, quick) as running:
+        yield running
+
+
+def run(pytester: pytest.Pytester, server: SlotServer, *args: str) -> pytest.RunResult:
+    options = (f"--llamaburn-host={server.host}", "--llamaburn-model=tiny")
+    apart = any(arg.startswith("-n") for arg in args)
+    start = pytester.runpytest_subprocess if apart else pytester.runpytest_inprocess
+    return start(*QUIET, *options, *SWEEP, *args)
+
+
+def written(pytester: pytest.Pytester) -> dict[str, Any]:
+    (path,) = (pytester.path / "results" / "stress").glob("*.json")
+    document: dict[str, Any] = json.loads(path.read_text())
+    return document
+
+
+def test_a_users_test_loads_the_model_and_leaves_a_result_file(
+    pytester: pytest.Pytester, server: SlotServer
+) -> None:
+    pytester.makepyfile(USER_TEST)
+    result = run(pytester, server)
+    result.assert_outcomes(passed=1)
+    document = written(pytester)
+    assert document["status"] == "complete"
+    verdicts = {gate["expression"]: gate["verdict"] for gate in document["results"]["gates"]}
+    assert verdicts == {"error_rate<0.01": "pass", "failure_point.concurrency>=2": "pass"}
+    result.stdout.fnmatch_lines(["tiny (*", "*2 clients*", "*failure point*not reached*"])
+    assert not (pytester.path / "results" / ".journal").exists()
+
+
+def test_a_threshold_of_the_marker_that_is_broken_fails_the_test_and_keeps_the_file(
+    pytester: pytest.Pytester, server: SlotServer
+) -> None:
+    pytester.makepyfile(STRICT_TEST)
+    result = run(pytester, server)
+    result.assert_outcomes(failed=1)
+    result.stdout.fnmatch_lines(["*requests_per_sec@2>1e9: fail: *"])
+    gates = written(pytester)["results"]["gates"]
+    assert [gate["verdict"] for gate in gates] == ["fail", "pass"]
+
+
+def test_collecting_sends_nothing_and_writes_nothing(
+    pytester: pytest.Pytester, server: SlotServer
+) -> None:
+    pytester.makepyfile(USER_TEST)
+    result = run(pytester, server, "--collect-only", "-q")
+    result.stdout.fnmatch_lines(["*test_bears_two_clients*"])
+    assert server.served == 0
+    assert not (pytester.path / "results").exists()
+
+
+def test_of_several_workers_of_a_session_one_sends_the_load(
+    pytester: pytest.Pytester, server: SlotServer
+) -> None:
+    pytester.makepyfile(USER_TEST)
+    run(pytester, server, "-n2").assert_outcomes(passed=1)
+    document = written(pytester)
+    assert document["status"] == "complete"
+    assert document["results"]["totals"]["requests"] == 10 + 2 * 6

@@ -1,0 +1,186 @@
+"""What levels say together: states, points, other deadlines, insights."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from loads import BASELINE, HEALTHY, alone, closed, document, failed, level, opened, row
+
+from pytest_llamaburn.load import findings
+from pytest_llamaburn.load.step import CLIENTS, RATE, Step
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from loads import Taken
+
+
+def found(folder: Path, *taken: Taken, **fields: Any) -> dict[str, Any]:
+    made: dict[str, Any] = document(folder, [alone(), *taken], **fields)
+    return {**made["results"], "insights": made["insights"]}
+
+
+def failing(clients: int, every: int, kind: str = "oom") -> Taken:
+    """Return a level on a server with a slot for each client of which every n-th request fails."""
+    rows = closed(clients, 12, 100, clients)
+    for i in range(0, len(rows), every):
+        rows[i] = failed(rows[i].sent_ns / 1e6, 100, kind)
+    return Step(clients, CLIENTS, len(rows)), rows
+
+
+def scheduled(rate: float, slots: int, seconds: float = 30) -> Taken:
+    return Step(rate, RATE, round(rate * seconds)), opened(rate, seconds, 100, slots)
+
+
+def states(results: dict[str, Any]) -> list[str]:
+    return [one["state"] for one in results["levels"]]
+
+
+def test_states_follow_from_latency_and_failures(tmp_path: Path) -> None:
+    results = found(tmp_path, level(1), level(2), level(8), failing(16, 3))
+    assert states(results) == ["optimal", "optimal", "degraded", "failure"]
+    assert all(one["evidence"] for one in results["levels"])
+    assert results["optimal"]["concurrency"] == 2
+
+
+def test_a_level_that_our_side_limited_is_never_called_degraded(tmp_path: Path) -> None:
+    rows = closed(8, 12, 100, 2)
+    for one in rows:
+        one.scheduled_ns -= 200_000_000
+    results = found(tmp_path, (Step(8, CLIENTS, 96), rows))
+    assert results["levels"][0]["client_health"]["client_limited"]
+    assert states(results) == ["optimal"]
+    assert "client was the limit" in results["levels"][0]["evidence"]
+
+
+def test_above_capacity_a_schedule_is_degraded_by_its_backlog(tmp_path: Path) -> None:
+    results = found(tmp_path, scheduled(10, 2), scheduled(40, 2), arrival="static")
+    assert states(results) == ["optimal", "degraded"]
+    assert results["levels"][1]["evidence"] == "more requests arrive than leave: the backlog grows"
+    assert results["optimal"]["rate"] == 10
+
+
+def test_levels_that_nobody_searched_bracket_the_failure_point(tmp_path: Path) -> None:
+    point = found(tmp_path, failing(2, 99), failing(4, 60), failing(8, 3))["failure_point"]
+    assert (point["passing"], point["failing"], point["reached"]) == (4, 8, True)
+    assert point["concurrency"] == pytest.approx(4, rel=0.1)
+    assert (point["proven"], point["interval"], point["reason"]) == (False, None, "levels")
+
+
+def test_a_lower_level_that_fails_by_chance_is_where_passing_ends(tmp_path: Path) -> None:
+    point = found(tmp_path, failing(2, 3), failing(4, 3))["failure_point"]
+    assert (point["passing"], point["failing"]) == (None, 2)
+
+
+def test_a_shorter_deadline_is_missed_earlier(tmp_path: Path) -> None:
+    said = {"baseline": {**BASELINE, "deadline_s": 1.0}}
+    taken = [level(n, slots=1, each=24) for n in (1, 2, 4, 8, 12)]
+    point = found(tmp_path, *taken, facts=said)["failure_point"]
+    others = point["at_deadline_s"]
+    assert point["deadline_s"] == 1.0
+    assert list(others) == ["0.5", "0.25"]
+    assert others == {"0.5": pytest.approx(5, rel=0.1), "0.25": pytest.approx(2.5, rel=0.1)}
+
+
+def test_one_failure_of_twelve_reaches_the_point_and_does_not_say_where(tmp_path: Path) -> None:
+    point = found(tmp_path, failing(1, 12))["failure_point"]
+    assert (point["reached"], point["failing"], point["concurrency"]) == (True, 1, None)
+
+
+def test_a_rate_has_its_failure_point_in_rates(tmp_path: Path) -> None:
+    refused = Step(40, RATE, 60), [failed(25 * i, 10, "queue_full") for i in range(60)]
+    point = found(tmp_path, scheduled(10, 2), refused, arrival="static")["failure_point"]
+    assert (point["passing"], point["failing"]) == (10, 40)
+    assert point["rate"] is not None
+
+
+def test_what_a_search_found_stands_and_is_named_after_the_axis(tmp_path: Path) -> None:
+    searched = {
+        "estimate": 7.5,
+        "interval": [7, 8],
+        "passing": 7,
+        "failing": 8,
+        "proven": True,
+        "reached": True,
+        "reason": "bracketed",
+    }
+    said = {"findings": {"failure_point": searched, "stop_reason": "bracketed"}}
+    point = found(tmp_path, failing(7, 99), failing(8, 3), facts=said)["failure_point"]
+    assert (point["concurrency"], point["interval"], point["proven"]) == (7.5, [7, 8], True)
+    assert "estimate" not in point
+
+
+def test_each_percentile_has_its_degradation_point_and_the_lowest_is_the_servers(
+    tmp_path: Path,
+) -> None:
+    results = found(tmp_path, level(1), level(2), level(4), level(8))
+    points = results["degradation_points"]
+    assert {point["metric"] for point in points} == {
+        f"{metric}.{statistic}"
+        for metric in ("time_to_first_token_ms", "total_generation_ms")
+        for statistic in ("p50", "p95")
+    }
+    reached = [point["concurrency"] for point in points if point["reached"]]
+    assert results["degradation_point"]["concurrency"] == min(reached)
+
+
+def test_slots_flat_throughput_and_halved_streams_are_told(tmp_path: Path) -> None:
+    insights = found(tmp_path, level(1), level(2), level(8))["insights"]
+    assert {one["id"]: one["evidence"] for one in insights} == {
+        "slots_inferred": {"slots": 2},
+        "throughput_flat": {"level": 2},
+        "stream_halves": {"level": 8},
+    }
+    assert "2 requests at once" in insights[0]["text"]
+
+
+def test_one_slot_is_one_request(tmp_path: Path) -> None:
+    (slots, *_) = found(tmp_path, level(1, slots=1), level(4, slots=1))["insights"]
+    assert "works on 1 request at once" in slots["text"]
+
+
+def test_rates_infer_no_slots(tmp_path: Path) -> None:
+    insights = found(tmp_path, scheduled(10, 2), scheduled(20, 2), arrival="static")["insights"]
+    assert "slots_inferred" not in {one["id"] for one in insights}
+
+
+def test_p95_is_held_against_the_baseline_only_where_both_certify_it() -> None:
+    def seen(count: int) -> findings.Seen:
+        rows = [row(200 * i, 100 if i % 10 else 900) for i in range(count)]
+        from pytest_llamaburn.load.rows import record_of
+
+        return findings.Seen({}, [[record_of(one) for one in rows]])
+
+    def load(count: int) -> findings.Load:
+        from pytest_llamaburn.load.rows import record_of
+
+        baseline = [record_of(row(200 * i, 100)) for i in range(count)]
+        return findings.Load([], baseline, {}, 10.0, CLIENTS)
+
+    assert findings._ratio(seen(60), load(60)) == pytest.approx(9)
+    assert findings._ratio(seen(60), load(58)) == pytest.approx(1)
+    assert findings._ratio(findings.Seen({}, [[]]), load(60)) is None
+
+
+def test_a_level_of_failures_alone_has_no_ratio(tmp_path: Path) -> None:
+    results = found(tmp_path, failing(2, 1))
+    assert states(results) == ["failure"]
+    assert results["levels"][0]["time_to_first_token_ms"]["mean"] is None
+
+
+def test_without_levels_there_is_no_point_and_a_sample_of_none_crosses_nothing(
+    tmp_path: Path,
+) -> None:
+    results = found(tmp_path)
+    assert (results["failure_point"], results["degradation_point"]) == (None, None)
+    assert results["optimal"] is None
+    empty = findings.Seen({"concurrency": 2}, [[]])
+    for unit in (CLIENTS, RATE):
+        load = findings.Load([empty], [], {}, 10.0, unit)
+        assert findings._crossing(load, 1.0, 0.05) is None
+
+
+def test_our_sides_health_is_in_each_level(tmp_path: Path) -> None:
+    (one,) = found(tmp_path, level(1))["levels"]
+    assert one["client_health"]["cpu_share"] == HEALTHY["cpu_share"]

@@ -1,0 +1,120 @@
+"""Whether a long load stays as it began, and what bursts on it cost."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from loads import MS, SECOND, opened, row
+
+from pytest_llamaburn.load import levels, stability
+from pytest_llamaburn.load.rows import record_of
+from pytest_llamaburn.load.step import RATE, Burst
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from pytest_llamaburn.load.records import Record
+
+
+def judged(seconds: int, total_ms: Callable[[float], float]) -> dict[str, Any]:
+    """Return what a load of ten requests/s comes to, whose latency is a function of the time."""
+    rows = [row(100 * i, total_ms(i / 10)) for i in range(10 * seconds)]
+    line = levels.timeline(rows, 0)
+    return stability.sustained(line, [record_of(one) for one in rows])
+
+
+def test_a_server_that_stays_the_same_neither_drifts_nor_shifts_and_is_steady() -> None:
+    found = judged(120, lambda s: 100 + s % 3)
+    for name in stability.SERIES:
+        assert not found[name]["trend"]["drifts"]
+        assert not found[name]["shift"]["shifts"]
+        assert found[name]["reason"] is None
+    assert found["total_p50_ms"]["steady"]["mean"] == pytest.approx(101, abs=1)
+    assert found["batch_s"] == 3
+
+
+def test_latency_that_creeps_up_drifts_and_has_no_plateau() -> None:
+    found = judged(120, lambda s: 100 + s)["total_p50_ms"]
+    assert found["trend"]["drifts"]
+    assert found["trend"]["share"] > 0.5
+    assert found["steady"] is None
+
+
+def test_a_step_in_latency_is_a_shift_where_it_happened() -> None:
+    found = judged(120, lambda s: 100 if s < 60 else 200)["total_p50_ms"]
+    assert found["shift"]["shifts"]
+    assert found["shift"]["at"] == pytest.approx(found["batches"] / 2, abs=2)
+    assert found["steady"]["end"] == found["shift"]["at"]
+
+
+def test_a_short_load_is_not_judged_and_says_why() -> None:
+    found = judged(6, lambda _: 100)["tokens_per_sec"]
+    assert (found["trend"], found["shift"], found["steady"]) == (None, None, None)
+    assert found["reason"] == "fewer than 8 batches"
+
+
+def test_each_minute_has_its_throughput_and_the_last_its_own_length() -> None:
+    minutes = judged(90, lambda _: 100)["per_minute"]
+    assert [minute["minute"] for minute in minutes] == [0, 1]
+    assert [minute["seconds"] for minute in minutes] == [60, 31]
+    assert sum(minute["completed"] for minute in minutes) == 900
+    assert minutes[0]["tokens_per_sec"] == pytest.approx(100, rel=0.05)
+
+
+def test_failures_are_no_latency_and_no_load_has_none() -> None:
+    rows = [row(100 * i, 100) for i in range(200)]
+    for one in rows[::2]:
+        one.error = {"kind": "oom"}
+        one.end_ns += 9 * SECOND
+    records = [record_of(one) for one in rows]
+    assert set(stability._medians(records, 1, 10)) == {100}
+    assert stability._medians([], 1, 10) == []
+
+
+BURSTS = (Burst(20, 10, 50, RATE), Burst(60, 10, 50, RATE))
+
+
+def load(slow: Callable[[float], bool]) -> list[Record]:
+    """Return the records of ten requests/s for 100 s, slow at some times."""
+    found = opened(10, 100)
+    for i, one in enumerate(found):
+        if slow(one.scheduled_ns / SECOND):
+            found[i] = row(one.scheduled_ns / MS, 2000)
+    return [record_of(one) for one in found]
+
+
+def test_recovery_is_the_median_of_the_bursts_with_their_range() -> None:
+    records = load(lambda s: 20 <= s < 35 or 60 <= s < 80)
+    found = stability.recoveries(records, BURSTS, 0, 10)
+    assert found["range_ms"] == (5000, 10_000)
+    assert found["recovery_time_ms"] == 7500
+    assert (found["unrecovered"], found["reason"], found["resolution_ms"]) == (0, None, 5000)
+
+
+def test_a_slow_recovery_does_not_excuse_the_next() -> None:
+    records = load(lambda s: 20 <= s < 58 or 60 <= s < 85)
+    spikes = stability.recoveries(records, BURSTS, 0, 10)["spikes"]
+    assert [spike["recovery_ms"] for spike in spikes] == [None, 15_000]
+
+
+def test_a_load_that_failed_before_the_burst_has_nothing_to_come_back_to() -> None:
+    records = [r._replace(first_ns=None, failure="oom") for r in load(lambda _: False)]
+    found = stability.recoveries(records, BURSTS, 0, 10)
+    assert found["recovery_time_ms"] is None
+    assert found["reason"] == "fewer than 3 windows before the spike were served"
+
+
+def test_a_burst_that_nobody_felt_is_recovered_from_at_once() -> None:
+    assert stability.recoveries(load(lambda _: False), BURSTS, 0, 10)["recovery_time_ms"] == 0
+
+
+def test_a_server_that_never_comes_back_has_no_time_but_a_lower_bound_and_a_reason() -> None:
+    found = stability.recoveries(load(lambda s: s >= 20), BURSTS[:1], 0, 10)
+    assert (found["recovery_time_ms"], found["range_ms"], found["unrecovered"]) == (None, None, 1)
+    assert found["spikes"][0]["lower_bound_ms"] >= 60_000
+    assert "did not come back" in found["reason"]
+
+
+def test_a_run_cut_before_its_first_burst_has_no_recovery() -> None:
+    assert stability.recoveries([], BURSTS, 0, 10)["reason"] == "no burst was sent"

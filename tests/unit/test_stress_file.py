@@ -1,0 +1,86 @@
+"""A stress run's result file, from what its journal and its rows say."""
+
+from __future__ import annotations
+
+import gzip
+import json
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from loads import alone, document, level
+from samples import header
+
+from pytest_llamaburn.errors import SettingsError
+from pytest_llamaburn.journal import Record
+from pytest_llamaburn.kinds import stress
+from pytest_llamaburn.load.rows import Rows
+from pytest_llamaburn.load.step import CLIENTS, RATE, Burst, Step
+from pytest_llamaburn.settings import Stress, model_of
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+
+def test_a_step_comes_back_from_json_as_it_went_in() -> None:
+    step = Step(10, RATE, seconds=60, bursts=(Burst(20, 10, 50, RATE),))
+    assert Step.restored(json.loads(json.dumps(step))) == step
+    assert Step.restored(json.loads(json.dumps(step._asdict()))) == step
+
+
+@pytest.mark.parametrize(
+    "values",
+    [
+        {"slo": "nonsense<5"},
+        {"threshold": ("nonsense<5",)},
+        {"levels": "1,2", "mode": "ramp"},
+    ],
+)
+def test_what_means_nothing_is_refused_before_the_run(values: dict[str, Any]) -> None:
+    stress.check(model_of(Stress)(slo="ttft_ms<500"))
+    with pytest.raises(SettingsError):
+        stress.check(model_of(Stress)(**values))
+
+
+def test_rows_are_kept_beside_the_file_only_where_that_is_asked(tmp_path: Path) -> None:
+    file = Rows(tmp_path, "main")
+    file.write(alone(1)[1][0])
+    file.close()
+    path = tmp_path / "tiny.json"
+    for wanted in (False, True):
+        made = header(schema="llamaburn/stress")
+        made["config"] = {"save_requests": wanted}
+        stress.keep_beside(Record(made, 1, [], {}, [], False, tmp_path), path)
+        assert (tmp_path / "tiny.requests.jsonl.gz").exists() is wanted
+    packed = (tmp_path / "tiny.requests.jsonl.gz").read_bytes()
+    assert json.loads(gzip.decompress(packed))["number"] == 0
+
+
+def test_what_is_excluded_is_counted_and_kept(tmp_path: Path) -> None:
+    found = document(tmp_path, [alone(), level(2)], warmup_window="4", cooldown_window="2")
+    (one,) = found["results"]["levels"]
+    assert (one["requests"], one["excluded"], one["total_generation_ms"]["n"]) == (24, 6, 18)
+    assert found["results"]["totals"]["requests"] == 34
+
+
+def test_visits_to_one_level_are_one_level(tmp_path: Path) -> None:
+    found = document(tmp_path, [alone(), level(2), level(4), level(2)])["results"]
+    assert [(one["concurrency"], one["requests"]) for one in found["levels"]] == [(2, 48), (4, 48)]
+
+
+def test_of_a_level_taken_again_the_later_try_counts() -> None:
+    said = [
+        {"step": 1, "attempt": 0, "visit": 1, "load": {"level": 2}, "started_ns": 5},
+        {"step": 1, "attempt": 1, "visit": 1, "load": {"level": 2}, "started_ns": 9},
+        {"step": 2, "attempt": 1, "visit": 1, "load": {"level": 2}, "started_ns": 12},
+        {"step": 1, "attempt": 1, "visit": 1, "ended_ns": 9, "health": {"cpu_share": 0.1}},
+        {"step": 2, "attempt": 1, "visit": 1, "ended_ns": 9, "health": {"cpu_share": None}},
+        {"step": 3, "attempt": 1, "visit": 3, "ended_ns": 9, "health": {"cpu_share": 0.7}},
+    ]
+    rows = level(1)[1]
+    for number, one in enumerate(rows):
+        one.attempt = number % 2
+    record = Record({}, 1, [], {}, [], False, others={"step": said})
+    (step,) = stress._steps(record, rows)
+    assert (step.number, step.part.started_ns, len(step.part.rows)) == (1, 9, 6)
+    assert step.part.health == {"cpu_share": 0.1}
+    assert step.load == Step(2, CLIENTS)

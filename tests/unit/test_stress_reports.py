@@ -1,0 +1,218 @@
+"""What tables, charts and pages say of each mode of a load."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from loads import (
+    Taken,
+    alone,
+    closed,
+    document,
+    failed,
+    level,
+    opened,
+    saved,
+    spike,
+    sustained,
+)
+
+from pytest_llamaburn import results
+from pytest_llamaburn.load.step import CLIENTS, RATE, Step
+from pytest_llamaburn.reports import _chart, _svg, csv, html, markdown, table
+from pytest_llamaburn.reports._svg import Stop
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+CALIBRATION = {
+    "streams": 8,
+    "chunks_per_sec": 50.0,
+    "requests": 8,
+    "ttft_error_ms": {"p50": 0.1, "p99": 0.4},
+    "itl_error_ms": {"p50": 0.01, "p99": 0.02},
+}
+
+
+def failing(clients: int, every: int) -> Taken:
+    rows = closed(clients, 12, 100, 2)
+    for i in range(0, len(rows), every):
+        rows[i] = failed(rows[i].sent_ns / 1e6, 100, "oom")
+    return Step(clients, CLIENTS, len(rows)), rows
+
+
+def shown(directory: Path, *taken: Taken, **fields: Any) -> str:
+    """Return the table of a run."""
+    return table.render([saved(directory, [alone(), *taken], **fields)])
+
+
+def test_a_sweep_has_a_row_a_level_its_points_and_its_insights(tmp_path: Path) -> None:
+    text = shown(tmp_path, level(1), level(2), level(8), failing(16, 3), threshold=("ttft_ms<1",))
+    assert re.search(r"^ *8 clients +degraded +96 +0 +20\.0 +200 ", text, re.MULTILINE)
+    assert re.search(r"^ *16 clients +failure +192 +64 ", text, re.MULTILINE)
+    for words in (
+        "complete: sweep, 270 of 334 requests succeeded",
+        "baseline, one client: total p50 100 ms, TTFT p50 10.0 ms; a request fails after 10 s",
+        "failure point (more than 5% fail by 10 s): ",
+        "highest passing 8, lowest failing 16",
+        "degradation point (time_to_first_token_ms.p",
+        "optimal: 2 clients: 20 requests/s, within 5 % of the best, 20",
+        "failed: oom × 64",
+        "gate ttft_ms<1: fail: 10 ",
+        "Throughput no longer grows from",
+        "● tokens/s, top",
+    ):
+        assert words in text, words
+
+
+def test_a_search_shows_the_interval_of_its_point(tmp_path: Path) -> None:
+    searched = {
+        "estimate": 7.5,
+        "interval": [7, 8],
+        "passing": None,
+        "failing": 8,
+        "proven": True,
+        "reached": True,
+        "reason": "bracketed",
+    }
+    said = {"findings": {"failure_point": searched, "stop_reason": "bracketed"}}
+    text = shown(tmp_path, failing(8, 3), facts=said)
+    assert "fail by 10 s): 7.5 clients [7, 8]; highest passing –, lowest failing 8" in text
+
+
+def test_what_was_not_reached_says_why(tmp_path: Path) -> None:
+    text = shown(tmp_path, level(1), level(2))
+    assert "failure point (more than 5% fail by 10 s): not reached: maximum" in text
+    assert "over 2× the baseline): not reached: up to 2 it stays below 2×" in text
+
+
+def test_a_point_that_the_levels_only_bracket_has_no_number(tmp_path: Path) -> None:
+    text = shown(tmp_path, failing(1, 12))
+    assert "fail by 10 s): –; highest passing –, lowest failing 1" in text
+
+
+def test_rates_are_told_as_rates(tmp_path: Path) -> None:
+    rates = [(Step(rate, RATE, 300), opened(rate, 10, 100, 2)) for rate in (10, 30)]
+    text = shown(tmp_path, *rates, arrival="static")
+    assert "sweep, static arrivals" in text
+    assert re.search(r"^ *30 requests/s +degraded ", text, re.MULTILINE)
+    assert "optimal: 10 requests/s" in text
+
+
+def test_a_spike_tells_its_recovery_or_that_there_was_none(tmp_path: Path) -> None:
+    fields = {"mode": "spike", "arrival": "poisson"}
+    text = shown(tmp_path / "a", spike(), **fields)
+    assert (
+        "recovery after a spike: 5,000 ms (of 1 spikes, 5,000 to 5,000 ms), resolution 5,000 ms, "
+        "beside 10 requests/s"
+    ) in text
+    text = shown(tmp_path / "b", spike(comes_back=False), **fields)
+    assert "recovery: –: latency did not come back before the run ended" in text
+
+
+def test_a_sustained_load_tells_drift_and_plateau(tmp_path: Path) -> None:
+    text = shown(tmp_path / "a", sustained(), mode="sustained")
+    assert "tokens_per_sec over time: does not drift (p 1), steady at 200" in text
+    short = shown(tmp_path / "b", sustained(4), mode="sustained")
+    assert "total_p50_ms over time: not judged: fewer than 8 batches" in short
+    path = saved(tmp_path / "c", [alone(), sustained()], mode="sustained")
+    found = results.load(path)
+    judged = found["results"]["sustained"]["total_p50_ms"]
+    judged["trend"] |= {"drifts": True, "share": 0.42, "p": 0.001}
+    judged["steady"] = None
+    results.write(tmp_path / "c", found)
+    assert "total_p50_ms over time: drifts by +42.0% (p 0.001), no steady" in table.render([path])
+
+
+def test_a_run_cut_in_its_baseline_has_a_table_all_the_same(tmp_path: Path) -> None:
+    said = {"baseline": None, "findings": None}
+    text = table.render([saved(tmp_path, [alone()], facts=said, mode="sustained")])
+    assert "10 of 10 requests succeeded" in text
+    assert "baseline, one client" not in text
+    assert "0 of 0" in table.render([saved(tmp_path / "none", [], facts=said)])
+
+
+def test_the_instruments_error_and_a_client_that_was_the_limit_are_told(tmp_path: Path) -> None:
+    rows = closed(8, 12, 100, 2)
+    for one in rows:
+        one.scheduled_ns -= 200_000_000
+    limited = (Step(8, CLIENTS, 96), rows)
+    text = shown(tmp_path, limited, facts={"calibration": CALIBRATION})
+    assert "8 clients: the client was the limit (schedule_lateness_p99_ms is 200 ms" in text
+    assert "use --workers" in text
+    assert "instrument, 8 streams: TTFT error p50 0.100 ms, p99 0.400 ms" in text
+    other = shown(tmp_path / "b", level(1), facts={"calibration": {"reason": "not here"}})
+    assert "TTFT error" not in other
+
+
+def test_spreadsheets_have_a_row_a_level_with_its_distributions(tmp_path: Path) -> None:
+    path = saved(tmp_path, [alone(), level(1), level(4)])
+    head, *lines = csv.render([path]).splitlines()
+    assert {"concurrency", "state", "total_generation_ms.p95"} <= set(head.split(","))
+    assert len(lines) == 2
+    assert markdown.render([path]).count("clients |") == 2
+
+
+def test_the_page_draws_levels_states_and_points(tmp_path: Path) -> None:
+    path = saved(tmp_path, [alone(), level(1), level(2), level(8), failing(16, 3)])
+    page = html.render([path])
+    assert "tokens/s and total p50, ms over the load" in page
+    assert [page.count(f'class="s-{state}"') for state in ("optimal", "degraded")] == [2, 1]
+    assert "failure point</text>" in page
+    assert "degradation point</text>" in page
+    one = html.render([saved(tmp_path / "one", [alone(), level(1)])])
+    assert "<svg" not in one
+
+
+def drawn(values: list[tuple[float | None, float | None]]) -> list[str]:
+    levels = [
+        {"output_tokens_per_sec": speed, "total_generation_ms": {"p50": total}}
+        for speed, total in values
+    ]
+    return _chart.lines(levels, [2.0**i for i in range(len(levels))])
+
+
+def test_the_chart_draws_each_series_on_its_own_scale() -> None:
+    lines = drawn([(50, 10), (100, 20), (100, 40)])
+    assert lines[1] == "│         ●     ●○"
+    assert lines[8] == "│"
+    assert lines[10].split() == ["1", "2", "4"]
+    assert "● tokens/s, top 100   ○ total p50, ms, top 40.0" in lines[11]
+
+
+def test_what_was_not_measured_is_not_drawn() -> None:
+    lines = "\n".join(drawn([(50, None), (None, None)]))
+    assert lines.count("●") == 2  # its own and the legend's
+    assert lines.count("○") == 1
+    assert drawn([(50, 1)]) == []
+
+
+def test_states_are_bands_labelled_where_they_begin() -> None:
+    stops = [Stop(1, "optimal", (1, 2)), Stop(2, "optimal", (2, 2)), Stop(8, "<bad>", (2, None))]
+    picture = _svg.load(stops, ("speed", "wait"), [(4, "bend & break")])
+    assert picture.count(">optimal</text>") == 1
+    assert picture.count('class="s-optimal"') == 2
+    assert "&lt;bad&gt;" in picture
+    assert "bend &amp; break" in picture
+    assert picture.count("<circle") == 5
+    assert "speed, top 2.00" in picture
+
+
+@pytest.mark.parametrize("value", [None, 0.0])
+def test_a_series_of_nothing_is_no_line_and_of_zeros_a_flat_one(value: float | None) -> None:
+    stops = [Stop(n, "idle", (value,)) for n in (1, 2)]
+    picture = _svg.load(stops, ("speed",), [])
+    assert picture.count("<circle") == (0 if value is None else 2)
+
+
+def test_a_run_that_got_no_answer_was_cut_or_found_nothing_says_so(tmp_path: Path) -> None:
+    nothing = (Step(1, CLIENTS, 3), [failed(100 * i, 50, "oom") for i in range(3)])
+    wanted = {"failed": [nothing], "interrupted": [alone()], "partial": [alone()]}
+    for status, taken in wanted.items():
+        (tmp_path / status).mkdir()
+        said = {"findings": None, "baseline": None}
+        cut = status == "interrupted"
+        made = document(tmp_path / status, taken, facts=said, interrupted=cut)
+        assert made["status"] == status

@@ -1,0 +1,177 @@
+"""Worker processes send one load together, and none outlives the one that leads them."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import subprocess
+import sys
+from dataclasses import asdict
+from time import perf_counter_ns
+from typing import TYPE_CHECKING, Any
+
+import psutil
+import pytest
+from slots import SlotServer
+
+from pytest_llamaburn.backends._base import Model
+from pytest_llamaburn.backends.openai import Backend
+from pytest_llamaburn.datasets import Prompt
+from pytest_llamaburn.errors import LlamaBurnError
+from pytest_llamaburn.load import rows
+from pytest_llamaburn.load.crew import Crew
+from pytest_llamaburn.load.sender import Place
+from pytest_llamaburn.load.step import CLIENTS, RATE, Step
+from pytest_llamaburn.settings import Stress, model_of
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
+    from pathlib import Path
+
+LIMIT_S = 60
+MODEL, PROMPTS = Model("tiny", "tiny"), [Prompt("one", "short", "One?")]
+
+
+def quick(_: int) -> float:
+    return 0.01
+
+
+def never(_: int) -> float:
+    return 3600.0
+
+
+def led(
+    folder: Path, host: str, work: Callable[[Crew], Awaitable[None]], workers: int = 2
+) -> list[tuple[int, int]]:
+    """Lead some workers through some work; return the (step, number) of each request."""
+
+    async def main() -> None:
+        crew = Crew(Backend(model_of(Stress)(host=host)), MODEL, PROMPTS)
+        await crew.start(workers, folder, "main-0")
+        try:
+            await asyncio.wait_for(work(crew), LIMIT_S)
+        finally:
+            await asyncio.wait_for(crew.close(), LIMIT_S)
+        assert all(process.returncode is not None for process in crew._workers)
+
+    asyncio.run(main())
+    return sorted((row.step, row.number) for row in rows.read(folder))
+
+
+@pytest.mark.parametrize(("unit", "level"), [(CLIENTS, 3), (RATE, 200)])
+def test_each_request_is_sent_by_exactly_one_of_the_workers(
+    unit: str, level: float, tmp_path: Path
+) -> None:
+    async def work(crew: Crew) -> None:
+        health = await crew.send(Step(level, unit, 9), Place(1), perf_counter_ns())
+        assert health.wall_s > 0
+        assert crew.counts["done"] == 9
+        assert not crew.gone
+
+    with SlotServer(4, quick) as server:
+        found = led(tmp_path, server.host, work)
+    assert found == [(1, number) for number in range(9)]
+    assert len(list(tmp_path.glob("main-0-*.rows"))) == 2
+
+
+def test_a_worker_without_a_client_sends_nothing_and_those_that_stay_are_left(
+    tmp_path: Path,
+) -> None:
+    async def work(crew: Crew) -> None:
+        await crew.send(Step(1, CLIENTS, 3, stays=True), Place(1), perf_counter_ns())
+        await crew.leave()
+
+    with SlotServer(4, quick) as server:
+        found = led(tmp_path, server.host, work)
+    assert found == [(1, number) for number in range(len(found))]
+    assert len(found) >= 3
+
+
+def test_workers_tell_when_there_is_no_server_any_more(tmp_path: Path) -> None:
+    async def work(crew: Crew) -> None:
+        await crew.send(Step(2, CLIENTS, 200), Place(1), perf_counter_ns())
+        assert crew.gone
+
+    with SlotServer(1, quick) as server:
+        host = server.host
+    assert len(led(tmp_path, host, work)) < 200
+
+
+def test_what_a_worker_cannot_do_is_told_in_its_own_sentence(tmp_path: Path) -> None:
+    async def work(crew: Crew) -> None:
+        with pytest.raises(LlamaBurnError, match="a schedule at 0.0 requests/s"):
+            await crew.send(Step(0.0, RATE, 3), Place(1), perf_counter_ns())
+
+    assert led(tmp_path, "http://127.0.0.1:9", work, workers=1) == []
+
+
+def test_a_worker_that_ends_by_itself_is_told(tmp_path: Path) -> None:
+    async def work(crew: Crew) -> None:
+        crew._workers[0].kill()
+        await crew._workers[0].wait()
+        with pytest.raises((LlamaBurnError, OSError)):
+            await crew.leave()
+
+    assert led(tmp_path, "http://127.0.0.1:9", work, workers=1) == []
+
+
+def test_closing_in_the_middle_of_a_step_ends_the_workers(tmp_path: Path) -> None:
+    async def work(crew: Crew) -> None:
+        sending = asyncio.create_task(send(crew))
+        while not crew.counts["in_flight"]:  # they tell twice a second
+            await asyncio.sleep(0.05)
+        sending.cancel()
+        await asyncio.wait({sending})
+
+    async def send(crew: Crew) -> None:
+        await crew.send(Step(2, CLIENTS, 4), Place(1), perf_counter_ns())
+
+    with SlotServer(4, never) as server:
+        assert led(tmp_path, server.host, work) == []
+
+
+def test_a_worker_whose_leader_is_killed_ends(tmp_path: Path) -> None:
+    with SlotServer(4, never) as server:
+        told = worker_told(tmp_path, server.host)
+        leader = subprocess.Popen(
+            [sys.executable, "-c", LEADER, json.dumps(told)], stdout=subprocess.PIPE, text=True
+        )
+        assert leader.stdout is not None
+        worker = psutil.Process(int(leader.stdout.readline()))
+        assert "in_flight" in leader.stdout.readline()  # it is in the middle of a step
+        leader.kill()
+        leader.communicate(timeout=LIMIT_S)
+        gone, _ = psutil.wait_procs([worker], timeout=LIMIT_S)
+    assert gone == [worker]
+
+
+LEADER = """
+import json, subprocess, sys
+lines = [json.dumps(one).encode() for one in json.loads(sys.argv[1])]
+worker = subprocess.Popen(
+    [sys.executable, "-m", "pytest_llamaburn.load.crew"],
+    stdin=subprocess.PIPE, stdout=subprocess.PIPE,
+)
+print(worker.pid, flush=True)
+worker.stdin.write(b"\\n".join([*lines, b""]))
+worker.stdin.flush()
+print(worker.stdout.readline().decode(), flush=True)
+worker.wait()
+"""
+
+
+def worker_told(folder: Path, host: str) -> list[dict[str, Any]]:
+    """Return what a leader tells a worker at first and for its first step."""
+    backend = Backend(model_of(Stress)(host=host))
+    step, place = Step(2, CLIENTS, 4), Place(1)
+    return [
+        {
+            **backend.twin(),
+            "settings": backend.settings.model_dump(mode="json"),  # type: ignore[attr-defined]
+            "model": asdict(MODEL),
+            "prompts": PROMPTS,
+            "folder": str(folder),
+            "worker": "main-0-0",
+        },
+        {"step": step, "place": place, "start": perf_counter_ns(), "limits": backend.deadlines},
+    ]
