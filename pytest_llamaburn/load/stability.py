@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from pytest_llamaburn.load.step import Burst
 
 BATCHES = 30  # of equal length, that a long load is cut into
+SERIES = ("tokens_per_sec", "total_p50_ms")
 IDLE_NAMES = ("cpu_pct", "ram_used_mb", "server_rss_mb")
 
 
@@ -99,10 +100,6 @@ def insights(samples: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
 def _middle(samples: Sequence[dict[str, Any]], name: str) -> float | None:
     known = [s[name] for s in samples if s[name] is not None]
     return median(known) if known else None
-
-
-def _end_ns(burst: Burst, started_ns: int) -> int:
-    return started_ns + int((burst.start_s + burst.seconds) * 1e9)
 
 
 def _between(record: Record, start: int, end: int | None) -> bool:
