@@ -64,7 +64,7 @@ def repeating() -> Script:
     return timed(chunked(*[ollama_line("ha ")] * 31))
 
 
-# These need a GPU: tests/unit/test_insights.py and test_power.py make its readings up.
+# These need a GPU: tests/unit/test_timeline.py makes its readings up.
 OF_SENSORS = {
     *("gpu_idle_cpu_busy", "idle_energy", "power_cap", "thermal_throttling", "vram_nearly_full"),
 }
