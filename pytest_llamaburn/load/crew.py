@@ -155,7 +155,7 @@ class _Worker:
             health = await self._sender.send(step, Place(*told["place"]), told["start"])
         finally:
             telling.cancel()
-        _say(counts=self._sender.counts, health=health, gone=self._sender.gone)
+        _say(counts=self._sender.counts, health=_plain(health), gone=self._sender.gone)
 
     async def _tell(self) -> None:
         while True:
@@ -168,6 +168,10 @@ class _Worker:
 def _say(**words: Any) -> None:
     sys.stdout.write(json.dumps(words) + "\n")
     sys.stdout.flush()
+
+
+def _plain(health: Health) -> list[Any]:
+    return [*health[:2], list(health.loop_lag_ms)]
 
 
 async def _work() -> None:

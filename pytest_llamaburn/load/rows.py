@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import gzip
 import shutil
+from array import array
 from typing import TYPE_CHECKING, Any
 
 import msgspec
@@ -29,7 +30,8 @@ class Row(msgspec.Struct, gc=False):
     """One request of a load; all `*_ns` are on the monotonic clock that processes share.
 
     `step` is which of the load's steps it belongs to, `attempt` counts its resumptions. `values`
-    are the metrics, `gaps_ms` the times between pieces of the answer, `error` how it failed, and
+    are the metrics, `gaps_ms` the times between pieces of the answer (a list as it is written, an
+    array as it is read), `error` how it failed, and
     `burst` says that it came on top of the step's own load.
     """
 
@@ -43,7 +45,7 @@ class Row(msgspec.Struct, gc=False):
     last_ns: int | None
     end_ns: int
     values: dict[str, float | None]
-    gaps_ms: list[float]
+    gaps_ms: Any
     error: dict[str, Any] | None = None
     burst: bool = False
 
@@ -107,9 +109,11 @@ def read(folder: Path) -> Iterator[Row]:
         with path.open("rb") as file:
             for line in file:
                 try:
-                    yield decode(line)
+                    row = decode(line)
                 except (msgspec.DecodeError, msgspec.ValidationError):
                     continue  # the process was killed while writing it
+                row.gaps_ms = array("d", row.gaps_ms)  # a fifth of a list's memory
+                yield row
 
 
 def export(folder: Path, target: Path) -> None:

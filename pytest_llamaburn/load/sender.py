@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import itertools
 import random
+from array import array
 from collections import Counter
 from time import perf_counter, perf_counter_ns, process_time
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -68,7 +69,7 @@ class Health(NamedTuple):
 
     cpu_s: float
     wall_s: float
-    loop_lag_ms: list[float]
+    loop_lag_ms: Sequence[float]
 
 
 class _Visit:
@@ -97,7 +98,8 @@ class _Visit:
 
     def note(self, number: int) -> None:
         """Take note that a request has ended."""
-        self.done.add(number)
+        if self.stays:  # else nothing is asked of it later, and a load of hours would fill memory
+            self.done.add(number)
         self.missing.discard(number)
         self._tell()
 
@@ -130,7 +132,7 @@ class Sender:
 
         A step that stays leaves its clients at work, for the next one to go on with or `leave`.
         """
-        lags: list[float] = []
+        lags = array("d")
         watch = asyncio.create_task(_watch(lags))
         cpu, wall = process_time(), perf_counter()
         try:
@@ -278,7 +280,7 @@ class Sender:
         await asyncio.sleep(self._pauses.uniform(0.0 if first else shortest, longest))
 
 
-async def _watch(lags: list[float]) -> None:
+async def _watch(lags: array[float]) -> None:
     """Note by how much each short sleep came back late, in ms."""
     while True:
         began = perf_counter()
