@@ -141,7 +141,7 @@ def _point(name: str, points: Sequence[Document | None], at: str) -> Document:
     """Return the change of a point, with an interval where a search gave both sides one."""
     unit = "clients" if at == "concurrency" else "requests/s"
     of = _Compared(name, None, unit, "higher")
-    values = [point and point[at] for point in points]
+    values = [None if point is None else point[at] for point in points]
     ends = [point and point.get("interval") for point in points]
     if None in values:
         which = " and ".join(

@@ -1,4 +1,4 @@
-"""Compare benchmarks, evals or stress runs: what changed, how sure that is, and what else differs."""
+"""Compare benchmarks, evals or stress runs: what changed, how sure that is, what else differs."""
 
 from __future__ import annotations
 

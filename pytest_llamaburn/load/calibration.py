@@ -30,9 +30,7 @@ MOST_RATE = 200.0  # chunks a second of one stream
 _TTFT_S = 0.05
 
 
-async def calibrate(
-    streams: int, rate: float, platform: str = sys.platform
-) -> dict[str, Any]:
+async def calibrate(streams: int, rate: float, platform: str = sys.platform) -> dict[str, Any]:
     """Return the error of our stamps with so many streams of `rate` chunks a second.
 
     Keys: streams, chunks_per_sec (of one stream), requests, and the medians and 99th percentiles of

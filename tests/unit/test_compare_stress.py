@@ -6,7 +6,7 @@ import json
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from loads import BASELINE, Taken, alone, closed, level, opened, saved
+from loads import BASELINE, Taken, alone, closed, level, opened, saved, searched
 
 from pytest_llamaburn import compare_stress, results
 from pytest_llamaburn.errors import ResultsError
@@ -32,12 +32,6 @@ def compared(*paths: Path, baseline: int = 0) -> dict[str, Any]:
 def changes(*paths: Path) -> dict[tuple[float | None, str], dict[str, Any]]:
     found = compared(*paths)["results"]["changes"]
     return {(one["level"], f"{one['metric']}.{one['statistic'] or ''}"): one for one in found}
-
-
-def searched(estimate: float, low: float, high: float) -> dict[str, Any]:
-    point = {"estimate": estimate, "interval": [low, high], "passing": low, "failing": high}
-    more = {"proven": True, "reached": True, "reason": "bracketed"}
-    return {"findings": {"failure_point": {**point, **more}, "stop_reason": "bracketed"}}
 
 
 def test_each_common_level_has_its_changes_and_each_point_its_own(tmp_path: Path) -> None:

@@ -61,7 +61,7 @@ def test_the_length_is_met_within_one_percent_in_few_tries(
 
 
 def test_a_length_below_the_templates_own_is_refused_with_the_least() -> None:
-    with pytest.raises(ServerError, match="counts 41 tokens at the nearest: .* above 41"):
+    with pytest.raises(ServerError, match=r"counts 41 tokens at the nearest: .* above 41"):
         made(8, lambda words: 40 + words)
 
 

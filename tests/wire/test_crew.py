@@ -8,7 +8,7 @@ import subprocess
 import sys
 from dataclasses import asdict
 from time import perf_counter_ns
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import psutil
 import pytest
@@ -28,6 +28,8 @@ if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
     from pathlib import Path
 
+    from pytest_llamaburn.settings import Run
+
 LIMIT_S = 60
 MODEL, PROMPTS = Model("tiny", "tiny"), [Prompt("one", "short", "One?")]
 
@@ -40,13 +42,17 @@ def never(_: int) -> float:
     return 3600.0
 
 
+def backend(host: str) -> Backend:
+    return Backend(cast("Run", model_of(Stress)(host=host)))
+
+
 def led(
     folder: Path, host: str, work: Callable[[Crew], Awaitable[None]], workers: int = 2
 ) -> list[tuple[int, int]]:
     """Lead some workers through some work; return the (step, number) of each request."""
 
     async def main() -> None:
-        crew = Crew(Backend(model_of(Stress)(host=host)), MODEL, PROMPTS)
+        crew = Crew(backend(host), MODEL, PROMPTS)
         await crew.start(workers, folder, "main-0")
         try:
             await asyncio.wait_for(work(crew), LIMIT_S)
@@ -99,7 +105,7 @@ def test_workers_tell_when_there_is_no_server_any_more(tmp_path: Path) -> None:
 
 def test_what_a_worker_cannot_do_is_told_in_its_own_sentence(tmp_path: Path) -> None:
     async def work(crew: Crew) -> None:
-        with pytest.raises(LlamaBurnError, match="a schedule at 0.0 requests/s"):
+        with pytest.raises(LlamaBurnError, match=r"a schedule at 0\.0 requests/s"):
             await crew.send(Step(0.0, RATE, 3), Place(1), perf_counter_ns())
 
     assert led(tmp_path, "http://127.0.0.1:9", work, workers=1) == []
@@ -118,7 +124,7 @@ def test_a_worker_that_ends_by_itself_is_told(tmp_path: Path) -> None:
 def test_closing_in_the_middle_of_a_step_ends_the_workers(tmp_path: Path) -> None:
     async def work(crew: Crew) -> None:
         sending = asyncio.create_task(send(crew))
-        while not crew.counts["in_flight"]:  # they tell twice a second
+        while not crew.counts["in_flight"]:  # noqa: ASYNC110 - they tell twice a second
             await asyncio.sleep(0.05)
         sending.cancel()
         await asyncio.wait({sending})
@@ -162,16 +168,16 @@ worker.wait()
 
 def worker_told(folder: Path, host: str) -> list[dict[str, Any]]:
     """Return what a leader tells a worker at first and for its first step."""
-    backend = Backend(model_of(Stress)(host=host))
+    own = backend(host)
     step, place = Step(2, CLIENTS, 4), Place(1)
     return [
         {
-            **backend.twin(),
-            "settings": backend.settings.model_dump(mode="json"),  # type: ignore[attr-defined]
+            **own.twin(),
+            "settings": own.settings.model_dump(mode="json"),  # type: ignore[attr-defined]
             "model": asdict(MODEL),
             "prompts": PROMPTS,
             "folder": str(folder),
             "worker": "main-0-0",
         },
-        {"step": step, "place": place, "start": perf_counter_ns(), "limits": backend.deadlines},
+        {"step": step, "place": place, "start": perf_counter_ns(), "limits": own.deadlines},
     ]
