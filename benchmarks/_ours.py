@@ -40,7 +40,7 @@ class Driven(NamedTuple):
 
 def drive(url: str, requests: int, clients: int, dialect: str = "openai") -> Driven:
     """Send the requests with this many closed-loop clients; raises RuntimeError if one fails."""
-    backend = _backend(url, dialect)
+    backend = backend_at(url, dialect)
     ttft_ms: dict[int, float] = {}
     chunks = 0
 
@@ -78,7 +78,8 @@ def timed(work: Coroutine[Any, Any, Any]) -> Spent:
         return runner.run(clocked())
 
 
-def _backend(url: str, dialect: str) -> Backend:
+def backend_at(url: str, dialect: str) -> Backend:
+    """Return a backend for a server."""
     module = import_module(f"pytest_llamaburn.backends.{dialect}")
     backend: Backend = module.Backend(model_of(Run)(host=url))
     return backend

@@ -273,7 +273,7 @@ class Harness:
         if settings is None or settings.compare is None or self.interrupted:
             return
         try:
-            for path in self.paths:
+            for path in filter(comparing.is_benchmark, self.paths):
                 found, broken = comparing.with_baseline(path, settings)
                 self.comparisons += [found] if found else []
                 self.failures += broken

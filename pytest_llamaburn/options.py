@@ -59,7 +59,10 @@ def declare(add: Callable[..., Any], *kinds: type, prefix: str = "") -> None:
             names.append(f"--no-{_spelling(option, prefix)}")
         if option.short and not prefix:
             names.append(option.short)
-        add(*names, dest=_dest(option, prefix), default=None, help=_help(option), **_action(option))
+        dest, about = _dest(option, prefix), _help(option)
+        made = add(*names, dest=dest, default=None, help=about, **_action(option))
+        if made is not None:  # argparse's: `completion` offers the words that it takes
+            made.words = option.choices
 
 
 def given(namespace: argparse.Namespace, kind: type, prefix: str = "") -> dict[str, Any]:

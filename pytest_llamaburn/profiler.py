@@ -257,6 +257,7 @@ class Profiler:
         `publish` is called from other threads with each entry for the journal.
         """
         self.segment = secrets.token_hex(4)
+        self.remembers = True  # False where what is published is kept: hours would fill the memory
         self._on, self._sent = settings.profile, publish
         local = server is None or server.local
         port = urlsplit(server.host).port if server is not None and local else None
@@ -371,8 +372,9 @@ class Profiler:
         return list(self.timeline().samples(self._about["perf_ns"]))
 
     def _take(self, rows: Rows) -> None:
-        with self._lock:
-            self._readings += rows
+        if self.remembers:
+            with self._lock:
+                self._readings += rows
         self._tell({"readings": rows})
 
     def _tell(self, fields: dict[str, Any]) -> None:

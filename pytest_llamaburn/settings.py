@@ -168,6 +168,9 @@ class Run(Connection, Storage):
         bare="on",
         choices=_words("on", "off", "low", "medium", "high", "max"),
     )
+    slots: int = opt(
+        1, "requests that the embedded engine works on at once", bounds={"ge": 1, "le": 64}
+    )
     keep_alive: str = opt("5m", "how long the server keeps the model loaded afterwards")
     cache: str = opt(
         "bust",
@@ -354,6 +357,7 @@ class Stress(Prompted):
     timeout_total: float | None = opt(  # type: ignore[assignment]  # None: from the baseline
         None,
         "deadline of the whole answer (default: 10 times the baseline's p50, at least 10 s)",
+        scope="stress",
         unit="s",
         bounds={"gt": 0},
     )

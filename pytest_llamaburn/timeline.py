@@ -6,7 +6,7 @@ Nanoseconds are those of `time.perf_counter_ns`, as requests have them.
 
 from __future__ import annotations
 
-from bisect import bisect_right
+from bisect import bisect_left, bisect_right
 from functools import cached_property
 from itertools import pairwise
 from statistics import median
@@ -178,13 +178,22 @@ class Timeline:
 
     def _phase(self, t_ns: int) -> tuple[str, int]:
         """Return what was going on at a moment, and how many requests were in flight."""
-        inside = [r for r in self.requests if r.sent_ns <= t_ns <= r.end_ns]
-        if inside:
-            return inside[0].phase(t_ns) if len(inside) == 1 else "mixed", len(inside)
+        by_send, ends = self._in_order
+        begun = bisect_right(by_send, t_ns, key=lambda request: request.sent_ns)
+        active = begun - bisect_left(ends, t_ns)
+        if active > 1:
+            return "mixed", active
+        if active == 1:
+            return next(r for r in reversed(by_send[:begun]) if r.end_ns >= t_ns).phase(t_ns), 1
         marks = self.about.get("marks", ())
         named = next((name for name, a, b in marks if a <= t_ns <= b), None)
-        after = self.requests and t_ns > max(r.end_ns for r in self.requests)
-        return named or ("cooldown" if after else "idle"), 0
+        return named or ("cooldown" if ends and t_ns > ends[-1] else "idle"), 0
+
+    @cached_property
+    def _in_order(self) -> tuple[list[Window], list[int]]:
+        """The requests by when they were sent, and when they ended: for quick look-ups."""
+        by_send = sorted(self.requests, key=lambda request: request.sent_ns)
+        return by_send, sorted(request.end_ns for request in self.requests)
 
     def _latest(self, device: str, t_ns: int) -> dict[str, Any]:
         """Return a device's last reading unless it is old: a value is never repeated for long."""

@@ -80,10 +80,11 @@ class Backend(openai.Backend):
         return load_ms
 
     def _start(self) -> None:
-        context = self.settings.num_ctx or DEFAULT_NUM_CTX
+        slots = self.settings.slots
+        context = slots * (self.settings.num_ctx or DEFAULT_NUM_CTX)  # the slots divide it
         with tempfile.TemporaryFile("w+") as log:
             self._child = subprocess.Popen(  # noqa: S603 - our own interpreter and module
-                [*_SERVE, str(self._path), str(context), "1"],
+                [*_SERVE, str(self._path), str(context), str(slots)],
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 stderr=log,

@@ -106,7 +106,8 @@ def _pytest(kind: Kind, suite: list[str]) -> tuple[Outcome, int]:
         code = int(pytest.main([*argv, *suite], plugins=[outcome]))
     for line in (*(f"llamaburn: {failure}" for failure in outcome.failures), *outcome.annotations):
         print(line, file=sys.stderr)
-    if outcome.bugs or code == INTERNAL:
+    silent = code and not (outcome.paths or outcome.failures or outcome.interrupted)
+    if outcome.bugs or code == INTERNAL or silent:
         sys.stderr.write("\n".join(outcome.bugs) or said.getvalue())
         return outcome, INTERNAL
     return outcome, code
@@ -122,6 +123,11 @@ class Outcome:
         self.failures: list[str] = []
         self.annotations: list[str] = []
         self.bugs: list[str] = []
+        self.interrupted = False
+
+    def pytest_keyboard_interrupt(self) -> None:
+        """Note that the user ended it."""
+        self.interrupted = True
 
     def pytest_runtest_logreport(self, report: Any) -> None:
         """Keep what failed without a sentence of ours: that is a bug."""

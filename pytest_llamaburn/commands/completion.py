@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from pytest_llamaburn import settings
-
 if TYPE_CHECKING:
     import argparse
     from collections.abc import Iterator
@@ -34,11 +32,10 @@ def run(arguments: argparse.Namespace) -> int:
 
 def _offer_words(parser: argparse.ArgumentParser) -> None:
     """Give each flag the words its setting takes; as it runs, the parser leaves them unchecked."""
-    options = {o.name: o for kind in settings.kinds() for o in settings.options_of(kind)}
     for action in _actions(parser):
-        option = options.get(action.dest)
-        if option is not None and option.choices and action.choices is None:
-            action.choices = option.choices()
+        words = getattr(action, "words", None)
+        if words is not None and action.choices is None:
+            action.choices = words()
 
 
 def _actions(parser: argparse.ArgumentParser) -> Iterator[argparse.Action]:

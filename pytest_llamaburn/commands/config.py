@@ -1,4 +1,4 @@
-"""Show the settings that a benchmark started here would have, and where each comes from."""
+"""Show the settings that runs started here would have, and where each comes from."""
 
 from __future__ import annotations
 
@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 from pytest_llamaburn import options
 from pytest_llamaburn.commands import _toml
-from pytest_llamaburn.settings import Benchmark, Display
+from pytest_llamaburn.harness import KINDS
+from pytest_llamaburn.settings import Display
 
 if TYPE_CHECKING:
     import argparse
@@ -27,7 +28,8 @@ def add(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Print the settings; return the exit code."""
-    found = {key: entry for kind in (Benchmark, Display) for key, entry in _resolved(kind).items()}
+    kinds = (*(kind.settings for kind in KINDS.values()), Display)
+    found = {key: entry for kind in kinds for key, entry in _resolved(kind).items()}
     if arguments.output == "json":
         print(json.dumps(found, indent=2))
         return 0

@@ -15,7 +15,15 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from pytest_llamaburn import options, registry
 from pytest_llamaburn.errors import LlamaBurnError, SettingsError
-from pytest_llamaburn.settings import Benchmark, Connection, Display, Storage, model_of
+from pytest_llamaburn.settings import (
+    Benchmark,
+    Connection,
+    Display,
+    Eval,
+    Storage,
+    Stress,
+    model_of,
+)
 
 if TYPE_CHECKING:
     import argparse
@@ -335,7 +343,7 @@ def journal_leftover(scene: Scene) -> Verdict:
 def config_origins(scene: Scene) -> Verdict:  # noqa: ARG001
     """Say which files and variables speak, or what is wrong in them."""
     try:
-        found = [options.resolve(kind, {})[1] for kind in (Benchmark, Display)]
+        found = [options.resolve(kind, {})[1] for kind in (Benchmark, Stress, Eval, Display)]
     except SettingsError as err:
         return Verdict("fail", str(err), "Correct it there.")
     spoken = [origin for origins in found for origin in origins.values()]

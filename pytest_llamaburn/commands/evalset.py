@@ -8,7 +8,7 @@ from collections import Counter
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from pytest_llamaburn import datasets, registry
+from pytest_llamaburn import registry
 from pytest_llamaburn.errors import DatasetError
 
 if TYPE_CHECKING:
@@ -42,6 +42,8 @@ def run(arguments: argparse.Namespace) -> int:
 
 
 def _list(arguments: argparse.Namespace) -> int:
+    from pytest_llamaburn import datasets
+
     if arguments.output not in (None, "json"):
         raise DatasetError(f"evalset list: -o {arguments.output} is not json")
     found = [_about(datasets.load_eval_set(name)) for name in datasets.builtin_eval_sets()]
@@ -69,6 +71,8 @@ def _row(about: dict[str, Any]) -> tuple[str, ...]:
 
 
 def _validate(arguments: argparse.Namespace) -> int:
+    from pytest_llamaburn import datasets
+
     if not arguments.files:
         raise DatasetError("evalset validate: name the files to check")
     bad = 0
@@ -84,6 +88,8 @@ def _validate(arguments: argparse.Namespace) -> int:
 
 def _import(arguments: argparse.Namespace) -> int:
     """Write the set only if it is sound as a whole."""
+    from pytest_llamaburn import datasets
+
     if len(arguments.files) != 1 or not arguments.format:
         raise DatasetError("evalset import: name one file and its --format")
     source = Path(arguments.files[0]).expanduser()
@@ -103,6 +109,8 @@ def _import(arguments: argparse.Namespace) -> int:
 
 def _converted(source: Path, name: str) -> Iterator[tuple[str, Any]]:
     """Yield place and question of each row; raises DatasetError for one that does not fit."""
+    from pytest_llamaburn import datasets
+
     module = registry.load("converters", name)
     place = "the whole file"
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
 import sys
 from pathlib import Path
@@ -53,6 +52,8 @@ def add(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Judge what is labelled, print the agreement; return the exit code."""
+    import asyncio
+
     from pytest_llamaburn import calibration
 
     settings, _ = options.resolve(Judging, options.given(arguments, Judging))
@@ -105,6 +106,8 @@ async def _ask(settings: Judging, labels: Sequence[Label]) -> _Judged:
 
 
 async def _score(panel: Panel, labels: Sequence[Label]) -> _Judged:
+    import asyncio
+
     from pytest_llamaburn import judges
     from pytest_llamaburn.agreement import consensus
 
@@ -118,6 +121,8 @@ async def _score(panel: Panel, labels: Sequence[Label]) -> _Judged:
 
 
 async def _compare(panel: Panel, labels: Sequence[Label]) -> _Judged:
+    import asyncio
+
     from pytest_llamaburn import agreement
     from pytest_llamaburn.judges import Pair
 

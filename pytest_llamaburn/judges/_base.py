@@ -139,6 +139,7 @@ class Judge(ABC):
         if model is None:
             raise SettingsError(f"--judge {spec}: which model? Write {spec.provider}:MODEL")
         self.model, self.url, self.timeout_s = model, spec.url, timeout_s
+        self.backstop_s = 2 * timeout_s  # for the client's own deadlines, which must not come first
         self.name = str(Spec(spec.provider, model, spec.url))
         self.rejected: dict[str, str] = self.known_refusals()
         self.notes: dict[str, None] = {}  # sentences about the model, in order, each once

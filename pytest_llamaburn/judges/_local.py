@@ -52,8 +52,7 @@ async def post(backend: Backend, path: str, body: dict[str, Any], timeout_s: flo
         async with backend.http(timeout_s) as client:
             answer = await client.post(path, json=body)
     except ServerError as err:
-        cause = type(err.__cause__).__name__
-        raise CallError("timeout" if "Timeout" in cause else "connection", str(err)) from None
+        raise CallError("connection", str(err)) from None
     if answer.status_code != 200:
         raise failed(answer.status_code, _decoded(answer.content), answer.headers, "")
     return answer.content

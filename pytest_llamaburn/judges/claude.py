@@ -126,7 +126,7 @@ def _client(judge: Judge) -> AsyncAnthropic:
     except ImportError:
         raise MissingExtraError("judge", "the judge claude") from None
     return AsyncAnthropic(
-        api_key=judge.key, base_url=judge.url, max_retries=0, timeout=judge.timeout_s
+        api_key=judge.key, base_url=judge.url, max_retries=0, timeout=judge.backstop_s
     )
 
 

@@ -56,6 +56,6 @@ class Judge(_base.Judge):
             **options,
         }
         path = self._backend.chat_path
-        answer = await _local.post(self._backend, path, body, self.timeout_s)
+        answer = await _local.post(self._backend, path, body, self.backstop_s)
         reply = _completions.reply(answer, None, options)
         return reply._replace(model=self.model)  # the server would tell the file's path

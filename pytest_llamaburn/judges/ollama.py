@@ -67,7 +67,7 @@ class Judge(_base.Judge):
             "options": {"seed": 0} | limits | sampling,
             **{k: v for k, v in options.items() if k != "temperature"},
         }
-        answer = await _local.post(self._backend, "/api/chat", body, self.timeout_s)
+        answer = await _local.post(self._backend, "/api/chat", body, self.backstop_s)
         return _reply(answer, options)
 
 

@@ -86,4 +86,4 @@ def _client(judge: Judge) -> AsyncOpenAI:
     except ImportError:
         raise MissingExtraError("judge", "the judge openai") from None
     url = f"{judge.url}/v1" if judge.url and judge.url.count("/") == 2 else judge.url
-    return AsyncOpenAI(api_key=judge.key, base_url=url, max_retries=0, timeout=judge.timeout_s)
+    return AsyncOpenAI(api_key=judge.key, base_url=url, max_retries=0, timeout=judge.backstop_s)

@@ -157,6 +157,8 @@ def stem(header: Mapping[str, Any]) -> str:
 def check(settings: Any) -> None:
     """Raise SettingsError for settings that do not go together."""
     gates.parse_all(settings.threshold, _marks.GATED)
+    if settings.dry_run:
+        raise SettingsError("--dry-run is refused in pytest: use llamaburn eval --dry-run")
     if settings.pass_k is not None and settings.pass_k > settings.samples:
         raise SettingsError(
             f"--pass-k: {settings.pass_k} is refused: pass@k is estimated from at least k answers "

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 from pydantic import Field
 
+from pytest_llamaburn import timeline
 from pytest_llamaburn.kinds import _load_gates, _power
 from pytest_llamaburn.kinds._parts import Distribution, Part, RunFile, opening
 from pytest_llamaburn.load import findings, levels, rows, slo, stability, windows
@@ -60,6 +61,7 @@ class Level(Part):
 class StressResults(Part):
     """What a stress run found; a point that was not reached has its reason."""
 
+    idle: dict[str, Any] | None
     baseline: Level | None
     deadline_s: float | None
     levels: list[Level]
@@ -72,6 +74,7 @@ class StressResults(Part):
     sustained: dict[str, Any] | None
     timeline: list[dict[str, Any]]
     totals: dict[str, float | None]
+    cost: dict[str, Any]
     errors: dict[str, int]
     client_health: dict[str, Any]
     stop_reason: str | None
@@ -111,14 +114,22 @@ def build(record: Record) -> dict[str, Any]:
     everything = [row for step in steps for row in step.part.rows]
     load = _load(steps, record)
     results = _results(load, steps, everything, record)
+    profile = timeline.Profile(record.profile, (), [_power.window(row) for row in everything])
+    results["totals"] |= _power.totals(profile, [r.values for r in everything if not r.error])
+    energy, samples = timeline.facts(profile, profile.total()), profile.samples()
+    results["idle"] = stability.idle(samples)
+    results["cost"] = _power.price(
+        header["config"], profile, results["totals"], energy.get("reason")
+    )
     expressions = [*header["config"]["threshold"], *record.facts.get("thresholds", ())]
     mode = header["config"]["gate_mode"]
     results["gates"] = _load_gates.judge_all(expressions, results, mode)
     return {
         **opening(header, _status(record, everything)),
         "results": results,
-        **_power.seen(record.profile, [_power.window(row) for row in everything]),
-        "insights": findings.insights(load),
+        "telemetry": energy,
+        "system_profile": samples,
+        "insights": [*findings.insights(load), *stability.insights(samples)],
     }
 
 

@@ -1,5 +1,7 @@
 """A loopback server with a known schedule, in a process of its own, that logs what it truly did.
 
+It speaks as much of OpenAI's or Ollama's dialect as our own clients need.
+
 The first token of a stream leaves a given time after its request arrived, then one chunk every
 1/rate seconds, all due times absolute. Arrivals are the kernel's own stamps, sends are stamped by
 the clock that `time.perf_counter_ns` reads, which on Linux all processes share. Linux only.
@@ -39,6 +41,8 @@ _WORDS = [
     "read",
 ]
 _STDIN = 0
+_LISTING = b'{"object":"list","data":[{"id":"scheduled","object":"model"}]}'
+_MODELS = b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n%s" % (len(_LISTING), _LISTING)
 
 
 class Schedule(NamedTuple):
@@ -124,6 +128,10 @@ class _Stream:
             return -1
         self._received += data
         head, _, rest = self._received.partition(b"\r\n\r\n")
+        if head.startswith(b"GET"):
+            self._received = b""
+            self.sock.send(_MODELS)
+            return None
         length = _LENGTH.search(head)
         if length is None or len(rest) < int(length[1]):
             return None

@@ -10,6 +10,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -50,10 +51,11 @@ class Cache:
         if key is None or row["error"] is not None:
             return
         path = self._path(key)
-        path.parent.mkdir(parents=True, exist_ok=True)
         temporary = path.with_suffix(f".{os.getpid()}")
-        temporary.write_text(json.dumps(row, ensure_ascii=False), encoding="utf-8")
-        temporary.replace(path)
+        with suppress(OSError):  # a full disk: the journal says so, and the answer is there
+            path.parent.mkdir(parents=True, exist_ok=True)
+            temporary.write_text(json.dumps(row, ensure_ascii=False), encoding="utf-8")
+            temporary.replace(path)
 
     def _path(self, key: str) -> Path:
         return self._folder / key[:2] / f"{key}.json"

@@ -77,6 +77,11 @@ def with_baseline(path: Path, settings: Benchmark) -> tuple[Path | None, list[st
     return results.write(directory, document), broken(document)
 
 
+def is_benchmark(path: Path) -> bool:
+    """Return whether a result file is a benchmark's, which alone has a baseline."""
+    return results.brief(path).schema == "llamaburn/benchmark"
+
+
 def broken(document: dict[str, Any]) -> list[str]:
     """Return a sentence for each gate of a comparison that did not pass."""
     gates = document["results"].get("gates", ())

@@ -29,21 +29,24 @@ async def closed_loop(
     open_wire: Callable[[], Wire],
     send: Callable[[Wire, Request], Awaitable[Trace]],
     done: Callable[[Request, Trace], None],
-    pause: Callable[[], Awaitable[None]] | None = None,
+    pause: Callable[[bool], Awaitable[None]] | None = None,
 ) -> None:
     """Send all requests with this many clients; `done` is told each as it ends.
 
     Clients share the source of requests and stop when it is empty; `pause` is their time to think
-    between two requests. What `send` or `done` raises stops all clients and is raised here.
+    before each request, told whether it is their first. What `send` or `done` raises stops all
+    clients and is raised here.
     """
     source = iter(requests)
 
     async def client(wire: Wire) -> None:
         try:
+            if pause:
+                await pause(True)
             for request in source:
                 done(request, await send(wire, request))
                 if pause:
-                    await pause()
+                    await pause(False)
         finally:
             wire.close()
 

@@ -96,7 +96,9 @@ class Run:
         self._check()
         self._profiler = Profiler(
             self.settings, self.server, concurrency=self._at_once(), publish=self._keep
-        ).start()
+        )
+        self._profiler.remembers = False
+        self._profiler.start()
         await self._warm_up()
         self._open_journal(self._header(model, about), planned)
         self._journal(

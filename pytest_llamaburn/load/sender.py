@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 _LAG_EVERY_S = 0.02
 _NO_SERVER = ("connect_refused", "server_crash", "dns")
 _DEAD_IN_A_ROW = 20
+_SPARE_ROUNDS = 4  # of all clients, beyond what a step that stays asks for
 _BURST_LEAD_NS = 100_000_000  # before a burst its schedule is made
 _BURST_SEED = 7919  # bursts draw other gaps than the load they come upon
 
@@ -75,11 +76,18 @@ class _Visit:
 
     def __init__(self, place: Place) -> None:
         self.place = place
-        self.task: asyncio.Task[None]
-        self.end: int | None = None  # the number before which the load ends; None: not yet known
+        self.task: asyncio.Task[None] | None = None
+        self.stays = False
+        self.next = place.worker  # the number of the next request to send
+        self.end: int | None = None  # the number before which the load ends; None: by time alone
         self.done: set[int] = set()
         self.missing: set[int] = set()
         self.complete = asyncio.Event()
+
+    def take(self) -> int:
+        """Return the number of the next request."""
+        number, self.next = self.next, self.next + self.place.workers
+        return number
 
     def want(self, numbers: Iterable[int]) -> None:
         """Ask for these requests; `complete` is set when all have ended."""
@@ -126,10 +134,12 @@ class Sender:
         watch = asyncio.create_task(_watch(lags))
         cpu, wall = process_time(), perf_counter()
         try:
-            if place.first == 0 or self._visit is None:
+            visit = self._visit
+            if place.first == 0 or visit is None:
                 await self.leave()
-                self._visit = await self._arrive(step, place, start_ns)
-            await self._await_wanted(self._visit, step, place)
+                visit = self._visit = await self._arrive(place, start_ns)
+            self._ask(visit, step, place, start_ns)
+            await self._await_wanted(visit)
         finally:
             watch.cancel()
         return Health(process_time() - cpu, perf_counter() - wall, lags)
@@ -137,40 +147,50 @@ class Sender:
     async def leave(self) -> None:
         """Let the load end, and wait for what is in flight."""
         visit, self._visit = self._visit, None
-        if visit is not None:
+        if visit is not None and visit.task is not None:
             visit.end = 0
             await visit.task
 
     async def close(self) -> None:
         """Drop what is in flight and close the rows."""
-        if self._visit is not None:
+        if self._visit is not None and self._visit.task is not None:
             self._visit.task.cancel()
             await asyncio.wait({self._visit.task})
         self._rows.close()
 
-    async def _arrive(self, step: Step, place: Place, start_ns: int) -> _Visit:
+    async def _arrive(self, place: Place, start_ns: int) -> _Visit:
         seed = f"{self._settings.seed}/{place}"
         bust = self._settings.cache == "bust"
         self._fresh = random.Random(seed) if bust else None  # noqa: S311 - not a secret
         self._pauses = random.Random(f"{seed}/pauses")  # noqa: S311
-        self._numbers = itertools.count(place.worker, place.workers)
         self.counts.clear()
-        visit = _Visit(place)
-        if step.requests is not None and not step.stays:
-            visit.end = step.requests
         await until(start_ns)
-        visit.task = asyncio.create_task(self._loops(step, visit, start_ns))
-        return visit
+        return _Visit(place)
 
-    async def _await_wanted(self, visit: _Visit, step: Step, place: Place) -> None:
-        if step.stays and step.requests is not None:
+    def _ask(self, visit: _Visit, step: Step, place: Place, start_ns: int) -> None:
+        """Have a visit send a step's requests, and some more if it is to stay at work.
+
+        Those keep the load whole until the last of the step's own has ended; they have a limit,
+        which a server that refuses at once would reach in no time.
+        """
+        visit.stays = step.stays
+        if step.requests is not None:
+            more = _SPARE_ROUNDS * int(step.level) if step.stays else 0
             visit.want(place.numbers(step.requests))
+            visit.end = place.first + step.requests + more
+        if visit.task is None or visit.task.done():
+            visit.task = asyncio.create_task(self._loops(step, visit, start_ns))
+
+    async def _await_wanted(self, visit: _Visit) -> None:
+        """Wait for what is wanted of a visit that stays, else for all of it."""
+        assert visit.task is not None  # noqa: S101 - `_ask` began it
+        if visit.stays:
             complete = asyncio.create_task(visit.complete.wait())
             try:
                 await asyncio.wait({complete, visit.task}, return_when=asyncio.FIRST_COMPLETED)
             finally:
                 complete.cancel()
-            if not visit.task.done():
+            if not visit.task.done() or (visit.complete.is_set() and not visit.task.exception()):
                 return
         self._visit = None
         await visit.task
@@ -194,7 +214,7 @@ class Sender:
             pause = self._pause if self._settings.think_time else None
             await closed_loop(turns, clients, self._backend.wire, self._send, tell, pause)
         else:
-            arriving = self._arrivals(step, visit.place, start_ns, burst=burst)
+            arriving = self._arrivals(step, visit, start_ns, burst=burst)
             await open_loop(arriving, self._backend.wire, self._send, tell)
 
     async def _burst(self, burst: Burst, visit: _Visit, start_ns: int) -> None:
@@ -206,17 +226,17 @@ class Sender:
     def _turns(self, step: Step, visit: _Visit, start_ns: int) -> Iterator[Turn]:
         """Yield a closed loop's requests as its clients ask for them."""
         end_ns = start_ns + int(step.seconds * 1e9) if step.seconds is not None else None
-        for number in self._numbers:
+        while not self.gone and (visit.end is None or visit.next < visit.end):
             now = perf_counter_ns()
-            late = end_ns is not None and now >= end_ns
-            if self.gone or late or (visit.end is not None and number >= visit.end):
+            if end_ns is not None and now >= end_ns:
                 return
-            yield self._turn(number, now)
+            yield self._turn(visit.take(), now)
 
     def _arrivals(
-        self, step: Step, place: Place, start_ns: int, *, burst: bool
+        self, step: Step, visit: _Visit, start_ns: int, *, burst: bool
     ) -> Iterator[tuple[int, Turn]]:
         """Yield an open loop's requests with the times that they are due at."""
+        place = visit.place
         seed = self._settings.seed + place.step + (_BURST_SEED if burst else 0)
         pattern = self._settings.arrival or "poisson"
         limit: dict[str, Any] = {"seconds": step.seconds, "count": step.requests}
@@ -225,7 +245,7 @@ class Sender:
             if self.gone:
                 return
             due_ns = start_ns + int(offset * 1e9)
-            yield due_ns, self._turn(next(self._numbers), due_ns)
+            yield due_ns, self._turn(visit.take(), due_ns)
 
     def _turn(self, number: int, due_ns: int) -> Turn:
         prompt = next(self._prompts)
@@ -252,9 +272,10 @@ class Sender:
 
         return tell
 
-    async def _pause(self) -> None:
+    async def _pause(self, first: bool) -> None:
+        """Think; before its first request a client is somewhere in the middle of that."""
         shortest, longest = think_seconds(self._settings.think_time)
-        await asyncio.sleep(self._pauses.uniform(shortest, longest))
+        await asyncio.sleep(self._pauses.uniform(0.0 if first else shortest, longest))
 
 
 async def _watch(lags: list[float]) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import takewhile
+from statistics import median
 from typing import TYPE_CHECKING, Any
 
 from pytest_llamaburn.load import recovery, steadiness
@@ -14,6 +16,7 @@ if TYPE_CHECKING:
 
 BATCHES = 30  # of equal length, that a long load is cut into
 SERIES = ("tokens_per_sec", "total_p50_ms")
+IDLE_NAMES = ("cpu_pct", "ram_used_mb", "server_rss_mb")
 
 
 def sustained(timeline: Sequence[dict[str, Any]], records: Sequence[Record]) -> dict[str, Any]:
@@ -67,6 +70,38 @@ def recoveries(
     }
 
 
+def idle(samples: Sequence[dict[str, Any]]) -> dict[str, Any] | None:
+    """Return what the machine does without load: medians over the samples before the first request.
+
+    None where no sample was taken then.
+    """
+    calm = [s for s in takewhile(lambda s: s["phase"] != "mixed", samples) if not s["active"]]
+    if not calm:
+        return None
+    return {"samples": len(calm), **{name: _middle(calm, name) for name in IDLE_NAMES}}
+
+
+def insights(samples: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Return whether the server's memory grows while it works."""
+    memory = [s["server_rss_mb"] for s in samples if s["active"] and s["server_rss_mb"] is not None]
+    size = max(1, len(memory) // BATCHES)
+    batches = [median(memory[i : i + size]) for i in range(0, len(memory) - size + 1, size)]
+    trend = steadiness.trend(batches)
+    if trend is None or not trend.drifts or trend.share < 0:
+        return []
+    text = (
+        f"The server's memory grew by {trend.share:.0%} while it worked, from {batches[0]:.0f} to "
+        f"{batches[-1]:.0f} MB. Run it longer to see whether it ends, and limit what it may keep."
+    )
+    evidence = {"share": trend.share, "first_mb": batches[0], "last_mb": batches[-1]}
+    return [{"id": "memory_grows", "text": text, "evidence": evidence}]
+
+
+def _middle(samples: Sequence[dict[str, Any]], name: str) -> float | None:
+    known = [s[name] for s in samples if s[name] is not None]
+    return median(known) if known else None
+
+
 def _between(record: Record, start: int, end: int | None) -> bool:
     return record.scheduled_ns >= start and (end is None or record.scheduled_ns < end)
 
@@ -80,8 +115,6 @@ def _later(record: Record, by_ns: int) -> Record:
 
 def _medians(records: Sequence[Record], seconds: int, count: int) -> list[float]:
     """Return the median latency of the requests that ended in each batch, in ms."""
-    from statistics import median
-
     if not records:
         return []
     start = min(r.sent_ns for r in records) + 10**9

@@ -10,7 +10,7 @@ from command_line import llamaburn
 
 from pytest_llamaburn import settings
 from pytest_llamaburn.options import record, resolve
-from pytest_llamaburn.settings import Benchmark, Display
+from pytest_llamaburn.settings import Benchmark, Display, Eval, Stress
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -40,10 +40,10 @@ def shown(cwd: Path, **env: str) -> dict[str, dict[str, Any]]:
     return found
 
 
-def test_every_setting_of_a_benchmark_is_shown_with_its_default(tmp_path: Path) -> None:
+def test_every_setting_is_shown_with_its_default(tmp_path: Path) -> None:
     found = shown(tmp_path)
-    known = [*settings.options_of(Benchmark), *settings.options_of(Display)]
-    assert list(found) == [option.toml_key for option in known]
+    kinds = (Benchmark, Stress, Eval, Display)
+    assert found.keys() == {o.toml_key for kind in kinds for o in settings.options_of(kind)}
     assert {entry["origin"] for entry in found.values()} == {"default"}
     assert found["defaults.benchmark_iterations"]["value"] == 5
 

@@ -299,15 +299,17 @@ def distribution(*needs: str) -> Callable[[str], metadata.PackageMetadata]:
 
 
 ENGINE = "no-such-engine>=1; extra == 'embedded'"
+HERE, OTHER = "psutil; extra == 'embedded'", "psutil; extra == 'other'"
 
 
 @pytest.mark.parametrize(
     ("needs", "seen", "level", "finding"),
     [
-        (["psutil; extra == 'embedded'"], None, "ok", "embedded: installed, other: installed"),
-        (["psutil<1; extra == 'other'"], None, "ok", "embedded: installed, other: missing"),
-        ([ENGINE], None, "warn", "embedded: missing, other: installed"),
-        ([ENGINE], _look.Look(server=OLLAMA), "ok", "embedded: missing, other: installed"),
+        ([HERE, OTHER], None, "ok", "embedded: installed, other: installed"),
+        ([HERE, "psutil<1; extra == 'other'"], None, "ok", "embedded: installed, other: missing"),
+        ([ENGINE, OTHER], None, "warn", "embedded: missing, other: installed"),
+        ([ENGINE, OTHER], _look.Look(server=OLLAMA), "ok", "embedded: missing, other: installed"),
+        ([HERE], None, "ok", "embedded: installed"),  # the other is nothing on this system
     ],
 )
 def test_missing_engine_is_a_warning_where_there_is_no_server(

@@ -21,7 +21,7 @@ from exams import (
     reply,
     verdict,
 )
-from scripted import Reset, ScriptedServer, Steps, ollama_stream, sized
+from scripted import LlamaCppFacade, Reset, ScriptedServer, Steps, ollama_stream, sized
 
 from pytest_llamaburn import results
 
@@ -215,6 +215,16 @@ def test_answers_of_the_same_model_to_the_same_question_are_taken_from_earlier(
     assert "3 of 3 answers (3 from earlier runs)" in done.stdout
 
 
+def test_model_that_cannot_be_told_for_sure_is_asked_every_time(tmp_path: Path, small: str) -> None:
+    facade = LlamaCppFacade()
+    with ScriptedServer(facade) as server:
+        args = ("eval", "tiny:latest", f"--host={server.host}", small, "--warmup=0")
+        llamaburn(*args, cwd=tmp_path)
+        llamaburn(*args, cwd=tmp_path)
+    assert facade.chats == 6
+    assert not (tmp_path / "results" / ".answers").exists()
+
+
 def test_damaged_cache_is_asked_again(tmp_path: Path, small: str) -> None:
     pupil = Pupil(answers=ANSWERS)
     with room(tmp_path, pupil) as where:
@@ -251,12 +261,13 @@ def test_thresholds_are_held_against_marks_and_timing(tmp_path: Path, small: str
         done = where.eval(small, where.judge, "--threshold=coherence>4.5", check=1)
         where.eval(small, "--threshold=win_rate>0.5", check=1)
         where.eval(small, "--threshold=completeness>3", check=1)
+        where.eval(small, "--threshold=unscored<0.5", check=1)
         bad = where.eval(small, "--threshold=accuracy.p50>3", check=4)
     assert "gate coherence>4.5: fail: 4" in done.stdout
     verdicts = [gate["verdict"] for gate in where.files[0]["results"]["gates"]]
     assert verdicts == ["pass"] * 5
-    reasons = [document["results"]["gates"][0]["reason"] for document in where.files[2:4]]
-    assert reasons == ["no answers were compared", "nothing was scored"]
+    reasons = [document["results"]["gates"][0]["reason"] for document in where.files[2:]]
+    assert reasons == ["no answers were compared", "nothing was scored", "nothing was judged"]
     assert "accuracy has no statistic 'p50'" in bad.stderr
 
 
@@ -349,14 +360,23 @@ def answer_a(prompt: str) -> str:
 
 def test_answers_are_compared_with_those_of_a_file(tmp_path: Path, small: str) -> None:
     assessor = Assessor(opinion=lambda *_: preference("tie"))
-    with room(tmp_path, Pupil(answers=ANSWERS), assessor) as where:
+    pupil = Pupil(answers=ANSWERS)
+    with room(tmp_path, pupil, assessor) as where:
         where.eval(small, "--limit=2")
         (path,) = (tmp_path / "results" / "evals").iterdir()
+        pupil.answers = {**ANSWERS, "love": "<think>no words</think>"}
         args = ("--pairwise", f"--compare-to={path}", "--max-tokens=77", "--max-unscored=1")
         where.eval(small, where.judge, *args)
     found = where.files[1]["results"]
-    assert (found["pairwise"]["n_total"], found["pairwise"]["ties"]) == (3, 2)
+    pairs = found["pairwise"]
+    assert (pairs["n_total"], pairs["ties"], pairs["losses"]) == (3, 1, 1)
     assert found["by_state"] == {"scored": 2, "skipped_sut_error": 1}
+    assert len(assessor.calls) == 2
+    shown = llamaburn("results", "show", _ids(tmp_path)[1], cwd=tmp_path).stdout
+    assert "compared: tie (scored)" in shown
+    assert "compared: B (scored)\n  rule B: an answer is empty" in shown
+    assert "compared: – (skipped_sut_error)" in shown
+    assert "thinking: no words" in shown
 
 
 def test_marks_are_given_again_without_the_model(tmp_path: Path, small: str) -> None:

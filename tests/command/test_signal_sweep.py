@@ -21,7 +21,7 @@ from scripted import OllamaFacade, Request, ScriptedServer, Steps
 from pytest_llamaburn import results
 from pytest_llamaburn.commands import main
 
-SUITES = Path(__file__).parents[2] / "suites"
+SUITES = Path(__file__).parents[2] / "suites" / "benchmark"
 ITERATIONS = 9
 MOMENTS = {"command": 18, "two workers": 6}  # for each signal
 REQUESTS = {"command": 20, "two workers": 31}  # of all kinds, in a whole run

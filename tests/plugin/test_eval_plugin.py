@@ -130,6 +130,15 @@ def test_set_that_is_not_there_breaks_only_its_own_tests(
     result.stdout.fnmatch_lines(["*unknown eval set 'nowhere'*"])
 
 
+def test_dry_run_is_refused_where_it_would_ask(
+    pytester: pytest.Pytester, pupil: ScriptedServer
+) -> None:
+    options = (*on(pupil), chosen(pytester, "red"), "--llamaburn-dry-run")
+    result = pytester.runpytest_inprocess(*QUIET, str(SUITE), *options)
+    result.stdout.fnmatch_lines(["*--dry-run is refused in pytest*"])
+    assert pupil.requests == []
+
+
 def test_judge_scores_a_tests_own_answer(
     pytester: pytest.Pytester, assessor: ScriptedServer
 ) -> None:

@@ -14,7 +14,7 @@ from pytest_llamaburn.commands import build_parser
 
 ROOT = Path(__file__).parents[2]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
-COMMANDS = re.findall(r"^(?:\$|- run:|   ) (llamaburn .*?)(?: {2,}#.*)?$", README, re.MULTILINE)
+COMMANDS = re.findall(r"^(?:\$|- run:|   ) (llamaburn .*?)(?: +#.*)?$", README, re.MULTILINE)
 ENVIRONMENTS = {"py311", "py312", "py313", "py314", "lint", "types", "live", "docs", "pkg", "bench"}
 
 

@@ -197,19 +197,19 @@ def test_the_garbage_collector_works_again_after_an_exception(
     assert gc.get_freeze_count() == 0
 
 
-def test_clients_pause_after_each_of_their_requests() -> None:
+def test_clients_pause_before_their_first_request_and_after_each() -> None:
     told: list[str] = []
 
     async def send(_: Wire, __: int) -> Trace:
         told.append("sent")
         return TRACE
 
-    async def pause() -> None:
-        told.append("thought")
+    async def pause(first: bool) -> None:
+        told.append("began" if first else "thought")
 
     bench = Bench()
     asyncio.run(closed_loop(range(2), 1, bench.open_wire, send, lambda *_: None, pause))
-    assert told == ["sent", "thought"] * 2
+    assert told == ["began", *["sent", "thought"] * 2]
 
 
 MS = 1_000_000

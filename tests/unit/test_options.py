@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import example, given
+from hypothesis import given
 from hypothesis import strategies as st
 from samples import checked
 
@@ -19,9 +19,11 @@ from pytest_llamaburn.settings import (
     Benchmark,
     Connection,
     Display,
+    Eval,
     Run,
     Searching,
     Storage,
+    Stress,
     model_of,
 )
 
@@ -105,7 +107,7 @@ def valid(option: settings.Option) -> st.SearchStrategy[Any]:
             allow_nan=False,
         )
     elif kind == "int":
-        values = st.integers(bounds["ge"], 10**30)
+        values = st.integers(bounds["ge"], bounds.get("le", 10**30))
     elif kind == "tuple[str, ...]":
         values = st.lists(texts, min_size=bounds.get("min_length", 0), max_size=4).map(tuple)
     else:
@@ -118,27 +120,45 @@ def otherwise(option: settings.Option) -> Any:
     if option.choices:
         return option.choices()[-1]
     kind = option.annotation.partition(" | ")[0]
-    number = int(max(987, option.bounds.get("ge", 0)))
+    number = int(min(987, option.bounds.get("le", 987)))
     values = {"float": 0.9875, "int": number, "bool": True, "str": "otherwise"}
     return ["otherwise"] if option.repeats else values[kind]
 
 
 OTHERWISE = {name: otherwise(option) for name, option in OPTIONS.items()}
-values_by_name = {name: valid(option) for name, option in OPTIONS.items()}
-benchmarks = st.fixed_dictionaries(values_by_name).map(lambda values: checked(**values))
+
+
+def made(kind: type) -> st.SearchStrategy[Any]:
+    """Return any valid settings of a kind."""
+    values = {option.name: valid(option) for option in settings.options_of(kind)}
+    return st.fixed_dictionaries(values).map(lambda found: model_of(kind)(**found))
+
+
+benchmarks = made(Benchmark)
+KINDS = (Benchmark, Stress, Eval)
+
+
+def round_trip(kind: type, prefix: str, values: Any) -> None:
+    argv = options.to_argv(values, kind, prefix)
+    again: Any
+    again, origins = options.resolve(kind, parsed(argv, kind, prefix), {}, NOWHERE)
+    assert again == values
+    assert set(origins.values()) <= {f"--{o.flag}" for o in settings.options_of(kind)}
 
 
 @pytest.mark.parametrize("prefix", PREFIXES)
-@given(values=benchmarks)
-@example(values=checked(model=("-x", "a=b", "two words", ""), host="--host", prompts=("-",)))
+@pytest.mark.parametrize("kind", KINDS)
+@given(data=st.data())
 def test_settings_turned_into_flags_and_read_again_are_the_same(
-    prefix: str, values: Benchmark
+    kind: type, prefix: str, data: st.DataObject
 ) -> None:
-    argv = options.to_argv(values, Benchmark, prefix)
-    flags = parsed(argv, Benchmark, prefix)
-    again, origins = options.resolve(Benchmark, flags, {}, NOWHERE)
-    assert again == values
-    assert set(origins.values()) <= {f"--{o.spelling}" for o in settings.options_of(Benchmark)}
+    round_trip(kind, prefix, data.draw(made(kind)))
+
+
+@pytest.mark.parametrize("prefix", PREFIXES)
+def test_values_that_look_like_flags_come_back_as_they_were(prefix: str) -> None:
+    odd = checked(model=("-x", "a=b", "two words", ""), host="--host", prompts=("-",))
+    round_trip(Benchmark, prefix, odd)
 
 
 @pytest.mark.parametrize("prefix", PREFIXES)
@@ -148,7 +168,7 @@ def test_no_environment_or_file_changes_what_flags_say(
 ) -> None:
     directory = tmp_path_factory.getbasetemp()
     configure(directory, toml_of(OTHERWISE))
-    environ = {f"LLAMABURN_{name.upper()}": text_of(value) for name, value in OTHERWISE.items()}
+    environ = {OPTIONS[name].variables[0]: text_of(v) for name, v in OTHERWISE.items()}
     flags = parsed(options.to_argv(values, Benchmark, prefix), Benchmark, prefix)
     for variables, place in ((environ, NOWHERE), ({}, directory), (environ, directory)):
         again, _ = options.resolve(Benchmark, flags, variables, place)

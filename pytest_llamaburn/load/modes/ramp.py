@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from pytest_llamaburn.load import capacity, overload, probing
 from pytest_llamaburn.load.step import CLIENTS, RATE, Step
+from pytest_llamaburn.load.windows import think_seconds
 
 if TYPE_CHECKING:
     from collections.abc import Generator, Sequence
@@ -34,11 +35,14 @@ def _limits(settings: Any, baseline: Baseline) -> probing.Limits:
     if settings.arrival:
         start = settings.rate or 1 / baseline.total_s
         most = settings.max_rate or start * settings.max_concurrency
+    pauses = think_seconds(settings.think_time) if settings.think_time else (0.0, 0.0)
+    budget = (settings.level_requests or probing.BUDGET) - len(baseline.records)
     return probing.Limits(
         start=start,
         maximum=most,
         deadline_ns=int(baseline.deadline_s * 1e9),
         failure_rate=settings.failure_rate,
         alone=overload.idle(baseline.records) if settings.arrival else None,
-        budget=settings.level_requests or probing.BUDGET,
+        budget=max(1, budget),
+        think_ns=int(sum(pauses) / 2 * 1e9),
     )

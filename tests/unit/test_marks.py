@@ -1,0 +1,185 @@
+"""What marks come to, without servers."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from pytest_llamaburn import compare_evals
+from pytest_llamaburn.errors import ResultsError
+from pytest_llamaburn.kinds import _marks
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+
+def judgment(score: int | None, judge: str = "j", **fields: Any) -> dict[str, Any]:
+    made = {"source": "judge", "judge": judge, "score": score, "verdict": None, "retries": 0}
+    state = "scored" if score is not None else "refused"
+    usage = dict.fromkeys(("input", "cache_read", "cache_write", "output", "reasoning"))
+    return {**made, "state": state, "usage": usage, "cost_usd": 0.5, **fields}
+
+
+def score(*scores: int | None) -> dict[str, Any]:
+    """Return the common verdict of judges of these scores."""
+    known = sorted(s for s in scores if s is not None)
+    return {
+        "score": float(known[len(known) // 2]) if known else None,
+        "state": "scored" if known else "refused",
+        "flip_rate": None,
+        "judgments": [judgment(s, f"j{number}") for number, s in enumerate(scores)],
+    }
+
+
+def item(name: str = "q", **fields: Any) -> dict[str, Any]:
+    question = {"id": name, "prompt": name, "reference": None, "rubric": None, "category": "c"}
+    made = {"question": question, "answer": "abc", "rival_answer": "ab", "scores": {}}
+    rest: dict[str, Any] = {"comparisons": [], "verdict": None, "correct": None, "more_samples": []}
+    return {**made, **rest, "pass_at_k": None, "search": None, **fields}
+
+
+def compared(verdict: str | None, *, inconsistent: bool = False) -> dict[str, Any]:
+    state = "scored" if verdict else "refused"
+    both = [judgment(None, verdict=verdict) for _ in range(2)]
+    about = {"verdict": verdict, "state": state, "first_picks": 1, "judgments": both}
+    return {**about, "inconsistent": inconsistent}
+
+
+def pairs(verdicts: Sequence[str | None], turned: int = 0) -> dict[str, Any]:
+    """Return the figures of comparisons with these verdicts; the last so many are inconsistent."""
+    given = [
+        item(
+            str(number),
+            comparisons=[compared(one, inconsistent=number >= len(verdicts) - turned)],
+        )
+        for number, one in enumerate(verdicts)
+    ]
+    found = _marks.pairwise(given, "rival")
+    assert found is not None
+    return found
+
+
+@given(st.lists(st.sampled_from((1, 2, 3, 4, 5, None)), min_size=1, max_size=12))
+def test_mean_lies_between_its_bounds(scores: list[int | None]) -> None:
+    items = [item(str(n), scores={"accuracy": score(one)}) for n, one in enumerate(scores)]
+    found = _marks.criteria(items)["accuracy"]
+    low, high = found["bounds"]["missing_at_1"], found["bounds"]["missing_at_5"]
+    known = [one for one in scores if one is not None]
+    assert sum(found["histogram"].values()) == found["n_scored"] == len(known)
+    assert 1 <= low <= high <= 5
+    if known:
+        assert low - 1e-9 <= found["mean"] <= high + 1e-9
+    else:
+        assert found["mean"] is None
+        assert (low, high) == (1, 5)
+    if len(known) == len(scores):
+        assert low == high == pytest.approx(found["mean"])
+
+
+def test_half_points_of_a_jury_count_as_the_score_above() -> None:
+    half = {**score(3, 4), "score": 3.5}
+    found = _marks.criteria([item(scores={"accuracy": half})])["accuracy"]
+    assert found["histogram"]["4"] == 1
+
+
+def test_agreement_of_a_jury_is_over_the_answers() -> None:
+    marks = [(1, 1), (3, 3), (5, 5), (2, 2)]
+    items = [item(str(n), scores={"accuracy": score(*both)}) for n, both in enumerate(marks)]
+    assert _marks.criteria(items)["accuracy"]["jury_alpha"]["value"] == pytest.approx(1.0)
+
+
+def test_questions_without_a_scorer_or_unread_are_not_wrong() -> None:
+    verdicts = [True, False, None]
+    items = [
+        item(str(n), verdict={"correct": v, "state": "scored" if v is not None else "unparsable"})
+        for n, v in enumerate(verdicts)
+    ]
+    found = _marks.correct([*items, item("none")])
+    assert (found["n_total"], found["n_scored"], found["mean"]) == (3, 2, 0.5)
+    assert found["by_state"] == {"scored": 2, "unparsable": 1}
+
+
+@pytest.mark.parametrize(
+    ("verdicts", "turned", "expected"),
+    [
+        (["A"] * 9, 0, "better"),
+        (["B"] * 9, 0, "worse"),
+        (["A", "B"] * 5, 0, "undecided"),
+        (["A"] * 6 + ["tie"] * 4, 4, None),
+        (["A", "A"], 0, None),
+        ([None, None], 0, None),
+    ],
+)
+def test_verdict_on_two_models_needs_a_judge_that_can_tell_them_apart(
+    verdicts: list[str | None], turned: int, expected: str | None
+) -> None:
+    found = pairs(verdicts, turned)
+    assert found["verdict"] == expected
+    assert (found["reason"] is None) == (expected is not None)
+
+
+def test_cost_is_unknown_where_one_price_is() -> None:
+    known, unknown = judgment(3), judgment(3, cost_usd=None, retries=2)
+    beyond = judgment(None, state="budget", cost_usd=0.0)
+    ruled = judgment(1, source="rule", cost_usd=None)
+    scores = {"accuracy": {**score(3), "judgments": [known, unknown, beyond, ruled]}}
+    found = _marks.cost([item(scores=scores)])
+    assert (found["cost_usd"], found["known_cost_usd"], found["unpriced"]) == (None, 0.5, 1)
+    assert found["calls"] == 4
+    assert _marks.cost([])["cost_usd"] == 0
+
+
+def test_pass_at_k_is_the_mean_over_questions_that_have_it() -> None:
+    items = [item("a", pass_at_k=1.0), item("b", pass_at_k=0.5), item("c")]
+    found = _marks.pass_at_k(items, 2)
+    assert found is not None
+    assert (found["k"], found["n_scored"], found["mean"]) == (2, 2, 0.75)
+    assert _marks.pass_at_k(items, None) is None
+
+
+def eval_document(*items: dict[str, Any], **config: Any) -> dict[str, Any]:
+    about = {"run_id": "r", "model": {}, "server": {}, "timestamp": "t", "status": "complete"}
+    results = {"items": [*items], "eval_set": {"sha256": config.pop("sha256", "0")}}
+    return {**about, "config": config, "results": results}
+
+
+def test_difference_is_sure_where_every_question_is_better() -> None:
+    def marked(mark: int) -> dict[str, Any]:
+        names = ("a", "b", "c", "d")
+        return eval_document(*(item(n, scores={"accuracy": score(mark)}) for n in names))
+
+    sources = {"x": marked(2), "y": marked(4), "z": marked(1)}
+    found = compare_evals.document(sources, "x", "run", "now")["results"]
+    assert [d["verdict"] for d in found["differences"]] == ["better", "worse"]
+    assert [d["ci95"] for d in found["differences"]] == [[2.0, 2.0], [-1.0, -1.0]]
+    assert [d["file"] for d in found["differences"]] == ["B", "C"]
+
+
+def test_only_the_questions_that_both_have_are_compared_and_what_differs_is_said() -> None:
+    before = eval_document(
+        item("a", scores={"accuracy": score(3)}), item("b", correct=True), judge=["claude"]
+    )
+    changed = {**item("a")["question"], "reference": "new"}
+    after = eval_document(
+        item("a", scores={"accuracy": score(5)}, question=changed),
+        item("b", correct=False),
+        judge=[],
+        sha256="1",
+    )
+    found = compare_evals.document({"x": before, "y": after}, "x", "run", "now")["results"]
+    (only,) = found["differences"]
+    assert (only["mark"], only["difference"], only["questions"]) == ("correct", -1.0, 1)
+    texts = [warning["text"] for warning in found["warnings"]]
+    assert texts == [
+        "judge is none, claude in the baseline",
+        "the eval set is another one: only questions that are the same are compared",
+    ]
+
+
+def test_nothing_in_common_is_refused() -> None:
+    sources = {"x": eval_document(item("a")), "y": eval_document(item("b"))}
+    with pytest.raises(ResultsError, match="y has no question in common"):
+        compare_evals.document(sources, "x", "run", "now")
