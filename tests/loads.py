@@ -121,6 +121,13 @@ def spike(*, comes_back: bool = True) -> Taken:
     return step, own + burst
 
 
+def searched(estimate: float, low: float, high: float) -> dict[str, Any]:
+    """Return the facts of a run whose search bracketed the failure point so."""
+    point = {"estimate": estimate, "interval": [low, high], "passing": low, "failing": high}
+    point |= {"proven": True, "reached": True, "reason": "bracketed"}
+    return {"findings": {"failure_point": point, "stop_reason": "bracketed"}}
+
+
 def document(
     folder: Path, taken: Sequence[Taken], *, facts: dict[str, Any] | None = None, **config: Any
 ) -> dict[str, Any]:

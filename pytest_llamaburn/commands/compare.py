@@ -1,4 +1,4 @@
-"""Compare benchmarks or evals: what changed, how sure that is, and what else differs."""
+"""Compare benchmarks, evals or stress runs: what changed, how sure that is, what else differs."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
     from pytest_llamaburn.compare import Choice
 
-HELP = "compare benchmarks or evals, with the certainty of each change"
+HELP = "compare benchmarks, evals or stress runs, with the certainty of each change"
 EXAMPLE = "llamaburn compare before.json after.json --fail-if 'tokens_per_sec.mean:-5%'"
 
 
@@ -49,10 +49,11 @@ def run(arguments: argparse.Namespace) -> int:
     directory = Path(storage.results_dir)
     choice = _choice(arguments)
     paths, baseline = _paths(directory, arguments)
-    if comparing.are_evals(paths):
+    kind = comparing.apart(paths)
+    if kind:
         if arguments.fail_if or arguments.columns:
-            raise SettingsError("compare: --fail-if and --columns are not for evals")
-        document = comparing.evals(paths, baseline)
+            raise SettingsError(f"compare: --fail-if and --columns are not for {kind}s")
+        document = comparing.compared_apart(paths, baseline)
     else:
         document = comparing.compared(directory, paths, baseline, choice)
     path = results.write(directory, document)

@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from pytest_llamaburn import compare, compare_evals, results
+from pytest_llamaburn import compare, compare_evals, compare_stress, results
 from pytest_llamaburn.errors import ResultsError, SettingsError
 
 if TYPE_CHECKING:
@@ -16,6 +16,10 @@ if TYPE_CHECKING:
     from pytest_llamaburn.settings import Benchmark
 
 LAST = "last"
+_APART = {
+    "llamaburn/eval": ("eval", compare_evals.document),
+    "llamaburn/stress": ("stress run", compare_stress.document),
+}
 
 
 def compared(
@@ -28,21 +32,24 @@ def compared(
     return compare.document(compare.Comparison(sources, choice, baseline, history), *_identity())
 
 
-def are_evals(paths: Sequence[Path]) -> bool:
-    """Return whether the first of some result files is an eval."""
-    return results.brief(paths[0]).schema == "llamaburn/eval"
+def apart(paths: Sequence[Path]) -> str | None:
+    """Return eval or stress run where the first file is one, which are compared their own way."""
+    kind = _APART.get(results.brief(paths[0]).schema)
+    return kind and kind[0]
 
 
-def evals(paths: Sequence[Path], baseline: int) -> dict[str, Any]:
-    """Return the comparison of evals with the one of them that is the baseline.
+def compared_apart(paths: Sequence[Path], baseline: int) -> dict[str, Any]:
+    """Return the comparison of evals, or of stress runs, with the one that is the baseline.
 
-    Raises ResultsError for other files and for evals that share no question.
+    Raises ResultsError for files of other kinds and for those that have nothing in common.
     """
     sources = {str(path): results.load(path) for path in paths}
-    for path, document in sources.items():
-        if document["schema"] != "llamaburn/eval":
-            raise ResultsError(f"compare: {path} is no eval as the first file is")
-    return compare_evals.document(sources, str(paths[baseline]), *_identity())
+    schema = next(iter(sources.values()))["schema"]
+    word, document = _APART[schema]
+    for path, found in sources.items():
+        if found["schema"] != schema:
+            raise ResultsError(f"compare: {path} is no {word} as the first file is")
+    return document(sources, str(paths[baseline]), *_identity())
 
 
 def check(settings: Benchmark) -> None:

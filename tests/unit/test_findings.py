@@ -5,9 +5,10 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from loads import BASELINE, HEALTHY, alone, closed, document, failed, level, opened, row
+from loads import BASELINE, HEALTHY, alone, closed, document, failed, level, opened, row, searched
 
 from pytest_llamaburn.load import findings
+from pytest_llamaburn.load.rows import record_of
 from pytest_llamaburn.load.step import CLIENTS, RATE, Step
 
 if TYPE_CHECKING:
@@ -96,17 +97,9 @@ def test_a_rate_has_its_failure_point_in_rates(tmp_path: Path) -> None:
 
 
 def test_what_a_search_found_stands_and_is_named_after_the_axis(tmp_path: Path) -> None:
-    searched = {
-        "estimate": 7.5,
-        "interval": [7, 8],
-        "passing": 7,
-        "failing": 8,
-        "proven": True,
-        "reached": True,
-        "reason": "bracketed",
-    }
-    said = {"findings": {"failure_point": searched, "stop_reason": "bracketed"}}
-    point = found(tmp_path, failing(7, 99), failing(8, 3), facts=said)["failure_point"]
+    point = found(tmp_path, failing(7, 99), failing(8, 3), facts=searched(7.5, 7, 8))[
+        "failure_point"
+    ]
     assert (point["concurrency"], point["interval"], point["proven"]) == (7.5, [7, 8], True)
     assert "estimate" not in point
 
@@ -148,13 +141,9 @@ def test_rates_infer_no_slots(tmp_path: Path) -> None:
 def test_p95_is_held_against_the_baseline_only_where_both_certify_it() -> None:
     def seen(count: int) -> findings.Seen:
         rows = [row(200 * i, 100 if i % 10 else 900) for i in range(count)]
-        from pytest_llamaburn.load.rows import record_of
-
         return findings.Seen({}, [[record_of(one) for one in rows]])
 
     def load(count: int) -> findings.Load:
-        from pytest_llamaburn.load.rows import record_of
-
         baseline = [record_of(row(200 * i, 100)) for i in range(count)]
         return findings.Load([], baseline, {}, 10.0, CLIENTS)
 

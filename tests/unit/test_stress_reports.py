@@ -15,6 +15,7 @@ from loads import (
     level,
     opened,
     saved,
+    searched,
     spike,
     sustained,
 )
@@ -68,18 +69,8 @@ def test_a_sweep_has_a_row_a_level_its_points_and_its_insights(tmp_path: Path) -
 
 
 def test_a_search_shows_the_interval_of_its_point(tmp_path: Path) -> None:
-    searched = {
-        "estimate": 7.5,
-        "interval": [7, 8],
-        "passing": None,
-        "failing": 8,
-        "proven": True,
-        "reached": True,
-        "reason": "bracketed",
-    }
-    said = {"findings": {"failure_point": searched, "stop_reason": "bracketed"}}
-    text = shown(tmp_path, failing(8, 3), facts=said)
-    assert "fail by 10 s): 7.5 clients [7, 8]; highest passing –, lowest failing 8" in text
+    text = shown(tmp_path, failing(8, 3), facts=searched(7.5, 7, 8))
+    assert "fail by 10 s): 7.5 clients [7, 8]; highest passing 7, lowest failing 8" in text
 
 
 def test_what_was_not_reached_says_why(tmp_path: Path) -> None:

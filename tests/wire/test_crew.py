@@ -42,13 +42,17 @@ def never(_: int) -> float:
     return 3600.0
 
 
+def backend(host: str) -> Backend:
+    return Backend(cast("Run", model_of(Stress)(host=host)))
+
+
 def led(
     folder: Path, host: str, work: Callable[[Crew], Awaitable[None]], workers: int = 2
 ) -> list[tuple[int, int]]:
     """Lead some workers through some work; return the (step, number) of each request."""
 
     async def main() -> None:
-        crew = Crew(Backend(cast("Run", model_of(Stress)(host=host))), MODEL, PROMPTS)
+        crew = Crew(backend(host), MODEL, PROMPTS)
         await crew.start(workers, folder, "main-0")
         try:
             await asyncio.wait_for(work(crew), LIMIT_S)
@@ -164,16 +168,16 @@ worker.wait()
 
 def worker_told(folder: Path, host: str) -> list[dict[str, Any]]:
     """Return what a leader tells a worker at first and for its first step."""
-    backend = Backend(cast("Run", model_of(Stress)(host=host)))
+    own = backend(host)
     step, place = Step(2, CLIENTS, 4), Place(1)
     return [
         {
-            **backend.twin(),
-            "settings": backend.settings.model_dump(mode="json"),  # type: ignore[attr-defined]
+            **own.twin(),
+            "settings": own.settings.model_dump(mode="json"),  # type: ignore[attr-defined]
             "model": asdict(MODEL),
             "prompts": PROMPTS,
             "folder": str(folder),
             "worker": "main-0-0",
         },
-        {"step": step, "place": place, "start": perf_counter_ns(), "limits": backend.deadlines},
+        {"step": step, "place": place, "start": perf_counter_ns(), "limits": own.deadlines},
     ]

@@ -1,0 +1,80 @@
+"""What tables of any format show of a comparison of stress runs."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from pytest_llamaburn.reports._comparison import interval, percent
+from pytest_llamaburn.reports._rows import ABSENT, HEADLINES, Sheet, number
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+Document = dict[str, Any]
+
+_COLUMNS = (
+    *("file", "at", "what", "unit", "verdict"),
+    *("baseline", "value", "change", "interval"),
+)
+_WORDS = 5
+_NAMES = {
+    **HEADLINES,
+    "requests_per_sec": "requests per second",
+    "output_tokens_per_sec": "tokens per second, all clients",
+    "failure_point": "failure point",
+    "degradation_point": "degradation point",
+}
+_UNITS = {"concurrency": "clients", "rate": "requests/s"}
+
+
+def sheets(document: Document, path: Path) -> Iterator[Sheet]:
+    """Yield the table: files and warnings above, a row per level and number, reasons below."""
+    found = document["results"]
+    facts = [
+        f"{file['label']}{' (baseline)' if file['baseline'] else ''}: {file['model']['id']}, "
+        f"{file['mode']}, {file['timestamp']}, {file['path']}"
+        for file in found["files"]
+    ]
+    facts += [f"warning: {warning['file']}: {warning['text']}" for warning in found["warnings"]]
+    unit = _UNITS[found["files"][0]["axis"]]
+    table = [_row(change, unit) for change in found["changes"]]
+    notes = [*dict.fromkeys(_reasons(found["changes"])), f"file {path}"]
+    title = f"{len(found['files'])} stress runs, compared with {document['config']['baseline']}"
+    yield Sheet(title, facts, table, notes, _COLUMNS, _WORDS)
+
+
+def rows(document: Document) -> Iterator[dict[str, Any]]:
+    """Yield every change as one flat row, for spreadsheets."""
+    files = {file["label"]: file for file in document["results"]["files"]}
+    for one in document["results"]["changes"]:
+        file = files[one["file"]]
+        low, high = one["interval"] or (None, None)
+        kept = {name: value for name, value in one.items() if name != "interval"}
+        yield {"model": file["model"]["id"], "path": file["path"], **kept, "low": low, "high": high}
+
+
+def _row(change: Document, unit: str) -> tuple[str, ...]:
+    return (
+        change["file"],
+        ABSENT if change["level"] is None else f"{change['level']:.3g} {unit}",
+        _name(change),
+        change["unit"],
+        change["verdict"],
+        number(change["baseline"]),
+        number(change["value"]),
+        percent(change["change"]),
+        interval(change),
+    )
+
+
+def _name(change: Document) -> str:
+    name = _NAMES[change["metric"]]
+    return f"{name}, {change['statistic']}" if change["statistic"] else name
+
+
+def _reasons(changes: list[Document]) -> Iterator[str]:
+    """Yield why there is no verdict, at each level alike where it is the same reason."""
+    for change in changes:
+        if change["reason"]:
+            yield f"{change['file']}, {_name(change)}: {change['reason']}"
