@@ -44,6 +44,8 @@ def compared_apart(paths: Sequence[Path], baseline: int) -> dict[str, Any]:
     Raises ResultsError for files of other kinds and for those that have nothing in common.
     """
     sources = {str(path): results.load(path) for path in paths}
+    if len(sources) < 2:
+        raise ResultsError(f"compare: {paths[0]} is named twice: name another file")
     schema = next(iter(sources.values()))["schema"]
     word, document = _APART[schema]
     for path, found in sources.items():

@@ -95,7 +95,7 @@ class Crew:
     async def close(self) -> None:
         """Have the workers leave, in the middle of a step if need be: rows are on disk at once."""
         for process in self._workers:
-            if self._sending:
+            if self._sending and process.returncode is None:
                 process.terminate()
             if process.stdin is not None:
                 process.stdin.close()
@@ -161,7 +161,9 @@ class _Worker:
         while True:
             await asyncio.sleep(_TELL_S)
             if os.getppid() != self._leader:
-                os._exit(0)  # who leads us is gone; what we wrote is with the kernel
+                os.kill(
+                    os.getpid(), signal.SIGTERM
+                )  # who leads us is gone; what we wrote is with the kernel
             _say(counts=self._sender.counts)
 
 

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import gzip
 import json
+import os
+import shutil
 import signal
 import subprocess
 import threading
-from typing import TYPE_CHECKING, Any
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import pytest
 from command_line import COMMAND, llamaburn
@@ -16,7 +19,7 @@ from slots import SlotServer
 from pytest_llamaburn import results
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
     from pathlib import Path
 
 
@@ -24,8 +27,15 @@ def fast(_: int) -> float:
     return 0.02
 
 
-def stress(server: SlotServer, cwd: Path, *args: str, check: int | None = 0) -> Any:
-    return llamaburn("stress", "tiny", f"--host={server.host}", *args, cwd=cwd, check=check)
+def stress(server: SlotServer, cwd: Path, *args: str, check: int | None = 0, **env: str) -> Any:
+    words = ("stress", "tiny", f"--host={server.host}", *args)
+    return llamaburn(*words, cwd=cwd, check=check, **env)
+
+
+def apart(factory: pytest.TempPathFactory) -> dict[str, str]:
+    """Return what keeps a run that outlives a test from other runs, as each test's own is kept."""
+    base = factory.getbasetemp()
+    return {"TMPDIR": str(base), "XDG_CONFIG_HOME": str(base / "no-config")}
 
 
 def stored(cwd: Path) -> dict[str, Any]:
@@ -35,44 +45,137 @@ def stored(cwd: Path) -> dict[str, Any]:
     return document
 
 
-def test_a_sweep_measures_each_level_and_judges_it(tmp_path: Path) -> None:
+class Running(NamedTuple):
+    """A long run that goes on beside the other tests, which judge no speed."""
+
+    process: subprocess.Popen[str]
+    cwd: Path
+
+    def end(self) -> tuple[str, dict[str, Any]]:
+        """Wait for its end; return what it said and its result."""
+        said, wrong = self.process.communicate(timeout=300)
+        assert self.process.returncode == 0, wrong
+        return said, stored(self.cwd)
+
+
+@contextmanager
+def beside(slots: int, factory: pytest.TempPathFactory, *args: str) -> Iterator[Running]:
+    cwd, pipe = factory.mktemp("beside"), subprocess.PIPE
+    env = {**os.environ, **apart(factory)}
+    with SlotServer(slots, fast) as server:
+        words = ("stress", "tiny", f"--host={server.host}", "--allow-parallel", *args)
+        with subprocess.Popen(
+            [*COMMAND, *words], cwd=cwd, env=env, stdout=pipe, stderr=pipe, text=True
+        ) as process:
+            yield Running(process, cwd)
+            process.kill()
+
+
+@pytest.fixture(scope="module", autouse=True)
+def spiked(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
+    args = ("--mode=spike", "--rate=10", "--spike-rate=60", "--spike-duration=1s", "--spikes=1")
+    with beside(4, tmp_path_factory, *args) as running:
+        yield running
+
+
+@pytest.fixture(scope="module", autouse=True)
+def held(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
+    args = ("--mode=sustained", "--concurrency=2", "--duration=12s")
+    with beside(2, tmp_path_factory, *args) as running:
+        yield running
+
+
+class Done(NamedTuple):
+    """A command that has ended, where it ran, its server and its result."""
+
+    ended: subprocess.CompletedProcess[str]
+    cwd: Path
+    server: SlotServer
+    document: dict[str, Any]
+
+    @property
+    def found(self) -> dict[str, Any]:
+        """The results."""
+        results: dict[str, Any] = self.document["results"]
+        return results
+
+
+GATES = {
+    "error_rate<0.5": "pass",
+    "ttft_ms.mean@8<1ms": "fail",
+    "failure_point.concurrency>=8": "pass",
+    "failure_point.concurrency>=400": "undecided",
+    "goodput_share>0.5": "pass",
+    "recovery_time_ms<5s": "undecided",
+    "requests_per_sec@77>1": "undecided",
+    "ttft_ms.p99<1s": "undecided",
+}
+
+
+@pytest.fixture(scope="module")
+def swept(tmp_path_factory: pytest.TempPathFactory) -> Done:
+    """Return a sweep of three levels on two slots, with gates and a page."""
+    cwd = tmp_path_factory.mktemp("swept")
+    gates = [f"--threshold={expression}" for expression in GATES]
+    shown = ("--output=table", f"--output={cwd / 'page.html'}")
+    levels = ("--mode=sweep", "--levels=1,2,8", "--requests=24", "--slo=ttft_ms<60000")
     with SlotServer(2, fast) as server:
-        done = stress(server, tmp_path, "--mode=sweep", "--levels=1,2,8", "--requests=24")
-    document = stored(tmp_path)
-    found = document["results"]
-    assert document["status"] == "complete"
+        ended = stress(server, cwd, *levels, *gates, *shown, check=1, **apart(tmp_path_factory))
+    return Done(ended, cwd, server, stored(cwd))
+
+
+def test_a_sweep_measures_each_level_and_judges_it(swept: Done) -> None:
+    found, said = swept.found, swept.ended.stdout
+    assert swept.document["status"] == "complete"
     assert [level["concurrency"] for level in found["levels"]] == [1, 2, 8]
     assert [level["requests"] for level in found["levels"]] == [24, 24, 24]
-    assert server.most_waiting >= 6
+    assert swept.server.most_waiting >= 6
     assert found["levels"][2]["state"] == "degraded"
     assert found["failure_point"]["reached"] is False
     assert found["stop_reason"] == "all levels were measured"
     assert found["totals"]["requests"] == 10 + 3 * 24
-    assert "8 clients" in done.stdout
-    assert "failure point (more than 5% fail by 10 s): not reached" in done.stdout
-    assert "TTFT error p50" in done.stdout
+    assert "8 clients" in said
+    assert "failure point (more than 5% fail by 10 s): not reached" in said
+    assert "TTFT error p50" in said
 
 
-def test_the_file_is_named_after_model_and_mode_and_is_listed(tmp_path: Path) -> None:
-    with SlotServer(1, fast) as server:
-        stress(server, tmp_path, "--mode=sweep", "--levels=1")
-    (path,) = (tmp_path / "results" / "stress").iterdir()
+def test_the_file_is_named_after_model_and_mode_and_is_listed(swept: Done) -> None:
+    (path,) = (swept.cwd / "results" / "stress").iterdir()
     assert path.name.startswith("tiny_sweep_20")
-    assert path.stem in llamaburn("results", "list", "stress", cwd=tmp_path).stdout
-    shown = llamaburn("results", "show", path.stem, "-o", "csv", cwd=tmp_path).stdout
+    assert path.stem in llamaburn("results", "list", "stress", cwd=swept.cwd).stdout
+    shown = llamaburn("results", "show", path.stem, "-o", "csv", cwd=swept.cwd).stdout
     assert "total_generation_ms.p95" in shown.splitlines()[0]
-    assert llamaburn("results", "show", path.stem, "-o", "markdown", cwd=tmp_path).stdout.count("|")
+    markdown = llamaburn("results", "show", path.stem, "-o", "markdown", cwd=swept.cwd)
+    assert markdown.stdout.count("|")
 
 
-def test_the_page_holds_the_chart_with_states_and_points(tmp_path: Path) -> None:
-    page = tmp_path / "page.html"
-    with SlotServer(1, fast) as server:
-        stress(server, tmp_path, "--mode=sweep", "--levels=1,4,8", f"--output={page}")
-    text = page.read_text()
+def test_the_page_holds_the_chart_with_states_and_points(swept: Done) -> None:
+    text = (swept.cwd / "page.html").read_text()
     assert "tokens/s and total p50, ms over the load" in text
     assert 'class="s-degraded"' in text
     assert "degradation point</text>" in text
     assert len(text) < 150_000
+
+
+def test_gates_are_on_the_optimal_level_unless_another_is_named(swept: Done) -> None:
+    verdicts = {gate["expression"]: gate["verdict"] for gate in swept.found["gates"]}
+    assert verdicts == GATES
+
+
+def test_a_sweep_is_compared_with_a_sweep_and_with_nothing_else(
+    swept: Done, tmp_path: Path
+) -> None:
+    (path,) = (swept.cwd / "results" / "stress").iterdir()
+    names = (str(path), str(shutil.copy(path, tmp_path / "again.json")))
+    ended = llamaburn("compare", *names, cwd=tmp_path)
+    assert "2 stress runs, compared with A" in ended.stdout
+    assert "8 clients" in ended.stdout
+    (written,) = (tmp_path / "results" / "stress_comparisons").glob("*.json")
+    assert results.check(json.loads(written.read_text())) is None
+    gated = llamaburn("compare", *names, "--fail-if=tps.mean:-5%", cwd=tmp_path, check=4)
+    assert "--fail-if and --columns are not for stress runs" in gated.stderr
+    mixed = llamaburn("compare", str(path), str(written), cwd=tmp_path, check=4)
+    assert f"{written} is no stress run as the first file is" in mixed.stderr
 
 
 def test_a_ramp_brackets_the_failure_point(tmp_path: Path) -> None:
@@ -96,67 +199,23 @@ def test_a_schedule_sends_whatever_the_server_does(tmp_path: Path) -> None:
     assert server.most_waiting > 5
 
 
-def test_bursts_come_on_top_of_a_load_that_never_stops(tmp_path: Path) -> None:
-    args = ("--mode=spike", "--rate=10", "--spike-rate=60", "--spike-duration=1s", "--spikes=1")
-    with SlotServer(4, fast) as server:
-        done = stress(server, tmp_path, *args)
-    found = stored(tmp_path)["results"]
-    assert len(found["recovery"]["spikes"]) == 1
-    assert found["recovery"]["steady_rate"] == 10
-    assert found["recovery_time_ms"] is not None, found["recovery"]
-    assert "recovery after a spike" in done.stdout
-
-
-def test_a_sustained_load_is_judged_for_drift(tmp_path: Path) -> None:
-    with SlotServer(2, fast) as server:
-        done = stress(server, tmp_path, "--mode=sustained", "--concurrency=2", "--duration=12s")
-    sustained = stored(tmp_path)["results"]["sustained"]
-    assert sustained["tokens_per_sec"]["batches"] >= 8
-    assert sum(minute["seconds"] for minute in sustained["per_minute"]) >= 12
-    assert "tokens_per_sec over time:" in done.stdout
-
-
 @pytest.mark.parametrize("workers", ["1", "2"])
 def test_each_request_is_sent_and_counted_once_whoever_sends_it(
     tmp_path: Path, workers: str
 ) -> None:
     args = ("--mode=sweep", "--levels=1,3,4", "--requests=13", f"--workers={workers}")
+    windows = ("--warmup-window=4", "--cooldown-window=2")
     with SlotServer(4, fast) as server:
-        stress(server, tmp_path, *args, "--save-requests")
+        stress(server, tmp_path, *args, *windows, "--save-requests")
     (packed,) = (tmp_path / "results" / "stress").glob("*.requests.jsonl.gz")
     rows = [json.loads(line) for line in gzip.decompress(packed.read_bytes()).splitlines()]
     numbers = sorted((row["step"], row["number"]) for row in rows)
     asked = [(0, range(10)), (1, range(13)), (2, range(13)), (3, range(13))]
     assert numbers == [(step, number) for step, count in asked for number in count]
     assert all(row["scheduled_ns"] <= row["sent_ns"] < row["first_ns"] for row in rows)
-
-
-def test_warm_up_and_cool_down_are_kept_and_left_out(tmp_path: Path) -> None:
-    windows = ("--warmup-window=4", "--cooldown-window=2")
-    with SlotServer(2, fast) as server:
-        stress(server, tmp_path, "--mode=sweep", "--levels=2", "--requests=20", *windows)
-    (level,) = stored(tmp_path)["results"]["levels"]
-    assert (level["requests"], level["excluded"]) == (20, 6)
-    assert level["total_generation_ms"]["n"] == 14
-
-
-def test_gates_are_on_the_optimal_level_unless_another_is_named(tmp_path: Path) -> None:
-    gates = {
-        "error_rate<0.5": "pass",
-        "ttft_ms.mean@4<1ms": "fail",
-        "failure_point.concurrency>=4": "pass",
-        "failure_point.concurrency>=400": "undecided",
-        "goodput_share>0.5": "pass",
-        "recovery_time_ms<5s": "undecided",
-        "requests_per_sec@77>1": "undecided",
-        "ttft_ms.p99<1s": "undecided",
-    }
-    args = [f"--threshold={expression}" for expression in gates]
-    with SlotServer(1, fast) as server:
-        wanted = ("--mode=sweep", "--levels=1,4", "--slo=ttft_ms<60000")
-        stress(server, tmp_path, *wanted, *args, check=1)
-    found = stored(tmp_path)["results"]["gates"]
-    assert {gate["expression"]: gate["verdict"] for gate in found} == gates
+    for level in stored(tmp_path)["results"]["levels"]:  # what the windows leave out is kept
+        assert (level["requests"], level["excluded"]) == (13, 6)
+        assert level["total_generation_ms"]["n"] == 7
 
 
 @pytest.mark.parametrize(
@@ -266,3 +325,20 @@ def test_the_equal_pytest_command_loads_the_same(tmp_path: Path) -> None:
         line = stress(server, tmp_path, "--mode=sweep", "--print-pytest").stdout
     assert "-m llm_stress" in line
     assert "--llamaburn-stress-mode=sweep" in line
+
+
+def test_bursts_come_on_top_of_a_load_that_never_stops(spiked: Running) -> None:
+    said, document = spiked.end()
+    found = document["results"]
+    assert len(found["recovery"]["spikes"]) == 1
+    assert found["recovery"]["steady_rate"] == 10
+    assert found["recovery_time_ms"] is not None, found["recovery"]
+    assert "recovery after a spike" in said
+
+
+def test_a_sustained_load_is_judged_for_drift(held: Running) -> None:
+    said, document = held.end()
+    sustained = document["results"]["sustained"]
+    assert sustained["tokens_per_sec"]["batches"] >= 8
+    assert sum(minute["seconds"] for minute in sustained["per_minute"]) >= 12
+    assert "tokens_per_sec over time:" in said

@@ -121,6 +121,12 @@ def test_the_baseline_may_be_any_of_the_files(tmp_path: Path) -> None:
     assert {one["file"] for one in document["results"]["changes"]} == {"A", "C"}
 
 
+def test_a_file_is_not_compared_with_itself(tmp_path: Path) -> None:
+    path = run(tmp_path, "a", level(2))
+    with pytest.raises(ResultsError, match="is named twice"):
+        compared(path, path)
+
+
 def test_every_report_shows_the_changes(tmp_path: Path) -> None:
     before = run(tmp_path, "a", level(2), level(8), facts=searched(10, 8, 12))
     after = run(tmp_path, "b", level(8, slots=1), facts=searched(20, 18, 22))

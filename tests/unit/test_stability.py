@@ -118,3 +118,31 @@ def test_a_server_that_never_comes_back_has_no_time_but_a_lower_bound_and_a_reas
 
 def test_a_run_cut_before_its_first_burst_has_no_recovery() -> None:
     assert stability.recoveries([], BURSTS, 0, 10)["reason"] == "no burst was sent"
+
+
+def sample(
+    phase: str = "mixed", *, active: int = 2, rss_mb: float | None = 500.0
+) -> dict[str, Any]:
+    read = {"cpu_pct": 10.0, "ram_used_mb": None, "server_rss_mb": rss_mb}
+    return {"phase": phase, "active": active, **read}
+
+
+def test_idle_is_what_the_machine_did_before_the_first_request() -> None:
+    before = [sample("idle", active=0, rss_mb=mb) for mb in (100, 300, 200)]
+    found = stability.idle([*before, sample(), sample("idle", active=0, rss_mb=900)])
+    wanted = {"samples": 3, "cpu_pct": 10.0, "ram_used_mb": None, "server_rss_mb": 200}
+    assert found == wanted
+    assert stability.idle([sample()]) is None
+
+
+def test_memory_that_grows_while_the_server_works_is_told() -> None:
+    (insight,) = stability.insights([sample(rss_mb=500 + i) for i in range(300)])
+    assert insight["id"] == "memory_grows"
+    assert insight["evidence"]["share"] == pytest.approx(0.45, abs=0.02)
+    assert "grew by 4" in insight["text"]
+
+
+@pytest.mark.parametrize("step_mb", [0.0, -1.0, None])
+def test_memory_that_stays_falls_or_is_not_read_is_not(step_mb: float | None) -> None:
+    made = [None if step_mb is None else 900 + step_mb * i for i in range(300)]
+    assert stability.insights([sample(rss_mb=mb) for mb in made]) == []

@@ -121,6 +121,22 @@ def test_a_worker_that_ends_by_itself_is_told(tmp_path: Path) -> None:
     assert led(tmp_path, "http://127.0.0.1:9", work, workers=1) == []
 
 
+def test_a_worker_that_is_killed_in_the_middle_of_a_step_ends_it(tmp_path: Path) -> None:
+    async def work(crew: Crew) -> None:
+        sending = asyncio.create_task(send(crew))
+        while not crew.counts["in_flight"]:  # noqa: ASYNC110 - they tell twice a second
+            await asyncio.sleep(0.05)
+        crew._workers[0].kill()
+        with pytest.raises(LlamaBurnError, match="a sending process ended with -9"):
+            await sending
+
+    async def send(crew: Crew) -> None:
+        await crew.send(Step(1, CLIENTS, 4), Place(1), perf_counter_ns())
+
+    with SlotServer(4, never) as server:
+        assert led(tmp_path, server.host, work, workers=1) == []
+
+
 def test_closing_in_the_middle_of_a_step_ends_the_workers(tmp_path: Path) -> None:
     async def work(crew: Crew) -> None:
         sending = asyncio.create_task(send(crew))
