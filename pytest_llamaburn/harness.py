@@ -358,6 +358,4 @@ def _run_class(place: str) -> Any:
 
 
 def _new_session_id() -> str:
-    import secrets
-
-    return f"{datetime.now(UTC):%Y-%m-%dT%H-%M-%S}-{secrets.token_hex(3)}"
+    return f"{datetime.now(UTC):%Y-%m-%dT%H-%M-%S}-{os.urandom(3).hex()}"

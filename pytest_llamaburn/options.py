@@ -8,7 +8,6 @@ turns checked settings into flags again: `resolve(parse(to_argv(s))) == s`.
 from __future__ import annotations
 
 import argparse
-import difflib
 import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar, cast
@@ -196,6 +195,8 @@ def _flatten(table: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, 
 
 
 def _unknown_key(path: Path, key: str, known: set[str]) -> str:
+    import difflib  # not for every pytest session
+
     near = difflib.get_close_matches(key, known, n=1, cutoff=0.5)
     hint = f"did you mean '{near[0]}'?" if near else f"known keys: {', '.join(sorted(known))}"
     return f"{path}: unknown key '{key}': {hint}"

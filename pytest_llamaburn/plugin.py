@@ -284,12 +284,12 @@ class Outcome:
     @pytest.hookimpl(trylast=True)
     def pytest_sessionfinish(self, session: pytest.Session) -> None:
         """Write the result files, and say with the exit code what kind of end this is."""
-        from pytest_llamaburn.reports import _github as github
-
         harness = self.harness
         for run in [*harness.open_runs]:
             harness.end(run)
         if harness.run_ids and harness.worker == "main":
+            from pytest_llamaburn.reports import _github as github
+
             harness.write()
             harness.annotations += github.annotate([*harness.paths, *harness.comparisons])
         if harness.interrupted:

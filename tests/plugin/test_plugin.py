@@ -253,21 +253,27 @@ def test_unrelated_session_is_left_alone(pytester: pytest.Pytester) -> None:
     assert {p.name for p in pytester.path.iterdir()} - before == {"runpytest-1"}
 
 
-def test_plugin_import_brings_only_pytest_and_the_standard_library(
+def test_a_session_without_our_items_imports_little_of_us_and_nothing_heavy(
     pytester: pytest.Pytester,
 ) -> None:
-    pytester.makepyfile(
+    pytester.makepyfile("def test_nothing(): pass")
+    pytester.makeconftest(
         """
         import sys
 
-        def test_nothing_heavy_is_imported():
-            assert "pytest_llamaburn.plugin" in sys.modules
-            heavy = {"httpx", "msgspec", "numpy", "pandas", "pydantic", "rich", "uvloop"}
-            assert not heavy & sys.modules.keys()
+        def pytest_unconfigure():
+            ours = (name for name in sys.modules if name.startswith("pytest_llamaburn."))
+            print("ours:", *sorted(name.partition(".")[2] for name in ours))
+            print("heavy:", *sorted(sys.modules.keys() & {
+                "httpx", "msgspec", "numpy", "pandas", "pydantic", "rich", "uvloop", "asyncio",
+            }))
         """
     )
     plain = ("--disable-plugin-autoload", "-p", "pytest_llamaburn.plugin")
-    pytester.runpytest_subprocess(*plain, "-p", "no:cacheprovider").assert_outcomes(passed=1)
+    result = pytester.runpytest_subprocess(*plain, "-p", "no:cacheprovider")
+    result.assert_outcomes(passed=1)
+    assert "ours: errors fixtures harness options plugin settings" in result.outlines
+    assert "heavy:" in map(str.rstrip, result.outlines)
 
 
 def test_second_measure_call_in_a_test_is_planned_too(
