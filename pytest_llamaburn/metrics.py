@@ -38,7 +38,7 @@ class Metric(NamedTuple):
 
 
 class RunMetric(NamedTuple):
-    """One number about a whole run; in `results.totals` it has the name `key`."""
+    """One number about many requests; `key` is where the result file has it."""
 
     key: str
     unit: str
@@ -63,6 +63,102 @@ RUN_METRICS = {
     ),
     "output_tokens_per_joule": RunMetric(
         "output_tokens_per_joule", "tokens/J", "higher", "1 / joules_per_output_token"
+    ),
+}
+# Of a stress run: of a level, unless `key` begins with results.
+LOAD_METRICS = {
+    "requests_per_sec": RunMetric(
+        "requests_per_sec",
+        "/s",
+        "higher",
+        "requests that succeeded / seconds, while the load was whole: between ramp-up and drain",
+    ),
+    "output_tokens_per_sec": RunMetric(
+        "output_tokens_per_sec",
+        "tokens/s",
+        "higher",
+        "tokens generated / seconds, in the same window; a request that lies partly in it gives "
+        "that share of its tokens",
+    ),
+    "error_rate": RunMetric(
+        "error_rate",
+        "share",
+        "lower",
+        "requests that failed or outlasted the deadline / all, each followed to its end",
+    ),
+    "goodput_share": RunMetric(
+        "goodput.share", "share", "higher", "requests that kept every bound of --slo / all"
+    ),
+    "energy_wh": RunMetric("energy_wh", "Wh", "lower", "energy from first send to last end, gross"),
+    "power_draw_watts": RunMetric("power_draw_watts", "W", "lower", "mean over time"),
+    "power_peak_watts": RunMetric("power_peak_watts", "W", "lower", "highest power read"),
+    "joules_per_output_token": RunMetric(
+        "joules_per_output_token", "J", "lower", "energy_wh · 3600 / tokens generated"
+    ),
+    "output_tokens_per_joule": RunMetric(
+        "output_tokens_per_joule", "tokens/J", "higher", "1 / joules_per_output_token"
+    ),
+    "failure_point": RunMetric(
+        "results.failure_point",
+        "clients",
+        "higher",
+        "where error_rate crosses --failure-rate, from one monotone fit over all that was sent",
+    ),
+    "degradation_point": RunMetric(
+        "results.degradation_point",
+        "clients",
+        "higher",
+        "where a latency crosses --degradation-factor times that of one client alone",
+    ),
+    "optimal": RunMetric(
+        "results.optimal",
+        "clients",
+        "higher",
+        "the smallest level within 5 % of the highest throughput at acceptable latency",
+    ),
+    "recovery_time_ms": RunMetric(
+        "results.recovery_time_ms",
+        "ms",
+        "lower",
+        "end of the spike to the first of two windows whose median wait is that of before",
+    ),
+}
+EVAL_METRICS = {
+    **{
+        name: RunMetric(
+            f"results.criteria.{name}.mean",
+            "score",
+            "higher",
+            f"mean of the judges' marks for {name}, 1 to 5, over what was scored",
+        )
+        for name in ("accuracy", "completeness", "coherence")
+    },
+    "correct": RunMetric(
+        "results.correct.mean",
+        "share",
+        "higher",
+        "answers that the scorers found right / answers that could be read",
+    ),
+    "pass_at_k": RunMetric(
+        "results.pass_at_k.mean",
+        "share",
+        "higher",
+        "mean over questions of 1 − C(n − right, k) / C(n, k), with n answers each",
+    ),
+    "win_rate": RunMetric(
+        "results.pairwise.win_rate.value",
+        "share",
+        "higher",
+        "(won + ties / 2) / pairs, each judged in both orders; if they disagree it is a tie",
+    ),
+    "unscored": RunMetric(
+        "1 − results.n_scored / n_total", "share", "lower", "what no judge scored / what was asked"
+    ),
+    "error_rate": RunMetric(
+        "results.totals.failed / requests",
+        "share",
+        "lower",
+        "answers that failed / all that were asked for",
     ),
 }
 

@@ -11,7 +11,13 @@ from typing import Any
 
 from pytest_llamaburn import datasets, results, settings
 from pytest_llamaburn.harness import KINDS
-from pytest_llamaburn.metrics import METRICS, RUN_METRICS
+from pytest_llamaburn.metrics import (
+    EVAL_METRICS,
+    LOAD_METRICS,
+    METRICS,
+    RUN_METRICS,
+    RunMetric,
+)
 
 ROOT = Path(__file__).parent.parent
 _METRICS_HEAD = """\
@@ -23,15 +29,21 @@ not measured is null with a reason, never 0.
 | metric | unit | better | source | formula | alias |
 | --- | --- | --- | --- | --- | --- |
 """
-_RUN_HEAD = """
-## Of a whole run
-
+_ABOUT = {
+    "Of a whole run": """\
 What gates and comparisons call it, and its name in `results.totals`. The energy is that of the
 devices in `telemetry.counted` alone: GPU boards, else the whole chip, else the CPU packages.
-
-| metric | unit | better | in `totals` | formula |
-| --- | --- | --- | --- | --- |
-"""
+""",
+    "Under load": """\
+What gates of a stress run call it, and its name in a level of `results.levels`. Each level has
+its distributions too, over the requests that succeeded; `…_from_schedule_ms` counts from when a
+request was due, `adj_` percentiles count failures as infinite. The points are numbers of clients,
+or requests a second in an open loop.
+""",
+    "Of answers": """\
+What gates of an eval call it, and where the file has it. What no judge could score enters no mean.
+""",
+}
 _OPTIONS_HEAD = """\
 # Options
 
@@ -74,11 +86,18 @@ def metrics_page() -> str:
     ]
     gaps = "time between successive deltas, all requests pooled"
     rows.append(f"| `chunk_gap_ms` | ms | lower | client | {gaps} | |")
-    whole = [
+    tables = map(_section, _ABOUT.items(), (RUN_METRICS, LOAD_METRICS, EVAL_METRICS))
+    return "".join((_METRICS_HEAD + "\n".join(rows) + "\n", *tables))
+
+
+def _section(about: tuple[str, str], found: dict[str, RunMetric]) -> str:
+    """Return the table of numbers about many requests, under its heading."""
+    rows = [
         f"| `{name}` | {m.unit} | {m.better} | `{m.key}` | {m.formula} |"
-        for name, m in RUN_METRICS.items()
+        for name, m in found.items()
     ]
-    return _METRICS_HEAD + "\n".join(rows) + "\n" + _RUN_HEAD + "\n".join(whole) + "\n"
+    head = "| metric | unit | better | in the file | formula |\n| --- | --- | --- | --- | --- |\n"
+    return "\n## {}\n\n{}\n".format(*about) + head + "\n".join(rows) + "\n"
 
 
 def options_page() -> str:

@@ -9,22 +9,18 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from pytest_llamaburn import gates, metrics
+from pytest_llamaburn import gates, metrics, registry
+from pytest_llamaburn.errors import SettingsError
 from pytest_llamaburn.gates import Observed
+from pytest_llamaburn.kinds import _power
+from pytest_llamaburn.load import levels
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
 POINTS = ("failure_point", "degradation_point", "optimal")
 # What is gated beside the metrics' distributions, with units.
-SPECIAL = {
-    "error_rate": "share",
-    "goodput_share": "share",
-    "requests_per_sec": "/s",
-    "output_tokens_per_sec": "tokens/s",
-    "recovery_time_ms": "ms",
-    **dict.fromkeys(POINTS, "clients"),
-}
+SPECIAL = {name: found.unit for name, found in metrics.LOAD_METRICS.items()}
 _POINT = re.compile(rf"^\s*({'|'.join(POINTS)})\.(?:concurrency|rate)\b")
 _AT = re.compile(r"@\s*(\d+(?:\.\d+)?)")
 
@@ -41,6 +37,10 @@ def parse(expression: str) -> LoadGate:
     at = _AT.search(expression)
     plain = _POINT.sub(r"\1", _AT.sub("", expression, count=1))
     gate = gates.parse(plain, SPECIAL)._replace(expression=expression)
+    given = (*SPECIAL, *levels.SHOWN, "chunk_gap_ms")
+    if gate.metric not in given:
+        words = registry.unknown("number of a level", gate.metric, given)
+        raise SettingsError(f"--threshold: '{expression}': {words}")
     return LoadGate(gate, float(at[1]) if at else None)
 
 
@@ -108,7 +108,11 @@ def _scalar(name: str, level: Mapping[str, Any]) -> Observed:
         return Observed(found["share"], found["wilson95"], "")
     if name == "error_rate":
         return Observed(level[name], level["error_rate_ci95"], "")
-    return Observed(level[name], None, "" if level[name] is not None else "not measured")
+    value = level[name]
+    if value is not None:
+        return Observed(value, None, "")
+    reason = (name in _power.LEVEL and level["energy_reason"]) or ""
+    return Observed(None, None, metrics.REASONS.get(reason, "not measured"))
 
 
 def _statistic(gate: gates.Gate, values: Mapping[str, Any]) -> Observed:

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections import Counter
 from typing import TYPE_CHECKING, Any
 
-from pytest_llamaburn import agreement, stats
+from pytest_llamaburn import agreement, metrics, stats
 from pytest_llamaburn.gates import Observed
 
 if TYPE_CHECKING:
@@ -22,14 +22,7 @@ CRITERIA = ("accuracy", "completeness", "coherence")
 LOWEST, HIGHEST = 1, 5
 MOST_INCONSISTENT = 0.3  # above it the judge looks at the position, not at the answers
 # The means that are gated beside the metrics of the answers' timing, with their units.
-GATED = {
-    **dict.fromkeys(CRITERIA, "score"),
-    "correct": "share",
-    "pass_at_k": "share",
-    "win_rate": "share",
-    "unscored": "share",
-    "error_rate": "share",
-}
+GATED = {name: found.unit for name, found in metrics.EVAL_METRICS.items()}
 
 
 def criteria(items: Sequence[Item]) -> dict[str, dict[str, Any]]:

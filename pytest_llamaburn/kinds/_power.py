@@ -77,7 +77,7 @@ def price(
     }
 
 
-_LEVEL = (
+LEVEL = (
     *("energy_wh", "power_draw_watts", "power_peak_watts"),
     *("joules_per_output_token", "output_tokens_per_joule"),
 )
@@ -113,7 +113,7 @@ def level(found: Sequence[timeline.Timeline], parts: Iterable[Sequence[Row]]) ->
     taken = [timeline.between(found, *_span(rows)) for rows in steps]
     reason = next((one.reason for one in taken if one.reason), None)
     if reason or not taken:
-        return {**dict.fromkeys(_LEVEL), "energy_reason": reason or "no_samples"}
+        return {**dict.fromkeys(LEVEL), "energy_reason": reason or "no_samples"}
     joules = sum(one.joules or 0.0 for one in taken)
     seconds = sum(end - start for start, end in map(_span, steps)) / 1e9
     good = [row for rows in steps for row in rows if row.error is None]

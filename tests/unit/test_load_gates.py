@@ -9,7 +9,9 @@ from loads import alone, closed, document, failed, level, spike
 
 from pytest_llamaburn.errors import SettingsError
 from pytest_llamaburn.kinds import _load_gates
+from pytest_llamaburn.load.levels import SHOWN
 from pytest_llamaburn.load.step import CLIENTS, RATE, Step
+from pytest_llamaburn.metrics import LOAD_METRICS
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -75,6 +77,8 @@ def test_a_percentile_that_the_requests_do_not_certify_is_undecided(swept: dict[
         ("requests_per_sec@77>1", "there is no level 77"),
         ("recovery_time_ms<5s", "no spike was sent"),
         ("queue_ms.mean<5", None),
+        ("joules_per_output_token<5", "no power sensor is read"),
+        ("energy_wh@2<1mWh", "no power sensor is read"),
     ],
 )
 def test_what_was_not_measured_is_undecided_with_the_reason(
@@ -130,11 +134,26 @@ def test_a_point_of_a_rate_is_gated_by_its_rate(tmp_path: Path) -> None:
     assert verdict("failure_point.rate<=10", found)["verdict"] == "pass"
 
 
+@pytest.mark.parametrize("name", [*LOAD_METRICS, *SHOWN, "chunk_gap_ms"])
+def test_every_number_that_a_gate_may_name_is_in_the_file(name: str, swept: dict[str, Any]) -> None:
+    found = verdict(f"{name}>=0", swept)
+    assert found["verdict"] == ("undecided" if found["value"] is None else "pass")
+    assert (found["reason"] is None) == (found["verdict"] == "pass")
+
+
+def test_energy_of_a_level_is_gated_in_its_own_unit(tmp_path: Path) -> None:
+    found = document(tmp_path, [alone(), level(1)])["results"]
+    found["levels"][0] |= {"energy_wh": 0.002, "joules_per_output_token": 0.5}
+    assert verdict("energy_wh@1<3mWh", found)["verdict"] == "pass"
+    assert verdict("joules_per_output_token@1<0.4", found)["verdict"] == "fail"
+
+
 @pytest.mark.parametrize(
     ("expression", "words"),
     [
         ("failure_point.width>3", "failure_point has no statistic 'width'"),
         ("error_rte<1", "did you mean"),
+        ("cached_tokens<5", "unknown number of a level 'cached_tokens'"),
         ("recovery_time_ms<5 parsecs", "unit 'parsecs' is unknown"),
     ],
 )
