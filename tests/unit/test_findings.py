@@ -62,8 +62,10 @@ def test_above_capacity_a_schedule_is_degraded_by_its_backlog(tmp_path: Path) ->
     assert results["optimal"]["rate"] == 10
 
 
-def test_levels_that_nobody_searched_bracket_the_failure_point(tmp_path: Path) -> None:
-    point = found(tmp_path, failing(2, 99), failing(4, 60), failing(8, 3))["failure_point"]
+@pytest.mark.parametrize("kind", ["oom", "timeout_idle", "timeout_first_token"])
+def test_levels_that_nobody_searched_bracket_the_failure_point(tmp_path: Path, kind: str) -> None:
+    taken = failing(2, 99), failing(4, 60, kind), failing(8, 3, kind)
+    point = found(tmp_path, *taken)["failure_point"]
     assert (point["passing"], point["failing"], point["reached"]) == (4, 8, True)
     assert point["concurrency"] == pytest.approx(4, rel=0.1)
     assert (point["proven"], point["interval"], point["reason"]) == (False, None, "levels")
