@@ -7,7 +7,7 @@ import signal
 import tempfile
 import threading
 import zlib
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from datetime import UTC, datetime
 from functools import cache, cached_property
 from importlib import import_module
@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from pytest_llamaburn import options
-from pytest_llamaburn.errors import LlamaBurnError, NothingMeasuredError
+from pytest_llamaburn.errors import LlamaBurnError, NothingMeasuredError, SettingsError
 from pytest_llamaburn.settings import Benchmark, Display, Eval, Judging, Stress
 from pytest_llamaburn.settings import Run as Common
 
@@ -293,12 +293,26 @@ class Harness:
 
         `close` gives them back; the command does so itself, when it has shown the tables.
         """
+        if threading.current_thread() is not threading.main_thread():
+            return
+        numbers = (signal.SIGINT, signal.SIGTERM)
+        handlers = {number: signal.signal(number, signal.SIG_IGN) for number in numbers}
+        self._find_begun()
         measured = self.open_runs or self.run_ids or self.planned
-        if measured and threading.current_thread() is threading.main_thread():
-            for number in (signal.SIGINT, signal.SIGTERM):
-                handler = signal.signal(number, signal.SIG_IGN)
-                if self.shows_tables:
-                    self._closing.callback(signal.signal, number, handler)
+        for number, handler in handlers.items():
+            if not measured:
+                signal.signal(number, handler)
+            elif self.shows_tables:
+                self._closing.callback(signal.signal, number, handler)
+
+    def _find_begun(self) -> None:
+        """Note the runs that xdist's workers have begun: no report of them may have come yet."""
+        if self.interrupted and getattr(self._config.option, "numprocesses", None):
+            from pytest_llamaburn import journal
+
+            with suppress(SettingsError):
+                directory = Path(self.common.results_dir)
+                self.run_ids.update(dict.fromkeys(journal.of_session(directory, self.session_id)))
 
     def close(self) -> None:
         """Give back what the session took."""

@@ -141,6 +141,11 @@ def read(folder: Path) -> Record:
     return Record(header, sum(planned.values()), rows, facts, gates, interrupted, folder, others)
 
 
+def of_session(results_dir: Path, session_id: str) -> list[str]:
+    """Return the ids of a session's runs that have a journal."""
+    return sorted(folder.name for folder in (results_dir / FOLDER).glob(f"{session_id}-*/"))
+
+
 def leftovers(results_dir: Path) -> list[Path]:
     """Return the journal directories of runs that ended without being complete, oldest first."""
     folders = sorted((results_dir / FOLDER).glob("*/"))

@@ -266,8 +266,8 @@ class Outcome:
     @pytest.hookimpl(tryfirst=True)
     def pytest_keyboard_interrupt(self) -> None:
         """Remember that the session was cut, so that its files say so."""
-        self.harness.stop_once()
         self.harness.interrupted = True
+        self.harness.stop_once()
 
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
         """Gather on the controller what its own or its workers' items measured."""
@@ -275,6 +275,8 @@ class Outcome:
         if carried is None:
             harness.mixed = True
             return
+        if carried["runs"] and not harness.run_ids:
+            harness.end_on_sigterm()  # the controller of workers learns it here
         harness.run_ids.update(dict.fromkeys(carried["runs"]))
         if carried["exit_code"]:
             harness.exit_code = carried["exit_code"]

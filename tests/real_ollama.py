@@ -68,6 +68,7 @@ class RealOllama:
             "OLLAMA_MODELS": str(directory / "models"),
             "OLLAMA_NOPRUNE": "1",
             "OLLAMA_NO_CLOUD": "1",
+            "GOMP_SPINCOUNT": "10000",  # other tests have the cores, too
             **env,
         }
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 import tempfile
@@ -20,6 +21,9 @@ if TYPE_CHECKING:
 
 DEFAULT_NUM_CTX = 4096
 _SERVE = (sys.executable, "-m", f"{__package__}._embedded_server")
+# By default OpenMP's threads wait for one another at full speed for milliseconds. Where another
+# process has one of the cores, that makes tokens ten times slower; so short a wait costs nothing.
+_PATIENCE = {"GOMP_SPINCOUNT": "10000"}
 _DIGEST_UP_TO_BYTES = 2_000_000_000  # hashing a larger file would take longer than loading it
 
 
@@ -89,6 +93,7 @@ class Backend(openai.Backend):
                 stdout=subprocess.PIPE,
                 stderr=log,
                 text=True,
+                env={**_PATIENCE, **os.environ},
                 start_new_session=True,  # Ctrl-C in the terminal is ours to handle
             )
             assert self._child.stdout is not None  # noqa: S101 - it is a pipe

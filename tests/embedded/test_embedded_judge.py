@@ -26,7 +26,7 @@ async def judged() -> tuple[Score, Score]:
 def test_embedded_judge_keeps_to_the_schema() -> None:
     asked, silent = asyncio.run(judged())
     (found,) = asked.judgments
-    assert (found.state, found.source) == ("scored", "judge")
+    assert (found.state, found.source) == ("scored", "judge"), found
     assert found.score in (1, 2, 3, 4, 5)
     assert found.usage.input
     assert found.usage.output
