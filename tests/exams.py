@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, TypeAlias
 
-from scripted import OllamaFacade, Pause, Request, Steps, ollama_stream, sized
+from scripted import Hang, OllamaFacade, Pause, Request, Steps, ollama_stream, sized
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -64,7 +64,7 @@ class Assessor(OllamaFacade):
         self.log.append("judgment")
         if self.stop_at and len(self.calls) >= self.stop_at:
             self.stopped.set()
-            return [Pause(threading.Event())]
+            return [Hang()]
         said = self.opinion(user, criterion)
         steps = [sized(200, reply(json.dumps(said)))] if isinstance(said, Mapping) else said
         return [*([Pause(self.latency_s)] if self.latency_s else []), *steps]
