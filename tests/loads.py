@@ -133,10 +133,12 @@ def document(
 ) -> dict[str, Any]:
     """Return the content of a stress run's result file; the first step is the baseline.
 
-    `facts` replace those that a run journals; None leaves one out.
+    `facts` replace those that a run journals; None leaves one out. `idle` says of steps, by their
+    number, whether the server was seen to be idle before.
     """
-    cut = config.pop("interrupted", False)
+    cut, waits = config.pop("interrupted", False), config.pop("idle", {})
     steps = _steps(folder, taken)
+    steps += [{"step": n, "attempt": 0, "wait": {"idle": idle}} for n, idle in waits.items()]
     told = {"findings": {"stop_reason": "the end"}, "baseline": BASELINE, **(facts or {})}
     told = {name: fact for name, fact in told.items() if fact is not None}
     made = header(schema="llamaburn/stress")

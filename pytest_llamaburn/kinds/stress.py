@@ -13,7 +13,7 @@ from pytest_llamaburn.kinds import _load_gates, _power
 from pytest_llamaburn.kinds._parts import Distribution, Part, RunFile, opening
 from pytest_llamaburn.load import findings, levels, rows, slo, stability, windows
 from pytest_llamaburn.load.rows import record_of
-from pytest_llamaburn.load.step import CLIENTS, RATE, Step
+from pytest_llamaburn.load.step import CLIENTS, GONE, RATE, Step
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -54,6 +54,7 @@ class Level(Part):
     output_tokens_per_joule: float | None = None
     energy_reason: str | None = None
     client_health: dict[str, Any]
+    began_busy: bool | None = None
     state: Literal["idle", "optimal", "degraded", "failure"] | None = None
     evidence: str | None = None
 
@@ -134,11 +135,12 @@ def build(record: Record) -> dict[str, Any]:
 
 
 class _Step(NamedTuple):
-    """A step as it was taken: its load, its rows, and how our side kept up."""
+    """A visit as it was made: its load, its rows, and how our side kept up."""
 
     number: int
     load: Step
     part: levels.Part
+    unsettled: bool  # the server was not seen to be idle before
 
 
 def _steps(record: Record, found: Any) -> list[_Step]:
@@ -147,6 +149,7 @@ def _steps(record: Record, found: Any) -> list[_Step]:
     loads = [s for s in said if "load" in s]
     begun = {s["step"]: s for s in loads if s["step"] == s["visit"]}  # a later try replaces
     health = _health(said)
+    busy = {s["step"] for s in said if "wait" in s and not s["wait"]["idle"]}
     grouped: dict[tuple[int, int], list[Row]] = {}
     for row in found:
         grouped.setdefault((row.step, row.attempt), []).append(row)
@@ -154,7 +157,7 @@ def _steps(record: Record, found: Any) -> list[_Step]:
     for number, one in sorted(begun.items()):
         key = (number, one["attempt"])
         part = levels.Part(grouped.get(key, []), one["started_ns"], health.get(key, {}))
-        steps.append(_Step(number, Step.restored(one["load"]), part))
+        steps.append(_Step(number, Step.restored(one["load"]), part, number in busy))
     return steps
 
 
@@ -181,10 +184,12 @@ def _load(steps: Sequence[_Step], record: Record) -> findings.Load:
     sent = [step for step in steps if step.number != BASELINE and step.part.rows]
     sent.sort(key=lambda step: (step.load.level, step.number))
     seen = []
-    for (level, unit), group in groupby(sent, key=lambda step: step.load[:2]):
+    for (level, unit), found in groupby(sent, key=lambda step: step.load[:2]):
+        group = [*found]
         parts = [step.part for step in group]
         summary = levels.summarize(level, unit, parts, excluded, config["slo"])
         summary |= _power.level(lines, [part.rows for part in parts])
+        summary["began_busy"] = any(step.unsettled for step in group)
         runs = [[record_of(row) for row in levels.kept(part, excluded)] for part in parts]
         seen.append(findings.Seen(summary, runs))
     alone = [step for step in steps if step.number == BASELINE]
@@ -254,7 +259,8 @@ def _status(record: Record, everything: Sequence[Row]) -> str:
         return "interrupted"
     if not any(row.error is None for row in everything):
         return "failed"
-    return "complete" if "findings" in record.facts else "partial"
+    found = record.facts.get("findings", {"stop_reason": GONE})
+    return "partial" if found["stop_reason"] == GONE else "complete"
 
 
 def _totals(everything: Sequence[Row]) -> dict[str, Any]:

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 
 OTHER_DEADLINES = (0.5, 0.25)  # of the run's own: what was cut off cannot be known to be later
 _CERTIFIES_P95 = 59
+_SLACK = 1.1  # a fit may miss the levels that bracket a point by so much
 
 
 @dataclass
@@ -69,7 +70,7 @@ def optimal(load: Load) -> dict[str, Any] | None:
 def degradation_points(load: Load) -> list[dict[str, Any]]:
     """Return where each percentile of TTFT and of the whole time crosses the factor."""
     factor = load.config["degradation_factor"]
-    levels = {seen.level: seen.records for seen in load.levels}
+    levels = {seen.level: seen.records for seen in load.levels if not _limited(seen)}
     return [
         {
             load.axis: point.estimate,
@@ -90,20 +91,24 @@ def failure_point(load: Load, searched: Mapping[str, Any] | None) -> dict[str, A
         return None
     rate = load.config["failure_rate"]
     found = dict(searched) if searched else _bracket(load, rate)
-    others = {f"{share * load.deadline_s:.3g}": share for share in OTHER_DEADLINES}
+    sent = load.levels[0].level, found["failing"] or load.levels[-1].level
+    others = {
+        f"{share * load.deadline_s:.3g}": _inside(_crossing(load, share, rate), *sent)
+        for share in OTHER_DEADLINES
+    }
     return {
         load.axis: found.pop("estimate"),
         "metric": "error_rate",
         "failure_rate": rate,
         "deadline_s": load.deadline_s,
         **found,
-        "at_deadline_s": {words: _crossing(load, share, rate) for words, share in others.items()},
+        "at_deadline_s": others,
     }
 
 
 def insights(load: Load) -> list[dict[str, Any]]:
     """Return what the levels say of the server, each with its evidence and one advice."""
-    numbers = [_numbers(seen, load) for seen in load.levels]
+    numbers = [_numbers(seen, load) for seen in load.levels if not _limited(seen)]
     found = []
     slots = states.slots(numbers) if load.unit == CLIENTS else None
     if slots:
@@ -185,16 +190,33 @@ def _bracket(load: Load, rate: float) -> dict[str, Any]:
     bad = [seen.level for seen in load.levels if (seen.summary["error_rate"] or 0) > rate]
     failing = min(bad, default=None)
     held = [s.level for s in load.levels if failing is None or s.level < failing]
-    reached = failing is not None
+    passing, reached = max(held, default=None), failing is not None
     return {
-        "estimate": _crossing(load, 1.0, rate) if reached else None,
+        "estimate": _inside(_crossing(load, 1.0, rate), passing, failing) if failing else None,
         "interval": None,
-        "passing": max(held, default=None),
+        "passing": passing,
         "failing": failing,
         "proven": False,
         "reached": reached,
         "reason": "levels" if reached else "maximum",
     }
+
+
+def _inside(value: float | None, low: float | None, high: float) -> float | None:
+    """Return a fit's crossing held between the levels that bracket it, or None if it misses them.
+
+    Where no lower level is known, a fit says nothing of less than half of the upper one.
+    """
+    low = high / 2 if low is None else low
+    if value is None or not low / _SLACK <= value <= high * _SLACK:
+        return None
+    return min(max(value, low), high)
+
+
+def _limited(seen: Seen) -> bool:
+    """Return whether our side was the limit: what such a level shows is not the server's."""
+    found: bool = seen.summary["client_health"]["client_limited"]
+    return found
 
 
 def _crossing(load: Load, share: float, rate: float) -> float | None:

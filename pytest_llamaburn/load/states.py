@@ -131,9 +131,9 @@ def slots(levels: Sequence[LevelSummary]) -> int | None:
 def flat_from(levels: Sequence[LevelSummary]) -> float | None:
     """Return the lowest level from which on throughput stays within 5 % of its best or falls.
 
-    None where it still rises at the last level.
+    None where it still rises at the last level, or nothing succeeded.
     """
-    rows = sorted(levels, key=lambda s: s.level)
+    rows = sorted((s for s in levels if s.requests_per_sec), key=lambda s: s.level)
     best = max((s.requests_per_sec for s in rows), default=0.0)
     first = next((s.level for s in rows if s.requests_per_sec >= NEAR_BEST * best), None)
     return first if rows and first != rows[-1].level else None

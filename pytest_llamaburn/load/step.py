@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any, NamedTuple, Self
 
 CLIENTS, RATE = "clients", "requests/s"
+GONE = "the server is gone"  # why a run stopped before its mode had all it wanted
 
 
 class Burst(NamedTuple):

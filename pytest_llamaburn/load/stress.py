@@ -16,7 +16,7 @@ from pytest_llamaburn.load import calibration, lengths, rows, windows
 from pytest_llamaburn.load.crew import Crew
 from pytest_llamaburn.load.run import Run
 from pytest_llamaburn.load.sender import Place, Sender
-from pytest_llamaburn.load.step import CLIENTS, Step
+from pytest_llamaburn.load.step import CLIENTS, GONE, Step
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -134,10 +134,10 @@ class Stress(Run):
         while True:
             if step.fresh and number not in self._finished:
                 await self._sender.leave()
-                await self._wait_until_idle(baseline)
+                await self._wait_until_idle(number, baseline)
             seen = await self._take(number, step)
             if self._sender.gone:
-                return {"stop_reason": "the server is gone"}
+                return {"stop_reason": GONE}
             try:
                 number, step = number + 1, plan.send(seen)
             except StopIteration as end:
@@ -192,7 +192,7 @@ class Stress(Run):
                 f"{done / seconds:.3g} requests/s, {tokens / seconds:.3g} tokens/s, {failed} failed"
             )
 
-    async def _wait_until_idle(self, baseline: Baseline) -> None:
+    async def _wait_until_idle(self, number: int, baseline: Baseline) -> None:
         """Wait until a short request is answered as an idle server does, and journal for how long.
 
         A server that does not become idle is loaded all the same, and its level says so.
@@ -204,7 +204,7 @@ class Stress(Run):
                 break
             idle = (trace.first_ns - trace.sent_ns) / 1e9 <= IDLE_TIMES * baseline.ttft_s
         waited = {"idle": idle, "waited_s": perf_counter() - began}
-        self._journal("step", {"step": -1, "attempt": self._attempt, "wait": waited})
+        self._journal("step", {"step": number, "attempt": self._attempt, "wait": waited})
 
     async def _ask_briefly(self, text: str) -> Trace:
         brief = copy.copy(self.backend)

@@ -18,6 +18,9 @@ COLUMNS = (
     *("level", "state", "requests", "failed", "requests/s", "tokens/s"),
     *("TTFT p50 ms", "TTFT p95", "ITL p50 ms", "total p50 ms", "p95", "p99", "from schedule p95"),
 )
+_GOODPUT = ("goodput/s", "goodput %")
+_STATISTICS = ("n", "mean", "p50", "p90", "p95", "p99", "p99_9")
+_ADJUSTED = tuple(f"adj_{name}" for name in _STATISTICS[2:])
 _WORDS = 2
 POINTS = ("failure_point", "degradation_point")
 
@@ -26,13 +29,14 @@ def sheets(document: dict[str, Any], path: Path) -> Iterator[Sheet]:
     """Yield the table of a stress run."""
     found = document["results"]
     facts = [server(document), machine(document["environment"]), _load(document)]
+    columns = (*COLUMNS, *(_GOODPUT if document["config"]["slo"] else ()))
     rows = [_row(level) for level in found["levels"]]
     notes = [
         *_chart.lines(found["levels"], [place(level) for level in found["levels"]]),
         *_notes(document),
         f"file {path}",
     ]
-    yield Sheet(title(document), facts, rows, notes, COLUMNS, _WORDS)
+    yield Sheet(title(document), facts, rows, notes, columns, _WORDS)
 
 
 def rows(document: dict[str, Any]) -> Iterator[dict[str, Any]]:
@@ -42,7 +46,10 @@ def rows(document: dict[str, Any]) -> Iterator[dict[str, Any]]:
         flat: dict[str, Any] = {}
         for name, value in level.items():
             if isinstance(value, dict) and "p50" in value:
-                flat |= {f"{name}.{word}": value[word] for word in ("n", "mean", "p50", "p95")}
+                words = (word for word in (*_STATISTICS, *_ADJUSTED) if word in value)
+                flat |= {f"{name}.{word}": value[word] for word in words}
+            elif name == "goodput" and value:
+                flat |= {f"goodput.{word}": value[word] for word in ("requests_per_sec", "share")}
             elif not isinstance(value, dict | list):
                 flat[name] = value
         yield {**about, **flat}
@@ -96,7 +103,16 @@ def _row(level: Level) -> tuple[str, ...]:
         _marked(total, "p95"),
         _marked(total, "p99"),
         _marked(due, "p95"),
+        *_goodput(level),
     )
+
+
+def _goodput(level: Level) -> tuple[str, ...]:
+    found = level["goodput"]
+    if not found:
+        return ()
+    share = ABSENT if found["share"] is None else f"{found['share']:.1%}"
+    return number(found["requests_per_sec"]), share
 
 
 def _marked(values: dict[str, Any], statistic: str) -> str:
@@ -115,6 +131,8 @@ def _notes(document: dict[str, Any]) -> Iterator[str]:
             f"{number(ttft['p50'])} ms; a request fails after {found['deadline_s']:.3g} s"
         )
     yield from _findings(found)
+    if document["status"] != "complete" and found["stop_reason"]:
+        yield f"stopped before the end: {found['stop_reason']}"
     yield from _power.levels(document)
     for kind, count in found["errors"].items():
         yield f"failed: {kind} × {count}"
@@ -159,7 +177,13 @@ def _point(name: str, point: dict[str, Any]) -> str:
     between = f" [{interval[0]:.3g}, {interval[1]:.3g}]" if interval else ""
     ends = (ABSENT if e is None else f"{e:.3g}" for e in (point["passing"], point["failing"]))
     bracket = "highest passing {}, lowest failing {}".format(*ends)
-    return f"{words} ({meaning}): {_at(point)}{between}; {bracket}"
+    sooner = [
+        f"by {deadline} s: {at:.3g}"
+        for deadline, at in point.get("at_deadline_s", {}).items()
+        if at is not None
+    ]
+    others = f" ({', '.join(sooner)})" if sooner else ""
+    return f"{words} ({meaning}): {_at(point)}{between}; {bracket}{others}"
 
 
 def _recovery(found: dict[str, Any]) -> str:
@@ -187,6 +211,8 @@ def _sustained(found: dict[str, Any]) -> Iterator[str]:
 
 def _client(found: dict[str, Any]) -> Iterator[str]:
     for level in found["levels"]:
+        if level.get("began_busy"):
+            yield f"{name(level)}: the server was not seen to be idle before"
         health = level["client_health"]
         if health["client_limited"]:
             reasons = "; ".join(health["reasons"])

@@ -247,6 +247,8 @@ def test_a_server_that_dies_ends_the_run_with_its_file(tmp_path: Path) -> None:
     with SlotServer(1, fast, dies_after=30) as server:
         done = stress(server, tmp_path, "--mode=sweep", "--levels=1,2,4", "--requests=40")
     document = stored(tmp_path)
+    assert document["status"] == "partial"
+    assert "stopped before the end: the server is gone" in done.stdout
     assert document["results"]["stop_reason"] == "the server is gone"
     assert document["results"]["levels"][-1]["state"] == "failure"
     assert document["results"]["errors"].keys() & {"connect_refused", "server_crash", "reset"}

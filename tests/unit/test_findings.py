@@ -71,6 +71,28 @@ def test_levels_that_nobody_searched_bracket_the_failure_point(tmp_path: Path, k
     assert (point["proven"], point["interval"], point["reason"]) == (False, None, "levels")
 
 
+def test_a_fit_that_misses_the_levels_it_is_held_between_is_no_point(tmp_path: Path) -> None:
+    dead = Step(8, CLIENTS, 96), [failed(10 * i, 10, "connect_refused") for i in range(96)]
+    point = found(tmp_path, level(2), level(4), dead)["failure_point"]
+    assert (point["passing"], point["failing"], point["concurrency"]) == (4, 8, None)
+    assert all(at is None or at <= 8 * 1.1 for at in point["at_deadline_s"].values())
+
+
+def test_a_level_that_our_side_limited_decides_no_point_and_no_insight(tmp_path: Path) -> None:
+    rows = closed(8, 12, 100, 2)
+    for one in rows:
+        one.scheduled_ns -= 200_000_000
+    results = found(tmp_path, level(1), level(2), (Step(8, CLIENTS, 96), rows))
+    assert results["levels"][-1]["client_health"]["client_limited"]
+    assert [point["failing"] for point in results["degradation_points"]] == [None] * 4
+    assert results["insights"] == []
+
+
+def test_where_nothing_succeeded_throughput_is_not_called_flat(tmp_path: Path) -> None:
+    dead = [(Step(n, CLIENTS, 12), [failed(10 * i, 10) for i in range(12)]) for n in (1, 2)]
+    assert found(tmp_path, *dead)["insights"] == []
+
+
 def test_a_lower_level_that_fails_by_chance_is_where_passing_ends(tmp_path: Path) -> None:
     point = found(tmp_path, failing(2, 3), failing(4, 3))["failure_point"]
     assert (point["passing"], point["failing"]) == (None, 2)

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 from loads import (
+    BASELINE,
     Taken,
     alone,
     closed,
@@ -21,7 +22,7 @@ from loads import (
 )
 
 from pytest_llamaburn import results
-from pytest_llamaburn.load.step import CLIENTS, RATE, Step
+from pytest_llamaburn.load.step import CLIENTS, GONE, RATE, Step
 from pytest_llamaburn.reports import _chart, _svg, csv, html, markdown, table
 from pytest_llamaburn.reports._svg import Stop
 
@@ -71,6 +72,39 @@ def test_a_sweep_has_a_row_a_level_its_points_and_its_insights(tmp_path: Path) -
 def test_a_search_shows_the_interval_of_its_point(tmp_path: Path) -> None:
     text = shown(tmp_path, failing(8, 3), facts=searched(7.5, 7, 8))
     assert "fail by 10 s): 7.5 clients [7, 8]; highest passing 7, lowest failing 8" in text
+
+
+def test_a_run_that_lost_its_server_says_where_it_stopped(tmp_path: Path) -> None:
+    facts = {"findings": {"stop_reason": GONE}}
+    text = shown(tmp_path, level(1), failing(8, 2), facts=facts)
+    assert "partial: sweep" in text
+    assert "stopped before the end: the server is gone" in text
+
+
+def test_a_level_that_an_idle_server_did_not_begin_says_so(tmp_path: Path) -> None:
+    text = shown(tmp_path, level(1), level(8), idle={1: True, 2: False})
+    assert "8 clients: the server was not seen to be idle before" in text
+    assert "1 clients: the server was" not in text
+
+
+def test_bounds_of_good_requests_have_their_columns(tmp_path: Path) -> None:
+    path = saved(tmp_path, [alone(), level(2), level(8)], slo="e2e_ms<150")
+    text = table.render([path])
+    assert "goodput/s goodput %" in re.sub(" +", " ", text)
+    assert re.search(r"^ *2 clients .* 20\.0 +100\.0%", text, re.MULTILINE)
+    assert re.search(r"^ *8 clients .* +[\d.]+%", text, re.MULTILINE)
+    head, first = csv.render([path]).splitlines()[:2]
+    row = dict(zip(head.split(","), first.split(","), strict=True))
+    assert float(row["goodput.share"]) == 1
+    assert float(row["total_generation_ms.p99"]) == float(row["total_generation_ms.adj_p99"]) == 100
+    assert {"total_generation_ms.p99_9", "goodput.requests_per_sec"} <= row.keys()
+
+
+def test_shorter_deadlines_stand_beside_the_point(tmp_path: Path) -> None:
+    said = {"baseline": {**BASELINE, "deadline_s": 1.0}}
+    taken = [level(n, slots=1, each=24) for n in (1, 2, 4, 8)]
+    text = shown(tmp_path, *taken, failing(16, 3), facts=said)
+    assert re.search(r"lowest failing 16 \(by 0\.5 s: [\d.]+, by 0\.25 s: [\d.]+\)", text)
 
 
 def test_what_was_not_reached_says_why(tmp_path: Path) -> None:
