@@ -1,12 +1,13 @@
 """Loads compared: what changed at the levels that both were sent, and at which points they bend.
 
 A file holds one visit or a few to each level, and requests under load wait for each other: they are
-no independent samples. So a change has an interval only where a file has one itself (the failure
-point of a ramp); without, it is inconclusive, however large.
+no independent samples. So a change has an interval only where a file has one itself (the share
+that failed, the failure point of a ramp); without, it is inconclusive, however large.
 """
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from pytest_llamaburn import results
@@ -27,15 +28,19 @@ class _Compared(NamedTuple):
     better: str
 
 
+SHARE = "share"  # changes of a share are differences: it may well be 0 in the baseline
 LEVEL = (
+    _Compared("error_rate", None, SHARE, "lower"),
     _Compared("requests_per_sec", None, "/s", "higher"),
     _Compared("output_tokens_per_sec", None, "tokens/s", "higher"),
     _Compared("time_to_first_token_ms", "p50", "ms", "lower"),
+    _Compared("inter_token_latency_ms", "p50", "ms", "lower"),
     _Compared("total_generation_ms", "p50", "ms", "lower"),
     _Compared("total_generation_ms", "p95", "ms", "lower"),
+    _Compared("goodput", "share", SHARE, "higher"),
 )
 POINTS = ("failure_point", "degradation_point")
-ALONE = "one run a side shows no noise between runs: repeat both"
+ALONE = "a run shows no noise between runs, so no interval"
 _ALIKE = (
     *("mode", "arrival", "think_time", "isl", "osl", "max_tokens", "cache", "num_ctx", "prompts"),
     *("temperature", "degradation_factor", "failure_rate", "workers"),
@@ -118,23 +123,41 @@ def _changes(before: Document, after: Document, path: str) -> Iterator[Document]
     at = axis(before)
     sides = [{level[at]: level for level in d["results"]["levels"]} for d in (before, after)]
     for place in sorted(sides[0].keys() & sides[1].keys()):
+        both = [side[place] for side in sides]
         for of in LEVEL:
-            pair = [_value(side[place], of) for side in sides]
-            yield {"level": place, **_change(of, pair, _why(pair, of, place))}
+            if any(level[of.metric] for level in both) or of.metric != "goodput":
+                yield {"level": place, **_at(of, both, place)}
     for name in POINTS:
         points = [found["results"][name] for found in (before, after)]
         yield {"level": None, **_point(name, points, at)}
 
 
+def _at(of: _Compared, both: Sequence[Document], place: float) -> Document:
+    """Return the change of one number of a level that both runs have."""
+    pair = [_value(level, of) for level in both]
+    if None in pair:
+        return _change(of, pair, f"{of.metric} was not measured at {place:g} on each side")
+    if of.metric == "error_rate":
+        return _change(of, pair, None, _difference(both))
+    return _change(of, pair, ALONE)
+
+
 def _value(level: Document, of: _Compared) -> float | None:
     found = level[of.metric]
-    value: float | None = found if of.statistic is None else found[of.statistic]
+    value: float | None = found[of.statistic] if of.statistic and found else found
     return value
 
 
-def _why(pair: Sequence[float | None], of: _Compared, place: float) -> str:
-    """Return why a change of a level has no verdict."""
-    return ALONE if None not in pair else f"{of.metric} was not measured at {place:g} on each side"
+def _difference(both: Sequence[Document]) -> list[float]:
+    """Return the 95 % interval of the difference of the shares that failed.
+
+    From those of each (Newcombe, Statistics in Medicine 17, 1998, method 10), which take into
+    account that failures come in clusters.
+    """
+    (p, (low, high)), (q, (least, most)) = (
+        (level["error_rate"], level["error_rate_ci95"]) for level in both
+    )
+    return [q - p - math.hypot(q - least, high - p), q - p + math.hypot(most - q, p - low)]
 
 
 def _point(name: str, points: Sequence[Document | None], at: str) -> Document:
@@ -144,16 +167,21 @@ def _point(name: str, points: Sequence[Document | None], at: str) -> Document:
     values = [None if point is None else point[at] for point in points]
     ends = [point and point.get("interval") for point in points]
     if None in values:
-        which = " and ".join(
-            words
-            for words, value in zip(("the baseline", "the file"), values, strict=True)
-            if value is None
-        )
-        return _change(of, values, f"there is no number of it in {which}")
+        sides = zip(("the baseline", "the file"), points, values, strict=True)
+        why = [_unknown(side, point) for side, point, value in sides if value is None]
+        return _change(of, values, "; ".join(why))
     if ends[0] and ends[1] and ends[0][0] > 0:
         interval = [ends[1][0] / ends[0][1] - 1, ends[1][1] / ends[0][0] - 1]
         return _change(of, values, None, interval)
     return _change(of, values, "no interval of it is known on each side")
+
+
+def _unknown(side: str, point: Document | None) -> str:
+    """Return why a point has no number on a side, with what is known of where it lies."""
+    if point is None or point["reached"]:
+        return f"there is no number of it in {side}"
+    held = f" up to {point['passing']:g}" if point["passing"] else ""
+    return f"{side} did not reach it{held}"
 
 
 def _change(
@@ -163,23 +191,24 @@ def _change(
     interval: list[float] | None = None,
 ) -> Document:
     before, after = pair
+    change = None
+    if before is not None and after is not None:
+        change = after - before if of.unit == SHARE else after / before - 1 if before else None
     return {
         **of._asdict(),
         "baseline": before,
         "value": after,
-        "change": after / before - 1 if before and after is not None else None,
+        "change": change,
         "interval": interval,
-        "verdict": _verdict(interval),
+        "verdict": _verdict(interval, of.better),
         "reason": reason,
     }
 
 
-def _verdict(interval: Sequence[float] | None) -> str:
-    """Return the word for a point's change: a higher point is a better one."""
-    if interval is None:
+def _verdict(interval: Sequence[float] | None, better: str) -> str:
+    if interval is None or interval[0] <= 0 <= interval[1]:
         return "inconclusive"
-    low, high = interval
-    return "better" if low > 0 else "worse" if high < 0 else "inconclusive"
+    return "better" if (interval[0] > 0) == (better == "higher") else "worse"
 
 
 def _word(value: Any) -> str:

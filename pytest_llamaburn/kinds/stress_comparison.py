@@ -37,7 +37,10 @@ class LoadWarning(Part):
 
 
 class LoadChange(Part):
-    """What one number is against the baseline's: at a level, or of a point; 0.05 is 5 % more."""
+    """What one number is against the baseline's: at a level, or of a point.
+
+    A change of 0.05 is 5 % more; of a share it is the difference, 5 points.
+    """
 
     file: str
     level: float | None

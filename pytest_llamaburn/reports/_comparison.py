@@ -51,17 +51,17 @@ def label(change: Change) -> str:
     return name if change["statistic"] == "mean" else f"{name}, {change['statistic']}"
 
 
-def percent(share: float | None) -> str:
-    """Return a change in percent, with its sign."""
-    return ABSENT if share is None else f"{100 * share:+.1f} %".replace("-", "−")
+def percent(share: float | None, unit: str = "%") -> str:
+    """Return a change in percent, with its sign; the difference of shares has percentage points."""
+    return ABSENT if share is None else f"{100 * share:+.1f} {unit}".replace("-", "−")
 
 
-def interval(change: Change) -> str:
+def interval(change: Change, unit: str = "%") -> str:
     """Return a change's interval in percent."""
     if change["interval"] is None:
         return ABSENT
     low, high = (f"{100 * end:+.1f}".replace("-", "−") for end in change["interval"])
-    return f"[{low}, {high}] %"
+    return f"[{low}, {high}] {unit}"
 
 
 def verdict(change: Change, margin: float) -> str:

@@ -24,6 +24,8 @@ _NAMES = {
     "output_tokens_per_sec": "tokens per second, all clients",
     "failure_point": "failure point",
     "degradation_point": "degradation point",
+    "error_rate": "failed",
+    "goodput": "goodput",
 }
 _UNITS = {"concurrency": "clients", "rate": "requests/s"}
 
@@ -63,9 +65,13 @@ def _row(change: Document, unit: str) -> tuple[str, ...]:
         change["verdict"],
         number(change["baseline"]),
         number(change["value"]),
-        percent(change["change"]),
-        interval(change),
+        percent(change["change"], _of(change)),
+        interval(change, _of(change)),
     )
+
+
+def _of(change: Document) -> str:
+    return "points" if change["unit"] == "share" else "%"
 
 
 def _name(change: Document) -> str:

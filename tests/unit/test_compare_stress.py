@@ -6,7 +6,7 @@ import json
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from loads import BASELINE, Taken, alone, closed, level, opened, saved, searched
+from loads import BASELINE, Taken, alone, closed, failed, level, opened, saved, searched
 
 from pytest_llamaburn import compare_stress, results
 from pytest_llamaburn.errors import ResultsError
@@ -49,11 +49,46 @@ def test_each_common_level_has_its_changes_and_each_point_its_own(tmp_path: Path
 def test_what_has_no_interval_is_inconclusive_with_the_reason(tmp_path: Path) -> None:
     found = changes(run(tmp_path, "a", level(8)), run(tmp_path, "b", level(8, slots=1)))
     assert {one["verdict"] for one in found.values()} == {"inconclusive"}
+    assert found[8, "error_rate."]["reason"] is None
     assert found[8, "total_generation_ms.p95"]["reason"] == compare_stress.ALONE
     assert found[None, "failure_point."]["reason"] == (
-        "there is no number of it in the baseline and the file"
+        "the baseline did not reach it up to 8; the file did not reach it up to 8"
     )
     assert found[None, "degradation_point."]["reason"] == "no interval of it is known on each side"
+
+
+@pytest.mark.parametrize(("every", "verdict"), [(3, "worse"), (48, "inconclusive")])
+def test_shares_that_failed_are_told_apart_by_their_intervals(
+    every: int, verdict: str, tmp_path: Path
+) -> None:
+    rows = closed(8, 12, 100, 2)
+    for i in range(0, len(rows), every):
+        rows[i] = failed(rows[i].sent_ns / 1e6, 100, "oom")
+    paths = run(tmp_path, "a", level(8)), run(tmp_path, "b", (level(8)[0], rows))
+    one = changes(*paths)[8, "error_rate."]
+    assert (one["baseline"], one["value"]) == (0, pytest.approx(1 / every, abs=0.01))
+    assert one["change"] == one["value"]
+    low, high = one["interval"]
+    assert low < one["change"] < high
+    assert one["verdict"] == verdict
+    assert changes(*paths[::-1])[8, "error_rate."]["interval"] == pytest.approx([-high, -low])
+
+
+def test_a_point_that_one_side_did_not_reach_says_how_far_it_came(tmp_path: Path) -> None:
+    broken = (level(8)[0], [failed(10 * i, 10, "oom") for i in range(96)])
+    found = changes(run(tmp_path, "a", level(4), level(8)), run(tmp_path, "b", level(4), broken))
+    words = found[None, "failure_point."]["reason"]
+    assert words == "the baseline did not reach it up to 8; there is no number of it in the file"
+
+
+def test_goodput_is_compared_where_both_have_its_bounds(tmp_path: Path) -> None:
+    paths = (
+        run(tmp_path, "a", level(8), slo="e2e_ms<500"),
+        run(tmp_path, "b", level(8, slots=1), slo="e2e_ms<500"),
+    )
+    one = changes(*paths)[8, "goodput.share"]
+    assert (one["baseline"], one["verdict"]) == (1, "inconclusive")
+    assert one["change"] == pytest.approx(one["value"] - 1)
 
 
 @pytest.mark.parametrize(
@@ -137,11 +172,13 @@ def test_every_report_shows_the_changes(tmp_path: Path) -> None:
         "A (baseline): llama3.1:q4, sweep, ",
         "8 clients   total generation, p95 ",
         "failure point ",
-        "+100.0 %   [+50.0, +175.0] %",
+        "+100.0 % ",
+        " [+50.0, +175.0] %",
+        " points ",
         f"B, requests per second: {compare_stress.ALONE}",
     ):
         assert words in text, words
     head, *lines = csv.render([path]).splitlines()
     assert {"level", "metric", "verdict", "low", "high"} <= set(head.split(","))
-    assert len(lines) == 5 + 2
+    assert len(lines) == 7 + 2
     assert "failure point" in html.render([path])
