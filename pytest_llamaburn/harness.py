@@ -247,18 +247,16 @@ class Harness:
                 path = write_result(directory, run_id)
                 if path is not None:
                     self.paths.append(path)
-                self._judge(path)
+                    self._judge(path)
         except LlamaBurnError as err:
             self.failures.append(f"{err}; its journal is kept in {directory / '.journal'}")
             self.exit_code = err.exit_code
         else:
             self._compare()
 
-    def _judge(self, path: Path | None) -> None:
+    def _judge(self, path: Path) -> None:
         from pytest_llamaburn.results import load
 
-        if path is None:
-            return
         found = load(path)["results"]
         if not found["totals"]["succeeded"] and not self.exit_code:
             self.failures.append("nothing was measured: no request succeeded")

@@ -7,7 +7,6 @@ The models in `kinds/` are the published contract: `llamaburn schema` prints the
 from __future__ import annotations
 
 import glob
-import itertools
 import json
 import os
 import re
@@ -340,7 +339,9 @@ def _written(temporary: Path, text: str) -> Path:
 
 def _link(temporary: Path, folder: Path, stem: str) -> Path:
     """Give the finished file the first free name; a link fails where a rename would overwrite."""
-    for number in itertools.count(1):
+    number = 0
+    while True:
+        number += 1
         target = folder / (f"{stem}.json" if number == 1 else f"{stem}_{number}.json")
         try:
             os.link(temporary, target)
@@ -352,4 +353,3 @@ def _link(temporary: Path, folder: Path, stem: str) -> Path:
             return temporary.replace(target)
         temporary.unlink()
         return target
-    raise AssertionError  # count() does not end

@@ -20,6 +20,7 @@ _OOM = (
     "insufficient memory",
     "reported out-of-memory",
     "outofmemory",
+    "requires more system memory",
 )
 # First match wins; a server's words are a better witness than its status code.
 _WORDS: tuple[tuple[str, tuple[str, ...]], ...] = (

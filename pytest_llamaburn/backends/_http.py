@@ -68,9 +68,7 @@ class Exchange:
 
     @property
     def ended_ns(self) -> int:
-        """When the last byte arrived, or the failure was seen."""
-        if self.failure:
-            return self.failure.t_ns
+        """When the last byte arrived; a failure has its own time."""
         return self.stamps[-1] if self.stamps else self.sent_ns
 
     def lines(self) -> Iterator[tuple[int, bytes]]:

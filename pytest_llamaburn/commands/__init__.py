@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import signal
 import sys
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from pytest_llamaburn import __version__, registry
@@ -25,16 +26,19 @@ def main(argv: Sequence[str] | None = None) -> int:
     arguments = build_parser(words[0] if words else "").parse_args(words)
     if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:  # as shells start background jobs
         signal.signal(signal.SIGINT, signal.default_int_handler)
+    code = 0
     try:
-        code: int = arguments.run(arguments)
+        code = arguments.run(arguments)
+        sys.stdout.flush()  # here, for Python's own flush at the end would tell what went wrong
     except LlamaBurnError as err:
         print(f"llamaburn: {err}", file=sys.stderr)
         return err.exit_code
     except KeyboardInterrupt:
         return 2
-    except BrokenPipeError:
-        sys.stderr.close()  # the reader of our output left: nothing more to say
-        return 0
+    except BrokenPipeError:  # the reader of our output left: nothing more to say
+        for stream in (sys.stdout, sys.stderr):
+            with suppress(BrokenPipeError):
+                stream.close()
     return code
 
 

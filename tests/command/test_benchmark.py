@@ -5,22 +5,33 @@ from __future__ import annotations
 import csv
 import io
 import json
+import os
 import shlex
 import ssl
 import subprocess
 import sys
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
 import trustme
-from command_line import llamaburn, results_in
-from scripted import Close, LlamaCppFacade, OllamaFacade, ScriptedServer, Steps, sized
+from command_line import COMMAND, llamaburn, results_in
+from filelock import FileLock
+from scripted import (
+    Close,
+    LlamaCppFacade,
+    OllamaFacade,
+    Request,
+    Reset,
+    ScriptedServer,
+    Steps,
+    sized,
+)
 
 from pytest_llamaburn.results import check
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from pathlib import Path
 
 BROKEN: Steps = [sized(500, {"error": "boom"}), Close()]
 
@@ -123,6 +134,23 @@ def test_cold_start_unloads_before_each_timed_request(tmp_path: Path) -> None:
     assert document["results"]["summary"]["load_duration_ms"]["p50"] == pytest.approx(1066.15, 0.01)
 
 
+def test_cold_start_waits_until_the_model_is_out_of_memory(tmp_path: Path) -> None:
+    class Lingering(OllamaFacade):
+        seen = 0  # how often the model was still there
+
+        def __call__(self, request: Request) -> Steps:
+            if request.path == "/api/ps" and not self.loaded and self.loads and self.seen < 2:
+                self.seen += 1
+                return [sized(200, {"models": [{"name": self.model, "size": 1}]})]
+            return super().__call__(request)
+
+    with ScriptedServer(Lingering()) as server:
+        bench(server.host, tmp_path, "--start=cold", "--iterations=1", "--warmup=0")
+    (unload,) = [n for n, r in enumerate(server.requests) if b'"keep_alive":0' in r]
+    asked = [request.split(b" ", 2)[1] for request in server.requests[unload + 1 :][:4]]
+    assert asked == [b"/api/ps", b"/api/ps", b"/api/ps", b"/api/chat"]
+
+
 def test_cold_start_of_a_server_that_cannot_unload_is_refused(tmp_path: Path) -> None:
     with ScriptedServer(LlamaCppFacade()) as server:
         done = bench(server.host, tmp_path, "-m", "tiny:latest", "--start=cold", check=4)
@@ -155,6 +183,87 @@ def test_only_model_of_a_named_host_needs_no_name(tmp_path: Path) -> None:
     with ScriptedServer(LlamaCppFacade(model="m")) as server:
         llamaburn("benchmark", f"--host={server.host}", "--iterations=1", cwd=tmp_path)
     assert results_in(tmp_path / "results")[0]["model"]["id"] == "m"
+
+
+def test_named_host_with_several_models_needs_a_name(tmp_path: Path) -> None:
+    listing = sized(200, {"data": [{"id": "one"}, {"id": "two"}]})
+    with ScriptedServer([listing]) as server:
+        done = llamaburn("benchmark", f"--host={server.host}", cwd=tmp_path, check=4)
+        assert done.stderr == f"llamaburn: --model is needed: {server.host} has one, two\n"
+
+
+def test_model_that_cannot_be_loaded_is_told_in_the_servers_words(tmp_path: Path) -> None:
+    words = "model requires more system memory (9.9 GiB) than is available (1.0 GiB)"
+
+    class Full(OllamaFacade):
+        def __call__(self, request: Request) -> Steps:
+            loads = request.path == "/api/chat"
+            return [sized(500, {"error": words})] if loads else super().__call__(request)
+
+    with ScriptedServer(Full()) as server:
+        done = bench(server.host, tmp_path, check=4)
+        assert done.stderr == f"llamaburn: {server.host}/api/chat: oom (500): {words}\n"
+    assert not (tmp_path / "results").exists()
+
+
+def test_server_that_dies_after_its_last_answer_costs_no_result(tmp_path: Path) -> None:
+    class Dying(OllamaFacade):
+        def __call__(self, request: Request) -> Steps:
+            over = self.chats == 2 + 1  # two warm-ups
+            return [Reset()] if over else super().__call__(request)
+
+    with ScriptedServer(Dying()) as server:
+        bench(server.host, tmp_path, "--iterations=1")
+    (document,) = results_in(tmp_path / "results")
+    assert document["status"] == "complete"
+    assert document["telemetry"]["loaded_before"][0]["name"] == "tiny:latest"
+    assert document["telemetry"]["loaded_after"] is None
+
+
+def test_slots_that_cannot_be_asked_for_are_unknown(tmp_path: Path) -> None:
+    class Once(LlamaCppFacade):
+        asked = 0
+
+        def __call__(self, request: Request) -> Steps:
+            self.asked += request.path == "/props"
+            again = request.path == "/props" and self.asked > 1
+            return [Reset()] if again else super().__call__(request)
+
+    with ScriptedServer(Once(model="tiny")) as server:
+        bench(server.host, tmp_path, "--iterations=1")
+    assert results_in(tmp_path / "results")[0]["telemetry"]["slots"] is None
+
+
+def test_bug_of_ours_exits_three_with_its_traceback(ollama: str, tmp_path: Path) -> None:
+    code = (
+        "import sys\nfrom pytest_llamaburn.commands import main\n"
+        "from pytest_llamaburn.load.bench import Bench\n"
+        "Bench.measure = lambda *_: 1 / 0\nsys.exit(main())\n"
+    )
+    words = ("benchmark", "tiny", f"--host={ollama}", "--iterations=1")
+    done = subprocess.run(
+        [sys.executable, "-c", code, *words],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 3
+    assert "ZeroDivisionError: division by zero" in done.stderr
+
+
+def test_run_waits_for_another_on_this_machine_and_says_so(ollama: str, tmp_path: Path) -> None:
+    words = ("benchmark", "tiny", f"--host={ollama}", "--iterations=1")
+    with FileLock(Path(os.environ["TMPDIR"]) / "llamaburn-measuring.lock"):
+        running = subprocess.Popen(
+            [*COMMAND, *words], cwd=tmp_path, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE
+        )
+        assert running.stderr is not None
+        told = running.stderr.readline()
+        assert not (tmp_path / "results").exists()
+    assert told == b"waiting: another LlamaBurn measurement runs on this machine\n"
+    running.communicate(timeout=60)
+    assert running.returncode == 0
 
 
 def test_second_run_in_the_same_second_overwrites_nothing(ollama: str, tmp_path: Path) -> None:
@@ -257,7 +366,6 @@ def test_parallel_permission_marks_the_file(ollama: str, tmp_path: Path) -> None
 
 def test_results_directory_on_another_file_system_works(ollama: str, tmp_path: Path) -> None:
     import tempfile
-    from pathlib import Path
 
     other = Path("/dev/shm") if Path("/dev/shm").is_dir() else tmp_path  # noqa: S108
     with tempfile.TemporaryDirectory(dir=other) as folder:

@@ -14,11 +14,13 @@ import pytest
 from command_line import llamaburn
 from samples import checked
 from scripted import LlamaCppFacade, OllamaFacade, Request, ScriptedServer, Steps, sized
+from sensors import Fakes
 
 from pytest_llamaburn import registry
 from pytest_llamaburn.backends._base import Server
 from pytest_llamaburn.commands import _look, doctor
 from pytest_llamaburn.journal import Journal
+from pytest_llamaburn.telemetry import _base
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -329,6 +331,22 @@ def test_missing_engine_is_a_warning_where_there_is_no_server(
 
 def test_extras_of_this_installation_can_be_read() -> None:
     assert "embedded:" in doctor.extras(scene()).finding
+
+
+def test_sensor_that_only_root_may_read_is_a_warning(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    def read(path: Path) -> str:
+        if path.name == "energy_uj":
+            raise PermissionError
+        return _base.read_text(path)
+
+    fakes = Fakes(tmp_path)
+    fakes.files("sys/class/powercap/intel-rapl:0", {"name": "package-0", "energy_uj": "1"})
+    monkeypatch.setattr(_base, "Machine", lambda: fakes.machine(read=read))
+    verdict = doctor.CHECKS["sensor.rapl"](scene())
+    assert verdict[:2] == ("warn", "present, but only root may read it")
+    assert "sudo chmod a+r" in verdict.fix
 
 
 def test_check_that_breaks_leaves_the_others_alone(

@@ -3,18 +3,32 @@
 from __future__ import annotations
 
 import json
+import os
+import signal
 import subprocess
 import sys
+import threading
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from command_line import llamaburn
-from scripted import LlamaCppFacade, OllamaFacade, Request, ScriptedServer, Steps, ndjson, sized
+from command_line import COMMAND, llamaburn
+from scripted import (
+    Hang,
+    LlamaCppFacade,
+    OllamaFacade,
+    Request,
+    ScriptedServer,
+    Steps,
+    ndjson,
+    sized,
+)
 
 from pytest_llamaburn import __version__, registry
 
 if TYPE_CHECKING:
     from pathlib import Path
+
+NOWHERE = "127.0.0.1:1"
 
 
 class Registry(OllamaFacade):
@@ -52,14 +66,39 @@ def test_models_as_json_has_every_field(tmp_path: Path) -> None:
 
 
 def test_models_without_a_server_shows_the_catalogue(tmp_path: Path) -> None:
-    done = llamaburn("models", cwd=tmp_path, OLLAMA_HOST="127.0.0.1:1")
+    done = llamaburn("models", cwd=tmp_path, OLLAMA_HOST=NOWHERE)
     assert "smollm2-135m" in done.stdout
-    assert "no server at http://127.0.0.1:1" in done.stderr
+    assert f"no server at http://{NOWHERE}" in done.stderr
 
 
 def test_models_of_a_named_host_that_is_silent_exits_four(tmp_path: Path) -> None:
-    done = llamaburn("models", "--host=127.0.0.1:1", cwd=tmp_path, check=4)
-    assert "no server at http://127.0.0.1:1" in done.stderr
+    done = llamaburn("models", f"--host={NOWHERE}", cwd=tmp_path, check=4)
+    assert f"no server at http://{NOWHERE}" in done.stderr
+
+
+def test_models_of_what_is_no_model_server_exits_four(tmp_path: Path) -> None:
+    with ScriptedServer([sized(200, "<html>It works!</html>")]) as server:
+        done = llamaburn("models", f"--host={server.host}", cwd=tmp_path, check=4)
+        assert done.stderr == (
+            f"llamaburn: {server.host}/v1/models lists no models in OpenAI's shape\n"
+        )
+
+
+def test_models_of_the_embedded_engine_asks_no_server(tmp_path: Path) -> None:
+    with ScriptedServer(OllamaFacade()) as server:
+        words = ("models", "--backend=embedded", f"--host={server.host}", "--output=json")
+        listed = json.loads(llamaburn(*words, cwd=tmp_path).stdout)
+    assert {row["where"] for row in listed} == {"embedded"}
+    assert server.requests == []
+
+
+def test_pull_of_an_embedded_model_says_where_it_lies(tmp_path: Path) -> None:
+    lies = tmp_path / "models" / "smollm2-135m.gguf"
+    lies.parent.mkdir()
+    lies.touch()  # what is here is not fetched again
+    words = ("models", "pull", "smollm2-135m")
+    done = llamaburn(*words, cwd=tmp_path, LLAMABURN_CACHE_DIR=str(tmp_path))
+    assert (done.stdout, done.stderr) == (f"{lies}\n", "")
 
 
 def test_pull_follows_the_server(tmp_path: Path) -> None:
@@ -158,8 +197,44 @@ def test_help_imports_nothing_heavy() -> None:
     subprocess.run([sys.executable, "-c", code], check=True, stdout=subprocess.DEVNULL)
 
 
-def test_reader_that_leaves_early_is_no_error(tmp_path: Path) -> None:
-    command = f"{sys.executable} -m pytest_llamaburn schema | head -c 1; exit ${{PIPESTATUS[0]}}"
-    done = subprocess.run(["bash", "-c", command], capture_output=True, check=False)
-    assert done.returncode == 0
-    assert b"Traceback" not in done.stderr
+@pytest.mark.parametrize(
+    ("words", "code"),
+    [
+        (("schema", "benchmark"), 0),  # longer than the buffer
+        (("results", "list"), 0),
+        (("models", f"--host={NOWHERE}"), 4),
+    ],
+)
+def test_reader_that_has_left_is_no_error(
+    words: tuple[str, ...], code: int, tmp_path: Path
+) -> None:
+    reader, writer = os.pipe()
+    os.close(reader)
+    done = subprocess.run(
+        [*COMMAND, *words],
+        cwd=tmp_path,
+        env={**os.environ, "PYTHONUNBUFFERED": ""},
+        stdout=writer,
+        stderr=subprocess.PIPE,
+        check=False,
+    )
+    os.close(writer)
+    assert done.returncode == code
+    assert b"Error" not in done.stderr
+
+
+def test_ctrl_c_exits_two_without_a_word(tmp_path: Path) -> None:
+    asked = threading.Event()
+
+    def script(_: Request) -> Steps:
+        asked.set()
+        return [Hang()]
+
+    with ScriptedServer(script) as server:
+        words = ("models", f"--host={server.host}")
+        pipe = subprocess.PIPE
+        running = subprocess.Popen([*COMMAND, *words], cwd=tmp_path, stdout=pipe, stderr=pipe)
+        assert asked.wait(60)
+        running.send_signal(signal.SIGINT)
+        assert running.communicate(timeout=60) == (b"", b"")
+    assert running.returncode == 2

@@ -8,8 +8,11 @@ from typing import TYPE_CHECKING
 
 import pytest
 from command_line import COMMAND, llamaburn, results_in
+from samples import header
 from scripted import OllamaFacade, Request, ScriptedServer, Steps
 from stalling import FINISHED, Stalling
+
+from pytest_llamaburn.journal import Journal
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -88,6 +91,16 @@ def test_continuing_with_other_settings_is_refused(tmp_path: Path) -> None:
         done = llamaburn(*args, cwd=tmp_path, check=4)
     assert "--max-tokens 7 differs from the run's own, 128" in done.stderr
     assert results_in(tmp_path / "results")[0]["status"] == "interrupted"
+
+
+def test_continuing_a_run_of_another_kind_is_refused(tmp_path: Path) -> None:
+    left = Journal(tmp_path / "results", "run-1", "main")
+    left.write("header", **header(run_id="run-1"))
+    left.close()
+    done = llamaburn("stress", "--resume=last", cwd=tmp_path, check=4)
+    assert done.stderr == (
+        "llamaburn: --resume: run-1 is of llamaburn/benchmark, not llamaburn/stress\n"
+    )
 
 
 def test_continuing_on_another_model_is_refused(tmp_path: Path) -> None:

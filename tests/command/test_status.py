@@ -37,6 +37,12 @@ def vllm(request: Request) -> Steps:
     return [sized(404)]
 
 
+def lm_studio(request: Request) -> Steps:
+    """A server with OpenAI's list of models, and one of its own."""
+    ours = request.path in ("/v1/models", "/api/v1/models")
+    return [sized(200, {"data": [{"id": "m"}]}) if ours else sized(404)]
+
+
 def shown(host: str, cwd: Path) -> dict[str, Any]:
     text = llamaburn("status", f"--host={host}", "--output=json", cwd=cwd).stdout
     found: dict[str, Any] = json.loads(text)
@@ -77,6 +83,19 @@ def test_what_a_server_does_not_say_is_null_with_its_reason(tmp_path: Path) -> N
         found = shown(server.host, tmp_path)
     assert (found["server"]["kind"], found["loaded"]) == ("vllm", None)
     assert found["null_reasons"]["loaded"] == "this kind of server does not say"
+
+
+def test_lm_studio_is_known_by_its_own_list(tmp_path: Path) -> None:
+    with ScriptedServer(lm_studio) as server:
+        assert shown(server.host, tmp_path)["server"]["kind"] == "lmstudio"
+
+
+def test_server_that_is_not_of_the_named_kind_exits_four(tmp_path: Path) -> None:
+    with ScriptedServer(vllm) as server:
+        words = ("status", "--backend=ollama", f"--host={server.host}")
+        done = llamaburn(*words, cwd=tmp_path, check=4)
+        told = f"{server.host} answers, but not as Ollama: try --backend openai"
+    assert done.stderr == f"llamaburn: {told}\n"
 
 
 def test_odd_answer_is_a_reason_and_no_crash(tmp_path: Path) -> None:

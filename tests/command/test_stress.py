@@ -243,8 +243,9 @@ def test_what_cannot_be_sent_is_one_sentence_and_writes_nothing(
     assert not list((tmp_path / "results").rglob("*.json"))
 
 
-def test_a_server_that_dies_ends_the_run_with_its_file(tmp_path: Path) -> None:
-    with SlotServer(1, fast, dies_after=30) as server:
+@pytest.mark.parametrize("answers", [30, 12])  # in a level; after the warm-up and the baseline
+def test_a_server_that_dies_ends_the_run_with_its_file(answers: int, tmp_path: Path) -> None:
+    with SlotServer(1, fast, dies_after=answers) as server:
         done = stress(server, tmp_path, "--mode=sweep", "--levels=1,2,4", "--requests=40")
     document = stored(tmp_path)
     assert document["status"] == "partial"

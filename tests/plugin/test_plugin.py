@@ -6,6 +6,7 @@ import importlib
 import json
 import pkgutil
 import re
+import sys
 from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -320,6 +321,54 @@ def test_unknown_metric_of_a_result_lists_the_known(
 ) -> None:
     pytester.makepyfile("def test_x(measure):\n    measure('Hi?', iterations=1).speed\n")
     run(pytester, server).stdout.fnmatch_lines(["*no metric 'speed'; known: time_to_first_token*"])
+
+
+def test_unknown_statistic_of_a_metric_lists_the_known(
+    pytester: pytest.Pytester, server: ScriptedServer
+) -> None:
+    pytester.makepyfile("def test_x(measure):\n    measure('Hi?', iterations=1).ttft_ms.p42\n")
+    lines = ["*time_to_first_token_ms has no 'p42'; known: unit, n, *"]
+    run(pytester, server).stdout.fnmatch_lines(lines)
+
+
+def test_marker_holds_thresholds_against_what_its_test_measures(
+    pytester: pytest.Pytester, server: ScriptedServer
+) -> None:
+    pytester.makepyfile(
+        """
+        import pytest
+
+        @pytest.mark.llm_benchmark(iterations=1, thresholds=["osl.mean>=4", "osl.max<4"])
+        def test_short(measure):
+            measure("Hi?")
+        """
+    )
+    result = run(pytester, server)
+    result.assert_outcomes(failed=1)
+    result.stdout.fnmatch_lines(["*AssertionError: osl.max<4*"])
+    gates = written(pytester)[0]["results"]["gates"]
+    assert [gate["verdict"] for gate in gates] == ["pass", "fail"]
+
+
+def test_session_in_another_thread_leaves_its_file_when_it_is_cut(
+    pytester: pytest.Pytester, server: ScriptedServer
+) -> None:
+    pytester.makepyfile(
+        """
+        def test_cut(measure):
+            measure("Hi?", iterations=1)
+            raise KeyboardInterrupt
+        """
+    )
+    code = (
+        "import sys, threading, pytest\n"
+        "run = lambda: print('code', int(pytest.main(sys.argv[1:])))\n"
+        "thread = threading.Thread(target=run)\nthread.start()\nthread.join()\n"
+    )
+    options = (f"--llamaburn-host={server.host}", "--llamaburn-model=tiny:latest")
+    result = pytester.run(sys.executable, "-c", code, *QUIET, *options)
+    assert "code 2" in result.outlines
+    assert written(pytester)[0]["status"] == "interrupted"
 
 
 def test_ollama_client_is_blocking_and_async(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from pathlib import Path
 from typing import Any
 
@@ -64,3 +65,8 @@ def test_the_catalogue_s_models_and_files_are_embedded(name: str, expected: bool
 )
 def test_a_backend_is_made_by_its_name(kind: str, backend: type) -> None:
     assert type(_detect.make(kind, checked(host="box"))) is backend
+
+
+def test_the_embedded_engine_without_a_name_means_the_catalogue_s_default() -> None:
+    engine = _detect.make("embedded", checked(backend="embedded"))
+    assert asyncio.run(engine.only_model()) == "smollm2-135m"

@@ -5,11 +5,14 @@ from __future__ import annotations
 import asyncio
 import json
 import socket
+from time import perf_counter_ns
 
 import pytest
 from samples import failed_trace
+from scripted import settings_for
 
-from pytest_llamaburn.load import calibration
+from pytest_llamaburn.backends.openai import Backend
+from pytest_llamaburn.load import _metronome, calibration
 from pytest_llamaburn.load._metronome import Schedule, Server
 
 
@@ -74,3 +77,15 @@ def test_the_end_counts_the_tokens() -> None:
     received, _ = said(Schedule(0.01, 200.0, 3, "ollama"))
     last = [line for line in received.splitlines() if b'"done":true' in line]
     assert json.loads(last[0])["eval_count"] == 3
+
+
+def test_the_server_lists_its_model() -> None:
+    with Server(Schedule()) as server:
+        (model,) = asyncio.run(Backend(settings_for(server.url)).models())
+    assert model.id == "scheduled"
+    assert server.log == {}
+
+
+def test_a_read_that_the_kernel_did_not_stamp_arrived_now() -> None:
+    before = perf_counter_ns()
+    assert before <= _metronome._kernel_stamp([]) <= perf_counter_ns()

@@ -14,6 +14,7 @@ from samples import failed_trace, header, row, trace_of
 from pytest_llamaburn import journal, results
 from pytest_llamaburn.errors import ResultsError
 from pytest_llamaburn.journal import Journal, Record
+from pytest_llamaburn.load import filing
 
 RUN = "run-1"
 PLAN = {"prompt-1": 3}
@@ -228,6 +229,12 @@ def test_a_file_in_place_of_the_results_directory_is_told(tmp_path: Path) -> Non
         f"--results-dir: {place} cannot be written: Not a directory; "
         "name another directory with --results-dir"
     )
+
+
+def test_a_journal_that_was_only_begun_is_no_result_and_goes(tmp_path: Path) -> None:
+    Journal(tmp_path, RUN, "main").close()
+    assert filing.write_result(tmp_path, RUN) is None
+    assert [*tmp_path.iterdir()] == []
 
 
 def test_a_discarded_journal_leaves_no_empty_folder(tmp_path: Path) -> None:

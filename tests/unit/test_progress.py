@@ -166,6 +166,17 @@ def test_live_can_have_its_plan_made_longer() -> None:
     shown.close()
 
 
+def test_live_shows_how_a_load_goes_and_counts_no_request_for_it() -> None:
+    stream = io.StringIO()
+    shown = Live(stream)
+    shown.plan(2)
+    shown.pulse("8 clients: 8 in flight")
+    last = stream.getvalue().rpartition("measuring")[2]
+    assert "0/2" in last
+    assert "8 clients: 8 in flight" in last
+    shown.close()
+
+
 def test_none_writes_nothing(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
     with (tmp_path / "stream").open("w+b") as stream:
         shown = make("none", stream.fileno())

@@ -12,10 +12,11 @@ from typing import TYPE_CHECKING, Any, cast
 
 import psutil
 import pytest
+from scripted import OllamaFacade, ScriptedServer
 from slots import SlotServer
 
+from pytest_llamaburn.backends import ollama, openai
 from pytest_llamaburn.backends._base import Model
-from pytest_llamaburn.backends.openai import Backend
 from pytest_llamaburn.datasets import Prompt
 from pytest_llamaburn.errors import LlamaBurnError
 from pytest_llamaburn.load import rows
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
     from pathlib import Path
 
+    from pytest_llamaburn.backends._base import Backend
     from pytest_llamaburn.settings import Run
 
 LIMIT_S = 60
@@ -42,17 +44,21 @@ def never(_: int) -> float:
     return 3600.0
 
 
-def backend(host: str) -> Backend:
-    return Backend(cast("Run", model_of(Stress)(host=host)))
+def backend(host: str, kind: type[Backend] = openai.Backend) -> Backend:
+    return kind(cast("Run", model_of(Stress)(host=host)))
 
 
 def led(
-    folder: Path, host: str, work: Callable[[Crew], Awaitable[None]], workers: int = 2
+    folder: Path,
+    host: str,
+    work: Callable[[Crew], Awaitable[None]],
+    workers: int = 2,
+    kind: type[Backend] = openai.Backend,
 ) -> list[tuple[int, int]]:
     """Lead some workers through some work; return the (step, number) of each request."""
 
     async def main() -> None:
-        crew = Crew(backend(host), MODEL, PROMPTS)
+        crew = Crew(backend(host, kind), MODEL, PROMPTS)
         await crew.start(workers, folder, "main-0")
         try:
             await asyncio.wait_for(work(crew), LIMIT_S)
@@ -78,6 +84,16 @@ def test_each_request_is_sent_by_exactly_one_of_the_workers(
         found = led(tmp_path, server.host, work)
     assert found == [(1, number) for number in range(9)]
     assert len(list(tmp_path.glob("main-0-*.rows"))) == 2
+
+
+def test_workers_speak_the_dialect_of_the_one_that_leads_them(tmp_path: Path) -> None:
+    async def work(crew: Crew) -> None:
+        await crew.send(Step(2, CLIENTS, 4), Place(1), perf_counter_ns())
+        assert (crew.counts["done"], crew.counts["failed"]) == (4, 0)
+
+    with ScriptedServer(OllamaFacade()) as server:
+        led(tmp_path, server.host, work, kind=ollama.Backend)
+    assert {request.split(b" ", 2)[1] for request in server.requests} == {b"/api/chat"}
 
 
 def test_a_worker_without_a_client_sends_nothing_and_those_that_stay_are_left(

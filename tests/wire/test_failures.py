@@ -117,6 +117,11 @@ REPLIES = [
     (500, {"error": "llama runner process has terminated: CUDA error: out of memory"}, "oom"),
     (500, {"error": "vk::Queue::submit: VK_ERROR_OUT_OF_DEVICE_MEMORY"}, "oom"),
     (500, {"error": "ggml_cuda: cudaMalloc failed"}, "oom"),
+    (
+        500,
+        {"error": "model requires more system memory (9.9 GiB) than is available (1.0 GiB)"},
+        "oom",
+    ),
     (500, b"<html>Internal Server Error</html>", "server_error"),
     (501, {"error": {"code": 501, "message": "no audio input"}}, "unsupported"),
     (502, b"Bad Gateway", "server_error"),

@@ -1,4 +1,4 @@
-"""What Ollama's lines mean."""
+"""What Ollama's lines mean, and what it is asked."""
 
 from __future__ import annotations
 
@@ -9,6 +9,10 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from scripted import (
     OLLAMA_FINAL,
+    OllamaFacade,
+    Request,
+    ScriptedServer,
+    Steps,
     chunked,
     events_of,
     head,
@@ -20,6 +24,8 @@ from scripted import (
 )
 
 from pytest_llamaburn.backends import ollama
+from pytest_llamaburn.backends._base import Model
+from pytest_llamaburn.errors import ServerError
 from pytest_llamaburn.trace import Delta, Failed, ServerTimings, Trace, Usage, fold
 
 if TYPE_CHECKING:
@@ -222,3 +228,43 @@ def test_a_response_that_is_not_http_is_malformed() -> None:
     assert trace.failure is not None
     assert (trace.failure.kind, trace.failure.status) == ("malformed_chunk", None)
     assert trace.headers_ns is None
+
+
+@pytest.mark.parametrize(
+    ("word", "capabilities", "sent"),
+    [
+        (None, (), False),
+        (None, ("thinking",), True),
+        ("on", (), True),
+        ("off", ("thinking",), False),
+        ("high", ("thinking",), "high"),
+    ],
+)
+def test_thinking_is_asked_for_or_refused_in_so_many_words(
+    word: str | None, capabilities: tuple[str, ...], sent: bool | str
+) -> None:
+    backend = ollama.Backend(settings_for("127.0.0.1:1", think=word))
+    assert backend.body(Model("m", "m", capabilities=capabilities), [])["think"] == sent
+
+
+def test_a_client_embeds_one_or_several_texts() -> None:
+    with ScriptedServer([sized(200, {"embeddings": [[0.5], [0.25]]})]) as server:
+        client = ollama.Client(ollama.Backend(settings_for(server.host)))
+        found = asyncio.run(client.embed("tiny", ["one", "two"], truncate=False))
+    assert found == {"embeddings": [[0.5], [0.25]]}
+    start, _, body = server.requests[0].partition(b"\r\n\r\n")
+    assert start.startswith(b"POST /api/embed ")
+    assert json.loads(body) == {"model": "tiny", "input": ["one", "two"], "truncate": False}
+
+
+def test_a_model_that_stays_in_memory_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    class Full(OllamaFacade):
+        def __call__(self, request: Request) -> Steps:
+            self.loaded = True
+            return super().__call__(request)
+
+    monkeypatch.setattr(ollama, "_UNLOAD_WITHIN_S", -1.0)
+    with ScriptedServer(Full()) as server:
+        backend = ollama.Backend(settings_for(server.host))
+        with pytest.raises(ServerError, match="still holds tiny:latest"):
+            asyncio.run(backend.unload(Model("tiny:latest", "tiny")))

@@ -1,10 +1,10 @@
-"""What the server-sent events of OpenAI-compatible servers mean."""
+"""What the server-sent events of OpenAI-compatible servers mean, and what they are asked."""
 
 from __future__ import annotations
 
 import asyncio
 import json
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import pytest
 from scripted import (
@@ -23,10 +23,15 @@ from scripted import (
 )
 
 from pytest_llamaburn.backends import openai
+from pytest_llamaburn.backends._base import Model
+from pytest_llamaburn.errors import ServerError
+from pytest_llamaburn.settings import Stress, model_of
 from pytest_llamaburn.trace import Delta, Failed, ServerTimings, Trace, Usage, fold
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
+
+    from pytest_llamaburn.settings import Run
 
 BACKEND = openai.Backend(settings_for("127.0.0.1:1"))
 ROLE = sse(openai_chunk({"role": "assistant", "content": None}))
@@ -268,3 +273,24 @@ def test_an_event_cut_in_the_middle_is_a_reset_and_not_malformed() -> None:
 def test_a_text_whose_chunk_was_cut_after_its_line_still_counts() -> None:
     start, *events = chunked(ROLE, RED, STOP, DONE)
     assert trace_of([start, events[0], events[1][:-2]]).text == "Red"
+
+
+EXTRA = {"ignore_eos", "top_k", "chat_template_kwargs"}
+
+
+@pytest.mark.parametrize(("kind", "extra"), [("vllm", EXTRA), ("openai", set())])
+def test_only_a_server_known_to_take_more_is_sent_more(kind: str, extra: set[str]) -> None:
+    sampling = {"top_p": 0.5, "top_k": 7, "think": "off", "osl": 9}
+    host = "http://127.0.0.1:1"
+    backend = openai.Backend(cast("Run", model_of(Stress)(host=host, **sampling)))
+    backend.become({"host": host, "kind": kind})
+    body = backend.body(Model("m", "m"), [])
+    assert body["top_p"] == 0.5
+    assert body.keys() & EXTRA == extra
+    more = {"ignore_eos": True, "top_k": 7, "chat_template_kwargs": {"enable_thinking": False}}
+    assert all(body[name] == more[name] for name in extra)
+
+
+def test_a_model_is_never_unloaded() -> None:
+    with pytest.raises(ServerError, match="cannot unload m: --start cold needs that"):
+        asyncio.run(BACKEND.unload(Model("m", "m")))
