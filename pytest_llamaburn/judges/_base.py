@@ -202,7 +202,7 @@ class Judge(ABC):
 
 def failed(status: int, body: Any, headers: Mapping[str, str], key: str) -> CallError:
     """Return the classified error of a reply that is not 200."""
-    from pytest_llamaburn.backends._failures import classify
+    from pytest_llamaburn.backends._failures import classify, retry_after
 
     kind, words = classify(status, body)
     if "insufficient_quota" in str(body):
@@ -210,17 +210,7 @@ def failed(status: int, body: Any, headers: Mapping[str, str], key: str) -> Call
     elif kind != "context_overflow":
         kind = _STATUS.get(status, "server_error" if status >= 500 else "bad_request")
     err = CallError(kind, words.replace(key, "[key]") if key else words, status)
-    err.retry_after_s = _retry_after(headers)
+    err.retry_after_s = retry_after(headers)
     if (should := headers.get("x-should-retry")) is not None:
         err.transient = should == "true"
     return err
-
-
-def _retry_after(headers: Mapping[str, str]) -> float | None:
-    """Return the wait in seconds that a server asks for, None for none or a date."""
-    for name, scale in (("retry-after-ms", 0.001), ("retry-after", 1.0)):
-        try:
-            return max(0.0, float(headers[name]) * scale)
-        except (KeyError, ValueError):
-            continue
-    return None

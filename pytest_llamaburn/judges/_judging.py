@@ -27,7 +27,8 @@ STATES = (
 )
 MAX_TOKENS = 4096  # thinking counts against it
 TEMPERATURE = 0.0
-# Failures that say nothing about the model: nobody was there to ask, or we were not let in.
+# Failures that say nothing about the model: nobody was there to ask, we were not let in, or it was
+# never asked because the search before it failed.
 _NOT_THE_MODELS = frozenset(
     (
         "auth",
@@ -41,6 +42,7 @@ _NOT_THE_MODELS = frozenset(
         "loading",
         "not_found",
         "queue_full",
+        "search_failed",
     )
 )
 

@@ -448,14 +448,28 @@ def _ids(cwd: Path) -> list[str]:
     return [path.stem for path in sorted((cwd / "results" / "evals").glob("*.json"))]
 
 
-def test_search_that_fails_is_a_failure_of_that_answer(tmp_path: Path) -> None:
-    asked = (question("moss", allow_web_search=True), question("snow"))
-    chosen = f"--set={eval_set(tmp_path, *asked)}"
+def test_search_that_fails_is_no_mark_for_the_model_and_says_why(tmp_path: Path) -> None:
+    asked = (question("moss", allow_web_search=True, scorer="includes"), question("snow"))
+    searching = (f"--set={eval_set(tmp_path, *asked)}", "--with-web-search", "--search=searxng")
     with room(tmp_path, Pupil()) as where, ScriptedServer([sized(500, "broken")]) as searx:
-        env = {"SEARXNG_URL": searx.host}
-        where.eval(chosen, "--with-web-search", "--search=searxng", **env)
-    assert items(where.files[0])["moss"]["error"]["kind"] == "search_failed"
-    assert items(where.files[0])["snow"]["error"] is None
+        done = where.eval(*searching, where.judge, check=1, SEARXNG_URL=searx.host)
+    assert f"search_failed × 1: search with searxng at {searx.host} failed: HTTP 500" in done.stdout
+    moss, snow = items(where.files[0]).values()
+    assert (moss["error"]["kind"], moss["correct"]) == ("search_failed", None)
+    assert {score["state"] for score in moss["scores"].values()} == {"skipped_sut_error"}
+    assert {score["score"] for score in moss["scores"].values()} == {None}
+    assert snow["error"] is None
+
+
+def test_pair_of_which_a_search_failed_has_no_winner(tmp_path: Path) -> None:
+    chosen = f"--set={eval_set(tmp_path, question('moss', allow_web_search=True))}"
+    with room(tmp_path, Pupil()) as where, ScriptedServer([sized(500, "broken")]) as searx:
+        where.eval(chosen)
+        (path,) = (tmp_path / "results" / "evals").iterdir()
+        args = ("--with-web-search", "--search=searxng", "--pairwise", f"--compare-to={path}")
+        where.eval(chosen, where.judge, *args, check=None, SEARXNG_URL=searx.host)
+    (pair,) = items(where.files[1])["moss"]["comparisons"]
+    assert (pair["verdict"], pair["state"]) == (None, "skipped_sut_error")
 
 
 def test_evals_are_compared_by_question(tmp_path: Path, small: str) -> None:

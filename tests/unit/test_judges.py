@@ -616,6 +616,7 @@ def test_judge_that_is_crowded_gets_fewer_calls_at_once(kind: type[Fake]) -> Non
         (CASE._replace(answer="Pa", failure="timeout_total"), "scored", 1),
         (CASE._replace(answer="", failure="connect_refused"), "skipped_sut_error", None),
         (CASE._replace(answer="", failure="auth"), "skipped_sut_error", None),
+        (CASE._replace(answer="", failure="search_failed"), "skipped_sut_error", None),
     ],
 )
 def test_answer_that_is_not_there_is_judged_by_rule(
