@@ -54,7 +54,7 @@ async def post(backend: Backend, path: str, body: dict[str, Any], timeout_s: flo
     except ServerError as err:
         raise CallError("connection", str(err)) from None
     if answer.status_code != 200:
-        raise failed(answer.status_code, _decoded(answer.content), answer.headers, "")
+        raise failed(answer.status_code, _decoded(answer.content), answer.headers)
     return answer.content
 
 

@@ -582,6 +582,18 @@ def test_bad_input_is_one_sentence(tmp_path: Path, args: list[str], said: str) -
     assert not (tmp_path / "results" / "evals").exists()
 
 
+def test_judge_key_that_fits_in_no_header_is_refused_before_anything_is_sent(
+    tmp_path: Path, small: str
+) -> None:
+    with room(tmp_path, Pupil(answers=ANSWERS)) as where:
+        judge = f"--judge=openai@{where.assessor.host}"
+        done = where.eval(small, judge, check=4, OPENAI_API_KEY="gsk_one\ntwo")
+        assert where.pupil.requests == where.assessor.requests == []
+    assert "OPENAI_API_KEY is no key" in done.stderr
+    assert "gsk_one" not in done.stdout + done.stderr
+    assert not (tmp_path / "results" / "evals").exists()
+
+
 def test_model_judges_itself_only_where_that_is_allowed(tmp_path: Path, small: str) -> None:
     with room(tmp_path, Pupil(answers=ANSWERS), Assessor(model="tiny:latest")) as where:
         own = f"--judge=ollama:tiny@{where.assessor.host}"

@@ -20,7 +20,7 @@ from fake_judges import (
     serving,
     verdict,
 )
-from scripted import Close, Hang, Pause, head, sized
+from scripted import Close, Hang, Pause, ScriptedServer, head, sized
 
 from pytest_llamaburn import judges
 from pytest_llamaburn.errors import MissingExtraError, SettingsError
@@ -802,9 +802,33 @@ async def _refuse(panel: Panel, model: str) -> None:
 
 
 def test_key_and_masked_key_in_an_error_are_not_told() -> None:
-    assert CallError("auth", "Incorrect key: sk-abc*****xyz. Sorry").words == (
-        "Incorrect key: [key] Sorry"
-    )
+    error = CallError("auth", "Incorrect key: sk-abc*****xyz. Sorry")
+    error.hide("")
+    assert error.words == "Incorrect key: [key] Sorry"
+
+
+@pytest.mark.parametrize("key", ["gsk_plain", "gsk_back\\slash", "sk-abc+def"])
+def test_key_that_a_broken_reply_echoes_is_not_told(
+    kind: type[Fake], monkeypatch: pytest.MonkeyPatch, key: str
+) -> None:
+    for variable in ("ANTHROPIC_API_KEY", "OPENAI_API_KEY"):
+        monkeypatch.setenv(variable, key)
+    echo = f"HTTP/1.1 200 OK\r\nno header {key}!\r\n\r\n".encode()
+    with ScriptedServer([echo]) as server:
+        settings = judging(judge=(f"{kind.provider}:m@{server.host}",))
+        found = using(settings, lambda p: p.judge(CASE, "accuracy"))
+    assert "no header [key]!" in unscored(found.judgments[0], "api_error", "connection")
+
+
+@pytest.mark.parametrize("key", ["two\nlines", "schl\u00fcssel"])
+def test_key_that_fits_in_no_header_is_refused_unseen(
+    kind: type[Fake], monkeypatch: pytest.MonkeyPatch, key: str
+) -> None:
+    variable = {"claude": "ANTHROPIC_API_KEY", "openai": "OPENAI_API_KEY"}[kind.provider]
+    monkeypatch.setenv(variable, key)
+    with pytest.raises(SettingsError, match=f"^{variable} is no key: it has") as refused:
+        Panel.of(judging(judge=(kind.provider,)))
+    assert key not in str(refused.value)
 
 
 def test_same_material_has_the_same_digest_under_every_key() -> None:
