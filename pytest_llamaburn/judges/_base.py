@@ -32,6 +32,7 @@ _STATUS = {
     409: "conflict",
     429: "rate_limit",
     503: "overloaded",
+    504: "timeout",
     529: "overloaded",
 }
 _KEYS = re.compile(r"\bsk-[\w*.-]+")
@@ -115,8 +116,11 @@ class Reply(NamedTuple):
 class CallError(Exception):
     """A judging call failed: `kind` is what happened, `words` the server's own.
 
-    `Judge.send` bounds the words and leaves the key out of them.
+    `Judge.send` bounds the words and leaves the key out of them. `sent` is False where our own
+    check kept the call back.
     """
+
+    sent = True
 
     def __init__(self, kind: str, words: str, status: int | None = None) -> None:
         """Take the kind, the words and the HTTP status if one was received."""
@@ -124,6 +128,12 @@ class CallError(Exception):
         self.kind, self.words, self.status = kind, words, status
         self.retry_after_s: float | None = None
         self.transient = kind in TRANSIENT
+
+    @property
+    def free(self) -> bool:
+        """Whether it surely cost nothing; a call that broke off may have been billed."""
+        refused = (self.status or 200) >= 400 and self.kind != "timeout"
+        return refused or not self.sent
 
     def hide(self, key: str) -> None:
         """Leave the key, as it is or as Python shows it, and all like it out; bound the words."""

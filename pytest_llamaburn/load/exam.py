@@ -385,8 +385,8 @@ def _final(row: Row) -> bool:
 
 def _charge(panel: Panel, rows: list[Row]) -> None:
     """Count what an earlier part of the run spent on its budget."""
-    panel.budget.calls += sum(1 + row["retries"] for row in rows if row["state"] != "budget")
-    panel.budget.cost_usd += sum(row["cost_usd"] or 0.0 for row in rows)
+    panel.budget.calls += sum(row["calls"] for row in rows)
+    panel.budget.cost_usd += sum(row["most_usd"] or 0.0 for row in rows)
 
 
 def _tick(question: Question) -> Row:

@@ -36,6 +36,8 @@ QUESTIONS = (
     question("love"),
 )
 ANSWERS = {"red": "It is right red.", "blue": "Green.", "love": "<think>hm</think>A right thing."}
+PRICES = ("--judge-price=judge:latest.input=10", "--judge-price=judge:latest.output=100")
+CALL_USD = (300 * 10 + 40 * 100) / 1e6  # what the assessor's calls cost each
 
 
 class Room:
@@ -286,17 +288,43 @@ def test_jury_votes_with_its_median_and_says_how_well_it_agrees(tmp_path: Path, 
 
 def test_budget_leaves_the_rest_unscored(tmp_path: Path, small: str) -> None:
     with room(tmp_path, Pupil(answers=ANSWERS)) as where:
-        where.eval(small, where.judge, "--max-judge-calls=4", check=1)
+        where.eval(small, where.judge, "--max-judge-calls=4", *PRICES, check=1)
     assert where.files[0]["results"]["by_state"] == {"scored": 4, "budget": 5}
-    assert where.files[0]["results"]["cost"]["calls"] == 4
+    cost = where.files[0]["results"]["cost"]
+    assert (cost["calls"], cost["reason"]) == (4, None)
+    assert cost["cost_usd"] == pytest.approx(4 * CALL_USD)
+
+
+def test_judge_that_refuses_every_call_is_told_with_the_calls_that_were_sent(
+    tmp_path: Path, small: str
+) -> None:
+    assessor = Assessor(opinion=lambda *_: [sized(404, {"error": "no such model"})])
+    with room(tmp_path, Pupil(answers=ANSWERS), assessor) as where:
+        where.eval(small, where.judge, "--judge-concurrency=1", *PRICES, check=1)
+    cost = where.files[0]["results"]["cost"]
+    assert (len(assessor.calls), cost["calls"], cost["cost_usd"]) == (1, 1, 0.0)
+
+
+def test_call_that_broke_off_makes_the_cost_unknown_for_its_own_reason(
+    tmp_path: Path, small: str
+) -> None:
+    def opinion(prompt: str, criterion: str) -> Any:
+        return verdict(4) if len(assessor.calls) > 1 else [Reset()]
+
+    assessor = Assessor(opinion=opinion)
+    with room(tmp_path, Pupil(answers=ANSWERS), assessor) as where:
+        done = where.eval(small, where.judge, "--judge-concurrency=1", *PRICES)
+    cost = where.files[0]["results"]["cost"]
+    assert (cost["calls"], cost["cost_usd"], cost["unpriced"]) == (10, None, 1)
+    assert cost["known_cost_usd"] == pytest.approx(8 * CALL_USD)
+    assert "10 calls" in done.stdout
+    assert "a call without an answer may have been billed" in done.stdout
 
 
 def test_prices_make_the_cost_known(tmp_path: Path, small: str) -> None:
-    prices = ("--judge-price=judge:latest.input=10", "--judge-price=judge:latest.output=100")
     with room(tmp_path, Pupil(answers=ANSWERS)) as where:
-        where.eval(small, where.judge, *prices)
-    expected = 9 * (300 * 10 + 40 * 100) / 1e6
-    assert where.files[0]["results"]["cost"]["cost_usd"] == pytest.approx(expected)
+        where.eval(small, where.judge, *PRICES)
+    assert where.files[0]["results"]["cost"]["cost_usd"] == pytest.approx(9 * CALL_USD)
 
 
 def test_several_answers_give_pass_at_k(tmp_path: Path) -> None:
@@ -401,10 +429,9 @@ def test_marks_are_given_again_without_the_model(tmp_path: Path, small: str) -> 
 
 
 def test_dry_run_tells_the_price_and_sends_nothing(tmp_path: Path, small: str) -> None:
-    prices = ("--judge-price=judge:latest.input=10", "--judge-price=judge:latest.output=100")
     with room(tmp_path, Pupil()) as where:
         unknown = where.eval(small, where.judge, "--dry-run").stdout
-        known = where.eval(small, where.judge, "--dry-run", *prices).stdout
+        known = where.eval(small, where.judge, "--dry-run", *PRICES).stdout
         pairs = ("--pairwise", "--compare-to=other")
         compared = where.eval(small, where.judge, "--dry-run", *pairs).stdout
         nobody = where.eval(small, "--dry-run", check=4).stderr

@@ -345,6 +345,7 @@ def test_wrong_key_is_asked_once_and_never_told(
         assert fake.server is not None
         asked = [r for r in fake.server.requests if fake.path.encode() in r.splitlines()[0]]
     assert len(asked) == 1
+    assert [score.judgments[0].calls for score in scores] == [1, 0]
     for score in scores:
         unscored(score.judgments[0], "api_error", "auth")
         told = json.dumps(score.as_dict())
@@ -450,12 +451,15 @@ def test_body_that_is_no_reply_is_malformed(kind: type[Fake], body: str | bytes)
 
 
 def test_reply_without_usage_has_no_tokens_and_no_cost() -> None:
+    reason = "a judge does not say how many tokens it took"
     found = one(Claude([[Claude().reply(verdict(4), usage=None)]]), judge_price=PRICES["claude"])
     assert (found.score, found.usage, found.cost_usd) == (4, Usage(), None)
+    assert found.cost_reason == reason
     body = {"choices": [{"message": {"content": verdict(4)}}]}
     steps = [sized(200, body, content_type="application/json")]
     found = one(OpenAI([steps]), judge_price=PRICES["openai"])
     assert (found.score, found.usage, found.cost_usd) == (4, Usage(), None)
+    assert found.cost_reason == reason
 
 
 # A model's life
@@ -503,7 +507,42 @@ def test_calls_beyond_the_budget_are_not_sent(kind: type[Fake]) -> None:
     assert sorted(j.state for j in found) == ["budget", "scored", "scored"]
     left_out = next(j for j in found if not j.scored)
     assert "--max-judge-calls" in unscored(left_out, "budget", "budget")
+    assert (left_out.calls, left_out.cost_usd) == (0, 0.0)
     assert len(fake.calls) == 2
+
+
+def test_calls_before_the_budget_is_used_up_are_counted_with_their_cost(kind: type[Fake]) -> None:
+    fake = kind([[kind().error(500, "it broke")]])
+    found = one(fake, max_judge_calls=2)
+    unscored(found, "budget", "budget")
+    assert (found.calls, found.retries, found.cost_usd) == (2, 1, 0.0)
+    found = one(kind([[kind().cut("{")]]), max_judge_calls=1, judge_price=PRICES[kind.provider])
+    unscored(found, "budget", "budget")
+    assert (found.calls, found.usage.output) == (1, 120)
+    assert found.cost_usd == found.most_usd == pytest.approx(0.004592)
+
+
+def test_call_that_is_refused_costs_nothing_even_without_a_price(kind: type[Fake]) -> None:
+    found = one(kind([[kind().error(400, "no")]]))
+    assert (found.calls, found.cost_usd, found.cost_reason) == (1, 0.0, None)
+
+
+@pytest.mark.parametrize(
+    "broken", [[Close()], [sized(200, "<html>", content_type="application/json")], [sized(504, "")]]
+)
+def test_call_that_came_to_no_answer_may_have_cost_its_most(kind: type[Fake], broken: Any) -> None:
+    fake = kind([broken, verdict(4)])
+    found = judged(fake, judge_price=PRICES[kind.provider], judge_repeats=2, judge_concurrency=1)
+    (lost,) = [j for j in found if j.cost_usd is None]
+    assert lost.cost_reason == "a call without an answer may have been billed"
+    assert (lost.most_usd or 0) > 4096 * 15 / 1e6
+    assert sum(j.calls for j in found) == len(fake.calls)
+
+
+def test_cost_without_a_price_is_unknown_for_that_reason(kind: type[Fake]) -> None:
+    found = one(kind([verdict(4)]))
+    assert (found.cost_usd, found.most_usd) == (None, None)
+    assert found.cost_reason == "the price of a judge is unknown"
 
 
 def test_cost_never_exceeds_its_limit(kind: type[Fake]) -> None:
