@@ -125,6 +125,12 @@ def _skipped(criterion: str, state: str, words: str) -> Judgment:
     return Judgment(criterion, state, "rule", error={"kind": state, "words": words})
 
 
+def worst_usd(caller: Caller, prompt: Prompt) -> float | None:
+    """Return the most that a verdict can cost if no call fails, None for an unknown price."""
+    first, second = (caller.worst_usd(_ask(prompt, n)) for n in (MAX_TOKENS, 2 * MAX_TOKENS))
+    return None if first is None or second is None else first + second
+
+
 async def _verdict(caller: Caller, prompt: Prompt, criterion: str) -> Judgment:
     """Ask, once more with twice the room where the reply was cut."""
     about = Judgment(
@@ -146,10 +152,8 @@ async def _verdict(caller: Caller, prompt: Prompt, criterion: str) -> Judgment:
 
 async def _attempt(caller: Caller, prompt: Prompt, about: Judgment, spent: Spent) -> Judgment:
     """Return the judgment that one reply makes; `about` has what is known so far."""
-    limit = about.max_tokens or MAX_TOKENS
-    ask = Ask(prompt.system, prompt.user, prompt.schema, limit, TEMPERATURE)
     try:
-        reply = await caller.ask(ask, spent)
+        reply = await caller.ask(_ask(prompt, about.max_tokens or MAX_TOKENS), spent)
     except BudgetError as err:
         return _failed(about, "budget", "budget", str(err))
     except CallError as err:
@@ -162,6 +166,10 @@ async def _attempt(caller: Caller, prompt: Prompt, about: Judgment, spent: Spent
         temperature=_temperature(caller, reply.sent),
     )
     return _read(prompt, reply, known)
+
+
+def _ask(prompt: Prompt, limit: int) -> Ask:
+    return Ask(prompt.system, prompt.user, prompt.schema, limit, TEMPERATURE)
 
 
 def _read(prompt: Prompt, reply: Reply, about: Judgment) -> Judgment:

@@ -415,7 +415,8 @@ def test_marks_are_given_again_without_the_model(tmp_path: Path, small: str) -> 
     with ScriptedServer(kind) as other:
         args = (f"--judge=ollama:kind:latest@{other.host}", "--pass-k=2")
         done = llamaburn("rejudge", path.stem, *args, cwd=tmp_path)
-        again = llamaburn("rejudge", path.stem, "--dry-run", *args, cwd=tmp_path)
+        prices = ("--judge-price=kind:latest.input=1", "--judge-price=kind:latest.output=1")
+        again = llamaburn("rejudge", path.stem, "--dry-run", *args, *prices, cwd=tmp_path)
     first, second = where.files
     assert second["status"] == "complete"
     assert second["config"]["answers"].endswith(path.name)
@@ -426,6 +427,7 @@ def test_marks_are_given_again_without_the_model(tmp_path: Path, small: str) -> 
     assert len(kind.calls) == 9
     assert "judged by ollama:kind" in done.stdout
     assert "9 calls for the 3 questions" in again.stdout
+    assert again.stdout.endswith("USD if no call fails\n")
 
 
 def test_dry_run_tells_the_price_and_sends_nothing(tmp_path: Path, small: str) -> None:
@@ -438,7 +440,7 @@ def test_dry_run_tells_the_price_and_sends_nothing(tmp_path: Path, small: str) -
         assert where.pupil.requests == where.assessor.requests == []
     assert "9 calls for the 3 questions" in unknown
     assert "at an unknown price" in unknown
-    assert "USD, at most" in known
+    assert "USD if no call fails and answers have up to 1200 characters\n" in known
     assert "6 calls" in compared
     assert "nothing is judged without --judge" in nobody
 

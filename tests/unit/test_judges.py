@@ -613,6 +613,26 @@ def test_estimate_sends_nothing() -> None:
     assert fake.calls == []
 
 
+def test_estimates_most_holds_where_every_reply_is_cut_twice() -> None:
+    def cut(system: str, user: str) -> Any:
+        usage = {"input_tokens": len((system + user).encode()), "output_tokens": fake.limit(-1)}
+        return [fake.reply("{", stop_reason="max_tokens", usage=usage)]
+
+    async def work(panel: Panel) -> tuple[float, float]:
+        pair = Pair(CASE.question, "Pâris.", "Lyon.", "Paris")
+        told = panel.estimate([CASE], ("accuracy",)) + panel.estimate_pairs([pair])
+        await panel.judge(CASE, "accuracy")
+        await panel.compare(pair)
+        return sum(one.most_usd or 0 for one in told), panel.spent()["cost_usd"]
+
+    fake = Claude([cut])
+    with serving(fake, "m") as name:
+        settings = judging(judge=(name,), judge_repeats=2, judge_price=PRICES["claude"])
+        most, cost = using(settings, work)
+    assert len(fake.calls) == 2 * 2 + 2 * 2 * 2
+    assert 0.9 * most < cost <= most
+
+
 @pytest.mark.parametrize("entry", ["m.input", "input=3", "m.price=3", "m.input=-1", "m.input=x"])
 def test_price_that_is_none_is_refused(entry: str) -> None:
     with pytest.raises(SettingsError, match="--judge-price"):
