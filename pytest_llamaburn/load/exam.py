@@ -171,8 +171,9 @@ class Exam(Run):
             if row["error"] is None:
                 self._rows.setdefault(row["prompt_id"], {})[row["iteration"]] = row
         self._judged = marking.restored(record.others.get("judgment", []))
+        failed = {row["prompt_id"] for row in record.rows if row["error"] is not None}
         for row in record.others.get("scores", []):
-            if _final(row):
+            if _final(row) and row["question_id"] not in failed:  # those are asked again
                 self._marked[row["question_id"]] = row
         if self._panel is not None:
             _charge(self._panel, record.others.get("judgment", []))
