@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import json
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
 
 MESSAGE_LIMIT = 500
 
@@ -66,6 +69,16 @@ def classify(status: int | None, body: Any) -> tuple[str, str]:
         if any(needle in lowered for needle in needles):
             return kind, words[:MESSAGE_LIMIT]
     return _by_status(status, words), words[:MESSAGE_LIMIT]
+
+
+def retry_after(headers: Mapping[str, str]) -> float | None:
+    """Return the wait in seconds that a server asks for, None for none or a date."""
+    for name, scale in (("retry-after-ms", 0.001), ("retry-after", 1.0)):
+        try:
+            return max(0.0, float(headers[name]) * scale)
+        except (KeyError, ValueError):
+            continue
+    return None
 
 
 def _by_status(status: int | None, words: str) -> str:

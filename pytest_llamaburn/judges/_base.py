@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
 
 from pytest_llamaburn import registry
+from pytest_llamaburn.backends._base import key_of
 from pytest_llamaburn.errors import MissingKeyError, SettingsError
 
 if TYPE_CHECKING:
@@ -31,6 +32,7 @@ _STATUS = {
     409: "conflict",
     429: "rate_limit",
     503: "overloaded",
+    504: "timeout",
     529: "overloaded",
 }
 _KEYS = re.compile(r"\bsk-[\w*.-]+")
@@ -112,15 +114,33 @@ class Reply(NamedTuple):
 
 
 class CallError(Exception):
-    """A judging call failed: `kind` is what happened, `words` the server's own, bounded."""
+    """A judging call failed: `kind` is what happened, `words` the server's own.
+
+    `Judge.send` bounds the words and leaves the key out of them. `sent` is False where our own
+    check kept the call back.
+    """
+
+    sent = True
 
     def __init__(self, kind: str, words: str, status: int | None = None) -> None:
         """Take the kind, the words and the HTTP status if one was received."""
         super().__init__(kind)
-        self.kind, self.status = kind, status
-        self.words = _KEYS.sub("[key]", words).strip()[:WORDS_LIMIT]
+        self.kind, self.words, self.status = kind, words, status
         self.retry_after_s: float | None = None
         self.transient = kind in TRANSIENT
+
+    @property
+    def free(self) -> bool:
+        """Whether it surely cost nothing; a call that broke off may have been billed."""
+        refused = (self.status or 200) >= 400 and self.kind != "timeout"
+        return refused or not self.sent
+
+    def hide(self, key: str) -> None:
+        """Leave the key, as it is or as Python shows it, and all like it out; bound the words."""
+        words = self.words
+        for shape in {key, repr(key)[1:-1]} - {""}:
+            words = words.replace(shape, "[key]")
+        self.words = _KEYS.sub("[key]", words).strip()[:WORDS_LIMIT]
 
 
 class Judge(ABC):
@@ -148,7 +168,7 @@ class Judge(ABC):
     def _key(self) -> str:
         if self.key_variable is None:
             return ""
-        key = os.environ.get(self.key_variable, "").strip()
+        key = key_of(os.environ, self.key_variable)
         if not key:
             raise MissingKeyError(
                 f"--judge {self.name}: no key: set the environment variable {self.key_variable}"
@@ -187,6 +207,7 @@ class Judge(ABC):
             words = f"no whole answer within {self.timeout_s:g} s"
             raise CallError("timeout", words) from None
         except CallError as err:
+            err.hide(self.key)
             self._learn(err, options)
             raise
 
@@ -200,27 +221,17 @@ class Judge(ABC):
                 return
 
 
-def failed(status: int, body: Any, headers: Mapping[str, str], key: str) -> CallError:
+def failed(status: int, body: Any, headers: Mapping[str, str]) -> CallError:
     """Return the classified error of a reply that is not 200."""
-    from pytest_llamaburn.backends._failures import classify
+    from pytest_llamaburn.backends._failures import classify, retry_after
 
     kind, words = classify(status, body)
     if "insufficient_quota" in str(body):
         kind = "billing"  # a 429 that no waiting mends
     elif kind != "context_overflow":
         kind = _STATUS.get(status, "server_error" if status >= 500 else "bad_request")
-    err = CallError(kind, words.replace(key, "[key]") if key else words, status)
-    err.retry_after_s = _retry_after(headers)
+    err = CallError(kind, words, status)
+    err.retry_after_s = retry_after(headers)
     if (should := headers.get("x-should-retry")) is not None:
         err.transient = should == "true"
     return err
-
-
-def _retry_after(headers: Mapping[str, str]) -> float | None:
-    """Return the wait in seconds that a server asks for, None for none or a date."""
-    for name, scale in (("retry-after-ms", 0.001), ("retry-after", 1.0)):
-        try:
-            return max(0.0, float(headers[name]) * scale)
-        except (KeyError, ValueError):
-            continue
-    return None

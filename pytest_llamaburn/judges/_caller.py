@@ -6,7 +6,7 @@ import asyncio
 import random
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 from pytest_llamaburn.judges._base import FATAL, Ask, CallError, Judge, Reply, Usage
 from pytest_llamaburn.judges._prices import cost_usd
@@ -17,6 +17,9 @@ if TYPE_CHECKING:
 CHARS_PER_TOKEN = 4  # of English text; for estimates only
 _FIRST_WAIT_S, _LONGEST_WAIT_S = 0.5, 8.0
 _LONGEST_ASKED_S = 120.0  # a server that asks for more is not waited for
+_UNPRICED = "the price of a judge is unknown"
+_UNCOUNTED = "a judge does not say how many tokens it took"
+_UNANSWERED = "a call without an answer may have been billed"
 _CROWDED = frozenset(("rate_limit", "overloaded"))
 
 
@@ -84,8 +87,12 @@ class Budget:
         self.calls += 1
         self._reserved += worst
 
-    def settle(self, worst_usd: float | None, cost: float | None) -> None:
-        """Replace what `take` reserved by what the call cost; where that is unknown, keep it."""
+    def settle(self, worst_usd: float | None, cost: float | None, calls: int = 1) -> None:
+        """Replace what `take` reserved by what the call cost; where that is unknown, keep it.
+
+        No `calls` means that it was not sent after all.
+        """
+        self.calls -= 1 - calls
         if cost is None:
             self.unpriced += 1
             return
@@ -93,21 +100,26 @@ class Budget:
         self.cost_usd += cost
 
 
-class Answered(NamedTuple):
-    """A reply, how many calls came before it for the same verdict, and what it cost."""
+@dataclass
+class Spent:
+    """What one verdict took: the calls that were sent, and what they cost.
 
-    reply: Reply
-    retries: int
-    cost_usd: float | None
+    `cost_usd` is None where that is unknown of any of them, for `cost_reason`; `most_usd` takes the
+    most that such a call can cost, None where its price is unknown too.
+    """
 
+    calls: int = 0
+    cost_usd: float | None = 0.0
+    most_usd: float | None = 0.0
+    cost_reason: str | None = None
 
-class GaveUpError(Exception):
-    """No reply after so many retries, for the last one's reason."""
-
-    def __init__(self, err: CallError, retries: int) -> None:
-        """Take the last failure and the number of calls before it."""
-        super().__init__(err.kind)
-        self.err, self.retries = err, retries
+    def add(self, cost: float | None, worst: float | None, reason: str) -> None:
+        """Add a call; the reason is for an unknown cost."""
+        self.calls += 1
+        self.cost_usd = _plus(self.cost_usd, cost)
+        self.most_usd = _plus(self.most_usd, worst if cost is None else cost)
+        if cost is None:
+            self.cost_reason = self.cost_reason or reason
 
 
 @dataclass
@@ -125,25 +137,26 @@ class Caller:
     _opening: asyncio.Lock = field(default_factory=asyncio.Lock)
     _opened: bool = False
 
-    async def ask(self, ask: Ask) -> Answered:
-        """Return the judge's reply; raises GaveUpError or BudgetError.
+    async def ask(self, ask: Ask, spent: Spent) -> Reply:
+        """Return the judge's reply; raises CallError, the last one, or BudgetError.
 
-        What may pass is tried again, after the wait the server asks for or a growing one.
+        What may pass is tried again, after the wait the server asks for or a growing one. Every
+        call that was sent is added to `spent`, whatever it comes to.
         """
         await self.open()
         async with self.window.slot():
             tried = 0
             while True:
                 try:
-                    reply, cost = await self._once(ask)
+                    reply = await self._once(ask, spent)
                 except CallError as err:
                     if not self._worth_trying(err) or tried == self.retries:
-                        raise GaveUpError(err, tried) from None
+                        raise
                     await self._wait(err, tried)
                     tried += 1
                 else:
                     self.window.went_well()
-                    return Answered(reply, tried, cost)
+                    return reply
 
     async def open(self) -> None:
         """Open the judge, once."""
@@ -159,22 +172,23 @@ class Caller:
         written = cost_usd(Usage(input=0, cache_write=prompt, output=most), self.prices)
         return max((cost for cost in (plain, written) if cost is not None), default=None)
 
-    async def _once(self, ask: Ask) -> tuple[Reply, float | None]:
+    async def _once(self, ask: Ask, spent: Spent) -> Reply:
         if self._fatal is not None:
             raise self._fatal
-        worst = self.worst_usd(ask)
+        worst, cost, reason, sent = self.worst_usd(ask), None, _UNANSWERED, True
         self.budget.take(worst)
-        cost: float | None = None  # a call without an answer may have been billed
         try:
             reply = await self.judge.send(ask)
-            cost = cost_usd(reply.usage, self.prices)
+            cost, reason = cost_usd(reply.usage, self.prices), _unknown(reply.usage)
         except CallError as err:
-            cost = None if err.status is None else 0.0
+            sent, cost = err.sent, 0.0 if err.free else None
             self._fatal = err if err.kind in FATAL else None
             raise
         finally:
-            self.budget.settle(worst, cost)
-        return reply, cost
+            self.budget.settle(worst, cost, int(sent))
+            if sent:
+                spent.add(cost, worst, reason)
+        return reply
 
     def _worth_trying(self, err: CallError) -> bool:
         if err.kind in _CROWDED:
@@ -187,3 +201,12 @@ class Caller:
             return  # the next call goes without it
         wait = min(_LONGEST_WAIT_S, _FIRST_WAIT_S * 2**tried) * (1 - self.dice.random() / 4)
         await self.sleep(wait if err.retry_after_s is None else err.retry_after_s)
+
+
+def _unknown(usage: Usage) -> str:
+    """Return why the cost of a call that was answered is unknown, if it is."""
+    return _UNCOUNTED if usage.input is None or usage.output is None else _UNPRICED
+
+
+def _plus(a: float | None, b: float | None) -> float | None:
+    return None if a is None or b is None else a + b

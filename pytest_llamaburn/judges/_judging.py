@@ -6,12 +6,13 @@ import time
 from dataclasses import asdict, dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
-from pytest_llamaburn.judges._base import Ask, Usage
-from pytest_llamaburn.judges._caller import Answered, BudgetError, GaveUpError
+from pytest_llamaburn.judges._base import Ask, CallError, Usage
+from pytest_llamaburn.judges._caller import BudgetError, Spent
 from pytest_llamaburn.judges._parsing import ParseError, parse
 from pytest_llamaburn.judges._prompt import absolute, pairwise, split_thinking
 
 if TYPE_CHECKING:
+    from pytest_llamaburn.judges._base import Reply
     from pytest_llamaburn.judges._caller import Caller
     from pytest_llamaburn.judges._prompt import Case, Pair, Prompt
 
@@ -27,7 +28,8 @@ STATES = (
 )
 MAX_TOKENS = 4096  # thinking counts against it
 TEMPERATURE = 0.0
-# Failures that say nothing about the model: nobody was there to ask, or we were not let in.
+# Failures that say nothing about the model: nobody was there to ask, we were not let in, or it was
+# never asked because the search before it failed.
 _NOT_THE_MODELS = frozenset(
     (
         "auth",
@@ -41,6 +43,7 @@ _NOT_THE_MODELS = frozenset(
         "loading",
         "not_found",
         "queue_full",
+        "search_failed",
     )
 )
 
@@ -50,8 +53,8 @@ class Judgment:
     """One verdict of one judge; `score` and `verdict` are None unless `state` is scored.
 
     `source` is judge or rule; `verdict` (of a comparison) is A, B or tie, A being the answer that
-    was shown first. `cost_usd` is None where a price or a count is unknown. `retries` counts the
-    calls before the last one.
+    was shown first. `calls` were sent for it, `retries` of them before the last one. `cost_usd` is
+    None for `cost_reason`; then `most_usd` says what they can have cost, None without a price.
     """
 
     criterion: str
@@ -66,7 +69,10 @@ class Judgment:
     model_served: str | None = None
     request_id: str | None = None
     usage: Usage = field(default_factory=Usage)
-    cost_usd: float | None = None
+    calls: int = 0
+    cost_usd: float | None = 0.0
+    most_usd: float | None = 0.0
+    cost_reason: str | None = None
     latency_ms: float | None = None
     temperature: dict[str, Any] | None = None
     max_tokens: int | None = None
@@ -119,6 +125,12 @@ def _skipped(criterion: str, state: str, words: str) -> Judgment:
     return Judgment(criterion, state, "rule", error={"kind": state, "words": words})
 
 
+def worst_usd(caller: Caller, prompt: Prompt) -> float | None:
+    """Return the most that a verdict can cost if no call fails, None for an unknown price."""
+    first, second = (caller.worst_usd(_ask(prompt, n)) for n in (MAX_TOKENS, 2 * MAX_TOKENS))
+    return None if first is None or second is None else first + second
+
+
 async def _verdict(caller: Caller, prompt: Prompt, criterion: str) -> Judgment:
     """Ask, once more with twice the room where the reply was cut."""
     about = Judgment(
@@ -130,54 +142,46 @@ async def _verdict(caller: Caller, prompt: Prompt, criterion: str) -> Judgment:
         max_tokens=MAX_TOKENS,
         temperature=_temperature(caller, {}),
     )
-    started = time.perf_counter()
-    found = await _attempt(caller, prompt, about)
+    started, spent = time.perf_counter(), Spent()
+    found = await _attempt(caller, prompt, about, spent)
     if found.state == "truncated":
-        found = await _attempt(caller, prompt, replace(found, max_tokens=2 * MAX_TOKENS))
-    return replace(found, latency_ms=(time.perf_counter() - started) * 1e3)
+        found = await _attempt(caller, prompt, replace(found, max_tokens=2 * MAX_TOKENS), spent)
+    latency_ms = (time.perf_counter() - started) * 1e3
+    return replace(found, latency_ms=latency_ms, retries=max(0, spent.calls - 1), **vars(spent))
 
 
-async def _attempt(caller: Caller, prompt: Prompt, about: Judgment) -> Judgment:
-    """Return the judgment that one reply makes; `about` has what is known and was spent so far."""
-    before = about.retries + (about.state == "truncated")
-    limit = about.max_tokens or MAX_TOKENS
-    ask = Ask(prompt.system, prompt.user, prompt.schema, limit, TEMPERATURE)
+async def _attempt(caller: Caller, prompt: Prompt, about: Judgment, spent: Spent) -> Judgment:
+    """Return the judgment that one reply makes; `about` has what is known so far."""
     try:
-        answered = await caller.ask(ask)
+        reply = await caller.ask(_ask(prompt, about.max_tokens or MAX_TOKENS), spent)
     except BudgetError as err:
-        return _failed(replace(about, retries=before), "budget", "budget", str(err))
-    except GaveUpError as gave_up:
-        about = replace(about, retries=before + gave_up.retries)
-        return _failed(about, "api_error", gave_up.err.kind, gave_up.err.words)
-    return _read(answered.reply.stop, prompt, answered, _spent(caller, about, before, answered))
-
-
-def _spent(caller: Caller, about: Judgment, before: int, answered: Answered) -> Judgment:
-    """Return what is known after a reply, this call's tokens and cost added."""
-    reply, first = answered.reply, about.state != "truncated"
-    known = about.cost_usd if not first else 0.0
-    cost = answered.cost_usd
-    return replace(
+        return _failed(about, "budget", "budget", str(err))
+    except CallError as err:
+        return _failed(about, "api_error", err.kind, err.words)
+    known = replace(
         about,
         model_served=reply.model,
         request_id=reply.request_id,
         usage=about.usage + reply.usage,
-        cost_usd=None if cost is None or known is None else known + cost,
         temperature=_temperature(caller, reply.sent),
-        retries=before + answered.retries,
     )
+    return _read(prompt, reply, known)
 
 
-def _read(stop: str, prompt: Prompt, answered: Answered, about: Judgment) -> Judgment:
-    if stop == "refusal":
-        return _failed(about, "refused", "refusal", answered.reply.words or "no reason given")
-    if stop == "length":
+def _ask(prompt: Prompt, limit: int) -> Ask:
+    return Ask(prompt.system, prompt.user, prompt.schema, limit, TEMPERATURE)
+
+
+def _read(prompt: Prompt, reply: Reply, about: Judgment) -> Judgment:
+    if reply.stop == "refusal":
+        return _failed(about, "refused", "refusal", reply.words or "no reason given")
+    if reply.stop == "length":
         words = f"the reply was cut at {about.max_tokens} tokens"
         return _failed(about, "truncated", "max_tokens", words)
     try:
-        found = parse(answered.reply.text, prompt)
+        found = parse(reply.text, prompt)
     except ParseError as err:
-        words = f"{err}: {answered.reply.text[:200]!r}"
+        words = f"{err}: {reply.text[:200]!r}"
         return _failed(about, "parse_error", "parse_error", words)
     return replace(
         about,

@@ -42,7 +42,9 @@ def room(ask: Ask, num_ctx: int) -> int:
     left = num_ctx - prompt
     if left < 256:
         words = f"about {prompt} tokens to judge do not fit the judge's context of {num_ctx}"
-        raise CallError("context_overflow", words)
+        refused = CallError("context_overflow", words)
+        refused.sent = False
+        raise refused
     return min(ask.max_tokens, left)
 
 
@@ -54,7 +56,7 @@ async def post(backend: Backend, path: str, body: dict[str, Any], timeout_s: flo
     except ServerError as err:
         raise CallError("connection", str(err)) from None
     if answer.status_code != 200:
-        raise failed(answer.status_code, _decoded(answer.content), answer.headers, "")
+        raise failed(answer.status_code, _decoded(answer.content), answer.headers)
     return answer.content
 
 

@@ -14,13 +14,13 @@ from pytest_llamaburn.errors import SettingsError
 from pytest_llamaburn.judges import _judging, _prices, _prompt
 from pytest_llamaburn.judges._base import Usage, parse
 from pytest_llamaburn.judges._caller import CHARS_PER_TOKEN, Budget, Caller, Window
-from pytest_llamaburn.judges._judging import MAX_TOKENS, Judgment
+from pytest_llamaburn.judges._judging import Judgment
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Iterable, Sequence
 
     from pytest_llamaburn.judges._base import Judge
-    from pytest_llamaburn.judges._prompt import Case, Pair
+    from pytest_llamaburn.judges._prompt import Case, Pair, Prompt
     from pytest_llamaburn.settings import Judging
 
 _OUTPUT_TOKENS = 500  # of a usual verdict, for the estimate
@@ -65,7 +65,10 @@ class Comparison:
 
 
 class Estimate(NamedTuple):
-    """What judging will take, before anything is sent; costs are None for an unknown price."""
+    """What judging will take, before anything is sent; costs are None for an unknown price.
+
+    `most_usd` holds if no call fails: one that breaks off may be billed, and is repeated.
+    """
 
     judge: str
     calls: int
@@ -159,27 +162,25 @@ class Panel:
     def estimate(self, cases: Iterable[Case], criteria: Sequence[str]) -> list[Estimate]:
         """Return what each judge will take for these answers, none of which is sent.
 
-        A verdict is taken to be 500 tokens, a token 4 characters; `most_usd` is with every reply at
-        its limit. For answers that are not there yet, give texts of their expected length.
+        A verdict is taken to be 500 tokens, a token 4 characters; `most_usd` is with every reply
+        cut at its limit twice and a token a byte, but with no call that fails. For answers that are
+        not there yet, give texts of their expected length.
         """
         asked = [case for case in cases if _judging.by_rule(case, "") is None]
-        prompts = [_prompt.absolute(case, c, "-") for case in asked for c in criteria]
-        letters = sum(len(p.system) + len(p.user) for p in prompts)
-        return [self._estimate(caller, len(prompts), letters) for caller in self.callers]
+        prompts = [_prompt.absolute(case, c) for case in asked for c in criteria]
+        return [self._estimate(caller, prompts * self.repeats) for caller in self.callers]
 
     def estimate_pairs(self, pairs: Iterable[Pair]) -> list[Estimate]:
         """Return what each judge will take to compare these answers, in both orders."""
-        prompts = [_prompt.pairwise(pair, "-") for pair in pairs]
-        letters = sum(len(p.system) + len(p.user) for p in prompts)
-        return [self._estimate(caller, 2 * len(prompts), 2 * letters) for caller in self.callers]
+        prompts = [_prompt.pairwise(pair) for pair in pairs]
+        return [self._estimate(caller, prompts * 2 * self.repeats) for caller in self.callers]
 
-    def _estimate(self, caller: Caller, calls: int, letters: int) -> Estimate:
-        calls, tokens = calls * self.repeats, letters * self.repeats // CHARS_PER_TOKEN
-        usual, most = (
-            _prices.cost_usd(Usage(input=tokens, output=calls * each), caller.prices)
-            for each in (_OUTPUT_TOKENS, MAX_TOKENS)
-        )
-        return Estimate(caller.judge.name, calls, tokens, calls * _OUTPUT_TOKENS, usual, most)
+    def _estimate(self, caller: Caller, prompts: Sequence[Prompt]) -> Estimate:
+        tokens = sum(len(p.system) + len(p.user) for p in prompts) // CHARS_PER_TOKEN
+        output = len(prompts) * _OUTPUT_TOKENS
+        usual = _prices.cost_usd(Usage(input=tokens, output=output), caller.prices)
+        worst = [_judging.worst_usd(caller, prompt) for prompt in prompts]
+        return Estimate(caller.judge.name, len(prompts), tokens, output, usual, _sum(worst))
 
 
 def load(settings: Judging) -> list[Judge]:
@@ -220,8 +221,7 @@ def comparison(shown_ab: Judgment, shown_ba: Judgment) -> Comparison:
 
 def total(estimates: Sequence[Estimate]) -> Estimate:
     """Return the sum of one judge's estimates."""
-    costs = [[e.cost_usd for e in estimates], [e.most_usd for e in estimates]]
-    usual, most = (None if None in each else sum(filter(None, each)) for each in costs)
+    usual, most = _sum([e.cost_usd for e in estimates]), _sum([e.most_usd for e in estimates])
     calls, tokens, output = (
         sum(column) for column in zip(*(e[1:4] for e in estimates), strict=True)
     )
@@ -237,6 +237,10 @@ def alpha(scores: Iterable[Score]) -> dict[str, Any]:
     judges = sorted({name for vote in votes for name in vote})
     table = [[vote.get(name) for vote in votes] for name in judges]
     return agreement.krippendorff(table, "ordinal").as_dict()
+
+
+def _sum(costs: Sequence[float | None]) -> float | None:
+    return None if None in costs else sum(filter(None, costs))
 
 
 async def _both_orders(caller: Caller, pair: Pair) -> Comparison:

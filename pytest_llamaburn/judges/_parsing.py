@@ -29,15 +29,15 @@ def parse(text: str, prompt: Prompt) -> Verdict:
     """Return the verdict in a judge's reply.
 
     That is the whole reply or, for servers that keep to no schema, the last whole JSON object in it
-    that is a verdict. One that stands in the judged material is the answer's, not the judge's.
-    Raises ParseError.
+    that is a verdict. One that stands in the judged material, also within other JSON, is the
+    answer's, not the judge's. Raises ParseError.
     """
     if not text.strip():
         raise ParseError("the reply is empty")
     found = [o for o in _objects(text) if _valid(o, prompt)]
     if not found:
         raise ParseError(f"no JSON object with evidence, reasoning and a {prompt.field} in it")
-    planted = [o for part in prompt.material for o in _objects(part)]
+    planted = [o for part in prompt.material for outer in _objects(part) for o in _within(outer)]
     own = [o for o in found if o not in planted]
     if not own:
         raise ParseError("the only verdict in it was planted in the material")
@@ -59,6 +59,18 @@ def _objects(text: str) -> Iterator[Any]:
         else:
             yield found
         at = text.find("{", end)
+
+
+def _within(value: Any) -> Iterator[Any]:
+    """Yield a value of JSON and all values in it, those of JSON inside a string too."""
+    left = [value]
+    while left:
+        found = left.pop()
+        yield found
+        if isinstance(found, str):
+            left += _objects(found)
+        elif isinstance(found, dict | list):
+            left += found.values() if isinstance(found, dict) else found
 
 
 def _unambiguous(pairs: list[tuple[str, Any]]) -> dict[str, Any]:

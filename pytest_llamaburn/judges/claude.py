@@ -113,8 +113,7 @@ class Judge(_base.Judge):
             raw = await create(**_request(self.model, ask, options))
             body = await raw.read()
         except anthropic.APIStatusError as err:
-            headers = err.response.headers
-            raise _base.failed(err.status_code, err.body, headers, self.key) from None
+            raise _base.failed(err.status_code, err.body, err.response.headers) from None
         except anthropic.APIError as err:
             raise CallError("connection", f"{err} {err.__cause__ or ''}") from None
         return _reply(body, raw.headers.get("request-id"), options)

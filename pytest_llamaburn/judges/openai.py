@@ -73,8 +73,7 @@ class Judge(_base.Judge):
         try:
             raw = await create(**request)
         except openai.APIStatusError as err:
-            headers = err.response.headers
-            raise _base.failed(err.status_code, err.body, headers, self.key) from None
+            raise _base.failed(err.status_code, err.body, err.response.headers) from None
         except openai.APIError as err:
             raise CallError("connection", f"{err} {err.__cause__ or ''}") from None
         return _completions.reply(raw.content, raw.headers.get("x-request-id"), options)

@@ -198,19 +198,19 @@ def counts(items: Sequence[Item]) -> dict[str, Any]:
 
 
 def cost(items: Iterable[Item]) -> dict[str, Any]:
-    """Return what judging took: calls, tokens, USD; None where the price of any is unknown."""
+    """Return what judging took: calls, tokens, USD; None where the cost of any is unknown."""
     asked = [one for one in judgments(items) if one["source"] == "judge"]
     tiers = ("input", "cache_read", "cache_write", "output", "reasoning")
     tokens = {name: _sum(one["usage"][name] for one in asked) for name in tiers}
     known = [one["cost_usd"] for one in asked if one["cost_usd"] is not None]
-    unpriced = len(asked) - len(known)
+    reasons = [one["cost_reason"] for one in asked if one["cost_usd"] is None]
     return {
-        "calls": sum(1 + one["retries"] for one in asked if one["state"] != "budget"),
+        "calls": sum(one["calls"] for one in asked),
         "tokens": tokens,
-        "cost_usd": None if unpriced else sum(known),
+        "cost_usd": None if reasons else sum(known),
         "known_cost_usd": sum(known),
-        "unpriced": unpriced,
-        "reason": "the price of a judge is unknown" if unpriced else None,
+        "unpriced": len(reasons),
+        "reason": reasons[0] if reasons else None,
     }
 
 

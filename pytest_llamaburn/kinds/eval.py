@@ -35,7 +35,10 @@ class Judgment(Part):
     judge: str | None
     model_served: str | None
     usage: dict[str, int | None]
+    calls: int
     cost_usd: float | None
+    most_usd: float | None
+    cost_reason: str | None
     retries: int
     temperature: dict[str, Any] | None
     error: dict[str, str] | None

@@ -29,7 +29,7 @@ def lines(settings: Any) -> Iterator[str]:
         asked = papers.paper(settings, name).questions
         texts = papers.texts(settings) if settings.answers else {}
         for found in _estimates(panel, [(q, texts.get(q.id, _TYPICAL)) for q in asked], settings):
-            yield _sentence(found, name, len(asked))
+            yield _sentence(found, name, len(asked)) + _condition(found, settings)
 
 
 def _estimates(
@@ -57,3 +57,12 @@ def _sentence(found: Estimate, name: str, questions: int) -> str:
         f"{found.judge}: {found.calls} calls for the {questions} questions of {name}, about "
         f"{found.input_tokens} tokens in and {found.output_tokens} out, {price}"
     )
+
+
+def _condition(found: Estimate, settings: Any) -> str:
+    """Return under which condition the most holds, if one is told."""
+    if found.most_usd is None:
+        return ""
+    if settings.answers and not settings.pairwise:
+        return " if no call fails"
+    return f" if no call fails and answers have up to {len(_TYPICAL)} characters"

@@ -171,8 +171,9 @@ class Exam(Run):
             if row["error"] is None:
                 self._rows.setdefault(row["prompt_id"], {})[row["iteration"]] = row
         self._judged = marking.restored(record.others.get("judgment", []))
+        failed = {row["prompt_id"] for row in record.rows if row["error"] is not None}
         for row in record.others.get("scores", []):
-            if _final(row):
+            if _final(row) and row["question_id"] not in failed:  # those are asked again
                 self._marked[row["question_id"]] = row
         if self._panel is not None:
             _charge(self._panel, record.others.get("judgment", []))
@@ -385,8 +386,8 @@ def _final(row: Row) -> bool:
 
 def _charge(panel: Panel, rows: list[Row]) -> None:
     """Count what an earlier part of the run spent on its budget."""
-    panel.budget.calls += sum(1 + row["retries"] for row in rows if row["state"] != "budget")
-    panel.budget.cost_usd += sum(row["cost_usd"] or 0.0 for row in rows)
+    panel.budget.calls += sum(row["calls"] for row in rows)
+    panel.budget.cost_usd += sum(row["most_usd"] or 0.0 for row in rows)
 
 
 def _tick(question: Question) -> Row:

@@ -11,6 +11,7 @@ from pytest_llamaburn.reports._rows import (
     ABSENT,
     HEADLINES,
     Sheet,
+    failed_words,
     machine,
     measured,
     server,
@@ -72,7 +73,7 @@ def _notes(document: dict[str, Any], summary: dict[str, Any]) -> Iterator[str]:
     for reason, labels in absent.items():
         yield f"{ABSENT} {', '.join(labels)}: {REASONS.get(reason, reason)}"
     for kind, count in document["results"]["errors"].items():
-        yield f"failed: {kind} × {count}: {_words(document, kind)}"
+        yield f"failed: {kind} × {count}: {failed_words(kind, document['results']['runs'])}"
     yield from _power.notes(document)
     yield from _correctness(document["results"].get("correctness"))
     for name, found in document["results"].get("between_runs", {}).items():
@@ -95,9 +96,3 @@ def _correctness(found: dict[str, Any] | None) -> Iterator[str]:
         low, high = group["wilson95"] or (0, 1)
         share = ABSENT if group["accuracy"] is None else f"{group['accuracy']:.0%}"
         yield f"{name}: {group['correct']} of {group['n']}, {share} [{low:.0%}, {high:.0%}]"
-
-
-def _words(document: dict[str, Any], kind: str) -> str:
-    errors = (run["error"] for run in document["results"]["runs"] if run["error"])
-    words: str = next(e["message"] for e in errors if e["kind"] == kind)
-    return " ".join("".join(c if c.isprintable() else " " for c in words).split())

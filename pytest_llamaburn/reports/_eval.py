@@ -9,6 +9,7 @@ from pytest_llamaburn.reports._rows import (
     ABSENT,
     COLUMNS,
     Sheet,
+    failed_words,
     machine,
     measured,
     number,
@@ -208,8 +209,9 @@ def _notes(document: Document) -> Iterator[str]:
     unread = {k: v for k, v in found["correct"]["by_state"].items() if k != "scored"}
     if unread:
         yield "scorers: " + ", ".join(f"{state} {count}" for state, count in unread.items())
+    answers = [one for item in found["items"] for one in (item, *item["more_samples"])]
     for kind, count in found["errors"].items():
-        yield f"failed: {kind} × {count}"
+        yield f"failed: {kind} × {count}: {failed_words(kind, answers)}"
     yield from found["judging"]["notes"]
     for gate in found["gates"]:
         yield f"gate {gates.sentence(gate)}"

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from pytest_llamaburn import results
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterable, Iterator, Sequence
     from pathlib import Path
 
 COLUMNS = ("metric", "unit", "p50", "mean ± 95 %", "min", "max", "p95", "n")
@@ -84,6 +84,13 @@ def grid(columns: Sequence[str], rows: Sequence[Sequence[str]], *, numeric: int 
 
 def _printable(text: str) -> str:
     return text if text.isprintable() else "".join(c if c.isprintable() else " " for c in text)
+
+
+def failed_words(kind: str, requests: Iterable[dict[str, Any]]) -> str:
+    """Return what the first failure of a kind said, in one line."""
+    errors = (one["error"] for one in requests if one["error"])
+    words: str = next(e["message"] for e in errors if e["kind"] == kind)
+    return " ".join(_printable(words).split())
 
 
 def number(value: float | None) -> str:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple, Protocol
 from urllib.parse import urlsplit
 
 from pytest_llamaburn.backends._base import is_local, parse_host
+from pytest_llamaburn.backends._failures import retry_after
 from pytest_llamaburn.errors import ServerError, SettingsError
 from pytest_llamaburn.search import _html
 
@@ -18,6 +19,7 @@ TITLE_LIMIT = 200
 URL_LIMIT = 2000
 TEXT_LIMIT = 2000  # five such texts fit in a context of 4096 tokens
 _WORDS_LIMIT = 200
+_LONGEST_WAIT_S = 10.0  # a service that asks for more is not waited for
 
 
 class Hit(NamedTuple):
@@ -56,7 +58,8 @@ class Remote:
         """Return the JSON object that the service answers with.
 
         `content` is httpx's `params` or `json`. The environment's proxies are used, except for a
-        service on this machine. Raises ServerError in one sentence, without the key.
+        service on this machine. A service that is crowded and says for how long is asked once more:
+        searches are not timed. Raises ServerError in one sentence, without the key.
         """
         import httpx
 
@@ -69,6 +72,9 @@ class Remote:
                 ) as client,
             ):
                 reply = await client.request(method, self.url + path, **content)
+                if (wait := _worth_waiting(reply.status_code, reply.headers)) is not None:
+                    await asyncio.sleep(wait)
+                    reply = await client.request(method, self.url + path, **content)
         except (httpx.HTTPError, httpx.InvalidURL, TimeoutError) as err:
             reason = str(err) or f"no answer within {self._timeout_s:g} s"
             raise ServerError(self._sentence(reason)) from None
@@ -127,17 +133,6 @@ def reached(url: str, timeout_s: float) -> Any:
         return None
 
 
-def key_of(environ: Mapping[str, str], variable: str) -> str:
-    """Return a key from the environment, empty if there is none.
-
-    Raises SettingsError, which does not show it, for one that fits in no header.
-    """
-    key = environ.get(variable, "").strip()
-    if not (key.isascii() and key.isprintable()):
-        raise SettingsError(f"{variable} is no key: it has characters that no key has")
-    return key
-
-
 def base_url(environ: Mapping[str, str], variable: str, default: str = "") -> str:
     """Return a service's base URL from the environment; raises SettingsError for what is none."""
     url = environ.get(variable) or default
@@ -152,6 +147,12 @@ def base_url(environ: Mapping[str, str], variable: str, default: str = "") -> st
             f"{variable}: '{shown}' is refused: write the whole address, as http://localhost:8080"
         )
     return url
+
+
+def _worth_waiting(status: int, headers: Mapping[str, str]) -> float | None:
+    """Return how long to wait before asking a crowded service again, None where that is no use."""
+    wait = retry_after(headers) if status in (429, 503) else None
+    return wait if wait is not None and wait <= _LONGEST_WAIT_S else None
 
 
 def _without_user(url: str) -> str:

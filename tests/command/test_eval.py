@@ -36,6 +36,8 @@ QUESTIONS = (
     question("love"),
 )
 ANSWERS = {"red": "It is right red.", "blue": "Green.", "love": "<think>hm</think>A right thing."}
+PRICES = ("--judge-price=judge:latest.input=10", "--judge-price=judge:latest.output=100")
+CALL_USD = (300 * 10 + 40 * 100) / 1e6  # what the assessor's calls cost each
 
 
 class Room:
@@ -286,17 +288,43 @@ def test_jury_votes_with_its_median_and_says_how_well_it_agrees(tmp_path: Path, 
 
 def test_budget_leaves_the_rest_unscored(tmp_path: Path, small: str) -> None:
     with room(tmp_path, Pupil(answers=ANSWERS)) as where:
-        where.eval(small, where.judge, "--max-judge-calls=4", check=1)
+        where.eval(small, where.judge, "--max-judge-calls=4", *PRICES, check=1)
     assert where.files[0]["results"]["by_state"] == {"scored": 4, "budget": 5}
-    assert where.files[0]["results"]["cost"]["calls"] == 4
+    cost = where.files[0]["results"]["cost"]
+    assert (cost["calls"], cost["reason"]) == (4, None)
+    assert cost["cost_usd"] == pytest.approx(4 * CALL_USD)
+
+
+def test_judge_that_refuses_every_call_is_told_with_the_calls_that_were_sent(
+    tmp_path: Path, small: str
+) -> None:
+    assessor = Assessor(opinion=lambda *_: [sized(404, {"error": "no such model"})])
+    with room(tmp_path, Pupil(answers=ANSWERS), assessor) as where:
+        where.eval(small, where.judge, "--judge-concurrency=1", *PRICES, check=1)
+    cost = where.files[0]["results"]["cost"]
+    assert (len(assessor.calls), cost["calls"], cost["cost_usd"]) == (1, 1, 0.0)
+
+
+def test_call_that_broke_off_makes_the_cost_unknown_for_its_own_reason(
+    tmp_path: Path, small: str
+) -> None:
+    def opinion(prompt: str, criterion: str) -> Any:
+        return verdict(4) if len(assessor.calls) > 1 else [Reset()]
+
+    assessor = Assessor(opinion=opinion)
+    with room(tmp_path, Pupil(answers=ANSWERS), assessor) as where:
+        done = where.eval(small, where.judge, "--judge-concurrency=1", *PRICES)
+    cost = where.files[0]["results"]["cost"]
+    assert (cost["calls"], cost["cost_usd"], cost["unpriced"]) == (10, None, 1)
+    assert cost["known_cost_usd"] == pytest.approx(8 * CALL_USD)
+    assert "10 calls" in done.stdout
+    assert "a call without an answer may have been billed" in done.stdout
 
 
 def test_prices_make_the_cost_known(tmp_path: Path, small: str) -> None:
-    prices = ("--judge-price=judge:latest.input=10", "--judge-price=judge:latest.output=100")
     with room(tmp_path, Pupil(answers=ANSWERS)) as where:
-        where.eval(small, where.judge, *prices)
-    expected = 9 * (300 * 10 + 40 * 100) / 1e6
-    assert where.files[0]["results"]["cost"]["cost_usd"] == pytest.approx(expected)
+        where.eval(small, where.judge, *PRICES)
+    assert where.files[0]["results"]["cost"]["cost_usd"] == pytest.approx(9 * CALL_USD)
 
 
 def test_several_answers_give_pass_at_k(tmp_path: Path) -> None:
@@ -387,7 +415,8 @@ def test_marks_are_given_again_without_the_model(tmp_path: Path, small: str) -> 
     with ScriptedServer(kind) as other:
         args = (f"--judge=ollama:kind:latest@{other.host}", "--pass-k=2")
         done = llamaburn("rejudge", path.stem, *args, cwd=tmp_path)
-        again = llamaburn("rejudge", path.stem, "--dry-run", *args, cwd=tmp_path)
+        prices = ("--judge-price=kind:latest.input=1", "--judge-price=kind:latest.output=1")
+        again = llamaburn("rejudge", path.stem, "--dry-run", *args, *prices, cwd=tmp_path)
     first, second = where.files
     assert second["status"] == "complete"
     assert second["config"]["answers"].endswith(path.name)
@@ -398,20 +427,20 @@ def test_marks_are_given_again_without_the_model(tmp_path: Path, small: str) -> 
     assert len(kind.calls) == 9
     assert "judged by ollama:kind" in done.stdout
     assert "9 calls for the 3 questions" in again.stdout
+    assert again.stdout.endswith("USD if no call fails\n")
 
 
 def test_dry_run_tells_the_price_and_sends_nothing(tmp_path: Path, small: str) -> None:
-    prices = ("--judge-price=judge:latest.input=10", "--judge-price=judge:latest.output=100")
     with room(tmp_path, Pupil()) as where:
         unknown = where.eval(small, where.judge, "--dry-run").stdout
-        known = where.eval(small, where.judge, "--dry-run", *prices).stdout
+        known = where.eval(small, where.judge, "--dry-run", *PRICES).stdout
         pairs = ("--pairwise", "--compare-to=other")
         compared = where.eval(small, where.judge, "--dry-run", *pairs).stdout
         nobody = where.eval(small, "--dry-run", check=4).stderr
         assert where.pupil.requests == where.assessor.requests == []
     assert "9 calls for the 3 questions" in unknown
     assert "at an unknown price" in unknown
-    assert "USD, at most" in known
+    assert "USD if no call fails and answers have up to 1200 characters\n" in known
     assert "6 calls" in compared
     assert "nothing is judged without --judge" in nobody
 
@@ -448,14 +477,28 @@ def _ids(cwd: Path) -> list[str]:
     return [path.stem for path in sorted((cwd / "results" / "evals").glob("*.json"))]
 
 
-def test_search_that_fails_is_a_failure_of_that_answer(tmp_path: Path) -> None:
-    asked = (question("moss", allow_web_search=True), question("snow"))
-    chosen = f"--set={eval_set(tmp_path, *asked)}"
+def test_search_that_fails_is_no_mark_for_the_model_and_says_why(tmp_path: Path) -> None:
+    asked = (question("moss", allow_web_search=True, scorer="includes"), question("snow"))
+    searching = (f"--set={eval_set(tmp_path, *asked)}", "--with-web-search", "--search=searxng")
     with room(tmp_path, Pupil()) as where, ScriptedServer([sized(500, "broken")]) as searx:
-        env = {"SEARXNG_URL": searx.host}
-        where.eval(chosen, "--with-web-search", "--search=searxng", **env)
-    assert items(where.files[0])["moss"]["error"]["kind"] == "search_failed"
-    assert items(where.files[0])["snow"]["error"] is None
+        done = where.eval(*searching, where.judge, check=1, SEARXNG_URL=searx.host)
+    assert f"search_failed × 1: search with searxng at {searx.host} failed: HTTP 500" in done.stdout
+    moss, snow = items(where.files[0]).values()
+    assert (moss["error"]["kind"], moss["correct"]) == ("search_failed", None)
+    assert {score["state"] for score in moss["scores"].values()} == {"skipped_sut_error"}
+    assert {score["score"] for score in moss["scores"].values()} == {None}
+    assert snow["error"] is None
+
+
+def test_pair_of_which_a_search_failed_has_no_winner(tmp_path: Path) -> None:
+    chosen = f"--set={eval_set(tmp_path, question('moss', allow_web_search=True))}"
+    with room(tmp_path, Pupil()) as where, ScriptedServer([sized(500, "broken")]) as searx:
+        where.eval(chosen)
+        (path,) = (tmp_path / "results" / "evals").iterdir()
+        args = ("--with-web-search", "--search=searxng", "--pairwise", f"--compare-to={path}")
+        where.eval(chosen, where.judge, *args, check=None, SEARXNG_URL=searx.host)
+    (pair,) = items(where.files[1])["moss"]["comparisons"]
+    assert (pair["verdict"], pair["state"]) == (None, "skipped_sut_error")
 
 
 def test_evals_are_compared_by_question(tmp_path: Path, small: str) -> None:
@@ -565,6 +608,18 @@ def test_bad_input_is_one_sentence(tmp_path: Path, args: list[str], said: str) -
     with room(tmp_path, Pupil()) as where:
         done = where.eval(*args, check=4, ANTHROPIC_API_KEY="")
     assert said in done.stderr
+    assert not (tmp_path / "results" / "evals").exists()
+
+
+def test_judge_key_that_fits_in_no_header_is_refused_before_anything_is_sent(
+    tmp_path: Path, small: str
+) -> None:
+    with room(tmp_path, Pupil(answers=ANSWERS)) as where:
+        judge = f"--judge=openai@{where.assessor.host}"
+        done = where.eval(small, judge, check=4, OPENAI_API_KEY="gsk_one\ntwo")
+        assert where.pupil.requests == where.assessor.requests == []
+    assert "OPENAI_API_KEY is no key" in done.stderr
+    assert "gsk_one" not in done.stdout + done.stderr
     assert not (tmp_path / "results" / "evals").exists()
 
 

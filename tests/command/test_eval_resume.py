@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import random
 import signal
 import subprocess
@@ -20,9 +21,10 @@ NAMES = ("red", "blue", "green", "white", "black")
 ASKED = {(f"What is {name}?", criterion) for name in NAMES for criterion in CRITERIA}
 
 
-def begin(cwd: Path, *args: str) -> subprocess.Popen[bytes]:
-    nowhere = subprocess.DEVNULL
-    return subprocess.Popen([*COMMAND, "eval", *args], cwd=cwd, stdout=nowhere, stderr=nowhere)
+def begin(cwd: Path, *args: str, **env: str) -> subprocess.Popen[bytes]:
+    nowhere, command = subprocess.DEVNULL, [*COMMAND, "eval", *args]
+    given = {**os.environ, **env}
+    return subprocess.Popen(command, cwd=cwd, env=given, stdout=nowhere, stderr=nowhere)
 
 
 def journalled(cwd: Path) -> set[tuple[str, str]]:
@@ -116,6 +118,28 @@ def test_judgments_that_failed_on_the_way_are_tried_again(tmp_path: Path) -> Non
     assert {c for c in assessor.calls if "blue" in c[0]} >= {
         ("What is blue?", criterion) for criterion in CRITERIA
     }
+    (document,) = evals_in(tmp_path / "results")
+    assert document["results"]["by_state"] == {"scored": 6}
+
+
+def test_answer_that_is_asked_for_again_is_marked_again(tmp_path: Path) -> None:
+    asked = [question(name, allow_web_search=name == "red") for name in ("red", "blue")]
+    assessor, searx = Assessor(stop_at=1), [sized(500, "broken")]
+    with (
+        ScriptedServer(Pupil()) as model,
+        ScriptedServer(assessor) as judge,
+        ScriptedServer(lambda _: searx) as search,
+    ):
+        args = [f"--host={model.host}", f"--set={eval_set(tmp_path, *asked)}", "--with-web-search"]
+        args += ["--search=searxng", f"--judge=ollama:judge@{judge.host}"]
+        running = begin(tmp_path, "tiny", *args, SEARXNG_URL=search.host)
+        assert assessor.stopped.wait(60)
+        running.send_signal(signal.SIGINT)
+        running.wait(60)
+        (before,) = evals_in(tmp_path / "results")
+        assessor.stop_at, searx[0] = 0, sized(200, {"results": []})
+        llamaburn("eval", "--resume=last", cwd=tmp_path, SEARXNG_URL=search.host)
+    assert before["results"]["by_state"] == {"skipped_sut_error": 3}
     (document,) = evals_in(tmp_path / "results")
     assert document["results"]["by_state"] == {"scored": 6}
 

@@ -126,6 +126,13 @@ def test_a_key_is_sent_only_if_there_is_one(monkeypatch: pytest.MonkeyPatch) -> 
     assert auth_headers() == {"Authorization": "Bearer word"}
 
 
+def test_a_key_that_fits_in_no_header_is_refused_unseen(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("LLAMABURN_API_KEY", "two\nlines")
+    with pytest.raises(SettingsError, match=r"^LLAMABURN_API_KEY is no key") as caught:
+        auth_headers()
+    assert "lines" not in str(caught.value)
+
+
 @pytest.mark.parametrize(
     ("container", "host", "hinted"),
     [(True, "localhost", True), (True, "box", False), (False, "localhost", False)],

@@ -90,6 +90,7 @@ def test_answer_that_does_not_fit_the_judges_context_is_not_sent() -> None:
     found = judged(fake, case=CASE._replace(answer="word " * 8000))
     assert (found.state, found.score) == ("api_error", None)
     assert (found.error or {})["kind"] == "context_overflow"
+    assert (found.calls, found.cost_usd) == (0, 0.0)
     assert fake.calls == []
 
 

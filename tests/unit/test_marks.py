@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 
 def judgment(score: int | None, judge: str = "j", **fields: Any) -> dict[str, Any]:
-    made = {"source": "judge", "judge": judge, "score": score, "verdict": None, "retries": 0}
+    made = {"source": "judge", "judge": judge, "score": score, "verdict": None, "calls": 1}
     state = "scored" if score is not None else "refused"
     usage = dict.fromkeys(("input", "cache_read", "cache_write", "output", "reasoning"))
     return {**made, "state": state, "usage": usage, "cost_usd": 0.5, **fields}
@@ -122,13 +122,14 @@ def test_verdict_on_two_models_needs_a_judge_that_can_tell_them_apart(
 
 
 def test_cost_is_unknown_where_one_price_is() -> None:
-    known, unknown = judgment(3), judgment(3, cost_usd=None, retries=2)
-    beyond = judgment(None, state="budget", cost_usd=0.0)
+    known = judgment(3)
+    unknown = judgment(3, calls=3, cost_usd=None, cost_reason="it is not said")
+    beyond = judgment(None, state="budget", calls=0, cost_usd=0.0)
     ruled = judgment(1, source="rule", cost_usd=None)
     scores = {"accuracy": {**score(3), "judgments": [known, unknown, beyond, ruled]}}
     found = _marks.cost([item(scores=scores)])
     assert (found["cost_usd"], found["known_cost_usd"], found["unpriced"]) == (None, 0.5, 1)
-    assert found["calls"] == 4
+    assert (found["calls"], found["reason"]) == (4, "it is not said")
     assert _marks.cost([])["cost_usd"] == 0
 
 

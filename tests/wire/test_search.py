@@ -252,6 +252,24 @@ def test_an_answer_that_never_ends_is_given_up_at_the_deadline() -> None:
             asyncio.run(search.find("q", 1))
 
 
+@pytest.mark.parametrize("status", [429, 503])
+def test_a_crowded_service_is_asked_once_more_after_the_wait_it_asks_for(status: int) -> None:
+    crowded, good = sized(status, b"", retry_after="0"), sized(200, ANSWERS["brave"])
+    with ScriptedServer(lambda request: [good if request.number else crowded]) as server:
+        assert asyncio.run(service("brave", server.host).find("q", 5)) == HITS
+    with ScriptedServer([crowded]) as server:
+        with pytest.raises(ServerError, match=f"HTTP {status}"):
+            asyncio.run(service("brave", server.host).find("q", 5))
+        assert len(server.requests) == 2
+
+
+def test_a_crowded_service_that_asks_for_a_long_wait_is_not_waited_for() -> None:
+    with ScriptedServer([sized(429, b"", retry_after="11")]) as server:
+        with pytest.raises(ServerError, match="HTTP 429"):
+            asyncio.run(service("brave", server.host).find("q", 5))
+        assert len(server.requests) == 1
+
+
 def test_nobody_there_is_told_with_the_address() -> None:
     with ScriptedServer([]) as server:
         gone = server.host
