@@ -28,7 +28,7 @@ from pytest_llamaburn.errors import ModelError, ServerError, SettingsError
 from pytest_llamaburn.trace import Delta, Event, Failed, Headers, Sent, Trace, fold
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Generator, Iterator, Sequence
+    from collections.abc import AsyncIterator, Generator, Iterator, Mapping, Sequence
 
     import httpx
 
@@ -249,9 +249,25 @@ class Backend(ABC):
 
 
 def auth_headers() -> dict[str, str]:
-    """Return the Authorization header for the server under test, if its key is set."""
-    key = os.environ.get(KEY_VARIABLE, "")
+    """Return the Authorization header for the server under test, if its key is set.
+
+    Raises SettingsError for a key that fits in no header.
+    """
+    key = key_of(os.environ, KEY_VARIABLE)
     return {"Authorization": f"Bearer {key}"} if key else {}
+
+
+def key_of(environ: Mapping[str, str], variable: str) -> str:
+    """Return a key from the environment, empty if there is none.
+
+    Raises SettingsError, which does not show it, for one that fits in no header.
+    """
+    key = environ.get(variable, "").strip()
+    if not (key.isascii() and key.isprintable()):
+        raise SettingsError(
+            f"{variable} is no key: it has characters that no key has; copy the key again"
+        )
+    return key
 
 
 def parse_host(text: str) -> Address:

@@ -127,17 +127,6 @@ def reached(url: str, timeout_s: float) -> Any:
         return None
 
 
-def key_of(environ: Mapping[str, str], variable: str) -> str:
-    """Return a key from the environment, empty if there is none.
-
-    Raises SettingsError, which does not show it, for one that fits in no header.
-    """
-    key = environ.get(variable, "").strip()
-    if not (key.isascii() and key.isprintable()):
-        raise SettingsError(f"{variable} is no key: it has characters that no key has")
-    return key
-
-
 def base_url(environ: Mapping[str, str], variable: str, default: str = "") -> str:
     """Return a service's base URL from the environment; raises SettingsError for what is none."""
     url = environ.get(variable) or default

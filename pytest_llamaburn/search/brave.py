@@ -5,8 +5,9 @@ from __future__ import annotations
 from html import unescape
 from typing import TYPE_CHECKING, Any, ClassVar
 
+from pytest_llamaburn.backends._base import key_of
 from pytest_llamaburn.errors import ServerError
-from pytest_llamaburn.search._base import Hit, Remote, base_url, hits, key_of
+from pytest_llamaburn.search._base import Hit, Remote, base_url, hits
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from pytest_llamaburn.backends._base import parse_host
+from pytest_llamaburn.backends._base import key_of, parse_host
 from pytest_llamaburn.backends.ollama import Backend
-from pytest_llamaburn.search._base import Hit, Remote, base_url, hits, key_of, reached
+from pytest_llamaburn.search._base import Hit, Remote, base_url, hits, reached
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

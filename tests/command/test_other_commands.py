@@ -62,6 +62,18 @@ def test_models_of_a_named_host_that_is_silent_exits_four(tmp_path: Path) -> Non
     assert "no server at http://127.0.0.1:1" in done.stderr
 
 
+@pytest.mark.parametrize("command", ["models", "benchmark tiny", "status", "doctor"])
+@pytest.mark.parametrize("key", ["sk-\rsecret", "sk-sécret"])
+def test_key_that_fits_in_no_header_is_told_without_being_shown(
+    command: str, key: str, tmp_path: Path
+) -> None:
+    args = (*command.split(), "--host=127.0.0.1:1")
+    done = llamaburn(*args, cwd=tmp_path, check=None, LLAMABURN_API_KEY=key)
+    assert "LLAMABURN_API_KEY is no key" in done.stdout + done.stderr
+    assert "cret" not in done.stdout + done.stderr
+    assert "Traceback" not in done.stderr
+
+
 def test_pull_follows_the_server(tmp_path: Path) -> None:
     with ScriptedServer(Registry()) as server:
         done = llamaburn("models", "pull", "tiny", f"--host={server.host}", cwd=tmp_path)
