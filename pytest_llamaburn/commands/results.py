@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pytest_llamaburn import options
-from pytest_llamaburn.errors import ResultsError
+from pytest_llamaburn.errors import LlamaBurnError, ResultsError
 from pytest_llamaburn.settings import Display, Storage
 
 if TYPE_CHECKING:
@@ -147,10 +147,17 @@ def _own(results_dir: Path, name: str) -> Path:
 def _recover(results_dir: Path, names: list[str], display: Display) -> int:  # noqa: ARG001
     from pytest_llamaburn.load import filing
 
+    bad = 0
     for name in names or filing.unfiled(results_dir):
-        path = filing.write_result(results_dir, filing.header_of(results_dir, name)["run_id"])
-        print(path)
-    return 0
+        try:
+            path = filing.write_result(results_dir, filing.header_of(results_dir, name)["run_id"])
+            print(path)
+        except Exception as err:  # noqa: BLE001 - a bad journal must not stop the others
+            bad += 1
+            ours = isinstance(err, LlamaBurnError)
+            reason = err if ours else f"its journal is damaged ({type(err).__name__}: {err})"
+            print(f"llamaburn: run {name} is not recovered: {reason}", file=sys.stderr)
+    return 4 if bad else 0
 
 
 _ACTIONS = {
