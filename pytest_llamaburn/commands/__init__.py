@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import argparse
+import io
+import os
 import signal
 import sys
-from typing import TYPE_CHECKING
+import traceback
+from typing import TYPE_CHECKING, TextIO
 
 from pytest_llamaburn import __version__, registry
-from pytest_llamaburn.errors import LlamaBurnError
+from pytest_llamaburn.errors import LlamaBurnError, UsageError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -21,21 +24,49 @@ EXIT_CODES = """exit codes:
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command line and return its exit code; our errors are one sentence on stderr."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="replace")  # a table with a few "?" is better than none
     words = sys.argv[1:] if argv is None else list(argv)
     arguments = build_parser(words[0] if words else "").parse_args(words)
     if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:  # as shells start background jobs
         signal.signal(signal.SIGINT, signal.default_int_handler)
     try:
         code: int = arguments.run(arguments)
+        sys.stdout.flush()
     except LlamaBurnError as err:
-        print(f"llamaburn: {err}", file=sys.stderr)
+        _write(f"llamaburn: {err}", sys.stderr)
         return err.exit_code
     except KeyboardInterrupt:
         return 2
-    except BrokenPipeError:
-        sys.stderr.close()  # the reader of our output left: nothing more to say
-        return 0
+    except Exception as err:  # noqa: BLE001 - else Python exits with 1: a gate failed
+        return _unforeseen(err)
     return code
+
+
+def _unforeseen(err: Exception) -> int:
+    """Return the exit code for what no command raises on purpose: output was lost, or a bug."""
+    lost = _write("", sys.stdout) if isinstance(err, OSError) else None
+    if isinstance(lost, BrokenPipeError):
+        return 0  # the reader of our output left: nothing more to say
+    if lost is None:
+        _write("".join(traceback.format_exception(err)), sys.stderr)
+        return LlamaBurnError.exit_code
+    _write(
+        f"llamaburn: standard output cannot be written: {lost.strerror or lost}; send it elsewhere",
+        sys.stderr,
+    )
+    return UsageError.exit_code
+
+
+def _write(line: str, stream: TextIO) -> OSError | None:
+    """Write a line; return what prevents that, and have the interpreter not try it once more."""
+    try:
+        print(line, file=stream, flush=True)
+    except OSError as err:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
+        return err
+    return None
 
 
 def build_parser(word: str | None = None) -> argparse.ArgumentParser:

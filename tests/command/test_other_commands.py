@@ -12,8 +12,10 @@ from command_line import llamaburn
 from scripted import LlamaCppFacade, OllamaFacade, Request, ScriptedServer, Steps, ndjson, sized
 
 from pytest_llamaburn import __version__, registry
+from pytest_llamaburn.commands import main, schema
 
 if TYPE_CHECKING:
+    import argparse
     from pathlib import Path
 
 
@@ -170,8 +172,50 @@ def test_help_imports_nothing_heavy() -> None:
     subprocess.run([sys.executable, "-c", code], check=True, stdout=subprocess.DEVNULL)
 
 
-def test_reader_that_leaves_early_is_no_error(tmp_path: Path) -> None:
-    command = f"{sys.executable} -m pytest_llamaburn schema | head -c 1; exit ${{PIPESTATUS[0]}}"
-    done = subprocess.run(["bash", "-c", command], capture_output=True, check=False)
-    assert done.returncode == 0
-    assert b"Traceback" not in done.stderr
+def test_what_the_output_s_encoding_lacks_is_a_question_mark(tmp_path: Path) -> None:
+    with ScriptedServer(LlamaCppFacade()) as server:
+        args = ("models", f"--host={server.host}")
+        done = llamaburn(*args, cwd=tmp_path, PYTHONIOENCODING="ascii")
+    header, rule, tiny, _ = done.stdout.splitlines()
+    assert header.startswith("name")
+    assert set(rule) == {"?"}
+    assert tiny.startswith("tiny:latest")
+
+
+def redirected(words: str, where: str, cwd: Path) -> tuple[int, str]:
+    """Return the exit code and the errors of a command whose output a shell redirects."""
+    script = f"{sys.executable} -m pytest_llamaburn {words} {where}; exit ${{PIPESTATUS[0]}}"
+    done = subprocess.run(
+        ["bash", "-c", script], cwd=cwd, capture_output=True, text=True, check=False
+    )
+    return done.returncode, done.stderr
+
+
+@pytest.mark.parametrize("words", ["results list", "schema"])  # less and more than is buffered
+def test_output_that_cannot_be_written_is_one_sentence(words: str, tmp_path: Path) -> None:
+    code, said = redirected(words, ">/dev/full", tmp_path)
+    assert code == 4
+    assert said.startswith("llamaburn: standard output cannot be written: No space left on device;")
+    assert said.count("\n") == 1
+
+
+@pytest.mark.parametrize("words", ["schema", "results show x"])
+def test_exit_code_tells_even_where_no_word_can(words: str, tmp_path: Path) -> None:
+    assert redirected(words, ">/dev/full 2>&1", tmp_path) == (4, "")
+
+
+@pytest.mark.parametrize("words", ["results list", "schema"])
+def test_reader_that_leaves_early_is_no_error(words: str, tmp_path: Path) -> None:
+    assert redirected(words, "| head -c 0", tmp_path) == (0, "")
+
+
+@pytest.mark.parametrize("error", [OSError("of no stream of ours"), KeyError("left over")])
+def test_bug_shows_its_traceback_and_exits_three(
+    error: Exception, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def break_off(arguments: argparse.Namespace) -> int:
+        raise error
+
+    monkeypatch.setattr(schema, "run", break_off)
+    assert main(["schema"]) == 3
+    assert "Traceback" in capsys.readouterr().err
