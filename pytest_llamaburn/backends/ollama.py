@@ -74,10 +74,19 @@ class Backend(_base.Backend):
 
     async def models(self) -> list[Model]:
         """Return the local models, the loaded ones with their share on the GPU."""
-        client = Client(self)
-        loaded = {m["name"]: m for m in (await client.ps())["models"]}
-        listed = (await client.list())["models"]
+        loaded = {m["name"]: m for m in await self._listing("/api/ps")}
+        listed = await self._listing("/api/tags")
         return [_listed(m, loaded.get(m["name"])) for m in listed if not m.get("remote_model")]
+
+    async def _listing(self, path: str) -> list[dict[str, Any]]:
+        """Return the models that a path lists; raises ServerError where it lists none."""
+        found = await self.get(path)
+        try:  # what has no name cannot be asked for
+            return [m for m in found["models"] or () if isinstance(m["name"], str)]
+        except (TypeError, KeyError):
+            raise ServerError(
+                f"{self.address.url}{path} lists no models in Ollama's shape: try --backend openai"
+            ) from None
 
     async def describe(self, name: str) -> Model:
         """Return one model with its context length and capabilities."""
@@ -100,27 +109,39 @@ class Backend(_base.Backend):
 
     async def unload(self, model: Model) -> float | None:
         """Unload and wait until the server no longer lists the model."""
-        client = Client(self)
-        await client.unload(model.id)
+        await Client(self).unload(model.id)
         deadline = asyncio.get_running_loop().time() + _UNLOAD_WITHIN_S
-        while any(m["name"] == model.id for m in (await client.ps())["models"]):
+        while any(m["name"] == model.id for m in await self._listing("/api/ps")):
             if asyncio.get_running_loop().time() > deadline:
                 raise ServerError(f"{self.address.url} still holds {model.id} after 30 s")
             await asyncio.sleep(0.05)
         return None
 
     async def pull(self, name: str) -> AsyncIterator[dict[str, Any]]:
-        """Yield the server's progress while it fetches a model; raises ModelError if it cannot."""
-        request = {"model": name, "stream": True}
+        """Yield the server's progress while it fetches a model.
+
+        Raises ModelError if it cannot, ServerError if it does not say in the end that it did.
+        """
+        request, status = {"model": name, "stream": True}, None
         async with (
             self.http(_PULL_SILENCE_S) as client,
             client.stream("POST", "/api/pull", json=request) as reply,
         ):
+            if reply.status_code != 200:
+                await reply.aread()
+                raise ModelError(self._not_pulled(name, _base.refusal(reply)))
             async for line in reply.aiter_lines():
-                event = json.loads(line)
+                event = _event(line)
                 if "error" in event:
-                    raise ModelError(f"{self.address.url} cannot pull {name}: {event['error']}")
+                    raise ModelError(self._not_pulled(name, event["error"]))
+                status = event.get("status")
                 yield event
+        if status != "success":
+            reason = "the answer ended without success; see its log, then pull again"
+            raise ServerError(self._not_pulled(name, reason))
+
+    def _not_pulled(self, name: str, reason: str) -> str:
+        return f"{self.address.url} cannot pull {name}: {reason}"
 
     async def loaded(self) -> list[dict[str, Any]]:
         """Return what is in memory: name, size, share on the GPU and context length."""
@@ -131,7 +152,7 @@ class Backend(_base.Backend):
                 "gpu_share": _gpu_share(m),
                 "context_length": m.get("context_length"),
             }
-            for m in (await Client(self).ps())["models"]
+            for m in await self._listing("/api/ps")
         ]
 
     def body(self, model: Model, messages: Sequence[_base.Message]) -> dict[str, Any]:
@@ -227,6 +248,15 @@ class Client:
     async def unload(self, model: str) -> Any:
         """Ask the server to drop a model."""
         return await self.chat(model, [], keep_alive=0)
+
+
+def _event(line: str) -> dict[str, Any]:
+    """Return one line of progress; what is no JSON object is an event that tells nothing."""
+    try:
+        event = json.loads(line)
+    except (ValueError, RecursionError):
+        event = None
+    return event if isinstance(event, dict) else {}
 
 
 def _deltas(stamp: int, message: _Message) -> list[Delta]:

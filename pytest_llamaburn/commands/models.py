@@ -78,11 +78,17 @@ async def _pull(name: str | None, settings: Run) -> int:
 async def _follow(backend: Any, name: str) -> None:
     said = None
     async for event in backend.pull(name):
-        share = f" {event['completed'] / event['total']:.0%}" if event.get("completed") else ""
-        line = f"{event.get('status', '')}{share}"
-        if line != said:
+        line = f"{event.get('status', '')}{_share(event)}"
+        if line not in (said, ""):
             print(line, file=sys.stderr)
         said = line
+
+
+def _share(event: dict[str, Any]) -> str:
+    match event:
+        case {"completed": int(done), "total": int(total)} if done and total:
+            return f" {done / total:.0%}"
+    return ""
 
 
 def _render(found: list[tuple[str, Model]], form: str) -> str:

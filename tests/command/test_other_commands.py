@@ -5,11 +5,22 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import pytest
 from command_line import llamaburn
-from scripted import LlamaCppFacade, OllamaFacade, Request, ScriptedServer, Steps, ndjson, sized
+from scripted import (
+    LlamaCppFacade,
+    OllamaFacade,
+    Pause,
+    Request,
+    Reset,
+    ScriptedServer,
+    Steps,
+    head,
+    ndjson,
+    sized,
+)
 
 from pytest_llamaburn import __version__, registry
 from pytest_llamaburn.commands import main, schema
@@ -17,6 +28,10 @@ from pytest_llamaburn.commands import main, schema
 if TYPE_CHECKING:
     import argparse
     from pathlib import Path
+
+
+PULLING = ndjson({"status": "pulling", "total": 4, "completed": 2})
+SUCCESS = ndjson({"status": "success"})
 
 
 class Registry(OllamaFacade):
@@ -27,11 +42,18 @@ class Registry(OllamaFacade):
             return super().__call__(request)
         if request.json["model"] != "tiny":
             return [sized(200, ndjson({"error": "pull model manifest: file does not exist"}))]
-        lines: list[dict[str, Any]] = [
-            {"status": "pulling", "total": 4, "completed": 2},
-            {"status": "success"},
-        ]
-        return [sized(200, b"".join(ndjson(line) for line in lines))]
+        return self.pulling
+
+    pulling: Steps = (sized(200, PULLING + SUCCESS),)
+
+
+def pulled(pulling: Steps, cwd: Path, check: int) -> str:
+    """Return what a pull says of an answer that begins as it should."""
+    facade = Registry()
+    facade.pulling = pulling
+    with ScriptedServer(facade) as server:
+        args = ("models", "pull", "tiny", f"--host={server.host}")
+        return llamaburn(*args, cwd=cwd, check=check).stderr.replace(server.host, "HOST")
 
 
 def test_models_lists_the_servers_and_the_catalogue(tmp_path: Path) -> None:
@@ -80,6 +102,43 @@ def test_pull_follows_the_server(tmp_path: Path) -> None:
     with ScriptedServer(Registry()) as server:
         done = llamaburn("models", "pull", "tiny", f"--host={server.host}", cwd=tmp_path)
     assert done.stderr.splitlines() == ["pulling 50%", "success"]
+
+
+@pytest.mark.parametrize("body", [b"", PULLING, b"<p>\n", PULLING + b"[]\n"])
+def test_pull_that_ends_without_success_exits_four(body: bytes, tmp_path: Path) -> None:
+    *_, last = pulled([sized(200, body)], tmp_path, 4).splitlines()
+    assert last == (
+        "llamaburn: HOST cannot pull tiny: the answer ended without success; "
+        "see its log, then pull again"
+    )
+
+
+def test_pull_that_is_refused_tells_the_status_and_the_words_in_one_line(tmp_path: Path) -> None:
+    page = "<html>\n<h1>502 Bad Gateway</h1>\n</html>"
+    assert pulled([sized(502, page)], tmp_path, 4) == (
+        "llamaburn: HOST cannot pull tiny: server_error (502): "
+        "<html> <h1>502 Bad Gateway</h1> </html>\n"
+    )
+
+
+def test_pull_that_is_cut_says_so_of_a_server_that_was_there(tmp_path: Path) -> None:
+    answer = head(200, content_length="999") + PULLING
+    *_, last = pulled([answer, Pause(0.2), Reset()], tmp_path, 4).splitlines()
+    assert last.startswith("llamaburn: HOST gave no whole answer: ")
+
+
+@pytest.mark.parametrize("more", [b"\n", b'{"completed": 3}\n', b'{"completed":1,"total":"9"}\n'])
+def test_pull_follows_a_server_that_leaves_things_out(more: bytes, tmp_path: Path) -> None:
+    said = pulled([sized(200, PULLING + more + SUCCESS)], tmp_path, 0)
+    assert said.splitlines() == ["pulling 50%", "success"]
+
+
+def test_models_of_what_is_no_ollama_is_one_sentence(tmp_path: Path) -> None:
+    with ScriptedServer(LlamaCppFacade()) as server:
+        args = ("models", "--backend=ollama", f"--host={server.host}")
+        done = llamaburn(*args, cwd=tmp_path, check=4)
+    assert "/api/ps lists no models in Ollama's shape: try --backend openai" in done.stderr
+    assert done.stderr.count("\n") == 1
 
 
 def test_pull_of_an_unknown_model_gives_the_servers_words(tmp_path: Path) -> None:

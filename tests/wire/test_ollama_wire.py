@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from scripted import (
     OLLAMA_FINAL,
+    ScriptedServer,
     chunked,
     events_of,
     head,
@@ -20,6 +21,7 @@ from scripted import (
 )
 
 from pytest_llamaburn.backends import ollama
+from pytest_llamaburn.errors import ServerError
 from pytest_llamaburn.trace import Delta, Failed, ServerTimings, Trace, Usage, fold
 
 if TYPE_CHECKING:
@@ -222,3 +224,10 @@ def test_a_response_that_is_not_http_is_malformed() -> None:
     assert trace.failure is not None
     assert (trace.failure.kind, trace.failure.status) == ("malformed_chunk", None)
     assert trace.headers_ns is None
+
+
+def test_an_untimed_answer_that_is_no_json_is_told_by_its_path() -> None:
+    with ScriptedServer([sized(200, "<p>")]) as server:
+        client = ollama.Client(ollama.Backend(settings_for(server.host)))
+        with pytest.raises(ServerError, match=r"/api/show: the answer is no JSON$"):
+            asyncio.run(client.show("tiny"))
