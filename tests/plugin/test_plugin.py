@@ -396,6 +396,25 @@ def test_ollama_client_is_blocking_and_async(
     run(pytester, server).assert_outcomes(passed=2)
 
 
+@pytest.mark.parametrize("call", ["measure('Hi?')", "ollama_client.list()"])
+def test_what_blocks_says_so_in_an_async_test(
+    call: str, pytester: pytest.Pytester, server: ScriptedServer
+) -> None:
+    pytester.makepyfile(
+        f"""
+        import asyncio
+
+        def test_async({call.partition("(")[0].partition(".")[0]}):
+            async def blocking():
+                {call}
+            asyncio.run(blocking())
+        """
+    )
+    result = run(pytester, server)
+    result.assert_outcomes(failed=1)
+    result.stdout.fnmatch_lines(["measure, stress and ollama_client block: use them in a plain*"])
+
+
 def test_json_output_can_be_written_to_a_file(
     pytester: pytest.Pytester, server: ScriptedServer
 ) -> None:
