@@ -108,6 +108,10 @@ class Backend(ABC):
     async def models(self) -> list[Model]:
         """Return the models the server has."""
 
+    async def described(self) -> list[Model]:
+        """Return the models with what the server says only when it is asked for each."""
+        return await self.models()
+
     async def only_model(self) -> str:
         """Return the one model a server has; raises ModelError where there is a choice."""
         have = [model.id for model in await self.models()]

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
 DEFAULT_NUM_CTX = 4096  # Ollama's own default varies with the machine's memory
 _UNLOAD_WITHIN_S = 30.0
+_SHOW_WITHIN_S = 30.0
 _PULL_SILENCE_S = 300.0
 _GUARD_CHUNKS = 30  # Ollama stops a stream after this many equal chunks, without saying so
 _NO_CALLS = msgspec.Raw()
@@ -95,12 +96,21 @@ class Backend(_base.Backend):
         found = next((m for m in known if m.id in (name, full)), None)
         if found is None:
             raise ModelError(self._not_found(name, [m.id for m in known]))
-        shown = await Client(self).show(name)
-        found.capabilities = tuple(shown.get("capabilities") or ())
+        await self._complete(found)
+        return found
+
+    async def described(self) -> list[Model]:
+        """Return the models with their context lengths, None where the server fails to say."""
+        found = await self.models()
+        await asyncio.gather(*map(self._complete, found), return_exceptions=True)
+        return found
+
+    async def _complete(self, model: Model) -> None:
+        shown = await self.post("/api/show", {"model": model.id}, _SHOW_WITHIN_S)
+        model.capabilities = tuple(shown.get("capabilities") or ())
         for key, value in (shown.get("model_info") or {}).items():
             if key.endswith(".context_length"):
-                found.context_length = value
-        return found
+                model.context_length = value
 
     async def load(self, model: Model) -> None:
         """Load with the options of the timed requests: other ones would load it again."""

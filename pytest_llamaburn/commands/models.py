@@ -54,7 +54,7 @@ async def _models(settings: Run) -> tuple[list[tuple[str, Model]], str]:
         return rows, ""
     try:
         backend = await _detect.at_host(settings)
-        return [*((backend.address.url, m) for m in await backend.models()), *rows], ""
+        return [*((backend.address.url, m) for m in await backend.described()), *rows], ""
     except ServerError as err:
         return rows, str(err)
 

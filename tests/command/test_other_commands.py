@@ -67,6 +67,23 @@ def test_models_lists_the_servers_and_the_catalogue(tmp_path: Path) -> None:
     assert embedded.split()[:2] == ["smollm2-135m", "embedded"]
 
 
+@pytest.mark.parametrize(
+    ("fault", "context"), [(None, "8192"), (sized(500), "–"), (sized(200, "[]"), "–")]
+)
+def test_models_shows_the_context_length_that_ollama_says_of_each(
+    fault: bytes | None, context: str, tmp_path: Path
+) -> None:
+    facade = OllamaFacade()
+
+    def script(request: Request) -> Steps:
+        return [fault] if fault and request.path == "/api/show" else facade(request)
+
+    with ScriptedServer(script) as server:
+        done = llamaburn("models", f"--host={server.host}", cwd=tmp_path)
+    tiny = done.stdout.splitlines()[2]
+    assert tiny.split()[-2:] == [context, "no"]
+
+
 def test_models_as_json_has_every_field(tmp_path: Path) -> None:
     with ScriptedServer(LlamaCppFacade(model="m")) as server:
         done = llamaburn("models", f"--host={server.host}", "-o", "json", cwd=tmp_path)
