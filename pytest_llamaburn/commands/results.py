@@ -44,6 +44,9 @@ def _list(results_dir: Path, names: list[str], display: Display) -> int:
     for name in names:
         if name not in known:
             raise ResultsError(f"results list: '{name}' is no kind; known: {', '.join(known)}")
+    for form in display.output:
+        if form not in ("table", "json"):
+            raise ResultsError(f"results list: -o {form} is refused: a list is a table or json")
     rows = [_row(f, path) for f in names or known for path in results.paths(results_dir, f)]
     if "json" in display.output:
         print(json.dumps([dict(zip(_COLUMNS, row, strict=True)) for row in rows], indent=2))

@@ -87,6 +87,15 @@ def test_file_that_cannot_be_removed_is_one_sentence(
     )
 
 
+@pytest.mark.parametrize("output", ["csv", "x.csv", "foo"])
+def test_list_in_a_form_it_has_not_is_refused(output: str, kept: Path, tmp_path: Path) -> None:
+    done = llamaburn("results", "list", "-o", output, cwd=tmp_path, check=4)
+    assert done.stdout == ""
+    assert done.stderr == (
+        f"llamaburn: results list: -o {output} is refused: a list is a table or json\n"
+    )
+
+
 def test_names_are_needed_to_remove(tmp_path: Path) -> None:
     assert "name the files" in llamaburn("results", "rm", cwd=tmp_path, check=4).stderr
 
