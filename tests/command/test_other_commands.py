@@ -103,6 +103,26 @@ def test_models_of_a_named_host_that_is_silent_exits_four(tmp_path: Path) -> Non
     assert "no server at http://127.0.0.1:1" in done.stderr
 
 
+@pytest.mark.parametrize(
+    ("entry", "words"),
+    [
+        ({"id": 5}, "lists no models in OpenAI's shape"),
+        ("tiny", "lists no models in OpenAI's shape"),
+        ({"id": "tiny", "meta": 5}, "describes a model in no shape known"),
+        ({"id": "tiny", "meta": {"size": "2 GB"}}, "describes a model in no shape known"),
+    ],
+)
+@pytest.mark.parametrize("command", ["models", "benchmark tiny"])
+def test_list_in_an_odd_shape_is_one_sentence(
+    command: str, entry: object, words: str, tmp_path: Path
+) -> None:
+    with ScriptedServer([sized(200, {"data": [entry]})]) as server:
+        args = (*command.split(), f"--host={server.host}", "--backend=openai")
+        done = llamaburn(*args, cwd=tmp_path, check=4)
+    assert f"llamaburn: {server.host}/v1/models {words}" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
 @pytest.mark.parametrize("command", ["models", "benchmark tiny", "status", "doctor"])
 @pytest.mark.parametrize("key", ["sk-\rsecret", "sk-sécret"])
 def test_key_that_fits_in_no_header_is_told_without_being_shown(
