@@ -34,10 +34,11 @@ def run(arguments: argparse.Namespace) -> int:
     import asyncio
 
     given = options.given(arguments, Connection)
-    settings, _ = options.resolve(Run, given)
-    if arguments.action == "pull":
-        return asyncio.run(_pull(arguments.name, settings))
-    found, complaint = asyncio.run(_models(settings))
+    settings, origins = options.resolve(Run, given)
+    with options.blaming(origins):
+        if arguments.action == "pull":
+            return asyncio.run(_pull(arguments.name, settings))
+        found, complaint = asyncio.run(_models(settings))
     print(_render(found, arguments.output))
     if complaint:
         print(f"llamaburn: {complaint}", file=sys.stderr)

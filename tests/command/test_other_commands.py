@@ -124,6 +124,16 @@ def test_list_in_an_odd_shape_is_one_sentence(
 
 
 @pytest.mark.parametrize("command", ["models", "benchmark tiny", "status", "doctor"])
+def test_host_of_a_variable_that_is_no_address_is_told_by_the_variable(
+    command: str, tmp_path: Path
+) -> None:
+    done = llamaburn(*command.split(), cwd=tmp_path, check=None, OLLAMA_HOST="foo:bar")
+    told = done.stdout + done.stderr
+    assert "OLLAMA_HOST: 'foo:bar' is refused: its port is no number up to 65535" in told
+    assert "--host: " not in told
+
+
+@pytest.mark.parametrize("command", ["models", "benchmark tiny", "status", "doctor"])
 @pytest.mark.parametrize("key", ["sk-\rsecret", "sk-sécret"])
 def test_key_that_fits_in_no_header_is_told_without_being_shown(
     command: str, key: str, tmp_path: Path
