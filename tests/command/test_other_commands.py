@@ -305,6 +305,15 @@ def test_output_that_cannot_be_written_is_one_sentence(words: str, tmp_path: Pat
     assert said.count("\n") == 1
 
 
+def test_file_of_a_run_whose_table_is_lost_is_named(tmp_path: Path) -> None:
+    with ScriptedServer(OllamaFacade()) as server:
+        words = f"benchmark tiny --host={server.host} --iterations=1"
+        code, said = redirected(words, ">/dev/full", tmp_path)
+    *_, wrote, lost = said.splitlines()
+    assert (code, lost.partition(":")[0]) == (4, "llamaburn")
+    assert (tmp_path / wrote.removeprefix("wrote ")).is_file()
+
+
 @pytest.mark.parametrize("words", ["schema", "results show x"])
 def test_exit_code_tells_even_where_no_word_can(words: str, tmp_path: Path) -> None:
     assert redirected(words, ">/dev/full 2>&1", tmp_path) == (4, "")
