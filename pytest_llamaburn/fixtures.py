@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -24,6 +25,11 @@ MARKERS = {
     "llm_benchmark": "measures a model: iterations=N, thresholds=['ttft_ms.p50<500']",
     "llm_eval": "asks a model questions: thresholds=['accuracy.mean>=4']",
     "llm_stress": "loads a model: thresholds=['error_rate<0.01']",
+}
+_KEYWORDS = {
+    "llm_benchmark": ("iterations", "thresholds"),
+    "llm_eval": ("thresholds",),
+    "llm_stress": ("thresholds",),
 }
 FIXTURES = (*KINDS, "measure", "measure_more", "exam_answer", "exam_scores", "stress")
 PROMPT_ARGUMENT = "llm_prompt"
@@ -63,13 +69,11 @@ def measure(request: pytest.FixtureRequest, llm: Bench) -> Callable[..., Measure
         nonlocal calls
         calls += 1
         planned = _planned(prompt, request.node, harness)
-        count = iterations or planned.iterations
-        if count < 1:
-            raise SettingsError(f"measure: iterations={count} is refused: must be at least 1")
+        count = planned.iterations if iterations is None else _count("measure", iterations)
         key = f"{request.node.nodeid}#{calls}"
         measured: Measured = harness.run(llm.measure(planned.prompt, count, key))
         request.node.user_properties.extend(_headlines(measured))
-        broken = llm.gate(_marked(request.node).get("thresholds", ()), measured)
+        broken = llm.gate(marked(request.node).get("thresholds", ()), measured)
         if broken:
             raise AssertionError("; ".join(broken))
         return measured
@@ -125,7 +129,7 @@ def exam_scores(request: pytest.FixtureRequest, exam: Exam) -> Callable[[Questio
 
     def mark(question: Question) -> dict[str, Any]:
         row = exam.scores(question)
-        expressions = _marked(request.node).get("thresholds", ())
+        expressions = marked(request.node).get("thresholds", ())
         broken = exam.gate_question(expressions, question) if expressions else []
         if broken:
             raise AssertionError("; ".join(broken))
@@ -171,7 +175,7 @@ def stress(request: pytest.FixtureRequest, llm_under_load: Stress) -> Callable[[
     harness = request.config.stash[HARNESS]
 
     def run() -> dict[str, Any]:
-        wanted = list(_marked(request.node).get("thresholds", ()))
+        wanted = list(marked(request.node).get("thresholds", ()))
         llm_under_load.expect(wanted)
         harness.run(llm_under_load.drive())
         found = llm_under_load.results()
@@ -238,13 +242,51 @@ def iterations_of(item: pytest.Item, harness: Harness) -> int:
     planned = params_of(item).get(PROMPT_ARGUMENT)
     if planned:
         return int(planned.iterations)
-    return int(_marked(item).get("iterations", 0)) or harness.settings("llm").iterations
+    count: int = harness.settings("llm").iterations
+    with suppress(SettingsError):  # its own test tells it; here it would end the session
+        count = marked(item).get("iterations", count)
+    return count
 
 
-def _marked(item: pytest.Item) -> dict[str, Any]:
-    """Return the options of an item's marker."""
+def marked(item: pytest.Item) -> dict[str, Any]:
+    """Return the keywords of an item's markers; raises SettingsError for a wrong one."""
     markers = filter(None, map(item.get_closest_marker, MARKERS))
-    return {name: value for marker in markers for name, value in marker.kwargs.items()}
+    return {name: value for marker in markers for name, value in _keywords(marker).items()}
+
+
+def _keywords(marker: pytest.Mark) -> dict[str, Any]:
+    valid = _KEYWORDS[marker.name]
+    if marker.args:
+        words = f"{marker.args[0]!r} is refused: name what it is: {', '.join(valid)}"
+        raise SettingsError(f"{marker.name}: {words}")
+    for name in marker.kwargs:
+        if name not in valid:
+            from pytest_llamaburn import registry
+
+            raise SettingsError(f"{marker.name}: {registry.unknown('keyword', name, valid)}")
+    return {name: _CHECKS[name](marker.name, value) for name, value in marker.kwargs.items()}
+
+
+def _count(who: str, value: Any) -> int:
+    """Return a number of requests; raises SettingsError for what is none."""
+    if isinstance(value, int) and not isinstance(value, bool) and value >= 1:
+        return value
+    raise SettingsError(
+        f"{who}: iterations={value!r} is refused: must be a whole number, at least 1"
+    )
+
+
+def _expressions(who: str, value: Any) -> list[str]:
+    """Return thresholds, of which one may stand alone; raises SettingsError for what is none."""
+    found = [value] if isinstance(value, str) else value
+    if isinstance(found, list | tuple) and all(isinstance(one, str) for one in found):
+        return [*found]
+    raise SettingsError(
+        f"{who}: thresholds={value!r} is refused: must be texts, as ['ttft_ms<500']"
+    )
+
+
+_CHECKS = {"iterations": _count, "thresholds": _expressions}
 
 
 def _headlines(measured: Measured) -> Iterator[tuple[str, float]]:

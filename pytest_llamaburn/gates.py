@@ -6,6 +6,7 @@ trusted, or, in `certain` mode, where its 95 % interval lies on both sides of th
 
 from __future__ import annotations
 
+import math
 import operator
 import re
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -33,7 +34,8 @@ _OPERATORS: dict[str, Callable[[float, float], bool]] = {
 }
 _SHAPE = re.compile(
     r"\s*(?P<metric>[a-z]\w*)(?:\.(?P<statistic>[a-z][\w.]*?))?\s*"
-    r"(?P<operator><=|>=|<|>)\s*(?P<bound>[-+]?[\d.]+(?:e[-+]?\d+)?)\s*(?P<unit>\S*)\s*$"
+    r"(?P<operator><=|>=|<|>)\s*(?P<bound>[-+]?(?:\d+\.?\d*|\.\d+)(?:e[-+]?\d+)?)"
+    r"\s*(?P<unit>(?:[^\s\d.]\S*)?)\s*$"
 )
 # What a bound's unit is worth in the metric's own.
 _UNITS = {
@@ -73,7 +75,8 @@ class Gate(NamedTuple):
 def parse(expression: str, special: Mapping[str, str] = SPECIAL) -> Gate:
     """Return the gate an expression means; `special` are the names that stand for a mean.
 
-    Raises SettingsError for an unknown metric, statistic or unit, with the nearest names.
+    Raises SettingsError for an unknown metric, statistic or unit, with the nearest names, and for
+    what is no finite number.
     """
     found = _SHAPE.match(expression)
     if not found:
@@ -87,6 +90,10 @@ def parse(expression: str, special: Mapping[str, str] = SPECIAL) -> Gate:
     unit = "share" if statistic == "cv" else own or _unit_of(metric)
     scale = _scale(expression, "n" if statistic == "n" else unit, found["unit"])
     bound = float(found["bound"]) * scale
+    if not math.isfinite(bound):
+        raise SettingsError(
+            f"--threshold: '{expression}': {found['bound']} is refused: write a number below 1e308"
+        )
     return Gate(expression, metric, statistic, found["operator"], bound)
 
 

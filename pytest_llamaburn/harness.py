@@ -230,7 +230,13 @@ class Harness:
         return f"{self.session_id}-{zlib.crc32(key.encode()):08x}"
 
     def run(self, work: Coroutine[Any, Any, Any]) -> Any:
-        """Run on the timed loop, in this thread."""
+        """Run on the timed loop, in this thread; raises SettingsError where a loop runs already."""
+        if _inside_a_loop():
+            work.close()
+            raise SettingsError(
+                "measure, stress and ollama_client block: use them in a plain test, or await the "
+                "coroutines of ollama_client.aio in an async one"
+            )
         try:
             return self.runner.run(work)
         except KeyboardInterrupt:
@@ -367,6 +373,16 @@ class Lines:
 def _run_class(place: str) -> Any:
     module, _, name = place.partition(".")
     return getattr(import_module(f"pytest_llamaburn.load.{module}"), name)
+
+
+def _inside_a_loop() -> bool:
+    import asyncio
+
+    try:
+        asyncio.get_running_loop()
+    except RuntimeError:
+        return False
+    return True
 
 
 def _new_session_id() -> str:

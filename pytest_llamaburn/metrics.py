@@ -165,7 +165,7 @@ EVAL_METRICS = {
 REASONS = {
     "failed": "the request failed",
     "no_delta": "the answer had no content",
-    "no_usage": "the server sent no token counts",
+    "no_usage": "the server sent no token counts, or 0 for what was there",
     "below_two_tokens": "one token has no gap to the next",
     "no_samples": "no request gave a value",
     "one_read": "the whole answer came in one read",
@@ -356,7 +356,7 @@ def load_duration_ms(trace: Trace) -> float | Missing:
 )
 def input_sequence_length(trace: Trace) -> float | Missing:
     """Return the prompt's length."""
-    return _counted(trace.usage.prompt)
+    return _counted(trace.usage.prompt, there=True)
 
 
 @metric(
@@ -369,7 +369,7 @@ def input_sequence_length(trace: Trace) -> float | Missing:
 )
 def output_sequence_length(trace: Trace) -> float | Missing:
     """Return the answer's length; chunks are never counted for tokens."""
-    return _counted(trace.usage.completion)
+    return _counted(trace.usage.completion, there=bool(trace.delta_ns))
 
 
 @metric(
@@ -514,5 +514,6 @@ def _given(value: float | None) -> float | Missing:
     return Missing("not_reported") if value is None else value
 
 
-def _counted(count: int | None) -> float | Missing:
-    return Missing("no_usage") if count is None else count
+def _counted(count: int | None, *, there: bool) -> float | Missing:
+    """Return a count of tokens; 0 where something was there is how some servers say nothing."""
+    return Missing("no_usage") if count is None or (there and not count) else count

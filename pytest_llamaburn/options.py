@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import argparse
 import os
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar, cast
 
@@ -115,6 +116,22 @@ def flag_name(kind: type, name: str) -> str:
     return next(f"--{o.flag}" for o in settings.options_of(kind) if o.name == name)
 
 
+def blamed(refusal: str, origins: Mapping[str, str]) -> str:
+    """Return a sentence about a flag as one about the variable or file that set its value."""
+    flag, colon, rest = refusal.partition(":")
+    origin = origins.get(flag[2:].replace("-", "_")) if flag.startswith("--") else None
+    return f"{origin or flag}{colon}{rest}"
+
+
+@contextmanager
+def blaming(origins: Mapping[str, str]) -> Iterator[None]:
+    """Have a SettingsError about a flag name the variable or file that set its value."""
+    try:
+        yield
+    except SettingsError as err:
+        raise type(err)(blamed(str(err), origins)) from None
+
+
 def _spelling(option: Option, prefix: str, on: str = "") -> str:
     return f"{prefix}{on}{option.key if prefix else option.name}".replace("_", "-")
 
@@ -177,7 +194,8 @@ def _from_file(kind: type, path: Path) -> dict[str, tuple[Any, str]]:
         option = mine.get(table or key)
         if option is not None and table:
             entry = f"{key.removeprefix(table[:-1])}{option.join}{value}"
-            found[option.name] = ([*found.get(option.name, ([],))[0], entry], f"{path}: {key}")
+            entries = [*found.get(option.name, ([],))[0], entry]
+            found[option.name] = (entries, f"{path}: {table[:-2]}")
         elif option is not None:
             one = option.repeats and isinstance(value, str)
             found[option.name] = ([value] if one else value, f"{path}: {key}")

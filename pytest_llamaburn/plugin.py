@@ -28,6 +28,7 @@ from pytest_llamaburn.fixtures import (
     judge,
     llm,
     llm_under_load,
+    marked,
     measure,
     measure_more,
     ollama_client,
@@ -173,6 +174,11 @@ def _requests(item: pytest.Item, harness: Harness) -> int:
 def pytest_sessionfinish(session: pytest.Session) -> None:
     """Let nothing cut the end of a measuring session: workers stop, files are written."""
     session.config.stash[HARNESS].stop_once()
+
+
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    """Refuse a wrong marker, in its test alone and before anything is opened for it."""
+    marked(item)
 
 
 @pytest.hookimpl(wrapper=True)

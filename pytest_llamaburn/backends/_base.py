@@ -108,6 +108,10 @@ class Backend(ABC):
     async def models(self) -> list[Model]:
         """Return the models the server has."""
 
+    async def described(self) -> list[Model]:
+        """Return the models with what the server says only when it is asked for each."""
+        return await self.models()
+
     async def only_model(self) -> str:
         """Return the one model a server has; raises ModelError where there is a choice."""
         have = [model.id for model in await self.models()]
@@ -220,8 +224,13 @@ class Backend(ABC):
                 **options,
             ) as client:
                 yield client
-        except httpx.TransportError as err:
+        except (httpx.ConnectError, httpx.ConnectTimeout) as err:
             raise ServerError(unreachable(self.address, err)) from err
+        except httpx.RequestError as err:
+            reason = str(err).rstrip(".") or type(err).__name__
+            raise ServerError(
+                f"{self.address.url} gave no whole answer: {reason}. See its log, then try again"
+            ) from err
 
     async def get(self, path: str) -> Any:
         """Return the JSON of a GET, or None where the server has no such path.
@@ -242,10 +251,17 @@ class Backend(ABC):
         async with self.http(timeout_s or self.deadlines.total) as client:
             reply = await client.post(path, json=body)
         if reply.status_code != 200:
-            kind, words = classify(reply.status_code, reply.content)
-            msg = f"{self.address.url}{path}: {kind} ({reply.status_code}): {words}"
-            raise ServerError(msg)
-        return reply.json()
+            raise ServerError(f"{self.address.url}{path}: {refusal(reply)}")
+        try:
+            return reply.json()
+        except ValueError:
+            raise ServerError(f"{self.address.url}{path}: the answer is no JSON") from None
+
+
+def refusal(reply: httpx.Response) -> str:
+    """Return what an error reply says, in one line; its body must have been read."""
+    kind, words = classify(reply.status_code, reply.content)
+    return f"{kind} ({reply.status_code}): {' '.join(words.split())}"
 
 
 def key_of(environ: Mapping[str, str], variable: str) -> str:

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
 DEFAULT_NUM_CTX = 4096  # Ollama's own default varies with the machine's memory
 _UNLOAD_WITHIN_S = 30.0
+_SHOW_WITHIN_S = 30.0
 _PULL_SILENCE_S = 300.0
 _GUARD_CHUNKS = 30  # Ollama stops a stream after this many equal chunks, without saying so
 _NO_CALLS = msgspec.Raw()
@@ -74,10 +75,19 @@ class Backend(_base.Backend):
 
     async def models(self) -> list[Model]:
         """Return the local models, the loaded ones with their share on the GPU."""
-        client = Client(self)
-        loaded = {m["name"]: m for m in (await client.ps())["models"]}
-        listed = (await client.list())["models"]
+        loaded = {m["name"]: m for m in await self._listing("/api/ps")}
+        listed = await self._listing("/api/tags")
         return [_listed(m, loaded.get(m["name"])) for m in listed if not m.get("remote_model")]
+
+    async def _listing(self, path: str) -> list[dict[str, Any]]:
+        """Return the models that a path lists; raises ServerError where it lists none."""
+        found = await self.get(path)
+        try:  # what has no name cannot be asked for
+            return [m for m in found["models"] or () if isinstance(m["name"], str)]
+        except (TypeError, KeyError):
+            raise ServerError(
+                f"{self.address.url}{path} lists no models in Ollama's shape: try --backend openai"
+            ) from None
 
     async def describe(self, name: str) -> Model:
         """Return one model with its context length and capabilities."""
@@ -86,12 +96,21 @@ class Backend(_base.Backend):
         found = next((m for m in known if m.id in (name, full)), None)
         if found is None:
             raise ModelError(self._not_found(name, [m.id for m in known]))
-        shown = await Client(self).show(name)
-        found.capabilities = tuple(shown.get("capabilities") or ())
+        await self._complete(found)
+        return found
+
+    async def described(self) -> list[Model]:
+        """Return the models with their context lengths, None where the server fails to say."""
+        found = await self.models()
+        await asyncio.gather(*map(self._complete, found), return_exceptions=True)
+        return found
+
+    async def _complete(self, model: Model) -> None:
+        shown = await self.post("/api/show", {"model": model.id}, _SHOW_WITHIN_S)
+        model.capabilities = tuple(shown.get("capabilities") or ())
         for key, value in (shown.get("model_info") or {}).items():
             if key.endswith(".context_length"):
-                found.context_length = value
-        return found
+                model.context_length = value
 
     async def load(self, model: Model) -> None:
         """Load with the options of the timed requests: other ones would load it again."""
@@ -100,27 +119,39 @@ class Backend(_base.Backend):
 
     async def unload(self, model: Model) -> float | None:
         """Unload and wait until the server no longer lists the model."""
-        client = Client(self)
-        await client.unload(model.id)
+        await Client(self).unload(model.id)
         deadline = asyncio.get_running_loop().time() + _UNLOAD_WITHIN_S
-        while any(m["name"] == model.id for m in (await client.ps())["models"]):
+        while any(m["name"] == model.id for m in await self._listing("/api/ps")):
             if asyncio.get_running_loop().time() > deadline:
                 raise ServerError(f"{self.address.url} still holds {model.id} after 30 s")
             await asyncio.sleep(0.05)
         return None
 
     async def pull(self, name: str) -> AsyncIterator[dict[str, Any]]:
-        """Yield the server's progress while it fetches a model; raises ModelError if it cannot."""
-        request = {"model": name, "stream": True}
+        """Yield the server's progress while it fetches a model.
+
+        Raises ModelError if it cannot, ServerError if it does not say in the end that it did.
+        """
+        request, status = {"model": name, "stream": True}, None
         async with (
             self.http(_PULL_SILENCE_S) as client,
             client.stream("POST", "/api/pull", json=request) as reply,
         ):
+            if reply.status_code != 200:
+                await reply.aread()
+                raise ModelError(self._not_pulled(name, _base.refusal(reply)))
             async for line in reply.aiter_lines():
-                event = json.loads(line)
+                event = _event(line)
                 if "error" in event:
-                    raise ModelError(f"{self.address.url} cannot pull {name}: {event['error']}")
+                    raise ModelError(self._not_pulled(name, event["error"]))
+                status = event.get("status")
                 yield event
+        if status != "success":
+            reason = "the answer ended without success; see its log, then pull again"
+            raise ServerError(self._not_pulled(name, reason))
+
+    def _not_pulled(self, name: str, reason: str) -> str:
+        return f"{self.address.url} cannot pull {name}: {reason}"
 
     async def loaded(self) -> list[dict[str, Any]]:
         """Return what is in memory: name, size, share on the GPU and context length."""
@@ -131,7 +162,7 @@ class Backend(_base.Backend):
                 "gpu_share": _gpu_share(m),
                 "context_length": m.get("context_length"),
             }
-            for m in (await Client(self).ps())["models"]
+            for m in await self._listing("/api/ps")
         ]
 
     def body(self, model: Model, messages: Sequence[_base.Message]) -> dict[str, Any]:
@@ -227,6 +258,15 @@ class Client:
     async def unload(self, model: str) -> Any:
         """Ask the server to drop a model."""
         return await self.chat(model, [], keep_alive=0)
+
+
+def _event(line: str) -> dict[str, Any]:
+    """Return one line of progress; what is no JSON object is an event that tells nothing."""
+    try:
+        event = json.loads(line)
+    except (ValueError, RecursionError):
+        event = None
+    return event if isinstance(event, dict) else {}
 
 
 def _deltas(stamp: int, message: _Message) -> list[Delta]:

@@ -105,7 +105,12 @@ class Backend(_base.Backend):
         found = _entries(await self.get("/v1/models"))
         if not found:
             raise ServerError(f"{self.address.url}/v1/models lists no models in OpenAI's shape")
-        return [_model(entry) for entry in found]
+        try:
+            return [_model(entry) for entry in found]
+        except (AttributeError, TypeError) as err:
+            raise ServerError(
+                f"{self.address.url}/v1/models describes a model in no shape known: {err}"
+            ) from err
 
     async def describe(self, name: str) -> Model:
         """Return the model, which a llama.cpp server with a single one has under any name."""
@@ -255,8 +260,10 @@ def _ms(end_ns: int | None, start_ns: int) -> float | None:
 
 
 def _entries(listing: Any) -> list[dict[str, Any]]:
+    """Return the models that are listed; what has no name cannot be asked for."""
     found = listing.get("data") if isinstance(listing, dict) else None
-    return found if isinstance(found, list) else []
+    entries = found if isinstance(found, list) else []
+    return [e for e in entries if isinstance(e, dict) and isinstance(e.get("id"), str)]
 
 
 def _model(entry: dict[str, Any]) -> Model:

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import argparse
+import io
+import os
 import signal
 import sys
-from contextlib import suppress
-from typing import TYPE_CHECKING
+import traceback
+from typing import TYPE_CHECKING, TextIO
 
 from pytest_llamaburn import __version__, registry
-from pytest_llamaburn.errors import LlamaBurnError
+from pytest_llamaburn.errors import LlamaBurnError, UsageError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -22,24 +24,53 @@ EXIT_CODES = """exit codes:
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command line and return its exit code; our errors are one sentence on stderr."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="replace")  # a table with a few "?" is better than none
     words = sys.argv[1:] if argv is None else list(argv)
     arguments = build_parser(words[0] if words else "").parse_args(words)
     if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:  # as shells start background jobs
         signal.signal(signal.SIGINT, signal.default_int_handler)
-    code = 0
+    code: int = 0
     try:
         code = arguments.run(arguments)
         sys.stdout.flush()  # here, for Python's own flush at the end would tell what went wrong
     except LlamaBurnError as err:
-        print(f"llamaburn: {err}", file=sys.stderr)
+        _write(f"llamaburn: {err}", sys.stderr)
         return err.exit_code
     except KeyboardInterrupt:
         return 2
-    except BrokenPipeError:  # the reader of our output left: nothing more to say
-        for stream in (sys.stdout, sys.stderr):
-            with suppress(BrokenPipeError):
-                stream.close()
+    except Exception as err:  # noqa: BLE001 - else Python exits with 1: a gate failed
+        return _unforeseen(err, code)
     return code
+
+
+def _unforeseen(err: Exception, code: int) -> int:
+    """Return the exit code for what no command raises on purpose: output was lost, or a bug.
+
+    `code` is the command's own, if it came to an end.
+    """
+    lost = _write("", sys.stdout) if isinstance(err, OSError) else None
+    if isinstance(lost, BrokenPipeError):
+        return code  # the reader of our output left: nothing more to say
+    if lost is None:
+        _write("".join(traceback.format_exception(err)), sys.stderr)
+        return LlamaBurnError.exit_code
+    _write(
+        f"llamaburn: standard output cannot be written: {lost.strerror or lost}; send it elsewhere",
+        sys.stderr,
+    )
+    return UsageError.exit_code
+
+
+def _write(line: str, stream: TextIO) -> OSError | None:
+    """Write a line; return what prevents that, and have the interpreter not try it once more."""
+    try:
+        print(line, file=stream, flush=True)
+    except OSError as err:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
+        return err
+    return None
 
 
 def build_parser(word: str | None = None) -> argparse.ArgumentParser:

@@ -6,10 +6,11 @@ import os
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
+from pytest_llamaburn import options
 from pytest_llamaburn.errors import LlamaBurnError
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable
+    from collections.abc import Awaitable, Mapping
 
     from pytest_llamaburn.backends._base import Backend, Model, Server
     from pytest_llamaburn.settings import Run
@@ -27,13 +28,14 @@ class Look:
     loaded: list[dict[str, Any]] | None = None
     slots: int | None = None
     why: dict[str, str] = field(default_factory=dict)
+    origins: Mapping[str, str] = field(default_factory=dict)
 
     async def ask(self, part: str, question: Awaitable[Answer | None]) -> Answer | None:
         """Return the answer, or None with its reason noted; never raises for what a server does."""
         try:
             answer = await question
         except LlamaBurnError as err:
-            self.why[part] = str(err)
+            self.why[part] = options.blamed(str(err), self.origins)
         except Exception as err:  # noqa: BLE001 - servers imitate others' answers badly
             self.why[part] = f"not the answer expected ({type(err).__name__}: {err})"
         else:
@@ -43,11 +45,14 @@ class Look:
         return None
 
 
-async def look(settings: Run) -> Look:
-    """Return what the server at the host says; nothing is loaded or measured."""
+async def look(settings: Run, origins: Mapping[str, str]) -> Look:
+    """Return what the server at the host says; nothing is loaded or measured.
+
+    `origins` are where the settings were set, to be named where one is refused.
+    """
     from pytest_llamaburn.backends._detect import at_host
 
-    seen = Look()
+    seen = Look(origins=origins)
     if settings.backend == "embedded":
         seen.why["server"] = "the embedded engine runs only while it measures"
         return seen

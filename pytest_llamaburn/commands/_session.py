@@ -62,12 +62,15 @@ def run(arguments: argparse.Namespace, kind: Kind) -> int:
 def _show(outcome: Outcome, display: Display) -> None:
     from pytest_llamaburn import reports
 
-    reports.show(outcome.paths, display.output, sys.stdout.write)
-    tables = sys.stderr if display.output else sys.stdout
-    tables.write("\n" if outcome.comparisons else "")
-    reports.show(outcome.comparisons, (), tables.write)
-    for path in (*outcome.paths, *outcome.comparisons):
-        print(f"wrote {path}", file=sys.stderr)
+    try:
+        reports.show(outcome.paths, display.output, sys.stdout.write)
+        tables = sys.stderr if display.output else sys.stdout
+        tables.write("\n" if outcome.comparisons else "")
+        reports.show(outcome.comparisons, (), tables.write)
+        sys.stdout.flush()
+    finally:  # where the tables are lost, what was measured is not
+        for path in (*outcome.paths, *outcome.comparisons):
+            print(f"wrote {path}", file=sys.stderr)
 
 
 def _offer_recovery(results_dir: Path, resumed: str | None) -> None:

@@ -134,13 +134,13 @@ def _scene(arguments: argparse.Namespace) -> Scene:
         settings, origins = options.resolve(Benchmark, given)
     except SettingsError:
         settings, origins = _by_flags_alone(given)  # config.origins tells what is wrong
-    return Scene(settings, origins, asyncio.run(look(settings)))
+    return Scene(settings, origins, asyncio.run(look(settings, origins)))
 
 
 def _by_flags_alone(given: dict[str, Any]) -> tuple[Any, dict[str, str]]:
     """Return the settings that flags and defaults give; raises SettingsError for a wrong flag."""
     try:
-        return model_of(Benchmark)(**given), dict.fromkeys(given, "flag")
+        return model_of(Benchmark)(**given), {n: options.flag_name(Benchmark, n) for n in given}
     except ValueError:
         return options.resolve(Benchmark, given)  # which raises, and says where
 

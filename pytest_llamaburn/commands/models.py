@@ -34,10 +34,11 @@ def run(arguments: argparse.Namespace) -> int:
     import asyncio
 
     given = options.given(arguments, Connection)
-    settings, _ = options.resolve(Run, given)
-    if arguments.action == "pull":
-        return asyncio.run(_pull(arguments.name, settings))
-    found, complaint = asyncio.run(_models(settings))
+    settings, origins = options.resolve(Run, given)
+    with options.blaming(origins):
+        if arguments.action == "pull":
+            return asyncio.run(_pull(arguments.name, settings))
+        found, complaint = asyncio.run(_models(settings))
     print(_render(found, arguments.output))
     if complaint:
         print(f"llamaburn: {complaint}", file=sys.stderr)
@@ -54,7 +55,7 @@ async def _models(settings: Run) -> tuple[list[tuple[str, Model]], str]:
         return rows, ""
     try:
         backend = await _detect.at_host(settings)
-        return [*((backend.address.url, m) for m in await backend.models()), *rows], ""
+        return [*((backend.address.url, m) for m in await backend.described()), *rows], ""
     except ServerError as err:
         return rows, str(err)
 
@@ -78,11 +79,17 @@ async def _pull(name: str | None, settings: Run) -> int:
 async def _follow(backend: Any, name: str) -> None:
     said = None
     async for event in backend.pull(name):
-        share = f" {event['completed'] / event['total']:.0%}" if event.get("completed") else ""
-        line = f"{event.get('status', '')}{share}"
-        if line != said:
+        line = f"{event.get('status', '')}{_share(event)}"
+        if line not in (said, ""):
             print(line, file=sys.stderr)
         said = line
+
+
+def _share(event: dict[str, Any]) -> str:
+    match event:
+        case {"completed": int(done), "total": int(total)} if done and total:
+            return f" {done / total:.0%}"
+    return ""
 
 
 def _render(found: list[tuple[str, Model]], form: str) -> str:

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pytest_llamaburn import options
-from pytest_llamaburn.errors import ResultsError
+from pytest_llamaburn.errors import LlamaBurnError, ResultsError
 from pytest_llamaburn.settings import Display, Storage
 
 if TYPE_CHECKING:
@@ -44,6 +44,9 @@ def _list(results_dir: Path, names: list[str], display: Display) -> int:
     for name in names:
         if name not in known:
             raise ResultsError(f"results list: '{name}' is no kind; known: {', '.join(known)}")
+    for form in display.output:
+        if form not in ("table", "json"):
+            raise ResultsError(f"results list: -o {form} is refused: a list is a table or json")
     rows = [_row(f, path) for f in names or known for path in results.paths(results_dir, f)]
     if "json" in display.output:
         print(json.dumps([dict(zip(_COLUMNS, row, strict=True)) for row in rows], indent=2))
@@ -147,10 +150,17 @@ def _own(results_dir: Path, name: str) -> Path:
 def _recover(results_dir: Path, names: list[str], display: Display) -> int:  # noqa: ARG001
     from pytest_llamaburn.load import filing
 
+    bad = 0
     for name in names or filing.unfiled(results_dir):
-        path = filing.write_result(results_dir, filing.header_of(results_dir, name)["run_id"])
-        print(path)
-    return 0
+        try:
+            path = filing.write_result(results_dir, filing.header_of(results_dir, name)["run_id"])
+            print(path)
+        except Exception as err:  # noqa: BLE001 - a bad journal must not stop the others
+            bad += 1
+            ours = isinstance(err, LlamaBurnError)
+            reason = err if ours else f"its journal is damaged ({type(err).__name__}: {err})"
+            print(f"llamaburn: run {name} is not recovered: {reason}", file=sys.stderr)
+    return 4 if bad else 0
 
 
 _ACTIONS = {

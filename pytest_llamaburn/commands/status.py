@@ -12,6 +12,8 @@ from pytest_llamaburn import options
 from pytest_llamaburn.settings import Connection, Run, seconds
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from pytest_llamaburn.commands._look import Load
     from pytest_llamaburn.telemetry._detect import Gauges
 
@@ -47,16 +49,16 @@ def add(parser: argparse.ArgumentParser) -> None:
 def run(arguments: argparse.Namespace) -> int:
     """Show the state once, or until Ctrl-C; return the exit code."""
     given = options.given(arguments, Connection)
-    settings, _ = options.resolve(Run, given)
+    settings, origins = options.resolve(Run, given)
     from pytest_llamaburn.telemetry._base import Machine
     from pytest_llamaburn.telemetry._detect import Gauges
 
     with closing(Gauges(Machine())) as gauges:
         if arguments.watch:
             with suppress(KeyboardInterrupt):
-                _watch(settings, gauges, arguments)
+                _watch(settings, origins, gauges, arguments)
             return 0
-        state = _state(settings, gauges, _WINDOW_S)
+        state = _state(settings, origins, gauges, _WINDOW_S)
     print(_render(state, arguments.output, indent=2))
     named = settings.backend != "embedded" and not given.keys().isdisjoint({"host", "backend"})
     if named and state["server"] is None:
@@ -75,24 +77,29 @@ def _interval(text: str) -> float:
     return value
 
 
-def _watch(settings: Run, gauges: Gauges, arguments: argparse.Namespace) -> None:
+def _watch(
+    settings: Run, origins: Mapping[str, str], gauges: Gauges, arguments: argparse.Namespace
+) -> None:
     """Show the state again and again; the processors are watched in between."""
     interval, form = arguments.interval, arguments.output
     window = min(_WINDOW_S, interval)
     clear = _CLEAR if form == "table" and sys.stdout.isatty() else ""
     while True:
-        print(clear + _render(_state(settings, gauges, window), form, indent=None), flush=True)
+        state = _state(settings, origins, gauges, window)
+        print(clear + _render(state, form, indent=None), flush=True)
         window = interval
 
 
-def _state(settings: Run, gauges: Gauges, window: float) -> dict[str, Any]:
+def _state(
+    settings: Run, origins: Mapping[str, str], gauges: Gauges, window: float
+) -> dict[str, Any]:
     """Return all that is shown; what is null has its sentence in `null_reasons`."""
     import asyncio
 
     from pytest_llamaburn.commands import _look
 
     load = _look.load(window)
-    seen = asyncio.run(_look.look(settings))
+    seen = asyncio.run(_look.look(settings, origins))
     state = {
         "server": seen.server and seen.server._asdict(),
         "loaded": seen.loaded,

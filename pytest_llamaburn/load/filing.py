@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pytest_llamaburn import cost, journal, options, registry, results
+from pytest_llamaburn.backends._base import parse_host
 from pytest_llamaburn.backends._detect import settle
 from pytest_llamaburn.errors import ResultsError, SettingsError
 from pytest_llamaburn.telemetry import _detect
@@ -61,9 +62,14 @@ def header_of(results_dir: Path, run: str) -> dict[str, Any]:
 
 
 def settled(kind: type, settings: Any, origins: Mapping[str, str]) -> tuple[Any, str | None]:
-    """Return the settings a run really has, and the note to say where that was our choice."""
-    registry.load("kinds", kind.__name__.lower()).check(settings)
-    _check_sensors(settings)
+    """Return the settings a run really has, and the note to say where that was our choice.
+
+    Raises SettingsError for what a run cannot have, named by where it was set.
+    """
+    with options.blaming(origins):
+        registry.load("kinds", kind.__name__.lower()).check(settings)
+        _check_sensors(settings)
+        parse_host(settings.host or "")
     if settings.resume is None:
         return settle(settings, origins)
     continued = _resumed(kind, settings, origins)

@@ -62,7 +62,7 @@ def _slope(seen: dict[int, int]) -> float:
 async def _count(words: int, ask: Callable[[str], Awaitable[Trace]]) -> int:
     rng = random.Random(words)  # noqa: S311
     trace = await ask(" ".join(rng.choices(_WORDS, k=words)))
-    if trace.usage.prompt is None:
+    if not trace.usage.prompt:  # 0 is no count either
         why = trace.failure.message if trace.failure else "it sends no token counts"
         raise ServerError(f"--isl needs a server that counts tokens: {why}")
     return trace.usage.prompt

@@ -67,6 +67,13 @@ def test_gates_come_from_the_configuration_file_too(tmp_path: Path) -> None:
     }
 
 
+def test_gate_of_a_file_that_cannot_be_read_is_told_by_the_file(tmp_path: Path) -> None:
+    path = tmp_path / "llamaburn.toml"
+    path.write_text('[thresholds]\nttft_ms.p50 = "<fast"\nerror_rate = "<1%"\n')
+    done = llamaburn("benchmark", "tiny", cwd=tmp_path, check=4)
+    assert done.stderr.startswith(f"llamaburn: {path}: thresholds: 'ttft_ms.p50<fast' is refused: ")
+
+
 def test_certain_gates_want_the_whole_interval(tmp_path: Path) -> None:
     with ScriptedServer(OllamaFacade(faults={3: BROKEN})) as server:
         gate = ("--threshold", "error_rate<50%", "--gate-mode=certain")

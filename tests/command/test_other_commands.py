@@ -8,7 +8,7 @@ import signal
 import subprocess
 import sys
 import threading
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import pytest
 from command_line import COMMAND, llamaburn
@@ -16,19 +16,28 @@ from scripted import (
     Hang,
     LlamaCppFacade,
     OllamaFacade,
+    Pause,
     Request,
+    Reset,
     ScriptedServer,
     Steps,
+    head,
     ndjson,
     sized,
 )
 
 from pytest_llamaburn import __version__, registry
+from pytest_llamaburn.commands import main, schema
 
 if TYPE_CHECKING:
+    import argparse
     from pathlib import Path
 
 NOWHERE = "127.0.0.1:1"
+
+
+PULLING = ndjson({"status": "pulling", "total": 4, "completed": 2})
+SUCCESS = ndjson({"status": "success"})
 
 
 class Registry(OllamaFacade):
@@ -39,11 +48,18 @@ class Registry(OllamaFacade):
             return super().__call__(request)
         if request.json["model"] != "tiny":
             return [sized(200, ndjson({"error": "pull model manifest: file does not exist"}))]
-        lines: list[dict[str, Any]] = [
-            {"status": "pulling", "total": 4, "completed": 2},
-            {"status": "success"},
-        ]
-        return [sized(200, b"".join(ndjson(line) for line in lines))]
+        return self.pulling
+
+    pulling: Steps = (sized(200, PULLING + SUCCESS),)
+
+
+def pulled(pulling: Steps, cwd: Path, check: int) -> str:
+    """Return what a pull says of an answer that begins as it should."""
+    facade = Registry()
+    facade.pulling = pulling
+    with ScriptedServer(facade) as server:
+        args = ("models", "pull", "tiny", f"--host={server.host}")
+        return llamaburn(*args, cwd=cwd, check=check).stderr.replace(server.host, "HOST")
 
 
 def test_models_lists_the_servers_and_the_catalogue(tmp_path: Path) -> None:
@@ -55,6 +71,23 @@ def test_models_lists_the_servers_and_the_catalogue(tmp_path: Path) -> None:
     assert tiny.startswith("tiny:latest")
     assert tiny.endswith("yes, 100% on the GPU")
     assert embedded.split()[:2] == ["smollm2-135m", "embedded"]
+
+
+@pytest.mark.parametrize(
+    ("fault", "context"), [(None, "8192"), (sized(500), "–"), (sized(200, "[]"), "–")]
+)
+def test_models_shows_the_context_length_that_ollama_says_of_each(
+    fault: bytes | None, context: str, tmp_path: Path
+) -> None:
+    facade = OllamaFacade()
+
+    def script(request: Request) -> Steps:
+        return [fault] if fault and request.path == "/api/show" else facade(request)
+
+    with ScriptedServer(script) as server:
+        done = llamaburn("models", f"--host={server.host}", cwd=tmp_path)
+    tiny = done.stdout.splitlines()[2]
+    assert tiny.split()[-2:] == [context, "no"]
 
 
 def test_models_as_json_has_every_field(tmp_path: Path) -> None:
@@ -101,10 +134,89 @@ def test_pull_of_an_embedded_model_says_where_it_lies(tmp_path: Path) -> None:
     assert (done.stdout, done.stderr) == (f"{lies}\n", "")
 
 
+@pytest.mark.parametrize(
+    ("entry", "words"),
+    [
+        ({"id": 5}, "lists no models in OpenAI's shape"),
+        ("tiny", "lists no models in OpenAI's shape"),
+        ({"id": "tiny", "meta": 5}, "describes a model in no shape known"),
+        ({"id": "tiny", "meta": {"size": "2 GB"}}, "describes a model in no shape known"),
+    ],
+)
+@pytest.mark.parametrize("command", ["models", "benchmark tiny"])
+def test_list_in_an_odd_shape_is_one_sentence(
+    command: str, entry: object, words: str, tmp_path: Path
+) -> None:
+    with ScriptedServer([sized(200, {"data": [entry]})]) as server:
+        args = (*command.split(), f"--host={server.host}", "--backend=openai")
+        done = llamaburn(*args, cwd=tmp_path, check=4)
+    assert f"llamaburn: {server.host}/v1/models {words}" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+@pytest.mark.parametrize("command", ["models", "benchmark tiny", "status", "doctor"])
+def test_host_of_a_variable_that_is_no_address_is_told_by_the_variable(
+    command: str, tmp_path: Path
+) -> None:
+    done = llamaburn(*command.split(), cwd=tmp_path, check=None, OLLAMA_HOST="foo:bar")
+    told = done.stdout + done.stderr
+    assert "OLLAMA_HOST: 'foo:bar' is refused: its port is no number up to 65535" in told
+    assert "--host: " not in told
+
+
+@pytest.mark.parametrize("command", ["models", "benchmark tiny", "status", "doctor"])
+@pytest.mark.parametrize("key", ["sk-\rsecret", "sk-sécret"])
+def test_key_that_fits_in_no_header_is_told_without_being_shown(
+    command: str, key: str, tmp_path: Path
+) -> None:
+    args = (*command.split(), "--host=127.0.0.1:1")
+    done = llamaburn(*args, cwd=tmp_path, check=None, LLAMABURN_API_KEY=key)
+    assert "LLAMABURN_API_KEY is no key" in done.stdout + done.stderr
+    assert "cret" not in done.stdout + done.stderr
+    assert "Traceback" not in done.stderr
+
+
 def test_pull_follows_the_server(tmp_path: Path) -> None:
     with ScriptedServer(Registry()) as server:
         done = llamaburn("models", "pull", "tiny", f"--host={server.host}", cwd=tmp_path)
     assert done.stderr.splitlines() == ["pulling 50%", "success"]
+
+
+@pytest.mark.parametrize("body", [b"", PULLING, b"<p>\n", PULLING + b"[]\n"])
+def test_pull_that_ends_without_success_exits_four(body: bytes, tmp_path: Path) -> None:
+    *_, last = pulled([sized(200, body)], tmp_path, 4).splitlines()
+    assert last == (
+        "llamaburn: HOST cannot pull tiny: the answer ended without success; "
+        "see its log, then pull again"
+    )
+
+
+def test_pull_that_is_refused_tells_the_status_and_the_words_in_one_line(tmp_path: Path) -> None:
+    page = "<html>\n<h1>502 Bad Gateway</h1>\n</html>"
+    assert pulled([sized(502, page)], tmp_path, 4) == (
+        "llamaburn: HOST cannot pull tiny: server_error (502): "
+        "<html> <h1>502 Bad Gateway</h1> </html>\n"
+    )
+
+
+def test_pull_that_is_cut_says_so_of_a_server_that_was_there(tmp_path: Path) -> None:
+    answer = head(200, content_length="999") + PULLING
+    *_, last = pulled([answer, Pause(0.2), Reset()], tmp_path, 4).splitlines()
+    assert last.startswith("llamaburn: HOST gave no whole answer: ")
+
+
+@pytest.mark.parametrize("more", [b"\n", b'{"completed": 3}\n', b'{"completed":1,"total":"9"}\n'])
+def test_pull_follows_a_server_that_leaves_things_out(more: bytes, tmp_path: Path) -> None:
+    said = pulled([sized(200, PULLING + more + SUCCESS)], tmp_path, 0)
+    assert said.splitlines() == ["pulling 50%", "success"]
+
+
+def test_models_of_what_is_no_ollama_is_one_sentence(tmp_path: Path) -> None:
+    with ScriptedServer(LlamaCppFacade()) as server:
+        args = ("models", "--backend=ollama", f"--host={server.host}")
+        done = llamaburn(*args, cwd=tmp_path, check=4)
+    assert "/api/ps lists no models in Ollama's shape: try --backend openai" in done.stderr
+    assert done.stderr.count("\n") == 1
 
 
 def test_pull_of_an_unknown_model_gives_the_servers_words(tmp_path: Path) -> None:
@@ -238,3 +350,61 @@ def test_ctrl_c_exits_two_without_a_word(tmp_path: Path) -> None:
         running.send_signal(signal.SIGINT)
         assert running.communicate(timeout=60) == (b"", b"")
     assert running.returncode == 2
+
+
+def test_what_the_output_s_encoding_lacks_is_a_question_mark(tmp_path: Path) -> None:
+    with ScriptedServer(LlamaCppFacade()) as server:
+        args = ("models", f"--host={server.host}")
+        done = llamaburn(*args, cwd=tmp_path, PYTHONIOENCODING="ascii")
+    header, rule, tiny, _ = done.stdout.splitlines()
+    assert header.startswith("name")
+    assert set(rule) == {"?"}
+    assert tiny.startswith("tiny:latest")
+
+
+def redirected(words: str, where: str, cwd: Path) -> tuple[int, str]:
+    """Return the exit code and the errors of a command whose output a shell redirects."""
+    script = f"{sys.executable} -m pytest_llamaburn {words} {where}; exit ${{PIPESTATUS[0]}}"
+    done = subprocess.run(
+        ["bash", "-c", script], cwd=cwd, capture_output=True, text=True, check=False
+    )
+    return done.returncode, done.stderr
+
+
+@pytest.mark.parametrize("words", ["results list", "schema"])  # less and more than is buffered
+def test_output_that_cannot_be_written_is_one_sentence(words: str, tmp_path: Path) -> None:
+    code, said = redirected(words, ">/dev/full", tmp_path)
+    assert code == 4
+    assert said.startswith("llamaburn: standard output cannot be written: No space left on device;")
+    assert said.count("\n") == 1
+
+
+def test_file_of_a_run_whose_table_is_lost_is_named(tmp_path: Path) -> None:
+    with ScriptedServer(OllamaFacade()) as server:
+        words = f"benchmark tiny --host={server.host} --iterations=1"
+        code, said = redirected(words, ">/dev/full", tmp_path)
+    *_, wrote, lost = said.splitlines()
+    assert (code, lost.partition(":")[0]) == (4, "llamaburn")
+    assert (tmp_path / wrote.removeprefix("wrote ")).is_file()
+
+
+@pytest.mark.parametrize("words", ["schema", "results show x"])
+def test_exit_code_tells_even_where_no_word_can(words: str, tmp_path: Path) -> None:
+    assert redirected(words, ">/dev/full 2>&1", tmp_path) == (4, "")
+
+
+@pytest.mark.parametrize("words", ["results list", "schema"])
+def test_reader_that_leaves_early_is_no_error(words: str, tmp_path: Path) -> None:
+    assert redirected(words, "| head -c 0", tmp_path) == (0, "")
+
+
+@pytest.mark.parametrize("error", [OSError("of no stream of ours"), KeyError("left over")])
+def test_bug_shows_its_traceback_and_exits_three(
+    error: Exception, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def break_off(arguments: argparse.Namespace) -> int:
+        raise error
+
+    monkeypatch.setattr(schema, "run", break_off)
+    assert main(["schema"]) == 3
+    assert "Traceback" in capsys.readouterr().err

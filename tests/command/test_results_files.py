@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import json
 import os
 from pathlib import Path
 
 import pytest
 from command_line import llamaburn
-from samples import header, saved
+from samples import header, row, saved
 
 from pytest_llamaburn.commands import main
+from pytest_llamaburn.journal import Journal
 
 
 @pytest.fixture
@@ -85,6 +87,15 @@ def test_file_that_cannot_be_removed_is_one_sentence(
     )
 
 
+@pytest.mark.parametrize("output", ["csv", "x.csv", "foo"])
+def test_list_in_a_form_it_has_not_is_refused(output: str, kept: Path, tmp_path: Path) -> None:
+    done = llamaburn("results", "list", "-o", output, cwd=tmp_path, check=4)
+    assert done.stdout == ""
+    assert done.stderr == (
+        f"llamaburn: results list: -o {output} is refused: a list is a table or json\n"
+    )
+
+
 def test_names_are_needed_to_remove(tmp_path: Path) -> None:
     assert "name the files" in llamaburn("results", "rm", cwd=tmp_path, check=4).stderr
 
@@ -110,3 +121,25 @@ def test_export_without_a_file_is_refused(
 def test_export_to_an_unknown_suffix_is_refused(kept: Path, tmp_path: Path) -> None:
     done = llamaburn("results", "export", kept.stem, "-o", "a.xml", cwd=tmp_path, check=4)
     assert "unknown format 'a.xml'" in done.stderr
+
+
+@pytest.fixture
+def bad_and_good(tmp_path: Path) -> Path:
+    """Return a results directory with a run that makes no file and a later one that does."""
+    for run_id, rows in (("a-run", [{"start": "warm"}]), ("b-run", [row()])):
+        made = Journal(tmp_path / "results", run_id, "main")
+        made.write("header", **header(run_id=run_id))
+        for one in rows:
+            made.write("request", **one)
+        made.close()
+    return tmp_path / "results"
+
+
+def test_journal_that_makes_no_file_does_not_stop_the_others(
+    bad_and_good: Path, tmp_path: Path
+) -> None:
+    done = llamaburn("results", "recover", cwd=tmp_path, check=4)
+    assert "llamaburn: run a-run is not recovered: its journal is damaged (KeyErr" in done.stderr
+    assert "Traceback" not in done.stderr
+    assert json.loads((tmp_path / done.stdout.strip()).read_text())["run_id"] == "b-run"
+    assert [path.name for path in (bad_and_good / ".journal").glob("a-*")] == ["a-run"]

@@ -30,6 +30,13 @@ class NoPs(OllamaFacade):
         return [sized(404)] if request.path == "/api/ps" else super().__call__(request)
 
 
+class OddProps(LlamaCppFacade):
+    """A llama.cpp whose properties are a list."""
+
+    def __call__(self, request: Request) -> Steps:
+        return [sized(200, "[5]")] if request.path == "/props" else super().__call__(request)
+
+
 def vllm(request: Request) -> Steps:
     """A server that lists a model and nothing about it."""
     if request.path == "/v1/models":
@@ -98,11 +105,18 @@ def test_server_that_is_not_of_the_named_kind_exits_four(tmp_path: Path) -> None
     assert done.stderr == f"llamaburn: {told}\n"
 
 
-def test_odd_answer_is_a_reason_and_no_crash(tmp_path: Path) -> None:
+def test_listing_that_is_missing_is_a_reason(tmp_path: Path) -> None:
     with ScriptedServer(NoPs()) as server:
         found = shown(server.host, tmp_path)
     assert found["server"]["kind"] == "ollama"
-    assert found["null_reasons"]["loaded"].startswith("not the answer expected (TypeError")
+    assert "/api/ps lists no models in Ollama's shape" in found["null_reasons"]["loaded"]
+
+
+def test_odd_answer_is_a_reason_and_no_crash(tmp_path: Path) -> None:
+    with ScriptedServer(OddProps()) as server:
+        args = ("status", f"--host={server.host}", "--output=json")
+        found = json.loads(llamaburn(*args, cwd=tmp_path, check=4).stdout)
+    assert found["null_reasons"]["server"].startswith("not the answer expected (AttributeError")
 
 
 def test_no_server_is_no_error_unless_it_was_named(tmp_path: Path) -> None:

@@ -298,6 +298,57 @@ def test_measuring_zero_times_is_refused(pytester: pytest.Pytester, server: Scri
     result.stdout.fnmatch_lines(["measure: iterations=-1 is refused*"])
 
 
+@pytest.mark.parametrize("iterations", ["0", "'two'", "True"])
+def test_what_is_no_number_of_requests_is_refused(
+    iterations: str, pytester: pytest.Pytester, server: ScriptedServer
+) -> None:
+    pytester.makepyfile(f"def test_none(measure):\n    measure('Hi?', iterations={iterations})\n")
+    result = run(pytester, server)
+    result.stdout.fnmatch_lines([f"measure: iterations={iterations} is refused: must be a whole*"])
+
+
+@pytest.mark.parametrize(
+    ("marker", "words"),
+    [
+        ("llm_benchmark(iterations='two')", "llm_benchmark: iterations='two' is refused*"),
+        ("llm_benchmark(iterations=0)", "llm_benchmark: iterations=0 is refused: must be a whole*"),
+        ("llm_benchmark(iteration=2)", "*unknown keyword 'iteration'; did you mean 'iterations'?*"),
+        ("llm_benchmark(2)", "llm_benchmark: 2 is refused: name what it is: iterations, *"),
+        ("llm_benchmark(thresholds=500)", "llm_benchmark: thresholds=500 is refused: must be*"),
+        ("llm_eval(iterations=2)", "llm_eval: unknown keyword 'iterations'*Known: thresholds"),
+        ("llm_stress(thresholds=[5])", "llm_stress: thresholds=?5? is refused: must be texts*"),
+    ],
+)
+def test_wrong_marker_is_told_by_its_test_alone_and_asks_no_server(
+    marker: str, words: str, pytester: pytest.Pytester, server: ScriptedServer
+) -> None:
+    pytester.makepyfile(
+        f"""
+        import pytest
+
+        @pytest.mark.{marker}
+        def test_ours(measure):
+            measure("Hi?")
+
+        def test_plain():
+            assert True
+        """
+    )
+    result = run(pytester, server)
+    result.assert_outcomes(passed=1, errors=1)
+    result.stdout.fnmatch_lines([words])
+    assert server.requests == []
+
+
+def test_threshold_of_a_marker_may_stand_alone(
+    pytester: pytest.Pytester, server: ScriptedServer
+) -> None:
+    pytester.makepyfile(USER_TEST.replace("iterations=3", "thresholds='osl.mean<4'"))
+    result = run(pytester, server)
+    result.assert_outcomes(failed=1)
+    result.stdout.fnmatch_lines(["*osl.mean<4: fail: 4*"])
+
+
 def test_skipped_measuring_test_makes_the_file_partial(
     pytester: pytest.Pytester, server: ScriptedServer
 ) -> None:
@@ -392,6 +443,25 @@ def test_ollama_client_is_blocking_and_async(
         """
     )
     run(pytester, server).assert_outcomes(passed=2)
+
+
+@pytest.mark.parametrize("call", ["measure('Hi?')", "ollama_client.list()"])
+def test_what_blocks_says_so_in_an_async_test(
+    call: str, pytester: pytest.Pytester, server: ScriptedServer
+) -> None:
+    pytester.makepyfile(
+        f"""
+        import asyncio
+
+        def test_async({call.partition("(")[0].partition(".")[0]}):
+            async def blocking():
+                {call}
+            asyncio.run(blocking())
+        """
+    )
+    result = run(pytester, server)
+    result.assert_outcomes(failed=1)
+    result.stdout.fnmatch_lines(["measure, stress and ollama_client block: use them in a plain*"])
 
 
 def test_json_output_can_be_written_to_a_file(

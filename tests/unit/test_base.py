@@ -126,11 +126,19 @@ def test_a_key_is_sent_only_if_there_is_one(monkeypatch: pytest.MonkeyPatch) -> 
     assert auth_headers() == {"Authorization": "Bearer word"}
 
 
-def test_a_key_that_fits_in_no_header_is_refused_unseen(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("LLAMABURN_API_KEY", "two\nlines")
+def test_blanks_around_a_key_are_not_sent(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("LLAMABURN_API_KEY", " word\r\n")
+    assert auth_headers() == {"Authorization": "Bearer word"}
+
+
+@pytest.mark.parametrize("key", ["sk-\rsecret", "sk-\x00secret", "sk-sécret", "sk-\udcffsecret"])
+def test_a_key_that_fits_in_no_header_is_refused_without_being_repeated(
+    key: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(os, "environ", {"LLAMABURN_API_KEY": key})
     with pytest.raises(SettingsError, match=r"^LLAMABURN_API_KEY is no key") as caught:
         auth_headers()
-    assert "lines" not in str(caught.value)
+    assert "cret" not in str(caught.value)
 
 
 @pytest.mark.parametrize(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import pytest
@@ -41,6 +42,8 @@ def with_ttfts(*ttfts_ms: float, **fields: Any) -> list[dict[str, Any]]:
         ("error_rate<1%", ("error_rate", "mean", "<", 0.01)),
         ("accuracy>0.9", ("accuracy", "mean", ">", 0.9)),
         (" queue_ms.min > -1 ", ("queue_ms", "min", ">", -1)),
+        ("ttft_ms<.5 s", ("time_to_first_token_ms", "mean", "<", 500)),
+        ("ttft_ms<5.", ("time_to_first_token_ms", "mean", "<", 5)),
     ],
 )
 def test_an_expression_is_read_in_the_metric_s_own_unit(
@@ -59,6 +62,10 @@ def test_an_expression_is_read_in_the_metric_s_own_unit(
         ("ttft_ms", "write METRIC.STATISTIC<NUMBER"),
         ("ttft_ms=5", "write METRIC.STATISTIC<NUMBER"),
         ("ttft_ms<fast", "write METRIC.STATISTIC<NUMBER"),
+        ("ttft_ms<1.2.3", "write METRIC.STATISTIC<NUMBER"),
+        ("ttft_ms<.", "write METRIC.STATISTIC<NUMBER"),
+        ("ttft_ms<1e999", "1e999 is refused: write a number below 1e308"),
+        ("ttft_ms<1e308 s", "1e308 is refused: write a number below 1e308"),
         ("tftt_ms<5", "unknown metric 'tftt_ms'; did you mean 'ttft_ms'?"),
         ("ttft_ms.p96<5", "unknown statistic 'p96'; did you mean"),
         ("ttft_ms<5 kg", "unit 'kg' is unknown; known: ms, s"),
@@ -80,6 +87,15 @@ def test_any_expression_is_read_or_refused(expression: str) -> None:
     except SettingsError:
         return
     assert gate.metric in {*METRICS, *gates.SPECIAL, "chunk_gap_ms"}
+
+
+@given(st.text("0123456789.e+-", max_size=8))
+def test_any_bound_is_a_finite_number_or_refused(bound: str) -> None:
+    try:
+        gate = gates.parse(f"ttft_ms<{bound}")
+    except SettingsError:
+        return
+    assert math.isfinite(gate.bound)
 
 
 @pytest.mark.parametrize(

@@ -70,9 +70,10 @@ def test_a_server_whose_count_never_moves_is_refused() -> None:
         made(4096, lambda _: 20)
 
 
-def test_a_server_that_counts_nothing_is_refused() -> None:
+@pytest.mark.parametrize("count", [None, 0])
+def test_a_server_that_counts_nothing_is_refused(count: int | None) -> None:
     with pytest.raises(ServerError, match="needs a server that counts tokens: it sends no"):
-        made(64, lambda _: None)
+        made(64, lambda _: count)
 
 
 def test_a_server_that_fails_is_told_in_its_own_words() -> None:

@@ -101,14 +101,15 @@ def test_an_answer_without_content_has_no_times(name: str) -> None:
         "tokens_per_chunk",
     ],
 )
-def test_without_usage_no_tokens_are_guessed_from_chunks(name: str) -> None:
-    assert reason(name, trace_of(usage=None)) == "no_usage"
+@pytest.mark.parametrize("usage", [None, Usage(0, 0, 0)])
+def test_without_counts_no_tokens_are_guessed_from_chunks(name: str, usage: Usage | None) -> None:
+    assert reason(name, trace_of(usage=usage)) == "no_usage"
 
 
 @pytest.mark.parametrize("name", ["inter_token_latency_ms", "tokens_per_sec"])
-@pytest.mark.parametrize("count", [0, 1])
-def test_one_token_has_no_gap(name: str, count: int) -> None:
-    assert reason(name, trace_of([100], Usage(completion=count))) == "below_two_tokens"
+@pytest.mark.parametrize(("deltas", "count"), [([], 0), ([100], 1)])
+def test_one_token_has_no_gap(name: str, deltas: list[float], count: int) -> None:
+    assert reason(name, trace_of(deltas, Usage(completion=count))) == "below_two_tokens"
 
 
 @pytest.mark.parametrize("name", ["inter_token_latency_ms", "tokens_per_sec"])

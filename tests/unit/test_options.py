@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import json
 import math
+import re
 from pathlib import Path
 from typing import Any
 
@@ -284,7 +285,7 @@ def test_each_key_of_the_thresholds_is_a_gate(tmp_path: Path) -> None:
     path = configure(tmp_path, text)
     values, origins = resolved(directory=tmp_path)
     assert values.threshold == ("ttft_ms.p95<500ms", "tokens_per_sec.p50>= 20")
-    assert origins["threshold"].startswith(f"{path}: thresholds.")
+    assert origins["threshold"] == f"{path}: thresholds"
     assert resolved("--threshold=ttft_ms<1", directory=tmp_path)[0].threshold == ("ttft_ms<1",)
 
 
@@ -401,6 +402,22 @@ def test_a_refused_value_is_told_in_a_sentence_that_begins_with_its_origin(
     assert refusal(environ={variable: text}).startswith(variable + told)
     path = configure(tmp_path, f"{option.toml_key} = {text!r}\n")
     assert refusal(directory=tmp_path).startswith(f"{path}: {option.toml_key}{told}")
+
+
+@pytest.mark.parametrize(
+    ("refusal", "told"),
+    [
+        ("--max-tokens: '0' is refused", "LLAMABURN_MAX_TOKENS: '0' is refused"),
+        ("--seed: 'x' is refused", "--seed: 'x' is refused"),
+        ("--max-tokens and --osl exclude each other", "--max-tokens and --osl exclude each other"),
+        ("max-tokens: no flag", "max-tokens: no flag"),
+    ],
+)
+def test_a_refusal_of_a_flag_names_what_set_its_value(refusal: str, told: str) -> None:
+    origins = {"max_tokens": "LLAMABURN_MAX_TOKENS"}
+    assert options.blamed(refusal, origins) == told
+    with pytest.raises(SettingsError, match=re.escape(told)), options.blaming(origins):
+        raise SettingsError(refusal)
 
 
 def test_a_refused_member_of_a_list_is_told_by_the_list_s_origin(tmp_path: Path) -> None:

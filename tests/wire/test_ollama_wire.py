@@ -268,3 +268,10 @@ def test_a_model_that_stays_in_memory_is_told(monkeypatch: pytest.MonkeyPatch) -
         backend = ollama.Backend(settings_for(server.host))
         with pytest.raises(ServerError, match="still holds tiny:latest"):
             asyncio.run(backend.unload(Model("tiny:latest", "tiny")))
+
+
+def test_an_untimed_answer_that_is_no_json_is_told_by_its_path() -> None:
+    with ScriptedServer([sized(200, "<p>")]) as server:
+        client = ollama.Client(ollama.Backend(settings_for(server.host)))
+        with pytest.raises(ServerError, match=r"/api/show: the answer is no JSON$"):
+            asyncio.run(client.show("tiny"))
