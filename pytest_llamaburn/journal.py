@@ -78,7 +78,8 @@ class Journal:
         except OSError as err:
             raise ResultsError(
                 f"{self._file.name} cannot be written: {err.strerror or err}; what was finished "
-                "before is kept: make room, then llamaburn benchmark --resume last"
+                "before is kept: make room, then continue it with --resume last, in pytest with "
+                "--llamaburn-resume=last"
             ) from err
 
     def sync(self) -> None:

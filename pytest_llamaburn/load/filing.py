@@ -60,6 +60,19 @@ def header_of(results_dir: Path, run: str) -> dict[str, Any]:
     return header
 
 
+def of_tests(header: Mapping[str, Any]) -> bool:
+    """Return whether a run is of tests that bring their own prompts, which no command has."""
+    return bool(header["schema"] == "llamaburn/benchmark" and not header["prompts"]["sets"])
+
+
+def continuing(header: Mapping[str, Any]) -> str:
+    """Return the command that continues a run, from its journal's header."""
+    if of_tests(header):
+        return f"pytest --llamaburn-resume={header['run_id']}"
+    kind = header["schema"].removeprefix(results.PREFIX)
+    return f"llamaburn {kind} --resume {header['run_id']}"
+
+
 def settled(kind: type, settings: Any, origins: Mapping[str, str]) -> tuple[Any, str | None]:
     """Return the settings a run really has, and the note to say where that was our choice."""
     registry.load("kinds", kind.__name__.lower()).check(settings)
