@@ -113,6 +113,7 @@ def directory(results_dir: Path, run_id: str) -> Path:
 def read(folder: Path) -> Record:
     """Return what the journals in a run's directory say, workers merged."""
     header: dict[str, Any] | None = None
+    expected: dict[str, int] = {}
     planned: dict[str, int] = {}
     rows: list[dict[str, Any]] = []
     facts: dict[str, Any] = {}
@@ -125,6 +126,8 @@ def read(folder: Path) -> Record:
             match line.pop("type"):
                 case "header":
                     header, ending = header or line, "killed"
+                case "expected":
+                    expected.update(line["items"])
                 case "planned":
                     planned.update(line["items"])
                 case "request":
@@ -139,7 +142,8 @@ def read(folder: Path) -> Record:
                     others.setdefault(other, []).append(line)
         endings.append(ending)
     interrupted = any(ending != "finished" for ending in endings)
-    return Record(header, sum(planned.values()), rows, facts, gates, interrupted, folder, others)
+    count = sum({**expected, **planned}.values())
+    return Record(header, count, rows, facts, gates, interrupted, folder, others)
 
 
 def of_session(results_dir: Path, session_id: str) -> list[str]:

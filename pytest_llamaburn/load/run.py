@@ -165,7 +165,8 @@ class Run:
             self._continue(record)
         self.journal = journal.Journal(directory, self.identity.run_id, self.identity.worker)
         self._journal("header", header)
-        self._journal("planned", {"items": planned})
+        # every worker expects all items; what an item then really plans has the last word
+        self._journal("expected", {"items": planned})
 
     async def _end_journal(self, reason: str) -> None:
         if self.journal is None:

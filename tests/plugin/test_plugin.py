@@ -117,6 +117,24 @@ def test_workers_of_one_session_share_one_file(
     assert document["results"]["totals"]["requests"] == 6
 
 
+def test_workers_that_each_measure_less_than_expected_complete_the_plan(
+    pytester: pytest.Pytester, server: ScriptedServer
+) -> None:
+    pytester.makepyfile(
+        """
+        import pytest
+
+        @pytest.mark.parametrize("n", range(4))
+        def test_one(n, measure):
+            measure(f"x{n}", iterations=2)
+        """
+    )
+    run(pytester, server, "-n2").assert_outcomes(passed=4)
+    (document,) = written(pytester)
+    assert document["status"] == "complete"
+    assert document["results"]["totals"]["planned"] == 8
+
+
 def test_measuring_workers_never_overlap(pytester: pytest.Pytester) -> None:
     facade = OllamaFacade(token_s=0.02)
     with ScriptedServer(facade) as slow:
