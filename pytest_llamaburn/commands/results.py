@@ -149,7 +149,7 @@ def _recover(results_dir: Path, names: list[str], display: Display) -> int:  # n
 
     for name in names or filing.unfiled(results_dir):
         path = filing.write_result(results_dir, filing.header_of(results_dir, name)["run_id"])
-        print(path)
+        print(path or f"{name} measured nothing and was not to")
     return 0
 
 

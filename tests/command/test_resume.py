@@ -10,8 +10,11 @@ from typing import TYPE_CHECKING
 
 import pytest
 from command_line import COMMAND, llamaburn, results_in
+from samples import header
 from scripted import OllamaFacade, Request, ScriptedServer, Steps
 from stalling import FINISHED, Stalling
+
+from pytest_llamaburn.journal import Journal
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -131,6 +134,15 @@ def test_nothing_to_continue_is_said(tmp_path: Path) -> None:
     assert "no run was left unfinished" in done.stderr
     done = llamaburn("results", "recover", "x", cwd=tmp_path, check=4)
     assert "there is no unfinished run 'x'" in done.stderr
+
+
+def test_killed_run_that_was_to_measure_nothing_is_recovered_as_nothing(tmp_path: Path) -> None:
+    made = Journal(tmp_path / "results", "run-1", "main")
+    made.write("header", **header(run_id="run-1"))
+    made.close()
+    done = llamaburn("results", "recover", cwd=tmp_path)
+    assert done.stdout == "run-1 measured nothing and was not to\n"
+    assert list((tmp_path / "results").iterdir()) == []
 
 
 def test_running_measurement_is_no_leftover(server: ScriptedServer, tmp_path: Path) -> None:

@@ -315,8 +315,9 @@ def test_measuring_zero_times_is_refused(pytester: pytest.Pytester, server: Scri
     result.stdout.fnmatch_lines(["measure: iterations=-1 is refused*"])
 
 
-def test_skipped_measuring_test_makes_the_file_partial(
-    pytester: pytest.Pytester, server: ScriptedServer
+@pytest.mark.parametrize("workers", ["-n0", "-n2"])
+def test_items_that_are_skipped_or_only_look_at_the_model_leave_a_complete_file(
+    workers: str, pytester: pytest.Pytester, server: ScriptedServer
 ) -> None:
     pytester.makepyfile(
         """
@@ -327,10 +328,48 @@ def test_skipped_measuring_test_makes_the_file_partial(
 
         def test_two(measure):
             pytest.skip("not today")
+
+        @pytest.mark.skip
+        def test_three(measure):
+            measure("Hi?", iterations=1)
+
+        def test_four(measure):
+            measure("Hi?", iterations=1)
+            pytest.skip("seen enough")
+
+        def test_five(llm):
+            assert llm.model.id == "tiny:latest"
         """
     )
-    run(pytester, server).assert_outcomes(passed=1, skipped=1)
+    run(pytester, server, workers).assert_outcomes(passed=2, skipped=3)
+    (document,) = written(pytester)
+    assert document["status"] == "complete"
+    assert document["results"]["totals"]["planned"] == 2
+
+
+def test_failed_measuring_test_makes_the_file_partial(
+    pytester: pytest.Pytester, server: ScriptedServer
+) -> None:
+    pytester.makepyfile(
+        """
+        def test_one(measure):
+            measure("Hi?", iterations=1)
+
+        def test_two(measure):
+            assert False
+        """
+    )
+    run(pytester, server).assert_outcomes(passed=1, failed=1)
     assert written(pytester)[0]["status"] == "partial"
+
+
+@pytest.mark.parametrize("body", ["assert llm.model.id == 'tiny:latest'", "pytest.skip('no')"])
+def test_session_that_measures_nothing_and_was_not_to_leaves_no_file(
+    body: str, pytester: pytest.Pytester, server: ScriptedServer
+) -> None:
+    pytester.makepyfile(f"import pytest\n\ndef test_name(llm):\n    {body}\n")
+    assert run(pytester, server).ret == 0
+    assert list((pytester.path / "results").iterdir()) == []
 
 
 def test_unknown_metric_of_a_result_lists_the_known(
