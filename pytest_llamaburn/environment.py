@@ -62,7 +62,7 @@ class OtherLoad:
         if since is None:
             return None
         busy, ours, capacity = (now - then for now, then in zip(self._now(), since, strict=True))
-        return max(0.0, (busy - ours) / capacity) if capacity > 0 else None
+        return min(1.0, max(0.0, (busy - ours) / capacity)) if capacity > 0 else None
 
     def _now(self) -> tuple[float, float, float]:
         """Return (busy, ours, capacity) so far, in processor seconds."""
@@ -82,13 +82,14 @@ class OtherLoad:
 
 
 def _cpu_seconds(process: Any) -> float:
+    """Return what a process used so far, with those of its children that have ended."""
     import psutil
 
     try:
         times = process.cpu_times()
     except psutil.Error:
         return 0.0
-    return float(times.user + times.system)
+    return float(times.user + times.system + times.children_user + times.children_system)
 
 
 def _cpu_model(root: Path) -> str | None:

@@ -157,8 +157,10 @@ class Bench(Run):
         load_ms = None
         if shot.start == "cold":
             wire.close()
+            self._profiler.follow(None)
             load_ms = await self.backend.unload(self.model)
             wire.address = self.backend.address
+            self._profiler.follow(wire.address.port)
         payload = self.backend.payload(self.model, self.messages(shot.prompt.text))
         trace = await self.backend.stream(wire, payload)
         if load_ms is not None:

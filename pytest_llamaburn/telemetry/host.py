@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
@@ -33,6 +34,7 @@ class Provider(Base):
         super().__init__(machine)
         self._server: list[Any] = []
         self._last_ns = self._scanned_ns = 0
+        self._scanning = threading.Lock()
 
     def probe(self) -> Probe:
         """Begin the windows that CPU percentages are over: a first value would be 0."""
@@ -69,7 +71,15 @@ class Provider(Base):
             self._scan(ended)  # after the reading: a new process has no percentage yet
         return [Reading("host", (began + ended) // 2, (ended - began) / 1e6, values)]
 
+    def moved(self) -> None:
+        """Find the server at its new port now, so that the next reading has its percentage."""
+        self._scan(self.machine.clock())
+
     def _scan(self, now_ns: int) -> None:
+        with self._scanning:
+            self._find(now_ns)
+
+    def _find(self, now_ns: int) -> None:
         """Find the server's processes; those already known keep their CPU windows."""
         self._scanned_ns = now_ns
         if self.machine.server_port is None:
