@@ -68,17 +68,25 @@ class OtherLoad:
         """Return (busy, ours, capacity) so far, in processor seconds."""
         import psutil
 
-        times = psutil.cpu_times()
-        idle = times.idle + getattr(times, "iowait", 0.0) + getattr(times, "steal", 0.0)
-        guest = getattr(times, "guest", 0.0) + getattr(times, "guest_nice", 0.0)
-        capacity = sum(times) - guest  # Linux counts guests in user time too
+        busy, capacity = processor_seconds()
         mine = psutil.Process()
         servers = (p for p in psutil.process_iter(["name"]) if self._serves(p))
         family = {mine, *mine.children(recursive=True), *servers}
-        return capacity - idle, sum(_cpu_seconds(p) for p in family), capacity
+        return busy, sum(_cpu_seconds(p) for p in family), capacity
 
     def _serves(self, process: Any) -> bool:
         return str(process.info["name"]).startswith(self.SERVERS)
+
+
+def processor_seconds() -> tuple[float, float]:
+    """Return how long this machine's processors were busy so far, and how long they could be."""
+    import psutil
+
+    times = psutil.cpu_times()
+    idle = times.idle + getattr(times, "iowait", 0.0) + getattr(times, "steal", 0.0)
+    guest = getattr(times, "guest", 0.0) + getattr(times, "guest_nice", 0.0)
+    capacity = sum(times) - guest  # Linux counts guests in user time too
+    return capacity - idle, capacity
 
 
 def _cpu_seconds(process: Any) -> float:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import errno
+import threading
+from collections import namedtuple
 from typing import TYPE_CHECKING, Any
 
 import psutil
@@ -387,6 +389,28 @@ def test_host_reads_the_machine_and_ourselves(fakes: Fakes) -> None:
     assert values["client_rss_mb"] is not None
     assert values["client_rss_mb"] > 1
     assert values["server_rss_mb"] is None
+
+
+def test_host_s_percentage_is_over_the_time_since_the_last_in_whatever_thread(
+    fakes: Fakes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    cores, used = psutil.cpu_count() or 1, [10.0, 90.0]
+    times = namedtuple("times", "user idle")  # noqa: PYI024 - as psutil's
+    monkeypatch.setattr(psutil, "cpu_times", lambda: times(*used))
+    provider = host.Provider(fakes.machine(clock=Later()))
+    provider.probe()
+    found = []
+
+    def later(user: float, idle: float) -> None:
+        used[:] = [used[0] + user * cores, used[1] + idle * cores]
+        thread = threading.Thread(target=lambda: found.append(of(provider)["host"]["cpu_pct"]))
+        thread.start()
+        thread.join()
+
+    later(0.01, 0.01)
+    later(0.24, 0.74)
+    later(0.5, 0.5)
+    assert found == [None, pytest.approx(25), pytest.approx(50)]
 
 
 def test_host_says_no_percentage_over_no_time(fakes: Fakes) -> None:
