@@ -141,7 +141,7 @@ class Bench(Run):
         if s.precision is None:
             return bool(s.budget is None)
         name = metrics.resolve(s.precision_metric) or ""
-        values = [row[name] for row in self._rows if row[name] is not None]
+        values = [row[name] for row in Measured(self._rows).counted if row[name] is not None]
         half = stats.relative_half_width(values)
         return half is not None and half <= s.precision
 

@@ -111,12 +111,11 @@ class Run:
 
     def gate(self, expressions: Iterable[str], measured: Measured) -> list[str]:
         """Judge and journal the gates of one test; return the sentences of those not passed."""
-        good = [row for row in measured.runs if row["error"] is None]
-        found = {"summary": metrics.summary(good, measured.runs)}
+        rows = measured.counted
+        good = [row for row in rows if row["error"] is None]
+        found = {"summary": metrics.summary(good, rows)}
         mode = self.settings.gate_mode
-        verdicts = [
-            gates.judge(gate, found, measured.runs, mode) for gate in gates.parse_all(expressions)
-        ]
+        verdicts = [gates.judge(gate, found, rows, mode) for gate in gates.parse_all(expressions)]
         for verdict in verdicts:
             self._journal("gate", verdict)
         return [gates.sentence(v) for v in verdicts if v["verdict"] != "pass"]

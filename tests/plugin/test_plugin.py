@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from xml.etree import ElementTree as ET
 
 import pytest
-from scripted import Close, OllamaFacade, ScriptedServer, Steps, sized
+from scripted import Close, OllamaFacade, Pause, Request, ScriptedServer, Steps, sized
 
 import pytest_llamaburn
 
@@ -345,6 +345,48 @@ def test_items_that_are_skipped_or_only_look_at_the_model_leave_a_complete_file(
     (document,) = written(pytester)
     assert document["status"] == "complete"
     assert document["results"]["totals"]["planned"] == 2
+
+
+class SlowCold(OllamaFacade):
+    """An Ollama whose first request after an unload takes long."""
+
+    def _chat(self, whole: Steps) -> Steps:
+        cold, self.was_cold = self.was_cold, False
+        return [*([Pause(0.5)] if cold else []), *super()._chat(whole)]
+
+    was_cold = False
+
+    def __call__(self, request: Request) -> Steps:
+        if request.path == "/api/chat" and request.json.get("keep_alive") == 0:
+            self.was_cold = True
+        return super().__call__(request)
+
+
+def test_statistics_and_thresholds_of_both_starts_are_of_the_warm_requests(
+    pytester: pytest.Pytester,
+) -> None:
+    pytester.makepyfile(
+        """
+        import pytest
+
+        @pytest.mark.llm_benchmark(iterations=2, thresholds=["ttft_ms.mean<400", "ttft_ms.n<=2"])
+        def test_one(measure):
+            found = measure("Hi?")
+            assert found.ttft_ms.max < 400
+            assert [run["start"] for run in found.runs] == ["cold", "warm"] * 2
+            assert max(run["time_to_first_token_ms"] for run in found.runs) > 400
+        """
+    )
+    with ScriptedServer(SlowCold()) as server:
+        run(pytester, server, "--llamaburn-start=both").assert_outcomes(passed=1)
+
+
+def test_precision_of_both_starts_is_of_the_warm_requests(pytester: pytest.Pytester) -> None:
+    options = ("start=both", "iterations=4", "precision=0.5", "precision-metric=ttft_ms")
+    with ScriptedServer(SlowCold(token_s=0.05)) as server:
+        flags = [f"--llamaburn-{option}" for option in (*options, "max-iterations=12")]
+        assert run(pytester, server, str(SUITES), *flags).ret == 0
+    assert len(written(pytester)[0]["results"]["runs"]) == 4 * 2
 
 
 def test_failed_measuring_test_makes_the_file_partial(
