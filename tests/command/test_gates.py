@@ -182,6 +182,15 @@ def test_correctness_judges_each_answer_and_times_it_too(tmp_path: Path) -> None
     assert found["gates"][0]["verdict"] == "pass"
 
 
+def test_repeats_and_precision_make_no_more_numbers_of_correctness(tmp_path: Path) -> None:
+    more = ("--repeats=2", "--precision=0.0001", "--max-iterations=9")
+    with ScriptedServer(Scholar()) as server:
+        args = ("benchmark", "tiny", f"--host={server.host}", "--mode=correctness", "--numbers=7")
+        llamaburn(*args, *more, cwd=tmp_path)
+    found = results_in(tmp_path / "results")[0]["results"]["correctness"]
+    assert (len(found["items"]), found["n"], found["correct"]) == (18, 7, 6)
+
+
 def test_failed_requests_of_correctness_are_not_judged(tmp_path: Path) -> None:
     with ScriptedServer(OllamaFacade(faults={3: BROKEN})) as server:
         args = ("benchmark", "tiny", f"--host={server.host}", "--mode=correctness", "--numbers=4")
