@@ -42,6 +42,9 @@ _IDLE_S = 1.5  # how long idling is watched, before and after loading, where pow
 class Progress(Protocol):
     """Who is told how the run goes."""
 
+    def plan(self, total: int) -> None:
+        """Take the number of requests to come besides those known."""
+
     def say(self, text: str) -> None:
         """Take a sentence."""
 
