@@ -318,13 +318,18 @@ def _has_digit(run: str) -> bool:
 
 
 def summary(rows: Iterable[Mapping[str, Any]]) -> dict[str, Any]:
-    """Return how many judged rows are correct, altogether and by magnitude.
+    """Return how many numbers were written right, altogether and by magnitude.
 
-    A row has `magnitude` and `correct`; one whose `correct` is None was not judged and not counted.
+    A row has `id`, `magnitude` and `correct`; one whose `correct` is None was not judged and is not
+    counted. Of several rows of a number only the first is: asking again is no further evidence.
     Keys: n, correct, accuracy, wilson95 ([low, high] of the accuracy), by_magnitude and, for n = 0,
     the reason.
     """
-    judged = [row for row in rows if row["correct"] is not None]
+    firsts: dict[str, Mapping[str, Any]] = {}
+    for row in rows:
+        if row["correct"] is not None:
+            firsts.setdefault(row["id"], row)
+    judged = [*firsts.values()]
     groups = {m: [r for r in judged if r["magnitude"] == m] for m in MAGNITUDES}
     by_magnitude = {m: _rate(group) for m, group in groups.items() if group}
     return {**_rate(judged), "by_magnitude": by_magnitude}

@@ -62,33 +62,42 @@ class OtherLoad:
         if since is None:
             return None
         busy, ours, capacity = (now - then for now, then in zip(self._now(), since, strict=True))
-        return max(0.0, (busy - ours) / capacity) if capacity > 0 else None
+        return min(1.0, max(0.0, (busy - ours) / capacity)) if capacity > 0 else None
 
     def _now(self) -> tuple[float, float, float]:
         """Return (busy, ours, capacity) so far, in processor seconds."""
         import psutil
 
-        times = psutil.cpu_times()
-        idle = times.idle + getattr(times, "iowait", 0.0) + getattr(times, "steal", 0.0)
-        guest = getattr(times, "guest", 0.0) + getattr(times, "guest_nice", 0.0)
-        capacity = sum(times) - guest  # Linux counts guests in user time too
+        busy, capacity = processor_seconds()
         mine = psutil.Process()
         servers = (p for p in psutil.process_iter(["name"]) if self._serves(p))
         family = {mine, *mine.children(recursive=True), *servers}
-        return capacity - idle, sum(_cpu_seconds(p) for p in family), capacity
+        return busy, sum(_cpu_seconds(p) for p in family), capacity
 
     def _serves(self, process: Any) -> bool:
         return str(process.info["name"]).startswith(self.SERVERS)
 
 
+def processor_seconds() -> tuple[float, float]:
+    """Return how long this machine's processors were busy so far, and how long they could be."""
+    import psutil
+
+    times = psutil.cpu_times()
+    idle = times.idle + getattr(times, "iowait", 0.0) + getattr(times, "steal", 0.0)
+    guest = getattr(times, "guest", 0.0) + getattr(times, "guest_nice", 0.0)
+    capacity = sum(times) - guest  # Linux counts guests in user time too
+    return capacity - idle, capacity
+
+
 def _cpu_seconds(process: Any) -> float:
+    """Return what a process used so far, with those of its children that have ended."""
     import psutil
 
     try:
         times = process.cpu_times()
     except psutil.Error:
         return 0.0
-    return float(times.user + times.system)
+    return float(times.user + times.system + times.children_user + times.children_system)
 
 
 def _cpu_model(root: Path) -> str | None:

@@ -79,6 +79,7 @@ class Harness:
         self.open_runs: list[Run] = []
         self._settings: dict[str, Any] = {}
         self.run_ids: dict[str, None] = {}
+        self.skipped: dict[str, list[str]] = {}  # keys of items, by run
         self.interrupted = False
         self.paths: list[Path] = []
         self.comparisons: list[Path] = []
@@ -250,7 +251,7 @@ class Harness:
         directory = Path(self.common.results_dir)
         try:
             for run_id in self.run_ids:
-                path = write_result(directory, run_id)
+                path = write_result(directory, run_id, self.skipped.get(run_id, ()))
                 if path is not None:
                     self.paths.append(path)
                     self._judge(path)

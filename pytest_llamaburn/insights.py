@@ -131,9 +131,10 @@ def spread_wide(document: Document) -> tuple[str, dict[str, Any]] | None:
     if half <= WIDE_CV:
         return None
     needed = stats.needed(speed["cv"], WIDE_CV)
+    more = "--numbers" if document["config"]["mode"] == "correctness" else "--iterations"
     text = (
         f"tokens_per_sec is known to ± {half:.0%} only (CV {speed['cv']:.0%}, n {speed['n']}). "
-        f"About {needed} requests would give ± {WIDE_CV:.0%}: use --iterations {needed}."
+        f"About {needed} requests would give ± {WIDE_CV:.0%}: use {more} {needed}."
     )
     return text, {"cv": speed["cv"], "n": speed["n"], "half_width": half, "needed": needed}
 

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from pytest_llamaburn.errors import ResultsError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
 
 FOLDER = ".journal"
 RESERVE_BYTES = 1 << 20
@@ -35,6 +35,11 @@ class Record(NamedTuple):
     interrupted: bool
     folder: Path = Path()
     others: dict[str, list[dict[str, Any]]] = {}  # noqa: RUF012 - what one kind of run alone writes
+
+    @property
+    def idle(self) -> bool:
+        """Whether nothing was to be measured, and nothing was."""
+        return not (self.planned or self.rows or self.others.keys() - {"profile"})
 
     @property
     def profile(self) -> list[dict[str, Any]]:
@@ -78,7 +83,8 @@ class Journal:
         except OSError as err:
             raise ResultsError(
                 f"{self._file.name} cannot be written: {err.strerror or err}; what was finished "
-                "before is kept: make room, then llamaburn benchmark --resume last"
+                "before is kept: make room, then continue it with --resume last, in pytest with "
+                "--llamaburn-resume=last"
             ) from err
 
     def sync(self) -> None:
@@ -109,9 +115,13 @@ def directory(results_dir: Path, run_id: str) -> Path:
     return results_dir / FOLDER / run_id
 
 
-def read(folder: Path) -> Record:
-    """Return what the journals in a run's directory say, workers merged."""
+def read(folder: Path, skipped: Iterable[str] = ()) -> Record:
+    """Return what the journals in a run's directory say, workers merged.
+
+    What the session expected of `skipped` items is not planned; what they measured before is.
+    """
     header: dict[str, Any] | None = None
+    expected: dict[str, int] = {}
     planned: dict[str, int] = {}
     rows: list[dict[str, Any]] = []
     facts: dict[str, Any] = {}
@@ -124,6 +134,8 @@ def read(folder: Path) -> Record:
             match line.pop("type"):
                 case "header":
                     header, ending = header or line, "killed"
+                case "expected":
+                    expected.update(line["items"])
                 case "planned":
                     planned.update(line["items"])
                 case "request":
@@ -138,7 +150,9 @@ def read(folder: Path) -> Record:
                     others.setdefault(other, []).append(line)
         endings.append(ending)
     interrupted = any(ending != "finished" for ending in endings)
-    return Record(header, sum(planned.values()), rows, facts, gates, interrupted, folder, others)
+    kept = {key: count for key, count in expected.items() if key not in skipped}
+    count = sum({**kept, **planned}.values())
+    return Record(header, count, rows, facts, gates, interrupted, folder, others)
 
 
 def of_session(results_dir: Path, session_id: str) -> list[str]:

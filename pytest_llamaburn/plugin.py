@@ -149,25 +149,24 @@ def pytest_collection_finish(session: pytest.Session) -> None:
     for item in ours:
         target = target_of(item)
         if target:
-            count = _planned(item, target, harness)
-            harness.planned.setdefault(target, {})[f"{item.nodeid}#1"] = count
+            count = _planned(item, harness)
+            harness.planned.setdefault(target, {})[_key(item)] = count
 
 
-def _planned(item: pytest.Item, target: Target, harness: Harness) -> int:
-    """Return how many rows an item is known to journal."""
-    if target.fixture == "llm":
-        return _requests(item, harness)
-    if "exam_scores" in getattr(item, "fixturenames", ()):
+def _key(item: pytest.Item) -> str:
+    """Return the name, in a run's plan, of what an item measures first."""
+    return f"{item.nodeid}#1"
+
+
+def _planned(item: pytest.Item, harness: Harness) -> int:
+    """Return how many rows an item is known to journal: none if it only looks at the model."""
+    names = getattr(item, "fixturenames", ())
+    if "measure" in names:
+        both = 2 if harness.settings("llm").start == "both" else 1
+        return iterations_of(item, harness) * both
+    if "exam_scores" in names:
         return 1
-    return int(harness.settings("exam").samples) if target.fixture == "exam" else 0
-
-
-def _requests(item: pytest.Item, harness: Harness) -> int:
-    """Return how many timed requests an item of a benchmark is known to send."""
-    if "measure_more" in getattr(item, "fixturenames", ()):
-        return 0
-    both = 2 if harness.settings("llm").start == "both" else 1
-    return iterations_of(item, harness) * both
+    return int(harness.settings("exam").samples) if "exam_answer" in names else 0
 
 
 @pytest.hookimpl(tryfirst=True)
@@ -206,10 +205,17 @@ def pytest_runtest_makereport(
             "runs": list(harness.run_ids),
             "exit_code": code,
             "message": str(error) if code else "",
+            "skipped": _skipped(item, harness) if report.skipped else None,
         }
     if report.when == "call":
         _sync(item)
     return report
+
+
+def _skipped(item: pytest.Item, harness: Harness) -> list[str] | None:
+    """Return the run of a skipped item and its key in the run's plan, None if it has no run."""
+    target = target_of(item)
+    return [harness.run_id(target), _key(item)] if target else None
 
 
 def is_ours(item: pytest.Item) -> bool:
@@ -284,6 +290,9 @@ class Outcome:
         if carried["runs"] and not harness.run_ids:
             harness.end_on_sigterm()  # the controller of workers learns it here
         harness.run_ids.update(dict.fromkeys(carried["runs"]))
+        if carried["skipped"]:
+            run_id, key = carried["skipped"]
+            harness.skipped.setdefault(run_id, []).append(key)
         if carried["exit_code"]:
             harness.exit_code = carried["exit_code"]
             if carried["message"] not in harness.failures:

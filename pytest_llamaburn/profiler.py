@@ -148,6 +148,12 @@ class Threads:
             self._threads.append(thread)
         return {**_detect.summary(used), "probes": probes, "reason": self._reason(used)}
 
+    def follow(self, port: int | None) -> None:
+        """Take the server's new port, None while it has none."""
+        self._machine.server_port = port
+        for loop in self._loops:
+            loop.provider.moved()
+
     def stop(self) -> dict[str, Any]:
         """End; return how the schedule was kept, what it cost, and the notes."""
         self._stop.set()
@@ -204,6 +210,13 @@ class Child:
         self._thread = threading.Thread(target=self._follow, daemon=True)
         self._thread.start()
         return found
+
+    def follow(self, port: int | None) -> None:
+        """Tell the process the server's new port, None while it has none."""
+        assert self._process.stdin is not None  # noqa: S101
+        with suppress(OSError):  # it may be gone
+            self._process.stdin.write(json.dumps(port).encode() + b"\n")
+            self._process.stdin.flush()
 
     def stop(self) -> dict[str, Any]:
         """End the process; return what it says last."""
@@ -302,6 +315,11 @@ class Profiler:
             self._about |= self._sampler.stop()
             self.tell()
 
+    def follow(self, port: int | None) -> None:
+        """Take the new port of a local server that was started anew, None while it has none."""
+        if self._running and self._about["server_location"] == "local":
+            self._sampler.follow(port)
+
     def __enter__(self) -> Self:
         """Start, and begin the window that the properties are about."""
         self.start()
@@ -390,7 +408,10 @@ def _children_s() -> float:
 
 
 def main(task: Mapping[str, Any]) -> None:
-    """Sample as told, one line of JSON a message, until standard input closes."""
+    """Sample as told, one line of JSON a message, until standard input closes.
+
+    Each line of it is the server's new port.
+    """
     from pathlib import Path
 
     lock = threading.Lock()
@@ -408,7 +429,8 @@ def main(task: Mapping[str, Any]) -> None:
     except LlamaBurnError as err:
         return say(error=str(err))
     say(**about)
-    sys.stdin.read()
+    for line in sys.stdin:
+        sampler.follow(json.loads(line))
     return say(**sampler.stop())
 
 

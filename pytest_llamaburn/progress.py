@@ -83,15 +83,20 @@ class Silent:
 
 
 class Plain:
-    """A line each tenth of the requests or 30 seconds and at the end; no control bytes."""
+    """A line each tenth of the requests or 30 seconds and at the end; no control bytes.
+
+    Where the plan grows as the run goes on, nobody knows which request is the last.
+    """
 
     def __init__(self, stream: Stream) -> None:
         """Write to `stream`."""
         self._stream, self._total, self._count = stream, 0, 0
         self._said, self._since = 0, monotonic()
+        self._grows = False
 
     def plan(self, total: int) -> None:
         """Take the number of requests to come."""
+        self._grows |= self._count > 0
         self._total += total
 
     def say(self, text: str) -> None:
@@ -102,7 +107,8 @@ class Plain:
         """Say how far the run is, if it is time to."""
         self._count += 1
         due = self._count - self._said >= max(1, self._total * _PLAIN_SHARE)
-        if due or self._count == self._total or monotonic() - self._since > _PLAIN_EVERY_S:
+        last = self._count == self._total and not self._grows
+        if due or last or monotonic() - self._since > _PLAIN_EVERY_S:
             self._said, self._since = self._count, monotonic()
             shown = [f"{self._count}/{self._total} requests", _speed(row)]
             self._write(", ".join(filter(None, shown)))

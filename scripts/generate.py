@@ -42,6 +42,9 @@ or requests a second in an open loop.
 """,
     "Of answers": """\
 What gates of an eval call it, and where the file has it. What no judge could score enters no mean.
+A benchmark in correctness mode has an `accuracy` too, `results.correctness.accuracy`, a share:
+numbers written right / numbers answered. Each number counts once, by its first answer, however
+often `--repeats`, `--precision` or `--budget` had it asked again; `--numbers` asks for more.
 """,
 }
 _OPTIONS_HEAD = """\

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import os
+import subprocess
+import sys
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -142,3 +144,16 @@ def until(read: Callable[[], list[Reading]], count: int, most: int = 2000) -> li
 def path_with(fakes: Fakes) -> str:
     """Return a PATH on which the fakes come first."""
     return f"{fakes.home / 'bin'}{os.pathsep}{os.environ['PATH']}"
+
+
+def serving() -> tuple[subprocess.Popen[bytes], int]:
+    """Return a process that listens, and its port."""
+    script = (
+        "import socket,sys; s=socket.create_server(('127.0.0.1',0)); "
+        "print(s.getsockname()[1],flush=True); sys.stdin.read()"
+    )
+    child = subprocess.Popen(
+        [sys.executable, "-c", script], stdin=subprocess.PIPE, stdout=subprocess.PIPE
+    )
+    assert child.stdout is not None
+    return child, int(child.stdout.readline())

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pytest_llamaburn import options
-from pytest_llamaburn.errors import LlamaBurnError
+from pytest_llamaburn.errors import LlamaBurnError, SettingsError
 from pytest_llamaburn.harness import PREFIX
 from pytest_llamaburn.settings import Display
 
@@ -44,6 +44,7 @@ def run(arguments: argparse.Namespace, kind: Kind) -> int:
     models = [*arguments.models, *given.get("model", ())]
     flags = {**given, **({"model": models} if models else {})}
     settings, note = settled(kind.settings, *options.resolve(kind.settings, flags))
+    _refuse_tests(settings)
     display, _ = options.resolve(Display, options.given(arguments, Display))
     reports.check(display.output)
     suite = options.to_argv(settings, kind.settings, PREFIX)
@@ -73,13 +74,25 @@ def _show(outcome: Outcome, display: Display) -> None:
             print(f"wrote {path}", file=sys.stderr)
 
 
+def _refuse_tests(settings: Any) -> None:
+    """Raise SettingsError where a run of tests is to be continued: our suite is not theirs."""
+    from pytest_llamaburn.load.filing import continuing, header_of, of_tests
+
+    if settings.resume is None:
+        return
+    header = header_of(Path(settings.results_dir), settings.resume)
+    if of_tests(header):
+        words = f"that run is of tests: run pytest again with {continuing(header).split()[-1]}"
+        raise SettingsError(f"--resume: {words}")
+
+
 def _offer_recovery(results_dir: Path, resumed: str | None) -> None:
-    from pytest_llamaburn.load.filing import unfiled
+    from pytest_llamaburn.load.filing import continuing, header_of, unfiled
 
     for left in set(unfiled(results_dir)) - {resumed}:
         print(
             f"run {left} was killed before it wrote its file: llamaburn results recover makes it, "
-            f"--resume {left} continues it",
+            f"{continuing(header_of(results_dir, left))} continues it",
             file=sys.stderr,
         )
 

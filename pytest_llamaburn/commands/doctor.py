@@ -330,13 +330,16 @@ def _nearest(path: Path) -> Path:
 @_check("journal.leftover")
 def journal_leftover(scene: Scene) -> Verdict:
     """Say which runs ended before they were complete."""
-    from pytest_llamaburn.journal import leftovers
+    from pytest_llamaburn import journal
+    from pytest_llamaburn.load.filing import continuing
 
-    names = [folder.name for folder in leftovers(scene.results_dir)]
-    if not names:
+    folders = journal.leftovers(scene.results_dir)
+    if not folders:
         return Verdict("ok", "no unfinished runs")
-    fix = "Continue one: llamaburn benchmark --resume RUN; file them: llamaburn results recover."
-    return Verdict("warn", f"unfinished: {', '.join(names)}", fix)
+    newest = journal.read(folders[-1]).header
+    way = f"Continue the last: {continuing(newest)}; file" if newest else "File"
+    fix = f"{way} them: llamaburn results recover."
+    return Verdict("warn", f"unfinished: {', '.join(folder.name for folder in folders)}", fix)
 
 
 @_check("config.origins")

@@ -154,7 +154,7 @@ def _recover(results_dir: Path, names: list[str], display: Display) -> int:  # n
     for name in names or filing.unfiled(results_dir):
         try:
             path = filing.write_result(results_dir, filing.header_of(results_dir, name)["run_id"])
-            print(path)
+            print(path or f"{name} measured nothing and was not to")
         except Exception as err:  # noqa: BLE001 - a bad journal must not stop the others
             bad += 1
             ours = isinstance(err, LlamaBurnError)

@@ -87,12 +87,25 @@ def stem(header: Mapping[str, Any]) -> str:
 
 
 def check(settings: Any) -> None:
-    """Raise SettingsError for a setting that only the metrics can refuse."""
+    """Raise SettingsError for a setting that only the metrics or other settings can refuse."""
     gates.parse_all(settings.threshold)
     comparing.check(settings)
+    _check_limit(settings)
     if metrics.resolve(settings.precision_metric) is None:
         words = registry.unknown("metric", settings.precision_metric, list(METRICS))
         raise SettingsError(f"--precision-metric: {words}")
+
+
+def _check_limit(settings: Any) -> None:
+    """Raise SettingsError where more requests are asked for than --max-iterations allows."""
+    name = "numbers" if settings.mode == "correctness" else "iterations"
+    asked = getattr(settings, name) * (2 if settings.start == "both" else 1)
+    limited = settings.precision is not None or settings.budget is not None
+    if limited and asked > settings.max_iterations:
+        raise SettingsError(
+            f"--max-iterations: {settings.max_iterations} is less than the {asked} requests that "
+            f"--{name} asks for: raise it, or lower --{name}"
+        )
 
 
 def keep_beside(record: Record, path: Path) -> None:

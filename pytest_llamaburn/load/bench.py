@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import math
 from time import perf_counter
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -68,6 +69,7 @@ class Bench(Run):
             if self._enough():
                 break
             iteration = planned.iterations + number // len(prompts)
+            self._progress.plan(len(starts(self.settings)))
             more = await self._shoot(planned.prompt, (iteration,))
             self._plan(f"more/{self.repeat}/{number}", len(more.runs))
         return Measured(self._rows)
@@ -77,7 +79,8 @@ class Bench(Run):
             raise ServerError(f"--start: {self.backend.address.url} has no way to unload a model")
 
     def _begin(self, requests: int) -> None:
-        self._progress.say(self._estimate(requests))
+        if requests:
+            self._progress.say(self._estimate(requests))
         self._began = perf_counter()
 
     def _continue(self, record: Record) -> None:
@@ -141,7 +144,7 @@ class Bench(Run):
         if s.precision is None:
             return bool(s.budget is None)
         name = metrics.resolve(s.precision_metric) or ""
-        values = [row[name] for row in self._rows if row[name] is not None]
+        values = [row[name] for row in Measured(self._rows).counted if row[name] is not None]
         half = stats.relative_half_width(values)
         return half is not None and half <= s.precision
 
@@ -157,8 +160,10 @@ class Bench(Run):
         load_ms = None
         if shot.start == "cold":
             wire.close()
+            self._profiler.follow(None)
             load_ms = await self.backend.unload(self.model)
             wire.address = self.backend.address
+            self._profiler.follow(wire.address.port)
         payload = self.backend.payload(self.model, self.messages(shot.prompt.text))
         trace = await self.backend.stream(wire, payload)
         if load_ms is not None:
@@ -166,13 +171,13 @@ class Bench(Run):
         return trace
 
     def _estimate(self, requests: int) -> str:
-        """Return how long the run may take, judging by the last warm-up request."""
+        """Return how long the planned requests may take, judging by the last warm-up request."""
         values = metrics.compute(self._last)[0] if self._last else {}
         first, gap = values.get("time_to_first_token_ms"), values.get("inter_token_latency_ms")
         if first is None or gap is None:
             return f"{requests} requests to {self.model.id}: no estimate without a good warm-up"
         longest_s = (first + gap * self.settings.max_tokens) / 1000
-        total_s = requests * longest_s
+        total_s = min(requests * longest_s, self.settings.budget or math.inf)
         return f"{requests} requests to {self.model.id}: at most about {total_s:.0f} s"
 
     def _row(self, shot: Shot, trace: Trace) -> dict[str, Any]:

@@ -12,21 +12,22 @@ from pytest_llamaburn.errors import ResultsError, SettingsError
 from pytest_llamaburn.telemetry import _detect
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterable, Mapping
 
 LAST = "last"
 _KEY = ("prompt_id", "prompt_sha256", "repeat", "iteration", "start")
 
 
-def write_result(results_dir: Path, run_id: str) -> Path | None:
-    """Make a run's result file from its journal; None when the journal has no header.
+def write_result(results_dir: Path, run_id: str, skipped: Iterable[str] = ()) -> Path | None:
+    """Make a run's result file from its journal; None when it measured nothing nor was to.
 
-    The journal goes once the file says complete; otherwise it stays, for the run to be resumed.
+    `skipped` are the keys, in the journal's plan, of items that were skipped. The journal goes once
+    the file says complete; otherwise it stays, for the run to be resumed.
     """
     folder = journal.directory(results_dir, run_id)
-    record = journal.read(folder)
+    record = journal.read(folder, skipped)
     journal.release(folder)
-    if record.header is None:
+    if record.header is None or record.idle:
         journal.discard(folder)
         return None
     document = results.build(record)
@@ -59,6 +60,19 @@ def header_of(results_dir: Path, run: str) -> dict[str, Any]:
         have = f"unfinished runs: {', '.join(names)}" if names else "no run was left unfinished"
         raise ResultsError(f"there is no unfinished run '{run}' in {results_dir}: {have}")
     return header
+
+
+def of_tests(header: Mapping[str, Any]) -> bool:
+    """Return whether a run is of tests that bring their own prompts, which no command has."""
+    return bool(header["schema"] == "llamaburn/benchmark" and not header["prompts"]["sets"])
+
+
+def continuing(header: Mapping[str, Any]) -> str:
+    """Return the command that continues a run, from its journal's header."""
+    if of_tests(header):
+        return f"pytest --llamaburn-resume={header['run_id']}"
+    kind = header["schema"].removeprefix(results.PREFIX)
+    return f"llamaburn {kind} --resume {header['run_id']}"
 
 
 def settled(kind: type, settings: Any, origins: Mapping[str, str]) -> tuple[Any, str | None]:

@@ -16,12 +16,19 @@ class Measured:
     """What the requests of one `measure` call gave.
 
     Each metric, by its name or alias, is an attribute with its statistics:
-    `measured.ttft_ms.p50`, `measured.tokens_per_sec.mean`.
+    `measured.ttft_ms.p50`, `measured.tokens_per_sec.mean`. With --start both they are over the
+    warm requests, as in the result file's summary; `runs` and `errors` are of all.
     """
 
     def __init__(self, rows: Sequence[dict[str, Any]]) -> None:
         """Keep the rows: one a request, as in the result file."""
         self.runs = list(rows)
+
+    @property
+    def counted(self) -> list[dict[str, Any]]:
+        """The rows that statistics and thresholds are over."""
+        warm = [row for row in self.runs if row["start"] == "warm"]
+        return warm or self.runs
 
     @property
     def errors(self) -> dict[str, int]:
@@ -33,8 +40,8 @@ class Measured:
         full = "chunk_gap_ms" if name == "chunk_gap_ms" else metrics.resolve(name)
         if full is None:
             raise AttributeError(f"no metric '{name}'; known: {', '.join(metrics.METRICS)}")
-        good = [row for row in self.runs if row["error"] is None]
-        return Stat(full, metrics.summary(good, self.runs)[full], self.errors)
+        good = [row for row in self.counted if row["error"] is None]
+        return Stat(full, metrics.summary(good, self.counted)[full], self.errors)
 
 
 class Stat:

@@ -42,6 +42,9 @@ _IDLE_S = 1.5  # how long idling is watched, before and after loading, where pow
 class Progress(Protocol):
     """Who is told how the run goes."""
 
+    def plan(self, total: int) -> None:
+        """Take the number of requests to come besides those known."""
+
     def say(self, text: str) -> None:
         """Take a sentence."""
 
@@ -111,12 +114,11 @@ class Run:
 
     def gate(self, expressions: Iterable[str], measured: Measured) -> list[str]:
         """Judge and journal the gates of one test; return the sentences of those not passed."""
-        good = [row for row in measured.runs if row["error"] is None]
-        found = {"summary": metrics.summary(good, measured.runs)}
+        rows = measured.counted
+        good = [row for row in rows if row["error"] is None]
+        found = {"summary": metrics.summary(good, rows)}
         mode = self.settings.gate_mode
-        verdicts = [
-            gates.judge(gate, found, measured.runs, mode) for gate in gates.parse_all(expressions)
-        ]
+        verdicts = [gates.judge(gate, found, rows, mode) for gate in gates.parse_all(expressions)]
         for verdict in verdicts:
             self._journal("gate", verdict)
         return [gates.sentence(v) for v in verdicts if v["verdict"] != "pass"]
@@ -165,7 +167,8 @@ class Run:
             self._continue(record)
         self.journal = journal.Journal(directory, self.identity.run_id, self.identity.worker)
         self._journal("header", header)
-        self._journal("planned", {"items": planned})
+        # every worker expects all items; what an item then really plans has the last word
+        self._journal("expected", {"items": planned})
 
     async def _end_journal(self, reason: str) -> None:
         if self.journal is None:

@@ -232,6 +232,9 @@ class Base:
         """Return what devices say now; nothing once they are gone. Never raises."""
         raise NotImplementedError
 
+    def moved(self) -> None:
+        """Take note that the machine's `server_port` has changed."""
+
     def close(self) -> None:
         """Give back what `probe` opened."""
 

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import threading
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
-from pytest_llamaburn.environment import OtherLoad
+from pytest_llamaburn.environment import OtherLoad, processor_seconds
 from pytest_llamaburn.telemetry._base import Base, Machine, Probe, Reading
 
 if TYPE_CHECKING:
@@ -16,6 +17,7 @@ HOST_FIELDS = (
     *("client_cpu_pct", "client_rss_mb"),
 )
 _LEAST_S = 0.01
+_LEAST_CPU_S = 0.1  # the kernel counts processor time in steps of 10 ms
 _SCAN_S = 5.0  # listing processes costs 14 ms
 
 
@@ -33,6 +35,7 @@ class Provider(Base):
         super().__init__(machine)
         self._server: list[Any] = []
         self._last_ns = self._scanned_ns = 0
+        self._scanning = threading.Lock()
 
     def probe(self) -> Probe:
         """Begin the windows that CPU percentages are over: a first value would be 0."""
@@ -40,7 +43,7 @@ class Provider(Base):
 
         self._me = psutil.Process()
         self._me.cpu_percent()
-        psutil.cpu_percent()
+        self._processors = processor_seconds()
         self._last_ns = self.machine.clock()
         self._scan(self._last_ns)
         return Probe(ok=True, version=psutil.__version__, fields=frozenset(HOST_FIELDS))
@@ -57,7 +60,7 @@ class Provider(Base):
         server_cpu, server_rss = _usage(self._server)
         here = self.machine.local
         values = {
-            "cpu_pct": psutil.cpu_percent() if here else None,
+            "cpu_pct": self._cpu_percent() if here else None,
             "ram_used_mb": (memory.total - memory.available) / 1e6 if here else None,
             "server_cpu_pct": server_cpu,
             "server_rss_mb": server_rss,
@@ -69,7 +72,29 @@ class Provider(Base):
             self._scan(ended)  # after the reading: a new process has no percentage yet
         return [Reading("host", (began + ended) // 2, (ended - began) / 1e6, values)]
 
+    def _cpu_percent(self) -> float | None:
+        """Return the share of the processors in use since last time, None over too short a time.
+
+        psutil's own function has a window for each thread, and the first value of one is 0.
+        """
+        import psutil
+
+        now = processor_seconds()
+        busy, capacity = (a - b for a, b in zip(now, self._processors, strict=True))
+        if capacity < _LEAST_CPU_S * (psutil.cpu_count() or 1):
+            return None
+        self._processors = now
+        return min(100.0, max(0.0, 100 * busy / capacity))
+
+    def moved(self) -> None:
+        """Find the server at its new port now, so that the next reading has its percentage."""
+        self._scan(self.machine.clock())
+
     def _scan(self, now_ns: int) -> None:
+        with self._scanning:
+            self._find(now_ns)
+
+    def _find(self, now_ns: int) -> None:
         """Find the server's processes; those already known keep their CPU windows."""
         self._scanned_ns = now_ns
         if self.machine.server_port is None:

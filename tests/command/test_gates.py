@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import TYPE_CHECKING
 
 import pytest
@@ -162,6 +163,34 @@ def test_every_run_says_first_how_long_it_may_take(tmp_path: Path) -> None:
     assert "no estimate without a good warm-up" in unsaid
 
 
+def test_budget_limits_the_estimate_and_progress_counts_what_it_adds(tmp_path: Path) -> None:
+    with ScriptedServer(OllamaFacade(token_s=0.02)) as server:
+        args = ("benchmark", "tiny", f"--host={server.host}", "--iterations=3", "--budget=1s")
+        said = llamaburn(*args, "--progress=json", cwd=tmp_path).stderr.splitlines()
+    events = [json.loads(line) for line in said if line.startswith("{")]
+    counts = [(e["done"], e["total"]) for e in events if e["event"] == "request"]
+    (count,) = (d["results"]["totals"]["requests"] for d in results_in(tmp_path / "results"))
+    assert counts == [(n, max(3, n)) for n in range(1, count + 1)]
+    assert count > 3
+    assert events[0]["text"] == "3 requests to tiny:latest: at most about 1 s"
+
+
+@pytest.mark.parametrize(
+    ("args", "words"),
+    [
+        (("--iterations=30", "--precision=0.5"), "30 requests that --iterations asks for"),
+        (("--start=both", "--iterations=3", "--budget=1s"), "6 requests that --iterations asks"),
+        (("--mode=correctness", "--budget=1s"), "35 requests that --numbers asks for"),
+    ],
+)
+def test_more_requests_than_the_limit_exit_four(
+    args: tuple[str, ...], words: str, tmp_path: Path
+) -> None:
+    done = llamaburn("benchmark", "tiny", "--max-iterations=4", *args, cwd=tmp_path, check=4)
+    assert f"--max-iterations: 4 is less than the {words}" in done.stderr
+    assert len(done.stderr.splitlines()) == 1
+
+
 def test_repeats_say_whether_they_vary_by_less_than_five_percent(tmp_path: Path) -> None:
     with ScriptedServer(OllamaFacade()) as server:
         args = ("benchmark", "tiny", f"--host={server.host}", "--repeats=3")
@@ -187,6 +216,15 @@ def test_correctness_judges_each_answer_and_times_it_too(tmp_path: Path) -> None
     assert all(item["answer"].startswith("The answer is") for item in found["correctness"]["items"])
     assert found["summary"]["time_to_first_token_ms"]["n"] == 7
     assert found["gates"][0]["verdict"] == "pass"
+
+
+def test_repeats_and_precision_make_no_more_numbers_of_correctness(tmp_path: Path) -> None:
+    more = ("--repeats=2", "--precision=0.0001", "--max-iterations=9")
+    with ScriptedServer(Scholar()) as server:
+        args = ("benchmark", "tiny", f"--host={server.host}", "--mode=correctness", "--numbers=7")
+        llamaburn(*args, *more, cwd=tmp_path)
+    found = results_in(tmp_path / "results")[0]["results"]["correctness"]
+    assert (len(found["items"]), found["n"], found["correct"]) == (18, 7, 6)
 
 
 def test_failed_requests_of_correctness_are_not_judged(tmp_path: Path) -> None:

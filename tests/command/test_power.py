@@ -53,7 +53,6 @@ TRUE_ZEROS = {
     *("telemetry.profiler.loops.missed_ticks", "telemetry.missed_ticks"),
     *("telemetry.other_cpu_share", "telemetry.profiler.cpu_pct_of_one_core"),
     *(f"system_profile.{name}_cpu_pct" for name in ("server", "client")),
-    "system_profile.cpu_pct",
 }
 MAY_BE_ZERO = ("results.summary.", "results.between_runs.")  # spreads, and counts of samples
 

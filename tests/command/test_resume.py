@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import subprocess
+import sys
 from typing import TYPE_CHECKING
 
 import pytest
@@ -144,6 +146,15 @@ def test_nothing_to_continue_is_said(tmp_path: Path) -> None:
     assert "there is no unfinished run 'x'" in done.stderr
 
 
+def test_killed_run_that_was_to_measure_nothing_is_recovered_as_nothing(tmp_path: Path) -> None:
+    made = Journal(tmp_path / "results", "run-1", "main")
+    made.write("header", **header(run_id="run-1"))
+    made.close()
+    done = llamaburn("results", "recover", cwd=tmp_path)
+    assert done.stdout == "run-1 measured nothing and was not to\n"
+    assert list((tmp_path / "results").iterdir()) == []
+
+
 def test_running_measurement_is_no_leftover(server: ScriptedServer, tmp_path: Path) -> None:
     facade = server._script
     assert isinstance(facade, Cut)
@@ -156,3 +167,45 @@ def test_running_measurement_is_no_leftover(server: ScriptedServer, tmp_path: Pa
     running.kill()
     running.wait(60)
     assert "benchmarks" in llamaburn("results", "recover", cwd=tmp_path).stdout
+
+
+OWN_TESTS = """
+import os, signal
+
+def test_one(measure):
+    measure("my own prompt", iterations=2)
+
+def test_two(measure):
+    if "KILLED" in os.environ:
+        os.kill(os.getpid(), signal.SIGKILL)
+    measure("another of mine", iterations=2)
+"""
+
+
+def own_tests(server: ScriptedServer, cwd: Path, *args: str, **env: str) -> int:
+    """Run tests that bring their own prompts, as their user does; return pytest's exit code."""
+    (cwd / "test_own.py").write_text(OWN_TESTS)
+    options = (f"--llamaburn-host={server.host}", "--llamaburn-model=tiny:latest", *args)
+    command = [sys.executable, "-m", "pytest", "-pno:cacheprovider", *options, "test_own.py"]
+    return subprocess.run(
+        command, cwd=cwd, env={**os.environ, **env}, capture_output=True, check=False
+    ).returncode
+
+
+def test_run_of_tests_is_continued_by_pytest_and_refused_by_the_command(tmp_path: Path) -> None:
+    with ScriptedServer(OllamaFacade()) as server:
+        assert own_tests(server, tmp_path, KILLED="1") == -signal.SIGKILL
+        (folder,) = (tmp_path / "results" / ".journal").iterdir()
+        again = f"pytest --llamaburn-resume={folder.name}"
+        refused = llamaburn("benchmark", "--resume=last", cwd=tmp_path, check=4).stderr
+        assert again.split()[1] in refused
+        assert "that run is of tests: run pytest again" in refused
+        assert results_in(tmp_path / "results") == []
+        args = ("benchmark", "tiny", f"--host={server.host}", "--iterations=1")
+        assert f"makes it, {again} continues it" in llamaburn(*args, cwd=tmp_path).stderr
+        advice = llamaburn("doctor", f"--host={server.host}", cwd=tmp_path, check=None).stdout
+        assert again in advice
+        assert own_tests(server, tmp_path, "--llamaburn-resume=last") == 0
+    (own,) = [d for d in results_in(tmp_path / "results") if d["run_id"] == folder.name]
+    assert own["status"] == "complete"
+    assert [r["prompt_id"] for r in own["results"]["runs"]] == ["test_one"] * 2 + ["test_two"] * 2

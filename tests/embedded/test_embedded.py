@@ -97,9 +97,20 @@ def test_llama_cpp_server_is_measured_over_its_openai_dialect(
 
 def test_cold_start_loads_the_model_anew_each_time(tmp_path: Path) -> None:
     llamaburn("benchmark", *SMALL, "--start=cold", cwd=tmp_path)
-    summary = results_in(tmp_path / "results")[0]["results"]["summary"]
+    (document,) = results_in(tmp_path / "results")
+    summary = document["results"]["summary"]
     assert summary["load_duration_ms"]["n"] == 3
     assert summary["load_duration_ms"]["min"] > 10
+
+
+def test_server_of_every_cold_start_is_profiled(tmp_path: Path) -> None:
+    cold = ("--start=cold", "--iterations=3", "--max-tokens=64", "--profile-interval=50ms")
+    llamaburn("benchmark", *cold, cwd=tmp_path)
+    (document,) = results_in(tmp_path / "results")
+    loads = [s["server_cpu_pct"] for s in document["system_profile"] if s["phase"] == "generate"]
+    assert sum(load is not None for load in loads) > len(loads) / 2
+    assert "no_server_process" not in {n["code"] for n in document["telemetry"]["notes"]}
+    assert document["telemetry"]["other_cpu_share"] <= 1
 
 
 def test_warm_cache_leaves_little_of_the_prompt_to_process(tmp_path: Path) -> None:

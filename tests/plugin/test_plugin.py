@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from xml.etree import ElementTree as ET
 
 import pytest
-from scripted import Close, OllamaFacade, ScriptedServer, Steps, sized
+from scripted import Close, OllamaFacade, Pause, Request, ScriptedServer, Steps, sized
 
 import pytest_llamaburn
 
@@ -116,6 +116,24 @@ def test_workers_of_one_session_share_one_file(
     (document,) = written(pytester)
     assert document["status"] == "complete"
     assert document["results"]["totals"]["requests"] == 6
+
+
+def test_workers_that_each_measure_less_than_expected_complete_the_plan(
+    pytester: pytest.Pytester, server: ScriptedServer
+) -> None:
+    pytester.makepyfile(
+        """
+        import pytest
+
+        @pytest.mark.parametrize("n", range(4))
+        def test_one(n, measure):
+            measure(f"x{n}", iterations=2)
+        """
+    )
+    run(pytester, server, "-n2").assert_outcomes(passed=4)
+    (document,) = written(pytester)
+    assert document["status"] == "complete"
+    assert document["results"]["totals"]["planned"] == 8
 
 
 def test_measuring_workers_never_overlap(pytester: pytest.Pytester) -> None:
@@ -349,8 +367,9 @@ def test_threshold_of_a_marker_may_stand_alone(
     result.stdout.fnmatch_lines(["*osl.mean<4: fail: 4*"])
 
 
-def test_skipped_measuring_test_makes_the_file_partial(
-    pytester: pytest.Pytester, server: ScriptedServer
+@pytest.mark.parametrize("workers", ["-n0", "-n2"])
+def test_items_that_are_skipped_or_only_look_at_the_model_leave_a_complete_file(
+    workers: str, pytester: pytest.Pytester, server: ScriptedServer
 ) -> None:
     pytester.makepyfile(
         """
@@ -361,10 +380,90 @@ def test_skipped_measuring_test_makes_the_file_partial(
 
         def test_two(measure):
             pytest.skip("not today")
+
+        @pytest.mark.skip
+        def test_three(measure):
+            measure("Hi?", iterations=1)
+
+        def test_four(measure):
+            measure("Hi?", iterations=1)
+            pytest.skip("seen enough")
+
+        def test_five(llm):
+            assert llm.model.id == "tiny:latest"
         """
     )
-    run(pytester, server).assert_outcomes(passed=1, skipped=1)
+    run(pytester, server, workers).assert_outcomes(passed=2, skipped=3)
+    (document,) = written(pytester)
+    assert document["status"] == "complete"
+    assert document["results"]["totals"]["planned"] == 2
+
+
+class SlowCold(OllamaFacade):
+    """An Ollama whose first request after an unload takes long."""
+
+    def _chat(self, whole: Steps) -> Steps:
+        cold, self.was_cold = self.was_cold, False
+        return [*([Pause(0.5)] if cold else []), *super()._chat(whole)]
+
+    was_cold = False
+
+    def __call__(self, request: Request) -> Steps:
+        if request.path == "/api/chat" and request.json.get("keep_alive") == 0:
+            self.was_cold = True
+        return super().__call__(request)
+
+
+def test_statistics_and_thresholds_of_both_starts_are_of_the_warm_requests(
+    pytester: pytest.Pytester,
+) -> None:
+    pytester.makepyfile(
+        """
+        import pytest
+
+        @pytest.mark.llm_benchmark(iterations=2, thresholds=["ttft_ms.mean<400", "ttft_ms.n<=2"])
+        def test_one(measure):
+            found = measure("Hi?")
+            assert found.ttft_ms.max < 400
+            assert [run["start"] for run in found.runs] == ["cold", "warm"] * 2
+            assert max(run["time_to_first_token_ms"] for run in found.runs) > 400
+        """
+    )
+    with ScriptedServer(SlowCold()) as server:
+        run(pytester, server, "--llamaburn-start=both").assert_outcomes(passed=1)
+
+
+def test_precision_of_both_starts_is_of_the_warm_requests(pytester: pytest.Pytester) -> None:
+    options = ("start=both", "iterations=4", "precision=0.5", "precision-metric=ttft_ms")
+    with ScriptedServer(SlowCold(token_s=0.05)) as server:
+        flags = [f"--llamaburn-{option}" for option in (*options, "max-iterations=12")]
+        assert run(pytester, server, str(SUITES), *flags).ret == 0
+    assert len(written(pytester)[0]["results"]["runs"]) == 4 * 2
+
+
+def test_failed_measuring_test_makes_the_file_partial(
+    pytester: pytest.Pytester, server: ScriptedServer
+) -> None:
+    pytester.makepyfile(
+        """
+        def test_one(measure):
+            measure("Hi?", iterations=1)
+
+        def test_two(measure):
+            assert False
+        """
+    )
+    run(pytester, server).assert_outcomes(passed=1, failed=1)
     assert written(pytester)[0]["status"] == "partial"
+
+
+@pytest.mark.parametrize("body", ["assert llm.model.id == 'tiny:latest'", "pytest.skip('no')"])
+def test_session_that_measures_nothing_and_was_not_to_leaves_no_file(
+    body: str, pytester: pytest.Pytester, server: ScriptedServer
+) -> None:
+    pytester.makepyfile(f"import pytest\n\ndef test_name(llm):\n    {body}\n")
+    assert run(pytester, server).ret == 0
+    assert list((pytester.path / "results").iterdir()) == []
 
 
 def test_unknown_metric_of_a_result_lists_the_known(

@@ -364,10 +364,10 @@ def test_the_first_questions_have_readable_ids_and_one_of_each_magnitude() -> No
 
 def test_a_summary_counts_altogether_and_by_magnitude_what_was_judged() -> None:
     rows: list[dict[str, Any]] = [
-        {"magnitude": "tens", "correct": True},
-        {"magnitude": "tens", "correct": False},
-        {"magnitude": "0-20", "correct": True},
-        {"magnitude": "millions", "correct": None},
+        {"id": "1", "magnitude": "tens", "correct": True},
+        {"id": "2", "magnitude": "tens", "correct": False},
+        {"id": "3", "magnitude": "0-20", "correct": True},
+        {"id": "4", "magnitude": "millions", "correct": None},
     ]
     found = summary(rows)
     assert (found["n"], found["correct"], found["accuracy"]) == (3, 2, pytest.approx(2 / 3))
@@ -379,6 +379,13 @@ def test_a_summary_counts_altogether_and_by_magnitude_what_was_judged() -> None:
         "accuracy": 0.5,
         "wilson95": stats.wilson(1, 2),
     }
+
+
+def test_a_number_that_was_asked_for_again_counts_once_by_its_first_answer() -> None:
+    answers = [("1", None), ("1", False), ("2", True), ("1", True), ("2", False), ("2", True)]
+    found = summary({"id": i, "magnitude": "tens", "correct": correct} for i, correct in answers)
+    assert (found["n"], found["correct"]) == (2, 1)
+    assert found["wilson95"] == stats.wilson(1, 2)
 
 
 def test_a_summary_of_nothing_says_why_it_is_empty() -> None:

@@ -171,11 +171,13 @@ class Process:
     def __init__(self, name: str, seconds: float = 0.0) -> None:
         self.info = {"name": name}
         self.seconds: float | None = seconds
+        self.children_s = 0.0
 
     def cpu_times(self) -> Any:
         if self.seconds is None:
             raise psutil.NoSuchProcess(1)
-        return SimpleNamespace(user=self.seconds, system=0.0)
+        ended = {"children_user": self.children_s, "children_system": 0.0}
+        return SimpleNamespace(user=self.seconds, system=0.0, **ended)
 
     def children(self, *, recursive: bool) -> list[Process]:
         return []
@@ -202,6 +204,22 @@ def test_what_others_used_is_the_busy_time_that_is_neither_ours_nor_a_server_s(
     machine.busy, machine.idle = 60.0, 40.0
     machine.me.seconds, machine.ollama.seconds, machine.other.seconds = 10.0, 30.0, 20.0
     assert load.share() == pytest.approx(0.2)
+
+
+def test_children_that_ended_meanwhile_are_no_others(machine: SimpleNamespace) -> None:
+    load = environment.OtherLoad()
+    load.start()
+    machine.busy, machine.idle = 60.0, 40.0
+    machine.me.children_s, machine.ollama.children_s = 30.0, 20.0
+    assert load.share() == pytest.approx(0.1)
+
+
+def test_counters_that_disagree_make_no_load_above_all(machine: SimpleNamespace) -> None:
+    load = environment.OtherLoad()
+    machine.me.seconds = 5.0
+    load.start()
+    machine.busy, machine.me.seconds = 10.0, 0.0
+    assert load.share() == 1.0
 
 
 def test_without_a_window_nothing_is_known_of_others(machine: SimpleNamespace) -> None:

@@ -131,6 +131,14 @@ def test_a_mean_known_to_less_than_a_twentieth_asks_for_more_requests(
     assert "spread_wide" not in told(made[:4])
 
 
+def test_more_requests_of_the_correctness_mode_are_more_numbers() -> None:
+    made = [row(tokens_per_sec=speed, server_tokens_per_sec=None) for speed in (50, 75, 100, 125)]
+    asked = header(config={**FULL_LENGTH, "mode": "correctness"})
+    found = insights.spread_wide({**document(made * 2), "config": asked["config"]})
+    assert found is not None
+    assert f"use --numbers {found['evidence']['needed']}." in found["text"]
+
+
 def test_requests_far_from_the_middle_half_stand_out() -> None:
     latencies = [10.0, 10.1, 10.2, 10.3, 10.4, 10.5, 10.6, 10.7, 10.8]
     found = told(with_latencies(*latencies, 50.0))["outliers"]

@@ -128,6 +128,15 @@ def test_a_later_plan_replaces_an_earlier_one_of_the_same_item(tmp_path: Path) -
     assert read(tmp_path).planned == 7
 
 
+def test_what_another_worker_expects_replaces_no_plan(tmp_path: Path) -> None:
+    for worker, planned in (("gw0", {"a": 2}), ("gw1", {"b": 1})):
+        made = Journal(tmp_path, RUN, worker)
+        made.write("expected", items={"a": 5, "b": 5, "c": 5})
+        made.write("planned", items=planned)
+        made.close()
+    assert read(tmp_path).planned == 8
+
+
 def test_a_row_is_with_the_kernel_when_write_returns(tmp_path: Path) -> None:
     made = Journal(tmp_path, RUN, "main")
     made.write("request", **ROWS[0])

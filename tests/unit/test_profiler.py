@@ -10,7 +10,7 @@ import time
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from sensors import BOARD, Clock, Fakes, path_with
+from sensors import BOARD, Clock, Fakes, path_with, serving
 
 from pytest_llamaburn import profiler, registry
 from pytest_llamaburn.backends._base import Server
@@ -281,6 +281,38 @@ def test_remote_server_leaves_the_clients_own_values(fakes: Fakes) -> None:
     sample = found.system_profile[0]
     assert (sample["cpu_pct"], sample["ram_used_mb"], sample["server_rss_mb"]) == (None, None, None)
     assert sample["client_rss_mb"] > 1
+
+
+@SAMPLERS
+def test_server_that_is_started_anew_is_watched_again(fakes: Fakes, sampler: str) -> None:
+    (first, port), (second, new_port) = serving(), serving()
+    told: list[dict[str, Any]] = []
+    seen, moved_ns = threading.Event(), [time.perf_counter_ns() * 2]
+
+    def publish(entry: dict[str, Any]) -> None:
+        told.append(entry)
+        for _, t_ns, _, values in entry.get("readings", ()):
+            if t_ns > moved_ns[0] and "server_rss_mb" in values:
+                seen.set()
+
+    server = Server("embedded", None, f"http://127.0.0.1:{port}", local=True)
+    choice = settings(profile_interval=0.02, sampler=sampler)
+    with Profiler(choice, server, publish=publish, machine=fakes.machine()) as found:
+        found.follow(None)
+        first.communicate()
+        moved_ns[0] = time.perf_counter_ns()
+        found.follow(new_port)
+        assert seen.wait(60)
+    second.communicate()
+    assert told[-1]["about"]["notes"] == []
+
+
+def test_remote_server_is_followed_nowhere(fakes: Fakes) -> None:
+    server = Server("ollama", None, "http://192.0.2.1:11434", local=False)
+    machine = fakes.machine()
+    with Profiler(settings(), server, machine=machine) as found:
+        found.follow(1)
+    assert machine.server_port is None
 
 
 def test_high_concurrency_moves_the_sampler_out(fakes: Fakes) -> None:

@@ -85,6 +85,19 @@ def test_a_plain_line_comes_after_half_a_minute_of_silence(
 
 
 @pytest.mark.usefixtures("clock")
+def test_a_plan_that_grows_with_each_request_gives_no_line_for_each() -> None:
+    stream = io.StringIO()
+    shown = Plain(stream)
+    shown.plan(20)
+    for number in range(1, 41):
+        if number > 20:
+            shown.plan(1)
+        shown.step(row())
+    counts = [line.partition(" ")[0] for line in stream.getvalue().splitlines()]
+    assert counts[-6:] == ["20/20", "23/23", "26/26", "29/29", "33/33", "37/37"]
+
+
+@pytest.mark.usefixtures("clock")
 def test_a_plan_can_grow(place: Path) -> None:
     stream = io.StringIO()
     shown = Plain(stream)

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import errno
+import threading
+from collections import namedtuple
 from typing import TYPE_CHECKING, Any
 
 import psutil
 import pytest
-from sensors import BOARD, MEMORY, Clock, Fakes, known, of
+from sensors import BOARD, MEMORY, Clock, Fakes, known, of, serving
 
 from pytest_llamaburn.environment import OtherLoad
 from pytest_llamaburn.telemetry import amd_sysfs, host, intel_sysfs, nvml, rapl
@@ -389,6 +391,28 @@ def test_host_reads_the_machine_and_ourselves(fakes: Fakes) -> None:
     assert values["server_rss_mb"] is None
 
 
+def test_host_s_percentage_is_over_the_time_since_the_last_in_whatever_thread(
+    fakes: Fakes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    cores, used = psutil.cpu_count() or 1, [10.0, 90.0]
+    times = namedtuple("times", "user idle")  # noqa: PYI024 - as psutil's
+    monkeypatch.setattr(psutil, "cpu_times", lambda: times(*used))
+    provider = host.Provider(fakes.machine(clock=Later()))
+    provider.probe()
+    found = []
+
+    def later(user: float, idle: float) -> None:
+        used[:] = [used[0] + user * cores, used[1] + idle * cores]
+        thread = threading.Thread(target=lambda: found.append(of(provider)["host"]["cpu_pct"]))
+        thread.start()
+        thread.join()
+
+    later(0.01, 0.01)
+    later(0.24, 0.74)
+    later(0.5, 0.5)
+    assert found == [None, pytest.approx(25), pytest.approx(50)]
+
+
 def test_host_says_no_percentage_over_no_time(fakes: Fakes) -> None:
     provider = host.Provider(fakes.machine(clock=Clock()))
     provider.probe()
@@ -403,18 +427,7 @@ def test_host_of_a_remote_server_is_not_the_servers(fakes: Fakes) -> None:
 
 
 def test_host_finds_the_server_by_its_port(fakes: Fakes) -> None:
-    import subprocess
-    import sys
-
-    script = (
-        "import socket,sys; s=socket.create_server(('127.0.0.1',0)); "
-        "print(s.getsockname()[1],flush=True); sys.stdin.read()"
-    )
-    child = subprocess.Popen(
-        [sys.executable, "-c", script], stdin=subprocess.PIPE, stdout=subprocess.PIPE
-    )
-    assert child.stdout is not None
-    port = int(child.stdout.readline())
+    child, port = serving()
     provider = host.Provider(fakes.machine(clock=Later(), server_port=port))
     provider.probe()
     values = of(provider)["host"]
@@ -424,6 +437,23 @@ def test_host_finds_the_server_by_its_port(fakes: Fakes) -> None:
     child.communicate()
     after = of(provider)["host"]
     assert (after["server_rss_mb"], after["server_cpu_pct"]) == (None, None)
+
+
+def test_host_reads_a_server_that_was_started_anew_at_once(fakes: Fakes) -> None:
+    first, port = serving()
+    clock = Clock()
+    machine = fakes.machine(clock=clock, server_port=port)
+    provider = host.Provider(machine)
+    provider.probe()
+    machine.server_port = None
+    provider.moved()
+    first.communicate()
+    second, machine.server_port = serving()
+    provider.moved()
+    clock.now += 10**9  # less than until the next look for processes
+    assert of(provider)["host"]["server_rss_mb"] is not None
+    assert provider.notes == {}
+    second.communicate()
 
 
 def test_host_without_a_visible_server_says_so(
