@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import subprocess
 import sys
 from fractions import Fraction
@@ -684,7 +685,7 @@ def test_block_with_the_entry_point_is_the_program() -> None:
     [
         "Sorry",
         "I cannot do that.",
-        "```python\ndef add(a, b:\n```",
+        "```\ndef add(a, b:\n```",
         "```rust\nfn add() {}\n```",
         "```\n3\n```",
         "x = " + "(" * 5000,
@@ -694,6 +695,78 @@ def test_block_with_the_entry_point_is_the_program() -> None:
 def test_text_without_a_program_is_unparsable(answer: str) -> None:
     verdict = code.score(answer, Asked(options=TESTS))
     assert verdict[:3] == (None, "unparsable", "no Python program in the answer")
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        "```python\ndef add(a, b:\n```",
+        "```python\ndef add(a, b):\nreturn a + b\n```",
+        "```\ndef add(a, b:\n```",
+        "```\nadd = lambda a, b -> a + b\n```",
+        "```python\nx = 1\n```\n```python\ndef add(a, b:\n```",
+        "```python\n\0\n```",
+    ],
+)
+def test_program_that_python_cannot_read_is_wrong(answer: str) -> None:
+    verdict = code.score(answer, Asked(options={**TESTS, "entry_point": "add"}))
+    assert verdict[:2] == (False, "scored")
+    assert re.match(r"exception: (Syntax|Indentation|Value)Error: ", verdict.reason)
+
+
+@contained
+@pytest.mark.parametrize("draft", ["def add(a, b) -> int", "add(1, 2)\n>>> 3"])
+def test_block_that_python_can_read_is_preferred(draft: str) -> None:
+    answer = f"```python\n{ADD}```\nThat is:\n```python\n{draft}\n```"
+    assert code.score(answer, Asked(options={**TESTS, "entry_point": "add"})).correct
+
+
+@contained
+@pytest.mark.parametrize("entry_point", ["add", None])
+@pytest.mark.parametrize(
+    "blocks",
+    [
+        ("import math", "def add(a, b):\n    return math.floor(a + b)"),
+        ("def add(a, b):\n    return plus(a, b)", "def plus(a, b):\n    return a + b"),
+        ("add = lambda a, b: a + b", "assert add(1, 2) == 3"),
+        (ADD, "result = add(1, 2)\nassert result == 3"),
+        (
+            "from functools import cache\nZERO = 0",
+            "@cache\ndef plus(a, b):\n    return a + b + ZERO",
+            "from __future__ import annotations\ndef add(a: X, b: X):\n    return plus(a, b)",
+        ),
+    ],
+)
+def test_program_has_what_it_uses_of_other_blocks(
+    blocks: tuple[str, ...], entry_point: str | None
+) -> None:
+    answer = "\n".join(f"```python\n{block}\n```" for block in blocks)
+    options = {**TESTS, "entry_point": entry_point}
+    assert code.score(answer, Asked(options=options))[:3] == (True, "scored", "")
+
+
+@contained
+def test_example_beside_the_program_is_not_run() -> None:
+    answer = f"```python\n{ADD}```\n```python\nx = add(1)\nassert add(1, 1) == 3\n```"
+    assert code.score(answer, Asked(options={**TESTS, "entry_point": "add"})).correct
+
+
+@contained
+@pytest.mark.parametrize("future", ["", "from __future__ import annotations\n"])
+def test_preamble_is_there_for_program_and_tests(future: str) -> None:
+    preamble = "from math import *\n\ndef twice(x):\n    return 2 * x\n"
+    options = {"preamble": preamble, "entry_point": "f", "tests": ["assert f(2) == twice(1)"]}
+    answer = f"```python\n{future}def f(x):\n    return floor(twice(x) / 2)\n```"
+    assert code.score(answer, Asked(options=options))[:3] == (True, "scored", "")
+
+
+@given(st.text(alphabet="adef():=1\n `@,.'\\\0"))
+def test_any_answer_has_a_program_or_none(text: str) -> None:
+    blocks = code._blocks(f"```python\n{text}\n```", "f")
+    program = code._chosen(blocks, "f")
+    assert (program is None) is not bool(blocks)
+    if program is not None:
+        assert code._joined(program, blocks, "assert f()", "")
 
 
 def test_code_is_unavailable_without_a_sandbox(monkeypatch: pytest.MonkeyPatch) -> None:
