@@ -13,7 +13,7 @@ _UNSPACED = (
     "\U00020000-\U0003ffff"
 )  # Thai, Lao, Burmese, Khmer, kana, Han: written without spaces, so that each letter is a word
 _WORD = re.compile(rf"[{_UNSPACED}]|[^\s{_UNSPACED}]+")
-_ARTICLES = {"a", "an", "the"}
+ARTICLES = {"a", "an", "the"}
 
 
 def spoken(answer: str) -> str:
@@ -46,7 +46,7 @@ def words(text: str) -> list[str]:
 def normal(text: str) -> str:
     """Return the words of a text, the articles a, an and the left out, with single spaces."""
     found = words(text)
-    return " ".join([word for word in found if word not in _ARTICLES] or found)
+    return " ".join([word for word in found if word not in ARTICLES] or found)
 
 
 def contains(text: str, part: str) -> bool:

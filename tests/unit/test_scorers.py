@@ -407,6 +407,50 @@ def test_choice_is_found(answer: str, letter: str) -> None:
     assert verdict.extracted == letter
 
 
+BLOOD = {"choices": ["O", "A", "B", "AB"]}
+
+
+@pytest.mark.parametrize(
+    ("answer", "letter"),
+    [
+        ("B", "B"),
+        ("b", "B"),
+        ("(B)", "B"),
+        ("A", "A"),
+        ("A) O", "A"),
+        ("B) A", "B"),
+        ("B: A", "B"),
+        ("C) B", "C"),
+        ("The answer is B", "B"),
+        ("The answer is B) A.", "B"),
+        ("AB", "D"),
+        ("O", "A"),
+        ("The blood type is AB, a rare one.", "D"),
+        ("The blood type is B.", "C"),
+    ],
+)
+def test_letter_is_a_choice_before_it_is_a_text(answer: str, letter: str) -> None:
+    verdict = choice.score(answer, Asked("B", BLOOD))
+    assert (verdict.extracted, verdict.correct) == (letter, letter == "B")
+
+
+@pytest.mark.parametrize(
+    ("answer", "letter"),
+    [
+        ("It is vitamin C.", "B"),
+        ("It is vitamin A.", "A"),
+        ("Answer: Vitamin A", "A"),
+        ("Hague", "C"),
+        ("It must be the Hague", "C"),
+        ("iron", "D"),
+        ("The answer is the iron.", "D"),
+    ],
+)
+def test_article_is_left_out_only_before_a_text(answer: str, letter: str) -> None:
+    options = {"choices": ["Vitamin A", "Vitamin C", "The Hague", "an iron"]}
+    assert choice.score(answer, Asked("B", options)).extracted == letter
+
+
 @pytest.mark.parametrize(
     "answer",
     [
