@@ -475,7 +475,7 @@ def test_evals_are_compared_by_question(tmp_path: Path, small: str) -> None:
     assert found["accuracy"]["difference"] == 1.0
     assert found["accuracy"]["questions"] == 3
     assert found["correct"]["questions"] == 2
-    assert found["correct"]["reason"] == "fewer than 3 independent values: no interval"
+    assert found["correct"]["reason"] == "fewer than 6 independent values: no interval"
     assert found["accuracy"]["verdict"] == "inconclusive"
     assert "seed is 5, 0 in the baseline" in done.stdout
     assert len(list(csv.DictReader(io.StringIO(data)))) == 4
