@@ -18,7 +18,7 @@ from pytest_llamaburn.errors import DatasetError
 from pytest_llamaburn.scorers import _base, _text
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Iterator
 
     from pytest_llamaburn.scorers._base import Question, Verdict
 
@@ -61,12 +61,24 @@ def score(answer: str, question: Question) -> Verdict:
     return _base.scored(letter == right, letter, f"it is {letter}, not {right}")
 
 
+def faults(question: Question) -> Iterator[tuple[str, str]]:
+    """Yield field and reason where the choices are none, or the reference is not among them."""
+    field = "choices"
+    try:
+        choices = _choices(question)
+        field = "reference"
+        _right(_base.needed(question, field), choices)
+    except DatasetError as err:
+        yield field, str(err).removeprefix(f"the {field} ")
+
+
 def _choices(question: Question) -> dict[str, str]:
     """Return the texts by letter."""
     given = _base.needed(question, "choices")
-    pairs = given.items() if isinstance(given, Mapping) else zip(_LETTERS, given, strict=False)
+    texts = given if isinstance(given, list | tuple) else []
+    pairs = given.items() if isinstance(given, Mapping) else zip(_LETTERS, texts, strict=False)
     choices = {str(letter).upper(): str(text) for letter, text in pairs}
-    if not 2 <= len(given) <= len(_LETTERS) or not set(choices) <= set(_LETTERS):
+    if not choices or not 2 <= len(given) <= len(_LETTERS) or not set(choices) <= set(_LETTERS):
         raise DatasetError(f"'choices' are {given!r}: give 2 to 10 texts, or A to J with texts")
     return choices
 

@@ -19,7 +19,7 @@ import re
 import symtable
 import textwrap
 import warnings
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from pytest_llamaburn import sandbox
 from pytest_llamaburn.errors import UsageError
@@ -57,7 +57,7 @@ def score(answer: str, question: Question) -> Verdict:
         return _base.unparsable("no Python program in the answer")
     if fault := _fault(program):
         return _verdict(program, sandbox.Outcome("exception", fault, "", None))
-    checks = tests if isinstance(tests, str) else "\n".join(tests)
+    checks = _checks(tests)
     program = _joined(program, blocks, checks, question.options.get("preamble", ""))
     try:
         outcome = sandbox.run(f"{program}\n\n{checks}\n", limits=_limits(question))
@@ -66,12 +66,29 @@ def score(answer: str, question: Question) -> Verdict:
     return _verdict(program, outcome)
 
 
+def faults(question: Question) -> Iterator[tuple[str, str]]:
+    """Yield field and reason of tests and a preamble that are no Python, and of limits."""
+    tests, preamble = question.options["tests"], question.options.get("preamble", "")
+    for name, text in (("tests", _checks(tests)), ("preamble", preamble)):
+        if not isinstance(text, str):
+            yield name, "is no text"
+        elif fault := _fault(text):
+            yield name, f"is no Python: {fault}"
+    yield from _base.bad_figures(question, "timeout_s", "memory_mb")
+
+
 def pass_at_k(n: int, c: int, k: int) -> float | None:
     """Return the chance that one of k answers passes, when c of n did; None for n < k.
 
     1 - C(n - c, k) / C(n, k), the unbiased estimate (Chen et al. 2021, arXiv 2107.03374, eq. 1).
     """
     return 1 - math.comb(n - c, k) / math.comb(n, k) if n >= k else None
+
+
+def _checks(tests: Any) -> Any:
+    """Return tests as one text; what is neither a text nor a list of texts, as it is."""
+    texts = isinstance(tests, list) and all(isinstance(one, str) for one in tests)
+    return "\n".join(tests) if texts else tests
 
 
 def _verdict(program: str, outcome: sandbox.Outcome) -> Verdict:

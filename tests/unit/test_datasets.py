@@ -114,7 +114,7 @@ def test_one_id_for_two_prompts_in_two_sets_is_refused(tmp_path: Path) -> None:
     [
         ("", "is not JSON"),
         ("{]", "is not JSON"),
-        ("\ufeff{}", "is not JSON"),
+        ("\ufeff{}", "name: field required"),
         ("[" * 100_000, "is not JSON"),
         ("[]", "the whole file: "),
         (prompt_set(), "prompts: list should have at least 1 item"),
