@@ -131,7 +131,7 @@ def stratified(entries: Sequence[Entry], count: int, seed: int) -> list[Entry]:
         groups.setdefault(entry.category, []).append(entry)
     for group in groups.values():
         rng.shuffle(group)
-    rounds = max(map(len, groups.values()))
+    rounds = max(map(len, groups.values()), default=0)
     in_turn = [g[i] for i in range(rounds) for g in groups.values() if i < len(g)]
     return in_turn[:count]
 

@@ -400,6 +400,28 @@ def test_marks_are_given_again_without_the_model(tmp_path: Path, small: str) -> 
     assert "9 calls for the 3 questions" in again.stdout
 
 
+def test_so_many_answers_as_the_limit_says_are_marked_again(tmp_path: Path, small: str) -> None:
+    with room(tmp_path, Pupil(answers=ANSWERS)) as where:
+        where.eval(small)
+        (path,) = (tmp_path / "results" / "evals").iterdir()
+        args = (where.judge, "--limit=1")
+        again = llamaburn("rejudge", path.stem, "--dry-run", *args, cwd=tmp_path)
+        llamaburn("rejudge", path.stem, *args, cwd=tmp_path)
+        llamaburn("rejudge", path.stem, where.judge, cwd=tmp_path)
+    _, limited, whole = where.files
+    assert (len(items(limited)), limited["results"]["n_total"]) == (1, 3)
+    assert (limited["config"]["limit"], limited["status"]) == (1, "complete")
+    assert (len(items(whole)), whole["config"]["limit"]) == (3, None)
+    assert "3 calls for the 1 questions" in again.stdout
+
+
+def test_answers_of_a_file_are_not_marked_by_another_set(tmp_path: Path) -> None:
+    done = llamaburn("rejudge", "any", "--set=math", cwd=tmp_path, check=4)
+    assert done.stderr == (
+        "llamaburn: rejudge: --set is refused: the questions are those of the file\n"
+    )
+
+
 def test_dry_run_tells_the_price_and_sends_nothing(tmp_path: Path, small: str) -> None:
     prices = ("--judge-price=judge:latest.input=10", "--judge-price=judge:latest.output=100")
     with room(tmp_path, Pupil()) as where:

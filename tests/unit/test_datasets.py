@@ -197,6 +197,10 @@ def test_a_choice_is_fixed_by_its_seed(prompts: list[Prompt], iterations: int, s
     assert plan(prompts, iterations, seed) == plan(list(prompts), iterations, seed)
 
 
+def test_of_no_prompts_none_is_chosen() -> None:
+    assert datasets.stratified([], 0, seed=0) == []
+
+
 def test_another_seed_chooses_other_prompts() -> None:
     prompts = load_prompts(["default"])
     choices = {tuple(item.prompt.id for item in plan(prompts, 5, seed)) for seed in range(5)}
