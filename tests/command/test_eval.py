@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import json
+import unicodedata
 from contextlib import ExitStack, contextmanager
 from typing import TYPE_CHECKING, Any
 
@@ -540,7 +541,7 @@ def test_shown_result_has_each_question_answer_and_mark_with_its_reasons(
         "── red (colours)",
         "question: What is red?",
         "reference: right red",
-        "answer: = right red, [31m",
+        "answer: = right red,  [31m",
         "    second line",
         "scorer: right (scored)",
         "accuracy: 5 (scored)",
@@ -557,6 +558,19 @@ def test_shown_result_has_each_question_answer_and_mark_with_its_reasons(
     assert "<td" in show(name, "html", tmp_path)
     refused = llamaburn("results", "show", name, "-o", "benchstat", cwd=tmp_path, check=4)
     assert "benchstat compares speeds" in refused.stderr
+
+
+def test_words_of_a_set_cannot_steer_a_terminal(tmp_path: Path) -> None:
+    odd = question("q\x1b[5m", prompt="What is red?", category="c\x1b[2Jat", scorer="includes")
+    chosen = eval_set(tmp_path, odd, name="na\x1b[31mme")
+    with room(tmp_path, Pupil(answers={"red": "\x9b31m \x1b]0;title\x07"})) as where:
+        done = where.eval(f"--set={chosen}")
+    (name,) = _ids(tmp_path)
+    told = llamaburn("results", "show", name, cwd=tmp_path).stdout
+    told += "".join(show(name, output, tmp_path) for output in ("markdown", "csv", "html"))
+    told += done.stdout + done.stderr
+    assert {c for c in told if unicodedata.category(c) == "Cc"} == {"\n"}
+    assert "c [2Jat" in told
 
 
 def show(name: str, output: str, cwd: Path) -> str:
