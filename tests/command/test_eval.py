@@ -9,6 +9,7 @@ import unicodedata
 from contextlib import ExitStack, contextmanager
 from typing import TYPE_CHECKING, Any
 
+import jsonschema
 import pytest
 from command_line import llamaburn
 from exams import (
@@ -94,6 +95,19 @@ def test_without_a_judge_only_scorers_mark(tmp_path: Path, small: str) -> None:
     assert path.name.startswith("tiny_latest_small_")
     assert "correct" in done.stdout
     assert f"wrote results/evals/{path.name}" in done.stderr
+
+
+def test_list_of_evals_shows_their_marks(tmp_path: Path, small: str) -> None:
+    with room(tmp_path, Pupil(answers=ANSWERS)) as where:
+        where.eval(small)
+        where.eval(small, where.judge)
+    (document,) = (d for d in where.files if d["config"]["judge"])
+    listed = llamaburn("results", "list", "evals", cwd=tmp_path).stdout.splitlines()
+    assert listed[0].split()[-2:] == ["requests", "marks"]
+    assert listed[3].endswith("3/3        correct 0.500")
+    assert listed[2].endswith("accuracy 4.00, completeness 4.00, coherence 4.00, correct 0.500")
+    schema = json.loads(llamaburn("schema", "eval", cwd=tmp_path).stdout)
+    jsonschema.Draft202012Validator(schema).validate(document)
 
 
 def test_every_question_is_judged_on_each_criterion(tmp_path: Path, small: str) -> None:
