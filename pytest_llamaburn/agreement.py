@@ -3,6 +3,10 @@
 Every figure of degenerate input (fewer than 3 pairs, a constant rater) is None with a reason. The
 intervals are 95 % percentile bootstraps with a fixed seed; where ratings come in clusters, such as
 several of one question, whole clusters are drawn.
+
+A bootstrap only repeats what it has seen. So a mean of fewer than 6 independent values has no
+interval: all of them lie on one side of the truth too often (more than 5 %). Nor has one of equal
+values, but where their scale has ends, what was not seen is bounded by how often it is missed.
 """
 
 from __future__ import annotations
@@ -26,6 +30,7 @@ if TYPE_CHECKING:
 
 DRAWS = 2000
 _FEWEST = 3
+_FEWEST_DRAWN = 6  # independent values: 2 / 2**5 > 0.05, which is also the sign test's p
 _USABLE = 0.9  # an interval from fewer usable draws would leave out the unlucky ones
 _NEWTON_STEPS = 50
 _Z = 1.959963984540054
@@ -49,7 +54,7 @@ class Game(NamedTuple):
     """One pair of answers, compared: the verdict is A, B, tie, or None where unscored.
 
     `first_picks` and `picks` count the single verdicts for the answer shown first, and those for
-    either; `length_delta` is A's length less B's; pairs of one question are one cluster.
+    either; `length_delta` is A's length less B's; all games of one question are one vote.
     """
 
     verdict: str | None
@@ -186,24 +191,36 @@ def with_interval(
     return replace(figure, ci95=_middle(usable))
 
 
-def mean(values: Sequence[float], clusters: Sequence[Hashable] | None = None) -> Figure:
-    """Return the mean with its bootstrap interval; below 3 values there is no interval."""
+def mean(
+    values: Sequence[float],
+    clusters: Sequence[Hashable] | None = None,
+    scale: tuple[float, float] | None = None,
+) -> Figure:
+    """Return the mean with its bootstrap interval; below 6 independent values there is none.
+
+    Equal values have an interval where their scale has ends, none without a scale.
+    """
     import numpy as np
 
     data = np.asarray(values, dtype=float)
     if len(data) == 0:
         return Figure(None, 0, reason="no values")
     figure = Figure(float(data.mean()), len(data))
-    if len(set(clusters or range(len(data)))) < _FEWEST:
-        return replace(figure, reason="fewer than 3 independent values: no interval")
+    independent = len(set(clusters or range(len(data))))
+    if independent < _FEWEST_DRAWN:
+        return replace(figure, reason="fewer than 6 independent values: no interval")
+    if data.min() == data.max():
+        if scale is None:
+            return replace(figure, reason="all values are equal: no interval")
+        return replace(figure, ci95=_unseen(float(data[0]), independent, scale))
     return replace(figure, ci95=_middle([float(data[i].mean()) for i in _draws_of(data, clusters)]))
 
 
-def paired_difference(
-    a: Sequence[float], b: Sequence[float], clusters: Sequence[Hashable] | None = None
-) -> Figure:
-    """Return the mean of b − a over the same questions, with its bootstrap interval."""
-    return mean([after - before for before, after in zip(a, b, strict=True)], clusters)
+def paired_difference(a: Sequence[float], b: Sequence[float], scale: tuple[float, float]) -> Figure:
+    """Return the mean of b − a over the same questions, both on a scale, with its interval."""
+    width = scale[1] - scale[0]
+    found = [after - before for before, after in zip(a, b, strict=True)]
+    return mean(found, scale=(-width, width))
 
 
 def sign_test(wins: int, losses: int) -> Figure:
@@ -253,32 +270,31 @@ def constant(x: Sequence[float]) -> dict[str, Any]:
 def games(played: Sequence[Game]) -> dict[str, Any]:
     """Return the figures of A against B: counts, rates with intervals, bias of position and length.
 
-    `win_rate` counts a tie as half a win; a judge that prefers a position drags it to 0.5, so
-    `decisive_rate`, of the pairs that have a winner, stands beside it.
+    A question has one vote, whatever the number of judges and repeats: the winner of most of its
+    games. `win_rate` counts a tie as half a win; a judge that prefers a position drags it to 0.5,
+    so `decisive_rate`, of the questions that have a winner, stands beside it.
     """
-    scored = [game for game in played if game.verdict is not None]
-    counts = Counter(game.verdict for game in scored)
-    wins, losses, ties = (counts[verdict] for verdict in ("A", "B", "tie"))
-    picks, firsts = sum(g.picks for g in scored), sum(g.first_picks for g in scored)
+    questions = dict.fromkeys(game.question for game in played)
+    votes = _votes(played)
+    wins, losses = (sum(sign * (v.points - 0.5) > 0 for v in votes) for sign in (1, -1))
+    firsts = [vote.firsts for vote in votes if vote.firsts is not None]
     return {
-        "n_total": len(played),
-        "n_scored": len(scored),
+        "n_total": len(questions),
+        "n_scored": len(votes),
         "wins": wins,
         "losses": losses,
-        "ties": ties,
-        "win_rate": mean([_points(g) for g in scored], [g.question for g in scored]).as_dict(),
+        "ties": len(votes) - wins - losses,
+        "win_rate": mean([vote.points for vote in votes], scale=(0, 1)).as_dict(),
         "decisive_rate": _share(wins, wins + losses, "no decisive pairs").as_dict(),
         "sign_test_p": sign_test(wins, losses).as_dict(),
-        "consistency": _share(
-            sum(not g.inconsistent for g in scored), len(scored), "no pairs"
-        ).as_dict(),
-        "first_position_rate": _share(firsts, picks, "no verdict for either").as_dict(),
-        "length_delta": mean([g.length_delta for g in scored]).as_dict(),
-        "length_controlled_rate": length_controlled(scored).as_dict(),
+        "consistency": _share(sum(v.consistent for v in votes), len(votes), "no pairs").as_dict(),
+        "first_position_rate": _share(sum(firsts), len(firsts), "no verdict for either").as_dict(),
+        "length_delta": mean([vote.length_delta for vote in votes]).as_dict(),
+        "length_controlled_rate": length_controlled(played).as_dict(),
     }
 
 
-def length_controlled(scored: Sequence[Game]) -> Figure:
+def length_controlled(played: Sequence[Game]) -> Figure:
     """Return A's win rate if both answers were equally long.
 
     That is 1 / (1 + e^−a) of a logistic fit of the points on a + b·tanh(length difference over its
@@ -286,11 +302,12 @@ def length_controlled(scored: Sequence[Game]) -> Figure:
     """
     import numpy as np
 
-    n = len(scored)
-    deltas = np.array([g.length_delta for g in scored], dtype=float)
+    votes = _votes(played)
+    n = len(votes)
+    deltas = np.array([vote.length_delta for vote in votes], dtype=float)
     if n < _FEWEST or float(deltas.std()) == 0:
         return Figure(None, n, reason="fewer than 3 pairs, or all differ by the same length")
-    points = np.array([_points(g) for g in scored])
+    points = np.array([vote.points for vote in votes])
     fit = _logistic(np.column_stack([np.ones(n), np.tanh(deltas / deltas.std())]), points)
     if fit is None:
         return Figure(None, n, reason="the fit does not converge")
@@ -409,11 +426,47 @@ def _left_out(items: Sequence[Sequence[float]], k: int) -> tuple[list[float], li
     return others, [float(item[k]) for item in items]
 
 
-def _points(game: Game) -> float:
-    return {"A": 1.0, "B": 0.0}.get(str(game.verdict), 0.5)
+class _Vote(NamedTuple):
+    """What the games of one question say: A's points, and the shares that a Game counts."""
+
+    points: float
+    consistent: float
+    firsts: float | None
+    length_delta: float
 
 
-def _share(hits: int, n: int, reason: str) -> Figure:
+def _votes(played: Sequence[Game]) -> list[_Vote]:
+    """Return a vote for each question that has a scored game."""
+    groups: dict[str, list[Game]] = {}
+    for game in played:
+        if game.verdict is not None:
+            groups.setdefault(game.question, []).append(game)
+    return [_vote(group) for group in groups.values()]
+
+
+def _vote(games: Sequence[Game]) -> _Vote:
+    counts = Counter(game.verdict for game in games)
+    won, lost, picks = counts["A"], counts["B"], sum(game.picks for game in games)
+    return _Vote(
+        1.0 if won > lost else 0.0 if lost > won else 0.5,
+        sum(not game.inconsistent for game in games) / len(games),
+        sum(game.first_picks for game in games) / picks if picks else None,
+        sum(game.length_delta for game in games) / len(games),
+    )
+
+
+def _unseen(value: float, n: int, scale: tuple[float, float]) -> tuple[float, float]:
+    """Return the interval of a mean of which n independent values are all this one.
+
+    A share q of others goes unseen with the chance (1 − q)^n; 2.5 % of it bounds q, as in Clopper
+    and Pearson's interval. Others are at worst at an end of the scale.
+    """
+    share = 1 - 0.025 ** (1 / n)
+    low, high = (value + share * (end - value) for end in scale)
+    return low, high
+
+
+def _share(hits: float, n: int, reason: str) -> Figure:
     """Return a share with Wilson's interval."""
     interval = wilson(hits, n)
     if interval is None:
@@ -442,4 +495,4 @@ def _logistic(design: Array, points: Array) -> tuple[float, float] | None:
 
 
 def _sigmoid(value: float) -> float:
-    return 1 / (1 + math.exp(-value))
+    return 1 / (1 + math.exp(min(-value, 700.0)))

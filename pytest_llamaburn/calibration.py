@@ -53,7 +53,7 @@ def read(path: Path) -> list[Label]:
     Raises DatasetError naming file, line and field.
     """
     try:
-        lines = path.read_text(encoding="utf-8").splitlines()
+        lines = path.read_text(encoding="utf-8-sig").split("\n")  # a text may have U+2028
     except (OSError, ValueError) as err:
         raise DatasetError(f"--labels: {path} cannot be read: {err}") from None
     found: list[Label] = []

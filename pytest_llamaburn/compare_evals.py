@@ -1,4 +1,7 @@
-"""Evals compared: the difference of each mark over the same questions, and how sure it is."""
+"""Evals compared: the difference of each mark over the same questions, and how sure it is.
+
+It is better or worse where its whole interval is (`agreement.mean`), which takes 6 questions.
+"""
 
 from __future__ import annotations
 
@@ -45,7 +48,7 @@ def document(
                 for found in _differences(sources[baseline], sources[path], path)
             ],
             "method": {
-                "interval": "95 % percentile bootstrap over questions",
+                "interval": "95 % percentile bootstrap over questions, from 6 on",
                 "draws": agreement.DRAWS,
             },
         },
@@ -84,7 +87,7 @@ def _differences(before: Document, after: Document, path: str) -> Iterator[Docum
 
 def _difference(name: str, pairs: Sequence[tuple[float, float]], shared: int) -> Document:
     a, b = [pair[0] for pair in pairs], [pair[1] for pair in pairs]
-    found = agreement.paired_difference(a, b)
+    found = agreement.paired_difference(a, b, (0, 1) if name == "correct" else (1, 5))
     return {
         "mark": name,
         "unit": "share" if name == "correct" else "1 to 5",

@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import json
 import random
-import re
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, NamedTuple, TypeVar
@@ -132,7 +131,7 @@ def stratified(entries: Sequence[Entry], count: int, seed: int) -> list[Entry]:
         groups.setdefault(entry.category, []).append(entry)
     for group in groups.values():
         rng.shuffle(group)
-    rounds = max(map(len, groups.values()))
+    rounds = max(map(len, groups.values()), default=0)
     in_turn = [g[i] for i in range(rounds) for g in groups.values() if i < len(g)]
     return in_turn[:count]
 
@@ -216,8 +215,7 @@ def _csv_rows(path: Path, columns: Sequence[str]) -> Iterator[tuple[str, dict[st
     import csv
     import io
 
-    text = _text(path).removeprefix("\ufeff")  # as spreadsheets write it
-    reader = csv.reader(io.StringIO(text, newline=""), strict=True)
+    reader = csv.reader(io.StringIO(_text(path), newline=""), strict=True)
     try:
         records = [(reader.line_num, row) for row in reader if row]
     except csv.Error as err:
@@ -238,30 +236,11 @@ def _faults(question: Question) -> Iterator[tuple[str, str]]:
     if scorer and known and scorer not in known:
         yield "scorer", unknown("scorer", scorer, known)
     elif scorer in known:
-        needs = getattr(registry.load("scorers", scorer), "NEEDS", ())
-        yield from (
-            (field, f"the scorer {scorer} needs it")
-            for field in needs
-            if values.get(field) in (None, [])
-        )
-    if scorer == "choice" and values["reference"] not in _names_of(values.get("choices", ())):
-        yield "reference", f"'{values['reference']}' is none of the choices, nor the letter of one"
-    if scorer == "number" and not re.search(r"\d", values["reference"] or ""):
-        yield "reference", f"'{values['reference']}' is no number"
-    if scorer == "regex" and (reason := _no_pattern(values.get("pattern", ""))):
-        yield "pattern", reason
-
-
-def _names_of(choices: Sequence[str]) -> set[str]:
-    return {*choices, *(chr(ord("A") + index) for index in range(len(choices)))}
-
-
-def _no_pattern(pattern: str) -> str | None:
-    try:
-        re.compile(pattern)
-    except (re.error, RecursionError, OverflowError) as err:
-        return f"is no regular expression: {err}"
-    return None
+        module = registry.load("scorers", scorer)
+        lacking = [n for n in getattr(module, "NEEDS", ()) if values.get(n) in (None, [])]
+        yield from ((name, f"the scorer {scorer} needs it") for name in lacking)
+        if not lacking and hasattr(module, "faults"):
+            yield from module.faults(question)
 
 
 def _question(entry: Any) -> Question:
@@ -327,7 +306,7 @@ def _parsed(where: str, text: str) -> Any:
 
 def _text(path: Path, reason: str = "cannot be read") -> str:
     try:
-        return path.read_text(encoding="utf-8")
+        return path.read_text(encoding="utf-8-sig")  # as spreadsheets write it
     except (OSError, ValueError) as err:
         raise DatasetError(f"{path}: {reason}: {err}") from None
 

@@ -133,7 +133,7 @@ def read(folder: Path, skipped: Iterable[str] = ()) -> Record:
         for line in _lines(path):
             match line.pop("type"):
                 case "header":
-                    header, ending = header or line, "killed"
+                    header, ending = _header(header, line), "killed"
                 case "expected":
                     expected.update(line["items"])
                 case "planned":
@@ -155,13 +155,18 @@ def read(folder: Path, skipped: Iterable[str] = ()) -> Record:
     return Record(header, count, rows, facts, gates, interrupted, folder, others)
 
 
+def _header(first: dict[str, Any] | None, now: dict[str, Any]) -> dict[str, Any]:
+    """Return a run's header: its first, with the settings by which it went on."""
+    return {**(first or now), **{name: now[name] for name in ("config",) if name in now}}
+
+
 def of_session(results_dir: Path, session_id: str) -> list[str]:
     """Return the ids of a session's runs that have a journal."""
     return sorted(folder.name for folder in (results_dir / FOLDER).glob(f"{session_id}-*/"))
 
 
 def leftovers(results_dir: Path) -> list[Path]:
-    """Return the journal directories of runs that ended without being complete, oldest first."""
+    """Return the journal directories of ended runs that can be continued, oldest first."""
     folders = sorted((results_dir / FOLDER).glob("*/"))
     return [folder for folder in folders if not _alive(folder)]
 

@@ -149,7 +149,7 @@ EVAL_METRICS = {
         "results.pairwise.win_rate.value",
         "share",
         "higher",
-        "(won + ties / 2) / pairs, each judged in both orders; if they disagree it is a tie",
+        "(won + ties / 2) / questions, each judged in both orders; if they disagree it is a tie",
     ),
     "unscored": RunMetric(
         "1 − results.n_scored / n_total", "share", "lower", "what no judge scored / what was asked"

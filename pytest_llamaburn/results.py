@@ -207,8 +207,22 @@ class _Totals:
 
 
 @dataclass
+class _Mark:
+    mean: float | None = None
+    value: float | None = None
+
+
+@dataclass
+class _Pairs:
+    win_rate: _Mark
+
+
+@dataclass
 class _Found:
     summary: _Summary = field(default_factory=_Summary)
+    criteria: dict[str, _Mark] = field(default_factory=dict)
+    correct: _Mark = field(default_factory=_Mark)
+    pairwise: _Pairs | None = None
     totals: _Totals | None = None
     files: list[_Compared] = field(default_factory=list)
 
@@ -229,6 +243,15 @@ class Brief:
         """The model's id, or those that were compared."""
         parts: list[Any] = [self, *self.results.files]
         return list(dict.fromkeys(part.model.id for part in parts if part.model))
+
+    @property
+    def marks(self) -> dict[str, float]:
+        """An eval's means: of each criterion, of right answers, of wins; without what has none."""
+        found = self.results
+        rate = found.pairwise.win_rate.value if found.pairwise else None
+        means = {name: one.mean for name, one in found.criteria.items()}
+        every = {**means, "correct": found.correct.mean, "win rate": rate}
+        return {name: mean for name, mean in every.items() if mean is not None}
 
 
 def brief(path: Path) -> Brief:

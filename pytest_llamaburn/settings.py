@@ -436,9 +436,15 @@ class Judging(Settings):
     judge_timeout: float = opt(300.0, "deadline of a judging call", unit="s", bounds={"gt": 0})
     judge_retries: int = opt(4, "further tries of a judging call that failed", bounds={"ge": 0})
     max_judge_cost: float | None = opt(
-        None, "most USD to spend on judging; needs prices", bounds={"ge": 0}
+        None,
+        "most USD to spend on judging, with what --resume adds; needs prices",
+        bounds={"ge": 0},
     )
-    max_judge_calls: int | None = opt(None, "most judging calls to send", bounds={"ge": 0})
+    max_judge_calls: int | None = opt(
+        None,
+        "most judging calls to send; --resume RUN with a higher limit judges only what is missing",
+        bounds={"ge": 0},
+    )
     max_unscored: float = opt(
         0.1, "share of judgments that may be without a verdict", bounds={"ge": 0, "le": 1}
     )

@@ -139,7 +139,7 @@ def _binomial(k: int, n: int, share: float) -> float:
     return math.exp(ways + k * math.log(share) + (n - k) * math.log1p(-share))
 
 
-def wilson(hits: int, n: int) -> list[float] | None:
+def wilson(hits: float, n: int) -> list[float] | None:
     """Return the 95 % interval of a share by Wilson's score, None for n = 0."""
     if n == 0:
         return None

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from pytest_llamaburn import options
 from pytest_llamaburn.commands import eval as command
-from pytest_llamaburn.errors import ResultsError
+from pytest_llamaburn.errors import ResultsError, SettingsError
 from pytest_llamaburn.settings import Display, Eval
 
 if TYPE_CHECKING:
@@ -30,7 +30,10 @@ def run(arguments: argparse.Namespace) -> int:
     """Mark the stored answers, as a run of its own; return the exit code."""
     from pytest_llamaburn import results
 
-    settings, _ = options.resolve(Eval, options.given(arguments, Eval))
+    given = options.given(arguments, Eval)
+    if "set" in given:
+        raise SettingsError("rejudge: --set is refused: the questions are those of the file")
+    settings, _ = options.resolve(Eval, given)
     path = results.find(Path(settings.results_dir), arguments.file)
     document = results.load(path)
     if document["schema"] != "llamaburn/eval":

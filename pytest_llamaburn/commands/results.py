@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 HELP = "list, show, check, export, remove and recover result files"
 EXAMPLE = "llamaburn results show llama3.1_8b_2026-01-13T10-30-00 -o markdown"
-_COLUMNS = ("id", "kind", "status", "model", "tokens/s", "TTFT ms", "requests")
+_COLUMNS = ("id", "kind", "status", "model", "tokens/s", "TTFT ms", "requests", "marks")
 
 
 def add(parser: argparse.ArgumentParser) -> None:
@@ -62,12 +62,13 @@ def _row(folder: str, path: Path) -> tuple[str, ...]:
     try:
         about = brief(path)
     except ResultsError as err:
-        return (path.stem, folder, "unreadable", str(err), "", "", "")
+        return (path.stem, folder, "unreadable", str(err), "", "", "", "")
     summary, totals = about.results.summary, about.results.totals
     medians = (summary.tokens_per_sec.p50, summary.time_to_first_token_ms.p50)
     requests = f"{totals.succeeded}/{totals.requests}" if totals else ""
     models = ", ".join(about.models)
-    return (path.stem, folder, about.status, models, *map(number, medians), requests)
+    marks = ", ".join(f"{name} {number(mean)}" for name, mean in about.marks.items())
+    return (path.stem, folder, about.status, models, *map(number, medians), requests, marks)
 
 
 def _show(results_dir: Path, names: list[str], display: Display) -> int:

@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 HELP = "print the JSON Schema of a file"
 EXAMPLE = "llamaburn schema prompts"
 SCHEMAS = Path(__file__).parent.parent / "schemas"
-KINDS = ("benchmark", "comparison", "eval_set", "prompts", "settings")
+KINDS = tuple(sorted(path.name.partition(".")[0] for path in SCHEMAS.glob("*.schema.json")))
 
 
 def add(parser: argparse.ArgumentParser) -> None:

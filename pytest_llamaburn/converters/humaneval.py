@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -12,8 +13,13 @@ _ASK = "Complete this Python function. Reply with the whole function, its import
 
 
 def convert(rows: Iterable[Any]) -> Iterator[dict[str, Any]]:
-    """Yield code questions; the tests call `check` on the answer's function."""
+    """Yield code questions; the tests call `check` on the answer's function.
+
+    What a prompt has before that function is the program's preamble: answers need not repeat it.
+    """
     for row in rows:
+        beginning = rf"^(?:async )?def {re.escape(row['entry_point'])}\b"
+        preamble = re.split(beginning, row["prompt"], maxsplit=1, flags=re.MULTILINE)[0]
         yield {
             "id": row["task_id"],
             "prompt": f"{_ASK}\n\n```python\n{row['prompt'].strip()}\n```",
@@ -21,5 +27,6 @@ def convert(rows: Iterable[Any]) -> Iterator[dict[str, Any]]:
             "category": "code",
             "scorer": "code",
             "entry_point": row["entry_point"],
+            "options": {"preamble": preamble} if preamble.strip() else {},
             "tests": [row["test"], f"check({row['entry_point']})"],
         }

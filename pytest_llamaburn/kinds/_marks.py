@@ -21,6 +21,7 @@ Item = dict[str, Any]
 CRITERIA = ("accuracy", "completeness", "coherence")
 LOWEST, HIGHEST = 1, 5
 MOST_INCONSISTENT = 0.3  # above it the judge looks at the position, not at the answers
+MOST_BY_CHANCE = 0.05  # a sign test's p above it is no evidence
 # The means that are gated beside the metrics of the answers' timing, with their units.
 GATED = {name: found.unit for name, found in metrics.EVAL_METRICS.items()}
 
@@ -34,7 +35,7 @@ def criteria(items: Sequence[Item]) -> dict[str, dict[str, Any]]:
 def _criterion(found: Sequence[dict[str, Any]]) -> dict[str, Any]:
     scores = [one["score"] for one in found if one["score"] is not None]
     missing = len(found) - len(scores)
-    middle = agreement.mean(scores)
+    middle = agreement.mean(scores, scale=(LOWEST, HIGHEST))
     low, high = ((sum(scores) + missing * end) / len(found) for end in (LOWEST, HIGHEST))
     return {
         "n_total": len(found),
@@ -84,7 +85,7 @@ def correct(items: Sequence[Item]) -> dict[str, Any]:
     marks = [(name, float(v["correct"])) for name, v in scored if v["correct"] is not None]
     values, right = [mark for _, mark in marks], sum(mark == 1 for _, mark in marks)
     several = len({name for name, _ in marks}) < len(marks)
-    spread = agreement.mean(values, [n for n, _ in marks]).ci95 if several else None
+    spread = agreement.mean(values, [n for n, _ in marks], (0, 1)).ci95 if several else None
     return {
         "n_total": len(scored),
         "n_scored": len(marks),
@@ -101,7 +102,7 @@ def pass_at_k(items: Sequence[Item], k: int | None) -> dict[str, Any] | None:
     if k is None:
         return None
     values = [item["pass_at_k"] for item in items if item["pass_at_k"] is not None]
-    found = agreement.mean(values)
+    found = agreement.mean(values, scale=(0, 1))
     return {
         "k": k,
         "n_scored": len(values),
@@ -134,7 +135,9 @@ def _category(group: Sequence[Item]) -> dict[str, Any]:
 def pairwise(items: Sequence[Item], rival: str | None) -> dict[str, Any] | None:
     """Return how the model fares against the other one; None if answers were not compared.
 
-    There is no verdict where more than 30 % of the pairs turn with the order of the answers.
+    Each question has one vote. There is no verdict where more than 30 % of the pairs turn with the
+    order of the answers; to be better or worse takes both the interval of the win rate and the
+    sign test, which no fewer than 6 questions can pass.
     """
     if rival is None:
         return None
@@ -173,10 +176,11 @@ def _winner(found: dict[str, Any]) -> tuple[str | None, str | None]:
             f"{1 - consistency:.0%} of the pairs turn with the order of the answers: "
             "this judge cannot tell these models apart"
         )
-    if rate["ci95"] is None:
-        return None, rate["reason"]
-    low, high = rate["ci95"]
-    return ("better", None) if low > 0.5 else ("worse", None) if high < 0.5 else ("undecided", None)
+    low, high = rate["ci95"] or (0.0, 1.0)
+    p = found["sign_test_p"]["value"]
+    if low <= 0.5 <= high or p is None or p > MOST_BY_CHANCE:
+        return "undecided", rate["reason"]
+    return ("better" if low > 0.5 else "worse"), None
 
 
 def judgments(items: Iterable[Item]) -> Iterator[dict[str, Any]]:

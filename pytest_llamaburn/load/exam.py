@@ -155,7 +155,9 @@ class Exam(Run):
             "config": {**config, "answers": self.settings.answers},
             "eval_set": stored["results"]["eval_set"],
         }
-        rows = [row for item in stored["results"]["items"] for row in papers.rows_of(item)]
+        asked = {q.id for q in papers.paper(self.settings, self.identity.variant).questions}
+        items = [i for i in stored["results"]["items"] if i["question"]["id"] in asked]
+        rows = [row for item in items for row in papers.rows_of(item)]
         self._open_journal(header, {**planned, "stored": len(rows)})
         for row in rows:
             if row["iteration"] not in self._rows.setdefault(row["prompt_id"], {}):
@@ -310,11 +312,17 @@ _UNCOMPARED: Row = {
 
 
 def _scoring(config: dict[str, Any]) -> dict[str, Any]:
-    """Return the settings of a rejudging that differ from those of the answers."""
+    """Return the settings of a rejudging that differ from those of the answers.
+
+    Model and set are as this run calls them: by them it is known again when it goes on.
+    """
     from pytest_llamaburn.settings import Judging, options_of
 
     own = {o.name for o in options_of(Judging)} | {"threshold", "gate_mode", "pairwise"}
-    return {k: v for k, v in config.items() if k in (own | {"compare_to", "pass_k", "answers"})}
+    own |= {"compare_to", "pass_k", "answers", "model", "set"} | (
+        {"limit"} if config["limit"] else set()
+    )
+    return {k: v for k, v in config.items() if k in own}
 
 
 def _facts(trace: Trace, prompt: str) -> Row:

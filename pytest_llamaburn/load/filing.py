@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
 LAST = "last"
+_SPENDING = ("max_judge_calls", "max_judge_cost")  # a run may go on with another limit
 _KEY = ("prompt_id", "prompt_sha256", "repeat", "iteration", "start")
 
 
@@ -22,7 +23,8 @@ def write_result(results_dir: Path, run_id: str, skipped: Iterable[str] = ()) ->
     """Make a run's result file from its journal; None when it measured nothing nor was to.
 
     `skipped` are the keys, in the journal's plan, of items that were skipped. The journal goes once
-    the file says complete; otherwise it stays, for the run to be resumed.
+    the file says complete and no judgment is to be tried again; otherwise it stays, for the run to
+    be resumed.
     """
     folder = journal.directory(results_dir, run_id)
     record = journal.read(folder, skipped)
@@ -33,9 +35,17 @@ def write_result(results_dir: Path, run_id: str, skipped: Iterable[str] = ()) ->
     document = results.build(record)
     path = results.write(results_dir, document)
     results.kind_of(document).keep_beside(record, path)
-    if document["status"] == "complete":
+    if document["status"] == "complete" and not _unjudged(document["results"]):
         journal.discard(folder)
     return path
+
+
+def _unjudged(found: Mapping[str, Any]) -> bool:
+    """Return whether judgments failed on the way, or found no room in their budget."""
+    from pytest_llamaburn.load.marking import NOT_FINAL
+
+    marks = [m for i in found.get("items", ()) for m in (*i["scores"].values(), *i["comparisons"])]
+    return any(one["state"] in NOT_FINAL for mark in marks for one in mark["judgments"])
 
 
 def unfiled(results_dir: Path) -> list[str]:
@@ -101,7 +111,7 @@ def _check_sensors(settings: Any) -> None:
 
 
 def _resumed(kind: type, settings: Any, origins: Mapping[str, str]) -> Any:
-    """Return the settings to continue a run with: its own.
+    """Return the settings to continue a run with: its own, but for what it may spend.
 
     Raises SettingsError when a flag asks for anything else: that would be another run.
     """
@@ -111,12 +121,14 @@ def _resumed(kind: type, settings: Any, origins: Mapping[str, str]) -> Any:
         raise SettingsError(f"--resume: {header['run_id']} is of {header['schema']}, not {schema}")
     for name, was in header["config"].items():
         now = options.record(settings, kind).get(name)
-        if origins.get(name, "").startswith("--") and now != was:
+        given = origins.get(name, "").startswith("--") and name not in _SPENDING
+        if given and now != was:
             raise SettingsError(
                 f"--resume: {origins[name]} {now} differs from the run's own, {was}: leave it out, "
                 "or begin a new run"
             )
-    known = {o for o in options.record(settings, kind) if o in header["config"]}
+    raised = {name for name in _SPENDING if origins.get(name, "").startswith("--")}
+    known = {o for o in options.record(settings, kind) if o in header["config"]} - raised
     update = {name: _frozen(header["config"][name]) for name in known}
     update["resume"] = header["run_id"]
     return settings.model_copy(update=update)

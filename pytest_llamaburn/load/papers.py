@@ -29,10 +29,8 @@ def paper(settings: Any, name: str) -> Paper:
     if settings.answers:
         known = stored(settings.answers)["results"]
         questions = tuple(question(item["question"]) for item in known["items"])
-        return Paper(questions, known["eval_set"])
+        return Paper(_chosen(questions, settings), known["eval_set"])
     found = datasets.load_eval_set(name)
-    count = min(settings.limit or len(found.questions), len(found.questions))
-    chosen = {q.id for q in datasets.stratified(found.questions, count, settings.seed)}
     about = {
         "name": found.name,
         "version": found.version,
@@ -40,7 +38,14 @@ def paper(settings: Any, name: str) -> Paper:
         "path": str(found.path),
         "available": len(found.questions),
     }
-    return Paper(tuple(q for q in found.questions if q.id in chosen), about)
+    return Paper(_chosen(found.questions, settings), about)
+
+
+def _chosen(questions: tuple[Question, ...], settings: Any) -> tuple[Question, ...]:
+    """Return those questions that --limit leaves, in their order."""
+    count = min(settings.limit or len(questions), len(questions))
+    chosen = {q.id for q in datasets.stratified(questions, count, settings.seed)}
+    return tuple(q for q in questions if q.id in chosen)
 
 
 def texts(settings: Any) -> dict[str, str]:

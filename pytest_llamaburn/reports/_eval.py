@@ -13,6 +13,7 @@ from pytest_llamaburn.reports._rows import (
     machine,
     measured,
     number,
+    printable,
     server,
     title,
 )
@@ -75,6 +76,10 @@ def rows(document: Document) -> Iterator[Found]:
 
 def transcript(document: Document) -> Iterator[str]:
     """Yield lines that tell each question, its answer, and each mark with its reasons."""
+    yield from map(printable, _told(document))
+
+
+def _told(document: Document) -> Iterator[str]:
     for item in document["results"]["items"]:
         question = item["question"]
         yield f"── {question['id']} ({question['category']})"
@@ -242,10 +247,9 @@ def _judgments(judgments: list[Found], field: str) -> Iterator[str]:
 
 
 def _said(who: str, words: str) -> Iterator[str]:
-    """Yield someone's words under their name; control characters are left out."""
+    """Yield someone's words under their name."""
     for index, line in enumerate(words.splitlines() or [""]):
-        shown = "".join(c for c in line if c.isprintable())
-        yield f"{who}: {shown}" if index == 0 else f"    {shown}"
+        yield f"{who}: {line}" if index == 0 else f"    {line}"
 
 
 def _score(name: str, one: Found) -> Found:

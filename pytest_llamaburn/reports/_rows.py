@@ -44,10 +44,20 @@ class Sheet(NamedTuple):
 
 
 def sheets(paths: Sequence[Path]) -> Iterator[Sheet]:
-    """Yield the tables of each file."""
+    """Yield the tables of each file; what would command a terminal is left out of their texts."""
     for path in paths:
         document = results.load(path)
-        yield from _shower(document).sheets(document, path)
+        yield from map(_cleaned, _shower(document).sheets(document, path))
+
+
+def _cleaned(sheet: Sheet) -> Sheet:
+    return sheet._replace(
+        title=printable(sheet.title),
+        facts=[*map(printable, sheet.facts)],
+        rows=[tuple(map(printable, row)) for row in sheet.rows],
+        notes=[*map(printable, sheet.notes)],
+        columns=tuple(map(printable, sheet.columns)),
+    )
 
 
 def request_rows(paths: Sequence[Path]) -> Iterator[dict[str, Any]]:
@@ -70,7 +80,7 @@ def grid(columns: Sequence[str], rows: Sequence[Sequence[str]], *, numeric: int 
     """
     from rich.cells import cell_len
 
-    lines = [[_printable(cell) for cell in row] for row in (columns, *rows)]
+    lines = [[printable(cell) for cell in row] for row in (columns, *rows)]
     widths = [max(map(cell_len, column)) for column in zip(*lines, strict=True)]
 
     def line(cells: list[str]) -> str:
@@ -82,7 +92,8 @@ def grid(columns: Sequence[str], rows: Sequence[Sequence[str]], *, numeric: int 
     return "\n".join([line(lines[0]), rule, *map(line, lines[1:])])
 
 
-def _printable(text: str) -> str:
+def printable(text: str) -> str:
+    """Return a line of text with spaces for what is no character to see."""
     return text if text.isprintable() else "".join(c if c.isprintable() else " " for c in text)
 
 
@@ -90,7 +101,7 @@ def failed_words(kind: str, requests: Iterable[dict[str, Any]]) -> str:
     """Return what the first failure of a kind said, in one line."""
     errors = (one["error"] for one in requests if one["error"])
     words: str = next(e["message"] for e in errors if e["kind"] == kind)
-    return " ".join(_printable(words).split())
+    return " ".join(printable(words).split())
 
 
 def number(value: float | None) -> str:

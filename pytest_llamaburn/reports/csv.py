@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+import unicodedata
 from typing import TYPE_CHECKING, Any
 
 from pytest_llamaburn.reports._rows import request_rows
@@ -37,5 +38,8 @@ def _flat(row: dict[str, Any]) -> dict[str, Any]:
 
 
 def _plain(value: Any) -> Any:
-    """Return a text so that no spreadsheet takes what a model wrote for a formula."""
-    return f"'{value}" if isinstance(value, str) and value.startswith(_FORMULA) else value
+    """Return a text that neither a spreadsheet nor a terminal takes for a command."""
+    if not isinstance(value, str):
+        return value
+    seen = "".join(c for c in value if c in "\n\t" or unicodedata.category(c) != "Cc")
+    return f"'{seen}" if value.startswith(_FORMULA) else seen

@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 from pytest_llamaburn.errors import DatasetError
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterator, Mapping
 
 
 class Question(Protocol):
-    """What scorers need of a question; a module's NEEDS names what it cannot do without."""
+    """What scorers need of a question; a module's NEEDS names what it cannot do without.
+
+    A module may have `faults`, which yields field and reason of what it could not score by.
+    """
 
     @property
     def reference(self) -> str | None:
@@ -63,7 +67,8 @@ def needed(question: Question, name: str) -> Any:
 def accepted(question: Question) -> list[str]:
     """Return the reference and the alternatives of the option `accept`, a string or a list."""
     more = question.options.get("accept", [])
-    return [str(needed(question, "reference")), *([more] if isinstance(more, str) else more)]
+    every = [needed(question, "reference"), *([more] if isinstance(more, str) else more)]
+    return [str(one) for one in every]
 
 
 def figure(question: Question, name: str) -> float | None:
@@ -72,3 +77,12 @@ def figure(question: Question, name: str) -> float | None:
     if value is not None and (isinstance(value, bool) or not isinstance(value, int | float)):
         raise DatasetError(f"the option '{name}' is {value!r}: give a number")
     return value
+
+
+def bad_figures(question: Question, *names: str) -> Iterator[tuple[str, str]]:
+    """Yield those options, with a reason, that are set and no numbers from 0 on."""
+    for name in names:
+        value = question.options.get(name, 0)
+        number = isinstance(value, int | float) and not isinstance(value, bool)
+        if not number or not 0 <= value < math.inf:
+            yield name, f"{value!r} is no number from 0 on"

@@ -7,13 +7,16 @@ import unicodedata
 
 _TAG = re.compile(r"<(/?)(?:think|thinking|thought|reasoning)>", re.IGNORECASE)
 _JOINED = re.compile("['`\u2018\u2019\u02bc\u00ad\u200b-\u200f\u2060\ufeff]")  # don't
+_POSSESSIVE = re.compile(
+    r"(?i)\b(?!(?:it|he|she|that|what|who|where|when|why|how|there|here|let)\b)(\w+)['\u2019]s\b"
+)  # not it's, which says more than it
 _GROUPED = re.compile(r"(?<=\d),(?=\d{3}(?!\d))")
 _UNSPACED = (
     "\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u3040-\u30ff\u3400-\u9fff\uf900-\ufaff"
     "\U00020000-\U0003ffff"
 )  # Thai, Lao, Burmese, Khmer, kana, Han: written without spaces, so that each letter is a word
 _WORD = re.compile(rf"[{_UNSPACED}]|[^\s{_UNSPACED}]+")
-_ARTICLES = {"a", "an", "the"}
+ARTICLES = {"a", "an", "the"}
 
 
 def spoken(answer: str) -> str:
@@ -36,7 +39,7 @@ def words(text: str) -> list[str]:
 
     Alike are: compatible characters (NFKC), upper and lower case, punctuation, and commas between
     thousands. Kept are accents, the mark within 3.14, the sign of -5, and % and currencies as words
-    of their own.
+    of their own, as is the unit of 100°C.
     """
     folded = _GROUPED.sub("", _JOINED.sub("", _folded(text)))
     marked = "".join(_mark(folded, at) for at in range(len(folded)))
@@ -46,13 +49,18 @@ def words(text: str) -> list[str]:
 def normal(text: str) -> str:
     """Return the words of a text, the articles a, an and the left out, with single spaces."""
     found = words(text)
-    return " ".join([word for word in found if word not in _ARTICLES] or found)
+    return " ".join([word for word in found if word not in ARTICLES] or found)
+
+
+def forms(text: str) -> set[str]:
+    """Return the normal form of a text, and the one without its possessives."""
+    return {normal(text), normal(_POSSESSIVE.sub(r"\1", text))}
 
 
 def contains(text: str, part: str) -> bool:
     """Return whether the words of `part` follow one another in `text`: "one" is not in "phone"."""
     wanted = normal(part)
-    return bool(wanted) and f" {wanted} " in f" {normal(text)} "
+    return bool(wanted) and any(f" {wanted} " in f" {form} " for form in forms(text))
 
 
 def _folded(text: str) -> str:
@@ -67,6 +75,8 @@ def _mark(text: str, at: int) -> str:
     before, after = text[at - 1 : at], text[at + 1 : at + 2]
     if char == "%" or unicodedata.category(char) == "Sc":
         return f" {char} "
+    if char == "\u00b0":
+        return f" {char}"
     if char in "-\u2212" and after.isdecimal() and not before.strip():
         return "-"
     if char in ".:/" and before.isdecimal() and after.isdecimal():

@@ -1,9 +1,10 @@
 """The choice the answer settles on, by its letter (A to J) or its text, is the reference's.
 
 `choices` are the texts in order, or a mapping from letter to text; the reference is a letter or a
-text. Where an answer says "the answer is B", only such sentences count, otherwise lines that begin
-with a letter, otherwise mentions, otherwise the texts. Two different choices are none, and an "A"
-that is an article is no choice.
+text. A letter alone is that choice, even if it is another one's text. Where an answer says "the
+answer is B", only such sentences count, otherwise lines that begin with a letter, otherwise
+mentions, otherwise the texts. Two different choices are none, and an "A" that is an article is no
+choice.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ from pytest_llamaburn.errors import DatasetError
 from pytest_llamaburn.scorers import _base, _text
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Iterator
 
     from pytest_llamaburn.scorers._base import Question, Verdict
 
@@ -60,12 +61,24 @@ def score(answer: str, question: Question) -> Verdict:
     return _base.scored(letter == right, letter, f"it is {letter}, not {right}")
 
 
+def faults(question: Question) -> Iterator[tuple[str, str]]:
+    """Yield field and reason where the choices are none, or the reference is not among them."""
+    field = "choices"
+    try:
+        choices = _choices(question)
+        field = "reference"
+        _right(_base.needed(question, field), choices)
+    except DatasetError as err:
+        yield field, str(err).removeprefix(f"the {field} ")
+
+
 def _choices(question: Question) -> dict[str, str]:
     """Return the texts by letter."""
     given = _base.needed(question, "choices")
-    pairs = given.items() if isinstance(given, Mapping) else zip(_LETTERS, given, strict=False)
+    texts = given if isinstance(given, list | tuple) else []
+    pairs = given.items() if isinstance(given, Mapping) else zip(_LETTERS, texts, strict=False)
     choices = {str(letter).upper(): str(text) for letter, text in pairs}
-    if not 2 <= len(given) <= len(_LETTERS) or not set(choices) <= set(_LETTERS):
+    if not choices or not 2 <= len(given) <= len(_LETTERS) or not set(choices) <= set(_LETTERS):
         raise DatasetError(f"'choices' are {given!r}: give 2 to 10 texts, or A to J with texts")
     return choices
 
@@ -86,6 +99,7 @@ def _chosen(said: str, choices: Mapping[str, str]) -> set[str]:
     lines = text.splitlines()
     whole = _by_text(text, choices)
     kinds: list[Iterable[set[str]]] = [
+        [_lettered(text, choices) if _ALONE.fullmatch(text) else set()],
         [{whole} if whole else set()],
         (_settled(_after(m), choices) for m in _FINAL.finditer(text)),
         (_settled(_after(m), choices) for p in (_SAID, _RIGHT) for m in p.finditer(text)),
@@ -118,15 +132,21 @@ def _plain(text: str) -> str:
 
 
 def _by_text(text: str, choices: Mapping[str, str]) -> str | None:
-    wanted = _text.normal(text)
-    return next((c for c, own in choices.items() if _text.normal(own) == wanted), None)
+    wanted = _form(text)
+    return next((c for c, own in choices.items() if _form(own) == wanted), None)
+
+
+def _form(text: str) -> str:
+    """Return the words of a text without an article before them; that of "vitamin A" is none."""
+    first, *rest = _text.words(text) or [""]
+    return " ".join(rest if rest and first in _text.ARTICLES else [first, *rest])
 
 
 def _settled(rest: str, choices: Mapping[str, str]) -> set[str]:
     """Return what the text after "the answer is" names, by letter or by its own words."""
     found = _lettered(rest, choices)
-    clause = _text.normal(_CLAUSE.split(rest.lstrip(" :\n"))[0]) + " "
-    own = {c: f"{_text.normal(text)} " for c, text in choices.items()}
+    clause = _form(_CLAUSE.split(rest.lstrip(" :\n"))[0]) + " "
+    own = {c: f"{_form(text)} " for c, text in choices.items()}
     begun = [c for c in choices if own[c].strip() and clause.startswith(own[c])]
     return found or set(sorted(begun, key=lambda c: len(own[c]))[-1:])
 
@@ -149,16 +169,16 @@ def _is_choice(match: re.Match[str], choices: Mapping[str, str]) -> bool:
     if letter.upper() not in choices or _DENIED.match(tail):
         return False
     alone = marks or not tail or "\n" in gap
-    own = _text.normal(tail).startswith(_text.normal(choices[letter.upper()]))
+    own = _form(tail).startswith(_form(choices[letter.upper()]))
     return bool(alone or letter not in "AIai" or own or _REASON.match(tail))
 
 
 def _mentioned(text: str, choices: Mapping[str, str]) -> set[str]:
     """Return the choices whose texts occur; one within another, longer one does not count."""
-    left, found = f" {_text.normal(text)} ", set()
+    left, found = f" {' '.join(_text.words(text))} ", set()
     for letter in sorted(choices, key=lambda c: -len(choices[c])):
-        own = f" {_text.normal(choices[letter])} "
-        if own.strip() and own in left:
+        own = f" {_form(choices[letter])} "
+        if own.strip() not in {"", *_text.ARTICLES} and own in left:
             found.add(letter)
             left = left.replace(own, " | ")
     return found

@@ -1,10 +1,14 @@
 """The program in the answer passes the option `tests`, in the sandbox.
 
 The program is the last fenced block of Python (with the option `entry_point` the last that defines
-it), or the whole answer if that is a program. `tests` are Python statements, or a list of them, run
-after it in the same module; it is right if the last one was reached, each assertion held. It has
-Python's standard library, one process and one thread, and no file, network or input; the limits are
-the options `timeout_s` (10) and `memory_mb` (512).
+it), or the whole answer if that is a program. What it or its tests use and it does not define is
+taken from the answer's other blocks, and the option `preamble` stands before all. A block that
+Python cannot read counts where no other does, and is wrong.
+
+`tests` are Python statements, or a list of them, run after it in the same module; it is right if
+the last one was reached, each assertion held. It has Python's standard library, one process and one
+thread, and no file, network or input; the limits are the options `timeout_s` (10) and `memory_mb`
+(512).
 """
 
 from __future__ import annotations
@@ -12,9 +16,10 @@ from __future__ import annotations
 import ast
 import math
 import re
+import symtable
 import textwrap
 import warnings
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from pytest_llamaburn import sandbox
 from pytest_llamaburn.errors import UsageError
@@ -22,6 +27,8 @@ from pytest_llamaburn.scorers import _base, _text
 from pytest_llamaburn.scorers._base import Verdict
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
     from pytest_llamaburn.scorers._base import Question
 
 NEEDS = ("tests",)
@@ -30,6 +37,7 @@ _FENCE = re.compile(
     r"^[ \t]*(```+|~~~+)[ \t]*(\w*)[^\n]*\n(.*?)(?:^[ \t]*\1|\Z)", re.MULTILINE | re.DOTALL
 )
 _PYTHON = ("python", "py", "python3")
+_UNREADABLE = (SyntaxError, ValueError, RecursionError, MemoryError)
 _MOST_OUTPUT = 2000  # characters kept in the details
 
 
@@ -42,15 +50,31 @@ def score(answer: str, question: Question) -> Verdict:
     said = _text.spoken(answer)
     if not said:
         return _base.empty()
-    program = _program(said, question.options.get("entry_point"))
+    entry_point = question.options.get("entry_point")
+    blocks = _blocks(said, entry_point)
+    program = _chosen(blocks, entry_point)
     if program is None:
         return _base.unparsable("no Python program in the answer")
-    checks = tests if isinstance(tests, str) else "\n".join(tests)
+    if fault := _fault(program):
+        return _verdict(program, sandbox.Outcome("exception", fault, "", None))
+    checks = _checks(tests)
+    program = _joined(program, blocks, checks, question.options.get("preamble", ""))
     try:
         outcome = sandbox.run(f"{program}\n\n{checks}\n", limits=_limits(question))
     except UsageError as err:
         return Verdict(None, "unavailable", str(err), program, {})
     return _verdict(program, outcome)
+
+
+def faults(question: Question) -> Iterator[tuple[str, str]]:
+    """Yield field and reason of tests and a preamble that are no Python, and of limits."""
+    tests, preamble = question.options["tests"], question.options.get("preamble", "")
+    for name, text in (("tests", _checks(tests)), ("preamble", preamble)):
+        if not isinstance(text, str):
+            yield name, "is no text"
+        elif fault := _fault(text):
+            yield name, f"is no Python: {fault}"
+    yield from _base.bad_figures(question, "timeout_s", "memory_mb")
 
 
 def pass_at_k(n: int, c: int, k: int) -> float | None:
@@ -59,6 +83,12 @@ def pass_at_k(n: int, c: int, k: int) -> float | None:
     1 - C(n - c, k) / C(n, k), the unbiased estimate (Chen et al. 2021, arXiv 2107.03374, eq. 1).
     """
     return 1 - math.comb(n - c, k) / math.comb(n, k) if n >= k else None
+
+
+def _checks(tests: Any) -> Any:
+    """Return tests as one text; what is neither a text nor a list of texts, as it is."""
+    texts = isinstance(tests, list) and all(isinstance(one, str) for one in tests)
+    return "\n".join(tests) if texts else tests
 
 
 def _verdict(program: str, outcome: sandbox.Outcome) -> Verdict:
@@ -79,14 +109,45 @@ def _limits(question: Question) -> sandbox.Limits:
     return sandbox.Limits(wall_s=wall_s, cpu_s=math.ceil(wall_s), memory_mb=int(memory_mb))
 
 
-def _program(said: str, entry_point: str | None) -> str | None:
-    """Return the program in a text, None if there is none that Python can read."""
+def _blocks(said: str, entry_point: str | None) -> list[str]:
+    """Return the blocks of a text that are programs, or were to be ones."""
     blocks = [(tag.lower(), textwrap.dedent(body)) for _, tag, body in _FENCE.findall(said)]
     tagged = [body for tag, body in blocks if tag in _PYTHON]
-    found = tagged or [body for tag, body in blocks if not tag] or ([] if blocks else [said])
-    readable = [body for body in found if _is_program(body)]
-    defining = [body for body in readable if entry_point and _defines(body, entry_point)]
-    return next(reversed(defining or readable), None)
+    if tagged:
+        return [body for body in tagged if _is_program(body) or _fault(body)]
+    if not blocks:
+        return [said] if _is_program(said) else []
+    untagged = [body for tag, body in blocks if not tag]
+    return [body for body in untagged if _is_program(body) or _begins(body, entry_point)]
+
+
+def _chosen(blocks: Sequence[str], entry_point: str | None) -> str | None:
+    """Return the block to run, None without any."""
+    readable = [block for block in blocks if not _fault(block)]
+    defining = [block for block in readable if entry_point in _defined(block)]
+    begun = [block for block in blocks if block not in readable and _begins(block, entry_point)]
+    return next(reversed(defining or begun or readable or blocks), None)
+
+
+def _joined(program: str, blocks: Sequence[str], checks: str, preamble: str) -> str:
+    """Return a program after its preamble and what it and its tests lack of other blocks."""
+    others = [piece for block in blocks if block != program for piece in _pieces(block)]
+    taken: list[str] = []
+    while more := _lacking([preamble, *taken, program, checks], others):
+        taken = [*more, *taken]
+        others = [piece for piece in others if piece not in more]
+    if not (taken or preamble):
+        return program
+    pieces = [*_pieces(preamble), *taken, *_pieces(program)]
+    future = "from __future__"  # which Python wants first
+    return "\n".join(sorted(pieces, key=lambda piece: not piece.startswith(future)))
+
+
+def _lacking(parts: Sequence[str], others: Sequence[str]) -> list[str]:
+    """Return those of other statements that define a name that parts of a program only use."""
+    own = {name for part in parts for name in _own(part)}
+    used = {s.get_name() for part in parts for s in _symbols(_table(part)) if s.is_global()}
+    return [piece for piece in others if (used - own) & _own(piece)]
 
 
 def _is_program(text: str) -> bool:
@@ -94,14 +155,63 @@ def _is_program(text: str) -> bool:
     return any(not isinstance(node, ast.Expr) for node in _statements(text))
 
 
-def _defines(text: str, name: str) -> bool:
-    kinds = (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)
-    return any(isinstance(node, kinds) and node.name == name for node in _statements(text))
+def _begins(text: str, name: str | None) -> bool:
+    """Return whether a text, which may be no Python, sets out to define a name."""
+    begins = rf"^[ \t]*(?:(?:(?:async +)?def|class) +{name}\b|{name} *=(?!=))"
+    return name is not None and re.search(begins, text, re.MULTILINE) is not None
+
+
+def _defined(text: str) -> set[str]:
+    """Return the names that a text binds, those it imports left out."""
+    return {symbol.get_name() for symbol in _top(text) if symbol.is_assigned()}
+
+
+def _own(text: str) -> set[str]:
+    return {s.get_name() for s in _top(text) if s.is_assigned() or s.is_imported()}
+
+
+def _top(text: str) -> list[symtable.Symbol]:
+    table = _table(text)
+    return table.get_symbols() if table else []
+
+
+def _symbols(table: symtable.SymbolTable | None) -> Iterator[symtable.Symbol]:
+    """Yield the symbols of a text and of all functions and classes in it."""
+    if table is not None:
+        yield from table.get_symbols()
+        for child in table.get_children():
+            yield from _symbols(child)
+
+
+def _table(text: str) -> symtable.SymbolTable | None:
+    try:
+        with warnings.catch_warnings(action="ignore"):
+            return symtable.symtable(text, "answer", "exec")
+    except _UNREADABLE:
+        return None
+
+
+def _fault(text: str) -> str:
+    """Return why Python cannot read a text, nothing if it can."""
+    try:
+        _parsed(text)
+    except _UNREADABLE as err:
+        return f"{type(err).__name__}: {err}"
+    return ""
+
+
+def _pieces(text: str) -> list[str]:
+    """Return the source of each statement of a text, its decorators with it."""
+    found = _statements(text)
+    for node in found:
+        node.lineno = min([node.lineno, *(d.lineno for d in getattr(node, "decorator_list", []))])
+    return [ast.get_source_segment(text, node) or "" for node in found]
 
 
 def _statements(text: str) -> list[ast.stmt]:
-    try:
-        with warnings.catch_warnings(action="ignore"):
-            return ast.parse(text).body
-    except (SyntaxError, ValueError, RecursionError, MemoryError):
-        return []
+    return [] if _fault(text) else _parsed(text)
+
+
+def _parsed(text: str) -> list[ast.stmt]:
+    with warnings.catch_warnings(action="ignore"):
+        return ast.parse(text, "answer").body

@@ -1,4 +1,4 @@
-"""The answer is the reference, or one of `accept`, spelling and punctuation aside."""
+"""The answer is the reference, or one of `accept`, spelling, punctuation and possessives aside."""
 
 from __future__ import annotations
 
@@ -18,4 +18,5 @@ def score(answer: str, question: Question) -> Verdict:
     said = _text.spoken(answer)
     if not said:
         return _base.empty()
-    return _base.scored(_text.normal(said) in wanted, said, "it is another text than the reference")
+    right = not wanted.isdisjoint(_text.forms(said))
+    return _base.scored(right, said, "it is another text than the reference")

@@ -10,11 +10,14 @@ from pytest_llamaburn.errors import DatasetError, MissingExtraError
 from pytest_llamaburn.scorers import _base, _text
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from pytest_llamaburn.scorers._base import Question, Verdict
 
 NEEDS = ("schema",)
 
 _BEGINNING = re.compile(r"[{\[]")
+_DATA = ("const", "enum", "default", "examples")  # what these keywords hold is no schema
 _MOST_TRIES = 1000  # braces in prose; each costs a parse
 
 
@@ -35,6 +38,53 @@ def score(answer: str, question: Question) -> Verdict:
     return _base.scored(not fault, text, fault)
 
 
+def faults(question: Question) -> Iterator[tuple[str, str]]:
+    """Yield why the schema is none; nothing without jsonschema, which scoring asks for."""
+    schema = question.options["schema"]
+    try:
+        _validator(schema)
+    except MissingExtraError:
+        return
+    except DatasetError as err:
+        yield "schema", str(err).removeprefix("'schema' ")
+    else:
+        for ref in _unresolved(schema):
+            yield "schema", f"refers to what is not in it: {ref}"
+
+
+def _unresolved(schema: Any) -> list[str]:
+    """Return the references of a schema that lead nowhere, or out of it."""
+    from referencing import Registry
+    from referencing.jsonschema import DRAFT202012, specification_with
+
+    dialect = schema.get("$schema", "") if isinstance(schema, dict) else ""
+    kind = specification_with(dialect, default=DRAFT202012)
+    resolver = Registry().resolver_with_root(kind.create_resource(schema))
+    return [ref for ref, where in _references(schema, resolver, kind) if _missing(ref, where)]
+
+
+def _references(part: Any, resolver: Any, kind: Any) -> Iterator[tuple[str, Any]]:
+    """Yield each reference within a schema, and what resolves it there."""
+    if isinstance(part, dict):
+        resolver = resolver.in_subresource(kind.create_resource(part))
+        if isinstance(part.get("$ref"), str):
+            yield part["$ref"], resolver
+        part = [inner for key, inner in part.items() if key not in _DATA]
+    if isinstance(part, list):
+        for inner in part:
+            yield from _references(inner, resolver, kind)
+
+
+def _missing(ref: str, resolver: Any) -> bool:
+    from referencing.exceptions import Unresolvable
+
+    try:
+        resolver.lookup(ref)
+    except Unresolvable:
+        return True
+    return False
+
+
 def _validator(schema: Any) -> Any:
     try:
         import jsonschema
@@ -42,11 +92,15 @@ def _validator(schema: Any) -> Any:
         raise MissingExtraError("judge", "the scorer json-schema") from None
     from referencing import Registry
 
+    if isinstance(schema, dict) and not isinstance(schema.get("$schema", ""), str):
+        raise DatasetError("'schema' is no JSON Schema: its $schema is no text")
     kind = jsonschema.validators.validator_for(schema, jsonschema.Draft202012Validator)
     try:
         kind.check_schema(schema)
     except jsonschema.SchemaError as err:
         raise DatasetError(f"'schema' is no JSON Schema: {err.message}") from err
+    except RecursionError:
+        raise DatasetError("'schema' is no JSON Schema: it is too deep") from None
     return kind(schema, registry=Registry())  # nothing is fetched
 
 

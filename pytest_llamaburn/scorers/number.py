@@ -17,6 +17,8 @@ from pytest_llamaburn.errors import DatasetError
 from pytest_llamaburn.scorers import _base, _text
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from pytest_llamaburn.scorers._base import Question, Verdict
 
 NEEDS = ("reference",)
@@ -86,6 +88,14 @@ def score(answer: str, question: Question) -> Verdict:
         return _base.unparsable("no number in the answer")
     right = any(_equal(number, one, tolerance) for one in wanted)
     return _base.scored(right, number.text, f"it is {number.text}, not {wanted[0].text}")
+
+
+def faults(question: Question) -> Iterator[tuple[str, str]]:
+    """Yield field and reason of what is no number."""
+    for index, text in enumerate(_base.accepted(question)):
+        if _stated(text) is None:
+            yield "accept" if index else "reference", f"'{text}' is no number"
+    yield from _base.bad_figures(question, "tolerance")
 
 
 def _wanted(text: str) -> _Number:

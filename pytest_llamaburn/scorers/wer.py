@@ -17,7 +17,7 @@ from pytest_llamaburn.scorers import _base, _text
 from pytest_llamaburn.scorers._base import Verdict
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping
+    from collections.abc import Callable, Iterable, Iterator, Mapping
 
     from pytest_llamaburn.scorers._base import Question
 
@@ -40,6 +40,11 @@ def score(answer: str, question: Question) -> Verdict:
         return _base.empty()._replace(details=details)
     correct = _correct(counted, most)
     return Verdict(correct, "scored", _reason(correct, counted, most), said, details)
+
+
+def faults(question: Question) -> Iterator[tuple[str, str]]:
+    """Yield field and reason of a bound that is none."""
+    yield from _base.bad_figures(question, "max_wer")
 
 
 def _correct(counted: Mapping[str, Any], most: float | None) -> bool | None:

@@ -97,7 +97,7 @@ def _read(path: Path) -> list[Record]:
     import msgspec
 
     try:
-        content = _decode(path.read_text(encoding="utf-8"))
+        content = _decode(path.read_text(encoding="utf-8-sig"))
         found = [msgspec.convert(one, Record) for one in _searches(content)]
     except (OSError, ValueError, RecursionError) as err:
         reason = str(err) or type(err).__name__
@@ -111,7 +111,7 @@ def _decode(text: str) -> Any:
     try:
         return json.loads(text)
     except ValueError:
-        return [json.loads(line) for line in text.splitlines() if line.strip()]
+        return [json.loads(line) for line in text.split("\n") if line.strip()]
 
 
 def _searches(content: Any) -> Iterator[Any]:

@@ -5,9 +5,11 @@ from __future__ import annotations
 import csv
 import io
 import json
+import unicodedata
 from contextlib import ExitStack, contextmanager
 from typing import TYPE_CHECKING, Any
 
+import jsonschema
 import pytest
 from command_line import llamaburn
 from exams import (
@@ -95,6 +97,19 @@ def test_without_a_judge_only_scorers_mark(tmp_path: Path, small: str) -> None:
     assert path.name.startswith("tiny_latest_small_")
     assert "correct" in done.stdout
     assert f"wrote results/evals/{path.name}" in done.stderr
+
+
+def test_list_of_evals_shows_their_marks(tmp_path: Path, small: str) -> None:
+    with room(tmp_path, Pupil(answers=ANSWERS)) as where:
+        where.eval(small)
+        where.eval(small, where.judge)
+    (document,) = (d for d in where.files if d["config"]["judge"])
+    listed = llamaburn("results", "list", "evals", cwd=tmp_path).stdout.splitlines()
+    assert listed[0].split()[-2:] == ["requests", "marks"]
+    assert listed[3].endswith("3/3        correct 0.500")
+    assert listed[2].endswith("accuracy 4.00, completeness 4.00, coherence 4.00, correct 0.500")
+    schema = json.loads(llamaburn("schema", "eval", cwd=tmp_path).stdout)
+    jsonschema.Draft202012Validator(schema).validate(document)
 
 
 def test_every_question_is_judged_on_each_criterion(tmp_path: Path, small: str) -> None:
@@ -430,6 +445,28 @@ def test_marks_are_given_again_without_the_model(tmp_path: Path, small: str) -> 
     assert again.stdout.endswith("USD if no call fails\n")
 
 
+def test_so_many_answers_as_the_limit_says_are_marked_again(tmp_path: Path, small: str) -> None:
+    with room(tmp_path, Pupil(answers=ANSWERS)) as where:
+        where.eval(small)
+        (path,) = (tmp_path / "results" / "evals").iterdir()
+        args = (where.judge, "--limit=1")
+        again = llamaburn("rejudge", path.stem, "--dry-run", *args, cwd=tmp_path)
+        llamaburn("rejudge", path.stem, *args, cwd=tmp_path)
+        llamaburn("rejudge", path.stem, where.judge, cwd=tmp_path)
+    _, limited, whole = where.files
+    assert (len(items(limited)), limited["results"]["n_total"]) == (1, 3)
+    assert (limited["config"]["limit"], limited["status"]) == (1, "complete")
+    assert (len(items(whole)), whole["config"]["limit"]) == (3, None)
+    assert "3 calls for the 1 questions" in again.stdout
+
+
+def test_answers_of_a_file_are_not_marked_by_another_set(tmp_path: Path) -> None:
+    done = llamaburn("rejudge", "any", "--set=math", cwd=tmp_path, check=4)
+    assert done.stderr == (
+        "llamaburn: rejudge: --set is refused: the questions are those of the file\n"
+    )
+
+
 def test_dry_run_tells_the_price_and_sends_nothing(tmp_path: Path, small: str) -> None:
     with room(tmp_path, Pupil()) as where:
         unknown = where.eval(small, where.judge, "--dry-run").stdout
@@ -518,7 +555,7 @@ def test_evals_are_compared_by_question(tmp_path: Path, small: str) -> None:
     assert found["accuracy"]["difference"] == 1.0
     assert found["accuracy"]["questions"] == 3
     assert found["correct"]["questions"] == 2
-    assert found["correct"]["reason"] == "fewer than 3 independent values: no interval"
+    assert found["correct"]["reason"] == "fewer than 6 independent values: no interval"
     assert found["accuracy"]["verdict"] == "inconclusive"
     assert "seed is 5, 0 in the baseline" in done.stdout
     assert len(list(csv.DictReader(io.StringIO(data)))) == 4
@@ -561,7 +598,7 @@ def test_shown_result_has_each_question_answer_and_mark_with_its_reasons(
         "── red (colours)",
         "question: What is red?",
         "reference: right red",
-        "answer: = right red, [31m",
+        "answer: = right red,  [31m",
         "    second line",
         "scorer: right (scored)",
         "accuracy: 5 (scored)",
@@ -578,6 +615,19 @@ def test_shown_result_has_each_question_answer_and_mark_with_its_reasons(
     assert "<td" in show(name, "html", tmp_path)
     refused = llamaburn("results", "show", name, "-o", "benchstat", cwd=tmp_path, check=4)
     assert "benchstat compares speeds" in refused.stderr
+
+
+def test_words_of_a_set_cannot_steer_a_terminal(tmp_path: Path) -> None:
+    odd = question("q\x1b[5m", prompt="What is red?", category="c\x1b[2Jat", scorer="includes")
+    chosen = eval_set(tmp_path, odd, name="na\x1b[31mme")
+    with room(tmp_path, Pupil(answers={"red": "\x9b31m \x1b]0;title\x07"})) as where:
+        done = where.eval(f"--set={chosen}")
+    (name,) = _ids(tmp_path)
+    told = llamaburn("results", "show", name, cwd=tmp_path).stdout
+    told += "".join(show(name, output, tmp_path) for output in ("markdown", "csv", "html"))
+    told += done.stdout + done.stderr
+    assert {c for c in told if unicodedata.category(c) == "Cc"} == {"\n"}
+    assert "c [2Jat" in told
 
 
 def show(name: str, output: str, cwd: Path) -> str:

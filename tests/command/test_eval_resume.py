@@ -158,6 +158,35 @@ def test_eval_is_not_continued_with_a_set_that_changed(tmp_path: Path) -> None:
     assert "--resume: the eval set was" in done.stderr
 
 
+@pytest.mark.parametrize("again", [False, True])
+def test_judging_that_its_budget_stopped_goes_on_with_a_higher_one(
+    tmp_path: Path, *, again: bool
+) -> None:
+    chosen = eval_set(tmp_path, *(question(name) for name in NAMES))
+    assessor, pupil = Assessor(), Pupil()
+    with ScriptedServer(pupil) as model, ScriptedServer(assessor) as judge:
+        first: tuple[str, ...] = ("eval", "tiny", f"--host={model.host}", f"--set={chosen}")
+        limits = (f"--judge=ollama:judge@{judge.host}", "--max-judge-calls=4")
+        if again:
+            llamaburn(*first, cwd=tmp_path)
+            (path,) = (tmp_path / "results" / "evals").iterdir()
+            first = ("rejudge", path.stem)
+        llamaburn(*first, *limits, cwd=tmp_path, check=1)
+        before = evals_in(tmp_path / "results")[-1]
+        said = llamaburn("eval", "--resume=last", "--seed=3", cwd=tmp_path, check=4)
+        llamaburn("eval", "--resume=last", "--max-judge-calls=15", cwd=tmp_path)
+    after = evals_in(tmp_path / "results")[-1]
+    assert (before["status"], after["status"]) == ("complete", "complete")
+    assert before["results"]["by_state"] == {"scored": 4, "budget": 11}
+    assert "--seed 3 differs from the run's own" in said.stderr
+    assert before["run_id"] == after["run_id"]
+    assert after["results"]["by_state"] == {"scored": 15}
+    assert after["config"] == {**before["config"], "max_judge_calls": 15}
+    assert sorted(assessor.calls) == sorted(ASKED)
+    assert len(pupil.asked) == len(NAMES)
+    assert not (tmp_path / "results" / ".journal").exists()
+
+
 def test_what_was_spent_before_counts_when_an_eval_goes_on(tmp_path: Path) -> None:
     chosen = eval_set(tmp_path, *(question(name) for name in NAMES))
     assessor = Assessor(stop_at=6)

@@ -56,6 +56,12 @@ def test_recorded_verdicts_are_held_against_people_offline(tmp_path: Path) -> No
     assert (found["raters"], document["n_scored"]) == (3, 12)
 
 
+def test_label_may_hold_a_line_separator_and_the_file_a_byte_order_mark(tmp_path: Path) -> None:
+    first = json.dumps(label(3, 1, judge=3, response="a\u2028b"), ensure_ascii=False)
+    shown = calibrate(tmp_path, [f"\ufeff{first}", label(4, 2, judge=4)]).stdout
+    assert "recorded verdicts: 2 labels (2 scored)" in shown
+
+
 def test_gate_holds_the_lower_bound_not_the_value(tmp_path: Path) -> None:
     noisy = [label(h, i, judge=(h % 5) + 1 if i % 4 == 0 else h) for i, h in enumerate(HUMAN)]
     document = json.loads(calibrate(tmp_path, noisy, "-o", "json").stdout)

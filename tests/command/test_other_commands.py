@@ -10,6 +10,7 @@ import sys
 import threading
 from typing import TYPE_CHECKING
 
+import jsonschema
 import pytest
 from command_line import COMMAND, llamaburn
 from scripted import (
@@ -26,7 +27,7 @@ from scripted import (
     sized,
 )
 
-from pytest_llamaburn import __version__, registry
+from pytest_llamaburn import __version__, registry, results
 from pytest_llamaburn.commands import main, schema
 
 if TYPE_CHECKING:
@@ -278,10 +279,14 @@ def test_list_shows_a_file_it_cannot_read(tmp_path: Path) -> None:
     assert "unreadable" in llamaburn("results", "list", cwd=tmp_path).stdout
 
 
-@pytest.mark.parametrize("kind", ["benchmark", "eval_set", "prompts", "settings"])
-def test_schema_is_json_schema(kind: str, tmp_path: Path) -> None:
-    schema = json.loads(llamaburn("schema", kind, cwd=tmp_path).stdout)
+@pytest.mark.parametrize("kind", [*results.kinds(), "eval_set", "prompts", "settings"])
+def test_schema_of_each_kind_of_file_is_json_schema(
+    kind: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["schema", kind]) == 0
+    schema = json.loads(capsys.readouterr().out)
     assert schema["$schema"] == "https://json-schema.org/draft/2020-12/schema"
+    jsonschema.Draft202012Validator.check_schema(schema)
 
 
 def test_version_is_the_packages(tmp_path: Path) -> None:

@@ -194,21 +194,34 @@ def test_figure_without_a_value_or_with_too_few_values_has_no_interval() -> None
     assert (nearly.ci95, nearly.reason) == (None, "too few values differ for an interval")
 
 
-def test_mean_has_an_interval_from_three_independent_values_on() -> None:
+def test_mean_has_an_interval_from_six_independent_values_on() -> None:
     assert agreement.mean([]).reason == "no values"
-    assert agreement.mean([1, 2]).ci95 is None
-    assert agreement.mean([1, 2, 3], ["q", "q", "r"]).ci95 is None
-    found = agreement.mean([1, 2, 3, 4])
-    assert found.value == 2.5
+    few = "fewer than 6 independent values: no interval"
+    assert agreement.mean([1, 2, 3, 4, 5]) == Figure(3.0, 5, reason=few)
+    assert agreement.mean([1.0] * 5, scale=(0, 1)) == Figure(1.0, 5, reason=few)
+    assert agreement.mean([1, 2, 3, 4, 5, 6], [*"aabcde"]).ci95 is None
+    found = agreement.mean([1, 2, 3, 4, 5, 6])
+    assert found.value == 3.5
     low, high = found.ci95 or (9, 9)
-    assert 1 <= low < 2.5 < high <= 4
+    assert 1 <= low < 3.5 < high <= 6
+
+
+def test_equal_values_have_the_exact_interval_of_what_is_unseen_or_none() -> None:
+    assert agreement.mean([3.0] * 50).reason == "all values are equal: no interval"
+    for n in (6, 40):
+        exact = stats.binomtest(n, n).proportion_ci(0.95, "exact")
+        assert agreement.mean([1.0] * n, scale=(0, 1)).ci95 == pytest.approx((exact.low, 1))
+        low, high = agreement.mean([4.0] * n, scale=(1, 5)).ci95 or (9, 9)
+        assert (low, high) == pytest.approx((4 - 3 * (1 - exact.low), 5 - exact.low))
+    six = agreement.mean([1.0] * 12, [*"abcdef"] * 2, (0, 1)).ci95
+    assert six == agreement.mean([1.0] * 6, scale=(0, 1)).ci95
 
 
 def test_paired_difference_is_surer_than_two_means() -> None:
     rng = np.random.default_rng(0)
     hard = rng.normal(3, 1, 50)
-    found = agreement.paired_difference(list(hard), list(hard + 0.5 + rng.normal(0, 0.1, 50)))
-    low, high = found.ci95 or (0, 9)
+    after = list(hard + 0.5 + rng.normal(0, 0.1, 50))
+    low, high = agreement.paired_difference(list(hard), after, (1, 5)).ci95 or (0, 9)
     assert 0.4 < low < high < 0.6
 
 
@@ -274,6 +287,27 @@ def test_games_are_counted_with_their_rates() -> None:
     assert found["first_position_rate"]["value"] == pytest.approx(9 / 16)
     assert found["sign_test_p"]["value"] == pytest.approx(stats.binomtest(5, 7).pvalue)
     json.dumps(found, allow_nan=False)
+
+
+def test_question_has_one_vote_however_often_it_is_judged() -> None:
+    played = [game("A", q, length_delta=float(i)) for i, q in enumerate("abc") for _ in range(5)]
+    once = agreement.games([game("A", q, length_delta=float(i)) for i, q in enumerate("abc")])
+    found = agreement.games(played)
+    assert found == once
+    assert (found["n_total"], found["n_scored"], found["wins"]) == (3, 3, 3)
+    assert found["sign_test_p"] == agreement.sign_test(3, 0).as_dict()
+    assert found["decisive_rate"]["n"] == found["consistency"]["n"] == 3
+    assert found["win_rate"]["ci95"] is None
+
+
+def test_vote_of_a_question_is_that_of_most_of_its_games() -> None:
+    played = [game(v, "a") for v in ("A", "A", "B", "tie", None)]
+    played += [game(v, "b", inconsistent=v == "tie") for v in ("A", "B", "tie", "tie")]
+    played += [game(v, "c") for v in ("B", "tie")] + [game(None, "d")]
+    found = agreement.games(played)
+    assert [found[k] for k in ("n_total", "n_scored", "wins", "losses", "ties")] == [4, 3, 1, 1, 1]
+    assert found["win_rate"]["value"] == 0.5
+    assert found["consistency"]["value"] == pytest.approx(2.5 / 3)
 
 
 def test_no_games_have_reasons_and_no_rates() -> None:

@@ -80,6 +80,20 @@ def test_hidden_tests_are_called_on_the_entry_point() -> None:
     exec("\n".join([question["reference"], *question["tests"]]), names)  # noqa: S102 - ours
     assert names["f"](2) == 2
     assert "def f(x):" in question["prompt"]
+    assert question["options"] == {}
+
+
+def test_what_precedes_the_function_is_the_programs_preamble() -> None:
+    preamble = "import math\n\ndef half(x):\n    return math.floor(x / 2)\n\n\n"
+    row = {
+        "task_id": "HumanEval/32",
+        "prompt": f'{preamble}def f(x):\n    """Use half, as in def f."""\n',
+        "entry_point": "f",
+        "canonical_solution": "    return half(x)\n",
+        "test": "def check(candidate):\n    assert candidate(3) == half(3)\n",
+    }
+    (question,) = converted("humaneval", row)
+    assert question["options"] == {"preamble": preamble}
 
 
 def test_short_answers_have_to_be_in_the_reply() -> None:

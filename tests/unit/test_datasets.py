@@ -114,7 +114,7 @@ def test_one_id_for_two_prompts_in_two_sets_is_refused(tmp_path: Path) -> None:
     [
         ("", "is not JSON"),
         ("{]", "is not JSON"),
-        ("\ufeff{}", "is not JSON"),
+        ("\ufeff{}", "name: field required"),
         ("[" * 100_000, "is not JSON"),
         ("[]", "the whole file: "),
         (prompt_set(), "prompts: list should have at least 1 item"),
@@ -195,6 +195,10 @@ def test_a_choice_takes_from_each_category_in_turn(
 @given(pools, st.integers(1, 30), st.integers(0, 2**32))
 def test_a_choice_is_fixed_by_its_seed(prompts: list[Prompt], iterations: int, seed: int) -> None:
     assert plan(prompts, iterations, seed) == plan(list(prompts), iterations, seed)
+
+
+def test_of_no_prompts_none_is_chosen() -> None:
+    assert datasets.stratified([], 0, seed=0) == []
 
 
 def test_another_seed_chooses_other_prompts() -> None:

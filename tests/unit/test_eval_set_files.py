@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -74,6 +75,20 @@ def test_the_scorer_judge_is_no_scorer(tmp_path: Path) -> None:
     assert load_eval_set(str(path)).questions[0].scorer is None
 
 
+def test_schema_is_not_checked_at_load_without_jsonschema(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "jsonschema", None)
+    path = saved(tmp_path, eval_set(entry(scorer="json-schema", schema={"type": "nonsense"})))
+    assert len(load_eval_set(path).questions) == 1
+
+
+@pytest.mark.parametrize("name", ["mine.json", "mine.jsonl"])
+def test_a_byte_order_mark_is_no_part_of_a_set(tmp_path: Path, name: str) -> None:
+    content = json.dumps(eval_set(entry())) if name.endswith("json") else lines(entry())
+    assert load_eval_set(saved(tmp_path, "\ufeff" + content, name)).questions[0].id == "one"
+
+
 def test_jsonl_has_a_question_a_line(tmp_path: Path) -> None:
     path = saved(tmp_path, "\n" + lines(entry(), entry(id="two", prompt="a\u2028b")), "mine.jsonl")
     found = load_eval_set(path)
@@ -130,10 +145,48 @@ def test_an_unsound_file_is_refused_by_file_entry_and_field(
     assert refusal(path).startswith(f"{path}: {where}")
 
 
+DEEP: dict[str, Any] = {}
+for _ in range(300):
+    DEEP = {"not": DEEP}
+LOCAL = {"$id": "https://a/b", "$defs": {"c": {"$id": "c"}, "d": {"$anchor": "e"}}}
 SCORED = [
     ({"scorer": "choice", "choices": ["x", "y"], "reference": "C"}, "reference: 'C' is none of"),
     ({"scorer": "number", "reference": "many"}, "reference: 'many' is no number"),
+    ({"scorer": "choice", "options": {"choices": 5}, "reference": "A"}, "choices: 'choices' are"),
+    ({"scorer": "number", "reference": "1/0"}, "reference: '1/0' is no number"),
+    ({"scorer": "number", "reference": "1", "accept": ["2", "x"]}, "accept: 'x' is no number"),
     ({"scorer": "regex", "pattern": "("}, "pattern: is no regular expression: "),
+    ({"scorer": "code", "tests": ["assert (", "x"]}, "tests: is no Python: SyntaxError: "),
+    ({"scorer": "code", "options": {"tests": [5]}}, "tests: is no text"),
+    (
+        {"scorer": "code", "tests": ["1"], "options": {"preamble": "def"}},
+        "preamble: is no Python: SyntaxError: ",
+    ),
+    (
+        {"scorer": "code", "tests": ["1"], "options": {"timeout_s": "x"}},
+        "timeout_s: 'x' is no number from 0 on",
+    ),
+    (
+        {"scorer": "code", "tests": ["1"], "options": {"timeout_s": -5}},
+        "timeout_s: -5 is no number from 0 on",
+    ),
+    (
+        {"scorer": "code", "tests": ["1"], "options": {"memory_mb": True}},
+        "memory_mb: True is no number from 0 on",
+    ),
+    ({"scorer": "wer", "reference": "a", "options": {"max_wer": "x"}}, "max_wer: 'x' is no number"),
+    ({"scorer": "json-schema", "schema": {"type": "nonsense"}}, "schema: is no JSON Schema: "),
+    ({"scorer": "json-schema", "schema": {"pattern": "("}}, "schema: is no JSON Schema: "),
+    ({"scorer": "json-schema", "schema": {"$schema": 5}}, "schema: is no JSON Schema: its $schema"),
+    ({"scorer": "json-schema", "schema": DEEP}, "schema: is no JSON Schema: it is too deep"),
+    (
+        {"scorer": "json-schema", "schema": {"allOf": [{"$ref": "https://a/b"}]}},
+        "schema: refers to what is not in it: https://a/b",
+    ),
+    (
+        {"scorer": "json-schema", "schema": {"properties": {"a": {"$ref": "#/$defs/b"}}}},
+        "schema: refers to what is not in it: #/$defs/b",
+    ),
 ]
 
 
@@ -166,6 +219,11 @@ def test_a_scorer_without_what_it_needs_is_refused(tmp_path: Path, scorer: str, 
         {"scorer": "number", "reference": "-1,200.5"},
         {"scorer": "number", "reference": "3/4"},
         {"scorer": "regex", "pattern": "^a"},
+        {"scorer": "code", "tests": ["assert f() == 1"], "options": {"timeout_s": 0.5}},
+        {"scorer": "wer", "reference": "a", "options": {"max_wer": 0.2}},
+        {"scorer": "json-schema", "schema": {**LOCAL, "allOf": [{"$ref": "c"}, {"$ref": "#e"}]}},
+        {"scorer": "json-schema", "schema": {"enum": [{"$ref": "https://a/b"}]}},
+        {"scorer": "json-schema", "schema": {"properties": {"$ref": {"type": "null"}}}},
     ],
 )
 def test_a_question_that_can_be_scored_is_taken(tmp_path: Path, fields: dict[str, Any]) -> None:

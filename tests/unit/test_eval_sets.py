@@ -19,6 +19,7 @@ import pytest
 from pytest_llamaburn import registry
 from pytest_llamaburn.commands import schema
 from pytest_llamaburn.datasets import builtin_eval_sets, load_eval_set
+from pytest_llamaburn.scorers import includes
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -99,6 +100,14 @@ def test_a_reference_is_accepted_and_the_bare_question_is_not(question: Question
     assert any(said(f"It is the {question.reference}.", answer) for answer in answers)
     if question.scorer == "includes":
         assert not [answer for answer in answers if said(question.prompt, answer)]
+
+
+@pytest.mark.parametrize(
+    ("identifier", "answer"),
+    [("q5", "Qomolangma."), ("q26", "The spiny anteater."), ("q26", "Spiny anteaters lay eggs.")],
+)
+def test_other_names_of_what_is_asked_for_are_accepted(identifier: str, answer: str) -> None:
+    assert includes.score(answer, asked("factual")[identifier]).correct
 
 
 def test_a_reference_is_right_by_its_own_scorer_and_the_bare_question_is_not() -> None:

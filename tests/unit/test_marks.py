@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pytest_llamaburn import compare_evals
+from pytest_llamaburn import compare_evals, gates
 from pytest_llamaburn.errors import ResultsError
 from pytest_llamaburn.kinds import _marks
 
@@ -109,7 +109,6 @@ def test_questions_without_a_scorer_or_unread_are_not_wrong() -> None:
         (["B"] * 9, 0, "worse"),
         (["A", "B"] * 5, 0, "undecided"),
         (["A"] * 6 + ["tie"] * 4, 4, None),
-        (["A", "A"], 0, None),
         ([None, None], 0, None),
     ],
 )
@@ -119,6 +118,35 @@ def test_verdict_on_two_models_needs_a_judge_that_can_tell_them_apart(
     found = pairs(verdicts, turned)
     assert found["verdict"] == expected
     assert (found["reason"] is None) == (expected is not None)
+
+
+@pytest.mark.parametrize(
+    ("verdicts", "expected"),
+    [
+        (["A"] * 3, "undecided"),
+        (["A"] * 5, "undecided"),
+        (["A"] * 6, "better"),
+        (["B"] * 6, "worse"),
+        (["A"] * 5 + ["tie"] * 5, "undecided"),
+        (["A"] * 9 + ["B"] * 2, "undecided"),
+        (["tie"] * 9, "undecided"),
+    ],
+)
+def test_verdict_on_two_models_takes_the_interval_and_the_sign_test(
+    verdicts: list[str | None], expected: str
+) -> None:
+    found = pairs(verdicts)
+    assert found["verdict"] == expected
+    few = "fewer than 6 independent values: no interval" if len(verdicts) < 6 else None
+    assert found["reason"] == few
+
+
+def test_gate_is_not_certain_of_a_win_rate_of_few_questions() -> None:
+    (gate,) = gates.parse_all(["win_rate>0.5"], _marks.GATED)
+    for n, sure in ((3, "undecided"), (6, "pass")):
+        observed = _marks.observed(gate, {"pairwise": pairs(["A"] * n)})
+        assert observed is not None
+        assert gates.weigh(gate, observed, "certain")["verdict"] == sure
 
 
 def test_cost_is_unknown_where_one_price_is() -> None:
@@ -147,15 +175,22 @@ def eval_document(*items: dict[str, Any], **config: Any) -> dict[str, Any]:
     return {**about, "config": config, "results": results}
 
 
-def test_difference_is_sure_where_every_question_is_better() -> None:
+@pytest.mark.parametrize(
+    ("questions", "verdicts"),
+    [(3, ["inconclusive"] * 2), (6, ["inconclusive"] * 2), (20, ["better", "worse"])],
+)
+def test_difference_is_sure_where_every_one_of_many_questions_is_better(
+    questions: int, verdicts: list[str]
+) -> None:
     def marked(mark: int) -> dict[str, Any]:
-        names = ("a", "b", "c", "d")
+        names = map(str, range(questions))
         return eval_document(*(item(n, scores={"accuracy": score(mark)}) for n in names))
 
     sources = {"x": marked(2), "y": marked(4), "z": marked(1)}
     found = compare_evals.document(sources, "x", "run", "now")["results"]
-    assert [d["verdict"] for d in found["differences"]] == ["better", "worse"]
-    assert [d["ci95"] for d in found["differences"]] == [[2.0, 2.0], [-1.0, -1.0]]
+    assert [d["verdict"] for d in found["differences"]] == verdicts
+    assert [d["difference"] for d in found["differences"]] == [2.0, -1.0]
+    assert [d["ci95"] is None for d in found["differences"]] == [questions < 6] * 2
     assert [d["file"] for d in found["differences"]] == ["B", "C"]
 
 

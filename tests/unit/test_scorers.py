@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import subprocess
 import sys
 from fractions import Fraction
@@ -106,6 +107,15 @@ def test_normal_form_of_awkward_letters_is_its_own(text: str) -> None:
         ("1,000", "1000", True),
         ("20%", "20 %", True),
         ("$5", "$ 5", True),
+        ("William Shakespeare's", "William Shakespeare", True),
+        ("Shakespeare\u2019s.", "Shakespeare", True),
+        ("McDonalds", "McDonald's", True),
+        ("McDonald's", "McDonald's", True),
+        ("100 °C", "100°C", True),
+        ("100 ℃", "100°c", True),
+        ("100°C", "100", False),
+        ("It's", "it", False),
+        ("glass", "glas", False),
         ("Paris, France", "Paris", False),
         ("Paris", "Pari", False),
         ("3.14", "314", False),
@@ -142,6 +152,13 @@ def test_alternatives_are_accepted(accept: str | list[str]) -> None:
         ("50%", "50", True),
         ("$20 million", "20", True),
         ("-5", "5", False),
+        ("It boils at 100°C.", "100", True),
+        ("It boils at 100°C.", "100°C", True),
+        ("It boils at 1100°C.", "100", False),
+        ("It boils at 100°C.", "C", False),
+        ("William Shakespeare's plays", "Shakespeare", True),
+        ("It is Shakespeare's", "Shakespeare's", True),
+        ("Let's see", "let", False),
         ("法国的首都是巴黎。", "巴黎", True),
         ("在Paris的", "Paris", True),
         ("anything", "?", False),
@@ -404,6 +421,50 @@ def test_choice_is_found(answer: str, letter: str) -> None:
     verdict = choice.score(answer, Asked("B", CITIES))
     assert verdict[:2] == (letter == "B", "scored")
     assert verdict.extracted == letter
+
+
+BLOOD = {"choices": ["O", "A", "B", "AB"]}
+
+
+@pytest.mark.parametrize(
+    ("answer", "letter"),
+    [
+        ("B", "B"),
+        ("b", "B"),
+        ("(B)", "B"),
+        ("A", "A"),
+        ("A) O", "A"),
+        ("B) A", "B"),
+        ("B: A", "B"),
+        ("C) B", "C"),
+        ("The answer is B", "B"),
+        ("The answer is B) A.", "B"),
+        ("AB", "D"),
+        ("O", "A"),
+        ("The blood type is AB, a rare one.", "D"),
+        ("The blood type is B.", "C"),
+    ],
+)
+def test_letter_is_a_choice_before_it_is_a_text(answer: str, letter: str) -> None:
+    verdict = choice.score(answer, Asked("B", BLOOD))
+    assert (verdict.extracted, verdict.correct) == (letter, letter == "B")
+
+
+@pytest.mark.parametrize(
+    ("answer", "letter"),
+    [
+        ("It is vitamin C.", "B"),
+        ("It is vitamin A.", "A"),
+        ("Answer: Vitamin A", "A"),
+        ("Hague", "C"),
+        ("It must be the Hague", "C"),
+        ("iron", "D"),
+        ("The answer is the iron.", "D"),
+    ],
+)
+def test_article_is_left_out_only_before_a_text(answer: str, letter: str) -> None:
+    options = {"choices": ["Vitamin A", "Vitamin C", "The Hague", "an iron"]}
+    assert choice.score(answer, Asked("B", options)).extracted == letter
 
 
 @pytest.mark.parametrize(
@@ -684,7 +745,7 @@ def test_block_with_the_entry_point_is_the_program() -> None:
     [
         "Sorry",
         "I cannot do that.",
-        "```python\ndef add(a, b:\n```",
+        "```\ndef add(a, b:\n```",
         "```rust\nfn add() {}\n```",
         "```\n3\n```",
         "x = " + "(" * 5000,
@@ -694,6 +755,78 @@ def test_block_with_the_entry_point_is_the_program() -> None:
 def test_text_without_a_program_is_unparsable(answer: str) -> None:
     verdict = code.score(answer, Asked(options=TESTS))
     assert verdict[:3] == (None, "unparsable", "no Python program in the answer")
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        "```python\ndef add(a, b:\n```",
+        "```python\ndef add(a, b):\nreturn a + b\n```",
+        "```\ndef add(a, b:\n```",
+        "```\nadd = lambda a, b -> a + b\n```",
+        "```python\nx = 1\n```\n```python\ndef add(a, b:\n```",
+        "```python\n\0\n```",
+    ],
+)
+def test_program_that_python_cannot_read_is_wrong(answer: str) -> None:
+    verdict = code.score(answer, Asked(options={**TESTS, "entry_point": "add"}))
+    assert verdict[:2] == (False, "scored")
+    assert re.match(r"exception: (Syntax|Indentation|Value)Error: ", verdict.reason)
+
+
+@contained
+@pytest.mark.parametrize("draft", ["def add(a, b) -> int", "add(1, 2)\n>>> 3"])
+def test_block_that_python_can_read_is_preferred(draft: str) -> None:
+    answer = f"```python\n{ADD}```\nThat is:\n```python\n{draft}\n```"
+    assert code.score(answer, Asked(options={**TESTS, "entry_point": "add"})).correct
+
+
+@contained
+@pytest.mark.parametrize("entry_point", ["add", None])
+@pytest.mark.parametrize(
+    "blocks",
+    [
+        ("import math", "def add(a, b):\n    return math.floor(a + b)"),
+        ("def add(a, b):\n    return plus(a, b)", "def plus(a, b):\n    return a + b"),
+        ("add = lambda a, b: a + b", "assert add(1, 2) == 3"),
+        (ADD, "result = add(1, 2)\nassert result == 3"),
+        (
+            "from functools import cache\nZERO = 0",
+            "@cache\ndef plus(a, b):\n    return a + b + ZERO",
+            "from __future__ import annotations\ndef add(a: X, b: X):\n    return plus(a, b)",
+        ),
+    ],
+)
+def test_program_has_what_it_uses_of_other_blocks(
+    blocks: tuple[str, ...], entry_point: str | None
+) -> None:
+    answer = "\n".join(f"```python\n{block}\n```" for block in blocks)
+    options = {**TESTS, "entry_point": entry_point}
+    assert code.score(answer, Asked(options=options))[:3] == (True, "scored", "")
+
+
+@contained
+def test_example_beside_the_program_is_not_run() -> None:
+    answer = f"```python\n{ADD}```\n```python\nx = add(1)\nassert add(1, 1) == 3\n```"
+    assert code.score(answer, Asked(options={**TESTS, "entry_point": "add"})).correct
+
+
+@contained
+@pytest.mark.parametrize("future", ["", "from __future__ import annotations\n"])
+def test_preamble_is_there_for_program_and_tests(future: str) -> None:
+    preamble = "from math import *\n\ndef twice(x):\n    return 2 * x\n"
+    options = {"preamble": preamble, "entry_point": "f", "tests": ["assert f(2) == twice(1)"]}
+    answer = f"```python\n{future}def f(x):\n    return floor(twice(x) / 2)\n```"
+    assert code.score(answer, Asked(options=options))[:3] == (True, "scored", "")
+
+
+@given(st.text(alphabet="adef():=1\n `@,.'\\\0"))
+def test_any_answer_has_a_program_or_none(text: str) -> None:
+    blocks = code._blocks(f"```python\n{text}\n```", "f")
+    program = code._chosen(blocks, "f")
+    assert (program is None) is not bool(blocks)
+    if program is not None:
+        assert code._joined(program, blocks, "assert f()", "")
 
 
 def test_code_is_unavailable_without_a_sandbox(monkeypatch: pytest.MonkeyPatch) -> None:

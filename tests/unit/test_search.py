@@ -118,6 +118,7 @@ def test_a_search_is_recorded_with_its_time_and_hits() -> None:
         json.dumps(RECORD),
         json.dumps([RECORD]),
         f"{json.dumps({**RECORD, 'query': 'x'})}\n\n{json.dumps(RECORD)}\n",
+        "\ufeff" + json.dumps({**RECORD, "x": "a\u2028b"}, ensure_ascii=False) + "\n\n[]",
     ],
 )
 def test_a_result_file_or_lines_are_replayed(tmp_path: Path, text: str) -> None:
