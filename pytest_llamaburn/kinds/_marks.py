@@ -57,9 +57,12 @@ def _histogram(scores: Iterable[float]) -> dict[str, int]:
 
 
 def _alpha(found: Sequence[dict[str, Any]]) -> dict[str, Any] | None:
-    """Return the agreement of several judges, Krippendorff's ordinal alpha; None for one judge."""
+    """Return the agreement of several judges, Krippendorff's ordinal alpha; None for one judge.
+
+    A judge that never came to a verdict was one of them: the reason says why there is no value.
+    """
     votes = [_votes(one["judgments"]) for one in found]
-    judges = sorted({name for vote in votes for name in vote})
+    judges = sorted({j["judge"] for one in found for j in one["judgments"] if j["judge"]})
     if len(judges) < 2:
         return None
     table = [[vote.get(name) for vote in votes] for name in judges]
@@ -186,15 +189,40 @@ def judgments(items: Iterable[Item]) -> Iterator[dict[str, Any]]:
             yield from found["judgments"]
 
 
-def counts(items: Sequence[Item]) -> dict[str, Any]:
-    """Return how many scores and comparisons were asked for, how many there are, and the states."""
-    found = [one for item in items for one in (*item["scores"].values(), *item["comparisons"])]
-    states = Counter(one["state"] for one in found)
+def counts(items: Iterable[Item], each: int) -> dict[str, Any]:
+    """Return how many verdicts were asked for, how many there are, and the states.
+
+    A verdict is what one judge says, each time it is asked, on one criterion of an answer or on a
+    pair. `each` is how often judges are asked of one: a mark by rule stands for all of them.
+    """
+    states = Counter(state for _, state in _verdicts(items, each))
     return {
-        "n_total": len(found),
+        "n_total": states.total(),
         "n_scored": states["scored"],
         "by_state": dict(states),
     }
+
+
+def by_judge(items: Iterable[Item]) -> dict[str, dict[str, int]]:
+    """Return the states of each judge's own verdicts."""
+    found: dict[str, Counter[str]] = {}
+    for name, state in _verdicts(items, 1):
+        if name is not None:
+            found.setdefault(name, Counter())[state] += 1
+    return {name: dict(states) for name, states in found.items()}
+
+
+def _verdicts(items: Iterable[Item], each: int) -> Iterator[tuple[str | None, str]]:
+    """Yield who gave each verdict, None for a rule, and its state."""
+    for item in items:
+        found = [(j["judge"], j) for one in item["scores"].values() for j in one["judgments"]]
+        found += [(_judge_of(one), one) for one in item["comparisons"]]
+        for name, one in found:
+            yield from [(name, one["state"])] * (each if name is None else 1)
+
+
+def _judge_of(comparison: dict[str, Any]) -> str | None:
+    return next((one["judge"] for one in comparison["judgments"]), None)
 
 
 def cost(items: Iterable[Item]) -> dict[str, Any]:

@@ -120,7 +120,7 @@ class Criterion(Mean):
 
 
 class EvalResults(Part):
-    """What an eval found."""
+    """What an eval found; its own counts are of single verdicts, those of a mean are of answers."""
 
     eval_set: dict[str, Any]
     items: list[Item]
@@ -196,14 +196,18 @@ def build(record: Record) -> dict[str, Any]:
         "results": {
             "eval_set": {**header["eval_set"], "used": len(items)},
             "items": items,
-            **_marks.counts(items),
+            **_marks.counts(items, len(config["judge"]) * config["judge_repeats"]),
             "criteria": _marks.criteria(items),
             "correct": _marks.correct(items),
             "pass_at_k": _marks.pass_at_k(items, config["pass_k"]),
             "by_category": _marks.by_category(items),
             "pairwise": _marks.pairwise(items, config["compare_to"]),
             "evidence": _marks.evidence(items),
-            "judging": {"judges": config["judge"], "notes": record.facts.get("judge_notes", [])},
+            "judging": {
+                "judges": config["judge"],
+                "by_judge": _marks.by_judge(items),
+                "notes": record.facts.get("judge_notes", []),
+            },
             "cost": _marks.cost(items),
             **_measured(record),
             "totals": {

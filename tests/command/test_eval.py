@@ -284,6 +284,23 @@ def test_jury_votes_with_its_median_and_says_how_well_it_agrees(tmp_path: Path, 
     assert "0% of a judge's repeats differ" in done.stdout
 
 
+def test_judge_of_a_jury_that_never_answers_is_named_and_counts_as_unscored(
+    tmp_path: Path, small: str
+) -> None:
+    dead = Assessor(model="dead:latest", opinion=lambda *_: [sized(400, {"error": "too long"})])
+    pupil = Pupil(answers={**ANSWERS, "red": ""})
+    with room(tmp_path, pupil) as where, ScriptedServer(dead) as other:
+        second = f"ollama:dead:latest@{other.host}"
+        done = where.eval(small, where.judge, f"--judge={second}", check=1)
+    found, first = where.files[0]["results"], where.judge.partition("=")[2]
+    assert (found["n_total"], found["n_scored"]) == (18, 12)
+    assert found["by_state"] == {"scored": 12, "api_error": 6}
+    assert found["judging"]["by_judge"] == {first: {"scored": 6}, second: {"api_error": 6}}
+    assert found["gates"][0]["verdict"] == "fail"
+    assert f"by judge: {first} scored 6; {second} api_error 6" in done.stdout
+    assert "accuracy: the judges agree with alpha –: no unit has two ratings" in done.stdout
+
+
 def test_budget_leaves_the_rest_unscored(tmp_path: Path, small: str) -> None:
     with room(tmp_path, Pupil(answers=ANSWERS)) as where:
         where.eval(small, where.judge, "--max-judge-calls=4", check=1)

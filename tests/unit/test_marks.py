@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
 
-def judgment(score: int | None, judge: str = "j", **fields: Any) -> dict[str, Any]:
+def judgment(score: int | None, judge: str | None = "j", **fields: Any) -> dict[str, Any]:
     made = {"source": "judge", "judge": judge, "score": score, "verdict": None, "retries": 0}
     state = "scored" if score is not None else "refused"
     usage = dict.fromkeys(("input", "cache_read", "cache_write", "output", "reasoning"))
@@ -89,6 +89,29 @@ def test_agreement_of_a_jury_is_over_the_answers() -> None:
     marks = [(1, 1), (3, 3), (5, 5), (2, 2)]
     items = [item(str(n), scores={"accuracy": score(*both)}) for n, both in enumerate(marks)]
     assert _marks.criteria(items)["accuracy"]["jury_alpha"]["value"] == pytest.approx(1.0)
+
+
+def test_jury_of_which_one_never_scores_has_no_agreement_and_says_why() -> None:
+    items = [item(str(n), scores={"accuracy": score(n, None)}) for n in (1, 3, 5)]
+    found = _marks.criteria(items)["accuracy"]["jury_alpha"]
+    assert (found["value"], found["reason"]) == (None, "no unit has two ratings")
+    alone = [item(scores={"accuracy": score(3)})]
+    assert _marks.criteria(alone)["accuracy"]["jury_alpha"] is None
+
+
+def test_each_judges_verdict_counts_and_one_by_rule_for_all_of_them() -> None:
+    ruled = {**score(1), "judgments": [judgment(1, judge=None, source="rule")]}
+    jury = {"accuracy": score(4, None), "coherence": score(2, 5), "completeness": ruled}
+    uncompared = {**compared(None), "judgments": []}
+    items = [item(scores=jury), item(comparisons=[compared("A"), compared(None), uncompared])]
+    found = _marks.counts(items, 2)
+    assert (found["n_total"], found["n_scored"]) == (10, 6)
+    assert found["by_state"] == {"scored": 6, "refused": 4}
+    assert _marks.by_judge(items) == {
+        "j0": {"scored": 2},
+        "j1": {"refused": 1, "scored": 1},
+        "j": {"scored": 1, "refused": 1},
+    }
 
 
 def test_questions_without_a_scorer_or_unread_are_not_wrong() -> None:
