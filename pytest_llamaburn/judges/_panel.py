@@ -112,7 +112,7 @@ class Panel:
     def refuse_self(self, model: str) -> None:
         """Raise SettingsError if a judge is the model under test."""
         for caller in self.callers:
-            if _bare(caller.judge.model) == _bare(model):
+            if bare(caller.judge.model) == bare(model):
                 raise SettingsError(
                     f"--judge {caller.judge.name}: {model} would judge itself; choose another "
                     "judge or say --allow-self-judge"
@@ -296,5 +296,6 @@ def _model(entry: str) -> tuple[str, str]:
     return provider, model
 
 
-def _bare(model: str) -> str:
+def bare(model: str) -> str:
+    """Return a model's name without the tag that Ollama adds where none is given."""
     return model.removesuffix(":latest")

@@ -156,6 +156,8 @@ def stem(header: Mapping[str, Any]) -> str:
 
 def check(settings: Any) -> None:
     """Raise SettingsError for settings that do not go together."""
+    from pytest_llamaburn.load import papers
+
     gates.parse_all(settings.threshold, _marks.GATED)
     if settings.dry_run:
         raise SettingsError("--dry-run is refused in pytest: use llamaburn eval --dry-run")
@@ -171,6 +173,8 @@ def check(settings: Any) -> None:
         )
     if settings.pairwise != (settings.compare_to is not None):
         raise SettingsError("--pairwise and --compare-to MODEL need each other: give both")
+    for model in settings.model:
+        papers.refuse_itself(settings, model)
     if settings.answers and settings.compare_to and not settings.compare_to.endswith(".json"):
         raise SettingsError(
             f"--compare-to: {settings.compare_to} is refused: answers that are there are compared "

@@ -62,8 +62,8 @@ class Exam(Run):
             raise SettingsError("an eval runs in one process: leave out -n")
         self._rival_run = about.pop("rival_run", None)
         self._rival = bool(self.settings.pairwise and model == self.settings.compare_to)
-        if self.settings.judge and not self._rival:
-            self._panel = judges.Panel.of(self.settings)
+        if self.settings.judge:
+            self._seat()
         if self.settings.web_search and not self.settings.answers:
             self._search = _choose.choose(self.settings, os.environ)
         if self.settings.answers:
@@ -121,8 +121,22 @@ class Exam(Run):
     def _directory(self) -> Path:
         return Path(self.settings.results_dir)
 
+    def _seat(self) -> None:
+        """Choose the judges; raises UsageError where one of them would judge itself.
+
+        All models are looked at before the first answers: the rival's come before those that it is
+        compared with.
+        """
+        self._panel = judges.Panel.of(self.settings)
+        for model in papers.judged_models(self.settings):
+            self._refuse_self(model)
+        if self._rival:
+            self._panel = None
+
     def _check(self) -> None:
         self._refuse_self(self.model.id)
+        if not self._rival:
+            papers.refuse_itself(self.settings, self.model.id)
 
     def _refuse_self(self, model: str) -> None:
         if self._panel is not None and not self.settings.allow_self_judge:

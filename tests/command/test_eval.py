@@ -14,6 +14,7 @@ from exams import (
     CRITERIA,
     Assessor,
     Pupil,
+    Pupils,
     eval_set,
     evals_in,
     preference,
@@ -340,24 +341,10 @@ def test_models_are_compared_in_both_orders(tmp_path: Path, small: str) -> None:
         assert criterion == "preference"
         return preference("A" if "blue" in prompt or "right" in answer_a(prompt) else "B")
 
-    rival = Pupil(model="rival:latest", answers={"red": "wrong", "blue": "x", "love": "y"})
-    chosen = {"tiny": ANSWERS, "rival": rival.answers}
-
-    class Both(Pupil):
-        def __call__(self, request: Any) -> Steps:
-            if request.path == "/api/chat" and request.json["messages"]:
-                name = request.json["model"].partition(":")[0]
-                self.answers = chosen[name]
-            return super().__call__(request)
-
-        def _play(self, replies: Any, request: Any, **headers: str) -> Steps:
-            tags = replies["/api/tags"]["models"]
-            names = ("tiny:latest", "rival:latest")
-            models = [{**tags[0], "name": name, "digest": name[:4]} for name in names]
-            return super()._play({**replies, "/api/tags": {"models": models}}, request, **headers)
-
+    rival = {"red": "wrong", "blue": "x", "love": "y"}
+    pupils = Pupils(by_model={"tiny": ANSWERS, "rival": rival})
     args = ("--pairwise", "--compare-to=rival", "--threshold=win_rate>0.5")
-    with room(tmp_path, Both(), Assessor(opinion=opinion)) as where:
+    with room(tmp_path, pupils, Assessor(opinion=opinion)) as where:
         done = where.eval(small, where.judge, *args)
     files = {document["model"]["id"]: document for document in where.files}
     assert files["rival:latest"]["results"]["pairwise"] is None
@@ -568,8 +555,11 @@ def show(name: str, output: str, cwd: Path) -> str:
         (["--pairwise", "--compare-to=x"], "which judge compares the answers"),
         (["--judge=claude"], "set the environment variable ANTHROPIC_API_KEY"),
         (["--judge=claud"], "did you mean 'claude'"),
-        (["--judge=ollama:tiny"], "tiny:latest would judge itself"),
+        (["--judge=ollama:tiny"], "tiny would judge itself"),
         (["--with-web-search", "--corpus=nowhere"], "nowhere"),
+        (["--pairwise", "--compare-to=tiny", "--judge=ollama:j"], "tiny is the model under test"),
+        (["--pairwise", "--compare-to=tiny:latest", "--judge=ollama:j"], "is the model under test"),
+        (["--pairwise", "--compare-to=x", "--judge=ollama:x"], "ollama:x: x would judge itself"),
         (["--threshold=acuracy>4"], "did you mean 'accuracy'"),
         (["--answers=x.json"], "x.json cannot be read"),
         (
@@ -581,8 +571,29 @@ def show(name: str, output: str, cwd: Path) -> str:
 def test_bad_input_is_one_sentence(tmp_path: Path, args: list[str], said: str) -> None:
     with room(tmp_path, Pupil()) as where:
         done = where.eval(*args, check=4, ANTHROPIC_API_KEY="")
+        assert not any(b"/api/chat" in request for request in where.pupil.requests)
     assert said in done.stderr
     assert not (tmp_path / "results" / "evals").exists()
+
+
+def test_only_model_of_a_server_is_not_compared_with_itself(tmp_path: Path, small: str) -> None:
+    with room(tmp_path, Pupil(answers=ANSWERS)) as where:
+        args = ("eval", f"--host={where.pupil.host}", small, where.judge)
+        done = llamaburn(*args, "--pairwise", "--compare-to=tiny", cwd=tmp_path, check=4)
+    assert "--compare-to: tiny is the model under test" in done.stderr
+
+
+def test_model_whose_answers_a_file_has_does_not_judge_them(tmp_path: Path, small: str) -> None:
+    pupils = Pupils(by_model={"tiny": ANSWERS, "rival": ANSWERS})
+    with room(tmp_path, pupils, Assessor(model="rival:latest")) as where:
+        llamaburn("eval", "rival", f"--host={where.pupil.host}", small, cwd=tmp_path)
+        (path,) = (tmp_path / "results" / "evals").iterdir()
+        asked = len(pupils.asked)
+        judge = f"--judge=ollama:rival@{where.assessor.host}"
+        pairs = ("--pairwise", f"--compare-to={path}")
+        done = where.eval(small, judge, *pairs, check=4)
+        assert len(pupils.asked) == asked
+    assert "rival:latest would judge itself" in done.stderr
 
 
 def test_model_judges_itself_only_where_that_is_allowed(tmp_path: Path, small: str) -> None:
