@@ -118,6 +118,11 @@ class Panel:
                     "judge or say --allow-self-judge"
                 )
 
+    async def probe(self) -> None:
+        """Raise UsageError where a judge surely cannot be had; loads and bills nothing."""
+        for caller in self.callers:
+            await caller.judge.probe()
+
     async def open(self) -> None:
         """Open all judges; raises UsageError where one cannot be had."""
         await asyncio.gather(*(caller.open() for caller in self.callers))

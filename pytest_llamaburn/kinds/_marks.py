@@ -212,6 +212,18 @@ def by_judge(items: Iterable[Item]) -> dict[str, dict[str, int]]:
     return {name: dict(states) for name, states in found.items()}
 
 
+def commonest_error(items: Iterable[Item]) -> dict[str, Any] | None:
+    """Return what most often kept a judge from its verdict, with the count; None if nothing did."""
+    errors = Counter(
+        (one["judge"], one["error"]["kind"], one["error"]["words"])
+        for one in judgments(items)
+        if one["source"] == "judge" and one["error"] is not None
+    )
+    for (judge, kind, words), count in errors.most_common(1):
+        return {"judge": judge, "kind": kind, "words": words, "count": count}
+    return None
+
+
 def _verdicts(items: Iterable[Item], each: int) -> Iterator[tuple[str | None, str]]:
     """Yield who gave each verdict, None for a rule, and its state."""
     for item in items:

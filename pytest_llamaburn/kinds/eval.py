@@ -210,6 +210,7 @@ def build(record: Record) -> dict[str, Any]:
             "judging": {
                 "judges": config["judge"],
                 "by_judge": _marks.by_judge(items),
+                "commonest_error": _marks.commonest_error(items),
                 "notes": record.facts.get("judge_notes", []),
             },
             "cost": _marks.cost(items),

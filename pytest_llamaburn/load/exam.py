@@ -63,7 +63,7 @@ class Exam(Run):
         self._rival_run = about.pop("rival_run", None)
         self._rival = bool(self.settings.pairwise and model == self.settings.compare_to)
         if self.settings.judge:
-            self._seat()
+            await self._seat()
         if self.settings.web_search and not self.settings.answers:
             self._search = _choose.choose(self.settings, os.environ)
         if self.settings.answers:
@@ -121,17 +121,20 @@ class Exam(Run):
     def _directory(self) -> Path:
         return Path(self.settings.results_dir)
 
-    def _seat(self) -> None:
-        """Choose the judges; raises UsageError where one of them would judge itself.
+    async def _seat(self) -> None:
+        """Choose the judges; raises UsageError where one would judge itself or cannot be had.
 
-        All models are looked at before the first answers: the rival's come before those that it is
-        compared with.
+        That is found out before the first answers, which are the rival's, and by judges of their
+        own: a connection belongs to the loop that it was opened in.
         """
         self._panel = judges.Panel.of(self.settings)
-        for model in papers.judged_models(self.settings):
-            self._refuse_self(model)
-        if self._rival:
-            self._panel = None
+        try:
+            for model in papers.judged_models(self.settings):
+                self._refuse_self(model)
+            await self._panel.probe()
+        finally:
+            await self._panel.close()
+        self._panel = None if self._rival else judges.Panel.of(self.settings)
 
     def _check(self) -> None:
         self._refuse_self(self.model.id)

@@ -196,7 +196,7 @@ def _notes(document: Document) -> Iterator[str]:
     if found["n_total"]:
         states = _states(found["by_state"])
         yield f"{found['n_scored']} of {found['n_total']} verdicts asked for: {states}"
-    yield from _judges(found["judging"]["by_judge"])
+    yield from _judges(found["judging"])
     for name, one in (*found["criteria"].items(), ("correct", found["correct"])):
         if one["reason"] and one["n_total"]:
             yield f"{name}: {one['reason']}"
@@ -217,12 +217,15 @@ def _notes(document: Document) -> Iterator[str]:
         yield f"gate {gates.sentence(gate)}"
 
 
-def _judges(by_judge: dict[str, dict[str, int]]) -> Iterator[str]:
-    """Yield what became of each judge's verdicts, where that differs."""
-    each = list(by_judge.values())
+def _judges(judging: Found) -> Iterator[str]:
+    """Yield what became of each judge's verdicts where that differs, and what most often failed."""
+    each = list(judging["by_judge"].values())
     if any(states != each[0] for states in each):
-        told = (f"{name} {_states(states)}" for name, states in by_judge.items())
+        told = (f"{name} {_states(states)}" for name, states in judging["by_judge"].items())
         yield f"by judge: {'; '.join(told)}"
+    if error := judging["commonest_error"]:
+        who = f"most often, {error['count']} ×, from {error['judge']}: {error['kind']}"
+        yield from _said(who, error["words"])
 
 
 def _states(counts: dict[str, int]) -> str:

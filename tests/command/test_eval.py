@@ -22,6 +22,7 @@ from exams import (
     reply,
     verdict,
 )
+from fake_judges import OpenAI, serving
 from scripted import LlamaCppFacade, Reset, ScriptedServer, Steps, ollama_stream, sized
 
 from pytest_llamaburn import results
@@ -159,6 +160,7 @@ def test_judge_that_says_no_verdict_gives_no_score(tmp_path: Path, small: str) -
     assert accuracy["ci95"] is None
     assert "unscored<=0.1: fail" in done.stdout
     assert "7 of 9 verdicts asked for: scored 7, parse_error 2" in done.stdout
+    assert f"most often, 2 ×, from {where.judge[8:]}: parse_error: " in done.stdout
 
 
 def test_silence_scores_one_by_rule_and_is_not_judged(tmp_path: Path, small: str) -> None:
@@ -604,10 +606,33 @@ def test_model_judges_itself_only_where_that_is_allowed(tmp_path: Path, small: s
     assert where.files[-1]["results"]["n_scored"] == 9
 
 
-def test_judge_that_is_not_there_leaves_the_answers(tmp_path: Path, small: str) -> None:
-    with room(tmp_path, Pupil(answers=ANSWERS)) as where:
-        done = where.eval(small, "--judge=ollama:judge@http://127.0.0.1:9", check=4)
-    assert done.stderr.count("no server at http://127.0.0.1:9") == 1
+def test_judge_that_cannot_be_had_is_told_before_anything_is_answered(
+    tmp_path: Path, small: str
+) -> None:
+    with room(tmp_path, Pupil(answers=ANSWERS)) as where, serving(OpenAI()) as openai:
+        nobody = where.eval(small, "--judge=ollama:judge@http://127.0.0.1:9", check=4).stderr
+        absent = where.eval(small, f"--judge=ollama:x@{where.assessor.host}", check=4).stderr
+        keyless = where.eval(small, f"--judge={openai}", check=4, OPENAI_API_KEY="sk-no").stderr
+        assert where.pupil._script.asked == []  # type: ignore[attr-defined]
+        assert not any(b"/api/chat" in request for request in where.assessor.requests)
+    assert "llamaburn: --judge ollama:judge@http://127.0.0.1:9: no server at" in nobody
+    assert "model 'x' is not at" in absent
+    assert "the key in OPENAI_API_KEY is refused" in keyless
+    assert where.files == []
+
+
+def test_judge_that_is_gone_when_all_is_answered_leaves_the_answers(
+    tmp_path: Path, small: str
+) -> None:
+    class Leaving(Assessor):
+        def __call__(self, request: Any) -> Steps:
+            self.model = "another:latest" if pupil.asked else "judge:latest"
+            return super().__call__(request)
+
+    pupil = Pupil(answers=ANSWERS)
+    with room(tmp_path, pupil, Leaving()) as where:
+        done = where.eval(small, where.judge, check=4)
+    assert done.stderr.count("model 'judge:latest' is not at") == 1
     (document,) = where.files
     assert document["status"] == "partial"
     assert len(items(document)) == 3

@@ -114,6 +114,15 @@ def test_each_judges_verdict_counts_and_one_by_rule_for_all_of_them() -> None:
     }
 
 
+def test_commonest_error_is_the_judges_own() -> None:
+    slow, lost = ({"kind": "connection", "words": words} for words in ("slow", "lost"))
+    given = [judgment(None, error=one) for one in (lost, slow, slow)]
+    given += [judgment(None, judge=None, source="rule", error=lost)] * 2 + [judgment(3, error=None)]
+    items = [item(scores={"accuracy": {**score(3), "judgments": given}})]
+    assert _marks.commonest_error(items) == {"judge": "j", **slow, "count": 2}
+    assert _marks.commonest_error([]) is None
+
+
 def test_questions_without_a_scorer_or_unread_are_not_wrong() -> None:
     verdicts = [True, False, None]
     items = [
