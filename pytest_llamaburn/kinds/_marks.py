@@ -20,6 +20,7 @@ Item = dict[str, Any]
 
 CRITERIA = ("accuracy", "completeness", "coherence")
 LOWEST, HIGHEST = 1, 5
+UNFINISHED = "unfinished"  # the state of a verdict that a run was cut before
 MOST_INCONSISTENT = 0.3  # above it the judge looks at the position, not at the answers
 # The means that are gated beside the metrics of the answers' timing, with their units.
 GATED = {name: found.unit for name, found in metrics.EVAL_METRICS.items()}
@@ -225,12 +226,18 @@ def commonest_error(items: Iterable[Item]) -> dict[str, Any] | None:
 
 
 def _verdicts(items: Iterable[Item], each: int) -> Iterator[tuple[str | None, str]]:
-    """Yield who gave each verdict, None for a rule, and its state."""
+    """Yield who gave each verdict, None for a rule or nobody yet, and its state."""
     for item in items:
-        found = [(j["judge"], j) for one in item["scores"].values() for j in one["judgments"]]
-        found += [(_judge_of(one), one) for one in item["comparisons"]]
-        for name, one in found:
-            yield from [(name, one["state"])] * (each if name is None else 1)
+        for one in item["scores"].values():
+            yield from _all_of([(j["judge"], j["state"]) for j in one["judgments"]], each)
+        if item["comparisons"]:
+            yield from _all_of([(_judge_of(c), c["state"]) for c in item["comparisons"]], each)
+
+
+def _all_of(told: list[tuple[str | None, str]], each: int) -> list[tuple[str | None, str]]:
+    if len(told) == 1 and told[0][0] is None:
+        return told * each
+    return told + [(None, UNFINISHED)] * (each - len(told))
 
 
 def _judge_of(comparison: dict[str, Any]) -> str | None:
@@ -294,7 +301,9 @@ def _unscored(results: dict[str, Any]) -> Observed:
     if not total:
         return Observed(None, None, "nothing was judged")
     missing = total - results["n_scored"]
-    return Observed(missing / total, stats.wilson(missing, total), "")
+    cut = results["by_state"].get(UNFINISHED, 0)
+    why = f"the run was cut before {cut} of {total} verdicts" if cut else ""
+    return Observed(missing / total, stats.wilson(missing, total), why)
 
 
 def samples(item: Item) -> Iterator[Item]:

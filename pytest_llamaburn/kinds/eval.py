@@ -194,9 +194,8 @@ def build(record: Record) -> dict[str, Any]:
     config, items = header["config"], _items(record, header)
     answers = [answer for item in items for answer in _marks.samples(item)]
     good = [answer for answer in answers if answer["error"] is None]
-    done = len(answers) + len(_scored(record))
     document: dict[str, Any] = {
-        **opening(header, status(record, len(good), done)),
+        **opening(header, _status(record)),
         "results": {
             "eval_set": {**header["eval_set"], "used": len(items)},
             "items": items,
@@ -265,8 +264,23 @@ def _items(record: Record, header: Mapping[str, Any]) -> list[dict[str, Any]]:
     groups: dict[str, dict[int, dict[str, Any]]] = {}
     for row in record.rows:
         groups.setdefault(row["prompt_id"], {})[row["iteration"]] = row
-    scored = _scored(record)
-    return [_item([*group.values()], scored.get(key), about) for key, group in groups.items()]
+    marks = {**_so_far(record, header["config"]), **_scored(record)}
+    return [_item([*group.values()], marks.get(key), about) for key, group in groups.items()]
+
+
+def _so_far(record: Record, config: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
+    """Return the marks that a cut run was about to give, by question."""
+    if not config["judge"] or _status(record) not in ("interrupted", "partial"):
+        return {}
+    from pytest_llamaburn.kinds import _unfinished  # with it come the judges
+
+    return _unfinished.marks(record, config["pairwise"])
+
+
+def _status(record: Record) -> str:
+    rows = {(row["prompt_id"], row["iteration"]): row for row in record.rows}
+    good = sum(row["error"] is None for row in rows.values())
+    return status(record, good, len(rows) + len(_scored(record)))
 
 
 def _scored(record: Record) -> dict[str, dict[str, Any]]:
@@ -276,10 +290,10 @@ def _scored(record: Record) -> dict[str, dict[str, Any]]:
 def _item(
     rows: Sequence[dict[str, Any]], marks: dict[str, Any] | None, about: flags.Context
 ) -> dict[str, Any]:
-    verdicts = marks["verdicts"] if marks else [None] * len(rows)
+    marks = marks or {}
+    verdicts = marks.get("verdicts") or [None] * len(rows)
     pairs = zip(rows, verdicts, strict=False)
     first, *rest = (_answer(row, verdict, about) for row, verdict in pairs)
-    marks = marks or {}
     return {
         "question": rows[0]["question"],
         **first,

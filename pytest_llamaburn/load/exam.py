@@ -253,6 +253,8 @@ class Exam(Run):
         self._marking = marking.Marking(self._panel, note, self._judged)
         if self.settings.pairwise:
             self._rivals = self._rival_rows()
+            given = {name: row["answer"] for name, row in self._rivals.items()}
+            self._journal("rivals", {"answers": given})
         for name, rows in self._rows.items():
             if name not in self._marked:
                 question = papers.question(rows[0]["question"])

@@ -636,3 +636,4 @@ def test_judge_that_is_gone_when_all_is_answered_leaves_the_answers(
     (document,) = where.files
     assert document["status"] == "partial"
     assert len(items(document)) == 3
+    assert document["results"]["by_state"] == {"unfinished": 9}
