@@ -180,7 +180,7 @@ class Harness:
         apart = getattr(settings, kind.apart) if kind.apart else ""
         variants = [apart] if isinstance(apart, str) else apart
         rival = self.rival(fixture)
-        models = models if rival is None or rival in models else (rival, *models)
+        models = models if rival is None else (rival, *models)
         return [Target(fixture, m, r, v) for v in variants for m in models for r in repeats]
 
     def rival(self, fixture: str) -> str | None:

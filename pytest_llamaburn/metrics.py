@@ -152,7 +152,10 @@ EVAL_METRICS = {
         "(won + ties / 2) / questions, each judged in both orders; if they disagree it is a tie",
     ),
     "unscored": RunMetric(
-        "1 − results.n_scored / n_total", "share", "lower", "what no judge scored / what was asked"
+        "1 − results.n_scored / n_total",
+        "share",
+        "lower",
+        "verdicts that are not there / all asked for",
     ),
     "error_rate": RunMetric(
         "results.totals.failed / requests",

@@ -38,6 +38,24 @@ class Pupil(OllamaFacade):
         return ollama_stream([found], done_reason="stop") if isinstance(found, str) else found
 
 
+@dataclass
+class Pupils(Pupil):
+    """Two models at one server, tiny and rival, each with its own answers."""
+
+    by_model: Mapping[str, Mapping[str, str | Steps]] = field(default_factory=dict)
+
+    def __call__(self, request: Request) -> Steps:
+        if request.path == "/api/chat" and request.json["messages"]:
+            self.answers = self.by_model.get(request.json["model"].partition(":")[0], {})
+        return super().__call__(request)
+
+    def _play(self, replies: Any, request: Request, **headers: str) -> Steps:
+        (one,) = replies["/api/tags"]["models"]
+        names = ("tiny:latest", "rival:latest")
+        models = [{**one, "name": name, "digest": name[:4]} for name in names]
+        return super()._play({**replies, "/api/tags": {"models": models}}, request, **headers)
+
+
 def by_answer(prompt: str, criterion: str) -> Opinion:
     """Give 5 to a right answer and 2 to any other."""
     return verdict(5 if "right" in block(prompt, "ANSWER") else 2)

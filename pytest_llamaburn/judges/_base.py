@@ -175,6 +175,12 @@ class Judge(ABC):
             )
         return key
 
+    async def probe(self) -> None:  # noqa: B027 - not every judge can be looked up
+        """Raise UsageError where the judge surely cannot be had; loads and bills nothing.
+
+        What may pass, such as a network that stumbles, is no reason.
+        """
+
     async def open(self) -> None:  # noqa: B027 - not every judge has something to open
         """Make ready for calls; raises UsageError where the judge cannot be had."""
 

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import json
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, cast
 
-from pytest_llamaburn.errors import ServerError
+from pytest_llamaburn.errors import ModelError, ServerError
 from pytest_llamaburn.judges._base import CallError, failed
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from pytest_llamaburn.backends._base import Backend
-    from pytest_llamaburn.judges._base import Ask
+    from pytest_llamaburn.judges._base import Ask, Judge
     from pytest_llamaburn.settings import Run
 
 CONTEXT = 16384  # room for a long answer to be judged and a judge that thinks
@@ -22,6 +25,23 @@ def settings(host: str | None, num_ctx: int = CONTEXT) -> Run:
     from pytest_llamaburn.settings import Run, model_of
 
     return cast("Run", model_of(Run)(host=host, num_ctx=num_ctx))
+
+
+@contextmanager
+def in_its_name(judge: Judge, backend: Backend) -> Iterator[None]:
+    """Have the errors of a backend, which speak of the model under test, speak of the judge."""
+    try:
+        yield
+    except (ModelError, ServerError) as err:
+        url = backend.address.url
+        words = str(err).removeprefix("--model: ")
+        words = words.replace("--backend openai", f"--judge openai:{judge.model}@{url}")
+        if err.__cause__ is not None:  # of the network
+            words = (
+                f"no server at {url}: {err.__cause__}; start it, or write "
+                f"--judge {judge.provider}:{judge.model}@URL of another"
+            )
+        raise type(err)(f"--judge {judge.name}: {words}") from err.__cause__
 
 
 def bounded(schema: dict[str, Any]) -> dict[str, Any]:

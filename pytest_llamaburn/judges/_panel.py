@@ -115,11 +115,16 @@ class Panel:
     def refuse_self(self, model: str) -> None:
         """Raise SettingsError if a judge is the model under test."""
         for caller in self.callers:
-            if _bare(caller.judge.model) == _bare(model):
+            if bare(caller.judge.model) == bare(model):
                 raise SettingsError(
                     f"--judge {caller.judge.name}: {model} would judge itself; choose another "
                     "judge or say --allow-self-judge"
                 )
+
+    async def probe(self) -> None:
+        """Raise UsageError where a judge surely cannot be had; loads and bills nothing."""
+        for caller in self.callers:
+            await caller.judge.probe()
 
     async def open(self) -> None:
         """Open all judges; raises UsageError where one cannot be had."""
@@ -300,5 +305,6 @@ def _model(entry: str) -> tuple[str, str]:
     return provider, model
 
 
-def _bare(model: str) -> str:
+def bare(model: str) -> str:
+    """Return a model's name without the tag that Ollama adds where none is given."""
     return model.removesuffix(":latest")

@@ -8,12 +8,13 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import msgspec
 
 from pytest_llamaburn.errors import MissingExtraError
-from pytest_llamaburn.judges import _base
+from pytest_llamaburn.judges import _base, _probe
 from pytest_llamaburn.judges._base import Ask, CallError, Reply, Spec, Usage
 
 if TYPE_CHECKING:
     from anthropic import AsyncAnthropic
 
+_LOOK_UP_S = 10
 # The API refuses sampling parameters from this version on; an older one still takes them for the
 # models that know them.
 _OLDER_API = "2023-06-01"
@@ -73,12 +74,23 @@ class Judge(_base.Judge):
         super().__init__(spec, timeout_s)
         self._client: AsyncAnthropic = _client(self)
 
+    async def probe(self) -> None:
+        """Look the model up, which is free; raises UsageError where no key or model is taken."""
+        import anthropic
+
+        try:
+            await self._client.models.retrieve(self.model, timeout=_LOOK_UP_S)
+        except anthropic.APIStatusError as err:
+            _probe.answered(self, err)
+        except anthropic.APIError as err:
+            _probe.unreachable(self, err)
+
     async def open(self) -> None:
         """Note where the model is in its life; a server that does not say is no obstacle."""
         from anthropic import AnthropicError
 
         try:
-            found = await self._client.models.retrieve(self.model, timeout=10)
+            found = await self._client.models.retrieve(self.model, timeout=_LOOK_UP_S)
         except AnthropicError:
             return
         if getattr(found, "lifecycle", None) in ("deprecated", "retired"):

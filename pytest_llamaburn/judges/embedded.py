@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from pytest_llamaburn.backends import _catalogue, embedded
@@ -32,9 +33,15 @@ class Judge(_base.Judge):
             raise SettingsError(f"--judge {spec}: the embedded judge has no address; drop the @URL")
         self._backend = embedded.Backend(_local.settings(None, _CONTEXT))
 
+    async def probe(self) -> None:
+        """Find the model's file, fetching it if need be; raises ModelError or MissingExtraError."""
+        with _local.in_its_name(self, self._backend):
+            embedded.locate(self.model, quiet=not sys.stderr.isatty())
+
     async def open(self) -> None:
         """Start the child; raises ModelError or MissingExtraError where it cannot serve."""
-        await self._backend.open(self.model)
+        with _local.in_its_name(self, self._backend):
+            await self._backend.open(self.model)
 
     async def close(self) -> None:
         """Stop the child."""

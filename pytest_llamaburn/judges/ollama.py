@@ -8,7 +8,8 @@ from typing import Any, ClassVar
 import msgspec
 
 from pytest_llamaburn.backends import ollama
-from pytest_llamaburn.judges import _base, _completions, _local
+from pytest_llamaburn.errors import ServerError
+from pytest_llamaburn.judges import _base, _completions, _local, _probe
 from pytest_llamaburn.judges._base import Ask, CallError, Reply, Spec, Usage
 
 
@@ -42,9 +43,19 @@ class Judge(_base.Judge):
         self._backend = ollama.Backend(_local.settings(host))
         self._num_ctx = _local.CONTEXT
 
+    async def probe(self) -> None:
+        """Look the model up, which does not load it; raises UsageError where it is not there."""
+        try:
+            await self.open()
+        except ServerError as err:
+            if err.__cause__ is None or _probe.refused(err):
+                raise
+
     async def open(self) -> None:
         """Look the model up; raises ModelError or ServerError where it cannot be had."""
-        model = await self._backend.describe(self.model)
+        with _local.in_its_name(self, self._backend):
+            await self._backend.server()  # raises where it is no Ollama
+            model = await self._backend.describe(self.model)
         self._num_ctx = min(_local.CONTEXT, model.context_length or _local.CONTEXT)
         if model.digest:
             self.notes[f"judge {self.name} has digest {model.digest}"] = None

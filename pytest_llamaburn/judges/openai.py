@@ -6,12 +6,13 @@ import re
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from pytest_llamaburn.errors import MissingExtraError
-from pytest_llamaburn.judges import _base, _completions
+from pytest_llamaburn.judges import _base, _completions, _probe
 from pytest_llamaburn.judges._base import Ask, CallError, Reply, Spec
 
 if TYPE_CHECKING:
     from openai import AsyncOpenAI
 
+_LOOK_UP_S = 10
 # Models that reason take an effort and, while they do, no sampling parameters.
 _REASONS = re.compile(r"(o\d|gpt-([5-9]|\d\d))")
 
@@ -34,12 +35,23 @@ class Judge(_base.Judge):
         super().__init__(spec, timeout_s)
         self._client: AsyncOpenAI = _client(self)
 
+    async def probe(self) -> None:
+        """Look the model up, which is free; raises UsageError where no key or model is taken."""
+        import openai
+
+        try:
+            await self._client.models.retrieve(self.model, timeout=_LOOK_UP_S)
+        except openai.APIStatusError as err:
+            _probe.answered(self, err)
+        except openai.APIError as err:
+            _probe.unreachable(self, err)
+
     async def open(self) -> None:
         """Note an announced end of the model; a server that does not say is no obstacle."""
         from openai import OpenAIError
 
         try:
-            found = await self._client.models.retrieve(self.model, timeout=10)
+            found = await self._client.models.retrieve(self.model, timeout=_LOOK_UP_S)
         except OpenAIError:
             return
         if end := getattr(found, "shutdown_date", None):

@@ -20,6 +20,7 @@ Item = dict[str, Any]
 
 CRITERIA = ("accuracy", "completeness", "coherence")
 LOWEST, HIGHEST = 1, 5
+UNFINISHED = "unfinished"  # the state of a verdict that a run was cut before
 MOST_INCONSISTENT = 0.3  # above it the judge looks at the position, not at the answers
 MOST_BY_CHANCE = 0.05  # a sign test's p above it is no evidence
 # The means that are gated beside the metrics of the answers' timing, with their units.
@@ -58,9 +59,12 @@ def _histogram(scores: Iterable[float]) -> dict[str, int]:
 
 
 def _alpha(found: Sequence[dict[str, Any]]) -> dict[str, Any] | None:
-    """Return the agreement of several judges, Krippendorff's ordinal alpha; None for one judge."""
+    """Return the agreement of several judges, Krippendorff's ordinal alpha; None for one judge.
+
+    A judge that never came to a verdict was one of them: the reason says why there is no value.
+    """
     votes = [_votes(one["judgments"]) for one in found]
-    judges = sorted({name for vote in votes for name in vote})
+    judges = sorted({j["judge"] for one in found for j in one["judgments"] if j["judge"]})
     if len(judges) < 2:
         return None
     table = [[vote.get(name) for vote in votes] for name in judges]
@@ -190,15 +194,58 @@ def judgments(items: Iterable[Item]) -> Iterator[dict[str, Any]]:
             yield from found["judgments"]
 
 
-def counts(items: Sequence[Item]) -> dict[str, Any]:
-    """Return how many scores and comparisons were asked for, how many there are, and the states."""
-    found = [one for item in items for one in (*item["scores"].values(), *item["comparisons"])]
-    states = Counter(one["state"] for one in found)
+def counts(items: Iterable[Item], each: int) -> dict[str, Any]:
+    """Return how many verdicts were asked for, how many there are, and the states.
+
+    A verdict is what one judge says, each time it is asked, on one criterion of an answer or on a
+    pair. `each` is how often judges are asked of one: a mark by rule stands for all of them.
+    """
+    states = Counter(state for _, state in _verdicts(items, each))
     return {
-        "n_total": len(found),
+        "n_total": states.total(),
         "n_scored": states["scored"],
         "by_state": dict(states),
     }
+
+
+def by_judge(items: Iterable[Item]) -> dict[str, dict[str, int]]:
+    """Return the states of each judge's own verdicts."""
+    found: dict[str, Counter[str]] = {}
+    for name, state in _verdicts(items, 1):
+        if name is not None:
+            found.setdefault(name, Counter())[state] += 1
+    return {name: dict(states) for name, states in found.items()}
+
+
+def commonest_error(items: Iterable[Item]) -> dict[str, Any] | None:
+    """Return what most often kept a judge from its verdict, with the count; None if nothing did."""
+    errors = Counter(
+        (one["judge"], one["error"]["kind"], one["error"]["words"])
+        for one in judgments(items)
+        if one["source"] == "judge" and one["error"] is not None
+    )
+    for (judge, kind, words), count in errors.most_common(1):
+        return {"judge": judge, "kind": kind, "words": words, "count": count}
+    return None
+
+
+def _verdicts(items: Iterable[Item], each: int) -> Iterator[tuple[str | None, str]]:
+    """Yield who gave each verdict, None for a rule or nobody yet, and its state."""
+    for item in items:
+        for one in item["scores"].values():
+            yield from _all_of([(j["judge"], j["state"]) for j in one["judgments"]], each)
+        if item["comparisons"]:
+            yield from _all_of([(_judge_of(c), c["state"]) for c in item["comparisons"]], each)
+
+
+def _all_of(told: list[tuple[str | None, str]], each: int) -> list[tuple[str | None, str]]:
+    if len(told) == 1 and told[0][0] is None:
+        return told * each
+    return told + [(None, UNFINISHED)] * (each - len(told))
+
+
+def _judge_of(comparison: dict[str, Any]) -> str | None:
+    return next((one["judge"] for one in comparison["judgments"]), None)
 
 
 def cost(items: Iterable[Item]) -> dict[str, Any]:
@@ -258,7 +305,9 @@ def _unscored(results: dict[str, Any]) -> Observed:
     if not total:
         return Observed(None, None, "nothing was judged")
     missing = total - results["n_scored"]
-    return Observed(missing / total, stats.wilson(missing, total), "")
+    cut = results["by_state"].get(UNFINISHED, 0)
+    why = f"the run was cut before {cut} of {total} verdicts" if cut else ""
+    return Observed(missing / total, stats.wilson(missing, total), why)
 
 
 def samples(item: Item) -> Iterator[Item]:

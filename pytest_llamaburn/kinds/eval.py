@@ -123,7 +123,7 @@ class Criterion(Mean):
 
 
 class EvalResults(Part):
-    """What an eval found."""
+    """What an eval found; its own counts are of single verdicts, those of a mean are of answers."""
 
     eval_set: dict[str, Any]
     items: list[Item]
@@ -159,6 +159,8 @@ def stem(header: Mapping[str, Any]) -> str:
 
 def check(settings: Any) -> None:
     """Raise SettingsError for settings that do not go together."""
+    from pytest_llamaburn.load import papers
+
     gates.parse_all(settings.threshold, _marks.GATED)
     if settings.dry_run:
         raise SettingsError("--dry-run is refused in pytest: use llamaburn eval --dry-run")
@@ -174,6 +176,8 @@ def check(settings: Any) -> None:
         )
     if settings.pairwise != (settings.compare_to is not None):
         raise SettingsError("--pairwise and --compare-to MODEL need each other: give both")
+    for model in settings.model:
+        papers.refuse_itself(settings, model)
     if settings.answers and settings.compare_to and not settings.compare_to.endswith(".json"):
         raise SettingsError(
             f"--compare-to: {settings.compare_to} is refused: answers that are there are compared "
@@ -193,20 +197,24 @@ def build(record: Record) -> dict[str, Any]:
     config, items = header["config"], _items(record, header)
     answers = [answer for item in items for answer in _marks.samples(item)]
     good = [answer for answer in answers if answer["error"] is None]
-    done = len(answers) + len(_scored(record))
     document: dict[str, Any] = {
-        **opening(header, status(record, len(good), done)),
+        **opening(header, _status(record)),
         "results": {
             "eval_set": {**header["eval_set"], "used": len(items)},
             "items": items,
-            **_marks.counts(items),
+            **_marks.counts(items, len(config["judge"]) * config["judge_repeats"]),
             "criteria": _marks.criteria(items),
             "correct": _marks.correct(items),
             "pass_at_k": _marks.pass_at_k(items, config["pass_k"]),
             "by_category": _marks.by_category(items),
             "pairwise": _marks.pairwise(items, config["compare_to"]),
             "evidence": _marks.evidence(items),
-            "judging": {"judges": config["judge"], "notes": record.facts.get("judge_notes", [])},
+            "judging": {
+                "judges": config["judge"],
+                "by_judge": _marks.by_judge(items),
+                "commonest_error": _marks.commonest_error(items),
+                "notes": record.facts.get("judge_notes", []),
+            },
             "cost": _marks.cost(items),
             **_measured(record),
             "totals": {
@@ -259,8 +267,23 @@ def _items(record: Record, header: Mapping[str, Any]) -> list[dict[str, Any]]:
     groups: dict[str, dict[int, dict[str, Any]]] = {}
     for row in record.rows:
         groups.setdefault(row["prompt_id"], {})[row["iteration"]] = row
-    scored = _scored(record)
-    return [_item([*group.values()], scored.get(key), about) for key, group in groups.items()]
+    marks = {**_so_far(record, header["config"]), **_scored(record)}
+    return [_item([*group.values()], marks.get(key), about) for key, group in groups.items()]
+
+
+def _so_far(record: Record, config: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
+    """Return the marks that a cut run was about to give, by question."""
+    if not config["judge"] or _status(record) not in ("interrupted", "partial"):
+        return {}
+    from pytest_llamaburn.kinds import _unfinished  # with it come the judges
+
+    return _unfinished.marks(record, config["pairwise"])
+
+
+def _status(record: Record) -> str:
+    rows = {(row["prompt_id"], row["iteration"]): row for row in record.rows}
+    good = sum(row["error"] is None for row in rows.values())
+    return status(record, good, len(rows) + len(_scored(record)))
 
 
 def _scored(record: Record) -> dict[str, dict[str, Any]]:
@@ -270,10 +293,10 @@ def _scored(record: Record) -> dict[str, dict[str, Any]]:
 def _item(
     rows: Sequence[dict[str, Any]], marks: dict[str, Any] | None, about: flags.Context
 ) -> dict[str, Any]:
-    verdicts = marks["verdicts"] if marks else [None] * len(rows)
+    marks = marks or {}
+    verdicts = marks.get("verdicts") or [None] * len(rows)
     pairs = zip(rows, verdicts, strict=False)
     first, *rest = (_answer(row, verdict, about) for row, verdict in pairs)
-    marks = marks or {}
     return {
         "question": rows[0]["question"],
         **first,

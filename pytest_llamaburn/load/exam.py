@@ -62,8 +62,8 @@ class Exam(Run):
             raise SettingsError("an eval runs in one process: leave out -n")
         self._rival_run = about.pop("rival_run", None)
         self._rival = bool(self.settings.pairwise and model == self.settings.compare_to)
-        if self.settings.judge and not self._rival:
-            self._panel = judges.Panel.of(self.settings)
+        if self.settings.judge:
+            await self._seat()
         if self.settings.web_search and not self.settings.answers:
             self._search = _choose.choose(self.settings, os.environ)
         if self.settings.answers:
@@ -121,8 +121,25 @@ class Exam(Run):
     def _directory(self) -> Path:
         return Path(self.settings.results_dir)
 
+    async def _seat(self) -> None:
+        """Choose the judges; raises UsageError where one would judge itself or cannot be had.
+
+        That is found out before the first answers, which are the rival's, and by judges of their
+        own: a connection belongs to the loop that it was opened in.
+        """
+        self._panel = judges.Panel.of(self.settings)
+        try:
+            for model in papers.judged_models(self.settings):
+                self._refuse_self(model)
+            await self._panel.probe()
+        finally:
+            await self._panel.close()
+        self._panel = None if self._rival else judges.Panel.of(self.settings)
+
     def _check(self) -> None:
         self._refuse_self(self.model.id)
+        if not self._rival:
+            papers.refuse_itself(self.settings, self.model.id)
 
     def _refuse_self(self, model: str) -> None:
         if self._panel is not None and not self.settings.allow_self_judge:
@@ -239,6 +256,8 @@ class Exam(Run):
         self._marking = marking.Marking(self._panel, note, self._judged)
         if self.settings.pairwise:
             self._rivals = self._rival_rows()
+            given = {name: row["answer"] for name, row in self._rivals.items()}
+            self._journal("rivals", {"answers": given})
         for name, rows in self._rows.items():
             if name not in self._marked:
                 question = papers.question(rows[0]["question"])

@@ -118,9 +118,11 @@ class Marking:
         return found
 
 
-def restored(rows: Sequence[dict[str, Any]]) -> dict[Key, Judgment]:
-    """Return the judgments of journal rows by key; those that failed on the way are left out."""
-    return {tuple(row["key"]): _judgment(row) for row in rows if row["state"] not in NOT_FINAL}
+def restored(
+    rows: Sequence[dict[str, Any]], without: Sequence[str] = NOT_FINAL
+) -> dict[Key, Judgment]:
+    """Return the judgments of journal rows by key, the last of each, but those in some states."""
+    return {tuple(row["key"]): _judgment(row) for row in rows if row["state"] not in without}
 
 
 def _judgment(row: dict[str, Any]) -> Judgment:

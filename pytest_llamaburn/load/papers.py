@@ -5,8 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from pytest_llamaburn import datasets, results
-from pytest_llamaburn.errors import ResultsError
+from pytest_llamaburn import datasets, judges, results
+from pytest_llamaburn.errors import ResultsError, SettingsError
 
 if TYPE_CHECKING:
     from pytest_llamaburn.datasets import Question
@@ -61,6 +61,24 @@ def _items(path: str) -> list[Row]:
 def is_file(name: str) -> bool:
     """Return whether --compare-to names a result file and not a model."""
     return name.endswith(".json")
+
+
+def refuse_itself(settings: Any, model: str) -> None:
+    """Raise SettingsError where --compare-to names the model under test."""
+    other = settings.compare_to
+    if other is not None and judges.bare(other) == judges.bare(model):
+        raise SettingsError(
+            f"--compare-to: {other} is the model under test, whose answers would be compared with "
+            "themselves: name another model, or a result file"
+        )
+
+
+def judged_models(settings: Any) -> list[str]:
+    """Return the models that settings name whose answers judges will read; raises ResultsError."""
+    other = settings.compare_to
+    if other is None:
+        return [*settings.model]
+    return [*settings.model, stored(other)["model"]["id"] if is_file(other) else other]
 
 
 def stored(path: str) -> dict[str, Any]:

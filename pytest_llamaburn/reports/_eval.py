@@ -200,26 +200,43 @@ def _searched(found: Found) -> str:
 def _notes(document: Document) -> Iterator[str]:
     found = document["results"]
     if found["n_total"]:
-        states = ", ".join(f"{state} {count}" for state, count in found["by_state"].items())
+        states = _states(found["by_state"])
         yield f"{found['n_scored']} of {found['n_total']} verdicts asked for: {states}"
+    yield from _judges(found["judging"])
     for name, one in (*found["criteria"].items(), ("correct", found["correct"])):
         if one["reason"] and one["n_total"]:
             yield f"{name}: {one['reason']}"
     for name, one in found["criteria"].items():
         if one["jury_alpha"]:
             alpha = one["jury_alpha"]
-            yield f"{name}: the judges agree with alpha {number(alpha['value'])}"
+            why = f": {alpha['reason']}" if alpha["reason"] else ""
+            yield f"{name}: the judges agree with alpha {number(alpha['value'])}{why}"
         if one["flip_rate"] is not None:
             yield f"{name}: {one['flip_rate']:.0%} of a judge's repeats differ"
     unread = {k: v for k, v in found["correct"]["by_state"].items() if k != "scored"}
     if unread:
-        yield "scorers: " + ", ".join(f"{state} {count}" for state, count in unread.items())
+        yield f"scorers: {_states(unread)}"
     answers = [one for item in found["items"] for one in (item, *item["more_samples"])]
     for kind, count in found["errors"].items():
         yield f"failed: {kind} × {count}: {failed_words(kind, answers)}"
     yield from found["judging"]["notes"]
     for gate in found["gates"]:
         yield f"gate {gates.sentence(gate)}"
+
+
+def _judges(judging: Found) -> Iterator[str]:
+    """Yield what became of each judge's verdicts where that differs, and what most often failed."""
+    each = list(judging["by_judge"].values())
+    if any(states != each[0] for states in each):
+        told = (f"{name} {_states(states)}" for name, states in judging["by_judge"].items())
+        yield f"by judge: {'; '.join(told)}"
+    if error := judging["commonest_error"]:
+        who = f"most often, {error['count']} ×, from {error['judge']}: {error['kind']}"
+        yield from _said(who, error["words"])
+
+
+def _states(counts: dict[str, int]) -> str:
+    return ", ".join(f"{state} {count}" for state, count in counts.items())
 
 
 def _answer(item: Found) -> Iterator[str]:

@@ -16,6 +16,7 @@ from exams import (
     CRITERIA,
     Assessor,
     Pupil,
+    Pupils,
     eval_set,
     evals_in,
     preference,
@@ -23,6 +24,7 @@ from exams import (
     reply,
     verdict,
 )
+from fake_judges import OpenAI, serving
 from scripted import LlamaCppFacade, Reset, ScriptedServer, Steps, ollama_stream, sized
 
 from pytest_llamaburn import results
@@ -175,6 +177,7 @@ def test_judge_that_says_no_verdict_gives_no_score(tmp_path: Path, small: str) -
     assert accuracy["ci95"] is None
     assert "unscored<=0.1: fail" in done.stdout
     assert "7 of 9 verdicts asked for: scored 7, parse_error 2" in done.stdout
+    assert f"most often, 2 ×, from {where.judge[8:]}: parse_error: " in done.stdout
 
 
 def test_silence_scores_one_by_rule_and_is_not_judged(tmp_path: Path, small: str) -> None:
@@ -301,6 +304,23 @@ def test_jury_votes_with_its_median_and_says_how_well_it_agrees(tmp_path: Path, 
     assert "0% of a judge's repeats differ" in done.stdout
 
 
+def test_judge_of_a_jury_that_never_answers_is_named_and_counts_as_unscored(
+    tmp_path: Path, small: str
+) -> None:
+    dead = Assessor(model="dead:latest", opinion=lambda *_: [sized(400, {"error": "too long"})])
+    pupil = Pupil(answers={**ANSWERS, "red": ""})
+    with room(tmp_path, pupil) as where, ScriptedServer(dead) as other:
+        second = f"ollama:dead:latest@{other.host}"
+        done = where.eval(small, where.judge, f"--judge={second}", check=1)
+    found, first = where.files[0]["results"], where.judge.partition("=")[2]
+    assert (found["n_total"], found["n_scored"]) == (18, 12)
+    assert found["by_state"] == {"scored": 12, "api_error": 6}
+    assert found["judging"]["by_judge"] == {first: {"scored": 6}, second: {"api_error": 6}}
+    assert found["gates"][0]["verdict"] == "fail"
+    assert f"by judge: {first} scored 6; {second} api_error 6" in done.stdout
+    assert "accuracy: the judges agree with alpha –: no unit has two ratings" in done.stdout
+
+
 def test_budget_leaves_the_rest_unscored(tmp_path: Path, small: str) -> None:
     with room(tmp_path, Pupil(answers=ANSWERS)) as where:
         where.eval(small, where.judge, "--max-judge-calls=4", *PRICES, check=1)
@@ -366,24 +386,10 @@ def test_models_are_compared_in_both_orders(tmp_path: Path, small: str) -> None:
         assert criterion == "preference"
         return preference("A" if "blue" in prompt or "right" in answer_a(prompt) else "B")
 
-    rival = Pupil(model="rival:latest", answers={"red": "wrong", "blue": "x", "love": "y"})
-    chosen = {"tiny": ANSWERS, "rival": rival.answers}
-
-    class Both(Pupil):
-        def __call__(self, request: Any) -> Steps:
-            if request.path == "/api/chat" and request.json["messages"]:
-                name = request.json["model"].partition(":")[0]
-                self.answers = chosen[name]
-            return super().__call__(request)
-
-        def _play(self, replies: Any, request: Any, **headers: str) -> Steps:
-            tags = replies["/api/tags"]["models"]
-            names = ("tiny:latest", "rival:latest")
-            models = [{**tags[0], "name": name, "digest": name[:4]} for name in names]
-            return super()._play({**replies, "/api/tags": {"models": models}}, request, **headers)
-
+    rival = {"red": "wrong", "blue": "x", "love": "y"}
+    pupils = Pupils(by_model={"tiny": ANSWERS, "rival": rival})
     args = ("--pairwise", "--compare-to=rival", "--threshold=win_rate>0.5")
-    with room(tmp_path, Both(), Assessor(opinion=opinion)) as where:
+    with room(tmp_path, pupils, Assessor(opinion=opinion)) as where:
         done = where.eval(small, where.judge, *args)
     files = {document["model"]["id"]: document for document in where.files}
     assert files["rival:latest"]["results"]["pairwise"] is None
@@ -644,8 +650,11 @@ def show(name: str, output: str, cwd: Path) -> str:
         (["--pairwise", "--compare-to=x"], "which judge compares the answers"),
         (["--judge=claude"], "set the environment variable ANTHROPIC_API_KEY"),
         (["--judge=claud"], "did you mean 'claude'"),
-        (["--judge=ollama:tiny"], "tiny:latest would judge itself"),
+        (["--judge=ollama:tiny"], "tiny would judge itself"),
         (["--with-web-search", "--corpus=nowhere"], "nowhere"),
+        (["--pairwise", "--compare-to=tiny", "--judge=ollama:j"], "tiny is the model under test"),
+        (["--pairwise", "--compare-to=tiny:latest", "--judge=ollama:j"], "is the model under test"),
+        (["--pairwise", "--compare-to=x", "--judge=ollama:x"], "ollama:x: x would judge itself"),
         (["--threshold=acuracy>4"], "did you mean 'accuracy'"),
         (["--answers=x.json"], "x.json cannot be read"),
         (
@@ -657,6 +666,7 @@ def show(name: str, output: str, cwd: Path) -> str:
 def test_bad_input_is_one_sentence(tmp_path: Path, args: list[str], said: str) -> None:
     with room(tmp_path, Pupil()) as where:
         done = where.eval(*args, check=4, ANTHROPIC_API_KEY="")
+        assert not any(b"/api/chat" in request for request in where.pupil.requests)
     assert said in done.stderr
     assert not (tmp_path / "results" / "evals").exists()
 
@@ -673,6 +683,26 @@ def test_judge_key_that_fits_in_no_header_is_refused_before_anything_is_sent(
     assert not (tmp_path / "results" / "evals").exists()
 
 
+def test_only_model_of_a_server_is_not_compared_with_itself(tmp_path: Path, small: str) -> None:
+    with room(tmp_path, Pupil(answers=ANSWERS)) as where:
+        args = ("eval", f"--host={where.pupil.host}", small, where.judge)
+        done = llamaburn(*args, "--pairwise", "--compare-to=tiny", cwd=tmp_path, check=4)
+    assert "--compare-to: tiny is the model under test" in done.stderr
+
+
+def test_model_whose_answers_a_file_has_does_not_judge_them(tmp_path: Path, small: str) -> None:
+    pupils = Pupils(by_model={"tiny": ANSWERS, "rival": ANSWERS})
+    with room(tmp_path, pupils, Assessor(model="rival:latest")) as where:
+        llamaburn("eval", "rival", f"--host={where.pupil.host}", small, cwd=tmp_path)
+        (path,) = (tmp_path / "results" / "evals").iterdir()
+        asked = len(pupils.asked)
+        judge = f"--judge=ollama:rival@{where.assessor.host}"
+        pairs = ("--pairwise", f"--compare-to={path}")
+        done = where.eval(small, judge, *pairs, check=4)
+        assert len(pupils.asked) == asked
+    assert "rival:latest would judge itself" in done.stderr
+
+
 def test_model_judges_itself_only_where_that_is_allowed(tmp_path: Path, small: str) -> None:
     with room(tmp_path, Pupil(answers=ANSWERS), Assessor(model="tiny:latest")) as where:
         own = f"--judge=ollama:tiny@{where.assessor.host}"
@@ -681,10 +711,34 @@ def test_model_judges_itself_only_where_that_is_allowed(tmp_path: Path, small: s
     assert where.files[-1]["results"]["n_scored"] == 9
 
 
-def test_judge_that_is_not_there_leaves_the_answers(tmp_path: Path, small: str) -> None:
-    with room(tmp_path, Pupil(answers=ANSWERS)) as where:
-        done = where.eval(small, "--judge=ollama:judge@http://127.0.0.1:9", check=4)
-    assert done.stderr.count("no server at http://127.0.0.1:9") == 1
+def test_judge_that_cannot_be_had_is_told_before_anything_is_answered(
+    tmp_path: Path, small: str
+) -> None:
+    with room(tmp_path, Pupil(answers=ANSWERS)) as where, serving(OpenAI()) as openai:
+        nobody = where.eval(small, "--judge=ollama:judge@http://127.0.0.1:9", check=4).stderr
+        absent = where.eval(small, f"--judge=ollama:x@{where.assessor.host}", check=4).stderr
+        keyless = where.eval(small, f"--judge={openai}", check=4, OPENAI_API_KEY="sk-no").stderr
+        assert where.pupil._script.asked == []  # type: ignore[attr-defined]
+        assert not any(b"/api/chat" in request for request in where.assessor.requests)
+    assert "llamaburn: --judge ollama:judge@http://127.0.0.1:9: no server at" in nobody
+    assert "model 'x' is not at" in absent
+    assert "the key in OPENAI_API_KEY is refused" in keyless
+    assert where.files == []
+
+
+def test_judge_that_is_gone_when_all_is_answered_leaves_the_answers(
+    tmp_path: Path, small: str
+) -> None:
+    class Leaving(Assessor):
+        def __call__(self, request: Any) -> Steps:
+            self.model = "another:latest" if pupil.asked else "judge:latest"
+            return super().__call__(request)
+
+    pupil = Pupil(answers=ANSWERS)
+    with room(tmp_path, pupil, Leaving()) as where:
+        done = where.eval(small, where.judge, check=4)
+    assert done.stderr.count("model 'judge:latest' is not at") == 1
     (document,) = where.files
     assert document["status"] == "partial"
     assert len(items(document)) == 3
+    assert document["results"]["by_state"] == {"unfinished": 9}

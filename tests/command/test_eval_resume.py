@@ -11,7 +11,17 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 from command_line import COMMAND, llamaburn
-from exams import CRITERIA, Assessor, Pupil, eval_set, evals_in, question, verdict
+from exams import (
+    CRITERIA,
+    Assessor,
+    Pupil,
+    Pupils,
+    eval_set,
+    evals_in,
+    preference,
+    question,
+    verdict,
+)
 from scripted import Pause, ScriptedServer, sized
 
 if TYPE_CHECKING:
@@ -84,13 +94,40 @@ def test_eval_interrupted_while_it_is_judged_is_filed_and_continued(
         running.send_signal(number)
         assert running.wait(60) == 2
         (before,) = evals_in(tmp_path / "results")
+        finished = len(journalled(tmp_path))
         assessor.stop_at = 0
         llamaburn("eval", "--resume=last", cwd=tmp_path)
     (after,) = evals_in(tmp_path / "results")
     assert (before["status"], after["status"]) == ("interrupted", "complete")
     assert before["run_id"] == after["run_id"]
     assert len(before["results"]["items"]) == 5
+    found = before["results"]
+    assert found["by_state"] == {"scored": finished, "unfinished": 15 - finished}
+    assert (found["n_total"], found["cost"]["calls"]) == (15, finished)
+    (gate,) = found["gates"]
+    assert gate["verdict"] == "undecided"
+    assert gate["reason"] == f"the run was cut before {15 - finished} of 15 verdicts"
     assert after["results"]["n_scored"] == 15
+
+
+def test_comparison_that_was_cut_keeps_its_finished_pairs_with_the_answers_they_are_of(
+    tmp_path: Path,
+) -> None:
+    chosen = f"--set={eval_set(tmp_path, *(question(name) for name in NAMES))}"
+    assessor = Assessor(stop_at=4, opinion=lambda *_: preference("tie"))
+    pupils = Pupils(by_model={"rival": dict.fromkeys(NAMES, "another answer")})
+    with ScriptedServer(pupils) as model, ScriptedServer(assessor) as judge:
+        more = ("--judge-concurrency=1", "--pairwise", "--compare-to=rival")
+        args = ("tiny", f"--host={model.host}", chosen, f"--judge=ollama:judge@{judge.host}")
+        running = begin(tmp_path, *args, *more)
+        assert assessor.stopped.wait(60)
+        running.send_signal(signal.SIGINT)
+        assert running.wait(60) == 2
+    _, cut = evals_in(tmp_path / "results")
+    found = cut["results"]
+    assert found["by_state"] == {"scored": 1, "unfinished": 4}
+    assert found["cost"]["calls"] == 3
+    assert found["pairwise"]["length_delta"]["value"] == len("no idea") - len("another answer")
 
 
 def test_judgments_that_failed_on_the_way_are_tried_again(tmp_path: Path) -> None:
@@ -139,7 +176,7 @@ def test_answer_that_is_asked_for_again_is_marked_again(tmp_path: Path) -> None:
         (before,) = evals_in(tmp_path / "results")
         assessor.stop_at, searx[0] = 0, sized(200, {"results": []})
         llamaburn("eval", "--resume=last", cwd=tmp_path, SEARXNG_URL=search.host)
-    assert before["results"]["by_state"] == {"skipped_sut_error": 3}
+    assert before["results"]["by_state"] == {"skipped_sut_error": 3, "unfinished": 3}
     (document,) = evals_in(tmp_path / "results")
     assert document["results"]["by_state"] == {"scored": 6}
 

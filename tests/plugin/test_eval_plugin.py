@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from exams import Assessor, Pupil, eval_set, evals_in, preference, question
+from exams import Assessor, Pupil, Pupils, eval_set, evals_in, preference, question
 from scripted import ScriptedServer, sized
 
 import pytest_llamaburn
@@ -185,8 +185,8 @@ def test_judge_is_asked_in_a_test_that_has_a_loop_of_its_own(
 
 
 def test_comparison_runs_as_a_suite_with_the_other_model_first(pytester: pytest.Pytester) -> None:
-    answers = Pupil(model="tiny:latest", answers={"red": "right red"})
-    pairs = ("--llamaburn-pairwise", "--llamaburn-compare-to=tiny:latest")
+    answers = Pupils(by_model={"tiny": {"red": "right red"}, "rival": {"red": "wrong"}})
+    pairs = ("--llamaburn-pairwise", "--llamaburn-compare-to=rival")
     kind = Assessor(opinion=lambda *_: preference("tie"))
     with ScriptedServer(answers) as model, ScriptedServer(kind) as judge:
         options = (*on(model), chosen(pytester, "red"), judged_by(judge), *pairs)

@@ -23,11 +23,12 @@ from fake_judges import (
 from scripted import Close, Hang, Pause, ScriptedServer, head, sized
 
 from pytest_llamaburn import judges
-from pytest_llamaburn.errors import MissingExtraError, SettingsError
+from pytest_llamaburn.errors import MissingExtraError, ServerError, SettingsError, UsageError
 from pytest_llamaburn.judges import Case, Judgment, Pair, Panel, Score, Spec
 from pytest_llamaburn.judges._base import CallError, Usage
 from pytest_llamaburn.judges._caller import Budget, BudgetError, Window
 from pytest_llamaburn.judges._parsing import ParseError, parse
+from pytest_llamaburn.judges._probe import refused
 from pytest_llamaburn.judges._prompt import absolute, defuse
 
 if TYPE_CHECKING:
@@ -489,6 +490,58 @@ def test_active_model_needs_no_note() -> None:
     for fake in (Claude(about={"lifecycle": "active"}), OpenAI(about={"shutdown_date": None})):
         with serving(fake) as name:
             assert using(judging(judge=(name,)), work) == []
+
+
+def probed(settings: Any) -> None:
+    using(settings, lambda panel: panel.probe())
+
+
+@pytest.mark.parametrize(
+    ("status", "words", "said"),
+    [
+        (401, "no such key", "the key in {key} is refused: no such key"),
+        (403, "not for you", "the key in {key} is refused: not for you"),
+        (404, "The model `m` does not exist", "no such model: The model `m` does not exist"),
+        (404, "model: m", "no such model: model: m"),
+        (403, "Missing scopes: api.model.read", None),
+        (404, "Cannot GET /v1/models/m", None),
+        (404, "GET /model is not here", None),
+        (429, "slow down", None),
+        (500, "model crashed", None),
+    ],
+)
+def test_look_up_ends_a_run_only_where_no_call_could_succeed(
+    kind: type[Fake], status: int, words: str, said: str | None
+) -> None:
+    fake = kind(looked_up=[kind().error(status, words)])
+    with serving(fake, "m") as name:
+        if said is None:
+            probed(judging(judge=(name,)))
+        else:
+            with pytest.raises(UsageError) as raised:
+                probed(judging(judge=(name,)))
+            key = {"claude": "ANTHROPIC_API_KEY", "openai": "OPENAI_API_KEY"}[kind.provider]
+            assert str(raised.value).startswith(f"--judge {name}: {said.format(key=key)}")
+    assert fake.calls == []
+
+
+def test_look_up_names_the_judge_nobody_listens_for(kind: type[Fake]) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        url = f"http://127.0.0.1:{free.getsockname()[1]}"
+    name = f"{kind.provider}:m@{url}"
+    with pytest.raises(ServerError, match=f"^--judge {name}: no server at {url}: "):
+        probed(judging(judge=(name,)))
+
+
+def test_look_up_that_the_network_loses_is_no_reason(kind: type[Fake]) -> None:
+    with serving(kind(looked_up=[Close()]), "m") as name:
+        probed(judging(judge=(name,)))
+
+
+def test_name_of_two_addresses_is_refused_where_both_are() -> None:
+    refusals = [ConnectionRefusedError(), ConnectionRefusedError()]
+    assert refused(ExceptionGroup("", refusals))
+    assert not refused(ExceptionGroup("", [refusals[0], TimeoutError()]))
 
 
 def test_retired_model_is_not_found_and_not_asked_again(kind: type[Fake]) -> None:

@@ -3,14 +3,25 @@
 from __future__ import annotations
 
 import asyncio
+import socket
 from dataclasses import dataclass, field
 from typing import Any
 
 import pytest
 from fake_judges import judging, verdict
-from scripted import Close, Hang, OllamaFacade, Request, ScriptedServer, Steps, sized
+from scripted import (
+    Close,
+    Hang,
+    LlamaCppFacade,
+    OllamaFacade,
+    Request,
+    ScriptedServer,
+    Steps,
+    sized,
+)
 
-from pytest_llamaburn.errors import ModelError
+from pytest_llamaburn.backends import embedded
+from pytest_llamaburn.errors import ModelError, ServerError
 from pytest_llamaburn.judges import Case, Judgment, Panel
 from pytest_llamaburn.judges._base import Usage
 
@@ -141,3 +152,43 @@ def test_judge_that_thinks_in_its_text_is_understood() -> None:
 
 def test_local_judge_needs_no_price_under_a_cost_limit() -> None:
     assert judged(Ollama(replies=(said(verdict(2)),)), max_judge_cost=0.01).score == 2
+
+
+def probed(script: Any, model: str = "tiny") -> str:
+    """Probe a judge; return its name."""
+
+    async def work(name: str) -> str:
+        await Panel.of(judging(judge=(name,))).probe()
+        return name
+
+    with ScriptedServer(script) as server:
+        return asyncio.run(work(f"ollama:{model}@{server.host}"))
+
+
+def test_look_up_neither_loads_nor_asks() -> None:
+    fake = Ollama()
+    probed(fake)
+    assert (fake.loads, fake.calls) == (0, [])
+
+
+def test_look_up_speaks_of_the_judge() -> None:
+    with pytest.raises(ModelError, match=r"^--judge ollama:big@http\S+: model 'big' is not at"):
+        probed(Ollama(), "big")
+    with pytest.raises(ServerError, match=r"not as Ollama: try --judge openai:m@http://127\.0\.0"):
+        probed(LlamaCppFacade(), "m")
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        name = f"ollama:m@http://127.0.0.1:{free.getsockname()[1]}"
+    with pytest.raises(ServerError) as raised:
+        asyncio.run(Panel.of(judging(judge=(name,))).probe())
+    assert str(raised.value).startswith(f"--judge {name}: no server at http://127.0.0.1:")
+    assert "--host" not in str(raised.value)
+
+
+def test_ollama_that_is_lost_for_a_moment_is_no_reason() -> None:
+    probed([Close()])
+
+
+def test_embedded_judge_is_looked_for_without_its_engine(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(embedded, "find_spec", lambda _: True)
+    with pytest.raises(ModelError, match=r"^--judge embedded:no\.gguf: no\.gguf does not exist$"):
+        asyncio.run(Panel.of(judging(judge=("embedded:no.gguf",))).probe())

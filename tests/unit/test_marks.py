@@ -8,15 +8,16 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pytest_llamaburn import compare_evals, gates
+from pytest_llamaburn import compare_evals, gates, judges
 from pytest_llamaburn.errors import ResultsError
-from pytest_llamaburn.kinds import _marks
+from pytest_llamaburn.journal import Record
+from pytest_llamaburn.kinds import _marks, _unfinished
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
 
-def judgment(score: int | None, judge: str = "j", **fields: Any) -> dict[str, Any]:
+def judgment(score: int | None, judge: str | None = "j", **fields: Any) -> dict[str, Any]:
     made = {"source": "judge", "judge": judge, "score": score, "verdict": None, "calls": 1}
     state = "scored" if score is not None else "refused"
     usage = dict.fromkeys(("input", "cache_read", "cache_write", "output", "reasoning"))
@@ -89,6 +90,82 @@ def test_agreement_of_a_jury_is_over_the_answers() -> None:
     marks = [(1, 1), (3, 3), (5, 5), (2, 2)]
     items = [item(str(n), scores={"accuracy": score(*both)}) for n, both in enumerate(marks)]
     assert _marks.criteria(items)["accuracy"]["jury_alpha"]["value"] == pytest.approx(1.0)
+
+
+def test_jury_of_which_one_never_scores_has_no_agreement_and_says_why() -> None:
+    items = [item(str(n), scores={"accuracy": score(n, None)}) for n in (1, 3, 5)]
+    found = _marks.criteria(items)["accuracy"]["jury_alpha"]
+    assert (found["value"], found["reason"]) == (None, "no unit has two ratings")
+    alone = [item(scores={"accuracy": score(3)})]
+    assert _marks.criteria(alone)["accuracy"]["jury_alpha"] is None
+
+
+def test_each_judges_verdict_counts_and_one_by_rule_for_all_of_them() -> None:
+    ruled = {**score(1), "judgments": [judgment(1, judge=None, source="rule")]}
+    jury = {"accuracy": score(4, None), "coherence": score(2, 5), "completeness": ruled}
+    uncompared = {**compared(None), "judgments": []}
+    pairs = [compared("A"), compared(None)]
+    items = [item(scores=jury), item(comparisons=pairs), item(comparisons=[uncompared])]
+    found = _marks.counts(items, 2)
+    assert (found["n_total"], found["n_scored"]) == (10, 6)
+    assert found["by_state"] == {"scored": 6, "refused": 4}
+    assert _marks.by_judge(items) == {
+        "j0": {"scored": 2},
+        "j1": {"refused": 1, "scored": 1},
+        "j": {"scored": 1, "refused": 1},
+    }
+
+
+def told(*key: str, **fields: Any) -> dict[str, Any]:
+    """Return a journal's row of a judgment."""
+    made = judges.Judgment(key[1], "scored", judge=key[2], calls=1, **fields)
+    return {"key": [*key], **made.as_dict()}
+
+
+def cut(*judgments: dict[str, Any], **others: Any) -> Record:
+    """Return what the journal of a run that was cut says of two questions."""
+    asked = {"criteria": ["accuracy", "coherence"]}
+    rows = [{"prompt_id": name, "question": asked} for name in ("a", "b")]
+    return Record({}, 4, rows, {}, [], True, others={"judgment": [*judgments], **others})
+
+
+def test_verdicts_that_came_before_a_cut_count_and_the_others_are_unfinished() -> None:
+    first, again = (
+        told("a", "accuracy", "j", "0", score=3),
+        told("a", "accuracy", "k", "0", score=5),
+    )
+    failed = {**told("a", "coherence", "k", "0"), "state": "api_error"}
+    marks = _unfinished.marks(cut(first, failed, again), pairwise=False)
+    assert marks["a"]["scores"]["accuracy"]["score"] == 4.0
+    assert marks["b"]["scores"]["coherence"]["state"] == "unfinished"
+    items = [item(scores=one["scores"]) for one in marks.values()]
+    assert _marks.counts(items, 2)["by_state"] == {"scored": 2, "api_error": 1, "unfinished": 5}
+    assert _marks.cost(items)["calls"] == 3
+    accuracy = _marks.criteria(items)["accuracy"]
+    assert (accuracy["n_total"], accuracy["bounds"]["missing_at_1"]) == (2, 2.5)
+
+
+def test_pair_of_which_a_cut_run_has_one_order_is_unfinished() -> None:
+    key = ("a", "preference", "j")
+    both = [told(*key, "0", order, verdict=v) for order, v in (("ab", "A"), ("ba", "B"))]
+    one = told(*key, "1", "ba", verdict="A")
+    marks = _unfinished.marks(cut(*both, one, rivals=[{"answers": {"a": "x"}}]), pairwise=True)
+    whole, half = marks["a"]["comparisons"]
+    assert (whole["verdict"], whole["state"]) == ("A", "scored")
+    assert (half["verdict"], half["state"], len(half["judgments"])) == (None, "unfinished", 1)
+    assert [one["rival_answer"] for one in marks.values()] == ["x", None]
+    items = [item(comparisons=one["comparisons"]) for one in marks.values()]
+    assert _marks.counts(items, 2)["by_state"] == {"scored": 1, "unfinished": 3}
+    assert _marks.cost(items)["calls"] == 3
+
+
+def test_commonest_error_is_the_judges_own() -> None:
+    slow, lost = ({"kind": "connection", "words": words} for words in ("slow", "lost"))
+    given = [judgment(None, error=one) for one in (lost, slow, slow)]
+    given += [judgment(None, judge=None, source="rule", error=lost)] * 2 + [judgment(3, error=None)]
+    items = [item(scores={"accuracy": {**score(3), "judgments": given}})]
+    assert _marks.commonest_error(items) == {"judge": "j", **slow, "count": 2}
+    assert _marks.commonest_error([]) is None
 
 
 def test_questions_without_a_scorer_or_unread_are_not_wrong() -> None:

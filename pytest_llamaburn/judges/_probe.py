@@ -1,0 +1,46 @@
+"""What a failed look-up of a judge's model says: whether no call to this judge can succeed."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING, Any
+
+from pytest_llamaburn.errors import ModelError, ServerError, SettingsError
+from pytest_llamaburn.judges._base import failed
+
+if TYPE_CHECKING:
+    from pytest_llamaburn.judges._base import Judge
+
+# Of a model that is not there, not of a path: many servers have no look-up of single models.
+_NO_MODEL = re.compile(r"(?<!/)\bmodel\b", re.IGNORECASE)
+
+
+def unreachable(judge: Judge, err: BaseException) -> None:
+    """Raise ServerError where nobody listens; any other failure of the network may pass."""
+    if refused(err):
+        at = judge.url or "its provider"
+        raise ServerError(f"--judge {judge.name}: no server at {at}: the connection is refused")
+
+
+def answered(judge: Judge, err: Any) -> None:
+    """Raise UsageError where a status, as an SDK tells it, speaks of the key or the model.
+
+    A key that may judge but not look models up is said to lack a scope: it is no reason.
+    """
+    found = failed(err.status_code, err.body, {})
+    found.hide(judge.key)
+    if found.kind == "auth" and "scope" not in found.words:
+        raise SettingsError(
+            f"--judge {judge.name}: the key in {judge.key_variable} is refused: {found.words}"
+        )
+    if found.kind == "not_found" and _NO_MODEL.search(found.words):
+        raise ModelError(f"--judge {judge.name}: no such model: {found.words}")
+
+
+def refused(err: BaseException | None) -> bool:
+    """Return whether an error came of refused connections alone; a name may have two addresses."""
+    if isinstance(err, BaseExceptionGroup):
+        return all(map(refused, err.exceptions))
+    if err is None or isinstance(err, ConnectionRefusedError):
+        return err is not None
+    return refused(err.__cause__ or err.__context__)
