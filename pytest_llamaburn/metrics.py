@@ -71,14 +71,15 @@ LOAD_METRICS = {
         "requests_per_sec",
         "/s",
         "higher",
-        "requests that succeeded / seconds, while the load was whole: between ramp-up and drain",
+        "requests that succeeded / seconds, while the load was whole: of N clients from the N-th "
+        "end to the last send, of a schedule from its begin + the median latency (half of it at "
+        "most) to its end; a request that lies partly in it counts by that share of its generation",
     ),
     "output_tokens_per_sec": RunMetric(
         "output_tokens_per_sec",
         "tokens/s",
         "higher",
-        "tokens generated / seconds, in the same window; a request that lies partly in it gives "
-        "that share of its tokens",
+        "tokens generated / seconds, over the same time and by the same shares",
     ),
     "error_rate": RunMetric(
         "error_rate",

@@ -111,8 +111,8 @@ def _scalar(name: str, level: Mapping[str, Any]) -> Observed:
     value = level[name]
     if value is not None:
         return Observed(value, None, "")
-    reason = (name in _power.LEVEL and level["energy_reason"]) or ""
-    return Observed(None, None, metrics.REASONS.get(reason, "not measured"))
+    reason = level["energy_reason"] if name in _power.LEVEL else level["rate_reason"]
+    return Observed(None, None, metrics.REASONS.get(reason, reason or "not measured"))
 
 
 def _statistic(gate: gates.Gate, values: Mapping[str, Any]) -> Observed:

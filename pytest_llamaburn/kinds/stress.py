@@ -40,6 +40,7 @@ class Level(Part):
     duration_s: float
     requests_per_sec: float | None
     output_tokens_per_sec: float | None
+    rate_reason: str | None = None
     total_generation_ms: Distribution
     total_generation_from_schedule_ms: Distribution
     time_to_first_token_ms: Distribution

@@ -1,10 +1,8 @@
 """What a level of a load comes to: rates, distributions, failures, and whether we kept up.
 
-A level is all steps at one number of clients or one rate. Rates are over the steady window alone,
-in which the load was whole: in a closed loop of N clients from the N-th end to the last send, in an
-open loop from the first to the last scheduled time. Requests count where they end, tokens by the
-share of the generation that lies in the window: so neither the ramp-up nor the drain makes a server
-look slower than it is.
+A level is all steps at one number of clients or one rate. Rates are over the stretch alone in which
+the load was whole (`steady`). Requests and their tokens count by the share of the generation that
+lies in the stretch, so that it does not matter where between two ends it begins.
 """
 
 from __future__ import annotations
@@ -15,13 +13,14 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 
 from pytest_llamaburn import metrics, stats
-from pytest_llamaburn.load import clusters, slo
+from pytest_llamaburn.load import clusters, slo, steady
 from pytest_llamaburn.load.step import CLIENTS
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
     from pytest_llamaburn.load.rows import Row
+    from pytest_llamaburn.load.steady import Stretch
     from pytest_llamaburn.load.windows import Window
 
 # Latencies from the time a request was due: what a user waited, whatever kept it from being sent.
@@ -64,9 +63,9 @@ def summarize(
     rows = [row for part in parts for row in part.rows]
     good = [row for row in counted if row.error is None]
     failed = len(counted) - len(good)
-    windows = [_steady(part, level, unit, excluded) for part in parts]
-    seconds = sum(end - start for start, end in windows) / 1e9
-    rate = _rate(parts, windows, _requests_in, seconds)
+    whole = [steady.stretch(part.rows, kept(part, excluded), level, unit) for part in parts]
+    seconds = sum(one.end_ns - one.start_ns for one in whole) / 1e9
+    rate = _rate(parts, whole, _share_in, seconds)
     return {
         "concurrency" if unit == CLIENTS else "rate": level,
         "requests": len(rows),
@@ -77,7 +76,8 @@ def summarize(
         "errors": dict(Counter(row.error["kind"] for row in counted if row.error)),
         "duration_s": seconds,
         "requests_per_sec": rate,
-        "output_tokens_per_sec": _rate(parts, windows, _tokens_in, seconds),
+        "output_tokens_per_sec": _rate(parts, whole, _tokens_in, seconds),
+        "rate_reason": whole[0].reason if rate is None else None,
         **distributions(good, failed),
         "goodput": _goodput(wanted, counted, rate),
         "client_health": _health(parts, counted),
@@ -161,42 +161,26 @@ def kept(part: Part, excluded: Excluded) -> list[Row]:
     return [row for row in rows if begin <= row.scheduled_ns <= end]
 
 
-def _steady(part: Part, level: float, unit: str, excluded: Excluded) -> tuple[float, float]:
-    """Return the window, on the monotonic clock, in which a step's load was whole."""
-    rows = kept(part, excluded)
-    if not rows:
-        return (0.0, 0.0)
-    if unit != CLIENTS:
-        return (float(rows[0].scheduled_ns), rows[-1].scheduled_ns + 1e9 / level)
-    ends, sent = sorted(row.end_ns for row in rows), [row.sent_ns for row in rows]
-    if len(rows) > 2 * level:
-        return (float(ends[int(level) - 1]), float(max(sent)))
-    return (float(min(sent)), float(ends[-1]))
-
-
-def _rate(parts: Sequence[Part], windows: Any, count: Any, seconds: float) -> float | None:
-    """Return what was done inside the windows, a second; None where there is no window."""
+def _rate(
+    parts: Sequence[Part], whole: Sequence[Stretch], count: Any, seconds: float
+) -> float | None:
+    """Return what was done inside the stretches, a second; None where there is none."""
     if seconds <= 0:
         return None
-    pairs = zip(parts, windows, strict=True)
-    done = sum(count(row, *window) for part, window in pairs for row in part.rows if not row.error)
+    pairs = zip(parts, whole, strict=True)
+    done = sum(count(row, *one[:2]) for part, one in pairs for row in part.rows if not row.error)
     return float(done / seconds)
 
 
-def _requests_in(row: Row, start: float, end: float) -> float:
-    return float(start < row.end_ns <= end)
-
-
 def _tokens_in(row: Row, start: float, end: float) -> float:
-    tokens = row.values["output_sequence_length"] or 0.0
+    return (row.values["output_sequence_length"] or 0.0) * _share_in(row, start, end)
+
+
+def _share_in(row: Row, start: float, end: float) -> float:
+    """Return the share of a request's generation that lies from `start` to `end`."""
     first, last = row.first_ns or row.end_ns, row.last_ns or row.end_ns
-    return tokens * _inside(first, last, start, end)
-
-
-def _inside(first: float, last: float, start: float, end: float) -> float:
-    """Return the share of [first, last] that lies in [start, end]."""
     if last <= first:
-        return float(start <= first <= end)
+        return float(start <= first < end)
     return max(0.0, min(last, end) - max(first, start)) / (last - first)
 
 

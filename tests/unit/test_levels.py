@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from loads import HEALTHY, MS, closed, failed, row
+from loads import HEALTHY, MS, closed, failed, opened, row
 
 from pytest_llamaburn.load import levels
 from pytest_llamaburn.load.levels import Excluded, Part
@@ -40,8 +40,52 @@ def test_an_open_loops_rate_is_over_the_schedule_not_over_the_wait_for_the_last(
     rows = [row(100 * i, 50) for i in range(20)]
     rows[-1] = row(1900, 5000)
     level = levels.summarize(10, RATE, [part(rows)], NOTHING)
-    assert (level["rate"], level["duration_s"]) == (10, pytest.approx(2.0))
-    assert level["requests_per_sec"] == pytest.approx(19 / 2)
+    assert (level["rate"], level["duration_s"]) == (10, pytest.approx(1.8))
+    assert level["requests_per_sec"] == pytest.approx(10)
+
+
+@pytest.mark.parametrize("rate", [1, 8, 32])
+@pytest.mark.parametrize("lasts_s", [8, 12.3])
+def test_a_schedule_that_nobody_waits_in_has_its_own_rate_however_long_an_answer_takes(
+    rate: float, lasts_s: float
+) -> None:
+    rows = opened(rate, lasts_s, service_ms=1000)
+    level = levels.summarize(rate, RATE, [part(rows)], NOTHING)
+    assert level["requests_per_sec"] == pytest.approx(rate)
+    assert level["output_tokens_per_sec"] == pytest.approx(10 * rate)
+    assert level["rate_reason"] is None
+
+
+@pytest.mark.parametrize("rate", [5, 20, 80])
+def test_a_schedule_above_capacity_has_the_servers_rate(rate: float) -> None:
+    rows = opened(rate, 8, service_ms=1000, slots=4)
+    level = levels.summarize(rate, RATE, [part(rows)], NOTHING)
+    assert level["requests_per_sec"] == pytest.approx(4, rel=0.02)
+
+
+def test_a_schedule_over_before_anything_ended_has_no_rate_and_says_why() -> None:
+    level = levels.summarize(32, RATE, [part(opened(32, 0.5, service_ms=1000))], NOTHING)
+    assert (level["requests_per_sec"], level["output_tokens_per_sec"]) == (None, None)
+    assert "must last longer" in level["rate_reason"]
+
+
+def test_refusals_do_not_hide_that_nothing_was_answered_yet() -> None:
+    rows = opened(32, 1.5, service_ms=1000)
+    rows[1::2] = [failed(one.sent_ns / MS, 1, "queue_full") for one in rows[1::2]]
+    assert levels.summarize(32, RATE, [part(rows)], NOTHING)["requests_per_sec"] is None
+
+
+def test_a_schedule_that_is_refused_throughout_succeeds_at_a_rate_of_nothing() -> None:
+    rows = [failed(100 * i, 5, "queue_full") for i in range(20)]
+    assert levels.summarize(10, RATE, [part(rows)], NOTHING)["requests_per_sec"] == 0
+
+
+def test_what_is_left_out_of_a_schedule_holds_the_ramp_up() -> None:
+    excluded = Excluded(Window(seconds=5), Window())
+    rows = opened(10, 12, service_ms=1000)
+    level = levels.summarize(10, RATE, [part(rows)], excluded)
+    assert level["duration_s"] == pytest.approx(6.9)
+    assert level["requests_per_sec"] == pytest.approx(10)
 
 
 def test_failures_are_counted_by_kind_and_never_enter_a_latency() -> None:
@@ -100,6 +144,7 @@ def test_lateness_of_the_schedule_is_the_clients_limit_too() -> None:
 def test_a_level_without_requests_has_no_numbers_and_no_zeros() -> None:
     level = levels.summarize(1, CLIENTS, [part([])], NOTHING)
     assert (level["requests_per_sec"], level["error_rate"]) == (None, None)
+    assert level["rate_reason"] == "no request was sent"
     assert level["total_generation_ms"]["p50"] is None
     assert level["client_health"]["chunks_per_read"] is None
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from loads import alone, closed, document, failed, level, spike
+from loads import alone, closed, document, failed, level, opened, spike
 
 from pytest_llamaburn.errors import SettingsError
 from pytest_llamaburn.kinds import _load_gates
@@ -118,6 +118,12 @@ def test_goodput_needs_bounds_and_a_level_without_requests_no_rate(tmp_path: Pat
     assert verdict("goodput_share>0", found)["reason"] == "goodput needs --slo"
     found["levels"][0]["requests_per_sec"] = None
     assert verdict("requests_per_sec>0", found)["reason"] == "not measured"
+
+
+def test_a_rate_that_a_schedule_was_too_short_for_says_so(tmp_path: Path) -> None:
+    short = Step(40, RATE, 6), opened(40, 0.15, 100)
+    found = document(tmp_path, [alone(), short], arrival="static")["results"]
+    assert "must last longer" in verdict("requests_per_sec@40>0", found)["reason"]
 
 
 def test_recovery_is_gated_in_its_own_unit(tmp_path: Path) -> None:

@@ -84,6 +84,11 @@ def test_a_point_that_the_levels_only_bracket_has_no_number(tmp_path: Path) -> N
     assert "fail by 10 s): –; highest passing –, lowest failing 1" in text
 
 
+def test_a_rate_without_throughput_says_why(tmp_path: Path) -> None:
+    text = shown(tmp_path, (Step(40, RATE, 6), opened(40, 0.15, 100)), arrival="static")
+    assert "40 requests/s: throughput: the schedule ended too soon" in text
+
+
 def test_rates_are_told_as_rates(tmp_path: Path) -> None:
     rates = [(Step(rate, RATE, 300), opened(rate, 10, 100, 2)) for rate in (10, 30)]
     text = shown(tmp_path, *rates, arrival="static")
