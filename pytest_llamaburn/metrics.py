@@ -71,9 +71,8 @@ LOAD_METRICS = {
         "requests_per_sec",
         "/s",
         "higher",
-        "requests that succeeded / seconds, while the load was whole: of N clients from the N-th "
-        "end to the last send, of a schedule from its begin + the median latency (half of it at "
-        "most) to its end; a request that lies partly in it counts by that share of its generation",
+        "requests that succeeded / seconds, while the load was whole; a request that lies partly "
+        "in that time counts by that share of its generation",
     ),
     "output_tokens_per_sec": RunMetric(
         "output_tokens_per_sec",

@@ -63,9 +63,9 @@ def summarize(
     rows = [row for part in parts for row in part.rows]
     good = [row for row in counted if row.error is None]
     failed = len(counted) - len(good)
-    whole = [steady.stretch(part.rows, kept(part, excluded), level, unit) for part in parts]
-    seconds = sum(one.end_ns - one.start_ns for one in whole) / 1e9
-    rate = _rate(parts, whole, _share_in, seconds)
+    whole = _whole(parts, level, unit, excluded)
+    seconds = sum(one.end_ns - one.start_ns for _, one in whole) / 1e9
+    rate = _rate(whole, _share_in, seconds)
     return {
         "concurrency" if unit == CLIENTS else "rate": level,
         "requests": len(rows),
@@ -76,8 +76,8 @@ def summarize(
         "errors": dict(Counter(row.error["kind"] for row in counted if row.error)),
         "duration_s": seconds,
         "requests_per_sec": rate,
-        "output_tokens_per_sec": _rate(parts, whole, _tokens_in, seconds),
-        "rate_reason": whole[0].reason if rate is None else None,
+        "output_tokens_per_sec": _rate(whole, _tokens_in, seconds),
+        "rate_reason": whole[0][1].reason,
         **distributions(good, failed),
         "goodput": _goodput(wanted, counted, rate),
         "client_health": _health(parts, counted),
@@ -161,14 +161,19 @@ def kept(part: Part, excluded: Excluded) -> list[Row]:
     return [row for row in rows if begin <= row.scheduled_ns <= end]
 
 
-def _rate(
-    parts: Sequence[Part], whole: Sequence[Stretch], count: Any, seconds: float
-) -> float | None:
+def _whole(
+    parts: Sequence[Part], level: float, unit: str, excluded: Excluded
+) -> list[tuple[Part, Stretch]]:
+    """Return the steps with their stretches: those alone whose load was whole, if there are any."""
+    found = [(part, steady.stretch(part.rows, kept(part, excluded), level, unit)) for part in parts]
+    return [pair for pair in found if pair[1].reason is None] or found
+
+
+def _rate(whole: Sequence[tuple[Part, Stretch]], count: Any, seconds: float) -> float | None:
     """Return what was done inside the stretches, a second; None where there is none."""
     if seconds <= 0:
         return None
-    pairs = zip(parts, whole, strict=True)
-    done = sum(count(row, *one[:2]) for part, one in pairs for row in part.rows if not row.error)
+    done = sum(count(row, *one[:2]) for part, one in whole for row in part.rows if not row.error)
     return float(done / seconds)
 
 

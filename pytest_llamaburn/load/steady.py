@@ -3,6 +3,8 @@
 In a closed loop of N clients from the N-th end to the last send. In an open loop from the first
 scheduled time, after the ramp-up, to the last: the ramp-up is the level's median latency, in whole
 gaps of the schedule. So neither the ramp-up nor the drain makes a server look slower than it is.
+Clients whose load was whole for less than a request lasts are counted from the first send to the
+last end, and a sentence says so.
 """
 
 from __future__ import annotations
@@ -20,10 +22,15 @@ if TYPE_CHECKING:
 
 NOTHING = "no request was sent"
 TOO_SHORT = "the schedule ended too soon: it must last longer than two requests do"
+PARTIAL = "all were at work for less than a request lasts, so ramp-up and drain are counted too"
+LEAST_SHARE = 0.8  # of the median latency, that clients in step are at work together at least
 
 
 class Stretch(NamedTuple):
-    """From `start_ns` to `end_ns` on the monotonic clock; where it is empty, `reason` says why."""
+    """From `start_ns` to `end_ns` on the monotonic clock.
+
+    `reason` says why it is empty, or that the load was not whole in it.
+    """
 
     start_ns: float
     end_ns: float
@@ -40,8 +47,11 @@ def stretch(sent: Sequence[Row], kept: Sequence[Row], level: float, unit: str) -
 def _closed(kept: Sequence[Row], clients: int) -> Stretch:
     ends, starts = sorted(row.end_ns for row in kept), [row.sent_ns for row in kept]
     if len(kept) > 2 * clients:
-        return Stretch(ends[clients - 1], max(starts))
-    return Stretch(min(starts), ends[-1])
+        latencies = [row.end_ns - row.sent_ns for row in kept if row.error is None]
+        begin, end = ends[clients - 1], max(starts)
+        if end - begin >= LEAST_SHARE * (median(latencies) if latencies else 0):
+            return Stretch(begin, end)
+    return Stretch(min(starts), ends[-1], PARTIAL)
 
 
 def _open(sent: Sequence[Row], kept: Sequence[Row], rate: float) -> Stretch:

@@ -36,6 +36,36 @@ def test_the_steady_rate_is_the_servers_whatever_the_ramp_and_the_drain(
     assert level["concurrency"] == clients
 
 
+@pytest.mark.parametrize("each", [1, 2])
+def test_clients_of_a_round_or_two_are_counted_from_end_to_end_and_that_is_said(each: int) -> None:
+    level = levels.summarize(4, CLIENTS, [part(closed(4, each, 100, 2))], NOTHING)
+    assert level["requests_per_sec"] == pytest.approx(20)
+    assert "ramp-up and drain" in level["rate_reason"]
+
+
+def test_refusals_that_end_a_level_at_once_leave_it_the_rate_of_what_was_served() -> None:
+    served = [row(0, 50 * n) for n in (1, 1, 2, 2, 3, 3)]
+    refused = [failed(0.1 * n, 0.1, "queue_full") for n in range(60)]
+    level = levels.summarize(13, CLIENTS, [part(served + refused)], NOTHING)
+    assert level["duration_s"] == pytest.approx(0.15)
+    assert level["requests_per_sec"] == pytest.approx(40)
+    assert level["output_tokens_per_sec"] == pytest.approx(400)
+    assert "ramp-up and drain" in level["rate_reason"]
+
+
+def test_a_visit_that_was_cut_short_does_not_blur_one_whose_load_was_whole() -> None:
+    whole, short = part(closed(4, 20, 100, 4)), part(closed(4, 1, 100, 4))
+    level = levels.summarize(4, CLIENTS, [short, whole], NOTHING)
+    assert level["requests_per_sec"] == pytest.approx(40)
+    assert level["rate_reason"] is None
+
+
+def test_clients_that_are_only_refused_succeed_at_a_rate_of_nothing() -> None:
+    rows = [failed(5 * n, 5, "queue_full") for n in range(20)]
+    level = levels.summarize(1, CLIENTS, [part(rows)], NOTHING)
+    assert (level["requests_per_sec"], level["rate_reason"]) == (0, None)
+
+
 def test_an_open_loops_rate_is_over_the_schedule_not_over_the_wait_for_the_last() -> None:
     rows = [row(100 * i, 50) for i in range(20)]
     rows[-1] = row(1900, 5000)
