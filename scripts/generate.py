@@ -43,7 +43,7 @@ or requests a second in an open loop.
 The load is whole, of N clients, from the N-th end to the last send; where that is shorter than a
 request, all is counted from the first send to the last end. A schedule's is whole from its begin +
 the median latency, which is half of the schedule at most, to its end. `rate_reason` says where it
-was not whole, and why there is no rate.
+was not whole, and why there is no rate; `tokens_reason` whether answers came without token counts.
 """,
     "Of answers": """\
 What gates of an eval call it, and where the file has it. What no judge could score enters no mean.

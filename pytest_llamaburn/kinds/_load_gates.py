@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from pytest_llamaburn import gates, metrics, registry
 from pytest_llamaburn.errors import SettingsError
 from pytest_llamaburn.gates import Observed
-from pytest_llamaburn.kinds import _power
 from pytest_llamaburn.load import levels
 
 if TYPE_CHECKING:
@@ -21,6 +20,12 @@ if TYPE_CHECKING:
 POINTS = ("failure_point", "degradation_point", "optimal")
 # What is gated beside the metrics' distributions, with units.
 SPECIAL = {name: found.unit for name, found in metrics.LOAD_METRICS.items()}
+# Where a level says why it has no such number; the first that says anything does.
+_WHY = {
+    "requests_per_sec": ("rate_reason",),
+    "output_tokens_per_sec": ("tokens_reason", "rate_reason"),
+}
+_WHY_ENERGY = ("energy_reason", "tokens_reason")
 _POINT = re.compile(rf"^\s*({'|'.join(POINTS)})\.(?:concurrency|rate)\b")
 _AT = re.compile(r"@\s*(\d+(?:\.\d+)?)")
 
@@ -111,8 +116,8 @@ def _scalar(name: str, level: Mapping[str, Any]) -> Observed:
     value = level[name]
     if value is not None:
         return Observed(value, None, "")
-    reason = level["energy_reason"] if name in _power.LEVEL else level["rate_reason"]
-    return Observed(None, None, metrics.REASONS.get(reason, reason or "not measured"))
+    reason = next((level[key] for key in _WHY.get(name, _WHY_ENERGY) if level[key]), "not measured")
+    return Observed(None, None, metrics.REASONS.get(reason, reason))
 
 
 def _statistic(gate: gates.Gate, values: Mapping[str, Any]) -> Observed:

@@ -41,6 +41,7 @@ class Level(Part):
     requests_per_sec: float | None
     output_tokens_per_sec: float | None
     rate_reason: str | None = None
+    tokens_reason: str | None = None
     total_generation_ms: Distribution
     total_generation_from_schedule_ms: Distribution
     time_to_first_token_ms: Distribution
@@ -260,7 +261,8 @@ def _status(record: Record, everything: Sequence[Row]) -> str:
 
 def _totals(everything: Sequence[Row]) -> dict[str, Any]:
     good = [row for row in everything if row.error is None]
-    tokens = [row.values["output_sequence_length"] or 0 for row in good]
+    counts = [row.values["output_sequence_length"] for row in good]
+    tokens = [count for count in counts if count is not None]
     return {
         "requests": len(everything),
         "succeeded": len(good),

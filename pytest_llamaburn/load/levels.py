@@ -34,6 +34,7 @@ SHOWN = (
     *("input_sequence_length", "output_sequence_length"),
 )
 BUSY_SHARE = 0.9  # of one processor, used by the process that sends
+NO_COUNTS = metrics.REASONS["no_usage"]
 LATE_MS, LATE_SHARE = 5.0, 0.1  # lateness that matters: of the level's own median TTFT
 
 
@@ -66,6 +67,7 @@ def summarize(
     whole = _whole(parts, level, unit, excluded)
     seconds = sum(one.end_ns - one.start_ns for _, one in whole) / 1e9
     rate = _rate(whole, _share_in, seconds)
+    uncounted = _uncounted(good)
     return {
         "concurrency" if unit == CLIENTS else "rate": level,
         "requests": len(rows),
@@ -76,8 +78,11 @@ def summarize(
         "errors": dict(Counter(row.error["kind"] for row in counted if row.error)),
         "duration_s": seconds,
         "requests_per_sec": rate,
-        "output_tokens_per_sec": _rate(whole, _tokens_in, seconds),
+        "output_tokens_per_sec": (
+            None if uncounted == NO_COUNTS else _rate(whole, _tokens_in, seconds)
+        ),
         "rate_reason": whole[0][1].reason,
+        "tokens_reason": uncounted,
         **distributions(good, failed),
         "goodput": _goodput(wanted, counted, rate),
         "client_health": _health(parts, counted),
@@ -121,7 +126,10 @@ def _goodput(wanted: str | None, counted: Sequence[Row], rate: float | None) -> 
 
 
 def timeline(rows: Iterable[Row], start_ns: int) -> list[dict[str, Any]]:
-    """Return, for each second since `start_ns`, what was in flight, ended, failed and generated."""
+    """Return, for each second since `start_ns`, what was in flight, ended, failed and generated.
+
+    Tokens are null where no answer came with a count of them.
+    """
     rows = list(rows)
     if not rows:
         return []
@@ -139,7 +147,7 @@ def timeline(rows: Iterable[Row], start_ns: int) -> list[dict[str, Any]]:
             "in_flight": int(in_flight[second]),
             "completed": counts.pop("", 0),
             "failed": dict(counts),
-            "tokens": round(tokens[second], 1),
+            "tokens": tokens and round(tokens[second], 1),
         }
         for second, counts in enumerate(done)
     ]
@@ -177,6 +185,14 @@ def _rate(whole: Sequence[tuple[Part, Stretch]], count: Any, seconds: float) -> 
     return float(done / seconds)
 
 
+def _uncounted(good: Sequence[Row]) -> str | None:
+    """Return whether, of the requests that succeeded, some or all came without a token count."""
+    known = sum(row.values["output_sequence_length"] is not None for row in good)
+    if known == len(good):
+        return None
+    return f"only {known} of {len(good)} answers came with a token count" if known else NO_COUNTS
+
+
 def _tokens_in(row: Row, start: float, end: float) -> float:
     return (row.values["output_sequence_length"] or 0.0) * _share_in(row, start, end)
 
@@ -189,8 +205,10 @@ def _share_in(row: Row, start: float, end: float) -> float:
     return max(0.0, min(last, end) - max(first, start)) / (last - first)
 
 
-def _tokens_by_second(rows: Sequence[Row], start_ns: int, seconds: int) -> list[float]:
+def _tokens_by_second(rows: Sequence[Row], start_ns: int, seconds: int) -> list[float] | None:
     """Return the tokens of each second, a request's spread evenly over its generation."""
+    if _uncounted([row for row in rows if row.error is None]) == NO_COUNTS:
+        return None
     found = [0.0] * seconds
     for row in rows:
         if row.error or row.first_ns is None or row.last_ns is None:

@@ -6,6 +6,7 @@ from itertools import takewhile
 from statistics import median
 from typing import TYPE_CHECKING, Any
 
+from pytest_llamaburn import metrics
 from pytest_llamaburn.load import recovery, steadiness
 
 if TYPE_CHECKING:
@@ -15,7 +16,6 @@ if TYPE_CHECKING:
     from pytest_llamaburn.load.step import Burst
 
 BATCHES = 30  # of equal length, that a long load is cut into
-SERIES = ("tokens_per_sec", "total_p50_ms")
 IDLE_NAMES = ("cpu_pct", "ram_used_mb", "server_rss_mb")
 
 
@@ -27,14 +27,14 @@ def sustained(timeline: Sequence[dict[str, Any]], records: Sequence[Record]) -> 
     whole = list(timeline[1:-1])
     size = max(1, len(whole) // BATCHES)
     batches = [whole[i : i + size] for i in range(0, len(whole) - size + 1, size)]
-    series = {
-        "tokens_per_sec": [sum(s["tokens"] for s in batch) / size for batch in batches],
-        "total_p50_ms": _medians(records, size, len(batches)),
-    }
+    speeds = [_tokens_per_sec(batch) for batch in batches]
+    counted = [speed for speed in speeds if speed is not None]
+    why = None if len(counted) == len(speeds) else metrics.REASONS["no_usage"]
     return {
         "batch_s": size,
         "per_minute": _minutes(timeline),
-        **{name: _judged(values) for name, values in series.items()},
+        "tokens_per_sec": _judged(counted, why),
+        "total_p50_ms": _judged(_medians(records, size, len(batches))),
     }
 
 
@@ -136,13 +136,20 @@ def _minutes(timeline: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
                 "seconds": len(part),
                 "completed": sum(second["completed"] for second in part),
                 "failed": sum(sum(second["failed"].values()) for second in part),
-                "tokens_per_sec": sum(second["tokens"] for second in part) / len(part),
+                "tokens_per_sec": _tokens_per_sec(part),
             }
         )
     return found
 
 
-def _judged(values: Sequence[float]) -> dict[str, Any]:
+def _tokens_per_sec(part: Sequence[dict[str, Any]]) -> float | None:
+    """Return the mean over some seconds, None where tokens are not counted."""
+    tokens = [second["tokens"] for second in part]
+    return None if None in tokens else sum(tokens) / len(tokens)
+
+
+def _judged(values: Sequence[float], why: str | None = None) -> dict[str, Any]:
+    """Return what a series says; `why` is known to keep it from saying anything."""
     trend, shift = steadiness.trend(values), steadiness.shift(values)
     steady = steadiness.steady(values)
     return {
@@ -150,5 +157,5 @@ def _judged(values: Sequence[float]) -> dict[str, Any]:
         "trend": trend and trend._asdict(),
         "shift": shift and shift._asdict(),
         "steady": steady and steady._asdict(),
-        "reason": None if trend else f"fewer than {steadiness.LEAST} batches",
+        "reason": None if trend else why or f"fewer than {steadiness.LEAST} batches",
     }

@@ -9,7 +9,7 @@ from pytest_llamaburn.reports import _chart, _power
 from pytest_llamaburn.reports._rows import ABSENT, Sheet, machine, number, server, title
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
     from pathlib import Path
 
 Level = dict[str, Any]
@@ -114,9 +114,7 @@ def _notes(document: dict[str, Any]) -> Iterator[str]:
             f"baseline, one client: total p50 {number(total['p50'])} ms, TTFT p50 "
             f"{number(ttft['p50'])} ms; a request fails after {found['deadline_s']:.3g} s"
         )
-    for level in found["levels"]:
-        if level.get("rate_reason"):
-            yield f"{name(level)}: throughput: {level['rate_reason']}"
+    yield from _rates(found["levels"])
     yield from _findings(found)
     yield from _power.levels(document)
     for kind, count in found["errors"].items():
@@ -126,6 +124,17 @@ def _notes(document: dict[str, Any]) -> Iterator[str]:
         yield f"gate {gates.sentence(gate)}"
     for insight in document["insights"]:
         yield insight["text"]
+
+
+def _rates(levels: Iterable[Level]) -> Iterator[str]:
+    """Yield why levels have no throughput or an uncertain one, those with one reason together."""
+    found: dict[str, list[str]] = {}
+    for level in levels:
+        for key, what in (("rate_reason", "throughput"), ("tokens_reason", "tokens/s")):
+            if level.get(key):
+                found.setdefault(f"{what}: {level[key]}", []).append(name(level))
+    for reason, names in found.items():
+        yield f"{', '.join(names)}: {reason}"
 
 
 def _findings(found: dict[str, Any]) -> Iterator[str]:

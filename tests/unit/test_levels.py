@@ -225,6 +225,30 @@ def test_goodput_of_failures_alone_has_no_rate() -> None:
     assert (level["goodput"]["share"], level["goodput"]["requests_per_sec"]) == (0.0, None)
 
 
+def uncounted(rows: list[Row]) -> list[Row]:
+    """Return rows whose server told no token counts."""
+    for one in rows:
+        one.values["output_sequence_length"] = None
+    return rows
+
+
+def test_tokens_that_nobody_counted_are_null_with_a_reason_and_never_nothing() -> None:
+    rows = uncounted(closed(2, 20, 100, 2))
+    level = levels.summarize(2, CLIENTS, [part(rows)], NOTHING)
+    assert level["requests_per_sec"] == pytest.approx(20)
+    assert level["output_tokens_per_sec"] is None
+    assert level["tokens_reason"] == "the server sent no token counts"
+    assert {second["tokens"] for second in levels.timeline(rows, 0)} == {None}
+
+
+def test_answers_of_which_only_some_are_counted_leave_a_note_beside_their_tokens() -> None:
+    rows = closed(1, 20, 100, 1)
+    uncounted(rows[::2])
+    level = levels.summarize(1, CLIENTS, [part(rows)], NOTHING)
+    assert level["output_tokens_per_sec"] == pytest.approx(50, rel=0.15)
+    assert level["tokens_reason"] == "only 10 of 20 answers came with a token count"
+
+
 def test_tokens_whose_times_are_one_instant_count_where_it_lies() -> None:
     at_once = row(500, 100)
     at_once.first_ns = at_once.last_ns

@@ -126,6 +126,15 @@ def test_a_rate_that_a_schedule_was_too_short_for_says_so(tmp_path: Path) -> Non
     assert "must last longer" in verdict("requests_per_sec@40>0", found)["reason"]
 
 
+def test_tokens_that_nobody_counted_are_undecided_with_the_reason(tmp_path: Path) -> None:
+    step, rows = level(2)
+    for one in rows:
+        one.values["output_sequence_length"] = None
+    found = document(tmp_path, [alone(), (step, rows)])["results"]
+    gate = verdict("output_tokens_per_sec>1", found)
+    assert (gate["verdict"], gate["reason"]) == ("undecided", "the server sent no token counts")
+
+
 def test_recovery_is_gated_in_its_own_unit(tmp_path: Path) -> None:
     taken = [alone(), spike()]
     found = document(tmp_path, taken, mode="spike", arrival="poisson")["results"]

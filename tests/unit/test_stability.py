@@ -26,7 +26,7 @@ def judged(seconds: int, total_ms: Callable[[float], float]) -> dict[str, Any]:
 
 def test_a_server_that_stays_the_same_neither_drifts_nor_shifts_and_is_steady() -> None:
     found = judged(120, lambda s: 100 + s % 3)
-    for name in stability.SERIES:
+    for name in ("tokens_per_sec", "total_p50_ms"):
         assert not found[name]["trend"]["drifts"]
         assert not found[name]["shift"]["shifts"]
         assert found[name]["reason"] is None
@@ -52,6 +52,18 @@ def test_a_short_load_is_not_judged_and_says_why() -> None:
     found = judged(6, lambda _: 100)["tokens_per_sec"]
     assert (found["trend"], found["shift"], found["steady"]) == (None, None, None)
     assert found["reason"] == "fewer than 8 batches"
+
+
+def test_tokens_that_nobody_counted_are_not_judged_and_the_reason_is_the_server() -> None:
+    rows = [row(100 * i, 100) for i in range(200)]
+    for one in rows:
+        one.values["output_sequence_length"] = None
+    line = levels.timeline(rows, 0)
+    found = stability.sustained(line, [record_of(one) for one in rows])
+    assert found["tokens_per_sec"]["reason"] == "the server sent no token counts"
+    assert found["tokens_per_sec"]["steady"] is None
+    assert found["per_minute"][0]["tokens_per_sec"] is None
+    assert found["total_p50_ms"]["reason"] is None
 
 
 def test_each_minute_has_its_throughput_and_the_last_its_own_length() -> None:

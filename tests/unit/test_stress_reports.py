@@ -89,6 +89,19 @@ def test_a_rate_without_throughput_says_why(tmp_path: Path) -> None:
     assert "40 requests/s: throughput: the schedule ended too soon" in text
 
 
+def test_a_server_that_counts_no_tokens_has_none_in_file_table_and_chart(tmp_path: Path) -> None:
+    taken = [alone(), level(1), level(2)]
+    for _, rows in taken:
+        for one in rows:
+            one.values["output_sequence_length"] = None
+    path = saved(tmp_path, taken)
+    found = results.load(path)["results"]
+    assert found["totals"]["output_tokens"] is None
+    text = table.render([path])
+    assert "1 clients, 2 clients: tokens/s: the server sent no token counts" in text
+    assert "● tokens/s, top –" in text
+
+
 def test_rates_are_told_as_rates(tmp_path: Path) -> None:
     rates = [(Step(rate, RATE, 300), opened(rate, 10, 100, 2)) for rate in (10, 30)]
     text = shown(tmp_path, *rates, arrival="static")
