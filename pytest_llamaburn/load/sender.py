@@ -16,6 +16,7 @@ from pytest_llamaburn.load.rows import row_of
 from pytest_llamaburn.load.run import conversation
 from pytest_llamaburn.load.step import CLIENTS, Step
 from pytest_llamaburn.load.windows import think_seconds
+from pytest_llamaburn.trace import answered
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -258,7 +259,7 @@ class Sender:
     async def _send(self, wire: Wire, turn: Turn) -> Trace:
         self.counts["in_flight"] += 1
         try:
-            return await self._backend.stream(wire, turn.payload)
+            return answered(await self._backend.stream(wire, turn.payload))
         finally:
             self.counts["in_flight"] -= 1
 

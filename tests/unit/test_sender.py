@@ -198,6 +198,15 @@ def test_an_answer_in_between_shows_that_the_server_is_there(tmp_path: Path) -> 
     assert len(sent(tmp_path, FakeBackend(answer), work)) == 60
 
 
+def test_an_answer_of_nothing_is_a_failed_request(tmp_path: Path) -> None:
+    async def nothing() -> Trace:
+        return trace_of([], None, None)
+
+    (row,) = sent(tmp_path, FakeBackend(nothing), one(Step(1, CLIENTS, 1)))
+    assert row.error is not None
+    assert row.error["kind"] == "empty_answer"
+
+
 def test_a_schedule_is_kept_and_is_the_same_for_the_same_seed(tmp_path: Path) -> None:
     def offsets(name: str, **asked: Any) -> list[int]:
         folder = tmp_path / name
