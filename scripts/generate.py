@@ -44,6 +44,10 @@ The load is whole, of N clients, from the N-th end to the last send; where that 
 request, all is counted from the first send to the last end. A schedule's is whole from its begin +
 the median latency, which is half of the schedule at most, to its end. `rate_reason` says where it
 was not whole, and why there is no rate; `tokens_reason` whether answers came without token counts.
+
+The level of a spike run is its steady load as it was before the first burst; how the requests of a
+burst went is in `results.recovery.spikes`, beside the time to recover from it. Such a run has no
+failure and no degradation point.
 """,
     "Of answers": """\
 What gates of an eval call it, and where the file has it. What no judge could score enters no mean.

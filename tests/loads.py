@@ -56,9 +56,10 @@ def row(sent_ms: float, total_ms: float, **fields: Any) -> Row:
     return made
 
 
-def failed(sent_ms: float, total_ms: float, kind: str = "timeout_total") -> Row:
+def failed(sent_ms: float, total_ms: float, kind: str = "timeout_total", **fields: Any) -> Row:
     none: dict[str, float | None] = dict.fromkeys(METRICS)
-    return row(sent_ms, total_ms, values=none, first_ns=None, last_ns=None, error={"kind": kind})
+    fields |= {"values": none, "first_ns": None, "last_ns": None, "error": {"kind": kind}}
+    return row(sent_ms, total_ms, **fields)
 
 
 def closed(clients: int, each: int, service_ms: float, slots: int) -> list[Row]:

@@ -67,7 +67,7 @@ def judge_all(
 def _observed(wanted: LoadGate, results: Mapping[str, Any]) -> Observed:
     name = wanted.gate.metric
     if name in POINTS:
-        return _point(wanted.gate, results[name], results["levels"])
+        return _point(wanted.gate, results[name], results)
     if name == "recovery_time_ms":
         found = results["recovery"] or {"recovery_time_ms": None, "reason": "no spike was sent"}
         return Observed(found["recovery_time_ms"], None, found["reason"] or "")
@@ -91,15 +91,17 @@ def _place(found: Mapping[str, Any]) -> float | None:
     return place
 
 
-def _point(gate: gates.Gate, point: Mapping[str, Any] | None, levels: Any) -> Observed:
+def _point(
+    gate: gates.Gate, point: Mapping[str, Any] | None, results: Mapping[str, Any]
+) -> Observed:
     if point is None:
-        return Observed(None, None, "there is none")
+        return Observed(None, None, results["points_reason"] or "there is none")
     value = _place(point)
     if value is not None:
         return Observed(value, point.get("interval"), "")
     if point["reached"]:
         return Observed(None, None, f"below {point['failing']:g}, the levels say no more")
-    most = max((place for level in levels if (place := _place(level))), default=0.0)
+    most = max((place for level in results["levels"] if (place := _place(level))), default=0.0)
     if gate.operator in (">", ">=") and gate.bound <= most:
         return Observed(most, None, "")  # not reached: it lies above all that was sent
     return Observed(None, None, f"not reached up to {most:g}")

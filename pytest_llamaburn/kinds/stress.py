@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from bisect import bisect_right
 from collections import Counter
 from itertools import groupby
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple
@@ -21,10 +22,12 @@ if TYPE_CHECKING:
 
     from pytest_llamaburn.journal import Record
     from pytest_llamaburn.load.rows import Row
+    from pytest_llamaburn.load.step import Burst
 
 FOLDER = "stress"
 BASELINE = 0  # the step that one client takes alone
 _NOTHING = levels.Excluded(windows.Window(), windows.Window())
+ONE_LEVEL = "a spike run holds one steady level: a ramp or a sweep looks for points"
 
 
 class Level(Part):
@@ -70,6 +73,7 @@ class StressResults(Part):
     failure_point: dict[str, Any] | None
     degradation_point: dict[str, Any] | None
     degradation_points: list[dict[str, Any]]
+    points_reason: str | None = None
     optimal: dict[str, Any] | None
     recovery_time_ms: float | None
     recovery: dict[str, Any] | None
@@ -184,7 +188,7 @@ def _load(steps: Sequence[_Step], record: Record) -> findings.Load:
     sent.sort(key=lambda step: (step.load.level, step.number))
     seen = []
     for (level, unit), group in groupby(sent, key=lambda step: step.load[:2]):
-        parts = [step.part for step in group]
+        parts = [_calm(step) for step in group]
         summary = levels.summarize(level, unit, parts, excluded, config["slo"])
         summary |= _power.level(lines, [part.rows for part in parts])
         runs = [[record_of(row) for row in levels.kept(part, excluded)] for part in parts]
@@ -196,6 +200,19 @@ def _load(steps: Sequence[_Step], record: Record) -> findings.Load:
     return findings.Load(seen, baseline, config, deadline_s, unit)
 
 
+def _calm(step: _Step) -> levels.Part:
+    """Return a step's own load without what was due from its first burst on, which bursts slow."""
+    part, bursts = step.part, step.load.bursts
+    if not bursts:
+        return part
+    first_ns = _begin_ns(step, bursts[0])
+    return part._replace(rows=[row for row in part.rows if row.scheduled_ns < first_ns])
+
+
+def _begin_ns(step: _Step, burst: Burst) -> int:
+    return step.part.started_ns + int(burst.start_s * 1e9)
+
+
 def _results(
     load: findings.Load, steps: Sequence[_Step], everything: Sequence[Row], record: Record
 ) -> dict[str, Any]:
@@ -203,15 +220,18 @@ def _results(
     alone = [step.part for step in steps if step.number == BASELINE and step.part.rows]
     line = levels.timeline(everything, steps[0].part.started_ns) if steps else []
     findings.judge(load)
-    points = findings.degradation_points(load) if load.levels else []
+    pointless = ONE_LEVEL if load.config["mode"] == "spike" else None
+    points = findings.degradation_points(load) if load.levels and not pointless else []
+    searched = found.get("failure_point")
     recovered = _recovery(steps, load)
     return {
         "baseline": levels.summarize(1, CLIENTS, alone, _NOTHING) if alone else None,
         "deadline_s": load.deadline_s or None,
         "levels": [seen.summary for seen in load.levels],
-        "failure_point": findings.failure_point(load, found.get("failure_point")),
+        "failure_point": None if pointless else findings.failure_point(load, searched),
         "degradation_point": _first(points, load.axis),
         "degradation_points": points,
+        "points_reason": pointless,
         "optimal": findings.optimal(load),
         "recovery_time_ms": recovered and recovered["recovery_time_ms"],
         "recovery": recovered,
@@ -236,8 +256,21 @@ def _recovery(steps: Sequence[_Step], load: findings.Load) -> dict[str, Any] | N
         if step.load.bursts and load.unit == RATE:
             own = [record_of(row) for row in step.part.rows if not row.burst]
             started = step.part.started_ns
-            return stability.recoveries(own, step.load.bursts, started, step.load.level)
+            found = stability.recoveries(own, step.load.bursts, started, step.load.level)
+            for spike, burst in zip(found["spikes"], _bursts(step), strict=False):  # a cut run
+                spike["burst"] = burst
+            return found
     return None
+
+
+def _bursts(step: _Step) -> list[dict[str, Any]]:
+    """Return how the requests of each burst went."""
+    begins = [_begin_ns(step, burst) for burst in step.load.bursts]
+    groups: list[list[Row]] = [[] for _ in begins]
+    for row in step.part.rows:
+        if row.burst:
+            groups[bisect_right(begins, row.scheduled_ns) - 1].append(row)
+    return [levels.burst(rows) for rows in groups]
 
 
 def _sustained(steps: Sequence[_Step], load: findings.Load) -> dict[str, Any] | None:

@@ -75,7 +75,7 @@ def summarize(
         "failed": failed,
         "error_rate": failed / len(counted) if counted else None,
         "error_rate_ci95": _error_interval(counted),
-        "errors": dict(Counter(row.error["kind"] for row in counted if row.error)),
+        "errors": _errors(counted),
         "duration_s": seconds,
         "requests_per_sec": rate,
         "output_tokens_per_sec": (
@@ -86,6 +86,18 @@ def summarize(
         **distributions(good, failed),
         "goodput": _goodput(wanted, counted, rate),
         "client_health": _health(parts, counted),
+    }
+
+
+def burst(rows: Sequence[Row]) -> dict[str, Any]:
+    """Return how the requests of a burst went: how many failed of what, and their waits in ms."""
+    good = [row for row in rows if row.error is None]
+    waits = distributions(good, len(rows) - len(good))
+    return {
+        "requests": len(rows),
+        "failed": len(rows) - len(good),
+        "errors": _errors(rows),
+        **{name: waits[name] for name in ("time_to_first_token_ms", "total_generation_ms")},
     }
 
 
@@ -103,6 +115,10 @@ def distributions(good: Sequence[Row], failed: int) -> dict[str, dict[str, Any]]
     gaps = np.concatenate([row.gaps_ms for row in good]) if good else np.empty(0)
     found["chunk_gap_ms"] = stats.distribution(gaps, "ms")
     return found
+
+
+def _errors(rows: Sequence[Row]) -> dict[str, int]:
+    return dict(Counter(row.error["kind"] for row in rows if row.error))
 
 
 def _error_interval(counted: Sequence[Row]) -> list[float] | None:

@@ -61,6 +61,7 @@ def recoveries(
     together = recovery.repeated(found)
     return {
         "recovery_time_ms": together.median_ms,
+        "lower_bound_ms": _at_least(found) if together.median_ms is None else None,
         "range_ms": together.range_ms,
         "resolution_ms": together.resolution_ms,
         "steady_rate": rate,
@@ -68,6 +69,13 @@ def recoveries(
         "spikes": [one._asdict() for one in found],
         "reason": next((one.reason for one in found if one.reason), None),
     }
+
+
+def _at_least(found: Sequence[recovery.Recovery]) -> float | None:
+    """Return what the median is at least, None where nothing is known of a spike."""
+    bounds = [r.lower_bound_ms if r.recovery_ms is None else r.recovery_ms for r in found]
+    known = [bound for bound in bounds if bound is not None]
+    return median(known) if len(known) == len(bounds) else None
 
 
 def idle(samples: Sequence[dict[str, Any]]) -> dict[str, Any] | None:

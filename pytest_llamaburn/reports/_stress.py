@@ -142,11 +142,14 @@ def _findings(found: dict[str, Any]) -> Iterator[str]:
     for name in POINTS:
         if found[name]:
             yield _point(name, found[name])
+    if found.get("points_reason"):
+        yield f"no failure and no degradation point: {found['points_reason']}"
     if found["optimal"]:
         best = found["optimal"]
         yield f"optimal: {_at(best)}: {best['evidence']}"
     if found["recovery"]:
         yield _recovery(found["recovery"])
+        yield from _bursts(found["recovery"]["spikes"])
     if found["sustained"]:
         yield from _sustained(found["sustained"])
 
@@ -176,13 +179,29 @@ def _point(name: str, point: dict[str, Any]) -> str:
 
 def _recovery(found: dict[str, Any]) -> str:
     if found["recovery_time_ms"] is None:
-        return f"recovery: {ABSENT}: {found['reason']}"
+        bound = found.get("lower_bound_ms")
+        known = ABSENT if bound is None else f"at least {number(bound)} ms"
+        return f"recovery: {known}: {found['reason']}"
     low, high = found["range_ms"]
     return (
         f"recovery after a spike: {number(found['recovery_time_ms'])} ms (of "
         f"{len(found['spikes'])} spikes, {number(low)} to {number(high)} ms), resolution "
         f"{number(found['resolution_ms'])} ms, beside {found['steady_rate']:.3g} requests/s"
     )
+
+
+def _bursts(spikes: Iterable[dict[str, Any]]) -> Iterator[str]:
+    """Yield how the requests of each burst went."""
+    for order, spike in enumerate(spikes, start=1):
+        if burst := spike.get("burst"):
+            kinds = ", ".join(f"{kind} × {count}" for kind, count in burst["errors"].items())
+            ttft, total = burst["time_to_first_token_ms"], burst["total_generation_ms"]
+            yield (
+                f"burst {order}: {burst['requests']} requests, {burst['failed']} failed"
+                f"{f' ({kinds})' if kinds else ''}, TTFT p50 {number(ttft['p50'])} ms, p95 "
+                f"{_marked(ttft, 'p95')}, total p50 {number(total['p50'])} ms, p95 "
+                f"{_marked(total, 'p95')}"
+            )
 
 
 def _sustained(found: dict[str, Any]) -> Iterator[str]:

@@ -140,6 +140,7 @@ def test_recovery_is_gated_in_its_own_unit(tmp_path: Path) -> None:
     found = document(tmp_path, taken, mode="spike", arrival="poisson")["results"]
     assert verdict("recovery_time_ms<=5s", found)["verdict"] == "pass"
     assert verdict("recovery_time_ms<4s", found)["verdict"] == "fail"
+    assert "one steady level" in verdict("failure_point.rate>=2", found)["reason"]
 
 
 def test_a_point_of_a_rate_is_gated_by_its_rate(tmp_path: Path) -> None:

@@ -102,6 +102,7 @@ def test_recovery_is_the_median_of_the_bursts_with_their_range() -> None:
     assert found["range_ms"] == (5000, 10_000)
     assert found["recovery_time_ms"] == 7500
     assert (found["unrecovered"], found["reason"], found["resolution_ms"]) == (0, None, 5000)
+    assert found["lower_bound_ms"] is None  # the time itself is known
 
 
 def test_a_slow_recovery_does_not_excuse_the_next() -> None:
@@ -113,7 +114,7 @@ def test_a_slow_recovery_does_not_excuse_the_next() -> None:
 def test_a_load_that_failed_before_the_burst_has_nothing_to_come_back_to() -> None:
     records = [r._replace(first_ns=None, failure="oom") for r in load(lambda _: False)]
     found = stability.recoveries(records, BURSTS, 0, 10)
-    assert found["recovery_time_ms"] is None
+    assert (found["recovery_time_ms"], found["lower_bound_ms"]) == (None, None)
     assert found["reason"] == "fewer than 3 windows before the spike were served"
 
 
@@ -125,6 +126,7 @@ def test_a_server_that_never_comes_back_has_no_time_but_a_lower_bound_and_a_reas
     found = stability.recoveries(load(lambda s: s >= 20), BURSTS[:1], 0, 10)
     assert (found["recovery_time_ms"], found["range_ms"], found["unrecovered"]) == (None, None, 1)
     assert found["spikes"][0]["lower_bound_ms"] >= 60_000
+    assert found["lower_bound_ms"] == found["spikes"][0]["lower_bound_ms"]
     assert "did not come back" in found["reason"]
 
 

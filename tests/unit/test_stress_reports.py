@@ -110,6 +110,29 @@ def test_rates_are_told_as_rates(tmp_path: Path) -> None:
     assert "optimal: 10 requests/s" in text
 
 
+def test_a_spike_tells_how_its_burst_went_and_looks_for_no_points(tmp_path: Path) -> None:
+    step, rows = spike()
+    rows[-2:] = [failed(25_000, 900), failed(25_000, 1, "queue_full")]
+    for one in rows[-2:]:
+        one.burst = True
+    text = shown(tmp_path, (step, rows), mode="spike", arrival="poisson")
+    assert (
+        "burst 1: 500 requests, 2 failed (timeout_total × 1, queue_full × 1), TTFT p50 100 ms, "
+        "p95 100, total p50 1,000 ms, p95 1,000"
+    ) in text
+    assert "no failure and no degradation point: a spike run holds one steady level" in text
+    assert "failure point (" not in text
+
+
+def test_a_spike_without_a_steady_time_before_it_has_no_bound_of_its_recovery(
+    tmp_path: Path,
+) -> None:
+    step, rows = spike()
+    early = [one for one in rows if one.scheduled_ns >= 15_000_000_000]
+    text = shown(tmp_path, (step, early), mode="spike", arrival="poisson")
+    assert "recovery: –: fewer than 3 windows before the spike were served" in text
+
+
 def test_a_spike_tells_its_recovery_or_that_there_was_none(tmp_path: Path) -> None:
     fields = {"mode": "spike", "arrival": "poisson"}
     text = shown(tmp_path / "a", spike(), **fields)
@@ -118,7 +141,7 @@ def test_a_spike_tells_its_recovery_or_that_there_was_none(tmp_path: Path) -> No
         "beside 10 requests/s"
     ) in text
     text = shown(tmp_path / "b", spike(comes_back=False), **fields)
-    assert "recovery: –: latency did not come back before the run ended" in text
+    assert "recovery: at least 25,000 ms: latency did not come back before the run ended" in text
 
 
 def test_a_sustained_load_tells_drift_and_plateau(tmp_path: Path) -> None:
