@@ -47,7 +47,7 @@ was not whole, and why there is no rate; `tokens_reason` whether answers came wi
 
 The level of a spike run is its steady load as it was before the first burst; how the requests of a
 burst went is in `results.recovery.spikes`, beside the time to recover from it. Such a run has no
-failure and no degradation point.
+failure and no degradation point. A sustained one has throughput and resident memory per minute.
 """,
     "Of answers": """\
 What gates of an eval call it, and where the file has it. What no judge could score enters no mean.

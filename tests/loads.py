@@ -134,16 +134,16 @@ def document(
 ) -> dict[str, Any]:
     """Return the content of a stress run's result file; the first step is the baseline.
 
-    `facts` replace those that a run journals; None leaves one out.
+    `facts` replace those that a run journals; None leaves one out. `profile` is what was read.
     """
-    cut = config.pop("interrupted", False)
+    cut, profile = config.pop("interrupted", False), config.pop("profile", [])
     steps = _steps(folder, taken)
     told = {"findings": {"stop_reason": "the end"}, "baseline": BASELINE, **(facts or {})}
     told = {name: fact for name, fact in told.items() if fact is not None}
     made = header(schema="llamaburn/stress")
     asked = cast("Stress", model_of(Stress)(**{"mode": "sweep", **config}))
     made["config"] = {**options.record(asked, Stress), "sent": {}}
-    record = Record(made, 1, [], told, [], cut, folder, {"step": steps})
+    record = Record(made, 1, [], told, [], cut, folder, {"step": steps, "profile": profile})
     return results.build(record)
 
 

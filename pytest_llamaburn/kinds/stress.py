@@ -124,6 +124,7 @@ def build(record: Record) -> dict[str, Any]:
     results["totals"] |= _power.totals(profile, [r.values for r in everything if not r.error])
     energy, samples = timeline.facts(profile, profile.total()), profile.samples()
     results["idle"] = stability.idle(samples)
+    results["sustained"] = _sustained(steps, load, profile.timelines)
     results["cost"] = _power.price(
         header["config"], profile, results["totals"], energy.get("reason")
     )
@@ -235,7 +236,6 @@ def _results(
         "optimal": findings.optimal(load),
         "recovery_time_ms": recovered and recovered["recovery_time_ms"],
         "recovery": recovered,
-        "sustained": _sustained(steps, load),
         "timeline": line,
         "totals": _totals(everything),
         "errors": dict(Counter(row.error["kind"] for row in everything if row.error)),
@@ -273,7 +273,9 @@ def _bursts(step: _Step) -> list[dict[str, Any]]:
     return [levels.burst(rows) for rows in groups]
 
 
-def _sustained(steps: Sequence[_Step], load: findings.Load) -> dict[str, Any] | None:
+def _sustained(
+    steps: Sequence[_Step], load: findings.Load, read: Sequence[timeline.Timeline]
+) -> dict[str, Any] | None:
     if load.config["mode"] != "sustained":
         return None
     long = [step for step in steps if step.number != BASELINE and step.part.rows]
@@ -281,7 +283,9 @@ def _sustained(steps: Sequence[_Step], load: findings.Load) -> dict[str, Any] | 
         return None
     part = long[-1].part
     line = levels.timeline(part.rows, part.started_ns)
-    return stability.sustained(line, [record_of(row) for row in part.rows])
+    here = [one for one in read if one.began_ns <= part.started_ns <= one.ended_ns]
+    samples = [*here[-1].samples(part.started_ns)] if here else []
+    return stability.sustained(line, [record_of(row) for row in part.rows], samples)
 
 
 def _status(record: Record, everything: Sequence[Row]) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from itertools import takewhile
 from statistics import median
 from typing import TYPE_CHECKING, Any
@@ -16,13 +17,21 @@ if TYPE_CHECKING:
     from pytest_llamaburn.load.step import Burst
 
 BATCHES = 30  # of equal length, that a long load is cut into
+MEMORY = ("server_rss_mb", "client_rss_mb")
+UNREAD, UNSEEN = "nothing was read of the machine meanwhile", "no process of the server was seen"
 IDLE_NAMES = ("cpu_pct", "ram_used_mb", "server_rss_mb")
 
 
-def sustained(timeline: Sequence[dict[str, Any]], records: Sequence[Record]) -> dict[str, Any]:
-    """Return throughput per minute and, for throughput and latency, drift, shift and plateau.
+def sustained(
+    timeline: Sequence[dict[str, Any]],
+    records: Sequence[Record],
+    samples: Sequence[dict[str, Any]] = (),
+) -> dict[str, Any]:
+    """Return throughput and memory per minute; for throughput and latency, drift, shift, plateau.
 
     Batches are equal stretches of the time; the first and the last second are ramp and drain.
+    `samples` are the profile's, in ms from the beginning; memory is a median over a minute's, in
+    MB: that of the server's processes and of our own.
     """
     whole = list(timeline[1:-1])
     size = max(1, len(whole) // BATCHES)
@@ -32,7 +41,8 @@ def sustained(timeline: Sequence[dict[str, Any]], records: Sequence[Record]) -> 
     why = None if len(counted) == len(speeds) else metrics.REASONS["no_usage"]
     return {
         "batch_s": size,
-        "per_minute": _minutes(timeline),
+        "per_minute": _minutes(timeline, samples),
+        "memory_reason": _why_unread(samples),
         "tokens_per_sec": _judged(counted, why),
         "total_p50_ms": _judged(_medians(records, size, len(batches))),
     }
@@ -134,7 +144,13 @@ def _medians(records: Sequence[Record], seconds: int, count: int) -> list[float]
     return [median(group) for group in groups if group]
 
 
-def _minutes(timeline: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
+def _minutes(
+    timeline: Sequence[dict[str, Any]], samples: Sequence[dict[str, Any]]
+) -> list[dict[str, Any]]:
+    read = defaultdict(list)
+    for sample in samples:
+        if sample["t_ms"] < 1000 * len(timeline):
+            read[sample["t_ms"] // 60_000].append(sample)
     found = []
     for minute, i in enumerate(range(0, len(timeline), 60)):
         part = timeline[i : i + 60]
@@ -145,9 +161,17 @@ def _minutes(timeline: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
                 "completed": sum(second["completed"] for second in part),
                 "failed": sum(sum(second["failed"].values()) for second in part),
                 "tokens_per_sec": _tokens_per_sec(part),
+                **{name: _middle(read[minute], name) for name in MEMORY},
             }
         )
     return found
+
+
+def _why_unread(samples: Sequence[dict[str, Any]]) -> str | None:
+    """Return why there is no memory, or none of the server's."""
+    if not samples:
+        return UNREAD
+    return None if any(sample["server_rss_mb"] is not None for sample in samples) else UNSEEN
 
 
 def _tokens_per_sec(part: Sequence[dict[str, Any]]) -> float | None:

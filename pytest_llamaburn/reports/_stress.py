@@ -214,6 +214,19 @@ def _sustained(found: dict[str, Any]) -> Iterator[str]:
         drift = f"drifts by {trend['share']:+.1%}" if trend["drifts"] else "does not drift"
         plateau = f"steady at {number(steady['mean'])}" if steady else "no steady state"
         yield f"{name} over time: {drift} (p {trend['p']:.2g}), {plateau}"
+    yield from _memory(found)
+
+
+def _memory(found: dict[str, Any]) -> Iterator[str]:
+    """Yield what the server and we held in the first and in the last minute."""
+    ends = [found["per_minute"][i] for i in (0, -1)]
+    for name, whose in (("server_rss_mb", "the server's"), ("client_rss_mb", "our")):
+        first, last = (minute.get(name) for minute in ends)
+        if first is not None and last is not None:
+            ends_at = f"{number(first)} MB in the first minute, {number(last)} in the last"
+            yield f"{whose} memory: {ends_at}"
+    if found.get("memory_reason"):
+        yield f"memory per minute: {found['memory_reason']}"
 
 
 def _client(found: dict[str, Any]) -> Iterator[str]:

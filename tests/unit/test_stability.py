@@ -74,6 +74,35 @@ def test_each_minute_has_its_throughput_and_the_last_its_own_length() -> None:
     assert minutes[0]["tokens_per_sec"] == pytest.approx(100, rel=0.05)
 
 
+def test_each_minute_has_the_median_memory_of_the_server_and_of_ours() -> None:
+    samples = [
+        {"t_ms": 1000.0 * s, "server_rss_mb": 500.0 + s, "client_rss_mb": 80.0} for s in range(90)
+    ]
+    rows = [row(100 * i, 100) for i in range(890)]
+    found = stability.sustained(levels.timeline(rows, 0), [], samples)
+    memory = [[minute[name] for name in stability.MEMORY] for minute in found["per_minute"]]
+    assert memory == [[529.5, 80], [574.5, 80]]
+    assert found["memory_reason"] is None
+
+
+@pytest.mark.parametrize(
+    ("samples", "reason"),
+    [
+        ([], "nothing was read of the machine meanwhile"),
+        (
+            [{"t_ms": 5.0, "server_rss_mb": None, "client_rss_mb": 80.0}],
+            "no process of the server was seen",
+        ),
+    ],
+)
+def test_memory_that_was_not_read_is_null_with_a_reason(
+    samples: list[dict[str, Any]], reason: str
+) -> None:
+    found = stability.sustained(levels.timeline([row(0, 100)], 0), [], samples)
+    assert found["per_minute"][0]["server_rss_mb"] is None
+    assert found["memory_reason"] == reason
+
+
 def test_failures_are_no_latency_and_no_load_has_none() -> None:
     rows = [row(100 * i, 100) for i in range(200)]
     for one in rows[::2]:

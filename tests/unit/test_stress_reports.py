@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 from loads import (
+    SECOND,
     Taken,
     alone,
     closed,
@@ -156,6 +157,28 @@ def test_a_sustained_load_tells_drift_and_plateau(tmp_path: Path) -> None:
     judged["steady"] = None
     results.write(tmp_path / "c", found)
     assert "total_p50_ms over time: drifts by +42.0% (p 0.001), no steady" in table.render([path])
+
+
+def profile(seconds: int) -> list[dict[str, Any]]:
+    """Return what was read each second: both processes grow, the server's by 1 MB a second."""
+    values = [{"server_rss_mb": 500.0 + s, "client_rss_mb": 80.0 + s / 10} for s in range(seconds)]
+    about = {"wall_ns": 0, "perf_ns": 0, "devices": [], "providers": [], "marks": []}
+    readings = [["host", s * SECOND, 0.1, value] for s, value in enumerate(values)]
+    return [{"segment": "a", "about": {**about, "segment": "a"}, "readings": readings}]
+
+
+def test_a_sustained_load_tells_memory_by_the_minute_from_its_own_begin(tmp_path: Path) -> None:
+    path = saved(tmp_path, [alone(), sustained(90)], mode="sustained", profile=profile(120))
+    minutes = results.load(path)["results"]["sustained"]["per_minute"]
+    assert [minute["server_rss_mb"] for minute in minutes] == [531.5, 577]  # from second 2 on
+    text = table.render([path])
+    assert "the server's memory: 532 MB in the first minute, 577 in the last" in text
+    assert "our memory: 83.2 MB in the first minute, 87.7 in the last" in text
+
+
+def test_memory_that_nobody_read_is_told_to_be_unknown(tmp_path: Path) -> None:
+    text = shown(tmp_path, sustained(), mode="sustained")
+    assert "memory per minute: nothing was read of the machine meanwhile" in text
 
 
 def test_a_run_cut_in_its_baseline_has_a_table_all_the_same(tmp_path: Path) -> None:
