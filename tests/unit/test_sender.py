@@ -198,6 +198,23 @@ def test_an_answer_in_between_shows_that_the_server_is_there(tmp_path: Path) -> 
     assert len(sent(tmp_path, FakeBackend(answer), work)) == 60
 
 
+def test_recent_latencies_are_of_answers_that_ended_in_the_last_seconds(tmp_path: Path) -> None:
+    ages_s = iter([9.0, 1.0, 0.5])
+
+    async def aged() -> Trace:
+        trace = trace_of() if (age_s := next(ages_s)) > 0.5 else failed_trace()
+        took_ns = trace.end_ns - trace.sent_ns
+        trace.end_ns = perf_counter_ns() - int(age_s * 1e9)
+        trace.sent_ns = trace.end_ns - took_ns
+        return trace
+
+    async def work(sender: Sender) -> None:
+        await sender.send(Step(1, CLIENTS, 3), Place(1), perf_counter_ns())
+        assert sender.recent_ms == [pytest.approx(142)]
+
+    assert len(sent(tmp_path, FakeBackend(aged), work)) == 3
+
+
 def test_an_answer_of_nothing_is_a_failed_request(tmp_path: Path) -> None:
     async def nothing() -> Trace:
         return trace_of([], None, None)
