@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from pytest_llamaburn.backends._base import Backend
 
 _TELL_S = 0.5
+_LONGEST_LINE = 1 << 26  # bytes: a minute of a loop's lags alone is more than asyncio takes
 
 
 class Crew:
@@ -75,6 +76,7 @@ class Crew:
                 *(sys.executable, "-m", __spec__.name),
                 stdin=asyncio.subprocess.PIPE,
                 stdout=asyncio.subprocess.PIPE,
+                limit=_LONGEST_LINE,
             )
             self._workers.append(process)
             await _tell(process, {**told, "worker": f"{worker}-{number}"})
@@ -188,7 +190,7 @@ def _plain(health: Health) -> list[Any]:
 
 async def _work() -> None:
     loop = asyncio.get_running_loop()
-    reader = asyncio.StreamReader(limit=1 << 26)
+    reader = asyncio.StreamReader(limit=_LONGEST_LINE)
     await loop.connect_read_pipe(lambda: asyncio.StreamReaderProtocol(reader), sys.stdin)
     worker = _Worker(json.loads(await reader.readline()))
     while line := await reader.readline():

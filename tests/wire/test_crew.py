@@ -42,17 +42,17 @@ def never(_: int) -> float:
     return 3600.0
 
 
-def backend(host: str) -> Backend:
-    return Backend(cast("Run", model_of(Stress)(host=host)))
+def backend(host: str, **asked: Any) -> Backend:
+    return Backend(cast("Run", model_of(Stress)(host=host, **asked)))
 
 
 def led(
-    folder: Path, host: str, work: Callable[[Crew], Awaitable[None]], workers: int = 2
+    folder: Path, host: str, work: Callable[[Crew], Awaitable[None]], workers: int = 2, **asked: Any
 ) -> list[tuple[int, int]]:
     """Lead some workers through some work; return the (step, number) of each request."""
 
     async def main() -> None:
-        crew = Crew(backend(host), MODEL, PROMPTS)
+        crew = Crew(backend(host, **asked), MODEL, PROMPTS)
         await crew.start(workers, folder, "main-0")
         try:
             await asyncio.wait_for(work(crew), LIMIT_S)
@@ -101,6 +101,14 @@ def test_workers_tell_when_there_is_no_server_any_more(tmp_path: Path) -> None:
     with SlotServer(1, quick) as server:
         host = server.host
     assert len(led(tmp_path, host, work)) < 200
+
+
+def test_a_worker_may_say_more_at_once_than_a_pipe_holds(tmp_path: Path) -> None:
+    async def work(crew: Crew) -> None:
+        with pytest.raises(LlamaBurnError, match="x' is refused"):
+            await crew.send(Step(1, CLIENTS, 3), Place(1), perf_counter_ns())
+
+    led(tmp_path, "http://127.0.0.1:9", work, think_time="x" * 100_000)
 
 
 def test_what_a_worker_cannot_do_is_told_in_its_own_sentence(tmp_path: Path) -> None:
