@@ -207,7 +207,8 @@ def _calm(step: _Step) -> levels.Part:
     if not bursts:
         return part
     first_ns = _begin_ns(step, bursts[0])
-    return part._replace(rows=[row for row in part.rows if row.scheduled_ns < first_ns])
+    calm = [row for row in part.rows if row.scheduled_ns < first_ns and not row.burst]
+    return part._replace(rows=calm)
 
 
 def _begin_ns(step: _Step, burst: Burst) -> int:
@@ -269,7 +270,7 @@ def _bursts(step: _Step) -> list[dict[str, Any]]:
     groups: list[list[Row]] = [[] for _ in begins]
     for row in step.part.rows:
         if row.burst:
-            groups[bisect_right(begins, row.scheduled_ns) - 1].append(row)
+            groups[max(0, bisect_right(begins, row.scheduled_ns) - 1)].append(row)
     return [levels.burst(rows) for rows in groups]
 
 

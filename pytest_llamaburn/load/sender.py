@@ -34,7 +34,7 @@ _MOST_RECENT = 500  # requests whose latency is remembered: enough for a p95
 _NO_SERVER = ("connect_refused", "server_crash", "dns")
 _DEAD_IN_A_ROW = 20
 _SPARE_ROUNDS = 4  # of all clients, beyond what a step that stays asks for
-_BURST_LEAD_NS = 100_000_000  # before a burst its schedule is made
+_BURST_LEAD_NS = 100_000_000  # before a burst its schedule is made; clients have none
 _BURST_SEED = 7919  # bursts draw other gaps than the load they come upon
 
 
@@ -232,7 +232,7 @@ class Sender:
 
     async def _burst(self, burst: Burst, visit: _Visit, start_ns: int) -> None:
         begin_ns = start_ns + int(burst.start_s * 1e9)
-        await until(begin_ns - _BURST_LEAD_NS)
+        await until(begin_ns - (0 if burst.unit == CLIENTS else _BURST_LEAD_NS))
         step = Step(burst.level, burst.unit, seconds=burst.seconds)
         await self._loop(step, visit, begin_ns, burst=True)
 

@@ -243,12 +243,18 @@ def test_a_burst_comes_on_top_and_its_requests_say_so(
     unit: str, level: float, tmp_path: Path
 ) -> None:
     burst = Burst(0.2, 0.2, level, unit)
-    found = sent(tmp_path, FakeBackend(), one(Step(20, RATE, seconds=0.6, bursts=(burst,))))
+    begun_ns: list[int] = []
+
+    async def work(sender: Sender) -> None:
+        begun_ns.append(perf_counter_ns())
+        await sender.send(Step(20, RATE, seconds=0.6, bursts=(burst,)), Place(1), begun_ns[0])
+
+    found = sent(tmp_path, FakeBackend(), work)
     upon = [row for row in found if row.burst]
     own = [row for row in found if not row.burst]
     assert upon
     assert own
-    assert min(row.scheduled_ns for row in upon) > min(row.scheduled_ns for row in own)
+    assert min(row.scheduled_ns for row in upon) >= begun_ns[0] + 200_000_000
     assert len({row.number for row in found}) == len(found)
 
 
