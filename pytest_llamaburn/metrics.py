@@ -71,14 +71,14 @@ LOAD_METRICS = {
         "requests_per_sec",
         "/s",
         "higher",
-        "requests that succeeded / seconds, while the load was whole: between ramp-up and drain",
+        "requests that succeeded / seconds, while the load was whole; a request that lies partly "
+        "in that time counts by that share of its generation",
     ),
     "output_tokens_per_sec": RunMetric(
         "output_tokens_per_sec",
         "tokens/s",
         "higher",
-        "tokens generated / seconds, in the same window; a request that lies partly in it gives "
-        "that share of its tokens",
+        "tokens generated / seconds, over the same time and by the same shares",
     ),
     "error_rate": RunMetric(
         "error_rate",

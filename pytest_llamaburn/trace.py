@@ -129,6 +129,17 @@ def fold(events: Iterable[Event], connect_ms: float | None = None) -> Trace:
     return trace
 
 
+def answered(trace: Trace) -> Trace:
+    """Return the trace of a timed request, failed where it ended well without a piece of an answer.
+
+    A server that counts a generated token has answered: the first may be the end.
+    """
+    if not (trace.failure or trace.delta_ns or trace.usage.completion):
+        words = "the stream ended without any piece of an answer"
+        trace.failure = Failed(trace.end_ns, "empty_answer", "stream", 200, words)
+    return trace
+
+
 def _apply(trace: Trace, event: Any) -> None:
     match event:
         case Sent():

@@ -39,6 +39,15 @@ What gates of a stress run call it, and its name in a level of `results.levels`.
 its distributions too, over the requests that succeeded; `…_from_schedule_ms` counts from when a
 request was due, `adj_` percentiles count failures as infinite. The points are numbers of clients,
 or requests a second in an open loop.
+
+The load is whole, of N clients, from the N-th end to the last send; where that is shorter than a
+request, all is counted from the first send to the last end. A schedule's is whole from its begin +
+the median latency, which is half of the schedule at most, to its end. `rate_reason` says where it
+was not whole, and why there is no rate; `tokens_reason` whether answers came without token counts.
+
+The level of a spike run is its steady load as it was before the first burst; how the requests of a
+burst went is in `results.recovery.spikes`, beside the time to recover from it. Such a run has no
+failure and no degradation point. A sustained one has throughput and resident memory per minute.
 """,
     "Of answers": """\
 What gates of an eval call it, and where the file has it. What no judge could score enters no mean.

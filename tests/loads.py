@@ -56,9 +56,10 @@ def row(sent_ms: float, total_ms: float, **fields: Any) -> Row:
     return made
 
 
-def failed(sent_ms: float, total_ms: float, kind: str = "timeout_total") -> Row:
+def failed(sent_ms: float, total_ms: float, kind: str = "timeout_total", **fields: Any) -> Row:
     none: dict[str, float | None] = dict.fromkeys(METRICS)
-    return row(sent_ms, total_ms, values=none, first_ns=None, last_ns=None, error={"kind": kind})
+    fields |= {"values": none, "first_ns": None, "last_ns": None, "error": {"kind": kind}}
+    return row(sent_ms, total_ms, **fields)
 
 
 def closed(clients: int, each: int, service_ms: float, slots: int) -> list[Row]:
@@ -133,10 +134,11 @@ def document(
 ) -> dict[str, Any]:
     """Return the content of a stress run's result file; the first step is the baseline.
 
-    `facts` replace those that a run journals; None leaves one out. `idle` says of steps, by their
-    number, whether the server was seen to be idle before.
+    `facts` replace those that a run journals; None leaves one out. `profile` is what was read.
+    `idle` says of steps, by their number, whether the server was seen to be idle before.
     """
-    cut, waits = config.pop("interrupted", False), config.pop("idle", {})
+    cut, profile = config.pop("interrupted", False), config.pop("profile", [])
+    waits = config.pop("idle", {})
     steps = _steps(folder, taken)
     steps += [{"step": n, "attempt": 0, "wait": {"idle": idle}} for n, idle in waits.items()]
     told = {"findings": {"stop_reason": "the end"}, "baseline": BASELINE, **(facts or {})}
@@ -144,7 +146,7 @@ def document(
     made = header(schema="llamaburn/stress")
     asked = cast("Stress", model_of(Stress)(**{"mode": "sweep", **config}))
     made["config"] = {**options.record(asked, Stress), "sent": {}}
-    record = Record(made, 1, [], told, [], cut, folder, {"step": steps})
+    record = Record(made, 1, [], told, [], cut, folder, {"step": steps, "profile": profile})
     return results.build(record)
 
 

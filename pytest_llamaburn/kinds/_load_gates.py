@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from pytest_llamaburn import gates, metrics, registry
 from pytest_llamaburn.errors import SettingsError
 from pytest_llamaburn.gates import Observed
-from pytest_llamaburn.kinds import _power
 from pytest_llamaburn.load import levels
 
 if TYPE_CHECKING:
@@ -21,6 +20,12 @@ if TYPE_CHECKING:
 POINTS = ("failure_point", "degradation_point", "optimal")
 # What is gated beside the metrics' distributions, with units.
 SPECIAL = {name: found.unit for name, found in metrics.LOAD_METRICS.items()}
+# Where a level says why it has no such number; the first that says anything does.
+_WHY = {
+    "requests_per_sec": ("rate_reason",),
+    "output_tokens_per_sec": ("tokens_reason", "rate_reason"),
+}
+_WHY_ENERGY = ("energy_reason", "tokens_reason")
 _POINT = re.compile(rf"^\s*({'|'.join(POINTS)})\.(?:concurrency|rate)\b")
 _AT = re.compile(r"@\s*(\d+(?:\.\d+)?)")
 
@@ -62,7 +67,7 @@ def judge_all(
 def _observed(wanted: LoadGate, results: Mapping[str, Any]) -> Observed:
     name = wanted.gate.metric
     if name in POINTS:
-        return _point(wanted.gate, results[name], results["levels"])
+        return _point(wanted.gate, results[name], results)
     if name == "recovery_time_ms":
         found = results["recovery"] or {"recovery_time_ms": None, "reason": "no spike was sent"}
         return Observed(found["recovery_time_ms"], None, found["reason"] or "")
@@ -86,15 +91,17 @@ def _place(found: Mapping[str, Any]) -> float | None:
     return place
 
 
-def _point(gate: gates.Gate, point: Mapping[str, Any] | None, levels: Any) -> Observed:
+def _point(
+    gate: gates.Gate, point: Mapping[str, Any] | None, results: Mapping[str, Any]
+) -> Observed:
     if point is None:
-        return Observed(None, None, "there is none")
+        return Observed(None, None, results["points_reason"] or "there is none")
     value = _place(point)
     if value is not None:
         return Observed(value, point.get("interval"), "")
     if point["reached"]:
         return Observed(None, None, f"below {point['failing']:g}, the levels say no more")
-    most = max((place for level in levels if (place := _place(level))), default=0.0)
+    most = max((place for level in results["levels"] if (place := _place(level))), default=0.0)
     if gate.operator in (">", ">=") and gate.bound <= most:
         return Observed(most, None, "")  # not reached: it lies above all that was sent
     return Observed(None, None, f"not reached up to {most:g}")
@@ -111,8 +118,8 @@ def _scalar(name: str, level: Mapping[str, Any]) -> Observed:
     value = level[name]
     if value is not None:
         return Observed(value, None, "")
-    reason = (name in _power.LEVEL and level["energy_reason"]) or ""
-    return Observed(None, None, metrics.REASONS.get(reason, "not measured"))
+    reason = next((level[key] for key in _WHY.get(name, _WHY_ENERGY) if level[key]), "not measured")
+    return Observed(None, None, metrics.REASONS.get(reason, reason))
 
 
 def _statistic(gate: gates.Gate, values: Mapping[str, Any]) -> Observed:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from bisect import bisect_right
 from collections import Counter
 from itertools import groupby
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple
@@ -21,10 +22,12 @@ if TYPE_CHECKING:
 
     from pytest_llamaburn.journal import Record
     from pytest_llamaburn.load.rows import Row
+    from pytest_llamaburn.load.step import Burst
 
 FOLDER = "stress"
 BASELINE = 0  # the step that one client takes alone
 _NOTHING = levels.Excluded(windows.Window(), windows.Window())
+ONE_LEVEL = "a spike run holds one steady level: a ramp or a sweep looks for points"
 
 
 class Level(Part):
@@ -40,6 +43,8 @@ class Level(Part):
     duration_s: float
     requests_per_sec: float | None
     output_tokens_per_sec: float | None
+    rate_reason: str | None = None
+    tokens_reason: str | None = None
     total_generation_ms: Distribution
     total_generation_from_schedule_ms: Distribution
     time_to_first_token_ms: Distribution
@@ -69,6 +74,7 @@ class StressResults(Part):
     failure_point: dict[str, Any] | None
     degradation_point: dict[str, Any] | None
     degradation_points: list[dict[str, Any]]
+    points_reason: str | None = None
     optimal: dict[str, Any] | None
     recovery_time_ms: float | None
     recovery: dict[str, Any] | None
@@ -119,6 +125,7 @@ def build(record: Record) -> dict[str, Any]:
     results["totals"] |= _power.totals(profile, [r.values for r in everything if not r.error])
     energy, samples = timeline.facts(profile, profile.total()), profile.samples()
     results["idle"] = stability.idle(samples)
+    results["sustained"] = _sustained(steps, load, profile.timelines)
     results["cost"] = _power.price(
         header["config"], profile, results["totals"], energy.get("reason")
     )
@@ -186,7 +193,7 @@ def _load(steps: Sequence[_Step], record: Record) -> findings.Load:
     seen = []
     for (level, unit), found in groupby(sent, key=lambda step: step.load[:2]):
         group = [*found]
-        parts = [step.part for step in group]
+        parts = [_calm(step) for step in group]
         summary = levels.summarize(level, unit, parts, excluded, config["slo"])
         summary |= _power.level(lines, [part.rows for part in parts])
         summary["began_busy"] = any(step.unsettled for step in group)
@@ -199,6 +206,20 @@ def _load(steps: Sequence[_Step], record: Record) -> findings.Load:
     return findings.Load(seen, baseline, config, deadline_s, unit)
 
 
+def _calm(step: _Step) -> levels.Part:
+    """Return a step's own load without what was due from its first burst on, which bursts slow."""
+    part, bursts = step.part, step.load.bursts
+    if not bursts:
+        return part
+    first_ns = _begin_ns(step, bursts[0])
+    calm = [row for row in part.rows if row.scheduled_ns < first_ns and not row.burst]
+    return part._replace(rows=calm)
+
+
+def _begin_ns(step: _Step, burst: Burst) -> int:
+    return step.part.started_ns + int(burst.start_s * 1e9)
+
+
 def _results(
     load: findings.Load, steps: Sequence[_Step], everything: Sequence[Row], record: Record
 ) -> dict[str, Any]:
@@ -206,19 +227,21 @@ def _results(
     alone = [step.part for step in steps if step.number == BASELINE and step.part.rows]
     line = levels.timeline(everything, steps[0].part.started_ns) if steps else []
     findings.judge(load)
-    points = findings.degradation_points(load) if load.levels else []
+    pointless = ONE_LEVEL if load.config["mode"] == "spike" else None
+    points = findings.degradation_points(load) if load.levels and not pointless else []
+    searched = found.get("failure_point")
     recovered = _recovery(steps, load)
     return {
         "baseline": levels.summarize(1, CLIENTS, alone, _NOTHING) if alone else None,
         "deadline_s": load.deadline_s or None,
         "levels": [seen.summary for seen in load.levels],
-        "failure_point": findings.failure_point(load, found.get("failure_point")),
+        "failure_point": None if pointless else findings.failure_point(load, searched),
         "degradation_point": _first(points, load.axis),
         "degradation_points": points,
+        "points_reason": pointless,
         "optimal": findings.optimal(load),
         "recovery_time_ms": recovered and recovered["recovery_time_ms"],
         "recovery": recovered,
-        "sustained": _sustained(steps, load),
         "timeline": line,
         "totals": _totals(everything),
         "errors": dict(Counter(row.error["kind"] for row in everything if row.error)),
@@ -239,11 +262,26 @@ def _recovery(steps: Sequence[_Step], load: findings.Load) -> dict[str, Any] | N
         if step.load.bursts and load.unit == RATE:
             own = [record_of(row) for row in step.part.rows if not row.burst]
             started = step.part.started_ns
-            return stability.recoveries(own, step.load.bursts, started, step.load.level)
+            found = stability.recoveries(own, step.load.bursts, started, step.load.level)
+            for spike, burst in zip(found["spikes"], _bursts(step), strict=False):  # a cut run
+                spike["burst"] = burst
+            return found
     return None
 
 
-def _sustained(steps: Sequence[_Step], load: findings.Load) -> dict[str, Any] | None:
+def _bursts(step: _Step) -> list[dict[str, Any]]:
+    """Return how the requests of each burst went."""
+    begins = [_begin_ns(step, burst) for burst in step.load.bursts]
+    groups: list[list[Row]] = [[] for _ in begins]
+    for row in step.part.rows:
+        if row.burst:
+            groups[max(0, bisect_right(begins, row.scheduled_ns) - 1)].append(row)
+    return [levels.burst(rows) for rows in groups]
+
+
+def _sustained(
+    steps: Sequence[_Step], load: findings.Load, read: Sequence[timeline.Timeline]
+) -> dict[str, Any] | None:
     if load.config["mode"] != "sustained":
         return None
     long = [step for step in steps if step.number != BASELINE and step.part.rows]
@@ -251,7 +289,9 @@ def _sustained(steps: Sequence[_Step], load: findings.Load) -> dict[str, Any] | 
         return None
     part = long[-1].part
     line = levels.timeline(part.rows, part.started_ns)
-    return stability.sustained(line, [record_of(row) for row in part.rows])
+    here = [one for one in read if one.began_ns <= part.started_ns <= one.ended_ns]
+    samples = [*here[-1].samples(part.started_ns)] if here else []
+    return stability.sustained(line, [record_of(row) for row in part.rows], samples)
 
 
 def _status(record: Record, everything: Sequence[Row]) -> str:
@@ -265,7 +305,8 @@ def _status(record: Record, everything: Sequence[Row]) -> str:
 
 def _totals(everything: Sequence[Row]) -> dict[str, Any]:
     good = [row for row in everything if row.error is None]
-    tokens = [row.values["output_sequence_length"] or 0 for row in good]
+    counts = [row.values["output_sequence_length"] for row in good]
+    tokens = [count for count in counts if count is not None]
     return {
         "requests": len(everything),
         "succeeded": len(good),

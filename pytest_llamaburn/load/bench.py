@@ -14,6 +14,7 @@ from pytest_llamaburn.load.driver import closed_loop
 from pytest_llamaburn.load.measured import Measured
 from pytest_llamaburn.load.run import Run, row_of
 from pytest_llamaburn.settings import Benchmark
+from pytest_llamaburn.trace import answered
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
@@ -168,7 +169,9 @@ class Bench(Run):
         trace = await self.backend.stream(wire, payload)
         if load_ms is not None:
             trace.timings.load_ms = load_ms
-        return trace
+        if self.settings.mode == "correctness":
+            return trace  # silence is a wrong answer there
+        return answered(trace)
 
     def _estimate(self, requests: int) -> str:
         """Return how long the planned requests may take, judging by the last warm-up request."""

@@ -185,8 +185,8 @@ class _Open(Pursuit):
         """Return whether much of a level's load waited, and whether a backlog grew."""
         key = (level.value, level.issued)
         if key not in self.queues:
-            cv2, rate = self.alone.cv2, self.limits.failure_rate
-            grows = [overload.backlog(run, level.value, cv2, rate).grows for run in level.runs]
+            alone, rate = self.alone, self.limits.failure_rate
+            grows = [overload.backlog(run, level.value, alone, rate).grows for run in level.runs]
             waits = overload.capacity(level.runs, self.alone) is not None
             self.queues[key] = (waits, any(grows))
         return self.queues[key]

@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from pytest_llamaburn.backends._base import Backend
 
 _TELL_S = 0.5
+_LONGEST_LINE = 1 << 26  # bytes: a minute of a loop's lags alone is more than asyncio takes
 
 
 class Crew:
@@ -43,6 +44,7 @@ class Crew:
         self._backend, self._model, self._prompts = backend, model, prompts
         self._workers: list[asyncio.subprocess.Process] = []
         self._told: dict[int, Counter[str]] = {}
+        self._recent: dict[int, list[float]] = {}
         self._gone = self._sending = False
 
     @property
@@ -54,6 +56,11 @@ class Crew:
     def counts(self) -> Counter[str]:
         """What all workers did in the current step: in_flight, done, failed, tokens."""
         return sum(self._told.values(), Counter[str]())
+
+    @property
+    def recent_ms(self) -> list[float]:
+        """The latencies of requests that succeeded in the last few seconds."""
+        return [latency_ms for told in self._recent.values() for latency_ms in told]
 
     async def start(self, count: int, folder: Path, worker: str) -> None:
         """Start so many workers; their rows go into `folder`."""
@@ -69,13 +76,14 @@ class Crew:
                 *(sys.executable, "-m", __spec__.name),
                 stdin=asyncio.subprocess.PIPE,
                 stdout=asyncio.subprocess.PIPE,
+                limit=_LONGEST_LINE,
             )
             self._workers.append(process)
             await _tell(process, {**told, "worker": f"{worker}-{number}"})
 
     async def send(self, step: Step, place: Place, start_ns: int) -> Health:
         """Send a step's load, each worker its share; return the health of the worst of them."""
-        self._told, self._sending = {}, True
+        self._told, self._recent, self._sending = {}, {}, True
         count = len(self._workers)
         if step.unit == CLIENTS:
             count = min(count, int(step.level))  # a worker without a client has nothing to send
@@ -108,6 +116,7 @@ class Crew:
         while "health" not in said:
             said = await _answer(process)
             self._told[place.worker] = Counter(said["counts"])
+            self._recent[place.worker] = said["recent_ms"]
         self._gone |= said["gone"]
         return Health(*said["health"])
 
@@ -155,7 +164,7 @@ class _Worker:
             health = await self._sender.send(step, Place(*told["place"]), told["start"])
         finally:
             telling.cancel()
-        _say(counts=self._sender.counts, health=_plain(health), gone=self._sender.gone)
+        self._say(health=_plain(health), gone=self._sender.gone)
 
     async def _tell(self) -> None:
         while True:
@@ -164,7 +173,10 @@ class _Worker:
                 os.kill(
                     os.getpid(), signal.SIGTERM
                 )  # who leads us is gone; what we wrote is with the kernel
-            _say(counts=self._sender.counts)
+            self._say()
+
+    def _say(self, **words: Any) -> None:
+        _say(counts=self._sender.counts, recent_ms=self._sender.recent_ms, **words)
 
 
 def _say(**words: Any) -> None:
@@ -178,7 +190,7 @@ def _plain(health: Health) -> list[Any]:
 
 async def _work() -> None:
     loop = asyncio.get_running_loop()
-    reader = asyncio.StreamReader(limit=1 << 26)
+    reader = asyncio.StreamReader(limit=_LONGEST_LINE)
     await loop.connect_read_pipe(lambda: asyncio.StreamReaderProtocol(reader), sys.stdin)
     worker = _Worker(json.loads(await reader.readline()))
     while line := await reader.readline():

@@ -63,7 +63,7 @@ def judge(load: Load) -> None:
 
 def optimal(load: Load) -> dict[str, Any] | None:
     """Return the smallest level within 5 % of the best throughput inside acceptable latency."""
-    found = states.optimal([_numbers(seen, load) for seen in load.levels], _bounds(load))
+    found = states.optimal(_measured(load), _bounds(load))
     return found and {load.axis: found.level, "evidence": found.evidence}
 
 
@@ -121,7 +121,7 @@ def insights(load: Load) -> list[dict[str, Any]]:
                 slots=slots,
             )
         )
-    flat = states.flat_from(numbers)
+    flat = states.flat_from(_measured(load))
     if flat is not None:
         found.append(
             _insight(
@@ -152,12 +152,18 @@ def _bounds(load: Load) -> states.Bounds:
     return states.Bounds(load.config["failure_rate"], load.config["degradation_factor"])
 
 
+def _measured(load: Load) -> list[states.LevelSummary]:
+    """Return the levels whose throughput is known: one that is not is none of 0."""
+    known = [s for s in load.levels if s.summary["requests_per_sec"] is not None]
+    return [_numbers(seen, load) for seen in known]
+
+
 def _numbers(seen: Seen, load: Load) -> states.LevelSummary:
     summary = seen.summary
     grows = False
     if load.unit != CLIENTS:
-        cv2 = overload.idle(load.baseline).cv2
-        grows = any(overload.backlog(run, seen.level, cv2).grows for run in seen.runs)
+        alone = overload.idle(load.baseline)
+        grows = any(overload.backlog(run, seen.level, alone).grows for run in seen.runs)
     return states.LevelSummary(
         seen.level,
         summary["requests"] - summary["excluded"],

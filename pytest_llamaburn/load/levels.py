@@ -1,10 +1,8 @@
 """What a level of a load comes to: rates, distributions, failures, and whether we kept up.
 
-A level is all steps at one number of clients or one rate. Rates are over the steady window alone,
-in which the load was whole: in a closed loop of N clients from the N-th end to the last send, in an
-open loop from the first to the last scheduled time. Requests count where they end, tokens by the
-share of the generation that lies in the window: so neither the ramp-up nor the drain makes a server
-look slower than it is.
+A level is all steps at one number of clients or one rate. Rates are over the stretch alone in which
+the load was whole (`steady`). Requests and their tokens count by the share of the generation that
+lies in the stretch, so that it does not matter where between two ends it begins.
 """
 
 from __future__ import annotations
@@ -15,13 +13,14 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 
 from pytest_llamaburn import metrics, stats
-from pytest_llamaburn.load import clusters, slo
+from pytest_llamaburn.load import clusters, slo, steady
 from pytest_llamaburn.load.step import CLIENTS
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
     from pytest_llamaburn.load.rows import Row
+    from pytest_llamaburn.load.steady import Stretch
     from pytest_llamaburn.load.windows import Window
 
 # Latencies from the time a request was due: what a user waited, whatever kept it from being sent.
@@ -35,6 +34,7 @@ SHOWN = (
     *("input_sequence_length", "output_sequence_length"),
 )
 BUSY_SHARE = 0.9  # of one processor, used by the process that sends
+NO_COUNTS = metrics.REASONS["no_usage"]
 LATE_MS, LATE_SHARE = 5.0, 0.1  # lateness that matters: of the level's own median TTFT
 
 
@@ -64,9 +64,10 @@ def summarize(
     rows = [row for part in parts for row in part.rows]
     good = [row for row in counted if row.error is None]
     failed = len(counted) - len(good)
-    windows = [_steady(part, level, unit, excluded) for part in parts]
-    seconds = sum(end - start for start, end in windows) / 1e9
-    rate = _rate(parts, windows, _requests_in, seconds)
+    whole = _whole(parts, level, unit, excluded)
+    seconds = sum(one.end_ns - one.start_ns for _, one in whole) / 1e9
+    rate = _rate(whole, _share_in, seconds)
+    uncounted = _uncounted(good)
     return {
         "concurrency" if unit == CLIENTS else "rate": level,
         "requests": len(rows),
@@ -74,13 +75,29 @@ def summarize(
         "failed": failed,
         "error_rate": failed / len(counted) if counted else None,
         "error_rate_ci95": _error_interval(counted),
-        "errors": dict(Counter(row.error["kind"] for row in counted if row.error)),
+        "errors": _errors(counted),
         "duration_s": seconds,
         "requests_per_sec": rate,
-        "output_tokens_per_sec": _rate(parts, windows, _tokens_in, seconds),
+        "output_tokens_per_sec": (
+            None if uncounted == NO_COUNTS else _rate(whole, _tokens_in, seconds)
+        ),
+        "rate_reason": whole[0][1].reason,
+        "tokens_reason": uncounted,
         **distributions(good, failed),
         "goodput": _goodput(wanted, counted, rate),
         "client_health": _health(parts, counted),
+    }
+
+
+def burst(rows: Sequence[Row]) -> dict[str, Any]:
+    """Return how the requests of a burst went: how many failed of what, and their waits in ms."""
+    good = [row for row in rows if row.error is None]
+    waits = distributions(good, len(rows) - len(good))
+    return {
+        "requests": len(rows),
+        "failed": len(rows) - len(good),
+        "errors": _errors(rows),
+        **{name: waits[name] for name in ("time_to_first_token_ms", "total_generation_ms")},
     }
 
 
@@ -98,6 +115,10 @@ def distributions(good: Sequence[Row], failed: int) -> dict[str, dict[str, Any]]
     gaps = np.concatenate([row.gaps_ms for row in good]) if good else np.empty(0)
     found["chunk_gap_ms"] = stats.distribution(gaps, "ms")
     return found
+
+
+def _errors(rows: Sequence[Row]) -> dict[str, int]:
+    return dict(Counter(row.error["kind"] for row in rows if row.error))
 
 
 def _error_interval(counted: Sequence[Row]) -> list[float] | None:
@@ -121,7 +142,10 @@ def _goodput(wanted: str | None, counted: Sequence[Row], rate: float | None) -> 
 
 
 def timeline(rows: Iterable[Row], start_ns: int) -> list[dict[str, Any]]:
-    """Return, for each second since `start_ns`, what was in flight, ended, failed and generated."""
+    """Return, for each second since `start_ns`, what was in flight, ended, failed and generated.
+
+    Tokens are null where no answer came with a count of them.
+    """
     rows = list(rows)
     if not rows:
         return []
@@ -139,7 +163,7 @@ def timeline(rows: Iterable[Row], start_ns: int) -> list[dict[str, Any]]:
             "in_flight": int(in_flight[second]),
             "completed": counts.pop("", 0),
             "failed": dict(counts),
-            "tokens": round(tokens[second], 1),
+            "tokens": tokens and round(tokens[second], 1),
         }
         for second, counts in enumerate(done)
     ]
@@ -161,47 +185,46 @@ def kept(part: Part, excluded: Excluded) -> list[Row]:
     return [row for row in rows if begin <= row.scheduled_ns <= end]
 
 
-def _steady(part: Part, level: float, unit: str, excluded: Excluded) -> tuple[float, float]:
-    """Return the window, on the monotonic clock, in which a step's load was whole."""
-    rows = kept(part, excluded)
-    if not rows:
-        return (0.0, 0.0)
-    if unit != CLIENTS:
-        return (float(rows[0].scheduled_ns), rows[-1].scheduled_ns + 1e9 / level)
-    ends, sent = sorted(row.end_ns for row in rows), [row.sent_ns for row in rows]
-    if len(rows) > 2 * level:
-        return (float(ends[int(level) - 1]), float(max(sent)))
-    return (float(min(sent)), float(ends[-1]))
+def _whole(
+    parts: Sequence[Part], level: float, unit: str, excluded: Excluded
+) -> list[tuple[Part, Stretch]]:
+    """Return the steps with their stretches: those alone whose load was whole, if there are any."""
+    found = [(part, steady.stretch(part.rows, kept(part, excluded), level, unit)) for part in parts]
+    return [pair for pair in found if pair[1].reason is None] or found
 
 
-def _rate(parts: Sequence[Part], windows: Any, count: Any, seconds: float) -> float | None:
-    """Return what was done inside the windows, a second; None where there is no window."""
+def _rate(whole: Sequence[tuple[Part, Stretch]], count: Any, seconds: float) -> float | None:
+    """Return what was done inside the stretches, a second; None where there is none."""
     if seconds <= 0:
         return None
-    pairs = zip(parts, windows, strict=True)
-    done = sum(count(row, *window) for part, window in pairs for row in part.rows if not row.error)
+    done = sum(count(row, *one[:2]) for part, one in whole for row in part.rows if not row.error)
     return float(done / seconds)
 
 
-def _requests_in(row: Row, start: float, end: float) -> float:
-    return float(start < row.end_ns <= end)
+def _uncounted(good: Sequence[Row]) -> str | None:
+    """Return whether, of the requests that succeeded, some or all came without a token count."""
+    known = sum(row.values["output_sequence_length"] is not None for row in good)
+    if known == len(good):
+        return None
+    return f"only {known} of {len(good)} answers came with a token count" if known else NO_COUNTS
 
 
 def _tokens_in(row: Row, start: float, end: float) -> float:
-    tokens = row.values["output_sequence_length"] or 0.0
+    return (row.values["output_sequence_length"] or 0.0) * _share_in(row, start, end)
+
+
+def _share_in(row: Row, start: float, end: float) -> float:
+    """Return the share of a request's generation that lies from `start` to `end`."""
     first, last = row.first_ns or row.end_ns, row.last_ns or row.end_ns
-    return tokens * _inside(first, last, start, end)
-
-
-def _inside(first: float, last: float, start: float, end: float) -> float:
-    """Return the share of [first, last] that lies in [start, end]."""
     if last <= first:
-        return float(start <= first <= end)
+        return float(start <= first < end)
     return max(0.0, min(last, end) - max(first, start)) / (last - first)
 
 
-def _tokens_by_second(rows: Sequence[Row], start_ns: int, seconds: int) -> list[float]:
+def _tokens_by_second(rows: Sequence[Row], start_ns: int, seconds: int) -> list[float] | None:
     """Return the tokens of each second, a request's spread evenly over its generation."""
+    if _uncounted([row for row in rows if row.error is None]) == NO_COUNTS:
+        return None
     found = [0.0] * seconds
     for row in rows:
         if row.error or row.first_ns is None or row.last_ns is None:

@@ -25,14 +25,19 @@ if TYPE_CHECKING:
 
 _WAITING = 0.4  # of the requests must have waited for a probe to show the capacity
 _Z = 3.0  # one-sided 99.9 %, since every probe is looked at
+_PHASE = 2.0  # requests that a count may see or miss because they end as others arrive
 _SECOND = 1e9
 
 
 class Idle(NamedTuple):
-    """How the server serves when nobody waits: TTFT in ns, squared CV of the whole time."""
+    """How the server serves when nobody waits.
+
+    Its median TTFT and whole time in ns, and the squared coefficient of variation of the latter.
+    """
 
     ttft_ns: float
     cv2: float
+    total_ns: float = 0.0
 
 
 class Backlog(NamedTuple):
@@ -50,25 +55,28 @@ def idle(records: Sequence[Record]) -> Idle:
         raise ValueError("the baseline has no request that succeeded")
     total = np.array([r.last_ns - r.sent_ns for r in good], float)
     first = [(r.last_ns if r.first_ns is None else r.first_ns) - r.sent_ns for r in good]
-    return Idle(float(np.median(first)), float((total.std() / total.mean()) ** 2))
+    cv2 = float((total.std() / total.mean()) ** 2)
+    return Idle(float(np.median(first)), cv2, float(np.median(total)))
 
 
-def backlog(records: Sequence[Record], rate: float, cv2: float, effect: float = 0.05) -> Backlog:
+def backlog(records: Sequence[Record], rate: float, alone: Idle, effect: float = 0.05) -> Backlog:
     """Return how the number in flight grew from the first quarter to the last arrival.
 
-    Arrivals and services make it wander by about √(n (ca² + cs²)) over n arrivals (Kingman's heavy
-    traffic); it grows if it went further than chance and by more than `effect` of the rate.
+    Before an idle server's first answer is due it only fills up, so the first count is no earlier;
+    a schedule that ended by then says nothing. Arrivals and services make the number wander by
+    about √(n (ca² + cs²)) over n arrivals (Kingman's heavy traffic); it grows if it went further
+    than chance and by more than `effect` of the rate.
     """
     scheduled = np.array([r.scheduled_ns for r in records], float)
     ended = np.array([r.last_ns for r in records], float)
-    span = (scheduled.max() - scheduled.min()) / _SECOND if len(records) > 1 else 0.0
-    if not span:
+    first, last = scheduled.min(), scheduled.max()
+    early = first + max((last - first) / 4, alone.total_ns)
+    if early >= last:
         return Backlog(0.0, 0.0, grows=False)
-    early = scheduled.min() + (scheduled.max() - scheduled.min()) / 4
-    counts = [np.sum((scheduled <= at) & (ended > at)) for at in (early, scheduled.max())]
+    counts = [np.sum((scheduled <= at) & (ended > at)) for at in (early, last)]
     growth, seen = float(counts[1] - counts[0]), int(np.sum(scheduled > early))
-    per_sec = growth / (0.75 * span)
-    chance = _Z * math.sqrt(seen * (arrival_cv2([records]) + cv2))
+    per_sec = growth / ((last - early) / _SECOND)
+    chance = max(_PHASE, _Z * math.sqrt(seen * (arrival_cv2([records]) + alone.cv2)))
     return Backlog(per_sec, per_sec / rate, growth > chance and per_sec > effect * rate)
 
 

@@ -6,16 +6,18 @@ import asyncio
 import itertools
 import random
 from array import array
-from collections import Counter
+from collections import Counter, deque
 from time import perf_counter, perf_counter_ns, process_time
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from pytest_llamaburn.load import arrivals
 from pytest_llamaburn.load.driver import closed_loop, open_loop, until
+from pytest_llamaburn.load.pulse import RECENT_S
 from pytest_llamaburn.load.rows import row_of
 from pytest_llamaburn.load.run import conversation
 from pytest_llamaburn.load.step import CLIENTS, Step
 from pytest_llamaburn.load.windows import think_seconds
+from pytest_llamaburn.trace import answered
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -28,10 +30,11 @@ if TYPE_CHECKING:
     from pytest_llamaburn.trace import Trace
 
 _LAG_EVERY_S = 0.02
+_MOST_RECENT = 500  # requests whose latency is remembered: enough for a p95
 _NO_SERVER = ("connect_refused", "server_crash", "dns")
 _DEAD_IN_A_ROW = 20
 _SPARE_ROUNDS = 4  # of all clients, beyond what a step that stays asks for
-_BURST_LEAD_NS = 100_000_000  # before a burst its schedule is made
+_BURST_LEAD_NS = 100_000_000  # before a burst its schedule is made; clients have none
 _BURST_SEED = 7919  # bursts draw other gaps than the load they come upon
 
 
@@ -121,11 +124,18 @@ class Sender:
         self._visit: _Visit | None = None
         self._dead = 0
         self.counts = Counter[str]()  # of the current step: in_flight, done, failed, tokens
+        self._ended: deque[tuple[int, float]] = deque(maxlen=_MOST_RECENT)
 
     @property
     def gone(self) -> bool:
         """Whether so many requests in a row found no server that there is none."""
         return self._dead >= _DEAD_IN_A_ROW
+
+    @property
+    def recent_ms(self) -> list[float]:
+        """The latencies of requests that succeeded in the last few seconds."""
+        since_ns = perf_counter_ns() - RECENT_S * 1e9
+        return [latency_ms for end_ns, latency_ms in self._ended if end_ns >= since_ns]
 
     async def send(self, step: Step, place: Place, start_ns: int) -> Health:
         """Send a step's load from `start_ns` on, until all that it asked for has ended.
@@ -166,6 +176,7 @@ class Sender:
         self._fresh = random.Random(seed) if bust else None  # noqa: S311 - not a secret
         self._pauses = random.Random(f"{seed}/pauses")  # noqa: S311
         self.counts.clear()
+        self._ended.clear()
         await until(start_ns)
         return _Visit(place)
 
@@ -221,7 +232,7 @@ class Sender:
 
     async def _burst(self, burst: Burst, visit: _Visit, start_ns: int) -> None:
         begin_ns = start_ns + int(burst.start_s * 1e9)
-        await until(begin_ns - _BURST_LEAD_NS)
+        await until(begin_ns - (0 if burst.unit == CLIENTS else _BURST_LEAD_NS))
         step = Step(burst.level, burst.unit, seconds=burst.seconds)
         await self._loop(step, visit, begin_ns, burst=True)
 
@@ -258,7 +269,7 @@ class Sender:
     async def _send(self, wire: Wire, turn: Turn) -> Trace:
         self.counts["in_flight"] += 1
         try:
-            return await self._backend.stream(wire, turn.payload)
+            return answered(await self._backend.stream(wire, turn.payload))
         finally:
             self.counts["in_flight"] -= 1
 
@@ -269,6 +280,8 @@ class Sender:
             where = (visit.place.step, visit.place.attempt, turn.number)
             self._rows.write(row_of(where, turn.prompt_id, turn.due_ns, trace, burst=burst))
             self.counts["failed" if trace.failure else "done"] += 1
+            if trace.failure is None:
+                self._ended.append((trace.end_ns, round((trace.end_ns - trace.sent_ns) / 1e6, 2)))
             self.counts["tokens"] += trace.usage.completion or 0
             visit.note(turn.number)
 

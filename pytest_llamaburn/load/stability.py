@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from itertools import takewhile
 from statistics import median
 from typing import TYPE_CHECKING, Any
 
+from pytest_llamaburn import metrics
 from pytest_llamaburn.load import recovery, steadiness
 
 if TYPE_CHECKING:
@@ -15,26 +17,34 @@ if TYPE_CHECKING:
     from pytest_llamaburn.load.step import Burst
 
 BATCHES = 30  # of equal length, that a long load is cut into
-SERIES = ("tokens_per_sec", "total_p50_ms")
+MEMORY = ("server_rss_mb", "client_rss_mb")
+UNREAD, UNSEEN = "nothing was read of the machine meanwhile", "no process of the server was seen"
 IDLE_NAMES = ("cpu_pct", "ram_used_mb", "server_rss_mb")
 
 
-def sustained(timeline: Sequence[dict[str, Any]], records: Sequence[Record]) -> dict[str, Any]:
-    """Return throughput per minute and, for throughput and latency, drift, shift and plateau.
+def sustained(
+    timeline: Sequence[dict[str, Any]],
+    records: Sequence[Record],
+    samples: Sequence[dict[str, Any]] = (),
+) -> dict[str, Any]:
+    """Return throughput and memory per minute; for throughput and latency, drift, shift, plateau.
 
     Batches are equal stretches of the time; the first and the last second are ramp and drain.
+    `samples` are the profile's, in ms from the beginning; memory is a median over a minute's, in
+    MB: that of the server's processes and of our own.
     """
     whole = list(timeline[1:-1])
     size = max(1, len(whole) // BATCHES)
     batches = [whole[i : i + size] for i in range(0, len(whole) - size + 1, size)]
-    series = {
-        "tokens_per_sec": [sum(s["tokens"] for s in batch) / size for batch in batches],
-        "total_p50_ms": _medians(records, size, len(batches)),
-    }
+    speeds = [_tokens_per_sec(batch) for batch in batches]
+    counted = [speed for speed in speeds if speed is not None]
+    why = None if len(counted) == len(speeds) else metrics.REASONS["no_usage"]
     return {
         "batch_s": size,
-        "per_minute": _minutes(timeline),
-        **{name: _judged(values) for name, values in series.items()},
+        "per_minute": _minutes(timeline, samples),
+        "memory_reason": _why_unread(samples),
+        "tokens_per_sec": _judged(counted, why),
+        "total_p50_ms": _judged(_medians(records, size, len(batches))),
     }
 
 
@@ -61,6 +71,7 @@ def recoveries(
     together = recovery.repeated(found)
     return {
         "recovery_time_ms": together.median_ms,
+        "lower_bound_ms": _at_least(found) if together.median_ms is None else None,
         "range_ms": together.range_ms,
         "resolution_ms": together.resolution_ms,
         "steady_rate": rate,
@@ -68,6 +79,13 @@ def recoveries(
         "spikes": [one._asdict() for one in found],
         "reason": next((one.reason for one in found if one.reason), None),
     }
+
+
+def _at_least(found: Sequence[recovery.Recovery]) -> float | None:
+    """Return what the median is at least, None where nothing is known of a spike."""
+    bounds = [r.lower_bound_ms if r.recovery_ms is None else r.recovery_ms for r in found]
+    known = [bound for bound in bounds if bound is not None]
+    return median(known) if len(known) == len(bounds) else None
 
 
 def idle(samples: Sequence[dict[str, Any]]) -> dict[str, Any] | None:
@@ -126,7 +144,13 @@ def _medians(records: Sequence[Record], seconds: int, count: int) -> list[float]
     return [median(group) for group in groups if group]
 
 
-def _minutes(timeline: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
+def _minutes(
+    timeline: Sequence[dict[str, Any]], samples: Sequence[dict[str, Any]]
+) -> list[dict[str, Any]]:
+    read = defaultdict(list)
+    for sample in samples:
+        if sample["t_ms"] < 1000 * len(timeline):
+            read[sample["t_ms"] // 60_000].append(sample)
     found = []
     for minute, i in enumerate(range(0, len(timeline), 60)):
         part = timeline[i : i + 60]
@@ -136,13 +160,28 @@ def _minutes(timeline: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
                 "seconds": len(part),
                 "completed": sum(second["completed"] for second in part),
                 "failed": sum(sum(second["failed"].values()) for second in part),
-                "tokens_per_sec": sum(second["tokens"] for second in part) / len(part),
+                "tokens_per_sec": _tokens_per_sec(part),
+                **{name: _middle(read[minute], name) for name in MEMORY},
             }
         )
     return found
 
 
-def _judged(values: Sequence[float]) -> dict[str, Any]:
+def _why_unread(samples: Sequence[dict[str, Any]]) -> str | None:
+    """Return why there is no memory, or none of the server's."""
+    if not samples:
+        return UNREAD
+    return None if any(sample["server_rss_mb"] is not None for sample in samples) else UNSEEN
+
+
+def _tokens_per_sec(part: Sequence[dict[str, Any]]) -> float | None:
+    """Return the mean over some seconds, None where tokens are not counted."""
+    tokens = [second["tokens"] for second in part]
+    return None if None in tokens else sum(tokens) / len(tokens)
+
+
+def _judged(values: Sequence[float], why: str | None = None) -> dict[str, Any]:
+    """Return what a series says; `why` is known to keep it from saying anything."""
     trend, shift = steadiness.trend(values), steadiness.shift(values)
     steady = steadiness.steady(values)
     return {
@@ -150,5 +189,5 @@ def _judged(values: Sequence[float]) -> dict[str, Any]:
         "trend": trend and trend._asdict(),
         "shift": shift and shift._asdict(),
         "steady": steady and steady._asdict(),
-        "reason": None if trend else f"fewer than {steadiness.LEAST} batches",
+        "reason": None if trend else why or f"fewer than {steadiness.LEAST} batches",
     }

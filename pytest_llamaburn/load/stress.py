@@ -14,6 +14,7 @@ from pytest_llamaburn import datasets, journal, metrics, registry, results, sett
 from pytest_llamaburn.errors import NothingMeasuredError
 from pytest_llamaburn.load import calibration, lengths, rows, windows
 from pytest_llamaburn.load.crew import Crew
+from pytest_llamaburn.load.pulse import Pulse
 from pytest_llamaburn.load.run import Run
 from pytest_llamaburn.load.sender import Place, Sender
 from pytest_llamaburn.load.step import CLIENTS, GONE, Step
@@ -182,15 +183,11 @@ class Stress(Run):
 
     async def _pulse(self, step: Step) -> None:
         """Tell twice a second how the step goes."""
-        began, before = perf_counter(), Counter(self._sender.counts)
+        sender = self._sender
+        pulse = Pulse(step, perf_counter(), sender.counts)
         while True:
             await asyncio.sleep(_PULSE_S)
-            seconds, counts = perf_counter() - began, self._sender.counts
-            done, tokens, failed = (counts[n] - before[n] for n in ("done", "tokens", "failed"))
-            self._progress.pulse(
-                f"{step.level:.3g} {step.unit}: {counts['in_flight']} in flight, "
-                f"{done / seconds:.3g} requests/s, {tokens / seconds:.3g} tokens/s, {failed} failed"
-            )
+            self._progress.pulse(pulse.line(perf_counter(), sender.counts, sender.recent_ms))
 
     async def _wait_until_idle(self, number: int, baseline: Baseline) -> None:
         """Wait until a short request is answered as an idle server does, and journal for how long.

@@ -25,10 +25,10 @@ def lines(levels: Sequence[dict[str, Any]], places: Sequence[float]) -> list[str
     legend = []
     for name, statistic, mark, label in _SERIES:
         values = [_value(level, name, statistic) for level in levels]
-        most = max((value for value in values if value is not None), default=0.0)
+        most = max((value for value in values if value is not None), default=None)
         legend.append(f"{mark} {label}, top {number(most)}")
         for column, value in enumerate(values):
-            if value is not None and most > 0:
+            if value is not None and most:
                 row = _HEIGHT - 1 - round(value / most * (_HEIGHT - 1))
                 place = column * _GAP + _GAP // 2
                 drawn[row][place + (drawn[row][place] != " ")] = mark

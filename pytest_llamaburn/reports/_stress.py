@@ -9,7 +9,7 @@ from pytest_llamaburn.reports import _chart, _power
 from pytest_llamaburn.reports._rows import ABSENT, Sheet, machine, number, server, title
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
     from pathlib import Path
 
 Level = dict[str, Any]
@@ -130,6 +130,7 @@ def _notes(document: dict[str, Any]) -> Iterator[str]:
             f"baseline, one client: total p50 {number(total['p50'])} ms, TTFT p50 "
             f"{number(ttft['p50'])} ms; a request fails after {found['deadline_s']:.3g} s"
         )
+    yield from _rates(found["levels"])
     yield from _findings(found)
     if document["status"] != "complete" and found["stop_reason"]:
         yield f"stopped before the end: {found['stop_reason']}"
@@ -143,16 +144,30 @@ def _notes(document: dict[str, Any]) -> Iterator[str]:
         yield insight["text"]
 
 
+def _rates(levels: Iterable[Level]) -> Iterator[str]:
+    """Yield why levels have no throughput or an uncertain one, those with one reason together."""
+    found: dict[str, list[str]] = {}
+    for level in levels:
+        for key, what in (("rate_reason", "throughput"), ("tokens_reason", "tokens/s")):
+            if level.get(key):
+                found.setdefault(f"{what}: {level[key]}", []).append(name(level))
+    for reason, names in found.items():
+        yield f"{', '.join(names)}: {reason}"
+
+
 def _findings(found: dict[str, Any]) -> Iterator[str]:
     """Yield where the server bends and breaks, what is optimal, and how it recovered."""
     for name in POINTS:
         if found[name]:
             yield _point(name, found[name])
+    if found.get("points_reason"):
+        yield f"no failure and no degradation point: {found['points_reason']}"
     if found["optimal"]:
         best = found["optimal"]
         yield f"optimal: {_at(best)}: {best['evidence']}"
     if found["recovery"]:
         yield _recovery(found["recovery"])
+        yield from _bursts(found["recovery"]["spikes"])
     if found["sustained"]:
         yield from _sustained(found["sustained"])
 
@@ -188,13 +203,29 @@ def _point(name: str, point: dict[str, Any]) -> str:
 
 def _recovery(found: dict[str, Any]) -> str:
     if found["recovery_time_ms"] is None:
-        return f"recovery: {ABSENT}: {found['reason']}"
+        bound = found.get("lower_bound_ms")
+        known = ABSENT if bound is None else f"at least {number(bound)} ms"
+        return f"recovery: {known}: {found['reason']}"
     low, high = found["range_ms"]
     return (
         f"recovery after a spike: {number(found['recovery_time_ms'])} ms (of "
         f"{len(found['spikes'])} spikes, {number(low)} to {number(high)} ms), resolution "
         f"{number(found['resolution_ms'])} ms, beside {found['steady_rate']:.3g} requests/s"
     )
+
+
+def _bursts(spikes: Iterable[dict[str, Any]]) -> Iterator[str]:
+    """Yield how the requests of each burst went."""
+    for order, spike in enumerate(spikes, start=1):
+        if burst := spike.get("burst"):
+            kinds = ", ".join(f"{kind} × {count}" for kind, count in burst["errors"].items())
+            ttft, total = burst["time_to_first_token_ms"], burst["total_generation_ms"]
+            yield (
+                f"burst {order}: {burst['requests']} requests, {burst['failed']} failed"
+                f"{f' ({kinds})' if kinds else ''}, TTFT p50 {number(ttft['p50'])} ms, p95 "
+                f"{_marked(ttft, 'p95')}, total p50 {number(total['p50'])} ms, p95 "
+                f"{_marked(total, 'p95')}"
+            )
 
 
 def _sustained(found: dict[str, Any]) -> Iterator[str]:
@@ -207,6 +238,19 @@ def _sustained(found: dict[str, Any]) -> Iterator[str]:
         drift = f"drifts by {trend['share']:+.1%}" if trend["drifts"] else "does not drift"
         plateau = f"steady at {number(steady['mean'])}" if steady else "no steady state"
         yield f"{name} over time: {drift} (p {trend['p']:.2g}), {plateau}"
+    yield from _memory(found)
+
+
+def _memory(found: dict[str, Any]) -> Iterator[str]:
+    """Yield what the server and we held in the first and in the last minute."""
+    ends = [found["per_minute"][i] for i in (0, -1)]
+    for name, whose in (("server_rss_mb", "the server's"), ("client_rss_mb", "our")):
+        first, last = (minute.get(name) for minute in ends)
+        if first is not None and last is not None:
+            ends_at = f"{number(first)} MB in the first minute, {number(last)} in the last"
+            yield f"{whose} memory: {ends_at}"
+    if found.get("memory_reason"):
+        yield f"memory per minute: {found['memory_reason']}"
 
 
 def _client(found: dict[str, Any]) -> Iterator[str]:

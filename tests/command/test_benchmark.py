@@ -25,6 +25,7 @@ from scripted import (
     Reset,
     ScriptedServer,
     Steps,
+    ollama_stream,
     sized,
 )
 
@@ -303,6 +304,14 @@ def test_failed_requests_are_counted_and_shown(tmp_path: Path) -> None:
         done = bench(server.host, tmp_path)
     assert "complete: 4 of 5 requests" in done.stdout
     assert "failed: server_error × 1: boom" in done.stdout
+
+
+def test_an_answer_of_nothing_is_a_failed_request(tmp_path: Path) -> None:
+    nothing = ollama_stream([], eval_count=None)
+    with ScriptedServer(OllamaFacade(faults={3: nothing})) as server:
+        done = bench(server.host, tmp_path)
+    assert "complete: 4 of 5 requests" in done.stdout
+    assert "failed: empty_answer × 1: the stream ended without any piece" in done.stdout
 
 
 def test_nothing_measured_exits_five_and_keeps_the_file(tmp_path: Path) -> None:

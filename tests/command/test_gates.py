@@ -227,6 +227,15 @@ def test_repeats_and_precision_make_no_more_numbers_of_correctness(tmp_path: Pat
     assert (len(found["items"]), found["n"], found["correct"]) == (18, 7, 6)
 
 
+def test_silence_is_a_wrong_answer_of_correctness_and_no_failed_request(tmp_path: Path) -> None:
+    with ScriptedServer(OllamaFacade(texts=[], final={"eval_count": None})) as server:
+        args = ("benchmark", "tiny", f"--host={server.host}", "--mode=correctness", "--numbers=2")
+        llamaburn(*args, cwd=tmp_path)
+    found = results_in(tmp_path / "results")[0]["results"]
+    assert [item["reason"] for item in found["correctness"]["items"]] == ["empty", "empty"]
+    assert found["totals"]["failed"] == 0
+
+
 def test_failed_requests_of_correctness_are_not_judged(tmp_path: Path) -> None:
     with ScriptedServer(OllamaFacade(faults={3: BROKEN})) as server:
         args = ("benchmark", "tiny", f"--host={server.host}", "--mode=correctness", "--numbers=4")

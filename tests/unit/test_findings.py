@@ -62,6 +62,24 @@ def test_above_capacity_a_schedule_is_degraded_by_its_backlog(tmp_path: Path) ->
     assert results["optimal"]["rate"] == 10
 
 
+def test_rates_that_nobody_waits_at_are_optimal_and_throughput_grows_with_them(
+    tmp_path: Path,
+) -> None:
+    taken = [scheduled(rate, 99, seconds=0.8) for rate in (10, 20, 40)]
+    results = found(tmp_path, *taken, arrival="static")
+    assert states(results) == ["optimal"] * 3
+    assert results["optimal"]["rate"] == 40
+    assert results["insights"] == []
+
+
+def test_a_level_whose_throughput_is_unknown_is_no_level_of_none(tmp_path: Path) -> None:
+    short = Step(40, RATE, 6), opened(40, 0.15, 100)
+    results = found(tmp_path, scheduled(10, 99), scheduled(20, 99), short, arrival="static")
+    assert results["levels"][2]["requests_per_sec"] is None
+    assert results["optimal"]["rate"] == 20
+    assert "throughput_flat" not in {one["id"] for one in results["insights"]}
+
+
 @pytest.mark.parametrize("kind", ["oom", "timeout_idle", "timeout_first_token"])
 def test_levels_that_nobody_searched_bracket_the_failure_point(tmp_path: Path, kind: str) -> None:
     taken = failing(2, 99), failing(4, 60, kind), failing(8, 3, kind)

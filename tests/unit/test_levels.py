@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from loads import HEALTHY, MS, closed, failed, row
+from loads import HEALTHY, MS, closed, failed, opened, row
 
 from pytest_llamaburn.load import levels
 from pytest_llamaburn.load.levels import Excluded, Part
@@ -36,12 +36,86 @@ def test_the_steady_rate_is_the_servers_whatever_the_ramp_and_the_drain(
     assert level["concurrency"] == clients
 
 
+@pytest.mark.parametrize("each", [1, 2])
+def test_clients_of_a_round_or_two_are_counted_from_end_to_end_and_that_is_said(each: int) -> None:
+    level = levels.summarize(4, CLIENTS, [part(closed(4, each, 100, 2))], NOTHING)
+    assert level["requests_per_sec"] == pytest.approx(20)
+    assert "ramp-up and drain" in level["rate_reason"]
+
+
+def test_refusals_that_end_a_level_at_once_leave_it_the_rate_of_what_was_served() -> None:
+    served = [row(0, 50 * n) for n in (1, 1, 2, 2, 3, 3)]
+    refused = [failed(0.1 * n, 0.1, "queue_full") for n in range(60)]
+    level = levels.summarize(13, CLIENTS, [part(served + refused)], NOTHING)
+    assert level["duration_s"] == pytest.approx(0.15)
+    assert level["requests_per_sec"] == pytest.approx(40)
+    assert level["output_tokens_per_sec"] == pytest.approx(400)
+    assert "ramp-up and drain" in level["rate_reason"]
+
+
+def test_a_visit_that_was_cut_short_does_not_blur_one_whose_load_was_whole() -> None:
+    whole, short = part(closed(4, 20, 100, 4)), part(closed(4, 1, 100, 4))
+    level = levels.summarize(4, CLIENTS, [short, whole], NOTHING)
+    assert level["requests_per_sec"] == pytest.approx(40)
+    assert level["rate_reason"] is None
+
+
+def test_clients_that_are_only_refused_succeed_at_a_rate_of_nothing() -> None:
+    rows = [failed(5 * n, 5, "queue_full") for n in range(20)]
+    level = levels.summarize(1, CLIENTS, [part(rows)], NOTHING)
+    assert (level["requests_per_sec"], level["rate_reason"]) == (0, None)
+
+
 def test_an_open_loops_rate_is_over_the_schedule_not_over_the_wait_for_the_last() -> None:
     rows = [row(100 * i, 50) for i in range(20)]
     rows[-1] = row(1900, 5000)
     level = levels.summarize(10, RATE, [part(rows)], NOTHING)
-    assert (level["rate"], level["duration_s"]) == (10, pytest.approx(2.0))
-    assert level["requests_per_sec"] == pytest.approx(19 / 2)
+    assert (level["rate"], level["duration_s"]) == (10, pytest.approx(1.8))
+    assert level["requests_per_sec"] == pytest.approx(10)
+
+
+@pytest.mark.parametrize("rate", [1, 8, 32])
+@pytest.mark.parametrize("lasts_s", [8, 12.3])
+def test_a_schedule_that_nobody_waits_in_has_its_own_rate_however_long_an_answer_takes(
+    rate: float, lasts_s: float
+) -> None:
+    rows = opened(rate, lasts_s, service_ms=1000)
+    level = levels.summarize(rate, RATE, [part(rows)], NOTHING)
+    assert level["requests_per_sec"] == pytest.approx(rate)
+    assert level["output_tokens_per_sec"] == pytest.approx(10 * rate)
+    assert level["rate_reason"] is None
+
+
+@pytest.mark.parametrize("rate", [5, 20, 80])
+def test_a_schedule_above_capacity_has_the_servers_rate(rate: float) -> None:
+    rows = opened(rate, 8, service_ms=1000, slots=4)
+    level = levels.summarize(rate, RATE, [part(rows)], NOTHING)
+    assert level["requests_per_sec"] == pytest.approx(4, rel=0.02)
+
+
+def test_a_schedule_over_before_anything_ended_has_no_rate_and_says_why() -> None:
+    level = levels.summarize(32, RATE, [part(opened(32, 0.5, service_ms=1000))], NOTHING)
+    assert (level["requests_per_sec"], level["output_tokens_per_sec"]) == (None, None)
+    assert "must last longer" in level["rate_reason"]
+
+
+def test_refusals_do_not_hide_that_nothing_was_answered_yet() -> None:
+    rows = opened(32, 1.5, service_ms=1000)
+    rows[1::2] = [failed(one.sent_ns / MS, 1, "queue_full") for one in rows[1::2]]
+    assert levels.summarize(32, RATE, [part(rows)], NOTHING)["requests_per_sec"] is None
+
+
+def test_a_schedule_that_is_refused_throughout_succeeds_at_a_rate_of_nothing() -> None:
+    rows = [failed(100 * i, 5, "queue_full") for i in range(20)]
+    assert levels.summarize(10, RATE, [part(rows)], NOTHING)["requests_per_sec"] == 0
+
+
+def test_what_is_left_out_of_a_schedule_holds_the_ramp_up() -> None:
+    excluded = Excluded(Window(seconds=5), Window())
+    rows = opened(10, 12, service_ms=1000)
+    level = levels.summarize(10, RATE, [part(rows)], excluded)
+    assert level["duration_s"] == pytest.approx(6.9)
+    assert level["requests_per_sec"] == pytest.approx(10)
 
 
 def test_failures_are_counted_by_kind_and_never_enter_a_latency() -> None:
@@ -100,6 +174,7 @@ def test_lateness_of_the_schedule_is_the_clients_limit_too() -> None:
 def test_a_level_without_requests_has_no_numbers_and_no_zeros() -> None:
     level = levels.summarize(1, CLIENTS, [part([])], NOTHING)
     assert (level["requests_per_sec"], level["error_rate"]) == (None, None)
+    assert level["rate_reason"] == "no request was sent"
     assert level["total_generation_ms"]["p50"] is None
     assert level["client_health"]["chunks_per_read"] is None
 
@@ -148,6 +223,30 @@ def test_goodput_is_the_share_that_keeps_all_bounds_and_its_rate() -> None:
 def test_goodput_of_failures_alone_has_no_rate() -> None:
     level = levels.summarize(10, RATE, [part([failed(0, 50)])], NOTHING, "ttft_ms<6")
     assert (level["goodput"]["share"], level["goodput"]["requests_per_sec"]) == (0.0, None)
+
+
+def uncounted(rows: list[Row]) -> list[Row]:
+    """Return rows whose server told no token counts."""
+    for one in rows:
+        one.values["output_sequence_length"] = None
+    return rows
+
+
+def test_tokens_that_nobody_counted_are_null_with_a_reason_and_never_nothing() -> None:
+    rows = uncounted(closed(2, 20, 100, 2))
+    level = levels.summarize(2, CLIENTS, [part(rows)], NOTHING)
+    assert level["requests_per_sec"] == pytest.approx(20)
+    assert level["output_tokens_per_sec"] is None
+    assert level["tokens_reason"] == "the server sent no token counts"
+    assert {second["tokens"] for second in levels.timeline(rows, 0)} == {None}
+
+
+def test_answers_of_which_only_some_are_counted_leave_a_note_beside_their_tokens() -> None:
+    rows = closed(1, 20, 100, 1)
+    uncounted(rows[::2])
+    level = levels.summarize(1, CLIENTS, [part(rows)], NOTHING)
+    assert level["output_tokens_per_sec"] == pytest.approx(50, rel=0.15)
+    assert level["tokens_reason"] == "only 10 of 20 answers came with a token count"
 
 
 def test_tokens_whose_times_are_one_instant_count_where_it_lies() -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from loads import alone, closed, document, failed, level, spike
+from loads import alone, closed, document, failed, level, opened, spike
 
 from pytest_llamaburn.errors import SettingsError
 from pytest_llamaburn.kinds import _load_gates
@@ -120,11 +120,27 @@ def test_goodput_needs_bounds_and_a_level_without_requests_no_rate(tmp_path: Pat
     assert verdict("requests_per_sec>0", found)["reason"] == "not measured"
 
 
+def test_a_rate_that_a_schedule_was_too_short_for_says_so(tmp_path: Path) -> None:
+    short = Step(40, RATE, 6), opened(40, 0.15, 100)
+    found = document(tmp_path, [alone(), short], arrival="static")["results"]
+    assert "must last longer" in verdict("requests_per_sec@40>0", found)["reason"]
+
+
+def test_tokens_that_nobody_counted_are_undecided_with_the_reason(tmp_path: Path) -> None:
+    step, rows = level(2)
+    for one in rows:
+        one.values["output_sequence_length"] = None
+    found = document(tmp_path, [alone(), (step, rows)])["results"]
+    gate = verdict("output_tokens_per_sec>1", found)
+    assert (gate["verdict"], gate["reason"]) == ("undecided", "the server sent no token counts")
+
+
 def test_recovery_is_gated_in_its_own_unit(tmp_path: Path) -> None:
     taken = [alone(), spike()]
     found = document(tmp_path, taken, mode="spike", arrival="poisson")["results"]
     assert verdict("recovery_time_ms<=5s", found)["verdict"] == "pass"
     assert verdict("recovery_time_ms<4s", found)["verdict"] == "fail"
+    assert "one steady level" in verdict("failure_point.rate>=2", found)["reason"]
 
 
 def test_a_point_of_a_rate_is_gated_by_its_rate(tmp_path: Path) -> None:

@@ -54,10 +54,12 @@ def test_a_sweep_doubles_up_to_its_maximum_or_takes_the_levels_named(
         ({"level_requests": 7}, [(7, None), (7, None)]),
         ({"level_duration": 5}, [(None, 5), (None, 5)]),
         ({"arrival": "poisson"}, [(12, None), (12, None)]),
+        ({"arrival": "poisson", "levels": "20,100"}, [(16, None), (80, None)]),  # 8 · 0.1 s
+        ({"arrival": "poisson", "levels": "20,9000"}, [(16, None), (4000, None)]),
     ],
 )
 def test_a_level_ends_by_its_own_rule(values: dict[str, Any], ends: list[Any]) -> None:
-    asked, _ = steps(sweep, levels="1,4", **values)
+    asked, _ = steps(sweep, **{"levels": "1,4", **values})
     assert [(step.requests, step.seconds) for step in asked] == ends
 
 

@@ -12,6 +12,7 @@ from pytest_llamaburn.load import arrivals, clusters, knee, overload
 from pytest_llamaburn.load.records import Record
 
 ALONE = overload.Idle(0.1e9, 0.25)
+NONE = overload.Backlog(0.0, 0.0, grows=False)
 
 
 def served(slots: int, rate: float, count: int = 400, pattern: str = "poisson") -> list[Record]:
@@ -33,8 +34,8 @@ def test_capacity_is_unknown_where_nobody_waits() -> None:
 
 
 def test_a_backlog_grows_above_capacity_and_not_below() -> None:
-    above = overload.backlog(served(4, 6.0), 6.0, 0.25)
-    below = overload.backlog(served(4, 3.2), 3.2, 0.25)
+    above = overload.backlog(served(4, 6.0), 6.0, ALONE)
+    below = overload.backlog(served(4, 3.2), 3.2, ALONE)
     assert above.grows
     assert above.per_sec == pytest.approx(2, abs=0.5)
     assert above.share == pytest.approx(1 / 3, abs=0.08)
@@ -46,14 +47,35 @@ def test_chance_is_no_backlog() -> None:
     for seed in range(100):
         times = arrivals.schedule("poisson", 3.6, count=150, seed=seed).tolist()
         run = VirtualServer(4, "lognormal", 1e9).seed(seed).open(times)
-        calm += not overload.backlog(run, 3.6, 0.25).grows
+        calm += not overload.backlog(run, 3.6, ALONE).grows
     assert calm >= 98
 
 
 def test_a_backlog_of_one_moment_is_none() -> None:
-    assert overload.backlog([Record(0, 0, None, 9)], 1.0, 0.0) == overload.Backlog(
-        0.0, 0.0, grows=False
-    )
+    assert overload.backlog([Record(0, 0, None, 9)], 1.0, ALONE) == NONE
+
+
+def constant(rate: float, count: int, slots: int) -> list[Record]:
+    times = [number / rate for number in range(count)]
+    return VirtualServer(slots, "constant", 1e9).seed(2).open(times)
+
+
+STEADY = overload.Idle(0.1e9, 0.0, 1e9)
+
+
+@pytest.mark.parametrize("rate", [1.0, 7.0, 30.0])
+def test_a_server_that_fills_up_has_no_backlog_however_even_the_schedule(rate: float) -> None:
+    for lasts_s in (0.4, 1.5, 3.0, 20.0):
+        run = constant(rate, round(rate * lasts_s) + 2, 999)
+        assert not overload.backlog(run, rate, STEADY).grows, lasts_s
+
+
+def test_a_schedule_that_ends_before_the_first_answer_says_nothing_of_a_backlog() -> None:
+    assert overload.backlog(constant(100, 90, 2), 100, STEADY) == NONE
+
+
+def test_an_even_schedule_above_capacity_has_a_backlog_within_a_few_latencies() -> None:
+    assert overload.backlog(constant(8, 40, 4), 8, STEADY).grows
 
 
 def test_arrivals_vary_as_their_pattern_does() -> None:
@@ -67,6 +89,7 @@ def test_what_one_client_sees_is_the_idle_server() -> None:
     alone = overload.idle(VirtualServer(4, "lognormal").seed(1).closed(1, 400))
     assert alone.cv2 == pytest.approx(0.25, abs=0.07)
     assert alone.ttft_ns == pytest.approx(0.09 * SECOND, rel=0.1)
+    assert alone.total_ns == pytest.approx(0.9 * SECOND, rel=0.1)
     assert overload.idle([Record(0, 0, None, 9)]).ttft_ns == 9
 
 

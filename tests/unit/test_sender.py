@@ -198,6 +198,32 @@ def test_an_answer_in_between_shows_that_the_server_is_there(tmp_path: Path) -> 
     assert len(sent(tmp_path, FakeBackend(answer), work)) == 60
 
 
+def test_recent_latencies_are_of_answers_that_ended_in_the_last_seconds(tmp_path: Path) -> None:
+    ages_s = iter([9.0, 1.0, 0.5])
+
+    async def aged() -> Trace:
+        trace = trace_of() if (age_s := next(ages_s)) > 0.5 else failed_trace()
+        took_ns = trace.end_ns - trace.sent_ns
+        trace.end_ns = perf_counter_ns() - int(age_s * 1e9)
+        trace.sent_ns = trace.end_ns - took_ns
+        return trace
+
+    async def work(sender: Sender) -> None:
+        await sender.send(Step(1, CLIENTS, 3), Place(1), perf_counter_ns())
+        assert sender.recent_ms == [pytest.approx(142)]
+
+    assert len(sent(tmp_path, FakeBackend(aged), work)) == 3
+
+
+def test_an_answer_of_nothing_is_a_failed_request(tmp_path: Path) -> None:
+    async def nothing() -> Trace:
+        return trace_of([], None, None)
+
+    (row,) = sent(tmp_path, FakeBackend(nothing), one(Step(1, CLIENTS, 1)))
+    assert row.error is not None
+    assert row.error["kind"] == "empty_answer"
+
+
 def test_a_schedule_is_kept_and_is_the_same_for_the_same_seed(tmp_path: Path) -> None:
     def offsets(name: str, **asked: Any) -> list[int]:
         folder = tmp_path / name
@@ -217,12 +243,18 @@ def test_a_burst_comes_on_top_and_its_requests_say_so(
     unit: str, level: float, tmp_path: Path
 ) -> None:
     burst = Burst(0.2, 0.2, level, unit)
-    found = sent(tmp_path, FakeBackend(), one(Step(20, RATE, seconds=0.6, bursts=(burst,))))
+    begun_ns: list[int] = []
+
+    async def work(sender: Sender) -> None:
+        begun_ns.append(perf_counter_ns())
+        await sender.send(Step(20, RATE, seconds=0.6, bursts=(burst,)), Place(1), begun_ns[0])
+
+    found = sent(tmp_path, FakeBackend(), work)
     upon = [row for row in found if row.burst]
     own = [row for row in found if not row.burst]
     assert upon
     assert own
-    assert min(row.scheduled_ns for row in upon) > min(row.scheduled_ns for row in own)
+    assert min(row.scheduled_ns for row in upon) >= begun_ns[0] + 200_000_000
     assert len({row.number for row in found}) == len(found)
 
 

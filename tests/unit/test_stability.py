@@ -26,7 +26,7 @@ def judged(seconds: int, total_ms: Callable[[float], float]) -> dict[str, Any]:
 
 def test_a_server_that_stays_the_same_neither_drifts_nor_shifts_and_is_steady() -> None:
     found = judged(120, lambda s: 100 + s % 3)
-    for name in stability.SERIES:
+    for name in ("tokens_per_sec", "total_p50_ms"):
         assert not found[name]["trend"]["drifts"]
         assert not found[name]["shift"]["shifts"]
         assert found[name]["reason"] is None
@@ -54,12 +54,53 @@ def test_a_short_load_is_not_judged_and_says_why() -> None:
     assert found["reason"] == "fewer than 8 batches"
 
 
+def test_tokens_that_nobody_counted_are_not_judged_and_the_reason_is_the_server() -> None:
+    rows = [row(100 * i, 100) for i in range(200)]
+    for one in rows:
+        one.values["output_sequence_length"] = None
+    line = levels.timeline(rows, 0)
+    found = stability.sustained(line, [record_of(one) for one in rows])
+    assert found["tokens_per_sec"]["reason"] == "the server sent no token counts"
+    assert found["tokens_per_sec"]["steady"] is None
+    assert found["per_minute"][0]["tokens_per_sec"] is None
+    assert found["total_p50_ms"]["reason"] is None
+
+
 def test_each_minute_has_its_throughput_and_the_last_its_own_length() -> None:
     minutes = judged(90, lambda _: 100)["per_minute"]
     assert [minute["minute"] for minute in minutes] == [0, 1]
     assert [minute["seconds"] for minute in minutes] == [60, 31]
     assert sum(minute["completed"] for minute in minutes) == 900
     assert minutes[0]["tokens_per_sec"] == pytest.approx(100, rel=0.05)
+
+
+def test_each_minute_has_the_median_memory_of_the_server_and_of_ours() -> None:
+    samples = [
+        {"t_ms": 1000.0 * s, "server_rss_mb": 500.0 + s, "client_rss_mb": 80.0} for s in range(90)
+    ]
+    rows = [row(100 * i, 100) for i in range(890)]
+    found = stability.sustained(levels.timeline(rows, 0), [], samples)
+    memory = [[minute[name] for name in stability.MEMORY] for minute in found["per_minute"]]
+    assert memory == [[529.5, 80], [574.5, 80]]
+    assert found["memory_reason"] is None
+
+
+@pytest.mark.parametrize(
+    ("samples", "reason"),
+    [
+        ([], "nothing was read of the machine meanwhile"),
+        (
+            [{"t_ms": 5.0, "server_rss_mb": None, "client_rss_mb": 80.0}],
+            "no process of the server was seen",
+        ),
+    ],
+)
+def test_memory_that_was_not_read_is_null_with_a_reason(
+    samples: list[dict[str, Any]], reason: str
+) -> None:
+    found = stability.sustained(levels.timeline([row(0, 100)], 0), [], samples)
+    assert found["per_minute"][0]["server_rss_mb"] is None
+    assert found["memory_reason"] == reason
 
 
 def test_failures_are_no_latency_and_no_load_has_none() -> None:
@@ -90,6 +131,7 @@ def test_recovery_is_the_median_of_the_bursts_with_their_range() -> None:
     assert found["range_ms"] == (5000, 10_000)
     assert found["recovery_time_ms"] == 7500
     assert (found["unrecovered"], found["reason"], found["resolution_ms"]) == (0, None, 5000)
+    assert found["lower_bound_ms"] is None  # the time itself is known
 
 
 def test_a_slow_recovery_does_not_excuse_the_next() -> None:
@@ -101,7 +143,7 @@ def test_a_slow_recovery_does_not_excuse_the_next() -> None:
 def test_a_load_that_failed_before_the_burst_has_nothing_to_come_back_to() -> None:
     records = [r._replace(first_ns=None, failure="oom") for r in load(lambda _: False)]
     found = stability.recoveries(records, BURSTS, 0, 10)
-    assert found["recovery_time_ms"] is None
+    assert (found["recovery_time_ms"], found["lower_bound_ms"]) == (None, None)
     assert found["reason"] == "fewer than 3 windows before the spike were served"
 
 
@@ -113,6 +155,7 @@ def test_a_server_that_never_comes_back_has_no_time_but_a_lower_bound_and_a_reas
     found = stability.recoveries(load(lambda s: s >= 20), BURSTS[:1], 0, 10)
     assert (found["recovery_time_ms"], found["range_ms"], found["unrecovered"]) == (None, None, 1)
     assert found["spikes"][0]["lower_bound_ms"] >= 60_000
+    assert found["lower_bound_ms"] == found["spikes"][0]["lower_bound_ms"]
     assert "did not come back" in found["reason"]
 
 

@@ -7,7 +7,7 @@ import json
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from loads import alone, document, level
+from loads import alone, document, failed, level, opened, row, spike
 from samples import header
 
 from pytest_llamaburn.errors import SettingsError
@@ -84,3 +84,31 @@ def test_of_a_level_taken_again_the_later_try_counts() -> None:
     assert (step.number, step.part.started_ns, len(step.part.rows)) == (1, 9, 6)
     assert step.part.health == {"cpu_share": 0.1}
     assert step.load == Step(2, CLIENTS)
+
+
+def test_the_level_of_a_spike_run_is_its_load_before_the_first_burst(tmp_path: Path) -> None:
+    step, rows = spike(comes_back=False)
+    rows[-9:] = [failed(29_000, 500, "queue_full", burst=True) for _ in range(9)]
+    found = document(tmp_path, [alone(), (step, rows)], mode="spike", arrival="poisson")["results"]
+    (one,) = found["levels"]
+    assert (one["requests"], one["failed"], one["state"]) == (200, 0, "optimal")
+    assert one["requests_per_sec"] == pytest.approx(10)
+    assert one["total_generation_ms"]["max"] == 100
+    assert found["totals"]["failed"] == 9
+    points = [found[name] for name in ("failure_point", "degradation_point", "degradation_points")]
+    assert points == [None, None, []]
+    assert "one steady level" in found["points_reason"]
+
+
+def test_each_burst_has_its_own_requests_failures_and_waits(tmp_path: Path) -> None:
+    step = Step(10, RATE, seconds=80, bursts=(Burst(20, 5, 50, RATE), Burst(50, 5, 50, RATE)))
+    first = [row(20_000 + 20 * i, 1000, burst=True) for i in range(250)]
+    second = [row(50_000 + 20 * i, 3000, burst=True) for i in range(200)]
+    second += [failed(54_900, 10, "queue_full", burst=True) for _ in range(50)]
+    taken = [alone(), (step, opened(10, 80) + first + second)]
+    found = document(tmp_path, taken, mode="spike", arrival="poisson")["results"]
+    bursts = [one["burst"] for one in found["recovery"]["spikes"]]
+    assert [(one["requests"], one["failed"]) for one in bursts] == [(250, 0), (250, 50)]
+    assert bursts[1]["errors"] == {"queue_full": 50}
+    assert [one["total_generation_ms"]["p50"] for one in bursts] == [1000, 3000]
+    assert bursts[0]["time_to_first_token_ms"]["p95"] == 100

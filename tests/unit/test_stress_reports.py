@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from loads import (
     BASELINE,
+    SECOND,
     Taken,
     alone,
     closed,
@@ -118,12 +119,53 @@ def test_a_point_that_the_levels_only_bracket_has_no_number(tmp_path: Path) -> N
     assert "fail by 10 s): –; highest passing –, lowest failing 1" in text
 
 
+def test_a_rate_without_throughput_says_why(tmp_path: Path) -> None:
+    text = shown(tmp_path, (Step(40, RATE, 6), opened(40, 0.15, 100)), arrival="static")
+    assert "40 requests/s: throughput: the schedule ended too soon" in text
+
+
+def test_a_server_that_counts_no_tokens_has_none_in_file_table_and_chart(tmp_path: Path) -> None:
+    taken = [alone(), level(1), level(2)]
+    for _, rows in taken:
+        for one in rows:
+            one.values["output_sequence_length"] = None
+    path = saved(tmp_path, taken)
+    found = results.load(path)["results"]
+    assert found["totals"]["output_tokens"] is None
+    text = table.render([path])
+    assert "1 clients, 2 clients: tokens/s: the server sent no token counts" in text
+    assert "● tokens/s, top –" in text
+
+
 def test_rates_are_told_as_rates(tmp_path: Path) -> None:
     rates = [(Step(rate, RATE, 300), opened(rate, 10, 100, 2)) for rate in (10, 30)]
     text = shown(tmp_path, *rates, arrival="static")
     assert "sweep, static arrivals" in text
     assert re.search(r"^ *30 requests/s +degraded ", text, re.MULTILINE)
     assert "optimal: 10 requests/s" in text
+
+
+def test_a_spike_tells_how_its_burst_went_and_looks_for_no_points(tmp_path: Path) -> None:
+    step, rows = spike()
+    rows[-2:] = [failed(25_000, 900), failed(25_000, 1, "queue_full")]
+    for one in rows[-2:]:
+        one.burst = True
+    text = shown(tmp_path, (step, rows), mode="spike", arrival="poisson")
+    assert (
+        "burst 1: 500 requests, 2 failed (timeout_total × 1, queue_full × 1), TTFT p50 100 ms, "
+        "p95 100, total p50 1,000 ms, p95 1,000"
+    ) in text
+    assert "no failure and no degradation point: a spike run holds one steady level" in text
+    assert "failure point (" not in text
+
+
+def test_a_spike_without_a_steady_time_before_it_has_no_bound_of_its_recovery(
+    tmp_path: Path,
+) -> None:
+    step, rows = spike()
+    early = [one for one in rows if one.scheduled_ns >= 15_000_000_000]
+    text = shown(tmp_path, (step, early), mode="spike", arrival="poisson")
+    assert "recovery: –: fewer than 3 windows before the spike were served" in text
 
 
 def test_a_spike_tells_its_recovery_or_that_there_was_none(tmp_path: Path) -> None:
@@ -134,7 +176,7 @@ def test_a_spike_tells_its_recovery_or_that_there_was_none(tmp_path: Path) -> No
         "beside 10 requests/s"
     ) in text
     text = shown(tmp_path / "b", spike(comes_back=False), **fields)
-    assert "recovery: –: latency did not come back before the run ended" in text
+    assert "recovery: at least 25,000 ms: latency did not come back before the run ended" in text
 
 
 def test_a_sustained_load_tells_drift_and_plateau(tmp_path: Path) -> None:
@@ -149,6 +191,28 @@ def test_a_sustained_load_tells_drift_and_plateau(tmp_path: Path) -> None:
     judged["steady"] = None
     results.write(tmp_path / "c", found)
     assert "total_p50_ms over time: drifts by +42.0% (p 0.001), no steady" in table.render([path])
+
+
+def profile(seconds: int) -> list[dict[str, Any]]:
+    """Return what was read each second: both processes grow, the server's by 1 MB a second."""
+    values = [{"server_rss_mb": 500.0 + s, "client_rss_mb": 80.0 + s / 10} for s in range(seconds)]
+    about = {"wall_ns": 0, "perf_ns": 0, "devices": [], "providers": [], "marks": []}
+    readings = [["host", s * SECOND, 0.1, value] for s, value in enumerate(values)]
+    return [{"segment": "a", "about": {**about, "segment": "a"}, "readings": readings}]
+
+
+def test_a_sustained_load_tells_memory_by_the_minute_from_its_own_begin(tmp_path: Path) -> None:
+    path = saved(tmp_path, [alone(), sustained(90)], mode="sustained", profile=profile(120))
+    minutes = results.load(path)["results"]["sustained"]["per_minute"]
+    assert [minute["server_rss_mb"] for minute in minutes] == [531.5, 577]  # from second 2 on
+    text = table.render([path])
+    assert "the server's memory: 532 MB in the first minute, 577 in the last" in text
+    assert "our memory: 83.2 MB in the first minute, 87.7 in the last" in text
+
+
+def test_memory_that_nobody_read_is_told_to_be_unknown(tmp_path: Path) -> None:
+    text = shown(tmp_path, sustained(), mode="sustained")
+    assert "memory per minute: nothing was read of the machine meanwhile" in text
 
 
 def test_a_run_cut_in_its_baseline_has_a_table_all_the_same(tmp_path: Path) -> None:

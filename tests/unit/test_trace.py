@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -15,6 +16,7 @@ from pytest_llamaburn.trace import (
     ServerTimings,
     Trace,
     Usage,
+    answered,
     fold,
 )
 
@@ -67,3 +69,20 @@ def test_no_text_is_lost_or_mixed(pieces: list[tuple[str, str]]) -> None:
     assert trace.delta_ns == list(range(len(pieces)))
     assert trace.text == "".join(text for kind, text in pieces if kind == "content")
     assert trace.thinking == "".join(text for kind, text in pieces if kind == "thinking")
+
+
+@pytest.mark.parametrize("counted", [None, 0])
+def test_a_timed_request_that_ends_without_an_answer_failed(counted: int | None) -> None:
+    trace = answered(fold([Sent(1), Usage(completion=counted), Finished(7, "stop")]))
+    assert trace.failure is not None
+    assert (trace.failure.kind, trace.end_ns) == ("empty_answer", 7)
+
+
+def test_an_answer_whose_first_token_is_its_end_is_one_where_the_server_counted_it() -> None:
+    assert answered(fold([Sent(1), Usage(completion=1), Finished(7, "stop")])).failure is None
+
+
+def test_a_failure_of_its_own_kind_stays_what_it_is() -> None:
+    trace = answered(fold([Sent(1), Failed(9, "reset", "stream")]))
+    assert trace.failure is not None
+    assert trace.failure.kind == "reset"

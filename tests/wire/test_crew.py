@@ -44,8 +44,8 @@ def never(_: int) -> float:
     return 3600.0
 
 
-def backend(host: str, kind: type[Backend] = openai.Backend) -> Backend:
-    return kind(cast("Run", model_of(Stress)(host=host)))
+def backend(host: str, kind: type[Backend] = openai.Backend, **asked: Any) -> Backend:
+    return kind(cast("Run", model_of(Stress)(host=host, **asked)))
 
 
 def led(
@@ -54,11 +54,12 @@ def led(
     work: Callable[[Crew], Awaitable[None]],
     workers: int = 2,
     kind: type[Backend] = openai.Backend,
+    **asked: Any,
 ) -> list[tuple[int, int]]:
     """Lead some workers through some work; return the (step, number) of each request."""
 
     async def main() -> None:
-        crew = Crew(backend(host, kind), MODEL, PROMPTS)
+        crew = Crew(backend(host, kind, **asked), MODEL, PROMPTS)
         await crew.start(workers, folder, "main-0")
         try:
             await asyncio.wait_for(work(crew), LIMIT_S)
@@ -77,7 +78,7 @@ def test_each_request_is_sent_by_exactly_one_of_the_workers(
     async def work(crew: Crew) -> None:
         health = await crew.send(Step(level, unit, 9), Place(1), perf_counter_ns())
         assert health.wall_s > 0
-        assert crew.counts["done"] == 9
+        assert crew.counts["done"] == len(crew.recent_ms) == 9
         assert not crew.gone
 
     with SlotServer(4, quick) as server:
@@ -117,6 +118,14 @@ def test_workers_tell_when_there_is_no_server_any_more(tmp_path: Path) -> None:
     with SlotServer(1, quick) as server:
         host = server.host
     assert len(led(tmp_path, host, work)) < 200
+
+
+def test_a_worker_may_say_more_at_once_than_a_pipe_holds(tmp_path: Path) -> None:
+    async def work(crew: Crew) -> None:
+        with pytest.raises(LlamaBurnError, match="x' is refused"):
+            await crew.send(Step(1, CLIENTS, 3), Place(1), perf_counter_ns())
+
+    led(tmp_path, "http://127.0.0.1:9", work, think_time="x" * 100_000)
 
 
 def test_what_a_worker_cannot_do_is_told_in_its_own_sentence(tmp_path: Path) -> None:

@@ -15,12 +15,14 @@ if TYPE_CHECKING:
 
 FEWEST = 12  # requests of a level whose length nobody gave
 ROUNDS = 6  # so many requests of each client
+LATENCIES = 8  # of one client alone, that a schedule lasts: in a quarter the server has filled up
+MOST = 4000  # requests of a schedule whose length nobody gave
 
 
 def plan(settings: Any, baseline: Baseline) -> Generator[Step, Sequence[Record], dict[str, Any]]:
     """Ask for each level in turn."""
     for level in levels(settings, baseline):
-        yield step(settings, level)
+        yield step(settings, level, baseline)
     return {"stop_reason": "all levels were measured"}
 
 
@@ -45,10 +47,17 @@ def doubling(first: float, most: float) -> list[float]:
     return [*found, most] if found[-1] < most else found
 
 
-def step(settings: Any, level: float) -> Step:
+def step(settings: Any, level: float, baseline: Baseline) -> Step:
     """Return a level as a step that ends by its own rule."""
     requests = settings.level_requests
     if requests is None and settings.level_duration is None:
-        requests = max(FEWEST, round(ROUNDS * level) if not settings.arrival else FEWEST)
+        requests = _length(level, baseline.total_s if settings.arrival else None)
     seconds = settings.level_duration if requests is None else None
     return Step(level, RATE if settings.arrival else CLIENTS, requests, seconds)
+
+
+def _length(level: float, latency_s: float | None) -> int:
+    """Return how many requests a level takes; `latency_s` is None for a closed loop."""
+    if latency_s is None:
+        return max(FEWEST, round(ROUNDS * level))
+    return max(FEWEST, min(MOST, round(LATENCIES * latency_s * level)))
