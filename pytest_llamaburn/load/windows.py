@@ -11,6 +11,11 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
 SPARE_FILES = 64  # descriptors that a process needs besides its connections
+_ENDS = {  # of what a mode searches or sends: the upper end and the lower one
+    "ramp": (("max_concurrency", "concurrency"), ("max_rate", "rate")),
+    "sweep": (("max_rate", "rate"),),
+    "spike": (("spike_rate", "rate"),),
+}
 
 
 class Window(NamedTuple):
@@ -98,11 +103,15 @@ def _contradictions(asked: Any) -> Iterator[str]:
 
 
 def _below(asked: Any) -> Iterator[str]:
-    pairs = [("max_concurrency", "concurrency"), ("max_rate", "rate"), ("spike_rate", "rate")]
-    for most, least in pairs[: 3 if asked.mode == "spike" else 2]:
+    """Yield a sentence for each upper end, of those that the mode has, below its lower one."""
+    for most, least in _ENDS.get(asked.mode, ()):
         high, low = getattr(asked, most), getattr(asked, least)
         if high is not None and low is not None and high < low:
-            yield f"--{_flag(most)} {high:g} is refused: it is below --{_flag(least)} {low:g}"
+            own = ", the default," if high == type(asked).model_fields[most].default else ""
+            yield (
+                f"--{_flag(most)} {high:g}{own} is refused: it is below --{_flag(least)} {low:g}: "
+                "raise it"
+            )
     if asked.spike_rate and asked.spike_concurrency:
         yield "--spike-rate and --spike-concurrency: a burst is one or the other: leave one out"
 

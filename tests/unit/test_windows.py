@@ -94,6 +94,15 @@ def test_what_cannot_be_meant_together_is_refused(values: dict[str, Any], words:
     assert words in str(caught.value)
 
 
+def test_a_load_that_does_not_rise_has_no_maximum_to_be_above() -> None:
+    assert windows.checked(asked(mode="sustained", concurrency=40)).concurrency == 40
+
+
+def test_a_maximum_that_nobody_gave_is_called_the_default() -> None:
+    with pytest.raises(SettingsError, match=r"32, the default, is refused.*40: raise it"):
+        windows.checked(asked(mode="ramp", concurrency=40))
+
+
 def test_a_rate_wants_a_schedule_and_a_fixed_length_is_the_limit() -> None:
     found = windows.checked(asked(rate=3.0, osl=17))
     assert (found.arrival, found.max_tokens) == ("poisson", 17)
