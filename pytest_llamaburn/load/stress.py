@@ -176,7 +176,9 @@ class Stress(Run):
         found = [
             row
             for row in rows.read(self.folder)
-            if (row.step, row.attempt) == place[:2] and (wanted is None or row.number in wanted)
+            if (row.step, row.attempt) == place[:2]
+            and (wanted is None or row.number in wanted)
+            and not rows.unsent(row)
         ]
         return [rows.record_of(row) for row in sorted(found, key=lambda row: row.scheduled_ns)]
 
@@ -216,17 +218,15 @@ class Stress(Run):
             wire.close()
 
     def _at_once(self) -> int:
-        return self._expected()[0]
+        return windows.at_once(self.settings)
 
     def _expected(self) -> tuple[int, float]:
         """Return the most streams the run may have at once, and the chunks a second of each."""
         values = metrics.compute(self._last)[0] if self._last else {}
         gap_ms = values.get("inter_token_latency_ms") or 20.0
-        asked = self.settings
-        clients = [asked.concurrency or 1, asked.spike_concurrency or 1]
-        if asked.mode in ("ramp", "sweep"):
-            clients.append(asked.max_concurrency)
-        return max(clients), 1e3 / gap_ms
+        total_ms = values.get("total_generation_ms")
+        alone = (total_ms / 1e3,) if total_ms else ()
+        return windows.at_once(self.settings, *alone), 1e3 / gap_ms
 
 
 def _facts(health: Health) -> dict[str, Any]:

@@ -2,15 +2,22 @@
 
 from __future__ import annotations
 
+import math
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from pytest_llamaburn import registry
 from pytest_llamaburn.errors import SettingsError
+from pytest_llamaburn.load.step import CLIENTS
 from pytest_llamaburn.settings import seconds
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
+    from pytest_llamaburn.load.step import Burst, Step
+
 SPARE_FILES = 64  # descriptors that a process needs besides its connections
+_NO_TIME = 1e-9  # that a request takes, where nothing is known of it
 _ENDS = {  # of what a mode searches or sends: the upper end and the lower one
     "ramp": (("max_concurrency", "concurrency"), ("max_rate", "rate")),
     "sweep": (("max_rate", "rate"),),
@@ -32,7 +39,7 @@ def window(text: str | None, option: str) -> Window:
     if text.strip().isdecimal():
         return Window(requests=int(text))
     found = seconds(text)
-    if not isinstance(found, float) or found < 0:
+    if not isinstance(found, float) or not 0 <= found < math.inf:
         raise SettingsError(f"{option}: '{text}' is refused: write 10s, or 20 for requests")
     return Window(seconds=found)
 
@@ -43,23 +50,49 @@ def think_seconds(text: str) -> tuple[float, float]:
     Raises SettingsError for anything else.
     """
     try:
-        low, high = (float(seconds(part)) for part in (text.split("-") * 2)[:2])
+        found = [float(seconds(part)) for part in text.split("-")]
     except ValueError:
-        low, high = 1.0, 0.0
-    if not 0 <= low <= high:
+        found = []
+    low, high = (found * 2)[:2] if len(found) in (1, 2) else (1.0, 0.0)
+    if not 0 <= low <= high < math.inf:
         raise SettingsError(f"--think-time: '{text}' is refused: write 2s, or 1s-3s")
     return low, high
 
 
-def named_levels(text: str) -> list[float]:
-    """Return the levels of a sweep; raises SettingsError unless they are numbers that rise."""
+def named_levels(text: str, *, clients: bool = False) -> list[float]:
+    """Return the levels of a sweep.
+
+    Raises SettingsError unless they are numbers that rise, and whole ones where they are clients.
+    """
     try:
         found = [float(part) for part in text.split(",")]
     except ValueError:
         found = []
-    if not found or found[0] <= 0 or found != sorted(set(found)):
+    rises = all(0 < level < math.inf for level in found) and found == sorted(set(found))
+    if not found or not rises:
         raise SettingsError(f"--levels: '{text}' is refused: write numbers that rise, as 1,2,3,5,8")
+    if clients and not all(level.is_integer() for level in found):
+        raise SettingsError(
+            f"--levels: '{text}' is refused: clients are whole; levels of a rate want an --arrival"
+        )
     return found
+
+
+def at_once(asked: Any, total_s: float = _NO_TIME) -> int:
+    """Return the most requests in flight at once if each takes `total_s`, as it does alone.
+
+    Without that time the clients of closed loops count, and nothing that comes by a rate.
+    """
+    steps: list[Step] = registry.load("load.modes", asked.mode).steps(asked, total_s)
+    each = [
+        _in_flight(step, total_s) + sum(_in_flight(burst, total_s) for burst in step.bursts[:1])
+        for step in steps
+    ]
+    return max(1, round(max(each)))
+
+
+def _in_flight(load: Step | Burst, total_s: float) -> float:
+    return load.level if load.unit == CLIENTS else load.level * total_s
 
 
 def checked(asked: Any) -> Any:
@@ -70,14 +103,15 @@ def checked(asked: Any) -> Any:
     """
     for contradiction in _contradictions(asked):
         raise SettingsError(contradiction)
-    _check_files(asked)
     rates = (asked.rate, asked.max_rate) if asked.mode != "spike" else ()
     update: dict[str, Any] = {}
     if asked.mode == "spike" or any(rates):
         update["arrival"] = asked.arrival or "poisson"
     if asked.osl:
         update["max_tokens"] = asked.osl
-    return asked.model_copy(update=update)
+    found = asked.model_copy(update=update)
+    _check_files(found)
+    return found
 
 
 def _contradictions(asked: Any) -> Iterator[str]:
@@ -95,7 +129,7 @@ def _contradictions(asked: Any) -> Iterator[str]:
         if scheduled:
             yield "--think-time is refused: a schedule does not wait for clients to think"
     if asked.levels:
-        named_levels(asked.levels)
+        named_levels(asked.levels, clients=not scheduled)
         if asked.mode != "sweep":
             yield f"--levels is refused: --mode {asked.mode} has none, sweep has"
     yield from _below(asked)
@@ -138,17 +172,17 @@ def _check_files(asked: Any) -> None:
         import resource
     except ImportError:  # Windows has no such limit
         return
-    wanted = SPARE_FILES + max(
-        asked.concurrency or 1, asked.spike_concurrency or 1, asked.max_concurrency
-    )
+    wanted = SPARE_FILES + at_once(asked)
     have, most = resource.getrlimit(resource.RLIMIT_NOFILE)
-    if have < wanted <= most or most == resource.RLIM_INFINITY:
-        resource.setrlimit(resource.RLIMIT_NOFILE, (max(have, wanted), most))
-    elif have < wanted:
-        raise SettingsError(
-            f"{wanted - SPARE_FILES} clients need {wanted} open files, this process may have "
-            f"{have} (at most {most}): raise it with ulimit -n {wanted}, or ask for fewer clients"
-        )
+    if have >= wanted:
+        return
+    with suppress(OSError, ValueError, OverflowError):  # more than it may be, or than there can be
+        resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, most))
+        return
+    raise SettingsError(
+        f"{wanted - SPARE_FILES} clients need {wanted} open files, this process may have "
+        f"{have} (at most {most}): raise it with ulimit -n {wanted}, or ask for fewer clients"
+    )
 
 
 def _flag(name: str) -> str:

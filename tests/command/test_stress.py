@@ -136,7 +136,7 @@ def test_a_sweep_measures_each_level_and_judges_it(swept: Done) -> None:
     assert found["totals"]["requests"] == 10 + 3 * 24
     assert "8 clients" in said
     assert "failure point (more than 5% fail by 10 s): not reached" in said
-    assert "TTFT error p50" in said
+    assert "instrument, 8 streams: TTFT error p50" in said
 
 
 def test_the_file_is_named_after_model_and_mode_and_is_listed(swept: Done) -> None:
@@ -227,6 +227,8 @@ def test_each_request_is_sent_and_counted_once_whoever_sends_it(
         (("--concurrency=0",), "--concurrency: '0' is refused"),
         (("--rate=-1",), "--rate: '-1' is refused"),
         (("--max-concurrency=2", "--concurrency=4"), "--max-concurrency 2 is refused"),
+        (("--mode=sweep", "--levels=1,inf"), "--levels: '1,inf' is refused"),
+        (("--think-time=inf",), "--think-time: 'inf' is refused"),
         (("--slo=nonsense<5",), "unknown metric 'nonsense'"),
         (("--threshold=failure_point<=",), "is refused: write METRIC"),
         (("--threshold=failure_point.width>3",), "failure_point has no statistic 'width'"),

@@ -19,12 +19,17 @@ ROUNDS = 6  # so many requests of each client
 
 def plan(settings: Any, baseline: Baseline) -> Generator[Step, Sequence[Record], dict[str, Any]]:
     """Ask for each level in turn."""
-    for level in levels(settings, baseline):
+    for level in levels(settings, baseline.total_s):
         yield step(settings, level)
     return {"stop_reason": "all levels were measured"}
 
 
-def levels(settings: Any, baseline: Baseline) -> list[float]:
+def steps(settings: Any, total_s: float) -> list[Step]:
+    """Return all that is sent where one client's requests take so long."""
+    return [step(settings, level) for level in levels(settings, total_s)]
+
+
+def levels(settings: Any, total_s: float) -> list[float]:
     """Return the levels of a sweep: clients, or requests a second where an arrival is given.
 
     Without a rate, level k of an arrival offers k times what one client got done.
@@ -33,7 +38,7 @@ def levels(settings: Any, baseline: Baseline) -> list[float]:
         return named_levels(settings.levels)
     if not settings.arrival:
         return doubling(1, settings.max_concurrency)
-    first = settings.rate or 1 / baseline.total_s
+    first = settings.rate or 1 / total_s
     return doubling(first, settings.max_rate or first * settings.max_concurrency)
 
 
