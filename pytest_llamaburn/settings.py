@@ -342,7 +342,10 @@ class Stress(Prompted):
         None, "time that a level of a sweep sends for", unit="s", bounds={"gt": 0}
     )
     level_requests: int | None = opt(
-        None, "requests of a level of a sweep", short="--requests", bounds={"ge": 1}
+        None,
+        "requests of a level of a sweep; of a ramp, its whole budget (default: 750)",
+        short="--requests",
+        bounds={"ge": 1},
     )
     warmup_window: str | None = opt(
         None, "beginning of a level to leave out of its statistics, as 10s or 20 (requests)"

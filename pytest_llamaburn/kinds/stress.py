@@ -13,7 +13,7 @@ from pytest_llamaburn.kinds import _load_gates, _power
 from pytest_llamaburn.kinds._parts import Distribution, Part, RunFile, opening
 from pytest_llamaburn.load import findings, levels, rows, slo, stability, windows
 from pytest_llamaburn.load.rows import record_of
-from pytest_llamaburn.load.step import CLIENTS, RATE, Step
+from pytest_llamaburn.load.step import CLIENTS, RATE, SERVER_GONE, Step
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -191,7 +191,15 @@ def _load(steps: Sequence[_Step], record: Record) -> findings.Load:
     baseline = [record_of(row) for step in alone for row in step.part.rows]
     deadline_s = record.facts.get("baseline", {}).get("deadline_s", 0.0)
     unit = sent[0].load.unit if sent else CLIENTS
-    return findings.Load(seen, baseline, config, deadline_s, unit)
+    return findings.Load(seen, baseline, config, deadline_s, unit, _cut(record))
+
+
+def _cut(record: Record) -> str | None:
+    """Return what ended a run before it had sent all that its mode asks for."""
+    found = record.facts.get("findings")
+    if found is None:
+        return "interrupted"
+    return "server_gone" if found["stop_reason"] == SERVER_GONE else None
 
 
 def _results(

@@ -45,6 +45,7 @@ class Load:
     config: Mapping[str, Any]
     deadline_s: float
     unit: str
+    cut: str | None = None  # what ended the run before it had sent all: interrupted, server_gone
 
     @property
     def axis(self) -> str:
@@ -193,7 +194,7 @@ def _bracket(load: Load, rate: float) -> dict[str, Any]:
         "failing": failing,
         "proven": False,
         "reached": reached,
-        "reason": "levels" if reached else "maximum",
+        "reason": "levels" if reached else load.cut or "maximum",
     }
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any, NamedTuple, Self
 
 CLIENTS, RATE = "clients", "requests/s"
+SERVER_GONE = "the server is gone"  # why a run stopped that has not taken all its steps
 
 
 class Burst(NamedTuple):

@@ -16,7 +16,7 @@ from pytest_llamaburn.load import calibration, lengths, rows, windows
 from pytest_llamaburn.load.crew import Crew
 from pytest_llamaburn.load.run import Run
 from pytest_llamaburn.load.sender import Place, Sender
-from pytest_llamaburn.load.step import CLIENTS, Step
+from pytest_llamaburn.load.step import CLIENTS, SERVER_GONE, Step
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -25,7 +25,6 @@ if TYPE_CHECKING:
     from pytest_llamaburn.load.sender import Health
     from pytest_llamaburn.trace import Trace
 
-BASELINE_REQUESTS = 10
 LEAST_DEADLINE_S = 10.0
 DEADLINE_TIMES = 10.0  # of the baseline's median
 IDLE_WITHIN_S = 60.0
@@ -111,7 +110,7 @@ class Stress(Run):
 
     async def _baseline(self) -> Baseline:
         """Return what one client alone sees; raises NothingMeasuredError if all requests fail."""
-        seen = await self._take(0, Step(1, CLIENTS, BASELINE_REQUESTS))
+        seen = await self._take(0, Step(1, CLIENTS, windows.BASELINE_REQUESTS))
         good = [r for r in seen if r.failure is None and r.first_ns is not None]
         if not good:
             kinds = ", ".join(Counter(r.failure for r in seen if r.failure))
@@ -137,7 +136,7 @@ class Stress(Run):
                 await self._wait_until_idle(baseline)
             seen = await self._take(number, step)
             if self._sender.gone:
-                return {"stop_reason": "the server is gone"}
+                return {"stop_reason": SERVER_GONE}
             try:
                 number, step = number + 1, plan.send(seen)
             except StopIteration as end:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from pytest_llamaburn import registry
 from pytest_llamaburn.errors import SettingsError
+from pytest_llamaburn.load import capacity, probing
 from pytest_llamaburn.load.step import CLIENTS
 from pytest_llamaburn.settings import seconds
 
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
 
     from pytest_llamaburn.load.step import Burst, Step
 
+BASELINE_REQUESTS = 10
 SPARE_FILES = 64  # descriptors that a process needs besides its connections
 _NO_TIME = 1e-9  # that a request takes, where nothing is known of it
 _ENDS = {  # of what a mode searches or sends: the upper end and the lower one
@@ -134,6 +136,8 @@ def _contradictions(asked: Any) -> Iterator[str]:
             yield f"--levels is refused: --mode {asked.mode} has none, sweep has"
     yield from _below(asked)
     yield from _too_long(asked)
+    if asked.mode == "ramp" and asked.level_requests:
+        yield from _too_few(asked, rates=bool(scheduled))
 
 
 def _below(asked: Any) -> Iterator[str]:
@@ -164,6 +168,26 @@ def _too_long(asked: Any) -> Iterator[str]:
                 f"--warmup-window and --cooldown-window leave out {taken:g} {unit}, all of "
                 f"{length:g}: shorten them"
             )
+
+
+def _too_few(asked: Any, *, rates: bool) -> Iterator[str]:
+    """Yield a sentence if a ramp's requests would be spent before it has come to its maximum."""
+    search = capacity.least(*_span(asked, rates=rates), rates=rates)
+    least = min(BASELINE_REQUESTS + search, probing.BUDGET)
+    if asked.level_requests < least:
+        yield (
+            f"--requests {asked.level_requests} is refused: of a ramp they are its whole budget, "
+            f"and to come to its maximum takes {least}: ask for more, or for a lower maximum"
+        )
+
+
+def _span(asked: Any, *, rates: bool) -> tuple[float, float]:
+    """Return where a ramp starts and ends, in any unit; at its end where the start is unknown."""
+    if not rates:
+        return asked.concurrency or 1, asked.max_concurrency
+    if asked.max_rate:
+        return asked.rate or asked.max_rate, asked.max_rate
+    return 1, asked.max_concurrency
 
 
 def _check_files(asked: Any) -> None:

@@ -306,6 +306,7 @@ def test_a_signal_leaves_a_file_and_the_run_can_go_on(
     assert [level["requests"] for level in whole["results"]["levels"]] == [12, 12]
     assert cut["results"]["levels"][0]["requests"] == 12
     assert 0 < cut["results"]["levels"][1]["requests"] < 12
+    assert cut["results"]["failure_point"]["reason"] == "interrupted"
     assert "Traceback" not in said
 
 

@@ -55,6 +55,21 @@ def test_a_level_that_our_side_limited_is_never_called_degraded(tmp_path: Path) 
     assert "client was the limit" in results["levels"][0]["evidence"]
 
 
+@pytest.mark.parametrize(
+    ("facts", "reason"),
+    [
+        ({}, "maximum"),
+        ({"findings": None}, "interrupted"),
+        ({"findings": {"stop_reason": "the server is gone"}}, "server_gone"),
+    ],
+)
+def test_a_point_beyond_a_run_that_was_cut_is_not_beyond_its_maximum(
+    facts: dict[str, Any], reason: str, tmp_path: Path
+) -> None:
+    point = found(tmp_path, level(1), level(2), facts=facts)["failure_point"]
+    assert (point["reached"], point["passing"], point["reason"]) == (False, 2, reason)
+
+
 def test_above_capacity_a_schedule_is_degraded_by_its_backlog(tmp_path: Path) -> None:
     results = found(tmp_path, scheduled(10, 2), scheduled(40, 2), arrival="static")
     assert states(results) == ["optimal", "degraded"]

@@ -75,7 +75,7 @@ def test_a_search_shows_the_interval_of_its_point(tmp_path: Path) -> None:
 
 def test_what_was_not_reached_says_why(tmp_path: Path) -> None:
     text = shown(tmp_path, level(1), level(2))
-    assert "failure point (more than 5% fail by 10 s): not reached: maximum" in text
+    assert "failure point (more than 5% fail by 10 s): not reached up to 2: maximum" in text
     assert "over 2× the baseline): not reached: up to 2 it stays below 2×" in text
 
 

@@ -104,6 +104,25 @@ def test_a_maximum_that_nobody_gave_is_called_the_default() -> None:
         windows.checked(asked(mode="ramp", concurrency=40))
 
 
+@pytest.mark.parametrize(
+    ("values", "least"),
+    [
+        ({"max_concurrency": 8}, 10 + 13 + 14 + 16 + 20),
+        ({"max_concurrency": 8, "concurrency": 8}, 10 + 20),
+        ({"max_concurrency": 500}, 750),
+        ({"rate": 1, "max_rate": 2}, 10 + 40 + 200),
+        ({"max_rate": 2}, 10 + 40),
+        ({"arrival": "static", "max_concurrency": 4}, 10 + 2 * 40 + 200),
+    ],
+)
+def test_the_requests_of_a_ramp_are_enough_for_one_search(
+    values: dict[str, Any], least: int
+) -> None:
+    assert windows.checked(asked(**values, level_requests=least)).level_requests == least
+    with pytest.raises(SettingsError, match=f"--requests {least - 1} is refused.*takes {least}:"):
+        windows.checked(asked(**values, level_requests=least - 1))
+
+
 def test_a_rate_wants_a_schedule_and_a_fixed_length_is_the_limit() -> None:
     found = windows.checked(asked(rate=3.0, osl=17))
     assert (found.arrival, found.max_tokens) == ("poisson", 17)
