@@ -16,7 +16,7 @@ from pytest_llamaburn.load.rows import record_of
 from pytest_llamaburn.load.step import CLIENTS, RATE, SERVER_GONE, Step
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
     from pathlib import Path
 
     from pytest_llamaburn.journal import Record
@@ -95,10 +95,14 @@ def stem(header: Mapping[str, Any]) -> str:
 
 def check(settings: Any) -> None:
     """Raise SettingsError for options that contradict each other or mean nothing."""
-    windows.checked(settings)
-    _load_gates.parse_all(settings.threshold)
+    check_gates(settings.threshold, windows.checked(settings))
     if settings.slo:
         slo.parse(settings.slo)
+
+
+def check_gates(expressions: Iterable[str], settings: Any) -> None:
+    """Raise SettingsError for a gate that the load of these checked settings never decides."""
+    _load_gates.check(expressions, settings)
 
 
 def keep_beside(record: Record, path: Path) -> None:

@@ -93,6 +93,15 @@ def at_once(asked: Any, total_s: float = _NO_TIME) -> int:
     return max(1, round(max(each)))
 
 
+def may_send(asked: Any, level: float) -> bool:
+    """Return whether a load may come to a level; True where that depends on its baseline."""
+    steps: list[Step] = registry.load("load.modes", asked.mode).steps(asked, _NO_TIME)
+    if asked.mode == "ramp":
+        return bool(asked.arrival) or (1 <= level <= steps[-1].level and level.is_integer())
+    known = asked.levels or asked.rate or not asked.arrival
+    return not known or level in [step.level for step in steps]
+
+
 def _in_flight(load: Step | Burst, total_s: float) -> float:
     return load.level if load.unit == CLIENTS else load.level * total_s
 
