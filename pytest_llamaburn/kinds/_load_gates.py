@@ -128,7 +128,8 @@ def _point(wanted: LoadGate, point: Mapping[str, Any] | None, levels: Any) -> Ob
         return Observed(value, point.get("interval"), "")
     if point["reached"]:
         return Observed(None, None, f"below {point['failing']:g}, the levels say no more")
-    most = max((place for level in levels if (place := _place(level))), default=0.0)
+    counted = [level for level in levels if level["requests"] > level["excluded"]]
+    most = max((place for level in counted if (place := _place(level))), default=0.0)
     if gate.operator in (">", ">=") and gate.bound <= most:
         return Observed(most, None, "")  # not reached: it lies above all that was sent
     return Observed(None, None, f"not reached up to {most:g}")

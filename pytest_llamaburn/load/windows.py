@@ -85,21 +85,26 @@ def at_once(asked: Any, total_s: float = _NO_TIME) -> int:
 
     Without that time the clients of closed loops count, and nothing that comes by a rate.
     """
-    steps: list[Step] = registry.load("load.modes", asked.mode).steps(asked, total_s)
     each = [
         _in_flight(step, total_s) + sum(_in_flight(burst, total_s) for burst in step.bursts[:1])
-        for step in steps
+        for step in _foreseen(asked, total_s)
     ]
     return max(1, round(max(each)))
 
 
 def may_send(asked: Any, level: float) -> bool:
     """Return whether a load may come to a level; True where that depends on its baseline."""
-    steps: list[Step] = registry.load("load.modes", asked.mode).steps(asked, _NO_TIME)
+    steps = _foreseen(asked)
     if asked.mode == "ramp":
         return bool(asked.arrival) or (1 <= level <= steps[-1].level and level.is_integer())
     known = asked.levels or asked.rate or not asked.arrival
     return not known or level in [step.level for step in steps]
+
+
+def _foreseen(asked: Any, total_s: float = _NO_TIME) -> list[Step]:
+    """Return the steps that a mode foresees, lowest first; of a search, its first and its last."""
+    steps: list[Step] = registry.load("load.modes", asked.mode).steps(asked, total_s)
+    return steps
 
 
 def _in_flight(load: Step | Burst, total_s: float) -> float:
@@ -112,8 +117,6 @@ def checked(asked: Any) -> Any:
     A rate wants a schedule; a fixed length of answers is their limit. Raises SettingsError for what
     cannot be meant together.
     """
-    for contradiction in _contradictions(asked):
-        raise SettingsError(contradiction)
     rates = (asked.rate, asked.max_rate) if asked.mode != "spike" else ()
     update: dict[str, Any] = {}
     if asked.mode == "spike" or any(rates):
@@ -121,6 +124,8 @@ def checked(asked: Any) -> Any:
     if asked.osl:
         update["max_tokens"] = asked.osl
     found = asked.model_copy(update=update)
+    for contradiction in _contradictions(found):
+        raise SettingsError(contradiction)
     _check_files(found)
     return found
 
@@ -129,24 +134,23 @@ def _contradictions(asked: Any) -> Iterator[str]:
     """Yield a sentence for each thing that cannot be meant."""
     window(asked.warmup_window, "--warmup-window")
     window(asked.cooldown_window, "--cooldown-window")
-    scheduled = asked.arrival or asked.rate or asked.max_rate or asked.mode == "spike"
-    if asked.concurrency and scheduled:
+    if asked.concurrency and asked.arrival:
         yield (
             f"--concurrency {asked.concurrency} is refused: clients in a closed loop have no rate "
             "and no schedule: leave out either it or --rate, --arrival and --mode spike"
         )
     if asked.think_time:
         think_seconds(asked.think_time)
-        if scheduled:
+        if asked.arrival:
             yield "--think-time is refused: a schedule does not wait for clients to think"
     if asked.levels:
-        named_levels(asked.levels, clients=not scheduled)
+        named_levels(asked.levels, clients=not asked.arrival)
         if asked.mode != "sweep":
             yield f"--levels is refused: --mode {asked.mode} has none, sweep has"
     yield from _below(asked)
     yield from _too_long(asked)
     if asked.mode == "ramp" and asked.level_requests:
-        yield from _too_few(asked, rates=bool(scheduled))
+        yield from _too_few(asked, rates=bool(asked.arrival))
 
 
 def _below(asked: Any) -> Iterator[str]:
@@ -164,18 +168,19 @@ def _below(asked: Any) -> Iterator[str]:
 
 
 def _too_long(asked: Any) -> Iterator[str]:
+    """Yield a sentence if the windows are as long as the shortest level, where that is known."""
     ends = [window(getattr(asked, name), name) for name in ("warmup_window", "cooldown_window")]
-    lasts = asked.duration if asked.mode == "sustained" else asked.level_duration
+    step = _foreseen(asked)[0]
     measures: list[tuple[Callable[[Window], float], float | None, str]] = [
-        (lambda end: end.seconds, lasts, "s"),
-        (lambda end: end.requests, asked.level_requests, "requests"),
+        (lambda end: end.seconds, None if step.bursts else step.seconds, "s"),
+        (lambda end: end.requests, step.requests, "requests"),
     ]
     for measure, length, unit in measures:
         taken = sum(map(measure, ends))
         if length is not None and taken >= length:
             yield (
                 f"--warmup-window and --cooldown-window leave out {taken:g} {unit}, all of "
-                f"{length:g}: shorten them"
+                f"{length:g} that a level has: shorten them, or lengthen it"
             )
 
 

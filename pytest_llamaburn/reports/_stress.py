@@ -114,6 +114,9 @@ def _notes(document: dict[str, Any]) -> Iterator[str]:
             f"baseline, one client: total p50 {number(total['p50'])} ms, TTFT p50 "
             f"{number(ttft['p50'])} ms; a request fails after {found['deadline_s']:.3g} s"
         )
+    for level in found["levels"]:
+        if level["evidence"] and not level["state"]:
+            yield f"{name(level)}: {level['evidence']}"
     yield from _findings(found)
     yield from _power.levels(document)
     for kind, count in found["errors"].items():

@@ -101,6 +101,13 @@ def test_a_point_that_was_not_reached_lies_above_all_that_was_sent(tmp_path: Pat
     assert verdict("failure_point.concurrency<1", found)["verdict"] == "undecided"
 
 
+def test_a_level_that_was_left_out_is_not_below_a_point(tmp_path: Path) -> None:
+    taken = [alone(), level(1, each=20), level(2, each=6)]
+    found = document(tmp_path, taken, cooldown_window="12")["results"]
+    gate = verdict("failure_point.concurrency>=2", found)
+    assert (gate["verdict"], gate["reason"]) == ("undecided", "not reached up to 1")
+
+
 def test_a_point_that_is_reached_somewhere_below_is_undecided(tmp_path: Path) -> None:
     rows = closed(4, 3, 100, 4)
     rows[5] = failed(100, 100, "oom")

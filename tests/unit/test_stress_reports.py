@@ -79,6 +79,11 @@ def test_what_was_not_reached_says_why(tmp_path: Path) -> None:
     assert "over 2× the baseline): not reached: up to 2 it stays below 2×" in text
 
 
+def test_a_level_without_a_state_says_why(tmp_path: Path) -> None:
+    text = shown(tmp_path, level(1), level(4), warmup_window="12")
+    assert "1 clients: all 12 requests were left out by the windows" in text
+
+
 def test_a_point_that_the_levels_only_bracket_has_no_number(tmp_path: Path) -> None:
     text = shown(tmp_path, failing(1, 12))
     assert "fail by 10 s): –; highest passing –, lowest failing 1" in text

@@ -87,6 +87,10 @@ def test_other_levels_are_refused(text: str) -> None:
             {"mode": "sweep", "level_requests": 20, "warmup_window": "20"},
             "leave out 20 requests, all of 20",
         ),
+        ({"mode": "sweep", "warmup_window": "12"}, "leave out 12 requests, all of 12 that a level"),
+        ({"mode": "ramp", "cooldown_window": "13"}, "leave out 13 requests, all of 13"),
+        ({"arrival": "static", "cooldown_window": "40"}, "leave out 40 requests, all of 40"),
+        ({"mode": "sustained", "warmup_window": "15m"}, "leave out 900 s, all of 900"),
     ],
 )
 def test_what_cannot_be_meant_together_is_refused(values: dict[str, Any], words: str) -> None:
@@ -129,6 +133,22 @@ def test_a_rate_wants_a_schedule_and_a_fixed_length_is_the_limit() -> None:
     assert windows.checked(asked(mode="spike")).arrival == "poisson"
     assert windows.checked(asked(rate=3.0, arrival="static")).arrival == "static"
     assert windows.checked(asked()).arrival is None
+
+
+@pytest.mark.parametrize(
+    "values",
+    [
+        {"mode": "sweep", "warmup_window": "11"},
+        {"mode": "sweep", "warmup_window": "10s"},
+        {"mode": "ramp", "concurrency": 20, "warmup_window": "30"},
+        {"mode": "ramp", "level_requests": 200, "warmup_window": "10"},
+        {"mode": "spike", "warmup_window": "10m"},
+    ],
+)
+def test_windows_shorter_than_a_level_or_than_what_is_known_of_it_are_taken(
+    values: dict[str, Any],
+) -> None:
+    assert windows.checked(asked(**values))
 
 
 def test_levels_of_a_rate_need_not_be_whole() -> None:

@@ -31,8 +31,11 @@ def plan(settings: Any, baseline: Baseline) -> Generator[Step, Sequence[Record],
 
 def steps(settings: Any, total_s: float) -> list[Step]:
     """Return the ends of what may be sent, where one client's requests take so long."""
-    unit = RATE if settings.arrival else CLIENTS
-    return [Step(level, unit, probing.LEAST) for level in _ends(settings, total_s)]
+    rates = bool(settings.arrival)
+    return [
+        Step(level, RATE if rates else CLIENTS, capacity.least(level, level, rates=rates))
+        for level in _ends(settings, total_s)
+    ]
 
 
 def _ends(settings: Any, total_s: float) -> tuple[float, float]:
