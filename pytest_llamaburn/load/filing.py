@@ -62,6 +62,7 @@ def header_of(results_dir: Path, run: str) -> dict[str, Any]:
 
 def settled(kind: type, settings: Any, origins: Mapping[str, str]) -> tuple[Any, str | None]:
     """Return the settings a run really has, and the note to say where that was our choice."""
+    settings = options.of_mode(kind, settings, origins)
     registry.load("kinds", kind.__name__.lower()).check(settings)
     _check_sensors(settings)
     if settings.resume is None:

@@ -145,8 +145,6 @@ def _contradictions(asked: Any) -> Iterator[str]:
             yield "--think-time is refused: a schedule does not wait for clients to think"
     if asked.levels:
         named_levels(asked.levels, clients=not asked.arrival)
-        if asked.mode != "sweep":
-            yield f"--levels is refused: --mode {asked.mode} has none, sweep has"
     yield from _below(asked)
     yield from _too_long(asked)
     if asked.mode == "ramp" and asked.level_requests:
@@ -163,8 +161,6 @@ def _below(asked: Any) -> Iterator[str]:
                 f"--{_flag(most)} {high:g}{own} is refused: it is below --{_flag(least)} {low:g}: "
                 "raise it"
             )
-    if asked.spike_rate and asked.spike_concurrency:
-        yield "--spike-rate and --spike-concurrency: a burst is one or the other: leave one out"
 
 
 def _too_long(asked: Any) -> Iterator[str]:

@@ -186,6 +186,24 @@ def test_a_ramp_brackets_the_failure_point(tmp_path: Path) -> None:
     assert "failed: queue_full" in done.stdout
 
 
+def test_what_a_file_says_for_other_loads_is_left_out(tmp_path: Path) -> None:
+    text = '[defaults]\nspikes = 5\nlevel_duration = "1h"\nmax_concurrency = 500\n'
+    (tmp_path / "llamaburn.toml").write_text(text)
+    with SlotServer(2, fast) as server:
+        stress(server, tmp_path, "--mode=sweep", "--levels=1,2", "--requests=6")
+    config = stored(tmp_path)["config"]
+    found = [config[name] for name in ("spikes", "level_duration", "max_concurrency", "levels")]
+    assert found == [3, None, 32, "1,2"]
+
+
+def test_a_spike_that_turns_out_below_its_load_ends_the_run(tmp_path: Path) -> None:
+    with SlotServer(1, fast) as server:
+        done = stress(server, tmp_path, "--mode=spike", "--spike-rate=0.5", check=4)
+    assert "--spike-rate 0.5 is refused: the load that it comes upon is" in done.stderr
+    assert "Traceback" not in done.stderr
+    assert server.served == 2 + 10
+
+
 def test_a_schedule_sends_whatever_the_server_does(tmp_path: Path) -> None:
     args = ("--mode=sweep", "--arrival=static", "--levels=20,100", "--requests=30")
     with SlotServer(1, fast) as server:
@@ -227,6 +245,7 @@ def test_each_request_is_sent_and_counted_once_whoever_sends_it(
         (("--max-concurrency=2", "--concurrency=4"), "--max-concurrency 2 is refused"),
         (("--mode=sweep", "--levels=1,inf"), "--levels: '1,inf' is refused"),
         (("--think-time=inf",), "--think-time: 'inf' is refused"),
+        (("--mode=sweep", "--concurrency=4"), "--concurrency: 4 is refused: --mode sweep"),
         (("--slo=nonsense<5",), "unknown metric 'nonsense'"),
         (("--threshold=failure_point.rate>=5",), "write failure_point.concurrency"),
         (("--threshold=failure_point<=",), "is refused: write METRIC"),

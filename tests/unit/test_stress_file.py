@@ -35,7 +35,7 @@ def test_a_step_comes_back_from_json_as_it_went_in() -> None:
     [
         {"slo": "nonsense<5"},
         {"threshold": ("nonsense<5",)},
-        {"levels": "1,2", "mode": "ramp"},
+        {"levels": "2,1", "mode": "sweep"},
     ],
 )
 def test_what_means_nothing_is_refused_before_the_run(values: dict[str, Any]) -> None:

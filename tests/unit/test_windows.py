@@ -72,13 +72,15 @@ def test_other_levels_are_refused(text: str) -> None:
         ({"concurrency": 4, "mode": "spike"}, "--concurrency 4 is refused"),
         ({"think_time": "1s", "rate": 2}, "--think-time is refused"),
         ({"think_time": "often"}, "--think-time: 'often'"),
-        ({"levels": "1,2", "mode": "ramp"}, "--levels is refused"),
         ({"levels": "2,1", "mode": "sweep"}, "--levels: '2,1'"),
         ({"levels": "0.5,1.5", "mode": "sweep"}, "'0.5,1.5' is refused: clients are whole"),
         ({"concurrency": 40, "max_concurrency": 8}, "--max-concurrency 8 is refused"),
         ({"rate": 9, "max_rate": 3}, "--max-rate 3 is refused"),
         ({"mode": "spike", "rate": 9, "spike_rate": 3}, "--spike-rate 3 is refused"),
-        ({"mode": "spike", "spike_rate": 3, "spike_concurrency": 3}, "leave one out"),
+        (
+            {"mode": "spike", "duration": 5},
+            "--duration 5s is refused: to tell a recovery",
+        ),
         (
             {"mode": "sustained", "duration": 10, "warmup_window": "6s", "cooldown_window": "4s"},
             "leave out 10 s, all of 10",
