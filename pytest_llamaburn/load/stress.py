@@ -97,8 +97,10 @@ class Stress(Run):
         self._prompts = await lengths.prompts(self.settings.isl, given, self._ask_briefly)
 
     async def _start_sending(self) -> None:
+        streams, rate = self._expected()
+        windows.allow_files(streams)
         if 0 not in self._finished:
-            found = await calibration.calibrate(*self._expected())
+            found = await calibration.calibrate(streams, rate)
             self._journal("facts", {"calibration": found})
         worker = f"{self.identity.worker}-{self._attempt}"
         if self.settings.workers == 1:

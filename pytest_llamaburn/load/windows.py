@@ -85,11 +85,7 @@ def at_once(asked: Any, total_s: float = _NO_TIME) -> int:
 
     Without that time the clients of closed loops count, and nothing that comes by a rate.
     """
-    each = [
-        _in_flight(step, total_s) + sum(_in_flight(burst, total_s) for burst in step.bursts[:1])
-        for step in _foreseen(asked, total_s)
-    ]
-    return max(1, round(max(each)))
+    return max(1, *(round(_most(step, total_s)) for step in _foreseen(asked, total_s)))
 
 
 def may_send(asked: Any, level: float) -> bool:
@@ -105,6 +101,12 @@ def _foreseen(asked: Any, total_s: float = _NO_TIME) -> list[Step]:
     """Return the steps that a mode foresees, lowest first; of a search, its first and its last."""
     steps: list[Step] = registry.load("load.modes", asked.mode).steps(asked, total_s)
     return steps
+
+
+def _most(step: Step, total_s: float) -> float:
+    """Return how much of a step is in flight at once where nobody waits."""
+    burst = _in_flight(step.bursts[0], total_s) if step.bursts else 0.0
+    return min(_in_flight(step, total_s) + burst, step.requests or math.inf)
 
 
 def _in_flight(load: Step | Burst, total_s: float) -> float:
@@ -126,7 +128,7 @@ def checked(asked: Any) -> Any:
     found = asked.model_copy(update=update)
     for contradiction in _contradictions(found):
         raise SettingsError(contradiction)
-    _check_files(found)
+    allow_files(at_once(found))
     return found
 
 
@@ -200,13 +202,13 @@ def _span(asked: Any, *, rates: bool) -> tuple[float, float]:
     return 1, asked.max_concurrency
 
 
-def _check_files(asked: Any) -> None:
-    """Raise SettingsError if there are fewer descriptors than connections."""
+def allow_files(requests: int) -> None:
+    """Have files for so many requests at once; raises SettingsError if there may not be as many."""
     try:
         import resource
     except ImportError:  # Windows has no such limit
         return
-    wanted = SPARE_FILES + at_once(asked)
+    wanted = SPARE_FILES + requests
     have, most = resource.getrlimit(resource.RLIMIT_NOFILE)
     if have >= wanted:
         return
@@ -214,8 +216,8 @@ def _check_files(asked: Any) -> None:
         resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, most))
         return
     raise SettingsError(
-        f"{wanted - SPARE_FILES} clients need {wanted} open files, this process may have "
-        f"{have} (at most {most}): raise it with ulimit -n {wanted}, or ask for fewer clients"
+        f"{requests} requests at once need {wanted} open files, this process may have {have} "
+        f"(at most {most}): raise it with ulimit -n {wanted}, or ask for less load"
     )
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import gzip
 import json
 from types import SimpleNamespace
@@ -52,6 +53,12 @@ def test_a_mode_is_not_told_what_our_own_process_could_not_send(tmp_path: Path) 
     run: Any = SimpleNamespace(folder=tmp_path)
     told = Load._told(run, Place(1), None)
     assert [record.failure for record in told] == [None, "oom"]
+
+
+def test_more_in_flight_than_there_may_be_files_is_refused_before_the_baseline() -> None:
+    run: Any = SimpleNamespace(_expected=lambda: (10**30, 50.0), _finished={0: []})
+    with pytest.raises(SettingsError, match=r"requests at once need \d+ open files"):
+        asyncio.run(Load._start_sending(run))
 
 
 def test_rows_are_kept_beside_the_file_only_where_that_is_asked(tmp_path: Path) -> None:

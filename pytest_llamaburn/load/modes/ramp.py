@@ -30,11 +30,11 @@ def plan(settings: Any, baseline: Baseline) -> Generator[Step, Sequence[Record],
 
 
 def steps(settings: Any, total_s: float) -> list[Step]:
-    """Return the ends of what may be sent, where one client's requests take so long."""
-    rates = bool(settings.arrival)
+    """Return the first that is sent and the highest, where one client's requests take so long."""
+    unit, (start, most) = RATE if settings.arrival else CLIENTS, _ends(settings, total_s)
     return [
-        Step(level, RATE if rates else CLIENTS, capacity.least(level, level, rates=rates))
-        for level in _ends(settings, total_s)
+        Step(start, unit, capacity.least(start, start, rates=unit == RATE)),
+        Step(most, unit),
     ]
 
 
