@@ -35,7 +35,6 @@ def main() -> int:
             "--mode=sustained",
             f"--host={server.url}",
             f"--concurrency={chosen.streams}",
-            f"--max-concurrency={chosen.streams}",
             f"--duration={chosen.minutes}m",
             f"--results-dir={results}",
         )

@@ -168,14 +168,17 @@ def stress(request: pytest.FixtureRequest, llm_under_load: Stress) -> Callable[[
     """Return a function that sends the load of `--llamaburn-stress-mode` and says what it found.
 
     It returns `results` as the result file has them: `found["levels"]`, `found["failure_point"]` …
-    Raises NothingMeasuredError if one client alone gets no answer.
+    Raises NothingMeasuredError if one client alone gets no answer, SettingsError for a threshold of
+    the marker that this load never decides.
     """
     from pytest_llamaburn.gates import sentence
+    from pytest_llamaburn.kinds.stress import check_gates
 
     harness = request.config.stash[HARNESS]
 
     def run() -> dict[str, Any]:
         wanted = list(marked(request.node).get("thresholds", ()))
+        check_gates(wanted, llm_under_load.settings)
         llm_under_load.expect(wanted)
         harness.run(llm_under_load.drive())
         found = llm_under_load.results()

@@ -105,6 +105,28 @@ def resolve(
     return _check(kind, values, origins), origins
 
 
+def of_mode(kind: type, values: Any, origins: Mapping[str, str]) -> Any:
+    """Return settings without what a file, which is for all runs, says for other modes.
+
+    Raises SettingsError for what was asked of this run and is not read. A run that is continued was
+    asked before.
+    """
+    given = {o.name: o for o in settings.options_of(kind) if getattr(values, o.name) != o.default}
+    if "resume" in given:
+        return values
+    for name, option in [*given.items()]:
+        if option.modes and values.mode not in option.modes:
+            reason = f"--mode {values.mode} does not read it, only {' and '.join(option.modes)}"
+            _leave_out(given, (name,), values, origins, reason)
+    for name, option in [*given.items()]:
+        for other in option.unless:
+            if {name, other} <= given.keys():
+                reason = f"beside {origins[other]} it is not read: leave one out"
+                _leave_out(given, (name, other), values, origins, reason)
+    left_out = [o for o in settings.options_of(kind) if o.name not in given]
+    return values.model_copy(update={o.name: o.default for o in left_out})
+
+
 def record(values: Any, kind: type) -> dict[str, Any]:
     """Return the settings that belong in a result file, as JSON types."""
     dumped: dict[str, Any] = values.model_dump(mode="json")
@@ -240,6 +262,22 @@ def _check(kind: type[Kind], values: dict[str, Any], origins: dict[str, str]) ->
     except ValidationError as err:
         raise SettingsError(_sentence(err, kind, origins)) from None
     return cast("Kind", checked)
+
+
+def _leave_out(
+    given: dict[str, Option],
+    names: tuple[str, ...],
+    values: Any,
+    origins: Mapping[str, str],
+    reason: str,
+) -> None:
+    """Take away the first of these that a file gave; raises SettingsError where none is."""
+    for name in names:
+        if ": " in origins[name]:  # a path and its key
+            del given[name]
+            return
+    first = names[0]
+    raise SettingsError(f"{origins[first]}: {getattr(values, first)!r} is refused: {reason}")
 
 
 def _sentence(err: ValidationError, kind: type, origins: dict[str, str]) -> str:

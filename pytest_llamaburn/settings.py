@@ -32,7 +32,8 @@ class Option:
         line `example`), `env` (further variables, after `LLAMABURN_<NAME>`), `bounds` (pydantic's
         ge, gt, le, min_length), `choices` (a function that lists the words), `unit` ("s" also takes
         90s, 15m, 1h), `bare` (value of the flag alone), `on` (stands before the name in the flag
-        that turns a switch on), `record=False` (not part of a result's `config`).
+        that turns a switch on), `modes` (those that read it), `unless` (options beside which it is
+        not read), `record=False` (not part of a result's `config`).
         """
         self.default = default
         self.help = help
@@ -49,6 +50,8 @@ class Option:
         self.unit: str | None = traits.get("unit")
         self.bare: str | None = traits.get("bare")
         self.on: str = traits.get("on", "")
+        self.modes: tuple[str, ...] = traits.get("modes", ())
+        self.unless: tuple[str, ...] = traits.get("unless", ())
         self.record: bool = traits.get("record", True)
 
     @property
@@ -313,7 +316,10 @@ class Stress(Prompted):
         choices=_modes,
     )
     concurrency: int | None = opt(
-        None, "clients that each send their next request when the last ended", bounds={"ge": 1}
+        None,
+        "clients that each send their next request when the last ended; ramp begins here",
+        modes=("ramp", "sustained"),
+        bounds={"ge": 1},
     )
     arrival: str | None = opt(
         None,
@@ -324,25 +330,48 @@ class Stress(Prompted):
         None, "scheduled requests a second; ramp begins here", unit="requests/s", bounds={"gt": 0}
     )
     think_time: str | None = opt(
-        None, "pause of a client between requests, as 2s, or 1s-3s for a random one"
+        None,
+        "pause of a client between requests, as 2s, or 1s-3s for a random one",
+        modes=("ramp", "sweep", "sustained"),
     )
-    max_concurrency: int = opt(32, "most clients of ramp and sweep", bounds={"ge": 1})
+    max_concurrency: int = opt(
+        32,
+        "most clients of ramp and sweep",
+        modes=("ramp", "sweep"),
+        unless=("levels", "max_rate"),
+        bounds={"ge": 1},
+    )
     max_rate: float | None = opt(
-        None, "highest rate of ramp and sweep", unit="requests/s", bounds={"gt": 0}
+        None,
+        "highest rate of ramp and sweep",
+        modes=("ramp", "sweep"),
+        unless=("levels",),
+        unit="requests/s",
+        bounds={"gt": 0},
     )
-    levels: str | None = opt(None, "clients or rates of a sweep, as 1,2,3,5,8")
+    levels: str | None = opt(None, "clients or rates of a sweep, as 1,2,3,5,8", modes=("sweep",))
     duration: float | None = opt(
         None,
         "length of sustained (default: 15m), and the most that a spike's recovery is waited for",
+        modes=("sustained", "spike"),
         unit="s",
         toml="defaults.stress_duration_sec",
         bounds={"gt": 0},
     )
     level_duration: float | None = opt(
-        None, "time that a level of a sweep sends for", unit="s", bounds={"gt": 0}
+        None,
+        "time that a level of a sweep sends for",
+        modes=("sweep",),
+        unless=("level_requests",),
+        unit="s",
+        bounds={"gt": 0},
     )
     level_requests: int | None = opt(
-        None, "requests of a level of a sweep", short="--requests", bounds={"ge": 1}
+        None,
+        "requests of a level of a sweep; of a ramp, its whole budget (default: 750)",
+        short="--requests",
+        modes=("ramp", "sweep"),
+        bounds={"ge": 1},
     )
     warmup_window: str | None = opt(
         None, "beginning of a level to leave out of its statistics, as 10s or 20 (requests)"
@@ -368,12 +397,21 @@ class Stress(Prompted):
     failure_rate: float = opt(
         0.05, "share of failed requests that counts as failure", bounds={"gt": 0, "lt": 1}
     )
-    spike_concurrency: int | None = opt(None, "clients of a spike's burst", bounds={"ge": 1})
-    spike_rate: float | None = opt(
-        None, "rate of a spike's burst", unit="requests/s", bounds={"gt": 0}
+    spike_concurrency: int | None = opt(
+        None, "clients of a spike's burst", modes=("spike",), bounds={"ge": 1}
     )
-    spike_duration: float = opt(10.0, "length of a spike's burst", unit="s", bounds={"gt": 0})
-    spikes: int = opt(3, "how many bursts", bounds={"ge": 1})
+    spike_rate: float | None = opt(
+        None,
+        "rate of a spike's burst",
+        modes=("spike",),
+        unless=("spike_concurrency",),
+        unit="requests/s",
+        bounds={"gt": 0},
+    )
+    spike_duration: float = opt(
+        10.0, "length of a spike's burst", modes=("spike",), unit="s", bounds={"gt": 0}
+    )
+    spikes: int = opt(3, "how many bursts", modes=("spike",), bounds={"ge": 1})
     workers: int = opt(
         1, "processes that send, where one is too slow to measure truly", bounds={"ge": 1}
     )

@@ -14,6 +14,9 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
 
+CLIENT_FILES = "client_files"  # the kind of failure that is ours: the server never heard of it
+
+
 class Sent(msgspec.Struct):
     """The request's bytes were handed to the kernel."""
 

@@ -19,7 +19,7 @@ from time import perf_counter, perf_counter_ns
 from typing import TYPE_CHECKING, NamedTuple, cast
 
 from pytest_llamaburn.backends._framing import Framing, FramingError
-from pytest_llamaburn.trace import Failed
+from pytest_llamaburn.trace import CLIENT_FILES, Failed
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 REUSE_WITHIN_S = 2.0  # an older idle connection may be closed by the server just as we send
 _END = b"\r\n\r\n"  # every chunked response ends so; a smaller read may hold only part of it
 _SMALL = 8
+_NO_FILES = tuple(f"[Errno {number}]" for number in (errno.EMFILE, errno.ENFILE))
 _REFUSED = ("refused", f"[Errno {errno.ECONNREFUSED}]")
 
 
@@ -348,6 +349,8 @@ def _unconnected(err: BaseException, address: Address, now: int) -> Failed:
         kind = "connect_timeout"
     elif isinstance(err, ConnectionRefusedError) or any(word in str(err) for word in _REFUSED):
         kind = "connect_refused"  # several addresses refused come as one plain OSError
+    elif any(word in str(err) for word in _NO_FILES):
+        kind = CLIENT_FILES
     elif isinstance(err, socket.gaierror):
         kind = "dns"
     return Failed(now, kind, "connect", None, f"{address.url}: {err or type(err).__name__}")

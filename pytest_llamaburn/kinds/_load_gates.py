@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from pytest_llamaburn import gates, metrics, registry
 from pytest_llamaburn.errors import SettingsError
 from pytest_llamaburn.gates import Observed
-from pytest_llamaburn.load import levels
+from pytest_llamaburn.load import levels, windows
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -26,32 +26,63 @@ _WHY = {
     "output_tokens_per_sec": ("tokens_reason", "rate_reason"),
 }
 _WHY_ENERGY = ("energy_reason", "tokens_reason")
-_POINT = re.compile(rf"^\s*({'|'.join(POINTS)})\.(?:concurrency|rate)\b")
+_POINT = re.compile(rf"^\s*({'|'.join(POINTS)})\.(concurrency|rate)\b")
+_OTHER_AXIS = {
+    "concurrency": "clients in a closed loop have no rate",
+    "rate": "requests of a schedule have no clients",
+}
 _AT = re.compile(r"@\s*(\d+(?:\.\d+)?)")
 
 
 class LoadGate(NamedTuple):
-    """A gate, and the level that it is on: None for the optimal one."""
+    """A gate, and the level that it is on: None for the optimal one.
+
+    `axis` is what a point is a number of, where the gate says so: concurrency or rate.
+    """
 
     gate: gates.Gate
     level: float | None
+    axis: str | None = None
 
 
 def parse(expression: str) -> LoadGate:
     """Return the gate an expression means; raises SettingsError with the nearest names."""
     at = _AT.search(expression)
+    point = _POINT.match(expression)
     plain = _POINT.sub(r"\1", _AT.sub("", expression, count=1))
     gate = gates.parse(plain, SPECIAL)._replace(expression=expression)
     given = (*SPECIAL, *levels.SHOWN, "chunk_gap_ms")
     if gate.metric not in given:
         words = registry.unknown("number of a level", gate.metric, given)
         raise SettingsError(f"--threshold: '{expression}': {words}")
-    return LoadGate(gate, float(at[1]) if at else None)
+    return LoadGate(gate, float(at[1]) if at else None, point and point[2])
 
 
 def parse_all(expressions: Iterable[str]) -> list[LoadGate]:
     """Return the gates of several expressions."""
     return [parse(expression) for expression in expressions]
+
+
+def check(expressions: Iterable[str], asked: Any) -> None:
+    """Raise SettingsError for what is no gate, or one that this load can never decide."""
+    for wanted in parse_all(expressions):
+        reason = _never(wanted, asked)
+        if reason:
+            raise SettingsError(f"--threshold: '{wanted.gate.expression}' is refused: {reason}")
+
+
+def _never(wanted: LoadGate, asked: Any) -> str | None:
+    """Return why a load cannot decide a gate, whatever its server does."""
+    name, axis = wanted.gate.metric, "rate" if asked.arrival else "concurrency"
+    if wanted.axis not in (None, axis):
+        return f"{_OTHER_AXIS[axis]}: write {name}.{axis}"
+    if name == "goodput_share" and not asked.slo:
+        return "it needs --slo, which says what a good request keeps"
+    if name == "recovery_time_ms" and asked.mode != "spike":
+        return f"--mode {asked.mode} sends no spike, spike does"
+    if wanted.level is None or windows.may_send(asked, wanted.level):
+        return None
+    return f"this load has no level {wanted.level:g}: name one that it sends"
 
 
 def judge_all(
@@ -67,7 +98,7 @@ def judge_all(
 def _observed(wanted: LoadGate, results: Mapping[str, Any]) -> Observed:
     name = wanted.gate.metric
     if name in POINTS:
-        return _point(wanted.gate, results[name], results)
+        return _point(wanted, results[name], results)
     if name == "recovery_time_ms":
         found = results["recovery"] or {"recovery_time_ms": None, "reason": "no spike was sent"}
         return Observed(found["recovery_time_ms"], None, found["reason"] or "")
@@ -92,16 +123,20 @@ def _place(found: Mapping[str, Any]) -> float | None:
 
 
 def _point(
-    gate: gates.Gate, point: Mapping[str, Any] | None, results: Mapping[str, Any]
+    wanted: LoadGate, point: Mapping[str, Any] | None, results: Mapping[str, Any]
 ) -> Observed:
+    gate = wanted.gate
     if point is None:
         return Observed(None, None, results["points_reason"] or "there is none")
+    if wanted.axis is not None and wanted.axis not in point:
+        return Observed(None, None, f"this load has no {wanted.axis}")
     value = _place(point)
     if value is not None:
         return Observed(value, point.get("interval"), "")
     if point["reached"]:
         return Observed(None, None, f"below {point['failing']:g}, the levels say no more")
-    most = max((place for level in results["levels"] if (place := _place(level))), default=0.0)
+    counted = [level for level in results["levels"] if level["requests"] > level["excluded"]]
+    most = max((place for level in counted if (place := _place(level))), default=0.0)
     if gate.operator in (">", ">=") and gate.bound <= most:
         return Observed(most, None, "")  # not reached: it lies above all that was sent
     return Observed(None, None, f"not reached up to {most:g}")

@@ -14,10 +14,10 @@ from pytest_llamaburn.kinds import _load_gates, _power
 from pytest_llamaburn.kinds._parts import Distribution, Part, RunFile, opening
 from pytest_llamaburn.load import findings, levels, rows, slo, stability, windows
 from pytest_llamaburn.load.rows import record_of
-from pytest_llamaburn.load.step import CLIENTS, GONE, RATE, Step
+from pytest_llamaburn.load.step import CLIENTS, RATE, SERVER_GONE, Step
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
     from pathlib import Path
 
     from pytest_llamaburn.journal import Record
@@ -102,10 +102,14 @@ def stem(header: Mapping[str, Any]) -> str:
 
 def check(settings: Any) -> None:
     """Raise SettingsError for options that contradict each other or mean nothing."""
-    windows.checked(settings)
-    _load_gates.parse_all(settings.threshold)
+    check_gates(settings.threshold, windows.checked(settings))
     if settings.slo:
         slo.parse(settings.slo)
+
+
+def check_gates(expressions: Iterable[str], settings: Any) -> None:
+    """Raise SettingsError for a gate that the load of these checked settings never decides."""
+    _load_gates.check(expressions, settings)
 
 
 def keep_beside(record: Record, path: Path) -> None:
@@ -203,7 +207,15 @@ def _load(steps: Sequence[_Step], record: Record) -> findings.Load:
     baseline = [record_of(row) for step in alone for row in step.part.rows]
     deadline_s = record.facts.get("baseline", {}).get("deadline_s", 0.0)
     unit = sent[0].load.unit if sent else CLIENTS
-    return findings.Load(seen, baseline, config, deadline_s, unit)
+    return findings.Load(seen, baseline, config, deadline_s, unit, _cut(record))
+
+
+def _cut(record: Record) -> str | None:
+    """Return what ended a run before it had sent all that its mode asks for."""
+    found = record.facts.get("findings")
+    if found is None:
+        return "interrupted"
+    return "server_gone" if found["stop_reason"] == SERVER_GONE else None
 
 
 def _calm(step: _Step) -> levels.Part:
@@ -299,8 +311,7 @@ def _status(record: Record, everything: Sequence[Row]) -> str:
         return "interrupted"
     if not any(row.error is None for row in everything):
         return "failed"
-    found = record.facts.get("findings", {"stop_reason": GONE})
-    return "partial" if found["stop_reason"] == GONE else "complete"
+    return "complete" if _cut(record) is None else "partial"
 
 
 def _totals(everything: Sequence[Row]) -> dict[str, Any]:

@@ -66,9 +66,10 @@ async def _drive(url: str, streams: int) -> dict[int, Trace]:
 def _errors(traces: dict[int, Trace], server: Server) -> dict[str, Any]:
     first, gaps = [], []
     for number, trace in traces.items():
-        log, (values, _) = server.log[number], metrics.compute(trace)
+        values, _ = metrics.compute(trace)
         ttft_ms, gap_ms = values["time_to_first_token_ms"], values["inter_token_latency_ms"]
         if ttft_ms is not None and gap_ms is not None:
+            log = server.log[number]
             first.append(abs(ttft_ms - log.ttft_ms))
             true_ms = (log.sent_ns[-1] - log.sent_ns[0]) / 1e6 / (len(log.sent_ns) - 1)
             gaps.append(abs(gap_ms - true_ms))

@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from pytest_llamaburn.load.records import Record
 
 _STEP = 30  # requests between two looks
+_PROBE, _RESERVE = 40, 200  # requests of a rate, and those that must be left to try the next
 _LEAP = 4.0  # the most that a level rises at once, where latency says that the point is far
 
 
@@ -65,6 +66,16 @@ def at_deadline(
     late = [i for i, cut in enumerate(beyond) if cut.mean() > 2 * rate]
     kept = samples[: late[0] + 1] if late else samples  # what is far beyond the point tells nothing
     return knee.crossing(kept, deadline_ns, rate) if kept else None
+
+
+def least(start: float, maximum: float, *, rates: bool) -> int:
+    """Return the requests that reach a maximum where each level is twice the one before."""
+    levels = [start]
+    while levels[-1] < maximum:
+        levels.append(min(2 * levels[-1], maximum))
+    if rates:
+        return _PROBE * len(levels) + (_RESERVE - _PROBE if len(levels) > 1 else 0)
+    return sum(math.ceil(level + max(LEAST, level * 0.8)) for level in levels)
 
 
 class _Closed(Pursuit):
@@ -195,11 +206,11 @@ class _Open(Pursuit):
         """Double the rate until a backlog grows or requests fail."""
         value = self.limits.start
         while True:
-            yield from self.send(value, 40, fresh=True)
+            yield from self.send(value, _PROBE, fresh=True)
             if self.fails(self.levels[value]) or self.over(value):
                 self.reached = True
                 return
-            if value >= self.limits.maximum or self.left < 200:
+            if value >= self.limits.maximum or self.left < _RESERVE:
                 return
             value = min(2 * value, self.limits.maximum)
 
@@ -214,7 +225,7 @@ class _Open(Pursuit):
             point = self.estimate() or self.limits.start
             value = _rounded(point * (0.94 if turn % 4 == 3 else 1.25))
             until_cut = 4 * self.limits.deadline_ns / 1e9 * point
-            yield from self.send(value, max(min(until_cut, 150), 40), fresh=True)
+            yield from self.send(value, max(min(until_cut, 150), _PROBE), fresh=True)
             turn += 1
 
 

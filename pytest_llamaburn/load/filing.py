@@ -90,6 +90,7 @@ def settled(kind: type, settings: Any, origins: Mapping[str, str]) -> tuple[Any,
 
     Raises SettingsError for what a run cannot have, named by where it was set.
     """
+    settings = options.of_mode(kind, settings, origins)
     with options.blaming(origins):
         registry.load("kinds", kind.__name__.lower()).check(settings)
         _check_sensors(settings)

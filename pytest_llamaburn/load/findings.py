@@ -13,6 +13,7 @@ if TYPE_CHECKING:
 
     from pytest_llamaburn.load.records import Record
 
+UNMEASURED = "no level was measured"
 OTHER_DEADLINES = (0.5, 0.25)  # of the run's own: what was cut off cannot be known to be later
 _CERTIFIES_P95 = 59
 _SLACK = 1.1  # a fit may miss the levels that bracket a point by so much
@@ -46,6 +47,7 @@ class Load:
     config: Mapping[str, Any]
     deadline_s: float
     unit: str
+    cut: str | None = None  # what ended the run before it had sent all: interrupted, server_gone
 
     @property
     def axis(self) -> str:
@@ -57,8 +59,19 @@ def judge(load: Load) -> None:
     """Give each level its state and the evidence for it."""
     bounds = _bounds(load)
     for seen in load.levels:
-        found = states.state(_numbers(seen, load), bounds)
-        seen.summary |= {"state": found.state, "evidence": found.evidence}
+        if seen.records:
+            found = states.state(_numbers(seen, load), bounds)
+            seen.summary |= {"state": found.state, "evidence": found.evidence}
+        else:
+            seen.summary |= {"state": None, "evidence": _left_out(seen, load.config)}
+
+
+def _left_out(seen: Seen, config: Mapping[str, Any]) -> str:
+    """Return why a level has nothing to judge."""
+    sent = seen.summary["requests"]
+    if config["warmup_window"] or config["cooldown_window"]:
+        return f"all {sent} requests were left out by the windows"
+    return f"none of {sent} requests could be sent"
 
 
 def optimal(load: Load) -> dict[str, Any] | None:
@@ -108,7 +121,7 @@ def failure_point(load: Load, searched: Mapping[str, Any] | None) -> dict[str, A
 
 def insights(load: Load) -> list[dict[str, Any]]:
     """Return what the levels say of the server, each with its evidence and one advice."""
-    numbers = [_numbers(seen, load) for seen in load.levels if not _limited(seen)]
+    numbers = [_numbers(seen, load) for seen in load.levels if seen.records and not _limited(seen)]
     found = []
     slots = states.slots(numbers) if load.unit == CLIENTS else None
     if slots:
@@ -193,9 +206,10 @@ def _ratio(seen: Seen, load: Load) -> float | None:
 
 def _bracket(load: Load, rate: float) -> dict[str, Any]:
     """Return what levels that nobody searched say of the failure point."""
-    bad = [seen.level for seen in load.levels if (seen.summary["error_rate"] or 0) > rate]
+    known = [seen for seen in load.levels if seen.records]
+    bad = [seen.level for seen in known if seen.summary["error_rate"] > rate]
     failing = min(bad, default=None)
-    held = [s.level for s in load.levels if failing is None or s.level < failing]
+    held = [s.level for s in known if failing is None or s.level < failing]
     passing, reached = max(held, default=None), failing is not None
     return {
         "estimate": _inside(_crossing(load, 1.0, rate), passing, failing) if failing else None,
@@ -204,7 +218,7 @@ def _bracket(load: Load, rate: float) -> dict[str, Any]:
         "failing": failing,
         "proven": False,
         "reached": reached,
-        "reason": "levels" if reached else "maximum",
+        "reason": "levels" if reached else load.cut or ("maximum" if known else UNMEASURED),
     }
 
 

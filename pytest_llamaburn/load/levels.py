@@ -14,6 +14,7 @@ import numpy as np
 
 from pytest_llamaburn import metrics, stats
 from pytest_llamaburn.load import clusters, slo, steady
+from pytest_llamaburn.load.rows import unsent
 from pytest_llamaburn.load.step import CLIENTS
 
 if TYPE_CHECKING:
@@ -175,14 +176,17 @@ def _distribution(name: str, values: Iterable[float | None]) -> dict[str, Any]:
 
 
 def kept(part: Part, excluded: Excluded) -> list[Row]:
-    """Return the rows of a step that its statistics are over, as they were due."""
+    """Return the rows of a step that its statistics are over, as they were due.
+
+    None of what our own process could not send: the server did nothing with it.
+    """
     rows = sorted(part.rows, key=lambda row: row.scheduled_ns)
     if not rows:
         return []
     begin = part.started_ns + excluded.warmup.seconds * 1e9
     end = rows[-1].scheduled_ns - excluded.cooldown.seconds * 1e9
     rows = rows[excluded.warmup.requests : len(rows) - excluded.cooldown.requests]
-    return [row for row in rows if begin <= row.scheduled_ns <= end]
+    return [row for row in rows if begin <= row.scheduled_ns <= end and not unsent(row)]
 
 
 def _whole(
@@ -249,10 +253,11 @@ def _health(parts: Sequence[Part], kept: Sequence[Row]) -> dict[str, Any]:
         "cpu_share": _worst(parts, "cpu_share"),
         "chunks_per_read": chunks / (chunks - shared) if chunks else None,
     }
-    return {**health, **_limited(health, kept)}
+    missing = sum(unsent(row) for part in parts for row in part.rows)
+    return {**health, **_limited(health, kept, missing)}
 
 
-def _limited(health: dict[str, Any], kept: Sequence[Row]) -> dict[str, Any]:
+def _limited(health: dict[str, Any], kept: Sequence[Row], missing: int) -> dict[str, Any]:
     """Return whether the client was the limit, and why it was."""
     first = [v for r in kept if (v := r.values["time_to_first_token_ms"]) is not None]
     allowed = max(LATE_MS, LATE_SHARE * float(np.median(first))) if first else LATE_MS
@@ -263,6 +268,8 @@ def _limited(health: dict[str, Any], kept: Sequence[Row]) -> dict[str, Any]:
     ]
     if health["cpu_share"] is not None and health["cpu_share"] > BUSY_SHARE:
         reasons.append(f"it used {health['cpu_share']:.0%} of a processor")
+    if missing:
+        reasons.append(f"it had too few open files to send {missing} requests: raise ulimit -n")
     return {"client_limited": bool(reasons), "reasons": reasons}
 
 

@@ -223,8 +223,10 @@ class Pursuit(ABC):
 
     def reason(self) -> str:
         """Return why the search stopped."""
-        if self.stopped or not self.reached:
-            return "stopped" if self.stopped else "maximum"
+        if self.stopped:
+            return "stopped"
+        if not self.reached:
+            return "maximum" if max(self.levels) >= self.limits.maximum else "budget"
         if self.fails(self.levels[self.limits.start]):
             return "fails_at_start"
         return "budget" if self.left < LEAST else "bracketed"

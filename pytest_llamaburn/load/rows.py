@@ -16,6 +16,7 @@ import msgspec
 from pytest_llamaburn import metrics
 from pytest_llamaburn.errors import ResultsError
 from pytest_llamaburn.load.records import Record
+from pytest_llamaburn.trace import CLIENT_FILES
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -73,6 +74,11 @@ class Rows:
     def close(self) -> None:
         """Close the file."""
         self._file.close()
+
+
+def unsent(row: Row) -> bool:
+    """Return whether it was our own process that could not send it, which fails no server."""
+    return row.error is not None and row.error["kind"] == CLIENT_FILES
 
 
 def record_of(row: Row) -> Record:

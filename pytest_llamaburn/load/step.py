@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any, NamedTuple, Self
 
 CLIENTS, RATE = "clients", "requests/s"
-GONE = "the server is gone"  # why a run stopped before its mode had all it wanted
+SERVER_GONE = "the server is gone"  # why a run stopped that has not taken all its steps
 
 
 class Burst(NamedTuple):

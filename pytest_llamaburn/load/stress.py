@@ -17,7 +17,7 @@ from pytest_llamaburn.load.crew import Crew
 from pytest_llamaburn.load.pulse import Pulse
 from pytest_llamaburn.load.run import Run
 from pytest_llamaburn.load.sender import Place, Sender
-from pytest_llamaburn.load.step import CLIENTS, GONE, Step
+from pytest_llamaburn.load.step import CLIENTS, SERVER_GONE, Step
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -26,7 +26,6 @@ if TYPE_CHECKING:
     from pytest_llamaburn.load.sender import Health
     from pytest_llamaburn.trace import Trace
 
-BASELINE_REQUESTS = 10
 LEAST_DEADLINE_S = 10.0
 DEADLINE_TIMES = 10.0  # of the baseline's median
 IDLE_WITHIN_S = 60.0
@@ -99,8 +98,10 @@ class Stress(Run):
         self._prompts = await lengths.prompts(self.settings.isl, given, self._ask_briefly)
 
     async def _start_sending(self) -> None:
+        streams, rate = self._expected()
+        windows.allow_files(streams)
         if 0 not in self._finished:
-            found = await calibration.calibrate(*self._expected())
+            found = await calibration.calibrate(streams, rate)
             self._journal("facts", {"calibration": found})
         worker = f"{self.identity.worker}-{self._attempt}"
         if self.settings.workers == 1:
@@ -112,7 +113,7 @@ class Stress(Run):
 
     async def _baseline(self) -> Baseline:
         """Return what one client alone sees; raises NothingMeasuredError if all requests fail."""
-        seen = await self._take(0, Step(1, CLIENTS, BASELINE_REQUESTS))
+        seen = await self._take(0, Step(1, CLIENTS, windows.BASELINE_REQUESTS))
         good = [r for r in seen if r.failure is None and r.first_ns is not None]
         if not good:
             kinds = ", ".join(Counter(r.failure for r in seen if r.failure))
@@ -138,7 +139,7 @@ class Stress(Run):
                 await self._wait_until_idle(number, baseline)
             seen = await self._take(number, step)
             if self._sender.gone:
-                return {"stop_reason": GONE}
+                return {"stop_reason": SERVER_GONE}
             try:
                 number, step = number + 1, plan.send(seen)
             except StopIteration as end:
@@ -177,7 +178,9 @@ class Stress(Run):
         found = [
             row
             for row in rows.read(self.folder)
-            if (row.step, row.attempt) == place[:2] and (wanted is None or row.number in wanted)
+            if (row.step, row.attempt) == place[:2]
+            and (wanted is None or row.number in wanted)
+            and not rows.unsent(row)
         ]
         return [rows.record_of(row) for row in sorted(found, key=lambda row: row.scheduled_ns)]
 
@@ -213,17 +216,15 @@ class Stress(Run):
             wire.close()
 
     def _at_once(self) -> int:
-        return self._expected()[0]
+        return windows.at_once(self.settings)
 
     def _expected(self) -> tuple[int, float]:
         """Return the most streams the run may have at once, and the chunks a second of each."""
         values = metrics.compute(self._last)[0] if self._last else {}
         gap_ms = values.get("inter_token_latency_ms") or 20.0
-        asked = self.settings
-        clients = [asked.concurrency or 1, asked.spike_concurrency or 1]
-        if asked.mode in ("ramp", "sweep"):
-            clients.append(asked.max_concurrency)
-        return max(clients), 1e3 / gap_ms
+        total_ms = values.get("total_generation_ms")
+        alone = (total_ms / 1e3,) if total_ms else ()
+        return windows.at_once(self.settings, *alone), 1e3 / gap_ms
 
 
 def _facts(health: Health) -> dict[str, Any]:

@@ -2,15 +2,29 @@
 
 from __future__ import annotations
 
+import math
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from pytest_llamaburn import registry
 from pytest_llamaburn.errors import SettingsError
+from pytest_llamaburn.load import capacity, probing
+from pytest_llamaburn.load.step import CLIENTS
 from pytest_llamaburn.settings import seconds
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
+    from pytest_llamaburn.load.step import Burst, Step
+
+BASELINE_REQUESTS = 10
 SPARE_FILES = 64  # descriptors that a process needs besides its connections
+_NO_TIME = 1e-9  # that a request takes, where nothing is known of it
+_ENDS = {  # of what a mode searches or sends: the upper end and the lower one
+    "ramp": (("max_concurrency", "concurrency"), ("max_rate", "rate")),
+    "sweep": (("max_rate", "rate"),),
+    "spike": (("spike_rate", "rate"),),
+}
 
 
 class Window(NamedTuple):
@@ -27,7 +41,7 @@ def window(text: str | None, option: str) -> Window:
     if text.strip().isdecimal():
         return Window(requests=int(text))
     found = seconds(text)
-    if not isinstance(found, float) or found < 0:
+    if not isinstance(found, float) or not 0 <= found < math.inf:
         raise SettingsError(f"{option}: '{text}' is refused: write 10s, or 20 for requests")
     return Window(seconds=found)
 
@@ -38,23 +52,65 @@ def think_seconds(text: str) -> tuple[float, float]:
     Raises SettingsError for anything else.
     """
     try:
-        low, high = (float(seconds(part)) for part in (text.split("-") * 2)[:2])
+        found = [float(seconds(part)) for part in text.split("-")]
     except ValueError:
-        low, high = 1.0, 0.0
-    if not 0 <= low <= high:
+        found = []
+    low, high = (found * 2)[:2] if len(found) in (1, 2) else (1.0, 0.0)
+    if not 0 <= low <= high < math.inf:
         raise SettingsError(f"--think-time: '{text}' is refused: write 2s, or 1s-3s")
     return low, high
 
 
-def named_levels(text: str) -> list[float]:
-    """Return the levels of a sweep; raises SettingsError unless they are numbers that rise."""
+def named_levels(text: str, *, clients: bool = False) -> list[float]:
+    """Return the levels of a sweep.
+
+    Raises SettingsError unless they are numbers that rise, and whole ones where they are clients.
+    """
     try:
         found = [float(part) for part in text.split(",")]
     except ValueError:
         found = []
-    if not found or found[0] <= 0 or found != sorted(set(found)):
+    rises = all(0 < level < math.inf for level in found) and found == sorted(set(found))
+    if not found or not rises:
         raise SettingsError(f"--levels: '{text}' is refused: write numbers that rise, as 1,2,3,5,8")
+    if clients and not all(level.is_integer() for level in found):
+        raise SettingsError(
+            f"--levels: '{text}' is refused: clients are whole; levels of a rate want an --arrival"
+        )
     return found
+
+
+def at_once(asked: Any, total_s: float = _NO_TIME) -> int:
+    """Return the most requests in flight at once if each takes `total_s`, as it does alone.
+
+    Without that time the clients of closed loops count, and nothing that comes by a rate.
+    """
+    return max(1, *(round(_most(step, total_s)) for step in _foreseen(asked, total_s)))
+
+
+def may_send(asked: Any, level: float) -> bool:
+    """Return whether a load may come to a level; True where that depends on its baseline."""
+    steps = _foreseen(asked)
+    if asked.mode == "ramp":
+        return bool(asked.arrival) or (1 <= level <= steps[-1].level and level.is_integer())
+    known = asked.levels or asked.rate or not asked.arrival
+    return not known or level in [step.level for step in steps]
+
+
+def _foreseen(asked: Any, total_s: float = _NO_TIME) -> list[Step]:
+    """Return the steps that a mode foresees, lowest first; of a search, its first and its last."""
+    steps: list[Step] = registry.load("load.modes", asked.mode).steps(asked, total_s)
+    return steps
+
+
+def _most(step: Step, total_s: float) -> float:
+    """Return how much of a step is in flight at once where nobody waits."""
+    burst = _in_flight(step.bursts[0], total_s) if step.bursts else 0.0
+    return min(_in_flight(step, total_s) + burst, step.requests or math.inf)
+
+
+def _in_flight(load: Step | Burst, total_s: float) -> float:
+    return load.level if load.unit == CLIENTS else load.level * total_s
 
 
 def checked(asked: Any) -> Any:
@@ -63,83 +119,106 @@ def checked(asked: Any) -> Any:
     A rate wants a schedule; a fixed length of answers is their limit. Raises SettingsError for what
     cannot be meant together.
     """
-    for contradiction in _contradictions(asked):
-        raise SettingsError(contradiction)
-    _check_files(asked)
     rates = (asked.rate, asked.max_rate) if asked.mode != "spike" else ()
     update: dict[str, Any] = {}
     if asked.mode == "spike" or any(rates):
         update["arrival"] = asked.arrival or "poisson"
     if asked.osl:
         update["max_tokens"] = asked.osl
-    return asked.model_copy(update=update)
+    found = asked.model_copy(update=update)
+    for contradiction in _contradictions(found):
+        raise SettingsError(contradiction)
+    allow_files(at_once(found))
+    return found
 
 
 def _contradictions(asked: Any) -> Iterator[str]:
     """Yield a sentence for each thing that cannot be meant."""
     window(asked.warmup_window, "--warmup-window")
     window(asked.cooldown_window, "--cooldown-window")
-    scheduled = asked.arrival or asked.rate or asked.max_rate or asked.mode == "spike"
-    if asked.concurrency and scheduled:
+    if asked.concurrency and asked.arrival:
         yield (
             f"--concurrency {asked.concurrency} is refused: clients in a closed loop have no rate "
             "and no schedule: leave out either it or --rate, --arrival and --mode spike"
         )
     if asked.think_time:
         think_seconds(asked.think_time)
-        if scheduled:
+        if asked.arrival:
             yield "--think-time is refused: a schedule does not wait for clients to think"
     if asked.levels:
-        named_levels(asked.levels)
-        if asked.mode != "sweep":
-            yield f"--levels is refused: --mode {asked.mode} has none, sweep has"
+        named_levels(asked.levels, clients=not asked.arrival)
     yield from _below(asked)
     yield from _too_long(asked)
+    if asked.mode == "ramp" and asked.level_requests:
+        yield from _too_few(asked, rates=bool(asked.arrival))
 
 
 def _below(asked: Any) -> Iterator[str]:
-    pairs = [("max_concurrency", "concurrency"), ("max_rate", "rate"), ("spike_rate", "rate")]
-    for most, least in pairs[: 3 if asked.mode == "spike" else 2]:
+    """Yield a sentence for each upper end, of those that the mode has, below its lower one."""
+    for most, least in _ENDS.get(asked.mode, ()):
         high, low = getattr(asked, most), getattr(asked, least)
         if high is not None and low is not None and high < low:
-            yield f"--{_flag(most)} {high:g} is refused: it is below --{_flag(least)} {low:g}"
-    if asked.spike_rate and asked.spike_concurrency:
-        yield "--spike-rate and --spike-concurrency: a burst is one or the other: leave one out"
+            own = ", the default," if high == type(asked).model_fields[most].default else ""
+            yield (
+                f"--{_flag(most)} {high:g}{own} is refused: it is below --{_flag(least)} {low:g}: "
+                "raise it"
+            )
 
 
 def _too_long(asked: Any) -> Iterator[str]:
+    """Yield a sentence if the windows are as long as the shortest level, where that is known."""
     ends = [window(getattr(asked, name), name) for name in ("warmup_window", "cooldown_window")]
-    lasts = asked.duration if asked.mode == "sustained" else asked.level_duration
+    step = _foreseen(asked)[0]
     measures: list[tuple[Callable[[Window], float], float | None, str]] = [
-        (lambda end: end.seconds, lasts, "s"),
-        (lambda end: end.requests, asked.level_requests, "requests"),
+        (lambda end: end.seconds, None if step.bursts else step.seconds, "s"),
+        (lambda end: end.requests, step.requests, "requests"),
     ]
     for measure, length, unit in measures:
         taken = sum(map(measure, ends))
         if length is not None and taken >= length:
             yield (
                 f"--warmup-window and --cooldown-window leave out {taken:g} {unit}, all of "
-                f"{length:g}: shorten them"
+                f"{length:g} that a level has: shorten them, or lengthen it"
             )
 
 
-def _check_files(asked: Any) -> None:
-    """Raise SettingsError if there are fewer descriptors than connections."""
+def _too_few(asked: Any, *, rates: bool) -> Iterator[str]:
+    """Yield a sentence if a ramp's requests would be spent before it has come to its maximum."""
+    search = capacity.least(*_span(asked, rates=rates), rates=rates)
+    least = min(BASELINE_REQUESTS + search, probing.BUDGET)
+    if asked.level_requests < least:
+        yield (
+            f"--requests {asked.level_requests} is refused: of a ramp they are its whole budget, "
+            f"and to come to its maximum takes {least}: ask for more, or for a lower maximum"
+        )
+
+
+def _span(asked: Any, *, rates: bool) -> tuple[float, float]:
+    """Return where a ramp starts and ends, in any unit; at its end where the start is unknown."""
+    if not rates:
+        return asked.concurrency or 1, asked.max_concurrency
+    if asked.max_rate:
+        return asked.rate or asked.max_rate, asked.max_rate
+    return 1, asked.max_concurrency
+
+
+def allow_files(requests: int) -> None:
+    """Have files for so many requests at once; raises SettingsError if there may not be as many."""
     try:
         import resource
     except ImportError:  # Windows has no such limit
         return
-    wanted = SPARE_FILES + max(
-        asked.concurrency or 1, asked.spike_concurrency or 1, asked.max_concurrency
-    )
+    wanted = SPARE_FILES + requests
     have, most = resource.getrlimit(resource.RLIMIT_NOFILE)
-    if have < wanted <= most or most == resource.RLIM_INFINITY:
-        resource.setrlimit(resource.RLIMIT_NOFILE, (max(have, wanted), most))
-    elif have < wanted:
-        raise SettingsError(
-            f"{wanted - SPARE_FILES} clients need {wanted} open files, this process may have "
-            f"{have} (at most {most}): raise it with ulimit -n {wanted}, or ask for fewer clients"
-        )
+    if have >= wanted:
+        return
+    with suppress(OSError, ValueError, OverflowError):  # more than it may be, or than there can be
+        resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, most))
+        return
+    raise SettingsError(
+        f"{requests} requests at once need {wanted} open files, this process may have {have} "
+        f"(at most {most}): raise it with ulimit -n {wanted}, or ask for less load"
+    )
 
 
 def _flag(name: str) -> str:

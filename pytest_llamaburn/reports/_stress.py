@@ -131,6 +131,9 @@ def _notes(document: dict[str, Any]) -> Iterator[str]:
             f"{number(ttft['p50'])} ms; a request fails after {found['deadline_s']:.3g} s"
         )
     yield from _rates(found["levels"])
+    for level in found["levels"]:
+        if level["evidence"] and not level["state"]:
+            yield f"{name(level)}: {level['evidence']}"
     yield from _findings(found)
     if document["status"] != "complete" and found["stop_reason"]:
         yield f"stopped before the end: {found['stop_reason']}"
@@ -187,7 +190,8 @@ def _point(name: str, point: dict[str, Any]) -> str:
     else:
         meaning = f"{point['metric']} over {point['factor']:g}× the baseline"
     if not point["reached"]:
-        return f"{words} ({meaning}): not reached: {point['reason']}"
+        tried = f" up to {point['passing']:g}" if name == POINTS[0] and point["passing"] else ""
+        return f"{words} ({meaning}): not reached{tried}: {point['reason']}"
     interval = point.get("interval")
     between = f" [{interval[0]:.3g}, {interval[1]:.3g}]" if interval else ""
     ends = (ABSENT if e is None else f"{e:.3g}" for e in (point["passing"], point["failing"]))

@@ -89,6 +89,16 @@ def test_a_threshold_of_the_marker_that_is_broken_fails_the_test_and_keeps_the_f
     assert [gate["verdict"] for gate in gates] == ["fail", "pass"]
 
 
+def test_a_threshold_of_the_marker_that_no_level_decides_is_refused_before_the_load(
+    pytester: pytest.Pytester, server: SlotServer
+) -> None:
+    pytester.makepyfile(STRICT_TEST.replace("@2", "@3"))
+    result = run(pytester, server)
+    result.assert_outcomes(failed=1)
+    result.stdout.fnmatch_lines(["*requests_per_sec@3>1e9' is refused: *no level 3*"])
+    assert server.served == 2  # the warm-up
+
+
 def test_collecting_sends_nothing_and_writes_nothing(
     pytester: pytest.Pytester, server: SlotServer
 ) -> None:

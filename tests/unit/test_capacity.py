@@ -168,7 +168,24 @@ def test_the_budget_is_kept() -> None:
         capacity.search(Limits(1, 1000, DEADLINE_NS, budget=200)), clients(VirtualServer(8).seed(3))
     )
     assert sent == found.requests <= 200
-    assert found.reason in ("budget", "maximum")
+    assert (found.reached, found.reason) == (False, "budget")
+    assert found.passing is not None
+    assert found.passing < 1000
+
+
+@pytest.mark.parametrize(("maximum", "rates"), [(1, False), (12, False), (1, True), (12, True)])
+def test_the_least_that_a_search_takes_brings_it_to_its_maximum(
+    maximum: float, *, rates: bool
+) -> None:
+    server = VirtualServer(99).seed(1)
+    budget = capacity.least(1, maximum, rates=rates)
+    limits = Limits(1, maximum, DEADLINE_NS, budget=budget)
+    if rates:
+        limits = limits._replace(alone=overload.idle(server.closed(1, 20)))
+    send = schedules(server, "static", 1) if rates else clients(server)
+    found, sent = drive(capacity.search(limits), send)
+    assert (found.reason, found.passing) == ("maximum", maximum)
+    assert sent <= budget
 
 
 @pytest.mark.parametrize("share", [0.5, 0.75])

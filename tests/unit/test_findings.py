@@ -55,6 +55,43 @@ def test_a_level_that_our_side_limited_is_never_called_degraded(tmp_path: Path) 
     assert "client was the limit" in results["levels"][0]["evidence"]
 
 
+@pytest.mark.parametrize(
+    ("facts", "reason"),
+    [
+        ({}, "maximum"),
+        ({"findings": None}, "interrupted"),
+        ({"findings": {"stop_reason": "the server is gone"}}, "server_gone"),
+    ],
+)
+def test_a_point_beyond_a_run_that_was_cut_is_not_beyond_its_maximum(
+    facts: dict[str, Any], reason: str, tmp_path: Path
+) -> None:
+    point = found(tmp_path, level(1), level(2), facts=facts)["failure_point"]
+    assert (point["reached"], point["passing"], point["reason"]) == (False, 2, reason)
+
+
+def test_a_level_that_the_windows_leave_out_has_no_state_and_says_so(tmp_path: Path) -> None:
+    results = found(tmp_path, level(1), level(4), warmup_window="12")
+    first, second = results["levels"]
+    assert (first["state"], first["requests"], first["excluded"]) == (None, 12, 12)
+    assert first["evidence"] == "all 12 requests were left out by the windows"
+    assert second["state"] == "degraded"
+    assert results["failure_point"]["passing"] == 4
+
+
+def test_a_run_whose_levels_were_left_out_passed_at_none(tmp_path: Path) -> None:
+    results = found(tmp_path, level(1), level(2, each=6), warmup_window="20")
+    point = results["failure_point"]
+    assert (point["passing"], point["reason"]) == (None, "no level was measured")
+    assert results["insights"] == []
+
+
+def test_a_level_of_which_we_could_send_nothing_has_no_state(tmp_path: Path) -> None:
+    rows = [failed(i, 1, "client_files") for i in range(9)]
+    (one,) = found(tmp_path, (Step(9, CLIENTS, 9), rows))["levels"]
+    assert (one["state"], one["evidence"]) == (None, "none of 9 requests could be sent")
+
+
 def test_above_capacity_a_schedule_is_degraded_by_its_backlog(tmp_path: Path) -> None:
     results = found(tmp_path, scheduled(10, 2), scheduled(40, 2), arrival="static")
     assert states(results) == ["optimal", "degraded"]

@@ -31,7 +31,7 @@ def test_where_processes_share_no_clock_there_is_a_reason_and_no_number() -> Non
 
 def test_requests_that_failed_have_no_error_of_the_instrument() -> None:
     server = Server(Schedule())
-    server.log = {0: None}  # type: ignore[dict-item]
+    server.log = {}  # it may never have come
     found = calibration._errors({0: failed_trace()}, server)
     assert found == {"requests": 0, "ttft_error_ms": None, "itl_error_ms": None}
 

@@ -171,6 +171,16 @@ def test_lateness_of_the_schedule_is_the_clients_limit_too() -> None:
     assert "schedule_lateness_p99_ms is 40 ms" in health["reasons"][0]
 
 
+def test_what_we_had_no_open_file_for_is_our_limit_and_no_failure_of_the_server() -> None:
+    rows = [row(0, 100), row(10, 100), failed(20, 1, "client_files"), failed(30, 9, "oom")]
+    level = levels.summarize(4, CLIENTS, [part(rows)], NOTHING)
+    assert (level["requests"], level["excluded"], level["failed"]) == (4, 1, 1)
+    assert level["errors"] == {"oom": 1}
+    health = level["client_health"]
+    assert health["client_limited"]
+    assert health["reasons"] == ["it had too few open files to send 1 requests: raise ulimit -n"]
+
+
 def test_a_level_without_requests_has_no_numbers_and_no_zeros() -> None:
     level = levels.summarize(1, CLIENTS, [part([])], NOTHING)
     assert (level["requests_per_sec"], level["error_rate"]) == (None, None)

@@ -9,9 +9,11 @@ from loads import alone, closed, document, failed, level, opened, spike
 
 from pytest_llamaburn.errors import SettingsError
 from pytest_llamaburn.kinds import _load_gates
+from pytest_llamaburn.load import windows
 from pytest_llamaburn.load.levels import SHOWN
 from pytest_llamaburn.load.step import CLIENTS, RATE, Step
 from pytest_llamaburn.metrics import LOAD_METRICS
+from pytest_llamaburn.settings import Stress, model_of
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -99,6 +101,13 @@ def test_a_point_that_was_not_reached_lies_above_all_that_was_sent(tmp_path: Pat
     assert verdict("failure_point.concurrency<1", found)["verdict"] == "undecided"
 
 
+def test_a_level_that_was_left_out_is_not_below_a_point(tmp_path: Path) -> None:
+    taken = [alone(), level(1, each=20), level(2, each=6)]
+    found = document(tmp_path, taken, cooldown_window="12")["results"]
+    gate = verdict("failure_point.concurrency>=2", found)
+    assert (gate["verdict"], gate["reason"]) == ("undecided", "not reached up to 1")
+
+
 def test_a_point_that_is_reached_somewhere_below_is_undecided(tmp_path: Path) -> None:
     rows = closed(4, 3, 100, 4)
     rows[5] = failed(100, 100, "oom")
@@ -148,6 +157,55 @@ def test_a_point_of_a_rate_is_gated_by_its_rate(tmp_path: Path) -> None:
     found = document(tmp_path, [alone(), (Step(10, RATE, 30), rows)], arrival="static")["results"]
     assert found["failure_point"]["reached"]
     assert verdict("failure_point.rate<=10", found)["verdict"] == "pass"
+
+
+def test_a_point_of_clients_is_no_number_for_a_gate_on_a_rate(swept: dict[str, Any]) -> None:
+    found = verdict("failure_point.rate>=5", swept)
+    assert (found["verdict"], found["reason"]) == ("undecided", "this load has no rate")
+
+
+@pytest.mark.parametrize(
+    ("values", "expression", "words"),
+    [
+        ({}, "failure_point.rate>=5", "have no rate: write failure_point.concurrency"),
+        ({"rate": 2}, "optimal.concurrency>=5", "have no clients: write optimal.rate"),
+        ({}, "goodput_share>0.9", "it needs --slo"),
+        ({}, "recovery_time_ms<5s", "--mode ramp sends no spike"),
+        ({"mode": "sweep", "levels": "1,2"}, "error_rate@8<0.01", "no level 8"),
+        ({"mode": "sweep", "max_concurrency": 8}, "error_rate@3<0.01", "no level 3"),
+        ({"mode": "sustained", "concurrency": 3}, "error_rate@4<0.01", "no level 4"),
+        ({"mode": "spike", "rate": 3}, "error_rate@4<0.01", "no level 4"),
+        ({"max_concurrency": 8}, "error_rate@9<0.01", "no level 9"),
+        ({"max_concurrency": 8}, "error_rate@2.5<0.01", "no level 2.5"),
+    ],
+)
+def test_a_gate_that_a_load_never_decides_is_refused(
+    values: dict[str, Any], expression: str, words: str
+) -> None:
+    asked = windows.checked(model_of(Stress)(**values))
+    with pytest.raises(SettingsError) as caught:
+        _load_gates.check([expression], asked)
+    assert f"'{expression}' is refused" in str(caught.value)
+    assert words in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("values", "expression"),
+    [
+        ({}, "failure_point.concurrency>=5"),
+        ({}, "failure_point>=5"),
+        ({}, "error_rate@7<0.01"),
+        ({"rate": 2}, "failure_point.rate>=5"),
+        ({"rate": 2}, "error_rate@7.5<0.01"),
+        ({"slo": "ttft_ms<500"}, "goodput_share>0.9"),
+        ({"mode": "spike"}, "recovery_time_ms<5s"),
+        ({"mode": "spike"}, "error_rate@4<0.01"),
+        ({"mode": "sweep", "levels": "1,2"}, "error_rate@2<0.01"),
+        ({"mode": "sweep", "rate": 3, "max_rate": 9}, "error_rate@6<0.01"),
+    ],
+)
+def test_a_gate_that_a_load_may_decide_is_taken(values: dict[str, Any], expression: str) -> None:
+    _load_gates.check([expression], windows.checked(model_of(Stress)(**values)))
 
 
 @pytest.mark.parametrize("name", [*LOAD_METRICS, *SHOWN, "chunk_gap_ms"])

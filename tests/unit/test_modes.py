@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 from loads import alone, closed
 
+from pytest_llamaburn.errors import SettingsError
 from pytest_llamaburn.load.modes import ramp, spike, sustained, sweep
 from pytest_llamaburn.load.rows import record_of
 from pytest_llamaburn.load.step import CLIENTS, RATE, Burst, Step
@@ -96,6 +97,17 @@ def test_a_spike_takes_clients_or_a_rate_and_waits_as_long_as_it_is_told() -> No
     assert step.seconds == 20 + 10 + 100
     (step,), _ = steps(spike, spikes=1, rate=20, spike_rate=90)
     assert step.bursts == (Burst(20, 10, 90, RATE),)
+
+
+def test_a_spike_below_the_load_that_it_comes_upon_is_refused() -> None:
+    with pytest.raises(SettingsError, match=r"--spike-rate 3 is refused: .* is 4 requests/s here"):
+        steps(spike, spike_rate=3)
+
+
+def test_a_wait_too_short_for_the_windows_of_a_slow_load_is_refused() -> None:
+    assert steps(spike, spikes=1, rate=0.5, duration=80)
+    with pytest.raises(SettingsError, match=r"--duration 79s is refused: .* takes 80s"):
+        steps(spike, spikes=1, rate=0.5, duration=79)
 
 
 def ramped(slots: int, **values: Any) -> tuple[list[Step], dict[str, Any]]:

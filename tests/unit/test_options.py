@@ -479,3 +479,79 @@ def test_floats_survive_their_spelling_exactly() -> None:
     argv = options.to_argv(checked(temperature=0.1 + 0.2, kwh_rate=tiny), Benchmark)
     values, _ = resolved(*argv)
     assert (values.temperature, values.kwh_rate) == (0.1 + 0.2, tiny)
+
+
+def of_mode(*argv: str, directory: Path = NOWHERE, **environ: str) -> Any:
+    flags = parsed([f"--{word}" for word in argv], Stress)
+    return options.of_mode(Stress, *options.resolve(Stress, flags, environ, directory))
+
+
+@pytest.mark.parametrize(
+    ("argv", "words"),
+    [
+        (["mode=sweep", "concurrency=4"], "--concurrency: 4 is refused: --mode sweep does not"),
+        (["mode=ramp", "level-duration=5s"], "--level-duration: 5.0 is refused"),
+        (["duration=5s"], "--mode ramp does not read it, only sustained and spike"),
+        (["mode=sweep", "spike-rate=5"], "--spike-rate: 5.0 is refused"),
+        (["mode=sustained", "max-concurrency=8"], "only ramp and sweep"),
+        (["mode=spike", "level-requests=8"], "--level-requests: 8 is refused"),
+        (["levels=1,2"], "--levels: '1,2' is refused"),
+        (
+            ["mode=sweep", "level-requests=10", "level-duration=20s"],
+            "--level-duration: 20.0 is refused: beside --level-requests it is not read",
+        ),
+        (["mode=sweep", "levels=1,2", "max-concurrency=8"], "beside --levels"),
+        (["mode=sweep", "levels=1,2", "max-rate=8"], "beside --levels"),
+        (["max-rate=9", "max-concurrency=8"], "beside --max-rate"),
+        (["mode=spike", "spike-rate=9", "spike-concurrency=8"], "beside --spike-concurrency"),
+    ],
+)
+def test_what_was_asked_of_a_run_and_its_mode_does_not_read_is_refused(
+    argv: list[str], words: str
+) -> None:
+    with pytest.raises(SettingsError) as caught:
+        of_mode(*argv)
+    assert words in str(caught.value)
+
+
+def test_a_variable_that_the_mode_does_not_read_is_refused_by_its_name() -> None:
+    with pytest.raises(SettingsError, match="LLAMABURN_SPIKES: 5 is refused"):
+        of_mode(LLAMABURN_SPIKES="5")
+
+
+def test_what_a_file_says_for_other_modes_is_left_out(tmp_path: Path) -> None:
+    configure(tmp_path, '[defaults]\nspikes = 5\nlevels = "1,2"\nstress_duration_sec = 60\n')
+    found = of_mode("mode=ramp", directory=tmp_path)
+    assert (found.spikes, found.levels, found.duration) == (3, None, None)
+    found = of_mode("mode=spike", directory=tmp_path)
+    assert (found.spikes, found.levels, found.duration) == (5, None, 60)
+
+
+@pytest.mark.parametrize(
+    ("argv", "levels", "most"),
+    [
+        (["levels=1,2"], "1,2", 32),
+        (["max-concurrency=8"], None, 8),
+        ([], "3,4", 32),
+    ],
+)
+def test_what_a_file_says_gives_way_to_what_was_asked_instead(
+    argv: list[str], levels: str | None, most: int, tmp_path: Path
+) -> None:
+    configure(tmp_path, '[defaults]\nlevels = "3,4"\nmax_concurrency = 16\n')
+    found = of_mode("mode=sweep", *argv, directory=tmp_path)
+    assert (found.levels, found.max_concurrency) == (levels, most)
+
+
+def test_a_default_and_a_run_that_is_continued_are_never_too_much() -> None:
+    assert of_mode("mode=sustained", "max-concurrency=32", "spikes=3").mode == "sustained"
+    assert of_mode("resume=last", "levels=1,2").levels == "1,2"
+
+
+def test_each_option_of_some_modes_names_modes_and_options_that_there_are() -> None:
+    found = {o.name: o for o in settings.options_of(Stress)}
+    modes = found["mode"].choices
+    assert modes is not None
+    for option in found.values():
+        assert {*option.modes} <= {*modes()}
+        assert {*option.unless} <= found.keys()

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 import gzip
 import json
+from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -14,7 +16,9 @@ from pytest_llamaburn.errors import SettingsError
 from pytest_llamaburn.journal import Record
 from pytest_llamaburn.kinds import stress
 from pytest_llamaburn.load.rows import Rows
+from pytest_llamaburn.load.sender import Place
 from pytest_llamaburn.load.step import CLIENTS, RATE, Burst, Step
+from pytest_llamaburn.load.stress import Stress as Load
 from pytest_llamaburn.settings import Stress, model_of
 
 if TYPE_CHECKING:
@@ -32,13 +36,29 @@ def test_a_step_comes_back_from_json_as_it_went_in() -> None:
     [
         {"slo": "nonsense<5"},
         {"threshold": ("nonsense<5",)},
-        {"levels": "1,2", "mode": "ramp"},
+        {"levels": "2,1", "mode": "sweep"},
     ],
 )
 def test_what_means_nothing_is_refused_before_the_run(values: dict[str, Any]) -> None:
     stress.check(model_of(Stress)(slo="ttft_ms<500"))
     with pytest.raises(SettingsError):
         stress.check(model_of(Stress)(**values))
+
+
+def test_a_mode_is_not_told_what_our_own_process_could_not_send(tmp_path: Path) -> None:
+    file = Rows(tmp_path, "main")
+    for one in (row(0, 100), failed(0, 1, "client_files"), failed(0, 100, "oom")):
+        file.write(one)
+    file.close()
+    run: Any = SimpleNamespace(folder=tmp_path)
+    told = Load._told(run, Place(1), None)
+    assert [record.failure for record in told] == [None, "oom"]
+
+
+def test_more_in_flight_than_there_may_be_files_is_refused_before_the_baseline() -> None:
+    run: Any = SimpleNamespace(_expected=lambda: (10**30, 50.0), _finished={0: []})
+    with pytest.raises(SettingsError, match=r"requests at once need \d+ open files"):
+        asyncio.run(Load._start_sending(run))
 
 
 def test_rows_are_kept_beside_the_file_only_where_that_is_asked(tmp_path: Path) -> None:

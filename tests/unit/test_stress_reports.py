@@ -23,7 +23,7 @@ from loads import (
 )
 
 from pytest_llamaburn import results
-from pytest_llamaburn.load.step import CLIENTS, GONE, RATE, Step
+from pytest_llamaburn.load.step import CLIENTS, RATE, SERVER_GONE, Step
 from pytest_llamaburn.reports import _chart, _svg, csv, html, markdown, table
 from pytest_llamaburn.reports._svg import Stop
 
@@ -76,7 +76,7 @@ def test_a_search_shows_the_interval_of_its_point(tmp_path: Path) -> None:
 
 
 def test_a_run_that_lost_its_server_says_where_it_stopped(tmp_path: Path) -> None:
-    facts = {"findings": {"stop_reason": GONE}}
+    facts = {"findings": {"stop_reason": SERVER_GONE}}
     text = shown(tmp_path, level(1), failing(8, 2), facts=facts)
     assert "partial: sweep" in text
     assert "stopped before the end: the server is gone" in text
@@ -110,8 +110,13 @@ def test_shorter_deadlines_stand_beside_the_point(tmp_path: Path) -> None:
 
 def test_what_was_not_reached_says_why(tmp_path: Path) -> None:
     text = shown(tmp_path, level(1), level(2))
-    assert "failure point (more than 5% fail by 10 s): not reached: maximum" in text
+    assert "failure point (more than 5% fail by 10 s): not reached up to 2: maximum" in text
     assert "over 2× the baseline): not reached: up to 2 it stays below 2×" in text
+
+
+def test_a_level_without_a_state_says_why(tmp_path: Path) -> None:
+    text = shown(tmp_path, level(1), level(4), warmup_window="12")
+    assert "1 clients: all 12 requests were left out by the windows" in text
 
 
 def test_a_point_that_the_levels_only_bracket_has_no_number(tmp_path: Path) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 import json
 import socket
 import threading
@@ -40,7 +41,7 @@ from scripted import (
 
 from pytest_llamaburn.backends import ollama, openai
 from pytest_llamaburn.backends._failures import MESSAGE_LIMIT, classify
-from pytest_llamaburn.backends._http import Connection
+from pytest_llamaburn.backends._http import Address, Connection, _unconnected
 from pytest_llamaburn.trace import Failed, Trace, fold
 
 if TYPE_CHECKING:
@@ -206,6 +207,13 @@ def test_several_addresses_that_refuse_are_refused(
     monkeypatch.setattr(socket, "getaddrinfo", lambda *_, **__: found)
     [trace] = asyncio.run(ask(ollama.Backend(settings_for(f"two.test:{closed_port}"))))
     assert failure_of(trace).kind == "connect_refused"
+
+
+@pytest.mark.parametrize("number", [errno.EMFILE, errno.ENFILE])
+def test_a_process_without_an_open_file_left_is_at_fault_itself(number: int) -> None:
+    alone = OSError(number, "Too many open files")
+    for err in (alone, OSError(f"Multiple exceptions: {alone}, {alone}")):
+        assert _unconnected(err, Address("h", 1), 0).kind == "client_files"
 
 
 def test_a_name_that_does_not_resolve_is_dns(monkeypatch: pytest.MonkeyPatch) -> None:

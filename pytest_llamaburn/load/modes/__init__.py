@@ -1,1 +1,4 @@
-"""Stress modes: one module each, with `plan`, which asks for loads and is told what they did."""
+"""Stress modes: one module each.
+
+`plan` asks for loads and is told what they did; `steps` says before the run which those may be.
+"""

@@ -29,12 +29,24 @@ def plan(settings: Any, baseline: Baseline) -> Generator[Step, Sequence[Record],
             return {"failure_point": end.value._asdict(), "stop_reason": end.value.reason}
 
 
+def steps(settings: Any, total_s: float) -> list[Step]:
+    """Return the first that is sent and the highest, where one client's requests take so long."""
+    unit, (start, most) = RATE if settings.arrival else CLIENTS, _ends(settings, total_s)
+    return [
+        Step(start, unit, capacity.least(start, start, rates=unit == RATE)),
+        Step(most, unit),
+    ]
+
+
+def _ends(settings: Any, total_s: float) -> tuple[float, float]:
+    if not settings.arrival:
+        return settings.concurrency or 1, settings.max_concurrency
+    start = settings.rate or 1 / total_s
+    return start, settings.max_rate or start * settings.max_concurrency
+
+
 def _limits(settings: Any, baseline: Baseline) -> probing.Limits:
-    start: float = settings.concurrency or 1
-    most: float = settings.max_concurrency
-    if settings.arrival:
-        start = settings.rate or 1 / baseline.total_s
-        most = settings.max_rate or start * settings.max_concurrency
+    start, most = _ends(settings, baseline.total_s)
     pauses = think_seconds(settings.think_time) if settings.think_time else (0.0, 0.0)
     budget = (settings.level_requests or probing.BUDGET) - len(baseline.records)
     return probing.Limits(

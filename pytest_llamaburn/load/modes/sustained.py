@@ -19,11 +19,16 @@ SHARE_OF_BASELINE = 0.5  # of what one client gets done: a rate that any server 
 
 def plan(settings: Any, baseline: Baseline) -> Generator[Step, Sequence[Record], dict[str, Any]]:
     """Ask for the one load."""
+    (step,) = steps(settings, baseline.total_s)
+    yield step
+    return {"stop_reason": "the time was over"}
+
+
+def steps(settings: Any, total_s: float) -> list[Step]:
+    """Return the one load that is sent where one client's requests take so long."""
     seconds = settings.duration or LENGTH_S
     if settings.arrival:
-        rate = settings.rate or SHARE_OF_BASELINE / baseline.total_s
-        yield Step(rate, RATE, seconds=seconds, tells=False)
-    else:
-        clients = settings.concurrency or CLIENTS_UNASKED
-        yield Step(clients, CLIENTS, seconds=seconds, tells=False)
-    return {"stop_reason": "the time was over"}
+        rate = settings.rate or SHARE_OF_BASELINE / total_s
+        return [Step(rate, RATE, seconds=seconds, tells=False)]
+    clients = settings.concurrency or CLIENTS_UNASKED
+    return [Step(clients, CLIENTS, seconds=seconds, tells=False)]

@@ -21,12 +21,17 @@ MOST = 4000  # requests of a schedule whose length nobody gave
 
 def plan(settings: Any, baseline: Baseline) -> Generator[Step, Sequence[Record], dict[str, Any]]:
     """Ask for each level in turn."""
-    for level in levels(settings, baseline):
-        yield step(settings, level, baseline)
+    for level in levels(settings, baseline.total_s):
+        yield step(settings, level, baseline.total_s)
     return {"stop_reason": "all levels were measured"}
 
 
-def levels(settings: Any, baseline: Baseline) -> list[float]:
+def steps(settings: Any, total_s: float) -> list[Step]:
+    """Return all that is sent where one client's requests take so long."""
+    return [step(settings, level, total_s) for level in levels(settings, total_s)]
+
+
+def levels(settings: Any, total_s: float) -> list[float]:
     """Return the levels of a sweep: clients, or requests a second where an arrival is given.
 
     Without a rate, level k of an arrival offers k times what one client got done.
@@ -35,7 +40,7 @@ def levels(settings: Any, baseline: Baseline) -> list[float]:
         return named_levels(settings.levels)
     if not settings.arrival:
         return doubling(1, settings.max_concurrency)
-    first = settings.rate or 1 / baseline.total_s
+    first = settings.rate or 1 / total_s
     return doubling(first, settings.max_rate or first * settings.max_concurrency)
 
 
@@ -47,11 +52,11 @@ def doubling(first: float, most: float) -> list[float]:
     return [*found, most] if found[-1] < most else found
 
 
-def step(settings: Any, level: float, baseline: Baseline) -> Step:
+def step(settings: Any, level: float, total_s: float) -> Step:
     """Return a level as a step that ends by its own rule."""
     requests = settings.level_requests
     if requests is None and settings.level_duration is None:
-        requests = _length(level, baseline.total_s if settings.arrival else None)
+        requests = _length(level, total_s if settings.arrival else None)
     seconds = settings.level_duration if requests is None else None
     return Step(level, RATE if settings.arrival else CLIENTS, requests, seconds)
 
