@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 
 OTHER_DEADLINES = (0.5, 0.25)  # of the run's own: what was cut off cannot be known to be later
 _CERTIFIES_P95 = 59
+_HIGHER = 1.1  # times a level: less of a rise in load shows no rise in throughput
 
 
 @dataclass
@@ -117,7 +118,7 @@ def insights(load: Load) -> list[dict[str, Any]]:
             )
         )
     flat = states.flat_from(_measured(load))
-    if flat is not None:
+    if flat is not None and load.levels[-1].level > _HIGHER * flat:
         found.append(
             _insight(
                 "throughput_flat",
