@@ -17,6 +17,7 @@ UNMEASURED = "no level was measured"
 OTHER_DEADLINES = (0.5, 0.25)  # of the run's own: what was cut off cannot be known to be later
 _CERTIFIES_P95 = 59
 _SLACK = 1.1  # a fit may miss the levels that bracket a point by so much
+_HIGHER = 1.1  # times a level: less of a rise in load shows no rise in throughput
 
 
 @dataclass
@@ -135,7 +136,7 @@ def insights(load: Load) -> list[dict[str, Any]]:
             )
         )
     flat = states.flat_from(_measured(load))
-    if flat is not None:
+    if flat is not None and load.levels[-1].level > _HIGHER * flat:
         found.append(
             _insight(
                 "throughput_flat",

@@ -109,6 +109,13 @@ def test_rates_that_nobody_waits_at_are_optimal_and_throughput_grows_with_them(
     assert results["insights"] == []
 
 
+def test_a_load_that_hardly_rose_does_not_show_that_throughput_no_longer_grows(
+    tmp_path: Path,
+) -> None:
+    taken = [scheduled(rate, 99, seconds=4) for rate in (10, 20, 21)]
+    assert found(tmp_path, *taken, arrival="static")["insights"] == []
+
+
 def test_a_level_whose_throughput_is_unknown_is_no_level_of_none(tmp_path: Path) -> None:
     short = Step(40, RATE, 6), opened(40, 0.15, 100)
     results = found(tmp_path, scheduled(10, 99), scheduled(20, 99), short, arrival="static")

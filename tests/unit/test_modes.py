@@ -37,6 +37,7 @@ def steps(mode: Any, **values: Any) -> tuple[list[Step], dict[str, Any]]:
         ({"levels": "1,3,5"}, [1, 3, 5]),
         ({"arrival": "static", "max_concurrency": 4}, [10, 20, 40]),
         ({"arrival": "static", "rate": 3, "max_rate": 7}, [3, 6, 7]),
+        ({"arrival": "static", "rate": 3, "max_rate": 12.1}, [3, 6, 12.1]),
     ],
 )
 def test_a_sweep_doubles_up_to_its_maximum_or_takes_the_levels_named(

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 FEWEST = 12  # requests of a level whose length nobody gave
 ROUNDS = 6  # so many requests of each client
 LATENCIES = 8  # of one client alone, that a schedule lasts: in a quarter the server has filled up
+_APART = 1.1  # of two levels, the quotient at least
 MOST = 4000  # requests of a schedule whose length nobody gave
 
 
@@ -45,9 +46,12 @@ def levels(settings: Any, total_s: float) -> list[float]:
 
 
 def doubling(first: float, most: float) -> list[float]:
-    """Return first, twice first, four times … and last of all the most."""
+    """Return first, twice first, four times … and last of all the most.
+
+    One that lies just below the most is left out: it would say the same.
+    """
     found = [first]
-    while found[-1] * 2 < most:
+    while found[-1] * 2 * _APART < most:
         found.append(found[-1] * 2)
     return [*found, most] if found[-1] < most else found
 
