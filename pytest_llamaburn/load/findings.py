@@ -9,7 +9,7 @@ from pytest_llamaburn.load import capacity, degradation, knee, overload, states
 from pytest_llamaburn.load.step import CLIENTS
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
     from pytest_llamaburn.load.records import Record
 
@@ -77,7 +77,7 @@ def _left_out(seen: Seen, config: Mapping[str, Any]) -> str:
 
 def optimal(load: Load) -> dict[str, Any] | None:
     """Return the smallest level within 5 % of the best throughput inside acceptable latency."""
-    found = states.optimal(_measured(load), _bounds(load))
+    found = states.optimal(_measured(load.levels, load), _bounds(load))
     return found and {load.axis: found.level, "evidence": found.evidence}
 
 
@@ -122,7 +122,8 @@ def failure_point(load: Load, searched: Mapping[str, Any] | None) -> dict[str, A
 
 def insights(load: Load) -> list[dict[str, Any]]:
     """Return what the levels say of the server, each with its evidence and one advice."""
-    numbers = [_numbers(seen, load) for seen in load.levels if seen.records and not _limited(seen)]
+    judged = [seen for seen in load.levels if seen.records and not _limited(seen)]
+    numbers = [_numbers(seen, load) for seen in judged]
     found = []
     slots = states.slots(numbers) if load.unit == CLIENTS else None
     if slots:
@@ -135,8 +136,8 @@ def insights(load: Load) -> list[dict[str, Any]]:
                 slots=slots,
             )
         )
-    flat = states.flat_from(_measured(load))
-    if flat is not None and load.levels[-1].level > _HIGHER * flat:
+    flat = states.flat_from(_measured(judged, load))
+    if flat is not None and judged[-1].level > _HIGHER * flat:
         found.append(
             _insight(
                 "throughput_flat",
@@ -166,9 +167,9 @@ def _bounds(load: Load) -> states.Bounds:
     return states.Bounds(load.config["failure_rate"], load.config["degradation_factor"])
 
 
-def _measured(load: Load) -> list[states.LevelSummary]:
+def _measured(levels: Sequence[Seen], load: Load) -> list[states.LevelSummary]:
     """Return the levels whose throughput is known: one that is not is none of 0."""
-    known = [s for s in load.levels if s.summary["requests_per_sec"] is not None]
+    known = [s for s in levels if s.summary["requests_per_sec"] is not None]
     return [_numbers(seen, load) for seen in known]
 
 

@@ -23,7 +23,7 @@ class Page(NamedTuple):
 def read(html: str) -> Page:
     """Return title and text of a page, a paragraph for each block; broken markup is read too."""
     reader = _Reader(convert_charrefs=True)
-    reader.feed(html)
+    reader.feed(html.replace("<![", "<! ["))  # a comment in HTML; older parsers may raise at it
     reader.close()
     lines = (" ".join(line.split()) for line in "".join(reader.pieces).split("\n"))
     text = re.sub(r"\n{3,}", "\n\n", "\n".join(lines)).strip()

@@ -162,7 +162,7 @@ def test_levels_of_a_rate_need_not_be_whole() -> None:
     [
         ({"mode": "ramp"}, 32),
         ({"mode": "sweep", "levels": "1,120", "max_concurrency": 30}, 120),
-        ({"mode": "sweep", "arrival": "static", "levels": "1,120"}, 12),
+        ({"mode": "sweep", "arrival": "static", "levels": "1,120"}, 60),
         ({"mode": "sweep", "arrival": "static", "levels": "1,120", "level_duration": 5}, 60),
         ({"mode": "sweep", "levels": "9", "level_requests": 6}, 6),
         ({"mode": "sweep", "rate": 2, "max_rate": 8}, 4),
