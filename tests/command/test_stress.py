@@ -5,6 +5,7 @@ from __future__ import annotations
 import gzip
 import json
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -356,8 +357,10 @@ def test_bursts_come_on_top_of_a_load_that_never_stops(spiked: Running) -> None:
     found = document["results"]
     assert len(found["recovery"]["spikes"]) == 1
     assert found["recovery"]["steady_rate"] == 10
-    assert found["recovery_time_ms"] is not None, found["recovery"]
-    assert "recovery after a spike" in said
+    assert found["recovery"]["spikes"][0]["burst"]["requests"] > 30
+    # On a machine that is busy with more the latency may not come back: that is told, too.
+    assert (found["recovery_time_ms"] is None) == bool(found["recovery"]["reason"])
+    assert re.search("recovery( after a spike)?: ", said)
 
 
 def test_a_sustained_load_is_judged_for_drift(held: Running) -> None:
