@@ -56,6 +56,7 @@ class Rows:
 
     def __init__(self, folder: Path, worker: str) -> None:
         """Open it for appending. Raises ResultsError when it cannot be."""
+        self.folder = folder
         try:
             self._file = (folder / f"{worker}{SUFFIX}").open("ab", buffering=0)
         except OSError as err:

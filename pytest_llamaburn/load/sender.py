@@ -172,9 +172,10 @@ class Sender:
 
     async def _arrive(self, place: Place, start_ns: int) -> _Visit:
         seed = f"{self._settings.seed}/{place}"
-        bust = self._settings.cache == "bust"
-        self._fresh = random.Random(seed) if bust else None  # noqa: S311 - not a secret
-        self._pauses = random.Random(f"{seed}/pauses")  # noqa: S311
+        self._pauses = random.Random(f"{seed}/pauses")  # noqa: S311 - not a secret
+        # The run is in it: a server may still have the prompts of the last one in its cache.
+        fresh = random.Random(f"{seed}/{self._rows.folder.name}")  # noqa: S311
+        self._fresh = fresh if self._settings.cache == "bust" else None
         self.counts.clear()
         self._ended.clear()
         await until(start_ns)

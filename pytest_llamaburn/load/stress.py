@@ -55,6 +55,7 @@ class Stress(Run):
         self._finished: dict[int, list[Record]] = {}
         self._attempt = 0
         self._visit: tuple[int, int] | None = None  # that the next step may go on with
+        self._idle_ttft_s = 0.0  # of one client alone, or of a probe after it
 
     async def drive(self) -> None:
         """Send all that the mode asks for; what it did is in the journal and the rows."""
@@ -127,6 +128,7 @@ class Stress(Run):
         self._progress.say(f"baseline {total_s:.3g} s a request, deadline {deadline_s:.3g} s")
         about = {"total_s": total_s, "ttft_s": ttft_s, "deadline_s": deadline_s}
         self._journal("facts", {"baseline": about})
+        self._idle_ttft_s = max(ttft_s, await self._probe() or 0.0)
         return Baseline(**about, records=seen)
 
     async def _follow(self, baseline: Baseline) -> dict[str, Any]:
@@ -136,7 +138,7 @@ class Stress(Run):
         while True:
             if step.fresh and number not in self._finished:
                 await self._sender.leave()
-                await self._wait_until_idle(number, baseline)
+                await self._wait_until_idle(number)
             seen = await self._take(number, step)
             if self._sender.gone:
                 return {"stop_reason": SERVER_GONE}
@@ -192,19 +194,29 @@ class Stress(Run):
             await asyncio.sleep(_PULSE_S)
             self._progress.pulse(pulse.line(perf_counter(), sender.counts, sender.recent_ms))
 
-    async def _wait_until_idle(self, number: int, baseline: Baseline) -> None:
+    async def _wait_until_idle(self, number: int) -> None:
         """Wait until a short request is answered as an idle server does, and journal for how long.
 
         A server that does not become idle is loaded all the same, and its level says so.
         """
         began, idle = perf_counter(), False
         while not idle and perf_counter() - began < IDLE_WITHIN_S:
-            trace = await self._ask_briefly("Hello.")
-            if trace.failure or trace.first_ns is None:
+            ttft_s = await self._probe()
+            if ttft_s is None:
                 break
-            idle = (trace.first_ns - trace.sent_ns) / 1e9 <= IDLE_TIMES * baseline.ttft_s
+            idle = ttft_s <= IDLE_TIMES * self._idle_ttft_s
         waited = {"idle": idle, "waited_s": perf_counter() - began}
         self._journal("step", {"step": number, "attempt": self._attempt, "wait": waited})
+
+    async def _probe(self) -> float | None:
+        """Return the TTFT of a short request in seconds, None if it failed.
+
+        It may well be longer than the baseline's, whose prompts a server may have in its cache.
+        """
+        trace = await self._ask_briefly("Hello.")
+        if trace.failure or trace.first_ns is None:
+            return None
+        return (trace.first_ns - trace.sent_ns) / 1e9
 
     async def _ask_briefly(self, text: str) -> Trace:
         brief = copy.copy(self.backend)

@@ -202,7 +202,7 @@ def test_a_spike_that_turns_out_below_its_load_ends_the_run(tmp_path: Path) -> N
         done = stress(server, tmp_path, "--mode=spike", "--spike-rate=0.5", check=4)
     assert "--spike-rate 0.5 is refused: the load that it comes upon is" in done.stderr
     assert "Traceback" not in done.stderr
-    assert server.served == 2 + 10
+    assert server.served == 2 + 10 + 1
 
 
 def test_a_schedule_sends_whatever_the_server_does(tmp_path: Path) -> None:
@@ -275,6 +275,16 @@ def test_a_server_that_dies_ends_the_run_with_its_file(answers: int, tmp_path: P
     assert document["results"]["levels"][-1]["state"] == "failure"
     assert document["results"]["errors"].keys() & {"connect_refused", "server_crash", "reset"}
     assert "failed: connect_refused" in done.stdout
+
+
+def test_server_with_the_prompts_in_its_cache_is_idle_all_the_same(tmp_path: Path) -> None:
+    def slow_when_probed(_: int) -> float:
+        return 0.2 if server.bodies[-1]["max_tokens"] == 2 else 0.02
+
+    with SlotServer(1, slow_when_probed) as server:
+        done = stress(server, tmp_path, "--mode=sweep", "--levels=1", "--level-requests=3")
+    assert stored(tmp_path)["results"]["levels"][0]["began_busy"] is False
+    assert "was not seen to be idle" not in done.stdout
 
 
 def test_no_answer_to_one_client_alone_measures_nothing(tmp_path: Path) -> None:

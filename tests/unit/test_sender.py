@@ -263,8 +263,12 @@ def test_prompts_are_fresh_unless_the_cache_is_to_be_warm(
     cache: str, alike: bool, tmp_path: Path
 ) -> None:
     backend = FakeBackend(cache=cache)
-    sent(tmp_path, backend, one(Step(1, CLIENTS, 4)))
+    for run in ("first", "second"):
+        folder = tmp_path / run
+        folder.mkdir()
+        sent(folder, backend, one(Step(1, CLIENTS, 4)))
     assert (backend.bodies[0] == backend.bodies[2]) is alike
+    assert (backend.bodies[:4] == backend.bodies[4:]) is alike
 
 
 def test_clients_think_between_their_requests(tmp_path: Path) -> None:
