@@ -189,6 +189,11 @@ def test_memory_that_grows_while_the_server_works_is_told() -> None:
     assert "grew by 5" in insight["text"]
 
 
+def test_a_runner_that_is_found_late_is_no_growth() -> None:
+    sizes = [40.0 if i < 8 else 900.0 for i in range(300)]
+    assert stability.insights([sample(rss_mb=mb) for mb in sizes]) == []
+
+
 @pytest.mark.parametrize("step_mb", [0.0, -1.0, None])
 def test_memory_that_stays_falls_or_is_not_read_is_not(step_mb: float | None) -> None:
     made = [None if step_mb is None else 900 + step_mb * i for i in range(300)]
