@@ -102,9 +102,9 @@ def idle(samples: Sequence[dict[str, Any]]) -> dict[str, Any] | None:
 def insights(samples: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
     """Return whether the server's memory grows while it works."""
     memory = [s["server_rss_mb"] for s in samples if s["active"] and s["server_rss_mb"] is not None]
+    memory = memory[len(memory) // 10 :]  # a runner is found some seconds after it began
     size = max(1, len(memory) // BATCHES)
-    # The first is left out: a runner's process is only found some seconds after it began.
-    batches = [median(memory[i : i + size]) for i in range(size, len(memory) - size + 1, size)]
+    batches = [median(memory[i : i + size]) for i in range(0, len(memory) - size + 1, size)]
     trend = steadiness.trend(batches)
     if trend is None or not trend.drifts or trend.share < 0:
         return []

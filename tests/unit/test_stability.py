@@ -190,7 +190,7 @@ def test_memory_that_grows_while_the_server_works_is_told() -> None:
 
 
 def test_a_runner_that_is_found_late_is_no_growth() -> None:
-    sizes = [40.0 if i < 8 else 900.0 for i in range(300)]
+    sizes = [40.0 if i < 25 else 900.0 for i in range(300)]
     assert stability.insights([sample(rss_mb=mb) for mb in sizes]) == []
 
 
