@@ -20,6 +20,7 @@ BATCHES = 30  # of equal length, that a long load is cut into
 MEMORY = ("server_rss_mb", "client_rss_mb")
 UNREAD, UNSEEN = "nothing was read of the machine meanwhile", "no process of the server was seen"
 IDLE_NAMES = ("cpu_pct", "ram_used_mb", "server_rss_mb")
+IDLE_GPU_NAMES = ("util_pct", "vram_used_mb")
 
 
 def sustained(
@@ -96,7 +97,17 @@ def idle(samples: Sequence[dict[str, Any]]) -> dict[str, Any] | None:
     calm = [s for s in takewhile(lambda s: s["phase"] != "mixed", samples) if not s["active"]]
     if not calm:
         return None
-    return {"samples": len(calm), **{name: _middle(calm, name) for name in IDLE_NAMES}}
+    of_gpus: dict[str, list[dict[str, Any]]] = {}
+    for gpu in (gpu for sample in calm for gpu in sample["gpus"]):
+        of_gpus.setdefault(gpu["id"], []).append(gpu)
+    return {
+        "samples": len(calm),
+        **{name: _middle(calm, name) for name in IDLE_NAMES},
+        "gpus": [
+            {"id": name, **{value: _middle(read, value) for value in IDLE_GPU_NAMES}}
+            for name, read in of_gpus.items()
+        ],
+    }
 
 
 def insights(samples: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:

@@ -123,6 +123,7 @@ def _marked(values: dict[str, Any], statistic: str) -> str:
 def _notes(document: dict[str, Any]) -> Iterator[str]:
     found = document["results"]
     yield "* fewer samples than certify this percentile (p95: 59, p99: 299)"
+    yield from _idle(found["idle"])
     baseline = found["baseline"]
     if baseline and found["deadline_s"]:
         total, ttft = baseline["total_generation_ms"], baseline["time_to_first_token_ms"]
@@ -243,6 +244,19 @@ def _sustained(found: dict[str, Any]) -> Iterator[str]:
         plateau = f"steady at {number(steady['mean'])}" if steady else "no steady state"
         yield f"{name} over time: {drift} (p {trend['p']:.2g}), {plateau}"
     yield from _memory(found)
+
+
+def _idle(found: dict[str, Any] | None) -> Iterator[str]:
+    """Yield what the machine did before it was sent anything."""
+    if found is None:
+        return
+    parts = [("CPU", found["cpu_pct"], "%"), ("RAM", found["ram_used_mb"], "MB")]
+    parts.append(("the server's memory", found["server_rss_mb"], "MB"))
+    for gpu in found.get("gpus", ()):
+        parts += [(f"GPU {gpu['id']}", gpu["util_pct"], "%"), ("VRAM", gpu["vram_used_mb"], "MB")]
+    known = [f"{name} {number(value)} {unit}" for name, value, unit in parts if value is not None]
+    if known:
+        yield f"idle, before the load: {', '.join(known)}"
 
 
 def _memory(found: dict[str, Any]) -> Iterator[str]:

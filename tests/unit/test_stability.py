@@ -170,15 +170,28 @@ def sample(
     phase: str = "mixed", *, active: int = 2, rss_mb: float | None = 500.0
 ) -> dict[str, Any]:
     read = {"cpu_pct": 10.0, "ram_used_mb": None, "server_rss_mb": rss_mb}
-    return {"phase": phase, "active": active, **read}
+    return {"phase": phase, "active": active, **read, "gpus": []}
 
 
 def test_idle_is_what_the_machine_did_before_the_first_request() -> None:
     before = [sample("idle", active=0, rss_mb=mb) for mb in (100, 300, 200)]
     found = stability.idle([*before, sample(), sample("idle", active=0, rss_mb=900)])
     wanted = {"samples": 3, "cpu_pct": 10.0, "ram_used_mb": None, "server_rss_mb": 200}
-    assert found == wanted
+    assert found == {**wanted, "gpus": []}
     assert stability.idle([sample()]) is None
+
+
+def test_each_gpu_has_its_own_idle_load_and_memory() -> None:
+    before = [sample("idle", active=0) for _ in range(3)]
+    for one, share in zip(before, (1.0, 5.0, None), strict=True):
+        read = {"util_pct": share, "vram_used_mb": None}
+        one["gpus"] = [{"id": "a", **read}, {"id": "b", "util_pct": 90.0, "vram_used_mb": 512.0}]
+    found = stability.idle(before)
+    assert found is not None
+    assert found["gpus"] == [
+        {"id": "a", "util_pct": 3.0, "vram_used_mb": None},
+        {"id": "b", "util_pct": 90.0, "vram_used_mb": 512.0},
+    ]
 
 
 def test_memory_that_grows_while_the_server_works_is_told() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from typing import TYPE_CHECKING, Any
 
@@ -80,6 +81,21 @@ def test_a_run_that_lost_its_server_says_where_it_stopped(tmp_path: Path) -> Non
     text = shown(tmp_path, level(1), failing(8, 2), facts=facts)
     assert "partial: sweep" in text
     assert "stopped before the end: the server is gone" in text
+
+
+def test_what_the_machine_did_before_the_load_is_told(tmp_path: Path) -> None:
+    path = saved(tmp_path, [alone(), level(2)])
+    made = json.loads(path.read_text())
+    gpus = [{"id": "01:00.0", "util_pct": 3.0, "vram_used_mb": 512.0}]
+    read = {"samples": 4, "cpu_pct": 2.0, "ram_used_mb": None, "server_rss_mb": 300.0, "gpus": gpus}
+    for idle, words in (
+        (read, "CPU 2.00 %, the server's memory 300 MB, GPU 01:00.0 3.00 %, VRAM 512 MB"),
+        (dict.fromkeys(read), None),
+    ):
+        made["results"]["idle"] = idle | {"gpus": idle["gpus"] or []}
+        path.write_text(json.dumps(made))
+        assert ("idle, before the load: " in table.render([path])) is bool(words)
+        assert (words or "") in table.render([path])
 
 
 def test_a_level_that_an_idle_server_did_not_begin_says_so(tmp_path: Path) -> None:
