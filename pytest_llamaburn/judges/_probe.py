@@ -11,18 +11,32 @@ from pytest_llamaburn.judges._base import failed
 if TYPE_CHECKING:
     from pytest_llamaburn.judges._base import Judge
 
+LOOK_UP_S = 10
 # Of a model that is not there, not of a path: many servers have no look-up of single models.
 _NO_MODEL = re.compile(r"(?<!/)\bmodel\b", re.IGNORECASE)
 
 
-def unreachable(judge: Judge, err: BaseException) -> None:
+async def look_up(judge: Judge, client: Any, sdk: Any) -> None:
+    """Look a judge's model up at its provider, which is free; raises UsageError as `Judge.probe`.
+
+    `sdk` is the module that the client is of: those of both providers name their errors alike.
+    """
+    try:
+        await client.models.retrieve(judge.model, timeout=LOOK_UP_S)
+    except sdk.APIStatusError as err:
+        _answered(judge, err)
+    except sdk.APIError as err:
+        _unreachable(judge, err)
+
+
+def _unreachable(judge: Judge, err: BaseException) -> None:
     """Raise ServerError where nobody listens; any other failure of the network may pass."""
     if refused(err):
         at = judge.url or "its provider"
         raise ServerError(f"--judge {judge.name}: no server at {at}: the connection is refused")
 
 
-def answered(judge: Judge, err: Any) -> None:
+def _answered(judge: Judge, err: Any) -> None:
     """Raise UsageError where a status, as an SDK tells it, speaks of the key or the model.
 
     A key that may judge but not look models up is said to lack a scope: it is no reason.

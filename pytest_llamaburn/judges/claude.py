@@ -14,7 +14,6 @@ from pytest_llamaburn.judges._base import Ask, CallError, Reply, Spec, Usage
 if TYPE_CHECKING:
     from anthropic import AsyncAnthropic
 
-_LOOK_UP_S = 10
 # The API refuses sampling parameters from this version on; an older one still takes them for the
 # models that know them.
 _OLDER_API = "2023-06-01"
@@ -78,19 +77,14 @@ class Judge(_base.Judge):
         """Look the model up, which is free; raises UsageError where no key or model is taken."""
         import anthropic
 
-        try:
-            await self._client.models.retrieve(self.model, timeout=_LOOK_UP_S)
-        except anthropic.APIStatusError as err:
-            _probe.answered(self, err)
-        except anthropic.APIError as err:
-            _probe.unreachable(self, err)
+        await _probe.look_up(self, self._client, anthropic)
 
     async def open(self) -> None:
         """Note where the model is in its life; a server that does not say is no obstacle."""
         from anthropic import AnthropicError
 
         try:
-            found = await self._client.models.retrieve(self.model, timeout=_LOOK_UP_S)
+            found = await self._client.models.retrieve(self.model, timeout=_probe.LOOK_UP_S)
         except AnthropicError:
             return
         if getattr(found, "lifecycle", None) in ("deprecated", "retired"):

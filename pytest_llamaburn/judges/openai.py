@@ -12,7 +12,6 @@ from pytest_llamaburn.judges._base import Ask, CallError, Reply, Spec
 if TYPE_CHECKING:
     from openai import AsyncOpenAI
 
-_LOOK_UP_S = 10
 # Models that reason take an effort and, while they do, no sampling parameters.
 _REASONS = re.compile(r"(o\d|gpt-([5-9]|\d\d))")
 
@@ -39,19 +38,14 @@ class Judge(_base.Judge):
         """Look the model up, which is free; raises UsageError where no key or model is taken."""
         import openai
 
-        try:
-            await self._client.models.retrieve(self.model, timeout=_LOOK_UP_S)
-        except openai.APIStatusError as err:
-            _probe.answered(self, err)
-        except openai.APIError as err:
-            _probe.unreachable(self, err)
+        await _probe.look_up(self, self._client, openai)
 
     async def open(self) -> None:
         """Note an announced end of the model; a server that does not say is no obstacle."""
         from openai import OpenAIError
 
         try:
-            found = await self._client.models.retrieve(self.model, timeout=_LOOK_UP_S)
+            found = await self._client.models.retrieve(self.model, timeout=_probe.LOOK_UP_S)
         except OpenAIError:
             return
         if end := getattr(found, "shutdown_date", None):

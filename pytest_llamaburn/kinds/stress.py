@@ -22,7 +22,6 @@ if TYPE_CHECKING:
 
     from pytest_llamaburn.journal import Record
     from pytest_llamaburn.load.rows import Row
-    from pytest_llamaburn.load.step import Burst
 
 FOLDER = "stress"
 BASELINE = 0  # the step that one client takes alone
@@ -223,13 +222,9 @@ def _calm(step: _Step) -> levels.Part:
     part, bursts = step.part, step.load.bursts
     if not bursts:
         return part
-    first_ns = _begin_ns(step, bursts[0])
+    first_ns = bursts[0].begin_ns(part.started_ns)
     calm = [row for row in part.rows if row.scheduled_ns < first_ns and not row.burst]
     return part._replace(rows=calm)
-
-
-def _begin_ns(step: _Step, burst: Burst) -> int:
-    return step.part.started_ns + int(burst.start_s * 1e9)
 
 
 def _results(
@@ -283,7 +278,7 @@ def _recovery(steps: Sequence[_Step], load: findings.Load) -> dict[str, Any] | N
 
 def _bursts(step: _Step) -> list[dict[str, Any]]:
     """Return how the requests of each burst went."""
-    begins = [_begin_ns(step, burst) for burst in step.load.bursts]
+    begins = [burst.begin_ns(step.part.started_ns) for burst in step.load.bursts]
     groups: list[list[Row]] = [[] for _ in begins]
     for row in step.part.rows:
         if row.burst:

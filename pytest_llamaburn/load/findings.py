@@ -9,7 +9,7 @@ from pytest_llamaburn.load import capacity, degradation, knee, overload, states
 from pytest_llamaburn.load.step import CLIENTS
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Mapping
 
     from pytest_llamaburn.load.records import Record
 
@@ -77,7 +77,8 @@ def _left_out(seen: Seen, config: Mapping[str, Any]) -> str:
 
 def optimal(load: Load) -> dict[str, Any] | None:
     """Return the smallest level within 5 % of the best throughput inside acceptable latency."""
-    found = states.optimal(_measured(load.levels, load), _bounds(load))
+    known = [seen for seen in load.levels if seen.summary["requests_per_sec"] is not None]
+    found = states.optimal([_numbers(seen, load) for seen in known], _bounds(load))
     return found and {load.axis: found.level, "evidence": found.evidence}
 
 
@@ -136,7 +137,7 @@ def insights(load: Load) -> list[dict[str, Any]]:
                 slots=slots,
             )
         )
-    flat = states.flat_from(_measured(judged, load))
+    flat = states.flat_from(numbers)
     if flat is not None and judged[-1].level > _HIGHER * flat:
         found.append(
             _insight(
@@ -165,12 +166,6 @@ def _insight(name: str, text: str, **evidence: Any) -> dict[str, Any]:
 
 def _bounds(load: Load) -> states.Bounds:
     return states.Bounds(load.config["failure_rate"], load.config["degradation_factor"])
-
-
-def _measured(levels: Sequence[Seen], load: Load) -> list[states.LevelSummary]:
-    """Return the levels whose throughput is known: one that is not is none of 0."""
-    known = [s for s in levels if s.summary["requests_per_sec"] is not None]
-    return [_numbers(seen, load) for seen in known]
 
 
 def _numbers(seen: Seen, load: Load) -> states.LevelSummary:

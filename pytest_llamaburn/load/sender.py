@@ -232,7 +232,7 @@ class Sender:
             await open_loop(arriving, self._backend.wire, self._send, tell)
 
     async def _burst(self, burst: Burst, visit: _Visit, start_ns: int) -> None:
-        begin_ns = start_ns + int(burst.start_s * 1e9)
+        begin_ns = burst.begin_ns(start_ns)
         await until(begin_ns - (0 if burst.unit == CLIENTS else _BURST_LEAD_NS))
         step = Step(burst.level, burst.unit, seconds=burst.seconds)
         await self._loop(step, visit, begin_ns, burst=True)

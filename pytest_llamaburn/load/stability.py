@@ -57,12 +57,12 @@ def recoveries(
     All are held against the load before the first: between two bursts the server may still be slow.
     """
     found = []
-    first_ns = started_ns + int(bursts[0].start_s * 1e9)
+    first_ns = bursts[0].begin_ns(started_ns)
     calm = [r for r in records if _between(r, started_ns, first_ns)]
     for i, burst in enumerate(bursts):
-        start = started_ns + int(burst.start_s * 1e9)
+        start = burst.begin_ns(started_ns)
         end = start + int(burst.seconds * 1e9)
-        after = started_ns + int(bursts[i + 1].start_s * 1e9) if i + 1 < len(bursts) else None
+        after = bursts[i + 1].begin_ns(started_ns) if i + 1 < len(bursts) else None
         mine = [r for r in records if _between(r, start, after)]
         if mine:
             before = [_later(r, start - first_ns) for r in calm]

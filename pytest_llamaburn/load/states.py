@@ -131,7 +131,8 @@ def slots(levels: Sequence[LevelSummary]) -> int | None:
 def flat_from(levels: Sequence[LevelSummary]) -> float | None:
     """Return the lowest level from which on throughput stays within 5 % of its best or falls.
 
-    None where it still rises at the last level, or nothing succeeded.
+    None where it still rises at the last level, or nothing succeeded; levels of no throughput, or
+    of none that is known, are left out.
     """
     rows = sorted((s for s in levels if s.requests_per_sec), key=lambda s: s.level)
     best = max((s.requests_per_sec for s in rows), default=0.0)

@@ -16,6 +16,10 @@ class Burst(NamedTuple):
     level: float
     unit: str
 
+    def begin_ns(self, started_ns: int) -> int:
+        """Return when it begins, on the clock on which its step began then."""
+        return started_ns + int(self.start_s * 1e9)
+
 
 class Step(NamedTuple):
     """A load: `level` clients in a closed loop, or so many requests a second by a schedule.

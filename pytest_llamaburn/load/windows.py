@@ -184,22 +184,14 @@ def _too_long(asked: Any) -> Iterator[str]:
 
 def _too_few(asked: Any, *, rates: bool) -> Iterator[str]:
     """Yield a sentence if a ramp's requests would be spent before it has come to its maximum."""
-    search = capacity.least(*_span(asked, rates=rates), rates=rates)
+    first, last = _foreseen(asked)
+    search = capacity.least(first.level, last.level, rates=rates)
     least = min(BASELINE_REQUESTS + search, probing.BUDGET)
     if asked.level_requests < least:
         yield (
             f"--requests {asked.level_requests} is refused: of a ramp they are its whole budget, "
             f"and to come to its maximum takes {least}: ask for more, or for a lower maximum"
         )
-
-
-def _span(asked: Any, *, rates: bool) -> tuple[float, float]:
-    """Return where a ramp starts and ends, in any unit; at its end where the start is unknown."""
-    if not rates:
-        return asked.concurrency or 1, asked.max_concurrency
-    if asked.max_rate:
-        return asked.rate or asked.max_rate, asked.max_rate
-    return 1, asked.max_concurrency
 
 
 def allow_files(requests: int) -> None:
