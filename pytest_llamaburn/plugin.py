@@ -268,6 +268,14 @@ def _prompt_id(planned: Any) -> str:
     return "unusable" if isinstance(planned, Broken) else planned.prompt.id
 
 
+def _has_line(entry: Any) -> bool:
+    """Return whether the interpreter knows where it was: a signal may come where it does not.
+
+    pytest's own report of the interrupt fails on such an entry, and with it the session.
+    """
+    return entry._rawentry.tb_lineno is not None  # noqa: SLF001 - its public names need a line
+
+
 class Outcome:
     """What a session comes to: files written, failures told, the exit code."""
 
@@ -276,10 +284,11 @@ class Outcome:
         self.harness = harness
 
     @pytest.hookimpl(tryfirst=True)
-    def pytest_keyboard_interrupt(self) -> None:
+    def pytest_keyboard_interrupt(self, excinfo: pytest.ExceptionInfo[BaseException]) -> None:
         """Remember that the session was cut, so that its files say so."""
         self.harness.interrupted = True
         self.harness.stop_once()
+        excinfo.traceback = excinfo.traceback.filter(_has_line)
 
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
         """Gather on the controller what its own or its workers' items measured."""

@@ -521,6 +521,34 @@ def test_session_in_another_thread_leaves_its_file_when_it_is_cut(
     assert written(pytester)[0]["status"] == "interrupted"
 
 
+def test_session_cut_where_the_interpreter_knows_no_line_ends_like_any_other(
+    pytester: pytest.Pytester, server: ScriptedServer
+) -> None:
+    pytester.makepyfile(
+        """
+        import types
+
+        def stop():
+            raise KeyboardInterrupt
+
+        def without_lines(function):
+            units = len(function.__code__.co_code) // 2
+            spans = (min(8, units - start) for start in range(0, units, 8))
+            table = bytes(0xF8 | span - 1 for span in spans)  # "no location", of so many units
+            return types.FunctionType(function.__code__.replace(co_linetable=table), {})
+
+        def test_cut(measure):
+            measure("Hi?", iterations=1)
+            without_lines(stop)()
+        """
+    )
+    options = (f"--llamaburn-host={server.host}", "--llamaburn-model=tiny:latest")
+    result = pytester.runpytest_subprocess(*QUIET, *options)
+    assert result.ret == pytest.ExitCode.INTERRUPTED
+    result.stdout.no_fnmatch_line("*TypeError*")
+    assert written(pytester)[0]["status"] == "interrupted"
+
+
 def test_ollama_client_is_blocking_and_async(
     pytester: pytest.Pytester, server: ScriptedServer
 ) -> None:
