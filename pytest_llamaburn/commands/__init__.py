@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
 import io
 import os
 import signal
@@ -30,7 +31,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     words = sys.argv[1:] if argv is None else list(argv)
     arguments = build_parser(words[0] if words else "").parse_args(words)
     if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:  # as shells start background jobs
-        signal.signal(signal.SIGINT, signal.default_int_handler)
+        with contextlib.suppress(ValueError):  # another thread than the main one cannot
+            signal.signal(signal.SIGINT, signal.default_int_handler)
     code: int = 0
     try:
         code = arguments.run(arguments)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import signal
 import subprocess
+import sys
 import time
 from contextlib import ExitStack
 from pathlib import Path
@@ -92,6 +93,18 @@ def test_run_started_with_sigint_ignored_still_ends_on_it(tmp_path: Path) -> Non
         assert facade.stalled.wait(60)
         os.kill(running.pid, signal.SIGINT)
         assert running.wait(60) == 2
+
+
+def test_command_runs_in_any_thread_of_a_process_that_ignores_sigint() -> None:
+    code = (
+        "import signal, threading\n"
+        "from pytest_llamaburn.commands import main\n"
+        "signal.signal(signal.SIGINT, signal.SIG_IGN)\n"
+        "run = lambda: print('code', main(['schema']))\n"
+        "thread = threading.Thread(target=run)\nthread.start()\nthread.join()\n"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.endswith("code 0\n"), done.stderr
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="mounting a small file system needs root")
