@@ -149,7 +149,7 @@ class Harness:
         """The event loop of the timed path: in the main thread, uvloop where there is one."""
         import asyncio  # costs every session's start 40 ms
 
-        from pytest_llamaburn.load.driver import loop_factory
+        from pytest_llamaburn.load.loop import loop_factory
 
         return self._closing.enter_context(asyncio.Runner(loop_factory=loop_factory()))
 
@@ -238,8 +238,10 @@ class Harness:
                 "measure, stress and ollama_client block: use them in a plain test, or await the "
                 "coroutines of ollama_client.aio in an async one"
             )
+        from pytest_llamaburn.load.loop import completed
+
         try:
-            return self.runner.run(work)
+            return completed(self.runner.get_loop(), work)
         except KeyboardInterrupt:
             self.stop_once()
             raise

@@ -22,7 +22,7 @@ from pytest_llamaburn.backends._base import Model
 from pytest_llamaburn.backends._http import Deadlines
 from pytest_llamaburn.datasets import Prompt
 from pytest_llamaburn.errors import LlamaBurnError
-from pytest_llamaburn.load.driver import loop_factory
+from pytest_llamaburn.load.loop import loop_factory
 from pytest_llamaburn.load.rows import Rows
 from pytest_llamaburn.load.sender import Health, Place, Sender
 from pytest_llamaburn.load.step import CLIENTS, Step

@@ -117,15 +117,6 @@ def _first(several: BaseExceptionGroup) -> BaseException:
     return _first(first) if isinstance(first, BaseExceptionGroup) else first
 
 
-def loop_factory() -> Callable[[], asyncio.AbstractEventLoop] | None:
-    """Return uvloop's maker of event loops, None where there is no uvloop: asyncio's own then."""
-    try:
-        import uvloop
-    except ImportError:  # Windows has none
-        return None
-    return uvloop.new_event_loop
-
-
 @contextmanager
 def quiet_gc() -> Iterator[None]:
     """Keep the garbage collector out of the timed window."""

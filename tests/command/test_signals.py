@@ -95,6 +95,36 @@ def test_run_started_with_sigint_ignored_still_ends_on_it(tmp_path: Path) -> Non
         assert running.wait(60) == 2
 
 
+INTERRUPTED_LOOP = """
+import asyncio, signal
+from pytest_llamaburn.load.loop import completed, loop_factory
+
+signal.signal(signal.SIGALRM, lambda *_: signal.raise_signal(signal.SIGINT))
+loop, cuts = (loop_factory() or asyncio.new_event_loop)(), 0
+
+async def work():
+    for _ in range(20):
+        await asyncio.sleep(0)
+
+for moment in range(3000):
+    try:
+        signal.setitimer(signal.ITIMER_REAL, (moment % 600 + 1) * 1e-6)
+        completed(loop, work())
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        sum(range(100))  # a signal that came just before is seen here
+    except KeyboardInterrupt:
+        cuts += 1
+print(cuts)
+"""
+
+
+def test_ctrl_c_at_any_moment_leaves_a_loop_that_runs_again() -> None:
+    argv = [sys.executable, "-c", INTERRUPTED_LOOP]
+    done = subprocess.run(argv, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert int(done.stdout) > 0
+
+
 def test_command_runs_in_any_thread_of_a_process_that_ignores_sigint() -> None:
     code = (
         "import signal, threading\n"

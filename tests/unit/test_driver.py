@@ -13,7 +13,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from samples import trace_of
 
-from pytest_llamaburn.load.driver import closed_loop, loop_factory, open_loop, quiet_gc
+from pytest_llamaburn.load.driver import closed_loop, open_loop, quiet_gc
+from pytest_llamaburn.load.loop import loop_factory
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable

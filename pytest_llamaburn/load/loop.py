@@ -1,0 +1,57 @@
+"""The event loop of the timed path, and what Ctrl-C does to it."""
+
+from __future__ import annotations
+
+import signal
+import threading
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    import asyncio
+    from collections.abc import Callable, Coroutine, Iterator
+
+
+def loop_factory() -> Callable[[], asyncio.AbstractEventLoop] | None:
+    """Return uvloop's maker of event loops, None where there is no uvloop: asyncio's own then."""
+    try:
+        import uvloop
+    except ImportError:  # Windows has none
+        return None
+    return uvloop.new_event_loop
+
+
+def completed(loop: asyncio.AbstractEventLoop, work: Coroutine[Any, Any, Any]) -> Any:
+    """Return what a coroutine comes to. Ctrl-C cancels it; KeyboardInterrupt follows its end.
+
+    Raised inside, as asyncio's runner may do, it can leave a loop that counts as running for ever.
+    """
+    task, cuts = loop.create_task(work), 0
+
+    def cancel(*_: Any) -> None:
+        nonlocal cuts
+        cuts += 1
+        if cuts == 1:
+            loop.call_soon_threadsafe(task.cancel)
+
+    try:
+        with _on_sigint(cancel):
+            return loop.run_until_complete(task)
+    finally:
+        if cuts:
+            raise KeyboardInterrupt from None
+
+
+@contextmanager
+def _on_sigint(handler: Callable[..., None]) -> Iterator[None]:
+    """Have a handler called on Ctrl-C, where that would raise KeyboardInterrupt."""
+    apart = threading.current_thread() is not threading.main_thread()
+    before = signal.getsignal(signal.SIGINT)
+    if apart or before is not signal.default_int_handler:
+        yield
+        return
+    signal.signal(signal.SIGINT, handler)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)
