@@ -9,13 +9,12 @@ columns hang together closely, for which Bonferroni's bound is safe and, if anyt
 from __future__ import annotations
 
 import math
-import re
 import zlib
 from functools import cached_property, partial
 from statistics import fmean, median
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from pytest_llamaburn import evidence, metrics, registry, stats
+from pytest_llamaburn import evidence, gates, metrics, registry, stats
 from pytest_llamaburn.errors import SettingsError
 
 if TYPE_CHECKING:
@@ -28,12 +27,12 @@ Row = dict[str, Any]
 
 ALARM_RATE = 0.01
 MARGIN = 0.03
+_MORE_RUNS = "more runs decide, as --repeats 5 makes"
 FIXED_N = "total_at_fixed_n_ms"
 STATISTICS = ("mean", "min", *stats.PERCENTILES, "max")
 _ALIASES = {"median": "p50", "p99.9": "p99_9"}
 _TTFT, _ITL, _OSL = "time_to_first_token_ms", "inter_token_latency_ms", "output_sequence_length"
 _ALL = "all prompts"
-_GATE = re.compile(r"\s*(?P<column>[^:]+?)\s*:\s*(?P<bound>[+-]\d+(\.\d+)?)\s*%\s*$")
 _CONDITIONS = (
     *("num_ctx", "temperature", "top_p", "top_k", "max_tokens", "think", "cache", "start"),
     *("iterations", "prompts"),
@@ -296,13 +295,8 @@ def gate(expression: str) -> Gate:
 
     Raises SettingsError for what is none.
     """
-    found = _GATE.match(expression)
-    if not found:
-        raise SettingsError(
-            f"--fail-if: '{expression}' is refused: write METRIC.STATISTIC:±x%, as in "
-            "tokens_per_sec.mean:-5%"
-        )
-    return Gate(expression, column(found["column"], "--fail-if"), float(found["bound"]) / 100)
+    name, bound = gates.bound_of(expression)
+    return Gate(expression, column(name, "--fail-if"), bound)
 
 
 def sort_key(text: str) -> str:
@@ -363,16 +357,6 @@ def warnings(sides: Sequence[Side]) -> list[dict[str, str]]:
         told += [{"id": "same_run", "text": text}] if len(same) > 1 else []
     remarks = [(side, *remark) for side in sides for remark in _remarks(side)]
     return told + [{"id": name, "text": f"{side.label} {text}"} for side, name, text in remarks]
-
-
-def sentence(gate: dict[str, Any]) -> str:
-    """Return a gate's verdict in words."""
-    start = f"{gate['expression']}: {gate['file']}: {gate['verdict']}"
-    if gate["interval"] is None:
-        return f"{start}: {gate['reason']}"
-    low, high = gate["interval"]
-    why = f": {gate['reason']}" if gate["reason"] else ""
-    return f"{start}: {gate['change']:+.1%} [{low:+.1%}, {high:+.1%}]{why}"
 
 
 def _setting(name: str) -> Callable[[Side], Any]:
@@ -531,23 +515,11 @@ def _runs(side: Side, columns: Iterable[Column], n: int | None) -> list[dict[str
 def _gated(gate: Gate, changes: Iterable[dict[str, Any]]) -> Iterator[dict[str, Any]]:
     """Yield the verdict on each file."""
     for change in changes:
-        if (change["metric"], change["statistic"]) != gate.column:
+        if Column(change["metric"], change["statistic"]) != gate.column:
             continue
-        word, reason = _gate_verdict(gate, change)
+        word, reason = gates.weigh_change(change, gate.bound, gate.column.better, _MORE_RUNS)
         shown = {name: change[name] for name in ("file", "change", "interval")}
         yield {"expression": gate.expression, **shown, "verdict": word, "reason": reason}
-
-
-def _gate_verdict(gate: Gate, change: dict[str, Any]) -> tuple[str, str | None]:
-    if change["reason"]:
-        return "undecided", change["reason"]
-    falls = gate.column.better == "higher" or (gate.column.better == "none" and gate.bound < 0)
-    low, high = change["interval"]
-    if low > gate.bound if not falls else high < gate.bound:
-        return "fail", None
-    if low >= gate.bound if falls else high <= gate.bound:
-        return "pass", None
-    return "undecided", "the interval holds the bound: more runs decide, as --repeats 5 makes"
 
 
 def _method(comparison: Comparison) -> dict[str, Any]:

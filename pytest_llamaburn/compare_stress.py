@@ -1,81 +1,251 @@
 """Loads compared: what changed at the levels that both were sent, and at which points they bend.
 
-A file holds one visit or a few to each level, and requests under load wait for each other: they are
-no independent samples. So a change has an interval only where a file has one itself (the share
-that failed, the failure point of a ramp); without, it is inconclusive, however large.
+A file is one run, and requests under load wait for each other: they are no independent samples. So
+a change has an interval where a file has one itself (the share that failed, the failure point of a
+ramp), or where earlier runs of the same load show how much runs differ; else it is inconclusive,
+however large. As in comparisons of benchmarks, all intervals of one report hold together.
 """
 
 from __future__ import annotations
 
 import math
+import re
+from functools import cached_property
+from statistics import NormalDist
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from pytest_llamaburn import results
-from pytest_llamaburn.errors import ResultsError
+from pytest_llamaburn import evidence, gates, metrics, registry, results
+from pytest_llamaburn.errors import ResultsError, SettingsError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 Document = dict[str, Any]
 
-
-class _Compared(NamedTuple):
-    """One number of a level: where it is, its unit, and which way is better."""
-
-    metric: str
-    statistic: str | None
-    unit: str
-    better: str
-
-
+ALARM_RATE = 0.01
+MARGIN = 0.03
 SHARE = "share"  # changes of a share are differences: it may well be 0 in the baseline
-LEVEL = (
-    _Compared("error_rate", None, SHARE, "lower"),
-    _Compared("requests_per_sec", None, "/s", "higher"),
-    _Compared("output_tokens_per_sec", None, "tokens/s", "higher"),
-    _Compared("time_to_first_token_ms", "p50", "ms", "lower"),
-    _Compared("inter_token_latency_ms", "p50", "ms", "lower"),
-    _Compared("total_generation_ms", "p50", "ms", "lower"),
-    _Compared("total_generation_ms", "p95", "ms", "lower"),
-    _Compared("goodput", "share", SHARE, "higher"),
-)
 POINTS = ("failure_point", "degradation_point")
-ALONE = "a run shows no noise between runs, so no interval"
 _ALIKE = (
     *("mode", "arrival", "think_time", "isl", "osl", "max_tokens", "cache", "num_ctx", "prompts"),
     *("temperature", "degradation_factor", "failure_rate", "workers"),
 )
+_AT = re.compile(r"@\s*(\d+(?:\.\d+)?)\s*$")
+HOLDS = "more earlier runs of the same load in the results directory make it narrower"
+_UNITS = {"concurrency": "clients", "rate": "requests/s"}
+_NOWHERE = {"change": None, "interval": None}
+_GAP = metrics.RunMetric("chunk_gap_ms", "ms", "lower", "time between two pieces of an answer")
 
 
-def document(
-    sources: Mapping[str, Document], baseline: str, run_id: str, timestamp: str
-) -> Document:
-    """Return the content of the comparison of some stress runs, by path, with one of them.
+class Column(NamedTuple):
+    """What is compared: a number of a level, at `level` or at all that both have, or a point."""
 
-    Raises ResultsError where one was loaded by clients and another by a rate.
+    metric: str
+    statistic: str | None = None
+    level: float | None = None
+
+    @property
+    def unit(self) -> str:
+        """Its unit; a point's depends on what the levels are numbers of."""
+        return "" if self.metric in POINTS else _definition(self.metric).unit
+
+    @property
+    def better(self) -> str:
+        """Whether lower, higher or none is better."""
+        return "higher" if self.metric in POINTS else _definition(self.metric).better
+
+
+class Gate(NamedTuple):
+    """One parsed --fail-if: a file whose column changes for the worse past `bound` fails.
+
+    Without a level it is on the baseline's optimal one.
     """
-    labels = {path: chr(ord("A") + index) for index, path in enumerate(sources)}
-    others = {path: found for path, found in sources.items() if path != baseline}
-    before = sources[baseline]
+
+    expression: str
+    column: Column
+    bound: float
+
+
+DEFAULT = (
+    *map(Column, ("error_rate", "requests_per_sec", "output_tokens_per_sec")),
+    Column("time_to_first_token_ms", "p50"),
+    Column("inter_token_latency_ms", "p50"),
+    Column("total_generation_ms", "p50"),
+    Column("total_generation_ms", "p95"),
+    Column("goodput_share"),
+    *map(Column, POINTS),
+)
+
+
+class Choice(NamedTuple):
+    """What was asked for."""
+
+    columns: tuple[Column, ...] = DEFAULT
+    gates: tuple[Gate, ...] = ()
+    margin: float = MARGIN
+
+
+class Comparison:
+    """Stress runs by path, one of them the baseline, and earlier ones that show the noise."""
+
+    def __init__(
+        self,
+        sources: Mapping[str, Document],
+        baseline: str,
+        choice: Choice,
+        history: Iterable[Document] = (),
+    ) -> None:
+        """Take the files; raises ResultsError where clients loaded one and a rate another."""
+        self.sources, self.baseline, self.choice = sources, baseline, choice
+        self.labels = {path: chr(ord("A") + index) for index, path in enumerate(sources)}
+        self.others = {path: found for path, found in sources.items() if path != baseline}
+        self.before = sources[baseline]
+        for path, after in self.others.items():
+            _check_axes(self.before, after, path)
+        compared = {found["run_id"] for found in sources.values()}
+        self._earlier = [found for found in history if found["run_id"] not in compared]
+
+    @cached_property
+    def planned(self) -> dict[str, list[tuple[Column, float | None]]]:
+        """What is compared in each other file: a column, and at which level."""
+        return {path: [*self._places(after)] for path, after in self.others.items()}
+
+    @property
+    def confidence(self) -> float:
+        """The level of each interval that makes them all hold together (Bonferroni)."""
+        return 1 - ALARM_RATE / max(1, sum(map(len, self.planned.values())))
+
+    def _places(self, after: Document) -> Iterator[tuple[Column, float | None]]:
+        """Yield what is compared, lowest level first, then the points."""
+        both = [_levels(found) for found in (self.before, after)]
+        wanted = (*self.choice.columns, *map(self.gated, self.choice.gates))
+        columns = [of for of in wanted if of.metric not in POINTS]
+        told: dict[tuple[Column, float | None], None] = {}
+        for place in sorted(both[0].keys() & both[1].keys()):
+            for of in columns:
+                shown = (
+                    any(_value(side[place], of) for side in both) or of.metric != "goodput_share"
+                )
+                if of.level in (None, place) and shown:
+                    told[of._replace(level=None), place] = None
+        yield from told
+        yield from dict.fromkeys((of, None) for of in wanted if of.metric in POINTS)
+
+    def gated(self, gate: Gate) -> Column:
+        """Return a gate's column, at the baseline's optimal level where it names none."""
+        of = gate.column
+        if of.level is not None or of.metric in POINTS:
+            return of
+        optimal = self.before["results"]["optimal"] or {}
+        return of._replace(level=optimal.get(axis(self.before), math.nan))
+
+    def changes(self, path: str) -> list[Document]:
+        """Return a file's changes as result files have them."""
+        return [
+            {
+                "file": self.labels[path],
+                "level": place,
+                **self._change(self.others[path], of, place),
+            }
+            for of, place in self.planned[path]
+        ]
+
+    def _change(self, after: Document, of: Column, place: float | None) -> Document:
+        both = self.before, after
+        pair = [_number(found, of, place) for found in both]
+        unit = _UNITS[axis(after)] if of.metric in POINTS else of.unit
+        about = {"metric": of.metric, "statistic": of.statistic, "unit": unit, "better": of.better}
+        interval, noise = self._interval(after, of, place, pair)
+        reason = None if interval else self._unknown(both, of, place, noise)
+        return {
+            **about,
+            **dict(zip(("baseline", "value"), pair, strict=True)),
+            "change": _difference(pair, unit),
+            "interval": interval,
+            "verdict": _verdict(interval, of.better, self.choice.margin),
+            "reason": reason,
+            "noise": noise if interval else None,
+        }
+
+    def _interval(
+        self, after: Document, of: Column, place: float | None, pair: Sequence[float | None]
+    ) -> tuple[list[float] | None, Document | None]:
+        """Return the interval of a change and the noise it is from; None where it has none."""
+        before, now = pair
+        if before is None or now is None:
+            return None, None
+        own = _own_interval((self.before, after), of, place, self.confidence)
+        if own:
+            return own, None
+        runs, found = self._noise(of, place)
+        noise = {"runs": runs, "std": found and math.sqrt(found.variance)}
+        zero = of.unit != SHARE and min(before, now) <= 0
+        if zero or runs < evidence.LEAST_RUNS or not (found and found.variance):
+            return None, noise
+        both = evidence.Part(2 * found.variance, found.df)
+        half = evidence.half_width([both], self.confidence)
+        middle = _scaled(now, of) - _scaled(before, of)
+        ends = middle - half, middle + half
+        return [end if of.unit == SHARE else math.expm1(end) for end in ends], noise
+
+    def _noise(self, of: Column, place: float | None) -> tuple[int, evidence.Part | None]:
+        """Return how many earlier runs were made alike, and how much they differ."""
+        groups: dict[Any, list[float]] = {}
+        for one in self._earlier:
+            value = _number(one, of, place)
+            if value is not None and (value > 0 or of.unit == SHARE):
+                groups.setdefault(_conditions(one), []).append(_scaled(value, of))
+        several = [group for group in groups.values() if len(group) > 1]
+        return sum(map(len, several)), evidence.within(several)
+
+    def _unknown(
+        self, both: Sequence[Document], of: Column, place: float | None, noise: Document | None
+    ) -> str:
+        """Return why a change has no interval."""
+        if noise:
+            return _alone(noise["runs"])
+        if of.metric not in POINTS:
+            return f"{of.metric} was not measured at {place:g} on each side"
+        sides = zip(("the baseline", "the file"), both, strict=True)
+        points = [(side, found["results"][of.metric], axis(found)) for side, found in sides]
+        missing = [(side, point) for side, point, at in points if not point or point[at] is None]
+        return "; ".join(_no_point(side, point) for side, point in missing)
+
+
+def document(comparison: Comparison, run_id: str, timestamp: str) -> Document:
+    """Return the content of a comparison's result file."""
+    choice, labels = comparison.choice, comparison.labels
+    changes = {path: comparison.changes(path) for path in comparison.others}
     return {
         "schema": "llamaburn/stress-comparison",
         "schema_version": results.SCHEMA_VERSION,
         "run_id": run_id,
         "status": "complete",
         "timestamp": timestamp,
-        "config": {"baseline": labels[baseline]},
+        "config": {
+            "baseline": labels[comparison.baseline],
+            "margin": choice.margin,
+            "fail_if": [gate.expression for gate in choice.gates],
+        },
         "results": {
-            "files": [_file(path, labels, baseline, found) for path, found in sources.items()],
+            "files": [_file(path, comparison) for path in comparison.sources],
             "warnings": [
                 {"file": labels[path], "text": text}
-                for path, found in others.items()
-                for text in _unlike(before, found)
+                for path, found in comparison.others.items()
+                for text in _unlike(comparison.before, found)
             ],
-            "changes": [
-                {"file": labels[path], **change}
-                for path, found in others.items()
-                for change in _changes(before, found, path)
+            "changes": [change for found in changes.values() for change in found],
+            "gates": [
+                _weighed(gate, comparison, path, found)
+                for gate in choice.gates
+                for path, found in changes.items()
             ],
+            "method": {
+                "evidence": "the intervals of each file, else the spread of earlier runs",
+                "correction": "Bonferroni",
+                "alarm_rate": ALARM_RATE,
+                "confidence": comparison.confidence,
+            },
         },
     }
 
@@ -87,11 +257,12 @@ def axis(found: Document) -> str:
     return "rate" if rates else "concurrency"
 
 
-def _file(path: str, labels: Mapping[str, str], baseline: str, found: Document) -> Document:
-    kept = ("run_id", "model", "server", "timestamp", "status")
-    about = {"label": labels[path], "path": path, "baseline": path == baseline}
+def _file(path: str, comparison: Comparison) -> Document:
+    found, kept = comparison.sources[path], ("run_id", "model", "server", "timestamp", "status")
+    about = {"label": comparison.labels[path], "path": path}
     more = {"mode": found["config"]["mode"], "axis": axis(found)}
-    return {**about, **{name: found[name] for name in kept}, **more}
+    facts = {name: found[name] for name in kept}
+    return {**about, "baseline": path == comparison.baseline, **facts, **more}
 
 
 def _unlike(before: Document, after: Document) -> Iterator[str]:
@@ -112,71 +283,144 @@ def _unlike(before: Document, after: Document) -> Iterator[str]:
                 yield f"in {which} the client was the limit at {level[axis(found)]:g}"
 
 
-def _changes(before: Document, after: Document, path: str) -> Iterator[Document]:
-    """Yield the changes at each common level, lowest first, then those of the points."""
+def column(text: str, option: str) -> Column:
+    """Return the column that a text such as `ttft_ms.p50@8` or `failure_point` means.
+
+    Raises SettingsError with the nearest names for an unknown metric or statistic.
+    """
+    at = _AT.search(text)
+    name, _, statistic = _AT.sub("", text).strip().partition(".")
+    metric = name if name in (*POINTS, *metrics.LOAD_METRICS, _GAP.key) else metrics.resolve(name)
+    if metric is None:
+        known = [*POINTS, *metrics.LOAD_METRICS, *metrics.METRICS, *_aliases(), _GAP.key]
+        raise SettingsError(f"{option}: '{text}': {registry.unknown('metric', name, known)}")
+    if metric in POINTS:
+        allowed: tuple[str, ...] = ("", "concurrency", "rate")
+    elif metric in metrics.LOAD_METRICS:
+        allowed = ("",)
+    else:
+        allowed = ("", *gates.STATISTICS)
+    if statistic not in allowed:
+        words = registry.unknown("statistic", statistic, [*filter(None, allowed)])
+        raise SettingsError(f"{option}: '{text}': {words}")
+    own = None if allowed != ("", *gates.STATISTICS) else statistic or "mean"
+    return Column(metric, own, float(at[1]) if at else None)
+
+
+def _aliases() -> list[str]:
+    return [metric.alias for metric in metrics.METRICS.values() if metric.alias]
+
+
+def gate(expression: str) -> Gate:
+    """Return the gate that a text such as `requests_per_sec@8:-5%` means.
+
+    A change of a share is in points. Raises SettingsError for what is none.
+    """
+    name, bound = gates.bound_of(expression)
+    return Gate(expression, column(name, "--fail-if"), bound)
+
+
+def _definition(metric: str) -> metrics.Metric | metrics.RunMetric:
+    if metric == _GAP.key:
+        return _GAP
+    return metrics.LOAD_METRICS.get(metric) or metrics.METRICS[metric]
+
+
+def _check_axes(before: Document, after: Document, path: str) -> None:
     if axis(before) != axis(after):
         words = {"rate": "a rate", "concurrency": "clients"}
         raise ResultsError(
             f"compare: {path} was loaded by {words[axis(after)]}, the baseline by "
             f"{words[axis(before)]}: they have no level in common"
         )
-    at = axis(before)
-    sides = [{level[at]: level for level in d["results"]["levels"]} for d in (before, after)]
-    for place in sorted(sides[0].keys() & sides[1].keys()):
-        both = [side[place] for side in sides]
-        for of in LEVEL:
-            if any(level[of.metric] for level in both) or of.metric != "goodput":
-                yield {"level": place, **_at(of, both, place)}
-    for name in POINTS:
-        points = [found["results"][name] for found in (before, after)]
-        yield {"level": None, **_point(name, points, at)}
 
 
-def _at(of: _Compared, both: Sequence[Document], place: float) -> Document:
-    """Return the change of one number of a level that both runs have."""
-    pair = [_value(level, of) for level in both]
-    if None in pair:
-        return _change(of, pair, f"{of.metric} was not measured at {place:g} on each side")
-    if of.metric == "error_rate":
-        return _change(of, pair, None, _difference(both))
-    return _change(of, pair, ALONE)
+def _levels(found: Document) -> dict[float, Document]:
+    at = axis(found)
+    return {level[at]: level for level in found["results"]["levels"]}
 
 
-def _value(level: Document, of: _Compared) -> float | None:
-    found = level[of.metric]
-    value: float | None = found[of.statistic] if of.statistic and found else found
+def _number(found: Document, of: Column, place: float | None) -> float | None:
+    """Return a number of a run: of a point, or of the level at a place; None without any."""
+    if of.metric in POINTS:
+        point = found["results"][of.metric]
+        value: float | None = point and point[axis(found)]
+        return value
+    level = _levels(found).get(place) if place is not None else None
+    return _value(level, of) if level else None
+
+
+def _value(level: Document, of: Column) -> float | None:
+    special = metrics.LOAD_METRICS.get(of.metric)
+    found: Any = level
+    for key in special.key.split(".") if special else (of.metric, of.statistic):
+        found = found and found.get(key)
+    value: float | None = found
     return value
 
 
-def _difference(both: Sequence[Document]) -> list[float]:
-    """Return the 95 % interval of the difference of the shares that failed.
+def _scaled(value: float, of: Column) -> float:
+    """Return a value on the scale on which changes are differences."""
+    return value if of.unit == SHARE else math.log(value)
+
+
+def _difference(pair: Sequence[float | None], unit: str) -> float | None:
+    before, after = pair
+    if before is None or after is None:
+        return None
+    if unit == SHARE:
+        return after - before
+    return after / before - 1 if before else None
+
+
+def _own_interval(
+    both: Sequence[Document], of: Column, place: float | None, confidence: float
+) -> list[float] | None:
+    """Return the interval of a change that the two files' own give."""
+    if of.metric == "error_rate" and place is not None:
+        return _apart([_levels(found)[place] for found in both], confidence)
+    if of.metric not in POINTS:
+        return None
+    first, last = (found["results"][of.metric].get("interval") for found in both)
+    if not first or not last or first[0] <= 0:
+        return None
+    return [last[0] / first[1] - 1, last[1] / first[0] - 1]
+
+
+def _apart(both: Sequence[Document], confidence: float) -> list[float]:
+    """Return the interval of the difference of the shares that failed.
 
     From those of each (Newcombe, Statistics in Medicine 17, 1998, method 10), which take into
-    account that failures come in clusters.
+    account that failures come in clusters; widened from 95 % as a normal's would be.
     """
     (p, (low, high)), (q, (least, most)) = (
         (level["error_rate"], level["error_rate_ci95"]) for level in both
     )
-    return [q - p - math.hypot(q - least, high - p), q - p + math.hypot(most - q, p - low)]
+    wider = NormalDist().inv_cdf((1 + confidence) / 2) / NormalDist().inv_cdf(0.975)
+    down, up = math.hypot(q - least, high - p), math.hypot(most - q, p - low)
+    return [max(-1.0, q - p - wider * down), min(1.0, q - p + wider * up)]
 
 
-def _point(name: str, points: Sequence[Document | None], at: str) -> Document:
-    """Return the change of a point, with an interval where a search gave both sides one."""
-    unit = "clients" if at == "concurrency" else "requests/s"
-    of = _Compared(name, None, unit, "higher")
-    values = [None if point is None else point[at] for point in points]
-    ends = [point and point.get("interval") for point in points]
-    if None in values:
-        sides = zip(("the baseline", "the file"), points, values, strict=True)
-        why = [_unknown(side, point) for side, point, value in sides if value is None]
-        return _change(of, values, "; ".join(why))
-    if ends[0] and ends[1] and ends[0][0] > 0:
-        interval = [ends[1][0] / ends[0][1] - 1, ends[1][1] / ends[0][0] - 1]
-        return _change(of, values, None, interval)
-    return _change(of, values, "no interval of it is known on each side")
+def _conditions(found: Document) -> tuple[Any, ...]:
+    """Return what must be equal for runs to differ by noise alone."""
+    model, server = found["model"], found["server"]
+    about = (model["id"], model["digest"], model["quantization"], server["kind"], server["version"])
+    deadline = found["config"].get("timeout_total")
+    return (*about, deadline, *(str(found["config"].get(name)) for name in _ALIKE))
 
 
-def _unknown(side: str, point: Document | None) -> str:
+def _alone(runs: int) -> str:
+    """Return why a single run on each side has no interval, `runs` earlier ones being known."""
+    if runs >= evidence.LEAST_RUNS:
+        return f"{runs} earlier runs of the same load show no spread"
+    least = evidence.LEAST_RUNS
+    return (
+        f"one run does not show how much runs differ: {runs} earlier ones of this load do, {least} "
+        "are needed"
+    )
+
+
+def _no_point(side: str, point: Document | None) -> str:
     """Return why a point has no number on a side, with what is known of where it lies."""
     if point is None or point["reached"]:
         return f"there is no number of it in {side}"
@@ -184,31 +428,38 @@ def _unknown(side: str, point: Document | None) -> str:
     return f"{side} did not reach it{held}"
 
 
-def _change(
-    of: _Compared,
-    pair: Sequence[float | None],
-    reason: str | None,
-    interval: list[float] | None = None,
-) -> Document:
-    before, after = pair
-    change = None
-    if before is not None and after is not None:
-        change = after - before if of.unit == SHARE else after / before - 1 if before else None
-    return {
-        **of._asdict(),
-        "baseline": before,
-        "value": after,
-        "change": change,
-        "interval": interval,
-        "verdict": _verdict(interval, of.better),
-        "reason": reason,
-    }
-
-
-def _verdict(interval: Sequence[float] | None, better: str) -> str:
-    if interval is None or interval[0] <= 0 <= interval[1]:
+def _verdict(interval: Sequence[float] | None, better: str, margin: float) -> str:
+    if interval is None:
         return "inconclusive"
-    return "better" if (interval[0] > 0) == (better == "higher") else "worse"
+    low, high = interval
+    if -margin <= low and high <= margin:
+        return "same"
+    if low <= 0 <= high:
+        return "inconclusive"
+    if better == "none":
+        return "higher" if low > 0 else "lower"
+    return "better" if (low > 0) == (better == "higher") else "worse"
+
+
+def _weighed(
+    gate: Gate, comparison: Comparison, path: str, changes: Sequence[Document]
+) -> Document:
+    """Return the verdict on a file."""
+    of = comparison.gated(gate)
+    place = None if of.metric in POINTS else of.level
+    wanted = (of.metric, of.statistic, place)
+    found = (c for c in changes if (c["metric"], c["statistic"], c["level"]) == wanted)
+    change = next(found, None) or {**_NOWHERE, "reason": _no_level(of.level)}
+    verdict, reason = gates.weigh_change(change, gate.bound, of.better, HOLDS)
+    shown = {name: change[name] for name in ("change", "interval")}
+    about = {"expression": gate.expression, "file": comparison.labels[path]}
+    return {**about, **shown, "verdict": verdict, "reason": reason}
+
+
+def _no_level(level: float | None) -> str:
+    if level is None or math.isnan(level):
+        return "the baseline has no optimal level: name one, as in requests_per_sec@8:-5%"
+    return f"the files have no level {level:g} in common"
 
 
 def _word(value: Any) -> str:

@@ -158,11 +158,12 @@ def learnt(groups: Iterable[Sequence[Samples]], statistic: str) -> Part | None:
 
     Its degrees of freedom are those of the pool; None without two runs in one group.
     """
-    parts = []
-    for group in groups:
-        logs = _logs(group, statistic)
-        if len(logs) > 1:
-            parts.append(Part(variance(logs), len(logs) - 1))
+    return within(_logs(group, statistic) for group in groups)
+
+
+def within(groups: Iterable[Sequence[float]]) -> Part | None:
+    """Return the variance within groups of numbers, None without two numbers in one group."""
+    parts = [Part(variance(group), len(group) - 1) for group in groups if len(group) > 1]
     df = sum(part.df for part in parts)
     return Part(sum(part.variance * part.df for part in parts) / df, df) if df else None
 

@@ -2,6 +2,8 @@
 
 A gate passes, fails, or is undecided: where the statistic has no value or too few samples to be
 trusted, or, in `certain` mode, where its 95 % interval lies on both sides of the bound.
+
+A change between files must keep `tokens_per_sec.mean:-5%`: that is judged by its interval alone.
 """
 
 from __future__ import annotations
@@ -37,6 +39,7 @@ _SHAPE = re.compile(
     r"(?P<operator><=|>=|<|>)\s*(?P<bound>[-+]?(?:\d+\.?\d*|\.\d+)(?:e[-+]?\d+)?)"
     r"\s*(?P<unit>(?:[^\s\d.]\S*)?)\s*$"
 )
+_OF_CHANGE = re.compile(r"\s*(?P<column>[^:]+?)\s*:\s*(?P<bound>[+-]\d+(\.\d+)?)\s*%\s*$")
 # What a bound's unit is worth in the metric's own.
 _UNITS = {
     "ms": {"ms": 1.0, "s": 1e3, "us": 1e-3, "µs": 1e-3},
@@ -137,6 +140,49 @@ def weigh(gate: Gate, observed: Observed, mode: str) -> dict[str, Any]:
         "verdict": verdict,
         "reason": reason or None,
     }
+
+
+def bound_of(expression: str) -> tuple[str, float]:
+    """Return what a gate on a change is on, and its bound as a share.
+
+    Raises SettingsError for what is none.
+    """
+    found = _OF_CHANGE.match(expression)
+    if not found:
+        raise SettingsError(
+            f"--fail-if: '{expression}' is refused: write METRIC.STATISTIC:±x%, as in "
+            "tokens_per_sec.mean:-5%"
+        )
+    return found["column"], float(found["bound"]) / 100
+
+
+def weigh_change(
+    change: dict[str, Any], bound: float, better: str, undecided: str
+) -> tuple[str, str | None]:
+    """Return the verdict on a change, pass only where it is surely no worse than the bound.
+
+    With the reason where none is possible; `undecided` is what helps where the interval holds the
+    bound.
+    """
+    if change["reason"]:
+        return "undecided", change["reason"]
+    falls = better == "higher" or (better == "none" and bound < 0)
+    low, high = change["interval"]
+    if low > bound if not falls else high < bound:
+        return "fail", None
+    if low >= bound if falls else high <= bound:
+        return "pass", None
+    return "undecided", f"the interval holds the bound: {undecided}"
+
+
+def change_sentence(gate: dict[str, Any]) -> str:
+    """Return the verdict on a change in words."""
+    start = f"{gate['expression']}: {gate['file']}: {gate['verdict']}"
+    if gate["interval"] is None:
+        return f"{start}: {gate['reason']}"
+    low, high = gate["interval"]
+    why = f": {gate['reason']}" if gate["reason"] else ""
+    return f"{start}: {gate['change']:+.1%} [{low:+.1%}, {high:+.1%}]{why}"
 
 
 def sentence(verdict: dict[str, Any]) -> str:

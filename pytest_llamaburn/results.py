@@ -288,13 +288,15 @@ def _decoder(kind: type) -> Any:
     return msgspec.json.Decoder(kind)
 
 
-def earlier(results_dir: Path, wanted: set[tuple[str, str]]) -> Iterator[dict[str, Any]]:
-    """Yield the newest benchmarks, up to a limit, of the wanted (machine fingerprint, model) pairs.
+def earlier(
+    results_dir: Path, wanted: set[tuple[str, str]], kind: str = "benchmark"
+) -> Iterator[dict[str, Any]]:
+    """Yield a kind's newest files, up to a limit, of wanted (machine fingerprint, model) pairs.
 
     Damaged files are passed over: they are evidence of nothing.
     """
     left = _EARLIER_FILES
-    for path in paths(results_dir, folders()["benchmark"]):
+    for path in paths(results_dir, folders()[kind]) if wanted else ():
         if not left:
             return
         with suppress(ResultsError):

@@ -13,8 +13,6 @@ from pytest_llamaburn.settings import Display, Storage
 if TYPE_CHECKING:
     import argparse
 
-    from pytest_llamaburn.compare import Choice
-
 HELP = "compare benchmarks, evals or stress runs, with the certainty of each change"
 EXAMPLE = "llamaburn compare before.json after.json --fail-if 'tokens_per_sec.mean:-5%'"
 
@@ -27,7 +25,7 @@ def add(parser: argparse.ArgumentParser) -> None:
         "--fail-if",
         action="append",
         default=[],
-        metavar="METRIC.STAT:±x%",
+        metavar="METRIC.STAT[@LEVEL]:±x%",
         help="exit 1 unless the change is surely no worse than this; repeatable",
     )
     parser.add_argument("--sort", default="time", help="time, model or METRIC (default: time)")
@@ -47,32 +45,59 @@ def run(arguments: argparse.Namespace) -> int:
     display, _ = options.resolve(Display, options.given(arguments, Display))
     reports.check(display.output)
     directory = Path(storage.results_dir)
-    choice = _choice(arguments)
     paths, baseline = _paths(directory, arguments)
-    kind = comparing.apart(paths)
-    if kind:
-        if arguments.fail_if or arguments.columns:
-            raise SettingsError(f"compare: --fail-if and --columns are not for {kind}s")
-        document = comparing.compared_apart(paths, baseline)
-    else:
-        document = comparing.compared(directory, paths, baseline, choice)
+    compared = {comparing.EVAL: _evals, comparing.STRESS: _loads}
+    how = compared.get(comparing.schema_of(paths[0]), _benchmarks)
+    document = how(arguments, directory, paths, baseline)
     path = results.write(directory, document)
     reports.show([path], display.output, sys.stdout.write)
     print(f"wrote {path}", file=sys.stderr)
     return _judged(document)
 
 
-def _choice(arguments: argparse.Namespace) -> Choice:
+def _benchmarks(
+    arguments: argparse.Namespace, directory: Path, paths: list[Path], baseline: int
+) -> dict[str, Any]:
     from pytest_llamaburn import compare
+    from pytest_llamaburn.load import comparing
 
-    names = arguments.columns.split(",") if arguments.columns else ()
-    columns = dict.fromkeys(compare.column(name, "--columns") for name in names)
-    return compare.Choice(
+    columns = dict.fromkeys(compare.column(name, "--columns") for name in _columns(arguments))
+    choice = compare.Choice(
         tuple(columns) or compare.DEFAULT,
         tuple(compare.gate(text) for text in arguments.fail_if),
         compare.sort_key(arguments.sort),
         _margin(arguments.margin),
     )
+    return comparing.compared(directory, paths, baseline, choice)
+
+
+def _loads(
+    arguments: argparse.Namespace, directory: Path, paths: list[Path], baseline: int
+) -> dict[str, Any]:
+    from pytest_llamaburn import compare_stress
+    from pytest_llamaburn.load import comparing
+
+    columns = (compare_stress.column(name, "--columns") for name in _columns(arguments))
+    choice = compare_stress.Choice(
+        tuple(dict.fromkeys(columns)) or compare_stress.DEFAULT,
+        tuple(compare_stress.gate(text) for text in arguments.fail_if),
+        _margin(arguments.margin),
+    )
+    return comparing.compared_loads(directory, paths, baseline, choice)
+
+
+def _evals(
+    arguments: argparse.Namespace, _: Path, paths: list[Path], baseline: int
+) -> dict[str, Any]:
+    from pytest_llamaburn.load import comparing
+
+    if arguments.fail_if or arguments.columns:
+        raise SettingsError("compare: --fail-if and --columns are not for evals")
+    return comparing.compared_evals(paths, baseline)
+
+
+def _columns(arguments: argparse.Namespace) -> list[str]:
+    return arguments.columns.split(",") if arguments.columns else []
 
 
 def _margin(text: str) -> float:

@@ -100,6 +100,17 @@ class RunFile(Part):
     insights: list[dict[str, Any]]
 
 
+class ComparisonGate(Part):
+    """The verdict on one --fail-if for one file."""
+
+    expression: str
+    file: str
+    change: float | None
+    interval: tuple[float, float] | None
+    verdict: Literal["pass", "fail", "undecided"]
+    reason: str | None
+
+
 def status(record: Record, succeeded: int, done: int | None = None) -> str:
     """Return complete, partial, interrupted or failed, from what was planned and journalled.
 

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from pydantic import Field
 
-from pytest_llamaburn.kinds._parts import ModelFacts, Part, ServerFacts, Version
+from pytest_llamaburn.kinds._parts import ComparisonGate, ModelFacts, Part, ServerFacts, Version
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -78,17 +78,6 @@ class ComparisonWarning(Part):
 
     id: str
     text: str
-
-
-class ComparisonGate(Part):
-    """The verdict on one --fail-if for one file."""
-
-    expression: str
-    file: str
-    change: float | None
-    interval: tuple[float, float] | None
-    verdict: Literal["pass", "fail", "undecided"]
-    reason: str | None
 
 
 class Method(Part):

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from pydantic import Field
 
-from pytest_llamaburn.kinds._parts import ModelFacts, Part, ServerFacts, Version
+from pytest_llamaburn.kinds._parts import ComparisonGate, ModelFacts, Part, ServerFacts, Version
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -36,6 +36,13 @@ class LoadWarning(Part):
     text: str
 
 
+class LoadNoise(Part):
+    """How much earlier runs of the same load differ: the deviation of logs, of shares their own."""
+
+    runs: int
+    std: float
+
+
 class LoadChange(Part):
     """What one number is against the baseline's: at a level, or of a point.
 
@@ -47,13 +54,14 @@ class LoadChange(Part):
     metric: str
     statistic: str | None
     unit: str
-    better: Literal["lower", "higher"]
+    better: Literal["lower", "higher", "none"]
     baseline: float | None
     value: float | None
     change: float | None
     interval: tuple[float, float] | None
-    verdict: Literal["better", "worse", "inconclusive"]
+    verdict: Literal["better", "worse", "higher", "lower", "same", "inconclusive"]
     reason: str | None
+    noise: LoadNoise | None = None
 
 
 class LoadComparisonResults(Part):
@@ -62,6 +70,8 @@ class LoadComparisonResults(Part):
     files: list[ComparedLoad]
     warnings: list[LoadWarning]
     changes: list[LoadChange]
+    gates: list[ComparisonGate] = Field(default_factory=list)
+    method: dict[str, Any] = Field(default_factory=dict)
 
 
 class File(Part):

@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from pytest_llamaburn import compare, compare_evals, compare_stress, results
+from pytest_llamaburn import compare, compare_evals, compare_stress, gates, results
 from pytest_llamaburn.errors import ResultsError, SettingsError
 
 if TYPE_CHECKING:
@@ -16,10 +16,8 @@ if TYPE_CHECKING:
     from pytest_llamaburn.settings import Benchmark
 
 LAST = "last"
-_APART = {
-    "llamaburn/eval": ("eval", compare_evals.document),
-    "llamaburn/stress": ("stress run", compare_stress.document),
-}
+EVAL, STRESS = "llamaburn/eval", "llamaburn/stress"
+_WORDS = {EVAL: "eval", STRESS: "stress run"}
 
 
 def compared(
@@ -32,26 +30,44 @@ def compared(
     return compare.document(compare.Comparison(sources, choice, baseline, history), *_identity())
 
 
-def apart(paths: Sequence[Path]) -> str | None:
-    """Return eval or stress run where the first file is one, which are compared their own way."""
-    kind = _APART.get(results.brief(paths[0]).schema)
-    return kind and kind[0]
+def schema_of(path: Path) -> str:
+    """Return the schema of a result file, which says how it is compared."""
+    return results.brief(path).schema
 
 
-def compared_apart(paths: Sequence[Path], baseline: int) -> dict[str, Any]:
-    """Return the comparison of evals, or of stress runs, with the one that is the baseline.
+def compared_evals(paths: Sequence[Path], baseline: int) -> dict[str, Any]:
+    """Return the comparison of evals with the one of them that is the baseline.
 
     Raises ResultsError for files of other kinds and for those that have nothing in common.
     """
+    sources = _sources(paths, EVAL)
+    return compare_evals.document(sources, str(paths[baseline]), *_identity())
+
+
+def compared_loads(
+    results_dir: Path, paths: Sequence[Path], baseline: int, choice: compare_stress.Choice
+) -> dict[str, Any]:
+    """Return the comparison of stress runs with the one of them that is the baseline.
+
+    Earlier runs in the results directory show the noise. Raises ResultsError for files of other
+    kinds and for those that have nothing in common.
+    """
+    sources = _sources(paths, STRESS)
+    machines = {(d["environment"].get("fingerprint"), d["model"]["id"]) for d in sources.values()}
+    history = results.earlier(results_dir, {m for m in machines if m[0]}, "stress")
+    before = str(paths[baseline])
+    found = compare_stress.Comparison(sources, before, choice, history)
+    return compare_stress.document(found, *_identity())
+
+
+def _sources(paths: Sequence[Path], schema: str) -> dict[str, dict[str, Any]]:
     sources = {str(path): results.load(path) for path in paths}
     if len(sources) < 2:
         raise ResultsError(f"compare: {paths[0]} is named twice: name another file")
-    schema = next(iter(sources.values()))["schema"]
-    word, document = _APART[schema]
     for path, found in sources.items():
         if found["schema"] != schema:
-            raise ResultsError(f"compare: {path} is no {word} as the first file is")
-    return document(sources, str(paths[baseline]), *_identity())
+            raise ResultsError(f"compare: {path} is no {_WORDS[schema]} as the first file is")
+    return sources
 
 
 def check(settings: Benchmark) -> None:
@@ -81,13 +97,13 @@ def with_baseline(path: Path, settings: Benchmark) -> tuple[Path | None, list[st
 
 def is_benchmark(path: Path) -> bool:
     """Return whether a result file is a benchmark's, which alone has a baseline."""
-    return results.brief(path).schema == "llamaburn/benchmark"
+    return schema_of(path) == "llamaburn/benchmark"
 
 
 def broken(document: dict[str, Any]) -> list[str]:
     """Return a sentence for each gate of a comparison that did not pass."""
-    gates = document["results"].get("gates", ())
-    return [compare.sentence(gate) for gate in gates if gate["verdict"] != "pass"]
+    found = document["results"].get("gates", ())
+    return [gates.change_sentence(gate) for gate in found if gate["verdict"] != "pass"]
 
 
 def _baseline(path: Path, settings: Benchmark) -> Path | None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from pytest_llamaburn import compare
+from pytest_llamaburn import compare, gates
 from pytest_llamaburn.reports._rows import ABSENT, HEADLINES, Sheet, number
 
 if TYPE_CHECKING:
@@ -109,7 +109,7 @@ def _grouped(table: list[tuple[str, ...]]) -> list[tuple[str, ...]]:
 def _notes(document: Document) -> Iterator[str]:
     found = document["results"]
     for gate in found["gates"]:
-        yield f"gate {compare.sentence(gate)}"
+        yield f"gate {gates.change_sentence(gate)}"
     for change in found["changes"]:
         if change["reason"]:
             yield f"{change['file']}, {label(change)}: {change['reason']}"

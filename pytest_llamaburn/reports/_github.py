@@ -8,7 +8,7 @@ from itertools import accumulate
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from pytest_llamaburn import compare, gates, results
+from pytest_llamaburn import gates, results
 from pytest_llamaburn.reports import markdown
 
 if TYPE_CHECKING:
@@ -48,8 +48,8 @@ def _cut(text: str, room: int) -> bytes:
 
 def _broken(path: Path) -> list[str]:
     document = results.load(path)
-    judges = {"llamaburn/benchmark": gates, "llamaburn/comparison": compare}
-    sentence = judges[document["schema"]].sentence
+    compared = document["schema"] == "llamaburn/comparison"
+    sentence = gates.change_sentence if compared else gates.sentence
     return [sentence(g) for g in document["results"]["gates"] if g["verdict"] != "pass"]
 
 

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from pytest_llamaburn.reports._comparison import interval, percent
+from pytest_llamaburn import gates
+from pytest_llamaburn.reports._comparison import interval, percent, verdict
 from pytest_llamaburn.reports._rows import ABSENT, HEADLINES, Sheet, number
 
 if TYPE_CHECKING:
@@ -25,7 +26,7 @@ _NAMES = {
     "failure_point": "failure point",
     "degradation_point": "degradation point",
     "error_rate": "failed",
-    "goodput": "goodput",
+    "goodput_share": "goodput",
 }
 _UNITS = {"concurrency": "clients", "rate": "requests/s"}
 
@@ -40,8 +41,11 @@ def sheets(document: Document, path: Path) -> Iterator[Sheet]:
     ]
     facts += [f"warning: {warning['file']}: {warning['text']}" for warning in found["warnings"]]
     unit = _UNITS[found["files"][0]["axis"]]
-    table = [_row(change, unit) for change in found["changes"]]
-    notes = [*dict.fromkeys(_reasons(found["changes"])), f"file {path}"]
+    margin = document["config"].get("margin", 0)
+    table = [_row(change, unit, margin) for change in found["changes"]]
+    judged = [f"gate {gates.change_sentence(gate)}" for gate in found.get("gates", ())]
+    changes = found["changes"]
+    notes = [*judged, *_reasons(changes), *_noises(changes), f"file {path}"]
     title = f"{len(found['files'])} stress runs, compared with {document['config']['baseline']}"
     yield Sheet(title, facts, table, notes, _COLUMNS, _WORDS)
 
@@ -56,13 +60,13 @@ def rows(document: Document) -> Iterator[dict[str, Any]]:
         yield {"model": file["model"]["id"], "path": file["path"], **kept, "low": low, "high": high}
 
 
-def _row(change: Document, unit: str) -> tuple[str, ...]:
+def _row(change: Document, unit: str, margin: float) -> tuple[str, ...]:
     return (
         change["file"],
         ABSENT if change["level"] is None else f"{change['level']:.3g} {unit}",
         _name(change),
         change["unit"],
-        change["verdict"],
+        verdict(change, margin),
         number(change["baseline"]),
         number(change["value"]),
         percent(change["change"], _of(change)),
@@ -75,12 +79,23 @@ def _of(change: Document) -> str:
 
 
 def _name(change: Document) -> str:
-    name = _NAMES[change["metric"]]
+    name: str = _NAMES.get(change["metric"]) or change["metric"]
     return f"{name}, {change['statistic']}" if change["statistic"] else name
 
 
 def _reasons(changes: list[Document]) -> Iterator[str]:
-    """Yield why there is no verdict, at each level alike where it is the same reason."""
+    """Yield why there is no verdict, once for all that lack it for one reason."""
+    names: dict[tuple[str, str], dict[str, None]] = {}
     for change in changes:
         if change["reason"]:
-            yield f"{change['file']}, {_name(change)}: {change['reason']}"
+            names.setdefault((change["file"], change["reason"]), {})[_name(change)] = None
+    for (file, reason), (first, *more) in names.items():
+        yield f"{file}, {first}{f' and {len(more)} more' if more else ''}: {reason}"
+
+
+def _noises(changes: list[Document]) -> Iterator[str]:
+    """Yield how many earlier runs the intervals rest on."""
+    runs = sorted({change["noise"]["runs"] for change in changes if change.get("noise")})
+    if runs:
+        counts = f"{runs[0]} to {runs[-1]}" if len(runs) > 1 else f"{runs[0]}"
+        yield f"intervals of levels are from {counts} earlier runs of the same load"

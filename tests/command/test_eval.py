@@ -274,7 +274,10 @@ def test_each_set_gets_its_own_file(tmp_path: Path, small: str) -> None:
     assert len({d["session_id"] for d in where.files}) == 1
 
 
-def test_thresholds_are_held_against_marks_and_timing(tmp_path: Path, small: str) -> None:
+def test_thresholds_are_held_against_marks_and_timing(
+    tmp_path: Path, small: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("GITHUB_STEP_SUMMARY", str(tmp_path / "summary.md"))
     good = ("accuracy.mean>=4", "correct.mean>=50%", "error_rate<1", "ttft_ms.mean<60s")
     with room(tmp_path, Pupil(answers=ANSWERS)) as where:
         where.eval(small, where.judge, *(f"--threshold={gate}" for gate in good))
@@ -284,6 +287,8 @@ def test_thresholds_are_held_against_marks_and_timing(tmp_path: Path, small: str
         where.eval(small, "--threshold=unscored<0.5", check=1)
         bad = where.eval(small, "--threshold=accuracy.p50>3", check=4)
     assert "gate coherence>4.5: fail: 4" in done.stdout
+    assert "::error file=" in done.stderr
+    assert "gate coherence>4.5: fail: 4" in (tmp_path / "summary.md").read_text()
     verdicts = [gate["verdict"] for gate in where.files[0]["results"]["gates"]]
     assert verdicts == ["pass"] * 5
     reasons = [document["results"]["gates"][0]["reason"] for document in where.files[2:]]

@@ -171,8 +171,12 @@ def test_a_sweep_is_compared_with_a_sweep_and_with_nothing_else(
     assert "8 clients" in ended.stdout
     (written,) = (tmp_path / "results" / "stress_comparisons").glob("*.json")
     assert results.check(json.loads(written.read_text())) is None
-    gated = llamaburn("compare", *names, "--fail-if=tps.mean:-5%", cwd=tmp_path, check=4)
-    assert "--fail-if and --columns are not for stress runs" in gated.stderr
+    gate = "--fail-if=tps.mean@8:-5%"
+    gated = llamaburn("compare", *names, "--columns=tps.mean", gate, cwd=tmp_path, check=1)
+    assert "tps.mean@8:-5%: B: undecided: one run does not show how much runs" in gated.stderr
+    bad = llamaburn("compare", *names, "--fail-if=tps.men@8:-5%", cwd=tmp_path, check=4)
+    assert "statistic 'men'" in bad.stderr
+    assert "Traceback" not in gated.stderr + bad.stderr
     mixed = llamaburn("compare", str(path), str(written), cwd=tmp_path, check=4)
     assert f"{written} is no stress run as the first file is" in mixed.stderr
 

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from samples import TIMESTAMP
 from virtual_runs import Machine, benchmark, dice, rows
 
-from pytest_llamaburn import compare, evidence, results, stats
+from pytest_llamaburn import compare, evidence, gates, results, stats
 from pytest_llamaburn.compare import FIXED_N, Choice, Column, Comparison, Source
 from pytest_llamaburn.errors import SettingsError
 from pytest_llamaburn.evidence import Noise, Part
@@ -502,15 +502,15 @@ def test_a_gate_fails_when_the_change_is_surely_worse(
     choice = Choice(gates=(compare.gate(expression),))
     (found,) = whole(*documents([1.0, speed]), choice=choice)["results"]["gates"]
     assert (found["verdict"], found["reason"]) == (verdict, None)
-    assert compare.sentence(found).startswith(f"{expression}: B: {verdict}: ")
+    assert gates.change_sentence(found).startswith(f"{expression}: B: {verdict}: ")
 
 
 def test_a_gate_is_undecided_where_the_interval_holds_the_bound_or_is_missing() -> None:
     choice = Choice((Column(TTFT),), (compare.gate("tps:-5%"), compare.gate("energy_wh:+1%")))
     found = whole(*documents([1.0, 0.98], runs=1), choice=choice)["results"]["gates"]
     assert [gate["verdict"] for gate in found] == ["undecided", "undecided"]
-    assert "the interval holds the bound" in compare.sentence(found[0])
-    assert compare.sentence(found[1]) == (
+    assert "the interval holds the bound" in gates.change_sentence(found[0])
+    assert gates.change_sentence(found[1]) == (
         "energy_wh:+1%: B: undecided: no request of A gave a value"
     )
 

@@ -2,35 +2,48 @@
 
 from __future__ import annotations
 
+import copy
 import json
+import random
 from typing import TYPE_CHECKING, Any
 
 import pytest
 from loads import BASELINE, Taken, alone, closed, failed, level, opened, saved, searched
 
 from pytest_llamaburn import compare_stress, results
-from pytest_llamaburn.errors import ResultsError
+from pytest_llamaburn.compare_stress import Choice, Column
+from pytest_llamaburn.errors import ResultsError, SettingsError
 from pytest_llamaburn.load import comparing
 from pytest_llamaburn.load.step import RATE, Step
 from pytest_llamaburn.reports import csv, html, table
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from pathlib import Path
+
+
+Document = dict[str, Any]
+UNKNOWN = (
+    "one run does not show how much runs differ: {} earlier ones of this load do, 3 are needed"
+)
 
 
 def run(directory: Path, name: str, *taken: Taken, **fields: Any) -> Path:
     return saved(directory / name, [alone(), *taken], run_id=name, **fields)
 
 
-def compared(*paths: Path, baseline: int = 0) -> dict[str, Any]:
-    document = comparing.compared_apart(paths, baseline)
+def compared(
+    *paths: Path, baseline: int = 0, earlier: Path | None = None, **choice: Any
+) -> Document:
+    directory = earlier or paths[0].parent
+    document = comparing.compared_loads(directory, paths, baseline, Choice(**choice))
     assert results.check(document) is None
     found: dict[str, Any] = document
     return found
 
 
-def changes(*paths: Path) -> dict[tuple[float | None, str], dict[str, Any]]:
-    found = compared(*paths)["results"]["changes"]
+def changes(*paths: Path, **choice: Any) -> dict[tuple[float | None, str], Document]:
+    found = compared(*paths, **choice)["results"]["changes"]
     return {(one["level"], f"{one['metric']}.{one['statistic'] or ''}"): one for one in found}
 
 
@@ -50,11 +63,11 @@ def test_what_has_no_interval_is_inconclusive_with_the_reason(tmp_path: Path) ->
     found = changes(run(tmp_path, "a", level(8)), run(tmp_path, "b", level(8, slots=1)))
     assert {one["verdict"] for one in found.values()} == {"inconclusive"}
     assert found[8, "error_rate."]["reason"] is None
-    assert found[8, "total_generation_ms.p95"]["reason"] == compare_stress.ALONE
+    assert found[8, "total_generation_ms.p95"]["reason"] == UNKNOWN.format(0)
     assert found[None, "failure_point."]["reason"] == (
         "the baseline did not reach it up to 8; the file did not reach it up to 8"
     )
-    assert found[None, "degradation_point."]["reason"] == "no interval of it is known on each side"
+    assert found[None, "degradation_point."]["reason"] == UNKNOWN.format(0)
 
 
 @pytest.mark.parametrize(("every", "verdict"), [(3, "worse"), (48, "inconclusive")])
@@ -86,7 +99,7 @@ def test_goodput_is_compared_where_both_have_its_bounds(tmp_path: Path) -> None:
         run(tmp_path, "a", level(8), slo="e2e_ms<500"),
         run(tmp_path, "b", level(8, slots=1), slo="e2e_ms<500"),
     )
-    one = changes(*paths)[8, "goodput.share"]
+    one = changes(*paths)[8, "goodput_share."]
     assert (one["baseline"], one["verdict"]) == (1, "inconclusive")
     assert one["change"] == pytest.approx(one["value"] - 1)
 
@@ -175,10 +188,179 @@ def test_every_report_shows_the_changes(tmp_path: Path) -> None:
         "+100.0 % ",
         " [+50.0, +175.0] %",
         " points ",
-        f"B, requests per second: {compare_stress.ALONE}",
+        f"B, requests per second and 6 more: {UNKNOWN.format(0)}",
     ):
         assert words in text, words
     head, *lines = csv.render([path]).splitlines()
     assert {"level", "metric", "verdict", "low", "high"} <= set(head.split(","))
     assert len(lines) == 7 + 2
     assert "failure point" in html.render([path])
+
+
+# Noise that earlier runs show
+
+
+def slower(found: Document, by: float, run_id: str) -> Document:
+    """Return a run like another, with a rate that much lower."""
+    changed: Document = copy.deepcopy(found)
+    changed["run_id"] = run_id
+    for one in changed["results"]["levels"]:
+        one["requests_per_sec"] /= by
+    return changed
+
+
+def filed(directory: Path, document: Document) -> Path:
+    return results.write(directory, document)
+
+
+def history(directory: Path, *factors: float, **fields: Any) -> Document:
+    """File earlier runs of one load that differ by these factors; return the first as made."""
+    path = run(directory / "made", "a", level(2), level(8), **fields)
+    made: Document = json.loads(path.read_text())
+    for number, factor in enumerate(factors):
+        filed(directory, slower(made, factor, f"earlier-{number}"))
+    return made
+
+
+RATES = (Column("requests_per_sec"),)
+
+
+@pytest.mark.parametrize(
+    ("by", "verdict"), [(1.0, "same"), (1.03, "worse"), (1.2, "worse"), (0.8, "better")]
+)
+def test_earlier_runs_of_the_load_show_how_much_of_a_change_is_noise(
+    by: float, verdict: str, tmp_path: Path
+) -> None:
+    made = history(tmp_path, 1.0, 1.002, 0.998, 1.001)
+    paths = filed(tmp_path, slower(made, 1, "now-1")), filed(tmp_path, slower(made, by, "now-2"))
+    one = changes(*paths, earlier=tmp_path, columns=RATES)[8, "requests_per_sec."]
+    assert (one["verdict"], one["reason"]) == (verdict, None)
+    low, high = one["interval"]
+    assert low < one["change"] < high
+    assert one["noise"] == {"runs": 4, "std": pytest.approx(0.0017, abs=0.0002)}
+    text = table.render([results.write(tmp_path, compared(*paths, earlier=tmp_path))])
+    assert "intervals of levels are from 4 earlier runs of the same load" in text
+
+
+def test_runs_of_another_load_and_the_compared_ones_show_no_noise(tmp_path: Path) -> None:
+    made = history(tmp_path, 1.0, 1.002)
+    history(tmp_path / "other", 1.0, 1.1, 1.2, 1.3, osl=20)
+    (tmp_path / "other" / "stress").rename(tmp_path / "stress" / "more")
+    paths = filed(tmp_path, slower(made, 1, "now-1")), filed(tmp_path, slower(made, 1.1, "now-2"))
+    one = changes(*paths, earlier=tmp_path, columns=RATES)[8, "requests_per_sec."]
+    assert (one["verdict"], one["reason"]) == ("inconclusive", UNKNOWN.format(2))
+
+
+def test_earlier_runs_that_are_all_equal_show_no_noise_either(tmp_path: Path) -> None:
+    made = history(tmp_path, 1.0, 1.0, 1.0)
+    paths = filed(tmp_path, slower(made, 1, "now-1")), filed(tmp_path, slower(made, 1.1, "now-2"))
+    one = changes(*paths, earlier=tmp_path, columns=RATES)[8, "requests_per_sec."]
+    assert one["reason"] == "3 earlier runs of the same load show no spread"
+
+
+def jittered(found: Document, rng: random.Random, by: float = 1) -> Document:
+    """Return a run like another whose every number differs from it by chance, and by a factor."""
+    changed: Document = copy.deepcopy(found)
+    changed["run_id"] = str(rng.random())
+    for one in changed["results"]["levels"]:
+        for of in compare_stress.DEFAULT:
+            if of.statistic:
+                one[of.metric][of.statistic] *= by * rng.lognormvariate(0, 0.01)
+            elif of.metric.endswith("_per_sec"):
+                one[of.metric] *= by * rng.lognormvariate(0, 0.01)
+    return changed
+
+
+@pytest.mark.parametrize(("by", "least", "most"), [(1.0, 0, 6), (1.15, 180, 200)])
+def test_reports_of_equal_runs_raise_no_alarm_and_unequal_ones_do(
+    by: float, least: int, most: int, tmp_path: Path
+) -> None:
+    made = json.loads(run(tmp_path, "a", level(4), level(8)).read_text())
+    rng, alarms = random.Random(1), 0  # noqa: S311 - not a secret
+    for _ in range(200):
+        earlier = [jittered(made, rng) for _ in range(12)]
+        sides = {"a": jittered(made, rng), "b": jittered(made, rng, by)}
+        found = compare_stress.Comparison(sides, "a", Choice(), earlier).changes("b")
+        alarms += any(one["verdict"] in ("better", "worse") for one in found)
+    assert least <= alarms <= most
+
+
+# Columns and gates
+
+
+@pytest.mark.parametrize(
+    ("text", "column"),
+    [
+        ("requests_per_sec@8", Column("requests_per_sec", None, 8)),
+        ("ttft_ms@2.5", Column("time_to_first_token_ms", "mean", 2.5)),
+        ("e2e_ms.p95", Column("total_generation_ms", "p95")),
+        ("chunk_gap_ms.max", Column("chunk_gap_ms", "max")),
+        ("failure_point.concurrency", Column("failure_point")),
+    ],
+)
+def test_columns_are_written_as_in_thresholds(text: str, column: Column) -> None:
+    assert compare_stress.column(text, "--columns") == column
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("request_per_sec", "requests_per_sec"),
+        ("ttft_ms.p96", "p95"),
+        ("error_rate.p50", "statistic"),
+        ("failure_point.p50", "concurrency"),
+    ],
+)
+def test_a_column_that_is_none_is_refused_with_the_nearest(text: str, words: str) -> None:
+    with pytest.raises(SettingsError, match=words):
+        compare_stress.column(text, "--columns")
+
+
+def gated(*paths: Path, earlier: Path, gates: Sequence[str]) -> list[tuple[str, str | None]]:
+    parsed = tuple(map(compare_stress.gate, gates))
+    found = compared(*paths, earlier=earlier, columns=RATES, gates=parsed)["results"]["gates"]
+    return [(one["verdict"], one["reason"]) for one in found]
+
+
+def test_a_gate_passes_only_what_is_surely_no_worse_than_its_bound(tmp_path: Path) -> None:
+    made = history(tmp_path, 1.0, 1.002, 0.998, 1.001)
+    apart = tmp_path / "apart"
+    now = [filed(apart, slower(made, by, f"now-{by}")) for by in (1.0, 1.1, 1.001)]
+    gates = ["requests_per_sec@8:-5%", "requests_per_sec:-5%", "requests_per_sec@8:-9.5%"]
+    found = gated(now[0], now[1], earlier=tmp_path, gates=gates)
+    holds = f"the interval holds the bound: {compare_stress.HOLDS}"
+    assert found == [("fail", None), ("fail", None), ("undecided", holds)]
+    assert {one[0] for one in gated(now[0], now[2], earlier=tmp_path, gates=gates)} == {"pass"}
+
+
+def test_a_gate_that_nothing_can_decide_says_why(tmp_path: Path) -> None:
+    paths = run(tmp_path, "a", level(8)), run(tmp_path, "b", level(8))
+    gates = ["tps@4:-5%", "ttft_ms.p50@8:+5%", "failure_point.concurrency:-10%"]
+    assert gated(*paths, earlier=tmp_path, gates=gates) == [
+        ("undecided", "the files have no level 4 in common"),
+        ("undecided", UNKNOWN.format(0)),
+        (
+            "undecided",
+            "the baseline did not reach it up to 8; the file did not reach it up to 8",
+        ),
+    ]
+
+
+def test_a_gate_without_a_level_needs_an_optimal_one(tmp_path: Path) -> None:
+    paths = run(tmp_path, "a", level(8)), run(tmp_path, "b", level(8))
+    before = json.loads(paths[0].read_text())
+    before["results"]["optimal"] = None
+    paths[0].write_text(json.dumps(before))
+    ((verdict, reason),) = gated(*paths, earlier=tmp_path, gates=["error_rate:+1%"])
+    assert verdict == "undecided"
+    assert reason == "the baseline has no optimal level: name one, as in requests_per_sec@8:-5%"
+
+
+def test_points_are_gated_by_their_intervals(tmp_path: Path) -> None:
+    paths = (
+        run(tmp_path, "a", level(8), facts=searched(10, 9.8, 10.2)),
+        run(tmp_path, "b", level(8), facts=searched(10, 9.8, 10.2)),
+        run(tmp_path, "c", level(8), facts=searched(5, 4.9, 5.1)),
+    )
+    gates = ["failure_point.concurrency:-10%"]
+    assert gated(*paths, earlier=tmp_path, gates=gates) == [("pass", None), ("fail", None)]

@@ -8,6 +8,7 @@ import json
 import re
 from typing import TYPE_CHECKING, Any
 
+import loads
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -378,6 +379,15 @@ def test_a_workflow_s_summary_has_the_tables_and_its_log_the_broken_gates(
     ]
     assert summary.read_text(encoding="utf-8") == "before\n" + rendered("markdown", path)
     assert "gate error_rate&lt;1% : fail: 0.5" in rendered("markdown", path)
+
+
+def test_a_broken_gate_of_a_stress_run_is_an_error_line_too(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv(_github.SUMMARY_VARIABLE, str(tmp_path / "summary.md"))
+    path = loads.saved(tmp_path, [loads.alone(), loads.level(2)], threshold=("error_rate@2<0",))
+    (line,) = _github.annotate([path])
+    assert line == f"::error file={path}::error_rate@2<0: fail: 0 [0, 0.138], margin 0"
 
 
 @pytest.mark.parametrize("room", [1, 60, 500, 1000])
