@@ -251,16 +251,17 @@ class Harness:
         from pytest_llamaburn.load.filing import write_result
 
         directory = Path(self.common.results_dir)
-        try:
-            for run_id in self.run_ids:
+        for run_id in self.run_ids:
+            try:
                 path = write_result(directory, run_id, self.skipped.get(run_id, ()))
-                if path is not None:
-                    self.paths.append(path)
-                    self._judge(path)
-        except LlamaBurnError as err:
-            self.failures.append(f"{err}; its journal is kept in {directory / '.journal'}")
-            self.exit_code = err.exit_code
-        else:
+            except LlamaBurnError as err:
+                self.failures.append(f"{err}; its journal is kept in {directory / '.journal'}")
+                self.exit_code = err.exit_code
+                continue
+            if path is not None:
+                self.paths.append(path)
+                self._judge(path)
+        if not self.interrupted:
             self._compare()
 
     def _judge(self, path: Path) -> None:
@@ -273,15 +274,15 @@ class Harness:
         self.gated |= any(gate["verdict"] != "pass" for gate in found["gates"])
 
     def _compare(self) -> None:
-        """Compare the new files with the baseline, if one is named and they are whole."""
+        """Compare each new file with the baseline of its kind, if one is named."""
         from pytest_llamaburn.load import comparing
 
-        settings = self._settings.get("llm")
-        if settings is None or settings.compare is None or self.interrupted:
-            return
+        kinds = {kind.name: kind.settings for kind in KINDS.values()}
         try:
-            for path in filter(comparing.is_benchmark, self.paths):
-                found, broken = comparing.with_baseline(path, settings)
+            for path in self.paths:
+                kind = kinds[comparing.kind_of(path)]
+                given = options.given(self._config.option, kind, PREFIX)
+                found, broken = comparing.with_baseline(path, options.resolve(kind, given)[0])
                 self.comparisons += [found] if found else []
                 self.failures += broken
                 self.gated |= bool(broken)

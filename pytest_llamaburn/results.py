@@ -306,9 +306,9 @@ def earlier(
                 left -= 1
 
 
-def benchmarks_of(results_dir: Path, model_id: str) -> Iterator[Path]:
-    """Yield the benchmark files of a model, newest first; damaged ones are passed over."""
-    for path in paths(results_dir, folders()["benchmark"]):
+def of_model(results_dir: Path, kind: str, model_id: str) -> Iterator[Path]:
+    """Yield the files of a kind and a model, newest first; damaged ones are passed over."""
+    for path in paths(results_dir, folders()[kind]):
         with suppress(ResultsError):
             if brief(path).models == [model_id]:
                 yield path

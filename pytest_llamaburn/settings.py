@@ -415,6 +415,19 @@ class Stress(Prompted):
     workers: int = opt(
         1, "processes that send, where one is too slow to measure truly", bounds={"ge": 1}
     )
+    compare: str | None = opt(
+        None,
+        "compare with this result file or id; last: the newest earlier one of the model and mode",
+        scope="stress",
+        bare="last",
+        record=False,
+    )
+    fail_if: tuple[str, ...] = opt(
+        (),
+        "with --compare, a gate on the change, as in 'requests_per_sec@8:-5%'; repeatable",
+        scope="stress",
+        record=False,
+    )
     save_requests: bool = opt(
         False, "keep a row per request beside the result file, as .requests.jsonl.gz"
     )

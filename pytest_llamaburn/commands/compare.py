@@ -46,8 +46,7 @@ def run(arguments: argparse.Namespace) -> int:
     reports.check(display.output)
     directory = Path(storage.results_dir)
     paths, baseline = _paths(directory, arguments)
-    compared = {comparing.EVAL: _evals, comparing.STRESS: _loads}
-    how = compared.get(comparing.schema_of(paths[0]), _benchmarks)
+    how = {"eval": _evals, "stress": _loads}.get(comparing.kind_of(paths[0]), _benchmarks)
     document = how(arguments, directory, paths, baseline)
     path = results.write(directory, document)
     reports.show([path], display.output, sys.stdout.write)

@@ -89,7 +89,7 @@ def stem(header: Mapping[str, Any]) -> str:
 def check(settings: Any) -> None:
     """Raise SettingsError for a setting that only the metrics or other settings can refuse."""
     gates.parse_all(settings.threshold)
-    comparing.check(settings)
+    comparing.check(settings, "benchmark")
     _check_limit(settings)
     if metrics.resolve(settings.precision_metric) is None:
         words = registry.unknown("metric", settings.precision_metric, list(METRICS))

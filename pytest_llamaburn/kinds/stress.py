@@ -12,7 +12,7 @@ from pydantic import Field
 from pytest_llamaburn import timeline
 from pytest_llamaburn.kinds import _load_gates, _power
 from pytest_llamaburn.kinds._parts import Distribution, Part, RunFile, opening
-from pytest_llamaburn.load import findings, levels, rows, slo, stability, windows
+from pytest_llamaburn.load import comparing, findings, levels, rows, slo, stability, windows
 from pytest_llamaburn.load.rows import record_of
 from pytest_llamaburn.load.step import CLIENTS, RATE, SERVER_GONE, Step
 
@@ -104,6 +104,7 @@ def check(settings: Any) -> None:
     check_gates(settings.threshold, windows.checked(settings))
     if settings.slo:
         slo.parse(settings.slo)
+    comparing.check(settings, "stress")
 
 
 def check_gates(expressions: Iterable[str], settings: Any) -> None:

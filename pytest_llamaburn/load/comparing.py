@@ -11,13 +11,16 @@ from pytest_llamaburn import compare, compare_evals, compare_stress, gates, resu
 from pytest_llamaburn.errors import ResultsError, SettingsError
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
-    from pytest_llamaburn.settings import Benchmark
+    from pytest_llamaburn.settings import Benchmark, Stress
 
 LAST = "last"
-EVAL, STRESS = "llamaburn/eval", "llamaburn/stress"
-_WORDS = {EVAL: "eval", STRESS: "stress run"}
+_WORDS = {"benchmark": "benchmark", "eval": "eval", "stress": "stress run"}
+_GATES: dict[str, Callable[[str], Any]] = {
+    "benchmark": compare.gate,
+    "stress": compare_stress.gate,
+}
 
 
 def compared(
@@ -30,9 +33,9 @@ def compared(
     return compare.document(compare.Comparison(sources, choice, baseline, history), *_identity())
 
 
-def schema_of(path: Path) -> str:
-    """Return the schema of a result file, which says how it is compared."""
-    return results.brief(path).schema
+def kind_of(path: Path) -> str:
+    """Return the kind of a result file, which says how it is compared."""
+    return results.brief(path).schema.removeprefix(results.PREFIX)
 
 
 def compared_evals(paths: Sequence[Path], baseline: int) -> dict[str, Any]:
@@ -40,7 +43,7 @@ def compared_evals(paths: Sequence[Path], baseline: int) -> dict[str, Any]:
 
     Raises ResultsError for files of other kinds and for those that have nothing in common.
     """
-    sources = _sources(paths, EVAL)
+    sources = _sources(paths, "eval")
     return compare_evals.document(sources, str(paths[baseline]), *_identity())
 
 
@@ -52,7 +55,7 @@ def compared_loads(
     Earlier runs in the results directory show the noise. Raises ResultsError for files of other
     kinds and for those that have nothing in common.
     """
-    sources = _sources(paths, STRESS)
+    sources = _sources(paths, "stress")
     machines = {(d["environment"].get("fingerprint"), d["model"]["id"]) for d in sources.values()}
     history = results.earlier(results_dir, {m for m in machines if m[0]}, "stress")
     before = str(paths[baseline])
@@ -60,44 +63,50 @@ def compared_loads(
     return compare_stress.document(found, *_identity())
 
 
-def _sources(paths: Sequence[Path], schema: str) -> dict[str, dict[str, Any]]:
+def _sources(paths: Sequence[Path], kind: str) -> dict[str, dict[str, Any]]:
     sources = {str(path): results.load(path) for path in paths}
     if len(sources) < 2:
         raise ResultsError(f"compare: {paths[0]} is named twice: name another file")
     for path, found in sources.items():
-        if found["schema"] != schema:
-            raise ResultsError(f"compare: {path} is no {_WORDS[schema]} as the first file is")
+        if found["schema"] != results.PREFIX + kind:
+            raise ResultsError(f"compare: {path} is no {_WORDS[kind]} as the first file is")
     return sources
 
 
-def check(settings: Benchmark) -> None:
-    """Raise UsageError where --compare names no benchmark, or --fail-if is no gate."""
-    _choice(settings)
+def check(settings: Benchmark | Stress, kind: str) -> None:
+    """Raise UsageError where --compare names no file of the kind, or --fail-if is no gate."""
+    for text in settings.fail_if:
+        _GATES[kind](text)
     if settings.fail_if and settings.compare is None:
         raise SettingsError("--fail-if judges a comparison: name the baseline with --compare")
     if settings.compare not in (None, LAST):
-        results.load_benchmark(results.find(Path(settings.results_dir), settings.compare))
+        path = results.find(Path(settings.results_dir), settings.compare)
+        schema = results.load(path)["schema"]
+        if schema != results.PREFIX + kind:
+            raise ResultsError(f"{path} is no {_WORDS[kind]}: its schema is {schema}")
 
 
-def with_baseline(path: Path, settings: Benchmark) -> tuple[Path | None, list[str]]:
-    """Compare a new result file with the baseline of the settings, and file the comparison.
+def with_baseline(path: Path, settings: Any) -> tuple[Path | None, list[str]]:
+    """Compare a new result file with the baseline of the settings, if they name one, and file that.
 
-    Return its path, None without an earlier file to compare with, and a sentence for each gate
-    that did not pass.
+    Return the comparison's path, None without an earlier file to compare with, and a sentence for
+    each gate that did not pass.
     """
-    directory = Path(settings.results_dir)
-    before = _baseline(path, settings)
+    if getattr(settings, "compare", None) is None:
+        return None, []
+    directory, kind = Path(settings.results_dir), kind_of(path)
+    before = _baseline(path, kind, settings)
     if before is None:
         model = results.load(path)["model"]["id"]
-        missing = f"no earlier benchmark of {model} in {directory}"
+        missing = f"no earlier {_WORDS[kind]} of {model} in {directory}"
         return None, [f"{gate}: undecided: {missing}" for gate in settings.fail_if]
-    document = compared(directory, [before, path], 0, _choice(settings))
+    parsed = tuple(map(_GATES[kind], settings.fail_if))
+    if kind == "stress":
+        choice = compare_stress.Choice(gates=parsed)
+        document = compared_loads(directory, [before, path], 0, choice)
+    else:
+        document = compared(directory, [before, path], 0, compare.Choice(gates=parsed))
     return results.write(directory, document), broken(document)
-
-
-def is_benchmark(path: Path) -> bool:
-    """Return whether a result file is a benchmark's, which alone has a baseline."""
-    return schema_of(path) == "llamaburn/benchmark"
 
 
 def broken(document: dict[str, Any]) -> list[str]:
@@ -106,20 +115,16 @@ def broken(document: dict[str, Any]) -> list[str]:
     return [gates.change_sentence(gate) for gate in found if gate["verdict"] != "pass"]
 
 
-def _baseline(path: Path, settings: Benchmark) -> Path | None:
+def _baseline(path: Path, kind: str, settings: Any) -> Path | None:
     directory = Path(settings.results_dir)
     if settings.compare != LAST:
         return results.find(directory, str(settings.compare))
     now = results.load(path)
-    for earlier in results.benchmarks_of(directory, now["model"]["id"]):
+    for earlier in results.of_model(directory, kind, now["model"]["id"]):
         then = results.load(earlier)
         if then["run_id"] != now["run_id"] and then["config"]["mode"] == now["config"]["mode"]:
             return earlier
     return None
-
-
-def _choice(settings: Benchmark) -> compare.Choice:
-    return compare.Choice(gates=tuple(compare.gate(text) for text in settings.fail_if))
 
 
 def _identity() -> tuple[str, str]:

@@ -48,7 +48,7 @@ def _cut(text: str, room: int) -> bytes:
 
 def _broken(path: Path) -> list[str]:
     document = results.load(path)
-    compared = document["schema"] == "llamaburn/comparison"
+    compared = document["schema"].endswith("comparison")
     sentence = gates.change_sentence if compared else gates.sentence
     return [sentence(g) for g in document["results"]["gates"] if g["verdict"] != "pass"]
 

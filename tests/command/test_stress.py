@@ -181,6 +181,23 @@ def test_a_sweep_is_compared_with_a_sweep_and_with_nothing_else(
     assert f"{written} is no stress run as the first file is" in mixed.stderr
 
 
+def test_a_run_is_compared_with_the_last_of_its_mode_and_gated(tmp_path: Path) -> None:
+    load = ("--mode=sweep", "--levels=1,2", "--requests=6", "--compare")
+    with SlotServer(2, fast) as server:
+        first = stress(server, tmp_path, *load)
+        second = stress(server, tmp_path, *load, "--fail-if=error_rate@2:+99%")
+        third = stress(server, tmp_path, *load, "--fail-if=requests_per_sec@2:-5%", check=1)
+        (compared, _) = sorted((tmp_path / "results" / "stress_comparisons").glob("*.json"))
+        asked = server.served
+        fourth = stress(server, tmp_path, f"--compare={compared}", check=4)
+    assert "compared with A" not in first.stdout
+    assert "2 stress runs, compared with A" in second.stdout
+    assert "gate error_rate@2:+99%: B: pass" in second.stdout
+    assert "requests_per_sec@2:-5%: B: undecided: one run does not show" in third.stderr
+    assert "is no stress run: its schema is llamaburn/stress-comparison" in fourth.stderr
+    assert server.served == asked
+
+
 def test_a_ramp_brackets_the_failure_point(tmp_path: Path) -> None:
     with SlotServer(1, fast, queue=3) as server:
         done = stress(server, tmp_path, "--max-concurrency=16", "--requests=160")

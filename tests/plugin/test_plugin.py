@@ -635,6 +635,17 @@ def test_session_is_compared_with_the_newest_earlier_benchmark_of_its_model(
     assert sorted(compared.values()) == [False, True]
 
 
+def test_sessions_of_several_workers_are_compared_too(
+    pytester: pytest.Pytester, server: ScriptedServer
+) -> None:
+    run(pytester, server, str(SUITES))
+    gate = "--llamaburn-fail-if=osl.mean:-50%"
+    result = run(pytester, server, str(SUITES), "-n2", "--llamaburn-compare=last", gate)
+    assert result.ret == 0
+    result.stdout.fnmatch_lines(["2 files, compared with A", "gate osl.mean:-50%: B: pass*"])
+    assert len(comparisons(pytester)) == 1
+
+
 def test_regression_against_a_stored_baseline_fails_the_session(
     pytester: pytest.Pytester, server: ScriptedServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -99,6 +99,23 @@ def test_a_threshold_of_the_marker_that_no_level_decides_is_refused_before_the_l
     assert server.served == 2  # the warm-up
 
 
+def test_a_file_that_cannot_be_written_costs_no_other_its_own(
+    pytester: pytest.Pytester, server: SlotServer
+) -> None:
+    spoils = """
+        from pathlib import Path
+
+        def test_first(measure):
+            measure("Hi?", iterations=1)
+            Path("results/benchmarks").touch()
+    """
+    pytester.makepyfile(test_a=spoils, test_b=USER_TEST)
+    result = run(pytester, server)
+    assert result.ret == 4
+    result.stdout.fnmatch_lines(["*benchmarks*cannot be written*its journal is kept in*"])
+    assert written(pytester)["status"] == "complete"
+
+
 def test_collecting_sends_nothing_and_writes_nothing(
     pytester: pytest.Pytester, server: SlotServer
 ) -> None:
