@@ -334,6 +334,7 @@ class LlamaCppFacade(_Facade):
     usage: Mapping[str, Any] | None = field(default_factory=lambda: OPENAI_USAGE)
     timings: Mapping[str, Any] | None = field(default_factory=lambda: LLAMA_TIMINGS)
     slots: int = 1
+    props: str = ""  # instead of its own
 
     def __call__(self, request: Request) -> Steps:
         """Return the steps for a request."""
@@ -345,7 +346,7 @@ class LlamaCppFacade(_Facade):
         entry = {"id": self.model, "owned_by": self.owner, "meta": meta}
         replies = {
             "/v1/models": {"object": "list", "data": [entry]},
-            "/props": {"build_info": "b0-unknown", "total_slots": self.slots},
+            "/props": self.props or {"build_info": "b0-unknown", "total_slots": self.slots},
             "/health": {"status": "ok"},
         }
         return self._play(replies, request, server=self.server)

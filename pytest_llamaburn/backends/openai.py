@@ -130,9 +130,10 @@ class Backend(_base.Backend):
 
     async def slots(self) -> int | None:
         """Return llama.cpp's slots."""
-        props = await self.get("/props") if self._kind in ("llama.cpp", "embedded") else None
-        slots: int | None = (props or {}).get("total_slots")
-        return slots
+        if self._kind not in ("llama.cpp", "embedded"):
+            return None
+        slots = (await self._props()).get("total_slots")
+        return slots if isinstance(slots, int) else None
 
     def body(self, model: Model, messages: Sequence[_base.Message]) -> dict[str, Any]:
         """Return what this server takes: OpenAI's fields, and more only where known to work."""
@@ -162,11 +163,16 @@ class Backend(_base.Backend):
             more["chat_template_kwargs"] = {"enable_thinking": self.settings.think != "off"}
         return more
 
+    async def _props(self) -> dict[str, Any]:
+        """Return what llama.cpp says of itself; nothing where that has no shape known."""
+        found = await self.get("/props")
+        return found if isinstance(found, dict) else {}
+
     async def _identify(self) -> tuple[str, str | None]:
         async with self.http() as client:
             mark = (await client.get("/v1/models")).headers.get("server")
         if mark == "llama.cpp":
-            return "llama.cpp", (await self.get("/props") or {}).get("build_info")
+            return "llama.cpp", (await self._props()).get("build_info")
         if await self.get("/api/v1/models") is not None:
             return "lmstudio", None
         owners = {entry.get("owned_by") for entry in _entries(await self.get("/v1/models"))}

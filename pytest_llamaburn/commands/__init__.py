@@ -25,16 +25,17 @@ EXIT_CODES = """exit codes:
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command line and return its exit code; our errors are one sentence on stderr."""
+    _open_closed()
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="replace")  # a table with a few "?" is better than none
     words = sys.argv[1:] if argv is None else list(argv)
-    arguments = build_parser(words[0] if words else "").parse_args(words)
     if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:  # as shells start background jobs
         with contextlib.suppress(ValueError):  # another thread than the main one cannot
             signal.signal(signal.SIGINT, signal.default_int_handler)
     code: int = 0
     try:
+        arguments = _parsed(words)
         code = arguments.run(arguments)
         sys.stdout.flush()  # here, for Python's own flush at the end would tell what went wrong
     except LlamaBurnError as err:
@@ -45,6 +46,21 @@ def main(argv: Sequence[str] | None = None) -> int:
     except Exception as err:  # noqa: BLE001 - else Python exits with 1: a gate failed
         return _unforeseen(err, code)
     return code
+
+
+def _open_closed() -> None:
+    """Send to nowhere what the caller closed, as `>&-` does: else the next file opened gets it."""
+    for name in ("stdout", "stderr"):
+        if getattr(sys, name) is None:
+            setattr(sys, name, open(os.devnull, "w", encoding="utf-8"))  # noqa: PTH123, SIM115
+
+
+def _parsed(words: list[str]) -> argparse.Namespace:
+    try:
+        return build_parser(words[0] if words else "").parse_args(words)
+    except SystemExit:
+        sys.stdout.flush()  # help has a reader who may be gone
+        raise
 
 
 def _unforeseen(err: Exception, code: int) -> int:

@@ -235,6 +235,15 @@ def test_slots_that_cannot_be_asked_for_are_unknown(tmp_path: Path) -> None:
     assert results_in(tmp_path / "results")[0]["telemetry"]["slots"] is None
 
 
+@pytest.mark.parametrize("props", ['[{"total_slots": 1}]', '{"total_slots": "one"}'])
+def test_properties_in_no_shape_known_cost_no_run(props: str, tmp_path: Path) -> None:
+    with ScriptedServer(LlamaCppFacade(props=props)) as server:
+        llamaburn("benchmark", f"--host={server.host}", "--iterations=1", cwd=tmp_path)
+    (document,) = results_in(tmp_path / "results")
+    assert document["status"] == "complete"
+    assert document["server"]["kind"] == "llama.cpp"
+
+
 def test_bug_of_ours_exits_three_with_its_traceback(ollama: str, tmp_path: Path) -> None:
     code = (
         "import sys\nfrom pytest_llamaburn.commands import main\n"

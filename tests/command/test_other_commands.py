@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 import jsonschema
 import pytest
-from command_line import COMMAND, llamaburn
+from command_line import COMMAND, llamaburn, results_in
 from scripted import (
     Hang,
     LlamaCppFacade,
@@ -319,6 +319,8 @@ def test_help_imports_nothing_heavy() -> None:
     [
         (("schema", "benchmark"), 0),  # longer than the buffer
         (("results", "list"), 0),
+        (("--help",), 0),
+        (("--version",), 0),
         (("models", f"--host={NOWHERE}"), 4),
     ],
 )
@@ -396,6 +398,17 @@ def test_file_of_a_run_whose_table_is_lost_is_named(tmp_path: Path) -> None:
 @pytest.mark.parametrize("words", ["schema", "results show x"])
 def test_exit_code_tells_even_where_no_word_can(words: str, tmp_path: Path) -> None:
     assert redirected(words, ">/dev/full 2>&1", tmp_path) == (4, "")
+
+
+@pytest.mark.parametrize("closed", [">&-", ">&- 2>&-"])
+def test_output_that_the_caller_closed_goes_nowhere(closed: str, tmp_path: Path) -> None:
+    with ScriptedServer(OllamaFacade()) as server:
+        words = f"benchmark tiny --host={server.host} --iterations=1"
+        code, said = redirected(words, closed, tmp_path)
+    assert code == 0
+    assert "Traceback" not in said
+    (document,) = results_in(tmp_path / "results")
+    assert document["status"] == "complete"
 
 
 @pytest.mark.parametrize("words", ["results list", "schema"])
