@@ -162,7 +162,7 @@ class Comparison:
             **dict(zip(("baseline", "value"), pair, strict=True)),
             "change": _difference(pair, unit),
             "interval": interval,
-            "verdict": _verdict(interval, of.better, self.choice.margin),
+            "verdict": verdict(interval, of.better, self.choice.margin),
             "reason": reason,
             "noise": noise if interval else None,
         }
@@ -428,7 +428,8 @@ def _no_point(side: str, point: Document | None) -> str:
     return f"{side} did not reach it{held}"
 
 
-def _verdict(interval: Sequence[float] | None, better: str, margin: float) -> str:
+def verdict(interval: Sequence[float] | None, better: str, margin: float) -> str:
+    """Return the word for a change whose interval is given; `same` is inside the margin."""
     if interval is None:
         return "inconclusive"
     low, high = interval
@@ -450,10 +451,10 @@ def _weighed(
     wanted = (of.metric, of.statistic, place)
     found = (c for c in changes if (c["metric"], c["statistic"], c["level"]) == wanted)
     change = next(found, None) or {**_NOWHERE, "reason": _no_level(of.level)}
-    verdict, reason = gates.weigh_change(change, gate.bound, of.better, HOLDS)
+    word, reason = gates.weigh_change(change, gate.bound, of.better, HOLDS)
     shown = {name: change[name] for name in ("change", "interval")}
     about = {"expression": gate.expression, "file": comparison.labels[path]}
-    return {**about, **shown, "verdict": verdict, "reason": reason}
+    return {**about, **shown, "verdict": word, "reason": reason}
 
 
 def _no_level(level: float | None) -> str:

@@ -68,7 +68,8 @@ class Fakes:
 
     def machine(self, **fields: Any) -> Machine:
         """Return a machine that sees nothing but these."""
-        environ = {"PATH": str(self.home / "bin")}
+        measured = {name: value for name, value in os.environ.items() if "COVERAGE" in name}
+        environ = {"PATH": str(self.home / "bin"), **measured}
         return Machine(
             **{"root": self.home / "root", "environ": environ, "load": no_module, **fields}
         )

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import re
 import sqlite3
+import weakref
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -42,6 +43,7 @@ class Corpus:
     def __init__(self, parts: Iterable[_Part]) -> None:
         """Index the documents, in memory."""
         self._index = sqlite3.connect(":memory:", check_same_thread=False)
+        weakref.finalize(self, self._index.close)  # from Python 3.13 on an open one is warned of
         self._index.execute(
             "CREATE VIRTUAL TABLE passages USING fts5"
             "(title, url UNINDEXED, text, tokenize = 'porter unicode61')"

@@ -122,6 +122,17 @@ def test_points_that_a_search_bracketed_are_told_apart_by_their_intervals(
     assert low < point["change"] < high
 
 
+def test_what_is_neither_better_nor_worse_is_higher_or_lower() -> None:
+    assert compare_stress.verdict([0.1, 0.2], "none", 0.03) == "higher"
+    assert compare_stress.verdict([-0.2, -0.1], "none", 0.03) == "lower"
+
+
+def test_gaps_between_pieces_are_compared_where_they_are_asked_for(tmp_path: Path) -> None:
+    paths = run(tmp_path, "a", level(2)), run(tmp_path, "b", level(2))
+    one = changes(*paths, columns=(Column("chunk_gap_ms", "max"),))[2, "chunk_gap_ms.max"]
+    assert (one["unit"], one["better"], one["change"]) == ("ms", "lower", 0)
+
+
 def test_what_was_not_measured_on_a_side_has_no_change(tmp_path: Path) -> None:
     before, after = run(tmp_path, "a", level(2)), run(tmp_path, "b", level(2))
     document = json.loads(after.read_text())
