@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from pytest_llamaburn.load import knee, overload
+from pytest_llamaburn.load import knee, overload, replay
 from pytest_llamaburn.load.probing import (
     LEAST,
     TOLERANCE,
@@ -26,8 +26,11 @@ from pytest_llamaburn.load.probing import (
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
+    from typing import TypeAlias
 
     from pytest_llamaburn.load.records import Record
+
+    Runs: TypeAlias = Mapping[float, Sequence[Sequence[Record]]]  # by level
 
 _STEP = 30  # requests between two looks
 _PROBE, _RESERVE = 40, 200  # requests of a rate, and those that must be left to try the next
@@ -49,23 +52,52 @@ def search(limits: Limits) -> Search:
     return kind.found()
 
 
-def at_deadline(
-    levels: Mapping[float, Sequence[Record]], deadline_ns: int, waited_ns: int, rate: float
+def clients_at(
+    levels: Runs, deadline_ns: float, rate: float, think_ns: float = 0.0
 ) -> float | None:
-    """Return where a closed loop's failures would cross `rate` had the deadline been this one.
+    """Return the number of clients at which a deadline's failures and others cross `rate`.
 
-    From the same counted records by level, whose requests waited up to `waited_ns`: so for a
-    shorter deadline only, None for a longer one or where nothing points to a level. What a
-    request given up earlier would have spared the others is not known; the true point is a
-    little higher.
+    From the counted runs by level, in which no request waited less than this deadline. Where the
+    server's queue is not known, nor is what a request given up earlier would have spared the
+    others: the true point is then a little higher.
     """
-    if deadline_ns > waited_ns:
-        return None
-    samples = [knee.sample(v, rows) for v, rows in sorted(levels.items()) if rows]
+    queue, samples = _clients_queue(levels), _samples(levels)
+    if queue:
+        return knee.crossing(samples, replay.closed(queue, deadline_ns, think_ns), rate)
     beyond = [s.timed_out | (s.latency > deadline_ns) for s in samples]
     late = [i for i, cut in enumerate(beyond) if cut.mean() > 2 * rate]
     kept = samples[: late[0] + 1] if late else samples  # what is far beyond the point tells nothing
-    return knee.crossing(kept, deadline_ns, rate) if kept else None
+    return knee.crossing(kept, knee.beyond(kept, deadline_ns, think_ns), rate)
+
+
+def rate_at(levels: Runs, deadline_ns: float, rate: float, alone: overload.Idle) -> float | None:
+    """Return the requests per second at which a deadline's failures and others cross `rate`."""
+    runs = [run for several in levels.values() for run in several]
+    queue = _rates_queue(runs, alone)
+    late = (
+        replay.opened(queue, runs, deadline_ns)
+        if queue
+        else overload.late(runs, alone, deadline_ns)
+    )
+    return knee.crossing(_samples(levels), late, rate)
+
+
+def _samples(levels: Runs) -> list[knee.Sample]:
+    return [
+        knee.sample(level, [record for run in runs for record in run])
+        for level, runs in sorted(levels.items())
+    ]
+
+
+def _clients_queue(levels: Runs) -> replay.Queue | None:
+    """Return the queue behind the highest levels, None where not all of them had to wait."""
+    near = [level for level in levels if level >= knee.NEAR * max(levels)]
+    return replay.seen([run for level in near for run in levels[level]], min(near))
+
+
+def _rates_queue(runs: Sequence[Sequence[Record]], alone: overload.Idle) -> replay.Queue | None:
+    """Return the queue behind some probes, None where nobody had to wait."""
+    return replay.seen(runs, math.inf) if overload.capacity(runs, alone) else None
 
 
 def least(start: float, maximum: float, *, rates: bool) -> int:
@@ -81,9 +113,15 @@ def least(start: float, maximum: float, *, rates: bool) -> int:
 class _Closed(Pursuit):
     """Levels are whole numbers of clients; their first round, one burst, is sent but not judged."""
 
-    def crossing(self, samples: Sequence[knee.Sample]) -> float | None:
-        limits = self.limits
-        return knee.crossing(samples, limits.deadline_ns, limits.failure_rate, limits.think_ns)
+    def late(self) -> knee.Curve:
+        samples = [level.seen()[0] for level in self.levels.values()]
+        return knee.beyond(samples, self.limits.deadline_ns, self.limits.think_ns)
+
+    def queue(self) -> replay.Queue | None:
+        return _clients_queue({value: level.runs for value, level in self.levels.items()})
+
+    def replayed(self, queue: replay.Queue) -> knee.Curve:
+        return replay.closed(queue, self.limits.deadline_ns, self.limits.think_ns)
 
     def spread(self) -> float:
         """Return the relative standard error of a quantile of latency / level.
@@ -172,35 +210,43 @@ class _Open(Pursuit):
     def __init__(self, limits: Limits, alone: overload.Idle) -> None:
         super().__init__(limits)
         self.alone = alone
-        self.queues: dict[tuple[float, int], tuple[bool, bool]] = {}
+        self.backlogs: dict[tuple[float, int], tuple[bool, bool]] = {}
 
-    def crossing(self, samples: Sequence[knee.Sample]) -> float | None:
-        limits, runs = self.limits, [run for x in self.levels.values() for run in x.runs]
-        return overload.crossing(samples, runs, self.alone, limits.deadline_ns, limits.failure_rate)
+    @property
+    def runs(self) -> list[list[Record]]:
+        return [run for level in self.levels.values() for run in level.runs]
+
+    def late(self) -> knee.Curve:
+        return overload.late(self.runs, self.alone, self.limits.deadline_ns)
+
+    def queue(self) -> replay.Queue | None:
+        return _rates_queue(self.runs, self.alone)
+
+    def replayed(self, queue: replay.Queue) -> knee.Curve:
+        return replay.opened(queue, self.runs, self.limits.deadline_ns)
 
     def spread(self) -> float:
-        runs = [run for level in self.levels.values() for run in level.runs]
-        return overload.precision(runs, self.alone)
+        return overload.precision(self.runs, self.alone)
 
     def fails(self, level: Level) -> bool | None:
         found = super().fails(level)
         if found:
             return True
-        waits, grows = self.queue(level)
+        waits, grows = self.backlog(level)
         return True if grows else None if waits else found
 
     def bad(self, level: Level) -> bool:
-        return super().bad(level) or any(self.queue(level))
+        return super().bad(level) or any(self.backlog(level))
 
-    def queue(self, level: Level) -> tuple[bool, bool]:
+    def backlog(self, level: Level) -> tuple[bool, bool]:
         """Return whether much of a level's load waited, and whether a backlog grew."""
         key = (level.value, level.issued)
-        if key not in self.queues:
+        if key not in self.backlogs:
             alone, rate = self.alone, self.limits.failure_rate
             grows = [overload.backlog(run, level.value, alone, rate).grows for run in level.runs]
             waits = overload.capacity(level.runs, self.alone) is not None
-            self.queues[key] = (waits, any(grows))
-        return self.queues[key]
+            self.backlogs[key] = (waits, any(grows))
+        return self.backlogs[key]
 
     def rise(self) -> Sending:
         """Double the rate until a backlog grows or requests fail."""

@@ -5,8 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from pytest_llamaburn.load import capacity, degradation, knee, overload, states
+from pytest_llamaburn.load import capacity, degradation, overload, states
 from pytest_llamaburn.load.step import CLIENTS
+from pytest_llamaburn.load.windows import think_seconds
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -238,14 +239,12 @@ def _limited(seen: Seen) -> bool:
 
 def _crossing(load: Load, share: float, rate: float) -> float | None:
     """Return the level at which the rate is crossed with a share of the deadline."""
-    waited_ns = round(load.deadline_s * 1e9)
-    deadline_ns = round(share * waited_ns)
-    if load.unit == CLIENTS:
-        levels = {seen.level: seen.records for seen in load.levels}
-        return capacity.at_deadline(levels, deadline_ns, waited_ns, rate)
-    known = [seen for seen in load.levels if seen.records]
-    if not known:
+    levels = {seen.level: seen.runs for seen in load.levels if seen.records}
+    deadline_ns = share * load.deadline_s * 1e9
+    if not levels:
         return None
-    samples = [knee.sample(seen.level, seen.records) for seen in known]
-    runs = [run for seen in known for run in seen.runs]
-    return overload.crossing(samples, runs, overload.idle(load.baseline), deadline_ns, rate)
+    if load.unit == CLIENTS:
+        think = load.config["think_time"]
+        think_ns = sum(think_seconds(think)) / 2 * 1e9 if think else 0.0
+        return capacity.clients_at(levels, deadline_ns, rate, think_ns)
+    return capacity.rate_at(levels, deadline_ns, rate, overload.idle(load.baseline))

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     Flags = NDArray[np.bool_]
     Curve = Callable[[float], float]
 
-_NEAR = 0.6  # levels from this share of the highest one on tell of its queue
+NEAR = 0.6  # levels from this share of the highest one on tell of its queue
 _SIGNIFICANT = 6.63  # chi-square, 1 degree of freedom, 99 %
 _ROOM = 0.9  # of the rate is the most that a background not proven higher is taken for
 _CLUSTER = 20  # errors this many requests apart are taken as independent
@@ -50,15 +50,13 @@ def sample(level: float, records: Sequence[Record], deadline_ns: float = math.in
     return Sample(level, np.minimum(latency, deadline_ns), late, failed)
 
 
-def crossing(
-    samples: Sequence[Sample], deadline_ns: float, rate: float, think_ns: float = 0.0
-) -> float | None:
+def crossing(samples: Sequence[Sample], late: Curve, rate: float) -> float | None:
     """Return the level at which `rate` of the requests fail, None where none points to one.
 
-    `think_ns` is the clients' mean pause: clients = throughput × (latency + pause).
+    `late` is the share that a deadline cuts off; the others are in the samples.
     """
-    curve = either(beyond(samples, deadline_ns, think_ns), background(samples, rate))
     levels = [s.level for s in samples]
+    curve = either(late, background(samples, rate))
     return solve(curve, rate, min(levels) / 2, max(levels) * 100)
 
 
@@ -78,9 +76,12 @@ def solve(curve: Curve, rate: float, low: float, high: float) -> float | None:
 
 
 def beyond(samples: Sequence[Sample], deadline_ns: float, think_ns: float = 0.0) -> Curve:
-    """Return the share of requests that a deadline cuts off, over the level."""
+    """Return the share of requests that a deadline cuts off, over the level.
+
+    `think_ns` is the clients' mean pause: clients = throughput × (latency + pause).
+    """
     top = max(s.level for s in samples)
-    near = [s for s in samples if s.level >= _NEAR * top]
+    near = [s for s in samples if s.level >= NEAR * top]
     scaled = np.concatenate([(s.latency[~s.failed] + think_ns) / s.level for s in near])
     ended = np.concatenate([~s.timed_out[~s.failed] for s in near])
     if not len(scaled):
@@ -94,15 +95,18 @@ def beyond(samples: Sequence[Sample], deadline_ns: float, think_ns: float = 0.0)
 
 
 def background(samples: Sequence[Sample], rate: float) -> Curve:
-    """Return the share of requests that fail by anything but the deadline, over the level.
+    """Return the share that fails by anything else, of what no deadline cuts off, over the level.
 
     A constant one is taken for more than nine tenths of `rate` only if its interval lies above.
     """
-    counts = [(s.level, int(s.failed.sum()), len(s.failed)) for s in samples]
+    ended = [s.failed[~s.timed_out] for s in samples]
+    counts = [
+        (s.level, int(e.sum()), len(e)) for s, e in zip(samples, ended, strict=True) if len(e)
+    ]
     hits, n = sum(c[1] for c in counts), sum(c[2] for c in counts)
     if not hits:
         return lambda _: 0.0
-    effect = clusters.design_effect([s.failed for s in samples], _CLUSTER)
+    effect = clusters.design_effect(ended, _CLUSTER)
     start, slope, gain = logistic(counts)
     if slope > 0 and gain / effect > _SIGNIFICANT:
         return lambda level: _logistic(start + slope * math.log(level))

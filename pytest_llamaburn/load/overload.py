@@ -15,8 +15,6 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
-from pytest_llamaburn.load import knee
-
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
@@ -138,22 +136,9 @@ def lost(capacity_per_sec: float, deadline_ns: float, variability: float, cv2: f
     return share
 
 
-def crossing(
-    samples: Sequence[knee.Sample],
-    runs: Sequence[Sequence[Record]],
-    alone: Idle,
-    deadline_ns: float,
-    rate: float,
-) -> float | None:
-    """Return the request rate at which `rate` of the requests fail, None where none points to one.
-
-    Deadlines by `lost`, other failures by `knee.background`.
-    """
+def late(runs: Sequence[Sequence[Record]], alone: Idle, deadline_ns: float) -> Curve:
+    """Return the share of requests that a deadline cuts off, over the rate, by `lost`."""
     most = capacity(runs, alone)
     if most is None:
-        late: Curve = lambda _: 0.0  # noqa: E731 - nobody waited: no deadline is near
-    else:
-        late = lost(most, deadline_ns, arrival_cv2(runs) + alone.cv2, alone.cv2)
-    curve = knee.either(late, knee.background(samples, rate))
-    levels = [s.level for s in samples]
-    return knee.solve(curve, rate, min(levels) / 2, max(levels) * 100)
+        return lambda _: 0.0  # nobody waited: no deadline is near
+    return lost(most, deadline_ns, arrival_cv2(runs) + alone.cv2, alone.cv2)

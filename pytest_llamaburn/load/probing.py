@@ -2,8 +2,9 @@
 
 A level (clients, or requests per second) fails when more than `failure_rate` of its requests do;
 the deadline is part of the definition, since a server that queues without limit rejects nothing.
-The point comes from all probes together (`knee`, `overload`), because a probe near the point alone
-is a toss of a coin; what is certain of single levels bounds it. Requests of one level share its
+The point comes from all probes together, because a probe near it alone is a toss of a coin: roughly
+and at once where it guides the search (`knee`, `overload`), from the server's queue played again at
+its end (`replay`). What is certain of single levels bounds it. Requests of one level share its
 queue, so their number is an effective one, and every interval is wide enough for looking many times
 (`clusters`).
 """
@@ -18,7 +19,7 @@ from typing import Any, NamedTuple, TypeAlias
 
 import numpy as np
 
-from pytest_llamaburn.load import clusters, knee, overload
+from pytest_llamaburn.load import clusters, knee, overload, replay
 from pytest_llamaburn.load.records import Record
 
 FAILURE_RATE = 0.05
@@ -166,13 +167,20 @@ class Pursuit(ABC):
         return max(passing, default=None), min(failing, default=None)
 
     def estimate(self) -> float | None:
-        """Return the level at which the rate is crossed, inside of what is certain."""
+        """Return the level at which the rate is crossed, as near as the search needs it."""
         if self._known[0] != self.left:
-            self._known = (self.left, self._estimate())
+            self._known = (self.left, self._crossing(self.late()))
         return self._known[1]
 
-    def _estimate(self) -> float | None:
-        found = self.crossing([level.seen()[0] for level in self.levels.values()])
+    def final(self) -> float | None:
+        """Return the level at which the rate is crossed, as well as all requests tell."""
+        queue = self.queue()
+        return self._crossing(self.replayed(queue) if queue else self.late())
+
+    def _crossing(self, late: knee.Curve) -> float | None:
+        """Return the level at which the rate is crossed, inside of what is certain."""
+        samples = [level.seen()[0] for level in self.levels.values()]
+        found = knee.crossing(samples, late, self.limits.failure_rate)
         low, high = self.bounds()
         if high == self.limits.start:
             return high
@@ -184,8 +192,16 @@ class Pursuit(ABC):
         return found
 
     @abstractmethod
-    def crossing(self, samples: Sequence[knee.Sample]) -> float | None:
-        """Return the level at which the rate is crossed, by all samples together."""
+    def late(self) -> knee.Curve:
+        """Return the share that the deadline cuts off, over the level: at once, and roughly."""
+
+    @abstractmethod
+    def queue(self) -> replay.Queue | None:
+        """Return the server's queue, None if none was seen."""
+
+    @abstractmethod
+    def replayed(self, queue: replay.Queue) -> knee.Curve:
+        """Return the share that the deadline cuts off, over the level, of this queue."""
 
     @abstractmethod
     def spread(self) -> float:
@@ -201,7 +217,7 @@ class Pursuit(ABC):
 
     def found(self) -> FailurePoint:
         """Return the end of the search."""
-        estimate = self.estimate() if self.reached else None
+        estimate = self.final() if self.reached else None
         proven = self.bounds()
         at = math.inf if estimate is None else estimate
         bad = {v: self.bad(level) for v, level in self.levels.items()}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shlex
 import signal
 import subprocess
 import sys
@@ -371,7 +372,8 @@ def test_what_the_output_s_encoding_lacks_is_a_question_mark(tmp_path: Path) -> 
 
 def redirected(words: str, where: str, cwd: Path) -> tuple[int, str]:
     """Return the exit code and the errors of a command whose output a shell redirects."""
-    script = f"{sys.executable} -m pytest_llamaburn {words} {where}; exit ${{PIPESTATUS[0]}}"
+    command = f"{shlex.quote(sys.executable)} -m pytest_llamaburn {words}"
+    script = f"{command} {where}; exit ${{PIPESTATUS[0]}}"
     done = subprocess.run(
         ["bash", "-c", script], cwd=cwd, capture_output=True, text=True, check=False
     )

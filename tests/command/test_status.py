@@ -30,11 +30,12 @@ class NoPs(OllamaFacade):
         return [sized(404)] if request.path == "/api/ps" else super().__call__(request)
 
 
-class OddProps(LlamaCppFacade):
-    """A llama.cpp whose properties are a list."""
+class OddSize(OllamaFacade):
+    """An Ollama that writes a model's size in words."""
 
     def __call__(self, request: Request) -> Steps:
-        return [sized(200, "[5]")] if request.path == "/props" else super().__call__(request)
+        odd = {"models": [{"name": "tiny", "size": "large"}]}
+        return [sized(200, odd)] if request.path == "/api/ps" else super().__call__(request)
 
 
 def vllm(request: Request) -> Steps:
@@ -113,10 +114,9 @@ def test_listing_that_is_missing_is_a_reason(tmp_path: Path) -> None:
 
 
 def test_odd_answer_is_a_reason_and_no_crash(tmp_path: Path) -> None:
-    with ScriptedServer(OddProps()) as server:
-        args = ("status", f"--host={server.host}", "--output=json")
-        found = json.loads(llamaburn(*args, cwd=tmp_path, check=4).stdout)
-    assert found["null_reasons"]["server"].startswith("not the answer expected (AttributeError")
+    with ScriptedServer(OddSize()) as server:
+        found = shown(server.host, tmp_path)
+    assert found["null_reasons"]["loaded"].startswith("not the answer expected (TypeError")
 
 
 def test_no_server_is_no_error_unless_it_was_named(tmp_path: Path) -> None:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 import pytest
 from virtual_server import (
     DEADLINE_S,
@@ -21,9 +19,6 @@ from virtual_server import (
 from pytest_llamaburn.load import capacity, overload
 from pytest_llamaburn.load.probing import FailurePoint, Limits, Probe
 from pytest_llamaburn.load.records import Record
-
-if TYPE_CHECKING:
-    from collections.abc import Sequence
 
 DEADLINE_NS = round(DEADLINE_S * SECOND)
 SERVERS = [
@@ -188,18 +183,30 @@ def test_the_least_that_a_search_takes_brings_it_to_its_maximum(
     assert sent <= budget
 
 
-@pytest.mark.parametrize("share", [0.5, 0.75])
+@pytest.mark.parametrize("share", [0.25, 0.5, 0.75])
 def test_a_shorter_deadline_s_point_comes_from_the_same_records(share: float) -> None:
     server = VirtualServer(4, "lognormal").seed(5)
-    levels: dict[float, Sequence[Record]] = {
-        n: server.closed(n, 400 + n)[n:] for n in (8, 12, 16, 20, 24, 28)
-    }
-    shorter = round(share * DEADLINE_NS)
-    found = capacity.at_deadline(levels, shorter, DEADLINE_NS, 0.05)
+    levels = {float(n): [server.closed(n, 400 + n)[n:]] for n in (8, 12, 16, 20, 24, 28)}
+    found = capacity.clients_at(levels, share * DEADLINE_NS, 0.05)
     truth = true_failure_point(VirtualServer(4, "lognormal", share * DEADLINE_S), "closed")
-    assert found == pytest.approx(truth, rel=0.1)
+    assert found == pytest.approx(truth, rel=0.05)
 
 
-def test_a_longer_deadline_than_was_waited_has_no_point() -> None:
-    assert capacity.at_deadline({}, 2, 1, 0.05) is None
-    assert capacity.at_deadline({}, 1, 1, 0.05) is None
+def test_without_a_queue_latency_for_each_client_tells_the_point() -> None:
+    server = VirtualServer(99, "lognormal").seed(5)
+    levels = {float(n): [server.closed(n, 400 + n)[n:]] for n in (8, 12)}
+    assert capacity.clients_at(levels, DEADLINE_NS, 0.05) == pytest.approx(47, rel=0.1)
+    late = capacity.clients_at(levels, 0.1 * DEADLINE_NS, 0.05)
+    assert late is not None
+    assert late < 12
+
+
+@pytest.mark.parametrize("share", [0.5, 1.0])
+def test_a_rate_s_point_at_another_deadline_comes_from_the_same_records(share: float) -> None:
+    server = VirtualServer(4, "lognormal").seed(5)
+    alone = overload.idle(server.closed(1, 50))
+    send = schedules(server, "poisson", 3)
+    levels = {rate: [send(Probe(rate, 300, fresh=True))] for rate in (3.0, 4.0, 5.0)}
+    found = capacity.rate_at(levels, share * DEADLINE_NS, 0.05, alone)
+    truth = true_failure_point(VirtualServer(4, "lognormal", share * DEADLINE_S), "poisson")
+    assert found == pytest.approx(truth, rel=0.05)

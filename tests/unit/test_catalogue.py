@@ -267,7 +267,9 @@ def waiting(*arguments, **options):
 _catalogue._fetch_into = waiting
 print(_catalogue.fetch("tiny"), flush=True)
 """
-FAKE_PIP = """#!{python}
+FAKE_PIP = """#!/bin/sh
+'''exec' "{python}" "$0" "$@" # a path in a first line of its own may hold no blank
+'''
 import pathlib, sys
 with open({log!r}, "a") as log:
     print(*sys.argv[1:], file=log)

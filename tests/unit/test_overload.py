@@ -144,4 +144,5 @@ def test_where_nothing_fails_and_nothing_is_late_there_is_no_crossing() -> None:
     sample = knee.sample(2, records)
     assert knee.beyond([sample], 9)(2) == 0.0
     assert knee.solve(lambda _: 0.0, 0.05, 1, 9) is None
-    assert overload.crossing([knee.sample(1, [Record(0, 0, 1, 5)])], [], ALONE, 9, 0.05) is None
+    late = overload.late([], ALONE, 9)
+    assert knee.crossing([knee.sample(1, [Record(0, 0, 1, 5)])], late, 0.05) is None
