@@ -14,7 +14,7 @@ from functools import cached_property
 from statistics import NormalDist
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from pytest_llamaburn import evidence, gates, metrics, registry, results
+from pytest_llamaburn import evidence, gates, metrics, registry, results, stats
 from pytest_llamaburn.errors import ResultsError, SettingsError
 
 if TYPE_CHECKING:
@@ -28,10 +28,16 @@ SHARE = "share"  # changes of a share are differences: it may well be 0 in the b
 POINTS = ("failure_point", "degradation_point")
 _ALIKE = (
     *("mode", "arrival", "think_time", "isl", "osl", "max_tokens", "cache", "num_ctx", "prompts"),
-    *("temperature", "degradation_factor", "failure_rate", "workers"),
+    *("temperature", "top_p", "top_k", "think", "degradation_factor", "failure_rate", "workers"),
+    *("level_requests", "level_duration", "duration", "warmup_window", "cooldown_window", "slo"),
 )
 _AT = re.compile(r"@\s*(\d+(?:\.\d+)?)\s*$")
-HOLDS = "more earlier runs of the same load in the results directory make it narrower"
+_MORE_RUNS = "more earlier runs of the same load in the results directory make it narrower"
+_MORE_REQUESTS = "more requests make it narrower"
+_WHOLE = tuple(metrics.LOAD_METRICS.keys() - {*POINTS, "optimal", "recovery_time_ms"})
+STATISTICS = ("mean", "min", *stats.PERCENTILES, "max")
+_STATISTICS = {"median": "p50", "p99.9": "p99_9"}
+_AXES = ("concurrency", "rate")
 _UNITS = {"concurrency": "clients", "rate": "requests/s"}
 _NOWHERE = {"change": None, "interval": None}
 _GAP = metrics.RunMetric("chunk_gap_ms", "ms", "lower", "time between two pieces of an answer")
@@ -43,6 +49,7 @@ class Column(NamedTuple):
     metric: str
     statistic: str | None = None
     level: float | None = None
+    axis: str | None = None  # what a point is said to be a number of
 
     @property
     def unit(self) -> str:
@@ -97,13 +104,18 @@ class Comparison:
     ) -> None:
         """Take the files; raises ResultsError where clients loaded one and a rate another."""
         self.sources, self.baseline, self.choice = sources, baseline, choice
-        self.labels = {path: chr(ord("A") + index) for index, path in enumerate(sources)}
+        self.labels = {path: _label(index) for index, path in enumerate(sources)}
         self.others = {path: found for path, found in sources.items() if path != baseline}
         self.before = sources[baseline]
         for path, after in self.others.items():
             _check_axes(self.before, after, path)
+        for of in (*choice.columns, *(gate.column for gate in choice.gates)):
+            if of.axis not in (None, axis(self.before)):
+                raise SettingsError(f"{of.metric}.{of.axis}: these loads have no {of.axis}")
         compared = {found["run_id"] for found in sources.values()}
-        self._earlier = [found for found in history if found["run_id"] not in compared]
+        alike = {_conditions(found) for found in sources.values()}
+        earlier = (found for found in history if found["run_id"] not in compared)
+        self._earlier = [found for found in earlier if _conditions(found) in alike]
 
     @cached_property
     def planned(self) -> dict[str, list[tuple[Column, float | None]]]:
@@ -118,17 +130,15 @@ class Comparison:
     def _places(self, after: Document) -> Iterator[tuple[Column, float | None]]:
         """Yield what is compared, lowest level first, then the points."""
         both = [_levels(found) for found in (self.before, after)]
-        wanted = (*self.choice.columns, *map(self.gated, self.choice.gates))
-        columns = [of for of in wanted if of.metric not in POINTS]
-        told: dict[tuple[Column, float | None], None] = {}
-        for place in sorted(both[0].keys() & both[1].keys()):
-            for of in columns:
-                shown = (
-                    any(_value(side[place], of) for side in both) or of.metric != "goodput_share"
-                )
-                if of.level in (None, place) and shown:
-                    told[of._replace(level=None), place] = None
-        yield from told
+        bounded = any(found["config"].get("slo") for found in (self.before, after))
+        shown = (of for of in self.choice.columns if bounded or of.metric != "goodput_share")
+        wanted = [of._replace(axis=None) for of in (*shown, *map(self.gated, self.choice.gates))]
+        yield from dict.fromkeys(
+            (of._replace(level=None), place)
+            for place in sorted(both[0].keys() & both[1].keys())
+            for of in wanted
+            if of.metric not in POINTS and of.level in (None, place)
+        )
         yield from dict.fromkeys((of, None) for of in wanted if of.metric in POINTS)
 
     def gated(self, gate: Gate) -> Column:
@@ -156,13 +166,14 @@ class Comparison:
         unit = _UNITS[axis(after)] if of.metric in POINTS else of.unit
         about = {"metric": of.metric, "statistic": of.statistic, "unit": unit, "better": of.better}
         interval, noise = self._interval(after, of, place, pair)
-        reason = None if interval else self._unknown(both, of, place, noise)
+        few = _uncertified(both, of, place) if interval else None
+        reason = few if interval else self._unknown(both, of, place, noise)
         return {
             **about,
             **dict(zip(("baseline", "value"), pair, strict=True)),
             "change": _difference(pair, unit),
             "interval": interval,
-            "verdict": verdict(interval, of.better, self.choice.margin),
+            "verdict": verdict(None if few else interval, of.better, self.choice.margin),
             "reason": reason,
             "noise": noise if interval else None,
         }
@@ -202,6 +213,8 @@ class Comparison:
         self, both: Sequence[Document], of: Column, place: float | None, noise: Document | None
     ) -> str:
         """Return why a change has no interval."""
+        if noise and of.unit != SHARE and 0 in [_number(found, of, place) for found in both]:
+            return "one of them is 0, to which there is no ratio"
         if noise:
             return _alone(noise["runs"])
         if of.metric not in POINTS:
@@ -253,7 +266,7 @@ def document(comparison: Comparison, run_id: str, timestamp: str) -> Document:
 def axis(found: Document) -> str:
     """Return what a stress run's levels are numbers of: concurrency or rate."""
     levels = found["results"]["levels"]
-    rates = levels and levels[0].get("concurrency") is None
+    rates = levels[0].get("concurrency") is None if levels else found["config"].get("arrival")
     return "rate" if rates else "concurrency"
 
 
@@ -271,6 +284,8 @@ def _unlike(before: Document, after: Document) -> Iterator[str]:
         was, now = before["config"].get(name), after["config"].get(name)
         if was != now:
             yield f"{name} is {_word(now)}, {_word(was)} in the baseline"
+    if after["status"] != "complete":
+        yield f"it is {after['status']}"
     machines = [found["environment"].get("fingerprint") for found in (before, after)]
     if machines[0] != machines[1]:
         yield "it was measured on another machine"
@@ -290,25 +305,25 @@ def column(text: str, option: str) -> Column:
     """
     at = _AT.search(text)
     name, _, statistic = _AT.sub("", text).strip().partition(".")
-    metric = name if name in (*POINTS, *metrics.LOAD_METRICS, _GAP.key) else metrics.resolve(name)
-    if metric is None:
-        known = [*POINTS, *metrics.LOAD_METRICS, *metrics.METRICS, *_aliases(), _GAP.key]
+    metric = name if name in (*POINTS, *_WHOLE, _GAP.key) else metrics.resolve(name)
+    if metric not in (*POINTS, *_WHOLE, *metrics.LEVEL_METRICS, _GAP.key):
+        known = [*POINTS, *_WHOLE, *metrics.LEVEL_METRICS, *_aliases(), _GAP.key]
         raise SettingsError(f"{option}: '{text}': {registry.unknown('metric', name, known)}")
-    if metric in POINTS:
-        allowed: tuple[str, ...] = ("", "concurrency", "rate")
-    elif metric in metrics.LOAD_METRICS:
-        allowed = ("",)
-    else:
-        allowed = ("", *gates.STATISTICS)
-    if statistic not in allowed:
-        words = registry.unknown("statistic", statistic, [*filter(None, allowed)])
+    if metric in POINTS and at:
+        raise SettingsError(f"{option}: '{text}' is refused: {metric} is of all levels")
+    full = _STATISTICS.get(statistic, statistic)
+    allowed = _AXES if metric in POINTS else () if metric in _WHOLE else STATISTICS
+    if full not in ("", *allowed):
+        words = registry.unknown("statistic", full, allowed)
         raise SettingsError(f"{option}: '{text}': {words}")
-    own = None if allowed != ("", *gates.STATISTICS) else statistic or "mean"
+    if metric in POINTS:
+        return Column(metric, axis=full or None)
+    own = None if metric in _WHOLE else full or "mean"
     return Column(metric, own, float(at[1]) if at else None)
 
 
 def _aliases() -> list[str]:
-    return [metric.alias for metric in metrics.METRICS.values() if metric.alias]
+    return [a for name in metrics.LEVEL_METRICS if (a := metrics.METRICS[name].alias)]
 
 
 def gate(expression: str) -> Gate:
@@ -378,13 +393,28 @@ def _own_interval(
 ) -> list[float] | None:
     """Return the interval of a change that the two files' own give."""
     if of.metric == "error_rate" and place is not None:
-        return _apart([_levels(found)[place] for found in both], confidence)
+        levels = [_levels(found)[place] for found in both]
+        known = all(level.get("error_rate_ci95") for level in levels)
+        return _apart(levels, confidence) if known else None
     if of.metric not in POINTS:
         return None
-    first, last = (found["results"][of.metric].get("interval") for found in both)
-    if not first or not last or first[0] <= 0:
+    points = [found["results"][of.metric] for found in both]
+    if not all(point.get("interval") for point in points):
         return None
-    return [last[0] / first[1] - 1, last[1] / first[0] - 1]
+    at, wider = axis(both[0]), _wider(confidence)
+    first, last = (_stretched(point["interval"], point[at], wider) for point in points)
+    return [last[0] / first[1] - 1, last[1] / first[0] - 1] if first[0] > 0 else None
+
+
+def _stretched(ends: Sequence[float], value: float, by: float) -> tuple[float, float]:
+    """Return an interval with its ends that much farther from the value, as ratios."""
+    low, high = (value * (end / value) ** by if value else end for end in ends)
+    return low, high
+
+
+def _wider(confidence: float) -> float:
+    """Return how much wider than a normal's 95 % interval one of this confidence is."""
+    return NormalDist().inv_cdf((1 + confidence) / 2) / NormalDist().inv_cdf(0.975)
 
 
 def _apart(both: Sequence[Document], confidence: float) -> list[float]:
@@ -396,7 +426,7 @@ def _apart(both: Sequence[Document], confidence: float) -> list[float]:
     (p, (low, high)), (q, (least, most)) = (
         (level["error_rate"], level["error_rate_ci95"]) for level in both
     )
-    wider = NormalDist().inv_cdf((1 + confidence) / 2) / NormalDist().inv_cdf(0.975)
+    wider = _wider(confidence)
     down, up = math.hypot(q - least, high - p), math.hypot(most - q, p - low)
     return [max(-1.0, q - p - wider * down), min(1.0, q - p + wider * up)]
 
@@ -405,8 +435,8 @@ def _conditions(found: Document) -> tuple[Any, ...]:
     """Return what must be equal for runs to differ by noise alone."""
     model, server = found["model"], found["server"]
     about = (model["id"], model["digest"], model["quantization"], server["kind"], server["version"])
-    deadline = found["config"].get("timeout_total")
-    return (*about, deadline, *(str(found["config"].get(name)) for name in _ALIKE))
+    more = (found["environment"].get("fingerprint"), found["config"].get("timeout_total"))
+    return (*about, *more, *(str(found["config"].get(name)) for name in _ALIKE))
 
 
 def _alone(runs: int) -> str:
@@ -418,6 +448,15 @@ def _alone(runs: int) -> str:
         f"one run does not show how much runs differ: {runs} earlier ones of this load do, {least} "
         "are needed"
     )
+
+
+def _uncertified(both: Sequence[Document], of: Column, place: float | None) -> str | None:
+    """Return why a percentile is not to be trusted, None where it is."""
+    if of.statistic not in stats.PERCENTILES:
+        return None
+    found = [_levels(side)[place][of.metric] for side in both] if place is not None else []
+    few = [values["n"] for values in found if of.statistic not in values["certified"]]
+    return f"{min(few)} requests do not certify it" if few else None
 
 
 def _no_point(side: str, point: Document | None) -> str:
@@ -451,9 +490,10 @@ def _weighed(
     wanted = (of.metric, of.statistic, place)
     found = (c for c in changes if (c["metric"], c["statistic"], c["level"]) == wanted)
     change = next(found, None) or {**_NOWHERE, "reason": _no_level(of.level)}
-    word, reason = gates.weigh_change(change, gate.bound, of.better, HOLDS)
+    advice = _MORE_RUNS if change.get("noise") else _MORE_REQUESTS
+    word, reason = gates.weigh_change(change, gate.bound, of.better, advice)
     shown = {name: change[name] for name in ("change", "interval")}
-    about = {"expression": gate.expression, "file": comparison.labels[path]}
+    about = {"expression": gate.expression, "file": comparison.labels[path], "unit": of.unit}
     return {**about, **shown, "verdict": word, "reason": reason}
 
 
@@ -461,6 +501,12 @@ def _no_level(level: float | None) -> str:
     if level is None or math.isnan(level):
         return "the baseline has no optimal level: name one, as in requests_per_sec@8:-5%"
     return f"the files have no level {level:g} in common"
+
+
+def _label(index: int) -> str:
+    """Return A to Z, then A2 to Z2."""
+    letter, turn = chr(ord("A") + index % 26), index // 26
+    return f"{letter}{turn + 1}" if turn else letter
 
 
 def _word(value: Any) -> str:

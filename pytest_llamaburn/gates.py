@@ -176,13 +176,14 @@ def weigh_change(
 
 
 def change_sentence(gate: dict[str, Any]) -> str:
-    """Return the verdict on a change in words."""
+    """Return the verdict on a change in words; that of a share is in points."""
     start = f"{gate['expression']}: {gate['file']}: {gate['verdict']}"
     if gate["interval"] is None:
         return f"{start}: {gate['reason']}"
-    low, high = gate["interval"]
+    unit = " points" if gate.get("unit") == "share" else "%"
+    change, low, high = (f"{100 * x:+.1f}{unit}" for x in (gate["change"], *gate["interval"]))
     why = f": {gate['reason']}" if gate["reason"] else ""
-    return f"{start}: {gate['change']:+.1%} [{low:+.1%}, {high:+.1%}]{why}"
+    return f"{start}: {change} [{low}, {high}]{why}"
 
 
 def sentence(verdict: dict[str, Any]) -> str:

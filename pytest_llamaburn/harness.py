@@ -254,15 +254,15 @@ class Harness:
         for run_id in self.run_ids:
             try:
                 path = write_result(directory, run_id, self.skipped.get(run_id, ()))
+                if path is not None:
+                    self.paths.append(path)
+                    self._judge(path)
             except LlamaBurnError as err:
                 self.failures.append(f"{err}; its journal is kept in {directory / '.journal'}")
                 self.exit_code = err.exit_code
-                continue
-            if path is not None:
-                self.paths.append(path)
-                self._judge(path)
         if not self.interrupted:
-            self._compare()
+            for path in self.paths:
+                self._compare(path)
 
     def _judge(self, path: Path) -> None:
         from pytest_llamaburn.results import load
@@ -273,22 +273,22 @@ class Harness:
             self.exit_code = NothingMeasuredError.exit_code
         self.gated |= any(gate["verdict"] != "pass" for gate in found["gates"])
 
-    def _compare(self) -> None:
-        """Compare each new file with the baseline of its kind, if one is named."""
+    def _compare(self, path: Path) -> None:
+        """Compare a new file with the baseline of its kind, if one is named."""
         from pytest_llamaburn.load import comparing
 
         kinds = {kind.name: kind.settings for kind in KINDS.values()}
         try:
-            for path in self.paths:
-                kind = kinds[comparing.kind_of(path)]
-                given = options.given(self._config.option, kind, PREFIX)
-                found, broken = comparing.with_baseline(path, options.resolve(kind, given)[0])
-                self.comparisons += [found] if found else []
-                self.failures += broken
-                self.gated |= bool(broken)
+            kind = kinds[comparing.kind_of(path)]
+            given = options.given(self._config.option, kind, PREFIX)
+            found, broken = comparing.with_baseline(path, options.resolve(kind, given)[0])
         except LlamaBurnError as err:
             self.failures.append(f"--compare: {err}")
             self.exit_code = err.exit_code
+            return
+        self.comparisons += [found] if found else []
+        self.failures += broken
+        self.gated |= bool(broken)
 
     def end_on_sigterm(self) -> None:
         """Have SIGTERM end the session as Ctrl-C does, its files written, until `close`."""

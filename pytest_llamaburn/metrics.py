@@ -65,6 +65,12 @@ RUN_METRICS = {
         "output_tokens_per_joule", "tokens/J", "higher", "1 / joules_per_output_token"
     ),
 }
+# Those whose distributions a level of a stress run has.
+LEVEL_METRICS = (
+    *("total_generation_ms", "time_to_first_token_ms", "inter_token_latency_ms"),
+    *("tokens_per_sec", "queue_ms", "prompt_eval_ms"),
+    *("input_sequence_length", "output_sequence_length"),
+)
 # Of a stress run: of a level, unless `key` begins with results.
 LOAD_METRICS = {
     "requests_per_sec": RunMetric(

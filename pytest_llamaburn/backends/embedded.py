@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import os
 import subprocess
@@ -43,7 +44,7 @@ class Backend(openai.Backend):
     async def open(self, model: str | None) -> None:
         """Fetch the model if need be and serve it; raises ModelError or MissingExtraError."""
         self._path = locate(model or _catalogue.DEFAULT_MODEL, quiet=not sys.stderr.isatty())
-        self._start()
+        await self._start()
 
     def close(self) -> None:
         """Stop the child."""
@@ -79,15 +80,15 @@ class Backend(openai.Backend):
     async def unload(self, model: Model) -> float | None:  # noqa: ARG002 - one child, one model
         """Start the child anew, so that the next request meets a fresh process."""
         self.close()
-        self._start()
+        await self._start()
         load_ms: float = self._ready["load_ms"]
         return load_ms
 
-    def _start(self) -> None:
+    async def _start(self) -> None:
         slots = self.settings.slots
         context = slots * (self.settings.num_ctx or DEFAULT_NUM_CTX)  # the slots divide it
         with tempfile.TemporaryFile("w+") as log:
-            self._child = subprocess.Popen(  # noqa: S603 - our own interpreter and module
+            self._child = subprocess.Popen(  # noqa: ASYNC220, S603 - our own interpreter and module
                 [*_SERVE, str(self._path), str(context), str(slots)],
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
@@ -97,7 +98,11 @@ class Backend(openai.Backend):
                 start_new_session=True,  # Ctrl-C in the terminal is ours to handle
             )
             assert self._child.stdout is not None  # noqa: S101 - it is a pipe
-            line = self._child.stdout.readline()
+            try:  # in a thread: loading may take minutes, in which Ctrl-C must be heard
+                line = await asyncio.to_thread(self._child.stdout.readline)
+            except asyncio.CancelledError:
+                self.close()
+                raise
             if not line:
                 self.close()
                 log.seek(0)

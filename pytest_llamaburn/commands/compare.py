@@ -28,10 +28,10 @@ def add(parser: argparse.ArgumentParser) -> None:
         metavar="METRIC.STAT[@LEVEL]:±x%",
         help="exit 1 unless the change is surely no worse than this; repeatable",
     )
-    parser.add_argument("--sort", default="time", help="time, model or METRIC (default: time)")
+    parser.add_argument("--sort", help="time, model or METRIC (default: time)")
     parser.add_argument("--columns", metavar="METRIC,…", help="what to compare, as ttft_ms,tps.p50")
     parser.add_argument(
-        "--margin", default="3%", metavar="x%", help="changes within it are 'same' (default: 3%%)"
+        "--margin", metavar="x%", help="changes within it are 'same' (default: 3%%)"
     )
     options.declare(parser.add_argument, Storage, Display)
 
@@ -64,8 +64,8 @@ def _benchmarks(
     choice = compare.Choice(
         tuple(columns) or compare.DEFAULT,
         tuple(compare.gate(text) for text in arguments.fail_if),
-        compare.sort_key(arguments.sort),
-        _margin(arguments.margin),
+        compare.sort_key(arguments.sort or "time"),
+        _margin(arguments.margin or "3%"),
     )
     return comparing.compared(directory, paths, baseline, choice)
 
@@ -76,11 +76,12 @@ def _loads(
     from pytest_llamaburn import compare_stress
     from pytest_llamaburn.load import comparing
 
+    _refuse(arguments, "stress runs", "sort")
     columns = (compare_stress.column(name, "--columns") for name in _columns(arguments))
     choice = compare_stress.Choice(
         tuple(dict.fromkeys(columns)) or compare_stress.DEFAULT,
         tuple(compare_stress.gate(text) for text in arguments.fail_if),
-        _margin(arguments.margin),
+        _margin(arguments.margin or "3%"),
     )
     return comparing.compared_loads(directory, paths, baseline, choice)
 
@@ -90,9 +91,15 @@ def _evals(
 ) -> dict[str, Any]:
     from pytest_llamaburn.load import comparing
 
-    if arguments.fail_if or arguments.columns:
-        raise SettingsError("compare: --fail-if and --columns are not for evals")
+    _refuse(arguments, "evals", "fail_if", "columns", "sort", "margin")
     return comparing.compared_evals(paths, baseline)
+
+
+def _refuse(arguments: argparse.Namespace, kind: str, *names: str) -> None:
+    """Raise SettingsError where an option was given that this kind of file does not read."""
+    for name in names:
+        if getattr(arguments, name):
+            raise SettingsError(f"compare: --{name.replace('_', '-')} is not for {kind}")
 
 
 def _columns(arguments: argparse.Namespace) -> list[str]:

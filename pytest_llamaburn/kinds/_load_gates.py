@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from pytest_llamaburn import gates, metrics, registry
 from pytest_llamaburn.errors import SettingsError
 from pytest_llamaburn.gates import Observed
-from pytest_llamaburn.load import levels, windows
+from pytest_llamaburn.load import windows
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -51,7 +51,7 @@ def parse(expression: str) -> LoadGate:
     point = _POINT.match(expression)
     plain = _POINT.sub(r"\1", _AT.sub("", expression, count=1))
     gate = gates.parse(plain, SPECIAL)._replace(expression=expression)
-    given = (*SPECIAL, *levels.SHOWN, "chunk_gap_ms")
+    given = (*SPECIAL, *metrics.LEVEL_METRICS, "chunk_gap_ms")
     if gate.metric not in given:
         words = registry.unknown("number of a level", gate.metric, given)
         raise SettingsError(f"--threshold: '{expression}': {words}")

@@ -109,6 +109,7 @@ class ComparisonGate(Part):
     interval: tuple[float, float] | None
     verdict: Literal["pass", "fail", "undecided"]
     reason: str | None
+    unit: str | None = None
 
 
 def status(record: Record, succeeded: int, done: int | None = None) -> str:

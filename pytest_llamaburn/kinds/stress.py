@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 from pydantic import Field
 
-from pytest_llamaburn import timeline
+from pytest_llamaburn import compare_stress, timeline
+from pytest_llamaburn.errors import SettingsError
 from pytest_llamaburn.kinds import _load_gates, _power
 from pytest_llamaburn.kinds._parts import Distribution, Part, RunFile, opening
 from pytest_llamaburn.load import comparing, findings, levels, rows, slo, stability, windows
@@ -101,10 +102,18 @@ def stem(header: Mapping[str, Any]) -> str:
 
 def check(settings: Any) -> None:
     """Raise SettingsError for options that contradict each other or mean nothing."""
-    check_gates(settings.threshold, windows.checked(settings))
+    asked = windows.checked(settings)
+    check_gates(settings.threshold, asked)
     if settings.slo:
         slo.parse(settings.slo)
     comparing.check(settings, "stress")
+    for gate in map(compare_stress.gate, settings.fail_if):
+        level = gate.column.level
+        if level is not None and not windows.may_send(asked, level):
+            raise SettingsError(
+                f"--fail-if: '{gate.expression}' is refused: this load has no level {level:g}: "
+                "name one that it sends"
+            )
 
 
 def check_gates(expressions: Iterable[str], settings: Any) -> None:

@@ -98,7 +98,8 @@ def with_baseline(path: Path, settings: Any) -> tuple[Path | None, list[str]]:
     before = _baseline(path, kind, settings)
     if before is None:
         model = results.load(path)["model"]["id"]
-        missing = f"no earlier {_WORDS[kind]} of {model} in {directory}"
+        mode = f" in mode {settings.mode}" if kind == "stress" else ""
+        missing = f"no earlier {_WORDS[kind]} of {model}{mode} to compare with in {directory}"
         return None, [f"{gate}: undecided: {missing}" for gate in settings.fail_if]
     parsed = tuple(map(_GATES[kind], settings.fail_if))
     if kind == "stress":
@@ -122,7 +123,9 @@ def _baseline(path: Path, kind: str, settings: Any) -> Path | None:
     now = results.load(path)
     for earlier in results.of_model(directory, kind, now["model"]["id"]):
         then = results.load(earlier)
-        if then["run_id"] != now["run_id"] and then["config"]["mode"] == now["config"]["mode"]:
+        alike = all(then["config"].get(n) == now["config"].get(n) for n in ("mode", "arrival"))
+        whole = kind != "stress" or then["status"] == "complete"
+        if then["run_id"] != now["run_id"] and alike and whole:
             return earlier
     return None
 

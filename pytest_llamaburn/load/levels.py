@@ -29,11 +29,6 @@ FROM_SCHEDULE = {
     "total_generation_from_schedule_ms": "total_generation_ms",
     "time_to_first_token_from_schedule_ms": "time_to_first_token_ms",
 }
-SHOWN = (
-    *("total_generation_ms", "time_to_first_token_ms", "inter_token_latency_ms"),
-    *("tokens_per_sec", "queue_ms", "prompt_eval_ms"),
-    *("input_sequence_length", "output_sequence_length"),
-)
 BUSY_SHARE = 0.9  # of one processor, used by the process that sends
 NO_COUNTS = metrics.REASONS["no_usage"]
 LATE_MS, LATE_SHARE = 5.0, 0.1  # lateness that matters: of the level's own median TTFT
@@ -107,7 +102,10 @@ def distributions(good: Sequence[Row], failed: int) -> dict[str, dict[str, Any]]
 
     Those of waits also have percentiles in which the failures count as infinite (`adj_`).
     """
-    found = {name: _distribution(name, [row.values[name] for row in good]) for name in SHOWN}
+    found = {
+        name: _distribution(name, [row.values[name] for row in good])
+        for name in metrics.LEVEL_METRICS
+    }
     for name, of in FROM_SCHEDULE.items():
         known = [(row, value) for row in good if (value := row.values[of]) is not None]
         due = [value + (row.sent_ns - row.scheduled_ns) / 1e6 for row, value in known]

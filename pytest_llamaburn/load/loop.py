@@ -26,16 +26,18 @@ def completed(loop: asyncio.AbstractEventLoop, work: Coroutine[Any, Any, Any]) -
 
     Raised inside, as asyncio's runner may do, it can leave a loop that counts as running for ever.
     """
-    task, cuts = loop.create_task(work), 0
+    task: asyncio.Task[Any] | None = None
+    cuts = 0
 
     def cancel(*_: Any) -> None:
         nonlocal cuts
         cuts += 1
-        if cuts == 1:
+        if task:
             loop.call_soon_threadsafe(task.cancel)
 
     try:
         with _on_sigint(cancel):
+            task = loop.create_task(work)
             return loop.run_until_complete(task)
     finally:
         if cuts:

@@ -45,7 +45,8 @@ def sheets(document: Document, path: Path) -> Iterator[Sheet]:
     table = [_row(change, unit, margin) for change in found["changes"]]
     judged = [f"gate {gates.change_sentence(gate)}" for gate in found.get("gates", ())]
     changes = found["changes"]
-    notes = [*judged, *_reasons(changes), *_noises(changes), f"file {path}"]
+    notes = [*judged, *_reasons(changes), *_method(found.get("method")), *_noises(changes)]
+    notes += [f"file {path}"]
     title = f"{len(found['files'])} stress runs, compared with {document['config']['baseline']}"
     yield Sheet(title, facts, table, notes, _COLUMNS, _WORDS)
 
@@ -56,7 +57,7 @@ def rows(document: Document) -> Iterator[dict[str, Any]]:
     for one in document["results"]["changes"]:
         file = files[one["file"]]
         low, high = one["interval"] or (None, None)
-        kept = {name: value for name, value in one.items() if name != "interval"}
+        kept = {name: value for name, value in one.items() if name not in ("interval", "noise")}
         yield {"model": file["model"]["id"], "path": file["path"], **kept, "low": low, "high": high}
 
 
@@ -91,6 +92,14 @@ def _reasons(changes: list[Document]) -> Iterator[str]:
             names.setdefault((change["file"], change["reason"]), {})[_name(change)] = None
     for (file, reason), (first, *more) in names.items():
         yield f"{file}, {first}{f' and {len(more)} more' if more else ''}: {reason}"
+
+
+def _method(method: Document | None) -> Iterator[str]:
+    if method:
+        yield (
+            f"each interval is a {100 * method['confidence']:.5g} % one: of reports of equal runs "
+            f"at most {100 * method['alarm_rate']:g} in 100 says otherwise anywhere"
+        )
 
 
 def _noises(changes: list[Document]) -> Iterator[str]:

@@ -177,6 +177,8 @@ def test_a_sweep_is_compared_with_a_sweep_and_with_nothing_else(
     bad = llamaburn("compare", *names, "--fail-if=tps.men@8:-5%", cwd=tmp_path, check=4)
     assert "statistic 'men'" in bad.stderr
     assert "Traceback" not in gated.stderr + bad.stderr
+    sorted_ = llamaburn("compare", *names, "--sort=time", cwd=tmp_path, check=4)
+    assert "compare: --sort is not for stress runs" in sorted_.stderr
     mixed = llamaburn("compare", str(path), str(written), cwd=tmp_path, check=4)
     assert f"{written} is no stress run as the first file is" in mixed.stderr
 
@@ -190,11 +192,14 @@ def test_a_run_is_compared_with_the_last_of_its_mode_and_gated(tmp_path: Path) -
         (compared, _) = sorted((tmp_path / "results" / "stress_comparisons").glob("*.json"))
         asked = server.served
         fourth = stress(server, tmp_path, f"--compare={compared}", check=4)
+        gate = "--fail-if=requests_per_sec@7:-5%"
+        fifth = stress(server, tmp_path, *load, gate, check=4)
     assert "compared with A" not in first.stdout
     assert "2 stress runs, compared with A" in second.stdout
     assert "gate error_rate@2:+99%: B: pass" in second.stdout
     assert "requests_per_sec@2:-5%: B: undecided: one run does not show" in third.stderr
     assert "is no stress run: its schema is llamaburn/stress-comparison" in fourth.stderr
+    assert "'requests_per_sec@7:-5%' is refused: this load has no level 7" in fifth.stderr
     assert server.served == asked
 
 

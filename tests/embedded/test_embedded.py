@@ -16,7 +16,7 @@ from command_line import COMMAND, llamaburn, results_in
 from scripted import settings_for
 
 from pytest_llamaburn import results
-from pytest_llamaburn.backends import _catalogue
+from pytest_llamaburn.backends import _catalogue, embedded
 from pytest_llamaburn.backends.embedded import Backend
 
 if TYPE_CHECKING:
@@ -141,6 +141,27 @@ def test_file_that_only_begins_like_a_gguf_is_refused(tmp_path: Path) -> None:
     assert "llama.cpp cannot load bad.gguf" in done.stderr
     assert "Traceback" not in done.stderr
     assert [path.name for path in tmp_path.iterdir()] == ["bad.gguf"]
+
+
+def test_loading_that_takes_for_ever_ends_with_whoever_waits_for_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    silent = (sys.executable, "-c", "import time; time.sleep(600)")
+    monkeypatch.setattr(embedded, "_SERVE", silent)
+    (tmp_path / "a.gguf").write_bytes(b"GGUF")
+
+    async def cut() -> int | None:
+        backend = Backend(settings_for(host=None))
+        opening = asyncio.create_task(backend.open(str(tmp_path / "a.gguf")))
+        while backend._child is None:
+            await asyncio.sleep(0)
+        child = backend._child
+        opening.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await opening
+        return child.poll()
+
+    assert asyncio.run(cut()) == -signal.SIGKILL
 
 
 def test_unknown_embedded_model_lists_the_catalogue(tmp_path: Path) -> None:

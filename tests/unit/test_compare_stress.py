@@ -197,7 +197,7 @@ def test_every_report_shows_the_changes(tmp_path: Path) -> None:
         "8 clients   total generation, p95 ",
         "failure point ",
         "+100.0 % ",
-        " [+50.0, +175.0] %",
+        "each interval is a 99.889 % one: of reports of equal runs at most 1 in 100",
         " points ",
         f"B, requests per second and 6 more: {UNKNOWN.format(0)}",
     ):
@@ -256,7 +256,8 @@ def test_earlier_runs_of_the_load_show_how_much_of_a_change_is_noise(
 def test_runs_of_another_load_and_the_compared_ones_show_no_noise(tmp_path: Path) -> None:
     made = history(tmp_path, 1.0, 1.002)
     history(tmp_path / "other", 1.0, 1.1, 1.2, 1.3, osl=20)
-    (tmp_path / "other" / "stress").rename(tmp_path / "stress" / "more")
+    for path in (tmp_path / "other" / "stress").iterdir():
+        path.rename(tmp_path / "stress" / f"other-{path.name}")
     paths = filed(tmp_path, slower(made, 1, "now-1")), filed(tmp_path, slower(made, 1.1, "now-2"))
     one = changes(*paths, earlier=tmp_path, columns=RATES)[8, "requests_per_sec."]
     assert (one["verdict"], one["reason"]) == ("inconclusive", UNKNOWN.format(2))
@@ -267,6 +268,87 @@ def test_earlier_runs_that_are_all_equal_show_no_noise_either(tmp_path: Path) ->
     paths = filed(tmp_path, slower(made, 1, "now-1")), filed(tmp_path, slower(made, 1.1, "now-2"))
     one = changes(*paths, earlier=tmp_path, columns=RATES)[8, "requests_per_sec."]
     assert one["reason"] == "3 earlier runs of the same load show no spread"
+
+
+@pytest.mark.parametrize("change", ["machine", "slo", "level_requests"])
+def test_noise_is_of_the_machine_and_of_levels_as_long(change: str, tmp_path: Path) -> None:
+    made = history(tmp_path, 1.0, 1.002, 0.998, 1.001)
+    for side in ("now-1", "now-2"):
+        here = slower(made, 1.1, side)
+        if change == "machine":
+            here["environment"]["fingerprint"] = "another"
+        else:
+            here["config"][change] = "e2e_ms<9" if change == "slo" else 9
+        filed(tmp_path / "now", here)
+    paths = sorted((tmp_path / "now" / "stress").iterdir())
+    one = changes(*paths, earlier=tmp_path, columns=RATES)[8, "requests_per_sec."]
+    assert one["reason"] == UNKNOWN.format(0)
+
+
+def test_a_server_that_came_to_a_halt_has_no_ratio(tmp_path: Path) -> None:
+    made = history(tmp_path, 1.0, 1.002, 0.998, 1.001)
+    paths = filed(tmp_path, slower(made, 1, "now-1")), filed(tmp_path, slower(made, 1e12, "now-2"))
+    halted = json.loads(paths[1].read_text())
+    halted["results"]["levels"][1]["requests_per_sec"] = 0
+    paths[1].write_text(json.dumps(halted))
+    one = changes(*paths, earlier=tmp_path, columns=RATES)[8, "requests_per_sec."]
+    assert one["reason"] == "one of them is 0, to which there is no ratio"
+
+
+def test_a_percentile_that_too_few_requests_certify_decides_nothing(tmp_path: Path) -> None:
+    made = history(tmp_path, 1.0, 1.002, 0.998, 1.001)
+    sides = [slower(made, 1, "now-1"), slower(made, 1, "now-2")]
+    sides[1]["results"]["levels"][1]["total_generation_ms"]["p99_9"] *= 2
+    for number, path in enumerate(sorted((tmp_path / "stress").iterdir())):
+        document = json.loads(path.read_text())
+        document["results"]["levels"][1]["total_generation_ms"]["p99_9"] *= 1 + number / 1000
+        path.write_text(json.dumps(document))
+    paths = [filed(tmp_path, side) for side in sides]
+    column = (Column("total_generation_ms", "p99_9"),)
+    one = changes(*paths, earlier=tmp_path, columns=column)[8, "total_generation_ms.p99_9"]
+    assert one["interval"][0] > 0
+    assert (one["verdict"], one["reason"]) == ("inconclusive", "96 requests do not certify it")
+
+
+def test_goodput_that_is_0_on_both_sides_is_shown(tmp_path: Path) -> None:
+    paths = [run(tmp_path, name, level(8), slo="e2e_ms<1") for name in ("a", "b")]
+    one = changes(*paths)[8, "goodput_share."]
+    assert (one["baseline"], one["value"], one["change"]) == (0, 0, 0)
+
+
+def test_a_gate_on_goodput_without_its_bounds_says_that_it_was_not_measured(tmp_path: Path) -> None:
+    paths = run(tmp_path, "a", level(8)), run(tmp_path, "b", level(8))
+    ((verdict, reason),) = gated(*paths, earlier=tmp_path, gates=["goodput_share@8:-1%"])
+    assert (verdict, reason) == ("undecided", "goodput_share was not measured at 8 on each side")
+
+
+def test_a_point_of_the_other_axis_is_refused(tmp_path: Path) -> None:
+    paths = run(tmp_path, "a", level(8)), run(tmp_path, "b", level(8))
+    with pytest.raises(SettingsError, match=r"failure_point\.rate: these loads have no rate"):
+        compared(*paths, columns=(compare_stress.column("failure_point.rate", "--columns"),))
+
+
+def test_a_run_that_was_cut_before_its_first_level_keeps_its_axis(tmp_path: Path) -> None:
+    scheduled = Step(10, RATE, 100), opened(10, 10)
+    before = run(tmp_path, "a", scheduled, arrival="static")
+    cut = run(tmp_path, "b", arrival="static", interrupted=True)
+    warnings = compared(before, cut)["results"]["warnings"]
+    assert "it is interrupted" in [one["text"] for one in warnings]
+
+
+def test_files_beyond_the_alphabet_have_labels_too(tmp_path: Path) -> None:
+    made = json.loads(run(tmp_path, "a", level(2)).read_text())
+    sources = {str(n): {**made, "run_id": str(n)} for n in range(28)}
+    labels = compare_stress.Comparison(sources, "0", Choice()).labels
+    assert [labels[str(n)] for n in (0, 25, 26, 27)] == ["A", "Z", "A2", "B2"]
+
+
+def test_a_file_without_intervals_of_its_failures_is_compared(tmp_path: Path) -> None:
+    paths = run(tmp_path, "a", level(8)), run(tmp_path, "b", level(8))
+    old = json.loads(paths[0].read_text())
+    del old["results"]["levels"][0]["error_rate_ci95"]
+    paths[0].write_text(json.dumps(old))
+    assert changes(*paths)[8, "error_rate."]["reason"] == UNKNOWN.format(0)
 
 
 def jittered(found: Document, rng: random.Random, by: float = 1) -> Document:
@@ -306,7 +388,8 @@ def test_reports_of_equal_runs_raise_no_alarm_and_unequal_ones_do(
         ("ttft_ms@2.5", Column("time_to_first_token_ms", "mean", 2.5)),
         ("e2e_ms.p95", Column("total_generation_ms", "p95")),
         ("chunk_gap_ms.max", Column("chunk_gap_ms", "max")),
-        ("failure_point.concurrency", Column("failure_point")),
+        ("ttft_ms.median", Column("time_to_first_token_ms", "p50")),
+        ("failure_point.concurrency", Column("failure_point", axis="concurrency")),
     ],
 )
 def test_columns_are_written_as_in_thresholds(text: str, column: Column) -> None:
@@ -320,6 +403,10 @@ def test_columns_are_written_as_in_thresholds(text: str, column: Column) -> None
         ("ttft_ms.p96", "p95"),
         ("error_rate.p50", "statistic"),
         ("failure_point.p50", "concurrency"),
+        ("failure_point@8", "of all levels"),
+        ("tps.std", "mean"),
+        ("load_duration_ms", "unknown metric"),
+        ("optimal", "unknown metric"),
     ],
 )
 def test_a_column_that_is_none_is_refused_with_the_nearest(text: str, words: str) -> None:
@@ -339,7 +426,10 @@ def test_a_gate_passes_only_what_is_surely_no_worse_than_its_bound(tmp_path: Pat
     now = [filed(apart, slower(made, by, f"now-{by}")) for by in (1.0, 1.1, 1.001)]
     gates = ["requests_per_sec@8:-5%", "requests_per_sec:-5%", "requests_per_sec@8:-9.5%"]
     found = gated(now[0], now[1], earlier=tmp_path, gates=gates)
-    holds = f"the interval holds the bound: {compare_stress.HOLDS}"
+    holds = (
+        "the interval holds the bound: more earlier runs of the same load in the results directory "
+        "make it narrower"
+    )
     assert found == [("fail", None), ("fail", None), ("undecided", holds)]
     assert {one[0] for one in gated(now[0], now[2], earlier=tmp_path, gates=gates)} == {"pass"}
 

@@ -10,9 +10,8 @@ from loads import alone, closed, document, failed, level, opened, spike
 from pytest_llamaburn.errors import SettingsError
 from pytest_llamaburn.kinds import _load_gates
 from pytest_llamaburn.load import windows
-from pytest_llamaburn.load.levels import SHOWN
 from pytest_llamaburn.load.step import CLIENTS, RATE, Step
-from pytest_llamaburn.metrics import LOAD_METRICS
+from pytest_llamaburn.metrics import LEVEL_METRICS, LOAD_METRICS
 from pytest_llamaburn.settings import Stress, model_of
 
 if TYPE_CHECKING:
@@ -211,7 +210,7 @@ def test_a_gate_that_a_load_may_decide_is_taken(values: dict[str, Any], expressi
     _load_gates.check([expression], windows.checked(model_of(Stress)(**values)))
 
 
-@pytest.mark.parametrize("name", [*LOAD_METRICS, *SHOWN, "chunk_gap_ms"])
+@pytest.mark.parametrize("name", [*LOAD_METRICS, *LEVEL_METRICS, "chunk_gap_ms"])
 def test_every_number_that_a_gate_may_name_is_in_the_file(name: str, swept: dict[str, Any]) -> None:
     found = verdict(f"{name}>=0", swept)
     assert found["verdict"] == ("undecided" if found["value"] is None else "pass")
