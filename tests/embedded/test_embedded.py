@@ -153,9 +153,9 @@ def test_loading_that_takes_for_ever_ends_with_whoever_waits_for_it(
     async def cut() -> int | None:
         backend = Backend(settings_for(host=None))
         opening = asyncio.create_task(backend.open(str(tmp_path / "a.gguf")))
-        while backend._child is None:
-            await asyncio.sleep(0)
+        await asyncio.sleep(0)  # runs it to where it waits
         child = backend._child
+        assert child is not None
         opening.cancel()
         with pytest.raises(asyncio.CancelledError):
             await opening
