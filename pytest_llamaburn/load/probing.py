@@ -26,7 +26,7 @@ FAILURE_RATE = 0.05
 BUDGET = 750
 TOLERANCE = 0.05  # a proven bracket this narrow ends the search
 LEAST = 12  # requests that a level is measured with
-_JUST = 1.03  # above a level that certainly passes
+_JUST = 1.03  # above a level that certainly passes, below one that certainly fails
 _CLUSTERS = 8  # failures, at least, that are more than one or two clusters
 _Z = 2.5  # 95 % of an estimate that decided four times where to probe next
 
@@ -185,8 +185,9 @@ class Pursuit(ABC):
         if high == self.limits.start:
             return high
         if high is not None and (found is None or found >= high):
-            held = [v for v in self.levels if v < high]
-            return (max(held, default=high) + high) / 2
+            held = max((v for v in self.levels if v < high), default=high)
+            clients = self.limits.alone is None  # of whom there is no number just below
+            return (held + high) / 2 if clients else max((held + high) / 2, high / _JUST)
         if low is not None and found is not None and found <= low:
             return min(low * _JUST, (low + high) / 2 if high else math.inf)
         return found
