@@ -50,13 +50,16 @@ def sample(level: float, records: Sequence[Record], deadline_ns: float = math.in
     return Sample(level, np.minimum(latency, deadline_ns), late, failed)
 
 
-def crossing(samples: Sequence[Sample], late: Curve, rate: float) -> float | None:
+def crossing(
+    samples: Sequence[Sample], late: Curve, rate: float, errors: float = 0.0
+) -> float | None:
     """Return the level at which `rate` of the requests fail, None where none points to one.
 
-    `late` is the share that a deadline cuts off; the others are in the samples.
+    `late` is the share that a deadline cuts off; the others are in the samples, taken for that
+    many standard errors more.
     """
     levels = [s.level for s in samples]
-    curve = either(late, background(samples, rate))
+    curve = either(late, background(samples, rate, errors))
     return solve(curve, rate, min(levels) / 2, max(levels) * 100)
 
 
@@ -94,7 +97,7 @@ def beyond(samples: Sequence[Sample], deadline_ns: float, think_ns: float = 0.0)
     return lambda level: float(steps[np.searchsorted(scaled, cut / level, side="right")])
 
 
-def background(samples: Sequence[Sample], rate: float) -> Curve:
+def background(samples: Sequence[Sample], rate: float, errors: float = 0.0) -> Curve:
     """Return the share that fails by anything else, of what no deadline cuts off, over the level.
 
     A constant one is taken for more than nine tenths of `rate` only if its interval lies above.
@@ -111,7 +114,8 @@ def background(samples: Sequence[Sample], rate: float) -> Curve:
     if slope > 0 and gain / effect > _SIGNIFICANT:
         return lambda level: _logistic(start + slope * math.log(level))
     low, _ = clusters.interval(hits / n, n / effect)
-    flat = hits / n if low > rate else min(hits / n, _ROOM * rate)
+    share = max(0.0, hits / n + errors * math.sqrt(hits / n * (1 - hits / n) * effect / n))
+    flat = share if low > rate else min(share, _ROOM * rate)
     return lambda _: flat
 
 

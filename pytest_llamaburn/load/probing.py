@@ -172,15 +172,15 @@ class Pursuit(ABC):
             self._known = (self.left, self._crossing(self.late()))
         return self._known[1]
 
-    def final(self) -> float | None:
-        """Return the level at which the rate is crossed, as well as all requests tell."""
+    def best_curve(self) -> knee.Curve:
+        """Return the share that the deadline cuts off, over the level, as well as can be told."""
         queue = self.queue()
-        return self._crossing(self.replayed(queue) if queue else self.late())
+        return self.replayed(queue) if queue else self.late()
 
-    def _crossing(self, late: knee.Curve) -> float | None:
+    def _crossing(self, late: knee.Curve, errors: float = 0.0) -> float | None:
         """Return the level at which the rate is crossed, inside of what is certain."""
         samples = [level.seen()[0] for level in self.levels.values()]
-        found = knee.crossing(samples, late, self.limits.failure_rate)
+        found = knee.crossing(samples, late, self.limits.failure_rate, errors)
         low, high = self.bounds()
         if high == self.limits.start:
             return high
@@ -218,7 +218,8 @@ class Pursuit(ABC):
 
     def found(self) -> FailurePoint:
         """Return the end of the search."""
-        estimate = self.final() if self.reached else None
+        late = self.best_curve() if self.reached else None
+        estimate = self._crossing(late) if late else None
         proven = self.bounds()
         at = math.inf if estimate is None else estimate
         bad = {v: self.bad(level) for v, level in self.levels.items()}
@@ -232,7 +233,7 @@ class Pursuit(ABC):
             failing,
             proven == (passing, failing),
             estimate,
-            None if estimate is None else self.interval(estimate, passing, failing),
+            self.interval(late, estimate, passing, failing) if late and estimate else None,
             self.reached,
             self.reason(),
             self.limits.budget - self.left,
@@ -249,9 +250,14 @@ class Pursuit(ABC):
         return "budget" if self.left < LEAST else "bracketed"
 
     def interval(
-        self, estimate: float, passing: float | None, failing: float | None
+        self, late: knee.Curve, estimate: float, passing: float | None, failing: float | None
     ) -> tuple[float, float]:
-        """Return the estimate's interval from its standard error; the bracket lies within it."""
-        half = math.exp(_Z * self.spread())
+        """Return the estimate's interval; the bracket lies within it.
+
+        From its standard error, and from that of the share which fails by anything but a deadline.
+        """
+        ends = [self._crossing(late, errors) or estimate for errors in (1, -1)]
+        off = max(abs(math.log(end / estimate)) for end in ends)
+        half = math.exp(_Z * math.hypot(self.spread(), off))
         low, high = passing or estimate, failing or estimate
         return min(estimate / half, low), max(estimate * half, high)
