@@ -99,7 +99,7 @@ def with_baseline(path: Path, settings: Any) -> tuple[Path | None, list[str]]:
     if before is None:
         model = results.load(path)["model"]["id"]
         mode = f" in mode {settings.mode}" if kind == "stress" else ""
-        missing = f"no earlier {_WORDS[kind]} of {model}{mode} to compare with in {directory}"
+        missing = f"no earlier {_WORDS[kind]} of {model}{mode} in {directory}"
         return None, [f"{gate}: undecided: {missing}" for gate in settings.fail_if]
     parsed = tuple(map(_GATES[kind], settings.fail_if))
     if kind == "stress":

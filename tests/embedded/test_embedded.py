@@ -56,7 +56,8 @@ def measured(document: dict[str, Any]) -> dict[str, Any]:
     found = document["results"]["summary"]
     assert all(found[name]["n"] == 3 and found[name]["min"] > 0 for name in MEASURED)
     assert found["prompt_eval_ms"]["p50"] < found["time_to_first_token_ms"]["p50"]
-    assert "clocks_disagree" not in {insight["id"] for insight in document["insights"]}
+    told = {insight["id"] for insight in document["insights"]}
+    assert "clocks_disagree" not in told or "other_load" in told  # then both clocks are disturbed
     for run in document["results"]["runs"]:
         assert run["output_sequence_length"] == 12
         assert run["finish_reason"] == "length"

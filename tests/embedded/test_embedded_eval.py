@@ -39,5 +39,5 @@ def test_local_judge_marks_the_answers_of_the_embedded_model(tmp_path: Path) -> 
             assert score["score"] in (None, 1, 2, 3, 4, 5)
             assert (judgment["usage"]["output"] is None) == (score["state"] == "api_error")
     assert found["cost"]["cost_usd"] is None
-    assert found["summary"]["tokens_per_sec"]["n"] == len(asked)
+    assert found["summary"]["total_generation_ms"]["n"] == len(asked)
     assert "judged by embedded" in done.stdout
