@@ -46,16 +46,15 @@ def errors(server: VirtualServer, loop: str, seeds: int) -> list[float]:
 @pytest.mark.parametrize(("service", "slots", "loop"), SERVERS)
 def test_the_failure_point_is_found(service: str, slots: int, loop: str) -> None:
     off = errors(VirtualServer(slots, service), loop, seeds=12)
-    assert sum(e <= 0.10 for e in off) >= 11
-    if (service, loop) != ("constant", "closed"):  # all seeds are one there, and latency has steps
-        assert sum(e <= 0.05 for e in off) >= 7
+    assert sum(e <= 0.10 for e in off) >= 12
+    assert sum(e <= 0.05 for e in off) >= 9
 
 
 @pytest.mark.parametrize("loop", ["closed", "poisson"])
 def test_it_is_found_within_a_tenth_in_98_of_100_searches(loop: str) -> None:
     off = errors(VirtualServer(3, "lognormal"), loop, seeds=100)
     assert sum(e <= 0.10 for e in off) >= 98
-    assert sum(e <= 0.05 for e in off) >= 75
+    assert sum(e <= 0.05 for e in off) >= 90
 
 
 def test_the_failure_point_is_found_for_clients_that_pause() -> None:
