@@ -15,7 +15,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from pytest_llamaburn import options
-from pytest_llamaburn.errors import LlamaBurnError, NothingMeasuredError, SettingsError
+from pytest_llamaburn.errors import (
+    LlamaBurnError,
+    NothingMeasuredError,
+    SettingsError,
+    StoppedError,
+)
 from pytest_llamaburn.settings import Benchmark, Display, Eval, Judging, Stress
 from pytest_llamaburn.settings import Run as Common
 
@@ -258,17 +263,22 @@ class Harness:
                     self.paths.append(path)
                     self._judge(path)
             except LlamaBurnError as err:
-                self.failures.append(f"{err}; its journal is kept in {directory / '.journal'}")
+                kept = f"; its journal is kept in {directory / '.journal'}"
+                self.failures.append(f"{err}{kept if directory.exists() else ''}")
                 self.exit_code = err.exit_code
         if not self.interrupted:
             for path in self.paths:
                 self._compare(path)
 
     def _judge(self, path: Path) -> None:
+        from pytest_llamaburn.load.step import SERVER_GONE
         from pytest_llamaburn.results import load
 
         found = load(path)["results"]
-        if not found["totals"]["succeeded"] and not self.exit_code:
+        if found.get("stop_reason") == SERVER_GONE:
+            self.failures.append("the load stopped before its end: the server is gone")
+            self.gated = True
+        if not found["totals"]["succeeded"] and self.exit_code in (0, StoppedError.exit_code):
             self.failures.append("nothing was measured: no request succeeded")
             self.exit_code = NothingMeasuredError.exit_code
         self.gated |= any(gate["verdict"] != "pass" for gate in found["gates"])

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from pytest_llamaburn import options
-from pytest_llamaburn.errors import LlamaBurnError
+from pytest_llamaburn.errors import LlamaBurnError, SettingsError
 from pytest_llamaburn.fixtures import (
     FIXTURES,
     HARNESS,
@@ -70,7 +70,20 @@ def pytest_configure(config: pytest.Config) -> None:
         config.addinivalue_line("markers", f"{name}(**options): {text}")
     harness = config.stash[HARNESS] = Harness(config)
     harness.keep_stderr()
+    _check_output(config)
     config.pluginmanager.register(Outcome(harness), "llamaburn-outcome")
+
+
+def _check_output(config: pytest.Config) -> None:
+    """Raise UsageError for a format that is none: it would be told when all is measured."""
+    wanted = getattr(config.option, "llamaburn_output", None)
+    if wanted:
+        from pytest_llamaburn.reports import check
+
+        try:
+            check(wanted)
+        except SettingsError as err:
+            raise pytest.UsageError(str(err)) from None
 
 
 @pytest.hookimpl(optionalhook=True)

@@ -47,8 +47,13 @@ def kind_of(document: Mapping[str, Any]) -> Any:
 
 
 def build(record: Record) -> dict[str, Any]:
-    """Return the content of a run's result file, made from its journal."""
-    document: dict[str, Any] = kind_of(record.header or {}).build(record)
+    """Return the content of a run's result file, made from its journal.
+
+    Raises ResultsError where the journal is gone.
+    """
+    if record.header is None:
+        raise ResultsError(f"the journal {record.folder} is gone: was it removed, or moved away?")
+    document: dict[str, Any] = kind_of(record.header).build(record)
     return document
 
 

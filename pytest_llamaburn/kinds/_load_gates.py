@@ -1,7 +1,8 @@
 """Gates of a stress run: on a level, the optimal one unless `@16` names another, or on a point.
 
 `error_rate<0.01`, `ttft_ms.p95@16<500`, `failure_point.concurrency>=16`, `recovery_time_ms<5s`. A
-point that was not reached lies above the highest level that was sent.
+point that was not reached lies above the highest level that was sent, one below the lowest that was
+sent there at most.
 """
 
 from __future__ import annotations
@@ -134,12 +135,19 @@ def _point(
     if value is not None:
         return Observed(value, point.get("interval"), "")
     if point["reached"]:
-        return Observed(None, None, f"below {point['failing']:g}, the levels say no more")
+        return _at_most(point["failing"], gate)
     counted = [level for level in results["levels"] if level["requests"] > level["excluded"]]
     most = max((place for level in counted if (place := _place(level))), default=0.0)
     if gate.operator in (">", ">=") and gate.bound <= most:
         return Observed(most, None, "")  # not reached: it lies above all that was sent
     return Observed(None, None, f"not reached up to {most:g}")
+
+
+def _at_most(value: float, gate: gates.Gate) -> Observed:
+    """Return what is known of a point that lies at a value at most."""
+    decided = gate.bound > value or (gate.operator == "<=" and gate.bound == value)
+    reason = "" if decided else f"at or below {value:g}, the levels say no more"
+    return Observed(value if decided else None, None, reason)
 
 
 def _scalar(name: str, level: Mapping[str, Any]) -> Observed:

@@ -181,7 +181,7 @@ class Bench(Run):
             return f"{requests} requests to {self.model.id}: no estimate without a good warm-up"
         longest_s = (first + gap * self.settings.max_tokens) / 1000
         total_s = min(requests * longest_s, self.settings.budget or math.inf)
-        return f"{requests} requests to {self.model.id}: at most about {total_s:.0f} s"
+        return f"{requests} requests to {self.model.id}: about {total_s:.0f} s"
 
     def _row(self, shot: Shot, trace: Trace) -> dict[str, Any]:
         return {

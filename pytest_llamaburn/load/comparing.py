@@ -124,8 +124,7 @@ def _baseline(path: Path, kind: str, settings: Any) -> Path | None:
     for earlier in results.of_model(directory, kind, now["model"]["id"]):
         then = results.load(earlier)
         alike = all(then["config"].get(n) == now["config"].get(n) for n in ("mode", "arrival"))
-        whole = kind != "stress" or then["status"] == "complete"
-        if then["run_id"] != now["run_id"] and alike and whole:
+        if then["run_id"] != now["run_id"] and alike and then["status"] == "complete":
             return earlier
     return None
 

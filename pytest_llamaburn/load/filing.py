@@ -29,7 +29,7 @@ def write_result(results_dir: Path, run_id: str, skipped: Iterable[str] = ()) ->
     folder = journal.directory(results_dir, run_id)
     record = journal.read(folder, skipped)
     journal.release(folder)
-    if record.header is None or record.idle:
+    if folder.exists() and (record.header is None or record.idle):
         journal.discard(folder)
         return None
     document = results.build(record)

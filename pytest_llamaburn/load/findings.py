@@ -210,7 +210,10 @@ def _bracket(load: Load, rate: float) -> dict[str, Any]:
     held = [s.level for s in known if failing is None or s.level < failing]
     passing, reached = max(held, default=None), failing is not None
     return {
-        "estimate": _inside(_crossing(load, 1.0, rate), passing, failing) if failing else None,
+        # Below the lowest level that was sent nothing is known.
+        "estimate": _inside(_crossing(load, 1.0, rate), passing, failing)
+        if failing and passing
+        else None,
         "interval": None,
         "passing": passing,
         "failing": failing,
@@ -220,12 +223,8 @@ def _bracket(load: Load, rate: float) -> dict[str, Any]:
     }
 
 
-def _inside(value: float | None, low: float | None, high: float) -> float | None:
-    """Return a fit's crossing held between the levels that bracket it, or None if it misses them.
-
-    Where no lower level is known, a fit says nothing of less than half of the upper one.
-    """
-    low = high / 2 if low is None else low
+def _inside(value: float | None, low: float, high: float) -> float | None:
+    """Return a fit's crossing held between the levels around it, or None if it misses them."""
     if value is None or not low / _SLACK <= value <= high * _SLACK:
         return None
     return min(max(value, low), high)

@@ -67,6 +67,7 @@ def _open(sent: Sequence[Row], kept: Sequence[Row], rate: float) -> Stretch:
     latency_ns = median(row.end_ns - row.scheduled_ns for row in counted)
     ramp = min(math.ceil(latency_ns / 1e9 * rate) / rate * 1e9, half)
     begin = max(first + ramp, kept[0].scheduled_ns)
-    if begin >= last or min(row.end_ns for row in counted) > first + half:
+    none = not any(begin <= row.scheduled_ns < last for row in kept)
+    if none or min(row.end_ns for row in counted) > first + half:
         return Stretch(0, 0, TOO_SHORT)
     return Stretch(begin, last)

@@ -179,6 +179,8 @@ def _findings(found: dict[str, Any]) -> Iterator[str]:
 def _at(point: dict[str, Any]) -> str:
     if point.get("concurrency") is not None:
         return f"{point['concurrency']:.3g} clients"
+    if point.get("rate") is None and point["passing"] is None:
+        return f"at or below {point['failing']:.3g}, the lowest that was sent"
     if point.get("rate") is None:
         return ABSENT  # the levels bracket it, and say no more
     return f"{point['rate']:.3g} requests/s"
@@ -211,11 +213,14 @@ def _recovery(found: dict[str, Any]) -> str:
         bound = found.get("lower_bound_ms")
         known = ABSENT if bound is None else f"at least {number(bound)} ms"
         return f"recovery: {known}: {found['reason']}"
-    low, high = found["range_ms"]
+    resolution = found["resolution_ms"]
+    middle, low, high = (
+        f"under {number(resolution)}" if ms < resolution else number(ms)
+        for ms in (found["recovery_time_ms"], *found["range_ms"])
+    )
     return (
-        f"recovery after a spike: {number(found['recovery_time_ms'])} ms (of "
-        f"{len(found['spikes'])} spikes, {number(low)} to {number(high)} ms), resolution "
-        f"{number(found['resolution_ms'])} ms, beside {found['steady_rate']:.3g} requests/s"
+        f"recovery after a spike: {middle} ms (of {len(found['spikes'])} spikes, {low} to {high} "
+        f"ms), resolution {number(resolution)} ms, beside {found['steady_rate']:.3g} requests/s"
     )
 
 

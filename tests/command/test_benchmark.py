@@ -323,9 +323,10 @@ def test_an_answer_of_nothing_is_a_failed_request(tmp_path: Path) -> None:
     assert "failed: empty_answer × 1: the stream ended without any piece" in done.stdout
 
 
-def test_nothing_measured_exits_five_and_keeps_the_file(tmp_path: Path) -> None:
+@pytest.mark.parametrize("iterations", [3, 20])  # the latter are stopped after five
+def test_nothing_measured_exits_five_and_keeps_the_file(iterations: int, tmp_path: Path) -> None:
     with ScriptedServer(OllamaFacade(faults=dict.fromkeys(range(9), BROKEN))) as server:
-        done = bench(server.host, tmp_path, check=5)
+        done = bench(server.host, tmp_path, f"--iterations={iterations}", check=5)
     assert "nothing was measured" in done.stderr
     assert results_in(tmp_path / "results")[0]["status"] == "failed"
 

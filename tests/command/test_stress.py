@@ -293,10 +293,12 @@ def test_what_cannot_be_sent_is_one_sentence_and_writes_nothing(
 @pytest.mark.parametrize("answers", [30, 12])  # in a level; after the warm-up and the baseline
 def test_a_server_that_dies_ends_the_run_with_its_file(answers: int, tmp_path: Path) -> None:
     with SlotServer(1, fast, dies_after=answers) as server:
-        done = stress(server, tmp_path, "--mode=sweep", "--levels=1,2,4", "--requests=40")
+        load = ("--mode=sweep", "--levels=1,2,4", "--requests=40")
+        done = stress(server, tmp_path, *load, check=1)
     document = stored(tmp_path)
     assert document["status"] == "partial"
     assert "stopped before the end: the server is gone" in done.stdout
+    assert "the load stopped before its end: the server is gone" in done.stderr
     assert document["results"]["stop_reason"] == "the server is gone"
     assert document["results"]["levels"][-1]["state"] == "failure"
     assert document["results"]["errors"].keys() & {"connect_refused", "server_crash", "reset"}

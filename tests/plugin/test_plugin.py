@@ -635,6 +635,45 @@ def test_session_is_compared_with_the_newest_earlier_benchmark_of_its_model(
     assert sorted(compared.values()) == [False, True]
 
 
+def test_an_output_of_no_known_format_is_refused_before_anything_is_measured(
+    pytester: pytest.Pytester, server: ScriptedServer
+) -> None:
+    options = (f"--llamaburn-host={server.host}", "--llamaburn-output=x.foo")
+    result = pytester.runpytest_subprocess(*QUIET, *options, str(SUITES))
+    assert result.ret == 4
+    result.stderr.fnmatch_lines(["ERROR: --output: unknown format 'x.foo'*"])
+    assert server.requests == []
+
+
+def test_a_run_whose_journal_is_gone_is_told_and_no_success(
+    pytester: pytest.Pytester, server: ScriptedServer
+) -> None:
+    pytester.makepyfile(
+        """
+        import shutil
+
+        def test_one(measure):
+            measure("Hi?", iterations=1)
+            shutil.rmtree("results")
+        """
+    )
+    result = run(pytester, server)
+    assert result.ret == 4
+    result.stdout.fnmatch_lines(["llamaburn: the journal results/.journal/* is gone: was it*"])
+
+
+def test_an_unfinished_run_is_no_baseline(
+    pytester: pytest.Pytester, server: ScriptedServer
+) -> None:
+    run(pytester, server, str(SUITES))
+    (whole,) = written(pytester)
+    cut = {**whole, "run_id": "cut", "status": "interrupted", "timestamp": "2099-01-01T00:00:00Z"}
+    (pytester.path / "results" / "benchmarks" / "zz.json").write_text(json.dumps(cut))
+    run(pytester, server, str(SUITES), "--llamaburn-compare")
+    (document,) = comparisons(pytester)
+    assert whole["run_id"] in [file["run_id"] for file in document["results"]["files"]]
+
+
 def test_sessions_of_several_workers_are_compared_too(
     pytester: pytest.Pytester, server: ScriptedServer
 ) -> None:

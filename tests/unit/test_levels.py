@@ -7,14 +7,16 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from loads import HEALTHY, MS, closed, failed, opened, row
+from loads import HEALTHY, MS, alone, closed, document, failed, opened, row
 
-from pytest_llamaburn.load import levels
+from pytest_llamaburn.load import levels, steady
 from pytest_llamaburn.load.levels import Excluded, Part
-from pytest_llamaburn.load.step import CLIENTS, RATE
+from pytest_llamaburn.load.step import CLIENTS, RATE, Step
 from pytest_llamaburn.load.windows import Window
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from pytest_llamaburn.load.rows import Row
 
 NOTHING = Excluded(Window(), Window())
@@ -263,3 +265,14 @@ def test_tokens_whose_times_are_one_instant_count_where_it_lies() -> None:
     at_once = row(500, 100)
     at_once.first_ns = at_once.last_ns
     assert levels.timeline([at_once], 0)[0]["tokens"] == 10
+
+
+@pytest.mark.parametrize("requests", [1, 2])
+def test_a_schedule_of_which_nothing_is_due_while_its_load_is_whole_has_no_rate(
+    requests: int, tmp_path: Path
+) -> None:
+    taken = [alone(), (Step(1, RATE, requests), opened(1, requests, 20))]
+    found = document(tmp_path, taken, arrival="static")
+    (level,) = found["results"]["levels"]
+    assert level["requests_per_sec"] is None
+    assert level["rate_reason"] == steady.TOO_SHORT

@@ -112,7 +112,10 @@ def test_a_point_that_is_reached_somewhere_below_is_undecided(tmp_path: Path) ->
     rows[5] = failed(100, 100, "oom")
     found = document(tmp_path, [alone(), (Step(4, CLIENTS, 12), rows)])["results"]
     gate = verdict("failure_point.concurrency>=2", found)
-    assert (gate["verdict"], gate["reason"]) == ("undecided", "below 4, the levels say no more")
+    assert (gate["verdict"], gate["reason"]) == (
+        "undecided",
+        "at or below 4, the levels say no more",
+    )
 
 
 def test_a_run_without_levels_has_no_point_and_no_optimal_level(tmp_path: Path) -> None:

@@ -25,7 +25,7 @@ from loads import (
 
 from pytest_llamaburn import results
 from pytest_llamaburn.load.step import CLIENTS, RATE, SERVER_GONE, Step
-from pytest_llamaburn.reports import _chart, _svg, csv, html, markdown, table
+from pytest_llamaburn.reports import _chart, _stress, _svg, csv, html, markdown, table
 from pytest_llamaburn.reports._svg import Stop
 
 if TYPE_CHECKING:
@@ -137,7 +137,8 @@ def test_a_level_without_a_state_says_why(tmp_path: Path) -> None:
 
 def test_a_point_that_the_levels_only_bracket_has_no_number(tmp_path: Path) -> None:
     text = shown(tmp_path, failing(1, 12))
-    assert "fail by 10 s): –; highest passing –, lowest failing 1" in text
+    assert "by 10 s): at or below 1, the lowest that was sent; highest passing –, lowest" in text
+    assert _stress._at({"concurrency": None, "passing": 2, "failing": 8}) == "–"
 
 
 def test_a_rate_without_throughput_says_why(tmp_path: Path) -> None:
@@ -187,6 +188,12 @@ def test_a_spike_without_a_steady_time_before_it_has_no_bound_of_its_recovery(
     early = [one for one in rows if one.scheduled_ns >= 15_000_000_000]
     text = shown(tmp_path, (step, early), mode="spike", arrival="poisson")
     assert "recovery: –: fewer than 3 windows before the spike were served" in text
+
+
+def test_a_recovery_within_the_resolution_is_under_it() -> None:
+    found = {"recovery_time_ms": 0.0, "range_ms": [0.0, 6000.0], "spikes": [1, 2]}
+    text = _stress._recovery({**found, "resolution_ms": 5000.0, "steady_rate": 2.0})
+    assert text.startswith("recovery after a spike: under 5,000 ms (of 2 spikes, under 5,000 to ")
 
 
 def test_a_spike_tells_its_recovery_or_that_there_was_none(tmp_path: Path) -> None:
