@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from pytest_llamaburn import gates, stats
+from pytest_llamaburn import gates, metrics, stats
 from pytest_llamaburn.metrics import REASONS
 from pytest_llamaburn.reports import _power
 from pytest_llamaburn.reports._rows import (
@@ -62,6 +62,20 @@ def _prompts(used: dict[str, Any]) -> str:
     return f"{used['used']} of {used['available']} prompts ({', '.join(used['sets'])})"
 
 
+def _precision(config: dict[str, Any], summary: dict[str, Any]) -> Iterator[str]:
+    """Yield how well a mean is known where that is less well than was asked for."""
+    wanted = config.get("precision")
+    name = metrics.resolve(config["precision_metric"]) if wanted else None
+    found = summary[name] if name else {"ci95": None}
+    if found["ci95"] and found["mean"]:
+        known = (found["ci95"][1] - found["ci95"][0]) / 2 / found["mean"]
+        if known > wanted:
+            yield (
+                f"the mean of {name} is known to ± {known:.2g}, not to the ± {wanted:g} of "
+                "--precision: --max-iterations or --budget ended the run"
+            )
+
+
 def _notes(document: dict[str, Any], summary: dict[str, Any]) -> Iterator[str]:
     shown = [summary[name] for name in HEADLINES]
     if any(d["n"] > 0 and "p95" not in d["certified"] for d in shown):
@@ -73,6 +87,7 @@ def _notes(document: dict[str, Any], summary: dict[str, Any]) -> Iterator[str]:
             absent.setdefault(reason, []).append(label)
     for reason, labels in absent.items():
         yield f"{ABSENT} {', '.join(labels)}: {REASONS.get(reason, reason)}"
+    yield from _precision(document["config"], summary)
     for kind, count in document["results"]["errors"].items():
         yield f"failed: {kind} × {count}: {failed_words(kind, document['results']['runs'])}"
     yield from _power.notes(document)

@@ -216,12 +216,21 @@ def _notes(document: Document) -> Iterator[str]:
     unread = {k: v for k, v in found["correct"]["by_state"].items() if k != "scored"}
     if unread:
         yield f"scorers: {_states(unread)}"
+    yield from _unmarked(document)
     answers = [one for item in found["items"] for one in (item, *item["more_samples"])]
     for kind, count in found["errors"].items():
         yield f"failed: {kind} × {count}: {failed_words(kind, answers)}"
     yield from found["judging"]["notes"]
     for gate in found["gates"]:
         yield f"gate {gates.sentence(gate)}"
+
+
+def _unmarked(document: Document) -> Iterator[str]:
+    """Yield how many answers nobody could mark for want of a judge."""
+    items = document["results"]["items"]
+    left = [one for one in items if one["answer"] and not (one["scores"] or one["verdict"])]
+    if left and not document["config"]["judge"]:
+        yield f"{len(left)} of {len(items)} answers only a judge can mark: add --judge"
 
 
 def _judges(judging: Found) -> Iterator[str]:

@@ -98,6 +98,7 @@ def test_without_a_judge_only_scorers_mark(tmp_path: Path, small: str) -> None:
     (path,) = (tmp_path / "results" / "evals").iterdir()
     assert path.name.startswith("tiny_latest_small_")
     assert "correct" in done.stdout
+    assert "1 of 3 answers only a judge can mark: add --judge" in done.stdout
     assert f"wrote results/evals/{path.name}" in done.stderr
 
 

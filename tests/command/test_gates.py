@@ -124,8 +124,10 @@ def test_precision_goes_on_until_it_is_reached_or_the_limit_is(tmp_path: Path) -
         args = ("benchmark", "tiny", f"--host={server.host}", "--iterations=3")
         limit = ("--precision=0.000001", "--max-iterations=8")
         known = ("--precision=0.01", "--precision-metric=osl")
-        llamaburn(*args, *limit, "--results-dir=a", cwd=tmp_path)
-        llamaburn(*args, *known, "--results-dir=b", cwd=tmp_path)
+        missed = llamaburn(*args, *limit, "--results-dir=a", cwd=tmp_path)
+        met = llamaburn(*args, *known, "--results-dir=b", cwd=tmp_path)
+    assert "not to the ± 1e-06 of --precision: --max-iterations or" in missed.stdout
+    assert "--precision" not in met.stdout
     (long,), (short,) = results_in(tmp_path / "a"), results_in(tmp_path / "b")
     assert (long["status"], long["results"]["totals"]["requests"]) == ("complete", 8)
     assert (short["status"], short["results"]["totals"]["requests"]) == ("complete", 3)
