@@ -123,6 +123,9 @@ def _words(*words: str) -> Callable[[], tuple[str, ...]]:
     return lambda: words
 
 
+_MANY = 100_000  # requests of a benchmark; all are planned before the first is sent
+
+
 class Settings:
     """Base of all settings classes; each key of `llamaburn.toml` belongs to one of them."""
 
@@ -264,13 +267,13 @@ class Benchmark(Prompted):
         scope="benchmark",
         choices=_words("standard", "correctness"),
     )
-    numbers: int = opt(35, "numbers to ask for in correctness mode", bounds={"ge": 1})
+    numbers: int = opt(35, "numbers to ask for in correctness mode", bounds={"ge": 1, "le": _MANY})
     lang: str = opt("en", "language of the words in correctness mode")
     iterations: int = opt(
         5,
         "timed requests a model in total, spread over the prompts",
         toml="defaults.benchmark_iterations",
-        bounds={"ge": 1},
+        bounds={"ge": 1, "le": _MANY},
     )
     repeats: int = opt(1, "independent runs, each with its own warm-up", bounds={"ge": 1})
     precision: float | None = opt(
@@ -413,7 +416,9 @@ class Stress(Prompted):
     )
     spikes: int = opt(3, "how many bursts", modes=("spike",), bounds={"ge": 1})
     workers: int = opt(
-        1, "processes that send, where one is too slow to measure truly", bounds={"ge": 1}
+        1,
+        "processes that send, where one is too slow to measure truly",
+        bounds={"ge": 1, "le": 256},
     )
     compare: str | None = opt(
         None,

@@ -377,6 +377,8 @@ def test_a_switch_may_have_a_word_before_it_that_turns_it_on(prefix: str) -> Non
     ("name", "text", "reason"),
     [
         ("iterations", "0", "input should be greater than or equal to 1"),
+        ("iterations", "1000000000", "input should be less than or equal to 100000"),
+        ("numbers", "999999999", "input should be less than or equal to 100000"),
         ("iterations", "1.5", "input should be a valid integer"),
         ("iterations", "many", "input should be a valid integer"),
         ("warmup", "-1", "input should be greater than or equal to 0"),
