@@ -25,12 +25,8 @@ if TYPE_CHECKING:
 Document = dict[str, Any]
 Row = dict[str, Any]
 
-ALARM_RATE = 0.01
-MARGIN = 0.03
 _MORE_RUNS = "more runs decide, as --repeats 5 makes"
 FIXED_N = "total_at_fixed_n_ms"
-STATISTICS = ("mean", "min", *stats.PERCENTILES, "max")
-_ALIASES = {"median": "p50", "p99.9": "p99_9"}
 _TTFT, _ITL, _OSL = "time_to_first_token_ms", "inter_token_latency_ms", "output_sequence_length"
 _ALL = "all prompts"
 _CONDITIONS = (
@@ -79,7 +75,7 @@ class Choice(NamedTuple):
     columns: tuple[Column, ...] = DEFAULT
     gates: tuple[Gate, ...] = ()
     sort: str = "time"
-    margin: float = MARGIN
+    margin: float = evidence.MARGIN
 
     @property
     def every(self) -> tuple[Column, ...]:
@@ -167,7 +163,7 @@ class Comparison:
         self.fixed_n = fixed_n(sides)
         self.sides = arranged(sides, choice.sort, self.fixed_n)
         self.intervals = max(1, len(choice.every) * (len(sides) - 1))
-        self.confidence = 1 - ALARM_RATE / self.intervals
+        self.confidence = 1 - evidence.ALARM_RATE / self.intervals
         taken = {side.document["run_id"] for side in sides}
         self._earlier = [Side(Source("", d)) for d in history if d["run_id"] not in taken]
         self._noises: dict[tuple[Any, ...], Noise] = {}
@@ -279,9 +275,9 @@ def column(text: str, option: str) -> Column:
         aliases = [m.alias for m in metrics.METRICS.values() if m.alias]
         known = [*metrics.METRICS, *aliases, FIXED_N, *metrics.RUN_METRICS]
         raise SettingsError(f"{option}: '{text}': {registry.unknown('metric', name, known)}")
-    full = _ALIASES.get(statistic, statistic) or "mean"
-    if full not in STATISTICS:
-        words = registry.unknown("statistic", statistic, STATISTICS)
+    full = gates.ALIASES.get(statistic, statistic) or "mean"
+    if full not in evidence.STATISTICS:
+        words = registry.unknown("statistic", statistic, evidence.STATISTICS)
         raise SettingsError(f"{option}: '{text}': {words}")
     return Column(metric, full)
 
@@ -527,7 +523,7 @@ def _method(comparison: Comparison) -> dict[str, Any]:
         "evidence": "runs: a model in one repeat of a session",
         "interval": "Student's t of the log ratio, Welch's degrees of freedom",
         "correction": "Bonferroni",
-        "alarm_rate": ALARM_RATE,
+        "alarm_rate": evidence.ALARM_RATE,
         "intervals": comparison.intervals,
         "confidence": comparison.confidence,
         "fixed_n": comparison.fixed_n,

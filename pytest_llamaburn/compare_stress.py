@@ -22,8 +22,6 @@ if TYPE_CHECKING:
 
 Document = dict[str, Any]
 
-ALARM_RATE = 0.01
-MARGIN = 0.03
 SHARE = "share"  # changes of a share are differences: it may well be 0 in the baseline
 POINTS = ("failure_point", "degradation_point")
 _ALIKE = (
@@ -34,9 +32,8 @@ _ALIKE = (
 _AT = re.compile(r"@\s*(\d+(?:\.\d+)?)\s*$")
 _MORE_RUNS = "more earlier runs of the same load in the results directory make it narrower"
 _MORE_REQUESTS = "more requests make it narrower"
-_WHOLE = tuple(metrics.LOAD_METRICS.keys() - {*POINTS, "optimal", "recovery_time_ms"})
-STATISTICS = ("mean", "min", *stats.PERCENTILES, "max")
-_STATISTICS = {"median": "p50", "p99.9": "p99_9"}
+_NOT_OF_LEVELS = (*POINTS, "optimal", "recovery_time_ms")
+_WHOLE = tuple(name for name in metrics.LOAD_METRICS if name not in _NOT_OF_LEVELS)
 _AXES = ("concurrency", "rate")
 _UNITS = {"concurrency": "clients", "rate": "requests/s"}
 _NOWHERE = {"change": None, "interval": None}
@@ -89,7 +86,7 @@ class Choice(NamedTuple):
 
     columns: tuple[Column, ...] = DEFAULT
     gates: tuple[Gate, ...] = ()
-    margin: float = MARGIN
+    margin: float = evidence.MARGIN
 
 
 class Comparison:
@@ -113,9 +110,11 @@ class Comparison:
             if of.axis not in (None, axis(self.before)):
                 raise SettingsError(f"{of.metric}.{of.axis}: these loads have no {of.axis}")
         compared = {found["run_id"] for found in sources.values()}
-        alike = {_conditions(found) for found in sources.values()}
-        earlier = (found for found in history if found["run_id"] not in compared)
-        self._earlier = [found for found in earlier if _conditions(found) in alike]
+        self._earlier: dict[Any, list[Document]] = {_conditions(d): [] for d in sources.values()}
+        for found in history:
+            group = self._earlier.get(_conditions(found))
+            if group is not None and found["run_id"] not in compared:
+                group.append(found)
 
     @cached_property
     def planned(self) -> dict[str, list[tuple[Column, float | None]]]:
@@ -125,7 +124,7 @@ class Comparison:
     @property
     def confidence(self) -> float:
         """The level of each interval that makes them all hold together (Bonferroni)."""
-        return 1 - ALARM_RATE / max(1, sum(map(len, self.planned.values())))
+        return 1 - evidence.ALARM_RATE / max(1, sum(map(len, self.planned.values())))
 
     def _places(self, after: Document) -> Iterator[tuple[Column, float | None]]:
         """Yield what is compared, lowest level first, then the points."""
@@ -201,12 +200,12 @@ class Comparison:
 
     def _noise(self, of: Column, place: float | None) -> tuple[int, evidence.Part | None]:
         """Return how many earlier runs were made alike, and how much they differ."""
-        groups: dict[Any, list[float]] = {}
-        for one in self._earlier:
-            value = _number(one, of, place)
-            if value is not None and (value > 0 or of.unit == SHARE):
-                groups.setdefault(_conditions(one), []).append(_scaled(value, of))
-        several = [group for group in groups.values() if len(group) > 1]
+        numbers = ([_number(one, of, place) for one in group] for group in self._earlier.values())
+        groups = [
+            [_scaled(n, of) for n in group if n is not None and (n > 0 or of.unit == SHARE)]
+            for group in numbers
+        ]
+        several = [group for group in groups if len(group) > 1]
         return sum(map(len, several)), evidence.within(several)
 
     def _unknown(
@@ -256,7 +255,7 @@ def document(comparison: Comparison, run_id: str, timestamp: str) -> Document:
             "method": {
                 "evidence": "the intervals of each file, else the spread of earlier runs",
                 "correction": "Bonferroni",
-                "alarm_rate": ALARM_RATE,
+                "alarm_rate": evidence.ALARM_RATE,
                 "confidence": comparison.confidence,
             },
         },
@@ -311,8 +310,8 @@ def column(text: str, option: str) -> Column:
         raise SettingsError(f"{option}: '{text}': {registry.unknown('metric', name, known)}")
     if metric in POINTS and at:
         raise SettingsError(f"{option}: '{text}' is refused: {metric} is of all levels")
-    full = _STATISTICS.get(statistic, statistic)
-    allowed = _AXES if metric in POINTS else () if metric in _WHOLE else STATISTICS
+    full = gates.ALIASES.get(statistic, statistic)
+    allowed = _AXES if metric in POINTS else () if metric in _WHOLE else evidence.STATISTICS
     if full not in ("", *allowed):
         words = registry.unknown("statistic", full, allowed)
         raise SettingsError(f"{option}: '{text}': {words}")

@@ -23,6 +23,9 @@ if TYPE_CHECKING:
 Samples = dict[str, list[float]]  # what one run gave, by prompt
 Sides: TypeAlias = "Sequence[Sequence[Samples]]"
 
+ALARM_RATE = 0.01  # of reports of equal runs, at most, that say otherwise anywhere
+MARGIN = 0.03  # changes within it are the same
+STATISTICS = ("mean", "min", *stats.PERCENTILES, "max")  # that changes are of
 ASSUMED = 0.03  # the noise between runs where it cannot be learnt
 LEAST_RUNS = 3
 _CERTAIN = 10**9  # degrees of freedom of what is taken as known

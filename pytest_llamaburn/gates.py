@@ -27,7 +27,7 @@ SPECIAL = {
     "accuracy": "share",
     **{name: metric.unit for name, metric in WHOLE_RUN.items()},
 }
-_ALIASES = {"median": "p50", "p99.9": "p99_9"}
+ALIASES = {"median": "p50", "p99.9": "p99_9"}
 _OPERATORS: dict[str, Callable[[float, float], bool]] = {
     "<=": operator.le,
     ">=": operator.ge,
@@ -215,7 +215,7 @@ def _statistic(expression: str, metric: str, name: str | None, special: str | No
         if name in (None, "mean"):
             return "mean"
         raise SettingsError(f"--threshold: '{expression}': {metric} has no statistic '{name}'")
-    full = _ALIASES.get(name or "mean", name or "mean")
+    full = ALIASES.get(name or "mean", name or "mean")
     if full not in STATISTICS:
         words = registry.unknown("statistic", full, STATISTICS)
         raise SettingsError(f"--threshold: '{expression}': {words}")

@@ -81,9 +81,14 @@ def _never(wanted: LoadGate, asked: Any) -> str | None:
         return "it needs --slo, which says what a good request keeps"
     if name == "recovery_time_ms" and asked.mode != "spike":
         return f"--mode {asked.mode} sends no spike, spike does"
-    if wanted.level is None or windows.may_send(asked, wanted.level):
+    return no_level(wanted.level, asked)
+
+
+def no_level(level: float | None, asked: Any) -> str | None:
+    """Return why a load cannot decide a gate on a level: it never comes to it; None for none."""
+    if level is None or windows.may_send(asked, level):
         return None
-    return f"this load has no level {wanted.level:g}: name one that it sends"
+    return f"this load has no level {level:g}: name one that it sends"
 
 
 def judge_all(

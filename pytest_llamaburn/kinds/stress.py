@@ -108,12 +108,9 @@ def check(settings: Any) -> None:
         slo.parse(settings.slo)
     comparing.check(settings, "stress")
     for gate in map(compare_stress.gate, settings.fail_if):
-        level = gate.column.level
-        if level is not None and not windows.may_send(asked, level):
-            raise SettingsError(
-                f"--fail-if: '{gate.expression}' is refused: this load has no level {level:g}: "
-                "name one that it sends"
-            )
+        reason = _load_gates.no_level(gate.column.level, asked)
+        if reason:
+            raise SettingsError(f"--fail-if: '{gate.expression}' is refused: {reason}")
 
 
 def check_gates(expressions: Iterable[str], settings: Any) -> None:

@@ -114,8 +114,7 @@ class _Closed(Pursuit):
     """Levels are whole numbers of clients; their first round, one burst, is sent but not judged."""
 
     def late(self) -> knee.Curve:
-        samples = [level.seen()[0] for level in self.levels.values()]
-        return knee.beyond(samples, self.limits.deadline_ns, self.limits.think_ns)
+        return knee.beyond(self.samples, self.limits.deadline_ns, self.limits.think_ns)
 
     def queue(self) -> replay.Queue | None:
         return _clients_queue({value: level.runs for value, level in self.levels.items()})
@@ -130,9 +129,8 @@ class _Closed(Pursuit):
         hold n / level independent ones; of that many, a normal quantile z standard deviations out
         has an error of √(1 + z²/2) standard deviations of the mean.
         """
-        samples = [level.seen()[0] for level in self.levels.values()]
-        top = max(s.level for s in samples)
-        near = [s for s in samples if s.level >= top / 2]
+        top = max(s.level for s in self.samples)
+        near = [s for s in self.samples if s.level >= top / 2]
         independent = sum(len(s.latency) / s.level for s in near)
         scaled = np.concatenate([s.latency / s.level for s in near])
         z = NormalDist().inv_cdf(self.limits.failure_rate)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from pytest_llamaburn.load import capacity, degradation, overload, states
 from pytest_llamaburn.load.step import CLIENTS
-from pytest_llamaburn.load.windows import think_seconds
+from pytest_llamaburn.load.windows import mean_think_ns
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -243,7 +243,6 @@ def _crossing(load: Load, share: float, rate: float) -> float | None:
     if not levels:
         return None
     if load.unit == CLIENTS:
-        think = load.config["think_time"]
-        think_ns = sum(think_seconds(think)) / 2 * 1e9 if think else 0.0
+        think_ns = mean_think_ns(load.config["think_time"])
         return capacity.clients_at(levels, deadline_ns, rate, think_ns)
     return capacity.rate_at(levels, deadline_ns, rate, overload.idle(load.baseline))

@@ -89,12 +89,20 @@ def beyond(samples: Sequence[Sample], deadline_ns: float, think_ns: float = 0.0)
     ended = np.concatenate([~s.timed_out[~s.failed] for s in near])
     if not len(scaled):
         return lambda _: 0.0
-    order = np.lexsort((~ended, scaled))
-    scaled, ended = scaled[order], ended[order]
-    left = np.cumprod(1 - ended / np.arange(len(scaled), 0, -1))
+    scaled, left = product_limit(scaled, ended)
     steps = np.concatenate([[1.0], left[:-1], [0.0]])  # beyond the longest wait nothing is known
     cut = deadline_ns + think_ns
     return lambda level: float(steps[np.searchsorted(scaled, cut / level, side="right")])
+
+
+def product_limit(values: Floats, ended: Flags) -> tuple[Floats, Floats]:
+    """Return the values in order, and the share that lies beyond each.
+
+    By Kaplan and Meier (JASA 53, 1958), those that have not `ended` being cut off.
+    """
+    order = np.lexsort((~ended, values))
+    left = np.cumprod(1 - ended[order] / np.arange(len(values), 0, -1))
+    return values[order], np.asarray(left, float)
 
 
 def background(samples: Sequence[Sample], rate: float, errors: float = 0.0) -> Curve:

@@ -132,6 +132,11 @@ class Pursuit(ABC):
         """How many requests of the budget are left."""
         return self.limits.budget - sum(level.issued for level in self.levels.values())
 
+    @property
+    def samples(self) -> list[knee.Sample]:
+        """The counted requests of each level."""
+        return [level.seen()[0] for level in self.levels.values()]
+
     def send(
         self, value: float, requests: float, burst: int = 0, *, fresh: bool = False
     ) -> Sending:
@@ -179,8 +184,7 @@ class Pursuit(ABC):
 
     def _crossing(self, late: knee.Curve, errors: float = 0.0) -> float | None:
         """Return the level at which the rate is crossed, inside of what is certain."""
-        samples = [level.seen()[0] for level in self.levels.values()]
-        found = knee.crossing(samples, late, self.limits.failure_rate, errors)
+        found = knee.crossing(self.samples, late, self.limits.failure_rate, errors)
         low, high = self.bounds()
         if high == self.limits.start:
             return high

@@ -16,6 +16,8 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
+from pytest_llamaburn.load.knee import product_limit
+
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
@@ -120,12 +122,11 @@ def _refused(record: Record) -> bool:
 def _whole(work: _Work) -> Floats:
     """Return a sample of times in work of which none is cut off.
 
-    As many evenly spaced quantiles of the product-limit estimate (Kaplan and Meier, JASA 53, 1958).
+    As many evenly spaced quantiles of the product-limit estimate.
     """
-    order = np.lexsort((~work.ended, work.took_ns))
-    took, ended, n = work.took_ns[order], work.ended[order], len(order)
-    done = 1 - np.cumprod(1 - ended / np.arange(n, 0, -1))
-    places = np.searchsorted(done, (np.arange(n) + 0.5) / n)
+    took, left = product_limit(work.took_ns, work.ended)
+    n = len(took)
+    places = np.searchsorted(1 - left, (np.arange(n) + 0.5) / n)
     return np.asarray(took[np.minimum(places, n - 1)])
 
 

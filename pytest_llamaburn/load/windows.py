@@ -61,6 +61,11 @@ def think_seconds(text: str) -> tuple[float, float]:
     return low, high
 
 
+def mean_think_ns(text: str | None) -> float:
+    """Return the mean pause of clients in ns; raises SettingsError for what is none."""
+    return sum(think_seconds(text)) / 2 * 1e9 if text else 0.0
+
+
 def named_levels(text: str, *, clients: bool = False) -> list[float]:
     """Return the levels of a sweep.
 

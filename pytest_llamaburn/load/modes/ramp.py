@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from pytest_llamaburn.load import capacity, overload, probing
 from pytest_llamaburn.load.step import CLIENTS, RATE, Step
-from pytest_llamaburn.load.windows import think_seconds
+from pytest_llamaburn.load.windows import mean_think_ns
 
 if TYPE_CHECKING:
     from collections.abc import Generator, Sequence
@@ -47,7 +47,6 @@ def _ends(settings: Any, total_s: float) -> tuple[float, float]:
 
 def _limits(settings: Any, baseline: Baseline) -> probing.Limits:
     start, most = _ends(settings, baseline.total_s)
-    pauses = think_seconds(settings.think_time) if settings.think_time else (0.0, 0.0)
     budget = (settings.level_requests or probing.BUDGET) - len(baseline.records)
     return probing.Limits(
         start=start,
@@ -56,5 +55,5 @@ def _limits(settings: Any, baseline: Baseline) -> probing.Limits:
         failure_rate=settings.failure_rate,
         alone=overload.idle(baseline.records) if settings.arrival else None,
         budget=max(1, budget),
-        think_ns=int(sum(pauses) / 2 * 1e9),
+        think_ns=int(mean_think_ns(settings.think_time)),
     )
