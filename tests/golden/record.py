@@ -1,0 +1,243 @@
+"""Records the golden journals: `python tests/golden/record.py`, from the root of a clone.
+
+Each is what one real run wrote: of every kind one that is complete, one whose server failed, one
+that was cut and one that was cut and resumed. `--render` keeps the journals and only makes again
+what is made from them: the result files, their tables, and comparisons of them. The tests compare
+all of that, numbers to nine digits, so that moving code changes no result.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+import threading
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+sys.path.insert(0, str(Path(__file__).parents[1]))
+
+from exams import Assessor, Pupil, eval_set, question
+from scripted import OllamaFacade, Request, ScriptedServer, Steps, sized
+from slots import SlotServer
+from stalling import Stalling
+
+from pytest_llamaburn import journal, registry, results
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+HOME = Path(__file__).with_name("journals")
+COMPARED = Path(__file__).with_name("comparisons")
+COMPARISONS = {
+    "benchmark": ("benchmark-complete", "benchmark-resumed"),
+    "benchmark-gates": ("benchmark-resumed", "benchmark-cut", "--fail-if=tps.mean:-5%"),
+    "eval": ("eval-complete", "eval-resumed"),
+    "eval-cut": ("eval-complete", "eval-cut"),
+    "stress": ("stress-resumed", "stress-failed"),
+    "stress-gates": ("stress-complete", "stress-resumed", "--fail-if=requests_per_sec@2:-5%"),
+}
+_KEEP = (
+    "import sys; from pytest_llamaburn import journal; journal.discard = lambda folder: None; "
+    "from pytest_llamaburn.commands import main; sys.exit(main(sys.argv[1:]))"
+)
+_QUIET = "--gpu-provider=host"
+
+
+def keeping(cwd: Path, *args: str) -> subprocess.Popen[bytes]:
+    """Start the command in a process that never removes a journal."""
+    return subprocess.Popen([sys.executable, "-c", _KEEP, *args], cwd=cwd)
+
+
+def save(name: str, cwd: Path) -> None:
+    """Store the run's journal and the file that is made from it."""
+    (folder,) = (cwd / "results" / journal.FOLDER).glob("*/")
+    target = HOME / name
+    shutil.rmtree(target, ignore_errors=True)
+    target.mkdir(parents=True)
+    for path in folder.iterdir():
+        if path.suffix in (".jsonl", ".rows"):
+            shutil.copy(path, target / path.name)
+
+
+def made_from(folder: Path) -> dict[str, str]:
+    """Return the files that are made from a journal, by name: the result and its table."""
+    document = results.build(journal.read(folder))
+    text = json.dumps(document, ensure_ascii=False, indent=1, allow_nan=False) + "\n"
+    with directory() as cwd:
+        path = cwd / "result.json"
+        path.write_text(text, encoding="utf-8")
+        table = registry.load("reports", "table").render([path]).replace(str(path), "FILE")
+    return {"result.json": text, "table.txt": table}
+
+
+def compared(name: str) -> dict[str, str]:
+    """Return a comparison of golden files, as document and as table, without what is of today."""
+    words = COMPARISONS[name]
+    with directory() as cwd:
+        files = []
+        for word in words[:2]:
+            files.append(f"{word}.json")
+            shutil.copy(HOME / word / "result.json", cwd / files[-1])
+        args = [sys.executable, "-m", "pytest_llamaburn", "compare", *files, *words[2:]]
+        found = {}
+        for suffix, form in (("json", "json"), ("txt", "table")):
+            done = subprocess.run(
+                [*args, "-o", form], cwd=cwd, capture_output=True, text=True, check=False
+            )
+            found[f"{name}.{suffix}"] = _of_any_day(done.stdout)
+    return found
+
+
+def _of_any_day(text: str) -> str:
+    text = re.sub(r'"(timestamp|run_id|session_id)": "[^"]*"', r'"\1": "…"', text)
+    return re.sub(r"(comparison|compare)[\w-]*_?\d{4}-[\w-]+\.json", "COMPARISON", text)
+
+
+def render() -> None:
+    """Write what is made from the journals."""
+    for folder in sorted(path for path in HOME.iterdir() if path.is_dir()):
+        for name, text in made_from(folder).items():
+            (folder / name).write_text(text, encoding="utf-8")
+    COMPARED.mkdir(exist_ok=True)
+    for comparison in COMPARISONS:
+        for name, text in compared(comparison).items():
+            (COMPARED / name).write_text(text, encoding="utf-8")
+
+
+class Broken(OllamaFacade):
+    """Answers the warm-up and fails every timed request."""
+
+    def __call__(self, request: Request) -> Steps:
+        """Return the steps for a request."""
+        if request.path == "/api/chat" and self.chats >= 2:
+            return [sized(500, {"error": "llama runner process has terminated"})]
+        return super().__call__(request)
+
+
+class Cut(Stalling):
+    """Hangs after some timed requests until it is told to go on."""
+
+    going_on = False
+
+    def __call__(self, request: Request) -> Steps:
+        """Return the steps for a request."""
+        return OllamaFacade.__call__(self, request) if self.going_on else super().__call__(request)
+
+
+@contextmanager
+def directory() -> Iterator[Path]:
+    """Give an empty directory for one run."""
+    with tempfile.TemporaryDirectory() as name:
+        yield Path(name)
+
+
+def benchmarks() -> None:
+    """Record the four benchmarks."""
+    for name, facade in (("complete", OllamaFacade()), ("failed", Broken())):
+        with directory() as cwd, ScriptedServer(facade) as server:
+            keeping(
+                cwd, "benchmark", "tiny", f"--host={server.host}", "--iterations=9", _QUIET
+            ).wait()
+            save(f"benchmark-{name}", cwd)
+    stalling = Cut()
+    with directory() as cwd, ScriptedServer(stalling) as server:
+        args = ("benchmark", "tiny", f"--host={server.host}", "--iterations=9", _QUIET)
+        _cut_and_resume(
+            "benchmark", cwd, args, stalling.stalled, lambda: setattr(stalling, "going_on", True)
+        )
+
+
+def _cut_and_resume(
+    kind: str,
+    cwd: Path,
+    args: tuple[str, ...],
+    reached: threading.Event,
+    heal: Callable[[], None],
+    *again: str,
+) -> None:
+    running = keeping(cwd, *args)
+    assert reached.wait(120), f"{kind}: the moment to cut it never came"
+    running.send_signal(signal.SIGINT)
+    running.wait()
+    save(f"{kind}-cut", cwd)
+    heal()
+    keeping(cwd, kind, "--resume=last", *again).wait()
+    save(f"{kind}-resumed", cwd)
+
+
+def loads() -> None:
+    """Record the stress runs: a ramp, a sweep that fails, a sweep that is cut and resumed."""
+    with directory() as cwd, SlotServer(3, lambda n: 0.02 + 0.001 * (n % 5), queue=6) as server:
+        host = f"--host={server.host}"
+        limits = ("--max-concurrency=12", "--requests=150", "--slo=ttft_ms<500")
+        keeping(cwd, "stress", "tiny", host, *limits, "--mode=ramp", _QUIET).wait()
+        save("stress-complete", cwd)
+    with directory() as cwd, SlotServer(2, lambda _: 0.02, dies_after=60) as server:
+        args = (f"--host={server.host}", "--levels=1,2,4", "--requests=30")
+        keeping(cwd, "stress", "tiny", "--mode=sweep", *args, _QUIET).wait()
+        save("stress-failed", cwd)
+    reached = threading.Event()
+
+    def service(number: int) -> float:
+        if number == 45:
+            reached.set()
+        return 0.03
+
+    with directory() as cwd, SlotServer(2, service) as server:
+        args = (
+            "stress",
+            "tiny",
+            f"--host={server.host}",
+            "--mode=sweep",
+            "--levels=1,2,4",
+            "--requests=20",
+        )
+        _cut_and_resume("stress", cwd, (*args, _QUIET), reached, lambda: None)
+
+
+def evals() -> None:
+    """Record the evals: scorers and a judge, a dead model, a judge that hangs and is resumed."""
+    names = ("red", "blue", "green", "white", "black", "grey", "pink")
+    answers = {name: f"It is right {name}." for name in names[::2]}
+    for name, pupil in (("complete", Pupil(answers=answers)), ("failed", Broken())):
+        with (
+            directory() as cwd,
+            ScriptedServer(pupil) as model,
+            ScriptedServer(Assessor()) as judge,
+        ):
+            keeping(cwd, *_eval(cwd, names, model.host, judge.host)).wait()
+            save(f"eval-{name}", cwd)
+    assessor = Assessor(stop_at=9)
+    pupil, servers = Pupil(answers=answers), ScriptedServer
+    with directory() as cwd, servers(pupil) as model, servers(assessor) as judge:
+        args = _eval(cwd, names, model.host, judge.host)
+        again = f"--judge=ollama:judge@{judge.host}"
+        _cut_and_resume(
+            "eval", cwd, args, assessor.stopped, lambda: setattr(assessor, "stop_at", 0), again
+        )
+
+
+def _eval(cwd: Path, names: tuple[str, ...], model: str, judge: str) -> tuple[str, ...]:
+    asked = eval_set(cwd, *(question(name, scorer="includes") for name in names))
+    return (
+        "eval",
+        "tiny",
+        f"--host={model}",
+        f"--set={asked}",
+        f"--judge=ollama:judge@{judge}",
+        _QUIET,
+    )
+
+
+if __name__ == "__main__":
+    if "--render" not in sys.argv:
+        benchmarks()
+        loads()
+        evals()
+    render()
