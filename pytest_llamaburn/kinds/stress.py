@@ -37,6 +37,7 @@ class Level(Part):
     rate: float | None = None
     requests: int
     excluded: int
+    not_held: int = 0
     failed: int
     error_rate: float | None
     errors: dict[str, int]
@@ -195,6 +196,7 @@ def _load(steps: Sequence[_Step], record: Record) -> findings.Load:
     excluded = levels.Excluded(
         windows.window(config["warmup_window"], "--warmup-window"),
         windows.window(config["cooldown_window"], "--cooldown-window"),
+        windows.longest_think_ns(config["think_time"]),
     )
     windows_sent = [_power.window(row) for step in steps for row in step.part.rows]
     lines = _power.lines(record.profile, windows_sent)
@@ -205,9 +207,10 @@ def _load(steps: Sequence[_Step], record: Record) -> findings.Load:
         group = [*found]
         parts = [_calm(step) for step in group]
         summary = levels.summarize(level, unit, parts, excluded, config["slo"])
-        summary |= _power.level(lines, [part.rows for part in parts])
+        pieces = levels.pieces(level, unit, parts, excluded)
+        summary |= _power.level(lines, levels.stretches(level, unit, pieces))
         summary["began_busy"] = any(step.unsettled for step in group)
-        runs = [[record_of(row) for row in levels.kept(part, excluded)] for part in parts]
+        runs = [[record_of(row) for row in piece.kept] for piece in pieces]
         seen.append(findings.Seen(summary, runs))
     alone = [step for step in steps if step.number == BASELINE]
     baseline = [record_of(row) for step in alone for row in step.part.rows]

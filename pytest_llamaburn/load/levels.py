@@ -1,8 +1,9 @@
 """What a level of a load comes to: rates, distributions, failures, and whether we kept up.
 
-A level is all steps at one number of clients or one rate. Rates are over the stretch alone in which
-the load was whole (`steady`). Requests and their tokens count by the share of the generation that
-lies in the stretch, so that it does not matter where between two ends it begins.
+A level is all steps at one number of clients or one rate. Only requests that were sent while the
+load was whole count (`steady`), and rates are over the inner part of those stretches. There requests
+and their tokens count by the share of the generation that lies inside, so that it does not matter
+where between two ends a stretch begins.
 """
 
 from __future__ import annotations
@@ -14,11 +15,11 @@ import numpy as np
 
 from pytest_llamaburn import metrics, stats
 from pytest_llamaburn.load import clusters, slo, steady
-from pytest_llamaburn.load.rows import unsent
+from pytest_llamaburn.load.rows import record_of, unsent
 from pytest_llamaburn.load.step import CLIENTS
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Iterable, Iterator, Sequence
 
     from pytest_llamaburn.load.rows import Row
     from pytest_llamaburn.load.steady import Stretch
@@ -43,10 +44,22 @@ class Part(NamedTuple):
 
 
 class Excluded(NamedTuple):
-    """What of each step is left out of the statistics."""
+    """What of each step is left out of the statistics.
+
+    Clients that think for no longer than `pause_ns` between two requests are still at work.
+    """
 
     warmup: Window
     cooldown: Window
+    pause_ns: float = 0.0
+
+
+class Piece(NamedTuple):
+    """What was sent in one stretch in which a step's load was whole, and what of it counts."""
+
+    part: Part
+    sent: list[Row]
+    kept: list[Row]
 
 
 def summarize(
@@ -56,11 +69,12 @@ def summarize(
 
     `wanted` are the bounds of a good request, for goodput.
     """
-    counted = [row for part in parts for row in kept(part, excluded)]
+    found = pieces(level, unit, parts, excluded)
+    counted = [row for piece in found for row in piece.kept]
     rows = [row for part in parts for row in part.rows]
     good = [row for row in counted if row.error is None]
     failed = len(counted) - len(good)
-    whole = _whole(parts, level, unit, excluded)
+    whole = stretches(level, unit, found)
     seconds = sum(one.end_ns - one.start_ns for _, one in whole) / 1e9
     rate = _rate(whole, _share_in, seconds)
     uncounted = _uncounted(good)
@@ -68,6 +82,7 @@ def summarize(
         "concurrency" if unit == CLIENTS else "rate": level,
         "requests": len(rows),
         "excluded": len(rows) - len(counted),
+        "not_held": sum(len(kept(part, excluded)) for part in parts) - len(counted),
         "failed": failed,
         "error_rate": failed / len(counted) if counted else None,
         "error_rate_ci95": _error_interval(counted),
@@ -187,12 +202,42 @@ def kept(part: Part, excluded: Excluded) -> list[Row]:
     return [row for row in rows if begin <= row.scheduled_ns <= end and not unsent(row)]
 
 
-def _whole(
-    parts: Sequence[Part], level: float, unit: str, excluded: Excluded
-) -> list[tuple[Part, Stretch]]:
-    """Return the steps with their stretches: those alone whose load was whole, if there are any."""
-    found = [(part, steady.stretch(part.rows, kept(part, excluded), level, unit)) for part in parts]
-    return [pair for pair in found if pair[1].reason is None] or found
+def pieces(level: float, unit: str, parts: Sequence[Part], excluded: Excluded) -> list[Piece]:
+    """Return what counts of a level's steps: what was sent while its load was whole.
+
+    Where it never was, all that was sent.
+    """
+    load = steady.Load(level, unit, excluded.pause_ns)
+    found = [piece for part in parts for piece in _pieces(part, load, excluded)]
+    return found or [Piece(part, part.rows, kept(part, excluded)) for part in parts]
+
+
+def _pieces(part: Part, load: steady.Load, excluded: Excluded) -> Iterator[Piece]:
+    counts = {id(row) for row in kept(part, excluded)}
+    rows = [row for row in part.rows if not unsent(row)]
+    rows.sort(key=lambda row: row.scheduled_ns)
+    for places in steady.counted([record_of(row) for row in rows], load):
+        sent = [rows[place] for place in places]
+        yield Piece(part, sent, [row for row in sent if id(row) in counts])
+
+
+def stretches(level: float, unit: str, found: Sequence[Piece]) -> list[tuple[Part, Stretch]]:
+    """Return the stretches that rates and energy are over, each with its step.
+
+    Those alone in which the load was whole for long enough, if there are any.
+    """
+    all_of_them = [
+        (piece.part, steady.stretch(piece.sent, piece.kept, level, unit)) for piece in found
+    ]
+    return [pair for pair in all_of_them if pair[1].reason is None] or all_of_them
+
+
+def tokens(whole: Sequence[tuple[Part, Stretch]]) -> float | None:
+    """Return the output tokens inside some stretches, None where answers came without a count."""
+    good = [(row, one) for part, one in whole for row in part.rows if row.error is None]
+    if _uncounted([row for row, _ in good]):
+        return None
+    return sum(_tokens_in(row, one.start_ns, one.end_ns) for row, one in good)
 
 
 def _rate(whole: Sequence[tuple[Part, Stretch]], count: Any, seconds: float) -> float | None:

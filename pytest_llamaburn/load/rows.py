@@ -109,18 +109,35 @@ def row_of(
     )
 
 
+class Reader:
+    """Reads the rows of a run while they are written: each time those that are new."""
+
+    def __init__(self, folder: Path) -> None:
+        """Begin at the beginning."""
+        self._folder = folder
+        self._read: dict[Path, int] = {}  # bytes
+
+    def new(self) -> Iterator[Row]:
+        """Yield rows, file by file; a last line that was cut is passed over."""
+        decode = msgspec.json.Decoder(Row).decode
+        for path in sorted(self._folder.glob(f"*{SUFFIX}")):
+            with path.open("rb") as file:
+                file.seek(self._read.get(path, 0))
+                for line in file:
+                    if not line.endswith(b"\n"):
+                        break  # it is being written, or the process was killed while it was
+                    self._read[path] = self._read.get(path, 0) + len(line)
+                    try:
+                        row = decode(line)
+                    except (msgspec.DecodeError, msgspec.ValidationError):
+                        continue  # two lines in one: a later try of the run went on behind a cut one
+                    row.gaps_ms = array("d", row.gaps_ms)  # a fifth of a list's memory
+                    yield row
+
+
 def read(folder: Path) -> Iterator[Row]:
-    """Yield the rows of a run, file by file; a last line that was cut is passed over."""
-    decode = msgspec.json.Decoder(Row).decode
-    for path in sorted(folder.glob(f"*{SUFFIX}")):
-        with path.open("rb") as file:
-            for line in file:
-                try:
-                    row = decode(line)
-                except (msgspec.DecodeError, msgspec.ValidationError):
-                    continue  # the process was killed while writing it
-                row.gaps_ms = array("d", row.gaps_ms)  # a fifth of a list's memory
-                yield row
+    """Yield all rows of a run, file by file."""
+    return Reader(folder).new()
 
 
 def export(folder: Path, target: Path) -> None:

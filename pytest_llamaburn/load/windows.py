@@ -66,6 +66,11 @@ def mean_think_ns(text: str | None) -> float:
     return sum(think_seconds(text)) / 2 * 1e9 if text else 0.0
 
 
+def longest_think_ns(text: str | None) -> float:
+    """Return the longest pause of clients in ns; raises SettingsError for what is none."""
+    return think_seconds(text)[1] * 1e9 if text else 0.0
+
+
 def named_levels(text: str, *, clients: bool = False) -> list[float]:
     """Return the levels of a sweep.
 
