@@ -253,7 +253,7 @@ def _results(
         "deadline_s": load.deadline_s or None,
         "levels": [seen.summary for seen in load.levels],
         "failure_point": None if pointless else findings.failure_point(load, searched),
-        "degradation_point": _first(points, load.axis),
+        "degradation_point": findings.lowest(points, load.axis),
         "degradation_points": points,
         "points_reason": pointless,
         "optimal": findings.optimal(load),
@@ -265,12 +265,6 @@ def _results(
         "client_health": {"calibration": record.facts.get("calibration")},
         "stop_reason": found.get("stop_reason"),
     }
-
-
-def _first(points: Sequence[dict[str, Any]], axis: str) -> dict[str, Any] | None:
-    """Return the lowest point that was reached, else any, which says why it was not."""
-    reached = [point for point in points if point["reached"]]
-    return min(reached, key=lambda point: point[axis], default=points[0] if points else None)
 
 
 def _recovery(steps: Sequence[_Step], load: findings.Load) -> dict[str, Any] | None:

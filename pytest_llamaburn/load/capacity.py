@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from pytest_llamaburn.load import knee, overload, replay
+from pytest_llamaburn.load import degradation, knee, overload, replay, visits
 from pytest_llamaburn.load.probing import (
     LEAST,
     TOLERANCE,
@@ -34,6 +34,9 @@ if TYPE_CHECKING:
 
 _STEP = 30  # requests between two looks
 _PROBE, _RESERVE = 40, 200  # requests of a rate, and those that must be left to try the next
+_ALONE = 50  # requests of one client, beside the baseline's
+_BEND = 0.32  # of the budget, that the degradation point gets at most
+_AGAIN = 30  # requests, at least, of a level that is probed again
 _LEAP = 4.0  # the most that a level rises at once, where latency says that the point is far
 
 
@@ -44,9 +47,13 @@ def search(limits: Limits) -> Search:
     """
     kind = _Closed(limits) if limits.alone is None else _Open(limits, limits.alone)
     try:
+        yield from kind.bend()
         yield from kind.rise()
-        if kind.reached:
+        while kind.reached:
             yield from kind.narrow()
+            if kind.done() or kind.estimate() is not None:
+                break
+            yield from kind.rise()  # what had failed was a disturbance
     except StoppedError:
         kind.stopped = True
     return kind.found()
@@ -110,6 +117,13 @@ def least(start: float, maximum: float, *, rates: bool) -> int:
     return sum(math.ceil(level + max(LEAST, level * 0.8)) for level in levels)
 
 
+def _share(limits: Limits) -> float:
+    """Return the requests that the degradation point gets: none that the maximum needs."""
+    spare = limits.budget - least(limits.start, limits.maximum, rates=False)
+    share = _BEND * limits.budget
+    return share if spare < 0 else min(share, spare)
+
+
 class _Closed(Pursuit):
     """Levels are whole numbers of clients; their first round, one burst, is sent but not judged."""
 
@@ -117,7 +131,7 @@ class _Closed(Pursuit):
         return knee.beyond(self.samples, self.limits.deadline_ns, self.limits.think_ns)
 
     def queue(self) -> replay.Queue | None:
-        return _clients_queue({value: level.runs for value, level in self.levels.items()})
+        return _clients_queue({value: level.visits for value, level in self.levels.items()})
 
     def replayed(self, queue: replay.Queue) -> knee.Curve:
         return replay.closed(queue, self.limits.deadline_ns, self.limits.think_ns)
@@ -140,11 +154,30 @@ class _Closed(Pursuit):
     def begin(self, value: int) -> Sending:
         yield from self.send(value, value + max(LEAST, value * 0.8), burst=value)
 
+    def bend(self) -> Sending:
+        """Bracket the lowest degradation point with a share of the budget."""
+        value = int(self.limits.start)
+        end = self.left - _share(self.limits)
+        if value == 1 and self.left - end > _ALONE:
+            yield from self.send(1, _ALONE, burst=1)
+        while wanted := self._bend_wants():
+            value, count = wanted[0], sum(wanted)
+            if self.left - count < end or value < self.limits.start:
+                return
+            yield from self.send(value, count, burst=value, fresh=True)
+
+    def _bend_wants(self) -> tuple[int, int] | None:
+        known = {v: [r for run in x.counted() for r in run] for v, x in self.levels.items()}
+        limits = self.limits
+        return degradation.wanted(known, limits.baseline, limits.factor, limits.maximum)
+
     def rise(self) -> Sending:
         """Rise until a level fails, or until latency says that the next one would."""
-        value = int(self.limits.start)
+        self.reached = False
+        value = int(max(self.levels, default=self.limits.start))
         while True:
-            yield from self.begin(value)
+            if value not in self.levels:
+                yield from self.begin(value)
             point = self.estimate()
             far = 2 * value if point is None else point
             if self.fails(self.levels[value]) or far <= value * (1 + TOLERANCE):
@@ -158,8 +191,11 @@ class _Closed(Pursuit):
     def narrow(self) -> Sending:
         """Spend the rest in turn just below and just above the estimate as it moves."""
         above = False
-        while not self.done():
-            point = self.estimate() or self.limits.start
+        while not self.done() and (point := self.estimate()) is not None:
+            again = self.doubtful()
+            if again is not None and self.left > again + LEAST:
+                yield from self.send(again, again + max(_AGAIN, again), burst=int(again), fresh=True)
+                continue
             below = math.floor(point * (0.96 if self.held(point) else 0.92))
             value = max(self.over(point), below + 1) if above else below
             low, high = self.bounds()
@@ -212,13 +248,17 @@ class _Open(Pursuit):
 
     @property
     def runs(self) -> list[list[Record]]:
-        return [run for level in self.levels.values() for run in level.runs]
+        return visits.settled([run for level in self.levels.values() for run in level.visits])
 
     def late(self) -> knee.Curve:
         return overload.late(self.runs, self.alone, self.limits.deadline_ns)
 
     def queue(self) -> replay.Queue | None:
         return _rates_queue(self.runs, self.alone)
+
+    def fits(self, late: knee.Curve) -> bool:
+        """Return True: a probe that begins on an idle server fails less often than its rate does."""
+        return True
 
     def replayed(self, queue: replay.Queue) -> knee.Curve:
         return replay.opened(queue, self.runs, self.limits.deadline_ns)
@@ -246,11 +286,17 @@ class _Open(Pursuit):
             self.backlogs[key] = (waits, any(grows))
         return self.backlogs[key]
 
+    def bend(self) -> Sending:
+        """Ask for nothing: a latency that rises with the backlog has no point."""
+        yield from ()
+
     def rise(self) -> Sending:
         """Double the rate until a backlog grows or requests fail."""
-        value = self.limits.start
+        self.reached = False
+        value = max(self.levels, default=self.limits.start)
         while True:
-            yield from self.send(value, _PROBE, fresh=True)
+            if value not in self.levels:
+                yield from self.send(value, _PROBE, fresh=True)
             if self.fails(self.levels[value]) or self.over(value):
                 self.reached = True
                 return
@@ -265,8 +311,11 @@ class _Open(Pursuit):
     def narrow(self) -> Sending:
         """Measure the capacity where it is exceeded; every fourth probe is one that should hold."""
         turn = 0
-        while not self.done():
-            point = self.estimate() or self.limits.start
+        while not self.done() and (point := self.estimate()) is not None:
+            again = self.doubtful()
+            if again is not None and self.left > _PROBE:
+                yield from self.send(again, _PROBE, fresh=True)
+                continue
             value = _rounded(point * (0.94 if turn % 4 == 3 else 1.25))
             until_cut = 4 * self.limits.deadline_ns / 1e9 * point
             yield from self.send(value, max(min(until_cut, 150), _PROBE), fresh=True)

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from pytest_llamaburn.load import capacity, degradation, overload, states
+from pytest_llamaburn.load import capacity, degradation, overload, states, visits
 from pytest_llamaburn.load.step import CLIENTS
 from pytest_llamaburn.load.windows import mean_think_ns
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
     from pytest_llamaburn.load.records import Record
 
@@ -85,8 +86,12 @@ def optimal(load: Load) -> dict[str, Any] | None:
 
 def degradation_points(load: Load) -> list[dict[str, Any]]:
     """Return where each percentile of TTFT and of the whole time crosses the factor."""
-    factor = load.config["degradation_factor"]
-    levels = {seen.level: seen.records for seen in load.levels if not _limited(seen)}
+    factor, clients = load.config["degradation_factor"], load.unit == CLIENTS
+    levels = {
+        seen.level: visits.told(seen.runs, int(seen.level) if clients else 0)
+        for seen in load.levels
+        if not _limited(seen)
+    }
     return [
         {
             load.axis: point.estimate,
@@ -94,11 +99,28 @@ def degradation_points(load: Load) -> list[dict[str, Any]]:
             "factor": factor,
             "passing": point.passing,
             "failing": point.failing,
+            "bracket": point.bracket,
+            "interval": point.interval,
+            "estimator": point.estimator,
             "reached": point.reached,
             "reason": point.reason,
         }
-        for point in degradation.points(levels, load.baseline, factor)
+        for point in degradation.points(levels, load.baseline, factor, clients=clients)
     ]
+
+
+def lowest(points: Sequence[dict[str, Any]], axis: str) -> dict[str, Any] | None:
+    """Return the lowest point that was reached, else any, which says why it was not."""
+    reached = [point for point in points if point["reached"]]
+    return min(reached, key=lambda point: _about(point, axis), default=points[0] if points else None)
+
+
+def _about(point: dict[str, Any], axis: str) -> float:
+    """Return about where a point lies that is a number, or lies between two."""
+    if point[axis] is not None:
+        return float(point[axis])
+    low, high = point["bracket"]
+    return float(high if low is None else math.sqrt(low * high))
 
 
 def failure_point(load: Load, searched: Mapping[str, Any] | None) -> dict[str, Any] | None:
