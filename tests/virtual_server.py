@@ -229,7 +229,7 @@ def ramp(server: VirtualServer, loop: str, seed: int) -> Found:
         limits = Limits(0.5, 1000, deadline_ns, budget=730, alone=idle)
     send = clients(server) if closed else schedules(server, loop, seed)
     found, sent = drive(search(limits), _kept(send, runs))
-    levels = {level: visits.told(seen, int(level) if closed else 0) for level, seen in runs.items()}
+    levels = visits.told(runs, clients=closed)
     point = degradation.lowest(degradation.points(levels, alone)) if closed else None
     return Found(found, point, sent + len(alone))
 

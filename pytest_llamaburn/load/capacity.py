@@ -37,6 +37,7 @@ _PROBE, _RESERVE = 40, 200  # requests of a rate, and those that must be left to
 _ALONE = 50  # requests of one client, beside the baseline's
 _BEND = 0.32  # of the budget, that the degradation point gets at most
 _AGAIN = 30  # requests, at least, of a level that is probed again
+_NEAR = 1.3  # times a level is near enough to look for the point from it
 _LEAP = 4.0  # the most that a level rises at once, where latency says that the point is far
 
 
@@ -124,6 +125,11 @@ def _share(limits: Limits) -> float:
     return share if spare < 0 else min(share, spare)
 
 
+def _again(value: float) -> float:
+    """Return the requests that a level is probed with again."""
+    return value + max(_AGAIN, value / 2)
+
+
 class _Closed(Pursuit):
     """Levels are whole numbers of clients; their first round, one burst, is sent but not judged."""
 
@@ -165,6 +171,17 @@ class _Closed(Pursuit):
             if self.left - count < end or value < self.limits.start:
                 return
             yield from self.send(value, count, burst=value, fresh=True)
+            yield from self.again()
+
+    def again(self) -> Sending:
+        """Probe again what a single visit says something odd of."""
+        while (value := self.odd()) is not None:
+            yield from self.send(value, _again(value), burst=int(value), fresh=True)
+
+    def odd(self) -> float | None:
+        """Return a level to probe again, if there is enough left for it."""
+        value = self.doubtful()
+        return value if value is not None and self.left >= _again(value) else None
 
     def _bend_wants(self) -> tuple[int, int] | None:
         known = {v: [r for run in x.counted() for r in run] for v, x in self.levels.items()}
@@ -178,12 +195,15 @@ class _Closed(Pursuit):
         while True:
             if value not in self.levels:
                 yield from self.begin(value)
+            yield from self.again()
             point = self.estimate()
             far = 2 * value if point is None else point
-            if self.fails(self.levels[value]) or far <= value * (1 + TOLERANCE):
+            level = self.trusted.get(value)
+            if (level and self.fails(level)) or far <= value * (1 + TOLERANCE):
                 self.reached = True
                 return
             if value >= self.limits.maximum or self.left < 3 * value:
+                self.reached = value < self.limits.maximum and far <= _NEAR * value
                 return
             value = math.ceil(min(_LEAP * value, max(0.97 * far, 1.25 * value)))
             value = min(value, int(self.limits.maximum))
@@ -191,26 +211,27 @@ class _Closed(Pursuit):
     def narrow(self) -> Sending:
         """Spend the rest in turn just below and just above the estimate as it moves."""
         above = False
-        while not self.done() and (point := self.estimate()) is not None:
-            again = self.doubtful()
-            if again is not None and self.left > again + LEAST:
-                yield from self.send(again, again + max(_AGAIN, again), burst=int(again), fresh=True)
-                continue
+        before = math.inf
+        while self.left < before and not self.done() and (point := self.estimate()) is not None:
+            before = self.left
             below = math.floor(point * (0.96 if self.held(point) else 0.92))
             value = max(self.over(point), below + 1) if above else below
             low, high = self.bounds()
             if low is not None and high is not None and high - low == 2:
                 value = round(low + 1)
             value = min(max(value, 1), int(self.limits.maximum))
+            if self.left < value + LEAST:
+                value = int(self.last or value)  # too little is left to fill the server up again
             yield from self.stay(value, point, above=above)
+            yield from self.again()
             above = not above and self.held(point)
 
     def over(self, point: float) -> int:
         """Return a level above that may fail: half way to one that does, or 10 % up."""
-        failed = min((v for v, x in self.levels.items() if v >= point and self.bad(x)), default=0)
+        failed = min((v for v, x in self.trusted.items() if v >= point and self.bad(x)), default=0)
         if not failed:
             return math.ceil(point * 1.1)
-        held = [v for v, x in self.levels.items() if v < failed and not self.bad(x)]
+        held = [v for v, x in self.trusted.items() if v < failed and not self.bad(x)]
         return math.ceil((max(held, default=point) + failed) / 2)
 
     def held(self, point: float) -> bool:
@@ -219,20 +240,25 @@ class _Closed(Pursuit):
         Where all near it fail, nothing is known of how far below the point is.
         """
         rate = self.limits.failure_rate
-        near = [x for v, x in self.levels.items() if 0.8 * point < v < 1.02 * point]
+        near = [x for v, x in self.trusted.items() if 0.8 * point < v < 1.02 * point]
         return any(level.seen()[1][0] <= rate for level in near)
 
     def stay(self, value: int, point: float, *, above: bool) -> Sending:
         """Measure a level until it has had its share or the estimate has left it.
 
         A level that fails tells less than one that holds, so it gets half of the other's share.
+        What is left at the end is kept for a level that must be probed again.
         """
-        yield from self.begin(value)
-        turn = (0.7 if above and self.bad(self.levels[value]) else 1.5) * max(4 * value, 120)
-        end = 0 if self.left - turn < value + 40 else self.left - turn
-        while self.left - end > 0 and not self.done():
+        kept = _again(value) if self.left > _again(value) + LEAST else 0
+        if value != self.last:
+            yield from self.begin(value)
+        fails = value in self.trusted and self.bad(self.trusted[value])
+        turn = (0.7 if above and fails else 1.5) * max(4 * value, 120)
+        end = max(self.left - turn, kept)
+        while self.left - end > 0 and not self.done() and self.odd() is None:
             moved = abs((self.estimate() or point) / point - 1) > 0.1
-            worse = self.levels[value].seen()[1][0] > 2 * self.limits.failure_rate
+            level = self.trusted.get(value)
+            worse = level is None or level.seen()[1][0] > 2 * self.limits.failure_rate
             if (moved or (worse and not self.held(point))) and self.left > value + _STEP:
                 return
             yield from self.send(value, min(_STEP, self.left - end))

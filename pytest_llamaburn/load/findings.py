@@ -87,11 +87,8 @@ def optimal(load: Load) -> dict[str, Any] | None:
 def degradation_points(load: Load) -> list[dict[str, Any]]:
     """Return where each percentile of TTFT and of the whole time crosses the factor."""
     factor, clients = load.config["degradation_factor"], load.unit == CLIENTS
-    levels = {
-        seen.level: visits.told(seen.runs, int(seen.level) if clients else 0)
-        for seen in load.levels
-        if not _limited(seen)
-    }
+    runs = {seen.level: seen.runs for seen in load.levels if not _limited(seen)}
+    levels = visits.told(runs, clients=clients)
     return [
         {
             load.axis: point.estimate,

@@ -19,6 +19,7 @@ from typing import Any, NamedTuple, TypeAlias
 
 import numpy as np
 
+from pytest_llamaburn import stats
 from pytest_llamaburn.load import (
     clusters,
     degradation,
@@ -37,6 +38,8 @@ TOLERANCE = 0.05  # a proven bracket this narrow ends the search
 LEAST = 12  # requests that a level is measured with
 _JUST = 1.03  # above a level that certainly passes, below one that certainly fails
 _CLUSTERS = 8  # failures, at least, that are more than one or two clusters
+_MEMORY = 8  # of so many clients one request says something new: who waits waits for the others
+_VISITS = 3  # to a level, at most, that fails more than one above it
 _ROUNDING = 1e-6
 _ODD = 2.0  # standard errors by which a level fails more than one above it
 _Z = 2.5  # 95 % of an estimate that decided four times where to probe next
@@ -101,32 +104,29 @@ class Level:
     burst: int  # of each run's first requests are left out: clients that start at once
     pause_ns: float = 0.0
     runs: list[list[Record]] = field(default_factory=list)
-    _known: tuple[int, Any] = (0, None)
+    visits: list[list[Record]] = field(default_factory=list)  # but for disturbed ones
+    _seen: Any = None
 
     @property
     def issued(self) -> int:
         """How many requests were sent."""
         return sum(map(len, self.runs))
 
-    @property
-    def visits(self) -> list[list[Record]]:
-        """The requests of each stretch in which the load was whole, but for disturbed ones."""
-        self.seen()
-        found: list[list[Record]] = self._known[1][2]
-        return found
-
     def counted(self) -> list[list[Record]]:
         """Return the requests of each visit without its burst."""
         return [run[self.burst :] or run[-1:] for run in self.visits]
 
+    def settle(self, above: Sequence[list[Record]]) -> None:
+        """Find the visits that were not disturbed, as these to levels above show too."""
+        self.visits, self._seen = visits.settled(self._held(), self.burst, above), None
+
     def seen(self) -> tuple[knee.Sample, tuple[float, float, float]]:
         """Return the counted requests and (share failed, its lower, its upper bound)."""
-        if self._known[0] != self.issued:
-            visited = visits.settled(self._held(), self.burst)
-            counted = [run[self.burst :] or run[-1:] for run in visited]
+        if self._seen is None:
+            counted = self.counted()
             sample = knee.sample(self.value, [r for run in counted for r in run])
-            self._known = (self.issued, (sample, self._bounds(counted), visited))
-        found: tuple[knee.Sample, tuple[float, float, float]] = self._known[1][:2]
+            self._seen = sample, self._bounds(counted)
+        found: tuple[knee.Sample, tuple[float, float, float]] = self._seen
         return found
 
     def _held(self) -> list[list[Record]]:
@@ -168,7 +168,12 @@ class Pursuit(ABC):
     @property
     def samples(self) -> list[knee.Sample]:
         """The counted requests of each level."""
-        return [level.seen()[0] for level in self.levels.values()]
+        return [level.seen()[0] for level in self.trusted.values()]
+
+    @property
+    def trusted(self) -> dict[float, Level]:
+        """The levels that were visited without a disturbance, lowest first."""
+        return {value: level for value, level in sorted(self.levels.items()) if level.visits}
 
     def send(
         self, value: float, requests: float, burst: int = 0, *, fresh: bool = False
@@ -184,6 +189,10 @@ class Pursuit(ABC):
             level.runs.append([])
         level.runs[-1].extend(records)
         self.last = value
+        above: list[list[Record]] = []
+        for _, one in sorted(self.levels.items(), reverse=True):
+            one.settle(above)
+            above += one.counted()
 
     def fails(self, level: Level) -> bool | None:
         """Return whether a level fails, None where it is not certain."""
@@ -199,9 +208,9 @@ class Pursuit(ABC):
 
     def bounds(self) -> tuple[float | None, float | None]:
         """Return the highest level that certainly passes below the lowest that certainly fails."""
-        failing = [v for v, level in self.levels.items() if self.fails(level)]
+        failing = [v for v, level in self.trusted.items() if self.fails(level)]
         top = min(failing, default=math.inf)
-        passing = [v for v, x in self.levels.items() if v < top and self.fails(x) is False]
+        passing = [v for v, x in self.trusted.items() if v < top and self.fails(x) is False]
         return max(passing, default=None), min(failing, default=None)
 
     def estimate(self) -> float | None:
@@ -211,23 +220,32 @@ class Pursuit(ABC):
         return self._known[1]
 
     def doubtful(self) -> float | None:
-        """Return a level to probe again, the lowest: what a single visit to it saw is odd.
+        """Return a level to probe again, the lowest that a single visit says something odd of.
 
-        It fails more than a level above, or it alone says that the point is below it.
+        It fails more than a level above, it does less than one below, or it is the lowest that
+        fails, which alone says how far up the point may be.
         """
-        rate = self.limits.failure_rate
+        trusted = self.trusted
+        failing = [value for value, level in trusted.items() if self.bad(level)]
         for value, level in sorted(self.levels.items()):
-            if len(level.runs) > 1 or not self.bad(level):
-                continue
-            for other in (x for v, x in self.levels.items() if v > value):
-                less = other.seen()[1][0] <= rate
-                if less or visits.worse(_pooled(level), other.counted()) > _ODD:
-                    return value
-        high = self.bounds()[1]
-        if high is None or len(self.levels[high].runs) > 1:
-            return None
-        found = knee.crossing(self.samples, self.late(), rate)
-        return high if found is None or found >= high else None
+            once, few = len(level.runs) == 1, len(level.runs) < _VISITS
+            below = [x.visits for v, x in trusted.items() if v < value]
+            above = [x for v, x in trusted.items() if v > value]
+            if (
+                (few and value not in trusted)
+                or (few and value in failing and self._outdone(level, above))
+                or (once and value in failing[:1])
+                or (once and any(visits.slower(level.visits[0], runs) for runs in below))
+            ):
+                return value
+        return None
+
+    def _outdone(self, level: Level, above: Sequence[Level]) -> bool:
+        """Return whether a level above fails less than this one."""
+        return any(
+            not self.bad(other) or visits.worse(_pooled(level), other.counted()) > _ODD
+            for other in above
+        )
 
     def estimators(self) -> dict[str, knee.Curve]:
         """Return the shares that the deadline cuts off, over the level, the best first."""
@@ -236,13 +254,24 @@ class Pursuit(ABC):
         return {**found, "product_limit": self.late()}
 
     def fits(self, late: knee.Curve) -> bool:
-        """Return whether no level failed more or less often than a curve says, beyond chance."""
-        rate = self.limits.failure_rate
-        curve = knee.either(late, knee.background(self.samples, rate))
-        bounds = [(value, level.seen()[1]) for value, level in self.levels.items()]
-        return all(
-            low - _ROUNDING <= curve(value) <= high + _ROUNDING for value, (_, low, high) in bounds
-        )
+        """Return whether no level failed more or less often than a curve says, beyond chance.
+
+        Levels that fail more than those above them are taken together with them.
+        """
+        curve = knee.either(late, knee.background(self.samples, self.limits.failure_rate))
+        levels = [*self.trusted.values()]
+        n = [len(level.seen()[0].failed) for level in levels]
+        fitted = stats.rising([level.seen()[1][0] for level in levels], n)
+        for share in set(fitted):
+            block = [i for i, one in enumerate(fitted) if one == share]
+            said = np.average([curve(levels[i].value) for i in block], weights=[n[i] for i in block])
+            runs = [run for i in block for run in levels[i].counted()]
+            effect = clusters.design_effect([visits.flags(run) for run in runs])
+            effect = max(effect, max(levels[i].burst for i in block) / _MEMORY)
+            low, high = clusters.interval(share, max(sum(n[i] for i in block) / effect, 1))
+            if not low - _ROUNDING <= said <= high + _ROUNDING:
+                return False
+        return True
 
     def _crossing(self, late: knee.Curve, errors: float = 0.0) -> float | None:
         """Return the level at which the rate is crossed, inside of what is certain."""
@@ -254,7 +283,7 @@ class Pursuit(ABC):
         if high == self.limits.start:
             return high
         if high is not None and (found is None or found >= high):
-            held = max((v for v in self.levels if v < high), default=high)
+            held = max((v for v in self.trusted if v < high), default=high)
             clients = self.limits.alone is None  # of whom there is no number just below
             return (held + high) / 2 if clients else max((held + high) / 2, high / _JUST)
         if low is not None and found is not None and found <= low:
@@ -291,15 +320,16 @@ class Pursuit(ABC):
         estimate = self._crossing(late) if late else self._between() if estimator else None
         proven = self.bounds()
         at = math.inf if estimate is None else estimate
-        bad = {v: self.bad(level) for v, level in self.levels.items()}
+        bad = {v: self.bad(level) for v, level in self.trusted.items()}
         failing = min(
             (v for v, x in bad.items() if x and (v >= at or v == proven[1])), default=None
         )
         top = math.inf if failing is None else failing
         passing = max((v for v, x in bad.items() if not x and v < top), default=None)
         interval = self.interval(late, estimate, passing, failing) if estimate else None
-        if self.reached and degradation.wide(passing, failing, whole=self.limits.alone is None):
-            estimator, estimate, interval = "bracket", None, (passing, failing)
+        beside = self._beside(estimate) if estimate else (passing, failing)
+        if self.reached and degradation.wide(*beside, whole=self.limits.alone is None):
+            estimator, estimate, interval = "bracket", None, beside
         return FailurePoint(
             passing,
             failing,
@@ -312,6 +342,11 @@ class Pursuit(ABC):
             estimator,
         )
 
+    def _beside(self, estimate: float) -> tuple[float | None, float]:
+        """Return the levels that were sent next to an estimate, itself where none is above."""
+        below = max((value for value in self.trusted if value <= estimate), default=None)
+        return below, min((value for value in self.trusted if value > estimate), default=estimate)
+
     def _best(self) -> tuple[str, knee.Curve | None]:
         """Return the best estimator that nothing contradicts which was measured."""
         for name, curve in self.estimators().items():
@@ -321,7 +356,7 @@ class Pursuit(ABC):
 
     def _between(self) -> float | None:
         """Return where the levels' own shares cross the rate, inside of what is certain."""
-        shares = [(value, *level.seen()) for value, level in sorted(self.levels.items())]
+        shares = [(value, *level.seen()) for value, level in self.trusted.items()]
         rows = [(value, seen[0], len(sample.failed)) for value, sample, seen in shares]
         return self._inside(knee.interpolated(rows, self.limits.failure_rate))
 
@@ -331,7 +366,7 @@ class Pursuit(ABC):
             return "stopped"
         if not self.reached:
             return "maximum" if max(self.levels) >= self.limits.maximum else "budget"
-        if self.fails(self.levels[self.limits.start]):
+        if self.bounds()[1] == self.limits.start:
             return "fails_at_start"
         return "budget" if self.left < LEAST else "bracketed"
 

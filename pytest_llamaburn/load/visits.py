@@ -7,14 +7,14 @@ level shows that, and the worse of the two is then set aside for points; the lev
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from pytest_llamaburn.load import clusters
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from pytest_llamaburn.load.records import Record
 
@@ -25,37 +25,59 @@ _CLUSTER = 20  # failures this many requests apart are taken as independent
 _FEWEST = 12  # requests of a visit that can be told from another
 
 
-def settled(runs: Sequence[list[Record]], burst: int = 0) -> list[list[Record]]:
-    """Return the visits to a level without those that the others show to have been disturbed.
+def settled(
+    runs: Sequence[list[Record]], burst: int = 0, above: Sequence[Sequence[Record]] = ()
+) -> list[list[Record]]:
+    """Return the visits to a level without those that others show to have been disturbed.
 
-    Each visit's first `burst` requests are not compared.
+    Of each visit the first `burst` requests fail as their start makes them. Visits to levels
+    `above`, which by themselves fail no less often, show it as well.
     """
     kept = [*runs]
-    for run in sorted(runs, key=_failing, reverse=True):
-        others = [other[burst:] for other in kept if other is not run]
-        if others and (worse(run[burst:], others) > _Z or slower(run[burst:], others)):
-            kept = [other for other in kept if other is not run]
+    for run in sorted(runs, key=lambda one: float(flags(one).mean()), reverse=True):
+        others = [other for other in kept if other is not run]
+        if (others and slower(run, others)) or _fails(run, others, burst, above):
+            kept = others
     return kept
 
 
-def told(runs: Sequence[list[Record]], burst: int) -> list[Record]:
-    """Return the requests of a level that its points come from.
+def _fails(
+    run: Sequence[Record],
+    others: Sequence[Sequence[Record]],
+    burst: int,
+    above: Sequence[Sequence[Record]],
+) -> bool:
+    """Return whether a visit fails more than others of its level, or more than all of them."""
+    mine, theirs = run[burst:], [other[burst:] for other in others]
+    if theirs and worse(mine, theirs) <= 1:
+        return False
+    return any(seen and worse(mine, seen) > _Z for seen in (theirs, [*theirs, *above]))
 
-    Neither those of disturbed visits nor each visit's first `burst`, clients that start at once;
-    these too where nothing else was sent.
+
+def told(levels: Mapping[float, Sequence[list[Record]]], *, clients: bool) -> dict[float, Any]:
+    """Return the requests of each level that its points come from, by the visits to it.
+
+    Neither those of disturbed visits nor each visit's first of `clients` that start at once; these
+    too where nothing else was sent.
     """
-    kept = settled(runs, burst)
-    return [r for run in kept for r in run[burst:]] or [r for run in kept for r in run]
+    found: dict[float, list[Record]] = {}
+    above: list[list[Record]] = []
+    for level, runs in sorted(levels.items(), reverse=True):
+        burst = int(level) if clients else 0
+        kept = settled(runs, burst, above)
+        above += [run[burst:] for run in kept]
+        found[level] = [r for run in kept for r in run[burst:]] or [r for run in kept for r in run]
+    return found
 
 
 def worse(run: Sequence[Record], others: Sequence[Sequence[Record]]) -> float:
     """Return by how many standard errors a visit fails more often than some others."""
-    flags = [_flags(other) for other in others]
-    mine, theirs = _flags(run), np.concatenate(flags)
+    several = [flags(other) for other in others]
+    mine, theirs = flags(run), np.concatenate(several)
     if min(len(mine), len(theirs)) < _FEWEST:
         return 0.0
     share = float((mine.sum() + theirs.sum()) / (len(mine) + len(theirs)))
-    effect = max(2.0, clusters.design_effect(flags, _CLUSTER))
+    effect = max(2.0, clusters.design_effect(several, _CLUSTER))
     error = math.sqrt(effect * share * (1 - share) * (1 / len(mine) + 1 / len(theirs)))
     return float(mine.mean() - theirs.mean()) / error if error else 0.0
 
@@ -70,11 +92,8 @@ def slower(run: Sequence[Record], others: Sequence[Sequence[Record]]) -> bool:
     return math.log(theirs[1] / mine[1]) > max(_SLOWER, chance)
 
 
-def _failing(run: Sequence[Record]) -> float:
-    return sum(r.failure is not None for r in run) / max(len(run), 1)
-
-
-def _flags(run: Sequence[Record]) -> clusters.Flags:
+def flags(run: Sequence[Record]) -> clusters.Flags:
+    """Return which requests failed, in order of sending."""
     return np.array([r.failure is not None for r in run], bool)
 
 
