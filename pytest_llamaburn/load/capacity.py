@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     Runs: TypeAlias = Mapping[float, Sequence[Sequence[Record]]]  # by level
 
 _STEP = 30  # requests between two looks
+_LAST = 60  # requests of the rate that should hold
 _PROBE, _RESERVE = 40, 200  # requests of a rate, and those that must be left to try the next
 _ALONE = 50  # requests of one client, beside the baseline's
 _BEND = 0.32  # of the budget, that the degradation point gets at most
@@ -282,9 +283,25 @@ class _Open(Pursuit):
     def queue(self) -> replay.Queue | None:
         return _rates_queue(self.runs, self.alone)
 
-    def fits(self, late: knee.Curve) -> bool:
-        """Return True: a probe that begins on an idle server fails less often than its rate does."""
-        return True
+    def best(self) -> tuple[str, knee.Curve | None]:
+        """Return the replay where it fits, else the share in heavy traffic.
+
+        The levels' own shares would say nothing: they are of short schedules.
+        """
+        queue = self.queue()
+        if queue and self.fits(replayed := self.replayed(queue)):
+            return "queue_replay", replayed
+        return "heavy_traffic", self.late()
+
+    def predicted(self, level: Level, late: knee.Curve) -> float:
+        """Return the share of a level's own schedules that the queue would cut off.
+
+        They begin on an idle server, so it is less than such a rate has in the long run.
+        """
+        queue = self.queue()
+        if queue is None:
+            return level.seen()[1][0]  # nothing is known of single schedules
+        return replay.scheduled(queue, level.visits, self.limits.deadline_ns)
 
     def replayed(self, queue: replay.Queue) -> knee.Curve:
         return replay.opened(queue, self.runs, self.limits.deadline_ns)
@@ -335,17 +352,16 @@ class _Open(Pursuit):
         return most is not None and value > 1.1 * most
 
     def narrow(self) -> Sending:
-        """Measure the capacity where it is exceeded; every fourth probe is one that should hold."""
-        turn = 0
+        """Measure the capacity where it is exceeded; the last probe is one that should hold."""
         while not self.done() and (point := self.estimate()) is not None:
-            again = self.doubtful()
-            if again is not None and self.left > _PROBE:
-                yield from self.send(again, _PROBE, fresh=True)
+            odd = self.doubtful()
+            if odd is not None and self.left > _PROBE + _LAST:
+                yield from self.send(odd, _PROBE, fresh=True)
                 continue
-            value = _rounded(point * (0.94 if turn % 4 == 3 else 1.25))
+            last = self.left < _LAST + _PROBE
             until_cut = 4 * self.limits.deadline_ns / 1e9 * point
-            yield from self.send(value, max(min(until_cut, 150), _PROBE), fresh=True)
-            turn += 1
+            count = self.left if last else min(max(min(until_cut, 150), _PROBE), self.left - _LAST)
+            yield from self.send(_rounded(point * (0.9 if last else 1.25)), count, fresh=True)
 
 
 def _rounded(value: float) -> float:

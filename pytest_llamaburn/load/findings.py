@@ -126,9 +126,10 @@ def failure_point(load: Load, searched: Mapping[str, Any] | None) -> dict[str, A
         return None
     rate = load.config["failure_rate"]
     found = dict(searched) if searched else _bracket(load, rate)
+    found.setdefault("estimator", None)
     sent = load.levels[0].level, found["failing"] or load.levels[-1].level
     others = {
-        f"{share * load.deadline_s:.3g}": _inside(_crossing(load, share, rate), *sent)
+        f"{share * load.deadline_s:.3g}": _number(load, _inside(_crossing(load, share, rate), *sent))
         for share in OTHER_DEADLINES
     }
     return {
@@ -228,18 +229,30 @@ def _bracket(load: Load, rate: float) -> dict[str, Any]:
     failing = min(bad, default=None)
     held = [s.level for s in known if failing is None or s.level < failing]
     passing, reached = max(held, default=None), failing is not None
+    # Below the lowest level that was sent nothing is known.
+    both = passing is not None and failing is not None
+    estimate = _inside(_crossing(load, 1.0, rate), passing, failing) if both else None
+    estimate = None if estimate is None else _number(load, estimate)
     return {
-        # Below the lowest level that was sent nothing is known.
-        "estimate": _inside(_crossing(load, 1.0, rate), passing, failing)
-        if failing and passing
-        else None,
-        "interval": None,
+        "estimate": estimate,
+        "estimator": "bracket" if both and estimate is None else "levels" if both else None,
+        "interval": (passing, failing) if both else None,
         "passing": passing,
         "failing": failing,
         "proven": False,
         "reached": reached,
         "reason": "levels" if reached else load.cut or ("maximum" if known else UNMEASURED),
     }
+
+
+def _number(load: Load, value: float | None) -> float | None:
+    """Return a fit's crossing, None where the levels next to it are too far apart for a number."""
+    if value is None:
+        return None
+    below = max((seen.level for seen in load.levels if seen.level <= value), default=None)
+    above = min((seen.level for seen in load.levels if seen.level >= value), default=None)
+    apart = degradation.wide(below, above, whole=load.unit == CLIENTS)
+    return None if apart else value
 
 
 def _inside(value: float | None, low: float, high: float) -> float | None:

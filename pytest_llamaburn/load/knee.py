@@ -79,7 +79,12 @@ def interpolated(rows: Sequence[tuple[float, float, int]], rate: float) -> float
 
 def either(first: Curve, second: Curve) -> Curve:
     """Return the share that at least one of two independent causes takes."""
-    return lambda level: 1 - (1 - first(level)) * (1 - second(level))
+    return lambda level: both(first(level), second(level))
+
+
+def both(first: float, second: float) -> float:
+    """Return the share that at least one of two independent causes takes, each of its own share."""
+    return 1 - (1 - first) * (1 - second)
 
 
 def solve(curve: Curve, rate: float, low: float, high: float) -> float | None:

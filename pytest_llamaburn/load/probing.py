@@ -72,7 +72,7 @@ class FailurePoint(NamedTuple):
     one; `proven` says whether both lie beyond chance. `estimate` is where the failure rate is
     crossed, with its 95 % interval: None unless `reached`, and where the levels beside it are too
     far apart for a number; the interval is then from the one to the other. `estimator` is what it
-    comes from: queue_replay, product_limit, crossing (of the levels' own shares), or bracket.
+    comes from: queue_replay, product_limit, heavy_traffic, crossing (of the levels' own shares) or bracket.
     `reason` is why the search stopped: bracketed, budget, maximum, fails_at_start or stopped (by
     the driver).
     """
@@ -247,24 +247,21 @@ class Pursuit(ABC):
             for other in above
         )
 
-    def estimators(self) -> dict[str, knee.Curve]:
-        """Return the shares that the deadline cuts off, over the level, the best first."""
-        queue = self.queue()
-        found = {"queue_replay": self.replayed(queue)} if queue else {}
-        return {**found, "product_limit": self.late()}
-
     def fits(self, late: knee.Curve) -> bool:
         """Return whether no level failed more or less often than a curve says, beyond chance.
 
         Levels that fail more than those above them are taken together with them.
         """
-        curve = knee.either(late, knee.background(self.samples, self.limits.failure_rate))
+        others = knee.background(self.samples, self.limits.failure_rate)
         levels = [*self.trusted.values()]
         n = [len(level.seen()[0].failed) for level in levels]
         fitted = stats.rising([level.seen()[1][0] for level in levels], n)
         for share in set(fitted):
             block = [i for i, one in enumerate(fitted) if one == share]
-            said = np.average([curve(levels[i].value) for i in block], weights=[n[i] for i in block])
+            shares = [
+                knee.both(self.predicted(levels[i], late), others(levels[i].value)) for i in block
+            ]
+            said = np.average(shares, weights=[n[i] for i in block])
             runs = [run for i in block for run in levels[i].counted()]
             effect = clusters.design_effect([visits.flags(run) for run in runs])
             effect = max(effect, max(levels[i].burst for i in block) / _MEMORY)
@@ -314,9 +311,13 @@ class Pursuit(ABC):
         narrow = low is not None and high is not None and high - low <= max(1, TOLERANCE * high)
         return self.left < LEAST or (narrow and self.limits.alone is None)
 
+    def predicted(self, level: Level, late: knee.Curve) -> float:
+        """Return the share of a level's requests that a curve says the deadline cuts off."""
+        return late(level.value)
+
     def found(self) -> FailurePoint:
         """Return the end of the search."""
-        estimator, late = self._best() if self.reached else (None, None)
+        estimator, late = self.best() if self.reached else (None, None)
         estimate = self._crossing(late) if late else self._between() if estimator else None
         proven = self.bounds()
         at = math.inf if estimate is None else estimate
@@ -343,16 +344,21 @@ class Pursuit(ABC):
         )
 
     def _beside(self, estimate: float) -> tuple[float | None, float]:
-        """Return the levels that were sent next to an estimate, itself where none is above."""
-        below = max((value for value in self.trusted if value <= estimate), default=None)
-        return below, min((value for value in self.trusted if value > estimate), default=estimate)
+        """Return the levels next to an estimate, itself where none is above.
 
-    def _best(self) -> tuple[str, knee.Curve | None]:
+        One that the estimate hardly misses is on both sides of it.
+        """
+        below = [value for value in self.trusted if value <= estimate * (1 + TOLERANCE)]
+        above = [value for value in self.trusted if value >= estimate / (1 + TOLERANCE)]
+        return max(below, default=None), min(above, default=estimate)
+
+    def best(self) -> tuple[str, knee.Curve | None]:
         """Return the best estimator that nothing contradicts which was measured."""
-        for name, curve in self.estimators().items():
-            if self.fits(curve):
-                return name, curve
-        return "crossing", None
+        queue = self.queue()
+        if queue and self.fits(replayed := self.replayed(queue)):
+            return "queue_replay", replayed
+        late = self.late()
+        return ("product_limit", late) if self.fits(late) else ("crossing", None)
 
     def _between(self) -> float | None:
         """Return where the levels' own shares cross the rate, inside of what is certain."""

@@ -98,13 +98,10 @@ def flags(run: Sequence[Record]) -> clusters.Flags:
 
 
 def _pace(runs: Sequence[Sequence[Record]]) -> tuple[int, float]:
-    """Return how many requests ended, and how many a second, between the first and the last end.
-
-    None of those that were refused: nobody worked on them.
-    """
+    """Return how many requests succeeded, and how many a second, between their first and last end."""
     count, span_ns = 0, 0
     for run in runs:
-        ends = [r.last_ns for r in run if r.failure is None or r.timed_out]
+        ends = [r.last_ns for r in run if r.failure is None]
         if len(ends) > 1:
             count, span_ns = count + len(ends) - 1, span_ns + max(ends) - min(ends)
     return (count, count / span_ns * 1e9) if span_ns else (0, 0.0)
