@@ -398,9 +398,9 @@ def _own_interval(
     if of.metric not in POINTS:
         return None
     points = [found["results"][of.metric] for found in both]
-    if not all(point.get("interval") for point in points):
-        return None
     at, wider = axis(both[0]), _wider(confidence)
+    if not all(point.get("interval") and point[at] is not None for point in points):
+        return None
     first, last = (_stretched(point["interval"], point[at], wider) for point in points)
     return [last[0] / first[1] - 1, last[1] / first[0] - 1] if first[0] > 0 else None
 
@@ -460,8 +460,12 @@ def _uncertified(both: Sequence[Document], of: Column, place: float | None) -> s
 
 def _no_point(side: str, point: Document | None) -> str:
     """Return why a point has no number on a side, with what is known of where it lies."""
-    if point is None or point["reached"]:
+    if point is None:
         return f"there is no number of it in {side}"
+    if point["reached"]:
+        low, high = point.get("bracket") or (None, point["failing"])
+        ends = f"at or below {high:g}" if low is None else f"between {low:g} and {high:g}"
+        return f"in {side} it lies {ends if high else f'above {low:g}'}"
     held = f" up to {point['passing']:g}" if point["passing"] else ""
     return f"{side} did not reach it{held}"
 

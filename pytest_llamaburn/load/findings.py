@@ -6,7 +6,7 @@ import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from pytest_llamaburn.load import capacity, degradation, overload, states, visits
+from pytest_llamaburn.load import capacity, degradation, knee, overload, states, visits
 from pytest_llamaburn.load.step import CLIENTS
 from pytest_llamaburn.load.windows import mean_think_ns
 
@@ -126,10 +126,10 @@ def failure_point(load: Load, searched: Mapping[str, Any] | None) -> dict[str, A
         return None
     rate = load.config["failure_rate"]
     found = dict(searched) if searched else _bracket(load, rate)
-    found.setdefault("estimator", None)
+    found = {"estimator": None, "bracket": None, **found}
     sent = load.levels[0].level, found["failing"] or load.levels[-1].level
     others = {
-        f"{share * load.deadline_s:.3g}": _number(load, _inside(_crossing(load, share, rate), *sent))
+        f"{share * load.deadline_s:.3g}": _inside(_crossing(load, share, rate), *sent)
         for share in OTHER_DEADLINES
     }
     return {
@@ -231,28 +231,21 @@ def _bracket(load: Load, rate: float) -> dict[str, Any]:
     passing, reached = max(held, default=None), failing is not None
     # Below the lowest level that was sent nothing is known.
     both = passing is not None and failing is not None
-    estimate = _inside(_crossing(load, 1.0, rate), passing, failing) if both else None
-    estimate = None if estimate is None else _number(load, estimate)
+    estimate = None
+    if both and not degradation.wide(passing, failing, whole=load.unit == CLIENTS):
+        shares = [(seen.level, seen.summary["error_rate"], len(seen.records)) for seen in known]
+        estimate = min(max(knee.interpolated(shares, rate) or failing, passing), failing)
     return {
         "estimate": estimate,
-        "estimator": "bracket" if both and estimate is None else "levels" if both else None,
+        "estimator": "crossing" if estimate is not None else "bracket" if both else None,
         "interval": (passing, failing) if both else None,
+        "bracket": (passing, failing) if reached else None,
         "passing": passing,
         "failing": failing,
         "proven": False,
         "reached": reached,
         "reason": "levels" if reached else load.cut or ("maximum" if known else UNMEASURED),
     }
-
-
-def _number(load: Load, value: float | None) -> float | None:
-    """Return a fit's crossing, None where the levels next to it are too far apart for a number."""
-    if value is None:
-        return None
-    below = max((seen.level for seen in load.levels if seen.level <= value), default=None)
-    above = min((seen.level for seen in load.levels if seen.level >= value), default=None)
-    apart = degradation.wide(below, above, whole=load.unit == CLIENTS)
-    return None if apart else value
 
 
 def _inside(value: float | None, low: float, high: float) -> float | None:

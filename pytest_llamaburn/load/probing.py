@@ -74,7 +74,7 @@ class FailurePoint(NamedTuple):
     far apart for a number; the interval is then from the one to the other. `estimator` is what it
     comes from: queue_replay, product_limit, heavy_traffic, crossing (of the levels' own shares) or bracket.
     `reason` is why the search stopped: bracketed, budget, maximum, fails_at_start or stopped (by
-    the driver).
+    the driver). `bracket` are the levels beside the point.
     """
 
     passing: float | None
@@ -86,6 +86,7 @@ class FailurePoint(NamedTuple):
     reason: str
     requests: int
     estimator: str | None = None
+    bracket: tuple[float | None, float | None] | None = None
 
 
 Search: TypeAlias = Generator[Probe, Sequence[Record], FailurePoint]
@@ -341,6 +342,7 @@ class Pursuit(ABC):
             self.reason(),
             self.limits.budget - self.left,
             estimator,
+            beside if self.reached else None,
         )
 
     def _beside(self, estimate: float) -> tuple[float | None, float]:

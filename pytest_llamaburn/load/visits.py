@@ -33,8 +33,8 @@ def settled(
     Of each visit the first `burst` requests fail as their start makes them. Visits to levels
     `above`, which by themselves fail no less often, show it as well.
     """
-    kept = [*runs]
-    for run in sorted(runs, key=lambda one: float(flags(one).mean()), reverse=True):
+    kept = [run for run in runs if run]
+    for run in sorted(kept, key=lambda one: float(flags(one).mean()), reverse=True):
         others = [other for other in kept if other is not run]
         if (others and slower(run, others)) or _fails(run, others, burst, above):
             kept = others

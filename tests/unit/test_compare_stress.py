@@ -67,7 +67,9 @@ def test_what_has_no_interval_is_inconclusive_with_the_reason(tmp_path: Path) ->
     assert found[None, "failure_point."]["reason"] == (
         "the baseline did not reach it up to 8; the file did not reach it up to 8"
     )
-    assert found[None, "degradation_point."]["reason"] == UNKNOWN.format(0)
+    assert found[None, "degradation_point."]["reason"] == (
+        "in the baseline it lies between 1 and 8; in the file it lies between 1 and 8"
+    )
 
 
 @pytest.mark.parametrize(("every", "verdict"), [(3, "worse"), (48, "inconclusive")])
@@ -76,7 +78,7 @@ def test_shares_that_failed_are_told_apart_by_their_intervals(
 ) -> None:
     rows = closed(8, 12, 100, 2)
     for i in range(0, len(rows), every):
-        rows[i] = failed(rows[i].sent_ns / 1e6, 100, "oom")
+        rows[i] = failed(rows[i].sent_ns / 1e6, (rows[i].end_ns - rows[i].sent_ns) / 1e6, "oom")
     paths = run(tmp_path, "a", level(8)), run(tmp_path, "b", (level(8)[0], rows))
     one = changes(*paths)[8, "error_rate."]
     assert (one["baseline"], one["value"]) == (0, pytest.approx(1 / every, abs=0.01))
@@ -91,7 +93,7 @@ def test_a_point_that_one_side_did_not_reach_says_how_far_it_came(tmp_path: Path
     broken = (level(8)[0], [failed(10 * i, 10, "oom") for i in range(96)])
     found = changes(run(tmp_path, "a", level(4), level(8)), run(tmp_path, "b", level(4), broken))
     words = found[None, "failure_point."]["reason"]
-    assert words == "the baseline did not reach it up to 8; there is no number of it in the file"
+    assert words == "the baseline did not reach it up to 8; in the file it lies between 4 and 8"
 
 
 def test_goodput_is_compared_where_both_have_its_bounds(tmp_path: Path) -> None:
@@ -199,7 +201,7 @@ def test_every_report_shows_the_changes(tmp_path: Path) -> None:
         "+100.0 % ",
         "each interval is a 99.889 % one: of reports of equal runs at most 1 in 100",
         " points ",
-        f"B, requests per second and 6 more: {UNKNOWN.format(0)}",
+        f"B, requests per second and 5 more: {UNKNOWN.format(0)}",
     ):
         assert words in text, words
     head, *lines = csv.render([path]).splitlines()
