@@ -69,9 +69,7 @@ class Row(NamedTuple):
     @property
     def met(self) -> bool:
         """Whether the goal is met, and the budget kept."""
-        return self.used <= MOST and all(
-            self.share(within) >= least for least, within in self.goal
-        )
+        return self.used <= MOST and all(self.share(within) >= least for least, within in self.goal)
 
 
 def main() -> int:
@@ -121,9 +119,7 @@ def _found(what: str, server: VirtualServer, loop: str, searches: int) -> Iterat
         yield _row(f"degradation, {what}", true_degradation_point(server), found, bends, BENDS)
 
 
-def _row(
-    what: str, truth: float, found: Sequence[Found], points: Sequence[Any], goal: Goal
-) -> Row:
+def _row(what: str, truth: float, found: Sequence[Found], points: Sequence[Any], goal: Goal) -> Row:
     errors = [((point and point.estimate) or 0.0) / truth - 1 for point in points]
     known = [point.interval if point and point.interval else (0.0, 0.0) for point in points]
     held = [(low or 0.0) <= truth <= (high or np.inf) for low, high in known]

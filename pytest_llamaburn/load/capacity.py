@@ -215,17 +215,30 @@ class _Closed(Pursuit):
         before = math.inf
         while self.left < before and not self.done() and (point := self.estimate()) is not None:
             before = self.left
-            below = math.floor(point * (0.96 if self.held(point) else 0.92))
+            above = above and (self.beside(point) or self.left > 4 * point)
+            below = self.under(point)
             value = max(self.over(point), below + 1) if above else below
-            low, high = self.bounds()
-            if low is not None and high is not None and high - low == 2:
-                value = round(low + 1)
             value = min(max(value, 1), int(self.limits.maximum))
             if self.left < value + LEAST:
                 value = int(self.last or value)  # too little is left to fill the server up again
             yield from self.stay(value, point, above=above)
             yield from self.again()
             above = not above and self.held(point)
+
+    def under(self, point: float) -> int:
+        """Return a level below that should hold: next to one that fails, or some percent down."""
+        failed = int(min((v for v, x in self.trusted.items() if self.bad(x)), default=0))
+        held = max(
+            (v for v, x in self.trusted.items() if v < failed and not self.bad(x)), default=0
+        )
+        if failed and failed - held <= max(2, TOLERANCE * failed):
+            return failed - 1
+        return math.floor(point * (0.96 if self.held(point) else 0.92))
+
+    def beside(self, point: float) -> bool:
+        """Return whether a level was sent near below the estimate: else it is no number."""
+        near = point / degradation.WIDEST, point * (1 + TOLERANCE)
+        return any(near[0] <= value <= near[1] for value in self.trusted)
 
     def over(self, point: float) -> int:
         """Return a level above that may fail: half way to one that does, or 10 % up."""
@@ -293,7 +306,7 @@ class _Open(Pursuit):
             return "queue_replay", replayed
         return "heavy_traffic", self.late()
 
-    def predicted(self, level: Level, late: knee.Curve) -> float:
+    def predicted(self, level: Level, late: knee.Curve) -> float:  # noqa: ARG002 - a base's
         """Return the share of a level's own schedules that the queue would cut off.
 
         They begin on an idle server, so it is less than such a rate has in the long run.

@@ -226,7 +226,7 @@ def wanted(
     factor: float,
     maximum: float,
 ) -> tuple[int, int] | None:
-    """Return the number of clients to measure next for the lowest point, and with how many requests.
+    """Return how many clients to measure next for the lowest point, and with how many requests.
 
     None where its bracket is narrow and both its ends are known well, or nothing is left to send.
     """

@@ -109,7 +109,9 @@ def degradation_points(load: Load) -> list[dict[str, Any]]:
 def lowest(points: Sequence[dict[str, Any]], axis: str) -> dict[str, Any] | None:
     """Return the lowest point that was reached, else any, which says why it was not."""
     reached = [point for point in points if point["reached"]]
-    return min(reached, key=lambda point: _about(point, axis), default=points[0] if points else None)
+    return min(
+        reached, key=lambda point: _about(point, axis), default=points[0] if points else None
+    )
 
 
 def _about(point: dict[str, Any], axis: str) -> float:

@@ -1,9 +1,9 @@
 """What a level of a load comes to: rates, distributions, failures, and whether we kept up.
 
 A level is all steps at one number of clients or one rate. Only requests that were sent while the
-load was whole count (`steady`), and rates are over the inner part of those stretches. There requests
-and their tokens count by the share of the generation that lies inside, so that it does not matter
-where between two ends a stretch begins.
+load was whole count (`steady`), and rates are over the inner part of those stretches. There the
+requests and their tokens count by the share of the generation that lies inside, so that it does not
+matter where between two ends a stretch begins.
 """
 
 from __future__ import annotations

@@ -39,6 +39,7 @@ LEAST = 12  # requests that a level is measured with
 _JUST = 1.03  # above a level that certainly passes, below one that certainly fails
 _CLUSTERS = 8  # failures, at least, that are more than one or two clusters
 _MEMORY = 8  # of so many clients one request says something new: who waits waits for the others
+_CONFIRMS = 1.25  # times a level, up to which another one that fails confirms it
 _VISITS = 3  # to a level, at most, that fails more than one above it
 _ROUNDING = 1e-6
 _ODD = 2.0  # standard errors by which a level fails more than one above it
@@ -72,9 +73,9 @@ class FailurePoint(NamedTuple):
     one; `proven` says whether both lie beyond chance. `estimate` is where the failure rate is
     crossed, with its 95 % interval: None unless `reached`, and where the levels beside it are too
     far apart for a number; the interval is then from the one to the other. `estimator` is what it
-    comes from: queue_replay, product_limit, heavy_traffic, crossing (of the levels' own shares) or bracket.
-    `reason` is why the search stopped: bracketed, budget, maximum, fails_at_start or stopped (by
-    the driver). `bracket` are the levels beside the point.
+    comes from: queue_replay, product_limit, heavy_traffic, crossing (of the levels' own shares) or
+    bracket, and `bracket` are the levels beside it. `reason` is why the search stopped: bracketed,
+    budget, maximum, fails_at_start or stopped (by the driver).
     """
 
     passing: float | None
@@ -217,8 +218,18 @@ class Pursuit(ABC):
     def estimate(self) -> float | None:
         """Return the level at which the rate is crossed, as near as the search needs it."""
         if self._known[0] != self.left:
-            self._known = (self.left, self._crossing(self.late()))
+            self._known = (self.left, self._guess())
         return self._known[1]
+
+    def _guess(self) -> float | None:
+        """Return the crossing of the quick curve, or of the levels' own shares where it misses."""
+        found = self._crossing(self.late())
+        held = [value for value, level in self.trusted.items() if not self.bad(level)]
+        failed = [value for value, level in self.trusted.items() if self.bad(level)]
+        below = max((value for value in held if value < min(failed, default=0)), default=None)
+        if found is None or below is None or below <= degradation.WIDEST * found:
+            return found
+        return self._between()
 
     def doubtful(self) -> float | None:
         """Return a level to probe again, the lowest that a single visit says something odd of.
@@ -235,7 +246,7 @@ class Pursuit(ABC):
             if (
                 (few and value not in trusted)
                 or (few and value in failing and self._outdone(level, above))
-                or (once and value in failing[:1])
+                or (once and value in failing[:1] and not _near(value, failing))
                 or (once and any(visits.slower(level.visits[0], runs) for runs in below))
             ):
                 return value
@@ -396,6 +407,11 @@ class Pursuit(ABC):
             half = math.exp(_Z * math.hypot(self.spread(), off))
         low, high = passing or estimate, failing or estimate
         return min(estimate / half, low), max(estimate * half, high)
+
+
+def _near(value: float, failing: Sequence[float]) -> bool:
+    """Return whether another level that fails lies just above one."""
+    return any(value < other <= _CONFIRMS * value for other in failing)
 
 
 def _pooled(level: Level) -> list[Record]:

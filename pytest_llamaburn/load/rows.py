@@ -130,7 +130,7 @@ class Reader:
                     try:
                         row = decode(line)
                     except (msgspec.DecodeError, msgspec.ValidationError):
-                        continue  # two lines in one: a later try of the run went on behind a cut one
+                        continue  # behind a line that was cut a later try of the run went on
                     row.gaps_ms = array("d", row.gaps_ms)  # a fifth of a list's memory
                     yield row
 

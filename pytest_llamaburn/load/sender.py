@@ -20,7 +20,7 @@ from pytest_llamaburn.load.windows import think_seconds
 from pytest_llamaburn.trace import answered
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Sequence
+    from collections.abc import Callable, Iterator, Sequence
 
     from pytest_llamaburn.backends._base import Backend, Model
     from pytest_llamaburn.backends._http import Wire

@@ -98,7 +98,7 @@ def flags(run: Sequence[Record]) -> clusters.Flags:
 
 
 def _pace(runs: Sequence[Sequence[Record]]) -> tuple[int, float]:
-    """Return how many requests succeeded, and how many a second, between their first and last end."""
+    """Return how many requests succeeded, and how many a second, from the first end to the last."""
     count, span_ns = 0, 0
     for run in runs:
         ends = [r.last_ns for r in run if r.failure is None]

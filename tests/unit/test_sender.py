@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from pytest_llamaburn.load.rows import Row
     from pytest_llamaburn.trace import Trace
 
+
 async def sending_of(
     folder: Path, backend: FakeBackend, work: Callable[[Sender], Awaitable[None]]
 ) -> list[Row]:
