@@ -232,15 +232,15 @@ def _bracket(load: Load, rate: float) -> dict[str, Any]:
     held = [s.level for s in known if failing is None or s.level < failing]
     passing, reached = max(held, default=None), failing is not None
     # Below the lowest level that was sent nothing is known.
-    both = passing is not None and failing is not None
+    both = None if passing is None or failing is None else (passing, failing)
     estimate = None
-    if both and not degradation.wide(passing, failing, whole=load.unit == CLIENTS):
+    if both and not degradation.wide(*both, whole=load.unit == CLIENTS):
         shares = [(seen.level, seen.summary["error_rate"], len(seen.records)) for seen in known]
-        estimate = min(max(knee.interpolated(shares, rate) or failing, passing), failing)
+        estimate = min(max(knee.interpolated(shares, rate) or both[1], both[0]), both[1])
     return {
         "estimate": estimate,
         "estimator": "crossing" if estimate is not None else "bracket" if both else None,
-        "interval": (passing, failing) if both else None,
+        "interval": both,
         "bracket": (passing, failing) if reached else None,
         "passing": passing,
         "failing": failing,

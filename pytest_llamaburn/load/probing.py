@@ -82,7 +82,7 @@ class FailurePoint(NamedTuple):
     failing: float | None
     proven: bool
     estimate: float | None
-    interval: tuple[float, float] | None
+    interval: tuple[float | None, float | None] | None
     reached: bool
     reason: str
     requests: int
@@ -339,7 +339,9 @@ class Pursuit(ABC):
         )
         top = math.inf if failing is None else failing
         passing = max((v for v, x in bad.items() if not x and v < top), default=None)
-        interval = self.interval(late, estimate, passing, failing) if estimate else None
+        interval: tuple[float | None, float | None] | None = None
+        if estimate:
+            interval = self.interval(late, estimate, passing, failing)
         beside = self._beside(estimate) if estimate else (passing, failing)
         if self.reached and degradation.wide(*beside, whole=self.limits.alone is None):
             estimator, estimate, interval = "bracket", None, beside

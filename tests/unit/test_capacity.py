@@ -17,8 +17,8 @@ from virtual_server import (
 )
 
 from pytest_llamaburn.load import capacity, overload
-from pytest_llamaburn.load.probing import FailurePoint, Limits, Probe
-from pytest_llamaburn.load.records import Record
+from pytest_llamaburn.load.probing import FailurePoint, Limits
+from pytest_llamaburn.load.records import Probe, Record
 
 DEADLINE_NS = round(DEADLINE_S * SECOND)
 SERVERS = [
@@ -62,7 +62,7 @@ def test_the_failure_point_is_found_for_clients_that_pause() -> None:
     assert sum(e <= 0.10 for e in off) >= 18
 
 
-@pytest.mark.parametrize("after", [0, 3, 8])
+@pytest.mark.parametrize("after", [0, 3, 14])
 def test_a_driver_that_stops_gets_what_was_found(after: int) -> None:
     server, probes = VirtualServer(4, "constant").seed(1), 0
 
@@ -74,7 +74,7 @@ def test_a_driver_that_stops_gets_what_was_found(after: int) -> None:
     found, sent = drive(capacity.search(Limits(1, 100, DEADLINE_NS)), send)
     assert found.reason == "stopped"
     assert found.requests == sent
-    assert found.reached == (found.estimate is not None) == (after == 8)
+    assert found.reached == (found.estimate is not None) == (after == 14)
 
 
 def test_clusters_of_errors_below_the_rate_are_not_taken_for_the_point() -> None:
@@ -89,7 +89,7 @@ def test_clusters_of_errors_that_load_brings_are_found_where_they_pass_the_rate(
     off = [
         abs((failure_point(server, "closed", seed)[0].estimate or 0) / 24 - 1) for seed in range(20)
     ]
-    assert sum(e <= 0.10 for e in off) >= 10  # 750 requests hold about 250 independent ones
+    assert sum(e <= 0.10 for e in off) >= 8  # 500 requests hold about 170 independent ones
     assert sum(e <= 0.25 for e in off) >= 15
 
 

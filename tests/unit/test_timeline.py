@@ -9,7 +9,9 @@ from samples import document, failed_trace, header, record, row
 
 from pytest_llamaburn import compare, gates, insights, results, timeline
 from pytest_llamaburn.kinds import _power
+from pytest_llamaburn.load import levels
 from pytest_llamaburn.load.rows import Row
+from pytest_llamaburn.load.steady import Stretch
 from pytest_llamaburn.reports import _power as power_report
 from pytest_llamaburn.timeline import Timeline, Window
 
@@ -345,7 +347,15 @@ def sent(start: float, end: float, tokens: float | None = 5, error: Any = None) 
 
 def levelled(*parts: list[Row], entries: Any = (WATCHED,)) -> dict[str, Any]:
     windows = [_power.window(row) for rows in parts for row in rows]
-    return _power.level(_power.lines(entries, windows), parts)
+    whole = [
+        (
+            levels.Part(rows, rows[0].sent_ns, {}),
+            Stretch(min(row.sent_ns for row in rows), max(row.end_ns for row in rows)),
+        )
+        for rows in parts
+        if rows
+    ]
+    return _power.level(_power.lines(entries, windows), whole)
 
 
 def test_level_takes_what_its_steps_took_failed_requests_too() -> None:
@@ -356,6 +366,15 @@ def test_level_takes_what_its_steps_took_failed_requests_too() -> None:
     assert found["joules_per_output_token"] == pytest.approx(50)
     assert found["output_tokens_per_joule"] == pytest.approx(0.02)
     assert found["energy_reason"] is None
+
+
+def test_energy_of_a_level_is_of_its_held_stretch_and_of_the_tokens_inside() -> None:
+    rows = [sent(5, 7), sent(7, 9), sent(9, 11)]
+    part, stretch = levels.Part(rows, 0, {}), Stretch(7 * S, 9 * S)
+    lines = _power.lines((WATCHED,), [_power.window(row) for row in rows])
+    found = _power.level(lines, [(part, stretch)])
+    assert found["energy_wh"] == pytest.approx(200 / 3600)
+    assert found["joules_per_output_token"] == pytest.approx(200 / 5)
 
 
 @pytest.mark.parametrize(
