@@ -212,9 +212,7 @@ class _Closed(Pursuit):
     def narrow(self) -> Sending:
         """Spend the rest in turn just below and just above the estimate as it moves."""
         above = False
-        before = math.inf
-        while self.left < before and not self.done() and (point := self.estimate()) is not None:
-            before = self.left
+        while not self.done() and (point := self.estimate()) is not None:
             above = above and (self.beside(point) or self.left > 4 * point)
             below = self.under(point)
             value = max(self.over(point), below + 1) if above else below
@@ -266,6 +264,8 @@ class _Closed(Pursuit):
         kept = _again(value) if self.left > _again(value) + LEAST else 0
         if value != self.last:
             yield from self.begin(value)
+        else:
+            yield from self.send(value, min(_STEP, self.left), burst=value)
         fails = value in self.trusted and self.bad(self.trusted[value])
         turn = (0.7 if above and fails else 1.5) * max(4 * value, 120)
         end = max(self.left - turn, kept)

@@ -37,8 +37,10 @@ def errors(server: VirtualServer, loop: str, seeds: int) -> list[float]:
         assert sent <= 750
         assert point.reached
         assert point.estimate is not None
-        assert point.interval is not None
-        assert point.interval[0] <= point.estimate <= point.interval[1]
+        low, high = point.interval or (None, None)
+        assert low is not None
+        assert high is not None
+        assert low <= point.estimate <= high
         found.append(abs(point.estimate / truth - 1))
     return found
 
