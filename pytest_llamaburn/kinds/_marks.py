@@ -53,8 +53,11 @@ def _criterion(found: Sequence[dict[str, Any]]) -> dict[str, Any]:
 
 
 def _histogram(scores: Iterable[float]) -> dict[str, int]:
-    """Return how often each score was given; a jury's half points count as the score above."""
-    counts = Counter(int(agreement.consensus([score])) for score in scores)
+    """Return how often each score was given.
+
+    A jury's half points count as the even score beside them: on the scale turned round too.
+    """
+    counts = Counter(map(round, scores))
     return {str(score): counts[score] for score in range(LOWEST, HIGHEST + 1)}
 
 

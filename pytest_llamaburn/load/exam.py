@@ -195,7 +195,7 @@ class Exam(Run):
             if _final(row) and row["question_id"] not in failed:  # those are asked again
                 self._marked[row["question_id"]] = row
         if self._panel is not None:
-            _charge(self._panel, record.others.get("judgment", []))
+            marking.charge(self._panel, record.others.get("judgment", []))
 
     async def _answered(self, question: Question, number: int) -> Row:
         """Return the row of an answer, that of an earlier run if it can be no other."""
@@ -409,12 +409,6 @@ def _final(row: Row) -> bool:
     found = [*row["scores"].values(), *row["comparisons"]]
     states = {j["state"] for one in found for j in one["judgments"]}
     return states.isdisjoint(marking.NOT_FINAL)
-
-
-def _charge(panel: Panel, rows: list[Row]) -> None:
-    """Count what an earlier part of the run spent on its budget."""
-    panel.budget.calls += sum(row["calls"] for row in rows)
-    panel.budget.cost_usd += sum(row["most_usd"] or 0.0 for row in rows)
 
 
 def _tick(question: Question) -> Row:

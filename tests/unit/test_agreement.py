@@ -40,7 +40,7 @@ EVERY: dict[str, Statistic] = {
     "within_one": agreement.within_one,
     "mae": agreement.mae,
     "bias": agreement.bias,
-    "alpha": lambda x, y: agreement.krippendorff([[*x], [*y]], "ordinal"),
+    "alpha": agreement.alpha,
 }
 
 
@@ -241,8 +241,8 @@ def test_sign_test_is_scipys_exact_one(wins: int, losses: int) -> None:
 def test_ceiling_is_each_rater_against_the_others() -> None:
     ratings = [(1, 1, 2), (2, 2, 3), (3, 3, 4), (4, 4, 5), (5, 5, 5)]
     found = agreement.ceiling(agreement.exact, ratings)
-    # Raters 1 and 2 against the median of two others, a half rounded up: both miss four times.
-    assert found.value == pytest.approx((1 / 5 + 1 / 5 + 1 / 5) / 3)
+    # Raters 1 and 2 are halfway off the median of the others four times, rater 3 is a point off.
+    assert found.value == pytest.approx((3 / 5 + 3 / 5 + 1 / 5) / 3)
     assert found.n == 5
 
 
@@ -258,8 +258,10 @@ def test_ceiling_needs_two_raters_and_some_spread() -> None:
 
 def test_constant_predictor_says_the_most_frequent_rating() -> None:
     found = agreement.constant([4.0, 4, 5, 1])
-    assert found == {"value": 4.0, "exact": 0.5, "within_one": 0.75, "mae": 1.0}
-    assert agreement.constant([])["value"] is None
+    assert found == {"values": [4], "exact": 0.5, "within_one": 0.75, "mae": 1.0}
+    assert agreement.constant([])["values"] == []
+    equally = agreement.constant([1.0, 1, 0, 0, -1])
+    assert equally == {"values": [0, 1], "exact": 0.4, "within_one": 0.9, "mae": 0.7}
 
 
 # Pairs of answers
