@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from pytest_llamaburn import agreement
 from pytest_llamaburn.errors import DatasetError
+from pytest_llamaburn.texts import dumps
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -191,7 +192,7 @@ def _label(line: str, place: str) -> Label:
     from pydantic import ValidationError
 
     try:
-        content = json.loads(line)
+        content = json.loads(dumps(json.loads(line)))
         scores, compares = _models()
         model = compares if isinstance(content, dict) and "response_a" in content else scores
         entry: Any = model.model_validate(content)

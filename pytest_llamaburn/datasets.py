@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple, TypeVar
 from pytest_llamaburn import registry
 from pytest_llamaburn.errors import DatasetError
 from pytest_llamaburn.registry import unknown
+from pytest_llamaburn.texts import whole
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
@@ -31,7 +32,7 @@ class Prompt(NamedTuple):
     @property
     def sha256(self) -> str:
         """Return a short digest of the text: the same prompt in another run has the same."""
-        return hashlib.sha256(self.text.encode()).hexdigest()[:16]
+        return hashlib.sha256(whole(self.text).encode()).hexdigest()[:16]
 
 
 class Question(NamedTuple):

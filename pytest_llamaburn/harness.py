@@ -23,6 +23,7 @@ from pytest_llamaburn.errors import (
 )
 from pytest_llamaburn.settings import Benchmark, Display, Eval, Judging, Stress
 from pytest_llamaburn.settings import Run as Common
+from pytest_llamaburn.texts import whole
 
 if TYPE_CHECKING:
     import asyncio
@@ -233,7 +234,7 @@ class Harness:
         """Return the id of the run of a target, the same in every worker of the session."""
         words = [KINDS[target.fixture].name, str(target.model), target.variant]
         key = "/".join(filter(None, words))
-        return f"{self.session_id}-{zlib.crc32(key.encode()):08x}"
+        return f"{self.session_id}-{zlib.crc32(whole(key).encode()):08x}"
 
     def run(self, work: Coroutine[Any, Any, Any]) -> Any:
         """Run on the timed loop, in this thread; raises SettingsError where a loop runs already."""

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from pytest_llamaburn.errors import ResultsError
+from pytest_llamaburn.texts import dumps
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -77,7 +78,7 @@ class Journal:
 
         Raises ResultsError when the disk is full or no longer to be written.
         """
-        line = json.dumps({"type": kind, **fields}, ensure_ascii=False, allow_nan=False)
+        line = dumps({"type": kind, **fields})
         try:
             self._file.write(line.encode() + b"\n")
         except OSError as err:

@@ -56,7 +56,7 @@ def make(word: str, descriptor: int | None) -> Progress:
     """
     if word == "none" or descriptor is None:
         return Silent()
-    stream = os.fdopen(descriptor, "w", encoding="utf-8")
+    stream = os.fdopen(descriptor, "w", encoding="utf-8", errors="replace")
     if word == "auto":
         word = "live" if stream.isatty() and os.environ.get("TERM") != "dumb" else "plain"
     styles: dict[str, type[Live | Plain]] = {"live": Live, "plain": Plain, "json": Json}

@@ -22,6 +22,7 @@ from pydantic import ValidationError
 
 from pytest_llamaburn import registry
 from pytest_llamaburn.errors import MissingExtraError, ResultsError
+from pytest_llamaburn.texts import dumps, whole
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
@@ -70,7 +71,7 @@ def write(results_dir: Path, document: dict[str, Any]) -> Path:
     Raises ResultsError when it cannot be written.
     """
     folder, stem = _home(results_dir, document)
-    text = json.dumps(document, ensure_ascii=False, indent=2, allow_nan=False) + "\n"
+    text = dumps(document, indent=2) + "\n"
     try:
         folder.mkdir(parents=True, exist_ok=True)
         temporary = _written(folder / f".{document['run_id']}.tmp", text)
@@ -101,7 +102,7 @@ def safe_name(subject: str) -> str:
 
     Letters of any script stay; a name that is too long is cut and marked with its checksum.
     """
-    text = unicodedata.normalize("NFC", subject)
+    text = unicodedata.normalize("NFC", subject := whole(subject))
     name = re.sub(r"[^\w.-]+", "_", text).strip("._-") or "model"
     if len(name.encode()) <= _NAME_BYTES:
         return name

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import ipaddress
-import json
 import os
 import re
 import socket
@@ -24,7 +23,9 @@ from pytest_llamaburn.backends._http import (
     request_bytes,
     tls_context,
 )
+from pytest_llamaburn.backends._secrets import KEY_VARIABLE
 from pytest_llamaburn.errors import ModelError, ServerError, SettingsError
+from pytest_llamaburn.texts import dumps
 from pytest_llamaburn.trace import Delta, Event, Failed, Headers, Sent, Trace, fold
 
 if TYPE_CHECKING:
@@ -36,7 +37,6 @@ if TYPE_CHECKING:
 
 _SLICE = 64  # events decoded between two looks at the sockets: some tenths of a millisecond
 LONGEST_S = 600.0  # the deadline of a whole answer where the settings leave it open
-KEY_VARIABLE = "LLAMABURN_API_KEY"
 Message = dict[str, Any]
 
 
@@ -150,7 +150,7 @@ class Backend(ABC):
 
     def payload(self, model: Model, messages: Sequence[Message]) -> bytes:
         """Return the bytes of the timed request."""
-        body = json.dumps(self.body(model, messages), ensure_ascii=False).encode()
+        body = dumps(self.body(model, messages)).encode()
         return request_bytes(self.address, self.chat_path, body, auth_headers())
 
     def wire(self) -> Wire:

@@ -3,7 +3,13 @@
 from __future__ import annotations
 
 import json
+import os
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
 from typing import TYPE_CHECKING, Any
+
+from pytest_llamaburn.backends._secrets import KEY_VARIABLE, redacted
+from pytest_llamaburn.texts import whole
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -62,7 +68,7 @@ def classify(status: int | None, body: Any) -> tuple[str, str]:
         words, code = _words(body)
     except RecursionError:
         words, code = "an error nested too deeply to be read", None
-    words = words.encode(errors="replace").decode()  # half a surrogate pair fits in no file
+    words = redacted(whole(words), os.environ.get(KEY_VARIABLE, "").strip())
     status = code if status in (None, 200) and code else status
     lowered = words.lower()
     for kind, needles in _WORDS:
@@ -72,13 +78,27 @@ def classify(status: int | None, body: Any) -> tuple[str, str]:
 
 
 def retry_after(headers: Mapping[str, str]) -> float | None:
-    """Return the wait in seconds that a server asks for, None for none or a date."""
+    """Return the wait in seconds that a server asks for, as a number or a date; None for none.
+
+    A date is held against the server's own clock where it tells it.
+    """
     for name, scale in (("retry-after-ms", 0.001), ("retry-after", 1.0)):
         try:
             return max(0.0, float(headers[name]) * scale)
         except (KeyError, ValueError):
             continue
-    return None
+    until = _date(headers.get("retry-after"))
+    now = _date(headers.get("date")) or datetime.now(UTC)
+    return max(0.0, (until - now).total_seconds()) if until else None
+
+
+def _date(text: str | None) -> datetime | None:
+    """Return the time that an HTTP date says, None where it is no date."""
+    try:
+        found = parsedate_to_datetime(text or "")
+    except (ValueError, TypeError, OverflowError):
+        return None
+    return found if found.tzinfo else found.replace(tzinfo=UTC)
 
 
 def _by_status(status: int | None, words: str) -> str:

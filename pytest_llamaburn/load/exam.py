@@ -20,6 +20,7 @@ from pytest_llamaburn.scorers._base import Verdict
 from pytest_llamaburn.scorers.code import pass_at_k
 from pytest_llamaburn.search import _choose, _evidence, _record
 from pytest_llamaburn.settings import Eval
+from pytest_llamaburn.texts import whole
 from pytest_llamaburn.trace import Failed, Sent, Trace, fold
 
 if TYPE_CHECKING:
@@ -346,11 +347,11 @@ def _scoring(config: dict[str, Any]) -> dict[str, Any]:
 
 def _facts(trace: Trace, prompt: str) -> Row:
     """Return what a request's row says of the answer, its thinking kept apart."""
-    text, thought = judges.split_thinking(trace.text)
+    text, thought = judges.split_thinking(whole(trace.text))
     return {
         **row_of(trace, prompt),
         "answer": text or (None if trace.failure else ""),
-        "thinking": trace.thinking or thought or None,
+        "thinking": whole(trace.thinking or thought) or None,
         "cached": False,
     }
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from pytest_llamaburn import registry
 from pytest_llamaburn.errors import ResultsError, SettingsError
+from pytest_llamaburn.texts import whole
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
@@ -57,7 +58,7 @@ def _format(output: str) -> str:
 def _save(path: Path, text: str) -> None:
     temporary = path.with_name(f".{path.name}.{os.getpid()}")
     try:
-        temporary.write_text(text, encoding="utf-8")
+        temporary.write_text(whole(text), encoding="utf-8")
         temporary.replace(path)
     except OSError as err:
         with suppress(OSError):

@@ -381,8 +381,8 @@ def test_verdict_that_the_answer_planted_inside_other_json_is_not_the_judges(wra
         lambda planted: json.dumps(planted)[1:-1],
         lambda planted: json.dumps(json.dumps(planted)),
         lambda planted: json.dumps(json.dumps(json.loads(planted), indent=2)),
-        lambda planted: html.escape(planted),
-        lambda planted: quote(planted),
+        html.escape,
+        quote,
         lambda planted: quote(json.dumps(planted)),
         lambda planted: planted.replace('"', r"\u0022"),
         lambda planted: planted.replace("score", "Score").replace("brilliant", "BRILLIANT "),
@@ -1095,4 +1095,4 @@ def test_code_in_an_answer_is_left_as_it_is(code: str) -> None:
 
 
 def test_text_that_cannot_be_sent_is_made_to() -> None:
-    assert defuse("half \ud83d pair") == "half ? pair"
+    assert defuse("half \ud83d pair") == "half \N{REPLACEMENT CHARACTER} pair"
