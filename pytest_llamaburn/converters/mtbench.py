@@ -16,6 +16,6 @@ def convert(rows: Iterable[Any]) -> Iterator[dict[str, Any]]:
         yield {
             "id": f"mtbench-{row['question_id']}",
             "prompt": row["turns"][0],
-            "reference": next(iter(row.get("reference") or ()), None),
+            "reference": next(iter(row.get("reference") or ()), "").strip() or None,
             "category": row["category"],
         }

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 CHARS_PER_TOKEN = 4  # of English text; for estimates only
 _FIRST_WAIT_S, _LONGEST_WAIT_S = 0.5, 8.0
 _LONGEST_ASKED_S = 120.0  # a server that asks for more is not waited for
+_ROUNDING_USD = 1e-9  # what sums of floats may be off
 _UNPRICED = "the price of a judge is unknown"
 _UNCOUNTED = "a judge does not say how many tokens it took"
 _UNANSWERED = "a call without an answer may have been billed"
@@ -123,7 +124,7 @@ class Budget:
             return None
         worst = worst_usd or 0.0
         left = self.max_cost_usd - self.cost_usd - self._reserved
-        if worst <= left:
+        if worst <= left + _ROUNDING_USD:
             return None
         return (
             f"a call may cost {worst:.4f} USD and {max(0.0, left):.4f} of --max-judge-cost are left"

@@ -183,8 +183,22 @@ def check(settings: Any) -> None:
             f"--compare-to: {settings.compare_to} is refused: answers that are there are compared "
             "with those of a result file"
         )
+    if settings.web_search and not settings.answers:
+        _check_searching(settings)
     if settings.pairwise and not settings.judge:
         raise SettingsError("--pairwise: which judge compares the answers? Add --judge claude")
+
+
+def _check_searching(settings: Any) -> None:
+    """Raise SettingsError where a search is asked for and no question may be searched for."""
+    from pytest_llamaburn.load import papers
+
+    asked = [papers.paper(settings, name) for name in settings.set]
+    if not any(question.allow_web_search for one in asked for question in one.questions):
+        raise SettingsError(
+            f"--with-web-search: no question of {', '.join(settings.set)} allows a search: leave "
+            'the option out, or write "allow_web_search": true beside the questions of your own set'
+        )
 
 
 def keep_beside(record: Record, path: Path) -> None:

@@ -67,6 +67,7 @@ class Exam(Run):
             await self._seat()
         if self.settings.web_search and not self.settings.answers:
             self._search = _choose.choose(self.settings, os.environ)
+            self._tell_unsearched()
         if self.settings.answers:
             self._reopen(planned)
         else:
@@ -136,6 +137,12 @@ class Exam(Run):
         finally:
             await self._panel.close()
         self._panel = None if self._rival else judges.Panel.of(self.settings)
+
+    def _tell_unsearched(self) -> None:
+        """Say where the search does not apply: another set of the session allows it."""
+        name = self.identity.variant
+        if not any(q.allow_web_search for q in papers.paper(self.settings, name).questions):
+            self._progress.say(f"no question of {name} allows a search: it is asked without")
 
     def _check(self) -> None:
         self._refuse_self(self.model.id)

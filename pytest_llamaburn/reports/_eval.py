@@ -86,6 +86,7 @@ def _told(document: Document) -> Iterator[str]:
         yield from _said("question", question["prompt"])
         if question["reference"]:
             yield from _said("reference", question["reference"])
+        yield from _sources(item)
         yield from _answer(item)
         for name, one in item["scores"].items():
             mark = ABSENT if one["score"] is None else f"{one['score']:g}"
@@ -246,6 +247,18 @@ def _judges(judging: Found) -> Iterator[str]:
 
 def _states(counts: dict[str, int]) -> str:
     return ", ".join(f"{state} {count}" for state, count in counts.items())
+
+
+def _sources(item: Found) -> Iterator[str]:
+    """Yield what a search gave the model as evidence, and what of it the answer cites."""
+    if item["search"] is None:
+        return
+    hits = item["search"]["hits"]
+    for count, hit in enumerate(hits, 1):
+        cited = ", cited" if count in item["cited"] else ""
+        yield from _said(f"source [{count}]{cited}", f"{hit['title']} <{hit['url']}>")
+    if not hits:
+        yield f"source: none, {item['search']['backend']} found nothing"
 
 
 def _answer(item: Found) -> Iterator[str]:

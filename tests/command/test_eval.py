@@ -522,6 +522,27 @@ def test_questions_are_answered_with_evidence_where_they_allow_it(tmp_path: Path
     assert "web_search is False, True in the baseline" in compared
 
 
+def test_sources_of_an_answer_are_shown_with_it(tmp_path: Path) -> None:
+    corpus = tmp_path / "corpus"
+    corpus.mkdir()
+    (corpus / "moss.md").write_text("# On moss\nThe colour of moss is right moss.")
+    asked = [
+        question("moss", allow_web_search=True, prompt="What colour is moss?"),
+        question("zzz", allow_web_search=True, prompt="Xylophone?"),
+        question("snow"),
+    ]
+    other = f"--set={eval_set(tmp_path, question('rain'), name='other')}"
+    chosen = (f"--set={eval_set(tmp_path, *asked)}", other)
+    with room(tmp_path, Pupil(answers={"BEGIN SOURCE": "It is right moss [1]."})) as where:
+        done = where.eval(*chosen, "--with-web-search", f"--corpus={corpus}", "--progress=plain")
+    shown = "".join(llamaburn("results", "show", i, cwd=tmp_path).stdout for i in _ids(tmp_path))
+    assert "source [1], cited: " in shown
+    assert "<moss.md>" in shown
+    assert "source: none, corpus found nothing" in shown
+    assert shown.count("source") == 2
+    assert "other.json allows a search: it is asked without" in done.stderr
+
+
 def _ids(cwd: Path) -> list[str]:
     return [path.stem for path in sorted((cwd / "results" / "evals").glob("*.json"))]
 
@@ -658,6 +679,10 @@ def show(name: str, output: str, cwd: Path) -> str:
         (["--judge=claud"], "did you mean 'claude'"),
         (["--judge=ollama:tiny"], "tiny would judge itself"),
         (["--with-web-search", "--corpus=nowhere"], "nowhere"),
+        (
+            ["--with-web-search", "--set=math", "--set=coding"],
+            "--with-web-search: no question of math, coding allows a search: leave the option out",
+        ),
         (["--pairwise", "--compare-to=tiny", "--judge=ollama:j"], "tiny is the model under test"),
         (["--pairwise", "--compare-to=tiny:latest", "--judge=ollama:j"], "is the model under test"),
         (["--pairwise", "--compare-to=x", "--judge=ollama:x"], "ollama:x: x would judge itself"),

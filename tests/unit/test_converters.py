@@ -45,7 +45,10 @@ def test_choices_are_lettered_from_a_list_or_from_columns() -> None:
 
 def test_only_the_first_turn_is_taken() -> None:
     row = {"question_id": 81, "category": "writing", "turns": ["Write.", "Rewrite."]}
-    first, second = converted("mtbench", row, {**row, "question_id": 101, "reference": ["a", "b"]})
+    empty = {**row, "question_id": 121, "reference": ["", "b"]}  # as in the file of its makers
+    given = {**row, "question_id": 101, "reference": ["a", "b"]}
+    first, second, third = converted("mtbench", row, given, empty)
+    assert third["reference"] is None
     assert (first["id"], first["prompt"], first["reference"]) == ("mtbench-81", "Write.", None)
     assert second["reference"] == "a"
 

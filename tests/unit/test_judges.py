@@ -31,7 +31,7 @@ from scripted import Close, Hang, Pause, ScriptedServer, head, sized
 from pytest_llamaburn import judges
 from pytest_llamaburn.errors import MissingExtraError, ServerError, SettingsError, UsageError
 from pytest_llamaburn.judges import Case, Judgment, Pair, Panel, Score, Spec
-from pytest_llamaburn.judges._base import CallError, Usage
+from pytest_llamaburn.judges._base import Ask, CallError, Usage
 from pytest_llamaburn.judges._caller import Budget, BudgetError, Window
 from pytest_llamaburn.judges._parsing import ParseError, parse
 from pytest_llamaburn.judges._probe import refused
@@ -491,6 +491,76 @@ def test_account_without_money_is_not_asked_again() -> None:
     assert len(fake.calls) == 1
 
 
+@pytest.mark.parametrize(
+    ("status", "words", "named"),
+    [
+        (400, "Your credit balance is too low to access the Anthropic API.", "billing"),
+        (400, "billing_hard_limit_reached", "billing"),
+        (402, "Insufficient Balance", "billing"),
+        (429, "Your account is not active, please check your billing details", "billing"),
+        (400, "API key not valid. Please pass a valid API key.", "auth"),
+        (400, "This organization has been disabled.", "auth"),
+        (403, "Your key lacks permission", "auth"),
+        (400, "model_not_found", "not_found"),
+    ],
+)
+def test_what_no_further_call_can_get_past_is_met_once(
+    kind: type[Fake], status: int, words: str, named: str
+) -> None:
+    fake = kind([[kind().error(status, words, x_should_retry="true")]])
+    found = judged(fake, judge_repeats=4, judge_concurrency=1)
+    assert {unscored(j, "api_error", named) != "" for j in found} == {True}
+    assert len(fake.calls) == 1
+
+
+def test_date_to_wait_until_is_waited_for() -> None:
+    dates = {
+        "retry_after": "Sun, 06 Nov 1994 08:49:44 GMT",
+        "date": "Sun, 06 Nov 1994 08:49:37 GMT",
+    }
+    fake, waits = Claude([[Claude().error(429, "slow down", **dates)], verdict(4)]), Waits()
+    with serving(fake, "m") as name:
+        using(judging(judge=(name,)), lambda p: p.judge(CASE, "accuracy"), waits)
+    assert waits == [7.0]
+
+
+def test_failure_of_another_call_does_not_hide_a_fatal_one() -> None:
+    fake = OpenAI([[OpenAI().error(401, "no such key")], [OpenAI().error(400, "odd")]])
+
+    async def work(panel: Panel) -> list[Score]:
+        caller = panel.callers[0]
+        first = await panel.judge(CASE, "accuracy")
+        caller._fatal, kept = None, caller._fatal
+        second = await panel.judge(CASE, "accuracy")
+        caller._fatal = kept
+        return [first, second, await panel.judge(CASE, "accuracy")]
+
+    with serving(fake, "m") as name:
+        found = using(judging(judge=(name,)), work)
+    assert [one.judgments[0].error["kind"] for one in found] == ["auth", "bad_request", "auth"]
+
+
+def test_verdict_with_half_a_surrogate_pair_is_a_verdict(kind: type[Fake]) -> None:
+    body = kind().reply(verdict(4, "half MARK")).replace(b"MARK", rb"\ud83d")
+    half = kind().reply(verdict(4, f"half {chr(0xD83D)}"))
+    for steps in (body[: body.index(b"\r\n")] and half, _resized(body)):
+        found = one(kind([[steps]]))
+        assert (found.score, found.reasoning) == (4, "half \N{REPLACEMENT CHARACTER}")
+        json.dumps(found.as_dict(), ensure_ascii=False).encode()
+
+
+def test_body_with_a_byte_that_is_no_text_is_still_a_verdict() -> None:
+    body = _resized(OpenAI().reply(verdict(4, "half MARK")).replace(b"MARK", b"\xff"))
+    assert one(OpenAI([[body]])).score == 4
+
+
+def _resized(reply: bytes) -> bytes:
+    """Return a reply whose length is right again."""
+    top, _, body = reply.partition(b"\r\n\r\n")
+    lines = [line for line in top.split(b"\r\n") if not line.lower().startswith(b"content-length")]
+    return b"\r\n".join([*lines, b"Content-Length: %d" % len(body), b"", body])
+
+
 def test_prompt_that_does_not_fit_is_told_as_that() -> None:
     words = "This model's maximum context length is 4096 tokens"
     unscored(one(OpenAI([[OpenAI().error(400, words)]])), "api_error", "context_overflow")
@@ -693,6 +763,54 @@ def test_cost_never_exceeds_its_limit(kind: type[Fake]) -> None:
     assert len(fake.calls) == scored
     left_out = next(j for j in found if not j.scored)
     assert "--max-judge-cost" in unscored(left_out, "budget", "budget")
+
+
+def test_budget_waits_for_calls_that_are_under_way(kind: type[Fake]) -> None:
+    """Each of six calls may cost 0.07 and costs 0.005: a limit of 0.1 pays for all of them."""
+    fake = kind([verdict(4)])
+    found = judged(fake, judge_repeats=6, max_judge_cost=0.11, judge_price=PRICES[kind.provider])
+    assert [one.state for one in found] == ["scored"] * 6
+    assert sum(one.cost_usd or 0 for one in found) <= 0.11
+
+
+def test_call_that_was_not_sent_after_all_makes_room_for_another() -> None:
+    async def work() -> tuple[int, bool]:
+        budget = Budget(max_calls=1)
+        budget.take(None)
+        waiting = asyncio.ensure_future(budget.room(None))
+        await asyncio.sleep(0)
+        waited = not waiting.done()
+        budget.settle(None, 0.0, calls=0)
+        await waiting
+        budget.take(None)
+        return budget.calls, waited
+
+    assert asyncio.run(work()) == (1, True)
+
+
+def test_budget_without_a_call_under_way_waits_for_nothing() -> None:
+    budget = Budget(max_calls=0)
+    asyncio.run(budget.room(None))
+    with pytest.raises(BudgetError, match="all 0 calls"):
+        budget.take(None)
+
+
+def test_earlier_calls_count_with_the_most_they_can_have_cost() -> None:
+    budget = Budget(max_cost_usd=1.0)
+    budget.charge(2, 0.3, 0.3)
+    budget.charge(1, None, 0.5)
+    assert (budget.calls, budget.cost_usd, budget.unpriced) == (3, 0.3, 1)
+    budget.take(0.2)
+    with pytest.raises(BudgetError, match=r"0\.0000 of --max-judge-cost are left"):
+        budget.take(0.1)
+
+
+def test_schema_counts_in_the_most_that_a_call_can_cost() -> None:
+    caller = Panel.of(judging(judge=("claude:m",), judge_price=("m.input=1e6", "m.output=0")))
+    prompt = absolute(CASE, "accuracy")
+    ask = Ask(prompt.system, prompt.user, prompt.schema, 100)
+    sent = len((prompt.system + prompt.user + json.dumps(prompt.schema)).encode())
+    assert caller.callers[0].worst_usd(ask) == sent
 
 
 def test_cost_limit_needs_prices() -> None:
