@@ -213,12 +213,16 @@ def score(judgments: Iterable[Judgment]) -> Score:
 
 
 def comparison(shown_ab: Judgment, shown_ba: Judgment) -> Comparison:
-    """Return the verdict of the two orders; `shown_ba` calls A what was B."""
+    """Return the verdict of the two orders; `shown_ba` calls A what was B.
+
+    Of two states without a verdict, the one that stands first in STATES is told, in either order.
+    """
     both = (shown_ab, shown_ba)
     firsts = sum(j.verdict == "A" for j in both)
-    unscored = next((j for j in both if not j.scored), None)
-    if unscored is not None:
-        return Comparison(None, unscored.state, inconsistent=False, first_picks=0, judgments=both)
+    unscored = [j.state for j in both if not j.scored]
+    if unscored:
+        state = min(unscored, key=_judging.STATES.index)
+        return Comparison(None, state, inconsistent=False, first_picks=0, judgments=both)
     one, other = shown_ab.verdict, {"A": "B", "B": "A"}.get(str(shown_ba.verdict), "tie")
     verdict = one if one == other else "tie"
     return Comparison(verdict, "scored", one != other, firsts, both)

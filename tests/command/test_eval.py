@@ -619,6 +619,28 @@ def test_eval_is_not_compared_with_a_benchmark(tmp_path: Path, small: str) -> No
     assert "is no eval: its schema is llamaburn/benchmark" in other.stderr
 
 
+def test_half_a_surrogate_pair_costs_no_verdict(tmp_path: Path) -> None:
+    half = chr(0xD83D)
+    said = {"evidence": [f"a {half} quote"], "reasoning": f"because {half}", "score": 4}
+
+    def opinion(prompt: str, criterion: str) -> Any:
+        inner = json.dumps(said, ensure_ascii=criterion == "accuracy")
+        return [sized(200, json.dumps(reply(inner)))]
+
+    asked = question("red", scorer="includes")
+    chosen = (f"--set={eval_set(tmp_path, asked)}", "--progress=json")
+    pupil = Pupil(answers={"red": "It is right red."})
+    with room(tmp_path, pupil, Assessor(opinion=opinion)) as where:
+        done = where.eval(*chosen, where.judge)
+    (name,) = _ids(tmp_path)
+    red = items(where.files[0])["red"]
+    assert {score["score"] for score in red["scores"].values()} == {4.0}
+    (judgment,) = red["scores"]["coherence"]["judgments"]
+    assert judgment["evidence"] == ["a \N{REPLACEMENT CHARACTER} quote"]
+    assert "because \N{REPLACEMENT CHARACTER}" in show(name, "csv", tmp_path)
+    assert "Traceback" not in done.stderr
+
+
 def test_shown_result_has_each_question_answer_and_mark_with_its_reasons(
     tmp_path: Path, small: str
 ) -> None:

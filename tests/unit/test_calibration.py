@@ -13,9 +13,11 @@ from hypothesis import settings as how
 from hypothesis import strategies as st
 
 from pytest_llamaburn import agreement, calibration
+from pytest_llamaburn.agreement import Game
 from pytest_llamaburn.calibration import VERDICTS, Label, Preference
 from pytest_llamaburn.errors import SettingsError
 from pytest_llamaburn.journal import Journal
+from pytest_llamaburn.kinds import _marks
 from pytest_llamaburn.load import verdicts
 
 if TYPE_CHECKING:
@@ -83,6 +85,50 @@ def test_exchanging_the_sides_of_all_pairs_changes_nothing_but_signs(labelled: A
 def test_turning_the_scale_round_changes_nothing_but_signs(labelled: Any) -> None:
     other = [(q, [6 - mark for mark in human], 6 - judge) for q, human, judge in labelled]
     assert same(report(other, 1), mirrored(report(labelled, 1), 3))
+
+
+GAMES = st.lists(
+    st.builds(
+        Game,
+        verdict=st.sampled_from(["A", "B", "tie", None]),
+        inconsistent=st.booleans(),
+        first_picks=st.integers(0, 2),
+        picks=st.just(2),
+        length_delta=st.integers(-50, 50).map(float),
+        question=st.sampled_from("abcdefghij"),
+    ),
+    max_size=25,
+)
+
+
+def turned(figure: dict[str, Any], middle: float) -> dict[str, Any]:
+    """Return a figure on the other side of the middle of its scale."""
+    value, interval = figure["value"], figure["ci95"]
+    ends = interval and [2 * middle - end for end in reversed(interval)]
+    return {**figure, "value": None if value is None else 2 * middle - value, "ci95": ends}
+
+
+@how(max_examples=30, deadline=None)
+@given(GAMES)
+def test_exchanging_the_models_of_all_games_changes_nothing_but_sides(played: Any) -> None:
+    sides = {"A": "B", "B": "A"}
+    exchanged = [
+        g._replace(verdict=sides.get(g.verdict, g.verdict), length_delta=-g.length_delta)
+        for g in played
+    ]
+    found, other = agreement.games(played), agreement.games(exchanged)
+    expected = {**found, "wins": found["losses"], "losses": found["wins"]}
+    for name, middle in (("win_rate", 0.5), ("decisive_rate", 0.5), ("length_delta", 0)):
+        expected[name] = turned(found[name], middle)
+    expected["length_controlled_rate"] = turned(found["length_controlled_rate"], 0.5)
+    assert same(other, expected)
+
+
+@how(max_examples=30, deadline=None)
+@given(st.lists(SCORES, max_size=20))
+def test_histogram_of_the_scale_turned_round_is_the_histogram_turned_round(scores: Any) -> None:
+    found = _marks._histogram(scores)
+    assert [*_marks._histogram([6 - s for s in scores]).values()] == [*found.values()][::-1]
 
 
 def test_people_who_disagree_are_halfway_between() -> None:

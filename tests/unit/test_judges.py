@@ -1030,6 +1030,20 @@ def test_orders_that_disagree_are_a_tie(
     assert json.loads(json.dumps(found.as_dict()))["verdict"] == verdict_
 
 
+JUDGED = st.sampled_from(
+    [Judgment("preference", "scored", verdict=v) for v in ("A", "B", "tie")]
+    + [Judgment("preference", state) for state in ("refused", "truncated", "budget")]
+)
+
+
+@given(JUDGED, JUDGED)
+def test_exchanging_the_answers_exchanges_the_winner_alone(ab: Judgment, ba: Judgment) -> None:
+    one_, other = judges.comparison(ab, ba), judges.comparison(ba, ab)
+    assert other.verdict == {"A": "B", "B": "A"}.get(str(one_.verdict), one_.verdict)
+    for name in ("state", "inconsistent", "first_picks"):
+        assert getattr(one_, name) == getattr(other, name)
+
+
 def test_pair_of_which_one_order_has_no_verdict_has_none() -> None:
     good, bad = Judgment("preference", "scored", verdict="A"), Judgment("preference", "refused")
     found = judges.comparison(good, bad)

@@ -19,6 +19,7 @@ from samples import header, row, trace_of
 from pytest_llamaburn import journal, results
 from pytest_llamaburn.backends._failures import classify
 from pytest_llamaburn.backends._secrets import redacted
+from pytest_llamaburn.load import exam
 from pytest_llamaburn.load.answers import Cache
 from pytest_llamaburn.texts import dumps, whole
 
@@ -61,6 +62,13 @@ def test_any_text_goes_through_journal_and_result_file(text: str) -> None:
         cache = Cache(place)
         cache.put("key", {"error": None, "answer": text})
         assert cache.get("key") == {"error": None, "answer": whole(text)}
+
+
+def test_answer_whose_characters_came_in_halves_is_whole() -> None:
+    trace = trace_of([100, 120], thinking=1)
+    trace.text, trace.thinking = f"yes {HALF}{chr(0xDE00)}", f"hm {HALF}"
+    found = exam._facts(trace, "prompt")
+    assert (found["answer"], found["thinking"]) == ("yes 😀", "hm \N{REPLACEMENT CHARACTER}")
 
 
 def test_model_of_any_name_has_a_file_name() -> None:
