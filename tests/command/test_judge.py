@@ -239,9 +239,9 @@ def test_cut_calibration_is_continued_without_paying_again(tmp_path: Path) -> No
         assert running.returncode == 2, stderr
         assert "2 verdicts are kept: continue with --resume" in stderr
         assert "1/4 requests" in stderr
-        env_of = {"OPENAI_API_KEY": KEY}
-        anew = llamaburn(*words, "--max-judge-calls=0", cwd=tmp_path, check=None, **env_of)
-        done = llamaburn(*words, "--resume", "--progress=json", cwd=tmp_path, **env_of)
+        more: Any = {"cwd": tmp_path, "OPENAI_API_KEY": KEY}
+        anew = llamaburn(*words, "--max-judge-calls=0", check=None, **more)
+        done = llamaburn(*words, "--resume", "--progress=json", **more)
     assert "2 verdicts of a calibration that was cut are there: use --resume" in anew.stderr
     assert len(fake.calls) == 3 + 2
     assert "4 labels (4 scored)" in done.stdout

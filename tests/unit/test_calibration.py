@@ -70,7 +70,7 @@ def same(one: Any, other: Any) -> bool:
         return one.keys() == other.keys() and all(same(one[k], other[k]) for k in one)
     if isinstance(one, list | tuple):
         return len(one) == len(other) and all(map(same, one, other))
-    return one == (pytest.approx(other, abs=1e-9) if isinstance(other, float) else other)
+    return bool(one == (pytest.approx(other, abs=1e-9) if isinstance(other, float) else other))
 
 
 @how(max_examples=30, deadline=None)

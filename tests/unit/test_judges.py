@@ -26,7 +26,7 @@ from fake_judges import (
 from hypothesis import given
 from hypothesis import settings as how
 from hypothesis import strategies as st
-from scripted import Close, Hang, Pause, ScriptedServer, head, sized
+from scripted import Close, Hang, Pause, ScriptedServer, Steps, head, sized
 
 from pytest_llamaburn import judges
 from pytest_llamaburn.errors import MissingExtraError, ServerError, SettingsError, UsageError
@@ -525,19 +525,18 @@ def test_date_to_wait_until_is_waited_for() -> None:
 
 
 def test_failure_of_another_call_does_not_hide_a_fatal_one() -> None:
-    fake = OpenAI([[OpenAI().error(401, "no such key")], [OpenAI().error(400, "odd")]])
+    late: Steps = [Pause(0.2), OpenAI().error(400, "odd")]  # was sent before the key was refused
+    fake = OpenAI([[OpenAI().error(401, "no such key")], late])
 
     async def work(panel: Panel) -> list[Score]:
-        caller = panel.callers[0]
-        first = await panel.judge(CASE, "accuracy")
-        caller._fatal, kept = None, caller._fatal
-        second = await panel.judge(CASE, "accuracy")
-        caller._fatal = kept
-        return [first, second, await panel.judge(CASE, "accuracy")]
+        both = await asyncio.gather(*(panel.judge(CASE, "accuracy") for _ in range(2)))
+        return [*both, await panel.judge(CASE, "accuracy")]
 
     with serving(fake, "m") as name:
         found = using(judging(judge=(name,)), work)
-    assert [one.judgments[0].error["kind"] for one in found] == ["auth", "bad_request", "auth"]
+    kinds = sorted((one.judgments[0].error or {})["kind"] for one in found)
+    assert kinds == ["auth", "auth", "bad_request"]
+    assert len(fake.calls) == 2
 
 
 def test_verdict_with_half_a_surrogate_pair_is_a_verdict(kind: type[Fake]) -> None:
