@@ -14,6 +14,8 @@ from command_line import COMMAND, llamaburn
 from fake_judges import KEY, Claude, OpenAI, preference, serving, verdict
 from scripted import Hang, Steps
 
+from pytest_llamaburn.commands import judge
+
 if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
@@ -246,3 +248,12 @@ def test_cut_calibration_is_continued_without_paying_again(tmp_path: Path) -> No
     assert len(fake.calls) == 3 + 2
     assert "4 labels (4 scored)" in done.stdout
     assert '"done": 4, "total": 4' in done.stderr
+
+
+def test_progress_is_silent_where_standard_error_is_no_file(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    shown = judge._progress("plain")
+    shown.plan(1)
+    shown.close()
+    assert capsys.readouterr().err == ""

@@ -185,7 +185,9 @@ def test_pairs_of_one_question_are_drawn_together() -> None:
     assert (found["n_scored"], found["wins"], found["win_rate"]["value"]) == (30, 30, 1.0)
     assert found["win_rate"]["ci95"] is None
     several = calibration.pairwise([Preference(f"q{i}", i % 2, 1.0, 1, 2) for i in range(30)])
-    assert several["win_rate"]["ci95"] is not None
+    alike = calibration.pairwise([Preference(f"q{i % 10}", i % 2, 1.0, 1, 2) for i in range(30)])
+    wide, narrow = alike["win_rate"]["ci95"], several["win_rate"]["ci95"]
+    assert wide[1] - wide[0] > 1.3 * (narrow[1] - narrow[0])
     assert (several["wins"], several["losses"], several["first_position_rate"]["value"]) == (
         15,
         15,
