@@ -194,6 +194,8 @@ REASONS = {
     "connection_reused": "an open connection was used",
 }
 
+DOUBTS = ("unreadable", "implausible", "not_streamed")  # of one answer, not of a kind of server
+
 
 def metric(
     name: str, *, unit: str, better: str, formula: str, source: str = "client", alias: str = ""

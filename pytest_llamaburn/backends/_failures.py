@@ -116,15 +116,19 @@ def malformed(t_ns: int, data: bytes, why: object) -> Failed:
 def no_stream(t_ns: int, body: bytes) -> Failed:
     """Return the failure of a body that is no stream at all: what came instead."""
     title = _TITLE.search(body)
+    shown = _line(title[1] if title else body)
     if title:
-        words = " ".join(html.unescape(title[1].decode("utf-8", "replace")).split())
-        came = f"an HTML page titled '{words[:_SHOWN]}'"
-    elif body.lstrip()[:1] == b"<":
-        came = f"an HTML or XML page: {body[:_SHOWN]!r}"
+        came = f"an HTML page titled '{html.unescape(shown)}'"
+    elif body[:1] == b"<":
+        came = f"a page in HTML or XML: {shown}"
     else:
-        came = repr(body[:_SHOWN])
-    words = f"the server answered a request to stream with {came}"
+        came = f"{'JSON' if body[:1] in (b'{', b'[') else 'text'} that is no stream: {shown}"
+    words = f"asked for a stream, the server sent {came}"
     return Failed(t_ns, "not_a_stream", "stream", 200, words)
+
+
+def _line(data: bytes) -> str:
+    return " ".join(data.decode("utf-8", "replace").split())[:_SHOWN]
 
 
 def retry_after(headers: Mapping[str, str]) -> float | None:

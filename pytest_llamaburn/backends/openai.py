@@ -169,7 +169,8 @@ class Backend(_base.Backend):
             mark = (await client.get("/v1/models")).headers.get("server")
         if mark == "llama.cpp":
             return "llama.cpp", (await self.told("/props")).text("build_info")
-        if await self.get("/api/v1/models") is not None:
+        theirs = await self.get("/api/v1/models")
+        if isinstance(theirs, dict) and not theirs.keys().isdisjoint(("models", "data")):
             return "lmstudio", None
         owners = {e.text("owned_by") for e in (await self.told("/v1/models")).each("data")}
         return next((o for o in ("vllm", "sglang") if o in owners), "openai"), None

@@ -80,7 +80,9 @@ CASES = {
         ("--num-ctx=2048",),
     ),
     "reloaded": Case(
-        lambda: OllamaFacade(final={"load_duration": 1_300_000_000}),
+        lambda: OllamaFacade(
+            token_s=0.03, final={"load_duration": 120_000_000, "total_duration": None}
+        ),
         "reloaded on 5 of 5 requests: the model was loaded again although it was warm",
     ),
     "coalesced": Case(
@@ -109,7 +111,9 @@ CASES = {
         repeating, "repetition_guard on 1 of 5 requests: the server ended a stream"
     ),
     "prompt_dominates": Case(
-        lambda: timed(*[paced(0, first_s=0.4, prompt_eval_duration=390_000_000)] * 5),
+        lambda: timed(
+            *[paced(0, first_s=0.4, prompt_eval_duration=390_000_000, total_duration=None)] * 5
+        ),
         "of the whole wait. Shorten prompts",
     ),
     "first_run_slow": Case(
