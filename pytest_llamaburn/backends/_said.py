@@ -44,7 +44,7 @@ def number(value: Any) -> float | None:
         return math.nan
     try:
         return float(value)
-    except ValueError:
+    except (ValueError, OverflowError):
         return math.nan
 
 
@@ -133,15 +133,12 @@ class Said:
         value = self._fields.get(name)
         if value is None or isinstance(value, str):
             return _writable(value) if value else None
-        return self._note(name, value, "a text")
+        self._note(name, value, "a text")
+        return None
 
     def texts(self, name: str) -> tuple[str, ...]:
         """Return a list of texts."""
-        value = self._fields.get(name)
-        if value is not None and not isinstance(value, list):
-            self._note(name, value, "a list")
-            return ()
-        return tuple(_writable(one) for one in value or () if isinstance(one, str))
+        return tuple(_writable(one) for one in self._list(name) if isinstance(one, str))
 
     def amount(self, name: str) -> float | None:
         """Return a finite number of at least 0."""
@@ -149,14 +146,16 @@ class Said:
         found = number(value)
         if found is None or 0 <= found < math.inf:
             return found
-        return self._note(name, value, "a number of at least 0")
+        self._note(name, value, "a number of at least 0")
+        return None
 
     def count(self, name: str) -> int | None:
         """Return a whole number of at least 0."""
         found = self.amount(name)
         if found is None or found.is_integer():
             return None if found is None else int(found)
-        return self._note(name, found, "a whole number")
+        self._note(name, found, "a whole number")
+        return None
 
     def share(self, name: str, whole: str) -> float | None:
         """Return the amount of one field as a share of another's, None where it cannot be one."""
@@ -165,7 +164,8 @@ class Said:
             return None
         if part <= total:
             return part / total
-        return self._note(name, part, f"at most '{whole}', {total:g}")
+        self._note(name, part, f"at most '{whole}', {total:g}")
+        return None
 
     def part(self, name: str) -> Said:
         """Return an object in this one, empty where there is none."""
@@ -173,16 +173,18 @@ class Said:
 
     def each(self, name: str) -> list[Said]:
         """Return the objects of a list."""
+        return [Said(one, f"{self._where}: {name}", self._notes) for one in self._list(name)]
+
+    def _list(self, name: str) -> list[Any]:
         value = self._fields.get(name)
         if value is not None and not isinstance(value, list):
             self._note(name, value, "a list")
-            return []
-        return [Said(one, f"{self._where}: {name}", self._notes) for one in value or ()]
+        return value if isinstance(value, list) else []
 
     def _note(self, name: str, value: Any, wanted: str) -> None:
-        shown = _writable(json.dumps(value))[:_SHOWN]
+        shown = json.dumps(value)[:_SHOWN]
         what = f"'{name}'" if name else "what came"
-        self._notes[f"{self._where}: {what} is {shown}, not {wanted}"] = None
+        self._notes[_writable(f"{self._where}: {what} is {shown}, not {wanted}")] = None
 
 
 def _writable(words: str) -> str:

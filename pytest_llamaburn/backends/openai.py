@@ -188,8 +188,11 @@ class Backend(_base.Backend):
                 return _failures.failed(stamp, chunk.error)
             for choice in chunk.choices or ():
                 reason = choice.finish_reason or reason
-                streamed = streamed and choice.message is None
-                yield from _deltas(stamp, choice.delta or choice.message)
+                if choice.delta is not None:
+                    yield from _deltas(stamp, choice.delta)
+                elif choice.message is not None:
+                    streamed = False
+                    yield from _deltas(stamp, choice.message)
             if chunk.usage or chunk.timings:
                 yield from self._counts(chunk, exchange)
         if (reason or not streamed) and not exchange.failure:
@@ -289,13 +292,10 @@ def _patiently(found: dict[str, Any]) -> _Chunk:
     return _said.fit(_Chunk, found)
 
 
-def _deltas(stamp: int, delta: _Delta | None) -> list[Delta]:
-    if delta is None:
-        return []
+def _deltas(stamp: int, delta: _Delta) -> list[Delta]:
     thinking = delta.reasoning_content or delta.reasoning or delta.thinking
     found = [Delta(stamp, "thinking", thinking)] if thinking else []
-    content = delta.content or delta.refusal
-    if content:
+    if content := delta.content or delta.refusal:
         found.append(Delta(stamp, "content", content))
     if delta.tool_calls is not NO_CALLS or delta.function_call is not NO_CALLS:
         called = _said.calls(delta.tool_calls) or _said.calls(delta.function_call)

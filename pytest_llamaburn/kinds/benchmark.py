@@ -227,5 +227,6 @@ def _totals(rows: Sequence[dict[str, Any]], good: Sequence[dict[str, Any]]) -> d
 
 
 def _sum(rows: Sequence[dict[str, Any]], name: str) -> float | None:
-    values = [row[name] for row in rows if row[name] is not None]
-    return sum(values) if values else None
+    """Return the sum over all rows, None where one has no value: a part is not the whole."""
+    values = [row[name] for row in rows]
+    return sum(values) if values and None not in values else None

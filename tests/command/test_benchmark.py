@@ -331,6 +331,24 @@ def test_nothing_measured_exits_five_and_keeps_the_file(iterations: int, tmp_pat
     assert results_in(tmp_path / "results")[0]["status"] == "failed"
 
 
+def test_facts_of_other_types_leave_a_valid_file_with_notes(tmp_path: Path) -> None:
+    details = {"quantization_level": 4, "family": ["llama"], "context_length": "8192"}
+    entry = {"name": "tiny:latest", "size": "large", "digest": 7, "details": details}
+
+    class Odd(OllamaFacade):
+        def __call__(self, request: Request) -> Steps:
+            listed = request.path in ("/api/tags", "/api/ps")
+            return [sized(200, {"models": [entry]})] if listed else super().__call__(request)
+
+    with ScriptedServer(Odd()) as server:
+        bench(server.host, tmp_path, "--iterations=1")
+    (document,) = results_in(tmp_path / "results")
+    assert check(document) is None
+    assert (document["model"]["quantization"], document["model"]["context_length"]) == (None, 8192)
+    note = "/api/ps: models: 'size' is \"large\", not a number of at least 0"
+    assert note in document["telemetry"]["server_notes"]
+
+
 def test_disagreeing_clocks_become_a_note(tmp_path: Path) -> None:
     facade = OllamaFacade(token_s=0.005, final={"eval_duration": 3_000_000})
     with ScriptedServer(facade) as server:

@@ -31,6 +31,7 @@ if TYPE_CHECKING:
 
 WARM_UP = 2
 TEXTS = ("Red", ",", " green", ".")
+WHOLE = {"eval_count": 4, "prompt_eval_count": 13}
 FULL = "--max-tokens=4"  # as many as the answers have: none stops early
 LONG = "Say it all again. " * 200
 BY_CLOCK = {  # a machine that is busy by itself may show them without our doing
@@ -68,6 +69,8 @@ def repeating() -> Script:
 OF_SENSORS = {
     *("gpu_idle_cpu_busy", "idle_energy", "power_cap", "thermal_throttling", "vram_nearly_full"),
 }
+
+OF_THE_WIRE = {"repetition_guard", "implausible_counts", "not_streamed"}
 
 CASES = {
     "cpu_spill": Case(
@@ -109,6 +112,14 @@ CASES = {
     ),
     "repetition_guard": Case(
         repeating, "repetition_guard on 1 of 5 requests: the server ended a stream"
+    ),
+    "implausible_counts": Case(
+        lambda: OllamaFacade(final={"eval_count": -1}),
+        "implausible_counts on 5 of 5 requests: the server sent counts or durations that cannot",
+    ),
+    "not_streamed": Case(
+        lambda: timed(*[chunked(ollama_line("Red.", done=True, **WHOLE))] * 5),
+        "not_streamed on 5 of 5 requests: the server sent the whole answer at once",
     ),
     "prompt_dominates": Case(
         lambda: timed(
@@ -163,7 +174,7 @@ def told(server: Script, cwd: Path, *args: str) -> tuple[dict[str, Any], str]:
 
 def test_every_insight_of_the_catalogue_is_a_case() -> None:
     rules = {rule.__name__ for rule in insights.RULES} - OF_SENSORS
-    assert CASES.keys() == rules | flags.FLAGS.keys() | {"repetition_guard"}
+    assert CASES.keys() == rules | flags.FLAGS.keys() | OF_THE_WIRE
 
 
 @pytest.mark.parametrize("name", CASES)

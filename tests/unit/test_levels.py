@@ -253,6 +253,13 @@ def test_tokens_that_nobody_counted_are_null_with_a_reason_and_never_nothing() -
     assert {second["tokens"] for second in levels.timeline(rows, 0)} == {None}
 
 
+def test_a_number_that_no_answer_has_gives_the_reason_of_the_answers() -> None:
+    rows = uncounted(closed(1, 3, 100, 1))
+    assert levels.distributions(rows, 0)["output_sequence_length"]["reason"] == "not_reported"
+    rows[1].doubts = {"output_sequence_length": "implausible"}
+    assert levels.distributions(rows, 0)["output_sequence_length"]["reason"] == "implausible"
+
+
 def test_answers_of_which_only_some_are_counted_leave_a_note_beside_their_tokens() -> None:
     rows = closed(1, 20, 100, 1)
     uncounted(rows[::2])

@@ -154,6 +154,7 @@ def test_a_server_that_counts_no_tokens_has_none_in_file_table_and_chart(tmp_pat
     path = saved(tmp_path, taken)
     found = results.load(path)["results"]
     assert found["totals"]["output_tokens"] is None
+    assert found["tokens_reason"].startswith("the server sent no token counts")
     text = table.render([path])
     assert "1 clients, 2 clients: tokens/s: the server sent no token counts" in text
     assert "● tokens/s, top –" in text

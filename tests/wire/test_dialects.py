@@ -33,6 +33,8 @@ from pytest_llamaburn.trace import Trace, Usage, answered, fold
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    import msgspec
+
     from pytest_llamaburn.backends._base import Backend
 
 OLLAMA = ollama.Backend(settings_for("127.0.0.1:1"))
@@ -302,9 +304,10 @@ def test_half_a_surrogate_pair_is_read_and_two_halves_are_a_character() -> None:
 
 
 def test_choices_and_deltas_of_odd_types_are_passed_over() -> None:
-    odd = [{"choices": 5}, {"choices": [7, {"delta": "x"}]}, {"choices": [{"delta": [1]}]}]
-    one = {"choices": {"delta": {"content": "Red"}, "finish_reason": 1}}
-    trace = trace_of(OPENAI, chunked(*map(sse, odd), sse(one), STOP, DONE))
+    odd: list[Any] = [5, [7, {"delta": "x"}], [{"delta": [1]}]]
+    one = {"delta": {"content": "Red"}, "finish_reason": 1}
+    events = [sse({"choices": choices}) for choices in [*odd, one]]
+    trace = trace_of(OPENAI, chunked(*events, STOP, DONE))
     assert (trace.text, trace.finish_reason, trace.failure) == ("Red", "stop", None)
 
 
@@ -438,7 +441,7 @@ JSON = st.recursive(
 )
 
 
-def shaped(kind: type) -> st.SearchStrategy[dict[str, Any]]:
+def shaped(kind: type[msgspec.Struct]) -> st.SearchStrategy[dict[str, Any]]:
     """Objects that have the fields of a struct, with anything in them."""
     return st.fixed_dictionaries({}, optional=dict.fromkeys(kind.__struct_fields__, JSON))
 
