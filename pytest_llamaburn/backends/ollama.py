@@ -202,7 +202,7 @@ class Backend(_base.Backend):
 
     def _answer(self, exchange: Exchange) -> Generator[Event, None, Event | None]:
         recent: deque[str] = deque(maxlen=_GUARD_CHUNKS)
-        streamed = False
+        begun = False
         for stamp, line in exchange.lines():
             if not line.strip():
                 continue
@@ -212,14 +212,16 @@ class Backend(_base.Backend):
                 return self._unread(exchange, stamp, line, err)
             if chunk.error is not None:
                 return _failures.failed(stamp, chunk.error)
+            deltas: list[Delta] = []
             if chunk.message is not None:
                 piece = chunk.message.content or chunk.message.thinking or ""
                 recent.append(piece.strip())
                 yield from (deltas := _deltas(stamp, chunk.message))
-                streamed = streamed or not (chunk.done and deltas)
             if chunk.done:
                 yield from _counts(chunk)
+                streamed = begun or not deltas
                 return _failures.ended(stamp, chunk.done_reason, streamed=streamed)
+            begun = begun or bool(deltas)
         return exchange.failure or _guarded(exchange, recent)
 
 

@@ -127,14 +127,23 @@ def _error_interval(counted: Sequence[Row]) -> list[float] | None:
 
 
 def _goodput(wanted: str | None, counted: Sequence[Row], rate: float | None) -> Any:
-    """Return the share of requests that keep all bounds, and how many a second do."""
+    """Return the share of requests that keep all bounds, and how many a second do.
+
+    Where the server's numbers for a bound cannot be believed nobody knows: null, with a reason.
+    """
     if wanted is None:
         return None
+    bounds = slo.parse(wanted)
     flat = [{**row.values, "error": row.error} for row in counted]
-    found = slo.goodput(slo.parse(wanted), flat, 1.0)
+    found = slo.goodput(bounds, flat, 1.0)
     good = sum(row.error is None for row in counted)
     per_sec = rate * found.good / good if rate is not None and good else None
-    return {**found._asdict(), "slo": wanted, "requests_per_sec": per_sec}
+    told = {**found._asdict(), "slo": wanted, "requests_per_sec": per_sec}
+    unknown = sum(any(b.metric in (row.doubts or ()) for b in bounds) for row in counted)
+    if not unknown:
+        return told
+    reason = f"{unknown} of {len(counted)} answers have no number that can be held against --slo"
+    return {**told, **dict.fromkeys(("requests_per_sec", "share", "wilson95")), "reason": reason}
 
 
 def timeline(rows: Iterable[Row], start_ns: int) -> list[dict[str, Any]]:

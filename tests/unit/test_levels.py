@@ -232,6 +232,16 @@ def test_goodput_is_the_share_that_keeps_all_bounds_and_its_rate() -> None:
     assert level["goodput"]["requests_per_sec"] == pytest.approx(level["requests_per_sec"] / 2)
 
 
+def test_goodput_is_unknown_where_a_number_for_a_bound_cannot_be_believed() -> None:
+    rows = [row(100 * i, 50) for i in range(20)]
+    rows[3].doubts = {"time_to_first_token_ms": "not_streamed"}
+    found = levels.summarize(10, RATE, [part(rows)], NOTHING, "ttft_ms<6")["goodput"]
+    assert (found["share"], found["wilson95"], found["requests_per_sec"]) == (None, None, None)
+    assert found["reason"].startswith("1 of 20 answers have no number")
+    of_another = levels.summarize(10, RATE, [part(rows)], NOTHING, "e2e_ms<600")["goodput"]
+    assert of_another["share"] == 1.0
+
+
 def test_goodput_of_failures_alone_has_no_rate() -> None:
     level = levels.summarize(10, RATE, [part([failed(0, 50)])], NOTHING, "ttft_ms<6")
     assert (level["goodput"]["share"], level["goodput"]["requests_per_sec"]) == (0.0, None)

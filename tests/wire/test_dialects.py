@@ -206,9 +206,10 @@ WHOLE = {
     [
         (OPENAI, [sized(200, json.dumps(WHOLE, indent=1))]),
         (OPENAI, chunked(sse(WHOLE), DONE)),
-        (OLLAMA, ollama_stream([])[:0] + chunked(ollama_line("Red", done=True, **OLLAMA_FINAL))),
+        (OLLAMA, chunked(ollama_line("Red", done=True, **OLLAMA_FINAL))),
+        (OLLAMA, chunked(ollama_line(), ollama_line("Red", done=True, **OLLAMA_FINAL))),
     ],
-    ids=["object", "one event", "ollama"],
+    ids=["object", "one event", "ollama", "ollama after a role"],
 )
 def test_a_whole_answer_at_once_has_its_length_and_its_whole_time_but_no_first_token(
     backend: Backend, reads: list[bytes]
