@@ -73,13 +73,12 @@ def classify(status: int | None, body: Any) -> tuple[str, str]:
         words, code = _words(body)
     except RecursionError:
         words, code = "an error nested too deeply to be read", None
-    words = words.encode(errors="replace").decode()  # half a surrogate pair fits in no file
     status = code if status in (None, 200) and code else status
     lowered = words.lower()
     for kind, needles in _WORDS:
         if any(needle in lowered for needle in needles):
-            return kind, words[:MESSAGE_LIMIT]
-    return _by_status(status, words), words[:MESSAGE_LIMIT]
+            return kind, _shown(words, MESSAGE_LIMIT)
+    return _by_status(status, words), _shown(words, MESSAGE_LIMIT)
 
 
 def error_in(found: Mapping[str, Any]) -> Any:
@@ -128,7 +127,16 @@ def no_stream(t_ns: int, body: bytes) -> Failed:
 
 
 def _line(data: bytes) -> str:
-    return " ".join(data.decode("utf-8", "replace").split())[:_SHOWN]
+    return _shown(" ".join(data.decode("utf-8", "replace").split()), _SHOWN)
+
+
+def _shown(words: str, most: int) -> str:
+    """Return a server's words, bounded, without what moves a terminal's cursor or fits in no file.
+
+    Half a surrogate pair does not.
+    """
+    kept = (c if c.isprintable() or c in "\n\t" else "?" for c in words[:most])
+    return "".join(kept)
 
 
 def retry_after(headers: Mapping[str, str]) -> float | None:
