@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import math
+from functools import cache
 from typing import TYPE_CHECKING, Any, TypeVar, get_args
 
 import msgspec
@@ -82,13 +83,19 @@ def part(message: Any) -> None:
 def fit(kind: type[Piece], value: Any) -> Piece:
     """Return a struct with what can be read of a JSON value; the rest has its default."""
     said = value if isinstance(value, dict) else {}
-    fields = {field.name: field.type for field in msgspec.structs.fields(kind)}
+    fields = _fields(kind)
     read = {name: _as(fields[name], said[name]) for name in fields if said.get(name) is not None}
     return kind(**{name: found for name, found in read.items() if found is not None})
 
 
-def _as(wanted: Any, value: Any) -> Any:
-    kinds = get_args(wanted) or (wanted,)
+@cache
+def _fields(kind: type[msgspec.Struct]) -> dict[str, tuple[Any, ...]]:
+    """Return the types that each field of a struct may have; finding them out takes long."""
+    fields = msgspec.structs.fields(kind)
+    return {field.name: get_args(field.type) or (field.type,) for field in fields}
+
+
+def _as(kinds: tuple[Any, ...], value: Any) -> Any:
     if float in kinds:
         return number(value)
     if str in kinds:
