@@ -41,6 +41,10 @@ _FLAG_TEXTS = {
     "coalesced": "several tokens came at once: read inter_token_latency_ms, not chunk_gap_ms",
     "early_stop": "the model ended before the limit of {max_tokens} tokens: compare TTFT and "
     "inter-token latency rather than totals",
+    "implausible_counts": "the server sent counts or durations that cannot be true or are no "
+    "numbers, so they are left out: update the server, or report it to its makers",
+    "not_streamed": "the server sent the whole answer at once, so no first token could be seen: "
+    "choose a server or a proxy that streams",
     "repetition_guard": "the server ended a stream that repeated itself: raise --temperature or "
     "change the prompt",
 }

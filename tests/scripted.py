@@ -237,9 +237,9 @@ OPENAI_USAGE = {
 LLAMA_TIMINGS = {
     "cache_n": 4,
     "prompt_n": 30,
-    "prompt_ms": 915.023,
+    "prompt_ms": 9.15023,
     "predicted_n": 12,
-    "predicted_ms": 726.547,
+    "predicted_ms": 7.26547,
 }
 
 

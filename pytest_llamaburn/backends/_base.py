@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import codecs
 import ipaddress
 import os
 import re
@@ -14,7 +15,7 @@ from itertools import islice
 from typing import TYPE_CHECKING, Any, NamedTuple
 from urllib.parse import urlsplit
 
-from pytest_llamaburn.backends._failures import classify
+from pytest_llamaburn.backends._failures import classify, malformed, no_stream
 from pytest_llamaburn.backends._http import (
     Address,
     Deadlines,
@@ -23,6 +24,7 @@ from pytest_llamaburn.backends._http import (
     request_bytes,
     tls_context,
 )
+from pytest_llamaburn.backends._said import Said
 from pytest_llamaburn.backends._secrets import KEY_VARIABLE
 from pytest_llamaburn.errors import ModelError, ServerError, SettingsError
 from pytest_llamaburn.texts import dumps
@@ -70,6 +72,7 @@ class Backend(ABC):
     """One server and the dialect it speaks."""
 
     chat_path: str
+    opening: re.Pattern[bytes]  # what a stream of this dialect begins with
     default_host: str | None = None
     can_unload = True
 
@@ -85,6 +88,7 @@ class Backend(ABC):
             settings.timeout_total or LONGEST_S,
         )
         self._decoding = asyncio.Lock()
+        self.notes: dict[str, None] = {}  # what the server says of itself that cannot be read
 
     async def open(self, model: str | None) -> None:  # noqa: B027 - only the embedded one starts anything
         """Make the server ready for a model; raises ServerError if there is none."""
@@ -160,12 +164,12 @@ class Backend(ABC):
     async def stream(self, wire: Wire, payload: bytes) -> Trace:
         """Send one timed request and return what it did. Never raises for what a server does."""
         exchange = await wire.send(payload, self.last_delta)
-        trace = await self._trace(exchange)
+        trace = await self._trace(exchange, len(payload))
         if trace.failure and trace.failure.kind == "reset" and not await self.alive():
             trace.failure.kind = "server_crash"
         return trace
 
-    async def _trace(self, exchange: Exchange) -> Trace:
+    async def _trace(self, exchange: Exchange, sent_bytes: int) -> Trace:
         """Decode one answer at a time, in slices: no other user's read may wait for its stamp."""
         events: list[Event] = []
         rest = self.events(exchange)
@@ -173,7 +177,7 @@ class Backend(ABC):
             while len(some := [*islice(rest, _SLICE)]) == _SLICE:
                 events += some
                 await asyncio.sleep(0)
-        return fold([*events, *some], exchange.connect_ms)
+        return fold([*events, *some], exchange.connect_ms, sent_bytes)
 
     def events(self, exchange: Exchange) -> Iterator[Event]:
         """Yield what happened: Sent, Headers, the answer, and exactly one terminal event."""
@@ -187,7 +191,25 @@ class Backend(ABC):
         elif status and not exchange.failure:
             kind, words = classify(status, exchange.framing.body)
             terminal = Failed(exchange.ended_ns, kind, "response", status, words)
-        yield terminal or exchange.failure or _truncated(exchange)
+        yield terminal or exchange.failure or self._unended(exchange)
+
+    def _unread(self, exchange: Exchange, stamp: int, data: bytes, why: Exception) -> Failed:
+        """Return the failure of a piece of the body that cannot be read."""
+        failure = exchange.failure or self._no_stream(exchange)
+        return failure or malformed(stamp, data, why)
+
+    def _unended(self, exchange: Exchange) -> Failed:
+        """Return the failure of a body that came whole, but without the end of an answer."""
+        empty = not exchange.framing.body.strip()
+        words = "an empty body" if empty else "the stream ended cleanly but without its end marker"
+        status = exchange.framing.status or None
+        cut = Failed(exchange.ended_ns, "truncated_stream", "stream", status, words)
+        return cut if empty else self._no_stream(exchange) or cut
+
+    def _no_stream(self, exchange: Exchange) -> Failed | None:
+        """Return the failure of a body that does not begin as a stream does, None if it does."""
+        body = exchange.framing.body.removeprefix(codecs.BOM_UTF8).lstrip()
+        return None if self.opening.match(body) else no_stream(exchange.ended_ns, body)
 
     def last_delta(self, exchange: Exchange) -> int | None:
         """Return the stamp of the newest piece of answer in an unfinished exchange."""
@@ -243,8 +265,15 @@ class Backend(ABC):
             raise ServerError(f"{self.address.url}{path}: refused: set {KEY_VARIABLE} to its key")
         try:
             return reply.json() if reply.status_code == 200 else None
-        except ValueError:
+        except (ValueError, RecursionError):
             return None
+
+    async def told(self, path: str) -> Said:
+        """Return what a GET tells of the server; nothing where it has no such path.
+
+        Raises ServerError where it refuses to answer.
+        """
+        return Said(await self.get(path), path, self.notes)
 
     async def post(self, path: str, body: dict[str, Any], timeout_s: float | None = None) -> Any:
         """Return the JSON of a POST; raises ServerError with the server's own words."""
@@ -254,7 +283,7 @@ class Backend(ABC):
             raise ServerError(f"{self.address.url}{path}: {refusal(reply)}")
         try:
             return reply.json()
-        except ValueError:
+        except (ValueError, RecursionError):
             raise ServerError(f"{self.address.url}{path}: the answer is no JSON") from None
 
 
@@ -338,11 +367,4 @@ def unreachable(address: Address, err: Exception) -> str:
     return (
         f"no server at {address.url}: {reason}. Start it (ollama serve), name another with --host, "
         f"or use --backend embedded, which needs none.{hint}"
-    )
-
-
-def _truncated(exchange: Exchange) -> Failed:
-    message = "the stream ended cleanly but without its end marker"
-    return Failed(
-        exchange.ended_ns, "truncated_stream", "stream", exchange.framing.status or None, message
     )

@@ -2,19 +2,29 @@
 
 from __future__ import annotations
 
+import html
 import json
 import os
+import re
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from typing import TYPE_CHECKING, Any
 
 from pytest_llamaburn.backends._secrets import KEY_VARIABLE, redacted
 from pytest_llamaburn.texts import whole
+from pytest_llamaburn.trace import Failed, Finished
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
 MESSAGE_LIMIT = 500
+# Reasons to finish that say that the answer was broken off, not that the model had ended it. An
+# answer that a filter cut is whole for the protocol: its reason says `content_filter`.
+_BROKEN_OFF = frozenset(
+    ("error", "abort", "aborted", "cancelled", "canceled", "failed", "insufficient_system_resource")
+)
+_TITLE = re.compile(rb"<title[^>]*>(.*?)</title", re.DOTALL | re.IGNORECASE)
+_SHOWN = 200  # bytes of an answer that is shown because nobody could read it
 
 _OOM = (
     "out of memory",
@@ -73,8 +83,66 @@ def classify(status: int | None, body: Any) -> tuple[str, str]:
     lowered = words.lower()
     for kind, needles in _WORDS:
         if any(needle in lowered for needle in needles):
-            return kind, words[:MESSAGE_LIMIT]
-    return _by_status(status, words), words[:MESSAGE_LIMIT]
+            return kind, _shown(words, MESSAGE_LIMIT)
+    return _by_status(status, words), _shown(words, MESSAGE_LIMIT)
+
+
+def error_in(found: Mapping[str, Any]) -> Any:
+    """Return the error that a piece of a stream tells in any of the known shapes, None for none.
+
+    Servers send `{"error": …}`, `{"detail": …}`, `{"object": "error", "message": …}` and
+    `{"code": 500, "message": …}`; an `error` that is null, false or empty text tells of none.
+    """
+    for name in ("error", "detail", "errors"):
+        if found.get(name) not in (None, "", False):
+            return found[name]
+    marked = "error" in (found.get("object"), found.get("type"))
+    return found if marked or isinstance(found.get("message"), str) else None
+
+
+def failed(t_ns: int, error: Any) -> Failed:
+    """Return the failure that an error in a stream tells."""
+    kind, words = classify(200, error)
+    return Failed(t_ns, kind, "stream", 200, words)
+
+
+def ended(t_ns: int, reason: str | None, *, streamed: bool = True) -> Finished | Failed:
+    """Return how an answer ended that the server says is over."""
+    if reason is not None and reason.lower() in _BROKEN_OFF:
+        return failed(t_ns, f"the server broke the answer off: its reason to finish is '{reason}'")
+    return Finished(t_ns, reason, streamed)
+
+
+def malformed(t_ns: int, data: bytes, why: object) -> Failed:
+    """Return the failure of a piece of a stream that cannot be read."""
+    return Failed(t_ns, "malformed_chunk", "stream", 200, f"{why}: {data[:_SHOWN]!r}")
+
+
+def no_stream(t_ns: int, body: bytes) -> Failed:
+    """Return the failure of a body that is no stream at all: what came instead."""
+    title = _TITLE.search(body)
+    shown = _line(title[1] if title else body)
+    if title:
+        came = f"an HTML page titled '{html.unescape(shown)}'"
+    elif body[:1] == b"<":
+        came = f"a page in HTML or XML: {shown}"
+    else:
+        came = f"{'JSON' if body[:1] in (b'{', b'[') else 'text'} that is no stream: {shown}"
+    words = f"asked for a stream, the server sent {came}"
+    return Failed(t_ns, "not_a_stream", "stream", 200, words)
+
+
+def _line(data: bytes) -> str:
+    return _shown(" ".join(data.decode("utf-8", "replace").split()), _SHOWN)
+
+
+def _shown(words: str, most: int) -> str:
+    """Return a server's words, bounded, without what moves a terminal's cursor or fits in no file.
+
+    Half a surrogate pair does not.
+    """
+    kept = (c if c.isprintable() or c in "\n\t" else "?" for c in words[:most])
+    return "".join(kept)
 
 
 def retry_after(headers: Mapping[str, str]) -> float | None:
@@ -121,9 +189,10 @@ def _words(body: Any) -> tuple[str, int | None]:
             return text.strip(), None
         return _words(inner) if isinstance(inner, (dict, str)) else (text.strip(), None)
     if isinstance(body, dict):
-        if "error" in body:
-            return _words(body["error"])
-        words, _ = _words(str(body.get("message", body)))
+        for name in ("error", "detail", "errors"):
+            if body.get(name):
+                return _words(body[name])
+        words, _ = _words(str(body.get("message") or body.get("msg") or body))
         code = body.get("code")
         extra = f" ({body['type']})" if isinstance(body.get("type"), str) else ""
         return words + extra, code if isinstance(code, int) else None

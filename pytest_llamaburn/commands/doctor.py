@@ -190,8 +190,11 @@ def server_reachable(scene: Scene) -> Verdict:
 def server_kind(scene: Scene) -> Verdict:
     """Say which server it is."""
     server = scene.seen.server
-    if server is not None:
-        return Verdict("ok", f"{server.kind} {server.version or '(version not said)'}")
+    if server is not None and scene.seen.backend is not None:
+        found = f"{server.kind} {server.version or '(version not said)'}"
+        notes = [*scene.seen.backend.notes]
+        fix = "Update the server: what it says of itself cannot all be read, and is left out."
+        return Verdict("warn", "; ".join([found, *notes]), fix) if notes else Verdict("ok", found)
     if not scene.reachable:
         return Verdict("ok", _NO_SERVER)
     fix = "Give it its key, or name what it speaks with --backend."

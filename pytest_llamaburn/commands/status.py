@@ -108,7 +108,8 @@ def _state(
     }
     reasons = {**_REASONS, **seen.why}
     nulls = {n: reasons[n] for n in state if state[n] is None}
-    return {**state, "probes": gauges.probes, "null_reasons": nulls}
+    notes = [*seen.backend.notes] if seen.backend else []
+    return {**state, "probes": gauges.probes, "server_notes": notes, "null_reasons": nulls}
 
 
 def _machine(load: Load) -> dict[str, Any]:
@@ -146,6 +147,7 @@ def _server_rows(state: dict[str, Any]) -> list[tuple[str, str]]:
         ("server", _or_why(state, "server", shown)),
         ("in memory", _or_why(state, "loaded", first)),
         *models[1:],
+        *(("", f"cannot be read: {note}") for note in state["server_notes"]),
     ]
 
 

@@ -32,8 +32,8 @@ class Row(msgspec.Struct, gc=False):
 
     `step` is which of the load's steps it belongs to, `attempt` counts its resumptions. `values`
     are the metrics, `gaps_ms` the times between pieces of the answer (a list as it is written, an
-    array as it is read), `error` how it failed, and
-    `burst` says that it came on top of the step's own load.
+    array as it is read), `error` how it failed, `burst` says that it came on top of the step's own
+    load, and `doubts` are why metrics are null that this kind of server gives otherwise.
     """
 
     step: int
@@ -49,6 +49,7 @@ class Row(msgspec.Struct, gc=False):
     gaps_ms: Any
     error: dict[str, Any] | None = None
     burst: bool = False
+    doubts: dict[str, str] | None = None
 
 
 class Rows:
@@ -92,7 +93,8 @@ def row_of(
     place: tuple[int, int, int], prompt_id: str, due_ns: int, trace: Trace, *, burst: bool = False
 ) -> Row:
     """Return the row of a finished request; `place` is its step, attempt and number."""
-    values, _ = metrics.compute(trace)
+    values, reasons = metrics.compute(trace)
+    doubts = {name: why for name, why in reasons.items() if why in metrics.DOUBTS}
     gaps = [round(gap, 4) for gap in metrics.chunk_gaps_ms(trace)]
     return Row(
         *place,
@@ -106,6 +108,7 @@ def row_of(
         gaps,
         trace.error,
         burst,
+        doubts or None,
     )
 
 

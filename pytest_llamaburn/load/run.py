@@ -107,6 +107,7 @@ class Run:
         self._journal(
             "facts", {"loaded_before": await self._loaded(), "slots": await self._slots()}
         )
+        self._journal("facts", {"server_notes": [*self.backend.notes]})
         self._profiler.tell()
         self.sync()
         self._other_load.start()
@@ -262,14 +263,13 @@ class Run:
 def row_of(trace: Trace, prompt: str) -> dict[str, Any]:
     """Return what a finished request's row holds whatever the run, from its prompt's text on."""
     values, reasons = metrics.compute(trace)
-    failure = trace.failure
     return {
         "timestamp": utc_now(),
         **values,
         "finish_reason": trace.finish_reason,
         "chunks": len(trace.delta_ns),
         "prompt_characters": len(prompt),
-        "flags": [failure.flag] if failure and failure.flag else [],
+        "flags": trace.flags,
         "null_reasons": reasons,
         "error": trace.error,
         "chunk_gaps_ms": [round(gap, 6) for gap in metrics.chunk_gaps_ms(trace)],

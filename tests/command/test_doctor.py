@@ -90,6 +90,15 @@ def test_all_is_well_with_a_server_that_holds_the_model(tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == []
 
 
+def test_facts_that_cannot_be_read_are_a_warning(tmp_path: Path) -> None:
+    facade = OllamaFacade(loaded=True, held={"size": "large"})
+    with ScriptedServer(facade) as server:
+        found = examine("tiny", f"--host={server.host}", cwd=tmp_path)
+    assert found["server.kind"]["level"] == "warn"
+    words = "ollama 0.32.15; /api/ps: models: 'size' is \"large\", not a number of at least 0"
+    assert found["server.kind"]["finding"] == words
+
+
 def test_llama_cpp_says_its_slots(tmp_path: Path) -> None:
     with ScriptedServer(LlamaCppFacade(model="m")) as server:
         found = examine(f"--host={server.host}", cwd=tmp_path)

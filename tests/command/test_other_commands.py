@@ -141,8 +141,6 @@ def test_pull_of_an_embedded_model_says_where_it_lies(tmp_path: Path) -> None:
     [
         ({"id": 5}, "lists no models in OpenAI's shape"),
         ("tiny", "lists no models in OpenAI's shape"),
-        ({"id": "tiny", "meta": 5}, "describes a model in no shape known"),
-        ({"id": "tiny", "meta": {"size": "2 GB"}}, "describes a model in no shape known"),
     ],
 )
 @pytest.mark.parametrize("command", ["models", "benchmark tiny"])

@@ -113,10 +113,15 @@ def test_listing_that_is_missing_is_a_reason(tmp_path: Path) -> None:
     assert "/api/ps lists no models in Ollama's shape" in found["null_reasons"]["loaded"]
 
 
-def test_odd_answer_is_a_reason_and_no_crash(tmp_path: Path) -> None:
+def test_an_odd_value_is_null_with_a_note(tmp_path: Path) -> None:
     with ScriptedServer(OddSize()) as server:
         found = shown(server.host, tmp_path)
-    assert found["null_reasons"]["loaded"].startswith("not the answer expected (TypeError")
+        text = llamaburn("status", f"--host={server.host}", cwd=tmp_path).stdout
+    (loaded,) = found["loaded"]
+    assert (loaded["name"], loaded["size_mb"]) == ("tiny", None)
+    note = "/api/ps: models: 'size' is \"large\", not a number of at least 0"
+    assert found["server_notes"] == [note]
+    assert f"cannot be read: {note}" in text
 
 
 def test_no_server_is_no_error_unless_it_was_named(tmp_path: Path) -> None:

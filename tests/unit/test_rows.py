@@ -12,6 +12,7 @@ from samples import failed_trace, trace_of
 from pytest_llamaburn.errors import ResultsError
 from pytest_llamaburn.load import rows
 from pytest_llamaburn.load.rows import Rows, row_of
+from pytest_llamaburn.trace import Usage
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -28,6 +29,17 @@ def test_a_row_comes_back_as_it_was_written(tmp_path: Path) -> None:
     assert (found.step, found.attempt, found.number, found.error) == (3, 1, 7, None)
     assert found.scheduled_ns == trace.sent_ns - 5
     assert found.values["output_sequence_length"] == trace.usage.completion
+
+
+def test_a_number_that_could_not_be_believed_keeps_its_reason(tmp_path: Path) -> None:
+    file = Rows(tmp_path, "main")
+    for number, count in enumerate((-1, 5)):
+        file.write(row_of((0, 0, number), "p", 0, trace_of(usage=Usage(20, 4, count))))
+    file.close()
+    doubted, good = rows.read(tmp_path)
+    assert doubted.doubts is not None
+    assert doubted.doubts["output_sequence_length"] == "implausible"
+    assert good.doubts is None
 
 
 def test_a_failure_keeps_its_kind_and_the_servers_words(tmp_path: Path) -> None:

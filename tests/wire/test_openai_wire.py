@@ -115,9 +115,9 @@ def test_usage_and_timings_are_the_servers() -> None:
     assert trace.usage == Usage(prompt=34, cached=4, completion=12, reasoning=5)
     assert exchange.headers_ns is not None
     assert trace.timings == ServerTimings(
-        prompt_ms=915.023,
+        prompt_ms=9.15023,
         prompt_tokens=30,
-        eval_ms=726.547,
+        eval_ms=7.26547,
         eval_tokens=12,
         queue_ms=(exchange.headers_ns - exchange.sent_ns) / 1e6,  # a slot was free
     )
