@@ -9,6 +9,26 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
 MESSAGE_LIMIT = 500
+# Failures that say nothing about the model: nobody was there to ask, the connection broke, we were
+# not let in, or it was never asked because the search before it failed.
+NOT_THE_MODELS = frozenset(
+    (
+        "auth",
+        "client_cancelled",
+        "connect_error",
+        "connect_refused",
+        "connect_timeout",
+        "dns",
+        "host_rejected",
+        "interrupted",
+        "loading",
+        "not_found",
+        "queue_full",
+        "reset",
+        "search_failed",
+        "server_crash",
+    )
+)
 
 _OOM = (
     "out of memory",
