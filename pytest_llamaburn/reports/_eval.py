@@ -173,7 +173,8 @@ def _pairs(found: Found) -> Sheet:
 
 
 def _categories(found: Found) -> Sheet:
-    marks = [*(_shares_of(found) or ("correct",)), *found["criteria"]]
+    shares = [name for name in _shares_of(found) if name != "correct_of_parsed"]
+    marks = [*(shares or ["correct"]), *found["criteria"]]
     table = [
         (
             name,
@@ -261,7 +262,7 @@ def _unread(document: Document) -> Iterator[str]:
     )
     if cut:
         limit = document["config"]["max_tokens"]
-        yield f"{cut} of them were cut off at the limit of {limit} tokens: raise --max-tokens"
+        yield f"cut off at the limit of {limit} tokens: {cut} of them; raise --max-tokens"
 
 
 def _unmarked(document: Document) -> Iterator[str]:

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pytest_llamaburn import compare_evals, gates, judges, stats
+from pytest_llamaburn import compare_evals, gates, judges, results, stats
 from pytest_llamaburn.errors import ResultsError
 from pytest_llamaburn.journal import Record
 from pytest_llamaburn.kinds import _marks, _unfinished
+from pytest_llamaburn.kinds import eval as _eval_kind
+from pytest_llamaburn.reports import _eval
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -413,3 +416,47 @@ def test_nothing_in_common_is_refused() -> None:
     sources = {"x": eval_document(item("a")), "y": eval_document(item("b"))}
     with pytest.raises(ResultsError, match="y has no question in common"):
         compare_evals.document(sources, "x", "run", "now")
+
+
+GOLDEN = Path(__file__).parents[1] / "golden" / "eval-1.json"  # it left out what it could not read
+
+
+def test_file_of_an_earlier_version_is_counted_as_a_new_one() -> None:
+    found = results.load(GOLDEN)
+    shares = found["results"]
+    assert results.check(found) is None
+    assert [shares[name]["mean"] for name in _marks.SHARES] == pytest.approx([1 / 3, 1, 2 / 3])
+    assert (
+        shares["correct"]["reason"]
+        == "1 in the file, whose version left out what could not be read"
+    )
+    assert shares["pass_at_k"]["mean"] == pytest.approx(1 / 3)
+    assert shares["by_category"]["things"]["unparsable"]["count"] == 4
+    assert results.brief(GOLDEN).marks == {"correct": pytest.approx(1 / 3)}
+    assert _eval_kind.modern(found) is found
+
+
+def test_table_of_an_earlier_file_says_that_it_counts_differently() -> None:
+    (marks, categories, _) = _eval.sheets(results.load(GOLDEN), GOLDEN)
+    assert [row[:3] for row in marks.rows] == [
+        ("correct", "share", "0.333"),
+        ("correct_of_parsed", "share", "1.00"),
+        ("unparsable", "share", "0.667"),
+        ("pass@2", "share", "0.333"),
+    ]
+    assert categories.columns == ("category", "questions", "correct", "unparsable")
+    assert "correct: 1 in the file, whose version left out what could not be read" in marks.notes
+
+
+def test_earlier_file_is_compared_by_todays_count() -> None:
+    old = results.load(GOLDEN)
+    read = {**old, "results": {**old["results"], "items": []}}
+    for one in old["results"]["items"]:
+        verdicts = [{**answer, **scored("right")} for answer in one["more_samples"]]
+        read["results"]["items"].append({**one, **scored("right"), "more_samples": verdicts})
+    found = compare_evals.document({"x": old, "y": read}, "x", "run", "now")["results"]
+    assert {d["mark"]: d["difference"] for d in found["differences"]} == {
+        "correct": pytest.approx(2 / 3),
+        "correct_of_parsed": 0.0,
+        "unparsable": pytest.approx(-2 / 3),
+    }
