@@ -32,7 +32,7 @@ _NEWTON_STEPS = 50
 _Z = 1.959963984540054
 _TAIL = 0.025  # on each side of an interval
 _BISECTIONS = 30
-_LOG_STEP = 0.2  # of the integral in `_share_below`, which then is exact to ten digits
+_LOG_STEP = 0.2  # of the integral in `_share_below`; an interval then has seven exact digits
 
 
 @dataclass(frozen=True)
@@ -197,9 +197,9 @@ def mean(
 ) -> Figure:
     """Return the mean with its interval; values of one cluster count as one independent value.
 
-    With a scale, the lowest and the highest value that are possible, it is Gaffke's interval: it
-    takes nothing else for granted, and for two values it is that of Clopper and Pearson. Without
-    one it is Student's, which takes two values that differ (clusters are then not looked at).
+    With a scale, the lowest and the highest possible value, it is Gaffke's interval: it assumes
+    nothing else, and for shares (values of 0 and 1) it is Clopper and Pearson's. Without a scale
+    it is Student's, which needs two values that differ and ignores clusters.
     """
     if len(values) == 0:
         return Figure(None, 0, reason="no values")
@@ -495,12 +495,12 @@ def _upper(units: Sequence[_Unit], top: float) -> float:
 
 
 def _share_below(steps: Array, times: Array) -> float:
-    """Return the chance that Σ G·step is below 0, each G of a gamma distribution of shape `times`.
+    """Return the chance that Σ G·step is below 0, each G gamma-distributed with shape `times`.
 
-    Uniform weights that sum to 1 are such G over their sum. Gil-Pelaez's integral of the
-    characteristic function Π (1 − i·u·step)^−times over log u, by the trapezoidal rule. From √39
-    standard deviations below 0 on the chance is 97.5 % or more, by Cantelli's inequality, and 1 is
-    returned.
+    Random weights that sum to 1 are such G, divided by their sum. The chance is Gil-Pelaez's
+    integral (1951) of the characteristic function Π (1 − i·u·step)^−times, taken over log u by the
+    trapezoidal rule. Where the mean of the sum lies √39 or more standard deviations below 0, the
+    chance is at least 97.5 % by Cantelli's inequality; 1 is returned.
     """
     import numpy as np
 
