@@ -252,7 +252,8 @@ def _unread(document: Document) -> Iterator[str]:
     states = {k: v for k, v in found["correct"]["by_state"].items() if k != "scored"}
     if not states:
         return
-    yield f"scorers: {_states(states)}; what cannot be read is wrong"
+    wrong = "; what cannot be read is wrong" if found["unparsable"]["count"] else ""
+    yield f"scorers: {_states(states)}{wrong}"
     answers = [one for item in found["items"] for one in (item, *item["more_samples"])]
     cut = sum(
         one["finish_reason"] == "length"
