@@ -175,7 +175,7 @@ def test_judge_that_says_no_verdict_gives_no_score(tmp_path: Path, small: str) -
     accuracy = found["criteria"]["accuracy"]
     assert (accuracy["n_total"], accuracy["n_scored"], accuracy["mean"]) == (3, 1, 4.0)
     assert accuracy["bounds"] == {"missing_at_1": 2.0, "missing_at_5": pytest.approx(14 / 3)}
-    assert accuracy["ci95"] is None
+    assert accuracy["ci95"] == pytest.approx([1.075, 4.975])  # of one mark of 4
     assert "unscored<=0.1: fail" in done.stdout
     assert "7 of 9 verdicts asked for: scored 7, parse_error 2" in done.stdout
     assert f"most often, 2 ×, from {where.judge[8:]}: parse_error: " in done.stdout
