@@ -40,6 +40,7 @@ QUESTIONS = (
     question("love"),
 )
 ANSWERS = {"red": "It is right red.", "blue": "Green.", "love": "<think>hm</think>A right thing."}
+CRASH: Steps = [sized(500, {"error": "llama runner process has terminated: exit status 2"})]
 PRICES = ("--judge-price=judge:latest.input=10", "--judge-price=judge:latest.output=100")
 CALL_USD = (300 * 10 + 40 * 100) / 1e6  # what the assessor's calls cost each
 
@@ -207,8 +208,7 @@ def test_answer_that_the_limit_cut_off_before_it_began_is_wrong_and_says_so(
 
 
 def test_failed_answer_is_the_models_own_and_is_never_kept(tmp_path: Path, small: str) -> None:
-    crash = [sized(500, {"error": "llama runner process has terminated: exit status 2"})]
-    pupil = Pupil(answers={**ANSWERS, "red": crash})
+    pupil = Pupil(answers={**ANSWERS, "red": CRASH})
     with room(tmp_path, pupil) as where:
         where.eval(small, where.judge)
         where.eval(small)
@@ -319,7 +319,7 @@ def test_thresholds_are_held_against_marks_and_timing(
         done = where.eval(small, where.judge, "--threshold=coherence>4.5", check=1)
         where.eval(small, "--threshold=win_rate>0.5", check=1)
         where.eval(small, "--threshold=completeness>3", check=1)
-        where.eval(small, "--threshold=unscored<0.5", check=1)
+        where.eval(small, "--threshold=unscored<0.5")
         bad = where.eval(small, "--threshold=accuracy.p50>3", check=4)
     assert "gate coherence>4.5: fail: 4" in done.stdout
     assert "::error file=" in done.stderr
@@ -327,7 +327,7 @@ def test_thresholds_are_held_against_marks_and_timing(
     verdicts = [gate["verdict"] for gate in where.files[0]["results"]["gates"]]
     assert verdicts == ["pass"] * 5
     reasons = [document["results"]["gates"][0]["reason"] for document in where.files[2:]]
-    assert reasons == ["no answers were compared", "nothing was scored", "nothing was judged"]
+    assert reasons == ["no answers were compared", "nothing was scored", None]
     assert "accuracy has no statistic 'p50'" in bad.stderr
 
 
@@ -636,7 +636,7 @@ def test_shown_result_has_each_question_answer_and_mark_with_its_reasons(
     tmp_path: Path, small: str
 ) -> None:
     odd = {**ANSWERS, "red": "= right red, \x1b[31m\nsecond line"}
-    with room(tmp_path, Pupil(answers={**odd, "love": [Reset()]})) as where:
+    with room(tmp_path, Pupil(answers={**odd, "love": CRASH})) as where:
         where.eval(small, where.judge)
     (name,) = _ids(tmp_path)
     shown = llamaburn("results", "show", name, cwd=tmp_path).stdout
@@ -649,7 +649,7 @@ def test_shown_result_has_each_question_answer_and_mark_with_its_reasons(
         "scorer: right (scored)",
         "accuracy: 5 (scored)",
         "    quotes: a quote",
-        "failed: reset: ",
+        "failed: runner_crash: ",
     ):
         assert line in shown
     assert "\x1b" not in shown
