@@ -1,12 +1,9 @@
 """How well two raters agree, and how sure that is.
 
-Every figure of degenerate input (fewer than 3 pairs, a constant rater) is None with a reason. The
-intervals are 95 % percentile bootstraps with a fixed seed; where ratings come in clusters, such as
-several of one question, whole clusters are drawn.
-
-A bootstrap only repeats what it has seen. So a mean of fewer than 6 independent values has no
-interval: all of them lie on one side of the truth too often (more than 5 %). Nor has one of equal
-values, but where their scale has ends, what was not seen is bounded by how often it is missed.
+Every figure of degenerate input (fewer than 3 pairs, a constant rater) is None with a reason. All
+intervals are 95 %. Those of agreement are percentile bootstraps with a fixed seed; where ratings
+come in clusters, such as several of one question, whole clusters are drawn. Those of means on a
+scale hold for any distribution on it and any number of values (`mean`).
 """
 
 from __future__ import annotations
@@ -17,7 +14,7 @@ from dataclasses import asdict, dataclass, replace
 from statistics import median
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from pytest_llamaburn.stats import wilson
+from pytest_llamaburn import stats
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Hashable, Iterator, Sequence
@@ -30,10 +27,12 @@ if TYPE_CHECKING:
 DRAWS = 2000
 _CELLS = 1 << 20  # numbers in one table of draws: a few megabytes
 _FEWEST = 3
-_FEWEST_DRAWN = 6  # independent values: 2 / 2**5 > 0.05, which is also the sign test's p
 _USABLE = 0.9  # an interval from fewer usable draws would leave out the unlucky ones
 _NEWTON_STEPS = 50
 _Z = 1.959963984540054
+_TAIL = 0.025  # on each side of an interval
+_BISECTIONS = 30
+_LOG_STEP = 0.2  # of the integral in `_share_below`; an interval then has seven exact digits
 
 
 @dataclass(frozen=True)
@@ -255,24 +254,21 @@ def mean(
     clusters: Sequence[Hashable] | None = None,
     scale: tuple[float, float] | None = None,
 ) -> Figure:
-    """Return the mean with its bootstrap interval; below 6 independent values there is none.
+    """Return the mean with its interval; values of one cluster count as one independent value.
 
-    Equal values have an interval where their scale has ends, none without a scale.
+    With a scale, the lowest and the highest possible value, it is Gaffke's interval: it assumes
+    nothing else, and for shares (values of 0 and 1) it is Clopper and Pearson's. Without a scale
+    it is Student's, which needs two values that differ and ignores clusters.
     """
-    import numpy as np
-
-    data = np.asarray(values, dtype=float)
-    if len(data) == 0:
+    if len(values) == 0:
         return Figure(None, 0, reason="no values")
-    figure = Figure(float(data.mean()), len(data))
-    independent = len(set(clusters or range(len(data))))
-    if independent < _FEWEST_DRAWN:
-        return replace(figure, reason="fewer than 6 independent values: no interval")
-    if data.min() == data.max():
-        if scale is None:
-            return replace(figure, reason="all values are equal: no interval")
-        return replace(figure, ci95=_unseen(float(data[0]), independent, scale))
-    return replace(figure, ci95=_middle([float(data[i].mean()) for i in _draws_of(data, clusters)]))
+    figure = Figure(math.fsum(values) / len(values), len(values))
+    if scale is not None:
+        return replace(figure, ci95=_gaffke(_units(values, clusters), scale))
+    found = stats.distribution(values, "")
+    if not found["std"]:
+        return replace(figure, reason="one value, or all are equal: no interval")
+    return replace(figure, ci95=tuple(found["ci95"]))
 
 
 def paired_difference(a: Sequence[float], b: Sequence[float], scale: tuple[float, float]) -> Figure:
@@ -354,10 +350,10 @@ def games(played: Sequence[Game]) -> dict[str, Any]:
         "losses": losses,
         "ties": len(votes) - wins - losses,
         "win_rate": mean([vote.points for vote in votes], scale=(0, 1)).as_dict(),
-        "decisive_rate": _share(wins, wins + losses, "no decisive pairs").as_dict(),
+        "decisive_rate": _share([1] * wins + [0] * losses, "no decisive pairs").as_dict(),
         "sign_test_p": sign_test(wins, losses).as_dict(),
-        "consistency": _share(sum(v.consistent for v in votes), len(votes), "no pairs").as_dict(),
-        "first_position_rate": _share(sum(firsts), len(firsts), "no verdict for either").as_dict(),
+        "consistency": _share([vote.consistent for vote in votes], "no pairs").as_dict(),
+        "first_position_rate": _share(firsts, "no verdict for either").as_dict(),
         "length_delta": mean([vote.length_delta for vote in votes]).as_dict(),
         "length_controlled_rate": length_controlled(played).as_dict(),
     }
@@ -530,10 +526,6 @@ def _draws(n: int, clusters: Sequence[Hashable] | None, seed: int) -> list[Any]:
     return [np.concatenate([groups[g] for g in draw]) for draw in chosen]
 
 
-def _draws_of(data: Array, clusters: Sequence[Hashable] | None) -> list[Any]:
-    return _draws(len(data), clusters, seed=0)
-
-
 def _middle(values: Sequence[float]) -> tuple[float, float]:
     import numpy as np
 
@@ -576,23 +568,74 @@ def _vote(games: Sequence[Game]) -> _Vote:
     )
 
 
-def _unseen(value: float, n: int, scale: tuple[float, float]) -> tuple[float, float]:
-    """Return the interval of a mean of which n independent values are all this one.
+class _Unit(NamedTuple):
+    """One independent value: the mean of so many values."""
 
-    A share q of others goes unseen with the chance (1 − q)^n; 2.5 % of it bounds q, as in Clopper
-    and Pearson's interval. Others are at worst at an end of the scale.
+    value: float
+    size: int
+
+
+def _units(values: Sequence[float], clusters: Sequence[Hashable] | None) -> list[_Unit]:
+    groups: dict[Hashable, list[float]] = {}
+    for name, value in zip(clusters or range(len(values)), values, strict=True):
+        groups.setdefault(name, []).append(float(value))
+    return [_Unit(math.fsum(group) / len(group), len(group)) for group in groups.values()]
+
+
+def _gaffke(units: Sequence[_Unit], scale: tuple[float, float]) -> tuple[float, float]:
+    """Return the interval of a mean of independent values on a scale.
+
+    Gaffke (2005), as Learned-Miller and Thomas put it (A new confidence interval for the mean of a
+    bounded random variable, arXiv 1905.06208): the upper end is the 97.5 % quantile of the mean
+    when the values, and one more at the top of the scale, get random weights, uniform among all
+    that sum to 1. The lower end is the same of the mirrored values.
     """
-    share = 1 - 0.025 ** (1 / n)
-    low, high = (value + share * (end - value) for end in scale)
-    return low, high
+    mirrored = [unit._replace(value=-unit.value) for unit in units]
+    low, high = scale
+    return 0.0 - _upper(mirrored, -low), _upper(units, high)
 
 
-def _share(hits: float, n: int, reason: str) -> Figure:
-    """Return a share with Wilson's interval."""
-    interval = wilson(hits, n)
-    if interval is None:
-        return Figure(None, 0, reason=reason)
-    return Figure(hits / n, n, (interval[0], interval[1]))
+def _upper(units: Sequence[_Unit], top: float) -> float:
+    """Return the upper end, found by bisection between the mean and the top of the scale."""
+    import numpy as np
+
+    counts = Counter(units)
+    counts[_Unit(top, 0)] += 1
+    values, sizes = (np.array(column, dtype=float) for column in zip(*counts, strict=True))
+    times = np.array([*counts.values()], dtype=float)
+    total = sum(unit.size for unit in units)
+    sizes[sizes == 0] = total / len(units)  # the one more is as large as the others on average
+    low, high = math.fsum(unit.value * unit.size for unit in units) / total, top
+    for _ in range(_BISECTIONS):
+        middle = (low + high) / 2
+        if _share_below(sizes * (values - middle), times) < 1 - _TAIL:
+            low = middle
+        else:
+            high = middle
+    return high
+
+
+def _share_below(steps: Array, times: Array) -> float:
+    """Return the chance that Σ G·step is below 0, each G gamma-distributed with shape `times`.
+
+    Random weights that sum to 1 are such G, divided by their sum. The chance is Gil-Pelaez's
+    integral (1951) of the characteristic function Π (1 − i·u·step)^−times, taken over log u by the
+    trapezoidal rule. Where the mean of the sum lies √39 or more standard deviations below 0, the
+    chance is at least 97.5 % by Cantelli's inequality; 1 is returned.
+    """
+    import numpy as np
+
+    if float(times @ steps) <= -math.sqrt((1 / _TAIL - 1) * float(times @ steps**2)):
+        return 1.0
+    u = np.exp(np.arange(-32, 20, _LOG_STEP)) / np.abs(steps).max()
+    turned = np.arctan(np.outer(u, steps)) @ times
+    shrunk = np.log1p(np.outer(u, steps) ** 2) @ times / 2
+    return 0.5 - _LOG_STEP / math.pi * float(np.sum(np.sin(turned) * np.exp(-shrunk)))
+
+
+def _share(values: Sequence[float], reason: str) -> Figure:
+    """Return the mean of shares; `reason` says why there are none."""
+    return mean(values, scale=(0, 1)) if values else Figure(None, 0, reason=reason)
 
 
 def _logistic(design: Array, points: Array) -> tuple[float, float] | None:

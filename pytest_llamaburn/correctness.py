@@ -68,7 +68,7 @@ class Item(NamedTuple):
 class Verdict(NamedTuple):
     """Whether an answer is right; `reason` is empty if so. `heard` are the numbers found in it.
 
-    `correct` is None for a request without an answer, which `judge` never sees.
+    `judge` never sees a failed request: that is wrong if the model's doing, else `correct` is None.
     """
 
     correct: bool | None

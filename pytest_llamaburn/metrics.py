@@ -143,7 +143,19 @@ EVAL_METRICS = {
         "results.correct.mean",
         "share",
         "higher",
+        "answers that the scorers found right / answers; one that cannot be read is wrong",
+    ),
+    "correct_of_parsed": RunMetric(
+        "results.correct_of_parsed.mean",
+        "share",
+        "higher",
         "answers that the scorers found right / answers that could be read",
+    ),
+    "unparsable": RunMetric(
+        "results.unparsable.mean",
+        "share",
+        "lower",
+        "answers that could not be read, empty, cut and failed ones among them / answers",
     ),
     "pass_at_k": RunMetric(
         "results.pass_at_k.mean",
@@ -161,7 +173,7 @@ EVAL_METRICS = {
         "1 − results.n_scored / n_total",
         "share",
         "lower",
-        "verdicts that are not there / all asked for",
+        "verdicts that are not there / all asked for; the larger share, of judges or of scorers",
     ),
     "error_rate": RunMetric(
         "results.totals.failed / requests",
@@ -171,6 +183,8 @@ EVAL_METRICS = {
     ),
 }
 
+# States of a scorer's verdict that are not the model's doing: such an answer is in no share.
+NO_VERDICT = ("unavailable", "skipped_sut_error", "unfinished")
 REASONS = {
     "failed": "the request failed",
     "no_delta": "the answer had no content",

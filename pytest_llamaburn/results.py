@@ -22,6 +22,7 @@ from pydantic import ValidationError
 
 from pytest_llamaburn import registry
 from pytest_llamaburn.errors import MissingExtraError, ResultsError
+from pytest_llamaburn.metrics import NO_VERDICT
 from pytest_llamaburn.texts import dumps, whole
 
 if TYPE_CHECKING:
@@ -111,7 +112,10 @@ def safe_name(subject: str) -> str:
 
 
 def load(path: Path) -> dict[str, Any]:
-    """Return a result file's content. Raises ResultsError saying why it is not one."""
+    """Return a result file's content, counted as this version counts.
+
+    Raises ResultsError saying why it is not one.
+    """
     try:
         document = json.loads(path.read_text(encoding="utf-8"))
     except OSError as err:
@@ -121,7 +125,8 @@ def load(path: Path) -> dict[str, Any]:
     problem = check(document)
     if problem:
         raise ResultsError(f"{path} is not a result file: {problem}")
-    found: dict[str, Any] = document
+    modern = getattr(kind_of(document), "modern", None)
+    found: dict[str, Any] = modern(document) if modern else document
     return found
 
 
@@ -219,6 +224,19 @@ class _Mark:
 
 
 @dataclass
+class _Right:
+    right: int = 0
+    by_state: dict[str, int] = field(default_factory=dict)
+
+    @property
+    def mean(self) -> float | None:
+        """The share of right answers; what an earlier version left out is wrong."""
+        states = self.by_state.items()
+        answers = sum(count for state, count in states if state not in NO_VERDICT)
+        return self.right / answers if answers else None
+
+
+@dataclass
 class _Pairs:
     win_rate: _Mark
 
@@ -227,7 +245,7 @@ class _Pairs:
 class _Found:
     summary: _Summary = field(default_factory=_Summary)
     criteria: dict[str, _Mark] = field(default_factory=dict)
-    correct: _Mark = field(default_factory=_Mark)
+    correct: _Right = field(default_factory=_Right)
     pairwise: _Pairs | None = None
     totals: _Totals | None = None
     files: list[_Compared] = field(default_factory=list)

@@ -502,7 +502,9 @@ class Judging(Settings):
         bounds={"ge": 0},
     )
     max_unscored: float = opt(
-        0.1, "share of judgments that may be without a verdict", bounds={"ge": 0, "le": 1}
+        0.1,
+        "share of verdicts, of judges or of scorers, that may be missing",
+        bounds={"ge": 0, "le": 1},
     )
     allow_self_judge: bool = opt(False, "let a model judge its own answers")
     dry_run: bool = opt(False, "say what judging would send and cost, and stop", record=False)

@@ -25,6 +25,27 @@ _BROKEN_OFF = frozenset(
 )
 _TITLE = re.compile(rb"<title[^>]*>(.*?)</title", re.DOTALL | re.IGNORECASE)
 _SHOWN = 200  # bytes of an answer that is shown because nobody could read it
+# Failures that say nothing about the model: nobody was there to ask, the connection broke, we were
+# not let in, or it was never asked because the search before it failed.
+NOT_THE_MODELS = frozenset(
+    (
+        "auth",
+        "client_cancelled",
+        "connect_error",
+        "connect_refused",
+        "connect_timeout",
+        "dns",
+        "host_rejected",
+        "interrupted",
+        "loading",
+        "not_a_stream",
+        "not_found",
+        "queue_full",
+        "reset",
+        "search_failed",
+        "server_crash",
+    )
+)
 
 _OOM = (
     "out of memory",

@@ -17,6 +17,7 @@ from pytest_llamaburn import (
     stats,
     timeline,
 )
+from pytest_llamaburn.backends._failures import NOT_THE_MODELS
 from pytest_llamaburn.errors import SettingsError
 from pytest_llamaburn.kinds import _power
 from pytest_llamaburn.kinds._parts import Distribution, Part, RunError, RunFile, opening, status
@@ -196,9 +197,11 @@ def _correctness(
 
 
 def _judged(row: dict[str, Any], item: correctness.Item, lang: str) -> dict[str, Any]:
-    judged = {"correct": None, "reason": "failed", "heard": ""}
     if row["error"] is None:
         judged = correctness.judge(row["answer"] or "", item, lang)._asdict()
+    else:
+        mark = None if row["error"]["kind"] in NOT_THE_MODELS else False
+        judged = {"correct": mark, "reason": "failed", "heard": ""}
     expected = correctness.expected(item, lang)
     return {**item._asdict(), "expected": expected, "answer": row["answer"], **judged}
 

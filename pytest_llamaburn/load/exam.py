@@ -405,11 +405,18 @@ def _verdict(question: Question, row: Row) -> Row | None:
         return None
     ruled = judges.by_rule(_case(question, row), "correct")
     if ruled is not None:
-        state = "empty" if ruled.scored else ruled.state
+        state = _silence(row) if ruled.scored else ruled.state
         reason = ruled.reasoning or (ruled.error or {})["words"]
         return Verdict(False if ruled.scored else None, state, reason, None, {})._asdict()
     verdict: Verdict = registry.load("scorers", question.scorer).score(row["answer"], question)
     return verdict._asdict()
+
+
+def _silence(row: Row) -> str:
+    """Return the state of an answer that the model did not give."""
+    if row["error"] is not None:
+        return "failed"
+    return "truncated" if row["finish_reason"] == "length" else "empty"
 
 
 def _final(row: Row) -> bool:

@@ -40,6 +40,7 @@ QUESTIONS = (
     question("love"),
 )
 ANSWERS = {"red": "It is right red.", "blue": "Green.", "love": "<think>hm</think>A right thing."}
+CRASH: Steps = [sized(500, {"error": "llama runner process has terminated: exit status 2"})]
 PRICES = ("--judge-price=judge:latest.input=10", "--judge-price=judge:latest.output=100")
 CALL_USD = (300 * 10 + 40 * 100) / 1e6  # what the assessor's calls cost each
 
@@ -175,7 +176,7 @@ def test_judge_that_says_no_verdict_gives_no_score(tmp_path: Path, small: str) -
     accuracy = found["criteria"]["accuracy"]
     assert (accuracy["n_total"], accuracy["n_scored"], accuracy["mean"]) == (3, 1, 4.0)
     assert accuracy["bounds"] == {"missing_at_1": 2.0, "missing_at_5": pytest.approx(14 / 3)}
-    assert accuracy["ci95"] is None
+    assert accuracy["ci95"] == pytest.approx([1.075, 4.975])  # of one mark of 4
     assert "unscored<=0.1: fail" in done.stdout
     assert "7 of 9 verdicts asked for: scored 7, parse_error 2" in done.stdout
     assert f"most often, 2 ×, from {where.judge[8:]}: parse_error: " in done.stdout
@@ -194,29 +195,62 @@ def test_silence_scores_one_by_rule_and_is_not_judged(tmp_path: Path, small: str
     assert len(assessor.calls) == 6
 
 
-def test_answer_that_the_limit_cut_off_before_it_began_has_no_score(
+def test_answer_that_the_limit_cut_off_before_it_began_is_wrong_and_says_so(
     tmp_path: Path, small: str
 ) -> None:
     cut = ollama_stream([{"thinking": "well"}], done_reason="length")
     with room(tmp_path, Pupil(answers={**ANSWERS, "red": cut})) as where:
-        where.eval(small, where.judge, check=1)
+        done = where.eval(small, where.judge)
     item = items(where.files[0])["red"]
-    assert item["correct"] is None
-    assert {score["state"] for score in item["scores"].values()} == {"skipped_empty"}
+    assert (item["correct"], item["verdict"]["state"]) == (False, "truncated")
+    assert {score["score"] for score in item["scores"].values()} == {1}
+    assert "cut off at the limit of 512 tokens: 1 of them; raise --max-tokens" in done.stdout
 
 
 def test_failed_answer_is_the_models_own_and_is_never_kept(tmp_path: Path, small: str) -> None:
-    pupil = Pupil(answers={**ANSWERS, "red": [Reset()]})
+    pupil = Pupil(answers={**ANSWERS, "red": CRASH})
     with room(tmp_path, pupil) as where:
         where.eval(small, where.judge)
         where.eval(small)
     first, second = (items(document)["red"] for document in where.files)
-    assert first["error"]["kind"] == "reset"
+    assert first["error"]["kind"] == "runner_crash"
+    assert first["verdict"]["state"] == "failed"
     assert first["scores"]["accuracy"]["score"] == 1
     assert first["correct"] is False
-    assert second["error"]["kind"] == "reset"
-    assert where.files[0]["results"]["errors"] == {"reset": 1}
+    assert second["error"]["kind"] == "runner_crash"
+    assert where.files[0]["results"]["errors"] == {"runner_crash": 1}
     assert len(pupil.asked) == 4  # the failed one was asked again, the others came from the cache
+
+
+def test_answer_that_the_connection_lost_is_in_no_share_and_fails_the_run(
+    tmp_path: Path, small: str
+) -> None:
+    with room(tmp_path, Pupil(answers={**ANSWERS, "blue": [Reset()]})) as where:
+        done = where.eval(small, "--threshold=correct.mean>0.8", check=1)
+    found = where.files[0]["results"]["correct"]
+    assert (found["n_total"], found["n_scored"], found["mean"]) == (2, 1, 1.0)
+    assert found["bounds"] == {"missing_at_0": 0.5, "missing_at_1": 1.0}
+    assert "correct.mean>0.8: pass: 1" in done.stdout
+    assert "unscored<=0.1: fail: 0.5" in done.stdout
+    assert "worst case   best case" in done.stdout
+
+
+def test_answers_that_cannot_be_read_are_wrong_and_fail_the_gate(tmp_path: Path) -> None:
+    names = [f"thing{number:02}" for number in range(30)]
+    choices = {"scorer": "choice", "reference": "B", "choices": ["x", "y", "z"]}
+    asked = (question(name, **choices) for name in names)
+    answers = dict.fromkeys(names, "I cannot determine this")
+    answers |= dict.fromkeys(names[:6], "Answer: B")
+    with room(tmp_path, Pupil(answers=answers)) as where:
+        gates = ("--threshold=correct.mean>0.8", "--threshold=correct_of_parsed>0.8")
+        done = where.eval(f"--set={eval_set(tmp_path, *asked)}", *gates, check=1)
+    found = where.files[0]["results"]
+    assert results.check(where.files[0]) is None
+    assert (found["correct"]["mean"], found["correct"]["n_scored"]) == (0.2, 30)
+    assert found["correct_of_parsed"]["mean"] == 1.0
+    assert (found["unparsable"]["count"], found["unparsable"]["mean"]) == (24, 0.8)
+    assert [gate["verdict"] for gate in found["gates"]] == ["fail", "pass"]
+    assert "scorers: unparsable 24; what cannot be read is wrong" in done.stdout
 
 
 def test_answers_of_the_same_model_to_the_same_question_are_taken_from_earlier(
@@ -285,7 +319,7 @@ def test_thresholds_are_held_against_marks_and_timing(
         done = where.eval(small, where.judge, "--threshold=coherence>4.5", check=1)
         where.eval(small, "--threshold=win_rate>0.5", check=1)
         where.eval(small, "--threshold=completeness>3", check=1)
-        where.eval(small, "--threshold=unscored<0.5", check=1)
+        where.eval(small, "--threshold=unscored<0.5")
         bad = where.eval(small, "--threshold=accuracy.p50>3", check=4)
     assert "gate coherence>4.5: fail: 4" in done.stdout
     assert "::error file=" in done.stderr
@@ -293,7 +327,7 @@ def test_thresholds_are_held_against_marks_and_timing(
     verdicts = [gate["verdict"] for gate in where.files[0]["results"]["gates"]]
     assert verdicts == ["pass"] * 5
     reasons = [document["results"]["gates"][0]["reason"] for document in where.files[2:]]
-    assert reasons == ["no answers were compared", "nothing was scored", "nothing was judged"]
+    assert reasons == ["no answers were compared", "nothing was scored", None]
     assert "accuracy has no statistic 'p50'" in bad.stderr
 
 
@@ -588,7 +622,7 @@ def test_evals_are_compared_by_question(tmp_path: Path, small: str) -> None:
     assert found["accuracy"]["difference"] == 1.0
     assert found["accuracy"]["questions"] == 3
     assert found["correct"]["questions"] == 2
-    assert found["correct"]["reason"] == "fewer than 6 independent values: no interval"
+    assert found["correct"]["verdict"] == "inconclusive"
     assert found["accuracy"]["verdict"] == "inconclusive"
     assert "seed is 5, 0 in the baseline" in done.stdout
     assert len(list(csv.DictReader(io.StringIO(data)))) == 4
@@ -645,7 +679,7 @@ def test_shown_result_has_each_question_answer_and_mark_with_its_reasons(
     tmp_path: Path, small: str
 ) -> None:
     odd = {**ANSWERS, "red": "= right red, \x1b[31m\nsecond line"}
-    with room(tmp_path, Pupil(answers={**odd, "love": [Reset()]})) as where:
+    with room(tmp_path, Pupil(answers={**odd, "love": CRASH})) as where:
         where.eval(small, where.judge)
     (name,) = _ids(tmp_path)
     shown = llamaburn("results", "show", name, cwd=tmp_path).stdout
@@ -658,7 +692,7 @@ def test_shown_result_has_each_question_answer_and_mark_with_its_reasons(
         "scorer: right (scored)",
         "accuracy: 5 (scored)",
         "    quotes: a quote",
-        "failed: reset: ",
+        "failed: runner_crash: ",
     ):
         assert line in shown
     assert "\x1b" not in shown
