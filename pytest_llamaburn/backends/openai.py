@@ -1,6 +1,6 @@
 """Any OpenAI-compatible server: llama.cpp, vLLM, LM Studio, SGLang and others.
 
-The answer streams as server-sent events from `/v1/chat/completions`. llama.cpp adds `timings`.
+The answer streams as server-sent events from `/chat/completions` under the API's root. llama.cpp adds `timings`.
 """
 
 from __future__ import annotations
@@ -74,15 +74,16 @@ _decode = msgspec.json.Decoder(_Chunk).decode
 
 
 class Backend(_base.Backend):
-    """A server under `/v1`."""
+    """A server whose API's root is `address`, once `server` or `models` has found it."""
 
-    chat_path = "/v1/chat/completions"
+    chat_path = "/chat/completions"
     can_unload = False
 
     def __init__(self, settings: Run) -> None:
         """Take the address; raises SettingsError without a host."""
         super().__init__(settings)
         self._kind = "openai"
+        self._root_is_found = False
 
     def twin(self) -> dict[str, Any]:
         """Return its address and what it was found to be; the embedded one's owner keeps it."""
@@ -92,6 +93,7 @@ class Backend(_base.Backend):
         """Take the address and what was found."""
         super().become(twin)
         self._kind = twin["kind"]
+        self._root_is_found = True
 
     async def server(self) -> Server:
         """Return the kind found by the server's own marks."""
@@ -101,15 +103,16 @@ class Backend(_base.Backend):
         return Server(self._kind, version, self.address.url, _base.is_local(self.address))
 
     async def models(self) -> list[Model]:
-        """Return `/v1/models`; llama.cpp also tells size, quantization and context."""
-        found = _entries(await self.get("/v1/models"))
+        """Return `/models`; llama.cpp also tells size, quantization and context."""
+        await self._find_root()
+        found = _entries(await self.get("/models"))
         if not found:
-            raise ServerError(f"{self.address.url}/v1/models lists no models in OpenAI's shape")
+            raise ServerError(f"{self.address.url}/models lists no models in OpenAI's shape")
         try:
             return [_model(entry) for entry in found]
         except (AttributeError, TypeError) as err:
             raise ServerError(
-                f"{self.address.url}/v1/models describes a model in no shape known: {err}"
+                f"{self.address.url}/models describes a model in no shape known: {err}"
             ) from err
 
     async def describe(self, name: str) -> Model:
@@ -163,20 +166,42 @@ class Backend(_base.Backend):
             more["chat_template_kwargs"] = {"enable_thinking": self.settings.think != "off"}
         return more
 
+    async def _find_root(self) -> None:
+        """Take as the API's root the first of the likely ones that lists models, else the first."""
+        if self._root_is_found:
+            return
+        roots = [self.address._replace(path=path) for path in _roots(self.address.path)]
+        for self.address in roots:
+            if _entries(await self.get("/models")):
+                break
+        else:
+            self.address = roots[0]
+        self._root_is_found = True
+
+    async def _beside(self, path: str) -> Any:
+        """Return the JSON of a GET from beside the API: its root without a `/v1`."""
+        above = self.address.path.removesuffix("/v1")
+        return await self.get(self.address._replace(path=above).url + path)
+
     async def _props(self) -> dict[str, Any]:
         """Return what llama.cpp says of itself; nothing where that has no shape known."""
-        found = await self.get("/props")
+        found = await self._beside("/props")
         return found if isinstance(found, dict) else {}
 
     async def _identify(self) -> tuple[str, str | None]:
+        await self._find_root()
         async with self.http() as client:
-            mark = (await client.get("/v1/models")).headers.get("server")
+            mark = (await client.get("/models")).headers.get("server")
         if mark == "llama.cpp":
             return "llama.cpp", (await self._props()).get("build_info")
-        if await self.get("/api/v1/models") is not None:
+        if await self._beside("/api/v1/models") is not None:
             return "lmstudio", None
-        owners = {entry.get("owned_by") for entry in _entries(await self.get("/v1/models"))}
+        owners = {entry.get("owned_by") for entry in _entries(await self.get("/models"))}
         return next((o for o in ("vllm", "sglang") if o in owners), "openai"), None
+
+    def ends_event(self, line: bytes) -> bool:
+        """Return whether a line is empty."""
+        return not line or line.isspace()
 
     def _answer(self, exchange: Exchange) -> Generator[Event, None, Event | None]:
         reason: str | None = None
@@ -224,26 +249,35 @@ class Backend(_base.Backend):
             )
 
 
+def _roots(path: str) -> list[str]:
+    """Return where an API's root may be: the path itself, unless there is none, and `/v1` below."""
+    below = [] if path.endswith("/v1") else [f"{path}/v1"]
+    return [path, *below] if path else [*below, ""]
+
+
 def sse(lines: Iterable[tuple[int, bytes]]) -> Iterator[tuple[int, bytes]]:
     """Yield (stamp, data) of each server-sent event; comments, ids and event names are skipped.
 
+    So is an event whose data are empty. Blanks around data are left out: JSON does not need them.
     An `error:` field, as old llama.cpp builds send it, becomes an object with that key.
     """
-    data: bytes | None = None
-    at = 0
-    for stamp, raw in lines:
-        line = raw[:-1] if raw[-1:] == b"\r" else raw
-        if not line:
-            if data is not None:
-                yield at, data
-            data = None
-        elif line[:5] == b"data:":
-            part = line[6:] if line[5:6] == b" " else line[5:]
-            data, at = (part if data is None else data + b"\n" + part), stamp
+    data, at = b"", 0
+    more: list[bytes] = []
+    for stamp, line in lines:
+        if line[:5] == b"data:":
+            part, at = line[5:].strip(), stamp
+            if data:
+                more.append(part)
+            else:
+                data = part
+        elif not line or line.isspace():
+            if data:
+                yield at, b"\n".join([data, *more]) if more else data
+            data, more = b"", more and []
         elif line[:6] == b"error:":
             yield stamp, b'{"error":' + line[6:] + b"}"
-    if data is not None:
-        yield at, data
+    if data:
+        yield at, b"\n".join([data, *more])
 
 
 def _deltas(stamp: int, delta: _Delta) -> list[Delta]:
