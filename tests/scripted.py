@@ -377,6 +377,12 @@ class Replaying(asyncio.Transport):
     def abort(self) -> None:
         """Send nothing more: the connection forgets its transport."""
 
+    def pause_reading(self) -> None:
+        """Go on: the reads of a replay do not wait."""
+
+    def resume_reading(self) -> None:
+        """Go on."""
+
 
 async def replay(reads: Iterable[bytes], silent: Backend | None = None) -> Exchange:
     """Return the exchange of these reads and a FIN or, with a backend, of silence till it ends."""

@@ -223,22 +223,28 @@ class Backend(ABC):
         return True
 
     @asynccontextmanager
-    async def http(self, timeout_s: float = 30.0) -> AsyncIterator[httpx.AsyncClient]:
+    async def http(
+        self, timeout_s: float = 30.0, *, endless: bool = False
+    ) -> AsyncIterator[httpx.AsyncClient]:
         """Return a client for untimed calls; its failures become ServerError.
 
-        The environment's proxies are not used: they would stand between us and a local server.
+        A whole answer may take `timeout_s`, or where it is `endless` each silence in it. The
+        environment's proxies are not used: they would stand between us and a local server.
         """
         import httpx
 
+        from pytest_llamaburn.backends._untimed import Bounded
+
         limits = httpx.Timeout(timeout_s, connect=self.deadlines.connect)
         options: dict[str, Any] = {"verify": tls_context() if self.address.tls else False}
+        transport = Bounded(None if endless else timeout_s, trust_env=False, **options)
         try:
             async with httpx.AsyncClient(
                 base_url=self.address.url,
                 timeout=limits,
+                transport=transport,
                 trust_env=False,
                 headers=self._headers(),
-                **options,
             ) as client:
                 yield client
         except (httpx.ConnectError, httpx.ConnectTimeout) as err:

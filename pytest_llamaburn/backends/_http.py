@@ -28,6 +28,7 @@ REUSE_WITHIN_S = 2.0  # an older idle connection may be closed by the server jus
 ANSWER_LIMIT = 256_000_000  # bytes of a response
 LINE_LIMIT = 16_000_000  # bytes of a line of its body
 LINES_LIMIT = 1_000_000  # lines, and socket reads, of a response; each costs memory of its own
+_HUGE = 60_000  # a read of so many bytes: timers and others' reads come before the next one
 _LOOK_EVERY = 256_000  # bytes between two looks at an answer that streams
 _PART = 64  # lines of it that are decoded at a time, the newest first
 _CR = ord("\r")
@@ -248,7 +249,7 @@ class Connection(asyncio.Protocol):
         if self._careful:
             self._advance()
         elif not _SMALL <= len(data) <= _LARGE or data[-4:] == _END or len(self._reads) > _MANY:
-            self._loop.call_soon(self.catch_up)
+            self._look_soon(len(data))
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Finish the exchange in flight: whole if the body ran to the close, else cut."""
@@ -292,10 +293,17 @@ class Connection(asyncio.Protocol):
             watch.stop()
         return exchange
 
+    def _look_soon(self, size: int) -> None:
+        if size > _HUGE and self.transport is not None:
+            self.transport.pause_reading()
+        self._loop.call_soon(self.catch_up)
+
     def catch_up(self) -> None:
         """Frame all reads so far."""
         if self._exchange is not None:
             self._advance()
+        if self.transport is not None:
+            self.transport.resume_reading()
 
     def fail(self, failure: Failed) -> None:
         """End the exchange in flight with this failure and drop the connection."""

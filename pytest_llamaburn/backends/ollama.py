@@ -141,7 +141,7 @@ class Backend(_base.Backend):
         """
         request, status = {"model": name, "stream": True}, None
         async with (
-            self.http(_PULL_SILENCE_S) as client,
+            self.http(_PULL_SILENCE_S, endless=True) as client,
             client.stream("POST", "/api/pull", json=request) as reply,
         ):
             if reply.status_code != 200:

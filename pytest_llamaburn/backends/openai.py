@@ -1,6 +1,7 @@
 """Any OpenAI-compatible server: llama.cpp, vLLM, LM Studio, SGLang and others.
 
-The answer streams as server-sent events from `/chat/completions` under the API's root. llama.cpp adds `timings`.
+The answer streams as server-sent events from `/chat/completions` under the API's root. llama.cpp
+adds `timings`.
 """
 
 from __future__ import annotations

@@ -45,7 +45,10 @@ DEFAULT = ("127.0.0.1", 11434)
         ("http://localhost:1234/v1/", Address("localhost", 1234, path="/v1")),
         ("https://box/proxy/v1", Address("box", 443, tls=True, path="/proxy/v1")),
         ("https://box/v1/chat/completions", Address("box", 443, tls=True, path="/v1")),
-        ("https://box/api/paas/v4/completions/", Address("box", 443, tls=True, path="/api/paas/v4")),
+        (
+            "https://box/api/paas/v4/completions/",
+            Address("box", 443, tls=True, path="/api/paas/v4"),
+        ),
         ("box/v1/models", Address("box", 11434, path="/v1")),
         ("box/api/chat", Address("box", 11434)),
         ("box/proxy/api/generate", Address("box", 11434, path="/proxy")),

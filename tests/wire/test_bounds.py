@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 import pytest
 import uvloop
 from scripted import (
+    Pause,
     Request,
     ScriptedServer,
     Step,
@@ -27,7 +28,8 @@ from scripted import (
     sse,
 )
 
-from pytest_llamaburn.backends import _http, ollama, openai
+from pytest_llamaburn.backends import _http, _untimed, ollama, openai
+from pytest_llamaburn.errors import ServerError
 from pytest_llamaburn.load import loop
 from pytest_llamaburn.trace import Event, Trace, fold
 
@@ -205,3 +207,30 @@ def test_looking_changes_nothing_of_what_is_read() -> None:
 
     plain, looked = (fold(events(looked=looked)) for looked in (False, True))
     assert plain.text == looked.text == "RedRedRed"
+
+
+@pytest.mark.parametrize(
+    ("start", "more"),
+    [(b"", b"HTTP/1.1 102 Processing\r\n\r\n"), (STREAM, chunk(b"x"))],
+    ids=["interim heads", "a body"],
+)
+def test_an_untimed_call_ends_too(start: bytes, more: bytes) -> None:
+    async def call(backend: Backend) -> None:
+        async with backend.http(SOON) as client:
+            await client.get("/")
+
+    def drop(_: Request) -> Iterator[Step]:
+        yield from [start] if start else []
+        while True:
+            yield from (Pause(SOON / 20), more)
+
+    longer = pytest.raises(ServerError, match=f"it took longer than {SOON:g} s")
+    with ScriptedServer(drop) as server, longer:
+        asyncio.run(call(ollama.Backend(settings_for(server.host))))
+
+
+def test_an_untimed_answer_is_bounded_too(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(_untimed, "ANSWER_LIMIT", 1_000_000)
+    longer = pytest.raises(ServerError, match="no whole answer: it is longer than 1 MB")
+    with ScriptedServer(endlessly(*ENDLESS["tokens"])) as server, longer:
+        asyncio.run(ollama.Backend(settings_for(server.host)).get("/api/tags"))

@@ -199,9 +199,9 @@ def test_an_event_with_nothing_as_data_is_skipped(event: bytes) -> None:
     assert (trace.text, trace.finish_reason, trace.failure) == ("Red", "stop", None)
 
 
-@pytest.mark.parametrize("done", [b"data:  [DONE]\n\n", b"data: [DONE] \n\n", b"data:\t[DONE]\t\n\n"])
+@pytest.mark.parametrize("done", [b"  [DONE]", b" [DONE] ", b"\t[DONE]\t"])
 def test_done_may_have_blanks_around_it(done: bytes) -> None:
-    trace = trace_of(chunked(RED, done))
+    trace = trace_of(chunked(RED, b"data:" + done + b"\n\n"))
     assert (trace.text, trace.failure) == ("Red", None)
 
 
