@@ -37,7 +37,7 @@ class Backend(openai.Backend):
         """Take the settings; the child starts in `open`."""
         super().__init__(settings)
         self._kind = "embedded"
-        self._root_is_found = True
+        self._roots = []
         self._child: subprocess.Popen[str] | None = None
         self._ready: dict[str, Any] = {}
         self._path: Path | None = None

@@ -75,7 +75,7 @@ _decode = msgspec.json.Decoder(_Chunk).decode
 
 
 class Backend(_base.Backend):
-    """A server whose API's root is `address`, once `server` or `models` has found it."""
+    """A server whose API's root is `address`: the likeliest, till `server` or `models` finds it."""
 
     chat_path = "/chat/completions"
     can_unload = False
@@ -84,7 +84,8 @@ class Backend(_base.Backend):
         """Take the address; raises SettingsError without a host."""
         super().__init__(settings)
         self._kind = "openai"
-        self._root_is_found = False
+        self._roots = [self.address._replace(path=path) for path in _roots(self.address.path)]
+        self.address = self._roots[0]
 
     def twin(self) -> dict[str, Any]:
         """Return its address and what it was found to be; the embedded one's owner keeps it."""
@@ -94,7 +95,7 @@ class Backend(_base.Backend):
         """Take the address and what was found."""
         super().become(twin)
         self._kind = twin["kind"]
-        self._root_is_found = True
+        self._roots = []
 
     async def server(self) -> Server:
         """Return the kind found by the server's own marks."""
@@ -169,15 +170,13 @@ class Backend(_base.Backend):
 
     async def _find_root(self) -> None:
         """Take as the API's root the first of the likely ones that lists models, else the first."""
-        if self._root_is_found:
-            return
-        roots = [self.address._replace(path=path) for path in _roots(self.address.path)]
-        for self.address in roots:
+        first = self.address
+        for self.address in self._roots:
             if _entries(await self.get("/models")):
                 break
         else:
-            self.address = roots[0]
-        self._root_is_found = True
+            self.address = first
+        self._roots = []
 
     async def _beside(self, path: str) -> Any:
         """Return the JSON of a GET from beside the API: its root without a `/v1`."""
