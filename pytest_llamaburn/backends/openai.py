@@ -171,7 +171,8 @@ class Backend(_base.Backend):
     async def _find_root(self) -> None:
         """Take as the API's root the first of the likely ones that lists models, else the first."""
         first = self.address
-        for self.address in self._roots:
+        for root in self._roots:
+            self.address = root
             if _entries(await self.get("/models")):
                 break
         else:

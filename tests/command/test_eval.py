@@ -659,7 +659,10 @@ def show(name: str, output: str, cwd: Path) -> str:
         (["--judge=ollama:tiny"], "tiny would judge itself"),
         (["--with-web-search", "--corpus=nowhere"], "nowhere"),
         (["--pairwise", "--compare-to=tiny", "--judge=ollama:j"], "tiny is the model under test"),
-        (["--pairwise", "--compare-to=tiny:latest", "--judge=ollama:j"], "is the model under test"),
+        (
+            ["--pairwise", "--compare-to=library/Tiny:latest", "--judge=ollama:j"],
+            "is the model under test",
+        ),
         (["--pairwise", "--compare-to=x", "--judge=ollama:x"], "ollama:x: x would judge itself"),
         (["--threshold=acuracy>4"], "did you mean 'accuracy'"),
         (["--answers=x.json"], "x.json cannot be read"),

@@ -23,6 +23,8 @@ from scripted import (
 from pytest_llamaburn.backends import _detect, openai
 from pytest_llamaburn.backends._base import Model
 from pytest_llamaburn.errors import ServerError
+from pytest_llamaburn.judges import openai as judges_openai
+from pytest_llamaburn.judges._base import Spec
 
 
 def hosts_of(server: ScriptedServer) -> list[str]:
@@ -137,3 +139,11 @@ def test_either_root_of_ollama_and_its_calls_mean_the_server(path: str) -> None:
         backend = asyncio.run(_detect.at_host(settings_for(server.host + path)))
         assert asyncio.run(backend.server()).host == server.host
         assert asyncio.run(backend.describe("tiny")).id == "tiny:latest"
+
+
+@pytest.mark.parametrize("path", ["", "/v1", "/v1/", "/v1/chat/completions"])
+def test_a_judge_s_address_may_name_a_call_too(path: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    pytest.importorskip("openai")
+    monkeypatch.setenv("OPENAI_API_KEY", "secret")
+    judge = judges_openai.Judge(Spec("openai", "m", f"http://box:8080{path}".rstrip("/")))
+    assert str(judge._client.base_url) == "http://box:8080/v1/"
