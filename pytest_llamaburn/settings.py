@@ -136,7 +136,7 @@ class Connection(Settings):
     backend: str = opt("auto", "auto, ollama, openai or embedded", choices=_backends)
     host: str | None = opt(
         None,
-        "server address, with or without /v1",
+        "server address, or the root of its API, as http://HOST/v1",
         toml="ollama.host",
         env=("OLLAMA_HOST",),
     )

@@ -234,11 +234,14 @@ def _absent(model: str, scene: Scene) -> str:
 @_check("model.loaded")
 def model_loaded(scene: Scene) -> Verdict:
     """Say what the server holds in memory; others than the model under test take its room."""
+    from pytest_llamaburn.backends.ollama import full_name
+
     seen, wanted = scene.seen, scene.settings.model
     if seen.loaded is None:
         return Verdict("ok", f"unknown: {seen.why['loaded']}" if seen.server else _NO_SERVER)
     names = [entry["name"] for entry in seen.loaded]
-    others = [n for n in names if n not in wanted and n.removesuffix(":latest") not in wanted]
+    ours = {full_name(name) for name in wanted}
+    others = [name for name in names if full_name(name) not in ours]
     if wanted and others:
         fix = "Unload what is not measured (ollama stop NAME)."
         return Verdict("warn", f"also in memory: {', '.join(others)}", fix)

@@ -310,5 +310,7 @@ def _model(entry: str) -> tuple[str, str]:
 
 
 def bare(model: str) -> str:
-    """Return a model's name without the tag that Ollama adds where none is given."""
-    return model.removesuffix(":latest")
+    """Return what is equal for all names that Ollama takes for one model."""
+    from pytest_llamaburn.backends.ollama import full_name
+
+    return full_name(model)

@@ -115,6 +115,13 @@ def test_other_kinds_of_servers_do_not_say_their_slots(tmp_path: Path) -> None:
     assert found["server.slots"]["finding"] == "unknown: this kind of server does not say"
 
 
+@pytest.mark.parametrize("name", ["Tiny", "library/tiny:latest"])
+def test_model_to_measure_is_none_that_takes_its_room_by_whatever_name(name: str) -> None:
+    seen = _look.Look(loaded=[{"name": "tiny:latest"}])
+    verdict = doctor.model_loaded(scene(seen, model=[name]))
+    assert (verdict.level, verdict.finding) == ("ok", "tiny:latest")
+
+
 def test_model_that_takes_the_room_of_the_one_to_measure_is_a_warning(tmp_path: Path) -> None:
     with ScriptedServer(Holding()) as server:
         found = examine("tiny", f"--host={server.host}", cwd=tmp_path)

@@ -740,7 +740,10 @@ def show(name: str, output: str, cwd: Path) -> str:
             "--with-web-search: no question of math, coding allows a search: leave the option out",
         ),
         (["--pairwise", "--compare-to=tiny", "--judge=ollama:j"], "tiny is the model under test"),
-        (["--pairwise", "--compare-to=tiny:latest", "--judge=ollama:j"], "is the model under test"),
+        (
+            ["--pairwise", "--compare-to=library/Tiny:latest", "--judge=ollama:j"],
+            "is the model under test",
+        ),
         (["--pairwise", "--compare-to=x", "--judge=ollama:x"], "ollama:x: x would judge itself"),
         (["--threshold=acuracy>4"], "did you mean 'accuracy'"),
         (["--answers=x.json"], "x.json cannot be read"),

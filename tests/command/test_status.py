@@ -80,7 +80,7 @@ def test_server_that_holds_nothing_says_none(tmp_path: Path) -> None:
 def test_llama_cpp_says_in_its_list_what_it_holds(tmp_path: Path) -> None:
     with ScriptedServer(LlamaCppFacade(model="m")) as server:
         found = shown(server.host, tmp_path)
-        about = {"version": "b0-unknown", "host": server.host, "local": True}
+        about = {"version": "b0-unknown", "host": f"{server.host}/v1", "local": True}
     assert found["server"] == {"kind": "llama.cpp", **about}
     (held,) = found["loaded"]
     assert held == {"name": "m", "size_mb": 98.362432, "gpu_share": None, "context_length": 2048}
