@@ -310,6 +310,7 @@ class Profiler:
         self._about: dict[str, Any] = {
             "sampler": "process" if process else "thread",
             "server_location": "local" if local else "remote",
+            "cpu_pct_of": "host" if local else None,
             "interval_ms": 1e3 * plan.interval_s,
             "power_interval_ms": 1e3 * plan.power_period_s,
             "marks": [],

@@ -52,15 +52,24 @@ class Progress(Protocol):
 def make(word: str, descriptor: int | None) -> Progress:
     """Return the progress a word names, on a descriptor it will close.
 
-    auto is live on a terminal, else plain.
+    auto is live on a terminal that takes control codes, else plain.
     """
     if word == "none" or descriptor is None:
         return Silent()
     stream = os.fdopen(descriptor, "w", encoding="utf-8")
     if word == "auto":
-        word = "live" if stream.isatty() and os.environ.get("TERM") != "dumb" else "plain"
+        word = "live" if takes_control_codes(stream) else "plain"
     styles: dict[str, type[Live | Plain]] = {"live": Live, "plain": Plain, "json": Json}
     return styles[word](stream)
+
+
+def takes_control_codes(stream: TextIO) -> bool:
+    """Return whether a stream is a terminal that may be drawn on, not one that shows plain text.
+
+    Who sets NO_COLOR wants plain text too.
+    """
+    plain = os.environ.get("TERM") in ("dumb", "unknown") or os.environ.get("NO_COLOR")
+    return stream.isatty() and not plain
 
 
 class Silent:

@@ -485,6 +485,7 @@ def facts(profile: Profile, total: Energy) -> dict[str, Any]:
         "measurement_method": total.method,
         "coverage": total.coverage if total.joules is not None else None,
         "server_location": last.get("server_location"),
+        "cpu_pct_of": last.get("cpu_pct_of"),
         "interval_ms": last.get("interval_ms"),
         "power_interval_ms": last.get("power_interval_ms"),
         "missed_ticks": sum(loop["missed_ticks"] for loop in loops) if loops else None,
