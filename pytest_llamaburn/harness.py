@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import os
+import select
 import signal
-import tempfile
 import threading
 import zlib
-from contextlib import ExitStack, contextmanager, suppress
+from contextlib import ExitStack, nullcontext, suppress
 from datetime import UTC, datetime
 from functools import cache, cached_property
 from importlib import import_module
@@ -26,13 +26,18 @@ from pytest_llamaburn.settings import Run as Common
 
 if TYPE_CHECKING:
     import asyncio
-    from collections.abc import Coroutine, Iterator
+    from collections.abc import Coroutine
+    from contextlib import AbstractContextManager
 
     from pytest_llamaburn.datasets import Planned, Question
     from pytest_llamaburn.load.run import Run
     from pytest_llamaburn.progress import Progress
 
 PREFIX = "llamaburn-"
+# Signals that end a run with its file, as Ctrl-C does: SIGHUP comes when the terminal is closed.
+ENDING = tuple(
+    getattr(signal, name) for name in ("SIGTERM", "SIGHUP", "SIGQUIT") if hasattr(signal, name)
+)
 NO_SET = {"sets": [], "available": 0}  # tests that bring their own prompts
 
 
@@ -209,10 +214,8 @@ class Harness:
 
         settings = self.settings(target.fixture)
         run_id = self.run_id(target)
-        moment = datetime.strptime(self.session_id[:19], "%Y-%m-%dT%H-%M-%S").replace(tzinfo=UTC)
-        timestamp = moment.isoformat().replace("+00:00", "Z")
         worker = f"{self.worker}-{target.repeat}"
-        identity = Identity(self.session_id, run_id, worker, timestamp, target.variant)
+        identity = Identity(self.session_id, run_id, worker, self._moment, target.variant)
         run: Run = _run_class(KINDS[target.fixture].run)(
             settings, identity, target.repeat, self.progress
         )
@@ -221,6 +224,12 @@ class Harness:
         self.run(run.prepare(target.model, planned, self._about(target)))
         self.run_ids[run_id] = None
         return run
+
+    @property
+    def _moment(self) -> str:
+        """When the session began, as result files have it."""
+        moment = datetime.strptime(self.session_id[:19], "%Y-%m-%dT%H-%M-%S").replace(tzinfo=UTC)
+        return moment.isoformat().replace("+00:00", "Z")
 
     def _about(self, target: Target) -> dict[str, Any]:
         """Return what the session has to tell a run."""
@@ -300,11 +309,17 @@ class Harness:
         self.failures += broken
         self.gated |= bool(broken)
 
-    def end_on_sigterm(self) -> None:
-        """Have SIGTERM end the session as Ctrl-C does, its files written, until `close`."""
-        if threading.current_thread() is threading.main_thread():
-            handler = signal.signal(signal.SIGTERM, lambda *_: signal.raise_signal(signal.SIGINT))
-            self._closing.callback(signal.signal, signal.SIGTERM, handler)
+    def end_on_signals(self) -> None:
+        """Have each of ENDING end the session as Ctrl-C does, its files written, until `close`.
+
+        What this process was started to ignore, as nohup does with SIGHUP, it goes on to ignore.
+        """
+        if threading.current_thread() is not threading.main_thread():
+            return
+        for number in ENDING:
+            if signal.getsignal(number) is not signal.SIG_IGN:
+                handler = signal.signal(number, lambda *_: signal.raise_signal(signal.SIGINT))
+                self._closing.callback(signal.signal, number, handler)
 
     def stop_once(self) -> None:
         """Ignore further signals to stop: what goes on is the stopping.
@@ -313,8 +328,9 @@ class Harness:
         """
         if threading.current_thread() is not threading.main_thread():
             return
-        numbers = (signal.SIGINT, signal.SIGTERM)
+        numbers = (signal.SIGINT, *ENDING)
         handlers = {number: signal.signal(number, signal.SIG_IGN) for number in numbers}
+        drop_gone_streams()
         self._find_begun()
         measured = self.open_runs or self.run_ids or self.planned
         for number, handler in handlers.items():
@@ -341,25 +357,39 @@ class Harness:
         self.open_runs.remove(run)
         self.run(run.finish("interrupted" if self.interrupted else "finished"))
 
-    @contextmanager
-    def alone(self) -> Iterator[None]:
-        """Hold the machine-wide lock: nothing else of ours measures meanwhile."""
-        from filelock import FileLock, Timeout
+    def alone(self, target: Target) -> AbstractContextManager[None]:
+        """Return what holds the machine-wide lock: nothing else of ours measures meanwhile."""
+        from pytest_llamaburn.load import turn
 
         if self.common.allow_parallel:
-            yield
-            return
-        lock = FileLock(Path(tempfile.gettempdir()) / "llamaburn-measuring.lock", mode=0o666)
-        try:
-            lock.acquire(timeout=0)
-        except Timeout:
-            if self.worker == "main":  # workers of one session take turns by design
-                os.write(2, b"waiting: another LlamaBurn measurement runs on this machine\n")
-            lock.acquire()
-        try:
-            yield
-        finally:
-            lock.release()
+            return nullcontext()
+        main = self.worker == "main"  # workers of one session take turns by design
+        pid = os.getpid() if main else os.getppid()
+        holder = turn.Holder(pid, self._moment, self.run_id(target), target.model)
+        return turn.alone(holder, self.tell if main else str)
+
+    def tell(self, sentence: str) -> None:
+        """Say at once, whatever pytest captures, what cannot wait until the session's end."""
+        with suppress(OSError):  # the terminal may be gone
+            if self.shows_tables and self._config.pluginmanager.hasplugin("terminalreporter"):
+                Lines(self._config).write(f"{sentence}\n")
+            else:
+                os.write(2, f"{sentence}\n".encode())
+
+
+def drop_gone_streams() -> None:
+    """Send to nowhere what would be written to a terminal, or a reader, that is gone.
+
+    An error there would end the session before its files are written.
+    """
+    for number in (1, 2):
+        with suppress(OSError, AttributeError):  # closed, or a system that cannot ask
+            watch = select.poll()
+            watch.register(number, 0)
+            if watch.poll(0):  # it was hung up, or nobody reads it
+                nowhere = os.open(os.devnull, os.O_WRONLY)
+                os.dup2(nowhere, number)
+                os.close(nowhere)
 
 
 class Lines:

@@ -153,12 +153,12 @@ def _fixture_of(item: pytest.Item) -> str | None:
 
 
 def pytest_collection_finish(session: pytest.Session) -> None:
-    """Note what is planned; from here on SIGTERM ends a measuring session as Ctrl-C does."""
+    """Note what is planned; from here on signals end a measuring session as Ctrl-C does."""
     harness = session.config.stash[HARNESS]
     ours = [item for item in session.items if is_ours(item)]
     if not ours:
         return
-    harness.end_on_sigterm()
+    harness.end_on_signals()
     for item in ours:
         target = target_of(item)
         if target:
@@ -196,9 +196,10 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_protocol(item: pytest.Item) -> Generator[None, object, object]:
     """Measure alone on this machine, whatever other sessions and workers do."""
-    if target_of(item) is None:
+    target = target_of(item)
+    if target is None:
         return (yield)
-    with item.config.stash[HARNESS].alone():
+    with item.config.stash[HARNESS].alone(target):
         return (yield)
 
 
@@ -310,7 +311,7 @@ class Outcome:
             harness.mixed = True
             return
         if carried["runs"] and not harness.run_ids:
-            harness.end_on_sigterm()  # the controller of workers learns it here
+            harness.end_on_signals()  # the controller of workers learns it here
         harness.run_ids.update(dict.fromkeys(carried["runs"]))
         if carried["skipped"]:
             run_id, key = carried["skipped"]

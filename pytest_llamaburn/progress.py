@@ -5,8 +5,10 @@ pytest captures standard error while tests run, so this writes to a duplicate of
 
 from __future__ import annotations
 
+import io
 import json
 import os
+from contextlib import suppress
 from time import monotonic
 from typing import TYPE_CHECKING, Any, Protocol, TextIO
 
@@ -56,7 +58,7 @@ def make(word: str, descriptor: int | None) -> Progress:
     """
     if word == "none" or descriptor is None:
         return Silent()
-    stream = os.fdopen(descriptor, "w", encoding="utf-8")
+    stream = Lossy(os.fdopen(descriptor, "wb", buffering=0), encoding="utf-8")
     if word == "auto":
         word = "live" if takes_control_codes(stream) else "plain"
     styles: dict[str, type[Live | Plain]] = {"live": Live, "plain": Plain, "json": Json}
@@ -70,6 +72,16 @@ def takes_control_codes(stream: TextIO) -> bool:
     """
     plain = os.environ.get("TERM") in ("dumb", "unknown") or os.environ.get("NO_COLOR")
     return stream.isatty() and not plain
+
+
+class Lossy(io.TextIOWrapper):
+    """Text that nobody may read any more: where the terminal is gone it is lost, and no run is."""
+
+    def write(self, text: str, /) -> int:
+        """Write text at once, if it can be."""
+        with suppress(OSError):
+            os.write(self.fileno(), text.encode(errors="replace"))
+        return len(text)
 
 
 class Silent:

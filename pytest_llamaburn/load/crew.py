@@ -201,8 +201,10 @@ async def _work() -> None:
 
 
 def main() -> None:
-    """Work until standard input closes; Ctrl-C is for the process that leads us."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    """Work until standard input closes; a terminal's signals are for the process that leads us."""
+    for name in ("SIGINT", "SIGHUP", "SIGQUIT"):
+        if hasattr(signal, name):
+            signal.signal(getattr(signal, name), signal.SIG_IGN)
     with asyncio.Runner(loop_factory=loop_factory()) as runner:
         runner.run(_work())
 
