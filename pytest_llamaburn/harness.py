@@ -18,6 +18,7 @@ from pytest_llamaburn import options
 from pytest_llamaburn.errors import (
     LlamaBurnError,
     NothingMeasuredError,
+    ResultsError,
     SettingsError,
     StoppedError,
 )
@@ -87,6 +88,7 @@ class Harness:
         self.worker: str = workerinput.get("workerid", "main")
         self.planned: dict[Target, dict[str, int]] = {}
         self.open_runs: list[Run] = []
+        self._runs: list[Run] = []
         self._settings: dict[str, Any] = {}
         self.run_ids: dict[str, None] = {}
         self.skipped: dict[str, list[str]] = {}  # keys of items, by run
@@ -219,7 +221,9 @@ class Harness:
         run: Run = _run_class(KINDS[target.fixture].run)(
             settings, identity, target.repeat, self.progress
         )
+        run.alarm = self.tell
         self.open_runs.append(run)
+        self._runs.append(run)
         planned = self.planned.get(target, {})
         self.run(run.prepare(target.model, planned, self._about(target)))
         self.run_ids[run_id] = None
@@ -264,20 +268,47 @@ class Harness:
         """Make the result files from the journals."""
         from pytest_llamaburn.load.filing import write_result
 
-        directory = Path(self.common.results_dir)
+        homes = self.settle()
         for run_id in self.run_ids:
+            home = homes.get(run_id, Path(self.common.results_dir))
             try:
-                path = write_result(directory, run_id, self.skipped.get(run_id, ()))
+                path = write_result(home, run_id, self.skipped.get(run_id, ()), self.misplaced)
                 if path is not None:
                     self.paths.append(path)
                     self._judge(path)
             except LlamaBurnError as err:
-                kept = f"; its journal is kept in {directory / '.journal'}"
-                self.failures.append(f"{err}{kept if directory.exists() else ''}")
+                self.failures.append(str(err))
                 self.exit_code = err.exit_code
         if not self.interrupted:
             for path in self.paths:
                 self._compare(path)
+
+    def settle(self) -> dict[str, Path]:
+        """Return the results directory of each run of this process; one that is gone is replaced."""
+        homes = {}
+        for run in self._runs:
+            if run.journal is None:
+                continue
+            try:
+                run.settle()
+            except LlamaBurnError as err:
+                self.misplaced(str(err))
+            homes[run.identity.run_id] = run.journal.results_dir
+        for sentence in self.lost:
+            self.misplaced(sentence)
+        return homes
+
+    @property
+    def lost(self) -> list[str]:
+        """The sentences on results directories that were removed or moved while runs went on."""
+        journals = (run.journal for run in self._runs)
+        return list(dict.fromkeys(one.lost for one in journals if one and one.lost))
+
+    def misplaced(self, sentence: str) -> None:
+        """Note that something is not where the user wanted it."""
+        if sentence not in self.failures:
+            self.failures.append(sentence)
+        self.exit_code = ResultsError.exit_code
 
     def _judge(self, path: Path) -> None:
         from pytest_llamaburn.load.step import SERVER_GONE
@@ -350,6 +381,10 @@ class Harness:
 
     def close(self) -> None:
         """Give back what the session took."""
+        for run in self._runs:
+            if run.journal is not None:
+                run.journal.forget()
+        self._runs.clear()
         self._closing.close()
 
     def end(self, run: Run) -> None:

@@ -220,6 +220,7 @@ def pytest_runtest_makereport(
             "exit_code": code,
             "message": str(error) if code else "",
             "skipped": _skipped(item, harness) if report.skipped else None,
+            "lost": harness.lost,
         }
     if report.when == "call":
         _sync(item)
@@ -316,6 +317,8 @@ class Outcome:
         if carried["skipped"]:
             run_id, key = carried["skipped"]
             harness.skipped.setdefault(run_id, []).append(key)
+        for sentence in carried["lost"]:
+            harness.misplaced(sentence)
         if carried["exit_code"]:
             harness.exit_code = carried["exit_code"]
             if carried["message"] not in harness.failures:
@@ -327,6 +330,8 @@ class Outcome:
         harness = self.harness
         for run in [*harness.open_runs]:
             harness.end(run)
+        if harness.worker != "main":
+            harness.settle()
         if harness.run_ids and harness.worker == "main":
             from pytest_llamaburn.reports import _github as github
 

@@ -59,7 +59,7 @@ def test_a_folder_that_is_not_there_is_told(tmp_path: Path) -> None:
 def test_a_full_disk_is_told_with_what_to_do(tmp_path: Path) -> None:
     file = Rows(tmp_path, "main")
     full = os.open("/dev/full", os.O_WRONLY)
-    os.dup2(full, file._file.fileno())
+    os.dup2(full, file._ledger._fd)
     os.close(full)
     with pytest.raises(ResultsError, match=r"No space left.*--resume last"):
         file.write(row_of((0, 0, 0), "p", 0, trace_of()))
