@@ -221,7 +221,8 @@ class Harness:
         run: Run = _run_class(KINDS[target.fixture].run)(
             settings, identity, target.repeat, self.progress
         )
-        run.alarm = self.tell
+        if self.shows_tables:
+            run.alarm = self.tell
         self.open_runs.append(run)
         self._runs.append(run)
         planned = self.planned.get(target, {})

@@ -167,9 +167,8 @@ class Journal:
         with self._one_at_a_time:
             if self._ledger.here:
                 return
-            was, old = self.results_dir, self._lock
+            was = self.results_dir
             found = first_that_works(self._move, chain([self._whole], refuges()))
-            old.release()
             if self.closed:
                 self._lock.release()
             self.lost = (
@@ -201,6 +200,7 @@ class Journal:
         self._lock.acquire()
 
     def _move(self, results_dir: Path) -> Path:
+        self._lock.release()  # of a directory that nobody finds any more
         self._enter(results_dir)
         self._ledger.move(self.directory / f"{self._worker}.jsonl")
         return results_dir

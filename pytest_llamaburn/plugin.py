@@ -5,9 +5,10 @@ PYTEST_DONT_REWRITE
 
 from __future__ import annotations
 
+import dataclasses
 import random
 from functools import partial
-from pathlib import PurePath
+from pathlib import Path, PurePath
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -180,6 +181,17 @@ def _planned(item: pytest.Item, harness: Harness) -> int:
     if "exam_scores" in names:
         return 1
     return int(harness.settings("exam").samples) if "exam_answer" in names else 0
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtestloop(session: pytest.Session) -> Generator[None, object, object]:
+    """Let the session come to its end where its directory was removed: pytest goes back to it."""
+    try:
+        return (yield)
+    finally:
+        config, params = session.config, session.config.invocation_params
+        if not params.dir.is_dir():
+            config.invocation_params = dataclasses.replace(params, dir=Path.home())
 
 
 @pytest.hookimpl(tryfirst=True)

@@ -251,7 +251,7 @@ class Run:
         """Say where the run went on; in the main thread alone, which may write to the terminal."""
         if self.journal is not None and self.journal.lost not in (None, self._told_lost):
             self._told_lost = self.journal.lost
-            self.alarm(f"llamaburn: {self.journal.lost}")
+            self.alarm(self.journal.lost)
 
     def _header(self, asked: str | None, about: dict[str, Any]) -> dict[str, Any]:
         sent = self.backend.body(self.model, [])
