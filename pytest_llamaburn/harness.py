@@ -285,7 +285,7 @@ class Harness:
                 self._compare(path)
 
     def settle(self) -> dict[str, Path]:
-        """Return the results directory of each run of this process; one that is gone is replaced."""
+        """Return the results directory of each run of this process, replaced where it is gone."""
         homes = {}
         for run in self._runs:
             if run.journal is None:
@@ -404,13 +404,13 @@ class Harness:
         holder = turn.Holder(pid, self._moment, self.run_id(target), target.model)
         return turn.alone(holder, self.tell if main else str)
 
-    def tell(self, sentence: str) -> None:
+    def tell(self, text: str) -> None:
         """Say at once, whatever pytest captures, what cannot wait until the session's end."""
         with suppress(OSError):  # the terminal may be gone
             if self.shows_tables and self._config.pluginmanager.hasplugin("terminalreporter"):
-                Lines(self._config).write(f"{sentence}\n")
+                Lines(self._config).write(f"{text}\n")
             else:
-                os.write(2, f"{sentence}\n".encode())
+                os.write(2, f"{text}\n".encode())
 
 
 def drop_gone_streams() -> None:

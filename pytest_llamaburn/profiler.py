@@ -103,7 +103,7 @@ class Loop:
 
     def _read(self) -> list[Reading]:
         began = self._clock()
-        found = self._said(self.provider.read, [])
+        found = self._said(self.provider.read) or []
         self._cost_ns.append(self._clock() - began)
         del self._cost_ns[:-_REMEMBERED]
         self.reads += 1
@@ -115,17 +115,17 @@ class Loop:
         if self._looked_ns is not None and now - self._looked_ns < _LOOK_S * 1e9:
             return []
         self._looked_ns = now
-        uses = self._said(self.provider.uses, {})
+        uses = self._said(self.provider.uses)
         return [Reading(SERVER, now, 0.0, dict(uses))] if uses else []
 
-    def _said(self, ask: Callable[[], Said], nothing: Said) -> Said:
+    def _said(self, ask: Callable[[], Said]) -> Said | None:
         """Return what a provider says; a sensor that fails must not end the run it watches."""
         try:
             return ask()
         except Exception as err:  # noqa: BLE001
             words = f"{self.name} failed: {type(err).__name__}: {err}"
             self.provider.note("provider_failed", self.name, words)
-            return nothing
+            return None
 
     def _next(self, due: int) -> int:
         """Return when to read next; ticks that have passed are missed."""

@@ -24,7 +24,7 @@ from pytest_llamaburn.load import filing
 from pytest_llamaburn.profiler import Profiler
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Callable, Iterable
 
     from pytest_llamaburn.backends._base import Backend, Message, Model, Server
     from pytest_llamaburn.load.measured import Measured
@@ -86,7 +86,9 @@ class Run:
         self._other_load = environment.OtherLoad()
         self._last: Trace | None = None
         self._told_lost: str | None = None
-        self.alarm = progress.say  # who is told at once what the user should know now
+        self.alarm: Callable[[str], None] = (
+            progress.say
+        )  # who is told at once what the user should know now
 
     async def prepare(
         self, model: str | None, planned: dict[str, int], about: dict[str, Any]

@@ -253,7 +253,8 @@ def test_closed_terminal_costs_no_finished_request(argv: tuple[str, ...], tmp_pa
             stdin=theirs,
             stdout=theirs,
             stderr=theirs,
-            preexec_fn=lambda: (os.setsid(), fcntl.ioctl(0, termios.TIOCSCTTY, 0)),  # noqa: PLW1509
+            start_new_session=True,
+            preexec_fn=lambda: fcntl.ioctl(0, termios.TIOCSCTTY, 0),  # noqa: PLW1509
         )
         os.close(theirs)
         thread = threading.Thread(target=swallow, args=(ours, facade.stalled))
@@ -303,8 +304,7 @@ def test_results_directory_that_goes_away_costs_no_finished_request(
     assert document["status"] == "complete"
     assert len(document["results"]["runs"]) == 9
     sentence = (
-        f"results was removed or moved while the run went on: what was measured is kept "
-        f"in {place}"
+        f"results was removed or moved while the run went on: what was measured is kept in {place}"
     )
     told, last = done.stderr.index(f"{sentence}\n"), done.stderr.index("9/9 requests")
     assert told < last < done.stderr.index(f"llamaburn: {sentence}\n")

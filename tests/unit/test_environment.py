@@ -200,7 +200,7 @@ def limited(root: Path, groups: str, **files: dict[str, str]) -> tuple[float | N
     [
         ("0::/\n", {".": HALF}),
         ("0::/user.slice/app\n", {"user.slice__app": HALF}),
-        ("0::/user.slice/app\n", {"user.slice": HALF, "user.slice__app": {"cpu.max": "max 100000"}}),
+        ("0::/user.slice/app\n", {"user.slice": HALF, "user.slice__app": {"cpu.max": "max 1"}}),
         ("0::/docker/of-the-host\n", {".": HALF}),
         (V1.format(""), {".": HALF_V1}),
         (V1.format("docker/of-the-host"), {".": HALF_V1}),
@@ -236,9 +236,7 @@ def test_tightest_of_all_groups_holds(tmp_path: Path) -> None:
     ],
     ids=["no files", "max", "more than there is", "unreadable"],
 )
-def test_limit_that_leaves_the_whole_machine_is_none(
-    tmp_path: Path, files: dict[str, str]
-) -> None:
+def test_limit_that_leaves_the_whole_machine_is_none(tmp_path: Path, files: dict[str, str]) -> None:
     whole = facts(tmp_path)["fingerprint"]
     assert limited(tmp_path, "0::/\n", **{".": files}) == (None, None)
     none_v1 = {"cpu/cpu.cfs_quota_us": "-1", "cpu/cpu.cfs_period_us": "100000"}

@@ -511,7 +511,11 @@ def test_table_leaves_out_what_is_not_known() -> None:
 
 
 def test_table_of_levels_says_what_each_took() -> None:
-    telemetry = {"scope": "soc", "provider": "amd-sysfs", "sensor_error": "unvalidated"}
+    telemetry: dict[str, Any] = {
+        "scope": "soc",
+        "provider": "amd-sysfs",
+        "sensor_error": "unvalidated",
+    }
     telemetry |= {"counted": ["c1:00.0"], "devices": [CHIP]}
     clients = {**levelled([sent(5, 7)]), "concurrency": 4}
     rate = {**levelled([sent(5, 7, None)]), "rate": 2.5}
