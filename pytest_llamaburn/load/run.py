@@ -86,9 +86,7 @@ class Run:
         self._other_load = environment.OtherLoad()
         self._last: Trace | None = None
         self._told_lost: str | None = None
-        self.alarm: Callable[[str], None] = (
-            progress.say
-        )  # who is told at once what the user should know now
+        self.alarm: Callable[[str], None] = progress.say  # what cannot wait until the end
 
     async def prepare(
         self, model: str | None, planned: dict[str, int], about: dict[str, Any]

@@ -105,6 +105,7 @@ def test_samples_know_the_phase_they_were_taken_in(tmp_path: Path) -> None:
     times = [sample["t_ms"] for sample in found["system_profile"]]
     assert times == sorted(times)
     assert found["telemetry"]["interval_ms"] == 20
+    assert found["telemetry"]["cpu_pct_of"] == "host"
 
 
 @pytest.mark.parametrize("sampler", ["thread", "process"])

@@ -24,6 +24,7 @@ from scripted import OllamaFacade, Request, ScriptedServer, Steps
 from stalling import FINISHED, Stalling
 
 from pytest_llamaburn import journal, results
+from pytest_llamaburn.load import turn
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -357,3 +358,22 @@ def test_who_waits_is_told_for_whom_and_may_go(tmp_path: Path) -> None:
     assert line.endswith(f"){about}; Ctrl-C ends the wait\n")
     assert "pytest_llamaburn benchmark tiny" in line
     assert not (lost / "results").exists()
+
+
+def test_who_waits_in_pytest_is_told_too(tmp_path: Path) -> None:
+    holder = turn.Holder(os.getpid(), "2026-01-14T10:30:00Z", "run-1", "tiny")
+    with ScriptedServer(OllamaFacade()) as server, turn.alone(holder, str):
+        running = subprocess.Popen(
+            [*PYTEST[:-1], PYTEST[-1] + server.host],
+            cwd=tmp_path,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+        )
+        assert running.stdout is not None
+        line = next(line for line in running.stdout if "waiting: another" in line)
+        running.send_signal(signal.SIGINT)
+        rest, _ = running.communicate(timeout=60)
+    assert line.startswith("llamaburn: waiting: another LlamaBurn measurement runs on this machine")
+    assert line.endswith("run run-1 of tiny, since 2026-01-14T10:30:00Z; Ctrl-C ends the wait\n")
+    assert running.returncode == 2, rest

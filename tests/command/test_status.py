@@ -155,7 +155,10 @@ def test_watch_shows_one_state_a_line_until_ctrl_c(tmp_path: Path) -> None:
 def test_watched_table_clears_a_terminal_only(tmp_path: Path) -> None:
     ours, theirs = pty.openpty()
     command = [*COMMAND, "status", f"--host={NOWHERE}", "--watch", "--interval=10ms"]
-    running = subprocess.Popen(command, cwd=tmp_path, stdout=theirs, stderr=subprocess.DEVNULL)
+    env = {**os.environ, "TERM": "xterm", "NO_COLOR": ""}
+    running = subprocess.Popen(
+        command, cwd=tmp_path, env=env, stdout=theirs, stderr=subprocess.DEVNULL
+    )
     seen = b""
     while seen.count(b"\x1b[H\x1b[2Jserver") < 2:
         seen += os.read(ours, 4096)
@@ -171,7 +174,7 @@ def test_watched_table_is_plain_lines_on_a_terminal_that_shows_plain_text(
 ) -> None:
     ours, theirs = pty.openpty()
     command = [*COMMAND, "status", f"--host={NOWHERE}", "--watch", "--interval=10ms"]
-    env = {**os.environ, "TERM": "xterm", **plain}
+    env = {**os.environ, "TERM": "xterm", "NO_COLOR": "", **plain}
     running = subprocess.Popen(
         command, cwd=tmp_path, env=env, stdout=theirs, stderr=subprocess.DEVNULL
     )

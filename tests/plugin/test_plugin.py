@@ -6,6 +6,7 @@ import importlib
 import json
 import pkgutil
 import re
+import shutil
 import sys
 from itertools import pairwise
 from pathlib import Path
@@ -29,6 +30,7 @@ SUITES = Path(__file__).parents[2] / "suites" / "benchmark"
 QUIET = ("-p", "no:cacheprovider", "-p", "no:asyncio")
 BROKEN: Steps = [sized(500, {"error": "boom"}), Close()]
 
+SENTENCE = "results was removed or moved while the run went on: what was measured is kept in "
 USER_TEST = """
     import pytest
 
@@ -808,3 +810,27 @@ def test_progress_events_go_to_standard_error(
     result = pytester.runpytest_subprocess(*QUIET, *options, "--llamaburn-progress=json")
     events = [json.loads(line) for line in result.errlines if line.startswith("{")]
     assert [event["done"] for event in events if event["event"] == "request"] == [1, 2, 3]
+
+
+@pytest.mark.parametrize("workers", ["-n0", "-n2"])
+def test_results_directory_that_is_removed_costs_no_request(
+    pytester: pytest.Pytester, workers: str
+) -> None:
+    place = pytester.path / "results"
+
+    class Losing(OllamaFacade):
+        """Removes the results directory while the eighth request is answered."""
+
+        def __call__(self, request: Request) -> Steps:
+            if request.path == "/api/chat" and self.chats == 8:
+                shutil.rmtree(place)
+            return super().__call__(request)
+
+    with ScriptedServer(Losing()) as losing:
+        result = run(pytester, losing, str(SUITES), workers, "--llamaburn-iterations=9")
+    (document,) = written(pytester)
+    assert document["status"] == "complete"
+    assert len(document["results"]["runs"]) == 9
+    assert result.ret == 4
+    lines = [line for line in result.outlines if f"{SENTENCE}{place}" in line]
+    assert lines[-1].startswith("llamaburn: results was removed")
