@@ -389,9 +389,14 @@ class Harness:
         self._closing.close()
 
     def end(self, run: Run) -> None:
-        """Finish a run."""
+        """Finish a run; what goes wrong at the end of a cut session costs no file."""
         self.open_runs.remove(run)
-        self.run(run.finish("interrupted" if self.interrupted else "finished"))
+        try:
+            self.run(run.finish("interrupted" if self.interrupted else "finished"))
+        except LlamaBurnError as err:
+            if not self.interrupted:
+                raise
+            self.misplaced(str(err))
 
     def alone(self, target: Target) -> AbstractContextManager[None]:
         """Return what holds the machine-wide lock: nothing else of ours measures meanwhile."""

@@ -15,6 +15,7 @@ import os
 import shutil
 import tempfile
 import threading
+from contextlib import suppress
 from functools import cache
 from itertools import chain
 from pathlib import Path
@@ -64,7 +65,8 @@ class Ledger:
 
     def __init__(self, path: Path) -> None:
         """Open or create it; raises OSError."""
-        self._take(path)
+        self._fd = _opened(path)
+        self.path, self._whole = path, path.absolute()
 
     @property
     def here(self) -> bool:
@@ -76,13 +78,11 @@ class Ledger:
 
     def write(self, data: bytes) -> None:
         """Append all of it; raises OSError."""
-        while data:
-            data = data[os.write(self._fd, data) :]
+        _write(self._fd, data)
 
     def read(self) -> bytes:
         """Return all that was written, wherever the file is by now."""
-        os.lseek(self._fd, 0, os.SEEK_SET)
-        return b"".join(iter(lambda: os.read(self._fd, _BLOCK), b""))
+        return b"".join(self._blocks())
 
     def sync(self) -> None:
         """Have the disk hold what was written."""
@@ -90,21 +90,37 @@ class Ledger:
 
     def move(self, path: Path) -> None:
         """Go on in a new file that begins with all of this one; raises OSError."""
-        old, held = self._fd, self.read()
-        self._take(path)
-        os.close(old)
-        self.write(held)
+        part = path.with_name(f".{path.name}.part")
+        fresh = _opened(part)
+        try:
+            os.ftruncate(fresh, 0)  # an earlier try may have left something
+            for block in self._blocks():
+                _write(fresh, block)
+            part.replace(path)
+        except OSError:
+            os.close(fresh)
+            raise
+        os.close(self._fd)
+        self._fd = fresh
+        self.path, self._whole = path, path.absolute()
 
     def close(self) -> None:
         """Close it."""
         os.close(self._fd)
 
-    def _take(self, path: Path) -> None:
-        self.path, self._whole = path, path.absolute()
-        self._fd = os.open(path, os.O_RDWR | os.O_APPEND | os.O_CREAT | _EXTRA, 0o666)
+    def _blocks(self) -> Iterator[bytes]:
+        os.lseek(self._fd, 0, os.SEEK_SET)
+        return iter(lambda: os.read(self._fd, _BLOCK), b"")
 
 
-_EXTRA = getattr(os, "O_BINARY", 0)  # Windows would write other line ends
+def _opened(path: Path) -> int:
+    as_it_is = getattr(os, "O_BINARY", 0)  # Windows would write other line ends
+    return os.open(path, os.O_RDWR | os.O_APPEND | os.O_CREAT | as_it_is, 0o666)
+
+
+def _write(number: int, data: bytes) -> None:
+    while data:
+        data = data[os.write(number, data) :]
 
 
 def _same(path: Path, number: int) -> bool:
@@ -155,8 +171,15 @@ class Journal:
             ) from err
 
     def sync(self) -> None:
-        """Have the disk hold what was written; called between items, never while measuring."""
-        self._ledger.sync()
+        """Have the disk hold what was written; called between items, never while measuring.
+
+        Raises ResultsError when the disk refuses.
+        """
+        try:
+            self._ledger.sync()
+        except OSError as err:
+            words = f"{self._ledger.path} cannot be written to disk: {err.strerror or err}"
+            raise ResultsError(words) from err
 
     def settle(self) -> None:
         """Go on in a new directory where the old one was removed or moved; `lost` says where.
@@ -179,7 +202,8 @@ class Journal:
     def close(self) -> None:
         """Sync, and let others have the run; what was written can still be settled."""
         if not self.closed:
-            self.sync()
+            with suppress(ResultsError):  # the result is made of what the kernel has
+                self.sync()
             self.closed = True
             self._lock.release()
 
@@ -220,9 +244,12 @@ class Journal:
 
 def refuges() -> Iterator[Path]:
     """Yield where to put what has lost its place: below the current directory, else elsewhere."""
-    if _has_current():
-        yield Path(_REFUGE).absolute()
-    yield _temporary()
+    for find in (Path(_REFUGE).absolute, _temporary):
+        try:
+            place = find()
+        except OSError:  # the current directory was removed, or there is none for temporary files
+            continue
+        yield place
 
 
 def first_that_works(work: Callable[[Path], Path], places: Iterable[Path]) -> Path:
@@ -239,13 +266,6 @@ def first_that_works(work: Callable[[Path], Path], places: Iterable[Path]) -> Pa
         except OSError as err:
             problems.append(f"{place}: {err.strerror or err}")
     raise ResultsError(f"no place to write to: {'; '.join(problems)}")
-
-
-def _has_current() -> bool:
-    try:
-        return bool(Path.cwd())
-    except OSError:  # it was removed
-        return False
 
 
 @cache

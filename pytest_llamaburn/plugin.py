@@ -255,7 +255,10 @@ def _sync(item: pytest.Item) -> None:
     target = target_of(item)
     run = getattr(item, "funcargs", {}).get(target.fixture) if target else None
     if run is not None:
-        run.sync()
+        try:
+            run.sync()
+        except LlamaBurnError as err:
+            item.config.stash[HARNESS].misplaced(str(err))
 
 
 def _pointless(item: pytest.Item, harness: Harness) -> bool:

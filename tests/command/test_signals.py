@@ -333,6 +333,24 @@ def test_directory_that_goes_with_everything_around_it_leaves_a_file_elsewhere(
     assert json.loads(stdout) == document
 
 
+def test_without_a_place_for_temporary_files_it_is_the_home_directory(tmp_path: Path) -> None:
+    facade, place, scratch = Stalling(), tmp_path / "place", tmp_path / "scratch"
+    place.mkdir()
+    scratch.mkdir()
+    with ScriptedServer(facade) as server:
+        running = start(server.host, place, HOME=str(tmp_path), TMPDIR=str(scratch))
+        assert facade.stalled.wait(60)
+        for folder in (place, scratch):
+            shutil.rmtree(folder)
+            folder.write_text("in the way")
+        running.send_signal(signal.SIGINT)
+        _, stderr = running.communicate(timeout=60)
+    assert running.returncode == 2, stderr
+    (document,) = results_in(tmp_path / "llamaburn-rescued")
+    assert len(document["results"]["runs"]) == FINISHED
+    assert "Traceback" not in stderr
+
+
 # Waiting for another measurement
 
 

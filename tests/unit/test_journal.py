@@ -336,6 +336,28 @@ def test_without_any_place_it_is_said_of_each_why(
         journal.first_that_works(full, journal.refuges())
 
 
+def test_journal_that_finds_no_room_keeps_what_it_has(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*_: Any) -> int:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    made = Journal(tmp_path / "results", RUN, "main")
+    made.write("header", **header())
+    shutil.rmtree(tmp_path / "results")
+    monkeypatch.setattr(journal, "refuges", lambda: iter(()))
+    with monkeypatch.context() as patched:
+        patched.setattr(os, "write", full)
+        with pytest.raises(ResultsError, match=r"no place to write to: .*: No space left on"):
+            made.settle()
+    made.settle()
+    assert read(tmp_path / "results").header == header()
+    monkeypatch.setattr(os, "fsync", full)
+    with pytest.raises(ResultsError, match=r"main\.jsonl cannot be written to disk: No space left"):
+        made.sync()
+    made.forget()  # which tells it no more
+
+
 def test_result_that_its_directory_does_not_take_is_written_elsewhere_and_told(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
