@@ -14,7 +14,7 @@ from functools import cached_property, partial
 from statistics import fmean, median
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from pytest_llamaburn import evidence, gates, metrics, registry, stats
+from pytest_llamaburn import evidence, gates, metrics, registry, stats, timeline
 from pytest_llamaburn.errors import SettingsError
 
 if TYPE_CHECKING:
@@ -181,6 +181,9 @@ class Comparison:
         for side, found in zip(pair, runs, strict=True):
             if not any(found):
                 return {**blank, "reason": f"no request of {side.label} gave a value"}
+        apart = column.unit in metrics.ENERGY_UNITS and timeline.unlike([s.document for s in pair])
+        if apart:
+            return {**blank, "reason": apart}
         (first, second), paired = evidence.aligned(runs)
         about = {
             "runs": [len(first), len(second)],
@@ -224,7 +227,9 @@ class Comparison:
             groups: dict[Any, list[Samples]] = {}
             for one in alike:
                 found = one.samples(column.metric, self.fixed_n)
-                groups.setdefault(one.conditions, []).extend(filter(None, found))
+                counted = column.unit in metrics.ENERGY_UNITS and timeline.counted_in(one.document)
+                alike_to = (one.conditions, counted)
+                groups.setdefault(alike_to, []).extend(filter(None, found))
             several = [group for group in groups.values() if len(group) > 1]
             seen = evidence.learnt(several, column.statistic)
             self._noises[key] = evidence.noise(seen, sum(map(len, several)), self.confidence)
@@ -351,6 +356,9 @@ def warnings(sides: Sequence[Side]) -> list[dict[str, str]]:
         same = [side.label for side in sides if side.document["run_id"] == run_id]
         text = f"{', '.join(same)} are one and the same run"
         told += [{"id": "same_run", "text": text}] if len(same) > 1 else []
+    counting = [side for side in sides if timeline.counted_in(side.document)]
+    text = _differing(counting, "device whose energy counts", _counted)
+    told += [{"id": "counted", "text": text}] if text else []
     remarks = [(side, *remark) for side in sides for remark in _remarks(side)]
     return told + [{"id": name, "text": f"{side.label} {text}"} for side, name, text in remarks]
 
@@ -362,6 +370,10 @@ def _setting(name: str) -> Callable[[Side], Any]:
 def _num_ctx(side: Side) -> Any:
     sent = side.document["config"].get("sent", {}).get("options", {})
     return side.document["config"].get("num_ctx") or sent.get("num_ctx")
+
+
+def _counted(side: Side) -> str:
+    return ", ".join(timeline.counted_in(side.document))
 
 
 def _prompts_fact(side: Side) -> str:

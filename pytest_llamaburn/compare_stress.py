@@ -14,7 +14,7 @@ from functools import cached_property
 from statistics import NormalDist
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from pytest_llamaburn import evidence, gates, metrics, registry, results, stats
+from pytest_llamaburn import evidence, gates, metrics, registry, results, stats, timeline
 from pytest_llamaburn.errors import ResultsError, SettingsError
 
 if TYPE_CHECKING:
@@ -164,12 +164,17 @@ class Comparison:
         pair = [_number(found, of, place) for found in both]
         unit = _UNITS[axis(after)] if of.metric in POINTS else of.unit
         about = {"metric": of.metric, "statistic": of.statistic, "unit": unit, "better": of.better}
+        values = dict(zip(("baseline", "value"), pair, strict=True))
+        apart = timeline.unlike(both) if unit in metrics.ENERGY_UNITS else None
+        if apart:
+            undecided = {"verdict": "inconclusive", "reason": apart, "noise": None}
+            return {**about, **values, **_NOWHERE, **undecided}
         interval, noise = self._interval(after, of, place, pair)
         few = _uncertified(both, of, place) if interval else None
         reason = few if interval else self._unknown(both, of, place, noise)
         return {
             **about,
-            **dict(zip(("baseline", "value"), pair, strict=True)),
+            **values,
             "change": _difference(pair, unit),
             "interval": interval,
             "verdict": verdict(None if few else interval, of.better, self.choice.margin),
@@ -200,7 +205,12 @@ class Comparison:
 
     def _noise(self, of: Column, place: float | None) -> tuple[int, evidence.Part | None]:
         """Return how many earlier runs were made alike, and how much they differ."""
-        numbers = ([_number(one, of, place) for one in group] for group in self._earlier.values())
+        alike: dict[Any, list[Document]] = {}
+        for conditions, group in self._earlier.items():
+            for one in group:
+                counted = of.unit in metrics.ENERGY_UNITS and timeline.counted_in(one)
+                alike.setdefault((conditions, counted), []).append(one)
+        numbers = ([_number(one, of, place) for one in group] for group in alike.values())
         groups = [
             [_scaled(n, of) for n in group if n is not None and (n > 0 or of.unit == SHARE)]
             for group in numbers
@@ -288,6 +298,9 @@ def _unlike(before: Document, after: Document) -> Iterator[str]:
     machines = [found["environment"].get("fingerprint") for found in (before, after)]
     if machines[0] != machines[1]:
         yield "it was measured on another machine"
+    apart = timeline.unlike((before, after))
+    if apart:
+        yield apart
     deadlines = [found["results"]["deadline_s"] for found in (before, after)]
     if None not in deadlines and deadlines[0] != deadlines[1]:
         yield "a request failed after {1:.3g} s, in the baseline after {0:.3g}".format(*deadlines)

@@ -223,6 +223,11 @@ class Run(Connection, Storage):
     gpu_provider: str = opt(
         "auto", "where GPU sensors are read: auto, or one that llamaburn status lists"
     )
+    gpu: tuple[str, ...] = opt(
+        (),
+        "count the energy of this device alone: its id or place in llamaburn status, as 03:00.0 "
+        "or amd:0; repeatable",
+    )
     sampler: str = opt(
         "auto",
         "read sensors in a thread, in a process, or auto: a process at high concurrency",

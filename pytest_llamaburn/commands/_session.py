@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from pytest_llamaburn import options
 from pytest_llamaburn.errors import LlamaBurnError, SettingsError
-from pytest_llamaburn.harness import PREFIX
+from pytest_llamaburn.harness import ENDING, PREFIX
 from pytest_llamaburn.settings import Display
 
 if TYPE_CHECKING:
@@ -164,7 +164,7 @@ class Outcome:
 @contextlib.contextmanager
 def _signals_given_back() -> Iterator[None]:
     """Give back the handlers of signals, which an ended session leaves ignored."""
-    handlers = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+    handlers = {number: signal.getsignal(number) for number in (signal.SIGINT, *ENDING)}
     try:
         yield
     finally:

@@ -288,6 +288,19 @@ def cpu_governor(scene: Scene) -> Verdict:
     return Verdict("warn", f"{governor}: the clock changes while measuring", fix)
 
 
+@_check("machine.limits")
+def machine_limits(scene: Scene) -> Verdict:
+    """Say what of this machine may be used; a quota pauses whatever uses it up."""
+    from pytest_llamaburn.environment import binding
+    from pytest_llamaburn.reports._rows import room
+
+    limits = binding(scene.facts, scene.facts)
+    if "cpu_quota" not in limits:
+        return Verdict("ok", room(scene.facts) if limits else f"none: {room(scene.facts)}")
+    fix = "Give the container whole processors (docker run --cpuset-cpus), or raise its --cpus."
+    return Verdict("warn", f"{room(scene.facts)}: a quota pauses what measures", fix)
+
+
 @_check("cpu.other_load")
 def cpu_other_load(scene: Scene) -> Verdict:  # noqa: ARG001 - all checks take the same
     """Say how much of the machine other programs use right now."""

@@ -154,7 +154,8 @@ def _recover(results_dir: Path, names: list[str], display: Display) -> int:  # n
     bad = 0
     for name in names or filing.unfiled(results_dir):
         try:
-            path = filing.write_result(results_dir, filing.header_of(results_dir, name)["run_id"])
+            run_id = filing.header_of(results_dir, name)["run_id"]
+            path = filing.write_result(results_dir, run_id, tell=_complain)
             print(path or f"{name} measured nothing and was not to")
         except Exception as err:  # noqa: BLE001 - a bad journal must not stop the others
             bad += 1
@@ -162,6 +163,10 @@ def _recover(results_dir: Path, names: list[str], display: Display) -> int:  # n
             reason = err if ours else f"its journal is damaged ({type(err).__name__}: {err})"
             print(f"llamaburn: run {name} is not recovered: {reason}", file=sys.stderr)
     return 4 if bad else 0
+
+
+def _complain(sentence: str) -> None:
+    print(f"llamaburn: {sentence}", file=sys.stderr)
 
 
 _ACTIONS = {

@@ -101,7 +101,7 @@ class Exam(Run):
 
     def gate_question(self, expressions: list[str], question: Question) -> list[str]:
         """Judge gates on one question alone; return the sentences of those not passed."""
-        record = journal.read(journal.directory(self._directory, self.identity.run_id))
+        record = journal.read(self.folder)
         mine = [row for row in record.rows if row["prompt_id"] == question.id]
         found = results.build(record._replace(rows=mine))["results"]
         judged = registry.load("kinds", self.kind).judged

@@ -6,6 +6,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from pytest_llamaburn import results
+from pytest_llamaburn.environment import binding
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
@@ -129,8 +130,21 @@ def server(document: dict[str, Any]) -> str:
 def machine(found: dict[str, Any]) -> str:
     """Return a run's `environment` in words."""
     gpus = ", ".join(gpu["name"] or gpu["vendor"] for gpu in found["gpus"]) or "none"
-    memory = f"{found['ram_mb'] / 1000:.1f} GB"
-    return f"machine {found['cpu']}, {found['cores_logical']} cores, {memory}, GPUs: {gpus}"
+    return f"machine {found['cpu']}, {room(found)}, GPUs: {gpus}"
+
+
+def room(found: dict[str, Any]) -> str:
+    """Return the processors and memory of an `environment`, and what of them may be used."""
+    limits = binding(found, found)
+    cores, memory = f"{found['cores_logical']} cores", f"{found['ram_mb'] / 1000:.1f} GB"
+    few = [limits[name] for name in ("cpu_quota", "cpus_allowed") if name in limits]
+    if few:
+        cores = f"{min(few):g} of {cores}"
+    if "ram_limit_mb" in limits:
+        size_mb = limits["ram_limit_mb"]
+        part = f"{size_mb} MB" if size_mb < 1000 else f"{size_mb / 1000:.1f} GB"
+        memory = f"{part} of {memory}"
+    return f"{cores}, {memory}"
 
 
 def measured(name: str, values: dict[str, Any]) -> tuple[str, ...]:

@@ -30,7 +30,8 @@ NOWHERE = "127.0.0.1:1"
 OLLAMA = Server("ollama", "0.32.15", "http://127.0.0.1:11434", local=True)
 IDS = [
     *("server.reachable", "server.kind", "model.present", "model.loaded", "model.on_gpu"),
-    *("server.slots", "cpu.governor", "cpu.other_load", "disk.free", "results.writable"),
+    *("server.slots", "cpu.governor", "machine.limits", "cpu.other_load", "disk.free"),
+    "results.writable",
     *("journal.leftover", "config.origins", "container", "extras"),
     *(f"sensor.{name}" for name in registry.own("telemetry")),
 ]
@@ -197,6 +198,20 @@ def test_governor_other_than_performance_is_a_warning(governor: str | None, leve
     verdict = doctor.cpu_governor(scene(facts={"governor": governor}))
     assert verdict.level == level
     assert (governor or "unknown") in verdict.finding
+
+
+@pytest.mark.parametrize(
+    ("limits", "level", "finding"),
+    [
+        ({"cpus_allowed": 2}, "ok", "none: 2 cores, 25.3 GB"),
+        ({"cpus_allowed": 1, "ram_limit_mb": 512}, "ok", "1 of 2 cores, 512 MB of 25.3 GB"),
+        ({"cpu_quota": 0.5}, "warn", "0.5 of 2 cores, 25.3 GB: a quota pauses what measures"),
+    ],
+)
+def test_limits_of_a_container_are_told(limits: Any, level: str, finding: str) -> None:
+    machine = {"cores_logical": 2, "ram_mb": 25_300}
+    verdict = doctor.machine_limits(scene(facts={**machine, **limits}))
+    assert (verdict.level, verdict.finding) == (level, finding)
 
 
 @pytest.mark.parametrize(
