@@ -11,6 +11,8 @@ import re
 import secrets
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from pytest_llamaburn.thinking import split_thinking
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
@@ -103,8 +105,6 @@ _TURNS = re.compile(
     re.IGNORECASE,
 )
 _HIDDEN = re.compile("[\u202a-\u202e\u2066-\u2069\U000e0000-\U000e007f]")
-_THOUGHT = re.compile(r"\s*<(think|thinking)>(.*?)(?:</\1>|\Z)", re.DOTALL | re.IGNORECASE)
-_THOUGHT_TAG = re.compile(r"<(/?)(?:think|thinking)>", re.IGNORECASE)
 
 
 class Case(NamedTuple):
@@ -188,23 +188,6 @@ def pairwise(pair: Pair, key: str | None = None) -> Prompt:
     task = "Say which answer is better: A, B, or tie."
     extras = {"REFERENCE": pair.reference, "RUBRIC": pair.rubric}
     return _prompt(system, blocks, extras, ("verdict", VERDICTS, task), key)
-
-
-def split_thinking(text: str) -> tuple[str, str]:
-    """Return the answer without the thinking it begins with, and that thinking.
-
-    Thinking whose start tag the chat template has swallowed ends at its end tag. Tags further on
-    belong to the answer.
-    """
-    thoughts: list[str] = []
-    while found := _THOUGHT.match(text):
-        thoughts.append(found[2])
-        text = text[found.end() :]
-    tag = _THOUGHT_TAG.search(text)
-    if not thoughts and tag and tag[1]:
-        thoughts.append(text[: tag.start()])
-        text = text[tag.end() :]
-    return text.strip(), "\n".join(thoughts).strip()
 
 
 def defuse(text: str) -> str:

@@ -13,13 +13,14 @@ from typing import TYPE_CHECKING, Any
 
 from pytest_llamaburn import gates, journal, judges, registry, results
 from pytest_llamaburn.backends._base import Server
-from pytest_llamaburn.errors import DatasetError, ServerError, SettingsError
+from pytest_llamaburn.errors import DatasetError, ServerError, SettingsError, UsageError
 from pytest_llamaburn.load import answers, marking, papers
 from pytest_llamaburn.load.run import Run, row_of
 from pytest_llamaburn.scorers._base import Verdict
 from pytest_llamaburn.scorers.code import pass_at_k
 from pytest_llamaburn.search import _choose, _evidence, _record
 from pytest_llamaburn.settings import Eval
+from pytest_llamaburn.thinking import split_thinking
 from pytest_llamaburn.trace import Failed, Sent, Trace, fold
 
 if TYPE_CHECKING:
@@ -60,6 +61,7 @@ class Exam(Run):
         """Prepare as a Run does; stored answers need no server."""
         if self.identity.worker.partition("-")[0] != "main":
             raise SettingsError("an eval runs in one process: leave out -n")
+        self._refuse_unscorable()
         self._rival_run = about.pop("rival_run", None)
         self._rival = bool(self.settings.pairwise and model == self.settings.compare_to)
         if self.settings.judge:
@@ -120,6 +122,13 @@ class Exam(Run):
     @property
     def _directory(self) -> Path:
         return Path(self.settings.results_dir)
+
+    def _refuse_unscorable(self) -> None:
+        """Raise UsageError for a question that this machine cannot score, before any is asked."""
+        asked = papers.paper(self.settings, self.identity.variant).questions
+        for name in sorted({q.scorer for q in asked if q.scorer}):
+            if check := getattr(registry.load("scorers", name), "ready", None):
+                check()
 
     async def _seat(self) -> None:
         """Choose the judges; raises UsageError where one would judge itself or cannot be had.
@@ -321,6 +330,8 @@ class Exam(Run):
             self.journal.close()
 
 
+_MOST_REASON = 500  # characters of a reason that is another program's text
+
 _UNCOMPARED: Row = {
     "verdict": None,
     "state": "skipped_sut_error",
@@ -346,7 +357,7 @@ def _scoring(config: dict[str, Any]) -> dict[str, Any]:
 
 def _facts(trace: Trace, prompt: str) -> Row:
     """Return what a request's row says of the answer, its thinking kept apart."""
-    text, thought = judges.split_thinking(trace.text)
+    text, thought = split_thinking(trace.text)
     return {
         **row_of(trace, prompt),
         "answer": text or (None if trace.failure else ""),
@@ -400,8 +411,22 @@ def _verdict(question: Question, row: Row) -> Row | None:
         state = "empty" if ruled.scored else ruled.state
         reason = ruled.reasoning or (ruled.error or {})["words"]
         return Verdict(False if ruled.scored else None, state, reason, None, {})._asdict()
-    verdict: Verdict = registry.load("scorers", question.scorer).score(row["answer"], question)
-    return verdict._asdict()
+    return _scored(question.scorer, row["answer"], question)._asdict()
+
+
+def _scored(name: str, answer: str, question: Question) -> Verdict:
+    """Return what a scorer finds; one that fails says so in its verdict and the run goes on.
+
+    Raises UsageError for a faulty question and a missing extra.
+    """
+    try:
+        verdict: Verdict = registry.load("scorers", name).score(answer, question)
+    except UsageError:
+        raise
+    except Exception as err:  # noqa: BLE001 - a scorer of another distribution may raise anything
+        reason = f"the scorer '{name}' failed: {type(err).__name__}: {err}"[:_MOST_REASON]
+        return Verdict(None, "unavailable", reason, None, {})
+    return verdict
 
 
 def _final(row: Row) -> bool:

@@ -137,7 +137,8 @@ def _start(heard: _Heard) -> _Start:
 def _refusal(reason: str) -> UsageError:
     return UsageError(
         f"answers that are code cannot be run safely here ({reason}): use a Linux machine "
-        f"({' or '.join(_filter.MACHINES)}) with Landlock and seccomp, or leave such questions out"
+        f"({' or '.join(_filter.MACHINES)}) with Landlock and seccomp, or leave out the questions "
+        "whose scorer is code"
     )
 
 

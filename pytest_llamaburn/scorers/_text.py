@@ -1,11 +1,13 @@
-"""Reading answers: what follows the thinking, and one form for spellings that mean the same."""
+"""Reading answers: the answer without thinking, and one form for spellings that mean the same."""
 
 from __future__ import annotations
 
 import re
 import unicodedata
 
-_TAG = re.compile(r"<(/?)(?:think|thinking|thought|reasoning)>", re.IGNORECASE)
+from pytest_llamaburn.thinking import split_thinking
+
+_ANSWER_TAG = re.compile(r"</?(?:final_?)?answer>", re.IGNORECASE)
 _JOINED = re.compile("['`\u2018\u2019\u02bc\u00ad\u200b-\u200f\u2060\ufeff]")  # don't
 _POSSESSIVE = re.compile(
     r"(?i)\b(?!(?:it|he|she|that|what|who|where|when|why|how|there|here|let)\b)(\w+)['\u2019]s\b"
@@ -20,18 +22,15 @@ ARTICLES = {"a", "an", "the"}
 
 
 def spoken(answer: str) -> str:
-    """Return an answer without its thinking; thinking that never ends leaves what came before.
-
-    What precedes an end without a beginning is thinking too: the chat template had begun it.
-    """
-    said, start, thinking = "", 0, False
-    for tag in _TAG.finditer(answer):
-        if tag[1]:
-            said = said if thinking else ""
-        elif not thinking:
-            said += answer[start : tag.start()]
-        thinking, start = not tag[1], tag.end()
-    return (said if thinking else said + answer[start:]).strip()
+    """Return an answer without its thinking; of one between <answer> tags, what is between them."""
+    said = split_thinking(answer)[0]
+    tags = list(_ANSWER_TAG.finditer(said))
+    begins = [at for at, tag in enumerate(tags) if tag[0][1] != "/"]
+    if not begins:
+        return said
+    last = begins[-1]
+    end = tags[last + 1].start() if last + 1 < len(tags) else len(said)
+    return said[tags[last].end() : end].strip() or said
 
 
 def words(text: str) -> list[str]:

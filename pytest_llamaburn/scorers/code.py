@@ -66,6 +66,11 @@ def score(answer: str, question: Question) -> Verdict:
     return _verdict(program, outcome)
 
 
+def ready() -> None:
+    """Raise UsageError where this machine cannot contain a program."""
+    sandbox.limits_of_platform()
+
+
 def faults(question: Question) -> Iterator[tuple[str, str]]:
     """Yield field and reason of tests and a preamble that are no Python, and of limits."""
     tests, preamble = question.options["tests"], question.options.get("preamble", "")

@@ -42,6 +42,11 @@ def score(answer: str, question: Question) -> Verdict:
     return Verdict(correct, "scored", _reason(correct, counted, most), said, details)
 
 
+def ready() -> None:
+    """Raise MissingExtraError without jiwer."""
+    _jiwer()
+
+
 def faults(question: Question) -> Iterator[tuple[str, str]]:
     """Yield field and reason of a bound that is none."""
     yield from _base.bad_figures(question, "max_wer")
