@@ -74,6 +74,7 @@ _SPELT_OUT = re.compile(
     rf"(?i)\W{{0,9}}(?:(?:exactly|only|about|a total of|an?)\s)?{_WORDED.pattern[4:]}"
     r"(?=(?:\s(?!or\b|and\b)[a-z]+){0,2}\W{0,9}(?:$|[.,;!()])|\s(?:because|since)\b)"
 )
+_UNSURE = re.compile(r"(?i)\b(?:cannot|can't|unable|sorry|need|unknown|not|nor?)\b")
 _END = re.compile(r"[.;!?](?=\s|$)")
 _SUFFIXES = ("k", "M", "B", "mn", "bn", "tn")  # that are a scale without a currency as well: 1.5k
 _BOLD = re.compile(r"\*\*([^*\n]{0,80}[^*\n:])\*\*(?!:)")
@@ -193,7 +194,8 @@ def _last(plain: str) -> _Number | None:
 
 def _spelt(text: str) -> _Number | None:
     """Return the number that a text without digits ends with in words."""
-    found = _WORDED.findall(_END.split(text.strip().rstrip(".!"))[-1])
+    sentence = _END.split(text.strip().rstrip(".!"))[-1]
+    found = [] if _UNSURE.search(sentence) else _WORDED.findall(sentence)
     return next((_in_digits(words) for words in found[::-1]), None)
 
 
