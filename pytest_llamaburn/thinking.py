@@ -1,7 +1,7 @@
 """Which part of a model's text is thinking, and which part is the answer.
 
-Servers take most thinking out themselves. What is left in the text stands between tags that differ by
-model; all of them are listed here and nowhere else.
+Servers take most thinking out themselves. What is left stands between tags, which differ by model.
+All of them are listed here and nowhere else.
 """
 
 from __future__ import annotations

@@ -6,8 +6,8 @@ needs root or namespaces: Landlock closes the files, a seccomp filter refuses th
 for good before the program's first line. Where one of them is missing nothing runs.
 
 Not hidden are the names and sizes of files. A program that runs alone could forge its own ending.
-Tests of a program run in a process of their own, which the program cannot reach but by answering its
-calls: how they ended is for that process alone to say (docs/decisions/0007).
+Tests of a program run in a process of their own. The program reaches that process only by answering
+its calls, and how the tests ended is for that process alone to say (docs/decisions/0007).
 """
 
 from __future__ import annotations
@@ -105,8 +105,9 @@ class _Part(NamedTuple):
 
 
 class _Heard(NamedTuple):
-    """What children printed, what each reported, what stopped them if anything did, and how they
-    ended. The first is the one whose word counts.
+    """What children printed and each reported, what stopped them, and their exit codes.
+
+    The first is the one whose word counts.
     """
 
     output: bytes

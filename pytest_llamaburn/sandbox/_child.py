@@ -26,7 +26,9 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-_GIVEN = frozenset({*vars(ModuleType("")), "__builtins__", "__annotations__"})  # names that every module has, and exec adds
+_GIVEN = frozenset(
+    {*vars(ModuleType("")), "__builtins__", "__annotations__"}
+)  # names that every module has, and exec adds
 _NAME = "answer"  # of the program's module, and of its file in tracebacks
 _SET_PDEATHSIG, _SET_SECCOMP, _SET_NO_NEW_PRIVS = 1, 22, 38  # prctl
 _CREATE_RULESET, _ADD_RULE, _RESTRICT_SELF = 444, 445, 446  # Landlock, the same on every machine
@@ -138,7 +140,7 @@ def _serve(program: str, common: list[str], link: Any) -> None:
     module = _module(program)
     link.tell(started=True)
     try:
-        exec(compile(program, _NAME, "exec"), module.__dict__)  # noqa: S102 - what the sandbox is for
+        _execute(program, module)
     except BaseException as err:  # noqa: BLE001 - whatever a program may raise
         _flush()
         link.tell(state=_state(err), message=_message(err))
@@ -162,6 +164,10 @@ def _error_classes(own: dict[str, Any]) -> dict[str, list[str]]:
     }
 
 
+def _execute(text: str, module: ModuleType) -> None:
+    exec(compile(text, _NAME, "exec"), module.__dict__)  # noqa: S102 - what the sandbox is for
+
+
 def _module(program: str) -> ModuleType:
     linecache.cache[_NAME] = (len(program), None, program.splitlines(keepends=True), _NAME)
     module = sys.modules[_NAME] = ModuleType(_NAME)
@@ -169,19 +175,19 @@ def _module(program: str) -> ModuleType:
 
 
 def _run(program: str, plan: dict[str, Any], link: Any) -> dict[str, Any]:
-    """Return the state, a message and how long the program ran, with what it tests if that is apart."""
+    """Return the state, a message and how long it ran; tests first take over what they test."""
     module = _module(program)
     started = time.perf_counter()
     try:
         if link is not None:
-            exec(compile(plan["preamble"], _NAME, "exec"), module.__dict__)  # noqa: S102
+            _execute(plan["preamble"], module)
             link.common = {n: module.__dict__[n] for n in plan["common"]}
             link.heard()
             started = time.perf_counter()
             ended = _take_over(module, plan["wanted"], link)
             if ended:
                 return {**ended, "runtime_ms": (time.perf_counter() - started) * 1000}
-        exec(compile(program, _NAME, "exec"), module.__dict__)  # noqa: S102 - what the sandbox is for
+        _execute(program, module)
     except BaseException as err:  # noqa: BLE001 - whatever a program may raise
         state, message = _state(err), _message(err)
     else:
@@ -211,7 +217,7 @@ def _take_over(module: ModuleType, wanted: list[str], link: Any) -> dict[str, st
 
 
 def _mirrored(told: dict[str, list[str]]) -> dict[str, type[BaseException]]:
-    """Return classes of our own for the error classes of a program, so that tests can catch them."""
+    """Return classes of our own for a program's error classes, so that tests can catch them."""
     known = {n: k for n, k in vars(builtins).items() if isinstance(k, type)}
     made: dict[str, type[BaseException]] = {}
     for name in sorted(told, key=lambda one: len(told[one])):

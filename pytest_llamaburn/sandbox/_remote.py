@@ -15,20 +15,26 @@ import operator
 import os
 import sys
 import types
-from contextlib import suppress
 from collections import Counter, OrderedDict, defaultdict, deque, namedtuple
+from contextlib import suppress
 from datetime import date, datetime, time, timedelta
 from decimal import Decimal
 from fractions import Fraction
 from typing import Any
 
 _MOST_BYTES = 1 << 26  # of one message
+_CHUNK = 1 << 16
 _SMALL = 1 << 62
 _ATOMS = (type(None), bool, float, str)
-_READABLE = ("__name__", "__qualname__", "__doc__", "__module__")  # of a function that was passed out
+_READABLE = (
+    "__name__",
+    "__qualname__",
+    "__doc__",
+    "__module__",
+)  # of a function that was passed out
 _SEQUENCES: dict[str, Any] = {t.__name__: t for t in (list, deque, tuple, set, frozenset)}
 _MAPPINGS: dict[str, Any] = {t.__name__: t for t in (dict, OrderedDict, Counter, defaultdict)}
-_PLAIN_BASES = (bool, int, float, str, bytes, tuple, list, dict, set, frozenset)
+_PLAIN_BASES: tuple[Any, ...] = (bool, int, float, str, bytes, tuple, list, dict, set, frozenset)
 _BY_TEXT: dict[str, tuple[Any, Any]] = {  # type: how to write it, how to read it back
     "Decimal": (str, Decimal),
     "Fraction": (str, Fraction),
@@ -43,11 +49,11 @@ _OPERATIONS: dict[str, Any] = {
     "getattr": getattr,
     "setattr": setattr,
     "delattr": delattr,
-    "call": lambda f, args, named: f(*args, **named),
+    "call": lambda f, /, *args, **named: f(*args, **named),
     "isinstance": lambda cls, value: isinstance(value, cls),
     "issubclass": lambda cls, other: issubclass(other, cls),
     "run": lambda coroutine: importlib.import_module("asyncio").run(coroutine),
-    "plain": lambda value: _base_value(value),
+    "plain": lambda value: _base_value(value),  # noqa: PLW0108 - it is defined below
     "enter": lambda value: type(value).__enter__(value),
     "exit": lambda value, *about: type(value).__exit__(value, *about),
     **{f.__name__: f for f in (len, iter, next, reversed, bool, str, repr, hash, int, float, abs)},
@@ -83,19 +89,23 @@ class Link:
         self.errors: dict[str, type[BaseException]] = {}
         self.loading = False  # whether the tests take over the program's names
         self.fault = ""  # why the line is of no more use
-        self._reading, self._writing, self._guarded = reading, writing, guarded
+        self.guarded = guarded
+        self._reading, self._writing = reading, writing
+        self._unread = bytearray()
         self._lent: list[Any] = []
         self._numbers: dict[int, int] = {}
 
-    def ask(self, operation: str, *values: Any) -> Any:
+    def ask(self, operation: str, /, *values: Any, **named: Any) -> Any:
         """Have the other side do something and return what comes of it, or raise what it raised."""
         sent = _Writer(self)
-        self._send({"do": operation, "with": sent.node([*values]), "heap": sent.heap()})
+        request: dict[str, Any] = {"do": operation, "with": [sent.node(value) for value in values]}
+        request["named"] = {name: sent.node(value) for name, value in named.items()}
+        self._send({**request, "heap": sent.heap()})
         reply = self._receive()
         while "do" in reply:
             self._answer(reply)
             reply = self._receive()
-        found = self._read(reply, sent.objects)
+        found = self._read(reply, ["is"], sent.objects)[0][0]
         if "raised" in reply:
             raise self._error(reply["raised"], found, str(reply.get("told", "")))
         return found
@@ -131,14 +141,13 @@ class Link:
 
     def lendable(self, value: Any) -> bool:
         """Return whether the other side may have the use of a value."""
-        return not self._guarded or _is_tests_own(value)
+        return not self.guarded or _is_tests_own(value)
 
     def _answer(self, request: dict[str, Any]) -> None:
-        objects: list[Any] = []
         told = ""
+        values, named, objects = self._read(request, ["with", "named"], [])
         try:
-            values = self._read(request, [], objects)
-            raised, found = None, self._done(str(request.get("do")), values)
+            raised, found = None, self._done(str(request.get("do")), values, named)
         except (GoneError, BrokenError):
             raise
         except BaseException as err:  # noqa: BLE001 - it is the caller's to handle
@@ -149,7 +158,7 @@ class Link:
         except TypeError as err:
             node, raised = sent.node([str(err)]), ["TypeError"]
         self.settle()
-        reply = {"is": node, "heap": sent.heap()}
+        reply = {"is": [node], "heap": sent.heap()}
         self._send(reply | ({"raised": raised, "told": told} if raised else {}))
 
     def settle(self) -> None:
@@ -159,10 +168,10 @@ class Link:
         """Return an error in words; the process of the program says where in it it was raised."""
         return type(err).__name__
 
-    def _done(self, operation: str, values: list[Any]) -> Any:
-        if self._guarded:
+    def _done(self, operation: str, values: list[Any], named: dict[str, Any]) -> Any:
+        if self.guarded:
             self._check(operation, values)
-        return _OPERATIONS[operation](*values)
+        return _OPERATIONS[operation](*values, **named)
 
     def _check(self, operation: str, values: list[Any]) -> None:
         """Raise for all that the program has no business with in the process of its tests."""
@@ -187,19 +196,18 @@ class Link:
         err.__dict__["told"] = told
         return err
 
-    def _read(
-        self, message: dict[str, Any], own: list[Any], objects: list[Any] | None = None
-    ) -> Any:
+    def _read(self, message: dict[str, Any], fields: list[str], own: list[Any]) -> list[Any]:
+        """Return what the fields of a message stand for, and the objects in it.
+
+        `own` are our containers that the message gives new contents.
+        """
         try:
             reader = _Reader(self, message["heap"], own)
-            found = reader.value(message["with"] if "do" in message else message["is"])
+            return [*(reader.several(message[field]) for field in fields), reader.objects]
         except (GoneError, BrokenError):
             raise
         except Exception as err:  # noqa: BLE001 - whatever is wrong with it
             raise self._broken(f"a message of no known shape: {err}") from None
-        if objects is not None:
-            objects += reader.objects
-        return found
 
     def _broken(self, reason: str) -> BaseException:
         self.fault = self.fault or "broken"
@@ -227,13 +235,14 @@ class Link:
         return message
 
     def _bytes(self, count: int) -> bytes:
-        got = bytearray()
-        while len(got) < count:
-            chunk = os.read(self._reading, count - len(got))
+        while len(self._unread) < count:
+            chunk = os.read(self._reading, max(_CHUNK, count - len(self._unread)))
             if not chunk:
                 self._gone()
-            got += chunk
-        return bytes(got)
+            self._unread += chunk
+        got = bytes(self._unread[:count])
+        del self._unread[:count]
+        return got
 
     def _gone(self) -> None:
         self.fault = self.fault or "gone"
@@ -258,8 +267,8 @@ class Proxy:
     def __delattr__(self, name: str) -> None:
         self._link.ask("delattr", self, name)
 
-    def __call__(self, *args: Any, **named: Any) -> Any:
-        return self._link.ask("call", self, [*args], named)
+    def __call__(self, /, *args: Any, **named: Any) -> Any:
+        return self._link.ask("call", self, *args, **named)
 
     def __instancecheck__(self, value: Any) -> bool:
         return self._link.ask("isinstance", self, value) is True
@@ -267,7 +276,11 @@ class Proxy:
     def __subclasscheck__(self, other: Any) -> bool:
         return self._link.ask("issubclass", self, other) is True
 
-    def __exit__(self, kind: Any, *about: Any) -> Any:
+    def __hash__(self) -> int:
+        found: int = self._link.ask("hash", self)
+        return found
+
+    def __exit__(self, kind: type[BaseException] | None, *about: object) -> Any:
         return self._link.ask("exit", self, kind, None, None)
 
     def __eq__(self, other: object) -> Any:
@@ -305,7 +318,7 @@ def _forward(operation: str, *, swapped: bool = False) -> Any:
     return method
 
 
-for _name in ("len", "iter", "next", "reversed", "bool", "str", "repr", "hash", "int", "float"):
+for _name in ("len", "iter", "next", "reversed", "bool", "str", "repr", "int", "float"):
     setattr(Proxy, f"__{_name}__", _forward(_name))
 for _name in ("contains", "getitem", "setitem", "delitem", "abs", "neg", "pos", "invert", "enter"):
     setattr(Proxy, f"__{_name}__", _forward(_name))
@@ -329,22 +342,24 @@ class _Writer:
     def node(self, value: Any) -> Any:
         """Return what stands for a value in a message."""
         kind = type(value)
-        if kind in _ATOMS:
+        if kind in _ATOMS or (kind is int and -_SMALL < value < _SMALL):
             return value
         if kind is int:
-            return value if -_SMALL < value < _SMALL else ["int", hex(value)]
-        if kind.__name__ in _TEXT_TYPES and kind is _TEXT_TYPES[kind.__name__]:
+            return ["int", hex(value)]
+        if kind is _TEXT_TYPES.get(kind.__name__):
             return [kind.__name__, _BY_TEXT[kind.__name__][0](value)]
-        if kind is Proxy and value._link is self._link:
-            return ["yours", value._number]
+        return ["at", self._place(value)] if self._is_container(value) else self._reference(value)
+
+    def _reference(self, value: Any) -> list[Any]:
+        """Return what stands for a value that is not copied."""
+        if type(value) is Proxy and value._link is self._link:  # noqa: SLF001
+            return ["yours", value._number]  # noqa: SLF001
         if value is NotImplemented or value is Ellipsis:
             return ["name", "builtins", repr(value), 0]
         if name := _importable(value):
             return ["name", *name, self._link.lend(value)]
-        if self._is_container(value):
-            return ["at", self._place(value)]
         if not self._link.lendable(value):
-            raise TypeError(f"a {kind.__name__} cannot be passed to the program")
+            raise TypeError(f"a {type(value).__name__} cannot be passed to the program")
         about = "coroutine" if isinstance(value, types.CoroutineType) else "mine"
         return [about, self._link.lend(value)]
 
@@ -375,15 +390,14 @@ class _Writer:
             return ["object", kind, [[name, self.node(v)] for name, v in vars(value).items()]]
         if _is_record(value):
             return ["record", kind, [*value._fields], [self.node(one) for one in value]]
-        if isinstance(value, bytearray):
-            return ["bytearray", value.hex()]
+        if isinstance(value, dict):
+            return [kind, [[self.node(k), self.node(v)] for k, v in value.items()]]
         if isinstance(value, range | slice):
             return [kind, [self.node(v) for v in (value.start, value.stop, value.step)]]
         if isinstance(value, timedelta):
             return [kind, [value.days, value.seconds, value.microseconds]]
-        if isinstance(value, dict):
-            return [kind, [[self.node(k), self.node(v)] for k, v in value.items()]]
-        return [kind, [self.node(one) for one in value]]
+        is_bytes = isinstance(value, bytearray)
+        return [kind, value.hex() if is_bytes else [self.node(one) for one in value]]
 
 
 class _Reader:
@@ -403,32 +417,41 @@ class _Reader:
         for at, entry in enumerate(heap):
             self._fill(self.objects[at], entry)
 
+    def several(self, nodes: Any) -> Any:
+        """Return what each of some parts stands for."""
+        if isinstance(nodes, dict):
+            return {name: self.value(node) for name, node in nodes.items()}
+        return [self.value(node) for node in nodes]
+
     def value(self, node: Any) -> Any:
         """Return what a part of the message stands for."""
         if not isinstance(node, list):
             return node
         kind, what = node[0], node[1]
+        if kind in _BY_TEXT:
+            return _BY_TEXT[kind][1](what)
         if kind == "at":
             return self.objects[what] if self.objects[what] is not _UNREAD else self._fixed(what)
         if kind == "int":
             return int(what, 16)
-        if kind in _BY_TEXT:
-            return _BY_TEXT[kind][1](what)
+        return self._referred(kind, what, *node[2:])
+
+    def _referred(self, kind: str, what: Any, *name: Any) -> Any:
+        """Return what a part of the message refers to."""
         if kind == "yours":
             return self._link.lent(what)
         if kind == "name":
-            return self._named(what, node[2], node[3])
-        if kind == "coroutine":
-            return _awaited(Proxy(self._link, what))
-        if kind == "mine":
-            return Proxy(self._link, what)
-        raise ValueError(kind)
+            return self._named(what, *name)
+        if kind not in ("mine", "coroutine"):
+            raise ValueError(kind)
+        proxy = Proxy(self._link, what)
+        return proxy if kind == "mine" else _awaited(proxy)
 
     def _named(self, module: str, name: str, number: int) -> Any:
         """Return what both sides have; tests take more than built-in types only while loading."""
         allowed = module == "builtins" and isinstance(getattr(builtins, name), _NAMED)
         known = self._link.loading and module.partition(".")[0] in sys.stdlib_module_names
-        if self._link._guarded and not (allowed or known):
+        if self._link.guarded and not (allowed or known):
             return Proxy(self._link, number)
         found = importlib.import_module(module)
         return getattr(found, name) if name else found
@@ -438,7 +461,7 @@ class _Reader:
         kind = entry[0]
         if kind == "object":
             common = self._link.common[entry[1]]
-            return common.__new__(common)
+            return object.__new__(common)
         if kind == "bytearray":
             return bytearray()
         made = {**_SEQUENCES, **_MAPPINGS}.get(kind, tuple)
@@ -450,7 +473,7 @@ class _Reader:
         values = [self.value(node) for node in entry[-1]]
         made = {"range": range, "slice": slice, "timedelta": timedelta}.get(entry[0])
         if entry[0] == "record":
-            found = namedtuple(entry[1], entry[2])(*values)  # noqa: PYI024 - known only now
+            found: Any = namedtuple(entry[1], entry[2])(*values)  # noqa: PYI024 - known only now
         elif made:
             found = made(*values)
         else:
@@ -519,8 +542,8 @@ def _is_record(value: Any) -> bool:
 def _importable(value: Any) -> tuple[str, str] | None:
     """Return the module and name by which both sides have a value: a type or function of Python."""
     if isinstance(value, types.ModuleType):
-        known = value.__name__.partition(".")[0] in sys.stdlib_module_names
-        return (value.__name__, "") if known else None
+        standard = value.__name__.partition(".")[0] in sys.stdlib_module_names
+        return (value.__name__, "") if standard else None
     if not isinstance(value, type | types.BuiltinFunctionType | types.FunctionType):
         return None
     module, name = getattr(value, "__module__", None), value.__name__
@@ -532,6 +555,6 @@ def _importable(value: Any) -> tuple[str, str] | None:
 
 def _awaited(proxy: Proxy) -> Any:
     async def result() -> Any:
-        return proxy._link.ask("run", proxy)
+        return proxy._link.ask("run", proxy)  # noqa: SLF001
 
     return result()

@@ -12,6 +12,10 @@ _JOINED = re.compile("['`\u2018\u2019\u02bc\u00ad\u200b-\u200f\u2060\ufeff]")  #
 _POSSESSIVE = re.compile(
     r"(?i)\b(?!(?:it|he|she|that|what|who|where|when|why|how|there|here|let)\b)(\w+)['\u2019]s\b"
 )  # not it's, which says more than it
+_FOOTNOTE = re.compile(  # after a word: ⁶, [6], [^6], 【6†source】, <sup>6</sup>
+    r"(?<=[^\W\d_]{3})[\u2070\u00b9\u00b2\u00b3\u2074-\u2079]{1,3}(?!\w)"
+    r"|(?<=[\w.,;:!?)\"'\u2019])\s?(?:\[\^?\d{1,3}\]|\u3010[^\u3011\n]{1,40}\u3011|<sup>\d{1,3}</sup>)"
+)
 _GROUPED = re.compile(r"(?<=\d),(?=\d{3}(?!\d))")
 _UNSPACED = (
     "\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u3040-\u30ff\u3400-\u9fff\uf900-\ufaff"
@@ -52,8 +56,9 @@ def normal(text: str) -> str:
 
 
 def forms(text: str) -> set[str]:
-    """Return the normal form of a text, and the one without its possessives."""
-    return {normal(text), normal(_POSSESSIVE.sub(r"\1", text))}
+    """Return the normal form of a text, and those without its possessives and footnote marks."""
+    bare = _FOOTNOTE.sub("", text)
+    return {normal(one) for one in (text, bare, _POSSESSIVE.sub(r"\1", bare))}
 
 
 def contains(text: str, part: str) -> bool:

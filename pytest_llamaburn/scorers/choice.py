@@ -29,7 +29,7 @@ _LETTERS = "ABCDEFGHIJ"
 _NOUN = (
     r"(?:\b(?:answer|choice|option|solution|response|letter|Antwort|Lösung|Buchstabe|réponse|choix"
     r"|lettre|respuesta|opción|letra|risposta|opzione|lettera|resposta|opção|alternativa|antwoord"
-    r"|odpowiedź|cevap|yanıt|ответ|вариант|відповідь|jawaban|svar|vastaus|đáp án)\b"
+    r"|odpowiedź|cevap|yan\u0131t|ответ|вариант|відповідь|jawaban|svar|vastaus|đáp án)\b"
     r"|答案|选项|選項|正解|答え|정답|답은|الإجابة|الجواب|उत्तर)"
 )
 _RIGHTLY = (
@@ -37,31 +37,33 @@ _RIGHTLY = (
     r"|poprawna|doğru|правильн\w+|đúng|الصحيحة|सही)"
 )
 _IS = (
-    r"(?:\bis\b|\b(?:would|should|must) be\b|\b(?:ist|lautet|est|es|è|é|(?<=odpowiedź )to|jest|là|adalah|är)\b"
+    r"(?:\bis\b|\b(?:would|should|must) be\b"
+    r"|\b(?:ist|lautet|est|es|è|é|(?<=odpowiedź )to|jest|là|adalah|är)\b"
     r"|[:=]|\s[\u2013\u2014]|是|为|為|は|[은는]|هي|هو)"
 )
 _QUOTE = r"[(\[*\"']?"
 _END_OF_CLAUSE = r"(?=" + _QUOTE + r"[A-J]\b[)\]\"']?\s*(?:[.,;!]|$|\n))"
-_FINAL = re.compile(
-    rf"(?i)\bfinal\s+{_NOUN}[^.:=\n]{{0,60}}?(?:\bis\b|[:=])|\\boxed\b|####"
-)
+_FINAL = re.compile(rf"(?i)\bfinal\s+{_NOUN}[^.:=\n]{{0,60}}?(?:\bis\b|[:=])|\\boxed\b|####")
 _SAID = re.compile(
-    rf"(?i){_NOUN}(?:[^.:=\n]{{0,60}}?(?=[^:=]){_IS}|(?:\s+(?:{_NOUN}|{_RIGHTLY}|\([^()\n]*\))){{0,2}}\s*[:=])"
+    rf"(?i){_NOUN}(?:[^.:=\n]{{0,60}}?(?=[^:=]){_IS}"
+    rf"|(?:\s+(?:{_NOUN}|{_RIGHTLY}|\([^()\n]{{0,60}}\))){{0,2}}\s*[:=])"
     r"|\bI(?:'d| would| will|'m)? (?:choose|pick|select|say|opt for|go(?:ing)? with|settle on)\b"
     r"|\b(?:it|that)(?:'s| is| must be)\b(?:\s+(?:most likely|probably|likely))?|选择?(?=[A-J])"
 )
 # After these words only a letter that ends its clause is a statement.
 _CONCLUDED = re.compile(
-    r"(?i)(?:\b(?:most likely|probably|best guess is|leav(?:ing|es)(?: only| us with)?|so|thus|hence"
-    r"|therefore|but(?: rather)?|I (?:think|believe|guess)),?\s+)(?-i:" + _END_OF_CLAUSE + ")"
+    r"(?i)(?:\b(?:most likely|probably|best guess is|leav(?:ing|es)(?: only| us with)?|so|thus"
+    rf"|hence|therefore|but(?: rather)?|I (?:think|believe|guess)),?\s+)(?-i:{_END_OF_CLAUSE})"
 )
 _RIGHT = re.compile(
-    rf"\b(?=[A-J][)\"']* (?:is|seems|ist|est|es|è|é) (?:clearly |probably )?(?:the )?(?i:{_RIGHTLY})\b)"
+    r"\b(?=[A-J][)\"']* (?:is|seems|ist|est|es|è|é) (?:clearly |probably )?"
+    rf"(?:the )?(?i:{_RIGHTLY})\b)"
 )
 _MENTION = re.compile(r"(?=\([A-Ja-j]\))|(?i:\b(?:option|choice)(?=\s+\(?[a-j]\b))")
 _OPENING = r"[\s:\"'{(\[$>\u2022-]{0,9}"
 _LEAD = re.compile(
-    rf"{_OPENING}(?-i:(?:[Tt]he|la|el|le|die|der|das|il|o|a|de)\s+(?=(?i:{_NOUN}|{_RIGHTLY}|[B-J]\b)))?"
+    rf"{_OPENING}(?-i:(?:[Tt]he|la|el|le|die|der|das|il|o|a|de)\s+"
+    rf"(?=(?i:{_NOUN}|{_RIGHTLY}|[B-J]\b)))?"
     rf"(?:{_RIGHTLY}\s+)?{_NOUN}?{_OPENING}",
     re.IGNORECASE,
 )

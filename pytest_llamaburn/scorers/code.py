@@ -6,12 +6,11 @@ taken from the answer's other blocks, and the option `preamble` stands before al
 Python cannot read counts where no other does, and is wrong.
 
 `tests` are Python statements, or a list of them; it is right if the last one was reached, each
-assertion held. They run in a process of their own and call the program in its: it never learns what
-is expected of it, and has no say in the verdict. Tests that must share its process (they derive from
-its classes, replace parts of it, or read what it prints) do, as do those with the option `isolated`
-set to false; details say so. Program and tests have Python's standard library, one process and one
-thread each, and no file, network or input; the limits are the options `timeout_s` (10) and
-`memory_mb` (512).
+assertion held. They run in a process of their own and call the program, which never learns what is
+expected of it and has no say in the verdict. Tests that derive from its classes, replace parts of
+it, or read what it prints share its process, as do those whose option `isolated` is false; the
+details tell. Program and tests have Python's standard library, one process and one thread each, and
+no file, network or input; the limits are the options `timeout_s` (10) and `memory_mb` (512).
 """
 
 from __future__ import annotations
@@ -139,11 +138,11 @@ def _attribute_of(node: ast.Assign | ast.AugAssign, own: set[str]) -> bool:
 def _tests(program: str, checks: str, preamble: str, entry_point: str | None) -> sandbox.Tests:
     """Return tests to run apart, with the names that they take from the program.
 
-    A program may have the name of a built-in function; tests take that only if it is what they test.
+    A program may reuse the name of a built-in function; tests take it only if they test just that.
     """
     given, own, beyond = _own(preamble), _own_beyond(program, preamble), set(dir(builtins))
     used = {s.get_name() for s in _symbols(_table(checks)) if s.is_referenced()}
-    wanted = used & own if used & own else used - given
+    wanted = (used & own) or (used - given)
     if wanted - beyond:
         wanted -= beyond - {entry_point}
     classes = (node for node in _statements(preamble) if isinstance(node, ast.ClassDef))

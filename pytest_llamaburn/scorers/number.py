@@ -39,7 +39,8 @@ _DIGITS = (
     r"|(?P<plain>\d+(?:[.,]\d+)?|\.\d+)(?![.,]?\d)"  # but not 1.2.3 and 1,2,3
 )
 _NUMBER = re.compile(
-    r"(?<![\w.,^/])(?P<sign>(?<![\w)])(?<![\d)] )-)?(?:(?P<money>[$€£¥])(?P<inner>-)?)?" + f"(?:{_DIGITS})"
+    r"(?<![\w.,^/])(?P<sign>(?<![\w)])(?<![\d)] )-)?(?:(?P<money>[$€£¥])(?P<inner>-)?)?"
+    f"(?:{_DIGITS})"
     r"(?:\s?/\s?(?P<below>\d+)(?![\d/])|\s(?P<over>\d+)/(?P<under>\d+)(?![\d/]))?"
     r"(?:e(?P<e>[-+]?\d{1,3})\b|\s?[x×*·]\s?10\^(?P<ten>[-+]?\d{1,3})\b"
     r"|\^(?P<power>[-+]?\d{1,3})\b)?(?!e[-+]?\d|\^)"
@@ -48,10 +49,9 @@ _NUMBER = re.compile(
     r"(?P<percent>\s?(?:%|per ?cent\b))?",
     re.IGNORECASE,
 )
-_SCALES = {
-    **{"hundred": 2, "thousand": 3, "lakh": 5, "million": 6, "crore": 7, "billion": 9},
-    **{"trillion": 12, "k": 3, "m": 6, "mn": 6, "b": 9, "bn": 9, "t": 12, "tn": 12},
-}
+_SCALES = {name: 3 * n for n, name in enumerate(("thousand", "million", "billion", "trillion"), 1)}
+_SCALES |= {"hundred": 2, "lakh": 5, "crore": 7, "k": 3, "m": 6, "b": 9, "t": 12}
+_SCALES |= {"mn": 6, "bn": 9, "tn": 12}
 _MARK = re.compile(
     r"####|\\boxed\b|\bfinal answer\b|\banswer\b[^.\n:=\d]{0,40}?(?:\bis\b|[:=])(?!\s+not\b)",
     re.IGNORECASE,
@@ -211,7 +211,7 @@ def _result(line: str) -> _Number:
     clause = clause if _numbers(clause) else line
     first = next(match for match in _NUMBER.finditer(clause) if _number(match))
     sums = _OPERATOR.match(clause, first.end())
-    return (sums and _numbers(clause.rpartition("=")[2]) or _numbers(clause))[0]
+    return ((sums and _numbers(clause.rpartition("=")[2])) or _numbers(clause))[0]
 
 
 def _numbers(text: str) -> list[_Number]:

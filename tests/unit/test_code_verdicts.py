@@ -1,4 +1,5 @@
-"""Tests decide whether a program passes, and no program decides for them; honest ones notice nothing."""
+"""Tests decide whether a program passes, not the program; honest ones see no difference."""
+# ruff: noqa: E501 - programs and their tests, a case a line
 
 from __future__ import annotations
 
@@ -83,8 +84,7 @@ TRICKS = {
         "def add(a, b): return All()"
     ),
     "the answer is an integer that equals everything": (
-        "class All(int):\n  def __eq__(self, other): return True\n"
-        "def add(a, b): return All(9)"
+        "class All(int):\n  def __eq__(self, other): return True\ndef add(a, b): return All(9)"
     ),
     "the comparison is bribed": "import operator\noperator.eq = lambda a, b: True",
     "the built-in type is shadowed": "int = lambda x: 3\n__builtins__ = {}",
@@ -132,26 +132,34 @@ def test_no_trick_makes_a_wrong_program_pass(trick: str) -> None:
     ("trick", "tests"),
     [
         (
-            "class Small:\n  def __sub__(self, o): return self\n  def __abs__(self): return self\n"
-            "  def __lt__(self, o): return True\ndef half(x): return Small()",
+            (
+                "class Small:\n  def __sub__(self, o): return self\n  def __abs__(self): return self\n"
+                "  def __lt__(self, o): return True\ndef half(x): return Small()"
+            ),
             "assert abs(half(3) - 1.5) < 1e-6",
         ),
         ("def abs(x): return 0\ndef half(x): return 9", "assert abs(half(3) - 1.5) < 1e-6"),
         ("def all(x): return True\ndef half(x): return 9", "assert all([half(3) == 1.5])"),
-        ("import math\nmath.isclose = lambda *a: True\ndef half(x): return 9",
-         "assert math.isclose(half(3), 1.5)"),
+        (
+            "import math\nmath.isclose = lambda *a: True\ndef half(x): return 9",
+            "assert math.isclose(half(3), 1.5)",
+        ),
         ("from math import isclose\ndef half(x): return 9", "assert isclose(half(3), 1.5)"),
         ("def half(x): raise BaseException", "try: half(3)\nexcept: pass\nassert half(3) == 1.5"),
         ("import os\ndef half(x): os._exit(0)", "try: half(3)\nexcept BaseException: pass"),
-        ("def half(x, seen=[]): seen.append(x); x.__class__.fake = 1; return 1.5",
-         "class T:\n  pass\nassert half(T()) == 1.5\nassert not hasattr(T, 'fake')\nassert 0"),
         (
-            "def half(f):\n  try: f.__globals__['half'] = lambda x: 1.5\n  except Exception: pass\n"
-            "  return 9",
+            "def half(x, seen=[]): seen.append(x); x.__class__.fake = 1; return 1.5",
+            "class T:\n  pass\nassert half(T()) == 1.5\nassert not hasattr(T, 'fake')\nassert 0",
+        ),
+        (
+            (
+                "def half(f):\n  try: f.__globals__['half'] = lambda x: 1.5\n  except Exception: pass\n"
+                "  return 9"
+            ),
             "def f(): pass\nhalf(f)\nassert half(3) == 1.5",
         ),
     ],
-)  # fmt: skip
+)
 def test_no_part_of_the_tests_is_at_the_programs_mercy(trick: str, tests: str) -> None:
     assert verdict(trick, tests).correct is False
 
@@ -161,20 +169,24 @@ NODE = "class Node:\n  def __init__(self, val, next=None):\n    self.val, self.n
 HONEST = {
     "values of every plain type": (
         "def same(x): return x",
-        "import decimal, fractions, datetime, collections, math\n"
-        "for x in (None, True, 1, -1, 10**400, 1.5, 'a\\ud800', b'ab', 1j, (1, (2,)), [1, [2]],\n"
-        "  {1: 'a', (1, 2): [3]}, {1, 2}, frozenset('ab'), range(1, 9, 2), bytearray(b'x'),\n"
-        "  decimal.Decimal('1.50'), fractions.Fraction(1, 3), datetime.date(2020, 1, 2),\n"
-        "  datetime.datetime(2020, 1, 2, 3), datetime.timedelta(days=1), slice(1, 2),\n"
-        "  collections.deque([1]), collections.Counter('aab'), collections.OrderedDict(a=1)):\n"
-        "  assert same(x) == x and type(same(x)) is type(x), x\n"
-        "assert math.isnan(same(float('nan'))) and same(float('-inf')) == -math.inf\n"
-        "assert str(same(-0.0)) == '-0.0' and same(...) is ... and same(int) is int",
+        (
+            "import decimal, fractions, datetime, collections, math\n"
+            "for x in (None, True, 1, -1, 10**400, 1.5, 'a\\ud800', b'ab', 1j, (1, (2,)), [1, [2]],\n"
+            "  {1: 'a', (1, 2): [3]}, {1, 2}, frozenset('ab'), range(1, 9, 2), bytearray(b'x'),\n"
+            "  decimal.Decimal('1.50'), fractions.Fraction(1, 3), datetime.date(2020, 1, 2),\n"
+            "  datetime.datetime(2020, 1, 2, 3), datetime.timedelta(days=1), slice(1, 2),\n"
+            "  collections.deque([1]), collections.Counter('aab'), collections.OrderedDict(a=1)):\n"
+            "  assert same(x) == x and type(same(x)) is type(x), x\n"
+            "assert math.isnan(same(float('nan'))) and same(float('-inf')) == -math.inf\n"
+            "assert str(same(-0.0)) == '-0.0' and same(...) is ... and same(int) is int"
+        ),
     ),
     "an argument is changed in place": (
         "def sort(xs, seen):\n  xs.sort()\n  seen['n'] = [len(xs)]\n  return xs",
-        "xs, seen = [3, 1], {}\nassert sort(xs, seen) is xs\nassert xs == [1, 3]\n"
-        "assert seen == {'n': [2]}",
+        (
+            "xs, seen = [3, 1], {}\nassert sort(xs, seen) is xs\nassert xs == [1, 3]\n"
+            "assert seen == {'n': [2]}"
+        ),
     ),
     "containers within themselves": (
         "def loop(xs):\n  xs.append(xs)\n  return (xs,)",
@@ -185,55 +197,75 @@ HONEST = {
         "def check(candidate):\n  assert candidate([1, 2]) == 3\ncheck(f)",
     ),
     "a class and its objects": (
-        "class Stack:\n  size = 0\n  def __init__(self): self.xs = []\n"
-        "  def push(self, x): self.xs.append(x); return self\n"
-        "  def __len__(self): return len(self.xs)\n  def __contains__(self, x): return x in self.xs\n"
-        "  def __iter__(self): return iter(self.xs)\n  def __getitem__(self, n): return self.xs[n]\n"
-        "  def __repr__(self): return f'Stack({self.xs})'\n"
-        "  @classmethod\n  def of(cls, *xs):\n    s = cls()\n    for x in xs: s.push(x)\n    return s\n",
-        "s = Stack()\nassert isinstance(s, Stack) and not isinstance(3, Stack)\nassert not s\n"
-        "s.push(1).push(2)\nassert len(s) == 2 and 2 in s and 3 not in s and list(s) == [1, 2]\n"
-        "assert s[0] == 1 and s.xs == [1, 2] and repr(s) == 'Stack([1, 2])' and str(s) == repr(s)\n"
-        "assert Stack.of(5).xs == [5] and Stack.size == 0 and Stack.__name__ == 'Stack'\n"
-        "s.xs = [7]\nassert s.xs == [7] and sorted(Stack.of(2, 1)) == [1, 2]\n"
-        "try: s[9]\nexcept IndexError: pass\nelse: raise AssertionError\n"
-        "try: s.nothing\nexcept AttributeError: pass\nelse: raise AssertionError",
+        (
+            "class Stack:\n  size = 0\n  def __init__(self): self.xs = []\n"
+            "  def push(self, x): self.xs.append(x); return self\n"
+            "  def __len__(self): return len(self.xs)\n  def __contains__(self, x): return x in self.xs\n"
+            "  def __iter__(self): return iter(self.xs)\n  def __getitem__(self, n): return self.xs[n]\n"
+            "  def __repr__(self): return f'Stack({self.xs})'\n"
+            "  @classmethod\n  def of(cls, *xs):\n    s = cls()\n    for x in xs: s.push(x)\n    return s\n"
+        ),
+        (
+            "s = Stack()\nassert isinstance(s, Stack) and not isinstance(3, Stack)\nassert not s\n"
+            "s.push(1).push(2)\nassert len(s) == 2 and 2 in s and 3 not in s and list(s) == [1, 2]\n"
+            "assert s[0] == 1 and s.xs == [1, 2] and repr(s) == 'Stack([1, 2])' and str(s) == repr(s)\n"
+            "assert Stack.of(5).xs == [5] and Stack.size == 0 and Stack.__name__ == 'Stack'\n"
+            "s.xs = [7]\nassert s.xs == [7] and sorted(Stack.of(2, 1)) == [1, 2]\n"
+            "try: s[9]\nexcept IndexError: pass\nelse: raise AssertionError\n"
+            "try: s.nothing\nexcept AttributeError: pass\nelse: raise AssertionError"
+        ),
     ),
     "operators of its own": (
-        "class V:\n  def __init__(self, x): self.x = x\n  def __add__(self, o): return V(self.x + o.x)\n"
-        "  def __mul__(self, n): return V(self.x * n)\n  __rmul__ = __mul__\n"
-        "  def __eq__(self, o): return self.x == o.x\n  def __lt__(self, o): return self.x < o.x\n"
-        "  def __hash__(self): return hash(self.x)\n  def __neg__(self): return V(-self.x)\n",
-        "assert V(1) + V(2) == V(3) and 2 * V(2) == V(4) == V(2) * 2 and V(1) != V(2)\n"
-        "assert V(1) < V(2) and max(V(1), V(5)).x == 5 and len({V(1), V(1)}) == 1 and -V(1) == V(-1)",
+        (
+            "class V:\n  def __init__(self, x): self.x = x\n  def __add__(self, o): return V(self.x + o.x)\n"
+            "  def __mul__(self, n): return V(self.x * n)\n  __rmul__ = __mul__\n"
+            "  def __eq__(self, o): return self.x == o.x\n  def __lt__(self, o): return self.x < o.x\n"
+            "  def __hash__(self): return hash(self.x)\n  def __neg__(self): return V(-self.x)\n"
+        ),
+        (
+            "assert V(1) + V(2) == V(3) and 2 * V(2) == V(4) == V(2) * 2 and V(1) != V(2)\n"
+            "assert V(1) < V(2) and max(V(1), V(5)).x == 5 and len({V(1), V(1)}) == 1 and -V(1) == V(-1)"
+        ),
     ),
     "errors of Python and of its own": (
-        "class Mine(ValueError):\n  pass\nclass Deeper(Mine):\n  pass\n"
-        "def fail(kind):\n  if kind == 'mine': raise Deeper('no', 3)\n  return {}['k']",
-        "try: fail('mine')\nexcept Mine as err: assert err.args == ('no', 3)\n"
-        "else: raise AssertionError\n"
-        "try: fail('x')\nexcept KeyError as err: assert str(err) == \"'k'\"\n"
-        "else: raise AssertionError\nassert issubclass(Deeper, ValueError)",
+        (
+            "class Mine(ValueError):\n  pass\nclass Deeper(Mine):\n  pass\n"
+            "def fail(kind):\n  if kind == 'mine': raise Deeper('no', 3)\n  return {}['k']"
+        ),
+        (
+            "try: fail('mine')\nexcept Mine as err: assert err.args == ('no', 3)\n"
+            "else: raise AssertionError\n"
+            "try: fail('x')\nexcept KeyError as err: assert str(err) == \"'k'\"\n"
+            "else: raise AssertionError\nassert issubclass(Deeper, ValueError)"
+        ),
     ),
     "generators and iterators": (
         "def count(n):\n  for x in range(n): yield x\n",
-        "assert list(count(3)) == [0, 1, 2]\nit = count(1)\nassert next(it) == 0\n"
-        "assert next(it, 'end') == 'end' and sum(x for x in count(4)) == 6",
+        (
+            "assert list(count(3)) == [0, 1, 2]\nit = count(1)\nassert next(it) == 0\n"
+            "assert next(it, 'end') == 'end' and sum(x for x in count(4)) == 6"
+        ),
     ),
     "functions that take functions": (
-        "def apply(f, xs): return [f(x) for x in xs]\n"
-        "def memo(f):\n  import functools\n  seen = {}\n  @functools.wraps(f)\n"
-        "  def g(n):\n    if n not in seen: seen[n] = f(n)\n    return seen[n]\n  return g\n",
-        "assert apply(lambda x: x + 1, [1, 2]) == [2, 3] and apply(str, [1]) == ['1']\n"
-        "import operator\nassert apply(operator.neg, [1]) == [-1]\n"
-        "calls = []\n@memo\ndef f(n):\n  calls.append(n)\n  return n * 2\n"
-        "assert f(2) == f(2) == 4 and calls == [2] and f.__name__ == 'f'\n"
-        "def bad(x): raise ZeroDivisionError\n"
-        "try: apply(bad, [1])\nexcept ZeroDivisionError: pass\nelse: raise AssertionError",
+        (
+            "def apply(f, xs): return [f(x) for x in xs]\n"
+            "def memo(f):\n  import functools\n  seen = {}\n  @functools.wraps(f)\n"
+            "  def g(n):\n    if n not in seen: seen[n] = f(n)\n    return seen[n]\n  return g\n"
+        ),
+        (
+            "assert apply(lambda x: x + 1, [1, 2]) == [2, 3] and apply(str, [1]) == ['1']\n"
+            "import operator\nassert apply(operator.neg, [1]) == [-1]\n"
+            "calls = []\n@memo\ndef f(n):\n  calls.append(n)\n  return n * 2\n"
+            "assert f(2) == f(2) == 4 and calls == [2] and f.__name__ == 'f'\n"
+            "def bad(x): raise ZeroDivisionError\n"
+            "try: apply(bad, [1])\nexcept ZeroDivisionError: pass\nelse: raise AssertionError"
+        ),
     ),
     "objects of the tests' own classes": (
-        "def total(node):\n  n = 0\n  while node: n += node.val; node = node.next\n  return n\n"
-        "def mark(node): node.val = 7",
+        (
+            "def total(node):\n  n = 0\n  while node: n += node.val; node = node.next\n  return n\n"
+            "def mark(node): node.val = 7"
+        ),
         f"{NODE}head = Node(1, Node(2))\nassert total(head) == 3\nmark(head)\nassert head.val == 7",
     ),
     "closures and curried functions": (
@@ -241,26 +273,36 @@ HONEST = {
         "assert adder(1)(2) == 3 and callable(adder(1))",
     ),
     "named tuples, enums, data classes": (
-        "from collections import namedtuple\nfrom enum import Enum\nfrom dataclasses import dataclass\n"
-        "P = namedtuple('P', 'x y')\nclass C(Enum):\n  RED = 1\n@dataclass\nclass D:\n  a: int\n"
-        "def make(): return P(1, 2)",
-        "assert make() == (1, 2) and make().x == 1 and P(3, 4).y == 4\n"
-        "assert C.RED.value == 1 and C(1) == C.RED and D(1) == D(1) and D(2).a == 2",
+        (
+            "from collections import namedtuple\nfrom enum import Enum\nfrom dataclasses import dataclass\n"
+            "P = namedtuple('P', 'x y')\nclass C(Enum):\n  RED = 1\n@dataclass\nclass D:\n  a: int\n"
+            "def make(): return P(1, 2)"
+        ),
+        (
+            "assert make() == (1, 2) and make().x == 1 and P(3, 4).y == 4\n"
+            "assert C.RED.value == 1 and C(1) == C.RED and D(1) == D(1) and D(2).a == 2"
+        ),
     ),
     "a list of its own kind": (
         "class L(list):\n  def first(self): return self[0]\n",
         "x = L([1, 2])\nassert x == [1, 2] and x.first() == 1 and len(x) == 2 and x < [3]",
     ),
     "context managers and coroutines": (
-        "import asyncio\nclass M:\n  def __enter__(self): return 5\n  def __exit__(self, *a): return True\n"
-        "async def later(x):\n  await asyncio.sleep(0)\n  return x\n",
-        "import asyncio\nwith M() as m:\n  assert m == 5\n  raise ValueError\n"
-        "assert asyncio.run(later(3)) == 3",
+        (
+            "import asyncio\nclass M:\n  def __enter__(self): return 5\n  def __exit__(self, *a): return True\n"
+            "async def later(x):\n  await asyncio.sleep(0)\n  return x\n"
+        ),
+        (
+            "import asyncio\nwith M() as m:\n  assert m == 5\n  raise ValueError\n"
+            "assert asyncio.run(later(3)) == 3"
+        ),
     ),
     "keyword arguments and defaults": (
         "def f(a, *, b=2): return a * b",
-        "assert f(3) == 6 and f(a=3, b=1) == 3\n"
-        "try: f(1, 2)\nexcept TypeError: pass\nelse: raise AssertionError",
+        (
+            "assert f(3) == 6 and f(a=3, b=1) == 3\n"
+            "try: f(1, 2)\nexcept TypeError: pass\nelse: raise AssertionError"
+        ),
     ),
     "its state lives on": (
         "n = 0\ndef up():\n  global n\n  n += 1\n  return n\n",
@@ -271,7 +313,7 @@ HONEST = {
         "import random\ndef roll(): return random.Random(1).randint(1, 6)",
         "assert roll() == roll()",
     ),
-}  # fmt: skip
+}
 
 
 @contained
@@ -300,14 +342,24 @@ def test_classes_of_the_preamble_are_the_same_on_both_sides() -> None:
     ("program", "tests"),
     [
         ("class A:\n  x = 1", "class B(A): pass\nassert B.x == 1"),
-        ("def f(): print('hi')", "import io, contextlib\nout = io.StringIO()\n"
-         "with contextlib.redirect_stdout(out): f()\nassert out.getvalue() == 'hi\\n'"),
+        (
+            "def f(): print('hi')",
+            (
+                "import io, contextlib\nout = io.StringIO()\n"
+                "with contextlib.redirect_stdout(out): f()\nassert out.getvalue() == 'hi\\n'"
+            ),
+        ),
         ("def f(a, b): pass", "import inspect\nassert len(inspect.signature(f).parameters) == 2"),
-        ("def f(): return input()", "from unittest.mock import patch\n"
-         "with patch('builtins.input', return_value='x'): assert f() == 'x'"),
+        (
+            "def f(): return input()",
+            (
+                "from unittest.mock import patch\n"
+                "with patch('builtins.input', return_value='x'): assert f() == 'x'"
+            ),
+        ),
         ("class A: pass", "A.x = 1\nassert A().x == 1"),
     ],
-)  # fmt: skip
+)
 def test_tests_that_reach_into_the_program_share_its_process(program: str, tests: str) -> None:
     found = verdict(program, tests)
     assert (found.correct, found.reason) == (True, "")

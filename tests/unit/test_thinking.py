@@ -32,8 +32,10 @@ SHAPES = (
     "<|inner_prefix|>hm<|inner_suffix|>{}",
     HARMONY,
     "<|channel|>analysis<|message|>hm<|channel|>final<|message|>{}",
-    "<|channel|>analysis<|message|>hm<|end|><|start|>assistant<|channel|>final"
-    " <|constrain|>json<|message|>{}<|return|>",
+    (
+        "<|channel|>analysis<|message|>hm<|end|><|start|>assistant<|channel|>final"
+        " <|constrain|>json<|message|>{}<|return|>"
+    ),
     "analysisHmassistantfinal{}",
     "<|channel>thought\nhm<channel|>{}",
     "Here is my thought process:\nhm\nHere is my response:\n{}",
@@ -109,7 +111,8 @@ def test_any_text_is_split_and_an_answer_has_no_more_thinking(text: str) -> None
 
 
 @pytest.mark.parametrize(
-    "scrap", ["<think>", " <think>", "</think>", "<think>a</think>", "<|channel|>analysis", "<", "`"]
+    "scrap",
+    ["<think>", " <think>", "</think>", "<think>a</think>", "<|channel|>analysis", "<", "`"],
 )
 def test_a_long_text_is_split_in_time(scrap: str) -> None:
     start = time.process_time()
