@@ -250,13 +250,18 @@ class Link:
 
 
 class Proxy:
-    """A value that lives in the other process."""
+    """A value that lives in the other process.
 
-    __slots__ = ("_link", "_number")
+    `_mixed` is one that came of reckoning with plain data of this process, which the other one has
+    seen then: nothing plain is taken from it, or `abs(f(x) - 1.5)` could always be 0.
+    """
+
+    __slots__ = ("_link", "_mixed", "_number")
 
     def __init__(self, link: Link, number: int) -> None:
         object.__setattr__(self, "_link", link)
         object.__setattr__(self, "_number", number)
+        object.__setattr__(self, "_mixed", False)
 
     def __getattr__(self, name: str) -> Any:
         return self._link.ask("getattr", self, name)
@@ -307,28 +312,67 @@ class Proxy:
             return self._link.ask(operation, self, other)
         if type(other).__module__ == "answer":
             return NotImplemented
-        plain = self._link.ask("plain", self)
+        plain = self._plain()
         return NotImplemented if plain is None else getattr(operator, operation)(plain, other)
 
+    def _plain(self) -> Any:
+        """Return the plain data that a value of a derived type is, None for any other."""
+        return None if self._mixed else self._link.ask("plain", self)
 
-def _forward(operation: str, *, swapped: bool = False) -> Any:
+    def _reckoned(self, operation: str, other: object, *, swapped: bool) -> Any:
+        """Reckon with plain data here if both are plain, else over there."""
+        plain = None if isinstance(other, Proxy) else self._plain()
+        own = self if plain is None else plain
+        values = (other, own) if swapped else (own, other)
+        if plain is not None:
+            return _OPERATIONS[operation](*values)
+        mixed = self._mixed or not isinstance(other, Proxy) or other._mixed  # noqa: SLF001
+        return _taken(self._link.ask(operation, *values), mixed=mixed)
+
+
+def _taken(found: Any, *, mixed: bool) -> Any:
+    """Return what came of reckoning; raise TypeError where plain data came of a mixture."""
+    if mixed and isinstance(found, Proxy):
+        object.__setattr__(found, "_mixed", True)
+    elif mixed and found is not NotImplemented:
+        raise TypeError("an object of the program and plain data come to plain data")
+    return found
+
+
+def _forward(operation: str) -> Any:
     def method(self: Proxy, *values: Any) -> Any:
-        return self._link.ask(operation, *((*values, self) if swapped else (self, *values)))
+        return self._link.ask(operation, self, *values)
 
     return method
 
 
-for _name in ("len", "iter", "next", "reversed", "bool", "str", "repr", "int", "float"):
+def _converted(operation: str) -> Any:
+    def method(self: Proxy) -> Any:
+        return _taken(self._link.ask(operation, self), mixed=self._mixed)
+
+    return method
+
+
+def _reckoning(operation: str, *, swapped: bool) -> Any:
+    def method(self: Proxy, other: object) -> Any:
+        return self._reckoned(operation, other, swapped=swapped)
+
+    return method
+
+
+for _name in ("len", "iter", "next", "reversed", "str", "repr"):
     setattr(Proxy, f"__{_name}__", _forward(_name))
-for _name in ("contains", "getitem", "setitem", "delitem", "abs", "neg", "pos", "invert", "enter"):
+for _name in ("contains", "getitem", "setitem", "delitem", "enter"):
     setattr(Proxy, f"__{_name}__", _forward(_name))
-for _name in ("add", "sub", "mul", "matmul", "truediv", "floordiv", "mod", "pow", "lshift"):
-    setattr(Proxy, f"__{_name}__", _forward(_name))
-    setattr(Proxy, f"__r{_name}__", _forward(_name, swapped=True))
-for _name in ("and", "or", "xor", "rshift"):
+for _name in ("bool", "int", "float", "abs", "neg", "pos", "invert"):
+    setattr(Proxy, f"__{_name}__", _converted(_name))
+for _name in (
+    *("add", "sub", "mul", "matmul", "truediv", "floordiv", "mod", "pow", "lshift", "rshift"),
+    *("and", "or", "xor"),
+):
     _known = _name if _name in _OPERATIONS else f"{_name}_"
-    setattr(Proxy, f"__{_name}__", _forward(_known))
-    setattr(Proxy, f"__r{_name}__", _forward(_known, swapped=True))
+    setattr(Proxy, f"__{_name}__", _reckoning(_known, swapped=False))
+    setattr(Proxy, f"__r{_name}__", _reckoning(_known, swapped=True))
 
 
 class _Writer:
@@ -449,12 +493,16 @@ class _Reader:
 
     def _named(self, module: str, name: str, number: int) -> Any:
         """Return what both sides have; tests take more than built-in types only while loading."""
-        allowed = module == "builtins" and isinstance(getattr(builtins, name), _NAMED)
-        known = self._link.loading and module.partition(".")[0] in sys.stdlib_module_names
+        allowed = module == "builtins" and isinstance(getattr(builtins, name), _NAMED[:3])
+        package = module.partition(".")[0]
+        known = self._link.loading and package in _TAKEN and not name.startswith("_")
         if self._link.guarded and not (allowed or known):
             return Proxy(self._link, number)
-        found = importlib.import_module(module)
-        return getattr(found, name) if name else found
+        owner = importlib.import_module(module)
+        found = getattr(owner, name) if name else owner
+        if self._link.guarded and not isinstance(found, _NAMED):
+            return Proxy(self._link, number)
+        return found
 
     def _shell(self, entry: list[Any]) -> Any:
         """Return an empty container to be filled, or that it has to be made in one go."""
@@ -500,7 +548,9 @@ class _Reader:
 
 
 _UNREAD = object()
-_NAMED = (type, type(NotImplemented), type(Ellipsis))
+_NAMED: tuple[type, ...] = (type, type(NotImplemented), type(Ellipsis))
+_NAMED += (types.ModuleType, types.FunctionType, types.BuiltinFunctionType)
+_TAKEN = sys.stdlib_module_names - {"unittest"}  # whose mocks equal whatever they are told to
 _ERRORS = {
     name: kind
     for name, kind in vars(builtins).items()
@@ -529,9 +579,7 @@ def _base_value(value: Any) -> Any:
 
 def _is_tests_own(value: Any) -> bool:
     """Return whether a value is a function, a class or an object of a class of the tests."""
-    if isinstance(value, types.FunctionType | types.MethodType):
-        return True
-    return (value if isinstance(value, type) else type(value)).__module__ == "answer"
+    return type(value) is not Proxy and getattr(value, "__module__", None) == "answer"
 
 
 def _is_record(value: Any) -> bool:

@@ -3,11 +3,15 @@
 
 from __future__ import annotations
 
+import sys
 from typing import Any, NamedTuple
 
 import pytest
 from containing import contained
+from hypothesis import given
+from hypothesis import strategies as st
 
+from pytest_llamaburn.sandbox import _remote
 from pytest_llamaburn.scorers import code
 
 
@@ -137,6 +141,31 @@ def test_no_trick_makes_a_wrong_program_pass(trick: str) -> None:
                 "  def __lt__(self, o): return True\ndef half(x): return Small()"
             ),
             "assert abs(half(3) - 1.5) < 1e-6",
+        ),
+        (
+            "class Small:\n  def __sub__(self, o): return 0.0\ndef half(x): return Small()",
+            "assert abs(half(3) - 1.5) < 1e-6",
+        ),
+        (
+            "class Small:\n  def __rsub__(self, o): return self\n  def __abs__(self): return 0.0\ndef half(x): return Small()",
+            "assert abs(1.5 - half(3)) < 1e-6",
+        ),
+        (
+            "class Small:\n  def __sub__(self, o): return self\n  def __bool__(self): return False\ndef half(x): return Small()",
+            "assert not half(3) - 1.5",
+        ),
+        (
+            "class Small(float):\n  def __sub__(self, o): return 0.0\ndef half(x): return Small(9)",
+            "assert abs(half(3) - 1.5) < 1e-6",
+        ),
+        (
+            "from unittest.mock import ANY\nHALF = ANY\ndef half(x): return ANY",
+            "assert half(3) == 1.5",
+        ),
+        ("from unittest.mock import ANY\nHALF = ANY", "assert HALF == 1.5"),
+        (
+            "class ValueError(Exception): pass\ndef half(x): raise ValueError",
+            "try: half(3)\nexcept ValueError: pass\nelse: raise AssertionError",
         ),
         ("def abs(x): return 0\ndef half(x): return 9", "assert abs(half(3) - 1.5) < 1e-6"),
         ("def all(x): return True\ndef half(x): return 9", "assert all([half(3) == 1.5])"),
@@ -268,6 +297,19 @@ HONEST = {
         ),
         f"{NODE}head = Node(1, Node(2))\nassert total(head) == 3\nmark(head)\nassert head.val == 7",
     ),
+    "numbers of its own kind": (
+        (
+            "class Half(float):\n  pass\nclass Money:\n  def __init__(self, n): self.n = n\n"
+            "  def __add__(self, o): return Money(self.n + getattr(o, 'n', o))\n  __radd__ = __add__\n"
+            "  def __eq__(self, o): return self.n == o.n\n  def __abs__(self): return abs(self.n)\n"
+            "def half(x): return Half(x / 2)"
+        ),
+        (
+            "assert abs(half(3) - 1.5) < 1e-6 and half(3) + half(3) == 3 and 1 + half(2) == 2\n"
+            "assert Money(1) + 2 == Money(3) == 2 + Money(1) and abs(Money(-1)) == 1\n"
+            "assert (Money(1) + 2).n == 3"
+        ),
+    ),
     "closures and curried functions": (
         "def adder(n): return lambda x: x + n",
         "assert adder(1)(2) == 3 and callable(adder(1))",
@@ -371,6 +413,58 @@ def test_what_a_program_prints_while_it_is_tested_is_kept() -> None:
     found = verdict("print('loaded')\ndef f(): print('called')", "f()\nassert 0")
     assert found.details["output"].split() == ["loaded", "called"]
     assert found.details["happened"] == "assertion"
+
+
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=3),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=3), inner),
+    max_leaves=8,
+)
+KINDS = st.sampled_from(
+    ["at", "int", "yours", "mine", "name", "bytes", "object", "record", "list", "dict", "range"]
+)
+NODE_OF = st.tuples(KINDS, JSON, JSON).map(list) | JSON
+
+
+@given(nodes=st.lists(NODE_OF, max_size=3), heap=st.lists(NODE_OF, max_size=3) | JSON)
+def test_any_message_is_plain_data_a_proxy_or_refused(nodes: list[Any], heap: Any) -> None:
+    link = _remote.Link(-1, -1, guarded=True)
+    try:
+        found, _ = link._read({"is": nodes, "heap": heap}, ["is"], [])
+    except _remote.BrokenError:
+        assert link.fault == "broken"
+    else:
+        assert len(found) == len(nodes)
+
+
+@pytest.mark.parametrize(
+    ("operation", "attribute"),
+    [
+        ("getattr", "__globals__"),
+        ("getattr", "__class__"),
+        ("setattr", "__code__"),
+        ("delattr", "public"),
+        ("run", "public"),
+        ("getitem", "public"),
+    ],
+)
+def test_program_gets_nothing_of_the_tests_but_what_they_passed(
+    operation: str, attribute: str
+) -> None:
+    link = _remote.Link(-1, -1, guarded=True)
+
+    def passed() -> None: ...
+
+    passed.__module__ = "answer"
+    assert link.lendable(passed)
+    for value in (sys, exec, object(), sys._getframe(), test_isolated_is_true_or_false):
+        assert not link.lendable(value)
+    with pytest.raises((AttributeError, TypeError)):
+        link._check(operation, [passed, attribute])
+    with pytest.raises(TypeError, match="only what tests define"):
+        link._check("call", [exec])
+    link._check("call", [passed])
+    link._check("getattr", [passed, "__name__"])
 
 
 @pytest.mark.parametrize(("value", "fault"), [(True, []), ("no", ["isolated"])])

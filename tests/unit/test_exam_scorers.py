@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from pytest_llamaburn import datasets, gates, sandbox
+from pytest_llamaburn import datasets, gates, registry, sandbox
 from pytest_llamaburn.errors import DatasetError, MissingExtraError, UsageError
 from pytest_llamaburn.kinds import _marks
 from pytest_llamaburn.load import exam, papers
@@ -35,7 +35,7 @@ def test_scorer_that_fails_leaves_a_verdict_with_the_reason(
     def score(answer: str, question: Any) -> Any:
         raise error
 
-    monkeypatch.setattr(exam.registry, "load", lambda *names: SimpleNamespace(score=score))
+    monkeypatch.setattr(registry, "load", lambda *names: SimpleNamespace(score=score))
     verdict = found(asked("theirs"))
     assert (verdict["correct"], verdict["state"]) == (None, "unavailable")
     assert verdict["reason"].startswith(f"the scorer 'theirs' failed: {type(error).__name__}: ")
