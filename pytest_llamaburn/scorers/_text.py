@@ -12,6 +12,7 @@ _JOINED = re.compile("['`\u2018\u2019\u02bc\u00ad\u200b-\u200f\u2060\ufeff]")  #
 _POSSESSIVE = re.compile(
     r"(?i)\b(?!(?:it|he|she|that|what|who|where|when|why|how|there|here|let)\b)(\w+)['\u2019]s\b"
 )  # not it's, which says more than it
+_NEXT_TURN = re.compile(r"(?i)\n\s{0,9}(?:question|q|problem|user|human)\s?\d{0,3}\s?:")
 _FOOTNOTE = re.compile(  # after a word: ⁶, [6], [^6], 【6†source】, <sup>6</sup>
     r"(?<=[^\W\d_]{3})[\u2070\u00b9\u00b2\u00b3\u2074-\u2079]{1,3}(?!\w)"
     r"|(?<=[\w.,;:!?)\"'\u2019])\s?(?:\[\^?\d{1,3}\]|\u3010[^\u3011\n]{1,40}\u3011|<sup>\d{1,3}</sup>)"
@@ -35,6 +36,12 @@ def spoken(answer: str) -> str:
     last = begins[-1]
     end = tags[last + 1].start() if last + 1 < len(tags) else len(said)
     return said[tags[last].end() : end].strip() or said
+
+
+def own_turn(said: str) -> str:
+    """Return an answer without the further questions that a base model asks and answers itself."""
+    match = _NEXT_TURN.search(said)
+    return said[: match.start()] if match and said[: match.start()].strip() else said
 
 
 def words(text: str) -> list[str]:

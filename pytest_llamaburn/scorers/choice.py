@@ -27,7 +27,7 @@ NEEDS = ("choices", "reference")
 _LETTERS = "ABCDEFGHIJ"
 # How languages name the answer; those that write no spaces are found within words.
 _NOUN = (
-    r"(?:\b(?:answer|choice|option|solution|response|letter|Antwort|Lösung|Buchstabe|réponse|choix"
+    r"(?:\b(?:answer|ans|choice|option|solution|response|letter|Antwort|Lösung|Buchstabe|réponse|choix"
     r"|lettre|respuesta|opción|letra|risposta|opzione|lettera|resposta|opção|alternativa|antwoord"
     r"|odpowiedź|cevap|yan\u0131t|ответ|вариант|відповідь|jawaban|svar|vastaus|đáp án)\b"
     r"|答案|选项|選項|正解|答え|정답|답은|الإجابة|الجواب|उत्तर)"
@@ -39,7 +39,7 @@ _RIGHTLY = (
 _IS = (
     r"(?:\bis\b|\b(?:would|should|must) be\b"
     r"|\b(?:ist|lautet|est|es|è|é|(?<=odpowiedź )to|jest|là|adalah|är)\b"
-    r"|[:=]|\s[\u2013\u2014]|是|为|為|は|[은는]|هي|هو)"
+    r"|[:=]|\s?[\u2013\u2014\u2192]|是|为|為|は|[은는]|هي|هو)"
 )
 _QUOTE = r"[(\[*\"']?"
 _END_OF_CLAUSE = r"(?=" + _QUOTE + r"[A-J]\b[)\]\"']?\s*(?:[.,;!]|$|\n))"
@@ -47,17 +47,20 @@ _FINAL = re.compile(rf"(?i)\bfinal\s+{_NOUN}[^.:=\n]{{0,60}}?(?:\bis\b|[:=])|\\b
 _SAID = re.compile(
     rf"(?i){_NOUN}(?:[^.:=\n]{{0,60}}?(?=[^:=]){_IS}"
     rf"|(?:\s+(?:{_NOUN}|{_RIGHTLY}|\([^()\n]{{0,60}}\))){{0,2}}\s*[:=])"
-    r"|\bI(?:'d| would| will|'m)? (?:choose|pick|select|say|opt for|go(?:ing)? with|settle on)\b"
-    r"|\b(?:it|that)(?:'s| is| must be)\b(?:\s+(?:most likely|probably|likely))?|选择?(?=[A-J])"
+    r"|\bI(?:'d|'ll| would| will|'m)? "
+    r"(?:choose|pick|select|say|opt for|go(?:ing)? with|settle on)\b"
+    r"|\b(?:it|that)(?:'s| is| (?:must|should|would|has to) be)\b(?:\s+(?:most likely|probably))?"
+    r"|\b(?:correct|right|best)(?: one)?(?:\s*:|\s+is\b)|选择?(?=[A-J])"
 )
 # After these words only a letter that ends its clause is a statement.
 _CONCLUDED = re.compile(
     r"(?i)(?:\b(?:most likely|probably|best guess is|leav(?:ing|es)(?: only| us with)?|so|thus"
+    r"|lean(?:ing)? towards?|choose|pick|select"
     rf"|hence|therefore|but(?: rather)?|I (?:think|believe|guess)),?\s+)(?-i:{_END_OF_CLAUSE})"
 )
 _RIGHT = re.compile(
     r"\b(?=[A-J][)\"']* (?:is|seems|ist|est|es|è|é) (?:clearly |probably )?"
-    rf"(?:the )?(?i:{_RIGHTLY})\b)"
+    rf"(?:the )?(?i:{_RIGHTLY}|answer)\b)"
 )
 _MENTION = re.compile(r"(?=\([A-Ja-j]\))|(?i:\b(?:option|choice)(?=\s+\(?[a-j]\b))")
 _OPENING = r"[\s:\"'{(\[$>\u2022-]{0,9}"
@@ -98,7 +101,7 @@ def score(answer: str, question: Question) -> Verdict:
     said = _text.spoken(answer)
     if not said:
         return _base.empty()
-    chosen = _chosen(said, choices)
+    chosen = _chosen(_text.own_turn(said), choices) or _chosen(said, choices)
     if len(chosen) != 1:
         found = f"more than one choice: {', '.join(sorted(chosen))}" if chosen else "no choice"
         return _base.unparsable(f"{found} in the answer")

@@ -79,6 +79,8 @@ _END = re.compile(r"[.;!?](?=\s|$)")
 _SUFFIXES = ("k", "M", "B", "mn", "bn", "tn")  # that are a scale without a currency as well: 1.5k
 _BOLD = re.compile(r"\*\*([^*\n]{0,80}[^*\n:])\*\*(?!:)")
 _LABEL = re.compile(r"(?im)^[ \t]*(?:step\s+\d+|\d+[.)])[:.)]?\s+")  # of a step, before its line
+_ASIDE = re.compile(r"(?<=\d)[^()=\d\n]{0,20}\([^()\n]{0,80}\)")  # of 36 (12 * 3)
+_BRIEF = 40  # characters of an answer that is a number and little else
 _MOST_DIGITS = 400  # beyond it no answer is meant, and no machine should compute
 
 _SUPERSCRIPTS = "⁰¹²³⁴⁵⁶⁷⁸⁹⁻⁺"
@@ -111,7 +113,9 @@ def score(answer: str, question: Question) -> Verdict:
     said = _text.spoken(answer)
     if not said:
         return _base.empty()
-    number = _stated(said)
+    own = _text.own_turn(said)
+    settled = own if _MARK.search(own) or len(own) < _BRIEF else said
+    number = _stated(settled) or _stated(said)
     if number is None:
         return _base.unparsable("no number in the answer")
     right = any(_equal(number, one, tolerance) for one in wanted)
@@ -176,6 +180,10 @@ def _are_steps(clauses: Sequence[str], first: str) -> bool:
     return not begins and sum("=" in clause for clause in clauses) > 1
 
 
+def _first(line: str) -> _Number | None:
+    return next(iter(_numbers(line)), None)
+
+
 def _emphasised(text: str) -> _Number | None:
     """Return the number in bold of the last line that has a number."""
     line = next((one for one in reversed(text.splitlines()) if _DIGIT.search(one)), "")
@@ -189,7 +197,7 @@ def _last(plain: str) -> _Number | None:
     sums, _, result = line.rpartition("=")
     if _numbers(result) and any(_OPERATOR.match(sums, m.end()) for m in _NUMBER.finditer(sums)):
         return _numbers(result)[0]
-    return next(iter(_numbers(line)[::-1]), None)
+    return next(iter(_numbers(_ASIDE.sub("", line))[::-1]), None) or _first(line)
 
 
 def _spelt(text: str) -> _Number | None:

@@ -18,7 +18,8 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
 LABELLED = json.loads((Path(__file__).parents[1] / "answers" / "labelled.json").read_text("utf-8"))
-# Before answers were read this way: 78 of 148 letters with 13 false ones, 52 of 85 numbers.
+# What a person reads in them, null where that is nothing. Of what earlier versions read, 113 of 193
+# letters and 68 of 105 numbers were right, and 13 of 55 answers without a letter had one.
 
 
 class Asked(NamedTuple):
@@ -50,7 +51,8 @@ def number_in(case: dict[str, Any]) -> str | None:
 def test_what_a_person_reads_in_real_answers_is_read_and_nothing_else(kind: str, read: Any) -> None:
     cases = LABELLED[kind]
     assert len(cases) > 90
-    assert {c["answer"]: read(c) for c in cases} == {c["answer"]: c["read"] for c in cases}
+    found = [(case["answer"], read(case)) for case in cases]
+    assert found == [(case["answer"], case["read"]) for case in cases]
 
 
 @pytest.mark.parametrize(
