@@ -6,6 +6,7 @@ judges in the background (`marking.py`).
 
 from __future__ import annotations
 
+import json
 import os
 from pathlib import Path
 from time import perf_counter_ns
@@ -420,7 +421,10 @@ def _scored(name: str, answer: str, question: Question) -> Verdict:
     Raises UsageError for a faulty question and a missing extra.
     """
     try:
-        verdict: Verdict = registry.load("scorers", name).score(answer, question)
+        verdict = Verdict._make(registry.load("scorers", name).score(answer, question))
+        json.dumps(verdict, allow_nan=False)  # what no file can hold is no verdict either
+        if not isinstance(verdict.correct, bool | None):
+            raise TypeError(f"{verdict.correct!r} is neither true, false nor null")  # noqa: TRY301
     except UsageError:
         raise
     except Exception as err:  # noqa: BLE001 - a scorer of another distribution may raise anything

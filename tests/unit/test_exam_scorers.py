@@ -41,6 +41,18 @@ def test_scorer_that_fails_leaves_a_verdict_with_the_reason(
     assert verdict["reason"].startswith(f"the scorer 'theirs' failed: {type(error).__name__}: ")
 
 
+@pytest.mark.parametrize(
+    "verdict",
+    [None, "right", (True, "scored", "", "18", {"rate": float("nan")}), (1, 2), ({1},) * 5],
+)
+def test_what_is_no_verdict_leaves_one_that_says_so(
+    verdict: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    module = SimpleNamespace(score=lambda answer, question: verdict)
+    monkeypatch.setattr(registry, "load", lambda *names: module)
+    assert found(asked("theirs"))["state"] == "unavailable"
+
+
 def test_faulty_question_still_stops_the_run() -> None:
     with pytest.raises(DatasetError, match="is no number"):
         found(asked()._replace(reference="many"))

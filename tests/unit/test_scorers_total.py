@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import signal
 import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -12,7 +14,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pytest_llamaburn import registry
-from pytest_llamaburn.scorers import choice, code, exact, includes, number, wer
+from pytest_llamaburn.scorers import choice, code, exact, includes, number, regex, wer
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -199,6 +201,24 @@ def test_a_long_text_is_scored_in_time_that_grows_with_its_length(scorer: str, s
     start = time.process_time()
     registry.load("scorers", scorer).score(scrap * (20_000 // len(scrap)), asked(scorer))
     assert time.process_time() - start < 5  # what is quadratic takes minutes
+
+
+def test_pattern_that_would_search_for_years_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(regex, "_LONGEST_S", 0.05)
+    asked_for = Asked(options={"pattern": "(a+)+$"})
+    before = signal.getsignal(signal.SIGALRM)
+    verdict = regex.score("a" * 60 + "b", asked_for)
+    assert verdict[:2] == (None, "unavailable")
+    assert "took longer than 0.05 s" in verdict.reason
+    assert signal.getsignal(signal.SIGALRM) == before
+    assert signal.getitimer(signal.ITIMER_REAL)[0] == 0
+    assert regex.score("aa", asked_for).correct
+
+
+def test_pattern_is_searched_for_in_any_thread() -> None:
+    with ThreadPoolExecutor(1) as pool:
+        found = pool.submit(regex.score, "aa", Asked(options={"pattern": "a+"})).result()
+    assert found.correct
 
 
 def test_endless_digits_that_the_normaliser_refuses_are_counted_all_the_same() -> None:
