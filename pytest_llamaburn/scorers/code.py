@@ -157,8 +157,11 @@ def _tests(program: str, checks: str, preamble: str, entry_point: str | None) ->
 
 def _own_beyond(program: str, preamble: str) -> set[str]:
     """Return the names that a program binds by statements that are not its preamble's."""
-    common = set(_pieces(preamble))
-    return {name for piece in _pieces(program) if piece not in common for name in _own(piece)}
+    if not preamble:
+        return _own(program)
+    common = {ast.dump(node) for node in _statements(preamble)}
+    beyond = [node for node in _statements(program) if ast.dump(node) not in common]
+    return _own(ast.unparse(ast.Module(beyond, [])))
 
 
 def _verdict(program: str, outcome: sandbox.Outcome) -> Verdict:

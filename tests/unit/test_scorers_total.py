@@ -200,7 +200,7 @@ def test_any_text_is_a_reference_or_refused(text: str) -> None:
 def test_a_long_text_is_scored_in_time_that_grows_with_its_length(scorer: str, scrap: str) -> None:
     start = time.process_time()
     registry.load("scorers", scorer).score(scrap * (20_000 // len(scrap)), asked(scorer))
-    assert time.process_time() - start < 5  # what is quadratic takes minutes
+    assert time.process_time() - start < 20  # far more than it takes, far less than by squares
 
 
 def test_pattern_that_would_search_for_years_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
