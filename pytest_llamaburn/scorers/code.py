@@ -66,7 +66,7 @@ def score(answer: str, question: Question) -> Verdict:
         return _verdict(program, sandbox.Outcome("exception", fault, "", None))
     checks, preamble = _checks(tests), question.options.get("preamble", "")
     program = _joined(program, blocks, checks, preamble)
-    isolated = question.options.get("isolated", not _shares(checks, program))
+    isolated = question.options.get("isolated", not _shares(checks, preamble))
     apart = _tests(program, checks, preamble, entry_point) if isolated else None
     text = program if apart else f"{program}\n\n{checks}\n"
     try:
@@ -109,15 +109,23 @@ def _checks(tests: Any) -> Any:
     return "\n".join(tests) if texts else tests
 
 
-def _shares(checks: str, program: str) -> bool:
-    """Return whether tests can only run in the process of the program."""
-    tree, own = ast.walk(ast.Module(_statements(checks), [])), _own(program)
+def _shares(checks: str, preamble: str) -> bool:
+    """Return whether tests can only run in the process of the program; it has no say in that."""
+    tree = ast.walk(ast.Module(_statements(checks), []))
+    own = _free(checks) - _own(preamble) - set(dir(builtins))
     return any(
         (isinstance(node, ast.Import | ast.ImportFrom) and _imported(node) & _REACHING_IN)
         or (isinstance(node, ast.ClassDef) and _names(node.bases) & own)
         or (isinstance(node, ast.Assign | ast.AugAssign) and _attribute_of(node, own))
         for node in tree
     )
+
+
+def _free(text: str) -> set[str]:
+    """Return the names that a text uses and binds nowhere."""
+    symbols = list(_symbols(_table(text)))
+    bound = (s for s in symbols if s.is_assigned() or s.is_imported() or s.is_parameter())
+    return {s.get_name() for s in symbols if s.is_referenced()} - {s.get_name() for s in bound}
 
 
 def _imported(node: ast.Import | ast.ImportFrom) -> set[str]:
@@ -138,13 +146,15 @@ def _attribute_of(node: ast.Assign | ast.AugAssign, own: set[str]) -> bool:
 def _tests(program: str, checks: str, preamble: str, entry_point: str | None) -> sandbox.Tests:
     """Return tests to run apart, with the names that they take from the program.
 
-    A program may reuse the name of a built-in function; tests take it only if they test just that.
+    A program may reuse the name of a built-in function, or of a helper that the preamble has. Tests
+    take it only if that is what they test.
     """
-    given, own, beyond = _own(preamble), _own_beyond(program, preamble), set(dir(builtins))
+    given, own = _own(preamble), _own_beyond(program, preamble)
     used = {s.get_name() for s in _symbols(_table(checks)) if s.is_referenced()}
     wanted = (used & own) or (used - given)
-    if wanted - beyond:
-        wanted -= beyond - {entry_point}
+    trusted = given | set(dir(builtins))
+    if wanted - trusted or entry_point in wanted:
+        wanted -= trusted - {entry_point}
     classes = (node for node in _statements(preamble) if isinstance(node, ast.ClassDef))
     lines = "\n" * (program.count("\n") + 2)  # that tracebacks count lines as if it were one text
     return sandbox.Tests(

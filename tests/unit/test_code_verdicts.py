@@ -380,6 +380,17 @@ def test_classes_of_the_preamble_are_the_same_on_both_sides() -> None:
 
 
 @contained
+@pytest.mark.parametrize(("stub", "entry_point"), [("def half(x): pass\n", "half"), ("", None)])
+def test_helpers_of_the_preamble_are_the_tests_own(stub: str, entry_point: str | None) -> None:
+    options = {"preamble": f"def near(a, b): return abs(a - b) < 1e-6\n\n{stub}"}
+    right, wrong = "def half(x): return x / 2\n", "def half(x): return 9\n"
+    tests, cheat = "assert near(half(3), 1.5)", "def near(a, b): return True\n"
+    for program, correct in ((wrong + cheat, False), (right, True), (right + cheat, True)):
+        found = verdict(program, tests, entry_point=entry_point, **options)
+        assert found.correct is correct
+
+
+@contained
 @pytest.mark.parametrize(
     ("program", "tests"),
     [
@@ -406,6 +417,14 @@ def test_tests_that_reach_into_the_program_share_its_process(program: str, tests
     found = verdict(program, tests)
     assert (found.correct, found.reason) == (True, "")
     assert found.details["isolated"] is False
+
+
+@contained
+def test_program_cannot_choose_to_share_the_process_of_its_tests() -> None:
+    forging = "import __main__\n__main__._state = lambda e: 'finished'\nnode = Base = object\n"
+    tests = "class Base: pass\nclass B(Base): pass\nnode = B()\nnode.x = 1\nassert add(1, 2) == 3"
+    found = verdict(f"{forging}{WRONG}", tests)
+    assert (found.correct, found.details["isolated"]) == (False, True)
 
 
 @contained
