@@ -396,6 +396,18 @@ def _resolves(name: str) -> bool:
         return False
 
 
+@_check("sandbox")
+def sandbox(scene: Scene) -> Verdict:  # noqa: ARG001
+    """Say whether answers that are code can be scored on this machine."""
+    from pytest_llamaburn.scorers import code
+
+    try:
+        code.ready()
+    except LlamaBurnError as err:
+        return Verdict("warn", str(err), "Nothing to do for eval sets without the scorer code.")
+    return Verdict("ok", "answers that are code can be run: Landlock and seccomp contain them")
+
+
 @_check("extras")
 def extras(scene: Scene) -> Verdict:
     """Say which optional parts are installed; without a server the embedded engine is needed."""

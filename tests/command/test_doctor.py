@@ -20,6 +20,7 @@ from pytest_llamaburn import registry
 from pytest_llamaburn.backends._base import Server
 from pytest_llamaburn.commands import _look, doctor
 from pytest_llamaburn.journal import Journal
+from pytest_llamaburn.sandbox import _filter
 from pytest_llamaburn.telemetry import _base
 
 if TYPE_CHECKING:
@@ -32,7 +33,8 @@ IDS = [
     *("server.reachable", "server.kind", "model.present", "model.loaded", "model.on_gpu"),
     *("server.slots", "cpu.governor", "machine.limits", "cpu.other_load", "disk.free"),
     "results.writable",
-    *("journal.leftover", "config.origins", "container", "extras"),
+    *("journal.leftover", "config.origins", "container", "sandbox"),
+    "extras",
     *(f"sensor.{name}" for name in registry.own("telemetry")),
 ]
 
@@ -295,6 +297,15 @@ def resolves(*_: Any) -> list[str]:
 
 def resolves_not(*_: Any) -> list[str]:
     raise socket.gaierror
+
+
+def test_sandbox_that_cannot_work_is_a_warning(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert doctor.sandbox(scene()).level in {"ok", "warn"}
+    monkeypatch.setattr(_filter, "MACHINES", ())
+    verdict = doctor.sandbox(scene())
+    assert verdict.level == "warn"
+    assert "cannot be run safely here" in verdict.finding
+    assert verdict.fix
 
 
 @pytest.mark.parametrize(

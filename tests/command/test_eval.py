@@ -103,6 +103,18 @@ def test_without_a_judge_only_scorers_mark(tmp_path: Path, small: str) -> None:
     assert f"wrote results/evals/{path.name}" in done.stderr
 
 
+def test_set_with_code_is_refused_where_no_sandbox_works(tmp_path: Path) -> None:
+    without = "from pytest_llamaburn.sandbox import _filter\n_filter.MACHINES = ()\n"
+    (tmp_path / "sitecustomize.py").write_text(without)
+    asked = question("f", scorer="code", tests=["assert f()"])
+    with room(tmp_path, Pupil()) as where:
+        done = where.eval(f"--set={eval_set(tmp_path, asked)}", check=4, PYTHONPATH=str(tmp_path))
+        assert where.pupil.requests == []
+    assert where.files == []
+    assert "answers that are code cannot be run safely here" in done.stderr
+    assert "leave out the questions whose scorer is code" in done.stderr
+
+
 def test_list_of_evals_shows_their_marks(tmp_path: Path, small: str) -> None:
     with room(tmp_path, Pupil(answers=ANSWERS)) as where:
         where.eval(small)
