@@ -356,6 +356,11 @@ class Harness:
             if self.worker == "main":  # workers of one session take turns by design
                 os.write(2, b"waiting: another LlamaBurn measurement runs on this machine\n")
             lock.acquire()
+        except OSError as err:
+            raise SettingsError(
+                f"the lock file {lock.lock_file} cannot be used: {err.strerror or err}; remove it, "
+                "or measure without it: --allow-parallel"
+            ) from None
         try:
             yield
         finally:

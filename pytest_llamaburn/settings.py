@@ -11,6 +11,8 @@ from __future__ import annotations
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
+from pytest_llamaburn import files
+
 if TYPE_CHECKING:
     from collections.abc import Callable
 
@@ -33,7 +35,8 @@ class Option:
         ge, gt, le, min_length), `choices` (a function that lists the words), `unit` ("s" also takes
         90s, 15m, 1h), `bare` (value of the flag alone), `on` (stands before the name in the flag
         that turns a switch on), `modes` (those that read it), `unless` (options beside which it is
-        not read), `record=False` (not part of a result's `config`).
+        not read), `record=False` (not part of a result's `config`), `path` (it names a file or
+        directory, whose `~` is resolved).
         """
         self.default = default
         self.help = help
@@ -53,6 +56,7 @@ class Option:
         self.modes: tuple[str, ...] = traits.get("modes", ())
         self.unless: tuple[str, ...] = traits.get("unless", ())
         self.record: bool = traits.get("record", True)
+        self.path: bool = traits.get("path", False)
 
     @property
     def repeats(self) -> bool:
@@ -151,14 +155,14 @@ class Connection(Settings):
 class Storage(Settings):
     """Where results are kept."""
 
-    results_dir: str = opt("results", "directory of result files", record=False)
+    results_dir: str = opt("results", "directory of result files", record=False, path=True)
 
 
 class Run(Connection, Storage):
     """What every kind of run needs besides: the model, how to ask and where to write."""
 
     model: tuple[str, ...] = opt(
-        (), "model to measure; repeat it for several, each gets its own file", short="-m"
+        (), "model to measure; repeat it for several, each gets its own file", short="-m", path=True
     )
     temperature: float = opt(0.0, "sampling temperature", bounds={"ge": 0, "le": 5})
     top_p: float | None = opt(None, "nucleus sampling", bounds={"gt": 0, "le": 1})
@@ -253,7 +257,7 @@ class Prompted(Run):
 
     prompts: tuple[str, ...] = opt(
         ("default",),
-        "prompt set: a built-in name or a JSON file; repeatable",
+        "prompt set: a built-in name, or a JSON, JSONL, CSV or text file; repeatable",
         bounds={"min_length": 1},
     )
 
@@ -296,6 +300,7 @@ class Benchmark(Prompted):
         "compare with this result file or id; last: the model's newest earlier one",
         bare="last",
         record=False,
+        path=True,
     )
     fail_if: tuple[str, ...] = opt(
         (),
@@ -426,6 +431,7 @@ class Stress(Prompted):
         scope="stress",
         bare="last",
         record=False,
+        path=True,
     )
     fail_if: tuple[str, ...] = opt(
         (),
@@ -455,11 +461,15 @@ class Searching(Connection):
         choices=_searches,
     )
     corpus: str | None = opt(
-        None, "directory of text, Markdown, HTML and PDF files to search instead of the web"
+        None,
+        "directory of text, Markdown, HTML and PDF files to search instead of the web",
+        path=True,
     )
     search_results: int = opt(5, "most sources to give to a question", bounds={"ge": 1})
     search_replay: str | None = opt(
-        None, "replay the searches of a result file, or of a JSONL file of them"
+        None,
+        "replay the searches of a result file, or of a JSONL file of them",
+        path=True,
     )
 
 
@@ -513,7 +523,7 @@ class Eval(Run, Judging, Searching):
 
     set: tuple[str, ...] = opt(
         ("general_knowledge",),
-        "eval set: a built-in name, or a JSON or JSONL file; repeatable, each gets its own file",
+        "eval set: a built-in name, or a JSON, JSONL or CSV file; repeatable, each has its own file",
         scope="eval",
         bounds={"min_length": 1},
     )
@@ -521,7 +531,9 @@ class Eval(Run, Judging, Searching):
         None, "ask so many questions of a set, a fixed choice over its categories", bounds={"ge": 1}
     )
     answers: str | None = opt(
-        None, "score the answers of this result file again instead of asking a model"
+        None,
+        "score the answers of this result file again instead of asking a model",
+        path=True,
     )
     samples: int = opt(1, "answers to each question, for pass@k", bounds={"ge": 1})
     pass_k: int | None = opt(
@@ -529,7 +541,9 @@ class Eval(Run, Judging, Searching):
     )
     pairwise: bool = opt(False, "have the judge compare answers with those of --compare-to")
     compare_to: str | None = opt(
-        None, "the other model of --pairwise, or the result file that has its answers"
+        None,
+        "the other model of --pairwise, or the result file that has its answers",
+        path=True,
     )
     cache_answers: bool = opt(
         True, "take an answer from an earlier run of the same model, question and options"
@@ -560,6 +574,7 @@ class Display(Settings):
         "table, json, jsonl, csv, markdown, or a file whose suffix names one; repeatable",
         short="-o",
         record=False,
+        path=True,
     )
     progress: str = opt(
         "auto",
@@ -612,9 +627,19 @@ def _field(option: Option, hint: Any) -> tuple[Any, Any]:
     field: Any = Field(default=option.default, description=option.help, **bounds)
     if option.unit == "s":
         hint = Annotated[hint, BeforeValidator(seconds)]
+    if option.path:
+        hint = Annotated[hint, AfterValidator(_at_home)]
     if option.choices:
         hint = Annotated[hint, AfterValidator(lambda word: _chosen(word, option))]
     return hint, field
+
+
+def _at_home(value: Any) -> Any:
+    """Return paths with their `~` resolved, as a shell does only for some spellings of a flag."""
+    if isinstance(value, tuple):
+        return tuple(map(_at_home, value))
+    found = isinstance(value, str) and value.startswith("~")
+    return str(files.home(value)) if found else value
 
 
 def _chosen(word: str | None, option: Option) -> str | None:

@@ -248,14 +248,16 @@ def test_an_unsound_line_is_refused_by_its_number(tmp_path: Path, content: str, 
 
 def test_a_file_that_is_not_text_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "mine.jsonl"
-    path.write_bytes(b"\xff\xfe")
+    path.write_bytes(b"\xff\x00")
     assert refusal(path).startswith(f"{path}: cannot be read: ")
 
 
 def test_an_unknown_set_is_refused_with_the_nearest_and_all(tmp_path: Path) -> None:
     message = refusal("reasonning")
     assert message.startswith("unknown eval set 'reasonning'; did you mean 'reasoning'?")
-    assert message.endswith(f"Known: {', '.join(builtin_eval_sets())}, or a .json or .jsonl file")
+    assert message.endswith(
+        f"Known: {', '.join(builtin_eval_sets())}, or a .json, .jsonl or .csv file"
+    )
     path = tmp_path / "none.jsonl"
     assert refusal(path) == f"eval set: {path} does not exist"
 
