@@ -95,7 +95,8 @@ def load_prompts(names: Iterable[str]) -> list[Prompt]:
     """Return the prompts of several sets, each a built-in name or a file.
 
     A file is JSON (a set, or a list of prompts), JSONL, CSV with a column `prompt`, or text with a
-    prompt a line. Prompts without an id get the file's name and their number. Raises DatasetError naming the file, the entry and the field that is wrong.
+    prompt a line. Prompts without an id get the file's name and their number.
+    Raises DatasetError naming the file, the entry and the field that is wrong.
     """
     found: dict[str, Prompt] = {}
     for name in names:

@@ -523,7 +523,7 @@ class Eval(Run, Judging, Searching):
 
     set: tuple[str, ...] = opt(
         ("general_knowledge",),
-        "eval set: a built-in name, or a JSON, JSONL or CSV file; repeatable, each has its own file",
+        "eval set: a built-in name, or a JSON, JSONL or CSV file; repeatable, with a file each",
         scope="eval",
         bounds={"min_length": 1},
     )

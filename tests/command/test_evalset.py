@@ -118,7 +118,7 @@ def test_a_csv_file_with_a_header_is_read_by_its_names(tmp_path: Path) -> None:
     ("name", "content", "form", "said"),
     [
         ("a.jsonl", "{}\n", "gsm8k", "a.jsonl: line 1: answer: gsm8k needs it"),
-        ("a.jsonl", "\n[]\n", "gsm8k", "a.jsonl: line 2: is no row of gsm8k: "),
+        ("a.jsonl", "\n[]\n", "gsm8k", "a.jsonl: line 2: should have fields, but is []"),
         ("a.jsonl", '{"question": "?", "answer": "2"}', "gsm8k", "'#### NUMBER'"),
         ("a.jsonl", '{"question": "?", "answer": "#### x"}', "gsm8k", "line 1 (id 'gsm8k-1'): ref"),
         ("a.jsonl", "", "gsm8k", "a.jsonl: questions: list should have at least 1 item"),
@@ -130,7 +130,12 @@ def test_a_csv_file_with_a_header_is_read_by_its_names(tmp_path: Path) -> None:
         ("a.csv", "x,y\n", "mmlu", "a.csv: line 1: has 2 columns instead of 6"),
         ("a.csv", 'x,"y\n', "mmlu", "a.csv: line 1: is not CSV: "),
         ("a.csv", "question,answer\nWho?,\n", "simpleqa", "a.csv: line 2 (id 'simpleqa-1'): ref"),
-        ("a.jsonl", '{"question":"?","choices":["x","y"],"answer":2}', "mmlu", "'C' is none of"),
+        (
+            "a.jsonl",
+            '{"question":"?","choices":["x","y"],"answer":2}',
+            "mmlu",
+            "answer: '2' names none of",
+        ),
     ],
 )
 def test_a_file_that_does_not_fit_is_refused_with_the_place(

@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from pytest_llamaburn import registry
+from pytest_llamaburn.errors import DatasetError
 
 
 def converted(name: str, *rows: dict[str, Any]) -> list[dict[str, Any]]:
@@ -29,7 +30,7 @@ def test_of_a_worked_answer_the_number_is_kept() -> None:
         "category": "math",
         "scorer": "number",
     }
-    with pytest.raises(ValueError, match="#### NUMBER"):
+    with pytest.raises(DatasetError, match="answer: does not end in '#### NUMBER'"):
         converted("gsm8k", {"question": "How many?", "answer": "1"})
 
 
