@@ -326,7 +326,7 @@ def _find(name: str, folder: str, what: str, suffixes: tuple[str, ...]) -> Path:
         listed = f"{', '.join(suffixes[:-1])} or {suffixes[-1]}"
         raise DatasetError(f"{unknown(what, name, shipped)}, or a {listed} file")
     if not files.exists(path):
-        raise DatasetError(f"{what}: {registry.short(name)} does not exist")
+        raise DatasetError(f"{what}: {name} does not exist")
     return path
 
 

@@ -46,6 +46,14 @@ def exists(path: str | Path) -> bool:
     return os.path.isfile(path)  # noqa: PTH113 - Path.is_file raises OSError for a long name
 
 
+def found(folder: Path, pattern: str) -> list[Path]:
+    """Return what matches in a folder, sorted; nothing in one that cannot be, or be read."""
+    try:
+        return sorted(folder.glob(pattern))
+    except (OSError, ValueError):
+        return []
+
+
 def home(path: str | Path) -> Path:
     """Return a path with its `~` resolved; one of an unknown user stays as it is."""
     try:

@@ -169,7 +169,7 @@ def of_session(results_dir: Path, session_id: str) -> list[str]:
 
 def leftovers(results_dir: Path) -> list[Path]:
     """Return the journal directories of ended runs, oldest first."""
-    folders = sorted((results_dir / FOLDER).glob("*/"))
+    folders = files.found(results_dir / FOLDER, "*/")
     return [folder for folder in folders if not _alive(folder)]
 
 

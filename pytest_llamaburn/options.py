@@ -13,7 +13,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar, cast
 
-from pytest_llamaburn import files, registry, settings
+from pytest_llamaburn import files, settings
 from pytest_llamaburn.errors import SettingsError
 
 if TYPE_CHECKING:
@@ -293,5 +293,4 @@ def _sentence(err: ValidationError, kind: type, origins: dict[str, str]) -> str:
     name = str(first["loc"][0])
     origin = origins.get(name, flag_name(kind, name))
     reason = first["msg"].removeprefix("Value error, ")
-    value = registry.short(repr(first["input"]))
-    return f"{origin}: {value} is refused: {reason[:1].lower()}{reason[1:]}"
+    return f"{origin}: {first['input']!r} is refused: {reason[:1].lower()}{reason[1:]}"

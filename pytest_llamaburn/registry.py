@@ -18,7 +18,6 @@ if TYPE_CHECKING:
     from importlib.metadata import EntryPoint
 
 _PACKAGE = "pytest_llamaburn"
-_QUOTED = 200  # characters of a value, at most, in a sentence
 
 
 @cache
@@ -50,15 +49,9 @@ def load(folder: str, name: str) -> ModuleType:
 
 def unknown(what: str, name: str, valid: tuple[str, ...] | list[str]) -> str:
     """Return a sentence that refuses a name, with the nearest valid one and the whole list."""
-    name = short(name)
     near = difflib.get_close_matches(name, valid, n=1)
     hint = f"; did you mean '{near[0]}'?" if near else "."
     return f"unknown {what} '{name}'{hint} Known: {', '.join(valid) or 'none'}"
-
-
-def short(value: str) -> str:
-    """Return a text that a sentence can quote: the middle of a very long one is left out."""
-    return value if len(value) <= _QUOTED else f"{value[: _QUOTED - 30]}…{value[-20:]}"
 
 
 @cache

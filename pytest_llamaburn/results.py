@@ -11,6 +11,7 @@ import glob
 import json
 import os
 import re
+import sys
 import unicodedata
 import zlib
 from contextlib import suppress
@@ -108,13 +109,15 @@ def _home(results_dir: Path, header: Mapping[str, Any]) -> tuple[Path, str]:
 def safe_name(subject: str) -> str:
     """Return what a file is about as its name: `llama3.1:q4` gives `llama3.1_q4`.
 
-    Letters of any script stay; a name that is too long is cut and marked with its checksum.
+    Letters of any script stay where file names can have them; a name that is too long is cut and
+    marked with its checksum.
     """
-    text = unicodedata.normalize("NFC", subject)
+    encoding = sys.getfilesystemencoding()
+    text = unicodedata.normalize("NFC", subject).encode(encoding, "replace").decode(encoding)
     name = re.sub(r"[^\w.-]+", "_", text).strip("._-") or "model"
     if len(name.encode()) <= _NAME_BYTES:
         return name
-    mark = f"_{zlib.crc32(subject.encode()):08x}"
+    mark = f"_{zlib.crc32(subject.encode(errors='replace')):08x}"
     return name.encode()[: _NAME_BYTES - len(mark)].decode(errors="ignore") + mark
 
 
@@ -174,7 +177,7 @@ def schema(kind: str) -> dict[str, Any]:
 def paths(results_dir: Path, folder: str | None = None) -> Iterator[Path]:
     """Yield the result files of one folder or all, newest first."""
     for name in [folder] if folder else sorted(folders().values()):
-        found = (results_dir / name).glob("*.json")
+        found = files.found(results_dir / name, "*.json")
         yield from sorted(found, key=_changed_s, reverse=True)
 
 
@@ -208,9 +211,8 @@ class Finder:
                 return candidate
         found = self._stems.get(name) or self._run_ids.get(name)
         if found is None:
-            short = registry.short(name)
             where = f"in {self._directory}: llamaburn results list shows them"
-            raise ResultsError(f"no result '{short}' {where}")
+            raise ResultsError(f"no result '{name}' {where}")
         return found
 
     @cached_property

@@ -127,6 +127,8 @@ def _words(*words: str) -> Callable[[], tuple[str, ...]]:
     return lambda: words
 
 
+MOST = 2**31 - 1  # of any number: servers count in 32 bits
+MOST_S = 366 * 86_400.0
 _MANY = 100_000  # requests of a benchmark; all are planned before the first is sent
 
 
@@ -279,7 +281,9 @@ class Benchmark(Prompted):
         toml="defaults.benchmark_iterations",
         bounds={"ge": 1, "le": _MANY},
     )
-    repeats: int = opt(1, "independent runs, each with its own warm-up", bounds={"ge": 1})
+    repeats: int = opt(
+        1, "independent runs, each with its own warm-up", bounds={"ge": 1, "le": 10_000}
+    )
     precision: float | None = opt(
         None,
         "go on until the mean of --precision-metric is known to this share, as 0.05",
@@ -419,7 +423,7 @@ class Stress(Prompted):
     spike_duration: float = opt(
         10.0, "length of a spike's burst", modes=("spike",), unit="s", bounds={"gt": 0}
     )
-    spikes: int = opt(3, "how many bursts", modes=("spike",), bounds={"ge": 1})
+    spikes: int = opt(3, "how many bursts", modes=("spike",), bounds={"ge": 1, "le": 10_000})
     workers: int = opt(
         1,
         "processes that send, where one is too slow to measure truly",
@@ -497,8 +501,12 @@ class Judging(Settings):
         join="=",
         example='"claude-sonnet-5-5".input = 3.0',
     )
-    judge_concurrency: int = opt(4, "judging calls at once to each judge", bounds={"ge": 1})
-    judge_repeats: int = opt(1, "judgments of each answer by each judge", bounds={"ge": 1})
+    judge_concurrency: int = opt(
+        4, "judging calls at once to each judge", bounds={"ge": 1, "le": 10_000}
+    )
+    judge_repeats: int = opt(
+        1, "judgments of each answer by each judge", bounds={"ge": 1, "le": 10_000}
+    )
     judge_timeout: float = opt(300.0, "deadline of a judging call", unit="s", bounds={"gt": 0})
     judge_retries: int = opt(4, "further tries of a judging call that failed", bounds={"ge": 0})
     max_judge_cost: float | None = opt(
@@ -535,7 +543,7 @@ class Eval(Run, Judging, Searching):
         "score the answers of this result file again instead of asking a model",
         path=True,
     )
-    samples: int = opt(1, "answers to each question, for pass@k", bounds={"ge": 1})
+    samples: int = opt(1, "answers to each question, for pass@k", bounds={"ge": 1, "le": 10_000})
     pass_k: int | None = opt(
         None, "k of pass@k: the chance that one of k answers is right", bounds={"ge": 1}
     )
@@ -623,15 +631,37 @@ def _field(option: Option, hint: Any) -> tuple[Any, Any]:
 
     from pydantic import AfterValidator, BeforeValidator, Field
 
-    bounds = cast("Any", option.bounds)
+    bounds = cast("Any", {**_most(option), **option.bounds})
     field: Any = Field(default=option.default, description=option.help, **bounds)
     if option.unit == "s":
         hint = Annotated[hint, BeforeValidator(seconds)]
-    if option.path:
-        hint = Annotated[hint, AfterValidator(_at_home)]
+    if "str" in option.annotation:
+        hint = Annotated[hint, AfterValidator(_at_home if option.path else _readable)]
     if option.choices:
         hint = Annotated[hint, AfterValidator(lambda word: _chosen(word, option))]
     return hint, field
+
+
+def _most(option: Option) -> dict[str, float]:
+    """Return the highest value of a number that has no bound of its own.
+
+    What is larger no server takes, and no clock, file or random generator holds.
+    """
+    if option.annotation.startswith("int"):
+        return {"le": MOST}
+    if option.annotation.startswith("float"):
+        return {"le": MOST_S if option.unit == "s" else MOST}
+    return {}
+
+
+def _readable(value: Any) -> Any:
+    """Return text as it is; raises ValueError for bytes of the command line that are none."""
+    for text in value if isinstance(value, tuple) else (value or "",):
+        try:
+            text.encode()
+        except UnicodeEncodeError:
+            raise ValueError("it is not text in this locale's encoding") from None
+    return value
 
 
 def _at_home(value: Any) -> Any:

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pytest_llamaburn import options
-from pytest_llamaburn.errors import LlamaBurnError, ResultsError
+from pytest_llamaburn.errors import LlamaBurnError, ResultsError, sentence
 from pytest_llamaburn.settings import Display, Storage
 
 if TYPE_CHECKING:
@@ -166,7 +166,8 @@ def _recover(results_dir: Path, names: list[str], display: Display) -> int:  # n
             bad += 1
             ours = isinstance(err, LlamaBurnError)
             reason = err if ours else f"its journal is damaged ({type(err).__name__}: {err})"
-            print(f"llamaburn: run {name} is not recovered: {reason}", file=sys.stderr)
+            told = sentence(f"run {name} is not recovered: {reason}")
+            print(f"llamaburn: {told}", file=sys.stderr)
     return 4 if bad else 0
 
 

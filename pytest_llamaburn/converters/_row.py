@@ -6,7 +6,6 @@ import json
 import math
 from typing import TYPE_CHECKING, Any
 
-from pytest_llamaburn import registry
 from pytest_llamaburn.errors import DatasetError
 
 if TYPE_CHECKING:
@@ -60,4 +59,4 @@ def _text(row: Mapping[str, Any], name: str, value: Any) -> str:
 
 
 def _shown(value: Any) -> str:
-    return registry.short(json.dumps(value, default=str))
+    return json.dumps(value, default=str)

@@ -117,7 +117,7 @@ def header_of(results_dir: Path, run: str) -> dict[str, Any]:
             return header
     names = ", ".join(folder.name for folder in folders)
     have = f"unfinished runs: {names}" if names else "no run was left unfinished"
-    words = f"there is no unfinished run '{registry.short(run)}' in {results_dir}"
+    words = f"there is no unfinished run '{run}' in {results_dir}"
     raise ResultsError(f"{words}: {have}")
 
 
@@ -140,6 +140,7 @@ def settled(kind: type, settings: Any, origins: Mapping[str, str]) -> tuple[Any,
     Raises SettingsError for what a run cannot have, named by where it was set.
     """
     settings = options.of_mode(kind, settings, origins)
+    _check_names(settings)
     with options.blaming(origins):
         registry.load("kinds", kind.__name__.lower()).check(settings)
         _check_sensors(settings)
@@ -148,6 +149,13 @@ def settled(kind: type, settings: Any, origins: Mapping[str, str]) -> tuple[Any,
         return settle(settings, origins)
     continued = _resumed(kind, settings, origins)
     return continued, f"continuing {continued.resume}"
+
+
+def _check_names(settings: Any) -> None:
+    """Raise SettingsError for a model whose name no server can be told; a file's may be any."""
+    for name in settings.model:
+        if not name.endswith(".gguf") and name != name.encode(errors="replace").decode():
+            raise SettingsError(f"--model: {name!r} is refused: it is not text")
 
 
 def _check_sensors(settings: Any) -> None:

@@ -26,7 +26,13 @@ FIELDS = (
     *("instruction", "input", "output", "generator", "uid", "prompt", "question_id", "turns"),
     *("reference", "task_id", "entry_point", "canonical_solution", "test", "dataset"),
 )
-PYTHON_S_WORDS = ("object has no attribute", "indices must", "not subscriptable", "NoneType", "'int'")
+PYTHON_S_WORDS = (
+    "object has no attribute",
+    "indices must",
+    "not subscriptable",
+    "NoneType",
+    "'int'",
+)
 TEXTS = st.sampled_from(["", "1", "B", "x", "x\n#### 7", "f", "def f():", "a\x00", "\ud800", "0"])
 SCALARS = TEXTS | st.text() | st.none() | st.booleans() | st.integers() | st.floats()
 VALUES = st.recursive(SCALARS, lambda inner: st.lists(inner, max_size=4), max_leaves=6)
