@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 _PROMPT_SUFFIXES = (".json", ".jsonl", ".csv", ".txt")
 _QUESTION_SUFFIXES = (".json", ".jsonl", ".csv")
 _DELIMITERS = ",;\t"  # of a CSV file, likeliest first: some countries' spreadsheets write ;
+_TEXT_OR_NUMBER = {"anyOf": [{"type": "string", "minLength": 1}, {"type": "integer"}]}
 CRITERIA: Final = ("accuracy", "completeness", "coherence")
 
 
@@ -357,26 +358,22 @@ def _dotted(loc: Iterable[int | str]) -> str:
     return ".".join(f"[{p}]" if isinstance(p, int) else p for p in loc).replace(".[", "[")
 
 
-def _text_or_number() -> Any:
-    """Return the type of a text that may be written as a whole number, as ids often are."""
-    from typing import Annotated
-
-    from pydantic import BeforeValidator, StringConstraints, WithJsonSchema
-
-    forms = [{"type": "string", "minLength": 1}, {"type": "integer"}]
-    constraints = StringConstraints(strip_whitespace=True, min_length=1)
-    return Annotated[str, constraints, BeforeValidator(_as_text), WithJsonSchema({"anyOf": forms})]
-
-
 @cache
 def prompt_set_model() -> type[BaseModel]:
     """Return the model of a prompt set file, from which its JSON Schema is made."""
     from typing import Annotated, Literal
 
-    from pydantic import BaseModel, ConfigDict, Field, StringConstraints
+    from pydantic import (
+        BaseModel,
+        BeforeValidator,
+        ConfigDict,
+        Field,
+        StringConstraints,
+        WithJsonSchema,
+    )
 
     text = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1)]
-    identifier = _text_or_number()
+    identifier = Annotated[text, BeforeValidator(_as_text), WithJsonSchema(_TEXT_OR_NUMBER)]
 
     class PromptEntry(BaseModel):
         """One prompt; `expected_length` says how long an answer it asks for."""
@@ -404,10 +401,18 @@ def eval_set_model() -> type[BaseModel]:
     """Return the model of an eval set file, from which its JSON Schema is made."""
     from typing import Annotated, Literal
 
-    from pydantic import BaseModel, ConfigDict, Field, FiniteFloat, StringConstraints
+    from pydantic import (
+        BaseModel,
+        BeforeValidator,
+        ConfigDict,
+        Field,
+        FiniteFloat,
+        StringConstraints,
+        WithJsonSchema,
+    )
 
     text = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1)]
-    identifier = _text_or_number()
+    identifier = Annotated[text, BeforeValidator(_as_text), WithJsonSchema(_TEXT_OR_NUMBER)]
     code = Annotated[str, StringConstraints(min_length=1)]
     criterion = Literal["accuracy", "completeness", "coherence"]
 

@@ -32,7 +32,9 @@ class LlamaBurnError(Exception):
 
 def sentence(text: str) -> str:
     """Return a text as one line: without control characters, and with overlong words cut."""
-    line = "".join(c if c.isprintable() else ascii(c)[1:-1] for c in text)
+    line = text
+    if not text.isprintable():
+        line = "".join(c if c.isprintable() else ascii(c)[1:-1] for c in text)
     words = re.sub(rf"\S{{{_LONGEST_WORD},}}", lambda word: _cut(word[0], _LONGEST_WORD), line)
     return _cut(words, _LONGEST_SENTENCE)
 

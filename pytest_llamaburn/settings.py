@@ -128,6 +128,7 @@ def _words(*words: str) -> Callable[[], tuple[str, ...]]:
 
 
 MOST = 2**31 - 1  # of any number: servers count in 32 bits
+MOST_CLIENTS = 100_000
 MOST_S = 366 * 86_400.0
 _MANY = 100_000  # requests of a benchmark; all are planned before the first is sent
 
@@ -282,7 +283,7 @@ class Benchmark(Prompted):
         bounds={"ge": 1, "le": _MANY},
     )
     repeats: int = opt(
-        1, "independent runs, each with its own warm-up", bounds={"ge": 1, "le": 10_000}
+        1, "independent runs, each with its own warm-up", bounds={"ge": 1, "le": 1000}
     )
     precision: float | None = opt(
         None,
@@ -331,7 +332,7 @@ class Stress(Prompted):
         None,
         "clients that each send their next request when the last ended; ramp begins here",
         modes=("ramp", "sustained"),
-        bounds={"ge": 1},
+        bounds={"ge": 1, "le": MOST_CLIENTS},
     )
     arrival: str | None = opt(
         None,
@@ -351,7 +352,7 @@ class Stress(Prompted):
         "most clients of ramp and sweep",
         modes=("ramp", "sweep"),
         unless=("levels", "max_rate"),
-        bounds={"ge": 1},
+        bounds={"ge": 1, "le": MOST_CLIENTS},
     )
     max_rate: float | None = opt(
         None,
@@ -390,7 +391,10 @@ class Stress(Prompted):
     )
     cooldown_window: str | None = opt(None, "end of a level to leave out, as 10s or 20 (requests)")
     isl: int | None = opt(
-        None, "length of prompts as the server counts it", unit="tokens", bounds={"ge": 8}
+        None,
+        "length of prompts as the server counts it",
+        unit="tokens",
+        bounds={"ge": 8, "le": 10_000_000},
     )
     osl: int | None = opt(
         None, "length of answers, kept to where the server can", unit="tokens", bounds={"ge": 1}
@@ -410,7 +414,7 @@ class Stress(Prompted):
         0.05, "share of failed requests that counts as failure", bounds={"gt": 0, "lt": 1}
     )
     spike_concurrency: int | None = opt(
-        None, "clients of a spike's burst", modes=("spike",), bounds={"ge": 1}
+        None, "clients of a spike's burst", modes=("spike",), bounds={"ge": 1, "le": MOST_CLIENTS}
     )
     spike_rate: float | None = opt(
         None,

@@ -10,7 +10,7 @@ from pytest_llamaburn import registry
 from pytest_llamaburn.errors import SettingsError
 from pytest_llamaburn.load import capacity, probing
 from pytest_llamaburn.load.step import CLIENTS
-from pytest_llamaburn.settings import MOST, MOST_S, seconds
+from pytest_llamaburn.settings import MOST, MOST_CLIENTS, MOST_S, seconds
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -83,6 +83,8 @@ def named_levels(text: str, *, clients: bool = False) -> list[float]:
         raise SettingsError(
             f"--levels: '{text}' is refused: clients are whole; levels of a rate want an --arrival"
         )
+    if clients and found[-1] > MOST_CLIENTS:
+        raise SettingsError(f"--levels: '{text}' is refused: at most {MOST_CLIENTS} clients")
     return found
 
 

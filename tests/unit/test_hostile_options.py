@@ -8,6 +8,7 @@ import io
 import json
 import re
 from contextlib import redirect_stdout
+from functools import cache
 from itertools import product
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -15,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from samples import saved
 
-from pytest_llamaburn import options, registry, settings
+from pytest_llamaburn import commands, options, registry, settings
 from pytest_llamaburn.commands import _look, build_parser, main
 from pytest_llamaburn.errors import UsageError
 
@@ -46,6 +47,7 @@ VALUES = {
     "control": "\x1b[2J\n",
 }
 LONGEST_SENTENCE = 2000
+PARSER = cache(build_parser)
 
 
 class Reached(BaseException):
@@ -64,6 +66,7 @@ def seam(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
         raise Reached
 
     monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(commands, "build_parser", PARSER)  # made anew each time, it takes longest
     monkeypatch.setattr(pytest, "main", reached)
     monkeypatch.setattr(asyncio, "run", unrun)
     monkeypatch.setattr(_look, "load", reached)
@@ -139,7 +142,7 @@ def test_every_option_of_every_command_takes_or_refuses_any_value(
 ) -> None:
     every = arguments_of(command)
     for action in every:
-        values = dict.fromkeys([*VALUES.values(), *examples_in(action.help or "")])
+        values: dict[str, None] = dict.fromkeys([*VALUES.values(), *examples_in(action.help or "")])
         for base, value in product(bases_of(every, action), () if action.nargs == 0 else values):
             flag = f"{action.option_strings[0]}=" if action.option_strings else ""
             said_by([command, *base, f"{flag}{value}"], monkeypatch)
