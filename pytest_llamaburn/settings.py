@@ -613,6 +613,7 @@ def options_of(kind: type) -> tuple[Option, ...]:
         for name, annotation in getattr(base, "__annotations__", {}).items():
             option = base.__dict__[name]
             option.name, option.annotation = name, annotation
+            option.bounds = {**_most(option), **option.bounds}
             found[name] = option
     return tuple(found.values())
 
@@ -635,7 +636,7 @@ def _field(option: Option, hint: Any) -> tuple[Any, Any]:
 
     from pydantic import AfterValidator, BeforeValidator, Field
 
-    bounds = cast("Any", {**_most(option), **option.bounds})
+    bounds = cast("Any", option.bounds)
     field: Any = Field(default=option.default, description=option.help, **bounds)
     if option.unit == "s":
         hint = Annotated[hint, BeforeValidator(seconds)]

@@ -106,7 +106,7 @@ def test_what_is_wrong_with_an_answer_is_told_by_its_field(
 
 def test_list_is_expected_where_a_format_has_one() -> None:
     row = {"question_id": 1, "category": "c", "turns": "Write."}
-    with pytest.raises(DatasetError, match='turns: should be a list, but is "Write."'):
+    with pytest.raises(DatasetError, match=r'turns: should be a list, but is "Write\."'):
         converted("mtbench", row)
     with pytest.raises(DatasetError, match="turns: is empty"):
         converted("mtbench", {**row, "turns": []})

@@ -23,6 +23,12 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 
+FUTURE = (
+    "a-future is the journal of a run of kind 'llamaburn/depth', which this version of LlamaBurn "
+    "does not know"
+)
+
+
 def _socket(path: Path) -> None:
     with socket.socket(socket.AF_UNIX) as made:
         made.bind(str(path))
@@ -117,9 +123,8 @@ def test_journals_of_other_versions_are_left_alone_and_named(
     out, err = capsys.readouterr()
     assert out.startswith("results/benchmarks/")
     assert err.splitlines() == [
-        "llamaburn: results/.journal/a-future is the journal of a run of kind 'llamaburn/depth', "
-        "which this version of LlamaBurn does not know: it is left alone",
-        "llamaburn: results/.journal/b-damaged is a journal with a damaged header: it is left alone",
+        f"llamaburn: results/.journal/{words}: it is left alone"
+        for words in (FUTURE, "b-damaged is a journal with a damaged header")
     ]
     with pytest.raises(ResultsError, match="does not know"):
         filing.header_of(Path("results"), "a-future")
@@ -167,9 +172,9 @@ def test_lock_that_cannot_be_taken_is_one_sentence(
     class Options:
         option = type("Given", (), {"__getattr__": lambda *_: None})()
 
-    with pytest.raises(SettingsError, match=r"the lock file .* cannot be used: .*allow-parallel"):
-        with Harness(Options()).alone():
-            pass
+    words = r"the lock file .* cannot be used: .*allow-parallel"
+    with pytest.raises(SettingsError, match=words), Harness(Options()).alone():
+        pass
 
 
 @pytest.fixture

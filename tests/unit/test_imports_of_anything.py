@@ -37,7 +37,7 @@ TEXTS = st.sampled_from(["", "1", "B", "x", "x\n#### 7", "f", "def f():", "a\x00
 SCALARS = TEXTS | st.text() | st.none() | st.booleans() | st.integers() | st.floats()
 VALUES = st.recursive(SCALARS, lambda inner: st.lists(inner, max_size=4), max_leaves=6)
 ROWS = st.dictionaries(st.sampled_from(FIELDS), VALUES) | st.fixed_dictionaries(
-    {name: TEXTS | VALUES for name in FIELDS}
+    dict.fromkeys(FIELDS, TEXTS | VALUES)
 )
 
 

@@ -11,6 +11,7 @@ from samples import document, row, saved
 
 from pytest_llamaburn import compare, registry, reports, results
 from pytest_llamaburn.compare import Choice, Comparison, Source
+from pytest_llamaburn.errors import ResultsError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -84,7 +85,7 @@ def test_first_file_is_shown_before_the_next_is_read(form: str, tmp_path: Path) 
     good, bad = saved(tmp_path / "results"), tmp_path / "bad.json"
     bad.write_text("{}")
     shown: list[str] = []
-    with pytest.raises(results.ResultsError):
+    with pytest.raises(ResultsError):
         reports.show([good, bad], [form], shown.append)
     assert shown == [registry.load("reports", form).render([good])]
 
