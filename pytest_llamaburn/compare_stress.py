@@ -101,7 +101,7 @@ class Comparison:
     ) -> None:
         """Take the files; raises ResultsError where clients loaded one and a rate another."""
         self.sources, self.baseline, self.choice = sources, baseline, choice
-        self.labels = {path: _label(index) for index, path in enumerate(sources)}
+        self.labels = {path: evidence.label(index) for index, path in enumerate(sources)}
         self.others = {path: found for path, found in sources.items() if path != baseline}
         self.before = sources[baseline]
         for path, after in self.others.items():
@@ -115,6 +115,7 @@ class Comparison:
             group = self._earlier.get(_conditions(found))
             if group is not None and found["run_id"] not in compared:
                 group.append(found)
+        self._noises: dict[tuple[Column, float | None], tuple[int, evidence.Part | None]] = {}
 
     @cached_property
     def planned(self) -> dict[str, list[tuple[Column, float | None]]]:
@@ -192,7 +193,9 @@ class Comparison:
         own = _own_interval((self.before, after), of, place, self.confidence)
         if own:
             return own, None
-        runs, found = self._noise(of, place)
+        if (of, place) not in self._noises:
+            self._noises[of, place] = self._noise(of, place)
+        runs, found = self._noises[of, place]
         noise = {"runs": runs, "std": found and math.sqrt(found.variance)}
         zero = of.unit != SHARE and min(before, now) <= 0
         if zero or runs < evidence.LEAST_RUNS or not (found and found.variance):
@@ -513,12 +516,6 @@ def _no_level(level: float | None) -> str:
     if level is None or math.isnan(level):
         return "the baseline has no optimal level: name one, as in requests_per_sec@8:-5%"
     return f"the files have no level {level:g} in common"
-
-
-def _label(index: int) -> str:
-    """Return A to Z, then A2 to Z2."""
-    letter, turn = chr(ord("A") + index % 26), index // 26
-    return f"{letter}{turn + 1}" if turn else letter
 
 
 def _word(value: Any) -> str:

@@ -21,6 +21,7 @@ from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from pytest_llamaburn import files
 from pytest_llamaburn.errors import ResultsError
 from pytest_llamaburn.texts import dumps
 
@@ -292,7 +293,7 @@ def read(folder: Path, skipped: Iterable[str] = ()) -> Record:
     gates: list[dict[str, Any]] = []
     others: dict[str, list[dict[str, Any]]] = {}
     endings: list[str] = []
-    for path in sorted(folder.glob("*.jsonl")):
+    for path in sorted(filter(files.exists, folder.glob("*.jsonl"))):
         ending = "killed"
         for line in _lines(path):
             match line.pop("type"):
@@ -330,20 +331,22 @@ def of_session(results_dir: Path, session_id: str) -> list[str]:
 
 
 def leftovers(results_dir: Path) -> list[Path]:
-    """Return the journal directories of ended runs that can be continued, oldest first."""
-    folders = sorted((results_dir / FOLDER).glob("*/"))
+    """Return the journal directories of ended runs, oldest first."""
+    folders = files.found(results_dir / FOLDER, "*/")
     return [folder for folder in folders if not _alive(folder)]
 
 
 def _alive(folder: Path) -> bool:
     from filelock import FileLock, Timeout
 
-    for path in folder.glob(f"*{_LOCK}"):
+    for path in filter(files.exists, folder.glob(f"*{_LOCK}")):
         try:
             with FileLock(path, timeout=0):
                 continue
-        except Timeout:
+        except (Timeout, PermissionError):  # one that another user holds is not ours to try
             return True
+        except OSError:
+            continue
     return False
 
 
@@ -361,13 +364,34 @@ def discard(folder: Path) -> None:
         return  # other runs' journals are there
 
 
+_NEEDED: dict[str, tuple[str, type]] = {
+    "expected": ("items", dict),
+    "planned": ("items", dict),
+    "end": ("reason", str),
+}
+
+
 def _lines(path: Path) -> Iterator[dict[str, Any]]:
-    with path.open(encoding="utf-8", errors="replace") as file:
-        for text in file:
-            try:
-                yield json.loads(text)
-            except ValueError:
-                continue  # the process was killed while writing this line
+    """Yield the facts of a journal; a line that is none, as a killed process leaves, is skipped.
+
+    Raises ResultsError where the file cannot be read.
+    """
+    try:
+        with path.open(encoding="utf-8", errors="replace") as file:
+            for text in file:
+                with suppress(ValueError, RecursionError):
+                    line = json.loads(text)
+                    if _is_fact(line):
+                        yield line
+    except OSError as err:
+        raise ResultsError(f"{path} cannot be read: {err.strerror or err}") from err
+
+
+def _is_fact(line: Any) -> bool:
+    if not (isinstance(line, dict) and isinstance(line.get("type"), str)):
+        return False
+    name, kind = _NEEDED.get(line["type"], ("type", str))
+    return isinstance(line.get(name), kind)
 
 
 def _unwritable(results_dir: Path, err: OSError) -> str:

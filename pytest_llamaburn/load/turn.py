@@ -14,6 +14,8 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from pytest_llamaburn.errors import SettingsError
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
@@ -32,7 +34,10 @@ class Holder(NamedTuple):
 
 @contextmanager
 def alone(holder: Holder, tell: Callable[[str], object]) -> Iterator[None]:
-    """Hold the machine-wide lock; `tell` is told for whom it waits, where it has to."""
+    """Hold the machine-wide lock; `tell` is told for whom it waits, where it has to.
+
+    Raises SettingsError where the lock file cannot be used.
+    """
     from filelock import FileLock, Timeout
 
     lock = FileLock(_place(".lock"), mode=0o666)
@@ -41,6 +46,11 @@ def alone(holder: Holder, tell: Callable[[str], object]) -> Iterator[None]:
     except Timeout:
         tell(waiting())
         lock.acquire()
+    except OSError as err:
+        raise SettingsError(
+            f"the lock file {lock.lock_file} cannot be used: {err.strerror or err}; remove it, "
+            "or measure without it: --allow-parallel"
+        ) from None
     try:
         _sign(holder)
         yield

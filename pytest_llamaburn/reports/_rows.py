@@ -45,10 +45,14 @@ class Sheet(NamedTuple):
 
 
 def sheets(paths: Sequence[Path]) -> Iterator[Sheet]:
-    """Yield the tables of each file; what would command a terminal is left out of their texts."""
+    """Yield the tables of each file."""
     for path in paths:
-        document = results.load(path)
-        yield from map(_cleaned, _shower(document).sheets(document, path))
+        yield from sheets_of(results.load(path), path)
+
+
+def sheets_of(document: dict[str, Any], path: Path) -> Iterator[Sheet]:
+    """Yield the tables of a file; what would command a terminal is left out of their texts."""
+    yield from map(_cleaned, _shower(document).sheets(document, path))
 
 
 def _cleaned(sheet: Sheet) -> Sheet:

@@ -355,7 +355,7 @@ def test_files_beyond_the_alphabet_have_labels_too(tmp_path: Path) -> None:
     made = json.loads(run(tmp_path, "a", level(2)).read_text())
     sources = {str(n): {**made, "run_id": str(n)} for n in range(28)}
     labels = compare_stress.Comparison(sources, "0", Choice()).labels
-    assert [labels[str(n)] for n in (0, 25, 26, 27)] == ["A", "Z", "A2", "B2"]
+    assert [labels[str(n)] for n in (0, 25, 26, 27)] == ["A", "Z", "AA", "AB"]
 
 
 def test_a_file_without_intervals_of_its_failures_is_compared(tmp_path: Path) -> None:

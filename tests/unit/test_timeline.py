@@ -575,7 +575,7 @@ def test_energy_a_token_is_compared() -> None:
         sources.append(compare.Source(name, {**made, "run_id": name}))
     column = compare.column("joules_per_output_token", "--columns")
     assert (column.unit, column.better) == ("J", "lower")
-    comparison = compare.Comparison(sources, compare.Choice((column,)), 0, ())
+    comparison = compare.Comparison(sources, compare.Choice((column,)), 0, lambda _: ())
     found = compare.document(comparison, "c", "2026-01-01T00:00:00Z")["results"]
     (change,) = found["changes"]
     assert change["change"] == pytest.approx(0.5)
@@ -585,7 +585,7 @@ def test_energy_a_token_is_compared() -> None:
 def test_energy_a_token_that_is_not_known_is_not_compared() -> None:
     sources = [compare.Source(name, {**built(ROWS, []), "run_id": name}) for name in "ab"]
     column = compare.column("joules_per_output_token", "--columns")
-    comparison = compare.Comparison(sources, compare.Choice((column,)), 0, ())
+    comparison = compare.Comparison(sources, compare.Choice((column,)), 0, lambda _: ())
     (change,) = compare.document(comparison, "c", "2026-01-01T00:00:00Z")["results"]["changes"]
     assert (change["value"], change["verdict"]) == (None, "inconclusive")
 
@@ -598,7 +598,7 @@ def energies(*sides: tuple[list[Any], tuple[Any, ...]], **machine: Any) -> dict[
         made["environment"] = {**made["environment"], "fingerprint": machine.get(name, "same")}
         sources.append(compare.Source(name, made))
     column = compare.column("run_energy_wh", "--columns")
-    comparison = compare.Comparison(sources, compare.Choice((column,)), 0, ())
+    comparison = compare.Comparison(sources, compare.Choice((column,)), 0, lambda _: ())
     found: dict[str, Any] = compare.document(comparison, "c", "2026-01-01T00:00:00Z")["results"]
     return found
 
