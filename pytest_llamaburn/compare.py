@@ -468,7 +468,9 @@ def _without_rows(document: Document) -> Document:
     found = document["results"]
     results = {"totals": found["totals"], "energy_by_repeat": found.get("energy_by_repeat", ())}
     about = {name: document[name] for name in (*kept, "contended")}
-    return {**about, "results": results}
+    telemetry = document.get("telemetry", {})
+    sensors = {name: telemetry.get(name) for name in ("counted", "scope") if name in telemetry}
+    return {**about, "telemetry": sensors, "results": results}
 
 
 def _kept(row: Row, fields: Iterable[str]) -> Row:
