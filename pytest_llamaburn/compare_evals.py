@@ -1,21 +1,35 @@
 """Evals compared: the difference of each mark over the same questions, and how sure it is.
 
-It is better or worse where its whole interval is (`agreement.mean`), which takes 6 questions.
+It is better or worse where its whole interval is (`agreement.mean`), which takes 6 questions. Of
+several answers to a question, the mean counts.
 """
 
 from __future__ import annotations
 
+from statistics import fmean
 from typing import TYPE_CHECKING, Any
 
-from pytest_llamaburn import agreement, results
+from pytest_llamaburn import agreement, evidence, metrics, results
 from pytest_llamaburn.errors import ResultsError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Callable, Iterator, Mapping, Sequence
 
 Document = dict[str, Any]
 
-MARKS = ("accuracy", "completeness", "coherence", "correct")
+
+def _unread(answer: Document) -> bool | None:
+    """Return whether nothing could be read from an answer, None where it has no verdict."""
+    return None if answer["correct"] is None else answer["verdict"]["state"] != "scored"
+
+
+_CRITERIA = ("accuracy", "completeness", "coherence")
+# What each share takes of an answer; None where the answer is not in it.
+_SHARES: dict[str, Callable[[Document], bool | None]] = {
+    "correct": lambda answer: answer["correct"],
+    "correct_of_parsed": lambda answer: None if _unread(answer) else answer["correct"],
+    "unparsable": _unread,
+}
 _ALIKE = ("judge", "judge_repeats", "temperature", "max_tokens", "web_search", "samples", "seed")
 
 
@@ -26,7 +40,7 @@ def document(
 
     Raises ResultsError where files share no question.
     """
-    labels = {path: chr(ord("A") + index) for index, path in enumerate(sources)}
+    labels = {path: evidence.label(index) for index, path in enumerate(sources)}
     others = [path for path in sources if path != baseline]
     return {
         "schema": "llamaburn/eval-comparison",
@@ -48,8 +62,7 @@ def document(
                 for found in _differences(sources[baseline], sources[path], path)
             ],
             "method": {
-                "interval": "95 % percentile bootstrap over questions, from 6 on",
-                "draws": agreement.DRAWS,
+                "interval": "95 % over questions, by Gaffke's method for means on a scale",
             },
         },
     }
@@ -78,7 +91,8 @@ def _differences(before: Document, after: Document, path: str) -> Iterator[Docum
     shared = [key for key in sides[0] if key in sides[1]]
     if not shared:
         raise ResultsError(f"compare: {path} has no question in common with the baseline")
-    for name in MARKS:
+    unread = any(_mark(side[key], "unparsable") for side in sides for key in shared)
+    for name in (*_CRITERIA, *(_SHARES if unread else ("correct",))):
         pairs = [(_mark(sides[0][key], name), _mark(sides[1][key], name)) for key in shared]
         both = [(a, b) for a, b in pairs if a is not None and b is not None]
         if any(side is not None for pair in pairs for side in pair):
@@ -87,26 +101,26 @@ def _differences(before: Document, after: Document, path: str) -> Iterator[Docum
 
 def _difference(name: str, pairs: Sequence[tuple[float, float]], shared: int) -> Document:
     a, b = [pair[0] for pair in pairs], [pair[1] for pair in pairs]
-    found = agreement.paired_difference(a, b, (0, 1) if name == "correct" else (1, 5))
+    found = agreement.paired_difference(a, b, (0, 1) if name in _SHARES else (1, 5))
     return {
         "mark": name,
-        "unit": "share" if name == "correct" else "1 to 5",
-        "baseline": agreement.mean(a).value,
-        "value": agreement.mean(b).value,
+        "unit": "share" if name in _SHARES else "1 to 5",
+        "baseline": fmean(a) if a else None,
+        "value": fmean(b) if b else None,
         "difference": found.value,
         "ci95": None if found.ci95 is None else [*found.ci95],
         "questions": len(pairs),
         "shared": shared,
-        "verdict": _verdict(found.ci95),
+        "verdict": _verdict(found.ci95, metrics.EVAL_METRICS[name].better),
         "reason": found.reason,
     }
 
 
-def _verdict(interval: Sequence[float] | None) -> str:
-    if interval is None:
+def _verdict(interval: Sequence[float] | None, better: str) -> str:
+    low, high = interval or (0.0, 0.0)
+    if low <= 0 <= high:
         return "inconclusive"
-    low, high = interval
-    return "better" if low > 0 else "worse" if high < 0 else "inconclusive"
+    return "better" if (low > 0) == (better == "higher") else "worse"
 
 
 def _by_question(found: Document) -> dict[tuple[Any, ...], Document]:
@@ -117,10 +131,12 @@ def _by_question(found: Document) -> dict[tuple[Any, ...], Document]:
 
 
 def _mark(item: Document, name: str) -> float | None:
-    if name == "correct":
-        return None if item["correct"] is None else float(item["correct"])
-    score: float | None = item["scores"].get(name, {}).get("score")
-    return score
+    if name not in _SHARES:
+        score: float | None = item["scores"].get(name, {}).get("score")
+        return score
+    found = [_SHARES[name](answer) for answer in (item, *item["more_samples"])]
+    counted = [float(one) for one in found if one is not None]
+    return fmean(counted) if counted else None
 
 
 def _word(value: Any) -> str:

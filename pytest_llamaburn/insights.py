@@ -41,6 +41,10 @@ _FLAG_TEXTS = {
     "coalesced": "several tokens came at once: read inter_token_latency_ms, not chunk_gap_ms",
     "early_stop": "the model ended before the limit of {max_tokens} tokens: compare TTFT and "
     "inter-token latency rather than totals",
+    "implausible_counts": "the server sent counts or durations that cannot be true or are no "
+    "numbers, so they are left out: update the server, or report it to its makers",
+    "not_streamed": "the server sent the whole answer at once, so no first token could be seen: "
+    "choose a server or a proxy that streams",
     "repetition_guard": "the server ended a stream that repeated itself: raise --temperature or "
     "change the prompt",
 }
@@ -298,6 +302,21 @@ def idle_energy(document: Document) -> tuple[str, dict[str, Any]] | None:
         "unload the model when it is not used."
     )
     return text, {"share": share, "energy_wh": gross}
+
+
+@_rule
+def device_not_counted(document: Document) -> tuple[str, dict[str, Any]] | None:
+    """Name the GPUs whose energy is missing from the run's for want of a sensor."""
+    left_out = document["telemetry"].get("not_counted", ())
+    blind = [o["device"] for o in left_out if o["reason"] in ("no_power_sensor", "low_coverage")]
+    if not blind or not document["telemetry"]["counted"]:
+        return None
+    text = (
+        f"The energy is that of {', '.join(document['telemetry']['counted'])} alone: "
+        f"{', '.join(blind)} could not be read all the time. Where the server does not use them, "
+        "say so with --gpu."
+    )
+    return text, {"not_counted": blind}
 
 
 @_rule

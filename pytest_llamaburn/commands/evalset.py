@@ -5,15 +5,15 @@ from __future__ import annotations
 import json
 import sys
 from collections import Counter
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from pytest_llamaburn import registry
+from pytest_llamaburn import files, registry
 from pytest_llamaburn.errors import DatasetError
 
 if TYPE_CHECKING:
     import argparse
     from collections.abc import Iterator
+    from pathlib import Path
 
     from pytest_llamaburn.datasets import EvalSet
 
@@ -29,6 +29,11 @@ def add(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("action", choices=tuple(_ACTIONS))
     parser.add_argument("files", nargs="*", metavar="FILE", help="what to validate or import")
     parser.add_argument("--format", choices=formats, help=f"of an import: {'; '.join(fields)}")
+    parser.add_argument(
+        "--answers",
+        metavar="HOW",
+        help="how the answers of mmlu are written: letter, index (from 0), number (from 1) or text",
+    )
     parser.add_argument("--name", help="of an imported set (the file's)")
     parser.add_argument(
         "--output", "-o", help="where to write an import (standard output); json for a list"
@@ -92,8 +97,8 @@ def _import(arguments: argparse.Namespace) -> int:
 
     if len(arguments.files) != 1 or not arguments.format:
         raise DatasetError("evalset import: name one file and its --format")
-    source = Path(arguments.files[0]).expanduser()
-    found = list(_converted(source, arguments.format))
+    source = files.home(arguments.files[0])
+    found = list(_converted(source, arguments.format, arguments.answers))
     questions = [question for _, question in found]
     name = arguments.name or source.stem
     content = {"name": name, "version": "1.0", "questions": questions}
@@ -102,30 +107,43 @@ def _import(arguments: argparse.Namespace) -> int:
     if arguments.output is None:
         print(text, end="")
         return 0
-    _write(Path(arguments.output), text)
+    _write(files.home(arguments.output), text)
     print(f"wrote {arguments.output}: {len(questions)} questions", file=sys.stderr)
     return 0
 
 
-def _converted(source: Path, name: str) -> Iterator[tuple[str, Any]]:
-    """Yield place and question of each row; raises DatasetError for one that does not fit."""
+def _converted(source: Path, name: str, answers: str | None) -> Iterator[tuple[str, Any]]:
+    """Return place and question of each row; raises DatasetError for one that does not fit."""
     from pytest_llamaburn import datasets
+    from pytest_llamaburn.converters._row import Row
 
     module = registry.load("converters", name)
-    place = "the whole file"
+    known = getattr(module, "ANSWERS", ())
+    if answers is not None and answers not in known:
+        raise DatasetError(f"--answers: {registry.unknown(f'way of {name}', answers, [*known])}")
+    rows = datasets.rows(source, getattr(module, "COLUMNS", ()))
+    places: list[str] = []
 
-    def noted() -> Iterator[Any]:
-        nonlocal place
-        for place, row in datasets.rows(source, getattr(module, "COLUMNS", ())):  # noqa: B007
-            yield row
+    def noted() -> Iterator[Row]:
+        for place, row in rows:
+            places.append(place)
+            yield Row(row, place, name)
 
     try:
-        for question in module.convert(noted()):
-            yield place, {key: value for key, value in question.items() if value is not None}
-    except KeyError as err:
-        raise DatasetError(f"{source}: {place}: {err.args[0]}: {name} needs it") from None
-    except (AttributeError, LookupError, TypeError, ValueError) as err:
-        raise DatasetError(f"{source}: {place}: is no row of {name}: {err}") from None
+        found = module.convert(noted(), answers) if known else module.convert(noted())
+        questions = [{k: v for k, v in one.items() if v is not None} for one in found]
+    except DatasetError as err:
+        raise DatasetError(_placed(source, err)) from None
+    except (AttributeError, LookupError, TypeError, ValueError):
+        where = f"{source}: {places[-1] if places else 'the whole file'}"
+        raise DatasetError(f"{where}: is no row of {name}: it has {module.HELP}") from None
+    return zip(places, questions, strict=True)
+
+
+def _placed(source: Path, err: DatasetError) -> str:
+    """Return an error as one of a file; what reads files has named it already."""
+    text = str(err)
+    return text if text.startswith(str(source)) else f"{source}: {text}"
 
 
 def _write(path: Path, text: str) -> None:
@@ -133,8 +151,8 @@ def _write(path: Path, text: str) -> None:
         raise DatasetError(f"evalset import: -o {path} does not end in .json")
     try:
         path.write_text(text, encoding="utf-8")
-    except OSError as err:
-        raise DatasetError(f"{path} cannot be written: {err.strerror or err}") from None
+    except (OSError, ValueError) as err:
+        raise DatasetError(f"{path} cannot be written: {files.reason(err)}") from None
 
 
 _ACTIONS = {"list": _list, "validate": _validate, "import": _import}

@@ -6,10 +6,12 @@ import time
 from dataclasses import asdict, dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
+from pytest_llamaburn.backends._failures import NOT_THE_MODELS
 from pytest_llamaburn.judges._base import Ask, CallError, Usage
 from pytest_llamaburn.judges._caller import BudgetError, Spent
 from pytest_llamaburn.judges._parsing import ParseError, parse
-from pytest_llamaburn.judges._prompt import absolute, pairwise, split_thinking
+from pytest_llamaburn.judges._prompt import absolute, pairwise
+from pytest_llamaburn.thinking import split_thinking
 
 if TYPE_CHECKING:
     from pytest_llamaburn.judges._base import Reply
@@ -23,29 +25,10 @@ STATES = (
     "parse_error",
     "api_error",
     "budget",
-    "skipped_empty",
     "skipped_sut_error",
 )
 MAX_TOKENS = 4096  # thinking counts against it
 TEMPERATURE = 0.0
-# Failures that say nothing about the model: nobody was there to ask, we were not let in, or it was
-# never asked because the search before it failed.
-_NOT_THE_MODELS = frozenset(
-    (
-        "auth",
-        "client_cancelled",
-        "connect_error",
-        "connect_refused",
-        "connect_timeout",
-        "dns",
-        "host_rejected",
-        "interrupted",
-        "loading",
-        "not_found",
-        "queue_full",
-        "search_failed",
-    )
-)
 
 
 @dataclass(frozen=True)
@@ -103,26 +86,23 @@ async def compare(caller: Caller, pair: Pair) -> Judgment:
 def by_rule(case: Case, criterion: str) -> Judgment | None:
     """Return the judgment of an answer that is not there, None for one to be judged.
 
-    The model's own failure, or an empty answer that it ended itself, scores 1, so that silence is
-    never rewarded. Where the answer was cut off, or nobody was there to ask, there is no score.
+    The model's own failure, an empty answer, or one that the limit of tokens cut off before it
+    began, scores 1, so that silence is never rewarded. Where the server was gone there is no score.
     """
     if case.failure is not None:
-        if case.failure in _NOT_THE_MODELS:
-            return _skipped(criterion, "skipped_sut_error", case.failure)
+        if case.failure in NOT_THE_MODELS:
+            error = {"kind": "skipped_sut_error", "words": case.failure}
+            return Judgment(criterion, error["kind"], "rule", error=error)
         return _one(criterion, f"the model gave no answer: {case.failure}")
     if split_thinking(case.answer)[0]:
         return None
     if case.finish_reason == "length":
-        return _skipped(criterion, "skipped_empty", "the limit of tokens came before the answer")
+        return _one(criterion, "the limit of tokens came before the answer")
     return _one(criterion, "the answer is empty")
 
 
 def _one(criterion: str, reason: str) -> Judgment:
     return Judgment(criterion, "scored", "rule", score=1, reasoning=reason)
-
-
-def _skipped(criterion: str, state: str, words: str) -> Judgment:
-    return Judgment(criterion, state, "rule", error={"kind": state, "words": words})
 
 
 def worst_usd(caller: Caller, prompt: Prompt) -> float | None:

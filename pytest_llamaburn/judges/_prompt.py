@@ -11,6 +11,9 @@ import re
 import secrets
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from pytest_llamaburn.backends import _turns
+from pytest_llamaburn.thinking import split_thinking
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
@@ -96,15 +99,6 @@ _NAMED = re.compile(
     rf"[{_OPENING}]{{1,2}}(?=[\s{_UNSEEN}/]*"
     rf"(?:{_BLOCK}|(?i:/|(?:END|BEGIN|START)[\s{_UNSEEN}_]+)(?i:{_BLOCK}))\b)"
 )
-# What chat templates make of a turn's end: a local server would read it as just that.
-_TURNS = re.compile(
-    r"<\||\|>|\[(?=/?INST\])|<(?=<?/?SYS>)|<(?=/?s>)|<(?=(?:start|end)_of_turn>)"
-    r"|<(?=/?(?:think|thinking)>)",
-    re.IGNORECASE,
-)
-_HIDDEN = re.compile("[\u202a-\u202e\u2066-\u2069\U000e0000-\U000e007f]")
-_THOUGHT = re.compile(r"\s*<(think|thinking)>(.*?)(?:</\1>|\Z)", re.DOTALL | re.IGNORECASE)
-_THOUGHT_TAG = re.compile(r"<(/?)(?:think|thinking)>", re.IGNORECASE)
 
 
 class Case(NamedTuple):
@@ -190,30 +184,11 @@ def pairwise(pair: Pair, key: str | None = None) -> Prompt:
     return _prompt(system, blocks, extras, ("verdict", VERDICTS, task), key)
 
 
-def split_thinking(text: str) -> tuple[str, str]:
-    """Return the answer without the thinking it begins with, and that thinking.
-
-    Thinking whose start tag the chat template has swallowed ends at its end tag. Tags further on
-    belong to the answer.
-    """
-    thoughts: list[str] = []
-    while found := _THOUGHT.match(text):
-        thoughts.append(found[2])
-        text = text[found.end() :]
-    tag = _THOUGHT_TAG.search(text)
-    if not thoughts and tag and tag[1]:
-        thoughts.append(text[: tag.start()])
-        text = text[tag.end() :]
-    return text.strip(), "\n".join(thoughts).strip()
-
-
 def defuse(text: str) -> str:
     """Return untrusted text in which nothing can be taken for a marker or the end of a turn."""
-    text = text.encode(errors="replace").decode()  # half a surrogate pair cannot be sent
-    text = _HIDDEN.sub("\N{REPLACEMENT CHARACTER}", text)
     text = _RUNS.sub(lambda run: " ".join(c for c in run[0] if c in _OPENING), text)
     text = _NAMED.sub(lambda found: "(" * len(found[0]), text)
-    return _TURNS.sub(lambda found: " ".join(found[0]) + " ", text)
+    return _turns.defused(text)
 
 
 def fence(name: str, text: str, key: str) -> str:

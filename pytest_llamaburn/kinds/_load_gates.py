@@ -171,7 +171,7 @@ def _scalar(name: str, level: Mapping[str, Any]) -> Observed:
         found = level["goodput"]
         if found is None:
             return Observed(None, None, "goodput needs --slo")
-        return Observed(found["share"], found["wilson95"], "")
+        return Observed(found["share"], found["wilson95"], found.get("reason") or "")
     if name == "error_rate":
         return Observed(level[name], level["error_rate_ci95"], "")
     value = level[name]

@@ -15,11 +15,16 @@ if TYPE_CHECKING:
     from pytest_llamaburn.load.steady import Stretch
 
 
+def tokens(good: Sequence[Mapping[str, Any]]) -> float | None:
+    """Return the tokens of all answers, None where the count of one is not known, or of none."""
+    lengths = [row["output_sequence_length"] for row in good]
+    return sum(lengths) if lengths and None not in lengths else None
+
+
 def totals(profile: timeline.Profile, good: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
     """Return what a run took, by the keys of RUN_METRICS; None for what is not known."""
     spent = profile.total()
-    lengths = [row["output_sequence_length"] for row in good]
-    tokens = None if None in lengths else sum(lengths)
+    generated = tokens(good)
     above = profile.above_idle_joules(spent)
     package = profile.package_joules()
     joules = spent.joules
@@ -28,8 +33,8 @@ def totals(profile: timeline.Profile, good: Sequence[Mapping[str, Any]]) -> dict
         "energy_above_idle_wh": None if above is None else above / 3600,
         "power_draw_watts": spent.watts,
         "power_peak_watts": spent.peak_watts,
-        "joules_per_output_token": joules / tokens if joules and tokens else None,
-        "output_tokens_per_joule": tokens / joules if joules and tokens else None,
+        "joules_per_output_token": joules / generated if joules and generated else None,
+        "output_tokens_per_joule": generated / joules if joules and generated else None,
         "cpu_package_energy_wh": None if package is None else package / 3600,
         "measured_s": profile.seconds or None,
     }
@@ -120,12 +125,12 @@ def level(
         return {**dict.fromkeys(LEVEL), "energy_reason": reason or "no_samples"}
     joules = sum(one.joules or 0.0 for one in taken)
     seconds = sum(end - start for start, end in spans) / 1e9
-    tokens = levels.tokens(whole)
+    generated = levels.tokens(whole)
     return {
         "energy_wh": joules / 3600,
         "power_draw_watts": joules / seconds,
         "power_peak_watts": max(one.peak_watts or 0.0 for one in taken),
-        "joules_per_output_token": joules / tokens if tokens else None,
-        "output_tokens_per_joule": tokens / joules if joules and tokens else None,
+        "joules_per_output_token": joules / generated if generated else None,
+        "output_tokens_per_joule": generated / joules if joules and generated else None,
         "energy_reason": None,
     }

@@ -64,7 +64,7 @@ class Compared(Part):
 
 
 class Verdict(Part):
-    """What a scorer found; `correct` is None where the answer could not be read."""
+    """What a scorer found; `correct` is None where there is no verdict, and not by the model."""
 
     correct: bool | None
     state: str
@@ -122,6 +122,19 @@ class Criterion(Mean):
     jury_alpha: dict[str, Any] | None
 
 
+class Right(Mean):
+    """A share of right answers; `bounds` has it with all that is missing wrong, and right."""
+
+    right: int
+    bounds: dict[str, float] | None = None
+
+
+class Unread(Mean):
+    """The share of answers from which nothing could be read."""
+
+    count: int
+
+
 class EvalResults(Part):
     """What an eval found; its own counts are of single verdicts, those of a mean are of answers."""
 
@@ -131,7 +144,9 @@ class EvalResults(Part):
     n_scored: int
     by_state: dict[str, int]
     criteria: dict[str, Criterion]
-    correct: Mean
+    correct: Right
+    correct_of_parsed: Right | None = None
+    unparsable: Unread | None = None
     pass_at_k: dict[str, Any] | None
     by_category: dict[str, dict[str, Any]]
     pairwise: dict[str, Any] | None
@@ -183,8 +198,22 @@ def check(settings: Any) -> None:
             f"--compare-to: {settings.compare_to} is refused: answers that are there are compared "
             "with those of a result file"
         )
+    if settings.web_search and not settings.answers:
+        _check_searching(settings)
     if settings.pairwise and not settings.judge:
         raise SettingsError("--pairwise: which judge compares the answers? Add --judge claude")
+
+
+def _check_searching(settings: Any) -> None:
+    """Raise SettingsError where a search is asked for and no question may be searched for."""
+    from pytest_llamaburn.load import papers
+
+    asked = [papers.paper(settings, name) for name in settings.set]
+    if not any(question.allow_web_search for one in asked for question in one.questions):
+        raise SettingsError(
+            f"--with-web-search: no question of {', '.join(settings.set)} allows a search: leave "
+            'the option out, or write "allow_web_search": true beside the questions of your own set'
+        )
 
 
 def keep_beside(record: Record, path: Path) -> None:
@@ -204,7 +233,7 @@ def build(record: Record) -> dict[str, Any]:
             "items": items,
             **_marks.counts(items, len(config["judge"]) * config["judge_repeats"]),
             "criteria": _marks.criteria(items),
-            "correct": _marks.correct(items),
+            **_marks.correctness(items),
             "pass_at_k": _marks.pass_at_k(items, config["pass_k"]),
             "by_category": _marks.by_category(items),
             "pairwise": _marks.pairwise(items, config["compare_to"]),
@@ -235,6 +264,38 @@ def build(record: Record) -> dict[str, Any]:
     return document
 
 
+def modern(document: dict[str, Any]) -> dict[str, Any]:
+    """Return the content of a file with what earlier versions did not count: unreadable answers.
+
+    They left such an answer out of `correct`; it is wrong.
+    """
+    found, config = document["results"], document["config"]
+    if "correct_of_parsed" in found:
+        return document
+    for item in found["items"]:
+        _marks.as_wrong(item)
+        item["pass_at_k"] = _pass_at_k(item, config["pass_k"])
+    before = found["correct"]["mean"]
+    found |= {
+        **_marks.correctness(found["items"]),
+        "pass_at_k": _marks.pass_at_k(found["items"], config["pass_k"]),
+        "by_category": _marks.by_category(found["items"]),
+    }
+    if found["correct"]["mean"] != before:
+        found["correct"]["reason"] = (
+            f"{before:.3g} in the file, whose version left out what could not be read"
+        )
+    return document
+
+
+def _pass_at_k(item: dict[str, Any], k: int | None) -> float | None:
+    """Return a question's pass@k, None if not asked for and without a verdict of a scorer."""
+    from pytest_llamaburn.scorers import code  # with it comes the sandbox
+
+    marks = [s["correct"] for s in _marks.samples(item) if s["correct"] is not None]
+    return code.pass_at_k(len(marks), sum(marks), k) if k is not None and marks else None
+
+
 def judged(results: dict[str, Any], expressions: Sequence[str], mode: str) -> list[dict[str, Any]]:
     """Return the verdicts of some gates on an eval's results."""
     rows = [
@@ -255,7 +316,7 @@ def judged(results: dict[str, Any], expressions: Sequence[str], mode: str) -> li
 def _gates(document: dict[str, Any]) -> list[dict[str, Any]]:
     config, results = document["config"], document["results"]
     found = judged(results, config["threshold"], config["gate_mode"])
-    if results["n_total"]:
+    if results["n_total"] or _marks.missing(results["correct"]):
         limit = f"unscored<={config['max_unscored']:g}"
         found += judged(results, [limit], "point")
     return found

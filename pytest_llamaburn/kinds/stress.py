@@ -82,6 +82,7 @@ class StressResults(Part):
     sustained: dict[str, Any] | None
     timeline: list[dict[str, Any]]
     totals: dict[str, float | None]
+    tokens_reason: str | None = None
     cost: dict[str, Any]
     errors: dict[str, int]
     client_health: dict[str, Any]
@@ -261,6 +262,9 @@ def _results(
         "recovery": recovered,
         "timeline": line,
         "totals": _totals(everything),
+        "tokens_reason": levels.without_counts(
+            [row.values["output_sequence_length"] for row in everything if row.error is None]
+        ),
         "errors": dict(Counter(row.error["kind"] for row in everything if row.error)),
         "client_health": {"calibration": record.facts.get("calibration")},
         "stop_reason": found.get("stop_reason"),
@@ -315,11 +319,9 @@ def _status(record: Record, everything: Sequence[Row]) -> str:
 
 def _totals(everything: Sequence[Row]) -> dict[str, Any]:
     good = [row for row in everything if row.error is None]
-    counts = [row.values["output_sequence_length"] for row in good]
-    tokens = [count for count in counts if count is not None]
     return {
         "requests": len(everything),
         "succeeded": len(good),
         "failed": len(everything) - len(good),
-        "output_tokens": sum(tokens) if tokens else None,
+        "output_tokens": _power.tokens([row.values for row in good]),
     }

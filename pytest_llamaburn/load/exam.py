@@ -6,6 +6,7 @@ judges in the background (`marking.py`).
 
 from __future__ import annotations
 
+import json
 import os
 from pathlib import Path
 from time import perf_counter_ns
@@ -13,13 +14,15 @@ from typing import TYPE_CHECKING, Any
 
 from pytest_llamaburn import gates, journal, judges, registry, results
 from pytest_llamaburn.backends._base import Server
-from pytest_llamaburn.errors import DatasetError, ServerError, SettingsError
+from pytest_llamaburn.errors import DatasetError, ServerError, SettingsError, UsageError
 from pytest_llamaburn.load import answers, marking, papers
 from pytest_llamaburn.load.run import Run, row_of
 from pytest_llamaburn.scorers._base import Verdict
 from pytest_llamaburn.scorers.code import pass_at_k
 from pytest_llamaburn.search import _choose, _evidence, _record
 from pytest_llamaburn.settings import Eval
+from pytest_llamaburn.texts import whole
+from pytest_llamaburn.thinking import split_thinking
 from pytest_llamaburn.trace import Failed, Sent, Trace, fold
 
 if TYPE_CHECKING:
@@ -60,12 +63,14 @@ class Exam(Run):
         """Prepare as a Run does; stored answers need no server."""
         if self.identity.worker.partition("-")[0] != "main":
             raise SettingsError("an eval runs in one process: leave out -n")
+        self._refuse_unscorable()
         self._rival_run = about.pop("rival_run", None)
         self._rival = bool(self.settings.pairwise and model == self.settings.compare_to)
         if self.settings.judge:
             await self._seat()
         if self.settings.web_search and not self.settings.answers:
             self._search = _choose.choose(self.settings, os.environ)
+            self._tell_unsearched()
         if self.settings.answers:
             self._reopen(planned)
         else:
@@ -99,7 +104,7 @@ class Exam(Run):
 
     def gate_question(self, expressions: list[str], question: Question) -> list[str]:
         """Judge gates on one question alone; return the sentences of those not passed."""
-        record = journal.read(journal.directory(self._directory, self.identity.run_id))
+        record = journal.read(self.folder)
         mine = [row for row in record.rows if row["prompt_id"] == question.id]
         found = results.build(record._replace(rows=mine))["results"]
         judged = registry.load("kinds", self.kind).judged
@@ -121,6 +126,13 @@ class Exam(Run):
     def _directory(self) -> Path:
         return Path(self.settings.results_dir)
 
+    def _refuse_unscorable(self) -> None:
+        """Raise UsageError for a question that this machine cannot score, before any is asked."""
+        asked = papers.paper(self.settings, self.identity.variant).questions
+        for name in sorted({q.scorer for q in asked if q.scorer}):
+            if check := getattr(registry.load("scorers", name), "ready", None):
+                check()
+
     async def _seat(self) -> None:
         """Choose the judges; raises UsageError where one would judge itself or cannot be had.
 
@@ -135,6 +147,12 @@ class Exam(Run):
         finally:
             await self._panel.close()
         self._panel = None if self._rival else judges.Panel.of(self.settings)
+
+    def _tell_unsearched(self) -> None:
+        """Say where the search does not apply: another set of the session allows it."""
+        name = self.identity.variant
+        if not any(q.allow_web_search for q in papers.paper(self.settings, name).questions):
+            self._progress.say(f"no question of {name} allows a search: it is asked without")
 
     def _check(self) -> None:
         self._refuse_self(self.model.id)
@@ -195,7 +213,7 @@ class Exam(Run):
             if _final(row) and row["question_id"] not in failed:  # those are asked again
                 self._marked[row["question_id"]] = row
         if self._panel is not None:
-            _charge(self._panel, record.others.get("judgment", []))
+            marking.charge(self._panel, record.others.get("judgment", []))
 
     async def _answered(self, question: Question, number: int) -> Row:
         """Return the row of an answer, that of an earlier run if it can be no other."""
@@ -321,6 +339,8 @@ class Exam(Run):
             self.journal.close()
 
 
+_MOST_REASON = 500  # characters of a reason that is another program's text
+
 _UNCOMPARED: Row = {
     "verdict": None,
     "state": "skipped_sut_error",
@@ -346,11 +366,11 @@ def _scoring(config: dict[str, Any]) -> dict[str, Any]:
 
 def _facts(trace: Trace, prompt: str) -> Row:
     """Return what a request's row says of the answer, its thinking kept apart."""
-    text, thought = judges.split_thinking(trace.text)
+    text, thought = split_thinking(whole(trace.text))
     return {
         **row_of(trace, prompt),
         "answer": text or (None if trace.failure else ""),
-        "thinking": trace.thinking or thought or None,
+        "thinking": whole(trace.thinking or thought) or None,
         "cached": False,
     }
 
@@ -397,11 +417,35 @@ def _verdict(question: Question, row: Row) -> Row | None:
         return None
     ruled = judges.by_rule(_case(question, row), "correct")
     if ruled is not None:
-        state = "empty" if ruled.scored else ruled.state
+        state = _silence(row) if ruled.scored else ruled.state
         reason = ruled.reasoning or (ruled.error or {})["words"]
         return Verdict(False if ruled.scored else None, state, reason, None, {})._asdict()
-    verdict: Verdict = registry.load("scorers", question.scorer).score(row["answer"], question)
-    return verdict._asdict()
+    return _scored(question.scorer, row["answer"], question)._asdict()
+
+
+def _scored(name: str, answer: str, question: Question) -> Verdict:
+    """Return what a scorer finds; one that fails says so in its verdict and the run goes on.
+
+    Raises UsageError for a faulty question and a missing extra.
+    """
+    try:
+        verdict = Verdict._make(registry.load("scorers", name).score(answer, question))
+        json.dumps(verdict, allow_nan=False)  # what no file can hold is no verdict either
+        if not isinstance(verdict.correct, bool | None):
+            raise TypeError(f"{verdict.correct!r} is neither true, false nor null")  # noqa: TRY301
+    except UsageError:
+        raise
+    except Exception as err:  # noqa: BLE001 - a scorer of another distribution may raise anything
+        reason = f"the scorer '{name}' failed: {type(err).__name__}: {err}"[:_MOST_REASON]
+        return Verdict(None, "unavailable", reason, None, {})
+    return verdict
+
+
+def _silence(row: Row) -> str:
+    """Return the state of an answer that the model did not give."""
+    if row["error"] is not None:
+        return "failed"
+    return "truncated" if row["finish_reason"] == "length" else "empty"
 
 
 def _final(row: Row) -> bool:
@@ -409,12 +453,6 @@ def _final(row: Row) -> bool:
     found = [*row["scores"].values(), *row["comparisons"]]
     states = {j["state"] for one in found for j in one["judgments"]}
     return states.isdisjoint(marking.NOT_FINAL)
-
-
-def _charge(panel: Panel, rows: list[Row]) -> None:
-    """Count what an earlier part of the run spent on its budget."""
-    panel.budget.calls += sum(row["calls"] for row in rows)
-    panel.budget.cost_usd += sum(row["most_usd"] or 0.0 for row in rows)
 
 
 def _tick(question: Question) -> Row:

@@ -77,7 +77,7 @@ def summarize(
     whole = stretches(level, unit, found)
     seconds = sum(one.end_ns - one.start_ns for _, one in whole) / 1e9
     rate = _rate(whole, _share_in, seconds)
-    uncounted = _uncounted(good)
+    uncounted = without_counts(_lengths(good))
     return {
         "concurrency" if unit == CLIENTS else "rate": level,
         "requests": len(rows),
@@ -117,10 +117,7 @@ def distributions(good: Sequence[Row], failed: int) -> dict[str, dict[str, Any]]
 
     Those of waits also have percentiles in which the failures count as infinite (`adj_`).
     """
-    found = {
-        name: _distribution(name, [row.values[name] for row in good])
-        for name in metrics.LEVEL_METRICS
-    }
+    found = {name: _distribution(name, good) for name in metrics.LEVEL_METRICS}
     for name, of in FROM_SCHEDULE.items():
         known = [(row, value) for row in good if (value := row.values[of]) is not None]
         due = [value + (row.sent_ns - row.scheduled_ns) / 1e6 for row, value in known]
@@ -145,14 +142,23 @@ def _error_interval(counted: Sequence[Row]) -> list[float] | None:
 
 
 def _goodput(wanted: str | None, counted: Sequence[Row], rate: float | None) -> Any:
-    """Return the share of requests that keep all bounds, and how many a second do."""
+    """Return the share of requests that keep all bounds, and how many a second do.
+
+    Where the server's numbers for a bound cannot be believed nobody knows: null, with a reason.
+    """
     if wanted is None:
         return None
+    bounds = slo.parse(wanted)
     flat = [{**row.values, "error": row.error} for row in counted]
-    found = slo.goodput(slo.parse(wanted), flat, 1.0)
+    found = slo.goodput(bounds, flat, 1.0)
     good = sum(row.error is None for row in counted)
     per_sec = rate * found.good / good if rate is not None and good else None
-    return {**found._asdict(), "slo": wanted, "requests_per_sec": per_sec}
+    told = {**found._asdict(), "slo": wanted, "requests_per_sec": per_sec}
+    unknown = sum(any(b.metric in (row.doubts or ()) for b in bounds) for row in counted)
+    if not unknown:
+        return told
+    reason = f"{unknown} of {len(counted)} answers have no number that can be held against --slo"
+    return {**told, **dict.fromkeys(("requests_per_sec", "share", "wilson95")), "reason": reason}
 
 
 def timeline(rows: Iterable[Row], start_ns: int) -> list[dict[str, Any]]:
@@ -183,9 +189,10 @@ def timeline(rows: Iterable[Row], start_ns: int) -> list[dict[str, Any]]:
     ]
 
 
-def _distribution(name: str, values: Iterable[float | None]) -> dict[str, Any]:
-    known = [value for value in values if value is not None]
-    return stats.distribution(known, metrics.METRICS[name].unit, "not_reported")
+def _distribution(name: str, rows: Iterable[Row]) -> dict[str, Any]:
+    known = [value for row in rows if (value := row.values[name]) is not None]
+    why = next((row.doubts[name] for row in rows if row.doubts and name in row.doubts), None)
+    return stats.distribution(known, metrics.METRICS[name].unit, why or "not_reported")
 
 
 def kept(part: Part, excluded: Excluded) -> list[Row]:
@@ -235,7 +242,7 @@ def stretches(level: float, unit: str, found: Sequence[Piece]) -> list[tuple[Par
 def tokens(whole: Sequence[tuple[Part, Stretch]]) -> float | None:
     """Return the output tokens inside some stretches, None where answers came without a count."""
     good = [(row, one) for part, one in whole for row in part.rows if row.error is None]
-    if _uncounted([row for row, _ in good]):
+    if without_counts(_lengths([row for row, _ in good])):
         return None
     return sum(_tokens_in(row, one.start_ns, one.end_ns) for row, one in good)
 
@@ -248,12 +255,16 @@ def _rate(whole: Sequence[tuple[Part, Stretch]], count: Any, seconds: float) -> 
     return float(done / seconds)
 
 
-def _uncounted(good: Sequence[Row]) -> str | None:
-    """Return whether, of the requests that succeeded, some or all came without a token count."""
-    known = sum(row.values["output_sequence_length"] is not None for row in good)
-    if known == len(good):
+def without_counts(lengths: Sequence[float | None]) -> str | None:
+    """Return why the tokens of all answers are not known: some or all came without their count."""
+    known = sum(length is not None for length in lengths)
+    if known == len(lengths):
         return None
-    return f"only {known} of {len(good)} answers came with a token count" if known else NO_COUNTS
+    return f"only {known} of {len(lengths)} answers came with a token count" if known else NO_COUNTS
+
+
+def _lengths(good: Sequence[Row]) -> list[float | None]:
+    return [row.values["output_sequence_length"] for row in good]
 
 
 def _tokens_in(row: Row, start: float, end: float) -> float:
@@ -270,7 +281,7 @@ def _share_in(row: Row, start: float, end: float) -> float:
 
 def _tokens_by_second(rows: Sequence[Row], start_ns: int, seconds: int) -> list[float] | None:
     """Return the tokens of each second, a request's spread evenly over its generation."""
-    if _uncounted([row for row in rows if row.error is None]) == NO_COUNTS:
+    if without_counts(_lengths([row for row in rows if row.error is None])) == NO_COUNTS:
         return None
     found = [0.0] * seconds
     for row in rows:

@@ -125,6 +125,12 @@ def restored(
     return {tuple(row["key"]): _judgment(row) for row in rows if row["state"] not in without}
 
 
+def charge(panel: Panel, rows: Sequence[dict[str, Any]]) -> None:
+    """Count what an earlier part of a run spent on the judges' budget."""
+    for row in rows:
+        panel.budget.charge(row["calls"], row["cost_usd"], row["most_usd"])
+
+
 def _judgment(row: dict[str, Any]) -> Judgment:
     known = {field.name: row[field.name] for field in fields(judges.Judgment)}
     known |= {"usage": Usage(**row["usage"]), "evidence": tuple(row["evidence"])}

@@ -298,7 +298,7 @@ class Sender:
             self.counts["failed" if trace.failure else "done"] += 1
             if trace.failure is None:
                 self._ended.append((trace.end_ns, round((trace.end_ns - trace.sent_ns) / 1e6, 2)))
-            self.counts["tokens"] += trace.usage.completion or 0
+            self.counts["tokens"] += int(trace.usage.completion or 0)
             visit.note(turn.number, failed=trace.failure is not None)
 
         return tell

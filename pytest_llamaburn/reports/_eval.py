@@ -25,7 +25,10 @@ if TYPE_CHECKING:
 Document = dict[str, Any]
 Found = dict[str, Any]
 
-_MARKS = ("mark", "unit", "mean", "95 % interval", "scored", "of", "missing as 1", "missing as 5")
+_MARKS = (
+    *("mark", "unit", "mean", "95 % interval", "scored", "of"),
+    *("worst case", "best case"),  # with all that is missing at the lowest and the highest mark
+)
 _HISTOGRAM = ("1", "2", "3", "4", "5")
 _PAIRS = (
     *("against", "verdict", "won", "lost", "tied", "scored", "of", "win rate", "95 % interval"),
@@ -44,12 +47,21 @@ def sheets(document: Document, path: Path) -> Iterator[Sheet]:
     about = f"{title(document)} on {found['eval_set']['name']}"
     rows = [*_criteria(found["criteria"]), *_shares(found)]
     notes = [*_notes(document), f"file {path}"]
-    yield Sheet(about, facts, rows, notes, (*_MARKS, *_HISTOGRAM))
+    columns, rows = _filled((*_MARKS, *_HISTOGRAM), rows)
+    yield Sheet(about, facts, rows, notes, columns)
     if found["pairwise"]:
         yield _pairs(found["pairwise"])
     yield _categories(found)
     timed = [measured(name, found["summary"][name]) for name in _TIMED]
     yield Sheet("timing of the answers", [], timed, [], COLUMNS)
+
+
+def _filled(
+    columns: tuple[str, ...], rows: list[tuple[str, ...]]
+) -> tuple[tuple[str, ...], list[tuple[str, ...]]]:
+    """Return a table without the columns that say nothing in any row."""
+    kept = [i for i in range(len(columns)) if not rows or any(row[i] != ABSENT for row in rows)]
+    return tuple(columns[i] for i in kept), [tuple(row[i] for i in kept) for row in rows]
 
 
 def rows(document: Document) -> Iterator[Found]:
@@ -86,6 +98,7 @@ def _told(document: Document) -> Iterator[str]:
         yield from _said("question", question["prompt"])
         if question["reference"]:
             yield from _said("reference", question["reference"])
+        yield from _sources(item)
         yield from _answer(item)
         for name, one in item["scores"].items():
             mark = ABSENT if one["score"] is None else f"{one['score']:g}"
@@ -100,7 +113,6 @@ def _told(document: Document) -> Iterator[str]:
 
 def _criteria(criteria: Found) -> Iterator[tuple[str, ...]]:
     for name, found in criteria.items():
-        bounds = [number(end) for end in found["bounds"].values()]
         counts = [str(found["histogram"][score]) for score in _HISTOGRAM]
         yield (
             name,
@@ -108,20 +120,32 @@ def _criteria(criteria: Found) -> Iterator[tuple[str, ...]]:
             number(found["mean"]),
             _interval(found),
             *_n(found),
-            *bounds,
+            *_bounds(found),
             *counts,
         )
 
 
 def _shares(found: Found) -> Iterator[tuple[str, ...]]:
-    rest = (ABSENT,) * (2 + len(_HISTOGRAM))
-    right = found["correct"]
-    if right["n_total"]:
-        yield ("correct", "share", number(right["mean"]), _interval(right), *_n(right), *rest)
+    rest = (ABSENT,) * len(_HISTOGRAM)
+    for name in _shares_of(found):
+        one = found[name]
+        mean = (number(one["mean"]), _interval(one))
+        yield (name, "share", *mean, *_n(one), *_bounds(one), *rest)
     passed = found["pass_at_k"]
     if passed:
-        name, n = f"pass@{passed['k']}", str(passed["n_scored"])
-        yield (name, "share", number(passed["mean"]), _interval(passed), n, n, *rest)
+        name = f"pass@{passed['k']}"
+        mean = (number(passed["mean"]), _interval(passed))
+        yield (name, "share", *mean, *_n(passed), *_bounds(passed), *rest)
+
+
+def _shares_of(found: Found) -> tuple[str, ...]:
+    """Return the shares to show: what could not be read only where that is anything."""
+    if not found["correct"]["n_total"]:
+        return ()
+    return (
+        "correct",
+        *(("correct_of_parsed", "unparsable") if found["unparsable"]["count"] else ()),
+    )
 
 
 def _pairs(found: Found) -> Sheet:
@@ -150,17 +174,17 @@ def _pairs(found: Found) -> Sheet:
 
 
 def _categories(found: Found) -> Sheet:
-    names = list(found["criteria"])
+    shares = [name for name in _shares_of(found) if name != "correct_of_parsed"]
+    marks = [*(shares or ["correct"]), *found["criteria"]]
     table = [
         (
             name,
             str(group["questions"]),
-            number(group["correct"]["mean"]),
-            *(number((group.get(criterion) or {}).get("mean")) for criterion in names),
+            *(number((group.get(mark) or {}).get("mean")) for mark in marks),
         )
         for name, group in found["by_category"].items()
     ]
-    return Sheet("by category", [], table, [], ("category", "questions", "correct", *names), 1)
+    return Sheet("by category", [], table, [], ("category", "questions", *marks), 1)
 
 
 def _facts(document: Document) -> Iterator[str]:
@@ -213,9 +237,7 @@ def _notes(document: Document) -> Iterator[str]:
             yield f"{name}: the judges agree with alpha {number(alpha['value'])}{why}"
         if one["flip_rate"] is not None:
             yield f"{name}: {one['flip_rate']:.0%} of a judge's repeats differ"
-    unread = {k: v for k, v in found["correct"]["by_state"].items() if k != "scored"}
-    if unread:
-        yield f"scorers: {_states(unread)}"
+    yield from _unread(document)
     yield from _unmarked(document)
     answers = [one for item in found["items"] for one in (item, *item["more_samples"])]
     for kind, count in found["errors"].items():
@@ -225,10 +247,31 @@ def _notes(document: Document) -> Iterator[str]:
         yield f"gate {gates.sentence(gate)}"
 
 
+def _unread(document: Document) -> Iterator[str]:
+    """Yield why answers were not read, and how many of them the limit of tokens cut."""
+    found = document["results"]
+    states = {k: v for k, v in found["correct"]["by_state"].items() if k != "scored"}
+    if not states:
+        return
+    wrong = "; what cannot be read is wrong" if found["unparsable"]["count"] else ""
+    yield f"scorers: {_states(states)}{wrong}"
+    answers = [one for item in found["items"] for one in (item, *item["more_samples"])]
+    cut = sum(
+        one["finish_reason"] == "length"
+        and one["verdict"] is not None
+        and one["verdict"]["state"] in ("unparsable", "truncated")
+        for one in answers
+    )
+    if cut:
+        limit = document["config"]["max_tokens"]
+        yield f"cut off at the limit of {limit} tokens: {cut} of them; raise --max-tokens"
+
+
 def _unmarked(document: Document) -> Iterator[str]:
     """Yield how many answers nobody could mark for want of a judge."""
     items = document["results"]["items"]
-    left = [one for one in items if one["answer"] and not (one["scores"] or one["verdict"])]
+    asked = [one for one in items if not one["question"]["scorer"]]
+    left = [one for one in asked if one["answer"] and not (one["scores"] or one["verdict"])]
     if left and not document["config"]["judge"]:
         yield f"{len(left)} of {len(items)} answers only a judge can mark: add --judge"
 
@@ -248,6 +291,18 @@ def _states(counts: dict[str, int]) -> str:
     return ", ".join(f"{state} {count}" for state, count in counts.items())
 
 
+def _sources(item: Found) -> Iterator[str]:
+    """Yield what a search gave the model as evidence, and what of it the answer cites."""
+    if item["search"] is None:
+        return
+    hits = item["search"]["hits"]
+    for count, hit in enumerate(hits, 1):
+        cited = ", cited" if count in item["cited"] else ""
+        yield from _said(f"source [{count}]{cited}", f"{hit['title']} <{hit['url']}>")
+    if not hits:
+        yield f"source: none, {item['search']['backend']} found nothing"
+
+
 def _answer(item: Found) -> Iterator[str]:
     for one in (item, *item["more_samples"]):
         if one["error"]:
@@ -257,7 +312,7 @@ def _answer(item: Found) -> Iterator[str]:
         if one["answer"] is not None:
             yield from _said("answer", one["answer"])
         if one["verdict"]:
-            word = {True: "right", False: "wrong", None: "not read"}[one["correct"]]
+            word = {True: "right", False: "wrong", None: "no verdict"}[one["correct"]]
             reason = f": {one['verdict']['reason']}" if one["verdict"]["reason"] else ""
             yield f"scorer: {word} ({one['verdict']['state']}){reason}"
 
@@ -289,6 +344,14 @@ def _joined(entries: list[Found], field: str) -> str | None:
 
 def _interval(found: Found) -> str:
     return "[{}, {}]".format(*map(number, found["ci95"])) if found["ci95"] else ABSENT
+
+
+def _bounds(found: Found) -> tuple[str, ...]:
+    """Return the bounds of a mean where anything is missing."""
+    if found["n_scored"] == found["n_total"] or "bounds" not in found:
+        return ABSENT, ABSENT
+    low, high = found["bounds"].values()
+    return number(low), number(high)
 
 
 def _n(found: Found) -> tuple[str, str]:

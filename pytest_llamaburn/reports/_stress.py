@@ -52,7 +52,7 @@ def rows(document: dict[str, Any]) -> Iterator[dict[str, Any]]:
                 flat |= {f"goodput.{word}": value[word] for word in ("requests_per_sec", "share")}
             elif not isinstance(value, dict | list):
                 flat[name] = value
-        yield {**about, **flat}
+        yield {**about, **flat, "energy_of": _power.of(document)}
 
 
 def place(level: Level) -> float:
@@ -152,9 +152,14 @@ def _rates(levels: Iterable[Level]) -> Iterator[str]:
     """Yield why levels have no throughput or an uncertain one, those with one reason together."""
     found: dict[str, list[str]] = {}
     for level in levels:
-        for key, what in (("rate_reason", "throughput"), ("tokens_reason", "tokens/s")):
-            if level.get(key):
-                found.setdefault(f"{what}: {level[key]}", []).append(name(level))
+        reasons = {
+            "throughput": level.get("rate_reason"),
+            "tokens/s": level.get("tokens_reason"),
+            "goodput": (level["goodput"] or {}).get("reason"),
+        }
+        for what, reason in reasons.items():
+            if reason:
+                found.setdefault(f"{what}: {reason}", []).append(name(level))
     for reason, names in found.items():
         yield f"{', '.join(names)}: {reason}"
 

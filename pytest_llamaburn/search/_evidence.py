@@ -6,6 +6,8 @@ import hashlib
 import re
 from typing import TYPE_CHECKING
 
+from pytest_llamaburn.backends import _turns
+
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
@@ -60,7 +62,8 @@ def citations(answer: str, hits: Sequence[Hit]) -> list[int]:
 
 def _source(number: int, hit: Hit, fence: str) -> str:
     about = f"Title: {hit.title}\nAddress: {hit.url}\n{hit.text}"
-    inside = _MARKER.sub("(marker)", about)  # no look-alike of the lines around it
+    # No look-alike of the lines around it, nor of the end of the turn that it stands in.
+    inside = _turns.defused(_MARKER.sub("(marker)", about))
     return f"BEGIN SOURCE {number} {fence}\n{inside}\nEND SOURCE {number} {fence}"
 
 

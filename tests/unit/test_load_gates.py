@@ -131,6 +131,16 @@ def test_goodput_needs_bounds_and_a_level_without_requests_no_rate(tmp_path: Pat
     assert verdict("requests_per_sec>0", found)["reason"] == "not measured"
 
 
+def test_goodput_of_numbers_that_cannot_be_believed_decides_nothing(tmp_path: Path) -> None:
+    step, rows = level(1)
+    for one in rows:
+        one.doubts = {"time_to_first_token_ms": "not_streamed"}
+    found = document(tmp_path, [alone(), (step, rows)], slo="ttft_ms<5")["results"]
+    judged = verdict("goodput_share@1<=1", found)
+    assert (judged["verdict"], judged["value"]) == ("undecided", None)
+    assert "have no number that can be held against --slo" in judged["reason"]
+
+
 def test_a_rate_that_a_schedule_was_too_short_for_says_so(tmp_path: Path) -> None:
     short = Step(40, RATE, 6), opened(40, 0.15, 100)
     found = document(tmp_path, [alone(), short], arrival="static")["results"]

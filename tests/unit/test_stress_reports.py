@@ -142,6 +142,13 @@ def test_a_point_that_the_levels_only_bracket_has_no_number(tmp_path: Path) -> N
     assert _stress._at(older) == "between 2 and 8 clients"
 
 
+def test_goodput_without_numbers_says_why(tmp_path: Path) -> None:
+    step, rows = level(2)
+    rows[-1].doubts = {"time_to_first_token_ms": "implausible"}
+    text = shown(tmp_path, (step, rows), slo="ttft_ms<5")
+    assert "2 clients: goodput: 1 of " in text
+
+
 def test_a_rate_without_throughput_says_why(tmp_path: Path) -> None:
     text = shown(tmp_path, (Step(40, RATE, 6), opened(40, 0.15, 100)), arrival="static")
     assert "40 requests/s: throughput: the schedule ended too soon" in text
@@ -155,6 +162,7 @@ def test_a_server_that_counts_no_tokens_has_none_in_file_table_and_chart(tmp_pat
     path = saved(tmp_path, taken)
     found = results.load(path)["results"]
     assert found["totals"]["output_tokens"] is None
+    assert found["tokens_reason"].startswith("the server sent no token counts")
     text = table.render([path])
     assert "1 clients, 2 clients: tokens/s: the server sent no token counts" in text
     assert "● tokens/s, top –" in text
