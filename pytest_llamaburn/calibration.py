@@ -7,7 +7,7 @@ from collections import Counter
 from functools import cache
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from pytest_llamaburn import agreement
+from pytest_llamaburn import agreement, files
 from pytest_llamaburn.errors import DatasetError
 from pytest_llamaburn.texts import dumps
 
@@ -55,7 +55,7 @@ def read(path: Path) -> list[Label]:
     Raises DatasetError naming file, line and field.
     """
     try:
-        lines = path.read_text(encoding="utf-8-sig").split("\n")  # a text may have U+2028
+        lines = files.text(path.read_bytes()).split("\n")  # a text may have U+2028
     except (OSError, ValueError) as err:
         raise DatasetError(f"--labels: {path} cannot be read: {err}") from None
     found: list[Label] = []

@@ -9,7 +9,7 @@ from __future__ import annotations
 from statistics import fmean
 from typing import TYPE_CHECKING, Any
 
-from pytest_llamaburn import agreement, metrics, results
+from pytest_llamaburn import agreement, evidence, metrics, results
 from pytest_llamaburn.errors import ResultsError
 
 if TYPE_CHECKING:
@@ -45,7 +45,7 @@ def document(
 
     Raises ResultsError where files share no question.
     """
-    labels = {path: chr(ord("A") + index) for index, path in enumerate(sources)}
+    labels = {path: evidence.label(index) for index, path in enumerate(sources)}
     others = [path for path in sources if path != baseline]
     return {
         "schema": "llamaburn/eval-comparison",

@@ -9,7 +9,7 @@ from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, NamedTuple, TypeVar
 
-from pytest_llamaburn import registry
+from pytest_llamaburn import files, registry
 from pytest_llamaburn.errors import DatasetError
 from pytest_llamaburn.registry import unknown
 from pytest_llamaburn.texts import whole
@@ -19,6 +19,10 @@ if TYPE_CHECKING:
 
     from pydantic import BaseModel, ValidationError
 
+_PROMPT_SUFFIXES = (".json", ".jsonl", ".csv", ".txt")
+_QUESTION_SUFFIXES = (".json", ".jsonl", ".csv")
+_DELIMITERS = ",;\t"  # of a CSV file, likeliest first: some countries' spreadsheets write ;
+_TEXT_OR_NUMBER = {"anyOf": [{"type": "string", "minLength": 1}, {"type": "integer"}]}
 CRITERIA: Final = ("accuracy", "completeness", "coherence")
 
 
@@ -100,13 +104,15 @@ def builtin_sets() -> list[str]:
 
 
 def load_prompts(names: Iterable[str]) -> list[Prompt]:
-    """Return the prompts of several sets, each a built-in name or a JSON file.
+    """Return the prompts of several sets, each a built-in name or a file.
 
+    A file is JSON (a set, or a list of prompts), JSONL, CSV with a column `prompt`, or text with a
+    prompt a line. Prompts without an id get the file's name and their number.
     Raises DatasetError naming the file, the entry and the field that is wrong.
     """
     found: dict[str, Prompt] = {}
     for name in names:
-        path = _find(name, "prompts", "prompt set", (".json",))
+        path = _find(name, "prompts", "prompt set", _PROMPT_SUFFIXES)
         for prompt in _read(path):
             if prompt.id in found and found[prompt.id] != prompt:
                 raise DatasetError(f"{path}: id '{prompt.id}' is also in another prompt set")
@@ -150,10 +156,11 @@ def stratified(entries: Sequence[Entry], count: int, seed: int) -> list[Entry]:
 def _read(path: Path) -> list[Prompt]:
     from pydantic import ValidationError
 
+    content, places = _content(path, "prompts")
     try:
-        checked: Any = prompt_set_model().model_validate(_json(path))
+        checked: Any = prompt_set_model().model_validate(content)
     except ValidationError as err:
-        raise DatasetError(f"{path}: {_located(err)}") from None
+        raise DatasetError(f"{path}: {_entry_located(err, content, places)}") from None
     entries = [Prompt(e.id, e.category, e.prompt) for e in checked.prompts]
     seen: set[str] = set()
     for entry in entries:
@@ -163,22 +170,48 @@ def _read(path: Path) -> list[Prompt]:
     return entries
 
 
+def _content(path: Path, key: str) -> tuple[Any, list[str]]:
+    """Return a set as its model has it, with its entries under `key`, and where each stands.
+
+    What is no set of ours is a list of entries, which need no ids.
+    """
+    content = _json(path) if path.suffix.lower() == ".json" else None
+    if isinstance(content, dict):
+        return content, []
+    found = list(rows(path))
+    bare = key == "prompts"
+    entries = [
+        _named({"prompt": entry} if bare and isinstance(entry, str) else entry, f"{path.stem}-{n}")
+        for n, (_, entry) in enumerate(found, 1)
+    ]
+    return {"name": path.stem, key: entries}, [place for place, _ in found]
+
+
+def _named(entry: Any, identifier: str) -> Any:
+    """Return an entry with an id; an empty cell of a table is no value."""
+    if not isinstance(entry, dict):
+        return entry
+    return {"id": identifier, **{name: value for name, value in entry.items() if value != ""}}
+
+
+def _as_text(value: Any) -> Any:
+    """Return a whole number as its text, anything else as it is."""
+    return str(value) if isinstance(value, int) and not isinstance(value, bool) else value
+
+
 def builtin_eval_sets() -> list[str]:
     """Return the names of the built-in eval sets."""
     return _shipped("eval_sets")
 
 
 def load_eval_set(name_or_path: str | Path) -> EvalSet:
-    """Return a built-in eval set, or that of a file: JSON, or JSONL with one question a line.
+    """Return a built-in eval set, or that of a file: JSON, JSONL or CSV with a question a line.
 
     Raises DatasetError naming the file, the entry and the field that is wrong.
     """
-    path = _find(str(name_or_path), "eval_sets", "eval set", (".json", ".jsonl"))
-    if path.suffix.lower() == ".json":
-        return eval_set(_json(path), path)
-    found = list(rows(path))
-    content = {"name": path.stem, "questions": [row for _, row in found]}
-    return eval_set(content, path, [place for place, _ in found])
+    path = _find(str(name_or_path), "eval_sets", "eval set", _QUESTION_SUFFIXES)
+    content, places = _content(path, "questions")
+    return eval_set(content, path, places)
 
 
 def eval_set(content: Any, path: Path, places: Sequence[str] = ()) -> EvalSet:
@@ -195,7 +228,7 @@ def eval_set(content: Any, path: Path, places: Sequence[str] = ()) -> EvalSet:
     questions = tuple(map(_question, checked.questions))
     first: dict[str, str] = {}
     for index, question in enumerate(questions):
-        where = _entry(index, question.id, places)
+        where = _entry(places[index] if places else f"questions[{index}]", question.id)
         if question.id in first:
             raise DatasetError(f"{path}: {where}: id: {first[question.id]} has it already")
         first[question.id] = where
@@ -208,7 +241,7 @@ def eval_set(content: Any, path: Path, places: Sequence[str] = ()) -> EvalSet:
 
 
 def rows(path: Path, columns: Sequence[str] = ()) -> Iterator[tuple[str, Any]]:
-    """Yield the entries of a JSON array, a JSONL or a CSV file, each with its place in the file.
+    """Yield the entries of a JSON array, a JSONL, CSV or text file, each with its place in it.
 
     `columns` are the names for a CSV file whose first line has none of them. Raises DatasetError.
     """
@@ -221,15 +254,20 @@ def rows(path: Path, columns: Sequence[str] = ()) -> Iterator[tuple[str, Any]]:
             raise DatasetError(f"{path}: the whole file: should be a list")
         yield from ((f"[{index}]", row) for index, row in enumerate(content))
     else:
+        plain = suffix == ".txt"
         lines = enumerate(_text(path).split("\n"), 1)
-        yield from ((f"line {n}", _parsed(f"{path}: line {n}", x)) for n, x in lines if x.strip())
+        for place, line in ((f"line {n}", line) for n, line in lines if line.strip()):
+            yield place, line if plain else _parsed(f"{path}: {place}", line)
 
 
 def _csv_rows(path: Path, columns: Sequence[str]) -> Iterator[tuple[str, dict[str, str]]]:
     import csv
     import io
 
-    reader = csv.reader(io.StringIO(_text(path), newline=""), strict=True)
+    text = _text(path)
+    head = text.partition("\n")[0]
+    delimiter = next((one for one in _DELIMITERS if one in head), _DELIMITERS[0])
+    reader = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter, strict=True)
     try:
         records = [(reader.line_num, row) for row in reader if row]
     except csv.Error as err:
@@ -268,8 +306,7 @@ def _question(entry: Any) -> Question:
     return Question(**{"reference": None, **own})
 
 
-def _entry(index: int, identifier: Any, places: Sequence[str]) -> str:
-    place = places[index] if places else f"questions[{index}]"
+def _entry(place: str, identifier: Any) -> str:
     return f"{place} (id '{identifier}')" if isinstance(identifier, str) else place
 
 
@@ -277,11 +314,12 @@ def _entry_located(err: ValidationError, content: Any, places: Sequence[str]) ->
     """Return place and reason of the first error, with the id of the question it is in."""
     first = err.errors()[0]
     match first["loc"]:
-        case ("questions", int(index), *fields):
-            entry = content["questions"][index]
+        case ("questions" | "prompts" as key, int(index), *fields):
+            entry = content[key][index]
             identifier = entry.get("id") if isinstance(entry, dict) else None
             inside = f": {_dotted(fields)}" if fields else ""
-            return f"{_entry(index, identifier, places)}{inside}: {first['msg'].lower()}"
+            place = places[index] if places else f"{key}[{index}]"
+            return f"{_entry(place, identifier)}{inside}: {first['msg'].lower()}"
     return _located(err)
 
 
@@ -298,11 +336,11 @@ def _find(name: str, folder: str, what: str, suffixes: tuple[str, ...]) -> Path:
     shipped = _shipped(folder)
     if name in shipped:
         return data_dir(folder) / f"{name}.json"
-    path = Path(name).expanduser()
+    path = files.home(name)
     if path.suffix.lower() not in suffixes:
-        hint = f", or a {' or '.join(suffixes)} file"
-        raise DatasetError(unknown(what, name, shipped) + hint)
-    if not path.is_file():
+        listed = f"{', '.join(suffixes[:-1])} or {suffixes[-1]}"
+        raise DatasetError(f"{unknown(what, name, shipped)}, or a {listed} file")
+    if not files.exists(path):
         raise DatasetError(f"{what}: {name} does not exist")
     return path
 
@@ -320,9 +358,9 @@ def _parsed(where: str, text: str) -> Any:
 
 def _text(path: Path, reason: str = "cannot be read") -> str:
     try:
-        return path.read_text(encoding="utf-8-sig")  # as spreadsheets write it
+        return files.text(files.plain_bytes(path))
     except (OSError, ValueError) as err:
-        raise DatasetError(f"{path}: {reason}: {err}") from None
+        raise DatasetError(f"{path}: {reason}: {files.reason(err)}") from None
 
 
 def _located(err: ValidationError) -> str:
@@ -339,15 +377,23 @@ def prompt_set_model() -> type[BaseModel]:
     """Return the model of a prompt set file, from which its JSON Schema is made."""
     from typing import Annotated, Literal
 
-    from pydantic import BaseModel, ConfigDict, Field, StringConstraints
+    from pydantic import (
+        BaseModel,
+        BeforeValidator,
+        ConfigDict,
+        Field,
+        StringConstraints,
+        WithJsonSchema,
+    )
 
     text = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1)]
+    identifier = Annotated[text, BeforeValidator(_as_text), WithJsonSchema(_TEXT_OR_NUMBER)]
 
     class PromptEntry(BaseModel):
         """One prompt; `expected_length` says how long an answer it asks for."""
 
         model_config = ConfigDict(extra="forbid")
-        id: text
+        id: identifier
         category: text = "custom"
         expected_length: Literal["short", "medium", "long"] | None = None
         prompt: text
@@ -369,9 +415,18 @@ def eval_set_model() -> type[BaseModel]:
     """Return the model of an eval set file, from which its JSON Schema is made."""
     from typing import Annotated, Literal
 
-    from pydantic import BaseModel, ConfigDict, Field, FiniteFloat, StringConstraints
+    from pydantic import (
+        BaseModel,
+        BeforeValidator,
+        ConfigDict,
+        Field,
+        FiniteFloat,
+        StringConstraints,
+        WithJsonSchema,
+    )
 
     text = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1)]
+    identifier = Annotated[text, BeforeValidator(_as_text), WithJsonSchema(_TEXT_OR_NUMBER)]
     code = Annotated[str, StringConstraints(min_length=1)]
     criterion = Literal["accuracy", "completeness", "coherence"]
 
@@ -385,9 +440,9 @@ def eval_set_model() -> type[BaseModel]:
         """
 
         model_config = ConfigDict(extra="forbid")
-        id: text
+        id: identifier
         prompt: text
-        reference: text | None = None
+        reference: identifier | None = None
         category: text = "custom"
         allow_web_search: bool = False
         rubric: text | None = None

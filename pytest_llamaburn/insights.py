@@ -308,6 +308,21 @@ def idle_energy(document: Document) -> tuple[str, dict[str, Any]] | None:
 
 
 @_rule
+def device_not_counted(document: Document) -> tuple[str, dict[str, Any]] | None:
+    """Name the GPUs whose energy is missing from the run's for want of a sensor."""
+    left_out = document["telemetry"].get("not_counted", ())
+    blind = [o["device"] for o in left_out if o["reason"] in ("no_power_sensor", "low_coverage")]
+    if not blind or not document["telemetry"]["counted"]:
+        return None
+    text = (
+        f"The energy is that of {', '.join(document['telemetry']['counted'])} alone: "
+        f"{', '.join(blind)} could not be read all the time. Where the server does not use them, "
+        "say so with --gpu."
+    )
+    return text, {"not_counted": blind}
+
+
+@_rule
 def one_slot(document: Document) -> tuple[str, dict[str, Any]] | None:
     """Read how many requests the server works on at once."""
     if document["telemetry"].get("slots") != 1 or document["server"]["kind"] == "embedded":

@@ -65,6 +65,7 @@ RUN_METRICS = {
         "output_tokens_per_joule", "tokens/J", "higher", "1 / joules_per_output_token"
     ),
 }
+ENERGY_UNITS = ("Wh", "W", "J", "tokens/J")
 # Those whose distributions a level of a stress run has.
 LEVEL_METRICS = (
     *("total_generation_ms", "time_to_first_token_ms", "inter_token_latency_ms"),
@@ -201,7 +202,9 @@ REASONS = {
     "no_provider": "no power sensor is read",
     "remote_server": "the server is on another machine, whose sensors are not read",
     "profile_off": "sensors were not to be read (--no-profile)",
-    "unsupported_field": "a GPU does not give its power",
+    "unsupported_field": "no GPU gives its power",
+    "gpu_not_used": "the server uses none of the GPUs that have sensors",
+    "devices_differ": "parts of the run counted the energy of different devices",
     "window_too_short": "the request was too short for the sensor",
     "low_coverage": "readings are missing for over a fifth of the time",
     "no_thinking_end": "the answer held only thinking",

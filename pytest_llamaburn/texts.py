@@ -18,6 +18,6 @@ def whole(text: str) -> str:
     return text
 
 
-def dumps(value: Any, indent: int | None = None) -> str:
+def dumps(value: Any) -> str:
     """Return a value as JSON that any file can hold; raises ValueError for NaN and infinities."""
-    return whole(json.dumps(value, ensure_ascii=False, allow_nan=False, indent=indent))
+    return whole(json.dumps(value, ensure_ascii=False, allow_nan=False))

@@ -13,7 +13,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from itertools import islice
 from typing import TYPE_CHECKING, Any, NamedTuple
-from urllib.parse import urlsplit
+from urllib.parse import quote, urlsplit
 
 from pytest_llamaburn.backends._failures import classify, malformed, no_stream
 from pytest_llamaburn.backends._http import (
@@ -21,6 +21,7 @@ from pytest_llamaburn.backends._http import (
     Deadlines,
     Exchange,
     Wire,
+    common_headers,
     request_bytes,
     tls_context,
 )
@@ -37,8 +38,13 @@ if TYPE_CHECKING:
 
     from pytest_llamaburn.settings import Run
 
+_REFUSAL_LIMIT = 64_000  # bytes of a refusal in which its words are looked for
 _SLICE = 64  # events decoded between two looks at the sockets: some tenths of a millisecond
 LONGEST_S = 600.0  # the deadline of a whole answer where the settings leave it open
+_CALL = re.compile(
+    r"(/(chat/)?completions|/models|/embeddings|/responses"
+    r"|/api/(chat|generate|embed|tags|show|ps|version))$"
+)
 Message = dict[str, Any]
 Likely = list[tuple[str, float]]  # tokens, each with its log probability
 
@@ -160,7 +166,11 @@ class Backend(ABC):
     def request(self, body: dict[str, Any]) -> bytes:
         """Return the bytes of a request with a body."""
         data = dumps(body).encode()
-        return request_bytes(self.address, self.chat_path, data, auth_headers())
+        return request_bytes(self.address, self.chat_path, data, self._headers())
+
+    def _headers(self) -> dict[str, str]:
+        """Return what heads every request to the server, timed or not."""
+        return {**common_headers(self.address), **auth_headers()}
 
     def wire(self) -> Wire:
         """Return a new virtual user's connection to this server."""
@@ -202,14 +212,15 @@ class Backend(ABC):
     def events(self, exchange: Exchange) -> Iterator[Event]:
         """Yield what happened: Sent, Headers, the answer, and exactly one terminal event."""
         yield Sent(exchange.sent_ns)
-        status = exchange.framing.status
+        framing = exchange.framing
+        status = framing.status
         if exchange.headers_ns:
             yield Headers(exchange.headers_ns, status)
         terminal: Event | None = None
-        if status == 200:
+        if framing.succeeded:
             terminal = yield from self._answer(exchange)
         elif status and not exchange.failure:
-            kind, words = classify(status, exchange.framing.body)
+            kind, words = classify(status, framing.body[:_REFUSAL_LIMIT])
             terminal = Failed(exchange.ended_ns, kind, "response", status, words)
         yield terminal or exchange.failure or self._unended(exchange)
 
@@ -232,9 +243,15 @@ class Backend(ABC):
         return None if self.opening.match(body) else no_stream(exchange.ended_ns, body)
 
     def last_delta(self, exchange: Exchange) -> int | None:
-        """Return the stamp of the newest piece of answer in an unfinished exchange."""
-        stamps = [e.t_ns for e in self.events(exchange) if isinstance(e, Delta)]
-        return stamps[-1] if stamps else None
+        """Return the stamp of the newest piece of answer since the last call, None without one."""
+        for part in exchange.news(self.ends_event) if exchange.framing.succeeded else ():
+            if stamps := [e.t_ns for e in self._answer(part) if isinstance(e, Delta)]:
+                return stamps[-1]
+        return None
+
+    def ends_event(self, line: bytes) -> bool:  # noqa: ARG002 - here each line is an event
+        """Return whether a line of an answer is the last of an event."""
+        return True
 
     async def alive(self) -> bool:
         """Return whether anything still listens there."""
@@ -248,22 +265,28 @@ class Backend(ABC):
         return True
 
     @asynccontextmanager
-    async def http(self, timeout_s: float = 30.0) -> AsyncIterator[httpx.AsyncClient]:
+    async def http(
+        self, timeout_s: float = 30.0, *, endless: bool = False
+    ) -> AsyncIterator[httpx.AsyncClient]:
         """Return a client for untimed calls; its failures become ServerError.
 
-        The environment's proxies are not used: they would stand between us and a local server.
+        A whole answer may take `timeout_s`, or where it is `endless` each silence in it. The
+        environment's proxies are not used: they would stand between us and a local server.
         """
         import httpx
 
+        from pytest_llamaburn.backends._untimed import Bounded
+
         limits = httpx.Timeout(timeout_s, connect=self.deadlines.connect)
         options: dict[str, Any] = {"verify": tls_context() if self.address.tls else False}
+        transport = Bounded(None if endless else timeout_s, trust_env=False, **options)
         try:
             async with httpx.AsyncClient(
                 base_url=self.address.url,
                 timeout=limits,
+                transport=transport,
                 trust_env=False,
-                headers=auth_headers(),
-                **options,
+                headers=self._headers(),
             ) as client:
                 yield client
         except (httpx.ConnectError, httpx.ConnectTimeout) as err:
@@ -282,7 +305,7 @@ class Backend(ABC):
         async with self.http() as client:
             reply = await client.get(path)
         if reply.status_code in (401, 403):
-            raise ServerError(f"{self.address.url}{path}: refused: set {KEY_VARIABLE} to its key")
+            raise ServerError(f"{reply.url}: refused: set {KEY_VARIABLE} to its key")
         try:
             return reply.json() if reply.status_code == 200 else None
         except (ValueError, RecursionError):
@@ -336,11 +359,12 @@ def auth_headers() -> dict[str, str]:
 def parse_host(text: str) -> Address:
     """Return the address a user means by a URL, `host`, `host:port` or `:port`, as Ollama does.
 
+    An IPv6 address may lack its brackets where no port follows. A path is the API's root; that of
+    one call, as `/v1/chat/completions`, is cut down to it.
     Raises SettingsError; a key in the URL is refused, since the host is written to files.
     """
-    scheme = text.strip() if "://" in text else f"ollama://{text.strip()}"
     try:
-        parts = urlsplit(scheme)
+        parts = urlsplit(_with_scheme(text.strip()))
     except ValueError as err:
         raise SettingsError(f"--host: '{text}' is refused: {str(err).lower()}") from None
     try:
@@ -353,11 +377,40 @@ def parse_host(text: str) -> Address:
         raise SettingsError(f"--host: '{text}' is refused: only http and https are spoken")
     if parts.username or parts.password:
         raise SettingsError(f"--host: a password in the URL is refused: set {KEY_VARIABLE} instead")
-    host = parts.hostname or "127.0.0.1"
-    host = "127.0.0.1" if host in ("0.0.0.0", "::") else host  # noqa: S104 - a server's bind address
+    if parts.query or parts.fragment:
+        raise SettingsError("--host: the URL is refused: leave out what follows its path")
     default = {"http": 80, "https": 443, "ollama": 11434}[parts.scheme]
-    path = re.sub(r"/v1$", "", parts.path.rstrip("/"))
-    return Address(host, port or default, parts.scheme == "https", path)
+    host, path = _host_name(text, parts.hostname or "127.0.0.1"), quote(parts.path, safe="/%:@~+,=")
+    return Address(host, port or default, parts.scheme == "https", api_root(path))
+
+
+def api_root(path: str) -> str:
+    """Return a URL, or the path of one, without a call of the API at its end."""
+    return _CALL.sub("", path.rstrip("/"))
+
+
+def _with_scheme(text: str) -> str:
+    if "://" in text:
+        return text
+    try:
+        bare = ipaddress.ip_address(text).version == 6
+    except ValueError:
+        bare = False
+    return f"ollama://[{text}]" if bare else f"ollama://{text}"
+
+
+def _host_name(text: str, host: str) -> str:
+    """Return a host as the network knows it; for a server's bind address, its loopback address."""
+    try:
+        if ":" in host:  # a zone follows % or, as in URLs, %25
+            named = ipaddress.ip_address(host.replace("%25", "%")).compressed
+        else:
+            named = host.encode("idna").decode()
+    except ValueError:
+        named = ""
+    if not named.isprintable() or not named or " " in named:
+        raise SettingsError(f"--host: '{text}' is refused: '{host}' is no name of a host")
+    return {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(named, named)  # noqa: S104 - nothing is bound
 
 
 def is_local(address: Address) -> bool:
@@ -368,7 +421,7 @@ def is_local(address: Address) -> bool:
         ip = ipaddress.ip_address(address.host)
     except ValueError:
         return False
-    return ip.is_loopback or str(ip) in _own_addresses()
+    return ip.is_loopback or str(ip).partition("%")[0] in _own_addresses()
 
 
 def _own_addresses() -> set[str]:

@@ -22,13 +22,15 @@ from pytest_llamaburn.trace import Delta, Event, Failed, ServerTimings, Usage
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Generator, Iterator, Sequence
 
-    from pytest_llamaburn.backends._http import Exchange
+    from pytest_llamaburn.backends._http import Address, Exchange
+    from pytest_llamaburn.settings import Run
 
 DEFAULT_NUM_CTX = 4096  # Ollama's own default varies with the machine's memory
 _UNLOAD_WITHIN_S = 30.0
 _SHOW_WITHIN_S = 30.0
 _PULL_SILENCE_S = 300.0
 _GUARD_CHUNKS = 30  # Ollama stops a stream after this many equal chunks, without saying so
+_REGISTRY, _NAMESPACE = "registry.ollama.ai", "library"  # of a name that has none
 
 
 class _Message(msgspec.Struct, gc=False):
@@ -60,6 +62,11 @@ class Backend(_base.Backend):
     chat_path = "/api/chat"
     opening = re.compile(rb"\{")
     default_host = "127.0.0.1:11434"
+
+    def __init__(self, settings: Run) -> None:
+        """Take the address; the root of either API of an Ollama names its server."""
+        super().__init__(settings)
+        self.address = server_of(self.address)
 
     def twin(self) -> dict[str, Any]:
         """Return its address."""
@@ -94,10 +101,9 @@ class Backend(_base.Backend):
         return [(name, m) for name, m in named if name]  # without one it cannot be asked for
 
     async def describe(self, name: str) -> Model:
-        """Return one model with its context length and capabilities."""
+        """Return one model, by any name that Ollama takes for it, with context and capabilities."""
         known = await self.models()
-        full = name if ":" in name.rpartition("/")[2] else f"{name}:latest"
-        found = next((m for m in known if m.id in (name, full)), None)
+        found = next((m for m in known if full_name(m.id) == full_name(name)), None)
         if found is None:
             raise ModelError(self._not_found(name, [m.id for m in known]))
         await self._complete(found)
@@ -140,7 +146,7 @@ class Backend(_base.Backend):
         """
         request, status = {"model": name, "stream": True}, None
         async with (
-            self.http(_PULL_SILENCE_S) as client,
+            self.http(_PULL_SILENCE_S, endless=True) as client,
             client.stream("POST", "/api/pull", json=request) as reply,
         ):
             if reply.status_code != 200:
@@ -275,6 +281,22 @@ class Client:
     async def unload(self, model: str) -> Any:
         """Ask the server to drop a model."""
         return await self.chat(model, [], keep_alive=0)
+
+
+def server_of(address: Address) -> Address:
+    """Return where a server listens, from the root of either of its APIs."""
+    return address._replace(path=re.sub(r"/(api|v1)$", "", address.path))
+
+
+def full_name(name: str) -> str:
+    """Return what Ollama understands by a model's name: two of one model are equal here.
+
+    Case tells nothing; a registry, a namespace and a tag that are left out have their defaults.
+    """
+    place, _, last = name.lower().rpartition("/")
+    model, _, tag = last.partition(":")
+    registry, _, namespace = place.rpartition("://")[2].rpartition("/")
+    return f"{registry or _REGISTRY}/{namespace or _NAMESPACE}/{model}:{tag or 'latest'}"
 
 
 def _event(line: str) -> dict[str, Any]:

@@ -1,6 +1,7 @@
 """Any OpenAI-compatible server: llama.cpp, vLLM, LM Studio, SGLang and others.
 
-The answer streams as server-sent events from `/v1/chat/completions`. llama.cpp adds `timings`.
+The answer streams as server-sent events from `/chat/completions` under the API's root. llama.cpp
+adds `timings`.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ import msgspec
 from pytest_llamaburn import registry
 from pytest_llamaburn.backends import _base, _failures, _said
 from pytest_llamaburn.backends._base import Model, Server
-from pytest_llamaburn.backends._said import NO_CALLS
+from pytest_llamaburn.backends._said import NO_CALLS, Said
 from pytest_llamaburn.errors import ModelError, ServerError, SettingsError
 from pytest_llamaburn.trace import Delta, Event, ServerTimings, Usage
 
@@ -23,7 +24,6 @@ if TYPE_CHECKING:
     from collections.abc import Generator, Iterable, Iterator, Sequence
 
     from pytest_llamaburn.backends._http import Exchange
-    from pytest_llamaburn.backends._said import Said
     from pytest_llamaburn.settings import Run
 
 _THINKS = re.compile(r"enable_thinking|</?think>|reasoning_effort")  # in a chat template
@@ -81,9 +81,9 @@ _decode = msgspec.json.Decoder(_Chunk).decode
 
 
 class Backend(_base.Backend):
-    """A server under `/v1`."""
+    """A server whose API's root is `address`: the likeliest, till `server` or `models` finds it."""
 
-    chat_path = "/v1/chat/completions"
+    chat_path = "/chat/completions"
     opening = re.compile(rb"(data|event|id|retry|error)?:")
     can_unload = False
 
@@ -91,6 +91,8 @@ class Backend(_base.Backend):
         """Take the address; raises SettingsError without a host."""
         super().__init__(settings)
         self._kind = "openai"
+        self._roots = [self.address._replace(path=path) for path in _roots(self.address.path)]
+        self.address = self._roots[0]
 
     def twin(self) -> dict[str, Any]:
         """Return its address and what it was found to be; the embedded one's owner keeps it."""
@@ -100,6 +102,7 @@ class Backend(_base.Backend):
         """Take the address and what was found."""
         super().become(twin)
         self._kind = twin["kind"]
+        self._roots = []
 
     async def server(self) -> Server:
         """Return the kind found by the server's own marks."""
@@ -109,11 +112,11 @@ class Backend(_base.Backend):
         return Server(self._kind, version, self.address.url, _base.is_local(self.address))
 
     async def models(self) -> list[Model]:
-        """Return `/v1/models`; llama.cpp also tells size, quantization and context."""
-        listed = map(_model, (await self.told("/v1/models")).each("data"))
-        found = [model for model in listed if model is not None]
+        """Return `/models`; llama.cpp also tells size, quantization and context."""
+        await self._find_root()
+        found = _models(await self.told("/models"))
         if not found:
-            raise ServerError(f"{self.address.url}/v1/models lists no models in OpenAI's shape")
+            raise ServerError(f"{self.address.url}/models lists no models in OpenAI's shape")
         return found
 
     async def describe(self, name: str) -> Model:
@@ -144,7 +147,7 @@ class Backend(_base.Backend):
         """Return llama.cpp's slots."""
         if self._kind not in ("llama.cpp", "embedded"):
             return None
-        return (await self.told("/props")).count("total_slots")
+        return (await self._props()).count("total_slots")
 
     def body(self, model: Model, messages: Sequence[_base.Message]) -> dict[str, Any]:
         """Return what this server takes: OpenAI's fields, and more only where known to work."""
@@ -174,16 +177,41 @@ class Backend(_base.Backend):
             more["chat_template_kwargs"] = {"enable_thinking": self.settings.think != "off"}
         return more
 
+    async def _find_root(self) -> None:
+        """Take as the API's root the first of the likely ones that lists models, else the first."""
+        first = self.address
+        for root in self._roots:
+            self.address = root
+            if _models(Said(await self.get("/models"), "/models", {})):
+                break
+        else:
+            self.address = first
+        self._roots = []
+
+    async def _beside(self, path: str) -> Any:
+        """Return the JSON of a GET from beside the API: its root without a `/v1`."""
+        above = self.address.path.removesuffix("/v1")
+        return await self.get(self.address._replace(path=above).url + path)
+
+    async def _props(self) -> Said:
+        """Return what llama.cpp says of itself."""
+        return Said(await self._beside("/props"), "/props", self.notes)
+
     async def _identify(self) -> tuple[str, str | None]:
+        await self._find_root()
         async with self.http() as client:
-            mark = (await client.get("/v1/models")).headers.get("server")
+            mark = (await client.get("/models")).headers.get("server")
         if mark == "llama.cpp":
-            return "llama.cpp", (await self.told("/props")).text("build_info")
-        theirs = await self.get("/api/v1/models")
+            return "llama.cpp", (await self._props()).text("build_info")
+        theirs = await self._beside("/api/v1/models")
         if isinstance(theirs, dict) and not theirs.keys().isdisjoint(("models", "data")):
             return "lmstudio", None
-        owners = {e.text("owned_by") for e in (await self.told("/v1/models")).each("data")}
+        owners = {e.text("owned_by") for e in (await self.told("/models")).each("data")}
         return next((o for o in ("vllm", "sglang") if o in owners), "openai"), None
+
+    def ends_event(self, line: bytes) -> bool:
+        """Return whether a line is empty."""
+        return not line or line.isspace()
 
     def _answer(self, exchange: Exchange) -> Generator[Event, None, Event | None]:
         reason, streamed = None, True
@@ -242,29 +270,44 @@ class Backend(_base.Backend):
             )
 
 
+def _roots(path: str) -> list[str]:
+    """Return where an API's root may be: the path itself, unless there is none, and `/v1` below."""
+    below = [] if path.endswith("/v1") else [f"{path}/v1"]
+    return [path, *below] if path else [*below, ""]
+
+
 def sse(lines: Iterable[tuple[int, bytes]]) -> Iterator[tuple[int, bytes]]:
     """Yield (stamp, data) of each server-sent event; comments, ids and event names are skipped.
 
+    So is an event whose data are empty. Blanks around data are left out: JSON does not need them.
     An event named `error`, or an `error:` field as old llama.cpp builds send it, becomes an object
     with that key.
     """
-    data: bytes | None = None
-    at, failed = 0, False
-    for stamp, raw in lines:
-        line = raw[:-1] if raw[-1:] == b"\r" else raw
-        if not line:
-            if data is not None:
-                yield at, _error(data) if failed else data
-            data, failed = None, False
-        elif line[:5] == b"data:":
-            part = line[6:] if line[5:6] == b" " else line[5:]
-            data, at = (part if data is None else data + b"\n" + part), stamp
+    data, at, failed = b"", 0, False
+    more: list[bytes] = []
+    for stamp, line in lines:
+        if line[:5] == b"data:":
+            part, at = line[5:].strip(), stamp
+            if data:
+                more.append(part)
+            else:
+                data = part
+        elif not line or line.isspace():
+            if data or failed:
+                yield at, _event(data, more, failed=failed)
+            data, more, failed = b"", more and [], False
         elif line[:6] == b"event:":
-            failed = line[6:].strip() == b"error"
+            failed, at = line[6:].strip() == b"error", stamp
         elif line[:6] == b"error:":
             yield stamp, _error(line[6:])
-    if data is not None:
-        yield at, _error(data) if failed else data
+    if data or failed:
+        yield at, _event(data, more, failed=failed)
+
+
+def _event(data: bytes, more: list[bytes], *, failed: bool) -> bytes:
+    """Return the data of an event from its lines, as an error where it is named so."""
+    whole = b"\n".join([data, *more]) if more else data
+    return _error(whole) if failed else whole
 
 
 def _error(data: bytes) -> bytes:
@@ -282,9 +325,10 @@ def _payloads(exchange: Exchange) -> Iterator[tuple[int, bytes]]:
     for event in sse(exchange.lines()):
         none = False
         yield event
-    body = exchange.framing.body if none and not exchange.failure else b""
-    if body.lstrip()[:1] == b"{":
-        yield exchange.ended_ns, body
+    if none and not exchange.failure:
+        body = b"\n".join(line for _, line in exchange.lines()).strip()
+        if body[:1] == b"{":
+            yield exchange.ended_ns, body
 
 
 def _read(data: bytes) -> _Chunk:
@@ -324,6 +368,11 @@ def _deltas(stamp: int, delta: _Delta) -> list[Delta]:
 
 def _ms(end_ns: int | None, start_ns: int) -> float | None:
     return None if end_ns is None else (end_ns - start_ns) / 1e6
+
+
+def _models(listing: Said) -> list[Model]:
+    """Return the models that are listed; what has no name cannot be asked for."""
+    return [model for entry in listing.each("data") if (model := _model(entry)) is not None]
 
 
 def _model(entry: Said) -> Model | None:

@@ -18,7 +18,7 @@ from pytest_llamaburn.judges._panel import (
     score,
     total,
 )
-from pytest_llamaburn.judges._prompt import CRITERIA, VERSION, Case, Pair, split_thinking
+from pytest_llamaburn.judges._prompt import CRITERIA, VERSION, Case, Pair
 
 __all__ = [
     "CRITERIA",
@@ -41,6 +41,5 @@ __all__ = [
     "judge",
     "parse",
     "score",
-    "split_thinking",
     "total",
 ]

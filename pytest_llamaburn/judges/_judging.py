@@ -10,7 +10,8 @@ from pytest_llamaburn.backends._failures import NOT_THE_MODELS
 from pytest_llamaburn.judges._base import Ask, CallError, Usage
 from pytest_llamaburn.judges._caller import BudgetError, Spent
 from pytest_llamaburn.judges._parsing import ParseError, parse
-from pytest_llamaburn.judges._prompt import absolute, pairwise, split_thinking
+from pytest_llamaburn.judges._prompt import absolute, pairwise
+from pytest_llamaburn.thinking import split_thinking
 
 if TYPE_CHECKING:
     from pytest_llamaburn.judges._base import Reply

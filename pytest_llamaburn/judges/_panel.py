@@ -15,6 +15,7 @@ from pytest_llamaburn.judges import _judging, _prices, _prompt
 from pytest_llamaburn.judges._base import Usage, parse
 from pytest_llamaburn.judges._caller import CHARS_PER_TOKEN, Budget, Caller, Window
 from pytest_llamaburn.judges._judging import Judgment
+from pytest_llamaburn.thinking import split_thinking
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Iterable, Sequence
@@ -264,7 +265,7 @@ async def _both_orders(caller: Caller, pair: Pair) -> Comparison:
 
 def by_rule_of_pair(pair: Pair) -> Comparison | None:
     """Return the verdict where an answer is empty: the other one wins, two empty ones tie."""
-    a, b = (bool(_prompt.split_thinking(text)[0]) for text in (pair.answer_a, pair.answer_b))
+    a, b = (bool(split_thinking(text)[0]) for text in (pair.answer_a, pair.answer_b))
     if a and b:
         return None
     verdict = "A" if a else "B" if b else "tie"
@@ -310,5 +311,7 @@ def _model(entry: str) -> tuple[str, str]:
 
 
 def bare(model: str) -> str:
-    """Return a model's name without the tag that Ollama adds where none is given."""
-    return model.removesuffix(":latest")
+    """Return what is equal for all names that Ollama takes for one model."""
+    from pytest_llamaburn.backends.ollama import full_name
+
+    return full_name(model)

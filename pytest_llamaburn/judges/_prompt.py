@@ -12,6 +12,7 @@ import secrets
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from pytest_llamaburn.backends import _turns
+from pytest_llamaburn.thinking import split_thinking
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -98,8 +99,6 @@ _NAMED = re.compile(
     rf"[{_OPENING}]{{1,2}}(?=[\s{_UNSEEN}/]*"
     rf"(?:{_BLOCK}|(?i:/|(?:END|BEGIN|START)[\s{_UNSEEN}_]+)(?i:{_BLOCK}))\b)"
 )
-_THOUGHT = re.compile(r"\s*<(think|thinking)>(.*?)(?:</\1>|\Z)", re.DOTALL | re.IGNORECASE)
-_THOUGHT_TAG = re.compile(r"<(/?)(?:think|thinking)>", re.IGNORECASE)
 
 
 class Case(NamedTuple):
@@ -183,23 +182,6 @@ def pairwise(pair: Pair, key: str | None = None) -> Prompt:
     task = "Say which answer is better: A, B, or tie."
     extras = {"REFERENCE": pair.reference, "RUBRIC": pair.rubric}
     return _prompt(system, blocks, extras, ("verdict", VERDICTS, task), key)
-
-
-def split_thinking(text: str) -> tuple[str, str]:
-    """Return the answer without the thinking it begins with, and that thinking.
-
-    Thinking whose start tag the chat template has swallowed ends at its end tag. Tags further on
-    belong to the answer.
-    """
-    thoughts: list[str] = []
-    while found := _THOUGHT.match(text):
-        thoughts.append(found[2])
-        text = text[found.end() :]
-    tag = _THOUGHT_TAG.search(text)
-    if not thoughts and tag and tag[1]:
-        thoughts.append(text[: tag.start()])
-        text = text[tag.end() :]
-    return text.strip(), "\n".join(thoughts).strip()
 
 
 def defuse(text: str) -> str:

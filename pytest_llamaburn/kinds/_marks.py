@@ -352,6 +352,10 @@ def observed(gate: Gate, results: dict[str, Any]) -> Observed | None:
     found = place.get(gate.metric) or {"mean": None, "ci95": None, "reason": None}
     if found["mean"] is None:
         return Observed(None, None, found["reason"] or "nothing was scored")
+    unscored = results["correct"]["by_state"].get("unavailable", 0)
+    if unscored and gate.metric not in CRITERIA:
+        reason = f"{unscored} answers could not be scored: their verdicts say why"
+        return Observed(found["mean"], found["ci95"], reason)
     return Observed(found["mean"], found["ci95"], "")
 
 

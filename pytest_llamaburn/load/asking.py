@@ -10,10 +10,9 @@ import math
 import random
 import re
 from itertools import islice
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
-from pytest_llamaburn import datasets
+from pytest_llamaburn import datasets, files
 from pytest_llamaburn.datasets import Example
 from pytest_llamaburn.errors import SettingsError
 from pytest_llamaburn.scorers import choice
@@ -160,12 +159,11 @@ def _read(given: str | None) -> str | None:
     if given.startswith("@@"):
         return given[1:]
     try:
-        return Path(given[1:]).expanduser().read_text(encoding="utf-8-sig").strip()
+        return files.text(files.plain_bytes(files.home(given[1:]))).strip()
     except (OSError, ValueError) as err:
-        reason = getattr(err, "strerror", None) or err
         raise SettingsError(
-            f"--system: {given} cannot be read: {reason}: name a text file, or write @@ for a "
-            "message that begins with @"
+            f"--system: {given} cannot be read: {files.reason(err)}: name a text file, or write "
+            "@@ for a message that begins with @"
         ) from None
 
 

@@ -6,6 +6,7 @@ judges in the background (`marking.py`).
 
 from __future__ import annotations
 
+import json
 import os
 from pathlib import Path
 from time import perf_counter_ns
@@ -13,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from pytest_llamaburn import datasets, gates, insights, journal, judges, registry, results
 from pytest_llamaburn.backends._base import Server
-from pytest_llamaburn.errors import DatasetError, ServerError, SettingsError
+from pytest_llamaburn.errors import DatasetError, ServerError, SettingsError, UsageError
 from pytest_llamaburn.load import answers, asking, marking, papers
 from pytest_llamaburn.load.run import Run, row_of
 from pytest_llamaburn.scorers._base import Verdict, unparsable
@@ -21,6 +22,7 @@ from pytest_llamaburn.scorers.code import pass_at_k
 from pytest_llamaburn.search import _choose, _evidence, _record
 from pytest_llamaburn.settings import Eval
 from pytest_llamaburn.texts import whole
+from pytest_llamaburn.thinking import split_thinking
 from pytest_llamaburn.trace import Failed, Sent, Trace, fold
 
 if TYPE_CHECKING:
@@ -67,6 +69,7 @@ class Exam(Run):
         """Prepare as a Run does; stored answers need no server."""
         if self.identity.worker.partition("-")[0] != "main":
             raise SettingsError("an eval runs in one process: leave out -n")
+        self._refuse_unscorable()
         self._rival_run = about.pop("rival_run", None)
         self._rival = bool(self.settings.pairwise and model == self.settings.compare_to)
         if self.settings.judge:
@@ -111,7 +114,7 @@ class Exam(Run):
 
     def gate_question(self, expressions: list[str], question: Question) -> list[str]:
         """Judge gates on one question alone; return the sentences of those not passed."""
-        record = journal.read(journal.directory(self._directory, self.identity.run_id))
+        record = journal.read(self.folder)
         mine = [row for row in record.rows if row["prompt_id"] == question.id]
         found = results.build(record._replace(rows=mine))["results"]
         judged = registry.load("kinds", self.kind).judged
@@ -132,6 +135,13 @@ class Exam(Run):
     @property
     def _directory(self) -> Path:
         return Path(self.settings.results_dir)
+
+    def _refuse_unscorable(self) -> None:
+        """Raise UsageError for a question that this machine cannot score, before any is asked."""
+        asked = papers.paper(self.settings, self.identity.variant).questions
+        for name in sorted({q.scorer for q in asked if q.scorer}):
+            if check := getattr(registry.load("scorers", name), "ready", None):
+                check()
 
     async def _seat(self) -> None:
         """Choose the judges; raises UsageError where one would judge itself or cannot be had.
@@ -418,6 +428,8 @@ class Exam(Run):
             self.journal.close()
 
 
+_MOST_REASON = 500  # characters of a reason that is another program's text
+
 _UNCOMPARED: Row = {
     "verdict": None,
     "state": "skipped_sut_error",
@@ -443,7 +455,7 @@ def _scoring(config: dict[str, Any]) -> dict[str, Any]:
 
 def _facts(trace: Trace, prompt: str) -> Row:
     """Return what a request's row says of the answer, its thinking kept apart."""
-    text, thought = judges.split_thinking(whole(trace.text))
+    text, thought = split_thinking(whole(trace.text))
     return {
         **row_of(trace, prompt),
         "answer": text or (None if trace.failure else ""),
@@ -501,8 +513,25 @@ def _verdict(question: Question, row: Row) -> Row | None:
         return Verdict(False if ruled.scored else None, state, reason, None, {})._asdict()
     if row.get("choice_mass") == 0:
         return unparsable("no letter of a choice is among the likeliest tokens")._asdict()
-    verdict: Verdict = registry.load("scorers", question.scorer).score(row["answer"], question)
-    return verdict._asdict()
+    return _scored(question.scorer, row["answer"], question)._asdict()
+
+
+def _scored(name: str, answer: str, question: Question) -> Verdict:
+    """Return what a scorer finds; one that fails says so in its verdict and the run goes on.
+
+    Raises UsageError for a faulty question and a missing extra.
+    """
+    try:
+        verdict = Verdict._make(registry.load("scorers", name).score(answer, question))
+        json.dumps(verdict, allow_nan=False)  # what no file can hold is no verdict either
+        if not isinstance(verdict.correct, bool | None):
+            raise TypeError(f"{verdict.correct!r} is neither true, false nor null")  # noqa: TRY301
+    except UsageError:
+        raise
+    except Exception as err:  # noqa: BLE001 - a scorer of another distribution may raise anything
+        reason = f"the scorer '{name}' failed: {type(err).__name__}: {err}"[:_MOST_REASON]
+        return Verdict(None, "unavailable", reason, None, {})
+    return verdict
 
 
 def _silence(row: Row) -> str:

@@ -15,6 +15,7 @@ import msgspec
 
 from pytest_llamaburn import metrics
 from pytest_llamaburn.errors import ResultsError
+from pytest_llamaburn.journal import Ledger
 from pytest_llamaburn.load.records import Record
 from pytest_llamaburn.trace import CLIENT_FILES
 
@@ -59,23 +60,37 @@ class Rows:
         """Open it for appending. Raises ResultsError when it cannot be."""
         self.folder = folder
         try:
-            self._file = (folder / f"{worker}{SUFFIX}").open("ab", buffering=0)
+            self._ledger = Ledger(folder / f"{worker}{SUFFIX}")
         except OSError as err:
             raise ResultsError(f"{folder} cannot be written: {err.strerror or err}") from err
 
     def write(self, row: Row) -> None:
         """Append a row and hand it to the kernel. Raises ResultsError when the disk is full."""
         try:
-            self._file.write(msgspec.json.encode(row) + b"\n")
+            self._ledger.write(msgspec.json.encode(row) + b"\n")
         except OSError as err:
             raise ResultsError(
-                f"{self._file.name} cannot be written: {err.strerror or err}; what was finished "
+                f"{self._ledger.path} cannot be written: {err.strerror or err}; what was finished "
                 "before is kept: make room, then llamaburn stress --resume last"
             ) from err
 
+    def settle(self, folder: Path) -> None:
+        """Go on in a folder, with all rows, where that of before was removed or moved.
+
+        Raises ResultsError where that cannot be.
+        """
+        if self._ledger.here:
+            return
+        self.folder = folder
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+            self._ledger.move(folder / self._ledger.path.name)
+        except OSError as err:
+            raise ResultsError(f"{folder} cannot be written: {err.strerror or err}") from err
+
     def close(self) -> None:
         """Close the file."""
-        self._file.close()
+        self._ledger.close()
 
 
 def unsent(row: Row) -> bool:
@@ -127,10 +142,14 @@ def read(folder: Path) -> Iterator[Row]:
 
 
 def export(folder: Path, target: Path) -> None:
-    """Write the rows of a run, gzipped, to `target`. Raises OSError."""
+    """Write the rows of a run, gzipped, to `target`. Raises ResultsError where it cannot be."""
     temporary = target.with_name(f".{target.name}.tmp")
-    with gzip.open(temporary, "wb", compresslevel=6) as packed:
-        for path in sorted(folder.glob(f"*{SUFFIX}")):
-            with path.open("rb") as file:
-                shutil.copyfileobj(file, packed)
-    temporary.replace(target)
+    try:
+        with gzip.open(temporary, "wb", compresslevel=6) as packed:
+            for path in sorted(folder.glob(f"*{SUFFIX}")):
+                with path.open("rb") as file:
+                    shutil.copyfileobj(file, packed)
+        temporary.replace(target)
+    except OSError as err:
+        temporary.unlink(missing_ok=True)
+        raise ResultsError(f"{target} cannot be written: {err.strerror or err}") from err

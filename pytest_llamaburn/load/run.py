@@ -24,7 +24,7 @@ from pytest_llamaburn.load import filing
 from pytest_llamaburn.profiler import Profiler
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Callable, Iterable
 
     from pytest_llamaburn.backends._base import Backend, Message, Model, Server
     from pytest_llamaburn.load.measured import Measured
@@ -85,6 +85,8 @@ class Run:
         self._keeping = threading.Lock()
         self._other_load = environment.OtherLoad()
         self._last: Trace | None = None
+        self._told_lost: str | None = None
+        self.alarm: Callable[[str], None] = progress.say  # what cannot wait until the end
 
     async def prepare(
         self, model: str | None, planned: dict[str, int], about: dict[str, Any]
@@ -123,6 +125,19 @@ class Run:
         for verdict in verdicts:
             self._journal("gate", verdict)
         return [gates.sentence(v) for v in verdicts if v["verdict"] != "pass"]
+
+    @property
+    def folder(self) -> Path:
+        """The directory of this run's journal."""
+        if self.journal is not None:
+            return self.journal.directory
+        return journal.directory(Path(self.settings.results_dir), self.identity.run_id)
+
+    def settle(self) -> None:
+        """Have the journal go on elsewhere where the results directory is gone, and tell it."""
+        if self.journal is not None:
+            self.journal.settle()
+            self._tell_lost()
 
     def sync(self) -> None:
         """Have the disk hold the journal; between items, never while measuring."""
@@ -231,6 +246,13 @@ class Run:
     def _journal(self, kind: str, fields: dict[str, Any]) -> None:
         if self.journal is not None:
             self.journal.write(kind, **fields)
+            self._tell_lost()
+
+    def _tell_lost(self) -> None:
+        """Say where the run went on; in the main thread alone, which may write to the terminal."""
+        if self.journal is not None and self.journal.lost not in (None, self._told_lost):
+            self._told_lost = self.journal.lost
+            self.alarm(self.journal.lost)
 
     def _header(self, asked: str | None, about: dict[str, Any]) -> dict[str, Any]:
         sent = self.backend.body(self.model, [])

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import copy
 from collections import Counter
-from pathlib import Path
 from statistics import median
 from time import perf_counter, perf_counter_ns
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -54,6 +53,7 @@ class Stress(Run):
         super().__init__(windows.checked(asked), *args)
         self._finished: dict[int, list[Record]] = {}
         self._attempt = 0
+        self._own: rows.Rows | None = None  # where one process alone sends
         self._visit: tuple[int, int] | None = None  # that the next step may go on with
         self._idle_ttft_s = 0.0  # of one client alone, or of a probe after it
 
@@ -76,10 +76,11 @@ class Stress(Run):
         found: dict[str, Any] = results.build(journal.read(self.folder))["results"]
         return found
 
-    @property
-    def folder(self) -> Path:
-        """The directory of this run's journal."""
-        return journal.directory(Path(self.settings.results_dir), self.identity.run_id)
+    def settle(self) -> None:
+        """Have journal and rows go on elsewhere where the results directory is gone."""
+        super().settle()
+        if self._own is not None:
+            self._own.settle(self.folder)
 
     def _continue(self, record: journal.Record) -> None:
         steps = record.others.get("step", [])
@@ -106,8 +107,8 @@ class Stress(Run):
             self._journal("facts", {"calibration": found})
         worker = f"{self.identity.worker}-{self._attempt}"
         if self.settings.workers == 1:
-            own = rows.Rows(self.folder, worker)
-            self._sender: Sender | Crew = Sender(self.backend, self.model, self._prompts, own)
+            self._own = rows.Rows(self.folder, worker)
+            self._sender: Sender | Crew = Sender(self.backend, self.model, self._prompts, self._own)
             return
         self._sender = Crew(self.backend, self.model, self._prompts)
         await self._sender.start(self.settings.workers, self.folder, worker)
@@ -162,6 +163,7 @@ class Stress(Run):
             health = await self._sender.send(step, place, start_ns)
         finally:
             pulse.cancel()
+            self.settle()
         ended = {"ended_ns": perf_counter_ns(), "health": _facts(health)}
         self._journal("step", {**about, **ended})
         self.sync()
@@ -192,6 +194,7 @@ class Stress(Run):
         pulse = Pulse(step, perf_counter(), sender.counts)
         while True:
             await asyncio.sleep(_PULSE_S)
+            self.settle()
             self._progress.pulse(pulse.line(perf_counter(), sender.counts, sender.recent_ms))
 
     async def _wait_until_idle(self, number: int) -> None:

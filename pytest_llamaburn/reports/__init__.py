@@ -1,4 +1,8 @@
-"""Rendering result files: one module a format, named as after `-o`; each has `render`."""
+"""Rendering result files: one module a format, named as after `-o`; each has `render`.
+
+A format in which one file is independent of the others has `BETWEEN`, the text between two files:
+then each is shown as soon as it is rendered.
+"""
 
 from __future__ import annotations
 
@@ -12,7 +16,7 @@ from pytest_llamaburn.errors import ResultsError, SettingsError
 from pytest_llamaburn.texts import whole
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Sequence
 
 
 def show(paths: Sequence[Path], outputs: Iterable[str], write: Callable[[str], Any]) -> None:
@@ -23,11 +27,22 @@ def show(paths: Sequence[Path], outputs: Iterable[str], write: Callable[[str], A
     wanted = list(outputs) or ["table"]
     for output in wanted:
         target = _target(output)
-        text: str = registry.load("reports", _format(output)).render(paths)
+        pieces = _rendered(registry.load("reports", _format(output)), paths)
         if target is None:
-            write(text)
+            for piece in pieces:
+                write(piece)
         else:
-            _save(target, text)
+            _save(target, "".join(pieces))
+
+
+def _rendered(form: Any, paths: Sequence[Path]) -> Iterator[str]:
+    """Yield the text of some files, one after another where the format permits it."""
+    between = getattr(form, "BETWEEN", None)
+    if between is None:
+        yield form.render(paths)
+        return
+    for number, path in enumerate(paths):
+        yield (between if number else "") + form.render([path])
 
 
 def check(outputs: Iterable[str]) -> None:

@@ -52,7 +52,7 @@ def rows(document: dict[str, Any]) -> Iterator[dict[str, Any]]:
                 flat |= {f"goodput.{word}": value[word] for word in ("requests_per_sec", "share")}
             elif not isinstance(value, dict | list):
                 flat[name] = value
-        yield {**about, **flat}
+        yield {**about, **flat, "energy_of": _power.of(document)}
 
 
 def place(level: Level) -> float:

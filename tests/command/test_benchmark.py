@@ -190,7 +190,7 @@ def test_named_host_with_several_models_needs_a_name(tmp_path: Path) -> None:
     listing = sized(200, {"data": [{"id": "one"}, {"id": "two"}]})
     with ScriptedServer([listing]) as server:
         done = llamaburn("benchmark", f"--host={server.host}", cwd=tmp_path, check=4)
-        assert done.stderr == f"llamaburn: --model is needed: {server.host} has one, two\n"
+        assert done.stderr == f"llamaburn: --model is needed: {server.host}/v1 has one, two\n"
 
 
 def test_model_that_cannot_be_loaded_is_told_in_the_servers_words(tmp_path: Path) -> None:

@@ -103,6 +103,18 @@ def test_without_a_judge_only_scorers_mark(tmp_path: Path, small: str) -> None:
     assert f"wrote results/evals/{path.name}" in done.stderr
 
 
+def test_set_with_code_is_refused_where_no_sandbox_works(tmp_path: Path) -> None:
+    without = "from pytest_llamaburn.sandbox import _filter\n_filter.MACHINES = ()\n"
+    (tmp_path / "sitecustomize.py").write_text(without)
+    asked = question("f", scorer="code", tests=["assert f()"])
+    with room(tmp_path, Pupil()) as where:
+        done = where.eval(f"--set={eval_set(tmp_path, asked)}", check=4, PYTHONPATH=str(tmp_path))
+        assert where.pupil.requests == []
+    assert where.files == []
+    assert "answers that are code cannot be run safely here" in done.stderr
+    assert "leave out the questions whose scorer is code" in done.stderr
+
+
 def test_list_of_evals_shows_their_marks(tmp_path: Path, small: str) -> None:
     with room(tmp_path, Pupil(answers=ANSWERS)) as where:
         where.eval(small)
@@ -743,7 +755,10 @@ def show(name: str, output: str, cwd: Path) -> str:
             "--with-web-search: no question of math, coding allows a search: leave the option out",
         ),
         (["--pairwise", "--compare-to=tiny", "--judge=ollama:j"], "tiny is the model under test"),
-        (["--pairwise", "--compare-to=tiny:latest", "--judge=ollama:j"], "is the model under test"),
+        (
+            ["--pairwise", "--compare-to=library/Tiny:latest", "--judge=ollama:j"],
+            "is the model under test",
+        ),
         (["--pairwise", "--compare-to=x", "--judge=ollama:x"], "ollama:x: x would judge itself"),
         (["--threshold=acuracy>4"], "did you mean 'accuracy'"),
         (["--answers=x.json"], "x.json cannot be read"),

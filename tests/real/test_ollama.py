@@ -51,6 +51,16 @@ def test_benchmark_of_a_real_ollama_is_whole(ollama: RealOllama, tmp_path: Path)
         assert run["null_reasons"].keys() >= {"cached_tokens", "prompt_tokens_per_sec"}
 
 
+@pytest.mark.parametrize(
+    "name",
+    ["SmolLM2:135M", "library/smollm2:135m", "https://registry.ollama.ai/Library/smollm2:135m"],
+)
+def test_a_model_has_every_name_that_ollama_takes_for_it(ollama: RealOllama, name: str) -> None:
+    backend = Backend(settings_for(ollama.host))
+    assert asyncio.run(Client(backend).show(name))["details"]
+    assert asyncio.run(backend.describe(name)).id == MODEL
+
+
 def test_host_is_taken_from_ollamas_own_variable(ollama: RealOllama, tmp_path: Path) -> None:
     llamaburn("benchmark", MODEL, *SMALL, cwd=tmp_path, OLLAMA_HOST=ollama.address)
     assert results_in(tmp_path / "results")[0]["server"]["host"] == ollama.host

@@ -133,6 +133,21 @@ def test_gaps_between_pieces_are_compared_where_they_are_asked_for(tmp_path: Pat
     assert (one["unit"], one["better"], one["change"]) == ("ms", "lower", 0)
 
 
+def test_energy_of_different_devices_is_not_compared(tmp_path: Path) -> None:
+    paths = run(tmp_path, "a", level(2)), run(tmp_path, "b", level(2))
+    for path, counted in zip(paths, (["01:00.0"], ["02:00.0"]), strict=True):
+        document = json.loads(path.read_text())
+        document["results"]["levels"][0]["energy_wh"] = 0.5
+        document["telemetry"] |= {"counted": counted, "scope": "gpu_board"}
+        document["environment"]["fingerprint"] = "same"
+        path.write_text(json.dumps(document))
+    found = compared(*paths, columns=(Column("energy_wh"),))["results"]
+    (change,) = found["changes"]
+    reason = "energy was counted of different devices: 01:00.0 and 02:00.0"
+    assert (change["value"], change["change"], change["reason"]) == (0.5, None, reason)
+    assert {"file": "B", "text": reason} in found["warnings"]
+
+
 def test_what_was_not_measured_on_a_side_has_no_change(tmp_path: Path) -> None:
     before, after = run(tmp_path, "a", level(2)), run(tmp_path, "b", level(2))
     document = json.loads(after.read_text())
@@ -340,7 +355,7 @@ def test_files_beyond_the_alphabet_have_labels_too(tmp_path: Path) -> None:
     made = json.loads(run(tmp_path, "a", level(2)).read_text())
     sources = {str(n): {**made, "run_id": str(n)} for n in range(28)}
     labels = compare_stress.Comparison(sources, "0", Choice()).labels
-    assert [labels[str(n)] for n in (0, 25, 26, 27)] == ["A", "Z", "A2", "B2"]
+    assert [labels[str(n)] for n in (0, 25, 26, 27)] == ["A", "Z", "AA", "AB"]
 
 
 def test_a_file_without_intervals_of_its_failures_is_compared(tmp_path: Path) -> None:

@@ -1196,22 +1196,6 @@ def test_prompt_without_a_reference_says_so_and_one_with_a_rubric_has_it() -> No
 
 
 @pytest.mark.parametrize(
-    ("text", "answer", "thinking"),
-    [
-        ("Paris", "Paris", ""),
-        ("<think>hm</think>Paris", "Paris", "hm"),
-        ("\n<thinking>a</thinking>\n<think>b</think> Paris", "Paris", "a\nb"),
-        ("hm\n</think>\n\nParis", "Paris", "hm"),
-        ("<think>never ends", "", "never ends"),
-        ("Use <think> as a tag.", "Use <think> as a tag.", ""),
-        ("Paris <think>x</think> it is", "Paris <think>x</think> it is", ""),
-    ],
-)
-def test_thinking_is_kept_apart(text: str, answer: str, thinking: str) -> None:
-    assert judges.split_thinking(text) == (answer, thinking)
-
-
-@pytest.mark.parametrize(
     "code",
     [
         "cout << answer;",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import os
+import shutil
 from typing import TYPE_CHECKING
 
 import pytest
@@ -71,7 +72,7 @@ def test_a_folder_that_is_not_there_is_told(tmp_path: Path) -> None:
 def test_a_full_disk_is_told_with_what_to_do(tmp_path: Path) -> None:
     file = Rows(tmp_path, "main")
     full = os.open("/dev/full", os.O_WRONLY)
-    os.dup2(full, file._file.fileno())
+    os.dup2(full, file._ledger._fd)
     os.close(full)
     with pytest.raises(ResultsError, match=r"No space left.*--resume last"):
         file.write(row_of((0, 0, 0), "p", 0, trace_of()))
@@ -87,3 +88,26 @@ def test_exported_rows_are_the_files_own_lines(tmp_path: Path) -> None:
         gzip.decompress((tmp_path / "out.jsonl.gz").read_bytes())
         == (tmp_path / "main.rows").read_bytes()
     )
+
+
+def test_rows_go_on_with_all_of_them_where_their_folder_is_gone(tmp_path: Path) -> None:
+    folder = tmp_path / "run"
+    folder.mkdir()
+    file = Rows(folder, "main")
+    file.write(row_of((0, 0, 1), "p", 0, trace_of()))
+    file.settle(folder)  # it is where it was
+    shutil.rmtree(folder)
+    file.settle(folder)
+    file.write(row_of((0, 0, 2), "p", 0, trace_of()))
+    assert [row.number for row in rows.read(folder)] == [1, 2]
+    shutil.rmtree(folder)
+    folder.write_text("in the way")
+    with pytest.raises(ResultsError, match="run cannot be written: "):
+        file.settle(folder)
+    file.close()
+
+
+def test_rows_that_cannot_be_exported_are_told_and_leave_no_half_file(tmp_path: Path) -> None:
+    Rows(tmp_path, "main").close()
+    with pytest.raises(ResultsError, match=r"there.gz cannot be written: No such file"):
+        rows.export(tmp_path, tmp_path / "not" / "there.gz")

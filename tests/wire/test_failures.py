@@ -189,7 +189,7 @@ def test_a_servers_words_are_bounded() -> None:
 
 
 def test_a_servers_words_cannot_steer_a_terminal_and_fit_in_a_file() -> None:
-    assert classify(500, "\x1b[2Jbad\nluck \ud800")[1] == "?[2Jbad\nluck ?"
+    assert classify(500, "\x1b[2Jbad\nluck \ud800")[1] == "?[2Jbad\nluck \ufffd"
 
 
 @both_loops
