@@ -133,7 +133,7 @@ class Backend(_base.Backend):
         """Return that the model can think where llama.cpp's chat template shows it."""
         if self._kind not in ("llama.cpp", "embedded"):
             return ()
-        template = (await self.told("/props")).text("chat_template")
+        template = (await self._props()).text("chat_template")
         return ("thinking",) if _THINKS.search(template or "") else ()
 
     async def load(self, model: Model) -> None:

@@ -125,13 +125,13 @@ def _import(arguments: argparse.Namespace) -> int:
 def _sources(arguments: argparse.Namespace) -> tuple[list[Path], list[Path]]:
     """Return the files of questions and those of examples, which few formats have."""
     paths = [files.home(name) for name in arguments.files]
-    module = registry.load("converters", arguments.format) if arguments.format else None
+    if not (paths and arguments.format):
+        raise DatasetError("evalset import: name one file and its --format")
+    module = registry.load("converters", arguments.format)
     if not hasattr(module, "parts"):
-        if len(paths) != 1 or module is None:
-            raise DatasetError("evalset import: name one file and its --format")
+        if len(paths) > 1:
+            raise DatasetError(f"evalset import: {arguments.format} takes one file at a time")
         return paths, []
-    if not paths:
-        raise DatasetError("evalset import: name files, or a directory of them, and their --format")
     found = module.parts([file for path in paths for file in _files_in(path)])
     if found.left_out:
         print(f"llamaburn: left out: {', '.join(map(str, found.left_out))}", file=sys.stderr)

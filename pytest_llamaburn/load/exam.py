@@ -215,8 +215,8 @@ class Exam(Run):
             return
         self._warned = True
         sent = self.backend.body(self.model, [])
-        found = insights.cut_before_answer(rows, {**self._config(), "sent": sent})
-        self._progress.say(found["text"])
+        if found := insights.cut_before_answer(rows, {**self._config(), "sent": sent}):
+            self._progress.say(found["text"])
 
     def _refuse_self(self, model: str) -> None:
         if self._panel is not None and not self.settings.allow_self_judge:
