@@ -104,7 +104,7 @@ def _import(arguments: argparse.Namespace) -> int:
 
     sources, examples = _sources(arguments)
     found = _converted(sources, arguments.format, arguments.answers)
-    whole = _common(sources)
+    whole = _whole(sources, arguments.format)
     name = arguments.name or whole.stem
     content: dict[str, Any] = {"name": name, "version": "1.0"}
     if examples:
@@ -134,7 +134,8 @@ def _sources(arguments: argparse.Namespace) -> tuple[list[Path], list[Path]]:
         return paths, []
     found = module.parts([file for path in paths for file in _files_in(path)])
     if found.left_out:
-        print(f"llamaburn: left out: {', '.join(map(str, found.left_out))}", file=sys.stderr)
+        count = len(found.left_out)
+        print(f"llamaburn: {count} files left out: {module.LEFT_OUT}", file=sys.stderr)
     return found.questions, found.examples
 
 
@@ -148,11 +149,11 @@ def _files_in(path: Path) -> list[Path]:
     return found
 
 
-def _common(paths: list[Path]) -> Path:
-    """Return the one file, or the directory that has all files."""
-    import os.path
+def _whole(sources: list[Path], form: str) -> Path:
+    """Return what errors name first and a set is called after: the one file, else the format."""
+    from pathlib import Path
 
-    return paths[0] if len(paths) == 1 else type(paths[0])(os.path.commonpath(paths))
+    return sources[0] if len(sources) == 1 else Path(form)
 
 
 def _example(question: dict[str, Any]) -> dict[str, Any]:
@@ -166,7 +167,7 @@ def _converted(sources: list[Path], name: str, answers: str | None) -> list[tupl
     known = getattr(module, "ANSWERS", ())
     if answers is not None and answers not in known:
         raise DatasetError(f"--answers: {registry.unknown(f'way of {name}', answers, [*known])}")
-    whole = _common(sources)
+    whole = _whole(sources, name)
     places: list[str] = []
 
     def noted() -> Iterator[Row]:
@@ -193,7 +194,7 @@ def _rows(sources: list[Path], name: str) -> Iterator[Row]:
     module = registry.load("converters", name)
     subject_of = getattr(module, "subject_of", lambda _: None)
     for path in sources:
-        within = "" if len(sources) == 1 else f"{path.name}: "
+        within = "" if len(sources) == 1 else f"{path}: "
         for place, fields in datasets.rows(path, getattr(module, "COLUMNS", ())):
             row = Row(fields, within + place, name)
             if subject := subject_of(path):

@@ -19,6 +19,9 @@ _FILE = re.compile(r"(?P<subject>.+)_(?P<split>test|val|dev)")  # as its makers 
 _TRAINING = "auxiliary_train"  # the folder of what is neither of a subject nor of a test
 
 
+LEFT_OUT = "training data, and the val file of each subject that has a test file"
+
+
 class Parts(NamedTuple):
     """What the files of an import are for."""
 
@@ -30,8 +33,8 @@ class Parts(NamedTuple):
 def parts(paths: Sequence[Path]) -> Parts:
     """Return what files are for, by their names: dev files hold examples.
 
-    Left out are training data, and the val file of a subject that has a test file. Where there is
-    nothing but dev or training files, they are the questions.
+    What is left out is told by LEFT_OUT. Where there are only dev or training files, those are the
+    questions.
     """
     tested = {subject_of(path) for path in paths if _split(path) == "test"}
     found = Parts([], [], [])
