@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from pytest_llamaburn.datasets import EvalSet, Question
 
 ONE_LETTER: Final = {"max_tokens": 1, "think": "off"}  # the settings that ask for a letter alone
+_MARKS = (") ", ". ", ": ", " - ", "] ", ")", ".", " ", "\t")  # between a letter and its choice
 _INSTRUCTION = "Answer with the letter of the right choice only."
 _INSTRUCTED = re.compile(r"(?i)\bletter\b.*\b(?:only|alone)\b|\b(?:only|just)\b.*\bletter\b")
 LIMIT, THINKING_LIMIT = 512, 4096  # tokens of an answer where --max-tokens is not given
@@ -73,20 +74,22 @@ class Asking:
 
     def _examples(self, question: Question) -> Iterator[Example]:
         """Yield all solved questions that may stand before a question, itself left out."""
-        shown = (None, question.category)
-        own = [one for one in self._set.examples if one.category in shown]
         mine = {question.prompt, self.text(question)}
-        found = own or self._pool(question.category)
-        yield from (one for one in found if one.prompt not in mine)
+        if question.category not in self._pools:
+            own = self._own(question.category)
+            self._pools[question.category] = own or self._others(question.category)
+        yield from (one for one in self._pools[question.category] if one.prompt not in mine)
 
-    def _pool(self, category: str) -> list[Example]:
+    def _own(self, category: str) -> list[Example]:
+        """Return the set's examples for a category, in their order."""
+        return [one for one in self._set.examples if one.category in (None, category)]
+
+    def _others(self, category: str) -> list[Example]:
         """Return the questions of a category that can be examples, in an order of the seed's."""
-        if category not in self._pools:
-            alike = [q for q in self._set.questions if q.category == category and q.reference]
-            seed = f"{self._settings.seed}/{category}"
-            random.Random(seed).shuffle(alike)  # noqa: S311 - a reproducible choice, not a secret
-            self._pools[category] = [Example(self.text(q), _solution(q)) for q in alike]
-        return self._pools[category]
+        alike = [q for q in self._set.questions if q.category == category and q.reference]
+        seed = f"{self._settings.seed}/{category}"
+        random.Random(seed).shuffle(alike)  # noqa: S311 - a reproducible choice, not a secret
+        return [Example(self.text(q), _solution(q)) for q in alike]
 
 
 def check(settings: Any) -> None:
@@ -98,6 +101,9 @@ def check(settings: Any) -> None:
             f"--think: {settings.think} is refused with --choice-by logprob: the first token of a "
             "model that thinks is no letter: leave out one of the two"
         )
+    if not settings.few_shot and settings.choice_by == "text":
+        _read(settings.system)
+        return
     found = [datasets.load_eval_set(name) for name in settings.set]
     asked = [papers.paper(settings, name).questions for name in settings.set]
     for one, questions in zip(found, asked, strict=True):
@@ -179,4 +185,4 @@ def _lettered(question: Question) -> str:
 
 
 def _shown(letter: str, text: str, prompt: str) -> bool:
-    return re.search(rf"(?<!\w){letter}\W+{re.escape(text.strip())}", prompt) is not None
+    return any(f"{letter}{mark}{text}" in prompt for mark in _MARKS)

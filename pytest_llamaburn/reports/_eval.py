@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from statistics import fmean
 from typing import TYPE_CHECKING, Any
 
@@ -352,10 +353,18 @@ def _answer(item: Found) -> Iterator[str]:
             yield from _said("thinking", one["thinking"])
         if one["answer"] is not None:
             yield from _said("answer", one["answer"])
+        if one.get("choice_logprobs"):
+            yield f"letters: {_probabilities(one['choice_logprobs'])}"
         if one["verdict"]:
             word = {True: "right", False: "wrong", None: "no verdict"}[one["correct"]]
             reason = f": {one['verdict']['reason']}" if one["verdict"]["reason"] else ""
             yield f"scorer: {word} ({one['verdict']['state']}){reason}"
+
+
+def _probabilities(logprobs: dict[str, float | None]) -> str:
+    """Return the probability of each letter."""
+    shares = {k: ABSENT if v is None else f"{math.exp(v):.1%}" for k, v in logprobs.items()}
+    return ", ".join(f"{letter} {share}" for letter, share in shares.items())
 
 
 def _judgments(judgments: list[Found], field: str) -> Iterator[str]:

@@ -217,6 +217,8 @@ def test_a_choice_is_the_letter_with_the_greatest_probability(pytester: pytest.P
             "least: the model wants to say something else"
         ) in said
         assert "raise --max-tokens" not in said
+        assert "letters: A 35.0%, B 25.0%" in [*_eval.transcript(document)]
+        assert "letters: A –, B –" in [*_eval.transcript(document)]
         _, again = run(*options)
         assert again["results"]["totals"]["cached"] == 3
         assert again["results"]["items"][0]["choice_mass"] == pytest.approx(0.6)
