@@ -339,13 +339,15 @@ def unbegun(answer: dict[str, Any]) -> bool:
     return answer["finish_reason"] == "length" and not answer["answer"] and not answer["error"]
 
 
-def cut_before_answer(answers: Sequence[dict[str, Any]], config: dict[str, Any]) -> Insight | None:
-    """Return what the limit of tokens cut before an answer began; None if that is nothing.
+def cut_before_answer(
+    answers: Sequence[dict[str, Any]], config: dict[str, Any], least: int = 1
+) -> Insight | None:
+    """Return what the limit of tokens cut before an answer began; None for fewer than `least`.
 
     The answers are an eval's, with their lengths in tokens.
     """
     cut = [one for one in answers if unbegun(one)]
-    if not cut:
+    if len(cut) < least:
         return None
     limit = config["max_tokens"]
     finished = [n for n in _lengths(answers, "stop") if n]

@@ -35,6 +35,7 @@ if TYPE_CHECKING:
 
     Row = dict[str, Any]
 
+_LETTER_PROMPT = "Which letter comes first, A or B? Answer with the letter only."
 _WARNED_AFTER = 3  # answers that the limit cut before they began
 _ALTERNATIVES = (20, 5)  # likeliest tokens to ask for: the first number that a server takes
 
@@ -92,7 +93,7 @@ class Exam(Run):
             if number not in rows:
                 rows[number] = await self._answered(question, number)
                 self._journal("request", rows[number])
-                self._warn_of_cuts()
+                self._warn_of_cuts(rows[number])
             self._progress.step(rows[number])
         return [*rows.values()]
 
@@ -189,12 +190,11 @@ class Exam(Run):
             self.backend.settings = self.settings
 
     async def _try_logprobs(self) -> None:
-        """Raise ServerError where the server gives no log probabilities."""
+        """Raise ServerError where the server lacks the log probabilities that a question needs."""
         asked = papers.paper(self.settings, self.identity.variant).questions
-        question = next((q for q in asked if self._asking.by_letter(q)), None)
-        if question is None:
+        if not any(map(self._asking.by_letter, asked)):
             return  # another set of the session has choices
-        messages = self._messages(question, self._asking.text(question))
+        messages = self.messages(_LETTER_PROMPT)
         for self._alternatives in _ALTERNATIVES:
             trace, likely = await self._sent(self._letter_body(messages, 0))
             if likely:
@@ -208,14 +208,15 @@ class Exam(Run):
             "them: llama.cpp, vLLM, SGLang, or Ollama from 0.12.11"
         )
 
-    def _warn_of_cuts(self) -> None:
+    def _warn_of_cuts(self, row: Row) -> None:
         """Say once, after the first few, that answers are cut before they begin."""
-        rows = [row for of_one in self._rows.values() for row in of_one.values()]
-        if self._warned or sum(map(insights.unbegun, rows)) < _WARNED_AFTER:
+        if self._warned or not insights.unbegun(row):
             return
-        self._warned = True
-        sent = self.backend.body(self.model, [])
-        if found := insights.cut_before_answer(rows, {**self._config(), "sent": sent}):
+        rows = [row for of_one in self._rows.values() for row in of_one.values()]
+        config = {**self._config(), "sent": self.backend.body(self.model, [])}
+        found = insights.cut_before_answer(rows, config, least=_WARNED_AFTER)
+        if found is not None:
+            self._warned = True
             self._progress.say(found["text"])
 
     def _refuse_self(self, model: str) -> None:

@@ -178,7 +178,8 @@ class Lettered(OllamaFacade):
             return super().__call__(request)
         body = request.json
         text = body["messages"][-1]["content"]
-        tokens = next((t for word, t in (self.likely or {}).items() if word in text), None)
+        known = {**self.likely, "Which letter comes first": {"A": 0.9}} if self.likely else {}
+        tokens = next((found for word, found in known.items() if word in text), None)
         if "logprobs" not in body:
             return ollama_stream(["The answer is B."])
         self.calls += 1

@@ -20,7 +20,7 @@ from scripted import (
 )
 
 from pytest_llamaburn.backends import ollama, openai
-from pytest_llamaburn.backends._base import Likely, Model
+from pytest_llamaburn.backends._base import Backend, Likely, Model
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -43,7 +43,7 @@ def of_ollama(logprobs: Any) -> Steps:
     return chunked(ollama_line("B", logprobs=logprobs), last)
 
 
-def asked(backend: Any, steps: Steps) -> Likely:
+def asked(backend: type[Backend], steps: Steps) -> Likely:
     async def ask(host: str) -> Likely:
         sender = backend(settings_for(host))
         wire, body = sender.wire(), sender.body(Model("tiny", "tiny"), [])
@@ -64,7 +64,7 @@ def asked(backend: Any, steps: Steps) -> Likely:
     ],
     ids=["openai", "ollama"],
 )
-def test_the_likeliest_first_tokens_are_read(backend: Any, steps: Steps) -> None:
+def test_the_likeliest_first_tokens_are_read(backend: type[Backend], steps: Steps) -> None:
     assert asked(backend, steps) == FOUND
 
 
@@ -91,7 +91,7 @@ def test_the_likeliest_first_tokens_are_read(backend: Any, steps: Steps) -> None
     ids=["openai", "ollama"],
 )
 def test_what_is_no_logarithm_of_a_probability_is_left_out(
-    backend: Any, dialect: Callable[[Any], Steps], top: Any
+    backend: type[Backend], dialect: Callable[[Any], Steps], top: Any
 ) -> None:
     assert asked(backend, dialect(top)) == []
 
@@ -104,7 +104,7 @@ def test_a_server_may_give_none(logprobs: Any) -> None:
 
 def test_a_backend_that_cannot_tell_has_none() -> None:
     class Bare(ollama.Backend):
-        _likeliest = openai._base.Backend._likeliest
+        _likeliest = Backend._likeliest
 
     assert asked(Bare, of_ollama([{"top_logprobs": TOP}])) == []
 
