@@ -30,7 +30,12 @@ _SHARES: dict[str, Callable[[Document], bool | None]] = {
     "correct_of_parsed": lambda answer: None if _unread(answer) else answer["correct"],
     "unparsable": _unread,
 }
-_ALIKE = ("judge", "judge_repeats", "temperature", "max_tokens", "web_search", "samples", "seed")
+_ALIKE = (
+    *("judge", "judge_repeats", "temperature", "max_tokens", "web_search", "samples", "seed"),
+    *("system", "few_shot", "choice_by"),
+)
+_BEFORE = {"few_shot": 0, "choice_by": "text"}  # what files of earlier versions do not say
+_SHOWN = 60  # characters of a system message
 
 
 def document(
@@ -77,7 +82,8 @@ def _file(path: str, labels: Mapping[str, str], baseline: str, found: Document) 
 def _unlike(before: Document, after: Document) -> Iterator[str]:
     """Yield what differs between two evals besides the marks."""
     for name in _ALIKE:
-        was, now = before["config"].get(name), after["config"].get(name)
+        sides = (found["config"].get(name, _BEFORE.get(name)) for found in (before, after))
+        was, now = (value or None if name == "system" else value for value in sides)
         if was != now:
             yield f"{name} is {_word(now)}, {_word(was)} in the baseline"
     sets = [found["results"]["eval_set"] for found in (before, after)]
@@ -142,4 +148,5 @@ def _mark(item: Document, name: str) -> float | None:
 def _word(value: Any) -> str:
     if isinstance(value, list):
         return ", ".join(map(str, value)) or "none"
-    return str(value)
+    words = str(value)
+    return words if len(words) <= _SHOWN else f"{words[:_SHOWN]}…"

@@ -64,6 +64,14 @@ class Question(NamedTuple):
 Entry = TypeVar("Entry", Prompt, Question)
 
 
+class Example(NamedTuple):
+    """A solved question to show before others: those of its category, or all where it has none."""
+
+    prompt: str
+    answer: str
+    category: str | None = None
+
+
 class EvalSet(NamedTuple):
     """The questions of one eval set; `sha256` is of all they say, however the file is laid out."""
 
@@ -72,6 +80,8 @@ class EvalSet(NamedTuple):
     questions: tuple[Question, ...]
     sha256: str
     path: Path
+    system: str | None = None
+    examples: tuple[Example, ...] = ()
 
 
 class Planned(NamedTuple):
@@ -224,7 +234,10 @@ def eval_set(content: Any, path: Path, places: Sequence[str] = ()) -> EvalSet:
         first[question.id] = where
         for field, reason in _faults(question):
             raise DatasetError(f"{path}: {where}: {field}: {reason}")
-    return EvalSet(checked.name, checked.version, questions, _digest(questions), path)
+    examples = tuple(Example(e.prompt, e.answer, e.category) for e in checked.examples)
+    around = [checked.system, examples] if checked.system or examples else []
+    digest = _digest([questions, *around] if around else questions)
+    return EvalSet(checked.name, checked.version, questions, digest, path, checked.system, examples)
 
 
 def rows(path: Path, columns: Sequence[str] = ()) -> Iterator[tuple[str, Any]]:
@@ -445,13 +458,26 @@ def eval_set_model() -> type[BaseModel]:
         audio: text | None = None
         options: dict[str, Any] = {}
 
+    class SolvedExample(BaseModel):
+        """A solved question for `--few-shot`, for the questions of its category or for all."""
+
+        model_config = ConfigDict(extra="forbid")
+        prompt: text
+        answer: text
+        category: text | None = None
+
     class EvalSetFile(BaseModel):
-        """A set of questions for `llamaburn eval --set`."""
+        """A set of questions for `llamaburn eval --set`.
+
+        `system` is the system message before each question; `examples` are what `--few-shot` shows.
+        """
 
         model_config = ConfigDict(extra="forbid")
         name: text
         version: str = "1.0"
         description: str = ""
+        system: text | None = None
+        examples: list[SolvedExample] = []
         questions: Annotated[list[EvalQuestion], Field(min_length=1)]
 
     return EvalSetFile

@@ -549,6 +549,16 @@ class Eval(Run, Judging, Searching):
     limit: int | None = opt(
         None, "ask so many questions of a set, a fixed choice over its categories", bounds={"ge": 1}
     )
+    system: str | None = opt(
+        None, "system message before each question, instead of the set's: text, or @FILE"
+    )
+    few_shot: int = opt(0, "solved examples before each question", bounds={"ge": 0})
+    choice_by: str = opt(
+        "text",
+        "how a choice is read: from the answer's text, or as the letter with the greatest "
+        "probability (logprob)",
+        choices=_words("text", "logprob"),
+    )
     answers: str | None = opt(
         None,
         "score the answers of this result file again instead of asking a model",
@@ -567,8 +577,12 @@ class Eval(Run, Judging, Searching):
     cache_answers: bool = opt(
         True, "take an answer from an earlier run of the same model, question and options"
     )
-    max_tokens: int = opt(
-        512, "longest answer, thinking included", unit="tokens", scope="eval", bounds={"ge": 1}
+    max_tokens: int | None = opt(  # type: ignore[assignment]  # None: by what the model can do
+        None,
+        "longest answer, thinking included (default: 512; for a model that thinks up to 4096)",
+        unit="tokens",
+        scope="eval",
+        bounds={"ge": 1},
     )
     cache: str = opt(
         "none",

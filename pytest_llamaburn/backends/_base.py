@@ -46,6 +46,7 @@ _CALL = re.compile(
     r"|/api/(chat|generate|embed|tags|show|ps|version))$"
 )
 Message = dict[str, Any]
+Likely = list[tuple[str, float]]  # tokens, each with its log probability
 
 
 @dataclass
@@ -160,8 +161,12 @@ class Backend(ABC):
 
     def payload(self, model: Model, messages: Sequence[Message]) -> bytes:
         """Return the bytes of the timed request."""
-        body = dumps(self.body(model, messages)).encode()
-        return request_bytes(self.address, self.chat_path, body, self._headers())
+        return self.request(self.body(model, messages))
+
+    def request(self, body: dict[str, Any]) -> bytes:
+        """Return the bytes of a request with a body."""
+        data = dumps(body).encode()
+        return request_bytes(self.address, self.chat_path, data, self._headers())
 
     def _headers(self) -> dict[str, str]:
         """Return what heads every request to the server, timed or not."""
@@ -173,11 +178,26 @@ class Backend(ABC):
 
     async def stream(self, wire: Wire, payload: bytes) -> Trace:
         """Send one timed request and return what it did. Never raises for what a server does."""
+        return (await self._exchanged(wire, payload))[0]
+
+    async def first_token(self, wire: Wire, body: dict[str, Any]) -> tuple[Trace, Likely]:
+        """Send a request for log probabilities; return what it did and the likeliest first tokens.
+
+        There are none where the server gives none.
+        """
+        trace, exchange = await self._exchanged(wire, self.request(body))
+        return trace, self._likeliest(exchange)
+
+    async def _exchanged(self, wire: Wire, payload: bytes) -> tuple[Trace, Exchange]:
         exchange = await wire.send(payload, self.last_delta)
         trace = await self._trace(exchange, len(payload))
         if trace.failure and trace.failure.kind == "reset" and not await self.alive():
             trace.failure.kind = "server_crash"
-        return trace
+        return trace, exchange
+
+    def _likeliest(self, exchange: Exchange) -> Likely:  # noqa: ARG002 - of those that can
+        """Return the likeliest first tokens of an answer, each with its log probability."""
+        return []
 
     async def _trace(self, exchange: Exchange, sent_bytes: int) -> Trace:
         """Decode one answer at a time, in slices: no other user's read may wait for its stamp."""

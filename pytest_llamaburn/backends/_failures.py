@@ -38,6 +38,7 @@ NOT_THE_MODELS = frozenset(
         "host_rejected",
         "interrupted",
         "loading",
+        "no_logprobs",
         "not_a_stream",
         "not_found",
         "queue_full",

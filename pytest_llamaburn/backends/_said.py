@@ -14,11 +14,12 @@ from typing import TYPE_CHECKING, Any, TypeVar, get_args
 import msgspec
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
 
 Piece = TypeVar("Piece", bound=msgspec.Struct)
 
 NO_CALLS = msgspec.Raw()  # where a message has no tool calls
+_ROUNDED = 1e-3  # what rounding may put on top of the logarithm of 1
 _LONGEST_NUMBER = 40  # digits; Python refuses to read very long ones
 _TEXTS = ("text", "content", "thinking", "reasoning", "summary")  # where parts keep their text
 _THOUGHTS = ("thinking", "reasoning")
@@ -110,6 +111,16 @@ def _as(kinds: tuple[Any, ...], value: Any) -> Any:
     return fit(kinds[0], value) if issubclass(kinds[0], msgspec.Struct) else value
 
 
+def likeliest(tokens: Sequence[Said]) -> list[tuple[str, float]]:
+    """Return the likeliest tokens at the first place of an answer, with their log probabilities."""
+    found = []
+    for one in tokens[0].each("top_logprobs") if tokens else ():
+        token, logprob = one.text("token"), one.logarithm("logprob")
+        if token is not None and logprob is not None:
+            found.append((token, logprob))
+    return found
+
+
 class Said:
     """One JSON value in which a server describes itself; what is not of the type wanted is None.
 
@@ -155,6 +166,11 @@ class Said:
             return found
         self._note(name, value, "a number of at least 0")
         return None
+
+    def logarithm(self, name: str) -> float | None:
+        """Return the logarithm of a probability."""
+        found = number(self._fields.get(name))
+        return found if found is not None and found <= _ROUNDED else None
 
     def count(self, name: str) -> int | None:
         """Return a whole number of at least 0."""

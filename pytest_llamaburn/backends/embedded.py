@@ -76,6 +76,7 @@ class Backend(openai.Backend):
         served.family = facts.family if facts else None
         served.digest = _digest(path)
         served.size_mb = path.stat().st_size / 1e6
+        served.capabilities = await self._capabilities()
         return served
 
     async def unload(self, model: Model) -> float | None:  # noqa: ARG002 - one child, one model

@@ -7,6 +7,7 @@ import difflib
 import json
 import re
 from collections import deque
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 import msgspec
@@ -229,6 +230,15 @@ class Backend(_base.Backend):
                 return _failures.ended(stamp, chunk.done_reason, streamed=streamed)
             begun = begun or bool(deltas)
         return exchange.failure or _guarded(exchange, recent)
+
+    def _likeliest(self, exchange: Exchange) -> _base.Likely:
+        """Return what stands in the first line with log probabilities."""
+        for _, line in exchange.lines():
+            with suppress(ValueError, RecursionError):
+                told = Said(_said.parse(line), "", {})
+                if found := _said.likeliest(told.each("logprobs")):
+                    return found
+        return []
 
 
 class Client:

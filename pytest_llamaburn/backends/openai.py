@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import re
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 import msgspec
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
     from pytest_llamaburn.backends._http import Exchange
     from pytest_llamaburn.settings import Run
 
+_THINKS = re.compile(r"enable_thinking|</?think>|reasoning_effort")  # in a chat template
 # Servers known to take sampling fields beyond OpenAI's own; a strict one would answer 400.
 _TAKES_MORE = ("llama.cpp", "vllm", "sglang", "lmstudio", "embedded")
 
@@ -124,7 +126,15 @@ class Backend(_base.Backend):
         if found is None:
             valid = [m.id for m in models]
             raise ModelError(registry.unknown(f"model at {self.address.url}", name, valid))
+        found.capabilities = await self._capabilities()
         return found
+
+    async def _capabilities(self) -> tuple[str, ...]:
+        """Return that the model can think where llama.cpp's chat template shows it."""
+        if self._kind not in ("llama.cpp", "embedded"):
+            return ()
+        template = (await self._props()).text("chat_template")
+        return ("thinking",) if _THINKS.search(template or "") else ()
 
     async def load(self, model: Model) -> None:
         """Do nothing: such servers load a model when they start or at the first warm-up."""
@@ -226,6 +236,15 @@ class Backend(_base.Backend):
         if (reason or not streamed) and not exchange.failure:
             return _failures.ended(exchange.ended_ns, reason, streamed=streamed)
         return None
+
+    def _likeliest(self, exchange: Exchange) -> _base.Likely:
+        """Return what stands in the first chunk with log probabilities."""
+        for _, data in _payloads(exchange):
+            with suppress(ValueError, RecursionError):
+                for choice in _said.Said(_said.parse(data), "", {}).each("choices"):
+                    if found := _said.likeliest(choice.part("logprobs").each("content")):
+                        return found
+        return []
 
     def _counts(self, chunk: _Chunk, exchange: Exchange) -> Iterator[Event]:
         usage, timings = chunk.usage, chunk.timings

@@ -15,10 +15,12 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
+    from pytest_llamaburn.converters._row import Row
     from pytest_llamaburn.datasets import EvalSet
 
 HELP = "list, check and import eval sets"
 EXAMPLE = "llamaburn evalset import test.jsonl --format gsm8k -o gsm8k.json"
+_SUFFIXES = (".csv", ".json", ".jsonl")  # what is read of a directory
 _COLUMNS = ("name", "version", "questions", "categories", "scorers")
 
 
@@ -27,7 +29,12 @@ def add(parser: argparse.ArgumentParser) -> None:
     formats = registry.names("converters")
     fields = (f"{name} ({registry.load('converters', name).HELP})" for name in formats)
     parser.add_argument("action", choices=tuple(_ACTIONS))
-    parser.add_argument("files", nargs="*", metavar="FILE", help="what to validate or import")
+    parser.add_argument(
+        "files",
+        nargs="*",
+        metavar="FILE",
+        help="what to validate or import",
+    )
     parser.add_argument("--format", choices=formats, help=f"of an import: {'; '.join(fields)}")
     parser.add_argument(
         "--answers",
@@ -95,49 +102,104 @@ def _import(arguments: argparse.Namespace) -> int:
     """Write the set only if it is sound as a whole."""
     from pytest_llamaburn import datasets
 
-    if len(arguments.files) != 1 or not arguments.format:
-        raise DatasetError("evalset import: name one file and its --format")
-    source = files.home(arguments.files[0])
-    found = list(_converted(source, arguments.format, arguments.answers))
-    questions = [question for _, question in found]
-    name = arguments.name or source.stem
-    content = {"name": name, "version": "1.0", "questions": questions}
-    datasets.eval_set(content, source, [place for place, _ in found])
+    sources, examples = _sources(arguments)
+    found = _converted(sources, arguments.format, arguments.answers)
+    whole = _whole(sources, arguments.format)
+    name = arguments.name or whole.stem
+    content: dict[str, Any] = {"name": name, "version": "1.0"}
+    if examples:
+        solved = _converted(examples, arguments.format, arguments.answers)
+        content["examples"] = [_example(question) for _, question in solved]
+    content["questions"] = [question for _, question in found]
+    datasets.eval_set(content, whole, [place for place, _ in found])
     text = json.dumps(content, indent=2, ensure_ascii=False) + "\n"
     if arguments.output is None:
         print(text, end="")
         return 0
     _write(files.home(arguments.output), text)
-    print(f"wrote {arguments.output}: {len(questions)} questions", file=sys.stderr)
+    count = f"{len(content['examples'])} examples and " if examples else ""
+    print(f"wrote {arguments.output}: {count}{len(found)} questions", file=sys.stderr)
     return 0
 
 
-def _converted(source: Path, name: str, answers: str | None) -> Iterator[tuple[str, Any]]:
-    """Return place and question of each row; raises DatasetError for one that does not fit."""
-    from pytest_llamaburn import datasets
-    from pytest_llamaburn.converters._row import Row
+def _sources(arguments: argparse.Namespace) -> tuple[list[Path], list[Path]]:
+    """Return the files of questions and those of examples, which few formats have."""
+    paths = [files.home(name) for name in arguments.files]
+    if not (paths and arguments.format):
+        raise DatasetError("evalset import: name one file and its --format")
+    module = registry.load("converters", arguments.format)
+    if not hasattr(module, "parts"):
+        if len(paths) > 1:
+            raise DatasetError(f"evalset import: {arguments.format} takes one file at a time")
+        return paths, []
+    found = module.parts([file for path in paths for file in _files_in(path)])
+    if found.left_out:
+        count = len(found.left_out)
+        print(f"llamaburn: {count} files left out: {module.LEFT_OUT}", file=sys.stderr)
+    return found.questions, found.examples
 
+
+def _files_in(path: Path) -> list[Path]:
+    """Return the files of a directory that can be read as rows, at any depth; a file as it is."""
+    if not path.is_dir():
+        return [path]
+    found = [one for one in files.found(path, "**/*") if one.suffix.lower() in _SUFFIXES]
+    if not found:
+        raise DatasetError(f"evalset import: {path} has no {', '.join(_SUFFIXES)} file")
+    return found
+
+
+def _whole(sources: list[Path], form: str) -> Path:
+    """Return what errors name first and a set is called after: the one file, else the format."""
+    from pathlib import Path
+
+    return sources[0] if len(sources) == 1 else Path(form)
+
+
+def _example(question: dict[str, Any]) -> dict[str, Any]:
+    kept = {name: question[name] for name in ("prompt", "category")}
+    return {**kept, "answer": question["reference"]}
+
+
+def _converted(sources: list[Path], name: str, answers: str | None) -> list[tuple[str, Any]]:
+    """Return place and question of each row; raises DatasetError for one that does not fit."""
     module = registry.load("converters", name)
     known = getattr(module, "ANSWERS", ())
     if answers is not None and answers not in known:
         raise DatasetError(f"--answers: {registry.unknown(f'way of {name}', answers, [*known])}")
-    rows = datasets.rows(source, getattr(module, "COLUMNS", ()))
+    whole = _whole(sources, name)
     places: list[str] = []
 
     def noted() -> Iterator[Row]:
-        for place, row in rows:
-            places.append(place)
-            yield Row(row, place, name)
+        for row in _rows(sources, name):
+            places.append(row.place)
+            yield row
 
     try:
         found = module.convert(noted(), answers) if known else module.convert(noted())
         questions = [{k: v for k, v in one.items() if v is not None} for one in found]
     except DatasetError as err:
-        raise DatasetError(_placed(source, err)) from None
+        raise DatasetError(_placed(whole, err)) from None
     except (AttributeError, LookupError, TypeError, ValueError):
-        where = f"{source}: {places[-1] if places else 'the whole file'}"
+        where = f"{whole}: {places[-1] if places else 'the whole file'}"
         raise DatasetError(f"{where}: is no row of {name}: it has {module.HELP}") from None
-    return zip(places, questions, strict=True)
+    return [*zip(places, questions, strict=True)]
+
+
+def _rows(sources: list[Path], name: str) -> Iterator[Row]:
+    """Yield the rows of some files; a file named after a subject says which one it is."""
+    from pytest_llamaburn import datasets
+    from pytest_llamaburn.converters._row import Row
+
+    module = registry.load("converters", name)
+    subject_of = getattr(module, "subject_of", lambda _: None)
+    for path in sources:
+        within = "" if len(sources) == 1 else f"{path}: "
+        for place, fields in datasets.rows(path, getattr(module, "COLUMNS", ())):
+            row = Row(fields, within + place, name)
+            if subject := subject_of(path):
+                row.setdefault("subject", subject)
+            yield row
 
 
 def _placed(source: Path, err: DatasetError) -> str:

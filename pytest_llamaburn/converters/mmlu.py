@@ -2,16 +2,60 @@
 
 from __future__ import annotations
 
+import re
+from collections import Counter
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from pytest_llamaburn.converters._row import fault, optional, text, texts
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
+    from pathlib import Path
 
 HELP = "question, choices or A B C D, answer as letter or index"
 COLUMNS = ("question", "A", "B", "C", "D", "answer")
 _LETTERS = "ABCDEFGHIJ"
+_FILE = re.compile(r"(?P<subject>.+)_(?P<split>test|val|dev)")  # as its makers name them
+_TRAINING = "auxiliary_train"  # the folder of what is neither of a subject nor of a test
+
+
+LEFT_OUT = "training data, and the val file of each subject that has a test file"
+
+
+class Parts(NamedTuple):
+    """What the files of an import are for."""
+
+    questions: list[Path]
+    examples: list[Path]
+    left_out: list[Path]
+
+
+def parts(paths: Sequence[Path]) -> Parts:
+    """Return what files are for, by their names: dev files hold examples.
+
+    What is left out is told by LEFT_OUT. Where there are only dev or training files, those are the
+    questions.
+    """
+    tested = {subject_of(path) for path in paths if _split(path) == "test"}
+    found = Parts([], [], [])
+    for path in paths:
+        spare = _split(path) == "val" and subject_of(path) in tested
+        if spare or path.parent.name == _TRAINING:
+            found.left_out.append(path)
+        else:
+            (found.examples if _split(path) == "dev" else found.questions).append(path)
+    return found if found.questions else Parts([*paths], [], [])
+
+
+def subject_of(path: Path) -> str | None:
+    """Return the subject that a file is named after, None if it is named otherwise."""
+    named = _FILE.fullmatch(path.stem)
+    return named["subject"] if named else None
+
+
+def _split(path: Path) -> str | None:
+    named = _FILE.fullmatch(path.stem)
+    return named["split"] if named else None
 
 
 class _Asked(NamedTuple):
@@ -28,14 +72,17 @@ def convert(rows: Iterable[Any], answers: str | None = None) -> Iterator[dict[st
     DatasetError where they can be read in several ways, or in none.
     """
     asked = [_asked(row) for row in rows]
+    counts: Counter[str] = Counter()
     for count, (one, right) in enumerate(zip(asked, _right(asked, answers), strict=True), 1):
         lettered = [f"{_LETTERS[i]}) {choice}" for i, choice in enumerate(one.choices)]
         ask = "Reply with the letter of the right answer only."
+        subject = optional(one.row, "subject")
+        counts[subject or ""] += 1
         yield {
-            "id": f"mmlu-{count}",
+            "id": f"mmlu-{subject}-{counts[subject]}" if subject else f"mmlu-{count}",
             "prompt": "\n".join([one.question, "", *lettered, "", ask]),
             "reference": _LETTERS[right],
-            "category": optional(one.row, "subject") or "knowledge",
+            "category": subject or "knowledge",
             "scorer": "choice",
             "choices": one.choices,
         }

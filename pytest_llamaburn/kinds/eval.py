@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections import Counter
+from statistics import fmean
 from typing import TYPE_CHECKING, Any, Literal
 
 from pydantic import Field
 
-from pytest_llamaburn import flags, gates
+from pytest_llamaburn import flags, gates, insights
 from pytest_llamaburn.errors import SettingsError
 from pytest_llamaburn.kinds import _marks, _power
 from pytest_llamaburn.kinds._parts import Distribution, Part, RunError, RunFile, opening, status
@@ -74,7 +75,11 @@ class Verdict(Part):
 
 
 class Answer(Part):
-    """One answer: its text, its timing by metric, and what its scorer found."""
+    """One answer: its text, its timing by metric, and what its scorer found.
+
+    Where a choice was read by probability, `choice_logprobs` has the logarithm of each letter's,
+    None for one not among the likeliest tokens, and `choice_mass` the share of all letters.
+    """
 
     answer: str | None
     thinking: str | None
@@ -86,6 +91,8 @@ class Answer(Part):
     timing: dict[str, float | None]
     correct: bool | None
     verdict: Verdict | None
+    choice_logprobs: dict[str, float | None] | None = None
+    choice_mass: float | None = None
 
 
 class Item(Answer):
@@ -135,6 +142,13 @@ class Unread(Mean):
     count: int
 
 
+class Macro(Part):
+    """The mean over categories of the share of right answers: each category counts alike."""
+
+    mean: float | None
+    categories: int
+
+
 class EvalResults(Part):
     """What an eval found; its own counts are of single verdicts, those of a mean are of answers."""
 
@@ -149,6 +163,7 @@ class EvalResults(Part):
     unparsable: Unread | None = None
     pass_at_k: dict[str, Any] | None
     by_category: dict[str, dict[str, Any]]
+    correct_macro: Macro | None = None
     pairwise: dict[str, Any] | None
     evidence: dict[str, Any] | None
     judging: dict[str, Any]
@@ -174,7 +189,7 @@ def stem(header: Mapping[str, Any]) -> str:
 
 def check(settings: Any) -> None:
     """Raise SettingsError for settings that do not go together."""
-    from pytest_llamaburn.load import papers
+    from pytest_llamaburn.load import asking, papers
 
     gates.parse_all(settings.threshold, _marks.GATED)
     if settings.dry_run:
@@ -200,6 +215,8 @@ def check(settings: Any) -> None:
         )
     if settings.web_search and not settings.answers:
         _check_searching(settings)
+    if not settings.answers:
+        asking.check(settings)
     if settings.pairwise and not settings.judge:
         raise SettingsError("--pairwise: which judge compares the answers? Add --judge claude")
 
@@ -235,7 +252,7 @@ def build(record: Record) -> dict[str, Any]:
             "criteria": _marks.criteria(items),
             **_marks.correctness(items),
             "pass_at_k": _marks.pass_at_k(items, config["pass_k"]),
-            "by_category": _marks.by_category(items),
+            **_by_category(items),
             "pairwise": _marks.pairwise(items, config["compare_to"]),
             "evidence": _marks.evidence(items),
             "judging": {
@@ -257,11 +274,24 @@ def build(record: Record) -> dict[str, Any]:
             "gates": [],
         },
         **_power.seen(record.profile),
-        "insights": [],
+        "insights": _insights(answers, config),
     }
     document["telemetry"] |= {k: v for k, v in record.facts.items() if k != "type"}
     document["results"]["gates"] = [*record.gates, *_gates(document)]
     return document
+
+
+def _by_category(items: Sequence[dict[str, Any]]) -> dict[str, Any]:
+    groups = _marks.by_category(items)
+    means = [group["correct"]["mean"] for group in groups.values()]
+    known = [mean for mean in means if mean is not None]
+    macro = {"mean": fmean(known) if known else None, "categories": len(known)}
+    return {"by_category": groups, "correct_macro": macro}
+
+
+def _insights(answers: Sequence[dict[str, Any]], config: dict[str, Any]) -> list[dict[str, Any]]:
+    found = insights.cut_before_answer([{**a, **a["timing"]} for a in answers], config)
+    return [found] if found else []
 
 
 def modern(document: dict[str, Any]) -> dict[str, Any]:
@@ -279,7 +309,7 @@ def modern(document: dict[str, Any]) -> dict[str, Any]:
     found |= {
         **_marks.correctness(found["items"]),
         "pass_at_k": _marks.pass_at_k(found["items"], config["pass_k"]),
-        "by_category": _marks.by_category(found["items"]),
+        **_by_category(found["items"]),
     }
     if found["correct"]["mean"] != before:
         found["correct"]["reason"] = (
@@ -387,6 +417,8 @@ def _answer(
         "timing": {name: row[name] for name in METRICS},
         "correct": verdict and verdict["correct"],
         "verdict": verdict,
+        "choice_logprobs": row.get("choice_logprobs"),
+        "choice_mass": row.get("choice_mass"),
     }
 
 

@@ -12,12 +12,12 @@ from pathlib import Path
 from time import perf_counter_ns
 from typing import TYPE_CHECKING, Any
 
-from pytest_llamaburn import gates, journal, judges, registry, results
+from pytest_llamaburn import datasets, gates, insights, journal, judges, registry, results
 from pytest_llamaburn.backends._base import Server
 from pytest_llamaburn.errors import DatasetError, ServerError, SettingsError, UsageError
-from pytest_llamaburn.load import answers, marking, papers
+from pytest_llamaburn.load import answers, asking, marking, papers
 from pytest_llamaburn.load.run import Run, row_of
-from pytest_llamaburn.scorers._base import Verdict
+from pytest_llamaburn.scorers._base import Verdict, unparsable
 from pytest_llamaburn.scorers.code import pass_at_k
 from pytest_llamaburn.search import _choose, _evidence, _record
 from pytest_llamaburn.settings import Eval
@@ -28,12 +28,16 @@ from pytest_llamaburn.trace import Failed, Sent, Trace, fold
 if TYPE_CHECKING:
     from concurrent.futures import Future
 
-    from pytest_llamaburn.backends._base import Message
+    from pytest_llamaburn.backends._base import Likely, Message
     from pytest_llamaburn.datasets import Question
     from pytest_llamaburn.judges import Case, Comparison, Panel, Score
     from pytest_llamaburn.search._base import Hit, Search
 
     Row = dict[str, Any]
+
+_LETTER_PROMPT = "Which letter comes first, A or B? Answer with the letter only."
+_WARNED_AFTER = 3  # answers that the limit cut before they began
+_ALTERNATIVES = (20, 5)  # likeliest tokens to ask for: the first number that a server takes
 
 
 class Exam(Run):
@@ -50,6 +54,9 @@ class Exam(Run):
         self._judged: dict[tuple[str, ...], judges.Judgment] = {}
         self._panel: Panel | None = None
         self._search: Search | None = None
+        self._asking: asking.Asking
+        self._alternatives = _ALTERNATIVES[0]
+        self._warned = False
         self._marking: marking.Marking | None = None
         self._pending: dict[str, Future[list[Score]] | Future[list[Comparison]]] = {}
         self._rivals: dict[str, Row] = {}
@@ -74,6 +81,9 @@ class Exam(Run):
         if self.settings.answers:
             self._reopen(planned)
         else:
+            self._asking = asking.Asking(
+                self.settings, datasets.load_eval_set(self.identity.variant)
+            )
             await super().prepare(model, planned, about)
 
     async def answer(self, question: Question) -> list[Row]:
@@ -83,6 +93,7 @@ class Exam(Run):
             if number not in rows:
                 rows[number] = await self._answered(question, number)
                 self._journal("request", rows[number])
+                self._warn_of_cuts(rows[number])
             self._progress.step(rows[number])
         return [*rows.values()]
 
@@ -158,6 +169,55 @@ class Exam(Run):
         self._refuse_self(self.model.id)
         if not self._rival:
             papers.refuse_itself(self.settings, self.model.id)
+        self._decide()
+
+    def _decide(self) -> None:
+        """Put what the settings leave open into them, so that it is recorded."""
+        decided: Row = {"system": asking.recorded(self._asking.system)}
+        if self.settings.max_tokens is None:
+            decided |= asking.limits(self.settings, self.model, self.server)
+            if decided["max_tokens"] != asking.LIMIT:
+                self._progress.say(
+                    f"{self.model.id} can think before it answers: an answer may have up to "
+                    f"{decided['max_tokens']} tokens; --max-tokens sets another limit"
+                )
+        self.settings = self.backend.settings = self.settings.model_copy(update=decided)
+
+    async def _warm_up(self) -> None:
+        await super()._warm_up()
+        if self.settings.choice_by == "logprob":
+            await self._try_logprobs()
+            self.backend.settings = self.settings
+
+    async def _try_logprobs(self) -> None:
+        """Raise ServerError where the server lacks the log probabilities that a question needs."""
+        asked = papers.paper(self.settings, self.identity.variant).questions
+        if not any(map(self._asking.by_letter, asked)):
+            return  # another set of the session has choices
+        messages = self.messages(_LETTER_PROMPT)
+        for self._alternatives in _ALTERNATIVES:
+            trace, likely = await self._sent(self._letter_body(messages, 0))
+            if likely:
+                return
+            if trace.failure is None:
+                break
+        why = f" ({trace.failure.message})" if trace.failure else ""
+        raise ServerError(
+            f"--choice-by: logprob is refused: {self.server.host} gave no log probabilities with "
+            f"an answer of {self.model.id}{why}: leave the option out, or use a server that gives "
+            "them: llama.cpp, vLLM, SGLang, or Ollama from 0.12.11"
+        )
+
+    def _warn_of_cuts(self, row: Row) -> None:
+        """Say once, after the first few, that answers are cut before they begin."""
+        if self._warned or not insights.unbegun(row):
+            return
+        rows = [row for of_one in self._rows.values() for row in of_one.values()]
+        config = {**self._config(), "sent": self.backend.body(self.model, [])}
+        found = insights.cut_before_answer(rows, config, least=_WARNED_AFTER)
+        if found is not None:
+            self._warned = True
+            self._progress.say(found["text"])
 
     def _refuse_self(self, model: str) -> None:
         if self._panel is not None and not self.settings.allow_self_judge:
@@ -235,15 +295,15 @@ class Exam(Run):
                 **_cited(None, question, ""),
             }
         hits = _record.hits_of(found) if found else []
-        prompt = _evidence.prompt_with(question.prompt, hits)
-        self.backend.settings = self.settings.model_copy(
-            update={"seed": self.settings.seed + number}
-        )
-        messages = self.messages(prompt)
-        key = answers.key_of(self.model, self.server, self.backend.body(self.model, messages))
+        prompt = _evidence.prompt_with(self._asking.text(question), hits)
+        messages = self._messages(question, prompt)
+        by_letter = self._asking.by_letter(question)
+        make_body = self._letter_body if by_letter else self._body
+        body = make_body(messages, number)
+        key = answers.key_of(self.model, self.server, body)
         facts = self._cache.get(key) if self.settings.cache_answers else None
         if facts is None:
-            facts = _facts(await self._sent(messages), prompt)
+            facts = await self._said(question, body)
             self._cache.put(key, facts)
         else:
             facts["cached"] = True
@@ -254,10 +314,40 @@ class Exam(Run):
             return None
         return await _record.look_up(self._search, question.prompt, self.settings.search_results)
 
-    async def _sent(self, messages: list[Message]) -> Trace:
+    def _messages(self, question: Question, prompt: str) -> list[Message]:
+        """Return the conversation that asks a question; a fresh prefix stands before all of it."""
+        first, *rest = self._asking.messages(question, prompt)
+        (fresh,) = self.messages(first["content"])
+        return [{**first, "content": fresh["content"]}, *rest]
+
+    def _body(self, messages: list[Message], number: int, **update: Any) -> Row:
+        """Return the request for an answer."""
+        update["seed"] = self.settings.seed + number
+        self.backend.settings = self.settings.model_copy(update=update)
+        return self.backend.body(self.model, messages)
+
+    def _letter_body(self, messages: list[Message], number: int) -> Row:
+        """Return the request for the probabilities of an answer's first token."""
+        body = self._body(messages, number, **asking.ONE_LETTER)
+        return {**body, "logprobs": True, "top_logprobs": self._alternatives}
+
+    async def _said(self, question: Question, body: Row) -> Row:
+        """Return what the model says to a request."""
+        trace, likely = await self._sent(body)
+        by_letter = self._asking.by_letter(question) and trace.failure is None
+        if by_letter and trace.text and not likely:
+            words = "the answer came without log probabilities"
+            trace.failure = Failed(trace.end_ns, "no_logprobs", "stream", 200, words)
+        facts = _facts(trace, "\n".join(message["content"] for message in body["messages"]))
+        return facts | (asking.letter_of(question, likely) if by_letter and likely else {})
+
+    async def _sent(self, body: Row) -> tuple[Trace, Likely]:
+        """Send a request; return what it did, and the likeliest first tokens if asked for."""
         wire = self.backend.wire()
         try:
-            return await self.backend.stream(wire, self.backend.payload(self.model, messages))
+            if "logprobs" in body:
+                return await self.backend.first_token(wire, body)
+            return await self.backend.stream(wire, self.backend.request(body)), []
         finally:
             wire.close()
 
@@ -372,6 +462,8 @@ def _facts(trace: Trace, prompt: str) -> Row:
         "answer": text or (None if trace.failure else ""),
         "thinking": whole(trace.thinking or thought) or None,
         "cached": False,
+        "choice_logprobs": None,
+        "choice_mass": None,
     }
 
 
@@ -420,6 +512,8 @@ def _verdict(question: Question, row: Row) -> Row | None:
         state = _silence(row) if ruled.scored else ruled.state
         reason = ruled.reasoning or (ruled.error or {})["words"]
         return Verdict(False if ruled.scored else None, state, reason, None, {})._asdict()
+    if row.get("choice_mass") == 0:
+        return unparsable("no letter of a choice is among the likeliest tokens")._asdict()
     return _scored(question.scorer, row["answer"], question)._asdict()
 
 

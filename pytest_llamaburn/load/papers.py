@@ -108,11 +108,13 @@ def rows_of(item: dict[str, Any]) -> list[Row]:
         **{name: item[name] for name in ("search", "reference_found", "cited")},
     }
     kept = ("answer", "thinking", "timestamp", "finish_reason", "error", "flags", "null_reasons")
+    letters = ("choice_logprobs", "choice_mass")  # files of earlier versions have none
     return [
         {
             **shared,
             **answer["timing"],
             **{name: answer[name] for name in kept},
+            **{name: answer.get(name) for name in letters},
             "iteration": number,
             "cached": True,
         }

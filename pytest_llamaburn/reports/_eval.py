@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+from statistics import fmean
 from typing import TYPE_CHECKING, Any
 
 from pytest_llamaburn import gates
@@ -34,6 +36,7 @@ _PAIRS = (
     *("against", "verdict", "won", "lost", "tied", "scored", "of", "win rate", "95 % interval"),
     *("of decisive", "at equal length", "consistent", "first picked"),
 )
+_LOW_MASS = 0.5  # of the probability on letters; below it they are not what the model would say
 _TIMED = (
     *("time_to_first_token_ms", "inter_token_latency_ms", "tokens_per_sec"),
     *("total_generation_ms", "input_sequence_length", "output_sequence_length"),
@@ -184,7 +187,18 @@ def _categories(found: Found) -> Sheet:
         )
         for name, group in found["by_category"].items()
     ]
-    return Sheet("by category", [], table, [], ("category", "questions", *marks), 1)
+    columns = ("category", "questions", *marks)
+    return Sheet("by category", [], table, [*_macro(found)], columns, 1)
+
+
+def _macro(found: Found) -> Iterator[str]:
+    """Yield the mean over categories beside the mean over questions, where there are several."""
+    macro = found.get("correct_macro")
+    if macro and macro["categories"] > 1:
+        yield (
+            f"correct: {number(macro['mean'])} is the mean over {macro['categories']} categories "
+            f"(macro), {number(found['correct']['mean'])} over all answers (micro)"
+        )
 
 
 def _facts(document: Document) -> Iterator[str]:
@@ -196,11 +210,23 @@ def _facts(document: Document) -> Iterator[str]:
         f"questions, temperature {config['temperature']}, up to {config['max_tokens']} tokens, "
         f"seed {config['seed']}"
     )
+    if asked_with := ", ".join(_asked(config)):
+        yield asked_with
     if config["judge"]:
         repeats = f", each {config['judge_repeats']} times" if config["judge_repeats"] > 1 else ""
         yield f"judged by {', '.join(config['judge'])}{repeats}: {_spent(found['cost'])}"
     if found["evidence"]:
         yield _searched(found["evidence"])
+
+
+def _asked(config: Found) -> Iterator[str]:
+    """Yield what was sent around each question; files of earlier versions had nothing."""
+    if config.get("few_shot"):
+        yield f"{config['few_shot']} solved examples before each question"
+    if config.get("system"):
+        yield f"a system message of {len(config['system'])} characters"
+    if config.get("choice_by") == "logprob":
+        yield "choices by the probabilities of their letters"
 
 
 def _spent(cost: Found) -> str:
@@ -238,6 +264,8 @@ def _notes(document: Document) -> Iterator[str]:
         if one["flip_rate"] is not None:
             yield f"{name}: {one['flip_rate']:.0%} of a judge's repeats differ"
     yield from _unread(document)
+    yield from (insight["text"] for insight in document["insights"])
+    yield from _letters(found["items"])
     yield from _unmarked(document)
     answers = [one for item in found["items"] for one in (item, *item["more_samples"])]
     for kind, count in found["errors"].items():
@@ -256,15 +284,29 @@ def _unread(document: Document) -> Iterator[str]:
     wrong = "; what cannot be read is wrong" if found["unparsable"]["count"] else ""
     yield f"scorers: {_states(states)}{wrong}"
     answers = [one for item in found["items"] for one in (item, *item["more_samples"])]
+    told = ("unparsable",) if document["insights"] else ("unparsable", "truncated")
     cut = sum(
         one["finish_reason"] == "length"
         and one["verdict"] is not None
-        and one["verdict"]["state"] in ("unparsable", "truncated")
+        and one["verdict"]["state"] in told
+        and one.get("choice_mass") is None  # one token is all that was asked for
         for one in answers
     )
     if cut:
         limit = document["config"]["max_tokens"]
         yield f"cut off at the limit of {limit} tokens: {cut} of them; raise --max-tokens"
+
+
+def _letters(items: list[Found]) -> Iterator[str]:
+    """Yield how much of the probability was on the letters of the choices."""
+    answers = [one for item in items for one in (item, *item["more_samples"])]
+    masses = [one["choice_mass"] for one in answers if one.get("choice_mass") is not None]
+    if masses:
+        low = "" if fmean(masses) >= _LOW_MASS else ": the model wants to say something else"
+        yield (
+            f"choices by probability: the letters had {fmean(masses):.0%} of it in the mean of "
+            f"{len(masses)} answers, {min(masses):.0%} at least{low}"
+        )
 
 
 def _unmarked(document: Document) -> Iterator[str]:
@@ -311,10 +353,18 @@ def _answer(item: Found) -> Iterator[str]:
             yield from _said("thinking", one["thinking"])
         if one["answer"] is not None:
             yield from _said("answer", one["answer"])
+        if one.get("choice_logprobs"):
+            yield f"letters: {_probabilities(one['choice_logprobs'])}"
         if one["verdict"]:
             word = {True: "right", False: "wrong", None: "no verdict"}[one["correct"]]
             reason = f": {one['verdict']['reason']}" if one["verdict"]["reason"] else ""
             yield f"scorer: {word} ({one['verdict']['state']}){reason}"
+
+
+def _probabilities(logprobs: dict[str, float | None]) -> str:
+    """Return the probability of each letter."""
+    shares = {k: ABSENT if v is None else f"{math.exp(v):.1%}" for k, v in logprobs.items()}
+    return ", ".join(f"{letter} {share}" for letter, share in shares.items())
 
 
 def _judgments(judgments: list[Found], field: str) -> Iterator[str]:

@@ -96,7 +96,7 @@ _LOOP = 3  # times that a text says the same
 
 def score(answer: str, question: Question) -> Verdict:
     """Return whether the choice is the right one. Raises DatasetError for a faulty question."""
-    choices = _choices(question)
+    choices = by_letter(question)
     right = _right(_base.needed(question, "reference"), choices)
     said = _text.spoken(answer)
     if not said:
@@ -109,19 +109,24 @@ def score(answer: str, question: Question) -> Verdict:
     return _base.scored(letter == right, letter, f"it is {letter}, not {right}")
 
 
+def right(question: Question) -> str:
+    """Return the letter of the right choice. Raises DatasetError for a faulty question."""
+    return _right(_base.needed(question, "reference"), by_letter(question))
+
+
 def faults(question: Question) -> Iterator[tuple[str, str]]:
     """Yield field and reason where the choices are none, or the reference is not among them."""
     field = "choices"
     try:
-        choices = _choices(question)
+        choices = by_letter(question)
         field = "reference"
         _right(_base.needed(question, field), choices)
     except DatasetError as err:
         yield field, str(err).removeprefix(f"the {field} ")
 
 
-def _choices(question: Question) -> dict[str, str]:
-    """Return the texts by letter."""
+def by_letter(question: Question) -> dict[str, str]:
+    """Return the texts of the choices by letter. Raises DatasetError where there are none."""
     given = _base.needed(question, "choices")
     texts = given if isinstance(given, list | tuple) else []
     pairs = given.items() if isinstance(given, Mapping) else zip(_LETTERS, texts, strict=False)

@@ -216,7 +216,10 @@ def test_answer_that_the_limit_cut_off_before_it_began_is_wrong_and_says_so(
     item = items(where.files[0])["red"]
     assert (item["correct"], item["verdict"]["state"]) == (False, "truncated")
     assert {score["score"] for score in item["scores"].values()} == {1}
-    assert "cut off at the limit of 512 tokens: 1 of them; raise --max-tokens" in done.stdout
+    assert "1 of 3 answers were cut off" in done.stdout
+    assert "1 of them were all thinking. They count as wrong. " in done.stdout
+    assert "Use --max-tokens 1024 or --think off." in done.stdout
+    assert "raise --max-tokens" not in done.stdout
 
 
 def test_failed_answer_is_the_models_own_and_is_never_kept(tmp_path: Path, small: str) -> None:
