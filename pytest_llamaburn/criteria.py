@@ -15,11 +15,21 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 from pytest_llamaburn.registry import unknown
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Mapping, Sequence
 
 SCORES: Final = (1, 2, 3, 4, 5)
 GRADES: Final = ("correct", "incorrect", "not_attempted")
 NOT_APPLICABLE: Final = "not_applicable"  # the state of a verdict that nobody can give
+# What each share takes of a grade, None where an answer with that grade is not in it.
+SHARES_OF_GRADES: Final[dict[str, Callable[[str], bool | None]]] = {
+    "graded_correct": lambda grade: grade == "correct",
+    "graded_incorrect": lambda grade: grade == "incorrect",
+    "not_attempted": lambda grade: grade == "not_attempted",
+    "correct_given_attempted": lambda grade: (
+        None if grade == "not_attempted" else grade == "correct"
+    ),
+}
+GRADED: Final = (*SHARES_OF_GRADES, "f_score")  # what grades come to
 _NAME = re.compile(r"[a-z][a-z0-9_]{0,39}")
 _ANY = (
     "completely fails it, or is unrelated",
@@ -27,6 +37,21 @@ _ANY = (
     "mostly meets it, with minor issues",
     "meets it well",
     "perfect",
+)
+
+
+_CORRECT = (
+    "it states what the question asks for as the reference does, and nothing in it contradicts the "
+    "reference. Other words, doubt, more detail and slips of spelling do not matter; a number must "
+    "agree with the reference to the digits given there."
+)
+_INCORRECT = (
+    "something that it states contradicts the reference, or it offers several different answers, "
+    "even if it voices doubt or one of them is right."
+)
+_NOT_ATTEMPTED = (
+    "it does not state what the question asks for, and contradicts nothing in the reference: it "
+    "says that it does not know, asks back, or declines."
 )
 
 
@@ -107,15 +132,7 @@ BUILT_IN: Final = {
         Criterion(
             "grade",
             "does the answer state what the reference states?",
-            (
-                "it states what the question asks for as the reference does, and nothing in it "
-                "contradicts the reference. Other words, doubt, more detail and slips of spelling "
-                "do not matter; a number must agree with the reference to the digits given there.",
-                "something that it states contradicts the reference, or it offers several "
-                "different answers, even if it voices doubt or one of them is right.",
-                "it does not state what the question asks for, and contradicts nothing in the "
-                "reference: it says that it does not know, asks back, or declines.",
-            ),
+            (_CORRECT, _INCORRECT, _NOT_ATTEMPTED),
             "grade",
             ("reference",),
         ),
@@ -151,7 +168,9 @@ def named(criterion: str | Criterion) -> Criterion:
 def own(name: str, description: str, anchors: Mapping[str, str] | None = None) -> Criterion:
     """Return a criterion of one's own; raises ValueError for a name that cannot be had."""
     if not _NAME.fullmatch(name):
-        msg = f"'{name}' is refused: a name has small letters, digits and _, and begins with a letter"
+        msg = (
+            f"'{name}' is refused: a name has small letters, digits and _, and begins with a letter"
+        )
         raise ValueError(msg)
     if name in BUILT_IN:
         msg = f"'{name}' is refused: it is built in; choose another name"

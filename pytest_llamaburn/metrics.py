@@ -131,9 +131,8 @@ LOAD_METRICS = {
     ),
 }
 _MEANT = {
-    "faithfulness": "mean over answers of: claims of the answer that its evidence supports / claims",
-    "context_recall": "mean over answers of: claims of the reference that the evidence supports / "
-    "claims",
+    "faithfulness": "mean over answers: claims of the answer that its evidence supports / claims",
+    "context_recall": "mean over answers: claims of the reference that the evidence has / claims",
 }
 EVAL_METRICS = {
     **{

@@ -11,7 +11,10 @@ HELP = "question or problem, answer"
 
 
 def convert(rows: Iterable[Any]) -> Iterator[dict[str, Any]]:
-    """Yield questions whose answer has to be in the reply, by search too where that is wanted."""
+    """Yield questions whose answer has to be in the reply, by search too where that is wanted.
+
+    Where there is a judge, it gives SimpleQA's grades.
+    """
     for count, row in enumerate(rows, 1):
         yield {
             "id": f"simpleqa-{count}",
@@ -20,4 +23,5 @@ def convert(rows: Iterable[Any]) -> Iterator[dict[str, Any]]:
             "category": row.get("category") or row.get("topic") or "factual",
             "allow_web_search": True,
             "scorer": "includes",
+            "criteria": ["grade"],
         }

@@ -44,8 +44,9 @@ class Judgment:
 
     `source` is judge or rule; `verdict` is a grade or, of a comparison, A, B or tie, A being the
     answer that was shown first. `claims` has each claim with its quote, and whether that was
-    `found` in the evidence; `score` is then the share of the supported ones whose quote was. `calls` were sent for it, `retries` of them before the last one. `cost_usd` is
-    None for `cost_reason`; then `most_usd` says what they can have cost, None without a price.
+    `found` in the evidence; `score` is then the share of the supported ones whose quote was.
+    `calls` were sent for it, `retries` of them before the last one. `cost_usd` is None for
+    `cost_reason`; then `most_usd` says what they can have cost, None without a price.
     """
 
     criterion: str
@@ -109,6 +110,11 @@ def by_rule(case: Case, criterion: str | Criterion) -> Judgment | None:
         return _without(asked, NOT_APPLICABLE, f"there is no {' and no '.join(lacking)}")
     if not asked.of_answer:
         return None
+    return _of_silence(case, asked)
+
+
+def _of_silence(case: Case, asked: Criterion) -> Judgment | None:
+    """Return the judgment of an answer that is not there, None for one that is."""
     if case.failure is not None:
         return _lowest(asked, f"the model gave no answer: {case.failure}", "incorrect")
     if split_thinking(case.answer)[0]:
@@ -209,7 +215,7 @@ def _counted(about: Judgment, claims: Sequence[Claim], evidence: str) -> Judgmen
 
 
 def _stands(quote: str, evidence: str) -> bool:
-    """Return whether a quote stands in the evidence word for word, also one that leaves words out."""
+    """Return whether a quote stands in the evidence, also one that leaves out words in between."""
     parts = [found for part in _GAP.split(quote) if (found := words_of(part))]
     return bool(parts) and all(part in evidence for part in parts)
 

@@ -10,7 +10,6 @@ from statistics import median, median_low
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from pytest_llamaburn import agreement, registry
-from pytest_llamaburn.criteria import Criterion
 from pytest_llamaburn.errors import SettingsError
 from pytest_llamaburn.judges import _judging, _prices, _prompt
 from pytest_llamaburn.judges._base import Usage, parse
@@ -20,6 +19,7 @@ from pytest_llamaburn.judges._judging import Judgment
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Iterable, Sequence
 
+    from pytest_llamaburn.criteria import Criterion
     from pytest_llamaburn.judges._base import Judge
     from pytest_llamaburn.judges._prompt import Case, Pair, Prompt
     from pytest_llamaburn.settings import Judging
@@ -33,8 +33,9 @@ class Score:
     """The common verdict on one criterion: the median of the scored judgments, None without any.
 
     `verdict` is the common grade: the lower median of incorrect, not attempted and correct, so that
-    judges who disagree do not make an answer correct. `flip_rate` is the share of a judge's repeats that differ from its most frequent mark, the mean
-    over the judges; None where none was scored twice.
+    judges who disagree do not make an answer correct. `flip_rate` is the share of a judge's repeats
+    that differ from its most frequent mark, the mean over the judges; None where none was scored
+    twice.
     """
 
     criterion: str

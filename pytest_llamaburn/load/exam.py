@@ -180,9 +180,13 @@ class Exam(Run):
             "config": {**config, "answers": self.settings.answers},
             "eval_set": stored["results"]["eval_set"],
         }
-        asked = {q.id for q in papers.paper(self.settings, self.identity.variant).questions}
+        asked = {q.id: q for q in papers.paper(self.settings, self.identity.variant).questions}
         items = [i for i in stored["results"]["items"] if i["question"]["id"] in asked]
-        rows = [row for item in items for row in papers.rows_of(item)]
+        rows = [
+            {**row, "question": asked[row["prompt_id"]]._asdict()}
+            for item in items
+            for row in papers.rows_of(item)
+        ]
         self._open_journal(header, {**planned, "stored": len(rows)})
         for row in rows:
             if row["iteration"] not in self._rows.setdefault(row["prompt_id"], {}):
@@ -224,7 +228,7 @@ class Exam(Run):
                 **_facts(_unsearched(str(err)), question.prompt),
                 **_cited(None, question, ""),
             }
-        hits = _record.hits_of(found) if found else []
+        hits = [*(_record.hits_of(found) if found else ()), *papers.documents(question)]
         prompt = _evidence.prompt_with(question.prompt, hits)
         self.backend.settings = self.settings.model_copy(
             update={"seed": self.settings.seed + number}
@@ -273,7 +277,7 @@ class Exam(Run):
                     self._submit_pair(question, rows[0])
                 else:
                     self._pending[name] = self._marking.score(
-                        name, _case(question, rows[0]), question.criteria
+                        name, _case(question, rows[0]), question.asked
                     )
 
     def _submit_pair(self, question: Question, row: Row) -> None:
@@ -346,7 +350,7 @@ def _scoring(config: dict[str, Any]) -> dict[str, Any]:
     from pytest_llamaburn.settings import Judging, options_of
 
     own = {o.name for o in options_of(Judging)} | {"threshold", "gate_mode", "pairwise"}
-    own |= {"compare_to", "pass_k", "answers", "model", "set"} | (
+    own |= {"compare_to", "pass_k", "answers", "model", "set", "criteria", "criterion"} | (
         {"limit"} if config["limit"] else set()
     )
     return {k: v for k, v in config.items() if k in own}
@@ -388,6 +392,7 @@ def _case(question: Question, row: Row) -> Case:
         question.rubric,
         row["error"] and row["error"]["kind"],
         row["finish_reason"],
+        papers.evidence(question, row["search"]),
     )
 
 
