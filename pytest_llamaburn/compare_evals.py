@@ -117,9 +117,8 @@ def _differences(before: Document, after: Document, path: str) -> Iterator[Docum
         if any(side is not None for pair in pairs for side in pair):
             yield _difference(name, both, len(shared))
     grades = [(_grade(sides[0][key]), _grade(sides[1][key])) for key in shared]
-    graded = [(a, b) for a, b in grades if a is not None and b is not None]
-    if graded:
-        yield _f_score(graded, len(shared))
+    if any(side is not None for pair in grades for side in pair):
+        yield _f_score([(a, b) for a, b in grades if a and b], len(shared))
 
 
 def _judged(sides: Sequence[Mapping[Any, Document]]) -> list[str]:
@@ -138,7 +137,7 @@ def _difference(name: str, pairs: Sequence[tuple[float, float]], shared: int) ->
 
 
 def _f_score(grades: Sequence[tuple[str, str]], shared: int) -> Document:
-    sides = [agreement.graded("f_score", side) for side in zip(*grades, strict=True)]
+    sides = [agreement.graded("f_score", [pair[side] for pair in grades]) for side in (0, 1)]
     found, values = agreement.difference(*sides), [one.value for one in sides]
     return _told("f_score", "share", values, found, (len(grades), shared))
 

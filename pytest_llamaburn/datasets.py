@@ -301,7 +301,7 @@ def _question(entry: Any, defined: dict[str, Criterion]) -> Question:
     own = {name: given.pop(name) for name in Question._fields if name in given}
     own["options"] = {**given, **own["options"]}
     own["criteria"] = tuple(dict.fromkeys(own["criteria"]))
-    own["definitions"] = tuple(defined[n].definition for n in own["criteria"] if n in defined)
+    own["definitions"] = tuple(one.definition for one in defined.values())
     own["context"] = tuple(own.get("context", ()))
     if own.get("scorer") == "judge":
         own["scorer"] = None

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from pytest_llamaburn import gates
-from pytest_llamaburn.criteria import GRADED, NOT_APPLICABLE
+from pytest_llamaburn.criteria import NOT_APPLICABLE
 from pytest_llamaburn.reports._rows import (
     ABSENT,
     COLUMNS,
@@ -184,9 +184,8 @@ def _pairs(found: Found) -> Sheet:
 
 def _categories(found: Found) -> Sheet:
     shares = [name for name in _shares_of(found) if name != "correct_of_parsed"]
-    marks = [*(shares or ["correct"]), *_GRADES_SHOWN, *found["criteria"]]
-    if not found["grades"]:
-        marks = [mark for mark in marks if mark not in _GRADES_SHOWN]
+    graded = [name for name in _GRADES_SHOWN if name in found["grades"]]
+    marks = [*shares, *graded, *found["criteria"]] or ["correct"]
     table = [
         (
             name,
@@ -257,17 +256,19 @@ def _notes(document: Document) -> Iterator[str]:
 
 
 def _reasons(found: Found) -> Iterator[str]:
-    """Yield why marks have no value, and how many answers a criterion cannot be applied to."""
+    """Yield why marks have no value, and to how many answers a criterion cannot be applied."""
     marks = {**found["criteria"], **found["grades"]}
     for name, one in marks.items():
-        if one["reason"]:
+        if one["reason"] and one["n_total"]:
             yield f"{name}: {one['reason']}"
     if found["correct"]["reason"] and found["correct"]["n_total"]:
         yield f"correct: {found['correct']['reason']}"
-    for name, one in marks.items():
-        left = one["by_state"].get(NOT_APPLICABLE, 0)
-        if left and one["n_total"] and name not in GRADED[1:]:
-            yield f"{name}: cannot be applied to {left} more answers"
+    for name in dict.fromkeys(name for item in found["items"] for name in item["scores"]):
+        scores = [item["scores"][name] for item in found["items"] if name in item["scores"]]
+        left = [one for one in scores if one["state"] == NOT_APPLICABLE]
+        if left:
+            why = (left[0]["judgments"][0]["error"] or {}).get("words", "the text makes no claim")
+            yield f"{name}: none for {len(left)} of {len(scores)} answers: {why}"
 
 
 def _unread(document: Document) -> Iterator[str]:
@@ -357,7 +358,7 @@ def _claim(claim: Found) -> Iterator[str]:
     good = claim["supported"] and claim["found"]
     yield from _said("    supported" if good else "    unsupported", claim["claim"])
     if claim["quote"]:
-        where = "by" if claim["found"] else "by what is not in the evidence"
+        where = "quotes" if claim["found"] else "quotes what is not in the evidence"
         yield from _said(f"      {where}", claim["quote"])
 
 
