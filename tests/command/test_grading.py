@@ -194,6 +194,30 @@ def test_criterion_that_cannot_be_is_refused(room: Room, argument: str, words: s
     assert room.files == []
 
 
+def test_answer_is_held_against_what_a_search_found(room: Room, assessor: Assessor) -> None:
+    corpus = room.cwd / "corpus"
+    corpus.mkdir()
+    (corpus / "red.md").write_text("Red is right red, says the atlas.")
+    asked = question("red", allow_web_search=True, criteria=["faithfulness"], context=["Note."])
+    write(room.cwd, questions=[asked])
+    seen = []
+
+    def look(prompt: str, _: str) -> Opinion:
+        seen.append(block(prompt, "EVIDENCE"))
+        return claims(("Red is right.", "Red is right red", True))
+
+    assessor.opinion = look
+    searching = ("--with-web-search", f"--corpus={corpus}")
+    assert "1 calls" in room.eval(*searching, "--dry-run").stdout
+    room.eval(*searching)
+    (document,) = room.files
+    assert document["results"]["criteria"]["faithfulness"]["mean"] == 1
+    (evidence,) = seen
+    assert evidence.startswith("[1] ")
+    assert "Red is right red, says the atlas." in evidence
+    assert evidence.endswith("[2] document 1\nNote.")
+
+
 def test_dry_run_counts_every_call(room: Room, assessor: Assessor) -> None:
     told = room.eval("--dry-run").stdout
     assert "7 calls for the 4 questions of mine" in told

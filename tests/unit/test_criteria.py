@@ -45,7 +45,7 @@ CASE = Case(QUESTION, RIGHT, "Paris", evidence=EVIDENCE)
 def item(name: str = "q", **fields: Any) -> dict[str, Any]:
     """Return what a result file has of a question."""
     question = {"id": name, "prompt": name, "reference": None, "rubric": None, "category": "c"}
-    rest = {"comparisons": [], "verdict": None, "correct": None, "more_samples": []}
+    rest: dict[str, Any] = {"comparisons": [], "verdict": None, "correct": None, "more_samples": []}
     return {"question": question, "answer": "abc", "scores": {}, **rest, **fields}
 
 
