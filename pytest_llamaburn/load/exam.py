@@ -7,6 +7,7 @@ judges in the background (`marking.py`).
 from __future__ import annotations
 
 import os
+import re
 from pathlib import Path
 from time import perf_counter_ns
 from typing import TYPE_CHECKING, Any
@@ -333,6 +334,12 @@ class Exam(Run):
             self.journal.close()
 
 
+# An answer that says nothing but this is plainly no try; any other wording is left to a judge.
+_NOT_ATTEMPTED = re.compile(
+    r"\W*(?:(?:i['’]m|i am) (?:sorry|afraid),? (?:but )?)?i (?:do not|don['’]t) know"  # noqa: RUF001
+    r"(?: the answer)?(?: to (?:this|that|the|your) question)?\W*",
+    re.IGNORECASE,
+)
 _UNCOMPARED: Row = {
     "verdict": None,
     "state": "skipped_sut_error",
@@ -414,6 +421,8 @@ def _verdict(question: Question, row: Row) -> Row | None:
         reason = ruled.reasoning or (ruled.error or {})["words"]
         return Verdict(False if ruled.scored else None, state, reason, None, {})._asdict()
     verdict: Verdict = registry.load("scorers", question.scorer).score(row["answer"], question)
+    if verdict.state == "unparsable" and _NOT_ATTEMPTED.fullmatch(row["answer"]):
+        verdict = verdict._replace(state="not_attempted")
     return verdict._asdict()
 
 

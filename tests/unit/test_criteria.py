@@ -29,7 +29,7 @@ from pytest_llamaburn.judges import Case, Panel, Score
 from pytest_llamaburn.judges._parsing import ParseError, parse
 from pytest_llamaburn.judges._prompt import absolute
 from pytest_llamaburn.kinds import _marks
-from pytest_llamaburn.load import marking, papers
+from pytest_llamaburn.load import exam, marking, papers
 from pytest_llamaburn.load.opinions import Opinions
 from pytest_llamaburn.settings import Eval
 
@@ -540,6 +540,41 @@ def test_labels_are_of_criteria_on_a_scale(tmp_path: Path) -> None:
     path.write_text('{"question": "q", "response": "r", "criterion": "grade", "human": [4]}\n')
     with pytest.raises(DatasetError, match="jsonl:1: criterion: grade is not marked from 1 to 5"):
         calibration.read(path)
+
+
+def test_criterion_in_other_words_is_not_compared_nor_is_a_mark_of_one_side() -> None:
+    def told(words: str, **scores: Any) -> dict[str, Any]:
+        made = item("a", scores={"wit": score(4), **scores})
+        made["question"]["definitions"] = [criteria.own("wit", words).definition]
+        return eval_document(made)
+
+    grade = graded("correct")[0]["scores"]["grade"]
+    sources = {"x": told("it is funny"), "y": told("it is dry", grade=grade)}
+    found = compare_evals.document(sources, "x", "run", "now")["results"]
+    (warning,) = found["warnings"]
+    assert warning["text"].startswith("wit is defined in other words than in the baseline")
+    assert {d["mark"] for d in found["differences"]} == {*GRADED}
+    assert {d["difference"] for d in found["differences"]} == {None}
+    same = {"x": sources["x"], "y": told("it is funny")}
+    (wit,) = compare_evals.document(same, "x", "run", "now")["results"]["differences"]
+    assert (wit["mark"], wit["difference"], wit["unit"]) == ("wit", 0, "1 to 5")
+
+
+@pytest.mark.parametrize(
+    ("answer", "state"),
+    [
+        ("I don't know.", "not_attempted"),
+        ("I’m sorry, but I do not know the answer to that question.", "not_attempted"),  # noqa: RUF001
+        ("I don't know, maybe many.", "unparsable"),
+        ("No idea at all", "unparsable"),
+    ],
+)
+def test_scorer_s_verdict_says_where_an_answer_is_plainly_no_try(answer: str, state: str) -> None:
+    question = datasets.Question("q", "How many?", "4", "c", scorer="number")
+    row = {"answer": answer, "error": None, "finish_reason": "stop", "search": None}
+    found = exam._verdict(question, row)
+    assert found is not None
+    assert (found["state"], found["correct"]) == (state, False)
 
 
 # The judge fixture
