@@ -15,6 +15,7 @@ from statistics import median
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from pytest_llamaburn import stats
+from pytest_llamaburn.criteria import SHARES_OF_GRADES
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Hashable, Iterator, Sequence
@@ -269,6 +270,50 @@ def mean(
     if not found["std"]:
         return replace(figure, reason="one value, or all are equal: no interval")
     return replace(figure, ci95=tuple(found["ci95"]))
+
+
+def graded(name: str, grades: Sequence[str]) -> Figure:
+    """Return a share of grades, by its name in `criteria.GRADED`, or their F-score.
+
+    The F-score is the harmonic mean of the share of correct answers and of that among the attempted
+    ones, which is 2 · correct / (answers + attempted). It is above some t where the mean over
+    answers is above t if a correct one counts 1, an incorrect one 0 and one not attempted t / 2: so
+    its interval ends where that mean's does.
+    """
+    if not grades:
+        return Figure(None, 0, reason="no answer was graded")
+    if name != "f_score":
+        told = [SHARES_OF_GRADES[name](grade) for grade in grades]
+        found = mean([float(one) for one in told if one is not None], scale=(0, 1))
+        return found if found.n else replace(found, reason="no answer was attempted")
+    correct = sum(grade == "correct" for grade in grades)
+    attempted = sum(grade != "not_attempted" for grade in grades)
+    ends = (_f_score_end(grades, 0), _f_score_end(grades, 1))
+    return Figure(2 * correct / (len(grades) + attempted), len(grades), ends)
+
+
+def _f_score_end(grades: Sequence[str], side: int) -> float:
+    low, high = 0.0, 1.0
+    for _ in range(_BISECTIONS):
+        middle = (low + high) / 2
+        worth = {"correct": 1.0, "incorrect": 0.0, "not_attempted": middle / 2}
+        interval = mean([worth[grade] for grade in grades], scale=(0, 1)).ci95 or (0.0, 1.0)
+        low, high = (middle, high) if interval[side] > middle else (low, middle)
+    return (low + high) / 2
+
+
+def difference(before: Figure, after: Figure) -> Figure:
+    """Return after − before of two figures that have intervals, and its own by the MOVER method.
+
+    It takes the two for independent, which makes the interval too wide rather than too narrow where
+    they are of the same questions.
+    """
+    if before.value is None or after.value is None or not (before.ci95 and after.ci95):
+        return Figure(None, 0, reason=before.reason or after.reason)
+    change = after.value - before.value
+    down = math.hypot(after.value - after.ci95[0], before.ci95[1] - before.value)
+    up = math.hypot(after.ci95[1] - after.value, before.value - before.ci95[0])
+    return Figure(change, after.n, (change - down, change + up))
 
 
 def paired_difference(a: Sequence[float], b: Sequence[float], scale: tuple[float, float]) -> Figure:

@@ -8,6 +8,7 @@ from functools import cache
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from pytest_llamaburn import agreement, files
+from pytest_llamaburn.criteria import named
 from pytest_llamaburn.errors import DatasetError
 from pytest_llamaburn.texts import dumps
 
@@ -199,6 +200,8 @@ def _label(line: str, place: str) -> Label:
     except (ValueError, RecursionError) as err:
         reason = _located(err) if isinstance(err, ValidationError) else f"is not JSON: {err}"
         raise DatasetError(f"{place}: {reason}") from None
+    if named(entry.criterion).kind != "scale":
+        raise DatasetError(f"{place}: criterion: {entry.criterion} is not marked from 1 to 5")
     answers = ("response",) if model is scores else ("response_a", "response_b")
     return Label(
         entry.question,

@@ -9,7 +9,7 @@ from __future__ import annotations
 from statistics import fmean
 from typing import TYPE_CHECKING, Any
 
-from pytest_llamaburn import agreement, evidence, metrics, results
+from pytest_llamaburn import agreement, criteria, evidence, metrics, results
 from pytest_llamaburn.errors import ResultsError
 
 if TYPE_CHECKING:
@@ -23,7 +23,6 @@ def _unread(answer: Document) -> bool | None:
     return None if answer["correct"] is None else answer["verdict"]["state"] != "scored"
 
 
-_CRITERIA = ("accuracy", "completeness", "coherence")
 # What each share takes of an answer; None where the answer is not in it.
 _SHARES: dict[str, Callable[[Document], bool | None]] = {
     "correct": lambda answer: answer["correct"],
@@ -67,7 +66,8 @@ def document(
                 for found in _differences(sources[baseline], sources[path], path)
             ],
             "method": {
-                "interval": "95 % over questions, by Gaffke's method for means on a scale",
+                "interval": "95 % over questions, by Gaffke's method for means on a scale; of an "
+                "F-score by MOVER",
             },
         },
     }
@@ -89,6 +89,23 @@ def _unlike(before: Document, after: Document) -> Iterator[str]:
     sets = [found["results"]["eval_set"] for found in (before, after)]
     if sets[0]["sha256"] != sets[1]["sha256"]:
         yield "the eval set is another one: only questions that are the same are compared"
+    for name in _redefined(before, after):
+        yield f"{name} is defined in other words than in the baseline: it is not compared"
+
+
+def _redefined(before: Document, after: Document) -> list[str]:
+    """Return the criteria of the user's own whose definitions differ."""
+    was, now = (_defined(found) for found in (before, after))
+    return [name for name in was if name in now and was[name] != now[name]]
+
+
+def _defined(found: Document) -> dict[str, set[str]]:
+    """Return the definitions that a file has of each criterion of the user's own."""
+    told: dict[str, set[str]] = {}
+    for item in found["results"]["items"]:
+        for one in criteria.defined(item["question"].get("definitions", ())).values():
+            told.setdefault(one.name, set()).add(one.key)
+    return told
 
 
 def _differences(before: Document, after: Document, path: str) -> Iterator[Document]:
@@ -98,26 +115,57 @@ def _differences(before: Document, after: Document, path: str) -> Iterator[Docum
     if not shared:
         raise ResultsError(f"compare: {path} has no question in common with the baseline")
     unread = any(_mark(side[key], "unparsable") for side in sides for key in shared)
-    for name in (*_CRITERIA, *(_SHARES if unread else ("correct",))):
+    shares = _SHARES if unread else ("correct",)
+    names = [name for name in _judged(sides) if name not in _redefined(before, after)]
+    for name in (*names, *criteria.SHARES_OF_GRADES, *shares):
         pairs = [(_mark(sides[0][key], name), _mark(sides[1][key], name)) for key in shared]
         both = [(a, b) for a, b in pairs if a is not None and b is not None]
         if any(side is not None for pair in pairs for side in pair):
             yield _difference(name, both, len(shared))
+    grades = [(_grade(sides[0][key]), _grade(sides[1][key])) for key in shared]
+    if any(side is not None for pair in grades for side in pair):
+        yield _f_score([(a, b) for a, b in grades if a and b], len(shared))
+
+
+def _judged(sides: Sequence[Mapping[Any, Document]]) -> list[str]:
+    """Return the criteria that have scores, built-in ones first."""
+    found = (name for side in sides for item in side.values() for name in item["scores"])
+    return [n for n in dict.fromkeys((*criteria.BUILT_IN, *found)) if n != "grade"]
 
 
 def _difference(name: str, pairs: Sequence[tuple[float, float]], shared: int) -> Document:
     a, b = [pair[0] for pair in pairs], [pair[1] for pair in pairs]
-    found = agreement.paired_difference(a, b, (0, 1) if name in _SHARES else (1, 5))
+    is_share = name in _SHARES or name in criteria.SHARES_OF_GRADES
+    scale = (0, 1) if is_share else criteria.named(name).scale
+    found = agreement.paired_difference(a, b, scale)
+    means = [fmean(side) if side else None for side in (a, b)]
+    return _told(name, "share" if scale == (0, 1) else "1 to 5", means, found, (len(pairs), shared))
+
+
+def _f_score(grades: Sequence[tuple[str, str]], shared: int) -> Document:
+    sides = [agreement.graded("f_score", [pair[side] for pair in grades]) for side in (0, 1)]
+    found, values = agreement.difference(*sides), [one.value for one in sides]
+    return _told("f_score", "share", values, found, (len(grades), shared))
+
+
+def _told(
+    name: str,
+    unit: str,
+    values: Sequence[float | None],
+    found: agreement.Figure,
+    counts: tuple[int, int],
+) -> Document:
+    metric = metrics.EVAL_METRICS.get(name)
     return {
         "mark": name,
-        "unit": "share" if name in _SHARES else "1 to 5",
-        "baseline": fmean(a) if a else None,
-        "value": fmean(b) if b else None,
+        "unit": unit,
+        "baseline": values[0],
+        "value": values[1],
         "difference": found.value,
         "ci95": None if found.ci95 is None else [*found.ci95],
-        "questions": len(pairs),
-        "shared": shared,
-        "verdict": _verdict(found.ci95, metrics.EVAL_METRICS[name].better),
+        "questions": counts[0],
+        "shared": counts[1],
+        "verdict": _verdict(found.ci95, metric.better if metric else "higher"),
         "reason": found.reason,
     }
 
@@ -126,17 +174,30 @@ def _verdict(interval: Sequence[float] | None, better: str) -> str:
     low, high = interval or (0.0, 0.0)
     if low <= 0 <= high:
         return "inconclusive"
+    if better == "none":
+        return "higher" if low > 0 else "lower"
     return "better" if (low > 0) == (better == "higher") else "worse"
 
 
 def _by_question(found: Document) -> dict[tuple[Any, ...], Document]:
     """Return the items by what makes a question the same."""
     names = ("id", "prompt", "reference", "rubric")
-    items = found["results"]["items"]
-    return {tuple(item["question"][n] for n in names): item for item in items}
+    return {
+        (*(item["question"][n] for n in names), *item["question"].get("context", ())): item
+        for item in found["results"]["items"]
+    }
+
+
+def _grade(item: Document) -> str | None:
+    grade: str | None = item["scores"].get("grade", {}).get("verdict")
+    return grade
 
 
 def _mark(item: Document, name: str) -> float | None:
+    if name in criteria.SHARES_OF_GRADES:
+        grade = _grade(item)
+        told = None if grade is None else criteria.SHARES_OF_GRADES[name](grade)
+        return None if told is None else float(told)
     if name not in _SHARES:
         score: float | None = item["scores"].get(name, {}).get("score")
         return score

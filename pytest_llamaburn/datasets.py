@@ -9,7 +9,7 @@ from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, NamedTuple, TypeVar
 
-from pytest_llamaburn import files, registry
+from pytest_llamaburn import criteria, files, metrics, registry
 from pytest_llamaburn.errors import DatasetError
 from pytest_llamaburn.registry import unknown
 from pytest_llamaburn.texts import whole
@@ -19,11 +19,17 @@ if TYPE_CHECKING:
 
     from pydantic import BaseModel, ValidationError
 
+    from pytest_llamaburn.criteria import Criterion
+
 _PROMPT_SUFFIXES = (".json", ".jsonl", ".csv", ".txt")
 _QUESTION_SUFFIXES = (".json", ".jsonl", ".csv")
 _DELIMITERS = ",;\t"  # of a CSV file, likeliest first: some countries' spreadsheets write ;
 _TEXT_OR_NUMBER = {"anyOf": [{"type": "string", "minLength": 1}, {"type": "integer"}]}
-CRITERIA: Final = ("accuracy", "completeness", "coherence")
+# Names that a row of a spreadsheet or a table has already.
+_TAKEN: Final = (
+    *("model", "run_id", "question_id", "questions", "category", "prompt", "reference"),
+    *("answer", "scorer_state", "comparison", "preference", "flags", "error"),
+)
 
 
 class Prompt(NamedTuple):
@@ -42,7 +48,8 @@ class Prompt(NamedTuple):
 class Question(NamedTuple):
     """One question of an eval set; without a scorer, only a judge can tell whether it is answered.
 
-    `options` holds the fields that only its scorer reads, as the file has them.
+    `options` holds the fields that only its scorer reads, as the file has them; `definitions` those
+    of the criteria of the user's own; `context` the documents to answer with.
     """
 
     id: str
@@ -52,15 +59,30 @@ class Question(NamedTuple):
     allow_web_search: bool = False
     rubric: str | None = None
     scorer: str | None = None
-    criteria: tuple[str, ...] = CRITERIA
+    criteria: tuple[str, ...] = criteria.USUAL
     options: dict[str, Any] = {}  # noqa: RUF012 - never changed
+    definitions: tuple[dict[str, Any], ...] = ()
+    context: tuple[str, ...] = ()
 
     @property
     def sha256(self) -> str:
         """Return a short digest of what is asked and what counts as its answer."""
-        return _digest([self.prompt, self.reference, self.rubric, self.options])
+        context = [self.context] if self.context else []
+        return _digest([self.prompt, self.reference, self.rubric, self.options, *context])
+
+    @property
+    def asked(self) -> tuple[Criterion, ...]:
+        """What judges are asked about the answer."""
+        known = criteria.defined(self.definitions)
+        return tuple(known.get(name) or criteria.named(name) for name in self.criteria)
+
+    @property
+    def content(self) -> tuple[Any, ...]:
+        """All that a set's digest is of; what earlier versions had not, only where it is given."""
+        return tuple(value for n, value in enumerate(self) if n < _FIRST_FIELDS or value)
 
 
+_FIRST_FIELDS: Final = 9
 Entry = TypeVar("Entry", Prompt, Question)
 
 
@@ -225,18 +247,20 @@ def eval_set(content: Any, path: Path, places: Sequence[str] = ()) -> EvalSet:
         checked: Any = eval_set_model().model_validate(content)
     except ValidationError as err:
         raise DatasetError(f"{path}: {_entry_located(err, content, places)}") from None
-    questions = tuple(map(_question, checked.questions))
+    own = _own_criteria(checked.criteria, path)
+    questions = tuple(_question(entry, own) for entry in checked.questions)
     first: dict[str, str] = {}
     for index, question in enumerate(questions):
         where = _entry(places[index] if places else f"questions[{index}]", question.id)
         if question.id in first:
             raise DatasetError(f"{path}: {where}: id: {first[question.id]} has it already")
         first[question.id] = where
-        for field, reason in _faults(question):
+        for field, reason in _faults(question, own):
             raise DatasetError(f"{path}: {where}: {field}: {reason}")
     examples = tuple(Example(e.prompt, e.answer, e.category) for e in checked.examples)
     around = [checked.system, examples] if checked.system or examples else []
-    digest = _digest([questions, *around] if around else questions)
+    contents = [question.content for question in questions]
+    digest = _digest([contents, *around] if around else contents)
     return EvalSet(checked.name, checked.version, questions, digest, path, checked.system, examples)
 
 
@@ -281,8 +305,34 @@ def _csv_rows(path: Path, columns: Sequence[str]) -> Iterator[tuple[str, dict[st
         yield f"line {line}", dict(zip(names, row, strict=True))
 
 
-def _faults(question: Question) -> Iterator[tuple[str, str]]:
+def own_criterion(name: str, description: str, anchors: dict[str, str] | None = None) -> Criterion:
+    """Return a criterion of the user's own; raises ValueError for a name that is taken."""
+    found = criteria.own(name, description, anchors)
+    if name in metrics.EVAL_METRICS or name in _TAKEN or metrics.resolve(name):
+        msg = f"'{name}' is refused: a measure has this name already; choose another one"
+        raise ValueError(msg)
+    return found
+
+
+def _own_criteria(entries: Sequence[Any], path: Path) -> dict[str, Criterion]:
+    found: dict[str, Criterion] = {}
+    for index, one in enumerate(entries):
+        where = f"{path}: criteria[{index}]"
+        if one.name in found:
+            raise DatasetError(f"{where}: name: '{one.name}' is given twice")
+        try:
+            found[one.name] = own_criterion(one.name, one.description, one.anchors)
+        except ValueError as err:
+            raise DatasetError(f"{where}: name: {err}") from None
+    return found
+
+
+def _faults(question: Question, own: dict[str, Criterion]) -> Iterator[tuple[str, str]]:
     """Yield field and reason of what would keep the question from being scored."""
+    try:
+        criteria.chosen(question.criteria, own)
+    except ValueError as err:
+        yield "criteria", str(err)
     known, scorer = registry.names("scorers"), question.scorer
     values = {**question.options, "reference": question.reference}
     if scorer and known and scorer not in known:
@@ -295,12 +345,14 @@ def _faults(question: Question) -> Iterator[tuple[str, str]]:
             yield from module.faults(question)
 
 
-def _question(entry: Any) -> Question:
+def _question(entry: Any, defined: dict[str, Criterion]) -> Question:
     """Return a checked entry as a Question; what Question has no field for is its scorer's."""
     given = {k: v for k, v in entry.model_dump(by_alias=True).items() if v is not None}
     own = {name: given.pop(name) for name in Question._fields if name in given}
     own["options"] = {**given, **own["options"]}
     own["criteria"] = tuple(dict.fromkeys(own["criteria"]))
+    own["definitions"] = tuple(one.definition for one in defined.values())
+    own["context"] = tuple(own.get("context", ()))
     if own.get("scorer") == "judge":
         own["scorer"] = None
     return Question(**{"reference": None, **own})
@@ -428,7 +480,16 @@ def eval_set_model() -> type[BaseModel]:
     text = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1)]
     identifier = Annotated[text, BeforeValidator(_as_text), WithJsonSchema(_TEXT_OR_NUMBER)]
     code = Annotated[str, StringConstraints(min_length=1)]
-    criterion = Literal["accuracy", "completeness", "coherence"]
+
+    class CriterionEntry(BaseModel):
+        """A criterion of your own: its name, what a judge is told, and what each mark means."""
+
+        model_config = ConfigDict(extra="forbid")
+        name: text
+        description: text
+        anchors: (
+            Annotated[dict[Literal["1", "2", "3", "4", "5"], text], Field(min_length=5)] | None
+        ) = None
 
     class EvalQuestion(BaseModel):
         """One question; all from `accept` on is for its scorer.
@@ -436,7 +497,8 @@ def eval_set_model() -> type[BaseModel]:
         Without a scorer, or with `judge`, only a judge can tell. `accept` has further right answers
         beside the reference, `choices` the answers that A, B, C … stand for in the prompt, `tests`
         Python statements that call `entry_point`, `audio` the path of a recording, and `options`
-        what else a scorer can be told.
+        what else a scorer can be told. `context` has documents that the model is given to answer
+        with.
         """
 
         model_config = ConfigDict(extra="forbid")
@@ -447,7 +509,8 @@ def eval_set_model() -> type[BaseModel]:
         allow_web_search: bool = False
         rubric: text | None = None
         scorer: text | None = None
-        criteria: Annotated[tuple[criterion, ...], Field(min_length=1)] = CRITERIA
+        criteria: Annotated[tuple[text, ...], Field(min_length=1)] = criteria.USUAL
+        context: Annotated[list[text], Field(min_length=1)] | None = None
         accept: list[text] | None = None
         choices: Annotated[list[text], Field(min_length=2, max_length=10)] | None = None
         tolerance: Annotated[FiniteFloat, Field(ge=0)] | None = None
@@ -478,6 +541,7 @@ def eval_set_model() -> type[BaseModel]:
         description: str = ""
         system: text | None = None
         examples: list[SolvedExample] = []
+        criteria: list[CriterionEntry] = []
         questions: Annotated[list[EvalQuestion], Field(min_length=1)]
 
     return EvalSetFile

@@ -12,6 +12,7 @@ from itertools import pairwise
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from pytest_llamaburn import stats
+from pytest_llamaburn.criteria import BUILT_IN
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -130,16 +131,51 @@ LOAD_METRICS = {
         "end of the spike to the first of two windows whose median wait is that of before",
     ),
 }
+_MEANT = {
+    "faithfulness": "mean over answers: claims of the answer that its evidence supports / claims",
+    "context_recall": "mean over answers: claims of the reference that the evidence has / claims",
+}
 EVAL_METRICS = {
     **{
         name: RunMetric(
             f"results.criteria.{name}.mean",
-            "score",
+            "score" if found.kind == "scale" else "share",
             "higher",
-            f"mean of the judges' marks for {name}, 1 to 5, over what was scored",
+            _MEANT.get(name, f"mean of the judges' marks for {name}, 1 to 5, over what was scored"),
         )
-        for name in ("accuracy", "completeness", "coherence")
+        for name, found in BUILT_IN.items()
+        if found.kind != "grade"
     },
+    "graded_correct": RunMetric(
+        "results.grades.graded_correct.mean",
+        "share",
+        "higher",
+        "answers that judges graded correct / answers that they graded",
+    ),
+    "graded_incorrect": RunMetric(
+        "results.grades.graded_incorrect.mean",
+        "share",
+        "lower",
+        "answers that judges graded incorrect / answers that they graded",
+    ),
+    "not_attempted": RunMetric(
+        "results.grades.not_attempted.mean",
+        "share",
+        "none",
+        "answers that judges graded not attempted / answers that they graded",
+    ),
+    "correct_given_attempted": RunMetric(
+        "results.grades.correct_given_attempted.mean",
+        "share",
+        "higher",
+        "answers graded correct / answers graded correct or incorrect",
+    ),
+    "f_score": RunMetric(
+        "results.grades.f_score.mean",
+        "share",
+        "higher",
+        "harmonic mean of graded_correct and correct_given_attempted",
+    ),
     "correct": RunMetric(
         "results.correct.mean",
         "share",

@@ -37,6 +37,7 @@ if TYPE_CHECKING:
 SCHEMA_VERSION = 1
 PREFIX = "llamaburn/"
 _NAME_BYTES = 120
+_LISTED = ("graded_correct", "f_score")  # of the shares of grades
 _EARLIER_FILES = 50  # enough to learn a machine's noise from
 
 
@@ -298,6 +299,7 @@ class _Pairs:
 class _Found:
     summary: _Summary = field(default_factory=_Summary)
     criteria: dict[str, _Mark] = field(default_factory=dict)
+    grades: dict[str, _Mark] = field(default_factory=dict)
     correct: _Right = field(default_factory=_Right)
     pairwise: _Pairs | None = None
     totals: _Totals | None = None
@@ -323,10 +325,11 @@ class Brief:
 
     @property
     def marks(self) -> dict[str, float]:
-        """An eval's means: of each criterion, of right answers, of wins; without what has none."""
+        """An eval's means: of criteria, grades, right answers, wins; without what has none."""
         found = self.results
         rate = found.pairwise.win_rate.value if found.pairwise else None
         means = {name: one.mean for name, one in found.criteria.items()}
+        means |= {name: found.grades[name].mean for name in _LISTED if name in found.grades}
         every = {**means, "correct": found.correct.mean, "win rate": rate}
         return {name: mean for name, mean in every.items() if mean is not None}
 

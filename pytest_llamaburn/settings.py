@@ -568,6 +568,21 @@ class Eval(Run, Judging, Searching):
     pass_k: int | None = opt(
         None, "k of pass@k: the chance that one of k answers is right", bounds={"ge": 1}
     )
+    criteria: str | None = opt(
+        None,
+        "have judges mark every answer on these instead of what the set says, as "
+        "accuracy,faithfulness",
+        scope="eval",
+    )
+    criterion: tuple[str, ...] = opt(
+        (),
+        "a criterion of your own to mark every answer on, as 'politeness=it stays polite'; "
+        "repeatable",
+        scope="eval",
+        toml="criteria.*",
+        join="=",
+        example='politeness = "it stays polite, also where it declines"',
+    )
     pairwise: bool = opt(False, "have the judge compare answers with those of --compare-to")
     compare_to: str | None = opt(
         None,

@@ -3,7 +3,12 @@
 from __future__ import annotations
 
 import json
+import re
 from typing import Any
+
+_GROUPED = re.compile(r"(?<=\d)[,\u2009\u202f](?=\d{3}(?!\d))")
+_CJK = "\u3040-\u30ff\u3400-\u9fff"  # written without spaces: each sign is a word
+_WORD = re.compile(rf"\d+(?:\.\d+)+|[{_CJK}]|[^\W{_CJK}]+")
 
 
 def whole(text: str) -> str:
@@ -16,6 +21,16 @@ def whole(text: str) -> str:
     except UnicodeEncodeError:
         return text.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace")
     return text
+
+
+def words(text: str) -> str:
+    """Return the words of a text between single spaces, one also at each end; empty without any.
+
+    Case, punctuation and the grouping of digits are left out, so that `words(a) in words(b)` tells
+    whether one text stands in another.
+    """
+    found = _WORD.findall(_GROUPED.sub("", text.casefold()))
+    return f" {' '.join(found)} " if found else ""
 
 
 def dumps(value: Any) -> str:

@@ -13,7 +13,10 @@ HELP = "question or problem, answer"
 
 
 def convert(rows: Iterable[Any]) -> Iterator[dict[str, Any]]:
-    """Yield questions whose answer has to be in the reply, by search too where that is wanted."""
+    """Yield questions whose answer has to be in the reply, by search too where that is wanted.
+
+    Where there is a judge, it gives SimpleQA's grades.
+    """
     for count, row in enumerate(rows, 1):
         yield {
             "id": f"simpleqa-{count}",
@@ -22,4 +25,5 @@ def convert(rows: Iterable[Any]) -> Iterator[dict[str, Any]]:
             "category": optional(row, "category") or optional(row, "topic") or "factual",
             "allow_web_search": True,
             "scorer": "includes",
+            "criteria": ["grade"],
         }

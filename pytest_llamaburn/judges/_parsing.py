@@ -23,8 +23,16 @@ _ESCAPED = re.compile(r'\\(u([0-9a-fA-F]{4})|["\\/bfnrt])')
 _MEANT = {"b": "\b", "f": "\f", "n": "\n", "r": "\r", "t": "\t"}
 
 
+class Claim(NamedTuple):
+    """What a judge says of one claim: the passage that it quotes, and whether that supports it."""
+
+    claim: str
+    quote: str
+    supported: bool
+
+
 class Verdict(NamedTuple):
-    """A verdict that keeps to the schema."""
+    """A verdict that keeps to the schema; its value is a mark, a word, or a tuple of claims."""
 
     value: Any
     reasoning: str
@@ -47,7 +55,7 @@ def parse(text: str, prompt: Prompt) -> Verdict:
         raise ParseError("the reply is empty")
     found = [one for o in _objects(text) if (one := _verdict(o, prompt)) is not None]
     if not found:
-        raise ParseError(f"no JSON object with evidence, reasoning and a {prompt.field} in it")
+        raise ParseError(f"no JSON object with {', '.join(prompt.schema['required'])} in it")
     planted = {_bare(one) for part in prompt.material for one in _planted(part, prompt)}
     own = [one for one in found if _bare(one) not in planted]
     if not own:
@@ -138,16 +146,40 @@ def _verdict(found: Any, prompt: Prompt) -> Verdict | None:
     Reasons may come as a list, a single quote as text; letters may be small or capital. True and
     4.0 are no whole numbers here.
     """
-    if not isinstance(found, dict) or set(found) != {"evidence", "reasoning", prompt.field}:
+    if not isinstance(found, dict) or set(found) != set(prompt.schema["required"]):
         return None
-    reasons, quotes = _listed(found["reasoning"]), _listed(found["evidence"])
+    reasons, quotes = _listed(found["reasoning"]), _listed(found.get("evidence", []))
+    value = _claims(found["claims"]) if prompt.field == "claims" else _mark(found, prompt)
+    if None in (reasons, quotes, value):
+        return None
+    return Verdict(value, "\n".join(reasons or ()), tuple(quotes or ()))
+
+
+def _mark(found: dict[str, Any], prompt: Prompt) -> Any:
+    """Return which of the marks that are allowed an object gives, None for any other."""
     value = found[prompt.field]
     folded = value.strip().casefold() if isinstance(value, str) else value
     for mark in prompt.allowed:
         same = mark.casefold() if isinstance(mark, str) else mark
-        if type(folded) is type(same) and folded == same and None not in (reasons, quotes):
-            return Verdict(mark, "\n".join(reasons or ()), tuple(quotes or ()))
+        if type(folded) is type(same) and folded == same:
+            return mark
     return None
+
+
+def _claims(value: Any) -> tuple[Claim, ...] | None:
+    """Return a list of claims, None where one does not keep to the schema."""
+    if not isinstance(value, list) or not all(map(_is_claim, value)):
+        return None
+    return tuple(Claim(whole(c["claim"]), whole(c["quote"]), c["supported"]) for c in value)
+
+
+def _is_claim(value: Any) -> bool:
+    kinds = {"claim": str, "quote": str, "supported": bool}
+    return (
+        isinstance(value, dict)
+        and set(value) == set(kinds)
+        and all(type(value[name]) is kind for name, kind in kinds.items())
+    )
 
 
 def _listed(value: Any) -> list[str] | None:
@@ -156,7 +188,8 @@ def _listed(value: Any) -> list[str] | None:
     return [whole(one) for one in entries] if all(isinstance(e, str) for e in entries) else None
 
 
-def _bare(found: Verdict) -> tuple[Any, ...]:
+def _bare(found: Any) -> Any:
     """Return what two writings of one verdict have in common: spaces and capitals do not count."""
-    texts = (found.reasoning, *found.evidence)
-    return (found.value, *("".join(text.split()).casefold() for text in texts))
+    if isinstance(found, tuple):
+        return tuple(map(_bare, found))
+    return "".join(found.split()).casefold() if isinstance(found, str) else found

@@ -10,18 +10,18 @@ from collections import Counter
 from typing import TYPE_CHECKING, Any
 
 from pytest_llamaburn import agreement, metrics, stats
+from pytest_llamaburn.criteria import BUILT_IN, GRADED, GRADES, NOT_APPLICABLE, SCORES, named
 from pytest_llamaburn.gates import Observed
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
 
+    from pytest_llamaburn.criteria import Criterion
     from pytest_llamaburn.gates import Gate
 
 Item = dict[str, Any]
 
-CRITERIA = ("accuracy", "completeness", "coherence")
 SHARES = ("correct", "correct_of_parsed", "unparsable")
-LOWEST, HIGHEST = 1, 5
 UNFINISHED = "unfinished"  # the state of a verdict that a run was cut before
 MOST_INCONSISTENT = 0.3  # above it the judge looks at the position, not at the answers
 MOST_BY_CHANCE = 0.05  # a sign test's p above it is no evidence
@@ -32,25 +32,34 @@ GATED = {name: found.unit for name, found in metrics.EVAL_METRICS.items()}
 
 
 def criteria(items: Sequence[Item]) -> dict[str, dict[str, Any]]:
-    """Return the summary of each criterion that any question is judged on."""
-    asked = {name: [i["scores"][name] for i in items if name in i["scores"]] for name in CRITERIA}
-    return {name: _criterion(found) for name, found in asked.items() if found}
-
-
-def _criterion(found: Sequence[dict[str, Any]]) -> dict[str, Any]:
-    scores = [one["score"] for one in found if one["score"] is not None]
-    missing = len(found) - len(scores)
-    middle = agreement.mean(scores, scale=(LOWEST, HIGHEST))
-    low, high = ((sum(scores) + missing * end) / len(found) for end in (LOWEST, HIGHEST))
+    """Return the summary of each criterion that any question is judged on, grades aside."""
+    names = dict.fromkeys((*BUILT_IN, *(name for item in items for name in item["scores"])))
+    asked = {name: [i["scores"][name] for i in items if name in i["scores"]] for name in names}
     return {
-        "n_total": len(found),
+        name: _criterion(found, named(name))
+        for name, found in asked.items()
+        if found and named(name).kind != "grade"
+    }
+
+
+def _criterion(found: Sequence[dict[str, Any]], asked: Criterion) -> dict[str, Any]:
+    fit = [one for one in found if one["state"] != NOT_APPLICABLE]
+    scores = [one["score"] for one in fit if one["score"] is not None]
+    missing = len(fit) - len(scores)
+    middle = agreement.mean(scores, scale=asked.scale)
+    ends = asked.scale if fit else ()
+    bounds = {f"missing_at_{end}": (sum(scores) + missing * end) / len(fit) for end in ends}
+    marked = asked.kind == "scale"
+    return {
+        "unit": "1 to 5" if marked else "share",
+        "n_total": len(fit),
         "n_scored": len(scores),
         "by_state": dict(Counter(one["state"] for one in found)),
         "mean": middle.value,
         "ci95": _listed(middle.ci95),
-        "reason": middle.reason,
-        "bounds": {"missing_at_1": low, "missing_at_5": high},
-        "histogram": _histogram(scores),
+        "reason": middle.reason if fit else _inapplicable(found),
+        "bounds": bounds or None,
+        "histogram": _histogram(scores) if marked else None,
         "flip_rate": _mean(one["flip_rate"] for one in found),
         "jury_alpha": _alpha(found),
     }
@@ -62,7 +71,42 @@ def _histogram(scores: Iterable[float]) -> dict[str, int]:
     A jury's half points count as the even score beside them: on the scale turned round too.
     """
     counts = Counter(map(round, scores))
-    return {str(score): counts[score] for score in range(LOWEST, HIGHEST + 1)}
+    return {str(score): counts[score] for score in SCORES}
+
+
+def _inapplicable(found: Sequence[dict[str, Any]]) -> str:
+    """Return why nobody could give a verdict on any of some answers."""
+    (first, *_) = found[0]["judgments"]
+    return first["error"]["words"] if first["error"] else "the texts make no claim"
+
+
+def grades(items: Sequence[Item]) -> dict[str, dict[str, Any]]:
+    """Return the shares of SimpleQA's grades and its F-score, by their names as metrics.
+
+    Empty where no answer was to be graded. `bounds` has the lowest and the highest that each can be
+    if all that is missing had one grade.
+    """
+    found = [i["scores"]["grade"] for i in items if "grade" in i["scores"]]
+    fit = [one for one in found if one["state"] != NOT_APPLICABLE]
+    given = [one["verdict"] for one in fit if one["verdict"] is not None]
+    about = {
+        "n_total": len(fit),
+        "n_scored": len(given),
+        "by_state": dict(Counter(one["state"] for one in found)),
+        "flip_rate": _mean(one["flip_rate"] for one in found),
+    }
+    why = None if fit or not found else _inapplicable(found)
+    return {name: {**about, **_grade(name, given, len(fit), why)} for name in GRADED if found}
+
+
+def _grade(name: str, given: Sequence[str], total: int, why: str | None) -> dict[str, Any]:
+    found = agreement.graded(name, given)
+    missing = total - len(given)
+    ends = [agreement.graded(name, [*given, *missing * [grade]]).value for grade in GRADES]
+    known = [value for value in ends if value is not None]
+    bounds = {"missing_at_0": min(known), "missing_at_1": max(known)} if known else None
+    interval = _listed(found.ci95)
+    return {"mean": found.value, "ci95": interval, "reason": why or found.reason, "bounds": bounds}
 
 
 def _alpha(found: Sequence[dict[str, Any]]) -> dict[str, Any] | None:
@@ -182,7 +226,7 @@ def by_category(items: Sequence[Item]) -> dict[str, dict[str, Any]]:
 
 
 def _category(group: Sequence[Item]) -> dict[str, Any]:
-    found = {**correctness(group), **criteria(group)}
+    found = {**correctness(group), **criteria(group), **grades(group)}
     kept = ("n_total", "n_scored", "right", "count", "mean", "ci95")
     return {
         "questions": len(group),
@@ -253,9 +297,11 @@ def counts(items: Iterable[Item], each: int) -> dict[str, Any]:
     """Return how many verdicts were asked for, how many there are, and the states.
 
     A verdict is what one judge says, each time it is asked, on one criterion of an answer or on a
-    pair. `each` is how often judges are asked of one: a mark by rule stands for all of them.
+    pair, where there can be one. `each` is how often judges are asked of one: a mark by rule stands
+    for all of them.
     """
-    states = Counter(state for _, state in _verdicts(items, each))
+    told = (state for _, state in _verdicts(items, each))
+    states = Counter(state for state in told if state != NOT_APPLICABLE)
     return {
         "n_total": states.total(),
         "n_scored": states["scored"],
@@ -338,6 +384,9 @@ def evidence(items: Sequence[Item]) -> dict[str, Any] | None:
     }
 
 
+_NOTHING: dict[str, Any] = {"mean": None, "ci95": None, "reason": None}
+
+
 def observed(gate: Gate, results: dict[str, Any]) -> Observed | None:
     """Return the value of a gate on a mean of marks, None where it is on the timing."""
     if gate.metric == "unscored":
@@ -346,14 +395,15 @@ def observed(gate: Gate, results: dict[str, Any]) -> Observed | None:
         rate = (results["pairwise"] or {}).get("win_rate") or {"value": None, "ci95": None}
         reason = "" if rate["value"] is not None else "no answers were compared"
         return Observed(rate["value"], rate["ci95"], reason)
-    if gate.metric not in (*SHARES, "pass_at_k", *CRITERIA):
+    if gate.metric in (*metrics.METRICS, "chunk_gap_ms", "error_rate"):
         return None
-    place = results["criteria"] if gate.metric in CRITERIA else results
-    found = place.get(gate.metric) or {"mean": None, "ci95": None, "reason": None}
+    shares = gate.metric in (*SHARES, "pass_at_k")
+    place = results if shares else {**results["criteria"], **results["grades"]}
+    found = place.get(gate.metric) or _NOTHING
     if found["mean"] is None:
         return Observed(None, None, found["reason"] or "nothing was scored")
     unscored = results["correct"]["by_state"].get("unavailable", 0)
-    if unscored and gate.metric not in CRITERIA:
+    if unscored and shares:
         reason = f"{unscored} answers could not be scored: their verdicts say why"
         return Observed(found["mean"], found["ci95"], reason)
     return Observed(found["mean"], found["ci95"], "")

@@ -23,16 +23,29 @@ if TYPE_CHECKING:
 FOLDER = "evals"
 
 
+class Claim(Part):
+    """A claim that a judge found in a text, and the quote that supports it.
+
+    `found` says whether the quote stands in the evidence; a claim counts as supported only then.
+    """
+
+    claim: str
+    quote: str
+    supported: bool
+    found: bool
+
+
 class Judgment(Part):
     """One verdict of one judge, or the reason why there is none."""
 
     criterion: str
     state: str
     source: Literal["judge", "rule"]
-    score: int | None
-    verdict: Literal["A", "B", "tie"] | None
+    score: float | None
+    verdict: Literal["A", "B", "tie", "correct", "incorrect", "not_attempted"] | None
     reasoning: str
     evidence: list[str]
+    claims: list[Claim] = Field(default_factory=list)
     judge: str | None
     model_served: str | None
     usage: dict[str, int | None]
@@ -46,9 +59,13 @@ class Judgment(Part):
 
 
 class Score(Part):
-    """The mark on one criterion: the median of its scored judgments, None where there is none."""
+    """The mark on one criterion: the median of its scored judgments, None where there is none.
+
+    `verdict` is the mark where it is a grade.
+    """
 
     score: float | None
+    verdict: Literal["correct", "incorrect", "not_attempted"] | None = None
     state: str
     flip_rate: float | None
     judgments: list[Judgment]
@@ -121,12 +138,24 @@ class Mean(Part):
 
 
 class Criterion(Mean):
-    """The scores on one criterion; `bounds` has the mean with all that is missing at 1 and at 5."""
+    """The scores on one criterion, from 1 to 5 or shares of claims.
 
-    bounds: dict[str, float]
-    histogram: dict[str, int]
+    `bounds` has the mean with all that is missing at the lowest and at the highest score. Answers
+    to which the criterion cannot be applied are in `by_state` only.
+    """
+
+    unit: Literal["1 to 5", "share"] = "1 to 5"
+    bounds: dict[str, float] | None
+    histogram: dict[str, int] | None
     flip_rate: float | None
     jury_alpha: dict[str, Any] | None
+
+
+class Graded(Mean):
+    """A share of grades, or their F-score; `bounds` with all that is missing in one grade."""
+
+    flip_rate: float | None
+    bounds: dict[str, float] | None
 
 
 class Right(Mean):
@@ -158,6 +187,7 @@ class EvalResults(Part):
     n_scored: int
     by_state: dict[str, int]
     criteria: dict[str, Criterion]
+    grades: dict[str, Graded] = Field(default_factory=dict)
     correct: Right
     correct_of_parsed: Right | None = None
     unparsable: Unread | None = None
@@ -191,7 +221,7 @@ def check(settings: Any) -> None:
     """Raise SettingsError for settings that do not go together."""
     from pytest_llamaburn.load import asking, papers
 
-    gates.parse_all(settings.threshold, _marks.GATED)
+    gates.parse_all(settings.threshold, {**_marks.GATED, **_own_gates(settings)})
     if settings.dry_run:
         raise SettingsError("--dry-run is refused in pytest: use llamaburn eval --dry-run")
     if settings.pass_k is not None and settings.pass_k > settings.samples:
@@ -219,6 +249,16 @@ def check(settings: Any) -> None:
         asking.check(settings)
     if settings.pairwise and not settings.judge:
         raise SettingsError("--pairwise: which judge compares the answers? Add --judge claude")
+
+
+def _own_gates(settings: Any) -> dict[str, str]:
+    """Return the criteria of the user's own that thresholds can be on, with their unit."""
+    from pytest_llamaburn.load import papers
+
+    if not settings.threshold and not settings.criteria and not settings.criterion:
+        return {}
+    asked = [papers.paper(settings, name) for name in settings.set]
+    return {d["name"]: "score" for one in asked for q in one.questions for d in q.definitions}
 
 
 def _check_searching(settings: Any) -> None:
@@ -250,6 +290,7 @@ def build(record: Record) -> dict[str, Any]:
             "items": items,
             **_marks.counts(items, len(config["judge"]) * config["judge_repeats"]),
             "criteria": _marks.criteria(items),
+            "grades": _marks.grades(items),
             **_marks.correctness(items),
             "pass_at_k": _marks.pass_at_k(items, config["pass_k"]),
             **_by_category(items),
@@ -300,6 +341,9 @@ def modern(document: dict[str, Any]) -> dict[str, Any]:
     They left such an answer out of `correct`; it is wrong.
     """
     found, config = document["results"], document["config"]
+    found.setdefault("grades", {})
+    for one in found["criteria"].values():
+        one.setdefault("unit", "1 to 5")
     if "correct_of_parsed" in found:
         return document
     for item in found["items"]:
@@ -334,7 +378,10 @@ def judged(results: dict[str, Any], expressions: Sequence[str], mode: str) -> li
         for answer in _marks.samples(item)
     ]
     verdicts = []
-    for gate in gates.parse_all(expressions, _marks.GATED):
+    own = {
+        d["name"]: "score" for i in results["items"] for d in i["question"].get("definitions", ())
+    }
+    for gate in gates.parse_all(expressions, {**_marks.GATED, **own}):
         observed = _marks.observed(gate, results)
         if observed is None:
             verdicts.append(gates.judge(gate, results, rows, mode))

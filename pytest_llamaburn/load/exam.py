@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 from pathlib import Path
 from time import perf_counter_ns
 from typing import TYPE_CHECKING, Any
@@ -250,9 +251,13 @@ class Exam(Run):
             "config": {**config, "answers": self.settings.answers},
             "eval_set": stored["results"]["eval_set"],
         }
-        asked = {q.id for q in papers.paper(self.settings, self.identity.variant).questions}
+        asked = {q.id: q for q in papers.paper(self.settings, self.identity.variant).questions}
         items = [i for i in stored["results"]["items"] if i["question"]["id"] in asked]
-        rows = [row for item in items for row in papers.rows_of(item)]
+        rows = [
+            {**row, "question": asked[row["prompt_id"]]._asdict()}
+            for item in items
+            for row in papers.rows_of(item)
+        ]
         self._open_journal(header, {**planned, "stored": len(rows)})
         for row in rows:
             if row["iteration"] not in self._rows.setdefault(row["prompt_id"], {}):
@@ -294,7 +299,7 @@ class Exam(Run):
                 **_facts(_unsearched(str(err)), question.prompt),
                 **_cited(None, question, ""),
             }
-        hits = _record.hits_of(found) if found else []
+        hits = [*(_record.hits_of(found) if found else ()), *papers.documents(question)]
         prompt = _evidence.prompt_with(self._asking.text(question), hits)
         messages = self._messages(question, prompt)
         by_letter = self._asking.by_letter(question)
@@ -373,7 +378,7 @@ class Exam(Run):
                     self._submit_pair(question, rows[0])
                 else:
                     self._pending[name] = self._marking.score(
-                        name, _case(question, rows[0]), question.criteria
+                        name, _case(question, rows[0]), question.asked
                     )
 
     def _submit_pair(self, question: Question, row: Row) -> None:
@@ -431,6 +436,12 @@ class Exam(Run):
 
 _MOST_REASON = 500  # characters of a reason that is another program's text
 
+# An answer that says nothing but this is plainly no try; any other wording is left to a judge.
+_NOT_ATTEMPTED = re.compile(
+    r"\W*(?:(?:i['’]m|i am) (?:sorry|afraid),? (?:but )?)?i (?:do not|don['’]t) know"  # noqa: RUF001
+    r"(?: the answer)?(?: to (?:this|that|the|your) question)?\W*",
+    re.IGNORECASE,
+)
 _UNCOMPARED: Row = {
     "verdict": None,
     "state": "skipped_sut_error",
@@ -448,7 +459,7 @@ def _scoring(config: dict[str, Any]) -> dict[str, Any]:
     from pytest_llamaburn.settings import Judging, options_of
 
     own = {o.name for o in options_of(Judging)} | {"threshold", "gate_mode", "pairwise"}
-    own |= {"compare_to", "pass_k", "answers", "model", "set"} | (
+    own |= {"compare_to", "pass_k", "answers", "model", "set", "criteria", "criterion"} | (
         {"limit"} if config["limit"] else set()
     )
     return {k: v for k, v in config.items() if k in own}
@@ -492,6 +503,7 @@ def _case(question: Question, row: Row) -> Case:
         question.rubric,
         row["error"] and row["error"]["kind"],
         row["finish_reason"],
+        papers.evidence(question, row["search"]),
     )
 
 
@@ -514,7 +526,10 @@ def _verdict(question: Question, row: Row) -> Row | None:
         return Verdict(False if ruled.scored else None, state, reason, None, {})._asdict()
     if row.get("choice_mass") == 0:
         return unparsable("no letter of a choice is among the likeliest tokens")._asdict()
-    return _scored(question.scorer, row["answer"], question)._asdict()
+    verdict = _scored(question.scorer, row["answer"], question)
+    if verdict.state == "unparsable" and _NOT_ATTEMPTED.fullmatch(row["answer"]):
+        verdict = verdict._replace(state="not_attempted")
+    return verdict._asdict()
 
 
 def _scored(name: str, answer: str, question: Question) -> Verdict:

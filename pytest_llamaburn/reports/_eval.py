@@ -7,6 +7,7 @@ from statistics import fmean
 from typing import TYPE_CHECKING, Any
 
 from pytest_llamaburn import gates
+from pytest_llamaburn.criteria import NOT_APPLICABLE
 from pytest_llamaburn.reports._rows import (
     ABSENT,
     COLUMNS,
@@ -32,6 +33,7 @@ _MARKS = (
     *("worst case", "best case"),  # with all that is missing at the lowest and the highest mark
 )
 _HISTOGRAM = ("1", "2", "3", "4", "5")
+_GRADES_SHOWN = ("graded_correct", "not_attempted", "f_score")  # of each category
 _PAIRS = (
     *("against", "verdict", "won", "lost", "tied", "scored", "of", "win rate", "95 % interval"),
     *("of decisive", "at equal length", "consistent", "first picked"),
@@ -48,7 +50,7 @@ def sheets(document: Document, path: Path) -> Iterator[Sheet]:
     found = document["results"]
     facts = [server(document), machine(document["environment"]), *_facts(document)]
     about = f"{title(document)} on {found['eval_set']['name']}"
-    rows = [*_criteria(found["criteria"]), *_shares(found)]
+    rows = [*_criteria(found["criteria"]), *_grades(found["grades"]), *_shares(found)]
     notes = [*_notes(document), f"file {path}"]
     columns, rows = _filled((*_MARKS, *_HISTOGRAM), rows)
     yield Sheet(about, facts, rows, notes, columns)
@@ -104,9 +106,9 @@ def _told(document: Document) -> Iterator[str]:
         yield from _sources(item)
         yield from _answer(item)
         for name, one in item["scores"].items():
-            mark = ABSENT if one["score"] is None else f"{one['score']:g}"
+            mark = one.get("verdict") or (ABSENT if one["score"] is None else f"{one['score']:g}")
             yield f"{name}: {mark} ({one['state']})"
-            yield from _judgments(one["judgments"], "score")
+            yield from _judgments(one["judgments"], "score" if name != "grade" else "verdict")
         for one in item["comparisons"]:
             turned = ", turns with the order" if one["inconsistent"] else ""
             yield f"compared: {one['verdict'] or ABSENT} ({one['state']}{turned})"
@@ -116,16 +118,23 @@ def _told(document: Document) -> Iterator[str]:
 
 def _criteria(criteria: Found) -> Iterator[tuple[str, ...]]:
     for name, found in criteria.items():
-        counts = [str(found["histogram"][score]) for score in _HISTOGRAM]
+        histogram = found["histogram"] or dict.fromkeys(_HISTOGRAM, ABSENT)
+        counts = [str(histogram[score]) for score in _HISTOGRAM]
         yield (
             name,
-            "1 to 5",
+            found["unit"],
             number(found["mean"]),
             _interval(found),
             *_n(found),
             *_bounds(found),
             *counts,
         )
+
+
+def _grades(grades: Found) -> Iterator[tuple[str, ...]]:
+    for name, one in grades.items():
+        mean = (number(one["mean"]), _interval(one))
+        yield (name, "share", *mean, *_n(one), *_bounds(one), *(ABSENT,) * len(_HISTOGRAM))
 
 
 def _shares(found: Found) -> Iterator[tuple[str, ...]]:
@@ -178,7 +187,8 @@ def _pairs(found: Found) -> Sheet:
 
 def _categories(found: Found) -> Sheet:
     shares = [name for name in _shares_of(found) if name != "correct_of_parsed"]
-    marks = [*(shares or ["correct"]), *found["criteria"]]
+    graded = [name for name in _GRADES_SHOWN if name in found["grades"]]
+    marks = [*shares, *graded, *found["criteria"]] or ["correct"]
     table = [
         (
             name,
@@ -253,9 +263,7 @@ def _notes(document: Document) -> Iterator[str]:
         states = _states(found["by_state"])
         yield f"{found['n_scored']} of {found['n_total']} verdicts asked for: {states}"
     yield from _judges(found["judging"])
-    for name, one in (*found["criteria"].items(), ("correct", found["correct"])):
-        if one["reason"] and one["n_total"]:
-            yield f"{name}: {one['reason']}"
+    yield from _reasons(found)
     for name, one in found["criteria"].items():
         if one["jury_alpha"]:
             alpha = one["jury_alpha"]
@@ -273,6 +281,22 @@ def _notes(document: Document) -> Iterator[str]:
     yield from found["judging"]["notes"]
     for gate in found["gates"]:
         yield f"gate {gates.sentence(gate)}"
+
+
+def _reasons(found: Found) -> Iterator[str]:
+    """Yield why marks have no value, and to how many answers a criterion cannot be applied."""
+    marks = {**found["criteria"], **found["grades"]}
+    for name, one in marks.items():
+        if one["reason"] and one["n_total"]:
+            yield f"{name}: {one['reason']}"
+    if found["correct"]["reason"] and found["correct"]["n_total"]:
+        yield f"correct: {found['correct']['reason']}"
+    for name in dict.fromkeys(name for item in found["items"] for name in item["scores"]):
+        scores = [item["scores"][name] for item in found["items"] if name in item["scores"]]
+        left = [one for one in scores if one["state"] == NOT_APPLICABLE]
+        if left:
+            why = (left[0]["judgments"][0]["error"] or {}).get("words", "the text makes no claim")
+            yield f"{name}: none for {len(left)} of {len(scores)} answers: {why}"
 
 
 def _unread(document: Document) -> Iterator[str]:
@@ -335,13 +359,13 @@ def _states(counts: dict[str, int]) -> str:
 
 def _sources(item: Found) -> Iterator[str]:
     """Yield what a search gave the model as evidence, and what of it the answer cites."""
-    if item["search"] is None:
-        return
-    hits = item["search"]["hits"]
-    for count, hit in enumerate(hits, 1):
+    hits = item["search"]["hits"] if item["search"] else []
+    told = [f"{hit['title']} <{hit['url']}>" for hit in hits]
+    told += item["question"].get("context", ())
+    for count, words in enumerate(told, 1):
         cited = ", cited" if count in item["cited"] else ""
-        yield from _said(f"source [{count}]{cited}", f"{hit['title']} <{hit['url']}>")
-    if not hits:
+        yield from _said(f"source [{count}]{cited}", words)
+    if item["search"] and not hits:
         yield f"source: none, {item['search']['backend']} found nothing"
 
 
@@ -375,6 +399,17 @@ def _judgments(judgments: list[Found], field: str) -> Iterator[str]:
         yield from _said(f"  {who} {mark}", words)
         for quote in one["evidence"]:
             yield from _said("    quotes", quote)
+        for claim in one.get("claims", ()):
+            yield from _claim(claim)
+
+
+def _claim(claim: Found) -> Iterator[str]:
+    """Yield a claim, whether it counts as supported, and by which passage."""
+    good = claim["supported"] and claim["found"]
+    yield from _said("    supported" if good else "    unsupported", claim["claim"])
+    if claim["quote"]:
+        where = "quotes" if claim["found"] else "quotes what is not in the evidence"
+        yield from _said(f"      {where}", claim["quote"])
 
 
 def _said(who: str, words: str) -> Iterator[str]:
@@ -385,7 +420,8 @@ def _said(who: str, words: str) -> Iterator[str]:
 
 def _score(name: str, one: Found) -> Found:
     reasons = " / ".join(j["reasoning"] for j in one["judgments"] if j["reasoning"])
-    return {name: one["score"], f"{name}_state": one["state"], f"{name}_reasoning": reasons}
+    mark = one["score"] if one["score"] is not None else one.get("verdict")
+    return {name: mark, f"{name}_state": one["state"], f"{name}_reasoning": reasons}
 
 
 def _joined(entries: list[Found], field: str) -> str | None:

@@ -177,3 +177,4 @@ def test_short_answers_have_to_be_in_the_reply() -> None:
     assert (first["prompt"], first["scorer"], first["category"]) == ("Who?", "includes", "factual")
     assert (second["prompt"], second["category"]) == ("Where?", "places")
     assert first["allow_web_search"]
+    assert first["criteria"] == ["grade"]
