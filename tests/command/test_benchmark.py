@@ -416,7 +416,10 @@ BAD_INPUT = {
     "unknown prompt set": (["tiny", "--prompts=codding"], "unknown prompt set 'codding'"),
     "missing prompt file": (["tiny", "--prompts=none.json"], "none.json does not exist"),
     "empty prompt file": (["tiny", "--prompts=empty.json"], "empty.json: is not JSON"),
-    "wrong prompt file": (["tiny", "--prompts=wrong.json"], "wrong.json: prompts[0].prompt"),
+    "wrong prompt file": (
+        ["tiny", "--prompts=wrong.json"],
+        "wrong.json: prompts[0] (id 'a'): prompt",
+    ),
     "no iterations": (["tiny", "--iterations=0"], "--iterations: '0' is refused"),
     "negative warm-up": (["tiny", "--warmup=-1"], "--warmup: '-1' is refused"),
     "no number": (["tiny", "--seed=x"], "--seed: 'x' is refused"),
@@ -428,7 +431,10 @@ BAD_INPUT = {
     "no port": (["tiny", "--host=localhost:99999"], "its port is no number up to 65535"),
     "unknown file to continue": (["tiny", "--resume=../x"], "there is no unfinished run '../x'"),
     "unknown language": (["tiny", "--mode=correctness", "--lang=xx"], "unknown language 'xx'"),
-    "prompt file of an array": (["tiny", "--prompts=array.json"], "array.json: the whole file"),
+    "prompt file of an array": (
+        ["tiny", "--prompts=array.json"],
+        "array.json: prompts: list should have",
+    ),
     "unknown flag": (["tiny", "--iteration=3"], "unrecognized arguments"),
     "key in the URL": (["tiny", "--host=http://me:pw@x"], "password in the URL is refused"),
     "other scheme": (["tiny", "--host=ftp://x"], "only http and https"),

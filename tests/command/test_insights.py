@@ -68,6 +68,7 @@ def repeating() -> Script:
 # These need a GPU: tests/unit/test_timeline.py makes its readings up.
 OF_SENSORS = {
     *("gpu_idle_cpu_busy", "idle_energy", "power_cap", "thermal_throttling", "vram_nearly_full"),
+    "device_not_counted",
 }
 
 OF_THE_WIRE = {"repetition_guard", "implausible_counts", "not_streamed"}
