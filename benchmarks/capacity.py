@@ -1,7 +1,10 @@
 """How well the searches find the limits of virtual servers whose true ones are known.
 
-A row a server: of all searches, the share within 10 % and within 5 % of the truth, the mean error
-and its spread, the requests used, and how often the interval held the truth.
+A row a server and a point: of all ramps, the share within 10 % and within 5 % (of a degradation
+point 15 % and 10 %) of the truth, the mean error and its spread, the requests used, and how often
+the interval held the truth. A point without a number counts as a miss. In the rows `disturbed` a
+visit has, with a chance of 5 %, a stretch in which a machine's other work slows the server 2.5
+times or fails 40 % of the requests.
 """
 
 from __future__ import annotations
@@ -10,7 +13,7 @@ import argparse
 import sys
 from itertools import product
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
@@ -20,20 +23,33 @@ from virtual_server import (
     LOOPS,
     SERVICES,
     Faults,
+    Outside,
     VirtualServer,
-    clients,
-    drive,
-    failure_point,
+    ramp,
+    true_degradation_point,
     true_failure_point,
 )
 
-from pytest_llamaburn.load import degradation
-
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
+
+    from virtual_server import Found
 
 FAULTS = {"no errors": Faults(), "4 % clustered": Faults(0.04, cluster=2)}
+DISTURBED = 0.05  # of the visits
 MOST = 750
+
+
+class Goal(NamedTuple):
+    """The share of searches that must be within a share of the truth, near and nearer."""
+
+    near: tuple[float, float]
+    nearer: tuple[float, float]
+
+
+CALM = Goal((0.98, 0.10), (0.75, 0.05))
+SHAKEN = Goal((0.95, 0.10), (0.0, 0.05))
+BENDS = Goal((0.95, 0.15), (0.0, 0.10))
 
 
 class Row(NamedTuple):
@@ -43,80 +59,71 @@ class Row(NamedTuple):
     truth: float
     errors: list[float]
     used: int
-    held: float | None
+    held: float
+    goal: Goal
 
     def share(self, within: float) -> float:
         """Return the share of searches that were this close."""
         return float(np.mean(np.abs(self.errors) <= within))
 
+    @property
+    def met(self) -> bool:
+        """Whether the goal is met, and the budget kept."""
+        return self.used <= MOST and all(self.share(within) >= least for least, within in self.goal)
+
 
 def main() -> int:
-    """Print the table; return 1 if a goal is missed: 98 % within 10 %, 75 % within 5 %."""
+    """Print the table; return 1 if a goal is missed."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--searches", type=int, default=100)
-    searches = parser.parse_args().searches
+    parser.add_argument("--only", default="", help="rows whose name has this in it")
+    asked = parser.parse_args()
     print(
-        f"{'server':44} {'truth':>7} {'≤ 10 %':>7} {'≤ 5 %':>7} {'error':>15} {'most':>5} {'held':>5}"
+        f"{'server':52} {'truth':>7} {'near':>7} {'nearer':>7} {'error':>15} {'most':>5} {'held':>5}"
     )
     missed = 0
-    for row in _rows(searches):
-        good = row.share(0.1) >= 0.98 and row.share(0.05) >= 0.75 and row.used <= MOST
-        missed += not good
+    for row in _rows(asked.searches, asked.only):
+        missed += not row.met
         mean, spread = np.mean(row.errors), np.std(row.errors)
-        held = "" if row.held is None else f"{row.held:5.2f}"
+        near, nearer = (row.share(within) for _, within in row.goal)
         print(
-            f"{row.what:44} {row.truth:7.2f} {row.share(0.1):7.2f} {row.share(0.05):7.2f} "
-            f"{mean:+7.3f} ± {spread:.3f} {row.used:5} {held} {'' if good else 'MISSED'}".rstrip(),
+            f"{row.what:52} {row.truth:7.2f} {near:7.2f} {nearer:7.2f} {mean:+7.3f} ± {spread:.3f} "
+            f"{row.used:5} {row.held:5.2f} {'' if row.met else 'MISSED'}".rstrip(),
             flush=True,
         )
     print(f"{missed} rows miss the goal")
     return int(missed > 0)
 
 
-def _rows(searches: int) -> Iterator[Row]:
-    for (name, faults), loop, service, slots in product(
-        FAULTS.items(), LOOPS, SERVICES, (1, 3, 5, 8)
-    ):
-        server = VirtualServer(slots, service, faults=faults)
-        yield _failures(
-            f"failure, {loop}, {service}, {slots} slots, {name}", server, loop, searches
-        )
-    for service, slots in product(SERVICES, (1, 3, 5, 8)):
-        yield _degradation(service, slots, searches)
+def _rows(searches: int, only: str) -> Iterator[Row]:
+    slots = 1, 3, 5, 8
+    for (name, faults), loop, service, many in product(FAULTS.items(), LOOPS, SERVICES, slots):
+        what = f"{loop}, {service}, {many} slots, {name}"
+        if only in what:
+            yield from _found(what, VirtualServer(many, service, faults=faults), loop, searches)
+    for loop, service, many in product(LOOPS, SERVICES, slots):
+        what = f"{loop}, {service}, {many} slots, disturbed"
+        server = VirtualServer(many, service, outside=Outside(DISTURBED))
+        if only in what:
+            yield from _found(what, server, loop, searches)
 
 
-def _failures(what: str, server: VirtualServer, loop: str, searches: int) -> Row:
+def _found(what: str, server: VirtualServer, loop: str, searches: int) -> Iterator[Row]:
+    """Yield how well ramps found a server's failure point and, of clients, where it bends."""
+    found = [ramp(server, loop, seed) for seed in range(searches)]
     truth = true_failure_point(server, loop)
-    found = [failure_point(server, loop, seed) for seed in range(searches)]
-    errors = [(point.estimate or 0.0) / truth - 1 for point, _ in found]
-    held = [p.interval is not None and p.interval[0] <= truth <= p.interval[1] for p, _ in found]
-    return Row(what, truth, errors, max(sent for _, sent in found), float(np.mean(held)))
+    goal = SHAKEN if server.outside.chance else CALM
+    yield _row(f"failure, {what}", truth, found, [one.failure for one in found], goal)
+    if loop == "closed" and not server.faults.rate:
+        bends = [one.degradation for one in found]
+        yield _row(f"degradation, {what}", true_degradation_point(server), found, bends, BENDS)
 
 
-def _degradation(service: str, slots: int, searches: int) -> Row:
-    levels = {
-        n: VirtualServer(slots, service, 1e9).seed(1).closed(n, 20_000)[n:]
-        for n in range(1, 3 * slots + 3)
-    }
-    points = degradation.points({float(n): rows for n, rows in levels.items()}, levels[1])
-    truth = next(
-        p.estimate for p in points if (p.metric, p.statistic) == ("total_generation_ms", "p50")
-    )
-    found = [
-        drive(
-            degradation.search(degradation.Bend(200)),
-            clients(VirtualServer(slots, service, 1e9).seed(seed)),
-        )
-        for seed in range(searches)
-    ]
-    errors = [(point.estimate or 0.0) / (truth or 1.0) - 1 for point, _ in found]
-    return Row(
-        f"degradation, closed, {service}, {slots} slots",
-        truth or 0.0,
-        errors,
-        max(s for _, s in found),
-        None,
-    )
+def _row(what: str, truth: float, found: Sequence[Found], points: Sequence[Any], goal: Goal) -> Row:
+    errors = [((point and point.estimate) or 0.0) / truth - 1 for point in points]
+    known = [point.interval if point and point.interval else (0.0, 0.0) for point in points]
+    held = [(low or 0.0) <= truth <= (high or np.inf) for low, high in known]
+    return Row(what, truth, errors, max(one.sent for one in found), float(np.mean(held)), goal)
 
 
 if __name__ == "__main__":

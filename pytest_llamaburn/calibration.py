@@ -7,8 +7,10 @@ from collections import Counter
 from functools import cache
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from pytest_llamaburn import agreement
+from pytest_llamaburn import agreement, files
+from pytest_llamaburn.criteria import named
 from pytest_llamaburn.errors import DatasetError
+from pytest_llamaburn.texts import dumps
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -22,7 +24,7 @@ FIGURES: dict[str, agreement.Statistic] = {
     "spearman": agreement.spearman,
     "kendall": agreement.kendall,
     "pearson": agreement.pearson,
-    "alpha": lambda x, y: agreement.krippendorff([[*x], [*y]], "ordinal"),
+    "alpha": agreement.alpha,
     "exact": agreement.exact,
     "within_one": agreement.within_one,
     "mae": agreement.mae,
@@ -33,17 +35,18 @@ FIGURES: dict[str, agreement.Statistic] = {
 class Label(NamedTuple):
     """One answer, or two to be compared, and what people said of it.
 
-    Ratings are scores from 1 to 5, or for comparisons 1, 0 and −1 for A, tie and B. `recorded` is
-    the verdict of a judge that stands in the file, if `judged`; None there is one it did not give.
+    Ratings are scores from 1 to 5, fractions where several people's mean is given, or for
+    comparisons 1, 0 and −1 for A, tie and B. `recorded` is the verdict of a judge in the file, None
+    for one that the judge did not give; `judged` says whether the file has either.
     """
 
     question: str
     answers: tuple[str, ...]
     reference: str | None
     criterion: str
-    human: tuple[int, ...]
+    human: tuple[float, ...]
     judged: bool
-    recorded: int | None
+    recorded: float | None
     place: str
 
 
@@ -53,7 +56,7 @@ def read(path: Path) -> list[Label]:
     Raises DatasetError naming file, line and field.
     """
     try:
-        lines = path.read_text(encoding="utf-8-sig").split("\n")  # a text may have U+2028
+        lines = files.text(path.read_bytes()).split("\n")  # a text may have U+2028
     except (OSError, ValueError) as err:
         raise DatasetError(f"--labels: {path} cannot be read: {err}") from None
     found: list[Label] = []
@@ -67,7 +70,7 @@ def read(path: Path) -> list[Label]:
     return found
 
 
-def recorded(labels: Sequence[Label]) -> list[int | None]:
+def recorded(labels: Sequence[Label]) -> list[float | None]:
     """Return the verdicts that stand in the file; raises DatasetError for a label without one."""
     for label in labels:
         if not label.judged:
@@ -78,7 +81,7 @@ def recorded(labels: Sequence[Label]) -> list[int | None]:
 
 
 def report(
-    labels: Sequence[Label], verdicts: Sequence[int | None], minima: Mapping[str, float | None]
+    labels: Sequence[Label], verdicts: Sequence[float | None], minima: Mapping[str, float | None]
 ) -> dict[str, Any]:
     """Return the agreement of a judge's verdicts with the labels, by criterion, and the gates.
 
@@ -97,9 +100,50 @@ def report(
     }
 
 
-def _agreement(pairs: Sequence[tuple[Label, int | None]]) -> dict[str, Any]:
+class Preference(NamedTuple):
+    """What a judge said of two answers: points for the first, from 0 to 1, None where unscored.
+
+    `consistent` is the share of its verdicts that do not turn with the order of the answers;
+    `first_picks` of `picks` verdicts went to the answer that was shown first.
+    """
+
+    question: str
+    points: float | None
+    consistent: float
+    first_picks: int
+    picks: int
+
+
+def pairwise(found: Sequence[Preference]) -> dict[str, Any]:
+    """Return how often each side wins and how steady the judge is; each pair has one vote.
+
+    Pairs of one question are not independent: the intervals draw whole questions.
+    """
+    scored = [one for one in found if one.points is not None]
+    points = [0.5 if one.points is None else one.points for one in scored]
+    won, lost = (sum(sign * (point - 0.5) > 0 for point in points) for sign in (1, -1))
+    picked = [one for one in scored if one.picks]
+    decided = [one for one in scored if one.points != 0.5]
+    return {
+        "n_total": len(found),
+        "n_scored": len(scored),
+        "wins": won,
+        "losses": lost,
+        "ties": len(scored) - won - lost,
+        "win_rate": _rate(scored, points),
+        "decisive_rate": _rate(decided, [float((one.points or 0.0) > 0.5) for one in decided]),
+        "consistency": _rate(scored, [one.consistent for one in scored]),
+        "first_position_rate": _rate(picked, [one.first_picks / one.picks for one in picked]),
+    }
+
+
+def _rate(found: Sequence[Preference], values: Sequence[float]) -> dict[str, Any]:
+    return agreement.mean(values, [one.question for one in found], (0, 1)).as_dict()
+
+
+def _agreement(pairs: Sequence[tuple[Label, float | None]]) -> dict[str, Any]:
     """Return the figures of one criterion, each beside what one human and a constant reach."""
-    scored = [(label, float(verdict)) for label, verdict in pairs if verdict is not None]
+    scored = [(label, verdict) for label, verdict in pairs if verdict is not None]
     human = [agreement.consensus(label.human) for label, _ in scored]
     judge = [verdict for _, verdict in scored]
     questions = [label.question for label, _ in scored]
@@ -149,13 +193,15 @@ def _label(line: str, place: str) -> Label:
     from pydantic import ValidationError
 
     try:
-        content = json.loads(line)
+        content = json.loads(dumps(json.loads(line)))
         scores, compares = _models()
         model = compares if isinstance(content, dict) and "response_a" in content else scores
         entry: Any = model.model_validate(content)
     except (ValueError, RecursionError) as err:
         reason = _located(err) if isinstance(err, ValidationError) else f"is not JSON: {err}"
         raise DatasetError(f"{place}: {reason}") from None
+    if named(entry.criterion).kind != "scale":
+        raise DatasetError(f"{place}: criterion: {entry.criterion} is not marked from 1 to 5")
     answers = ("response",) if model is scores else ("response_a", "response_b")
     return Label(
         entry.question,
@@ -169,7 +215,7 @@ def _label(line: str, place: str) -> Label:
     )
 
 
-def _rating(mark: int | str) -> int:
+def _rating(mark: float | str) -> float:
     return VERDICTS[mark] if isinstance(mark, str) else mark
 
 
@@ -187,7 +233,7 @@ def _models() -> tuple[type[BaseModel], type[BaseModel]]:
     from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, StringConstraints
 
     text = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1)]
-    score = Annotated[int, Field(strict=True, ge=1, le=5)]
+    score = Annotated[float, Field(strict=True, ge=1, le=5)]
     verdict = Literal["A", "B", "tie"]
     one_or_several = BeforeValidator(lambda found: found if isinstance(found, list) else [found])
 

@@ -9,12 +9,13 @@ columns hang together closely, for which Bonferroni's bound is safe and, if anyt
 from __future__ import annotations
 
 import math
+import sys
 import zlib
 from functools import cached_property, partial
 from statistics import fmean, median
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from pytest_llamaburn import evidence, gates, metrics, registry, stats
+from pytest_llamaburn import evidence, gates, metrics, registry, stats, timeline
 from pytest_llamaburn.errors import SettingsError
 
 if TYPE_CHECKING:
@@ -78,6 +79,12 @@ class Choice(NamedTuple):
     margin: float = evidence.MARGIN
 
     @property
+    def fields(self) -> frozenset[str]:
+        """The fields of a request that are read."""
+        ordered = () if self.sort in ("time", "model") else (column(self.sort, "--sort"),)
+        return frozenset((_TTFT, _ITL, _OSL, *(of.metric for of in (*self.every, *ordered))))
+
+    @property
     def every(self) -> tuple[Column, ...]:
         """All columns, those of gates included."""
         return tuple(dict.fromkeys((*self.columns, *(gate.column for gate in self.gates))))
@@ -93,16 +100,19 @@ class Source(NamedTuple):
 class Side:
     """A benchmark as one side of comparisons."""
 
-    def __init__(self, source: Source) -> None:
-        """Take its successful requests, apart by run; nearly empty runs are left out."""
-        self.path, self.document = source
+    def __init__(self, source: Source, choice: Choice) -> None:
+        """Take its successful requests, apart by run; nearly empty runs are left out.
+
+        Of each request only what is compared is kept, so that thousands of files find room.
+        """
+        self.path = source.path
+        self.document = _without_rows(source.document)
         self.label = ""
-        config = self.document["config"]
-        start = "cold" if config["start"] == "cold" else "warm"
+        start = "cold" if self.document["config"]["start"] == "cold" else "warm"
         runs: dict[int, list[Row]] = {}
-        for row in self.document["results"]["runs"]:
+        for row in source.document["results"]["runs"]:
             if row["start"] == start and row["error"] is None:
-                runs.setdefault(row["repeat"], []).append(row)
+                runs.setdefault(row["repeat"], []).append(_kept(row, choice.fields))
         most = max((len(_prompts(rows)) for rows in runs.values()), default=0)
         self.runs = {n: rows for n, rows in runs.items() if 2 * len(_prompts(rows)) >= most}
         self.left_out = sorted(runs.keys() - self.runs.keys())
@@ -154,10 +164,18 @@ class Comparison:
     """Sides in order, and how sure to be of what differs between them."""
 
     def __init__(
-        self, sources: Sequence[Source], choice: Choice, baseline: int, history: Iterable[Document]
+        self,
+        sources: Iterable[Source],
+        choice: Choice,
+        baseline: int,
+        earlier: Callable[[set[tuple[str, str]]], Iterable[Document]],
     ) -> None:
-        """Take the files, the index of the baseline among them, and earlier files to learn from."""
-        sides = [Side(source) for source in sources]
+        """Take the files, the index of the baseline among them, and what finds earlier files.
+
+        `earlier` takes the machines and models whose noise is to be learnt. Each file is read when
+        its turn comes, so that one is in memory as a whole.
+        """
+        sides = [Side(source, choice) for source in sources]
         self.choice = choice
         self.baseline = sides[baseline]
         self.fixed_n = fixed_n(sides)
@@ -165,8 +183,11 @@ class Comparison:
         self.intervals = max(1, len(choice.every) * (len(sides) - 1))
         self.confidence = 1 - evidence.ALARM_RATE / self.intervals
         taken = {side.document["run_id"] for side in sides}
-        self._earlier = [Side(Source("", d)) for d in history if d["run_id"] not in taken]
+        wanted = {(s.machine, s.model) for s in sides if len(s.runs) == 1 and s.machine is not None}
+        found = (d for d in earlier(wanted) if d["run_id"] not in taken)
+        self._earlier = [Side(Source("", document), choice) for document in found]
         self._noises: dict[tuple[Any, ...], Noise] = {}
+        self._before: dict[str, list[Samples]] = {}
 
     @property
     def others(self) -> list[Side]:
@@ -176,11 +197,14 @@ class Comparison:
     def change(self, other: Side, column: Column) -> dict[str, Any]:
         """Return a change as result files have it."""
         pair = (self.baseline, other)
-        runs = [side.samples(column.metric, self.fixed_n) for side in pair]
+        runs = [self._of_baseline(column), other.samples(column.metric, self.fixed_n)]
         blank = _blank(other, column)
         for side, found in zip(pair, runs, strict=True):
             if not any(found):
                 return {**blank, "reason": f"no request of {side.label} gave a value"}
+        apart = column.unit in metrics.ENERGY_UNITS and timeline.unlike([s.document for s in pair])
+        if apart:
+            return {**blank, "reason": apart}
         (first, second), paired = evidence.aligned(runs)
         about = {
             "runs": [len(first), len(second)],
@@ -193,6 +217,11 @@ class Comparison:
             if len(r) == 1
         ]
         return {**blank, **about, **self._judged(column, (first, second), noises, paired=paired)}
+
+    def _of_baseline(self, column: Column) -> list[Samples]:
+        if column.metric not in self._before:
+            self._before[column.metric] = self.baseline.samples(column.metric, self.fixed_n)
+        return self._before[column.metric]
 
     def _judged(
         self, column: Column, runs: Sides, noises: Sequence[Noise], *, paired: bool
@@ -224,7 +253,9 @@ class Comparison:
             groups: dict[Any, list[Samples]] = {}
             for one in alike:
                 found = one.samples(column.metric, self.fixed_n)
-                groups.setdefault(one.conditions, []).extend(filter(None, found))
+                counted = column.unit in metrics.ENERGY_UNITS and timeline.counted_in(one.document)
+                alike_to = (one.conditions, counted)
+                groups.setdefault(alike_to, []).extend(filter(None, found))
             several = [group for group in groups.values() if len(group) > 1]
             seen = evidence.learnt(several, column.statistic)
             self._noises[key] = evidence.noise(seen, sum(map(len, several)), self.confidence)
@@ -260,7 +291,7 @@ def document(comparison: Comparison, run_id: str, timestamp: str) -> Document:
 
 def runs(document: Document) -> list[dict[str, Any]]:
     """Return the runs of one benchmark as comparisons have them."""
-    return _runs(Side(Source("", document)), ALONE, None)
+    return _runs(Side(Source("", document), Choice(ALONE)), ALONE, None)
 
 
 def column(text: str, option: str) -> Column:
@@ -333,9 +364,10 @@ def arranged(sides: Sequence[Side], sort: str, n: int | None) -> list[Side]:
     elif sort != "time":
         ordered.sort(key=partial(_rank, of=column(sort, "--sort"), n=n))
     models = list(dict.fromkeys(side.model for side in ordered))
-    ordered.sort(key=lambda side: models.index(side.model))
+    places = {model: place for place, model in enumerate(models)}
+    ordered.sort(key=lambda side: places[side.model])
     for index, side in enumerate(ordered):
-        side.label = _label(index)
+        side.label = evidence.label(index)
     return ordered
 
 
@@ -343,16 +375,25 @@ def warnings(sides: Sequence[Side]) -> list[dict[str, str]]:
     """Return what differs besides the numbers, and what readers must know of each file."""
     found = {name: _differing(sides, words, read) for name, (words, read) in _FACTS.items()}
     told = [{"id": name, "text": text} for name, text in found.items() if text]
-    for model in dict.fromkeys(side.model for side in sides):
-        alike = [side for side in sides if side.model == model]
+    for model, alike in _grouped(sides, lambda side: side.model):
         text = _differing(alike, f"digest of {model}", lambda s: s.document["model"]["digest"])
         told += [{"id": "digest", "text": text}] if text else []
-    for run_id in dict.fromkeys(side.document["run_id"] for side in sides):
-        same = [side.label for side in sides if side.document["run_id"] == run_id]
-        text = f"{', '.join(same)} are one and the same run"
+    for _, same in _grouped(sides, lambda side: side.document["run_id"]):
+        text = f"{', '.join(side.label for side in same)} are one and the same run"
         told += [{"id": "same_run", "text": text}] if len(same) > 1 else []
+    counting = [side for side in sides if timeline.counted_in(side.document)]
+    text = _differing(counting, "device whose energy counts", _counted)
+    told += [{"id": "counted", "text": text}] if text else []
     remarks = [(side, *remark) for side in sides for remark in _remarks(side)]
     return told + [{"id": name, "text": f"{side.label} {text}"} for side, name, text in remarks]
+
+
+def _grouped(sides: Iterable[Side], key: Callable[[Side], str]) -> Iterable[tuple[str, list[Side]]]:
+    """Return the sides with each key, in their order."""
+    found: dict[str, list[Side]] = {}
+    for side in sides:
+        found.setdefault(key(side), []).append(side)
+    return found.items()
 
 
 def _setting(name: str) -> Callable[[Side], Any]:
@@ -362,6 +403,10 @@ def _setting(name: str) -> Callable[[Side], Any]:
 def _num_ctx(side: Side) -> Any:
     sent = side.document["config"].get("sent", {}).get("options", {})
     return side.document["config"].get("num_ctx") or sent.get("num_ctx")
+
+
+def _counted(side: Side) -> str:
+    return ", ".join(timeline.counted_in(side.document))
 
 
 def _prompts_fact(side: Side) -> str:
@@ -417,22 +462,25 @@ def _numbers(side: Side, of: Column, n: int | None) -> list[float]:
     return [evidence.number(run, of.statistic) for run in side.samples(of.metric, n) if run]
 
 
-def _label(index: int) -> str:
-    """Return A to Z, then AA, AB."""
-    text = ""
-    index += 1
-    while index:
-        index, rest = divmod(index - 1, 26)
-        text = chr(ord("A") + rest) + text
-    return text
+def _without_rows(document: Document) -> Document:
+    """Return what is told of a file besides its requests."""
+    kept = ("run_id", "model", "server", "timestamp", "status", "config", "environment")
+    found = document["results"]
+    results = {"totals": found["totals"], "energy_by_repeat": found.get("energy_by_repeat", ())}
+    about = {name: document[name] for name in (*kept, "contended")}
+    telemetry = document.get("telemetry", {})
+    sensors = {name: telemetry.get(name) for name in ("counted", "scope") if name in telemetry}
+    return {**about, "telemetry": sensors, "results": results}
+
+
+def _kept(row: Row, fields: Iterable[str]) -> Row:
+    """Return those fields of a request, and its prompt, whose text all files share."""
+    prompt = sys.intern(f"{row['prompt_id']} {row['prompt_sha256']}")
+    return {"prompt": prompt, **{name: row.get(name) for name in fields}}
 
 
 def _prompts(rows: Iterable[Row]) -> set[str]:
-    return {_prompt(row) for row in rows}
-
-
-def _prompt(row: Row) -> str:
-    return f"{row['prompt_id']} {row['prompt_sha256']}"
+    return {row["prompt"] for row in rows}
 
 
 def _samples(rows: Iterable[Row], metric: str, n: int | None) -> Samples:
@@ -440,7 +488,7 @@ def _samples(rows: Iterable[Row], metric: str, n: int | None) -> Samples:
     for row in rows:
         value = _at_fixed_n(row, n) if metric == FIXED_N else row.get(metric)
         if value is not None:
-            found.setdefault(_prompt(row), []).append(value)
+            found.setdefault(row["prompt"], []).append(value)
     return found
 
 

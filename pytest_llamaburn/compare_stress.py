@@ -14,7 +14,7 @@ from functools import cached_property
 from statistics import NormalDist
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from pytest_llamaburn import evidence, gates, metrics, registry, results, stats
+from pytest_llamaburn import evidence, gates, metrics, registry, results, stats, timeline
 from pytest_llamaburn.errors import ResultsError, SettingsError
 
 if TYPE_CHECKING:
@@ -101,7 +101,7 @@ class Comparison:
     ) -> None:
         """Take the files; raises ResultsError where clients loaded one and a rate another."""
         self.sources, self.baseline, self.choice = sources, baseline, choice
-        self.labels = {path: _label(index) for index, path in enumerate(sources)}
+        self.labels = {path: evidence.label(index) for index, path in enumerate(sources)}
         self.others = {path: found for path, found in sources.items() if path != baseline}
         self.before = sources[baseline]
         for path, after in self.others.items():
@@ -115,6 +115,7 @@ class Comparison:
             group = self._earlier.get(_conditions(found))
             if group is not None and found["run_id"] not in compared:
                 group.append(found)
+        self._noises: dict[tuple[Column, float | None], tuple[int, evidence.Part | None]] = {}
 
     @cached_property
     def planned(self) -> dict[str, list[tuple[Column, float | None]]]:
@@ -164,12 +165,17 @@ class Comparison:
         pair = [_number(found, of, place) for found in both]
         unit = _UNITS[axis(after)] if of.metric in POINTS else of.unit
         about = {"metric": of.metric, "statistic": of.statistic, "unit": unit, "better": of.better}
+        values = dict(zip(("baseline", "value"), pair, strict=True))
+        apart = timeline.unlike(both) if unit in metrics.ENERGY_UNITS else None
+        if apart:
+            undecided = {"verdict": "inconclusive", "reason": apart, "noise": None}
+            return {**about, **values, **_NOWHERE, **undecided}
         interval, noise = self._interval(after, of, place, pair)
         few = _uncertified(both, of, place) if interval else None
         reason = few if interval else self._unknown(both, of, place, noise)
         return {
             **about,
-            **dict(zip(("baseline", "value"), pair, strict=True)),
+            **values,
             "change": _difference(pair, unit),
             "interval": interval,
             "verdict": verdict(None if few else interval, of.better, self.choice.margin),
@@ -187,7 +193,9 @@ class Comparison:
         own = _own_interval((self.before, after), of, place, self.confidence)
         if own:
             return own, None
-        runs, found = self._noise(of, place)
+        if (of, place) not in self._noises:
+            self._noises[of, place] = self._noise(of, place)
+        runs, found = self._noises[of, place]
         noise = {"runs": runs, "std": found and math.sqrt(found.variance)}
         zero = of.unit != SHARE and min(before, now) <= 0
         if zero or runs < evidence.LEAST_RUNS or not (found and found.variance):
@@ -200,7 +208,12 @@ class Comparison:
 
     def _noise(self, of: Column, place: float | None) -> tuple[int, evidence.Part | None]:
         """Return how many earlier runs were made alike, and how much they differ."""
-        numbers = ([_number(one, of, place) for one in group] for group in self._earlier.values())
+        alike: dict[Any, list[Document]] = {}
+        for conditions, group in self._earlier.items():
+            for one in group:
+                counted = of.unit in metrics.ENERGY_UNITS and timeline.counted_in(one)
+                alike.setdefault((conditions, counted), []).append(one)
+        numbers = ([_number(one, of, place) for one in group] for group in alike.values())
         groups = [
             [_scaled(n, of) for n in group if n is not None and (n > 0 or of.unit == SHARE)]
             for group in numbers
@@ -288,6 +301,9 @@ def _unlike(before: Document, after: Document) -> Iterator[str]:
     machines = [found["environment"].get("fingerprint") for found in (before, after)]
     if machines[0] != machines[1]:
         yield "it was measured on another machine"
+    apart = timeline.unlike((before, after))
+    if apart:
+        yield apart
     deadlines = [found["results"]["deadline_s"] for found in (before, after)]
     if None not in deadlines and deadlines[0] != deadlines[1]:
         yield "a request failed after {1:.3g} s, in the baseline after {0:.3g}".format(*deadlines)
@@ -398,9 +414,9 @@ def _own_interval(
     if of.metric not in POINTS:
         return None
     points = [found["results"][of.metric] for found in both]
-    if not all(point.get("interval") for point in points):
-        return None
     at, wider = axis(both[0]), _wider(confidence)
+    if not all(point.get("interval") and point[at] is not None for point in points):
+        return None
     first, last = (_stretched(point["interval"], point[at], wider) for point in points)
     return [last[0] / first[1] - 1, last[1] / first[0] - 1] if first[0] > 0 else None
 
@@ -460,8 +476,12 @@ def _uncertified(both: Sequence[Document], of: Column, place: float | None) -> s
 
 def _no_point(side: str, point: Document | None) -> str:
     """Return why a point has no number on a side, with what is known of where it lies."""
-    if point is None or point["reached"]:
+    if point is None:
         return f"there is no number of it in {side}"
+    if point["reached"]:
+        low, high = point.get("bracket") or (None, point["failing"])
+        ends = f"at or below {high:g}" if low is None else f"between {low:g} and {high:g}"
+        return f"in {side} it lies {ends if high else f'above {low:g}'}"
     held = f" up to {point['passing']:g}" if point["passing"] else ""
     return f"{side} did not reach it{held}"
 
@@ -500,12 +520,6 @@ def _no_level(level: float | None) -> str:
     if level is None or math.isnan(level):
         return "the baseline has no optimal level: name one, as in requests_per_sec@8:-5%"
     return f"the files have no level {level:g} in common"
-
-
-def _label(index: int) -> str:
-    """Return A to Z, then A2 to Z2."""
-    letter, turn = chr(ord("A") + index % 26), index // 26
-    return f"{letter}{turn + 1}" if turn else letter
 
 
 def _word(value: Any) -> str:

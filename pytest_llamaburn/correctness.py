@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from pytest_llamaburn import stats
 from pytest_llamaburn.errors import SettingsError
 from pytest_llamaburn.registry import unknown
+from pytest_llamaburn.thinking import split_thinking
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -68,7 +69,7 @@ class Item(NamedTuple):
 class Verdict(NamedTuple):
     """Whether an answer is right; `reason` is empty if so. `heard` are the numbers found in it.
 
-    `correct` is None for a request without an answer, which `judge` never sees.
+    `judge` never sees a failed request: that is wrong if the model's doing, else `correct` is None.
     """
 
     correct: bool | None
@@ -235,8 +236,8 @@ def _silence(text: str, runs: Sequence[str]) -> str:
 
 
 def _plain(text: str) -> str:
-    """Return what follows the thinking, in the one case, and with the one hyphen, that we read."""
-    folded = text.casefold().rpartition("</think>")[2].partition("<think>")[0]
+    """Return the answer without its thinking, in the one case and with the one hyphen we read."""
+    folded = split_thinking(text)[0].casefold()
     bare = _UNSEEN.sub("", unicodedata.normalize("NFKD", folded))
     return _EMPHASIS.sub(" ", _HYPHENS.sub("-", bare))
 

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 HOURS_A_MONTH = 730
 _BAND = re.compile(r"(\d{1,2})(?::(\d{2}))?-(\d{1,2})(?::(\d{2}))?=(\d+(?:\.\d+)?)")
 _DAY = 24 * 60
+_MOST_RATE = 1e5  # a kilowatt-hour in any currency
 
 
 class Band(NamedTuple):
@@ -37,7 +38,7 @@ def band(text: str) -> Band:
     if found is None:
         raise ValueError(words)
     start, end = (int(found[i]) * 60 + int(found[i + 1] or 0) for i in (1, 3))
-    if start >= _DAY or end > _DAY or start == end:
+    if start >= _DAY or end > _DAY or start == end or float(found[5]) > _MOST_RATE:
         raise ValueError(words)
     return Band(start, end, float(found[5]))
 

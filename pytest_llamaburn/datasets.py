@@ -9,16 +9,27 @@ from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, NamedTuple, TypeVar
 
-from pytest_llamaburn import registry
+from pytest_llamaburn import criteria, files, metrics, registry
 from pytest_llamaburn.errors import DatasetError
 from pytest_llamaburn.registry import unknown
+from pytest_llamaburn.texts import whole
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
 
     from pydantic import BaseModel, ValidationError
 
-CRITERIA: Final = ("accuracy", "completeness", "coherence")
+    from pytest_llamaburn.criteria import Criterion
+
+_PROMPT_SUFFIXES = (".json", ".jsonl", ".csv", ".txt")
+_QUESTION_SUFFIXES = (".json", ".jsonl", ".csv")
+_DELIMITERS = ",;\t"  # of a CSV file, likeliest first: some countries' spreadsheets write ;
+_TEXT_OR_NUMBER = {"anyOf": [{"type": "string", "minLength": 1}, {"type": "integer"}]}
+# Names that a row of a spreadsheet or a table has already.
+_TAKEN: Final = (
+    *("model", "run_id", "question_id", "questions", "category", "prompt", "reference"),
+    *("answer", "scorer_state", "comparison", "preference", "flags", "error"),
+)
 
 
 class Prompt(NamedTuple):
@@ -31,13 +42,14 @@ class Prompt(NamedTuple):
     @property
     def sha256(self) -> str:
         """Return a short digest of the text: the same prompt in another run has the same."""
-        return hashlib.sha256(self.text.encode()).hexdigest()[:16]
+        return hashlib.sha256(whole(self.text).encode()).hexdigest()[:16]
 
 
 class Question(NamedTuple):
     """One question of an eval set; without a scorer, only a judge can tell whether it is answered.
 
-    `options` holds the fields that only its scorer reads, as the file has them.
+    `options` holds the fields that only its scorer reads, as the file has them; `definitions` those
+    of the criteria of the user's own; `context` the documents to answer with.
     """
 
     id: str
@@ -47,16 +59,39 @@ class Question(NamedTuple):
     allow_web_search: bool = False
     rubric: str | None = None
     scorer: str | None = None
-    criteria: tuple[str, ...] = CRITERIA
+    criteria: tuple[str, ...] = criteria.USUAL
     options: dict[str, Any] = {}  # noqa: RUF012 - never changed
+    definitions: tuple[dict[str, Any], ...] = ()
+    context: tuple[str, ...] = ()
 
     @property
     def sha256(self) -> str:
         """Return a short digest of what is asked and what counts as its answer."""
-        return _digest([self.prompt, self.reference, self.rubric, self.options])
+        context = [self.context] if self.context else []
+        return _digest([self.prompt, self.reference, self.rubric, self.options, *context])
+
+    @property
+    def asked(self) -> tuple[Criterion, ...]:
+        """What judges are asked about the answer."""
+        known = criteria.defined(self.definitions)
+        return tuple(known.get(name) or criteria.named(name) for name in self.criteria)
+
+    @property
+    def content(self) -> tuple[Any, ...]:
+        """All that a set's digest is of; what earlier versions had not, only where it is given."""
+        return tuple(value for n, value in enumerate(self) if n < _FIRST_FIELDS or value)
 
 
+_FIRST_FIELDS: Final = 9
 Entry = TypeVar("Entry", Prompt, Question)
+
+
+class Example(NamedTuple):
+    """A solved question to show before others: those of its category, or all where it has none."""
+
+    prompt: str
+    answer: str
+    category: str | None = None
 
 
 class EvalSet(NamedTuple):
@@ -67,6 +102,8 @@ class EvalSet(NamedTuple):
     questions: tuple[Question, ...]
     sha256: str
     path: Path
+    system: str | None = None
+    examples: tuple[Example, ...] = ()
 
 
 class Planned(NamedTuple):
@@ -89,13 +126,15 @@ def builtin_sets() -> list[str]:
 
 
 def load_prompts(names: Iterable[str]) -> list[Prompt]:
-    """Return the prompts of several sets, each a built-in name or a JSON file.
+    """Return the prompts of several sets, each a built-in name or a file.
 
+    A file is JSON (a set, or a list of prompts), JSONL, CSV with a column `prompt`, or text with a
+    prompt a line. Prompts without an id get the file's name and their number.
     Raises DatasetError naming the file, the entry and the field that is wrong.
     """
     found: dict[str, Prompt] = {}
     for name in names:
-        path = _find(name, "prompts", "prompt set", (".json",))
+        path = _find(name, "prompts", "prompt set", _PROMPT_SUFFIXES)
         for prompt in _read(path):
             if prompt.id in found and found[prompt.id] != prompt:
                 raise DatasetError(f"{path}: id '{prompt.id}' is also in another prompt set")
@@ -139,10 +178,11 @@ def stratified(entries: Sequence[Entry], count: int, seed: int) -> list[Entry]:
 def _read(path: Path) -> list[Prompt]:
     from pydantic import ValidationError
 
+    content, places = _content(path, "prompts")
     try:
-        checked: Any = prompt_set_model().model_validate(_json(path))
+        checked: Any = prompt_set_model().model_validate(content)
     except ValidationError as err:
-        raise DatasetError(f"{path}: {_located(err)}") from None
+        raise DatasetError(f"{path}: {_entry_located(err, content, places)}") from None
     entries = [Prompt(e.id, e.category, e.prompt) for e in checked.prompts]
     seen: set[str] = set()
     for entry in entries:
@@ -152,22 +192,48 @@ def _read(path: Path) -> list[Prompt]:
     return entries
 
 
+def _content(path: Path, key: str) -> tuple[Any, list[str]]:
+    """Return a set as its model has it, with its entries under `key`, and where each stands.
+
+    What is no set of ours is a list of entries, which need no ids.
+    """
+    content = _json(path) if path.suffix.lower() == ".json" else None
+    if isinstance(content, dict):
+        return content, []
+    found = list(rows(path))
+    bare = key == "prompts"
+    entries = [
+        _named({"prompt": entry} if bare and isinstance(entry, str) else entry, f"{path.stem}-{n}")
+        for n, (_, entry) in enumerate(found, 1)
+    ]
+    return {"name": path.stem, key: entries}, [place for place, _ in found]
+
+
+def _named(entry: Any, identifier: str) -> Any:
+    """Return an entry with an id; an empty cell of a table is no value."""
+    if not isinstance(entry, dict):
+        return entry
+    return {"id": identifier, **{name: value for name, value in entry.items() if value != ""}}
+
+
+def _as_text(value: Any) -> Any:
+    """Return a whole number as its text, anything else as it is."""
+    return str(value) if isinstance(value, int) and not isinstance(value, bool) else value
+
+
 def builtin_eval_sets() -> list[str]:
     """Return the names of the built-in eval sets."""
     return _shipped("eval_sets")
 
 
 def load_eval_set(name_or_path: str | Path) -> EvalSet:
-    """Return a built-in eval set, or that of a file: JSON, or JSONL with one question a line.
+    """Return a built-in eval set, or that of a file: JSON, JSONL or CSV with a question a line.
 
     Raises DatasetError naming the file, the entry and the field that is wrong.
     """
-    path = _find(str(name_or_path), "eval_sets", "eval set", (".json", ".jsonl"))
-    if path.suffix.lower() == ".json":
-        return eval_set(_json(path), path)
-    found = list(rows(path))
-    content = {"name": path.stem, "questions": [row for _, row in found]}
-    return eval_set(content, path, [place for place, _ in found])
+    path = _find(str(name_or_path), "eval_sets", "eval set", _QUESTION_SUFFIXES)
+    content, places = _content(path, "questions")
+    return eval_set(content, path, places)
 
 
 def eval_set(content: Any, path: Path, places: Sequence[str] = ()) -> EvalSet:
@@ -181,20 +247,25 @@ def eval_set(content: Any, path: Path, places: Sequence[str] = ()) -> EvalSet:
         checked: Any = eval_set_model().model_validate(content)
     except ValidationError as err:
         raise DatasetError(f"{path}: {_entry_located(err, content, places)}") from None
-    questions = tuple(map(_question, checked.questions))
+    own = _own_criteria(checked.criteria, path)
+    questions = tuple(_question(entry, own) for entry in checked.questions)
     first: dict[str, str] = {}
     for index, question in enumerate(questions):
-        where = _entry(index, question.id, places)
+        where = _entry(places[index] if places else f"questions[{index}]", question.id)
         if question.id in first:
             raise DatasetError(f"{path}: {where}: id: {first[question.id]} has it already")
         first[question.id] = where
-        for field, reason in _faults(question):
+        for field, reason in _faults(question, own):
             raise DatasetError(f"{path}: {where}: {field}: {reason}")
-    return EvalSet(checked.name, checked.version, questions, _digest(questions), path)
+    examples = tuple(Example(e.prompt, e.answer, e.category) for e in checked.examples)
+    around = [checked.system, examples] if checked.system or examples else []
+    contents = [question.content for question in questions]
+    digest = _digest([contents, *around] if around else contents)
+    return EvalSet(checked.name, checked.version, questions, digest, path, checked.system, examples)
 
 
 def rows(path: Path, columns: Sequence[str] = ()) -> Iterator[tuple[str, Any]]:
-    """Yield the entries of a JSON array, a JSONL or a CSV file, each with its place in the file.
+    """Yield the entries of a JSON array, a JSONL, CSV or text file, each with its place in it.
 
     `columns` are the names for a CSV file whose first line has none of them. Raises DatasetError.
     """
@@ -207,15 +278,20 @@ def rows(path: Path, columns: Sequence[str] = ()) -> Iterator[tuple[str, Any]]:
             raise DatasetError(f"{path}: the whole file: should be a list")
         yield from ((f"[{index}]", row) for index, row in enumerate(content))
     else:
+        plain = suffix == ".txt"
         lines = enumerate(_text(path).split("\n"), 1)
-        yield from ((f"line {n}", _parsed(f"{path}: line {n}", x)) for n, x in lines if x.strip())
+        for place, line in ((f"line {n}", line) for n, line in lines if line.strip()):
+            yield place, line if plain else _parsed(f"{path}: {place}", line)
 
 
 def _csv_rows(path: Path, columns: Sequence[str]) -> Iterator[tuple[str, dict[str, str]]]:
     import csv
     import io
 
-    reader = csv.reader(io.StringIO(_text(path), newline=""), strict=True)
+    text = _text(path)
+    head = text.partition("\n")[0]
+    delimiter = next((one for one in _DELIMITERS if one in head), _DELIMITERS[0])
+    reader = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter, strict=True)
     try:
         records = [(reader.line_num, row) for row in reader if row]
     except csv.Error as err:
@@ -229,8 +305,34 @@ def _csv_rows(path: Path, columns: Sequence[str]) -> Iterator[tuple[str, dict[st
         yield f"line {line}", dict(zip(names, row, strict=True))
 
 
-def _faults(question: Question) -> Iterator[tuple[str, str]]:
+def own_criterion(name: str, description: str, anchors: dict[str, str] | None = None) -> Criterion:
+    """Return a criterion of the user's own; raises ValueError for a name that is taken."""
+    found = criteria.own(name, description, anchors)
+    if name in metrics.EVAL_METRICS or name in _TAKEN or metrics.resolve(name):
+        msg = f"'{name}' is refused: a measure has this name already; choose another one"
+        raise ValueError(msg)
+    return found
+
+
+def _own_criteria(entries: Sequence[Any], path: Path) -> dict[str, Criterion]:
+    found: dict[str, Criterion] = {}
+    for index, one in enumerate(entries):
+        where = f"{path}: criteria[{index}]"
+        if one.name in found:
+            raise DatasetError(f"{where}: name: '{one.name}' is given twice")
+        try:
+            found[one.name] = own_criterion(one.name, one.description, one.anchors)
+        except ValueError as err:
+            raise DatasetError(f"{where}: name: {err}") from None
+    return found
+
+
+def _faults(question: Question, own: dict[str, Criterion]) -> Iterator[tuple[str, str]]:
     """Yield field and reason of what would keep the question from being scored."""
+    try:
+        criteria.chosen(question.criteria, own)
+    except ValueError as err:
+        yield "criteria", str(err)
     known, scorer = registry.names("scorers"), question.scorer
     values = {**question.options, "reference": question.reference}
     if scorer and known and scorer not in known:
@@ -243,19 +345,20 @@ def _faults(question: Question) -> Iterator[tuple[str, str]]:
             yield from module.faults(question)
 
 
-def _question(entry: Any) -> Question:
+def _question(entry: Any, defined: dict[str, Criterion]) -> Question:
     """Return a checked entry as a Question; what Question has no field for is its scorer's."""
     given = {k: v for k, v in entry.model_dump(by_alias=True).items() if v is not None}
     own = {name: given.pop(name) for name in Question._fields if name in given}
     own["options"] = {**given, **own["options"]}
     own["criteria"] = tuple(dict.fromkeys(own["criteria"]))
+    own["definitions"] = tuple(one.definition for one in defined.values())
+    own["context"] = tuple(own.get("context", ()))
     if own.get("scorer") == "judge":
         own["scorer"] = None
     return Question(**{"reference": None, **own})
 
 
-def _entry(index: int, identifier: Any, places: Sequence[str]) -> str:
-    place = places[index] if places else f"questions[{index}]"
+def _entry(place: str, identifier: Any) -> str:
     return f"{place} (id '{identifier}')" if isinstance(identifier, str) else place
 
 
@@ -263,11 +366,12 @@ def _entry_located(err: ValidationError, content: Any, places: Sequence[str]) ->
     """Return place and reason of the first error, with the id of the question it is in."""
     first = err.errors()[0]
     match first["loc"]:
-        case ("questions", int(index), *fields):
-            entry = content["questions"][index]
+        case ("questions" | "prompts" as key, int(index), *fields):
+            entry = content[key][index]
             identifier = entry.get("id") if isinstance(entry, dict) else None
             inside = f": {_dotted(fields)}" if fields else ""
-            return f"{_entry(index, identifier, places)}{inside}: {first['msg'].lower()}"
+            place = places[index] if places else f"{key}[{index}]"
+            return f"{_entry(place, identifier)}{inside}: {first['msg'].lower()}"
     return _located(err)
 
 
@@ -284,11 +388,11 @@ def _find(name: str, folder: str, what: str, suffixes: tuple[str, ...]) -> Path:
     shipped = _shipped(folder)
     if name in shipped:
         return data_dir(folder) / f"{name}.json"
-    path = Path(name).expanduser()
+    path = files.home(name)
     if path.suffix.lower() not in suffixes:
-        hint = f", or a {' or '.join(suffixes)} file"
-        raise DatasetError(unknown(what, name, shipped) + hint)
-    if not path.is_file():
+        listed = f"{', '.join(suffixes[:-1])} or {suffixes[-1]}"
+        raise DatasetError(f"{unknown(what, name, shipped)}, or a {listed} file")
+    if not files.exists(path):
         raise DatasetError(f"{what}: {name} does not exist")
     return path
 
@@ -306,9 +410,9 @@ def _parsed(where: str, text: str) -> Any:
 
 def _text(path: Path, reason: str = "cannot be read") -> str:
     try:
-        return path.read_text(encoding="utf-8-sig")  # as spreadsheets write it
+        return files.text(files.plain_bytes(path))
     except (OSError, ValueError) as err:
-        raise DatasetError(f"{path}: {reason}: {err}") from None
+        raise DatasetError(f"{path}: {reason}: {files.reason(err)}") from None
 
 
 def _located(err: ValidationError) -> str:
@@ -325,15 +429,23 @@ def prompt_set_model() -> type[BaseModel]:
     """Return the model of a prompt set file, from which its JSON Schema is made."""
     from typing import Annotated, Literal
 
-    from pydantic import BaseModel, ConfigDict, Field, StringConstraints
+    from pydantic import (
+        BaseModel,
+        BeforeValidator,
+        ConfigDict,
+        Field,
+        StringConstraints,
+        WithJsonSchema,
+    )
 
     text = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1)]
+    identifier = Annotated[text, BeforeValidator(_as_text), WithJsonSchema(_TEXT_OR_NUMBER)]
 
     class PromptEntry(BaseModel):
         """One prompt; `expected_length` says how long an answer it asks for."""
 
         model_config = ConfigDict(extra="forbid")
-        id: text
+        id: identifier
         category: text = "custom"
         expected_length: Literal["short", "medium", "long"] | None = None
         prompt: text
@@ -355,11 +467,29 @@ def eval_set_model() -> type[BaseModel]:
     """Return the model of an eval set file, from which its JSON Schema is made."""
     from typing import Annotated, Literal
 
-    from pydantic import BaseModel, ConfigDict, Field, FiniteFloat, StringConstraints
+    from pydantic import (
+        BaseModel,
+        BeforeValidator,
+        ConfigDict,
+        Field,
+        FiniteFloat,
+        StringConstraints,
+        WithJsonSchema,
+    )
 
     text = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1)]
+    identifier = Annotated[text, BeforeValidator(_as_text), WithJsonSchema(_TEXT_OR_NUMBER)]
     code = Annotated[str, StringConstraints(min_length=1)]
-    criterion = Literal["accuracy", "completeness", "coherence"]
+
+    class CriterionEntry(BaseModel):
+        """A criterion of your own: its name, what a judge is told, and what each mark means."""
+
+        model_config = ConfigDict(extra="forbid")
+        name: text
+        description: text
+        anchors: (
+            Annotated[dict[Literal["1", "2", "3", "4", "5"], text], Field(min_length=5)] | None
+        ) = None
 
     class EvalQuestion(BaseModel):
         """One question; all from `accept` on is for its scorer.
@@ -367,18 +497,20 @@ def eval_set_model() -> type[BaseModel]:
         Without a scorer, or with `judge`, only a judge can tell. `accept` has further right answers
         beside the reference, `choices` the answers that A, B, C … stand for in the prompt, `tests`
         Python statements that call `entry_point`, `audio` the path of a recording, and `options`
-        what else a scorer can be told.
+        what else a scorer can be told. `context` has documents that the model is given to answer
+        with.
         """
 
         model_config = ConfigDict(extra="forbid")
-        id: text
+        id: identifier
         prompt: text
-        reference: text | None = None
+        reference: identifier | None = None
         category: text = "custom"
         allow_web_search: bool = False
         rubric: text | None = None
         scorer: text | None = None
-        criteria: Annotated[tuple[criterion, ...], Field(min_length=1)] = CRITERIA
+        criteria: Annotated[tuple[text, ...], Field(min_length=1)] = criteria.USUAL
+        context: Annotated[list[text], Field(min_length=1)] | None = None
         accept: list[text] | None = None
         choices: Annotated[list[text], Field(min_length=2, max_length=10)] | None = None
         tolerance: Annotated[FiniteFloat, Field(ge=0)] | None = None
@@ -389,13 +521,27 @@ def eval_set_model() -> type[BaseModel]:
         audio: text | None = None
         options: dict[str, Any] = {}
 
+    class SolvedExample(BaseModel):
+        """A solved question for `--few-shot`, for the questions of its category or for all."""
+
+        model_config = ConfigDict(extra="forbid")
+        prompt: text
+        answer: text
+        category: text | None = None
+
     class EvalSetFile(BaseModel):
-        """A set of questions for `llamaburn eval --set`."""
+        """A set of questions for `llamaburn eval --set`.
+
+        `system` is the system message before each question; `examples` are what `--few-shot` shows.
+        """
 
         model_config = ConfigDict(extra="forbid")
         name: text
         version: str = "1.0"
         description: str = ""
+        system: text | None = None
+        examples: list[SolvedExample] = []
+        criteria: list[CriterionEntry] = []
         questions: Annotated[list[EvalQuestion], Field(min_length=1)]
 
     return EvalSetFile

@@ -162,7 +162,7 @@ def measure(sources: Sequence[Source], start_ns: int, end_ns: int) -> Energy:
         return Energy(reason="no_provider" if not sources else "window_too_short")
     if length < 1e9 * max(one.shortest_s for one in sources):
         return Energy(reason="window_too_short")
-    coverage = min(_coverage(one, start_ns, end_ns) for one in sources)
+    coverage = min(covered(one, start_ns, end_ns) for one in sources)
     if coverage < MIN_COVERAGE:
         return Energy(coverage=coverage, reason="low_coverage")
     joules = sum((one.counter or one.power).joules(start_ns, end_ns) for one in sources)
@@ -176,7 +176,8 @@ def measure(sources: Sequence[Source], start_ns: int, end_ns: int) -> Energy:
     )
 
 
-def _coverage(one: Source, start_ns: int, end_ns: int) -> float:
+def covered(one: Source, start_ns: int, end_ns: int) -> float:
+    """Return the share of a window in which a device's readings were close to each other."""
     curve = one.counter or one.power
     if one.counter is None and len(curve.inside(start_ns, end_ns)) < 2:
         return 0.0

@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import hashlib
+import math
 import os
 import platform
 from importlib import metadata
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
 
 _LIBRARIES = ("httpx", "msgspec", "numpy", "psutil", "pydantic", "pytest", "uvloop", "xllamacpp")
 
@@ -15,7 +19,10 @@ _LIBRARIES = ("httpx", "msgspec", "numpy", "psutil", "pydantic", "pytest", "uvlo
 def facts(root: Path = Path("/")) -> dict[str, Any]:
     """Return OS, CPU, memory, GPUs, container and versions; None is what could not be read.
 
-    `fingerprint` is a digest of the stable hardware facts: equal on the same machine tomorrow.
+    `cpu_quota` and `ram_limit_mb` are what a container or a service leaves this process of the
+    machine, None where it leaves all; `cpus_allowed` counts the processors that it may run on.
+    `fingerprint` is a digest of the stable hardware facts and of these limits: equal on the same
+    machine tomorrow.
     """
     import psutil
 
@@ -28,13 +35,15 @@ def facts(root: Path = Path("/")) -> dict[str, Any]:
         "ram_mb": round(psutil.virtual_memory().total / 1e6),
         "gpus": _gpus(root),
     }
-    stable = {**hardware, "ram_mb": round(hardware["ram_mb"] / 1000)}
+    limits = _limits(root, hardware["cores_logical"], hardware["ram_mb"])
+    stable = {**hardware, "ram_mb": round(hardware["ram_mb"] / 1000), **binding(limits, hardware)}
     return {
         "os": platform.system(),
         "os_version": _os_version(root),
         "kernel": platform.release(),
         "machine": platform.machine(),
         **hardware,
+        **limits,
         "governor": _text(root / "sys/devices/system/cpu/cpu0/cpufreq/scaling_governor"),
         "container": _container(root),
         "python": platform.python_version(),
@@ -42,6 +51,64 @@ def facts(root: Path = Path("/")) -> dict[str, Any]:
         "libraries": _versions(),
         "fingerprint": hashlib.sha256(repr(sorted(stable.items())).encode()).hexdigest()[:16],
     }
+
+
+def binding(limits: Mapping[str, Any], hardware: Mapping[str, Any]) -> dict[str, Any]:
+    """Return those of the limits that leave a process less than the whole machine.
+
+    Both may be the `facts` of a machine; those of an older version have no limits.
+    """
+    found = {name: limits.get(name) for name in ("cpu_quota", "cpus_allowed", "ram_limit_mb")}
+    whole = {"cpus_allowed": hardware["cores_logical"]}
+    return {name: v for name, v in found.items() if v is not None and v != whole.get(name)}
+
+
+def _limits(root: Path, cores: int | None, ram_mb: int) -> dict[str, Any]:
+    """Return what control groups and the affinity leave this process."""
+    allowed = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else None
+    groups = [*_groups(root)]
+    quotas = [quota for group in groups if (quota := _quota(group)) is not None]
+    sizes = [size for group in groups if (size := _memory_mb(group)) is not None]
+    quota, size_mb = min(quotas, default=None), min(sizes, default=None)
+    return {
+        "cpus_allowed": allowed,
+        "cpu_quota": quota if quota is not None and quota < (cores or math.inf) else None,
+        "ram_limit_mb": size_mb if size_mb is not None and size_mb < ram_mb else None,
+    }
+
+
+def _groups(root: Path) -> Iterator[Path]:
+    """Yield the directories of this process's control groups and of all that hold them.
+
+    The tightest of their limits holds. In a container the path that the kernel gives may be the
+    host's, which is not there: the container's own group is then the top.
+    """
+    top = root / "sys/fs/cgroup"
+    for line in (_text(root / "proc/self/cgroup") or "").splitlines():
+        _, _, rest = line.partition(":")
+        controllers, _, path = rest.partition(":")
+        places = [controllers, *controllers.split(",")] if controllers else [".", "unified"]
+        for place in places:
+            group = top / place
+            yield group
+            for part in Path(path.strip("/")).parts:
+                group /= part
+                yield group
+
+
+def _quota(group: Path) -> float | None:
+    """Return how many processors a control group may use at most, None without a limit."""
+    words = (_text(group / "cpu.max") or "").split()
+    if not words:
+        words = [_text(group / f"cpu.cfs_{name}_us") or "" for name in ("quota", "period")]
+    numbers = [int(word) for word in words if word.isdecimal()]  # neither `max` nor -1
+    return numbers[0] / numbers[1] if len(numbers) == 2 and numbers[1] else None
+
+
+def _memory_mb(group: Path) -> int | None:
+    """Return the memory that a control group may use at most, None without a limit."""
+    text = _text(group / "memory.max") or _text(group / "memory.limit_in_bytes") or ""
+    return round(int(text) / 1e6) if text.isdecimal() else None
 
 
 class OtherLoad:

@@ -14,11 +14,34 @@ LlamaBurnError              3  internal
 └── NothingMeasuredError    5  a number was asked for and no request succeeded
 """
 
+import re
+
+_LONGEST_WORD = 200  # characters; no path or name that people give is longer
+_LONGEST_SENTENCE = 1500
+
 
 class LlamaBurnError(Exception):
     """Base of all our errors."""
 
     exit_code = 3
+
+    def __str__(self) -> str:
+        """Return the message as one line to read, whatever values it quotes."""
+        return sentence(super().__str__())
+
+
+def sentence(text: str) -> str:
+    """Return a text as one line: without control characters, and with overlong words cut."""
+    line = text
+    if not text.isprintable():
+        line = "".join(c if c.isprintable() else ascii(c)[1:-1] for c in text)
+    words = re.sub(rf"\S{{{_LONGEST_WORD},}}", lambda word: _cut(word[0], _LONGEST_WORD), line)
+    return _cut(words, _LONGEST_SENTENCE)
+
+
+def _cut(text: str, most: int) -> str:
+    """Return a text without its middle where it is too long."""
+    return text if len(text) <= most else f"{text[: most * 2 // 3]}…{text[-most // 4 :]}"
 
 
 class UsageError(LlamaBurnError):

@@ -140,11 +140,13 @@ def exam_scores(request: pytest.FixtureRequest, exam: Exam) -> Callable[[Questio
 
 @pytest.fixture(scope="session")
 def judge(request: pytest.FixtureRequest) -> Iterator[Callable[..., Opinion]]:
-    """Return a function that has an answer judged from 1 to 5.
+    """Return a function that has an answer judged, from 1 to 5 unless another criterion is given.
 
     `judge(question, answer, reference="Paris")` returns an `Opinion`: `opinion.score`,
-    `opinion.reasoning`. Which judge: `--llamaburn-judge` or the configuration, else claude; without
-    its key the test is skipped. An answer that could not be judged raises UnscoredError.
+    `opinion.reasoning`. `criterion` is the name of a built-in one, as `grade` (`opinion.verdict`)
+    or `faithfulness` (with `evidence`), or your own: `criterion="politeness=it stays polite"`.
+    Which judge: `--llamaburn-judge` or the configuration, else claude; without its key the test is
+    skipped. An answer that could not be judged raises UnscoredError.
     """
     from pytest_llamaburn.load.opinions import Opinions
 

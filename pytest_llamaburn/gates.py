@@ -148,7 +148,7 @@ def bound_of(expression: str) -> tuple[str, float]:
     Raises SettingsError for what is none.
     """
     found = _OF_CHANGE.match(expression)
-    if not found:
+    if not found or not math.isfinite(float(found["bound"])):
         raise SettingsError(
             f"--fail-if: '{expression}' is refused: write METRIC.STATISTIC:±x%, as in "
             "tokens_per_sec.mean:-5%"

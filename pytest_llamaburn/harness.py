@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import os
+import select
 import signal
-import tempfile
 import threading
 import zlib
-from contextlib import ExitStack, contextmanager, suppress
+from contextlib import ExitStack, nullcontext, suppress
 from datetime import UTC, datetime
 from functools import cache, cached_property
 from importlib import import_module
@@ -18,21 +18,28 @@ from pytest_llamaburn import options
 from pytest_llamaburn.errors import (
     LlamaBurnError,
     NothingMeasuredError,
+    ResultsError,
     SettingsError,
     StoppedError,
 )
 from pytest_llamaburn.settings import Benchmark, Display, Eval, Judging, Stress
 from pytest_llamaburn.settings import Run as Common
+from pytest_llamaburn.texts import whole
 
 if TYPE_CHECKING:
     import asyncio
-    from collections.abc import Coroutine, Iterator
+    from collections.abc import Coroutine
+    from contextlib import AbstractContextManager
 
     from pytest_llamaburn.datasets import Planned, Question
     from pytest_llamaburn.load.run import Run
     from pytest_llamaburn.progress import Progress
 
 PREFIX = "llamaburn-"
+# Signals that end a run with its file, as Ctrl-C does: SIGHUP comes when the terminal is closed.
+ENDING = tuple(
+    getattr(signal, name) for name in ("SIGTERM", "SIGHUP", "SIGQUIT") if hasattr(signal, name)
+)
 NO_SET = {"sets": [], "available": 0}  # tests that bring their own prompts
 
 
@@ -82,6 +89,7 @@ class Harness:
         self.worker: str = workerinput.get("workerid", "main")
         self.planned: dict[Target, dict[str, int]] = {}
         self.open_runs: list[Run] = []
+        self._runs: list[Run] = []
         self._settings: dict[str, Any] = {}
         self.run_ids: dict[str, None] = {}
         self.skipped: dict[str, list[str]] = {}  # keys of items, by run
@@ -209,18 +217,25 @@ class Harness:
 
         settings = self.settings(target.fixture)
         run_id = self.run_id(target)
-        moment = datetime.strptime(self.session_id[:19], "%Y-%m-%dT%H-%M-%S").replace(tzinfo=UTC)
-        timestamp = moment.isoformat().replace("+00:00", "Z")
         worker = f"{self.worker}-{target.repeat}"
-        identity = Identity(self.session_id, run_id, worker, timestamp, target.variant)
+        identity = Identity(self.session_id, run_id, worker, self._moment, target.variant)
         run: Run = _run_class(KINDS[target.fixture].run)(
             settings, identity, target.repeat, self.progress
         )
+        if self.shows_tables:
+            run.alarm = self.tell
         self.open_runs.append(run)
+        self._runs.append(run)
         planned = self.planned.get(target, {})
         self.run(run.prepare(target.model, planned, self._about(target)))
         self.run_ids[run_id] = None
         return run
+
+    @property
+    def _moment(self) -> str:
+        """When the session began, as result files have it."""
+        moment = datetime.strptime(self.session_id[:19], "%Y-%m-%dT%H-%M-%S").replace(tzinfo=UTC)
+        return moment.isoformat().replace("+00:00", "Z")
 
     def _about(self, target: Target) -> dict[str, Any]:
         """Return what the session has to tell a run."""
@@ -233,7 +248,7 @@ class Harness:
         """Return the id of the run of a target, the same in every worker of the session."""
         words = [KINDS[target.fixture].name, str(target.model), target.variant]
         key = "/".join(filter(None, words))
-        return f"{self.session_id}-{zlib.crc32(key.encode()):08x}"
+        return f"{self.session_id}-{zlib.crc32(whole(key).encode()):08x}"
 
     def run(self, work: Coroutine[Any, Any, Any]) -> Any:
         """Run on the timed loop, in this thread; raises SettingsError where a loop runs already."""
@@ -255,20 +270,47 @@ class Harness:
         """Make the result files from the journals."""
         from pytest_llamaburn.load.filing import write_result
 
-        directory = Path(self.common.results_dir)
+        homes = self.settle()
         for run_id in self.run_ids:
+            home = homes.get(run_id, Path(self.common.results_dir))
             try:
-                path = write_result(directory, run_id, self.skipped.get(run_id, ()))
+                path = write_result(home, run_id, self.skipped.get(run_id, ()), self.misplaced)
                 if path is not None:
                     self.paths.append(path)
                     self._judge(path)
             except LlamaBurnError as err:
-                kept = f"; its journal is kept in {directory / '.journal'}"
-                self.failures.append(f"{err}{kept if directory.exists() else ''}")
+                self.failures.append(str(err))
                 self.exit_code = err.exit_code
         if not self.interrupted:
             for path in self.paths:
                 self._compare(path)
+
+    def settle(self) -> dict[str, Path]:
+        """Return the results directory of each run of this process, replaced where it is gone."""
+        homes = {}
+        for run in self._runs:
+            if run.journal is None:
+                continue
+            try:
+                run.settle()
+            except LlamaBurnError as err:
+                self.misplaced(str(err))
+            homes[run.identity.run_id] = run.journal.results_dir
+        for sentence in self.lost:
+            self.misplaced(sentence)
+        return homes
+
+    @property
+    def lost(self) -> list[str]:
+        """The sentences on results directories that were removed or moved while runs went on."""
+        journals = (run.journal for run in self._runs)
+        return list(dict.fromkeys(one.lost for one in journals if one and one.lost))
+
+    def misplaced(self, sentence: str) -> None:
+        """Note that something is not where the user wanted it."""
+        if sentence not in self.failures:
+            self.failures.append(sentence)
+        self.exit_code = ResultsError.exit_code
 
     def _judge(self, path: Path) -> None:
         from pytest_llamaburn.load.step import SERVER_GONE
@@ -300,11 +342,17 @@ class Harness:
         self.failures += broken
         self.gated |= bool(broken)
 
-    def end_on_sigterm(self) -> None:
-        """Have SIGTERM end the session as Ctrl-C does, its files written, until `close`."""
-        if threading.current_thread() is threading.main_thread():
-            handler = signal.signal(signal.SIGTERM, lambda *_: signal.raise_signal(signal.SIGINT))
-            self._closing.callback(signal.signal, signal.SIGTERM, handler)
+    def end_on_signals(self) -> None:
+        """Have each of ENDING end the session as Ctrl-C does, its files written, until `close`.
+
+        What this process was started to ignore, as nohup does with SIGHUP, it goes on to ignore.
+        """
+        if threading.current_thread() is not threading.main_thread():
+            return
+        for number in ENDING:
+            if signal.getsignal(number) is not signal.SIG_IGN:
+                handler = signal.signal(number, lambda *_: signal.raise_signal(signal.SIGINT))
+                self._closing.callback(signal.signal, number, handler)
 
     def stop_once(self) -> None:
         """Ignore further signals to stop: what goes on is the stopping.
@@ -313,8 +361,9 @@ class Harness:
         """
         if threading.current_thread() is not threading.main_thread():
             return
-        numbers = (signal.SIGINT, signal.SIGTERM)
+        numbers = (signal.SIGINT, *ENDING)
         handlers = {number: signal.signal(number, signal.SIG_IGN) for number in numbers}
+        drop_gone_streams()
         self._find_begun()
         measured = self.open_runs or self.run_ids or self.planned
         for number, handler in handlers.items():
@@ -334,32 +383,54 @@ class Harness:
 
     def close(self) -> None:
         """Give back what the session took."""
+        for run in self._runs:
+            run.forget()
+        self._runs.clear()
         self._closing.close()
 
     def end(self, run: Run) -> None:
-        """Finish a run."""
+        """Finish a run; what goes wrong at the end of a cut session costs no file."""
         self.open_runs.remove(run)
-        self.run(run.finish("interrupted" if self.interrupted else "finished"))
+        try:
+            self.run(run.finish("interrupted" if self.interrupted else "finished"))
+        except LlamaBurnError as err:
+            if not self.interrupted:
+                raise
+            self.misplaced(str(err))
 
-    @contextmanager
-    def alone(self) -> Iterator[None]:
-        """Hold the machine-wide lock: nothing else of ours measures meanwhile."""
-        from filelock import FileLock, Timeout
+    def alone(self, target: Target) -> AbstractContextManager[None]:
+        """Return what holds the machine-wide lock: nothing else of ours measures meanwhile."""
+        from pytest_llamaburn.load import turn
 
         if self.common.allow_parallel:
-            yield
-            return
-        lock = FileLock(Path(tempfile.gettempdir()) / "llamaburn-measuring.lock", mode=0o666)
-        try:
-            lock.acquire(timeout=0)
-        except Timeout:
-            if self.worker == "main":  # workers of one session take turns by design
-                os.write(2, b"waiting: another LlamaBurn measurement runs on this machine\n")
-            lock.acquire()
-        try:
-            yield
-        finally:
-            lock.release()
+            return nullcontext()
+        main = self.worker == "main"  # workers of one session take turns by design
+        pid = os.getpid() if main else os.getppid()
+        holder = turn.Holder(pid, self._moment, self.run_id(target), target.model)
+        return turn.alone(holder, self.tell if main else str)
+
+    def tell(self, text: str) -> None:
+        """Say at once, whatever pytest captures, what cannot wait until the session's end."""
+        with suppress(OSError):  # the terminal may be gone
+            if self.shows_tables and self._config.pluginmanager.hasplugin("terminalreporter"):
+                Lines(self._config).write(f"{text}\n")
+            else:
+                os.write(2, f"{text}\n".encode())
+
+
+def drop_gone_streams() -> None:
+    """Send to nowhere what would be written to a terminal, or a reader, that is gone.
+
+    An error there would end the session before its files are written.
+    """
+    for number in (1, 2):
+        with suppress(OSError, AttributeError):  # closed, or a system that cannot ask
+            watch = select.poll()
+            watch.register(number, 0)
+            if watch.poll(0):  # it was hung up, or nobody reads it
+                nowhere = os.open(os.devnull, os.O_WRONLY)
+                os.dup2(nowhere, number)
+                os.close(nowhere)
 
 
 class Lines:

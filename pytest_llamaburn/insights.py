@@ -6,6 +6,7 @@ or None where the evidence is missing: no rule guesses.
 
 from __future__ import annotations
 
+import math
 from functools import wraps
 from statistics import median
 from typing import TYPE_CHECKING, Any
@@ -13,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 from pytest_llamaburn import flags, stats
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
 Document = dict[str, Any]
 Insight = dict[str, Any]
@@ -31,6 +32,8 @@ FULL_VRAM = 0.95
 IDLE_GPU, BUSY_CPU = 20.0, 100.0  # percent; of one core for the processors
 IDLE_SHARE = 0.3
 _FEW = 5
+_NEARLY = 0.9  # of the limit; an answer that was cut below it did not fit in the context
+_STEP = 128  # tokens; an advised limit is a multiple
 
 _FLAG_TEXTS = {
     "truncated_prompt": "the server cut the prompt to fit its context: raise --num-ctx",
@@ -41,6 +44,10 @@ _FLAG_TEXTS = {
     "coalesced": "several tokens came at once: read inter_token_latency_ms, not chunk_gap_ms",
     "early_stop": "the model ended before the limit of {max_tokens} tokens: compare TTFT and "
     "inter-token latency rather than totals",
+    "implausible_counts": "the server sent counts or durations that cannot be true or are no "
+    "numbers, so they are left out: update the server, or report it to its makers",
+    "not_streamed": "the server sent the whole answer at once, so no first token could be seen: "
+    "choose a server or a proxy that streams",
     "repetition_guard": "the server ended a stream that repeated itself: raise --temperature or "
     "change the prompt",
 }
@@ -301,6 +308,21 @@ def idle_energy(document: Document) -> tuple[str, dict[str, Any]] | None:
 
 
 @_rule
+def device_not_counted(document: Document) -> tuple[str, dict[str, Any]] | None:
+    """Name the GPUs whose energy is missing from the run's for want of a sensor."""
+    left_out = document["telemetry"].get("not_counted", ())
+    blind = [o["device"] for o in left_out if o["reason"] in ("no_power_sensor", "low_coverage")]
+    if not blind or not document["telemetry"]["counted"]:
+        return None
+    text = (
+        f"The energy is that of {', '.join(document['telemetry']['counted'])} alone: "
+        f"{', '.join(blind)} could not be read all the time. Where the server does not use them, "
+        "say so with --gpu."
+    )
+    return text, {"not_counted": blind}
+
+
+@_rule
 def one_slot(document: Document) -> tuple[str, dict[str, Any]] | None:
     """Read how many requests the server works on at once."""
     if document["telemetry"].get("slots") != 1 or document["server"]["kind"] == "embedded":
@@ -310,6 +332,65 @@ def one_slot(document: Document) -> tuple[str, dict[str, Any]] | None:
         "it with more (llama.cpp: --parallel) if several clients will use it."
     )
     return text, {"slots": 1}
+
+
+def unbegun(answer: dict[str, Any]) -> bool:
+    """Return whether the limit of tokens cut an answer of an eval before it began."""
+    return answer["finish_reason"] == "length" and not answer["answer"] and not answer["error"]
+
+
+def cut_before_answer(
+    answers: Sequence[dict[str, Any]], config: dict[str, Any], least: int = 1
+) -> Insight | None:
+    """Return what the limit of tokens cut before an answer began; None for fewer than `least`.
+
+    The answers are an eval's, with their lengths in tokens.
+    """
+    cut = [one for one in answers if unbegun(one)]
+    if len(cut) < least:
+        return None
+    limit = config["max_tokens"]
+    finished = [n for n in _lengths(answers, "stop") if n]
+    p95 = finished[math.ceil(0.95 * len(finished)) - 1] if finished else None
+    found = {
+        "cut": len(cut),
+        "of": len(answers),
+        "thinking": sum(bool(one["thinking"]) for one in cut),
+        "max_tokens": limit,
+        "cut_after_tokens": median(_lengths(cut, "length") or [limit]),
+        "finished_p95_tokens": p95,
+        "advised_max_tokens": _step_up(2 * max(limit, p95) if p95 else 4 * limit),
+    }
+    return {"id": "cut_before_answer", "text": _cut_text(found, config), "evidence": found}
+
+
+def _lengths(answers: Sequence[dict[str, Any]], reason: str) -> list[float]:
+    """Return the lengths in tokens of the answers that ended for a reason, the shortest first."""
+    alike = [one["output_sequence_length"] for one in answers if one["finish_reason"] == reason]
+    return sorted(tokens for tokens in alike if tokens is not None)
+
+
+def _cut_text(found: dict[str, Any], config: dict[str, Any]) -> str:
+    advised, p95, used = (
+        found[name] for name in ("advised_max_tokens", "finished_p95_tokens", "cut_after_tokens")
+    )
+    early = used < _NEARLY * found["max_tokens"]
+    limit = f"at the limit of {found['max_tokens']} tokens"
+    at = f"after {used:.0f} tokens, where the context was full," if early else limit
+    thought = f"; {found['thinking']} of them were all thinking" if found["thinking"] else ""
+    others = f"Of the others, 95 % took up to {p95:.0f} tokens" if p95 else "No other finished"
+    context = config["sent"].get("options", {}).get("num_ctx")
+    room = f" --num-ctx {2 * advised}" if context and context < 2 * advised else ""
+    off = " or --think off" if found["thinking"] and config["think"] != "off" else ""
+    return (
+        f"{found['cut']} of {found['of']} answers were cut off {at} before they began{thought}. "
+        f"They count as wrong. "
+        f"{others}. Use --max-tokens {advised}{room}{off}."
+    )
+
+
+def _step_up(tokens: float) -> int:
+    return _STEP * math.ceil(tokens / _STEP)
 
 
 def _gpus(document: Document) -> list[list[dict[str, Any]]]:

@@ -3,6 +3,9 @@
 `results/.journal/{run_id}/{worker}.jsonl` holds a header, what is planned, one row per finished
 request and the end. A result file is always made from it, so that whatever ends the process, what
 was finished is kept. Reading tolerates a last line that was cut.
+
+Where the results directory is removed or moved meanwhile, the open files still hold what was
+written: they are copied to a new directory, and the run goes on there.
 """
 
 from __future__ import annotations
@@ -10,18 +13,27 @@ from __future__ import annotations
 import json
 import os
 import shutil
+import tempfile
+import threading
+from contextlib import suppress
+from functools import cache
+from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from pytest_llamaburn import files
 from pytest_llamaburn.errors import ResultsError
+from pytest_llamaburn.texts import dumps
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Callable, Iterable, Iterator
 
 FOLDER = ".journal"
 RESERVE_BYTES = 1 << 20
 _RESERVE = "reserve"
 _LOCK = ".lock"
+_REFUGE = "llamaburn-rescued"
+_BLOCK = 1 << 20
 
 
 class Record(NamedTuple):
@@ -47,6 +59,79 @@ class Record(NamedTuple):
         return self.others.get("profile", [])
 
 
+class Ledger:
+    """A file that is appended to, each piece handed to the kernel at once.
+
+    All of it can be moved to another place as long as it is open, also when its directory is gone.
+    """
+
+    def __init__(self, path: Path) -> None:
+        """Open or create it; raises OSError."""
+        self._fd = _opened(path)
+        self.path, self._whole = path, path.absolute()
+
+    @property
+    def here(self) -> bool:
+        """Whether the file can still be found by its path.
+
+        The current directory may have changed, or have been moved with the file in it.
+        """
+        return any(_same(path, self._fd) for path in (self.path, self._whole))
+
+    def write(self, data: bytes) -> None:
+        """Append all of it; raises OSError."""
+        _write(self._fd, data)
+
+    def read(self) -> bytes:
+        """Return all that was written, wherever the file is by now."""
+        return b"".join(self._blocks())
+
+    def sync(self) -> None:
+        """Have the disk hold what was written."""
+        os.fsync(self._fd)
+
+    def move(self, path: Path) -> None:
+        """Go on in a new file that begins with all of this one; raises OSError."""
+        part = path.with_name(f".{path.name}.part")
+        fresh = _opened(part)
+        try:
+            os.ftruncate(fresh, 0)  # an earlier try may have left something
+            for block in self._blocks():
+                _write(fresh, block)
+            part.replace(path)
+        except OSError:
+            os.close(fresh)
+            raise
+        os.close(self._fd)
+        self._fd = fresh
+        self.path, self._whole = path, path.absolute()
+
+    def close(self) -> None:
+        """Close it."""
+        os.close(self._fd)
+
+    def _blocks(self) -> Iterator[bytes]:
+        os.lseek(self._fd, 0, os.SEEK_SET)
+        return iter(lambda: os.read(self._fd, _BLOCK), b"")
+
+
+def _opened(path: Path) -> int:
+    as_it_is = getattr(os, "O_BINARY", 0)  # Windows would write other line ends
+    return os.open(path, os.O_RDWR | os.O_APPEND | os.O_CREAT | as_it_is, 0o666)
+
+
+def _write(number: int, data: bytes) -> None:
+    while data:
+        data = data[os.write(number, data) :]
+
+
+def _same(path: Path, number: int) -> bool:
+    try:
+        return os.path.samestat(path.stat(), os.fstat(number))
+    except OSError:
+        return False
+
+
 class Journal:
     """The journal of one run, as one worker writes it.
 
@@ -59,15 +144,13 @@ class Journal:
 
         Raises ResultsError when the results directory cannot be written.
         """
-        from filelock import FileLock
-
-        self.directory = directory(results_dir, run_id)
+        self.results_dir, self._run_id, self._worker = results_dir, run_id, worker
+        self.lost: str | None = None  # the sentence that says where the run went on
+        self.closed = False
+        self._one_at_a_time = threading.RLock()
         try:
-            self.directory.mkdir(parents=True, exist_ok=True)
-            self._reserve()
-            self._lock = FileLock(self.directory / f"{worker}{_LOCK}")
-            self._lock.acquire()
-            self._file = (self.directory / f"{worker}.jsonl").open("ab", buffering=0)
+            self._enter(results_dir)
+            self._ledger = Ledger(self.directory / f"{worker}.jsonl")
             self._end_cut_line()
         except OSError as err:
             raise ResultsError(_unwritable(results_dir, err)) from err
@@ -77,37 +160,119 @@ class Journal:
 
         Raises ResultsError when the disk is full or no longer to be written.
         """
-        line = json.dumps({"type": kind, **fields}, ensure_ascii=False, allow_nan=False)
+        line = dumps({"type": kind, **fields})
         try:
-            self._file.write(line.encode() + b"\n")
+            with self._one_at_a_time:
+                self.settle()
+                self._ledger.write(line.encode() + b"\n")
         except OSError as err:
             raise ResultsError(
-                f"{self._file.name} cannot be written: {err.strerror or err}; what was finished "
+                f"{self._ledger.path} cannot be written: {err.strerror or err}; what was finished "
                 "before is kept: make room, then continue it with --resume last, in pytest with "
                 "--llamaburn-resume=last"
             ) from err
 
     def sync(self) -> None:
-        """Have the disk hold what was written; called between items, never while measuring."""
-        os.fsync(self._file.fileno())
+        """Have the disk hold what was written; called between items, never while measuring.
+
+        Raises ResultsError when the disk refuses.
+        """
+        try:
+            self._ledger.sync()
+        except OSError as err:
+            words = f"{self._ledger.path} cannot be written to disk: {err.strerror or err}"
+            raise ResultsError(words) from err
+
+    def settle(self) -> None:
+        """Go on in a new directory where the old one was removed or moved; `lost` says where.
+
+        That is the same place once more if it can be, else one of `refuges`. Raises ResultsError
+        where there is none.
+        """
+        with self._one_at_a_time:
+            if self._ledger.here:
+                return
+            was = self.results_dir
+            found = first_that_works(self._move, chain([self._whole], refuges()))
+            if self.closed:
+                self._lock.release()
+            self.lost = (
+                f"{was} was removed or moved while the run went on: what was measured is kept in "
+                f"{found}"
+            )
 
     def close(self) -> None:
-        """Sync and close."""
-        if not self._file.closed:
-            self.sync()
-            self._file.close()
+        """Sync, and let others have the run; what was written can still be settled."""
+        if not self.closed:
+            with suppress(ResultsError):  # the result is made of what the kernel has
+                self.sync()
+            self.closed = True
             self._lock.release()
+
+    def forget(self) -> None:
+        """Close the file: its result is written."""
+        self.close()
+        self._ledger.close()
+
+    def _enter(self, results_dir: Path) -> None:
+        """Make the run's directory ready in a results directory, and lock it; raises OSError."""
+        from filelock import FileLock
+
+        self.results_dir, self._whole = results_dir, results_dir.absolute()
+        self.directory = directory(results_dir, self._run_id)
+        self.directory.mkdir(parents=True, exist_ok=True)
+        self._reserve()
+        self._lock = FileLock(self.directory / f"{self._worker}{_LOCK}")
+        self._lock.acquire()
+
+    def _move(self, results_dir: Path) -> Path:
+        self._lock.release()  # of a directory that nobody finds any more
+        self._enter(results_dir)
+        self._ledger.move(self.directory / f"{self._worker}.jsonl")
+        return results_dir
 
     def _end_cut_line(self) -> None:
         """Begin a new line where a killed process left half of one."""
-        if self._file.tell() and not Path(self._file.name).read_bytes().endswith(b"\n"):
-            self._file.write(b"\n")
+        held = self._ledger.read()
+        if held and not held.endswith(b"\n"):
+            self._ledger.write(b"\n")
 
     def _reserve(self) -> None:
         """Take the space that the result file will need, in case the disk fills up."""
         path = self.directory / _RESERVE
         if not path.exists():
             path.write_bytes(os.urandom(RESERVE_BYTES))  # zeros could be stored as a hole
+
+
+def refuges() -> Iterator[Path]:
+    """Yield where to put what has lost its place: below the current directory, else elsewhere."""
+    for find in (Path(_REFUGE).absolute, _temporary):
+        try:
+            place = find()
+        except OSError:  # the current directory was removed, or there is none for temporary files
+            continue
+        yield place
+
+
+def first_that_works(work: Callable[[Path], Path], places: Iterable[Path]) -> Path:
+    """Return what `work` comes to in the first place that can be written.
+
+    Raises ResultsError where none can.
+    """
+    problems = []
+    for place in places:
+        try:
+            return work(place)
+        except ResultsError as err:
+            problems.append(str(err))
+        except OSError as err:
+            problems.append(f"{place}: {err.strerror or err}")
+    raise ResultsError(f"no place to write to: {'; '.join(problems)}")
+
+
+@cache
+def _temporary() -> Path:
+    return Path(tempfile.mkdtemp(prefix=f"{_REFUGE}-"))
 
 
 def directory(results_dir: Path, run_id: str) -> Path:
@@ -128,7 +293,7 @@ def read(folder: Path, skipped: Iterable[str] = ()) -> Record:
     gates: list[dict[str, Any]] = []
     others: dict[str, list[dict[str, Any]]] = {}
     endings: list[str] = []
-    for path in sorted(folder.glob("*.jsonl")):
+    for path in sorted(filter(files.exists, folder.glob("*.jsonl"))):
         ending = "killed"
         for line in _lines(path):
             match line.pop("type"):
@@ -166,20 +331,22 @@ def of_session(results_dir: Path, session_id: str) -> list[str]:
 
 
 def leftovers(results_dir: Path) -> list[Path]:
-    """Return the journal directories of ended runs that can be continued, oldest first."""
-    folders = sorted((results_dir / FOLDER).glob("*/"))
+    """Return the journal directories of ended runs, oldest first."""
+    folders = files.found(results_dir / FOLDER, "*/")
     return [folder for folder in folders if not _alive(folder)]
 
 
 def _alive(folder: Path) -> bool:
     from filelock import FileLock, Timeout
 
-    for path in folder.glob(f"*{_LOCK}"):
+    for path in filter(files.exists, folder.glob(f"*{_LOCK}")):
         try:
             with FileLock(path, timeout=0):
                 continue
-        except Timeout:
+        except (Timeout, PermissionError):  # one that another user holds is not ours to try
             return True
+        except OSError:
+            continue
     return False
 
 
@@ -197,13 +364,34 @@ def discard(folder: Path) -> None:
         return  # other runs' journals are there
 
 
+_NEEDED: dict[str, tuple[str, type]] = {
+    "expected": ("items", dict),
+    "planned": ("items", dict),
+    "end": ("reason", str),
+}
+
+
 def _lines(path: Path) -> Iterator[dict[str, Any]]:
-    with path.open(encoding="utf-8", errors="replace") as file:
-        for text in file:
-            try:
-                yield json.loads(text)
-            except ValueError:
-                continue  # the process was killed while writing this line
+    """Yield the facts of a journal; a line that is none, as a killed process leaves, is skipped.
+
+    Raises ResultsError where the file cannot be read.
+    """
+    try:
+        with path.open(encoding="utf-8", errors="replace") as file:
+            for text in file:
+                with suppress(ValueError, RecursionError):
+                    line = json.loads(text)
+                    if _is_fact(line):
+                        yield line
+    except OSError as err:
+        raise ResultsError(f"{path} cannot be read: {err.strerror or err}") from err
+
+
+def _is_fact(line: Any) -> bool:
+    if not (isinstance(line, dict) and isinstance(line.get("type"), str)):
+        return False
+    name, kind = _NEEDED.get(line["type"], ("type", str))
+    return isinstance(line.get(name), kind)
 
 
 def _unwritable(results_dir: Path, err: OSError) -> str:

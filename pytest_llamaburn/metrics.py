@@ -12,6 +12,7 @@ from itertools import pairwise
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from pytest_llamaburn import stats
+from pytest_llamaburn.criteria import BUILT_IN
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -65,6 +66,7 @@ RUN_METRICS = {
         "output_tokens_per_joule", "tokens/J", "higher", "1 / joules_per_output_token"
     ),
 }
+ENERGY_UNITS = ("Wh", "W", "J", "tokens/J")
 # Those whose distributions a level of a stress run has.
 LEVEL_METRICS = (
     *("total_generation_ms", "time_to_first_token_ms", "inter_token_latency_ms"),
@@ -129,21 +131,68 @@ LOAD_METRICS = {
         "end of the spike to the first of two windows whose median wait is that of before",
     ),
 }
+_MEANT = {
+    "faithfulness": "mean over answers: claims of the answer that its evidence supports / claims",
+    "context_recall": "mean over answers: claims of the reference that the evidence has / claims",
+}
 EVAL_METRICS = {
     **{
         name: RunMetric(
             f"results.criteria.{name}.mean",
-            "score",
+            "score" if found.kind == "scale" else "share",
             "higher",
-            f"mean of the judges' marks for {name}, 1 to 5, over what was scored",
+            _MEANT.get(name, f"mean of the judges' marks for {name}, 1 to 5, over what was scored"),
         )
-        for name in ("accuracy", "completeness", "coherence")
+        for name, found in BUILT_IN.items()
+        if found.kind != "grade"
     },
+    "graded_correct": RunMetric(
+        "results.grades.graded_correct.mean",
+        "share",
+        "higher",
+        "answers that judges graded correct / answers that they graded",
+    ),
+    "graded_incorrect": RunMetric(
+        "results.grades.graded_incorrect.mean",
+        "share",
+        "lower",
+        "answers that judges graded incorrect / answers that they graded",
+    ),
+    "not_attempted": RunMetric(
+        "results.grades.not_attempted.mean",
+        "share",
+        "none",
+        "answers that judges graded not attempted / answers that they graded",
+    ),
+    "correct_given_attempted": RunMetric(
+        "results.grades.correct_given_attempted.mean",
+        "share",
+        "higher",
+        "answers graded correct / answers graded correct or incorrect",
+    ),
+    "f_score": RunMetric(
+        "results.grades.f_score.mean",
+        "share",
+        "higher",
+        "harmonic mean of graded_correct and correct_given_attempted",
+    ),
     "correct": RunMetric(
         "results.correct.mean",
         "share",
         "higher",
+        "answers that the scorers found right / answers; one that cannot be read is wrong",
+    ),
+    "correct_of_parsed": RunMetric(
+        "results.correct_of_parsed.mean",
+        "share",
+        "higher",
         "answers that the scorers found right / answers that could be read",
+    ),
+    "unparsable": RunMetric(
+        "results.unparsable.mean",
+        "share",
+        "lower",
+        "answers that could not be read, empty, cut and failed ones among them / answers",
     ),
     "pass_at_k": RunMetric(
         "results.pass_at_k.mean",
@@ -161,7 +210,7 @@ EVAL_METRICS = {
         "1 − results.n_scored / n_total",
         "share",
         "lower",
-        "verdicts that are not there / all asked for",
+        "verdicts that are not there / all asked for; the larger share, of judges or of scorers",
     ),
     "error_rate": RunMetric(
         "results.totals.failed / requests",
@@ -171,6 +220,8 @@ EVAL_METRICS = {
     ),
 }
 
+# States of a scorer's verdict that are not the model's doing: such an answer is in no share.
+NO_VERDICT = ("unavailable", "skipped_sut_error", "unfinished")
 REASONS = {
     "failed": "the request failed",
     "no_delta": "the answer had no content",
@@ -179,17 +230,24 @@ REASONS = {
     "no_samples": "no request gave a value",
     "one_read": "the whole answer came in one read",
     "not_reported": "the server does not say",
+    "unreadable": "what the server says is no number",
+    "implausible": "what the server says cannot be true",
+    "not_streamed": "the server sent the whole answer at once, although it was asked to stream",
     "no_uncached_count": "the server does not say how much of the prompt was cached",
     "clock_too_short": "the server timed less than a millisecond",
     "no_provider": "no power sensor is read",
     "remote_server": "the server is on another machine, whose sensors are not read",
     "profile_off": "sensors were not to be read (--no-profile)",
-    "unsupported_field": "a GPU does not give its power",
+    "unsupported_field": "no GPU gives its power",
+    "gpu_not_used": "the server uses none of the GPUs that have sensors",
+    "devices_differ": "parts of the run counted the energy of different devices",
     "window_too_short": "the request was too short for the sensor",
     "low_coverage": "readings are missing for over a fifth of the time",
     "no_thinking_end": "the answer held only thinking",
     "connection_reused": "an open connection was used",
 }
+
+DOUBTS = ("unreadable", "implausible", "not_streamed")  # of one answer, not of a kind of server
 
 
 def metric(
@@ -267,7 +325,7 @@ def summary(
 )
 def time_to_first_token_ms(trace: Trace) -> float | Missing:
     """Return TTFT; role chunks and keep-alives are not tokens, thinking is."""
-    return _span_ms(trace.first_ns, trace.sent_ns)
+    return _since_first(trace.first_ns, trace.sent_ns, trace)
 
 
 @metric(
@@ -284,7 +342,7 @@ def inter_token_latency_ms(trace: Trace) -> float | Missing:
         return tokens
     if tokens < 2:
         return Missing("below_two_tokens")
-    span = _span_ms(trace.last_ns, trace.first_ns)
+    span = _since_first(trace.last_ns, trace.first_ns, trace)
     if isinstance(span, Missing):
         return span
     return span / (tokens - 1) if span else Missing("one_read")
@@ -340,7 +398,7 @@ def total_generation_ms(trace: Trace) -> float | Missing:
 )
 def prompt_eval_ms(trace: Trace) -> float | Missing:
     """Return the server's prompt processing time."""
-    return _given(trace.timings.prompt_ms)
+    return _given(trace, "prompt_ms", trace.timings.prompt_ms)
 
 
 @metric(
@@ -352,7 +410,7 @@ def prompt_eval_ms(trace: Trace) -> float | Missing:
 )
 def load_duration_ms(trace: Trace) -> float | Missing:
     """Return the server's load time: about a millisecond when warm."""
-    return _given(trace.timings.load_ms)
+    return _given(trace, "load_ms", trace.timings.load_ms)
 
 
 @metric(
@@ -365,7 +423,7 @@ def load_duration_ms(trace: Trace) -> float | Missing:
 )
 def input_sequence_length(trace: Trace) -> float | Missing:
     """Return the prompt's length."""
-    return _counted(trace.usage.prompt, there=True)
+    return _counted(trace, "prompt", trace.usage.prompt, there=True)
 
 
 @metric(
@@ -378,7 +436,7 @@ def input_sequence_length(trace: Trace) -> float | Missing:
 )
 def output_sequence_length(trace: Trace) -> float | Missing:
     """Return the answer's length; chunks are never counted for tokens."""
-    return _counted(trace.usage.completion, there=bool(trace.delta_ns))
+    return _counted(trace, "completion", trace.usage.completion, there=bool(trace.delta_ns))
 
 
 @metric(
@@ -426,7 +484,7 @@ def time_to_first_answer_token_ms(trace: Trace) -> float | Missing:
     """Return the wait until thinking is over and the answer begins."""
     if trace.first_answer_ns is None and trace.first_ns is not None:
         return Missing("no_thinking_end")
-    return _span_ms(trace.first_answer_ns, trace.sent_ns)
+    return _since_first(trace.first_answer_ns, trace.sent_ns, trace)
 
 
 @metric(
@@ -438,7 +496,7 @@ def time_to_first_answer_token_ms(trace: Trace) -> float | Missing:
 )
 def queue_ms(trace: Trace) -> float | Missing:
     """Return how long the request waited for a slot."""
-    return _given(trace.timings.queue_ms)
+    return _given(trace, "queue_ms", trace.timings.queue_ms)
 
 
 @metric(
@@ -450,11 +508,12 @@ def queue_ms(trace: Trace) -> float | Missing:
 )
 def prompt_tokens_per_sec(trace: Trace) -> float | Missing:
     """Return the prompt rate; a rate over cached tokens would be a fake one."""
-    tokens, elapsed_ms = trace.timings.prompt_tokens, trace.timings.prompt_ms
-    if elapsed_ms is None:
-        return Missing("not_reported")
-    if tokens is None:
-        return Missing("no_uncached_count")
+    tokens = _given(trace, "prompt_tokens", trace.timings.prompt_tokens, "no_uncached_count")
+    elapsed_ms = prompt_eval_ms(trace)
+    if isinstance(elapsed_ms, Missing):
+        return elapsed_ms
+    if isinstance(tokens, Missing):
+        return tokens
     return 1000 * tokens / elapsed_ms if elapsed_ms >= 1 else Missing("clock_too_short")
 
 
@@ -467,9 +526,12 @@ def prompt_tokens_per_sec(trace: Trace) -> float | Missing:
 )
 def server_tokens_per_sec(trace: Trace) -> float | Missing:
     """Return the server's own speed, its intervals counted as ours are: a cross-check."""
-    tokens, elapsed_ms = trace.timings.eval_tokens, trace.timings.eval_ms
-    if not elapsed_ms or tokens is None:
-        return Missing("not_reported")
+    tokens = _given(trace, "eval_tokens", trace.timings.eval_tokens)
+    elapsed_ms = _given(trace, "eval_ms", trace.timings.eval_ms or None)
+    if isinstance(elapsed_ms, Missing):
+        return elapsed_ms
+    if isinstance(tokens, Missing):
+        return tokens
     if tokens < 2:
         return Missing("below_two_tokens")
     return 1000 * (tokens - 1) / elapsed_ms if elapsed_ms >= 1 else Missing("clock_too_short")
@@ -484,7 +546,7 @@ def server_tokens_per_sec(trace: Trace) -> float | Missing:
 )
 def cached_tokens(trace: Trace) -> float | Missing:
     """Return how much of the prompt was not processed again."""
-    return _given(trace.usage.cached)
+    return _given(trace, "cached", trace.usage.cached)
 
 
 @metric(
@@ -519,10 +581,18 @@ def _span_ms(end_ns: int | None, start_ns: int | None) -> float | Missing:
     return (end_ns - start_ns) / 1e6
 
 
-def _given(value: float | None) -> float | Missing:
-    return Missing("not_reported") if value is None else value
+def _since_first(end_ns: int | None, start_ns: int | None, trace: Trace) -> float | Missing:
+    """Return a time from or to the first token, which nobody saw where nothing was streamed."""
+    return _span_ms(end_ns, start_ns) if trace.streamed else Missing("not_streamed")
 
 
-def _counted(count: int | None, *, there: bool) -> float | Missing:
+def _given(
+    trace: Trace, name: str, value: float | None, otherwise: str = "not_reported"
+) -> float | Missing:
+    """Return a number of the server's, or why there is none."""
+    return Missing(trace.refused.get(name, otherwise)) if value is None else value
+
+
+def _counted(trace: Trace, name: str, count: float | None, *, there: bool) -> float | Missing:
     """Return a count of tokens; 0 where something was there is how some servers say nothing."""
-    return Missing("no_usage") if count is None or (there and not count) else count
+    return _given(trace, name, None if there and not count else count, "no_usage")

@@ -13,7 +13,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar, cast
 
-from pytest_llamaburn import settings
+from pytest_llamaburn import files, settings
 from pytest_llamaburn.errors import SettingsError
 
 if TYPE_CHECKING:
@@ -97,8 +97,8 @@ def resolve(
     values: dict[str, Any] = {}
     origins: dict[str, str] = {}
     environ = os.environ if environ is None else environ
-    files = [_user_config(), (directory or Path.cwd()) / CONFIG_NAME]
-    layers = [*(_from_file(kind, f) for f in files), _from_environ(kind, environ)]
+    found = [_user_config(), (directory or _here()) / CONFIG_NAME]
+    layers = [*(_from_file(kind, f) for f in found), _from_environ(kind, environ)]
     for layer in [*layers, {k: (v, flag_name(kind, k)) for k, v in flags.items()}]:
         for name, (value, origin) in layer.items():
             values[name], origins[name] = value, origin
@@ -198,15 +198,23 @@ def _user_config() -> Path:
     return user_config_path("llamaburn") / CONFIG_NAME
 
 
+def _here() -> Path:
+    """Return the current directory; where it was deleted, nothing is found in it."""
+    try:
+        return Path.cwd()
+    except FileNotFoundError:
+        return Path()
+
+
 def _from_file(kind: type, path: Path) -> dict[str, tuple[Any, str]]:
-    if not path.is_file():
+    if not files.exists(path):
         return {}
     import tomllib
 
     try:
-        tables = tomllib.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as err:
-        msg = f"{path}: not readable as TOML: {err}"
+        tables = tomllib.loads(files.text(files.plain_bytes(path)))
+    except (OSError, ValueError, RecursionError) as err:
+        msg = f"{path}: not readable as TOML: {files.reason(err)}"
         raise SettingsError(msg) from err
     mine = {o.toml_key: o for o in settings.options_of(kind)}
     known = {o.toml_key for k in settings.kinds() for o in settings.options_of(k)}

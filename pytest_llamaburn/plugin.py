@@ -5,9 +5,10 @@ PYTEST_DONT_REWRITE
 
 from __future__ import annotations
 
+import dataclasses
 import random
 from functools import partial
-from pathlib import PurePath
+from pathlib import Path, PurePath
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -153,12 +154,12 @@ def _fixture_of(item: pytest.Item) -> str | None:
 
 
 def pytest_collection_finish(session: pytest.Session) -> None:
-    """Note what is planned; from here on SIGTERM ends a measuring session as Ctrl-C does."""
+    """Note what is planned; from here on signals end a measuring session as Ctrl-C does."""
     harness = session.config.stash[HARNESS]
     ours = [item for item in session.items if is_ours(item)]
     if not ours:
         return
-    harness.end_on_sigterm()
+    harness.end_on_signals()
     for item in ours:
         target = target_of(item)
         if target:
@@ -182,6 +183,17 @@ def _planned(item: pytest.Item, harness: Harness) -> int:
     return int(harness.settings("exam").samples) if "exam_answer" in names else 0
 
 
+@pytest.hookimpl(wrapper=True)
+def pytest_runtestloop(session: pytest.Session) -> Generator[None, object, object]:
+    """Let the session come to its end where its directory was removed: pytest goes back to it."""
+    try:
+        return (yield)
+    finally:
+        config, params = session.config, session.config.invocation_params
+        if not params.dir.is_dir():
+            config.invocation_params = dataclasses.replace(params, dir=Path.home())
+
+
 @pytest.hookimpl(tryfirst=True)
 def pytest_sessionfinish(session: pytest.Session) -> None:
     """Let nothing cut the end of a measuring session: workers stop, files are written."""
@@ -196,9 +208,10 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_protocol(item: pytest.Item) -> Generator[None, object, object]:
     """Measure alone on this machine, whatever other sessions and workers do."""
-    if target_of(item) is None:
+    target = target_of(item)
+    if target is None:
         return (yield)
-    with item.config.stash[HARNESS].alone():
+    with item.config.stash[HARNESS].alone(target):
         return (yield)
 
 
@@ -219,6 +232,7 @@ def pytest_runtest_makereport(
             "exit_code": code,
             "message": str(error) if code else "",
             "skipped": _skipped(item, harness) if report.skipped else None,
+            "lost": harness.lost,
         }
     if report.when == "call":
         _sync(item)
@@ -241,7 +255,10 @@ def _sync(item: pytest.Item) -> None:
     target = target_of(item)
     run = getattr(item, "funcargs", {}).get(target.fixture) if target else None
     if run is not None:
-        run.sync()
+        try:
+            run.sync()
+        except LlamaBurnError as err:
+            item.config.stash[HARNESS].misplaced(str(err))
 
 
 def _pointless(item: pytest.Item, harness: Harness) -> bool:
@@ -310,11 +327,13 @@ class Outcome:
             harness.mixed = True
             return
         if carried["runs"] and not harness.run_ids:
-            harness.end_on_sigterm()  # the controller of workers learns it here
+            harness.end_on_signals()  # the controller of workers learns it here
         harness.run_ids.update(dict.fromkeys(carried["runs"]))
         if carried["skipped"]:
             run_id, key = carried["skipped"]
             harness.skipped.setdefault(run_id, []).append(key)
+        for sentence in carried["lost"]:
+            harness.misplaced(sentence)
         if carried["exit_code"]:
             harness.exit_code = carried["exit_code"]
             if carried["message"] not in harness.failures:
@@ -326,6 +345,8 @@ class Outcome:
         harness = self.harness
         for run in [*harness.open_runs]:
             harness.end(run)
+        if harness.worker != "main":
+            harness.settle()
         if harness.run_ids and harness.worker == "main":
             from pytest_llamaburn.reports import _github as github
 

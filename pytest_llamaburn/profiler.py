@@ -25,20 +25,23 @@ from urllib.parse import urlsplit
 
 from pytest_llamaburn.errors import LlamaBurnError, SettingsError
 from pytest_llamaburn.telemetry import _detect
-from pytest_llamaburn.telemetry._base import Machine
+from pytest_llamaburn.telemetry._base import Machine, Reading
 from pytest_llamaburn.telemetry._detect import HOST, POWER, Plan
-from pytest_llamaburn.timeline import Timeline
+from pytest_llamaburn.timeline import SERVER, Timeline
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
-    from typing import Self
+    from typing import Self, TypeVar
 
     from pytest_llamaburn.energy import Energy
     from pytest_llamaburn.settings import Run
-    from pytest_llamaburn.telemetry._base import Base, Reading
+    from pytest_llamaburn.telemetry._base import Base
+
+    Said = TypeVar("Said")
 
 READ_SHARE = 0.25  # of a period that a reading may take before the period is stretched
 PROCESS_ABOVE = 32  # concurrent requests from which the sampler leaves the process
+_LOOK_S = 5.0  # how often it is asked which devices the server uses
 _REMEMBERED = 5
 _PATIENCE_S = 10.0
 
@@ -67,6 +70,7 @@ class Loop:
         self.reads = self.missed_ticks = 0
         self.stretched = False
         self.cpu_ns = 0
+        self._looked_ns: int | None = None
 
     def run(self, stopped: Callable[[float], bool]) -> None:
         """Read until `stopped`, which waits for so many seconds, says that it is over."""
@@ -74,7 +78,7 @@ class Loop:
         began_cpu = time.thread_time_ns()
         due = published = self._clock()
         while True:
-            batch += self._read()
+            batch += [*self._read(), *self._look()]
             if self._clock() - published >= self._interval_ns:
                 self._publish(batch)
                 batch, published = [], self._clock()
@@ -99,16 +103,29 @@ class Loop:
 
     def _read(self) -> list[Reading]:
         began = self._clock()
-        try:
-            found = self.provider.read()
-        except Exception as err:  # noqa: BLE001 - a sensor must not end the run it watches
-            words = f"{self.name} failed: {type(err).__name__}: {err}"
-            self.provider.note("provider_failed", self.name, words)
-            found = []
+        found = self._said(self.provider.read) or []
         self._cost_ns.append(self._clock() - began)
         del self._cost_ns[:-_REMEMBERED]
         self.reads += 1
         return found
+
+    def _look(self) -> list[Reading]:
+        """Return which devices the server uses, if it is time to ask."""
+        now = self._clock()
+        if self._looked_ns is not None and now - self._looked_ns < _LOOK_S * 1e9:
+            return []
+        self._looked_ns = now
+        uses = self._said(self.provider.uses)
+        return [Reading(SERVER, now, 0.0, dict(uses))] if uses else []
+
+    def _said(self, ask: Callable[[], Said]) -> Said | None:
+        """Return what a provider says; a sensor that fails must not end the run it watches."""
+        try:
+            return ask()
+        except Exception as err:  # noqa: BLE001
+            words = f"{self.name} failed: {type(err).__name__}: {err}"
+            self.provider.note("provider_failed", self.name, words)
+            return None
 
     def _next(self, due: int) -> int:
         """Return when to read next; ticks that have passed are missed."""
@@ -140,13 +157,14 @@ class Threads:
         host = _detect.provider(HOST, self._machine)
         host.probe()
         used, probes = _detect.choose(self._plan, self._machine)
+        about = self._about(used)
         members = {HOST: host, **{name: provider for name, provider, _ in used}}
         self._loops = [Loop(p, n, self._plan, self._take) for n, p in members.items()]
         for loop in self._loops:
             thread = threading.Thread(target=loop.run, args=(self._stop.wait,), daemon=True)
             thread.start()
             self._threads.append(thread)
-        return {**_detect.summary(used), "probes": probes, "reason": self._reason(used)}
+        return {**about, "probes": probes}
 
     def follow(self, port: int | None) -> None:
         """Take the server's new port, None while it has none."""
@@ -178,10 +196,18 @@ class Threads:
         if rows:
             self._publish(rows)
 
-    def _reason(self, used: Sequence[Any]) -> str | None:
+    def _about(self, used: _detect.Used) -> dict[str, Any]:
+        """Return what there is to read, and what is wanted of it or why there is nothing."""
+        found = _detect.summary(used)
         if not self._plan.local:
-            return "remote_server"
-        return None if used else "no_provider"
+            return {**found, "reason": "remote_server"}
+        try:
+            chosen = _detect.wanted(self._plan.gpus, found["devices"])
+        except SettingsError:
+            for _, member, _ in used:
+                member.close()
+            raise
+        return {**found, "chosen": chosen, "reason": None if used else "no_provider"}
 
 
 class Child:
@@ -274,7 +300,7 @@ class Profiler:
         self._on, self._sent = settings.profile, publish
         local = server is None or server.local
         port = urlsplit(server.host).port if server is not None and local else None
-        plan = Plan(settings.gpu_provider, settings.profile_interval, local, port)
+        plan = Plan(settings.gpu_provider, settings.profile_interval, local, port, settings.gpu)
         machine = machine or Machine()
         machine.server_port, machine.local = port, local
         process = settings.sampler == "process" or (
@@ -284,6 +310,7 @@ class Profiler:
         self._about: dict[str, Any] = {
             "sampler": "process" if process else "thread",
             "server_location": "local" if local else "remote",
+            "cpu_pct_of": "host" if local else None,
             "interval_ms": 1e3 * plan.interval_s,
             "power_interval_ms": 1e3 * plan.power_period_s,
             "marks": [],

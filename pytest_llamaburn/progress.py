@@ -5,8 +5,10 @@ pytest captures standard error while tests run, so this writes to a duplicate of
 
 from __future__ import annotations
 
+import io
 import json
 import os
+from contextlib import suppress
 from time import monotonic
 from typing import TYPE_CHECKING, Any, Protocol, TextIO
 
@@ -52,15 +54,34 @@ class Progress(Protocol):
 def make(word: str, descriptor: int | None) -> Progress:
     """Return the progress a word names, on a descriptor it will close.
 
-    auto is live on a terminal, else plain.
+    auto is live on a terminal that takes control codes, else plain.
     """
     if word == "none" or descriptor is None:
         return Silent()
-    stream = os.fdopen(descriptor, "w", encoding="utf-8")
+    stream = Lossy(os.fdopen(descriptor, "wb", buffering=0), encoding="utf-8", errors="replace")
     if word == "auto":
-        word = "live" if stream.isatty() and os.environ.get("TERM") != "dumb" else "plain"
+        word = "live" if takes_control_codes(stream) else "plain"
     styles: dict[str, type[Live | Plain]] = {"live": Live, "plain": Plain, "json": Json}
     return styles[word](stream)
+
+
+def takes_control_codes(stream: TextIO) -> bool:
+    """Return whether a stream is a terminal that may be drawn on, not one that shows plain text.
+
+    Who sets NO_COLOR wants plain text too.
+    """
+    plain = os.environ.get("TERM") in ("dumb", "unknown") or os.environ.get("NO_COLOR")
+    return stream.isatty() and not plain
+
+
+class Lossy(io.TextIOWrapper):
+    """Text that nobody may read any more: where the terminal is gone it is lost, and no run is."""
+
+    def write(self, text: str, /) -> int:
+        """Write text at once, if it can be."""
+        with suppress(OSError):
+            os.write(self.fileno(), text.encode(errors="replace"))
+        return len(text)
 
 
 class Silent:

@@ -11,6 +11,8 @@ from __future__ import annotations
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
+from pytest_llamaburn import files
+
 if TYPE_CHECKING:
     from collections.abc import Callable
 
@@ -33,7 +35,8 @@ class Option:
         ge, gt, le, min_length), `choices` (a function that lists the words), `unit` ("s" also takes
         90s, 15m, 1h), `bare` (value of the flag alone), `on` (stands before the name in the flag
         that turns a switch on), `modes` (those that read it), `unless` (options beside which it is
-        not read), `record=False` (not part of a result's `config`).
+        not read), `record=False` (not part of a result's `config`), `path` (it names a file or
+        directory, whose `~` is resolved).
         """
         self.default = default
         self.help = help
@@ -53,6 +56,7 @@ class Option:
         self.modes: tuple[str, ...] = traits.get("modes", ())
         self.unless: tuple[str, ...] = traits.get("unless", ())
         self.record: bool = traits.get("record", True)
+        self.path: bool = traits.get("path", False)
 
     @property
     def repeats(self) -> bool:
@@ -123,6 +127,9 @@ def _words(*words: str) -> Callable[[], tuple[str, ...]]:
     return lambda: words
 
 
+MOST = 2**31 - 1  # of any number: servers count in 32 bits
+MOST_CLIENTS = 100_000
+MOST_S = 366 * 86_400.0
 _MANY = 100_000  # requests of a benchmark; all are planned before the first is sent
 
 
@@ -136,7 +143,7 @@ class Connection(Settings):
     backend: str = opt("auto", "auto, ollama, openai or embedded", choices=_backends)
     host: str | None = opt(
         None,
-        "server address, with or without /v1",
+        "server address, or the root of its API, as http://HOST/v1",
         toml="ollama.host",
         env=("OLLAMA_HOST",),
     )
@@ -151,14 +158,14 @@ class Connection(Settings):
 class Storage(Settings):
     """Where results are kept."""
 
-    results_dir: str = opt("results", "directory of result files", record=False)
+    results_dir: str = opt("results", "directory of result files", record=False, path=True)
 
 
 class Run(Connection, Storage):
     """What every kind of run needs besides: the model, how to ask and where to write."""
 
     model: tuple[str, ...] = opt(
-        (), "model to measure; repeat it for several, each gets its own file", short="-m"
+        (), "model to measure; repeat it for several, each gets its own file", short="-m", path=True
     )
     temperature: float = opt(0.0, "sampling temperature", bounds={"ge": 0, "le": 5})
     top_p: float | None = opt(None, "nucleus sampling", bounds={"gt": 0, "le": 1})
@@ -223,6 +230,11 @@ class Run(Connection, Storage):
     gpu_provider: str = opt(
         "auto", "where GPU sensors are read: auto, or one that llamaburn status lists"
     )
+    gpu: tuple[str, ...] = opt(
+        (),
+        "count the energy of this device alone: its id or place in llamaburn status, as 03:00.0 "
+        "or amd:0; repeatable",
+    )
     sampler: str = opt(
         "auto",
         "read sensors in a thread, in a process, or auto: a process at high concurrency",
@@ -253,7 +265,7 @@ class Prompted(Run):
 
     prompts: tuple[str, ...] = opt(
         ("default",),
-        "prompt set: a built-in name or a JSON file; repeatable",
+        "prompt set: a built-in name, or a JSON, JSONL, CSV or text file; repeatable",
         bounds={"min_length": 1},
     )
 
@@ -275,7 +287,9 @@ class Benchmark(Prompted):
         toml="defaults.benchmark_iterations",
         bounds={"ge": 1, "le": _MANY},
     )
-    repeats: int = opt(1, "independent runs, each with its own warm-up", bounds={"ge": 1})
+    repeats: int = opt(
+        1, "independent runs, each with its own warm-up", bounds={"ge": 1, "le": 1000}
+    )
     precision: float | None = opt(
         None,
         "go on until the mean of --precision-metric is known to this share, as 0.05",
@@ -296,6 +310,7 @@ class Benchmark(Prompted):
         "compare with this result file or id; last: the model's newest earlier one",
         bare="last",
         record=False,
+        path=True,
     )
     fail_if: tuple[str, ...] = opt(
         (),
@@ -322,7 +337,7 @@ class Stress(Prompted):
         None,
         "clients that each send their next request when the last ended; ramp begins here",
         modes=("ramp", "sustained"),
-        bounds={"ge": 1},
+        bounds={"ge": 1, "le": MOST_CLIENTS},
     )
     arrival: str | None = opt(
         None,
@@ -342,7 +357,7 @@ class Stress(Prompted):
         "most clients of ramp and sweep",
         modes=("ramp", "sweep"),
         unless=("levels", "max_rate"),
-        bounds={"ge": 1},
+        bounds={"ge": 1, "le": MOST_CLIENTS},
     )
     max_rate: float | None = opt(
         None,
@@ -381,7 +396,10 @@ class Stress(Prompted):
     )
     cooldown_window: str | None = opt(None, "end of a level to leave out, as 10s or 20 (requests)")
     isl: int | None = opt(
-        None, "length of prompts as the server counts it", unit="tokens", bounds={"ge": 8}
+        None,
+        "length of prompts as the server counts it",
+        unit="tokens",
+        bounds={"ge": 8, "le": 10_000_000},
     )
     osl: int | None = opt(
         None, "length of answers, kept to where the server can", unit="tokens", bounds={"ge": 1}
@@ -401,7 +419,7 @@ class Stress(Prompted):
         0.05, "share of failed requests that counts as failure", bounds={"gt": 0, "lt": 1}
     )
     spike_concurrency: int | None = opt(
-        None, "clients of a spike's burst", modes=("spike",), bounds={"ge": 1}
+        None, "clients of a spike's burst", modes=("spike",), bounds={"ge": 1, "le": MOST_CLIENTS}
     )
     spike_rate: float | None = opt(
         None,
@@ -414,7 +432,7 @@ class Stress(Prompted):
     spike_duration: float = opt(
         10.0, "length of a spike's burst", modes=("spike",), unit="s", bounds={"gt": 0}
     )
-    spikes: int = opt(3, "how many bursts", modes=("spike",), bounds={"ge": 1})
+    spikes: int = opt(3, "how many bursts", modes=("spike",), bounds={"ge": 1, "le": 10_000})
     workers: int = opt(
         1,
         "processes that send, where one is too slow to measure truly",
@@ -426,6 +444,7 @@ class Stress(Prompted):
         scope="stress",
         bare="last",
         record=False,
+        path=True,
     )
     fail_if: tuple[str, ...] = opt(
         (),
@@ -455,11 +474,15 @@ class Searching(Connection):
         choices=_searches,
     )
     corpus: str | None = opt(
-        None, "directory of text, Markdown, HTML and PDF files to search instead of the web"
+        None,
+        "directory of text, Markdown, HTML and PDF files to search instead of the web",
+        path=True,
     )
     search_results: int = opt(5, "most sources to give to a question", bounds={"ge": 1})
     search_replay: str | None = opt(
-        None, "replay the searches of a result file, or of a JSONL file of them"
+        None,
+        "replay the searches of a result file, or of a JSONL file of them",
+        path=True,
     )
 
 
@@ -487,8 +510,12 @@ class Judging(Settings):
         join="=",
         example='"claude-sonnet-5-5".input = 3.0',
     )
-    judge_concurrency: int = opt(4, "judging calls at once to each judge", bounds={"ge": 1})
-    judge_repeats: int = opt(1, "judgments of each answer by each judge", bounds={"ge": 1})
+    judge_concurrency: int = opt(
+        4, "judging calls at once to each judge", bounds={"ge": 1, "le": 10_000}
+    )
+    judge_repeats: int = opt(
+        1, "judgments of each answer by each judge", bounds={"ge": 1, "le": 10_000}
+    )
     judge_timeout: float = opt(300.0, "deadline of a judging call", unit="s", bounds={"gt": 0})
     judge_retries: int = opt(4, "further tries of a judging call that failed", bounds={"ge": 0})
     max_judge_cost: float | None = opt(
@@ -502,7 +529,9 @@ class Judging(Settings):
         bounds={"ge": 0},
     )
     max_unscored: float = opt(
-        0.1, "share of judgments that may be without a verdict", bounds={"ge": 0, "le": 1}
+        0.1,
+        "share of verdicts, of judges or of scorers, that may be missing",
+        bounds={"ge": 0, "le": 1},
     )
     allow_self_judge: bool = opt(False, "let a model judge its own answers")
     dry_run: bool = opt(False, "say what judging would send and cost, and stop", record=False)
@@ -513,29 +542,62 @@ class Eval(Run, Judging, Searching):
 
     set: tuple[str, ...] = opt(
         ("general_knowledge",),
-        "eval set: a built-in name, or a JSON or JSONL file; repeatable, each gets its own file",
+        "eval set: a built-in name, or a JSON, JSONL or CSV file; repeatable, with a file each",
         scope="eval",
         bounds={"min_length": 1},
     )
     limit: int | None = opt(
         None, "ask so many questions of a set, a fixed choice over its categories", bounds={"ge": 1}
     )
-    answers: str | None = opt(
-        None, "score the answers of this result file again instead of asking a model"
+    system: str | None = opt(
+        None, "system message before each question, instead of the set's: text, or @FILE"
     )
-    samples: int = opt(1, "answers to each question, for pass@k", bounds={"ge": 1})
+    few_shot: int = opt(0, "solved examples before each question", bounds={"ge": 0})
+    choice_by: str = opt(
+        "text",
+        "how a choice is read: from the answer's text, or as the letter with the greatest "
+        "probability (logprob)",
+        choices=_words("text", "logprob"),
+    )
+    answers: str | None = opt(
+        None,
+        "score the answers of this result file again instead of asking a model",
+        path=True,
+    )
+    samples: int = opt(1, "answers to each question, for pass@k", bounds={"ge": 1, "le": 10_000})
     pass_k: int | None = opt(
         None, "k of pass@k: the chance that one of k answers is right", bounds={"ge": 1}
     )
+    criteria: str | None = opt(
+        None,
+        "have judges mark every answer on these instead of what the set says, as "
+        "accuracy,faithfulness",
+        scope="eval",
+    )
+    criterion: tuple[str, ...] = opt(
+        (),
+        "a criterion of your own to mark every answer on, as 'politeness=it stays polite'; "
+        "repeatable",
+        scope="eval",
+        toml="criteria.*",
+        join="=",
+        example='politeness = "it stays polite, also where it declines"',
+    )
     pairwise: bool = opt(False, "have the judge compare answers with those of --compare-to")
     compare_to: str | None = opt(
-        None, "the other model of --pairwise, or the result file that has its answers"
+        None,
+        "the other model of --pairwise, or the result file that has its answers",
+        path=True,
     )
     cache_answers: bool = opt(
         True, "take an answer from an earlier run of the same model, question and options"
     )
-    max_tokens: int = opt(
-        512, "longest answer, thinking included", unit="tokens", scope="eval", bounds={"ge": 1}
+    max_tokens: int | None = opt(  # type: ignore[assignment]  # None: by what the model can do
+        None,
+        "longest answer, thinking included (default: 512; for a model that thinks up to 4096)",
+        unit="tokens",
+        scope="eval",
+        bounds={"ge": 1},
     )
     cache: str = opt(
         "none",
@@ -560,6 +622,7 @@ class Display(Settings):
         "table, json, jsonl, csv, markdown, or a file whose suffix names one; repeatable",
         short="-o",
         record=False,
+        path=True,
     )
     progress: str = opt(
         "auto",
@@ -586,6 +649,7 @@ def options_of(kind: type) -> tuple[Option, ...]:
         for name, annotation in getattr(base, "__annotations__", {}).items():
             option = base.__dict__[name]
             option.name, option.annotation = name, annotation
+            option.bounds = {**_most(option), **option.bounds}
             found[name] = option
     return tuple(found.values())
 
@@ -612,9 +676,41 @@ def _field(option: Option, hint: Any) -> tuple[Any, Any]:
     field: Any = Field(default=option.default, description=option.help, **bounds)
     if option.unit == "s":
         hint = Annotated[hint, BeforeValidator(seconds)]
+    if "str" in option.annotation:
+        hint = Annotated[hint, AfterValidator(_at_home if option.path else _readable)]
     if option.choices:
         hint = Annotated[hint, AfterValidator(lambda word: _chosen(word, option))]
     return hint, field
+
+
+def _most(option: Option) -> dict[str, float]:
+    """Return the highest value of a number that has no bound of its own.
+
+    What is larger no server takes, and no clock, file or random generator holds.
+    """
+    if option.annotation.startswith("int"):
+        return {"le": MOST}
+    if option.annotation.startswith("float"):
+        return {"le": MOST_S if option.unit == "s" else MOST}
+    return {}
+
+
+def _readable(value: Any) -> Any:
+    """Return text as it is; raises ValueError for bytes of the command line that are none."""
+    for text in value if isinstance(value, tuple) else (value or "",):
+        try:
+            text.encode()
+        except UnicodeEncodeError:
+            raise ValueError("it is not text in this locale's encoding") from None
+    return value
+
+
+def _at_home(value: Any) -> Any:
+    """Return paths with their `~` resolved, as a shell does only for some spellings of a flag."""
+    if isinstance(value, tuple):
+        return tuple(map(_at_home, value))
+    found = isinstance(value, str) and value.startswith("~")
+    return str(files.home(value)) if found else value
 
 
 def _chosen(word: str | None, option: Option) -> str | None:

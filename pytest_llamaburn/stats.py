@@ -139,6 +139,22 @@ def _binomial(k: int, n: int, share: float) -> float:
     return math.exp(ways + k * math.log(share) + (n - k) * math.log1p(-share))
 
 
+def rising(values: Sequence[float], weights: Sequence[float]) -> list[float]:
+    """Return the closest rising values by weight: neighbours that fall are averaged.
+
+    Pool adjacent violators (Ayer et al., Annals of Mathematical Statistics 26, 1955).
+    """
+    blocks: list[tuple[float, float, int]] = []  # value, weight, length
+    for value, weight in zip(values, weights, strict=True):
+        block = (value, float(weight), 1)
+        while blocks and blocks[-1][0] > block[0]:
+            mean, more, length = blocks.pop()
+            total = more + block[1]
+            block = ((mean * more + block[0] * block[1]) / total, total, length + block[2])
+        blocks.append(block)
+    return [value for value, _, length in blocks for _ in range(length)]
+
+
 def wilson(hits: float, n: int) -> list[float] | None:
     """Return the 95 % interval of a share by Wilson's score, None for n = 0."""
     if n == 0:

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 HOST = "host"
+SERVER = "server"  # whose readings say which devices it uses
 GPU_VALUES = (
     *("util_pct", "vram_used_mb", "vram_total_mb", "power_w"),
     *("power_limit_w", "temp_c", "temp_mem_c", "clock_mhz"),
@@ -33,6 +34,14 @@ SENSOR_ERRORS = {
     "cpu": "unvalidated: the package's own counter, without memory",
 }
 UNVALIDATED = "unvalidated: no public comparison with a meter"
+NOT_COUNTED = {
+    "not_chosen": "--gpu names others",
+    "not_used": "the server does not use it",
+    "other_scope": "energy of different scopes is not added",
+    "other_die": "the sensor of the first die of its card covers it",
+    "no_power_sensor": "it has no power sensor that can be read",
+    "low_coverage": "its sensor was silent for a part of the run",
+}
 IDLE_LOADED, IDLE_BEFORE_LOAD = "idle_loaded", "idle_before_load"
 _UTIL_STEP = 20.0
 _IDLE_UTIL = 5.0
@@ -91,15 +100,61 @@ class Timeline:
         """The devices that the providers found."""
         return list(self.about.get("devices", ()))
 
-    @cached_property
+    @property
     def counted(self) -> list[dict[str, Any]]:
-        """The devices whose energy is the run's: GPU boards, else the chip, else the processors.
+        """The devices whose energy is the run's: those that have nothing against them."""
+        return [device for device in self.devices if self.standing[device["id"]] is None]
 
-        An integrated GPU is not added to a discrete one, nor a processor to any GPU.
+    @property
+    def not_counted(self) -> list[dict[str, str]]:
+        """The other devices, each with its reason, a key of NOT_COUNTED."""
+        return [{"device": name, "reason": why} for name, why in self.standing.items() if why]
+
+    @cached_property
+    def standing(self) -> dict[str, str | None]:
+        """Why each device does not count, None for those that do.
+
+        GPU boards count, else the chip, else the processors: an integrated GPU is not added to a
+        discrete one, nor a processor to any GPU. Of these, those count whose sensors cover the run.
         """
-        boards = [d for d in self.devices if d["scope"] == "gpu_board" and not d["integrated"]]
-        chips = [d for d in self.devices if d["scope"] != "cpu_package"]
-        return boards or chips or self.devices
+        found = {device["id"]: self._set_aside(device) for device in self.devices}
+        left = [device for device in self.devices if found[device["id"]] is None]
+        group = _of_one_scope(left)
+        found |= {d["id"]: "other_scope" for d in left if d not in group}
+        for device in group:
+            if device["id"] not in self.sources:
+                found[device["id"]] = "other_die" if _die_of(device) else "no_power_sensor"
+        lasting = {name for name in self.sources if found[name] is None and self._covers(name)}
+        if lasting:
+            gone = (name for name, why in found.items() if why is None and name not in lasting)
+            found |= dict.fromkeys(gone, "low_coverage")
+        return found
+
+    def _set_aside(self, device: Mapping[str, Any]) -> str | None:
+        """Return why a device is out of question: the user chose others, or the server did."""
+        chosen = self.about.get("chosen")
+        if chosen:
+            return None if device["id"] in chosen else "not_chosen"
+        return "not_used" if self._uses.get(device["id"]) is False else None
+
+    @cached_property
+    def _uses(self) -> dict[str, bool]:
+        """Whether the server was seen to use each device of which that is known."""
+        found: dict[str, bool] = {}
+        for _, _, _, uses in self._by_device.get(SERVER, ()):
+            for name, use in uses.items():
+                found[name] = found.get(name, False) or use > 0
+        for device in self.devices:
+            if found.get(device["id"]) and _die_of(device):
+                found[_die_of(device)] = True
+        return found
+
+    def _covers(self, device: str) -> bool:
+        """Return whether a device's readings cover the time from the first send to the last end."""
+        if not self.requests:
+            return True
+        share = energy.covered(self.sources[device], *_span(self))
+        return share >= energy.MIN_COVERAGE
 
     @property
     def scope(self) -> str | None:
@@ -126,13 +181,15 @@ class Timeline:
     def reason(self) -> str | None:
         """Why there is no energy at all, None where there may be some."""
         given: str | None = self.about.get("reason")
-        if given or not self.counted:
+        if given or not self.devices:
             return given or "no_provider"
-        missing = [d["id"] for d in self.counted if d["id"] not in self.sources]
-        return "unsupported_field" if missing else None
+        if self.counted:
+            return None
+        unused = all(why in ("not_used", "not_chosen") for why in self.standing.values())
+        return "gpu_not_used" if unused else "unsupported_field"
 
     def energy(self, start_ns: int, end_ns: int) -> Energy:
-        """Return what the counted devices took in a window; no total is partial."""
+        """Return what the counted devices took together in a window."""
         if self.reason:
             return Energy(reason=self.reason)
         return energy.measure([self.sources[d["id"]] for d in self.counted], start_ns, end_ns)
@@ -146,7 +203,7 @@ class Timeline:
         """Return what the processor packages took beside the GPUs; None where it is not known."""
         packages = [d["id"] for d in self.devices if d["scope"] == "cpu_package"]
         if self.scope == "cpu_package" or not packages or not self.sources.keys() >= set(packages):
-            return None
+            return None  # a total of some of them would look like one of all
         return energy.measure([self.sources[p] for p in packages], start_ns, end_ns).joules
 
     def idle_watts(self, phase: str) -> float | None:
@@ -222,6 +279,17 @@ class Timeline:
         self.notes.append({"code": code, "field": field, "message": message})
 
 
+def _of_one_scope(devices: Sequence[dict[str, Any]]) -> Sequence[dict[str, Any]]:
+    """Return the GPU boards among devices, else what is no processor package, else all."""
+    boards = [d for d in devices if d["scope"] == "gpu_board" and not d["integrated"]]
+    return boards or [d for d in devices if d["scope"] != "cpu_package"] or devices
+
+
+def _die_of(device: Mapping[str, Any]) -> str:
+    """Return the device whose sensor covers this one, empty if it has its own."""
+    return device.get("covered_by") or ""
+
+
 def _busy(requests: Sequence[Window]) -> list[tuple[int, int]]:
     """Return the times when there were requests, pauses under a second left in."""
     found: list[tuple[int, int]] = []
@@ -274,6 +342,8 @@ class Profile:
         failed = next((one for one in found if one.reason), None)
         if failed is not None:
             return failed
+        if len({tuple(d["id"] for d in line.counted) for line in self._measuring}) > 1:
+            return Energy(reason="devices_differ")
         joules = sum(one.joules or 0.0 for one in found)
         methods = {one.method for one in found}
         return Energy(
@@ -371,6 +441,28 @@ def _span(line: Timeline) -> tuple[int, int]:
     return line.requests[0].sent_ns, max(request.end_ns for request in line.requests)
 
 
+def counted_in(file: Mapping[str, Any]) -> tuple[str, ...]:
+    """Return the devices whose energy a result file has."""
+    return tuple(file.get("telemetry", {}).get("counted", ()))
+
+
+def unlike(files: Sequence[Mapping[str, Any]]) -> str | None:
+    """Return why the energy of two result files cannot be compared, None where it can.
+
+    On one machine the same devices must count. Other machines have others, of the same scope.
+    """
+    counted = [counted_in(file) for file in files]
+    if not all(counted):
+        return None
+    machines = {file["environment"].get("fingerprint") for file in files}
+    alone = len(machines) == 1 and None not in machines
+    alike = counted if alone else [file["telemetry"]["scope"] for file in files]
+    if alike[0] == alike[1]:
+        return None
+    first, second = (", ".join(ids) for ids in counted)
+    return f"energy was counted of different devices: {first} and {second}"
+
+
 def facts(profile: Profile, total: Energy) -> dict[str, Any]:
     """Return the `telemetry` of a result file, but for what the server said."""
     lines = profile.timelines
@@ -387,11 +479,13 @@ def facts(profile: Profile, total: Energy) -> dict[str, Any]:
         "reason": total.reason,
         "devices": devices,
         "counted": [d["id"] for d in counted],
+        "not_counted": lines[-1].not_counted if lines else [],
         "power_kind": ", ".join(dict.fromkeys(d["power_kind"] or "none" for d in counted)) or None,
         "sensor_error": "; ".join(SENSOR_ERRORS.get(v, UNVALIDATED) for v in vendors) or None,
         "measurement_method": total.method,
         "coverage": total.coverage if total.joules is not None else None,
         "server_location": last.get("server_location"),
+        "cpu_pct_of": last.get("cpu_pct_of"),
         "interval_ms": last.get("interval_ms"),
         "power_interval_ms": last.get("power_interval_ms"),
         "missed_ticks": sum(loop["missed_ticks"] for loop in loops) if loops else None,

@@ -5,8 +5,9 @@ All `*_ns` are `time.perf_counter_ns` of this process, taken when a socket read 
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import msgspec
 
@@ -15,6 +16,14 @@ if TYPE_CHECKING:
 
 
 CLIENT_FILES = "client_files"  # the kind of failure that is ours: the server never heard of it
+UNREADABLE, IMPLAUSIBLE = "unreadable", "implausible"  # why a number of the server's is refused
+NOT_STREAMED = "not_streamed"
+# What counts and durations may be. The margins are wide: tokens without a text exist (hidden
+# thinking, special tokens, a system prompt of the server's), and clocks tick in steps.
+_MOST_TOKENS = 10_000_000  # the longest context there is
+_TOKENS_PER_BYTE, _BYTES_PER_CHARACTER = 4, 4
+_UNSEEN_ANSWER, _UNSEEN_PROMPT = 4096, 65_536  # tokens
+_CLOCK_SHARE, _CLOCK_STEPS_MS = 1.01, 50.0
 
 
 class Sent(msgspec.Struct):
@@ -39,16 +48,19 @@ class Delta(msgspec.Struct, gc=False):
 
 
 class Usage(msgspec.Struct):
-    """The server's own token counts; None where it gives none."""
+    """The server's own token counts, as it says them: None where it gives none, NaN if unreadable.
 
-    prompt: int | None = None
-    cached: int | None = None
-    completion: int | None = None
-    reasoning: int | None = None
+    In a Trace they are whole numbers that can be true, or None.
+    """
+
+    prompt: float | None = None
+    cached: float | None = None
+    completion: float | None = None
+    reasoning: float | None = None
 
 
 class ServerTimings(msgspec.Struct):
-    """The server's own clock in milliseconds.
+    """The server's own clock in milliseconds, None and NaN as in Usage.
 
     `prompt_tokens` are those really processed (uncached); `eval_tokens` were generated, the first
     of them before `eval_ms` starts.
@@ -56,17 +68,21 @@ class ServerTimings(msgspec.Struct):
 
     load_ms: float | None = None
     prompt_ms: float | None = None
-    prompt_tokens: int | None = None
+    prompt_tokens: float | None = None
     eval_ms: float | None = None
-    eval_tokens: int | None = None
+    eval_tokens: float | None = None
     queue_ms: float | None = None
 
 
 class Finished(msgspec.Struct):
-    """The answer ended as the protocol wants it to; `reason` is stop, length or the server's."""
+    """The answer ended as the protocol wants it to; `reason` is stop, length or the server's.
+
+    `streamed` is False where the whole answer came in one piece, although a stream was asked for.
+    """
 
     t_ns: int
     reason: str | None
+    streamed: bool = True
 
 
 class Failed(msgspec.Struct):
@@ -81,11 +97,16 @@ class Failed(msgspec.Struct):
 
 
 Event = Sent | Headers | Delta | Usage | ServerTimings | Finished | Failed
+Numbers = TypeVar("Numbers", Usage, ServerTimings)
 
 
 @dataclass(slots=True)
 class Trace:
-    """One request from send to its one terminal event."""
+    """One request from send to its one terminal event.
+
+    `refused` names the server's numbers that are None because they could not be believed, and why.
+    An answer that was not streamed has no `first_ns`: nobody saw its first token come.
+    """
 
     sent_ns: int = 0
     headers_ns: int | None = None
@@ -100,6 +121,19 @@ class Trace:
     failure: Failed | None = None
     text: str = ""
     thinking: str = ""
+    streamed: bool = True
+    refused: dict[str, str] = field(default_factory=dict)
+
+    @property
+    def flags(self) -> list[str]:
+        """What the wire told that the numbers must be read with."""
+        if self.failure is not None:
+            return [self.failure.flag] if self.failure.flag else []
+        none = bool(self.delta_ns) and 0 in (self.usage.prompt, self.usage.completion)
+        return [
+            *([] if self.streamed else [NOT_STREAMED]),
+            *(["implausible_counts"] if self.refused or none else []),
+        ]
 
     @property
     def error(self) -> dict[str, Any] | None:
@@ -115,8 +149,10 @@ class Trace:
         return self.delta_ns[-1] if self.delta_ns else None
 
 
-def fold(events: Iterable[Event], connect_ms: float | None = None) -> Trace:
-    """Return the Trace of one request's events."""
+def fold(
+    events: Iterable[Event], connect_ms: float | None = None, sent_bytes: int | None = None
+) -> Trace:
+    """Return the Trace of one request's events; `sent_bytes` bounds the count of prompt tokens."""
     trace = Trace(connect_ms=connect_ms)
     text: dict[str, list[str]] = {"content": [], "thinking": []}
     for event in events:
@@ -128,17 +164,84 @@ def fold(events: Iterable[Event], connect_ms: float | None = None) -> Trace:
         else:
             _apply(trace, event)
     trace.first_ns = trace.delta_ns[0] if trace.delta_ns else None
-    trace.text, trace.thinking = "".join(text["content"]), "".join(text["thinking"])
+    if not trace.streamed:
+        trace.first_ns = trace.first_answer_ns = None
+    whole = {kind: _writable("".join(pieces)) for kind, pieces in text.items()}
+    trace.text, trace.thinking = whole["content"], whole["thinking"]
+    _believe(trace, sum(map(len, whole.values())), sent_bytes)
     return trace
+
+
+def _writable(text: str) -> str:
+    """Return a text without halves of surrogate pairs, which fit in no file; two halves are one."""
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
+    return text
+
+
+def _believe(trace: Trace, characters: int, sent_bytes: int | None) -> None:
+    """Keep of the server's numbers what can be true; note why the others are None."""
+    most = _limits(trace, characters, sent_bytes)
+    trace.usage = _believed(trace.usage, most, trace.refused)
+    trace.timings = _believed(trace.timings, most, trace.refused)
+
+
+def _limits(trace: Trace, characters: int, sent_bytes: int | None) -> dict[str, float]:
+    """Return the most that each number can be.
+
+    A token has at least a byte, give or take; a part is no more than its whole; nothing takes
+    longer than the request. A queue of less than 0 says that the parts of the server's time are
+    more than all of it, so that none of them can be believed.
+    """
+    said, took_ms = trace.usage, (trace.end_ns - trace.sent_ns) / 1e6
+    longest_ms = _CLOCK_SHARE * took_ms + _CLOCK_STEPS_MS
+    if (trace.timings.queue_ms or 0) < 0:
+        longest_ms = -1.0
+    prompt = _MOST_TOKENS if sent_bytes is None else _TOKENS_PER_BYTE * sent_bytes + _UNSEEN_PROMPT
+    answer = _TOKENS_PER_BYTE * _BYTES_PER_CHARACTER * characters + _UNSEEN_ANSWER
+    if _within(said.reasoning, _MOST_TOKENS):
+        answer += int(said.reasoning or 0)
+    return {
+        **dict.fromkeys(("load_ms", "prompt_ms", "eval_ms", "queue_ms"), longest_ms),
+        **dict.fromkeys(("prompt", "prompt_tokens"), prompt),
+        **dict.fromkeys(("completion", "eval_tokens"), answer),
+        "cached": (said.prompt or prompt) if _within(said.prompt, prompt) else prompt,
+        "reasoning": (said.completion or answer) if _within(said.completion, answer) else answer,
+    }
+
+
+def _believed(said: Numbers, most: dict[str, float], refused: dict[str, str]) -> Numbers:
+    """Return the numbers without those that are no numbers, too small, too large or not whole."""
+    kept: dict[str, float | None] = {}
+    for name in said.__struct_fields__:
+        value, whole = getattr(said, name), not name.endswith("_ms")
+        kept[name] = None
+        if value is None:
+            continue
+        if math.isnan(value):
+            refused[name] = UNREADABLE
+        elif not _within(value, most[name]) or (whole and value != int(value)):
+            refused[name] = IMPLAUSIBLE
+        else:
+            kept[name] = int(value) if whole else value
+    return type(said)(**kept)
+
+
+def _within(value: float | None, most: float) -> bool:
+    return value is not None and 0 <= value <= most
 
 
 def answered(trace: Trace) -> Trace:
     """Return the trace of a timed request, failed where it ended well without a piece of an answer.
 
-    A server that counts a generated token has answered: the first may be the end.
+    A server that counts one generated token has answered: the first may be the end.
     """
-    if not (trace.failure or trace.delta_ns or trace.usage.completion):
+    counted = trace.usage.completion or 0
+    if not (trace.failure or trace.delta_ns or counted == 1):
         words = "the stream ended without any piece of an answer"
+        words += f", although the server counts {counted} tokens" if counted else ""
         trace.failure = Failed(trace.end_ns, "empty_answer", "stream", 200, words)
     return trace
 
@@ -155,5 +258,6 @@ def _apply(trace: Trace, event: Any) -> None:
             trace.timings = event
         case Finished():
             trace.end_ns, trace.finish_reason = event.t_ns, event.reason
+            trace.streamed = event.streamed
         case Failed():
             trace.end_ns, trace.failure = event.t_ns, event

@@ -50,10 +50,13 @@ burst went is in `results.recovery.spikes`, beside the time to recover from it. 
 failure and no degradation point. A sustained one has throughput and resident memory per minute.
 """,
     "Of answers": """\
-What gates of an eval call it, and where the file has it. What no judge could score enters no mean.
+What gates of an eval call it, and where the file has it. What no judge could score enters no mean;
+what a scorer could not read is wrong.
+
 A benchmark in correctness mode has an `accuracy` too, `results.correctness.accuracy`, a share:
-numbers written right / numbers answered. Each number counts once, by its first answer, however
-often `--repeats`, `--precision` or `--budget` had it asked again; `--numbers` asks for more.
+numbers written right / numbers that were answered, or failed by the model's doing. Each number
+counts once, by its first answer, however often `--repeats`, `--precision` or `--budget` had it
+asked again; `--numbers` asks for more.
 """,
 }
 _OPTIONS_HEAD = """\

@@ -77,7 +77,7 @@ class Assessor(OllamaFacade):
         if request.path != "/api/chat" or not request.json["messages"]:
             return super().__call__(request)
         system, user = (message["content"] for message in request.json["messages"])
-        criterion = next((c for c in CRITERIA if f"criterion, {c}" in system), "preference")
+        criterion = _criterion(system)
         self.calls.append((block(user, "QUESTION"), criterion))
         self.log.append("judgment")
         if self.stop_at and len(self.calls) >= self.stop_at:
@@ -86,6 +86,29 @@ class Assessor(OllamaFacade):
         said = self.opinion(user, criterion)
         steps = [sized(200, reply(json.dumps(said)))] if isinstance(said, Mapping) else said
         return [*([Pause(self.latency_s)] if self.latency_s else []), *steps]
+
+
+def _criterion(system: str) -> str:
+    """Return which criterion a judging prompt is on."""
+    if found := re.search(r"on one criterion, (\w+):", system):
+        return found[1]
+    about = {
+        "one short answer": "grade",
+        "claims are those of the ANSWER": "faithfulness",
+        "claims are those of the REFERENCE": "context_recall",
+    }
+    return next((name for words, name in about.items() if words in system), "preference")
+
+
+def grade(found: str) -> dict[str, Any]:
+    """Return a judge's grade of one answer."""
+    return {"evidence": [], "reasoning": f"{found} it is", "verdict": found}
+
+
+def claims(*told: tuple[str, str, bool]) -> dict[str, Any]:
+    """Return a judge's list of claims, each with its quote and whether it is supported."""
+    listed = [{"claim": c, "quote": q, "supported": s} for c, q, s in told]
+    return {"claims": listed, "reasoning": "as listed"}
 
 
 def verdict(score: int) -> dict[str, Any]:

@@ -242,6 +242,7 @@ _GRADE = re.compile(
 _LOOK_ALIKE = re.compile(
     r"(?:[<＜‹《«⟨〈❮≪⋘][\u200b-\u200f\u2060\ufeff]*){3}"  # noqa: RUF001
     r"|</?(?:ANSWER|QUESTION)\b|<{1,2} ?END|<\||\|>|\[/?INST\]|<<SYS>>|</?s>|<end_of_turn>"
+    r"|<\uff5c|\[/?(?:SYSTEM_PROMPT|TOOL_RESULTS|THINK|EOS)\]|<(?:eos|bos|seed:|tool_)|\u25c1/?think"
 )
 
 

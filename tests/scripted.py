@@ -66,7 +66,7 @@ class StopListening:
 
 
 Step: TypeAlias = bytes | Pause | Hang | Reset | Close | StopListening
-Steps: TypeAlias = Sequence[Step]
+Steps: TypeAlias = Iterable[Step]  # without end for a server that never stops
 Script: TypeAlias = Callable[[Request], Steps]
 Piece: TypeAlias = str | Mapping[str, Any]  # a text, or the fields of a message or delta
 
@@ -74,9 +74,11 @@ Piece: TypeAlias = str | Mapping[str, Any]  # a text, or the fields of a message
 class ScriptedServer:
     """The server; a context manager that runs its own event loop in a thread."""
 
-    def __init__(self, script: Script | Steps, tls: ssl.SSLContext | None = None) -> None:
+    def __init__(
+        self, script: Script | Steps, tls: ssl.SSLContext | None = None, at: str = "127.0.0.1"
+    ) -> None:
         """Take a script, or the steps that answer every request; with `tls`, speak https."""
-        self._tls = tls
+        self._tls, self._at = tls, at
         self._script: Script = script if callable(script) else lambda _: script
         self.requests: list[bytes] = []
         self.sent_ns: list[list[int]] = []
@@ -87,9 +89,10 @@ class ScriptedServer:
 
     def __enter__(self) -> Self:
         self._thread.start()
-        self._server = self._run(asyncio.start_server(self._serve, "127.0.0.1", 0, ssl=self._tls))
-        scheme = "https" if self._tls else "http"
-        self.host = f"{scheme}://127.0.0.1:{self._server.sockets[0].getsockname()[1]}"
+        self._server = self._run(asyncio.start_server(self._serve, self._at, 0, ssl=self._tls))
+        self.port = self._server.sockets[0].getsockname()[1]
+        name = f"[{self._at}]" if ":" in self._at else self._at
+        self.host = f"{'https' if self._tls else 'http'}://{name}:{self.port}"
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -237,9 +240,9 @@ OPENAI_USAGE = {
 LLAMA_TIMINGS = {
     "cache_n": 4,
     "prompt_n": 30,
-    "prompt_ms": 915.023,
+    "prompt_ms": 9.15023,
     "predicted_n": 12,
-    "predicted_ms": 726.547,
+    "predicted_ms": 7.26547,
 }
 
 
@@ -373,6 +376,12 @@ class Replaying(asyncio.Transport):
 
     def abort(self) -> None:
         """Send nothing more: the connection forgets its transport."""
+
+    def pause_reading(self) -> None:
+        """Go on: the reads of a replay do not wait."""
+
+    def resume_reading(self) -> None:
+        """Go on."""
 
 
 async def replay(reads: Iterable[bytes], silent: Backend | None = None) -> Exchange:

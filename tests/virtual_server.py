@@ -7,6 +7,7 @@ its slot is free again at once. The mean service takes one second.
 
 from __future__ import annotations
 
+import dataclasses
 import heapq
 import itertools
 import math
@@ -14,7 +15,7 @@ import random
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, NamedTuple, TypeVar
 
-from pytest_llamaburn.load import arrivals, overload
+from pytest_llamaburn.load import arrivals, degradation, overload, visits
 from pytest_llamaburn.load.capacity import search
 from pytest_llamaburn.load.probing import Limits
 from pytest_llamaburn.load.records import Record
@@ -22,7 +23,9 @@ from pytest_llamaburn.load.records import Record
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator, Iterable, Sequence
 
-    from pytest_llamaburn.load.probing import FailurePoint, Probe
+    from pytest_llamaburn.load.degradation import DegradationPoint
+    from pytest_llamaburn.load.probing import FailurePoint
+    from pytest_llamaburn.load.records import Probe
 
 SECOND = 10**9
 PREFILL = 0.1  # the share of a service until the first token
@@ -73,6 +76,17 @@ class Faults(NamedTuple):
         return odds / (1 + odds)
 
 
+class Outside(NamedTuple):
+    """What a machine's other work does to a visit, by `chance`: a stretch of it is disturbed.
+
+    There either services take `slower` times as long, or a share of the requests fails together.
+    """
+
+    chance: float = 0.0
+    slower: float = 2.5
+    errors: float = 0.4
+
+
 @dataclass
 class VirtualServer:
     """A server under test; every probe starts with an idle one unless it goes on."""
@@ -82,14 +96,15 @@ class VirtualServer:
     deadline_s: float = 10.5
     faults: Faults = field(default_factory=Faults)
     think_s: float = 0.0
+    outside: Outside = field(default_factory=Outside)
 
     def __post_init__(self) -> None:
-        self.rng = dice(0)
+        self.rng = self.luck = dice(0)
         self.failing = False
         self.rest()
 
     def seed(self, seed: int) -> VirtualServer:
-        self.rng = dice(seed)
+        self.rng, self.luck = dice(seed), dice(-1 - seed)
         return self
 
     def rest(self) -> None:
@@ -97,6 +112,15 @@ class VirtualServer:
         self.free = [0.0] * self.slots
         self.clients: list[float] = []
         self.now = 0.0
+        self.served = 0
+        self.slow = self.broken = range(0)
+        if self.luck.random() < self.outside.chance:
+            first = self.luck.randrange(60)
+            stretch = range(first, first + self.luck.randrange(30, 120))
+            if self.luck.random() < 0.5:
+                self.slow = stretch
+            else:
+                self.broken = stretch
 
     def closed(self, clients: int, requests: int, *, fresh: bool = True) -> list[Record]:
         """Return what this many clients see, in order of sending."""
@@ -121,10 +145,14 @@ class VirtualServer:
         if start >= limit:
             return limit, _record(sent, None, limit, "timeout_total")
         need = SERVICES[self.service](self.rng)
+        self.served += 1
+        need *= self.outside.slower if self.served in self.slow else 1.0
         end = min(start + need, limit)
         heapq.heapreplace(self.free, end)
         first = start + PREFILL * need
         failure = "timeout_total" if start + need > limit else self._fault(share)
+        if self.served in self.broken and self.luck.random() < self.outside.errors:
+            failure = failure or "reset"
         return end, _record(sent, first if first < end else None, end, failure)
 
     def _fault(self, share: float) -> str | None:
@@ -179,21 +207,71 @@ def schedules(server: VirtualServer, pattern: str, seed: int) -> Callable[[Probe
     return send
 
 
-def failure_point(server: VirtualServer, loop: str, seed: int) -> tuple[FailurePoint, int]:
-    """Return what the search finds on a server, and the requests sent, the baseline's too."""
+class Found(NamedTuple):
+    """What a ramp found, and how many requests it sent, the baseline's too."""
+
+    failure: FailurePoint
+    degradation: DegradationPoint | None
+    sent: int
+
+
+def ramp(server: VirtualServer, loop: str, seed: int) -> Found:
+    """Return what the search finds on a server, and the lowest degradation point of its levels."""
     server.seed(seed)
     deadline_ns = round(server.deadline_s * SECOND)
-    if loop == "closed":
-        limits = Limits(1, 1000, deadline_ns, think_ns=round(server.think_s * SECOND))
-        return drive(search(limits), clients(server))
-    alone = server.closed(1, 20)
-    limits = Limits(0.5, 1000, deadline_ns, budget=730, alone=overload.idle(alone))
-    found, sent = drive(search(limits), schedules(server, loop, seed))
-    return found, sent + len(alone)
+    runs: dict[float, list[list[Record]]] = {}
+    closed = loop == "closed"
+    alone = server.closed(1, 10 if closed else 20)
+    think_ns = round(server.think_s * SECOND)
+    limits = Limits(1, 1000, deadline_ns, budget=740, baseline=alone, think_ns=think_ns)
+    if not closed:
+        idle = overload.idle(alone)
+        limits = Limits(0.5, 1000, deadline_ns, budget=730, alone=idle)
+    send = clients(server) if closed else schedules(server, loop, seed)
+    found, sent = drive(search(limits), _kept(send, runs))
+    levels = visits.told(runs, clients=closed)
+    point = degradation.lowest(degradation.points(levels, alone)) if closed else None
+    return Found(found, point, sent + len(alone))
+
+
+def _kept(
+    send: Callable[[Probe], list[Record]], runs: dict[float, list[list[Record]]]
+) -> Callable[[Probe], list[Record]]:
+    """Return what sends, and keeps the records of each visit by its level."""
+
+    def keep(probe: Probe) -> list[Record]:
+        records = send(probe)
+        if probe.fresh:
+            runs.setdefault(probe.level, []).append([])
+        runs[probe.level][-1].extend(records)
+        return records
+
+    return keep
+
+
+def failure_point(server: VirtualServer, loop: str, seed: int) -> tuple[FailurePoint, int]:
+    """Return what the search finds on a server, and the requests sent, the baseline's too."""
+    found = ramp(server, loop, seed)
+    return found.failure, found.sent
+
+
+def true_degradation_point(server: VirtualServer, n: int = 10_000) -> float:
+    """Return the lowest degradation point over every level, each of a very long run."""
+    endless = dataclasses.replace(server, deadline_s=1e9, outside=Outside())
+    levels: dict[float, list[Record]] = {
+        level: endless.seed(1).closed(level, n + level)[level:]
+        for level in range(1, 2 * server.slots + 3)
+    }
+    found = degradation.lowest(degradation.points(levels, levels[1]))
+    assert found is not None
+    assert found.estimate is not None
+    return found.estimate
 
 
 def true_failure_point(server: VirtualServer, loop: str, n: int = 20_000) -> float:
     """Return the level at which 5 % fail, from a bisection over very long runs."""
+
+    server = dataclasses.replace(server, outside=Outside())
 
     def share(level: float) -> float:
         server.seed(1).rest()

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import codecs
 import ipaddress
-import json
 import os
 import re
 import socket
@@ -13,18 +13,22 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from itertools import islice
 from typing import TYPE_CHECKING, Any, NamedTuple
-from urllib.parse import urlsplit
+from urllib.parse import quote, urlsplit
 
-from pytest_llamaburn.backends._failures import classify
+from pytest_llamaburn.backends._failures import classify, malformed, no_stream
 from pytest_llamaburn.backends._http import (
     Address,
     Deadlines,
     Exchange,
     Wire,
+    common_headers,
     request_bytes,
     tls_context,
 )
+from pytest_llamaburn.backends._said import Said
+from pytest_llamaburn.backends._secrets import KEY_VARIABLE
 from pytest_llamaburn.errors import ModelError, ServerError, SettingsError
+from pytest_llamaburn.texts import dumps
 from pytest_llamaburn.trace import Delta, Event, Failed, Headers, Sent, Trace, fold
 
 if TYPE_CHECKING:
@@ -34,10 +38,15 @@ if TYPE_CHECKING:
 
     from pytest_llamaburn.settings import Run
 
+_REFUSAL_LIMIT = 64_000  # bytes of a refusal in which its words are looked for
 _SLICE = 64  # events decoded between two looks at the sockets: some tenths of a millisecond
 LONGEST_S = 600.0  # the deadline of a whole answer where the settings leave it open
-KEY_VARIABLE = "LLAMABURN_API_KEY"
+_CALL = re.compile(
+    r"(/(chat/)?completions|/models|/embeddings|/responses"
+    r"|/api/(chat|generate|embed|tags|show|ps|version))$"
+)
 Message = dict[str, Any]
+Likely = list[tuple[str, float]]  # tokens, each with its log probability
 
 
 @dataclass
@@ -70,6 +79,7 @@ class Backend(ABC):
     """One server and the dialect it speaks."""
 
     chat_path: str
+    opening: re.Pattern[bytes]  # what a stream of this dialect begins with
     default_host: str | None = None
     can_unload = True
 
@@ -85,6 +95,7 @@ class Backend(ABC):
             settings.timeout_total or LONGEST_S,
         )
         self._decoding = asyncio.Lock()
+        self.notes: dict[str, None] = {}  # what the server says of itself that cannot be read
 
     async def open(self, model: str | None) -> None:  # noqa: B027 - only the embedded one starts anything
         """Make the server ready for a model; raises ServerError if there is none."""
@@ -150,8 +161,16 @@ class Backend(ABC):
 
     def payload(self, model: Model, messages: Sequence[Message]) -> bytes:
         """Return the bytes of the timed request."""
-        body = json.dumps(self.body(model, messages), ensure_ascii=False).encode()
-        return request_bytes(self.address, self.chat_path, body, auth_headers())
+        return self.request(self.body(model, messages))
+
+    def request(self, body: dict[str, Any]) -> bytes:
+        """Return the bytes of a request with a body."""
+        data = dumps(body).encode()
+        return request_bytes(self.address, self.chat_path, data, self._headers())
+
+    def _headers(self) -> dict[str, str]:
+        """Return what heads every request to the server, timed or not."""
+        return {**common_headers(self.address), **auth_headers()}
 
     def wire(self) -> Wire:
         """Return a new virtual user's connection to this server."""
@@ -159,13 +178,28 @@ class Backend(ABC):
 
     async def stream(self, wire: Wire, payload: bytes) -> Trace:
         """Send one timed request and return what it did. Never raises for what a server does."""
+        return (await self._exchanged(wire, payload))[0]
+
+    async def first_token(self, wire: Wire, body: dict[str, Any]) -> tuple[Trace, Likely]:
+        """Send a request for log probabilities; return what it did and the likeliest first tokens.
+
+        There are none where the server gives none.
+        """
+        trace, exchange = await self._exchanged(wire, self.request(body))
+        return trace, self._likeliest(exchange)
+
+    async def _exchanged(self, wire: Wire, payload: bytes) -> tuple[Trace, Exchange]:
         exchange = await wire.send(payload, self.last_delta)
-        trace = await self._trace(exchange)
+        trace = await self._trace(exchange, len(payload))
         if trace.failure and trace.failure.kind == "reset" and not await self.alive():
             trace.failure.kind = "server_crash"
-        return trace
+        return trace, exchange
 
-    async def _trace(self, exchange: Exchange) -> Trace:
+    def _likeliest(self, exchange: Exchange) -> Likely:  # noqa: ARG002 - of those that can
+        """Return the likeliest first tokens of an answer, each with its log probability."""
+        return []
+
+    async def _trace(self, exchange: Exchange, sent_bytes: int) -> Trace:
         """Decode one answer at a time, in slices: no other user's read may wait for its stamp."""
         events: list[Event] = []
         rest = self.events(exchange)
@@ -173,26 +207,51 @@ class Backend(ABC):
             while len(some := [*islice(rest, _SLICE)]) == _SLICE:
                 events += some
                 await asyncio.sleep(0)
-        return fold([*events, *some], exchange.connect_ms)
+        return fold([*events, *some], exchange.connect_ms, sent_bytes)
 
     def events(self, exchange: Exchange) -> Iterator[Event]:
         """Yield what happened: Sent, Headers, the answer, and exactly one terminal event."""
         yield Sent(exchange.sent_ns)
-        status = exchange.framing.status
+        framing = exchange.framing
+        status = framing.status
         if exchange.headers_ns:
             yield Headers(exchange.headers_ns, status)
         terminal: Event | None = None
-        if status == 200:
+        if framing.succeeded:
             terminal = yield from self._answer(exchange)
         elif status and not exchange.failure:
-            kind, words = classify(status, exchange.framing.body)
+            kind, words = classify(status, framing.body[:_REFUSAL_LIMIT])
             terminal = Failed(exchange.ended_ns, kind, "response", status, words)
-        yield terminal or exchange.failure or _truncated(exchange)
+        yield terminal or exchange.failure or self._unended(exchange)
+
+    def _unread(self, exchange: Exchange, stamp: int, data: bytes, why: Exception) -> Failed:
+        """Return the failure of a piece of the body that cannot be read."""
+        failure = exchange.failure or self._no_stream(exchange)
+        return failure or malformed(stamp, data, why)
+
+    def _unended(self, exchange: Exchange) -> Failed:
+        """Return the failure of a body that came whole, but without the end of an answer."""
+        empty = not exchange.framing.body.strip()
+        words = "an empty body" if empty else "the stream ended cleanly but without its end marker"
+        status = exchange.framing.status or None
+        cut = Failed(exchange.ended_ns, "truncated_stream", "stream", status, words)
+        return cut if empty else self._no_stream(exchange) or cut
+
+    def _no_stream(self, exchange: Exchange) -> Failed | None:
+        """Return the failure of a body that does not begin as a stream does, None if it does."""
+        body = exchange.framing.body.removeprefix(codecs.BOM_UTF8).lstrip()
+        return None if self.opening.match(body) else no_stream(exchange.ended_ns, body)
 
     def last_delta(self, exchange: Exchange) -> int | None:
-        """Return the stamp of the newest piece of answer in an unfinished exchange."""
-        stamps = [e.t_ns for e in self.events(exchange) if isinstance(e, Delta)]
-        return stamps[-1] if stamps else None
+        """Return the stamp of the newest piece of answer since the last call, None without one."""
+        for part in exchange.news(self.ends_event) if exchange.framing.succeeded else ():
+            if stamps := [e.t_ns for e in self._answer(part) if isinstance(e, Delta)]:
+                return stamps[-1]
+        return None
+
+    def ends_event(self, line: bytes) -> bool:  # noqa: ARG002 - here each line is an event
+        """Return whether a line of an answer is the last of an event."""
+        return True
 
     async def alive(self) -> bool:
         """Return whether anything still listens there."""
@@ -206,22 +265,28 @@ class Backend(ABC):
         return True
 
     @asynccontextmanager
-    async def http(self, timeout_s: float = 30.0) -> AsyncIterator[httpx.AsyncClient]:
+    async def http(
+        self, timeout_s: float = 30.0, *, endless: bool = False
+    ) -> AsyncIterator[httpx.AsyncClient]:
         """Return a client for untimed calls; its failures become ServerError.
 
-        The environment's proxies are not used: they would stand between us and a local server.
+        A whole answer may take `timeout_s`, or where it is `endless` each silence in it. The
+        environment's proxies are not used: they would stand between us and a local server.
         """
         import httpx
 
+        from pytest_llamaburn.backends._untimed import Bounded
+
         limits = httpx.Timeout(timeout_s, connect=self.deadlines.connect)
         options: dict[str, Any] = {"verify": tls_context() if self.address.tls else False}
+        transport = Bounded(None if endless else timeout_s, trust_env=False, **options)
         try:
             async with httpx.AsyncClient(
                 base_url=self.address.url,
                 timeout=limits,
+                transport=transport,
                 trust_env=False,
-                headers=auth_headers(),
-                **options,
+                headers=self._headers(),
             ) as client:
                 yield client
         except (httpx.ConnectError, httpx.ConnectTimeout) as err:
@@ -240,11 +305,18 @@ class Backend(ABC):
         async with self.http() as client:
             reply = await client.get(path)
         if reply.status_code in (401, 403):
-            raise ServerError(f"{self.address.url}{path}: refused: set {KEY_VARIABLE} to its key")
+            raise ServerError(f"{reply.url}: refused: set {KEY_VARIABLE} to its key")
         try:
             return reply.json() if reply.status_code == 200 else None
-        except ValueError:
+        except (ValueError, RecursionError):
             return None
+
+    async def told(self, path: str) -> Said:
+        """Return what a GET tells of the server; nothing where it has no such path.
+
+        Raises ServerError where it refuses to answer.
+        """
+        return Said(await self.get(path), path, self.notes)
 
     async def post(self, path: str, body: dict[str, Any], timeout_s: float | None = None) -> Any:
         """Return the JSON of a POST; raises ServerError with the server's own words."""
@@ -254,7 +326,7 @@ class Backend(ABC):
             raise ServerError(f"{self.address.url}{path}: {refusal(reply)}")
         try:
             return reply.json()
-        except ValueError:
+        except (ValueError, RecursionError):
             raise ServerError(f"{self.address.url}{path}: the answer is no JSON") from None
 
 
@@ -287,11 +359,12 @@ def auth_headers() -> dict[str, str]:
 def parse_host(text: str) -> Address:
     """Return the address a user means by a URL, `host`, `host:port` or `:port`, as Ollama does.
 
+    An IPv6 address may lack its brackets where no port follows. A path is the API's root; that of
+    one call, as `/v1/chat/completions`, is cut down to it.
     Raises SettingsError; a key in the URL is refused, since the host is written to files.
     """
-    scheme = text.strip() if "://" in text else f"ollama://{text.strip()}"
     try:
-        parts = urlsplit(scheme)
+        parts = urlsplit(_with_scheme(text.strip()))
     except ValueError as err:
         raise SettingsError(f"--host: '{text}' is refused: {str(err).lower()}") from None
     try:
@@ -304,11 +377,40 @@ def parse_host(text: str) -> Address:
         raise SettingsError(f"--host: '{text}' is refused: only http and https are spoken")
     if parts.username or parts.password:
         raise SettingsError(f"--host: a password in the URL is refused: set {KEY_VARIABLE} instead")
-    host = parts.hostname or "127.0.0.1"
-    host = "127.0.0.1" if host in ("0.0.0.0", "::") else host  # noqa: S104 - a server's bind address
+    if parts.query or parts.fragment:
+        raise SettingsError("--host: the URL is refused: leave out what follows its path")
     default = {"http": 80, "https": 443, "ollama": 11434}[parts.scheme]
-    path = re.sub(r"/v1$", "", parts.path.rstrip("/"))
-    return Address(host, port or default, parts.scheme == "https", path)
+    host, path = _host_name(text, parts.hostname or "127.0.0.1"), quote(parts.path, safe="/%:@~+,=")
+    return Address(host, port or default, parts.scheme == "https", api_root(path))
+
+
+def api_root(path: str) -> str:
+    """Return a URL, or the path of one, without a call of the API at its end."""
+    return _CALL.sub("", path.rstrip("/"))
+
+
+def _with_scheme(text: str) -> str:
+    if "://" in text:
+        return text
+    try:
+        bare = ipaddress.ip_address(text).version == 6
+    except ValueError:
+        bare = False
+    return f"ollama://[{text}]" if bare else f"ollama://{text}"
+
+
+def _host_name(text: str, host: str) -> str:
+    """Return a host as the network knows it; for a server's bind address, its loopback address."""
+    try:
+        if ":" in host:  # a zone follows % or, as in URLs, %25
+            named = ipaddress.ip_address(host.replace("%25", "%")).compressed
+        else:
+            named = host.encode("idna").decode()
+    except ValueError:
+        named = ""
+    if not named.isprintable() or not named or " " in named:
+        raise SettingsError(f"--host: '{text}' is refused: '{host}' is no name of a host")
+    return {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(named, named)  # noqa: S104 - nothing is bound
 
 
 def is_local(address: Address) -> bool:
@@ -319,7 +421,7 @@ def is_local(address: Address) -> bool:
         ip = ipaddress.ip_address(address.host)
     except ValueError:
         return False
-    return ip.is_loopback or str(ip) in _own_addresses()
+    return ip.is_loopback or str(ip).partition("%")[0] in _own_addresses()
 
 
 def _own_addresses() -> set[str]:
@@ -338,11 +440,4 @@ def unreachable(address: Address, err: Exception) -> str:
     return (
         f"no server at {address.url}: {reason}. Start it (ollama serve), name another with --host, "
         f"or use --backend embedded, which needs none.{hint}"
-    )
-
-
-def _truncated(exchange: Exchange) -> Failed:
-    message = "the stream ended cleanly but without its end marker"
-    return Failed(
-        exchange.ended_ns, "truncated_stream", "stream", exchange.framing.status or None, message
     )

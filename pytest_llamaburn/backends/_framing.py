@@ -3,6 +3,8 @@
 The timed path only appends reads to a list; this parser runs over them when a response may have
 ended, so that its cost falls after the stamps it needs. It keeps, for every piece of body, where
 in the raw stream it stood: that is how a line is traced back to the read that completed it.
+
+Its work is linear in the bytes, however they are split, and what it keeps is bounded.
 """
 
 from __future__ import annotations
@@ -10,13 +12,26 @@ from __future__ import annotations
 import re
 from functools import lru_cache
 
-_STATUS = re.compile(rb"HTTP/1\.([01]) (\d{3})[ \r]")
-_SIZE = re.compile(rb"([0-9a-fA-F]+)[ \t]*(?:;|$)")
+HEAD_LIMIT = 256_000  # bytes of a response's head, interim heads before it included
+_SHORT_LIMIT = 16_000  # bytes of a chunk's size line with its extensions, and of all trailers
+_OPENING = 64_000  # bytes of a response whose pieces are kept after they are taken
+_STATUS = re.compile(rb"HTTP/1\.([01]) (\d{3})[ \r\n]")
+_SIZE = re.compile(rb"([0-9a-fA-F]+)[ \t]*(?:;|\r?$)")
+_EMPTY_LINE = re.compile(rb"\n\r?\n")
+_LENGTH = re.compile(r"\d{1,18}", re.ASCII)
 _BODILESS = (204, 304)
 
 
 class FramingError(ValueError):
-    """The bytes are not HTTP/1.1."""
+    """The bytes are not HTTP/1.1; `kind` is the kind of failure."""
+
+    kind = "malformed_chunk"
+
+
+class OversizedError(FramingError):
+    """The bytes are more than a response may have of their sort."""
+
+    kind = "oversized_answer"
 
 
 class Framing:
@@ -32,56 +47,80 @@ class Framing:
         self.pieces: list[tuple[int, bytes]] = []
         self.done = False
         self.chunked = False
+        self.strict = True
         self.until_close = False
         self.keep_alive = True
+        self._opening: list[tuple[int, bytes]] = []
+        self._heads = bytearray()
         self._rest = b""
         self._at = 0
-        self._left: int | None = None
+        self._left = 0  # bytes that are missing of the body or of the chunk that has begun
+        self._closing = False  # a chunk's data are whole, the line end after them is not
         self._last_chunk = False
 
     @property
+    def succeeded(self) -> bool:
+        """Whether the status says that an answer follows."""
+        return 200 <= self.status < 300
+
+    @property
     def body(self) -> bytes:
-        """The body so far."""
-        return b"".join(piece for _, piece in self.pieces)
+        """The body so far; of a long one that was taken only the beginning and the end."""
+        return b"".join(piece for _, piece in (*self._opening, *self.pieces))
+
+    def take(self) -> list[tuple[int, bytes]]:
+        """Return the pieces that came since the last call, and forget them but for the first."""
+        taken, self.pieces = self.pieces, []
+        if not self._opening or self._opening[-1][0] < _OPENING:
+            self._opening += taken
+        return taken
 
     def feed(self, data: bytes) -> None:
-        """Take more bytes. Raises FramingError where they are not HTTP/1.1."""
-        self._rest = self._rest + data if self._rest else data
-        if not self.status and not self._head():
+        """Take more bytes. Raises FramingError where they are not HTTP/1.1 or too many."""
+        if not self.status:
+            data = self._head(data)
+        if not self.status:
             return
         if self.chunked:
-            self._chunks()
+            self._chunks(self._rest + data if self._rest else data)
         else:
-            self._plain()
-
-    def flush(self) -> None:
-        """Keep what a response that was cut had sent of its last, unfinished chunk."""
-        if self.chunked and not self.done and self._rest:
-            head, _, partial = self._rest.partition(b"\r\n")
-            if partial:
-                self._take(len(head) + 2, partial)
+            self._plain(data)
 
     def eof(self) -> None:
         """Note that the server closed; a body delimited by that is now whole."""
         self.done = self.done or (self.until_close and bool(self.status))
 
-    def _head(self) -> bool:
-        end = self._rest.find(b"\r\n\r\n")
-        if end < 0:
-            if len(self._rest) > 12 and not _STATUS.match(self._rest):
-                raise FramingError("not an HTTP/1.1 status line")
-            return False
-        lines = self._rest[:end].split(b"\r\n")
-        self._skip(end + 4)
+    def _head(self, data: bytes) -> bytes:
+        """Take bytes of the head; return what of them is body.
+
+        100 Continue and its like are whole heads of their own, and announce the real one.
+        """
+        heads, begin = self._heads, 0
+        searched = max(0, len(heads) - 2)
+        heads += data
+        while not self.status and (end := _EMPTY_LINE.search(heads, searched)):
+            self._read_head(bytes(heads[begin : end.start()]))
+            begin = searched = end.end()
+        if not self.status and len(heads) - begin > 12 and not _STATUS.match(heads, begin):
+            raise FramingError("not an HTTP/1.1 status line")
+        self._at += begin
+        if self._at + (0 if self.status else len(heads) - begin) > HEAD_LIMIT:
+            raise OversizedError(f"its head is longer than {HEAD_LIMIT // 1000} kB")
+        del heads[:begin]
+        if not self.status:
+            return b""
+        self._heads = bytearray()
+        return bytes(heads)
+
+    def _read_head(self, head: bytes) -> None:
+        lines = [line.removesuffix(b"\r") for line in head.split(b"\n")]
         match = _STATUS.match(lines[0] + b"\r")
         if not match:
             raise FramingError("not an HTTP/1.1 status line")
-        status = int(match[2])
-        if status < 200:  # 100 Continue and its like announce the real head
-            return self._head()
-        self.status = status
-        self._read_headers(lines[1:], old=match[1] == b"0")
-        return True
+        if int(match[2]) >= 200:  # a smaller one announces the real head
+            self.status = int(match[2])
+            self.strict = head.count(b"\r\n") == len(lines) - 1
+            self._read_headers(lines[1:], old=match[1] == b"0")
 
     def _read_headers(self, lines: list[bytes], *, old: bool) -> None:
         for line in lines:
@@ -94,61 +133,88 @@ class Framing:
             self.keep_alive = False  # it announces keep-alive on a stream, and closes all the same
         length = self.headers.get("content-length", "")
         if self.status in _BODILESS:
-            self._left = 0
-        elif length.isdigit() and not self.chunked:
+            self.chunked = False
+        elif _LENGTH.fullmatch(length) and not self.chunked:
             self._left = int(length)
         elif not self.chunked:
             self.until_close, self.keep_alive = True, False
 
-    def _plain(self) -> None:
-        data = self._rest if self._left is None else self._rest[: self._left]
-        if data:
-            self._take(0, data)
-        self._skip(len(data))
-        if self._left is not None:
-            self._left -= len(data)
-            self._end(self._left == 0, self._rest)
+    def _plain(self, data: bytes) -> None:
+        body = data if self.until_close else data[: self._left]
+        if body:
+            self._take(body)
+        if not self.until_close:
+            self._left -= len(body)
+            self._end(self._left == 0, data[len(body) :])
 
     def _end(self, done: bool, more: bytes) -> None:
         self.done = done
         if done and more:  # bytes nobody asked for: the connection is not to be trusted
             self.keep_alive = False
 
-    def _chunks(self) -> None:
-        buf, pos, at, pieces = self._rest, 0, self._at, self.pieces
-        while not self._last_chunk:
-            line = buf.find(b"\r\n", pos)
+    def _chunks(self, buf: bytes) -> None:
+        pos = self._rest_of_chunk(buf) if self._left or self._closing else 0
+        at, pieces = self._at, self.pieces
+        while not (self._last_chunk or self._left or self._closing):
+            line = buf.find(b"\n", pos)
             if line < 0:
                 break
             size = _size(buf[pos:line])
-            end = line + 2 + size
+            start, end = line + 1, line + 1 + size
             if size < 0:
                 raise self._lost(f"chunk size {buf[pos:line][:20]!r} is not hexadecimal")
             if size == 0:
                 self._last_chunk = True
                 pos = line
-            elif len(buf) < end + 2:
-                break
-            elif buf[end : end + 2] != b"\r\n":
-                raise self._lost("chunk longer than its size says")
-            else:
-                pieces.append((at + line + 2, buf[line + 2 : end]))
+            elif buf[end : end + 2] == b"\r\n":
+                pieces.append((at + start, buf[start:end]))
                 pos = end + 2
-        self._skip(pos)
+            else:
+                self._left = size
+                pos = self._rest_of_chunk(buf, start)
+        self._rest = buf[pos:]
+        self._at += pos
         if self._last_chunk:
-            _, mark, more = self._rest.partition(b"\r\n\r\n")  # trailers end with an empty line
-            self._end(bool(mark), more)
+            self._trailers()
+        elif len(self._rest) > _SHORT_LIMIT:
+            raise self._lost("the line of a chunk's size does not end")
+
+    def _rest_of_chunk(self, buf: bytes, start: int = 0) -> int:
+        """Take what has come of the chunk that has begun; return where in `buf` it ends.
+
+        So a chunk is taken as it comes, and its bytes are looked at once.
+        """
+        if self._left:
+            part = buf[start : start + self._left]
+            if part:
+                self.pieces.append((self._at + start, part))
+            self._left -= len(part)
+            self._closing = not self._left
+            start += len(part)
+        if self._closing:
+            mark = buf[start : start + 2]
+            if mark in (b"", b"\r"):
+                return start
+            if mark[:1] != b"\n" and mark != b"\r\n":
+                raise self._lost("chunk longer than its size says")
+            self._closing = False
+            start += 1 if mark[:1] == b"\n" else 2
+        return start
+
+    def _trailers(self) -> None:
+        """Look for the empty line that ends the body, from the line end of the last size on."""
+        end = _EMPTY_LINE.search(self._rest)
+        if end is None and len(self._rest) > _SHORT_LIMIT:
+            raise self._lost("the trailers after the last chunk do not end")
+        self._end(end is not None, self._rest[end.end() :] if end else b"")
 
     def _lost(self, why: str) -> FramingError:
         self._rest = b""  # nobody can say which of these bytes are body
         return FramingError(why)
 
-    def _take(self, start: int, data: bytes) -> None:
-        self.pieces.append((self._at + start, data))
-
-    def _skip(self, count: int) -> None:
-        self._rest = self._rest[count:]
-        self._at += count
+    def _take(self, data: bytes) -> None:
+        self.pieces.append((self._at, data))
+        self._at += len(data)
 
 
 @lru_cache(4096)

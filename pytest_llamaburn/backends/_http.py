@@ -12,21 +12,30 @@ import errno
 import socket
 import ssl
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cache
-from itertools import accumulate
+from itertools import accumulate, chain, islice
 from time import perf_counter, perf_counter_ns
 from typing import TYPE_CHECKING, NamedTuple, cast
 
-from pytest_llamaburn.backends._framing import Framing, FramingError
+from pytest_llamaburn.backends._framing import Framing, FramingError, OversizedError
 from pytest_llamaburn.trace import CLIENT_FILES, Failed
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
 REUSE_WITHIN_S = 2.0  # an older idle connection may be closed by the server just as we send
+ANSWER_LIMIT = 256_000_000  # bytes of a response
+LINE_LIMIT = 16_000_000  # bytes of a line of its body
+LINES_LIMIT = 1_000_000  # lines, and socket reads, of a response; each costs memory of its own
+_HUGE = 60_000  # a read of so many bytes: timers and others' reads come before the next one
+_LOOK_EVERY = 256_000  # bytes between two looks at an answer that streams
+_PART = 64  # lines of it that are decoded at a time, the newest first
+_CR = ord("\r")
+_BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 _END = b"\r\n\r\n"  # every chunked response ends so; a smaller read may hold only part of it
 _SMALL = 8
+_LARGE, _MANY = 8_000, 500  # a read of so many bytes, and so many reads, are not left to pile up
 _NO_FILES = tuple(f"[Errno {number}]" for number in (errno.EMFILE, errno.ENFILE))
 _REFUSED = ("refused", f"[Errno {errno.ECONNREFUSED}]")
 
@@ -45,6 +54,13 @@ class Address(NamedTuple):
         name = f"[{self.host}]" if ":" in self.host else self.host
         return f"{'https' if self.tls else 'http'}://{name}:{self.port}{self.path}"
 
+    @property
+    def authority(self) -> str:
+        """The value of the Host header: no default port, and no zone of this machine's."""
+        host = self.host.partition("%")[0]
+        name = f"[{host}]" if ":" in host else host
+        return name if self.port == (443 if self.tls else 80) else f"{name}:{self.port}"
+
 
 class Deadlines(NamedTuple):
     """The four deadlines of a request, in seconds."""
@@ -56,16 +72,72 @@ class Deadlines(NamedTuple):
 
 
 @dataclass(slots=True)
+class _Splitter:
+    """Splits a body that comes in pieces into lines; it keeps what one call leaves to the next.
+
+    LF ends a line, and so does CR alone; a CR before the LF stays.
+    """
+
+    stamps: list[int]
+    ends: list[int]
+    open: bytearray = field(default_factory=bytearray)  # the line that has not ended
+    read_no: int = 0
+    after_cr: bool = False
+
+    def split(self, pieces: list[tuple[int, bytes]]) -> Iterator[tuple[int, bytes]]:
+        """Yield (stamp, line) for each line that ends in these pieces."""
+        ends, stamps, read_no, opened = self.ends, self.stamps, self.read_no, self.open
+        for at, piece in pieces:
+            end = at
+            lines = piece.split(b"\n")
+            if self.after_cr or (len(lines) == 1 and _CR in piece):
+                end, lines = self._at_cr(at, piece)
+            rest = lines.pop()
+            for line in lines:
+                end += len(line) + 1
+                while ends[read_no] < end:
+                    read_no += 1
+                if opened:
+                    yield stamps[read_no], bytes(opened + line)
+                    opened.clear()
+                else:
+                    yield stamps[read_no], line
+            if rest:
+                opened += rest
+        self.read_no = read_no
+
+    def rest(self) -> Iterator[tuple[int, bytes]]:
+        """Yield what has no end, with the last read's stamp."""
+        if self.open:
+            yield self.stamps[-1], bytes(self.open)
+
+    def copy(self) -> _Splitter:
+        """Return another at the same place."""
+        return replace(self, open=self.open.copy())
+
+    def _at_cr(self, at: int, piece: bytes) -> tuple[int, list[bytes]]:
+        """Return where a piece that has only CR, or begins between CR and LF, starts; its lines."""
+        skipped = int(self.after_cr and piece[:1] == b"\n")
+        self.after_cr = piece[-1:] == b"\r"
+        text = piece[skipped:].replace(b"\r\n", b" \n").replace(b"\r", b"\n")
+        return at + skipped, text.split(b"\n")
+
+
+@dataclass(slots=True)
 class Exchange:
-    """One request as the wire saw it: every read with its stamp."""
+    """One request as the wire saw it: `stamps` of the reads, and where in the stream each ended."""
 
     sent_ns: int = 0
-    reads: list[bytes] = field(default_factory=list)
     stamps: list[int] = field(default_factory=list)
+    ends: list[int] = field(default_factory=list)
     headers_ns: int | None = None
     framing: Framing = field(default_factory=Framing)
     failure: Failed | None = None
     connect_ms: float | None = None
+    _lines: list[tuple[int, bytes]] = field(default_factory=list)  # of an answer while it streams
+    _splitter: _Splitter | None = None
+    _looked: int = 0  # lines that `news` has given
+    _scanned: int = 0  # lines in which it has looked for the end of an event
 
     @property
     def ended_ns(self) -> int:
@@ -73,25 +145,53 @@ class Exchange:
         return self.stamps[-1] if self.stamps else self.sent_ns
 
     def lines(self) -> Iterator[tuple[int, bytes]]:
-        """Yield (stamp, line): each body line with the stamp of the read that completed it.
+        """Return (stamp, line): each body line with the stamp of the read that completed it.
 
-        A last line without its newline is yielded too, with the stamp of the last read.
+        A byte-order mark is left out. A last line without its end is there too, with the stamp of
+        the last read.
         """
-        ends = [*accumulate(map(len, self.reads))]
-        stamps, read_no, carry = self.stamps, 0, b""
-        for at, piece in self.framing.pieces:
-            end = at
-            lines = piece.split(b"\n")
-            rest = lines.pop()
-            for line in lines:
-                end += len(line) + 1
-                while ends[read_no] < end:
-                    read_no += 1
-                yield stamps[read_no], carry + line if carry else line
-                carry = b""
-            carry += rest
-        if carry:
-            yield stamps[-1], carry
+        known = self._splitter
+        splitter = known.copy() if known else _Splitter(self.stamps, self.ends)
+        found = chain(self._lines, splitter.split(self.framing.pieces), splitter.rest())
+        for stamp, line in found:
+            return chain([(stamp, _unmarked(line))], found)
+        return found
+
+    def split(self) -> None:
+        """Split what came of the body since the last time, while the answer streams."""
+        if self._splitter is None:
+            self._splitter = _Splitter(self.stamps, self.ends)
+        self._lines.extend(self._splitter.split(self.framing.take()))
+        if self._lines:
+            stamp, line = self._lines[0]
+            self._lines[0] = stamp, _unmarked(line)
+
+    def news(self, ends_event: Callable[[bytes], bool]) -> Iterator[Exchange]:
+        """Yield the whole events that came since the last call in parts, the newest part first.
+
+        `ends_event` tells whether a line is the last of an event.
+        """
+        self.split()
+        lines, begin, scanned = self._lines, self._looked, self._scanned
+        self._scanned = len(lines)
+        ended = (n for n in range(len(lines), scanned, -1) if ends_event(lines[n - 1][1]))
+        end = self._looked = next(ended, begin)
+        while end > begin:
+            start = max(begin, end - _PART)
+            while start > begin and not ends_event(lines[start - 1][1]):
+                start -= 1
+            yield replace(self, _lines=lines[start:end], _splitter=None)
+            end = start
+
+    def oversized(self) -> str:
+        """Return what of the answer is more than we take, nothing if all of it may be."""
+        if self.ends and self.ends[-1] > ANSWER_LIMIT:
+            return f"the answer is longer than {ANSWER_LIMIT // 1_000_000} MB"
+        if self._splitter and len(self._splitter.open) > LINE_LIMIT:
+            return f"a line of the answer is longer than {LINE_LIMIT // 1_000_000} MB"
+        if max(len(self._lines), len(self.ends)) > LINES_LIMIT:
+            return f"the answer came in more than {LINES_LIMIT} lines or pieces"
+        return ""
 
 
 @cache
@@ -103,17 +203,17 @@ def tls_context() -> ssl.SSLContext:
     return ssl.create_default_context()
 
 
+def common_headers(address: Address) -> dict[str, str]:
+    """Return the headers of every request to a server, timed or not."""
+    return {"Host": address.authority, "Accept": "*/*", "Accept-Encoding": "identity"}
+
+
 def request_bytes(address: Address, path: str, body: bytes, headers: dict[str, str]) -> bytes:
     """Return the bytes of a POST, ready before the clock starts."""
-    default = 443 if address.tls else 80
-    host = address.host if address.port == default else f"{address.host}:{address.port}"
     head = {
-        "Host": host,
-        "Accept": "*/*",
-        "Accept-Encoding": "identity",
+        **headers,
         "Content-Type": "application/json",
         "Content-Length": str(len(body)),
-        **headers,
     }
     text = "".join(f"{name}: {value}\r\n" for name, value in head.items())
     return f"POST {address.path}{path} HTTP/1.1\r\n{text}\r\n".encode("latin-1") + body
@@ -129,7 +229,8 @@ class Connection(asyncio.Protocol):
         self._loop: asyncio.AbstractEventLoop
         self._exchange: Exchange | None = None
         self._done: asyncio.Future[None] | None = None
-        self._fed = 0
+        self._watch: _Watch
+        self._unlooked = 0
         self._careful = True
         self._reads: list[bytes] = []
         self._stamps: list[int] = []
@@ -139,7 +240,7 @@ class Connection(asyncio.Protocol):
         self.transport = cast("asyncio.Transport", transport)  # uvloop's is no subclass of it
 
     def data_received(self, data: bytes) -> None:
-        """Stamp the read; look closer only where the response may end.
+        """Stamp the read; look closer only where the response may end, or has become long.
 
         That look waits for the loop to have read, and so stamped, what else has arrived by now.
         """
@@ -147,8 +248,8 @@ class Connection(asyncio.Protocol):
         self._reads.append(data)
         if self._careful:
             self._advance()
-        elif len(data) < _SMALL or data[-4:] == _END:
-            self._loop.call_soon(self.catch_up)
+        elif not _SMALL <= len(data) <= _LARGE or data[-4:] == _END or len(self._reads) > _MANY:
+            self._look_soon(len(data))
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Finish the exchange in flight: whole if the body ran to the close, else cut."""
@@ -171,17 +272,18 @@ class Connection(asyncio.Protocol):
     ) -> Exchange:
         """Send the payload and return what came back, whole or with its failure.
 
-        `last_delta` tells when the newest piece of answer in an unfinished exchange came, so that
-        keep-alive comments and role chunks never count as progress.
+        `last_delta` tells when the newest piece of answer came among what is new in an unfinished
+        exchange, so that keep-alive comments and role chunks never count as progress.
         """
         assert self.transport is not None  # noqa: S101 - the caller opened it
         self._loop = asyncio.get_running_loop()
-        self._done, self._fed, self._careful = self._loop.create_future(), 0, True
+        self._done, self._unlooked, self._careful = self._loop.create_future(), 0, True
         exchange = self._exchange = Exchange()
-        self._reads, self._stamps = exchange.reads, exchange.stamps
+        self._reads, self._stamps = [], exchange.stamps
+        watch = self._watch = _Watch(self, exchange, deadlines, last_delta)
         exchange.sent_ns = perf_counter_ns()
         self.transport.write(payload)
-        watch = _Watch(self, exchange, deadlines, last_delta)
+        watch.start()
         try:
             await self._done
         except asyncio.CancelledError:
@@ -191,10 +293,17 @@ class Connection(asyncio.Protocol):
             watch.stop()
         return exchange
 
+    def _look_soon(self, size: int) -> None:
+        if size > _HUGE and self.transport is not None:
+            self.transport.pause_reading()
+        self._loop.call_soon(self.catch_up)
+
     def catch_up(self) -> None:
         """Frame all reads so far."""
         if self._exchange is not None:
             self._advance()
+        if self.transport is not None:
+            self.transport.resume_reading()
 
     def fail(self, failure: Failed) -> None:
         """End the exchange in flight with this failure and drop the connection."""
@@ -213,21 +322,38 @@ class Connection(asyncio.Protocol):
         if exchange is None:  # bytes nobody asked for: this connection is not to be trusted
             self.abort()
             return
-        framing, data = exchange.framing, b"".join(self._reads[self._fed :])
-        self._fed = len(self._reads)
-        broken = ""
+        framing, reads = exchange.framing, self._reads
+        ends = accumulate(map(len, reads), initial=exchange.ends[-1] if exchange.ends else 0)
+        exchange.ends.extend(islice(ends, 1, None))
+        data = b"".join(reads)
+        reads.clear()
+        self._unlooked += len(data)
+        long = self._unlooked > _LOOK_EVERY
+        broken: FramingError | None = None
         try:
             framing.feed(data)
+            if long:
+                self._look_over(exchange)
         except FramingError as err:
-            broken = str(err)
+            broken = err
         if framing.status and exchange.headers_ns is None:
             exchange.headers_ns = self._stamps[-1]
-            self._careful = not framing.chunked
+            self._careful = not (framing.chunked and framing.strict)
         if broken:
             status = framing.status or None
-            self.fail(Failed(perf_counter_ns(), "malformed_chunk", "stream", status, broken))
+            self.fail(Failed(perf_counter_ns(), broken.kind, "stream", status, str(broken)))
         elif framing.done:
             self._finish(None)
+        elif long:
+            self._watch.check()
+
+    def _look_over(self, exchange: Exchange) -> None:
+        """Keep a long answer within bounds; its lines are needed anyway."""
+        self._unlooked = 0
+        if exchange.framing.succeeded:
+            exchange.split()
+        if words := exchange.oversized():
+            raise OversizedError(words)
 
     def _finish(self, failure: Failed | None) -> None:
         exchange, self._exchange = self._exchange, None
@@ -235,9 +361,7 @@ class Connection(asyncio.Protocol):
             return
         self._reads, self._stamps, self._careful = [], [], True
         exchange.failure = failure
-        if failure:
-            exchange.framing.flush()
-        if failure or exchange.framing.status != 200 or not exchange.framing.keep_alive:
+        if failure or not (exchange.framing.succeeded and exchange.framing.keep_alive):
             self.abort()  # after an error many servers close, whatever they announce
         self.idle_since = perf_counter()
         self._done.set_result(None)
@@ -256,10 +380,18 @@ class _Watch:
         self._connection, self._exchange = connection, exchange
         self._deadlines, self._last_delta = deadlines, last_delta
         self._loop = asyncio.get_running_loop()
-        self._arm(min(deadlines.first_token, deadlines.total))
+        self._last: int | None = None
+
+    def start(self) -> None:
+        self._arm(min(self._deadlines.first_token, self._deadlines.total))
 
     def stop(self) -> None:
         self._timer.cancel()
+
+    def check(self) -> None:
+        """See to the deadlines amid so many bytes that each look must be at a few of them."""
+        self.stop()
+        self._see()
 
     def _arm(self, delay_s: float) -> None:
         # An idle deadline starts at some delta between two looks: none may outlast it.
@@ -267,6 +399,9 @@ class _Watch:
 
     def _look(self) -> None:
         self._connection.catch_up()
+        self._see()
+
+    def _see(self) -> None:
         now, due = perf_counter_ns(), self._due()
         kind, phase, at = min(due, key=lambda d: d[2])
         if now >= at:
@@ -280,7 +415,7 @@ class _Watch:
 
     def _due(self) -> list[tuple[str, str, int]]:
         sent, limits = self._exchange.sent_ns, self._deadlines
-        last = self._last_delta(self._exchange)
+        last = self._last = self._last_delta(self._exchange) or self._last
         total = ("timeout_total", "stream" if last else "first_token", sent + _ns(limits.total))
         if last is None:
             return [("timeout_first_token", "first_token", sent + _ns(limits.first_token)), total]
@@ -331,6 +466,10 @@ class Wire:
             if self._connection is not None:
                 self._connection.abort()
         self._connection = None
+
+
+def _unmarked(line: bytes) -> bytes:
+    return line.removeprefix(_BYTE_ORDER_MARK)
 
 
 def _ns(seconds: float) -> int:

@@ -37,6 +37,7 @@ class Backend(openai.Backend):
         """Take the settings; the child starts in `open`."""
         super().__init__(settings)
         self._kind = "embedded"
+        self._roots = []
         self._child: subprocess.Popen[str] | None = None
         self._ready: dict[str, Any] = {}
         self._path: Path | None = None
@@ -75,6 +76,7 @@ class Backend(openai.Backend):
         served.family = facts.family if facts else None
         served.digest = _digest(path)
         served.size_mb = path.stat().st_size / 1e6
+        served.capabilities = await self._capabilities()
         return served
 
     async def unload(self, model: Model) -> float | None:  # noqa: ARG002 - one child, one model
@@ -108,7 +110,7 @@ class Backend(openai.Backend):
                 log.seek(0)
                 raise ModelError(_load_failure(self._path, log.read()))
         self._ready = json.loads(line)
-        self.address = parse_host(self._ready["url"])
+        self.address = parse_host(f"{self._ready['url']}/v1")
 
 
 def locate(name: str, *, quiet: bool) -> Path:

@@ -5,34 +5,38 @@ from __future__ import annotations
 import asyncio
 import difflib
 import json
+import re
 from collections import deque
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from pytest_llamaburn.backends import _base
+from pytest_llamaburn.backends import _base, _failures, _said
 from pytest_llamaburn.backends._base import Model, Server
 from pytest_llamaburn.backends._failures import classify
+from pytest_llamaburn.backends._said import NO_CALLS, Said
 from pytest_llamaburn.errors import ModelError, ServerError
-from pytest_llamaburn.trace import Delta, Event, Failed, Finished, ServerTimings, Usage
+from pytest_llamaburn.trace import Delta, Event, Failed, ServerTimings, Usage
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Generator, Iterator, Sequence
 
-    from pytest_llamaburn.backends._http import Exchange
+    from pytest_llamaburn.backends._http import Address, Exchange
+    from pytest_llamaburn.settings import Run
 
 DEFAULT_NUM_CTX = 4096  # Ollama's own default varies with the machine's memory
 _UNLOAD_WITHIN_S = 30.0
 _SHOW_WITHIN_S = 30.0
 _PULL_SILENCE_S = 300.0
 _GUARD_CHUNKS = 30  # Ollama stops a stream after this many equal chunks, without saying so
-_NO_CALLS = msgspec.Raw()
+_REGISTRY, _NAMESPACE = "registry.ollama.ai", "library"  # of a name that has none
 
 
 class _Message(msgspec.Struct, gc=False):
-    content: str = ""
+    content: str | None = None
     thinking: str | None = None
-    tool_calls: msgspec.Raw = _NO_CALLS
+    tool_calls: msgspec.Raw = NO_CALLS
 
 
 class _Line(msgspec.Struct, gc=False):
@@ -40,13 +44,13 @@ class _Line(msgspec.Struct, gc=False):
     done: bool = False
     done_reason: str | None = None
     error: Any = None
-    total_duration: int = 0
-    load_duration: int = 0
-    prompt_eval_count: int | None = None
-    prompt_eval_cached_count: int | None = None
-    prompt_eval_duration: int = 0
-    eval_count: int | None = None
-    eval_duration: int = 0
+    total_duration: float | None = None
+    load_duration: float | None = None
+    prompt_eval_count: float | None = None
+    prompt_eval_cached_count: float | None = None
+    prompt_eval_duration: float | None = None
+    eval_count: float | None = None
+    eval_duration: float | None = None
 
 
 _decode = msgspec.json.Decoder(_Line).decode
@@ -56,7 +60,13 @@ class Backend(_base.Backend):
     """An Ollama server."""
 
     chat_path = "/api/chat"
+    opening = re.compile(rb"\{")
     default_host = "127.0.0.1:11434"
+
+    def __init__(self, settings: Run) -> None:
+        """Take the address; the root of either API of an Ollama names its server."""
+        super().__init__(settings)
+        self.address = server_of(self.address)
 
     def twin(self) -> dict[str, Any]:
         """Return its address."""
@@ -69,31 +79,31 @@ class Backend(_base.Backend):
             raise ServerError(
                 f"{self.address.url} answers, but not as Ollama: try --backend openai"
             )
-        return Server(
-            "ollama", version.get("version"), self.address.url, _base.is_local(self.address)
-        )
+        told = Said(version, "/api/version", self.notes).text("version")
+        return Server("ollama", told, self.address.url, _base.is_local(self.address))
 
     async def models(self) -> list[Model]:
         """Return the local models, the loaded ones with their share on the GPU."""
-        loaded = {m["name"]: m for m in await self._listing("/api/ps")}
+        loaded = dict(await self._listing("/api/ps"))
         listed = await self._listing("/api/tags")
-        return [_listed(m, loaded.get(m["name"])) for m in listed if not m.get("remote_model")]
+        return [
+            _listed(name, m, loaded.get(name)) for name, m in listed if not m.text("remote_model")
+        ]
 
-    async def _listing(self, path: str) -> list[dict[str, Any]]:
-        """Return the models that a path lists; raises ServerError where it lists none."""
-        found = await self.get(path)
-        try:  # what has no name cannot be asked for
-            return [m for m in found["models"] or () if isinstance(m["name"], str)]
-        except (TypeError, KeyError):
+    async def _listing(self, path: str) -> list[tuple[str, Said]]:
+        """Return (name, model) of what a path lists; raises ServerError where it lists none."""
+        found = await self.told(path)
+        if "models" not in found:
             raise ServerError(
                 f"{self.address.url}{path} lists no models in Ollama's shape: try --backend openai"
-            ) from None
+            )
+        named = [(m.text("name"), m) for m in found.each("models")]
+        return [(name, m) for name, m in named if name]  # without one it cannot be asked for
 
     async def describe(self, name: str) -> Model:
-        """Return one model with its context length and capabilities."""
+        """Return one model, by any name that Ollama takes for it, with context and capabilities."""
         known = await self.models()
-        full = name if ":" in name.rpartition("/")[2] else f"{name}:latest"
-        found = next((m for m in known if m.id in (name, full)), None)
+        found = next((m for m in known if full_name(m.id) == full_name(name)), None)
         if found is None:
             raise ModelError(self._not_found(name, [m.id for m in known]))
         await self._complete(found)
@@ -107,10 +117,12 @@ class Backend(_base.Backend):
 
     async def _complete(self, model: Model) -> None:
         shown = await self.post("/api/show", {"model": model.id}, _SHOW_WITHIN_S)
-        model.capabilities = tuple(shown.get("capabilities") or ())
-        for key, value in (shown.get("model_info") or {}).items():
+        told = Said(shown, "/api/show", self.notes)
+        model.capabilities = told.texts("capabilities")
+        info = told.part("model_info")
+        for key in info:
             if key.endswith(".context_length"):
-                model.context_length = value
+                model.context_length = info.count(key) or model.context_length
 
     async def load(self, model: Model) -> None:
         """Load with the options of the timed requests: other ones would load it again."""
@@ -121,7 +133,7 @@ class Backend(_base.Backend):
         """Unload and wait until the server no longer lists the model."""
         await Client(self).unload(model.id)
         deadline = asyncio.get_running_loop().time() + _UNLOAD_WITHIN_S
-        while any(m["name"] == model.id for m in await self._listing("/api/ps")):
+        while model.id in dict(await self._listing("/api/ps")):
             if asyncio.get_running_loop().time() > deadline:
                 raise ServerError(f"{self.address.url} still holds {model.id} after 30 s")
             await asyncio.sleep(0.05)
@@ -134,7 +146,7 @@ class Backend(_base.Backend):
         """
         request, status = {"model": name, "stream": True}, None
         async with (
-            self.http(_PULL_SILENCE_S) as client,
+            self.http(_PULL_SILENCE_S, endless=True) as client,
             client.stream("POST", "/api/pull", json=request) as reply,
         ):
             if reply.status_code != 200:
@@ -143,7 +155,7 @@ class Backend(_base.Backend):
             async for line in reply.aiter_lines():
                 event = _event(line)
                 if "error" in event:
-                    raise ModelError(self._not_pulled(name, event["error"]))
+                    raise ModelError(self._not_pulled(name, classify(200, event["error"])[1]))
                 status = event.get("status")
                 yield event
         if status != "success":
@@ -157,12 +169,12 @@ class Backend(_base.Backend):
         """Return what is in memory: name, size, share on the GPU and context length."""
         return [
             {
-                "name": m["name"],
-                "size_mb": m["size"] / 1e6,
-                "gpu_share": _gpu_share(m),
-                "context_length": m.get("context_length"),
+                "name": name,
+                "size_mb": _mb(m),
+                "gpu_share": m.share("size_vram", "size"),
+                "context_length": m.count("context_length"),
             }
-            for m in await self._listing("/api/ps")
+            for name, m in await self._listing("/api/ps")
         ]
 
     def body(self, model: Model, messages: Sequence[_base.Message]) -> dict[str, Any]:
@@ -197,25 +209,36 @@ class Backend(_base.Backend):
 
     def _answer(self, exchange: Exchange) -> Generator[Event, None, Event | None]:
         recent: deque[str] = deque(maxlen=_GUARD_CHUNKS)
+        begun = False
         for stamp, line in exchange.lines():
             if not line.strip():
                 continue
             try:
-                chunk = _decode(line)
+                chunk = _read(line)
             except (ValueError, RecursionError) as err:  # bad UTF-8 is no MsgspecError
-                words = f"{err}: {line[:200]!r}"
-                return exchange.failure or Failed(stamp, "malformed_chunk", "stream", 200, words)
+                return self._unread(exchange, stamp, line, err)
             if chunk.error is not None:
-                kind, words = classify(200, chunk.error)
-                return Failed(stamp, kind, "stream", 200, words)
+                return _failures.failed(stamp, chunk.error)
+            deltas: list[Delta] = []
             if chunk.message is not None:
                 piece = chunk.message.content or chunk.message.thinking or ""
                 recent.append(piece.strip())
-                yield from _deltas(stamp, chunk.message)
+                yield from (deltas := _deltas(stamp, chunk.message))
             if chunk.done:
                 yield from _counts(chunk)
-                return Finished(stamp, chunk.done_reason)
+                streamed = begun or not deltas
+                return _failures.ended(stamp, chunk.done_reason, streamed=streamed)
+            begun = begun or bool(deltas)
         return exchange.failure or _guarded(exchange, recent)
+
+    def _likeliest(self, exchange: Exchange) -> _base.Likely:
+        """Return what stands in the first line with log probabilities."""
+        for _, line in exchange.lines():
+            with suppress(ValueError, RecursionError):
+                told = Said(_said.parse(line), "", {})
+                if found := _said.likeliest(told.each("logprobs")):
+                    return found
+        return []
 
 
 class Client:
@@ -260,6 +283,22 @@ class Client:
         return await self.chat(model, [], keep_alive=0)
 
 
+def server_of(address: Address) -> Address:
+    """Return where a server listens, from the root of either of its APIs."""
+    return address._replace(path=re.sub(r"/(api|v1)$", "", address.path))
+
+
+def full_name(name: str) -> str:
+    """Return what Ollama understands by a model's name: two of one model are equal here.
+
+    Case tells nothing; a registry, a namespace and a tag that are left out have their defaults.
+    """
+    place, _, last = name.lower().rpartition("/")
+    model, _, tag = last.partition(":")
+    registry, _, namespace = place.rpartition("://")[2].rpartition("/")
+    return f"{registry or _REGISTRY}/{namespace or _NAMESPACE}/{model}:{tag or 'latest'}"
+
+
 def _event(line: str) -> dict[str, Any]:
     """Return one line of progress; what is no JSON object is an event that tells nothing."""
     try:
@@ -269,19 +308,40 @@ def _event(line: str) -> dict[str, Any]:
     return event if isinstance(event, dict) else {}
 
 
+def _read(line: bytes) -> _Line:
+    """Return a line, read with patience where its fields are not of the types documented.
+
+    Only a line without a message is searched for errors of all shapes. Raises ValueError or
+    RecursionError for what is no JSON object, or is an answer of `/api/generate`.
+    """
+    try:
+        chunk = _decode(line)
+        if chunk.message is not None and chunk.error is None:
+            return chunk
+        found = _said.parse(line)
+    except (ValueError, RecursionError):
+        found = _said.parse(line)
+        _said.part(found.get("message"))
+        chunk = _said.fit(_Line, found)
+    chunk.error = _failures.error_in(found)
+    if chunk.message is None and chunk.error is None and "response" in found:
+        raise ValueError("this answers /api/generate, not a chat")
+    return chunk
+
+
 def _deltas(stamp: int, message: _Message) -> list[Delta]:
     found = [Delta(stamp, "thinking", message.thinking)] if message.thinking else []
     if message.content:
         found.append(Delta(stamp, "content", message.content))
-    if message.tool_calls is not _NO_CALLS and bytes(message.tool_calls) not in (b"null", b"[]"):
-        calls = bytes(message.tool_calls).decode("utf-8", "replace")
-        found.append(Delta(stamp, "tool", calls))
+    if message.tool_calls is not NO_CALLS and (called := _said.calls(message.tool_calls)):
+        found.append(Delta(stamp, "tool", called))
     return found
 
 
 def _counts(line: _Line) -> Iterator[Event]:
     """Yield the final line's counts. What is left of the total after load and work is queueing."""
-    work = line.load_duration + line.prompt_eval_duration + line.eval_duration
+    durations = (line.load_duration, line.prompt_eval_duration, line.eval_duration)
+    work = sum(duration or 0 for duration in durations)
     cached, prompt = line.prompt_eval_cached_count, line.prompt_eval_count
     yield Usage(prompt, cached, line.eval_count)
     yield ServerTimings(
@@ -290,11 +350,11 @@ def _counts(line: _Line) -> Iterator[Event]:
         prompt_tokens=prompt - cached if prompt is not None and cached is not None else None,
         eval_ms=_ms(line.eval_duration),
         eval_tokens=line.eval_count,
-        queue_ms=_ms(line.total_duration - work) if line.total_duration else None,
+        queue_ms=_ms(line.total_duration and line.total_duration - work),
     )
 
 
-def _ms(nanoseconds: int) -> float | None:
+def _ms(nanoseconds: float | None) -> float | None:
     """Return milliseconds; Ollama leaves a duration of 0 out, so 0 means that it gave none."""
     return nanoseconds / 1e6 if nanoseconds else None
 
@@ -322,22 +382,23 @@ def _keep_alive(text: str) -> int | str:
         return text
 
 
-def _gpu_share(entry: dict[str, Any]) -> float | None:
-    return entry.get("size_vram", 0) / entry["size"] if entry.get("size") else None
+def _mb(entry: Said) -> float | None:
+    size = entry.amount("size")
+    return size / 1e6 if size else None
 
 
-def _listed(entry: dict[str, Any], loaded: dict[str, Any] | None) -> Model:
-    details = entry.get("details") or {}
+def _listed(name: str, entry: Said, loaded: Said | None) -> Model:
+    details = entry.part("details")
     return Model(
-        id=entry["name"],
-        name=entry["name"],
-        quantization=details.get("quantization_level") or None,
-        family=details.get("family") or None,
-        parameter_size=details.get("parameter_size") or None,
-        digest=entry.get("digest"),
-        context_length=details.get("context_length"),
-        size_mb=entry["size"] / 1e6 if entry.get("size") else None,
+        id=name,
+        name=name,
+        quantization=details.text("quantization_level"),
+        family=details.text("family"),
+        parameter_size=details.text("parameter_size"),
+        digest=entry.text("digest"),
+        context_length=details.count("context_length") or None,
+        size_mb=_mb(entry),
         loaded=loaded is not None,
-        gpu_share=_gpu_share(loaded) if loaded else None,
-        capabilities=tuple(entry.get("capabilities") or ()),
+        gpu_share=None if loaded is None else loaded.share("size_vram", "size"),
+        capabilities=entry.texts("capabilities"),
     )

@@ -1,20 +1,24 @@
 """Any OpenAI-compatible server: llama.cpp, vLLM, LM Studio, SGLang and others.
 
-The answer streams as server-sent events from `/v1/chat/completions`. llama.cpp adds `timings`.
+The answer streams as server-sent events from `/chat/completions` under the API's root. llama.cpp
+adds `timings`.
 """
 
 from __future__ import annotations
 
+import json
+import re
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 import msgspec
 
 from pytest_llamaburn import registry
-from pytest_llamaburn.backends import _base
+from pytest_llamaburn.backends import _base, _failures, _said
 from pytest_llamaburn.backends._base import Model, Server
-from pytest_llamaburn.backends._failures import classify
+from pytest_llamaburn.backends._said import NO_CALLS, Said
 from pytest_llamaburn.errors import ModelError, ServerError, SettingsError
-from pytest_llamaburn.trace import Delta, Event, Failed, Finished, ServerTimings, Usage
+from pytest_llamaburn.trace import Delta, Event, ServerTimings, Usage
 
 if TYPE_CHECKING:
     from collections.abc import Generator, Iterable, Iterator, Sequence
@@ -22,9 +26,9 @@ if TYPE_CHECKING:
     from pytest_llamaburn.backends._http import Exchange
     from pytest_llamaburn.settings import Run
 
+_THINKS = re.compile(r"enable_thinking|</?think>|reasoning_effort")  # in a chat template
 # Servers known to take sampling fields beyond OpenAI's own; a strict one would answer 400.
 _TAKES_MORE = ("llama.cpp", "vllm", "sglang", "lmstudio", "embedded")
-_NO_CALLS = msgspec.Raw()
 
 
 class _Delta(msgspec.Struct, gc=False):
@@ -32,34 +36,37 @@ class _Delta(msgspec.Struct, gc=False):
     reasoning_content: str | None = None
     reasoning: str | None = None
     thinking: str | None = None
-    tool_calls: msgspec.Raw = _NO_CALLS
+    refusal: str | None = None
+    tool_calls: msgspec.Raw = NO_CALLS
+    function_call: msgspec.Raw = NO_CALLS
 
 
 class _Choice(msgspec.Struct, gc=False):
     delta: _Delta | None = None
+    message: _Delta | None = None  # of an answer that was not streamed
     finish_reason: str | None = None
 
 
 class _Cached(msgspec.Struct):
-    cached_tokens: int | None = None
+    cached_tokens: float | None = None
 
 
 class _Reasoning(msgspec.Struct):
-    reasoning_tokens: int | None = None
+    reasoning_tokens: float | None = None
 
 
 class _Usage(msgspec.Struct):
-    prompt_tokens: int | None = None
-    completion_tokens: int | None = None
+    prompt_tokens: float | None = None
+    completion_tokens: float | None = None
     prompt_tokens_details: _Cached | None = None
     completion_tokens_details: _Reasoning | None = None
 
 
 class _Timings(msgspec.Struct):
-    cache_n: int | None = None
-    prompt_n: int | None = None
+    cache_n: float | None = None
+    prompt_n: float | None = None
     prompt_ms: float | None = None
-    predicted_n: int | None = None
+    predicted_n: float | None = None
     predicted_ms: float | None = None
 
 
@@ -74,15 +81,18 @@ _decode = msgspec.json.Decoder(_Chunk).decode
 
 
 class Backend(_base.Backend):
-    """A server under `/v1`."""
+    """A server whose API's root is `address`: the likeliest, till `server` or `models` finds it."""
 
-    chat_path = "/v1/chat/completions"
+    chat_path = "/chat/completions"
+    opening = re.compile(rb"(data|event|id|retry|error)?:")
     can_unload = False
 
     def __init__(self, settings: Run) -> None:
         """Take the address; raises SettingsError without a host."""
         super().__init__(settings)
         self._kind = "openai"
+        self._roots = [self.address._replace(path=path) for path in _roots(self.address.path)]
+        self.address = self._roots[0]
 
     def twin(self) -> dict[str, Any]:
         """Return its address and what it was found to be; the embedded one's owner keeps it."""
@@ -92,6 +102,7 @@ class Backend(_base.Backend):
         """Take the address and what was found."""
         super().become(twin)
         self._kind = twin["kind"]
+        self._roots = []
 
     async def server(self) -> Server:
         """Return the kind found by the server's own marks."""
@@ -101,16 +112,12 @@ class Backend(_base.Backend):
         return Server(self._kind, version, self.address.url, _base.is_local(self.address))
 
     async def models(self) -> list[Model]:
-        """Return `/v1/models`; llama.cpp also tells size, quantization and context."""
-        found = _entries(await self.get("/v1/models"))
+        """Return `/models`; llama.cpp also tells size, quantization and context."""
+        await self._find_root()
+        found = _models(await self.told("/models"))
         if not found:
-            raise ServerError(f"{self.address.url}/v1/models lists no models in OpenAI's shape")
-        try:
-            return [_model(entry) for entry in found]
-        except (AttributeError, TypeError) as err:
-            raise ServerError(
-                f"{self.address.url}/v1/models describes a model in no shape known: {err}"
-            ) from err
+            raise ServerError(f"{self.address.url}/models lists no models in OpenAI's shape")
+        return found
 
     async def describe(self, name: str) -> Model:
         """Return the model, which a llama.cpp server with a single one has under any name."""
@@ -119,7 +126,15 @@ class Backend(_base.Backend):
         if found is None:
             valid = [m.id for m in models]
             raise ModelError(registry.unknown(f"model at {self.address.url}", name, valid))
+        found.capabilities = await self._capabilities()
         return found
+
+    async def _capabilities(self) -> tuple[str, ...]:
+        """Return that the model can think where llama.cpp's chat template shows it."""
+        if self._kind not in ("llama.cpp", "embedded"):
+            return ()
+        template = (await self._props()).text("chat_template")
+        return ("thinking",) if _THINKS.search(template or "") else ()
 
     async def load(self, model: Model) -> None:
         """Do nothing: such servers load a model when they start or at the first warm-up."""
@@ -132,8 +147,7 @@ class Backend(_base.Backend):
         """Return llama.cpp's slots."""
         if self._kind not in ("llama.cpp", "embedded"):
             return None
-        slots = (await self._props()).get("total_slots")
-        return slots if isinstance(slots, int) else None
+        return (await self._props()).count("total_slots")
 
     def body(self, model: Model, messages: Sequence[_base.Message]) -> dict[str, Any]:
         """Return what this server takes: OpenAI's fields, and more only where known to work."""
@@ -163,46 +177,78 @@ class Backend(_base.Backend):
             more["chat_template_kwargs"] = {"enable_thinking": self.settings.think != "off"}
         return more
 
-    async def _props(self) -> dict[str, Any]:
-        """Return what llama.cpp says of itself; nothing where that has no shape known."""
-        found = await self.get("/props")
-        return found if isinstance(found, dict) else {}
+    async def _find_root(self) -> None:
+        """Take as the API's root the first of the likely ones that lists models, else the first."""
+        first = self.address
+        for root in self._roots:
+            self.address = root
+            if _models(Said(await self.get("/models"), "/models", {})):
+                break
+        else:
+            self.address = first
+        self._roots = []
+
+    async def _beside(self, path: str) -> Any:
+        """Return the JSON of a GET from beside the API: its root without a `/v1`."""
+        above = self.address.path.removesuffix("/v1")
+        return await self.get(self.address._replace(path=above).url + path)
+
+    async def _props(self) -> Said:
+        """Return what llama.cpp says of itself."""
+        return Said(await self._beside("/props"), "/props", self.notes)
 
     async def _identify(self) -> tuple[str, str | None]:
+        await self._find_root()
         async with self.http() as client:
-            mark = (await client.get("/v1/models")).headers.get("server")
+            mark = (await client.get("/models")).headers.get("server")
         if mark == "llama.cpp":
-            return "llama.cpp", (await self._props()).get("build_info")
-        if await self.get("/api/v1/models") is not None:
+            return "llama.cpp", (await self._props()).text("build_info")
+        theirs = await self._beside("/api/v1/models")
+        if isinstance(theirs, dict) and not theirs.keys().isdisjoint(("models", "data")):
             return "lmstudio", None
-        owners = {entry.get("owned_by") for entry in _entries(await self.get("/v1/models"))}
+        owners = {e.text("owned_by") for e in (await self.told("/models")).each("data")}
         return next((o for o in ("vllm", "sglang") if o in owners), "openai"), None
 
+    def ends_event(self, line: bytes) -> bool:
+        """Return whether a line is empty."""
+        return not line or line.isspace()
+
     def _answer(self, exchange: Exchange) -> Generator[Event, None, Event | None]:
-        reason: str | None = None
-        for stamp, data in sse(exchange.lines()):
+        reason, streamed = None, True
+        for stamp, data in _payloads(exchange):
             if data == b"[DONE]":
-                return Finished(stamp, reason)
+                return _failures.ended(stamp, reason, streamed=streamed)
             try:
-                chunk = _decode(data)
+                chunk = _read(data)
             except (ValueError, RecursionError) as err:  # bad UTF-8 is no MsgspecError
-                return exchange.failure or _malformed(stamp, data, err)
+                return self._unread(exchange, stamp, data, err)
             if chunk.error is not None:
-                kind, words = classify(200, chunk.error)
-                return Failed(stamp, kind, "stream", 200, words)
+                return _failures.failed(stamp, chunk.error)
             for choice in chunk.choices or ():
                 reason = choice.finish_reason or reason
                 if choice.delta is not None:
                     yield from _deltas(stamp, choice.delta)
+                elif choice.message is not None:
+                    streamed = False
+                    yield from _deltas(stamp, choice.message)
             if chunk.usage or chunk.timings:
                 yield from self._counts(chunk, exchange)
-        if reason and not exchange.failure:
-            return Finished(exchange.ended_ns, reason)
+        if (reason or not streamed) and not exchange.failure:
+            return _failures.ended(exchange.ended_ns, reason, streamed=streamed)
         return None
+
+    def _likeliest(self, exchange: Exchange) -> _base.Likely:
+        """Return what stands in the first chunk with log probabilities."""
+        for _, data in _payloads(exchange):
+            with suppress(ValueError, RecursionError):
+                for choice in _said.Said(_said.parse(data), "", {}).each("choices"):
+                    if found := _said.likeliest(choice.part("logprobs").each("content")):
+                        return found
+        return []
 
     def _counts(self, chunk: _Chunk, exchange: Exchange) -> Iterator[Event]:
         usage, timings = chunk.usage, chunk.timings
-        if usage:
+        if usage and (usage.prompt_tokens, usage.completion_tokens) != (None, None):
             details = usage.prompt_tokens_details or _Cached()
             output = usage.completion_tokens_details or _Reasoning()
             yield Usage(
@@ -224,63 +270,124 @@ class Backend(_base.Backend):
             )
 
 
+def _roots(path: str) -> list[str]:
+    """Return where an API's root may be: the path itself, unless there is none, and `/v1` below."""
+    below = [] if path.endswith("/v1") else [f"{path}/v1"]
+    return [path, *below] if path else [*below, ""]
+
+
 def sse(lines: Iterable[tuple[int, bytes]]) -> Iterator[tuple[int, bytes]]:
     """Yield (stamp, data) of each server-sent event; comments, ids and event names are skipped.
 
-    An `error:` field, as old llama.cpp builds send it, becomes an object with that key.
+    So is an event whose data are empty. Blanks around data are left out: JSON does not need them.
+    An event named `error`, or an `error:` field as old llama.cpp builds send it, becomes an object
+    with that key.
     """
-    data: bytes | None = None
-    at = 0
-    for stamp, raw in lines:
-        line = raw[:-1] if raw[-1:] == b"\r" else raw
-        if not line:
-            if data is not None:
-                yield at, data
-            data = None
-        elif line[:5] == b"data:":
-            part = line[6:] if line[5:6] == b" " else line[5:]
-            data, at = (part if data is None else data + b"\n" + part), stamp
+    data, at, failed = b"", 0, False
+    more: list[bytes] = []
+    for stamp, line in lines:
+        if line[:5] == b"data:":
+            part, at = line[5:].strip(), stamp
+            if data:
+                more.append(part)
+            else:
+                data = part
+        elif not line or line.isspace():
+            if data or failed:
+                yield at, _event(data, more, failed=failed)
+            data, more, failed = b"", more and [], False
+        elif line[:6] == b"event:":
+            failed, at = line[6:].strip() == b"error", stamp
         elif line[:6] == b"error:":
-            yield stamp, b'{"error":' + line[6:] + b"}"
-    if data is not None:
-        yield at, data
+            yield stamp, _error(line[6:])
+    if data or failed:
+        yield at, _event(data, more, failed=failed)
+
+
+def _event(data: bytes, more: list[bytes], *, failed: bool) -> bytes:
+    """Return the data of an event from its lines, as an error where it is named so."""
+    whole = b"\n".join([data, *more]) if more else data
+    return _error(whole) if failed else whole
+
+
+def _error(data: bytes) -> bytes:
+    """Return an object that has the data, JSON or words, as its error."""
+    try:
+        said = json.loads(data)
+    except (ValueError, RecursionError):
+        said = data.decode("utf-8", "replace").strip()
+    return json.dumps({"error": said or "an error without words"}).encode()
+
+
+def _payloads(exchange: Exchange) -> Iterator[tuple[int, bytes]]:
+    """Yield the data of the events or, where a server ignores that it was to stream, its JSON."""
+    none = True
+    for event in sse(exchange.lines()):
+        none = False
+        yield event
+    if none and not exchange.failure:
+        body = b"\n".join(line for _, line in exchange.lines()).strip()
+        if body[:1] == b"{":
+            yield exchange.ended_ns, body
+
+
+def _read(data: bytes) -> _Chunk:
+    """Return a chunk, read with patience where its fields are not of the types documented.
+
+    Only a chunk without choices is searched for errors of all shapes. Raises ValueError or
+    RecursionError for what is no JSON object.
+    """
+    try:
+        chunk = _decode(data)
+    except (ValueError, RecursionError):
+        chunk = _patiently(_said.parse(data))
+    if chunk.error is not None or not (chunk.choices or chunk.usage or chunk.timings):
+        chunk.error = _failures.error_in(_said.parse(data))
+    return chunk
+
+
+def _patiently(found: dict[str, Any]) -> _Chunk:
+    choices = found.get("choices")
+    for choice in choices if isinstance(choices, list) else [choices]:
+        if isinstance(choice, dict):
+            _said.part(choice.get("delta"))
+            _said.part(choice.get("message"))
+    return _said.fit(_Chunk, found)
 
 
 def _deltas(stamp: int, delta: _Delta) -> list[Delta]:
     thinking = delta.reasoning_content or delta.reasoning or delta.thinking
     found = [Delta(stamp, "thinking", thinking)] if thinking else []
-    if delta.content:
-        found.append(Delta(stamp, "content", delta.content))
-    if delta.tool_calls is not _NO_CALLS and bytes(delta.tool_calls) not in (b"null", b"[]"):
-        calls = bytes(delta.tool_calls).decode("utf-8", "replace")
-        found.append(Delta(stamp, "tool", calls))
+    if content := delta.content or delta.refusal:
+        found.append(Delta(stamp, "content", content))
+    if delta.tool_calls is not NO_CALLS or delta.function_call is not NO_CALLS:
+        called = _said.calls(delta.tool_calls) or _said.calls(delta.function_call)
+        found += [Delta(stamp, "tool", called)] if called else []
     return found
-
-
-def _malformed(stamp: int, data: bytes, err: Exception) -> Failed:
-    return Failed(stamp, "malformed_chunk", "stream", 200, f"{err}: {data[:200]!r}")
 
 
 def _ms(end_ns: int | None, start_ns: int) -> float | None:
     return None if end_ns is None else (end_ns - start_ns) / 1e6
 
 
-def _entries(listing: Any) -> list[dict[str, Any]]:
+def _models(listing: Said) -> list[Model]:
     """Return the models that are listed; what has no name cannot be asked for."""
-    found = listing.get("data") if isinstance(listing, dict) else None
-    entries = found if isinstance(found, list) else []
-    return [e for e in entries if isinstance(e, dict) and isinstance(e.get("id"), str)]
+    return [model for entry in listing.each("data") if (model := _model(entry)) is not None]
 
 
-def _model(entry: dict[str, Any]) -> Model:
-    meta = entry.get("meta") or {}
-    parameters = meta.get("n_params")
+def _model(entry: Said) -> Model | None:
+    """Return a model that is listed, None for one without a name: it cannot be asked for."""
+    name = entry.text("id")
+    if name is None:
+        return None
+    meta = entry.part("meta")
+    parameters, size = meta.amount("n_params"), meta.amount("size")
     return Model(
-        id=entry["id"],
-        name=entry["id"],
-        quantization=meta.get("ftype"),
+        id=name,
+        name=name,
+        quantization=meta.text("ftype"),
         parameter_size=f"{parameters / 1e6:.2f}M" if parameters else None,
-        context_length=meta.get("n_ctx") or entry.get("max_model_len"),
-        size_mb=meta["size"] / 1e6 if meta.get("size") else None,
+        context_length=meta.count("n_ctx") or entry.count("max_model_len"),
+        size_mb=size / 1e6 if size else None,
         loaded=True if meta else None,
     )

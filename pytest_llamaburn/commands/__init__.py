@@ -12,7 +12,7 @@ import traceback
 from typing import TYPE_CHECKING, TextIO
 
 from pytest_llamaburn import __version__, registry
-from pytest_llamaburn.errors import LlamaBurnError, UsageError
+from pytest_llamaburn.errors import LlamaBurnError, UsageError, sentence
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -26,9 +26,7 @@ EXIT_CODES = """exit codes:
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command line and return its exit code; our errors are one sentence on stderr."""
     _open_closed()
-    for stream in (sys.stdout, sys.stderr):
-        if isinstance(stream, io.TextIOWrapper):
-            stream.reconfigure(errors="replace")  # a table with a few "?" is better than none
+    _encode()
     words = sys.argv[1:] if argv is None else list(argv)
     if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:  # as shells start background jobs
         with contextlib.suppress(ValueError):  # another thread than the main one cannot
@@ -53,6 +51,18 @@ def _open_closed() -> None:
     for name in ("stdout", "stderr"):
         if getattr(sys, name) is None:
             setattr(sys, name, open(os.devnull, "w", encoding="utf-8"))  # noqa: PTH123, SIM115
+
+
+def _encode() -> None:
+    """Have output be data: UTF-8 whatever the locale, unless a terminal shows it.
+
+    What an encoding lacks is written as an escape, which in JSON means the same character.
+    """
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            shown = stream is sys.stderr or stream.isatty()
+            encoding = stream.encoding if shown else "utf-8"
+            stream.reconfigure(encoding=encoding, errors="backslashreplace")
 
 
 def _parsed(words: list[str]) -> argparse.Namespace:
@@ -134,4 +144,4 @@ class _Parser(argparse.ArgumentParser):
 
     def error(self, message: str) -> None:  # type: ignore[override]
         """Say what is wrong and end with 4."""
-        self.exit(4, f"llamaburn: {message}; try {self.prog} --help\n")
+        self.exit(4, f"llamaburn: {sentence(message)}; try {self.prog} --help\n")

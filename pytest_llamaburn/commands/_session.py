@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from pytest_llamaburn import options
 from pytest_llamaburn.errors import LlamaBurnError, SettingsError
-from pytest_llamaburn.harness import PREFIX
+from pytest_llamaburn.harness import ENDING, PREFIX
 from pytest_llamaburn.settings import Display
 
 if TYPE_CHECKING:
@@ -50,6 +50,7 @@ def run(arguments: argparse.Namespace, kind: Kind) -> int:
     suite = options.to_argv(settings, kind.settings, PREFIX)
     if arguments.print_pytest:
         return _print_pytest(kind, suite)
+    _refuse_nowhere()
     _offer_recovery(Path(settings.results_dir), settings.resume)
     if note:
         print(note, file=sys.stderr)
@@ -74,6 +75,14 @@ def _show(outcome: Outcome, display: Display) -> None:
             print(f"wrote {path}", file=sys.stderr)
 
 
+def _refuse_nowhere() -> None:
+    """Raise SettingsError where the current directory was deleted: pytest cannot start in it."""
+    try:
+        Path.cwd()
+    except FileNotFoundError:
+        raise SettingsError("the current directory was deleted: change to another one") from None
+
+
 def _refuse_tests(settings: Any) -> None:
     """Raise SettingsError where a run of tests is to be continued: our suite is not theirs."""
     from pytest_llamaburn.load.filing import continuing, header_of, of_tests
@@ -87,8 +96,10 @@ def _refuse_tests(settings: Any) -> None:
 
 
 def _offer_recovery(results_dir: Path, resumed: str | None) -> None:
-    from pytest_llamaburn.load.filing import continuing, header_of, unfiled
+    from pytest_llamaburn.load.filing import continuing, header_of, left_alone, unfiled
 
+    for remark in left_alone(results_dir):
+        print(f"llamaburn: {remark}", file=sys.stderr)
     for left in set(unfiled(results_dir)) - {resumed}:
         print(
             f"run {left} was killed before it wrote its file: llamaburn results recover makes it, "
@@ -164,7 +175,7 @@ class Outcome:
 @contextlib.contextmanager
 def _signals_given_back() -> Iterator[None]:
     """Give back the handlers of signals, which an ended session leaves ignored."""
-    handlers = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+    handlers = {number: signal.getsignal(number) for number in (signal.SIGINT, *ENDING)}
     try:
         yield
     finally:

@@ -120,10 +120,11 @@ def _paths(directory: Path, arguments: argparse.Namespace) -> tuple[list[Path], 
     """Return the files that are meant, the baseline among them, and its place."""
     from pytest_llamaburn import results
 
-    paths = [results.find(directory, name) for name in arguments.names]
+    known = results.Finder(directory)
+    paths = [known.find(name) for name in arguments.names]
     place = 0
     if arguments.baseline is not None:
-        baseline = results.find(directory, arguments.baseline)
+        baseline = known.find(arguments.baseline)
         same = [index for index, path in enumerate(paths) if path.samefile(baseline)]
         paths += [] if same else [baseline]
         place = same[0] if same else len(paths) - 1

@@ -190,8 +190,11 @@ def server_reachable(scene: Scene) -> Verdict:
 def server_kind(scene: Scene) -> Verdict:
     """Say which server it is."""
     server = scene.seen.server
-    if server is not None:
-        return Verdict("ok", f"{server.kind} {server.version or '(version not said)'}")
+    if server is not None and scene.seen.backend is not None:
+        found = f"{server.kind} {server.version or '(version not said)'}"
+        notes = [*scene.seen.backend.notes]
+        fix = "Update the server: what it says of itself cannot all be read, and is left out."
+        return Verdict("warn", "; ".join([found, *notes]), fix) if notes else Verdict("ok", found)
     if not scene.reachable:
         return Verdict("ok", _NO_SERVER)
     fix = "Give it its key, or name what it speaks with --backend."
@@ -231,11 +234,14 @@ def _absent(model: str, scene: Scene) -> str:
 @_check("model.loaded")
 def model_loaded(scene: Scene) -> Verdict:
     """Say what the server holds in memory; others than the model under test take its room."""
+    from pytest_llamaburn.backends.ollama import full_name
+
     seen, wanted = scene.seen, scene.settings.model
     if seen.loaded is None:
         return Verdict("ok", f"unknown: {seen.why['loaded']}" if seen.server else _NO_SERVER)
     names = [entry["name"] for entry in seen.loaded]
-    others = [n for n in names if n not in wanted and n.removesuffix(":latest") not in wanted]
+    ours = {full_name(name) for name in wanted}
+    others = [name for name in names if full_name(name) not in ours]
     if wanted and others:
         fix = "Unload what is not measured (ollama stop NAME)."
         return Verdict("warn", f"also in memory: {', '.join(others)}", fix)
@@ -280,6 +286,19 @@ def cpu_governor(scene: Scene) -> Verdict:
         return Verdict("ok", governor)
     fix = "Set it while measuring: sudo cpupower frequency-set --governor performance."
     return Verdict("warn", f"{governor}: the clock changes while measuring", fix)
+
+
+@_check("machine.limits")
+def machine_limits(scene: Scene) -> Verdict:
+    """Say what of this machine may be used; a quota pauses whatever uses it up."""
+    from pytest_llamaburn.environment import binding
+    from pytest_llamaburn.reports._rows import room
+
+    limits = binding(scene.facts, scene.facts)
+    if "cpu_quota" not in limits:
+        return Verdict("ok", room(scene.facts) if limits else f"none: {room(scene.facts)}")
+    fix = "Give the container whole processors (docker run --cpuset-cpus), or raise its --cpus."
+    return Verdict("warn", f"{room(scene.facts)}: a quota pauses what measures", fix)
 
 
 @_check("cpu.other_load")
@@ -375,6 +394,18 @@ def _resolves(name: str) -> bool:
         return bool(socket.getaddrinfo(name, None))
     except OSError:
         return False
+
+
+@_check("sandbox")
+def sandbox(scene: Scene) -> Verdict:  # noqa: ARG001
+    """Say whether answers that are code can be scored on this machine."""
+    from pytest_llamaburn.scorers import code
+
+    try:
+        code.ready()
+    except LlamaBurnError as err:
+        return Verdict("warn", str(err), "Nothing to do for eval sets without the scorer code.")
+    return Verdict("ok", "answers that are code can be run: Landlock and seccomp contain them")
 
 
 @_check("extras")

@@ -5,20 +5,22 @@ from __future__ import annotations
 import json
 import sys
 from collections import Counter
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from pytest_llamaburn import registry
+from pytest_llamaburn import files, registry
 from pytest_llamaburn.errors import DatasetError
 
 if TYPE_CHECKING:
     import argparse
     from collections.abc import Iterator
+    from pathlib import Path
 
+    from pytest_llamaburn.converters._row import Row
     from pytest_llamaburn.datasets import EvalSet
 
 HELP = "list, check and import eval sets"
 EXAMPLE = "llamaburn evalset import test.jsonl --format gsm8k -o gsm8k.json"
+_SUFFIXES = (".csv", ".json", ".jsonl")  # what is read of a directory
 _COLUMNS = ("name", "version", "questions", "categories", "scorers")
 
 
@@ -27,8 +29,18 @@ def add(parser: argparse.ArgumentParser) -> None:
     formats = registry.names("converters")
     fields = (f"{name} ({registry.load('converters', name).HELP})" for name in formats)
     parser.add_argument("action", choices=tuple(_ACTIONS))
-    parser.add_argument("files", nargs="*", metavar="FILE", help="what to validate or import")
+    parser.add_argument(
+        "files",
+        nargs="*",
+        metavar="FILE",
+        help="what to validate or import",
+    )
     parser.add_argument("--format", choices=formats, help=f"of an import: {'; '.join(fields)}")
+    parser.add_argument(
+        "--answers",
+        metavar="HOW",
+        help="how the answers of mmlu are written: letter, index (from 0), number (from 1) or text",
+    )
     parser.add_argument("--name", help="of an imported set (the file's)")
     parser.add_argument(
         "--output", "-o", help="where to write an import (standard output); json for a list"
@@ -90,42 +102,110 @@ def _import(arguments: argparse.Namespace) -> int:
     """Write the set only if it is sound as a whole."""
     from pytest_llamaburn import datasets
 
-    if len(arguments.files) != 1 or not arguments.format:
-        raise DatasetError("evalset import: name one file and its --format")
-    source = Path(arguments.files[0]).expanduser()
-    found = list(_converted(source, arguments.format))
-    questions = [question for _, question in found]
-    name = arguments.name or source.stem
-    content = {"name": name, "version": "1.0", "questions": questions}
-    datasets.eval_set(content, source, [place for place, _ in found])
+    sources, examples = _sources(arguments)
+    found = _converted(sources, arguments.format, arguments.answers)
+    whole = _whole(sources, arguments.format)
+    name = arguments.name or whole.stem
+    content: dict[str, Any] = {"name": name, "version": "1.0"}
+    if examples:
+        solved = _converted(examples, arguments.format, arguments.answers)
+        content["examples"] = [_example(question) for _, question in solved]
+    content["questions"] = [question for _, question in found]
+    datasets.eval_set(content, whole, [place for place, _ in found])
     text = json.dumps(content, indent=2, ensure_ascii=False) + "\n"
     if arguments.output is None:
         print(text, end="")
         return 0
-    _write(Path(arguments.output), text)
-    print(f"wrote {arguments.output}: {len(questions)} questions", file=sys.stderr)
+    _write(files.home(arguments.output), text)
+    count = f"{len(content['examples'])} examples and " if examples else ""
+    print(f"wrote {arguments.output}: {count}{len(found)} questions", file=sys.stderr)
     return 0
 
 
-def _converted(source: Path, name: str) -> Iterator[tuple[str, Any]]:
-    """Yield place and question of each row; raises DatasetError for one that does not fit."""
-    from pytest_llamaburn import datasets
+def _sources(arguments: argparse.Namespace) -> tuple[list[Path], list[Path]]:
+    """Return the files of questions and those of examples, which few formats have."""
+    paths = [files.home(name) for name in arguments.files]
+    if not (paths and arguments.format):
+        raise DatasetError("evalset import: name one file and its --format")
+    module = registry.load("converters", arguments.format)
+    if not hasattr(module, "parts"):
+        if len(paths) > 1:
+            raise DatasetError(f"evalset import: {arguments.format} takes one file at a time")
+        return paths, []
+    found = module.parts([file for path in paths for file in _files_in(path)])
+    if found.left_out:
+        count = len(found.left_out)
+        print(f"llamaburn: {count} files left out: {module.LEFT_OUT}", file=sys.stderr)
+    return found.questions, found.examples
 
+
+def _files_in(path: Path) -> list[Path]:
+    """Return the files of a directory that can be read as rows, at any depth; a file as it is."""
+    if not path.is_dir():
+        return [path]
+    found = [one for one in files.found(path, "**/*") if one.suffix.lower() in _SUFFIXES]
+    if not found:
+        raise DatasetError(f"evalset import: {path} has no {', '.join(_SUFFIXES)} file")
+    return found
+
+
+def _whole(sources: list[Path], form: str) -> Path:
+    """Return what errors name first and a set is called after: the one file, else the format."""
+    from pathlib import Path
+
+    return sources[0] if len(sources) == 1 else Path(form)
+
+
+def _example(question: dict[str, Any]) -> dict[str, Any]:
+    kept = {name: question[name] for name in ("prompt", "category")}
+    return {**kept, "answer": question["reference"]}
+
+
+def _converted(sources: list[Path], name: str, answers: str | None) -> list[tuple[str, Any]]:
+    """Return place and question of each row; raises DatasetError for one that does not fit."""
     module = registry.load("converters", name)
-    place = "the whole file"
+    known = getattr(module, "ANSWERS", ())
+    if answers is not None and answers not in known:
+        raise DatasetError(f"--answers: {registry.unknown(f'way of {name}', answers, [*known])}")
+    whole = _whole(sources, name)
+    places: list[str] = []
 
-    def noted() -> Iterator[Any]:
-        nonlocal place
-        for place, row in datasets.rows(source, getattr(module, "COLUMNS", ())):  # noqa: B007
+    def noted() -> Iterator[Row]:
+        for row in _rows(sources, name):
+            places.append(row.place)
             yield row
 
     try:
-        for question in module.convert(noted()):
-            yield place, {key: value for key, value in question.items() if value is not None}
-    except KeyError as err:
-        raise DatasetError(f"{source}: {place}: {err.args[0]}: {name} needs it") from None
-    except (AttributeError, LookupError, TypeError, ValueError) as err:
-        raise DatasetError(f"{source}: {place}: is no row of {name}: {err}") from None
+        found = module.convert(noted(), answers) if known else module.convert(noted())
+        questions = [{k: v for k, v in one.items() if v is not None} for one in found]
+    except DatasetError as err:
+        raise DatasetError(_placed(whole, err)) from None
+    except (AttributeError, LookupError, TypeError, ValueError):
+        where = f"{whole}: {places[-1] if places else 'the whole file'}"
+        raise DatasetError(f"{where}: is no row of {name}: it has {module.HELP}") from None
+    return [*zip(places, questions, strict=True)]
+
+
+def _rows(sources: list[Path], name: str) -> Iterator[Row]:
+    """Yield the rows of some files; a file named after a subject says which one it is."""
+    from pytest_llamaburn import datasets
+    from pytest_llamaburn.converters._row import Row
+
+    module = registry.load("converters", name)
+    subject_of = getattr(module, "subject_of", lambda _: None)
+    for path in sources:
+        within = "" if len(sources) == 1 else f"{path}: "
+        for place, fields in datasets.rows(path, getattr(module, "COLUMNS", ())):
+            row = Row(fields, within + place, name)
+            if subject := subject_of(path):
+                row.setdefault("subject", subject)
+            yield row
+
+
+def _placed(source: Path, err: DatasetError) -> str:
+    """Return an error as one of a file; what reads files has named it already."""
+    text = str(err)
+    return text if text.startswith(str(source)) else f"{source}: {text}"
 
 
 def _write(path: Path, text: str) -> None:
@@ -133,8 +213,8 @@ def _write(path: Path, text: str) -> None:
         raise DatasetError(f"evalset import: -o {path} does not end in .json")
     try:
         path.write_text(text, encoding="utf-8")
-    except OSError as err:
-        raise DatasetError(f"{path} cannot be written: {err.strerror or err}") from None
+    except (OSError, ValueError) as err:
+        raise DatasetError(f"{path} cannot be written: {files.reason(err)}") from None
 
 
 _ACTIONS = {"list": _list, "validate": _validate, "import": _import}

@@ -3,20 +3,25 @@
 from __future__ import annotations
 
 import json
+import os
+import signal
 import sys
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from pytest_llamaburn import options
 from pytest_llamaburn.errors import SettingsError
-from pytest_llamaburn.settings import Judging
+from pytest_llamaburn.settings import Judging, Storage
 
 if TYPE_CHECKING:
     import argparse
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
 
     from pytest_llamaburn.calibration import Label
-    from pytest_llamaburn.judges import Case, Comparison, Panel, Score
+    from pytest_llamaburn.judges import Comparison, Score
+    from pytest_llamaburn.load.verdicts import Calibration, Found, Told
+    from pytest_llamaburn.progress import Progress
 
 HELP = "hold a judge against human labels"
 EXAMPLE = "llamaburn judge calibrate --labels labels.jsonl --judge claude --min-qwk 0.6"
@@ -26,7 +31,7 @@ _GATES = ("qwk", "spearman")
 class _Judged(NamedTuple):
     """A judge's verdicts as ratings, the state of each, and what else there is to tell."""
 
-    verdicts: list[int | None]
+    verdicts: list[float | None]
     states: list[str]
     about: dict[str, Any]
 
@@ -39,21 +44,28 @@ def add(parser: argparse.ArgumentParser) -> None:
         required=True,
         metavar="FILE.jsonl",
         help="a line each: question, response (or response_a and response_b), criterion, human "
-        "(1 to 5, or A, B, tie; one or a list), and if wanted reference and judge, a recorded "
-        "verdict, which is used where no --judge is named",
+        "(1 to 5, fractions too, or A, B, tie; one or a list), and if wanted reference and judge, "
+        "a recorded verdict, which is used where no --judge is named",
     )
     for name in _GATES:
         parser.add_argument(
             f"--min-{name}", metavar="X", help=f"exit 1 unless {name} is surely at least X"
         )
     parser.add_argument("--output", "-o", choices=("table", "json"), default="table")
-    options.declare(parser.add_argument, Judging)
+    parser.add_argument(
+        "--resume",
+        action="store_true",
+        help="continue a calibration of the same labels and judges that was cut: its verdicts are "
+        "not asked, nor paid, again",
+    )
+    progress = "how progress is shown on standard error"
+    words = ("auto", "live", "plain", "json", "none")
+    parser.add_argument("--progress", choices=words, default="auto", help=progress)
+    options.declare(parser.add_argument, Judging, Storage)
 
 
 def run(arguments: argparse.Namespace) -> int:
     """Judge what is labelled, print the agreement; return the exit code."""
-    import asyncio
-
     from pytest_llamaburn import calibration
 
     settings, _ = options.resolve(Judging, options.given(arguments, Judging))
@@ -62,7 +74,7 @@ def run(arguments: argparse.Namespace) -> int:
     offline = not arguments.judge and (not settings.judge or labels[0].judged)
     if settings.dry_run and not offline:
         return _tell_estimate(settings, labels)
-    judged = _recorded(labels) if offline else asyncio.run(_ask(settings, labels))
+    judged = _recorded(labels) if offline else _ask(settings, labels, arguments)
     document = calibration.report(labels, judged.verdicts, minima)
     document |= {"by_state": calibration.by_state(judged.states), **judged.about}
     as_json = arguments.output == "json"
@@ -84,94 +96,143 @@ def _minimum(arguments: argparse.Namespace, name: str) -> float | None:
 def _recorded(labels: Sequence[Label]) -> _Judged:
     from pytest_llamaburn import calibration
 
-    verdicts = calibration.recorded(labels)
-    states = ["unscored" if verdict is None else "scored" for verdict in verdicts]
-    return _Judged(verdicts, states, {"judges": []})
+    found = calibration.recorded(labels)
+    states = ["unscored" if verdict is None else "scored" for verdict in found]
+    return _Judged(found, states, {"judges": []})
 
 
-async def _ask(settings: Judging, labels: Sequence[Label]) -> _Judged:
+def _ask(settings: Judging, labels: Sequence[Label], arguments: argparse.Namespace) -> _Judged:
     """Have the panel judge all labels; raises UsageError where a judge cannot be had."""
-    from pytest_llamaburn.judges import Panel
+    from pytest_llamaburn.load import verdicts
 
-    panel = Panel.of(settings)
+    storage, _ = options.resolve(Storage, options.given(arguments, Storage))
+    work = verdicts.Calibration(settings, labels, Path(storage.results_dir))
+    if not arguments.resume and work.earlier:
+        _say(f"{work.earlier} verdicts of a calibration that was cut are there: use --resume")
+    shown = _progress(arguments.progress)
+    shown.plan(len(work.labels))
     try:
-        await panel.open()
-        work = _compare if len(labels[0].answers) > 1 else _score
-        judged = await work(panel, labels)
+        with _ending_as_ctrl_c():
+            found = work.work(lambda told: shown.step(_step(told)), resume=arguments.resume)
+    except KeyboardInterrupt:
+        _say(f"interrupted: {len(work.kept)} verdicts are kept: continue with --resume")
+        raise
     finally:
-        await panel.close()
-    names = [caller.judge.name for caller in panel.callers]
-    about = {"judges": names, "spent": panel.spent(), "notes": panel.notes, **judged.about}
-    return judged._replace(about=about)
+        shown.close()
+    if work.unfinished:
+        _say(f"{work.unfinished} verdicts are to be tried again: continue with --resume")
+    return _judged(work, labels, found)
 
 
-async def _score(panel: Panel, labels: Sequence[Label]) -> _Judged:
-    import asyncio
-
-    from pytest_llamaburn import judges
-    from pytest_llamaburn.agreement import consensus
-
-    calls = [panel.judge(_case(label), label.criterion) for label in labels]
-    scores: list[Score] = await asyncio.gather(*calls)
-    verdicts = [None if s.score is None else int(consensus([s.score])) for s in scores]
-    about: dict[str, Any] = {"judgments": [s.as_dict() for s in scores]}
-    if len(panel.callers) > 1:
-        about["jury_alpha"] = judges.alpha(scores)
-    return _Judged(verdicts, [s.state for s in scores], about)
+def _say(sentence: str) -> None:
+    print(f"llamaburn: {sentence}", file=sys.stderr, flush=True)
 
 
-async def _compare(panel: Panel, labels: Sequence[Label]) -> _Judged:
-    import asyncio
+def _progress(word: str) -> Progress:
+    """Return how to show progress on standard error, nothing where that is no file."""
+    from pytest_llamaburn import progress
 
-    from pytest_llamaburn import agreement
-    from pytest_llamaburn.judges import Pair
+    try:
+        descriptor = os.dup(sys.stderr.fileno())
+    except (OSError, ValueError):
+        descriptor = None
+    return progress.make(word, descriptor)
 
-    pairs = [Pair(one.question, one.answers[0], one.answers[1], one.reference) for one in labels]
-    found = await asyncio.gather(*(panel.compare(pair) for pair in pairs))
-    games = [_game(pair, one) for pair, each in zip(pairs, found, strict=True) for one in each]
-    about = {
-        "pairwise": agreement.games(games),
-        "judgments": [[one.as_dict() for one in each] for each in found],
+
+def _step(told: Told) -> dict[str, Any]:
+    """Return the row by which progress counts a label."""
+    return {
+        "prompt_id": told.place,
+        "start": "marks",
+        "error": None if told.state == "scored" else {"kind": told.state},
+        "tokens_per_sec": None,
+        "time_to_first_token_ms": None,
     }
-    verdicts = [_rating(each) for each in found]
-    return _Judged(verdicts, [_state(each) for each in found], about)
 
 
-def _case(label: Label) -> Case:
-    from pytest_llamaburn.judges import Case
+@contextmanager
+def _ending_as_ctrl_c() -> Iterator[None]:
+    """Have a request to end, or a closed terminal, end the command as Ctrl-C does."""
+    names = ("SIGTERM", "SIGHUP")
+    numbers = [getattr(signal, name) for name in names if hasattr(signal, name)]
+    before = {n: signal.signal(n, lambda *_: signal.raise_signal(signal.SIGINT)) for n in numbers}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
 
-    return Case(label.question, label.answers[0], label.reference)
+
+def _judged(work: Calibration, labels: Sequence[Label], found: Found) -> _Judged:
+    """Return the verdict of each label, and what else there is to tell of the panel's."""
+    from pytest_llamaburn import judges
+    from pytest_llamaburn.load import verdicts
+
+    compared = len(labels[0].answers) > 1
+    each: list[Any] = [found[verdicts.name_of(label)] for label in labels]
+    callers, every = work.panel.callers, list[Any](found.values())
+    about: dict[str, Any] = {
+        "judges": [caller.judge.name for caller in callers],
+        "spent": work.panel.spent(),
+        "notes": work.panel.notes,
+        "judgments": _told(every, compared=compared),
+    }
+    if compared:
+        about["pairwise"] = _pairwise_of(work.labels, found)
+    elif len(callers) > 1:
+        about["jury_alpha"] = judges.alpha(score for (score,) in every)
+    rate = _rating if compared else _score
+    return _Judged([*map(rate, each)], [*map(verdicts.state_of, each)], about)
 
 
-def _game(pair: Any, one: Comparison) -> Any:
-    from pytest_llamaburn.agreement import Game
-
-    picks = sum(j.verdict in ("A", "B") for j in one.judgments if j.source == "judge")
-    delta = float(len(pair.answer_a) - len(pair.answer_b))
-    return Game(one.verdict, one.inconsistent, one.first_picks, picks, delta, pair.question)
+def _told(every: Sequence[Any], *, compared: bool) -> list[Any]:
+    told = [[one.as_dict() for one in each] for each in every]
+    return told if compared else [score for (score,) in told]
 
 
-def _rating(each: Sequence[Comparison]) -> int | None:
+def _pairwise_of(labels: Mapping[str, Label], found: Found) -> dict[str, Any]:
+    from pytest_llamaburn import calibration
+
+    pairs = [_preference(label.question, found[name]) for name, label in labels.items()]
+    return calibration.pairwise(pairs)
+
+
+def _preference(question: str, each: Any) -> Any:
+    from pytest_llamaburn.calibration import Preference
+
+    rating = _rating(each)
+    scored = [one for one in each if one.verdict is not None]
+    asked = [j for one in each for j in one.judgments if j.source == "judge"]
+    return Preference(
+        question,
+        None if rating is None else (rating + 1) / 2,
+        sum(not one.inconsistent for one in scored) / len(scored) if scored else 0.0,
+        sum(one.first_picks for one in scored),
+        sum(j.verdict in ("A", "B") for j in asked),
+    )
+
+
+def _score(each: Sequence[Score]) -> float | None:
+    return each[0].score
+
+
+def _rating(each: Sequence[Comparison]) -> float | None:
     from pytest_llamaburn.agreement import consensus
     from pytest_llamaburn.calibration import VERDICTS
 
     ratings = [VERDICTS[one.verdict] for one in each if one.verdict is not None]
-    return int(consensus(ratings)) if ratings else None
-
-
-def _state(each: Sequence[Comparison]) -> str:
-    states = [one.state for one in each]
-    return "scored" if "scored" in states else states[0]
+    return consensus(ratings) if ratings else None
 
 
 def _tell_estimate(settings: Judging, labels: Sequence[Label]) -> int:
     from pytest_llamaburn.judges import Panel
+    from pytest_llamaburn.load import verdicts
     from pytest_llamaburn.reports._rows import grid
 
     panel = Panel.of(settings)
     found: dict[str, list[Any]] = {}
-    for label in labels:
-        case = _case(label)._replace(answer="\n".join(label.answers))
+    for label in verdicts.distinct(labels).values():
+        case = verdicts.case(label)._replace(answer="\n".join(label.answers))
         for one in panel.estimate([case], [label.criterion]):
             found.setdefault(one.judge, []).append(one)
     orders = len(labels[0].answers)  # a comparison is judged in both
@@ -236,7 +297,9 @@ def _section(name: str, found: dict[str, Any]) -> str:
     columns = (name, "judge", "95 % interval", "one human", "constant")
     confusion = found["confusion"]
     heads = [str(label) for label in confusion["labels"]]
-    rows = [(h, *map(str, r)) for h, r in zip(heads, confusion["human_by_judge"], strict=True)]
+    rows = [
+        (h, *(f"{n:g}" for n in r)) for h, r in zip(heads, confusion["human_by_judge"], strict=True)
+    ]
     crossed = grid(("human \\ judge", *heads), rows, numeric=1)
     return f"{grid(columns, list(_rows(found)), numeric=1)}\n\n{crossed}"
 

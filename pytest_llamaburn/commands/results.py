@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import json
+import os
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pytest_llamaburn import options
-from pytest_llamaburn.errors import LlamaBurnError, ResultsError
+from pytest_llamaburn.errors import LlamaBurnError, ResultsError, sentence
 from pytest_llamaburn.settings import Display, Storage
 
 if TYPE_CHECKING:
@@ -77,7 +78,7 @@ def _show(results_dir: Path, names: list[str], display: Display) -> int:
     if not names:
         raise ResultsError("results show: name a file or an id; llamaburn results list shows them")
     reports.check(display.output)
-    paths = [results.find(results_dir, name) for name in names]
+    paths = [*map(results.Finder(results_dir).find, names)]
     reports.show(paths, display.output, sys.stdout.write)
     if not display.output or "table" in display.output:
         _tell(paths)
@@ -100,10 +101,10 @@ def _validate(results_dir: Path, names: list[str], display: Display) -> int:  # 
 
     if not names:
         raise ResultsError("results validate: name the files to check")
-    bad = 0
+    bad, known = 0, results.Finder(results_dir)
     for name in names:
         try:
-            results.load(results.find(results_dir, name))
+            results.load(known.find(name))
             print(f"{name}: valid")
         except ResultsError as err:
             bad += 1
@@ -128,7 +129,7 @@ def _remove(results_dir: Path, names: list[str], display: Display) -> int:  # no
     """Remove files of the results directory: all that are named, or none if one is not there."""
     if not names:
         raise ResultsError("results rm: name the files or ids to remove")
-    for path in dict.fromkeys([_own(results_dir, name) for name in names]):
+    for path in _own(results_dir, names):
         try:
             path.unlink()
         except OSError as err:
@@ -137,31 +138,42 @@ def _remove(results_dir: Path, names: list[str], display: Display) -> int:  # no
     return 0
 
 
-def _own(results_dir: Path, name: str) -> Path:
-    """Return the result file that a name means; raises ResultsError for any other file."""
+def _own(results_dir: Path, names: list[str]) -> list[Path]:
+    """Return the result files that names mean, each once; raises ResultsError for other files."""
     from pytest_llamaburn import results
 
-    path = results.find(results_dir, name).resolve()
-    for own in results.paths(results_dir):
-        if own.resolve() == path:
-            return own
-    raise ResultsError(f"results rm: {name} is no result file in {results_dir}: it is left alone")
+    known = results.Finder(results_dir)
+    own = {os.path.realpath(path): path for path in results.paths(results_dir)}
+    found = {name: os.path.realpath(known.find(name)) for name in names}
+    for name, path in found.items():
+        if path not in own:
+            words = f"is no result file in {results_dir}: it is left alone"
+            raise ResultsError(f"results rm: {name} {words}")
+    return [own[path] for path in dict.fromkeys(found.values())]
 
 
 def _recover(results_dir: Path, names: list[str], display: Display) -> int:  # noqa: ARG001
     from pytest_llamaburn.load import filing
 
     bad = 0
+    for remark in () if names else filing.left_alone(results_dir):
+        print(f"llamaburn: {remark}", file=sys.stderr)
     for name in names or filing.unfiled(results_dir):
         try:
-            path = filing.write_result(results_dir, filing.header_of(results_dir, name)["run_id"])
+            run_id = filing.header_of(results_dir, name)["run_id"]
+            path = filing.write_result(results_dir, run_id, tell=_complain)
             print(path or f"{name} measured nothing and was not to")
         except Exception as err:  # noqa: BLE001 - a bad journal must not stop the others
             bad += 1
             ours = isinstance(err, LlamaBurnError)
             reason = err if ours else f"its journal is damaged ({type(err).__name__}: {err})"
-            print(f"llamaburn: run {name} is not recovered: {reason}", file=sys.stderr)
+            told = sentence(f"run {name} is not recovered: {reason}")
+            print(f"llamaburn: {told}", file=sys.stderr)
     return 4 if bad else 0
+
+
+def _complain(sentence: str) -> None:
+    print(f"llamaburn: {sentence}", file=sys.stderr)
 
 
 _ACTIONS = {

@@ -22,6 +22,7 @@ EXAMPLE = "llamaburn status --watch --interval 5s"
 _WINDOW_S = 0.5  # how long the processors are watched, unless the interval says it
 _LONGEST_S = 86_400.0
 _CLEAR = "\x1b[H\x1b[2J"
+_ROOM = ("cores_logical", "ram_mb", "cpu_quota", "cpus_allowed", "ram_limit_mb")
 _REASONS = {
     "loaded": "no server to ask",
     "cpu_percent": "this system has no counters",
@@ -81,12 +82,15 @@ def _watch(
     settings: Run, origins: Mapping[str, str], gauges: Gauges, arguments: argparse.Namespace
 ) -> None:
     """Show the state again and again; the processors are watched in between."""
+    from pytest_llamaburn.progress import takes_control_codes
+
     interval, form = arguments.interval, arguments.output
     window = min(_WINDOW_S, interval)
-    clear = _CLEAR if form == "table" and sys.stdout.isatty() else ""
+    clears = form == "table" and takes_control_codes(sys.stdout)
+    begin, end = (_CLEAR, "\n") if clears else ("", "\n\n" if form == "table" else "\n")
     while True:
         state = _state(settings, origins, gauges, window)
-        print(clear + _render(state, form, indent=None), flush=True)
+        print(begin + _render(state, form, indent=None), end=end, flush=True)
         window = interval
 
 
@@ -108,7 +112,8 @@ def _state(
     }
     reasons = {**_REASONS, **seen.why}
     nulls = {n: reasons[n] for n in state if state[n] is None}
-    return {**state, "probes": gauges.probes, "null_reasons": nulls}
+    notes = [*seen.backend.notes] if seen.backend else []
+    return {**state, "probes": gauges.probes, "server_notes": notes, "null_reasons": nulls}
 
 
 def _machine(load: Load) -> dict[str, Any]:
@@ -116,14 +121,15 @@ def _machine(load: Load) -> dict[str, Any]:
 
     from pytest_llamaburn.environment import facts
 
-    memory = psutil.virtual_memory()
+    memory, known = psutil.virtual_memory(), facts()
     return {
         "cpu_percent": load.cpu,
         "others_percent": load.others,
         "busiest": load.busiest and {"name": load.busiest[0], "percent": load.busiest[1]},
         "ram_used_mb": (memory.total - memory.available) / 1e6,
         "ram_total_mb": memory.total / 1e6,
-        "gpus": facts()["gpus"] or None,  # a driver may hide one: none seen is not none there
+        "machine": {name: known.get(name) for name in _ROOM},
+        "gpus": known["gpus"] or None,  # a driver may hide one: none seen is not none there
     }
 
 
@@ -146,6 +152,7 @@ def _server_rows(state: dict[str, Any]) -> list[tuple[str, str]]:
         ("server", _or_why(state, "server", shown)),
         ("in memory", _or_why(state, "loaded", first)),
         *models[1:],
+        *(("", f"cannot be read: {note}") for note in state["server_notes"]),
     ]
 
 
@@ -161,8 +168,17 @@ def _machine_rows(state: dict[str, Any]) -> list[tuple[str, str]]:
         ("CPU", _or_why(state, "cpu_percent", _percent(state["cpu_percent"]))),
         ("other programs", _or_why(state, "others_percent", others)),
         ("RAM", f"{used} of {total} MB used"),
+        *_room_rows(state["machine"]),
         ("GPUs", _or_why(state, "gpus", ", ".join(names))),
     ]
+
+
+def _room_rows(machine: dict[str, Any]) -> list[tuple[str, str]]:
+    """Return a row that says what of the machine may be used, where that is not all."""
+    from pytest_llamaburn.environment import binding
+    from pytest_llamaburn.reports._rows import room
+
+    return [("may be used", room(machine))] if binding(machine, machine) else []
 
 
 def _sensor_rows(state: dict[str, Any]) -> list[tuple[str, str]]:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from pytest_llamaburn.converters._row import optional, text
+
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
@@ -13,10 +15,10 @@ HELP = "instruction, input, output; an output with a generator is no reference"
 def convert(rows: Iterable[Any]) -> Iterator[dict[str, Any]]:
     """Yield the instructions, for a judge; what another model wrote is no reference."""
     for count, row in enumerate(rows, 1):
-        parts = (row["instruction"], row.get("input"))
+        parts = (text(row, "instruction"), optional(row, "input"))
         yield {
             "id": f"alpaca-{count}",
             "prompt": "\n\n".join(part for part in parts if part),
-            "reference": None if row.get("generator") else row.get("output") or None,
-            "category": row.get("dataset") or "instructions",
+            "reference": None if row.get("generator") else optional(row, "output"),
+            "category": optional(row, "dataset") or "instructions",
         }

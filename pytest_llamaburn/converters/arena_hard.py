@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from pytest_llamaburn.converters._row import text
+
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
@@ -13,4 +15,5 @@ HELP = "uid, category, prompt"
 def convert(rows: Iterable[Any]) -> Iterator[dict[str, Any]]:
     """Yield the questions, for a judge."""
     for row in rows:
-        yield {"id": row["uid"], "prompt": row["prompt"], "category": row["category"]}
+        names = {"id": "uid", "prompt": "prompt", "category": "category"}
+        yield {name: text(row, field) for name, field in names.items()}

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from pytest_llamaburn.converters._row import fault, text
+
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
@@ -13,12 +15,12 @@ HELP = "question, answer ending in '#### NUMBER'"
 def convert(rows: Iterable[Any]) -> Iterator[dict[str, Any]]:
     """Yield number questions; of the worked answer only the number is kept."""
     for count, row in enumerate(rows, 1):
-        _, mark, number = row["answer"].rpartition("####")
+        _, mark, number = text(row, "answer").rpartition("####")
         if not mark:
-            raise ValueError("the answer does not end in '#### NUMBER'")
+            raise fault(row, "answer", "does not end in '#### NUMBER'")
         yield {
             "id": f"gsm8k-{count}",
-            "prompt": row["question"],
+            "prompt": text(row, "question"),
             "reference": number.replace(",", ""),
             "category": "math",
             "scorer": "number",

@@ -5,6 +5,8 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, Any
 
+from pytest_llamaburn.converters._row import text
+
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
@@ -18,15 +20,16 @@ def convert(rows: Iterable[Any]) -> Iterator[dict[str, Any]]:
     What a prompt has before that function is the program's preamble: answers need not repeat it.
     """
     for row in rows:
-        beginning = rf"^(?:async )?def {re.escape(row['entry_point'])}\b"
-        preamble = re.split(beginning, row["prompt"], maxsplit=1, flags=re.MULTILINE)[0]
+        prompt, entry_point = text(row, "prompt"), text(row, "entry_point")
+        beginning = rf"^(?:async )?def {re.escape(entry_point)}\b"
+        preamble = re.split(beginning, prompt, maxsplit=1, flags=re.MULTILINE)[0]
         yield {
-            "id": row["task_id"],
-            "prompt": f"{_ASK}\n\n```python\n{row['prompt'].strip()}\n```",
-            "reference": row["prompt"] + row["canonical_solution"],
+            "id": text(row, "task_id"),
+            "prompt": f"{_ASK}\n\n```python\n{prompt.strip()}\n```",
+            "reference": prompt + text(row, "canonical_solution"),
             "category": "code",
             "scorer": "code",
-            "entry_point": row["entry_point"],
+            "entry_point": entry_point,
             "options": {"preamble": preamble} if preamble.strip() else {},
-            "tests": [row["test"], f"check({row['entry_point']})"],
+            "tests": [text(row, "test"), f"check({entry_point})"],
         }

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from pytest_llamaburn.converters._row import optional, text
+
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
@@ -11,13 +13,17 @@ HELP = "question or problem, answer"
 
 
 def convert(rows: Iterable[Any]) -> Iterator[dict[str, Any]]:
-    """Yield questions whose answer has to be in the reply, by search too where that is wanted."""
+    """Yield questions whose answer has to be in the reply, by search too where that is wanted.
+
+    Where there is a judge, it gives SimpleQA's grades.
+    """
     for count, row in enumerate(rows, 1):
         yield {
             "id": f"simpleqa-{count}",
-            "prompt": row["problem"] if "problem" in row else row["question"],
-            "reference": row["answer"],
-            "category": row.get("category") or row.get("topic") or "factual",
+            "prompt": text(row, "problem" if "problem" in row else "question"),
+            "reference": text(row, "answer"),
+            "category": optional(row, "category") or optional(row, "topic") or "factual",
             "allow_web_search": True,
             "scorer": "includes",
+            "criteria": ["grade"],
         }

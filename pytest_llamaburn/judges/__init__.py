@@ -18,10 +18,9 @@ from pytest_llamaburn.judges._panel import (
     score,
     total,
 )
-from pytest_llamaburn.judges._prompt import CRITERIA, VERSION, Case, Pair, split_thinking
+from pytest_llamaburn.judges._prompt import VERSION, Case, Pair
 
 __all__ = [
-    "CRITERIA",
     "STATES",
     "VERSION",
     "Case",
@@ -41,6 +40,5 @@ __all__ = [
     "judge",
     "parse",
     "score",
-    "split_thinking",
     "total",
 ]

@@ -3,15 +3,20 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import os
 import re
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
+from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple, TypeVar
+
+import msgspec
 
 from pytest_llamaburn import registry
 from pytest_llamaburn.backends._base import key_of
+from pytest_llamaburn.backends._secrets import redacted
 from pytest_llamaburn.errors import MissingKeyError, SettingsError
+from pytest_llamaburn.texts import dumps, whole
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -35,7 +40,21 @@ _STATUS = {
     504: "timeout",
     529: "overloaded",
 }
-_KEYS = re.compile(r"\bsk-[\w*.-]+")
+# What providers call an account or a key with which no call can succeed, whatever the status.
+_WORDS = {
+    "billing": re.compile(
+        r"insufficient[_ ](quota|credit|balance|fund)|credit balance is too low|out of credit"
+        r"|billing[_ ](hard[_ ]limit|error|not[_ ]active)|payment[_ ]required|account is not active"
+    ),
+    "auth": re.compile(
+        r"(invalid|incorrect|expired|revoked|disabled)[_ ](x-)?api[_ -]?key"
+        r"|api[_ -]?key (is )?(not valid|invalid|expired|disabled)"
+        r"|authentication[_ ]error|permission[_ ](error|denied)|account[_ ]deactivated"
+        r"|(organization|account|project) has been (disabled|deactivated|archived)"
+    ),
+    "not_found": re.compile(r"model[_ ]not[_ ]found"),
+}
+Struct = TypeVar("Struct")
 
 
 class Spec(NamedTuple):
@@ -136,11 +155,8 @@ class CallError(Exception):
         return refused or not self.sent
 
     def hide(self, key: str) -> None:
-        """Leave the key, as it is or as Python shows it, and all like it out; bound the words."""
-        words = self.words
-        for shape in {key, repr(key)[1:-1]} - {""}:
-            words = words.replace(shape, "[key]")
-        self.words = _KEYS.sub("[key]", words).strip()[:WORDS_LIMIT]
+        """Leave the key out in every notation, and all like it; bound the words."""
+        self.words = whole(redacted(self.words, key)).strip()[:WORDS_LIMIT]
 
 
 class Judge(ABC):
@@ -227,17 +243,40 @@ class Judge(ABC):
                 return
 
 
+def decoded(body: bytes, kind: type[Struct], what: str) -> Struct:
+    """Return a reply's body; raises CallError `malformed` where it is not `what` it should be.
+
+    Half a surrogate pair, or a byte that is not UTF-8, is replaced: the verdict is paid for.
+    """
+    try:
+        return msgspec.json.decode(body, type=kind)
+    except (msgspec.MsgspecError, UnicodeDecodeError) as err:
+        reason: Exception = err
+    try:
+        sound = json.loads(dumps(json.loads(body.decode(errors="replace"))))
+        return msgspec.convert(sound, kind)
+    except (msgspec.MsgspecError, ValueError, RecursionError):
+        raise CallError("malformed", f"the reply is no {what}: {reason}", 200) from None
+
+
 def failed(status: int, body: Any, headers: Mapping[str, str]) -> CallError:
     """Return the classified error of a reply that is not 200."""
     from pytest_llamaburn.backends._failures import classify, retry_after
 
     kind, words = classify(status, body)
-    if "insufficient_quota" in str(body):
-        kind = "billing"  # a 429 that no waiting mends
-    elif kind != "context_overflow":
-        kind = _STATUS.get(status, "server_error" if status >= 500 else "bad_request")
+    if kind != "context_overflow":
+        by_status = _STATUS.get(status, "server_error" if status >= 500 else "bad_request")
+        kind = _fatal(status, str(body)) or by_status
     err = CallError(kind, words, status)
     err.retry_after_s = retry_after(headers)
-    if (should := headers.get("x-should-retry")) is not None:
+    should = headers.get("x-should-retry")
+    if should is not None and kind not in FATAL:
         err.transient = should == "true"
     return err
+
+
+def _fatal(status: int, said: str) -> str | None:
+    """Return the kind of a refusal that every further call would meet, by the provider's words."""
+    if not 400 <= status < 500:
+        return None
+    return next((kind for kind, words in _WORDS.items() if words.search(said.lower())), None)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import random
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
 CHARS_PER_TOKEN = 4  # of English text; for estimates only
 _FIRST_WAIT_S, _LONGEST_WAIT_S = 0.5, 8.0
 _LONGEST_ASKED_S = 120.0  # a server that asks for more is not waited for
+_ROUNDING_USD = 1e-9  # what sums of floats may be off
 _UNPRICED = "the price of a judge is unknown"
 _UNCOUNTED = "a judge does not say how many tokens it took"
 _UNANSWERED = "a call without an answer may have been billed"
@@ -71,21 +73,24 @@ class Budget:
     cost_usd: float = 0.0
     unpriced: int = 0
     _reserved: float = field(default=0.0, repr=False)
+    _running: int = field(default=0, repr=False)
+    _settled: asyncio.Event = field(default_factory=asyncio.Event, repr=False)
+
+    async def room(self, worst_usd: float | None) -> None:
+        """Wait until `take` would succeed, or no call is under way that could make room for it.
+
+        A call that runs holds the most it can cost, which is far more than most calls do cost.
+        """
+        while self._running and self._refusal(worst_usd):
+            await self._settled.wait()
 
     def take(self, worst_usd: float | None) -> None:
         """Take one call that costs no more than this; raises BudgetError."""
-        if self.max_calls is not None and self.calls >= self.max_calls:
-            raise BudgetError(f"all {self.max_calls} calls of --max-judge-calls are used")
-        worst = worst_usd or 0.0
-        if self.max_cost_usd is not None:
-            left = self.max_cost_usd - self.cost_usd - self._reserved
-            if worst > left:
-                raise BudgetError(
-                    f"a call may cost {worst:.4f} USD and {max(0.0, left):.4f} of "
-                    "--max-judge-cost are left"
-                )
+        if refusal := self._refusal(worst_usd):
+            raise BudgetError(refusal)
         self.calls += 1
-        self._reserved += worst
+        self._running += 1
+        self._reserved += worst_usd or 0.0
 
     def settle(self, worst_usd: float | None, cost: float | None, calls: int = 1) -> None:
         """Replace what `take` reserved by what the call cost; where that is unknown, keep it.
@@ -93,11 +98,37 @@ class Budget:
         No `calls` means that it was not sent after all.
         """
         self.calls -= 1 - calls
+        self._running -= 1
         if cost is None:
             self.unpriced += 1
-            return
-        self._reserved -= worst_usd or 0.0
-        self.cost_usd += cost
+        else:
+            self._reserved -= worst_usd or 0.0
+            self.cost_usd += cost
+        self._settled.set()
+        self._settled = asyncio.Event()
+
+    def charge(self, calls: int, cost: float | None, most_usd: float | None) -> None:
+        """Count an earlier part of the run; for an unknown cost the most it can be is reserved."""
+        self.calls += calls
+        if cost is None:
+            self.unpriced += 1
+            self._reserved += most_usd or 0.0
+        else:
+            self.cost_usd += cost
+
+    def _refusal(self, worst_usd: float | None) -> str | None:
+        """Return why a call that costs at most this is refused, None where it is not."""
+        if self.max_calls is not None and self.calls >= self.max_calls:
+            return f"all {self.max_calls} calls of --max-judge-calls are used"
+        if self.max_cost_usd is None:
+            return None
+        worst = worst_usd or 0.0
+        left = self.max_cost_usd - self.cost_usd - self._reserved
+        if worst <= left + _ROUNDING_USD:
+            return None
+        return (
+            f"a call may cost {worst:.4f} USD and {max(0.0, left):.4f} of --max-judge-cost are left"
+        )
 
 
 @dataclass
@@ -166,23 +197,28 @@ class Caller:
                 self._opened = True
 
     def worst_usd(self, ask: Ask) -> float | None:
-        """Return the most a call can cost, None for an unknown price: no token is below a byte."""
-        prompt, most = len(ask.system.encode()) + len(ask.user.encode()), ask.max_tokens
+        """Return the most a call can cost, None for an unknown price: no token is below a byte.
+
+        Providers put the schema before the prompt, and bill it.
+        """
+        sent = (ask.system, ask.user, json.dumps(ask.schema))
+        prompt, most = sum(len(text.encode()) for text in sent), ask.max_tokens
         plain = cost_usd(Usage(input=prompt, output=most), self.prices)
         written = cost_usd(Usage(input=0, cache_write=prompt, output=most), self.prices)
         return max((cost for cost in (plain, written) if cost is not None), default=None)
 
     async def _once(self, ask: Ask, spent: Spent) -> Reply:
+        worst, cost, reason, sent = self.worst_usd(ask), None, _UNANSWERED, True
+        await self.budget.room(worst)
         if self._fatal is not None:
             raise self._fatal
-        worst, cost, reason, sent = self.worst_usd(ask), None, _UNANSWERED, True
         self.budget.take(worst)
         try:
             reply = await self.judge.send(ask)
             cost, reason = cost_usd(reply.usage, self.prices), _unknown(reply.usage)
         except CallError as err:
             sent, cost = err.sent, 0.0 if err.free else None
-            self._fatal = err if err.kind in FATAL else None
+            self._fatal = err if err.kind in FATAL else self._fatal
             raise
         finally:
             self.budget.settle(worst, cost, int(sent))

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from pytest_llamaburn.judges._base import Ask, CallError, Reply, Usage
+from pytest_llamaburn.judges._base import Ask, CallError, Reply, Usage, decoded
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -61,11 +61,11 @@ def response_format(schema: dict[str, Any]) -> Any:
 
 def reply(body: bytes, request_id: str | None, sent: Mapping[str, Any]) -> Reply:
     """Return what a completion's body says; raises CallError `malformed`."""
+    answer = decoded(body, _Answer, "completion")
     try:
-        answer = msgspec.json.decode(body, type=_Answer)
         choice = answer.choices[0]
-    except (msgspec.MsgspecError, UnicodeDecodeError, IndexError) as err:
-        raise CallError("malformed", f"the reply is no completion: {err}", 200) from None
+    except IndexError:
+        raise CallError("malformed", "the reply is no completion: it has no choice", 200) from None
     message = choice.message
     stop = _STOPS.get(choice.finish_reason or "", "end")
     if message.refusal:

@@ -2,18 +2,26 @@
 
 from __future__ import annotations
 
+import re
 import time
 from dataclasses import asdict, dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
+from pytest_llamaburn.backends._failures import NOT_THE_MODELS
+from pytest_llamaburn.criteria import NOT_APPLICABLE, Criterion, named
 from pytest_llamaburn.judges._base import Ask, CallError, Usage
 from pytest_llamaburn.judges._caller import BudgetError, Spent
 from pytest_llamaburn.judges._parsing import ParseError, parse
-from pytest_llamaburn.judges._prompt import absolute, pairwise, split_thinking
+from pytest_llamaburn.judges._prompt import absolute, pairwise
+from pytest_llamaburn.texts import words as words_of
+from pytest_llamaburn.thinking import split_thinking
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from pytest_llamaburn.judges._base import Reply
     from pytest_llamaburn.judges._caller import Caller
+    from pytest_llamaburn.judges._parsing import Claim
     from pytest_llamaburn.judges._prompt import Case, Pair, Prompt
 
 STATES = (
@@ -23,47 +31,33 @@ STATES = (
     "parse_error",
     "api_error",
     "budget",
-    "skipped_empty",
     "skipped_sut_error",
+    NOT_APPLICABLE,
 )
+_GAP = re.compile(r"\[?(?:\.{3}|…)\]?")  # what a quote leaves out
 MAX_TOKENS = 4096  # thinking counts against it
 TEMPERATURE = 0.0
-# Failures that say nothing about the model: nobody was there to ask, we were not let in, or it was
-# never asked because the search before it failed.
-_NOT_THE_MODELS = frozenset(
-    (
-        "auth",
-        "client_cancelled",
-        "connect_error",
-        "connect_refused",
-        "connect_timeout",
-        "dns",
-        "host_rejected",
-        "interrupted",
-        "loading",
-        "not_found",
-        "queue_full",
-        "search_failed",
-    )
-)
 
 
 @dataclass(frozen=True)
 class Judgment:
     """One verdict of one judge; `score` and `verdict` are None unless `state` is scored.
 
-    `source` is judge or rule; `verdict` (of a comparison) is A, B or tie, A being the answer that
-    was shown first. `calls` were sent for it, `retries` of them before the last one. `cost_usd` is
-    None for `cost_reason`; then `most_usd` says what they can have cost, None without a price.
+    `source` is judge or rule; `verdict` is a grade or, of a comparison, A, B or tie, A being the
+    answer that was shown first. `claims` has each claim with its quote, and whether that was
+    `found` in the evidence; `score` is then the share of the supported ones whose quote was.
+    `calls` were sent for it, `retries` of them before the last one. `cost_usd` is None for
+    `cost_reason`; then `most_usd` says what they can have cost, None without a price.
     """
 
     criterion: str
     state: str
     source: str = "judge"
-    score: int | None = None
+    score: float | None = None
     verdict: str | None = None
     reasoning: str = ""
     evidence: tuple[str, ...] = ()
+    claims: tuple[dict[str, Any], ...] = ()
     judge: str | None = None
     model_asked: str | None = None
     model_served: str | None = None
@@ -87,12 +81,13 @@ class Judgment:
 
     def as_dict(self) -> dict[str, Any]:
         """Return the judgment as JSON types."""
-        return asdict(self) | {"evidence": [*self.evidence]}
+        return asdict(self) | {"evidence": [*self.evidence], "claims": [*self.claims]}
 
 
-async def judge(caller: Caller, case: Case, criterion: str) -> Judgment:
+async def judge(caller: Caller, case: Case, criterion: str | Criterion) -> Judgment:
     """Return one judge's verdict on one answer and criterion. Raises only where it cannot open."""
-    return by_rule(case, criterion) or await _verdict(caller, absolute(case, criterion), criterion)
+    ruled = by_rule(case, criterion)
+    return ruled or await _verdict(caller, absolute(case, criterion), named(criterion).name)
 
 
 async def compare(caller: Caller, pair: Pair) -> Judgment:
@@ -100,29 +95,45 @@ async def compare(caller: Caller, pair: Pair) -> Judgment:
     return await _verdict(caller, pairwise(pair), "preference")
 
 
-def by_rule(case: Case, criterion: str) -> Judgment | None:
-    """Return the judgment of an answer that is not there, None for one to be judged.
+def by_rule(case: Case, criterion: str | Criterion) -> Judgment | None:
+    """Return the judgment that needs no judge, None where one is to be asked.
 
-    The model's own failure, or an empty answer that it ended itself, scores 1, so that silence is
-    never rewarded. Where the answer was cut off, or nobody was there to ask, there is no score.
+    An empty answer, the model's own failure, or an answer that the limit of tokens cut off before
+    it began gets the lowest mark, so that silence is never rewarded; as a grade, an empty answer is
+    not attempted, the others are incorrect. Where the server was gone, or the criterion cannot be
+    applied for want of a reference or of evidence, there is no mark.
     """
+    asked = named(criterion)
+    if case.failure in NOT_THE_MODELS and (asked.of_answer or not case.evidence):
+        return _without(asked, "skipped_sut_error", str(case.failure))
+    lacking = [name for name in asked.needs if not getattr(case, name)]
+    if lacking:
+        return _without(asked, NOT_APPLICABLE, f"there is no {' and no '.join(lacking)}")
+    if not asked.of_answer:
+        return None
+    return _of_silence(case, asked)
+
+
+def _of_silence(case: Case, asked: Criterion) -> Judgment | None:
+    """Return the judgment of an answer that is not there, None for one that is."""
     if case.failure is not None:
-        if case.failure in _NOT_THE_MODELS:
-            return _skipped(criterion, "skipped_sut_error", case.failure)
-        return _one(criterion, f"the model gave no answer: {case.failure}")
+        return _lowest(asked, f"the model gave no answer: {case.failure}", "incorrect")
     if split_thinking(case.answer)[0]:
         return None
     if case.finish_reason == "length":
-        return _skipped(criterion, "skipped_empty", "the limit of tokens came before the answer")
-    return _one(criterion, "the answer is empty")
+        return _lowest(asked, "the limit of tokens came before the answer", "incorrect")
+    return _lowest(asked, "the answer is empty", "not_attempted")
 
 
-def _one(criterion: str, reason: str) -> Judgment:
-    return Judgment(criterion, "scored", "rule", score=1, reasoning=reason)
+def _without(asked: Criterion, state: str, words: str) -> Judgment:
+    return Judgment(asked.name, state, "rule", error={"kind": state, "words": words})
 
 
-def _skipped(criterion: str, state: str, words: str) -> Judgment:
-    return Judgment(criterion, state, "rule", error={"kind": state, "words": words})
+def _lowest(asked: Criterion, reason: str, grade: str) -> Judgment:
+    ruled = Judgment(asked.name, "scored", "rule", reasoning=reason)
+    if asked.kind == "grade":
+        return replace(ruled, verdict=grade)
+    return replace(ruled, score=asked.scale[0])
 
 
 def worst_usd(caller: Caller, prompt: Prompt) -> float | None:
@@ -183,14 +194,31 @@ def _read(prompt: Prompt, reply: Reply, about: Judgment) -> Judgment:
     except ParseError as err:
         words = f"{err}: {reply.text[:200]!r}"
         return _failed(about, "parse_error", "parse_error", words)
-    return replace(
-        about,
-        state="scored",
-        reasoning=found.reasoning,
-        evidence=found.evidence,
-        error=None,
-        **{prompt.field: found.value},
+    known = replace(
+        about, state="scored", reasoning=found.reasoning, evidence=found.evidence, error=None
     )
+    if prompt.field == "claims":
+        return _counted(known, found.value, words_of(prompt.evidence))
+    return replace(known, **{prompt.field: found.value})
+
+
+def _counted(about: Judgment, claims: Sequence[Claim], evidence: str) -> Judgment:
+    """Return the judgment with the share of claims that the evidence supports.
+
+    A claim counts as supported only where the judge's quote stands in the evidence. Where a text
+    makes no claim there is no share.
+    """
+    told = tuple({**claim._asdict(), "found": _stands(claim.quote, evidence)} for claim in claims)
+    if not told:
+        return replace(about, state=NOT_APPLICABLE)
+    score = sum(one["supported"] and one["found"] for one in told) / len(told)
+    return replace(about, claims=told, score=score)
+
+
+def _stands(quote: str, evidence: str) -> bool:
+    """Return whether a quote stands in the evidence, also one that leaves out words in between."""
+    parts = [found for part in _GAP.split(quote) if (found := words_of(part))]
+    return bool(parts) and all(part in evidence for part in parts)
 
 
 def _failed(about: Judgment, state: str, kind: str, words: str) -> Judgment:

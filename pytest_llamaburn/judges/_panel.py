@@ -6,7 +6,7 @@ import asyncio
 import random
 from collections import Counter
 from dataclasses import dataclass, field
-from statistics import median
+from statistics import median, median_low
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from pytest_llamaburn import agreement, registry
@@ -15,23 +15,28 @@ from pytest_llamaburn.judges import _judging, _prices, _prompt
 from pytest_llamaburn.judges._base import Usage, parse
 from pytest_llamaburn.judges._caller import CHARS_PER_TOKEN, Budget, Caller, Window
 from pytest_llamaburn.judges._judging import Judgment
+from pytest_llamaburn.thinking import split_thinking
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Iterable, Sequence
 
+    from pytest_llamaburn.criteria import Criterion
     from pytest_llamaburn.judges._base import Judge
     from pytest_llamaburn.judges._prompt import Case, Pair, Prompt
     from pytest_llamaburn.settings import Judging
 
 _OUTPUT_TOKENS = 500  # of a usual verdict, for the estimate
+_GRADES = ("incorrect", "not_attempted", "correct")  # in the order in which judges vote on them
 
 
 @dataclass(frozen=True)
 class Score:
     """The common verdict on one criterion: the median of the scored judgments, None without any.
 
-    `flip_rate` is the share of a judge's repeats that differ from its most frequent score, the mean
-    over the judges; None where none was scored twice.
+    `verdict` is the common grade: the lower median of incorrect, not attempted and correct, so that
+    judges who disagree do not make an answer correct. `flip_rate` is the share of a judge's repeats
+    that differ from its most frequent mark, the mean over the judges; None where none was scored
+    twice.
     """
 
     criterion: str
@@ -39,6 +44,7 @@ class Score:
     state: str
     flip_rate: float | None
     judgments: tuple[Judgment, ...]
+    verdict: str | None = None
 
     def as_dict(self) -> dict[str, Any]:
         """Return it as JSON types."""
@@ -134,7 +140,7 @@ class Panel:
         """Close all judges."""
         await asyncio.gather(*(caller.judge.close() for caller in self.callers))
 
-    async def judge(self, case: Case, criterion: str) -> Score:
+    async def judge(self, case: Case, criterion: str | Criterion) -> Score:
         """Return the common verdict on one answer and criterion; raises where a judge cannot open.
 
         An answer that needs no judge gets one judgment, by rule.
@@ -164,15 +170,17 @@ class Panel:
             "unpriced_calls": self.budget.unpriced,
         }
 
-    def estimate(self, cases: Iterable[Case], criteria: Sequence[str]) -> list[Estimate]:
+    def estimate(
+        self, cases: Iterable[Case], criteria: Sequence[str | Criterion]
+    ) -> list[Estimate]:
         """Return what each judge will take for these answers, none of which is sent.
 
         A verdict is taken to be 500 tokens, a token 4 characters; `most_usd` is with every reply
         cut at its limit twice and a token a byte, but with no call that fails. For answers that are
         not there yet, give texts of their expected length.
         """
-        asked = [case for case in cases if _judging.by_rule(case, "") is None]
-        prompts = [_prompt.absolute(case, c) for case in asked for c in criteria]
+        asked = [(case, c) for case in cases for c in criteria if not _judging.by_rule(case, c)]
+        prompts = [_prompt.absolute(case, c) for case, c in asked]
         return [self._estimate(caller, prompts * self.repeats) for caller in self.callers]
 
     def estimate_pairs(self, pairs: Iterable[Pair]) -> list[Estimate]:
@@ -207,18 +215,24 @@ def score(judgments: Iterable[Judgment]) -> Score:
     """
     every = tuple(judgments)
     scores = [j.score for j in every if j.score is not None]
-    state = "scored" if scores else every[0].state
+    grades = [_GRADES.index(j.verdict) for j in every if j.verdict is not None]
+    state = "scored" if scores or grades else every[0].state
     middle = float(median(scores)) if scores else None
-    return Score(every[0].criterion, middle, state, _flip_rate(every), every)
+    grade = _GRADES[median_low(grades)] if grades else None
+    return Score(every[0].criterion, middle, state, _flip_rate(every), every, grade)
 
 
 def comparison(shown_ab: Judgment, shown_ba: Judgment) -> Comparison:
-    """Return the verdict of the two orders; `shown_ba` calls A what was B."""
+    """Return the verdict of the two orders; `shown_ba` calls A what was B.
+
+    Of two states without a verdict, the one that stands first in STATES is told, in either order.
+    """
     both = (shown_ab, shown_ba)
     firsts = sum(j.verdict == "A" for j in both)
-    unscored = next((j for j in both if not j.scored), None)
-    if unscored is not None:
-        return Comparison(None, unscored.state, inconsistent=False, first_picks=0, judgments=both)
+    unscored = [j.state for j in both if not j.scored]
+    if unscored:
+        state = min(unscored, key=_judging.STATES.index)
+        return Comparison(None, state, inconsistent=False, first_picks=0, judgments=both)
     one, other = shown_ab.verdict, {"A": "B", "B": "A"}.get(str(shown_ba.verdict), "tie")
     verdict = one if one == other else "tie"
     return Comparison(verdict, "scored", one != other, firsts, both)
@@ -260,7 +274,7 @@ async def _both_orders(caller: Caller, pair: Pair) -> Comparison:
 
 def by_rule_of_pair(pair: Pair) -> Comparison | None:
     """Return the verdict where an answer is empty: the other one wins, two empty ones tie."""
-    a, b = (bool(_prompt.split_thinking(text)[0]) for text in (pair.answer_a, pair.answer_b))
+    a, b = (bool(split_thinking(text)[0]) for text in (pair.answer_a, pair.answer_b))
     if a and b:
         return None
     verdict = "A" if a else "B" if b else "tie"
@@ -271,22 +285,24 @@ def by_rule_of_pair(pair: Pair) -> Comparison | None:
 
 def _flip_rate(judgments: Sequence[Judgment]) -> float | None:
     rates = [
-        1 - Counter(scores).most_common(1)[0][1] / len(scores)
-        for scores in _by_judge(judgments).values()
-        if len(scores) > 1
+        1 - Counter(marks).most_common(1)[0][1] / len(marks)
+        for marks in _by_judge(judgments, "score", "verdict").values()
+        if len(marks) > 1
     ]
     return sum(rates) / len(rates) if rates else None
 
 
 def _votes(judgments: Sequence[Judgment]) -> dict[str, float]:
-    return {name: float(median(scores)) for name, scores in _by_judge(judgments).items()}
+    return {name: float(median(scores)) for name, scores in _by_judge(judgments, "score").items()}
 
 
-def _by_judge(judgments: Sequence[Judgment]) -> dict[str, list[int]]:
-    found: dict[str, list[int]] = {}
+def _by_judge(judgments: Sequence[Judgment], *fields: str) -> dict[str, list[Any]]:
+    """Return the marks of each judge, which stand in any of these fields."""
+    found: dict[str, list[Any]] = {}
     for one in judgments:
-        if one.score is not None and one.judge is not None:
-            found.setdefault(one.judge, []).append(one.score)
+        marks = [value for name in fields if (value := getattr(one, name)) is not None]
+        if marks and one.judge is not None:
+            found.setdefault(one.judge, []).extend(marks)
     return found
 
 
@@ -306,5 +322,7 @@ def _model(entry: str) -> tuple[str, str]:
 
 
 def bare(model: str) -> str:
-    """Return a model's name without the tag that Ollama adds where none is given."""
-    return model.removesuffix(":latest")
+    """Return what is equal for all names that Ollama takes for one model."""
+    from pytest_llamaburn.backends.ollama import full_name
+
+    return full_name(model)

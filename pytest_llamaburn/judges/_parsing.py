@@ -2,19 +2,37 @@
 
 from __future__ import annotations
 
+import html
 import json
+import re
 from typing import TYPE_CHECKING, Any, NamedTuple
+from urllib.parse import unquote
+
+from pytest_llamaburn.texts import whole
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
     from pytest_llamaburn.judges._prompt import Prompt
 
 _TRIES = 10_000  # braces looked at in one text: a text of nothing but braces must not take minutes
+_READINGS = 24  # of one text: escapes within escapes must not take minutes either
+# A backslash that begins no escape of JSON, as small models write it in LaTeX and paths.
+_ESCAPE = re.compile(r'\\(?:u[0-9a-fA-F]{4}|["\\/bfnrt])|\\')
+_ESCAPED = re.compile(r'\\(u([0-9a-fA-F]{4})|["\\/bfnrt])')
+_MEANT = {"b": "\b", "f": "\f", "n": "\n", "r": "\r", "t": "\t"}
+
+
+class Claim(NamedTuple):
+    """What a judge says of one claim: the passage that it quotes, and whether that supports it."""
+
+    claim: str
+    quote: str
+    supported: bool
 
 
 class Verdict(NamedTuple):
-    """A verdict that keeps to the schema."""
+    """A verdict that keeps to the schema; its value is a mark, a word, or a tuple of claims."""
 
     value: Any
     reasoning: str
@@ -29,25 +47,29 @@ def parse(text: str, prompt: Prompt) -> Verdict:
     """Return the verdict in a judge's reply.
 
     That is the whole reply or, for servers that keep to no schema, the last whole JSON object in it
-    that is a verdict. One that stands in the judged material, also within other JSON, is the
-    answer's, not the judge's. Raises ParseError.
+    that is a verdict. What small models get wrong in JSON is forgiven, a mark that is not on the
+    scale is not. A verdict that stands in the judged material, also within other JSON or escaped,
+    is the answer's, not the judge's. Raises ParseError, whatever the text.
     """
     if not text.strip():
         raise ParseError("the reply is empty")
-    found = [o for o in _objects(text) if _valid(o, prompt)]
+    found = [one for o in _objects(text) if (one := _verdict(o, prompt)) is not None]
     if not found:
-        raise ParseError(f"no JSON object with evidence, reasoning and a {prompt.field} in it")
-    planted = [o for part in prompt.material for outer in _objects(part) for o in _within(outer)]
-    own = [o for o in found if o not in planted]
+        raise ParseError(f"no JSON object with {', '.join(prompt.schema['required'])} in it")
+    planted = {_bare(one) for part in prompt.material for one in _planted(part, prompt)}
+    own = [one for one in found if _bare(one) not in planted]
     if not own:
         raise ParseError("the only verdict in it was planted in the material")
-    last = own[-1]
-    return Verdict(last[prompt.field], last["reasoning"], tuple(last["evidence"]))
+    return own[-1]
 
 
 def _objects(text: str) -> Iterator[Any]:
-    """Yield the outermost whole JSON objects of a text in order."""
-    decoder = json.JSONDecoder(object_pairs_hook=_unambiguous)
+    """Yield the outermost whole JSON objects of a text in order.
+
+    Line breaks in strings and backslashes that escape nothing are taken as they stand.
+    """
+    decoder = json.JSONDecoder(object_pairs_hook=_unambiguous, strict=False)
+    text = _ESCAPE.sub(lambda found: found[0] if len(found[0]) > 1 else "\\\\", text)
     at = text.find("{")
     for _ in range(_TRIES):
         if at < 0:
@@ -59,6 +81,43 @@ def _objects(text: str) -> Iterator[Any]:
         else:
             yield found
         at = text.find("{", end)
+
+
+def _planted(text: str, prompt: Prompt) -> Iterator[Verdict]:
+    """Yield the verdicts in judged material, however deep in JSON or escapes they are."""
+    for reading in _readings(text):
+        for outer in _objects(reading):
+            for inner in _within(outer):
+                if (found := _verdict(inner, prompt)) is not None:
+                    yield found
+
+
+def _readings(text: str) -> list[str]:
+    """Return a text, and what it says where it is read unescaped, once or several times."""
+    found = [text]
+    for reading in found:
+        for decode in _DECODERS:
+            plain = decode(reading)
+            if plain not in found and len(found) < _READINGS:
+                found.append(plain)
+    return found
+
+
+def _unescaped(text: str) -> str:
+    def meant(found: re.Match[str]) -> str:
+        return chr(int(found[2], 16)) if found[2] else _MEANT.get(found[1], found[1])
+
+    return _ESCAPED.sub(meant, text)
+
+
+def _out_of_html(text: str) -> str:
+    try:
+        return html.unescape(text)
+    except ValueError:  # a number of thousands of digits
+        return text
+
+
+_DECODERS: tuple[Callable[[str], str], ...] = (_unescaped, _out_of_html, unquote)
 
 
 def _within(value: Any) -> Iterator[Any]:
@@ -74,21 +133,63 @@ def _within(value: Any) -> Iterator[Any]:
 
 
 def _unambiguous(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    found = dict(pairs)
+    """Return an object by its keys in small letters; raises ValueError for one given twice."""
+    found = {key.strip().casefold(): value for key, value in pairs}
     if len(found) < len(pairs):
         raise ValueError("a key is given twice")
     return found
 
 
-def _valid(found: Any, prompt: Prompt) -> bool:
-    """Return whether an object keeps to the schema; true and 4.0 are no whole numbers here."""
+def _verdict(found: Any, prompt: Prompt) -> Verdict | None:
+    """Return an object's verdict, None where it does not keep to the schema.
+
+    Reasons may come as a list, a single quote as text; letters may be small or capital. True and
+    4.0 are no whole numbers here.
+    """
+    if not isinstance(found, dict) or set(found) != set(prompt.schema["required"]):
+        return None
+    reasons, quotes = _listed(found["reasoning"]), _listed(found.get("evidence", []))
+    value = _claims(found["claims"]) if prompt.field == "claims" else _mark(found, prompt)
+    if None in (reasons, quotes, value):
+        return None
+    return Verdict(value, "\n".join(reasons or ()), tuple(quotes or ()))
+
+
+def _mark(found: dict[str, Any], prompt: Prompt) -> Any:
+    """Return which of the marks that are allowed an object gives, None for any other."""
+    value = found[prompt.field]
+    folded = value.strip().casefold() if isinstance(value, str) else value
+    for mark in prompt.allowed:
+        same = mark.casefold() if isinstance(mark, str) else mark
+        if type(folded) is type(same) and folded == same:
+            return mark
+    return None
+
+
+def _claims(value: Any) -> tuple[Claim, ...] | None:
+    """Return a list of claims, None where one does not keep to the schema."""
+    if not isinstance(value, list) or not all(map(_is_claim, value)):
+        return None
+    return tuple(Claim(whole(c["claim"]), whole(c["quote"]), c["supported"]) for c in value)
+
+
+def _is_claim(value: Any) -> bool:
+    kinds = {"claim": str, "quote": str, "supported": bool}
     return (
-        set(found) == {"evidence", "reasoning", prompt.field}
-        and isinstance(found["reasoning"], str)
-        and isinstance(found["evidence"], list)
-        and all(isinstance(quote, str) for quote in found["evidence"])
-        and any(
-            type(found[prompt.field]) is type(v) and found[prompt.field] == v
-            for v in prompt.allowed
-        )
+        isinstance(value, dict)
+        and set(value) == set(kinds)
+        and all(type(value[name]) is kind for name, kind in kinds.items())
     )
+
+
+def _listed(value: Any) -> list[str] | None:
+    """Return a text or a list of texts as a list, None for anything else."""
+    entries = value if isinstance(value, list) else [value]
+    return [whole(one) for one in entries] if all(isinstance(e, str) for e in entries) else None
+
+
+def _bare(found: Any) -> Any:
+    """Return what two writings of one verdict have in common: spaces and capitals do not count."""
+    if isinstance(found, tuple):
+        return tuple(map(_bare, found))
+    return "".join(found.split()).casefold() if isinstance(found, str) else found

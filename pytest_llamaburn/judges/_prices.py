@@ -14,6 +14,8 @@ if TYPE_CHECKING:
 TIERS = ("input", "cache_read", "cache_write", "output")
 Prices = dict[str, dict[str, float]]  # model, tier, USD per million tokens
 
+_MOST_USD = 1e6  # for a million tokens
+
 
 def parse(entries: Iterable[str]) -> Prices:
     """Return the price list of entries such as `claude-sonnet-5-5.input=3`.
@@ -28,7 +30,7 @@ def parse(entries: Iterable[str]) -> Prices:
             price = float(text)
         except ValueError:
             price = -1.0
-        if not model or tier not in TIERS or not 0 <= price < float("inf"):
+        if not model or tier not in TIERS or not 0 <= price <= _MOST_USD:
             raise SettingsError(
                 f"--judge-price: '{entry}' is refused: write MODEL.TIER=USD per million tokens, "
                 f"with a tier of {', '.join(TIERS)}"

@@ -157,10 +157,7 @@ def _request(model: str, ask: Ask, options: dict[str, Any]) -> dict[str, Any]:
 
 
 def _reply(body: bytes, request_id: str | None, options: dict[str, Any]) -> Reply:
-    try:
-        message = msgspec.json.decode(body, type=_Message)
-    except (msgspec.MsgspecError, UnicodeDecodeError) as err:
-        raise CallError("malformed", f"the reply is no message: {err}", 200) from None
+    message = _base.decoded(body, _Message, "message")
     text = "".join(block.text for block in message.content if block.type == "text")
     details = message.stop_details or _Details()
     words = ": ".join(word for word in (details.category, details.explanation) if word)

@@ -10,7 +10,7 @@ import msgspec
 from pytest_llamaburn.backends import ollama
 from pytest_llamaburn.errors import ServerError
 from pytest_llamaburn.judges import _base, _completions, _local, _probe
-from pytest_llamaburn.judges._base import Ask, CallError, Reply, Spec, Usage
+from pytest_llamaburn.judges._base import Ask, Reply, Spec, Usage
 
 
 class _Message(msgspec.Struct):
@@ -83,10 +83,7 @@ class Judge(_base.Judge):
 
 
 def _reply(body: bytes, options: dict[str, Any]) -> Reply:
-    try:
-        found = msgspec.json.decode(body, type=_Answer)
-    except (msgspec.MsgspecError, UnicodeDecodeError) as err:
-        raise CallError("malformed", f"the reply is no chat answer: {err}", 200) from None
+    found = _base.decoded(body, _Answer, "chat answer")
     stop = "length" if found.done_reason == "length" else "end"
     usage = Usage(input=found.prompt_eval_count, output=found.eval_count)
     return Reply(found.message.content, stop, usage, found.model, sent=options)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, Any, ClassVar
 
+from pytest_llamaburn.backends._base import api_root
 from pytest_llamaburn.errors import MissingExtraError
 from pytest_llamaburn.judges import _base, _completions, _probe
 from pytest_llamaburn.judges._base import Ask, CallError, Reply, Spec
@@ -90,5 +91,6 @@ def _client(judge: Judge) -> AsyncOpenAI:
         from openai import AsyncOpenAI
     except ImportError:
         raise MissingExtraError("judge", "the judge openai") from None
-    url = f"{judge.url}/v1" if judge.url and judge.url.count("/") == 2 else judge.url
+    url = api_root(judge.url) if judge.url else None
+    url = f"{url}/v1" if url and url.count("/") == 2 else url
     return AsyncOpenAI(api_key=judge.key, base_url=url, max_retries=0, timeout=judge.backstop_s)

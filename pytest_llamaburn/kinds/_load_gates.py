@@ -7,6 +7,7 @@ sent there at most.
 
 from __future__ import annotations
 
+import math
 import re
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -140,12 +141,22 @@ def _point(
     if value is not None:
         return Observed(value, point.get("interval"), "")
     if point["reached"]:
-        return _at_most(point["failing"], gate)
+        low, high = point.get("bracket") or (None, point["failing"])
+        return _at_most(high, gate) if low is None else _between(low, high, gate)
     counted = [level for level in results["levels"] if level["requests"] > level["excluded"]]
     most = max((place for level in counted if (place := _place(level))), default=0.0)
     if gate.operator in (">", ">=") and gate.bound <= most:
         return Observed(most, None, "")  # not reached: it lies above all that was sent
     return Observed(None, None, f"not reached up to {most:g}")
+
+
+def _between(low: float, high: float | None, gate: gates.Gate) -> Observed:
+    """Return what is known of a point that lies between two levels."""
+    both = (low, math.inf if high is None else high)
+    if gate.holds(both[0]) == gate.holds(both[1]):
+        return Observed(min(both, key=lambda end: abs(end - gate.bound)), None, "")
+    ends = f"above {low:g}" if high is None else f"between {low:g} and {high:g}"
+    return Observed(None, None, f"it lies {ends}, the levels say no more")
 
 
 def _at_most(value: float, gate: gates.Gate) -> Observed:
@@ -160,7 +171,7 @@ def _scalar(name: str, level: Mapping[str, Any]) -> Observed:
         found = level["goodput"]
         if found is None:
             return Observed(None, None, "goodput needs --slo")
-        return Observed(found["share"], found["wilson95"], "")
+        return Observed(found["share"], found["wilson95"], found.get("reason") or "")
     if name == "error_rate":
         return Observed(level[name], level["error_rate_ci95"], "")
     value = level[name]

@@ -1,6 +1,7 @@
 """What the marks of many answers come to. Only what was scored enters a mean.
 
-Beside each mean stand the bounds it would have if all that is missing were a 1, and if it were a 5.
+Beside each mean stand the bounds it would have if all that is missing were at the lowest mark, and
+if it were at the highest.
 """
 
 from __future__ import annotations
@@ -9,53 +10,103 @@ from collections import Counter
 from typing import TYPE_CHECKING, Any
 
 from pytest_llamaburn import agreement, metrics, stats
+from pytest_llamaburn.criteria import BUILT_IN, GRADED, GRADES, NOT_APPLICABLE, SCORES, named
 from pytest_llamaburn.gates import Observed
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Sequence
 
+    from pytest_llamaburn.criteria import Criterion
     from pytest_llamaburn.gates import Gate
 
 Item = dict[str, Any]
 
-CRITERIA = ("accuracy", "completeness", "coherence")
-LOWEST, HIGHEST = 1, 5
+SHARES = ("correct", "correct_of_parsed", "unparsable")
 UNFINISHED = "unfinished"  # the state of a verdict that a run was cut before
 MOST_INCONSISTENT = 0.3  # above it the judge looks at the position, not at the answers
 MOST_BY_CHANCE = 0.05  # a sign test's p above it is no evidence
+FEWEST_DECISIVE = 6  # 2 / 2**6 < MOST_BY_CHANCE < 2 / 2**5
+_TOO_FEW = "fewer than 6 questions have a winner: chance alone could do that"
 # The means that are gated beside the metrics of the answers' timing, with their units.
 GATED = {name: found.unit for name, found in metrics.EVAL_METRICS.items()}
 
 
 def criteria(items: Sequence[Item]) -> dict[str, dict[str, Any]]:
-    """Return the summary of each criterion that any question is judged on."""
-    asked = {name: [i["scores"][name] for i in items if name in i["scores"]] for name in CRITERIA}
-    return {name: _criterion(found) for name, found in asked.items() if found}
-
-
-def _criterion(found: Sequence[dict[str, Any]]) -> dict[str, Any]:
-    scores = [one["score"] for one in found if one["score"] is not None]
-    missing = len(found) - len(scores)
-    middle = agreement.mean(scores, scale=(LOWEST, HIGHEST))
-    low, high = ((sum(scores) + missing * end) / len(found) for end in (LOWEST, HIGHEST))
+    """Return the summary of each criterion that any question is judged on, grades aside."""
+    names = dict.fromkeys((*BUILT_IN, *(name for item in items for name in item["scores"])))
+    asked = {name: [i["scores"][name] for i in items if name in i["scores"]] for name in names}
     return {
-        "n_total": len(found),
+        name: _criterion(found, named(name))
+        for name, found in asked.items()
+        if found and named(name).kind != "grade"
+    }
+
+
+def _criterion(found: Sequence[dict[str, Any]], asked: Criterion) -> dict[str, Any]:
+    fit = [one for one in found if one["state"] != NOT_APPLICABLE]
+    scores = [one["score"] for one in fit if one["score"] is not None]
+    missing = len(fit) - len(scores)
+    middle = agreement.mean(scores, scale=asked.scale)
+    ends = asked.scale if fit else ()
+    bounds = {f"missing_at_{end}": (sum(scores) + missing * end) / len(fit) for end in ends}
+    marked = asked.kind == "scale"
+    return {
+        "unit": "1 to 5" if marked else "share",
+        "n_total": len(fit),
         "n_scored": len(scores),
         "by_state": dict(Counter(one["state"] for one in found)),
         "mean": middle.value,
         "ci95": _listed(middle.ci95),
-        "reason": middle.reason,
-        "bounds": {"missing_at_1": low, "missing_at_5": high},
-        "histogram": _histogram(scores),
+        "reason": middle.reason if fit else _inapplicable(found),
+        "bounds": bounds or None,
+        "histogram": _histogram(scores) if marked else None,
         "flip_rate": _mean(one["flip_rate"] for one in found),
         "jury_alpha": _alpha(found),
     }
 
 
 def _histogram(scores: Iterable[float]) -> dict[str, int]:
-    """Return how often each score was given; a jury's half points count as the score above."""
-    counts = Counter(int(agreement.consensus([score])) for score in scores)
-    return {str(score): counts[score] for score in range(LOWEST, HIGHEST + 1)}
+    """Return how often each score was given.
+
+    A jury's half points count as the even score beside them: on the scale turned round too.
+    """
+    counts = Counter(map(round, scores))
+    return {str(score): counts[score] for score in SCORES}
+
+
+def _inapplicable(found: Sequence[dict[str, Any]]) -> str:
+    """Return why nobody could give a verdict on any of some answers."""
+    (first, *_) = found[0]["judgments"]
+    return first["error"]["words"] if first["error"] else "the texts make no claim"
+
+
+def grades(items: Sequence[Item]) -> dict[str, dict[str, Any]]:
+    """Return the shares of SimpleQA's grades and its F-score, by their names as metrics.
+
+    Empty where no answer was to be graded. `bounds` has the lowest and the highest that each can be
+    if all that is missing had one grade.
+    """
+    found = [i["scores"]["grade"] for i in items if "grade" in i["scores"]]
+    fit = [one for one in found if one["state"] != NOT_APPLICABLE]
+    given = [one["verdict"] for one in fit if one["verdict"] is not None]
+    about = {
+        "n_total": len(fit),
+        "n_scored": len(given),
+        "by_state": dict(Counter(one["state"] for one in found)),
+        "flip_rate": _mean(one["flip_rate"] for one in found),
+    }
+    why = None if fit or not found else _inapplicable(found)
+    return {name: {**about, **_grade(name, given, len(fit), why)} for name in GRADED if found}
+
+
+def _grade(name: str, given: Sequence[str], total: int, why: str | None) -> dict[str, Any]:
+    found = agreement.graded(name, given)
+    missing = total - len(given)
+    ends = [agreement.graded(name, [*given, *missing * [grade]]).value for grade in GRADES]
+    known = [value for value in ends if value is not None]
+    bounds = {"missing_at_0": min(known), "missing_at_1": max(known)} if known else None
+    interval = _listed(found.ci95)
+    return {"mean": found.value, "ci95": interval, "reason": why or found.reason, "bounds": bounds}
 
 
 def _alpha(found: Sequence[dict[str, Any]]) -> dict[str, Any] | None:
@@ -79,37 +130,87 @@ def _votes(judgments: Iterable[dict[str, Any]]) -> dict[str, float]:
     return {name: agreement.consensus(scores) for name, scores in given.items()}
 
 
-def correct(items: Sequence[Item]) -> dict[str, Any]:
-    """Return the share of answers that scorers found right, of all that could be read.
+def correctness(items: Sequence[Item]) -> dict[str, dict[str, Any]]:
+    """Return the shares of answers that the scorers found right and that they could not read.
 
-    With several answers to a question, the interval draws whole questions.
+    `correct` is over all answers: one from which nothing can be read is wrong. What is missing for
+    reasons that are not the model's is left out; `bounds` has the share with all of it wrong and
+    with all of it right. `correct_of_parsed` is over the answers that could be read. `unparsable`
+    is the share of the others, so that correct = correct_of_parsed · (1 − unparsable). Several
+    answers to a question are not independent: the intervals take them together.
     """
-    verdicts = [(i["question"]["id"], s["verdict"]) for i in items for s in samples(i)]
-    scored = [(name, v) for name, v in verdicts if v is not None]
-    marks = [(name, float(v["correct"])) for name, v in scored if v["correct"] is not None]
-    values, right = [mark for _, mark in marks], sum(mark == 1 for _, mark in marks)
-    several = len({name for name, _ in marks}) < len(marks)
-    spread = agreement.mean(values, [n for n, _ in marks], (0, 1)).ci95 if several else None
+    asked = [told for item in items for told in _scored(item)]
+    given = [(name, v) for name, v in asked if v["correct"] is not None]
+    parsed = [(name, v) for name, v in given if v["state"] == "scored"]
+    right = sum(v["correct"] for _, v in given)
+    unread = len(given) - len(parsed)
     return {
-        "n_total": len(scored),
-        "n_scored": len(marks),
-        "by_state": dict(Counter(v["state"] for _, v in scored)),
-        "right": right,
-        "mean": right / len(marks) if marks else None,
-        "ci95": _listed(spread) if several else stats.wilson(right, len(marks)),
-        "reason": None if marks else "no question has a scorer that could read its answer",
+        "correct": {
+            **_share_of(asked, given, lambda v: v["correct"]),
+            "right": right,
+            "bounds": _bounds(right, len(given), len(asked)),
+        },
+        "correct_of_parsed": {**_share_of(given, parsed, lambda v: v["correct"]), "right": right},
+        "unparsable": {
+            **_share_of(asked, given, lambda v: v["state"] != "scored"),
+            "count": unread,
+        },
     }
+
+
+def _scored(item: Item) -> Iterator[tuple[str, dict[str, Any]]]:
+    """Yield the scorer's verdict on each answer to a question that has one, with the question."""
+    question = item["question"]
+    missing = {"correct": None, "state": UNFINISHED} if question.get("scorer") else None
+    for answer in samples(item):
+        verdict = answer["verdict"] or missing
+        if verdict is not None:
+            yield question["id"], verdict
+
+
+def _share_of(
+    asked: Sequence[tuple[str, dict[str, Any]]],
+    counted: Sequence[tuple[str, dict[str, Any]]],
+    is_hit: Callable[[dict[str, Any]], bool],
+) -> dict[str, Any]:
+    hits = [float(is_hit(verdict)) for _, verdict in counted]
+    found = agreement.mean(hits, [name for name, _ in counted], (0, 1))
+    return {
+        "n_total": len(asked),
+        "n_scored": len(counted),
+        "by_state": dict(Counter(verdict["state"] for _, verdict in asked)),
+        "mean": found.value,
+        "ci95": _listed(found.ci95),
+        "reason": found.reason and "no answer has a verdict of a scorer",
+    }
+
+
+def _bounds(right: float, given: int, asked: int) -> dict[str, float] | None:
+    if not asked:
+        return None
+    return {"missing_at_0": right / asked, "missing_at_1": (right + asked - given) / asked}
+
+
+def as_wrong(item: Item) -> None:
+    """Make the answers of an earlier version's item wrong that could not be read."""
+    for answer in samples(item):
+        verdict = answer["verdict"]
+        if verdict and verdict["correct"] is None and verdict["state"] not in metrics.NO_VERDICT:
+            verdict["correct"] = answer["correct"] = False
 
 
 def pass_at_k(items: Sequence[Item], k: int | None) -> dict[str, Any] | None:
     """Return the mean of pass@k over the questions that have a scorer; None if not asked for."""
     if k is None:
         return None
-    values = [item["pass_at_k"] for item in items if item["pass_at_k"] is not None]
+    asked = [item for item in items if any(_scored(item))]
+    values = [item["pass_at_k"] for item in asked if item["pass_at_k"] is not None]
     found = agreement.mean(values, scale=(0, 1))
     return {
         "k": k,
+        "n_total": len(asked),
         "n_scored": len(values),
+        "bounds": _bounds(sum(values), len(values), len(asked)),
         "mean": found.value,
         "ci95": _listed(found.ci95),
         "reason": found.reason,
@@ -125,14 +226,11 @@ def by_category(items: Sequence[Item]) -> dict[str, dict[str, Any]]:
 
 
 def _category(group: Sequence[Item]) -> dict[str, Any]:
-    right, scores = correct(group), criteria(group)
+    found = {**correctness(group), **criteria(group), **grades(group)}
+    kept = ("n_total", "n_scored", "right", "count", "mean", "ci95")
     return {
         "questions": len(group),
-        "correct": {name: right[name] for name in ("n_scored", "right", "mean", "ci95")},
-        **{
-            name: {key: found[key] for key in ("n_total", "n_scored", "mean", "ci95")}
-            for name, found in scores.items()
-        },
+        **{name: {k: one[k] for k in kept if k in one} for name, one in found.items()},
     }
 
 
@@ -141,7 +239,7 @@ def pairwise(items: Sequence[Item], rival: str | None) -> dict[str, Any] | None:
 
     Each question has one vote. There is no verdict where more than 30 % of the pairs turn with the
     order of the answers; to be better or worse takes both the interval of the win rate and the
-    sign test, which no fewer than 6 questions can pass.
+    sign test, which takes 6 questions that have a winner.
     """
     if rival is None:
         return None
@@ -183,7 +281,8 @@ def _winner(found: dict[str, Any]) -> tuple[str | None, str | None]:
     low, high = rate["ci95"] or (0.0, 1.0)
     p = found["sign_test_p"]["value"]
     if low <= 0.5 <= high or p is None or p > MOST_BY_CHANCE:
-        return "undecided", rate["reason"]
+        few = found["wins"] + found["losses"] < FEWEST_DECISIVE
+        return "undecided", _TOO_FEW if few else None
     return ("better" if low > 0.5 else "worse"), None
 
 
@@ -198,9 +297,11 @@ def counts(items: Iterable[Item], each: int) -> dict[str, Any]:
     """Return how many verdicts were asked for, how many there are, and the states.
 
     A verdict is what one judge says, each time it is asked, on one criterion of an answer or on a
-    pair. `each` is how often judges are asked of one: a mark by rule stands for all of them.
+    pair, where there can be one. `each` is how often judges are asked of one: a mark by rule stands
+    for all of them.
     """
-    states = Counter(state for _, state in _verdicts(items, each))
+    told = (state for _, state in _verdicts(items, each))
+    states = Counter(state for state in told if state != NOT_APPLICABLE)
     return {
         "n_total": states.total(),
         "n_scored": states["scored"],
@@ -283,6 +384,9 @@ def evidence(items: Sequence[Item]) -> dict[str, Any] | None:
     }
 
 
+_NOTHING: dict[str, Any] = {"mean": None, "ci95": None, "reason": None}
+
+
 def observed(gate: Gate, results: dict[str, Any]) -> Observed | None:
     """Return the value of a gate on a mean of marks, None where it is on the timing."""
     if gate.metric == "unscored":
@@ -291,23 +395,35 @@ def observed(gate: Gate, results: dict[str, Any]) -> Observed | None:
         rate = (results["pairwise"] or {}).get("win_rate") or {"value": None, "ci95": None}
         reason = "" if rate["value"] is not None else "no answers were compared"
         return Observed(rate["value"], rate["ci95"], reason)
-    if gate.metric not in ("correct", "pass_at_k", *CRITERIA):
+    if gate.metric in (*metrics.METRICS, "chunk_gap_ms", "error_rate"):
         return None
-    place = results["criteria"] if gate.metric in CRITERIA else results
-    found = place.get(gate.metric) or {"mean": None, "ci95": None, "reason": None}
+    shares = gate.metric in (*SHARES, "pass_at_k")
+    place = results if shares else {**results["criteria"], **results["grades"]}
+    found = place.get(gate.metric) or _NOTHING
     if found["mean"] is None:
         return Observed(None, None, found["reason"] or "nothing was scored")
+    unscored = results["correct"]["by_state"].get("unavailable", 0)
+    if unscored and shares:
+        reason = f"{unscored} answers could not be scored: their verdicts say why"
+        return Observed(found["mean"], found["ci95"], reason)
     return Observed(found["mean"], found["ci95"], "")
 
 
 def _unscored(results: dict[str, Any]) -> Observed:
-    total = results["n_total"]
-    if not total:
-        return Observed(None, None, "nothing was judged")
-    missing = total - results["n_scored"]
-    cut = results["by_state"].get(UNFINISHED, 0)
+    """Return the share of verdicts that are missing: of judges or of scorers, the larger one."""
+    asked = [one for one in (results, results["correct"]) if one["n_total"]]
+    if not asked:
+        return Observed(None, None, "nothing was marked")
+    worst = max(asked, key=lambda one: missing(one) / one["n_total"])
+    total, cut = worst["n_total"], worst["by_state"].get(UNFINISHED, 0)
     why = f"the run was cut before {cut} of {total} verdicts" if cut else ""
-    return Observed(missing / total, stats.wilson(missing, total), why)
+    return Observed(missing(worst) / total, stats.wilson(missing(worst), total), why)
+
+
+def missing(found: dict[str, Any]) -> int:
+    """Return how many of the verdicts that were asked for are not there."""
+    count: int = found["n_total"] - found["n_scored"]
+    return count
 
 
 def samples(item: Item) -> Iterator[Item]:

@@ -5,19 +5,26 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from pytest_llamaburn import cost, timeline
+from pytest_llamaburn.load import levels
 from pytest_llamaburn.metrics import RUN_METRICS
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Mapping, Sequence
 
     from pytest_llamaburn.load.rows import Row
+    from pytest_llamaburn.load.steady import Stretch
+
+
+def tokens(good: Sequence[Mapping[str, Any]]) -> float | None:
+    """Return the tokens of all answers, None where the count of one is not known, or of none."""
+    lengths = [row["output_sequence_length"] for row in good]
+    return sum(lengths) if lengths and None not in lengths else None
 
 
 def totals(profile: timeline.Profile, good: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
     """Return what a run took, by the keys of RUN_METRICS; None for what is not known."""
     spent = profile.total()
-    lengths = [row["output_sequence_length"] for row in good]
-    tokens = None if None in lengths else sum(lengths)
+    generated = tokens(good)
     above = profile.above_idle_joules(spent)
     package = profile.package_joules()
     joules = spent.joules
@@ -26,8 +33,8 @@ def totals(profile: timeline.Profile, good: Sequence[Mapping[str, Any]]) -> dict
         "energy_above_idle_wh": None if above is None else above / 3600,
         "power_draw_watts": spent.watts,
         "power_peak_watts": spent.peak_watts,
-        "joules_per_output_token": joules / tokens if joules and tokens else None,
-        "output_tokens_per_joule": tokens / joules if joules and tokens else None,
+        "joules_per_output_token": joules / generated if joules and generated else None,
+        "output_tokens_per_joule": generated / joules if joules and generated else None,
         "cpu_package_energy_wh": None if package is None else package / 3600,
         "measured_s": profile.seconds or None,
     }
@@ -104,30 +111,26 @@ def seen(entries: Sequence[dict[str, Any]], sent: Sequence[timeline.Window] = ()
     }
 
 
-def level(found: Sequence[timeline.Timeline], parts: Iterable[Sequence[Row]]) -> dict[str, Any]:
-    """Return what a level of a load took: each step from its first send to its last end.
+def level(
+    found: Sequence[timeline.Timeline], whole: Sequence[tuple[levels.Part, Stretch]]
+) -> dict[str, Any]:
+    """Return what a level of a load took over the stretches in which its load was whole.
 
-    Failed requests took energy too; a step whose energy is not known makes the level's null.
+    Failed requests took energy too; a stretch whose energy is not known makes the level's null.
     """
-    steps = [rows for rows in parts if rows]
-    taken = [timeline.between(found, *_span(rows)) for rows in steps]
+    spans = [(int(one.start_ns), int(one.end_ns)) for _, one in whole if one.end_ns > one.start_ns]
+    taken = [timeline.between(found, *span) for span in spans]
     reason = next((one.reason for one in taken if one.reason), None)
     if reason or not taken:
         return {**dict.fromkeys(LEVEL), "energy_reason": reason or "no_samples"}
     joules = sum(one.joules or 0.0 for one in taken)
-    seconds = sum(end - start for start, end in map(_span, steps)) / 1e9
-    good = [row for rows in steps for row in rows if row.error is None]
-    lengths = [row.values["output_sequence_length"] for row in good]
-    tokens = sum(length or 0.0 for length in lengths) if None not in lengths else None
+    seconds = sum(end - start for start, end in spans) / 1e9
+    generated = levels.tokens(whole)
     return {
         "energy_wh": joules / 3600,
         "power_draw_watts": joules / seconds,
         "power_peak_watts": max(one.peak_watts or 0.0 for one in taken),
-        "joules_per_output_token": joules / tokens if tokens else None,
-        "output_tokens_per_joule": tokens / joules if tokens else None,
+        "joules_per_output_token": joules / generated if generated else None,
+        "output_tokens_per_joule": generated / joules if joules and generated else None,
         "energy_reason": None,
     }
-
-
-def _span(rows: Sequence[Row]) -> tuple[int, int]:
-    return min(row.sent_ns for row in rows), max(row.end_ns for row in rows)

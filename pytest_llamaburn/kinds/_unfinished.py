@@ -46,7 +46,7 @@ def _told(record: Record) -> dict[str, dict[tuple[str, ...], Judgment]]:
 
 
 def _score(criterion: str, told: Told) -> Row:
-    given = [one for key, one in told.items() if key[1] == criterion]
+    given = [one for key, one in told.items() if one.criterion == criterion]
     if given:
         return judges.score(given).as_dict()
     return {"score": None, "state": UNFINISHED, "flip_rate": None, "judgments": []}

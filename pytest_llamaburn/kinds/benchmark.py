@@ -17,10 +17,12 @@ from pytest_llamaburn import (
     stats,
     timeline,
 )
+from pytest_llamaburn.backends._failures import NOT_THE_MODELS
 from pytest_llamaburn.errors import SettingsError
 from pytest_llamaburn.kinds import _power
 from pytest_llamaburn.kinds._parts import Distribution, Part, RunError, RunFile, opening, status
 from pytest_llamaburn.load import comparing
+from pytest_llamaburn.load.levels import without_counts
 from pytest_llamaburn.metrics import METRICS, summary
 
 if TYPE_CHECKING:
@@ -68,6 +70,7 @@ class BenchmarkResults(Part):
     between_runs: dict[str, dict[str, Any]] = Field(default={})
     correctness: dict[str, Any] | None = None
     totals: dict[str, float | None]
+    tokens_reason: str | None = None
     energy_by_repeat: list[dict[str, Any]] = Field(default=[])
     errors: dict[str, int]
     cost: dict[str, Any]
@@ -136,6 +139,7 @@ def build(record: Record) -> dict[str, Any]:
             "between_runs": _between_runs(warm or cold),
             "correctness": _correctness(rows, header["config"]),
             "totals": totals,
+            "tokens_reason": without_counts([row["output_sequence_length"] for row in good]),
             "energy_by_repeat": _power.by_repeat(record.profile, rows),
             "errors": dict(Counter(r["error"]["kind"] for r in rows if r["error"])),
             "cost": _power.price(header["config"], profile, totals, spent.reason),
@@ -193,9 +197,11 @@ def _correctness(
 
 
 def _judged(row: dict[str, Any], item: correctness.Item, lang: str) -> dict[str, Any]:
-    judged = {"correct": None, "reason": "failed", "heard": ""}
     if row["error"] is None:
         judged = correctness.judge(row["answer"] or "", item, lang)._asdict()
+    else:
+        mark = None if row["error"]["kind"] in NOT_THE_MODELS else False
+        judged = {"correct": mark, "reason": "failed", "heard": ""}
     expected = correctness.expected(item, lang)
     return {**item._asdict(), "expected": expected, "answer": row["answer"], **judged}
 
@@ -217,12 +223,13 @@ def _totals(rows: Sequence[dict[str, Any]], good: Sequence[dict[str, Any]]) -> d
         "succeeded": len(good),
         "failed": len(rows) - len(good),
         "input_tokens": _sum(good, "input_sequence_length"),
-        "output_tokens": _sum(good, "output_sequence_length"),
+        "output_tokens": _power.tokens(good),
         "requests_ms": _sum(good, "stream_ms"),
         "tokens_per_sec": 1000 * tokens / elapsed_ms if elapsed_ms else None,
     }
 
 
 def _sum(rows: Sequence[dict[str, Any]], name: str) -> float | None:
-    values = [row[name] for row in rows if row[name] is not None]
-    return sum(values) if values else None
+    """Return the sum over all rows, None where one has no value: a part is not the whole."""
+    values = [row[name] for row in rows]
+    return sum(values) if values and None not in values else None

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections import Counter
+from statistics import fmean
 from typing import TYPE_CHECKING, Any, Literal
 
 from pydantic import Field
 
-from pytest_llamaburn import flags, gates
+from pytest_llamaburn import flags, gates, insights
 from pytest_llamaburn.errors import SettingsError
 from pytest_llamaburn.kinds import _marks, _power
 from pytest_llamaburn.kinds._parts import Distribution, Part, RunError, RunFile, opening, status
@@ -22,16 +23,29 @@ if TYPE_CHECKING:
 FOLDER = "evals"
 
 
+class Claim(Part):
+    """A claim that a judge found in a text, and the quote that supports it.
+
+    `found` says whether the quote stands in the evidence; a claim counts as supported only then.
+    """
+
+    claim: str
+    quote: str
+    supported: bool
+    found: bool
+
+
 class Judgment(Part):
     """One verdict of one judge, or the reason why there is none."""
 
     criterion: str
     state: str
     source: Literal["judge", "rule"]
-    score: int | None
-    verdict: Literal["A", "B", "tie"] | None
+    score: float | None
+    verdict: Literal["A", "B", "tie", "correct", "incorrect", "not_attempted"] | None
     reasoning: str
     evidence: list[str]
+    claims: list[Claim] = Field(default_factory=list)
     judge: str | None
     model_served: str | None
     usage: dict[str, int | None]
@@ -45,9 +59,13 @@ class Judgment(Part):
 
 
 class Score(Part):
-    """The mark on one criterion: the median of its scored judgments, None where there is none."""
+    """The mark on one criterion: the median of its scored judgments, None where there is none.
+
+    `verdict` is the mark where it is a grade.
+    """
 
     score: float | None
+    verdict: Literal["correct", "incorrect", "not_attempted"] | None = None
     state: str
     flip_rate: float | None
     judgments: list[Judgment]
@@ -64,7 +82,7 @@ class Compared(Part):
 
 
 class Verdict(Part):
-    """What a scorer found; `correct` is None where the answer could not be read."""
+    """What a scorer found; `correct` is None where there is no verdict, and not by the model."""
 
     correct: bool | None
     state: str
@@ -74,7 +92,11 @@ class Verdict(Part):
 
 
 class Answer(Part):
-    """One answer: its text, its timing by metric, and what its scorer found."""
+    """One answer: its text, its timing by metric, and what its scorer found.
+
+    Where a choice was read by probability, `choice_logprobs` has the logarithm of each letter's,
+    None for one not among the likeliest tokens, and `choice_mass` the share of all letters.
+    """
 
     answer: str | None
     thinking: str | None
@@ -86,6 +108,8 @@ class Answer(Part):
     timing: dict[str, float | None]
     correct: bool | None
     verdict: Verdict | None
+    choice_logprobs: dict[str, float | None] | None = None
+    choice_mass: float | None = None
 
 
 class Item(Answer):
@@ -114,12 +138,44 @@ class Mean(Part):
 
 
 class Criterion(Mean):
-    """The scores on one criterion; `bounds` has the mean with all that is missing at 1 and at 5."""
+    """The scores on one criterion, from 1 to 5 or shares of claims.
 
-    bounds: dict[str, float]
-    histogram: dict[str, int]
+    `bounds` has the mean with all that is missing at the lowest and at the highest score. Answers
+    to which the criterion cannot be applied are in `by_state` only.
+    """
+
+    unit: Literal["1 to 5", "share"] = "1 to 5"
+    bounds: dict[str, float] | None
+    histogram: dict[str, int] | None
     flip_rate: float | None
     jury_alpha: dict[str, Any] | None
+
+
+class Graded(Mean):
+    """A share of grades, or their F-score; `bounds` with all that is missing in one grade."""
+
+    flip_rate: float | None
+    bounds: dict[str, float] | None
+
+
+class Right(Mean):
+    """A share of right answers; `bounds` has it with all that is missing wrong, and right."""
+
+    right: int
+    bounds: dict[str, float] | None = None
+
+
+class Unread(Mean):
+    """The share of answers from which nothing could be read."""
+
+    count: int
+
+
+class Macro(Part):
+    """The mean over categories of the share of right answers: each category counts alike."""
+
+    mean: float | None
+    categories: int
 
 
 class EvalResults(Part):
@@ -131,9 +187,13 @@ class EvalResults(Part):
     n_scored: int
     by_state: dict[str, int]
     criteria: dict[str, Criterion]
-    correct: Mean
+    grades: dict[str, Graded] = Field(default_factory=dict)
+    correct: Right
+    correct_of_parsed: Right | None = None
+    unparsable: Unread | None = None
     pass_at_k: dict[str, Any] | None
     by_category: dict[str, dict[str, Any]]
+    correct_macro: Macro | None = None
     pairwise: dict[str, Any] | None
     evidence: dict[str, Any] | None
     judging: dict[str, Any]
@@ -159,9 +219,9 @@ def stem(header: Mapping[str, Any]) -> str:
 
 def check(settings: Any) -> None:
     """Raise SettingsError for settings that do not go together."""
-    from pytest_llamaburn.load import papers
+    from pytest_llamaburn.load import asking, papers
 
-    gates.parse_all(settings.threshold, _marks.GATED)
+    gates.parse_all(settings.threshold, {**_marks.GATED, **_own_gates(settings)})
     if settings.dry_run:
         raise SettingsError("--dry-run is refused in pytest: use llamaburn eval --dry-run")
     if settings.pass_k is not None and settings.pass_k > settings.samples:
@@ -183,8 +243,34 @@ def check(settings: Any) -> None:
             f"--compare-to: {settings.compare_to} is refused: answers that are there are compared "
             "with those of a result file"
         )
+    if settings.web_search and not settings.answers:
+        _check_searching(settings)
+    if not settings.answers:
+        asking.check(settings)
     if settings.pairwise and not settings.judge:
         raise SettingsError("--pairwise: which judge compares the answers? Add --judge claude")
+
+
+def _own_gates(settings: Any) -> dict[str, str]:
+    """Return the criteria of the user's own that thresholds can be on, with their unit."""
+    from pytest_llamaburn.load import papers
+
+    if not settings.threshold and not settings.criteria and not settings.criterion:
+        return {}
+    asked = [papers.paper(settings, name) for name in settings.set]
+    return {d["name"]: "score" for one in asked for q in one.questions for d in q.definitions}
+
+
+def _check_searching(settings: Any) -> None:
+    """Raise SettingsError where a search is asked for and no question may be searched for."""
+    from pytest_llamaburn.load import papers
+
+    asked = [papers.paper(settings, name) for name in settings.set]
+    if not any(question.allow_web_search for one in asked for question in one.questions):
+        raise SettingsError(
+            f"--with-web-search: no question of {', '.join(settings.set)} allows a search: leave "
+            'the option out, or write "allow_web_search": true beside the questions of your own set'
+        )
 
 
 def keep_beside(record: Record, path: Path) -> None:
@@ -204,9 +290,10 @@ def build(record: Record) -> dict[str, Any]:
             "items": items,
             **_marks.counts(items, len(config["judge"]) * config["judge_repeats"]),
             "criteria": _marks.criteria(items),
-            "correct": _marks.correct(items),
+            "grades": _marks.grades(items),
+            **_marks.correctness(items),
             "pass_at_k": _marks.pass_at_k(items, config["pass_k"]),
-            "by_category": _marks.by_category(items),
+            **_by_category(items),
             "pairwise": _marks.pairwise(items, config["compare_to"]),
             "evidence": _marks.evidence(items),
             "judging": {
@@ -228,11 +315,59 @@ def build(record: Record) -> dict[str, Any]:
             "gates": [],
         },
         **_power.seen(record.profile),
-        "insights": [],
+        "insights": _insights(answers, config),
     }
     document["telemetry"] |= {k: v for k, v in record.facts.items() if k != "type"}
     document["results"]["gates"] = [*record.gates, *_gates(document)]
     return document
+
+
+def _by_category(items: Sequence[dict[str, Any]]) -> dict[str, Any]:
+    groups = _marks.by_category(items)
+    means = [group["correct"]["mean"] for group in groups.values()]
+    known = [mean for mean in means if mean is not None]
+    macro = {"mean": fmean(known) if known else None, "categories": len(known)}
+    return {"by_category": groups, "correct_macro": macro}
+
+
+def _insights(answers: Sequence[dict[str, Any]], config: dict[str, Any]) -> list[dict[str, Any]]:
+    found = insights.cut_before_answer([{**a, **a["timing"]} for a in answers], config)
+    return [found] if found else []
+
+
+def modern(document: dict[str, Any]) -> dict[str, Any]:
+    """Return the content of a file with what earlier versions did not count: unreadable answers.
+
+    They left such an answer out of `correct`; it is wrong.
+    """
+    found, config = document["results"], document["config"]
+    found.setdefault("grades", {})
+    for one in found["criteria"].values():
+        one.setdefault("unit", "1 to 5")
+    if "correct_of_parsed" in found:
+        return document
+    for item in found["items"]:
+        _marks.as_wrong(item)
+        item["pass_at_k"] = _pass_at_k(item, config["pass_k"])
+    before = found["correct"]["mean"]
+    found |= {
+        **_marks.correctness(found["items"]),
+        "pass_at_k": _marks.pass_at_k(found["items"], config["pass_k"]),
+        **_by_category(found["items"]),
+    }
+    if found["correct"]["mean"] != before:
+        found["correct"]["reason"] = (
+            f"{before:.3g} in the file, whose version left out what could not be read"
+        )
+    return document
+
+
+def _pass_at_k(item: dict[str, Any], k: int | None) -> float | None:
+    """Return a question's pass@k, None if not asked for and without a verdict of a scorer."""
+    from pytest_llamaburn.scorers import code  # with it comes the sandbox
+
+    marks = [s["correct"] for s in _marks.samples(item) if s["correct"] is not None]
+    return code.pass_at_k(len(marks), sum(marks), k) if k is not None and marks else None
 
 
 def judged(results: dict[str, Any], expressions: Sequence[str], mode: str) -> list[dict[str, Any]]:
@@ -243,7 +378,10 @@ def judged(results: dict[str, Any], expressions: Sequence[str], mode: str) -> li
         for answer in _marks.samples(item)
     ]
     verdicts = []
-    for gate in gates.parse_all(expressions, _marks.GATED):
+    own = {
+        d["name"]: "score" for i in results["items"] for d in i["question"].get("definitions", ())
+    }
+    for gate in gates.parse_all(expressions, {**_marks.GATED, **own}):
         observed = _marks.observed(gate, results)
         if observed is None:
             verdicts.append(gates.judge(gate, results, rows, mode))
@@ -255,7 +393,7 @@ def judged(results: dict[str, Any], expressions: Sequence[str], mode: str) -> li
 def _gates(document: dict[str, Any]) -> list[dict[str, Any]]:
     config, results = document["config"], document["results"]
     found = judged(results, config["threshold"], config["gate_mode"])
-    if results["n_total"]:
+    if results["n_total"] or _marks.missing(results["correct"]):
         limit = f"unscored<={config['max_unscored']:g}"
         found += judged(results, [limit], "point")
     return found
@@ -326,6 +464,8 @@ def _answer(
         "timing": {name: row[name] for name in METRICS},
         "correct": verdict and verdict["correct"],
         "verdict": verdict,
+        "choice_logprobs": row.get("choice_logprobs"),
+        "choice_mass": row.get("choice_mass"),
     }
 
 

@@ -47,7 +47,7 @@ class Difference(Part):
     ci95: tuple[float, float] | None
     questions: int
     shared: int
-    verdict: Literal["better", "worse", "inconclusive"]
+    verdict: Literal["better", "worse", "higher", "lower", "inconclusive"]
     reason: str | None
 
 

@@ -37,6 +37,7 @@ class Level(Part):
     rate: float | None = None
     requests: int
     excluded: int
+    not_held: int = 0
     failed: int
     error_rate: float | None
     errors: dict[str, int]
@@ -81,6 +82,7 @@ class StressResults(Part):
     sustained: dict[str, Any] | None
     timeline: list[dict[str, Any]]
     totals: dict[str, float | None]
+    tokens_reason: str | None = None
     cost: dict[str, Any]
     errors: dict[str, int]
     client_health: dict[str, Any]
@@ -195,6 +197,7 @@ def _load(steps: Sequence[_Step], record: Record) -> findings.Load:
     excluded = levels.Excluded(
         windows.window(config["warmup_window"], "--warmup-window"),
         windows.window(config["cooldown_window"], "--cooldown-window"),
+        windows.longest_think_ns(config["think_time"]),
     )
     windows_sent = [_power.window(row) for step in steps for row in step.part.rows]
     lines = _power.lines(record.profile, windows_sent)
@@ -205,9 +208,10 @@ def _load(steps: Sequence[_Step], record: Record) -> findings.Load:
         group = [*found]
         parts = [_calm(step) for step in group]
         summary = levels.summarize(level, unit, parts, excluded, config["slo"])
-        summary |= _power.level(lines, [part.rows for part in parts])
+        pieces = levels.pieces(level, unit, parts, excluded)
+        summary |= _power.level(lines, levels.stretches(level, unit, pieces))
         summary["began_busy"] = any(step.unsettled for step in group)
-        runs = [[record_of(row) for row in levels.kept(part, excluded)] for part in parts]
+        runs = [[record_of(row) for row in piece.kept] for piece in pieces]
         seen.append(findings.Seen(summary, runs))
     alone = [step for step in steps if step.number == BASELINE]
     baseline = [record_of(row) for step in alone for row in step.part.rows]
@@ -250,7 +254,7 @@ def _results(
         "deadline_s": load.deadline_s or None,
         "levels": [seen.summary for seen in load.levels],
         "failure_point": None if pointless else findings.failure_point(load, searched),
-        "degradation_point": _first(points, load.axis),
+        "degradation_point": findings.lowest(points, load.axis),
         "degradation_points": points,
         "points_reason": pointless,
         "optimal": findings.optimal(load),
@@ -258,16 +262,13 @@ def _results(
         "recovery": recovered,
         "timeline": line,
         "totals": _totals(everything),
+        "tokens_reason": levels.without_counts(
+            [row.values["output_sequence_length"] for row in everything if row.error is None]
+        ),
         "errors": dict(Counter(row.error["kind"] for row in everything if row.error)),
         "client_health": {"calibration": record.facts.get("calibration")},
         "stop_reason": found.get("stop_reason"),
     }
-
-
-def _first(points: Sequence[dict[str, Any]], axis: str) -> dict[str, Any] | None:
-    """Return the lowest point that was reached, else any, which says why it was not."""
-    reached = [point for point in points if point["reached"]]
-    return min(reached, key=lambda point: point[axis], default=points[0] if points else None)
 
 
 def _recovery(steps: Sequence[_Step], load: findings.Load) -> dict[str, Any] | None:
@@ -318,11 +319,9 @@ def _status(record: Record, everything: Sequence[Row]) -> str:
 
 def _totals(everything: Sequence[Row]) -> dict[str, Any]:
     good = [row for row in everything if row.error is None]
-    counts = [row.values["output_sequence_length"] for row in good]
-    tokens = [count for count in counts if count is not None]
     return {
         "requests": len(everything),
         "succeeded": len(good),
         "failed": len(everything) - len(good),
-        "output_tokens": sum(tokens) if tokens else None,
+        "output_tokens": _power.tokens([row.values for row in good]),
     }

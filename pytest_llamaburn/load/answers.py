@@ -13,6 +13,8 @@ import os
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
+from pytest_llamaburn.texts import dumps
+
 if TYPE_CHECKING:
     from pathlib import Path
 
@@ -54,7 +56,7 @@ class Cache:
         temporary = path.with_suffix(f".{os.getpid()}")
         with suppress(OSError):  # a full disk: the journal says so, and the answer is there
             path.parent.mkdir(parents=True, exist_ok=True)
-            temporary.write_text(json.dumps(row, ensure_ascii=False), encoding="utf-8")
+            temporary.write_text(dumps(row), encoding="utf-8")
             temporary.replace(path)
 
     def _path(self, key: str) -> Path:

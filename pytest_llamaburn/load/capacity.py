@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from pytest_llamaburn.load import knee, overload, replay
+from pytest_llamaburn.load import degradation, knee, overload, replay, visits
 from pytest_llamaburn.load.probing import (
     LEAST,
     TOLERANCE,
@@ -33,7 +33,12 @@ if TYPE_CHECKING:
     Runs: TypeAlias = Mapping[float, Sequence[Sequence[Record]]]  # by level
 
 _STEP = 30  # requests between two looks
+_LAST = 60  # requests of the rate that should hold
 _PROBE, _RESERVE = 40, 200  # requests of a rate, and those that must be left to try the next
+_ALONE = 50  # requests of one client, beside the baseline's
+_BEND = 0.32  # of the budget, that the degradation point gets at most
+_AGAIN = 30  # requests, at least, of a level that is probed again
+_NEAR = 1.3  # times a level is near enough to look for the point from it
 _LEAP = 4.0  # the most that a level rises at once, where latency says that the point is far
 
 
@@ -44,9 +49,13 @@ def search(limits: Limits) -> Search:
     """
     kind = _Closed(limits) if limits.alone is None else _Open(limits, limits.alone)
     try:
+        yield from kind.bend()
         yield from kind.rise()
-        if kind.reached:
+        while kind.reached:
             yield from kind.narrow()
+            if kind.done() or kind.estimate() is not None:
+                break
+            yield from kind.rise()  # what had failed was a disturbance
     except StoppedError:
         kind.stopped = True
     return kind.found()
@@ -110,6 +119,18 @@ def least(start: float, maximum: float, *, rates: bool) -> int:
     return sum(math.ceil(level + max(LEAST, level * 0.8)) for level in levels)
 
 
+def _share(limits: Limits) -> float:
+    """Return the requests that the degradation point gets: none that the maximum needs."""
+    spare = limits.budget - least(limits.start, limits.maximum, rates=False)
+    share = _BEND * limits.budget
+    return share if spare < 0 else min(share, spare)
+
+
+def _again(value: float) -> float:
+    """Return the requests that a level is probed with again."""
+    return value + max(_AGAIN, value / 2)
+
+
 class _Closed(Pursuit):
     """Levels are whole numbers of clients; their first round, one burst, is sent but not judged."""
 
@@ -117,7 +138,7 @@ class _Closed(Pursuit):
         return knee.beyond(self.samples, self.limits.deadline_ns, self.limits.think_ns)
 
     def queue(self) -> replay.Queue | None:
-        return _clients_queue({value: level.runs for value, level in self.levels.items()})
+        return _clients_queue({value: level.visits for value, level in self.levels.items()})
 
     def replayed(self, queue: replay.Queue) -> knee.Curve:
         return replay.closed(queue, self.limits.deadline_ns, self.limits.think_ns)
@@ -140,17 +161,50 @@ class _Closed(Pursuit):
     def begin(self, value: int) -> Sending:
         yield from self.send(value, value + max(LEAST, value * 0.8), burst=value)
 
+    def bend(self) -> Sending:
+        """Bracket the lowest degradation point with a share of the budget."""
+        value = int(self.limits.start)
+        end = self.left - _share(self.limits)
+        if value == 1 and self.left - end > _ALONE:
+            yield from self.send(1, _ALONE, burst=1)
+        while wanted := self._bend_wants():
+            value, count = wanted[0], sum(wanted)
+            if self.left - count < end or value < self.limits.start:
+                return
+            yield from self.send(value, count, burst=value, fresh=True)
+            yield from self.again()
+
+    def again(self) -> Sending:
+        """Probe again what a single visit says something odd of."""
+        while (value := self.odd()) is not None:
+            yield from self.send(value, _again(value), burst=int(value), fresh=True)
+
+    def odd(self) -> float | None:
+        """Return a level to probe again, if there is enough left for it."""
+        value = self.doubtful()
+        return value if value is not None and self.left >= _again(value) else None
+
+    def _bend_wants(self) -> tuple[int, int] | None:
+        known = {v: [r for run in x.counted() for r in run] for v, x in self.levels.items()}
+        limits = self.limits
+        return degradation.wanted(known, limits.baseline, limits.factor, limits.maximum)
+
     def rise(self) -> Sending:
         """Rise until a level fails, or until latency says that the next one would."""
-        value = int(self.limits.start)
+        self.reached = False
+        value = int(max(self.levels, default=self.limits.start))
         while True:
-            yield from self.begin(value)
+            if value not in self.levels:
+                yield from self.begin(value)
+            yield from self.again()
             point = self.estimate()
             far = 2 * value if point is None else point
-            if self.fails(self.levels[value]) or far <= value * (1 + TOLERANCE):
+            level = self.trusted.get(value)
+            if (level and self.fails(level)) or far <= value * (1 + TOLERANCE):
                 self.reached = True
                 return
             if value >= self.limits.maximum or self.left < 3 * value:
+                self.reached = value < self.limits.maximum and far <= _NEAR * value
                 return
             value = math.ceil(min(_LEAP * value, max(0.97 * far, 1.25 * value)))
             value = min(value, int(self.limits.maximum))
@@ -158,23 +212,38 @@ class _Closed(Pursuit):
     def narrow(self) -> Sending:
         """Spend the rest in turn just below and just above the estimate as it moves."""
         above = False
-        while not self.done():
-            point = self.estimate() or self.limits.start
-            below = math.floor(point * (0.96 if self.held(point) else 0.92))
+        while not self.done() and (point := self.estimate()) is not None:
+            above = above and (self.beside(point) or self.left > 4 * point)
+            below = self.under(point)
             value = max(self.over(point), below + 1) if above else below
-            low, high = self.bounds()
-            if low is not None and high is not None and high - low == 2:
-                value = round(low + 1)
             value = min(max(value, 1), int(self.limits.maximum))
+            if self.left < value + LEAST:
+                value = int(self.last or value)  # too little is left to fill the server up again
             yield from self.stay(value, point, above=above)
+            yield from self.again()
             above = not above and self.held(point)
+
+    def under(self, point: float) -> int:
+        """Return a level below that should hold: next to one that fails, or some percent down."""
+        failed = int(min((v for v, x in self.trusted.items() if self.bad(x)), default=0))
+        held = max(
+            (v for v, x in self.trusted.items() if v < failed and not self.bad(x)), default=0
+        )
+        if failed and failed - held <= max(2, TOLERANCE * failed):
+            return failed - 1
+        return math.floor(point * (0.96 if self.held(point) else 0.92))
+
+    def beside(self, point: float) -> bool:
+        """Return whether a level was sent near below the estimate: else it is no number."""
+        near = point / degradation.WIDEST, point * (1 + TOLERANCE)
+        return any(near[0] <= value <= near[1] for value in self.trusted)
 
     def over(self, point: float) -> int:
         """Return a level above that may fail: half way to one that does, or 10 % up."""
-        failed = min((v for v, x in self.levels.items() if v >= point and self.bad(x)), default=0)
+        failed = min((v for v, x in self.trusted.items() if v >= point and self.bad(x)), default=0)
         if not failed:
             return math.ceil(point * 1.1)
-        held = [v for v, x in self.levels.items() if v < failed and not self.bad(x)]
+        held = [v for v, x in self.trusted.items() if v < failed and not self.bad(x)]
         return math.ceil((max(held, default=point) + failed) / 2)
 
     def held(self, point: float) -> bool:
@@ -183,20 +252,27 @@ class _Closed(Pursuit):
         Where all near it fail, nothing is known of how far below the point is.
         """
         rate = self.limits.failure_rate
-        near = [x for v, x in self.levels.items() if 0.8 * point < v < 1.02 * point]
+        near = [x for v, x in self.trusted.items() if 0.8 * point < v < 1.02 * point]
         return any(level.seen()[1][0] <= rate for level in near)
 
     def stay(self, value: int, point: float, *, above: bool) -> Sending:
         """Measure a level until it has had its share or the estimate has left it.
 
         A level that fails tells less than one that holds, so it gets half of the other's share.
+        What is left at the end is kept for a level that must be probed again.
         """
-        yield from self.begin(value)
-        turn = (0.7 if above and self.bad(self.levels[value]) else 1.5) * max(4 * value, 120)
-        end = 0 if self.left - turn < value + 40 else self.left - turn
-        while self.left - end > 0 and not self.done():
+        kept = _again(value) if self.left > _again(value) + LEAST else 0
+        if value != self.last:
+            yield from self.begin(value)
+        else:
+            yield from self.send(value, min(_STEP, self.left), burst=value)
+        fails = value in self.trusted and self.bad(self.trusted[value])
+        turn = (0.7 if above and fails else 1.5) * max(4 * value, 120)
+        end = max(self.left - turn, kept)
+        while self.left - end > 0 and not self.done() and self.odd() is None:
             moved = abs((self.estimate() or point) / point - 1) > 0.1
-            worse = self.levels[value].seen()[1][0] > 2 * self.limits.failure_rate
+            level = self.trusted.get(value)
+            worse = level is None or level.seen()[1][0] > 2 * self.limits.failure_rate
             if (moved or (worse and not self.held(point))) and self.left > value + _STEP:
                 return
             yield from self.send(value, min(_STEP, self.left - end))
@@ -212,13 +288,33 @@ class _Open(Pursuit):
 
     @property
     def runs(self) -> list[list[Record]]:
-        return [run for level in self.levels.values() for run in level.runs]
+        return visits.settled([run for level in self.levels.values() for run in level.visits])
 
     def late(self) -> knee.Curve:
         return overload.late(self.runs, self.alone, self.limits.deadline_ns)
 
     def queue(self) -> replay.Queue | None:
         return _rates_queue(self.runs, self.alone)
+
+    def best(self) -> tuple[str, knee.Curve | None]:
+        """Return the replay where it fits, else the share in heavy traffic.
+
+        The levels' own shares would say nothing: they are of short schedules.
+        """
+        queue = self.queue()
+        if queue and self.fits(replayed := self.replayed(queue)):
+            return "queue_replay", replayed
+        return "heavy_traffic", self.late()
+
+    def predicted(self, level: Level, late: knee.Curve) -> float:  # noqa: ARG002 - a base's
+        """Return the share of a level's own schedules that the queue would cut off.
+
+        They begin on an idle server, so it is less than such a rate has in the long run.
+        """
+        queue = self.queue()
+        if queue is None:
+            return level.seen()[1][0]  # nothing is known of single schedules
+        return replay.scheduled(queue, level.visits, self.limits.deadline_ns)
 
     def replayed(self, queue: replay.Queue) -> knee.Curve:
         return replay.opened(queue, self.runs, self.limits.deadline_ns)
@@ -246,11 +342,17 @@ class _Open(Pursuit):
             self.backlogs[key] = (waits, any(grows))
         return self.backlogs[key]
 
+    def bend(self) -> Sending:
+        """Ask for nothing: a latency that rises with the backlog has no point."""
+        yield from ()
+
     def rise(self) -> Sending:
         """Double the rate until a backlog grows or requests fail."""
-        value = self.limits.start
+        self.reached = False
+        value = max(self.levels, default=self.limits.start)
         while True:
-            yield from self.send(value, _PROBE, fresh=True)
+            if value not in self.levels:
+                yield from self.send(value, _PROBE, fresh=True)
             if self.fails(self.levels[value]) or self.over(value):
                 self.reached = True
                 return
@@ -263,14 +365,16 @@ class _Open(Pursuit):
         return most is not None and value > 1.1 * most
 
     def narrow(self) -> Sending:
-        """Measure the capacity where it is exceeded; every fourth probe is one that should hold."""
-        turn = 0
-        while not self.done():
-            point = self.estimate() or self.limits.start
-            value = _rounded(point * (0.94 if turn % 4 == 3 else 1.25))
+        """Measure the capacity where it is exceeded; the last probe is one that should hold."""
+        while not self.done() and (point := self.estimate()) is not None:
+            odd = self.doubtful()
+            if odd is not None and self.left > _PROBE + _LAST:
+                yield from self.send(odd, _PROBE, fresh=True)
+                continue
+            last = self.left < _LAST + _PROBE
             until_cut = 4 * self.limits.deadline_ns / 1e9 * point
-            yield from self.send(value, max(min(until_cut, 150), _PROBE), fresh=True)
-            turn += 1
+            count = self.left if last else min(max(min(until_cut, 150), _PROBE), self.left - _LAST)
+            yield from self.send(_rounded(point * (0.9 if last else 1.25)), count, fresh=True)
 
 
 def _rounded(value: float) -> float:

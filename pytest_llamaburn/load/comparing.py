@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import secrets
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -27,10 +28,9 @@ def compared(
     results_dir: Path, paths: Sequence[Path], baseline: int, choice: compare.Choice
 ) -> dict[str, Any]:
     """Return the comparison of result files with the one of them that is the baseline."""
-    sources = [compare.Source(str(path), results.load_benchmark(path)) for path in paths]
-    wanted = _places(sources)
-    history = results.earlier(results_dir, wanted) if wanted else ()
-    return compare.document(compare.Comparison(sources, choice, baseline, history), *_identity())
+    sources = (compare.Source(str(path), results.load_benchmark(path)) for path in paths)
+    earlier = partial(results.earlier, results_dir)
+    return compare.document(compare.Comparison(sources, choice, baseline, earlier), *_identity())
 
 
 def kind_of(path: Path) -> str:
@@ -134,9 +134,3 @@ def _identity() -> tuple[str, str]:
     now = datetime.now(UTC)
     run_id = f"{now:%Y-%m-%dT%H-%M-%S}-{secrets.token_hex(3)}"
     return run_id, now.isoformat(timespec="seconds").replace("+00:00", "Z")
-
-
-def _places(sources: Sequence[compare.Source]) -> set[tuple[str, str]]:
-    """Return the machine and model of each file whose noise must be learnt from earlier files."""
-    sides = [compare.Side(source) for source in sources]
-    return {(s.machine, s.model) for s in sides if len(s.runs) == 1 and s.machine is not None}

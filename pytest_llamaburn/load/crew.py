@@ -148,8 +148,9 @@ class _Worker:
         self._backend: Backend = registry.load("backends", told["backend"]).Backend(asked)
         self._backend.become(told)
         prompts = [Prompt(*prompt) for prompt in told["prompts"]]
-        rows = Rows(Path(told["folder"]), told["worker"])
-        self._sender = Sender(self._backend, Model(**told["model"]), prompts, rows)
+        self._folder = Path(told["folder"])
+        self._rows = Rows(self._folder, told["worker"])
+        self._sender = Sender(self._backend, Model(**told["model"]), prompts, self._rows)
 
     async def take(self, told: dict[str, Any]) -> None:
         """Send this worker's share of a step, telling how it goes, or let the load end."""
@@ -164,6 +165,7 @@ class _Worker:
             health = await self._sender.send(step, Place(*told["place"]), told["start"])
         finally:
             telling.cancel()
+        self._rows.settle(self._folder)
         self._say(health=_plain(health), gone=self._sender.gone)
 
     async def _tell(self) -> None:
@@ -173,6 +175,7 @@ class _Worker:
                 os.kill(
                     os.getpid(), signal.SIGTERM
                 )  # who leads us is gone; what we wrote is with the kernel
+            self._rows.settle(self._folder)
             self._say()
 
     def _say(self, **words: Any) -> None:
@@ -201,8 +204,10 @@ async def _work() -> None:
 
 
 def main() -> None:
-    """Work until standard input closes; Ctrl-C is for the process that leads us."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    """Work until standard input closes; a terminal's signals are for the process that leads us."""
+    for name in ("SIGINT", "SIGHUP", "SIGQUIT"):
+        if hasattr(signal, name):
+            signal.signal(getattr(signal, name), signal.SIG_IGN)
     with asyncio.Runner(loop_factory=loop_factory()) as runner:
         runner.run(_work())
 

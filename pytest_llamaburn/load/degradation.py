@@ -2,8 +2,8 @@
 
 The ratio of a level's percentile to the baseline's is noisy, and with one slot two clients are
 exactly at 2×, so a level within ±10 % of the factor is called neither good nor bad. The point comes
-from all levels: a rising fit (pool adjacent violators, Ayer et al., Annals of Mathematical
-Statistics 26, 1955) of the ratio's logarithm, linear between levels on a logarithmic axis.
+from all levels: a rising fit of the ratio's logarithm, linear between levels on a logarithmic axis.
+Where the two levels beside it are too far apart, it is said to lie between them, and no more.
 """
 
 from __future__ import annotations
@@ -13,10 +13,10 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
-from pytest_llamaburn.load.probing import Probe
+from pytest_llamaburn import stats
 
 if TYPE_CHECKING:
-    from collections.abc import Generator, Mapping, Sequence
+    from collections.abc import Mapping, Sequence
 
     from pytest_llamaburn.load.records import Record
 
@@ -27,7 +27,11 @@ _PRIOR = 60.0  # how many requests, a unit of the logarithm away, say that the l
 _ENDLESS = 1e9  # the ratio of a percentile that is a failure's
 _STEEP = 1.5  # a steeper rise, in logarithms, is a step
 _TRUST = 0.2  # the most, in the level's logarithm, that the line moves a crossing
-_RISE = 24  # requests a level of the rise is measured with
+_RISE = 12  # requests that tell on which side of the point a level lies
+_SURE = 40  # those that the levels beside the point are measured with
+_LEAP = 4  # times a level is the next one, as long as it is below the point
+_NARROW = 1.15  # of the levels beside the point, the quotient
+WIDEST = 1.5  # of them; farther apart they say no more than that it lies between
 QUANTILES = {"p50": 0.50, "p95": 0.95}
 METRICS = ("time_to_first_token_ms", "total_generation_ms")
 
@@ -36,7 +40,10 @@ class DegradationPoint(NamedTuple):
     """Where one percentile of one metric crosses the factor.
 
     `passing` is the highest level whose ratio lies surely below the zone of indifference, `failing`
-    the lowest above it; `estimate` is None unless `reached`; `reason` says why there is no point.
+    the lowest above it; `bracket` are the two levels that the fit crosses between, None for one
+    that was not sent. `estimate` is None unless `reached`, and where the bracket is too wide for a
+    number; `interval` holds it at 95 %, within the levels that were sent. `estimator` is crossing
+    or bracket; `reason` says why there is no number.
     """
 
     metric: str
@@ -46,85 +53,138 @@ class DegradationPoint(NamedTuple):
     estimate: float | None
     reached: bool
     reason: str | None = None
+    bracket: tuple[float | None, float] | None = None
+    interval: tuple[float, float] | None = None
+    estimator: str | None = None
+
+    @property
+    def place(self) -> float:
+        """About where it lies: among points the lowest is the server's."""
+        if self.estimate is not None:
+            return self.estimate
+        low, high = self.bracket or (math.inf, math.inf)
+        return high if low is None else math.sqrt(low * high)
 
 
 class Latency(NamedTuple):
-    """One percentile at one level, in ms, of n requests; failures count as infinite."""
+    """One percentile at one level, in ms, of n requests, and its 95 % interval.
+
+    Failures count as infinite.
+    """
 
     level: float
     ms: float
     n: int
+    interval: tuple[float, float]
 
 
 def latencies(metric: str, statistic: str, records: Sequence[Record]) -> float:
     """Return one percentile of TTFT or of the whole time, in ms from schedule; failures are +∞."""
+    return latency(0, metric, statistic, records).ms
+
+
+def latency(level: float, metric: str, statistic: str, records: Sequence[Record]) -> Latency:
+    """Return one percentile of TTFT or of the whole time at a level, in ms from schedule."""
     values = [_value(metric, r) for r in records]
     q = QUANTILES[statistic]
-    return float(np.percentile(values, q * 100, method="higher")) if values else math.nan
+    ms = float(np.percentile(values, q * 100, method="higher")) if values else math.nan
+    low, high = stats.quantile_interval(values, q) or (ms, ms)
+    return Latency(level, ms, len(values), (low, high))
 
 
 def points(
     levels: Mapping[float, Sequence[Record]],
     baseline: Sequence[Record],
     factor: float = DEGRADATION_FACTOR,
+    *,
+    clients: bool = True,
 ) -> list[DegradationPoint]:
-    """Return a point for each metric and percentile, from each level's counted records."""
+    """Return a point for each metric and percentile, from each level's counted records.
+
+    `levels` are numbers of `clients`, of which the baseline is the lowest, or else rates.
+    """
+    alone = [*baseline, *levels.get(1, ())] if clients else baseline
+    known = {**levels, 1: alone} if clients else levels
     found = []
     for metric in METRICS:
         for statistic in QUANTILES:
             rows = [
-                Latency(level, latencies(metric, statistic, records), len(records))
-                for level, records in sorted(levels.items())
+                latency(level, metric, statistic, records)
+                for level, records in sorted(known.items())
                 if records
             ]
-            base = latencies(metric, statistic, baseline)
-            found.append(point(metric, statistic, rows, base, factor))
+            base = latency(1, metric, statistic, alone)
+            found.append(point(metric, statistic, rows, base, factor, clients=clients))
     return found
+
+
+def lowest(found: Sequence[DegradationPoint]) -> DegradationPoint | None:
+    """Return the lowest point that was reached, None where none was."""
+    return min((point for point in found if point.reached), key=lambda p: p.place, default=None)
 
 
 def point(
     metric: str,
     statistic: str,
     rows: Sequence[Latency],
-    base_ms: float,
+    base: Latency,
     factor: float = DEGRADATION_FACTOR,
+    *,
+    clients: bool = True,
 ) -> DegradationPoint:
-    """Return where the ratio of rising levels' latencies to `base_ms` crosses the factor."""
-    if not rows or not 0 < base_ms < math.inf:
-        why = "no level was measured" if not rows else f"the baseline's {statistic} is {base_ms} ms"
+    """Return where the ratio of rising levels' latencies to the baseline's crosses the factor."""
+    if not rows or not 0 < base.ms < math.inf:
+        why = "no level was measured" if not rows else f"the baseline's {statistic} is {base.ms} ms"
         return DegradationPoint(metric, statistic, None, None, None, reached=False, reason=why)
-    logs = _logs(rows, base_ms)
+    logs = _logs(rows, [row.ms / base.ms for row in rows])
     low, high = math.log(factor * (1 - INDIFFERENCE)), math.log(factor * (1 + INDIFFERENCE))
     failing = next((r.level for r, y in zip(rows, logs, strict=True) if y > high), None)
     passing = max((r.level for r, y in zip(rows, logs, strict=True) if y < low), default=None)
+    about = DegradationPoint(metric, statistic, passing, failing, None, reached=False)
+    i = next((i for i, y in enumerate(logs) if y >= math.log(factor)), None)
+    if i is None:
+        return about._replace(reason=f"up to {rows[-1].level:g} it stays below {factor:g}×")
+    about = about._replace(bracket=(rows[i - 1].level if i else None, rows[i].level), reached=True)
+    if not i:
+        why = f"at {rows[0].level:g}, the lowest that was sent, it is above {factor:g}×"
+        return about._replace(estimator="bracket", reason=why)
+    if wide(rows[i - 1].level, rows[i].level, whole=clients):
+        ends = f"{rows[i - 1].level:g} and {rows[i].level:g}"
+        why = f"between {ends} no level was measured that says more"
+        between = (rows[i - 1].level, rows[i].level)
+        return about._replace(interval=between, estimator="bracket", reason=why)
     estimate = _crossing(rows, logs, math.log(factor))
-    why = f"up to {rows[-1].level:g} it stays below {factor:g}×"
-    return DegradationPoint(
-        metric,
-        statistic,
-        passing,
-        failing,
-        estimate,
-        reached=estimate is not None,
-        reason=why if estimate is None else None,
+    return about._replace(
+        estimate=estimate,
+        interval=_interval(rows, base, factor, (rows[i - 1].level, rows[i].level)),
+        estimator="crossing",
     )
 
 
-def _logs(rows: Sequence[Latency], base_ms: float) -> list[float]:
-    return rising([math.log(min(row.ms / base_ms, _ENDLESS)) for row in rows], rows)
+def wide(low: float | None, high: float | None, *, whole: bool) -> bool:
+    """Return whether two levels are too far apart for a number between them.
+
+    Two `whole` numbers of clients next to each other have none between them.
+    """
+    if low is None or high is None or (whole and high - low <= 1):
+        return False
+    return high / low > WIDEST
 
 
-def rising(values: Sequence[float], rows: Sequence[Latency]) -> list[float]:
-    """Return the closest rising values, weighted by n: neighbours that fall are averaged."""
-    blocks: list[list[float]] = []  # value, weight, length
-    for value, row in zip(values, rows, strict=True):
-        blocks.append([value, float(row.n), 1])
-        while len(blocks) > 1 and blocks[-2][0] > blocks[-1][0]:
-            last, first = blocks.pop(), blocks.pop()
-            weight = first[1] + last[1]
-            mean = (first[0] * first[1] + last[0] * last[1]) / weight
-            blocks.append([mean, weight, first[2] + last[2]])
-    return [value for value, _, length in blocks for _ in range(int(length))]
+def _interval(
+    rows: Sequence[Latency], base: Latency, factor: float, bracket: tuple[float, float]
+) -> tuple[float, float]:
+    """Return where the point lies: where the ends of the ratios' intervals cross, or farther."""
+    at, found = math.log(factor), []
+    for end in (1, 0):
+        ratios = [r.interval[end] / (base.interval[1 - end] or base.ms) for r in rows]
+        found.append(_crossing(rows, _logs(rows, ratios), at) or rows[-1].level)
+    return min(found[0], bracket[0]), max(found[1], bracket[1])
+
+
+def _logs(rows: Sequence[Latency], ratios: Sequence[float]) -> list[float]:
+    logs = [math.log(min(max(ratio, 1 / _ENDLESS), _ENDLESS)) for ratio in ratios]
+    return stats.rising(logs, [row.n for row in rows])
 
 
 def _crossing(rows: Sequence[Latency], logs: Sequence[float], at: float) -> float | None:
@@ -160,57 +220,24 @@ def _value(metric: str, record: Record) -> float:
     return (end - record.scheduled_ns) / 1e6
 
 
-class Bend(NamedTuple):
-    """What is searched: clients from 1 to `maximum`, one percentile, at most `budget` requests."""
+def wanted(
+    levels: Mapping[float, Sequence[Record]],
+    baseline: Sequence[Record],
+    factor: float,
+    maximum: float,
+) -> tuple[int, int] | None:
+    """Return how many clients to measure next for the lowest point, and with how many requests.
 
-    maximum: int
-    metric: str = "total_generation_ms"
-    statistic: str = "p50"
-    factor: float = DEGRADATION_FACTOR
-    budget: int = 750
-
-
-def search(bend: Bend) -> Generator[Probe, Sequence[Record], DegradationPoint]:
-    """Yield probes of a closed loop, one client first; returns the point over all of them.
-
-    Almost half of the budget is the baseline's: its error is in every ratio.
+    None where its bracket is narrow and both its ends are known well, or nothing is left to send.
     """
-    levels: dict[int, list[Record]] = {}
-    left = bend.budget
-
-    def send(value: int, counted: int) -> Generator[Probe, Sequence[Record], None]:
-        nonlocal left
-        count = min(counted + value, left)
-        records = yield Probe(value, count, fresh=True)
-        left -= count
-        levels.setdefault(value, []).extend(records[value:])
-
-    def rows() -> list[Latency]:
-        return [
-            Latency(v, latencies(bend.metric, bend.statistic, levels[v]), len(levels[v]))
-            for v in sorted(levels)
-            if levels[v]
-        ]
-
-    yield from send(1, bend.budget * 9 // 20)
-    while left > _RISE:
-        seen = rows()
-        now = point(bend.metric, bend.statistic, seen, seen[0].ms, bend.factor)
-        top = max(levels)
-        if now.failing is None and top < bend.maximum:
-            yield from send(min(2 * top, bend.maximum), _RISE)
-        elif now.reached:
-            yield from send(_next(seen, bend.factor), max(2 * _RISE, left // 3))
-        else:
-            break
-    return point(bend.metric, bend.statistic, rows(), rows()[0].ms, bend.factor)
-
-
-def _next(rows: Sequence[Latency], factor: float) -> int:
-    """Return the level to measure: in the gap below the first above, else its lesser known end."""
-    logs = _logs(rows, rows[0].ms)
-    at = next(i for i, y in enumerate(logs) if y >= math.log(factor))
-    low, high = rows[max(0, at - 1)], rows[at]
-    if high.level - low.level > 1:
-        return math.ceil(math.sqrt(low.level * high.level))
-    return int(min(low, high, key=lambda row: row.n).level)
+    found = lowest(points(levels, baseline, factor))
+    top = max(levels, default=1)
+    if found is None:
+        return (int(min(_LEAP * top, maximum)), _RISE) if top < maximum else None
+    low, high = found.bracket or (None, 1.0)
+    if low is None:
+        return None
+    if high / low > _NARROW and high - low > 1:
+        return min(max(round(math.sqrt(low * high)), int(low) + 1), int(high) - 1), _RISE
+    short = [end for end in (high, low) if end > 1 and len(levels[end]) < _SURE]
+    return (int(short[0]), _SURE - len(levels[short[0]])) if short else None

@@ -11,10 +11,11 @@ from pytest_llamaburn.load import papers
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
+    from pytest_llamaburn.criteria import Criterion
     from pytest_llamaburn.datasets import Question
     from pytest_llamaburn.judges import Case, Estimate, Panel
 
-_TYPICAL = 1200 * "x"  # for an answer that is not there yet: some 300 tokens
+_TYPICAL = 1200 * "x"  # for an answer or a source that is not there yet: some 300 tokens
 
 
 def lines(settings: Any) -> Iterator[str]:
@@ -27,26 +28,40 @@ def lines(settings: Any) -> Iterator[str]:
     panel = judges.Panel.of(settings)
     for name in settings.set:
         asked = papers.paper(settings, name).questions
-        texts = papers.texts(settings) if settings.answers else {}
-        for found in _estimates(panel, [(q, texts.get(q.id, _TYPICAL)) for q in asked], settings):
+        given = papers.items(settings) if settings.answers else {}
+        cases = [(q, _case(q, given.get(q.id), settings)) for q in asked]
+        for found in _estimates(panel, cases, settings):
             yield _sentence(found, name, len(asked)) + _condition(found, settings)
 
 
 def _estimates(
-    panel: Panel, answered: Sequence[tuple[Question, str]], settings: Any
+    panel: Panel, answered: Sequence[tuple[Question, Case]], settings: Any
 ) -> Iterator[Estimate]:
     """Yield what each judge takes; questions with other criteria are added up."""
     if settings.pairwise:
-        pairs = [judges.Pair(q.prompt, a, _TYPICAL, q.reference, q.rubric) for q, a in answered]
+        pairs = [
+            judges.Pair(q.prompt, case.answer, _TYPICAL, q.reference, q.rubric)
+            for q, case in answered
+        ]
         yield from panel.estimate_pairs(pairs)
         return
-    groups: dict[tuple[str, ...], list[Case]] = {}
-    for q, text in answered:
-        case = judges.Case(q.prompt, text, q.reference, q.rubric)
-        groups.setdefault(q.criteria, []).append(case)
+    groups: dict[tuple[Criterion, ...], list[Case]] = {}
+    for q, case in answered:
+        groups.setdefault(q.asked, []).append(case)
     each = [panel.estimate(cases, criteria) for criteria, cases in groups.items()]
     for of_judge in zip(*each, strict=True):
         yield judges.total(of_judge)
+
+
+def _case(q: Question, item: dict[str, Any] | None, settings: Any) -> Case:
+    """Return a stored answer as it is judged, or one of the expected length."""
+    if item is not None:
+        evidence = papers.evidence(q, item["search"])
+        return judges.Case(q.prompt, item["answer"] or "", q.reference, q.rubric, evidence=evidence)
+    evidence = papers.evidence(q, None) or ""
+    if settings.web_search and q.allow_web_search:
+        evidence += settings.search_results * _TYPICAL
+    return judges.Case(q.prompt, _TYPICAL, q.reference, q.rubric, evidence=evidence or None)
 
 
 def _sentence(found: Estimate, name: str, questions: int) -> str:

@@ -6,31 +6,39 @@ judges in the background (`marking.py`).
 
 from __future__ import annotations
 
+import json
 import os
+import re
 from pathlib import Path
 from time import perf_counter_ns
 from typing import TYPE_CHECKING, Any
 
-from pytest_llamaburn import gates, journal, judges, registry, results
+from pytest_llamaburn import datasets, gates, insights, journal, judges, registry, results
 from pytest_llamaburn.backends._base import Server
-from pytest_llamaburn.errors import DatasetError, ServerError, SettingsError
-from pytest_llamaburn.load import answers, marking, papers
+from pytest_llamaburn.errors import DatasetError, ServerError, SettingsError, UsageError
+from pytest_llamaburn.load import answers, asking, marking, papers
 from pytest_llamaburn.load.run import Run, row_of
-from pytest_llamaburn.scorers._base import Verdict
+from pytest_llamaburn.scorers._base import Verdict, unparsable
 from pytest_llamaburn.scorers.code import pass_at_k
 from pytest_llamaburn.search import _choose, _evidence, _record
 from pytest_llamaburn.settings import Eval
+from pytest_llamaburn.texts import whole
+from pytest_llamaburn.thinking import split_thinking
 from pytest_llamaburn.trace import Failed, Sent, Trace, fold
 
 if TYPE_CHECKING:
     from concurrent.futures import Future
 
-    from pytest_llamaburn.backends._base import Message
+    from pytest_llamaburn.backends._base import Likely, Message
     from pytest_llamaburn.datasets import Question
     from pytest_llamaburn.judges import Case, Comparison, Panel, Score
     from pytest_llamaburn.search._base import Hit, Search
 
     Row = dict[str, Any]
+
+_LETTER_PROMPT = "Which letter comes first, A or B? Answer with the letter only."
+_WARNED_AFTER = 3  # answers that the limit cut before they began
+_ALTERNATIVES = (20, 5)  # likeliest tokens to ask for: the first number that a server takes
 
 
 class Exam(Run):
@@ -47,6 +55,9 @@ class Exam(Run):
         self._judged: dict[tuple[str, ...], judges.Judgment] = {}
         self._panel: Panel | None = None
         self._search: Search | None = None
+        self._asking: asking.Asking
+        self._alternatives = _ALTERNATIVES[0]
+        self._warned = False
         self._marking: marking.Marking | None = None
         self._pending: dict[str, Future[list[Score]] | Future[list[Comparison]]] = {}
         self._rivals: dict[str, Row] = {}
@@ -60,15 +71,20 @@ class Exam(Run):
         """Prepare as a Run does; stored answers need no server."""
         if self.identity.worker.partition("-")[0] != "main":
             raise SettingsError("an eval runs in one process: leave out -n")
+        self._refuse_unscorable()
         self._rival_run = about.pop("rival_run", None)
         self._rival = bool(self.settings.pairwise and model == self.settings.compare_to)
         if self.settings.judge:
             await self._seat()
         if self.settings.web_search and not self.settings.answers:
             self._search = _choose.choose(self.settings, os.environ)
+            self._tell_unsearched()
         if self.settings.answers:
             self._reopen(planned)
         else:
+            self._asking = asking.Asking(
+                self.settings, datasets.load_eval_set(self.identity.variant)
+            )
             await super().prepare(model, planned, about)
 
     async def answer(self, question: Question) -> list[Row]:
@@ -78,6 +94,7 @@ class Exam(Run):
             if number not in rows:
                 rows[number] = await self._answered(question, number)
                 self._journal("request", rows[number])
+                self._warn_of_cuts(rows[number])
             self._progress.step(rows[number])
         return [*rows.values()]
 
@@ -99,7 +116,7 @@ class Exam(Run):
 
     def gate_question(self, expressions: list[str], question: Question) -> list[str]:
         """Judge gates on one question alone; return the sentences of those not passed."""
-        record = journal.read(journal.directory(self._directory, self.identity.run_id))
+        record = journal.read(self.folder)
         mine = [row for row in record.rows if row["prompt_id"] == question.id]
         found = results.build(record._replace(rows=mine))["results"]
         judged = registry.load("kinds", self.kind).judged
@@ -121,6 +138,13 @@ class Exam(Run):
     def _directory(self) -> Path:
         return Path(self.settings.results_dir)
 
+    def _refuse_unscorable(self) -> None:
+        """Raise UsageError for a question that this machine cannot score, before any is asked."""
+        asked = papers.paper(self.settings, self.identity.variant).questions
+        for name in sorted({q.scorer for q in asked if q.scorer}):
+            if check := getattr(registry.load("scorers", name), "ready", None):
+                check()
+
     async def _seat(self) -> None:
         """Choose the judges; raises UsageError where one would judge itself or cannot be had.
 
@@ -136,10 +160,65 @@ class Exam(Run):
             await self._panel.close()
         self._panel = None if self._rival else judges.Panel.of(self.settings)
 
+    def _tell_unsearched(self) -> None:
+        """Say where the search does not apply: another set of the session allows it."""
+        name = self.identity.variant
+        if not any(q.allow_web_search for q in papers.paper(self.settings, name).questions):
+            self._progress.say(f"no question of {name} allows a search: it is asked without")
+
     def _check(self) -> None:
         self._refuse_self(self.model.id)
         if not self._rival:
             papers.refuse_itself(self.settings, self.model.id)
+        self._decide()
+
+    def _decide(self) -> None:
+        """Put what the settings leave open into them, so that it is recorded."""
+        decided: Row = {"system": asking.recorded(self._asking.system)}
+        if self.settings.max_tokens is None:
+            decided |= asking.limits(self.settings, self.model, self.server)
+            if decided["max_tokens"] != asking.LIMIT:
+                self._progress.say(
+                    f"{self.model.id} can think before it answers: an answer may have up to "
+                    f"{decided['max_tokens']} tokens; --max-tokens sets another limit"
+                )
+        self.settings = self.backend.settings = self.settings.model_copy(update=decided)
+
+    async def _warm_up(self) -> None:
+        await super()._warm_up()
+        if self.settings.choice_by == "logprob":
+            await self._try_logprobs()
+            self.backend.settings = self.settings
+
+    async def _try_logprobs(self) -> None:
+        """Raise ServerError where the server lacks the log probabilities that a question needs."""
+        asked = papers.paper(self.settings, self.identity.variant).questions
+        if not any(map(self._asking.by_letter, asked)):
+            return  # another set of the session has choices
+        messages = self.messages(_LETTER_PROMPT)
+        for self._alternatives in _ALTERNATIVES:
+            trace, likely = await self._sent(self._letter_body(messages, 0))
+            if likely:
+                return
+            if trace.failure is None:
+                break
+        why = f" ({trace.failure.message})" if trace.failure else ""
+        raise ServerError(
+            f"--choice-by: logprob is refused: {self.server.host} gave no log probabilities with "
+            f"an answer of {self.model.id}{why}: leave the option out, or use a server that gives "
+            "them: llama.cpp, vLLM, SGLang, or Ollama from 0.12.11"
+        )
+
+    def _warn_of_cuts(self, row: Row) -> None:
+        """Say once, after the first few, that answers are cut before they begin."""
+        if self._warned or not insights.unbegun(row):
+            return
+        rows = [row for of_one in self._rows.values() for row in of_one.values()]
+        config = {**self._config(), "sent": self.backend.body(self.model, [])}
+        found = insights.cut_before_answer(rows, config, least=_WARNED_AFTER)
+        if found is not None:
+            self._warned = True
+            self._progress.say(found["text"])
 
     def _refuse_self(self, model: str) -> None:
         if self._panel is not None and not self.settings.allow_self_judge:
@@ -172,9 +251,13 @@ class Exam(Run):
             "config": {**config, "answers": self.settings.answers},
             "eval_set": stored["results"]["eval_set"],
         }
-        asked = {q.id for q in papers.paper(self.settings, self.identity.variant).questions}
+        asked = {q.id: q for q in papers.paper(self.settings, self.identity.variant).questions}
         items = [i for i in stored["results"]["items"] if i["question"]["id"] in asked]
-        rows = [row for item in items for row in papers.rows_of(item)]
+        rows = [
+            {**row, "question": asked[row["prompt_id"]]._asdict()}
+            for item in items
+            for row in papers.rows_of(item)
+        ]
         self._open_journal(header, {**planned, "stored": len(rows)})
         for row in rows:
             if row["iteration"] not in self._rows.setdefault(row["prompt_id"], {}):
@@ -195,7 +278,7 @@ class Exam(Run):
             if _final(row) and row["question_id"] not in failed:  # those are asked again
                 self._marked[row["question_id"]] = row
         if self._panel is not None:
-            _charge(self._panel, record.others.get("judgment", []))
+            marking.charge(self._panel, record.others.get("judgment", []))
 
     async def _answered(self, question: Question, number: int) -> Row:
         """Return the row of an answer, that of an earlier run if it can be no other."""
@@ -216,16 +299,16 @@ class Exam(Run):
                 **_facts(_unsearched(str(err)), question.prompt),
                 **_cited(None, question, ""),
             }
-        hits = _record.hits_of(found) if found else []
-        prompt = _evidence.prompt_with(question.prompt, hits)
-        self.backend.settings = self.settings.model_copy(
-            update={"seed": self.settings.seed + number}
-        )
-        messages = self.messages(prompt)
-        key = answers.key_of(self.model, self.server, self.backend.body(self.model, messages))
+        hits = [*(_record.hits_of(found) if found else ()), *papers.documents(question)]
+        prompt = _evidence.prompt_with(self._asking.text(question), hits)
+        messages = self._messages(question, prompt)
+        by_letter = self._asking.by_letter(question)
+        make_body = self._letter_body if by_letter else self._body
+        body = make_body(messages, number)
+        key = answers.key_of(self.model, self.server, body)
         facts = self._cache.get(key) if self.settings.cache_answers else None
         if facts is None:
-            facts = _facts(await self._sent(messages), prompt)
+            facts = await self._said(question, body)
             self._cache.put(key, facts)
         else:
             facts["cached"] = True
@@ -236,10 +319,40 @@ class Exam(Run):
             return None
         return await _record.look_up(self._search, question.prompt, self.settings.search_results)
 
-    async def _sent(self, messages: list[Message]) -> Trace:
+    def _messages(self, question: Question, prompt: str) -> list[Message]:
+        """Return the conversation that asks a question; a fresh prefix stands before all of it."""
+        first, *rest = self._asking.messages(question, prompt)
+        (fresh,) = self.messages(first["content"])
+        return [{**first, "content": fresh["content"]}, *rest]
+
+    def _body(self, messages: list[Message], number: int, **update: Any) -> Row:
+        """Return the request for an answer."""
+        update["seed"] = self.settings.seed + number
+        self.backend.settings = self.settings.model_copy(update=update)
+        return self.backend.body(self.model, messages)
+
+    def _letter_body(self, messages: list[Message], number: int) -> Row:
+        """Return the request for the probabilities of an answer's first token."""
+        body = self._body(messages, number, **asking.ONE_LETTER)
+        return {**body, "logprobs": True, "top_logprobs": self._alternatives}
+
+    async def _said(self, question: Question, body: Row) -> Row:
+        """Return what the model says to a request."""
+        trace, likely = await self._sent(body)
+        by_letter = self._asking.by_letter(question) and trace.failure is None
+        if by_letter and trace.text and not likely:
+            words = "the answer came without log probabilities"
+            trace.failure = Failed(trace.end_ns, "no_logprobs", "stream", 200, words)
+        facts = _facts(trace, "\n".join(message["content"] for message in body["messages"]))
+        return facts | (asking.letter_of(question, likely) if by_letter and likely else {})
+
+    async def _sent(self, body: Row) -> tuple[Trace, Likely]:
+        """Send a request; return what it did, and the likeliest first tokens if asked for."""
         wire = self.backend.wire()
         try:
-            return await self.backend.stream(wire, self.backend.payload(self.model, messages))
+            if "logprobs" in body:
+                return await self.backend.first_token(wire, body)
+            return await self.backend.stream(wire, self.backend.request(body)), []
         finally:
             wire.close()
 
@@ -265,7 +378,7 @@ class Exam(Run):
                     self._submit_pair(question, rows[0])
                 else:
                     self._pending[name] = self._marking.score(
-                        name, _case(question, rows[0]), question.criteria
+                        name, _case(question, rows[0]), question.asked
                     )
 
     def _submit_pair(self, question: Question, row: Row) -> None:
@@ -321,6 +434,14 @@ class Exam(Run):
             self.journal.close()
 
 
+_MOST_REASON = 500  # characters of a reason that is another program's text
+
+# An answer that says nothing but this is plainly no try; any other wording is left to a judge.
+_NOT_ATTEMPTED = re.compile(
+    r"\W*(?:(?:i['’]m|i am) (?:sorry|afraid),? (?:but )?)?i (?:do not|don['’]t) know"  # noqa: RUF001
+    r"(?: the answer)?(?: to (?:this|that|the|your) question)?\W*",
+    re.IGNORECASE,
+)
 _UNCOMPARED: Row = {
     "verdict": None,
     "state": "skipped_sut_error",
@@ -338,7 +459,7 @@ def _scoring(config: dict[str, Any]) -> dict[str, Any]:
     from pytest_llamaburn.settings import Judging, options_of
 
     own = {o.name for o in options_of(Judging)} | {"threshold", "gate_mode", "pairwise"}
-    own |= {"compare_to", "pass_k", "answers", "model", "set"} | (
+    own |= {"compare_to", "pass_k", "answers", "model", "set", "criteria", "criterion"} | (
         {"limit"} if config["limit"] else set()
     )
     return {k: v for k, v in config.items() if k in own}
@@ -346,12 +467,14 @@ def _scoring(config: dict[str, Any]) -> dict[str, Any]:
 
 def _facts(trace: Trace, prompt: str) -> Row:
     """Return what a request's row says of the answer, its thinking kept apart."""
-    text, thought = judges.split_thinking(trace.text)
+    text, thought = split_thinking(whole(trace.text))
     return {
         **row_of(trace, prompt),
         "answer": text or (None if trace.failure else ""),
-        "thinking": trace.thinking or thought or None,
+        "thinking": whole(trace.thinking or thought) or None,
         "cached": False,
+        "choice_logprobs": None,
+        "choice_mass": None,
     }
 
 
@@ -380,6 +503,7 @@ def _case(question: Question, row: Row) -> Case:
         question.rubric,
         row["error"] and row["error"]["kind"],
         row["finish_reason"],
+        papers.evidence(question, row["search"]),
     )
 
 
@@ -397,11 +521,40 @@ def _verdict(question: Question, row: Row) -> Row | None:
         return None
     ruled = judges.by_rule(_case(question, row), "correct")
     if ruled is not None:
-        state = "empty" if ruled.scored else ruled.state
+        state = _silence(row) if ruled.scored else ruled.state
         reason = ruled.reasoning or (ruled.error or {})["words"]
         return Verdict(False if ruled.scored else None, state, reason, None, {})._asdict()
-    verdict: Verdict = registry.load("scorers", question.scorer).score(row["answer"], question)
+    if row.get("choice_mass") == 0:
+        return unparsable("no letter of a choice is among the likeliest tokens")._asdict()
+    verdict = _scored(question.scorer, row["answer"], question)
+    if verdict.state == "unparsable" and _NOT_ATTEMPTED.fullmatch(row["answer"]):
+        verdict = verdict._replace(state="not_attempted")
     return verdict._asdict()
+
+
+def _scored(name: str, answer: str, question: Question) -> Verdict:
+    """Return what a scorer finds; one that fails says so in its verdict and the run goes on.
+
+    Raises UsageError for a faulty question and a missing extra.
+    """
+    try:
+        verdict = Verdict._make(registry.load("scorers", name).score(answer, question))
+        json.dumps(verdict, allow_nan=False)  # what no file can hold is no verdict either
+        if not isinstance(verdict.correct, bool | None):
+            raise TypeError(f"{verdict.correct!r} is neither true, false nor null")  # noqa: TRY301
+    except UsageError:
+        raise
+    except Exception as err:  # noqa: BLE001 - a scorer of another distribution may raise anything
+        reason = f"the scorer '{name}' failed: {type(err).__name__}: {err}"[:_MOST_REASON]
+        return Verdict(None, "unavailable", reason, None, {})
+    return verdict
+
+
+def _silence(row: Row) -> str:
+    """Return the state of an answer that the model did not give."""
+    if row["error"] is not None:
+        return "failed"
+    return "truncated" if row["finish_reason"] == "length" else "empty"
 
 
 def _final(row: Row) -> bool:
@@ -409,12 +562,6 @@ def _final(row: Row) -> bool:
     found = [*row["scores"].values(), *row["comparisons"]]
     states = {j["state"] for one in found for j in one["judgments"]}
     return states.isdisjoint(marking.NOT_FINAL)
-
-
-def _charge(panel: Panel, rows: list[Row]) -> None:
-    """Count what an earlier part of the run spent on its budget."""
-    panel.budget.calls += sum(row["calls"] for row in rows)
-    panel.budget.cost_usd += sum(row["most_usd"] or 0.0 for row in rows)
 
 
 def _tick(question: Question) -> Row:

@@ -12,19 +12,25 @@ from pytest_llamaburn.errors import ResultsError, SettingsError
 from pytest_llamaburn.telemetry import _detect
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Callable, Iterable, Mapping
 
 LAST = "last"
 _SPENDING = ("max_judge_calls", "max_judge_cost")  # a run may go on with another limit
 _KEY = ("prompt_id", "prompt_sha256", "repeat", "iteration", "start")
 
 
-def write_result(results_dir: Path, run_id: str, skipped: Iterable[str] = ()) -> Path | None:
+def write_result(
+    results_dir: Path,
+    run_id: str,
+    skipped: Iterable[str] = (),
+    tell: Callable[[str], object] = str,
+) -> Path | None:
     """Make a run's result file from its journal; None when it measured nothing nor was to.
 
     `skipped` are the keys, in the journal's plan, of items that were skipped. The journal goes once
     the file says complete and no judgment is to be tried again; otherwise it stays, for the run to
-    be resumed.
+    be resumed. Where the results directory cannot be written the file goes elsewhere, and `tell` is
+    told why and where. Raises ResultsError where it can be written nowhere.
     """
     folder = journal.directory(results_dir, run_id)
     record = journal.read(folder, skipped)
@@ -33,11 +39,28 @@ def write_result(results_dir: Path, run_id: str, skipped: Iterable[str] = ()) ->
         journal.discard(folder)
         return None
     document = results.build(record)
-    path = results.write(results_dir, document)
+    try:
+        path = results.write(results_dir, document)
+    except ResultsError as err:
+        words = f"{err}; its journal is kept in {folder.parent}"
+        path = _elsewhere(document, words)
+        tell(f"{words}; the file is {path}")
     results.kind_of(document).keep_beside(record, path)
     if document["status"] == "complete" and not _unjudged(document["results"]):
         journal.discard(folder)
     return path
+
+
+def _elsewhere(document: dict[str, Any], why_not_here: str) -> Path:
+    """Return where a result file was written that its own directory did not take."""
+
+    def write(place: Path) -> Path:
+        return results.write(place, document)
+
+    try:
+        return journal.first_that_works(write, journal.refuges())
+    except ResultsError as err:
+        raise ResultsError(f"{why_not_here}; {err}") from err
 
 
 def _unjudged(found: Mapping[str, Any]) -> bool:
@@ -50,12 +73,54 @@ def _unjudged(found: Mapping[str, Any]) -> bool:
 
 def unfiled(results_dir: Path) -> list[str]:
     """Return the ids of runs that left a journal but no result file: they were killed."""
-    found = []
+    headers, _ = _left_behind(results_dir)
+    return [name for name, it in headers.items() if results.of_run(results_dir, it) is None]
+
+
+def left_alone(results_dir: Path) -> list[str]:
+    """Return a sentence for each journal that this version cannot make a result file from."""
+    return [*_left_behind(results_dir)[1].values()]
+
+
+def _left_behind(results_dir: Path) -> tuple[dict[str, dict[str, Any]], dict[str, str]]:
+    """Return the headers of unfinished runs, oldest first, and why other journals have none."""
+    headers: dict[str, dict[str, Any]] = {}
+    refused: dict[str, str] = {}
     for folder in journal.leftovers(results_dir):
-        header = journal.read(folder).header
-        if header and results.of_run(results_dir, header) is None:
-            found.append(folder.name)
-    return found
+        try:
+            header = _header(folder)
+        except ResultsError as err:
+            refused[folder.name] = str(err)
+        else:
+            headers |= {folder.name: header} if header else {}
+    return headers, refused
+
+
+def _header(folder: Path) -> dict[str, Any] | None:
+    """Return a journal's header, None where the run was killed before it wrote one.
+
+    Raises ResultsError where this version cannot tell the run by it.
+    """
+    header = journal.read(folder).header
+    return header and _sound(header, folder)
+
+
+def _sound(header: dict[str, Any], folder: Path) -> dict[str, Any]:
+    """Return a journal's header if a run can be told by it; raises ResultsError."""
+    kind = header.get("schema")
+    if str(kind).removeprefix(results.PREFIX) not in results.kinds():
+        raise ResultsError(
+            f"{folder} is the journal of a run of kind {kind!r}, which this version of LlamaBurn "
+            "does not know: it is left alone"
+        )
+    try:
+        results.of_run(folder.parent, header)
+        continuing(header)
+    except (AttributeError, LookupError, TypeError, ValueError):
+        raise ResultsError(
+            f"{folder} is a journal with a damaged header: it is left alone"
+        ) from None
+    return header
 
 
 def header_of(results_dir: Path, run: str) -> dict[str, Any]:
@@ -63,13 +128,20 @@ def header_of(results_dir: Path, run: str) -> dict[str, Any]:
 
     Raises ResultsError when there is none.
     """
-    names = [folder.name for folder in journal.leftovers(results_dir)]
-    name = (names or [""])[-1] if run == LAST else run
-    header = journal.read(journal.directory(results_dir, name)).header if name in names else None
-    if header is None:
-        have = f"unfinished runs: {', '.join(names)}" if names else "no run was left unfinished"
-        raise ResultsError(f"there is no unfinished run '{run}' in {results_dir}: {have}")
-    return header
+    folders = journal.leftovers(results_dir)
+    for folder in reversed(folders) if run == LAST else [f for f in folders if f.name == run]:
+        try:
+            header = _header(folder)
+        except ResultsError:
+            if run != LAST:
+                raise
+            continue
+        if header is not None:
+            return header
+    names = ", ".join(folder.name for folder in folders)
+    have = f"unfinished runs: {names}" if names else "no run was left unfinished"
+    words = f"there is no unfinished run '{run}' in {results_dir}"
+    raise ResultsError(f"{words}: {have}")
 
 
 def of_tests(header: Mapping[str, Any]) -> bool:
@@ -91,6 +163,7 @@ def settled(kind: type, settings: Any, origins: Mapping[str, str]) -> tuple[Any,
     Raises SettingsError for what a run cannot have, named by where it was set.
     """
     settings = options.of_mode(kind, settings, origins)
+    _check_names(settings)
     with options.blaming(origins):
         registry.load("kinds", kind.__name__.lower()).check(settings)
         _check_sensors(settings)
@@ -99,6 +172,13 @@ def settled(kind: type, settings: Any, origins: Mapping[str, str]) -> tuple[Any,
         return settle(settings, origins)
     continued = _resumed(kind, settings, origins)
     return continued, f"continuing {continued.resume}"
+
+
+def _check_names(settings: Any) -> None:
+    """Raise SettingsError for a model whose name no server can be told; a file's may be any."""
+    for name in settings.model:
+        if not name.endswith(".gguf") and name != name.encode(errors="replace").decode():
+            raise SettingsError(f"--model: {name!r} is refused: it is not text")
 
 
 def _check_sensors(settings: Any) -> None:

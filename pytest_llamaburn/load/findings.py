@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from pytest_llamaburn.load import capacity, degradation, overload, states
+from pytest_llamaburn.load import capacity, degradation, knee, overload, states, visits
 from pytest_llamaburn.load.step import CLIENTS
 from pytest_llamaburn.load.windows import mean_think_ns
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
     from pytest_llamaburn.load.records import Record
 
@@ -85,8 +86,9 @@ def optimal(load: Load) -> dict[str, Any] | None:
 
 def degradation_points(load: Load) -> list[dict[str, Any]]:
     """Return where each percentile of TTFT and of the whole time crosses the factor."""
-    factor = load.config["degradation_factor"]
-    levels = {seen.level: seen.records for seen in load.levels if not _limited(seen)}
+    factor, clients = load.config["degradation_factor"], load.unit == CLIENTS
+    runs = {seen.level: seen.runs for seen in load.levels if not _limited(seen)}
+    levels = visits.told(runs, clients=clients)
     return [
         {
             load.axis: point.estimate,
@@ -94,11 +96,30 @@ def degradation_points(load: Load) -> list[dict[str, Any]]:
             "factor": factor,
             "passing": point.passing,
             "failing": point.failing,
+            "bracket": point.bracket,
+            "interval": point.interval,
+            "estimator": point.estimator,
             "reached": point.reached,
             "reason": point.reason,
         }
-        for point in degradation.points(levels, load.baseline, factor)
+        for point in degradation.points(levels, load.baseline, factor, clients=clients)
     ]
+
+
+def lowest(points: Sequence[dict[str, Any]], axis: str) -> dict[str, Any] | None:
+    """Return the lowest point that was reached, else any, which says why it was not."""
+    reached = [point for point in points if point["reached"]]
+    return min(
+        reached, key=lambda point: _about(point, axis), default=points[0] if points else None
+    )
+
+
+def _about(point: dict[str, Any], axis: str) -> float:
+    """Return about where a point lies that is a number, or lies between two."""
+    if point[axis] is not None:
+        return float(point[axis])
+    low, high = point["bracket"]
+    return float(high if low is None else math.sqrt(low * high))
 
 
 def failure_point(load: Load, searched: Mapping[str, Any] | None) -> dict[str, Any] | None:
@@ -107,6 +128,7 @@ def failure_point(load: Load, searched: Mapping[str, Any] | None) -> dict[str, A
         return None
     rate = load.config["failure_rate"]
     found = dict(searched) if searched else _bracket(load, rate)
+    found = {"estimator": None, "bracket": None, **found}
     sent = load.levels[0].level, found["failing"] or load.levels[-1].level
     others = {
         f"{share * load.deadline_s:.3g}": _inside(_crossing(load, share, rate), *sent)
@@ -209,12 +231,17 @@ def _bracket(load: Load, rate: float) -> dict[str, Any]:
     failing = min(bad, default=None)
     held = [s.level for s in known if failing is None or s.level < failing]
     passing, reached = max(held, default=None), failing is not None
+    # Below the lowest level that was sent nothing is known.
+    both = None if passing is None or failing is None else (passing, failing)
+    estimate = None
+    if both and not degradation.wide(*both, whole=load.unit == CLIENTS):
+        shares = [(seen.level, seen.summary["error_rate"], len(seen.records)) for seen in known]
+        estimate = min(max(knee.interpolated(shares, rate) or both[1], both[0]), both[1])
     return {
-        # Below the lowest level that was sent nothing is known.
-        "estimate": _inside(_crossing(load, 1.0, rate), passing, failing)
-        if failing and passing
-        else None,
-        "interval": None,
+        "estimate": estimate,
+        "estimator": "crossing" if estimate is not None else "bracket" if both else None,
+        "interval": both,
+        "bracket": (passing, failing) if reached else None,
         "passing": passing,
         "failing": failing,
         "proven": False,

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
+from pytest_llamaburn import stats
 from pytest_llamaburn.load import clusters
 
 if TYPE_CHECKING:
@@ -63,9 +64,27 @@ def crossing(
     return solve(curve, rate, min(levels) / 2, max(levels) * 100)
 
 
+def interpolated(rows: Sequence[tuple[float, float, int]], rate: float) -> float | None:
+    """Return where a rising fit of levels' shares crosses `rate`; None where it never does.
+
+    `rows` are (level, share failed, n), lowest first; a straight line joins the levels.
+    """
+    shares = stats.rising([share for _, share, _ in rows], [n for _, _, n in rows])
+    above = next((i for i, share in enumerate(shares) if share > rate), None)
+    if not above:
+        return None if above is None else rows[0][0]
+    low, high = rows[above - 1][0], rows[above][0]
+    return low + (high - low) * (rate - shares[above - 1]) / (shares[above] - shares[above - 1])
+
+
 def either(first: Curve, second: Curve) -> Curve:
     """Return the share that at least one of two independent causes takes."""
-    return lambda level: 1 - (1 - first(level)) * (1 - second(level))
+    return lambda level: both(first(level), second(level))
+
+
+def both(first: float, second: float) -> float:
+    """Return the share that at least one of two independent causes takes, each of its own share."""
+    return 1 - (1 - first) * (1 - second)
 
 
 def solve(curve: Curve, rate: float, low: float, high: float) -> float | None:

@@ -65,4 +65,4 @@ async def _count(words: int, ask: Callable[[str], Awaitable[Trace]]) -> int:
     if not trace.usage.prompt:  # 0 is no count either
         why = trace.failure.message if trace.failure else "it sends no token counts"
         raise ServerError(f"--isl needs a server that counts tokens: {why}")
-    return trace.usage.prompt
+    return int(trace.usage.prompt)

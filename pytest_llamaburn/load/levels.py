@@ -1,8 +1,9 @@
 """What a level of a load comes to: rates, distributions, failures, and whether we kept up.
 
-A level is all steps at one number of clients or one rate. Rates are over the stretch alone in which
-the load was whole (`steady`). Requests and their tokens count by the share of the generation that
-lies in the stretch, so that it does not matter where between two ends it begins.
+A level is all steps at one number of clients or one rate. Only requests that were sent while the
+load was whole count (`steady`), and rates are over the inner part of those stretches. There the
+requests and their tokens count by the share of the generation that lies inside, so that it does not
+matter where between two ends a stretch begins.
 """
 
 from __future__ import annotations
@@ -14,11 +15,11 @@ import numpy as np
 
 from pytest_llamaburn import metrics, stats
 from pytest_llamaburn.load import clusters, slo, steady
-from pytest_llamaburn.load.rows import unsent
+from pytest_llamaburn.load.rows import record_of, unsent
 from pytest_llamaburn.load.step import CLIENTS
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Iterable, Iterator, Sequence
 
     from pytest_llamaburn.load.rows import Row
     from pytest_llamaburn.load.steady import Stretch
@@ -43,10 +44,22 @@ class Part(NamedTuple):
 
 
 class Excluded(NamedTuple):
-    """What of each step is left out of the statistics."""
+    """What of each step is left out of the statistics.
+
+    Clients that think for no longer than `pause_ns` between two requests are still at work.
+    """
 
     warmup: Window
     cooldown: Window
+    pause_ns: float = 0.0
+
+
+class Piece(NamedTuple):
+    """What was sent in one stretch in which a step's load was whole, and what of it counts."""
+
+    part: Part
+    sent: list[Row]
+    kept: list[Row]
 
 
 def summarize(
@@ -56,18 +69,20 @@ def summarize(
 
     `wanted` are the bounds of a good request, for goodput.
     """
-    counted = [row for part in parts for row in kept(part, excluded)]
+    found = pieces(level, unit, parts, excluded)
+    counted = [row for piece in found for row in piece.kept]
     rows = [row for part in parts for row in part.rows]
     good = [row for row in counted if row.error is None]
     failed = len(counted) - len(good)
-    whole = _whole(parts, level, unit, excluded)
+    whole = stretches(level, unit, found)
     seconds = sum(one.end_ns - one.start_ns for _, one in whole) / 1e9
     rate = _rate(whole, _share_in, seconds)
-    uncounted = _uncounted(good)
+    uncounted = without_counts(_lengths(good))
     return {
         "concurrency" if unit == CLIENTS else "rate": level,
         "requests": len(rows),
         "excluded": len(rows) - len(counted),
+        "not_held": sum(len(kept(part, excluded)) for part in parts) - len(counted),
         "failed": failed,
         "error_rate": failed / len(counted) if counted else None,
         "error_rate_ci95": _error_interval(counted),
@@ -102,10 +117,7 @@ def distributions(good: Sequence[Row], failed: int) -> dict[str, dict[str, Any]]
 
     Those of waits also have percentiles in which the failures count as infinite (`adj_`).
     """
-    found = {
-        name: _distribution(name, [row.values[name] for row in good])
-        for name in metrics.LEVEL_METRICS
-    }
+    found = {name: _distribution(name, good) for name in metrics.LEVEL_METRICS}
     for name, of in FROM_SCHEDULE.items():
         known = [(row, value) for row in good if (value := row.values[of]) is not None]
         due = [value + (row.sent_ns - row.scheduled_ns) / 1e6 for row, value in known]
@@ -130,14 +142,23 @@ def _error_interval(counted: Sequence[Row]) -> list[float] | None:
 
 
 def _goodput(wanted: str | None, counted: Sequence[Row], rate: float | None) -> Any:
-    """Return the share of requests that keep all bounds, and how many a second do."""
+    """Return the share of requests that keep all bounds, and how many a second do.
+
+    Where the server's numbers for a bound cannot be believed nobody knows: null, with a reason.
+    """
     if wanted is None:
         return None
+    bounds = slo.parse(wanted)
     flat = [{**row.values, "error": row.error} for row in counted]
-    found = slo.goodput(slo.parse(wanted), flat, 1.0)
+    found = slo.goodput(bounds, flat, 1.0)
     good = sum(row.error is None for row in counted)
     per_sec = rate * found.good / good if rate is not None and good else None
-    return {**found._asdict(), "slo": wanted, "requests_per_sec": per_sec}
+    told = {**found._asdict(), "slo": wanted, "requests_per_sec": per_sec}
+    unknown = sum(any(b.metric in (row.doubts or ()) for b in bounds) for row in counted)
+    if not unknown:
+        return told
+    reason = f"{unknown} of {len(counted)} answers have no number that can be held against --slo"
+    return {**told, **dict.fromkeys(("requests_per_sec", "share", "wilson95")), "reason": reason}
 
 
 def timeline(rows: Iterable[Row], start_ns: int) -> list[dict[str, Any]]:
@@ -168,9 +189,10 @@ def timeline(rows: Iterable[Row], start_ns: int) -> list[dict[str, Any]]:
     ]
 
 
-def _distribution(name: str, values: Iterable[float | None]) -> dict[str, Any]:
-    known = [value for value in values if value is not None]
-    return stats.distribution(known, metrics.METRICS[name].unit, "not_reported")
+def _distribution(name: str, rows: Iterable[Row]) -> dict[str, Any]:
+    known = [value for row in rows if (value := row.values[name]) is not None]
+    why = next((row.doubts[name] for row in rows if row.doubts and name in row.doubts), None)
+    return stats.distribution(known, metrics.METRICS[name].unit, why or "not_reported")
 
 
 def kept(part: Part, excluded: Excluded) -> list[Row]:
@@ -187,12 +209,42 @@ def kept(part: Part, excluded: Excluded) -> list[Row]:
     return [row for row in rows if begin <= row.scheduled_ns <= end and not unsent(row)]
 
 
-def _whole(
-    parts: Sequence[Part], level: float, unit: str, excluded: Excluded
-) -> list[tuple[Part, Stretch]]:
-    """Return the steps with their stretches: those alone whose load was whole, if there are any."""
-    found = [(part, steady.stretch(part.rows, kept(part, excluded), level, unit)) for part in parts]
-    return [pair for pair in found if pair[1].reason is None] or found
+def pieces(level: float, unit: str, parts: Sequence[Part], excluded: Excluded) -> list[Piece]:
+    """Return what counts of a level's steps: what was sent while its load was whole.
+
+    Where it never was, all that was sent.
+    """
+    load = steady.Load(level, unit, excluded.pause_ns)
+    found = [piece for part in parts for piece in _pieces(part, load, excluded)]
+    return found or [Piece(part, part.rows, kept(part, excluded)) for part in parts]
+
+
+def _pieces(part: Part, load: steady.Load, excluded: Excluded) -> Iterator[Piece]:
+    counts = {id(row) for row in kept(part, excluded)}
+    rows = [row for row in part.rows if not unsent(row)]
+    rows.sort(key=lambda row: row.scheduled_ns)
+    for places in steady.counted([record_of(row) for row in rows], load):
+        sent = [rows[place] for place in places]
+        yield Piece(part, sent, [row for row in sent if id(row) in counts])
+
+
+def stretches(level: float, unit: str, found: Sequence[Piece]) -> list[tuple[Part, Stretch]]:
+    """Return the stretches that rates and energy are over, each with its step.
+
+    Those alone in which the load was whole for long enough, if there are any.
+    """
+    all_of_them = [
+        (piece.part, steady.stretch(piece.sent, piece.kept, level, unit)) for piece in found
+    ]
+    return [pair for pair in all_of_them if pair[1].reason is None] or all_of_them
+
+
+def tokens(whole: Sequence[tuple[Part, Stretch]]) -> float | None:
+    """Return the output tokens inside some stretches, None where answers came without a count."""
+    good = [(row, one) for part, one in whole for row in part.rows if row.error is None]
+    if without_counts(_lengths([row for row, _ in good])):
+        return None
+    return sum(_tokens_in(row, one.start_ns, one.end_ns) for row, one in good)
 
 
 def _rate(whole: Sequence[tuple[Part, Stretch]], count: Any, seconds: float) -> float | None:
@@ -203,12 +255,16 @@ def _rate(whole: Sequence[tuple[Part, Stretch]], count: Any, seconds: float) -> 
     return float(done / seconds)
 
 
-def _uncounted(good: Sequence[Row]) -> str | None:
-    """Return whether, of the requests that succeeded, some or all came without a token count."""
-    known = sum(row.values["output_sequence_length"] is not None for row in good)
-    if known == len(good):
+def without_counts(lengths: Sequence[float | None]) -> str | None:
+    """Return why the tokens of all answers are not known: some or all came without their count."""
+    known = sum(length is not None for length in lengths)
+    if known == len(lengths):
         return None
-    return f"only {known} of {len(good)} answers came with a token count" if known else NO_COUNTS
+    return f"only {known} of {len(lengths)} answers came with a token count" if known else NO_COUNTS
+
+
+def _lengths(good: Sequence[Row]) -> list[float | None]:
+    return [row.values["output_sequence_length"] for row in good]
 
 
 def _tokens_in(row: Row, start: float, end: float) -> float:
@@ -225,7 +281,7 @@ def _share_in(row: Row, start: float, end: float) -> float:
 
 def _tokens_by_second(rows: Sequence[Row], start_ns: int, seconds: int) -> list[float] | None:
     """Return the tokens of each second, a request's spread evenly over its generation."""
-    if _uncounted([row for row in rows if row.error is None]) == NO_COUNTS:
+    if without_counts(_lengths([row for row in rows if row.error is None])) == NO_COUNTS:
         return None
     found = [0.0] * seconds
     for row in rows:

@@ -13,12 +13,14 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from pytest_llamaburn import judges
+from pytest_llamaburn.criteria import named
 from pytest_llamaburn.judges._base import Usage
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
     from concurrent.futures import Future
 
+    from pytest_llamaburn.criteria import Criterion
     from pytest_llamaburn.judges import Case, Comparison, Judgment, Pair, Panel, Score
 
     Key = tuple[str, ...]
@@ -58,7 +60,9 @@ class Marking:
         self._panel, self._note, self._done = panel, note, done
         self._background = Background()
 
-    def score(self, name: str, case: Case, criteria: Sequence[str]) -> Future[list[Score]]:
+    def score(
+        self, name: str, case: Case, criteria: Sequence[str | Criterion]
+    ) -> Future[list[Score]]:
         """Begin to judge an answer, which `name` identifies, on some criteria."""
         return self._background.submit(self._scores(name, case, criteria))
 
@@ -75,16 +79,18 @@ class Marking:
         await _cancel_others()
         await self._panel.close()
 
-    async def _scores(self, name: str, case: Case, criteria: Sequence[str]) -> list[Score]:
+    async def _scores(
+        self, name: str, case: Case, criteria: Sequence[str | Criterion]
+    ) -> list[Score]:
         return [*await asyncio.gather(*(self._score(name, case, c) for c in criteria))]
 
-    async def _score(self, name: str, case: Case, criterion: str) -> Score:
+    async def _score(self, name: str, case: Case, criterion: str | Criterion) -> Score:
         ruled = judges.by_rule(case, criterion)
         if ruled is not None:
             return judges.score((ruled,))
         calls = [
             self._once(
-                (name, criterion, caller.judge.name, str(number)),
+                (name, named(criterion).key, caller.judge.name, str(number)),
                 partial(judges.judge, caller, case, criterion),
             )
             for caller in self._panel.callers
@@ -125,9 +131,16 @@ def restored(
     return {tuple(row["key"]): _judgment(row) for row in rows if row["state"] not in without}
 
 
+def charge(panel: Panel, rows: Sequence[dict[str, Any]]) -> None:
+    """Count what an earlier part of a run spent on the judges' budget."""
+    for row in rows:
+        panel.budget.charge(row["calls"], row["cost_usd"], row["most_usd"])
+
+
 def _judgment(row: dict[str, Any]) -> Judgment:
-    known = {field.name: row[field.name] for field in fields(judges.Judgment)}
+    known = {field.name: row[field.name] for field in fields(judges.Judgment) if field.name in row}
     known |= {"usage": Usage(**row["usage"]), "evidence": tuple(row["evidence"])}
+    known["claims"] = tuple(row.get("claims", ()))
     return judges.Judgment(**known)
 
 

@@ -19,8 +19,18 @@ from typing import Any, NamedTuple, TypeAlias
 
 import numpy as np
 
-from pytest_llamaburn.load import clusters, knee, overload, replay
-from pytest_llamaburn.load.records import Record
+from pytest_llamaburn import stats
+from pytest_llamaburn.load import (
+    clusters,
+    degradation,
+    knee,
+    overload,
+    replay,
+    steady,
+    visits,
+)
+from pytest_llamaburn.load.records import Probe, Record
+from pytest_llamaburn.load.step import CLIENTS, RATE
 
 FAILURE_RATE = 0.05
 BUDGET = 750
@@ -28,6 +38,11 @@ TOLERANCE = 0.05  # a proven bracket this narrow ends the search
 LEAST = 12  # requests that a level is measured with
 _JUST = 1.03  # above a level that certainly passes, below one that certainly fails
 _CLUSTERS = 8  # failures, at least, that are more than one or two clusters
+_MEMORY = 8  # of so many clients one request says something new: who waits waits for the others
+_CONFIRMS = 1.1  # times a level, up to which another one that fails confirms it
+_VISITS = 3  # to a level, at most, that fails more than one above it
+_ROUNDING = 1e-6
+_ODD = 2.0  # standard errors by which a level fails more than one above it
 _Z = 2.5  # 95 % of an estimate that decided four times where to probe next
 
 
@@ -36,7 +51,8 @@ class Limits(NamedTuple):
 
     `alone` is what one client saw: given, levels are requests per second in an open loop. Else
     they are clients, which pause for `think_ns` on average and begin spread over one pause: a
-    common start would time out together, again and again.
+    common start would time out together, again and again. `baseline` is what one client saw before;
+    the search of clients also brackets where a latency is `factor` times that.
     """
 
     start: float
@@ -46,14 +62,8 @@ class Limits(NamedTuple):
     budget: int = BUDGET
     alone: overload.Idle | None = None
     think_ns: int = 0
-
-
-class Probe(NamedTuple):
-    """What to send next: `requests` at a level, on an idle server if `fresh`, else going on."""
-
-    level: float
-    requests: int
-    fresh: bool
+    baseline: Sequence[Record] = ()
+    factor: float = degradation.DEGRADATION_FACTOR
 
 
 class FailurePoint(NamedTuple):
@@ -61,18 +71,23 @@ class FailurePoint(NamedTuple):
 
     `passing` is the highest level seen to hold, `failing` the lowest seen to fail, None without
     one; `proven` says whether both lie beyond chance. `estimate` is where the failure rate is
-    crossed, with its 95 % interval: None unless `reached`. `reason` is why the search stopped:
-    bracketed, budget, maximum, fails_at_start or stopped (by the driver).
+    crossed, with its 95 % interval: None unless `reached`, and where the levels beside it are too
+    far apart for a number; the interval is then from the one to the other. `estimator` is what it
+    comes from: queue_replay, product_limit, heavy_traffic, crossing (of the levels' own shares) or
+    bracket, and `bracket` are the levels beside it. `reason` is why the search stopped: bracketed,
+    budget, maximum, fails_at_start or stopped (by the driver).
     """
 
     passing: float | None
     failing: float | None
     proven: bool
     estimate: float | None
-    interval: tuple[float, float] | None
+    interval: tuple[float | None, float | None] | None
     reached: bool
     reason: str
     requests: int
+    estimator: str | None = None
+    bracket: tuple[float | None, float | None] | None = None
 
 
 Search: TypeAlias = Generator[Probe, Sequence[Record], FailurePoint]
@@ -89,22 +104,42 @@ class Level:
 
     value: float
     burst: int  # of each run's first requests are left out: clients that start at once
+    pause_ns: float = 0.0
     runs: list[list[Record]] = field(default_factory=list)
-    _known: tuple[int, Any] = (0, None)
+    visits: list[list[Record]] = field(default_factory=list)  # but for disturbed ones
+    _seen: Any = None
 
     @property
     def issued(self) -> int:
         """How many requests were sent."""
         return sum(map(len, self.runs))
 
+    def counted(self) -> list[list[Record]]:
+        """Return the requests of each visit without its burst."""
+        return [run[self.burst :] or run[-1:] for run in self.visits]
+
+    def settle(self, above: Sequence[list[Record]]) -> None:
+        """Find the visits that were not disturbed, as these to levels above show too."""
+        self.visits, self._seen = visits.settled(self._held(), self.burst, above), None
+
     def seen(self) -> tuple[knee.Sample, tuple[float, float, float]]:
         """Return the counted requests and (share failed, its lower, its upper bound)."""
-        if self._known[0] != self.issued:
-            counted = [run[self.burst :] or run[-1:] for run in self.runs]
+        if self._seen is None:
+            counted = self.counted()
             sample = knee.sample(self.value, [r for run in counted for r in run])
-            self._known = (self.issued, (sample, self._bounds(counted)))
-        found: tuple[knee.Sample, tuple[float, float, float]] = self._known[1]
+            self._seen = sample, self._bounds(counted)
+        found: tuple[knee.Sample, tuple[float, float, float]] = self._seen
         return found
+
+    def _held(self) -> list[list[Record]]:
+        """Return the requests of each stretch in which the load was whole; all if it never was."""
+        load = steady.Load(self.value, CLIENTS if self.burst else RATE, self.pause_ns)
+        found = [
+            [run[place] for place in places]
+            for run in self.runs
+            for places in steady.counted(run, load)
+        ]
+        return found or self.runs
 
     def _bounds(self, counted: Sequence[Sequence[Record]]) -> tuple[float, float, float]:
         flags = [np.array([r.failure is not None for r in run], bool) for run in counted]
@@ -135,7 +170,12 @@ class Pursuit(ABC):
     @property
     def samples(self) -> list[knee.Sample]:
         """The counted requests of each level."""
-        return [level.seen()[0] for level in self.levels.values()]
+        return [level.seen()[0] for level in self.trusted.values()]
+
+    @property
+    def trusted(self) -> dict[float, Level]:
+        """The levels that were visited without a disturbance, lowest first."""
+        return {value: level for value, level in sorted(self.levels.items()) if level.visits}
 
     def send(
         self, value: float, requests: float, burst: int = 0, *, fresh: bool = False
@@ -146,11 +186,15 @@ class Pursuit(ABC):
         records = yield Probe(value, count, fresh)
         if not records:
             raise StoppedError
-        level = self.levels.setdefault(value, Level(value, burst))
+        level = self.levels.setdefault(value, Level(value, burst, 2.0 * self.limits.think_ns))
         if fresh:
             level.runs.append([])
         level.runs[-1].extend(records)
         self.last = value
+        above: list[list[Record]] = []
+        for _, one in sorted(self.levels.items(), reverse=True):
+            one.settle(above)
+            above += one.counted()
 
     def fails(self, level: Level) -> bool | None:
         """Return whether a level fails, None where it is not certain."""
@@ -166,30 +210,89 @@ class Pursuit(ABC):
 
     def bounds(self) -> tuple[float | None, float | None]:
         """Return the highest level that certainly passes below the lowest that certainly fails."""
-        failing = [v for v, level in self.levels.items() if self.fails(level)]
+        failing = [v for v, level in self.trusted.items() if self.fails(level)]
         top = min(failing, default=math.inf)
-        passing = [v for v, x in self.levels.items() if v < top and self.fails(x) is False]
+        passing = [v for v, x in self.trusted.items() if v < top and self.fails(x) is False]
         return max(passing, default=None), min(failing, default=None)
 
     def estimate(self) -> float | None:
         """Return the level at which the rate is crossed, as near as the search needs it."""
         if self._known[0] != self.left:
-            self._known = (self.left, self._crossing(self.late()))
+            self._known = (self.left, self._guess())
         return self._known[1]
 
-    def best_curve(self) -> knee.Curve:
-        """Return the share that the deadline cuts off, over the level, as well as can be told."""
-        queue = self.queue()
-        return self.replayed(queue) if queue else self.late()
+    def _guess(self) -> float | None:
+        """Return the crossing of the quick curve, or of the levels' own shares where it misses."""
+        found = self._crossing(self.late())
+        held = [value for value, level in self.trusted.items() if not self.bad(level)]
+        failed = [value for value, level in self.trusted.items() if self.bad(level)]
+        below = max((value for value in held if value < min(failed, default=0)), default=None)
+        if found is None or below is None or below <= degradation.WIDEST * found:
+            return found
+        return self._between()
+
+    def doubtful(self) -> float | None:
+        """Return a level to probe again, the lowest that a single visit says something odd of.
+
+        It fails more than a level above, it does less than one below, or it is the lowest that
+        fails, which alone says how far up the point may be.
+        """
+        trusted = self.trusted
+        failing = [value for value, level in trusted.items() if self.bad(level)]
+        for value, level in sorted(self.levels.items()):
+            once, few = len(level.runs) == 1, len(level.runs) < _VISITS
+            below = [x.visits for v, x in trusted.items() if v < value]
+            above = [x for v, x in trusted.items() if v > value]
+            if (
+                (few and value not in trusted)
+                or (few and value in failing and self._outdone(level, above))
+                or (once and value in failing[:1] and not _near(value, failing))
+                or (once and any(visits.slower(level.visits[0], runs) for runs in below))
+            ):
+                return value
+        return None
+
+    def _outdone(self, level: Level, above: Sequence[Level]) -> bool:
+        """Return whether a level above fails less than this one."""
+        return any(
+            not self.bad(other) or visits.worse(_pooled(level), other.counted()) > _ODD
+            for other in above
+        )
+
+    def fits(self, late: knee.Curve) -> bool:
+        """Return whether no level failed more or less often than a curve says, beyond chance.
+
+        Levels that fail more than those above them are taken together with them.
+        """
+        others = knee.background(self.samples, self.limits.failure_rate)
+        levels = [*self.trusted.values()]
+        n = [len(level.seen()[0].failed) for level in levels]
+        fitted = stats.rising([level.seen()[1][0] for level in levels], n)
+        for share in set(fitted):
+            block = [i for i, one in enumerate(fitted) if one == share]
+            shares = [
+                knee.both(self.predicted(levels[i], late), others(levels[i].value)) for i in block
+            ]
+            said = np.average(shares, weights=[n[i] for i in block])
+            runs = [run for i in block for run in levels[i].counted()]
+            effect = clusters.design_effect([visits.flags(run) for run in runs])
+            effect = max(effect, max(levels[i].burst for i in block) / _MEMORY)
+            low, high = clusters.interval(share, max(sum(n[i] for i in block) / effect, 1))
+            if not low - _ROUNDING <= said <= high + _ROUNDING:
+                return False
+        return True
 
     def _crossing(self, late: knee.Curve, errors: float = 0.0) -> float | None:
         """Return the level at which the rate is crossed, inside of what is certain."""
         found = knee.crossing(self.samples, late, self.limits.failure_rate, errors)
+        return self._inside(found)
+
+    def _inside(self, found: float | None) -> float | None:
         low, high = self.bounds()
         if high == self.limits.start:
             return high
         if high is not None and (found is None or found >= high):
-            held = max((v for v in self.levels if v < high), default=high)
+            held = max((v for v in self.trusted if v < high), default=high)
             clients = self.limits.alone is None  # of whom there is no number just below
             return (held + high) / 2 if clients else max((held + high) / 2, high / _JUST)
         if low is not None and found is not None and found <= low:
@@ -220,28 +323,63 @@ class Pursuit(ABC):
         narrow = low is not None and high is not None and high - low <= max(1, TOLERANCE * high)
         return self.left < LEAST or (narrow and self.limits.alone is None)
 
+    def predicted(self, level: Level, late: knee.Curve) -> float:
+        """Return the share of a level's requests that a curve says the deadline cuts off."""
+        return late(level.value)
+
     def found(self) -> FailurePoint:
         """Return the end of the search."""
-        late = self.best_curve() if self.reached else None
-        estimate = self._crossing(late) if late else None
+        estimator, late = self.best() if self.reached else (None, None)
+        estimate = self._crossing(late) if late else self._between() if estimator else None
         proven = self.bounds()
         at = math.inf if estimate is None else estimate
-        bad = {v: self.bad(level) for v, level in self.levels.items()}
+        bad = {v: self.bad(level) for v, level in self.trusted.items()}
         failing = min(
             (v for v, x in bad.items() if x and (v >= at or v == proven[1])), default=None
         )
         top = math.inf if failing is None else failing
         passing = max((v for v, x in bad.items() if not x and v < top), default=None)
+        interval: tuple[float | None, float | None] | None = None
+        if estimate:
+            interval = self.interval(late, estimate, passing, failing)
+        beside = self._beside(estimate) if estimate else (passing, failing)
+        if self.reached and degradation.wide(*beside, whole=self.limits.alone is None):
+            estimator, estimate, interval = "bracket", None, beside
         return FailurePoint(
             passing,
             failing,
             proven == (passing, failing),
             estimate,
-            self.interval(late, estimate, passing, failing) if late and estimate else None,
+            interval,
             self.reached,
             self.reason(),
             self.limits.budget - self.left,
+            estimator,
+            beside if self.reached else None,
         )
+
+    def _beside(self, estimate: float) -> tuple[float | None, float]:
+        """Return the levels next to an estimate, itself where none is above.
+
+        One that the estimate hardly misses is on both sides of it.
+        """
+        below = [value for value in self.trusted if value <= estimate * (1 + TOLERANCE)]
+        above = [value for value in self.trusted if value >= estimate / (1 + TOLERANCE)]
+        return max(below, default=None), min(above, default=estimate)
+
+    def best(self) -> tuple[str, knee.Curve | None]:
+        """Return the best estimator that nothing contradicts which was measured."""
+        queue = self.queue()
+        if queue and self.fits(replayed := self.replayed(queue)):
+            return "queue_replay", replayed
+        late = self.late()
+        return ("product_limit", late) if self.fits(late) else ("crossing", None)
+
+    def _between(self) -> float | None:
+        """Return where the levels' own shares cross the rate, inside of what is certain."""
+        shares = [(value, *level.seen()) for value, level in self.trusted.items()]
+        rows = [(value, seen[0], len(sample.failed)) for value, sample, seen in shares]
+        return self._inside(knee.interpolated(rows, self.limits.failure_rate))
 
     def reason(self) -> str:
         """Return why the search stopped."""
@@ -249,19 +387,34 @@ class Pursuit(ABC):
             return "stopped"
         if not self.reached:
             return "maximum" if max(self.levels) >= self.limits.maximum else "budget"
-        if self.fails(self.levels[self.limits.start]):
+        if self.bounds()[1] == self.limits.start:
             return "fails_at_start"
         return "budget" if self.left < LEAST else "bracketed"
 
     def interval(
-        self, late: knee.Curve, estimate: float, passing: float | None, failing: float | None
+        self,
+        late: knee.Curve | None,
+        estimate: float,
+        passing: float | None,
+        failing: float | None,
     ) -> tuple[float, float]:
         """Return the estimate's interval; the bracket lies within it.
 
         From its standard error, and from that of the share which fails by anything but a deadline.
         """
-        ends = [self._crossing(late, errors) or estimate for errors in (1, -1)]
-        off = max(abs(math.log(end / estimate)) for end in ends)
-        half = math.exp(_Z * math.hypot(self.spread(), off))
+        half = 1.0
+        if late:
+            ends = [self._crossing(late, errors) or estimate for errors in (1, -1)]
+            off = max(abs(math.log(end / estimate)) for end in ends)
+            half = math.exp(_Z * math.hypot(self.spread(), off))
         low, high = passing or estimate, failing or estimate
         return min(estimate / half, low), max(estimate * half, high)
+
+
+def _near(value: float, failing: Sequence[float]) -> bool:
+    """Return whether another level that fails lies just above one."""
+    return any(value < other <= _CONFIRMS * value for other in failing)
+
+
+def _pooled(level: Level) -> list[Record]:
+    return [record for run in level.counted() for record in run]

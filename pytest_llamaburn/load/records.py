@@ -1,4 +1,4 @@
-"""What the statistics of a load need to know of each request."""
+"""What the statistics of a load need to know of each request, and what a search asks for."""
 
 from __future__ import annotations
 
@@ -25,3 +25,11 @@ class Record(NamedTuple):
         nothing about how long the whole would have taken: that is a failure as any other.
         """
         return self.failure == "timeout_total"
+
+
+class Probe(NamedTuple):
+    """What to send next: `requests` at a level, on an idle server if `fresh`, else going on."""
+
+    level: float
+    requests: int
+    fresh: bool

@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     Floats = NDArray[np.float64]
 
 _PLAYED = 8000  # requests of a queue that is played
+_HANDS = 8  # orders of the work in which a schedule is played
 _FILLING = 5  # rounds of a closed loop until its queue is what it stays
 _LEAST = 20  # times in work that make a sample to draw from
 _ASTRAY = 0.02  # of the requests may seem to begin after their first token: not all keep their turn
@@ -94,6 +95,21 @@ def opened(queue: Queue, runs: Sequence[Sequence[Record]], deadline_ns: float) -
     work = _dealt(queue.work_ns)
     due = np.cumsum(_dealt(np.concatenate([gap / gap.mean() for gap in gaps])))
     return lambda rate: _open_share(work, queue.slots, (due * (1e9 / rate)).tolist(), deadline_ns)
+
+
+def scheduled(queue: Queue, runs: Sequence[Sequence[Record]], deadline_ns: float) -> float:
+    """Return the share of these runs' requests that a deadline cuts off, each from an idle server.
+
+    The mean over several orders of the work.
+    """
+    work, cut, sent = _dealt(queue.work_ns), 0.0, 0
+    for run in runs:
+        due = sorted(float(r.scheduled_ns) for r in run)
+        for first in range(0, _HANDS * len(due), len(due)):
+            dealt = [work[(first + i) % len(work)] for i in range(len(due))]
+            cut += _open_share(dealt, queue.slots, due, deadline_ns) * len(due) / _HANDS
+        sent += len(due)
+    return cut / max(sent, 1)
 
 
 def _work(runs: Sequence[Sequence[Record]], slots: int) -> _Work:

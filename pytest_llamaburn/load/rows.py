@@ -15,6 +15,7 @@ import msgspec
 
 from pytest_llamaburn import metrics
 from pytest_llamaburn.errors import ResultsError
+from pytest_llamaburn.journal import Ledger
 from pytest_llamaburn.load.records import Record
 from pytest_llamaburn.trace import CLIENT_FILES
 
@@ -32,8 +33,8 @@ class Row(msgspec.Struct, gc=False):
 
     `step` is which of the load's steps it belongs to, `attempt` counts its resumptions. `values`
     are the metrics, `gaps_ms` the times between pieces of the answer (a list as it is written, an
-    array as it is read), `error` how it failed, and
-    `burst` says that it came on top of the step's own load.
+    array as it is read), `error` how it failed, `burst` says that it came on top of the step's own
+    load, and `doubts` are why metrics are null that this kind of server gives otherwise.
     """
 
     step: int
@@ -49,6 +50,7 @@ class Row(msgspec.Struct, gc=False):
     gaps_ms: Any
     error: dict[str, Any] | None = None
     burst: bool = False
+    doubts: dict[str, str] | None = None
 
 
 class Rows:
@@ -58,23 +60,37 @@ class Rows:
         """Open it for appending. Raises ResultsError when it cannot be."""
         self.folder = folder
         try:
-            self._file = (folder / f"{worker}{SUFFIX}").open("ab", buffering=0)
+            self._ledger = Ledger(folder / f"{worker}{SUFFIX}")
         except OSError as err:
             raise ResultsError(f"{folder} cannot be written: {err.strerror or err}") from err
 
     def write(self, row: Row) -> None:
         """Append a row and hand it to the kernel. Raises ResultsError when the disk is full."""
         try:
-            self._file.write(msgspec.json.encode(row) + b"\n")
+            self._ledger.write(msgspec.json.encode(row) + b"\n")
         except OSError as err:
             raise ResultsError(
-                f"{self._file.name} cannot be written: {err.strerror or err}; what was finished "
+                f"{self._ledger.path} cannot be written: {err.strerror or err}; what was finished "
                 "before is kept: make room, then llamaburn stress --resume last"
             ) from err
 
+    def settle(self, folder: Path) -> None:
+        """Go on in a folder, with all rows, where that of before was removed or moved.
+
+        Raises ResultsError where that cannot be.
+        """
+        if self._ledger.here:
+            return
+        self.folder = folder
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+            self._ledger.move(folder / self._ledger.path.name)
+        except OSError as err:
+            raise ResultsError(f"{folder} cannot be written: {err.strerror or err}") from err
+
     def close(self) -> None:
         """Close the file."""
-        self._file.close()
+        self._ledger.close()
 
 
 def unsent(row: Row) -> bool:
@@ -92,7 +108,8 @@ def row_of(
     place: tuple[int, int, int], prompt_id: str, due_ns: int, trace: Trace, *, burst: bool = False
 ) -> Row:
     """Return the row of a finished request; `place` is its step, attempt and number."""
-    values, _ = metrics.compute(trace)
+    values, reasons = metrics.compute(trace)
+    doubts = {name: why for name, why in reasons.items() if why in metrics.DOUBTS}
     gaps = [round(gap, 4) for gap in metrics.chunk_gaps_ms(trace)]
     return Row(
         *place,
@@ -106,28 +123,50 @@ def row_of(
         gaps,
         trace.error,
         burst,
+        doubts or None,
     )
 
 
+class Reader:
+    """Reads the rows of a run while they are written: each time those that are new."""
+
+    def __init__(self, folder: Path) -> None:
+        """Begin at the beginning."""
+        self._folder = folder
+        self._read: dict[Path, int] = {}  # bytes
+
+    def new(self) -> Iterator[Row]:
+        """Yield rows, file by file; a last line that was cut is passed over."""
+        decode = msgspec.json.Decoder(Row).decode
+        for path in sorted(self._folder.glob(f"*{SUFFIX}")):
+            with path.open("rb") as file:
+                file.seek(self._read.get(path, 0))
+                for line in file:
+                    if not line.endswith(b"\n"):
+                        break  # it is being written, or the process was killed while it was
+                    self._read[path] = self._read.get(path, 0) + len(line)
+                    try:
+                        row = decode(line)
+                    except (msgspec.DecodeError, msgspec.ValidationError):
+                        continue  # behind a line that was cut a later try of the run went on
+                    row.gaps_ms = array("d", row.gaps_ms)  # a fifth of a list's memory
+                    yield row
+
+
 def read(folder: Path) -> Iterator[Row]:
-    """Yield the rows of a run, file by file; a last line that was cut is passed over."""
-    decode = msgspec.json.Decoder(Row).decode
-    for path in sorted(folder.glob(f"*{SUFFIX}")):
-        with path.open("rb") as file:
-            for line in file:
-                try:
-                    row = decode(line)
-                except (msgspec.DecodeError, msgspec.ValidationError):
-                    continue  # the process was killed while writing it
-                row.gaps_ms = array("d", row.gaps_ms)  # a fifth of a list's memory
-                yield row
+    """Yield all rows of a run, file by file."""
+    return Reader(folder).new()
 
 
 def export(folder: Path, target: Path) -> None:
-    """Write the rows of a run, gzipped, to `target`. Raises OSError."""
+    """Write the rows of a run, gzipped, to `target`. Raises ResultsError where it cannot be."""
     temporary = target.with_name(f".{target.name}.tmp")
-    with gzip.open(temporary, "wb", compresslevel=6) as packed:
-        for path in sorted(folder.glob(f"*{SUFFIX}")):
-            with path.open("rb") as file:
-                shutil.copyfileobj(file, packed)
-    temporary.replace(target)
+    try:
+        with gzip.open(temporary, "wb", compresslevel=6) as packed:
+            for path in sorted(folder.glob(f"*{SUFFIX}")):
+                with path.open("rb") as file:
+                    shutil.copyfileobj(file, packed)
+        temporary.replace(target)
+    except OSError as err:
+        temporary.unlink(missing_ok=True)
+        raise ResultsError(f"{target} cannot be written: {err.strerror or err}") from err

@@ -24,7 +24,7 @@ from pytest_llamaburn.load import filing
 from pytest_llamaburn.profiler import Profiler
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Callable, Iterable
 
     from pytest_llamaburn.backends._base import Backend, Message, Model, Server
     from pytest_llamaburn.load.measured import Measured
@@ -85,6 +85,8 @@ class Run:
         self._keeping = threading.Lock()
         self._other_load = environment.OtherLoad()
         self._last: Trace | None = None
+        self._told_lost: str | None = None
+        self.alarm: Callable[[str], None] = progress.say  # what cannot wait until the end
 
     async def prepare(
         self, model: str | None, planned: dict[str, int], about: dict[str, Any]
@@ -107,6 +109,7 @@ class Run:
         self._journal(
             "facts", {"loaded_before": await self._loaded(), "slots": await self._slots()}
         )
+        self._journal("facts", {"server_notes": [*self.backend.notes]})
         self._profiler.tell()
         self.sync()
         self._other_load.start()
@@ -123,6 +126,19 @@ class Run:
             self._journal("gate", verdict)
         return [gates.sentence(v) for v in verdicts if v["verdict"] != "pass"]
 
+    @property
+    def folder(self) -> Path:
+        """The directory of this run's journal."""
+        if self.journal is not None:
+            return self.journal.directory
+        return journal.directory(Path(self.settings.results_dir), self.identity.run_id)
+
+    def settle(self) -> None:
+        """Have the journal go on elsewhere where the results directory is gone, and tell it."""
+        if self.journal is not None:
+            self.journal.settle()
+            self._tell_lost()
+
     def sync(self) -> None:
         """Have the disk hold the journal; between items, never while measuring."""
         if self.journal is not None:
@@ -137,6 +153,11 @@ class Run:
         finally:
             if hasattr(self, "backend"):
                 self.backend.close()
+
+    def forget(self) -> None:
+        """Close the files: the result is written."""
+        if self.journal is not None:
+            self.journal.forget()
 
     def messages(self, text: str) -> list[Message]:
         """Return the conversation that asks a prompt."""
@@ -230,6 +251,13 @@ class Run:
     def _journal(self, kind: str, fields: dict[str, Any]) -> None:
         if self.journal is not None:
             self.journal.write(kind, **fields)
+            self._tell_lost()
+
+    def _tell_lost(self) -> None:
+        """Say where the run went on; in the main thread alone, which may write to the terminal."""
+        if self.journal is not None and self.journal.lost not in (None, self._told_lost):
+            self._told_lost = self.journal.lost
+            self.alarm(self.journal.lost)
 
     def _header(self, asked: str | None, about: dict[str, Any]) -> dict[str, Any]:
         sent = self.backend.body(self.model, [])
@@ -262,14 +290,13 @@ class Run:
 def row_of(trace: Trace, prompt: str) -> dict[str, Any]:
     """Return what a finished request's row holds whatever the run, from its prompt's text on."""
     values, reasons = metrics.compute(trace)
-    failure = trace.failure
     return {
         "timestamp": utc_now(),
         **values,
         "finish_reason": trace.finish_reason,
         "chunks": len(trace.delta_ns),
         "prompt_characters": len(prompt),
-        "flags": [failure.flag] if failure and failure.flag else [],
+        "flags": trace.flags,
         "null_reasons": reasons,
         "error": trace.error,
         "chunk_gaps_ms": [round(gap, 6) for gap in metrics.chunk_gaps_ms(trace)],

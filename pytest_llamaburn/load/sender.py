@@ -20,7 +20,7 @@ from pytest_llamaburn.load.windows import think_seconds
 from pytest_llamaburn.trace import answered
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Sequence
+    from collections.abc import Callable, Iterator, Sequence
 
     from pytest_llamaburn.backends._base import Backend, Model
     from pytest_llamaburn.backends._http import Wire
@@ -33,7 +33,7 @@ _LAG_EVERY_S = 0.02
 _MOST_RECENT = 500  # requests whose latency is remembered: enough for a p95
 _NO_SERVER = ("connect_refused", "server_crash", "dns")
 _DEAD_IN_A_ROW = 20
-_SPARE_ROUNDS = 4  # of all clients, beyond what a step that stays asks for
+_SPARE_FAILURES = 4  # for each client of a step that stays, beyond what it asks for
 _BURST_LEAD_NS = 100_000_000  # before a burst its schedule is made; clients have none
 _BURST_SEED = 7919  # bursts draw other gaps than the load they come upon
 
@@ -83,7 +83,9 @@ class _Visit:
         self.task: asyncio.Task[None] | None = None
         self.stays = False
         self.next = place.worker  # the number of the next request to send
-        self.end: int | None = None  # the number before which the load ends; None: by time alone
+        self.end: int | None = None  # the number before which requests are wanted; None: by time
+        self.spare_failures = 0  # that it may still see behind that number
+        self.over = False  # its clients leave, or have left
         self.done: set[int] = set()
         self.missing: set[int] = set()
         self.complete = asyncio.Event()
@@ -93,16 +95,30 @@ class _Visit:
         number, self.next = self.next, self.next + self.place.workers
         return number
 
-    def want(self, numbers: Iterable[int]) -> None:
+    @property
+    def goes_on(self) -> bool:
+        """Whether its clients send more.
+
+        Those of a visit that stays do until it is left, however long its next step is planned. A
+        server that fails what nobody asked for is soon left alone: it might refuse without end.
+        """
+        if self.end is None or self.next < self.end:
+            return True
+        return self.stays and self.spare_failures > 0
+
+    def want(self, numbers: range, spare_failures: int) -> None:
         """Ask for these requests; `complete` is set when all have ended."""
+        self.end, self.spare_failures = numbers.stop, spare_failures
         self.missing = {*numbers} - self.done
         self.complete.clear()
         self._tell()
 
-    def note(self, number: int) -> None:
+    def note(self, number: int, *, failed: bool) -> None:
         """Take note that a request has ended."""
         if self.stays:  # else nothing is asked of it later, and a load of hours would fill memory
             self.done.add(number)
+        if failed and self.end is not None and number >= self.end:
+            self.spare_failures -= 1
         self.missing.discard(number)
         self._tell()
 
@@ -150,7 +166,7 @@ class Sender:
             if place.first == 0 or visit is None:
                 await self.leave()
                 visit = self._visit = await self._arrive(place, start_ns)
-            self._ask(visit, step, place, start_ns)
+            await self._ask(visit, step, place, start_ns)
             await self._await_wanted(visit)
         finally:
             watch.cancel()
@@ -160,15 +176,14 @@ class Sender:
         """Let the load end, and wait for what is in flight."""
         visit, self._visit = self._visit, None
         if visit is not None and visit.task is not None:
-            visit.end = 0
+            visit.stays, visit.end = False, 0
             await visit.task
 
     async def close(self) -> None:
-        """Drop what is in flight and close the rows."""
+        """Drop what is in flight; the rows stay open for their owner."""
         if self._visit is not None and self._visit.task is not None:
             self._visit.task.cancel()
             await asyncio.wait({self._visit.task})
-        self._rows.close()
 
     async def _arrive(self, place: Place, start_ns: int) -> _Visit:
         seed = f"{self._settings.seed}/{place}"
@@ -181,18 +196,16 @@ class Sender:
         await until(start_ns)
         return _Visit(place)
 
-    def _ask(self, visit: _Visit, step: Step, place: Place, start_ns: int) -> None:
-        """Have a visit send a step's requests, and some more if it is to stay at work.
-
-        Those keep the load whole until the last of the step's own has ended; they have a limit,
-        which a server that refuses at once would reach in no time.
-        """
+    async def _ask(self, visit: _Visit, step: Step, place: Place, start_ns: int) -> None:
+        """Have a visit send a step's requests, all of its clients at work."""
+        if visit.over and visit.task is not None:
+            await visit.task  # who has left comes back together with the others
         visit.stays = step.stays
         if step.requests is not None:
-            more = _SPARE_ROUNDS * int(step.level) if step.stays else 0
-            visit.want(place.numbers(step.requests))
-            visit.end = place.first + step.requests + more
+            numbers = place.numbers(step.requests)
+            visit.want(numbers, _SPARE_FAILURES * int(step.level))
         if visit.task is None or visit.task.done():
+            visit.over = False
             visit.task = asyncio.create_task(self._loops(step, visit, start_ns))
 
     async def _await_wanted(self, visit: _Visit) -> None:
@@ -240,11 +253,12 @@ class Sender:
     def _turns(self, step: Step, visit: _Visit, start_ns: int) -> Iterator[Turn]:
         """Yield a closed loop's requests as its clients ask for them."""
         end_ns = start_ns + int(step.seconds * 1e9) if step.seconds is not None else None
-        while not self.gone and (visit.end is None or visit.next < visit.end):
+        while not self.gone and visit.goes_on:
             now = perf_counter_ns()
             if end_ns is not None and now >= end_ns:
-                return
+                break
             yield self._turn(visit.take(), now)
+        visit.over = True
 
     def _arrivals(
         self, step: Step, visit: _Visit, start_ns: int, *, burst: bool
@@ -283,8 +297,8 @@ class Sender:
             self.counts["failed" if trace.failure else "done"] += 1
             if trace.failure is None:
                 self._ended.append((trace.end_ns, round((trace.end_ns - trace.sent_ns) / 1e6, 2)))
-            self.counts["tokens"] += trace.usage.completion or 0
-            visit.note(turn.number)
+            self.counts["tokens"] += int(trace.usage.completion or 0)
+            visit.note(turn.number, failed=trace.failure is not None)
 
         return tell
 

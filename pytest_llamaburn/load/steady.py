@@ -1,10 +1,15 @@
-"""The stretch of a step over which throughput is counted: while its load was whole.
+"""The stretches of a step in which its load was whole: all that a level reports comes from them.
 
-In a closed loop of N clients from the N-th end to the last send. In an open loop from the first
-scheduled time, after the ramp-up, to the last: the ramp-up is the level's median latency, in whole
-gaps of the schedule. So neither the ramp-up nor the drain makes a server look slower than it is.
-Clients whose load was whole for less than a request lasts are counted from the first send to the
-last end, and a sentence says so.
+A closed loop of N clients is whole while N requests are in flight, but for the moments in which a
+client that got its answer sends the next request, or thinks. An open loop is whole while requests
+are sent when they are due. Requests count that were sent in such a stretch. Both are read off the
+rows: what was meant to be sent decides nothing.
+
+Throughput is counted over the inner part of each stretch. In a closed loop that is from the N-th
+end to the last send; in an open loop from the first scheduled time, after the ramp-up, to the last:
+the ramp-up is the median latency, in whole gaps of the schedule. So neither the ramp-up nor the
+drain makes a server look slower than it is. Clients whose load was whole for less than a request
+lasts are counted from the first send to the last end, and a sentence says so.
 """
 
 from __future__ import annotations
@@ -13,17 +18,22 @@ import math
 from statistics import median
 from typing import TYPE_CHECKING, NamedTuple
 
+import numpy as np
+
 from pytest_llamaburn.load.step import CLIENTS
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from pytest_llamaburn.load.records import Record
     from pytest_llamaburn.load.rows import Row
 
 NOTHING = "no request was sent"
 TOO_SHORT = "the schedule ended too soon: it must last longer than two requests do"
 PARTIAL = "all were at work for less than a request lasts, so ramp-up and drain are counted too"
 LEAST_SHARE = 0.8  # of the median latency, that clients in step are at work together at least
+_TURN_NS, _TURN_SHARE = 20e6, 0.1  # between two requests of a client; of the median latency
+_LATE_NS = 50e6  # behind its due time, or the share above, that a request may be sent on time
 
 
 class Stretch(NamedTuple):
@@ -37,8 +47,68 @@ class Stretch(NamedTuple):
     reason: str | None = None
 
 
+class Load(NamedTuple):
+    """What a step was meant to hold: `level` clients or requests a second.
+
+    `pause_ns` is the longest that a client thinks between two requests.
+    """
+
+    level: float
+    unit: str = CLIENTS
+    pause_ns: float = 0.0
+
+
+def held(sent: Sequence[Record], load: Load) -> list[tuple[float, float]]:
+    """Return from when to when a step's load was whole; its requests are those sent in between."""
+    if not sent:
+        return []
+    return _clients_held(sent, load) if load.unit == CLIENTS else _schedule_held(sent)
+
+
+def counted(sent: Sequence[Record], load: Load) -> list[list[int]]:
+    """Return the places, in `sent`, of the requests of each stretch in which the load was whole."""
+    found = [
+        [i for i, record in enumerate(sent) if start <= record.sent_ns <= end]
+        for start, end in held(sent, load)
+    ]
+    return [places for places in found if places]
+
+
+def _clients_held(sent: Sequence[Record], load: Load) -> list[tuple[float, float]]:
+    """Return when all clients were at work; dips no longer than a client's turn are none."""
+    starts = np.array([r.sent_ns for r in sent], float)
+    ends = np.array([r.last_ns for r in sent], float)
+    turn = max(_TURN_NS, _TURN_SHARE * float(np.median(ends - starts)))
+    times = np.concatenate([starts, ends + load.pause_ns])
+    order = np.argsort(times, kind="stable")  # who sends at the moment of its answer never stopped
+    times, at_work = times[order], np.cumsum(np.repeat([1, -1], len(sent))[order])
+    whole = np.flatnonzero((at_work[:-1] >= load.level) & (times[1:] > times[:-1]))
+    found: list[list[float]] = []
+    for start, end in zip(times[whole], times[whole + 1], strict=True):
+        if found and start - found[-1][1] <= turn:
+            found[-1][1] = float(end)
+        else:
+            found.append([float(start) - turn, float(end)])
+    return [(start, end) for start, end in found]
+
+
+def _schedule_held(sent: Sequence[Record]) -> list[tuple[float, float]]:
+    """Return when requests were sent on time.
+
+    After some were late it goes on when they have ended: they came to the server all at once.
+    """
+    latency_ns = median(r.last_ns - r.scheduled_ns for r in sent)
+    allowed = max(_LATE_NS, _TURN_SHARE * latency_ns)
+    found, begin = [], min(r.sent_ns for r in sent)
+    for record in sorted(sent, key=lambda r: r.scheduled_ns):
+        if record.sent_ns - record.scheduled_ns > allowed:
+            found.append((begin, record.scheduled_ns))
+            begin = max(begin, record.last_ns)
+    return [*found, (begin, max(r.sent_ns for r in sent))]
+
+
 def stretch(sent: Sequence[Row], kept: Sequence[Row], level: float, unit: str) -> Stretch:
-    """Return the stretch of a step; `kept` are those of its requests that are not left out."""
+    """Return the inner part of a stretch whose requests are `sent`, `kept` those not left out."""
     if not kept:
         return Stretch(0, 0, NOTHING)
     return _closed(kept, int(level)) if unit == CLIENTS else _open(sent, kept, level)

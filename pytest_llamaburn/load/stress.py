@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import copy
 from collections import Counter
-from pathlib import Path
 from statistics import median
 from time import perf_counter, perf_counter_ns
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -20,11 +19,14 @@ from pytest_llamaburn.load.sender import Place, Sender
 from pytest_llamaburn.load.step import CLIENTS, SERVER_GONE, Step
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Generator, Sequence
+    from typing import TypeAlias
 
     from pytest_llamaburn.load.records import Record
     from pytest_llamaburn.load.sender import Health
     from pytest_llamaburn.trace import Trace
+
+    Plan: TypeAlias = Generator[Step, Sequence[Record], dict[str, Any]]
 
 LEAST_DEADLINE_S = 10.0
 DEADLINE_TIMES = 10.0  # of the baseline's median
@@ -54,8 +56,11 @@ class Stress(Run):
         super().__init__(windows.checked(asked), *args)
         self._finished: dict[int, list[Record]] = {}
         self._attempt = 0
+        self._own: rows.Rows | None = None  # where one process alone sends
         self._visit: tuple[int, int] | None = None  # that the next step may go on with
         self._idle_ttft_s = 0.0  # of one client alone, or of a probe after it
+        self._reader: rows.Reader | None = None
+        self._seen: dict[tuple[int, int], dict[int, Record]] = {}  # of each visit, by number
 
     async def drive(self) -> None:
         """Send all that the mode asks for; what it did is in the journal and the rows."""
@@ -76,10 +81,17 @@ class Stress(Run):
         found: dict[str, Any] = results.build(journal.read(self.folder))["results"]
         return found
 
-    @property
-    def folder(self) -> Path:
-        """The directory of this run's journal."""
-        return journal.directory(Path(self.settings.results_dir), self.identity.run_id)
+    def settle(self) -> None:
+        """Have journal and rows go on elsewhere where the results directory is gone."""
+        super().settle()
+        if self._own is not None:
+            self._own.settle(self.folder)
+
+    def forget(self) -> None:
+        """Close journal and rows."""
+        super().forget()
+        if self._own is not None:
+            self._own.close()
 
     def _continue(self, record: journal.Record) -> None:
         steps = record.others.get("step", [])
@@ -106,8 +118,8 @@ class Stress(Run):
             self._journal("facts", {"calibration": found})
         worker = f"{self.identity.worker}-{self._attempt}"
         if self.settings.workers == 1:
-            own = rows.Rows(self.folder, worker)
-            self._sender: Sender | Crew = Sender(self.backend, self.model, self._prompts, own)
+            self._own = rows.Rows(self.folder, worker)
+            self._sender: Sender | Crew = Sender(self.backend, self.model, self._prompts, self._own)
             return
         self._sender = Crew(self.backend, self.model, self._prompts)
         await self._sender.start(self.settings.workers, self.folder, worker)
@@ -133,26 +145,27 @@ class Stress(Run):
 
     async def _follow(self, baseline: Baseline) -> dict[str, Any]:
         """Take the steps that the mode asks for, until it has no more or the server is gone."""
-        plan = registry.load("load.modes", self.settings.mode).plan(self.settings, baseline)
-        number, step = 1, next(plan)
-        while True:
+        plan: Plan = registry.load("load.modes", self.settings.mode).plan(self.settings, baseline)
+        number = 1
+        step: Step | dict[str, Any] = next(plan)
+        while isinstance(step, Step):
             if step.fresh and number not in self._finished:
                 await self._sender.leave()
                 await self._wait_until_idle(number)
             seen = await self._take(number, step)
             if self._sender.gone:
                 return {"stop_reason": SERVER_GONE}
-            try:
-                number, step = number + 1, plan.send(seen)
-            except StopIteration as end:
-                found: dict[str, Any] = end.value
-                return found
+            # Beside the loop, which goes on to serve the clients of a step that stays.
+            number, step = number + 1, await asyncio.to_thread(_planned, plan, seen)
+        return step
 
     async def _take(self, number: int, step: Step) -> list[Record]:
         """Send a step, or take over what an earlier part of this run saw of it."""
         if number in self._finished:
             return self._finished[number]
         place = self._place(number, step)
+        if place.first == 0:
+            self._seen.clear()  # what earlier visits saw was told
         about = {"step": number, "attempt": self._attempt, "visit": place.step}
         start_ns = perf_counter_ns() + _LEAD_NS
         load = {"load": step._asdict(), "started_ns": start_ns, "first": place.first}
@@ -162,10 +175,11 @@ class Stress(Run):
             health = await self._sender.send(step, place, start_ns)
         finally:
             pulse.cancel()
+            self.settle()
         ended = {"ended_ns": perf_counter_ns(), "health": _facts(health)}
         self._journal("step", {**about, **ended})
         self.sync()
-        return self._told(place, step.requests) if step.tells else []
+        return await asyncio.to_thread(self._told, place, step.requests) if step.tells else []
 
     def _place(self, number: int, step: Step) -> Place:
         """Return where a step's requests belong: in a new visit, unless it goes on with one."""
@@ -176,15 +190,15 @@ class Stress(Run):
 
     def _told(self, place: Place, count: int | None) -> list[Record]:
         """Return the records of a step, in the order of sending."""
-        wanted = range(place.first, place.first + count) if count is not None else None
-        found = [
-            row
-            for row in rows.read(self.folder)
-            if (row.step, row.attempt) == place[:2]
-            and (wanted is None or row.number in wanted)
-            and not rows.unsent(row)
-        ]
-        return [rows.record_of(row) for row in sorted(found, key=lambda row: row.scheduled_ns)]
+        self._reader = self._reader or rows.Reader(self.folder)
+        for row in self._reader.new():
+            if not rows.unsent(row):
+                seen = self._seen.setdefault((row.step, row.attempt), {})
+                seen[row.number] = rows.record_of(row)
+        seen = self._seen.get(place[:2], {})
+        wanted = seen if count is None else range(place.first, place.first + count)
+        found = [seen[number] for number in wanted if number in seen]
+        return sorted(found, key=lambda record: record.scheduled_ns)
 
     async def _pulse(self, step: Step) -> None:
         """Tell twice a second how the step goes."""
@@ -192,6 +206,7 @@ class Stress(Run):
         pulse = Pulse(step, perf_counter(), sender.counts)
         while True:
             await asyncio.sleep(_PULSE_S)
+            self.settle()
             self._progress.pulse(pulse.line(perf_counter(), sender.counts, sender.recent_ms))
 
     async def _wait_until_idle(self, number: int) -> None:
@@ -237,6 +252,15 @@ class Stress(Run):
         total_ms = values.get("total_generation_ms")
         alone = (total_ms / 1e3,) if total_ms else ()
         return windows.at_once(self.settings, *alone), 1e3 / gap_ms
+
+
+def _planned(plan: Plan, seen: Sequence[Record]) -> Step | dict[str, Any]:
+    """Return the step that a mode asks for next, or what it found."""
+    try:
+        return plan.send(seen)
+    except StopIteration as end:
+        found: dict[str, Any] = end.value
+        return found
 
 
 def _facts(health: Health) -> dict[str, Any]:

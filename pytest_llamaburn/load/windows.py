@@ -10,7 +10,7 @@ from pytest_llamaburn import registry
 from pytest_llamaburn.errors import SettingsError
 from pytest_llamaburn.load import capacity, probing
 from pytest_llamaburn.load.step import CLIENTS
-from pytest_llamaburn.settings import seconds
+from pytest_llamaburn.settings import MOST, MOST_CLIENTS, MOST_S, seconds
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
 BASELINE_REQUESTS = 10
 SPARE_FILES = 64  # descriptors that a process needs besides its connections
+_DIGITS = 10  # of a count of requests, fewer than these
 _NO_TIME = 1e-9  # that a request takes, where nothing is known of it
 _ENDS = {  # of what a mode searches or sends: the upper end and the lower one
     "ramp": (("max_concurrency", "concurrency"), ("max_rate", "rate")),
@@ -38,10 +39,10 @@ def window(text: str | None, option: str) -> Window:
     """Return the window that a text such as 10s or 20 means; raises SettingsError for no such."""
     if text is None:
         return Window()
-    if text.strip().isdecimal():
+    if text.strip().isdecimal() and len(text.strip()) < _DIGITS:
         return Window(requests=int(text))
     found = seconds(text)
-    if not isinstance(found, float) or not 0 <= found < math.inf:
+    if not isinstance(found, float) or not 0 <= found <= MOST_S:
         raise SettingsError(f"{option}: '{text}' is refused: write 10s, or 20 for requests")
     return Window(seconds=found)
 
@@ -56,7 +57,7 @@ def think_seconds(text: str) -> tuple[float, float]:
     except ValueError:
         found = []
     low, high = (found * 2)[:2] if len(found) in (1, 2) else (1.0, 0.0)
-    if not 0 <= low <= high < math.inf:
+    if not 0 <= low <= high <= MOST_S:
         raise SettingsError(f"--think-time: '{text}' is refused: write 2s, or 1s-3s")
     return low, high
 
@@ -64,6 +65,11 @@ def think_seconds(text: str) -> tuple[float, float]:
 def mean_think_ns(text: str | None) -> float:
     """Return the mean pause of clients in ns; raises SettingsError for what is none."""
     return sum(think_seconds(text)) / 2 * 1e9 if text else 0.0
+
+
+def longest_think_ns(text: str | None) -> float:
+    """Return the longest pause of clients in ns; raises SettingsError for what is none."""
+    return think_seconds(text)[1] * 1e9 if text else 0.0
 
 
 def named_levels(text: str, *, clients: bool = False) -> list[float]:
@@ -75,13 +81,15 @@ def named_levels(text: str, *, clients: bool = False) -> list[float]:
         found = [float(part) for part in text.split(",")]
     except ValueError:
         found = []
-    rises = all(0 < level < math.inf for level in found) and found == sorted(set(found))
+    rises = all(0 < level <= MOST for level in found) and found == sorted(set(found))
     if not found or not rises:
         raise SettingsError(f"--levels: '{text}' is refused: write numbers that rise, as 1,2,3,5,8")
     if clients and not all(level.is_integer() for level in found):
         raise SettingsError(
             f"--levels: '{text}' is refused: clients are whole; levels of a rate want an --arrival"
         )
+    if clients and found[-1] > MOST_CLIENTS:
+        raise SettingsError(f"--levels: '{text}' is refused: at most {MOST_CLIENTS} clients")
     return found
 
 

@@ -1,4 +1,8 @@
-"""Rendering result files: one module a format, named as after `-o`; each has `render`."""
+"""Rendering result files: one module a format, named as after `-o`; each has `render`.
+
+A format in which one file is independent of the others has `BETWEEN`, the text between two files:
+then each is shown as soon as it is rendered.
+"""
 
 from __future__ import annotations
 
@@ -9,9 +13,10 @@ from typing import TYPE_CHECKING, Any
 
 from pytest_llamaburn import registry
 from pytest_llamaburn.errors import ResultsError, SettingsError
+from pytest_llamaburn.texts import whole
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Sequence
 
 
 def show(paths: Sequence[Path], outputs: Iterable[str], write: Callable[[str], Any]) -> None:
@@ -22,11 +27,22 @@ def show(paths: Sequence[Path], outputs: Iterable[str], write: Callable[[str], A
     wanted = list(outputs) or ["table"]
     for output in wanted:
         target = _target(output)
-        text: str = registry.load("reports", _format(output)).render(paths)
+        pieces = _rendered(registry.load("reports", _format(output)), paths)
         if target is None:
-            write(text)
+            for piece in pieces:
+                write(piece)
         else:
-            _save(target, text)
+            _save(target, "".join(pieces))
+
+
+def _rendered(form: Any, paths: Sequence[Path]) -> Iterator[str]:
+    """Yield the text of some files, one after another where the format permits it."""
+    between = getattr(form, "BETWEEN", None)
+    if between is None:
+        yield form.render(paths)
+        return
+    for number, path in enumerate(paths):
+        yield (between if number else "") + form.render([path])
 
 
 def check(outputs: Iterable[str]) -> None:
@@ -57,7 +73,7 @@ def _format(output: str) -> str:
 def _save(path: Path, text: str) -> None:
     temporary = path.with_name(f".{path.name}.{os.getpid()}")
     try:
-        temporary.write_text(text, encoding="utf-8")
+        temporary.write_text(whole(text), encoding="utf-8")
         temporary.replace(path)
     except OSError as err:
         with suppress(OSError):

@@ -35,7 +35,7 @@ def rows(document: dict[str, Any]) -> Iterator[dict[str, Any]]:
     """Yield every timed request with its model and run."""
     about = {"model": document["model"]["id"], "run_id": document["run_id"]}
     for run in document["results"]["runs"]:
-        yield {**about, **run}
+        yield {**about, **run, "energy_of": _power.of(document)}
 
 
 def _sheet(document: dict[str, Any], path: Path, summary: dict[str, Any], which: str) -> Sheet:

@@ -30,8 +30,7 @@ def sheets(document: Document, path: Path) -> Iterator[Sheet]:
     notes = [
         f"{d['file']}, {d['mark']}: {d['reason']}" for d in found["differences"] if d["reason"]
     ]
-    method = found["method"]
-    notes += [f"intervals: {method['interval']}, {method['draws']} draws", f"file {path}"]
+    notes += [f"intervals: {found['method']['interval']}", f"file {path}"]
     table = [_row(difference) for difference in found["differences"]]
     title = f"{len(found['files'])} evals, compared with {document['config']['baseline']}"
     yield Sheet(title, facts, table, notes, _COLUMNS, 4)

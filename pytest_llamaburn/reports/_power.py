@@ -5,6 +5,8 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING, Any
 
+from pytest_llamaburn.timeline import NOT_COUNTED
+
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
@@ -39,7 +41,27 @@ def notes(document: dict[str, Any]) -> Iterator[str]:
         f"sensor {telemetry['provider']}, {telemetry['measurement_method']}; its error: "
         + (telemetry["sensor_error"])
     )
+    yield from _counted(telemetry)
     yield from _cost(document["results"]["cost"])
+
+
+def _counted(telemetry: dict[str, Any]) -> Iterator[str]:
+    """Yield which devices the energy is of, where there are others or it is of several."""
+    left_out = telemetry.get("not_counted", ())
+    if left_out or len(telemetry["counted"]) > 1:
+        names = {d["id"]: d["name"] for d in telemetry["devices"]}
+        yield f"counted: {', '.join(_device(own, names) for own in telemetry['counted'])}"
+    for one in left_out:
+        yield f"not counted: {_device(one['device'], names)}: {NOT_COUNTED[one['reason']]}"
+
+
+def of(document: dict[str, Any]) -> str | None:
+    """Return the devices whose energy a file has, as spreadsheets have it."""
+    return ", ".join(document["telemetry"].get("counted", ())) or None
+
+
+def _device(own_id: str, names: dict[str, str | None]) -> str:
+    return " ".join(filter(None, (names[own_id], own_id)))
 
 
 def _cost(found: dict[str, Any]) -> Iterator[str]:
@@ -78,3 +100,4 @@ def levels(document: dict[str, Any]) -> Iterator[str]:
             f"energy is that of the {_SCOPES[telemetry['scope']]} alone, from "
             f"{telemetry['provider']}; its error: {telemetry['sensor_error']}"
         )
+        yield from _counted(telemetry)

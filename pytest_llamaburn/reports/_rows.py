@@ -6,6 +6,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from pytest_llamaburn import results
+from pytest_llamaburn.environment import binding
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
@@ -44,10 +45,14 @@ class Sheet(NamedTuple):
 
 
 def sheets(paths: Sequence[Path]) -> Iterator[Sheet]:
-    """Yield the tables of each file; what would command a terminal is left out of their texts."""
+    """Yield the tables of each file."""
     for path in paths:
-        document = results.load(path)
-        yield from map(_cleaned, _shower(document).sheets(document, path))
+        yield from sheets_of(results.load(path), path)
+
+
+def sheets_of(document: dict[str, Any], path: Path) -> Iterator[Sheet]:
+    """Yield the tables of a file; what would command a terminal is left out of their texts."""
+    yield from map(_cleaned, _shower(document).sheets(document, path))
 
 
 def _cleaned(sheet: Sheet) -> Sheet:
@@ -129,8 +134,21 @@ def server(document: dict[str, Any]) -> str:
 def machine(found: dict[str, Any]) -> str:
     """Return a run's `environment` in words."""
     gpus = ", ".join(gpu["name"] or gpu["vendor"] for gpu in found["gpus"]) or "none"
-    memory = f"{found['ram_mb'] / 1000:.1f} GB"
-    return f"machine {found['cpu']}, {found['cores_logical']} cores, {memory}, GPUs: {gpus}"
+    return f"machine {found['cpu']}, {room(found)}, GPUs: {gpus}"
+
+
+def room(found: dict[str, Any]) -> str:
+    """Return the processors and memory of an `environment`, and what of them may be used."""
+    limits = binding(found, found)
+    cores, memory = f"{found['cores_logical']} cores", f"{found['ram_mb'] / 1000:.1f} GB"
+    few = [limits[name] for name in ("cpu_quota", "cpus_allowed") if name in limits]
+    if few:
+        cores = f"{min(few):g} of {cores}"
+    if "ram_limit_mb" in limits:
+        size_mb = limits["ram_limit_mb"]
+        part = f"{size_mb} MB" if size_mb < 1000 else f"{size_mb / 1000:.1f} GB"
+        memory = f"{part} of {memory}"
+    return f"{cores}, {memory}"
 
 
 def measured(name: str, values: dict[str, Any]) -> tuple[str, ...]:

@@ -52,7 +52,7 @@ def rows(document: dict[str, Any]) -> Iterator[dict[str, Any]]:
                 flat |= {f"goodput.{word}": value[word] for word in ("requests_per_sec", "share")}
             elif not isinstance(value, dict | list):
                 flat[name] = value
-        yield {**about, **flat}
+        yield {**about, **flat, "energy_of": _power.of(document)}
 
 
 def place(level: Level) -> float:
@@ -152,9 +152,14 @@ def _rates(levels: Iterable[Level]) -> Iterator[str]:
     """Yield why levels have no throughput or an uncertain one, those with one reason together."""
     found: dict[str, list[str]] = {}
     for level in levels:
-        for key, what in (("rate_reason", "throughput"), ("tokens_reason", "tokens/s")):
-            if level.get(key):
-                found.setdefault(f"{what}: {level[key]}", []).append(name(level))
+        reasons = {
+            "throughput": level.get("rate_reason"),
+            "tokens/s": level.get("tokens_reason"),
+            "goodput": (level["goodput"] or {}).get("reason"),
+        }
+        for what, reason in reasons.items():
+            if reason:
+                found.setdefault(f"{what}: {reason}", []).append(name(level))
     for reason, names in found.items():
         yield f"{', '.join(names)}: {reason}"
 
@@ -177,13 +182,16 @@ def _findings(found: dict[str, Any]) -> Iterator[str]:
 
 
 def _at(point: dict[str, Any]) -> str:
-    if point.get("concurrency") is not None:
-        return f"{point['concurrency']:.3g} clients"
-    if point.get("rate") is None and point["passing"] is None:
-        return f"at or below {point['failing']:.3g}, the lowest that was sent"
-    if point.get("rate") is None:
-        return ABSENT  # the levels bracket it, and say no more
-    return f"{point['rate']:.3g} requests/s"
+    unit = "clients" if "concurrency" in point else "requests/s"
+    value = point.get("concurrency", point.get("rate"))
+    if value is not None:
+        return f"{value:.3g} {unit}"
+    low, high = point.get("bracket") or (point["passing"], point["failing"])
+    if low is None:
+        return f"at or below {high:.3g}, the lowest that was sent"
+    if high is None:
+        return f"above {low:.3g} {unit}"
+    return f"between {low:.3g} and {high:.3g} {unit}"
 
 
 def _point(name: str, point: dict[str, Any]) -> str:
@@ -196,7 +204,8 @@ def _point(name: str, point: dict[str, Any]) -> str:
         tried = f" up to {point['passing']:g}" if name == POINTS[0] and point["passing"] else ""
         return f"{words} ({meaning}): not reached{tried}: {point['reason']}"
     interval = point.get("interval")
-    between = f" [{interval[0]:.3g}, {interval[1]:.3g}]" if interval else ""
+    number = point.get("concurrency", point.get("rate")) is not None
+    between = f" [{interval[0]:.3g}, {interval[1]:.3g}]" if interval and number else ""
     ends = (ABSENT if e is None else f"{e:.3g}" for e in (point["passing"], point["failing"]))
     bracket = "highest passing {}, lowest failing {}".format(*ends)
     sooner = [

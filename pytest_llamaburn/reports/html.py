@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from pytest_llamaburn import results
 from pytest_llamaburn.reports import _comparison, _stress
-from pytest_llamaburn.reports._rows import HEADLINES, Sheet, sheets
+from pytest_llamaburn.reports._rows import HEADLINES, Sheet, sheets_of
 from pytest_llamaburn.reports._svg import Bar, Stop, forest, load, sequence, text
 
 if TYPE_CHECKING:
@@ -73,7 +73,7 @@ def render(paths: Sequence[Path]) -> str:
 
 def _part(path: Path, points: int) -> Iterator[str]:
     document = results.load(path)
-    yield from map(_section, sheets([path]))
+    yield from map(_section, sheets_of(document, path))
     if document["schema"] == "llamaburn/comparison":
         yield from _forests(document)
     elif document["schema"] == "llamaburn/benchmark":

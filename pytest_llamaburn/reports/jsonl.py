@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 SUFFIX = ".jsonl"
+BETWEEN = ""
 
 
 def render(paths: Sequence[Path]) -> str:

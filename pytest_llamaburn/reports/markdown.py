@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 SUFFIX = ".md"
+BETWEEN = "\n"
 
 
 def render(paths: Sequence[Path]) -> str:

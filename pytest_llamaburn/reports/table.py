@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 SUFFIX = ".txt"
+BETWEEN = "\n"
 
 
 def render(paths: Sequence[Path]) -> str:

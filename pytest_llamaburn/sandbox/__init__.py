@@ -5,8 +5,9 @@ file, start a process or thread, or signal anybody; its memory, time and output 
 needs root or namespaces: Landlock closes the files, a seccomp filter refuses the system calls, both
 for good before the program's first line. Where one of them is missing nothing runs.
 
-Not hidden are the names and sizes of files, and the program could forge its own ending: the sandbox
-contains harm, it is no witness against a program written for it.
+Not hidden are the names and sizes of files. A program that runs alone could forge its own ending.
+Tests of a program run in a process of their own. The program reaches that process only by answering
+its calls, and how the tests ended is for that process alone to say (docs/decisions/0008).
 """
 
 from __future__ import annotations
@@ -21,7 +22,8 @@ import sys
 import sysconfig
 import tempfile
 import time
-from contextlib import suppress
+from contextlib import ExitStack, suppress
+from io import FileIO
 from pathlib import Path
 from typing import Any, BinaryIO, Literal, NamedTuple, cast
 
@@ -63,6 +65,19 @@ class Outcome(NamedTuple):
     runtime_ms: float | None
 
 
+class Tests(NamedTuple):
+    """Tests of a program: statements that run after `preamble` in a process of their own.
+
+    Of the program's names they use `wanted`; `common` are classes of the preamble that the program
+    has as well.
+    """
+
+    text: str
+    preamble: str = ""
+    wanted: tuple[str, ...] = ()
+    common: tuple[str, ...] = ()
+
+
 class _Start(msgspec.Struct):
     """The child's first line: the version of Landlock that holds it, or why nothing does."""
 
@@ -71,28 +86,45 @@ class _Start(msgspec.Struct):
 
 
 class _End(msgspec.Struct):
-    """The child's second line, which the program may have invented."""
+    """The child's second line, which a program that is alone may have invented.
 
-    state: Literal["finished", "assertion", "exception", "memory", "exit"]
+    `gone` and `broken` tell of a program that its tests could no longer talk to.
+    """
+
+    state: Literal["finished", "assertion", "exception", "memory", "exit", "gone", "broken"]
     message: str
     runtime_ms: float
 
 
+class _Part(NamedTuple):
+    """A text to run in a process of its own, what that is told, and the pipes it may use."""
+
+    text: str
+    about: dict[str, Any]
+    pipes: tuple[FileIO, ...] = ()
+
+
 class _Heard(NamedTuple):
-    """What a child printed and reported, what stopped it if anything did, and its exit code."""
+    """What children printed and each reported, what stopped them, and their exit codes.
+
+    The first is the one whose word counts.
+    """
 
     output: bytes
-    report: list[bytes]
+    reports: list[list[bytes]]
     stopped: str
-    code: int
+    codes: list[int]
 
 
-def run(program: str, *, limits: Limits = _DEFAULT) -> Outcome:
-    """Return how a Python program ended that had only its limits to use.
+def run(program: str, *, tests: Tests | None = None, limits: Limits = _DEFAULT) -> Outcome:
+    """Return how a Python program, or its tests, ended that had only its limits to use.
 
     Raises UsageError where the platform cannot contain it; then nothing has run.
     """
-    heard = _contained(program, limits)
+    if tests is None:
+        heard = _contained([_Part(program, {"part": "alone"})], limits)
+    else:
+        heard = _tested(program, tests, limits)
     state, message, runtime_ms = _end(heard)
     output = heard.output[: limits.output_bytes].decode("utf-8", "replace")
     return Outcome(state, message, output, runtime_ms)
@@ -103,7 +135,8 @@ def limits_of_platform() -> dict[str, str]:
 
     Raises UsageError where the platform cannot contain a program.
     """
-    version = _start(_contained("", _DEFAULT)).ready
+    heard = _contained([_Part("", {"part": "alone"})], _DEFAULT)
+    version = _start(heard.reports[0]).ready
     return {
         "network": "seccomp: no socket leads out of the process",
         "files": f"Landlock {version} and seccomp: Python's library is read, nothing is written",
@@ -116,56 +149,91 @@ def limits_of_platform() -> dict[str, str]:
     }
 
 
-def _contained(program: str, limits: Limits) -> _Heard:
-    """Return what was heard of a program that ran confined. Raises UsageError if it could not."""
+def _tested(program: str, tests: Tests, limits: Limits) -> _Heard:
+    """Return what was heard of tests and of the program that they call."""
+    questions, answers = _pipe(), _pipe()
+    about = {"common": tests.common, "wanted": tests.wanted, "preamble": tests.preamble}
+    parts = [
+        _Part(tests.text, {**about, "part": "tests"}, (answers[0], questions[1])),
+        _Part(program, {**about, "part": "program"}, (questions[0], answers[1])),
+    ]
+    try:
+        return _contained(parts, limits)
+    finally:
+        for pipe in (*questions, *answers):
+            pipe.close()
+
+
+def _contained(parts: list[_Part], limits: Limits) -> _Heard:
+    """Return what was heard of programs that ran confined. Raises UsageError if they could not."""
     if sys.platform != "linux" or platform.machine() not in _filter.MACHINES:
         raise _refusal(f"{platform.system()} on {platform.machine()} is not supported")
     with tempfile.TemporaryDirectory(prefix="llamaburn-") as place:
         os.chmod(place, 0o500)  # noqa: PTH101 - nothing is written there
-        heard = _started(program, place, limits)
-    start = _start(heard)
-    if not start.ready:
-        said = heard.output.decode("utf-8", "replace").strip().rpartition("\n")[2]
-        raise _refusal(start.refused or said or f"Python ended with code {heard.code}")
+        heard = _started(parts, place, limits)
+    for report, code in zip(heard.reports, heard.codes, strict=True):
+        start = _start(report)
+        if not start.ready:
+            said = heard.output.decode("utf-8", "replace").strip().rpartition("\n")[2]
+            raise _refusal(start.refused or said or f"Python ended with code {code}")
     return heard
 
 
-def _start(heard: _Heard) -> _Start:
-    return msgspec.json.decode(heard.report[0], type=_Start) if heard.report else _Start()
+def _start(report: list[bytes]) -> _Start:
+    return msgspec.json.decode(report[0], type=_Start) if report else _Start()
+
+
+def _pipe() -> tuple[FileIO, FileIO]:
+    """Return the end to read from and the end to write to; closing one twice does no harm."""
+    reader, writer = os.pipe()
+    return FileIO(reader, "rb"), FileIO(writer, "wb")
 
 
 def _refusal(reason: str) -> UsageError:
     return UsageError(
         f"answers that are code cannot be run safely here ({reason}): use a Linux machine "
-        f"({' or '.join(_filter.MACHINES)}) with Landlock and seccomp, or leave such questions out"
+        f"({' or '.join(_filter.MACHINES)}) with Landlock and seccomp, or leave out the questions "
+        "whose scorer is code"
     )
 
 
-def _started(program: str, place: str, limits: Limits) -> _Heard:
-    reader, writer = os.pipe()
-    with os.fdopen(reader, "rb", buffering=0) as report:
-        with os.fdopen(writer, "wb", buffering=0):  # the child alone holds it from then on
-            child = _spawned(place, writer)
-        with child:
-            try:
-                _hand_over(child, _plan(place, writer, limits), program)
-                return _listen(child, report, limits)
-            finally:
-                if child.returncode is None:
-                    os.killpg(child.pid, signal.SIGKILL)
+def _started(parts: list[_Part], place: str, limits: Limits) -> _Heard:
+    children: list[subprocess.Popen[bytes]] = []
+    with ExitStack() as stack:
+        output, printing = map(stack.enter_context, _pipe())
+        reports: list[FileIO] = []
+        for part in parts:
+            reader, writer = map(stack.enter_context, _pipe())
+            reports.append(reader)
+            child = _spawned(place, printing, (writer, *part.pipes))
+            children.append(child)
+            stack.callback(_end_child, child)
+            plan = {**_plan(place, writer.fileno(), limits), **part.about}
+            line = [pipe.fileno() for pipe in part.pipes]
+            _hand_over(child, {**plan, "line": line}, part.text)
+            for pipe in (writer, *part.pipes):  # the child alone holds them from then on
+                pipe.close()
+        printing.close()
+        return _listen(children, output, reports, limits)
 
 
-def _spawned(place: str, report: int) -> subprocess.Popen[bytes]:
+def _end_child(child: subprocess.Popen[bytes]) -> None:
+    with child:
+        if child.poll() is None:
+            os.killpg(child.pid, signal.SIGKILL)
+
+
+def _spawned(place: str, output: FileIO, passed: tuple[FileIO, ...]) -> subprocess.Popen[bytes]:
     command = [sys.executable, "-I", "-S", str(_CHILD)]
     try:
         return subprocess.Popen(  # noqa: S603 - our own script
             command,
             stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
+            stdout=output,
+            stderr=output,
             cwd=place,
             env={},
-            pass_fds=[report],
+            pass_fds=[pipe.fileno() for pipe in passed],
             start_new_session=True,
         )
     except OSError as err:
@@ -201,23 +269,28 @@ def _hand_over(child: subprocess.Popen[bytes], plan: dict[str, Any], program: st
         pipe.write(json.dumps(plan).encode() + b"\n" + program.encode("utf-8", "replace"))
 
 
-def _listen(child: subprocess.Popen[bytes], report: BinaryIO, limits: Limits) -> _Heard:
-    """Return what was heard until the child ended, its time was over or it printed too much."""
-    printed, reported = bytearray(), bytearray()
+def _listen(
+    children: list[subprocess.Popen[bytes]], output: FileIO, reports: list[FileIO], limits: Limits
+) -> _Heard:
+    """Return what was heard until the first child ended, time was over or too much was printed."""
+    printed, *reported = (bytearray() for _ in (output, *reports))
     deadline = time.monotonic() + _START_S
-    stopped = ""
+    stopped, running = "", False
     with selectors.DefaultSelector() as watch:
-        watch.register(cast("BinaryIO", child.stdout), selectors.EVENT_READ, printed)
-        watch.register(report, selectors.EVENT_READ, reported)
+        for source, sink in zip((output, *reports), (printed, *reported), strict=True):
+            watch.register(source, selectors.EVENT_READ, sink)
         while watch.get_map() and not stopped:
-            ready = bool(reported)
             _take(watch, deadline)
-            if reported and not ready:  # its first word: the program's clock starts
-                deadline = time.monotonic() + limits.wall_s
-            full = len(printed) > limits.output_bytes or len(reported) > _REPORT_BYTES
+            if not running and all(reported):  # their first words: the program's clock starts
+                running, deadline = True, time.monotonic() + limits.wall_s
+            if reports[0] not in watch.get_map():  # the tests are over, the program is not needed
+                for child in children[1:]:
+                    _end_child(child)
+            full = len(printed) > limits.output_bytes or max(map(len, reported)) > _REPORT_BYTES
             stopped = "output" if full else _late(deadline)
-    stopped = stopped or _wait(child, deadline)
-    return _Heard(bytes(printed), bytes(reported).splitlines(), stopped, child.returncode or 0)
+    stopped = stopped or _wait(children[0], deadline)
+    codes = [child.returncode or 0 for child in children]
+    return _Heard(bytes(printed), [bytes(one).splitlines() for one in reported], stopped, codes)
 
 
 def _take(watch: selectors.BaseSelector, deadline: float) -> None:
@@ -247,10 +320,13 @@ def _end(heard: _Heard) -> tuple[str, str, float | None]:
     if heard.stopped:
         return heard.stopped, _STOPPED[heard.stopped], None
     try:
-        end = msgspec.json.decode(heard.report[1], type=_End)
+        end = msgspec.json.decode(heard.reports[0][1], type=_End)
     except (IndexError, msgspec.DecodeError):
-        return *_silent_end(heard.code), None
-    return end.state, end.message, end.runtime_ms
+        return *_silent_end(heard.codes[0]), None
+    if end.state == "gone":
+        return *_silent_end(heard.codes[-1]), None
+    state = "exception" if end.state == "broken" else end.state
+    return state, end.message, end.runtime_ms
 
 
 def _silent_end(code: int) -> tuple[str, str]:

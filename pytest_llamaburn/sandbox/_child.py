@@ -1,11 +1,15 @@
 """What the confined process runs: gives up every right for good, then runs one program.
 
-Started by `sandbox.run` as a script, never imported. On stdin: a line of JSON, then the program. On
-the report's descriptor: `{"ready": …}` or `{"refused": …}`, then how the program ended.
+Started by `sandbox` as a script, never imported. On stdin: a line of JSON, then the program. On the
+report's descriptor: `{"ready": …}` or `{"refused": …}`, then how the program ended.
+
+A program and its tests that are kept apart each have such a process. Only that of the tests reports
+how they ended; that of the program loads it and then does what the tests ask for (`_remote.py`).
 """
 
 from __future__ import annotations
 
+import builtins
 import ctypes
 import json
 import linecache
@@ -17,10 +21,14 @@ import sys
 import time
 import traceback
 from contextlib import suppress
+from importlib.util import module_from_spec, spec_from_file_location
 from pathlib import Path
 from types import ModuleType
 from typing import Any
 
+_GIVEN = frozenset(
+    {*vars(ModuleType("")), "__builtins__", "__annotations__"}
+)  # names that every module has, and exec adds
 _NAME = "answer"  # of the program's module, and of its file in tracebacks
 _SET_PDEATHSIG, _SET_SECCOMP, _SET_NO_NEW_PRIVS = 1, 22, 38  # prctl
 _CREATE_RULESET, _ADD_RULE, _RESTRICT_SELF = 444, 445, 446  # Landlock, the same on every machine
@@ -34,13 +42,17 @@ def main() -> None:
     """Run the program, then end without any clean-up that it could have planted."""
     plan = json.loads(sys.stdin.buffer.readline())
     program = sys.stdin.buffer.read().decode("utf-8", "replace")
+    link = _link(plan)
     try:
         version = _confine(plan)
     except OSError as err:
         _report(plan["report"], refused=str(err.args[0]))
         return
     _report(plan["report"], ready=version)
-    _report(plan["report"], **_run(program))
+    if plan["part"] == "program":
+        _serve(program, plan["common"], link)
+    else:
+        _report(plan["report"], **_run(program, plan, link))
     os._exit(0)
 
 
@@ -112,20 +124,107 @@ def _call(what: str, number: int, *arguments: Any) -> int:
     return done
 
 
-def _run(program: str) -> dict[str, Any]:
-    """Return the state, a message and how long the program ran."""
+def _link(plan: dict[str, Any]) -> Any:
+    """Return the line to the other process, None for a program that is alone."""
+    if plan["part"] == "alone":
+        return None
+    name = "_remote"
+    place = spec_from_file_location(name, Path(__file__).with_name(f"{name}.py"))
+    remote = sys.modules[name] = module_from_spec(place)  # type: ignore[arg-type]
+    place.loader.exec_module(remote)  # type: ignore[union-attr]
+    return remote.Link(*plan["line"], guarded=plan["part"] == "tests")
+
+
+def _serve(program: str, common: list[str], link: Any) -> None:
+    """Load the program, say what it defines or why it ended, and do what its tests ask for."""
+    module = _module(program)
+    link.tell(started=True)
+    try:
+        _execute(program, module)
+    except BaseException as err:  # noqa: BLE001 - whatever a program may raise
+        _flush()
+        link.tell(state=_state(err), message=_message(err))
+        return
+    _flush()
+    link.describe, link.settle = _message, _flush
+    own = {name: value for name, value in vars(module).items() if name not in _GIVEN}
+    link.common = {n: own[n] for n in common if isinstance(own.get(n), type)}
+    link.tell(names=[n for n in own if n not in common], errors=_error_classes(own))
+    link.lend(own)
+    link.serve()
+
+
+def _error_classes(own: dict[str, Any]) -> dict[str, list[str]]:
+    """Return the names of the classes that each error class of a program is derived from."""
+    kinds = {name: value for name, value in own.items() if isinstance(value, type)}
+    return {
+        name: [base.__name__ for base in kind.__mro__[1:]]
+        for name, kind in kinds.items()
+        if issubclass(kind, BaseException) and kind.__module__ == _NAME
+    }
+
+
+def _execute(text: str, module: ModuleType) -> None:
+    exec(compile(text, _NAME, "exec"), module.__dict__)  # noqa: S102 - what the sandbox is for
+
+
+def _module(program: str) -> ModuleType:
     linecache.cache[_NAME] = (len(program), None, program.splitlines(keepends=True), _NAME)
     module = sys.modules[_NAME] = ModuleType(_NAME)
+    return module
+
+
+def _run(program: str, plan: dict[str, Any], link: Any) -> dict[str, Any]:
+    """Return the state, a message and how long it ran; tests first take over what they test."""
+    module = _module(program)
     started = time.perf_counter()
     try:
-        exec(compile(program, _NAME, "exec"), module.__dict__)  # noqa: S102 - what the sandbox is for
+        if link is not None:
+            _execute(plan["preamble"], module)
+            link.common = {n: module.__dict__[n] for n in plan["common"]}
+            link.heard()
+            started = time.perf_counter()
+            ended = _take_over(module, plan["wanted"], link)
+            if ended:
+                return {**ended, "runtime_ms": (time.perf_counter() - started) * 1000}
+        _execute(program, module)
     except BaseException as err:  # noqa: BLE001 - whatever a program may raise
         state, message = _state(err), _message(err)
     else:
         state, message = "finished", ""
     runtime_ms = (time.perf_counter() - started) * 1000
     _flush()
+    if link is not None and link.fault:
+        state, message = link.fault, "the line between the program and its tests is broken"
     return {"state": state, "message": message, "runtime_ms": runtime_ms}
+
+
+def _take_over(module: ModuleType, wanted: list[str], link: Any) -> dict[str, str]:
+    """Give the tests the program's names; return how it ended if it did while it was loaded."""
+    heard = link.heard()
+    if "names" not in heard:
+        state = heard.get("state")
+        known = state in ("assertion", "exception", "memory", "exit")
+        return {"state": state if known else "broken", "message": str(heard.get("message"))[:600]}
+    link.errors = _mirrored(heard["errors"])
+    own, link.loading = link.borrowed(0), True
+    for name in wanted:
+        if name in heard["names"]:
+            mirror = link.errors.get(name)
+            module.__dict__[name] = own[name] if mirror is None else mirror
+    link.loading = False
+    return {}
+
+
+def _mirrored(told: dict[str, list[str]]) -> dict[str, type[BaseException]]:
+    """Return classes of our own for a program's error classes, so that tests can catch them."""
+    known = {n: k for n, k in vars(builtins).items() if isinstance(k, type)}
+    made: dict[str, type[BaseException]] = {}
+    for name in sorted(told, key=lambda one: len(told[one])):
+        bases = [one for one in told[name] if one in made or one in known]
+        base = {**known, **made}[bases[0]]
+        made[name] = type(name, (base,), {}) if issubclass(base, BaseException) else Exception
+    return made
 
 
 def _state(err: BaseException) -> str:
@@ -136,6 +235,8 @@ def _state(err: BaseException) -> str:
 def _message(err: BaseException) -> str:
     """Return the error's last line and the line of the program that raised it."""
     try:
+        if told := getattr(err, "told", ""):  # by the process that it was raised in
+            return str(told)[:600]
         text = traceback.format_exception_only(err)[-1].strip()
         lines = [f for f in traceback.extract_tb(err.__traceback__) if f.filename == _NAME]
         place = f" (line {lines[-1].lineno}: {lines[-1].line})" if lines else ""

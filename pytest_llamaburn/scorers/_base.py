@@ -27,11 +27,13 @@ class Question(Protocol):
 
 
 class Verdict(NamedTuple):
-    """Whether an answer is right; `reason` is empty if so.
+    """Whether an answer is right; `reason` is empty if so. `extracted` is what was read as it.
 
-    state: `scored`; `unparsable`, where no answer, or more than one, is found in the text (correct
-    is None: that is no wrong answer); `empty`, where the model said nothing (which is wrong);
-    `unavailable`, where this machine cannot score it. `extracted` is what was taken as the answer.
+    The state is `scored` where an answer was read. Where none was, and that is the model's doing,
+    the answer is wrong: `unparsable` (the text holds no answer, or more than one), `empty` (the
+    model said nothing), `truncated` (the limit of tokens came first), `failed` (the model's own
+    failure). Where it is not the model's doing, `correct` is None: `unavailable` (this machine
+    cannot score it), `skipped_sut_error` (the server was gone, or a search failed).
     """
 
     correct: bool | None
@@ -47,8 +49,8 @@ def scored(correct: bool, extracted: str, reason: str, **details: Any) -> Verdic
 
 
 def unparsable(reason: str) -> Verdict:
-    """Return the verdict on a text in which no single answer is found."""
-    return Verdict(None, "unparsable", reason, None, {})
+    """Return the verdict on a text in which no single answer is found: it is wrong."""
+    return Verdict(False, "unparsable", reason, None, {})
 
 
 def empty() -> Verdict:

@@ -1,15 +1,22 @@
-"""Reading answers: what follows the thinking, and one form for spellings that mean the same."""
+"""Reading answers: the answer without thinking, and one form for spellings that mean the same."""
 
 from __future__ import annotations
 
 import re
 import unicodedata
 
-_TAG = re.compile(r"<(/?)(?:think|thinking|thought|reasoning)>", re.IGNORECASE)
+from pytest_llamaburn.thinking import split_thinking
+
+_ANSWER_TAG = re.compile(r"</?(?:final_?)?answer>", re.IGNORECASE)
 _JOINED = re.compile("['`\u2018\u2019\u02bc\u00ad\u200b-\u200f\u2060\ufeff]")  # don't
 _POSSESSIVE = re.compile(
     r"(?i)\b(?!(?:it|he|she|that|what|who|where|when|why|how|there|here|let)\b)(\w+)['\u2019]s\b"
 )  # not it's, which says more than it
+_NEXT_TURN = re.compile(r"(?i)\n\s{0,9}(?:question|q|problem|user|human)\s?\d{0,3}\s?:")
+_FOOTNOTE = re.compile(  # after a word: ⁶, [6], [^6], 【6†source】, <sup>6</sup>
+    r"(?<=[^\W\d_]{3})[\u2070\u00b9\u00b2\u00b3\u2074-\u2079]{1,3}(?!\w)"
+    r"|(?<=[\w.,;:!?)\"'\u2019])\s?(?:\[\^?\d{1,3}\]|\u3010[^\u3011\n]{1,40}\u3011|<sup>\d{1,3}</sup>)"
+)
 _GROUPED = re.compile(r"(?<=\d),(?=\d{3}(?!\d))")
 _UNSPACED = (
     "\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u3040-\u30ff\u3400-\u9fff\uf900-\ufaff"
@@ -20,18 +27,21 @@ ARTICLES = {"a", "an", "the"}
 
 
 def spoken(answer: str) -> str:
-    """Return an answer without its thinking; thinking that never ends leaves what came before.
+    """Return an answer without its thinking; of one between <answer> tags, what is between them."""
+    said = split_thinking(answer)[0]
+    tags = list(_ANSWER_TAG.finditer(said))
+    begins = [at for at, tag in enumerate(tags) if tag[0][1] != "/"]
+    if not begins:
+        return said
+    last = begins[-1]
+    end = tags[last + 1].start() if last + 1 < len(tags) else len(said)
+    return said[tags[last].end() : end].strip() or said
 
-    What precedes an end without a beginning is thinking too: the chat template had begun it.
-    """
-    said, start, thinking = "", 0, False
-    for tag in _TAG.finditer(answer):
-        if tag[1]:
-            said = said if thinking else ""
-        elif not thinking:
-            said += answer[start : tag.start()]
-        thinking, start = not tag[1], tag.end()
-    return (said if thinking else said + answer[start:]).strip()
+
+def own_turn(said: str) -> str:
+    """Return an answer without the further questions that a base model asks and answers itself."""
+    match = _NEXT_TURN.search(said)
+    return said[: match.start()] if match and said[: match.start()].strip() else said
 
 
 def words(text: str) -> list[str]:
@@ -53,8 +63,9 @@ def normal(text: str) -> str:
 
 
 def forms(text: str) -> set[str]:
-    """Return the normal form of a text, and the one without its possessives."""
-    return {normal(text), normal(_POSSESSIVE.sub(r"\1", text))}
+    """Return the normal form of a text, and those without its possessives and footnote marks."""
+    bare = _FOOTNOTE.sub("", text)
+    return {normal(one) for one in (text, bare, _POSSESSIVE.sub(r"\1", bare))}
 
 
 def contains(text: str, part: str) -> bool:

@@ -18,42 +18,90 @@ from pytest_llamaburn.errors import DatasetError
 from pytest_llamaburn.scorers import _base, _text
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterable, Iterator, Sequence
 
     from pytest_llamaburn.scorers._base import Question, Verdict
 
 NEEDS = ("choices", "reference")
 
 _LETTERS = "ABCDEFGHIJ"
-_NOUN = r"(?:answer|choice|option|solution|response)"
-_FINAL = re.compile(rf"(?i)\bfinal\s+{_NOUN}\b[^.:=\n]{{0,60}}?(?:\bis\b|[:=])|\\boxed\b|####")
+# How languages name the answer; those that write no spaces are found within words.
+_NOUN = (
+    r"(?:\b(?:answer|ans|choice|option|solution|response|letter|Antwort|Lösung|Buchstabe|réponse|choix"
+    r"|lettre|respuesta|opción|letra|risposta|opzione|lettera|resposta|opção|alternativa|antwoord"
+    r"|odpowiedź|cevap|yan\u0131t|ответ|вариант|відповідь|jawaban|svar|vastaus|đáp án)\b"
+    r"|答案|选项|選項|正解|答え|정답|답은|الإجابة|الجواب|उत्तर)"
+)
+_RIGHTLY = (
+    r"(?:correct|right|best|richtig\w*|correcta?|bonne|juste|corretta|correta|juist\w*"
+    r"|poprawna|doğru|правильн\w+|đúng|الصحيحة|सही)"
+)
+_IS = (
+    r"(?:\bis\b|\b(?:would|should|must) be\b"
+    r"|\b(?:ist|lautet|est|es|è|é|(?<=odpowiedź )to|jest|là|adalah|är)\b"
+    r"|[:=]|\s?[\u2013\u2014\u2192]|是|为|為|は|[은는]|هي|هو)"
+)
+_QUOTE = r"[(\[*\"']?"
+_END_OF_CLAUSE = r"(?=" + _QUOTE + r"[A-J]\b[)\]\"']?\s*(?:[.,;!]|$|\n))"
+_FINAL = re.compile(rf"(?i)\bfinal\s+{_NOUN}[^.:=\n]{{0,60}}?(?:\bis\b|[:=])|\\boxed\b|####")
 _SAID = re.compile(
-    rf"(?i)\b{_NOUN}\b[^.:=\n]{{0,60}}?(?:\bis\b|\b(?:would|should|must) be\b|[:=])"
-    r"|\bI(?:'d| would| will)? (?:choose|pick|select|go with)\b|\b(?:it|that) (?:is|must be)\b"
+    rf"(?i){_NOUN}(?:[^.:=\n]{{0,60}}?(?=[^:=]){_IS}"
+    rf"|(?:\s+(?:{_NOUN}|{_RIGHTLY}|\([^()\n]{{0,60}}\))){{0,2}}\s*[:=])"
+    r"|\bI(?:'d|'ll| would| will|'m)? "
+    r"(?:choose|pick|select|say|opt for|go(?:ing)? with|settle on)\b"
+    r"|\b(?:it|that)(?:'s| is| (?:must|should|would|has to) be)\b(?:\s+(?:most likely|probably))?"
+    r"|\b(?:correct|right|best)(?: one)?(?:\s*:|\s+is\b)|选择?(?=[A-J])"
+)
+# After these words only a letter that ends its clause is a statement.
+_CONCLUDED = re.compile(
+    r"(?i)(?:\b(?:most likely|probably|best guess is|leav(?:ing|es)(?: only| us with)?|so|thus"
+    r"|lean(?:ing)? towards?|choose|pick|select"
+    rf"|hence|therefore|but(?: rather)?|I (?:think|believe|guess)),?\s+)(?-i:{_END_OF_CLAUSE})"
 )
 _RIGHT = re.compile(
-    r"\b(?=[A-J][)\"']* is (?:clearly |probably )?(?:the )?(?:correct|right|best)\b)"
+    r"\b(?=[A-J][)\"']* (?:is|seems|ist|est|es|è|é) (?:clearly |probably )?"
+    rf"(?:the )?(?i:{_RIGHTLY}|answer)\b)"
 )
 _MENTION = re.compile(r"(?=\([A-Ja-j]\))|(?i:\b(?:option|choice)(?=\s+\(?[a-j]\b))")
 _OPENING = r"[\s:\"'{(\[$>\u2022-]{0,9}"
-_LEAD = re.compile(rf"{_OPENING}(?i:(?:the\s+)?(?:correct\s+)?(?:{_NOUN}|letter)\b)?{_OPENING}")
-_LETTER = re.compile(r"([A-Ja-j])(?!\w|['\u2019-]\w)([)\]}.,:;!?\"'$/\u2013\u2014-]*)(\s*)(.*)")
+_LEAD = re.compile(
+    rf"{_OPENING}(?-i:(?:[Tt]he|la|el|le|die|der|das|il|o|a|de)\s+"
+    rf"(?=(?i:{_NOUN}|{_RIGHTLY}|[B-J]\b)))?"
+    rf"(?:{_RIGHTLY}\s+)?{_NOUN}?{_OPENING}",
+    re.IGNORECASE,
+)
+_LETTER = re.compile(
+    r"([A-Ja-j])(?!(?![\u3040-\u30ff\u3400-\u9fff\uac00-\ud7af])\w|['\u2019-]\w)"
+    r"([)\]}.,:;!?\"'$/\u2013\u2014\u3002-]*)(\s*)(.*)"
+)
 _REASON = re.compile(r"(?i)(?:because|since|as|for|which|that|is|was|due|given|and|or|with|by)\b")
 _DENIED = re.compile(r"(?i)(?:(?:is|was)\s+(?:not|wrong|incorrect|false)\b|isn't\b)")
 _SECOND = re.compile(r"(?:(?:or|and)\s+|(?<=[,/])\s*)\(?([A-J])\)?(?=\s*(?:[.,;!/)]|$|or\b|and\b))")
-_ALONE = re.compile(rf"{_LEAD.pattern}[A-Ja-j][)\]}}.!\"'$\s]*")
+_ALONE = re.compile(rf"(?i:{_LEAD.pattern})[A-Ja-j][)\]}}.!\"'$\s]*")
+_EACH = re.compile(r"(?i)\b(?:each|every|any|all|other|another|these)\s+(?:\w+\s+)?$")
+_LIST = re.compile(r"(?i)\b(?:each|every|following|options|choices|answers)\b[^.]*:\s*$")
+_UNSURE = re.compile(
+    r"(?i)\b(?:cannot|can't|don't|unable|need|check|consider|compare|whether|if|might|could|no|not"
+    r"|none|neither|nor|wrong|incorrect|between|such as|either|which|sorry|look)\b"
+)
+_IN_FORMULA = tuple("=+*/^<>~≈→")  # after a letter that is a quantity
 _REACH = 300  # characters after "the answer is" in which it is said
-_CLAUSE = re.compile(r"[.;!](?=\s|$)|\n")
+_CLAUSE = re.compile(r"[.;!](?=\s|$)|[\u3002\n]")
+_LABELS = re.compile(r"\s*\n\s*\(?([A-J])[.):]")
+_MOST_STATEMENTS = 200  # a text with more of them is a loop
+_ENDED = re.compile(r"[.!?\u3002)\]$][\s\"'*]*$")
+_LONG = 12  # words of a sentence that can be a loop
+_LOOP = 3  # times that a text says the same
 
 
 def score(answer: str, question: Question) -> Verdict:
     """Return whether the choice is the right one. Raises DatasetError for a faulty question."""
-    choices = _choices(question)
+    choices = by_letter(question)
     right = _right(_base.needed(question, "reference"), choices)
     said = _text.spoken(answer)
     if not said:
         return _base.empty()
-    chosen = _chosen(said, choices)
+    chosen = _chosen(_text.own_turn(said), choices) or _chosen(said, choices)
     if len(chosen) != 1:
         found = f"more than one choice: {', '.join(sorted(chosen))}" if chosen else "no choice"
         return _base.unparsable(f"{found} in the answer")
@@ -61,19 +109,24 @@ def score(answer: str, question: Question) -> Verdict:
     return _base.scored(letter == right, letter, f"it is {letter}, not {right}")
 
 
+def right(question: Question) -> str:
+    """Return the letter of the right choice. Raises DatasetError for a faulty question."""
+    return _right(_base.needed(question, "reference"), by_letter(question))
+
+
 def faults(question: Question) -> Iterator[tuple[str, str]]:
     """Yield field and reason where the choices are none, or the reference is not among them."""
     field = "choices"
     try:
-        choices = _choices(question)
+        choices = by_letter(question)
         field = "reference"
         _right(_base.needed(question, field), choices)
     except DatasetError as err:
         yield field, str(err).removeprefix(f"the {field} ")
 
 
-def _choices(question: Question) -> dict[str, str]:
-    """Return the texts by letter."""
+def by_letter(question: Question) -> dict[str, str]:
+    """Return the texts of the choices by letter. Raises DatasetError where there are none."""
     given = _base.needed(question, "choices")
     texts = given if isinstance(given, list | tuple) else []
     pairs = given.items() if isinstance(given, Mapping) else zip(_LETTERS, texts, strict=False)
@@ -98,18 +151,52 @@ def _chosen(said: str, choices: Mapping[str, str]) -> set[str]:
     text = _plain(said)
     lines = text.splitlines()
     whole = _by_text(text, choices)
+    told = _after_lists(lines)
+    last = _last_sentence(text)
     kinds: list[Iterable[set[str]]] = [
         [_lettered(text, choices) if _ALONE.fullmatch(text) else set()],
         [{whole} if whole else set()],
-        (_settled(_after(m), choices) for m in _FINAL.finditer(text)),
-        (_settled(_after(m), choices) for p in (_SAID, _RIGHT) for m in p.finditer(text)),
-        (_lettered(line, choices) for line in lines if _ALONE.fullmatch(line)),
-        (_lettered(line, choices) for line in lines if _by_text(_after_letter(line), choices)),
-        (_lettered(line, choices) for line in lines),
-        (_lettered(_after(m), choices) for m in _MENTION.finditer(text)),
-        [_mentioned(text, choices)],
+        (_settled(rest, choices) for rest in _stated(text, _FINAL)),
+        (_settled(rest, choices) for p in (_SAID, _RIGHT) for rest in _stated(text, p)),
+        (_lettered(rest, choices) for rest in _stated(text, _CONCLUDED)),
+        (_lettered(line, choices) for line in told if _ALONE.fullmatch(line)),
+        (_lettered(line, choices) for line in told if _by_text(_after_letter(line), choices)),
+        (_lettered(line, choices) for line in told),
+        (_lettered(_after(m), choices) for m in _MENTION.finditer(_sure(last))),
+        [_mentioned(last, choices)],
     ]
     return next((found for kind in kinds if (found := set().union(*kind))), set())
+
+
+def _stated(text: str, pattern: re.Pattern[str]) -> Iterator[str]:
+    """Yield what follows each statement; one on "each option" or before a list is none."""
+    for match, _ in zip(pattern.finditer(text), range(_MOST_STATEMENTS), strict=False):
+        rest = _after(match)
+        if not _EACH.search(text[max(0, match.start() - 40) : match.start()]) and not _lists(rest):
+            yield rest
+
+
+def _lists(rest: str) -> bool:
+    """Return whether a text begins, in a line of its own, with a list of choices."""
+    labels = _LABELS.findall(rest) if _LABELS.match(rest) else []
+    return len(labels) > 1 and ord(labels[1]) == ord(labels[0]) + 1
+
+
+def _after_lists(lines: Sequence[str]) -> list[str]:
+    """Return the lines that may begin with the choice: not those after "let us see each:"."""
+    filled = [line for line in lines if line.strip()]
+    pairs = zip(["", *filled], filled, strict=False)
+    return [line for before, line in pairs if not _LIST.search(before[-_REACH:])]
+
+
+def _last_sentence(text: str) -> str:
+    """Return the last sentence, nothing of a text that was cut, or that repeats itself."""
+    sentences = [s.strip() for s in _CLAUSE.split(text) if s.strip()] or [""]
+    last = sentences[-1]
+    words = last.split()
+    ended = len(sentences) == 1 or _ENDED.search(text[-_REACH:])
+    looped = len(words) > _LONG and len(set(words)) * 2 < len(words)
+    return last if ended and not looped and sentences.count(last) < _LOOP else ""
 
 
 def _after_letter(line: str) -> str:
@@ -127,6 +214,7 @@ def _after(match: re.Match[str]) -> str:
 
 
 def _plain(text: str) -> str:
+    text = re.sub(r"\\[()\[\]]", " ", text)
     text = re.sub(r"\\(?:text|mathrm|textbf|mathbf)\s*\{([^{}]*)\}", r"\1", text)
     return re.sub(r"[*`]+|(?<!\w)_+|_+(?!\w)", "", unicodedata.normalize("NFKC", text))
 
@@ -166,11 +254,15 @@ def _lettered(rest: str, choices: Mapping[str, str]) -> set[str]:
 def _is_choice(match: re.Match[str], choices: Mapping[str, str]) -> bool:
     """Return whether a letter stands for a choice, and is no article, pronoun or denial."""
     letter, marks, gap, tail = match.groups()
-    if letter.upper() not in choices or _DENIED.match(tail):
+    if letter.upper() not in choices or _DENIED.match(tail) or tail[:1] in _IN_FORMULA:
         return False
     alone = marks or not tail or "\n" in gap
     own = _form(tail).startswith(_form(choices[letter.upper()]))
     return bool(alone or letter not in "AIai" or own or _REASON.match(tail))
+
+
+def _sure(sentence: str) -> str:
+    return "" if _UNSURE.search(sentence) else sentence
 
 
 def _mentioned(text: str, choices: Mapping[str, str]) -> set[str]:
@@ -181,4 +273,4 @@ def _mentioned(text: str, choices: Mapping[str, str]) -> set[str]:
         if own.strip() not in {"", *_text.ARTICLES} and own in left:
             found.add(letter)
             left = left.replace(own, " | ")
-    return found
+    return set() if _UNSURE.search(left) else found

@@ -5,15 +5,18 @@ it), or the whole answer if that is a program. What it or its tests use and it d
 taken from the answer's other blocks, and the option `preamble` stands before all. A block that
 Python cannot read counts where no other does, and is wrong.
 
-`tests` are Python statements, or a list of them, run after it in the same module; it is right if
-the last one was reached, each assertion held. It has Python's standard library, one process and one
-thread, and no file, network or input; the limits are the options `timeout_s` (10) and `memory_mb`
-(512).
+`tests` are Python statements, or a list of them; it is right if the last one was reached, each
+assertion held. They run in a process of their own and call the program, which never learns what is
+expected of it and has no say in the verdict. Tests that derive from its classes, replace parts of
+it, or read what it prints share its process, as do those whose option `isolated` is false; the
+details tell. Program and tests have Python's standard library, one process and one thread each, and
+no file, network or input; the limits are the options `timeout_s` (10) and `memory_mb` (512).
 """
 
 from __future__ import annotations
 
 import ast
+import builtins
 import math
 import re
 import symtable
@@ -38,6 +41,10 @@ _FENCE = re.compile(
 )
 _PYTHON = ("python", "py", "python3")
 _UNREADABLE = (SyntaxError, ValueError, RecursionError, MemoryError)
+_REACHING_IN = {
+    *("answer", "builtins", "gc", "importlib", "inspect", "io", "mock", "sys", "unittest.mock"),
+    *("redirect_stdout", "redirect_stderr", "StringIO", "patch"),
+}
 _MOST_OUTPUT = 2000  # characters kept in the details
 
 
@@ -57,13 +64,22 @@ def score(answer: str, question: Question) -> Verdict:
         return _base.unparsable("no Python program in the answer")
     if fault := _fault(program):
         return _verdict(program, sandbox.Outcome("exception", fault, "", None))
-    checks = _checks(tests)
-    program = _joined(program, blocks, checks, question.options.get("preamble", ""))
+    checks, preamble = _checks(tests), question.options.get("preamble", "")
+    program = _joined(program, blocks, checks, preamble)
+    isolated = question.options.get("isolated", not _shares(checks, preamble))
+    apart = _tests(program, checks, preamble, entry_point) if isolated else None
+    text = program if apart else f"{program}\n\n{checks}\n"
     try:
-        outcome = sandbox.run(f"{program}\n\n{checks}\n", limits=_limits(question))
+        outcome = sandbox.run(text, tests=apart, limits=_limits(question))
     except UsageError as err:
         return Verdict(None, "unavailable", str(err), program, {})
-    return _verdict(program, outcome)
+    verdict = _verdict(program, outcome)
+    return verdict._replace(details={**verdict.details, "isolated": bool(isolated)})
+
+
+def ready() -> None:
+    """Raise UsageError where this machine cannot contain a program."""
+    sandbox.limits_of_platform()
 
 
 def faults(question: Question) -> Iterator[tuple[str, str]]:
@@ -75,6 +91,8 @@ def faults(question: Question) -> Iterator[tuple[str, str]]:
         elif fault := _fault(text):
             yield name, f"is no Python: {fault}"
     yield from _base.bad_figures(question, "timeout_s", "memory_mb")
+    if not isinstance(question.options.get("isolated", True), bool):
+        yield "isolated", "is neither true nor false"
 
 
 def pass_at_k(n: int, c: int, k: int) -> float | None:
@@ -89,6 +107,71 @@ def _checks(tests: Any) -> Any:
     """Return tests as one text; what is neither a text nor a list of texts, as it is."""
     texts = isinstance(tests, list) and all(isinstance(one, str) for one in tests)
     return "\n".join(tests) if texts else tests
+
+
+def _shares(checks: str, preamble: str) -> bool:
+    """Return whether tests can only run in the process of the program; it has no say in that."""
+    tree = ast.walk(ast.Module(_statements(checks), []))
+    own = _free(checks) - _own(preamble) - set(dir(builtins))
+    return any(
+        (isinstance(node, ast.Import | ast.ImportFrom) and _imported(node) & _REACHING_IN)
+        or (isinstance(node, ast.ClassDef) and _names(node.bases) & own)
+        or (isinstance(node, ast.Assign | ast.AugAssign) and _attribute_of(node, own))
+        for node in tree
+    )
+
+
+def _free(text: str) -> set[str]:
+    """Return the names that a text uses and binds nowhere."""
+    symbols = list(_symbols(_table(text)))
+    bound = (s for s in symbols if s.is_assigned() or s.is_imported() or s.is_parameter())
+    return {s.get_name() for s in symbols if s.is_referenced()} - {s.get_name() for s in bound}
+
+
+def _imported(node: ast.Import | ast.ImportFrom) -> set[str]:
+    return {getattr(node, "module", None) or "", *(one.name for one in node.names)}
+
+
+def _names(nodes: Sequence[ast.expr]) -> set[str]:
+    return {node.id for node in nodes if isinstance(node, ast.Name)}
+
+
+def _attribute_of(node: ast.Assign | ast.AugAssign, own: set[str]) -> bool:
+    """Return whether a statement sets something within what the program defines."""
+    targets = node.targets if isinstance(node, ast.Assign) else [node.target]
+    within = [t.value for t in targets if isinstance(t, ast.Attribute | ast.Subscript)]
+    return bool(_names(within) & own)
+
+
+def _tests(program: str, checks: str, preamble: str, entry_point: str | None) -> sandbox.Tests:
+    """Return tests to run apart, with the names that they take from the program.
+
+    A program may reuse the name of a built-in function, or of a helper that the preamble has. Tests
+    take it only if that is what they test.
+    """
+    given, own = _own(preamble), _own_beyond(program, preamble)
+    used = {s.get_name() for s in _symbols(_table(checks)) if s.is_referenced()}
+    wanted = (used & own) or (used - given)
+    trusted = given | set(dir(builtins))
+    if wanted - trusted or entry_point in wanted:
+        wanted -= trusted - {entry_point}
+    classes = (node for node in _statements(preamble) if isinstance(node, ast.ClassDef))
+    lines = "\n" * (program.count("\n") + 2)  # that tracebacks count lines as if it were one text
+    return sandbox.Tests(
+        f"{lines}{checks}\n",
+        preamble,
+        tuple(sorted(wanted)),
+        tuple(node.name for node in classes),
+    )
+
+
+def _own_beyond(program: str, preamble: str) -> set[str]:
+    """Return the names that a program binds by statements that are not its preamble's."""
+    if not preamble:
+        return _own(program)
+    common = {ast.dump(node) for node in _statements(preamble)}
+    beyond = [node for node in _statements(program) if ast.dump(node) not in common]
+    return _own(ast.unparse(ast.Module(beyond, [])))
 
 
 def _verdict(program: str, outcome: sandbox.Outcome) -> Verdict:

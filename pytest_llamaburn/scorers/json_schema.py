@@ -38,6 +38,11 @@ def score(answer: str, question: Question) -> Verdict:
     return _base.scored(not fault, text, fault)
 
 
+def ready() -> None:
+    """Raise MissingExtraError without jsonschema."""
+    _validator({})
+
+
 def faults(question: Question) -> Iterator[tuple[str, str]]:
     """Yield why the schema is none; nothing without jsonschema, which scoring asks for."""
     schema = question.options["schema"]

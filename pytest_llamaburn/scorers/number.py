@@ -1,9 +1,11 @@
 r"""The last number the answer commits itself to equals the reference.
 
-A marked one comes first ("#### 18", "\boxed{18}", "the answer is 18"), the last mark of several;
-without a mark it is the last number there is. Read are thousands separators, decimal commas, signs,
-fractions, powers of ten, millions and percent; units are ignored. The option `tolerance` is how far
-off, in the number's own unit, a right answer may be (0).
+A marked one comes first ("#### 18", "\boxed{18}", "the answer is 18"), the last mark of several; of
+several steps after a mark the last one counts. Without a mark it is what the last line comes to: a
+number in bold, the result of its sum, or its last number. Read are thousands separators, decimal
+commas, signs, fractions, powers of ten, 1.5k, millions, percent and, where no digits are, English
+number words; units are ignored. The option `tolerance` is how far off, in the number's own unit, a
+right answer may be (0).
 """
 
 from __future__ import annotations
@@ -17,7 +19,7 @@ from pytest_llamaburn.errors import DatasetError
 from pytest_llamaburn.scorers import _base, _text
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
 
     from pytest_llamaburn.scorers._base import Question, Verdict
 
@@ -37,21 +39,48 @@ _DIGITS = (
     r"|(?P<plain>\d+(?:[.,]\d+)?|\.\d+)(?![.,]?\d)"  # but not 1.2.3 and 1,2,3
 )
 _NUMBER = re.compile(
-    r"(?<![\w.,^/])(?P<sign>(?<![\w)])(?<![\d)] )-)?(?:[$€£¥](?P<inner>-)?)?" + f"(?:{_DIGITS})"
+    r"(?<![\w.,^/])(?P<sign>(?<![\w)])(?<![\d)] )-)?(?:(?P<money>[$€£¥])(?P<inner>-)?)?"
+    f"(?:{_DIGITS})"
     r"(?:\s?/\s?(?P<below>\d+)(?![\d/])|\s(?P<over>\d+)/(?P<under>\d+)(?![\d/]))?"
     r"(?:e(?P<e>[-+]?\d{1,3})\b|\s?[x×*·]\s?10\^(?P<ten>[-+]?\d{1,3})\b"
     r"|\^(?P<power>[-+]?\d{1,3})\b)?(?!e[-+]?\d|\^)"
-    r"(?:\s(?P<scale>thousand|million|billion|trillion)\b)?"
+    r"(?:\s?(?P<scale>hundred|thousand|lakh|million|crore|billion|trillion)\b"
+    r"|(?P<suffix>[kmbt]|[mbt]n)\b)?"
     r"(?P<percent>\s?(?:%|per ?cent\b))?",
     re.IGNORECASE,
 )
-_SCALES = {"thousand": 3, "million": 6, "billion": 9, "trillion": 12}
+_SCALES = {name: 3 * n for n, name in enumerate(("thousand", "million", "billion", "trillion"), 1)}
+_SCALES |= {"hundred": 2, "lakh": 5, "crore": 7, "k": 3, "m": 6, "b": 9, "t": 12}
+_SCALES |= {"mn": 6, "bn": 9, "tn": 12}
 _MARK = re.compile(
     r"####|\\boxed\b|\bfinal answer\b|\banswer\b[^.\n:=\d]{0,40}?(?:\bis\b|[:=])(?!\s+not\b)",
     re.IGNORECASE,
 )
 _OPERATOR = re.compile(r"\s*(?:[-+*/×·÷=]|plus\b|minus\b|times\b)\s*\S")
+_DIGIT = re.compile(r"\d")
+_UP_TO_19 = (
+    "zero one two three four five six seven eight nine ten eleven twelve thirteen fourteen fifteen "
+    "sixteen seventeen eighteen nineteen"
+)
+_TENS = "twenty thirty forty fifty sixty seventy eighty ninety"
+_ONES = {word: value for value, word in enumerate(_UP_TO_19.split())}
+_ONES |= {word: 10 * value for value, word in enumerate(_TENS.split(), 2)}
+_NUMBER_WORD = f"(?:{'|'.join(_ONES)}|hundred|dozen|thousand|million|billion|trillion)"
+_WORDED = re.compile(
+    rf"(?i)(?:\b(?:minus|negative)\s)?\b(?!one\b(?!\W*$|[-\s]{_NUMBER_WORD}\b)){_NUMBER_WORD}\b"
+    rf"(?:[-\s](?:and\s)?{_NUMBER_WORD}\b)*"
+)  # "one" alone is a pronoun more often than not
+_SPELT_OUT = re.compile(
+    rf"(?i)\W{{0,9}}(?:(?:exactly|only|about|a total of|an?)\s)?{_WORDED.pattern[4:]}"
+    r"(?=(?:\s(?!or\b|and\b)[a-z]+){0,2}\W{0,9}(?:$|[.,;!()])|\s(?:because|since)\b)"
+)
+_UNSURE = re.compile(r"(?i)\b(?:cannot|can't|unable|sorry|need|unknown|not|nor?)\b")
 _END = re.compile(r"[.;!?](?=\s|$)")
+_SUFFIXES = ("k", "M", "B", "mn", "bn", "tn")  # that are a scale without a currency as well: 1.5k
+_BOLD = re.compile(r"\*\*([^*\n]{0,80}[^*\n:])\*\*(?!:)")
+_LABEL = re.compile(r"(?im)^[ \t]*(?:step\s+\d+|\d+[.)])[:.)]?\s+")  # of a step, before its line
+_ASIDE = re.compile(r"(?<=\d)[^()=\d\n]{0,20}\([^()\n]{0,80}\)")  # of 36 (12 * 3)
+_BRIEF = 40  # characters of an answer that is a number and little else
 _MOST_DIGITS = 400  # beyond it no answer is meant, and no machine should compute
 
 _SUPERSCRIPTS = "⁰¹²³⁴⁵⁶⁷⁸⁹⁻⁺"
@@ -63,6 +92,7 @@ _REWRITES = tuple(
         (r"(?<=\d)(?:[\u00a0\u2007\u2009\u202f_]|\\,|\{,\})(?=\d{3}(?!\d))", ""),
         (r"(?<![\w.,])[1-9]\d{0,2}(?: \d{3})+(?![.,]?\d)", lambda m: m.group().replace(" ", "")),
         ("\u2044", "/"),
+        (r"=[ \t$]*\n\s*", "= "),
         ("[\u2010-\u2013\u2212](?=[\\d.$€£¥])", "-"),
         (r"\\[dt]?frac\s*\{(\d+)\}\s*\{(\d+)\}", r"\1/\2"),
         (r"\\(?:times|cdot)\b", "×"),
@@ -83,7 +113,9 @@ def score(answer: str, question: Question) -> Verdict:
     said = _text.spoken(answer)
     if not said:
         return _base.empty()
-    number = _stated(said)
+    own = _text.own_turn(said)
+    settled = own if _MARK.search(own) or len(own) < _BRIEF else said
+    number = _stated(settled) or _stated(said)
     if number is None:
         return _base.unparsable("no number in the answer")
     right = any(_equal(number, one, tolerance) for one in wanted)
@@ -119,11 +151,60 @@ def _stated(text: str) -> _Number | None:
     plain = _plain(text)
     end = len(plain)
     for mark in reversed(list(_MARK.finditer(plain))):
-        lines = [line for line in plain[mark.end() : end].splitlines() if _numbers(line)]
-        if lines:
-            return _result(lines[0])
+        found = _committed(plain[mark.end() : end])
+        if found:
+            return found
         end = mark.start()
-    return next(iter(_numbers(plain)[::-1]), None)
+    return _emphasised(text) or _last(plain) or _spelt(plain)
+
+
+def _committed(marked: str) -> _Number | None:
+    """Return the number that follows a mark: what its line comes to, or the last of many steps."""
+    spelt = _SPELT_OUT.match(marked)
+    if spelt:
+        return _spelt(spelt[0])
+    first, _, more = marked.partition("\n")
+    if len(_LABEL.findall(more)) > 1:
+        more = _LABEL.sub("", more)
+    lines = [line for line in (first, *more.splitlines()) if _numbers(line)]
+    if not lines:
+        return None
+    clauses = [c for line in lines for c in _END.split(line) if _numbers(c)]
+    return _result(clauses[-1] if _are_steps(clauses, first) else lines[0])
+
+
+def _are_steps(clauses: Sequence[str], first: str) -> bool:
+    """Return whether clauses after a mark are a calculation, and not an answer and its reasons."""
+    before = _NUMBER.split(clauses[0], 1)[0] if clauses else ""
+    begins = first.strip() and clauses[0] in first and len(before.split()) < 2
+    return not begins and sum("=" in clause for clause in clauses) > 1
+
+
+def _first(line: str) -> _Number | None:
+    return next(iter(_numbers(line)), None)
+
+
+def _emphasised(text: str) -> _Number | None:
+    """Return the number in bold of the last line that has a number."""
+    line = next((one for one in reversed(text.splitlines()) if _DIGIT.search(one)), "")
+    bold = [plain for one in _BOLD.findall(line) if _numbers(plain := _plain(one))]
+    return _result(bold[-1]) if bold else None
+
+
+def _last(plain: str) -> _Number | None:
+    """Return what the last line with a number comes to."""
+    line = next((one for one in reversed(plain.splitlines()) if _numbers(one)), "")
+    sums, _, result = line.rpartition("=")
+    if _numbers(result) and any(_OPERATOR.match(sums, m.end()) for m in _NUMBER.finditer(sums)):
+        return _numbers(result)[0]
+    return next(iter(_numbers(_ASIDE.sub("", line))[::-1]), None) or _first(line)
+
+
+def _spelt(text: str) -> _Number | None:
+    """Return the number that a text without digits ends with in words."""
+    sentence = _END.split(text.strip().rstrip(".!"))[-1]
+    found = [] if _UNSURE.search(sentence) else _WORDED.findall(sentence)
+    return next((_in_digits(words) for words in found[::-1]), None)
 
 
 def _plain(text: str) -> str:
@@ -133,12 +214,12 @@ def _plain(text: str) -> str:
 
 
 def _result(line: str) -> _Number:
-    """Return what a marked line comes to: "3 + 4 = 7" is 7, "18, for 3 x 6 = 18" is 18."""
+    """Return what a line with a number comes to: "3 + 4 = 7" is 7, "18, for 3 x 6 = 18" is 18."""
     clause = _END.split(line)[0]
     clause = clause if _numbers(clause) else line
     first = next(match for match in _NUMBER.finditer(clause) if _number(match))
     sums = _OPERATOR.match(clause, first.end())
-    return (_numbers(clause.rpartition("=")[2]) if sums else _numbers(clause))[0]
+    return ((sums and _numbers(clause.rpartition("=")[2])) or _numbers(clause))[0]
 
 
 def _numbers(text: str) -> list[_Number]:
@@ -148,16 +229,35 @@ def _numbers(text: str) -> list[_Number]:
 def _number(match: re.Match[str]) -> _Number | None:
     """Return a number; None for what is none after all: 2^8, a division by 0, endless digits."""
     part = match.groupdict(default="")
+    if len(match.group()) > _MOST_DIGITS:
+        return None
     below, under = int(part["below"] or 1), int(part["under"] or 1)
-    if len(match.group()) > _MOST_DIGITS or not below or not under:
+    if not below or not under:
         return None
     value = _decimal(part) / below + Fraction(int(part["over"] or 0), under)
     if part["power"] and value != 10:
         return None
-    tens = int(part["e"] or part["ten"] or 0) + _SCALES.get(part["scale"].lower(), 0)
+    scales = bool(part["money"]) or part["suffix"] in _SUFFIXES
+    scale = part["scale"] or (part["suffix"] if scales else "")
+    text = match.group() if scales else match.group().removesuffix(part["suffix"])
+    tens = int(part["e"] or part["ten"] or 0) + _SCALES.get(scale.lower(), 0)
     tens += int(part["power"] or 1) - 1
     sign = -1 if part["sign"] or part["inner"] else 1
-    return _Number(sign * value * Fraction(10) ** tens, bool(part["percent"]), match.group())
+    return _Number(sign * value * Fraction(10) ** tens, bool(part["percent"]), text)
+
+
+def _in_digits(words: str) -> _Number | None:
+    """Return the number that English words name."""
+    total = part = 0
+    for word in re.findall(r"[a-z]+", words.lower()):
+        if word in _ONES:
+            part += _ONES[word]
+        elif word in ("hundred", "dozen"):
+            part = max(part, 1) * (100 if word == "hundred" else 12)
+        elif word in _SCALES:
+            total, part = total + max(part, 1) * 10 ** _SCALES[word], 0
+    sign = -1 if words.lower().startswith(("minus", "negative")) else 1
+    return _Number(Fraction(sign * (total + part)), percent=False, text=words)
 
 
 def _decimal(part: dict[str, str]) -> Fraction:

@@ -1,22 +1,30 @@
 """The option `pattern`, a regular expression of Python's, is found in the answer.
 
-Flags are written in the pattern: "(?i)…" for upper and lower case alike.
+Flags are written in the pattern: "(?i)…" for upper and lower case alike. A search that takes longer
+than 5 s is given up: some patterns take years.
 """
 
 from __future__ import annotations
 
 import re
+import signal
+import sys
+import threading
+from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from pytest_llamaburn.errors import DatasetError
 from pytest_llamaburn.scorers import _base, _text
+from pytest_llamaburn.scorers._base import Verdict
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from pytest_llamaburn.scorers._base import Question, Verdict
+    from pytest_llamaburn.scorers._base import Question
 
 NEEDS = ("pattern",)
+
+_LONGEST_S = 5.0
 
 
 def score(answer: str, question: Question) -> Verdict:
@@ -27,10 +35,34 @@ def score(answer: str, question: Question) -> Verdict:
     said = _text.spoken(answer)
     if not said:
         return _base.empty()
-    match = re.search(pattern, said)
+    try:
+        with _limited():
+            match = re.search(pattern, said)
+    except TimeoutError:
+        reason = f"searching for the pattern took longer than {_LONGEST_S:g} s: simplify it"
+        return Verdict(None, "unavailable", reason, None, {})
     return _base.scored(
         match is not None, match.group() if match else said, "the pattern is not found"
     )
+
+
+@contextmanager
+def _limited() -> Iterator[None]:
+    """Raise TimeoutError in what takes too long; only the main thread can be interrupted so."""
+    if threading.current_thread() is not threading.main_thread() or sys.platform == "win32":
+        yield
+        return
+    before = signal.signal(signal.SIGALRM, _give_up)
+    signal.setitimer(signal.ITIMER_REAL, _LONGEST_S)
+    try:
+        yield
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.signal(signal.SIGALRM, before)
+
+
+def _give_up(number: int, frame: object) -> None:
+    raise TimeoutError(number, frame)
 
 
 def faults(question: Question) -> Iterator[tuple[str, str]]:

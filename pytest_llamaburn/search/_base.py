@@ -9,6 +9,7 @@ from urllib.parse import urlsplit
 
 from pytest_llamaburn.backends._base import is_local, parse_host
 from pytest_llamaburn.backends._failures import retry_after
+from pytest_llamaburn.backends._secrets import redacted
 from pytest_llamaburn.errors import ServerError, SettingsError
 from pytest_llamaburn.search import _html
 
@@ -107,7 +108,7 @@ class Remote:
     def _sentence(self, reason: str, hint: str = "") -> str:
         told = f"search with {self.name} at {_without_user(self.url)} failed: {reason}"
         told += f"; {hint}" if hint else ""
-        return told.replace(self._key, "***") if self._key else told
+        return redacted(told, self._key)
 
 
 def hits(found: Iterable[tuple[Any, Any, Any]], limit: int) -> list[Hit]:

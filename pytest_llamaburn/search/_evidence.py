@@ -6,6 +6,9 @@ import hashlib
 import re
 from typing import TYPE_CHECKING
 
+from pytest_llamaburn.backends import _turns
+from pytest_llamaburn.texts import words
+
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
@@ -20,9 +23,6 @@ helps, answer from what you know and cite nothing."""
 _MARKER = re.compile(r"\b(?:BEGIN|END)\W+SOURCE\b", re.IGNORECASE)
 _CITED = re.compile(r"\[\s*(?:sources?\s*)?(\d+(?:\s*,\s*\d+)*)\s*\]", re.IGNORECASE)
 _CODE = re.compile(r"(`+).*?\1", re.DOTALL)
-_GROUPED = re.compile(r"(?<=\d)[,\u2009\u202f](?=\d{3}(?!\d))")
-_CJK = "\u3040-\u30ff\u3400-\u9fff"  # written without spaces: each sign is a word
-_WORD = re.compile(rf"\d+(?:\.\d+)+|[{_CJK}]|[^\W{_CJK}]+")
 
 
 def prompt_with(question_prompt: str, hits: Sequence[Hit]) -> str:
@@ -46,8 +46,8 @@ def reference_found(
 
     Case, punctuation and digit grouping do not count. None without any reference to look for.
     """
-    wanted = [words for words in (_words(text or "") for text in (reference, *accept)) if words]
-    texts = [_words(f"{hit.title}\n{hit.text}") for hit in hits]
+    wanted = [found for found in (words(text or "") for text in (reference, *accept)) if found]
+    texts = [words(f"{hit.title}\n{hit.text}") for hit in hits]
     return any(one in text for one in wanted for text in texts) if wanted else None
 
 
@@ -60,12 +60,6 @@ def citations(answer: str, hits: Sequence[Hit]) -> list[int]:
 
 def _source(number: int, hit: Hit, fence: str) -> str:
     about = f"Title: {hit.title}\nAddress: {hit.url}\n{hit.text}"
-    inside = _MARKER.sub("(marker)", about)  # no look-alike of the lines around it
+    # No look-alike of the lines around it, nor of the end of the turn that it stands in.
+    inside = _turns.defused(_MARKER.sub("(marker)", about))
     return f"BEGIN SOURCE {number} {fence}\n{inside}\nEND SOURCE {number} {fence}"
-
-
-def _words(text: str) -> str:
-    """Return the words of a text between single spaces, one also at each end; empty without any."""
-    plain = _GROUPED.sub("", text.casefold())
-    words = _WORD.findall(plain)
-    return f" {' '.join(words)} " if words else ""

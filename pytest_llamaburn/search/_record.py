@@ -7,6 +7,7 @@ from datetime import UTC, datetime
 from time import perf_counter
 from typing import TYPE_CHECKING, Any, TypedDict
 
+from pytest_llamaburn import files
 from pytest_llamaburn.errors import ResultsError
 from pytest_llamaburn.search._base import Hit
 
@@ -97,7 +98,7 @@ def _read(path: Path) -> list[Record]:
     import msgspec
 
     try:
-        content = _decode(path.read_text(encoding="utf-8-sig"))
+        content = _decode(files.text(files.plain_bytes(path)))
         found = [msgspec.convert(one, Record) for one in _searches(content)]
     except (OSError, ValueError, RecursionError) as err:
         reason = str(err) or type(err).__name__

@@ -5,18 +5,20 @@ SQLite's FTS5 ranks them by BM25 (k1 = 1.2, b = 0.75) over English word stems.
 
 from __future__ import annotations
 
+import os
 import re
 import sqlite3
 import weakref
-from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
+from pytest_llamaburn import files
 from pytest_llamaburn.errors import DatasetError, MissingExtraError, SettingsError
 from pytest_llamaburn.search import _html
 from pytest_llamaburn.search._base import Hit, hits
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
+    from pathlib import Path
 
     from pytest_llamaburn.settings import Searching
 
@@ -75,14 +77,14 @@ def make(options: Searching, environ: Mapping[str, str]) -> Corpus:  # noqa: ARG
     Raises SettingsError (no such directory, nothing in it), DatasetError (a file that cannot be
     read) or MissingExtraError (a PDF without the package that reads it).
     """
-    folder = Path(options.corpus or "").expanduser()
-    if not folder.is_dir():
+    folder = files.home(options.corpus or "")
+    if not os.path.isdir(folder):  # noqa: PTH112 - Path.is_dir raises OSError for a long name
         raise SettingsError(f"--corpus: {options.corpus} is not a directory")
-    files = [path for path in sorted(folder.rglob("*")) if _wanted(path.relative_to(folder), path)]
-    if not files:
+    found = [path for path in sorted(folder.rglob("*")) if _wanted(path.relative_to(folder), path)]
+    if not found:
         listed = ", ".join(_SUFFIXES)
         raise SettingsError(f"--corpus: {options.corpus} has no file of the kinds {listed}")
-    return Corpus(part for path in files for part in _parts(path, path.relative_to(folder)))
+    return Corpus(part for path in found for part in _parts(path, path.relative_to(folder)))
 
 
 def matching(query: str) -> str:
@@ -119,7 +121,7 @@ def _cut(text: str, start: int) -> int:
 
 def _wanted(place: Path, path: Path) -> bool:
     hidden = any(part.startswith(".") for part in place.parts)
-    return not hidden and path.suffix.lower() in _SUFFIXES and path.is_file()
+    return not hidden and path.suffix.lower() in _SUFFIXES and files.exists(path)
 
 
 def _parts(path: Path, place: Path) -> Iterator[_Part]:
@@ -129,9 +131,9 @@ def _parts(path: Path, place: Path) -> Iterator[_Part]:
             yield _Part(path.name, f"{url}#page={number}", text)
         return
     try:
-        text = path.read_text(encoding="utf-8-sig")
-    except (OSError, UnicodeDecodeError) as err:
-        msg = f"--corpus: {path} is not readable as UTF-8 text: {err}"
+        text = files.text(files.plain_bytes(path))
+    except (OSError, ValueError) as err:
+        msg = f"--corpus: {path} is not readable as text: {files.reason(err)}"
         raise DatasetError(msg) from None
     if path.suffix.lower() in _PAGES:
         page = _html.read(text)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from pytest_llamaburn.backends._base import key_of, parse_host
-from pytest_llamaburn.backends.ollama import Backend
+from pytest_llamaburn.backends.ollama import Backend, server_of
 from pytest_llamaburn.search._base import Hit, Remote, base_url, hits, reached
 
 if TYPE_CHECKING:
@@ -65,4 +65,4 @@ def make(options: Searching, environ: Mapping[str, str]) -> Ollama:
 
 
 def _local(options: Searching) -> str:
-    return parse_host(options.host or Backend.default_host).url
+    return server_of(parse_host(options.host or Backend.default_host)).url

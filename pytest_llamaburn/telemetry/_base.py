@@ -38,7 +38,8 @@ class Device(NamedTuple):
     `id` is the PCI address or a UUID, never an index: tools number the same GPUs differently.
     `scope` says what its watts are of: gpu_board, soc or cpu_package. `power_kind` is instant,
     avg_1s (a mean over the last second), average (over an unknown time) or counter (derived from
-    energy). `integrated` GPUs share the processor's memory.
+    energy). `integrated` GPUs share the processor's memory. `covered_by` is the device whose power
+    includes this one's: the first of two dies on one card.
     """
 
     id: str
@@ -48,6 +49,8 @@ class Device(NamedTuple):
     power_kind: str | None = None
     memory_kind: str = "vram"
     integrated: bool = False
+    uuid: str | None = None
+    covered_by: str | None = None
 
 
 class Probe(NamedTuple):
@@ -145,8 +148,9 @@ def read_text(path: Path) -> str:
 class Machine:
     """The machine whose sensors are read, and who serves models on it.
 
-    `server_port` is where the server listens, where there is one; `local` is False when it is on
-    another machine, whose processors and memory are not ours.
+    `server_port` is where the server listens, where there is one, and `server_pids` are the
+    processes that were found there; `local` is False when it is on another machine, whose
+    processors and memory are not ours.
     """
 
     root: Path = Path("/")
@@ -158,6 +162,7 @@ class Machine:
     read: Callable[[Path], str] = read_text
     load: Callable[[str], Any] = importlib.import_module
     server_port: int | None = None
+    server_pids: frozenset[int] = frozenset()
     local: bool = True
 
     def tool(self, name: str) -> str | None:
@@ -231,6 +236,13 @@ class Base:
     def read(self) -> list[Reading]:
         """Return what devices say now; nothing once they are gone. Never raises."""
         raise NotImplementedError
+
+    def uses(self) -> dict[str, float]:
+        """Return 1.0 for each device that the server's processes use and 0.0 for each other one.
+
+        A device of which that cannot be told is left out.
+        """
+        return {}
 
     def moved(self) -> None:
         """Take note that the machine's `server_port` has changed."""

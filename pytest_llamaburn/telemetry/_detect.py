@@ -7,9 +7,10 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from pytest_llamaburn import registry
 from pytest_llamaburn.errors import SettingsError
 from pytest_llamaburn.telemetry._base import FIELDS, Base, Machine, Probe
+from pytest_llamaburn.telemetry._parsing import pci
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Sequence
 
 FOLDER = "telemetry"
 HOST = "host"
@@ -21,12 +22,16 @@ Used = list[Member]
 
 
 class Plan(NamedTuple):
-    """What is read and how often; `local` says that the server is on this machine."""
+    """What is read and how often; `local` says that the server is on this machine.
+
+    `gpus` are the devices whose energy is wanted, as a user names them; none means any.
+    """
 
     provider: str
     interval_s: float
     local: bool
     port: int | None
+    gpus: tuple[str, ...] = ()
 
     @property
     def power_period_s(self) -> float:
@@ -154,3 +159,31 @@ def summary(used: Iterable[Member]) -> dict[str, Any]:
             known = devices.setdefault(device.id, device._asdict())
             known.update({k: v for k, v in device._asdict().items() if known[k] is None})
     return {"providers": providers, "devices": list(devices.values()), "fields": sorted(fields)}
+
+
+def wanted(texts: Iterable[str], devices: Sequence[dict[str, Any]]) -> list[str]:
+    """Return the ids of the devices that a user named.
+
+    A device is named by its id (a PCI address or a UUID), by its place among those of its vendor,
+    as in `amd:0`, or by its place among all of them, as in `0`. Raises SettingsError for a name
+    that no device has, with the names of those there are.
+    """
+    names: dict[str, str] = {}
+    counts: dict[str, int] = {}
+    for place, device in enumerate(devices):
+        number = counts[device["vendor"]] = counts.get(device["vendor"], -1) + 1
+        names |= dict.fromkeys((str(place), f"{device['vendor']}:{number}"), device["id"])
+    for device in devices:
+        own = filter(None, (device["id"], device["uuid"]))
+        names |= dict.fromkeys((name.lower() for name in own), device["id"])
+    found = [names.get(text.lower()) or names.get(pci(text) or "") for text in texts]
+    for text, name in zip(texts, found, strict=True):
+        if name is None:
+            there = [f"{n} ({d['id']})" for d in devices for n in _ordinals(d, names)]
+            have = ", ".join(there) or "none whose sensors can be read"
+            raise SettingsError(f"--gpu: '{text}' is no device of this machine; there are: {have}")
+    return [name for name in found if name is not None]
+
+
+def _ordinals(device: dict[str, Any], names: dict[str, str]) -> list[str]:
+    return [n for n, own in names.items() if own == device["id"] and n.startswith(device["vendor"])]

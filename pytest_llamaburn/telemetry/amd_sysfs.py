@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from pytest_llamaburn.telemetry._base import Base, Device, Machine, Probe, Reading
-from pytest_llamaburn.telemetry._drm import address, cards, labelled, monitors, value
+from pytest_llamaburn.telemetry._drm import address, cards, labelled, monitors, used, value
 from pytest_llamaburn.telemetry._parsing import plausible
 
 if TYPE_CHECKING:
@@ -48,6 +48,10 @@ class Provider(Base):
         """Return one reading a GPU; one that is gone gives none."""
         found = [self._reading(own_id, path) for own_id, path in self._gpus.items()]
         return [reading for reading in found if any(v is not None for v in reading.values.values())]
+
+    def uses(self) -> dict[str, float]:
+        """Return which GPUs the server uses, as the kernel tells it."""
+        return used(self.machine, self._gpus)
 
     def _is_apu(self, path: Path) -> bool:
         try:

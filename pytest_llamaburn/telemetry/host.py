@@ -108,6 +108,7 @@ class Provider(Base):
             with suppress(psutil.Error):
                 process.cpu_percent()
         self._server = [*known, *(family - known)]
+        self.machine.server_pids = frozenset(process.pid for process in family)
         if not family:
             self.note("no_server_process", "server_rss_mb", "no process of the server is visible")
 

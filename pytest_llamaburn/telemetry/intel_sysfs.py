@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from pytest_llamaburn.telemetry._base import Base, Device, Machine, Probe, Reading
-from pytest_llamaburn.telemetry._drm import address, cards, labelled, monitors, value
+from pytest_llamaburn.telemetry._drm import address, cards, labelled, monitors, used, value
 from pytest_llamaburn.telemetry._parsing import Counter, plausible
 
 if TYPE_CHECKING:
@@ -60,3 +60,7 @@ class Provider(Base):
             if any(v is not None for v in values.values()):
                 found.append(Reading(own_id, middle, (ended - began) / 1e6, values))
         return found
+
+    def uses(self) -> dict[str, float]:
+        """Return which GPUs the server uses, as the kernel tells it."""
+        return used(self.machine, self._gpus)

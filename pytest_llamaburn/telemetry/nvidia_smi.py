@@ -47,7 +47,7 @@ class Provider(Base):
             return Probe(ok=False, reason="no_tool", message="no nvidia-smi on PATH")
         known = self.machine.run([tool, "--help-query-gpu"]).stdout
         self._columns = [c for c in _COLUMNS if f'"{c}"' in known] or [*_COLUMNS][1:]
-        about = [*_ABOUT, *(["compute_cap"] if '"compute_cap"' in known else [])]
+        about = [*_ABOUT, *(c for c in ("compute_cap", "uuid") if f'"{c}"' in known)]
         asked = self.machine.run([tool, _query([*about, *self._columns]), *_FORM])
         rows = _rows(asked.stdout, len(about) + len(self._columns))
         if not rows:
@@ -102,6 +102,7 @@ class Provider(Base):
             "nvidia",
             power_kind="instant" if instant or not averages else "avg_1s",
             memory_kind="unified" if unified else "vram",
+            uuid=fact.get("uuid"),
         )
 
 

@@ -49,6 +49,15 @@ class Provider(Base):
         found = [self._reading(handle, device) for handle, device in self._gpus]
         return [reading for reading in found if any(v is not None for v in reading.values.values())]
 
+    def uses(self) -> dict[str, float]:
+        """Return which GPUs the server computes on; nothing where its processes are not listed.
+
+        In a container the library lists the process ids of the host, which are not ours.
+        """
+        listed = {device.id: self._processes(handle) for handle, device in self._gpus}
+        ours = {name for name, pids in listed.items() if pids & self.machine.server_pids}
+        return {name: float(name in ours) for name in listed} if ours else {}
+
     def close(self) -> None:
         """Close the library."""
         if self._nvml is not None:
@@ -61,6 +70,10 @@ class Provider(Base):
             return getattr(self._nvml, name)(*arguments)
         except Exception:  # noqa: BLE001 - NVMLError and what a library that is too old lacks
             return None
+
+    def _processes(self, handle: Any) -> frozenset[int]:
+        listed = self._ask("nvmlDeviceGetComputeRunningProcesses", handle)
+        return frozenset(process.pid for process in listed or ())
 
     def _device(self, handle: Any) -> Device:
         bus = self._ask("nvmlDeviceGetPciInfo", handle)
@@ -80,6 +93,7 @@ class Provider(Base):
             "nvidia",
             power_kind=kind,
             memory_kind="vram" if memory is not None else "unified",
+            uuid=_text(unique) if unique is not None else None,
         )
 
     def _reading(self, handle: Any, device: Device) -> Reading:

@@ -50,8 +50,10 @@ class Provider(Base):
         if not cards:
             return Probe(ok=False, reason="no_data", message=_complaint(done))
         names = {_id(name, card): _product(card) for name, card in reversed(cards.items())}
+        first = _first_dies(cards)
         devices = [
-            Device(r.device_id, names[r.device_id], "amd", power_kind="average") for r in readings
+            Device(own, names[own], "amd", power_kind="average", covered_by=first.get(own))
+            for own in (reading.device_id for reading in readings)
         ]
         return self.found(readings, devices, None, "rocm-smi gives no value of any GPU")
 
@@ -95,6 +97,17 @@ def _product(card: dict[str, Any]) -> str | None:
     plain = {key.rstrip(": ").lower(): str(value) for key, value in card.items()}
     found = (plain.get(name.lower(), "") for name in _NAMES)
     return next((n for n in found if n and not n.lower().startswith(("0x", "n/a"))), None)
+
+
+def _first_dies(cards: dict[str, Any]) -> dict[str, str]:
+    """Return for each second die of a card its first one, whose power is that of both."""
+    found, first = {}, ""
+    for name, card in cards.items():
+        if any("secondary die" in str(text).lower() for text in card.values()) and first:
+            found[_id(name, card)] = first
+        elif number(lookup(card, _KEYS["power_w"])) is not None:
+            first = _id(name, card)
+    return found
 
 
 def _complaint(done: Done) -> str:

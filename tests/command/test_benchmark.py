@@ -126,13 +126,13 @@ def test_warm_cache_sends_the_prompt_as_it_is(tmp_path: Path) -> None:
 
 
 def test_cold_start_unloads_before_each_timed_request(tmp_path: Path) -> None:
-    facade = OllamaFacade(final={"load_duration": 1_066_150_664})
+    facade = OllamaFacade(final={"load_duration": 40_150_664, "total_duration": None})
     with ScriptedServer(facade) as server:
         bench(server.host, tmp_path, "--start=cold", "--iterations=3")
         unloads = [r for r in server.requests if b'"keep_alive":0' in r or b'"keep_alive": 0' in r]
     assert len(unloads) == 3
     (document,) = results_in(tmp_path / "results")
-    assert document["results"]["summary"]["load_duration_ms"]["p50"] == pytest.approx(1066.15, 0.01)
+    assert document["results"]["summary"]["load_duration_ms"]["p50"] == pytest.approx(40.15, 0.01)
 
 
 def test_cold_start_waits_until_the_model_is_out_of_memory(tmp_path: Path) -> None:
@@ -190,7 +190,7 @@ def test_named_host_with_several_models_needs_a_name(tmp_path: Path) -> None:
     listing = sized(200, {"data": [{"id": "one"}, {"id": "two"}]})
     with ScriptedServer([listing]) as server:
         done = llamaburn("benchmark", f"--host={server.host}", cwd=tmp_path, check=4)
-        assert done.stderr == f"llamaburn: --model is needed: {server.host} has one, two\n"
+        assert done.stderr == f"llamaburn: --model is needed: {server.host}/v1 has one, two\n"
 
 
 def test_model_that_cannot_be_loaded_is_told_in_the_servers_words(tmp_path: Path) -> None:
@@ -331,6 +331,24 @@ def test_nothing_measured_exits_five_and_keeps_the_file(iterations: int, tmp_pat
     assert results_in(tmp_path / "results")[0]["status"] == "failed"
 
 
+def test_facts_of_other_types_leave_a_valid_file_with_notes(tmp_path: Path) -> None:
+    details = {"quantization_level": 4, "family": ["llama"], "context_length": "8192"}
+    entry = {"name": "tiny:latest", "size": "large", "digest": 7, "details": details}
+
+    class Odd(OllamaFacade):
+        def __call__(self, request: Request) -> Steps:
+            listed = request.path in ("/api/tags", "/api/ps")
+            return [sized(200, {"models": [entry]})] if listed else super().__call__(request)
+
+    with ScriptedServer(Odd()) as server:
+        bench(server.host, tmp_path, "--iterations=1")
+    (document,) = results_in(tmp_path / "results")
+    assert check(document) is None
+    assert (document["model"]["quantization"], document["model"]["context_length"]) == (None, 8192)
+    note = "/api/ps: models: 'size' is \"large\", not a number of at least 0"
+    assert note in document["telemetry"]["server_notes"]
+
+
 def test_disagreeing_clocks_become_a_note(tmp_path: Path) -> None:
     facade = OllamaFacade(token_s=0.005, final={"eval_duration": 3_000_000})
     with ScriptedServer(facade) as server:
@@ -398,7 +416,10 @@ BAD_INPUT = {
     "unknown prompt set": (["tiny", "--prompts=codding"], "unknown prompt set 'codding'"),
     "missing prompt file": (["tiny", "--prompts=none.json"], "none.json does not exist"),
     "empty prompt file": (["tiny", "--prompts=empty.json"], "empty.json: is not JSON"),
-    "wrong prompt file": (["tiny", "--prompts=wrong.json"], "wrong.json: prompts[0].prompt"),
+    "wrong prompt file": (
+        ["tiny", "--prompts=wrong.json"],
+        "wrong.json: prompts[0] (id 'a'): prompt",
+    ),
     "no iterations": (["tiny", "--iterations=0"], "--iterations: '0' is refused"),
     "negative warm-up": (["tiny", "--warmup=-1"], "--warmup: '-1' is refused"),
     "no number": (["tiny", "--seed=x"], "--seed: 'x' is refused"),
@@ -410,7 +431,10 @@ BAD_INPUT = {
     "no port": (["tiny", "--host=localhost:99999"], "its port is no number up to 65535"),
     "unknown file to continue": (["tiny", "--resume=../x"], "there is no unfinished run '../x'"),
     "unknown language": (["tiny", "--mode=correctness", "--lang=xx"], "unknown language 'xx'"),
-    "prompt file of an array": (["tiny", "--prompts=array.json"], "array.json: the whole file"),
+    "prompt file of an array": (
+        ["tiny", "--prompts=array.json"],
+        "array.json: prompts: list should have",
+    ),
     "unknown flag": (["tiny", "--iteration=3"], "unrecognized arguments"),
     "key in the URL": (["tiny", "--host=http://me:pw@x"], "password in the URL is refused"),
     "other scheme": (["tiny", "--host=ftp://x"], "only http and https"),

@@ -20,6 +20,7 @@ from pytest_llamaburn import registry
 from pytest_llamaburn.backends._base import Server
 from pytest_llamaburn.commands import _look, doctor
 from pytest_llamaburn.journal import Journal
+from pytest_llamaburn.sandbox import _filter
 from pytest_llamaburn.telemetry import _base
 
 if TYPE_CHECKING:
@@ -30,8 +31,10 @@ NOWHERE = "127.0.0.1:1"
 OLLAMA = Server("ollama", "0.32.15", "http://127.0.0.1:11434", local=True)
 IDS = [
     *("server.reachable", "server.kind", "model.present", "model.loaded", "model.on_gpu"),
-    *("server.slots", "cpu.governor", "cpu.other_load", "disk.free", "results.writable"),
-    *("journal.leftover", "config.origins", "container", "extras"),
+    *("server.slots", "cpu.governor", "machine.limits", "cpu.other_load", "disk.free"),
+    "results.writable",
+    *("journal.leftover", "config.origins", "container", "sandbox"),
+    "extras",
     *(f"sensor.{name}" for name in registry.own("telemetry")),
 ]
 
@@ -90,6 +93,15 @@ def test_all_is_well_with_a_server_that_holds_the_model(tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == []
 
 
+def test_facts_that_cannot_be_read_are_a_warning(tmp_path: Path) -> None:
+    facade = OllamaFacade(loaded=True, held={"size": "large"})
+    with ScriptedServer(facade) as server:
+        found = examine("tiny", f"--host={server.host}", cwd=tmp_path)
+    assert found["server.kind"]["level"] == "warn"
+    words = "ollama 0.32.15; /api/ps: models: 'size' is \"large\", not a number of at least 0"
+    assert found["server.kind"]["finding"] == words
+
+
 def test_llama_cpp_says_its_slots(tmp_path: Path) -> None:
     with ScriptedServer(LlamaCppFacade(model="m")) as server:
         found = examine(f"--host={server.host}", cwd=tmp_path)
@@ -104,6 +116,13 @@ def test_other_kinds_of_servers_do_not_say_their_slots(tmp_path: Path) -> None:
         found = examine(f"--host={server.host}", cwd=tmp_path)
     assert found["server.kind"]["finding"] == "vllm (version not said)"
     assert found["server.slots"]["finding"] == "unknown: this kind of server does not say"
+
+
+@pytest.mark.parametrize("name", ["Tiny", "library/tiny:latest"])
+def test_model_to_measure_is_none_that_takes_its_room_by_whatever_name(name: str) -> None:
+    seen = _look.Look(loaded=[{"name": "tiny:latest"}])
+    verdict = doctor.model_loaded(scene(seen, model=[name]))
+    assert (verdict.level, verdict.finding) == ("ok", "tiny:latest")
 
 
 def test_model_that_takes_the_room_of_the_one_to_measure_is_a_warning(tmp_path: Path) -> None:
@@ -181,6 +200,20 @@ def test_governor_other_than_performance_is_a_warning(governor: str | None, leve
     verdict = doctor.cpu_governor(scene(facts={"governor": governor}))
     assert verdict.level == level
     assert (governor or "unknown") in verdict.finding
+
+
+@pytest.mark.parametrize(
+    ("limits", "level", "finding"),
+    [
+        ({"cpus_allowed": 2}, "ok", "none: 2 cores, 25.3 GB"),
+        ({"cpus_allowed": 1, "ram_limit_mb": 512}, "ok", "1 of 2 cores, 512 MB of 25.3 GB"),
+        ({"cpu_quota": 0.5}, "warn", "0.5 of 2 cores, 25.3 GB: a quota pauses what measures"),
+    ],
+)
+def test_limits_of_a_container_are_told(limits: Any, level: str, finding: str) -> None:
+    machine = {"cores_logical": 2, "ram_mb": 25_300}
+    verdict = doctor.machine_limits(scene(facts={**machine, **limits}))
+    assert (verdict.level, verdict.finding) == (level, finding)
 
 
 @pytest.mark.parametrize(
@@ -264,6 +297,15 @@ def resolves(*_: Any) -> list[str]:
 
 def resolves_not(*_: Any) -> list[str]:
     raise socket.gaierror
+
+
+def test_sandbox_that_cannot_work_is_a_warning(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert doctor.sandbox(scene()).level in {"ok", "warn"}
+    monkeypatch.setattr(_filter, "MACHINES", ())
+    verdict = doctor.sandbox(scene())
+    assert verdict.level == "warn"
+    assert "cannot be run safely here" in verdict.finding
+    assert verdict.fix
 
 
 @pytest.mark.parametrize(

@@ -40,6 +40,7 @@ QUESTIONS = (
     question("love"),
 )
 ANSWERS = {"red": "It is right red.", "blue": "Green.", "love": "<think>hm</think>A right thing."}
+CRASH: Steps = [sized(500, {"error": "llama runner process has terminated: exit status 2"})]
 PRICES = ("--judge-price=judge:latest.input=10", "--judge-price=judge:latest.output=100")
 CALL_USD = (300 * 10 + 40 * 100) / 1e6  # what the assessor's calls cost each
 
@@ -100,6 +101,18 @@ def test_without_a_judge_only_scorers_mark(tmp_path: Path, small: str) -> None:
     assert "correct" in done.stdout
     assert "1 of 3 answers only a judge can mark: add --judge" in done.stdout
     assert f"wrote results/evals/{path.name}" in done.stderr
+
+
+def test_set_with_code_is_refused_where_no_sandbox_works(tmp_path: Path) -> None:
+    without = "from pytest_llamaburn.sandbox import _filter\n_filter.MACHINES = ()\n"
+    (tmp_path / "sitecustomize.py").write_text(without)
+    asked = question("f", scorer="code", tests=["assert f()"])
+    with room(tmp_path, Pupil()) as where:
+        done = where.eval(f"--set={eval_set(tmp_path, asked)}", check=4, PYTHONPATH=str(tmp_path))
+        assert where.pupil.requests == []
+    assert where.files == []
+    assert "answers that are code cannot be run safely here" in done.stderr
+    assert "leave out the questions whose scorer is code" in done.stderr
 
 
 def test_list_of_evals_shows_their_marks(tmp_path: Path, small: str) -> None:
@@ -175,7 +188,7 @@ def test_judge_that_says_no_verdict_gives_no_score(tmp_path: Path, small: str) -
     accuracy = found["criteria"]["accuracy"]
     assert (accuracy["n_total"], accuracy["n_scored"], accuracy["mean"]) == (3, 1, 4.0)
     assert accuracy["bounds"] == {"missing_at_1": 2.0, "missing_at_5": pytest.approx(14 / 3)}
-    assert accuracy["ci95"] is None
+    assert accuracy["ci95"] == pytest.approx([1.075, 4.975])  # of one mark of 4
     assert "unscored<=0.1: fail" in done.stdout
     assert "7 of 9 verdicts asked for: scored 7, parse_error 2" in done.stdout
     assert f"most often, 2 ×, from {where.judge[8:]}: parse_error: " in done.stdout
@@ -194,29 +207,65 @@ def test_silence_scores_one_by_rule_and_is_not_judged(tmp_path: Path, small: str
     assert len(assessor.calls) == 6
 
 
-def test_answer_that_the_limit_cut_off_before_it_began_has_no_score(
+def test_answer_that_the_limit_cut_off_before_it_began_is_wrong_and_says_so(
     tmp_path: Path, small: str
 ) -> None:
     cut = ollama_stream([{"thinking": "well"}], done_reason="length")
     with room(tmp_path, Pupil(answers={**ANSWERS, "red": cut})) as where:
-        where.eval(small, where.judge, check=1)
+        done = where.eval(small, where.judge)
     item = items(where.files[0])["red"]
-    assert item["correct"] is None
-    assert {score["state"] for score in item["scores"].values()} == {"skipped_empty"}
+    assert (item["correct"], item["verdict"]["state"]) == (False, "truncated")
+    assert {score["score"] for score in item["scores"].values()} == {1}
+    assert "1 of 3 answers were cut off" in done.stdout
+    assert "1 of them were all thinking. They count as wrong. " in done.stdout
+    assert "Use --max-tokens 1024 or --think off." in done.stdout
+    assert "raise --max-tokens" not in done.stdout
 
 
 def test_failed_answer_is_the_models_own_and_is_never_kept(tmp_path: Path, small: str) -> None:
-    pupil = Pupil(answers={**ANSWERS, "red": [Reset()]})
+    pupil = Pupil(answers={**ANSWERS, "red": CRASH})
     with room(tmp_path, pupil) as where:
         where.eval(small, where.judge)
         where.eval(small)
     first, second = (items(document)["red"] for document in where.files)
-    assert first["error"]["kind"] == "reset"
+    assert first["error"]["kind"] == "runner_crash"
+    assert first["verdict"]["state"] == "failed"
     assert first["scores"]["accuracy"]["score"] == 1
     assert first["correct"] is False
-    assert second["error"]["kind"] == "reset"
-    assert where.files[0]["results"]["errors"] == {"reset": 1}
+    assert second["error"]["kind"] == "runner_crash"
+    assert where.files[0]["results"]["errors"] == {"runner_crash": 1}
     assert len(pupil.asked) == 4  # the failed one was asked again, the others came from the cache
+
+
+def test_answer_that_the_connection_lost_is_in_no_share_and_fails_the_run(
+    tmp_path: Path, small: str
+) -> None:
+    with room(tmp_path, Pupil(answers={**ANSWERS, "blue": [Reset()]})) as where:
+        done = where.eval(small, "--threshold=correct.mean>0.8", check=1)
+    found = where.files[0]["results"]["correct"]
+    assert (found["n_total"], found["n_scored"], found["mean"]) == (2, 1, 1.0)
+    assert found["bounds"] == {"missing_at_0": 0.5, "missing_at_1": 1.0}
+    assert "correct.mean>0.8: pass: 1" in done.stdout
+    assert "unscored<=0.1: fail: 0.5" in done.stdout
+    assert "worst case   best case" in done.stdout
+
+
+def test_answers_that_cannot_be_read_are_wrong_and_fail_the_gate(tmp_path: Path) -> None:
+    names = [f"thing{number:02}" for number in range(30)]
+    choices = {"scorer": "choice", "reference": "B", "choices": ["x", "y", "z"]}
+    asked = (question(name, **choices) for name in names)
+    answers = dict.fromkeys(names, "I cannot determine this")
+    answers |= dict.fromkeys(names[:6], "Answer: B")
+    with room(tmp_path, Pupil(answers=answers)) as where:
+        gates = ("--threshold=correct.mean>0.8", "--threshold=correct_of_parsed>0.8")
+        done = where.eval(f"--set={eval_set(tmp_path, *asked)}", *gates, check=1)
+    found = where.files[0]["results"]
+    assert results.check(where.files[0]) is None
+    assert (found["correct"]["mean"], found["correct"]["n_scored"]) == (0.2, 30)
+    assert found["correct_of_parsed"]["mean"] == 1.0
+    assert (found["unparsable"]["count"], found["unparsable"]["mean"]) == (24, 0.8)
+    assert [gate["verdict"] for gate in found["gates"]] == ["fail", "pass"]
+    assert "scorers: unparsable 24; what cannot be read is wrong" in done.stdout
 
 
 def test_answers_of_the_same_model_to_the_same_question_are_taken_from_earlier(
@@ -285,7 +334,7 @@ def test_thresholds_are_held_against_marks_and_timing(
         done = where.eval(small, where.judge, "--threshold=coherence>4.5", check=1)
         where.eval(small, "--threshold=win_rate>0.5", check=1)
         where.eval(small, "--threshold=completeness>3", check=1)
-        where.eval(small, "--threshold=unscored<0.5", check=1)
+        where.eval(small, "--threshold=unscored<0.5")
         bad = where.eval(small, "--threshold=accuracy.p50>3", check=4)
     assert "gate coherence>4.5: fail: 4" in done.stdout
     assert "::error file=" in done.stderr
@@ -293,7 +342,7 @@ def test_thresholds_are_held_against_marks_and_timing(
     verdicts = [gate["verdict"] for gate in where.files[0]["results"]["gates"]]
     assert verdicts == ["pass"] * 5
     reasons = [document["results"]["gates"][0]["reason"] for document in where.files[2:]]
-    assert reasons == ["no answers were compared", "nothing was scored", "nothing was judged"]
+    assert reasons == ["no answers were compared", "nothing was scored", None]
     assert "accuracy has no statistic 'p50'" in bad.stderr
 
 
@@ -522,6 +571,27 @@ def test_questions_are_answered_with_evidence_where_they_allow_it(tmp_path: Path
     assert "web_search is False, True in the baseline" in compared
 
 
+def test_sources_of_an_answer_are_shown_with_it(tmp_path: Path) -> None:
+    corpus = tmp_path / "corpus"
+    corpus.mkdir()
+    (corpus / "moss.md").write_text("# On moss\nThe colour of moss is right moss.")
+    asked = [
+        question("moss", allow_web_search=True, prompt="What colour is moss?"),
+        question("zzz", allow_web_search=True, prompt="Xylophone?"),
+        question("snow"),
+    ]
+    other = f"--set={eval_set(tmp_path, question('rain'), name='other')}"
+    chosen = (f"--set={eval_set(tmp_path, *asked)}", other)
+    with room(tmp_path, Pupil(answers={"BEGIN SOURCE": "It is right moss [1]."})) as where:
+        done = where.eval(*chosen, "--with-web-search", f"--corpus={corpus}", "--progress=plain")
+    shown = "".join(llamaburn("results", "show", i, cwd=tmp_path).stdout for i in _ids(tmp_path))
+    assert "source [1], cited: " in shown
+    assert "<moss.md>" in shown
+    assert "source: none, corpus found nothing" in shown
+    assert shown.count("source") == 2
+    assert "other.json allows a search: it is asked without" in done.stderr
+
+
 def _ids(cwd: Path) -> list[str]:
     return [path.stem for path in sorted((cwd / "results" / "evals").glob("*.json"))]
 
@@ -567,7 +637,7 @@ def test_evals_are_compared_by_question(tmp_path: Path, small: str) -> None:
     assert found["accuracy"]["difference"] == 1.0
     assert found["accuracy"]["questions"] == 3
     assert found["correct"]["questions"] == 2
-    assert found["correct"]["reason"] == "fewer than 6 independent values: no interval"
+    assert found["correct"]["verdict"] == "inconclusive"
     assert found["accuracy"]["verdict"] == "inconclusive"
     assert "seed is 5, 0 in the baseline" in done.stdout
     assert len(list(csv.DictReader(io.StringIO(data)))) == 4
@@ -598,11 +668,33 @@ def test_eval_is_not_compared_with_a_benchmark(tmp_path: Path, small: str) -> No
     assert "is no eval: its schema is llamaburn/benchmark" in other.stderr
 
 
+def test_half_a_surrogate_pair_costs_no_verdict(tmp_path: Path) -> None:
+    half = chr(0xD83D)
+    said = {"evidence": [f"a {half} quote"], "reasoning": f"because {half}", "score": 4}
+
+    def opinion(prompt: str, criterion: str) -> Any:
+        inner = json.dumps(said, ensure_ascii=criterion == "accuracy")
+        return [sized(200, json.dumps(reply(inner)))]
+
+    asked = question("red", scorer="includes")
+    chosen = (f"--set={eval_set(tmp_path, asked)}", "--progress=json")
+    pupil = Pupil(answers={"red": "It is right red."})
+    with room(tmp_path, pupil, Assessor(opinion=opinion)) as where:
+        done = where.eval(*chosen, where.judge)
+    (name,) = _ids(tmp_path)
+    red = items(where.files[0])["red"]
+    assert {score["score"] for score in red["scores"].values()} == {4.0}
+    (judgment,) = red["scores"]["coherence"]["judgments"]
+    assert judgment["evidence"] == ["a \N{REPLACEMENT CHARACTER} quote"]
+    assert "because \N{REPLACEMENT CHARACTER}" in show(name, "csv", tmp_path)
+    assert "Traceback" not in done.stderr
+
+
 def test_shown_result_has_each_question_answer_and_mark_with_its_reasons(
     tmp_path: Path, small: str
 ) -> None:
     odd = {**ANSWERS, "red": "= right red, \x1b[31m\nsecond line"}
-    with room(tmp_path, Pupil(answers={**odd, "love": [Reset()]})) as where:
+    with room(tmp_path, Pupil(answers={**odd, "love": CRASH})) as where:
         where.eval(small, where.judge)
     (name,) = _ids(tmp_path)
     shown = llamaburn("results", "show", name, cwd=tmp_path).stdout
@@ -615,7 +707,7 @@ def test_shown_result_has_each_question_answer_and_mark_with_its_reasons(
         "scorer: right (scored)",
         "accuracy: 5 (scored)",
         "    quotes: a quote",
-        "failed: reset: ",
+        "failed: runner_crash: ",
     ):
         assert line in shown
     assert "\x1b" not in shown
@@ -658,8 +750,15 @@ def show(name: str, output: str, cwd: Path) -> str:
         (["--judge=claud"], "did you mean 'claude'"),
         (["--judge=ollama:tiny"], "tiny would judge itself"),
         (["--with-web-search", "--corpus=nowhere"], "nowhere"),
+        (
+            ["--with-web-search", "--set=math", "--set=coding"],
+            "--with-web-search: no question of math, coding allows a search: leave the option out",
+        ),
         (["--pairwise", "--compare-to=tiny", "--judge=ollama:j"], "tiny is the model under test"),
-        (["--pairwise", "--compare-to=tiny:latest", "--judge=ollama:j"], "is the model under test"),
+        (
+            ["--pairwise", "--compare-to=library/Tiny:latest", "--judge=ollama:j"],
+            "is the model under test",
+        ),
         (["--pairwise", "--compare-to=x", "--judge=ollama:x"], "ollama:x: x would judge itself"),
         (["--threshold=acuracy>4"], "did you mean 'accuracy'"),
         (["--answers=x.json"], "x.json cannot be read"),

@@ -8,9 +8,12 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from command_line import llamaburn
 
+from pytest_llamaburn.commands import main
+from pytest_llamaburn.converters import gsm8k
 from pytest_llamaburn.datasets import builtin_eval_sets, load_eval_set
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
     from pathlib import Path
 
 SUM = {"question": "1 + 1?", "answer": "Two.\n#### 2"}
@@ -118,7 +121,7 @@ def test_a_csv_file_with_a_header_is_read_by_its_names(tmp_path: Path) -> None:
     ("name", "content", "form", "said"),
     [
         ("a.jsonl", "{}\n", "gsm8k", "a.jsonl: line 1: answer: gsm8k needs it"),
-        ("a.jsonl", "\n[]\n", "gsm8k", "a.jsonl: line 2: is no row of gsm8k: "),
+        ("a.jsonl", "\n[]\n", "gsm8k", "a.jsonl: line 2: should have fields, but is []"),
         ("a.jsonl", '{"question": "?", "answer": "2"}', "gsm8k", "'#### NUMBER'"),
         ("a.jsonl", '{"question": "?", "answer": "#### x"}', "gsm8k", "line 1 (id 'gsm8k-1'): ref"),
         ("a.jsonl", "", "gsm8k", "a.jsonl: questions: list should have at least 1 item"),
@@ -130,7 +133,13 @@ def test_a_csv_file_with_a_header_is_read_by_its_names(tmp_path: Path) -> None:
         ("a.csv", "x,y\n", "mmlu", "a.csv: line 1: has 2 columns instead of 6"),
         ("a.csv", 'x,"y\n', "mmlu", "a.csv: line 1: is not CSV: "),
         ("a.csv", "question,answer\nWho?,\n", "simpleqa", "a.csv: line 2 (id 'simpleqa-1'): ref"),
-        ("a.jsonl", '{"question":"?","choices":["x","y"],"answer":2}', "mmlu", "'C' is none of"),
+        ("a.csv", "x,1,2,3,4,1\n", "mmlu", "line 1: answer: '1' can be read as index or number or"),
+        (
+            "a.jsonl",
+            '{"question":"?","choices":["x","y"],"answer":2}',
+            "mmlu",
+            "answer: '2' names none of",
+        ),
     ],
 )
 def test_a_file_that_does_not_fit_is_refused_with_the_place(
@@ -160,3 +169,25 @@ def test_what_is_missing_or_wrong_in_the_command_is_said(
 ) -> None:
     jsonl(tmp_path / "a.jsonl", SUM)
     assert said in refusal(*args, cwd=tmp_path)
+
+
+def test_option_says_how_answers_are_written(tmp_path: Path) -> None:
+    (tmp_path / "a.csv").write_text("Who?,w,x,y,z,1\n")
+    args = ("import", "a.csv", "--format", "mmlu", "-o", "out.json", "--answers")
+    llamaburn("evalset", *args, "number", cwd=tmp_path)
+    assert load_eval_set(tmp_path / "out.json").questions[0].reference == "A"
+    assert "--answers: unknown way of mmlu 'roman'" in refusal(*args, "roman", cwd=tmp_path)
+
+
+def test_module_of_another_distribution_that_fails_tells_what_it_needs(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def careless(rows: Iterable[Any]) -> Iterator[Any]:
+        for row in rows:
+            yield {"id": row["question"].upper()}
+
+    monkeypatch.setattr(gsm8k, "convert", careless)
+    source = jsonl(tmp_path / "a.jsonl", {"question": None})
+    assert main(["evalset", "import", str(source), "--format", "gsm8k"]) == 4
+    said = capsys.readouterr().err
+    assert said == f"llamaburn: {source}: line 1: is no row of gsm8k: it has {gsm8k.HELP}\n"

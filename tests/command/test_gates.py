@@ -7,7 +7,16 @@ from typing import TYPE_CHECKING
 
 import pytest
 from command_line import llamaburn, results_in
-from scripted import Close, OllamaFacade, Request, ScriptedServer, Steps, ollama_stream, sized
+from scripted import (
+    Close,
+    OllamaFacade,
+    Request,
+    Reset,
+    ScriptedServer,
+    Steps,
+    ollama_stream,
+    sized,
+)
 
 from pytest_llamaburn import correctness
 
@@ -238,13 +247,16 @@ def test_silence_is_a_wrong_answer_of_correctness_and_no_failed_request(tmp_path
     assert found["totals"]["failed"] == 0
 
 
-def test_failed_requests_of_correctness_are_not_judged(tmp_path: Path) -> None:
-    with ScriptedServer(OllamaFacade(faults={3: BROKEN})) as server:
+@pytest.mark.parametrize(("fault", "mark", "n"), [(BROKEN, False, 4), ([Reset()], None, 3)])
+def test_failed_requests_of_correctness_are_wrong_where_the_connection_held(
+    tmp_path: Path, fault: Steps, mark: bool | None, n: int
+) -> None:
+    with ScriptedServer(OllamaFacade(faults={3: fault})) as server:
         args = ("benchmark", "tiny", f"--host={server.host}", "--mode=correctness", "--numbers=4")
         llamaburn(*args, "-o", "json", cwd=tmp_path)
     found = results_in(tmp_path / "results")[0]["results"]["correctness"]
-    assert (found["n"], found["correct"]) == (3, 0)
-    assert [i["reason"] for i in found["items"] if i["correct"] is None] == ["failed"]
+    assert (found["n"], found["correct"]) == (n, 0)
+    assert [i["correct"] for i in found["items"] if i["reason"] == "failed"] == [mark]
 
 
 def test_unknown_language_exits_four(tmp_path: Path) -> None:

@@ -31,6 +31,7 @@ if TYPE_CHECKING:
 
 WARM_UP = 2
 TEXTS = ("Red", ",", " green", ".")
+WHOLE = {"eval_count": 4, "prompt_eval_count": 13}
 FULL = "--max-tokens=4"  # as many as the answers have: none stops early
 LONG = "Say it all again. " * 200
 BY_CLOCK = {  # a machine that is busy by itself may show them without our doing
@@ -67,7 +68,10 @@ def repeating() -> Script:
 # These need a GPU: tests/unit/test_timeline.py makes its readings up.
 OF_SENSORS = {
     *("gpu_idle_cpu_busy", "idle_energy", "power_cap", "thermal_throttling", "vram_nearly_full"),
+    "device_not_counted",
 }
+
+OF_THE_WIRE = {"repetition_guard", "implausible_counts", "not_streamed"}
 
 CASES = {
     "cpu_spill": Case(
@@ -80,7 +84,9 @@ CASES = {
         ("--num-ctx=2048",),
     ),
     "reloaded": Case(
-        lambda: OllamaFacade(final={"load_duration": 1_300_000_000}),
+        lambda: OllamaFacade(
+            token_s=0.03, final={"load_duration": 120_000_000, "total_duration": None}
+        ),
         "reloaded on 5 of 5 requests: the model was loaded again although it was warm",
     ),
     "coalesced": Case(
@@ -108,8 +114,18 @@ CASES = {
     "repetition_guard": Case(
         repeating, "repetition_guard on 1 of 5 requests: the server ended a stream"
     ),
+    "implausible_counts": Case(
+        lambda: OllamaFacade(final={"eval_count": -1}),
+        "implausible_counts on 5 of 5 requests: the server sent counts or durations that cannot",
+    ),
+    "not_streamed": Case(
+        lambda: timed(*[chunked(ollama_line("Red.", done=True, **WHOLE))] * 5),
+        "not_streamed on 5 of 5 requests: the server sent the whole answer at once",
+    ),
     "prompt_dominates": Case(
-        lambda: timed(*[paced(0, first_s=0.4, prompt_eval_duration=390_000_000)] * 5),
+        lambda: timed(
+            *[paced(0, first_s=0.4, prompt_eval_duration=390_000_000, total_duration=None)] * 5
+        ),
         "of the whole wait. Shorten prompts",
     ),
     "first_run_slow": Case(
@@ -159,7 +175,7 @@ def told(server: Script, cwd: Path, *args: str) -> tuple[dict[str, Any], str]:
 
 def test_every_insight_of_the_catalogue_is_a_case() -> None:
     rules = {rule.__name__ for rule in insights.RULES} - OF_SENSORS
-    assert CASES.keys() == rules | flags.FLAGS.keys() | {"repetition_guard"}
+    assert CASES.keys() == rules | flags.FLAGS.keys() | OF_THE_WIRE
 
 
 @pytest.mark.parametrize("name", CASES)

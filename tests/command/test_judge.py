@@ -3,14 +3,20 @@
 from __future__ import annotations
 
 import json
+import os
+import signal
+import subprocess
+import threading
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from command_line import llamaburn
+from command_line import COMMAND, llamaburn
 from fake_judges import KEY, Claude, OpenAI, preference, serving, verdict
+from scripted import Hang, Steps
+
+from pytest_llamaburn.commands import judge
 
 if TYPE_CHECKING:
-    import subprocess
     from collections.abc import Sequence
     from pathlib import Path
 
@@ -51,7 +57,7 @@ def test_recorded_verdicts_are_held_against_people_offline(tmp_path: Path) -> No
     assert found["figures"]["bias"]["value"] == pytest.approx(10 / 12)
     assert found["figures"]["qwk"]["ci95"][0] < found["figures"]["qwk"]["value"] < 1
     assert found["human_ceiling"]["exact"]["value"] < 1
-    assert found["constant_predictor"]["value"] in HUMAN
+    assert set(found["constant_predictor"]["values"]) <= set(HUMAN)
     assert sum(map(sum, found["confusion"]["human_by_judge"])) == 12
     assert (found["raters"], document["n_scored"]) == (3, 12)
 
@@ -174,7 +180,8 @@ def test_dry_run_says_what_would_be_sent_and_sends_nothing(tmp_path: Path) -> No
         (["[1]"], "labels.jsonl:1: the whole line"),
         ([label(3, 1), label(3, 2, human=[3, 7])], "labels.jsonl:2: human.1: "),
         ([label(3, 1, human=[])], "labels.jsonl:1: human: "),
-        ([label(3, 1, human=4.5)], "labels.jsonl:1: human.0: "),
+        ([label(3, 1, human="4.5")], "labels.jsonl:1: human.0: "),
+        ([label(3, 1, human=5.5)], "labels.jsonl:1: human.0: "),
         ([label(3, 1, wrong=1)], "labels.jsonl:1: wrong: extra inputs"),
         ([label(3, 1, question=" ")], "labels.jsonl:1: question: "),
         ([pair("C", 1)], "labels.jsonl:1: human.0: "),
@@ -209,3 +216,44 @@ def test_missing_key_is_one_sentence(tmp_path: Path) -> None:
     done = llamaburn(*words, cwd=tmp_path, check=4)
     assert "set the environment variable ANTHROPIC_API_KEY" in done.stderr
     assert len(done.stderr.splitlines()) == 1
+
+
+def test_cut_calibration_is_continued_without_paying_again(tmp_path: Path) -> None:
+    reached = threading.Event()
+
+    def slow(system: str, user: str) -> str | Steps:
+        if len(fake.calls) == 3:
+            reached.set()
+            return [Hang()]
+        return verdict(4)
+
+    fake = OpenAI([slow])
+    (tmp_path / "labels.jsonl").write_text("\n".join(json.dumps(label(4, i)) for i in range(4)))
+    with serving(fake, "m") as name:
+        words = ("judge", "calibrate", "--labels=labels.jsonl", f"--judge={name}")
+        one = [*COMMAND, *words, "--judge-concurrency=1"]
+        env = {**os.environ, "OPENAI_API_KEY": KEY}
+        pipes: Any = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
+        with subprocess.Popen(one, cwd=tmp_path, env=env, **pipes) as running:
+            assert reached.wait(60)
+            running.send_signal(signal.SIGTERM)
+            _, stderr = running.communicate(timeout=60)
+        assert running.returncode == 2, stderr
+        assert "2 verdicts are kept: continue with --resume" in stderr
+        assert "1/4 requests" in stderr
+        more: Any = {"cwd": tmp_path, "OPENAI_API_KEY": KEY}
+        anew = llamaburn(*words, "--max-judge-calls=0", check=None, **more)
+        done = llamaburn(*words, "--resume", "--progress=json", **more)
+    assert "2 verdicts of a calibration that was cut are there: use --resume" in anew.stderr
+    assert len(fake.calls) == 3 + 2
+    assert "4 labels (4 scored)" in done.stdout
+    assert '"done": 4, "total": 4' in done.stderr
+
+
+def test_progress_is_silent_where_standard_error_is_no_file(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    shown = judge._progress("plain")
+    shown.plan(1)
+    shown.close()
+    assert capsys.readouterr().err == ""

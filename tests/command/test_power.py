@@ -105,6 +105,7 @@ def test_samples_know_the_phase_they_were_taken_in(tmp_path: Path) -> None:
     times = [sample["t_ms"] for sample in found["system_profile"]]
     assert times == sorted(times)
     assert found["telemetry"]["interval_ms"] == 20
+    assert found["telemetry"]["cpu_pct_of"] == "host"
 
 
 @pytest.mark.parametrize("sampler", ["thread", "process"])
@@ -195,6 +196,7 @@ def test_gpu_that_vanishes_is_noted_and_the_run_goes_on(fakes: Fakes) -> None:
         (("--pue=0.5",), "--pue: '0.5' is refused"),
         (("--duty=2",), "--duty: '2' is refused"),
         (("--tariff=night",), "--tariff: 'night' is refused: write FROM-TO=RATE"),
+        (("--gpu=amd:77",), "--gpu: 'amd:77' is no device of this machine; there are: "),
         (("--sampler=fibre",), "--sampler: 'fibre' is refused"),
     ],
 )

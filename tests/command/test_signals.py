@@ -2,10 +2,17 @@
 
 from __future__ import annotations
 
+import fcntl
+import json
 import os
+import pty
+import select
+import shutil
 import signal
 import subprocess
 import sys
+import termios
+import threading
 import time
 from contextlib import ExitStack
 from pathlib import Path
@@ -13,23 +20,32 @@ from typing import TYPE_CHECKING
 
 import pytest
 from command_line import COMMAND, llamaburn, results_in
-from scripted import OllamaFacade, ScriptedServer
+from scripted import OllamaFacade, Request, ScriptedServer, Steps
 from stalling import FINISHED, Stalling
 
 from pytest_llamaburn import journal, results
+from pytest_llamaburn.load import turn
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
 
-def start(host: str, cwd: Path) -> subprocess.Popen[str]:
+def start(host: str, cwd: Path, **env: str) -> subprocess.Popen[str]:
     args = ("benchmark", "tiny", f"--host={host}", "--iterations=9", "-o", "json")
     return subprocess.Popen(
-        [*COMMAND, *args], cwd=cwd, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+        [*COMMAND, *args],
+        cwd=cwd,
+        env={**os.environ, **env},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
     )
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+ENDING = [signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT]
+
+
+@pytest.mark.parametrize("number", ENDING)
 def test_signal_leaves_a_valid_file_with_the_finished_requests(
     number: signal.Signals, tmp_path: Path
 ) -> None:
@@ -192,6 +208,190 @@ def test_directory_that_becomes_read_only_costs_no_finished_request(
     assert "Traceback" not in stderr
     (line,) = [line for line in stderr.splitlines() if line.startswith("llamaburn: ")]
     assert "cannot be written: " in line
+    (document,) = results_in(tmp_path / "llamaburn-rescued")
+    assert f"the file is {tmp_path / 'llamaburn-rescued' / 'benchmarks'}" in line
+    assert len(document["results"]["runs"]) == FINISHED
     assert f"its journal is kept in {Path('results') / '.journal'}" in line
     (folder,) = (tmp_path / "results" / ".journal").iterdir()
     assert len(journal.read(folder).rows) == FINISHED
+
+
+def test_nohup_outlives_the_terminal(tmp_path: Path) -> None:
+    facade = Stalling()
+    with ScriptedServer(facade) as server:
+        args = ("benchmark", "tiny", f"--host={server.host}", "--iterations=9")
+        running = subprocess.Popen(
+            [*COMMAND, *args],
+            cwd=tmp_path,
+            stderr=subprocess.DEVNULL,
+            stdout=subprocess.DEVNULL,
+            preexec_fn=lambda: signal.signal(signal.SIGHUP, signal.SIG_IGN),  # noqa: PLW1509
+        )
+        assert facade.stalled.wait(60)
+        running.send_signal(signal.SIGHUP)
+        running.send_signal(signal.SIGTERM)  # signals are taken in the order of their numbers
+        assert running.wait(60) == 2
+    assert len(results_in(tmp_path / "results")[0]["results"]["runs"]) == FINISHED
+
+
+PYTEST = (
+    *(sys.executable, "-m", "pytest", "-pno:cacheprovider", "-pno:asyncio", "-v"),
+    *(str(Path(__file__).parents[2] / "suites" / "benchmark"), "--llamaburn-model=tiny"),
+    *("--llamaburn-iterations=9", "--llamaburn-progress=plain", "--llamaburn-host="),
+)
+
+
+@pytest.mark.parametrize(
+    "argv", [(*COMMAND, "benchmark", "tiny", "--iterations=9", "--host="), PYTEST]
+)
+def test_closed_terminal_costs_no_finished_request(argv: tuple[str, ...], tmp_path: Path) -> None:
+    facade = Stalling()
+    ours, theirs = pty.openpty()
+    with ScriptedServer(facade) as server:
+        running = subprocess.Popen(
+            [*argv[:-1], argv[-1] + server.host],
+            cwd=tmp_path,
+            stdin=theirs,
+            stdout=theirs,
+            stderr=theirs,
+            start_new_session=True,
+            preexec_fn=lambda: fcntl.ioctl(0, termios.TIOCSCTTY, 0),  # noqa: PLW1509
+        )
+        os.close(theirs)
+        thread = threading.Thread(target=swallow, args=(ours, facade.stalled))
+        thread.start()
+        assert facade.stalled.wait(60)
+        thread.join()
+        os.close(ours)  # the kernel sends SIGHUP, and what is written from here on is an error
+        assert running.wait(60) == 2
+    (document,) = results_in(tmp_path / "results")
+    assert results.check(document) is None
+    assert document["status"] == "interrupted"
+    assert len(document["results"]["runs"]) == FINISHED
+
+
+def swallow(descriptor: int, until: threading.Event) -> None:
+    """Read what a terminal shows, until an event: a full one would stop who writes."""
+    while not until.is_set():
+        if select.select([descriptor], [], [], 0.05)[0]:
+            os.read(descriptor, 4096)
+
+
+# A results directory that goes away
+
+
+@pytest.mark.parametrize("how", ["removed", "moved"])
+def test_results_directory_that_goes_away_costs_no_finished_request(
+    how: str, tmp_path: Path
+) -> None:
+    place = tmp_path / "results"
+
+    class Losing(OllamaFacade):
+        """Takes the results directory away while the third timed request is answered."""
+
+        def __call__(self, request: Request) -> Steps:
+            if request.path == "/api/chat" and self.chats == 2 + 3:
+                if how == "removed":
+                    shutil.rmtree(place)
+                else:
+                    place.rename(tmp_path / "elsewhere")
+            return super().__call__(request)
+
+    with ScriptedServer(Losing()) as server:
+        args = ("benchmark", "tiny", f"--host={server.host}", "--iterations=9")
+        done = llamaburn(*args, "--progress=plain", cwd=tmp_path, check=4)
+    (document,) = results_in(place)
+    assert results.check(document) is None
+    assert document["status"] == "complete"
+    assert len(document["results"]["runs"]) == 9
+    sentence = (
+        f"results was removed or moved while the run went on: what was measured is kept in {place}"
+    )
+    told, last = done.stderr.index(f"{sentence}\n"), done.stderr.index("9/9 requests")
+    assert told < last < done.stderr.index(f"llamaburn: {sentence}\n")
+    assert not (place / ".journal").exists()
+
+
+def test_directory_that_goes_with_everything_around_it_leaves_a_file_elsewhere(
+    tmp_path: Path,
+) -> None:
+    facade, place, scratch = Stalling(), tmp_path / "place", tmp_path / "scratch"
+    place.mkdir()
+    scratch.mkdir()
+    with ScriptedServer(facade) as server:
+        running = start(server.host, place, HOME=str(tmp_path), TMPDIR=str(scratch))
+        assert facade.stalled.wait(60)
+        shutil.rmtree(place)
+        place.write_text("in the way")
+        running.send_signal(signal.SIGINT)
+        stdout, stderr = running.communicate(timeout=60)
+    assert running.returncode == 2, stderr
+    (path,) = scratch.glob("llamaburn-rescued-*/benchmarks/*.json")
+    assert f"wrote {path}" in stderr
+    document = results.load(path)
+    assert len(document["results"]["runs"]) == FINISHED
+    assert json.loads(stdout) == document
+
+
+def test_without_a_place_for_temporary_files_it_is_the_home_directory(tmp_path: Path) -> None:
+    facade, place, scratch = Stalling(), tmp_path / "place", tmp_path / "scratch"
+    place.mkdir()
+    scratch.mkdir()
+    with ScriptedServer(facade) as server:
+        running = start(server.host, place, HOME=str(tmp_path), TMPDIR=str(scratch))
+        assert facade.stalled.wait(60)
+        for folder in (place, scratch):
+            shutil.rmtree(folder)
+            folder.write_text("in the way")
+        running.send_signal(signal.SIGINT)
+        _, stderr = running.communicate(timeout=60)
+    assert running.returncode == 2, stderr
+    (document,) = results_in(tmp_path / "llamaburn-rescued")
+    assert len(document["results"]["runs"]) == FINISHED
+    assert "Traceback" not in stderr
+
+
+# Waiting for another measurement
+
+
+def test_who_waits_is_told_for_whom_and_may_go(tmp_path: Path) -> None:
+    facade, lost = Stalling(), tmp_path / "other"
+    lost.mkdir()
+    with ScriptedServer(facade) as server:
+        first = start(server.host, tmp_path)
+        assert facade.stalled.wait(60)
+        second = start(server.host, lost)
+        assert second.stderr is not None
+        line = second.stderr.readline()
+        second.send_signal(signal.SIGINT)
+        assert second.wait(60) == 2
+        first.send_signal(signal.SIGINT)
+        assert first.wait(60) == 2
+    for running in (first, second):
+        running.communicate()
+    (document,) = results_in(tmp_path / "results")
+    words = "waiting: another LlamaBurn measurement runs on this machine: "
+    about = f", run {document['run_id']} of tiny, since {document['timestamp']}"
+    assert line.startswith(f"{words}process {first.pid} (")
+    assert line.endswith(f"){about}; Ctrl-C ends the wait\n")
+    assert "pytest_llamaburn benchmark tiny" in line
+    assert not (lost / "results").exists()
+
+
+def test_who_waits_in_pytest_is_told_too(tmp_path: Path) -> None:
+    holder = turn.Holder(os.getpid(), "2026-01-14T10:30:00Z", "run-1", "tiny")
+    with ScriptedServer(OllamaFacade()) as server, turn.alone(holder, str):
+        running = subprocess.Popen(
+            [*PYTEST[:-1], PYTEST[-1] + server.host],
+            cwd=tmp_path,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+        )
+        assert running.stdout is not None
+        line = next(line for line in running.stdout if "waiting: another" in line)
+        running.send_signal(signal.SIGINT)
+        rest, _ = running.communicate(timeout=60)
+    assert line.startswith("llamaburn: waiting: another LlamaBurn measurement runs on this machine")
+    assert line.endswith("run run-1 of tiny, since 2026-01-14T10:30:00Z; Ctrl-C ends the wait\n")
+    assert running.returncode == 2, rest

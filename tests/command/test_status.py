@@ -80,7 +80,7 @@ def test_server_that_holds_nothing_says_none(tmp_path: Path) -> None:
 def test_llama_cpp_says_in_its_list_what_it_holds(tmp_path: Path) -> None:
     with ScriptedServer(LlamaCppFacade(model="m")) as server:
         found = shown(server.host, tmp_path)
-        about = {"version": "b0-unknown", "host": server.host, "local": True}
+        about = {"version": "b0-unknown", "host": f"{server.host}/v1", "local": True}
     assert found["server"] == {"kind": "llama.cpp", **about}
     (held,) = found["loaded"]
     assert held == {"name": "m", "size_mb": 98.362432, "gpu_share": None, "context_length": 2048}
@@ -113,10 +113,15 @@ def test_listing_that_is_missing_is_a_reason(tmp_path: Path) -> None:
     assert "/api/ps lists no models in Ollama's shape" in found["null_reasons"]["loaded"]
 
 
-def test_odd_answer_is_a_reason_and_no_crash(tmp_path: Path) -> None:
+def test_an_odd_value_is_null_with_a_note(tmp_path: Path) -> None:
     with ScriptedServer(OddSize()) as server:
         found = shown(server.host, tmp_path)
-    assert found["null_reasons"]["loaded"].startswith("not the answer expected (TypeError")
+        text = llamaburn("status", f"--host={server.host}", cwd=tmp_path).stdout
+    (loaded,) = found["loaded"]
+    assert (loaded["name"], loaded["size_mb"]) == ("tiny", None)
+    note = "/api/ps: models: 'size' is \"large\", not a number of at least 0"
+    assert found["server_notes"] == [note]
+    assert f"cannot be read: {note}" in text
 
 
 def test_no_server_is_no_error_unless_it_was_named(tmp_path: Path) -> None:
@@ -155,12 +160,36 @@ def test_watch_shows_one_state_a_line_until_ctrl_c(tmp_path: Path) -> None:
 def test_watched_table_clears_a_terminal_only(tmp_path: Path) -> None:
     ours, theirs = pty.openpty()
     command = [*COMMAND, "status", f"--host={NOWHERE}", "--watch", "--interval=10ms"]
-    running = subprocess.Popen(command, cwd=tmp_path, stdout=theirs, stderr=subprocess.DEVNULL)
+    env = {**os.environ, "TERM": "xterm", "NO_COLOR": ""}
+    running = subprocess.Popen(
+        command, cwd=tmp_path, env=env, stdout=theirs, stderr=subprocess.DEVNULL
+    )
     seen = b""
     while seen.count(b"\x1b[H\x1b[2Jserver") < 2:
         seen += os.read(ours, 4096)
     running.send_signal(signal.SIGINT)
     assert running.wait(60) == 0
+    os.close(ours)
+    os.close(theirs)
+
+
+@pytest.mark.parametrize("plain", [{"TERM": "dumb"}, {"NO_COLOR": "1"}])
+def test_watched_table_is_plain_lines_on_a_terminal_that_shows_plain_text(
+    plain: dict[str, str], tmp_path: Path
+) -> None:
+    ours, theirs = pty.openpty()
+    command = [*COMMAND, "status", f"--host={NOWHERE}", "--watch", "--interval=10ms"]
+    env = {**os.environ, "TERM": "xterm", "NO_COLOR": "", **plain}
+    running = subprocess.Popen(
+        command, cwd=tmp_path, env=env, stdout=theirs, stderr=subprocess.DEVNULL
+    )
+    seen = b""
+    while seen.count(b"in memory") < 3:
+        seen += os.read(ours, 4096)
+    running.send_signal(signal.SIGINT)
+    assert running.wait(60) == 0
+    assert seen.count(b"\r\n\r\nserver") >= 2
+    assert b"\x1b" not in seen
     os.close(ours)
     os.close(theirs)
 
@@ -211,6 +240,15 @@ def test_gpus_are_those_that_drivers_show(monkeypatch: pytest.MonkeyPatch) -> No
     found = dict(status._machine_rows(state))
     assert found["GPUs"] == "Example RTX, amd"
     assert found["other programs"] == "12 %, most by make (12 %)"
+
+
+def test_what_a_container_leaves_of_the_machine_is_shown(monkeypatch: pytest.MonkeyPatch) -> None:
+    known = {"gpus": [], "cores_logical": 2, "ram_mb": 25_300, "cpu_quota": 0.5, "cpus_allowed": 2}
+    monkeypatch.setattr(environment, "facts", lambda: {**known, "ram_limit_mb": 512})
+    state = status._machine(_look.Load(1.0, 0.0, None))
+    assert state["machine"]["cpu_quota"] == 0.5
+    found = dict(status._machine_rows({**state, "null_reasons": {"gpus": "none", "busiest": ""}}))
+    assert found["may be used"] == "0.5 of 2 cores, 512 MB of 25.3 GB"
 
 
 def test_no_gpu_seen_is_null(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -290,6 +290,22 @@ def test_what_cannot_be_sent_is_one_sentence_and_writes_nothing(
     assert not list((tmp_path / "results").rglob("*.json"))
 
 
+@pytest.mark.parametrize("workers", ["1", "2"])
+def test_results_directory_that_is_removed_costs_no_request(tmp_path: Path, workers: str) -> None:
+    def losing(number: int) -> float:
+        if number == 40:  # in the second level
+            shutil.rmtree(tmp_path / "results")
+        return 0.02
+
+    args = ("--mode=sweep", "--levels=1,3,4", "--requests=13", f"--workers={workers}")
+    with SlotServer(4, losing) as server:
+        done = stress(server, tmp_path, *args, check=4)
+    document = stored(tmp_path)
+    assert document["status"] == "complete"
+    assert [level["requests"] for level in document["results"]["levels"]] == [13, 13, 13]
+    assert "results was removed or moved while the run went on" in done.stderr
+
+
 @pytest.mark.parametrize("answers", [30, 12])  # in a level; after the warm-up and the baseline
 def test_a_server_that_dies_ends_the_run_with_its_file(answers: int, tmp_path: Path) -> None:
     with SlotServer(1, fast, dies_after=answers) as server:

@@ -90,7 +90,7 @@ def test_any_gguf_file_is_measured_the_same_way(gguf: Path, tmp_path: Path) -> N
 def test_llama_cpp_server_is_measured_over_its_openai_dialect(
     llama_cpp: str, tmp_path: Path
 ) -> None:
-    llamaburn("benchmark", f"--host={llama_cpp}/v1", *SMALL, cwd=tmp_path)
+    llamaburn("benchmark", f"--host={llama_cpp}", *SMALL, cwd=tmp_path)
     document = measured(results_in(tmp_path / "results")[0])
     assert document["server"]["kind"] == "llama.cpp"
     assert document["model"]["parameter_size"] == "134.52M"

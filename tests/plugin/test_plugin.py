@@ -6,6 +6,7 @@ import importlib
 import json
 import pkgutil
 import re
+import shutil
 import sys
 from itertools import pairwise
 from pathlib import Path
@@ -29,6 +30,7 @@ SUITES = Path(__file__).parents[2] / "suites" / "benchmark"
 QUIET = ("-p", "no:cacheprovider", "-p", "no:asyncio")
 BROKEN: Steps = [sized(500, {"error": "boom"}), Close()]
 
+SENTENCE = "results was removed or moved while the run went on: what was measured is kept in "
 USER_TEST = """
     import pytest
 
@@ -291,7 +293,7 @@ def test_a_session_without_our_items_imports_little_of_us_and_nothing_heavy(
     plain = ("--disable-plugin-autoload", "-p", "pytest_llamaburn.plugin")
     result = pytester.runpytest_subprocess(*plain, "-p", "no:cacheprovider")
     result.assert_outcomes(passed=1)
-    assert "ours: errors fixtures harness options plugin settings" in result.outlines
+    assert "ours: errors files fixtures harness options plugin settings texts" in result.outlines
     assert "heavy:" in map(str.rstrip, result.outlines)
 
 
@@ -645,7 +647,7 @@ def test_an_output_of_no_known_format_is_refused_before_anything_is_measured(
     assert server.requests == []
 
 
-def test_a_run_whose_journal_is_gone_is_told_and_no_success(
+def test_a_run_whose_journal_is_removed_at_its_end_keeps_what_was_finished(
     pytester: pytest.Pytester, server: ScriptedServer
 ) -> None:
     pytester.makepyfile(
@@ -659,7 +661,9 @@ def test_a_run_whose_journal_is_gone_is_told_and_no_success(
     )
     result = run(pytester, server)
     assert result.ret == 4
-    result.stdout.fnmatch_lines(["llamaburn: the journal results/.journal/* is gone: was it*"])
+    result.stdout.fnmatch_lines([f"llamaburn: {SENTENCE}*"])
+    (document,) = written(pytester)
+    assert document["results"]["totals"]["succeeded"] == 1
 
 
 def test_an_unfinished_run_is_no_baseline(
@@ -808,3 +812,64 @@ def test_progress_events_go_to_standard_error(
     result = pytester.runpytest_subprocess(*QUIET, *options, "--llamaburn-progress=json")
     events = [json.loads(line) for line in result.errlines if line.startswith("{")]
     assert [event["done"] for event in events if event["event"] == "request"] == [1, 2, 3]
+
+
+@pytest.mark.parametrize("workers", ["-n0", "-n2"])
+def test_results_directory_that_is_removed_costs_no_request(
+    pytester: pytest.Pytester, workers: str
+) -> None:
+    place = pytester.path / "results"
+
+    class Losing(OllamaFacade):
+        """Removes the results directory while the eighth request is answered."""
+
+        def __call__(self, request: Request) -> Steps:
+            if request.path == "/api/chat" and self.chats == 8:
+                shutil.rmtree(place)
+            return super().__call__(request)
+
+    with ScriptedServer(Losing()) as losing:
+        result = run(pytester, losing, str(SUITES), workers, "--llamaburn-iterations=9")
+    (document,) = written(pytester)
+    assert document["status"] == "complete"
+    assert len(document["results"]["runs"]) == 9
+    assert result.ret == 4
+    lines = [line for line in result.outlines if f"{SENTENCE}{place}" in line]
+    assert lines[-1].startswith("llamaburn: results was removed")
+
+
+REFUSED = """
+    import errno, os
+    from pytest_llamaburn import journal
+    from pytest_llamaburn.errors import ResultsError
+
+    def full(*_):
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    def test_one(llm, measure):
+        measure("Name three colours.", iterations=2)
+"""
+
+
+def test_disk_that_is_full_when_a_run_is_cut_costs_no_finished_request(
+    pytester: pytest.Pytester, server: ScriptedServer
+) -> None:
+    cut = "        journal._write = full\n        raise KeyboardInterrupt\n"
+    pytester.makepyfile(REFUSED + cut)
+    options = (f"--llamaburn-host={server.host}", "--llamaburn-model=tiny:latest")
+    result = pytester.runpytest_subprocess(*QUIET, *options)
+    assert result.ret == 2
+    (document,) = written(pytester)
+    assert document["status"] == "interrupted"
+    assert len(document["results"]["runs"]) == 2
+    result.stdout.fnmatch_lines(["llamaburn: *.jsonl cannot be written: No space left on device*"])
+
+
+def test_disk_that_refuses_to_be_synced_is_told(
+    pytester: pytest.Pytester, server: ScriptedServer
+) -> None:
+    pytester.makepyfile(f"{REFUSED}        llm.journal._ledger.sync = full\n")
+    result = run(pytester, server)
+    (document,) = written(pytester)
+    assert (result.ret, document["status"]) == (4, "complete")
+    result.stdout.fnmatch_lines(["llamaburn: *.jsonl cannot be written to disk: No space left on*"])

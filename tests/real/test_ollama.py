@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 import psutil
 import pytest
 from command_line import llamaburn, results_in
+from exams import eval_set, evals_in, question
 from real_ollama import MODEL, RealOllama, require
 from scripted import settings_for
 
@@ -49,6 +50,16 @@ def test_benchmark_of_a_real_ollama_is_whole(ollama: RealOllama, tmp_path: Path)
         assert run["prompt_eval_ms"] > 0
         assert run["queue_ms"] < run["time_to_first_token_ms"]
         assert run["null_reasons"].keys() >= {"cached_tokens", "prompt_tokens_per_sec"}
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["SmolLM2:135M", "library/smollm2:135m", "https://registry.ollama.ai/Library/smollm2:135m"],
+)
+def test_a_model_has_every_name_that_ollama_takes_for_it(ollama: RealOllama, name: str) -> None:
+    backend = Backend(settings_for(ollama.host))
+    assert asyncio.run(Client(backend).show(name))["details"]
+    assert asyncio.run(backend.describe(name)).id == MODEL
 
 
 def test_host_is_taken_from_ollamas_own_variable(ollama: RealOllama, tmp_path: Path) -> None:
@@ -168,3 +179,27 @@ def test_requests_beyond_the_queue_of_a_loading_model_are_queue_full(tmp_path: P
     assert {failure.status for failure in failures} == {503}
     assert all("maximum pending requests" in failure.message for failure in failures)
     assert len(failures) < len(traces)
+
+
+def test_an_eval_reads_choices_by_probability_after_solved_examples(
+    ollama: RealOllama, tmp_path: Path
+) -> None:
+    asked = [
+        question(
+            name,
+            prompt=f"What is the capital of {name}?",
+            reference=capital,
+            scorer="choice",
+            choices=["Rome", "Paris", "Oslo"],
+        )
+        for name, capital in (("France", "Paris"), ("Italy", "Rome"), ("Norway", "Oslo"))
+    ]
+    args = (f"--set={eval_set(tmp_path, *asked)}", "--choice-by=logprob", "--few-shot=2")
+    llamaburn("eval", MODEL, f"--host={ollama.host}", *args, "--system=Be brief.", cwd=tmp_path)
+    (document,) = evals_in(tmp_path / "results")
+    assert results.check(document) is None
+    assert document["config"]["system"] == "Be brief."
+    for item in document["results"]["items"]:
+        assert item["choice_mass"] > 0.2
+        assert item["answer"] in ("A", "B", "C")
+        assert item["verdict"]["extracted"] == item["answer"]

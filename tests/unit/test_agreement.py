@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 import warnings
+from itertools import combinations_with_replacement
 from typing import TYPE_CHECKING, Any
 
 import krippendorff as oracle
@@ -40,7 +41,7 @@ EVERY: dict[str, Statistic] = {
     "within_one": agreement.within_one,
     "mae": agreement.mae,
     "bias": agreement.bias,
-    "alpha": lambda x, y: agreement.krippendorff([[*x], [*y]], "ordinal"),
+    "alpha": agreement.alpha,
 }
 
 
@@ -194,35 +195,145 @@ def test_figure_without_a_value_or_with_too_few_values_has_no_interval() -> None
     assert (nearly.ci95, nearly.reason) == (None, "too few values differ for an interval")
 
 
-def test_mean_has_an_interval_from_six_independent_values_on() -> None:
+def test_mean_without_a_scale_has_students_interval_where_values_differ() -> None:
     assert agreement.mean([]).reason == "no values"
-    few = "fewer than 6 independent values: no interval"
-    assert agreement.mean([1, 2, 3, 4, 5]) == Figure(3.0, 5, reason=few)
-    assert agreement.mean([1.0] * 5, scale=(0, 1)) == Figure(1.0, 5, reason=few)
-    assert agreement.mean([1, 2, 3, 4, 5, 6], [*"aabcde"]).ci95 is None
-    found = agreement.mean([1, 2, 3, 4, 5, 6])
-    assert found.value == 3.5
+    for equal in ([3.0], [3.0] * 50):
+        found = agreement.mean(equal)
+        assert (found.value, found.ci95) == (3.0, None)
+        assert found.reason == "one value, or all are equal: no interval"
+    values = [1.0, 2, 3, 4, 9]
+    spread = np.std(values, ddof=1) / math.sqrt(5)
+    expected = stats.t.interval(0.95, 4, loc=3.8, scale=spread)
+    assert agreement.mean(values).ci95 == pytest.approx(expected)
+
+
+@pytest.mark.parametrize(("hits", "n"), [(0, 1), (1, 1), (6, 6), (3, 7), (1, 40), (11_990, 12_000)])
+def test_interval_of_a_share_is_clopper_and_pearsons(hits: int, n: int) -> None:
+    exact = stats.binomtest(hits, n).proportion_ci(0.95, "exact")
+    found = agreement.mean([1.0] * hits + [0.0] * (n - hits), scale=(0, 1))
+    assert found.value == hits / n
+    assert found.ci95 == pytest.approx((exact.low, exact.high), abs=1e-6)
+
+
+def test_equal_values_have_the_interval_of_what_is_unseen() -> None:
+    exact = stats.binomtest(40, 40).proportion_ci(0.95, "exact")
+    low, high = agreement.mean([4.0] * 40, scale=(1, 5)).ci95 or (9, 9)
+    assert (low, high) == pytest.approx((4 - 3 * (1 - exact.low), 5 - exact.low))
+
+
+def test_ends_are_quantiles_of_the_mean_under_random_weights() -> None:
+    values = [5.0, 4, 4, 3.5, 1, 5, 2]
+    weights = np.random.default_rng(0).dirichlet(np.ones(8), 200_000)
+    low, high = agreement.mean(values, scale=(1, 5)).ci95 or (9, 9)
+    assert low == pytest.approx(np.quantile(weights @ [*values, 1], 0.025), abs=0.01)
+    assert high == pytest.approx(np.quantile(weights @ [*values, 5], 0.975), abs=0.01)
+
+
+SCALED = st.lists(st.sampled_from((1.0, 1.5, 2, 3, 4, 4.5, 5)), min_size=1, max_size=12)
+
+
+@how(max_examples=25)
+@given(SCALED, st.randoms())
+def test_interval_holds_the_mean_and_turns_and_moves_with_its_values(
+    values: list[float], dice: Any
+) -> None:
+    found = agreement.mean(values, scale=(1, 5))
     low, high = found.ci95 or (9, 9)
-    assert 1 <= low < 3.5 < high <= 6
+    assert 1 <= low <= (found.value or 9) + 1e-9
+    assert (found.value or 9) - 1e-9 <= high <= 5
+    mirrored = agreement.mean([-value for value in values], scale=(-5, -1)).ci95
+    assert mirrored == pytest.approx((-high, -low), abs=1e-12)
+    longer = agreement.mean([10 * value + 7 for value in values], scale=(17, 57)).ci95
+    assert longer == pytest.approx((10 * low + 7, 10 * high + 7), abs=1e-6)
+    shuffled = dice.sample(values, len(values))
+    assert agreement.mean(shuffled, scale=(1, 5)).ci95 == pytest.approx((low, high), abs=1e-9)
 
 
-def test_equal_values_have_the_exact_interval_of_what_is_unseen_or_none() -> None:
-    assert agreement.mean([3.0] * 50).reason == "all values are equal: no interval"
-    for n in (6, 40):
-        exact = stats.binomtest(n, n).proportion_ci(0.95, "exact")
-        assert agreement.mean([1.0] * n, scale=(0, 1)).ci95 == pytest.approx((exact.low, 1))
-        low, high = agreement.mean([4.0] * n, scale=(1, 5)).ci95 or (9, 9)
-        assert (low, high) == pytest.approx((4 - 3 * (1 - exact.low), 5 - exact.low))
+@how(max_examples=15)
+@given(st.lists(st.tuples(SCORES, SCORES), min_size=1, max_size=10))
+def test_exchanging_the_sides_of_a_difference_flips_its_signs_only(
+    pairs: list[tuple[int, int]],
+) -> None:
+    before, after = unzipped(pairs)
+    one = agreement.paired_difference(before, after, (1, 5))
+    other = agreement.paired_difference(after, before, (1, 5))
+    low, high = one.ci95 or (9, 9)
+    assert other.ci95 == pytest.approx((-high, -low), abs=1e-12)
+    assert other.value == pytest.approx(-(one.value or 0))
+
+
+def test_values_of_one_cluster_count_as_one() -> None:
     six = agreement.mean([1.0] * 12, [*"abcdef"] * 2, (0, 1)).ci95
     assert six == agreement.mean([1.0] * 6, scale=(0, 1)).ci95
+    uneven = agreement.mean([1.0, 1, 1, 0, 1], [*"aaabc"], (0, 1))
+    assert uneven.value == 0.8
+    narrow = agreement.mean([1.0, 1, 1, 0, 1], scale=(0, 1)).ci95 or (0, 0)
+    assert (uneven.ci95 or (9, 9))[0] < narrow[0]
+
+
+def coverage(
+    values: Sequence[float], chances: Sequence[float], n: int, scale: tuple[float, float]
+) -> float:
+    """Return how often the interval of n values drawn with these chances holds their mean.
+
+    That is exact: every sample is looked at, with its chance.
+    """
+    truth, held = float(np.dot(values, chances)), 0.0
+    for sample in combinations_with_replacement(range(len(values)), n):
+        counts = np.bincount(sample, minlength=len(values))
+        low, high = agreement.mean([values[i] for i in sample], scale=scale).ci95 or (9, 9)
+        if low - 1e-9 <= truth <= high + 1e-9:
+            held += float(stats.multinomial.pmf(counts, n, chances))
+    return held
+
+
+@pytest.mark.parametrize(
+    "chances",
+    [
+        (0.01, 0.01, 0.03, 0.15, 0.80),
+        (0.05, 0, 0, 0.05, 0.90),
+        (0.30, 0.05, 0.05, 0.10, 0.50),
+        (0.60, 0.20, 0.10, 0.07, 0.03),
+        (0, 0.02, 0.08, 0.80, 0.10),  # of which a bootstrap's interval holds the mean in 72 %
+    ],
+)
+def test_interval_of_six_scores_holds_their_mean_in_94_percent(chances: tuple[float, ...]) -> None:
+    assert coverage((1, 2, 3, 4, 5), chances, 6, (1, 5)) >= 0.94
+
+
+@pytest.mark.parametrize("win", [0.05, 0.09, 0.33, 0.51, 0.7, 0.97])
+@pytest.mark.parametrize("tie", [0, 0.02, 0.34, 0.8])
+def test_interval_of_six_wins_losses_and_ties_holds_the_rate_in_94_percent(
+    win: float, tie: float
+) -> None:
+    if win + tie <= 1:
+        assert coverage((0, 0.5, 1), (1 - win - tie, tie, win), 6, (0, 1)) >= 0.94
+
+
+@pytest.mark.parametrize(
+    "chances", [(0, 0.6, 0.3, 0.1), (0.1, 0.85, 0.05, 0), (0.1, 0.2, 0.35, 0.35)]
+)
+def test_interval_of_six_differences_holds_their_mean_in_94_percent(
+    chances: tuple[float, ...],
+) -> None:
+    assert coverage((-4, 0, 1, 4), chances, 6, (-4, 4)) >= 0.94
+
+
+@pytest.mark.parametrize(("right", "wrong"), [(0.5, 0.5), (4, 0.3)])
+def test_interval_of_three_answers_to_each_of_six_questions_holds_the_share_in_94_percent(
+    right: float, wrong: float
+) -> None:
+    chances = stats.betabinom.pmf(range(4), 3, right, wrong)
+    assert coverage((0, 1 / 3, 2 / 3, 1), tuple(chances), 6, (0, 1)) >= 0.94
 
 
 def test_paired_difference_is_surer_than_two_means() -> None:
-    rng = np.random.default_rng(0)
-    hard = rng.normal(3, 1, 50)
-    after = list(hard + 0.5 + rng.normal(0, 0.1, 50))
-    low, high = agreement.paired_difference(list(hard), after, (1, 5)).ci95 or (0, 9)
-    assert 0.4 < low < high < 0.6
+    hard = [1.0, 2, 3, 4] * 15
+    after = [score + 1 for score in hard]
+    low, high = agreement.paired_difference(hard, after, (1, 5)).ci95 or (0, 9)
+    assert 0 < low < 1 < high
+    before, now = (agreement.mean(scores, scale=(1, 5)).ci95 or (0, 0) for scores in (hard, after))
+    assert high - low < (before[1] - before[0]) + (now[1] - now[0])
 
 
 @given(st.integers(0, 60), st.integers(0, 60))
@@ -241,8 +352,8 @@ def test_sign_test_is_scipys_exact_one(wins: int, losses: int) -> None:
 def test_ceiling_is_each_rater_against_the_others() -> None:
     ratings = [(1, 1, 2), (2, 2, 3), (3, 3, 4), (4, 4, 5), (5, 5, 5)]
     found = agreement.ceiling(agreement.exact, ratings)
-    # Raters 1 and 2 against the median of two others, a half rounded up: both miss four times.
-    assert found.value == pytest.approx((1 / 5 + 1 / 5 + 1 / 5) / 3)
+    # Raters 1 and 2 are halfway off the median of the others four times, rater 3 is a point off.
+    assert found.value == pytest.approx((3 / 5 + 3 / 5 + 1 / 5) / 3)
     assert found.n == 5
 
 
@@ -258,8 +369,10 @@ def test_ceiling_needs_two_raters_and_some_spread() -> None:
 
 def test_constant_predictor_says_the_most_frequent_rating() -> None:
     found = agreement.constant([4.0, 4, 5, 1])
-    assert found == {"value": 4.0, "exact": 0.5, "within_one": 0.75, "mae": 1.0}
-    assert agreement.constant([])["value"] is None
+    assert found == {"values": [4], "exact": 0.5, "within_one": 0.75, "mae": 1.0}
+    assert agreement.constant([])["values"] == []
+    equally = agreement.constant([1.0, 1, 0, 0, -1])
+    assert equally == {"values": [0, 1], "exact": 0.4, "within_one": 0.9, "mae": 0.7}
 
 
 # Pairs of answers
@@ -297,7 +410,7 @@ def test_question_has_one_vote_however_often_it_is_judged() -> None:
     assert (found["n_total"], found["n_scored"], found["wins"]) == (3, 3, 3)
     assert found["sign_test_p"] == agreement.sign_test(3, 0).as_dict()
     assert found["decisive_rate"]["n"] == found["consistency"]["n"] == 3
-    assert found["win_rate"]["ci95"] is None
+    assert found["win_rate"]["ci95"] == pytest.approx((0.025 ** (1 / 3), 1))
 
 
 def test_vote_of_a_question_is_that_of_most_of_its_games() -> None:

@@ -27,15 +27,32 @@ DEFAULT = ("127.0.0.1", 11434)
         (":8080", Address("127.0.0.1", 8080)),
         ("0.0.0.0", Address(*DEFAULT)),  # noqa: S104 - nothing is bound
         ("0.0.0.0:8080", Address("127.0.0.1", 8080)),
-        ("[::]:8080", Address("127.0.0.1", 8080)),
+        ("[::]", Address("::1", 11434)),
+        ("[::]:8080", Address("::1", 8080)),
+        ("::", Address("::1", 11434)),
+        ("::1", Address("::1", 11434)),
         ("[::1]", Address("::1", 11434)),
+        ("http://[0:0:0:0:0:0:0:1]:8080", Address("::1", 8080)),
+        ("[fe80::1%eth0]:8080", Address("fe80::1%eth0", 8080)),
+        ("[FE80::1%25eth0]:8080", Address("fe80::1%eth0", 8080)),
+        ("fe80::1%eth0", Address("fe80::1%eth0", 11434)),
+        ("b\u00fccher.example", Address("xn--bcher-kva.example", 11434)),
+        ("https://[::]/v1", Address("::1", 443, tls=True, path="/v1")),
         ("http://box", Address("box", 80)),
         ("http://box:11434/", Address("box", 11434)),
         ("https://box", Address("box", 443, tls=True)),
         ("HTTPS://Box.Example:8443", Address("box.example", 8443, tls=True)),
-        ("http://localhost:1234/v1", Address("localhost", 1234)),
-        ("http://localhost:1234/v1/", Address("localhost", 1234)),
-        ("https://box/proxy/v1", Address("box", 443, tls=True, path="/proxy")),
+        ("http://localhost:1234/v1/", Address("localhost", 1234, path="/v1")),
+        ("https://box/proxy/v1", Address("box", 443, tls=True, path="/proxy/v1")),
+        ("https://box/v1/chat/completions", Address("box", 443, tls=True, path="/v1")),
+        (
+            "https://box/api/paas/v4/completions/",
+            Address("box", 443, tls=True, path="/api/paas/v4"),
+        ),
+        ("box/v1/models", Address("box", 11434, path="/v1")),
+        ("box/api/chat", Address("box", 11434)),
+        ("box/proxy/api/generate", Address("box", 11434, path="/proxy")),
+        ("box/a b", Address("box", 11434, path="/a%20b")),
         ("http://box/v1/more", Address("box", 80, path="/v1/more")),
         ("box:8080/api", Address("box", 8080, path="/api")),
     ],
@@ -49,7 +66,10 @@ def test_an_address_is_what_ollama_would_understand(text: str, address: Address)
     [
         ("box:port", "its port is no number up to 65535"),
         ("box:99999", "its port is no number up to 65535"),
-        ("::1", "its port is no number up to 65535"),
+        ("http://::1", "its port is no number up to 65535"),
+        ("a b", "'a b' is no name of a host"),
+        ("http://a..b", "'a..b' is no name of a host"),
+        ("[::1%25]", "'::1%25' is no name of a host"),
         ("ftp://box", "only http and https are spoken"),
         ("[::1", "invalid ipv6 url"),
         ("http://[box]", "'box' does not appear to be an ipv4 or ipv6 address"),
@@ -68,6 +88,27 @@ def test_a_password_is_refused_without_being_repeated(text: str) -> None:
     assert "secret" not in str(caught.value)
 
 
+def test_what_follows_the_path_is_refused_without_being_repeated() -> None:
+    with pytest.raises(SettingsError, match="leave out what follows its path") as caught:
+        parse_host("https://box/v1?key=secret")
+    assert "secret" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("address", "authority"),
+    [
+        (Address("box", 11434), "box:11434"),
+        (Address("box", 80), "box"),
+        (Address("box", 443, tls=True), "box"),
+        (Address("::1", 11434), "[::1]:11434"),
+        (Address("::1", 80), "[::1]"),
+        (Address("fe80::1%eth0", 11434), "[fe80::1]:11434"),
+    ],
+)
+def test_the_host_header_has_brackets_and_no_zone(address: Address, authority: str) -> None:
+    assert address.authority == authority
+
+
 @given(st.text(max_size=30) | st.text("[]:/@.%0x-", max_size=15))
 def test_any_text_is_an_address_or_refused(text: str) -> None:
     try:
@@ -79,7 +120,7 @@ def test_any_text_is_an_address_or_refused(text: str) -> None:
 
 
 @given(
-    st.sampled_from(["box", "10.0.0.7", "::1", "fe80::1"]),
+    st.sampled_from(["box", "10.0.0.7", "::1", "fe80::1", "fe80::1%eth0"]),
     st.integers(1, 65535),
     st.booleans(),
     st.sampled_from(["", "/proxy", "/a/b"]),

@@ -34,7 +34,7 @@ def compared(
     history: Sequence[Document] = (),
 ) -> Comparison:
     sources = [Source(f"{d['run_id']}.json", d) for d in documents]
-    return Comparison(sources, choice or Choice(), baseline, history)
+    return Comparison(sources, choice or Choice(), baseline, lambda _: history)
 
 
 def changes(*documents: Document, **how: Any) -> dict[str, dict[str, Any]]:
@@ -424,7 +424,7 @@ def test_files_are_ordered_by_time_and_models_kept_together() -> None:
 
 @pytest.mark.parametrize(("index", "label"), [(0, "A"), (25, "Z"), (26, "AA"), (702, "AAA")])
 def test_labels_never_run_out(index: int, label: str) -> None:
-    assert compare._label(index) == label
+    assert evidence.label(index) == label
 
 
 @pytest.mark.parametrize(

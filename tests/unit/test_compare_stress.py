@@ -67,7 +67,9 @@ def test_what_has_no_interval_is_inconclusive_with_the_reason(tmp_path: Path) ->
     assert found[None, "failure_point."]["reason"] == (
         "the baseline did not reach it up to 8; the file did not reach it up to 8"
     )
-    assert found[None, "degradation_point."]["reason"] == UNKNOWN.format(0)
+    assert found[None, "degradation_point."]["reason"] == (
+        "in the baseline it lies between 1 and 8; in the file it lies between 1 and 8"
+    )
 
 
 @pytest.mark.parametrize(("every", "verdict"), [(3, "worse"), (48, "inconclusive")])
@@ -76,7 +78,7 @@ def test_shares_that_failed_are_told_apart_by_their_intervals(
 ) -> None:
     rows = closed(8, 12, 100, 2)
     for i in range(0, len(rows), every):
-        rows[i] = failed(rows[i].sent_ns / 1e6, 100, "oom")
+        rows[i] = failed(rows[i].sent_ns / 1e6, (rows[i].end_ns - rows[i].sent_ns) / 1e6, "oom")
     paths = run(tmp_path, "a", level(8)), run(tmp_path, "b", (level(8)[0], rows))
     one = changes(*paths)[8, "error_rate."]
     assert (one["baseline"], one["value"]) == (0, pytest.approx(1 / every, abs=0.01))
@@ -91,7 +93,7 @@ def test_a_point_that_one_side_did_not_reach_says_how_far_it_came(tmp_path: Path
     broken = (level(8)[0], [failed(10 * i, 10, "oom") for i in range(96)])
     found = changes(run(tmp_path, "a", level(4), level(8)), run(tmp_path, "b", level(4), broken))
     words = found[None, "failure_point."]["reason"]
-    assert words == "the baseline did not reach it up to 8; there is no number of it in the file"
+    assert words == "the baseline did not reach it up to 8; in the file it lies between 4 and 8"
 
 
 def test_goodput_is_compared_where_both_have_its_bounds(tmp_path: Path) -> None:
@@ -131,6 +133,21 @@ def test_gaps_between_pieces_are_compared_where_they_are_asked_for(tmp_path: Pat
     paths = run(tmp_path, "a", level(2)), run(tmp_path, "b", level(2))
     one = changes(*paths, columns=(Column("chunk_gap_ms", "max"),))[2, "chunk_gap_ms.max"]
     assert (one["unit"], one["better"], one["change"]) == ("ms", "lower", 0)
+
+
+def test_energy_of_different_devices_is_not_compared(tmp_path: Path) -> None:
+    paths = run(tmp_path, "a", level(2)), run(tmp_path, "b", level(2))
+    for path, counted in zip(paths, (["01:00.0"], ["02:00.0"]), strict=True):
+        document = json.loads(path.read_text())
+        document["results"]["levels"][0]["energy_wh"] = 0.5
+        document["telemetry"] |= {"counted": counted, "scope": "gpu_board"}
+        document["environment"]["fingerprint"] = "same"
+        path.write_text(json.dumps(document))
+    found = compared(*paths, columns=(Column("energy_wh"),))["results"]
+    (change,) = found["changes"]
+    reason = "energy was counted of different devices: 01:00.0 and 02:00.0"
+    assert (change["value"], change["change"], change["reason"]) == (0.5, None, reason)
+    assert {"file": "B", "text": reason} in found["warnings"]
 
 
 def test_what_was_not_measured_on_a_side_has_no_change(tmp_path: Path) -> None:
@@ -199,7 +216,7 @@ def test_every_report_shows_the_changes(tmp_path: Path) -> None:
         "+100.0 % ",
         "each interval is a 99.889 % one: of reports of equal runs at most 1 in 100",
         " points ",
-        f"B, requests per second and 6 more: {UNKNOWN.format(0)}",
+        f"B, requests per second and 5 more: {UNKNOWN.format(0)}",
     ):
         assert words in text, words
     head, *lines = csv.render([path]).splitlines()
@@ -340,7 +357,7 @@ def test_files_beyond_the_alphabet_have_labels_too(tmp_path: Path) -> None:
     made = json.loads(run(tmp_path, "a", level(2)).read_text())
     sources = {str(n): {**made, "run_id": str(n)} for n in range(28)}
     labels = compare_stress.Comparison(sources, "0", Choice()).labels
-    assert [labels[str(n)] for n in (0, 25, 26, 27)] == ["A", "Z", "A2", "B2"]
+    assert [labels[str(n)] for n in (0, 25, 26, 27)] == ["A", "Z", "AA", "AB"]
 
 
 def test_a_file_without_intervals_of_its_failures_is_compared(tmp_path: Path) -> None:

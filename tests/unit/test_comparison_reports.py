@@ -45,7 +45,7 @@ def comparison(
         for index, model in enumerate(models)
     ]
     sources = [Source(f"{d['run_id']}.json", d) for d in made]
-    found = Comparison(sources, choice or Choice(), 0, ())
+    found = Comparison(sources, choice or Choice(), 0, lambda _: ())
     return results.write(directory, compare.document(found, "cmp", "2026-01-14T10:30:00Z"))
 
 
@@ -293,7 +293,9 @@ def test_a_file_of_the_first_schema_is_still_read_shown_and_compared(tmp_path: P
     for name in registry.names("reports"):
         assert "tiny:latest" in rendered(name, GOLDEN)
     source = Source(str(GOLDEN), results.load(GOLDEN))
-    found = compare.document(Comparison([source, source], Choice(), 0, ()), "x", "2026-01-14")
+    found = compare.document(
+        Comparison([source, source], Choice(), 0, lambda _: ()), "x", "2026-01-14"
+    )
     assert results.check(found) is None
     assert [change["change"] for change in found["results"]["changes"]] == [0.0] * 4
     assert found["results"]["changes"][0]["runs"] == [3, 3]

@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from pytest_llamaburn import registry
+from pytest_llamaburn.errors import DatasetError
 
 
 def converted(name: str, *rows: dict[str, Any]) -> list[dict[str, Any]]:
@@ -29,7 +30,7 @@ def test_of_a_worked_answer_the_number_is_kept() -> None:
         "category": "math",
         "scorer": "number",
     }
-    with pytest.raises(ValueError, match="#### NUMBER"):
+    with pytest.raises(DatasetError, match="answer: does not end in '#### NUMBER'"):
         converted("gsm8k", {"question": "How many?", "answer": "1"})
 
 
@@ -43,9 +44,82 @@ def test_choices_are_lettered_from_a_list_or_from_columns() -> None:
     assert second["choices"] == ["p", "q", "r", "s"]
 
 
+def answered(*answers: Any, choices: Any = ("1", "2", "0")) -> list[dict[str, Any]]:
+    return [{"question": "?", "choices": [*choices], "answer": answer} for answer in answers]
+
+
+def references(rows: list[dict[str, Any]], how: str | None = None) -> list[str]:
+    return [one["reference"] for one in registry.load("converters", "mmlu").convert(rows, how)]
+
+
+@pytest.mark.parametrize(
+    ("rows", "expected"),
+    [
+        (answered(0, 2), ["A", "C"]),
+        (answered("b", "A"), ["B", "A"]),
+        (answered("0", "2", choices="xyz"), ["A", "C"]),
+        (answered("1", "3", choices="xyz"), ["A", "C"]),
+        (answered("x", " z ", choices="xyz"), ["A", "C"]),
+        (answered("A", "B", choices="AB"), ["A", "B"]),
+    ],
+)
+def test_how_answers_are_written_is_found_where_it_is_clear(
+    rows: list[dict[str, Any]], expected: list[str]
+) -> None:
+    assert references(rows) == expected
+
+
+@pytest.mark.parametrize(
+    ("how", "expected"), [("index", "B"), ("number", "A"), ("text", "A"), (None, None)]
+)
+def test_answers_that_can_be_read_in_several_ways_need_the_option(
+    how: str | None, expected: str | None
+) -> None:
+    rows = answered("1", choices=("1", "x"))
+    if expected:
+        assert references(rows, how) == [expected]
+        return
+    words = "answer: '1' can be read as index or number or text: say which with --answers"
+    with pytest.raises(DatasetError, match=words):
+        references(rows)
+
+
+@pytest.mark.parametrize(
+    ("rows", "how", "said"),
+    [
+        (answered("Q"), None, "answer: 'Q' names none of its 3 choices; --answers says how"),
+        (answered(3), None, "answer: '3' names none of its 3 choices; --answers says how"),
+        (answered("D"), "letter", "answer: 'D' names none of its 3 choices; --answers says how"),
+        (answered("B", "A", "2"), None, "'2' is written in another way than most answers, letter"),
+        (answered(None), None, "answer: should be a text, but is null"),
+        (answered(True), None, "answer: should be a text, but is true"),
+        (answered("A", choices="x"), None, "choices: are 1: 2 to 10 are possible"),
+        (answered("A", choices=["x", {}]), None, r"choices\[1\]: should be a text, but is {}"),
+    ],
+)
+def test_what_is_wrong_with_an_answer_is_told_by_its_field(
+    rows: list[dict[str, Any]], how: str | None, said: str
+) -> None:
+    with pytest.raises(DatasetError, match=said):
+        references(rows, how)
+
+
+def test_list_is_expected_where_a_format_has_one() -> None:
+    row = {"question_id": 1, "category": "c", "turns": "Write."}
+    with pytest.raises(DatasetError, match=r'turns: should be a list, but is "Write\."'):
+        converted("mtbench", row)
+    with pytest.raises(DatasetError, match="turns: is empty"):
+        converted("mtbench", {**row, "turns": []})
+    (question,) = converted("mtbench", {**row, "turns": ["Write."], "reference": ["", "b"]})
+    assert question["reference"] is None
+
+
 def test_only_the_first_turn_is_taken() -> None:
     row = {"question_id": 81, "category": "writing", "turns": ["Write.", "Rewrite."]}
-    first, second = converted("mtbench", row, {**row, "question_id": 101, "reference": ["a", "b"]})
+    empty = {**row, "question_id": 121, "reference": ["", "b"]}  # as in the file of its makers
+    given = {**row, "question_id": 101, "reference": ["a", "b"]}
+    first, second, third = converted("mtbench", row, given, empty)
+    assert third["reference"] is None
     assert (first["id"], first["prompt"], first["reference"]) == ("mtbench-81", "Write.", None)
     assert second["reference"] == "a"
 
@@ -103,3 +177,4 @@ def test_short_answers_have_to_be_in_the_reply() -> None:
     assert (first["prompt"], first["scorer"], first["category"]) == ("Who?", "includes", "factual")
     assert (second["prompt"], second["category"]) == ("Where?", "places")
     assert first["allow_web_search"]
+    assert first["criteria"] == ["grade"]

@@ -205,7 +205,7 @@ def test_a_directory_without_documents_is_refused(tmp_path: Path) -> None:
 
 def test_a_file_in_another_encoding_is_refused_by_name(folder: Path) -> None:
     (folder / "old.txt").write_bytes("grün".encode("latin-1"))
-    with pytest.raises(DatasetError, match=r"old\.txt is not readable as UTF-8 text: "):
+    with pytest.raises(DatasetError, match=r"old\.txt is not readable as text: "):
         made(folder)
 
 

@@ -116,18 +116,36 @@ def test_one_id_for_two_prompts_in_two_sets_is_refused(tmp_path: Path) -> None:
         ("{]", "is not JSON"),
         ("\ufeff{}", "name: field required"),
         ("[" * 100_000, "is not JSON"),
-        ("[]", "the whole file: "),
+        ("[]", "prompts: list should have at least 1 item"),
         (prompt_set(), "prompts: list should have at least 1 item"),
         ({"name": "mine"}, "prompts: field required"),
         ({"prompts": [entry()]}, "name: field required"),
-        (prompt_set(entry(prompt="")), "prompts[0].prompt: string should have at least 1 char"),
-        (prompt_set(entry(prompt=" \n")), "prompts[0].prompt: string should have at least 1 char"),
-        (prompt_set(entry(prompt=7)), "prompts[0].prompt: input should be a valid string"),
-        (prompt_set(entry(prompt="\ud800")), "prompts[0].prompt: input should be a valid string"),
-        (prompt_set(entry(), {"prompt": "Hi"}), "prompts[1].id: field required"),
-        (prompt_set(entry(promt="x")), "prompts[0].promt: extra inputs are not permitted"),
+        (
+            prompt_set(entry(prompt="")),
+            "prompts[0] (id 'one'): prompt: string should have at least 1 char",
+        ),
+        (
+            prompt_set(entry(prompt=" \n")),
+            "prompts[0] (id 'one'): prompt: string should have at least 1 char",
+        ),
+        (
+            prompt_set(entry(prompt=7)),
+            "prompts[0] (id 'one'): prompt: input should be a valid string",
+        ),
+        (
+            prompt_set(entry(prompt="\ud800")),
+            "prompts[0] (id 'one'): prompt: input should be a valid string",
+        ),
+        (prompt_set(entry(), {"prompt": "Hi"}), "prompts[1]: id: field required"),
+        (
+            prompt_set(entry(promt="x")),
+            "prompts[0] (id 'one'): promt: extra inputs are not permitted",
+        ),
         (prompt_set(entry(), author="me"), "author: extra inputs are not permitted"),
-        (prompt_set(entry(expected_length="vast")), "prompts[0].expected_length: input should be"),
+        (
+            prompt_set(entry(expected_length="vast")),
+            "prompts[0] (id 'one'): expected_length: input should be",
+        ),
         (prompt_set(entry(), entry()), "id 'one' is given twice"),
         (prompt_set("Say hello."), "prompts[0]: "),
     ],
@@ -141,14 +159,14 @@ def test_an_unsound_file_is_refused_by_file_entry_and_field(
 
 def test_a_file_that_is_not_text_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "mine.json"
-    path.write_bytes(b"\xff\xfe\x00")
+    path.write_bytes(b"\xff\x00")
     assert refusal(str(path)).startswith(f"{path}: is not JSON: ")
 
 
 def test_an_unknown_set_is_refused_with_the_nearest_and_all() -> None:
     message = refusal("codign")
     assert message.startswith("unknown prompt set 'codign'; did you mean 'coding'?")
-    assert message.endswith(f"Known: {', '.join(BUILT_IN)}, or a .json file")
+    assert message.endswith(f"Known: {', '.join(BUILT_IN)}, or a .json, .jsonl, .csv or .txt file")
 
 
 def test_a_file_that_does_not_exist_is_refused(tmp_path: Path) -> None:

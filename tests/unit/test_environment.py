@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import platform
 from collections import namedtuple
 from types import SimpleNamespace
@@ -12,6 +13,7 @@ import psutil
 import pytest
 
 from pytest_llamaburn import environment
+from pytest_llamaburn.reports._rows import room
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -160,6 +162,115 @@ def test_memory_that_firmware_takes_does_not_change_the_fingerprint(
         found.append(facts(tmp_path))
     assert [one["ram_mb"] for one in found] == [16_100, 16_300, 32_000]
     assert found[0]["fingerprint"] == found[1]["fingerprint"] != found[2]["fingerprint"]
+
+
+# What a container leaves of the machine
+
+
+@pytest.fixture
+def host_of_two(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Stand on a machine of two processors and 25.3 GB."""
+    monkeypatch.setattr(psutil, "cpu_count", lambda logical=True: 2)
+    monkeypatch.setattr(psutil, "virtual_memory", lambda: SimpleNamespace(total=25.3e9))
+    monkeypatch.setattr(os, "sched_getaffinity", lambda _: {0, 1}, raising=False)
+
+
+HALF = {"cpu.max": "50000 100000\n", "memory.max": "512000000\n"}
+HALF_V1 = {
+    "cpu/cpu.cfs_quota_us": "50000\n",
+    "cpu/cpu.cfs_period_us": "100000\n",
+    "memory/memory.limit_in_bytes": "512000000\n",
+}
+V1 = "4:memory:/{0}\n2:cpu,cpuacct:/{0}\n1:name=systemd:/x\n"
+
+
+def limited(root: Path, groups: str, **files: dict[str, str]) -> tuple[float | None, int | None]:
+    """Return quota and memory where the process is in these groups, with files by directory."""
+    put(root, "proc/self/cgroup", groups)
+    for folder, content in files.items():
+        for name, text in content.items():
+            put(root, f"sys/fs/cgroup/{folder.replace('__', '/')}/{name}", text)
+    found = facts(root)
+    return found["cpu_quota"], found["ram_limit_mb"]
+
+
+@pytest.mark.usefixtures("host_of_two")
+@pytest.mark.parametrize(
+    ("groups", "files"),
+    [
+        ("0::/\n", {".": HALF}),
+        ("0::/user.slice/app\n", {"user.slice__app": HALF}),
+        ("0::/user.slice/app\n", {"user.slice": HALF, "user.slice__app": {"cpu.max": "max 1"}}),
+        ("0::/docker/of-the-host\n", {".": HALF}),
+        (V1.format(""), {".": HALF_V1}),
+        (V1.format("docker/of-the-host"), {".": HALF_V1}),
+        ("3:cpu,cpuacct:/a\n2:memory:/a\n0::/\n", {
+            "cpu,cpuacct__a": {"cpu.cfs_quota_us": "50000", "cpu.cfs_period_us": "100000"},
+            "memory__a": {"memory.limit_in_bytes": "512000000"},
+        }),
+        ("0::/a\n", {"unified__a": HALF}),
+    ],
+    ids=["v2", "v2 below", "v2 above", "v2 of host", "v1", "v1 of host", "v1 joined", "hybrid"],
+)  # fmt: skip
+def test_limits_of_control_groups_are_known(
+    tmp_path: Path, groups: str, files: dict[str, dict[str, str]]
+) -> None:
+    assert limited(tmp_path, groups, **files) == (0.5, 512)
+
+
+@pytest.mark.usefixtures("host_of_two")
+def test_tightest_of_all_groups_holds(tmp_path: Path) -> None:
+    top = {"cpu.max": "150000 100000", "memory.max": "800000000"}
+    below = {"cpu.max": "20000 10000", "memory.max": "900000000"}
+    assert limited(tmp_path, "0::/a/b\n", a=top, a__b=below) == (1.5, 800)
+
+
+@pytest.mark.usefixtures("host_of_two")
+@pytest.mark.parametrize(
+    "files",
+    [
+        {},
+        {"cpu.max": "max 100000", "memory.max": "max"},
+        {"cpu.max": "400000 100000", "memory.max": "30000000000"},
+        {"cpu.max": "", "memory.max": "some"},
+    ],
+    ids=["no files", "max", "more than there is", "unreadable"],
+)
+def test_limit_that_leaves_the_whole_machine_is_none(tmp_path: Path, files: dict[str, str]) -> None:
+    whole = facts(tmp_path)["fingerprint"]
+    assert limited(tmp_path, "0::/\n", **{".": files}) == (None, None)
+    none_v1 = {"cpu/cpu.cfs_quota_us": "-1", "cpu/cpu.cfs_period_us": "100000"}
+    none_v1["memory/memory.limit_in_bytes"] = "9223372036854771712"
+    assert limited(tmp_path, V1.format(""), **{".": none_v1}) == (None, None)
+    assert facts(tmp_path)["fingerprint"] == whole
+
+
+@pytest.mark.usefixtures("host_of_two")
+def test_limits_are_part_of_the_fingerprint_and_of_the_words(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen = [facts(tmp_path)]
+    limited(tmp_path, "0::/\n", **{".": HALF})
+    seen.append(facts(tmp_path))
+    put(tmp_path, "sys/fs/cgroup/memory.max", "2000000000")
+    seen.append(facts(tmp_path))
+    put(tmp_path, "sys/fs/cgroup/cpu.max", "max 100000")
+    monkeypatch.setattr(os, "sched_getaffinity", lambda _: {1})
+    seen.append(facts(tmp_path))
+    assert len({found["fingerprint"] for found in seen}) == 4
+    assert [room(found) for found in seen] == [
+        "2 cores, 25.3 GB",
+        "0.5 of 2 cores, 512 MB of 25.3 GB",
+        "0.5 of 2 cores, 2.0 GB of 25.3 GB",
+        "1 of 2 cores, 2.0 GB of 25.3 GB",
+    ]
+    assert [found["cpus_allowed"] for found in seen] == [2, 2, 2, 1]
+
+
+@pytest.mark.usefixtures("host_of_two")
+def test_system_without_affinity_has_none(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delattr(os, "sched_getaffinity")
+    assert facts(tmp_path)["cpus_allowed"] is None
 
 
 # Other programs

@@ -13,7 +13,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pytest_llamaburn import datasets, registry
-from pytest_llamaburn.datasets import CRITERIA, Question, builtin_eval_sets, load_eval_set
+from pytest_llamaburn.criteria import USUAL
+from pytest_llamaburn.datasets import Question, builtin_eval_sets, load_eval_set
 from pytest_llamaburn.errors import DatasetError
 
 
@@ -46,7 +47,7 @@ def refusal(name: str | Path) -> str:
 def test_what_is_not_given_has_its_default(tmp_path: Path) -> None:
     (question,) = load_eval_set(saved(tmp_path, eval_set(entry()))).questions
     assert question == Question("one", "Who?", None, "custom", options={})
-    assert question.criteria == CRITERIA == ("accuracy", "completeness", "coherence")
+    assert question.criteria == USUAL == ("accuracy", "completeness", "coherence")
     assert question.scorer is question.rubric is None
     assert question.allow_web_search is False
 
@@ -119,17 +120,20 @@ def test_a_question_s_digest_changes_with_what_counts_as_its_answer(field: str) 
     ("content", "where"),
     [
         ("", "is not JSON"),
-        ("[]", "the whole file: "),
+        ("[]", "questions: list should have at least 1 item"),
         (eval_set(), "questions: list should have at least 1 item"),
         ({"name": "mine"}, "questions: field required"),
         ({"questions": [entry()]}, "name: field required"),
         (eval_set(entry(prompt=" ")), "questions[0] (id 'one'): prompt: string should have at"),
         (eval_set(entry(), {"prompt": "x"}), "questions[1]: id: field required"),
         (eval_set(entry(), "Who?"), "questions[1]: input should be"),
-        (eval_set(entry(id=3)), "questions[0]: id: input should be a valid string"),
+        (eval_set(entry(id=True)), "questions[0]: id: input should be a valid string"),
         (eval_set(entry(refrence="x")), "questions[0] (id 'one'): refrence: extra inputs are"),
-        (eval_set(entry(reference=4)), "questions[0] (id 'one'): reference: input should be a"),
-        (eval_set(entry(criteria=["beauty"])), "questions[0] (id 'one'): criteria[0]: input"),
+        (eval_set(entry(reference=[4])), "questions[0] (id 'one'): reference: input should be a"),
+        (
+            eval_set(entry(criteria=["beauty"])),
+            "questions[0] (id 'one'): criteria: unknown criterion",
+        ),
         (eval_set(entry(criteria=[])), "questions[0] (id 'one'): criteria: "),
         (eval_set(entry(choices=["a"])), "questions[0] (id 'one'): choices: list should have"),
         (eval_set(entry(tolerance=-1)), "questions[0] (id 'one'): tolerance: input should be"),
@@ -248,14 +252,16 @@ def test_an_unsound_line_is_refused_by_its_number(tmp_path: Path, content: str, 
 
 def test_a_file_that_is_not_text_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "mine.jsonl"
-    path.write_bytes(b"\xff\xfe")
+    path.write_bytes(b"\xff\x00")
     assert refusal(path).startswith(f"{path}: cannot be read: ")
 
 
 def test_an_unknown_set_is_refused_with_the_nearest_and_all(tmp_path: Path) -> None:
     message = refusal("reasonning")
     assert message.startswith("unknown eval set 'reasonning'; did you mean 'reasoning'?")
-    assert message.endswith(f"Known: {', '.join(builtin_eval_sets())}, or a .json or .jsonl file")
+    assert message.endswith(
+        f"Known: {', '.join(builtin_eval_sets())}, or a .json, .jsonl or .csv file"
+    )
     path = tmp_path / "none.jsonl"
     assert refusal(path) == f"eval set: {path} does not exist"
 

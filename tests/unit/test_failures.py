@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import json
+from datetime import UTC, datetime, timedelta
+from email.utils import format_datetime
 from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pytest_llamaburn.backends._failures import _WORDS, MESSAGE_LIMIT, classify
+from pytest_llamaburn.backends._failures import _WORDS, MESSAGE_LIMIT, classify, retry_after
 
 KINDS = {kind for kind, _ in _WORDS} | {
     "auth",
@@ -92,8 +94,45 @@ def test_words_are_bounded_but_judged_whole() -> None:
 
 def test_half_a_surrogate_pair_does_not_get_into_files() -> None:
     _, words = classify(400, b'{"error": "cut \\ud83d emoji"}')
-    assert words == "cut ? emoji"
+    assert words == "cut \N{REPLACEMENT CHARACTER} emoji"
     assert words.encode()
+
+
+NOW = "Sun, 06 Nov 1994 08:49:37 GMT"
+
+
+@pytest.mark.parametrize(
+    ("headers", "wait_s"),
+    [
+        ({"retry-after": "7"}, 7.0),
+        ({"retry-after-ms": "250", "retry-after": "9"}, 0.25),
+        ({"retry-after": "Sun, 06 Nov 1994 08:49:44 GMT", "date": NOW}, 7.0),
+        ({"retry-after": "Sunday, 06-Nov-94 08:49:44 GMT", "date": NOW}, 7.0),
+        ({"retry-after": "Sun, 06 Nov 1994 08:49:44 -0000", "date": NOW}, 7.0),
+        ({"retry-after": "Sun, 06 Nov 1994 08:49:30 GMT", "date": NOW}, 0.0),
+        ({"retry-after": "Sun, 06 Nov 1994 08:49:44 GMT"}, 0.0),
+        ({"retry-after": "Sun, 06 Nov 1994 08:49:44 GMT", "date": "today"}, 0.0),
+        ({"retry-after": "-3"}, 0.0),
+        ({"retry-after": "soon"}, None),
+        ({"retry-after": "Sun, 99 Nov 1994 08:49:44 GMT"}, None),
+        ({}, None),
+    ],
+)
+def test_wait_is_told_as_a_number_or_as_a_date(
+    headers: dict[str, str], wait_s: float | None
+) -> None:
+    assert retry_after(headers) == wait_s
+
+
+def test_date_to_come_is_waited_for_by_our_own_clock_where_the_server_tells_none() -> None:
+    until = format_datetime(datetime.now(UTC) + timedelta(seconds=90), usegmt=True)
+    assert 60 < (retry_after({"retry-after": until}) or 0) <= 90
+
+
+@given(st.text())
+def test_any_wait_is_understood_or_none(text: str) -> None:
+    wait_s = retry_after({"retry-after": text, "date": text})
+    assert wait_s is None or wait_s >= 0
 
 
 @pytest.mark.parametrize(

@@ -126,11 +126,41 @@ def test_a_level_whose_throughput_is_unknown_is_no_level_of_none(tmp_path: Path)
 
 @pytest.mark.parametrize("kind", ["oom", "timeout_idle", "timeout_first_token"])
 def test_levels_that_nobody_searched_bracket_the_failure_point(tmp_path: Path, kind: str) -> None:
-    taken = failing(2, 99), failing(4, 60, kind), failing(8, 3, kind)
+    taken = failing(2, 99), failing(6, 60, kind), failing(8, 3, kind)
     point = found(tmp_path, *taken)["failure_point"]
-    assert (point["passing"], point["failing"], point["reached"]) == (4, 8, True)
-    assert point["concurrency"] == pytest.approx(4, rel=0.1)
-    assert (point["proven"], point["interval"], point["reason"]) == (False, None, "levels")
+    assert (point["passing"], point["failing"], point["reached"]) == (6, 8, True)
+    assert 6 < point["concurrency"] < 7
+    assert (point["proven"], point["interval"], point["reason"]) == (False, (6, 8), "levels")
+    assert point["estimator"] == "crossing"
+
+
+def test_levels_too_far_apart_bracket_a_point_and_give_it_no_number(tmp_path: Path) -> None:
+    results = found(tmp_path, level(1), level(2), level(4), failing(8, 3))
+    failure, bends = results["failure_point"], results["degradation_point"]
+    assert (failure["concurrency"], failure["bracket"], failure["reached"]) == (None, (4, 8), True)
+    assert failure["interval"] == (4, 8)
+    assert (bends["concurrency"], bends["bracket"], bends["interval"]) == (None, (2, 4), (2, 4))
+    assert {failure["estimator"], bends["estimator"]} == {"bracket"}
+    assert bends["reason"] == "between 2 and 4 no level was measured that says more"
+
+
+def test_every_degradation_point_that_is_a_number_has_an_interval_that_holds_it(
+    tmp_path: Path,
+) -> None:
+    points = found(tmp_path, *(level(n) for n in (1, 2, 3, 4, 5)))["degradation_points"]
+    for point in points:
+        low, high = point["interval"]
+        assert low <= point["concurrency"] <= high
+        assert point["estimator"] == "crossing"
+
+
+def test_a_visit_that_another_of_its_level_shows_to_be_disturbed_bends_nothing(
+    tmp_path: Path,
+) -> None:
+    slow = closed(2, 12, 900, 2)
+    taken = [level(1), (Step(2, CLIENTS, 24), slow), level(2), level(3), level(4)]
+    points = found(tmp_path, *taken)["degradation_points"]
+    assert {point["passing"] for point in points} == {2, 3}
 
 
 def test_a_fit_that_misses_the_levels_it_is_held_between_is_no_point(tmp_path: Path) -> None:
@@ -179,7 +209,7 @@ def test_a_rate_has_its_failure_point_in_rates(tmp_path: Path) -> None:
     refused = Step(40, RATE, 60), [failed(25 * i, 10, "queue_full") for i in range(60)]
     point = found(tmp_path, scheduled(10, 2), refused, arrival="static")["failure_point"]
     assert (point["passing"], point["failing"]) == (10, 40)
-    assert point["rate"] is not None
+    assert (point["rate"], point["bracket"]) == (None, (10, 40))
 
 
 def test_what_a_search_found_stands_and_is_named_after_the_axis(tmp_path: Path) -> None:
@@ -193,7 +223,7 @@ def test_what_a_search_found_stands_and_is_named_after_the_axis(tmp_path: Path) 
 def test_each_percentile_has_its_degradation_point_and_the_lowest_is_the_servers(
     tmp_path: Path,
 ) -> None:
-    results = found(tmp_path, level(1), level(2), level(4), level(8))
+    results = found(tmp_path, level(1), level(2), level(3), level(4))
     points = results["degradation_points"]
     assert {point["metric"] for point in points} == {
         f"{metric}.{statistic}"

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import errno
+import os
+import shutil
 import tempfile
 from pathlib import Path
 from typing import Any
@@ -260,3 +263,122 @@ def test_a_discarded_journal_leaves_those_of_other_runs(tmp_path: Path) -> None:
     assert not folder.exists()
     assert other.directory.is_dir()
     other.close()
+
+
+# Directories that go away
+
+
+def test_journal_goes_on_where_its_directory_was_and_says_so(tmp_path: Path) -> None:
+    made = Journal(tmp_path / "results", RUN, "main")
+    made.write("header", **header())
+    (tmp_path / "results").rename(tmp_path / "moved")
+    made.write("request", **ROWS[0])
+    made.close()
+    shutil.rmtree(tmp_path / "results")
+    made.settle()  # also after it was closed, its lock given back
+    assert journal.leftovers(tmp_path / "results") == [made.directory]
+    found = read(tmp_path / "results")
+    assert (found.header, found.rows) == (header(), ROWS[:1])
+    assert made.lost == (
+        f"{tmp_path / 'results'} was removed or moved while the run went on: what was measured is "
+        f"kept in {tmp_path / 'results'}"
+    )
+    made.forget()
+
+
+def test_current_directory_that_changes_or_moves_loses_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    home, other = tmp_path / "home", tmp_path / "other"
+    home.mkdir()
+    other.mkdir()
+    monkeypatch.chdir(home)
+    made = Journal(Path("results"), RUN, "main")
+    monkeypatch.chdir(other)
+    made.write("header", **header())
+    monkeypatch.chdir(home)
+    home.rename(tmp_path / "renamed")
+    made.write("request", **ROWS[0])
+    assert made.lost is None
+    made.forget()
+    assert not list(other.iterdir())
+
+
+def test_journal_whose_place_is_taken_finds_a_refuge(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    place, here = tmp_path / "results", tmp_path / "here"
+    here.mkdir()
+    monkeypatch.chdir(here)
+    made = Journal(place, RUN, "main")
+    made.write("header", **header())
+    shutil.rmtree(place)
+    place.write_text("in the way")
+    made.settle()
+    assert made.results_dir == here / "llamaburn-rescued"
+    assert journal.read(made.directory).header == header()
+    assert str(made.lost).endswith(f"kept in {here / 'llamaburn-rescued'}")
+    made.forget()
+
+
+def test_without_any_place_it_is_said_of_each_why(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(place: Path) -> Path:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    gone = tmp_path / "gone"
+    gone.mkdir()
+    monkeypatch.chdir(gone)
+    gone.rmdir()
+    (alone,) = journal.refuges()  # without a current directory
+    with pytest.raises(ResultsError, match=f"no place to write to: {alone}: No space left"):
+        journal.first_that_works(full, journal.refuges())
+
+
+def test_journal_that_finds_no_room_keeps_what_it_has(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*_: Any) -> int:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    made = Journal(tmp_path / "results", RUN, "main")
+    made.write("header", **header())
+    shutil.rmtree(tmp_path / "results")
+    monkeypatch.setattr(journal, "refuges", lambda: iter(()))
+    with monkeypatch.context() as patched:
+        patched.setattr(os, "write", full)
+        with pytest.raises(ResultsError, match=r"no place to write to: .*: No space left on"):
+            made.settle()
+    made.settle()
+    assert read(tmp_path / "results").header == header()
+    monkeypatch.setattr(os, "fsync", full)
+    with pytest.raises(ResultsError, match=r"main\.jsonl cannot be written to disk: No space left"):
+        made.sync()
+    made.forget()  # which tells it no more
+
+
+def test_result_that_its_directory_does_not_take_is_written_elsewhere_and_told(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    written(tmp_path / "results")
+    (tmp_path / "results" / "benchmarks").write_text("in the way")
+    told: list[str] = []
+    path = filing.write_result(tmp_path / "results", RUN, tell=told.append)
+    assert path is not None
+    assert path.parent == tmp_path / "llamaburn-rescued" / "benchmarks"
+    (line,) = told
+    assert line.startswith(f"{tmp_path / 'results' / 'benchmarks'} cannot be written: ")
+    assert line.endswith(f"; the file is {path}")
+
+
+def test_result_that_no_place_takes_leaves_its_journal(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    written(tmp_path)
+    (tmp_path / "benchmarks").write_text("in the way")
+    monkeypatch.setattr(journal, "refuges", lambda: iter([tmp_path]))
+    with pytest.raises(ResultsError, match=r"its journal is kept in .*; no place to write to: "):
+        filing.write_result(tmp_path, RUN)
+    assert read(tmp_path).rows == ROWS

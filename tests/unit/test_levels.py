@@ -232,6 +232,16 @@ def test_goodput_is_the_share_that_keeps_all_bounds_and_its_rate() -> None:
     assert level["goodput"]["requests_per_sec"] == pytest.approx(level["requests_per_sec"] / 2)
 
 
+def test_goodput_is_unknown_where_a_number_for_a_bound_cannot_be_believed() -> None:
+    rows = [row(100 * i, 50) for i in range(20)]
+    rows[3].doubts = {"time_to_first_token_ms": "not_streamed"}
+    found = levels.summarize(10, RATE, [part(rows)], NOTHING, "ttft_ms<6")["goodput"]
+    assert (found["share"], found["wilson95"], found["requests_per_sec"]) == (None, None, None)
+    assert found["reason"].startswith("1 of 20 answers have no number")
+    of_another = levels.summarize(10, RATE, [part(rows)], NOTHING, "e2e_ms<600")["goodput"]
+    assert of_another["share"] == 1.0
+
+
 def test_goodput_of_failures_alone_has_no_rate() -> None:
     level = levels.summarize(10, RATE, [part([failed(0, 50)])], NOTHING, "ttft_ms<6")
     assert (level["goodput"]["share"], level["goodput"]["requests_per_sec"]) == (0.0, None)
@@ -251,6 +261,13 @@ def test_tokens_that_nobody_counted_are_null_with_a_reason_and_never_nothing() -
     assert level["output_tokens_per_sec"] is None
     assert level["tokens_reason"] == "the server sent no token counts, or 0 for what was there"
     assert {second["tokens"] for second in levels.timeline(rows, 0)} == {None}
+
+
+def test_a_number_that_no_answer_has_gives_the_reason_of_the_answers() -> None:
+    rows = uncounted(closed(1, 3, 100, 1))
+    assert levels.distributions(rows, 0)["output_sequence_length"]["reason"] == "not_reported"
+    rows[1].doubts = {"output_sequence_length": "implausible"}
+    assert levels.distributions(rows, 0)["output_sequence_length"]["reason"] == "implausible"
 
 
 def test_answers_of_which_only_some_are_counted_leave_a_note_beside_their_tokens() -> None:

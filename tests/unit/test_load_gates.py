@@ -23,8 +23,8 @@ def swept(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
     """Return the results of a sweep on two slots that fails a third of the requests at level 9."""
     rows = closed(9, 12, 100, 2)
     for i in range(0, len(rows), 3):
-        rows[i] = failed(rows[i].sent_ns / 1e6, 100, "oom")
-    taken = [alone(), level(1), level(2), level(4), (Step(9, CLIENTS, 108), rows)]
+        rows[i] = failed(rows[i].sent_ns / 1e6, (rows[i].end_ns - rows[i].sent_ns) / 1e6, "oom")
+    taken = [alone(), *map(level, (1, 2, 3, 4, 8)), (Step(9, CLIENTS, 108), rows)]
     folder = tmp_path_factory.mktemp("swept")
     found: dict[str, Any] = document(folder, taken, slo="ttft_ms<50")["results"]
     return found
@@ -51,7 +51,7 @@ def verdict(expression: str, results: dict[str, Any], mode: str = "point") -> di
         ("goodput_share>0.9", "pass", 1),
         ("optimal.concurrency>=2", "pass", 2),
         ("degradation_point.concurrency<=4", "pass", 2.44),
-        ("failure_point.concurrency<9", "pass", 6.5),
+        ("failure_point.concurrency<=9", "pass", 8.5),
     ],
 )
 def test_a_gate_is_judged_on_its_level(
@@ -129,6 +129,16 @@ def test_goodput_needs_bounds_and_a_level_without_requests_no_rate(tmp_path: Pat
     assert verdict("goodput_share>0", found)["reason"] == "goodput needs --slo"
     found["levels"][0]["requests_per_sec"] = None
     assert verdict("requests_per_sec>0", found)["reason"] == "not measured"
+
+
+def test_goodput_of_numbers_that_cannot_be_believed_decides_nothing(tmp_path: Path) -> None:
+    step, rows = level(1)
+    for one in rows:
+        one.doubts = {"time_to_first_token_ms": "not_streamed"}
+    found = document(tmp_path, [alone(), (step, rows)], slo="ttft_ms<5")["results"]
+    judged = verdict("goodput_share@1<=1", found)
+    assert (judged["verdict"], judged["value"]) == ("undecided", None)
+    assert "have no number that can be held against --slo" in judged["reason"]
 
 
 def test_a_rate_that_a_schedule_was_too_short_for_says_so(tmp_path: Path) -> None:

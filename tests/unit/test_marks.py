@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pytest_llamaburn import compare_evals, gates, judges
+from pytest_llamaburn import compare_evals, gates, judges, results, stats
 from pytest_llamaburn.errors import ResultsError
 from pytest_llamaburn.journal import Record
 from pytest_llamaburn.kinds import _marks, _unfinished
+from pytest_llamaburn.kinds import eval as _eval_kind
+from pytest_llamaburn.reports import _eval
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -168,15 +171,102 @@ def test_commonest_error_is_the_judges_own() -> None:
     assert _marks.commonest_error([]) is None
 
 
-def test_questions_without_a_scorer_or_unread_are_not_wrong() -> None:
-    verdicts = [True, False, None]
+BOUNDS = ("missing_at_0", "missing_at_1")
+STATES = ("right", "wrong", "unparsable", "empty", "truncated", "failed", "unavailable")
+
+
+def scored(state: str) -> dict[str, Any]:
+    """Return an answer's mark and verdict; right and wrong are states of an answer that is read."""
+    correct = None if state == "unavailable" else state == "right"
+    told = "scored" if state in ("right", "wrong") else state
+    return {"correct": correct, "verdict": {"correct": correct, "state": told}}
+
+
+def marked(*states: str) -> list[dict[str, Any]]:
+    return [item(str(number), **scored(state)) for number, state in enumerate(states)]
+
+
+def test_answer_that_cannot_be_read_is_wrong_and_is_counted_beside() -> None:
+    found = _marks.correctness(marked(*["right"] * 6, *["unparsable"] * 24))
+    assert (found["correct"]["n_scored"], found["correct"]["mean"]) == (30, 0.2)
+    assert found["correct"]["by_state"] == {"scored": 6, "unparsable": 24}
+    parsed, unread = found["correct_of_parsed"], found["unparsable"]
+    assert (parsed["n_scored"], parsed["n_total"], parsed["mean"]) == (6, 30, 1.0)
+    assert (unread["count"], unread["mean"]) == (24, 0.8)
+
+
+def test_what_is_not_the_models_doing_is_left_out_and_bounded() -> None:
+    cut = item("cut", question={**item()["question"], "id": "cut", "scorer": "number"})
+    found = _marks.correctness([*marked("right", "empty", "unavailable"), cut, item("no scorer")])
+    right = found["correct"]
+    assert (right["n_total"], right["n_scored"], right["mean"]) == (4, 2, 0.5)
+    assert right["bounds"] == {"missing_at_0": 0.25, "missing_at_1": 0.75}
+    assert right["by_state"] == {"scored": 1, "empty": 1, "unavailable": 1, "unfinished": 1}
+    assert found["unparsable"]["count"] == 1
+
+
+def test_without_a_verdict_there_is_no_share_and_a_reason() -> None:
+    for items, bounds in (([], None), (marked("unavailable"), (0.0, 1.0))):
+        found = _marks.correctness(items)
+        assert {one["mean"] for one in found.values()} == {None}
+        assert {one["reason"] for one in found.values()} == {"no answer has a verdict of a scorer"}
+        assert found["correct"]["bounds"] == (bounds and dict(zip(BOUNDS, bounds, strict=True)))
+
+
+@settings(max_examples=25)
+@given(st.lists(st.lists(st.sampled_from(STATES), min_size=1, max_size=3), max_size=6))
+def test_correct_is_what_is_right_of_the_parsed_times_the_share_of_the_parsed(
+    questions: list[list[str]],
+) -> None:
     items = [
-        item(str(n), verdict={"correct": v, "state": "scored" if v is not None else "unparsable"})
-        for n, v in enumerate(verdicts)
+        {**item(str(n)), **scored(first), "more_samples": [*map(scored, rest)]}
+        for n, (first, *rest) in enumerate(questions)
     ]
-    found = _marks.correct([*items, item("none")])
-    assert (found["n_total"], found["n_scored"], found["mean"]) == (3, 2, 0.5)
-    assert found["by_state"] == {"scored": 2, "unparsable": 1}
+    found = _marks.correctness(items)
+    correct, parsed, unread = (found[name]["mean"] for name in _marks.SHARES)
+    flat = [state for states in questions for state in states if state != "unavailable"]
+    if not flat:
+        assert (correct, parsed, unread) == (None, None, None)
+        return
+    assert correct == pytest.approx(flat.count("right") / len(flat))
+    assert correct == pytest.approx((parsed or 0) * (1 - unread))
+    low, high = found["correct"]["bounds"].values()
+    assert low <= correct + 1e-9
+    assert correct - 1e-9 <= high
+
+
+def test_categories_have_the_three_shares() -> None:
+    (found,) = _marks.by_category(marked("right", "unparsable", "unparsable")).values()
+    assert found["questions"] == 3
+    assert found["correct"]["mean"] == pytest.approx(1 / 3)
+    assert found["correct_of_parsed"]["mean"] == 1
+    assert found["unparsable"]["count"] == 2
+
+
+@pytest.mark.parametrize(
+    ("expression", "verdict"),
+    [
+        ("correct.mean>0.8", "fail"),
+        ("correct_of_parsed.mean>0.8", "pass"),
+        ("unparsable<10%", "fail"),
+        ("unscored<=10%", "pass"),
+    ],
+)
+def test_gates_hold_the_three_shares(expression: str, verdict: str) -> None:
+    results = {"n_total": 0, **_marks.correctness(marked("right", "unparsable"))}
+    (gate,) = gates.parse_all([expression], _marks.GATED)
+    observed = _marks.observed(gate, results)
+    assert observed is not None
+    assert gates.weigh(gate, observed, "point")["verdict"] == verdict
+
+
+def test_missing_verdicts_of_scorers_count_as_unscored_where_judges_miss_fewer() -> None:
+    found = _marks.correctness(marked("right", "unavailable"))
+    judged = {"n_total": 100, "n_scored": 99, "by_state": {"scored": 99, "refused": 1}}
+    (gate,) = gates.parse_all(["unscored<=0.1"], _marks.GATED)
+    assert _marks.observed(gate, {**judged, **found}) == (0.5, stats.wilson(1, 2), "")
+    nothing = {"n_total": 0, **_marks.correctness([])}
+    assert _marks.observed(gate, nothing) == (None, None, "nothing was marked")
 
 
 @pytest.mark.parametrize(
@@ -214,8 +304,8 @@ def test_verdict_on_two_models_takes_the_interval_and_the_sign_test(
 ) -> None:
     found = pairs(verdicts)
     assert found["verdict"] == expected
-    few = "fewer than 6 independent values: no interval" if len(verdicts) < 6 else None
-    assert found["reason"] == few
+    few = "fewer than 6 questions have a winner: chance alone could do that"
+    assert found["reason"] == (few if len(verdicts) - verdicts.count("tie") < 6 else None)
 
 
 def test_gate_is_not_certain_of_a_win_rate_of_few_questions() -> None:
@@ -239,10 +329,12 @@ def test_cost_is_unknown_where_one_price_is() -> None:
 
 
 def test_pass_at_k_is_the_mean_over_questions_that_have_it() -> None:
-    items = [item("a", pass_at_k=1.0), item("b", pass_at_k=0.5), item("c")]
+    a, b, c = marked("right", "wrong", "unavailable")
+    items = [{**a, "pass_at_k": 1.0}, {**b, "pass_at_k": 0.5}, c, item("no scorer")]
     found = _marks.pass_at_k(items, 2)
     assert found is not None
-    assert (found["k"], found["n_scored"], found["mean"]) == (2, 2, 0.75)
+    assert (found["k"], found["n_scored"], found["n_total"], found["mean"]) == (2, 2, 3, 0.75)
+    assert found["bounds"] == {"missing_at_0": 0.5, "missing_at_1": pytest.approx(2.5 / 3)}
     assert _marks.pass_at_k(items, None) is None
 
 
@@ -259,26 +351,25 @@ def eval_document(*items: dict[str, Any], **config: Any) -> dict[str, Any]:
 def test_difference_is_sure_where_every_one_of_many_questions_is_better(
     questions: int, verdicts: list[str]
 ) -> None:
-    def marked(mark: int) -> dict[str, Any]:
+    def judged(mark: int) -> dict[str, Any]:
         names = map(str, range(questions))
         return eval_document(*(item(n, scores={"accuracy": score(mark)}) for n in names))
 
-    sources = {"x": marked(2), "y": marked(4), "z": marked(1)}
+    sources = {"x": judged(2), "y": judged(4), "z": judged(1)}
     found = compare_evals.document(sources, "x", "run", "now")["results"]
     assert [d["verdict"] for d in found["differences"]] == verdicts
     assert [d["difference"] for d in found["differences"]] == [2.0, -1.0]
-    assert [d["ci95"] is None for d in found["differences"]] == [questions < 6] * 2
     assert [d["file"] for d in found["differences"]] == ["B", "C"]
 
 
 def test_only_the_questions_that_both_have_are_compared_and_what_differs_is_said() -> None:
     before = eval_document(
-        item("a", scores={"accuracy": score(3)}), item("b", correct=True), judge=["claude"]
+        item("a", scores={"accuracy": score(3)}), item("b", **scored("right")), judge=["claude"]
     )
     changed = {**item("a")["question"], "reference": "new"}
     after = eval_document(
         item("a", scores={"accuracy": score(5)}, question=changed),
-        item("b", correct=False),
+        item("b", **scored("wrong")),
         judge=[],
         sha256="1",
     )
@@ -292,7 +383,80 @@ def test_only_the_questions_that_both_have_are_compared_and_what_differs_is_said
     ]
 
 
+def compared_marks(before: Sequence[str], after: Sequence[str]) -> dict[str, dict[str, Any]]:
+    sources = {"x": eval_document(*marked(*before)), "y": eval_document(*marked(*after))}
+    found = compare_evals.document(sources, "x", "run", "now")["results"]["differences"]
+    return {one["mark"]: one for one in found}
+
+
+def test_difference_in_what_could_be_read_stands_beside_that_in_what_is_right() -> None:
+    found = compared_marks(["right"] * 20, ["right"] * 5 + ["unparsable"] * 15)
+    shown = {name: (one["difference"], one["verdict"]) for name, one in found.items()}
+    assert shown == {
+        "correct": (-0.75, "worse"),
+        "correct_of_parsed": (0, "inconclusive"),
+        "unparsable": (0.75, "worse"),
+    }
+    assert found["correct_of_parsed"]["questions"] == 5
+    assert list(compared_marks(["right", "wrong"], ["right"] * 2)) == ["correct"]
+
+
+def test_question_with_several_answers_is_compared_by_their_mean() -> None:
+    half = {**item("a", **scored("right")), "more_samples": [scored("empty")]}
+    sources = {"x": eval_document(half), "y": eval_document(item("a", **scored("right")))}
+    found = compare_evals.document(sources, "x", "run", "now")["results"]["differences"]
+    assert [(d["mark"], d["difference"]) for d in found] == [
+        ("correct", 0.5),
+        ("correct_of_parsed", 0.0),
+        ("unparsable", -0.5),
+    ]
+
+
 def test_nothing_in_common_is_refused() -> None:
     sources = {"x": eval_document(item("a")), "y": eval_document(item("b"))}
     with pytest.raises(ResultsError, match="y has no question in common"):
         compare_evals.document(sources, "x", "run", "now")
+
+
+GOLDEN = Path(__file__).parents[1] / "golden" / "eval-1.json"  # it left out what it could not read
+
+
+def test_file_of_an_earlier_version_is_counted_as_a_new_one() -> None:
+    found = results.load(GOLDEN)
+    shares = found["results"]
+    assert results.check(found) is None
+    assert [shares[name]["mean"] for name in _marks.SHARES] == pytest.approx([1 / 3, 1, 2 / 3])
+    assert (
+        shares["correct"]["reason"]
+        == "1 in the file, whose version left out what could not be read"
+    )
+    assert shares["pass_at_k"]["mean"] == pytest.approx(1 / 3)
+    assert shares["by_category"]["things"]["unparsable"]["count"] == 4
+    assert results.brief(GOLDEN).marks == {"correct": pytest.approx(1 / 3)}
+    assert _eval_kind.modern(found) is found
+
+
+def test_table_of_an_earlier_file_says_that_it_counts_differently() -> None:
+    (marks, categories, _) = _eval.sheets(results.load(GOLDEN), GOLDEN)
+    assert [row[:3] for row in marks.rows] == [
+        ("correct", "share", "0.333"),
+        ("correct_of_parsed", "share", "1.00"),
+        ("unparsable", "share", "0.667"),
+        ("pass@2", "share", "0.333"),
+    ]
+    assert categories.columns == ("category", "questions", "correct", "unparsable")
+    assert "correct: 1 in the file, whose version left out what could not be read" in marks.notes
+
+
+def test_earlier_file_is_compared_by_todays_count() -> None:
+    old = results.load(GOLDEN)
+    read = {**old, "results": {**old["results"], "items": []}}
+    for one in old["results"]["items"]:
+        verdicts = [{**answer, **scored("right")} for answer in one["more_samples"]]
+        read["results"]["items"].append({**one, **scored("right"), "more_samples": verdicts})
+    found = compare_evals.document({"x": old, "y": read}, "x", "run", "now")["results"]
+    assert {d["mark"]: d["difference"] for d in found["differences"]} == {
+        "correct": pytest.approx(2 / 3),
+        "correct_of_parsed": 0.0,
+        "unparsable": pytest.approx(-2 / 3),
+    }

@@ -18,7 +18,7 @@ from pytest_llamaburn.errors import ResultsError, SettingsError
 from pytest_llamaburn.profiler import Child, Loop, Profiler
 from pytest_llamaburn.settings import Run, model_of
 from pytest_llamaburn.telemetry import _detect
-from pytest_llamaburn.telemetry._base import Base, Machine, Probe, Reading
+from pytest_llamaburn.telemetry._base import Base, Device, Machine, Probe, Reading
 from pytest_llamaburn.telemetry._detect import Gauges, Plan
 
 if TYPE_CHECKING:
@@ -264,6 +264,70 @@ def test_forced_provider_that_is_absent_ends_the_start(fakes: Fakes, sampler: st
         Profiler(choice, machine=fakes.machine()).start()
 
 
+@SAMPLERS
+def test_device_that_is_not_there_ends_the_start_with_those_that_are(
+    fakes: Fakes, sampler: str
+) -> None:
+    fakes.card(0, "03:00.0", **BOARD)
+    fakes.card(1, "0c:00.0", **BOARD)
+    choice = settings(sampler=sampler, gpu=("0c:00.0", "amd:2"))
+    words = "--gpu: 'amd:2' is no device of this machine; there are: amd:0 .03:00.0., amd:1 .0c"
+    with pytest.raises(SettingsError, match=words):
+        Profiler(choice, machine=fakes.machine()).start()
+
+
+@pytest.mark.parametrize(
+    "name", ["1", "amd:1", "AMD:1", "0c:00.0", "0000:0C:00.0", "00000000:0c:00.0", "gpu-12ab"]
+)
+def test_device_is_chosen_by_each_of_its_names(name: str) -> None:
+    first = Device("03:00.0", None, "amd")._asdict()
+    second = Device("0c:00.0", None, "amd", uuid="GPU-12ab")._asdict()
+    assert _detect.wanted([name], [first, second]) == ["0c:00.0"]
+
+
+def test_no_device_can_be_chosen_where_none_is_read() -> None:
+    with pytest.raises(SettingsError, match="there are: none whose sensors can be read"):
+        _detect.wanted(["0"], [])
+
+
+def test_remote_server_s_devices_are_not_chosen_from_those_here(fakes: Fakes) -> None:
+    server = Server("openai", None, "http://192.0.2.1:8000", local=False)
+    found, _ = watched(fakes, 1, server, gpu=("nvidia:7",))
+    assert found.reason == "remote_server"
+
+
+def test_what_the_server_uses_is_asked_every_few_seconds() -> None:
+    class Using(Sensor):
+        def uses(self) -> dict[str, float]:
+            if self.clock.now > 6_000 * MS:
+                raise RuntimeError("gone")
+            return {"gpu": 1.0}
+
+    sensor = Using(Clock(0), 1)
+    told: list[Reading] = []
+    loop = Loop(sensor, "test", PLAN, told.extend, sensor.clock)
+    left = iter(range(120))
+
+    def wait(seconds: float) -> bool:
+        sensor.clock.now += round(seconds * 1e9)
+        return next(left, None) is None
+
+    loop.run(wait)
+    said = [(r.t_ns // MS, r.values) for r in told if r.device_id == "server"]
+    assert said == [(1, {"gpu": 1.0}), (5001, {"gpu": 1.0})]
+    assert sensor.notes["provider_failed", "test"].message == "test failed: RuntimeError: gone"
+
+
+def test_chosen_device_counts_alone(fakes: Fakes) -> None:
+    for number, bus in enumerate(("03:00.0", "0c:00.0")):
+        power = str((number + 1) * 50_000_000)
+        fakes.card(number, bus, hwmon__power1_input=power, gpu_busy_percent="42")
+    found, _ = watched(fakes, 200, gpu=("amd:1",), sampler="thread")
+    line = found.timeline()
+    assert [d["id"] for d in line.counted] == ["0c:00.0"]
+    assert line.not_counted == [{"device": "03:00.0", "reason": "not_chosen"}]
+
+
 def test_switched_off_nothing_is_read(fakes: Fakes) -> None:
     told: list[dict[str, Any]] = []
     with Profiler(settings(profile=False), publish=told.append, machine=fakes.machine()) as found:
@@ -280,6 +344,7 @@ def test_remote_server_leaves_the_clients_own_values(fakes: Fakes) -> None:
     assert told[-1]["about"]["server_location"] == "remote"
     sample = found.system_profile[0]
     assert (sample["cpu_pct"], sample["ram_used_mb"], sample["server_rss_mb"]) == (None, None, None)
+    assert told[-1]["about"]["cpu_pct_of"] is None
     assert sample["client_rss_mb"] > 1
 
 

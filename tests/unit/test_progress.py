@@ -206,11 +206,15 @@ def test_without_a_descriptor_there_is_no_progress(word: str) -> None:
     assert isinstance(make(word, None), Silent)
 
 
-@pytest.mark.parametrize(("term", "style"), [("xterm", Live), ("dumb", Plain), ("", Live)])
+@pytest.mark.parametrize(
+    ("term", "plain", "style"),
+    [("xterm", "", Live), ("dumb", "", Plain), ("", "", Live), ("xterm", "1", Plain)],
+)
 def test_auto_is_live_on_a_terminal_that_can(
-    monkeypatch: pytest.MonkeyPatch, term: str, style: type
+    monkeypatch: pytest.MonkeyPatch, term: str, plain: str, style: type
 ) -> None:
     monkeypatch.setenv("TERM", term)
+    monkeypatch.setenv("NO_COLOR", plain)
     outer, inner = pty.openpty()
     shown = make("auto", inner)
     assert type(shown) is style
@@ -221,3 +225,14 @@ def test_auto_is_live_on_a_terminal_that_can(
 def test_auto_is_plain_where_there_is_no_terminal(place: Path) -> None:
     text = told("auto", place, 1, 1)
     assert text.startswith("1/1 requests, ")
+
+
+@pytest.mark.parametrize("word", ["live", "plain", "json"])
+def test_progress_is_lost_where_the_terminal_is_gone_and_the_run_is_not(word: str) -> None:
+    outer, inner = pty.openpty()
+    shown = make(word, inner)
+    shown.plan(1)
+    os.close(outer)
+    shown.say("Hello.")
+    shown.step(row())
+    shown.close()

@@ -12,8 +12,7 @@ from hypothesis import strategies as st
 from virtual_server import LOOPS, SECOND, VirtualServer, schedules
 
 from pytest_llamaburn.load import replay
-from pytest_llamaburn.load.probing import Probe
-from pytest_llamaburn.load.records import Record
+from pytest_llamaburn.load.records import Probe, Record
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -103,6 +103,14 @@ def test_tokens_that_took_no_measured_time_do_not_raise_the_total_speed() -> Non
     assert totals["tokens_per_sec"] == pytest.approx(1000 * 4 / 50)
 
 
+def test_a_total_of_which_a_part_is_not_known_is_null_with_its_reason() -> None:
+    unknown = row(trace_of(usage=Usage(prompt=-1, completion=-1)))
+    results = document([*rows(1), unknown])["results"]
+    assert (results["totals"]["input_tokens"], results["totals"]["output_tokens"]) == (None, None)
+    assert results["tokens_reason"] == "only 1 of 2 answers came with a token count"
+    assert document()["results"]["tokens_reason"] is None
+
+
 def test_without_any_success_totals_are_absent_and_not_zero() -> None:
     totals = document([row(failed_trace())])["results"]["totals"]
     absent = ("input_tokens", "output_tokens", "requests_ms", "tokens_per_sec")

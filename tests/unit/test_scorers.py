@@ -70,7 +70,8 @@ def test_silence_is_empty_and_wrong(silence: str) -> None:
         ("<thinking>17</thinking>18<reasoning>19</reasoning>", "18"),
         ("the template opened it, 17</think>18", "18"),
         ("<think>a <think> b</think> c</think>18", "18"),
-        ("18 <think>or is it", "18"),
+        ("18\n<think>or is it", "18"),
+        ("18 <think>or is it", "18 <think>or is it"),
         ("<think>cut", ""),
         ("i think 18 < 19 and 20 > 19", "i think 18 < 19 and 20 > 19"),
     ],
@@ -265,7 +266,7 @@ def test_faulty_pattern_is_the_sets_fault() -> None:
 )
 def test_number_is_read(answer: str, value: str | None) -> None:
     verdict = number.score(answer, Asked(value or "1"))
-    wanted = (True, "scored", "") if value else (None, "unparsable", "no number in the answer")
+    wanted = (True, "scored", "") if value else (False, "unparsable", "no number in the answer")
     assert verdict[:3] == wanted
 
 
@@ -494,7 +495,7 @@ def test_article_is_left_out_only_before_a_text(answer: str, letter: str) -> Non
 )
 def test_no_single_choice_is_unparsable(answer: str) -> None:
     verdict = choice.score(answer, Asked("B", CITIES))
-    assert (verdict.correct, verdict.state) == (None, "unparsable")
+    assert (verdict.correct, verdict.state) == (False, "unparsable")
 
 
 @given(st.sampled_from("ABCD"), st.sampled_from(["{}", "({})", "Answer: {}", "**{}.**", "{}\n"]))
@@ -554,7 +555,7 @@ PERSON = {
 )
 def test_json_schema(answer: str, correct: bool | None) -> None:
     verdict = json_schema.score(answer, Asked(options={"schema": PERSON}))
-    assert verdict.correct is correct
+    assert verdict.correct is bool(correct)
     assert verdict.state == ("unparsable" if correct is None else "scored")
 
 
@@ -754,7 +755,7 @@ def test_block_with_the_entry_point_is_the_program() -> None:
 )
 def test_text_without_a_program_is_unparsable(answer: str) -> None:
     verdict = code.score(answer, Asked(options=TESTS))
-    assert verdict[:3] == (None, "unparsable", "no Python program in the answer")
+    assert verdict[:3] == (False, "unparsable", "no Python program in the answer")
 
 
 @pytest.mark.parametrize(

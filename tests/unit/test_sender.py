@@ -3,21 +3,19 @@
 from __future__ import annotations
 
 import asyncio
-import json
 from itertools import pairwise
 from time import perf_counter_ns
 from typing import TYPE_CHECKING, Any, cast
 
 import pytest
+from fake_server import PROMPTS, FakeBackend
 from samples import failed_trace, trace_of
 
 from pytest_llamaburn.backends._base import Model
-from pytest_llamaburn.datasets import Prompt
 from pytest_llamaburn.load import rows
 from pytest_llamaburn.load.rows import Rows
 from pytest_llamaburn.load.sender import Place, Sender
 from pytest_llamaburn.load.step import CLIENTS, RATE, Burst, Step
-from pytest_llamaburn.settings import Stress, model_of
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -26,36 +24,6 @@ if TYPE_CHECKING:
     from pytest_llamaburn.backends._base import Backend
     from pytest_llamaburn.load.rows import Row
     from pytest_llamaburn.trace import Trace
-
-PROMPTS = [Prompt("one", "short", "One?"), Prompt("two", "short", "Two?")]
-
-
-class FakeWire:
-    async def open(self) -> None:
-        return None
-
-    def close(self) -> None:
-        return None
-
-
-class FakeBackend:
-    """A server that answers at once, or as it is told to."""
-
-    def __init__(self, answer: Callable[[], Awaitable[Trace]] | None = None, **asked: Any) -> None:
-        self.settings = model_of(Stress)(**asked)
-        self.bodies: list[Any] = []
-        self._answer = answer
-
-    def wire(self) -> FakeWire:
-        return FakeWire()
-
-    def payload(self, model: Model, messages: Any) -> bytes:
-        return json.dumps(messages).encode()
-
-    async def stream(self, wire: FakeWire, payload: bytes) -> Trace:
-        self.bodies.append(json.loads(payload))
-        await asyncio.sleep(0)
-        return await self._answer() if self._answer else trace_of()
 
 
 async def sending_of(
@@ -154,18 +122,21 @@ def test_what_was_sent_ahead_is_not_waited_for_again(tmp_path: Path) -> None:
     assert sorted(row.number for row in found if row.step == 2) == [0, 1, 2]
 
 
-def test_what_is_sent_ahead_has_a_limit_and_the_visit_goes_on_behind_it(tmp_path: Path) -> None:
+def test_what_fails_ahead_has_a_limit_and_the_visit_goes_on_behind_it(tmp_path: Path) -> None:
     step = Step(1, CLIENTS, 2, stays=True)
+
+    async def answer() -> Trace:
+        return failed_trace()
 
     async def work(sender: Sender) -> None:
         await sender.send(step, Place(1), perf_counter_ns())
-        for _ in range(1000):  # a server that answers at once is not asked without end
+        for _ in range(1000):  # a server that refuses at once is not asked without end
             await asyncio.sleep(0)
-        assert sender.counts["done"] == 2 + 4
+        assert sender.counts["failed"] == 2 + 4
         await sender.send(Step(1, CLIENTS, 9, stays=True), Place(1, 0, 2), perf_counter_ns())
         await sender.leave()
 
-    numbers = [row.number for row in sent(tmp_path, FakeBackend(), work)]
+    numbers = [row.number for row in sent(tmp_path, FakeBackend(answer), work)]
     assert numbers == list(range(len(numbers)))
     assert 2 + 9 <= len(numbers) <= 2 + 9 + 4
 

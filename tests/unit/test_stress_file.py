@@ -47,10 +47,12 @@ def test_what_means_nothing_is_refused_before_the_run(values: dict[str, Any]) ->
 
 def test_a_mode_is_not_told_what_our_own_process_could_not_send(tmp_path: Path) -> None:
     file = Rows(tmp_path, "main")
-    for one in (row(0, 100), failed(0, 1, "client_files"), failed(0, 100, "oom")):
+    made = row(0, 100), failed(0, 1, "client_files"), failed(0, 100, "oom")
+    for number, one in enumerate(made):
+        one.number = number
         file.write(one)
     file.close()
-    run: Any = SimpleNamespace(folder=tmp_path)
+    run: Any = SimpleNamespace(folder=tmp_path, _reader=None, _seen={})
     told = Load._told(run, Place(1), None)
     assert [record.failure for record in told] == [None, "oom"]
 

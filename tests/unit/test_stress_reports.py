@@ -43,7 +43,7 @@ CALIBRATION = {
 def failing(clients: int, every: int) -> Taken:
     rows = closed(clients, 12, 100, 2)
     for i in range(0, len(rows), every):
-        rows[i] = failed(rows[i].sent_ns / 1e6, 100, "oom")
+        rows[i] = failed(rows[i].sent_ns / 1e6, (rows[i].end_ns - rows[i].sent_ns) / 1e6, "oom")
     return Step(clients, CLIENTS, len(rows)), rows
 
 
@@ -138,7 +138,15 @@ def test_a_level_without_a_state_says_why(tmp_path: Path) -> None:
 def test_a_point_that_the_levels_only_bracket_has_no_number(tmp_path: Path) -> None:
     text = shown(tmp_path, failing(1, 12))
     assert "by 10 s): at or below 1, the lowest that was sent; highest passing –, lowest" in text
-    assert _stress._at({"concurrency": None, "passing": 2, "failing": 8}) == "–"
+    older = {"concurrency": None, "passing": 2, "failing": 8}  # of a file without brackets
+    assert _stress._at(older) == "between 2 and 8 clients"
+
+
+def test_goodput_without_numbers_says_why(tmp_path: Path) -> None:
+    step, rows = level(2)
+    rows[-1].doubts = {"time_to_first_token_ms": "implausible"}
+    text = shown(tmp_path, (step, rows), slo="ttft_ms<5")
+    assert "2 clients: goodput: 1 of " in text
 
 
 def test_a_rate_without_throughput_says_why(tmp_path: Path) -> None:
@@ -154,6 +162,7 @@ def test_a_server_that_counts_no_tokens_has_none_in_file_table_and_chart(tmp_pat
     path = saved(tmp_path, taken)
     found = results.load(path)["results"]
     assert found["totals"]["output_tokens"] is None
+    assert found["tokens_reason"].startswith("the server sent no token counts")
     text = table.render([path])
     assert "1 clients, 2 clients: tokens/s: the server sent no token counts" in text
     assert "● tokens/s, top –" in text
@@ -264,6 +273,17 @@ def test_the_instruments_error_and_a_client_that_was_the_limit_are_told(tmp_path
     assert "TTFT error" not in other
 
 
+def test_a_point_between_two_levels_far_apart_is_printed_as_these(tmp_path: Path) -> None:
+    text = shown(tmp_path, level(1), level(2), level(8), failing(16, 3))
+    assert "by 10 s): between 8 and 16 clients; highest passing 8, lowest failing 16" in text
+    assert re.search(r"degradation point \(.*\): between 2 and 8 clients; highest", text)
+
+
+def test_a_point_above_all_that_was_sent_is_said_to_be_there() -> None:
+    at = _stress._at({"rate": None, "bracket": (4, None), "passing": 4, "failing": None})
+    assert at == "above 4 requests/s"
+
+
 def test_spreadsheets_have_a_row_a_level_with_its_distributions(tmp_path: Path) -> None:
     path = saved(tmp_path, [alone(), level(1), level(4)])
     head, *lines = csv.render([path]).splitlines()
@@ -273,10 +293,10 @@ def test_spreadsheets_have_a_row_a_level_with_its_distributions(tmp_path: Path) 
 
 
 def test_the_page_draws_levels_states_and_points(tmp_path: Path) -> None:
-    path = saved(tmp_path, [alone(), level(1), level(2), level(8), failing(16, 3)])
+    path = saved(tmp_path, [alone(), level(1), level(2), level(3), level(12), failing(16, 3)])
     page = html.render([path])
     assert "tokens/s and total p50, ms over the load" in page
-    assert [page.count(f'class="s-{state}"') for state in ("optimal", "degraded")] == [2, 1]
+    assert [page.count(f'class="s-{state}"') for state in ("optimal", "degraded")] == [3, 1]
     assert "failure point</text>" in page
     assert "degradation point</text>" in page
     one = html.render([saved(tmp_path / "one", [alone(), level(1)])])

@@ -142,6 +142,61 @@ def test_amd_gpu_that_shows_nothing_is_not_used(fakes: Fakes) -> None:
     assert amd(fakes).probe().reason == "unsupported_field"
 
 
+# --- which GPUs a server uses
+
+KFD = "sys/class/kfd/kfd"
+
+
+def client(gpu: str, number: int = 1, **sizes: str) -> str:
+    """Return what the kernel says of a file that a process has opened on a GPU."""
+    about = {"drm-driver": "amdgpu", "drm-client-id": str(number), "drm-pdev": f"0000:{gpu}"}
+    held = {f"drm-{name.replace('_', '-')}": size for name, size in sizes.items()}
+    return "\n".join(["pos:\t0", *(f"{k}:\t{v}" for k, v in {**about, **held}.items())])
+
+
+def two_boards(fakes: Fakes, **fields: Any) -> amd_sysfs.Provider:
+    fakes.card(0, "03:00.0", **BOARD)
+    fakes.card(1, "0c:00.0", **MEMORY)
+    provider = amd(fakes, server_pids=frozenset({7}), **fields)
+    provider.probe()
+    return provider
+
+
+def test_gpu_on_which_a_process_of_the_server_holds_memory_is_used(fakes: Fakes) -> None:
+    provider = two_boards(fakes)
+    small = client("0c:00.0", memory_vram="2048 KiB", total_vram="2048 KiB")
+    large = client("03:00.0", memory_vram="8192 KiB", total_vram="80000 KiB", total_gtt="1 MiB")
+    fakes.files("proc/7/fdinfo", {"3": small, "4": large, "5": large, "6": "pos:\t0"})
+    assert provider.uses() == {"03:00.0": 1.0, "0c:00.0": 0.0}
+
+
+def test_client_of_a_gpu_that_opened_it_twice_counts_once(fakes: Fakes) -> None:
+    provider = two_boards(fakes)
+    half = client("03:00.0", memory_vram="40000 KiB")
+    fakes.files("proc/7/fdinfo", {"3": half, "4": half})
+    assert provider.uses() == {"03:00.0": 0.0, "0c:00.0": 0.0}
+    fakes.files("proc/7/fdinfo", {"4": client("03:00.0", 2, memory_vram="40000 KiB")})
+    assert provider.uses() == {"03:00.0": 1.0, "0c:00.0": 0.0}
+
+
+def test_server_of_another_user_is_seen_where_it_uses_rocm(fakes: Fakes) -> None:
+    provider = two_boards(fakes)
+    assert provider.uses() == {}  # its files may not be looked at
+    node = {"gpu_id": "51234", "properties": "simd_count 120\nlocation_id 768\ndomain 0"}
+    fakes.files(f"{KFD}/topology/nodes/1", node)
+    fakes.files(f"{KFD}/topology/nodes/0", {"gpu_id": "0", "properties": "cpu_cores_count 16"})
+    assert provider.uses() == {}
+    fakes.files(f"{KFD}/proc/7", {"vram_51234": "9000000000"})
+    assert provider.uses() == {"03:00.0": 1.0, "0c:00.0": 0.0}
+
+
+def test_without_a_server_no_gpu_is_said_to_be_unused(fakes: Fakes) -> None:
+    fakes.card(0, "03:00.0", **BOARD)
+    provider = amd(fakes)
+    provider.probe()
+    assert provider.uses() == {}
+
+
 # --- Intel
 
 
@@ -174,6 +229,14 @@ def test_intel_counter_that_goes_mad_gives_no_power(fakes: Fakes) -> None:
     fakes.card(0, "03:00.0", vendor="0x8086", hwmon__energy1_input="9000000000000")
     assert of(provider)["03:00.0"]["power_w"] is None
     assert ("implausible", "power_w") in provider.notes
+
+
+def test_intel_gpu_that_the_server_uses(fakes: Fakes) -> None:
+    provider = intel(fakes, Clock(), hwmon__energy1_input="1000000")
+    provider.probe()
+    provider.machine.server_pids = frozenset({7})
+    fakes.files("proc/7/fdinfo", {"3": client("03:00.0", resident_vram0="900 MiB")})
+    assert provider.uses() == {"03:00.0": 1.0}
 
 
 def test_intel_gpu_that_vanishes_gives_nothing(fakes: Fakes, tmp_path: Path) -> None:
@@ -291,6 +354,7 @@ class Nvml:
             "nvmlDeviceGetTemperature": 66,
             "nvmlDeviceGetEnforcedPowerLimit": 300_000,
             "nvmlDeviceGetClockInfo": 1_900,
+            "nvmlDeviceGetComputeRunningProcesses": [Struct(pid=7, usedGpuMemory=None)],
         }
         return lambda *_: answers[name]
 
@@ -348,6 +412,15 @@ def test_nvml_gpu_that_falls_off_the_bus_gives_nothing_more(fakes: Fakes) -> Non
         "Temperature", "EnforcedPowerLimit", "ClockInfo",
     )}  # fmt: skip
     assert provider.read() == []
+
+
+def test_nvml_lists_the_processes_of_the_server_unless_they_are_the_hosts(fakes: Fakes) -> None:
+    provider = nvidia(fakes, Nvml())
+    provider.probe()
+    provider.machine.server_pids = frozenset({7})
+    assert provider.uses() == {"01:00.0": 1.0}
+    provider.machine.server_pids = frozenset({8})
+    assert provider.uses() == {}
 
 
 def test_nvml_without_a_driver_or_the_extra_says_so(fakes: Fakes) -> None:
@@ -434,6 +507,7 @@ def test_host_finds_the_server_by_its_port(fakes: Fakes) -> None:
     rss = psutil.Process(child.pid).memory_info().rss / 1e6
     assert values["server_rss_mb"] == pytest.approx(rss, rel=0.5)
     assert values["server_cpu_pct"] is not None
+    assert provider.machine.server_pids == {child.pid}
     child.communicate()
     after = of(provider)["host"]
     assert (after["server_rss_mb"], after["server_cpu_pct"]) == (None, None)

@@ -7,7 +7,7 @@ import threading
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from sensors import Clock, Fakes, known, of, until
+from sensors import NVIDIA_HELP, Clock, Fakes, known, of, until
 
 from pytest_llamaburn.telemetry import _base, amd_smi, apple, nvidia_smi, rocm_smi
 
@@ -105,6 +105,14 @@ def test_rocm_smi_power_of_a_secondary_die_is_null_and_the_rest_stays(fakes: Fak
     assert "power_w" not in provider.probe().fields
     values = of(provider)["2d:00.0"]
     assert (values["power_w"], values["util_pct"]) == (None, 3.0)
+
+
+def test_rocm_smi_second_die_of_a_card_is_covered_by_its_first(fakes: Fakes) -> None:
+    first = {"Average Graphics Package Power (W)": "500.0", "PCI Bus": "0000:2C:00.0"}
+    provider = rocm(fakes, {"card0": first, "card1": SECONDARY["card0"]})
+    dies = {device.id: device.covered_by for device in provider.probe().devices}
+    assert dies == {"2c:00.0": None, "2d:00.0": "2c:00.0"}
+    assert rocm(fakes, SECONDARY).probe().devices[0].covered_by is None  # as a single card says it
 
 
 def test_rocm_smi_of_2019_spells_temperatures_its_own_way(fakes: Fakes) -> None:
@@ -352,6 +360,20 @@ def test_nvidia_smi_field_that_is_missing_costs_no_other(
     (device,) = provider.probe().devices
     (reading,) = until(provider.read, 1)
     assert (device.power_kind, device.memory_kind, reading.values["power_w"]) == expected
+
+
+def test_nvidia_smi_second_board_without_power_is_there_without_it(stream: Any) -> None:
+    blind = "[N/A], [N/A], [N/A], 10, 20, 61, 350, 300"  # as with MIG, or on a vGPU
+    rows = [f"{ROW}, {VALUES}", f"{ROW.replace('01:', '02:')}, {blind}"]
+    probe = stream("exec /bin/sleep 600", rows).probe()
+    assert [device.id for device in probe.devices] == ["01:00.0", "02:00.0"]
+    assert "power_w" in probe.fields
+
+
+def test_nvidia_smi_that_knows_uuids_gives_them(stream: Any) -> None:
+    row = f"{ROW}, GPU-1234, {VALUES}"
+    (device,) = stream("exec /bin/sleep 600", [row], known=f'{NVIDIA_HELP}\n"uuid"').probe().devices
+    assert (device.id, device.uuid) == ("01:00.0", "GPU-1234")
 
 
 @pytest.mark.parametrize(

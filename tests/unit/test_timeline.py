@@ -5,11 +5,15 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from samples import document, failed_trace, header, record, row
 
 from pytest_llamaburn import compare, gates, insights, results, timeline
 from pytest_llamaburn.kinds import _power
+from pytest_llamaburn.load import levels
 from pytest_llamaburn.load.rows import Row
+from pytest_llamaburn.load.steady import Stretch
 from pytest_llamaburn.reports import _power as power_report
 from pytest_llamaburn.timeline import Timeline, Window
 
@@ -197,7 +201,7 @@ def test_entries_of_one_profiler_are_put_together() -> None:
 def test_energy_is_of_the_boards_else_the_chip_else_the_processors(
     devices: tuple[dict[str, Any], ...], counted: list[str], scope: str | None
 ) -> None:
-    line = Timeline(about(*devices), [])
+    line = Timeline(about(*devices), [r for d in devices for r in power(d["id"])])
     assert ([d["id"] for d in line.counted], line.scope) == (counted, scope)
 
 
@@ -208,11 +212,108 @@ def test_processors_beside_a_gpu_are_told_apart() -> None:
     assert found["results"]["totals"]["cpu_package_energy_wh"] == pytest.approx(150 / 3600)
 
 
-def test_no_total_is_partial() -> None:
-    silent = {**GPU, "id": "02:00.0"}
-    line = Timeline(about(GPU, silent), power())
+SECOND = {**GPU, "id": "02:00.0", "name": None}
+
+
+def uses(**gpus: float) -> list[Any]:
+    """Return a reading that says which GPUs the server uses, by their bus: `bus01=1.0`."""
+    return ["server", S, 0.0, {f"{name[3:]}:00.0": use for name, use in gpus.items()}]
+
+
+def left_out(line: Timeline) -> dict[str, str]:
+    return {one["device"]: one["reason"] for one in line.not_counted}
+
+
+def test_board_without_a_sensor_leaves_the_energy_of_the_others() -> None:
+    found = built(ROWS, [entry([*power(), *power("package-0", 30)], GPU, SECOND, PACKAGE)])
+    assert found["results"]["totals"]["energy_wh"] == pytest.approx(500 / 3600)
+    assert found["telemetry"]["counted"] == ["01:00.0"]
+    assert found["telemetry"]["not_counted"] == [
+        {"device": "02:00.0", "reason": "no_power_sensor"},
+        {"device": "package-0", "reason": "other_scope"},
+    ]
+    notes = [*power_report.notes(found)]
+    assert "counted: Example 01:00.0" in notes
+    assert "not counted: 02:00.0: it has no power sensor that can be read" in notes
+    assert "device_not_counted" in {insight["id"] for insight in found["insights"]}
+    assert results.check(found) is None
+
+
+def test_no_device_with_a_sensor_is_no_energy() -> None:
+    line = Timeline(about(GPU, SECOND), [])
     assert line.energy(5 * S, 10 * S).reason == "unsupported_field"
     assert line.idle_watts("idle_loaded") is None
+    assert set(left_out(line).values()) == {"no_power_sensor"}
+
+
+def test_second_die_is_in_the_reading_of_the_first() -> None:
+    die = {**SECOND, "covered_by": "01:00.0"}
+    readings = [*power(), uses(bus01=0.0, bus02=1.0)]
+    line = Timeline(about(GPU, die), readings)
+    assert [d["id"] for d in line.counted] == ["01:00.0"]
+    assert left_out(line) == {"02:00.0": "other_die"}
+
+
+def test_device_the_server_does_not_use_never_decides() -> None:
+    both = [*power(), *power("02:00.0", 30)]
+    one = Timeline(about(GPU, SECOND), [*both, uses(bus01=0.0, bus02=1.0)])
+    assert one.energy(5 * S, 10 * S).watts == pytest.approx(30)
+    assert left_out(one) == {"01:00.0": "not_used"}
+    blind = Timeline(about(GPU, SECOND), [*power(), uses(bus01=0.0, bus02=1.0)])
+    assert blind.energy(5 * S, 10 * S).reason == "unsupported_field"
+    assert left_out(blind) == {"01:00.0": "not_used", "02:00.0": "no_power_sensor"}
+    neither = Timeline(about(GPU, SECOND), [*both, uses(bus01=0.0, bus02=0.0)])
+    assert neither.energy(5 * S, 10 * S).reason == "gpu_not_used"
+    unknown = Timeline(about(GPU, SECOND), [*both, uses(bus01=1.0)])
+    assert unknown.energy(5 * S, 10 * S).watts == pytest.approx(130)
+
+
+def test_user_chooses_which_device_counts() -> None:
+    readings = [*power(), *power("02:00.0", 30), uses(bus01=1.0, bus02=0.0)]
+    line = Timeline(about(GPU, SECOND, chosen=["02:00.0"]), readings)
+    assert line.energy(5 * S, 10 * S).watts == pytest.approx(30)
+    assert left_out(line) == {"01:00.0": "not_chosen"}
+
+
+def test_sensor_that_dies_in_the_run_is_named_and_costs_no_other() -> None:
+    readings = [*power(), *power("02:00.0", 30, seconds=6)]
+    found = built(ROWS, [entry(readings, GPU, SECOND)])
+    assert found["results"]["totals"]["power_draw_watts"] == pytest.approx(100)
+    assert found["telemetry"]["not_counted"] == [{"device": "02:00.0", "reason": "low_coverage"}]
+    alone = built(ROWS, [entry(power(seconds=6), GPU)])
+    assert alone["telemetry"]["reason"] == "low_coverage"
+    assert alone["telemetry"]["counted"] == ["01:00.0"]
+
+
+def test_parts_of_a_run_that_counted_different_devices_have_no_total() -> None:
+    both = [*power(), *power("02:00.0", 30)]
+    parts = [entry(both, GPU, SECOND), entry(power(), GPU, SECOND, segment="b", wall_ns=WALL + S)]
+    found = built([clocked(5, 10), clocked(5, 10, segment="b", repeat=1)], parts)
+    assert found["telemetry"]["reason"] == "devices_differ"
+    assert found["results"]["totals"]["energy_wh"] is None
+
+
+@given(
+    st.lists(
+        st.tuples(
+            st.sampled_from([GPU, CHIP, PACKAGE]), st.booleans(), st.sampled_from([None, 0.0, 1.0])
+        ),
+        max_size=4,
+    )
+)
+@settings(max_examples=50, deadline=None)
+def test_every_device_either_counts_or_has_its_reason(kinds: list[Any]) -> None:
+    devices = [{**kind, "id": f"{i:02}:00.0"} for i, (kind, _, _) in enumerate(kinds)]
+    said = {d["id"]: use for d, (_, _, use) in zip(devices, kinds, strict=True) if use is not None}
+    sensed = zip(devices, kinds, strict=True)
+    readings = [r for d, (_, has, _) in sensed if has for r in power(d["id"])]
+    line = Timeline(about(*devices), [*readings, ["server", 0, 0.0, said]])
+    counted = [d["id"] for d in line.counted]
+    assert sorted([*counted, *left_out(line)]) == sorted(d["id"] for d in devices)
+    assert set(left_out(line).values()) <= set(timeline.NOT_COUNTED)
+    assert len({d["scope"] for d in line.counted}) <= 1
+    assert (line.energy(5 * S, 10 * S).joules is not None) == bool(counted)
+    assert not any(said.get(name) == 0.0 for name in counted)
 
 
 def test_shares_of_requests_come_from_the_counted_devices() -> None:
@@ -345,7 +446,15 @@ def sent(start: float, end: float, tokens: float | None = 5, error: Any = None) 
 
 def levelled(*parts: list[Row], entries: Any = (WATCHED,)) -> dict[str, Any]:
     windows = [_power.window(row) for rows in parts for row in rows]
-    return _power.level(_power.lines(entries, windows), parts)
+    whole = [
+        (
+            levels.Part(rows, rows[0].sent_ns, {}),
+            Stretch(min(row.sent_ns for row in rows), max(row.end_ns for row in rows)),
+        )
+        for rows in parts
+        if rows
+    ]
+    return _power.level(_power.lines(entries, windows), whole)
 
 
 def test_level_takes_what_its_steps_took_failed_requests_too() -> None:
@@ -356,6 +465,15 @@ def test_level_takes_what_its_steps_took_failed_requests_too() -> None:
     assert found["joules_per_output_token"] == pytest.approx(50)
     assert found["output_tokens_per_joule"] == pytest.approx(0.02)
     assert found["energy_reason"] is None
+
+
+def test_energy_of_a_level_is_of_its_held_stretch_and_of_the_tokens_inside() -> None:
+    rows = [sent(5, 7), sent(7, 9), sent(9, 11)]
+    part, stretch = levels.Part(rows, 0, {}), Stretch(7 * S, 9 * S)
+    lines = _power.lines((WATCHED,), [_power.window(row) for row in rows])
+    found = _power.level(lines, [(part, stretch)])
+    assert found["energy_wh"] == pytest.approx(200 / 3600)
+    assert found["joules_per_output_token"] == pytest.approx(200 / 5)
 
 
 @pytest.mark.parametrize(
@@ -412,7 +530,12 @@ def test_table_leaves_out_what_is_not_known() -> None:
 
 
 def test_table_of_levels_says_what_each_took() -> None:
-    telemetry = {"scope": "soc", "provider": "amd-sysfs", "sensor_error": "unvalidated"}
+    telemetry: dict[str, Any] = {
+        "scope": "soc",
+        "provider": "amd-sysfs",
+        "sensor_error": "unvalidated",
+    }
+    telemetry |= {"counted": ["c1:00.0"], "devices": [CHIP]}
     clients = {**levelled([sent(5, 7)]), "concurrency": 4}
     rate = {**levelled([sent(5, 7, None)]), "rate": 2.5}
     unknown = {**levelled([]), "concurrency": 8}
@@ -471,7 +594,7 @@ def test_energy_a_token_is_compared() -> None:
         sources.append(compare.Source(name, {**made, "run_id": name}))
     column = compare.column("joules_per_output_token", "--columns")
     assert (column.unit, column.better) == ("J", "lower")
-    comparison = compare.Comparison(sources, compare.Choice((column,)), 0, ())
+    comparison = compare.Comparison(sources, compare.Choice((column,)), 0, lambda _: ())
     found = compare.document(comparison, "c", "2026-01-01T00:00:00Z")["results"]
     (change,) = found["changes"]
     assert change["change"] == pytest.approx(0.5)
@@ -481,9 +604,41 @@ def test_energy_a_token_is_compared() -> None:
 def test_energy_a_token_that_is_not_known_is_not_compared() -> None:
     sources = [compare.Source(name, {**built(ROWS, []), "run_id": name}) for name in "ab"]
     column = compare.column("joules_per_output_token", "--columns")
-    comparison = compare.Comparison(sources, compare.Choice((column,)), 0, ())
+    comparison = compare.Comparison(sources, compare.Choice((column,)), 0, lambda _: ())
     (change,) = compare.document(comparison, "c", "2026-01-01T00:00:00Z")["results"]["changes"]
     assert (change["value"], change["verdict"]) == (None, "inconclusive")
+
+
+def energies(*sides: tuple[list[Any], tuple[Any, ...]], **machine: Any) -> dict[str, Any]:
+    """Return the comparison of the energy of two runs, by their readings and devices."""
+    sources = []
+    for name, (readings, devices) in zip("ab", sides, strict=True):
+        made = {**built(ROWS, [entry(readings, *devices)]), "run_id": name}
+        made["environment"] = {**made["environment"], "fingerprint": machine.get(name, "same")}
+        sources.append(compare.Source(name, made))
+    column = compare.column("run_energy_wh", "--columns")
+    comparison = compare.Comparison(sources, compare.Choice((column,)), 0, lambda _: ())
+    found: dict[str, Any] = compare.document(comparison, "c", "2026-01-01T00:00:00Z")["results"]
+    return found
+
+
+def test_energy_of_different_devices_is_not_compared() -> None:
+    both = ([*power(), *power("02:00.0", 50)], (GPU, SECOND))
+    found = energies((power(), (GPU, SECOND)), both)
+    (change,) = found["changes"]
+    reason = "energy was counted of different devices: 01:00.0 and 01:00.0, 02:00.0"
+    assert (change["verdict"], change["change"], change["reason"]) == ("inconclusive", None, reason)
+    text = "device whose energy counts differs: 01:00.0 (A); 01:00.0, 02:00.0 (B)"
+    assert {"id": "counted", "text": text} in found["warnings"]
+
+
+def test_energy_of_another_machine_is_compared_where_it_is_of_the_same_scope() -> None:
+    other = (power("02:00.0", 50), (SECOND,))
+    (change,) = energies((power(), (GPU,)), other, b="other")["changes"]
+    assert change["change"] == pytest.approx(-0.5)
+    chip = (power("c1:00.0", 50), (CHIP,))
+    (change,) = energies((power(), (GPU,)), chip, b="other")["changes"]
+    assert change["change"] is None
 
 
 def said(readings: list[Any], *devices: dict[str, Any], **fields: Any) -> set[str]:

@@ -188,6 +188,10 @@ def test_a_servers_words_are_bounded() -> None:
     assert len(classify(500, "x" * 10_000)[1]) == MESSAGE_LIMIT
 
 
+def test_a_servers_words_cannot_steer_a_terminal_and_fit_in_a_file() -> None:
+    assert classify(500, "\x1b[2Jbad\nluck \ud800")[1] == "?[2Jbad\nluck \ufffd"
+
+
 @both_loops
 def test_nobody_listening_is_refused(run: Runner, closed_port: int) -> None:
     [trace] = run(ask(ollama.Backend(settings_for(f"127.0.0.1:{closed_port}"))))

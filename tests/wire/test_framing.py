@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scripted import chunk, chunked, head, sized
 
-from pytest_llamaburn.backends._framing import Framing, FramingError
+from pytest_llamaburn.backends._framing import HEAD_LIMIT, Framing, FramingError
 
 STREAM = head(200, transfer_encoding="chunked")
 
@@ -81,6 +81,37 @@ def test_a_status_without_body_is_whole_with_its_head(status: int) -> None:
     assert framed(head(status)).done
 
 
+def test_a_chunk_is_taken_as_it_comes() -> None:
+    """So nothing is looked at again, however many reads a chunk takes."""
+    framing = framed(STREAM + b"64\r\nfirst ")
+    assert framing.body == b"first "
+    framing.feed(b"part")
+    assert framing.body == b"first part"
+
+
+def test_the_pieces_that_were_taken_are_forgotten_but_for_the_beginning() -> None:
+    framing = framed(STREAM + chunk(b"one"))
+    assert [piece for _, piece in framing.take()] == [b"one"]
+    assert framing.take() == []
+    for byte in (b"x", b"y", b"z"):
+        framing.feed(chunk(byte * 70_000))
+        framing.take()
+    assert framing.body == b"one" + b"x" * 70_000 + b"y" * 70_000
+
+
+@pytest.mark.parametrize("length", ["\u00b2", "9" * 5000, "-1", "1_0", ""])
+def test_a_length_that_is_no_number_means_until_the_close(length: str) -> None:
+    framing = framed(f"HTTP/1.1 200 OK\r\nContent-Length: {length}\r\n\r\n".encode("latin-1"))
+    assert framing.until_close
+
+
+@pytest.mark.parametrize("cut", range(40))
+def test_lines_of_the_framing_may_end_with_lf_alone(cut: int) -> None:
+    raw = b"HTTP/1.1 200\nTransfer-Encoding: chunked\n\n3\none\n3;a=b\r\ntwo\n0\nX: y\n\n"
+    framing = framed(raw[:-cut], raw[-cut:])
+    assert (framing.body, framing.done, framing.strict) == (b"onetwo", True, False)
+
+
 def test_chunk_extensions_are_ignored() -> None:
     framing = framed(STREAM + chunk(b"one", ";a=b") + chunk(b"two", " ;c") + chunk(b"", ";d=e"))
     assert framing.body == b"onetwo"
@@ -112,6 +143,29 @@ def test_interim_heads_announce_the_real_one() -> None:
     assert (framing.status, framing.body, framing.done) == (201, b"made", True)
 
 
+def test_thousands_of_interim_heads_are_passed_over() -> None:
+    raw = b"HTTP/1.1 102 Processing\r\n\r\n" * 5000 + sized(200, b"made")
+    framing = framed(raw)
+    assert (framing.status, framing.body, framing.done) == (200, b"made", True)
+
+
+@pytest.mark.parametrize(
+    ("start", "more", "kind"),
+    [
+        (b"", b"HTTP/1.1 102 Processing\r\n\r\n", "oversized_answer"),
+        (b"HTTP/1.1 200 OK\r\n", b"X-More: and more\r\n", "oversized_answer"),
+        (b"HTTP/1.1 200 OK\r\nX: ", b"x" * 10_000, "oversized_answer"),
+        (STREAM, b"1;x=" + b"y" * 900, "malformed_chunk"),
+        (STREAM + chunk(b"")[:-2], b"X-More: and more\r\n", "malformed_chunk"),
+    ],
+    ids=["interim heads", "headers", "a header", "a chunk's size", "trailers"],
+)
+def test_what_surrounds_a_body_is_bounded(start: bytes, more: bytes, kind: str) -> None:
+    with pytest.raises(FramingError) as caught:
+        framed(start, *[more] * (HEAD_LIMIT // len(more) + 2))
+    assert caught.value.kind == kind
+
+
 @pytest.mark.parametrize("size", [b"zz", b"", b"-7", b"+5", b"0x5", b"1_0", b" 5", b"5 5", b"-7;a"])
 def test_a_size_that_is_not_hexadecimal_is_refused(size: bytes) -> None:
     with pytest.raises(FramingError, match="not hexadecimal"):
@@ -134,7 +188,6 @@ def test_what_is_not_http_is_refused(raw: bytes) -> None:
 
 def test_the_cut_end_of_a_stream_is_kept() -> None:
     framing = framed(STREAM + chunk(b"whole") + b"64\r\ncut he")
-    framing.flush()
     assert framing.body == b"wholecut he"
 
 
@@ -142,7 +195,6 @@ def test_nothing_after_a_malformed_chunk_is_body() -> None:
     framing = Framing()
     with pytest.raises(FramingError):
         framing.feed(STREAM + chunk(b"good") + b"zz\r\nbad\r\n" + chunk(b"later"))
-    framing.flush()
     assert framing.body == b"good"
 
 

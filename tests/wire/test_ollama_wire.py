@@ -247,6 +247,44 @@ def test_thinking_is_asked_for_or_refused_in_so_many_words(
     assert backend.body(Model("m", "m", capabilities=capabilities), [])["think"] == sent
 
 
+@pytest.mark.parametrize("end", [b"\n", b"\r", b"\r\n"])
+def test_lines_may_end_with_either_or_both_and_begin_with_a_byte_order_mark(end: bytes) -> None:
+    lines = (ollama_line("Red"), ollama_line(" green"), ollama_line(done=True))
+    body = b"\xef\xbb\xbf" + b"".join(lines).replace(b"\n", end)
+    exchange = asyncio.run(replay([head(201).replace(b"\r", b""), body[:50], body[50:]]))
+    trace = fold(events_of(BACKEND, exchange))
+    assert (trace.text, trace.failure) == ("Red green", None)
+    assert trace.delta_ns == [exchange.stamps[2]] * 2
+
+
+NAMES = [
+    ("Llama3.1:8B", "llama3.1:8b"),
+    ("llama3.1", "llama3.1:latest"),
+    ("library/plain", "plain:latest"),
+    ("registry.ollama.ai/library/plain:latest", "plain:latest"),
+    ("https://registry.ollama.ai/library/Plain", "plain:latest"),
+    ("https://hf.co/User/Model", "hf.co/User/Model:latest"),
+    ("hf.co/user/model:q4_k_m", "hf.co/User/Model:Q4_K_M"),
+    ("me/mine", "me/mine:latest"),
+    ("localhost:5000/me/mine", "localhost:5000/me/mine:latest"),
+]
+
+
+@pytest.mark.parametrize(("asked", "installed"), NAMES)
+def test_a_model_is_found_by_every_name_ollama_takes_for_it(asked: str, installed: str) -> None:
+    with ScriptedServer(OllamaFacade(model=installed)) as server:
+        found = asyncio.run(ollama.Backend(settings_for(server.host)).describe(asked))
+    assert (found.id, found.name) == (installed, installed)
+
+
+@pytest.mark.parametrize(
+    ("asked", "installed"),
+    [("plain", "me/plain:latest"), ("m:8b", "m:7b"), ("hf.co/a/m", "a/m:latest"), ("", "m:latest")],
+)
+def test_another_model_is_not_taken_for_it(asked: str, installed: str) -> None:
+    assert ollama.full_name(asked) != ollama.full_name(installed)
+
+
 def test_a_client_embeds_one_or_several_texts() -> None:
     with ScriptedServer([sized(200, {"embeddings": [[0.5], [0.25]]})]) as server:
         client = ollama.Client(ollama.Backend(settings_for(server.host)))

@@ -4,12 +4,17 @@ from __future__ import annotations
 
 import asyncio
 import json
+from itertools import pairwise
 from typing import TYPE_CHECKING, Any, cast
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from scripted import (
     LLAMA_TIMINGS,
     OPENAI_USAGE,
+    ScriptedServer,
+    ask,
     chunk,
     chunked,
     events_of,
@@ -115,9 +120,9 @@ def test_usage_and_timings_are_the_servers() -> None:
     assert trace.usage == Usage(prompt=34, cached=4, completion=12, reasoning=5)
     assert exchange.headers_ns is not None
     assert trace.timings == ServerTimings(
-        prompt_ms=915.023,
+        prompt_ms=9.15023,
         prompt_tokens=30,
-        eval_ms=726.547,
+        eval_ms=7.26547,
         eval_tokens=12,
         queue_ms=(exchange.headers_ns - exchange.sent_ns) / 1e6,  # a slot was free
     )
@@ -185,14 +190,70 @@ def test_the_blank_after_the_colon_may_be_missing() -> None:
 
 
 @pytest.mark.parametrize(
+    "event",
+    [b"data:\n\n", b"data: \n\n", b"data\n\n", b"data:\ndata: \n\n"],
+    ids=["none", "blank", "no colon", "two lines"],
+)
+def test_an_event_with_nothing_as_data_is_skipped(event: bytes) -> None:
+    trace = trace_of(chunked(event, RED, event, STOP, event, DONE))
+    assert (trace.text, trace.finish_reason, trace.failure) == ("Red", "stop", None)
+
+
+@pytest.mark.parametrize("done", [b"  [DONE]", b" [DONE] ", b"\t[DONE]\t"])
+def test_done_may_have_blanks_around_it(done: bytes) -> None:
+    trace = trace_of(chunked(RED, b"data:" + done + b"\n\n"))
+    assert (trace.text, trace.failure) == ("Red", None)
+
+
+@pytest.mark.parametrize("cut", range(5))
+def test_a_byte_order_mark_before_the_first_line_is_no_part_of_it(cut: int) -> None:
+    body = b"\xef\xbb\xbf" + RED + STOP + DONE
+    trace = trace_of([head(200), body[:cut], body[cut:]])
+    assert (trace.text, trace.finish_reason, trace.failure) == ("Red", "stop", None)
+
+
+@given(end=st.sampled_from([b"\n", b"\r", b"\r\n"]), cuts=st.sets(st.integers(1, 500)))
+def test_lines_end_with_lf_or_cr_or_both_however_they_are_cut(end: bytes, cuts: set[int]) -> None:
+    body = b"".join((COMMENT, RED, ROLE, RED, STOP, DONE)).replace(b"\n", end)
+    places = [0, *sorted(cut for cut in cuts if cut < len(body)), len(body)]
+    pieces = [body[a:b] for a, b in pairwise(places)]
+    for reads in ([head(200), *pieces], chunked(*pieces)):
+        trace = trace_of(reads)
+        assert (trace.text, trace.finish_reason, trace.failure) == ("RedRed", "stop", None)
+
+
+def test_a_line_that_ends_with_cr_alone_has_the_stamp_of_its_read() -> None:
+    cr = [event.replace(b"\n", b"\r") for event in (ROLE, RED, RED)]
+    exchange = asyncio.run(replay(chunked(*cr, DONE)))
+    assert fold(events_of(BACKEND, exchange)).delta_ns == exchange.stamps[2:4]
+
+
+@pytest.mark.parametrize("status", [200, 201, 202])
+def test_a_stream_may_come_with_any_status_of_success(status: int) -> None:
+    reads = [head(status, transfer_encoding="chunked"), *chunked(RED, STOP, DONE)[1:]]
+    trace = trace_of(reads)
+    assert (trace.text, trace.finish_reason, trace.failure) == ("Red", "stop", None)
+
+
+def test_a_connection_is_kept_after_any_success() -> None:
+    steps = [head(201, transfer_encoding="chunked"), *chunked(RED, STOP, DONE)[1:]]
+    with ScriptedServer(steps) as server:
+        backend = openai.Backend(settings_for(server.host))
+        assert [trace.text for trace in asyncio.run(ask(backend, times=2))] == ["Red", "Red"]
+    assert server.connections == 1
+
+
+@pytest.mark.parametrize(
     "reads",
     [
+        [head(200).replace(b"\r", b"") + RED + STOP + DONE],
+        [step.replace(b"\r\n", b"\n") for step in chunked(RED, STOP, DONE)],
         [sized(200, RED + STOP + DONE)],
         [head(200), RED, STOP, DONE],
         [head(200, transfer_encoding="chunked") + chunk(RED + STOP, ";x=1") + b"0\r\nX: y\r\n\r\n"],
         [b"HTTP/1.1 100 Continue\r\n\r\n", *chunked(RED, STOP, DONE)],
     ],
-    ids=["sized", "until close", "extension and trailer", "continue"],
+    ids=["head of LF", "all of LF", "sized", "until close", "extension and trailer", "continue"],
 )
 def test_an_answer_may_come_in_any_framing(reads: list[bytes]) -> None:
     trace = trace_of(reads)

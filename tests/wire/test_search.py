@@ -162,7 +162,7 @@ REFUSALS = {
         ("proxy", 404, "; this Ollama is too old for web search"),
         ("brave", 422, "(The provided subscription token is invalid.); check BRAVE_API_KEY"),
         ("brave", 429, "; its rate limit is reached: wait, or choose another with --search"),
-        ("tavily", 401, "(Unauthorized: invalid API key ***.); check TAVILY_API_KEY"),
+        ("tavily", 401, "(Unauthorized: invalid API key [key].); check TAVILY_API_KEY"),
         ("tavily", 432, "; the plan's limit is reached"),
         ("tavily", 500, "HTTP 500 (Unauthorized"),
     ],

@@ -56,4 +56,6 @@ def _limits(settings: Any, baseline: Baseline) -> probing.Limits:
         alone=overload.idle(baseline.records) if settings.arrival else None,
         budget=max(1, budget),
         think_ns=int(mean_think_ns(settings.think_time)),
+        baseline=baseline.records,
+        factor=settings.degradation_factor,
     )

@@ -1,0 +1,133 @@
+"""Any text can be written to any file, and keys never are."""
+
+from __future__ import annotations
+
+import html
+import json
+from base64 import b64encode
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import TYPE_CHECKING, Any
+from urllib.parse import quote, quote_plus
+
+import pytest
+from hypothesis import given
+from hypothesis import settings as how
+from hypothesis import strategies as st
+from samples import header, row, trace_of
+
+from pytest_llamaburn import journal, results
+from pytest_llamaburn.backends._failures import classify
+from pytest_llamaburn.backends._secrets import redacted
+from pytest_llamaburn.load import exam
+from pytest_llamaburn.load.answers import Cache
+from pytest_llamaburn.texts import dumps, whole
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+HALF = chr(0xD83D)  # of a surrogate pair
+ANY = st.text(st.characters() | st.sampled_from([HALF, chr(0xDE00)]))
+
+
+@given(ANY)
+def test_whole_text_can_be_encoded_and_is_what_it_was(text: str) -> None:
+    found = whole(text)
+    found.encode()
+    assert whole(found) == found
+    if not any(0xD800 <= ord(c) < 0xE000 for c in text):
+        assert found == text
+
+
+def test_halves_that_came_apart_are_joined_and_lone_ones_replaced() -> None:
+    assert whole(f"{HALF}{chr(0xDE00)} {HALF}") == "😀 \N{REPLACEMENT CHARACTER}"
+    assert json.loads(dumps({"a": [f"x{HALF}"]})) == {"a": ["x\N{REPLACEMENT CHARACTER}"]}
+
+
+@how(max_examples=30, deadline=None)
+@given(ANY)
+def test_any_text_goes_through_journal_and_result_file(text: str) -> None:
+    with TemporaryDirectory() as name:
+        place = Path(name)
+        made = journal.Journal(place, "run-1", "main")
+        made.write("header", **header())
+        made.write("request", **row(trace_of([100, 120]), iteration=0, prompt_id=f"p{text}"))
+        made.write("judgment", evidence=[text])
+        made.close()
+        record = journal.read(journal.directory(place, "run-1"))
+        assert record.others["judgment"] == [{"evidence": [whole(text)]}]
+        document = results.build(record)
+        assert results.check(document) is None
+        results.load(results.write(place, document))
+        cache = Cache(place)
+        cache.put("key", {"error": None, "answer": text})
+        assert cache.get("key") == {"error": None, "answer": whole(text)}
+
+
+def test_answer_whose_characters_came_in_halves_is_whole() -> None:
+    trace = trace_of([100, 120], thinking=1)
+    trace.text, trace.thinking = f"yes {HALF}{chr(0xDE00)}", f"hm {HALF}"
+    found = exam._facts(trace, "prompt")
+    assert (found["answer"], found["thinking"]) == ("yes 😀", "hm \N{REPLACEMENT CHARACTER}")
+
+
+def test_model_of_any_name_has_a_file_name() -> None:
+    assert results.safe_name(f"a{HALF}b") == "a_b"
+
+
+# Keys
+
+KEY = "sk_live-7f/3+9a=c&d'e"
+NOTATIONS: tuple[Callable[[str], str], ...] = (
+    lambda key: key,
+    quote,
+    lambda key: quote(key, safe=""),
+    lambda key: quote_plus(quote_plus(key)),
+    lambda key: quote(key, safe="").lower(),
+    lambda key: json.dumps(key).replace("/", r"\/"),
+    lambda key: json.dumps(json.dumps({"key": key})),
+    lambda key: "".join(f"\\u{ord(c):04x}" for c in key),
+    lambda key: "".join(f"%{ord(c):02X}" for c in key),
+    html.escape,
+    lambda key: repr(key.encode()),
+    lambda key: key.upper(),
+)
+
+
+@pytest.mark.parametrize("notation", NOTATIONS, ids=range(len(NOTATIONS)))
+def test_key_is_left_out_in_every_notation(notation: Callable[[str], str]) -> None:
+    found = redacted(f"GET /v1?key={notation(KEY)}&x=1", KEY)
+    assert "[key]" in found
+    assert "7f" not in found.lower()
+    assert found.startswith("GET /v1?key=")
+
+
+@pytest.mark.parametrize("around", ["", "a", "ab", "user:"])
+def test_key_in_base64_is_left_out_wherever_it_stands(around: str) -> None:
+    text = b64encode(f"{around}{KEY}{around}".encode()).decode()
+    assert "[key]" in redacted(f"Basic {text}", KEY)
+    assert "[key]" in redacted(text.replace("+", "-").replace("/", "_"), KEY)
+
+
+@given(
+    st.text(st.characters(codec="ascii", categories=["L", "N", "P", "S"]), min_size=8, max_size=60),
+    st.sampled_from(NOTATIONS),
+)
+def test_no_key_survives(key: str, notation: Callable[[str], str]) -> None:
+    assert key not in redacted(f"it is {key} or {notation(key)}.", key)
+
+
+def test_beginning_of_a_key_that_was_cut_is_left_out_too() -> None:
+    assert redacted(f"bad key: {KEY[:9]}", KEY) == "bad key: [key]"
+    assert redacted("bad key: s", KEY) == "bad key: s"
+
+
+def test_short_key_is_looked_for_as_it_is() -> None:
+    assert redacted("the KEY is none", "none") == "the KEY is [key]"
+    assert redacted("No words", "") == "No words"
+
+
+def test_key_of_the_server_under_test_is_not_in_its_words(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("LLAMABURN_API_KEY", KEY)
+    body: Any = {"error": {"message": f"no such key: {quote(KEY, safe='')}"}}
+    assert classify(401, body) == ("auth", "no such key: [key]")
