@@ -8,6 +8,8 @@ all of that, numbers to nine digits, so that moving code changes no result.
 
 from __future__ import annotations
 
+import contextlib
+import io
 import json
 import re
 import shutil
@@ -28,6 +30,7 @@ from slots import SlotServer
 from stalling import Stalling
 
 from pytest_llamaburn import journal, registry, results
+from pytest_llamaburn.commands import main
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -79,19 +82,18 @@ def made_from(folder: Path) -> dict[str, str]:
 def compared(name: str) -> dict[str, str]:
     """Return a comparison of golden files, as document and as table, without what is of today."""
     words = COMPARISONS[name]
-    with directory() as cwd:
-        files = []
+    with directory() as cwd, contextlib.chdir(cwd):
         for word in words[:2]:
-            files.append(f"{word}.json")
-            shutil.copy(HOME / word / "result.json", cwd / files[-1])
-        args = [sys.executable, "-m", "pytest_llamaburn", "compare", *files, *words[2:]]
-        found = {}
-        for suffix, form in (("json", "json"), ("txt", "table")):
-            done = subprocess.run(
-                [*args, "-o", form], cwd=cwd, capture_output=True, text=True, check=False
-            )
-            found[f"{name}.{suffix}"] = _of_any_day(done.stdout)
-    return found
+            shutil.copy(HOME / word / "result.json", f"{word}.json")
+        args = ["compare", *(f"{word}.json" for word in words[:2]), *words[2:], "-o", "json"]
+        with contextlib.redirect_stdout(io.StringIO()) as said:
+            main(args)
+        (path,) = Path("results").rglob("*.json")
+        table = registry.load("reports", "table").render([path])
+    return {
+        f"{name}.json": _of_any_day(said.getvalue()),
+        f"{name}.txt": _of_any_day(table),
+    }
 
 
 def _of_any_day(text: str) -> str:
@@ -179,8 +181,8 @@ def loads() -> None:
         keeping(cwd, "stress", "tiny", host, *limits, "--mode=ramp", _QUIET).wait()
         save("stress-complete", cwd)
     with directory() as cwd, SlotServer(2, lambda _: 0.02, dies_after=60) as server:
-        args = (f"--host={server.host}", "--levels=1,2,4", "--requests=30")
-        keeping(cwd, "stress", "tiny", "--mode=sweep", *args, _QUIET).wait()
+        limits = (f"--host={server.host}", "--levels=1,2,4", "--requests=30")
+        keeping(cwd, "stress", "tiny", "--mode=sweep", *limits, _QUIET).wait()
         save("stress-failed", cwd)
     reached = threading.Event()
 
