@@ -133,7 +133,10 @@ class Backend(_base.Backend):
         """Return that the model can think where llama.cpp's chat template shows it."""
         if self._kind not in ("llama.cpp", "embedded"):
             return ()
-        template = (await self._props()).text("chat_template")
+        try:
+            template = (await self._props()).text("chat_template")
+        except ServerError:  # nobody knows then; what can be measured is not lost for it
+            return ()
         return ("thinking",) if _THINKS.search(template or "") else ()
 
     async def load(self, model: Model) -> None:
