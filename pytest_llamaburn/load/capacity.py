@@ -169,7 +169,7 @@ class _Closed(Pursuit):
             yield from self.send(1, _ALONE, burst=1)
         while wanted := self._bend_wants():
             value, count = wanted[0], sum(wanted)
-            if self.left - count < end or value < self.limits.start:
+            if self.left - count < end or value < self.limits.start or self.given_up(value):
                 return
             yield from self.send(value, count, burst=value, fresh=True)
             yield from self.again()
@@ -200,6 +200,9 @@ class _Closed(Pursuit):
             point = self.estimate()
             far = 2 * value if point is None else point
             level = self.trusted.get(value)
+            if level is None and self.levels[value].limited:
+                self.limited = True
+                return
             if (level and self.fails(level)) or far <= value * (1 + TOLERANCE):
                 self.reached = True
                 return
@@ -261,6 +264,9 @@ class _Closed(Pursuit):
         A level that fails tells less than one that holds, so it gets half of the other's share.
         What is left at the end is kept for a level that must be probed again.
         """
+        if self.given_up(value):
+            self.limited = True
+            return
         kept = _again(value) if self.left > _again(value) + LEAST else 0
         if value != self.last:
             yield from self.begin(value)
@@ -269,7 +275,7 @@ class _Closed(Pursuit):
         fails = value in self.trusted and self.bad(self.trusted[value])
         turn = (0.7 if above and fails else 1.5) * max(4 * value, 120)
         end = max(self.left - turn, kept)
-        while self.left - end > 0 and not self.done() and self.odd() is None:
+        while self.last and self.left - end > 0 and not self.done() and self.odd() is None:
             moved = abs((self.estimate() or point) / point - 1) > 0.1
             level = self.trusted.get(value)
             worse = level is None or level.seen()[1][0] > 2 * self.limits.failure_rate
@@ -337,8 +343,9 @@ class _Open(Pursuit):
         key = (level.value, level.issued)
         if key not in self.backlogs:
             alone, rate = self.alone, self.limits.failure_rate
-            grows = [overload.backlog(run, level.value, alone, rate).grows for run in level.runs]
-            waits = overload.capacity(level.runs, self.alone) is not None
+            runs = level.visits
+            grows = [overload.backlog(run, level.value, alone, rate).grows for run in runs]
+            waits = overload.capacity(runs, self.alone) is not None
             self.backlogs[key] = (waits, any(grows))
         return self.backlogs[key]
 
@@ -351,8 +358,10 @@ class _Open(Pursuit):
         self.reached = False
         value = max(self.levels, default=self.limits.start)
         while True:
-            if value not in self.levels:
-                yield from self.send(value, _PROBE, fresh=True)
+            yield from self.first(value)
+            if value not in self.trusted:
+                self.limited = True
+                return
             if self.fails(self.levels[value]) or self.over(value):
                 self.reached = True
                 return
@@ -360,8 +369,15 @@ class _Open(Pursuit):
                 return
             value = min(2 * value, self.limits.maximum)
 
+    def first(self, value: float) -> Sending:
+        """Probe a rate that was not seen, again while our own process is the limit."""
+        if value not in self.levels:
+            yield from self.send(value, _PROBE, fresh=True)
+        while value not in self.trusted and not self.given_up(value) and self.left >= LEAST:
+            yield from self.send(value, _PROBE, fresh=True)
+
     def over(self, value: float) -> bool:
-        most = overload.capacity(self.levels[value].runs, self.alone)
+        most = overload.capacity(self.levels[value].visits, self.alone)
         return most is not None and value > 1.1 * most
 
     def narrow(self) -> Sending:
@@ -374,7 +390,11 @@ class _Open(Pursuit):
             last = self.left < _LAST + _PROBE
             until_cut = 4 * self.limits.deadline_ns / 1e9 * point
             count = self.left if last else min(max(min(until_cut, 150), _PROBE), self.left - _LAST)
-            yield from self.send(_rounded(point * (0.9 if last else 1.25)), count, fresh=True)
+            value = _rounded(point * (0.9 if last else 1.25))
+            if self.given_up(value):
+                self.limited = True
+                return
+            yield from self.send(value, count, fresh=True)
 
 
 def _rounded(value: float) -> float:

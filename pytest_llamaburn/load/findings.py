@@ -89,6 +89,7 @@ def degradation_points(load: Load) -> list[dict[str, Any]]:
     factor, clients = load.config["degradation_factor"], load.unit == CLIENTS
     runs = {seen.level: seen.runs for seen in load.levels if not _limited(seen)}
     levels = visits.told(runs, clients=clients)
+    limited = [seen.level for seen in load.levels if _limited(seen)]
     return [
         {
             load.axis: point.estimate,
@@ -100,10 +101,20 @@ def degradation_points(load: Load) -> list[dict[str, Any]]:
             "interval": point.interval,
             "estimator": point.estimator,
             "reached": point.reached,
-            "reason": point.reason,
+            "reason": _why(point, limited),
         }
         for point in degradation.points(levels, load.baseline, factor, clients=clients)
     ]
+
+
+def _why(point: degradation.DegradationPoint, limited: Sequence[float]) -> str | None:
+    """Return why a point has no number; levels that our side limited may be why."""
+    if point.reason is None or not limited:
+        return point.reason
+    low, high = point.bracket or (point.passing, math.inf)
+    between = [level for level in limited if (low or 0) < level < high]
+    names = ", ".join(f"{level:g}" for level in between)
+    return f"{point.reason}; at {names} the client was the limit" if between else point.reason
 
 
 def lowest(points: Sequence[dict[str, Any]], axis: str) -> dict[str, Any] | None:

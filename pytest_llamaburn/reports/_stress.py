@@ -293,6 +293,11 @@ def _client(found: dict[str, Any]) -> Iterator[str]:
         if health["client_limited"]:
             reasons = "; ".join(health["reasons"])
             yield f"{name(level)}: the client was the limit ({reasons}): use --workers"
+        if health.get("not_counted"):
+            yield (
+                f"{name(level)}: {health['not_counted']} requests do not count: the client was the "
+                "limit while they were sent, and the level was measured again"
+            )
     calibration = found["client_health"]["calibration"]
     if calibration and calibration.get("ttft_error_ms"):
         ttft, itl = calibration["ttft_error_ms"], calibration["itl_error_ms"]
