@@ -384,8 +384,7 @@ class Harness:
     def close(self) -> None:
         """Give back what the session took."""
         for run in self._runs:
-            if run.journal is not None:
-                run.journal.forget()
+            run.forget()
         self._runs.clear()
         self._closing.close()
 

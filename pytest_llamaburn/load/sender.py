@@ -180,11 +180,10 @@ class Sender:
             await visit.task
 
     async def close(self) -> None:
-        """Drop what is in flight and close the rows."""
+        """Drop what is in flight; the rows stay open, so that they can still be moved."""
         if self._visit is not None and self._visit.task is not None:
             self._visit.task.cancel()
             await asyncio.wait({self._visit.task})
-        self._rows.close()
 
     async def _arrive(self, place: Place, start_ns: int) -> _Visit:
         seed = f"{self._settings.seed}/{place}"

@@ -88,6 +88,12 @@ class Stress(Run):
         if self._own is not None:
             self._own.settle(self.folder)
 
+    def forget(self) -> None:
+        """Close journal and rows: the result is written."""
+        super().forget()
+        if self._own is not None:
+            self._own.close()
+
     def _continue(self, record: journal.Record) -> None:
         steps = record.others.get("step", [])
         loads = {(s["step"], s["attempt"]): s for s in steps if "load" in s}
