@@ -22,6 +22,7 @@ from pytest_llamaburn.load.probing import (
     Search,
     Sending,
     StoppedError,
+    around,
 )
 
 if TYPE_CHECKING:
@@ -38,6 +39,8 @@ _PROBE, _RESERVE = 40, 200  # requests of a rate, and those that must be left to
 _ALONE = 50  # requests of one client, beside the baseline's
 _BEND = 0.32  # of the budget, that the degradation point gets at most
 _AGAIN = 30  # requests, at least, of a level that is probed again
+_FAILS = 1.07  # times a point, where a level that fails confirms it though it moves a little
+_CUT_OFF = 16  # deadlines that a schedule so far above must last until enough is cut off
 _NEAR = 1.3  # times a level is near enough to look for the point from it
 _LEAP = 4.0  # the most that a level rises at once, where latency says that the point is far
 
@@ -116,7 +119,7 @@ def least(start: float, maximum: float, *, rates: bool) -> int:
         levels.append(min(2 * levels[-1], maximum))
     if rates:
         return _PROBE * len(levels) + (_RESERVE - _PROBE if len(levels) > 1 else 0)
-    return sum(math.ceil(level + max(LEAST, level * 0.8)) for level in levels)
+    return sum(math.ceil(_begins(level)) for level in levels)
 
 
 def _share(limits: Limits) -> float:
@@ -124,6 +127,11 @@ def _share(limits: Limits) -> float:
     spare = limits.budget - least(limits.start, limits.maximum, rates=False)
     share = _BEND * limits.budget
     return share if spare < 0 else min(share, spare)
+
+
+def _begins(value: float) -> float:
+    """Return the requests that a number of clients is probed with at first."""
+    return value + max(LEAST, value * 0.8)
 
 
 def _again(value: float) -> float:
@@ -159,7 +167,7 @@ class _Closed(Pursuit):
         return cv * math.sqrt((1 + z * z / 2) / independent)
 
     def begin(self, value: int) -> Sending:
-        yield from self.send(value, value + max(LEAST, value * 0.8), burst=value)
+        yield from self.send(value, _begins(value), burst=value)
 
     def bend(self) -> Sending:
         """Bracket the lowest degradation point with a share of the budget."""
@@ -216,6 +224,9 @@ class _Closed(Pursuit):
         """Spend the rest in turn just below and just above the estimate as it moves."""
         above = False
         while not self.done() and (point := self.estimate()) is not None:
+            if missing := self.missing(point):
+                yield from self.confirm(missing[0])
+                continue
             above = above and (self.beside(point) or self.left > 4 * point)
             below = self.under(point)
             value = max(self.over(point), below + 1) if above else below
@@ -242,10 +253,10 @@ class _Closed(Pursuit):
         return any(near[0] <= value <= near[1] for value in self.trusted)
 
     def over(self, point: float) -> int:
-        """Return a level above that may fail: half way to one that does, or 10 % up."""
+        """Return a level above that may fail: half way to one that does, or some percent up."""
         failed = min((v for v, x in self.trusted.items() if v >= point and self.bad(x)), default=0)
         if not failed:
-            return math.ceil(point * 1.1)
+            return math.ceil(point * _FAILS)
         held = [v for v, x in self.trusted.items() if v < failed and not self.bad(x)]
         return math.ceil((max(held, default=point) + failed) / 2)
 
@@ -258,6 +269,27 @@ class _Closed(Pursuit):
         near = [x for v, x in self.trusted.items() if 0.8 * point < v < 1.02 * point]
         return any(level.seen()[1][0] <= rate for level in near)
 
+    def unconfirmed(self, point: float) -> list[int]:
+        """Return the levels at 0.9 and 1.1 times the estimate, but for a side that confirms it."""
+        sides = zip(around(point, whole=True), self.confirmed(point), strict=True)
+        most = self.limits.maximum
+        return [int(level) for level, seen in sides if seen is None and 1 <= level <= most]
+
+    def reserve(self, point: float) -> float:
+        """Return the requests that confirming the estimate takes."""
+        return sum(map(_begins, self.unconfirmed(point)))
+
+    def missing(self, point: float) -> list[int]:
+        """Return the levels that are left to confirm the estimate, once it is time for them."""
+        if self.left > self.reserve(point) + _STEP:
+            return []
+        return [value for value in self.unconfirmed(point) if self.left >= value + LEAST]
+
+    def confirm(self, value: int) -> Sending:
+        """Measure a level that may confirm the estimate."""
+        yield from self.send(value, _begins(value), burst=value, fresh=True)
+        yield from self.again()
+
     def stay(self, value: int, point: float, *, above: bool) -> Sending:
         """Measure a level until it has had its share or the estimate has left it.
 
@@ -267,7 +299,8 @@ class _Closed(Pursuit):
         if self.given_up(value):
             self.limited = True
             return
-        kept = _again(value) if self.left > _again(value) + LEAST else 0
+        kept = max(_again(value), self.reserve(point))
+        kept = kept if self.left > kept + LEAST else 0
         if value != self.last:
             yield from self.begin(value)
         else:
@@ -291,6 +324,7 @@ class _Open(Pursuit):
         super().__init__(limits)
         self.alone = alone
         self.backlogs: dict[tuple[float, int], tuple[bool, bool]] = {}
+        self.tried_above = False  # of the point, for as long as shows that it fails
 
     @property
     def runs(self) -> list[list[Record]]:
@@ -337,6 +371,9 @@ class _Open(Pursuit):
 
     def bad(self, level: Level) -> bool:
         return super().bad(level) or any(self.backlog(level))
+
+    def fell(self, level: Level) -> bool:
+        return super().fell(level) or self.backlog(level)[1]
 
     def backlog(self, level: Level) -> tuple[bool, bool]:
         """Return whether much of a level's load waited, and whether a backlog grew."""
@@ -391,6 +428,9 @@ class _Open(Pursuit):
             until_cut = 4 * self.limits.deadline_ns / 1e9 * point
             count = self.left if last else min(max(min(until_cut, 150), _PROBE), self.left - _LAST)
             value = _rounded(point * (0.9 if last else 1.25))
+            above = math.ceil(_CUT_OFF * self.limits.deadline_ns / 1e9 * _FAILS * point)
+            if 0 <= self.left - above - _LAST < count and not self.tried_above:
+                value, count, self.tried_above = _rounded(point * _FAILS), above, True
             if self.given_up(value):
                 self.limited = True
                 return

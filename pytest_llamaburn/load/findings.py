@@ -6,7 +6,15 @@ import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from pytest_llamaburn.load import capacity, degradation, knee, overload, states, visits
+from pytest_llamaburn.load import (
+    capacity,
+    degradation,
+    knee,
+    overload,
+    probing,
+    states,
+    visits,
+)
 from pytest_llamaburn.load.step import CLIENTS
 from pytest_llamaburn.load.windows import mean_think_ns
 
@@ -139,7 +147,7 @@ def failure_point(load: Load, searched: Mapping[str, Any] | None) -> dict[str, A
         return None
     rate = load.config["failure_rate"]
     found = dict(searched) if searched else _bracket(load, rate)
-    found = {"estimator": None, "bracket": None, **found}
+    found = {"estimator": None, "bracket": None, "confirmed": None, **found}
     sent = load.levels[0].level, found["failing"] or load.levels[-1].level
     others = {
         f"{share * load.deadline_s:.3g}": _inside(_crossing(load, share, rate), *sent)
@@ -256,9 +264,18 @@ def _bracket(load: Load, rate: float) -> dict[str, Any]:
         "passing": passing,
         "failing": failing,
         "proven": False,
+        "confirmed": estimate is not None and _confirmed(estimate, known, load),
         "reached": reached,
         "reason": "levels" if reached else load.cut or ("maximum" if known else UNMEASURED),
     }
+
+
+def _confirmed(estimate: float, known: Sequence[Seen], load: Load) -> bool:
+    """Return whether a level a tenth below held, or one nearer, and such a one above failed."""
+    low, high = probing.around(estimate, whole=load.unit == CLIENTS)
+    fails = {s.level: s.summary["error_rate"] > load.config["failure_rate"] for s in known}
+    held = any(low <= level <= estimate and not bad for level, bad in fails.items())
+    return held and any(estimate <= level <= high and bad for level, bad in fails.items())
 
 
 def _inside(value: float | None, low: float, high: float) -> float | None:

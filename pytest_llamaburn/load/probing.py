@@ -76,7 +76,8 @@ class FailurePoint(NamedTuple):
     comes from: queue_replay, product_limit, heavy_traffic, crossing (of the levels' own shares) or
     bracket, and `bracket` are the levels beside it. `reason` is why the search stopped: bracketed,
     budget, maximum, fails_at_start, client_limited (our own process stayed the limit) or stopped
-    (by the driver).
+    (by the driver). The estimate is `confirmed` if a level within a tenth below it was seen to
+    hold, and one within a tenth above it to fail.
     """
 
     passing: float | None
@@ -89,6 +90,7 @@ class FailurePoint(NamedTuple):
     requests: int
     estimator: str | None = None
     bracket: tuple[float | None, float | None] | None = None
+    confirmed: bool = False
 
 
 Search: TypeAlias = Generator[Probe, Sequence[Record], FailurePoint]
@@ -371,15 +373,31 @@ class Pursuit(ABC):
             self.limits.budget - self.left,
             estimator,
             beside if self.reached else None,
+            estimate is not None and None not in self.confirmed(estimate),
         )
+
+    def confirmed(self, estimate: float) -> tuple[float | None, float | None]:
+        """Return a level that holds within a tenth below an estimate, one that fails above it."""
+        low, high = around(estimate, whole=self.limits.alone is None)
+        holds = [v for v, x in self.trusted.items() if low <= v <= estimate and self.holds(x)]
+        fails = [v for v, x in self.trusted.items() if estimate <= v <= high and self.fell(x)]
+        return max(holds, default=None), min(fails, default=None)
+
+    def holds(self, level: Level) -> bool:
+        """Return whether no more than the rate failed at a level."""
+        return level.seen()[1][0] <= self.limits.failure_rate
+
+    def fell(self, level: Level) -> bool:
+        """Return whether a level was seen to fail."""
+        return not self.holds(level)
 
     def _beside(self, estimate: float) -> tuple[float | None, float]:
         """Return the highest level that holds below an estimate, and the next one above it.
 
         One that the estimate hardly misses is on both sides of it; itself where none is above.
         """
-        near, rate = estimate * (1 + TOLERANCE), self.limits.failure_rate
-        below = [v for v, x in self.trusted.items() if v <= near and x.seen()[1][0] <= rate]
+        near = estimate * (1 + TOLERANCE)
+        below = [v for v, x in self.trusted.items() if v <= near and self.holds(x)]
         above = [value for value in self.trusted if value >= estimate / (1 + TOLERANCE)]
         return max(below, default=None), min(above, default=estimate)
 
@@ -427,6 +445,17 @@ class Pursuit(ABC):
             half = math.exp(_Z * math.hypot(self.spread(), off))
         low, high = passing or estimate, failing or estimate
         return min(estimate / half, low), max(estimate * half, high)
+
+
+def around(estimate: float, *, whole: bool) -> tuple[float, float]:
+    """Return the levels a tenth below and above an estimate.
+
+    Where they are `whole` numbers of clients, the nearest ones, on their own sides of it.
+    """
+    low, high = 0.9 * estimate, 1.1 * estimate
+    if not whole:
+        return low, high
+    return min(round(low), math.ceil(estimate) - 1), max(round(high), math.floor(estimate) + 1)
 
 
 def _near(value: float, failing: Sequence[float]) -> bool:

@@ -206,6 +206,8 @@ def _point(name: str, point: dict[str, Any]) -> str:
     interval = point.get("interval")
     number = point.get("concurrency", point.get("rate")) is not None
     between = f" [{interval[0]:.3g}, {interval[1]:.3g}]" if interval and number else ""
+    if number and point.get("confirmed") is False:
+        between += ", not confirmed by levels at 0.9× and 1.1×"
     ends = (ABSENT if e is None else f"{e:.3g}" for e in (point["passing"], point["failing"]))
     bracket = "highest passing {}, lowest failing {}".format(*ends)
     sooner = [
