@@ -392,12 +392,12 @@ class Pursuit(ABC):
         return not self.holds(level)
 
     def _beside(self, estimate: float) -> tuple[float | None, float]:
-        """Return the highest level that holds below an estimate, and the next one above it.
+        """Return the next levels below an estimate, which does not fail by far, and above it.
 
         One that the estimate hardly misses is on both sides of it; itself where none is above.
         """
-        near = estimate * (1 + TOLERANCE)
-        below = [v for v, x in self.trusted.items() if v <= near and self.holds(x)]
+        near, most = estimate * (1 + TOLERANCE), 2 * self.limits.failure_rate
+        below = [v for v, x in self.trusted.items() if v <= near and x.seen()[1][0] <= most]
         above = [value for value in self.trusted if value >= estimate / (1 + TOLERANCE)]
         return max(below, default=None), min(above, default=estimate)
 
