@@ -42,7 +42,7 @@ _AGAIN = 30  # requests, at least, of a level that is probed again
 _FAILS = 1.07  # times a point, where a level that fails confirms it though it moves a little
 _CUT_OFF = 16  # deadlines that a schedule so far above must last until enough is cut off
 _NEAR = 1.3  # times a level is near enough to look for the point from it
-_LEAP = 4.0  # the most that a level rises at once, where latency says that the point is far
+_LEAP = 2.5  # the most that a level rises at once, where latency says that the point is far
 
 
 def search(limits: Limits) -> Search:
