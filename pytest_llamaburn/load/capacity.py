@@ -42,7 +42,7 @@ _AGAIN = 30  # requests, at least, of a level that is probed again
 _FAILS = 1.07  # times a point, where a level that fails confirms it though it moves a little
 _CUT_OFF = 16  # deadlines that a schedule so far above must last until enough is cut off
 _NEAR = 1.3  # times a level is near enough to look for the point from it
-_LEAP = 2.5  # the most that a level rises at once, where latency says that the point is far
+_LEAP = 16  # clients up to which a level rises to its fourfold where the point is far, then doubles
 
 
 def search(limits: Limits) -> Search:
@@ -56,9 +56,12 @@ def search(limits: Limits) -> Search:
         yield from kind.rise()
         while kind.reached:
             yield from kind.narrow()
+            left = kind.left
             if kind.done() or kind.estimate() is not None:
                 break
             yield from kind.rise()  # what had failed was a disturbance
+            if kind.left == left:
+                break  # it has nothing to ask for
     except StoppedError:
         kind.stopped = True
     return kind.found()
@@ -217,7 +220,8 @@ class _Closed(Pursuit):
             if value >= self.limits.maximum or self.left < 3 * value:
                 self.reached = value < self.limits.maximum and far <= _NEAR * value
                 return
-            value = math.ceil(min(_LEAP * value, max(0.97 * far, 1.25 * value)))
+            most = max(2 * value, min(4 * value, _LEAP))
+            value = math.ceil(min(most, max(0.97 * far, 1.25 * value)))
             value = min(value, int(self.limits.maximum))
 
     def narrow(self) -> Sending:
@@ -394,6 +398,8 @@ class _Open(Pursuit):
         """Double the rate until a backlog grows or requests fail."""
         self.reached = False
         value = max(self.levels, default=self.limits.start)
+        if value in self.levels and self.left >= _RESERVE:
+            yield from self.send(value, _PROBE, fresh=True)  # it said too little
         while True:
             yield from self.first(value)
             if value not in self.trusted:
