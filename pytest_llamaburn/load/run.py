@@ -139,6 +139,11 @@ class Run:
             self.journal.settle()
             self._tell_lost()
 
+    def forget(self) -> None:
+        """Close the files of a run whose result is written."""
+        if self.journal is not None:
+            self.journal.forget()
+
     def sync(self) -> None:
         """Have the disk hold the journal; between items, never while measuring."""
         if self.journal is not None:
