@@ -159,11 +159,6 @@ class Run:
             if hasattr(self, "backend"):
                 self.backend.close()
 
-    def forget(self) -> None:
-        """Close the files: the result is written."""
-        if self.journal is not None:
-            self.journal.forget()
-
     def messages(self, text: str) -> list[Message]:
         """Return the conversation that asks a prompt."""
         return conversation(text, self._random if self.settings.cache == "bust" else None)
