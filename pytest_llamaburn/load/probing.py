@@ -394,11 +394,11 @@ class Pursuit(ABC):
     def _beside(self, estimate: float) -> tuple[float | None, float]:
         """Return the next levels below an estimate, which does not fail by far, and above it.
 
-        One that the estimate hardly misses is on both sides of it; itself where none is above.
+        One within a tenth of the estimate is on both sides of it; itself where none is above.
         """
-        near, most = estimate * (1 + TOLERANCE), 2 * self.limits.failure_rate
+        near, most = estimate * _CONFIRMS, 2 * self.limits.failure_rate
         below = [v for v, x in self.trusted.items() if v <= near and x.seen()[1][0] <= most]
-        above = [value for value in self.trusted if value >= estimate / (1 + TOLERANCE)]
+        above = [value for value in self.trusted if value >= estimate / _CONFIRMS]
         return max(below, default=None), min(above, default=estimate)
 
     def best(self) -> tuple[str, knee.Curve | None]:
