@@ -45,6 +45,7 @@ class _Choice(msgspec.Struct, gc=False):
     delta: _Delta | None = None
     message: _Delta | None = None  # of an answer that was not streamed
     finish_reason: str | None = None
+    error: Any = None
 
 
 class _Cached(msgspec.Struct):
@@ -225,6 +226,8 @@ class Backend(_base.Backend):
             if chunk.error is not None:
                 return _failures.failed(stamp, chunk.error)
             for choice in chunk.choices or ():
+                if choice.error:
+                    return _failures.failed(stamp, choice.error)
                 reason = choice.finish_reason or reason
                 if choice.delta is not None:
                     yield from _deltas(stamp, choice.delta)

@@ -74,6 +74,7 @@ ERRORS = [
     ({"detail": "engine died"}, "engine died"),
     ({"detail": {"msg": "engine died"}}, "engine died"),
     ({"errors": {"message": "engine died"}}, "engine died"),
+    ({"code": 500, "msg": "engine died"}, "engine died"),
     ({"message": "engine died", "code": 50505, "data": None}, "engine died"),
 ]
 
@@ -117,13 +118,18 @@ def test_an_error_field_of_plain_words_is_a_failure() -> None:
     assert failed(OPENAI, b"error: upstream died\n\n", DONE) == ("server_error", "upstream died")
 
 
+def test_an_error_of_a_choice_is_a_failure() -> None:
+    broken = {"choices": [{"delta": {}, "error": {"message": "engine died"}}]}
+    assert failed(OPENAI, sse(broken), DONE) == ("server_error", "engine died")
+
+
 def test_an_event_after_one_named_error_is_an_event_again() -> None:
     named = b"event: message\n" + RED
     assert trace_of(OPENAI, chunked(named, STOP, DONE)).failure is None
 
 
 @BOTH
-@pytest.mark.parametrize("reason", ["error", "abort", "Cancelled", "insufficient_system_resource"])
+@pytest.mark.parametrize("reason", ["error", "network_error", "abort", "Cancelled", "insufficient_system_resource"])
 @pytest.mark.parametrize("done", [True, False])
 def test_an_answer_that_the_server_broke_off_failed(
     backend: Backend, reason: str, done: bool
