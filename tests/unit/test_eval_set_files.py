@@ -126,7 +126,7 @@ def test_a_question_s_digest_changes_with_what_counts_as_its_answer(field: str) 
         ({"questions": [entry()]}, "name: field required"),
         (eval_set(entry(prompt=" ")), "questions[0] (id 'one'): prompt: string should have at"),
         (eval_set(entry(), {"prompt": "x"}), "questions[1]: id: field required"),
-        (eval_set(entry(), "Who?"), "questions[1]: input should be"),
+        (eval_set(entry(), "Who?"), 'questions[1]: "Who?" is no object with fields'),
         (eval_set(entry(id=True)), "questions[0]: id: input should be a valid string"),
         (eval_set(entry(refrence="x")), "questions[0] (id 'one'): refrence: extra inputs are"),
         (eval_set(entry(reference=[4])), "questions[0] (id 'one'): reference: input should be a"),

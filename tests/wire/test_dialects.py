@@ -129,7 +129,9 @@ def test_an_event_after_one_named_error_is_an_event_again() -> None:
 
 
 @BOTH
-@pytest.mark.parametrize("reason", ["error", "network_error", "abort", "Cancelled", "insufficient_system_resource"])
+@pytest.mark.parametrize(
+    "reason", ["error", "network_error", "abort", "Cancelled", "insufficient_system_resource"]
+)
 @pytest.mark.parametrize("done", [True, False])
 def test_an_answer_that_the_server_broke_off_failed(
     backend: Backend, reason: str, done: bool
