@@ -113,7 +113,8 @@ def error_in(found: Mapping[str, Any]) -> Any:
     """Return the error that a piece of a stream tells in any of the known shapes, None for none.
 
     Servers send `{"error": …}`, `{"detail": …}`, `{"object": "error", "message": …}` and
-    `{"code": 500, "message": …}`, or `msg`; an `error` that is null, false or empty text tells of none.
+    `{"code": 500, "message": …}` or `"msg"`; an `error` that is null, false or empty text tells of
+    none.
     """
     for name in ("error", "detail", "errors"):
         if found.get(name) not in (None, "", False):

@@ -226,8 +226,6 @@ class Backend(_base.Backend):
             if chunk.error is not None:
                 return _failures.failed(stamp, chunk.error)
             for choice in chunk.choices or ():
-                if choice.error:
-                    return _failures.failed(stamp, choice.error)
                 reason = choice.finish_reason or reason
                 if choice.delta is not None:
                     yield from _deltas(stamp, choice.delta)
@@ -346,6 +344,8 @@ def _read(data: bytes) -> _Chunk:
         chunk = _patiently(_said.parse(data))
     if chunk.error is not None or not (chunk.choices or chunk.usage or chunk.timings):
         chunk.error = _failures.error_in(_said.parse(data))
+    elif chunk.choices and chunk.choices[0].error:
+        chunk.error = chunk.choices[0].error
     return chunk
 
 

@@ -239,7 +239,7 @@ def test_a_question_that_can_be_scored_is_taken(tmp_path: Path, fields: dict[str
     ("content", "where"),
     [
         (lines(entry()) + "{", "line 2: is not JSON: "),
-        (lines(entry(), "x"), "line 2: input should be"),
+        (lines(entry(), "x"), 'line 2: "x" is no object with fields'),
         (lines(entry()) + "\n" + lines(entry(id="two", prompt="")), "line 3 (id 'two'): prompt: "),
         (lines(entry(), entry()), "line 2 (id 'one'): id: line 1 (id 'one') has it already"),
         ("", "questions: list should have at least 1 item"),
