@@ -424,6 +424,8 @@ def _located(err: ValidationError) -> str:
 def _reason(error: ErrorDetails) -> str:
     if error["type"] == "model_type":
         return f"{json.dumps(error['input'])} is no object with fields"
+    if error["type"] == "too_short" and not error["input"]:
+        return "there is none: give at least one"
     return error["msg"].lower()
 
 

@@ -116,8 +116,8 @@ def test_one_id_for_two_prompts_in_two_sets_is_refused(tmp_path: Path) -> None:
         ("{]", "is not JSON"),
         ("\ufeff{}", "name: field required"),
         ("[" * 100_000, "is not JSON"),
-        ("[]", "prompts: list should have at least 1 item"),
-        (prompt_set(), "prompts: list should have at least 1 item"),
+        ("[]", "prompts: there is none"),
+        (prompt_set(), "prompts: there is none"),
         ({"name": "mine"}, "prompts: field required"),
         ({"prompts": [entry()]}, "name: field required"),
         (
