@@ -15,6 +15,7 @@ from scripted import (
     OPENAI_USAGE,
     chunked,
     events_of,
+    head,
     ndjson,
     ollama_line,
     ollama_stream,
@@ -480,3 +481,10 @@ def test_whatever_a_server_says_every_number_is_finite_or_has_a_reason(
         assert {name for name, value in values.items() if value is None} == reasons.keys()
         assert all(value >= 0 for value in values.values() if value is not None)
         (trace.text + trace.thinking).encode()
+
+
+def test_a_redirect_says_where_it_leads() -> None:
+    moved = head(302, location="http://127.0.0.1:1/v1", content_length="0")
+    failure = trace_of(OPENAI, [moved]).failure
+    assert failure is not None
+    assert failure.message == "it redirects to http://127.0.0.1:1/v1: name that address with --host"
