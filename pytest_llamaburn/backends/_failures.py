@@ -199,6 +199,8 @@ def _by_status(status: int | None, words: str) -> str:
         return "auth" if words else "host_rejected"  # an empty 403 refuses our Host header
     if status in _STATUS:
         return _STATUS[status]
+    if status is not None and 300 <= status < 400:
+        return "not_found"  # it is elsewhere: no model has answered
     if status is not None and 400 <= status < 500:
         return "bad_request"
     return "server_error"

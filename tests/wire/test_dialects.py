@@ -487,4 +487,5 @@ def test_a_redirect_says_where_it_leads() -> None:
     moved = head(302, location="http://127.0.0.1:1/v1", content_length="0")
     failure = trace_of(OPENAI, [moved]).failure
     assert failure is not None
+    assert failure.kind == "not_found"
     assert failure.message == "it redirects to http://127.0.0.1:1/v1: name that address with --host"
