@@ -402,8 +402,8 @@ def observed(gate: Gate, results: dict[str, Any]) -> Observed | None:
     found = place.get(gate.metric) or _NOTHING
     if found["mean"] is None:
         return Observed(None, None, found["reason"] or "nothing was scored")
-    unscored = results["correct"]["by_state"].get("unavailable", 0)
-    if unscored and shares:
+    unscored = results["correct"]["by_state"].get("unavailable", 0) if shares else 0
+    if unscored:
         reason = f"{unscored} answers could not be scored: their verdicts say why"
         return Observed(found["mean"], found["ci95"], reason)
     return Observed(found["mean"], found["ci95"], "")
