@@ -80,12 +80,14 @@ class Pairs(NamedTuple):
 class Statistic:
     """A statistic of two raters: called with their ratings, it returns a Figure.
 
-    `of_draws` returns its value for each draw, NaN where it has none for the `reason`.
+    `of_draws` returns its value for each draw, NaN where it has none for the `reason`. A statistic
+    that is the mean of a value of y − x has that as `of_difference`.
     """
 
     of_draws: Callable[[Pairs], Array]
     fewest: int
     reason: str
+    of_difference: Callable[[Array], Any] | None = None
 
     def __call__(self, x: Ratings, y: Ratings) -> Figure:
         """Return the value without an interval; raises ValueError for raters of unequal length."""
@@ -146,14 +148,14 @@ def _alpha(pairs: Pairs) -> Array:
     return 1 - _ratio(observed, expected, bound=math.inf)
 
 
-def _mean_of(value: Callable[[Array], Any]) -> Callable[[Pairs], Array]:
+def _mean_of(value: Callable[[Array], Any]) -> Statistic:
     """Return the statistic that is the mean of a value of y − x."""
 
     def mean_of(pairs: Pairs) -> Array:
         found: Array = pairs.counts @ value(pairs.y - pairs.x) / pairs.counts.sum(1)
         return found
 
-    return mean_of
+    return Statistic(mean_of, 1, "no pairs", value)
 
 
 def _equal(difference: Array) -> Array:
@@ -177,13 +179,13 @@ qwk = Statistic(_qwk, _FEWEST, "both raters are constant and equal")
 # Krippendorff's ordinal alpha of two raters who rated everything.
 alpha = Statistic(_alpha, 1, "all ratings are equal")
 # The share of equal ratings; one between whole ratings equals the nearest, halfway both by half.
-exact = Statistic(_mean_of(_equal), 1, "no pairs")
+exact = _mean_of(_equal)
 # The share of ratings at most one apart.
-within_one = Statistic(_mean_of(lambda d: (abs(d) <= 1) * 1.0), 1, "no pairs")
+within_one = _mean_of(lambda d: (abs(d) <= 1) * 1.0)
 # The mean absolute difference.
-mae = Statistic(_mean_of(abs), 1, "no pairs")
+mae = _mean_of(abs)
 # The mean of y − x: above 0, the second rater is the kinder one.
-bias = Statistic(_mean_of(lambda d: d), 1, "no pairs")
+bias = _mean_of(lambda d: d)
 
 
 def confusion(x: Sequence[float], y: Sequence[float], labels: Sequence[int]) -> list[list[float]]:
@@ -245,7 +247,7 @@ def with_interval(
         ]
     )
     usable = drawn[~np.isnan(drawn)]
-    if len(usable) < _USABLE * DRAWS:
+    if len(usable) < _USABLE * DRAWS or len(set(clusters or range(len(x)))) == 1:
         return replace(figure, reason="too few values differ for an interval")
     return replace(figure, ci95=_middle(usable))
 
