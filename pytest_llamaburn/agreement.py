@@ -80,12 +80,14 @@ class Pairs(NamedTuple):
 class Statistic:
     """A statistic of two raters: called with their ratings, it returns a Figure.
 
-    `of_draws` returns its value for each draw, NaN where it has none for the `reason`.
+    `of_draws` returns its value for each draw, NaN where it has none for the `reason`. A statistic
+    that is the mean of a value of y − x has that as `of_difference`.
     """
 
     of_draws: Callable[[Pairs], Array]
     fewest: int
     reason: str
+    of_difference: Callable[[Array], Any] | None = None
 
     def __call__(self, x: Ratings, y: Ratings) -> Figure:
         """Return the value without an interval; raises ValueError for raters of unequal length."""
@@ -146,14 +148,14 @@ def _alpha(pairs: Pairs) -> Array:
     return 1 - _ratio(observed, expected, bound=math.inf)
 
 
-def _mean_of(value: Callable[[Array], Any]) -> Callable[[Pairs], Array]:
+def _mean_of(value: Callable[[Array], Any]) -> Statistic:
     """Return the statistic that is the mean of a value of y − x."""
 
     def mean_of(pairs: Pairs) -> Array:
         found: Array = pairs.counts @ value(pairs.y - pairs.x) / pairs.counts.sum(1)
         return found
 
-    return mean_of
+    return Statistic(mean_of, 1, "no pairs", value)
 
 
 def _equal(difference: Array) -> Array:
@@ -177,13 +179,13 @@ qwk = Statistic(_qwk, _FEWEST, "both raters are constant and equal")
 # Krippendorff's ordinal alpha of two raters who rated everything.
 alpha = Statistic(_alpha, 1, "all ratings are equal")
 # The share of equal ratings; one between whole ratings equals the nearest, halfway both by half.
-exact = Statistic(_mean_of(_equal), 1, "no pairs")
+exact = _mean_of(_equal)
 # The share of ratings at most one apart.
-within_one = Statistic(_mean_of(lambda d: (abs(d) <= 1) * 1.0), 1, "no pairs")
+within_one = _mean_of(lambda d: (abs(d) <= 1) * 1.0)
 # The mean absolute difference.
-mae = Statistic(_mean_of(abs), 1, "no pairs")
+mae = _mean_of(abs)
 # The mean of y − x: above 0, the second rater is the kinder one.
-bias = Statistic(_mean_of(lambda d: d), 1, "no pairs")
+bias = _mean_of(lambda d: d)
 
 
 def confusion(x: Sequence[float], y: Sequence[float], labels: Sequence[int]) -> list[list[float]]:
@@ -245,7 +247,7 @@ def with_interval(
         ]
     )
     usable = drawn[~np.isnan(drawn)]
-    if len(usable) < _USABLE * DRAWS:
+    if len(usable) < _USABLE * DRAWS or len(set(clusters or range(len(x)))) == 1:
         return replace(figure, reason="too few values differ for an interval")
     return replace(figure, ci95=_middle(usable))
 
@@ -288,17 +290,19 @@ def graded(name: str, grades: Sequence[str]) -> Figure:
         return found if found.n else replace(found, reason="no answer was attempted")
     correct = sum(grade == "correct" for grade in grades)
     attempted = sum(grade != "not_attempted" for grade in grades)
-    ends = (_f_score_end(grades, 0), _f_score_end(grades, 1))
+    ends = (_f_score_end(grades, upper=False), _f_score_end(grades, upper=True))
     return Figure(2 * correct / (len(grades) + attempted), len(grades), ends)
 
 
-def _f_score_end(grades: Sequence[str], side: int) -> float:
+def _f_score_end(grades: Sequence[str], *, upper: bool) -> float:
     low, high = 0.0, 1.0
     for _ in range(_BISECTIONS):
         middle = (low + high) / 2
         worth = {"correct": 1.0, "incorrect": 0.0, "not_attempted": middle / 2}
-        interval = mean([worth[grade] for grade in grades], scale=(0, 1)).ci95 or (0.0, 1.0)
-        low, high = (middle, high) if interval[side] > middle else (low, middle)
+        values = [worth[grade] if upper else -worth[grade] for grade in grades]
+        test = _test_of_upper(_units(values, None), 1.0 if upper else 0.0)
+        is_below_end = test(middle) if upper else not test(-middle)
+        low, high = (middle, high) if is_below_end else (low, middle)
     return (low + high) / 2
 
 
@@ -642,22 +646,26 @@ def _gaffke(units: Sequence[_Unit], scale: tuple[float, float]) -> tuple[float, 
 
 def _upper(units: Sequence[_Unit], top: float) -> float:
     """Return the upper end, found by bisection between the mean and the top of the scale."""
+    total = sum(unit.size for unit in units)
+    low, high = math.fsum(unit.value * unit.size for unit in units) / total, top
+    is_below_end = _test_of_upper(units, top)
+    for _ in range(_BISECTIONS):
+        middle = (low + high) / 2
+        low, high = (middle, high) if is_below_end(middle) else (low, middle)
+    return high
+
+
+def _test_of_upper(units: Sequence[_Unit], top: float) -> Callable[[float], bool]:
+    """Return what tells whether a value is below the upper end of the mean's interval."""
     import numpy as np
 
     counts = Counter(units)
     counts[_Unit(top, 0)] += 1
     values, sizes = (np.array(column, dtype=float) for column in zip(*counts, strict=True))
     times = np.array([*counts.values()], dtype=float)
-    total = sum(unit.size for unit in units)
-    sizes[sizes == 0] = total / len(units)  # the one more is as large as the others on average
-    low, high = math.fsum(unit.value * unit.size for unit in units) / total, top
-    for _ in range(_BISECTIONS):
-        middle = (low + high) / 2
-        if _share_below(sizes * (values - middle), times) < 1 - _TAIL:
-            low = middle
-        else:
-            high = middle
-    return high
+    # The one more is as large as the others on average.
+    sizes[sizes == 0] = sum(unit.size for unit in units) / len(units)
+    return lambda at: _share_below(sizes * (values - at), times) < 1 - _TAIL
 
 
 def _share_below(steps: Array, times: Array) -> float:

@@ -154,7 +154,7 @@ def _agreement(pairs: Sequence[tuple[Label, float | None]]) -> dict[str, Any]:
         "n": len(scored),
         "raters": max(map(len, ratings)),
         "figures": {
-            name: agreement.with_interval(f, human, judge, questions).as_dict()
+            name: _with_interval(f, (human, judge), questions, marks).as_dict()
             for name, f in FIGURES.items()
         },
         "human_ceiling": {
@@ -166,6 +166,24 @@ def _agreement(pairs: Sequence[tuple[Label, float | None]]) -> dict[str, Any]:
             "human_by_judge": agreement.confusion(human, judge, marks),
         },
     }
+
+
+def _with_interval(
+    statistic: agreement.Statistic,
+    ratings: tuple[Sequence[float], Sequence[float]],
+    questions: Sequence[str],
+    marks: Sequence[int],
+) -> agreement.Figure:
+    """Return a figure with its interval: of a mean on a scale Gaffke's, else a bootstrap's."""
+    import numpy as np
+
+    value, (human, judge) = statistic.of_difference, ratings
+    if value is None or not human:
+        return agreement.with_interval(statistic, human, judge, questions)
+    width = float(max(marks) - min(marks))
+    ends = value(np.array([-width, 0.0, width]))
+    values = value(np.array(judge, dtype=float) - np.array(human, dtype=float))
+    return agreement.mean(values.tolist(), questions, (float(min(ends)), float(max(ends))))
 
 
 def _gates(

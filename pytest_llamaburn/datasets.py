@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
 
     from pydantic import BaseModel, ValidationError
+    from pydantic_core import ErrorDetails
 
     from pytest_llamaburn.criteria import Criterion
 
@@ -371,7 +372,7 @@ def _entry_located(err: ValidationError, content: Any, places: Sequence[str]) ->
             identifier = entry.get("id") if isinstance(entry, dict) else None
             inside = f": {_dotted(fields)}" if fields else ""
             place = places[index] if places else f"{key}[{index}]"
-            return f"{_entry(place, identifier)}{inside}: {first['msg'].lower()}"
+            return f"{_entry(place, identifier)}{inside}: {_reason(first)}"
     return _located(err)
 
 
@@ -417,7 +418,15 @@ def _text(path: Path, reason: str = "cannot be read") -> str:
 
 def _located(err: ValidationError) -> str:
     first = err.errors()[0]
-    return f"{_dotted(first['loc']) or 'the whole file'}: {first['msg'].lower()}"
+    return f"{_dotted(first['loc']) or 'the whole file'}: {_reason(first)}"
+
+
+def _reason(error: ErrorDetails) -> str:
+    if error["type"] == "model_type":
+        return f"{json.dumps(error['input'])} is no object with fields"
+    if error["type"] == "too_short" and not error["input"]:
+        return "there is none: give at least one"
+    return error["msg"].lower()
 
 
 def _dotted(loc: Iterable[int | str]) -> str:

@@ -583,7 +583,9 @@ class Eval(Run, Judging, Searching):
         join="=",
         example='politeness = "it stays polite, also where it declines"',
     )
-    pairwise: bool = opt(False, "have the judge compare answers with those of --compare-to")
+    pairwise: bool = opt(
+        False, "have the judge compare answers with those of --compare-to, not mark them"
+    )
     compare_to: str | None = opt(
         None,
         "the other model of --pairwise, or the result file that has its answers",

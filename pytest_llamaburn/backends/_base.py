@@ -36,6 +36,7 @@ if TYPE_CHECKING:
 
     import httpx
 
+    from pytest_llamaburn.backends._framing import Framing
     from pytest_llamaburn.settings import Run
 
 _REFUSAL_LIMIT = 64_000  # bytes of a refusal in which its words are looked for
@@ -220,7 +221,7 @@ class Backend(ABC):
         if framing.succeeded:
             terminal = yield from self._answer(exchange)
         elif status and not exchange.failure:
-            kind, words = classify(status, framing.body[:_REFUSAL_LIMIT])
+            kind, words = classify(status, _refused(framing)[:_REFUSAL_LIMIT])
             terminal = Failed(exchange.ended_ns, kind, "response", status, words)
         yield terminal or exchange.failure or self._unended(exchange)
 
@@ -328,6 +329,14 @@ class Backend(ABC):
             return reply.json()
         except (ValueError, RecursionError):
             raise ServerError(f"{self.address.url}{path}: the answer is no JSON") from None
+
+
+def _refused(framing: Framing) -> bytes:
+    """Return what a refusal says; a redirect says where it leads, and is never followed."""
+    target = framing.headers.get("location")
+    if not target or framing.status // 100 != 3:
+        return framing.body
+    return f"it redirects to {target}: name that address with --host".encode()
 
 
 def refusal(reply: httpx.Response) -> str:

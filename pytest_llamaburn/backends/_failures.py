@@ -21,7 +21,7 @@ MESSAGE_LIMIT = 500
 # Reasons to finish that say that the answer was broken off, not that the model had ended it. An
 # answer that a filter cut is whole for the protocol: its reason says `content_filter`.
 _BROKEN_OFF = frozenset(
-    ("error", "abort", "aborted", "cancelled", "canceled", "failed", "insufficient_system_resource")
+    ("abort", "aborted", "cancelled", "canceled", "failed", "insufficient_system_resource")
 )
 _TITLE = re.compile(rb"<title[^>]*>(.*?)</title", re.DOTALL | re.IGNORECASE)
 _SHOWN = 200  # bytes of an answer that is shown because nobody could read it
@@ -113,13 +113,15 @@ def error_in(found: Mapping[str, Any]) -> Any:
     """Return the error that a piece of a stream tells in any of the known shapes, None for none.
 
     Servers send `{"error": …}`, `{"detail": …}`, `{"object": "error", "message": …}` and
-    `{"code": 500, "message": …}`; an `error` that is null, false or empty text tells of none.
+    `{"code": 500, "message": …}` or `"msg"`; an `error` that is null, false or empty text tells of
+    none.
     """
     for name in ("error", "detail", "errors"):
         if found.get(name) not in (None, "", False):
             return found[name]
     marked = "error" in (found.get("object"), found.get("type"))
-    return found if marked or isinstance(found.get("message"), str) else None
+    worded = any(isinstance(found.get(name), str) for name in ("message", "msg"))
+    return found if marked or worded else None
 
 
 def failed(t_ns: int, error: Any) -> Failed:
@@ -130,7 +132,8 @@ def failed(t_ns: int, error: Any) -> Failed:
 
 def ended(t_ns: int, reason: str | None, *, streamed: bool = True) -> Finished | Failed:
     """Return how an answer ended that the server says is over."""
-    if reason is not None and reason.lower() in _BROKEN_OFF:
+    said = (reason or "").lower()
+    if said in _BROKEN_OFF or "error" in said:
         return failed(t_ns, f"the server broke the answer off: its reason to finish is '{reason}'")
     return Finished(t_ns, reason, streamed)
 
@@ -196,6 +199,8 @@ def _by_status(status: int | None, words: str) -> str:
         return "auth" if words else "host_rejected"  # an empty 403 refuses our Host header
     if status in _STATUS:
         return _STATUS[status]
+    if status is not None and 300 <= status < 400:
+        return "not_found"  # it is elsewhere: no model has answered
     if status is not None and 400 <= status < 500:
         return "bad_request"
     return "server_error"

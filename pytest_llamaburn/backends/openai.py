@@ -45,6 +45,7 @@ class _Choice(msgspec.Struct, gc=False):
     delta: _Delta | None = None
     message: _Delta | None = None  # of an answer that was not streamed
     finish_reason: str | None = None
+    error: Any = None
 
 
 class _Cached(msgspec.Struct):
@@ -133,7 +134,10 @@ class Backend(_base.Backend):
         """Return that the model can think where llama.cpp's chat template shows it."""
         if self._kind not in ("llama.cpp", "embedded"):
             return ()
-        template = (await self._props()).text("chat_template")
+        try:
+            template = (await self._props()).text("chat_template")
+        except ServerError:  # nobody knows then; what can be measured is not lost for it
+            return ()
         return ("thinking",) if _THINKS.search(template or "") else ()
 
     async def load(self, model: Model) -> None:
@@ -343,6 +347,8 @@ def _read(data: bytes) -> _Chunk:
         chunk = _patiently(_said.parse(data))
     if chunk.error is not None or not (chunk.choices or chunk.usage or chunk.timings):
         chunk.error = _failures.error_in(_said.parse(data))
+    elif chunk.choices and chunk.choices[0].error:
+        chunk.error = chunk.choices[0].error
     return chunk
 
 

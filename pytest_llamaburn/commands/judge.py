@@ -109,6 +109,8 @@ def _ask(settings: Judging, labels: Sequence[Label], arguments: argparse.Namespa
     work = verdicts.Calibration(settings, labels, Path(storage.results_dir))
     if not arguments.resume and work.earlier:
         _say(f"{work.earlier} verdicts of a calibration that was cut are there: use --resume")
+    if arguments.resume and not work.earlier:
+        _say("--resume: no verdicts of these labels and judges are kept: all are asked for")
     shown = _progress(arguments.progress)
     shown.plan(len(work.labels))
     try:

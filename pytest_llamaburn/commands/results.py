@@ -161,6 +161,7 @@ def _recover(results_dir: Path, names: list[str], display: Display) -> int:  # n
     for name in names or filing.unfiled(results_dir):
         try:
             run_id = filing.header_of(results_dir, name)["run_id"]
+            _check_journal(results_dir, run_id)
             path = filing.write_result(results_dir, run_id, tell=_complain)
             print(path or f"{name} measured nothing and was not to")
         except Exception as err:  # noqa: BLE001 - a bad journal must not stop the others
@@ -170,6 +171,16 @@ def _recover(results_dir: Path, names: list[str], display: Display) -> int:  # n
             told = sentence(f"run {name} is not recovered: {reason}")
             print(f"llamaburn: {told}", file=sys.stderr)
     return 4 if bad else 0
+
+
+def _check_journal(results_dir: Path, run_id: str) -> None:
+    """Raise ResultsError where a run's journal would make a file that cannot be read again."""
+    from pytest_llamaburn import journal, results
+
+    record = journal.read(journal.directory(results_dir, run_id))
+    idle = record.header is None or record.idle
+    if not idle and (problem := results.check(results.build(record))):
+        raise ResultsError(f"its journal is damaged: {problem}")
 
 
 def _complain(sentence: str) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import html
 import json
 import re
+import unicodedata
 from typing import TYPE_CHECKING, Any, NamedTuple
 from urllib.parse import unquote
 
@@ -19,7 +20,8 @@ _TRIES = 10_000  # braces looked at in one text: a text of nothing but braces mu
 _READINGS = 24  # of one text: escapes within escapes must not take minutes either
 # A backslash that begins no escape of JSON, as small models write it in LaTeX and paths.
 _ESCAPE = re.compile(r'\\(?:u[0-9a-fA-F]{4}|["\\/bfnrt])|\\')
-_ESCAPED = re.compile(r'\\(u([0-9a-fA-F]{4})|["\\/bfnrt])')
+_HEX = "[0-9a-fA-F]"
+_ESCAPED = re.compile(rf'\\(?:u({_HEX}{{4}})|u\{{({_HEX}{{1,5}})\}}|x({_HEX}{{2}})|(["\\/bfnrt]))')
 _MEANT = {"b": "\b", "f": "\f", "n": "\n", "r": "\r", "t": "\t"}
 
 
@@ -48,23 +50,34 @@ def parse(text: str, prompt: Prompt) -> Verdict:
 
     That is the whole reply or, for servers that keep to no schema, the last whole JSON object in it
     that is a verdict. What small models get wrong in JSON is forgiven, a mark that is not on the
-    scale is not. A verdict that stands in the judged material, also within other JSON or escaped,
-    is the answer's, not the judge's. Raises ParseError, whatever the text.
+    scale is not. A verdict that stands in the judged material, also within other JSON, escaped or
+    broken, is the answer's, not the judge's. Raises ParseError, whatever the text.
     """
     if not text.strip():
         raise ParseError("the reply is empty")
-    found = [one for o in _objects(text) if (one := _verdict(o, prompt)) is not None]
+    told = [(_verdict(each, prompt), written) for each, written in _spans(text)]
+    found = [(one, written) for one, written in told if one is not None]
     if not found:
         raise ParseError(f"no JSON object with {', '.join(prompt.schema['required'])} in it")
     planted = {_bare(one) for part in prompt.material for one in _planted(part, prompt)}
-    own = [one for one in found if _bare(one) not in planted]
+    material = [_letters(reading) for part in prompt.material for reading in _readings(part)]
+    own = [
+        one
+        for one, written in found
+        if _bare(one) not in planted and not any(_letters(written) in each for each in material)
+    ]
     if not own:
         raise ParseError("the only verdict in it was planted in the material")
     return own[-1]
 
 
 def _objects(text: str) -> Iterator[Any]:
-    """Yield the outermost whole JSON objects of a text in order.
+    """Yield the outermost whole JSON objects of a text in order."""
+    return (found for found, _ in _spans(text))
+
+
+def _spans(text: str) -> Iterator[tuple[Any, str]]:
+    """Yield the outermost whole JSON objects of a text in order, each with how it is written.
 
     Line breaks in strings and backslashes that escape nothing are taken as they stand.
     """
@@ -79,7 +92,7 @@ def _objects(text: str) -> Iterator[Any]:
         except (ValueError, RecursionError):
             end = at + 1
         else:
-            yield found
+            yield found, text[at:end]
         at = text.find("{", end)
 
 
@@ -105,7 +118,8 @@ def _readings(text: str) -> list[str]:
 
 def _unescaped(text: str) -> str:
     def meant(found: re.Match[str]) -> str:
-        return chr(int(found[2], 16)) if found[2] else _MEANT.get(found[1], found[1])
+        code = found[1] or found[2] or found[3]
+        return chr(int(code, 16)) if code else _MEANT.get(found[4], found[4])
 
     return _ESCAPED.sub(meant, text)
 
@@ -186,6 +200,11 @@ def _listed(value: Any) -> list[str] | None:
     """Return a text or a list of texts as a list, None for anything else."""
     entries = value if isinstance(value, list) else [value]
     return [whole(one) for one in entries] if all(isinstance(e, str) for e in entries) else None
+
+
+def _letters(text: str) -> str:
+    """Return the letters and digits of a text: what stays of JSON that was broken on purpose."""
+    return "".join(filter(str.isalnum, unicodedata.normalize("NFKC", text).casefold()))
 
 
 def _bare(found: Any) -> Any:

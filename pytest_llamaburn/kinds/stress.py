@@ -186,8 +186,7 @@ def _health(said: Sequence[dict[str, Any]]) -> dict[tuple[int, int], dict[str, A
     for step in said:
         if "health" in step:
             worst = found.setdefault((step["visit"], step["attempt"]), {})
-            for name, value in step["health"].items():
-                worst[name] = max(value or 0.0, worst.get(name, 0.0))
+            rows.worsen(worst, step["health"])
     return found
 
 
@@ -206,10 +205,14 @@ def _load(steps: Sequence[_Step], record: Record) -> findings.Load:
     seen = []
     for (level, unit), found in groupby(sent, key=lambda step: step.load[:2]):
         group = [*found]
-        parts = [_calm(step) for step in group]
+        every = [_calm(step) for step in group]
+        parts, left_out = levels.kept_up(level, unit, every, excluded)
         summary = levels.summarize(level, unit, parts, excluded, config["slo"])
         pieces = levels.pieces(level, unit, parts, excluded)
         summary |= _power.level(lines, levels.stretches(level, unit, pieces))
+        summary["requests"] += left_out
+        summary["excluded"] += left_out
+        summary["client_health"]["not_counted"] = left_out
         summary["began_busy"] = any(step.unsettled for step in group)
         runs = [[record_of(row) for row in piece.kept] for piece in pieces]
         seen.append(findings.Seen(summary, runs))

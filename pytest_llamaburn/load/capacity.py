@@ -22,6 +22,7 @@ from pytest_llamaburn.load.probing import (
     Search,
     Sending,
     StoppedError,
+    around,
 )
 
 if TYPE_CHECKING:
@@ -38,8 +39,10 @@ _PROBE, _RESERVE = 40, 200  # requests of a rate, and those that must be left to
 _ALONE = 50  # requests of one client, beside the baseline's
 _BEND = 0.32  # of the budget, that the degradation point gets at most
 _AGAIN = 30  # requests, at least, of a level that is probed again
+_FAILS = 1.07  # times a point, where a level that fails confirms it though it moves a little
+_CUT_OFF = 16  # deadlines that a schedule so far above must last until enough is cut off
 _NEAR = 1.3  # times a level is near enough to look for the point from it
-_LEAP = 4.0  # the most that a level rises at once, where latency says that the point is far
+_LEAP = 16  # clients up to which a level rises to its fourfold where the point is far, then doubles
 
 
 def search(limits: Limits) -> Search:
@@ -53,9 +56,12 @@ def search(limits: Limits) -> Search:
         yield from kind.rise()
         while kind.reached:
             yield from kind.narrow()
+            left = kind.left
             if kind.done() or kind.estimate() is not None:
                 break
             yield from kind.rise()  # what had failed was a disturbance
+            if kind.left == left:
+                break  # it has nothing to ask for
     except StoppedError:
         kind.stopped = True
     return kind.found()
@@ -116,7 +122,7 @@ def least(start: float, maximum: float, *, rates: bool) -> int:
         levels.append(min(2 * levels[-1], maximum))
     if rates:
         return _PROBE * len(levels) + (_RESERVE - _PROBE if len(levels) > 1 else 0)
-    return sum(math.ceil(level + max(LEAST, level * 0.8)) for level in levels)
+    return sum(math.ceil(_begins(level)) for level in levels)
 
 
 def _share(limits: Limits) -> float:
@@ -124,6 +130,11 @@ def _share(limits: Limits) -> float:
     spare = limits.budget - least(limits.start, limits.maximum, rates=False)
     share = _BEND * limits.budget
     return share if spare < 0 else min(share, spare)
+
+
+def _begins(value: float) -> float:
+    """Return the requests that a number of clients is probed with at first."""
+    return value + max(LEAST, value * 0.8)
 
 
 def _again(value: float) -> float:
@@ -159,7 +170,7 @@ class _Closed(Pursuit):
         return cv * math.sqrt((1 + z * z / 2) / independent)
 
     def begin(self, value: int) -> Sending:
-        yield from self.send(value, value + max(LEAST, value * 0.8), burst=value)
+        yield from self.send(value, _begins(value), burst=value)
 
     def bend(self) -> Sending:
         """Bracket the lowest degradation point with a share of the budget."""
@@ -169,7 +180,7 @@ class _Closed(Pursuit):
             yield from self.send(1, _ALONE, burst=1)
         while wanted := self._bend_wants():
             value, count = wanted[0], sum(wanted)
-            if self.left - count < end or value < self.limits.start:
+            if self.left - count < end or value < self.limits.start or self.given_up(value):
                 return
             yield from self.send(value, count, burst=value, fresh=True)
             yield from self.again()
@@ -200,19 +211,26 @@ class _Closed(Pursuit):
             point = self.estimate()
             far = 2 * value if point is None else point
             level = self.trusted.get(value)
+            if level is None and self.levels[value].limited:
+                self.limited = True
+                return
             if (level and self.fails(level)) or far <= value * (1 + TOLERANCE):
                 self.reached = True
                 return
             if value >= self.limits.maximum or self.left < 3 * value:
                 self.reached = value < self.limits.maximum and far <= _NEAR * value
                 return
-            value = math.ceil(min(_LEAP * value, max(0.97 * far, 1.25 * value)))
+            most = max(2 * value, min(4 * value, _LEAP))
+            value = math.ceil(min(most, max(0.97 * far, 1.25 * value)))
             value = min(value, int(self.limits.maximum))
 
     def narrow(self) -> Sending:
         """Spend the rest in turn just below and just above the estimate as it moves."""
         above = False
         while not self.done() and (point := self.estimate()) is not None:
+            if missing := self.missing(point):
+                yield from self.confirm(missing[0])
+                continue
             above = above and (self.beside(point) or self.left > 4 * point)
             below = self.under(point)
             value = max(self.over(point), below + 1) if above else below
@@ -239,10 +257,10 @@ class _Closed(Pursuit):
         return any(near[0] <= value <= near[1] for value in self.trusted)
 
     def over(self, point: float) -> int:
-        """Return a level above that may fail: half way to one that does, or 10 % up."""
+        """Return a level above that may fail: half way to one that does, or some percent up."""
         failed = min((v for v, x in self.trusted.items() if v >= point and self.bad(x)), default=0)
         if not failed:
-            return math.ceil(point * 1.1)
+            return math.ceil(point * _FAILS)
         held = [v for v, x in self.trusted.items() if v < failed and not self.bad(x)]
         return math.ceil((max(held, default=point) + failed) / 2)
 
@@ -255,13 +273,38 @@ class _Closed(Pursuit):
         near = [x for v, x in self.trusted.items() if 0.8 * point < v < 1.02 * point]
         return any(level.seen()[1][0] <= rate for level in near)
 
+    def unconfirmed(self, point: float) -> list[int]:
+        """Return the levels at 0.9 and 1.1 times the estimate, but for a side that confirms it."""
+        sides = zip(around(point, whole=True), self.confirmed(point), strict=True)
+        most = self.limits.maximum
+        return [int(level) for level, seen in sides if seen is None and 1 <= level <= most]
+
+    def reserve(self, point: float) -> float:
+        """Return the requests that confirming the estimate takes."""
+        return sum(map(_begins, self.unconfirmed(point)))
+
+    def missing(self, point: float) -> list[int]:
+        """Return the levels that are left to confirm the estimate, once it is time for them."""
+        if self.left > self.reserve(point) + _STEP:
+            return []
+        return [value for value in self.unconfirmed(point) if self.left >= value + LEAST]
+
+    def confirm(self, value: int) -> Sending:
+        """Measure a level that may confirm the estimate."""
+        yield from self.send(value, _begins(value), burst=value, fresh=True)
+        yield from self.again()
+
     def stay(self, value: int, point: float, *, above: bool) -> Sending:
         """Measure a level until it has had its share or the estimate has left it.
 
         A level that fails tells less than one that holds, so it gets half of the other's share.
         What is left at the end is kept for a level that must be probed again.
         """
-        kept = _again(value) if self.left > _again(value) + LEAST else 0
+        if self.given_up(value):
+            self.limited = True
+            return
+        kept = max(_again(value), self.reserve(point))
+        kept = kept if self.left > kept + LEAST else 0
         if value != self.last:
             yield from self.begin(value)
         else:
@@ -269,7 +312,7 @@ class _Closed(Pursuit):
         fails = value in self.trusted and self.bad(self.trusted[value])
         turn = (0.7 if above and fails else 1.5) * max(4 * value, 120)
         end = max(self.left - turn, kept)
-        while self.left - end > 0 and not self.done() and self.odd() is None:
+        while self.last and self.left - end > 0 and not self.done() and self.odd() is None:
             moved = abs((self.estimate() or point) / point - 1) > 0.1
             level = self.trusted.get(value)
             worse = level is None or level.seen()[1][0] > 2 * self.limits.failure_rate
@@ -285,6 +328,7 @@ class _Open(Pursuit):
         super().__init__(limits)
         self.alone = alone
         self.backlogs: dict[tuple[float, int], tuple[bool, bool]] = {}
+        self.tried_above = False  # of the point, for as long as shows that it fails
 
     @property
     def runs(self) -> list[list[Record]]:
@@ -332,13 +376,17 @@ class _Open(Pursuit):
     def bad(self, level: Level) -> bool:
         return super().bad(level) or any(self.backlog(level))
 
+    def fell(self, level: Level) -> bool:
+        return super().fell(level) or self.backlog(level)[1]
+
     def backlog(self, level: Level) -> tuple[bool, bool]:
         """Return whether much of a level's load waited, and whether a backlog grew."""
         key = (level.value, level.issued)
         if key not in self.backlogs:
             alone, rate = self.alone, self.limits.failure_rate
-            grows = [overload.backlog(run, level.value, alone, rate).grows for run in level.runs]
-            waits = overload.capacity(level.runs, self.alone) is not None
+            runs = level.visits
+            grows = [overload.backlog(run, level.value, alone, rate).grows for run in runs]
+            waits = overload.capacity(runs, self.alone) is not None
             self.backlogs[key] = (waits, any(grows))
         return self.backlogs[key]
 
@@ -350,9 +398,13 @@ class _Open(Pursuit):
         """Double the rate until a backlog grows or requests fail."""
         self.reached = False
         value = max(self.levels, default=self.limits.start)
+        if value in self.levels and self.left >= _RESERVE:
+            yield from self.send(value, _PROBE, fresh=True)  # it said too little
         while True:
-            if value not in self.levels:
-                yield from self.send(value, _PROBE, fresh=True)
+            yield from self.first(value)
+            if value not in self.trusted:
+                self.limited = True
+                return
             if self.fails(self.levels[value]) or self.over(value):
                 self.reached = True
                 return
@@ -360,8 +412,15 @@ class _Open(Pursuit):
                 return
             value = min(2 * value, self.limits.maximum)
 
+    def first(self, value: float) -> Sending:
+        """Probe a rate that was not seen, again while our own process is the limit."""
+        if value not in self.levels:
+            yield from self.send(value, _PROBE, fresh=True)
+        while value not in self.trusted and not self.given_up(value) and self.left >= LEAST:
+            yield from self.send(value, _PROBE, fresh=True)
+
     def over(self, value: float) -> bool:
-        most = overload.capacity(self.levels[value].runs, self.alone)
+        most = overload.capacity(self.levels[value].visits, self.alone)
         return most is not None and value > 1.1 * most
 
     def narrow(self) -> Sending:
@@ -374,7 +433,14 @@ class _Open(Pursuit):
             last = self.left < _LAST + _PROBE
             until_cut = 4 * self.limits.deadline_ns / 1e9 * point
             count = self.left if last else min(max(min(until_cut, 150), _PROBE), self.left - _LAST)
-            yield from self.send(_rounded(point * (0.9 if last else 1.25)), count, fresh=True)
+            value = _rounded(point * (0.9 if last else 1.25))
+            above = math.ceil(_CUT_OFF * self.limits.deadline_ns / 1e9 * _FAILS * point)
+            if 0 <= self.left - above - _LAST < count and not self.tried_above:
+                value, count, self.tried_above = _rounded(point * _FAILS), above, True
+            if self.given_up(value):
+                self.limited = True
+                return
+            yield from self.send(value, count, fresh=True)
 
 
 def _rounded(value: float) -> float:

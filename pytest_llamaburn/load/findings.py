@@ -6,7 +6,15 @@ import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from pytest_llamaburn.load import capacity, degradation, knee, overload, states, visits
+from pytest_llamaburn.load import (
+    capacity,
+    degradation,
+    knee,
+    overload,
+    probing,
+    states,
+    visits,
+)
 from pytest_llamaburn.load.step import CLIENTS
 from pytest_llamaburn.load.windows import mean_think_ns
 
@@ -89,6 +97,7 @@ def degradation_points(load: Load) -> list[dict[str, Any]]:
     factor, clients = load.config["degradation_factor"], load.unit == CLIENTS
     runs = {seen.level: seen.runs for seen in load.levels if not _limited(seen)}
     levels = visits.told(runs, clients=clients)
+    limited = [seen.level for seen in load.levels if _limited(seen)]
     return [
         {
             load.axis: point.estimate,
@@ -100,10 +109,20 @@ def degradation_points(load: Load) -> list[dict[str, Any]]:
             "interval": point.interval,
             "estimator": point.estimator,
             "reached": point.reached,
-            "reason": point.reason,
+            "reason": _why(point, limited),
         }
         for point in degradation.points(levels, load.baseline, factor, clients=clients)
     ]
+
+
+def _why(point: degradation.DegradationPoint, limited: Sequence[float]) -> str | None:
+    """Return why a point has no number; levels that our side limited may be why."""
+    if point.reason is None or not limited:
+        return point.reason
+    low, high = point.bracket or (point.passing, math.inf)
+    between = [level for level in limited if (low or 0) < level < high]
+    names = ", ".join(f"{level:g}" for level in between)
+    return f"{point.reason}; at {names} the client was the limit" if between else point.reason
 
 
 def lowest(points: Sequence[dict[str, Any]], axis: str) -> dict[str, Any] | None:
@@ -128,7 +147,7 @@ def failure_point(load: Load, searched: Mapping[str, Any] | None) -> dict[str, A
         return None
     rate = load.config["failure_rate"]
     found = dict(searched) if searched else _bracket(load, rate)
-    found = {"estimator": None, "bracket": None, **found}
+    found = {"estimator": None, "bracket": None, "confirmed": None, **found}
     sent = load.levels[0].level, found["failing"] or load.levels[-1].level
     others = {
         f"{share * load.deadline_s:.3g}": _inside(_crossing(load, share, rate), *sent)
@@ -245,9 +264,18 @@ def _bracket(load: Load, rate: float) -> dict[str, Any]:
         "passing": passing,
         "failing": failing,
         "proven": False,
+        "confirmed": estimate is not None and _confirmed(estimate, known, load),
         "reached": reached,
         "reason": "levels" if reached else load.cut or ("maximum" if known else UNMEASURED),
     }
+
+
+def _confirmed(estimate: float, known: Sequence[Seen], load: Load) -> bool:
+    """Return whether a level a tenth below held, or one nearer, and such a one above failed."""
+    low, high = probing.around(estimate, whole=load.unit == CLIENTS)
+    fails = {s.level: s.summary["error_rate"] > load.config["failure_rate"] for s in known}
+    held = any(low <= level <= estimate and not bad for level, bad in fails.items())
+    return held and any(estimate <= level <= high and bad for level, bad in fails.items())
 
 
 def _inside(value: float | None, low: float, high: float) -> float | None:

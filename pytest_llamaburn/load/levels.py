@@ -19,8 +19,9 @@ from pytest_llamaburn.load.rows import record_of, unsent
 from pytest_llamaburn.load.step import CLIENTS
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Sequence
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
 
+    from pytest_llamaburn.load.records import Record
     from pytest_llamaburn.load.rows import Row
     from pytest_llamaburn.load.steady import Stretch
     from pytest_llamaburn.load.windows import Window
@@ -98,6 +99,26 @@ def summarize(
         "goodput": _goodput(wanted, counted, rate),
         "client_health": _health(parts, counted),
     }
+
+
+def kept_up(
+    level: float, unit: str, parts: Sequence[Part], excluded: Excluded
+) -> tuple[list[Part], int]:
+    """Return the visits in which our side kept up, and how many requests the others have.
+
+    All visits where it never did: the level then says that our side was its limit.
+    """
+    if len(parts) == 1:
+        return [*parts], 0
+    found = [part for part in parts if not _visit_limited(level, unit, part, excluded)]
+    found = found or [*parts]
+    return found, sum(len(part.rows) for part in parts) - sum(len(part.rows) for part in found)
+
+
+def _visit_limited(level: float, unit: str, part: Part, excluded: Excluded) -> bool:
+    counted = [row for piece in pieces(level, unit, [part], excluded) for row in piece.kept]
+    found: bool = _health([part], counted)["client_limited"]
+    return found
 
 
 def burst(rows: Sequence[Row]) -> dict[str, Any]:
@@ -308,19 +329,29 @@ def _health(parts: Sequence[Part], kept: Sequence[Row]) -> dict[str, Any]:
         "chunks_per_read": chunks / (chunks - shared) if chunks else None,
     }
     missing = sum(unsent(row) for part in parts for row in part.rows)
-    return {**health, **_limited(health, kept, missing)}
-
-
-def _limited(health: dict[str, Any], kept: Sequence[Row], missing: int) -> dict[str, Any]:
-    """Return whether the client was the limit, and why it was."""
     first = [v for r in kept if (v := r.values["time_to_first_token_ms"]) is not None]
+    return {**health, **_limited(health, first, missing)}
+
+
+def client_limited(seen: Sequence[Record], load: steady.Load, facts: Mapping[str, Any]) -> bool:
+    """Return whether our own process was the limit of a visit, from its records and health."""
+    held = [seen[place] for places in steady.counted(seen, load) for place in places] or seen
+    late = [(one.sent_ns - one.scheduled_ns) / 1e6 for one in held]
+    first = [(one.first_ns - one.sent_ns) / 1e6 for one in held if one.first_ns is not None]
+    health = {**facts, "schedule_lateness_p99_ms": _percentile(late, 99)}
+    found: bool = _limited(health, first, 0)["client_limited"]
+    return found
+
+
+def _limited(health: dict[str, Any], first: Sequence[float], missing: int) -> dict[str, Any]:
+    """Return whether the client was the limit, and why it was; `first` are TTFT in ms."""
     allowed = max(LATE_MS, LATE_SHARE * float(np.median(first))) if first else LATE_MS
     reasons = [
         f"{name} is {health[name]:.3g} ms, over {allowed:.3g}"
         for name in ("schedule_lateness_p99_ms", "loop_lag_p99_ms")
-        if health[name] is not None and health[name] > allowed
+        if health.get(name) is not None and health[name] > allowed
     ]
-    if health["cpu_share"] is not None and health["cpu_share"] > BUSY_SHARE:
+    if health.get("cpu_share") is not None and health["cpu_share"] > BUSY_SHARE:
         reasons.append(f"it used {health['cpu_share']:.0%} of a processor")
     if missing:
         reasons.append(f"it had too few open files to send {missing} requests: raise ulimit -n")

@@ -40,7 +40,7 @@ _JUST = 1.03  # above a level that certainly passes, below one that certainly fa
 _CLUSTERS = 8  # failures, at least, that are more than one or two clusters
 _MEMORY = 8  # of so many clients one request says something new: who waits waits for the others
 _CONFIRMS = 1.1  # times a level, up to which another one that fails confirms it
-_VISITS = 3  # to a level, at most, that fails more than one above it
+_VISITS = 3  # to a level, at most, that something odd is seen of
 _ROUNDING = 1e-6
 _ODD = 2.0  # standard errors by which a level fails more than one above it
 _Z = 2.5  # 95 % of an estimate that decided four times where to probe next
@@ -75,7 +75,9 @@ class FailurePoint(NamedTuple):
     far apart for a number; the interval is then from the one to the other. `estimator` is what it
     comes from: queue_replay, product_limit, heavy_traffic, crossing (of the levels' own shares) or
     bracket, and `bracket` are the levels beside it. `reason` is why the search stopped: bracketed,
-    budget, maximum, fails_at_start or stopped (by the driver).
+    budget, maximum, fails_at_start, client_limited (our own process stayed the limit) or stopped
+    (by the driver). The estimate is `confirmed` if a level within a tenth below it was seen to
+    hold, and one within a tenth above it to fail.
     """
 
     passing: float | None
@@ -88,6 +90,7 @@ class FailurePoint(NamedTuple):
     requests: int
     estimator: str | None = None
     bracket: tuple[float | None, float | None] | None = None
+    confirmed: bool = False
 
 
 Search: TypeAlias = Generator[Probe, Sequence[Record], FailurePoint]
@@ -108,6 +111,11 @@ class Level:
     runs: list[list[Record]] = field(default_factory=list)
     visits: list[list[Record]] = field(default_factory=list)  # but for disturbed ones
     _seen: Any = None
+
+    @property
+    def limited(self) -> int:
+        """How many visits say nothing of the server, because our own process was the limit."""
+        return len(self.runs) - len(self._kept_up())
 
     @property
     def issued(self) -> int:
@@ -134,12 +142,14 @@ class Level:
     def _held(self) -> list[list[Record]]:
         """Return the requests of each stretch in which the load was whole; all if it never was."""
         load = steady.Load(self.value, CLIENTS if self.burst else RATE, self.pause_ns)
+        runs = self._kept_up()
         found = [
-            [run[place] for place in places]
-            for run in self.runs
-            for places in steady.counted(run, load)
+            [run[place] for place in places] for run in runs for places in steady.counted(run, load)
         ]
-        return found or self.runs
+        return found or runs
+
+    def _kept_up(self) -> list[list[Record]]:
+        return [run for run in self.runs if not any(record.limited for record in run)]
 
     def _bounds(self, counted: Sequence[Sequence[Record]]) -> tuple[float, float, float]:
         flags = [np.array([r.failure is not None for r in run], bool) for run in counted]
@@ -153,13 +163,14 @@ class Level:
 
 @dataclass
 class Pursuit(ABC):
-    """What both loops share; `last` is the level that the server is at."""
+    """What both loops share; `last` is the level that the server is at, None if it must be left."""
 
     limits: Limits
     levels: dict[float, Level] = field(default_factory=dict)
     last: float | None = None
     reached: bool = False
     stopped: bool = False
+    limited: bool = False  # our own process stays the limit where the search has to measure
     _known: tuple[int, float | None] = (0, None)
 
     @property
@@ -174,7 +185,7 @@ class Pursuit(ABC):
 
     @property
     def trusted(self) -> dict[float, Level]:
-        """The levels that were visited without a disturbance, lowest first."""
+        """The levels with a visit that neither we nor others disturbed, lowest first."""
         return {value: level for value, level in sorted(self.levels.items()) if level.visits}
 
     def send(
@@ -190,11 +201,15 @@ class Pursuit(ABC):
         if fresh:
             level.runs.append([])
         level.runs[-1].extend(records)
-        self.last = value
+        self.last = None if any(record.limited for record in records) else value
         above: list[list[Record]] = []
         for _, one in sorted(self.levels.items(), reverse=True):
             one.settle(above)
             above += one.counted()
+
+    def given_up(self, value: float) -> bool:
+        """Return whether a level was measured again as often as it may be, and stayed limited."""
+        return value in self.levels and self.levels[value].limited >= _VISITS
 
     def fails(self, level: Level) -> bool | None:
         """Return whether a level fails, None where it is not certain."""
@@ -223,6 +238,8 @@ class Pursuit(ABC):
 
     def _guess(self) -> float | None:
         """Return the crossing of the quick curve, or of the levels' own shares where it misses."""
+        if not self.trusted:
+            return None
         found = self._crossing(self.late())
         held = [value for value, level in self.trusted.items() if not self.bad(level)]
         failed = [value for value, level in self.trusted.items() if self.bad(level)]
@@ -234,8 +251,8 @@ class Pursuit(ABC):
     def doubtful(self) -> float | None:
         """Return a level to probe again, the lowest that a single visit says something odd of.
 
-        It fails more than a level above, it does less than one below, or it is the lowest that
-        fails, which alone says how far up the point may be.
+        Our own process was the limit, it fails more than a level above, it does less than one
+        below, or it is the lowest that fails, which alone says how far up the point may be.
         """
         trusted = self.trusted
         failing = [value for value, level in trusted.items() if self.bad(level)]
@@ -318,7 +335,7 @@ class Pursuit(ABC):
     def done(self) -> bool:
         """Return whether more probes would tell no more, or may not be sent."""
         low, high = self.bounds()
-        if high == self.limits.start:
+        if self.limited or high == self.limits.start:
             return True
         narrow = low is not None and high is not None and high - low <= max(1, TOLERANCE * high)
         return self.left < LEAST or (narrow and self.limits.alone is None)
@@ -356,15 +373,32 @@ class Pursuit(ABC):
             self.limits.budget - self.left,
             estimator,
             beside if self.reached else None,
+            estimate is not None and None not in self.confirmed(estimate),
         )
 
-    def _beside(self, estimate: float) -> tuple[float | None, float]:
-        """Return the levels next to an estimate, itself where none is above.
+    def confirmed(self, estimate: float) -> tuple[float | None, float | None]:
+        """Return a level that holds within a tenth below an estimate, one that fails above it."""
+        low, high = around(estimate, whole=self.limits.alone is None)
+        holds = [v for v, x in self.trusted.items() if low <= v <= estimate and self.holds(x)]
+        fails = [v for v, x in self.trusted.items() if estimate <= v <= high and self.fell(x)]
+        return max(holds, default=None), min(fails, default=None)
 
-        One that the estimate hardly misses is on both sides of it.
+    def holds(self, level: Level) -> bool:
+        """Return whether no more than the rate failed at a level."""
+        return level.seen()[1][0] <= self.limits.failure_rate
+
+    def fell(self, level: Level) -> bool:
+        """Return whether a level was seen to fail."""
+        return not self.holds(level)
+
+    def _beside(self, estimate: float) -> tuple[float | None, float]:
+        """Return the next levels below an estimate, which does not fail by far, and above it.
+
+        One within a tenth of the estimate is on both sides of it; itself where none is above.
         """
-        below = [value for value in self.trusted if value <= estimate * (1 + TOLERANCE)]
-        above = [value for value in self.trusted if value >= estimate / (1 + TOLERANCE)]
+        near, most = estimate * _CONFIRMS, 2 * self.limits.failure_rate
+        below = [v for v, x in self.trusted.items() if v <= near and x.seen()[1][0] <= most]
+        above = [value for value in self.trusted if value >= estimate / _CONFIRMS]
         return max(below, default=None), min(above, default=estimate)
 
     def best(self) -> tuple[str, knee.Curve | None]:
@@ -385,6 +419,8 @@ class Pursuit(ABC):
         """Return why the search stopped."""
         if self.stopped:
             return "stopped"
+        if self.limited:
+            return "client_limited"
         if not self.reached:
             return "maximum" if max(self.levels) >= self.limits.maximum else "budget"
         if self.bounds()[1] == self.limits.start:
@@ -409,6 +445,17 @@ class Pursuit(ABC):
             half = math.exp(_Z * math.hypot(self.spread(), off))
         low, high = passing or estimate, failing or estimate
         return min(estimate / half, low), max(estimate * half, high)
+
+
+def around(estimate: float, *, whole: bool) -> tuple[float, float]:
+    """Return the levels a tenth below and above an estimate.
+
+    Where they are `whole` numbers of clients, the nearest ones, on their own sides of it.
+    """
+    low, high = 0.9 * estimate, 1.1 * estimate
+    if not whole:
+        return low, high
+    return min(round(low), math.ceil(estimate) - 1), max(round(high), math.floor(estimate) + 1)
 
 
 def _near(value: float, failing: Sequence[float]) -> bool:

@@ -9,6 +9,8 @@ class Record(NamedTuple):
     """One request: its times on the monotonic clock, and how it failed, None if it did not.
 
     `first_ns` is the first token, None where none came; `last_ns` the end, of failures too.
+    `limited` says that our own process was the limit when it was sent: what it shows is not the
+    server's.
     """
 
     scheduled_ns: int
@@ -16,6 +18,7 @@ class Record(NamedTuple):
     first_ns: int | None
     last_ns: int
     failure: str | None = None
+    limited: bool = False
 
     @property
     def timed_out(self) -> bool:

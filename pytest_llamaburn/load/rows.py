@@ -20,7 +20,7 @@ from pytest_llamaburn.load.records import Record
 from pytest_llamaburn.trace import CLIENT_FILES
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping
     from pathlib import Path
 
     from pytest_llamaburn.trace import Trace
@@ -96,6 +96,12 @@ class Rows:
 def unsent(row: Row) -> bool:
     """Return whether it was our own process that could not send it, which fails no server."""
     return row.error is not None and row.error["kind"] == CLIENT_FILES
+
+
+def worsen(worst: dict[str, float], health: Mapping[str, float | None]) -> None:
+    """Keep in `worst` the worst that our side was in any step of a visit."""
+    for name, value in health.items():
+        worst[name] = max(value or 0.0, worst.get(name, 0.0))
 
 
 def record_of(row: Row) -> Record:

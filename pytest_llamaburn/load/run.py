@@ -139,6 +139,11 @@ class Run:
             self.journal.settle()
             self._tell_lost()
 
+    def forget(self) -> None:
+        """Close the files of a run whose result is written."""
+        if self.journal is not None:
+            self.journal.forget()
+
     def sync(self) -> None:
         """Have the disk hold the journal; between items, never while measuring."""
         if self.journal is not None:
@@ -153,11 +158,6 @@ class Run:
         finally:
             if hasattr(self, "backend"):
                 self.backend.close()
-
-    def forget(self) -> None:
-        """Close the files: the result is written."""
-        if self.journal is not None:
-            self.journal.forget()
 
     def messages(self, text: str) -> list[Message]:
         """Return the conversation that asks a prompt."""

@@ -180,7 +180,7 @@ class Sender:
             await visit.task
 
     async def close(self) -> None:
-        """Drop what is in flight; the rows stay open for their owner."""
+        """Drop what is in flight; the rows stay open, so that they can still be moved."""
         if self._visit is not None and self._visit.task is not None:
             self._visit.task.cancel()
             await asyncio.wait({self._visit.task})

@@ -139,9 +139,13 @@ def _between(record: Record, start: int, end: int | None) -> bool:
 
 def _later(record: Record, by_ns: int) -> Record:
     """Return a record as if all of it had been so much later."""
-    due, sent, first, last, failure = record
-    moved = None if first is None else first + by_ns
-    return type(record)(due + by_ns, sent + by_ns, moved, last + by_ns, failure)
+    first = record.first_ns
+    return record._replace(
+        scheduled_ns=record.scheduled_ns + by_ns,
+        sent_ns=record.sent_ns + by_ns,
+        first_ns=None if first is None else first + by_ns,
+        last_ns=record.last_ns + by_ns,
+    )
 
 
 def _medians(records: Sequence[Record], seconds: int, count: int) -> list[float]:

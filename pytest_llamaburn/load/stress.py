@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from pytest_llamaburn import datasets, journal, metrics, registry, results, settings
 from pytest_llamaburn.errors import NothingMeasuredError
-from pytest_llamaburn.load import calibration, lengths, rows, windows
+from pytest_llamaburn.load import calibration, lengths, levels, rows, steady, windows
 from pytest_llamaburn.load.crew import Crew
 from pytest_llamaburn.load.pulse import Pulse
 from pytest_llamaburn.load.run import Run
@@ -61,6 +61,7 @@ class Stress(Run):
         self._idle_ttft_s = 0.0  # of one client alone, or of a probe after it
         self._reader: rows.Reader | None = None
         self._seen: dict[tuple[int, int], dict[int, Record]] = {}  # of each visit, by number
+        self._worst: dict[str, float] = {}  # that our side was during the visit
 
     async def drive(self) -> None:
         """Send all that the mode asks for; what it did is in the journal and the rows."""
@@ -88,7 +89,7 @@ class Stress(Run):
             self._own.settle(self.folder)
 
     def forget(self) -> None:
-        """Close journal and rows."""
+        """Close journal and rows: the result is written."""
         super().forget()
         if self._own is not None:
             self._own.close()
@@ -101,7 +102,8 @@ class Stress(Run):
                 begun = loads[end["step"], end["attempt"]]
                 place = Place(begun["visit"], begun["attempt"], begun["first"])
                 count = begun["load"]["requests"]
-                self._finished[end["step"]] = self._told(place, count)
+                told = self._told(place, count)
+                self._finished[end["step"]] = _marked(told, limited=end.get("limited", False))
         self._attempt = 1 + max((end["attempt"] for end in steps), default=-1)
 
     async def _warm_up(self) -> None:
@@ -166,6 +168,7 @@ class Stress(Run):
         place = self._place(number, step)
         if place.first == 0:
             self._seen.clear()  # what earlier visits saw was told
+            self._worst.clear()
         about = {"step": number, "attempt": self._attempt, "visit": place.step}
         start_ns = perf_counter_ns() + _LEAD_NS
         load = {"load": step._asdict(), "started_ns": start_ns, "first": place.first}
@@ -176,10 +179,21 @@ class Stress(Run):
         finally:
             pulse.cancel()
             self.settle()
-        ended = {"ended_ns": perf_counter_ns(), "health": _facts(health)}
+        ended_ns, facts = perf_counter_ns(), _facts(health)
+        told = await asyncio.to_thread(self._told, place, step.requests) if step.tells else []
+        limited = self._limited(step, place, facts)
+        ended = {"ended_ns": ended_ns, "health": facts, "limited": limited}
         self._journal("step", {**about, **ended})
         self.sync()
-        return await asyncio.to_thread(self._told, place, step.requests) if step.tells else []
+        return _marked(told, limited=limited)
+
+    def _limited(self, step: Step, place: Place, facts: dict[str, Any]) -> bool:
+        """Return whether our side was the limit in a visit so far; False where none is told."""
+        rows.worsen(self._worst, facts)
+        seen = [*self._seen.get(place[:2], {}).values()]
+        pause_ns = windows.longest_think_ns(self.settings.think_time)
+        load = steady.Load(step.level, step.unit, pause_ns)
+        return bool(seen) and levels.client_limited(seen, load, self._worst)
 
     def _place(self, number: int, step: Step) -> Place:
         """Return where a step's requests belong: in a new visit, unless it goes on with one."""
@@ -252,6 +266,10 @@ class Stress(Run):
         total_ms = values.get("total_generation_ms")
         alone = (total_ms / 1e3,) if total_ms else ()
         return windows.at_once(self.settings, *alone), 1e3 / gap_ms
+
+
+def _marked(told: Sequence[Record], *, limited: bool) -> list[Record]:
+    return [one._replace(limited=limited) for one in told]
 
 
 def _planned(plan: Plan, seen: Sequence[Record]) -> Step | dict[str, Any]:

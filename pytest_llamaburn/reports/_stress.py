@@ -206,6 +206,8 @@ def _point(name: str, point: dict[str, Any]) -> str:
     interval = point.get("interval")
     number = point.get("concurrency", point.get("rate")) is not None
     between = f" [{interval[0]:.3g}, {interval[1]:.3g}]" if interval and number else ""
+    if number and point.get("confirmed") is False:
+        between += ", not confirmed by levels at 0.9× and 1.1×"
     ends = (ABSENT if e is None else f"{e:.3g}" for e in (point["passing"], point["failing"]))
     bracket = "highest passing {}, lowest failing {}".format(*ends)
     sooner = [
@@ -293,6 +295,11 @@ def _client(found: dict[str, Any]) -> Iterator[str]:
         if health["client_limited"]:
             reasons = "; ".join(health["reasons"])
             yield f"{name(level)}: the client was the limit ({reasons}): use --workers"
+        if health.get("not_counted"):
+            yield (
+                f"{name(level)}: {health['not_counted']} requests do not count: the client was the "
+                "limit while they were sent, and the level was measured again"
+            )
     calibration = found["client_health"]["calibration"]
     if calibration and calibration.get("ttft_error_ms"):
         ttft, itl = calibration["ttft_error_ms"], calibration["itl_error_ms"]

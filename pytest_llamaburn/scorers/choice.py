@@ -29,7 +29,8 @@ _LETTERS = "ABCDEFGHIJ"
 _NOUN = (
     r"(?:\b(?:answer|ans|choice|option|solution|response|letter|Antwort|Lösung|Buchstabe|réponse|choix"
     r"|lettre|respuesta|opción|letra|risposta|opzione|lettera|resposta|opção|alternativa|antwoord"
-    r"|odpowiedź|cevap|yan\u0131t|ответ|вариант|відповідь|jawaban|svar|vastaus|đáp án)\b"
+    r"|odpowiedź|odpověď|odpoveď|válasz|răspuns(?:ul)?|απάντηση|optie|svar(?:et)?|cevap|yan\u0131t"
+    r"|ответ|вариант|відповідь|jawaban|vastaus|đáp án)\b"
     r"|答案|选项|選項|正解|答え|정답|답은|الإجابة|الجواب|उत्तर)"
 )
 _RIGHTLY = (
@@ -50,7 +51,7 @@ _SAID = re.compile(
     r"|\bI(?:'d|'ll| would| will|'m)? "
     r"(?:choose|pick|select|say|opt for|go(?:ing)? with|settle on)\b"
     r"|\b(?:it|that)(?:'s| is| (?:must|should|would|has to) be)\b(?:\s+(?:most likely|probably))?"
-    r"|\b(?:correct|right|best)(?: one)?(?:\s*:|\s+is\b)|选择?(?=[A-J])"
+    r"|\b(?:correct|right|best)(?: one)?(?:\s*:|\s+is\b)|[选選][择擇]?[:\s]{0,3}(?=[A-J])"
 )
 # After these words only a letter that ends its clause is a statement.
 _CONCLUDED = re.compile(
@@ -63,7 +64,7 @@ _RIGHT = re.compile(
     rf"(?:the )?(?i:{_RIGHTLY}|answer)\b)"
 )
 _MENTION = re.compile(r"(?=\([A-Ja-j]\))|(?i:\b(?:option|choice)(?=\s+\(?[a-j]\b))")
-_OPENING = r"[\s:\"'{(\[$>\u2022-]{0,9}"
+_OPENING = r"[\s:\"'{(\[$>\u2022「『【-]{0,9}"
 _LEAD = re.compile(
     rf"{_OPENING}(?-i:(?:[Tt]he|la|el|le|die|der|das|il|o|a|de)\s+"
     rf"(?=(?i:{_NOUN}|{_RIGHTLY}|[B-J]\b)))?"
@@ -72,12 +73,12 @@ _LEAD = re.compile(
 )
 _LETTER = re.compile(
     r"([A-Ja-j])(?!(?![\u3040-\u30ff\u3400-\u9fff\uac00-\ud7af])\w|['\u2019-]\w)"
-    r"([)\]}.,:;!?\"'$/\u2013\u2014\u3002-]*)(\s*)(.*)"
+    r"([)\]}.,:;!?\"'$/\u2013\u2014\u3002」』】-]*)(\s*)(.*)"
 )
 _REASON = re.compile(r"(?i)(?:because|since|as|for|which|that|is|was|due|given|and|or|with|by)\b")
 _DENIED = re.compile(r"(?i)(?:(?:is|was)\s+(?:not|wrong|incorrect|false)\b|isn't\b)")
 _SECOND = re.compile(r"(?:(?:or|and)\s+|(?<=[,/])\s*)\(?([A-J])\)?(?=\s*(?:[.,;!/)]|$|or\b|and\b))")
-_ALONE = re.compile(rf"(?i:{_LEAD.pattern})[A-Ja-j][)\]}}.!\"'$\s]*")
+_ALONE = re.compile(rf"(?i:{_LEAD.pattern})[A-Ja-j][)\]}}.!\"'$」』】\s]*")
 _EACH = re.compile(r"(?i)\b(?:each|every|any|all|other|another|these)\s+(?:\w+\s+)?$")
 _LIST = re.compile(r"(?i)\b(?:each|every|following|options|choices|answers)\b[^.]*:\s*$")
 _UNSURE = re.compile(

@@ -4,8 +4,8 @@ A marked one comes first ("#### 18", "\boxed{18}", "the answer is 18"), the last
 several steps after a mark the last one counts. Without a mark it is what the last line comes to: a
 number in bold, the result of its sum, or its last number. Read are thousands separators, decimal
 commas, signs, fractions, powers of ten, 1.5k, millions, percent and, where no digits are, English
-number words; units are ignored. The option `tolerance` is how far off, in the number's own unit, a
-right answer may be (0).
+number words; units are ignored. Two numbers that differ ("4 or 5") are no answer. The option
+`tolerance` is how far off, in the number's own unit, a right answer may be (0).
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ from __future__ import annotations
 import re
 import unicodedata
 from fractions import Fraction
+from itertools import pairwise
 from typing import TYPE_CHECKING, NamedTuple
 
 from pytest_llamaburn.errors import DatasetError
@@ -30,6 +31,7 @@ class _Number(NamedTuple):
     value: Fraction
     percent: bool
     text: str
+    torn: bool = False  # the answer names another number beside it, as in "4 or 5"
 
 
 _DIGITS = (
@@ -52,11 +54,15 @@ _NUMBER = re.compile(
 _SCALES = {name: 3 * n for n, name in enumerate(("thousand", "million", "billion", "trillion"), 1)}
 _SCALES |= {"hundred": 2, "lakh": 5, "crore": 7, "k": 3, "m": 6, "b": 9, "t": 12}
 _SCALES |= {"mn": 6, "bn": 9, "tn": 12}
+_AIMS = ("find", "get", "express", "calculate", "compute", "write", "convert", "determine")
+_NO_AIM = "".join(rf"(?<!\bto {aim} the )" for aim in _AIMS)  # "to get the answer:" heads a sum
 _MARK = re.compile(
-    r"####|\\boxed\b|\bfinal answer\b|\banswer\b[^.\n:=\d]{0,40}?(?:\bis\b|[:=])(?!\s+not\b)",
+    r"####|\\boxed\b|\bfinal answer\b|\banswer\b[^.\n:=\d]{0,40}?\bis\b(?!\s+not\b)"
+    rf"|{_NO_AIM}\banswer\b[^.\n:=\d]{{0,40}}?[:=](?!\s+not\b)",
     re.IGNORECASE,
 )
-_OPERATOR = re.compile(r"\s*(?:[-+*/×·÷=]|plus\b|minus\b|times\b)\s*\S")
+_OR = re.compile(r"\W{0,3}\bor\W{1,3}", re.IGNORECASE)
+_OPERATOR = re.compile(r"[\s)]*(?:[-+*/×·÷=]|plus\b|minus\b|times\b)\s*\S")
 _DIGIT = re.compile(r"\d")
 _UP_TO_19 = (
     "zero one two three four five six seven eight nine ten eleven twelve thirteen fourteen fifteen "
@@ -118,6 +124,8 @@ def score(answer: str, question: Question) -> Verdict:
     number = _stated(settled) or _stated(said)
     if number is None:
         return _base.unparsable("no number in the answer")
+    if number.torn:
+        return _base.unparsable(f"more than one number in the answer: {number.text} or another")
     right = any(_equal(number, one, tolerance) for one in wanted)
     return _base.scored(right, number.text, f"it is {number.text}, not {wanted[0].text}")
 
@@ -180,10 +188,6 @@ def _are_steps(clauses: Sequence[str], first: str) -> bool:
     return not begins and sum("=" in clause for clause in clauses) > 1
 
 
-def _first(line: str) -> _Number | None:
-    return next(iter(_numbers(line)), None)
-
-
 def _emphasised(text: str) -> _Number | None:
     """Return the number in bold of the last line that has a number."""
     line = next((one for one in reversed(text.splitlines()) if _DIGIT.search(one)), "")
@@ -197,7 +201,9 @@ def _last(plain: str) -> _Number | None:
     sums, _, result = line.rpartition("=")
     if _numbers(result) and any(_OPERATOR.match(sums, m.end()) for m in _NUMBER.finditer(sums)):
         return _numbers(result)[0]
-    return next(iter(_numbers(_ASIDE.sub("", line))[::-1]), None) or _first(line)
+    line = _ASIDE.sub("", line) if _numbers(_ASIDE.sub("", line)) else line
+    found = _numbers(line)
+    return _alone(found[-1], line) if found else None
 
 
 def _spelt(text: str) -> _Number | None:
@@ -219,7 +225,19 @@ def _result(line: str) -> _Number:
     clause = clause if _numbers(clause) else line
     first = next(match for match in _NUMBER.finditer(clause) if _number(match))
     sums = _OPERATOR.match(clause, first.end())
-    return ((sums and _numbers(clause.rpartition("=")[2])) or _numbers(clause))[0]
+    return _alone(((sums and _numbers(clause.rpartition("=")[2])) or _numbers(clause))[0], clause)
+
+
+def _alone(number: _Number, clause: str) -> _Number:
+    """Return a number, torn where its clause names it or another one."""
+    found = [(match, one) for match in _NUMBER.finditer(clause) if (one := _number(match))]
+    torn = any(
+        number in (a, b)
+        and not _equal(a, b, Fraction())
+        and _OR.fullmatch(clause, first.end(), second.start())
+        for (first, a), (second, b) in pairwise(found)
+    )
+    return number._replace(torn=torn)
 
 
 def _numbers(text: str) -> list[_Number]:

@@ -244,6 +244,8 @@ def test_cut_calibration_is_continued_without_paying_again(tmp_path: Path) -> No
         more: Any = {"cwd": tmp_path, "OPENAI_API_KEY": KEY}
         anew = llamaburn(*words, "--max-judge-calls=0", check=None, **more)
         done = llamaburn(*words, "--resume", "--progress=json", **more)
+        again = llamaburn(*words, "--resume", "--max-judge-calls=0", check=None, **more)
+    assert "no verdicts of these labels and judges are kept: all are asked for" in again.stderr
     assert "2 verdicts of a calibration that was cut are there: use --resume" in anew.stderr
     assert len(fake.calls) == 3 + 2
     assert "4 labels (4 scored)" in done.stdout

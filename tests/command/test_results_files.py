@@ -143,3 +143,14 @@ def test_journal_that_makes_no_file_does_not_stop_the_others(
     assert "Traceback" not in done.stderr
     assert json.loads((tmp_path / done.stdout.strip()).read_text())["run_id"] == "b-run"
     assert [path.name for path in (bad_and_good / ".journal").glob("a-*")] == ["a-run"]
+
+
+def test_journal_whose_file_could_not_be_read_makes_none(tmp_path: Path) -> None:
+    made = Journal(tmp_path / "results", "a-run", "main")
+    made.write("header", **header(run_id="a-run"))
+    made.write("request", **{**row(), "chunks": "many"})
+    made.close()
+    done = llamaburn("results", "recover", cwd=tmp_path, check=4)
+    assert "is not recovered: its journal is damaged: results.runs.0.chunks: input" in done.stderr
+    assert not list(tmp_path.glob("results/benchmarks/*"))
+    assert (tmp_path / "results" / ".journal" / "a-run").exists()

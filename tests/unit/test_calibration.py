@@ -280,3 +280,17 @@ def test_calibration_that_runs_elsewhere_is_left_alone(tmp_path: Path) -> None:
         with pytest.raises(SettingsError, match="right now"):
             work(name, scored(1), tmp_path).work(nobody, resume=False)
         other.close()
+
+
+def test_few_labels_that_agree_leave_the_share_of_agreement_uncertain() -> None:
+    figures = report([(n, [mark], mark) for n, mark in enumerate([2, 5, 2])], 1)["figures"]
+    assert figures["exact"]["ci95"] == pytest.approx([0.292, 1], abs=0.001)
+    assert figures["mae"]["ci95"] == pytest.approx([0, 2.83], abs=0.01)
+    low, high = figures["bias"]["ci95"]
+    assert low < -1
+    assert high == pytest.approx(-low)
+
+
+def test_one_question_has_no_bootstrap_interval() -> None:
+    alpha = report([(1, [4], 2)], 1)["figures"]["alpha"]
+    assert (alpha["ci95"], alpha["reason"]) == (None, "too few values differ for an interval")

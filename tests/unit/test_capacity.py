@@ -88,10 +88,11 @@ def test_clusters_of_errors_below_the_rate_are_not_taken_for_the_point() -> None
 def test_clusters_of_errors_that_load_brings_are_found_where_they_pass_the_rate() -> None:
     faults = Faults(0.05, cluster=2, at=24, sharpness=6)  # 4 % at 23, 6 % at 25 clients
     server = VirtualServer(4, "lognormal", deadline_s=100, faults=faults)
-    found = [failure_point(server, "closed", seed)[0].estimate for seed in range(20)]
-    off = [abs(estimate / 24 - 1) for estimate in found if estimate is not None]
-    assert sum(e <= 0.10 for e in off) >= 7  # 500 requests hold about 170 independent ones
-    assert sum(e <= 0.25 for e in off) >= 0.7 * len(off)
+    off = [
+        abs((failure_point(server, "closed", seed)[0].estimate or 0) / 24 - 1) for seed in range(20)
+    ]
+    assert sum(e <= 0.10 for e in off) >= 10  # 500 requests hold about 170 independent ones
+    assert sum(e <= 0.25 for e in off) >= 15
 
 
 def test_clustered_errors_under_every_load_are_never_proven_to_pass() -> None:

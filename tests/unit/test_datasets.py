@@ -116,8 +116,8 @@ def test_one_id_for_two_prompts_in_two_sets_is_refused(tmp_path: Path) -> None:
         ("{]", "is not JSON"),
         ("\ufeff{}", "name: field required"),
         ("[" * 100_000, "is not JSON"),
-        ("[]", "prompts: list should have at least 1 item"),
-        (prompt_set(), "prompts: list should have at least 1 item"),
+        ("[]", "prompts: there is none"),
+        (prompt_set(), "prompts: there is none"),
         ({"name": "mine"}, "prompts: field required"),
         ({"prompts": [entry()]}, "name: field required"),
         (
@@ -147,7 +147,7 @@ def test_one_id_for_two_prompts_in_two_sets_is_refused(tmp_path: Path) -> None:
             "prompts[0] (id 'one'): expected_length: input should be",
         ),
         (prompt_set(entry(), entry()), "id 'one' is given twice"),
-        (prompt_set("Say hello."), "prompts[0]: "),
+        (prompt_set("Say hello."), 'prompts[0]: "Say hello." is no object with fields'),
     ],
 )
 def test_an_unsound_file_is_refused_by_file_entry_and_field(

@@ -59,7 +59,7 @@ def test_known_words_outweigh_the_status(kind: str, needle: str, status: int | N
         (500, "server_error"),
         (501, "unsupported"),
         (503, "server_error"),
-        (302, "server_error"),
+        (302, "not_found"),
         (None, "server_error"),
     ],
 )

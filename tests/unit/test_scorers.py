@@ -334,7 +334,8 @@ def test_decimal_is_read_back(
     digits = f"{abs(whole):,}".replace(",", comma) + f".{thousandths:03d}"
     value = Fraction(f"{abs(whole)}.{thousandths:03d}") * (-1 if whole < 0 else 1)
     text = statement.format((minus if whole < 0 else "") + digits)
-    assert number._stated(text) == (value, False, (("-" if whole < 0 else "") + _read(digits)))
+    sign = "-" if whole < 0 else ""
+    assert number._stated(text) == (value, False, sign + _read(digits), False)
 
 
 def _read(digits: str) -> str:

@@ -15,6 +15,7 @@ from scripted import (
     OPENAI_USAGE,
     chunked,
     events_of,
+    head,
     ndjson,
     ollama_line,
     ollama_stream,
@@ -74,6 +75,7 @@ ERRORS = [
     ({"detail": "engine died"}, "engine died"),
     ({"detail": {"msg": "engine died"}}, "engine died"),
     ({"errors": {"message": "engine died"}}, "engine died"),
+    ({"code": 500, "msg": "engine died"}, "engine died"),
     ({"message": "engine died", "code": 50505, "data": None}, "engine died"),
 ]
 
@@ -117,13 +119,20 @@ def test_an_error_field_of_plain_words_is_a_failure() -> None:
     assert failed(OPENAI, b"error: upstream died\n\n", DONE) == ("server_error", "upstream died")
 
 
+def test_an_error_of_a_choice_is_a_failure() -> None:
+    broken = {"choices": [{"delta": {}, "error": {"message": "engine died"}}]}
+    assert failed(OPENAI, sse(broken), DONE) == ("server_error", "engine died")
+
+
 def test_an_event_after_one_named_error_is_an_event_again() -> None:
     named = b"event: message\n" + RED
     assert trace_of(OPENAI, chunked(named, STOP, DONE)).failure is None
 
 
 @BOTH
-@pytest.mark.parametrize("reason", ["error", "abort", "Cancelled", "insufficient_system_resource"])
+@pytest.mark.parametrize(
+    "reason", ["error", "network_error", "abort", "Cancelled", "insufficient_system_resource"]
+)
 @pytest.mark.parametrize("done", [True, False])
 def test_an_answer_that_the_server_broke_off_failed(
     backend: Backend, reason: str, done: bool
@@ -472,3 +481,11 @@ def test_whatever_a_server_says_every_number_is_finite_or_has_a_reason(
         assert {name for name, value in values.items() if value is None} == reasons.keys()
         assert all(value >= 0 for value in values.values() if value is not None)
         (trace.text + trace.thinking).encode()
+
+
+def test_a_redirect_says_where_it_leads() -> None:
+    moved = head(302, location="http://127.0.0.1:1/v1", content_length="0")
+    failure = trace_of(OPENAI, [moved]).failure
+    assert failure is not None
+    assert failure.kind == "not_found"
+    assert failure.message == "it redirects to http://127.0.0.1:1/v1: name that address with --host"
