@@ -433,7 +433,7 @@ BAD_INPUT = {
     "unknown language": (["tiny", "--mode=correctness", "--lang=xx"], "unknown language 'xx'"),
     "prompt file of an array": (
         ["tiny", "--prompts=array.json"],
-        "array.json: prompts: list should have",
+        "array.json: prompts: ",
     ),
     "unknown flag": (["tiny", "--iteration=3"], "unrecognized arguments"),
     "key in the URL": (["tiny", "--host=http://me:pw@x"], "password in the URL is refused"),
