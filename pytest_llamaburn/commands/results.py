@@ -120,8 +120,6 @@ def _export(results_dir: Path, names: list[str], display: Display) -> int:
     if not display.output or not set(display.output).isdisjoint(formats):
         raise ResultsError("results export: name the file to write, as in -o report.md")
     _show(results_dir, names, display)
-    for output in display.output:
-        print(f"wrote {output}", file=sys.stderr)
     return 0
 
 

@@ -185,7 +185,7 @@ def toml_of(values: dict[str, Any]) -> str:
     for name, value in values.items():
         key = OPTIONS[name].toml_key
         if key.endswith(".*"):
-            key, value = key.replace("*", "any"), value[0]  # noqa: PLW2901 - one key of a table
+            key, value = key.replace("*", "any"), f"<{value[0]}"  # noqa: PLW2901 - one key of a table
         lines.append(f"{key} = {json.dumps(value)}\n")
     return "".join(lines)
 
