@@ -33,9 +33,10 @@ class Option:
         `toml` (key; `table.*` is a whole table, each entry its key, `join` and value, as in the
         line `example`), `example` (a valid value where there is no default), `env` (further
         variables, after `LLAMABURN_<NAME>`), `bounds` (pydantic's ge, gt, le, min_length),
-        `choices` (a function that lists the words), `unit` ("s" also takes 90s, 15m, 1h), `bare` (value of the flag alone), `on` (stands before the name in the flag
-        that turns a switch on), `modes` (those that read it), `unless` (options beside which it is
-        not read), `record=False` (not part of a result's `config`), `path` (it names a file or
+        `choices` (a function that lists the words), `unit` ("s" also takes 90s, 15m, 1h), `bare`
+        (value of the flag alone), `on` (stands before the name in the flag that turns a switch on),
+        `modes` (those that read it), `unless` (options beside which it is not read), `record=False`
+        (not part of a result's `config`), `path` (it names a file or
         directory, whose `~` is resolved).
         """
         self.default = default
