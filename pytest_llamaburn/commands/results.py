@@ -64,9 +64,9 @@ def _row(folder: str, path: Path) -> tuple[str, ...]:
         about = brief(path)
     except ResultsError as err:
         return (path.stem, folder, "unreadable", str(err), "", "", "", "")
-    summary, totals = about.results.summary, about.results.totals
+    summary = about.results.summary
     medians = (summary.tokens_per_sec.p50, summary.time_to_first_token_ms.p50)
-    requests = f"{totals.succeeded}/{totals.requests}" if totals else ""
+    requests = "/".join(map(str, about.requests or ()))
     models = ", ".join(about.models)
     marks = ", ".join(f"{name} {number(mean)}" for name, mean in about.marks.items())
     return (path.stem, folder, about.status, models, *map(number, medians), requests, marks)
