@@ -135,6 +135,8 @@ def _interruptible() -> Iterator[None]:
         yield
     finally:
         signal.signal(signal.SIGINT, before)
+        if came:
+            print("interrupted: nothing of the model was kept", file=sys.stderr)  # noqa: T201
     if came:
         raise asyncio.CancelledError
 

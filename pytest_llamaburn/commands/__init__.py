@@ -40,7 +40,6 @@ def main(argv: Sequence[str] | None = None) -> int:
         _write(f"llamaburn: {err}", sys.stderr)
         return err.exit_code
     except KeyboardInterrupt:
-        _write("llamaburn: interrupted", sys.stderr)
         return 2
     except Exception as err:  # noqa: BLE001 - else Python exits with 1: a gate failed
         return _unforeseen(err, code)
@@ -151,7 +150,7 @@ class _Parser(argparse.ArgumentParser):
 class _CommandParser(_Parser):
     """A sub-command's parser: names may stand between and after its options."""
 
-    def parse_known_args(self, args: Any = None, namespace: Any = None) -> Any:  # type: ignore[override]
+    def parse_known_args(self, args: Any = None, namespace: Any = None) -> Any:
         """Parse; where names are left over, take them apart from the options."""
         parsed, rest = super().parse_known_args(args, namespace)
         if not rest or "--" in args or self._mixing:

@@ -181,7 +181,7 @@ def test_an_interrupted_download_leaves_nothing(fetcher: Fetcher) -> None:
 
 
 def test_ctrl_c_in_an_event_loop_is_an_interruption_and_not_a_network_failure(
-    fetcher: Fetcher,
+    fetcher: Fetcher, capsys: pytest.CaptureFixture[str]
 ) -> None:
     def interrupted(_: Path) -> int:
         signal.raise_signal(signal.SIGINT)
@@ -195,6 +195,7 @@ def test_ctrl_c_in_an_event_loop_is_an_interruption_and_not_a_network_failure(
     with pytest.raises(KeyboardInterrupt), asyncio.Runner() as runner:
         completed(runner.get_loop(), pull())
     assert (fetcher.left, signal.getsignal(signal.SIGINT)) == ([], handler)
+    assert capsys.readouterr().err.endswith("interrupted: nothing of the model was kept\n")
 
 
 def test_a_model_is_fetched_in_any_thread(fetcher: Fetcher) -> None:
