@@ -19,6 +19,7 @@ from typing import Any
 import pytest
 
 from pytest_llamaburn.backends import _catalogue
+from pytest_llamaburn.commands import main
 from pytest_llamaburn.errors import MissingExtraError, ModelError
 from pytest_llamaburn.load.loop import completed
 
@@ -196,6 +197,15 @@ def test_ctrl_c_in_an_event_loop_is_an_interruption_and_not_a_network_failure(
         completed(runner.get_loop(), pull())
     assert (fetcher.left, signal.getsignal(signal.SIGINT)) == ([], handler)
     assert capsys.readouterr().err.endswith("interrupted: nothing of the model was kept\n")
+
+
+def test_ctrl_c_during_models_pull_ends_with_2(fetcher: Fetcher) -> None:
+    def interrupted(_: Path) -> int:
+        signal.raise_signal(signal.SIGINT)
+        return 1
+
+    fetcher.pip = interrupted
+    assert main(["models", "pull", NAME]) == 2
 
 
 def test_a_model_is_fetched_in_any_thread(fetcher: Fetcher) -> None:
