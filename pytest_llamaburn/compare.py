@@ -15,7 +15,7 @@ from functools import cached_property, partial
 from statistics import fmean, median
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from pytest_llamaburn import evidence, gates, metrics, registry, stats, timeline
+from pytest_llamaburn import evidence, gates, insights, metrics, registry, stats, timeline
 from pytest_llamaburn.errors import SettingsError
 
 if TYPE_CHECKING:
@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 Document = dict[str, Any]
 Row = dict[str, Any]
 
+_CONTINUED = "was measured by {} processes in turn: it was cut and continued, or workers shared it"
 _MORE_RUNS = "more runs decide, as --repeats 5 makes"
 FIXED_N = "total_at_fixed_n_ms"
 _TTFT, _ITL, _OSL = "time_to_first_token_ms", "inter_token_latency_ms", "output_sequence_length"
@@ -423,7 +424,7 @@ _FACTS: dict[str, tuple[str, Callable[[Side], Any]]] = {
     "prompts": ("prompts", _prompts_fact),
     **{
         n: (n, _setting(n))
-        for n in ("temperature", "max_tokens", "cache", "start", "think", "seed")
+        for n in ("temperature", "max_tokens", "cache", "start", "warmup", "think", "seed")
     },
 }
 
@@ -446,6 +447,10 @@ def _remarks(side: Side) -> Iterator[tuple[str, str]]:
         yield "failed", f"has {totals['failed']} failed requests, which have no latencies"
     if side.document["contended"]:
         yield "contended", "was allowed to run beside other measurements"
+    if side.document["busy"]:
+        yield "other_load", insights.BUSY
+    if (side.document["telemetry"].get("processes") or 1) > 1:
+        yield "continued", _CONTINUED.format(side.document["telemetry"]["processes"])
     for repeat in side.left_out:
         yield "left_out", f"loses run {repeat}, which has under half of the prompts"
 
@@ -469,8 +474,9 @@ def _without_rows(document: Document) -> Document:
     results = {"totals": found["totals"], "energy_by_repeat": found.get("energy_by_repeat", ())}
     about = {name: document[name] for name in (*kept, "contended")}
     telemetry = document.get("telemetry", {})
-    sensors = {name: telemetry.get(name) for name in ("counted", "scope") if name in telemetry}
-    return {**about, "telemetry": sensors, "results": results}
+    names = ("counted", "scope", "processes")
+    sensors = {name: telemetry.get(name) for name in names if name in telemetry}
+    return {**about, "busy": insights.busy(document), "telemetry": sensors, "results": results}
 
 
 def _kept(row: Row, fields: Iterable[str]) -> Row:

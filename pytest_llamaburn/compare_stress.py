@@ -14,7 +14,7 @@ from functools import cached_property
 from statistics import NormalDist
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from pytest_llamaburn import evidence, gates, metrics, registry, results, stats, timeline
+from pytest_llamaburn import evidence, gates, insights, metrics, registry, results, stats, timeline
 from pytest_llamaburn.errors import ResultsError, SettingsError
 
 if TYPE_CHECKING:
@@ -26,6 +26,7 @@ SHARE = "share"  # changes of a share are differences: it may well be 0 in the b
 POINTS = ("failure_point", "degradation_point")
 _ALIKE = (
     *("mode", "arrival", "think_time", "isl", "osl", "max_tokens", "cache", "num_ctx", "prompts"),
+    "warmup",
     *("temperature", "top_p", "top_k", "think", "degradation_factor", "failure_rate", "workers"),
     *("level_requests", "level_duration", "duration", "warmup_window", "cooldown_window", "slo"),
 )
@@ -308,9 +309,18 @@ def _unlike(before: Document, after: Document) -> Iterator[str]:
     if None not in deadlines and deadlines[0] != deadlines[1]:
         yield "a request failed after {1:.3g} s, in the baseline after {0:.3g}".format(*deadlines)
     for found, which in ((before, "the baseline"), (after, "it")):
-        for level in found["results"]["levels"]:
-            if level["client_health"]["client_limited"]:
-                yield f"in {which} the client was the limit at {level[axis(found)]:g}"
+        yield from _disturbed(found, which)
+
+
+def _disturbed(found: Document, which: str) -> Iterator[str]:
+    """Yield what disturbed one run: other programs, other measurements, our own side."""
+    if insights.busy(found):
+        yield f"{which} {insights.BUSY}"
+    if found["contended"]:
+        yield f"{which} was allowed to run beside other measurements"
+    for level in found["results"]["levels"]:
+        if level["client_health"]["client_limited"]:
+            yield f"in {which} the client was the limit at {level[axis(found)]:g}"
 
 
 def column(text: str, option: str) -> Column:

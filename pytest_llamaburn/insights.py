@@ -25,6 +25,7 @@ SLOW_FIRST = 2.0
 WIDE_CV = 0.05
 OUTLIER_IQRS = 3.0
 BUSY_SHARE = 0.1
+BUSY = "was measured while other programs used much of the machine"  # in comparisons
 HOT_C = 80.0
 THROTTLED = 0.9  # of the clock or power before it was hot
 AT_CAP = 0.97
@@ -53,6 +54,11 @@ _FLAG_TEXTS = {
 }
 
 RULES: list[Callable[[Document], Insight | None]] = []
+
+
+def busy(document: Document) -> bool:
+    """Return whether a file's own insights say that other programs used much of its machine."""
+    return any(one["id"] in ("other_load", "busy_before") for one in document.get("insights", ()))
 
 
 def find(document: Document) -> list[Insight]:

@@ -223,6 +223,7 @@ def _from_file(kind: type, path: Path) -> dict[str, tuple[Any, str]]:
         table = next((k for k in known if k.endswith(".*") and key.startswith(k[:-1])), "")
         option = mine.get(table or key)
         if option is not None and table:
+            _refuse_no_operator(option, f"{path}: {key}", value)
             entry = f"{key.removeprefix(table[:-1])}{option.join}{value}"
             entries = [*found.get(option.name, ([],))[0], entry]
             found[option.name] = (entries, f"{path}: {table[:-2]}")
@@ -232,6 +233,13 @@ def _from_file(kind: type, path: Path) -> dict[str, tuple[Any, str]]:
         elif not table and key not in known and not key.startswith(settings.RESERVED_TOML):
             raise SettingsError(_unknown_key(path, key, known))
     return found
+
+
+def _refuse_no_operator(option: Option, origin: str, value: Any) -> None:
+    """Raise SettingsError for the bound of a gate that does not say on which side it is."""
+    if not option.join and not str(value).lstrip().startswith(("<", ">")):
+        words = f'write an operator before the bound, as in "<{value}"'
+        raise SettingsError(f"{origin}: {value!r} is refused: {words}")
 
 
 def _flatten(table: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:

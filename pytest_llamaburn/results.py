@@ -269,6 +269,8 @@ class _Summary:
 class _Totals:
     requests: int
     succeeded: int
+    planned: int | None = None  # of an eval, answers and markings
+    planned_answers: int | None = None
 
 
 @dataclass
@@ -322,6 +324,16 @@ class Brief:
         """The model's id, or those that were compared."""
         parts: list[Any] = [self, *self.results.files]
         return list(dict.fromkeys(part.model.id for part in parts if part.model))
+
+    @property
+    def requests(self) -> tuple[int, int] | None:
+        """How many requests succeeded, and how many were planned, or else sent."""
+        totals = self.results.totals
+        if totals is None:
+            return None
+        of_eval = self.schema == f"{PREFIX}eval"
+        planned = totals.planned_answers if of_eval else totals.planned
+        return totals.succeeded, max(totals.requests, planned or 0)
 
     @property
     def marks(self) -> dict[str, float]:

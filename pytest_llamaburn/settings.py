@@ -31,11 +31,12 @@ class Option:
         `short` (flag), `scope` (stands before the name everywhere but in the command's flag: where
         kinds of run meet),
         `toml` (key; `table.*` is a whole table, each entry its key, `join` and value, as in the
-        line `example`), `env` (further variables, after `LLAMABURN_<NAME>`), `bounds` (pydantic's
-        ge, gt, le, min_length), `choices` (a function that lists the words), `unit` ("s" also takes
-        90s, 15m, 1h), `bare` (value of the flag alone), `on` (stands before the name in the flag
-        that turns a switch on), `modes` (those that read it), `unless` (options beside which it is
-        not read), `record=False` (not part of a result's `config`), `path` (it names a file or
+        line `example`), `example` (a valid value where there is no default), `env` (further
+        variables, after `LLAMABURN_<NAME>`), `bounds` (pydantic's ge, gt, le, min_length),
+        `choices` (a function that lists the words), `unit` ("s" also takes 90s, 15m, 1h), `bare`
+        (value of the flag alone), `on` (stands before the name in the flag that turns a switch on),
+        `modes` (those that read it), `unless` (options beside which it is not read), `record=False`
+        (not part of a result's `config`), `path` (it names a file or
         directory, whose `~` is resolved).
         """
         self.default = default
@@ -46,7 +47,7 @@ class Option:
         self.short: str | None = traits.get("short")
         self.toml: str | None = traits.get("toml")
         self.join: str = traits.get("join", "")
-        self.example: str = traits.get("example", "")
+        self.example: Any = traits.get("example", "")
         self.env: tuple[str, ...] = traits.get("env", ())
         self.bounds: dict[str, float] = traits.get("bounds", {})
         self.choices: Callable[[], tuple[str, ...]] | None = traits.get("choices")
@@ -146,6 +147,7 @@ class Connection(Settings):
         "server address, or the root of its API, as http://HOST/v1",
         toml="ollama.host",
         env=("OLLAMA_HOST",),
+        example="http://127.0.0.1:11434",
     )
     timeout_connect: float = opt(5.0, "deadline to connect", unit="s", bounds={"gt": 0})
     timeout_first_token: float = opt(
@@ -168,18 +170,21 @@ class Run(Connection, Storage):
         (), "model to measure; repeat it for several, each gets its own file", short="-m", path=True
     )
     temperature: float = opt(0.0, "sampling temperature", bounds={"ge": 0, "le": 5})
-    top_p: float | None = opt(None, "nucleus sampling", bounds={"gt": 0, "le": 1})
-    top_k: int | None = opt(None, "sample from the k likeliest tokens", bounds={"ge": 0})
+    top_p: float | None = opt(None, "nucleus sampling", bounds={"gt": 0, "le": 1}, example=0.9)
+    top_k: int | None = opt(
+        None, "sample from the k likeliest tokens", bounds={"ge": 0}, example=40
+    )
     max_tokens: int = opt(128, "longest answer", unit="tokens", bounds={"ge": 1})
     seed: int = opt(0, "seed of everything that is random", bounds={"ge": 0})
     num_ctx: int | None = opt(
-        None, "context length to ask the server for", unit="tokens", bounds={"ge": 64}
+        None, "context length to ask the server for", unit="tokens", bounds={"ge": 64}, example=8192
     )
     think: str | None = opt(
         None,
         "thinking: on, off, low, medium, high or max",
         bare="on",
         choices=_words("on", "off", "low", "medium", "high", "max"),
+        example="on",
     )
     slots: int = opt(
         1, "requests that the embedded engine works on at once", bounds={"ge": 1, "le": 64}
@@ -195,6 +200,7 @@ class Run(Connection, Storage):
         "price of a kilowatt-hour, for costs",
         toml="cost.kwh_rate",
         bounds={"ge": 0, "le": 100_000},
+        example=0.3,
     )
     tariff: tuple[str, ...] = opt(
         (),
@@ -213,12 +219,14 @@ class Run(Connection, Storage):
         "share of the time under load, for a monthly cost beside the sustained one",
         toml="cost.duty",
         bounds={"ge": 0, "le": 1},
+        example=0.5,
     )
     co2_g_per_kwh: float | None = opt(
         None,
         "grams of CO2 a kilowatt-hour of your grid stands for",
         toml="cost.co2_g_per_kwh",
         bounds={"ge": 0, "le": 5000},
+        example=380,
     )
     profile: bool = opt(True, "read this machine's sensors while measuring")
     profile_interval: float = opt(
@@ -256,7 +264,7 @@ class Run(Connection, Storage):
         choices=_words("point", "certain"),
     )
     resume: str | None = opt(
-        None, "continue a run where it stopped: its run id, or last", record=False
+        None, "continue a run where it stopped: its run id, or last", record=False, example="last"
     )
 
 
@@ -294,13 +302,18 @@ class Benchmark(Prompted):
         None,
         "go on until the mean of --precision-metric is known to this share, as 0.05",
         bounds={"gt": 0, "lt": 1},
+        example=0.05,
     )
     precision_metric: str = opt("tokens_per_sec", "the metric that --precision is about")
     max_iterations: int = opt(
         200, "most timed requests with --precision or --budget", bounds={"ge": 1}
     )
     budget: float | None = opt(
-        None, "go on for this long, as 3m, and stop when it is over", unit="s", bounds={"gt": 0}
+        None,
+        "go on for this long, as 3m, and stop when it is over",
+        unit="s",
+        bounds={"gt": 0},
+        example="3m",
     )
     max_failures: int = opt(
         5, "stop a run after this many failures of one kind in a row", bounds={"ge": 1}
@@ -311,6 +324,7 @@ class Benchmark(Prompted):
         bare="last",
         record=False,
         path=True,
+        example="last",
     )
     fail_if: tuple[str, ...] = opt(
         (),
@@ -338,19 +352,26 @@ class Stress(Prompted):
         "clients that each send their next request when the last ended; ramp begins here",
         modes=("ramp", "sustained"),
         bounds={"ge": 1, "le": MOST_CLIENTS},
+        example=4,
     )
     arrival: str | None = opt(
         None,
         "send by a schedule instead: static (evenly) or poisson (at random)",
         choices=_arrivals,
+        example="poisson",
     )
     rate: float | None = opt(
-        None, "scheduled requests a second; ramp begins here", unit="requests/s", bounds={"gt": 0}
+        None,
+        "scheduled requests a second; ramp begins here",
+        unit="requests/s",
+        bounds={"gt": 0},
+        example=2.5,
     )
     think_time: str | None = opt(
         None,
         "pause of a client between requests, as 2s, or 1s-3s for a random one",
         modes=("ramp", "sweep", "sustained"),
+        example="1s-3s",
     )
     max_concurrency: int = opt(
         32,
@@ -366,8 +387,11 @@ class Stress(Prompted):
         unless=("levels",),
         unit="requests/s",
         bounds={"gt": 0},
+        example=20.0,
     )
-    levels: str | None = opt(None, "clients or rates of a sweep, as 1,2,3,5,8", modes=("sweep",))
+    levels: str | None = opt(
+        None, "clients or rates of a sweep, as 1,2,3,5,8", modes=("sweep",), example="1,2,3,5,8"
+    )
     duration: float | None = opt(
         None,
         "length of sustained (default: 15m), and the most that a spike's recovery is waited for",
@@ -375,6 +399,7 @@ class Stress(Prompted):
         unit="s",
         toml="defaults.stress_duration_sec",
         bounds={"gt": 0},
+        example="15m",
     )
     level_duration: float | None = opt(
         None,
@@ -383,6 +408,7 @@ class Stress(Prompted):
         unless=("level_requests",),
         unit="s",
         bounds={"gt": 0},
+        example="30s",
     )
     level_requests: int | None = opt(
         None,
@@ -390,19 +416,29 @@ class Stress(Prompted):
         short="--requests",
         modes=("ramp", "sweep"),
         bounds={"ge": 1},
+        example=100,
     )
     warmup_window: str | None = opt(
-        None, "beginning of a level to leave out of its statistics, as 10s or 20 (requests)"
+        None,
+        "beginning of a level to leave out of its statistics, as 10s or 20 (requests)",
+        example="10s",
     )
-    cooldown_window: str | None = opt(None, "end of a level to leave out, as 10s or 20 (requests)")
+    cooldown_window: str | None = opt(
+        None, "end of a level to leave out, as 10s or 20 (requests)", example="10s"
+    )
     isl: int | None = opt(
         None,
         "length of prompts as the server counts it",
         unit="tokens",
         bounds={"ge": 8, "le": 10_000_000},
+        example=512,
     )
     osl: int | None = opt(
-        None, "length of answers, kept to where the server can", unit="tokens", bounds={"ge": 1}
+        None,
+        "length of answers, kept to where the server can",
+        unit="tokens",
+        bounds={"ge": 1},
+        example=128,
     )
     timeout_total: float | None = opt(  # type: ignore[assignment]  # None: from the baseline
         None,
@@ -410,8 +446,13 @@ class Stress(Prompted):
         scope="stress",
         unit="s",
         bounds={"gt": 0},
+        example="60s",
     )
-    slo: str | None = opt(None, "what a good request keeps, as 'ttft_ms<500,itl_ms<50'")
+    slo: str | None = opt(
+        None,
+        "what a good request keeps, as 'ttft_ms<500,itl_ms<50'",
+        example="ttft_ms<500,itl_ms<50",
+    )
     degradation_factor: float = opt(
         2.0, "latency over the baseline's that counts as degraded", bounds={"gt": 1}
     )
@@ -419,7 +460,11 @@ class Stress(Prompted):
         0.05, "share of failed requests that counts as failure", bounds={"gt": 0, "lt": 1}
     )
     spike_concurrency: int | None = opt(
-        None, "clients of a spike's burst", modes=("spike",), bounds={"ge": 1, "le": MOST_CLIENTS}
+        None,
+        "clients of a spike's burst",
+        modes=("spike",),
+        bounds={"ge": 1, "le": MOST_CLIENTS},
+        example=16,
     )
     spike_rate: float | None = opt(
         None,
@@ -428,6 +473,7 @@ class Stress(Prompted):
         unless=("spike_concurrency",),
         unit="requests/s",
         bounds={"gt": 0},
+        example=10.0,
     )
     spike_duration: float = opt(
         10.0, "length of a spike's burst", modes=("spike",), unit="s", bounds={"gt": 0}
@@ -445,6 +491,7 @@ class Stress(Prompted):
         bare="last",
         record=False,
         path=True,
+        example="last",
     )
     fail_if: tuple[str, ...] = opt(
         (),
@@ -477,12 +524,14 @@ class Searching(Connection):
         None,
         "directory of text, Markdown, HTML and PDF files to search instead of the web",
         path=True,
+        example="documents",
     )
     search_results: int = opt(5, "most sources to give to a question", bounds={"ge": 1})
     search_replay: str | None = opt(
         None,
         "replay the searches of a result file, or of a JSONL file of them",
         path=True,
+        example="searches.jsonl",
     )
 
 
@@ -522,11 +571,13 @@ class Judging(Settings):
         None,
         "most USD to spend on judging, with what --resume adds; needs prices",
         bounds={"ge": 0},
+        example=1.5,
     )
     max_judge_calls: int | None = opt(
         None,
         "most judging calls to send; --resume RUN with a higher limit judges only what is missing",
         bounds={"ge": 0},
+        example=100,
     )
     max_unscored: float = opt(
         0.1,
@@ -547,10 +598,15 @@ class Eval(Run, Judging, Searching):
         bounds={"min_length": 1},
     )
     limit: int | None = opt(
-        None, "ask so many questions of a set, a fixed choice over its categories", bounds={"ge": 1}
+        None,
+        "ask so many questions of a set, a fixed choice over its categories",
+        bounds={"ge": 1},
+        example=20,
     )
     system: str | None = opt(
-        None, "system message before each question, instead of the set's: text, or @FILE"
+        None,
+        "system message before each question, instead of the set's: text, or @FILE",
+        example="Answer in one sentence.",
     )
     few_shot: int = opt(0, "solved examples before each question", bounds={"ge": 0})
     choice_by: str = opt(
@@ -563,16 +619,18 @@ class Eval(Run, Judging, Searching):
         None,
         "score the answers of this result file again instead of asking a model",
         path=True,
+        example="results/evals/earlier.json",
     )
     samples: int = opt(1, "answers to each question, for pass@k", bounds={"ge": 1, "le": 10_000})
     pass_k: int | None = opt(
-        None, "k of pass@k: the chance that one of k answers is right", bounds={"ge": 1}
+        None, "k of pass@k: the chance that one of k answers is right", bounds={"ge": 1}, example=1
     )
     criteria: str | None = opt(
         None,
         "have judges mark every answer on these instead of what the set says, as "
         "accuracy,faithfulness",
         scope="eval",
+        example="accuracy,faithfulness",
     )
     criterion: tuple[str, ...] = opt(
         (),
@@ -590,6 +648,7 @@ class Eval(Run, Judging, Searching):
         None,
         "the other model of --pairwise, or the result file that has its answers",
         path=True,
+        example="results/evals/other.json",
     )
     cache_answers: bool = opt(
         True, "take an answer from an earlier run of the same model, question and options"
@@ -600,6 +659,7 @@ class Eval(Run, Judging, Searching):
         unit="tokens",
         scope="eval",
         bounds={"ge": 1},
+        example=1024,
     )
     cache: str = opt(
         "none",

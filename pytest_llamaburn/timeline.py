@@ -427,6 +427,14 @@ def between(lines: Sequence[Timeline], start_ns: int, end_ns: int) -> Energy:
     return Energy(reason=[*reasons, "low_coverage" if lines else "no_provider"][0])
 
 
+def processes(rows: Iterable[Mapping[str, Any]]) -> int | None:
+    """Return how many processes sent these requests, None where their rows do not say.
+
+    A run that was cut and continued has several, as has one that workers share.
+    """
+    return len({_segment(row) for row in rows} - {None}) or None
+
+
 def _segment(row: Mapping[str, Any]) -> str | None:
     return (row.get("clock") or {}).get("segment")
 

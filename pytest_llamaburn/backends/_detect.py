@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar, cast
 
 from pytest_llamaburn import registry
@@ -57,6 +59,11 @@ async def at_host(settings: Run) -> Backend:
 def is_embedded(model: str) -> bool:
     """Return whether a model name means the embedded engine: the catalogue's, or a file."""
     return model in _catalogue.entries() or model.endswith(".gguf")
+
+
+def means_file(model: str) -> bool:
+    """Return whether a model name means a file: by its suffix, or as an existing path like ./x."""
+    return model.endswith(".gguf") or (model.startswith((".", os.sep)) and Path(model).is_file())
 
 
 async def _kind_at_host(settings: Run) -> str:

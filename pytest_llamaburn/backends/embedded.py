@@ -125,12 +125,19 @@ def locate(name: str, *, quiet: bool) -> Path:
     if not name.endswith(".gguf"):
         known = list(_catalogue.entries())
         raise ModelError(registry.unknown("embedded model", name, known) + ", or a path to a .gguf")
+    return model_file(name)
+
+
+def model_file(name: str) -> Path:
+    """Return the path of a model file; raises ModelError where it is missing or not GGUF."""
     path = Path(name).expanduser()
     if not path.is_file():
         raise ModelError(f"--model: {name} does not exist")
     with path.open("rb") as file:
         if file.read(4) != b"GGUF":
             raise ModelError(f"--model: {name} is not a GGUF file (it does not begin with GGUF)")
+    if path.suffix != ".gguf":
+        raise ModelError(f"--model: {name} is refused: rename it, so that its name ends in .gguf")
     return path
 
 

@@ -9,7 +9,7 @@ import os
 import signal
 import sys
 import traceback
-from typing import TYPE_CHECKING, TextIO
+from typing import TYPE_CHECKING, Any, TextIO
 
 from pytest_llamaburn import __version__, registry
 from pytest_llamaburn.errors import LlamaBurnError, UsageError, sentence
@@ -114,7 +114,7 @@ def build_parser(word: str | None = None) -> argparse.ArgumentParser:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("--version", action="version", version=f"llamaburn {__version__}")
-    commands = parser.add_subparsers(metavar="command", required=True)
+    commands = parser.add_subparsers(metavar="command", required=True, parser_class=_CommandParser)
     own = registry.own("commands")
     ours = word is not None and (word in own or not word or word.startswith("-"))
     for name in own if ours else registry.names("commands"):
@@ -122,7 +122,7 @@ def build_parser(word: str | None = None) -> argparse.ArgumentParser:
     return parser
 
 
-def _add(commands: argparse._SubParsersAction[_Parser], name: str, *, whole: bool) -> None:
+def _add(commands: argparse._SubParsersAction[_CommandParser], name: str, *, whole: bool) -> None:
     module: ModuleType = registry.load("commands", name)
     if not whole:
         commands.add_parser(name, help=module.HELP)
@@ -145,3 +145,20 @@ class _Parser(argparse.ArgumentParser):
     def error(self, message: str) -> None:  # type: ignore[override]
         """Say what is wrong and end with 4."""
         self.exit(4, f"llamaburn: {sentence(message)}; try {self.prog} --help\n")
+
+
+class _CommandParser(_Parser):
+    """A sub-command's parser: names may stand between and after its options."""
+
+    def parse_known_args(self, args: Any = None, namespace: Any = None) -> Any:
+        """Parse; where names are left over, take them apart from the options."""
+        parsed, rest = super().parse_known_args(args, namespace)
+        if not rest or "--" in args or self._mixing:
+            return parsed, rest
+        self._mixing = True
+        try:
+            return self.parse_known_intermixed_args(args, namespace)
+        finally:
+            self._mixing = False
+
+    _mixing = False  # argparse's own method calls parse_known_args again

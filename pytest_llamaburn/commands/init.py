@@ -33,8 +33,10 @@ def test_answers_quickly(measure):
     assert result.ttft_ms.p50 < 5000
     assert result.tokens_per_sec.mean > 1
 '''
+_UNSET = "  # not set by default"
 _HEAD = """\
-# Settings of LlamaBurn for this directory, each with its default. To change one, take away its #.
+# Settings of LlamaBurn for this directory, each with its default or, where it has none, an example.
+# To change one, take away its #.
 # Variables and flags are stronger: LLAMABURN_ITERATIONS=20, --iterations 20.
 # `llamaburn config show --origin` says what is in force.
 """
@@ -67,12 +69,13 @@ def configuration() -> str:
 
 
 def _entry(name: str, option: Option) -> str:
-    """Return help and default; what has no default is a line to be completed."""
+    """Return help and default; what has no default has an example."""
     if name == "*":
-        return f"# {option.help}; here each is one line:\n# {option.example}\n"
+        return f"# {option.help}; here each is one line:\n#{option.example}{_UNSET}\n"
     unit = f", in {'seconds' if option.unit == 's' else option.unit}" if option.unit else ""
-    (line,) = _toml.lines(name, option.default) or [f"{name} =  (not set)"]
-    return f"# {option.help}{unit}\n#{line}\n"
+    unset = option.default is None
+    (line,) = _toml.lines(name, option.example if unset else option.default)
+    return f"# {option.help}{unit}\n#{line}{_UNSET if unset else ''}\n"
 
 
 def _write(path: Path, text: str) -> None:

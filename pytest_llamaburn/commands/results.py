@@ -64,9 +64,9 @@ def _row(folder: str, path: Path) -> tuple[str, ...]:
         about = brief(path)
     except ResultsError as err:
         return (path.stem, folder, "unreadable", str(err), "", "", "", "")
-    summary, totals = about.results.summary, about.results.totals
+    summary = about.results.summary
     medians = (summary.tokens_per_sec.p50, summary.time_to_first_token_ms.p50)
-    requests = f"{totals.succeeded}/{totals.requests}" if totals else ""
+    requests = "/".join(map(str, about.requests or ()))
     models = ", ".join(about.models)
     marks = ", ".join(f"{name} {number(mean)}" for name, mean in about.marks.items())
     return (path.stem, folder, about.status, models, *map(number, medians), requests, marks)
@@ -120,8 +120,6 @@ def _export(results_dir: Path, names: list[str], display: Display) -> int:
     if not display.output or not set(display.output).isdisjoint(formats):
         raise ResultsError("results export: name the file to write, as in -o report.md")
     _show(results_dir, names, display)
-    for output in display.output:
-        print(f"wrote {output}", file=sys.stderr)
     return 0
 
 

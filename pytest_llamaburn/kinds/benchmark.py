@@ -145,7 +145,11 @@ def build(record: Record) -> dict[str, Any]:
             "cost": _power.price(header["config"], profile, totals, spent.reason),
             "gates": [],
         },
-        "telemetry": {**timeline.facts(profile, spent), **record.facts},
+        "telemetry": {
+            **timeline.facts(profile, spent),
+            **record.facts,
+            "processes": timeline.processes(record.rows),
+        },
         "system_profile": profile.samples(),
         "insights": [],
     }

@@ -199,7 +199,7 @@ class EvalResults(Part):
     judging: dict[str, Any]
     cost: dict[str, Any]
     summary: dict[str, Distribution]
-    totals: dict[str, int]
+    totals: dict[str, int | None]
     errors: dict[str, int]
     gates: list[dict[str, Any]]
 
@@ -306,6 +306,7 @@ def build(record: Record) -> dict[str, Any]:
             **_measured(record),
             "totals": {
                 "planned": record.planned,
+                "planned_answers": _planned_answers(record, config),
                 "requests": len(answers),
                 "succeeded": len(good),
                 "failed": len(answers) - len(good),
@@ -320,6 +321,15 @@ def build(record: Record) -> dict[str, Any]:
     document["telemetry"] |= {k: v for k, v in record.facts.items() if k != "type"}
     document["results"]["gates"] = [*record.gates, *_gates(document)]
     return document
+
+
+def _planned_answers(record: Record, config: Mapping[str, Any]) -> int | None:
+    """Return how many of the planned rows are answers: each question has its samples and a marking.
+
+    None where the answers came from a file, or where a session had tests of other kinds.
+    """
+    questions, others = divmod(record.planned, config["samples"] + 1)
+    return None if config["answers"] or others else questions * config["samples"]
 
 
 def _by_category(items: Sequence[dict[str, Any]]) -> dict[str, Any]:

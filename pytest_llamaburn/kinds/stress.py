@@ -141,15 +141,20 @@ def build(record: Record) -> dict[str, Any]:
     results["cost"] = _power.price(
         header["config"], profile, results["totals"], energy.get("reason")
     )
+    others = record.facts.get("other_cpu_share")
     expressions = [*header["config"]["threshold"], *record.facts.get("thresholds", ())]
     mode = header["config"]["gate_mode"]
     results["gates"] = _load_gates.judge_all(expressions, results, mode)
     return {
         **opening(header, _status(record, everything)),
         "results": results,
-        "telemetry": energy,
+        "telemetry": {**energy, "other_cpu_share": others},
         "system_profile": samples,
-        "insights": [*findings.insights(load), *stability.insights(samples)],
+        "insights": [
+            *findings.insights(load),
+            *stability.insights(samples),
+            *stability.busy_machine(others, samples),
+        ],
     }
 
 
@@ -220,7 +225,8 @@ def _load(steps: Sequence[_Step], record: Record) -> findings.Load:
     baseline = [record_of(row) for step in alone for row in step.part.rows]
     deadline_s = record.facts.get("baseline", {}).get("deadline_s", 0.0)
     unit = sent[0].load.unit if sent else CLIENTS
-    return findings.Load(seen, baseline, config, deadline_s, unit, _cut(record))
+    engine = (record.header or {})["server"]["kind"]
+    return findings.Load(seen, baseline, config, deadline_s, unit, engine, _cut(record))
 
 
 def _cut(record: Record) -> str | None:

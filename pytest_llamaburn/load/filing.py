@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from pytest_llamaburn import cost, journal, options, registry, results
 from pytest_llamaburn.backends._base import parse_host
-from pytest_llamaburn.backends._detect import settle
+from pytest_llamaburn.backends._detect import means_file, settle
 from pytest_llamaburn.errors import ResultsError, SettingsError
 from pytest_llamaburn.telemetry import _detect
 
@@ -175,10 +175,14 @@ def settled(kind: type, settings: Any, origins: Mapping[str, str]) -> tuple[Any,
 
 
 def _check_names(settings: Any) -> None:
-    """Raise SettingsError for a model whose name no server can be told; a file's may be any."""
+    """Raise UsageError for a model whose name no server can be told, or that is no model file."""
+    from pytest_llamaburn.backends.embedded import model_file
+
     for name in settings.model:
         if not name.endswith(".gguf") and name != name.encode(errors="replace").decode():
             raise SettingsError(f"--model: {name!r} is refused: it is not text")
+        if settings.backend in ("auto", "embedded") and means_file(name):
+            model_file(name)
 
 
 def _check_sensors(settings: Any) -> None:

@@ -58,6 +58,7 @@ class Load:
     config: Mapping[str, Any]
     deadline_s: float
     unit: str
+    engine: str = ""  # the kind of server
     cut: str | None = None  # what ended the run before it had sent all: interrupted, server_gone
 
     @property
@@ -170,12 +171,13 @@ def insights(load: Load) -> list[dict[str, Any]]:
     found = []
     slots = states.slots(numbers) if load.unit == CLIENTS else None
     if slots:
+        names = "--slots" if load.engine == "embedded" else "OLLAMA_NUM_PARALLEL, --parallel"
         found.append(
             _insight(
                 "slots_inferred",
                 f"The server works on {slots} request{'s' if slots > 1 else ''} at once: more "
-                "clients wait. Raise its parallel slots (OLLAMA_NUM_PARALLEL, --parallel) if there "
-                "is memory for their contexts.",
+                f"clients wait. Raise its parallel slots ({names}) if there is memory for their "
+                "contexts.",
                 slots=slots,
             )
         )

@@ -8,7 +8,9 @@ from statistics import median
 from typing import TYPE_CHECKING, Any
 
 from pytest_llamaburn import metrics
+from pytest_llamaburn.insights import other_load
 from pytest_llamaburn.load import recovery, steadiness
+from pytest_llamaburn.timeline import IDLE_BEFORE_LOAD, IDLE_LOADED
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -20,6 +22,7 @@ BATCHES = 30  # of equal length, that a long load is cut into
 MEMORY = ("server_rss_mb", "client_rss_mb")
 UNREAD, UNSEEN = "nothing was read of the machine meanwhile", "no process of the server was seen"
 IDLE_NAMES = ("cpu_pct", "ram_used_mb", "server_rss_mb")
+BUSY_IDLE_PCT = 25.0  # of all processors, before the load
 IDLE_GPU_NAMES = ("util_pct", "vram_used_mb")
 
 
@@ -126,6 +129,24 @@ def insights(samples: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
     )
     evidence = {"share": share, "first_mb": batches[0], "last_mb": batches[-1]}
     return [{"id": "memory_grows", "text": text, "evidence": evidence}]
+
+
+def busy_machine(
+    other_cpu_share: float | None, samples: Sequence[dict[str, Any]]
+) -> list[dict[str, Any]]:
+    """Return whether other programs used the processors: during the run, else, before the load."""
+    if other_cpu_share is not None:
+        found = other_load({"telemetry": {"other_cpu_share": other_cpu_share}})
+        return [found] if found else []
+    calm = [s for s in samples if s["phase"] in (IDLE_BEFORE_LOAD, IDLE_LOADED)]
+    cpu = _middle(calm, "cpu_pct")
+    if cpu is None or cpu < BUSY_IDLE_PCT:
+        return []
+    text = (
+        f"The processors of this machine were {cpu:.0f} % busy before the load. Close other "
+        "programs and measure again."
+    )
+    return [{"id": "busy_before", "text": text, "evidence": {"cpu_pct": cpu}}]
 
 
 def _middle(samples: Sequence[dict[str, Any]], name: str) -> float | None:

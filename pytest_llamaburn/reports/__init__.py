@@ -7,6 +7,7 @@ then each is shown as soon as it is rendered.
 from __future__ import annotations
 
 import os
+import sys
 from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -22,7 +23,8 @@ if TYPE_CHECKING:
 def show(paths: Sequence[Path], outputs: Iterable[str], write: Callable[[str], Any]) -> None:
     """Render result files in each wanted format: words to `write`, paths to files.
 
-    Raises SettingsError for an unknown format, ResultsError for a file that cannot be written.
+    Each file that was written is told on stderr. Raises SettingsError for an unknown format,
+    ResultsError for a file that cannot be written.
     """
     wanted = list(outputs) or ["table"]
     for output in wanted:
@@ -33,6 +35,7 @@ def show(paths: Sequence[Path], outputs: Iterable[str], write: Callable[[str], A
                 write(piece)
         else:
             _save(target, "".join(pieces))
+            print(f"wrote {target}", file=sys.stderr)  # noqa: T201 - beside what goes to stdout
 
 
 def _rendered(form: Any, paths: Sequence[Path]) -> Iterator[str]:

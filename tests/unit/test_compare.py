@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from samples import TIMESTAMP
 from virtual_runs import Machine, benchmark, dice, rows
 
-from pytest_llamaburn import compare, evidence, gates, results, stats
+from pytest_llamaburn import compare, evidence, gates, results, stats, timeline
 from pytest_llamaburn.compare import FIXED_N, Choice, Column, Comparison, Source
 from pytest_llamaburn.errors import SettingsError
 from pytest_llamaburn.evidence import Noise, Part
@@ -467,6 +467,26 @@ def test_a_file_s_own_faults_are_warnings() -> None:
         "B has 2 failed requests, which have no latencies",
         "B was allowed to run beside other measurements",
     ]
+
+
+def test_what_made_a_file_s_own_numbers_doubtful_is_a_warning() -> None:
+    before, after = documents([1.0, 1.0])
+    before["telemetry"] = {"processes": 2}
+    after["insights"] = [{"id": "other_load", "text": "busy", "evidence": {}}]
+    after["config"] = {**after["config"], "warmup": 0}
+    found = {one["id"]: one["text"] for one in whole(before, after)["results"]["warnings"]}
+    assert found == {
+        "warmup": "warmup differs: 2 (A); 0 (B)",
+        "continued": "A was measured by 2 processes in turn: it was cut and continued, or workers "
+        "shared it",
+        "other_load": "B was measured while other programs used much of the machine",
+    }
+
+
+def test_processes_are_counted_by_the_rows_they_wrote() -> None:
+    made = [{"clock": {"segment": name}} for name in "aab"]
+    assert timeline.processes(made) == 2
+    assert timeline.processes([{}]) is None
 
 
 def test_the_context_that_was_sent_is_compared_where_none_was_asked_for() -> None:

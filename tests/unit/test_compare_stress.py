@@ -190,6 +190,19 @@ def test_what_else_differs_is_warned_of(tmp_path: Path) -> None:
     ]
 
 
+def test_a_busy_machine_on_either_side_is_warned_of(tmp_path: Path) -> None:
+    before = run(tmp_path, "a", level(2), facts={"other_cpu_share": 0.5})
+    after = run(tmp_path, "b", level(2), warmup=0)
+    document = json.loads(after.read_text())
+    document["contended"] = True
+    after.write_text(json.dumps(document))
+    assert [one["text"] for one in compared(before, after)["results"]["warnings"]] == [
+        "warmup is 0, 2 in the baseline",
+        "the baseline was measured while other programs used much of the machine",
+        "it was allowed to run beside other measurements",
+    ]
+
+
 def test_the_baseline_may_be_any_of_the_files(tmp_path: Path) -> None:
     paths = [run(tmp_path, name, level(2)) for name in ("a", "b", "c")]
     document = compared(*paths, baseline=1)

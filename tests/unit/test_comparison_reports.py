@@ -304,6 +304,21 @@ def test_a_file_of_the_first_schema_is_still_read_shown_and_compared(tmp_path: P
 # Many files
 
 
+def test_a_cut_run_shows_how_many_requests_were_planned(tmp_path: Path) -> None:
+    def requests(kind: str, **totals: int | None) -> tuple[int, int] | None:
+        found = {"schema": kind, "run_id": "a", "status": "interrupted"}
+        counts = {"requests": 1, "succeeded": 1, **totals}
+        path = tmp_path / "a.json"
+        path.write_text(json.dumps({**found, "results": {"totals": counts} if totals else {}}))
+        return results.brief(path).requests
+
+    assert requests("llamaburn/benchmark", planned=10) == (1, 10)
+    assert requests("llamaburn/eval", planned=12, planned_answers=6) == (1, 6)
+    assert requests("llamaburn/eval", planned=12, planned_answers=None) == (1, 1)
+    assert requests("llamaburn/stress", failed=0) == (1, 1)
+    assert requests("llamaburn/comparison") is None
+
+
 def test_a_brief_has_what_lists_show(tmp_path: Path) -> None:
     path = saved(tmp_path)
     about, whole = results.brief(path), results.load(path)

@@ -11,6 +11,8 @@ from samples import checked
 
 from pytest_llamaburn import options
 from pytest_llamaburn.backends import _detect, embedded, ollama, openai
+from pytest_llamaburn.errors import ModelError
+from pytest_llamaburn.load import filing
 from pytest_llamaburn.settings import Benchmark
 
 
@@ -70,3 +72,36 @@ def test_a_backend_is_made_by_its_name(kind: str, backend: type) -> None:
 def test_the_embedded_engine_without_a_name_means_the_catalogue_s_default() -> None:
     engine = _detect.make("embedded", checked(backend="embedded"))
     assert asyncio.run(engine.only_model()) == "smollm2-135m"
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "reason"),
+    [
+        ("./nofile.gguf", None, "./nofile.gguf does not exist"),
+        ("./report.html", b"<html>", "./report.html is not a GGUF file (it does not begin"),
+        ("./model.bin", b"GGUF", "./model.bin is refused: rename it, so that its name ends in"),
+    ],
+)
+def test_what_is_no_model_file_is_refused_before_anything_is_waited_for(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str, content: bytes | None, reason: str
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    if content is not None:
+        Path(name).write_bytes(content)
+    given = options.resolve(Benchmark, {"model": [name]}, {}, tmp_path)
+    with pytest.raises(ModelError) as caught:
+        filing.settled(Benchmark, *given)
+    assert str(caught.value).startswith(f"--model: {reason}")
+
+
+def test_a_model_file_and_a_server_s_names_are_no_concern_of_ours(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("real.gguf").write_bytes(b"GGUF")
+    for flags in (
+        {"model": ["real.gguf", "llama3.1"]},
+        {"model": ["far.gguf"], "backend": "openai"},
+    ):
+        given = options.resolve(Benchmark, flags, {}, tmp_path)
+        assert filing.settled(Benchmark, *given)[1] is None

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from loads import BASELINE, HEALTHY, alone, closed, document, failed, level, opened, row, searched
 
-from pytest_llamaburn.load import findings
+from pytest_llamaburn.load import findings, stability
 from pytest_llamaburn.load.rows import record_of
 from pytest_llamaburn.load.step import CLIENTS, RATE, Step
 
@@ -244,6 +244,17 @@ def test_slots_flat_throughput_and_halved_streams_are_told(tmp_path: Path) -> No
     assert "2 requests at once" in insights[0]["text"]
 
 
+@pytest.mark.parametrize(
+    ("engine", "names"),
+    [("embedded", "(--slots)"), ("ollama", "(OLLAMA_NUM_PARALLEL, --parallel)")],
+)
+def test_the_advice_on_slots_names_the_engine_s_own_option(
+    tmp_path: Path, engine: str, names: str
+) -> None:
+    (slots, *_) = found(tmp_path, level(1), level(8), engine=engine)["insights"]
+    assert f"Raise its parallel slots {names} if" in slots["text"]
+
+
 def test_one_slot_is_one_request(tmp_path: Path) -> None:
     (slots, *_) = found(tmp_path, level(1, slots=1), level(4, slots=1))["insights"]
     assert "works on 1 request at once" in slots["text"]
@@ -289,3 +300,17 @@ def test_without_levels_there_is_no_point_and_a_sample_of_none_crosses_nothing(
 def test_our_sides_health_is_in_each_level(tmp_path: Path) -> None:
     (one,) = found(tmp_path, level(1))["levels"]
     assert one["client_health"]["cpu_share"] == HEALTHY["cpu_share"]
+
+
+def test_a_machine_that_others_use_is_told(tmp_path: Path) -> None:
+    def told(share: float | None, cpu: float | None) -> dict[str, Any]:
+        read = {"cpu_pct": cpu, "phase": "idle_before_load", "active": 0}
+        insights = stability.busy_machine(share, [{**read}, {**read, "phase": "load"}])
+        return {one["id"]: one["evidence"] for one in insights}
+
+    assert told(0.5, 5.0) == {"other_load": {"other_cpu_share": 0.5}}
+    assert told(None, 100.0) == {"busy_before": {"cpu_pct": 100.0}}
+    assert told(0.05, 100.0) == told(None, 5.0) == told(None, None) == {}
+    made = document(tmp_path, [alone(), level(1)], facts={"other_cpu_share": 0.5})
+    assert made["telemetry"]["other_cpu_share"] == 0.5
+    assert "Other programs used 50%" in made["insights"][-1]["text"]

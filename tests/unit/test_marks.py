@@ -460,3 +460,21 @@ def test_earlier_file_is_compared_by_todays_count() -> None:
         "correct_of_parsed": 0.0,
         "unparsable": pytest.approx(-2 / 3),
     }
+
+
+@pytest.mark.parametrize(
+    ("planned", "samples", "answers", "expected"),
+    [(20, 1, None, 10), (9, 2, None, 6), (9, 1, None, None), (20, 1, "file.json", None)],
+)
+def test_planned_answers_are_the_planned_rows_without_the_markings(
+    planned: int, samples: int, answers: str | None, expected: int | None
+) -> None:
+    record = Record({}, planned, [], {}, [], interrupted=True, folder=Path(), others={})
+    config = {"samples": samples, "answers": answers}
+    assert _eval_kind._planned_answers(record, config) == expected
+
+
+def test_the_table_of_a_cut_eval_says_how_many_answers_were_planned() -> None:
+    document = results.load(GOLDEN)
+    document["results"]["totals"]["planned_answers"] = 10
+    assert "6 of 10 answers" in next(_eval._facts(document))

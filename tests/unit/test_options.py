@@ -185,7 +185,7 @@ def toml_of(values: dict[str, Any]) -> str:
     for name, value in values.items():
         key = OPTIONS[name].toml_key
         if key.endswith(".*"):
-            key, value = key.replace("*", "any"), value[0]  # noqa: PLW2901 - one key of a table
+            key, value = key.replace("*", "any"), f"<{value[0]}"  # noqa: PLW2901 - one key of a table
         lines.append(f"{key} = {json.dumps(value)}\n")
     return "".join(lines)
 
@@ -557,3 +557,17 @@ def test_each_option_of_some_modes_names_modes_and_options_that_there_are() -> N
     for option in found.values():
         assert {*option.modes} <= {*modes()}
         assert {*option.unless} <= found.keys()
+
+
+@pytest.mark.parametrize(("bound", "shown"), [("500", "500"), ('"500"', "'500'")])
+def test_a_bound_without_an_operator_is_refused_and_the_right_spelling_told(
+    tmp_path: Path, bound: str, shown: str
+) -> None:
+    path = tmp_path / "llamaburn.toml"
+    path.write_text(f'[thresholds]\n"ttft_ms.p95" = {bound}\n')
+    with pytest.raises(SettingsError) as caught:
+        options.resolve(Benchmark, {}, environ={}, directory=tmp_path)
+    assert str(caught.value) == (
+        f"{path}: thresholds.ttft_ms.p95: {shown} is refused: write an operator before the bound, "
+        'as in "<500"'
+    )

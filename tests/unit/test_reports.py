@@ -101,6 +101,14 @@ def test_known_formats_are_not_refused() -> None:
     reports.check([*FORMATS, *(f"file{suffix}" for suffix in FORMATS.values())])
 
 
+def test_each_file_that_was_written_is_told_on_stderr(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    target = tmp_path / "a.md"
+    reports.show([saved(tmp_path)], ["json", str(target)], lambda _: None)
+    assert capsys.readouterr() == ("", f"wrote {target}\n")
+
+
 def test_a_file_is_replaced_whole(tmp_path: Path) -> None:
     path, target = saved(tmp_path), tmp_path / "out.json"
     target.write_text("x" * 1_000_000)
