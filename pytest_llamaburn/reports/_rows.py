@@ -42,6 +42,7 @@ class Sheet(NamedTuple):
     notes: list[str]
     columns: tuple[str, ...] = COLUMNS
     words: int = 2  # so many columns from the left are not numbers
+    chart: tuple[str, ...] = ()  # lines of equal-width characters, for formats in text
 
 
 def sheets(paths: Sequence[Path]) -> Iterator[Sheet]:

@@ -31,12 +31,9 @@ def sheets(document: dict[str, Any], path: Path) -> Iterator[Sheet]:
     facts = [server(document), machine(document["environment"]), _load(document)]
     columns = (*COLUMNS, *(_GOODPUT if document["config"]["slo"] else ()))
     rows = [_row(level) for level in found["levels"]]
-    notes = [
-        *_chart.lines(found["levels"], [place(level) for level in found["levels"]]),
-        *_notes(document),
-        f"file {path}",
-    ]
-    yield Sheet(title(document), facts, rows, notes, columns, _WORDS)
+    notes = [*_notes(document), f"file {path}"]
+    chart = _chart.lines(found["levels"], [place(level) for level in found["levels"]])
+    yield Sheet(title(document), facts, rows, notes, columns, _WORDS, tuple(chart))
 
 
 def rows(document: dict[str, Any]) -> Iterator[dict[str, Any]]:

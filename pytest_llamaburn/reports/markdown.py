@@ -25,7 +25,9 @@ def _text(sheet: Sheet) -> str:
     table = [_line(sheet.columns), _line(ruler), *(_line(row) for row in sheet.rows)]
     facts = [f"- {_plain(fact)}" for fact in sheet.facts]
     notes = [f"- {_plain(note)}" for note in sheet.notes]
-    return "\n".join([f"### {_plain(sheet.title)}", "", *facts, "", *table, "", *notes]) + "\n"
+    chart = ["```text", *sheet.chart[1:-1], "```", ""] if sheet.chart else []
+    head = [f"### {_plain(sheet.title)}", "", *facts, "", *table, ""]
+    return "\n".join([*head, *chart, *notes]) + "\n"
 
 
 def _line(cells: Sequence[str]) -> str:

@@ -21,4 +21,4 @@ def render(paths: Sequence[Path]) -> str:
 
 def _text(sheet: Sheet) -> str:
     table = grid(sheet.columns, sheet.rows, numeric=sheet.words)
-    return "\n".join([sheet.title, *sheet.facts, "", table, "", *sheet.notes]) + "\n"
+    return "\n".join([sheet.title, *sheet.facts, "", table, "", *sheet.chart, *sheet.notes]) + "\n"

@@ -353,3 +353,11 @@ def test_a_run_that_got_no_answer_was_cut_or_found_nothing_says_so(tmp_path: Pat
         cut = status == "interrupted"
         made = document(tmp_path / status, taken, facts=said, interrupted=cut)
         assert made["status"] == status
+
+
+def test_the_chart_in_text_is_drawn_in_text_alone(tmp_path: Path) -> None:
+    path = saved(tmp_path, [alone(), level(1), level(2)])
+    assert "```text\n│" in markdown.render([path])
+    page = html.render([path])
+    assert "│" not in page
+    assert "<svg" in page
