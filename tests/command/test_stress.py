@@ -260,8 +260,9 @@ def test_each_request_is_sent_and_counted_once_whoever_sends_it(
     assert numbers == [(step, number) for step, count in asked for number in count]
     assert all(row["scheduled_ns"] <= row["sent_ns"] < row["first_ns"] for row in rows)
     for level in stored(tmp_path)["results"]["levels"]:  # what the windows leave out is kept
-        assert (level["requests"], level["excluded"]) == (13, 6)
-        assert level["total_generation_ms"]["n"] == 7
+        assert level["requests"] == 13
+        assert level["excluded"] - level["not_held"] == 6  # a busy machine may not hold the level
+        assert level["total_generation_ms"]["n"] == 13 - level["excluded"]
 
 
 @pytest.mark.parametrize(
