@@ -21,7 +21,7 @@ def asked(scorer: str = "number", **options: Any) -> datasets.Question:
 
 
 def found(question: datasets.Question, answer: str = "18") -> dict[str, Any]:
-    row = {"answer": answer, "error": None, "finish_reason": "stop"}
+    row = {"answer": answer, "error": None, "finish_reason": "stop", "search": None}
     verdict = exam._verdict(question, row)
     assert verdict is not None
     return verdict
