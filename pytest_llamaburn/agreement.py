@@ -560,21 +560,6 @@ def _distances(values: Sequence[float], marginal: Array, level: str) -> Array:
     return squared
 
 
-def _draws(n: int, clusters: Sequence[Hashable] | None, seed: int) -> list[Any]:
-    """Return the indices of each bootstrap draw."""
-    import numpy as np
-
-    rng = np.random.default_rng(seed)
-    if clusters is None or len(set(clusters)) == n:
-        return list(rng.integers(0, n, (DRAWS, n)))
-    members: dict[Hashable, list[int]] = {}
-    for index, cluster in enumerate(clusters):
-        members.setdefault(cluster, []).append(index)
-    groups = [np.array(indices) for indices in members.values()]
-    chosen = rng.integers(0, len(groups), (DRAWS, len(groups)))
-    return [np.concatenate([groups[g] for g in draw]) for draw in chosen]
-
-
 def _middle(values: Sequence[float]) -> tuple[float, float]:
     import numpy as np
 

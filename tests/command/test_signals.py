@@ -95,17 +95,21 @@ def test_killed_run_leaves_its_finished_requests_in_the_journal(tmp_path: Path) 
     assert results.build(record)["status"] == "interrupted"
 
 
+def begun_ignoring(number: signal.Signals, host: str, cwd: Path) -> subprocess.Popen[bytes]:
+    """Start a run in a process that ignores a signal, as shells and nohup have it."""
+    return subprocess.Popen(
+        [*COMMAND, "benchmark", "tiny", f"--host={host}", "--iterations=9"],
+        cwd=cwd,
+        stderr=subprocess.DEVNULL,
+        stdout=subprocess.DEVNULL,
+        preexec_fn=lambda: signal.signal(number, signal.SIG_IGN),  # noqa: PLW1509
+    )
+
+
 def test_run_started_with_sigint_ignored_still_ends_on_it(tmp_path: Path) -> None:
     facade = Stalling()
     with ScriptedServer(facade) as server:
-        args = ("benchmark", "tiny", f"--host={server.host}", "--iterations=9")
-        running = subprocess.Popen(
-            [*COMMAND, *args],
-            cwd=tmp_path,
-            stderr=subprocess.DEVNULL,
-            stdout=subprocess.DEVNULL,
-            preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_IGN),  # noqa: PLW1509
-        )
+        running = begun_ignoring(signal.SIGINT, server.host, tmp_path)
         assert facade.stalled.wait(60)
         os.kill(running.pid, signal.SIGINT)
         assert running.wait(60) == 2
@@ -219,14 +223,7 @@ def test_directory_that_becomes_read_only_costs_no_finished_request(
 def test_nohup_outlives_the_terminal(tmp_path: Path) -> None:
     facade = Stalling()
     with ScriptedServer(facade) as server:
-        args = ("benchmark", "tiny", f"--host={server.host}", "--iterations=9")
-        running = subprocess.Popen(
-            [*COMMAND, *args],
-            cwd=tmp_path,
-            stderr=subprocess.DEVNULL,
-            stdout=subprocess.DEVNULL,
-            preexec_fn=lambda: signal.signal(signal.SIGHUP, signal.SIG_IGN),  # noqa: PLW1509
-        )
+        running = begun_ignoring(signal.SIGHUP, server.host, tmp_path)
         assert facade.stalled.wait(60)
         running.send_signal(signal.SIGHUP)
         running.send_signal(signal.SIGTERM)  # signals are taken in the order of their numbers
