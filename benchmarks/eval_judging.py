@@ -16,7 +16,7 @@ from typing import Any
 
 from _report import Line, report
 
-from pytest_llamaburn.journal import Journal
+from pytest_llamaburn.store.journal import Journal
 
 sys.path.append(str(Path(__file__).parent.parent / "tests"))
 

@@ -143,14 +143,6 @@ def load_prompts(names: Iterable[str]) -> list[Prompt]:
     return list(found.values())
 
 
-def number_prompts(count: int, seed: int, lang: str) -> list[Prompt]:
-    """Return the questions of the correctness mode; their categories are magnitudes."""
-    from pytest_llamaburn import correctness
-
-    items = correctness.numbers(count, seed)
-    return [Prompt(i.id, i.magnitude, correctness.prompt(i, lang)) for i in items]
-
-
 def plan(prompts: Sequence[Prompt], iterations: int, seed: int) -> list[Planned]:
     """Return the prompts to use with their share of `iterations`.
 

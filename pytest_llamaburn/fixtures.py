@@ -8,18 +8,18 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from pytest_llamaburn.errors import MissingKeyError, SettingsError
-from pytest_llamaburn.harness import KINDS, Broken, Harness, Target
+from pytest_llamaburn.session import KINDS, Broken, Harness, Target
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine, Iterator
 
     from pytest_llamaburn.datasets import Planned, Question
-    from pytest_llamaburn.load.bench import Bench
-    from pytest_llamaburn.load.exam import Exam
-    from pytest_llamaburn.load.measured import Measured
-    from pytest_llamaburn.load.opinions import Opinion
-    from pytest_llamaburn.load.stress import Stress
-    from pytest_llamaburn.profiler import Profiler
+    from pytest_llamaburn.energy.profiler import Profiler
+    from pytest_llamaburn.judges._ask import Opinion
+    from pytest_llamaburn.kinds.benchmark.measured import Measured
+    from pytest_llamaburn.kinds.benchmark.run import Bench
+    from pytest_llamaburn.kinds.eval.run import Exam
+    from pytest_llamaburn.kinds.stress.run import Stress
 
 MARKERS = {
     "llm_benchmark": "measures a model: iterations=N, thresholds=['ttft_ms.p50<500']",
@@ -95,7 +95,7 @@ def gpu_profiler(request: pytest.FixtureRequest) -> Callable[[], Profiler]:
     Afterwards `p.energy_wh`, `p.power_draw_watts`, `p.power_peak_watts` and `p.system_profile` are
     about the block; what is None has its code in `p.reason`. The provider is `--gpu-provider`.
     """
-    from pytest_llamaburn.profiler import Profiler
+    from pytest_llamaburn.energy.profiler import Profiler
 
     harness = request.config.stash[HARNESS]
     server = request.getfixturevalue("llm").server if "llm" in request.fixturenames else None
@@ -148,7 +148,7 @@ def judge(request: pytest.FixtureRequest) -> Iterator[Callable[..., Opinion]]:
     Which judge: `--llamaburn-judge` or the configuration, else claude; without its key the test is
     skipped. An answer that could not be judged raises UnscoredError.
     """
-    from pytest_llamaburn.load.opinions import Opinions
+    from pytest_llamaburn.judges._ask import Opinions
 
     harness = request.config.stash[HARNESS]
     try:
@@ -174,7 +174,7 @@ def stress(request: pytest.FixtureRequest, llm_under_load: Stress) -> Callable[[
     the marker that this load never decides.
     """
     from pytest_llamaburn.gates import sentence
-    from pytest_llamaburn.kinds.stress import check_gates
+    from pytest_llamaburn.kinds.stress.result import check_gates
 
     harness = request.config.stash[HARNESS]
 

@@ -13,13 +13,14 @@ import operator
 import re
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from pytest_llamaburn import metrics, registry, stats
+from pytest_llamaburn import metrics, registry
 from pytest_llamaburn.errors import SettingsError
+from pytest_llamaburn.stats import samples
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
 
-STATISTICS = ("mean", "std", "cv", "min", *stats.PERCENTILES, "max", "n")
+STATISTICS = ("mean", "std", "cv", "min", *samples.PERCENTILES, "max", "n")
 WHOLE_RUN = metrics.RUN_METRICS
 # Means that are gated beside the metrics, with their units; `accuracy` is of right answers.
 SPECIAL = {
@@ -249,11 +250,11 @@ def _observed(gate: Gate, results: dict[str, Any], rows: Sequence[dict[str, Any]
         return Observed(None, None, metrics.REASONS.get(reason, reason))
     if gate.statistic == "mean":
         return Observed(value, summary["ci95"], "")
-    if gate.statistic in stats.PERCENTILES:
-        quantile = stats.PERCENTILES[gate.statistic] / 100
+    if gate.statistic in samples.PERCENTILES:
+        quantile = samples.PERCENTILES[gate.statistic] / 100
         values = [row[gate.metric] for row in rows if row.get(gate.metric) is not None]
-        interval = stats.quantile_interval(values, quantile)
-        needed = stats.floor(quantile)
+        interval = samples.quantile_interval(values, quantile)
+        needed = samples.floor(quantile)
         few = (
             ""
             if summary["n"] >= needed
@@ -268,7 +269,7 @@ def _share(name: str, results: dict[str, Any], rows: Sequence[dict[str, Any]]) -
         failed = sum(row["error"] is not None for row in rows)
         if not rows:
             return Observed(None, None, "no requests")
-        return Observed(failed / len(rows), stats.wilson(failed, len(rows)), "")
+        return Observed(failed / len(rows), samples.wilson(failed, len(rows)), "")
     found = results.get("correctness")
     if not found or found["accuracy"] is None:
         return Observed(None, None, "no answers were judged")

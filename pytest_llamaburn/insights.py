@@ -1,175 +1,47 @@
 """Plain sentences about a result: what it shows, on what evidence, and one advice.
 
-Each rule is one function over a result file's content. It returns its evidence and its sentence,
-or None where the evidence is missing: no rule guesses.
+Each rule is one function over a result file's content. It returns its sentence and its evidence,
+or None if the evidence is missing. No rule guesses. Each kind of run has its own list of rules.
 """
 
 from __future__ import annotations
 
-import math
 from functools import wraps
-from statistics import median
 from typing import TYPE_CHECKING, Any
 
-from pytest_llamaburn import flags, stats
-
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable
+
+    Rule = Callable[[dict[str, Any]], dict[str, Any] | None]
 
 Document = dict[str, Any]
 Insight = dict[str, Any]
 
-CLOCK_TOLERANCE = 0.05
-PROMPT_SHARE = 0.7  # of the total wait
-SLOW_FIRST = 2.0
-WIDE_CV = 0.05
-OUTLIER_IQRS = 3.0
 BUSY_SHARE = 0.1
 BUSY = "was measured while other programs used much of the machine"  # in comparisons
-HOT_C = 80.0
-THROTTLED = 0.9  # of the clock or power before it was hot
-AT_CAP = 0.97
-FULL_VRAM = 0.95
-IDLE_GPU, BUSY_CPU = 20.0, 100.0  # percent; of one core for the processors
-IDLE_SHARE = 0.3
-_FEW = 5
-_NEARLY = 0.9  # of the limit; an answer that was cut below it did not fit in the context
-_STEP = 128  # tokens; an advised limit is a multiple
-
-_FLAG_TEXTS = {
-    "truncated_prompt": "the server cut the prompt to fit its context: raise --num-ctx",
-    "cache_hit": "part of the prompt came from the cache, so TTFT is too good: use --cache bust",
-    "reloaded": "the model was loaded again although it was warm: keep num_ctx and other options "
-    "the same for all clients, and raise --keep-alive",
-    "cpu_spill": "{cpu_share} of the model runs on the CPU: take a smaller quantization or context",
-    "coalesced": "several tokens came at once: read inter_token_latency_ms, not chunk_gap_ms",
-    "early_stop": "the model ended before the limit of {max_tokens} tokens: compare TTFT and "
-    "inter-token latency rather than totals",
-    "implausible_counts": "the server sent counts or durations that cannot be true or are no "
-    "numbers, so they are left out: update the server, or report it to its makers",
-    "not_streamed": "the server sent the whole answer at once, so no first token could be seen: "
-    "choose a server or a proxy that streams",
-    "repetition_guard": "the server ended a stream that repeated itself: raise --temperature or "
-    "change the prompt",
-}
-
-RULES: list[Callable[[Document], Insight | None]] = []
 
 
-def busy(document: Document) -> bool:
-    """Return whether a file's own insights say that other programs used much of its machine."""
-    return any(one["id"] in ("other_load", "busy_before") for one in document.get("insights", ()))
+def adding_to(
+    rules: list[Rule],
+) -> Callable[[Callable[[Document], tuple[str, dict[str, Any]] | None]], Rule]:
+    """Return a decorator that adds a function to `rules` as the insight of the function's name."""
+
+    def rule(function: Callable[[Document], tuple[str, dict[str, Any]] | None]) -> Rule:
+        @wraps(function)
+        def named(document: Document) -> Insight | None:
+            found = function(document)
+            return found and {"id": function.__name__, "text": found[0], "evidence": found[1]}
+
+        rules.append(named)
+        return named
+
+    return rule
 
 
-def find(document: Document) -> list[Insight]:
-    """Return the insights whose evidence is in a benchmark's result file."""
-    found = [rule(document) for rule in RULES]
-    return [insight for insight in found if insight is not None] + _flags(document)
+_COMMON: list[Rule] = []
 
 
-def _rule(
-    rule: Callable[[Document], tuple[str, dict[str, Any]] | None],
-) -> Callable[[Document], Insight | None]:
-    @wraps(rule)
-    def named(document: Document) -> Insight | None:
-        said = rule(document)
-        return said and {"id": rule.__name__, "text": said[0], "evidence": said[1]}
-
-    RULES.append(named)
-    return named
-
-
-def _flags(document: Document) -> list[Insight]:
-    runs = document["results"]["runs"]
-    names = dict.fromkeys(flag for run in runs for flag in run["flags"])
-    return [_flagged(document, name) for name in names]
-
-
-def _flagged(document: Document, name: str) -> Insight:
-    runs = document["results"]["runs"]
-    count = sum(name in run["flags"] for run in runs)
-    share = flags.cpu_share(document["config"], document["telemetry"])
-    about = {**document["config"], "cpu_share": "part" if share is None else f"{share:.0%}"}
-    evidence = {"cpu_share": share} if name == "cpu_spill" else {}
-    return {
-        "id": name,
-        "text": f"{name} on {count} of {len(runs)} requests: {_FLAG_TEXTS[name].format(**about)}.",
-        "evidence": {"requests": count, "of": len(runs), **evidence},
-    }
-
-
-@_rule
-def prompt_dominates(document: Document) -> tuple[str, dict[str, Any]] | None:
-    """Compare the time on the prompt with the whole wait; a clock that says more is no evidence."""
-    names = ("prompt_eval_ms", "time_to_first_token_ms", "total_generation_ms")
-    times = [[run[name] for name in names] for run in _good(document)]
-    known = [found for found in times if all(found) and found[0] <= found[2]]
-    shares = [prompt / total for prompt, _, total in known]
-    if not shares or median(shares) < PROMPT_SHARE:
-        return None
-    share = median(shares)
-    of_first = median(min(1.0, prompt / first) for prompt, first, _ in known)
-    text = (
-        f"Processing the prompt is {of_first:.0%} of the time to the first token and {share:.0%} "
-        "of the whole wait. Shorten prompts, put what repeats first so that it is cached, or "
-        "raise the server's batch size."
-    )
-    evidence = {"median_share": share, "of_first_token": of_first, "requests": len(shares)}
-    return text, evidence
-
-
-@_rule
-def first_run_slow(document: Document) -> tuple[str, dict[str, Any]] | None:
-    """Compare the first warm request's speed of generation with that of the others."""
-    runs = [r for r in _good(document) if r["start"] == "warm" and r["inter_token_latency_ms"]]
-    if len(runs) < _FEW:
-        return None
-    first, *others = (run["inter_token_latency_ms"] for run in runs)
-    if first < SLOW_FIRST * max(others):
-        return None
-    text = (
-        f"The first request generated {first / median(others):.1f} times slower than the others. "
-        "Raise --warmup."
-    )
-    return text, {"first_ms": first, "others_median_ms": median(others)}
-
-
-@_rule
-def spread_wide(document: Document) -> tuple[str, dict[str, Any]] | None:
-    """Hold the interval of the mean speed against five percent of it."""
-    speed = document["results"]["summary"]["tokens_per_sec"]
-    if speed["n"] < _FEW or not speed["cv"]:
-        return None
-    half = stats.t_quantile(speed["n"] - 1) * speed["cv"] / speed["n"] ** 0.5
-    if half <= WIDE_CV:
-        return None
-    needed = stats.needed(speed["cv"], WIDE_CV)
-    more = "--numbers" if document["config"]["mode"] == "correctness" else "--iterations"
-    text = (
-        f"tokens_per_sec is known to ± {half:.0%} only (CV {speed['cv']:.0%}, n {speed['n']}). "
-        f"About {needed} requests would give ± {WIDE_CV:.0%}: use {more} {needed}."
-    )
-    return text, {"cv": speed["cv"], "n": speed["n"], "half_width": half, "needed": needed}
-
-
-@_rule
-def outliers(document: Document) -> tuple[str, dict[str, Any]] | None:
-    """Find requests whose inter-token latency lies far outside the middle half."""
-    values = [r["inter_token_latency_ms"] for r in _good(document) if r["inter_token_latency_ms"]]
-    if len(values) < 2 * _FEW:
-        return None
-    far = stats.outliers(values, OUTLIER_IQRS)
-    if not far:
-        return None
-    text = (
-        f"{len(far)} of {len(values)} requests generated far slower or faster than the rest "
-        f"(up to {max(far):.3g} ms a token, median {median(values):.3g}). Look for what else ran, "
-        "and read p50 rather than the mean."
-    )
-    return text, {"values_ms": far, "median_ms": median(values)}
-
-
-@_rule
+@adding_to(_COMMON)
 def other_load(document: Document) -> tuple[str, dict[str, Any]] | None:
     """Read how much of the machine other programs used while we measured."""
     share = document["telemetry"].get("other_cpu_share")
@@ -182,235 +54,6 @@ def other_load(document: Document) -> tuple[str, dict[str, Any]] | None:
     return text, {"other_cpu_share": share}
 
 
-@_rule
-def context_differs(document: Document) -> tuple[str, dict[str, Any]] | None:
-    """Compare the context length we asked for with what the server has loaded."""
-    asked = document["config"]["sent"].get("options", {}).get("num_ctx")
-    loaded = {
-        m["context_length"]
-        for m in document["telemetry"].get("loaded_after") or ()
-        if m["name"] == document["model"]["id"] and m["context_length"]
-    }
-    if asked is None or not loaded or loaded == {asked}:
-        return None
-    text = (
-        f"num_ctx {asked} was asked for, but the server has the model loaded with "
-        f"{', '.join(map(str, sorted(loaded)))}. Give --num-ctx what the server really uses."
-    )
-    return text, {"asked": asked, "loaded": sorted(loaded)}
-
-
-@_rule
-def clocks_disagree(document: Document) -> tuple[str, dict[str, Any]] | None:
-    """Compare the client's generation speed with the server's own, request by request."""
-    ratios = [
-        run["tokens_per_sec"] / run["server_tokens_per_sec"]
-        for run in _good(document)
-        if run["tokens_per_sec"] and run["server_tokens_per_sec"]
-    ]
-    if not ratios or abs(median(ratios) - 1) <= CLOCK_TOLERANCE:
-        return None
-    percent = 100 * (median(ratios) - 1)
-    text = (
-        f"The client saw {abs(percent):.0f} % {'more' if percent > 0 else 'fewer'} tokens a "
-        "second than the server's own clock says. Look for a proxy between the two, or a busy "
-        "client machine."
-    )
-    return text, {"median_ratio": median(ratios), "requests": len(ratios)}
-
-
-@_rule
-def thermal_throttling(document: Document) -> tuple[str, dict[str, Any]] | None:
-    """Compare clock, or power, of a GPU at work while it is hot and while it is not."""
-    for gpu in _gpus(document):
-        for name in ("clock_mhz", "power_w"):
-            hot, cool = (
-                [s[name] for s in gpu if s[name] is not None and _is_hot(s) is is_hot]
-                for is_hot in (True, False)
-            )
-            if min(len(hot), len(cool)) < _FEW or median(hot) >= THROTTLED * median(cool):
-                continue
-            words = {"clock_mhz": "clock", "power_w": "power"}[name]
-            text = (
-                f"GPU {gpu[0]['id']} throttled: its {words} fell from {median(cool):.4g} to "
-                f"{median(hot):.4g} once it was over {HOT_C:.0f} °C. Improve its cooling, or "
-                "lower its power limit, and measure again."
-            )
-            return text, {"field": name, "cool": median(cool), "hot": median(hot)}
-    return None
-
-
-@_rule
-def power_cap(document: Document) -> tuple[str, dict[str, Any]] | None:
-    """Hold a GPU's power at work against its limit."""
-    for gpu in _gpus(document):
-        shares = [
-            s["power_w"] / s["power_limit_w"] for s in gpu if s["power_w"] and s["power_limit_w"]
-        ]
-        if len(shares) >= _FEW and median(shares) >= AT_CAP:
-            text = (
-                f"GPU {gpu[0]['id']} ran at {median(shares):.0%} of its power limit. The limit, "
-                "not the model, sets the speed: raise it if cooling and supply allow."
-            )
-            return text, {"median_share": median(shares), "samples": len(shares)}
-    return None
-
-
-@_rule
-def vram_nearly_full(document: Document) -> tuple[str, dict[str, Any]] | None:
-    """Hold a GPU's memory in use against what it has."""
-    samples = [gpu for sample in document["system_profile"] for gpu in sample["gpus"]]
-    shares = {
-        s["id"]: s["vram_used_mb"] / s["vram_total_mb"]
-        for s in sorted(samples, key=lambda s: s["vram_used_mb"] or 0)
-        if s["vram_used_mb"] and s["vram_total_mb"]
-    }
-    full = {name: share for name, share in shares.items() if share >= FULL_VRAM}
-    if not full:
-        return None
-    name, share = max(full.items(), key=lambda item: item[1])
-    text = (
-        f"GPU {name} had {share:.0%} of its memory in use. A longer context or a second request "
-        "may not fit: take a smaller quantization or --num-ctx."
-    )
-    return text, {"gpu": name, "share": share}
-
-
-@_rule
-def gpu_idle_cpu_busy(document: Document) -> tuple[str, dict[str, Any]] | None:
-    """Compare the load of GPU and processors while tokens were generated."""
-    samples = [s for s in document["system_profile"] if s["phase"] == "generate"]
-    pairs = []
-    for sample in samples:
-        loads = [gpu["util_pct"] for gpu in sample["gpus"] if gpu["util_pct"] is not None]
-        if loads and sample["server_cpu_pct"] is not None:
-            pairs.append((max(loads), sample["server_cpu_pct"]))
-    if len(pairs) < _FEW:
-        return None
-    gpu, cpu = (median(column) for column in zip(*pairs, strict=True))
-    if gpu >= IDLE_GPU or cpu < BUSY_CPU:
-        return None
-    text = (
-        f"While tokens were generated the GPU was {gpu:.0f} % busy and the server kept "
-        f"{cpu / 100:.1f} processor cores busy. Layers are not offloaded: give the server its GPU "
-        "(num_gpu, a build with GPU support)."
-    )
-    return text, {"gpu_util_pct": gpu, "server_cpu_pct": cpu, "samples": len(pairs)}
-
-
-@_rule
-def idle_energy(document: Document) -> tuple[str, dict[str, Any]] | None:
-    """Compare the run's energy with what idling would have taken."""
-    totals = document["results"]["totals"]
-    gross, above = totals.get("energy_wh"), totals.get("energy_above_idle_wh")
-    if not gross or above is None or 1 - above / gross < IDLE_SHARE:
-        return None
-    share = min(1.0, 1 - above / gross)
-    text = (
-        f"Idle power is {share:.0%} of the energy. Serve more requests at once to spread it, or "
-        "unload the model when it is not used."
-    )
-    return text, {"share": share, "energy_wh": gross}
-
-
-@_rule
-def device_not_counted(document: Document) -> tuple[str, dict[str, Any]] | None:
-    """Name the GPUs whose energy is missing from the run's for want of a sensor."""
-    left_out = document["telemetry"].get("not_counted", ())
-    blind = [o["device"] for o in left_out if o["reason"] in ("no_power_sensor", "low_coverage")]
-    if not blind or not document["telemetry"]["counted"]:
-        return None
-    text = (
-        f"The energy is that of {', '.join(document['telemetry']['counted'])} alone: "
-        f"{', '.join(blind)} could not be read all the time. Where the server does not use them, "
-        "say so with --gpu."
-    )
-    return text, {"not_counted": blind}
-
-
-@_rule
-def one_slot(document: Document) -> tuple[str, dict[str, Any]] | None:
-    """Read how many requests the server works on at once."""
-    if document["telemetry"].get("slots") != 1 or document["server"]["kind"] == "embedded":
-        return None
-    text = (
-        "The server has one parallel slot: concurrent requests would wait for each other. Start "
-        "it with more (llama.cpp: --parallel) if several clients will use it."
-    )
-    return text, {"slots": 1}
-
-
-def unbegun(answer: dict[str, Any]) -> bool:
-    """Return whether the limit of tokens cut an answer of an eval before it began."""
-    return answer["finish_reason"] == "length" and not answer["answer"] and not answer["error"]
-
-
-def cut_before_answer(
-    answers: Sequence[dict[str, Any]], config: dict[str, Any], least: int = 1
-) -> Insight | None:
-    """Return what the limit of tokens cut before an answer began; None for fewer than `least`.
-
-    The answers are an eval's, with their lengths in tokens.
-    """
-    cut = [one for one in answers if unbegun(one)]
-    if len(cut) < least:
-        return None
-    limit = config["max_tokens"]
-    finished = [n for n in _lengths(answers, "stop") if n]
-    p95 = finished[math.ceil(0.95 * len(finished)) - 1] if finished else None
-    found = {
-        "cut": len(cut),
-        "of": len(answers),
-        "thinking": sum(bool(one["thinking"]) for one in cut),
-        "max_tokens": limit,
-        "cut_after_tokens": median(_lengths(cut, "length") or [limit]),
-        "finished_p95_tokens": p95,
-        "advised_max_tokens": _step_up(2 * max(limit, p95) if p95 else 4 * limit),
-    }
-    return {"id": "cut_before_answer", "text": _cut_text(found, config), "evidence": found}
-
-
-def _lengths(answers: Sequence[dict[str, Any]], reason: str) -> list[float]:
-    """Return the lengths in tokens of the answers that ended for a reason, the shortest first."""
-    alike = [one["output_sequence_length"] for one in answers if one["finish_reason"] == reason]
-    return sorted(tokens for tokens in alike if tokens is not None)
-
-
-def _cut_text(found: dict[str, Any], config: dict[str, Any]) -> str:
-    advised, p95, used = (
-        found[name] for name in ("advised_max_tokens", "finished_p95_tokens", "cut_after_tokens")
-    )
-    early = used < _NEARLY * found["max_tokens"]
-    limit = f"at the limit of {found['max_tokens']} tokens"
-    at = f"after {used:.0f} tokens, where the context was full," if early else limit
-    thought = f"; {found['thinking']} of them were all thinking" if found["thinking"] else ""
-    others = f"Of the others, 95 % took up to {p95:.0f} tokens" if p95 else "No other finished"
-    context = config["sent"].get("options", {}).get("num_ctx")
-    room = f" --num-ctx {2 * advised}" if context and context < 2 * advised else ""
-    off = " or --think off" if found["thinking"] and config["think"] != "off" else ""
-    return (
-        f"{found['cut']} of {found['of']} answers were cut off {at} before they began{thought}. "
-        f"They count as wrong. "
-        f"{others}. Use --max-tokens {advised}{room}{off}."
-    )
-
-
-def _step_up(tokens: float) -> int:
-    return _STEP * math.ceil(tokens / _STEP)
-
-
-def _gpus(document: Document) -> list[list[dict[str, Any]]]:
-    """Return the samples of each GPU while it had requests."""
-    found: dict[str, list[dict[str, Any]]] = {}
-    for sample in document["system_profile"]:
-        for gpu in sample["gpus"] if sample["active"] else ():
-            found.setdefault(gpu["id"], []).append(gpu)
-    return list(found.values())
-
-
-def _is_hot(sample: dict[str, Any]) -> bool | None:
-    return None if sample["temp_c"] is None else sample["temp_c"] >= HOT_C
-
-
-def _good(document: Document) -> list[dict[str, Any]]:
-    return [run for run in document["results"]["runs"] if run["error"] is None]
+def busy(document: Document) -> bool:
+    """Return whether a file's own insights say that other programs used much of its machine."""
+    return any(one["id"] in ("other_load", "busy_before") for one in document.get("insights", ()))

@@ -11,8 +11,8 @@ from collections import Counter
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from pytest_llamaburn import stats
 from pytest_llamaburn.criteria import BUILT_IN
+from pytest_llamaburn.stats import samples
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -310,9 +310,9 @@ def summary(
         values = [row[name] for row in rows if row[name] is not None]
         reasons = Counter(r["null_reasons"].get(name) for r in rows or every)
         reason = reasons.most_common(1)[0][0] if reasons else None
-        found[name] = stats.distribution(values, definition.unit, reason)
+        found[name] = samples.distribution(values, definition.unit, reason)
     gaps = [gap for row in rows for gap in row["chunk_gaps_ms"]]
-    found["chunk_gap_ms"] = stats.distribution(gaps, "ms")
+    found["chunk_gap_ms"] = samples.distribution(gaps, "ms")
     return found
 
 

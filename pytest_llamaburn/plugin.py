@@ -37,7 +37,7 @@ from pytest_llamaburn.fixtures import (
     stress,
     target_of,
 )
-from pytest_llamaburn.harness import KINDS, PREFIX, Broken, Harness, Target
+from pytest_llamaburn.session import KINDS, PREFIX, Broken, Harness, Target
 from pytest_llamaburn.settings import Display
 
 if TYPE_CHECKING:

@@ -115,7 +115,7 @@ def _searches() -> tuple[str, ...]:
 def _modes() -> tuple[str, ...]:
     from pytest_llamaburn import registry
 
-    return registry.names("load.modes")
+    return registry.names("kinds.stress.modes")
 
 
 def _arrivals() -> tuple[str, ...]:

@@ -9,8 +9,7 @@ import json
 from pathlib import Path
 from typing import Any
 
-from pytest_llamaburn import datasets, results, settings
-from pytest_llamaburn.harness import KINDS
+from pytest_llamaburn import datasets, settings
 from pytest_llamaburn.metrics import (
     EVAL_METRICS,
     LOAD_METRICS,
@@ -18,6 +17,8 @@ from pytest_llamaburn.metrics import (
     RUN_METRICS,
     RunMetric,
 )
+from pytest_llamaburn.session import KINDS
+from pytest_llamaburn.store import results
 
 ROOT = Path(__file__).parent.parent
 _METRICS_HEAD = """\

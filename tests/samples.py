@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, cast
 
-from pytest_llamaburn import metrics, options, results
-from pytest_llamaburn.journal import Record
+from pytest_llamaburn import metrics, options
 from pytest_llamaburn.settings import Benchmark, model_of
+from pytest_llamaburn.store import results
+from pytest_llamaburn.store.journal import Record
 from pytest_llamaburn.trace import (
     Delta,
     Failed,

@@ -15,16 +15,17 @@ import random
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, NamedTuple, TypeVar
 
-from pytest_llamaburn.load import arrivals, degradation, overload, visits
-from pytest_llamaburn.load.capacity import search
-from pytest_llamaburn.load.probing import Limits
+from pytest_llamaburn.capacity import degradation, open_loop, visits
+from pytest_llamaburn.capacity.loops import search
+from pytest_llamaburn.capacity.search import Limits
+from pytest_llamaburn.load import arrivals
 from pytest_llamaburn.load.records import Record
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator, Iterable, Sequence
 
-    from pytest_llamaburn.load.degradation import DegradationPoint
-    from pytest_llamaburn.load.probing import FailurePoint
+    from pytest_llamaburn.capacity.degradation import DegradationPoint
+    from pytest_llamaburn.capacity.search import FailurePoint
     from pytest_llamaburn.load.records import Probe
 
 SECOND = 10**9
@@ -225,7 +226,7 @@ def ramp(server: VirtualServer, loop: str, seed: int) -> Found:
     think_ns = round(server.think_s * SECOND)
     limits = Limits(1, 1000, deadline_ns, budget=740, baseline=alone, think_ns=think_ns)
     if not closed:
-        idle = overload.idle(alone)
+        idle = open_loop.idle(alone)
         limits = Limits(0.5, 1000, deadline_ns, budget=730, alone=idle)
     send = clients(server) if closed else schedules(server, loop, seed)
     found, sent = drive(search(limits), _kept(send, runs))

@@ -13,14 +13,14 @@ from typing import TYPE_CHECKING, Any
 
 from pytest_llamaburn import options
 from pytest_llamaburn.errors import LlamaBurnError, SettingsError
-from pytest_llamaburn.harness import ENDING, PREFIX
+from pytest_llamaburn.session import ENDING, PREFIX
 from pytest_llamaburn.settings import Display
 
 if TYPE_CHECKING:
     import argparse
     from collections.abc import Iterator
 
-    from pytest_llamaburn.harness import Kind
+    from pytest_llamaburn.session import Kind
 
 
 INTERNAL = LlamaBurnError.exit_code
@@ -38,7 +38,7 @@ def add(parser: argparse.ArgumentParser, kind: Kind) -> None:
 def run(arguments: argparse.Namespace, kind: Kind) -> int:
     """Run a kind's suite once and show its result files; return the exit code."""
     from pytest_llamaburn import reports
-    from pytest_llamaburn.load.filing import settled
+    from pytest_llamaburn.store.resume import settled
 
     given = options.given(arguments, kind.settings)
     models = [*arguments.models, *given.get("model", ())]
@@ -85,7 +85,7 @@ def _refuse_nowhere() -> None:
 
 def _refuse_tests(settings: Any) -> None:
     """Raise SettingsError where a run of tests is to be continued: our suite is not theirs."""
-    from pytest_llamaburn.load.filing import continuing, header_of, of_tests
+    from pytest_llamaburn.store.resume import continuing, header_of, of_tests
 
     if settings.resume is None:
         return
@@ -96,7 +96,7 @@ def _refuse_tests(settings: Any) -> None:
 
 
 def _offer_recovery(results_dir: Path, resumed: str | None) -> None:
-    from pytest_llamaburn.load.filing import continuing, header_of, left_alone, unfiled
+    from pytest_llamaburn.store.resume import continuing, header_of, left_alone, unfiled
 
     for remark in left_alone(results_dir):
         print(f"llamaburn: {remark}", file=sys.stderr)

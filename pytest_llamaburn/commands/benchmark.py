@@ -3,7 +3,7 @@
 from functools import partial
 
 from pytest_llamaburn.commands import _session
-from pytest_llamaburn.harness import KINDS
+from pytest_llamaburn.session import KINDS
 
 HELP = "measure how fast a model answers"
 EXAMPLE = "llamaburn benchmark llama3.1:8b --iterations 20 --prompts coding -o report.md"

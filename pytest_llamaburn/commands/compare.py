@@ -38,15 +38,16 @@ def add(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Compare, file and show; return the exit code."""
-    from pytest_llamaburn import reports, results
-    from pytest_llamaburn.load import comparing
+    from pytest_llamaburn import reports
+    from pytest_llamaburn.kinds.comparison import engine
+    from pytest_llamaburn.store import results
 
     storage, _ = options.resolve(Storage, options.given(arguments, Storage))
     display, _ = options.resolve(Display, options.given(arguments, Display))
     reports.check(display.output)
     directory = Path(storage.results_dir)
     paths, baseline = _paths(directory, arguments)
-    how = {"eval": _evals, "stress": _loads}.get(comparing.kind_of(paths[0]), _benchmarks)
+    how = {"eval": _evals, "stress": _loads}.get(engine.kind_of(paths[0]), _benchmarks)
     document = how(arguments, directory, paths, baseline)
     path = results.write(directory, document)
     reports.show([path], display.output, sys.stdout.write)
@@ -57,8 +58,8 @@ def run(arguments: argparse.Namespace) -> int:
 def _benchmarks(
     arguments: argparse.Namespace, directory: Path, paths: list[Path], baseline: int
 ) -> dict[str, Any]:
-    from pytest_llamaburn import compare
-    from pytest_llamaburn.load import comparing
+    from pytest_llamaburn.kinds.benchmark import comparable as compare
+    from pytest_llamaburn.kinds.comparison import engine
 
     columns = dict.fromkeys(compare.column(name, "--columns") for name in _columns(arguments))
     choice = compare.Choice(
@@ -67,14 +68,14 @@ def _benchmarks(
         compare.sort_key(arguments.sort or "time"),
         _margin(arguments.margin or "3%"),
     )
-    return comparing.compared(directory, paths, baseline, choice)
+    return engine.compared(directory, paths, baseline, choice)
 
 
 def _loads(
     arguments: argparse.Namespace, directory: Path, paths: list[Path], baseline: int
 ) -> dict[str, Any]:
-    from pytest_llamaburn import compare_stress
-    from pytest_llamaburn.load import comparing
+    from pytest_llamaburn.kinds.comparison import engine
+    from pytest_llamaburn.kinds.stress import comparable as compare_stress
 
     _refuse(arguments, "stress runs", "sort")
     columns = (compare_stress.column(name, "--columns") for name in _columns(arguments))
@@ -83,16 +84,16 @@ def _loads(
         tuple(compare_stress.gate(text) for text in arguments.fail_if),
         _margin(arguments.margin or "3%"),
     )
-    return comparing.compared_loads(directory, paths, baseline, choice)
+    return engine.compared_loads(directory, paths, baseline, choice)
 
 
 def _evals(
     arguments: argparse.Namespace, _: Path, paths: list[Path], baseline: int
 ) -> dict[str, Any]:
-    from pytest_llamaburn.load import comparing
+    from pytest_llamaburn.kinds.comparison import engine
 
     _refuse(arguments, "evals", "fail_if", "columns", "sort", "margin")
-    return comparing.compared_evals(paths, baseline)
+    return engine.compared_evals(paths, baseline)
 
 
 def _refuse(arguments: argparse.Namespace, kind: str, *names: str) -> None:
@@ -118,7 +119,7 @@ def _margin(text: str) -> float:
 
 def _paths(directory: Path, arguments: argparse.Namespace) -> tuple[list[Path], int]:
     """Return the files that are meant, the baseline among them, and its place."""
-    from pytest_llamaburn import results
+    from pytest_llamaburn.store import results
 
     known = results.Finder(directory)
     paths = [known.find(name) for name in arguments.names]
@@ -135,9 +136,9 @@ def _paths(directory: Path, arguments: argparse.Namespace) -> tuple[list[Path], 
 
 def _judged(document: dict[str, Any]) -> int:
     """Tell the gates that did not pass; return the exit code."""
-    from pytest_llamaburn.load import comparing
+    from pytest_llamaburn.kinds.comparison import engine
 
-    broken = comparing.broken(document)
+    broken = engine.broken(document)
     for sentence in broken:
         print(f"llamaburn: {sentence}", file=sys.stderr)
     return 1 if broken else 0

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from pytest_llamaburn import options
 from pytest_llamaburn.commands import _toml
-from pytest_llamaburn.harness import KINDS
+from pytest_llamaburn.session import KINDS
 from pytest_llamaburn.settings import Display
 
 if TYPE_CHECKING:

@@ -158,7 +158,7 @@ def _checked(name: str, scene: Scene) -> Check:
 def _render(checks: list[Check], form: str) -> str:
     if form == "json":
         return json.dumps([check._asdict() for check in checks], indent=2)
-    from pytest_llamaburn.reports._rows import grid
+    from pytest_llamaburn.tables import grid
 
     return grid(Check._fields, checks)
 
@@ -292,7 +292,7 @@ def cpu_governor(scene: Scene) -> Verdict:
 def machine_limits(scene: Scene) -> Verdict:
     """Say what of this machine may be used; a quota pauses whatever uses it up."""
     from pytest_llamaburn.environment import binding
-    from pytest_llamaburn.reports._rows import room
+    from pytest_llamaburn.tables import room
 
     limits = binding(scene.facts, scene.facts)
     if "cpu_quota" not in limits:
@@ -349,8 +349,8 @@ def _nearest(path: Path) -> Path:
 @_check("journal.leftover")
 def journal_leftover(scene: Scene) -> Verdict:
     """Say which runs ended before they were complete."""
-    from pytest_llamaburn import journal
-    from pytest_llamaburn.load.filing import continuing
+    from pytest_llamaburn.store import journal
+    from pytest_llamaburn.store.resume import continuing
 
     folders = journal.leftovers(scene.results_dir)
     if not folders:

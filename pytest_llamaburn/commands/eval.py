@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from pytest_llamaburn import options
 from pytest_llamaburn.commands import _session
-from pytest_llamaburn.harness import KINDS
+from pytest_llamaburn.session import KINDS
 from pytest_llamaburn.settings import Eval
 
 if TYPE_CHECKING:
@@ -31,8 +31,8 @@ def run(arguments: argparse.Namespace) -> int:
 
 def _estimate(settings: Eval) -> int:
     """Print what judging would take, before anything is sent."""
-    from pytest_llamaburn.load import estimate
+    from pytest_llamaburn.kinds.eval import cost_estimate
 
-    for line in estimate.lines(settings):
+    for line in cost_estimate.lines(settings):
         print(line)
     return 0

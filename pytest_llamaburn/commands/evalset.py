@@ -62,7 +62,7 @@ def _list(arguments: argparse.Namespace) -> int:
     if arguments.output:
         print(json.dumps(found, indent=2))
         return 0
-    from pytest_llamaburn.reports._rows import grid
+    from pytest_llamaburn.tables import grid
 
     print(grid(_COLUMNS, list(map(_row, found))))
     return 0

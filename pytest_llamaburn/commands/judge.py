@@ -18,9 +18,9 @@ if TYPE_CHECKING:
     import argparse
     from collections.abc import Iterator, Mapping, Sequence
 
-    from pytest_llamaburn.calibration import Label
     from pytest_llamaburn.judges import Comparison, Score
-    from pytest_llamaburn.load.verdicts import Calibration, Found, Told
+    from pytest_llamaburn.judges._calibration import Label
+    from pytest_llamaburn.judges._calibration_run import Calibration, Found, Told
     from pytest_llamaburn.progress import Progress
 
 HELP = "hold a judge against human labels"
@@ -66,17 +66,17 @@ def add(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Judge what is labelled, print the agreement; return the exit code."""
-    from pytest_llamaburn import calibration
+    from pytest_llamaburn.judges import _calibration
 
     settings, _ = options.resolve(Judging, options.given(arguments, Judging))
     minima = {name: _minimum(arguments, name) for name in _GATES}
-    labels = calibration.read(Path(arguments.labels))
+    labels = _calibration.read(Path(arguments.labels))
     offline = not arguments.judge and (not settings.judge or labels[0].judged)
     if settings.dry_run and not offline:
         return _tell_estimate(settings, labels)
     judged = _recorded(labels) if offline else _ask(settings, labels, arguments)
-    document = calibration.report(labels, judged.verdicts, minima)
-    document |= {"by_state": calibration.by_state(judged.states), **judged.about}
+    document = _calibration.report(labels, judged.verdicts, minima)
+    document |= {"by_state": _calibration.by_state(judged.states), **judged.about}
     as_json = arguments.output == "json"
     print(json.dumps(document, indent=2, ensure_ascii=False) if as_json else _table(document))
     return _verdict(document, settings.max_unscored)
@@ -94,16 +94,16 @@ def _minimum(arguments: argparse.Namespace, name: str) -> float | None:
 
 
 def _recorded(labels: Sequence[Label]) -> _Judged:
-    from pytest_llamaburn import calibration
+    from pytest_llamaburn.judges import _calibration
 
-    found = calibration.recorded(labels)
+    found = _calibration.recorded(labels)
     states = ["unscored" if verdict is None else "scored" for verdict in found]
     return _Judged(found, states, {"judges": []})
 
 
 def _ask(settings: Judging, labels: Sequence[Label], arguments: argparse.Namespace) -> _Judged:
     """Have the panel judge all labels; raises UsageError where a judge cannot be had."""
-    from pytest_llamaburn.load import verdicts
+    from pytest_llamaburn.judges import _calibration_run as verdicts
 
     storage, _ = options.resolve(Storage, options.given(arguments, Storage))
     work = verdicts.Calibration(settings, labels, Path(storage.results_dir))
@@ -168,7 +168,7 @@ def _ending_as_ctrl_c() -> Iterator[None]:
 def _judged(work: Calibration, labels: Sequence[Label], found: Found) -> _Judged:
     """Return the verdict of each label, and what else there is to tell of the panel's."""
     from pytest_llamaburn import judges
-    from pytest_llamaburn.load import verdicts
+    from pytest_llamaburn.judges import _calibration_run as verdicts
 
     compared = len(labels[0].answers) > 1
     each: list[Any] = [found[verdicts.name_of(label)] for label in labels]
@@ -193,14 +193,14 @@ def _told(every: Sequence[Any], *, compared: bool) -> list[Any]:
 
 
 def _pairwise_of(labels: Mapping[str, Label], found: Found) -> dict[str, Any]:
-    from pytest_llamaburn import calibration
+    from pytest_llamaburn.judges import _calibration
 
     pairs = [_preference(label.question, found[name]) for name, label in labels.items()]
-    return calibration.pairwise(pairs)
+    return _calibration.pairwise(pairs)
 
 
 def _preference(question: str, each: Any) -> Any:
-    from pytest_llamaburn.calibration import Preference
+    from pytest_llamaburn.judges._calibration import Preference
 
     rating = _rating(each)
     scored = [one for one in each if one.verdict is not None]
@@ -219,8 +219,8 @@ def _score(each: Sequence[Score]) -> float | None:
 
 
 def _rating(each: Sequence[Comparison]) -> float | None:
-    from pytest_llamaburn.agreement import consensus
-    from pytest_llamaburn.calibration import VERDICTS
+    from pytest_llamaburn.judges._calibration import VERDICTS
+    from pytest_llamaburn.stats.agreement import consensus
 
     ratings = [VERDICTS[one.verdict] for one in each if one.verdict is not None]
     return consensus(ratings) if ratings else None
@@ -228,8 +228,8 @@ def _rating(each: Sequence[Comparison]) -> float | None:
 
 def _tell_estimate(settings: Judging, labels: Sequence[Label]) -> int:
     from pytest_llamaburn.judges import Panel
-    from pytest_llamaburn.load import verdicts
-    from pytest_llamaburn.reports._rows import grid
+    from pytest_llamaburn.judges import _calibration_run as verdicts
+    from pytest_llamaburn.tables import grid
 
     panel = Panel.of(settings)
     found: dict[str, list[Any]] = {}
@@ -245,7 +245,7 @@ def _tell_estimate(settings: Judging, labels: Sequence[Label]) -> int:
 
 
 def _estimate_row(name: str, each: Sequence[Any], orders: int) -> tuple[str, ...]:
-    from pytest_llamaburn.reports._rows import ABSENT
+    from pytest_llamaburn.tables import ABSENT
 
     counts = [str(sum(one[i] for one in each) * orders) for i in (1, 2, 3)]
     known = all(one.cost_usd is not None for one in each)
@@ -294,7 +294,7 @@ def _table(document: dict[str, Any]) -> str:
 
 
 def _section(name: str, found: dict[str, Any]) -> str:
-    from pytest_llamaburn.reports._rows import grid
+    from pytest_llamaburn.tables import grid
 
     columns = (name, "judge", "95 % interval", "one human", "constant")
     confusion = found["confusion"]
@@ -307,7 +307,7 @@ def _section(name: str, found: dict[str, Any]) -> str:
 
 
 def _rows(found: dict[str, Any]) -> Iterator[tuple[str, ...]]:
-    from pytest_llamaburn.reports._rows import ABSENT
+    from pytest_llamaburn.tables import ABSENT
 
     for name, figure in found["figures"].items():
         interval = figure["ci95"]
@@ -321,7 +321,7 @@ def _rows(found: dict[str, Any]) -> Iterator[tuple[str, ...]]:
 
 
 def _short(value: float | None) -> str:
-    from pytest_llamaburn.reports._rows import ABSENT
+    from pytest_llamaburn.tables import ABSENT
 
     return ABSENT if value is None else f"{value:.3f}"
 

@@ -95,13 +95,13 @@ def _share(event: dict[str, Any]) -> str:
 def _render(found: list[tuple[str, Model]], form: str) -> str:
     if form == "json":
         return json.dumps([{"where": where, **asdict(m)} for where, m in found], indent=2)
-    from pytest_llamaburn.reports._rows import grid
+    from pytest_llamaburn.tables import grid
 
     return grid(_COLUMNS, [_row(where, model) for where, model in found])
 
 
 def _row(where: str, model: Model) -> tuple[str, ...]:
-    from pytest_llamaburn.reports._rows import ABSENT, number
+    from pytest_llamaburn.tables import ABSENT, number
 
     share = f", {model.gpu_share:.0%} on the GPU" if model.gpu_share is not None else ""
     loaded = {None: ABSENT, True: f"yes{share}", False: "no"}[model.loaded]

@@ -28,7 +28,7 @@ def add(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Mark the stored answers, as a run of its own; return the exit code."""
-    from pytest_llamaburn import results
+    from pytest_llamaburn.store import results
 
     given = options.given(arguments, Eval)
     if "set" in given:

@@ -38,8 +38,8 @@ def run(arguments: argparse.Namespace) -> int:
 
 
 def _list(results_dir: Path, names: list[str], display: Display) -> int:
-    from pytest_llamaburn import results
-    from pytest_llamaburn.reports._rows import grid
+    from pytest_llamaburn.store import results
+    from pytest_llamaburn.tables import grid
 
     known = sorted(results.folders().values())
     for name in names:
@@ -57,8 +57,8 @@ def _list(results_dir: Path, names: list[str], display: Display) -> int:
 
 
 def _row(folder: str, path: Path) -> tuple[str, ...]:
-    from pytest_llamaburn.reports._rows import number
-    from pytest_llamaburn.results import brief
+    from pytest_llamaburn.store.results import brief
+    from pytest_llamaburn.tables import number
 
     try:
         about = brief(path)
@@ -73,7 +73,8 @@ def _row(folder: str, path: Path) -> tuple[str, ...]:
 
 
 def _show(results_dir: Path, names: list[str], display: Display) -> int:
-    from pytest_llamaburn import reports, results
+    from pytest_llamaburn import reports
+    from pytest_llamaburn.store import results
 
     if not names:
         raise ResultsError("results show: name a file or an id; llamaburn results list shows them")
@@ -87,17 +88,17 @@ def _show(results_dir: Path, names: list[str], display: Display) -> int:
 
 def _tell(paths: list[Path]) -> None:
     """Print the questions of evals with their answers and marks."""
-    from pytest_llamaburn import results
-    from pytest_llamaburn.reports import _eval
+    from pytest_llamaburn.kinds.eval import table
+    from pytest_llamaburn.store import results
 
     for path in paths:
         document = results.load(path)
         if document["schema"] == "llamaburn/eval":
-            print("", *_eval.transcript(document), sep="\n")
+            print("", *table.transcript(document), sep="\n")
 
 
 def _validate(results_dir: Path, names: list[str], display: Display) -> int:  # noqa: ARG001
-    from pytest_llamaburn import results
+    from pytest_llamaburn.store import results
 
     if not names:
         raise ResultsError("results validate: name the files to check")
@@ -138,7 +139,7 @@ def _remove(results_dir: Path, names: list[str], display: Display) -> int:  # no
 
 def _own(results_dir: Path, names: list[str]) -> list[Path]:
     """Return the result files that names mean, each once; raises ResultsError for other files."""
-    from pytest_llamaburn import results
+    from pytest_llamaburn.store import results
 
     known = results.Finder(results_dir)
     own = {os.path.realpath(path): path for path in results.paths(results_dir)}
@@ -151,16 +152,16 @@ def _own(results_dir: Path, names: list[str]) -> list[Path]:
 
 
 def _recover(results_dir: Path, names: list[str], display: Display) -> int:  # noqa: ARG001
-    from pytest_llamaburn.load import filing
+    from pytest_llamaburn.store import finish, resume
 
     bad = 0
-    for remark in () if names else filing.left_alone(results_dir):
+    for remark in () if names else resume.left_alone(results_dir):
         print(f"llamaburn: {remark}", file=sys.stderr)
-    for name in names or filing.unfiled(results_dir):
+    for name in names or resume.unfiled(results_dir):
         try:
-            run_id = filing.header_of(results_dir, name)["run_id"]
+            run_id = resume.header_of(results_dir, name)["run_id"]
             _check_journal(results_dir, run_id)
-            path = filing.write_result(results_dir, run_id, tell=_complain)
+            path = finish.write_result(results_dir, run_id, tell=_complain)
             print(path or f"{name} measured nothing and was not to")
         except Exception as err:  # noqa: BLE001 - a bad journal must not stop the others
             bad += 1
@@ -173,7 +174,7 @@ def _recover(results_dir: Path, names: list[str], display: Display) -> int:  # n
 
 def _check_journal(results_dir: Path, run_id: str) -> None:
     """Raise ResultsError where a run's journal would make a file that cannot be read again."""
-    from pytest_llamaburn import journal, results
+    from pytest_llamaburn.store import journal, results
 
     record = journal.read(journal.directory(results_dir, run_id))
     idle = record.header is None or record.idle

@@ -142,7 +142,7 @@ def _render(state: dict[str, Any], form: str, indent: int | None) -> str:
 
 
 def _server_rows(state: dict[str, Any]) -> list[tuple[str, str]]:
-    from pytest_llamaburn.reports._rows import ABSENT
+    from pytest_llamaburn.tables import ABSENT
 
     server = state["server"]
     shown = server and f"{server['kind']} {server['version'] or ABSENT} at {server['host']}"
@@ -157,7 +157,7 @@ def _server_rows(state: dict[str, Any]) -> list[tuple[str, str]]:
 
 
 def _machine_rows(state: dict[str, Any]) -> list[tuple[str, str]]:
-    from pytest_llamaburn.reports._rows import number
+    from pytest_llamaburn.tables import number
 
     used, total = number(state["ram_used_mb"]), number(state["ram_total_mb"])
     names = [gpu["name"] or gpu["vendor"] for gpu in state["gpus"] or ()]
@@ -176,7 +176,7 @@ def _machine_rows(state: dict[str, Any]) -> list[tuple[str, str]]:
 def _room_rows(machine: dict[str, Any]) -> list[tuple[str, str]]:
     """Return a row that says what of the machine may be used, where that is not all."""
     from pytest_llamaburn.environment import binding
-    from pytest_llamaburn.reports._rows import room
+    from pytest_llamaburn.tables import room
 
     return [("may be used", room(machine))] if binding(machine, machine) else []
 
@@ -190,7 +190,7 @@ def _sensor_rows(state: dict[str, Any]) -> list[tuple[str, str]]:
 
 
 def _gauge(device: dict[str, Any]) -> str:
-    from pytest_llamaburn.reports._rows import number
+    from pytest_llamaburn.tables import number
 
     memory = f"{number(device['vram_used_mb'])} of {number(device['vram_total_mb'])} MB"
     parts = {
@@ -206,7 +206,7 @@ def _gauge(device: dict[str, Any]) -> str:
 
 
 def _model(entry: dict[str, Any]) -> str:
-    from pytest_llamaburn.reports._rows import ABSENT, number
+    from pytest_llamaburn.tables import ABSENT, number
 
     share, context = entry["gpu_share"], entry["context_length"]
     on_gpu = ABSENT if share is None else f"{share:.0%}"
@@ -220,6 +220,6 @@ def _percent(value: float | None, more: str = "") -> str:
 
 def _or_why(state: dict[str, Any], name: str, text: str | None) -> str:
     """Return the text, or the sign for none with its reason."""
-    from pytest_llamaburn.reports._rows import ABSENT
+    from pytest_llamaburn.tables import ABSENT
 
     return text or f"{ABSENT} ({state['null_reasons'][name]})"

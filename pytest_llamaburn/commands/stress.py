@@ -3,7 +3,7 @@
 from functools import partial
 
 from pytest_llamaburn.commands import _session
-from pytest_llamaburn.harness import KINDS
+from pytest_llamaburn.session import KINDS
 
 HELP = "find where a model's server bends and where it breaks"
 EXAMPLE = "llamaburn stress llama3.1:8b --mode ramp --max-concurrency 20"

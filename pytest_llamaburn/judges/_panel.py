@@ -9,12 +9,13 @@ from dataclasses import dataclass, field
 from statistics import median, median_low
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from pytest_llamaburn import agreement, registry
+from pytest_llamaburn import registry
 from pytest_llamaburn.errors import SettingsError
 from pytest_llamaburn.judges import _judging, _prices, _prompt
 from pytest_llamaburn.judges._base import Usage, parse
 from pytest_llamaburn.judges._caller import CHARS_PER_TOKEN, Budget, Caller, Window
 from pytest_llamaburn.judges._judging import Judgment
+from pytest_llamaburn.stats import agreement
 from pytest_llamaburn.thinking import split_thinking
 
 if TYPE_CHECKING:

@@ -15,8 +15,8 @@ import msgspec
 
 from pytest_llamaburn import metrics
 from pytest_llamaburn.errors import ResultsError
-from pytest_llamaburn.journal import Ledger
 from pytest_llamaburn.load.records import Record
+from pytest_llamaburn.store.journal import Ledger
 from pytest_llamaburn.trace import CLIENT_FILES
 
 if TYPE_CHECKING:

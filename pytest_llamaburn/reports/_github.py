@@ -8,8 +8,9 @@ from itertools import accumulate
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from pytest_llamaburn import gates, results
+from pytest_llamaburn import gates
 from pytest_llamaburn.reports import markdown
+from pytest_llamaburn.store import results
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

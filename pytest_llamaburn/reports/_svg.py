@@ -7,7 +7,7 @@ import math
 from statistics import median
 from typing import TYPE_CHECKING, NamedTuple
 
-from pytest_llamaburn.reports._rows import number
+from pytest_llamaburn.tables import number
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

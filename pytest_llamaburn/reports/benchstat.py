@@ -8,8 +8,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from pytest_llamaburn import compare, results
 from pytest_llamaburn.errors import ResultsError
+from pytest_llamaburn.kinds.benchmark import comparable
+from pytest_llamaburn.store import results
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -28,7 +29,7 @@ def render(paths: Sequence[Path]) -> str:
 def _lines(document: dict[str, Any]) -> Iterator[str]:
     if document["schema"] == "llamaburn/comparison":
         for change in document["results"]["changes"]:
-            yield _unit(compare.Column(change["metric"], change["statistic"]))
+            yield _unit(comparable.Column(change["metric"], change["statistic"]))
         for file in document["results"]["files"]:
             yield f"file: {file['label']}"
             yield from _runs(file["runs"])
@@ -36,12 +37,12 @@ def _lines(document: dict[str, Any]) -> Iterator[str]:
     if document["schema"] != "llamaburn/benchmark":
         kind = document["schema"].removeprefix(results.PREFIX)
         raise ResultsError(f"--output: benchstat compares speeds, and this is of kind {kind}")
-    yield from map(_unit, compare.ALONE)
+    yield from map(_unit, comparable.ALONE)
     yield f"model: {' '.join(document['model']['id'].split())}"
-    yield from _runs(compare.runs(document))
+    yield from _runs(comparable.runs(document))
 
 
-def _unit(column: compare.Column) -> str:
+def _unit(column: comparable.Column) -> str:
     better = "" if column.better == "none" else f" better={column.better}"
     return f"Unit {column.name}{better}"
 

@@ -7,7 +7,7 @@ import io
 import unicodedata
 from typing import TYPE_CHECKING, Any
 
-from pytest_llamaburn.reports._rows import request_rows
+from pytest_llamaburn.tables import request_rows
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -7,10 +7,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from pytest_llamaburn import results
-from pytest_llamaburn.reports import _comparison, _stress
-from pytest_llamaburn.reports._rows import HEADLINES, Sheet, sheets_of
+from pytest_llamaburn.kinds.comparison import table as _comparison
+from pytest_llamaburn.kinds.stress import table as _stress
 from pytest_llamaburn.reports._svg import Bar, Stop, forest, load, sequence, text
+from pytest_llamaburn.store import results
+from pytest_llamaburn.tables import HEADLINES, Sheet, sheets_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence

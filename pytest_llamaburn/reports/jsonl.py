@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING
 
-from pytest_llamaburn.reports._rows import request_rows
+from pytest_llamaburn.tables import request_rows
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

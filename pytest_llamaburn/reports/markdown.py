@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING
 
-from pytest_llamaburn.reports._rows import Sheet, sheets
+from pytest_llamaburn.tables import Sheet, sheets
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from pytest_llamaburn.reports._rows import Sheet, grid, sheets
+from pytest_llamaburn.tables import Sheet, grid, sheets
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from pytest_llamaburn.datasets import Planned
-    from pytest_llamaburn.load.measured import Measured
+    from pytest_llamaburn.kinds.benchmark.measured import Measured
 
 
 @pytest.mark.llm_benchmark

@@ -29,7 +29,7 @@ from scripted import (
     sized,
 )
 
-from pytest_llamaburn.results import check
+from pytest_llamaburn.store.results import check
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

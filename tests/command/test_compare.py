@@ -15,8 +15,8 @@ from samples import header, record
 from scripted import OllamaFacade, ScriptedServer
 from virtual_runs import Machine, dice, rows
 
-from pytest_llamaburn import results
 from pytest_llamaburn.commands import main
+from pytest_llamaburn.store import results
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -19,8 +19,8 @@ from sensors import Fakes
 from pytest_llamaburn import registry
 from pytest_llamaburn.backends._base import Server
 from pytest_llamaburn.commands import _look, doctor
-from pytest_llamaburn.journal import Journal
 from pytest_llamaburn.sandbox import _filter
+from pytest_llamaburn.store.journal import Journal
 from pytest_llamaburn.telemetry import _base
 
 if TYPE_CHECKING:

@@ -27,7 +27,7 @@ from exams import (
 from fake_judges import OpenAI, serving
 from scripted import LlamaCppFacade, Reset, ScriptedServer, Steps, ollama_stream, sized
 
-from pytest_llamaburn import results
+from pytest_llamaburn.store import results
 
 if TYPE_CHECKING:
     import subprocess

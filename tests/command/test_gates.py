@@ -18,7 +18,7 @@ from scripted import (
     sized,
 )
 
-from pytest_llamaburn import correctness
+from pytest_llamaburn.kinds.benchmark import number_words
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -34,8 +34,8 @@ class Scholar(OllamaFacade):
         if not asked or "Write the number" not in asked[0]["content"]:
             return super().__call__(request)
         number = asked[0]["content"].partition("Write the number ")[2].split()[0]
-        item = next(i for i in correctness.numbers(7, 0) if i.number == number)
-        words = correctness.expected(item, "en") if item.id != "number-001" else "no idea"
+        item = next(i for i in number_words.numbers(7, 0) if i.number == number)
+        words = number_words.expected(item, "en") if item.id != "number-001" else "no idea"
         return ollama_stream([f"The answer is: {words.upper()}."])
 
 

@@ -13,7 +13,7 @@ from command_line import llamaburn
 from exams import Assessor, Opinion, Pupil, block, claims, evals_in, grade, question, verdict
 from scripted import ScriptedServer
 
-from pytest_llamaburn import results
+from pytest_llamaburn.store import results
 
 if TYPE_CHECKING:
     import subprocess

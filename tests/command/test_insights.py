@@ -23,7 +23,8 @@ from scripted import (
     ollama_stream,
 )
 
-from pytest_llamaburn import flags, insights
+from pytest_llamaburn import flags
+from pytest_llamaburn.kinds.benchmark import insights
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -65,7 +66,7 @@ def repeating() -> Script:
     return timed(chunked(*[ollama_line("ha ")] * 31))
 
 
-# These need a GPU: tests/unit/test_timeline.py makes its readings up.
+# These need a GPU: tests/unit/energy/test_timeline.py makes its readings up.
 OF_SENSORS = {
     *("gpu_idle_cpu_busy", "idle_energy", "power_cap", "thermal_throttling", "vram_nearly_full"),
     "device_not_counted",

@@ -12,7 +12,7 @@ import pytest
 from command_line import COMMAND
 from samples import row, saved
 
-from pytest_llamaburn import results
+from pytest_llamaburn.store import results
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -28,8 +28,9 @@ from scripted import (
     sized,
 )
 
-from pytest_llamaburn import __version__, registry, results
+from pytest_llamaburn import __version__, registry
 from pytest_llamaburn.commands import build_parser, main, schema
+from pytest_llamaburn.store import results
 
 if TYPE_CHECKING:
     import argparse

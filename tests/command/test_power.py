@@ -14,7 +14,7 @@ from command_line import COMMAND, llamaburn, results_in
 from scripted import OllamaFacade, ScriptedServer
 from sensors import Fakes, path_with
 
-from pytest_llamaburn import journal, results
+from pytest_llamaburn.store import journal, results
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

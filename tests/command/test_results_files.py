@@ -11,7 +11,7 @@ from command_line import llamaburn
 from samples import header, row, saved
 
 from pytest_llamaburn.commands import main
-from pytest_llamaburn.journal import Journal
+from pytest_llamaburn.store.journal import Journal
 
 
 @pytest.fixture

@@ -14,7 +14,7 @@ from samples import header
 from scripted import OllamaFacade, Request, ScriptedServer, Steps
 from stalling import FINISHED, Stalling
 
-from pytest_llamaburn.journal import Journal
+from pytest_llamaburn.store.journal import Journal
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -18,8 +18,8 @@ import pytest
 from command_line import COMMAND, results_in
 from scripted import OllamaFacade, Request, ScriptedServer, Steps
 
-from pytest_llamaburn import results
 from pytest_llamaburn.commands import main
+from pytest_llamaburn.store import results
 
 SUITES = Path(__file__).parents[2] / "suites" / "benchmark"
 ITERATIONS = 9

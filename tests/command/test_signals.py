@@ -23,8 +23,8 @@ from command_line import COMMAND, llamaburn, results_in
 from scripted import OllamaFacade, Request, ScriptedServer, Steps
 from stalling import FINISHED, Stalling
 
-from pytest_llamaburn import journal, results
 from pytest_llamaburn.load import turn
+from pytest_llamaburn.store import journal, results
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

@@ -17,7 +17,7 @@ import pytest
 from command_line import COMMAND, llamaburn
 from slots import SlotServer
 
-from pytest_llamaburn import results
+from pytest_llamaburn.store import results
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

@@ -15,9 +15,9 @@ import pytest
 from command_line import COMMAND, llamaburn, results_in
 from scripted import settings_for
 
-from pytest_llamaburn import results
 from pytest_llamaburn.backends import _catalogue, embedded
 from pytest_llamaburn.backends.embedded import Backend
+from pytest_llamaburn.store import results
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

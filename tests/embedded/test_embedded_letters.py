@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from command_line import llamaburn
 from exams import eval_set, evals_in, question
 
-from pytest_llamaburn import results
+from pytest_llamaburn.store import results
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -29,8 +29,9 @@ from scripted import OllamaFacade, Request, ScriptedServer, Steps, sized
 from slots import SlotServer
 from stalling import Stalling
 
-from pytest_llamaburn import journal, registry, results
+from pytest_llamaburn import registry
 from pytest_llamaburn.commands import main
+from pytest_llamaburn.store import journal, results
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

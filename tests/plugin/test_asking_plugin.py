@@ -28,8 +28,8 @@ from scripted import (
 )
 
 import pytest_llamaburn
-from pytest_llamaburn import compare_evals, results
-from pytest_llamaburn.reports import _eval
+from pytest_llamaburn.kinds.eval import comparable, table
+from pytest_llamaburn.store import results
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -72,7 +72,7 @@ def chosen(pytester: pytest.Pytester, *questions: Any, **fields: Any) -> str:
 
 
 def shown(document: dict[str, Any]) -> str:
-    sheets = _eval.sheets(document, Path("r.json"))
+    sheets = table.sheets(document, Path("r.json"))
     return "\n".join(line for sheet in sheets for line in (*sheet.facts, *sheet.notes))
 
 
@@ -218,8 +218,8 @@ def test_a_choice_is_the_letter_with_the_greatest_probability(pytester: pytest.P
             "least: the model wants to say something else"
         ) in said
         assert "raise --max-tokens" not in said
-        assert "letters: A 35.0%, B 25.0%" in [*_eval.transcript(document)]
-        assert "letters: A –, B –" in [*_eval.transcript(document)]
+        assert "letters: A 35.0%, B 25.0%" in [*table.transcript(document)]
+        assert "letters: A –, B –" in [*table.transcript(document)]
         _, again = run(*options)
         assert again["results"]["totals"]["cached"] == 3
         assert again["results"]["items"][0]["choice_mass"] == pytest.approx(0.6)
@@ -309,7 +309,7 @@ def test_compare_warns_of_what_was_sent_differently(pytester: pytest.Pytester) -
         )
     for name in ("system", "few_shot", "choice_by"):
         del plain["config"][name]  # as earlier versions wrote it
-    found = compare_evals.document({"a": plain, "b": other}, "a", "run", "now")
+    found = comparable.document({"a": plain, "b": other}, "a", "run", "now")
     assert [warning["text"] for warning in found["results"]["warnings"]] == [
         f"system is {'x' * 60}…, None in the baseline",
         "few_shot is 1, 0 in the baseline",

@@ -293,7 +293,7 @@ def test_a_session_without_our_items_imports_little_of_us_and_nothing_heavy(
     plain = ("--disable-plugin-autoload", "-p", "pytest_llamaburn.plugin")
     result = pytester.runpytest_subprocess(*plain, "-p", "no:cacheprovider")
     result.assert_outcomes(passed=1)
-    assert "ours: errors files fixtures harness options plugin settings texts" in result.outlines
+    assert "ours: errors files fixtures options plugin session settings texts" in result.outlines
     assert "heavy:" in map(str.rstrip, result.outlines)
 
 

@@ -15,8 +15,8 @@ from exams import eval_set, evals_in, question
 from real_ollama import MODEL, RealOllama, require
 from scripted import settings_for
 
-from pytest_llamaburn import results
 from pytest_llamaburn.backends.ollama import Backend, Client
+from pytest_llamaburn.store import results
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

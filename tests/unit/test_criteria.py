@@ -13,25 +13,17 @@ from hypothesis import settings as examples
 from hypothesis import strategies as st
 from injections import ATTACKS, QUESTION, RIGHT, WRONG, truth
 
-from pytest_llamaburn import (
-    agreement,
-    calibration,
-    compare_evals,
-    criteria,
-    datasets,
-    gates,
-    judges,
-    options,
-)
+from pytest_llamaburn import criteria, datasets, gates, judges, options
 from pytest_llamaburn.criteria import GRADED, GRADES, Criterion
 from pytest_llamaburn.errors import DatasetError, SettingsError, UnscoredError
-from pytest_llamaburn.judges import Case, Panel, Score
+from pytest_llamaburn.judges import Case, Panel, Score, _calibration, _queue
+from pytest_llamaburn.judges._ask import Opinions
 from pytest_llamaburn.judges._parsing import ParseError, parse
 from pytest_llamaburn.judges._prompt import absolute
-from pytest_llamaburn.kinds import _marks
-from pytest_llamaburn.load import exam, marking, papers
-from pytest_llamaburn.load.opinions import Opinions
+from pytest_llamaburn.kinds.eval import comparable, run, task
+from pytest_llamaburn.kinds.eval import scores as _marks
 from pytest_llamaburn.settings import Eval
+from pytest_llamaburn.stats import agreement
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -128,7 +120,7 @@ def test_verdict_under_other_words_is_not_taken_for_this_ones() -> None:
     with serving(fake, "m") as name:
         for asked in (POLITE, other, POLITE):
             panel = Panel.of(judging(judge=(name,)))
-            work = marking.Marking(panel, rows.append, marking.restored(rows))
+            work = _queue.Marking(panel, rows.append, _queue.restored(rows))
             assert work.score("q", CASE, [asked]).result()[0].score == 4
             work.close()
     assert [row["key"][1] for row in rows] == [POLITE.key, other.key]
@@ -138,7 +130,7 @@ def test_verdict_under_other_words_is_not_taken_for_this_ones() -> None:
 def test_journal_of_an_earlier_version_has_no_claims() -> None:
     row = {"key": ["q", "accuracy", "j", "0"], **judges.Judgment("accuracy", "scored").as_dict()}
     del row["claims"]
-    (found,) = marking.restored([row]).values()
+    (found,) = _queue.restored([row]).values()
     assert found.claims == ()
 
 
@@ -258,20 +250,20 @@ def test_grades_are_compared_and_more_unattempted_is_neither_better_nor_worse() 
         "x": eval_document(*graded(*["incorrect"] * 20)),
         "y": eval_document(*graded(*["not_attempted"] * 19, "correct")),
     }
-    found = compare_evals.document(sources, "x", "run", "now")["results"]["differences"]
+    found = comparable.document(sources, "x", "run", "now")["results"]["differences"]
     told = {one["mark"]: (one["verdict"], one["questions"]) for one in found}
     assert told["not_attempted"] == ("higher", 20)
     assert told["graded_incorrect"] == ("better", 20)
     assert told["correct_given_attempted"] == ("inconclusive", 1)
     assert told["f_score"] == ("inconclusive", 20)
-    back = compare_evals.document(sources, "y", "run", "now")["results"]["differences"]
+    back = comparable.document(sources, "y", "run", "now")["results"]["differences"]
     assert {d["mark"]: d["verdict"] for d in back}["not_attempted"] == "lower"
 
 
 def test_f_scores_that_are_far_apart_differ_surely() -> None:
     good, bad = ["correct"] * 30, ["incorrect"] * 25 + ["correct"] * 5
     sources = {"x": eval_document(*graded(*bad)), "y": eval_document(*graded(*good))}
-    found = compare_evals.document(sources, "x", "run", "now")["results"]["differences"]
+    found = comparable.document(sources, "x", "run", "now")["results"]["differences"]
     (one,) = (d for d in found if d["mark"] == "f_score")
     assert one["difference"] == pytest.approx(5 / 6)
     assert one["verdict"] == "better"
@@ -281,7 +273,7 @@ def test_question_with_other_documents_is_another_question() -> None:
     (one,) = graded("correct")
     other = {**one, "question": {**one["question"], "context": ["news"]}}
     sources = {"x": eval_document(one, item("same")), "y": eval_document(other, item("same"))}
-    found = compare_evals.document(sources, "x", "run", "now")["results"]["differences"]
+    found = comparable.document(sources, "x", "run", "now")["results"]["differences"]
     assert found == []
 
 
@@ -505,7 +497,7 @@ def test_criterion_of_a_set_that_cannot_be_is_refused_with_its_place(
 
 def chosen(path: Path, **values: Any) -> tuple[Criterion, ...]:
     settings = options.resolve(Eval, {"set": (str(path),), **values}, {})[0]
-    (asked,) = papers.paper(settings, str(path)).questions
+    (asked,) = task.paper(settings, str(path)).questions
     return asked.asked
 
 
@@ -539,7 +531,7 @@ def test_labels_are_of_criteria_on_a_scale(tmp_path: Path) -> None:
     path = tmp_path / "labels.jsonl"
     path.write_text('{"question": "q", "response": "r", "criterion": "grade", "human": [4]}\n')
     with pytest.raises(DatasetError, match="jsonl:1: criterion: grade is not marked from 1 to 5"):
-        calibration.read(path)
+        _calibration.read(path)
 
 
 def test_criterion_in_other_words_is_not_compared_nor_is_a_mark_of_one_side() -> None:
@@ -550,13 +542,13 @@ def test_criterion_in_other_words_is_not_compared_nor_is_a_mark_of_one_side() ->
 
     grade = graded("correct")[0]["scores"]["grade"]
     sources = {"x": told("it is funny"), "y": told("it is dry", grade=grade)}
-    found = compare_evals.document(sources, "x", "run", "now")["results"]
+    found = comparable.document(sources, "x", "run", "now")["results"]
     (warning,) = found["warnings"]
     assert warning["text"].startswith("wit is defined in other words than in the baseline")
     assert {d["mark"] for d in found["differences"]} == {*GRADED}
     assert {d["difference"] for d in found["differences"]} == {None}
     same = {"x": sources["x"], "y": told("it is funny")}
-    (wit,) = compare_evals.document(same, "x", "run", "now")["results"]["differences"]
+    (wit,) = comparable.document(same, "x", "run", "now")["results"]["differences"]
     assert (wit["mark"], wit["difference"], wit["unit"]) == ("wit", 0, "1 to 5")
 
 
@@ -572,7 +564,7 @@ def test_criterion_in_other_words_is_not_compared_nor_is_a_mark_of_one_side() ->
 def test_scorer_s_verdict_says_where_an_answer_is_plainly_no_try(answer: str, state: str) -> None:
     question = datasets.Question("q", "How many?", "4", "c", scorer="number")
     row = {"answer": answer, "error": None, "finish_reason": "stop", "search": None}
-    found = exam._verdict(question, row)
+    found = run._verdict(question, row)
     assert found is not None
     assert (found["state"], found["correct"]) == (state, False)
 

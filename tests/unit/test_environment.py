@@ -13,7 +13,7 @@ import psutil
 import pytest
 
 from pytest_llamaburn import environment
-from pytest_llamaburn.reports._rows import room
+from pytest_llamaburn.tables import room
 
 if TYPE_CHECKING:
     from pathlib import Path

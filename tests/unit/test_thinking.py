@@ -8,7 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pytest_llamaburn import correctness, judges
+from pytest_llamaburn import judges
+from pytest_llamaburn.kinds.benchmark import number_words
 from pytest_llamaburn.scorers import _text
 from pytest_llamaburn.thinking import split_thinking
 
@@ -50,7 +51,7 @@ def test_every_models_thinking_is_kept_apart(shape: str) -> None:
     answer, thought = split_thinking(shape.format("Paris"))
     assert (answer, thought.lower()) == ("Paris", "hm")
     assert _text.spoken(shape.format("Paris")) == "Paris"
-    verdict = correctness.judge(shape.format("seven"), correctness.Item("1", "7", "0-20"), "en")
+    verdict = number_words.judge(shape.format("seven"), number_words.Item("1", "7", "0-20"), "en")
     assert verdict.correct
 
 

@@ -20,9 +20,9 @@ from pytest_llamaburn.backends._base import Model
 from pytest_llamaburn.datasets import Prompt
 from pytest_llamaburn.errors import LlamaBurnError
 from pytest_llamaburn.load import rows
-from pytest_llamaburn.load.crew import Crew
 from pytest_llamaburn.load.sender import Place
 from pytest_llamaburn.load.step import CLIENTS, RATE, Step
+from pytest_llamaburn.load.workers import Crew
 from pytest_llamaburn.settings import Stress, model_of
 
 if TYPE_CHECKING:
@@ -196,7 +196,7 @@ LEADER = """
 import json, subprocess, sys
 lines = [json.dumps(one).encode() for one in json.loads(sys.argv[1])]
 worker = subprocess.Popen(
-    [sys.executable, "-m", "pytest_llamaburn.load.crew"],
+    [sys.executable, "-m", "pytest_llamaburn.load.workers"],
     stdin=subprocess.PIPE, stdout=subprocess.PIPE,
 )
 print(worker.pid, flush=True)

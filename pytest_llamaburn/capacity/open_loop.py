@@ -1,0 +1,144 @@
+"""The request rate at which a failure rate is crossed, and whether a backlog grows.
+
+Above a server's capacity an open loop's latency depends on how long one waits, not on the rate, so
+a short probe that fails nothing says little. Capacity is therefore measured where somebody waits:
+there each start follows an end, and starts per second are the most the server does. The share that
+a deadline then cuts off is that of a queue with limited patience in heavy traffic: a Brownian
+motion with drift between 0 and the deadline (Ward and Glynn, Queueing Systems 43, 2003).
+"""
+
+from __future__ import annotations
+
+import math
+from itertools import pairwise
+from typing import TYPE_CHECKING, NamedTuple
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from pytest_llamaburn.capacity.crossing import Curve
+    from pytest_llamaburn.load.records import Record
+
+_WAITING = 0.4  # of the requests must have waited for a probe to show the capacity
+_Z = 3.0  # one-sided 99.9 %, since every probe is looked at
+_PHASE = 2.0  # requests that a count may see or miss because they end as others arrive
+_SECOND = 1e9
+
+
+class Idle(NamedTuple):
+    """How the server serves when nobody waits.
+
+    Its median TTFT and whole time in ns, and the squared coefficient of variation of the latter.
+    """
+
+    ttft_ns: float
+    cv2: float
+    total_ns: float = 0.0
+
+
+class Backlog(NamedTuple):
+    """How requests in flight grew: per second, as a share of the rate, and if beyond chance."""
+
+    per_sec: float
+    share: float
+    grows: bool
+
+
+def idle(records: Sequence[Record]) -> Idle:
+    """Return what one client alone saw; raises ValueError where no request succeeded."""
+    good = [r for r in records if r.failure is None]
+    if not good:
+        raise ValueError("the baseline has no request that succeeded")
+    total = np.array([r.last_ns - r.sent_ns for r in good], float)
+    first = [(r.last_ns if r.first_ns is None else r.first_ns) - r.sent_ns for r in good]
+    cv2 = float((total.std() / total.mean()) ** 2)
+    return Idle(float(np.median(first)), cv2, float(np.median(total)))
+
+
+def backlog(records: Sequence[Record], rate: float, alone: Idle, effect: float = 0.05) -> Backlog:
+    """Return how the number in flight grew from the first quarter to the last arrival.
+
+    Before an idle server's first answer is due it only fills up, so the first count is no earlier;
+    a schedule that ended by then says nothing. Arrivals and services make the number wander by
+    about √(n (ca² + cs²)) over n arrivals (Kingman's heavy traffic); it grows if it went further
+    than chance and by more than `effect` of the rate.
+    """
+    scheduled = np.array([r.scheduled_ns for r in records], float)
+    ended = np.array([r.last_ns for r in records], float)
+    first, last = scheduled.min(), scheduled.max()
+    early = first + max((last - first) / 4, alone.total_ns)
+    if early >= last:
+        return Backlog(0.0, 0.0, grows=False)
+    counts = [np.sum((scheduled <= at) & (ended > at)) for at in (early, last)]
+    growth, seen = float(counts[1] - counts[0]), int(np.sum(scheduled > early))
+    per_sec = growth / ((last - early) / _SECOND)
+    chance = max(_PHASE, _Z * math.sqrt(seen * (arrival_cv2([records]) + alone.cv2)))
+    return Backlog(per_sec, per_sec / rate, growth > chance and per_sec > effect * rate)
+
+
+def arrival_cv2(runs: Sequence[Sequence[Record]]) -> float:
+    """Return the squared coefficient of variation of the gaps between arrivals: 1 for Poisson."""
+    gaps = [np.diff([r.scheduled_ns for r in run]) for run in runs if len(run) > 2]
+    if not gaps:
+        return 1.0
+    return float(np.mean([gap.var() / gap.mean() ** 2 for gap in gaps]))
+
+
+def capacity(runs: Sequence[Sequence[Record]], alone: Idle) -> float | None:
+    """Return the requests per second that a server starts while somebody waits.
+
+    Only probes in which much of the load waited count, up to the first that a deadline cut off,
+    whose slot came free early. None where there is none.
+    """
+    gaps = _busy(runs, alone)
+    return _SECOND * len(gaps) / sum(gaps) if sum(gaps) else None
+
+
+def precision(runs: Sequence[Sequence[Record]], alone: Idle) -> float:
+    """Return the relative standard error of `capacity`, of a renewal process; 1 where none is."""
+    gaps = np.array(_busy(runs, alone), float)
+    return float(gaps.std() / gaps.mean() / math.sqrt(len(gaps))) if len(gaps) else 1.0
+
+
+def _busy(runs: Sequence[Sequence[Record]], alone: Idle) -> list[int]:
+    return [gap for run in runs for gap in _busy_gaps(run, 2 * alone.ttft_ns)]
+
+
+def _busy_gaps(run: Sequence[Record], lead_ns: float) -> list[int]:
+    """Return the gaps between first tokens whose later request waited when the earlier began."""
+    cut = min((r.last_ns for r in run if r.timed_out), default=None)
+    starts = sorted(
+        (r.first_ns, r.scheduled_ns)
+        for r in run
+        if r.first_ns is not None and (cut is None or r.first_ns < cut)
+    )
+    gaps = [b[0] - a[0] for a, b in pairwise(starts) if b[1] + lead_ns <= a[0]]
+    return gaps if len(gaps) >= _WAITING * len(starts) else []
+
+
+def lost(capacity_per_sec: float, deadline_ns: float, variability: float, cv2: float) -> Curve:
+    """Return the share of requests that the deadline cuts off, over the rate.
+
+    With load x = rate / capacity − 1 and κ = 2 · deadline · capacity / (ca² + cs²) the Brownian
+    queue overflows by x / (1 − exp(−κx)); as an overflowing request is cut while it is served, its
+    time is lost too, which raises the share by 2 / (1 + cs²), found by simulation.
+    """
+    patience = 2 * deadline_ns / _SECOND * capacity_per_sec / max(variability, 1e-3)
+
+    def share(rate: float) -> float:
+        x = rate / capacity_per_sec - 1
+        power = min(-patience * x, 500.0)
+        over = 1 / patience if abs(power) < 1e-9 else x / -math.expm1(power)
+        return min(1.0, 2 / (1 + cv2) * over)
+
+    return share
+
+
+def late(runs: Sequence[Sequence[Record]], alone: Idle, deadline_ns: float) -> Curve:
+    """Return the share of requests that a deadline cuts off, over the rate, by `lost`."""
+    most = capacity(runs, alone)
+    if most is None:
+        return lambda _: 0.0  # nobody waited: no deadline is near
+    return lost(most, deadline_ns, arrival_cv2(runs) + alone.cv2, alone.cv2)

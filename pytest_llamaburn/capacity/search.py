@@ -1,0 +1,470 @@
+"""A search for the failure point: what it asks for, what it has seen, how it ends.
+
+A level (clients, or requests per second) fails when more than `failure_rate` of its requests do;
+the deadline is part of the definition, since a server that queues without limit rejects nothing.
+The point comes from all probes together, because a probe near it alone is a toss of a coin: roughly
+and at once where it guides the search (`knee`, `overload`), from the server's queue played again at
+its end (`replay`). What is certain of single levels bounds it. Requests of one level share its
+queue, so their number is an effective one, and every interval is wide enough for looking many times
+(`clusters`).
+"""
+
+from __future__ import annotations
+
+import math
+from abc import ABC, abstractmethod
+from collections.abc import Generator, Sequence
+from dataclasses import dataclass, field
+from typing import Any, NamedTuple, TypeAlias
+
+import numpy as np
+
+from pytest_llamaburn.capacity import (
+    crossing,
+    degradation,
+    measuring_window,
+    open_loop,
+    queue_replay,
+    visits,
+)
+from pytest_llamaburn.load.records import Probe, Record
+from pytest_llamaburn.load.step import CLIENTS, RATE
+from pytest_llamaburn.stats import clustered
+from pytest_llamaburn.stats import samples as stats
+
+FAILURE_RATE = 0.05
+BUDGET = 750
+TOLERANCE = 0.05  # a proven bracket this narrow ends the search
+LEAST = 12  # requests that a level is measured with
+_JUST = 1.03  # above a level that certainly passes, below one that certainly fails
+_CLUSTERS = 8  # failures, at least, that are more than one or two clusters
+_MEMORY = 8  # of so many clients one request says something new: who waits waits for the others
+_CONFIRMS = 1.1  # times a level, up to which another one that fails confirms it
+_VISITS = 3  # to a level, at most, that something odd is seen of
+_ROUNDING = 1e-6
+_ODD = 2.0  # standard errors by which a level fails more than one above it
+_Z = 2.5  # 95 % of an estimate that decided four times where to probe next
+
+
+class Limits(NamedTuple):
+    """What is searched: levels from `start` to `maximum`, with at most `budget` requests.
+
+    `alone` is what one client saw: given, levels are requests per second in an open loop. Else
+    they are clients, which pause for `think_ns` on average and begin spread over one pause: a
+    common start would time out together, again and again. `baseline` is what one client saw before;
+    the search of clients also brackets where a latency is `factor` times that.
+    """
+
+    start: float
+    maximum: float
+    deadline_ns: int
+    failure_rate: float = FAILURE_RATE
+    budget: int = BUDGET
+    alone: open_loop.Idle | None = None
+    think_ns: int = 0
+    baseline: Sequence[Record] = ()
+    factor: float = degradation.DEGRADATION_FACTOR
+
+
+class FailurePoint(NamedTuple):
+    """How a search ended.
+
+    `passing` is the highest level seen to hold, `failing` the lowest seen to fail, None without
+    one; `proven` says whether both lie beyond chance. `estimate` is where the failure rate is
+    crossed, with its 95 % interval: None unless `reached`, and where the levels beside it are too
+    far apart for a number; the interval is then from the one to the other. `estimator` is what it
+    comes from: queue_replay, product_limit, heavy_traffic, crossing (of the levels' own shares) or
+    bracket, and `bracket` are the levels beside it. `reason` is why the search stopped: bracketed,
+    budget, maximum, fails_at_start, client_limited (our own process stayed the limit) or stopped
+    (by the driver). The estimate is `confirmed` if a level within a tenth below it was seen to
+    hold, and one within a tenth above it to fail.
+    """
+
+    passing: float | None
+    failing: float | None
+    proven: bool
+    estimate: float | None
+    interval: tuple[float | None, float | None] | None
+    reached: bool
+    reason: str
+    requests: int
+    estimator: str | None = None
+    bracket: tuple[float | None, float | None] | None = None
+    confirmed: bool = False
+
+
+Search: TypeAlias = Generator[Probe, Sequence[Record], FailurePoint]
+Sending: TypeAlias = Generator[Probe, Sequence[Record], None]
+
+
+class StoppedError(Exception):
+    """The driver sent nothing."""
+
+
+@dataclass
+class Level:
+    """All that was seen at one level, a run for each time that it began on an idle server."""
+
+    value: float
+    burst: int  # of each run's first requests are left out: clients that start at once
+    pause_ns: float = 0.0
+    runs: list[list[Record]] = field(default_factory=list)
+    visits: list[list[Record]] = field(default_factory=list)  # but for disturbed ones
+    _seen: Any = None
+
+    @property
+    def limited(self) -> int:
+        """How many visits say nothing of the server, because our own process was the limit."""
+        return len(self.runs) - len(self._kept_up())
+
+    @property
+    def issued(self) -> int:
+        """How many requests were sent."""
+        return sum(map(len, self.runs))
+
+    def counted(self) -> list[list[Record]]:
+        """Return the requests of each visit without its burst."""
+        return [run[self.burst :] or run[-1:] for run in self.visits]
+
+    def settle(self, above: Sequence[list[Record]]) -> None:
+        """Find the visits that were not disturbed, as these to levels above show too."""
+        self.visits, self._seen = visits.settled(self._held(), self.burst, above), None
+
+    def seen(self) -> tuple[crossing.Sample, tuple[float, float, float]]:
+        """Return the counted requests and (share failed, its lower, its upper bound)."""
+        if self._seen is None:
+            counted = self.counted()
+            sample = crossing.sample(self.value, [r for run in counted for r in run])
+            self._seen = sample, self._bounds(counted)
+        found: tuple[crossing.Sample, tuple[float, float, float]] = self._seen
+        return found
+
+    def _held(self) -> list[list[Record]]:
+        """Return the requests of each stretch in which the load was whole; all if it never was."""
+        load = measuring_window.Load(self.value, CLIENTS if self.burst else RATE, self.pause_ns)
+        runs = self._kept_up()
+        found = [
+            [run[place] for place in places]
+            for run in runs
+            for places in measuring_window.counted(run, load)
+        ]
+        return found or runs
+
+    def _kept_up(self) -> list[list[Record]]:
+        return [run for run in self.runs if not any(record.limited for record in run)]
+
+    def _bounds(self, counted: Sequence[Sequence[Record]]) -> tuple[float, float, float]:
+        flags = [np.array([r.failure is not None for r in run], bool) for run in counted]
+        n = sum(map(len, flags))
+        share = sum(int(run.sum()) for run in flags) / n
+        effect = clustered.design_effect(flags)
+        if share and n < 4 * self.burst:  # too short to show how long the queue remembers
+            effect = max(effect, self.burst / 4)
+        return share, *clustered.interval(share, max(n / effect, 1))
+
+
+@dataclass
+class Pursuit(ABC):
+    """What both loops share; `last` is the level that the server is at, None if it must be left."""
+
+    limits: Limits
+    levels: dict[float, Level] = field(default_factory=dict)
+    last: float | None = None
+    reached: bool = False
+    stopped: bool = False
+    limited: bool = False  # our own process stays the limit where the search has to measure
+    _known: tuple[int, float | None] = (0, None)
+
+    @property
+    def left(self) -> int:
+        """How many requests of the budget are left."""
+        return self.limits.budget - sum(level.issued for level in self.levels.values())
+
+    @property
+    def samples(self) -> list[crossing.Sample]:
+        """The counted requests of each level."""
+        return [level.seen()[0] for level in self.trusted.values()]
+
+    @property
+    def trusted(self) -> dict[float, Level]:
+        """The levels with a visit that neither we nor others disturbed, lowest first."""
+        return {value: level for value, level in sorted(self.levels.items()) if level.visits}
+
+    def send(
+        self, value: float, requests: float, burst: int = 0, *, fresh: bool = False
+    ) -> Sending:
+        """Ask for a probe and keep its records; raises StoppedError if the driver sent none."""
+        fresh = fresh or value != self.last
+        count = min(math.ceil(requests), self.left)
+        records = yield Probe(value, count, fresh)
+        if not records:
+            raise StoppedError
+        level = self.levels.setdefault(value, Level(value, burst, 2.0 * self.limits.think_ns))
+        if fresh:
+            level.runs.append([])
+        level.runs[-1].extend(records)
+        self.last = None if any(record.limited for record in records) else value
+        above: list[list[Record]] = []
+        for _, one in sorted(self.levels.items(), reverse=True):
+            one.settle(above)
+            above += one.counted()
+
+    def given_up(self, value: float) -> bool:
+        """Return whether a level was measured again as often as it may be, and stayed limited."""
+        return value in self.levels and self.levels[value].limited >= _VISITS
+
+    def fails(self, level: Level) -> bool | None:
+        """Return whether a level fails, None where it is not certain."""
+        sample, (share, low, high) = level.seen()
+        rate = self.limits.failure_rate
+        if low > rate and share * len(sample.failed) >= _CLUSTERS:
+            return True
+        return False if high < rate and level.issued >= 3 * level.burst else None
+
+    def bad(self, level: Level) -> bool:
+        """Return whether more than the rate failed at a level, be it by chance."""
+        return level.seen()[1][0] > self.limits.failure_rate
+
+    def bounds(self) -> tuple[float | None, float | None]:
+        """Return the highest level that certainly passes below the lowest that certainly fails."""
+        failing = [v for v, level in self.trusted.items() if self.fails(level)]
+        top = min(failing, default=math.inf)
+        passing = [v for v, x in self.trusted.items() if v < top and self.fails(x) is False]
+        return max(passing, default=None), min(failing, default=None)
+
+    def estimate(self) -> float | None:
+        """Return the level at which the rate is crossed, as near as the search needs it."""
+        if self._known[0] != self.left:
+            self._known = (self.left, self._guess())
+        return self._known[1]
+
+    def _guess(self) -> float | None:
+        """Return the crossing of the quick curve, or of the levels' own shares where it misses."""
+        if not self.trusted:
+            return None
+        found = self._crossing(self.late())
+        held = [value for value, level in self.trusted.items() if not self.bad(level)]
+        failed = [value for value, level in self.trusted.items() if self.bad(level)]
+        below = max((value for value in held if value < min(failed, default=0)), default=None)
+        if found is None or below is None or below <= degradation.WIDEST * found:
+            return found
+        return self._between()
+
+    def doubtful(self) -> float | None:
+        """Return a level to probe again, the lowest that a single visit says something odd of.
+
+        Our own process was the limit, it fails more than a level above, it does less than one
+        below, or it is the lowest that fails, which alone says how far up the point may be.
+        """
+        trusted = self.trusted
+        failing = [value for value, level in trusted.items() if self.bad(level)]
+        for value, level in sorted(self.levels.items()):
+            once, few = len(level.runs) == 1, len(level.runs) < _VISITS
+            below = [x.visits for v, x in trusted.items() if v < value]
+            above = [x for v, x in trusted.items() if v > value]
+            if (
+                (few and value not in trusted)
+                or (few and value in failing and self._outdone(level, above))
+                or (once and value in failing[:1] and not _near(value, failing))
+                or (once and any(visits.slower(level.visits[0], runs) for runs in below))
+            ):
+                return value
+        return None
+
+    def _outdone(self, level: Level, above: Sequence[Level]) -> bool:
+        """Return whether a level above fails less than this one."""
+        return any(
+            not self.bad(other) or visits.worse(_pooled(level), other.counted()) > _ODD
+            for other in above
+        )
+
+    def fits(self, late: crossing.Curve) -> bool:
+        """Return whether no level failed more or less often than a curve says, beyond chance.
+
+        Levels that fail more than those above them are taken together with them.
+        """
+        others = crossing.background(self.samples, self.limits.failure_rate)
+        levels = [*self.trusted.values()]
+        n = [len(level.seen()[0].failed) for level in levels]
+        fitted = stats.rising([level.seen()[1][0] for level in levels], n)
+        for share in set(fitted):
+            block = [i for i, one in enumerate(fitted) if one == share]
+            shares = [
+                crossing.both(self.predicted(levels[i], late), others(levels[i].value))
+                for i in block
+            ]
+            said = np.average(shares, weights=[n[i] for i in block])
+            runs = [run for i in block for run in levels[i].counted()]
+            effect = clustered.design_effect([visits.flags(run) for run in runs])
+            effect = max(effect, max(levels[i].burst for i in block) / _MEMORY)
+            low, high = clustered.interval(share, max(sum(n[i] for i in block) / effect, 1))
+            if not low - _ROUNDING <= said <= high + _ROUNDING:
+                return False
+        return True
+
+    def _crossing(self, late: crossing.Curve, errors: float = 0.0) -> float | None:
+        """Return the level at which the rate is crossed, inside of what is certain."""
+        found = crossing.crossing(self.samples, late, self.limits.failure_rate, errors)
+        return self._inside(found)
+
+    def _inside(self, found: float | None) -> float | None:
+        low, high = self.bounds()
+        if high == self.limits.start:
+            return high
+        if high is not None and (found is None or found >= high):
+            held = max((v for v in self.trusted if v < high), default=high)
+            clients = self.limits.alone is None  # of whom there is no number just below
+            return (held + high) / 2 if clients else max((held + high) / 2, high / _JUST)
+        if low is not None and found is not None and found <= low:
+            return min(low * _JUST, (low + high) / 2 if high else math.inf)
+        return found
+
+    @abstractmethod
+    def late(self) -> crossing.Curve:
+        """Return the share that the deadline cuts off, over the level: at once, and roughly."""
+
+    @abstractmethod
+    def queue(self) -> queue_replay.Queue | None:
+        """Return the server's queue, None if none was seen."""
+
+    @abstractmethod
+    def replayed(self, queue: queue_replay.Queue) -> crossing.Curve:
+        """Return the share that the deadline cuts off, over the level, of this queue."""
+
+    @abstractmethod
+    def spread(self) -> float:
+        """Return the standard error of the estimate's logarithm."""
+
+    def done(self) -> bool:
+        """Return whether more probes would tell no more, or may not be sent."""
+        low, high = self.bounds()
+        if self.limited or high == self.limits.start:
+            return True
+        narrow = low is not None and high is not None and high - low <= max(1, TOLERANCE * high)
+        return self.left < LEAST or (narrow and self.limits.alone is None)
+
+    def predicted(self, level: Level, late: crossing.Curve) -> float:
+        """Return the share of a level's requests that a curve says the deadline cuts off."""
+        return late(level.value)
+
+    def found(self) -> FailurePoint:
+        """Return the end of the search."""
+        estimator, late = self.best() if self.reached else (None, None)
+        estimate = self._crossing(late) if late else self._between() if estimator else None
+        proven = self.bounds()
+        at = math.inf if estimate is None else estimate
+        bad = {v: self.bad(level) for v, level in self.trusted.items()}
+        failing = min(
+            (v for v, x in bad.items() if x and (v >= at or v == proven[1])), default=None
+        )
+        top = math.inf if failing is None else failing
+        passing = max((v for v, x in bad.items() if not x and v < top), default=None)
+        interval: tuple[float | None, float | None] | None = None
+        if estimate:
+            interval = self.interval(late, estimate, passing, failing)
+        beside = self._beside(estimate) if estimate else (passing, failing)
+        if self.reached and degradation.wide(*beside, whole=self.limits.alone is None):
+            estimator, estimate, interval = "bracket", None, beside
+        return FailurePoint(
+            passing,
+            failing,
+            proven == (passing, failing),
+            estimate,
+            interval,
+            self.reached,
+            self.reason(),
+            self.limits.budget - self.left,
+            estimator,
+            beside if self.reached else None,
+            estimate is not None and None not in self.confirmed(estimate),
+        )
+
+    def confirmed(self, estimate: float) -> tuple[float | None, float | None]:
+        """Return a level that holds within a tenth below an estimate, one that fails above it."""
+        low, high = around(estimate, whole=self.limits.alone is None)
+        holds = [v for v, x in self.trusted.items() if low <= v <= estimate and self.holds(x)]
+        fails = [v for v, x in self.trusted.items() if estimate <= v <= high and self.fell(x)]
+        return max(holds, default=None), min(fails, default=None)
+
+    def holds(self, level: Level) -> bool:
+        """Return whether no more than the rate failed at a level."""
+        return level.seen()[1][0] <= self.limits.failure_rate
+
+    def fell(self, level: Level) -> bool:
+        """Return whether a level was seen to fail."""
+        return not self.holds(level)
+
+    def _beside(self, estimate: float) -> tuple[float | None, float]:
+        """Return the next levels below an estimate, which does not fail by far, and above it.
+
+        One within a tenth of the estimate is on both sides of it; itself where none is above.
+        """
+        near, most = estimate * _CONFIRMS, 2 * self.limits.failure_rate
+        below = [v for v, x in self.trusted.items() if v <= near and x.seen()[1][0] <= most]
+        above = [value for value in self.trusted if value >= estimate / _CONFIRMS]
+        return max(below, default=None), min(above, default=estimate)
+
+    def best(self) -> tuple[str, crossing.Curve | None]:
+        """Return the best estimator that nothing contradicts which was measured."""
+        queue = self.queue()
+        if queue and self.fits(replayed := self.replayed(queue)):
+            return "queue_replay", replayed
+        late = self.late()
+        return ("product_limit", late) if self.fits(late) else ("crossing", None)
+
+    def _between(self) -> float | None:
+        """Return where the levels' own shares cross the rate, inside of what is certain."""
+        shares = [(value, *level.seen()) for value, level in self.trusted.items()]
+        rows = [(value, seen[0], len(sample.failed)) for value, sample, seen in shares]
+        return self._inside(crossing.interpolated(rows, self.limits.failure_rate))
+
+    def reason(self) -> str:
+        """Return why the search stopped."""
+        if self.stopped:
+            return "stopped"
+        if self.limited:
+            return "client_limited"
+        if not self.reached:
+            return "maximum" if max(self.levels) >= self.limits.maximum else "budget"
+        if self.bounds()[1] == self.limits.start:
+            return "fails_at_start"
+        return "budget" if self.left < LEAST else "bracketed"
+
+    def interval(
+        self,
+        late: crossing.Curve | None,
+        estimate: float,
+        passing: float | None,
+        failing: float | None,
+    ) -> tuple[float, float]:
+        """Return the estimate's interval; the bracket lies within it.
+
+        From its standard error, and from that of the share which fails by anything but a deadline.
+        """
+        half = 1.0
+        if late:
+            ends = [self._crossing(late, errors) or estimate for errors in (1, -1)]
+            off = max(abs(math.log(end / estimate)) for end in ends)
+            half = math.exp(_Z * math.hypot(self.spread(), off))
+        low, high = passing or estimate, failing or estimate
+        return min(estimate / half, low), max(estimate * half, high)
+
+
+def around(estimate: float, *, whole: bool) -> tuple[float, float]:
+    """Return the levels a tenth below and above an estimate.
+
+    Where they are `whole` numbers of clients, the nearest ones, on their own sides of it.
+    """
+    low, high = 0.9 * estimate, 1.1 * estimate
+    if not whole:
+        return low, high
+    return min(round(low), math.ceil(estimate) - 1), max(round(high), math.floor(estimate) + 1)
+
+
+def _near(value: float, failing: Sequence[float]) -> bool:
+    """Return whether another level that fails lies just above one."""
+    return any(value < other <= _CONFIRMS * value for other in failing)
+
+
+def _pooled(level: Level) -> list[Record]:
+    return [record for run in level.counted() for record in run]

@@ -1,0 +1,89 @@
+"""Goodput: the requests that keep every bound of a service level objective.
+
+And percentiles that count failures: a request that never came back is slower than all that did.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import numpy as np
+
+from pytest_llamaburn import gates
+from pytest_llamaburn.errors import SettingsError
+from pytest_llamaburn.stats import samples
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+
+class Goodput(NamedTuple):
+    """Good requests per second, their share with its 95 % interval, None without requests."""
+
+    requests_per_sec: float | None
+    share: float | None
+    wilson95: list[float] | None
+    good: int
+    requests: int
+
+
+def parse(expression: str) -> list[gates.Gate]:
+    """Return the bounds of an expression such as `ttft_ms<500,itl_ms<50`.
+
+    Each is about single requests, so it has no statistic. Raises SettingsError.
+    """
+    parts = [part.strip() for part in expression.split(",")]
+    try:
+        bounds = gates.parse_all(parts)
+    except SettingsError as wrong:
+        raise SettingsError(str(wrong).replace("--threshold", "--slo")) from None
+    for part, bound in zip(parts, bounds, strict=True):
+        name = re.split("[<>]", part)[0]
+        if bound.metric in (*gates.SPECIAL, "chunk_gap_ms") or "." in name:
+            raise SettingsError(
+                f"--slo: '{part}' is refused: a bound is on a metric of one request, as in "
+                "ttft_ms<500"
+            )
+    return bounds
+
+
+def keeps(bounds: Sequence[gates.Gate], row: Mapping[str, Any]) -> bool:
+    """Return whether one request's row keeps every bound; without a value, it does not."""
+    if row["error"] is not None:
+        return False
+    return all(row.get(b.metric) is not None and b.holds(row[b.metric]) for b in bounds)
+
+
+def goodput(
+    bounds: Sequence[gates.Gate], rows: Sequence[Mapping[str, Any]], seconds: float
+) -> Goodput:
+    """Return the goodput of the requests of `seconds`."""
+    good = sum(keeps(bounds, row) for row in rows)
+    rate = good / seconds if seconds > 0 else None
+    share = good / len(rows) if rows else None
+    return Goodput(rate, share, samples.wilson(good, len(rows)), good, len(rows))
+
+
+def adjusted(values: Sequence[float], failed: int) -> dict[str, Any]:
+    """Return `adj_p50` … `adj_p99_9` of values and failures, which count as +∞.
+
+    A percentile that reaches a failure is None, with `adj_reason` "failures"; without any request
+    the reason is "no_samples".
+    """
+    names = {f"adj_{name}": p for name, p in samples.PERCENTILES.items()}
+    if not len(values) + failed:
+        return {**dict.fromkeys(names), "adj_reason": "no_samples"}
+    ordered = np.sort(np.concatenate([np.asarray(values, float), np.full(failed, math.inf)]))
+    found = {name: _percentile(ordered, p) for name, p in names.items()}
+    return {**found, **({"adj_reason": "failures"} if None in found.values() else {})}
+
+
+def _percentile(ordered: Any, percent: float) -> float | None:
+    """Return a percentile as `stats` interpolates it; None if it leans on an infinite value."""
+    at = (len(ordered) - 1) * percent / 100
+    low, high = ordered[math.floor(at)], ordered[math.ceil(at)]
+    if math.isinf(high):
+        return None
+    return float(low + (high - low) * (at - math.floor(at)))

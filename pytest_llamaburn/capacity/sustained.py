@@ -1,0 +1,232 @@
+"""What a long load says of its server: whether it stays as it began, and how it recovers."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from itertools import takewhile
+from statistics import median
+from typing import TYPE_CHECKING, Any
+
+from pytest_llamaburn import metrics
+from pytest_llamaburn.capacity import recovery
+from pytest_llamaburn.energy.timeline import IDLE_BEFORE_LOAD, IDLE_LOADED
+from pytest_llamaburn.insights import other_load
+from pytest_llamaburn.stats import drift
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from pytest_llamaburn.load.records import Record
+    from pytest_llamaburn.load.step import Burst
+
+BATCHES = 30  # of equal length, that a long load is cut into
+MEMORY = ("server_rss_mb", "client_rss_mb")
+UNREAD, UNSEEN = "nothing was read of the machine meanwhile", "no process of the server was seen"
+IDLE_NAMES = ("cpu_pct", "ram_used_mb", "server_rss_mb")
+BUSY_IDLE_PCT = 25.0  # of all processors, before the load
+IDLE_GPU_NAMES = ("util_pct", "vram_used_mb")
+
+
+def sustained(
+    timeline: Sequence[dict[str, Any]],
+    records: Sequence[Record],
+    samples: Sequence[dict[str, Any]] = (),
+) -> dict[str, Any]:
+    """Return throughput and memory per minute; for throughput and latency, drift, shift, plateau.
+
+    Batches are equal stretches of the time; the first and the last second are ramp and drain.
+    `samples` are the profile's, in ms from the beginning; memory is a median over a minute's, in
+    MB: that of the server's processes and of our own.
+    """
+    whole = list(timeline[1:-1])
+    size = max(1, len(whole) // BATCHES)
+    batches = [whole[i : i + size] for i in range(0, len(whole) - size + 1, size)]
+    speeds = [_tokens_per_sec(batch) for batch in batches]
+    counted = [speed for speed in speeds if speed is not None]
+    why = None if len(counted) == len(speeds) else metrics.REASONS["no_usage"]
+    return {
+        "batch_s": size,
+        "per_minute": _minutes(timeline, samples),
+        "memory_reason": _why_unread(samples),
+        "tokens_per_sec": _judged(counted, why),
+        "total_p50_ms": _judged(_medians(records, size, len(batches))),
+    }
+
+
+def recoveries(
+    records: Sequence[Record], bursts: Sequence[Burst], started_ns: int, rate: float
+) -> dict[str, Any]:
+    """Return each burst's recovery, and the median and range of them; times in ms.
+
+    All are held against the load before the first: between two bursts the server may still be slow.
+    """
+    found = []
+    first_ns = bursts[0].begin_ns(started_ns)
+    calm = [r for r in records if _between(r, started_ns, first_ns)]
+    for i, burst in enumerate(bursts):
+        start = burst.begin_ns(started_ns)
+        end = start + int(burst.seconds * 1e9)
+        after = bursts[i + 1].begin_ns(started_ns) if i + 1 < len(bursts) else None
+        mine = [r for r in records if _between(r, start, after)]
+        if mine:
+            before = [_later(r, start - first_ns) for r in calm]
+            found.append(recovery.recovery([*before, *mine], (start, end), rate))
+    if not found:
+        return {"recovery_time_ms": None, "reason": "no burst was sent", "spikes": []}
+    together = recovery.repeated(found)
+    return {
+        "recovery_time_ms": together.median_ms,
+        "lower_bound_ms": _at_least(found) if together.median_ms is None else None,
+        "range_ms": together.range_ms,
+        "resolution_ms": together.resolution_ms,
+        "steady_rate": rate,
+        "unrecovered": together.unrecovered,
+        "spikes": [one._asdict() for one in found],
+        "reason": next((one.reason for one in found if one.reason), None),
+    }
+
+
+def _at_least(found: Sequence[recovery.Recovery]) -> float | None:
+    """Return what the median is at least, None where nothing is known of a spike."""
+    bounds = [r.lower_bound_ms if r.recovery_ms is None else r.recovery_ms for r in found]
+    known = [bound for bound in bounds if bound is not None]
+    return median(known) if len(known) == len(bounds) else None
+
+
+def idle(samples: Sequence[dict[str, Any]]) -> dict[str, Any] | None:
+    """Return what the machine does without load: medians over the samples before the first request.
+
+    None where no sample was taken then.
+    """
+    calm = [s for s in takewhile(lambda s: s["phase"] != "mixed", samples) if not s["active"]]
+    if not calm:
+        return None
+    of_gpus: dict[str, list[dict[str, Any]]] = {}
+    for gpu in (gpu for sample in calm for gpu in sample["gpus"]):
+        of_gpus.setdefault(gpu["id"], []).append(gpu)
+    return {
+        "samples": len(calm),
+        **{name: _middle(calm, name) for name in IDLE_NAMES},
+        "gpus": [
+            {"id": name, **{value: _middle(read, value) for value in IDLE_GPU_NAMES}}
+            for name, read in of_gpus.items()
+        ],
+    }
+
+
+def insights(samples: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Return whether the server's memory grows while it works."""
+    memory = [s["server_rss_mb"] for s in samples if s["active"] and s["server_rss_mb"] is not None]
+    memory = memory[len(memory) // 10 :]  # a runner is found some seconds after it began
+    size = max(1, len(memory) // BATCHES)
+    batches = [median(memory[i : i + size]) for i in range(0, len(memory) - size + 1, size)]
+    trend = drift.trend(batches)
+    if trend is None or not trend.drifts or trend.share < 0:
+        return []
+    share = batches[-1] / batches[0] - 1  # the trend's own is of a line through all of them
+    text = (
+        f"The server's memory grew by {share:.0%} while it worked, from {batches[0]:.0f} to "
+        f"{batches[-1]:.0f} MB. Run it longer to see whether it ends, and limit what it may keep."
+    )
+    evidence = {"share": share, "first_mb": batches[0], "last_mb": batches[-1]}
+    return [{"id": "memory_grows", "text": text, "evidence": evidence}]
+
+
+def busy_machine(
+    other_cpu_share: float | None, samples: Sequence[dict[str, Any]]
+) -> list[dict[str, Any]]:
+    """Return whether other programs used the processors: during the run, else, before the load."""
+    if other_cpu_share is not None:
+        found = other_load({"telemetry": {"other_cpu_share": other_cpu_share}})
+        return [found] if found else []
+    calm = [s for s in samples if s["phase"] in (IDLE_BEFORE_LOAD, IDLE_LOADED)]
+    cpu = _middle(calm, "cpu_pct")
+    if cpu is None or cpu < BUSY_IDLE_PCT:
+        return []
+    text = (
+        f"The processors of this machine were {cpu:.0f} % busy before the load. Close other "
+        "programs and measure again."
+    )
+    return [{"id": "busy_before", "text": text, "evidence": {"cpu_pct": cpu}}]
+
+
+def _middle(samples: Sequence[dict[str, Any]], name: str) -> float | None:
+    known = [s[name] for s in samples if s[name] is not None]
+    return median(known) if known else None
+
+
+def _between(record: Record, start: int, end: int | None) -> bool:
+    return record.scheduled_ns >= start and (end is None or record.scheduled_ns < end)
+
+
+def _later(record: Record, by_ns: int) -> Record:
+    """Return a record as if all of it had been so much later."""
+    first = record.first_ns
+    return record._replace(
+        scheduled_ns=record.scheduled_ns + by_ns,
+        sent_ns=record.sent_ns + by_ns,
+        first_ns=None if first is None else first + by_ns,
+        last_ns=record.last_ns + by_ns,
+    )
+
+
+def _medians(records: Sequence[Record], seconds: int, count: int) -> list[float]:
+    """Return the median latency of the requests that ended in each batch, in ms."""
+    if not records:
+        return []
+    start = min(r.sent_ns for r in records) + 10**9
+    groups: list[list[float]] = [[] for _ in range(count)]
+    for r in records:
+        at = (r.last_ns - start) // (seconds * 10**9)
+        if r.failure is None and 0 <= at < count:
+            groups[at].append((r.last_ns - r.sent_ns) / 1e6)
+    return [median(group) for group in groups if group]
+
+
+def _minutes(
+    timeline: Sequence[dict[str, Any]], samples: Sequence[dict[str, Any]]
+) -> list[dict[str, Any]]:
+    read = defaultdict(list)
+    for sample in samples:
+        if sample["t_ms"] < 1000 * len(timeline):
+            read[sample["t_ms"] // 60_000].append(sample)
+    found = []
+    for minute, i in enumerate(range(0, len(timeline), 60)):
+        part = timeline[i : i + 60]
+        found.append(
+            {
+                "minute": minute,
+                "seconds": len(part),
+                "completed": sum(second["completed"] for second in part),
+                "failed": sum(sum(second["failed"].values()) for second in part),
+                "tokens_per_sec": _tokens_per_sec(part),
+                **{name: _middle(read[minute], name) for name in MEMORY},
+            }
+        )
+    return found
+
+
+def _why_unread(samples: Sequence[dict[str, Any]]) -> str | None:
+    """Return why there is no memory, or none of the server's."""
+    if not samples:
+        return UNREAD
+    return None if any(sample["server_rss_mb"] is not None for sample in samples) else UNSEEN
+
+
+def _tokens_per_sec(part: Sequence[dict[str, Any]]) -> float | None:
+    """Return the mean over some seconds, None where tokens are not counted."""
+    tokens = [second["tokens"] for second in part]
+    return None if None in tokens else sum(tokens) / len(tokens)
+
+
+def _judged(values: Sequence[float], why: str | None = None) -> dict[str, Any]:
+    """Return what a series says; `why` is known to keep it from saying anything."""
+    trend, shift = drift.trend(values), drift.shift(values)
+    steady = drift.steady(values)
+    return {
+        "batches": len(values),
+        "trend": trend and trend._asdict(),
+        "shift": shift and shift._asdict(),
+        "steady": steady and steady._asdict(),
+        "reason": None if trend else why or f"fewer than {drift.LEAST} batches",
+    }

@@ -1,0 +1,107 @@
+"""Visits to one level that differ beyond chance: what comes from outside only slows and breaks.
+
+A machine with other work serves a visit slower, or fails requests in it. Another visit of the same
+level shows that, and the worse of the two is then set aside for points; the level still counts it.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from pytest_llamaburn.stats import clustered
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from pytest_llamaburn.load.records import Record
+
+_Z = 3.0  # of two visits that differ
+_VARY = 0.6  # a service's coefficient of variation
+_SLOWER = 0.15  # in the logarithm of the throughput: less than that is no disturbance
+_CLUSTER = 20  # failures this many requests apart are taken as independent
+_FEWEST = 12  # requests of a visit that can be told from another
+
+
+def settled(
+    runs: Sequence[list[Record]], burst: int = 0, above: Sequence[Sequence[Record]] = ()
+) -> list[list[Record]]:
+    """Return the visits to a level without those that others show to have been disturbed.
+
+    Of each visit the first `burst` requests fail as their start makes them. Visits to levels
+    `above`, which by themselves fail no less often, show it as well.
+    """
+    kept = [run for run in runs if run]
+    for run in sorted(kept, key=lambda one: float(flags(one).mean()), reverse=True):
+        others = [other for other in kept if other is not run]
+        if (others and slower(run, others)) or _fails(run, others, burst, above):
+            kept = others
+    return kept
+
+
+def _fails(
+    run: Sequence[Record],
+    others: Sequence[Sequence[Record]],
+    burst: int,
+    above: Sequence[Sequence[Record]],
+) -> bool:
+    """Return whether a visit fails more than others of its level, or more than all of them."""
+    mine, theirs = run[burst:], [other[burst:] for other in others]
+    if theirs and worse(mine, theirs) <= 1:
+        return False
+    return any(seen and worse(mine, seen) > _Z for seen in (theirs, [*theirs, *above]))
+
+
+def told(levels: Mapping[float, Sequence[list[Record]]], *, clients: bool) -> dict[float, Any]:
+    """Return the requests of each level that its points come from, by the visits to it.
+
+    Neither those of disturbed visits nor each visit's first of `clients` that start at once; these
+    too where nothing else was sent.
+    """
+    found: dict[float, list[Record]] = {}
+    above: list[list[Record]] = []
+    for level, runs in sorted(levels.items(), reverse=True):
+        burst = int(level) if clients else 0
+        kept = settled(runs, burst, above)
+        above += [run[burst:] for run in kept]
+        found[level] = [r for run in kept for r in run[burst:]] or [r for run in kept for r in run]
+    return found
+
+
+def worse(run: Sequence[Record], others: Sequence[Sequence[Record]]) -> float:
+    """Return by how many standard errors a visit fails more often than some others."""
+    several = [flags(other) for other in others]
+    mine, theirs = flags(run), np.concatenate(several)
+    if min(len(mine), len(theirs)) < _FEWEST:
+        return 0.0
+    share = float((mine.sum() + theirs.sum()) / (len(mine) + len(theirs)))
+    effect = max(2.0, clustered.design_effect(several, _CLUSTER))
+    error = math.sqrt(effect * share * (1 - share) * (1 / len(mine) + 1 / len(theirs)))
+    return float(mine.mean() - theirs.mean()) / error if error else 0.0
+
+
+def slower(run: Sequence[Record], others: Sequence[Sequence[Record]]) -> bool:
+    """Return whether a visit was served slower than some others, beyond chance and by much."""
+    mine = _pace([run])
+    theirs = _pace(others)
+    if min(mine[0], theirs[0]) < _FEWEST:
+        return False
+    chance = _Z * _VARY * math.sqrt(1 / mine[0] + 1 / theirs[0])
+    return math.log(theirs[1] / mine[1]) > max(_SLOWER, chance)
+
+
+def flags(run: Sequence[Record]) -> clustered.Flags:
+    """Return which requests failed, in order of sending."""
+    return np.array([r.failure is not None for r in run], bool)
+
+
+def _pace(runs: Sequence[Sequence[Record]]) -> tuple[int, float]:
+    """Return how many requests succeeded, and how many a second, from the first end to the last."""
+    count, span_ns = 0, 0
+    for run in runs:
+        ends = [r.last_ns for r in run if r.failure is None]
+        if len(ends) > 1:
+            count, span_ns = count + len(ends) - 1, span_ns + max(ends) - min(ends)
+    return (count, count / span_ns * 1e9) if span_ns else (0, 0.0)

@@ -1,0 +1,1 @@
+"""Power and energy of a run: profiler, timeline, integral, cost, and the words for them."""

@@ -1,0 +1,282 @@
+"""Calibration of a judge: human labels, read and checked, and how well verdicts agree with them."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from functools import cache
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from pytest_llamaburn import files
+from pytest_llamaburn.criteria import named
+from pytest_llamaburn.errors import DatasetError
+from pytest_llamaburn.stats import agreement
+from pytest_llamaburn.texts import dumps
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping, Sequence
+    from pathlib import Path
+
+    from pydantic import BaseModel, ValidationError
+
+VERDICTS = {"A": 1, "tie": 0, "B": -1}  # of a comparison, as ratings
+FIGURES: dict[str, agreement.Statistic] = {
+    "qwk": agreement.qwk,
+    "spearman": agreement.spearman,
+    "kendall": agreement.kendall,
+    "pearson": agreement.pearson,
+    "alpha": agreement.alpha,
+    "exact": agreement.exact,
+    "within_one": agreement.within_one,
+    "mae": agreement.mae,
+    "bias": agreement.bias,
+}
+
+
+class Label(NamedTuple):
+    """One answer, or two to be compared, and what people said of it.
+
+    Ratings are scores from 1 to 5, fractions where several people's mean is given, or for
+    comparisons 1, 0 and −1 for A, tie and B. `recorded` is the verdict of a judge in the file, None
+    for one that the judge did not give; `judged` says whether the file has either.
+    """
+
+    question: str
+    answers: tuple[str, ...]
+    reference: str | None
+    criterion: str
+    human: tuple[float, ...]
+    judged: bool
+    recorded: float | None
+    place: str
+
+
+def read(path: Path) -> list[Label]:
+    """Return the labels of a JSON Lines file.
+
+    Raises DatasetError naming file, line and field.
+    """
+    try:
+        lines = files.text(path.read_bytes()).split("\n")  # a text may have U+2028
+    except (OSError, ValueError) as err:
+        raise DatasetError(f"--labels: {path} cannot be read: {err}") from None
+    found: list[Label] = []
+    for number, line in enumerate(lines, 1):
+        if line.strip():
+            found.append(_label(line, f"{path}:{number}"))
+            if len(found[0].answers) != len(found[-1].answers):
+                raise DatasetError(f"{path}:{number}: scores and comparisons in one file")
+    if not found:
+        raise DatasetError(f"--labels: {path} has no labels")
+    return found
+
+
+def recorded(labels: Sequence[Label]) -> list[float | None]:
+    """Return the verdicts that stand in the file; raises DatasetError for a label without one."""
+    for label in labels:
+        if not label.judged:
+            raise DatasetError(
+                f'{label.place}: has no recorded verdict: add "judge", or name a --judge'
+            )
+    return [label.recorded for label in labels]
+
+
+def report(
+    labels: Sequence[Label], verdicts: Sequence[float | None], minima: Mapping[str, float | None]
+) -> dict[str, Any]:
+    """Return the agreement of a judge's verdicts with the labels, by criterion, and the gates.
+
+    None is a verdict that the judge did not give. `minima` are lower bounds by figure.
+    """
+    pairs = list(zip(labels, verdicts, strict=True))
+    names = dict.fromkeys(label.criterion for label in labels)
+    criteria = {name: _agreement([p for p in pairs if p[0].criterion == name]) for name in names}
+    scored = sum(verdict is not None for verdict in verdicts)
+    return {
+        "n_total": len(labels),
+        "n_scored": scored,
+        "unscored_share": 1 - scored / len(labels),
+        "criteria": criteria,
+        "gates": list(_gates(criteria, minima)),
+    }
+
+
+class Preference(NamedTuple):
+    """What a judge said of two answers: points for the first, from 0 to 1, None where unscored.
+
+    `consistent` is the share of its verdicts that do not turn with the order of the answers;
+    `first_picks` of `picks` verdicts went to the answer that was shown first.
+    """
+
+    question: str
+    points: float | None
+    consistent: float
+    first_picks: int
+    picks: int
+
+
+def pairwise(found: Sequence[Preference]) -> dict[str, Any]:
+    """Return how often each side wins and how steady the judge is; each pair has one vote.
+
+    Pairs of one question are not independent: the intervals draw whole questions.
+    """
+    scored = [one for one in found if one.points is not None]
+    points = [0.5 if one.points is None else one.points for one in scored]
+    won, lost = (sum(sign * (point - 0.5) > 0 for point in points) for sign in (1, -1))
+    picked = [one for one in scored if one.picks]
+    decided = [one for one in scored if one.points != 0.5]
+    return {
+        "n_total": len(found),
+        "n_scored": len(scored),
+        "wins": won,
+        "losses": lost,
+        "ties": len(scored) - won - lost,
+        "win_rate": _rate(scored, points),
+        "decisive_rate": _rate(decided, [float((one.points or 0.0) > 0.5) for one in decided]),
+        "consistency": _rate(scored, [one.consistent for one in scored]),
+        "first_position_rate": _rate(picked, [one.first_picks / one.picks for one in picked]),
+    }
+
+
+def _rate(found: Sequence[Preference], values: Sequence[float]) -> dict[str, Any]:
+    return agreement.mean(values, [one.question for one in found], (0, 1)).as_dict()
+
+
+def _agreement(pairs: Sequence[tuple[Label, float | None]]) -> dict[str, Any]:
+    """Return the figures of one criterion, each beside what one human and a constant reach."""
+    scored = [(label, verdict) for label, verdict in pairs if verdict is not None]
+    human = [agreement.consensus(label.human) for label, _ in scored]
+    judge = [verdict for _, verdict in scored]
+    questions = [label.question for label, _ in scored]
+    ratings = [label.human for label, _ in pairs]
+    compared = len(pairs[0][0].answers) > 1
+    marks = (*VERDICTS.values(),) if compared else (1, 2, 3, 4, 5)
+    return {
+        "n": len(scored),
+        "raters": max(map(len, ratings)),
+        "figures": {
+            name: _with_interval(f, (human, judge), questions, marks).as_dict()
+            for name, f in FIGURES.items()
+        },
+        "human_ceiling": {
+            name: agreement.ceiling(f, ratings).as_dict() for name, f in FIGURES.items()
+        },
+        "constant_predictor": agreement.constant(human),
+        "confusion": {
+            "labels": [*VERDICTS] if compared else [*marks],
+            "human_by_judge": agreement.confusion(human, judge, marks),
+        },
+    }
+
+
+def _with_interval(
+    statistic: agreement.Statistic,
+    ratings: tuple[Sequence[float], Sequence[float]],
+    questions: Sequence[str],
+    marks: Sequence[int],
+) -> agreement.Figure:
+    """Return a figure with its interval: of a mean on a scale Gaffke's, else a bootstrap's."""
+    import numpy as np
+
+    value, (human, judge) = statistic.of_difference, ratings
+    if value is None or not human:
+        return agreement.with_interval(statistic, human, judge, questions)
+    width = float(max(marks) - min(marks))
+    ends = value(np.array([-width, 0.0, width]))
+    values = value(np.array(judge, dtype=float) - np.array(human, dtype=float))
+    return agreement.mean(values.tolist(), questions, (float(min(ends)), float(max(ends))))
+
+
+def _gates(
+    criteria: Mapping[str, Any], minima: Mapping[str, float | None]
+) -> Iterator[dict[str, Any]]:
+    """Yield a verdict per bound and criterion: the whole interval must be above the bound."""
+    for figure, minimum in minima.items():
+        for criterion, found in criteria.items():
+            if minimum is None:
+                continue
+            value, interval = (found["figures"][figure][key] for key in ("value", "ci95"))
+            sure = interval is not None and interval[0] >= minimum
+            verdict = "fail" if value is not None and value < minimum else "undecided"
+            yield {
+                "figure": figure,
+                "criterion": criterion,
+                "minimum": minimum,
+                "value": value,
+                "ci95": interval,
+                "verdict": "pass" if sure else verdict,
+            }
+
+
+def _label(line: str, place: str) -> Label:
+    from pydantic import ValidationError
+
+    try:
+        content = json.loads(dumps(json.loads(line)))
+        scores, compares = _models()
+        model = compares if isinstance(content, dict) and "response_a" in content else scores
+        entry: Any = model.model_validate(content)
+    except (ValueError, RecursionError) as err:
+        reason = _located(err) if isinstance(err, ValidationError) else f"is not JSON: {err}"
+        raise DatasetError(f"{place}: {reason}") from None
+    if named(entry.criterion).kind != "scale":
+        raise DatasetError(f"{place}: criterion: {entry.criterion} is not marked from 1 to 5")
+    answers = ("response",) if model is scores else ("response_a", "response_b")
+    return Label(
+        entry.question,
+        tuple(getattr(entry, name) for name in answers),
+        entry.reference,
+        entry.criterion,
+        tuple(_rating(mark) for mark in entry.human),
+        "judge" in entry.model_fields_set,
+        None if entry.judge is None else _rating(entry.judge),
+        place,
+    )
+
+
+def _rating(mark: float | str) -> float:
+    return VERDICTS[mark] if isinstance(mark, str) else mark
+
+
+def _located(err: ValidationError) -> str:
+    first = err.errors()[0]
+    where = ".".join(map(str, first["loc"])) or "the whole line"
+    return f"{where}: {first['msg'][:1].lower()}{first['msg'][1:]}"
+
+
+@cache
+def _models() -> tuple[type[BaseModel], type[BaseModel]]:
+    """Return the models of a line with a score and of one with a comparison."""
+    from typing import Annotated, Literal
+
+    from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, StringConstraints
+
+    text = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1)]
+    score = Annotated[float, Field(strict=True, ge=1, le=5)]
+    verdict = Literal["A", "B", "tie"]
+    one_or_several = BeforeValidator(lambda found: found if isinstance(found, list) else [found])
+
+    class _Line(BaseModel):
+        model_config = ConfigDict(extra="forbid")
+        question: text
+        reference: str | None = None
+
+    class Scored(_Line):
+        response: str
+        criterion: text = "accuracy"
+        human: Annotated[list[score], Field(min_length=1), one_or_several]
+        judge: score | None = None
+
+    class Compared(_Line):
+        response_a: str
+        response_b: str
+        criterion: text = "preference"
+        human: Annotated[list[verdict], Field(min_length=1), one_or_several]
+        judge: verdict | None = None
+
+    return Scored, Compared
+
+
+def by_state(states: Sequence[str]) -> dict[str, int]:
+    """Return how many verdicts are in each state."""
+    return dict(sorted(Counter(states).items()))

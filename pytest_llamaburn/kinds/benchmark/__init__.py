@@ -1,0 +1,1 @@
+"""Benchmarks: timed requests, one after another."""

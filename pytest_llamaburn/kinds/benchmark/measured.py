@@ -1,0 +1,66 @@
+"""What a test gets from `measure`: statistics by metric, as attributes."""
+
+from __future__ import annotations
+
+from collections import Counter
+from typing import TYPE_CHECKING, Any
+
+from pytest_llamaburn import metrics
+from pytest_llamaburn.errors import NothingMeasuredError
+from pytest_llamaburn.stats import samples
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+
+class Measured:
+    """What the requests of one `measure` call gave.
+
+    Each metric, by its name or alias, is an attribute with its statistics:
+    `measured.ttft_ms.p50`, `measured.tokens_per_sec.mean`. With --start both they are over the
+    warm requests, as in the result file's summary; `runs` and `errors` are of all.
+    """
+
+    def __init__(self, rows: Sequence[dict[str, Any]]) -> None:
+        """Keep the rows: one a request, as in the result file."""
+        self.runs = list(rows)
+
+    @property
+    def counted(self) -> list[dict[str, Any]]:
+        """The rows that statistics and thresholds are over."""
+        warm = [row for row in self.runs if row["start"] == "warm"]
+        return warm or self.runs
+
+    @property
+    def errors(self) -> dict[str, int]:
+        """How many requests failed, by kind of failure."""
+        return dict(Counter(row["error"]["kind"] for row in self.runs if row["error"]))
+
+    def __getattr__(self, name: str) -> Stat:
+        """Return a metric's statistics over the requests that succeeded."""
+        full = "chunk_gap_ms" if name == "chunk_gap_ms" else metrics.resolve(name)
+        if full is None:
+            raise AttributeError(f"no metric '{name}'; known: {', '.join(metrics.METRICS)}")
+        good = [row for row in self.counted if row["error"] is None]
+        return Stat(full, metrics.summary(good, self.counted)[full], self.errors)
+
+
+class Stat:
+    """The distribution of one metric, its fields as attributes."""
+
+    def __init__(self, name: str, values: dict[str, Any], errors: dict[str, int]) -> None:
+        """Keep a distribution as result files have it."""
+        self.name, self.values, self._errors = name, values, errors
+
+    def __getattr__(self, field: str) -> Any:
+        """Return a field; raises NothingMeasuredError where there was nothing to measure."""
+        if field not in (*samples.PERCENTILES, *self.values):
+            raise AttributeError(f"{self.name} has no '{field}'; known: {', '.join(self.values)}")
+        if self.values["n"] == 0 and field != "n":
+            why = self._errors or self.values.get("reason")
+            raise NothingMeasuredError(f"{self.name}.{field}: nothing was measured: {why}")
+        return self.values[field]
+
+    def __repr__(self) -> str:
+        """Return the field values, for a failed assertion's message."""
+        return f"{self.name}({', '.join(f'{k}={v}' for k, v in self.values.items())})"

@@ -1,0 +1,354 @@
+"""Numbers to words: the questions of the correctness mode, and what counts as a right answer.
+
+num2words is the oracle. An answer is read as runs of number words, a run being as long as the text
+lets it be, and every run has to be an accepted spelling of the one number that was asked for:
+"one hundred" is never found inside "one hundred one". Sentences around the runs do not matter.
+"""
+
+from __future__ import annotations
+
+import random
+import re
+import unicodedata
+from functools import lru_cache
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from pytest_llamaburn.datasets import Prompt
+from pytest_llamaburn.errors import SettingsError
+from pytest_llamaburn.registry import unknown
+from pytest_llamaburn.stats import samples
+from pytest_llamaburn.thinking import split_thinking
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping, Sequence
+
+# What a magnitude draws from. Decimals count hundredths, whole numbers among them left out.
+_RANGES = {
+    "0-20": range(21),
+    "tens": range(21, 100),
+    "hundreds": range(100, 1000),
+    "thousands": range(1000, 1_000_000),
+    "millions": range(1_000_000, 1_000_000_000),
+    "negatives": range(-999, 0),
+    "decimals": range(99 * 1000),
+}
+MAGNITUDES = tuple(_RANGES)
+
+# num2words offers more. Left out is where it raises, hangs or gives two of these numbers one form,
+# and where its words run into each other ("centotto"), so that they cannot be read one by one.
+_LANGUAGES = {
+    "az": "Azerbaijani",
+    "be": "Belarusian",
+    "ca": "Catalan",
+    "de": "German",
+    "en": "English",
+    "eo": "Esperanto",
+    "es": "Spanish",
+    "fr": "French",
+    "id": "Indonesian",
+    "ko": "Korean",
+    "kz": "Kazakh",
+    "lt": "Lithuanian",
+    "lv": "Latvian",
+    "nl": "Dutch",
+    "no": "Norwegian",
+    "pt": "Portuguese",
+    "pt_BR": "Brazilian Portuguese",
+    "ro": "Romanian",
+    "sr": "Serbian",
+}
+
+
+class Item(NamedTuple):
+    """One question: the number as its digits are written."""
+
+    id: str
+    number: str
+    magnitude: str
+
+
+class Verdict(NamedTuple):
+    """Whether an answer is right; `reason` is empty if so. `heard` are the numbers found in it.
+
+    `judge` never sees a failed request: that is wrong if the model's doing, else `correct` is None.
+    """
+
+    correct: bool | None
+    reason: str
+    heard: str
+
+
+class _Spelling(NamedTuple):
+    """What a language accepts beside the oracle's spelling.
+
+    `rewrites` lead both sides to one form. `particles` are words that do other work as well, so
+    that one alone is no number. `known` are number words to hear that the oracle does not use.
+    After `grouped`, the decimals may also be read as one number.
+    """
+
+    rewrites: tuple[tuple[str, str], ...] = ()
+    particles: str = ""
+    known: str = ""
+    grouped: str = ""
+
+
+_ORACLE_ONLY = _Spelling()
+_SPELLINGS = {
+    "en": _Spelling(
+        rewrites=(
+            (r"\b(hundred|thousand|million) and (?=\w)", r"\1 "),
+            (r"\ban? (?=hundred|thousand|million)", "one "),
+            (r"\bnegative\b", "minus"),
+        ),
+        particles="a an and comma dot minus negative point",
+        known="dozen half hundreds hundredths quarter tenths thousands trillion",
+    ),
+    "de": _Spelling(
+        rewrites=(
+            (r"\bfuenf", "funf"),
+            (r"\bzwoelf\b", "zwolf"),
+            (r"\b(hundert|tausend|million(?:en)?) und (?=\w)", r"\1 "),
+            (r"\beins (?=tausend)", "ein "),  # the oracle's "einhunderteinstausend"
+            (r"\bein (?=hundert)", ""),
+            (r"(?<!hundert )\bein (?=tausend)", ""),
+            (r"\bein (?=million)", "eine "),
+        ),
+        particles="ein eine komma minus punkt und",
+        known="fuenf fuenfzig hundert tausend zwoelf",
+    ),
+    "fr": _Spelling(
+        rewrites=((r"\b(cent|million|vingt)s\b", r"\1"), (r"\bune\b", "un")),
+        particles="et moins point un une virgule",
+        known="demi huitante nonante octante septante",
+        grouped="virgule",
+    ),
+    "es": _Spelling(
+        rewrites=(
+            (r"\b(veinti)?uno (?=mil)", r"\1un "),  # the oracle's "veintiuno mil"
+            (r"\bcoma\b", "punto"),
+        ),
+        particles="coma menos punto un una y",
+        known="medio veintiun",
+        grouped="punto",
+    ),
+}
+
+_TOKEN = re.compile(r"[^\W\d_]+(?:-[^\W\d_]+)*|\d+(?:[.,]\d+)*|\n|\S")
+_HYPHENS = re.compile("[\u2010\u2012\u2013\u2212]")
+_UNSEEN = re.compile("[\u0300-\u036f\u00ad\u200b-\u200f\u2060\ufeff]")  # accents, invisible marks
+_EMPHASIS = re.compile(r"[*_`]+")
+_HEARD = 200  # characters of `heard`: an answer can be a book
+# Together they use every word the oracle has for the numbers it is asked for.
+_SAMPLES = (
+    *range(100),
+    *range(100, 1000, 100),
+    *(n * 10**zeros for zeros in range(3, 10) for n in (1, 2, 5)),
+    *(101, 111, 121, 1001, 21_000, 1_001_001, -1, 0.5),
+)
+
+
+def languages() -> list[str]:
+    """Return the codes of the languages that can be asked for."""
+    return sorted(_LANGUAGES)
+
+
+def numbers(count: int, seed: int) -> list[Item]:
+    """Return `count` different questions, fixed by the seed, one of each magnitude in turn.
+
+    A magnitude that is used up (there are 21 numbers in 0-20) leaves its turns to the others.
+    """
+    rng = random.Random(seed)  # noqa: S311 - a reproducible choice, not a secret
+    drawn = {m: rng.sample(r, min(count, len(r))) for m, r in _RANGES.items()}
+    in_turn = [(m, d[i]) for i in range(count) for m, d in drawn.items() if i < len(d)][:count]
+    return [Item(f"number-{i:03d}", _digits(m, n), m) for i, (m, n) in enumerate(in_turn, 1)]
+
+
+def _digits(magnitude: str, drawn: int) -> str:
+    if magnitude != "decimals":
+        return str(drawn)
+    whole, hundredths = divmod(drawn, 99)
+    return f"{whole}.{hundredths + 1:02d}".rstrip("0")
+
+
+def prompt(item: Item, lang: str) -> str:
+    """Return the question.
+
+    Raises SettingsError for an unknown language, listing the known ones.
+    """
+    return (
+        f"Write the number {item.number} in words in {_name(lang)}. "
+        "Answer with the words only: no digits, no explanation, nothing else."
+    )
+
+
+def prompts(count: int, seed: int, lang: str) -> list[Prompt]:
+    """Return the questions of the correctness mode; their categories are magnitudes."""
+    return [Prompt(one.id, one.magnitude, prompt(one, lang)) for one in numbers(count, seed)]
+
+
+def expected(item: Item, lang: str) -> str:
+    """Return the oracle's form.
+
+    Raises SettingsError for an unknown language, listing the known ones.
+    """
+    _name(lang)
+    return _oracle(item.number, lang)
+
+
+def _name(lang: str) -> str:
+    if lang not in _LANGUAGES:
+        raise SettingsError(unknown("language", lang, languages()))
+    return _LANGUAGES[lang]
+
+
+def _oracle(number: str, lang: str) -> str:
+    """Return num2words' form; -0.5 and the like must not be asked for, it loses their sign."""
+    from num2words import num2words  # type: ignore[import-untyped]
+
+    form: str = num2words(float(number) if "." in number else int(number), lang=lang)
+    return form
+
+
+def judge(answer: str, item: Item, lang: str) -> Verdict:
+    """Return whether an answer names the number, in words, and no other number.
+
+    Ignored: case, hyphens, commas, accents, emphasis, words that are no numbers, digits that stand
+    apart, and all up to the end of thinking (thinking without an end leaves no answer). The reasons
+    are: empty; no number in words; digits, not words; another number; ambiguous.
+
+    Raises SettingsError for an unknown language, listing the known ones.
+    """
+    _name(lang)
+    text = _plain(answer)
+    runs, forms = _runs(text, lang), _accepted(item.number, lang)
+    spoken = [r for r in runs if _is_number(r, lang) or _names(r, forms, lang)]
+    heard = list(dict.fromkeys(_form(r, lang) for r in spoken or runs))
+    fault = _fault(spoken, forms, lang) if spoken else _silence(text, runs)
+    return Verdict(not fault, fault, "; ".join(heard)[:_HEARD])
+
+
+def _fault(spoken: Sequence[str], forms: frozenset[str], lang: str) -> str:
+    if all(_names(run, forms, lang) for run in spoken):
+        return ""
+    if len({_form(run, lang) for run in spoken}) > 1:
+        return "ambiguous"
+    return "digits, not words" if _has_digit(spoken[0]) else "another number"
+
+
+def _silence(text: str, runs: Sequence[str]) -> str:
+    if not text.strip():
+        return "empty"
+    return "digits, not words" if any(map(_has_digit, runs)) else "no number in words"
+
+
+def _plain(text: str) -> str:
+    """Return the answer without its thinking, in the one case and with the one hyphen we read."""
+    folded = split_thinking(text)[0].casefold()
+    bare = _UNSEEN.sub("", unicodedata.normalize("NFKD", folded))
+    return _EMPHASIS.sub(" ", _HYPHENS.sub("-", bare))
+
+
+def _runs(text: str, lang: str) -> list[str]:
+    """Return the longest stretches of number words, digits and commas.
+
+    Any other word and any other mark ends a stretch, as does a line's end. A hyphenated word is all
+    number words or none: "one-word" is no one.
+    """
+    marked = (_marked(token, lang) for token in _TOKEN.findall(text))
+    stretches = (run.strip(" ,") for run in " ".join(marked).split("|"))
+    return [run for run in stretches if run]
+
+
+def _marked(text: str, lang: str) -> str:
+    if text == "," or text[0].isdecimal():
+        return text
+    pieces = [" ".join(_atoms(piece, lang)) for piece in text.split("-")]
+    return " ".join(pieces) if all(pieces) else "|"
+
+
+def _atoms(word: str, lang: str) -> list[str]:
+    """Return the number words a word is made of, none if anything else is in it."""
+    found = _vocabulary(lang).findall(word)
+    return found if sum(map(len, found)) == len(word) else []
+
+
+@lru_cache
+def _vocabulary(lang: str) -> re.Pattern[str]:
+    """Return what matches a number word that is not made of shorter ones, the longest first."""
+    spelling = _SPELLINGS.get(lang, _ORACLE_ONLY)
+    text = _plain(" ".join(_oracle(str(number), lang) for number in _SAMPLES))
+    words = {*re.findall(r"[^\W\d_]+", text), *f"{spelling.particles} {spelling.known}".split()}
+    shortest: set[str] = set()
+    for word in sorted(words, key=len):
+        if not _made_of(word, shortest):
+            shortest.add(word)
+    return re.compile("|".join(sorted(shortest, key=len, reverse=True)))
+
+
+def _made_of(word: str, parts: set[str]) -> bool:
+    ends = range(1, len(word) + 1)
+    return not word or any(word[:i] in parts and _made_of(word[i:], parts) for i in ends)
+
+
+@lru_cache
+def _accepted(number: str, lang: str) -> frozenset[str]:
+    """Return the forms that name a number: the oracle's and, where usual, with grouped decimals."""
+    spellings = [_oracle(number, lang)]
+    whole, _, decimals = number.partition(".")
+    point = _SPELLINGS.get(lang, _ORACLE_ONLY).grouped
+    if point and decimals and decimals[0] != "0":  # "virgule cinq" is 0.5, never 0.05
+        spellings.append(f"{_oracle(whole, lang)} {point} {_oracle(decimals, lang)}")
+    read = [_runs(_plain(spelling), lang) for spelling in spellings]
+    return frozenset(_form(run, lang) for (run,) in read)  # more runs would be more numbers
+
+
+def _names(run: str, forms: frozenset[str], lang: str) -> bool:
+    """Return whether a run is one of the forms, or several of them between commas."""
+    return _form(run, lang) in forms or all(_form(p, lang) in forms for p in run.split(","))
+
+
+def _is_number(run: str, lang: str) -> bool:
+    spelling = _SPELLINGS.get(lang, _ORACLE_ONLY)
+    return _form(run, lang) not in spelling.particles.split() and any(map(str.isalpha, run))
+
+
+def _form(run: str, lang: str) -> str:
+    """Return a run in the one spelling that runs are compared in."""
+    form = " ".join(run.replace(",", " ").split())
+    for pattern, replacement in _SPELLINGS.get(lang, _ORACLE_ONLY).rewrites:
+        form = re.sub(pattern, replacement, form)
+    return form
+
+
+def _has_digit(run: str) -> bool:
+    return any(map(str.isdecimal, run))
+
+
+def summary(rows: Iterable[Mapping[str, Any]]) -> dict[str, Any]:
+    """Return how many numbers were written right, altogether and by magnitude.
+
+    A row has `id`, `magnitude` and `correct`; one whose `correct` is None was not judged and is not
+    counted. Of several rows of a number only the first is: asking again is no further evidence.
+    Keys: n, correct, accuracy, wilson95 ([low, high] of the accuracy), by_magnitude and, for n = 0,
+    the reason.
+    """
+    firsts: dict[str, Mapping[str, Any]] = {}
+    for row in rows:
+        if row["correct"] is not None:
+            firsts.setdefault(row["id"], row)
+    judged = [*firsts.values()]
+    groups = {m: [r for r in judged if r["magnitude"] == m] for m in MAGNITUDES}
+    by_magnitude = {m: _rate(group) for m, group in groups.items() if group}
+    return {**_rate(judged), "by_magnitude": by_magnitude}
+
+
+def _rate(rows: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    n, correct = len(rows), sum(bool(row["correct"]) for row in rows)
+    accuracy = correct / n if n else None
+    rate = {
+        "n": n,
+        "correct": correct,
+        "accuracy": accuracy,
+        "wilson95": samples.wilson(correct, n),
+    }
+    return rate if n else {**rate, "reason": "no_samples"}

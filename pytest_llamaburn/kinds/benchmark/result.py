@@ -1,0 +1,234 @@
+"""The result file of a benchmark."""
+
+from __future__ import annotations
+
+from collections import Counter
+from typing import TYPE_CHECKING, Any, Literal
+
+from pydantic import Field, create_model
+
+from pytest_llamaburn import flags, gates, metrics, registry
+from pytest_llamaburn.backends._failures import NOT_THE_MODELS
+from pytest_llamaburn.energy import timeline
+from pytest_llamaburn.errors import SettingsError
+from pytest_llamaburn.kinds import _energy
+from pytest_llamaburn.kinds._file import Distribution, Part, RunError, RunFile, opening, status
+from pytest_llamaburn.kinds.benchmark import insights
+from pytest_llamaburn.kinds.benchmark import number_words as correctness
+from pytest_llamaburn.kinds.comparison import engine
+from pytest_llamaburn.kinds.stress.levels import without_counts
+from pytest_llamaburn.metrics import METRICS, summary
+from pytest_llamaburn.stats import samples
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+    from pathlib import Path
+
+    from pytest_llamaburn.store.journal import Record
+
+FOLDER = "benchmarks"
+REPEATABLE = ("time_to_first_token_ms", "inter_token_latency_ms", "tokens_per_sec")
+VARIANCE_GOAL = 0.05  # CV between runs
+
+
+class _RunFacts(Part):
+    prompt_id: str
+    category: str
+    prompt_sha256: str
+    repeat: int
+    iteration: int
+    start: Literal["warm", "cold"]
+    timestamp: str
+    finish_reason: str | None
+    chunks: int
+    flags: list[str]
+    null_reasons: dict[str, str]
+    error: RunError | None
+    answer: str | None = None
+
+
+_numbers: dict[str, Any] = {
+    m.name: (float | None, Field(description=f"{m.unit}: {m.formula}")) for m in METRICS.values()
+}
+BenchmarkRun = create_model(
+    "BenchmarkRun", __base__=_RunFacts, __doc__="One timed request.", **_numbers
+)
+
+
+class BenchmarkResults(Part):
+    """What a benchmark measured."""
+
+    prompts: dict[str, Any]
+    runs: list[BenchmarkRun]  # type: ignore[valid-type]
+    summary: dict[str, Distribution]
+    summary_cold: dict[str, Distribution] | None = None
+    between_runs: dict[str, dict[str, Any]] = Field(default={})
+    correctness: dict[str, Any] | None = None
+    totals: dict[str, float | None]
+    tokens_reason: str | None = None
+    energy_by_repeat: list[dict[str, Any]] = Field(default=[])
+    errors: dict[str, int]
+    cost: dict[str, Any]
+    gates: list[dict[str, Any]]
+
+
+class File(RunFile):
+    """A result file of `llamaburn benchmark`."""
+
+    schema_: Literal["llamaburn/benchmark"] = Field(alias="schema")
+    results: BenchmarkResults
+
+
+def stem(header: Mapping[str, Any]) -> str:
+    """Return what the file's name begins with."""
+    return str(header["model"]["id"])
+
+
+def check(settings: Any) -> None:
+    """Raise SettingsError for a setting that only the metrics or other settings can refuse."""
+    gates.parse_all(settings.threshold)
+    engine.check(settings, "benchmark")
+    _check_limit(settings)
+    if metrics.resolve(settings.precision_metric) is None:
+        words = registry.unknown("metric", settings.precision_metric, list(METRICS))
+        raise SettingsError(f"--precision-metric: {words}")
+
+
+def _check_limit(settings: Any) -> None:
+    """Raise SettingsError where more requests are asked for than --max-iterations allows."""
+    name = "numbers" if settings.mode == "correctness" else "iterations"
+    asked = getattr(settings, name) * (2 if settings.start == "both" else 1)
+    limited = settings.precision is not None or settings.budget is not None
+    if limited and asked > settings.max_iterations:
+        raise SettingsError(
+            f"--max-iterations: {settings.max_iterations} is less than the {asked} requests that "
+            f"--{name} asks for: raise it, or lower --{name}"
+        )
+
+
+def keep_beside(record: Record, path: Path) -> None:
+    """Keep nothing beside the file: all is in it."""
+
+
+def build(record: Record) -> dict[str, Any]:
+    """Return the content of a benchmark's result file, made from its journal."""
+    header = record.header or {}
+    profile = timeline.Profile(record.profile, record.rows)
+    rows = [profile.powered(row) for row in record.rows]
+    rows.sort(key=lambda r: (r["repeat"], r["timestamp"], r["iteration"]))
+    about = flags.context(rows, header["config"], record.facts)
+    runs = [_run(row, about) for row in rows]
+    good = [row for row in rows if row["error"] is None]
+    warm = [row for row in good if row["start"] == "warm"]
+    cold = [row for row in good if row["start"] == "cold"]
+    both = header["config"]["start"] == "both"
+    spent = profile.total()
+    totals = {"planned": record.planned, **_totals(rows, good), **_energy.totals(profile, good)}
+    document: dict[str, Any] = {
+        **opening(header, status(record, len(good))),
+        "results": {
+            "prompts": {**header["prompts"], "used": len({row["prompt_id"] for row in rows})},
+            "runs": runs,
+            "summary": summary(cold if header["config"]["start"] == "cold" else warm, rows),
+            "summary_cold": summary(cold, rows) if both else None,
+            "between_runs": _between_runs(warm or cold),
+            "correctness": _correctness(rows, header["config"]),
+            "totals": totals,
+            "tokens_reason": without_counts([row["output_sequence_length"] for row in good]),
+            "energy_by_repeat": _energy.by_repeat(record.profile, rows),
+            "errors": dict(Counter(r["error"]["kind"] for r in rows if r["error"])),
+            "cost": _energy.price(header["config"], profile, totals, spent.reason),
+            "gates": [],
+        },
+        "telemetry": {
+            **timeline.facts(profile, spent),
+            **record.facts,
+            "processes": timeline.processes(record.rows),
+        },
+        "system_profile": profile.samples(),
+        "insights": [],
+    }
+    document["results"]["gates"] = [*record.gates, *gates.judge_all(document)]
+    document["insights"] = insights.find(document)
+    return document
+
+
+def _run(row: dict[str, Any], about: flags.Context) -> dict[str, Any]:
+    kept = {k: v for k, v in row.items() if k not in ("chunk_gaps_ms", "clock")}
+    return {**kept, "flags": flags.of(row, about)}
+
+
+def _between_runs(rows: Sequence[dict[str, Any]]) -> dict[str, Any]:
+    """Return how much the means of independent runs vary, for the metrics that should repeat."""
+    repeats = sorted({row["repeat"] for row in rows})
+    found = {}
+    for name in REPEATABLE if len(repeats) > 1 else ():
+        groups = (
+            [r[name] for r in rows if r["repeat"] == k and r[name] is not None] for k in repeats
+        )
+        means = [sum(group) / len(group) for group in groups if group]
+        spread, interval = samples.distribution(means, "share"), samples.cv_interval(means)
+        found[name] = {
+            "runs": len(means),
+            "cv": spread["cv"],
+            "ci95": interval,
+            "under_5_percent": _under(interval, VARIANCE_GOAL),
+        }
+    return found
+
+
+def _under(interval: list[float] | None, goal: float) -> str:
+    if interval is None or interval[0] <= goal < interval[1]:
+        return "undecided"
+    return "met" if interval[1] <= goal else "not met"
+
+
+def _correctness(
+    rows: Sequence[dict[str, Any]], config: Mapping[str, Any]
+) -> dict[str, Any] | None:
+    """Return how many numbers were written right, and each answer with its verdict."""
+    if config.get("mode") != "correctness":
+        return None
+    lang = config["lang"]
+    asked = {item.id: item for item in correctness.numbers(config["numbers"], config["seed"])}
+    items = [_judged(row, asked[row["prompt_id"]], lang) for row in rows]
+    return {"lang": lang, **correctness.summary(items), "items": items}
+
+
+def _judged(row: dict[str, Any], item: correctness.Item, lang: str) -> dict[str, Any]:
+    if row["error"] is None:
+        judged = correctness.judge(row["answer"] or "", item, lang)._asdict()
+    else:
+        mark = None if row["error"]["kind"] in NOT_THE_MODELS else False
+        judged = {"correct": mark, "reason": "failed", "heard": ""}
+    expected = correctness.expected(item, lang)
+    return {**item._asdict(), "expected": expected, "answer": row["answer"], **judged}
+
+
+def _totals(rows: Sequence[dict[str, Any]], good: Sequence[dict[str, Any]]) -> dict[str, Any]:
+    generated = [
+        (
+            row["output_sequence_length"] - 1,
+            row["total_generation_ms"] - row["time_to_first_token_ms"],
+        )
+        for row in good
+        if row["inter_token_latency_ms"] is not None
+    ]
+    tokens, elapsed_ms = (
+        (sum(column) for column in zip(*generated, strict=True)) if generated else (0, 0)
+    )
+    return {
+        "requests": len(rows),
+        "succeeded": len(good),
+        "failed": len(rows) - len(good),
+        "input_tokens": _sum(good, "input_sequence_length"),
+        "output_tokens": _energy.tokens(good),
+        "requests_ms": _sum(good, "stream_ms"),
+        "tokens_per_sec": 1000 * tokens / elapsed_ms if elapsed_ms else None,
+    }
+
+
+def _sum(rows: Sequence[dict[str, Any]], name: str) -> float | None:
+    """Return the sum over all rows, None where one has no value: a part is not the whole."""
+    values = [row[name] for row in rows]
+    return sum(values) if values and None not in values else None

@@ -1,0 +1,209 @@
+"""A benchmark: one request at a time to one model, prompt after prompt."""
+
+from __future__ import annotations
+
+import itertools
+import math
+from time import perf_counter
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from pytest_llamaburn import metrics
+from pytest_llamaburn.energy import timeline
+from pytest_llamaburn.errors import ServerError, StoppedError
+from pytest_llamaburn.kinds._run import Run, row_of
+from pytest_llamaburn.kinds.benchmark.measured import Measured
+from pytest_llamaburn.load.driver import closed_loop
+from pytest_llamaburn.settings import Benchmark
+from pytest_llamaburn.stats import samples
+from pytest_llamaburn.store import resume
+from pytest_llamaburn.trace import answered
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Sequence
+
+    from pytest_llamaburn.backends._http import Wire
+    from pytest_llamaburn.datasets import Planned, Prompt
+    from pytest_llamaburn.store.journal import Record
+    from pytest_llamaburn.trace import Trace
+
+
+class Shot(NamedTuple):
+    """One timed request to make."""
+
+    prompt: Prompt
+    repeat: int
+    iteration: int
+    start: str
+
+    @property
+    def key(self) -> tuple[Any, ...]:
+        """What identifies the request within its run; a row of it has the same."""
+        return (self.prompt.id, self.prompt.sha256, self.repeat, self.iteration, self.start)
+
+
+class Bench(Run):
+    """A model under test: it measures prompts."""
+
+    kind = "benchmark"
+    settings_class = Benchmark
+
+    def __init__(self, *args: Any) -> None:
+        """Take what a Run takes."""
+        super().__init__(*args)
+        self._rows: list[dict[str, Any]] = []
+        self._began = perf_counter()
+        self._done: dict[tuple[Any, ...], dict[str, Any]] = {}
+        self._streak: tuple[str | None, int] = (None, 0)
+
+    async def measure(self, prompt: Prompt, iterations: int, key: str) -> Measured:
+        """Send a prompt's timed requests one after another; return what they measured.
+
+        `key` names the call in the journal's plan.
+        """
+        self._plan(key, iterations * len(starts(self.settings)))
+        measured = await self._shoot(prompt, range(iterations))
+        if self._over_budget():
+            self._plan(key, len(measured.runs))
+        return measured
+
+    async def extend(self, prompts: Sequence[Planned]) -> Measured:
+        """Go on, prompt after prompt, until --precision is reached or --budget is spent."""
+        for number, planned in enumerate(itertools.cycle(prompts)):
+            if self._enough():
+                break
+            iteration = planned.iterations + number // len(prompts)
+            self._progress.plan(len(starts(self.settings)))
+            more = await self._shoot(planned.prompt, (iteration,))
+            self._plan(f"more/{self.repeat}/{number}", len(more.runs))
+        return Measured(self._rows)
+
+    def _check(self) -> None:
+        if self.settings.start != "warm" and not self.backend.can_unload:
+            raise ServerError(f"--start: {self.backend.address.url} has no way to unload a model")
+
+    def _begin(self, requests: int) -> None:
+        if requests:
+            self._progress.say(self._estimate(requests))
+        self._began = perf_counter()
+
+    def _continue(self, record: Record) -> None:
+        self._done = {resume.key_of(row): row for row in record.rows}
+        self._random.seed(f"{self.identity}/{len(self._done)}")  # no prefix comes twice
+
+    def _until_stopped(self, shots: Iterator[Shot]) -> Iterator[Shot]:
+        """Yield the requests to send until too many in a row failed in the same way."""
+        for shot in shots:
+            if self._over_budget():
+                return
+            kind, count = self._streak
+            if count >= self.settings.max_failures:
+                raise StoppedError(
+                    f"stopped after {count} requests in a row failed with {kind}: see the "
+                    "server's words in the table; --max-failures raises the limit"
+                )
+            yield shot
+
+    async def _shoot(self, prompt: Prompt, iterations: Iterable[int]) -> Measured:
+        """Send the requests of a prompt that are not done yet, one after another."""
+        kinds = starts(self.settings)
+        shots = [Shot(prompt, self.repeat, i, start) for i in iterations for start in kinds]
+        rows = [self._done[shot.key] for shot in shots if shot.key in self._done]
+        self._rows += rows
+        if self.settings.cache == "warm":
+            await self._untimed(prompt.text)
+
+        def done(shot: Shot, trace: Trace) -> None:
+            rows.append(self._note(shot, trace))
+
+        left = (shot for shot in shots if shot.key not in self._done)
+        await closed_loop(self._until_stopped(left), 1, self.backend.wire, self._send, done)
+        self._power(rows)
+        return Measured(rows)
+
+    def _power(self, rows: Iterable[dict[str, Any]]) -> None:
+        """Give rows of this bench the power that was read meanwhile; the file does it again."""
+        line = self._profiler.timeline()
+        for row in rows:
+            if row["clock"]["segment"] == self._profiler.segment:
+                row.update(timeline.powered(row, line))
+
+    def _note(self, shot: Shot, trace: Trace) -> dict[str, Any]:
+        row = self._row(shot, trace)
+        self._journal("request", row)
+        self._rows.append(row)
+        self._progress.step(row)
+        kind, (last, count) = row["error"] and row["error"]["kind"], self._streak
+        self._streak = (kind, count + 1 if kind == last else 1) if kind else (None, 0)
+        return row
+
+    def _plan(self, key: str, requests: int) -> None:
+        self._journal("planned", {"items": {key: requests}})
+
+    def _enough(self) -> bool:
+        """Return whether --precision, --budget or --max-iterations says to go no further."""
+        s = self.settings
+        if len(self._rows) >= s.max_iterations or self._over_budget():
+            return True
+        if s.precision is None:
+            return bool(s.budget is None)
+        name = metrics.resolve(s.precision_metric) or ""
+        values = [row[name] for row in Measured(self._rows).counted if row[name] is not None]
+        half = samples.relative_half_width(values)
+        return half is not None and half <= s.precision
+
+    def _over_budget(self) -> bool:
+        """Return whether another request of the usual length would end after --budget."""
+        if self.settings.budget is None:
+            return False
+        spent = perf_counter() - self._began
+        typical = spent / len(self._rows) if self._rows else 0.0
+        return bool(spent + typical > self.settings.budget)
+
+    async def _send(self, wire: Wire, shot: Shot) -> Trace:
+        load_ms = None
+        if shot.start == "cold":
+            wire.close()
+            self._profiler.follow(None)
+            load_ms = await self.backend.unload(self.model)
+            wire.address = self.backend.address
+            self._profiler.follow(wire.address.port)
+        payload = self.backend.payload(self.model, self.messages(shot.prompt.text))
+        trace = await self.backend.stream(wire, payload)
+        if load_ms is not None:
+            trace.timings.load_ms = load_ms
+        if self.settings.mode == "correctness":
+            return trace  # silence is a wrong answer there
+        return answered(trace)
+
+    def _estimate(self, requests: int) -> str:
+        """Return how long the planned requests may take, judging by the last warm-up request."""
+        values = metrics.compute(self._last)[0] if self._last else {}
+        first, gap = values.get("time_to_first_token_ms"), values.get("inter_token_latency_ms")
+        if first is None or gap is None:
+            return f"{requests} requests to {self.model.id}: no estimate without a good warm-up"
+        longest_s = (first + gap * self.settings.max_tokens) / 1000
+        total_s = min(requests * longest_s, self.settings.budget or math.inf)
+        return f"{requests} requests to {self.model.id}: about {total_s:.0f} s"
+
+    def _row(self, shot: Shot, trace: Trace) -> dict[str, Any]:
+        return {
+            "prompt_id": shot.prompt.id,
+            "category": shot.prompt.category,
+            "prompt_sha256": shot.prompt.sha256,
+            "repeat": shot.repeat,
+            "iteration": shot.iteration,
+            "start": shot.start,
+            "answer": trace.text if self.settings.mode == "correctness" else None,
+            "clock": {
+                "segment": self._profiler.segment,
+                "sent_ns": trace.sent_ns,
+                "first_ns": trace.first_ns,
+                "end_ns": trace.end_ns,
+            },
+            **row_of(trace, shot.prompt.text),
+        }
+
+
+def starts(settings: Benchmark) -> tuple[str, ...]:
+    """Return the kinds of start each iteration measures."""
+    return ("cold", "warm") if settings.start == "both" else (settings.start,)

@@ -1,0 +1,115 @@
+"""What tables of any format show of a benchmark."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from pytest_llamaburn import gates, metrics
+from pytest_llamaburn.energy import words
+from pytest_llamaburn.metrics import REASONS
+from pytest_llamaburn.stats import samples
+from pytest_llamaburn.tables import (
+    ABSENT,
+    HEADLINES,
+    Sheet,
+    failed_words,
+    machine,
+    measured,
+    server,
+    title,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+
+def sheets(document: dict[str, Any], path: Path) -> Iterator[Sheet]:
+    """Yield the table of a benchmark; a run with both starts gives two."""
+    found = document["results"]
+    yield _sheet(document, path, found["summary"], "")
+    if found.get("summary_cold"):
+        yield _sheet(document, path, found["summary_cold"], ", cold start")
+
+
+def rows(document: dict[str, Any]) -> Iterator[dict[str, Any]]:
+    """Yield every timed request with its model and run."""
+    about = {"model": document["model"]["id"], "run_id": document["run_id"]}
+    for run in document["results"]["runs"]:
+        yield {**about, **run, "energy_of": words.of(document)}
+
+
+def _sheet(document: dict[str, Any], path: Path, summary: dict[str, Any], which: str) -> Sheet:
+    facts = [server(document), machine(document["environment"]), _requests(document)]
+    rows = [measured(name, summary[name]) for name in HEADLINES]
+    notes = [*_notes(document, summary), f"file {path}"]
+    return Sheet(title(document, which), facts, rows, notes)
+
+
+def _requests(document: dict[str, Any]) -> str:
+    used, totals = document["results"]["prompts"], document["results"]["totals"]
+    config = document["config"]
+    return (
+        f"{document['status']}: {totals['succeeded']} of {totals['planned']} requests, "
+        f"{_prompts(used)}, "
+        f"temperature {config['temperature']}, up to {config['max_tokens']} tokens, "
+        f"cache {config['cache']}, seed {config['seed']}"
+    )
+
+
+def _prompts(used: dict[str, Any]) -> str:
+    if not used["available"]:
+        return f"{used['used']} prompts of the tests' own"
+    return f"{used['used']} of {used['available']} prompts ({', '.join(used['sets'])})"
+
+
+def _precision(config: dict[str, Any], summary: dict[str, Any]) -> Iterator[str]:
+    """Yield how well a mean is known where that is less well than was asked for."""
+    wanted = config.get("precision")
+    name = metrics.resolve(config["precision_metric"]) if wanted else None
+    found = summary[name] if name else {"ci95": None}
+    if found["ci95"] and found["mean"]:
+        known = (found["ci95"][1] - found["ci95"][0]) / 2 / found["mean"]
+        if known > wanted:
+            yield (
+                f"the mean of {name} is known to ± {known:.2g}, not to the ± {wanted:g} of "
+                "--precision: --max-iterations or --budget ended the run"
+            )
+
+
+def _notes(document: dict[str, Any], summary: dict[str, Any]) -> Iterator[str]:
+    shown = [summary[name] for name in HEADLINES]
+    if any(d["n"] > 0 and "p95" not in d["certified"] for d in shown):
+        yield f"* fewer than {samples.floor(0.95)} samples: this p95 is not certified"
+    absent: dict[str, list[str]] = {}
+    for name, label in HEADLINES.items():
+        reason = summary[name].get("reason")
+        if reason and reason != "failed":
+            absent.setdefault(reason, []).append(label)
+    for reason, labels in absent.items():
+        yield f"{ABSENT} {', '.join(labels)}: {REASONS.get(reason, reason)}"
+    yield from _precision(document["config"], summary)
+    for kind, count in document["results"]["errors"].items():
+        yield f"failed: {kind} × {count}: {failed_words(kind, document['results']['runs'])}"
+    yield from words.notes(document)
+    yield from _correctness(document["results"].get("correctness"))
+    for name, found in document["results"].get("between_runs", {}).items():
+        cv = "unknown" if found["cv"] is None else f"{found['cv']:.1%}"
+        verdict = found["under_5_percent"]
+        yield f"between {found['runs']} runs, {name} has CV {cv}: under 5 %: {verdict}"
+    for gate in document["results"]["gates"]:
+        yield f"gate {gates.sentence(gate)}"
+    if document["contended"]:
+        yield "contended: other measurements were allowed to run at the same time"
+    for insight in document["insights"]:
+        yield insight["text"]
+
+
+def _correctness(found: dict[str, Any] | None) -> Iterator[str]:
+    if found is None:
+        return
+    groups = {"numbers written right": found, **found["by_magnitude"]}
+    for name, group in groups.items():
+        low, high = group["wilson95"] or (0, 1)
+        share = ABSENT if group["accuracy"] is None else f"{group['accuracy']:.0%}"
+        yield f"{name}: {group['correct']} of {group['n']}, {share} [{low:.0%}, {high:.0%}]"

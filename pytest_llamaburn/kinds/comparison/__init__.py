@@ -1,0 +1,1 @@
+"""Comparisons of benchmarks, and the engine that all comparisons share."""

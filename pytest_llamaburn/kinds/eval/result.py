@@ -1,0 +1,488 @@
+"""The result file of an eval."""
+
+from __future__ import annotations
+
+from collections import Counter
+from statistics import fmean
+from typing import TYPE_CHECKING, Any, Literal
+
+from pydantic import Field
+
+from pytest_llamaburn import flags, gates
+from pytest_llamaburn.errors import SettingsError
+from pytest_llamaburn.kinds import _energy
+from pytest_llamaburn.kinds._file import Distribution, Part, RunError, RunFile, opening, status
+from pytest_llamaburn.kinds.eval import insights
+from pytest_llamaburn.kinds.eval import scores as _marks
+from pytest_llamaburn.metrics import METRICS, summary
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+    from pathlib import Path
+
+    from pytest_llamaburn.store.journal import Record
+
+FOLDER = "evals"
+
+
+class Claim(Part):
+    """A claim that a judge found in a text, and the quote that supports it.
+
+    `found` says whether the quote stands in the evidence; a claim counts as supported only then.
+    """
+
+    claim: str
+    quote: str
+    supported: bool
+    found: bool
+
+
+class Judgment(Part):
+    """One verdict of one judge, or the reason why there is none."""
+
+    criterion: str
+    state: str
+    source: Literal["judge", "rule"]
+    score: float | None
+    verdict: Literal["A", "B", "tie", "correct", "incorrect", "not_attempted"] | None
+    reasoning: str
+    evidence: list[str]
+    claims: list[Claim] = Field(default_factory=list)
+    judge: str | None
+    model_served: str | None
+    usage: dict[str, int | None]
+    calls: int
+    cost_usd: float | None
+    most_usd: float | None
+    cost_reason: str | None
+    retries: int
+    temperature: dict[str, Any] | None
+    error: dict[str, str] | None
+
+
+class Score(Part):
+    """The mark on one criterion: the median of its scored judgments, None where there is none.
+
+    `verdict` is the mark where it is a grade.
+    """
+
+    score: float | None
+    verdict: Literal["correct", "incorrect", "not_attempted"] | None = None
+    state: str
+    flip_rate: float | None
+    judgments: list[Judgment]
+
+
+class Compared(Part):
+    """One judge's verdict on two answers shown in both orders; A is the model under test."""
+
+    verdict: Literal["A", "B", "tie"] | None
+    state: str
+    inconsistent: bool
+    first_picks: int
+    judgments: list[Judgment]
+
+
+class Verdict(Part):
+    """What a scorer found; `correct` is None where there is no verdict, and not by the model."""
+
+    correct: bool | None
+    state: str
+    reason: str
+    extracted: str | None
+    details: dict[str, Any]
+
+
+class Answer(Part):
+    """One answer: its text, its timing by metric, and what its scorer found.
+
+    Where a choice was read by probability, `choice_logprobs` has the logarithm of each letter's,
+    None for one not among the likeliest tokens, and `choice_mass` the share of all letters.
+    """
+
+    answer: str | None
+    thinking: str | None
+    finish_reason: str | None
+    error: RunError | None
+    cached: bool
+    flags: list[str]
+    null_reasons: dict[str, str]
+    timing: dict[str, float | None]
+    correct: bool | None
+    verdict: Verdict | None
+    choice_logprobs: dict[str, float | None] | None = None
+    choice_mass: float | None = None
+
+
+class Item(Answer):
+    """A question, its (first) answer and all that was said of it."""
+
+    question: dict[str, Any]
+    scores: dict[str, Score]
+    comparisons: list[Compared]
+    rival_answer: str | None
+    pass_at_k: float | None
+    search: dict[str, Any] | None
+    reference_found: bool | None
+    cited: list[int]
+    more_samples: list[Answer]
+
+
+class Mean(Part):
+    """A mean over what was scored, with its 95 % interval."""
+
+    n_total: int
+    n_scored: int
+    by_state: dict[str, int]
+    mean: float | None
+    ci95: tuple[float, float] | None
+    reason: str | None
+
+
+class Criterion(Mean):
+    """The scores on one criterion, from 1 to 5 or shares of claims.
+
+    `bounds` has the mean with all that is missing at the lowest and at the highest score. Answers
+    to which the criterion cannot be applied are in `by_state` only.
+    """
+
+    unit: Literal["1 to 5", "share"] = "1 to 5"
+    bounds: dict[str, float] | None
+    histogram: dict[str, int] | None
+    flip_rate: float | None
+    jury_alpha: dict[str, Any] | None
+
+
+class Graded(Mean):
+    """A share of grades, or their F-score; `bounds` with all that is missing in one grade."""
+
+    flip_rate: float | None
+    bounds: dict[str, float] | None
+
+
+class Right(Mean):
+    """A share of right answers; `bounds` has it with all that is missing wrong, and right."""
+
+    right: int
+    bounds: dict[str, float] | None = None
+
+
+class Unread(Mean):
+    """The share of answers from which nothing could be read."""
+
+    count: int
+
+
+class Macro(Part):
+    """The mean over categories of the share of right answers: each category counts alike."""
+
+    mean: float | None
+    categories: int
+
+
+class EvalResults(Part):
+    """What an eval found; its own counts are of single verdicts, those of a mean are of answers."""
+
+    eval_set: dict[str, Any]
+    items: list[Item]
+    n_total: int
+    n_scored: int
+    by_state: dict[str, int]
+    criteria: dict[str, Criterion]
+    grades: dict[str, Graded] = Field(default_factory=dict)
+    correct: Right
+    correct_of_parsed: Right | None = None
+    unparsable: Unread | None = None
+    pass_at_k: dict[str, Any] | None
+    by_category: dict[str, dict[str, Any]]
+    correct_macro: Macro | None = None
+    pairwise: dict[str, Any] | None
+    evidence: dict[str, Any] | None
+    judging: dict[str, Any]
+    cost: dict[str, Any]
+    summary: dict[str, Distribution]
+    totals: dict[str, int | None]
+    errors: dict[str, int]
+    gates: list[dict[str, Any]]
+
+
+class File(RunFile):
+    """A result file of `llamaburn eval`."""
+
+    schema_: Literal["llamaburn/eval"] = Field(alias="schema")
+    results: EvalResults
+
+
+def stem(header: Mapping[str, Any]) -> str:
+    """Return what the file's name begins with: the model and the set."""
+    about = header.get("eval_set") or header["results"]["eval_set"]
+    return f"{header['model']['id']}_{about['name']}"
+
+
+def check(settings: Any) -> None:
+    """Raise SettingsError for settings that do not go together."""
+    from pytest_llamaburn.kinds.eval import asking, task
+
+    gates.parse_all(settings.threshold, {**_marks.GATED, **_own_gates(settings)})
+    if settings.dry_run:
+        raise SettingsError("--dry-run is refused in pytest: use llamaburn eval --dry-run")
+    if settings.pass_k is not None and settings.pass_k > settings.samples:
+        raise SettingsError(
+            f"--pass-k: {settings.pass_k} is refused: pass@k is estimated from at least k answers "
+            f"to each question: set --samples {settings.pass_k} or more"
+        )
+    if settings.samples > 1 and settings.temperature == 0:
+        raise SettingsError(
+            f"--samples: {settings.samples} is refused: at temperature 0 all answers to a question "
+            "are the same: set --temperature 0.8"
+        )
+    if settings.pairwise != (settings.compare_to is not None):
+        raise SettingsError("--pairwise and --compare-to MODEL need each other: give both")
+    for model in settings.model:
+        task.refuse_itself(settings, model)
+    if settings.answers and settings.compare_to and not settings.compare_to.endswith(".json"):
+        raise SettingsError(
+            f"--compare-to: {settings.compare_to} is refused: answers that are there are compared "
+            "with those of a result file"
+        )
+    if settings.web_search and not settings.answers:
+        _check_searching(settings)
+    if not settings.answers:
+        asking.check(settings)
+    if settings.pairwise and not settings.judge:
+        raise SettingsError("--pairwise: which judge compares the answers? Add --judge claude")
+
+
+def _own_gates(settings: Any) -> dict[str, str]:
+    """Return the criteria of the user's own that thresholds can be on, with their unit."""
+    from pytest_llamaburn.kinds.eval import task
+
+    if not settings.threshold and not settings.criteria and not settings.criterion:
+        return {}
+    asked = [task.paper(settings, name) for name in settings.set]
+    return {d["name"]: "score" for one in asked for q in one.questions for d in q.definitions}
+
+
+def _check_searching(settings: Any) -> None:
+    """Raise SettingsError where a search is asked for and no question may be searched for."""
+    from pytest_llamaburn.kinds.eval import task
+
+    asked = [task.paper(settings, name) for name in settings.set]
+    if not any(question.allow_web_search for one in asked for question in one.questions):
+        raise SettingsError(
+            f"--with-web-search: no question of {', '.join(settings.set)} allows a search: leave "
+            'the option out, or write "allow_web_search": true beside the questions of your own set'
+        )
+
+
+def keep_beside(record: Record, path: Path) -> None:
+    """Keep nothing beside the file: all is in it."""
+
+
+def build(record: Record) -> dict[str, Any]:
+    """Return the content of an eval's result file, made from its journal."""
+    header = record.header or {}
+    config, items = header["config"], _items(record, header)
+    answers = [answer for item in items for answer in _marks.samples(item)]
+    good = [answer for answer in answers if answer["error"] is None]
+    document: dict[str, Any] = {
+        **opening(header, _status(record)),
+        "results": {
+            "eval_set": {**header["eval_set"], "used": len(items)},
+            "items": items,
+            **_marks.counts(items, len(config["judge"]) * config["judge_repeats"]),
+            "criteria": _marks.criteria(items),
+            "grades": _marks.grades(items),
+            **_marks.correctness(items),
+            "pass_at_k": _marks.pass_at_k(items, config["pass_k"]),
+            **_by_category(items),
+            "pairwise": _marks.pairwise(items, config["compare_to"]),
+            "evidence": _marks.evidence(items),
+            "judging": {
+                "judges": config["judge"],
+                "by_judge": _marks.by_judge(items),
+                "commonest_error": _marks.commonest_error(items),
+                "notes": record.facts.get("judge_notes", []),
+            },
+            "cost": _marks.cost(items),
+            **_measured(record),
+            "totals": {
+                "planned": record.planned,
+                "planned_answers": _planned_answers(record, config),
+                "requests": len(answers),
+                "succeeded": len(good),
+                "failed": len(answers) - len(good),
+                "cached": sum(answer["cached"] for answer in answers),
+            },
+            "errors": dict(Counter(a["error"]["kind"] for a in answers if a["error"])),
+            "gates": [],
+        },
+        **_energy.seen(record.profile),
+        "insights": _insights(answers, config),
+    }
+    document["telemetry"] |= {k: v for k, v in record.facts.items() if k != "type"}
+    document["results"]["gates"] = [*record.gates, *_gates(document)]
+    return document
+
+
+def _planned_answers(record: Record, config: Mapping[str, Any]) -> int | None:
+    """Return how many of the planned rows are answers: each question has its samples and a marking.
+
+    None where the answers came from a file, or where a session had tests of other kinds.
+    """
+    questions, others = divmod(record.planned, config["samples"] + 1)
+    return None if config["answers"] or others else questions * config["samples"]
+
+
+def _by_category(items: Sequence[dict[str, Any]]) -> dict[str, Any]:
+    groups = _marks.by_category(items)
+    means = [group["correct"]["mean"] for group in groups.values()]
+    known = [mean for mean in means if mean is not None]
+    macro = {"mean": fmean(known) if known else None, "categories": len(known)}
+    return {"by_category": groups, "correct_macro": macro}
+
+
+def _insights(answers: Sequence[dict[str, Any]], config: dict[str, Any]) -> list[dict[str, Any]]:
+    found = insights.cut_before_answer([{**a, **a["timing"]} for a in answers], config)
+    return [found] if found else []
+
+
+def modern(document: dict[str, Any]) -> dict[str, Any]:
+    """Return the content of a file with what earlier versions did not count: unreadable answers.
+
+    They left such an answer out of `correct`; it is wrong.
+    """
+    found, config = document["results"], document["config"]
+    found.setdefault("grades", {})
+    for one in found["criteria"].values():
+        one.setdefault("unit", "1 to 5")
+    if "correct_of_parsed" in found:
+        return document
+    for item in found["items"]:
+        _marks.as_wrong(item)
+        item["pass_at_k"] = _pass_at_k(item, config["pass_k"])
+    before = found["correct"]["mean"]
+    found |= {
+        **_marks.correctness(found["items"]),
+        "pass_at_k": _marks.pass_at_k(found["items"], config["pass_k"]),
+        **_by_category(found["items"]),
+    }
+    if found["correct"]["mean"] != before:
+        found["correct"]["reason"] = (
+            f"{before:.3g} in the file, whose version left out what could not be read"
+        )
+    return document
+
+
+def _pass_at_k(item: dict[str, Any], k: int | None) -> float | None:
+    """Return a question's pass@k, None if not asked for and without a verdict of a scorer."""
+    from pytest_llamaburn.scorers import code  # with it comes the sandbox
+
+    marks = [s["correct"] for s in _marks.samples(item) if s["correct"] is not None]
+    return code.pass_at_k(len(marks), sum(marks), k) if k is not None and marks else None
+
+
+def judged(results: dict[str, Any], expressions: Sequence[str], mode: str) -> list[dict[str, Any]]:
+    """Return the verdicts of some gates on an eval's results."""
+    rows = [
+        {**answer["timing"], "error": answer["error"]}
+        for item in results["items"]
+        for answer in _marks.samples(item)
+    ]
+    verdicts = []
+    own = {
+        d["name"]: "score" for i in results["items"] for d in i["question"].get("definitions", ())
+    }
+    for gate in gates.parse_all(expressions, {**_marks.GATED, **own}):
+        observed = _marks.observed(gate, results)
+        if observed is None:
+            verdicts.append(gates.judge(gate, results, rows, mode))
+        else:
+            verdicts.append(gates.weigh(gate, observed, mode))
+    return verdicts
+
+
+def _gates(document: dict[str, Any]) -> list[dict[str, Any]]:
+    config, results = document["config"], document["results"]
+    found = judged(results, config["threshold"], config["gate_mode"])
+    if results["n_total"] or _marks.missing(results["correct"]):
+        limit = f"unscored<={config['max_unscored']:g}"
+        found += judged(results, [limit], "point")
+    return found
+
+
+def _items(record: Record, header: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """Return the questions that were answered, each with its answers and marks, in their order."""
+    about = flags.context(record.rows, header["config"], record.facts)
+    groups: dict[str, dict[int, dict[str, Any]]] = {}
+    for row in record.rows:
+        groups.setdefault(row["prompt_id"], {})[row["iteration"]] = row
+    marks = {**_so_far(record, header["config"]), **_scored(record)}
+    return [_item([*group.values()], marks.get(key), about) for key, group in groups.items()]
+
+
+def _so_far(record: Record, config: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
+    """Return the marks that a cut run was about to give, by question."""
+    if not config["judge"] or _status(record) not in ("interrupted", "partial"):
+        return {}
+    from pytest_llamaburn.kinds.eval import unfinished  # with it come the judges
+
+    return unfinished.marks(record, config["pairwise"])
+
+
+def _status(record: Record) -> str:
+    rows = {(row["prompt_id"], row["iteration"]): row for row in record.rows}
+    good = sum(row["error"] is None for row in rows.values())
+    return status(record, good, len(rows) + len(_scored(record)))
+
+
+def _scored(record: Record) -> dict[str, dict[str, Any]]:
+    return {row["question_id"]: row for row in record.others.get("scores", [])}
+
+
+def _item(
+    rows: Sequence[dict[str, Any]], marks: dict[str, Any] | None, about: flags.Context
+) -> dict[str, Any]:
+    marks = marks or {}
+    verdicts = marks.get("verdicts") or [None] * len(rows)
+    pairs = zip(rows, verdicts, strict=False)
+    first, *rest = (_answer(row, verdict, about) for row, verdict in pairs)
+    return {
+        "question": rows[0]["question"],
+        **first,
+        "scores": marks.get("scores", {}),
+        "comparisons": marks.get("comparisons", []),
+        "rival_answer": marks.get("rival_answer"),
+        "pass_at_k": marks.get("pass_at_k"),
+        "search": rows[0]["search"],
+        "reference_found": rows[0]["reference_found"],
+        "cited": rows[0]["cited"],
+        "more_samples": rest,
+    }
+
+
+def _answer(
+    row: dict[str, Any], verdict: dict[str, Any] | None, about: flags.Context
+) -> dict[str, Any]:
+    return {
+        "answer": row["answer"],
+        "thinking": row["thinking"],
+        "timestamp": row["timestamp"],
+        "finish_reason": row["finish_reason"],
+        "error": row["error"],
+        "cached": row["cached"],
+        "flags": flags.of(row, about),
+        "null_reasons": row["null_reasons"],
+        "timing": {name: row[name] for name in METRICS},
+        "correct": verdict and verdict["correct"],
+        "verdict": verdict,
+        "choice_logprobs": row.get("choice_logprobs"),
+        "choice_mass": row.get("choice_mass"),
+    }
+
+
+def _measured(record: Record) -> dict[str, Any]:
+    """Return the timing of the answers that were made in this run."""
+    rows = [row for row in record.rows if not row["cached"]]
+    good = [row for row in rows if row["error"] is None]
+    return {"summary": summary(good, rows)}

@@ -1,0 +1,445 @@
+"""What tables of any format show of an eval, and its transcript: every question with its marks."""
+
+from __future__ import annotations
+
+import math
+from statistics import fmean
+from typing import TYPE_CHECKING, Any
+
+from pytest_llamaburn import gates
+from pytest_llamaburn.criteria import NOT_APPLICABLE
+from pytest_llamaburn.tables import (
+    ABSENT,
+    COLUMNS,
+    Sheet,
+    failed_words,
+    machine,
+    measured,
+    number,
+    printable,
+    server,
+    title,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+Document = dict[str, Any]
+Found = dict[str, Any]
+
+_MARKS = (
+    *("mark", "unit", "mean", "95 % interval", "scored", "of"),
+    *("worst case", "best case"),  # with all that is missing at the lowest and the highest mark
+)
+_HISTOGRAM = ("1", "2", "3", "4", "5")
+_GRADES_SHOWN = ("graded_correct", "not_attempted", "f_score")  # of each category
+_PAIRS = (
+    *("against", "verdict", "won", "lost", "tied", "scored", "of", "win rate", "95 % interval"),
+    *("of decisive", "at equal length", "consistent", "first picked"),
+)
+_LOW_MASS = 0.5  # of the probability on letters; below it they are not what the model would say
+_TIMED = (
+    *("time_to_first_token_ms", "inter_token_latency_ms", "tokens_per_sec"),
+    *("total_generation_ms", "input_sequence_length", "output_sequence_length"),
+)
+
+
+def sheets(document: Document, path: Path) -> Iterator[Sheet]:
+    """Yield the marks, the categories, the comparison if there is one, and the answers' timing."""
+    found = document["results"]
+    facts = [server(document), machine(document["environment"]), *_facts(document)]
+    about = f"{title(document)} on {found['eval_set']['name']}"
+    rows = [*_criteria(found["criteria"]), *_grades(found["grades"]), *_shares(found)]
+    notes = [*_notes(document), f"file {path}"]
+    columns, rows = _filled((*_MARKS, *_HISTOGRAM), rows)
+    yield Sheet(about, facts, rows, notes, columns)
+    if found["pairwise"]:
+        yield _pairs(found["pairwise"])
+    yield _categories(found)
+    timed = [measured(name, found["summary"][name]) for name in _TIMED]
+    yield Sheet("timing of the answers", [], timed, [], COLUMNS)
+
+
+def _filled(
+    columns: tuple[str, ...], rows: list[tuple[str, ...]]
+) -> tuple[tuple[str, ...], list[tuple[str, ...]]]:
+    """Return a table without the columns that say nothing in any row."""
+    kept = [i for i in range(len(columns)) if not rows or any(row[i] != ABSENT for row in rows)]
+    return tuple(columns[i] for i in kept), [tuple(row[i] for i in kept) for row in rows]
+
+
+def rows(document: Document) -> Iterator[Found]:
+    """Yield every question as one flat row, for spreadsheets."""
+    about = {"model": document["model"]["id"], "run_id": document["run_id"]}
+    for item in document["results"]["items"]:
+        question = item["question"]
+        yield {
+            **about,
+            "question_id": question["id"],
+            "category": question["category"],
+            "prompt": question["prompt"],
+            "reference": question["reference"],
+            "answer": item["answer"],
+            "correct": item["correct"],
+            "scorer_state": item["verdict"] and item["verdict"]["state"],
+            **{k: v for name, one in item["scores"].items() for k, v in _score(name, one).items()},
+            "comparison": _joined(item["comparisons"], "verdict"),
+            "flags": item["flags"],
+            "error": item["error"],
+            **item["timing"],
+        }
+
+
+def transcript(document: Document) -> Iterator[str]:
+    """Yield lines that tell each question, its answer, and each mark with its reasons."""
+    yield from map(printable, _told(document))
+
+
+def _told(document: Document) -> Iterator[str]:
+    for item in document["results"]["items"]:
+        question = item["question"]
+        yield f"── {question['id']} ({question['category']})"
+        yield from _said("question", question["prompt"])
+        if question["reference"]:
+            yield from _said("reference", question["reference"])
+        yield from _sources(item)
+        yield from _answer(item)
+        for name, one in item["scores"].items():
+            mark = one.get("verdict") or (ABSENT if one["score"] is None else f"{one['score']:g}")
+            yield f"{name}: {mark} ({one['state']})"
+            yield from _judgments(one["judgments"], "score" if name != "grade" else "verdict")
+        for one in item["comparisons"]:
+            turned = ", turns with the order" if one["inconsistent"] else ""
+            yield f"compared: {one['verdict'] or ABSENT} ({one['state']}{turned})"
+            yield from _judgments(one["judgments"], "verdict")
+        yield ""
+
+
+def _criteria(criteria: Found) -> Iterator[tuple[str, ...]]:
+    for name, found in criteria.items():
+        histogram = found["histogram"] or dict.fromkeys(_HISTOGRAM, ABSENT)
+        counts = [str(histogram[score]) for score in _HISTOGRAM]
+        yield (
+            name,
+            found["unit"],
+            number(found["mean"]),
+            _interval(found),
+            *_n(found),
+            *_bounds(found),
+            *counts,
+        )
+
+
+def _grades(grades: Found) -> Iterator[tuple[str, ...]]:
+    for name, one in grades.items():
+        mean = (number(one["mean"]), _interval(one))
+        yield (name, "share", *mean, *_n(one), *_bounds(one), *(ABSENT,) * len(_HISTOGRAM))
+
+
+def _shares(found: Found) -> Iterator[tuple[str, ...]]:
+    rest = (ABSENT,) * len(_HISTOGRAM)
+    for name in _shares_of(found):
+        one = found[name]
+        mean = (number(one["mean"]), _interval(one))
+        yield (name, "share", *mean, *_n(one), *_bounds(one), *rest)
+    passed = found["pass_at_k"]
+    if passed:
+        name = f"pass@{passed['k']}"
+        mean = (number(passed["mean"]), _interval(passed))
+        yield (name, "share", *mean, *_n(passed), *_bounds(passed), *rest)
+
+
+def _shares_of(found: Found) -> tuple[str, ...]:
+    """Return the shares to show: what could not be read only where that is anything."""
+    if not found["correct"]["n_total"]:
+        return ()
+    return (
+        "correct",
+        *(("correct_of_parsed", "unparsable") if found["unparsable"]["count"] else ()),
+    )
+
+
+def _pairs(found: Found) -> Sheet:
+    row = (
+        found["rival"],
+        found["verdict"] or "none",
+        *(str(found[name]) for name in ("wins", "losses", "ties", "n_scored", "n_total")),
+        number(found["win_rate"]["value"]),
+        _interval(found["win_rate"]),
+        *(
+            number(found[name]["value"])
+            for name in (
+                *("decisive_rate", "length_controlled_rate"),
+                *("consistency", "first_position_rate"),
+            )
+        ),
+    )
+    p = number(found["sign_test_p"]["value"])
+    said = (
+        f"{found['inconsistent']} pairs turn with the order of the answers and count as ties; "
+        f"sign test without ties p = {p}; mean difference of length "
+        f"{number(found['length_delta']['value'])} characters"
+    )
+    notes = [said, *([found["reason"]] if found["reason"] else [])]
+    return Sheet(f"compared with {found['rival']}", [], [row], notes, _PAIRS)
+
+
+def _categories(found: Found) -> Sheet:
+    shares = [name for name in _shares_of(found) if name != "correct_of_parsed"]
+    graded = [name for name in _GRADES_SHOWN if name in found["grades"]]
+    marks = [*shares, *graded, *found["criteria"]] or ["correct"]
+    table = [
+        (
+            name,
+            str(group["questions"]),
+            *(number((group.get(mark) or {}).get("mean")) for mark in marks),
+        )
+        for name, group in found["by_category"].items()
+    ]
+    columns = ("category", "questions", *marks)
+    return Sheet("by category", [], table, [*_macro(found)], columns, 1)
+
+
+def _macro(found: Found) -> Iterator[str]:
+    """Yield the mean over categories beside the mean over questions, where there are several."""
+    macro = found.get("correct_macro")
+    if macro and macro["categories"] > 1:
+        yield (
+            f"correct: {number(macro['mean'])} is the mean over {macro['categories']} categories "
+            f"(macro), {number(found['correct']['mean'])} over all answers (micro)"
+        )
+
+
+def _facts(document: Document) -> Iterator[str]:
+    found, config = document["results"], document["config"]
+    totals, asked = found["totals"], found["eval_set"]
+    answers = max(totals["requests"], totals.get("planned_answers") or 0)
+    yield (
+        f"{document['status']}: {totals['succeeded']} of {answers} answers "
+        f"({totals['cached']} from earlier runs) to {asked['used']} of {asked['available']} "
+        f"questions, temperature {config['temperature']}, up to {config['max_tokens']} tokens, "
+        f"seed {config['seed']}"
+    )
+    if asked_with := ", ".join(_asked(config)):
+        yield asked_with
+    if config["judge"]:
+        repeats = f", each {config['judge_repeats']} times" if config["judge_repeats"] > 1 else ""
+        yield f"judged by {', '.join(config['judge'])}{repeats}: {_spent(found['cost'])}"
+    if found["evidence"]:
+        yield _searched(found["evidence"])
+
+
+def _asked(config: Found) -> Iterator[str]:
+    """Yield what was sent around each question; files of earlier versions had nothing."""
+    if config.get("few_shot"):
+        yield f"{config['few_shot']} solved examples before each question"
+    if config.get("system"):
+        yield f"a system message of {len(config['system'])} characters"
+    if config.get("choice_by") == "logprob":
+        yield "choices by the probabilities of their letters"
+
+
+def _spent(cost: Found) -> str:
+    tokens = cost["tokens"]
+    price = f"{cost['cost_usd']:.4f} USD" if cost["cost_usd"] is not None else cost["reason"]
+    return (
+        f"{cost['calls']} calls, {tokens['input'] or 0} tokens in, {tokens['output'] or 0} out, "
+        f"{price}"
+    )
+
+
+def _searched(found: Found) -> str:
+    share, n = found["reference_found"]["share"], found["reference_found"]["n"]
+    reference = f"the reference was in the evidence of {share:.0%} of {n}, " if n else ""
+    return (
+        f"{found['questions']} questions with evidence from {', '.join(found['backends'])}: "
+        f"{reference}{found['cited']['share']:.0%} of the answers cite it"
+    )
+
+
+def _notes(document: Document) -> Iterator[str]:
+    found = document["results"]
+    if found["n_total"]:
+        states = _states(found["by_state"])
+        yield f"{found['n_scored']} of {found['n_total']} verdicts asked for: {states}"
+    yield from _judges(found["judging"])
+    yield from _reasons(found)
+    for name, one in found["criteria"].items():
+        if one["jury_alpha"]:
+            alpha = one["jury_alpha"]
+            why = f": {alpha['reason']}" if alpha["reason"] else ""
+            yield f"{name}: the judges agree with alpha {number(alpha['value'])}{why}"
+        if one["flip_rate"] is not None:
+            yield f"{name}: {one['flip_rate']:.0%} of a judge's repeats differ"
+    yield from _unread(document)
+    yield from (insight["text"] for insight in document["insights"])
+    yield from _letters(found["items"])
+    yield from _unmarked(document)
+    answers = [one for item in found["items"] for one in (item, *item["more_samples"])]
+    for kind, count in found["errors"].items():
+        yield f"failed: {kind} × {count}: {failed_words(kind, answers)}"
+    yield from found["judging"]["notes"]
+    for gate in found["gates"]:
+        yield f"gate {gates.sentence(gate)}"
+
+
+def _reasons(found: Found) -> Iterator[str]:
+    """Yield why marks have no value, and to how many answers a criterion cannot be applied."""
+    marks = {**found["criteria"], **found["grades"]}
+    for name, one in marks.items():
+        if one["reason"] and one["n_total"]:
+            yield f"{name}: {one['reason']}"
+    if found["correct"]["reason"] and found["correct"]["n_total"]:
+        yield f"correct: {found['correct']['reason']}"
+    for name in dict.fromkeys(name for item in found["items"] for name in item["scores"]):
+        scores = [item["scores"][name] for item in found["items"] if name in item["scores"]]
+        left = [one for one in scores if one["state"] == NOT_APPLICABLE]
+        if left:
+            why = (left[0]["judgments"][0]["error"] or {}).get("words", "the text makes no claim")
+            yield f"{name}: none for {len(left)} of {len(scores)} answers: {why}"
+
+
+def _unread(document: Document) -> Iterator[str]:
+    """Yield why answers were not read, and how many of them the limit of tokens cut."""
+    found = document["results"]
+    states = {k: v for k, v in found["correct"]["by_state"].items() if k != "scored"}
+    if not states:
+        return
+    wrong = "; what cannot be read is wrong" if found["unparsable"]["count"] else ""
+    yield f"scorers: {_states(states)}{wrong}"
+    answers = [one for item in found["items"] for one in (item, *item["more_samples"])]
+    told = ("unparsable",) if document["insights"] else ("unparsable", "truncated")
+    cut = sum(
+        one["finish_reason"] == "length"
+        and one["verdict"] is not None
+        and one["verdict"]["state"] in told
+        and one.get("choice_mass") is None  # one token is all that was asked for
+        for one in answers
+    )
+    if cut:
+        limit = document["config"]["max_tokens"]
+        yield f"cut off at the limit of {limit} tokens: {cut} of them; raise --max-tokens"
+
+
+def _letters(items: list[Found]) -> Iterator[str]:
+    """Yield how much of the probability was on the letters of the choices."""
+    answers = [one for item in items for one in (item, *item["more_samples"])]
+    masses = [one["choice_mass"] for one in answers if one.get("choice_mass") is not None]
+    if masses:
+        low = "" if fmean(masses) >= _LOW_MASS else ": the model wants to say something else"
+        yield (
+            f"choices by probability: the letters had {fmean(masses):.0%} of it in the mean of "
+            f"{len(masses)} answers, {min(masses):.0%} at least{low}"
+        )
+
+
+def _unmarked(document: Document) -> Iterator[str]:
+    """Yield how many answers nobody could mark for want of a judge."""
+    items = document["results"]["items"]
+    asked = [one for one in items if not one["question"]["scorer"]]
+    left = [one for one in asked if one["answer"] and not (one["scores"] or one["verdict"])]
+    if left and not document["config"]["judge"]:
+        yield f"{len(left)} of {len(items)} answers only a judge can mark: add --judge"
+
+
+def _judges(judging: Found) -> Iterator[str]:
+    """Yield what became of each judge's verdicts where that differs, and what most often failed."""
+    each = list(judging["by_judge"].values())
+    if any(states != each[0] for states in each):
+        told = (f"{name} {_states(states)}" for name, states in judging["by_judge"].items())
+        yield f"by judge: {'; '.join(told)}"
+    if error := judging["commonest_error"]:
+        who = f"most often, {error['count']} ×, from {error['judge']}: {error['kind']}"
+        yield from _said(who, error["words"])
+
+
+def _states(counts: dict[str, int]) -> str:
+    return ", ".join(f"{state} {count}" for state, count in counts.items())
+
+
+def _sources(item: Found) -> Iterator[str]:
+    """Yield what a search gave the model as evidence, and what of it the answer cites."""
+    hits = item["search"]["hits"] if item["search"] else []
+    told = [f"{hit['title']} <{hit['url']}>" for hit in hits]
+    told += item["question"].get("context", ())
+    for count, words in enumerate(told, 1):
+        cited = ", cited" if count in item["cited"] else ""
+        yield from _said(f"source [{count}]{cited}", words)
+    if item["search"] and not hits:
+        yield f"source: none, {item['search']['backend']} found nothing"
+
+
+def _answer(item: Found) -> Iterator[str]:
+    for one in (item, *item["more_samples"]):
+        if one["error"]:
+            yield f"failed: {one['error']['kind']}: {one['error']['message']}"
+        if one["thinking"]:
+            yield from _said("thinking", one["thinking"])
+        if one["answer"] is not None:
+            yield from _said("answer", one["answer"])
+        if one.get("choice_logprobs"):
+            yield f"letters: {_probabilities(one['choice_logprobs'])}"
+        if one["verdict"]:
+            word = {True: "right", False: "wrong", None: "no verdict"}[one["correct"]]
+            reason = f": {one['verdict']['reason']}" if one["verdict"]["reason"] else ""
+            yield f"scorer: {word} ({one['verdict']['state']}){reason}"
+
+
+def _probabilities(logprobs: dict[str, float | None]) -> str:
+    """Return the probability of each letter."""
+    shares = {k: ABSENT if v is None else f"{math.exp(v):.1%}" for k, v in logprobs.items()}
+    return ", ".join(f"{letter} {share}" for letter, share in shares.items())
+
+
+def _judgments(judgments: list[Found], field: str) -> Iterator[str]:
+    for one in judgments:
+        who = one["judge"] or "rule"
+        mark = one["state"] if one[field] is None else one[field]
+        words = one["reasoning"] or (one["error"] or {}).get("words", "")
+        yield from _said(f"  {who} {mark}", words)
+        for quote in one["evidence"]:
+            yield from _said("    quotes", quote)
+        for claim in one.get("claims", ()):
+            yield from _claim(claim)
+
+
+def _claim(claim: Found) -> Iterator[str]:
+    """Yield a claim, whether it counts as supported, and by which passage."""
+    good = claim["supported"] and claim["found"]
+    yield from _said("    supported" if good else "    unsupported", claim["claim"])
+    if claim["quote"]:
+        where = "quotes" if claim["found"] else "quotes what is not in the evidence"
+        yield from _said(f"      {where}", claim["quote"])
+
+
+def _said(who: str, words: str) -> Iterator[str]:
+    """Yield someone's words under their name."""
+    for index, line in enumerate(words.splitlines() or [""]):
+        yield f"{who}: {line}" if index == 0 else f"    {line}"
+
+
+def _score(name: str, one: Found) -> Found:
+    reasons = " / ".join(j["reasoning"] for j in one["judgments"] if j["reasoning"])
+    mark = one["score"] if one["score"] is not None else one.get("verdict")
+    return {name: mark, f"{name}_state": one["state"], f"{name}_reasoning": reasons}
+
+
+def _joined(entries: list[Found], field: str) -> str | None:
+    return " ".join(str(entry[field]) for entry in entries) or None
+
+
+def _interval(found: Found) -> str:
+    return "[{}, {}]".format(*map(number, found["ci95"])) if found["ci95"] else ABSENT
+
+
+def _bounds(found: Found) -> tuple[str, ...]:
+    """Return the bounds of a mean where anything is missing."""
+    if found["n_scored"] == found["n_total"] or "bounds" not in found:
+        return ABSENT, ABSENT
+    low, high = found["bounds"].values()
+    return number(low), number(high)
+
+
+def _n(found: Found) -> tuple[str, str]:
+    return str(found["n_scored"]), str(found["n_total"])

@@ -1,0 +1,166 @@
+"""What an exam asks and has asked: the questions of a set, or those of a result file's answers."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from pytest_llamaburn import criteria, datasets, judges
+from pytest_llamaburn.errors import ResultsError, SettingsError
+from pytest_llamaburn.search import _record
+from pytest_llamaburn.search._base import Hit
+from pytest_llamaburn.store import results
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from pytest_llamaburn.criteria import Criterion
+    from pytest_llamaburn.datasets import Question
+
+Row = dict[str, Any]
+
+
+class Paper(NamedTuple):
+    """The questions of one exam, and how a result file describes where they are from."""
+
+    questions: tuple[Question, ...]
+    about: dict[str, Any]
+
+
+def paper(settings: Any, name: str) -> Paper:
+    """Return the questions to ask: of a set, or those that a result file has answers to.
+
+    What judges are asked is as the settings say. Raises DatasetError, ResultsError, or
+    SettingsError for a criterion that there is not.
+    """
+    if settings.answers:
+        known = stored(settings.answers)["results"]
+        questions = tuple(question(item["question"]) for item in known["items"])
+        return Paper(_chosen(questions, settings), known["eval_set"])
+    found = datasets.load_eval_set(name)
+    about = {
+        "name": found.name,
+        "version": found.version,
+        "sha256": found.sha256,
+        "path": str(found.path),
+        "available": len(found.questions),
+    }
+    return Paper(_chosen(found.questions, settings), about)
+
+
+def _chosen(questions: tuple[Question, ...], settings: Any) -> tuple[Question, ...]:
+    """Return those questions that --limit leaves, in their order, with the criteria asked for."""
+    count = min(settings.limit or len(questions), len(questions))
+    chosen = {q.id for q in datasets.stratified(questions, count, settings.seed)}
+    own = [_own(text) for text in settings.criterion]
+    names = [name.strip() for name in (settings.criteria or "").split(",") if name.strip()]
+    return tuple(_asked(q, own, names) for q in questions if q.id in chosen)
+
+
+def _own(text: str) -> Criterion:
+    """Return the criterion that --criterion defines; raises SettingsError."""
+    try:
+        found = criteria.parse(text)
+        return datasets.own_criterion(found.name, found.meaning)
+    except ValueError as err:
+        raise SettingsError(f"--criterion: {err}") from None
+
+
+def _asked(question: Question, own: Sequence[Criterion], names: Sequence[str]) -> Question:
+    """Return a question with the criteria of the settings: a definition there replaces its own.
+
+    Raises SettingsError for a name that is not defined.
+    """
+    known = {**criteria.defined(question.definitions), **{one.name: one for one in own}}
+    try:
+        asked = criteria.chosen([*(names or question.criteria), *(c.name for c in own)], known)
+    except ValueError as err:
+        raise SettingsError(f"--criteria: {err}") from None
+    definitions = tuple(known[name].definition for name in asked if name in known)
+    return question._replace(criteria=asked, definitions=definitions)
+
+
+def documents(asked: Question) -> list[Hit]:
+    """Return a question's own documents as sources to answer with."""
+    return [Hit(f"document {n}", "", text) for n, text in enumerate(asked.context, 1)]
+
+
+def evidence(asked: Question, found: Any) -> str | None:
+    """Return what an answer was given as evidence, by a search and by the question; None for none.
+
+    The sources are numbered as in the model's prompt.
+    """
+    hits = [*(_record.hits_of(found) if found else ()), *documents(asked)]
+    told = [f"[{number}] {hit.title}\n{hit.text}" for number, hit in enumerate(hits, 1)]
+    return "\n\n".join(told) or None
+
+
+def items(settings: Any) -> dict[str, Row]:
+    """Return the items of the result file that is scored again, by question."""
+    found: list[Row] = stored(settings.answers)["results"]["items"]
+    return {item["question"]["id"]: item for item in found}
+
+
+def is_file(name: str) -> bool:
+    """Return whether --compare-to names a result file and not a model."""
+    return name.endswith(".json")
+
+
+def refuse_itself(settings: Any, model: str) -> None:
+    """Raise SettingsError where --compare-to names the model under test."""
+    other = settings.compare_to
+    if other is not None and judges.bare(other) == judges.bare(model):
+        raise SettingsError(
+            f"--compare-to: {other} is the model under test, whose answers would be compared with "
+            "themselves: name another model, or a result file"
+        )
+
+
+def judged_models(settings: Any) -> list[str]:
+    """Return the models that settings name whose answers judges will read; raises ResultsError."""
+    other = settings.compare_to
+    if other is None:
+        return [*settings.model]
+    return [*settings.model, stored(other)["model"]["id"] if is_file(other) else other]
+
+
+def stored(path: str) -> dict[str, Any]:
+    """Return an eval's result file; raises ResultsError for any other."""
+    document = results.load(Path(path))
+    if document["schema"] != "llamaburn/eval":
+        raise ResultsError(f"{path} is no eval: its schema is {document['schema']}")
+    return document
+
+
+def question(fields: dict[str, Any]) -> Question:
+    """Return the question of a result file's item or a journal's row."""
+    listed = {n: tuple(fields.get(n, ())) for n in ("criteria", "definitions", "context")}
+    return datasets.Question(**{**fields, **listed})
+
+
+def rows_of(item: dict[str, Any]) -> list[Row]:
+    """Return the journal rows that a result file's item was made from."""
+    asked = question(item["question"])
+    shared = {
+        "prompt_id": asked.id,
+        "category": asked.category,
+        "prompt_sha256": asked.sha256,
+        "repeat": 0,
+        "start": "warm",
+        "question": item["question"],
+        "chunk_gaps_ms": [],
+        **{name: item[name] for name in ("search", "reference_found", "cited")},
+    }
+    kept = ("answer", "thinking", "timestamp", "finish_reason", "error", "flags", "null_reasons")
+    letters = ("choice_logprobs", "choice_mass")  # files of earlier versions have none
+    return [
+        {
+            **shared,
+            **answer["timing"],
+            **{name: answer[name] for name in kept},
+            **{name: answer.get(name) for name in letters},
+            "iteration": number,
+            "cached": True,
+        }
+        for number, answer in enumerate([item, *item["more_samples"]])
+    ]

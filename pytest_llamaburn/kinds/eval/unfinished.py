@@ -1,0 +1,68 @@
+"""The marks of questions whose judging was cut: the verdicts that had come, and what is unfinished.
+
+A question's `scores` row is written when it has all its verdicts; each verdict has a row before.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from pytest_llamaburn import judges
+from pytest_llamaburn.judges import _queue
+from pytest_llamaburn.kinds.eval.scores import UNFINISHED
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from pytest_llamaburn.judges import Judgment
+    from pytest_llamaburn.store.journal import Record
+
+    Row = dict[str, Any]
+    Told = Mapping[tuple[str, ...], Judgment]
+
+
+def marks(record: Record, pairwise: bool) -> dict[str, Row]:
+    """Return what a `scores` row would hold so far, by question, for all that were answered."""
+    told, found = _told(record), {}
+    rivals = {k: v for row in record.others.get("rivals", []) for k, v in row["answers"].items()}
+    for row in record.rows:
+        name, mine = row["prompt_id"], told.get(row["prompt_id"], {})
+        scores = {} if pairwise else {c: _score(c, mine) for c in row["question"]["criteria"]}
+        compared = _comparisons(mine) if pairwise else []
+        found[name] = {
+            "scores": scores,
+            "comparisons": compared,
+            "rival_answer": rivals.get(name),
+        }
+    return found
+
+
+def _told(record: Record) -> dict[str, dict[tuple[str, ...], Judgment]]:
+    """Return the finished judgments by question and key."""
+    found: dict[str, dict[tuple[str, ...], Judgment]] = {}
+    for key, one in _queue.restored(record.others.get("judgment", []), without=()).items():
+        found.setdefault(key[0], {})[key] = one
+    return found
+
+
+def _score(criterion: str, told: Told) -> Row:
+    given = [one for key, one in told.items() if one.criterion == criterion]
+    if given:
+        return judges.score(given).as_dict()
+    return {"score": None, "state": UNFINISHED, "flip_rate": None, "judgments": []}
+
+
+def _comparisons(told: Told) -> list[Row]:
+    """Return the pairs of verdicts in both orders, as far as they go."""
+    pairs: dict[tuple[str, ...], dict[str, Judgment]] = {}
+    for key, one in told.items():
+        pairs.setdefault(key[:-1], {})[key[-1]] = one
+    return [_comparison(**orders) for orders in pairs.values()] or [_comparison()]
+
+
+def _comparison(ab: Judgment | None = None, ba: Judgment | None = None) -> Row:
+    if ab is not None and ba is not None:
+        return judges.comparison(ab, ba).as_dict()
+    given = [one.as_dict() for one in (ab, ba) if one is not None]
+    verdict = {"verdict": None, "state": UNFINISHED, "inconsistent": False, "first_picks": 0}
+    return {**verdict, "judgments": given}

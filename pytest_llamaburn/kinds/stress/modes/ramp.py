@@ -1,0 +1,62 @@
+"""Up until the server fails or the maximum holds, then closer and closer to the failure point."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from pytest_llamaburn.capacity import loops, open_loop
+from pytest_llamaburn.capacity import search as probing
+from pytest_llamaburn.load.step import CLIENTS, RATE, Step
+from pytest_llamaburn.load.think import mean_think_ns
+
+if TYPE_CHECKING:
+    from collections.abc import Generator, Sequence
+
+    from pytest_llamaburn.kinds.stress.run import Baseline
+    from pytest_llamaburn.load.records import Record
+
+
+def plan(settings: Any, baseline: Baseline) -> Generator[Step, Sequence[Record], dict[str, Any]]:
+    """Ask for what the search for the failure point asks for."""
+    search = loops.search(_limits(settings, baseline))
+    unit = RATE if settings.arrival else CLIENTS
+    probe = next(search)
+    while True:
+        stays = unit == CLIENTS
+        records = yield Step(probe.level, unit, probe.requests, fresh=probe.fresh, stays=stays)
+        try:
+            probe = search.send(records)
+        except StopIteration as end:
+            return {"failure_point": end.value._asdict(), "stop_reason": end.value.reason}
+
+
+def steps(settings: Any, total_s: float) -> list[Step]:
+    """Return the first that is sent and the highest, where one client's requests take so long."""
+    unit, (start, most) = RATE if settings.arrival else CLIENTS, _ends(settings, total_s)
+    return [
+        Step(start, unit, loops.least(start, start, rates=unit == RATE)),
+        Step(most, unit),
+    ]
+
+
+def _ends(settings: Any, total_s: float) -> tuple[float, float]:
+    if not settings.arrival:
+        return settings.concurrency or 1, settings.max_concurrency
+    start = settings.rate or 1 / total_s
+    return start, settings.max_rate or start * settings.max_concurrency
+
+
+def _limits(settings: Any, baseline: Baseline) -> probing.Limits:
+    start, most = _ends(settings, baseline.total_s)
+    budget = (settings.level_requests or probing.BUDGET) - len(baseline.records)
+    return probing.Limits(
+        start=start,
+        maximum=most,
+        deadline_ns=int(baseline.deadline_s * 1e9),
+        failure_rate=settings.failure_rate,
+        alone=open_loop.idle(baseline.records) if settings.arrival else None,
+        budget=max(1, budget),
+        think_ns=int(mean_think_ns(settings.think_time)),
+        baseline=baseline.records,
+        factor=settings.degradation_factor,
+    )

@@ -1,0 +1,64 @@
+"""A steady load that never stops, and bursts upon it: how long until all is as before."""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING, Any
+
+from pytest_llamaburn.capacity import recovery
+from pytest_llamaburn.errors import SettingsError
+from pytest_llamaburn.load.step import CLIENTS, RATE, Burst, Step
+
+if TYPE_CHECKING:
+    from collections.abc import Generator, Sequence
+
+    from pytest_llamaburn.kinds.stress.run import Baseline
+    from pytest_llamaburn.load.records import Record
+
+SHARE_OF_BASELINE = 0.4  # the steady load, of what one client gets done
+TIMES = 4.0  # the burst, of what one client gets done
+STEADY_WINDOWS = 4  # before the first burst, to know the band that recovery ends in
+WAIT_TIMES = 6.0  # recovery is waited for so many lengths of the burst
+
+
+def plan(settings: Any, baseline: Baseline) -> Generator[Step, Sequence[Record], dict[str, Any]]:
+    """Ask for the steady load with its bursts, as one step: the load must not stop in between.
+
+    Raises SettingsError for a burst below that load.
+    """
+    (step,) = steps(settings, baseline.total_s)
+    if settings.spike_rate and settings.spike_rate < step.level:
+        raise SettingsError(
+            f"--spike-rate {settings.spike_rate:g} is refused: the load that it comes upon is "
+            f"{step.level:.3g} requests/s here: raise it, or set a lower --rate"
+        )
+    yield step
+    return {"stop_reason": "all bursts were sent", "steady_rate": step.level}
+
+
+def steps(settings: Any, total_s: float) -> list[Step]:
+    """Return the one load with its bursts, where one client's requests take so long.
+
+    Raises SettingsError for a wait after a burst that is too short to tell a recovery.
+    """
+    rate = settings.rate or SHARE_OF_BASELINE / total_s
+    steady_s = STEADY_WINDOWS * recovery.window_s(rate)
+    wait_s = settings.duration or max(WAIT_TIMES * settings.spike_duration, steady_s)
+    if wait_s < steady_s:
+        raise SettingsError(
+            f"--duration {wait_s:g}s is refused: to tell a recovery takes {math.ceil(steady_s)}s "
+            "here: raise it, or leave it out"
+        )
+    period_s = settings.spike_duration + wait_s
+    bursts = tuple(
+        _burst(settings, total_s, steady_s + number * period_s) for number in range(settings.spikes)
+    )
+    seconds = steady_s + settings.spikes * period_s
+    return [Step(rate, RATE, seconds=seconds, bursts=bursts)]
+
+
+def _burst(settings: Any, total_s: float, start_s: float) -> Burst:
+    if settings.spike_concurrency:
+        return Burst(start_s, settings.spike_duration, settings.spike_concurrency, CLIENTS)
+    rate = settings.spike_rate or TIMES / total_s
+    return Burst(start_s, settings.spike_duration, rate, RATE)

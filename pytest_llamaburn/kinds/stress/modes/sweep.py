@@ -1,0 +1,72 @@
+"""Level by level: 1, 2, 4 … up to the maximum, or the levels that were named."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from pytest_llamaburn.kinds.stress.plan import named_levels
+from pytest_llamaburn.load.step import CLIENTS, RATE, Step
+
+if TYPE_CHECKING:
+    from collections.abc import Generator, Sequence
+
+    from pytest_llamaburn.kinds.stress.run import Baseline
+    from pytest_llamaburn.load.records import Record
+
+FEWEST = 12  # requests of a level whose length nobody gave
+ROUNDS = 6  # so many requests of each client
+LATENCIES = 8  # of one client alone, that a schedule lasts: in a quarter the server has filled up
+_APART = 1.1  # of two levels, the quotient at least
+MOST = 4000  # requests of a schedule whose length nobody gave
+
+
+def plan(settings: Any, baseline: Baseline) -> Generator[Step, Sequence[Record], dict[str, Any]]:
+    """Ask for each level in turn."""
+    for level in levels(settings, baseline.total_s):
+        yield step(settings, level, baseline.total_s)
+    return {"stop_reason": "all levels were measured"}
+
+
+def steps(settings: Any, total_s: float) -> list[Step]:
+    """Return all that is sent where one client's requests take so long."""
+    return [step(settings, level, total_s) for level in levels(settings, total_s)]
+
+
+def levels(settings: Any, total_s: float) -> list[float]:
+    """Return the levels of a sweep: clients, or requests a second where an arrival is given.
+
+    Without a rate, level k of an arrival offers k times what one client got done.
+    """
+    if settings.levels:
+        return named_levels(settings.levels)
+    if not settings.arrival:
+        return doubling(1, settings.max_concurrency)
+    first = settings.rate or 1 / total_s
+    return doubling(first, settings.max_rate or first * settings.max_concurrency)
+
+
+def doubling(first: float, most: float) -> list[float]:
+    """Return first, twice first, four times … and last of all the most.
+
+    One that lies just below the most is left out: it would say the same.
+    """
+    found = [first]
+    while found[-1] * 2 * _APART < most:
+        found.append(found[-1] * 2)
+    return [*found, most] if found[-1] < most else found
+
+
+def step(settings: Any, level: float, total_s: float) -> Step:
+    """Return a level as a step that ends by its own rule."""
+    requests = settings.level_requests
+    if requests is None and settings.level_duration is None:
+        requests = _length(level, total_s if settings.arrival else None)
+    seconds = settings.level_duration if requests is None else None
+    return Step(level, RATE if settings.arrival else CLIENTS, requests, seconds)
+
+
+def _length(level: float, latency_s: float | None) -> int:
+    """Return how many requests a level takes; `latency_s` is None for a closed loop."""
+    if latency_s is None:
+        return max(FEWEST, round(ROUNDS * level))
+    return max(FEWEST, min(MOST, round(LATENCIES * latency_s * level)))

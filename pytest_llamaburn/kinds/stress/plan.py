@@ -1,0 +1,212 @@
+"""What the options of a load mean together, and which of them contradict each other."""
+
+from __future__ import annotations
+
+import math
+from contextlib import suppress
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from pytest_llamaburn import registry
+from pytest_llamaburn.capacity import loops
+from pytest_llamaburn.capacity import search as probing
+from pytest_llamaburn.errors import SettingsError
+from pytest_llamaburn.load.step import CLIENTS
+from pytest_llamaburn.load.think import think_seconds
+from pytest_llamaburn.settings import MOST, MOST_CLIENTS, MOST_S, seconds
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from pytest_llamaburn.load.step import Burst, Step
+
+BASELINE_REQUESTS = 10
+SPARE_FILES = 64  # descriptors that a process needs besides its connections
+_DIGITS = 10  # of a count of requests, fewer than these
+_NO_TIME = 1e-9  # that a request takes, where nothing is known of it
+_ENDS = {  # of what a mode searches or sends: the upper end and the lower one
+    "ramp": (("max_concurrency", "concurrency"), ("max_rate", "rate")),
+    "sweep": (("max_rate", "rate"),),
+    "spike": (("spike_rate", "rate"),),
+}
+
+
+class Window(NamedTuple):
+    """The beginning or the end of a level: so many seconds, or so many requests."""
+
+    seconds: float = 0.0
+    requests: int = 0
+
+
+def window(text: str | None, option: str) -> Window:
+    """Return the window that a text such as 10s or 20 means; raises SettingsError for no such."""
+    if text is None:
+        return Window()
+    if text.strip().isdecimal() and len(text.strip()) < _DIGITS:
+        return Window(requests=int(text))
+    found = seconds(text)
+    if not isinstance(found, float) or not 0 <= found <= MOST_S:
+        raise SettingsError(f"{option}: '{text}' is refused: write 10s, or 20 for requests")
+    return Window(seconds=found)
+
+
+def longest_think_ns(text: str | None) -> float:
+    """Return the longest pause of clients in ns; raises SettingsError for what is none."""
+    return think_seconds(text)[1] * 1e9 if text else 0.0
+
+
+def named_levels(text: str, *, clients: bool = False) -> list[float]:
+    """Return the levels of a sweep.
+
+    Raises SettingsError unless they are numbers that rise, and whole ones where they are clients.
+    """
+    try:
+        found = [float(part) for part in text.split(",")]
+    except ValueError:
+        found = []
+    rises = all(0 < level <= MOST for level in found) and found == sorted(set(found))
+    if not found or not rises:
+        raise SettingsError(f"--levels: '{text}' is refused: write numbers that rise, as 1,2,3,5,8")
+    if clients and not all(level.is_integer() for level in found):
+        raise SettingsError(
+            f"--levels: '{text}' is refused: clients are whole; levels of a rate want an --arrival"
+        )
+    if clients and found[-1] > MOST_CLIENTS:
+        raise SettingsError(f"--levels: '{text}' is refused: at most {MOST_CLIENTS} clients")
+    return found
+
+
+def at_once(asked: Any, total_s: float = _NO_TIME) -> int:
+    """Return the most requests in flight at once if each takes `total_s`, as it does alone.
+
+    Without that time the clients of closed loops count, and nothing that comes by a rate.
+    """
+    return max(1, *(round(_most(step, total_s)) for step in _foreseen(asked, total_s)))
+
+
+def may_send(asked: Any, level: float) -> bool:
+    """Return whether a load may come to a level; True where that depends on its baseline."""
+    steps = _foreseen(asked)
+    if asked.mode == "ramp":
+        return bool(asked.arrival) or (1 <= level <= steps[-1].level and level.is_integer())
+    known = asked.levels or asked.rate or not asked.arrival
+    return not known or level in [step.level for step in steps]
+
+
+def _foreseen(asked: Any, total_s: float = _NO_TIME) -> list[Step]:
+    """Return the steps that a mode foresees, lowest first; of a search, its first and its last."""
+    steps: list[Step] = registry.load("kinds.stress.modes", asked.mode).steps(asked, total_s)
+    return steps
+
+
+def _most(step: Step, total_s: float) -> float:
+    """Return how much of a step is in flight at once where nobody waits."""
+    burst = _in_flight(step.bursts[0], total_s) if step.bursts else 0.0
+    return min(_in_flight(step, total_s) + burst, step.requests or math.inf)
+
+
+def _in_flight(load: Step | Burst, total_s: float) -> float:
+    return load.level if load.unit == CLIENTS else load.level * total_s
+
+
+def checked(asked: Any) -> Any:
+    """Return the settings of a load with what follows from them made plain.
+
+    A rate wants a schedule; a fixed length of answers is their limit. Raises SettingsError for what
+    cannot be meant together.
+    """
+    rates = (asked.rate, asked.max_rate) if asked.mode != "spike" else ()
+    update: dict[str, Any] = {}
+    if asked.mode == "spike" or any(rates):
+        update["arrival"] = asked.arrival or "poisson"
+    if asked.osl:
+        update["max_tokens"] = asked.osl
+    found = asked.model_copy(update=update)
+    for contradiction in _contradictions(found):
+        raise SettingsError(contradiction)
+    allow_files(at_once(found))
+    return found
+
+
+def _contradictions(asked: Any) -> Iterator[str]:
+    """Yield a sentence for each thing that cannot be meant."""
+    window(asked.warmup_window, "--warmup-window")
+    window(asked.cooldown_window, "--cooldown-window")
+    if asked.concurrency and asked.arrival:
+        yield (
+            f"--concurrency {asked.concurrency} is refused: clients in a closed loop have no rate "
+            "and no schedule: leave out either it or --rate, --arrival and --mode spike"
+        )
+    if asked.think_time:
+        think_seconds(asked.think_time)
+        if asked.arrival:
+            yield "--think-time is refused: a schedule does not wait for clients to think"
+    if asked.levels:
+        named_levels(asked.levels, clients=not asked.arrival)
+    yield from _below(asked)
+    yield from _too_long(asked)
+    if asked.mode == "ramp" and asked.level_requests:
+        yield from _too_few(asked, rates=bool(asked.arrival))
+
+
+def _below(asked: Any) -> Iterator[str]:
+    """Yield a sentence for each upper end, of those that the mode has, below its lower one."""
+    for most, least in _ENDS.get(asked.mode, ()):
+        high, low = getattr(asked, most), getattr(asked, least)
+        if high is not None and low is not None and high < low:
+            own = ", the default," if high == type(asked).model_fields[most].default else ""
+            yield (
+                f"--{_flag(most)} {high:g}{own} is refused: it is below --{_flag(least)} {low:g}: "
+                "raise it"
+            )
+
+
+def _too_long(asked: Any) -> Iterator[str]:
+    """Yield a sentence if the windows are as long as the shortest level, where that is known."""
+    ends = [window(getattr(asked, name), name) for name in ("warmup_window", "cooldown_window")]
+    step = _foreseen(asked)[0]
+    measures: list[tuple[Callable[[Window], float], float | None, str]] = [
+        (lambda end: end.seconds, None if step.bursts else step.seconds, "s"),
+        (lambda end: end.requests, step.requests, "requests"),
+    ]
+    for measure, length, unit in measures:
+        taken = sum(map(measure, ends))
+        if length is not None and taken >= length:
+            yield (
+                f"--warmup-window and --cooldown-window leave out {taken:g} {unit}, all of "
+                f"{length:g} that a level has: shorten them, or lengthen it"
+            )
+
+
+def _too_few(asked: Any, *, rates: bool) -> Iterator[str]:
+    """Yield a sentence if a ramp's requests would be spent before it has come to its maximum."""
+    first, last = _foreseen(asked)
+    search = loops.least(first.level, last.level, rates=rates)
+    least = min(BASELINE_REQUESTS + search, probing.BUDGET)
+    if asked.level_requests < least:
+        yield (
+            f"--requests {asked.level_requests} is refused: of a ramp they are its whole budget, "
+            f"and to come to its maximum takes {least}: ask for more, or for a lower maximum"
+        )
+
+
+def allow_files(requests: int) -> None:
+    """Have files for so many requests at once; raises SettingsError if there may not be as many."""
+    try:
+        import resource
+    except ImportError:  # Windows has no such limit
+        return
+    wanted = SPARE_FILES + requests
+    have, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if have >= wanted:
+        return
+    with suppress(OSError, ValueError, OverflowError):  # more than it may be, or than there can be
+        resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, most))
+        return
+    raise SettingsError(
+        f"{requests} requests at once need {wanted} open files, this process may have {have} "
+        f"(at most {most}): raise it with ulimit -n {wanted}, or ask for less load"
+    )
+
+
+def _flag(name: str) -> str:
+    return name.replace("_", "-")

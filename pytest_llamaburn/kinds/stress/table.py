@@ -1,0 +1,307 @@
+"""What tables of any format show of a stress run: a row per level, and what follows from them."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from pytest_llamaburn import gates
+from pytest_llamaburn.energy import words as _power
+from pytest_llamaburn.kinds.stress import chart as _chart
+from pytest_llamaburn.tables import ABSENT, Sheet, machine, number, server, title
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+    from pathlib import Path
+
+Level = dict[str, Any]
+
+COLUMNS = (
+    *("level", "state", "requests", "failed", "requests/s", "tokens/s"),
+    *("TTFT p50 ms", "TTFT p95", "ITL p50 ms", "total p50 ms", "p95", "p99", "from schedule p95"),
+)
+_GOODPUT = ("goodput/s", "goodput %")
+_STATISTICS = ("n", "mean", "p50", "p90", "p95", "p99", "p99_9")
+_ADJUSTED = tuple(f"adj_{name}" for name in _STATISTICS[2:])
+_WORDS = 2
+POINTS = ("failure_point", "degradation_point")
+
+
+def sheets(document: dict[str, Any], path: Path) -> Iterator[Sheet]:
+    """Yield the table of a stress run."""
+    found = document["results"]
+    facts = [server(document), machine(document["environment"]), _load(document)]
+    columns = (*COLUMNS, *(_GOODPUT if document["config"]["slo"] else ()))
+    rows = [_row(level) for level in found["levels"]]
+    notes = [*_notes(document), f"file {path}"]
+    chart = _chart.lines(found["levels"], [place(level) for level in found["levels"]])
+    yield Sheet(title(document), facts, rows, notes, columns, _WORDS, tuple(chart))
+
+
+def rows(document: dict[str, Any]) -> Iterator[dict[str, Any]]:
+    """Yield every level as one flat row, distributions by statistic."""
+    about = {"model": document["model"]["id"], "run_id": document["run_id"]}
+    for level in document["results"]["levels"]:
+        flat: dict[str, Any] = {}
+        for name, value in level.items():
+            if isinstance(value, dict) and "p50" in value:
+                words = (word for word in (*_STATISTICS, *_ADJUSTED) if word in value)
+                flat |= {f"{name}.{word}": value[word] for word in words}
+            elif name == "goodput" and value:
+                flat |= {f"goodput.{word}": value[word] for word in ("requests_per_sec", "share")}
+            elif not isinstance(value, dict | list):
+                flat[name] = value
+        yield {**about, **flat, "energy_of": _power.of(document)}
+
+
+def place(level: Level) -> float:
+    """Return where a level lies: its clients or its rate."""
+    found: float = level["rate"] if level.get("concurrency") is None else level["concurrency"]
+    return found
+
+
+def marks(found: dict[str, Any]) -> list[tuple[float, str]]:
+    """Return the points on the axis of levels that are known, with their names."""
+    return [
+        (at, name.replace("_", " "))
+        for name in POINTS
+        if (point := found[name]) and (at := point.get("concurrency") or point.get("rate"))
+    ]
+
+
+def name(level: Level) -> str:
+    """Return a level in words."""
+    unit = "requests/s" if level.get("concurrency") is None else "clients"
+    return f"{place(level):.3g} {unit}"
+
+
+def _load(document: dict[str, Any]) -> str:
+    config, totals = document["config"], document["results"]["totals"]
+    sent = f"{totals['succeeded']} of {totals['requests']} requests succeeded"
+    arrival = f", {config['arrival']} arrivals" if config["arrival"] else ""
+    return (
+        f"{document['status']}: {config['mode']}{arrival}, {sent}, up to {config['max_tokens']} "
+        f"tokens, cache {config['cache']}, seed {config['seed']}"
+    )
+
+
+def _row(level: Level) -> tuple[str, ...]:
+    total, ttft = level["total_generation_ms"], level["time_to_first_token_ms"]
+    due = level["total_generation_from_schedule_ms"]
+    return (
+        name(level),
+        level.get("state") or ABSENT,
+        str(level["requests"] - level["excluded"]),
+        str(level["failed"]),
+        number(level["requests_per_sec"]),
+        number(level["output_tokens_per_sec"]),
+        number(ttft["p50"]),
+        _marked(ttft, "p95"),
+        number(level["inter_token_latency_ms"]["p50"]),
+        number(total["p50"]),
+        _marked(total, "p95"),
+        _marked(total, "p99"),
+        _marked(due, "p95"),
+        *_goodput(level),
+    )
+
+
+def _goodput(level: Level) -> tuple[str, ...]:
+    found = level["goodput"]
+    if not found:
+        return ()
+    share = ABSENT if found["share"] is None else f"{found['share']:.1%}"
+    return number(found["requests_per_sec"]), share
+
+
+def _marked(values: dict[str, Any], statistic: str) -> str:
+    star = "" if statistic in values["certified"] or not values["n"] else "*"
+    return number(values[statistic]) + star
+
+
+def _notes(document: dict[str, Any]) -> Iterator[str]:
+    found = document["results"]
+    yield "* fewer samples than certify this percentile (p95: 59, p99: 299)"
+    yield from _idle(found["idle"])
+    baseline = found["baseline"]
+    if baseline and found["deadline_s"]:
+        total, ttft = baseline["total_generation_ms"], baseline["time_to_first_token_ms"]
+        yield (
+            f"baseline, one client: total p50 {number(total['p50'])} ms, TTFT p50 "
+            f"{number(ttft['p50'])} ms; a request fails after {found['deadline_s']:.3g} s"
+        )
+    yield from _rates(found["levels"])
+    for level in found["levels"]:
+        if level["evidence"] and not level["state"]:
+            yield f"{name(level)}: {level['evidence']}"
+    yield from _findings(found)
+    if document["status"] != "complete" and found["stop_reason"]:
+        yield f"stopped before the end: {found['stop_reason']}"
+    yield from _power.levels(document)
+    for kind, count in found["errors"].items():
+        yield f"failed: {kind} × {count}"
+    yield from _client(found)
+    for gate in found["gates"]:
+        yield f"gate {gates.sentence(gate)}"
+    for insight in document["insights"]:
+        yield insight["text"]
+
+
+def _rates(levels: Iterable[Level]) -> Iterator[str]:
+    """Yield why levels have no throughput or an uncertain one, those with one reason together."""
+    found: dict[str, list[str]] = {}
+    for level in levels:
+        reasons = {
+            "throughput": level.get("rate_reason"),
+            "tokens/s": level.get("tokens_reason"),
+            "goodput": (level["goodput"] or {}).get("reason"),
+        }
+        for what, reason in reasons.items():
+            if reason:
+                found.setdefault(f"{what}: {reason}", []).append(name(level))
+    for reason, names in found.items():
+        yield f"{', '.join(names)}: {reason}"
+
+
+def _findings(found: dict[str, Any]) -> Iterator[str]:
+    """Yield where the server bends and breaks, what is optimal, and how it recovered."""
+    for name in POINTS:
+        if found[name]:
+            yield _point(name, found[name])
+    if found.get("points_reason"):
+        yield f"no failure and no degradation point: {found['points_reason']}"
+    if found["optimal"]:
+        best = found["optimal"]
+        yield f"optimal: {_at(best)}: {best['evidence']}"
+    if found["recovery"]:
+        yield _recovery(found["recovery"])
+        yield from _bursts(found["recovery"]["spikes"])
+    if found["sustained"]:
+        yield from _sustained(found["sustained"])
+
+
+def _at(point: dict[str, Any]) -> str:
+    unit = "clients" if "concurrency" in point else "requests/s"
+    value = point.get("concurrency", point.get("rate"))
+    if value is not None:
+        return f"{value:.3g} {unit}"
+    low, high = point.get("bracket") or (point["passing"], point["failing"])
+    if low is None:
+        return f"at or below {high:.3g}, the lowest that was sent"
+    if high is None:
+        return f"above {low:.3g} {unit}"
+    return f"between {low:.3g} and {high:.3g} {unit}"
+
+
+def _point(name: str, point: dict[str, Any]) -> str:
+    words = name.replace("_", " ")
+    if name == "failure_point":
+        meaning = f"more than {point['failure_rate']:.0%} fail by {point['deadline_s']:.3g} s"
+    else:
+        meaning = f"{point['metric']} over {point['factor']:g}× the baseline"
+    if not point["reached"]:
+        tried = f" up to {point['passing']:g}" if name == POINTS[0] and point["passing"] else ""
+        return f"{words} ({meaning}): not reached{tried}: {point['reason']}"
+    interval = point.get("interval")
+    number = point.get("concurrency", point.get("rate")) is not None
+    between = f" [{interval[0]:.3g}, {interval[1]:.3g}]" if interval and number else ""
+    if number and point.get("confirmed") is False:
+        between += ", not confirmed by levels at 0.9× and 1.1×"
+    ends = (ABSENT if e is None else f"{e:.3g}" for e in (point["passing"], point["failing"]))
+    bracket = "highest passing {}, lowest failing {}".format(*ends)
+    sooner = [
+        f"by {deadline} s: {at:.3g}"
+        for deadline, at in point.get("at_deadline_s", {}).items()
+        if at is not None
+    ]
+    others = f" ({', '.join(sooner)})" if sooner else ""
+    return f"{words} ({meaning}): {_at(point)}{between}; {bracket}{others}"
+
+
+def _recovery(found: dict[str, Any]) -> str:
+    if found["recovery_time_ms"] is None:
+        bound = found.get("lower_bound_ms")
+        known = ABSENT if bound is None else f"at least {number(bound)} ms"
+        return f"recovery: {known}: {found['reason']}"
+    resolution = found["resolution_ms"]
+    middle, low, high = (
+        f"under {number(resolution)}" if ms < resolution else number(ms)
+        for ms in (found["recovery_time_ms"], *found["range_ms"])
+    )
+    return (
+        f"recovery after a spike: {middle} ms (of {len(found['spikes'])} spikes, {low} to {high} "
+        f"ms), resolution {number(resolution)} ms, beside {found['steady_rate']:.3g} requests/s"
+    )
+
+
+def _bursts(spikes: Iterable[dict[str, Any]]) -> Iterator[str]:
+    """Yield how the requests of each burst went."""
+    for order, spike in enumerate(spikes, start=1):
+        if burst := spike.get("burst"):
+            kinds = ", ".join(f"{kind} × {count}" for kind, count in burst["errors"].items())
+            ttft, total = burst["time_to_first_token_ms"], burst["total_generation_ms"]
+            yield (
+                f"burst {order}: {burst['requests']} requests, {burst['failed']} failed"
+                f"{f' ({kinds})' if kinds else ''}, TTFT p50 {number(ttft['p50'])} ms, p95 "
+                f"{_marked(ttft, 'p95')}, total p50 {number(total['p50'])} ms, p95 "
+                f"{_marked(total, 'p95')}"
+            )
+
+
+def _sustained(found: dict[str, Any]) -> Iterator[str]:
+    for name in ("tokens_per_sec", "total_p50_ms"):
+        judged = found[name]
+        if judged["reason"]:
+            yield f"{name} over time: not judged: {judged['reason']}"
+            continue
+        trend, steady = judged["trend"], judged["steady"]
+        drift = f"drifts by {trend['share']:+.1%}" if trend["drifts"] else "does not drift"
+        plateau = f"steady at {number(steady['mean'])}" if steady else "no steady state"
+        yield f"{name} over time: {drift} (p {trend['p']:.2g}), {plateau}"
+    yield from _memory(found)
+
+
+def _idle(found: dict[str, Any] | None) -> Iterator[str]:
+    """Yield what the machine did before it was sent anything."""
+    if found is None:
+        return
+    parts = [("CPU", found["cpu_pct"], "%"), ("RAM", found["ram_used_mb"], "MB")]
+    parts.append(("the server's memory", found["server_rss_mb"], "MB"))
+    for gpu in found.get("gpus", ()):
+        parts += [(f"GPU {gpu['id']}", gpu["util_pct"], "%"), ("VRAM", gpu["vram_used_mb"], "MB")]
+    known = [f"{name} {number(value)} {unit}" for name, value, unit in parts if value is not None]
+    if known:
+        yield f"idle, before the load: {', '.join(known)}"
+
+
+def _memory(found: dict[str, Any]) -> Iterator[str]:
+    """Yield what the server and we held in the first and in the last minute."""
+    ends = [found["per_minute"][i] for i in (0, -1)]
+    for name, whose in (("server_rss_mb", "the server's"), ("client_rss_mb", "our")):
+        first, last = (minute.get(name) for minute in ends)
+        if first is not None and last is not None:
+            ends_at = f"{number(first)} MB in the first minute, {number(last)} in the last"
+            yield f"{whose} memory: {ends_at}"
+    if found.get("memory_reason"):
+        yield f"memory per minute: {found['memory_reason']}"
+
+
+def _client(found: dict[str, Any]) -> Iterator[str]:
+    for level in found["levels"]:
+        if level.get("began_busy"):
+            yield f"{name(level)}: the server was not seen to be idle before"
+        health = level["client_health"]
+        if health["client_limited"]:
+            reasons = "; ".join(health["reasons"])
+            yield f"{name(level)}: the client was the limit ({reasons}): use --workers"
+        if health.get("not_counted"):
+            yield (
+                f"{name(level)}: {health['not_counted']} requests do not count: the client was the "
+                "limit while they were sent, and the level was measured again"
+            )
+    calibration = found["client_health"]["calibration"]
+    if calibration and calibration.get("ttft_error_ms"):
+        ttft, itl = calibration["ttft_error_ms"], calibration["itl_error_ms"]
+        yield (
+            f"instrument, {calibration['streams']} streams: TTFT error p50 {number(ttft['p50'])} "
+            f"ms, p99 {number(ttft['p99'])} ms; inter-token error p99 {number(itl['p99'])} ms"
+        )

@@ -1,0 +1,1 @@
+"""Comparisons of stress runs, level by level."""

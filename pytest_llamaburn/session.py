@@ -1,0 +1,476 @@
+"""The harness: what one pytest session shares."""
+
+from __future__ import annotations
+
+import os
+import select
+import signal
+import threading
+import zlib
+from contextlib import ExitStack, nullcontext, suppress
+from datetime import UTC, datetime
+from functools import cache, cached_property
+from importlib import import_module
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from pytest_llamaburn import options
+from pytest_llamaburn.errors import (
+    LlamaBurnError,
+    NothingMeasuredError,
+    ResultsError,
+    SettingsError,
+    StoppedError,
+)
+from pytest_llamaburn.settings import Benchmark, Display, Eval, Judging, Stress
+from pytest_llamaburn.settings import Run as Common
+from pytest_llamaburn.texts import whole
+
+if TYPE_CHECKING:
+    import asyncio
+    from collections.abc import Coroutine
+    from contextlib import AbstractContextManager
+
+    from pytest_llamaburn.datasets import Planned, Question
+    from pytest_llamaburn.kinds._run import Run
+    from pytest_llamaburn.progress import Progress
+
+PREFIX = "llamaburn-"
+# Signals that end a run with its file, as Ctrl-C does: SIGHUP comes when the terminal is closed.
+ENDING = tuple(
+    getattr(signal, name) for name in ("SIGTERM", "SIGHUP", "SIGQUIT") if hasattr(signal, name)
+)
+NO_SET = {"sets": [], "available": 0}  # tests that bring their own prompts
+
+
+class Kind(NamedTuple):
+    """A kind of run: its settings, its class in `load/`, and the setting that sets runs apart."""
+
+    name: str
+    settings: type
+    run: str
+    apart: str | None = None
+
+
+# By the fixture that opens a run; its marker is `llm_` and the kind's name.
+KINDS = {
+    "llm": Kind("benchmark", Benchmark, "benchmark.run.Bench"),
+    "exam": Kind("eval", Eval, "eval.run.Exam", "set"),
+    "llm_under_load": Kind("stress", Stress, "stress.run.Stress", "mode"),
+}
+
+
+class Target(NamedTuple):
+    """The parameter of a fixture that opens a run: what is run on which model.
+
+    `repeat` is which independent run of it this is, `variant` the mode or set it is in.
+    """
+
+    fixture: str
+    model: str | None
+    repeat: int = 0
+    variant: str = ""
+
+
+class Broken(NamedTuple):
+    """A parameter that could not be made; asking for it tells why, in that test alone."""
+
+    error: LlamaBurnError
+
+
+class Harness:
+    """Everything a session needs for our items, made when the first one asks."""
+
+    def __init__(self, config: Any) -> None:
+        """Note the session of a pytest configuration; opens nothing."""
+        workerinput = getattr(config, "workerinput", {})
+        self._config = config
+        self.session_id: str = workerinput.get("llamaburn_session") or _new_session_id()
+        self.worker: str = workerinput.get("workerid", "main")
+        self.planned: dict[Target, dict[str, int]] = {}
+        self.open_runs: list[Run] = []
+        self._runs: list[Run] = []
+        self._settings: dict[str, Any] = {}
+        self.run_ids: dict[str, None] = {}
+        self.skipped: dict[str, list[str]] = {}  # keys of items, by run
+        self.interrupted = False
+        self.paths: list[Path] = []
+        self.comparisons: list[Path] = []
+        self.failures: list[str] = []
+        self.exit_code = 0
+        self.mixed = False
+        self.shows_tables = True
+        self.gated = False
+        self.annotations: list[str] = []
+        self._stderr: int | None = None
+        self._closing = ExitStack()
+
+    @cached_property
+    def common(self) -> Common:
+        """The checked settings that all kinds of runs share; raises SettingsError."""
+        return options.resolve(Common, options.given(self._config.option, Common, PREFIX))[0]
+
+    def settings(self, fixture: str) -> Any:
+        """Return the checked settings of a kind of run; raises SettingsError."""
+        if fixture not in self._settings:
+            self._settings[fixture] = self._settled(KINDS[fixture])
+        return self._settings[fixture]
+
+    def _settled(self, kind: Kind) -> Any:
+        from pytest_llamaburn.store.resume import header_of, settled
+
+        given = options.given(self._config.option, kind.settings, PREFIX)
+        settings = settled(kind.settings, *options.resolve(kind.settings, given))[0]
+        if settings.resume:
+            header = header_of(Path(settings.results_dir), settings.resume)
+            self.session_id = header["session_id"]
+        return settings
+
+    @cached_property
+    def display(self) -> Display:
+        """The checked display settings; inside pytest, progress is silent unless asked for."""
+        given = {"progress": "none", **options.given(self._config.option, Display, PREFIX)}
+        return options.resolve(Display, given, {})[0]
+
+    @cached_property
+    def judging(self) -> Judging:
+        """The checked settings of the judges for tests' own answers; claude if none is named."""
+        given = options.given(self._config.option, Judging, PREFIX)
+        settings = options.resolve(Judging, given)[0]
+        return (
+            settings
+            if settings.judge
+            else options.resolve(Judging, {**given, "judge": ("claude",)})[0]
+        )
+
+    @cached_property
+    def prompts(self) -> tuple[list[Planned], dict[str, Any]]:
+        """The prompts to use with their iterations, and how a file describes the choice."""
+        from pytest_llamaburn import datasets
+
+        settings = self.settings("llm")
+        if settings.mode == "correctness":
+            from pytest_llamaburn.kinds.benchmark import number_words
+
+            asked = number_words.prompts(settings.numbers, settings.seed, settings.lang)
+            facts = {"sets": [f"numbers in words, {settings.lang}"], "available": len(asked)}
+            return [datasets.Planned(prompt, 1) for prompt in asked], facts
+        available = datasets.load_prompts(settings.prompts)
+        chosen = datasets.plan(available, settings.iterations, settings.seed)
+        return chosen, {"sets": list(settings.prompts), "available": len(available)}
+
+    @cached_property
+    def runner(self) -> asyncio.Runner:
+        """The event loop of the timed path: in the main thread, uvloop where there is one."""
+        import asyncio  # costs every session's start 40 ms
+
+        from pytest_llamaburn.load.loop import loop_factory
+
+        return self._closing.enter_context(asyncio.Runner(loop_factory=loop_factory()))
+
+    def keep_stderr(self) -> None:
+        """Keep standard error as it is before pytest captures it, if progress is to be shown."""
+        wanted = getattr(self._config.option, "llamaburn_progress", None)
+        if self.worker == "main" and wanted not in (None, "none"):
+            self._stderr = os.dup(2)
+
+    @cached_property
+    def progress(self) -> Progress:
+        """Where finished requests are told."""
+        from pytest_llamaburn import progress
+
+        word = self.display.progress if self._stderr is not None else "none"
+        if self.shows_tables and word not in ("none", "json"):
+            shown: Progress = progress.Plain(Lines(self._config))
+        else:
+            shown = progress.make(word, self._stderr)
+        self._closing.callback(shown.close)
+        shown.plan(sum(n for items in self.planned.values() for n in items.values()))
+        return shown
+
+    def targets(self, fixture: str) -> list[Target]:
+        """Return the parameters of a fixture that opens runs: each model, each repeat."""
+        kind, settings = KINDS[fixture], self.settings(fixture)
+        models, repeats = settings.model or (None,), range(getattr(settings, "repeats", 1))
+        apart = getattr(settings, kind.apart) if kind.apart else ""
+        variants = [apart] if isinstance(apart, str) else apart
+        rival = self.rival(fixture)
+        models = models if rival is None else (rival, *models)
+        return [Target(fixture, m, r, v) for v in variants for m in models for r in repeats]
+
+    def rival(self, fixture: str) -> str | None:
+        """Return the other model of a comparison, which answers first; None if there is none."""
+        other: str | None = getattr(self.settings(fixture), "compare_to", None)
+        if other is None:
+            return None
+        from pytest_llamaburn.kinds.eval.task import is_file
+
+        return None if is_file(other) else other
+
+    def questions(self, target: Target) -> tuple[Question, ...]:
+        """Return the questions of an exam; raises DatasetError or ResultsError."""
+        from pytest_llamaburn.kinds.eval.task import paper
+
+        return paper(self.settings(target.fixture), target.variant).questions
+
+    def open(self, target: Target) -> Run:
+        """Return a warmed-up run for a target; raises UsageError."""
+        from pytest_llamaburn.kinds._run import Identity
+
+        settings = self.settings(target.fixture)
+        run_id = self.run_id(target)
+        worker = f"{self.worker}-{target.repeat}"
+        identity = Identity(self.session_id, run_id, worker, self._moment, target.variant)
+        run: Run = _run_class(KINDS[target.fixture].run)(
+            settings, identity, target.repeat, self.progress
+        )
+        if self.shows_tables:
+            run.alarm = self.tell
+        self.open_runs.append(run)
+        self._runs.append(run)
+        planned = self.planned.get(target, {})
+        self.run(run.prepare(target.model, planned, self._about(target)))
+        self.run_ids[run_id] = None
+        return run
+
+    @property
+    def _moment(self) -> str:
+        """When the session began, as result files have it."""
+        moment = datetime.strptime(self.session_id[:19], "%Y-%m-%dT%H-%M-%S").replace(tzinfo=UTC)
+        return moment.isoformat().replace("+00:00", "Z")
+
+    def _about(self, target: Target) -> dict[str, Any]:
+        """Return what the session has to tell a run."""
+        rival = self.rival(target.fixture)
+        if rival is not None:
+            return {"rival_run": self.run_id(target._replace(model=rival))}
+        return {"prompts": self.prompts[1] if "prompts" in self.__dict__ else NO_SET}
+
+    def run_id(self, target: Target) -> str:
+        """Return the id of the run of a target, the same in every worker of the session."""
+        words = [KINDS[target.fixture].name, str(target.model), target.variant]
+        key = "/".join(filter(None, words))
+        return f"{self.session_id}-{zlib.crc32(whole(key).encode()):08x}"
+
+    def run(self, work: Coroutine[Any, Any, Any]) -> Any:
+        """Run on the timed loop, in this thread; raises SettingsError where a loop runs already."""
+        if _inside_a_loop():
+            work.close()
+            raise SettingsError(
+                "measure, stress and ollama_client block: use them in a plain test, or await the "
+                "coroutines of ollama_client.aio in an async one"
+            )
+        from pytest_llamaburn.load.loop import completed
+
+        try:
+            return completed(self.runner.get_loop(), work)
+        except KeyboardInterrupt:
+            self.stop_once()
+            raise
+
+    def write(self) -> None:
+        """Make the result files from the journals."""
+        from pytest_llamaburn.store.finish import write_result
+
+        homes = self.settle()
+        for run_id in self.run_ids:
+            home = homes.get(run_id, Path(self.common.results_dir))
+            try:
+                path = write_result(home, run_id, self.skipped.get(run_id, ()), self.misplaced)
+                if path is not None:
+                    self.paths.append(path)
+                    self._judge(path)
+            except LlamaBurnError as err:
+                self.failures.append(str(err))
+                self.exit_code = err.exit_code
+        if not self.interrupted:
+            for path in self.paths:
+                self._compare(path)
+
+    def settle(self) -> dict[str, Path]:
+        """Return the results directory of each run of this process, replaced where it is gone."""
+        homes = {}
+        for run in self._runs:
+            if run.journal is None:
+                continue
+            try:
+                run.settle()
+            except LlamaBurnError as err:
+                self.misplaced(str(err))
+            homes[run.identity.run_id] = run.journal.results_dir
+        for sentence in self.lost:
+            self.misplaced(sentence)
+        return homes
+
+    @property
+    def lost(self) -> list[str]:
+        """The sentences on results directories that were removed or moved while runs went on."""
+        journals = (run.journal for run in self._runs)
+        return list(dict.fromkeys(one.lost for one in journals if one and one.lost))
+
+    def misplaced(self, sentence: str) -> None:
+        """Note that something is not where the user wanted it."""
+        if sentence not in self.failures:
+            self.failures.append(sentence)
+        self.exit_code = ResultsError.exit_code
+
+    def _judge(self, path: Path) -> None:
+        from pytest_llamaburn.load.step import SERVER_GONE
+        from pytest_llamaburn.store.results import load
+
+        found = load(path)["results"]
+        if found.get("stop_reason") == SERVER_GONE:
+            self.failures.append("the load stopped before its end: the server is gone")
+            self.gated = True
+        if not found["totals"]["succeeded"] and self.exit_code in (0, StoppedError.exit_code):
+            self.failures.append("nothing was measured: no request succeeded")
+            self.exit_code = NothingMeasuredError.exit_code
+        self.gated |= any(gate["verdict"] != "pass" for gate in found["gates"])
+
+    def _compare(self, path: Path) -> None:
+        """Compare a new file with the baseline of its kind, if one is named."""
+        from pytest_llamaburn.kinds.comparison import engine
+
+        kinds = {kind.name: kind.settings for kind in KINDS.values()}
+        try:
+            kind = kinds[engine.kind_of(path)]
+            given = options.given(self._config.option, kind, PREFIX)
+            found, broken = engine.with_baseline(path, options.resolve(kind, given)[0])
+        except LlamaBurnError as err:
+            self.failures.append(f"--compare: {err}")
+            self.exit_code = err.exit_code
+            return
+        self.comparisons += [found] if found else []
+        self.failures += broken
+        self.gated |= bool(broken)
+
+    def end_on_signals(self) -> None:
+        """Have each of ENDING end the session as Ctrl-C does, its files written, until `close`.
+
+        What this process was started to ignore, as nohup does with SIGHUP, it goes on to ignore.
+        """
+        if threading.current_thread() is not threading.main_thread():
+            return
+        for number in ENDING:
+            if signal.getsignal(number) is not signal.SIG_IGN:
+                handler = signal.signal(number, lambda *_: signal.raise_signal(signal.SIGINT))
+                self._closing.callback(signal.signal, number, handler)
+
+    def stop_once(self) -> None:
+        """Ignore further signals to stop: what goes on is the stopping.
+
+        `close` gives them back; the command does so itself, when it has shown the tables.
+        """
+        if threading.current_thread() is not threading.main_thread():
+            return
+        numbers = (signal.SIGINT, *ENDING)
+        handlers = {number: signal.signal(number, signal.SIG_IGN) for number in numbers}
+        drop_gone_streams()
+        self._find_begun()
+        measured = self.open_runs or self.run_ids or self.planned
+        for number, handler in handlers.items():
+            if not measured:
+                signal.signal(number, handler)
+            elif self.shows_tables:
+                self._closing.callback(signal.signal, number, handler)
+
+    def _find_begun(self) -> None:
+        """Note the runs that xdist's workers have begun: no report of them may have come yet."""
+        if self.interrupted and getattr(self._config.option, "numprocesses", None):
+            from pytest_llamaburn.store import journal
+
+            with suppress(SettingsError):
+                directory = Path(self.common.results_dir)
+                self.run_ids.update(dict.fromkeys(journal.of_session(directory, self.session_id)))
+
+    def close(self) -> None:
+        """Give back what the session took."""
+        for run in self._runs:
+            run.forget()
+        self._runs.clear()
+        self._closing.close()
+
+    def end(self, run: Run) -> None:
+        """Finish a run; what goes wrong at the end of a cut session costs no file."""
+        self.open_runs.remove(run)
+        try:
+            self.run(run.finish("interrupted" if self.interrupted else "finished"))
+        except LlamaBurnError as err:
+            if not self.interrupted:
+                raise
+            self.misplaced(str(err))
+
+    def alone(self, target: Target) -> AbstractContextManager[None]:
+        """Return what holds the machine-wide lock: nothing else of ours measures meanwhile."""
+        from pytest_llamaburn.load import turn
+
+        if self.common.allow_parallel:
+            return nullcontext()
+        main = self.worker == "main"  # workers of one session take turns by design
+        pid = os.getpid() if main else os.getppid()
+        holder = turn.Holder(pid, self._moment, self.run_id(target), target.model)
+        return turn.alone(holder, self.tell if main else str)
+
+    def tell(self, text: str) -> None:
+        """Say at once, whatever pytest captures, what cannot wait until the session's end."""
+        with suppress(OSError):  # the terminal may be gone
+            if self.shows_tables and self._config.pluginmanager.hasplugin("terminalreporter"):
+                Lines(self._config).write(f"{text}\n")
+            else:
+                os.write(2, f"{text}\n".encode())
+
+
+def drop_gone_streams() -> None:
+    """Send to nowhere what would be written to a terminal, or a reader, that is gone.
+
+    An error there would end the session before its files are written.
+    """
+    for number in (1, 2):
+        with suppress(OSError, AttributeError):  # closed, or a system that cannot ask
+            watch = select.poll()
+            watch.register(number, 0)
+            if watch.poll(0):  # it was hung up, or nobody reads it
+                nowhere = os.open(os.devnull, os.O_WRONLY)
+                os.dup2(nowhere, number)
+                os.close(nowhere)
+
+
+class Lines:
+    """Whole lines between those of pytest's own report, whatever it has begun to write."""
+
+    def __init__(self, config: Any) -> None:
+        """Find what writes to the terminal."""
+        self._capture: Any = config.pluginmanager.getplugin("capturemanager")
+        self._report: Any = config.pluginmanager.getplugin("terminalreporter")
+
+    def write(self, text: str) -> None:
+        """Write lines."""
+        with self._capture.global_and_fixture_disabled():
+            self._report.ensure_newline()
+            self._report.write(f"llamaburn: {text}")
+
+    def flush(self) -> None:
+        """Do nothing: pytest flushes."""
+
+    def close(self) -> None:
+        """Do nothing: the terminal is pytest's."""
+
+
+@cache
+def _run_class(place: str) -> Any:
+    module, _, name = place.rpartition(".")
+    return getattr(import_module(f"pytest_llamaburn.kinds.{module}"), name)
+
+
+def _inside_a_loop() -> bool:
+    import asyncio
+
+    try:
+        asyncio.get_running_loop()
+    except RuntimeError:
+        return False
+    return True
+
+
+def _new_session_id() -> str:
+    return f"{datetime.now(UTC):%Y-%m-%dT%H-%M-%S}-{os.urandom(3).hex()}"

@@ -1,0 +1,1 @@
+"""Statistics of samples: distributions and intervals, agreement, drift, comparison of runs."""

@@ -1,0 +1,1 @@
+"""Where results are kept: journals, result files, finishing and resuming a run."""

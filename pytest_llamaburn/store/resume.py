@@ -1,0 +1,189 @@
+"""Runs that were cut: which there are, and how one continues."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from pytest_llamaburn import options
+from pytest_llamaburn.backends._base import parse_host
+from pytest_llamaburn.backends._detect import means_file, settle
+from pytest_llamaburn.energy import cost
+from pytest_llamaburn.errors import ResultsError, SettingsError
+from pytest_llamaburn.store import journal, results
+from pytest_llamaburn.telemetry import _detect
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+LAST = "last"
+_SPENDING = ("max_judge_calls", "max_judge_cost")  # a run may go on with another limit
+_KEY = ("prompt_id", "prompt_sha256", "repeat", "iteration", "start")
+ASKED_AGAIN = ("api_error", "budget")  # judgments that a continued run asks for again
+
+
+def unfiled(results_dir: Path) -> list[str]:
+    """Return the ids of runs that left a journal but no result file: they were killed."""
+    headers, _ = _left_behind(results_dir)
+    return [name for name, it in headers.items() if results.of_run(results_dir, it) is None]
+
+
+def left_alone(results_dir: Path) -> list[str]:
+    """Return a sentence for each journal that this version cannot make a result file from."""
+    return [*_left_behind(results_dir)[1].values()]
+
+
+def _left_behind(results_dir: Path) -> tuple[dict[str, dict[str, Any]], dict[str, str]]:
+    """Return the headers of unfinished runs, oldest first, and why other journals have none."""
+    headers: dict[str, dict[str, Any]] = {}
+    refused: dict[str, str] = {}
+    for folder in journal.leftovers(results_dir):
+        try:
+            header = _header(folder)
+        except ResultsError as err:
+            refused[folder.name] = str(err)
+        else:
+            headers |= {folder.name: header} if header else {}
+    return headers, refused
+
+
+def _header(folder: Path) -> dict[str, Any] | None:
+    """Return a journal's header, None where the run was killed before it wrote one.
+
+    Raises ResultsError where this version cannot tell the run by it.
+    """
+    header = journal.read(folder).header
+    return header and _sound(header, folder)
+
+
+def _sound(header: dict[str, Any], folder: Path) -> dict[str, Any]:
+    """Return a journal's header if a run can be told by it; raises ResultsError."""
+    kind = header.get("schema")
+    if str(kind).removeprefix(results.PREFIX) not in results.kinds():
+        raise ResultsError(
+            f"{folder} is the journal of a run of kind {kind!r}, which this version of LlamaBurn "
+            "does not know: it is left alone"
+        )
+    try:
+        results.of_run(folder.parent, header)
+        continuing(header)
+    except (AttributeError, LookupError, TypeError, ValueError):
+        raise ResultsError(
+            f"{folder} is a journal with a damaged header: it is left alone"
+        ) from None
+    return header
+
+
+def header_of(results_dir: Path, run: str) -> dict[str, Any]:
+    """Return the header of the unfinished run that an id or `last` means.
+
+    Raises ResultsError when there is none.
+    """
+    folders = journal.leftovers(results_dir)
+    for folder in reversed(folders) if run == LAST else [f for f in folders if f.name == run]:
+        try:
+            header = _header(folder)
+        except ResultsError:
+            if run != LAST:
+                raise
+            continue
+        if header is not None:
+            return header
+    names = ", ".join(folder.name for folder in folders)
+    have = f"unfinished runs: {names}" if names else "no run was left unfinished"
+    words = f"there is no unfinished run '{run}' in {results_dir}"
+    raise ResultsError(f"{words}: {have}")
+
+
+def of_tests(header: Mapping[str, Any]) -> bool:
+    """Return whether a run is of tests that bring their own prompts, which no command has."""
+    return bool(header["schema"] == "llamaburn/benchmark" and not header["prompts"]["sets"])
+
+
+def continuing(header: Mapping[str, Any]) -> str:
+    """Return the command that continues a run, from its journal's header."""
+    if of_tests(header):
+        return f"pytest --llamaburn-resume={header['run_id']}"
+    kind = header["schema"].removeprefix(results.PREFIX)
+    return f"llamaburn {kind} --resume {header['run_id']}"
+
+
+def settled(kind: type, settings: Any, origins: Mapping[str, str]) -> tuple[Any, str | None]:
+    """Return the settings a run really has, and the note to say where that was our choice.
+
+    Raises SettingsError for what a run cannot have, named by where it was set.
+    """
+    settings = options.of_mode(kind, settings, origins)
+    _check_names(settings)
+    with options.blaming(origins):
+        results.module_of(kind.__name__.lower()).check(settings)
+        _check_sensors(settings)
+        parse_host(settings.host or "")
+    if settings.resume is None:
+        return settle(settings, origins)
+    continued = _resumed(kind, settings, origins)
+    return continued, f"continuing {continued.resume}"
+
+
+def _check_names(settings: Any) -> None:
+    """Raise UsageError for a model whose name no server can be told, or that is no model file."""
+    from pytest_llamaburn.backends.embedded import model_file
+
+    for name in settings.model:
+        if not name.endswith(".gguf") and name != name.encode(errors="replace").decode():
+            raise SettingsError(f"--model: {name!r} is refused: it is not text")
+        if settings.backend in ("auto", "embedded") and means_file(name):
+            model_file(name)
+
+
+def _check_sensors(settings: Any) -> None:
+    """Raise SettingsError for a provider there is not, or a price band that is none."""
+    _detect.check(settings.gpu_provider)
+    for text in settings.tariff:
+        try:
+            cost.band(text)
+        except ValueError as err:
+            raise SettingsError(f"--tariff: {err}") from None
+
+
+def _resumed(kind: type, settings: Any, origins: Mapping[str, str]) -> Any:
+    """Return the settings to continue a run with: its own, but for what it may spend.
+
+    Raises SettingsError when a flag asks for anything else: that would be another run.
+    """
+    header = header_of(Path(settings.results_dir), settings.resume or LAST)
+    schema = f"{results.PREFIX}{kind.__name__.lower()}"
+    if header["schema"] != schema:
+        raise SettingsError(f"--resume: {header['run_id']} is of {header['schema']}, not {schema}")
+    for name, was in header["config"].items():
+        now = options.record(settings, kind).get(name)
+        given = origins.get(name, "").startswith("--") and name not in _SPENDING
+        if given and now != was:
+            raise SettingsError(
+                f"--resume: {origins[name]} {now} differs from the run's own, {was}: leave it out, "
+                "or begin a new run"
+            )
+    raised = {name for name in _SPENDING if origins.get(name, "").startswith("--")}
+    known = {o for o in options.record(settings, kind) if o in header["config"]} - raised
+    update = {name: _frozen(header["config"][name]) for name in known}
+    update["resume"] = header["run_id"]
+    return settings.model_copy(update=update)
+
+
+def check_same(before: Mapping[str, Any], now: Mapping[str, Any]) -> None:
+    """Raise SettingsError when a run would continue on another model or server."""
+    pairs = [("model", "digest"), ("model", "id"), ("server", "kind"), ("server", "version")]
+    embedded = before["server"]["kind"] == "embedded"  # whose port is new each time
+    for part, name in [*pairs, *([] if embedded else [("server", "host")])]:
+        was, is_now = before[part][name], now[part][name]
+        if was != is_now:
+            raise SettingsError(f"--resume: the {part}'s {name} was {was}, now it is {is_now}")
+
+
+def key_of(row: Mapping[str, Any]) -> tuple[Any, ...]:
+    """Return what identifies a request within its run."""
+    return tuple(row[name] for name in _KEY)
+
+
+def _frozen(value: Any) -> Any:
+    return tuple(value) if isinstance(value, list) else value

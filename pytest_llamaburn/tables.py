@@ -1,0 +1,169 @@
+"""What tables of any format show of a result file."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from pytest_llamaburn import registry
+from pytest_llamaburn.environment import binding
+from pytest_llamaburn.store import results
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Sequence
+    from pathlib import Path
+
+COLUMNS = ("metric", "unit", "p50", "mean ± 95 %", "min", "max", "p95", "n")
+HEADLINES = {
+    "time_to_first_token_ms": "time to first token",
+    "inter_token_latency_ms": "inter-token latency",
+    "tokens_per_sec": "tokens per second",
+    "e2e_tokens_per_sec": "tokens per second, end to end",
+    "total_generation_ms": "total generation",
+    "prompt_eval_ms": "prompt evaluation",
+    "prompt_tokens_per_sec": "prompt tokens per second",
+    "load_duration_ms": "load duration",
+    "queue_ms": "queueing",
+    "chunk_gap_ms": "gap between chunks",
+    "input_sequence_length": "input length",
+    "output_sequence_length": "output length",
+    "power_draw_watts": "power draw",
+    "energy_wh": "energy",
+}
+ABSENT = "–"
+_GAP = "   "
+
+
+class Sheet(NamedTuple):
+    """A result file as a table: a heading, rows of cells, and notes below."""
+
+    title: str
+    facts: list[str]
+    rows: list[tuple[str, ...]]
+    notes: list[str]
+    columns: tuple[str, ...] = COLUMNS
+    words: int = 2  # so many columns from the left are not numbers
+    chart: tuple[str, ...] = ()  # lines of equal-width characters, for formats in text
+
+
+def sheets(paths: Sequence[Path]) -> Iterator[Sheet]:
+    """Yield the tables of each file."""
+    for path in paths:
+        yield from sheets_of(results.load(path), path)
+
+
+def sheets_of(document: dict[str, Any], path: Path) -> Iterator[Sheet]:
+    """Yield the tables of a file; what would command a terminal is left out of their texts."""
+    yield from map(_cleaned, _shower(document).sheets(document, path))
+
+
+def _cleaned(sheet: Sheet) -> Sheet:
+    return sheet._replace(
+        title=printable(sheet.title),
+        facts=[*map(printable, sheet.facts)],
+        rows=[tuple(map(printable, row)) for row in sheet.rows],
+        notes=[*map(printable, sheet.notes)],
+        columns=tuple(map(printable, sheet.columns)),
+    )
+
+
+def request_rows(paths: Sequence[Path]) -> Iterator[dict[str, Any]]:
+    """Yield what a line of data is in each file: a timed request, a change, a question."""
+    for path in paths:
+        document = results.load(path)
+        yield from _shower(document).rows(document)
+
+
+def _shower(document: dict[str, Any]) -> Any:
+    """Return the module that shows a document's kind; it has `sheets` and `rows`."""
+    name = document["schema"].removeprefix(results.PREFIX).replace("-", "_")
+    return registry.load(f"kinds.{name}", "table")
+
+
+def grid(columns: Sequence[str], rows: Sequence[Sequence[str]], *, numeric: int = 99) -> str:
+    """Return a text table; columns from index `numeric` on are aligned to the right.
+
+    Nothing is wrapped or cut: a terminal narrower than the table scrolls.
+    """
+    from rich.cells import cell_len
+
+    lines = [[printable(cell) for cell in row] for row in (columns, *rows)]
+    widths = [max(map(cell_len, column)) for column in zip(*lines, strict=True)]
+
+    def line(cells: list[str]) -> str:
+        gaps = [" " * (w - cell_len(c)) for c, w in zip(cells, widths, strict=True)]
+        pairs = enumerate(zip(cells, gaps, strict=True))
+        return _GAP.join(g + c if i >= numeric else c + g for i, (c, g) in pairs).rstrip()
+
+    rule = "─" * (sum(widths) + len(_GAP) * (len(widths) - 1))
+    return "\n".join([line(lines[0]), rule, *map(line, lines[1:])])
+
+
+def printable(text: str) -> str:
+    """Return a line of text with spaces for what is no character to see."""
+    return text if text.isprintable() else "".join(c if c.isprintable() else " " for c in text)
+
+
+def failed_words(kind: str, requests: Iterable[dict[str, Any]]) -> str:
+    """Return what the first failure of a kind said, in one line."""
+    errors = (one["error"] for one in requests if one["error"])
+    words: str = next(e["message"] for e in errors if e["kind"] == kind)
+    return " ".join(printable(words).split())
+
+
+def number(value: float | None) -> str:
+    """Return a number with at least three significant digits, or the sign for none."""
+    if value is None:
+        return ABSENT
+    size = abs(value)
+    decimals = 0 if size >= 100 else 1 if size >= 10 else 2 if size >= 1 else 3
+    return f"{value:,.{decimals}f}"
+
+
+def title(document: dict[str, Any], which: str = "") -> str:
+    """Return the model of a run in words."""
+    model = document["model"]
+    details = [model["quantization"], model["parameter_size"], model["family"]]
+    return f"{model['id']}{which} ({', '.join(filter(None, details)) or 'no details'})"
+
+
+def server(document: dict[str, Any]) -> str:
+    """Return the server of a run in words."""
+    found = document["server"]
+    return f"server {found['kind']} {found['version'] or ''}".strip() + f" at {found['host']}"
+
+
+def machine(found: dict[str, Any]) -> str:
+    """Return a run's `environment` in words."""
+    gpus = ", ".join(gpu["name"] or gpu["vendor"] for gpu in found["gpus"]) or "none"
+    return f"machine {found['cpu']}, {room(found)}, GPUs: {gpus}"
+
+
+def room(found: dict[str, Any]) -> str:
+    """Return the processors and memory of an `environment`, and what of them may be used."""
+    limits = binding(found, found)
+    cores, memory = f"{found['cores_logical']} cores", f"{found['ram_mb'] / 1000:.1f} GB"
+    few = [limits[name] for name in ("cpu_quota", "cpus_allowed") if name in limits]
+    if few:
+        cores = f"{min(few):g} of {cores}"
+    if "ram_limit_mb" in limits:
+        size_mb = limits["ram_limit_mb"]
+        part = f"{size_mb} MB" if size_mb < 1000 else f"{size_mb / 1000:.1f} GB"
+        memory = f"{part} of {memory}"
+    return f"{cores}, {memory}"
+
+
+def measured(name: str, values: dict[str, Any]) -> tuple[str, ...]:
+    """Return the row of a metric's distribution, as in COLUMNS."""
+    interval, p95 = values["ci95"], number(values["p95"])
+    spread = f" ± {number((interval[1] - interval[0]) / 2)}" if interval else ""
+    star = "" if "p95" in values["certified"] or not values["n"] else "*"
+    return (
+        HEADLINES[name],
+        values["unit"],
+        number(values["p50"]),
+        number(values["mean"]) + spread,
+        number(values["min"]),
+        number(values["max"]),
+        p95 + star,
+        str(values["n"]),
+    )

@@ -1,0 +1,409 @@
+"""Comparisons in every format, pages that stand alone, and what reads many files at once."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import re
+import sys
+from html.parser import HTMLParser
+from pathlib import Path
+from typing import Any
+
+import pytest
+from samples import document, failed_trace, header, row, rows, saved
+from virtual_runs import Machine, benchmark, dice
+from virtual_runs import rows as virtual_rows
+
+from pytest_llamaburn import registry
+from pytest_llamaburn.errors import MissingExtraError, ResultsError
+from pytest_llamaburn.kinds.benchmark import comparable
+from pytest_llamaburn.kinds.benchmark.comparable import Choice, Column, Comparison, Source
+from pytest_llamaburn.kinds.comparison import table as _comparison
+from pytest_llamaburn.reports import _svg
+from pytest_llamaburn.store import results
+
+HOSTILE = "</title><script>alert(1)</script><img src=//evil>\x1b[2J\n# x|y"
+VOID = {"meta", "circle", "path"}
+GOLDEN = Path(__file__).parents[3] / "golden" / "benchmark-1.json"
+
+
+def rendered(name: str, *paths: Path) -> str:
+    text: str = registry.load("reports", name).render(paths)
+    return text
+
+
+def comparison(
+    directory: Path,
+    runs: int = 5,
+    choice: Choice | None = None,
+    models: tuple[str, ...] = ("x", "x"),
+    speed: float = 0.9,
+) -> Path:
+    """Save a comparison; each file is a tenth slower than the one before."""
+    luck = dice(0)
+    made = [
+        benchmark(virtual_rows(Machine(), runs, luck, speed**index), f"run-{index}", 1, model)
+        for index, model in enumerate(models)
+    ]
+    sources = [Source(f"{d['run_id']}.json", d) for d in made]
+    found = Comparison(sources, choice or Choice(), 0, lambda _: ())
+    return results.write(directory, comparable.document(found, "cmp", "2026-01-14T10:30:00Z"))
+
+
+# Comparisons
+
+
+def test_a_comparison_is_a_result_file_of_its_own_folder(tmp_path: Path) -> None:
+    path = comparison(tmp_path)
+    assert path == tmp_path / "comparisons" / "comparison_2026-01-14T10-30-00.json"
+    assert results.load(path)["schema"] == "llamaburn/comparison"
+    assert results.find(tmp_path, "cmp") == results.find(tmp_path, path.stem) == path
+    with pytest.raises(ResultsError, match="is no benchmark: its schema is llamaburn/comparison"):
+        results.load_benchmark(path)
+
+
+def test_a_table_groups_files_by_model_and_gives_each_change_its_verdict(tmp_path: Path) -> None:
+    lines = rendered("table", comparison(tmp_path, models=("x", "x", "y", "x"))).splitlines()
+    assert lines[0] == "4 files, compared with A"
+    assert lines[1].startswith("A (baseline): x, ollama 0.12.0, 2026-01-01T10:30:00Z, 5 runs of 30")
+    start = lines.index(next(line for line in lines if line.startswith("───"))) + 1
+    table = lines[start : start + 12]
+    assert [line.split()[:2] for line in table[::4]] == [["x", "B"], ["C", "time"], ["y", "D"]]
+    assert all(line.endswith("slower") for line in table)
+    found = results.load(tmp_path / "comparisons" / "comparison_2026-01-14T10-30-00.json")
+    change = found["results"]["changes"][2]
+    low, high = (f"{100 * end:+.1f}" for end in change["interval"])
+    shown = f"{100 * change['change']:+.1f} % [{low}, {high}] % slower"
+    assert " ".join(table[2].split()).endswith(shown.replace("-", "−"))
+
+
+def test_what_the_numbers_rest_on_is_below_the_table(tmp_path: Path) -> None:
+    text = rendered("table", comparison(tmp_path, speed=1.0))
+    assert re.search(r"N = 6\d tokens, the smallest median length of the files' answers\n", text)
+    assert "intervals: 99.75 % each (Student's t" in text
+    assert "so that all 4 hold in 99 of 100 reports (Bonferroni)\n" in text
+    assert "noise between runs" not in text
+
+
+def test_a_single_run_a_side_says_which_noise_was_taken(tmp_path: Path) -> None:
+    text = rendered("table", comparison(tmp_path, runs=1))
+    assert "one run a side, noise between runs 3 % assumed, for want of earlier runs: time" in text
+    assert "inconclusive is not same: more runs a side decide" in text
+    assert ": x, ollama 0.12.0, 2026-01-01T10:30:00Z, 1 run of 6 requests" in text
+
+
+@pytest.mark.parametrize(
+    ("noise", "text"),
+    [
+        (("learnt", 9, 0.012), "1.2 %, learnt from 9 earlier runs"),
+        (("assumed", 3, 0.011), "1.2 % assumed (3 earlier runs show 1.1 %, too few to be sure)"),
+        (("assumed", 2, 0.011), "1.2 % assumed, for want of earlier runs"),
+    ],
+)
+def test_noise_is_told_with_where_it_comes_from(noise: tuple[str, int, float], text: str) -> None:
+    source, runs, seen = noise
+    facts = {"share": 0.012, "source": source, "runs": runs, "seen": seen}
+    assert _comparison._noise_text(facts) == text
+
+
+def test_gates_and_reasons_are_told(tmp_path: Path) -> None:
+    choice = Choice(
+        (Column("energy_wh"), Column("tokens_per_sec", "p50")), (comparable.gate("tps:-5%"),)
+    )
+    text = rendered("table", comparison(tmp_path, choice=choice))
+    assert "gate tps:-5%: B: fail: -1" in text
+    assert "B, energy: no request of A gave a value\n" in text
+    assert "tokens per second, p50" in text
+
+
+def test_a_change_within_the_margin_is_called_the_same(tmp_path: Path) -> None:
+    choice = Choice((Column("tokens_per_sec"),), margin=0.05)
+    assert "same within 5 %" in rendered("table", comparison(tmp_path, 10, choice, speed=1.0))
+
+
+def test_markdown_has_a_line_a_change(tmp_path: Path) -> None:
+    text = rendered("markdown", comparison(tmp_path, models=("x|y", "x|y")))
+    lines = [line for line in text.splitlines() if line.startswith("|")]
+    assert len(lines) == 2 + 4
+    assert lines[2].startswith("| x\\|y | B | time to first token | ms | ")
+
+
+def test_csv_and_jsonl_have_a_row_a_change(tmp_path: Path) -> None:
+    path = comparison(tmp_path)
+    found = results.load(path)["results"]["changes"]
+    lines = [json.loads(line) for line in rendered("jsonl", path).splitlines()]
+    cells = list(csv.DictReader(io.StringIO(rendered("csv", path))))
+    assert len(lines) == len(cells) == len(found) == 4
+    for line, cell, change in zip(lines, cells, found, strict=True):
+        assert [line["low"], line["high"]] == change["interval"]
+        assert cell["change"] == str(change["change"])
+        assert (line["model"], line["baseline_runs"], line["value_runs"]) == ("x", 5, 5)
+
+
+def test_json_is_the_comparison_s_file(tmp_path: Path) -> None:
+    path = comparison(tmp_path)
+    assert rendered("json", path) == path.read_text(encoding="utf-8")
+
+
+# benchstat
+
+
+def test_benchstat_gets_one_line_a_run_in_go_s_format(tmp_path: Path) -> None:
+    made = [{**r, "repeat": repeat} for repeat in (0, 1) for r in rows(3)]
+    lines = rendered("benchstat", saved(tmp_path, made)).splitlines()
+    assert lines[:3] == [
+        "Unit time_to_first_token_ms better=lower",
+        "Unit inter_token_latency_ms better=lower",
+        "Unit tokens_per_sec better=higher",
+    ]
+    assert lines[3] == "model: llama3.1:q4"
+    expected = "BenchmarkRun\t3\t101 time_to_first_token_ms\t12.5 inter_token_latency_ms\t80 tok"
+    assert [line.startswith(expected) for line in lines[4:]] == [True, True]
+
+
+def test_benchstat_tells_the_files_of_a_comparison_apart(tmp_path: Path) -> None:
+    choice = Choice((Column("output_sequence_length", "p50"), Column("energy_wh")))
+    lines = rendered("benchstat", comparison(tmp_path, 2, choice)).splitlines()
+    assert lines[:2] == ["Unit output_sequence_length.p50", "Unit energy_wh better=lower"]
+    assert [line.split("\t")[0] for line in lines[2:]] == [
+        *("file: A", "BenchmarkRun", "BenchmarkRun"),
+        *("file: B", "BenchmarkRun", "BenchmarkRun"),
+    ]
+    assert "energy" not in lines[3]
+
+
+# Pages
+
+
+class Page(HTMLParser):
+    """Checks that what opens closes, and notes what a page holds."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__()
+        self.open: list[str] = []
+        self.tags: list[str] = []
+        self.attributes: set[str] = set()
+        self.words = ""
+        self.feed(text)
+        assert self.open == []
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.tags.append(tag)
+        self.attributes |= {name for name, _ in attrs}
+        if tag not in VOID:
+            self.open.append(tag)
+
+    def handle_startendtag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.tags.append(tag)
+        self.attributes |= {name for name, _ in attrs}
+
+    def handle_endtag(self, tag: str) -> None:
+        assert self.open.pop() == tag
+
+    def handle_data(self, data: str) -> None:
+        self.words += data
+
+
+def alone(text: str) -> Page:
+    """Return a page once it is known to be small and to ask nothing of anyone."""
+    page = Page(text)
+    assert len(text.encode()) <= 150_000
+    assert not {"script", "link", "img", "iframe", "base", "object"} & set(page.tags)
+    assert not {"src", "href", "style", "onload", "onclick"} & page.attributes
+    style = text.partition("<style>")[2].partition("</style>")[0]
+    assert "url(" not in style
+    assert "@import" not in style
+    assert "prefers-color-scheme: dark" in style
+    assert "default-src 'none'" in text
+    assert not {c for c in text if not c.isprintable()} - {"\n"}
+    return page
+
+
+def test_a_benchmark_s_page_has_its_table_its_notes_and_its_charts(tmp_path: Path) -> None:
+    path = saved(tmp_path, rows(60))
+    page = alone(rendered("html", path))
+    assert page.tags.count("svg") == 3
+    assert page.tags.count("circle") == 180
+    for part in ("llama3.1:q4 (Q4_1, 8B, llama)", "tokens per second by request, tokens/s"):
+        assert part in page.words
+    assert f"file {path}" in page.words
+
+
+@pytest.mark.parametrize("count", [0, 1, 10_000])
+def test_pages_of_any_number_of_requests_are_small(count: int, tmp_path: Path) -> None:
+    made = [dict(one) for one in virtual_rows(Machine(prompts=24, iterations=420), 1, dice(0))]
+    page = alone(rendered("html", saved(tmp_path, made[:count])))
+    assert page.tags.count("svg") == (3 if count else 0)
+
+
+def test_pages_of_many_files_are_small(tmp_path: Path) -> None:
+    paths = [saved(tmp_path, rows(50), header=header(run_id=f"r{i}")) for i in range(15)]
+    assert alone(rendered("html", *paths)).tags.count("svg") == 45
+    many = comparison(tmp_path, 2, models=("a rather long name of a model:70b-q4",) * 60)
+    page = alone(rendered("html", many))
+    assert page.tags.count("tr") == 1 + 4 * 59
+
+
+def test_a_comparison_s_page_draws_each_change(tmp_path: Path) -> None:
+    path = comparison(tmp_path, models=("x", "x", "y"))
+    text = rendered("html", path)
+    page = alone(text)
+    assert page.tags.count("svg") == 4
+    assert text.count('<g class="slower">') == 8
+    assert text.count('<td class="slower">slower</td>') == 8
+    assert "time to first token: change and its interval" in page.words
+
+
+def test_a_change_without_an_interval_is_not_drawn(tmp_path: Path) -> None:
+    path = comparison(tmp_path, choice=Choice((Column("energy_wh"),)))
+    assert alone(rendered("html", path)).tags.count("svg") == 0
+
+
+def test_hostile_words_are_shown_literally(tmp_path: Path) -> None:
+    made = [*rows(2), row(failed_trace(message=HOSTILE))]
+    page = alone(rendered("html", saved(tmp_path, made, header=header(HOSTILE))))
+    assert "<script>alert(1)</script><img src=//evil>" in page.words
+    compared = alone(rendered("html", comparison(tmp_path, models=(HOSTILE, HOSTILE))))
+    assert "<script>alert(1)</script>" in compared.words
+
+
+def test_a_chart_of_equal_values_is_one_level() -> None:
+    text = _svg.sequence([5.0] * 10, "title", 5)
+    assert text.count("<circle") == 5
+    assert text.count("<text") == 1
+    assert text.count('cy="60.0"') == 5
+
+
+def test_a_chart_marks_the_range_of_what_it_groups() -> None:
+    text = _svg.sequence([1.0, 3.0, 2.0, 2.0], "title", 2)
+    assert text.count('class="i"') == 1
+
+
+def test_a_forest_keeps_endless_intervals_inside_the_drawing() -> None:
+    text = _svg.forest([_svg.Bar("x", -0.9, 0.0, 50.0, "inconclusive")], "title", 0.03)
+    assert "+100 %" in text
+    assert "H708.0" in text
+
+
+# Old files
+
+
+def test_a_file_of_the_first_schema_is_still_read_shown_and_compared(tmp_path: Path) -> None:
+    assert results.load(GOLDEN)["schema_version"] == 1
+    assert results.brief(GOLDEN).models == ["tiny:latest"]
+    for name in registry.names("reports"):
+        assert "tiny:latest" in rendered(name, GOLDEN)
+    source = Source(str(GOLDEN), results.load(GOLDEN))
+    found = comparable.document(
+        Comparison([source, source], Choice(), 0, lambda _: ()), "x", "2026-01-14"
+    )
+    assert results.check(found) is None
+    assert [change["change"] for change in found["results"]["changes"]] == [0.0] * 4
+    assert found["results"]["changes"][0]["runs"] == [3, 3]
+
+
+# Many files
+
+
+def test_a_cut_run_shows_how_many_requests_were_planned(tmp_path: Path) -> None:
+    def requests(kind: str, **totals: int | None) -> tuple[int, int] | None:
+        found = {"schema": kind, "run_id": "a", "status": "interrupted"}
+        counts = {"requests": 1, "succeeded": 1, **totals}
+        path = tmp_path / "a.json"
+        path.write_text(json.dumps({**found, "results": {"totals": counts} if totals else {}}))
+        return results.brief(path).requests
+
+    assert requests("llamaburn/benchmark", planned=10) == (1, 10)
+    assert requests("llamaburn/eval", planned=12, planned_answers=6) == (1, 6)
+    assert requests("llamaburn/eval", planned=12, planned_answers=None) == (1, 1)
+    assert requests("llamaburn/stress", failed=0) == (1, 1)
+    assert requests("llamaburn/comparison") is None
+
+
+def test_a_brief_has_what_lists_show(tmp_path: Path) -> None:
+    path = saved(tmp_path)
+    about, whole = results.brief(path), results.load(path)
+    assert (about.run_id, about.status, about.models) == (
+        whole["run_id"],
+        "complete",
+        ["llama3.1:q4"],
+    )
+    for name in ("tokens_per_sec", "time_to_first_token_ms"):
+        assert getattr(about.results.summary, name).p50 == whole["results"]["summary"][name]["p50"]
+    assert about.results.totals is not None
+    assert (about.results.totals.requests, about.results.totals.succeeded) == (5, 5)
+    assert about.environment.fingerprint == "f" * 16
+    assert results.brief(comparison(tmp_path, models=("x", "y", "x"))).models == ["x", "y"]
+
+
+@pytest.mark.parametrize(
+    ("content", "reason"),
+    [
+        ("{", "is not JSON: "),
+        ("\ud800", "is not JSON: "),
+        ("[]", "is not a result file: Expected `object`"),
+        ("{}", "is not a result file: Object missing required field `schema`"),
+    ],
+)
+def test_a_brief_of_a_damaged_file_says_why(tmp_path: Path, content: str, reason: str) -> None:
+    path = tmp_path / "x.json"
+    path.write_text(content, encoding="utf-8", errors="surrogatepass")
+    with pytest.raises(ResultsError) as caught:
+        results.brief(path)
+    assert str(caught.value).startswith(f"{path} {reason}")
+
+
+def test_a_brief_of_another_schema_or_of_nothing_says_so(tmp_path: Path) -> None:
+    path = tmp_path / "x.json"
+    path.write_text(json.dumps({**document(), "schema": "other/thing"}))
+    with pytest.raises(ResultsError, match="schema 'other/thing' is unknown"):
+        results.brief(path)
+    with pytest.raises(ResultsError, match="cannot be read: No such file"):
+        results.brief(tmp_path / "nowhere.json")
+
+
+def test_earlier_files_are_those_of_the_machine_and_model(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for index in range(4):
+        saved(tmp_path, header=header(run_id=f"mine-{index}"))
+    saved(tmp_path, header=header("other", run_id="other"))
+    elsewhere = {**header()["environment"], "fingerprint": "e" * 16}
+    saved(tmp_path, header=header(run_id="elsewhere", environment=elsewhere))
+    (tmp_path / "benchmarks" / "damaged.json").write_text("{")
+    wanted = {("f" * 16, "llama3.1:q4")}
+
+    def found() -> set[str]:
+        return {d["run_id"] for d in results.earlier(tmp_path, wanted)}
+
+    assert found() == {f"mine-{index}" for index in range(4)}
+    monkeypatch.setattr(results, "_EARLIER_FILES", 2)
+    assert len(found()) == 2
+
+
+# Data frames
+
+
+def test_a_data_frame_has_a_row_a_request(tmp_path: Path) -> None:
+    pytest.importorskip("pandas")
+    made = [*rows(2), row(failed_trace("oom", "x"), iteration=9)]
+    paths = [saved(tmp_path, made), saved(tmp_path, rows(1), header=header("b", run_id="b"))]
+    frame: Any = results.to_frame(paths)
+    assert list(frame["model"]) == ["llama3.1:q4"] * 3 + ["b"]
+    assert list(frame["file"]) == [str(paths[0])] * 3 + [str(paths[1])]
+    assert frame["time_to_first_token_ms"].isna().tolist() == [False, False, True, False]
+    assert frame["error"].iloc[2] == "oom"
+    assert frame["error"].isna().tolist() == [True, True, False, True]
+    assert "null_reasons" not in frame
+    with pytest.raises(ResultsError, match="is no benchmark"):
+        results.to_frame([comparison(tmp_path)])
+
+
+def test_without_pandas_the_install_line_is_told(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "pandas", None)
+    with pytest.raises(MissingExtraError, match=r"pip install 'pytest-llamaburn\[pandas\]'"):
+        results.to_frame([])

@@ -1,0 +1,482 @@
+"""What marks come to, without servers."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from pytest_llamaburn import gates, judges
+from pytest_llamaburn.errors import ResultsError
+from pytest_llamaburn.kinds.eval import comparable, table, unfinished
+from pytest_llamaburn.kinds.eval import result as _eval_kind
+from pytest_llamaburn.kinds.eval import scores as _marks
+from pytest_llamaburn.stats import samples as stats
+from pytest_llamaburn.store import results
+from pytest_llamaburn.store.journal import Record
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+
+def judgment(score: int | None, judge: str | None = "j", **fields: Any) -> dict[str, Any]:
+    made = {"source": "judge", "judge": judge, "score": score, "verdict": None, "calls": 1}
+    state = "scored" if score is not None else "refused"
+    usage = dict.fromkeys(("input", "cache_read", "cache_write", "output", "reasoning"))
+    return {**made, "state": state, "usage": usage, "cost_usd": 0.5, **fields}
+
+
+def score(*scores: int | None) -> dict[str, Any]:
+    """Return the common verdict of judges of these scores."""
+    known = sorted(s for s in scores if s is not None)
+    return {
+        "score": float(known[len(known) // 2]) if known else None,
+        "state": "scored" if known else "refused",
+        "flip_rate": None,
+        "judgments": [judgment(s, f"j{number}") for number, s in enumerate(scores)],
+    }
+
+
+def item(name: str = "q", **fields: Any) -> dict[str, Any]:
+    question = {"id": name, "prompt": name, "reference": None, "rubric": None, "category": "c"}
+    made = {"question": question, "answer": "abc", "rival_answer": "ab", "scores": {}}
+    rest: dict[str, Any] = {"comparisons": [], "verdict": None, "correct": None, "more_samples": []}
+    return {**made, **rest, "pass_at_k": None, "search": None, **fields}
+
+
+def compared(verdict: str | None, *, inconsistent: bool = False) -> dict[str, Any]:
+    state = "scored" if verdict else "refused"
+    both = [judgment(None, verdict=verdict) for _ in range(2)]
+    about = {"verdict": verdict, "state": state, "first_picks": 1, "judgments": both}
+    return {**about, "inconsistent": inconsistent}
+
+
+def pairs(verdicts: Sequence[str | None], turned: int = 0) -> dict[str, Any]:
+    """Return the figures of comparisons with these verdicts; the last so many are inconsistent."""
+    given = [
+        item(
+            str(number),
+            comparisons=[compared(one, inconsistent=number >= len(verdicts) - turned)],
+        )
+        for number, one in enumerate(verdicts)
+    ]
+    found = _marks.pairwise(given, "rival")
+    assert found is not None
+    return found
+
+
+@given(st.lists(st.sampled_from((1, 2, 3, 4, 5, None)), min_size=1, max_size=12))
+def test_mean_lies_between_its_bounds(scores: list[int | None]) -> None:
+    items = [item(str(n), scores={"accuracy": score(one)}) for n, one in enumerate(scores)]
+    found = _marks.criteria(items)["accuracy"]
+    low, high = found["bounds"]["missing_at_1"], found["bounds"]["missing_at_5"]
+    known = [one for one in scores if one is not None]
+    assert sum(found["histogram"].values()) == found["n_scored"] == len(known)
+    assert 1 <= low <= high <= 5
+    if known:
+        assert low - 1e-9 <= found["mean"] <= high + 1e-9
+    else:
+        assert found["mean"] is None
+        assert (low, high) == (1, 5)
+    if len(known) == len(scores):
+        assert low == high == pytest.approx(found["mean"])
+
+
+def test_half_points_of_a_jury_count_as_the_score_above() -> None:
+    half = {**score(3, 4), "score": 3.5}
+    found = _marks.criteria([item(scores={"accuracy": half})])["accuracy"]
+    assert found["histogram"]["4"] == 1
+
+
+def test_agreement_of_a_jury_is_over_the_answers() -> None:
+    marks = [(1, 1), (3, 3), (5, 5), (2, 2)]
+    items = [item(str(n), scores={"accuracy": score(*both)}) for n, both in enumerate(marks)]
+    assert _marks.criteria(items)["accuracy"]["jury_alpha"]["value"] == pytest.approx(1.0)
+
+
+def test_jury_of_which_one_never_scores_has_no_agreement_and_says_why() -> None:
+    items = [item(str(n), scores={"accuracy": score(n, None)}) for n in (1, 3, 5)]
+    found = _marks.criteria(items)["accuracy"]["jury_alpha"]
+    assert (found["value"], found["reason"]) == (None, "no unit has two ratings")
+    alone = [item(scores={"accuracy": score(3)})]
+    assert _marks.criteria(alone)["accuracy"]["jury_alpha"] is None
+
+
+def test_each_judges_verdict_counts_and_one_by_rule_for_all_of_them() -> None:
+    ruled = {**score(1), "judgments": [judgment(1, judge=None, source="rule")]}
+    jury = {"accuracy": score(4, None), "coherence": score(2, 5), "completeness": ruled}
+    uncompared = {**compared(None), "judgments": []}
+    pairs = [compared("A"), compared(None)]
+    items = [item(scores=jury), item(comparisons=pairs), item(comparisons=[uncompared])]
+    found = _marks.counts(items, 2)
+    assert (found["n_total"], found["n_scored"]) == (10, 6)
+    assert found["by_state"] == {"scored": 6, "refused": 4}
+    assert _marks.by_judge(items) == {
+        "j0": {"scored": 2},
+        "j1": {"refused": 1, "scored": 1},
+        "j": {"scored": 1, "refused": 1},
+    }
+
+
+def told(*key: str, **fields: Any) -> dict[str, Any]:
+    """Return a journal's row of a judgment."""
+    made = judges.Judgment(key[1], "scored", judge=key[2], calls=1, **fields)
+    return {"key": [*key], **made.as_dict()}
+
+
+def cut(*judgments: dict[str, Any], **others: Any) -> Record:
+    """Return what the journal of a run that was cut says of two questions."""
+    asked = {"criteria": ["accuracy", "coherence"]}
+    rows = [{"prompt_id": name, "question": asked} for name in ("a", "b")]
+    return Record({}, 4, rows, {}, [], True, others={"judgment": [*judgments], **others})
+
+
+def test_verdicts_that_came_before_a_cut_count_and_the_others_are_unfinished() -> None:
+    first, again = (
+        told("a", "accuracy", "j", "0", score=3),
+        told("a", "accuracy", "k", "0", score=5),
+    )
+    failed = {**told("a", "coherence", "k", "0"), "state": "api_error"}
+    marks = unfinished.marks(cut(first, failed, again), pairwise=False)
+    assert marks["a"]["scores"]["accuracy"]["score"] == 4.0
+    assert marks["b"]["scores"]["coherence"]["state"] == "unfinished"
+    items = [item(scores=one["scores"]) for one in marks.values()]
+    assert _marks.counts(items, 2)["by_state"] == {"scored": 2, "api_error": 1, "unfinished": 5}
+    assert _marks.cost(items)["calls"] == 3
+    accuracy = _marks.criteria(items)["accuracy"]
+    assert (accuracy["n_total"], accuracy["bounds"]["missing_at_1"]) == (2, 2.5)
+
+
+def test_pair_of_which_a_cut_run_has_one_order_is_unfinished() -> None:
+    key = ("a", "preference", "j")
+    both = [told(*key, "0", order, verdict=v) for order, v in (("ab", "A"), ("ba", "B"))]
+    one = told(*key, "1", "ba", verdict="A")
+    marks = unfinished.marks(cut(*both, one, rivals=[{"answers": {"a": "x"}}]), pairwise=True)
+    whole, half = marks["a"]["comparisons"]
+    assert (whole["verdict"], whole["state"]) == ("A", "scored")
+    assert (half["verdict"], half["state"], len(half["judgments"])) == (None, "unfinished", 1)
+    assert [one["rival_answer"] for one in marks.values()] == ["x", None]
+    items = [item(comparisons=one["comparisons"]) for one in marks.values()]
+    assert _marks.counts(items, 2)["by_state"] == {"scored": 1, "unfinished": 3}
+    assert _marks.cost(items)["calls"] == 3
+
+
+def test_commonest_error_is_the_judges_own() -> None:
+    slow, lost = ({"kind": "connection", "words": words} for words in ("slow", "lost"))
+    given = [judgment(None, error=one) for one in (lost, slow, slow)]
+    given += [judgment(None, judge=None, source="rule", error=lost)] * 2 + [judgment(3, error=None)]
+    items = [item(scores={"accuracy": {**score(3), "judgments": given}})]
+    assert _marks.commonest_error(items) == {"judge": "j", **slow, "count": 2}
+    assert _marks.commonest_error([]) is None
+
+
+BOUNDS = ("missing_at_0", "missing_at_1")
+STATES = ("right", "wrong", "unparsable", "empty", "truncated", "failed", "unavailable")
+
+
+def scored(state: str) -> dict[str, Any]:
+    """Return an answer's mark and verdict; right and wrong are states of an answer that is read."""
+    correct = None if state == "unavailable" else state == "right"
+    told = "scored" if state in ("right", "wrong") else state
+    return {"correct": correct, "verdict": {"correct": correct, "state": told}}
+
+
+def marked(*states: str) -> list[dict[str, Any]]:
+    return [item(str(number), **scored(state)) for number, state in enumerate(states)]
+
+
+def test_answer_that_cannot_be_read_is_wrong_and_is_counted_beside() -> None:
+    found = _marks.correctness(marked(*["right"] * 6, *["unparsable"] * 24))
+    assert (found["correct"]["n_scored"], found["correct"]["mean"]) == (30, 0.2)
+    assert found["correct"]["by_state"] == {"scored": 6, "unparsable": 24}
+    parsed, unread = found["correct_of_parsed"], found["unparsable"]
+    assert (parsed["n_scored"], parsed["n_total"], parsed["mean"]) == (6, 30, 1.0)
+    assert (unread["count"], unread["mean"]) == (24, 0.8)
+
+
+def test_what_is_not_the_models_doing_is_left_out_and_bounded() -> None:
+    cut = item("cut", question={**item()["question"], "id": "cut", "scorer": "number"})
+    found = _marks.correctness([*marked("right", "empty", "unavailable"), cut, item("no scorer")])
+    right = found["correct"]
+    assert (right["n_total"], right["n_scored"], right["mean"]) == (4, 2, 0.5)
+    assert right["bounds"] == {"missing_at_0": 0.25, "missing_at_1": 0.75}
+    assert right["by_state"] == {"scored": 1, "empty": 1, "unavailable": 1, "unfinished": 1}
+    assert found["unparsable"]["count"] == 1
+
+
+def test_without_a_verdict_there_is_no_share_and_a_reason() -> None:
+    for items, bounds in (([], None), (marked("unavailable"), (0.0, 1.0))):
+        found = _marks.correctness(items)
+        assert {one["mean"] for one in found.values()} == {None}
+        assert {one["reason"] for one in found.values()} == {"no answer has a verdict of a scorer"}
+        assert found["correct"]["bounds"] == (bounds and dict(zip(BOUNDS, bounds, strict=True)))
+
+
+@settings(max_examples=25)
+@given(st.lists(st.lists(st.sampled_from(STATES), min_size=1, max_size=3), max_size=6))
+def test_correct_is_what_is_right_of_the_parsed_times_the_share_of_the_parsed(
+    questions: list[list[str]],
+) -> None:
+    items = [
+        {**item(str(n)), **scored(first), "more_samples": [*map(scored, rest)]}
+        for n, (first, *rest) in enumerate(questions)
+    ]
+    found = _marks.correctness(items)
+    correct, parsed, unread = (found[name]["mean"] for name in _marks.SHARES)
+    flat = [state for states in questions for state in states if state != "unavailable"]
+    if not flat:
+        assert (correct, parsed, unread) == (None, None, None)
+        return
+    assert correct == pytest.approx(flat.count("right") / len(flat))
+    assert correct == pytest.approx((parsed or 0) * (1 - unread))
+    low, high = found["correct"]["bounds"].values()
+    assert low <= correct + 1e-9
+    assert correct - 1e-9 <= high
+
+
+def test_categories_have_the_three_shares() -> None:
+    (found,) = _marks.by_category(marked("right", "unparsable", "unparsable")).values()
+    assert found["questions"] == 3
+    assert found["correct"]["mean"] == pytest.approx(1 / 3)
+    assert found["correct_of_parsed"]["mean"] == 1
+    assert found["unparsable"]["count"] == 2
+
+
+@pytest.mark.parametrize(
+    ("expression", "verdict"),
+    [
+        ("correct.mean>0.8", "fail"),
+        ("correct_of_parsed.mean>0.8", "pass"),
+        ("unparsable<10%", "fail"),
+        ("unscored<=10%", "pass"),
+    ],
+)
+def test_gates_hold_the_three_shares(expression: str, verdict: str) -> None:
+    results = {"n_total": 0, **_marks.correctness(marked("right", "unparsable"))}
+    (gate,) = gates.parse_all([expression], _marks.GATED)
+    observed = _marks.observed(gate, results)
+    assert observed is not None
+    assert gates.weigh(gate, observed, "point")["verdict"] == verdict
+
+
+def test_missing_verdicts_of_scorers_count_as_unscored_where_judges_miss_fewer() -> None:
+    found = _marks.correctness(marked("right", "unavailable"))
+    judged = {"n_total": 100, "n_scored": 99, "by_state": {"scored": 99, "refused": 1}}
+    (gate,) = gates.parse_all(["unscored<=0.1"], _marks.GATED)
+    assert _marks.observed(gate, {**judged, **found}) == (0.5, stats.wilson(1, 2), "")
+    nothing = {"n_total": 0, **_marks.correctness([])}
+    assert _marks.observed(gate, nothing) == (None, None, "nothing was marked")
+
+
+@pytest.mark.parametrize(
+    ("verdicts", "turned", "expected"),
+    [
+        (["A"] * 9, 0, "better"),
+        (["B"] * 9, 0, "worse"),
+        (["A", "B"] * 5, 0, "undecided"),
+        (["A"] * 6 + ["tie"] * 4, 4, None),
+        ([None, None], 0, None),
+    ],
+)
+def test_verdict_on_two_models_needs_a_judge_that_can_tell_them_apart(
+    verdicts: list[str | None], turned: int, expected: str | None
+) -> None:
+    found = pairs(verdicts, turned)
+    assert found["verdict"] == expected
+    assert (found["reason"] is None) == (expected is not None)
+
+
+@pytest.mark.parametrize(
+    ("verdicts", "expected"),
+    [
+        (["A"] * 3, "undecided"),
+        (["A"] * 5, "undecided"),
+        (["A"] * 6, "better"),
+        (["B"] * 6, "worse"),
+        (["A"] * 5 + ["tie"] * 5, "undecided"),
+        (["A"] * 9 + ["B"] * 2, "undecided"),
+        (["tie"] * 9, "undecided"),
+    ],
+)
+def test_verdict_on_two_models_takes_the_interval_and_the_sign_test(
+    verdicts: list[str | None], expected: str
+) -> None:
+    found = pairs(verdicts)
+    assert found["verdict"] == expected
+    few = "fewer than 6 questions have a winner: chance alone could do that"
+    assert found["reason"] == (few if len(verdicts) - verdicts.count("tie") < 6 else None)
+
+
+def test_gate_is_not_certain_of_a_win_rate_of_few_questions() -> None:
+    (gate,) = gates.parse_all(["win_rate>0.5"], _marks.GATED)
+    for n, sure in ((3, "undecided"), (6, "pass")):
+        observed = _marks.observed(gate, {"pairwise": pairs(["A"] * n)})
+        assert observed is not None
+        assert gates.weigh(gate, observed, "certain")["verdict"] == sure
+
+
+def test_cost_is_unknown_where_one_price_is() -> None:
+    known = judgment(3)
+    unknown = judgment(3, calls=3, cost_usd=None, cost_reason="it is not said")
+    beyond = judgment(None, state="budget", calls=0, cost_usd=0.0)
+    ruled = judgment(1, source="rule", cost_usd=None)
+    scores = {"accuracy": {**score(3), "judgments": [known, unknown, beyond, ruled]}}
+    found = _marks.cost([item(scores=scores)])
+    assert (found["cost_usd"], found["known_cost_usd"], found["unpriced"]) == (None, 0.5, 1)
+    assert (found["calls"], found["reason"]) == (4, "it is not said")
+    assert _marks.cost([])["cost_usd"] == 0
+
+
+def test_pass_at_k_is_the_mean_over_questions_that_have_it() -> None:
+    a, b, c = marked("right", "wrong", "unavailable")
+    items = [{**a, "pass_at_k": 1.0}, {**b, "pass_at_k": 0.5}, c, item("no scorer")]
+    found = _marks.pass_at_k(items, 2)
+    assert found is not None
+    assert (found["k"], found["n_scored"], found["n_total"], found["mean"]) == (2, 2, 3, 0.75)
+    assert found["bounds"] == {"missing_at_0": 0.5, "missing_at_1": pytest.approx(2.5 / 3)}
+    assert _marks.pass_at_k(items, None) is None
+
+
+def eval_document(*items: dict[str, Any], **config: Any) -> dict[str, Any]:
+    about = {"run_id": "r", "model": {}, "server": {}, "timestamp": "t", "status": "complete"}
+    results = {"items": [*items], "eval_set": {"sha256": config.pop("sha256", "0")}}
+    return {**about, "config": config, "results": results}
+
+
+@pytest.mark.parametrize(
+    ("questions", "verdicts"),
+    [(3, ["inconclusive"] * 2), (6, ["inconclusive"] * 2), (20, ["better", "worse"])],
+)
+def test_difference_is_sure_where_every_one_of_many_questions_is_better(
+    questions: int, verdicts: list[str]
+) -> None:
+    def judged(mark: int) -> dict[str, Any]:
+        names = map(str, range(questions))
+        return eval_document(*(item(n, scores={"accuracy": score(mark)}) for n in names))
+
+    sources = {"x": judged(2), "y": judged(4), "z": judged(1)}
+    found = comparable.document(sources, "x", "run", "now")["results"]
+    assert [d["verdict"] for d in found["differences"]] == verdicts
+    assert [d["difference"] for d in found["differences"]] == [2.0, -1.0]
+    assert [d["file"] for d in found["differences"]] == ["B", "C"]
+
+
+def test_only_the_questions_that_both_have_are_compared_and_what_differs_is_said() -> None:
+    before = eval_document(
+        item("a", scores={"accuracy": score(3)}), item("b", **scored("right")), judge=["claude"]
+    )
+    changed = {**item("a")["question"], "reference": "new"}
+    after = eval_document(
+        item("a", scores={"accuracy": score(5)}, question=changed),
+        item("b", **scored("wrong")),
+        judge=[],
+        sha256="1",
+    )
+    found = comparable.document({"x": before, "y": after}, "x", "run", "now")["results"]
+    (only,) = found["differences"]
+    assert (only["mark"], only["difference"], only["questions"]) == ("correct", -1.0, 1)
+    texts = [warning["text"] for warning in found["warnings"]]
+    assert texts == [
+        "judge is none, claude in the baseline",
+        "the eval set is another one: only questions that are the same are compared",
+    ]
+
+
+def compared_marks(before: Sequence[str], after: Sequence[str]) -> dict[str, dict[str, Any]]:
+    sources = {"x": eval_document(*marked(*before)), "y": eval_document(*marked(*after))}
+    found = comparable.document(sources, "x", "run", "now")["results"]["differences"]
+    return {one["mark"]: one for one in found}
+
+
+def test_difference_in_what_could_be_read_stands_beside_that_in_what_is_right() -> None:
+    found = compared_marks(["right"] * 20, ["right"] * 5 + ["unparsable"] * 15)
+    shown = {name: (one["difference"], one["verdict"]) for name, one in found.items()}
+    assert shown == {
+        "correct": (-0.75, "worse"),
+        "correct_of_parsed": (0, "inconclusive"),
+        "unparsable": (0.75, "worse"),
+    }
+    assert found["correct_of_parsed"]["questions"] == 5
+    assert list(compared_marks(["right", "wrong"], ["right"] * 2)) == ["correct"]
+
+
+def test_question_with_several_answers_is_compared_by_their_mean() -> None:
+    half = {**item("a", **scored("right")), "more_samples": [scored("empty")]}
+    sources = {"x": eval_document(half), "y": eval_document(item("a", **scored("right")))}
+    found = comparable.document(sources, "x", "run", "now")["results"]["differences"]
+    assert [(d["mark"], d["difference"]) for d in found] == [
+        ("correct", 0.5),
+        ("correct_of_parsed", 0.0),
+        ("unparsable", -0.5),
+    ]
+
+
+def test_nothing_in_common_is_refused() -> None:
+    sources = {"x": eval_document(item("a")), "y": eval_document(item("b"))}
+    with pytest.raises(ResultsError, match="y has no question in common"):
+        comparable.document(sources, "x", "run", "now")
+
+
+GOLDEN = Path(__file__).parents[3] / "golden" / "eval-1.json"  # it left out what it could not read
+
+
+def test_file_of_an_earlier_version_is_counted_as_a_new_one() -> None:
+    found = results.load(GOLDEN)
+    shares = found["results"]
+    assert results.check(found) is None
+    assert [shares[name]["mean"] for name in _marks.SHARES] == pytest.approx([1 / 3, 1, 2 / 3])
+    assert (
+        shares["correct"]["reason"]
+        == "1 in the file, whose version left out what could not be read"
+    )
+    assert shares["pass_at_k"]["mean"] == pytest.approx(1 / 3)
+    assert shares["by_category"]["things"]["unparsable"]["count"] == 4
+    assert results.brief(GOLDEN).marks == {"correct": pytest.approx(1 / 3)}
+    assert _eval_kind.modern(found) is found
+
+
+def test_table_of_an_earlier_file_says_that_it_counts_differently() -> None:
+    (marks, categories, _) = table.sheets(results.load(GOLDEN), GOLDEN)
+    assert [row[:3] for row in marks.rows] == [
+        ("correct", "share", "0.333"),
+        ("correct_of_parsed", "share", "1.00"),
+        ("unparsable", "share", "0.667"),
+        ("pass@2", "share", "0.333"),
+    ]
+    assert categories.columns == ("category", "questions", "correct", "unparsable")
+    assert "correct: 1 in the file, whose version left out what could not be read" in marks.notes
+
+
+def test_earlier_file_is_compared_by_todays_count() -> None:
+    old = results.load(GOLDEN)
+    read = {**old, "results": {**old["results"], "items": []}}
+    for one in old["results"]["items"]:
+        verdicts = [{**answer, **scored("right")} for answer in one["more_samples"]]
+        read["results"]["items"].append({**one, **scored("right"), "more_samples": verdicts})
+    found = comparable.document({"x": old, "y": read}, "x", "run", "now")["results"]
+    assert {d["mark"]: d["difference"] for d in found["differences"]} == {
+        "correct": pytest.approx(2 / 3),
+        "correct_of_parsed": 0.0,
+        "unparsable": pytest.approx(-2 / 3),
+    }
+
+
+@pytest.mark.parametrize(
+    ("planned", "samples", "answers", "expected"),
+    [(20, 1, None, 10), (9, 2, None, 6), (9, 1, None, None), (20, 1, "file.json", None)],
+)
+def test_planned_answers_are_the_planned_rows_without_the_markings(
+    planned: int, samples: int, answers: str | None, expected: int | None
+) -> None:
+    record = Record({}, planned, [], {}, [], interrupted=True, folder=Path(), others={})
+    config = {"samples": samples, "answers": answers}
+    assert _eval_kind._planned_answers(record, config) == expected
+
+
+def test_the_table_of_a_cut_eval_says_how_many_answers_were_planned() -> None:
+    document = results.load(GOLDEN)
+    document["results"]["totals"]["planned_answers"] = 10
+    assert "6 of 10 answers" in next(table._facts(document))

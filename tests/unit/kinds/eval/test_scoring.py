@@ -1,0 +1,107 @@
+"""Scorers in an exam: what they cannot do is told before it, or in the verdict."""
+
+from __future__ import annotations
+
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from pytest_llamaburn import datasets, gates, registry, sandbox
+from pytest_llamaburn.errors import DatasetError, MissingExtraError, UsageError
+from pytest_llamaburn.kinds.eval import run, scores, task
+from pytest_llamaburn.progress import Silent
+from pytest_llamaburn.scorers import json_schema, wer
+
+
+def asked(scorer: str = "number", **options: Any) -> datasets.Question:
+    given = datasets.Question("q", "What?", "things", "0" * 64)
+    return given._replace(scorer=scorer, reference="18", options=options)
+
+
+def found(question: datasets.Question, answer: str = "18") -> dict[str, Any]:
+    row = {"answer": answer, "error": None, "finish_reason": "stop", "search": None}
+    verdict = run._verdict(question, row)
+    assert verdict is not None
+    return verdict
+
+
+@pytest.mark.parametrize(
+    "error", [IndexError("list index"), RecursionError(), ValueError("\ud800"), MemoryError()]
+)
+def test_scorer_that_fails_leaves_a_verdict_with_the_reason(
+    error: Exception, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def score(answer: str, question: Any) -> Any:
+        raise error
+
+    monkeypatch.setattr(registry, "load", lambda *names: SimpleNamespace(score=score))
+    verdict = found(asked("theirs"))
+    assert (verdict["correct"], verdict["state"]) == (None, "unavailable")
+    assert verdict["reason"].startswith(f"the scorer 'theirs' failed: {type(error).__name__}: ")
+
+
+@pytest.mark.parametrize(
+    "verdict",
+    [None, "right", (True, "scored", "", "18", {"rate": float("nan")}), (1, 2), ({1},) * 5],
+)
+def test_what_is_no_verdict_leaves_one_that_says_so(
+    verdict: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    module = SimpleNamespace(score=lambda answer, question: verdict)
+    monkeypatch.setattr(registry, "load", lambda *names: module)
+    assert found(asked("theirs"))["state"] == "unavailable"
+
+
+def test_faulty_question_still_stops_the_run() -> None:
+    with pytest.raises(DatasetError, match="is no number"):
+        found(asked()._replace(reference="many"))
+
+
+def test_sandbox_that_breaks_in_mid_run_is_the_reason_of_each_verdict(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(sandbox._filter, "MACHINES", ())
+    verdict = found(asked("code", tests="assert f()"), "def f(): return 1")
+    assert (verdict["correct"], verdict["state"]) == (None, "unavailable")
+    assert "cannot be run safely here" in verdict["reason"]
+
+
+def exam_of(questions: list[datasets.Question], monkeypatch: pytest.MonkeyPatch) -> run.Exam:
+    monkeypatch.setattr(task, "paper", lambda *about: task.Paper(tuple(questions), {}))
+    return run.Exam(
+        SimpleNamespace(seed=0, results_dir="r"), SimpleNamespace(variant="s"), 0, Silent()
+    )
+
+
+def test_set_that_needs_a_sandbox_is_refused_before_anything_is_asked(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(sandbox._filter, "MACHINES", ())
+    room = exam_of([asked(), asked("code", tests="")], monkeypatch)
+    with pytest.raises(UsageError, match="or leave out the questions whose scorer is code"):
+        room._refuse_unscorable()
+    exam_of([asked()], monkeypatch)._refuse_unscorable()
+
+
+@pytest.mark.parametrize(
+    ("module", "hidden", "extra"),
+    [(wer, "jiwer", "audio"), (json_schema, "jsonschema", "judge")],
+)
+def test_missing_extra_is_told_before_anything_is_asked(
+    module: Any, hidden: str, extra: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    module.ready()
+    monkeypatch.setitem(__import__("sys").modules, hidden, None)
+    with pytest.raises(MissingExtraError, match=rf"\[{extra}\]"):
+        module.ready()
+
+
+def test_gate_does_not_pass_on_answers_that_could_not_be_scored() -> None:
+    mean = {"mean": 1.0, "ci95": [0.9, 1.0], "reason": None}
+    marks = {"correct": {**mean, "by_state": {"scored": 20, "unavailable": 1}}, "pass_at_k": mean}
+    for metric in ("correct.mean>0.8", "pass_at_k.mean>0.8"):
+        (gate,) = gates.parse_all([metric], scores.GATED)
+        observed = scores.observed(gate, marks)
+        assert observed is not None
+        assert observed.reason == "1 answers could not be scored: their verdicts say why"

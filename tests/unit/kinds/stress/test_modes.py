@@ -1,0 +1,154 @@
+"""What each mode asks for, told a baseline of 100 ms a request."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from loads import alone, closed
+
+from pytest_llamaburn.errors import SettingsError
+from pytest_llamaburn.kinds.stress.modes import ramp, spike, sustained, sweep
+from pytest_llamaburn.kinds.stress.run import Baseline
+from pytest_llamaburn.load.rows import record_of
+from pytest_llamaburn.load.step import CLIENTS, RATE, Burst, Step
+from pytest_llamaburn.settings import Stress, model_of
+
+BASELINE = Baseline(0.1, 0.01, 10.0, [record_of(row) for row in alone(60)[1]])
+
+
+def steps(mode: Any, **values: Any) -> tuple[list[Step], dict[str, Any]]:
+    """Return all that a mode asks for if told nothing, and what it found."""
+    plan = mode.plan(model_of(Stress)(**values), BASELINE)
+    asked = [next(plan)]
+    while True:
+        try:
+            asked.append(plan.send([]))
+        except StopIteration as end:
+            return asked, end.value
+
+
+@pytest.mark.parametrize(
+    ("values", "levels"),
+    [
+        ({"max_concurrency": 8}, [1, 2, 4, 8]),
+        ({"max_concurrency": 6}, [1, 2, 4, 6]),
+        ({"max_concurrency": 1}, [1]),
+        ({"levels": "1,3,5"}, [1, 3, 5]),
+        ({"arrival": "static", "max_concurrency": 4}, [10, 20, 40]),
+        ({"arrival": "static", "rate": 3, "max_rate": 7}, [3, 6, 7]),
+        ({"arrival": "static", "rate": 3, "max_rate": 12.1}, [3, 6, 12.1]),
+    ],
+)
+def test_a_sweep_doubles_up_to_its_maximum_or_takes_the_levels_named(
+    values: dict[str, Any], levels: list[float]
+) -> None:
+    asked, found = steps(sweep, **values)
+    assert [step.level for step in asked] == levels
+    assert {step.unit for step in asked} == {RATE if "arrival" in values else CLIENTS}
+    assert found == {"stop_reason": "all levels were measured"}
+
+
+@pytest.mark.parametrize(
+    ("values", "ends"),
+    [
+        ({}, [(12, None), (24, None)]),
+        ({"level_requests": 7}, [(7, None), (7, None)]),
+        ({"level_duration": 5}, [(None, 5), (None, 5)]),
+        ({"arrival": "poisson"}, [(12, None), (12, None)]),
+        ({"arrival": "poisson", "levels": "20,100"}, [(16, None), (80, None)]),  # 8 · 0.1 s
+        ({"arrival": "poisson", "levels": "20,9000"}, [(16, None), (4000, None)]),
+    ],
+)
+def test_a_level_ends_by_its_own_rule(values: dict[str, Any], ends: list[Any]) -> None:
+    asked, _ = steps(sweep, **{"levels": "1,4", **values})
+    assert [(step.requests, step.seconds) for step in asked] == ends
+
+
+@pytest.mark.parametrize(
+    ("values", "load"),
+    [
+        ({}, (4, CLIENTS, 900)),
+        ({"concurrency": 9, "duration": 60}, (9, CLIENTS, 60)),
+        ({"arrival": "poisson"}, (5, RATE, 900)),
+        ({"arrival": "poisson", "rate": 2}, (2, RATE, 900)),
+    ],
+)
+def test_sustained_is_one_load_whose_records_are_not_held(
+    values: dict[str, Any], load: tuple[float, str, float]
+) -> None:
+    ((step,), found) = steps(sustained, **values)
+    assert (step.level, step.unit, step.seconds) == load
+    assert not step.tells
+    assert found == {"stop_reason": "the time was over"}
+
+
+def test_spikes_come_apart_upon_one_load_that_is_known_before_the_first() -> None:
+    (step,), found = steps(spike, spikes=2, spike_duration=5)
+    assert (step.level, step.unit) == (4, RATE)  # 0.4 of what one client gets done
+    steady_s = step.bursts[0].start_s
+    assert step.bursts == (Burst(20, 5, 40, RATE), Burst(55, 5, 40, RATE))
+    assert step.seconds == steady_s + 2 * 35
+    assert found["steady_rate"] == 4
+
+
+def test_a_spike_takes_clients_or_a_rate_and_waits_as_long_as_it_is_told() -> None:
+    (step,), _ = steps(spike, spikes=1, rate=20, spike_concurrency=8, duration=100)
+    assert step.bursts == (Burst(20, 10, 8, CLIENTS),)
+    assert step.seconds == 20 + 10 + 100
+    (step,), _ = steps(spike, spikes=1, rate=20, spike_rate=90)
+    assert step.bursts == (Burst(20, 10, 90, RATE),)
+
+
+def test_a_spike_below_the_load_that_it_comes_upon_is_refused() -> None:
+    with pytest.raises(SettingsError, match=r"--spike-rate 3 is refused: .* is 4 requests/s here"):
+        steps(spike, spike_rate=3)
+
+
+def test_a_wait_too_short_for_the_windows_of_a_slow_load_is_refused() -> None:
+    assert steps(spike, spikes=1, rate=0.5, duration=80)
+    with pytest.raises(SettingsError, match=r"--duration 79s is refused: .* takes 80s"):
+        steps(spike, spikes=1, rate=0.5, duration=79)
+
+
+def ramped(slots: int, **values: Any) -> tuple[list[Step], dict[str, Any]]:
+    """Return what a ramp asks a server for that refuses all beyond its slots."""
+    plan = ramp.plan(model_of(Stress)(**values), BASELINE)
+    step, asked = next(plan), []
+    while True:
+        asked.append(step)
+        rows = closed(int(step.level), 1, 100, int(step.level)) * int(step.requests or 0)
+        rows = rows[: step.requests]
+        for number, row in enumerate(rows):
+            if number % int(step.level) >= slots:
+                row.error = {"kind": "queue_full"}
+        try:
+            step = plan.send([record_of(row) for row in rows])
+        except StopIteration as end:
+            return asked, end.value
+
+
+def test_a_ramp_of_clients_stays_at_its_levels_and_brackets_the_failure_point() -> None:
+    asked, found = ramped(3, max_concurrency=16)
+    assert asked[0].level == 1
+    assert all(step.stays and step.unit == CLIENTS for step in asked)
+    assert found["failure_point"]["passing"] == 3
+    assert found["failure_point"]["failing"] == 4
+    assert found["stop_reason"] == found["failure_point"]["reason"]
+
+
+def test_a_ramp_that_nothing_stops_ends_at_its_maximum() -> None:
+    asked, found = ramped(99, max_concurrency=4, concurrency=2, level_requests=100)
+    assert (asked[0].level, max(step.level for step in asked)) == (2, 4)
+    assert not found["failure_point"]["reached"]
+
+
+@pytest.mark.parametrize(
+    ("values", "start"), [({}, 10), ({"rate": 5.0}, 5), ({"rate": 5.0, "max_rate": 5.0}, 5)]
+)
+def test_a_ramp_of_rates_begins_at_the_rate_or_at_what_one_client_gets_done(
+    values: dict[str, Any], start: float
+) -> None:
+    plan = ramp.plan(model_of(Stress)(arrival="poisson", **values), BASELINE)
+    step = next(plan)
+    assert (step.level, step.unit, step.stays) == (start, RATE, False)

@@ -1,0 +1,367 @@
+"""What tables, charts and pages say of each mode of a load."""
+
+from __future__ import annotations
+
+import json
+import re
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from loads import (
+    BASELINE,
+    SECOND,
+    Taken,
+    alone,
+    closed,
+    document,
+    failed,
+    level,
+    opened,
+    saved,
+    searched,
+    spike,
+    sustained,
+)
+
+from pytest_llamaburn.kinds.stress import chart, table
+from pytest_llamaburn.load.step import CLIENTS, RATE, SERVER_GONE, Step
+from pytest_llamaburn.reports import _svg, csv, html, markdown
+from pytest_llamaburn.reports import table as text_table
+from pytest_llamaburn.reports._svg import Stop
+from pytest_llamaburn.store import results
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+CALIBRATION = {
+    "streams": 8,
+    "chunks_per_sec": 50.0,
+    "requests": 8,
+    "ttft_error_ms": {"p50": 0.1, "p99": 0.4},
+    "itl_error_ms": {"p50": 0.01, "p99": 0.02},
+}
+
+
+def failing(clients: int, every: int) -> Taken:
+    rows = closed(clients, 12, 100, 2)
+    for i in range(0, len(rows), every):
+        rows[i] = failed(rows[i].sent_ns / 1e6, (rows[i].end_ns - rows[i].sent_ns) / 1e6, "oom")
+    return Step(clients, CLIENTS, len(rows)), rows
+
+
+def shown(directory: Path, *taken: Taken, **fields: Any) -> str:
+    """Return the table of a run."""
+    return text_table.render([saved(directory, [alone(), *taken], **fields)])
+
+
+def test_a_sweep_has_a_row_a_level_its_points_and_its_insights(tmp_path: Path) -> None:
+    text = shown(tmp_path, level(1), level(2), level(8), failing(16, 3), threshold=("ttft_ms<1",))
+    assert re.search(r"^ *8 clients +degraded +96 +0 +20\.0 +200 ", text, re.MULTILINE)
+    assert re.search(r"^ *16 clients +failure +192 +64 ", text, re.MULTILINE)
+    for words in (
+        "complete: sweep, 270 of 334 requests succeeded",
+        "baseline, one client: total p50 100 ms, TTFT p50 10.0 ms; a request fails after 10 s",
+        "failure point (more than 5% fail by 10 s): ",
+        "highest passing 8, lowest failing 16",
+        "degradation point (time_to_first_token_ms.p",
+        "optimal: 2 clients: 20 requests/s, within 5 % of the best, 20",
+        "failed: oom × 64",
+        "gate ttft_ms<1: fail: 10 ",
+        "Throughput no longer grows from",
+        "● tokens/s, top",
+    ):
+        assert words in text, words
+
+
+def test_a_search_shows_the_interval_of_its_point(tmp_path: Path) -> None:
+    text = shown(tmp_path, failing(8, 3), facts=searched(7.5, 7, 8))
+    assert "fail by 10 s): 7.5 clients [7, 8]; highest passing 7, lowest failing 8" in text
+
+
+def test_a_run_that_lost_its_server_says_where_it_stopped(tmp_path: Path) -> None:
+    facts = {"findings": {"stop_reason": SERVER_GONE}}
+    text = shown(tmp_path, level(1), failing(8, 2), facts=facts)
+    assert "partial: sweep" in text
+    assert "stopped before the end: the server is gone" in text
+
+
+def test_what_the_machine_did_before_the_load_is_told(tmp_path: Path) -> None:
+    path = saved(tmp_path, [alone(), level(2)])
+    made = json.loads(path.read_text())
+    gpus = [{"id": "01:00.0", "util_pct": 3.0, "vram_used_mb": 512.0}]
+    read = {"samples": 4, "cpu_pct": 2.0, "ram_used_mb": None, "server_rss_mb": 300.0, "gpus": gpus}
+    for idle, words in (
+        (read, "CPU 2.00 %, the server's memory 300 MB, GPU 01:00.0 3.00 %, VRAM 512 MB"),
+        (dict.fromkeys(read), None),
+    ):
+        made["results"]["idle"] = idle | {"gpus": idle["gpus"] or []}
+        path.write_text(json.dumps(made))
+        assert ("idle, before the load: " in text_table.render([path])) is bool(words)
+        assert (words or "") in text_table.render([path])
+
+
+def test_a_level_that_an_idle_server_did_not_begin_says_so(tmp_path: Path) -> None:
+    text = shown(tmp_path, level(1), level(8), idle={1: True, 2: False})
+    assert "8 clients: the server was not seen to be idle before" in text
+    assert "1 clients: the server was" not in text
+
+
+def test_bounds_of_good_requests_have_their_columns(tmp_path: Path) -> None:
+    path = saved(tmp_path, [alone(), level(2), level(8)], slo="e2e_ms<150")
+    text = text_table.render([path])
+    assert "goodput/s goodput %" in re.sub(" +", " ", text)
+    assert re.search(r"^ *2 clients .* 20\.0 +100\.0%", text, re.MULTILINE)
+    assert re.search(r"^ *8 clients .* +[\d.]+%", text, re.MULTILINE)
+    head, first = csv.render([path]).splitlines()[:2]
+    row = dict(zip(head.split(","), first.split(","), strict=True))
+    assert float(row["goodput.share"]) == 1
+    assert float(row["total_generation_ms.p99"]) == float(row["total_generation_ms.adj_p99"]) == 100
+    assert {"total_generation_ms.p99_9", "goodput.requests_per_sec"} <= row.keys()
+
+
+def test_shorter_deadlines_stand_beside_the_point(tmp_path: Path) -> None:
+    said = {"baseline": {**BASELINE, "deadline_s": 1.0}}
+    taken = [level(n, slots=1, each=24) for n in (1, 2, 4, 8)]
+    text = shown(tmp_path, *taken, failing(16, 3), facts=said)
+    assert re.search(r"lowest failing 16 \(by 0\.5 s: [\d.]+, by 0\.25 s: [\d.]+\)", text)
+
+
+def test_what_was_not_reached_says_why(tmp_path: Path) -> None:
+    text = shown(tmp_path, level(1), level(2))
+    assert "failure point (more than 5% fail by 10 s): not reached up to 2: maximum" in text
+    assert "over 2× the baseline): not reached: up to 2 it stays below 2×" in text
+
+
+def test_a_level_without_a_state_says_why(tmp_path: Path) -> None:
+    text = shown(tmp_path, level(1), level(4), warmup_window="12")
+    assert "1 clients: all 12 requests were left out by the windows" in text
+
+
+def test_a_point_that_the_levels_only_bracket_has_no_number(tmp_path: Path) -> None:
+    text = shown(tmp_path, failing(1, 12))
+    assert "by 10 s): at or below 1, the lowest that was sent; highest passing –, lowest" in text
+    older = {"concurrency": None, "passing": 2, "failing": 8}  # of a file without brackets
+    assert table._at(older) == "between 2 and 8 clients"
+
+
+def test_goodput_without_numbers_says_why(tmp_path: Path) -> None:
+    step, rows = level(2)
+    rows[-1].doubts = {"time_to_first_token_ms": "implausible"}
+    text = shown(tmp_path, (step, rows), slo="ttft_ms<5")
+    assert "2 clients: goodput: 1 of " in text
+
+
+def test_a_rate_without_throughput_says_why(tmp_path: Path) -> None:
+    text = shown(tmp_path, (Step(40, RATE, 6), opened(40, 0.15, 100)), arrival="static")
+    assert "40 requests/s: throughput: the schedule ended too soon" in text
+
+
+def test_a_server_that_counts_no_tokens_has_none_in_file_table_and_chart(tmp_path: Path) -> None:
+    taken = [alone(), level(1), level(2)]
+    for _, rows in taken:
+        for one in rows:
+            one.values["output_sequence_length"] = None
+    path = saved(tmp_path, taken)
+    found = results.load(path)["results"]
+    assert found["totals"]["output_tokens"] is None
+    assert found["tokens_reason"].startswith("the server sent no token counts")
+    text = text_table.render([path])
+    assert "1 clients, 2 clients: tokens/s: the server sent no token counts" in text
+    assert "● tokens/s, top –" in text
+
+
+def test_rates_are_told_as_rates(tmp_path: Path) -> None:
+    rates = [(Step(rate, RATE, 300), opened(rate, 10, 100, 2)) for rate in (10, 30)]
+    text = shown(tmp_path, *rates, arrival="static")
+    assert "sweep, static arrivals" in text
+    assert re.search(r"^ *30 requests/s +degraded ", text, re.MULTILINE)
+    assert "optimal: 10 requests/s" in text
+
+
+def test_a_spike_tells_how_its_burst_went_and_looks_for_no_points(tmp_path: Path) -> None:
+    step, rows = spike()
+    rows[-2:] = [failed(25_000, 900), failed(25_000, 1, "queue_full")]
+    for one in rows[-2:]:
+        one.burst = True
+    text = shown(tmp_path, (step, rows), mode="spike", arrival="poisson")
+    assert (
+        "burst 1: 500 requests, 2 failed (timeout_total × 1, queue_full × 1), TTFT p50 100 ms, "
+        "p95 100, total p50 1,000 ms, p95 1,000"
+    ) in text
+    assert "no failure and no degradation point: a spike run holds one steady level" in text
+    assert "failure point (" not in text
+
+
+def test_a_spike_without_a_steady_time_before_it_has_no_bound_of_its_recovery(
+    tmp_path: Path,
+) -> None:
+    step, rows = spike()
+    early = [one for one in rows if one.scheduled_ns >= 15_000_000_000]
+    text = shown(tmp_path, (step, early), mode="spike", arrival="poisson")
+    assert "recovery: –: fewer than 3 windows before the spike were served" in text
+
+
+def test_a_recovery_within_the_resolution_is_under_it() -> None:
+    found = {"recovery_time_ms": 0.0, "range_ms": [0.0, 6000.0], "spikes": [1, 2]}
+    text = table._recovery({**found, "resolution_ms": 5000.0, "steady_rate": 2.0})
+    assert text.startswith("recovery after a spike: under 5,000 ms (of 2 spikes, under 5,000 to ")
+
+
+def test_a_spike_tells_its_recovery_or_that_there_was_none(tmp_path: Path) -> None:
+    fields = {"mode": "spike", "arrival": "poisson"}
+    text = shown(tmp_path / "a", spike(), **fields)
+    assert (
+        "recovery after a spike: 5,000 ms (of 1 spikes, 5,000 to 5,000 ms), resolution 5,000 ms, "
+        "beside 10 requests/s"
+    ) in text
+    text = shown(tmp_path / "b", spike(comes_back=False), **fields)
+    assert "recovery: at least 25,000 ms: latency did not come back before the run ended" in text
+
+
+def test_a_sustained_load_tells_drift_and_plateau(tmp_path: Path) -> None:
+    text = shown(tmp_path / "a", sustained(), mode="sustained")
+    assert "tokens_per_sec over time: does not drift (p 1), steady at 200" in text
+    short = shown(tmp_path / "b", sustained(4), mode="sustained")
+    assert "total_p50_ms over time: not judged: fewer than 8 batches" in short
+    path = saved(tmp_path / "c", [alone(), sustained()], mode="sustained")
+    found = results.load(path)
+    judged = found["results"]["sustained"]["total_p50_ms"]
+    judged["trend"] |= {"drifts": True, "share": 0.42, "p": 0.001}
+    judged["steady"] = None
+    results.write(tmp_path / "c", found)
+    assert "total_p50_ms over time: drifts by +42.0% (p 0.001), no steady" in text_table.render(
+        [path]
+    )
+
+
+def profile(seconds: int) -> list[dict[str, Any]]:
+    """Return what was read each second: both processes grow, the server's by 1 MB a second."""
+    values = [{"server_rss_mb": 500.0 + s, "client_rss_mb": 80.0 + s / 10} for s in range(seconds)]
+    about = {"wall_ns": 0, "perf_ns": 0, "devices": [], "providers": [], "marks": []}
+    readings = [["host", s * SECOND, 0.1, value] for s, value in enumerate(values)]
+    return [{"segment": "a", "about": {**about, "segment": "a"}, "readings": readings}]
+
+
+def test_a_sustained_load_tells_memory_by_the_minute_from_its_own_begin(tmp_path: Path) -> None:
+    path = saved(tmp_path, [alone(), sustained(90)], mode="sustained", profile=profile(120))
+    minutes = results.load(path)["results"]["sustained"]["per_minute"]
+    assert [minute["server_rss_mb"] for minute in minutes] == [531.5, 577]  # from second 2 on
+    text = text_table.render([path])
+    assert "the server's memory: 532 MB in the first minute, 577 in the last" in text
+    assert "our memory: 83.2 MB in the first minute, 87.7 in the last" in text
+
+
+def test_memory_that_nobody_read_is_told_to_be_unknown(tmp_path: Path) -> None:
+    text = shown(tmp_path, sustained(), mode="sustained")
+    assert "memory per minute: nothing was read of the machine meanwhile" in text
+
+
+def test_a_run_cut_in_its_baseline_has_a_table_all_the_same(tmp_path: Path) -> None:
+    said = {"baseline": None, "findings": None}
+    text = text_table.render([saved(tmp_path, [alone()], facts=said, mode="sustained")])
+    assert "10 of 10 requests succeeded" in text
+    assert "baseline, one client" not in text
+    assert "0 of 0" in text_table.render([saved(tmp_path / "none", [], facts=said)])
+
+
+def test_the_instruments_error_and_a_client_that_was_the_limit_are_told(tmp_path: Path) -> None:
+    rows = closed(8, 12, 100, 2)
+    for one in rows:
+        one.scheduled_ns -= 200_000_000
+    limited = (Step(8, CLIENTS, 96), rows)
+    text = shown(tmp_path, limited, facts={"calibration": CALIBRATION})
+    assert "8 clients: the client was the limit (schedule_lateness_p99_ms is 200 ms" in text
+    assert "use --workers" in text
+    assert "instrument, 8 streams: TTFT error p50 0.100 ms, p99 0.400 ms" in text
+    other = shown(tmp_path / "b", level(1), facts={"calibration": {"reason": "not here"}})
+    assert "TTFT error" not in other
+
+
+def test_a_point_between_two_levels_far_apart_is_printed_as_these(tmp_path: Path) -> None:
+    text = shown(tmp_path, level(1), level(2), level(8), failing(16, 3))
+    assert "by 10 s): between 8 and 16 clients; highest passing 8, lowest failing 16" in text
+    assert re.search(r"degradation point \(.*\): between 2 and 8 clients; highest", text)
+
+
+def test_a_point_above_all_that_was_sent_is_said_to_be_there() -> None:
+    at = table._at({"rate": None, "bracket": (4, None), "passing": 4, "failing": None})
+    assert at == "above 4 requests/s"
+
+
+def test_spreadsheets_have_a_row_a_level_with_its_distributions(tmp_path: Path) -> None:
+    path = saved(tmp_path, [alone(), level(1), level(4)])
+    head, *lines = csv.render([path]).splitlines()
+    assert {"concurrency", "state", "total_generation_ms.p95"} <= set(head.split(","))
+    assert len(lines) == 2
+    assert markdown.render([path]).count("clients |") == 2
+
+
+def test_the_page_draws_levels_states_and_points(tmp_path: Path) -> None:
+    path = saved(tmp_path, [alone(), level(1), level(2), level(3), level(12), failing(16, 3)])
+    page = html.render([path])
+    assert "tokens/s and total p50, ms over the load" in page
+    assert [page.count(f'class="s-{state}"') for state in ("optimal", "degraded")] == [3, 1]
+    assert "failure point</text>" in page
+    assert "degradation point</text>" in page
+    one = html.render([saved(tmp_path / "one", [alone(), level(1)])])
+    assert "<svg" not in one
+
+
+def drawn(values: list[tuple[float | None, float | None]]) -> list[str]:
+    levels = [
+        {"output_tokens_per_sec": speed, "total_generation_ms": {"p50": total}}
+        for speed, total in values
+    ]
+    return chart.lines(levels, [2.0**i for i in range(len(levels))])
+
+
+def test_the_chart_draws_each_series_on_its_own_scale() -> None:
+    lines = drawn([(50, 10), (100, 20), (100, 40)])
+    assert lines[1] == "│         ●     ●○"
+    assert lines[8] == "│"
+    assert lines[10].split() == ["1", "2", "4"]
+    assert "● tokens/s, top 100   ○ total p50, ms, top 40.0" in lines[11]
+
+
+def test_what_was_not_measured_is_not_drawn() -> None:
+    lines = "\n".join(drawn([(50, None), (None, None)]))
+    assert lines.count("●") == 2  # its own and the legend's
+    assert lines.count("○") == 1
+    assert drawn([(50, 1)]) == []
+
+
+def test_states_are_bands_labelled_where_they_begin() -> None:
+    stops = [Stop(1, "optimal", (1, 2)), Stop(2, "optimal", (2, 2)), Stop(8, "<bad>", (2, None))]
+    picture = _svg.load(stops, ("speed", "wait"), [(4, "bend & break")])
+    assert picture.count(">optimal</text>") == 1
+    assert picture.count('class="s-optimal"') == 2
+    assert "&lt;bad&gt;" in picture
+    assert "bend &amp; break" in picture
+    assert picture.count("<circle") == 5
+    assert "speed, top 2.00" in picture
+
+
+@pytest.mark.parametrize("value", [None, 0.0])
+def test_a_series_of_nothing_is_no_line_and_of_zeros_a_flat_one(value: float | None) -> None:
+    stops = [Stop(n, "idle", (value,)) for n in (1, 2)]
+    picture = _svg.load(stops, ("speed",), [])
+    assert picture.count("<circle") == (0 if value is None else 2)
+
+
+def test_a_run_that_got_no_answer_was_cut_or_found_nothing_says_so(tmp_path: Path) -> None:
+    nothing = (Step(1, CLIENTS, 3), [failed(100 * i, 50, "oom") for i in range(3)])
+    wanted = {"failed": [nothing], "interrupted": [alone()], "partial": [alone()]}
+    for status, taken in wanted.items():
+        (tmp_path / status).mkdir()
+        said = {"findings": None, "baseline": None}
+        cut = status == "interrupted"
+        made = document(tmp_path / status, taken, facts=said, interrupted=cut)
+        assert made["status"] == status
+
+
+def test_the_chart_in_text_is_drawn_in_text_alone(tmp_path: Path) -> None:
+    path = saved(tmp_path, [alone(), level(1), level(2)])
+    assert "```text\n│" in markdown.render([path])
+    page = html.render([path])
+    assert "│" not in page
+    assert "<svg" in page
