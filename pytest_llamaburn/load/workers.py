@@ -1,8 +1,9 @@
 """Several processes that send one load together, for loads that one process cannot send truly.
 
 Each worker takes its share of the clients, or every k-th request of the one schedule, and writes
-its own rows; nothing but those raw rows is ever merged. `python -m pytest_llamaburn.load.crew` is a
-worker: it is told what to do in lines of JSON, and lives until its standard input closes.
+its own rows; nothing but those raw rows is ever merged. A worker is started by
+`python -m pytest_llamaburn.load.workers`. It reads its tasks as lines of JSON and ends when its
+standard input closes.
 """
 
 from __future__ import annotations

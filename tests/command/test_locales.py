@@ -43,7 +43,7 @@ def test_errors_are_told_where_the_locale_lacks_their_characters(tmp_path: Path)
 
 def test_file_of_a_model_whose_name_the_file_system_lacks_is_written(tmp_path: Path) -> None:
     script = (
-        "import json, sys; from pathlib import Path; from pytest_llamaburn import results;"
+        "import json, sys; from pathlib import Path; from pytest_llamaburn.store import results;"
         "print(results.write(Path(sys.argv[1]), json.load(open(sys.argv[2], encoding='utf-8'))))"
     )
     made = json.loads(saved(tmp_path / "made").read_text(encoding="utf-8"))

@@ -47,7 +47,8 @@ COMPARISONS = {
     "stress-gates": ("stress-complete", "stress-resumed", "--fail-if=requests_per_sec@2:-5%"),
 }
 _KEEP = (
-    "import sys; from pytest_llamaburn import journal; journal.discard = lambda folder: None; "
+    "import sys; from pytest_llamaburn.store import journal; "
+    "journal.discard = lambda folder: None; "
     "from pytest_llamaburn.commands import main; sys.exit(main(sys.argv[1:]))"
 )
 _QUIET = "--gpu-provider=host"

@@ -840,7 +840,7 @@ def test_results_directory_that_is_removed_costs_no_request(
 
 REFUSED = """
     import errno, os
-    from pytest_llamaburn import journal
+    from pytest_llamaburn.store import journal
     from pytest_llamaburn.errors import ResultsError
 
     def full(*_):
