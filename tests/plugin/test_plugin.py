@@ -811,7 +811,7 @@ def test_progress_events_go_to_standard_error(
     options = (f"--llamaburn-host={server.host}", "--llamaburn-model=tiny:latest")
     result = pytester.runpytest_subprocess(*QUIET, *options, "--llamaburn-progress=json")
     events = [json.loads(line) for line in result.errlines if line.startswith("{")]
-    assert [event["done"] for event in events if event["event"] == "request"] == [1, 2, 3]
+    assert [event["done"] for event in events if event["event"] == "progress"] == [1, 2, 3]
 
 
 @pytest.mark.parametrize("workers", ["-n0", "-n2"])
