@@ -392,14 +392,25 @@ class Pursuit(ABC):
         return not self.holds(level)
 
     def _beside(self, estimate: float) -> tuple[float | None, float]:
-        """Return the next levels below an estimate, which does not fail by far, and above it.
+        """Return the levels next to an estimate, below it one that does not fail by far.
 
-        One within a tenth of the estimate is on both sides of it; itself where none is above.
+        A level within a tenth of it is on the side that it shows: above if it fails, be it by
+        little. The estimate itself is above where nothing else is.
         """
-        near, most = estimate * _CONFIRMS, 2 * self.limits.failure_rate
-        below = [v for v, x in self.trusted.items() if v <= near and x.seen()[1][0] <= most]
-        above = [value for value in self.trusted if value >= estimate / _CONFIRMS]
-        return max(below, default=None), min(above, default=estimate)
+        most = 2 * self.limits.failure_rate
+        near = {v: x for v, x in self.trusted.items() if v <= estimate * _CONFIRMS}
+        lower = [
+            v
+            for v, x in near.items()
+            if not self.bad(x) or (v <= estimate and x.seen()[1][0] <= most)
+        ]
+        below = max(lower, default=0.0)
+        upper = [
+            v
+            for v, x in self.trusted.items()
+            if v > below and (v >= estimate or (v >= estimate / _CONFIRMS and self.bad(x)))
+        ]
+        return below or None, min(upper, default=max(estimate, below))
 
     def best(self) -> tuple[str, knee.Curve | None]:
         """Return the best estimator that nothing contradicts which was measured."""

@@ -66,6 +66,23 @@ def test_an_estimate_that_contradicts_a_level_is_not_used() -> None:
     assert found.interval == (4, 7)
 
 
+@pytest.mark.parametrize(
+    ("estimate", "beside"),
+    [
+        (6.6, (4, 7)),  # 7 clients fail, though by little
+        (7.2, (7, 9)),  # by chance they failed a little too often
+        (3.9, (4, 7)),  # 4 hold
+        (9.5, (7, 9)),  # 9 fail by far
+        (12.0, (7, 12)),  # nothing was sent above
+    ],
+)
+def test_the_levels_beside_an_estimate_are_on_the_sides_that_they_show(
+    estimate: float, beside: tuple[float, float]
+) -> None:
+    kind = searched({1: [(14, 0)], 4: [(20, 0)], 7: [(147, 10)], 9: [(30, 7)]})
+    assert kind._beside(estimate) == beside
+
+
 def test_a_point_beside_levels_that_are_near_is_a_number_and_says_where_it_is_from() -> None:
     found = searched({16: [(60, 0)], 26: [(264, 1)], 28: [(300, 90), (300, 80)]}).found()
     assert found.estimate is not None
