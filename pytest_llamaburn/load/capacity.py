@@ -346,18 +346,15 @@ class _Open(Pursuit):
         The levels' own shares would say nothing: they are of short schedules.
         """
         queue = self.queue()
-        if queue and self.fits(replayed := self.replayed(queue)):
-            return "queue_replay", replayed
+        if queue and self.fits(lambda level: self.scheduled(queue, level)):
+            return "queue_replay", self.replayed(queue)
         return "heavy_traffic", self.late()
 
-    def predicted(self, level: Level, late: knee.Curve) -> float:  # noqa: ARG002 - a base's
+    def scheduled(self, queue: replay.Queue, level: Level) -> float:
         """Return the share of a level's own schedules that the queue would cut off.
 
         They begin on an idle server, so it is less than such a rate has in the long run.
         """
-        queue = self.queue()
-        if queue is None:
-            return level.seen()[1][0]  # nothing is known of single schedules
         return replay.scheduled(queue, level.visits, self.limits.deadline_ns)
 
     def replayed(self, queue: replay.Queue) -> knee.Curve:

@@ -9,6 +9,7 @@ level's logarithm pooled over all levels, or one constant where its rise is not 
 
 from __future__ import annotations
 
+import bisect
 import math
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -59,9 +60,11 @@ def crossing(
     `late` is the share that a deadline cuts off; the others are in the samples, taken for that
     many standard errors more.
     """
-    levels = [s.level for s in samples]
+    levels = sorted(s.level for s in samples)
     curve = either(late, background(samples, rate, errors))
-    return solve(curve, rate, min(levels) / 2, max(levels) * 100)
+    above = bisect.bisect_right(levels, rate, key=curve)  # at them a curve may know its value
+    low = levels[above - 1] if above else levels[0] / 2
+    return solve(curve, rate, low, levels[above] if above < len(levels) else levels[-1] * 100)
 
 
 def interpolated(rows: Sequence[tuple[float, float, int]], rate: float) -> float | None:

@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import math
 from abc import ABC, abstractmethod
-from collections.abc import Generator, Sequence
+from collections.abc import Callable, Generator, Sequence
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple, TypeAlias
 
@@ -276,10 +276,11 @@ class Pursuit(ABC):
             for other in above
         )
 
-    def fits(self, late: knee.Curve) -> bool:
-        """Return whether no level failed more or less often than a curve says, beyond chance.
+    def fits(self, late: Callable[[Level], float]) -> bool:
+        """Return whether no level failed more or less often than predicted, beyond chance.
 
-        Levels that fail more than those above them are taken together with them.
+        `late` is the share of a level's requests that the deadline should cut off. Levels that fail
+        more than those above them are taken together with them.
         """
         others = knee.background(self.samples, self.limits.failure_rate)
         levels = [*self.trusted.values()]
@@ -287,9 +288,7 @@ class Pursuit(ABC):
         fitted = stats.rising([level.seen()[1][0] for level in levels], n)
         for share in set(fitted):
             block = [i for i, one in enumerate(fitted) if one == share]
-            shares = [
-                knee.both(self.predicted(levels[i], late), others(levels[i].value)) for i in block
-            ]
+            shares = [knee.both(late(levels[i]), others(levels[i].value)) for i in block]
             said = np.average(shares, weights=[n[i] for i in block])
             runs = [run for i in block for run in levels[i].counted()]
             effect = clusters.design_effect([visits.flags(run) for run in runs])
@@ -339,10 +338,6 @@ class Pursuit(ABC):
             return True
         narrow = low is not None and high is not None and high - low <= max(1, TOLERANCE * high)
         return self.left < LEAST or (narrow and self.limits.alone is None)
-
-    def predicted(self, level: Level, late: knee.Curve) -> float:
-        """Return the share of a level's requests that a curve says the deadline cuts off."""
-        return late(level.value)
 
     def found(self) -> FailurePoint:
         """Return the end of the search."""
@@ -415,10 +410,11 @@ class Pursuit(ABC):
     def best(self) -> tuple[str, knee.Curve | None]:
         """Return the best estimator that nothing contradicts which was measured."""
         queue = self.queue()
-        if queue and self.fits(replayed := self.replayed(queue)):
-            return "queue_replay", replayed
-        late = self.late()
-        return ("product_limit", late) if self.fits(late) else ("crossing", None)
+        curves = [("queue_replay", self.replayed(queue))] if queue else []
+        for estimator, late in [*curves, ("product_limit", self.late())]:
+            if self.fits(lambda level, late=late: late(level.value)):
+                return estimator, late
+        return "crossing", None
 
     def _between(self) -> float | None:
         """Return where the levels' own shares cross the rate, inside of what is certain."""

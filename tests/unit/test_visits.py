@@ -59,8 +59,8 @@ def test_a_visit_slower_than_one_to_a_level_below_is_doubted() -> None:
 
 def test_an_estimate_that_contradicts_a_level_is_not_used() -> None:
     kind = searched({1: [(14, 0)], 4: [(20, 0)], 7: [(147, 10)], 9: [(30, 7)]})
-    assert not kind.fits(lambda level: 0.0 if level < 4 else 0.4 if level > 6 else 0.05)
-    assert kind.fits(lambda level: 0.0 if level < 6 else 0.07)
+    assert not kind.fits(lambda at: 0.0 if at.value < 4 else 0.4 if at.value > 6 else 0.05)
+    assert kind.fits(lambda at: 0.0 if at.value < 6 else 0.07)
     found = kind.found()
     assert (found.estimate, found.estimator, found.bracket) == (None, "bracket", (4, 7))
     assert found.interval == (4, 7)
