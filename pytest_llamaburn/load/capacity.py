@@ -243,7 +243,8 @@ class _Closed(Pursuit):
 
     def under(self, point: float) -> int:
         """Return a level below that should hold: next to one that fails, or some percent down."""
-        failed = int(min((v for v, x in self.trusted.items() if self.bad(x)), default=0))
+        near = point / degradation.WIDEST  # what fails farther below does so by chance
+        failed = int(min((v for v, x in self.trusted.items() if v >= near and self.bad(x)), default=0))
         held = max(
             (v for v, x in self.trusted.items() if v < failed and not self.bad(x)), default=0
         )
