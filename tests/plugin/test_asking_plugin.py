@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import importlib
 import json
 import math
-import pkgutil
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -27,17 +25,11 @@ from scripted import (
     sse,
 )
 
-import pytest_llamaburn
 from pytest_llamaburn import compare_evals, results
 from pytest_llamaburn.reports import _eval
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-
-# pytester unloads what a session imports first; numpy refuses to be loaded twice.
-_OURS = pkgutil.walk_packages(pytest_llamaburn.__path__, "pytest_llamaburn.")
-for _name in ("numpy", *(m.name for m in _OURS if not m.name.endswith("__main__"))):
-    importlib.import_module(_name)
 
 SUITE = Path(__file__).parents[2] / "suites" / "eval"
 QUIET = ("-p", "no:cacheprovider", "-p", "no:asyncio")

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import importlib
 import json
-import pkgutil
 import re
 import shutil
 import sys
@@ -16,15 +14,8 @@ from xml.etree import ElementTree as ET
 import pytest
 from scripted import Close, OllamaFacade, Pause, Request, ScriptedServer, Steps, sized
 
-import pytest_llamaburn
-
 if TYPE_CHECKING:
     from collections.abc import Iterator
-
-# pytester unloads what a session imports first; numpy refuses to be loaded twice.
-_OURS = pkgutil.walk_packages(pytest_llamaburn.__path__, "pytest_llamaburn.")
-for _name in ("numpy", *(m.name for m in _OURS if not m.name.endswith("__main__"))):
-    importlib.import_module(_name)
 
 SUITES = Path(__file__).parents[2] / "suites" / "benchmark"
 QUIET = ("-p", "no:cacheprovider", "-p", "no:asyncio")
@@ -873,3 +864,12 @@ def test_disk_that_refuses_to_be_synced_is_told(
     (document,) = written(pytester)
     assert (result.ret, document["status"]) == (4, "complete")
     result.stdout.fnmatch_lines(["llamaburn: *.jsonl cannot be written to disk: No space left on*"])
+
+
+def test_library_that_a_run_loads_first_stays_loaded(pytester: pytest.Pytester) -> None:
+    """This is of the tests themselves: httpx and numpy do not bear being loaded twice."""
+    sys.modules.pop("colorsys", None)
+    pytester.makepyfile(test_users="import colorsys\ndef test_it(): pass")
+    pytester.runpytest_inprocess(*QUIET).assert_outcomes(passed=1)
+    assert "colorsys" in sys.modules
+    assert "test_users" not in sys.modules
