@@ -1,4 +1,4 @@
-"""Runs of pytest inside this process, which must leave the libraries they load where they are."""
+"""Sessions of pytest inside a test: cheap, and without a trace in this process."""
 
 from __future__ import annotations
 
@@ -41,3 +41,18 @@ def libraries_stay_loaded() -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("_pytest.pytester.SysModulesSnapshot", Snapshot)
         yield
+
+
+@pytest.fixture(autouse=True)
+def only_our_plugin_is_loaded(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Finding and loading all installed plugins takes longer than most sessions here."""
+    monkeypatch.setenv("PYTEST_DISABLE_PLUGIN_AUTOLOAD", "1")
+    monkeypatch.setenv("PYTEST_PLUGINS", "pytest_llamaburn.plugin,xdist.plugin")
+
+
+@pytest.fixture
+def installed_plugins_are_loaded(
+    only_our_plugin_is_loaded: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("PYTEST_DISABLE_PLUGIN_AUTOLOAD")
+    monkeypatch.delenv("PYTEST_PLUGINS")

@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 SUITE = Path(__file__).parents[2] / "suites" / "eval"
-QUIET = ("-p", "no:cacheprovider", "-p", "no:asyncio")
+QUIET = ("-p", "no:cacheprovider")
 RED, BLUE = (question(name, scorer="includes") for name in ("red", "blue"))
 CITIES = [
     question(name, prompt=f"{name}?", reference=right, scorer="choice", choices=["x", "y"])

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 SUITE = Path(__file__).parents[2] / "suites" / "eval"
-QUIET = ("-p", "no:cacheprovider", "-p", "no:asyncio")
+QUIET = ("-p", "no:cacheprovider")
 JUDGED = """
     def test_capital(judge):
         opinion = judge("What is red?", "right red", reference="right red")

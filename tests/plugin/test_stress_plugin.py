@@ -11,7 +11,7 @@ from slots import SlotServer
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-QUIET = ("-p", "no:cacheprovider", "-p", "no:asyncio")
+QUIET = ("-p", "no:cacheprovider")
 SWEEP = ("--llamaburn-stress-mode=sweep", "--llamaburn-levels=1,2", "--llamaburn-level-requests=6")
 
 USER_TEST = """
