@@ -414,7 +414,7 @@ class Pursuit(ABC):
         queue = self.queue()
         curves = [("queue_replay", self.replayed(queue))] if queue else []
         for estimator, late in [*curves, ("product_limit", self.late())]:
-            if self.fits(lambda level, late=late: late(level.value)):
+            if self.fits(_by_level(late)):
                 return estimator, late
         return "crossing", None
 
@@ -474,3 +474,8 @@ def _near(value: float, failing: Sequence[float]) -> bool:
 
 def _pooled(level: Level) -> list[Record]:
     return [record for run in level.counted() for record in run]
+
+
+def _by_level(late: crossing.Curve) -> Callable[[Level], float]:
+    """Return a curve as a function of a level."""
+    return lambda level: late(level.value)
