@@ -15,7 +15,8 @@ from sensors import BOARD, Clock, Fakes, path_with, serving
 from pytest_llamaburn import registry
 from pytest_llamaburn.backends._base import Server
 from pytest_llamaburn.energy import profiler
-from pytest_llamaburn.energy.profiler import Child, Loop, Profiler
+from pytest_llamaburn.energy.profiler import Profiler
+from pytest_llamaburn.energy.sampler import Child, Loop
 from pytest_llamaburn.errors import ResultsError, SettingsError
 from pytest_llamaburn.settings import Run, model_of
 from pytest_llamaburn.telemetry import _detect
@@ -432,7 +433,7 @@ def test_child_that_does_not_start_is_an_error(
 
 def test_child_outlives_a_parent_by_nothing(fakes: Fakes) -> None:
     task = {"plan": PLAN._asdict(), "root": str(fakes.home / "root")}
-    command = [sys.executable, "-m", "pytest_llamaburn.energy.profiler", json.dumps(task)]
+    command = [sys.executable, "-m", "pytest_llamaburn.energy.sampler", json.dumps(task)]
     done = subprocess.run(command, input="", capture_output=True, text=True, check=True, timeout=60)
     first, *_, last = map(json.loads, done.stdout.splitlines())
     assert first["reason"] == "no_provider"
@@ -442,7 +443,7 @@ def test_child_outlives_a_parent_by_nothing(fakes: Fakes) -> None:
 def test_child_says_why_it_cannot_start(fakes: Fakes) -> None:
     plan = PLAN._replace(provider="apple" if sys.platform != "darwin" else "rapl")
     task = {"plan": plan._asdict(), "root": str(fakes.home / "root")}
-    command = [sys.executable, "-m", "pytest_llamaburn.energy.profiler", json.dumps(task)]
+    command = [sys.executable, "-m", "pytest_llamaburn.energy.sampler", json.dumps(task)]
     done = subprocess.run(command, input="", capture_output=True, text=True, check=True, timeout=60)
     assert "cannot be used" in json.loads(done.stdout)["error"]
 
