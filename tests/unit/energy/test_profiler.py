@@ -14,7 +14,7 @@ from sensors import BOARD, Clock, Fakes, path_with, serving
 
 from pytest_llamaburn import registry
 from pytest_llamaburn.backends._base import Server
-from pytest_llamaburn.energy import profiler
+from pytest_llamaburn.energy import sampler
 from pytest_llamaburn.energy.profiler import Profiler
 from pytest_llamaburn.energy.sampler import Child, Loop
 from pytest_llamaburn.errors import ResultsError, SettingsError
@@ -414,7 +414,7 @@ def test_provider_that_dies_is_noted_and_its_last_value_not_repeated(fakes: Fake
 
 
 def test_child_that_hangs_is_killed(fakes: Fakes, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(profiler, "_PATIENCE_S", 0.01)
+    monkeypatch.setattr(sampler, "_PATIENCE_S", 0.01)
     child = Child(PLAN, fakes.machine(), lambda rows: None)
     child._process = subprocess.Popen(
         ["/bin/sleep", "600"], stdin=subprocess.PIPE, stdout=subprocess.PIPE
