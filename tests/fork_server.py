@@ -23,10 +23,17 @@ OWN = "pytest_llamaburn"
 APART = {"__main__", "_child", "_remote", "_embedded_server", "_metronome"}  # of other processes
 # What the command imports once it is asked to do something.
 LAZY = (
-    *("_strptime", "anyio._backends._asyncio", "anyio.to_thread", "cProfile", "encodings.idna"),
+    *(
+        "_strptime",
+        "anthropic",
+        "anyio._backends._asyncio",
+        "anyio.to_thread",
+        "cProfile",
+        "encodings.idna",
+    ),
     *("filelock", "html.parser", "httpcore", "httpx", "importlib.metadata", "msgspec", "num2words"),
-    *("numpy.ma", "numpy.random", "packaging.version", "pdb", "platformdirs.unix", "psutil"),
-    *("pytest", "rich.live", "rich.progress", "rich.table", "uvloop", "zoneinfo"),
+    *("numpy.ma", "numpy.random", "packaging.version", "pdb", "openai", "platformdirs.unix"),
+    *("psutil", "pytest", "rich.live", "rich.progress", "rich.table", "uvloop", "zoneinfo"),
 )
 
 
