@@ -14,7 +14,7 @@ from sensors import BOARD, Clock, Fakes, path_with, serving
 
 from pytest_llamaburn import registry
 from pytest_llamaburn.backends._base import Server
-from pytest_llamaburn.energy import sampler
+from pytest_llamaburn.energy import profiler, sampler
 from pytest_llamaburn.energy.profiler import Profiler
 from pytest_llamaburn.energy.sampler import Child, Loop
 from pytest_llamaburn.errors import ResultsError, SettingsError
