@@ -17,9 +17,9 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from typing import TypeAlias
 
-    from pytest_llamaburn.load.records import Record
+    from pytest_llamaburn.load.rows import Request
 
-    Visits: TypeAlias = Sequence[Sequence[Record]]
+    Visits: TypeAlias = Sequence[Sequence[Request]]
 
 _Z = 3.0  # of two visits that differ
 _VARY = 0.6  # a service's coefficient of variation
@@ -29,8 +29,8 @@ _FEWEST = 12  # requests of a visit that can be told from another
 
 
 def settled(
-    runs: Sequence[list[Record]], burst: int = 0, above: Visits = (), below: Visits = ()
-) -> list[list[Record]]:
+    runs: Sequence[list[Request]], burst: int = 0, above: Visits = (), below: Visits = ()
+) -> list[list[Request]]:
     """Return the visits to a level without those that others show to have been disturbed.
 
     Of each visit the first `burst` requests fail as their start makes them. Visits to levels
@@ -45,7 +45,7 @@ def settled(
     return kept
 
 
-def _slow(run: Sequence[Record], others: Visits, above: Visits, below: Visits) -> bool:
+def _slow(run: Sequence[Request], others: Visits, above: Visits, below: Visits) -> bool:
     """Return whether a visit is slower than others of its level, or than levels on both sides.
 
     One that is slower than levels below alone may be of a server that its load slows down.
@@ -55,12 +55,12 @@ def _slow(run: Sequence[Record], others: Visits, above: Visits, below: Visits) -
     return slower_than_any(run, below, others) and slower_than_any(run, above)
 
 
-def slower_than_any(run: Sequence[Record], near: Visits, others: Visits = ()) -> bool:
+def slower_than_any(run: Sequence[Request], near: Visits, others: Visits = ()) -> bool:
     """Return whether a visit is slower than its nearest neighbours, be they few or many."""
     return any(slower(run, [*others, *near[:n]]) for n in range(1, len(near) + 1))
 
 
-def _fails(run: Sequence[Record], others: Visits, burst: int, above: Visits) -> bool:
+def _fails(run: Sequence[Request], others: Visits, burst: int, above: Visits) -> bool:
     """Return whether a visit fails more than others of its level, or also of some above it."""
     mine, theirs = run[burst:], [other[burst:] for other in others]
     if theirs and worse(mine, theirs) <= 1:
@@ -69,14 +69,14 @@ def _fails(run: Sequence[Record], others: Visits, burst: int, above: Visits) -> 
     return any(pool and worse(mine, pool) > _Z for pool in pools)
 
 
-def told(levels: Mapping[float, Sequence[list[Record]]], *, clients: bool) -> dict[float, Any]:
+def told(levels: Mapping[float, Sequence[list[Request]]], *, clients: bool) -> dict[float, Any]:
     """Return the requests of each level that its points come from, by the visits to it.
 
     Neither those of disturbed visits nor each visit's first of `clients` that start at once; these
     too where nothing else was sent.
     """
-    found: dict[float, list[Record]] = {}
-    above: list[list[Record]] = []
+    found: dict[float, list[Request]] = {}
+    above: list[list[Request]] = []
     for level, runs in sorted(levels.items(), reverse=True):
         burst = int(level) if clients else 0
         below = [run for at in sorted(levels, reverse=True) if at < level for run in levels[at]]
@@ -86,7 +86,7 @@ def told(levels: Mapping[float, Sequence[list[Record]]], *, clients: bool) -> di
     return found
 
 
-def worse(run: Sequence[Record], others: Sequence[Sequence[Record]]) -> float:
+def worse(run: Sequence[Request], others: Sequence[Sequence[Request]]) -> float:
     """Return by how many standard errors a visit fails more often than some others."""
     several = [flags(other) for other in others]
     mine, theirs = flags(run), np.concatenate(several)
@@ -98,7 +98,7 @@ def worse(run: Sequence[Record], others: Sequence[Sequence[Record]]) -> float:
     return float(mine.mean() - theirs.mean()) / error if error else 0.0
 
 
-def slower(run: Sequence[Record], others: Sequence[Sequence[Record]]) -> bool:
+def slower(run: Sequence[Request], others: Sequence[Sequence[Request]]) -> bool:
     """Return whether a visit was served slower than some others, beyond chance and by much."""
     mine = _pace([run])
     theirs = _pace(others)
@@ -108,19 +108,19 @@ def slower(run: Sequence[Record], others: Sequence[Sequence[Record]]) -> bool:
     return math.log(theirs[1] / mine[1]) > max(_SLOWER, chance)
 
 
-def flags(run: Sequence[Record]) -> clustered.Flags:
+def flags(run: Sequence[Request]) -> clustered.Flags:
     """Return which requests failed, in order of sending."""
     return np.array([r.failure is not None for r in run], bool)
 
 
-def _pace(runs: Sequence[Sequence[Record]]) -> tuple[int, float]:
+def _pace(runs: Sequence[Sequence[Request]]) -> tuple[int, float]:
     """Return how many requests were worked on, and how many a second, from first to last end.
 
     One that failed in the middle took its slot too; one that was refused or only waited did not.
     """
     count, span_ns = 0, 0
     for run in runs:
-        ends = [r.last_ns for r in run if r.failure is None or r.first_ns is not None]
+        ends = [r.end_ns for r in run if r.failure is None or r.first_ns is not None]
         if len(ends) > 1:
             count, span_ns = count + len(ends) - 1, span_ns + max(ends) - min(ends)
     return (count, count / span_ns * 1e9) if span_ns else (0, 0.0)

@@ -25,7 +25,7 @@ from pytest_llamaburn.datasets import Prompt
 from pytest_llamaburn.errors import LlamaBurnError
 from pytest_llamaburn.load.loop import loop_factory
 from pytest_llamaburn.load.rows import Rows
-from pytest_llamaburn.load.sender import Health, Place, Sender
+from pytest_llamaburn.load.sender import Health, RequestRange, Sender
 from pytest_llamaburn.load.step import CLIENTS, Step
 
 if TYPE_CHECKING:
@@ -37,7 +37,7 @@ _TELL_S = 0.5
 _LONGEST_LINE = 1 << 26  # bytes: a minute of a loop's lags alone is more than asyncio takes
 
 
-class Crew:
+class Workers:
     """The workers, seen from the process that leads them; sends as a Sender does."""
 
     def __init__(self, backend: Backend, model: Model, prompts: Sequence[Prompt]) -> None:
@@ -82,7 +82,7 @@ class Crew:
             self._workers.append(process)
             await _tell(process, {**told, "worker": f"{worker}-{number}"})
 
-    async def send(self, step: Step, place: Place, start_ns: int) -> Health:
+    async def send(self, step: Step, place: RequestRange, start_ns: int) -> Health:
         """Send a step's load, each worker its share; return the health of the worst of them."""
         self._told, self._recent, self._sending = {}, {}, True
         count = len(self._workers)
@@ -110,7 +110,7 @@ class Crew:
                 process.stdin.close()
             await process.wait()
 
-    async def _share(self, step: Step, place: Place, start_ns: int) -> Health:
+    async def _share(self, step: Step, place: RequestRange, start_ns: int) -> Health:
         process, limits = self._workers[place.worker], self._backend.deadlines
         await _tell(process, {"step": step, "place": place, "start": start_ns, "limits": limits})
         said: dict[str, Any] = {}
@@ -163,7 +163,7 @@ class _Worker:
         step = Step.restored(told["step"])
         telling = asyncio.create_task(self._tell())
         try:
-            health = await self._sender.send(step, Place(*told["place"]), told["start"])
+            health = await self._sender.send(step, RequestRange(*told["place"]), told["start"])
         finally:
             telling.cancel()
         self._rows.settle(self._folder)

@@ -21,7 +21,7 @@ from pytest_llamaburn.load.think import mean_think_ns
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from pytest_llamaburn.load.records import Record
+    from pytest_llamaburn.load.rows import Request
 
 UNMEASURED = "no level was measured"
 OTHER_DEADLINES = (0.5, 0.25)  # of the run's own: what was cut off cannot be known to be later
@@ -32,10 +32,10 @@ _HIGHER = 1.1  # times a level: less of a rise in load shows no rise in throughp
 
 @dataclass
 class Seen:
-    """One level: what it came to, and the counted records of each of its runs."""
+    """One level: what it came to, and the counted requests of each of its runs."""
 
     summary: dict[str, Any]
-    runs: list[list[Record]]
+    runs: list[list[Request]]
 
     @property
     def level(self) -> float:
@@ -44,9 +44,9 @@ class Seen:
         return found
 
     @property
-    def records(self) -> list[Record]:
-        """All counted records."""
-        return [record for run in self.runs for record in run]
+    def requests(self) -> list[Request]:
+        """All counted requests."""
+        return [request for run in self.runs for request in run]
 
 
 @dataclass
@@ -54,7 +54,7 @@ class Load:
     """All levels, lowest first, beside the baseline, and the settings that judge them."""
 
     levels: list[Seen]
-    baseline: list[Record]
+    baseline: list[Request]
     config: Mapping[str, Any]
     deadline_s: float
     unit: str
@@ -71,7 +71,7 @@ def judge(load: Load) -> None:
     """Give each level its state and the evidence for it."""
     bounds = _bounds(load)
     for seen in load.levels:
-        if seen.records:
+        if seen.requests:
             found = states.state(_numbers(seen, load), bounds)
             seen.summary |= {"state": found.state, "evidence": found.evidence}
         else:
@@ -166,7 +166,7 @@ def failure_point(load: Load, searched: Mapping[str, Any] | None) -> dict[str, A
 
 def insights(load: Load) -> list[dict[str, Any]]:
     """Return what the levels say of the server, each with its evidence and one advice."""
-    judged = [seen for seen in load.levels if seen.records and not _limited(seen)]
+    judged = [seen for seen in load.levels if seen.requests and not _limited(seen)]
     numbers = [_numbers(seen, load) for seen in judged]
     found = []
     slots = states.slots(numbers) if load.unit == CLIENTS else None
@@ -234,12 +234,12 @@ def _numbers(seen: Seen, load: Load) -> states.LevelSummary:
 
 def _ratio(seen: Seen, load: Load) -> float | None:
     """Return the highest ratio of a latency to the baseline's, p95 only where both certify it."""
-    certain = min(len(seen.records), len(load.baseline)) >= _CERTIFIES_P95
+    certain = min(len(seen.requests), len(load.baseline)) >= _CERTIFIES_P95
     ratios = []
     for metric in degradation.METRICS:
         for statistic in degradation.QUANTILES if certain else ("p50",):
             base = degradation.latencies(metric, statistic, load.baseline)
-            here = degradation.latencies(metric, statistic, seen.records)
+            here = degradation.latencies(metric, statistic, seen.requests)
             if 0 < base < float("inf") and here < float("inf"):
                 ratios.append(here / base)
     return max(ratios, default=None)
@@ -247,7 +247,7 @@ def _ratio(seen: Seen, load: Load) -> float | None:
 
 def _bracket(load: Load, rate: float) -> dict[str, Any]:
     """Return what levels that nobody searched say of the failure point."""
-    known = [seen for seen in load.levels if seen.records]
+    known = [seen for seen in load.levels if seen.requests]
     bad = [seen.level for seen in known if seen.summary["error_rate"] > rate]
     failing = min(bad, default=None)
     held = [s.level for s in known if failing is None or s.level < failing]
@@ -256,7 +256,7 @@ def _bracket(load: Load, rate: float) -> dict[str, Any]:
     both = None if passing is None or failing is None else (passing, failing)
     estimate = None
     if both and not degradation.wide(*both, whole=load.unit == CLIENTS):
-        shares = [(seen.level, seen.summary["error_rate"], len(seen.records)) for seen in known]
+        shares = [(seen.level, seen.summary["error_rate"], len(seen.requests)) for seen in known]
         estimate = min(max(crossing.interpolated(shares, rate) or both[1], both[0]), both[1])
     return {
         "estimate": estimate,
@@ -295,7 +295,7 @@ def _limited(seen: Seen) -> bool:
 
 def _crossing(load: Load, share: float, rate: float) -> float | None:
     """Return the level at which the rate is crossed with a share of the deadline."""
-    levels = {seen.level: seen.runs for seen in load.levels if seen.records}
+    levels = {seen.level: seen.runs for seen in load.levels if seen.requests}
     deadline_ns = share * load.deadline_s * 1e9
     if not levels:
         return None

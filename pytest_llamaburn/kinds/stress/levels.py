@@ -15,7 +15,7 @@ import numpy as np
 
 from pytest_llamaburn import metrics
 from pytest_llamaburn.capacity import measuring_window, slo
-from pytest_llamaburn.load.rows import record_of, unsent
+from pytest_llamaburn.load.rows import request_of, unsent
 from pytest_llamaburn.load.step import CLIENTS
 from pytest_llamaburn.stats import clustered, samples
 
@@ -24,8 +24,7 @@ if TYPE_CHECKING:
 
     from pytest_llamaburn.capacity.measuring_window import Stretch
     from pytest_llamaburn.kinds.stress.plan import Window
-    from pytest_llamaburn.load.records import Record
-    from pytest_llamaburn.load.rows import Row
+    from pytest_llamaburn.load.rows import Request, Row
 
 # Latencies from the time a request was due: what a user waited, whatever kept it from being sent.
 FROM_SCHEDULE = {
@@ -245,7 +244,7 @@ def _pieces(part: Part, load: measuring_window.Load, excluded: Excluded) -> Iter
     counts = {id(row) for row in kept(part, excluded)}
     rows = [row for row in part.rows if not unsent(row)]
     rows.sort(key=lambda row: row.scheduled_ns)
-    for places in measuring_window.counted([record_of(row) for row in rows], load):
+    for places in measuring_window.counted([request_of(row) for row in rows], load):
         sent = [rows[place] for place in places]
         yield Piece(part, sent, [row for row in sent if id(row) in counts])
 
@@ -336,7 +335,7 @@ def _health(parts: Sequence[Part], kept: Sequence[Row]) -> dict[str, Any]:
 
 
 def client_limited(
-    seen: Sequence[Record], load: measuring_window.Load, facts: Mapping[str, Any]
+    seen: Sequence[Request], load: measuring_window.Load, facts: Mapping[str, Any]
 ) -> bool:
     """Return whether our own process was the limit of a visit, from its records and health."""
     held = [

@@ -19,7 +19,7 @@ from pytest_llamaburn.kinds.comparison import engine as comparing
 from pytest_llamaburn.kinds.stress import comparable, findings, levels, plan
 from pytest_llamaburn.kinds.stress import gates as _load_gates
 from pytest_llamaburn.load import rows
-from pytest_llamaburn.load.rows import record_of
+from pytest_llamaburn.load.rows import request_of
 from pytest_llamaburn.load.step import CLIENTS, RATE, SERVER_GONE, Step
 
 if TYPE_CHECKING:
@@ -224,10 +224,10 @@ def _load(steps: Sequence[_Step], record: Record) -> findings.Load:
         summary["excluded"] += left_out
         summary["client_health"]["not_counted"] = left_out
         summary["began_busy"] = any(step.unsettled for step in group)
-        runs = [[record_of(row) for row in piece.kept] for piece in pieces]
+        runs = [[request_of(row) for row in piece.kept] for piece in pieces]
         seen.append(findings.Seen(summary, runs))
     alone = [step for step in steps if step.number == BASELINE]
-    baseline = [record_of(row) for step in alone for row in step.part.rows]
+    baseline = [request_of(row) for step in alone for row in step.part.rows]
     deadline_s = record.facts.get("baseline", {}).get("deadline_s", 0.0)
     unit = sent[0].load.unit if sent else CLIENTS
     engine = (record.header or {})["server"]["kind"]
@@ -289,7 +289,7 @@ def _recovery(steps: Sequence[_Step], load: findings.Load) -> dict[str, Any] | N
     """Return the recovery from the bursts of a spike run, None where there were none."""
     for step in steps:
         if step.load.bursts and load.unit == RATE:
-            own = [record_of(row) for row in step.part.rows if not row.burst]
+            own = [request_of(row) for row in step.part.rows if not row.burst]
             started = step.part.started_ns
             found = stability.recoveries(own, step.load.bursts, started, step.load.level)
             for spike, burst in zip(found["spikes"], _bursts(step), strict=False):  # a cut run
@@ -320,7 +320,7 @@ def _sustained(
     line = levels.timeline(part.rows, part.started_ns)
     here = [one for one in read if one.began_ns <= part.started_ns <= one.ended_ns]
     samples = [*here[-1].samples(part.started_ns)] if here else []
-    return stability.sustained(line, [record_of(row) for row in part.rows], samples)
+    return stability.sustained(line, [request_of(row) for row in part.rows], samples)
 
 
 def _status(record: Record, everything: Sequence[Row]) -> str:

@@ -16,21 +16,21 @@ from pytest_llamaburn.kinds._run import Run
 from pytest_llamaburn.kinds.stress import levels
 from pytest_llamaburn.kinds.stress import plan as windows
 from pytest_llamaburn.load import clock_error, prompts, rows
-from pytest_llamaburn.load.sender import Place, Sender
+from pytest_llamaburn.load.sender import RequestRange, Sender
 from pytest_llamaburn.load.status import LoadStatus
 from pytest_llamaburn.load.step import CLIENTS, SERVER_GONE, Step
-from pytest_llamaburn.load.workers import Crew
+from pytest_llamaburn.load.workers import Workers
 from pytest_llamaburn.store import journal, results
 
 if TYPE_CHECKING:
     from collections.abc import Generator, Sequence
     from typing import TypeAlias
 
-    from pytest_llamaburn.load.records import Record
+    from pytest_llamaburn.load.rows import Request
     from pytest_llamaburn.load.sender import Health
     from pytest_llamaburn.trace import Trace
 
-    Plan: TypeAlias = Generator[Step, Sequence[Record], dict[str, Any]]
+    Plan: TypeAlias = Generator[Step, Sequence[Request], dict[str, Any]]
 
 LEAST_DEADLINE_S = 10.0
 DEADLINE_TIMES = 10.0  # of the baseline's median
@@ -46,7 +46,7 @@ class Baseline(NamedTuple):
     total_s: float
     ttft_s: float
     deadline_s: float
-    records: Sequence[Record] = ()
+    records: Sequence[Request] = ()
 
 
 class Stress(Run):
@@ -58,13 +58,13 @@ class Stress(Run):
     def __init__(self, asked: Any, *args: Any) -> None:
         """Take what a Run takes. Raises SettingsError for options that contradict each other."""
         super().__init__(windows.checked(asked), *args)
-        self._finished: dict[int, list[Record]] = {}
+        self._finished: dict[int, list[Request]] = {}
         self._attempt = 0
         self._own: rows.Rows | None = None  # where one process alone sends
         self._visit: tuple[int, int] | None = None  # that the next step may go on with
         self._idle_ttft_s = 0.0  # of one client alone, or of a probe after it
         self._reader: rows.Reader | None = None
-        self._seen: dict[tuple[int, int], dict[int, Record]] = {}  # of each visit, by number
+        self._seen: dict[tuple[int, int], dict[int, Request]] = {}  # of each visit, by number
         self._worst: dict[str, float] = {}  # that our side was during the visit
 
     async def drive(self) -> None:
@@ -104,7 +104,7 @@ class Stress(Run):
         for end in steps:
             if "ended_ns" in end:
                 begun = loads[end["step"], end["attempt"]]
-                place = Place(begun["visit"], begun["attempt"], begun["first"])
+                place = RequestRange(begun["visit"], begun["attempt"], begun["first"])
                 count = begun["load"]["requests"]
                 told = self._told(place, count)
                 self._finished[end["step"]] = _marked(told, limited=end.get("limited", False))
@@ -125,9 +125,11 @@ class Stress(Run):
         worker = f"{self.identity.worker}-{self._attempt}"
         if self.settings.workers == 1:
             self._own = rows.Rows(self.folder, worker)
-            self._sender: Sender | Crew = Sender(self.backend, self.model, self._prompts, self._own)
+            self._sender: Sender | Workers = Sender(
+                self.backend, self.model, self._prompts, self._own
+            )
             return
-        self._sender = Crew(self.backend, self.model, self._prompts)
+        self._sender = Workers(self.backend, self.model, self._prompts)
         await self._sender.start(self.settings.workers, self.folder, worker)
 
     async def _baseline(self) -> Baseline:
@@ -137,7 +139,7 @@ class Stress(Run):
         if not good:
             kinds = ", ".join(Counter(r.failure for r in seen if r.failure))
             raise NothingMeasuredError(f"one client alone got no answer: {kinds}")
-        total_s = median((r.last_ns - r.sent_ns) / 1e9 for r in good)
+        total_s = median((r.end_ns - r.sent_ns) / 1e9 for r in good)
         ttft_s = median(((r.first_ns or 0) - r.sent_ns) / 1e9 for r in good)
         deadline_s = self.settings.timeout_total or max(LEAST_DEADLINE_S, DEADLINE_TIMES * total_s)
         limits = self.backend.deadlines
@@ -157,7 +159,7 @@ class Stress(Run):
         number = 1
         step: Step | dict[str, Any] = next(plan)
         while isinstance(step, Step):
-            if step.fresh and number not in self._finished:
+            if step.from_idle and number not in self._finished:
                 await self._sender.leave()
                 await self._wait_until_idle(number)
             seen = await self._take(number, step)
@@ -167,7 +169,7 @@ class Stress(Run):
             number, step = number + 1, await asyncio.to_thread(_planned, plan, seen)
         return step
 
-    async def _take(self, number: int, step: Step) -> list[Record]:
+    async def _take(self, number: int, step: Step) -> list[Request]:
         """Send a step, or take over what an earlier part of this run saw of it."""
         if number in self._finished:
             return self._finished[number]
@@ -186,14 +188,16 @@ class Stress(Run):
             telling.cancel()
             self.settle()
         ended_ns, facts = perf_counter_ns(), _facts(health)
-        told = await asyncio.to_thread(self._told, place, step.requests) if step.tells else []
+        told = (
+            await asyncio.to_thread(self._told, place, step.requests) if step.keep_records else []
+        )
         limited = self._limited(step, place, facts)
         ended = {"ended_ns": ended_ns, "health": facts, "limited": limited}
         self._journal("step", {**about, **ended})
         self.sync()
         return _marked(told, limited=limited)
 
-    def _limited(self, step: Step, place: Place, facts: dict[str, Any]) -> bool:
+    def _limited(self, step: Step, place: RequestRange, facts: dict[str, Any]) -> bool:
         """Return whether our side was the limit in a visit so far; False where none is told."""
         rows.worsen(self._worst, facts)
         seen = [*self._seen.get(place[:2], {}).values()]
@@ -201,20 +205,20 @@ class Stress(Run):
         load = measuring_window.Load(step.level, step.unit, pause_ns)
         return bool(seen) and levels.client_limited(seen, load, self._worst)
 
-    def _place(self, number: int, step: Step) -> Place:
+    def _place(self, number: int, step: Step) -> RequestRange:
         """Return where a step's requests belong: in a new visit, unless it goes on with one."""
-        goes_on = self._visit is not None and not step.fresh
+        goes_on = self._visit is not None and not step.from_idle
         visit, first = self._visit if goes_on and self._visit else (number, 0)
-        self._visit = (visit, first + (step.requests or 0)) if step.stays else None
-        return Place(visit, self._attempt, first)
+        self._visit = (visit, first + (step.requests or 0)) if step.hold_open else None
+        return RequestRange(visit, self._attempt, first)
 
-    def _told(self, place: Place, count: int | None) -> list[Record]:
+    def _told(self, place: RequestRange, count: int | None) -> list[Request]:
         """Return the records of a step, in the order of sending."""
         self._reader = self._reader or rows.Reader(self.folder)
         for row in self._reader.new():
             if not rows.unsent(row):
                 seen = self._seen.setdefault((row.step, row.attempt), {})
-                seen[row.number] = rows.record_of(row)
+                seen[row.number] = rows.request_of(row)
         seen = self._seen.get(place[:2], {})
         wanted = seen if count is None else range(place.first, place.first + count)
         found = [seen[number] for number in wanted if number in seen]
@@ -275,11 +279,11 @@ class Stress(Run):
         return windows.at_once(self.settings, *alone), 1e3 / gap_ms
 
 
-def _marked(told: Sequence[Record], *, limited: bool) -> list[Record]:
+def _marked(told: Sequence[Request], *, limited: bool) -> list[Request]:
     return [one._replace(limited=limited) for one in told]
 
 
-def _planned(plan: Plan, seen: Sequence[Record]) -> Step | dict[str, Any]:
+def _planned(plan: Plan, seen: Sequence[Request]) -> Step | dict[str, Any]:
     """Return the step that a mode asks for next, or what it found."""
     try:
         return plan.send(seen)

@@ -7,10 +7,10 @@ from virtual_server import SECOND, Outside, VirtualServer, ramp, true_failure_po
 
 from pytest_llamaburn.capacity import loops, visits
 from pytest_llamaburn.capacity.search import Limits
-from pytest_llamaburn.load.records import Record
+from pytest_llamaburn.load.rows import Request
 
 
-def visit(clients: int, count: int, failed: int, seconds: float = 1.0) -> list[Record]:
+def visit(clients: int, count: int, failed: int, seconds: float = 1.0) -> list[Request]:
     """Return what so many clients sent, the failures spread over it; none waits for a slot."""
     found, spread = [], count / max(failed, 1)
     for i in range(count):
@@ -18,7 +18,7 @@ def visit(clients: int, count: int, failed: int, seconds: float = 1.0) -> list[R
         broken = failed and int((i + 1) / spread) > int(i / spread)
         end = sent + round(seconds * SECOND)
         found.append(
-            Record(sent, sent, None if broken else sent + 1, end, "oom" if broken else None)
+            Request(sent, sent, None if broken else sent + 1, end, "oom" if broken else None)
         )
     return found
 

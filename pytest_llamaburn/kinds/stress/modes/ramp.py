@@ -13,19 +13,20 @@ if TYPE_CHECKING:
     from collections.abc import Generator, Sequence
 
     from pytest_llamaburn.kinds.stress.run import Baseline
-    from pytest_llamaburn.load.records import Record
+    from pytest_llamaburn.load.rows import Request
 
 
-def plan(settings: Any, baseline: Baseline) -> Generator[Step, Sequence[Record], dict[str, Any]]:
+def plan(settings: Any, baseline: Baseline) -> Generator[Step, Sequence[Request], dict[str, Any]]:
     """Ask for what the search for the failure point asks for."""
     search = loops.search(_limits(settings, baseline))
     unit = RATE if settings.arrival else CLIENTS
     probe = next(search)
     while True:
-        stays = unit == CLIENTS
-        records = yield Step(probe.level, unit, probe.requests, fresh=probe.fresh, stays=stays)
+        level, requests, from_idle = probe
+        clients = unit == CLIENTS
+        sent = yield Step(level, unit, requests, from_idle=from_idle, hold_open=clients)
         try:
-            probe = search.send(records)
+            probe = search.send(sent)
         except StopIteration as end:
             return {"failure_point": end.value._asdict(), "stop_reason": end.value.reason}
 

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from collections.abc import Generator, Sequence
 
     from pytest_llamaburn.kinds.stress.run import Baseline
-    from pytest_llamaburn.load.records import Record
+    from pytest_llamaburn.load.rows import Request
 
 SHARE_OF_BASELINE = 0.4  # the steady load, of what one client gets done
 TIMES = 4.0  # the burst, of what one client gets done
@@ -21,7 +21,7 @@ STEADY_WINDOWS = 4  # before the first burst, to know the band that recovery end
 WAIT_TIMES = 6.0  # recovery is waited for so many lengths of the burst
 
 
-def plan(settings: Any, baseline: Baseline) -> Generator[Step, Sequence[Record], dict[str, Any]]:
+def plan(settings: Any, baseline: Baseline) -> Generator[Step, Sequence[Request], dict[str, Any]]:
     """Ask for the steady load with its bursts, as one step: the load must not stop in between.
 
     Raises SettingsError for a burst below that load.

@@ -10,14 +10,14 @@ if TYPE_CHECKING:
     from collections.abc import Generator, Sequence
 
     from pytest_llamaburn.kinds.stress.run import Baseline
-    from pytest_llamaburn.load.records import Record
+    from pytest_llamaburn.load.rows import Request
 
 LENGTH_S = 15 * 60.0
 CLIENTS_UNASKED = 4
 SHARE_OF_BASELINE = 0.5  # of what one client gets done: a rate that any server can keep up
 
 
-def plan(settings: Any, baseline: Baseline) -> Generator[Step, Sequence[Record], dict[str, Any]]:
+def plan(settings: Any, baseline: Baseline) -> Generator[Step, Sequence[Request], dict[str, Any]]:
     """Ask for the one load."""
     (step,) = steps(settings, baseline.total_s)
     yield step
@@ -29,6 +29,6 @@ def steps(settings: Any, total_s: float) -> list[Step]:
     seconds = settings.duration or LENGTH_S
     if settings.arrival:
         rate = settings.rate or SHARE_OF_BASELINE / total_s
-        return [Step(rate, RATE, seconds=seconds, tells=False)]
+        return [Step(rate, RATE, seconds=seconds, keep_records=False)]
     clients = settings.concurrency or CLIENTS_UNASKED
-    return [Step(clients, CLIENTS, seconds=seconds, tells=False)]
+    return [Step(clients, CLIENTS, seconds=seconds, keep_records=False)]

@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from collections.abc import Generator, Sequence
 
     from pytest_llamaburn.kinds.stress.run import Baseline
-    from pytest_llamaburn.load.records import Record
+    from pytest_llamaburn.load.rows import Request
 
 FEWEST = 12  # requests of a level whose length nobody gave
 ROUNDS = 6  # so many requests of each client
@@ -20,7 +20,7 @@ _APART = 1.1  # of two levels, the quotient at least
 MOST = 4000  # requests of a schedule whose length nobody gave
 
 
-def plan(settings: Any, baseline: Baseline) -> Generator[Step, Sequence[Record], dict[str, Any]]:
+def plan(settings: Any, baseline: Baseline) -> Generator[Step, Sequence[Request], dict[str, Any]]:
     """Ask for each level in turn."""
     for level in levels(settings, baseline.total_s):
         yield step(settings, level, baseline.total_s)

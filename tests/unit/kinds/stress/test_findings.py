@@ -9,7 +9,7 @@ from loads import BASELINE, HEALTHY, alone, closed, document, failed, level, ope
 
 from pytest_llamaburn.capacity import sustained
 from pytest_llamaburn.kinds.stress import findings
-from pytest_llamaburn.load.rows import record_of
+from pytest_llamaburn.load.rows import request_of
 from pytest_llamaburn.load.step import CLIENTS, RATE, Step
 
 if TYPE_CHECKING:
@@ -269,10 +269,10 @@ def test_rates_infer_no_slots(tmp_path: Path) -> None:
 def test_p95_is_held_against_the_baseline_only_where_both_certify_it() -> None:
     def seen(count: int) -> findings.Seen:
         rows = [row(200 * i, 100 if i % 10 else 900) for i in range(count)]
-        return findings.Seen({}, [[record_of(one) for one in rows]])
+        return findings.Seen({}, [[request_of(one) for one in rows]])
 
     def load(count: int) -> findings.Load:
-        baseline = [record_of(row(200 * i, 100)) for i in range(count)]
+        baseline = [request_of(row(200 * i, 100)) for i in range(count)]
         return findings.Load([], baseline, {}, 10.0, CLIENTS)
 
     assert findings._ratio(seen(60), load(60)) == pytest.approx(9)

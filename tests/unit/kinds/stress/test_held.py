@@ -20,9 +20,8 @@ from pytest_llamaburn.kinds.stress import levels
 from pytest_llamaburn.kinds.stress.levels import Excluded, Part
 from pytest_llamaburn.kinds.stress.plan import Window
 from pytest_llamaburn.load import driver, rows, sender
-from pytest_llamaburn.load.records import Record
-from pytest_llamaburn.load.rows import Rows, record_of
-from pytest_llamaburn.load.sender import Place, Sender
+from pytest_llamaburn.load.rows import Request, Rows, request_of
+from pytest_llamaburn.load.sender import RequestRange, Sender
 from pytest_llamaburn.load.step import CLIENTS, RATE, Step
 from pytest_llamaburn.trace import Delta, Failed, Finished, Headers, Sent, Usage, fold
 
@@ -74,7 +73,7 @@ def visited(
         own = Sender(cast("Backend", backend), Model("m", "m"), PROMPTS, Rows(folder, "main"))
         first = 0
         for step, planning_s in steps:
-            await own.send(step, Place(1, 0, first), 0)
+            await own.send(step, RequestRange(1, 0, first), 0)
             first += step.requests or 0
             await asyncio.sleep(planning_s)
         await own.leave()
@@ -104,7 +103,7 @@ def test_however_long_planning_takes_a_level_is_held_and_its_rate_is_the_servers
 ) -> None:
     rng = random.Random(seed)  # noqa: S311 - not a secret
     lasts = itertools.chain([straggles_s], iter(lambda: rng.uniform(0.5, 1.5), None))
-    steps = [(Step(clients, CLIENTS, 3 * clients, stays=True), plan_s) for plan_s in plans]
+    steps = [(Step(clients, CLIENTS, 3 * clients, hold_open=True), plan_s) for plan_s in plans]
     with pytest.MonkeyPatch.context() as patch:
         made = visited(tmp_path_factory.mktemp("v"), VirtualBackend(99, lasts), steps, patch)
     part = Part(made, 0, HEALTHY)
@@ -126,7 +125,10 @@ def test_a_visit_whose_clients_left_a_refusing_server_goes_on_with_all_of_them(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     refused = itertools.chain([9.0], itertools.repeat(-0.01, 60), itertools.repeat(1.0))
-    steps = [(Step(4, CLIENTS, 8, stays=True), 30.0), (Step(4, CLIENTS, 40, stays=True), 0.0)]
+    steps = [
+        (Step(4, CLIENTS, 8, hold_open=True), 30.0),
+        (Step(4, CLIENTS, 40, hold_open=True), 0.0),
+    ]
     made = visited(tmp_path, VirtualBackend(99, refused), steps, monkeypatch)
     before = [row for row in made if row.sent_ns < 9 * SECOND]
     assert len(before) <= 8 + 4 * 4 + 4  # nobody hammers a server that refuses
@@ -141,7 +143,7 @@ def test_clients_that_think_are_at_work_meanwhile(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     backend = VirtualBackend(99, itertools.repeat(1.0), think_time="500ms-2s")
-    made = visited(tmp_path, backend, [(Step(5, CLIENTS, 60, stays=True), 9.0)], monkeypatch)
+    made = visited(tmp_path, backend, [(Step(5, CLIENTS, 60, hold_open=True), 9.0)], monkeypatch)
     (piece,) = levels.pieces(
         5, CLIENTS, [Part(made, 0, HEALTHY)], NOTHING._replace(pause_ns=2 * SECOND)
     )
@@ -194,13 +196,13 @@ def test_clients_of_several_processes_are_counted_together() -> None:
     made = closed(6, 10, 100, 6)
     mine, others = made[::2], made[1::2]
     held = measuring_window.held(
-        [record_of(row) for row in [*mine, *others]], measuring_window.Load(6)
+        [request_of(row) for row in [*mine, *others]], measuring_window.Load(6)
     )
     assert len(held) == 1
-    assert measuring_window.held([record_of(row) for row in mine], measuring_window.Load(6)) == []
+    assert measuring_window.held([request_of(row) for row in mine], measuring_window.Load(6)) == []
 
 
 def test_nothing_sent_holds_nothing() -> None:
     assert measuring_window.held([], measuring_window.Load(1)) == []
-    late = [Record(0, 10 * SECOND, None, 11 * SECOND)]
+    late = [Request(0, 10 * SECOND, None, 11 * SECOND)]
     assert measuring_window.counted(late, measuring_window.Load(1, RATE)) == []

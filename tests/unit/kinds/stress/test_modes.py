@@ -10,11 +10,11 @@ from loads import alone, closed
 from pytest_llamaburn.errors import SettingsError
 from pytest_llamaburn.kinds.stress.modes import ramp, spike, sustained, sweep
 from pytest_llamaburn.kinds.stress.run import Baseline
-from pytest_llamaburn.load.rows import record_of
+from pytest_llamaburn.load.rows import request_of
 from pytest_llamaburn.load.step import CLIENTS, RATE, Burst, Step
 from pytest_llamaburn.settings import Stress, model_of
 
-BASELINE = Baseline(0.1, 0.01, 10.0, [record_of(row) for row in alone(60)[1]])
+BASELINE = Baseline(0.1, 0.01, 10.0, [request_of(row) for row in alone(60)[1]])
 
 
 def steps(mode: Any, **values: Any) -> tuple[list[Step], dict[str, Any]]:
@@ -79,7 +79,7 @@ def test_sustained_is_one_load_whose_records_are_not_held(
 ) -> None:
     ((step,), found) = steps(sustained, **values)
     assert (step.level, step.unit, step.seconds) == load
-    assert not step.tells
+    assert not step.keep_records
     assert found == {"stop_reason": "the time was over"}
 
 
@@ -123,7 +123,7 @@ def ramped(slots: int, **values: Any) -> tuple[list[Step], dict[str, Any]]:
             if number % int(step.level) >= slots:
                 row.error = {"kind": "queue_full"}
         try:
-            step = plan.send([record_of(row) for row in rows])
+            step = plan.send([request_of(row) for row in rows])
         except StopIteration as end:
             return asked, end.value
 
@@ -131,7 +131,7 @@ def ramped(slots: int, **values: Any) -> tuple[list[Step], dict[str, Any]]:
 def test_a_ramp_of_clients_stays_at_its_levels_and_brackets_the_failure_point() -> None:
     asked, found = ramped(3, max_concurrency=16)
     assert asked[0].level == 1
-    assert all(step.stays and step.unit == CLIENTS for step in asked)
+    assert all(step.hold_open and step.unit == CLIENTS for step in asked)
     assert found["failure_point"]["passing"] == 3
     assert found["failure_point"]["failing"] == 4
     assert found["stop_reason"] == found["failure_point"]["reason"]
@@ -151,4 +151,4 @@ def test_a_ramp_of_rates_begins_at_the_rate_or_at_what_one_client_gets_done(
 ) -> None:
     plan = ramp.plan(model_of(Stress)(arrival="poisson", **values), BASELINE)
     step = next(plan)
-    assert (step.level, step.unit, step.stays) == (start, RATE, False)
+    assert (step.level, step.unit, step.hold_open) == (start, RATE, False)

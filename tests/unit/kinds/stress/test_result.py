@@ -16,7 +16,7 @@ from pytest_llamaburn.errors import SettingsError
 from pytest_llamaburn.kinds.stress import result
 from pytest_llamaburn.kinds.stress.run import Stress as Load
 from pytest_llamaburn.load.rows import Rows
-from pytest_llamaburn.load.sender import Place
+from pytest_llamaburn.load.sender import RequestRange
 from pytest_llamaburn.load.step import CLIENTS, RATE, Burst, Step
 from pytest_llamaburn.settings import Stress, model_of
 from pytest_llamaburn.store.journal import Record
@@ -53,7 +53,7 @@ def test_a_mode_is_not_told_what_our_own_process_could_not_send(tmp_path: Path) 
         file.write(one)
     file.close()
     run: Any = SimpleNamespace(folder=tmp_path, _reader=None, _seen={})
-    told = Load._told(run, Place(1), None)
+    told = Load._told(run, RequestRange(1), None)
     assert [record.failure for record in told] == [None, "oom"]
 
 
