@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from pytest_llamaburn import registry
 from pytest_llamaburn.environment import binding
 from pytest_llamaburn.store import results
 
@@ -53,7 +52,7 @@ def sheets(paths: Sequence[Path]) -> Iterator[Sheet]:
 
 def sheets_of(document: dict[str, Any], path: Path) -> Iterator[Sheet]:
     """Yield the tables of a file; what would command a terminal is left out of their texts."""
-    yield from map(_cleaned, _shower(document).sheets(document, path))
+    yield from map(_cleaned, results.room(document, "table").sheets(document, path))
 
 
 def _cleaned(sheet: Sheet) -> Sheet:
@@ -70,13 +69,7 @@ def request_rows(paths: Sequence[Path]) -> Iterator[dict[str, Any]]:
     """Yield what a line of data is in each file: a timed request, a change, a question."""
     for path in paths:
         document = results.load(path)
-        yield from _shower(document).rows(document)
-
-
-def _shower(document: dict[str, Any]) -> Any:
-    """Return the module that shows a document's kind; it has `sheets` and `rows`."""
-    name = document["schema"].removeprefix(results.PREFIX).replace("-", "_")
-    return registry.load(f"kinds.{name}", "table")
+        yield from results.room(document, "table").rows(document)
 
 
 def grid(columns: Sequence[str], rows: Sequence[Sequence[str]], *, numeric: int = 99) -> str:

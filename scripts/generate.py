@@ -7,9 +7,10 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from pytest_llamaburn import datasets, settings
+from pytest_llamaburn import datasets, options, settings
+from pytest_llamaburn.kinds import _kind
 from pytest_llamaburn.metrics import (
     EVAL_METRICS,
     LOAD_METRICS,
@@ -17,8 +18,12 @@ from pytest_llamaburn.metrics import (
     RUN_METRICS,
     RunMetric,
 )
-from pytest_llamaburn.session import KINDS
 from pytest_llamaburn.store import results
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from pytest_llamaburn.kinds._kind import RunKind
 
 ROOT = Path(__file__).parent.parent
 _METRICS_HEAD = """\
@@ -63,7 +68,8 @@ asked again; `--numbers` asks for more.
 _OPTIONS_HEAD = """\
 # Options
 
-Declared once, in `pytest_llamaburn/settings.py`, from which this page is made. In pytest each flag
+Declared once, in `pytest_llamaburn/settings.py` or `settings.py` of a kind of run, from which this
+page is made. In pytest each flag
 begins with `--llamaburn-`; one that kinds of run use differently has the kind before its name, as
 `--llamaburn-eval-set`. Weakest first: default, user configuration file, `./llamaburn.toml`,
 environment, flag. A server's key comes from the environment only (`LLAMABURN_API_KEY`).
@@ -75,12 +81,13 @@ _DIALECT = {"$schema": "https://json-schema.org/draft/2020-12/schema"}
 
 
 def schemas() -> dict[Path, str]:
-    """Return the content of each schema file."""
+    """Return the content of each schema file; `settings` is about the first kind of run."""
+    first = _kind.own()[0]
     found = {
         **{kind: results.schema(kind) for kind in results.kinds()},
         "eval_set": {**_DIALECT, **datasets.eval_set_model().model_json_schema()},
         "prompts": {**_DIALECT, **datasets.prompt_set_model().model_json_schema()},
-        "settings": {**_DIALECT, **settings.model_of(settings.Benchmark).model_json_schema()},
+        "settings": {**_DIALECT, **settings.model_of(first.settings_class).model_json_schema()},
     }
     folder = ROOT / "pytest_llamaburn" / "schemas"
     return {folder / f"{kind}.schema.json": _text(schema) for kind, schema in found.items()}
@@ -90,7 +97,7 @@ def pages() -> dict[Path, str]:
     """Return the content of each generated page."""
     return {
         ROOT / "docs" / "metrics.md": metrics_page(),
-        ROOT / "docs" / "options.md": options_page(),
+        ROOT / "docs" / "options.md": options_page(_kind.own()),
     }
 
 
@@ -116,11 +123,10 @@ def _section(about: tuple[str, str], found: dict[str, RunMetric]) -> str:
     return "\n## {}\n\n{}\n".format(*about) + head + "\n".join(rows) + "\n"
 
 
-def options_page() -> str:
-    """Return the table of all settings and their spellings, as Markdown."""
-    kinds = (*(kind.settings for kind in KINDS.values()), settings.Display)
-    found = {o.key: o for kind in kinds for o in settings.options_of(kind)}
-    return _OPTIONS_HEAD + "\n".join(map(_option, found.values())) + "\n"
+def options_page(kinds: Iterable[RunKind]) -> str:
+    """Return the table of all settings of these kinds and their spellings, as Markdown."""
+    found = options.distinct(*(kind.settings_class for kind in kinds), settings.Display)
+    return _OPTIONS_HEAD + "\n".join(map(_option, found)) + "\n"
 
 
 def _option(option: settings.Option) -> str:

@@ -22,7 +22,7 @@ from pytest_llamaburn.judges._parsing import ParseError, parse
 from pytest_llamaburn.judges._prompt import absolute
 from pytest_llamaburn.kinds.eval import comparable, run, task
 from pytest_llamaburn.kinds.eval import scores as _marks
-from pytest_llamaburn.settings import Eval
+from pytest_llamaburn.kinds.eval.settings import Eval
 from pytest_llamaburn.stats import agreement
 
 if TYPE_CHECKING:

@@ -9,9 +9,10 @@ from loads import alone, closed, document, failed, level, opened, spike
 
 from pytest_llamaburn.errors import SettingsError
 from pytest_llamaburn.kinds.stress import gates, plan
+from pytest_llamaburn.kinds.stress.settings import Stress
 from pytest_llamaburn.load.step import CLIENTS, RATE, Step
 from pytest_llamaburn.metrics import LEVEL_METRICS, LOAD_METRICS
-from pytest_llamaburn.settings import Stress, model_of
+from pytest_llamaburn.settings import model_of
 
 if TYPE_CHECKING:
     from pathlib import Path
