@@ -108,7 +108,7 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
         for params in kind.parametrize(harness, metafunc.fixturenames):
             opening = [kind.fixture] if kind.fixture in params.names else []
             names, values, ids, scope = params
-            metafunc.parametrize(",".join(names), values, opening, ids, scope)
+            metafunc.parametrize(",".join(names), values, indirect=opening, ids=ids, scope=scope)
 
 
 @pytest.hookimpl(trylast=True)

@@ -14,6 +14,8 @@ from xml.etree import ElementTree as ET
 import pytest
 from scripted import Close, OllamaFacade, Request, ScriptedServer, Steps, ollama_stream, sized
 
+from pytest_llamaburn import registry
+
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
