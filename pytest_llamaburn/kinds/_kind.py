@@ -8,6 +8,7 @@ Standard library only: pytest loads the kinds in every session of the environmen
 from __future__ import annotations
 
 from functools import cached_property
+from importlib import import_module
 from pathlib import PurePath
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple, Protocol
 
@@ -17,7 +18,6 @@ from pytest_llamaburn.errors import LlamaBurnError, SettingsError
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine, Iterable, Mapping, Sequence
     from pathlib import Path
-    from types import ModuleType
 
     from pytest_llamaburn.settings import Run
 
@@ -128,10 +128,10 @@ class Kind:
         """The full name of the package that has the kind's modules."""
         return type(self).__module__
 
-    def room(self, name: str) -> ModuleType | None:
-        """Import and return a module of the kind's package, None if it has no such module."""
-        folder = f"kinds.{self.name}"
-        return registry.load(folder, name) if name in registry.own(folder) else None
+    def load(self, path: str) -> Any:
+        """Return what a path as module.name means in the kind's package."""
+        module, _, name = path.partition(".")
+        return getattr(import_module(f"{self.package}.{module}"), name)
 
 
 class RunKind(Kind):
@@ -158,11 +158,6 @@ class RunKind(Kind):
         """The class of the settings."""
         found: type = self.load(self.settings)
         return found
-
-    def load(self, path: str) -> Any:
-        """Return what a path as module.name means in the kind's package."""
-        module, _, name = path.partition(".")
-        return getattr(registry.load(f"kinds.{self.name}", module), name)
 
     @property
     def marker(self) -> str:

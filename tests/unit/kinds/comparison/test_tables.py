@@ -314,8 +314,8 @@ def test_a_cut_run_shows_how_many_requests_were_planned(tmp_path: Path) -> None:
         counts = {"requests": 1, "succeeded": 1, **totals}
         path = tmp_path / "a.json"
         path.write_text(json.dumps({**found, "results": {"totals": counts} if totals else {}}))
-        found: tuple[int, int] | None = results.brief(path).results.requests
-        return found
+        shown: tuple[int, int] | None = results.brief(path).results.requests
+        return shown
 
     assert requests("llamaburn/benchmark", planned=10) == (1, 10)
     assert requests("llamaburn/eval", planned=12, planned_answers=6) == (1, 6)
