@@ -1,7 +1,7 @@
 """Forks real processes that have imported already what the command imports.
 
-`tests/forking.py` starts it and asks it, over a socket, for one each time. It runs
-no code of ours but imports and has one thread, so a fork is as good as a new interpreter.
+`tests/forking.py` starts it and asks it for one over a socket, each time. It does nothing but
+import and has one thread, so its fork behaves like a new interpreter.
 """
 
 from __future__ import annotations
@@ -23,16 +23,9 @@ OWN = "pytest_llamaburn"
 APART = {"__main__", "_child", "_remote", "_embedded_server", "_metronome"}  # of other processes
 # What the command imports once it is asked to do something.
 LAZY = (
-    *(
-        "_strptime",
-        "anthropic",
-        "anyio._backends._asyncio",
-        "anyio.to_thread",
-        "cProfile",
-        "encodings.idna",
-    ),
-    *("filelock", "html.parser", "httpcore", "httpx", "importlib.metadata", "msgspec", "num2words"),
-    *("numpy.ma", "numpy.random", "packaging.version", "pdb", "openai", "platformdirs.unix"),
+    *("_strptime", "anyio._backends._asyncio", "anyio.to_thread", "cProfile", "encodings.idna"),
+    *("filelock", "html.parser", "httpcore", "httpx", "importlib.metadata", "msgspec"),
+    *("num2words", "numpy.ma", "numpy.random", "packaging.version", "pdb", "platformdirs.unix"),
     *("psutil", "pytest", "rich.live", "rich.progress", "rich.table", "uvloop", "zoneinfo"),
 )
 
