@@ -13,6 +13,7 @@ import json
 import os
 import pkgutil
 import runpy
+import signal
 import socket
 import sys
 import time
@@ -58,6 +59,7 @@ def fork() -> int:
     if pid:
         os.write(writing, b"%d" % pid)
         os._exit(0)
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     while os.getppid() == middle:
         time.sleep(0.0002)
     return 0
@@ -112,6 +114,7 @@ def serve(line: socket.socket) -> bool:
 
 
 if __name__ == "__main__":
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C ends the tests, and they end this
     load()
     if serve(socket.socket(fileno=int(sys.argv[1]))):
         runpy.run_module(OWN, run_name="__main__", alter_sys=True)
