@@ -122,10 +122,10 @@ def _work(runs: Sequence[Sequence[Record]], slots: int) -> _Work:
             start = max(record.sent_ns, free[0])
             known += record.first_ns is not None
             astray += record.first_ns is not None and start > record.first_ns
-            if start < record.last_ns and not _refused(record):
-                heapreplace(free, record.last_ns)
+            if start < record.end_ns and not _refused(record):
+                heapreplace(free, record.end_ns)
                 if number >= slots:
-                    took.append(record.last_ns - start)
+                    took.append(record.end_ns - start)
                     ended.append(not record.timed_out)
     return _Work(np.array(took, float), np.array(ended, bool), astray / max(known, 1))
 
