@@ -7,10 +7,10 @@ from itertools import takewhile
 from statistics import median
 from typing import TYPE_CHECKING, Any
 
-from pytest_llamaburn import metrics
 from pytest_llamaburn.capacity import recovery
 from pytest_llamaburn.energy.timeline import IDLE_BEFORE_LOAD, IDLE_LOADED
 from pytest_llamaburn.insights import other_load
+from pytest_llamaburn.measures import REASONS
 from pytest_llamaburn.stats import drift
 
 if TYPE_CHECKING:
@@ -43,7 +43,7 @@ def sustained(
     batches = [whole[i : i + size] for i in range(0, len(whole) - size + 1, size)]
     speeds = [_tokens_per_sec(batch) for batch in batches]
     counted = [speed for speed in speeds if speed is not None]
-    why = None if len(counted) == len(speeds) else metrics.REASONS["no_usage"]
+    why = None if len(counted) == len(speeds) else REASONS["no_usage"]
     return {
         "batch_s": size,
         "per_minute": _minutes(timeline, samples),
