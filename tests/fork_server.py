@@ -1,6 +1,6 @@
 """Forks real processes that have imported already what the command imports.
 
-`tests/forking.py` starts it and asks it, over a socket, for `python -m MODULE ARGUMENTS`. It runs
+`tests/forking.py` starts it and asks it, over a socket, for one each time. It runs
 no code of ours but imports and has one thread, so a fork is as good as a new interpreter.
 """
 
@@ -23,10 +23,17 @@ OWN = "pytest_llamaburn"
 APART = {"__main__", "_child", "_remote", "_embedded_server", "_metronome"}  # of other processes
 # What the command imports once it is asked to do something.
 LAZY = (
-    *("_strptime", "anyio._backends._asyncio", "anyio.to_thread", "cProfile", "encodings.idna"),
+    *(
+        "_strptime",
+        "anthropic",
+        "anyio._backends._asyncio",
+        "anyio.to_thread",
+        "cProfile",
+        "encodings.idna",
+    ),
     *("filelock", "html.parser", "httpcore", "httpx", "importlib.metadata", "msgspec", "num2words"),
-    *("numpy.ma", "numpy.random", "packaging.version", "pdb", "platformdirs.unix", "psutil"),
-    *("pytest", "rich.live", "rich.progress", "rich.table", "uvloop", "zoneinfo"),
+    *("numpy.ma", "numpy.random", "packaging.version", "pdb", "openai", "platformdirs.unix"),
+    *("psutil", "pytest", "rich.live", "rich.progress", "rich.table", "uvloop", "zoneinfo"),
 )
 
 
@@ -96,17 +103,16 @@ def _stream(number: int) -> io.TextIOWrapper:
     )
 
 
-def serve(line: socket.socket) -> str | None:
-    """Answer with a pid whoever asks for a process; return its module in that process."""
+def serve(line: socket.socket) -> bool:
+    """Answer with a pid each time a process is asked for; return whether this is one of them."""
     while True:
         words, descriptors, _, _ = socket.recv_fds(line, 1 << 18, 3)
         if not words:
-            return None
+            return False
         pid = fork()
         if not pid:
-            asked = json.loads(words)
-            become(asked, descriptors)
-            return str(asked["module"])
+            become(json.loads(words), descriptors)
+            return True
         line.send(b"%d" % pid)
         for descriptor in descriptors:
             os.close(descriptor)
@@ -114,6 +120,5 @@ def serve(line: socket.socket) -> str | None:
 
 if __name__ == "__main__":
     load()
-    name = serve(socket.socket(fileno=int(sys.argv[1])))
-    if name is not None:
-        runpy.run_module(name, run_name="__main__", alter_sys=True)
+    if serve(socket.socket(fileno=int(sys.argv[1]))):
+        runpy.run_module(OWN, run_name="__main__", alter_sys=True)

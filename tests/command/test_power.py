@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 from command_line import COMMAND, llamaburn, results_in
+from forking import Process
 from scripted import OllamaFacade, ScriptedServer
 from sensors import Fakes, path_with
 
@@ -220,7 +221,7 @@ def test_samples_survive_a_kill(tmp_path: Path) -> None:
 
     with ScriptedServer(Slow(token_s=0.1)) as server:
         args = (f"--host={server.host}", *BARE, "--profile-interval=20ms", "--iterations=9")
-        running = subprocess.Popen(
+        running = Process[bytes](
             [*COMMAND, "benchmark", "tiny", *args],
             cwd=tmp_path,
             stdout=subprocess.DEVNULL,

@@ -8,7 +8,7 @@ from time import perf_counter
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from pytest_llamaburn import gates, measures, metrics
-from pytest_llamaburn.energy import timeline
+from pytest_llamaburn.energy import profiles
 from pytest_llamaburn.errors import ServerError, StoppedError
 from pytest_llamaburn.kinds._run import Run, row_of
 from pytest_llamaburn.kinds.benchmark.measured import Measured
@@ -127,7 +127,7 @@ class Bench(Run):
         line = self._profiler.timeline()
         for row in rows:
             if row["clock"]["segment"] == self._profiler.segment:
-                row.update(timeline.powered(row, line))
+                row.update(profiles.powered(row, line))
 
     def gate(self, expressions: Iterable[str], measured: Measured) -> list[str]:
         """Judge and journal the gates of one test; return the sentences of those not passed."""

@@ -14,7 +14,7 @@ from statistics import NormalDist
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from pytest_llamaburn import gates, insights
-from pytest_llamaburn.energy import timeline
+from pytest_llamaburn.energy import profiles
 from pytest_llamaburn.errors import ResultsError, SettingsError
 from pytest_llamaburn.kinds.stress.measures import MEASURES
 from pytest_llamaburn.measures import AXES
@@ -179,7 +179,7 @@ class Comparison:
         unit = _UNITS[axis(after)] if of.metric in POINTS else of.unit
         about = {"metric": of.metric, "statistic": of.statistic, "unit": unit, "better": of.better}
         values = dict(zip(("baseline", "value"), pair, strict=True))
-        apart = timeline.unlike(both) if of.of_sensors else None
+        apart = profiles.unlike(both) if of.of_sensors else None
         if apart:
             undecided = {"verdict": "inconclusive", "reason": apart, "noise": None}
             return {**about, **values, **_NOWHERE, **undecided}
@@ -224,7 +224,7 @@ class Comparison:
         alike: dict[Any, list[Document]] = {}
         for conditions, group in self._earlier.items():
             for one in group:
-                counted = of.of_sensors and timeline.counted_in(one)
+                counted = of.of_sensors and profiles.counted_in(one)
                 alike.setdefault((conditions, counted), []).append(one)
         numbers = ([_number(one, of, place) for one in group] for group in alike.values())
         groups = [
@@ -314,7 +314,7 @@ def _unlike(before: Document, after: Document) -> Iterator[str]:
     machines = [found["environment"].get("fingerprint") for found in (before, after)]
     if machines[0] != machines[1]:
         yield "it was measured on another machine"
-    apart = timeline.unlike((before, after))
+    apart = profiles.unlike((before, after))
     if apart:
         yield apart
     deadlines = [found["results"]["deadline_s"] for found in (before, after)]
