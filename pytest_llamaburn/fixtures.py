@@ -34,14 +34,6 @@ _KEYWORDS = {
 FIXTURES = (*KINDS, "measure", "measure_more", "exam_answer", "exam_scores", "stress")
 PROMPT_ARGUMENT = "llm_prompt"
 QUESTION_ARGUMENT = "llm_question"
-HEADLINES = (
-    "time_to_first_token_ms",
-    "inter_token_latency_ms",
-    "tokens_per_sec",
-    "total_generation_ms",
-    "output_sequence_length",
-)
-
 HARNESS = pytest.StashKey[Harness]()
 
 
@@ -296,10 +288,12 @@ _CHECKS = {"iterations": _count, "thresholds": _expressions}
 
 def _headlines(measured: Measured) -> Iterator[tuple[str, float]]:
     """Yield what a JUnit report shows of a measurement."""
-    for name in HEADLINES:
-        found = getattr(measured, name).values
+    from pytest_llamaburn.metrics import MEASURES
+
+    for measure in MEASURES.values():
+        found = getattr(measured, measure.name).values if measure.label else {"n": 0}
         if found["n"]:
-            yield f"{name}_p50", found["p50"]
+            yield f"{measure.name}_p50", found["p50"]
 
 
 def _planned(prompt: str | Planned, item: pytest.Item, harness: Harness) -> Planned:
