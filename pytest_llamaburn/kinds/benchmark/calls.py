@@ -8,6 +8,7 @@ from pytest_llamaburn import datasets
 from pytest_llamaburn.datasets import Planned, Prompt
 from pytest_llamaburn.kinds._kind import count
 from pytest_llamaburn.kinds.benchmark import KIND, number_words
+from pytest_llamaburn.metrics import MEASURES
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -16,14 +17,6 @@ if TYPE_CHECKING:
     from pytest_llamaburn.kinds.benchmark.measured import Measured
     from pytest_llamaburn.kinds.benchmark.run import BenchmarkRun
     from pytest_llamaburn.kinds.benchmark.settings import Benchmark
-
-HEADLINES = (
-    "time_to_first_token_ms",
-    "inter_token_latency_ms",
-    "tokens_per_sec",
-    "total_generation_ms",
-    "output_sequence_length",
-)
 
 
 def measure(run: BenchmarkRun, test: Test) -> Callable[..., Measured]:
@@ -70,7 +63,7 @@ def _planned(prompt: str | Planned, test: Test) -> Planned:
 
 def _headlines(measured: Measured) -> Iterator[tuple[str, float]]:
     """Yield what a JUnit report shows of a measurement."""
-    for name in HEADLINES:
-        found = getattr(measured, name).values
+    for measure in MEASURES.values():
+        found = getattr(measured, measure.name).values if measure.label else {"n": 0}
         if found["n"]:
-            yield f"{name}_p50", found["p50"]
+            yield f"{measure.name}_p50", found["p50"]

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from pydantic import Field, create_model
 
-from pytest_llamaburn import flags, gates, metrics, registry
+from pytest_llamaburn import flags, gates, measures, registry
 from pytest_llamaburn.backends._failures import NOT_THE_MODELS
 from pytest_llamaburn.energy import profiles
 from pytest_llamaburn.errors import SettingsError
@@ -15,9 +15,10 @@ from pytest_llamaburn.kinds import _energy
 from pytest_llamaburn.kinds._file import Distribution, Part, RunError, RunFile, opening, status
 from pytest_llamaburn.kinds.benchmark import insights
 from pytest_llamaburn.kinds.benchmark import number_words as correctness
+from pytest_llamaburn.kinds.benchmark.measures import MEASURES
 from pytest_llamaburn.kinds.comparison import engine
 from pytest_llamaburn.kinds.stress.levels import without_counts
-from pytest_llamaburn.metrics import METRICS, summary
+from pytest_llamaburn.metrics import REQUEST, summary
 from pytest_llamaburn.stats import samples
 
 if TYPE_CHECKING:
@@ -46,7 +47,7 @@ class _RunFacts(Part):
 
 
 _numbers: dict[str, Any] = {
-    m.name: (float | None, Field(description=f"{m.unit}: {m.formula}")) for m in METRICS.values()
+    m.name: (float | None, Field(description=f"{m.unit}: {m.formula}")) for m in REQUEST.values()
 }
 BenchmarkRun = create_model(
     "BenchmarkRun", __base__=_RunFacts, __doc__="One timed request.", **_numbers
@@ -79,11 +80,12 @@ class File(RunFile):
 
 def check(settings: Any) -> None:
     """Raise SettingsError for a setting that only the metrics or other settings can refuse."""
-    gates.parse_all(settings.threshold)
+    for expression in settings.threshold:
+        gates.parse(expression, MEASURES)
     engine.check(settings, "benchmark")
     _check_limit(settings)
-    if metrics.resolve(settings.precision_metric) is None:
-        words = registry.unknown("metric", settings.precision_metric, list(METRICS))
+    if measures.find(REQUEST, settings.precision_metric) is None:
+        words = registry.unknown("metric", settings.precision_metric, list(REQUEST))
         raise SettingsError(f"--precision-metric: {words}")
 
 
@@ -137,9 +139,14 @@ def build(record: Record) -> dict[str, Any]:
         "system_profile": profile.samples(),
         "insights": [],
     }
-    document["results"]["gates"] = [*record.gates, *gates.judge_all(document)]
+    document["results"]["gates"] = [*record.gates, *_gates(document)]
     document["insights"] = insights.find(document)
     return document
+
+
+def _gates(document: dict[str, Any]) -> list[dict[str, Any]]:
+    config = document["config"]
+    return gates.judged(document, MEASURES, config["threshold"], config["gate_mode"])
 
 
 def _run(row: dict[str, Any], about: flags.Context) -> dict[str, Any]:

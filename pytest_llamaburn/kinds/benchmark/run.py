@@ -7,12 +7,13 @@ import math
 from time import perf_counter
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from pytest_llamaburn import metrics
+from pytest_llamaburn import gates, measures, metrics
 from pytest_llamaburn.energy import profiles
 from pytest_llamaburn.errors import ServerError, StoppedError
 from pytest_llamaburn.kinds._run import Run, row_of
 from pytest_llamaburn.kinds.benchmark import KIND
 from pytest_llamaburn.kinds.benchmark.measured import Measured
+from pytest_llamaburn.kinds.benchmark.measures import MEASURES
 from pytest_llamaburn.load.driver import closed_loop
 from pytest_llamaburn.progress import of_request
 from pytest_llamaburn.stats import samples
@@ -130,6 +131,19 @@ class BenchmarkRun(Run):
             if row["clock"]["segment"] == self._profiler.segment:
                 row.update(profiles.powered(row, line))
 
+    def gate(self, expressions: Iterable[str], measured: Measured) -> list[str]:
+        """Judge and journal the gates of one test; return the sentences of those not passed."""
+        rows = measured.counted
+        good = [row for row in rows if row["error"] is None]
+        document = {
+            "config": {"start": rows[0]["start"] if rows else "warm"},
+            "results": {"runs": rows, "summary": metrics.summary(good, rows)},
+        }
+        verdicts = gates.judged(document, MEASURES, expressions, self.settings.gate_mode)
+        for verdict in verdicts:
+            self._journal("gate", verdict)
+        return [gates.sentence(v) for v in verdicts if v["verdict"] != "pass"]
+
     def _note(self, shot: Shot, trace: Trace) -> dict[str, Any]:
         row = self._row(shot, trace)
         self._journal("request", row)
@@ -149,7 +163,8 @@ class BenchmarkRun(Run):
             return True
         if s.precision is None:
             return bool(s.budget is None)
-        name = metrics.resolve(s.precision_metric) or ""
+        measure = measures.find(metrics.REQUEST, s.precision_metric)
+        name = measure.name if measure else s.precision_metric
         values = [row[name] for row in Measured(self._rows).counted if row[name] is not None]
         half = samples.relative_half_width(values)
         return half is not None and half <= s.precision

@@ -18,7 +18,7 @@ from pytest_llamaburn.backends._base import Server
 from pytest_llamaburn.errors import DatasetError, ServerError, SettingsError, UsageError
 from pytest_llamaburn.judges import _queue
 from pytest_llamaburn.kinds._run import Run, row_of
-from pytest_llamaburn.kinds.eval import KIND, answer_cache, asking, insights, task
+from pytest_llamaburn.kinds.eval import KIND, answer_cache, asking, insights, measures, task
 from pytest_llamaburn.progress import Event, of_request
 from pytest_llamaburn.scorers._base import Verdict, unparsable
 from pytest_llamaburn.scorers.code import pass_at_k
@@ -121,10 +121,9 @@ class EvalRun(Run):
         """Judge gates on one question alone; return the sentences of those not passed."""
         record = journal.read(self.folder)
         mine = [row for row in record.rows if row["prompt_id"] == question.id]
-        found = results.build(record._replace(rows=mine))["results"]
-        from pytest_llamaburn.kinds.eval.result import judged
-
-        verdicts = judged(found, expressions, self.settings.gate_mode)
+        document = results.build(record._replace(rows=mine))
+        table, mode = measures.of(document), self.settings.gate_mode
+        verdicts = gates.judged(document, table, expressions, mode)
         for verdict in verdicts:
             self._journal("gate", verdict)
         return [gates.sentence(v) for v in verdicts if v["verdict"] != "pass"]

@@ -136,7 +136,7 @@ class StressRun(Run):
         if not good:
             kinds = ", ".join(Counter(r.failure for r in seen if r.failure))
             raise NothingMeasuredError(f"one client alone got no answer: {kinds}")
-        total_s = median((r.last_ns - r.sent_ns) / 1e9 for r in good)
+        total_s = median((r.end_ns - r.sent_ns) / 1e9 for r in good)
         ttft_s = median(((r.first_ns or 0) - r.sent_ns) / 1e9 for r in good)
         deadline_s = self.settings.timeout_total or max(LEAST_DEADLINE_S, DEADLINE_TIMES * total_s)
         limits = self.backend.deadlines
