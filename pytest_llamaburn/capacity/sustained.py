@@ -7,10 +7,10 @@ from itertools import takewhile
 from statistics import median
 from typing import TYPE_CHECKING, Any
 
-from pytest_llamaburn import metrics
 from pytest_llamaburn.capacity import recovery
 from pytest_llamaburn.energy.timeline import IDLE_BEFORE_LOAD, IDLE_LOADED
 from pytest_llamaburn.insights import other_load
+from pytest_llamaburn.measures import REASONS
 from pytest_llamaburn.stats import drift
 
 if TYPE_CHECKING:
@@ -43,7 +43,7 @@ def sustained(
     batches = [whole[i : i + size] for i in range(0, len(whole) - size + 1, size)]
     speeds = [_tokens_per_sec(batch) for batch in batches]
     counted = [speed for speed in speeds if speed is not None]
-    why = None if len(counted) == len(speeds) else metrics.REASONS["no_usage"]
+    why = None if len(counted) == len(speeds) else REASONS["no_usage"]
     return {
         "batch_s": size,
         "per_minute": _minutes(timeline, samples),
@@ -161,13 +161,9 @@ def _between(request: Request, start: int, end: int | None) -> bool:
 
 def _later(request: Request, by_ns: int) -> Request:
     """Return a request as if all of it had been so much later."""
-    first = request.first_ns
-    return request._replace(
-        scheduled_ns=request.scheduled_ns + by_ns,
-        sent_ns=request.sent_ns + by_ns,
-        first_ns=None if first is None else first + by_ns,
-        end_ns=request.end_ns + by_ns,
-    )
+    times = ("scheduled_ns", "sent_ns", "first_ns", "end_ns", "last_token_ns")
+    known = {name: at for name in times if (at := getattr(request, name)) is not None}
+    return request._replace(**{name: at + by_ns for name, at in known.items()})
 
 
 def _medians(requests: Sequence[Request], seconds: int, count: int) -> list[float]:

@@ -56,9 +56,10 @@ class Row(msgspec.Struct, gc=False):
 class Request(NamedTuple):
     """What statistics and searches need of a request: its times, and the kind of its failure.
 
-    Times are on the monotonic clock. `first_ns` is the first token, None if none came; `end_ns` is
-    the end, also of a failed request. `limited` says that our own process was the bottleneck when
-    it was sent, so that its times say nothing about the server.
+    Times are on the monotonic clock. `first_ns` and `last_token_ns` are the first and the last
+    token, None if none came; `end_ns` is the end of the stream, also of a failed request. `limited`
+    says that our own process was the bottleneck when it was sent, so that its times say nothing
+    about the server.
     """
 
     scheduled_ns: int
@@ -67,6 +68,7 @@ class Request(NamedTuple):
     end_ns: int
     failure: str | None = None
     limited: bool = False
+    last_token_ns: int | None = None
 
     @property
     def timed_out(self) -> bool:
@@ -132,7 +134,8 @@ def worsen(worst: dict[str, float], health: Mapping[str, float | None]) -> None:
 def request_of(row: Row) -> Request:
     """Return what the statistics of a load need of a row."""
     failure = row.error["kind"] if row.error else None
-    return Request(row.scheduled_ns, row.sent_ns, row.first_ns, row.end_ns, failure)
+    times = (row.scheduled_ns, row.sent_ns, row.first_ns, row.end_ns)
+    return Request(*times, failure, last_token_ns=row.last_ns)
 
 
 def row_of(
