@@ -19,7 +19,7 @@ from pytest_llamaburn.store.journal import Ledger
 from pytest_llamaburn.trace import CLIENT_FILES
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterator
     from pathlib import Path
 
     from pytest_llamaburn.trace import Trace
@@ -123,12 +123,6 @@ class Rows:
 def unsent(row: Row) -> bool:
     """Return whether it was our own process that could not send it, which fails no server."""
     return row.error is not None and row.error["kind"] == CLIENT_FILES
-
-
-def worsen(worst: dict[str, float], health: Mapping[str, float | None]) -> None:
-    """Keep in `worst` the worst that our side was in any step of a visit."""
-    for name, value in health.items():
-        worst[name] = max(value or 0.0, worst.get(name, 0.0))
 
 
 def request_of(row: Row) -> Request:

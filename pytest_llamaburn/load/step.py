@@ -21,6 +21,20 @@ class Burst(NamedTuple):
         return started_ns + int(self.start_s * 1e9)
 
 
+class StepHealth(NamedTuple):
+    """How our own process kept up during a step; None for what was not measured."""
+
+    cpu_share: float | None = None
+    loop_lag_p50_ms: float | None = None
+    loop_lag_p99_ms: float | None = None
+
+    def worst(self, other: StepHealth) -> StepHealth:
+        """Return the worse of both, figure by figure; a timer that fired early has no lag."""
+        pairs = zip(self, other, strict=True)
+        known = ([value for value in pair if value is not None] for pair in pairs)
+        return StepHealth(*(max(0.0, *values) if values else None for values in known))
+
+
 class Probe(NamedTuple):
     """What a search sends next: `requests` at a level, on an idle server if `from_idle`."""
 

@@ -18,7 +18,7 @@ from pytest_llamaburn.kinds.stress import plan as windows
 from pytest_llamaburn.load import clock_error, prompts, rows
 from pytest_llamaburn.load.sender import RequestRange, Sender
 from pytest_llamaburn.load.status import LoadStatus
-from pytest_llamaburn.load.step import CLIENTS, SERVER_GONE, Step
+from pytest_llamaburn.load.step import CLIENTS, SERVER_GONE, Step, StepHealth
 from pytest_llamaburn.load.workers import Workers
 from pytest_llamaburn.store import journal, results
 
@@ -64,7 +64,7 @@ class StressRun(Run):
         self._idle_ttft_s = 0.0  # of one client alone, or of a probe after it
         self._reader: rows.Reader | None = None
         self._seen: dict[tuple[int, int], dict[int, Request]] = {}  # of each visit, by number
-        self._worst: dict[str, float] = {}  # that our side was during the visit
+        self._worst = StepHealth()  # of the visit so far
 
     async def drive(self) -> None:
         """Send all that the mode asks for; what it did is in the journal and the rows."""
@@ -175,7 +175,7 @@ class StressRun(Run):
         place = self._place(number, step)
         if place.first == 0:
             self._seen.clear()  # what earlier visits saw was told
-            self._worst.clear()
+            self._worst = StepHealth()
         about = {"step": number, "attempt": self._attempt, "visit": place.step}
         start_ns = perf_counter_ns() + _LEAD_NS
         load = {"load": step._asdict(), "started_ns": start_ns, "first": place.first}
@@ -186,19 +186,19 @@ class StressRun(Run):
         finally:
             telling.cancel()
             self.settle()
-        ended_ns, facts = perf_counter_ns(), _facts(health)
+        ended_ns, kept_up = perf_counter_ns(), _step_health(health)
         told = (
             await asyncio.to_thread(self._told, place, step.requests) if step.keep_records else []
         )
-        limited = self._limited(step, place, facts)
-        ended = {"ended_ns": ended_ns, "health": facts, "limited": limited}
+        limited = self._limited(step, place, kept_up)
+        ended = {"ended_ns": ended_ns, "health": kept_up._asdict(), "limited": limited}
         self._journal("step", {**about, **ended})
         self.sync()
         return _marked(told, limited=limited)
 
-    def _limited(self, step: Step, place: RequestRange, facts: dict[str, Any]) -> bool:
+    def _limited(self, step: Step, place: RequestRange, health: StepHealth) -> bool:
         """Return whether our side was the limit in a visit so far; False where none is told."""
-        rows.worsen(self._worst, facts)
+        self._worst = self._worst.worst(health)
         seen = [*self._seen.get(place[:2], {}).values()]
         pause_ns = windows.longest_think_ns(self.settings.think_time)
         load = measuring_window.Load(step.level, step.unit, pause_ns)
@@ -291,14 +291,10 @@ def _planned(plan: Plan, seen: Sequence[Request]) -> Step | dict[str, Any]:
         return found
 
 
-def _facts(health: Health) -> dict[str, Any]:
-    """Return a step's health as the journal has it: the loop's lag as exact percentiles, in ms."""
+def _step_health(health: Health) -> StepHealth:
+    """Return a step's health as the journal has it, with exact percentiles of the loop's lag."""
     import numpy as np
 
     lags = health.loop_lag_ms
-    p50, p99 = np.percentile(lags, [50, 99]) if lags else (None, None)
-    return {
-        "cpu_share": health.cpu_s / health.wall_s if health.wall_s else None,
-        "loop_lag_p50_ms": None if p50 is None else float(p50),
-        "loop_lag_p99_ms": None if p99 is None else float(p99),
-    }
+    p50_ms, p99_ms = map(float, np.percentile(lags, [50, 99])) if lags else (None, None)
+    return StepHealth(health.cpu_s / health.wall_s if health.wall_s else None, p50_ms, p99_ms)

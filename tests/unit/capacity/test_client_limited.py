@@ -24,7 +24,7 @@ from pytest_llamaburn.kinds.stress import levels
 from pytest_llamaburn.kinds.stress.run import StressRun as Load
 from pytest_llamaburn.load.rows import Rows
 from pytest_llamaburn.load.sender import RequestRange
-from pytest_llamaburn.load.step import CLIENTS, Step
+from pytest_llamaburn.load.step import CLIENTS, Step, StepHealth
 from pytest_llamaburn.reports import table
 
 if TYPE_CHECKING:
@@ -118,20 +118,20 @@ def test_a_rate_beside_the_point_that_our_side_limits_ends_the_search() -> None:
     assert max(busy.visits.values()) == 3
 
 
-HEALTHY = {"cpu_share": 0.1, "loop_lag_p99_ms": 0.5}
+HEALTHY = StepHealth(cpu_share=0.1, loop_lag_p99_ms=0.5)
 
 
 @pytest.mark.parametrize(
     ("health", "late_ms", "limited"),
     [
         (HEALTHY, 0, False),
-        (HEALTHY | {"loop_lag_p99_ms": 11}, 0, True),  # over a tenth of a TTFT of 100 ms
-        (HEALTHY | {"cpu_share": 0.95}, 0, True),
+        (HEALTHY._replace(loop_lag_p99_ms=11), 0, True),  # over a tenth of a TTFT of 100 ms
+        (HEALTHY._replace(cpu_share=0.95), 0, True),
         (HEALTHY, 30, True),
     ],
 )
 def test_a_visit_was_limited_by_the_same_rules_as_its_level(
-    health: dict[str, float], late_ms: int, limited: bool
+    health: StepHealth, late_ms: int, limited: bool
 ) -> None:
     seen = [
         one._replace(scheduled_ns=one.sent_ns - late_ms * 1_000_000)
@@ -143,10 +143,10 @@ def test_a_visit_was_limited_by_the_same_rules_as_its_level(
 def test_what_is_told_of_a_visit_says_whether_our_side_was_the_limit_in_it_so_far() -> None:
     seen = dict(enumerate(VirtualServer(4, "constant").closed(4, 40)))
     asked = SimpleNamespace(think_time=None)
-    run: Any = SimpleNamespace(_worst={}, _seen={(3, 0): seen}, settings=asked)
+    run: Any = SimpleNamespace(_worst=StepHealth(), _seen={(3, 0): seen}, settings=asked)
     step, place = Step(4, CLIENTS, 40, hold_open=True), RequestRange(3)
     assert not Load._limited(run, step, place, HEALTHY)
-    assert Load._limited(run, step, place, HEALTHY | {"cpu_share": 0.95})
+    assert Load._limited(run, step, place, HEALTHY._replace(cpu_share=0.95))
     assert Load._limited(run, step, place, HEALTHY), "the visit stays limited"
     assert not Load._limited(run, step, RequestRange(4), HEALTHY), "of another nothing was told"
 

@@ -18,7 +18,7 @@ from pytest_llamaburn.kinds.stress.run import StressRun as Load
 from pytest_llamaburn.kinds.stress.settings import Stress
 from pytest_llamaburn.load.rows import Rows
 from pytest_llamaburn.load.sender import RequestRange
-from pytest_llamaburn.load.step import CLIENTS, RATE, Burst, Step
+from pytest_llamaburn.load.step import CLIENTS, RATE, Burst, Step, StepHealth
 from pytest_llamaburn.settings import model_of
 from pytest_llamaburn.store.journal import Record
 
@@ -103,10 +103,10 @@ def test_of_a_level_taken_again_the_later_try_counts() -> None:
     for number, one in enumerate(rows):
         one.attempt = number % 2
     record = Record({}, 1, [], {}, [], False, others={"step": said})
-    (step,) = result._steps(record, rows)
-    assert (step.number, step.part.started_ns, len(step.part.rows)) == (1, 9, 6)
-    assert step.part.health == {"cpu_share": 0.1}
-    assert step.load == Step(2, CLIENTS)
+    (visit,) = result._visits(record, rows)
+    assert (visit.number, visit.started_ns, len(visit.rows)) == (1, 9, 6)
+    assert visit.health == StepHealth(cpu_share=0.1)
+    assert visit.load == Step(2, CLIENTS)
 
 
 def test_the_level_of_a_spike_run_is_its_load_before_the_first_burst(tmp_path: Path) -> None:
