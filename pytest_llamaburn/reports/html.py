@@ -8,6 +8,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from pytest_llamaburn.kinds.comparison import table as _comparison
+from pytest_llamaburn.kinds.stress import axis
 from pytest_llamaburn.kinds.stress import table as _stress
 from pytest_llamaburn.reports._svg import Bar, Stop, forest, load, sequence, text
 from pytest_llamaburn.store import results
@@ -36,13 +37,14 @@ _HEAD = """<!doctype html>
 @media (prefers-color-scheme: dark) { :root { --page: #14171c; --ink: #e4e8ee; --faint: #3a424d;
   --mark: #6cb0ff; --good: #4cc26b; --bad: #ff8a5c; --band: #222831; } }
 body { background: var(--page); color: var(--ink); font: 15px/1.5 system-ui, sans-serif;
-  max-width: 70rem; margin: 2rem auto; padding: 0 1rem; }
+  max-width: 90rem; margin: 2rem auto; padding: 0 1rem; }
 h1 { font-size: 1.3rem; overflow-wrap: anywhere; }
-ul { padding-left: 1.2rem; overflow-wrap: anywhere; }
+ul { padding-left: 1.2rem; overflow-wrap: anywhere; max-width: 70rem; }
 div { overflow-x: auto; }
 table { border-collapse: collapse; font-variant-numeric: tabular-nums; }
-th, td { padding: .2rem .7rem; text-align: right; white-space: nowrap;
+th, td { padding: .2rem .5rem; text-align: right; white-space: nowrap;
   border-bottom: 1px solid var(--faint); }
+th { white-space: normal; vertical-align: bottom; }
 .w { text-align: left; }
 figure { margin: 1.2rem 0; }
 figcaption { font-weight: 600; }
@@ -132,7 +134,7 @@ def _loads(document: dict[str, Any]) -> Iterator[str]:
 
 def _stop(level: dict[str, Any]) -> Stop:
     values = (level["output_tokens_per_sec"], level["total_generation_ms"]["p50"])
-    return Stop(_stress.place(level), level.get("state") or "", values)
+    return Stop(axis.place(level) or 0.0, level.get("state") or "", values)
 
 
 def _forests(document: dict[str, Any]) -> Iterator[str]:

@@ -209,8 +209,8 @@ def insights(load: Load) -> list[dict[str, Any]]:
         found.append(
             _insight(
                 "throughput_flat",
-                f"Throughput no longer grows from {flat:.3g} {load.unit} on: more load only makes "
-                "everyone wait longer. Stay at or below it.",
+                f"Throughput no longer grows from {axis.words(flat, load.unit)} on: more load only "
+                "makes everyone wait longer. Stay at or below it.",
                 level=flat,
             )
         )
@@ -219,8 +219,8 @@ def insights(load: Load) -> list[dict[str, Any]]:
         found.append(
             _insight(
                 "stream_halves",
-                f"At {half:.3g} {load.unit} each stream is at most half as fast as alone. Allow "
-                "fewer at once where people read along.",
+                f"At {axis.words(half, load.unit)} each stream is at most half as fast as alone. "
+                "Allow fewer at once where people read along.",
                 level=half,
             )
         )

@@ -17,7 +17,7 @@ from pytest_llamaburn.energy.timeline import Timeline, Window
 from pytest_llamaburn.kinds import _energy
 from pytest_llamaburn.kinds.benchmark import comparable, insights
 from pytest_llamaburn.kinds.benchmark.measures import MEASURES
-from pytest_llamaburn.kinds.stress import levels
+from pytest_llamaburn.kinds.stress import levels, table
 from pytest_llamaburn.load.rows import Row
 from pytest_llamaburn.load.step import Step
 from pytest_llamaburn.store import results
@@ -545,7 +545,7 @@ def test_table_of_levels_says_what_each_took() -> None:
     rate = {**levelled([sent(5, 7, None)]), "rate": 2.5}
     unknown = {**levelled([]), "concurrency": 8}
     made = {"results": {"levels": [clients, rate, unknown]}, "telemetry": telemetry}
-    assert list(power_report.levels(made)) == [
+    assert list(table.energy(made)) == [
         "4 clients: 0.0556 Wh, 100 W mean, 40.0 J per output token",
         "2.5 requests/s: 0.0556 Wh, 100 W mean",
         "energy is that of the whole chip alone, from amd-sysfs; its error: unvalidated",
