@@ -454,7 +454,7 @@ class Pursuit(ABC):
         queue = self.queue()
         curves = [("queue_replay", self.replayed(queue))] if queue else []
         for estimator, late in [*curves, ("product_limit", self.late())]:
-            if self.fits(lambda level, late=late: late(level.value)):
+            if self.fits(_of_level(late)):
                 return estimator, late
         return "crossing", None
 
@@ -505,6 +505,10 @@ def around(estimate: float, *, whole: bool) -> tuple[float, float]:
     if not whole:
         return low, high
     return min(round(low), math.ceil(estimate) - 1), max(round(high), math.floor(estimate) + 1)
+
+
+def _of_level(late: knee.Curve) -> Callable[[Level], float]:
+    return lambda level: late(level.value)
 
 
 def _near(value: float, failing: Sequence[float]) -> bool:
