@@ -211,7 +211,7 @@ def test_a_ramp_brackets_the_failure_point(tmp_path: Path) -> None:
     point = stored(tmp_path)["results"]["failure_point"]
     if point["reason"] == "client_limited":  # beside other load our own process may be the limit
         return
-    assert server.refused
+    assert server.refused, point
     assert "failed: queue_full" in done.stdout
     assert point["reached"]
     assert point["passing"] <= 4 < point["failing"]
