@@ -64,7 +64,7 @@ def measure(request: pytest.FixtureRequest, llm: Bench) -> Callable[..., Measure
         count = planned.iterations if iterations is None else _count("measure", iterations)
         key = f"{request.node.nodeid}#{calls}"
         measured: Measured = harness.run(llm.measure(planned.prompt, count, key))
-        request.node.user_properties.extend(_headlines(measured))
+        request.node.user_properties.extend(llm.properties(measured))
         broken = llm.gate(marked(request.node).get("thresholds", ()), measured)
         if broken:
             raise AssertionError("; ".join(broken))
@@ -166,7 +166,9 @@ def stress(request: pytest.FixtureRequest, llm_under_load: Stress) -> Callable[[
     the marker that this load never decides.
     """
     from pytest_llamaburn.gates import sentence
+    from pytest_llamaburn.kinds.stress.measures import MEASURES
     from pytest_llamaburn.kinds.stress.result import check_gates
+    from pytest_llamaburn.measures import properties
 
     harness = request.config.stash[HARNESS]
 
@@ -176,6 +178,7 @@ def stress(request: pytest.FixtureRequest, llm_under_load: Stress) -> Callable[[
         llm_under_load.expect(wanted)
         harness.run(llm_under_load.drive())
         found = llm_under_load.results()
+        request.node.user_properties.extend(properties(MEASURES, {"results": found}))
         judged = [gate for gate in found["gates"] if gate["expression"] in wanted]
         broken = [sentence(gate) for gate in judged if gate["verdict"] != "pass"]
         if broken:
@@ -284,16 +287,6 @@ def _expressions(who: str, value: Any) -> list[str]:
 
 
 _CHECKS = {"iterations": _count, "thresholds": _expressions}
-
-
-def _headlines(measured: Measured) -> Iterator[tuple[str, float]]:
-    """Yield what a JUnit report shows of a measurement."""
-    from pytest_llamaburn.metrics import MEASURES
-
-    for measure in MEASURES.values():
-        found = getattr(measured, measure.name).values if measure.label else {"n": 0}
-        if found["n"]:
-            yield f"{measure.name}_p50", found["p50"]
 
 
 def _planned(prompt: str | Planned, item: pytest.Item, harness: Harness) -> Planned:

@@ -13,7 +13,7 @@ from pytest_llamaburn.criteria import BUILT_IN
 from pytest_llamaburn.stats import samples
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
     Document = Mapping[str, Any]
     Read = Callable[["Measure", Document, str | None, float | None], "Observed"]
@@ -128,6 +128,24 @@ def readable(read: Read, measures: Iterable[Measure], **fields: Any) -> dict[str
     return {m.name: m._replace(read=read, **fields) for m in measures}
 
 
+def limited(table: Mapping[str, Measure], statistics: Iterable[str]) -> dict[str, Measure]:
+    """Return measures that can be read at fewer statistics: at these, and points at their axes."""
+    kept = {*statistics, *AXES}
+    return {
+        name: measure._replace(statistics=tuple(s for s in measure.statistics if s in kept))
+        for name, measure in table.items()
+    }
+
+
+def properties(table: Mapping[str, Measure], document: Document) -> Iterator[tuple[str, float]]:
+    """Yield what a report of tests shows of a document: each value, of distributions the median."""
+    for measure in table.values():
+        statistic = "p50" if "p50" in measure.statistics else None
+        value = measure.observed(document, statistic).value
+        if value is not None:
+            yield f"{measure.name}_{statistic}" if statistic else measure.name, value
+
+
 def of_distribution(
     found: Mapping[str, Any], statistic: str | None, values: Sequence[float] = ()
 ) -> Observed:
@@ -170,6 +188,7 @@ FIXED_N = Measure(
     *("total_at_fixed_n_ms", "ms", "lower"),
     "time_to_first_token_ms + (N − 1) · inter_token_latency_ms, N being the smallest median "
     "output_sequence_length of the files that are compared",
+    label="total at fixed N",
     statistics=STATISTICS,
 )
 _ENERGY = {
@@ -196,14 +215,15 @@ NUMBER_ACCURACY = Measure(
 )
 
 
-def _of_level(*about: str, key: str = "") -> Measure:
+def _of_level(*about: str, key: str = "", label: str = "") -> Measure:
     name, unit, better, formula, source = (*about, "client")[:5]
     place = f"results.levels[].{key or name}"
-    return Measure(name, unit, better, formula, source, key=place, of_level=True)
+    return Measure(name, unit, better, formula, source, label=label, key=place, of_level=True)
 
 
+_LABELS = {"energy_wh": "energy", "power_draw_watts": "power draw"}
 LEVEL_ENERGY = tuple(
-    _of_level(name, *about, "sensor")
+    _of_level(name, *about, "sensor", label=_LABELS.get(name, ""))
     for name, about in _ENERGY.items()
     if name != "energy_above_idle_wh"
 )
@@ -212,19 +232,23 @@ LEVEL = (
         *("requests_per_sec", "/s", "higher"),
         "requests that succeeded / seconds, while the load was whole; a request that lies partly "
         "in that time counts by that share of its generation",
+        label="requests per second",
     ),
     _of_level(
         *("output_tokens_per_sec", "tokens/s", "higher"),
         "tokens generated / seconds, over the same time and by the same shares",
         "server",
+        label="tokens per second, all clients",
     ),
     _of_level(
         *("error_rate", "share", "lower"),
         "requests that failed or outlasted the deadline / all, each followed to its end",
+        label="failed",
     ),
     _of_level(
         *("goodput_share", "share", "higher", "requests that kept every bound of --slo / all"),
         key="goodput.share",
+        label="goodput",
     ),
     *LEVEL_ENERGY,
 )
@@ -242,8 +266,12 @@ WAITS = tuple(
 
 
 def _point(name: str, formula: str) -> Measure:
-    key = f"results.{name}"
-    return Measure(name, "clients", "higher", formula, key=key, statistics=tuple(AXES))
+    return Measure(
+        *(name, "clients", "higher", formula),
+        label=name.replace("_", " "),
+        key=f"results.{name}",
+        statistics=tuple(AXES),
+    )
 
 
 POINTS = (
@@ -255,10 +283,9 @@ POINTS = (
         "degradation_point",
         "where a latency crosses --degradation-factor times that of one client alone",
     ),
-    _point(
-        "optimal",
-        "the smallest level within 5 % of the highest throughput at acceptable latency",
-    ),
+)
+OPTIMAL = _point(
+    "optimal", "the smallest level within 5 % of the highest throughput at acceptable latency"
 )
 RECOVERY = Measure(
     *("recovery_time_ms", "ms", "lower"),

@@ -15,6 +15,8 @@ from pytest_llamaburn import datasets, gates, measures, registry
 from pytest_llamaburn.errors import SettingsError
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from pytest_llamaburn.measures import Measure
 
 ROOMS = [name for name in registry.names("kinds") if "measures" in registry.names(f"kinds.{name}")]
@@ -31,6 +33,11 @@ def spellings(measure: Measure) -> list[str]:
     """Return how a gate may name a measure: with each statistic, or alone."""
     own = [f"{measure.name}.{statistic}" for statistic in measure.statistics]
     return [measure.name, *own, *([measure.alias] if measure.alias else [])]
+
+
+def results_of(kind: str) -> dict[str, Any]:
+    found: dict[str, Any] = DOCUMENTS[kind]["results"]
+    return found
 
 
 def test_the_three_kinds_of_run_have_measures() -> None:
@@ -97,6 +104,35 @@ def test_the_docs_of_a_kind_name_its_own_measures_with_unit_and_place(kind: str)
 def test_a_criterion_of_ones_own_cannot_have_the_name_of_a_measure(name: str) -> None:
     with pytest.raises(ValueError, match="is refused"):
         datasets.own_criterion(name, "it is funny")
+
+
+@pytest.mark.parametrize("kind", ROOMS)
+def test_a_report_of_tests_shows_each_number_that_a_file_has(kind: str) -> None:
+    found = dict(measures.properties(TABLES[kind], DOCUMENTS[kind]))
+    assert found["error_rate"] == TABLES[kind]["error_rate"].observed(DOCUMENTS[kind]).value
+    assert all(math.isfinite(value) for value in found.values())
+    summary = DOCUMENTS[kind]["results"].get("summary", {})
+    medians = {f"{name}_p50": one["p50"] for name, one in summary.items() if one["n"]}
+    assert medians.items() <= found.items()
+
+
+@pytest.mark.parametrize("suffix", ["csv", "jsonl"])
+@pytest.mark.parametrize("kind", ROOMS)
+def test_rows_of_every_kind_are_written_and_a_file_without_any_says_so(
+    kind: str, suffix: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = tmp_path / "result.json"
+    form = registry.load("reports", suffix)
+    path.write_text(json.dumps(DOCUMENTS[kind]))
+    assert len(form.render([path]).splitlines()) > 1
+    assert capsys.readouterr().err == ""
+    nothing: dict[str, Any] = {
+        name: [] for name in ("runs", "levels", "items") if name in results_of(kind)
+    }
+    path.write_text(json.dumps(DOCUMENTS[kind] | {"results": results_of(kind) | nothing}))
+    assert form.render([path]) == ""
+    said = f"{path} (complete) has no request, level, question or change to write as a row"
+    assert said in capsys.readouterr().err
 
 
 def test_a_measure_without_a_reader_says_so() -> None:
