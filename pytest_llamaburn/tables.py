@@ -5,7 +5,6 @@ from __future__ import annotations
 import sys
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from pytest_llamaburn import registry
 from pytest_llamaburn.environment import binding
 from pytest_llamaburn.metrics import MEASURES
 from pytest_llamaburn.store import results
@@ -54,7 +53,7 @@ def sheets(paths: Sequence[Path]) -> Iterator[Sheet]:
 
 def sheets_of(document: dict[str, Any], path: Path) -> Iterator[Sheet]:
     """Yield the tables of a file; what would command a terminal is left out of their texts."""
-    yield from map(_cleaned, _shower(document).sheets(document, path))
+    yield from map(_cleaned, results.room(document, "table").sheets(document, path))
 
 
 def _cleaned(sheet: Sheet) -> Sheet:
@@ -71,17 +70,11 @@ def request_rows(paths: Sequence[Path]) -> Iterator[dict[str, Any]]:
     """Yield what a line of data is in each file: a timed request, a change, a question."""
     for path in paths:
         document = results.load(path)
-        rows = [*_shower(document).rows(document)]
+        rows = [*results.room(document, "table").rows(document)]
         if not rows:
             words = f"{path} ({document['status']}) has no request, level, question or change"
             print(f"llamaburn: {words} to write as a row", file=sys.stderr)  # noqa: T201 - beside what goes to stdout
         yield from rows
-
-
-def _shower(document: dict[str, Any]) -> Any:
-    """Return the module that shows a document's kind; it has `sheets` and `rows`."""
-    name = document["schema"].removeprefix(results.PREFIX).replace("-", "_")
-    return registry.load(f"kinds.{name}", "table")
 
 
 def grid(columns: Sequence[str], rows: Sequence[Sequence[str]], *, numeric: int = 99) -> str:

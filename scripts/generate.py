@@ -9,12 +9,14 @@ import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from pytest_llamaburn import datasets, metrics, registry, settings
-from pytest_llamaburn.session import KINDS
+from pytest_llamaburn import datasets, metrics, settings
+from pytest_llamaburn.kinds import _kind
 from pytest_llamaburn.store import results
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
+
+    from pytest_llamaburn.kinds._kind import RunKind
 
 ROOT = Path(__file__).parent.parent
 _METRICS_HEAD = """\
@@ -33,10 +35,10 @@ the metric: `ttft_ms.p95<0.5s`, `requests_per_sec>5/s`, `error_rate<1%`.
 _OPTIONS_HEAD = """\
 # Options
 
-This page is generated from `pytest_llamaburn/settings.py`, where each option is declared once. The
-order of strength, weakest first: default, the user's configuration file, `./llamaburn.toml`, the
-environment, the flag. `llamaburn config show --origin` shows the values in force and where each
-comes from.
+This page is generated from `pytest_llamaburn/settings.py` and `settings.py` of each kind of run,
+where each option is declared once. The order of strength, weakest first: default, the user's
+configuration file, `./llamaburn.toml`, the environment, the flag. `llamaburn config show --origin`
+shows the values in force and where each comes from.
 
 In pytest each flag begins with `--llamaburn-`. An option that has another meaning in another
 command has the name of its command before its own name, for example `--llamaburn-eval-set`.
@@ -59,12 +61,13 @@ _DIALECT = {"$schema": "https://json-schema.org/draft/2020-12/schema"}
 
 
 def schemas() -> dict[Path, str]:
-    """Return the content of each schema file."""
+    """Return the content of each schema file; `settings` is about the first kind of run."""
+    first = _kind.own()[0]
     found = {
         **{kind: results.schema(kind) for kind in results.kinds()},
         "eval_set": {**_DIALECT, **datasets.eval_set_model().model_json_schema()},
         "prompts": {**_DIALECT, **datasets.prompt_set_model().model_json_schema()},
-        "settings": {**_DIALECT, **settings.model_of(settings.Benchmark).model_json_schema()},
+        "settings": {**_DIALECT, **settings.model_of(first.settings_class).model_json_schema()},
     }
     folder = ROOT / "pytest_llamaburn" / "schemas"
     return {folder / f"{kind}.schema.json": _text(schema) for kind, schema in found.items()}
@@ -73,33 +76,28 @@ def schemas() -> dict[Path, str]:
 def pages() -> dict[Path, str]:
     """Return the content of each generated page."""
     return {
-        ROOT / "docs" / "metrics.md": metrics_page(),
-        ROOT / "docs" / "options.md": options_page(),
+        ROOT / "docs" / "metrics.md": metrics_page(_kind.own()),
+        ROOT / "docs" / "options.md": options_page(_kind.own()),
     }
 
 
-def metrics_page() -> str:
+def metrics_page(kinds: Iterable[RunKind]) -> str:
     """Return the definitions of all measures, as Markdown."""
     rows = [
         f"| `{m.name}` | {m.unit} | {m.better} | {m.source} | {m.formula} | {_code(m.alias)} |"
         for m in metrics.MEASURES.values()
     ]
-    kinds = [name for name in registry.names("kinds") if "measures" in registry.names(_room(name))]
-    sections = (_section(registry.load(_room(kind), "measures")) for kind in kinds)
-    return "".join((_METRICS_HEAD + "\n".join(rows) + "\n", *sections))
-
-
-def _room(kind: str) -> str:
-    return f"kinds.{kind.replace('-', '_')}"
+    return "".join((_METRICS_HEAD + "\n".join(rows) + "\n", *map(_section, kinds)))
 
 
 def _formula(name: str) -> str | None:
     return metrics.MEASURES[name].formula if name in metrics.MEASURES else None
 
 
-def _section(kind: Any) -> str:
+def _section(kind: RunKind) -> str:
     """Return the measures of a kind of run, under its heading: those of requests by name alone."""
-    known = kind.MEASURES.values()
+    title, about, table = (kind.load(f"measures.{name}") for name in ("TITLE", "ABOUT", "MEASURES"))
+    known = table.values()
     shared = [f"`{m.name}`" for m in known if m.formula == _formula(m.name)]
     rows = [
         f"| `{m.name}` | {m.unit} | {m.better} | {_code(m.key)} | {m.formula} |"
@@ -108,14 +106,13 @@ def _section(kind: Any) -> str:
     ]
     words = "all" if len(shared) == len(metrics.MEASURES) else ", ".join(shared)
     head = "| metric | unit | better | in the file | formula |\n| --- | --- | --- | --- | --- |\n"
-    about = f"{kind.ABOUT}\nMetrics of requests: {words}.\n\n"
-    return f"\n## {kind.TITLE}\n\n{about}{head}" + "\n".join(rows) + "\n"
+    own = "\n".join(rows)
+    return f"\n## {title}\n\n{about}\nMetrics of requests: {words}.\n\n{head}{own}\n"
 
 
-def options_page() -> str:
+def options_page(kinds: Iterable[RunKind]) -> str:
     """Return the options and all their spellings, grouped by command, as Markdown."""
-    kinds = {kind.name: kind.settings for kind in KINDS.values()}
-    of_kind = {name: {o.key: o for o in settings.options_of(k)} for name, k in kinds.items()}
+    of_kind = {k.name: {o.key: o for o in settings.options_of(k.settings_class)} for k in kinds}
     shared = set.intersection(*map(set, of_kind.values()))
     names = ", ".join(f"`{name}`" for name in of_kind)
     first = next(iter(of_kind.values()))

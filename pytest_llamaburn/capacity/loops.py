@@ -147,8 +147,9 @@ def _again(value: float) -> float:
 class _Closed(Pursuit):
     """Levels are whole numbers of clients; their first round, one burst, is sent but not judged."""
 
-    def late(self) -> crossing.Curve:
-        return crossing.beyond(self.samples, self.limits.deadline_ns, self.limits.think_ns)
+    def late(self, below: float = math.inf) -> crossing.Curve:
+        samples = [sample for sample in self.samples if sample.level < below]
+        return crossing.beyond(samples, self.limits.deadline_ns, self.limits.think_ns)
 
     def queue(self) -> queue_replay.Queue | None:
         return _clients_queue({value: level.visits for value, level in self.levels.items()})
@@ -191,10 +192,6 @@ class _Closed(Pursuit):
         yield from self.send(value, _again(value), burst=int(value), fresh=True)
 
     def odd(self) -> float | None:
-        """Return a level to probe again, if there is enough left for it.
-
-        For one that nothing contradicts there must be enough left to confirm the estimate too.
-        """
         reserve = self.reserve(self.estimate() or 1.0)
         for lone, kept in ((True, reserve), (False, 0.0)):
             value = self.doubtful(lone=lone)
@@ -345,10 +342,10 @@ class _Open(Pursuit):
 
     @property
     def runs(self) -> list[list[Record]]:
-        return [run for level in self.levels.values() for run in level.visits]
+        return self.below(math.inf)
 
-    def late(self) -> crossing.Curve:
-        return open_loop.late(self.runs, self.alone, self.limits.deadline_ns)
+    def late(self, below: float = math.inf) -> crossing.Curve:
+        return open_loop.late(self.below(below), self.alone, self.limits.deadline_ns)
 
     def queue(self) -> queue_replay.Queue | None:
         return _rates_queue(self.runs, self.alone)

@@ -263,22 +263,32 @@ class Pursuit(ABC):
         """Return a level to probe again, the lowest that a single visit says something odd of.
 
         Our own process was the limit, it fails more than a level above, it does less than one
-        below, or, if a `lone` one is asked for, it is the lowest that fails, which alone says how
-        far up the point may be.
+        below, or it is the lowest that fails: a `lone` one, or one that the levels below had not
+        foretold.
         """
         trusted = self.trusted
         failing = [value for value, level in trusted.items() if self.bad(level)]
         for value, level in sorted(self.levels.items()):
             once, few = len(level.runs) == 1, len(level.runs) < _VISITS
             above = [x for v, x in trusted.items() if v > value]
+            lowest = value in failing[:1] and not _near(value, failing)
             if (
                 (few and value not in trusted)
                 or (few and value in failing and self._outdone(level, above))
-                or (lone and once and value in failing[:1] and not _near(value, failing))
+                or (once and lowest and (lone or self._surprises(value)))
                 or (once and visits.slower_than_any(level.visits[0], self.below(value)))
             ):
                 return value
         return None
+
+    def _surprises(self, value: float) -> bool:
+        """Return whether the levels below one that fails put the point farther up than it is."""
+        samples = [sample for sample in self.samples if sample.level < value]
+        if not samples:
+            return True
+        rate = self.limits.failure_rate
+        before, now = crossing.crossing(samples, self.late(value), rate), self.estimate()
+        return before is None or now is None or before > _CONFIRMS * now
 
     def again(self) -> Sending:
         """Probe again what a single visit says something odd of."""
@@ -340,8 +350,11 @@ class Pursuit(ABC):
         return found
 
     @abstractmethod
-    def late(self) -> crossing.Curve:
-        """Return the share that the deadline cuts off, over the level: at once, and roughly."""
+    def late(self, below: float = math.inf) -> crossing.Curve:
+        """Return the share that the deadline cuts off, over the level: at once, and roughly.
+
+        From levels `below` one.
+        """
 
     @abstractmethod
     def queue(self) -> queue_replay.Queue | None:

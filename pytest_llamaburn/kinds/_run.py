@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from pytest_llamaburn.backends._base import Backend, Message, Model, Server
+    from pytest_llamaburn.kinds._kind import RunKind
     from pytest_llamaburn.progress import Progress
     from pytest_llamaburn.trace import Trace
 
@@ -51,10 +52,9 @@ class Identity(NamedTuple):
 
 
 class Run:
-    """A model under test; `kind` names its result file, `settings_class` what it takes."""
+    """A model under test."""
 
-    kind: ClassVar[str]
-    settings_class: ClassVar[type]
+    kind: ClassVar[RunKind]
 
     def __init__(self, settings: Any, identity: Identity, repeat: int, progress: Progress) -> None:
         """Take the settings; nothing is opened before `prepare`."""
@@ -250,7 +250,7 @@ class Run:
 
     def _opening(self) -> dict[str, Any]:
         return {
-            "schema": f"llamaburn/{self.kind}",
+            "schema": self.kind.schema,
             "schema_version": results.SCHEMA_VERSION,
             "session_id": self.identity.session_id,
             "run_id": self.identity.run_id,
@@ -258,7 +258,7 @@ class Run:
         }
 
     def _config(self) -> dict[str, Any]:
-        return options.record(self.settings, self.settings_class)
+        return options.record(self.settings, self.kind.settings_class)
 
 
 def row_of(trace: Trace, prompt: str) -> dict[str, Any]:

@@ -115,7 +115,7 @@ def test_fake_gpu_gives_energy_cost_and_a_gate(fake_gpu: Fakes, sampler: str) ->
         fake_gpu.home,
         *("--gpu-provider=nvidia-smi", "--kwh-rate=0.12", f"--sampler={sampler}"),
         "--threshold=power_peak_watts<200",
-        token_s=0.5,
+        token_s=0.3,  # a request then lasts longer than the shortest window
         path=path_with(fake_gpu),
     )
     telemetry, totals = found["telemetry"], found["results"]["totals"]

@@ -23,11 +23,9 @@ from pytest_llamaburn.stats import samples
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
-    from pathlib import Path
 
     from pytest_llamaburn.store.journal import Record
 
-FOLDER = "benchmarks"
 REPEATABLE = ("time_to_first_token_ms", "inter_token_latency_ms", "tokens_per_sec")
 VARIANCE_GOAL = 0.05  # CV between runs
 
@@ -80,11 +78,6 @@ class File(RunFile):
     results: BenchmarkResults
 
 
-def stem(header: Mapping[str, Any]) -> str:
-    """Return what the file's name begins with."""
-    return str(header["model"]["id"])
-
-
 def check(settings: Any) -> None:
     """Raise SettingsError for a setting that only the metrics or other settings can refuse."""
     for expression in settings.threshold:
@@ -106,10 +99,6 @@ def _check_limit(settings: Any) -> None:
             f"--max-iterations: {settings.max_iterations} is less than the {asked} requests that "
             f"--{name} asks for: raise it, or lower --{name}"
         )
-
-
-def keep_beside(record: Record, path: Path) -> None:
-    """Keep nothing beside the file: all is in it."""
 
 
 def build(record: Record) -> dict[str, Any]:

@@ -18,11 +18,8 @@ from pytest_llamaburn.metrics import REQUEST, summary
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
-    from pathlib import Path
 
     from pytest_llamaburn.store.journal import Record
-
-FOLDER = "evals"
 
 
 class Claim(Part):
@@ -213,12 +210,6 @@ class File(RunFile):
     results: EvalResults
 
 
-def stem(header: Mapping[str, Any]) -> str:
-    """Return what the file's name begins with: the model and the set."""
-    about = header.get("eval_set") or header["results"]["eval_set"]
-    return f"{header['model']['id']}_{about['name']}"
-
-
 def check(settings: Any) -> None:
     """Raise SettingsError for settings that do not go together."""
     from pytest_llamaburn.kinds.eval import asking, task
@@ -275,10 +266,6 @@ def _check_searching(settings: Any) -> None:
             f"--with-web-search: no question of {', '.join(settings.set)} allows a search: leave "
             'the option out, or write "allow_web_search": true beside the questions of your own set'
         )
-
-
-def keep_beside(record: Record, path: Path) -> None:
-    """Keep nothing beside the file: all is in it."""
 
 
 def build(record: Record) -> dict[str, Any]:

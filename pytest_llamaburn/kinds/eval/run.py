@@ -18,12 +18,11 @@ from pytest_llamaburn.backends._base import Server
 from pytest_llamaburn.errors import DatasetError, ServerError, SettingsError, UsageError
 from pytest_llamaburn.judges import _queue
 from pytest_llamaburn.kinds._run import Run, row_of
-from pytest_llamaburn.kinds.eval import answer_cache, asking, insights, measures, task
+from pytest_llamaburn.kinds.eval import KIND, answer_cache, asking, insights, measures, task
 from pytest_llamaburn.progress import Event, of_request
 from pytest_llamaburn.scorers._base import Verdict, unparsable
 from pytest_llamaburn.scorers.code import pass_at_k
 from pytest_llamaburn.search import _choose, _evidence, _record
-from pytest_llamaburn.settings import Eval
 from pytest_llamaburn.store import journal, results
 from pytest_llamaburn.store.resume import ASKED_AGAIN
 from pytest_llamaburn.texts import whole
@@ -46,11 +45,10 @@ _WARNED_AFTER = 3  # answers that the limit cut before they began
 _ALTERNATIVES = (20, 5)  # likeliest tokens to ask for: the first number that a server takes
 
 
-class Exam(Run):
-    """A model under examination."""
+class EvalRun(Run):
+    """A model that answers the questions of a set."""
 
-    kind = "eval"
-    settings_class = Eval
+    kind = KIND
 
     def __init__(self, *args: Any) -> None:
         """Take what a Run takes."""

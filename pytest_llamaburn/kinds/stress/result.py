@@ -23,13 +23,12 @@ from pytest_llamaburn.load.rows import record_of
 from pytest_llamaburn.load.step import CLIENTS, RATE, SERVER_GONE, Step
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Iterable, Sequence
     from pathlib import Path
 
     from pytest_llamaburn.load.rows import Row
     from pytest_llamaburn.store.journal import Record
 
-FOLDER = "stress"
 BASELINE = 0  # the step that one client takes alone
 _NOTHING = levels.Excluded(plan.Window(), plan.Window())
 ONE_LEVEL = "a spike run holds one steady level: a ramp or a sweep looks for points"
@@ -102,11 +101,6 @@ class File(RunFile):
     results: StressResults
 
 
-def stem(header: Mapping[str, Any]) -> str:
-    """Return what the file's name begins with."""
-    return f"{header['model']['id']}_{header['config']['mode']}"
-
-
 def check(settings: Any) -> None:
     """Raise SettingsError for options that contradict each other or mean nothing."""
     asked = plan.checked(settings)
@@ -125,7 +119,7 @@ def check_gates(expressions: Iterable[str], settings: Any) -> None:
     measures.check(expressions, settings)
 
 
-def keep_beside(record: Record, path: Path) -> None:
+def write_companions(record: Record, path: Path) -> None:
     """Write a row per request beside the result file, where the run asked for them."""
     if (record.header or {})["config"]["save_requests"]:
         rows.export(record.folder, path.with_suffix(".requests.jsonl.gz"))

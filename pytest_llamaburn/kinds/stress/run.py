@@ -9,11 +9,11 @@ from statistics import median
 from time import perf_counter, perf_counter_ns
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from pytest_llamaburn import datasets, metrics, registry, settings
+from pytest_llamaburn import datasets, metrics, registry
 from pytest_llamaburn.capacity import measuring_window
 from pytest_llamaburn.errors import NothingMeasuredError
 from pytest_llamaburn.kinds._run import Run
-from pytest_llamaburn.kinds.stress import levels
+from pytest_llamaburn.kinds.stress import KIND, levels
 from pytest_llamaburn.kinds.stress import plan as windows
 from pytest_llamaburn.load import clock_error, prompts, rows
 from pytest_llamaburn.load.sender import Place, Sender
@@ -49,11 +49,10 @@ class Baseline(NamedTuple):
     records: Sequence[Record] = ()
 
 
-class Stress(Run):
+class StressRun(Run):
     """A model under load."""
 
-    kind = "stress"
-    settings_class = settings.Stress
+    kind = KIND
 
     def __init__(self, asked: Any, *args: Any) -> None:
         """Take what a Run takes. Raises SettingsError for options that contradict each other."""

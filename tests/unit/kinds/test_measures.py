@@ -13,14 +13,15 @@ from golden import record
 
 from pytest_llamaburn import datasets, gates, measures, registry
 from pytest_llamaburn.errors import SettingsError
+from pytest_llamaburn.kinds import _kind
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     from pytest_llamaburn.measures import Measure
 
-ROOMS = [name for name in registry.names("kinds") if "measures" in registry.names(f"kinds.{name}")]
-TABLES = {kind: registry.load(f"kinds.{kind}", "measures").MEASURES for kind in ROOMS}
+TABLES = {kind.name: kind.load("measures.MEASURES") for kind in _kind.own()}
+ROOMS = [*TABLES]
 EACH = [pytest.param(k, m, id=f"{k}-{m.name}") for k, t in TABLES.items() for m in t.values()]
 DOCUMENTS = {
     kind: json.loads((record.HOME / f"{kind}-complete" / "result.json").read_text("utf-8"))
@@ -87,15 +88,16 @@ def test_no_name_or_alias_means_two_measures(kind: str) -> None:
 
 
 def test_the_docs_list_exactly_the_measures() -> None:
-    listed = set(re.findall(r"^\| `(\w+)`", generate.metrics_page(), re.MULTILINE))
+    listed = set(re.findall(r"^\| `(\w+)`", generate.metrics_page(_kind.own()), re.MULTILINE))
     assert listed == {measure.name for table in TABLES.values() for measure in table.values()}
 
 
 @pytest.mark.parametrize("kind", ROOMS)
 def test_the_docs_of_a_kind_name_its_own_measures_with_unit_and_place(kind: str) -> None:
-    module = registry.load(f"kinds.{kind}", "measures")
-    section = generate.metrics_page().partition(f"## {module.TITLE}\n")[2].partition("\n## ")[0]
-    for measure in module.MEASURES.values():
+    title = _kind.named(kind).load("measures.TITLE")
+    page = generate.metrics_page(_kind.own())
+    section = page.partition(f"## {title}\n")[2].partition("\n## ")[0]
+    for measure in TABLES[kind].values():
         if measure.key:
             assert f"| `{measure.name}` | {measure.unit} | {measure.better} |" in section
 

@@ -68,9 +68,9 @@ def test_sandbox_that_breaks_in_mid_run_is_the_reason_of_each_verdict(
     assert "cannot be run safely here" in verdict["reason"]
 
 
-def exam_of(questions: list[datasets.Question], monkeypatch: pytest.MonkeyPatch) -> run.Exam:
+def exam_of(questions: list[datasets.Question], monkeypatch: pytest.MonkeyPatch) -> run.EvalRun:
     monkeypatch.setattr(task, "paper", lambda *about: task.Paper(tuple(questions), {}))
-    return run.Exam(
+    return run.EvalRun(
         SimpleNamespace(seed=0, results_dir="r"), SimpleNamespace(variant="s"), 0, Silent()
     )
 
