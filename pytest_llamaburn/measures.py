@@ -274,16 +274,13 @@ def _point(name: str, formula: str) -> Measure:
     )
 
 
-POINTS = (
-    _point(
-        "failure_point",
-        "where error_rate crosses --failure-rate, from one monotone fit over all that was sent",
-    ),
-    _point(
-        "degradation_point",
-        "where a latency crosses --degradation-factor times that of one client alone",
-    ),
-)
+_POINTS = {
+    "failure_point": "where error_rate crosses --failure-rate, from one monotone fit over all that "
+    "was sent",
+    "degradation_point": "where a latency crosses --degradation-factor times that of one client "
+    "alone",
+}
+POINTS = tuple(_point(name, formula) for name, formula in _POINTS.items())
 OPTIMAL = _point(
     "optimal", "the smallest level within 5 % of the highest throughput at acceptable latency"
 )
@@ -294,16 +291,14 @@ RECOVERY = Measure(
 )
 
 
-def _judged(name: str, kind: str, formula: str) -> Measure:
-    unit = "score" if kind == "scale" else "share"
+def _judged(name: str, unit: str, formula: str) -> Measure:
     return Measure(name, unit, "higher", formula, "judge", key=f"results.criteria.{name}.mean")
 
 
 def own_criterion(name: str) -> Measure:
-    """Return the measure of a criterion that is marked from 1 to 5."""
-    return _judged(
-        name, "scale", f"mean of the judges' marks for {name}, 1 to 5, over what was scored"
-    )
+    """Return the measure of a criterion that is scored from 1 to 5."""
+    formula = f"mean of the judges' marks for {name}, 1 to 5, over what was scored"
+    return _judged(name, "score", formula)
 
 
 _CLAIMS = {
@@ -311,71 +306,46 @@ _CLAIMS = {
     "context_recall": "mean over answers: claims of the reference that the evidence has / claims",
 }
 CRITERIA = tuple(
-    own_criterion(name) if name not in _CLAIMS else _judged(name, one.kind, _CLAIMS[name])
+    _judged(name, "share", _CLAIMS[name]) if name in _CLAIMS else own_criterion(name)
     for name, one in BUILT_IN.items()
     if one.kind != "grade"
 )
+_LOWER = ("graded_incorrect", "unparsable", "unscored", "error_rate")
 
 
-def _share(name: str, better: str, formula: str, source: str, key: str) -> Measure:
+def _share(name: str, formula: str, source: str, key: str) -> Measure:
+    better = "none" if name == "not_attempted" else "lower" if name in _LOWER else "higher"
     return Measure(name, "share", better, formula, source, key=f"results.{key}")
 
 
-GRADES = tuple(
-    _share(name, better, formula, "judge", f"grades.{name}.mean")
-    for name, better, formula in (
-        (
-            *("graded_correct", "higher"),
-            "answers that judges graded correct / answers that they graded",
-        ),
-        (
-            *("graded_incorrect", "lower"),
-            "answers that judges graded incorrect / answers that they graded",
-        ),
-        (
-            *("not_attempted", "none"),
-            "answers that judges graded not attempted / answers that they graded",
-        ),
-        (
-            *("correct_given_attempted", "higher"),
-            "answers graded correct / answers graded correct or incorrect",
-        ),
-        ("f_score", "higher", "harmonic mean of graded_correct and correct_given_attempted"),
-    )
-)
-SCORED = tuple(
-    _share(name, better, formula, "scorer", f"{name}.mean")
-    for name, better, formula in (
-        (
-            *("correct", "higher"),
-            "answers that the scorers found right / answers; one that cannot be read is wrong",
-        ),
-        (
-            *("correct_of_parsed", "higher"),
-            "answers that the scorers found right / answers that could be read",
-        ),
-        (
-            *("unparsable", "lower"),
-            "answers that could not be read, empty, cut and failed ones among them / answers",
-        ),
-        (
-            *("pass_at_k", "higher"),
-            "mean over questions of 1 − C(n − right, k) / C(n, k), with n answers each",
-        ),
-    )
-)
+_GRADES = {
+    "graded_correct": "answers that judges graded correct / answers that they graded",
+    "graded_incorrect": "answers that judges graded incorrect / answers that they graded",
+    "not_attempted": "answers that judges graded not attempted / answers that they graded",
+    "correct_given_attempted": "answers graded correct / answers graded correct or incorrect",
+    "f_score": "harmonic mean of graded_correct and correct_given_attempted",
+}
+GRADES = tuple(_share(n, formula, "judge", f"grades.{n}.mean") for n, formula in _GRADES.items())
+_SCORED = {
+    "correct": "answers that the scorers found right / answers; one that cannot be read is wrong",
+    "correct_of_parsed": "answers that the scorers found right / answers that could be read",
+    "unparsable": "answers that could not be read, empty, cut and failed ones among them / answers",
+    "pass_at_k": "mean over questions of 1 − C(n − right, k) / C(n, k), with n answers each",
+}
+SCORED = tuple(_share(n, formula, "scorer", f"{n}.mean") for n, formula in _SCORED.items())
 WIN_RATE = _share(
-    *("win_rate", "higher"),
+    "win_rate",
     "(won + ties / 2) / questions, each judged in both orders; if they disagree it is a tie",
     *("judge", "pairwise.win_rate.value"),
 )
 UNSCORED = _share(
-    *("unscored", "lower"),
+    "unscored",
     "verdicts that are not there / all asked for; the larger share, of judges or of scorers",
     *("both", "n_scored / n_total"),
 )
 FAILED_ANSWERS = _share(
-    *("error_rate", "lower", "answers that failed / all that were asked for"),
+    "error_rate",
+    "answers that failed / all that were asked for",
     *("client", "totals.failed / requests"),
 )
 ANSWERS = (*CRITERIA, *GRADES, *SCORED, WIN_RATE, UNSCORED, FAILED_ANSWERS)
