@@ -164,7 +164,7 @@ def test_left_budget_is_used_for_more_requests_and_progress_counts_them(tmp_path
     assert document["status"] == "complete"
     assert document["results"]["totals"]["requests"] == 5
     events = [json.loads(line) for line in done.stderr.splitlines() if line.startswith("{")]
-    counts = [(e["done"], e["total"]) for e in events if e["event"] == "request"]
+    counts = [(e["done"], e["planned"]) for e in events if e["event"] == "progress"]
     assert counts == [(1, 2), (2, 2), (3, 3), (4, 4), (5, 5)]
 
 
