@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from bisect import bisect_right
-from collections import Counter
 from itertools import groupby
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -14,7 +13,15 @@ from pytest_llamaburn.capacity import slo, sustained
 from pytest_llamaburn.energy import profiles, timeline
 from pytest_llamaburn.errors import SettingsError
 from pytest_llamaburn.kinds import _energy
-from pytest_llamaburn.kinds._file import Distribution, Part, RunFile, opening
+from pytest_llamaburn.kinds._file import (
+    Distribution,
+    Part,
+    RunFile,
+    by_kind,
+    opening,
+    status,
+    totals,
+)
 from pytest_llamaburn.kinds.comparison import engine as comparing
 from pytest_llamaburn.kinds.stress import comparable, findings, levels, measures, plan
 from pytest_llamaburn.kinds.stress.levels import Visit
@@ -131,10 +138,11 @@ def build(record: Record) -> dict[str, Any]:
     config, others = header["config"], record.facts.get("other_cpu_share")
     visits = _visits(record, rows.read(record.folder))
     everything = [row for visit in visits for row in visit.rows]
+    good = [row.values for row in everything if row.error is None]
     load, summaries = _load(visits, record)
     results = _results(load, summaries, visits, record)
     profile = profiles.Profile(record.profile, (), [_energy.window(row) for row in everything])
-    results["totals"] |= _energy.totals(profile, [r.values for r in everything if not r.error])
+    results["totals"] |= _energy.totals(profile, good)
     energy, samples = profiles.facts(profile, profile.total()), profile.samples()
     results["idle"] = sustained.idle(samples)
     results["sustained"] = _sustained(visits, load, profile.timelines)
@@ -143,7 +151,7 @@ def build(record: Record) -> dict[str, Any]:
     document = {"results": results}
     results["gates"] = gates.judged(document, measures.MEASURES, expressions, config["gate_mode"])
     return {
-        **opening(header, _status(record, everything)),
+        **opening(header, status(record, len(good), done=_cut(record) is None)),
         "results": results,
         "telemetry": {**energy, "other_cpu_share": others},
         "system_profile": samples,
@@ -245,6 +253,8 @@ def _results(
     recovered = _recovery(visits)
     states = [findings.state(level, load) for level in load.levels]
     alone = _baseline(visits)
+    errors = [row.error for row in everything]
+    good = [row.values for row in everything if row.error is None]
     return {
         "baseline": levels.summarize(alone, _NOTHING) if alone else None,
         "deadline_s": load.deadline_s or None,
@@ -260,11 +270,9 @@ def _results(
         "recovery_time_ms": recovered and recovered["recovery_time_ms"],
         "recovery": recovered,
         "timeline": levels.timeline(everything, visits[0].started_ns) if visits else [],
-        "totals": _totals(everything),
-        "tokens_reason": levels.without_counts(
-            [row.values["output_sequence_length"] for row in everything if row.error is None]
-        ),
-        "errors": dict(Counter(row.error["kind"] for row in everything if row.error)),
+        "totals": {**totals(errors), "output_tokens": _energy.tokens(good)},
+        "tokens_reason": levels.without_counts([row["output_sequence_length"] for row in good]),
+        "errors": by_kind(errors),
         "client_health": {"calibration": record.facts.get("calibration")},
         "stop_reason": found.get("stop_reason"),
     }
@@ -299,21 +307,3 @@ def _sustained(
     here = [one for one in read if one.began_ns <= visit.started_ns <= one.ended_ns]
     samples = [*here[-1].samples(visit.started_ns)] if here else []
     return sustained.sustained(line, [request_of(row) for row in visit.rows], samples)
-
-
-def _status(record: Record, everything: Sequence[Row]) -> str:
-    if record.interrupted:
-        return "interrupted"
-    if not any(row.error is None for row in everything):
-        return "failed"
-    return "complete" if _cut(record) is None else "partial"
-
-
-def _totals(everything: Sequence[Row]) -> dict[str, Any]:
-    good = [row for row in everything if row.error is None]
-    return {
-        "requests": len(everything),
-        "succeeded": len(good),
-        "failed": len(everything) - len(good),
-        "output_tokens": _energy.tokens([row.values for row in good]),
-    }
