@@ -72,7 +72,7 @@ class Health(NamedTuple):
 
     cpu_s: float
     wall_s: float
-    loop_lag_ms: Sequence[float]
+    loop_lag_ms: list[float]
 
 
 class _Visit:
@@ -170,7 +170,7 @@ class Sender:
             await self._await_wanted(visit)
         finally:
             watch.cancel()
-        return Health(process_time() - cpu, perf_counter() - wall, lags)
+        return Health(process_time() - cpu, perf_counter() - wall, lags.tolist())
 
     async def leave(self) -> None:
         """Let the load end, and wait for what is in flight."""

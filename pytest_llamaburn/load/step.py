@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple, Self
+from typing import TYPE_CHECKING, Any, NamedTuple, Self
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
 
 CLIENTS, RATE = "clients", "requests/s"
 SERVER_GONE = "the server is gone"  # why a run stopped before its last step
@@ -63,7 +66,7 @@ class Step(NamedTuple):
     keep_records: bool = True
 
     @classmethod
-    def restored(cls, fields: list[Any] | dict[str, Any]) -> Self:
-        """Return a step from its JSON: a list or an object."""
-        step = cls(**fields) if isinstance(fields, dict) else cls(*fields)
+    def restored(cls, fields: Mapping[str, Any]) -> Self:
+        """Return a step from its JSON."""
+        step = cls(**fields)
         return step._replace(bursts=tuple(Burst(*burst) for burst in step.bursts))

@@ -6,10 +6,10 @@ import asyncio
 import json
 import subprocess
 import sys
-from dataclasses import asdict
 from time import perf_counter_ns
 from typing import TYPE_CHECKING, Any, cast
 
+import msgspec
 import psutil
 import pytest
 from scripted import OllamaFacade, ScriptedServer
@@ -23,7 +23,7 @@ from pytest_llamaburn.kinds.stress.settings import Stress
 from pytest_llamaburn.load import rows
 from pytest_llamaburn.load.sender import RequestRange
 from pytest_llamaburn.load.step import CLIENTS, RATE, Step
-from pytest_llamaburn.load.workers import Workers
+from pytest_llamaburn.load.workers import Setup, Task, Workers
 from pytest_llamaburn.settings import model_of
 
 if TYPE_CHECKING:
@@ -180,7 +180,7 @@ def test_closing_in_the_middle_of_a_step_ends_the_workers(tmp_path: Path) -> Non
 
 def test_a_worker_whose_leader_is_killed_ends(tmp_path: Path) -> None:
     with SlotServer(4, never) as server:
-        told = worker_told(tmp_path, server.host)
+        told = messages(tmp_path, server.host)
         leader = subprocess.Popen(
             [sys.executable, "-c", LEADER, json.dumps(told)], stdout=subprocess.PIPE, text=True
         )
@@ -208,18 +208,10 @@ worker.wait()
 """
 
 
-def worker_told(folder: Path, host: str) -> list[dict[str, Any]]:
+def messages(folder: Path, host: str) -> list[Any]:
     """Return what a leader tells a worker at first and for its first step."""
     own = backend(host)
-    step, place = Step(2, CLIENTS, 4), RequestRange(1)
-    return [
-        {
-            **own.twin(),
-            "settings": own.settings.model_dump(mode="json"),  # type: ignore[attr-defined]
-            "model": asdict(MODEL),
-            "prompts": PROMPTS,
-            "folder": str(folder),
-            "worker": "main-0-0",
-        },
-        {"step": step, "place": place, "start": perf_counter_ns(), "limits": own.deadlines},
-    ]
+    settings = own.settings.model_dump(mode="json")  # type: ignore[attr-defined]
+    setup = Setup(own.connection_info(), settings, MODEL, [*PROMPTS], str(folder), "main-0-0")
+    task = Task(Step(2, CLIENTS, 4), RequestRange(1), perf_counter_ns(), own.deadlines)
+    return [msgspec.to_builtins(message) for message in (setup, task)]
