@@ -15,6 +15,7 @@ from pytest_llamaburn.errors import NothingMeasuredError
 from pytest_llamaburn.kinds._run import Run
 from pytest_llamaburn.kinds.stress import KIND, levels
 from pytest_llamaburn.kinds.stress import plan as windows
+from pytest_llamaburn.kinds.stress.plan import Ending
 from pytest_llamaburn.load import clock_error, prompts, rows
 from pytest_llamaburn.load.sender import RequestRange, Sender
 from pytest_llamaburn.load.status import LoadStatus
@@ -23,14 +24,13 @@ from pytest_llamaburn.load.workers import Workers
 from pytest_llamaburn.store import journal, results
 
 if TYPE_CHECKING:
-    from collections.abc import Generator, Sequence
-    from typing import TypeAlias
+    from collections.abc import Sequence
 
+    from pytest_llamaburn.kinds.stress.plan import Plan
     from pytest_llamaburn.load.rows import Request
     from pytest_llamaburn.load.sender import Health
     from pytest_llamaburn.trace import Trace
 
-    Plan: TypeAlias = Generator[Step, Sequence[Request], dict[str, Any]]
 
 LEAST_DEADLINE_S = 10.0
 DEADLINE_TIMES = 10.0  # of the baseline's median
@@ -71,10 +71,12 @@ class StressRun(Run):
         await self._start_sending()
         try:
             baseline = await self._baseline()
-            findings = await self._follow(baseline)
+            ending = await self._follow(baseline)
         finally:
             await self._sender.close()
-        self._journal("facts", {"findings": findings})
+        findings = {"stop_reason": ending.stop_reason}
+        point = ending.failure_point and {"failure_point": ending.failure_point._asdict()}
+        self._journal("facts", {"findings": {**findings, **(point or {})}})
 
     def expect(self, expressions: Sequence[str]) -> None:
         """Have these thresholds judged with the settings' own."""
@@ -150,20 +152,20 @@ class StressRun(Run):
         self._idle_ttft_s = max(ttft_s, await self._probe() or 0.0)
         return Baseline(**about, records=seen)
 
-    async def _follow(self, baseline: Baseline) -> dict[str, Any]:
+    async def _follow(self, baseline: Baseline) -> Ending:
         """Take the steps that the mode asks for, until it has no more or the server is gone."""
         plan: Plan = registry.load("kinds.stress.modes", self.settings.mode).plan(
             self.settings, baseline
         )
         number = 1
-        step: Step | dict[str, Any] = next(plan)
+        step: Step | Ending = next(plan)
         while isinstance(step, Step):
             if step.from_idle and number not in self._finished:
                 await self._sender.leave()
                 await self._wait_until_idle(number)
             seen = await self._take(number, step)
             if self._sender.gone:
-                return {"stop_reason": SERVER_GONE}
+                return Ending(SERVER_GONE)
             # Beside the loop, which goes on to serve the clients of a step that stays.
             number, step = number + 1, await asyncio.to_thread(_planned, plan, seen)
         return step
@@ -282,13 +284,13 @@ def _marked(told: Sequence[Request], *, limited: bool) -> list[Request]:
     return [one._replace(limited=limited) for one in told]
 
 
-def _planned(plan: Plan, seen: Sequence[Request]) -> Step | dict[str, Any]:
-    """Return the step that a mode asks for next, or what it found."""
+def _planned(plan: Plan, seen: Sequence[Request]) -> Step | Ending:
+    """Return a mode's next step, or how it ended."""
     try:
         return plan.send(seen)
     except StopIteration as end:
-        found: dict[str, Any] = end.value
-        return found
+        ending: Ending = end.value
+        return ending
 
 
 def _step_health(health: Health) -> StepHealth:
