@@ -141,7 +141,8 @@ def test_a_ramp_of_clients_stays_at_its_levels_and_brackets_the_failure_point() 
 def test_a_ramp_that_nothing_stops_ends_at_its_maximum() -> None:
     asked, found = ramped(99, max_concurrency=4, concurrency=2, level_requests=100)
     assert (asked[0].level, max(step.level for step in asked)) == (2, 4)
-    assert not found["failure_point"]["reached"]
+    assert found.failure_point is not None
+    assert not found.failure_point.reached
 
 
 @pytest.mark.parametrize(
