@@ -253,6 +253,7 @@ def _results(
     recovered = _recovery(visits)
     states = [findings.state(level, load) for level in load.levels]
     alone = _baseline(visits)
+    line = levels.timeline(everything, visits[0].started_ns) if visits else []
     errors = [row.error for row in everything]
     good = [row.values for row in everything if row.error is None]
     return {
@@ -269,7 +270,7 @@ def _results(
         "optimal": findings.optimal(load),
         "recovery_time_ms": recovered and recovered["recovery_time_ms"],
         "recovery": recovered,
-        "timeline": levels.timeline(everything, visits[0].started_ns) if visits else [],
+        "timeline": [second._asdict() for second in line],
         "totals": {**totals(errors), "output_tokens": _energy.tokens(good)},
         "tokens_reason": levels.without_counts([row["output_sequence_length"] for row in good]),
         "errors": by_kind(errors),
