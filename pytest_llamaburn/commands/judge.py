@@ -18,9 +18,9 @@ if TYPE_CHECKING:
     import argparse
     from collections.abc import Iterator, Mapping, Sequence
 
-    from pytest_llamaburn.judges import Comparison, Score
+    from pytest_llamaburn.judges import Comparison, JudgeResult
     from pytest_llamaburn.judges._calibration import Label
-    from pytest_llamaburn.judges._calibration_run import Calibration, Found, Told
+    from pytest_llamaburn.judges._calibration_run import Calibration, Found, LabelState
     from pytest_llamaburn.progress import Progress
 
 HELP = "hold a judge against human labels"
@@ -73,7 +73,7 @@ def run(arguments: argparse.Namespace) -> int:
     labels = _calibration.read(Path(arguments.labels))
     offline = not arguments.judge and (not settings.judge or labels[0].judged)
     if settings.dry_run and not offline:
-        return _tell_estimate(settings, labels)
+        return _estimate(settings, labels, arguments.labels)
     judged = _recorded(labels) if offline else _ask(settings, labels, arguments)
     document = _calibration.report(labels, judged.verdicts, minima)
     document |= {"by_state": _calibration.by_state(judged.states), **judged.about}
@@ -115,7 +115,7 @@ def _ask(settings: Judging, labels: Sequence[Label], arguments: argparse.Namespa
     shown.plan(len(work.labels))
     try:
         with _ending_as_ctrl_c():
-            found = work.work(lambda told: shown.step(_step(told)), resume=arguments.resume)
+            found = work.run(lambda label: shown.step(_step(label)), resume=arguments.resume)
     except KeyboardInterrupt:
         _say(f"interrupted: {len(work.kept)} verdicts are kept: continue with --resume")
         raise
@@ -141,12 +141,12 @@ def _progress(word: str) -> Progress:
     return progress.make(word, descriptor)
 
 
-def _step(told: Told) -> dict[str, Any]:
+def _step(label: LabelState) -> dict[str, Any]:
     """Return the row by which progress counts a label."""
     return {
-        "prompt_id": told.place,
+        "prompt_id": label.place,
         "start": "marks",
-        "error": None if told.state == "scored" else {"kind": told.state},
+        "error": None if label.state == "scored" else {"kind": label.state},
         "tokens_per_sec": None,
         "time_to_first_token_ms": None,
     }
@@ -167,7 +167,6 @@ def _ending_as_ctrl_c() -> Iterator[None]:
 
 def _judged(work: Calibration, labels: Sequence[Label], found: Found) -> _Judged:
     """Return the verdict of each label, and what else there is to tell of the panel's."""
-    from pytest_llamaburn import judges
     from pytest_llamaburn.judges import _calibration_run as verdicts
 
     compared = len(labels[0].answers) > 1
@@ -182,9 +181,17 @@ def _judged(work: Calibration, labels: Sequence[Label], found: Found) -> _Judged
     if compared:
         about["pairwise"] = _pairwise_of(work.labels, found)
     elif len(callers) > 1:
-        about["jury_alpha"] = judges.alpha(score for (score,) in every)
+        about["jury_alpha"] = _jury_alpha(every)
     rate = _rating if compared else _score
     return _Judged([*map(rate, each)], [*map(verdicts.state_of, each)], about)
+
+
+def _jury_alpha(every: Sequence[Sequence[JudgeResult]]) -> dict[str, Any] | None:
+    from pytest_llamaburn.stats import jury
+
+    ratings = [[(one.judge, one.score) for one in result.judgments] for (result,) in every]
+    alpha = jury.alpha(ratings)
+    return alpha and alpha.as_dict()
 
 
 def _told(every: Sequence[Any], *, compared: bool) -> list[Any]:
@@ -214,7 +221,7 @@ def _preference(question: str, each: Any) -> Any:
     )
 
 
-def _score(each: Sequence[Score]) -> float | None:
+def _score(each: Sequence[JudgeResult]) -> float | None:
     return each[0].score
 
 
@@ -226,31 +233,20 @@ def _rating(each: Sequence[Comparison]) -> float | None:
     return consensus(ratings) if ratings else None
 
 
-def _tell_estimate(settings: Judging, labels: Sequence[Label]) -> int:
+def _estimate(settings: Judging, labels: Sequence[Label], path: str) -> int:
+    """Print what judging would take, before anything is sent."""
     from pytest_llamaburn.judges import Panel
     from pytest_llamaburn.judges import _calibration_run as verdicts
-    from pytest_llamaburn.tables import grid
 
     panel = Panel.of(settings)
-    found: dict[str, list[Any]] = {}
-    for label in verdicts.distinct(labels).values():
-        case = verdicts.case(label)._replace(answer="\n".join(label.answers))
-        for one in panel.estimate([case], [label.criterion]):
-            found.setdefault(one.judge, []).append(one)
-    orders = len(labels[0].answers)  # a comparison is judged in both
-    rows = [_estimate_row(name, each, orders) for name, each in found.items()]
-    columns = ("judge", "calls", "input tokens", "output tokens", "USD", "at most")
-    print(grid(columns, rows, numeric=1))
+    judged = verdicts.distinct(labels).values()
+    if len(labels[0].answers) > 1:
+        estimates = panel.estimate_pairs(map(verdicts.pair, judged))
+    else:
+        estimates = panel.estimate((verdicts.case(one), [one.criterion]) for one in judged)
+    for estimate in estimates:
+        print(estimate.sentence(f"the {len(labels)} labels of {path}"))
     return 0
-
-
-def _estimate_row(name: str, each: Sequence[Any], orders: int) -> tuple[str, ...]:
-    from pytest_llamaburn.tables import ABSENT
-
-    counts = [str(sum(one[i] for one in each) * orders) for i in (1, 2, 3)]
-    known = all(one.cost_usd is not None for one in each)
-    costs = [f"{sum(one[i] for one in each) * orders:.4f}" if known else ABSENT for i in (4, 5)]
-    return (name, *counts, *costs)
 
 
 def _verdict(document: dict[str, Any], max_unscored: float) -> int:

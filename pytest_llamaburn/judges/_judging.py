@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import time
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import asdict, dataclass, field, fields, replace
 from typing import TYPE_CHECKING, Any
 
 from pytest_llamaburn.backends._failures import NOT_THE_MODELS
@@ -12,17 +12,20 @@ from pytest_llamaburn.criteria import NOT_APPLICABLE, Criterion, named
 from pytest_llamaburn.judges._base import Ask, CallError, Usage
 from pytest_llamaburn.judges._caller import BudgetError, Spent
 from pytest_llamaburn.judges._parsing import ParseError, parse
-from pytest_llamaburn.judges._prompt import absolute, pairwise
+from pytest_llamaburn.store.resume import ASKED_AGAIN
 from pytest_llamaburn.texts import words as words_of
 from pytest_llamaburn.thinking import split_thinking
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Sequence
 
     from pytest_llamaburn.judges._base import Reply
     from pytest_llamaburn.judges._caller import Caller
     from pytest_llamaburn.judges._parsing import Claim
-    from pytest_llamaburn.judges._prompt import Case, Pair, Prompt
+    from pytest_llamaburn.judges._prompt import Case, Prompt
+
+    Key = tuple[str, ...]
+    Restored = dict[Key, "Judgment"]
 
 STATES = (
     "scored",
@@ -84,15 +87,18 @@ class Judgment:
         return asdict(self) | {"evidence": [*self.evidence], "claims": [*self.claims]}
 
 
-async def judge(caller: Caller, case: Case, criterion: str | Criterion) -> Judgment:
-    """Return one judge's verdict on one answer and criterion. Raises only where it cannot open."""
-    ruled = by_rule(case, criterion)
-    return ruled or await _verdict(caller, absolute(case, criterion), named(criterion).name)
+def restored(rows: Iterable[dict[str, Any]], without: Sequence[str] = ASKED_AGAIN) -> Restored:
+    """Return the judgments of journal rows by key, leaving out those in some states.
+
+    Of several rows with one key the last counts.
+    """
+    return {tuple(row["key"]): _of_row(row) for row in rows if row["state"] not in without}
 
 
-async def compare(caller: Caller, pair: Pair) -> Judgment:
-    """Return one judge's verdict on two answers in the order in which they are given."""
-    return await _verdict(caller, pairwise(pair), "preference")
+def _of_row(row: dict[str, Any]) -> Judgment:
+    known = {one.name: row[one.name] for one in fields(Judgment) if one.name in row}
+    known |= {"usage": Usage(**row["usage"]), "evidence": tuple(row["evidence"])}
+    return Judgment(**known | {"claims": tuple(row.get("claims", ()))})
 
 
 def by_rule(case: Case, criterion: str | Criterion) -> Judgment | None:
@@ -142,10 +148,13 @@ def worst_usd(caller: Caller, prompt: Prompt) -> float | None:
     return None if first is None or second is None else first + second
 
 
-async def _verdict(caller: Caller, prompt: Prompt, criterion: str) -> Judgment:
-    """Ask, once more with twice the room where the reply was cut."""
+async def ask(caller: Caller, prompt: Prompt) -> Judgment:
+    """Return one judge's judgment; a reply that was cut is asked for again with twice the room.
+
+    Raises UsageError if the judge cannot be opened; any other failure is the judgment's state.
+    """
     about = Judgment(
-        criterion,
+        prompt.criterion,
         "api_error",
         judge=caller.judge.name,
         model_asked=caller.judge.model,

@@ -18,7 +18,6 @@ from pytest_llamaburn.thinking import split_thinking
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-VERSION = 1  # of everything below: verdicts under another version are not comparable
 VERDICTS = ("A", "B", "tie")
 
 _UNTRUSTED = """\
@@ -111,7 +110,7 @@ class Pair(NamedTuple):
 class Prompt(NamedTuple):
     """A judging call's texts, and which field of the reply holds which verdicts.
 
-    `sha256` is the same for the same material under every key; `material` is what is judged, as it
+    `sha256` is the same for the same texts under every key. `material` is what is judged, as it
     was sent, and `evidence` the part of it that claims are held against.
     """
 
@@ -122,6 +121,7 @@ class Prompt(NamedTuple):
     sha256: str
     material: tuple[str, ...]
     evidence: str = ""
+    criterion: str = ""
 
     @property
     def schema(self) -> dict[str, Any]:
@@ -149,7 +149,7 @@ _CLAIM = _object(claim=_TEXT, quote=_TEXT, supported={"type": "boolean"})
 def absolute(case: Case, criterion: str | Criterion, key: str | None = None) -> Prompt:
     """Return the prompt that has one answer marked on one criterion."""
     asked = named(criterion)
-    return _BY_KIND[asked.kind](case, asked, key)
+    return _BY_KIND[asked.kind](case, asked, key)._replace(criterion=asked.name)
 
 
 def _scale(case: Case, asked: Criterion, key: str | None) -> Prompt:
@@ -207,7 +207,8 @@ def pairwise(pair: Pair, key: str | None = None) -> Prompt:
     }
     task = "Say which answer is better: A, B, or tie."
     extras = {"REFERENCE": pair.reference, "RUBRIC": pair.rubric}
-    return _prompt(system, blocks, extras, ("verdict", VERDICTS, task), key)
+    found = _prompt(system, blocks, extras, ("verdict", VERDICTS, task), key)
+    return found._replace(criterion="preference")
 
 
 def defuse(text: str) -> str:

@@ -167,9 +167,11 @@ def test_dry_run_says_what_would_be_sent_and_sends_nothing(tmp_path: Path) -> No
     with serving(fake, "m") as name:
         shown = calibrate(tmp_path, [label(3, 1), label(4, 2)], "--judge", name, *words).stdout
         unpriced = calibrate(tmp_path, [pair("A", 1)], "--judge", name, "--dry-run").stdout
-    assert shown.splitlines()[2].split()[1] == "4"
-    assert "0.0" in shown
-    assert unpriced.splitlines()[2].split()[1::2] == ["2", "1000", "–"]
+    assert f"{name}: 4 calls for the 2 labels of " in shown
+    assert " and 2000 out, about 0.0" in shown
+    assert shown.endswith(" USD if no call fails\n")
+    assert "2 calls for the 1 labels of " in unpriced
+    assert unpriced.endswith(" and 1000 out, at an unknown price\n")
     assert fake.calls == []
 
 

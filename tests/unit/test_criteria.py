@@ -16,8 +16,7 @@ from injections import ATTACKS, QUESTION, RIGHT, WRONG, truth
 from pytest_llamaburn import criteria, datasets, gates, judges, options
 from pytest_llamaburn.criteria import GRADED, GRADES, Criterion
 from pytest_llamaburn.errors import DatasetError, SettingsError, UnscoredError
-from pytest_llamaburn.judges import Case, Panel, Score, _calibration, _queue
-from pytest_llamaburn.judges._ask import Opinions
+from pytest_llamaburn.judges import Case, JudgeQueue, JudgeResult, Panel, _calibration
 from pytest_llamaburn.judges._parsing import ParseError, parse
 from pytest_llamaburn.judges._prompt import absolute
 from pytest_llamaburn.kinds.eval import comparable, run, task
@@ -60,10 +59,12 @@ def listed(*told: tuple[str, str, bool], **more: Any) -> str:
     return json.dumps({"claims": entries, "reasoning": "checked", **more})
 
 
-def scored(answer: Answer, *asked: tuple[Case, str | Criterion], jury: int = 1) -> list[Score]:
+def scored(
+    answer: Answer, *asked: tuple[Case, str | Criterion], jury: int = 1
+) -> list[JudgeResult]:
     """Return what judges who all answer alike say of some answers."""
 
-    async def work(name: str) -> list[Score]:
+    async def work(name: str) -> list[JudgeResult]:
         panel = Panel.of(judging(judge=(name,), judge_repeats=jury))
         try:
             return [await panel.judge(case, criterion) for case, criterion in asked]
@@ -120,9 +121,11 @@ def test_verdict_under_other_words_is_not_taken_for_this_ones() -> None:
     with serving(fake, "m") as name:
         for asked in (POLITE, other, POLITE):
             panel = Panel.of(judging(judge=(name,)))
-            work = _queue.Marking(panel, rows.append, _queue.restored(rows))
-            assert work.score("q", CASE, [asked]).result()[0].score == 4
-            work.close()
+            panel.resume(rows)
+            panel.note = rows.append
+            queue = JudgeQueue(panel)
+            assert queue.judge(CASE, [asked], "q").result()[0].score == 4
+            queue.close()
     assert [row["key"][1] for row in rows] == [POLITE.key, other.key]
     assert len(fake.calls) == 2
 
@@ -130,7 +133,7 @@ def test_verdict_under_other_words_is_not_taken_for_this_ones() -> None:
 def test_journal_of_an_earlier_version_has_no_claims() -> None:
     row = {"key": ["q", "accuracy", "j", "0"], **judges.Judgment("accuracy", "scored").as_dict()}
     del row["claims"]
-    (found,) = _queue.restored([row]).values()
+    (found,) = judges.restored([row]).values()
     assert found.claims == ()
 
 
@@ -169,7 +172,7 @@ def test_grade_without_an_answer_is_by_rule(case: Case, told: str | None, state:
 )
 def test_judges_who_disagree_do_not_make_an_answer_correct(told: list[str], common: str) -> None:
     each = [judges.Judgment("grade", "scored", judge="j", verdict=one) for one in told]
-    found = judges.score(each)
+    found = judges.combined(each)
     assert found.verdict == common
     assert found.flip_rate == pytest.approx(1 - max(map(told.count, told)) / len(told))
 
@@ -572,33 +575,36 @@ def test_scorer_s_verdict_says_where_an_answer_is_plainly_no_try(answer: str, st
 # The judge fixture
 
 
-def opinion(answer: Answer, *asked: str, **more: Any) -> Any:
+def asked_in_a_test(answer: Answer, *asked: str, **more: Any) -> Any:
     with serving(OpenAI([answer]), "m") as name:
-        opinions = Opinions(judging(judge=(name,)))
+        queue = JudgeQueue(Panel.of(judging(judge=(name,))))
         try:
-            return opinions.judge(*asked, **more)
+            return queue.ask(*asked, **more)
         finally:
-            opinions.close()
+            queue.close()
 
 
 def test_test_asks_for_a_criterion_of_its_own() -> None:
     def kind(system: str, _: str) -> str:
         return verdict(5 if "politeness: it says please" in system else 1)
 
-    found = opinion(kind, "Why?", "Please.", criterion="politeness=it says please")
+    found = asked_in_a_test(kind, "Why?", "Please.", criterion="politeness=it says please")
     assert (found.score, found.verdict) == (5, None)
     with pytest.raises(SettingsError, match="judge: criterion: 'Polite' is refused"):
-        opinion(kind, "Why?", "Please.", criterion="Polite=x")
+        asked_in_a_test(kind, "Why?", "Please.", criterion="Polite=x")
 
 
 @pytest.mark.parametrize(("told", "mark"), [("correct", 1), ("not_attempted", 0)])
 def test_test_asks_for_a_grade(told: str, mark: float) -> None:
-    found = opinion(preference(told), "Why?", "So.", reference="So.", criterion="grade")
+    found = asked_in_a_test(preference(told), "Why?", "So.", reference="So.", criterion="grade")
     assert (found.verdict, found.score) == (told, mark)
 
 
 def test_test_holds_an_answer_against_evidence() -> None:
     told = listed(("It is Paris.", "Paris is the capital", True))
-    assert opinion(told, QUESTION, RIGHT, criterion="faithfulness", evidence=EVIDENCE).score == 1
+    assert (
+        asked_in_a_test(told, QUESTION, RIGHT, criterion="faithfulness", evidence=EVIDENCE).score
+        == 1
+    )
     with pytest.raises(UnscoredError, match="not_applicable: there is no evidence"):
-        opinion(told, QUESTION, RIGHT, criterion="faithfulness")
+        asked_in_a_test(told, QUESTION, RIGHT, criterion="faithfulness")

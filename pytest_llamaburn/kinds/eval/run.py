@@ -1,7 +1,7 @@
 """An exam: a model answers every question of a set, and then its answers are marked.
 
 While it answers, it has the machine to itself. Marking begins when all is answered: scorers here,
-judges in the background (`marking.py`).
+judges in the background (`judges.JudgeQueue`).
 """
 
 from __future__ import annotations
@@ -16,7 +16,6 @@ from typing import TYPE_CHECKING, Any
 from pytest_llamaburn import datasets, gates, judges, registry
 from pytest_llamaburn.backends._base import Server
 from pytest_llamaburn.errors import DatasetError, ServerError, SettingsError, UsageError
-from pytest_llamaburn.judges import _queue
 from pytest_llamaburn.kinds._run import Run, row_of
 from pytest_llamaburn.kinds.eval import answer_cache, asking, insights, task
 from pytest_llamaburn.scorers._base import Verdict, unparsable
@@ -34,7 +33,7 @@ if TYPE_CHECKING:
 
     from pytest_llamaburn.backends._base import Likely, Message
     from pytest_llamaburn.datasets import Question
-    from pytest_llamaburn.judges import Case, Comparison, Panel, Score
+    from pytest_llamaburn.judges import Case, Comparison, JudgeQueue, JudgeResult, Panel
     from pytest_llamaburn.search._base import Hit, Search
 
     Row = dict[str, Any]
@@ -55,14 +54,13 @@ class Exam(Run):
         super().__init__(*args)
         self._rows: dict[str, dict[int, Row]] = {}
         self._marked: dict[str, Row] = {}
-        self._judged: dict[tuple[str, ...], judges.Judgment] = {}
         self._panel: Panel | None = None
         self._search: Search | None = None
         self._asking: asking.Asking
         self._alternatives = _ALTERNATIVES[0]
         self._warned = False
-        self._marking: _queue.Marking | None = None
-        self._pending: dict[str, Future[list[Score]] | Future[list[Comparison]]] = {}
+        self._queue: JudgeQueue | None = None
+        self._pending: dict[str, Future[list[JudgeResult]] | Future[list[Comparison]]] = {}
         self._rivals: dict[str, Row] = {}
         self._rival = False  # the other model of a comparison: it only answers
         self._rival_run: str | None = None
@@ -131,9 +129,9 @@ class Exam(Run):
 
     async def finish(self, reason: str) -> None:
         """End the judging, then as every run."""
-        if self._marking is not None:
-            self._marking.close()
-            self._marking = None
+        if self._queue is not None:
+            self._queue.close()
+            self._queue = None
         if self._panel is not None and self._panel.notes:
             self._journal("facts", {"judge_notes": self._panel.notes})
         await super().finish(reason)
@@ -276,13 +274,12 @@ class Exam(Run):
         for row in record.rows:
             if row["error"] is None:
                 self._rows.setdefault(row["prompt_id"], {})[row["iteration"]] = row
-        self._judged = _queue.restored(record.others.get("judgment", []))
         failed = {row["prompt_id"] for row in record.rows if row["error"] is not None}
         for row in record.others.get("scores", []):
             if _final(row) and row["question_id"] not in failed:  # those are asked again
                 self._marked[row["question_id"]] = row
         if self._panel is not None:
-            _queue.charge(self._panel, record.others.get("judgment", []))
+            self._panel.resume(record.others.get("judgment", []))
 
     async def _answered(self, question: Question, number: int) -> Row:
         """Return the row of an answer, that of an earlier run if it can be no other."""
@@ -362,7 +359,7 @@ class Exam(Run):
 
     def _begin_marking(self) -> None:
         """Submit every judgment of the exam, once."""
-        if self._panel is None or self._marking is not None:
+        if self._panel is None or self._queue is not None:
             return
         if any(caller.judge.local for caller in self._panel.callers) and hasattr(self, "backend"):
             self.backend.close()  # the judge needs the memory, and the model is done
@@ -370,7 +367,8 @@ class Exam(Run):
         def note(row: dict[str, Any]) -> None:
             self._journal("judgment", row)
 
-        self._marking = _queue.Marking(self._panel, note, self._judged)
+        self._panel.note = note
+        self._queue = judges.JudgeQueue(self._panel)
         if self.settings.pairwise:
             self._rivals = self._rival_rows()
             given = {name: row["answer"] for name, row in self._rivals.items()}
@@ -381,18 +379,18 @@ class Exam(Run):
                 if self.settings.pairwise:
                     self._submit_pair(question, rows[0])
                 else:
-                    self._pending[name] = self._marking.score(
-                        name, _case(question, rows[0]), question.asked
+                    self._pending[name] = self._queue.judge(
+                        _case(question, rows[0]), question.asked, name
                     )
 
     def _submit_pair(self, question: Question, row: Row) -> None:
         rival = self._rivals.get(question.id)
         texts = [_text(question, one) for one in (row, rival)]
-        if self._marking is not None and None not in texts:
+        if self._queue is not None and None not in texts:
             pair = judges.Pair(
                 question.prompt, str(texts[0]), str(texts[1]), question.reference, question.rubric
             )
-            self._pending[question.id] = self._marking.compare(question.id, pair)
+            self._pending[question.id] = self._queue.compare(pair, question.id)
 
     def _mark(self, question: Question, rows: list[Row]) -> Row:
         verdicts = [_verdict(question, row) for row in rows]

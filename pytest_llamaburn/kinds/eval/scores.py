@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from pytest_llamaburn import metrics
 from pytest_llamaburn.criteria import BUILT_IN, GRADED, GRADES, NOT_APPLICABLE, SCORES, named
 from pytest_llamaburn.gates import Observed
-from pytest_llamaburn.stats import agreement
+from pytest_llamaburn.stats import agreement, jury
 from pytest_llamaburn.stats import samples as stats
 
 if TYPE_CHECKING:
@@ -112,24 +112,11 @@ def _grade(name: str, given: Sequence[str], total: int, why: str | None) -> dict
 
 
 def _alpha(found: Sequence[dict[str, Any]]) -> dict[str, Any] | None:
-    """Return the agreement of several judges, Krippendorff's ordinal alpha; None for one judge.
-
-    A judge that never came to a verdict was one of them: the reason says why there is no value.
-    """
-    votes = [_votes(one["judgments"]) for one in found]
-    judges = sorted({j["judge"] for one in found for j in one["judgments"] if j["judge"]})
-    if len(judges) < 2:
-        return None
-    table = [[vote.get(name) for vote in votes] for name in judges]
-    return agreement.krippendorff(table, "ordinal").as_dict()
-
-
-def _votes(judgments: Iterable[dict[str, Any]]) -> dict[str, float]:
-    given: dict[str, list[float]] = {}
-    for one in judgments:
-        if one["judge"] is not None and one["score"] is not None:
-            given.setdefault(one["judge"], []).append(one["score"])
-    return {name: agreement.consensus(scores) for name, scores in given.items()}
+    """Return the agreement of several judges, Krippendorff's ordinal alpha; None for one judge."""
+    alpha = jury.alpha(
+        [(one["judge"], one["score"]) for one in each["judgments"]] for each in found
+    )
+    return alpha and alpha.as_dict()
 
 
 def correctness(items: Sequence[Item]) -> dict[str, dict[str, Any]]:

@@ -8,7 +8,6 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from pytest_llamaburn import judges
-from pytest_llamaburn.judges import _queue
 from pytest_llamaburn.kinds.eval.scores import UNFINISHED
 
 if TYPE_CHECKING:
@@ -40,7 +39,7 @@ def marks(record: Record, pairwise: bool) -> dict[str, Row]:
 def _told(record: Record) -> dict[str, dict[tuple[str, ...], Judgment]]:
     """Return the finished judgments by question and key."""
     found: dict[str, dict[tuple[str, ...], Judgment]] = {}
-    for key, one in _queue.restored(record.others.get("judgment", []), without=()).items():
+    for key, one in judges.restored(record.others.get("judgment", []), without=()).items():
         found.setdefault(key[0], {})[key] = one
     return found
 
@@ -48,7 +47,7 @@ def _told(record: Record) -> dict[str, dict[tuple[str, ...], Judgment]]:
 def _score(criterion: str, told: Told) -> Row:
     given = [one for key, one in told.items() if one.criterion == criterion]
     if given:
-        return judges.score(given).as_dict()
+        return judges.combined(given).as_dict()
     return {"score": None, "state": UNFINISHED, "flip_rate": None, "judgments": []}
 
 
