@@ -8,12 +8,12 @@ from __future__ import annotations
 import dataclasses
 import random
 from functools import partial
-from pathlib import Path, PurePath
+from pathlib import PurePath
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from pytest_llamaburn import options
+from pytest_llamaburn import files, options
 from pytest_llamaburn.errors import LlamaBurnError, SettingsError
 from pytest_llamaburn.fixtures import (
     FIXTURES,
@@ -191,7 +191,7 @@ def pytest_runtestloop(session: pytest.Session) -> Generator[None, object, objec
     finally:
         config, params = session.config, session.config.invocation_params
         if not params.dir.is_dir():
-            config.invocation_params = dataclasses.replace(params, dir=Path.home())
+            config.invocation_params = dataclasses.replace(params, dir=files.lasting())
 
 
 @pytest.hookimpl(tryfirst=True)

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from pytest_llamaburn import datasets, settings
 from pytest_llamaburn.metrics import (
@@ -20,54 +20,76 @@ from pytest_llamaburn.metrics import (
 from pytest_llamaburn.session import KINDS
 from pytest_llamaburn.store import results
 
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
 ROOT = Path(__file__).parent.parent
 _METRICS_HEAD = """\
 # Metrics
 
-Each has one definition, in `pytest_llamaburn/metrics.py`, from which this page is made. What was
-not measured is null with a reason, never 0.
+This page is generated from `pytest_llamaburn/metrics.py`, where each metric is defined once. A
+number that was not measured is `null` and has a reason. It is never 0.
+
+## Of one request
 
 | metric | unit | better | source | formula | alias |
 | --- | --- | --- | --- | --- | --- |
 """
 _ABOUT = {
     "Of a whole run": """\
-What gates and comparisons call it, and its name in `results.totals`. The energy is that of the
-devices in `telemetry.counted` alone: GPU boards, else the whole chip, else the CPU packages.
+These names are used in gates and comparisons. The values are in `results.totals` under the names
+in the third column. The energy is that of the devices in `telemetry.counted`: the GPU boards; if
+there are none, the whole chip; if there is neither, the CPU packages.
 """,
     "Under load": """\
-What gates of a stress run call it, and its name in a level of `results.levels`. Each level has
-its distributions too, over the requests that succeeded; `…_from_schedule_ms` counts from when a
-request was due, `adj_` percentiles count failures as infinite. The points are numbers of clients,
-or requests a second in an open loop.
+These names are used in gates of a stress run. The values are in each level of `results.levels`.
+Each level also has distributions over the requests that succeeded. Names that end in
+`_from_schedule_ms` count from the time at which a request was due. `adj_` percentiles count a
+failed request as infinite. A point is a number of clients or, in an open loop, a rate in requests
+per second.
 
-The load is whole, of N clients, from the N-th end to the last send; where that is shorter than a
-request, all is counted from the first send to the last end. A schedule's is whole from its begin +
-the median latency, which is half of the schedule at most, to its end. `rate_reason` says where it
-was not whole, and why there is no rate; `tokens_reason` whether answers came without token counts.
+Throughput is measured while the load is complete. With N clients, that is from the end of the N-th
+request to the last send. If this time is shorter than a request, everything from the first send to
+the last end counts. With a schedule, it is from its begin plus the median latency (at most half of
+the schedule) to its end. `rate_reason` says why the load was not complete, or why there is no rate.
+`tokens_reason` says whether answers came without token counts.
 
-The level of a spike run is its steady load as it was before the first burst; how the requests of a
-burst went is in `results.recovery.spikes`, beside the time to recover from it. Such a run has no
-failure and no degradation point. A sustained one has throughput and resident memory per minute.
+The level of a spike run is its steady load before the first burst. `results.recovery.spikes` has
+the requests of each burst and the time to recover from it. A spike run has no failure point and no
+degradation point. A sustained run has throughput and resident memory per minute.
 """,
     "Of answers": """\
-What gates of an eval call it, and where the file has it. What no judge could score enters no mean;
-what a scorer could not read is wrong.
+These names are used in gates of an eval. The third column says where the file has the value. What
+no judge could score enters no mean. What a scorer could not read is wrong.
 
-A benchmark in correctness mode has an `accuracy` too, `results.correctness.accuracy`, a share:
-numbers written right / numbers that were answered, or failed by the model's doing. Each number
-counts once, by its first answer, however often `--repeats`, `--precision` or `--budget` had it
-asked again; `--numbers` asks for more.
+A benchmark in correctness mode also has an `accuracy`, in `results.correctness.accuracy`. It is a
+fraction: numbers written correctly / numbers that were answered or that failed because of the
+model. Each number counts once, by its first answer, even if `--repeats`, `--precision` or
+`--budget` asked for it again. `--numbers` asks for more numbers.
 """,
 }
 _OPTIONS_HEAD = """\
 # Options
 
-Declared once, in `pytest_llamaburn/settings.py`, from which this page is made. In pytest each flag
-begins with `--llamaburn-`; one that kinds of run use differently has the kind before its name, as
-`--llamaburn-eval-set`. Weakest first: default, user configuration file, `./llamaburn.toml`,
-environment, flag. A server's key comes from the environment only (`LLAMABURN_API_KEY`).
+This page is generated from `pytest_llamaburn/settings.py`, where each option is declared once. The
+order of strength, weakest first: default, the user's configuration file, `./llamaburn.toml`, the
+environment, the flag. `llamaburn config show --origin` shows the values in force and where each
+comes from.
 
+In pytest each flag begins with `--llamaburn-`. An option that has another meaning in another
+command has the name of its command before its own name, for example `--llamaburn-eval-set`.
+
+A server's key comes from the environment only (`LLAMABURN_API_KEY`). So do the keys of judges
+(`ANTHROPIC_API_KEY`, `OPENAI_API_KEY`) and of search services (`BRAVE_API_KEY`, `TAVILY_API_KEY`,
+`OLLAMA_API_KEY`).
+
+A unit is in brackets. An option in seconds also takes `90s`, `15m` and `1h`.
+
+Other commands take some of these options too: `models`, `status` and `doctor` those about the
+server, `rejudge` those of `eval`, `judge calibrate` those about judges, `compare` and `results`
+`--results-dir` and those about output. `--help` of a command lists all its arguments.
+"""
+_OPTIONS_COLUMNS = """\
 | flag | environment | `llamaburn.toml` | default | |
 | --- | --- | --- | --- | --- |
 """
@@ -117,10 +139,22 @@ def _section(about: tuple[str, str], found: dict[str, RunMetric]) -> str:
 
 
 def options_page() -> str:
-    """Return the table of all settings and their spellings, as Markdown."""
-    kinds = (*(kind.settings for kind in KINDS.values()), settings.Display)
-    found = {o.key: o for kind in kinds for o in settings.options_of(kind)}
-    return _OPTIONS_HEAD + "\n".join(map(_option, found.values())) + "\n"
+    """Return the options and all their spellings, grouped by command, as Markdown."""
+    kinds = {kind.name: kind.settings for kind in KINDS.values()}
+    of_kind = {name: {o.key: o for o in settings.options_of(k)} for name, k in kinds.items()}
+    shared = set.intersection(*map(set, of_kind.values()))
+    names = ", ".join(f"`{name}`" for name in of_kind)
+    first = next(iter(of_kind.values()))
+    parts = [_OPTIONS_HEAD, _group(f"All runs: {names}", [first[k] for k in first if k in shared])]
+    for name, found in of_kind.items():
+        own = [option for key, option in found.items() if key not in shared]
+        parts.append(_group(f"`llamaburn {name}`", own))
+    parts.append(_group("Output", settings.options_of(settings.Display)))
+    return "".join(parts)
+
+
+def _group(title: str, options: Iterable[settings.Option]) -> str:
+    return f"\n## {title}\n\n{_OPTIONS_COLUMNS}" + "".join(f"{_option(o)}\n" for o in options)
 
 
 def _option(option: settings.Option) -> str:
@@ -130,7 +164,8 @@ def _option(option: settings.Option) -> str:
     shown = _code(None if default is None else str(default))
     variables = _code(" ".join(option.variables))
     flag, key = f"`--{option.flag}`", f"`{option.toml_key}`"
-    return f"| {flag} | {variables} | {key} | {shown} | {option.help} |"
+    unit = f" [{option.unit}]" if option.unit else ""
+    return f"| {flag} | {variables} | {key} | {shown} | {option.help}{unit} |"
 
 
 def _text(schema: dict[str, Any]) -> str:

@@ -245,7 +245,10 @@ class _Closed(Pursuit):
 
     def under(self, point: float) -> int:
         """Return a level below that should hold: next to one that fails, or some percent down."""
-        failed = int(min((v for v, x in self.trusted.items() if self.bad(x)), default=0))
+        near = point / degradation.WIDEST  # what fails farther below does so by chance
+        failed = int(
+            min((v for v, x in self.trusted.items() if v >= near and self.bad(x)), default=0)
+        )
         held = max(
             (v for v, x in self.trusted.items() if v < failed and not self.bad(x)), default=0
         )
@@ -348,18 +351,15 @@ class _Open(Pursuit):
         The levels' own shares would say nothing: they are of short schedules.
         """
         queue = self.queue()
-        if queue and self.fits(replayed := self.replayed(queue)):
-            return "queue_replay", replayed
+        if queue and self.fits(lambda level: self.scheduled(queue, level)):
+            return "queue_replay", self.replayed(queue)
         return "heavy_traffic", self.late()
 
-    def predicted(self, level: Level, late: crossing.Curve) -> float:  # noqa: ARG002 - a base's
+    def scheduled(self, queue: queue_replay.Queue, level: Level) -> float:
         """Return the share of a level's own schedules that the queue would cut off.
 
         They begin on an idle server, so it is less than such a rate has in the long run.
         """
-        queue = self.queue()
-        if queue is None:
-            return level.seen()[1][0]  # nothing is known of single schedules
         return queue_replay.scheduled(queue, level.visits, self.limits.deadline_ns)
 
     def replayed(self, queue: queue_replay.Queue) -> crossing.Curve:

@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import math
 from abc import ABC, abstractmethod
-from collections.abc import Generator, Sequence
+from collections.abc import Callable, Generator, Sequence
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple, TypeAlias
 
@@ -278,10 +278,11 @@ class Pursuit(ABC):
             for other in above
         )
 
-    def fits(self, late: crossing.Curve) -> bool:
-        """Return whether no level failed more or less often than a curve says, beyond chance.
+    def fits(self, late: Callable[[Level], float]) -> bool:
+        """Return whether no level failed more or less often than predicted, beyond chance.
 
-        Levels that fail more than those above them are taken together with them.
+        `late` is the share of a level's requests that the deadline should cut off. Levels that fail
+        more than those above them are taken together with them.
         """
         others = crossing.background(self.samples, self.limits.failure_rate)
         levels = [*self.trusted.values()]
@@ -289,10 +290,7 @@ class Pursuit(ABC):
         fitted = stats.rising([level.seen()[1][0] for level in levels], n)
         for share in set(fitted):
             block = [i for i, one in enumerate(fitted) if one == share]
-            shares = [
-                crossing.both(self.predicted(levels[i], late), others(levels[i].value))
-                for i in block
-            ]
+            shares = [crossing.both(late(levels[i]), others(levels[i].value)) for i in block]
             said = np.average(shares, weights=[n[i] for i in block])
             runs = [run for i in block for run in levels[i].counted()]
             effect = clustered.design_effect([visits.flags(run) for run in runs])
@@ -343,10 +341,6 @@ class Pursuit(ABC):
         narrow = low is not None and high is not None and high - low <= max(1, TOLERANCE * high)
         return self.left < LEAST or (narrow and self.limits.alone is None)
 
-    def predicted(self, level: Level, late: crossing.Curve) -> float:
-        """Return the share of a level's requests that a curve says the deadline cuts off."""
-        return late(level.value)
-
     def found(self) -> FailurePoint:
         """Return the end of the search."""
         estimator, late = self.best() if self.reached else (None, None)
@@ -395,22 +389,34 @@ class Pursuit(ABC):
         return not self.holds(level)
 
     def _beside(self, estimate: float) -> tuple[float | None, float]:
-        """Return the next levels below an estimate, which does not fail by far, and above it.
+        """Return the levels next to an estimate, below it one that does not fail by far.
 
-        One within a tenth of the estimate is on both sides of it; itself where none is above.
+        A level within a tenth of it is on the side that it shows: above if it fails, be it by
+        little. The estimate itself is above where nothing else is.
         """
-        near, most = estimate * _CONFIRMS, 2 * self.limits.failure_rate
-        below = [v for v, x in self.trusted.items() if v <= near and x.seen()[1][0] <= most]
-        above = [value for value in self.trusted if value >= estimate / _CONFIRMS]
-        return max(below, default=None), min(above, default=estimate)
+        most = 2 * self.limits.failure_rate
+        near = {v: x for v, x in self.trusted.items() if v <= estimate * _CONFIRMS}
+        lower = [
+            v
+            for v, x in near.items()
+            if not self.bad(x) or (v <= estimate and x.seen()[1][0] <= most)
+        ]
+        below = max(lower, default=0.0)
+        upper = [
+            v
+            for v, x in self.trusted.items()
+            if v > below and (v >= estimate or (v >= estimate / _CONFIRMS and self.bad(x)))
+        ]
+        return below or None, min(upper, default=max(estimate, below))
 
     def best(self) -> tuple[str, crossing.Curve | None]:
         """Return the best estimator that nothing contradicts which was measured."""
         queue = self.queue()
-        if queue and self.fits(replayed := self.replayed(queue)):
-            return "queue_replay", replayed
-        late = self.late()
-        return ("product_limit", late) if self.fits(late) else ("crossing", None)
+        curves = [("queue_replay", self.replayed(queue))] if queue else []
+        for estimator, late in [*curves, ("product_limit", self.late())]:
+            if self.fits(_by_level(late)):
+                return estimator, late
+        return "crossing", None
 
     def _between(self) -> float | None:
         """Return where the levels' own shares cross the rate, inside of what is certain."""
@@ -468,3 +474,8 @@ def _near(value: float, failing: Sequence[float]) -> bool:
 
 def _pooled(level: Level) -> list[Record]:
     return [record for run in level.counted() for record in run]
+
+
+def _by_level(late: crossing.Curve) -> Callable[[Level], float]:
+    """Return a curve as a function of a level."""
+    return lambda level: late(level.value)

@@ -98,10 +98,13 @@ def flags(run: Sequence[Record]) -> clustered.Flags:
 
 
 def _pace(runs: Sequence[Sequence[Record]]) -> tuple[int, float]:
-    """Return how many requests succeeded, and how many a second, from the first end to the last."""
+    """Return how many requests were worked on, and how many a second, from first to last end.
+
+    One that failed in the middle took its slot too; one that was refused or only waited did not.
+    """
     count, span_ns = 0, 0
     for run in runs:
-        ends = [r.last_ns for r in run if r.failure is None]
+        ends = [r.last_ns for r in run if r.failure is None or r.first_ns is not None]
         if len(ends) > 1:
             count, span_ns = count + len(ends) - 1, span_ns + max(ends) - min(ends)
     return (count, count / span_ns * 1e9) if span_ns else (0, 0.0)

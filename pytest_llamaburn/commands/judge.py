@@ -20,8 +20,8 @@ if TYPE_CHECKING:
 
     from pytest_llamaburn.judges import Comparison, JudgeResult
     from pytest_llamaburn.judges._calibration import Label
-    from pytest_llamaburn.judges._calibration_run import Calibration, Found, LabelState
-    from pytest_llamaburn.progress import Progress
+    from pytest_llamaburn.judges._calibration_run import Calibration, Found
+    from pytest_llamaburn.progress import Event, Progress
 
 HELP = "hold a judge against human labels"
 EXAMPLE = "llamaburn judge calibrate --labels labels.jsonl --judge claude --min-qwk 0.6"
@@ -115,7 +115,7 @@ def _ask(settings: Judging, labels: Sequence[Label], arguments: argparse.Namespa
     shown.plan(len(work.labels))
     try:
         with _ending_as_ctrl_c():
-            found = work.run(lambda label: shown.step(_step(label)), resume=arguments.resume)
+            found = work.run(lambda state: shown.step(_step(state)), resume=arguments.resume)
     except KeyboardInterrupt:
         _say(f"interrupted: {len(work.kept)} verdicts are kept: continue with --resume")
         raise
@@ -141,15 +141,12 @@ def _progress(word: str) -> Progress:
     return progress.make(word, descriptor)
 
 
-def _step(label: LabelState) -> dict[str, Any]:
-    """Return the row by which progress counts a label."""
-    return {
-        "prompt_id": label.place,
-        "start": "marks",
-        "error": None if label.state == "scored" else {"kind": label.state},
-        "tokens_per_sec": None,
-        "time_to_first_token_ms": None,
-    }
+def _step(state: str) -> Event:
+    """Return the event of a label whose verdict has this state."""
+    from pytest_llamaburn.progress import Event
+
+    failure = None if state == "scored" else state
+    return Event(stage="judging", unit="labels", failure=failure)
 
 
 @contextmanager

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 from pytest_llamaburn import judges
 from pytest_llamaburn.errors import SettingsError
@@ -28,13 +28,6 @@ FOLDER = "calibrations"
 Found = dict[str, "list[JudgeResult] | list[Comparison]"]  # by the name of what was judged
 
 
-class LabelState(NamedTuple):
-    """The place of a label in the file, and the state of its verdict."""
-
-    place: str
-    state: str
-
-
 class Calibration:
     """Some judges and the labels that they are held against."""
 
@@ -48,8 +41,8 @@ class Calibration:
         self._id = hashlib.sha256(about.encode()).hexdigest()[:16]
         self.kept: dict[tuple[str, ...], dict[str, Any]] = {}
 
-    def run(self, finished: Callable[[LabelState], None], *, resume: bool) -> Found:
-        """Return the verdicts on each label; `finished` is called for each label.
+    def run(self, finished: Callable[[str], None], *, resume: bool) -> Found:
+        """Return the verdicts on each label; `finished` gets the state of each, as it is judged.
 
         With `resume`, verdicts of an earlier calibration that was cut are used. The journal is
         removed if no verdict has to be asked for again. Raises UsageError if a judge cannot be
@@ -61,9 +54,10 @@ class Calibration:
         queue = judges.JudgeQueue(self.panel)
         try:
             pending = {name: _submit(queue, name, label) for name, label in self.labels.items()}
-            found = {
-                name: self._awaited(name, future, finished) for name, future in pending.items()
-            }
+            found: Found = {}
+            for name, future in pending.items():
+                found[name] = future.result()
+                finished(state_of(found[name]))
         finally:
             queue.close()
             book.close()
@@ -100,13 +94,6 @@ class Calibration:
     def _keep(self, book: journal.Journal, row: dict[str, Any]) -> None:
         book.write("judgment", **row)
         self.kept[tuple(row["key"])] = row
-
-    def _awaited(
-        self, name: str, future: Future[Any], finished: Callable[[LabelState], None]
-    ) -> Any:
-        results = future.result()
-        finished(LabelState(self.labels[name].place, state_of(results)))
-        return results
 
 
 def distinct(labels: Sequence[Label]) -> dict[str, Label]:

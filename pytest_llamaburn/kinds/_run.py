@@ -11,7 +11,7 @@ import threading
 from dataclasses import asdict
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple, Protocol
+from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
 
 # Before the first request: a signal in the middle of this import would leave numpy broken, and the
 # file of what was finished could not be made.
@@ -31,6 +31,7 @@ if TYPE_CHECKING:
 
     from pytest_llamaburn.backends._base import Backend, Message, Model, Server
     from pytest_llamaburn.kinds.benchmark.measured import Measured
+    from pytest_llamaburn.progress import Progress
     from pytest_llamaburn.trace import Trace
 
 _RECORDED = (
@@ -38,22 +39,6 @@ _RECORDED = (
 )
 _WARMUP_PROMPT = "Say hello in one short sentence."
 _IDLE_S = 1.5  # how long idling is watched, before and after loading, where power can be read
-
-
-class Progress(Protocol):
-    """Who is told how the run goes."""
-
-    def plan(self, total: int) -> None:
-        """Take the number of requests to come besides those known."""
-
-    def say(self, text: str) -> None:
-        """Take a sentence."""
-
-    def step(self, row: dict[str, Any]) -> None:
-        """Take a finished request's row."""
-
-    def pulse(self, text: str) -> None:
-        """Take how a load goes right now."""
 
 
 class Identity(NamedTuple):

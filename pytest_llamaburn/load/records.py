@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
+TIMED_OUT = "timeout_total"  # the failure that a deadline of the whole request is
+
 
 class Record(NamedTuple):
     """One request: its times on the monotonic clock, and how it failed, None if it did not.
@@ -27,7 +29,7 @@ class Record(NamedTuple):
         A connection, first token or next token that did not come in its own, shorter time says
         nothing about how long the whole would have taken: that is a failure as any other.
         """
-        return self.failure == "timeout_total"
+        return self.failure == TIMED_OUT
 
 
 class Probe(NamedTuple):

@@ -61,7 +61,7 @@ def test_json_output_is_exactly_the_file(ollama: str, tmp_path: Path) -> None:
     assert done.stdout == path.read_text()
     assert check(json.loads(done.stdout)) is None
     events = [json.loads(line) for line in done.stderr.splitlines() if line.startswith("{")]
-    requests = [event for event in events if event["event"] == "request"]
+    requests = [event for event in events if event["event"] == "progress"]
     assert [event["done"] for event in requests] == [1, 2, 3, 4, 5]
 
 

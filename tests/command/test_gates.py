@@ -179,7 +179,7 @@ def test_budget_limits_the_estimate_and_progress_counts_what_it_adds(tmp_path: P
         args = ("benchmark", "tiny", f"--host={server.host}", "--iterations=3", "--budget=1s")
         said = llamaburn(*args, "--progress=json", cwd=tmp_path).stderr.splitlines()
     events = [json.loads(line) for line in said if line.startswith("{")]
-    counts = [(e["done"], e["total"]) for e in events if e["event"] == "request"]
+    counts = [(e["done"], e["planned"]) for e in events if e["event"] == "progress"]
     (count,) = (d["results"]["totals"]["requests"] for d in results_in(tmp_path / "results"))
     assert counts == [(n, max(3, n)) for n in range(1, count + 1)]
     assert count > 3

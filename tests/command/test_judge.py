@@ -242,7 +242,7 @@ def test_cut_calibration_is_continued_without_paying_again(tmp_path: Path) -> No
             _, stderr = running.communicate(timeout=60)
         assert running.returncode == 2, stderr
         assert "2 verdicts are kept: continue with --resume" in stderr
-        assert "1/4 requests" in stderr
+        assert "1/4 labels" in stderr
         more: Any = {"cwd": tmp_path, "OPENAI_API_KEY": KEY}
         anew = llamaburn(*words, "--max-judge-calls=0", check=None, **more)
         done = llamaburn(*words, "--resume", "--progress=json", **more)
@@ -251,7 +251,7 @@ def test_cut_calibration_is_continued_without_paying_again(tmp_path: Path) -> No
     assert "2 verdicts of a calibration that was cut are there: use --resume" in anew.stderr
     assert len(fake.calls) == 3 + 2
     assert "4 labels (4 scored)" in done.stdout
-    assert '"done": 4, "total": 4' in done.stderr
+    assert '"done": 4, "planned": 4' in done.stderr
 
 
 def test_progress_is_silent_where_standard_error_is_no_file(

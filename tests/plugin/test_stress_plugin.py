@@ -2,25 +2,16 @@
 
 from __future__ import annotations
 
-import importlib
 import json
-import pkgutil
 from typing import TYPE_CHECKING, Any
 
 import pytest
 from slots import SlotServer
 
-import pytest_llamaburn
-
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-# pytester unloads what a session imports first; numpy refuses to be loaded twice.
-_OURS = pkgutil.walk_packages(pytest_llamaburn.__path__, "pytest_llamaburn.")
-for _name in ("numpy", *(m.name for m in _OURS if not m.name.endswith("__main__"))):
-    importlib.import_module(_name)
-
-QUIET = ("-p", "no:cacheprovider", "-p", "no:asyncio")
+QUIET = ("-p", "no:cacheprovider")
 SWEEP = ("--llamaburn-stress-mode=sweep", "--llamaburn-levels=1,2", "--llamaburn-level-requests=6")
 
 USER_TEST = """

@@ -13,6 +13,7 @@ from pytest_llamaburn.errors import ServerError, StoppedError
 from pytest_llamaburn.kinds._run import Run, row_of
 from pytest_llamaburn.kinds.benchmark.measured import Measured
 from pytest_llamaburn.load.driver import closed_loop
+from pytest_llamaburn.progress import of_request
 from pytest_llamaburn.settings import Benchmark
 from pytest_llamaburn.stats import samples
 from pytest_llamaburn.store import resume
@@ -131,7 +132,7 @@ class Bench(Run):
         row = self._row(shot, trace)
         self._journal("request", row)
         self._rows.append(row)
-        self._progress.step(row)
+        self._progress.step(of_request(row))
         kind, (last, count) = row["error"] and row["error"]["kind"], self._streak
         self._streak = (kind, count + 1 if kind == last else 1) if kind else (None, 0)
         return row

@@ -209,7 +209,7 @@ def scored(count: int) -> list[Label]:
     ]
 
 
-def nobody(told: _calibration_run.LabelState) -> None:
+def nobody(state: str) -> None:
     """Hear of a verdict and go on."""
 
 
@@ -220,10 +220,10 @@ def work(
 
 
 def test_verdicts_that_were_paid_for_are_not_asked_again_after_a_cut(tmp_path: Path) -> None:
-    heard: list[_calibration_run.LabelState] = []
+    heard: list[str] = []
 
-    def cut(told: _calibration_run.LabelState) -> None:
-        heard.append(told)
+    def cut(state: str) -> None:
+        heard.append(state)
         if len(heard) == 3:
             raise KeyboardInterrupt
 
@@ -238,7 +238,7 @@ def test_verdicts_that_were_paid_for_are_not_asked_again_after_a_cut(tmp_path: P
         found = again.run(nobody, resume=True)
     assert len(found) == 6
     assert len(fake.calls) == paid + 6 - known
-    assert heard[0] == _calibration_run.LabelState("f:0", "scored")
+    assert heard[0] == "scored"
     assert again.panel.spent()["calls"] == 6
     assert not [*(tmp_path / "calibrations" / ".journal").glob("*")]
 
