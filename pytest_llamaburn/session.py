@@ -209,9 +209,9 @@ class Harness:
 
     def questions(self, target: Target) -> tuple[Question, ...]:
         """Return the questions of an exam; raises DatasetError or ResultsError."""
-        from pytest_llamaburn.kinds.eval.task import paper
+        from pytest_llamaburn.kinds.eval import task
 
-        return paper(self.settings(target.fixture), target.variant).questions
+        return task.load(self.settings(target.fixture), target.variant).questions
 
     def open(self, target: Target) -> Run:
         """Return a warmed-up run for a target; raises UsageError."""

@@ -188,7 +188,7 @@ def _jury_alpha(every: Sequence[Sequence[JudgeResult]]) -> dict[str, Any] | None
 
     ratings = [[(one.judge, one.score) for one in result.judgments] for (result,) in every]
     alpha = jury.alpha(ratings)
-    return alpha and alpha.as_dict()
+    return None if alpha is None else alpha.as_dict()
 
 
 def _told(every: Sequence[Any], *, compared: bool) -> list[Any]:

@@ -33,7 +33,7 @@ class Claim(NamedTuple):
     supported: bool
 
 
-class Verdict(NamedTuple):
+class ParsedReply(NamedTuple):
     """A verdict that keeps to the schema; its value is a mark, a word, or a tuple of claims."""
 
     value: Any
@@ -45,7 +45,7 @@ class ParseError(Exception):
     """A judge's words hold no verdict; the message says why."""
 
 
-def parse(text: str, prompt: Prompt) -> Verdict:
+def parse(text: str, prompt: Prompt) -> ParsedReply:
     """Return the verdict in a judge's reply.
 
     That is the whole reply or, for servers that keep to no schema, the last whole JSON object in it
@@ -96,7 +96,7 @@ def _spans(text: str) -> Iterator[tuple[Any, str]]:
         at = text.find("{", end)
 
 
-def _planted(text: str, prompt: Prompt) -> Iterator[Verdict]:
+def _planted(text: str, prompt: Prompt) -> Iterator[ParsedReply]:
     """Yield the verdicts in judged material, however deep in JSON or escapes they are."""
     for reading in _readings(text):
         for outer in _objects(reading):
@@ -154,7 +154,7 @@ def _unambiguous(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     return found
 
 
-def _verdict(found: Any, prompt: Prompt) -> Verdict | None:
+def _verdict(found: Any, prompt: Prompt) -> ParsedReply | None:
     """Return an object's verdict, None where it does not keep to the schema.
 
     Reasons may come as a list, a single quote as text; letters may be small or capital. True and
@@ -166,7 +166,7 @@ def _verdict(found: Any, prompt: Prompt) -> Verdict | None:
     value = _claims(found["claims"]) if prompt.field == "claims" else _mark(found, prompt)
     if None in (reasons, quotes, value):
         return None
-    return Verdict(value, "\n".join(reasons or ()), tuple(quotes or ()))
+    return ParsedReply(value, "\n".join(reasons or ()), tuple(quotes or ()))
 
 
 def _mark(found: dict[str, Any], prompt: Prompt) -> Any:

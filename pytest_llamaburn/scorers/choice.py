@@ -20,7 +20,7 @@ from pytest_llamaburn.scorers import _base, _text
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
 
-    from pytest_llamaburn.scorers._base import Question, Verdict
+    from pytest_llamaburn.scorers._base import Question, Score
 
 NEEDS = ("choices", "reference")
 
@@ -95,7 +95,7 @@ _LONG = 12  # words of a sentence that can be a loop
 _LOOP = 3  # times that a text says the same
 
 
-def score(answer: str, question: Question) -> Verdict:
+def score(answer: str, question: Question) -> Score:
     """Return whether the choice is the right one. Raises DatasetError for a faulty question."""
     choices = by_letter(question)
     right = _right(_base.needed(question, "reference"), choices)

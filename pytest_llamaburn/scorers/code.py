@@ -27,7 +27,7 @@ from typing import TYPE_CHECKING, Any
 from pytest_llamaburn import sandbox
 from pytest_llamaburn.errors import UsageError
 from pytest_llamaburn.scorers import _base, _text
-from pytest_llamaburn.scorers._base import Verdict
+from pytest_llamaburn.scorers._base import Score
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -48,7 +48,7 @@ _REACHING_IN = {
 _MOST_OUTPUT = 2000  # characters kept in the details
 
 
-def score(answer: str, question: Question) -> Verdict:
+def score(answer: str, question: Question) -> Score:
     """Return whether it passes; details: what happened, the message, output and runtime_ms.
 
     The state is `unavailable` where the platform has no sandbox. Raises DatasetError without tests.
@@ -63,7 +63,7 @@ def score(answer: str, question: Question) -> Verdict:
     if program is None:
         return _base.unparsable("no Python program in the answer")
     if fault := _fault(program):
-        return _verdict(program, sandbox.Outcome("exception", fault, "", None))
+        return _score(program, sandbox.Outcome("exception", fault, "", None))
     checks, preamble = _checks(tests), question.options.get("preamble", "")
     program = _joined(program, blocks, checks, preamble)
     isolated = question.options.get("isolated", not _shares(checks, preamble))
@@ -72,8 +72,8 @@ def score(answer: str, question: Question) -> Verdict:
     try:
         outcome = sandbox.run(text, tests=apart, limits=_limits(question))
     except UsageError as err:
-        return Verdict(None, "unavailable", str(err), program, {})
-    verdict = _verdict(program, outcome)
+        return Score(None, "unavailable", str(err), program, {})
+    verdict = _score(program, outcome)
     return verdict._replace(details={**verdict.details, "isolated": bool(isolated)})
 
 
@@ -174,7 +174,7 @@ def _own_beyond(program: str, preamble: str) -> set[str]:
     return _own(ast.unparse(ast.Module(beyond, [])))
 
 
-def _verdict(program: str, outcome: sandbox.Outcome) -> Verdict:
+def _score(program: str, outcome: sandbox.Outcome) -> Score:
     return _base.scored(
         outcome.state == "finished",
         program,

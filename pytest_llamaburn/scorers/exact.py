@@ -7,12 +7,12 @@ from typing import TYPE_CHECKING
 from pytest_llamaburn.scorers import _base, _text
 
 if TYPE_CHECKING:
-    from pytest_llamaburn.scorers._base import Question, Verdict
+    from pytest_llamaburn.scorers._base import Question, Score
 
 NEEDS = ("reference",)
 
 
-def score(answer: str, question: Question) -> Verdict:
+def score(answer: str, question: Question) -> Score:
     """Return whether nothing else is said. Raises DatasetError without a reference."""
     wanted = {_text.normal(text) for text in _base.accepted(question)}
     said = _text.spoken(answer)

@@ -12,7 +12,7 @@ from pytest_llamaburn.scorers import _base, _text
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from pytest_llamaburn.scorers._base import Question, Verdict
+    from pytest_llamaburn.scorers._base import Question, Score
 
 NEEDS = ("schema",)
 
@@ -21,7 +21,7 @@ _DATA = ("const", "enum", "default", "examples")  # what these keywords hold is 
 _MOST_TRIES = 1000  # braces in prose; each costs a parse
 
 
-def score(answer: str, question: Question) -> Verdict:
+def score(answer: str, question: Question) -> Score:
     """Return whether it is valid.
 
     Raises DatasetError for a faulty schema, MissingExtraError without jsonschema.

@@ -22,7 +22,7 @@ from pytest_llamaburn.scorers import _base, _text
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-    from pytest_llamaburn.scorers._base import Question, Verdict
+    from pytest_llamaburn.scorers._base import Question, Score
 
 NEEDS = ("reference",)
 
@@ -112,7 +112,7 @@ _REWRITES = tuple(
 )
 
 
-def score(answer: str, question: Question) -> Verdict:
+def score(answer: str, question: Question) -> Score:
     """Return whether it is the reference's number. Raises DatasetError if that is no number."""
     wanted = [_wanted(text) for text in _base.accepted(question)]
     tolerance = Fraction(str(_base.figure(question, "tolerance") or 0))

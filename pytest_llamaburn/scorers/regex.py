@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 
 from pytest_llamaburn.errors import DatasetError
 from pytest_llamaburn.scorers import _base, _text
-from pytest_llamaburn.scorers._base import Verdict
+from pytest_llamaburn.scorers._base import Score
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -27,7 +27,7 @@ NEEDS = ("pattern",)
 _LONGEST_S = 5.0
 
 
-def score(answer: str, question: Question) -> Verdict:
+def score(answer: str, question: Question) -> Score:
     """Return whether the pattern is found. Raises DatasetError for none, or one that is faulty."""
     pattern = _base.needed(question, "pattern")
     if fault := _fault(pattern):
@@ -40,7 +40,7 @@ def score(answer: str, question: Question) -> Verdict:
             match = re.search(pattern, said)
     except TimeoutError:
         reason = f"searching for the pattern took longer than {_LONGEST_S:g} s: simplify it"
-        return Verdict(None, "unavailable", reason, None, {})
+        return Score(None, "unavailable", reason, None, {})
     return _base.scored(
         match is not None, match.group() if match else said, "the pattern is not found"
     )

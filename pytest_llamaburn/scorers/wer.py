@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from pytest_llamaburn.errors import MissingExtraError
 from pytest_llamaburn.scorers import _base, _text
-from pytest_llamaburn.scorers._base import Verdict
+from pytest_llamaburn.scorers._base import Score
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 NEEDS = ("reference",)
 
 
-def score(answer: str, question: Question) -> Verdict:
+def score(answer: str, question: Question) -> Score:
     """Return the verdict; its details are the rates and what they count.
 
     The rates are None where the reference has no words; then right is an answer without any.
@@ -40,7 +40,7 @@ def score(answer: str, question: Question) -> Verdict:
     if not said and counted["reference_words"]:
         return _base.empty()._replace(details=details)
     correct = _correct(counted, most)
-    return Verdict(correct, "scored", _reason(correct, counted, most), said, details)
+    return Score(correct, "scored", _reason(correct, counted, most), said, details)
 
 
 def ready() -> None:

@@ -513,7 +513,7 @@ def _nearest(rating: float) -> dict[int, float]:
     return {low: 0.5, low + 1: 0.5} if part == 0.5 else {low + (part > 0.5): 1.0}
 
 
-def percentile_interval(values: Sequence[float]) -> tuple[float, float]:
+def percentile_interval(values: Ratings) -> tuple[float, float]:
     """Return the middle 95 % of bootstrap draws."""
     import numpy as np
 

@@ -19,7 +19,7 @@ from pytest_llamaburn.errors import DatasetError, SettingsError, UnscoredError
 from pytest_llamaburn.judges import Case, JudgeQueue, JudgeResult, Panel, _calibration
 from pytest_llamaburn.judges._parsing import ParseError, parse
 from pytest_llamaburn.judges._prompt import absolute
-from pytest_llamaburn.kinds.eval import comparable, run, task
+from pytest_llamaburn.kinds.eval import comparable, scoring, task
 from pytest_llamaburn.kinds.eval import scores as _marks
 from pytest_llamaburn.settings import Eval
 from pytest_llamaburn.stats import agreement
@@ -500,7 +500,7 @@ def test_criterion_of_a_set_that_cannot_be_is_refused_with_its_place(
 
 def chosen(path: Path, **values: Any) -> tuple[Criterion, ...]:
     settings = options.resolve(Eval, {"set": (str(path),), **values}, {})[0]
-    (asked,) = task.paper(settings, str(path)).questions
+    (asked,) = task.load(settings, str(path)).questions
     return asked.asked
 
 
@@ -567,7 +567,7 @@ def test_criterion_in_other_words_is_not_compared_nor_is_a_mark_of_one_side() ->
 def test_scorer_s_verdict_says_where_an_answer_is_plainly_no_try(answer: str, state: str) -> None:
     question = datasets.Question("q", "How many?", "4", "c", scorer="number")
     row = {"answer": answer, "error": None, "finish_reason": "stop", "search": None}
-    found = run._verdict(question, row)
+    found = scoring.score(question, row)
     assert found is not None
     assert (found["state"], found["correct"]) == (state, False)
 

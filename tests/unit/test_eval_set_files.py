@@ -168,15 +168,15 @@ SCORED = [
     ),
     (
         {"scorer": "code", "tests": ["1"], "options": {"timeout_s": "x"}},
-        "timeout_s: 'x' is no number from 0 on",
+        "timeout_s: 'x' is not a number from 0 on",
     ),
     (
         {"scorer": "code", "tests": ["1"], "options": {"timeout_s": -5}},
-        "timeout_s: -5 is no number from 0 on",
+        "timeout_s: -5 is not a number from 0 on",
     ),
     (
         {"scorer": "code", "tests": ["1"], "options": {"memory_mb": True}},
-        "memory_mb: True is no number from 0 on",
+        "memory_mb: True is not a number from 0 on",
     ),
     ({"scorer": "wer", "reference": "a", "options": {"max_wer": "x"}}, "max_wer: 'x' is no number"),
     ({"scorer": "json-schema", "schema": {"type": "nonsense"}}, "schema: is no JSON Schema: "),

@@ -67,7 +67,7 @@ class Item(NamedTuple):
     magnitude: str
 
 
-class Verdict(NamedTuple):
+class Score(NamedTuple):
     """Whether an answer is right; `reason` is empty if so. `heard` are the numbers found in it.
 
     `judge` never sees a failed request: that is wrong if the model's doing, else `correct` is None.
@@ -209,7 +209,7 @@ def _oracle(number: str, lang: str) -> str:
     return form
 
 
-def judge(answer: str, item: Item, lang: str) -> Verdict:
+def judge(answer: str, item: Item, lang: str) -> Score:
     """Return whether an answer names the number, in words, and no other number.
 
     Ignored: case, hyphens, commas, accents, emphasis, words that are no numbers, digits that stand
@@ -224,7 +224,7 @@ def judge(answer: str, item: Item, lang: str) -> Verdict:
     spoken = [r for r in runs if _is_number(r, lang) or _names(r, forms, lang)]
     heard = list(dict.fromkeys(_form(r, lang) for r in spoken or runs))
     fault = _fault(spoken, forms, lang) if spoken else _silence(text, runs)
-    return Verdict(not fault, fault, "; ".join(heard)[:_HEARD])
+    return Score(not fault, fault, "; ".join(heard)[:_HEARD])
 
 
 def _fault(spoken: Sequence[str], forms: frozenset[str], lang: str) -> str:

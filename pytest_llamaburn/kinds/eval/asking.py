@@ -105,7 +105,7 @@ def check(settings: Any) -> None:
         _read(settings.system)
         return
     found = [datasets.load_eval_set(name) for name in settings.set]
-    asked = [task.paper(settings, name).questions for name in settings.set]
+    asked = [task.load(settings, name).questions for name in settings.set]
     for one, questions in zip(found, asked, strict=True):
         Asking(settings, one).check(questions)
     letters = any(question.scorer == "choice" for questions in asked for question in questions)

@@ -26,7 +26,7 @@ def lines(settings: Any) -> Iterator[str]:
         raise SettingsError("--dry-run: nothing is judged without --judge: add --judge claude")
     panel = judges.Panel.of(settings)
     for name in settings.set:
-        questions = task.paper(settings, name).questions
+        questions = task.load(settings, name).questions
         stored = task.items(settings) if settings.answers else {}
         cases = [(q, _case(q, stored.get(q.id), settings)) for q in questions]
         for estimate in _estimates(panel, cases, settings):

@@ -259,7 +259,7 @@ def _own_gates(settings: Any) -> dict[str, str]:
 
     if not settings.threshold and not settings.criteria and not settings.criterion:
         return {}
-    asked = [task.paper(settings, name) for name in settings.set]
+    asked = [task.load(settings, name) for name in settings.set]
     return {d["name"]: "score" for one in asked for q in one.questions for d in q.definitions}
 
 
@@ -267,7 +267,7 @@ def _check_searching(settings: Any) -> None:
     """Raise SettingsError where a search is asked for and no question may be searched for."""
     from pytest_llamaburn.kinds.eval import task
 
-    asked = [task.paper(settings, name) for name in settings.set]
+    asked = [task.load(settings, name) for name in settings.set]
     if not any(question.allow_web_search for one in asked for question in one.questions):
         raise SettingsError(
             f"--with-web-search: no question of {', '.join(settings.set)} allows a search: leave "

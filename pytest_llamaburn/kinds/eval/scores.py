@@ -116,7 +116,7 @@ def _alpha(found: Sequence[dict[str, Any]]) -> dict[str, Any] | None:
     alpha = jury.alpha(
         [(one["judge"], one["score"]) for one in each["judgments"]] for each in found
     )
-    return alpha and alpha.as_dict()
+    return None if alpha is None else alpha.as_dict()
 
 
 def correctness(items: Sequence[Item]) -> dict[str, dict[str, Any]]:

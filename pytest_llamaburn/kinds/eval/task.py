@@ -1,4 +1,4 @@
-"""What an exam asks and has asked: the questions of a set, or those of a result file's answers."""
+"""What an eval run asks: the questions of a set, or those that a result file has answers to."""
 
 from __future__ import annotations
 
@@ -20,23 +20,23 @@ if TYPE_CHECKING:
 Row = dict[str, Any]
 
 
-class Paper(NamedTuple):
-    """The questions of one exam, and how a result file describes where they are from."""
+class Task(NamedTuple):
+    """The questions of an eval run, and how a result file describes their set."""
 
     questions: tuple[Question, ...]
     about: dict[str, Any]
 
 
-def paper(settings: Any, name: str) -> Paper:
-    """Return the questions to ask: of a set, or those that a result file has answers to.
+def load(settings: Any, name: str) -> Task:
+    """Return the questions of a set, or those that a result file has answers to.
 
-    What judges are asked is as the settings say. Raises DatasetError, ResultsError, or
-    SettingsError for a criterion that there is not.
+    Their criteria are those of the settings, if any. Raises DatasetError, ResultsError, or
+    SettingsError for an unknown criterion.
     """
     if settings.answers:
         known = stored(settings.answers)["results"]
         questions = tuple(question(item["question"]) for item in known["items"])
-        return Paper(_chosen(questions, settings), known["eval_set"])
+        return Task(_chosen(questions, settings), known["eval_set"])
     found = datasets.load_eval_set(name)
     about = {
         "name": found.name,
@@ -45,7 +45,7 @@ def paper(settings: Any, name: str) -> Paper:
         "path": str(found.path),
         "available": len(found.questions),
     }
-    return Paper(_chosen(found.questions, settings), about)
+    return Task(_chosen(found.questions, settings), about)
 
 
 def _chosen(questions: tuple[Question, ...], settings: Any) -> tuple[Question, ...]:

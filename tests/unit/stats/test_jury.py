@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import pytest
 from hypothesis import given
 from hypothesis import settings as how
@@ -9,11 +11,14 @@ from hypothesis import strategies as st
 
 from pytest_llamaburn.stats import jury
 
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
 AGREED = [(1, 1), (3, 3), (5, 5), (2, 2), (4, 4)]
 MIXED = [(1, 1), (3, 2), (5, 5), (2, 4), (4, 4), (1, 2), (5, 3), (3, 3)]
 
 
-def ratings(pairs: list[tuple[float, float]]) -> list[list[tuple[str | None, float | None]]]:
+def ratings(pairs: Sequence[tuple[float, float]]) -> list[list[tuple[str | None, float | None]]]:
     return [[("a", a), ("b", b)] for a, b in pairs]
 
 
@@ -64,7 +69,7 @@ def test_one_judge_or_a_rule_is_no_jury() -> None:
 @how(max_examples=20, deadline=None)
 @given(st.lists(st.tuples(st.integers(1, 5), st.integers(1, 5)), min_size=2, max_size=12))
 def test_alpha_lies_in_its_interval_or_says_why_it_has_none(pairs: list[tuple[int, int]]) -> None:
-    found = jury.alpha(ratings([(a, b) for a, b in pairs]))
+    found = jury.alpha(ratings(pairs))
     assert found is not None
     assert (found.ci95 is None) == (found.reason is not None)
     assert found.value is None or found.value <= 1

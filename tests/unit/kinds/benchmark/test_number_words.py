@@ -15,7 +15,7 @@ from pytest_llamaburn.errors import SettingsError
 from pytest_llamaburn.kinds.benchmark.number_words import (
     MAGNITUDES,
     Item,
-    Verdict,
+    Score,
     expected,
     judge,
     languages,
@@ -107,7 +107,7 @@ def item(number: str) -> Item:
     return Item("number-001", number, "any")
 
 
-def verdict(answer: str, number: str, lang: str = "en") -> Verdict:
+def verdict(answer: str, number: str, lang: str = "en") -> Score:
     return judge(answer, item(number), lang)
 
 
