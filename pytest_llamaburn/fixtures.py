@@ -13,8 +13,9 @@ from pytest_llamaburn.session import KINDS, Broken, Harness, Target
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine, Iterator
 
-    from pytest_llamaburn.datasets import Planned, Question
+    from pytest_llamaburn.datasets import Planned
     from pytest_llamaburn.energy.profiler import Profiler
+    from pytest_llamaburn.evalsets import Question
     from pytest_llamaburn.judges import JudgeResult
     from pytest_llamaburn.kinds.benchmark.measured import Measured
     from pytest_llamaburn.kinds.benchmark.run import Bench

@@ -31,7 +31,8 @@ if TYPE_CHECKING:
     from collections.abc import Coroutine
     from contextlib import AbstractContextManager
 
-    from pytest_llamaburn.datasets import Planned, Question
+    from pytest_llamaburn.datasets import Planned
+    from pytest_llamaburn.evalsets import Question
     from pytest_llamaburn.kinds._run import Run
     from pytest_llamaburn.progress import Progress
 

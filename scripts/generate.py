@@ -9,7 +9,7 @@ import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from pytest_llamaburn import datasets, settings
+from pytest_llamaburn import datasets, evalsets, settings
 from pytest_llamaburn.metrics import (
     EVAL_METRICS,
     LOAD_METRICS,
@@ -100,7 +100,7 @@ def schemas() -> dict[Path, str]:
     """Return the content of each schema file."""
     found = {
         **{kind: results.schema(kind) for kind in results.kinds()},
-        "eval_set": {**_DIALECT, **datasets.eval_set_model().model_json_schema()},
+        "eval_set": {**_DIALECT, **evalsets.eval_set_model().model_json_schema()},
         "prompts": {**_DIALECT, **datasets.prompt_set_model().model_json_schema()},
         "settings": {**_DIALECT, **settings.model_of(settings.Benchmark).model_json_schema()},
     }

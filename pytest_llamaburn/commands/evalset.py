@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from pytest_llamaburn.converters._row import Row
-    from pytest_llamaburn.datasets import EvalSet
+    from pytest_llamaburn.evalsets import EvalSet
 
 HELP = "list, check and import eval sets"
 EXAMPLE = "llamaburn evalset import test.jsonl --format gsm8k -o gsm8k.json"
@@ -54,11 +54,11 @@ def run(arguments: argparse.Namespace) -> int:
 
 
 def _list(arguments: argparse.Namespace) -> int:
-    from pytest_llamaburn import datasets
+    from pytest_llamaburn import evalsets
 
     if arguments.output not in (None, "json"):
         raise DatasetError(f"evalset list: -o {arguments.output} is not json")
-    found = [_about(datasets.load_eval_set(name)) for name in datasets.builtin_eval_sets()]
+    found = [_about(evalsets.load_eval_set(name)) for name in evalsets.builtin_eval_sets()]
     if arguments.output:
         print(json.dumps(found, indent=2))
         return 0
@@ -83,14 +83,14 @@ def _row(about: dict[str, Any]) -> tuple[str, ...]:
 
 
 def _validate(arguments: argparse.Namespace) -> int:
-    from pytest_llamaburn import datasets
+    from pytest_llamaburn import evalsets
 
     if not arguments.files:
         raise DatasetError("evalset validate: name the files to check")
     bad = 0
     for name in arguments.files:
         try:
-            found = datasets.load_eval_set(name)
+            found = evalsets.load_eval_set(name)
             print(f"{name}: valid, {len(found.questions)} questions")
         except DatasetError as err:
             bad += 1
@@ -100,7 +100,7 @@ def _validate(arguments: argparse.Namespace) -> int:
 
 def _import(arguments: argparse.Namespace) -> int:
     """Write the set only if it is sound as a whole."""
-    from pytest_llamaburn import datasets
+    from pytest_llamaburn import evalsets
 
     sources, examples = _sources(arguments)
     found = _converted(sources, arguments.format, arguments.answers)
@@ -111,7 +111,7 @@ def _import(arguments: argparse.Namespace) -> int:
         solved = _converted(examples, arguments.format, arguments.answers)
         content["examples"] = [_example(question) for _, question in solved]
     content["questions"] = [question for _, question in found]
-    datasets.eval_set(content, whole, [place for place, _ in found])
+    evalsets.eval_set(content, whole, [place for place, _ in found])
     text = json.dumps(content, indent=2, ensure_ascii=False) + "\n"
     if arguments.output is None:
         print(text, end="")

@@ -17,7 +17,7 @@ from pytest_llamaburn.scorers import _base, _text
 from pytest_llamaburn.scorers._base import Score
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Mapping
+    from collections.abc import Callable, Iterator, Mapping
 
     from pytest_llamaburn.scorers._base import Question
 
@@ -67,15 +67,6 @@ def _reason(correct: bool | None, counted: Mapping[str, Any], most: float | None
     if correct is None:
         return "measured, not judged: no max_wer is set"
     return f"WER is {counted['wer']:.3f}, above {most}"
-
-
-def corpus_wer(details: Iterable[Mapping[str, Any]]) -> float | None:
-    """Return all errors over all reference words, which no mean of rates is; None without words."""
-    errors = words = 0
-    for one in details:
-        errors += one["substitutions"] + one["deletions"] + one["insertions"]
-        words += one["reference_words"]
-    return errors / words if words else None
 
 
 def _errors(reference: list[str], said: list[str]) -> dict[str, Any]:

@@ -10,7 +10,7 @@ from command_line import llamaburn
 
 from pytest_llamaburn.commands import main
 from pytest_llamaburn.converters import gsm8k
-from pytest_llamaburn.datasets import builtin_eval_sets, load_eval_set
+from pytest_llamaburn.evalsets import builtin_eval_sets, load_eval_set
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator

@@ -13,7 +13,7 @@ from hypothesis import settings as examples
 from hypothesis import strategies as st
 from injections import ATTACKS, QUESTION, RIGHT, WRONG, truth
 
-from pytest_llamaburn import criteria, datasets, gates, judges, options
+from pytest_llamaburn import criteria, evalsets, gates, judges, options
 from pytest_llamaburn.criteria import GRADED, GRADES, Criterion
 from pytest_llamaburn.errors import DatasetError, SettingsError, UnscoredError
 from pytest_llamaburn.judges import Case, JudgeQueue, JudgeResult, Panel, _calibration
@@ -453,13 +453,13 @@ def in_file(directory: Path, *own: Any, **fields: Any) -> Path:
 def test_set_of_before_keeps_its_digest_and_one_with_definitions_has_another(
     tmp_path: Path,
 ) -> None:
-    plain = datasets.load_eval_set(in_file(tmp_path))
+    plain = evalsets.load_eval_set(in_file(tmp_path))
     assert plain.sha256 == "40b989271e339be5"
     definition = {"name": "wit", "description": "it is funny"}
-    defined = datasets.load_eval_set(in_file(tmp_path, definition, criteria=["wit"]))
+    defined = evalsets.load_eval_set(in_file(tmp_path, definition, criteria=["wit"]))
     other = {**definition, "description": "it is very funny"}
-    redefined = datasets.load_eval_set(in_file(tmp_path, other, criteria=["wit"]))
-    documents = datasets.load_eval_set(in_file(tmp_path, context=["news"]))
+    redefined = evalsets.load_eval_set(in_file(tmp_path, other, criteria=["wit"]))
+    documents = evalsets.load_eval_set(in_file(tmp_path, context=["news"]))
     assert len({found.sha256 for found in (plain, defined, redefined, documents)}) == 4
     (asked,) = documents.questions
     assert asked.sha256 != asked._replace(context=()).sha256
@@ -494,7 +494,7 @@ def test_criterion_of_a_set_that_cannot_be_is_refused_with_its_place(
     tmp_path: Path, own: list[Any], fields: dict[str, Any], words: str
 ) -> None:
     with pytest.raises(DatasetError) as caught:
-        datasets.load_eval_set(in_file(tmp_path, *own, **fields))
+        evalsets.load_eval_set(in_file(tmp_path, *own, **fields))
     assert words in str(caught.value)
 
 
@@ -565,7 +565,7 @@ def test_criterion_in_other_words_is_not_compared_nor_is_a_mark_of_one_side() ->
     ],
 )
 def test_scorer_s_verdict_says_where_an_answer_is_plainly_no_try(answer: str, state: str) -> None:
-    question = datasets.Question("q", "How many?", "4", "c", scorer="number")
+    question = evalsets.Question("q", "How many?", "4", "c", scorer="number")
     row = {"answer": answer, "error": None, "finish_reason": "stop", "search": None}
     found = scoring.score(question, row)
     assert found is not None

@@ -12,10 +12,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pytest_llamaburn import datasets, registry
+from pytest_llamaburn import evalsets, registry
 from pytest_llamaburn.criteria import USUAL
-from pytest_llamaburn.datasets import Question, builtin_eval_sets, load_eval_set
 from pytest_llamaburn.errors import DatasetError
+from pytest_llamaburn.evalsets import Question, builtin_eval_sets, load_eval_set
 
 
 def entry(**fields: Any) -> dict[str, Any]:
@@ -126,7 +126,7 @@ def test_a_question_s_digest_changes_with_what_counts_as_its_answer(field: str) 
         ({"questions": [entry()]}, "name: field required"),
         (eval_set(entry(prompt=" ")), "questions[0] (id 'one'): prompt: string should have at"),
         (eval_set(entry(), {"prompt": "x"}), "questions[1]: id: field required"),
-        (eval_set(entry(), "Who?"), 'questions[1]: "Who?" is no object with fields'),
+        (eval_set(entry(), "Who?"), 'questions[1]: "Who?" is not an object with fields'),
         (eval_set(entry(id=True)), "questions[0]: id: input should be a valid string"),
         (eval_set(entry(refrence="x")), "questions[0] (id 'one'): refrence: extra inputs are"),
         (eval_set(entry(reference=[4])), "questions[0] (id 'one'): reference: input should be a"),
@@ -178,7 +178,10 @@ SCORED = [
         {"scorer": "code", "tests": ["1"], "options": {"memory_mb": True}},
         "memory_mb: True is not a number from 0 on",
     ),
-    ({"scorer": "wer", "reference": "a", "options": {"max_wer": "x"}}, "max_wer: 'x' is no number"),
+    (
+        {"scorer": "wer", "reference": "a", "options": {"max_wer": "x"}},
+        "max_wer: 'x' is not a number",
+    ),
     ({"scorer": "json-schema", "schema": {"type": "nonsense"}}, "schema: is no JSON Schema: "),
     ({"scorer": "json-schema", "schema": {"pattern": "("}}, "schema: is no JSON Schema: "),
     ({"scorer": "json-schema", "schema": {"$schema": 5}}, "schema: is no JSON Schema: its $schema"),
@@ -239,7 +242,7 @@ def test_a_question_that_can_be_scored_is_taken(tmp_path: Path, fields: dict[str
     ("content", "where"),
     [
         (lines(entry()) + "{", "line 2: is not JSON: "),
-        (lines(entry(), "x"), 'line 2: "x" is no object with fields'),
+        (lines(entry(), "x"), 'line 2: "x" is not an object with fields'),
         (lines(entry()) + "\n" + lines(entry(id="two", prompt="")), "line 3 (id 'two'): prompt: "),
         (lines(entry(), entry()), "line 2 (id 'one'): id: line 1 (id 'one') has it already"),
         ("", "questions: there is none"),
@@ -282,7 +285,7 @@ entries = st.fixed_dictionaries(
 @given(st.lists(entries | values, max_size=3))
 def test_whatever_a_file_holds_is_a_set_or_refused(questions: list[Any]) -> None:
     with contextlib.suppress(DatasetError):
-        found = datasets.eval_set(eval_set(*questions), Path("mine.json")).questions
+        found = evalsets.eval_set(eval_set(*questions), Path("mine.json")).questions
         assert [len(question.sha256) for question in found] == [16] * len(questions)
 
 

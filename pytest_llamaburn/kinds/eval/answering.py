@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
     from pytest_llamaburn.backends._base import Backend, Likely, Message, Model, Server
-    from pytest_llamaburn.datasets import Question
+    from pytest_llamaburn.evalsets import Question
     from pytest_llamaburn.search._base import Hit, Search
 
     Row = dict[str, Any]

@@ -12,16 +12,16 @@ import re
 from itertools import islice
 from typing import TYPE_CHECKING, Any, Final
 
-from pytest_llamaburn import datasets, files
-from pytest_llamaburn.datasets import Example
+from pytest_llamaburn import evalsets, files
 from pytest_llamaburn.errors import SettingsError
+from pytest_llamaburn.evalsets import Example
 from pytest_llamaburn.scorers import choice
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
 
     from pytest_llamaburn.backends._base import Message, Model, Server
-    from pytest_llamaburn.datasets import EvalSet, Question
+    from pytest_llamaburn.evalsets import EvalSet, Question
 
 ONE_LETTER: Final = {"max_tokens": 1, "think": "off"}  # the settings that ask for a letter alone
 _MARKS = (") ", ". ", ": ", " - ", "] ", ")", ".", " ", "\t")  # between a letter and its choice
@@ -104,7 +104,7 @@ def check(settings: Any) -> None:
     if not settings.few_shot and settings.choice_by == "text":
         _read(settings.system)
         return
-    found = [datasets.load_eval_set(name) for name in settings.set]
+    found = [evalsets.load_eval_set(name) for name in settings.set]
     asked = [task.load(settings, name).questions for name in settings.set]
     for one, questions in zip(found, asked, strict=True):
         Asking(settings, one).check(questions)

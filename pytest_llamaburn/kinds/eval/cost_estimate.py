@@ -11,7 +11,7 @@ from pytest_llamaburn.kinds.eval import task
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-    from pytest_llamaburn.datasets import Question
+    from pytest_llamaburn.evalsets import Question
     from pytest_llamaburn.judges import Case, Estimate, Panel
 
 _TYPICAL = 1200 * "x"  # stands for an unknown answer or source: about 300 tokens

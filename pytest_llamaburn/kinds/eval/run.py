@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING, Any
 
-from pytest_llamaburn import datasets, gates, registry
+from pytest_llamaburn import evalsets, gates, registry
 from pytest_llamaburn.backends._base import Server
 from pytest_llamaburn.errors import DatasetError, SettingsError
 from pytest_llamaburn.kinds._run import Run
@@ -24,7 +24,7 @@ from pytest_llamaburn.settings import Judging as JudgingOptions
 from pytest_llamaburn.store import journal, results
 
 if TYPE_CHECKING:
-    from pytest_llamaburn.datasets import Question
+    from pytest_llamaburn.evalsets import Question
     from pytest_llamaburn.search._base import Search
 
     Row = dict[str, Any]
@@ -139,7 +139,7 @@ class Exam(Run):
         self._judging.refuse_self(self.model.id)
         if not self._is_opponent:
             task.refuse_itself(self.settings, self.model.id)
-        ask = asking.Asking(self.settings, datasets.load_eval_set(self.identity.variant))
+        ask = asking.Asking(self.settings, evalsets.load_eval_set(self.identity.variant))
         self._decide(ask.system)
         self._answering = Answering(
             self.settings,

@@ -12,7 +12,7 @@ from pytest_llamaburn.scorers import _base
 from pytest_llamaburn.scorers._base import Score
 
 if TYPE_CHECKING:
-    from pytest_llamaburn.datasets import Question
+    from pytest_llamaburn.evalsets import Question
     from pytest_llamaburn.judges import Case, Pair
 
     Row = dict[str, Any]

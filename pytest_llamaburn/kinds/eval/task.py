@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from pytest_llamaburn import criteria, datasets, judges
+from pytest_llamaburn import criteria, datasets, evalsets, judges
 from pytest_llamaburn.errors import ResultsError, SettingsError
 from pytest_llamaburn.search import _record
 from pytest_llamaburn.search._base import Hit
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from pytest_llamaburn.criteria import Criterion
-    from pytest_llamaburn.datasets import Question
+    from pytest_llamaburn.evalsets import Question
 
 Row = dict[str, Any]
 
@@ -37,7 +37,7 @@ def load(settings: Any, name: str) -> Task:
         known = stored(settings.answers)["results"]
         questions = tuple(question(item["question"]) for item in known["items"])
         return Task(_chosen(questions, settings), known["eval_set"])
-    found = datasets.load_eval_set(name)
+    found = evalsets.load_eval_set(name)
     about = {
         "name": found.name,
         "version": found.version,
@@ -61,7 +61,7 @@ def _own(text: str) -> Criterion:
     """Return the criterion that --criterion defines; raises SettingsError."""
     try:
         found = criteria.parse(text)
-        return datasets.own_criterion(found.name, found.meaning)
+        return evalsets.own_criterion(found.name, found.meaning)
     except ValueError as err:
         raise SettingsError(f"--criterion: {err}") from None
 
@@ -135,7 +135,7 @@ def stored(path: str) -> dict[str, Any]:
 def question(fields: dict[str, Any]) -> Question:
     """Return the question of a result file's item or a journal's row."""
     listed = {n: tuple(fields.get(n, ())) for n in ("criteria", "definitions", "context")}
-    return datasets.Question(**{**fields, **listed})
+    return evalsets.Question(**{**fields, **listed})
 
 
 def rows_of(item: dict[str, Any]) -> list[Row]:

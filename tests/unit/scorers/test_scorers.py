@@ -636,14 +636,6 @@ def test_silence_loses_every_word() -> None:
     assert (verdict.details["wer"], verdict.details["deletions"]) == (1, 3)
 
 
-def test_corpus_rate_is_no_mean_of_rates() -> None:
-    pairs = [("a", "b"), ("one two three", "one two three"), ("noise", "")]
-    details = [wer.score(said, Asked(ref, {"language": "xx"})).details for said, ref in pairs]
-    assert wer.corpus_wer(details) == 2 / 4
-    assert wer.corpus_wer(details[2:]) is None
-    assert wer.corpus_wer([]) is None
-
-
 @pytest.mark.parametrize(
     ("hidden", "call", "said"),
     [

@@ -10,10 +10,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pytest_llamaburn import datasets
+from pytest_llamaburn import datasets, evalsets
 from pytest_llamaburn.backends._base import Model, Server
-from pytest_llamaburn.datasets import EvalSet, Question
 from pytest_llamaburn.errors import SettingsError
+from pytest_llamaburn.evalsets import EvalSet, Question
 from pytest_llamaburn.kinds.eval import asking
 from pytest_llamaburn.kinds.eval.asking import Asking
 from pytest_llamaburn.settings import Eval, model_of
@@ -42,7 +42,7 @@ def settings(**values: Any) -> Any:
 def written(directory: Path, *questions: Any, **fields: Any) -> EvalSet:
     path = directory / "mine.json"
     path.write_text(json.dumps({"name": "mine", "questions": questions, **fields}))
-    return datasets.load_eval_set(path)
+    return evalsets.load_eval_set(path)
 
 
 def turns(found: EvalSet, name: str, **values: Any) -> list[tuple[str, str]]:
@@ -79,7 +79,7 @@ def test_solved_examples_are_turns_of_a_conversation_before_the_question(tmp_pat
 def test_a_question_is_never_its_own_example_and_the_choice_is_the_seeds(
     asked: int, count: int, seed: int
 ) -> None:
-    found = datasets.eval_set({"name": "s", "questions": SUMS}, datasets.data_dir("none"))
+    found = evalsets.eval_set({"name": "s", "questions": SUMS}, datasets.data_dir("none"))
     given, again = (turns(found, f"sum{asked}", few_shot=count, seed=seed) for _ in range(2))
     assert given == again
     prompts = [text for role, text in given if role == "user"]

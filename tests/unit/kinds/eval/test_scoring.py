@@ -7,19 +7,19 @@ from typing import Any
 
 import pytest
 
-from pytest_llamaburn import datasets, gates, registry, sandbox
+from pytest_llamaburn import evalsets, gates, registry, sandbox
 from pytest_llamaburn.errors import DatasetError, MissingExtraError, UsageError
 from pytest_llamaburn.kinds.eval import run, scores, scoring, task
 from pytest_llamaburn.progress import Silent
 from pytest_llamaburn.scorers import json_schema, wer
 
 
-def asked(scorer: str = "number", **options: Any) -> datasets.Question:
-    given = datasets.Question("q", "What?", "things", "0" * 64)
+def asked(scorer: str = "number", **options: Any) -> evalsets.Question:
+    given = evalsets.Question("q", "What?", "things", "0" * 64)
     return given._replace(scorer=scorer, reference="18", options=options)
 
 
-def found(question: datasets.Question, answer: str = "18") -> dict[str, Any]:
+def found(question: evalsets.Question, answer: str = "18") -> dict[str, Any]:
     row = {"answer": answer, "error": None, "finish_reason": "stop", "search": None}
     verdict = scoring.score(question, row)
     assert verdict is not None
@@ -67,7 +67,7 @@ def test_sandbox_that_breaks_in_mid_run_is_the_reason_of_each_verdict(
     assert "cannot be run safely here" in verdict["reason"]
 
 
-def run_of(questions: list[datasets.Question], monkeypatch: pytest.MonkeyPatch) -> run.Exam:
+def run_of(questions: list[evalsets.Question], monkeypatch: pytest.MonkeyPatch) -> run.Exam:
     monkeypatch.setattr(task, "load", lambda *about: task.Task(tuple(questions), {}))
     return run.Exam(
         SimpleNamespace(seed=0, results_dir="r"), SimpleNamespace(variant="s"), 0, Silent()
