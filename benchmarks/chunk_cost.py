@@ -26,7 +26,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from _ours import Spent, backend_at, drive, timed
 from _report import Line, report
 
-from pytest_llamaburn.backends._base import Model, parse_host
+from pytest_llamaburn.backends._address import parse_host
+from pytest_llamaburn.backends._base import Model
 from pytest_llamaburn.backends._http import request_bytes
 from pytest_llamaburn.datasets import Prompt
 from pytest_llamaburn.load._metronome import Schedule, Server

@@ -86,11 +86,11 @@ A server's key comes from the environment only (`LLAMABURN_API_KEY`). So do the 
 A unit is in brackets. An option in seconds also takes `90s`, `15m` and `1h`.
 
 Other commands take some of these options too: `models`, `status` and `doctor` those about the
-server, `rejudge` those of `eval`, `judge calibrate` those about judges, `compare` and `results`
-`--results-dir` and those about output. `--help` of a command lists all its arguments.
+server, `rejudge` those of `eval`, and `judge calibrate` those about judges. `compare` and `results`
+take `--results-dir` and those about output. `--help` of a command lists all its arguments.
 """
 _OPTIONS_COLUMNS = """\
-| flag | environment | `llamaburn.toml` | default | |
+| flag | environment | `llamaburn.toml` | default | meaning |
 | --- | --- | --- | --- | --- |
 """
 _DIALECT = {"$schema": "https://json-schema.org/draft/2020-12/schema"}

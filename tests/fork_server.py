@@ -1,7 +1,7 @@
 """Forks real processes that have imported already what the command imports.
 
-`tests/forking.py` starts it and asks it, over a socket, for `python -m MODULE ARGUMENTS`. It runs
-no code of ours but imports and has one thread, so a fork is as good as a new interpreter.
+`tests/forking.py` starts it and asks it for one over a socket, each time. It does nothing but
+import and has one thread, so its fork behaves like a new interpreter.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ import json
 import os
 import pkgutil
 import runpy
+import signal
 import socket
 import sys
 import time
@@ -24,9 +25,9 @@ APART = {"__main__", "_child", "_remote", "_embedded_server", "_metronome"}  # o
 # What the command imports once it is asked to do something.
 LAZY = (
     *("_strptime", "anyio._backends._asyncio", "anyio.to_thread", "cProfile", "encodings.idna"),
-    *("filelock", "html.parser", "httpcore", "httpx", "importlib.metadata", "msgspec", "num2words"),
-    *("numpy.ma", "numpy.random", "packaging.version", "pdb", "platformdirs.unix", "psutil"),
-    *("pytest", "rich.live", "rich.progress", "rich.table", "uvloop", "zoneinfo"),
+    *("filelock", "html.parser", "httpcore", "httpx", "importlib.metadata", "msgspec"),
+    *("num2words", "numpy.ma", "numpy.random", "packaging.version", "pdb", "platformdirs.unix"),
+    *("psutil", "pytest", "rich.live", "rich.progress", "rich.table", "uvloop", "zoneinfo"),
 )
 
 
@@ -58,6 +59,7 @@ def fork() -> int:
     if pid:
         os.write(writing, b"%d" % pid)
         os._exit(0)
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     while os.getppid() == middle:
         time.sleep(0.0002)
     return 0
@@ -96,24 +98,23 @@ def _stream(number: int) -> io.TextIOWrapper:
     )
 
 
-def serve(line: socket.socket) -> str | None:
-    """Answer with a pid whoever asks for a process; return its module in that process."""
+def serve(line: socket.socket) -> bool:
+    """Answer with a pid each time a process is asked for; return whether this is one of them."""
     while True:
         words, descriptors, _, _ = socket.recv_fds(line, 1 << 18, 3)
         if not words:
-            return None
+            return False
         pid = fork()
         if not pid:
-            asked = json.loads(words)
-            become(asked, descriptors)
-            return str(asked["module"])
+            become(json.loads(words), descriptors)
+            return True
         line.send(b"%d" % pid)
         for descriptor in descriptors:
             os.close(descriptor)
 
 
 if __name__ == "__main__":
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C ends the tests, and they end this
     load()
-    name = serve(socket.socket(fileno=int(sys.argv[1])))
-    if name is not None:
-        runpy.run_module(name, run_name="__main__", alter_sys=True)
+    if serve(socket.socket(fileno=int(sys.argv[1]))):
+        runpy.run_module(OWN, run_name="__main__", alter_sys=True)

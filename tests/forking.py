@@ -1,4 +1,4 @@
-"""Starts `python -m MODULE` as a process of its own, without paying for its imports each time.
+"""Starts the command as a process of its own, without paying for its imports each time.
 
 On Linux a fork server that has imported everything forks the process (see `fork_server.py`). It is
 a child of this process like any other: its pid, signals, exit code and streams are its own. Where
@@ -41,7 +41,6 @@ class Process(subprocess.Popen[AnyStr]):
             return
         ends = [end if end >= 0 else number for number, end in enumerate((stdin, stdout, stderr))]
         asked = {
-            "module": argv[2],
             "words": argv[3:],
             "cwd": str(Path(cwd or ".").absolute()),
             "env": dict(os.environ if env is None else env),
@@ -68,9 +67,8 @@ def run(argv: Sequence[str], **about: Any) -> subprocess.CompletedProcess[Any]:
 
 def forkable(argv: Sequence[str], env: Mapping[str, str] | None) -> bool:
     """Return whether a fork of the server does the same as a new interpreter."""
-    if sys.platform != "linux" or [*argv[:2]] != [sys.executable, "-m"]:
-        return False
-    return start_of(os.environ if env is None else env) == _AT_START
+    ours = [*argv[:3]] == [sys.executable, "-m", "pytest_llamaburn"] and sys.platform == "linux"
+    return ours and start_of(os.environ if env is None else env) == _AT_START
 
 
 def start_of(env: Mapping[str, str]) -> dict[str, str]:

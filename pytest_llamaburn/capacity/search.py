@@ -126,9 +126,9 @@ class Level:
         """Return the requests of each visit without its burst."""
         return [run[self.burst :] or run[-1:] for run in self.visits]
 
-    def settle(self, above: Sequence[list[Record]]) -> None:
-        """Find the visits that were not disturbed, as these to levels above show too."""
-        self.visits, self._seen = visits.settled(self._held(), self.burst, above), None
+    def settle(self, above: Sequence[list[Record]], below: Sequence[list[Record]]) -> None:
+        """Find the visits that were not disturbed, as those to levels above and below show too."""
+        self.visits, self._seen = visits.settled(self._held(), self.burst, above, below), None
 
     def seen(self) -> tuple[crossing.Sample, tuple[float, float, float]]:
         """Return the counted requests and (share failed, its lower, its upper bound)."""
@@ -204,10 +204,19 @@ class Pursuit(ABC):
             level.runs.append([])
         level.runs[-1].extend(records)
         self.last = None if any(record.limited for record in records) else value
+        self.settle()
+
+    def settle(self) -> None:
+        """Find the visits of each level that were not disturbed."""
         above: list[list[Record]] = []
-        for _, one in sorted(self.levels.items(), reverse=True):
-            one.settle(above)
-            above += one.counted()
+        for value, one in sorted(self.levels.items(), reverse=True):
+            one.settle(above, self.below(value))
+            above = [*one.counted(), *above]
+
+    def below(self, value: float) -> list[list[Record]]:
+        """Return the visits to levels below one, nearest first."""
+        lower = sorted((v for v in self.trusted if v < value), reverse=True)
+        return [run for v in lower for run in self.trusted[v].visits]
 
     def given_up(self, value: float) -> bool:
         """Return whether a level was measured again as often as it may be, and stayed limited."""
@@ -250,26 +259,49 @@ class Pursuit(ABC):
             return found
         return self._between()
 
-    def doubtful(self) -> float | None:
+    def doubtful(self, *, lone: bool = True) -> float | None:
         """Return a level to probe again, the lowest that a single visit says something odd of.
 
         Our own process was the limit, it fails more than a level above, it does less than one
-        below, or it is the lowest that fails, which alone says how far up the point may be.
+        below, or it is the lowest that fails: a `lone` one, or one that the levels below had not
+        foretold.
         """
         trusted = self.trusted
         failing = [value for value, level in trusted.items() if self.bad(level)]
         for value, level in sorted(self.levels.items()):
             once, few = len(level.runs) == 1, len(level.runs) < _VISITS
-            below = [x.visits for v, x in trusted.items() if v < value]
             above = [x for v, x in trusted.items() if v > value]
+            lowest = value in failing[:1] and not _near(value, failing)
             if (
                 (few and value not in trusted)
                 or (few and value in failing and self._outdone(level, above))
-                or (once and value in failing[:1] and not _near(value, failing))
-                or (once and any(visits.slower(level.visits[0], runs) for runs in below))
+                or (once and lowest and (lone or self._surprises(value)))
+                or (once and visits.slower_than_any(level.visits[0], self.below(value)))
             ):
                 return value
         return None
+
+    def _surprises(self, value: float) -> bool:
+        """Return whether the levels below one that fails put the point farther up than it is."""
+        samples = [sample for sample in self.samples if sample.level < value]
+        if not samples:
+            return True
+        rate = self.limits.failure_rate
+        before, now = crossing.crossing(samples, self.late(value), rate), self.estimate()
+        return before is None or now is None or before > _CONFIRMS * now
+
+    def again(self) -> Sending:
+        """Probe again what a single visit says something odd of."""
+        while (value := self.odd()) is not None:
+            yield from self.repeat(value)
+
+    @abstractmethod
+    def odd(self) -> float | None:
+        """Return a level to probe again, if there is enough left for it."""
+
+    @abstractmethod
+    def repeat(self, value: float) -> Sending:
+        """Probe a level again."""
 
     def _outdone(self, level: Level, above: Sequence[Level]) -> bool:
         """Return whether a level above fails less than this one."""
@@ -318,8 +350,11 @@ class Pursuit(ABC):
         return found
 
     @abstractmethod
-    def late(self) -> crossing.Curve:
-        """Return the share that the deadline cuts off, over the level: at once, and roughly."""
+    def late(self, below: float = math.inf) -> crossing.Curve:
+        """Return the share that the deadline cuts off, over the level: at once, and roughly.
+
+        From levels `below` one.
+        """
 
     @abstractmethod
     def queue(self) -> queue_replay.Queue | None:

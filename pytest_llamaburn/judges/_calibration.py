@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from pytest_llamaburn import files
 from pytest_llamaburn.criteria import named
 from pytest_llamaburn.errors import DatasetError
-from pytest_llamaburn.stats import agreement
+from pytest_llamaburn.stats import agreement, figures
 from pytest_llamaburn.texts import dumps
 
 if TYPE_CHECKING:
@@ -139,7 +139,7 @@ def pairwise(found: Sequence[Preference]) -> dict[str, Any]:
 
 
 def _rate(found: Sequence[Preference], values: Sequence[float]) -> dict[str, Any]:
-    return agreement.mean(values, [one.question for one in found], (0, 1)).as_dict()
+    return figures.mean(values, [one.question for one in found], (0, 1)).as_dict()
 
 
 def _agreement(pairs: Sequence[tuple[Label, float | None]]) -> dict[str, Any]:
@@ -174,7 +174,7 @@ def _with_interval(
     ratings: tuple[Sequence[float], Sequence[float]],
     questions: Sequence[str],
     marks: Sequence[int],
-) -> agreement.Figure:
+) -> figures.Figure:
     """Return a figure with its interval: of a mean on a scale Gaffke's, else a bootstrap's."""
     import numpy as np
 
@@ -184,7 +184,7 @@ def _with_interval(
     width = float(max(marks) - min(marks))
     ends = value(np.array([-width, 0.0, width]))
     values = value(np.array(judge, dtype=float) - np.array(human, dtype=float))
-    return agreement.mean(values.tolist(), questions, (float(min(ends)), float(max(ends))))
+    return figures.mean(values.tolist(), questions, (float(min(ends)), float(max(ends))))
 
 
 def _gates(

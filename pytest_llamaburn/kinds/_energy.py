@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from pytest_llamaburn.energy import cost, timeline
+from pytest_llamaburn.energy import cost, profiles, timeline
 from pytest_llamaburn.kinds.stress import levels
 from pytest_llamaburn.metrics import RUN_METRICS
 
@@ -21,7 +21,7 @@ def tokens(good: Sequence[Mapping[str, Any]]) -> float | None:
     return sum(lengths) if lengths and None not in lengths else None
 
 
-def totals(profile: timeline.Profile, good: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+def totals(profile: profiles.Profile, good: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
     """Return what a run took, by the keys of RUN_METRICS; None for what is not known."""
     spent = profile.total()
     generated = tokens(good)
@@ -48,14 +48,14 @@ def by_repeat(
     found = []
     for repeat in sorted({row["repeat"] for row in rows}):
         mine = [row for row in rows if row["repeat"] == repeat]
-        spent = totals(timeline.Profile(entries, mine), [r for r in mine if r["error"] is None])
+        spent = totals(profiles.Profile(entries, mine), [r for r in mine if r["error"] is None])
         found.append({"repeat": repeat, **{key: spent[key] for key in keys}})
     return found
 
 
 def price(
     config: Mapping[str, Any],
-    profile: timeline.Profile,
+    profile: profiles.Profile,
     taken: Mapping[str, Any],
     reason: str | None,
 ) -> dict[str, Any]:
@@ -99,14 +99,14 @@ def lines(
     entries: Sequence[dict[str, Any]], sent: Sequence[timeline.Window]
 ) -> list[timeline.Timeline]:
     """Return the timelines of a run, each with the requests of its time."""
-    return timeline.Profile(entries, (), sent).timelines
+    return profiles.Profile(entries, (), sent).timelines
 
 
 def seen(entries: Sequence[dict[str, Any]], sent: Sequence[timeline.Window] = ()) -> dict[str, Any]:
     """Return `telemetry` and `system_profile` of a run whose requests get no energy each."""
-    profile = timeline.Profile(entries, (), sent)
+    profile = profiles.Profile(entries, (), sent)
     return {
-        "telemetry": timeline.facts(profile, profile.total()),
+        "telemetry": profiles.facts(profile, profile.total()),
         "system_profile": profile.samples(),
     }
 
@@ -119,7 +119,7 @@ def level(
     Failed requests took energy too; a stretch whose energy is not known makes the level's null.
     """
     spans = [(int(one.start_ns), int(one.end_ns)) for _, one in whole if one.end_ns > one.start_ns]
-    taken = [timeline.between(found, *span) for span in spans]
+    taken = [profiles.between(found, *span) for span in spans]
     reason = next((one.reason for one in taken if one.reason), None)
     if reason or not taken:
         return {**dict.fromkeys(LEVEL), "energy_reason": reason or "no_samples"}

@@ -5,13 +5,8 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from pytest_llamaburn.stats.agreement import (
-    DRAWS,
-    USABLE,
-    Figure,
-    consensus,
-    percentile_interval,
-)
+from pytest_llamaburn.stats.agreement import DRAWS, USABLE, consensus, percentile_interval
+from pytest_llamaburn.stats.figures import Figure
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pytest_llamaburn import options
-from pytest_llamaburn.backends._base import parse_host
+from pytest_llamaburn.backends._address import parse_host
 from pytest_llamaburn.backends._detect import means_file, settle
 from pytest_llamaburn.energy import cost
 from pytest_llamaburn.errors import ResultsError, SettingsError

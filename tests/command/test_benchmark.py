@@ -17,6 +17,7 @@ import pytest
 import trustme
 from command_line import COMMAND, llamaburn, results_in
 from filelock import FileLock
+from forking import Process
 from scripted import (
     Close,
     LlamaCppFacade,
@@ -265,7 +266,7 @@ def test_bug_of_ours_exits_three_with_its_traceback(ollama: str, tmp_path: Path)
 def test_run_waits_for_another_on_this_machine_and_says_so(ollama: str, tmp_path: Path) -> None:
     words = ("benchmark", "tiny", f"--host={ollama}", "--iterations=1")
     with FileLock(Path(os.environ["TMPDIR"]) / "llamaburn-measuring.lock"):
-        running = subprocess.Popen(
+        running = Process[bytes](
             [*COMMAND, *words], cwd=tmp_path, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE
         )
         assert running.stderr is not None

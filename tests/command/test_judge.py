@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from command_line import COMMAND, llamaburn
 from fake_judges import KEY, Claude, OpenAI, preference, serving, verdict
+from forking import Process
 from scripted import Hang, Steps
 
 from pytest_llamaburn.commands import judge
@@ -236,7 +237,7 @@ def test_cut_calibration_is_continued_without_paying_again(tmp_path: Path) -> No
         one = [*COMMAND, *words, "--judge-concurrency=1"]
         env = {**os.environ, "OPENAI_API_KEY": KEY}
         pipes: Any = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
-        with subprocess.Popen(one, cwd=tmp_path, env=env, **pipes) as running:
+        with Process[str](one, cwd=tmp_path, env=env, **pipes) as running:
             assert reached.wait(60)
             running.send_signal(signal.SIGTERM)
             _, stderr = running.communicate(timeout=60)

@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 from command_line import COMMAND, llamaburn, results_in
+from forking import Process
 from scripted import OllamaFacade, Request, ScriptedServer, Steps
 from stalling import FINISHED, Stalling
 
@@ -30,9 +31,11 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
 
-def start(host: str, cwd: Path, **env: str) -> subprocess.Popen[str]:
+def start(
+    host: str, cwd: Path, how: type[subprocess.Popen[str]] = Process, **env: str
+) -> subprocess.Popen[str]:
     args = ("benchmark", "tiny", f"--host={host}", "--iterations=9", "-o", "json")
-    return subprocess.Popen(
+    return how(
         [*COMMAND, *args],
         cwd=cwd,
         env={**os.environ, **env},
@@ -352,7 +355,7 @@ def test_who_waits_is_told_for_whom_and_may_go(tmp_path: Path) -> None:
     facade, lost = Stalling(), tmp_path / "other"
     lost.mkdir()
     with ScriptedServer(facade) as server:
-        first = start(server.host, tmp_path)
+        first = start(server.host, tmp_path, subprocess.Popen)  # whose command line is shown
         assert facade.stalled.wait(60)
         second = start(server.host, lost)
         assert second.stderr is not None

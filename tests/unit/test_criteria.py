@@ -22,7 +22,7 @@ from pytest_llamaburn.judges._prompt import absolute
 from pytest_llamaburn.kinds.eval import comparable, scoring, task
 from pytest_llamaburn.kinds.eval import scores as _marks
 from pytest_llamaburn.settings import Eval
-from pytest_llamaburn.stats import agreement
+from pytest_llamaburn.stats import figures
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -180,7 +180,7 @@ def test_judges_who_disagree_do_not_make_an_answer_correct(told: list[str], comm
 @given(st.lists(st.sampled_from(GRADES), min_size=1, max_size=12))
 @examples(max_examples=25, deadline=None)
 def test_f_score_is_the_harmonic_mean_and_lies_in_its_interval(given_: list[str]) -> None:
-    found = {name: agreement.graded(name, given_) for name in GRADED}
+    found = {name: figures.graded(name, given_) for name in GRADED}
     correct, known = found["graded_correct"].value, found["correct_given_attempted"].value
     f_score = found["f_score"].value
     assert correct is not None
@@ -195,13 +195,13 @@ def test_f_score_is_the_harmonic_mean_and_lies_in_its_interval(given_: list[str]
 
 def test_without_unattempted_answers_the_f_score_is_the_share_of_correct_ones() -> None:
     told = ["correct"] * 7 + ["incorrect"] * 3
-    share, f_score = agreement.graded("graded_correct", told), agreement.graded("f_score", told)
+    share, f_score = figures.graded("graded_correct", told), figures.graded("f_score", told)
     assert f_score.value == share.value == 0.7
     assert f_score.ci95 == pytest.approx(share.ci95, abs=1e-6)
 
 
 def test_where_nothing_was_attempted_nothing_is_known_of_the_attempted() -> None:
-    found = agreement.graded("correct_given_attempted", ["not_attempted"] * 3)
+    found = figures.graded("correct_given_attempted", ["not_attempted"] * 3)
     assert (found.value, found.reason) == (None, "no answer was attempted")
 
 

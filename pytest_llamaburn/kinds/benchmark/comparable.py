@@ -16,7 +16,7 @@ from statistics import fmean, median
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from pytest_llamaburn import gates, insights, metrics, registry
-from pytest_llamaburn.energy import timeline
+from pytest_llamaburn.energy import profiles
 from pytest_llamaburn.errors import SettingsError
 from pytest_llamaburn.stats import runs as evidence
 from pytest_llamaburn.stats import samples as stats
@@ -206,7 +206,7 @@ class Comparison:
         for side, found in zip(pair, runs, strict=True):
             if not any(found):
                 return {**blank, "reason": f"no request of {side.label} gave a value"}
-        apart = column.unit in metrics.ENERGY_UNITS and timeline.unlike([s.document for s in pair])
+        apart = column.unit in metrics.ENERGY_UNITS and profiles.unlike([s.document for s in pair])
         if apart:
             return {**blank, "reason": apart}
         (first, second), paired = evidence.aligned(runs)
@@ -257,7 +257,7 @@ class Comparison:
             groups: dict[Any, list[Samples]] = {}
             for one in alike:
                 found = one.samples(column.metric, self.fixed_n)
-                counted = column.unit in metrics.ENERGY_UNITS and timeline.counted_in(one.document)
+                counted = column.unit in metrics.ENERGY_UNITS and profiles.counted_in(one.document)
                 alike_to = (one.conditions, counted)
                 groups.setdefault(alike_to, []).extend(filter(None, found))
             several = [group for group in groups.values() if len(group) > 1]
@@ -385,7 +385,7 @@ def warnings(sides: Sequence[Side]) -> list[dict[str, str]]:
     for _, same in _grouped(sides, lambda side: side.document["run_id"]):
         text = f"{', '.join(side.label for side in same)} are one and the same run"
         told += [{"id": "same_run", "text": text}] if len(same) > 1 else []
-    counting = [side for side in sides if timeline.counted_in(side.document)]
+    counting = [side for side in sides if profiles.counted_in(side.document)]
     text = _differing(counting, "device whose energy counts", _counted)
     told += [{"id": "counted", "text": text}] if text else []
     remarks = [(side, *remark) for side in sides for remark in _remarks(side)]
@@ -410,7 +410,7 @@ def _num_ctx(side: Side) -> Any:
 
 
 def _counted(side: Side) -> str:
-    return ", ".join(timeline.counted_in(side.document))
+    return ", ".join(profiles.counted_in(side.document))
 
 
 def _prompts_fact(side: Side) -> str:

@@ -9,7 +9,7 @@ from pydantic import Field, create_model
 
 from pytest_llamaburn import flags, gates, metrics, registry
 from pytest_llamaburn.backends._failures import NOT_THE_MODELS
-from pytest_llamaburn.energy import timeline
+from pytest_llamaburn.energy import profiles
 from pytest_llamaburn.errors import SettingsError
 from pytest_llamaburn.kinds import _energy
 from pytest_llamaburn.kinds._file import Distribution, Part, RunError, RunFile, opening, status
@@ -113,7 +113,7 @@ def keep_beside(record: Record, path: Path) -> None:
 def build(record: Record) -> dict[str, Any]:
     """Return the content of a benchmark's result file, made from its journal."""
     header = record.header or {}
-    profile = timeline.Profile(record.profile, record.rows)
+    profile = profiles.Profile(record.profile, record.rows)
     rows = [profile.powered(row) for row in record.rows]
     rows.sort(key=lambda r: (r["repeat"], r["timestamp"], r["iteration"]))
     about = flags.context(rows, header["config"], record.facts)
@@ -141,9 +141,9 @@ def build(record: Record) -> dict[str, Any]:
             "gates": [],
         },
         "telemetry": {
-            **timeline.facts(profile, spent),
+            **profiles.facts(profile, spent),
             **record.facts,
-            "processes": timeline.processes(record.rows),
+            "processes": profiles.processes(record.rows),
         },
         "system_profile": profile.samples(),
         "insights": [],

@@ -8,7 +8,7 @@ from time import perf_counter
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from pytest_llamaburn import metrics
-from pytest_llamaburn.energy import timeline
+from pytest_llamaburn.energy import profiles
 from pytest_llamaburn.errors import ServerError, StoppedError
 from pytest_llamaburn.kinds._run import Run, row_of
 from pytest_llamaburn.kinds.benchmark.measured import Measured
@@ -126,7 +126,7 @@ class Bench(Run):
         line = self._profiler.timeline()
         for row in rows:
             if row["clock"]["segment"] == self._profiler.segment:
-                row.update(timeline.powered(row, line))
+                row.update(profiles.powered(row, line))
 
     def _note(self, shot: Shot, trace: Trace) -> dict[str, Any]:
         row = self._row(shot, trace)

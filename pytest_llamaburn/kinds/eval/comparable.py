@@ -1,6 +1,6 @@
 """Evals compared: the difference of each mark over the same questions, and how sure it is.
 
-It is better or worse where its whole interval is (`agreement.mean`), which takes 6 questions. Of
+It is better or worse where its whole interval is (`figures.mean`), which takes 6 questions. Of
 several answers to a question, the mean counts.
 """
 
@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from pytest_llamaburn import criteria, metrics
 from pytest_llamaburn.errors import ResultsError
-from pytest_llamaburn.stats import agreement, runs
+from pytest_llamaburn.stats import figures, runs
 from pytest_llamaburn.store import results
 
 if TYPE_CHECKING:
@@ -139,14 +139,14 @@ def _difference(name: str, pairs: Sequence[tuple[float, float]], shared: int) ->
     a, b = [pair[0] for pair in pairs], [pair[1] for pair in pairs]
     is_share = name in _SHARES or name in criteria.SHARES_OF_GRADES
     scale = (0, 1) if is_share else criteria.named(name).scale
-    found = agreement.paired_difference(a, b, scale)
+    found = figures.paired_difference(a, b, scale)
     means = [fmean(side) if side else None for side in (a, b)]
     return _told(name, "share" if scale == (0, 1) else "1 to 5", means, found, (len(pairs), shared))
 
 
 def _f_score(grades: Sequence[tuple[str, str]], shared: int) -> Document:
-    sides = [agreement.graded("f_score", [pair[side] for pair in grades]) for side in (0, 1)]
-    found, values = agreement.difference(*sides), [one.value for one in sides]
+    sides = [figures.graded("f_score", [pair[side] for pair in grades]) for side in (0, 1)]
+    found, values = figures.difference(*sides), [one.value for one in sides]
     return _told("f_score", "share", values, found, (len(grades), shared))
 
 
@@ -154,7 +154,7 @@ def _told(
     name: str,
     unit: str,
     values: Sequence[float | None],
-    found: agreement.Figure,
+    found: figures.Figure,
     counts: tuple[int, int],
 ) -> Document:
     metric = metrics.EVAL_METRICS.get(name)

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from pytest_llamaburn import metrics
 from pytest_llamaburn.criteria import BUILT_IN, GRADED, GRADES, NOT_APPLICABLE, SCORES, named
 from pytest_llamaburn.gates import Observed
-from pytest_llamaburn.stats import agreement, jury
+from pytest_llamaburn.stats import figures, games, jury
 from pytest_llamaburn.stats import samples as stats
 
 if TYPE_CHECKING:
@@ -48,7 +48,7 @@ def _criterion(found: Sequence[dict[str, Any]], asked: Criterion) -> dict[str, A
     fit = [one for one in found if one["state"] != NOT_APPLICABLE]
     scores = [one["score"] for one in fit if one["score"] is not None]
     missing = len(fit) - len(scores)
-    middle = agreement.mean(scores, scale=asked.scale)
+    middle = figures.mean(scores, scale=asked.scale)
     ends = asked.scale if fit else ()
     bounds = {f"missing_at_{end}": (sum(scores) + missing * end) / len(fit) for end in ends}
     marked = asked.kind == "scale"
@@ -102,9 +102,9 @@ def grades(items: Sequence[Item]) -> dict[str, dict[str, Any]]:
 
 
 def _grade(name: str, given: Sequence[str], total: int, why: str | None) -> dict[str, Any]:
-    found = agreement.graded(name, given)
+    found = figures.graded(name, given)
     missing = total - len(given)
-    ends = [agreement.graded(name, [*given, *missing * [grade]]).value for grade in GRADES]
+    ends = [figures.graded(name, [*given, *missing * [grade]]).value for grade in GRADES]
     known = [value for value in ends if value is not None]
     bounds = {"missing_at_0": min(known), "missing_at_1": max(known)} if known else None
     interval = _listed(found.ci95)
@@ -163,7 +163,7 @@ def _share_of(
     is_hit: Callable[[dict[str, Any]], bool],
 ) -> dict[str, Any]:
     hits = [float(is_hit(verdict)) for _, verdict in counted]
-    found = agreement.mean(hits, [name for name, _ in counted], (0, 1))
+    found = figures.mean(hits, [name for name, _ in counted], (0, 1))
     return {
         "n_total": len(asked),
         "n_scored": len(counted),
@@ -194,7 +194,7 @@ def pass_at_k(items: Sequence[Item], k: int | None) -> dict[str, Any] | None:
         return None
     asked = [item for item in items if any(_scored(item))]
     values = [item["pass_at_k"] for item in asked if item["pass_at_k"] is not None]
-    found = agreement.mean(values, scale=(0, 1))
+    found = figures.mean(values, scale=(0, 1))
     return {
         "k": k,
         "n_total": len(asked),
@@ -232,7 +232,7 @@ def pairwise(items: Sequence[Item], rival: str | None) -> dict[str, Any] | None:
     """
     if rival is None:
         return None
-    found = agreement.games([game for item in items for game in _games(item)])
+    found = games.games([game for item in items for game in _games(item)])
     verdict, reason = _winner(found)
     states = Counter(c["state"] for item in items for c in item["comparisons"])
     return {
@@ -245,10 +245,10 @@ def pairwise(items: Sequence[Item], rival: str | None) -> dict[str, Any] | None:
     }
 
 
-def _games(item: Item) -> Iterator[agreement.Game]:
+def _games(item: Item) -> Iterator[games.Game]:
     for one in item["comparisons"]:
         verdicts = [j["verdict"] for j in one["judgments"] if j["source"] == "judge"]
-        yield agreement.Game(
+        yield games.Game(
             one["verdict"],
             one["inconsistent"],
             one["first_picks"],

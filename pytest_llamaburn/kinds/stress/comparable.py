@@ -15,7 +15,7 @@ from statistics import NormalDist
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from pytest_llamaburn import gates, insights, metrics, registry
-from pytest_llamaburn.energy import timeline
+from pytest_llamaburn.energy import profiles
 from pytest_llamaburn.errors import ResultsError, SettingsError
 from pytest_llamaburn.stats import runs as evidence
 from pytest_llamaburn.stats import samples
@@ -171,7 +171,7 @@ class Comparison:
         unit = _UNITS[axis(after)] if of.metric in POINTS else of.unit
         about = {"metric": of.metric, "statistic": of.statistic, "unit": unit, "better": of.better}
         values = dict(zip(("baseline", "value"), pair, strict=True))
-        apart = timeline.unlike(both) if unit in metrics.ENERGY_UNITS else None
+        apart = profiles.unlike(both) if unit in metrics.ENERGY_UNITS else None
         if apart:
             undecided = {"verdict": "inconclusive", "reason": apart, "noise": None}
             return {**about, **values, **_NOWHERE, **undecided}
@@ -216,7 +216,7 @@ class Comparison:
         alike: dict[Any, list[Document]] = {}
         for conditions, group in self._earlier.items():
             for one in group:
-                counted = of.unit in metrics.ENERGY_UNITS and timeline.counted_in(one)
+                counted = of.unit in metrics.ENERGY_UNITS and profiles.counted_in(one)
                 alike.setdefault((conditions, counted), []).append(one)
         numbers = ([_number(one, of, place) for one in group] for group in alike.values())
         groups = [
@@ -306,7 +306,7 @@ def _unlike(before: Document, after: Document) -> Iterator[str]:
     machines = [found["environment"].get("fingerprint") for found in (before, after)]
     if machines[0] != machines[1]:
         yield "it was measured on another machine"
-    apart = timeline.unlike((before, after))
+    apart = profiles.unlike((before, after))
     if apart:
         yield apart
     deadlines = [found["results"]["deadline_s"] for found in (before, after)]

@@ -11,7 +11,7 @@ from pydantic import Field
 
 from pytest_llamaburn.capacity import slo
 from pytest_llamaburn.capacity import sustained as stability
-from pytest_llamaburn.energy import timeline
+from pytest_llamaburn.energy import profiles, timeline
 from pytest_llamaburn.errors import SettingsError
 from pytest_llamaburn.kinds import _energy
 from pytest_llamaburn.kinds._file import Distribution, Part, RunFile, opening
@@ -138,9 +138,9 @@ def build(record: Record) -> dict[str, Any]:
     everything = [row for step in steps for row in step.part.rows]
     load = _load(steps, record)
     results = _results(load, steps, everything, record)
-    profile = timeline.Profile(record.profile, (), [_energy.window(row) for row in everything])
+    profile = profiles.Profile(record.profile, (), [_energy.window(row) for row in everything])
     results["totals"] |= _energy.totals(profile, [r.values for r in everything if not r.error])
-    energy, samples = timeline.facts(profile, profile.total()), profile.samples()
+    energy, samples = profiles.facts(profile, profile.total()), profile.samples()
     results["idle"] = stability.idle(samples)
     results["sustained"] = _sustained(steps, load, profile.timelines)
     results["cost"] = _energy.price(

@@ -11,7 +11,7 @@ from samples import document, failed_trace, header, record, row
 
 from pytest_llamaburn import gates
 from pytest_llamaburn.capacity.measuring_window import Stretch
-from pytest_llamaburn.energy import timeline
+from pytest_llamaburn.energy import profiles, timeline
 from pytest_llamaburn.energy import words as power_report
 from pytest_llamaburn.energy.timeline import Timeline, Window
 from pytest_llamaburn.kinds import _energy
@@ -687,6 +687,6 @@ def test_idle_power_that_is_most_of_the_energy_is_said() -> None:
 
 
 def test_facts_without_a_profile_are_null() -> None:
-    profile = timeline.Profile((), [])
-    found = timeline.facts(profile, profile.total())
+    profile = profiles.Profile((), [])
+    found = profiles.facts(profile, profile.total())
     assert (found["provider"], found["scope"], found["missed_ticks"]) == (None, None, None)
