@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from pytest_llamaburn.scorers._base import Question, Score
 
 NEEDS = ("choices", "reference")
+ADVICE = "Ask for the letter of one choice only, or use --choice-by logprob"
 
 _LETTERS = "ABCDEFGHIJ"
 # How languages name the answer; those that write no spaces are found within words.

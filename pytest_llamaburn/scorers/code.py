@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     from pytest_llamaburn.scorers._base import Question
 
 NEEDS = ("tests",)
+ADVICE = "Ask for one block of Python between ``` marks"
 
 _FENCE = re.compile(
     r"^[ \t]*(```+|~~~+)[ \t]*(\w*)[^\n]*\n(.*?)(?:^[ \t]*\1|\Z)", re.MULTILINE | re.DOTALL

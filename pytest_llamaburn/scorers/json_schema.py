@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from pytest_llamaburn.scorers._base import Question, Score
 
 NEEDS = ("schema",)
+ADVICE = "Ask for JSON alone, without text around it"
 
 _BEGINNING = re.compile(r"[{\[]")
 _DATA = ("const", "enum", "default", "examples")  # what these keywords hold is no schema

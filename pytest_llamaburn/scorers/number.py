@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from pytest_llamaburn.scorers._base import Question, Score
 
 NEEDS = ("reference",)
+ADVICE = "Ask for a last line such as “Answer: 42”"
 
 
 class _Number(NamedTuple):

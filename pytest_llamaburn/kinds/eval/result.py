@@ -318,10 +318,10 @@ def build(record: Record) -> dict[str, Any]:
             "gates": [],
         },
         **_energy.seen(record.profile),
-        "insights": _insights(answers, config),
     }
     document["telemetry"] |= {k: v for k, v in record.facts.items() if k != "type"}
     document["results"]["gates"] = [*record.gates, *_gates(document)]
+    document["insights"] = insights.find(document)
     return document
 
 
@@ -340,11 +340,6 @@ def _by_category(items: Sequence[dict[str, Any]]) -> dict[str, Any]:
     known = [mean for mean in means if mean is not None]
     macro = {"mean": fmean(known) if known else None, "categories": len(known)}
     return {"by_category": groups, "correct_macro": macro}
-
-
-def _insights(answers: Sequence[dict[str, Any]], config: dict[str, Any]) -> list[dict[str, Any]]:
-    found = insights.cut_before_answer([{**a, **a["timing"]} for a in answers], config)
-    return [found] if found else []
 
 
 def modern(document: dict[str, Any]) -> dict[str, Any]:

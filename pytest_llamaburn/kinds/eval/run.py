@@ -174,10 +174,10 @@ class Exam(Run):
             return
         rows = [row for of_one in self._rows.values() for row in of_one.values()]
         config = {**self._config(), "sent": self.backend.body(self.model, [])}
-        found = insights.cut_before_answer(rows, config, least=_WARNED_AFTER)
+        found = insights.cut_answers(rows, config, least=_WARNED_AFTER)
         if found is not None:
             self._warned = True
-            self._progress.say(found["text"])
+            self._progress.say(found[0])
 
     def _config(self) -> dict[str, Any]:
         config = super()._config()

@@ -309,7 +309,8 @@ def _unread(document: Document) -> Iterator[str]:
     wrong = "; what cannot be read is wrong" if found["unparsable"]["count"] else ""
     yield f"scorers: {_states(states)}{wrong}"
     answers = [one for item in found["items"] for one in (item, *item["more_samples"])]
-    told = ("unparsable",) if document["insights"] else ("unparsable", "truncated")
+    known = any(insight["id"] == "cut_before_answer" for insight in document["insights"])
+    told = ("unparsable",) if known else ("unparsable", "truncated")
     cut = sum(
         one["finish_reason"] == "length"
         and one["verdict"] is not None
