@@ -30,11 +30,11 @@ from pytest_llamaburn.backends._address import parse_host
 from pytest_llamaburn.backends._base import Model
 from pytest_llamaburn.backends._http import request_bytes
 from pytest_llamaburn.datasets import Prompt
+from pytest_llamaburn.kinds.stress.settings import Stress
 from pytest_llamaburn.load._metronome import Schedule, Server
 from pytest_llamaburn.load.rows import Reader, Rows
 from pytest_llamaburn.load.sender import Place, Sender
 from pytest_llamaburn.load.step import CLIENTS, Step
-from pytest_llamaburn.settings import Stress
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable, Iterator

@@ -7,7 +7,7 @@ import json
 from functools import cache
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
-from pytest_llamaburn import criteria, datasets, metrics, registry
+from pytest_llamaburn import criteria, datasets, measures, metrics, registry
 from pytest_llamaburn.errors import DatasetError
 from pytest_llamaburn.registry import unknown
 
@@ -135,7 +135,8 @@ def eval_set(content: Any, path: Path, places: Sequence[str] = ()) -> EvalSet:
 def own_criterion(name: str, description: str, anchors: dict[str, str] | None = None) -> Criterion:
     """Return a criterion of the user's own; raises ValueError for a name that is taken."""
     found = criteria.own(name, description, anchors)
-    if name in metrics.EVAL_METRICS or name in _TAKEN or metrics.resolve(name):
+    taken = {m.name for m in measures.ANSWERS} | {*_TAKEN, *measures.names(metrics.MEASURES)}
+    if name in taken:
         msg = f"'{name}' is refused: a measure has this name already; choose another one"
         raise ValueError(msg)
     return found

@@ -9,72 +9,36 @@ import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from pytest_llamaburn import datasets, evalsets, settings
-from pytest_llamaburn.metrics import (
-    EVAL_METRICS,
-    LOAD_METRICS,
-    METRICS,
-    RUN_METRICS,
-    RunMetric,
-)
-from pytest_llamaburn.session import KINDS
+from pytest_llamaburn import datasets, evalsets, metrics, registry, settings
+from pytest_llamaburn.kinds import _kind
 from pytest_llamaburn.store import results
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
+    from pytest_llamaburn.kinds._kind import RunKind
+
 ROOT = Path(__file__).parent.parent
 _METRICS_HEAD = """\
 # Metrics
 
-This page is generated from `pytest_llamaburn/metrics.py`, where each metric is defined once. A
-number that was not measured is `null` and has a reason. It is never 0.
+This page is generated from `pytest_llamaburn/metrics.py` (numbers of one request) and
+`pytest_llamaburn/measures.py` (all others), where each metric is defined once. A number that was
+not measured is `null` and has a reason. It is never 0. A gate may write its bound in the unit of
+the metric: `ttft_ms.p95<0.5s`, `requests_per_sec>5/s`, `error_rate<1%`.
 
 ## Of one request
 
 | metric | unit | better | source | formula | alias |
 | --- | --- | --- | --- | --- | --- |
 """
-_ABOUT = {
-    "Of a whole run": """\
-These names are used in gates and comparisons. The values are in `results.totals` under the names
-in the third column. The energy is that of the devices in `telemetry.counted`: the GPU boards; if
-there are none, the whole chip; if there is neither, the CPU packages.
-""",
-    "Under load": """\
-These names are used in gates of a stress run. The values are in each level of `results.levels`.
-Each level also has distributions over the requests that succeeded. Names that end in
-`_from_schedule_ms` count from the time at which a request was due. `adj_` percentiles count a
-failed request as infinite. A point is a number of clients or, in an open loop, a rate in requests
-per second.
-
-Throughput is measured while the load is complete. With N clients, that is from the end of the N-th
-request to the last send. If this time is shorter than a request, everything from the first send to
-the last end counts. With a schedule, it is from its begin plus the median latency (at most half of
-the schedule) to its end. `rate_reason` says why the load was not complete, or why there is no rate.
-`tokens_reason` says whether answers came without token counts.
-
-The level of a spike run is its steady load before the first burst. `results.recovery.spikes` has
-the requests of each burst and the time to recover from it. A spike run has no failure point and no
-degradation point. A sustained run has throughput and resident memory per minute.
-""",
-    "Of answers": """\
-These names are used in gates of an eval. The third column says where the file has the value. What
-no judge could score enters no mean. What a scorer could not read is wrong.
-
-A benchmark in correctness mode also has an `accuracy`, in `results.correctness.accuracy`. It is a
-fraction: numbers written correctly / numbers that were answered or that failed because of the
-model. Each number counts once, by its first answer, even if `--repeats`, `--precision` or
-`--budget` asked for it again. `--numbers` asks for more numbers.
-""",
-}
 _OPTIONS_HEAD = """\
 # Options
 
-This page is generated from `pytest_llamaburn/settings.py`, where each option is declared once. The
-order of strength, weakest first: default, the user's configuration file, `./llamaburn.toml`, the
-environment, the flag. `llamaburn config show --origin` shows the values in force and where each
-comes from.
+This page is generated from `pytest_llamaburn/settings.py` and `settings.py` of each kind of run,
+where each option is declared once. The order of strength, weakest first: default, the user's
+configuration file, `./llamaburn.toml`, the environment, the flag. `llamaburn config show --origin`
+shows the values in force and where each comes from.
 
 In pytest each flag begins with `--llamaburn-`. An option that has another meaning in another
 command has the name of its command before its own name, for example `--llamaburn-eval-set`.
@@ -97,12 +61,13 @@ _DIALECT = {"$schema": "https://json-schema.org/draft/2020-12/schema"}
 
 
 def schemas() -> dict[Path, str]:
-    """Return the content of each schema file."""
+    """Return the content of each schema file; `settings` is about the first kind of run."""
+    first = _kind.own()[0]
     found = {
         **{kind: results.schema(kind) for kind in results.kinds()},
         "eval_set": {**_DIALECT, **evalsets.eval_set_model().model_json_schema()},
         "prompts": {**_DIALECT, **datasets.prompt_set_model().model_json_schema()},
-        "settings": {**_DIALECT, **settings.model_of(settings.Benchmark).model_json_schema()},
+        "settings": {**_DIALECT, **settings.model_of(first.settings_class).model_json_schema()},
     }
     folder = ROOT / "pytest_llamaburn" / "schemas"
     return {folder / f"{kind}.schema.json": _text(schema) for kind, schema in found.items()}
@@ -112,36 +77,47 @@ def pages() -> dict[Path, str]:
     """Return the content of each generated page."""
     return {
         ROOT / "docs" / "metrics.md": metrics_page(),
-        ROOT / "docs" / "options.md": options_page(),
+        ROOT / "docs" / "options.md": options_page(_kind.own()),
     }
 
 
 def metrics_page() -> str:
-    """Return the definitions of all metrics, as Markdown."""
+    """Return the definitions of all measures, as Markdown."""
     rows = [
         f"| `{m.name}` | {m.unit} | {m.better} | {m.source} | {m.formula} | {_code(m.alias)} |"
-        for m in METRICS.values()
+        for m in metrics.MEASURES.values()
     ]
-    gaps = "time between successive deltas, all requests pooled"
-    rows.append(f"| `chunk_gap_ms` | ms | lower | client | {gaps} | |")
-    tables = map(_section, _ABOUT.items(), (RUN_METRICS, LOAD_METRICS, EVAL_METRICS))
-    return "".join((_METRICS_HEAD + "\n".join(rows) + "\n", *tables))
+    kinds = [name for name in registry.names("kinds") if "measures" in registry.names(_room(name))]
+    sections = (_section(registry.load(_room(kind), "measures")) for kind in kinds)
+    return "".join((_METRICS_HEAD + "\n".join(rows) + "\n", *sections))
 
 
-def _section(about: tuple[str, str], found: dict[str, RunMetric]) -> str:
-    """Return the table of numbers about many requests, under its heading."""
+def _room(kind: str) -> str:
+    return f"kinds.{kind.replace('-', '_')}"
+
+
+def _formula(name: str) -> str | None:
+    return metrics.MEASURES[name].formula if name in metrics.MEASURES else None
+
+
+def _section(kind: Any) -> str:
+    """Return the measures of a kind of run, under its heading: those of requests by name alone."""
+    known = kind.MEASURES.values()
+    shared = [f"`{m.name}`" for m in known if m.formula == _formula(m.name)]
     rows = [
-        f"| `{name}` | {m.unit} | {m.better} | `{m.key}` | {m.formula} |"
-        for name, m in found.items()
+        f"| `{m.name}` | {m.unit} | {m.better} | {_code(m.key)} | {m.formula} |"
+        for m in known
+        if m.formula != _formula(m.name)
     ]
+    words = "all" if len(shared) == len(metrics.MEASURES) else ", ".join(shared)
     head = "| metric | unit | better | in the file | formula |\n| --- | --- | --- | --- | --- |\n"
-    return "\n## {}\n\n{}\n".format(*about) + head + "\n".join(rows) + "\n"
+    about = f"{kind.ABOUT}\nMetrics of requests: {words}.\n\n"
+    return f"\n## {kind.TITLE}\n\n{about}{head}" + "\n".join(rows) + "\n"
 
 
-def options_page() -> str:
+def options_page(kinds: Iterable[RunKind]) -> str:
     """Return the options and all their spellings, grouped by command, as Markdown."""
-    kinds = {kind.name: kind.settings for kind in KINDS.values()}
-    of_kind = {name: {o.key: o for o in settings.options_of(k)} for name, k in kinds.items()}
+    of_kind = {k.name: {o.key: o for o in settings.options_of(k.settings_class)} for k in kinds}
     shared = set.intersection(*map(set, of_kind.values()))
     names = ", ".join(f"`{name}`" for name in of_kind)
     first = next(iter(of_kind.values()))

@@ -46,7 +46,7 @@ class Sample(NamedTuple):
 
 def sample(level: float, records: Sequence[Record], deadline_ns: float = math.inf) -> Sample:
     """Return a level's records as columns, as if no more than this deadline had been waited."""
-    latency = np.array([r.last_ns - r.sent_ns for r in records], float)
+    latency = np.array([r.end_ns - r.sent_ns for r in records], float)
     late = np.array([r.timed_out for r in records], bool) | (latency > deadline_ns)
     failed = np.array([r.failure is not None for r in records], bool) & ~late
     return Sample(level, np.minimum(latency, deadline_ns), late, failed)

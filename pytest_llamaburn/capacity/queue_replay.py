@@ -125,15 +125,15 @@ def _work(runs: Sequence[Sequence[Record]], slots: int) -> _Work:
     astray = known = 0
     for run in runs:
         free = [0] * slots
-        for number, (_, sent, first, last, failure, _) in enumerate(run):
+        for number, (_, sent, first, end, failure, _, _) in enumerate(run):
             start = max(sent, free[0])
             known += first is not None
             astray += first is not None and start > first
             refused = first is None and failure not in (None, TIMED_OUT)  # nobody worked on it
-            if start < last and not refused:
-                heapreplace(free, last)
+            if start < end and not refused:
+                heapreplace(free, end)
                 if number >= slots:
-                    took.append(last - start)
+                    took.append(end - start)
                     ended.append(failure != TIMED_OUT)
     return _Work(np.array(took, float), np.array(ended, bool), astray / max(known, 1))
 

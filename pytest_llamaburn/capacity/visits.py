@@ -120,7 +120,7 @@ def _pace(runs: Sequence[Sequence[Record]]) -> tuple[int, float]:
     """
     count, span_ns = 0, 0
     for run in runs:
-        ends = [r.last_ns for r in run if r.failure is None or r.first_ns is not None]
+        ends = [r.end_ns for r in run if r.failure is None or r.first_ns is not None]
         if len(ends) > 1:
             count, span_ns = count + len(ends) - 1, span_ns + max(ends) - min(ends)
     return (count, count / span_ns * 1e9) if span_ns else (0, 0.0)

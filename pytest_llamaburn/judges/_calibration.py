@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from pytest_llamaburn import files
 from pytest_llamaburn.criteria import named
 from pytest_llamaburn.errors import DatasetError
+from pytest_llamaburn.gates import Gate, Selector, decide
+from pytest_llamaburn.measures import Measure, Observed
 from pytest_llamaburn.stats import agreement, figures
 from pytest_llamaburn.texts import dumps
 
@@ -191,20 +193,23 @@ def _gates(
     criteria: Mapping[str, Any], minima: Mapping[str, float | None]
 ) -> Iterator[dict[str, Any]]:
     """Yield a verdict per bound and criterion: the whole interval must be above the bound."""
-    for figure, minimum in minima.items():
+    asked = {figure: minimum for figure, minimum in minima.items() if minimum is not None}
+    for figure, minimum in asked.items():
+        of = Selector(Measure(figure, "", "higher", "agreement of a judge with people"))
+        gate = Gate(f"--min-{figure}", of, ">=", minimum)
         for criterion, found in criteria.items():
-            if minimum is None:
-                continue
             value, interval = (found["figures"][figure][key] for key in ("value", "ci95"))
-            sure = interval is not None and interval[0] >= minimum
-            verdict = "fail" if value is not None and value < minimum else "undecided"
+            words = [
+                decide(gate, Observed(value, interval), mode)["verdict"]
+                for mode in ("point", "certain")
+            ]
             yield {
                 "figure": figure,
                 "criterion": criterion,
                 "minimum": minimum,
                 "value": value,
                 "ci95": interval,
-                "verdict": "pass" if sure else verdict,
+                "verdict": "fail" if "fail" in words else words[-1],
             }
 
 

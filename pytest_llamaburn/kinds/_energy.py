@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from pytest_llamaburn.energy import cost, profiles, timeline
 from pytest_llamaburn.kinds.stress import levels
-from pytest_llamaburn.metrics import RUN_METRICS
+from pytest_llamaburn.measures import ENERGY, LEVEL_ENERGY
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -22,7 +22,7 @@ def tokens(good: Sequence[Mapping[str, Any]]) -> float | None:
 
 
 def totals(profile: profiles.Profile, good: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
-    """Return what a run took, by the keys of RUN_METRICS; None for what is not known."""
+    """Return what a run took, by the fields of measures.ENERGY; None for what is not known."""
     spent = profile.total()
     generated = tokens(good)
     above = profile.above_idle_joules(spent)
@@ -44,7 +44,7 @@ def by_repeat(
     entries: Sequence[dict[str, Any]], rows: Sequence[dict[str, Any]]
 ) -> list[dict[str, Any]]:
     """Return the energy of each independent run, which is what comparisons rest on."""
-    keys = [metric.key for metric in RUN_METRICS.values()]
+    keys = [measure.field for measure in ENERGY]
     found = []
     for repeat in sorted({row["repeat"] for row in rows}):
         mine = [row for row in rows if row["repeat"] == repeat]
@@ -84,12 +84,6 @@ def price(
     }
 
 
-LEVEL = (
-    *("energy_wh", "power_draw_watts", "power_peak_watts"),
-    *("joules_per_output_token", "output_tokens_per_joule"),
-)
-
-
 def window(row: Row) -> timeline.Window:
     """Return when a request of a load was in flight."""
     return timeline.Window(row.sent_ns, row.first_ns, row.end_ns)
@@ -122,7 +116,8 @@ def level(
     taken = [profiles.between(found, *span) for span in spans]
     reason = next((one.reason for one in taken if one.reason), None)
     if reason or not taken:
-        return {**dict.fromkeys(LEVEL), "energy_reason": reason or "no_samples"}
+        names = (measure.name for measure in LEVEL_ENERGY)
+        return {**dict.fromkeys(names), "energy_reason": reason or "no_samples"}
     joules = sum(one.joules or 0.0 for one in taken)
     seconds = sum(end - start for start, end in spans) / 1e9
     generated = levels.tokens(whole)

@@ -248,8 +248,8 @@ def test_properties_in_no_shape_known_cost_no_run(props: str, tmp_path: Path) ->
 def test_bug_of_ours_exits_three_with_its_traceback(ollama: str, tmp_path: Path) -> None:
     code = (
         "import sys\nfrom pytest_llamaburn.commands import main\n"
-        "from pytest_llamaburn.kinds.benchmark.run import Bench\n"
-        "Bench.measure = lambda *_: 1 / 0\nsys.exit(main())\n"
+        "from pytest_llamaburn.kinds.benchmark.run import BenchmarkRun\n"
+        "BenchmarkRun.measure = lambda *_: 1 / 0\nsys.exit(main())\n"
     )
     words = ("benchmark", "tiny", f"--host={ollama}", "--iterations=1")
     done = subprocess.run(

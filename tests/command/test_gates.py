@@ -214,7 +214,7 @@ def test_repeats_say_whether_they_vary_by_less_than_five_percent(tmp_path: Path)
 
 def test_correctness_judges_each_answer_and_times_it_too(tmp_path: Path) -> None:
     with ScriptedServer(Scholar()) as server:
-        mode = ("--mode=correctness", "--numbers=7", "--threshold", "accuracy>0.5")
+        mode = ("--mode=correctness", "--numbers=7", "--threshold", "number_accuracy>0.5")
         args = ("benchmark", "tiny", f"--host={server.host}", *mode)
         done = llamaburn(*args, cwd=tmp_path)
     found = results_in(tmp_path / "results")[0]["results"]

@@ -80,9 +80,9 @@ def test_marker_holds_thresholds_against_one_question(
         import pytest
 
         @pytest.mark.llm_eval(thresholds=["correct.mean>=1"])
-        def test_mine(exam_answer, exam_scores, llm_question):
-            exam_answer(llm_question)
-            exam_scores(llm_question)
+        def test_mine(llm_answer, llm_scores, llm_question):
+            llm_answer(llm_question)
+            llm_scores(llm_question)
         """
     )
     options = (*on(pupil), chosen(pytester, "red", "blue"))

@@ -1,4 +1,4 @@
-"""A load from a test's side: the `stress` fixture, its marker, and what a session leaves."""
+"""A load from a test's side: the `llm_stress` fixture, its marker, and what a session leaves."""
 
 from __future__ import annotations
 
@@ -18,8 +18,8 @@ USER_TEST = """
     import pytest
 
     @pytest.mark.llm_stress(thresholds=["error_rate<0.01", "failure_point.concurrency>=2"])
-    def test_bears_two_clients(stress):
-        found = stress()
+    def test_bears_two_clients(llm_stress):
+        found = llm_stress()
         assert [level["concurrency"] for level in found["levels"]] == [1, 2]
         assert not found["failure_point"]["reached"]
 """
@@ -27,8 +27,8 @@ STRICT_TEST = """
     import pytest
 
     @pytest.mark.llm_stress(thresholds=["requests_per_sec@2>1e9", "error_rate@1<0.01"])
-    def test_is_endless(stress):
-        stress()
+    def test_is_endless(llm_stress):
+        llm_stress()
 """
 
 

@@ -18,7 +18,8 @@ import pytest
 
 from pytest_llamaburn import options
 from pytest_llamaburn.commands import build_parser, main
-from pytest_llamaburn.session import KINDS, PREFIX
+from pytest_llamaburn.kinds import _kind
+from pytest_llamaburn.session import PREFIX
 from pytest_llamaburn.settings import Display
 
 if TYPE_CHECKING:
@@ -75,7 +76,7 @@ def test_generated_files_are_fresh() -> None:
 
 def test_options_page_has_a_table_for_each_command() -> None:
     page = PAGES["options.md"]
-    for kind in KINDS.values():
+    for kind in _kind.own():
         own = page.partition(f"## `llamaburn {kind.name}`")[2].partition("\n## ")[0]
         assert "| flag |" in own
     assert "| `--spikes` |" in page.partition("## `llamaburn stress`")[2]
@@ -104,7 +105,7 @@ def test_settings_of_a_shown_run_are_accepted(shown: str) -> None:
 @pytest.mark.parametrize("shown", [c for c in commands("pytest") if "--llamaburn-" in c])
 def test_pytest_options_of_a_shown_command_exist(shown: str) -> None:
     parser = argparse.ArgumentParser(allow_abbrev=False)
-    kinds = (kind.settings for kind in KINDS.values())
+    kinds = (kind.settings_class for kind in _kind.own())
     options.declare(parser.add_argument, *kinds, Display, prefix=PREFIX)
     parser.parse_args(words_of(shown))
 

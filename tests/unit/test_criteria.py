@@ -21,7 +21,8 @@ from pytest_llamaburn.judges._parsing import ParseError, parse
 from pytest_llamaburn.judges._prompt import absolute
 from pytest_llamaburn.kinds.eval import comparable, scoring, task
 from pytest_llamaburn.kinds.eval import scores as _marks
-from pytest_llamaburn.settings import Eval
+from pytest_llamaburn.kinds.eval.measures import MEASURES, with_own
+from pytest_llamaburn.kinds.eval.settings import Eval
 from pytest_llamaburn.stats import figures
 
 if TYPE_CHECKING:
@@ -240,10 +241,8 @@ def test_each_share_of_grades_lies_between_its_bounds(told: list[str | None]) ->
 def test_gate_holds_an_f_score_and_categories_have_it() -> None:
     items = graded("correct", "correct", "incorrect", "not_attempted")
     results = {"criteria": {}, "grades": _marks.grades(items)}
-    (gate,) = gates.parse_all(["f_score>=50%"], _marks.GATED)
-    observed = _marks.observed(gate, results)
-    assert observed is not None
-    assert gates.weigh(gate, observed, "point")["verdict"] == "pass"
+    (found,) = gates.judged({"results": results}, MEASURES, ["f_score>=50%"], "point")
+    assert found["verdict"] == "pass"
     (category,) = _marks.by_category(items).values()
     assert category["f_score"]["mean"] == pytest.approx(4 / 7)
 
@@ -524,10 +523,8 @@ def test_file_of_settings_defines_criteria(tmp_path: Path) -> None:
 def test_gate_is_on_a_criterion_of_ones_own() -> None:
     scores = {"wit": score(4)}
     results = {"criteria": _marks.criteria([item(scores=scores)]), "grades": {}}
-    (gate,) = gates.parse_all(["wit.mean>=4"], {**_marks.GATED, "wit": "score"})
-    observed = _marks.observed(gate, results)
-    assert observed is not None
-    assert observed.value == 4
+    gate = gates.parse("wit.mean>=4", with_own(["wit"]))
+    assert gate.of.observed({"results": results}).value == 4
 
 
 def test_labels_are_of_criteria_on_a_scale(tmp_path: Path) -> None:

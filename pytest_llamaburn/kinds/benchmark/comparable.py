@@ -12,12 +12,12 @@ import math
 import sys
 import zlib
 from functools import cached_property, partial
-from statistics import fmean, median
+from statistics import fmean
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from pytest_llamaburn import gates, insights, metrics, registry
+from pytest_llamaburn import gates, insights, measures
 from pytest_llamaburn.energy import profiles
-from pytest_llamaburn.errors import SettingsError
+from pytest_llamaburn.kinds.benchmark.measures import MEASURES, at_fixed_n, median_length
 from pytest_llamaburn.stats import runs as evidence
 from pytest_llamaburn.stats import samples as stats
 
@@ -31,9 +31,17 @@ Row = dict[str, Any]
 
 _CONTINUED = "was measured by {} processes in turn: it was cut and continued, or workers shared it"
 _MORE_RUNS = "more runs decide, as --repeats 5 makes"
-FIXED_N = "total_at_fixed_n_ms"
+FIXED_N = measures.FIXED_N.name
 _TTFT, _ITL, _OSL = "time_to_first_token_ms", "inter_token_latency_ms", "output_sequence_length"
 _ALL = "all prompts"
+_OF_RUNS = tuple(measure.name for measure in measures.ENERGY)
+_COMPARED = {
+    name: measure._replace(
+        statistics=tuple(s for s in measure.statistics if s in evidence.STATISTICS)
+    )
+    for name, measure in MEASURES.items()
+    if measure.statistics or name in _OF_RUNS
+}
 _CONDITIONS = (
     *("num_ctx", "temperature", "top_p", "top_k", "max_tokens", "think", "cache", "start"),
     *("iterations", "prompts"),
@@ -54,12 +62,17 @@ class Column(NamedTuple):
     @property
     def unit(self) -> str:
         """The metric's unit."""
-        return "ms" if self.metric == FIXED_N else _definition(self.metric).unit
+        return MEASURES[self.metric].unit
 
     @property
     def better(self) -> str:
         """Whether lower, higher or none is better."""
-        return "lower" if self.metric == FIXED_N else _definition(self.metric).better
+        return MEASURES[self.metric].better
+
+    @property
+    def of_sensors(self) -> bool:
+        """Whether it rests on power sensors, which must be of the same devices to be compared."""
+        return MEASURES[self.metric].source == "sensor"
 
 
 ALONE = (Column(_TTFT), Column(_ITL), Column("tokens_per_sec"))  # these need no common N
@@ -153,13 +166,13 @@ class Side:
 
     def samples(self, metric: str, fixed_n: int | None) -> list[Samples]:
         """Return a metric's values in each run, by prompt; what is of whole runs has one."""
-        if metric in metrics.RUN_METRICS:
+        if metric in _OF_RUNS:
             return [self._whole(repeat, metric) for repeat in self.runs]
         return [_samples(rows, metric, fixed_n) for rows in self.runs.values()]
 
     def _whole(self, repeat: int, metric: str) -> Samples:
         found = self.document["results"].get("energy_by_repeat", ())
-        key = metrics.RUN_METRICS[metric].key
+        key = MEASURES[metric].field
         values = [one[key] for one in found if one["repeat"] == repeat]
         return {_ALL: values} if values and values[0] is not None else {}
 
@@ -206,7 +219,7 @@ class Comparison:
         for side, found in zip(pair, runs, strict=True):
             if not any(found):
                 return {**blank, "reason": f"no request of {side.label} gave a value"}
-        apart = column.unit in metrics.ENERGY_UNITS and profiles.unlike([s.document for s in pair])
+        apart = column.of_sensors and profiles.unlike([s.document for s in pair])
         if apart:
             return {**blank, "reason": apart}
         (first, second), paired = evidence.aligned(runs)
@@ -257,7 +270,7 @@ class Comparison:
             groups: dict[Any, list[Samples]] = {}
             for one in alike:
                 found = one.samples(column.metric, self.fixed_n)
-                counted = column.unit in metrics.ENERGY_UNITS and profiles.counted_in(one.document)
+                counted = column.of_sensors and profiles.counted_in(one.document)
                 alike_to = (one.conditions, counted)
                 groups.setdefault(alike_to, []).extend(filter(None, found))
             several = [group for group in groups.values() if len(group) > 1]
@@ -303,22 +316,8 @@ def column(text: str, option: str) -> Column:
 
     Raises SettingsError with the nearest names for an unknown metric or statistic.
     """
-    name, _, statistic = text.strip().partition(".")
-    own = name == FIXED_N or name in metrics.RUN_METRICS
-    metric = name if own else metrics.resolve(name)
-    if metric is None:
-        aliases = [m.alias for m in metrics.METRICS.values() if m.alias]
-        known = [*metrics.METRICS, *aliases, FIXED_N, *metrics.RUN_METRICS]
-        raise SettingsError(f"{option}: '{text}': {registry.unknown('metric', name, known)}")
-    full = gates.ALIASES.get(statistic, statistic) or "mean"
-    if full not in evidence.STATISTICS:
-        words = registry.unknown("statistic", statistic, evidence.STATISTICS)
-        raise SettingsError(f"{option}: '{text}': {words}")
-    return Column(metric, full)
-
-
-def _definition(metric: str) -> metrics.Metric | metrics.RunMetric:
-    return metrics.METRICS.get(metric) or metrics.RUN_METRICS[metric]
+    measure, statistic, _ = gates.selector(text, _COMPARED, option)
+    return Column(measure.name, statistic or "mean")
 
 
 def gate(expression: str) -> Gate:
@@ -354,10 +353,8 @@ def verdict(of: Column, ends: Sequence[float], margin: float) -> str:
 
 def fixed_n(sides: Iterable[Side]) -> int | None:
     """Return the smallest median length of the sides' answers, in tokens."""
-    found = [
-        [row[_OSL] for rows in side.runs.values() for row in rows if row[_OSL]] for side in sides
-    ]
-    return min((round(median(lengths)) for lengths in found if lengths), default=None)
+    found = [median_length(row for rows in side.runs.values() for row in rows) for side in sides]
+    return min((n for n in found if n is not None), default=None)
 
 
 def arranged(sides: Sequence[Side], sort: str, n: int | None) -> list[Side]:
@@ -495,17 +492,10 @@ def _prompts(rows: Iterable[Row]) -> set[str]:
 def _samples(rows: Iterable[Row], metric: str, n: int | None) -> Samples:
     found: Samples = {}
     for row in rows:
-        value = _at_fixed_n(row, n) if metric == FIXED_N else row.get(metric)
+        value = at_fixed_n(row, n) if metric == FIXED_N else row.get(metric)
         if value is not None:
             found.setdefault(row["prompt"], []).append(value)
     return found
-
-
-def _at_fixed_n(row: Row, n: int | None) -> float | None:
-    first, gap = row[_TTFT], row[_ITL]
-    if first is None or gap is None or n is None:
-        return None
-    return float(first + (n - 1) * gap)
 
 
 def _uncertified(of: Column, runs: Sides) -> str | None:

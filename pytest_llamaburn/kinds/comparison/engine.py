@@ -18,7 +18,8 @@ from pytest_llamaburn.store import results
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from pytest_llamaburn.settings import Benchmark, Stress
+    from pytest_llamaburn.kinds.benchmark.settings import Benchmark
+    from pytest_llamaburn.kinds.stress.settings import Stress
 
 LAST = "last"
 _WORDS = {"benchmark": "benchmark", "eval": "eval", "stress": "stress run"}
@@ -32,8 +33,8 @@ def compared(
     results_dir: Path, paths: Sequence[Path], baseline: int, choice: compare.Choice
 ) -> dict[str, Any]:
     """Return the comparison of result files with the one of them that is the baseline."""
-    sources = (compare.Source(str(path), results.load_benchmark(path)) for path in paths)
-    earlier = partial(results.earlier, results_dir)
+    sources = (compare.Source(str(path), results.load_of(path, "benchmark")) for path in paths)
+    earlier = partial(results.earlier, results_dir, kind="benchmark")
     return compare.document(compare.Comparison(sources, choice, baseline, earlier), *_identity())
 
 

@@ -2,21 +2,11 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Literal
+from typing import Any, Literal
 
 from pydantic import Field
 
 from pytest_llamaburn.kinds._file import ComparisonGate, ModelFacts, Part, ServerFacts, Version
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping
-
-FOLDER = "comparisons"
-
-
-def stem(header: Mapping[str, Any]) -> str:  # noqa: ARG001 - of all kinds alike
-    """Return what the file's name begins with."""
-    return "comparison"
 
 
 class ComparedRun(Part):

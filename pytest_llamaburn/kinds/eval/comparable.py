@@ -9,8 +9,9 @@ from __future__ import annotations
 from statistics import fmean
 from typing import TYPE_CHECKING, Any
 
-from pytest_llamaburn import criteria, metrics
+from pytest_llamaburn import criteria
 from pytest_llamaburn.errors import ResultsError
+from pytest_llamaburn.kinds.eval.measures import MEASURES
 from pytest_llamaburn.stats import figures, runs
 from pytest_llamaburn.store import results
 
@@ -157,7 +158,7 @@ def _told(
     found: figures.Figure,
     counts: tuple[int, int],
 ) -> Document:
-    metric = metrics.EVAL_METRICS.get(name)
+    measure = MEASURES.get(name)
     return {
         "mark": name,
         "unit": unit,
@@ -167,7 +168,7 @@ def _told(
         "ci95": None if found.ci95 is None else [*found.ci95],
         "questions": counts[0],
         "shared": counts[1],
-        "verdict": _verdict(found.ci95, metric.better if metric else "higher"),
+        "verdict": _verdict(found.ci95, measure.better if measure else "higher"),
         "reason": found.reason,
     }
 

@@ -13,14 +13,14 @@ from pytest_llamaburn import evalsets, gates, registry
 from pytest_llamaburn.backends._base import Server
 from pytest_llamaburn.errors import DatasetError, SettingsError
 from pytest_llamaburn.kinds._run import Run
-from pytest_llamaburn.kinds.eval import asking, insights, scoring, task
+from pytest_llamaburn.kinds.eval import KIND, asking, insights, measures, scoring, task
 from pytest_llamaburn.kinds.eval.answering import Answering
 from pytest_llamaburn.kinds.eval.judging import Judging, is_final
 from pytest_llamaburn.progress import Event, of_request
 from pytest_llamaburn.scorers.code import pass_at_k
 from pytest_llamaburn.search import _choose
-from pytest_llamaburn.settings import Eval, options_of
 from pytest_llamaburn.settings import Judging as JudgingOptions
+from pytest_llamaburn.settings import options_of
 from pytest_llamaburn.store import journal, results
 
 if TYPE_CHECKING:
@@ -33,14 +33,13 @@ _UNIT = "answers and scores"  # what progress counts
 _WARNED_AFTER = 3  # answers that the limit of tokens cut before they began
 
 
-class Exam(Run):
+class EvalRun(Run):
     """A model that answers the questions of one set.
 
     With --compare-to another model answers first, in a run of its own: the opponent.
     """
 
-    kind = "eval"
-    settings_class = Eval
+    kind = KIND
 
     def __init__(self, *args: Any) -> None:
         """Take what a Run takes."""
@@ -61,7 +60,7 @@ class Exam(Run):
             raise SettingsError("an eval runs in one process: leave out -n")
         self._refuse_unscorable()
         self._is_opponent = bool(self.settings.pairwise and model == self.settings.compare_to)
-        self._judging = Judging(self.settings, about.pop("rival_run", None))
+        self._judging = Judging(self.settings, about.pop("opponent_run", None))
         if self.settings.judge:
             await self._judging.seat(judges_follow=not self._is_opponent)
         if self.settings.answers:
@@ -103,10 +102,9 @@ class Exam(Run):
         """Judge gates on one question alone; return the sentences of those not passed."""
         record = journal.read(self.folder)
         mine = [row for row in record.rows if row["prompt_id"] == question.id]
-        found = results.build(record._replace(rows=mine))["results"]
-        from pytest_llamaburn.kinds.eval.result import judged
-
-        verdicts = judged(found, expressions, self.settings.gate_mode)
+        document = results.build(record._replace(rows=mine))
+        table, mode = measures.of(document), self.settings.gate_mode
+        verdicts = gates.judged(document, table, expressions, mode)
         for verdict in verdicts:
             self._journal("gate", verdict)
         return [gates.sentence(v) for v in verdicts if v["verdict"] != "pass"]

@@ -2,16 +2,11 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Literal
+from typing import Any, Literal
 
 from pydantic import Field
 
 from pytest_llamaburn.kinds._file import ModelFacts, Part, ServerFacts, Version
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping
-
-FOLDER = "eval_comparisons"
 
 
 class ComparedEval(Part):
@@ -70,8 +65,3 @@ class File(Part):
     timestamp: str
     config: dict[str, Any]
     results: EvalComparisonResults
-
-
-def stem(header: Mapping[str, Any]) -> str:  # noqa: ARG001 - of all kinds alike
-    """Return what the file's name begins with."""
-    return "comparison"

@@ -9,14 +9,15 @@ however large. As in comparisons of benchmarks, all intervals of one report hold
 from __future__ import annotations
 
 import math
-import re
 from functools import cached_property
 from statistics import NormalDist
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from pytest_llamaburn import gates, insights, metrics, registry
+from pytest_llamaburn import gates, insights
 from pytest_llamaburn.energy import profiles
 from pytest_llamaburn.errors import ResultsError, SettingsError
+from pytest_llamaburn.kinds.stress.measures import MEASURES
+from pytest_llamaburn.measures import AXES
 from pytest_llamaburn.stats import runs as evidence
 from pytest_llamaburn.stats import samples
 from pytest_llamaburn.store import results
@@ -34,15 +35,17 @@ _ALIKE = (
     *("temperature", "top_p", "top_k", "think", "degradation_factor", "failure_rate", "workers"),
     *("level_requests", "level_duration", "duration", "warmup_window", "cooldown_window", "slo"),
 )
-_AT = re.compile(r"@\s*(\d+(?:\.\d+)?)\s*$")
 _MORE_RUNS = "more earlier runs of the same load in the results directory make it narrower"
 _MORE_REQUESTS = "more requests make it narrower"
-_NOT_OF_LEVELS = (*POINTS, "optimal", "recovery_time_ms")
-_WHOLE = tuple(name for name in metrics.LOAD_METRICS if name not in _NOT_OF_LEVELS)
-_AXES = ("concurrency", "rate")
+_COMPARED = {
+    name: measure._replace(
+        statistics=tuple(s for s in measure.statistics if s in (*evidence.STATISTICS, *AXES))
+    )
+    for name, measure in MEASURES.items()
+    if measure.of_level or name in POINTS
+}
 _UNITS = {"concurrency": "clients", "rate": "requests/s"}
 _NOWHERE = {"change": None, "interval": None}
-_GAP = metrics.RunMetric("chunk_gap_ms", "ms", "lower", "time between two pieces of an answer")
 
 
 class Column(NamedTuple):
@@ -56,12 +59,17 @@ class Column(NamedTuple):
     @property
     def unit(self) -> str:
         """Its unit; a point's depends on what the levels are numbers of."""
-        return "" if self.metric in POINTS else _definition(self.metric).unit
+        return "" if self.metric in POINTS else MEASURES[self.metric].unit
 
     @property
     def better(self) -> str:
         """Whether lower, higher or none is better."""
-        return "higher" if self.metric in POINTS else _definition(self.metric).better
+        return MEASURES[self.metric].better
+
+    @property
+    def of_sensors(self) -> bool:
+        """Whether it rests on power sensors, which must be of the same devices to be compared."""
+        return MEASURES[self.metric].source == "sensor"
 
 
 class Gate(NamedTuple):
@@ -171,7 +179,7 @@ class Comparison:
         unit = _UNITS[axis(after)] if of.metric in POINTS else of.unit
         about = {"metric": of.metric, "statistic": of.statistic, "unit": unit, "better": of.better}
         values = dict(zip(("baseline", "value"), pair, strict=True))
-        apart = profiles.unlike(both) if unit in metrics.ENERGY_UNITS else None
+        apart = profiles.unlike(both) if of.of_sensors else None
         if apart:
             undecided = {"verdict": "inconclusive", "reason": apart, "noise": None}
             return {**about, **values, **_NOWHERE, **undecided}
@@ -216,7 +224,7 @@ class Comparison:
         alike: dict[Any, list[Document]] = {}
         for conditions, group in self._earlier.items():
             for one in group:
-                counted = of.unit in metrics.ENERGY_UNITS and profiles.counted_in(one)
+                counted = of.of_sensors and profiles.counted_in(one)
                 alike.setdefault((conditions, counted), []).append(one)
         numbers = ([_number(one, of, place) for one in group] for group in alike.values())
         groups = [
@@ -332,27 +340,10 @@ def column(text: str, option: str) -> Column:
 
     Raises SettingsError with the nearest names for an unknown metric or statistic.
     """
-    at = _AT.search(text)
-    name, _, statistic = _AT.sub("", text).strip().partition(".")
-    metric = name if name in (*POINTS, *_WHOLE, _GAP.key) else metrics.resolve(name)
-    if metric not in (*POINTS, *_WHOLE, *metrics.LEVEL_METRICS, _GAP.key):
-        known = [*POINTS, *_WHOLE, *metrics.LEVEL_METRICS, *_aliases(), _GAP.key]
-        raise SettingsError(f"{option}: '{text}': {registry.unknown('metric', name, known)}")
-    if metric in POINTS and at:
-        raise SettingsError(f"{option}: '{text}' is refused: {metric} is of all levels")
-    full = gates.ALIASES.get(statistic, statistic)
-    allowed = _AXES if metric in POINTS else () if metric in _WHOLE else evidence.STATISTICS
-    if full not in ("", *allowed):
-        words = registry.unknown("statistic", full, allowed)
-        raise SettingsError(f"{option}: '{text}': {words}")
-    if metric in POINTS:
-        return Column(metric, axis=full or None)
-    own = None if metric in _WHOLE else full or "mean"
-    return Column(metric, own, float(at[1]) if at else None)
-
-
-def _aliases() -> list[str]:
-    return [a for name in metrics.LEVEL_METRICS if (a := metrics.METRICS[name].alias)]
+    measure, statistic, level = gates.selector(text, _COMPARED, option)
+    if measure.name in POINTS:
+        return Column(measure.name, axis=statistic)
+    return Column(measure.name, statistic, level)
 
 
 def gate(expression: str) -> Gate:
@@ -362,12 +353,6 @@ def gate(expression: str) -> Gate:
     """
     name, bound = gates.bound_of(expression)
     return Gate(expression, column(name, "--fail-if"), bound)
-
-
-def _definition(metric: str) -> metrics.Metric | metrics.RunMetric:
-    if metric == _GAP.key:
-        return _GAP
-    return metrics.LOAD_METRICS.get(metric) or metrics.METRICS[metric]
 
 
 def _check_axes(before: Document, after: Document, path: str) -> None:
@@ -386,21 +371,9 @@ def _levels(found: Document) -> dict[float, Document]:
 
 def _number(found: Document, of: Column, place: float | None) -> float | None:
     """Return a number of a run: of a point, or of the level at a place; None without any."""
-    if of.metric in POINTS:
-        point = found["results"][of.metric]
-        value: float | None = point and point[axis(found)]
-        return value
-    level = _levels(found).get(place) if place is not None else None
-    return _value(level, of) if level else None
-
-
-def _value(level: Document, of: Column) -> float | None:
-    special = metrics.LOAD_METRICS.get(of.metric)
-    found: Any = level
-    for key in special.key.split(".") if special else (of.metric, of.statistic):
-        found = found and found.get(key)
-    value: float | None = found
-    return value
+    if place is None and of.metric not in POINTS:
+        return None
+    return MEASURES[of.metric].observed(found, of.statistic, place).value
 
 
 def _scaled(value: float, of: Column) -> float:

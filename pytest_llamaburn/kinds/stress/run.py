@@ -9,11 +9,11 @@ from statistics import median
 from time import perf_counter, perf_counter_ns
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from pytest_llamaburn import datasets, metrics, registry, settings
+from pytest_llamaburn import datasets, metrics, registry
 from pytest_llamaburn.capacity import measuring_window
 from pytest_llamaburn.errors import NothingMeasuredError
 from pytest_llamaburn.kinds._run import Run
-from pytest_llamaburn.kinds.stress import levels
+from pytest_llamaburn.kinds.stress import KIND, levels
 from pytest_llamaburn.kinds.stress import plan as windows
 from pytest_llamaburn.load import clock_error, prompts, rows
 from pytest_llamaburn.load.sender import Place, Sender
@@ -49,11 +49,10 @@ class Baseline(NamedTuple):
     records: Sequence[Record] = ()
 
 
-class Stress(Run):
+class StressRun(Run):
     """A model under load."""
 
-    kind = "stress"
-    settings_class = settings.Stress
+    kind = KIND
 
     def __init__(self, asked: Any, *args: Any) -> None:
         """Take what a Run takes. Raises SettingsError for options that contradict each other."""
@@ -137,7 +136,7 @@ class Stress(Run):
         if not good:
             kinds = ", ".join(Counter(r.failure for r in seen if r.failure))
             raise NothingMeasuredError(f"one client alone got no answer: {kinds}")
-        total_s = median((r.last_ns - r.sent_ns) / 1e9 for r in good)
+        total_s = median((r.end_ns - r.sent_ns) / 1e9 for r in good)
         ttft_s = median(((r.first_ns or 0) - r.sent_ns) / 1e9 for r in good)
         deadline_s = self.settings.timeout_total or max(LEAST_DEADLINE_S, DEADLINE_TIMES * total_s)
         limits = self.backend.deadlines

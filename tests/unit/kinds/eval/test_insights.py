@@ -83,7 +83,12 @@ def scored(state: str, scorer: str = "number", **fields: Any) -> dict[str, Any]:
 def document(
     *items: dict[str, Any], model: str = "tiny", family: str | None = None, **results: Any
 ) -> dict[str, Any]:
-    found = {"items": items, "criteria": {}, "pairwise": None, "judging": {"by_judge": {}}}
+    found: dict[str, Any] = {
+        "items": items,
+        "criteria": {},
+        "pairwise": None,
+        "judging": {"by_judge": {}},
+    }
     about = {"id": model, "family": family}
     return {"model": about, "config": EVAL, "results": {**found, **results}}
 
@@ -97,7 +102,7 @@ def only(document: dict[str, Any]) -> dict[str, Any]:
 
 def test_without_evidence_nothing_is_said() -> None:
     assert insights.find(document()) == []
-    silent = {"verdict": None, "correct": None}
+    silent: dict[str, Any] = {"verdict": None, "correct": None}
     assert insights.find(document(*[scored("scored", **silent)] * 9)) == []
 
 

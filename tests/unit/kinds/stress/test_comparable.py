@@ -434,7 +434,7 @@ def test_columns_are_written_as_in_thresholds(text: str, column: Column) -> None
         ("ttft_ms.p96", "p95"),
         ("error_rate.p50", "statistic"),
         ("failure_point.p50", "concurrency"),
-        ("failure_point@8", "of all levels"),
+        ("failure_point@8", "is not a number of one level"),
         ("tps.std", "mean"),
         ("load_duration_ms", "unknown metric"),
         ("optimal", "unknown metric"),
