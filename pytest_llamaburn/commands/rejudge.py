@@ -40,7 +40,7 @@ def run(arguments: argparse.Namespace) -> int:
     document = results.load(path)
     if document["schema"] != "llamaburn/eval":
         raise ResultsError(f"rejudge: {path} is no eval: its schema is {document['schema']}")
-    arguments.models, arguments.answers = [document["model"]["id"]], str(path)
+    arguments.models, arguments.rescore = [document["model"]["id"]], str(path)
     arguments.set = [document["results"]["eval_set"]["name"]]
     for name in ("samples", "temperature"):
         setattr(arguments, name, document["config"][name])

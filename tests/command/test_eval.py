@@ -495,7 +495,7 @@ def test_marks_are_given_again_without_the_model(tmp_path: Path, small: str) -> 
         again = llamaburn("rejudge", path.stem, "--dry-run", *args, *prices, cwd=tmp_path)
     first, second = where.files
     assert second["status"] == "complete"
-    assert second["config"]["answers"].endswith(path.name)
+    assert second["config"]["rescore"].endswith(path.name)
     assert second["config"]["samples"] == 2
     assert second["results"]["criteria"]["accuracy"]["mean"] == 5.0
     pairs = zip(items(first).values(), items(second).values(), strict=True)
@@ -761,9 +761,9 @@ def show(name: str, output: str, cwd: Path) -> str:
         ),
         (["--pairwise", "--compare-to=x", "--judge=ollama:x"], "ollama:x: x would judge itself"),
         (["--threshold=acuracy>4"], "did you mean 'accuracy'"),
-        (["--answers=x.json"], "x.json cannot be read"),
+        (["--rescore=x.json"], "x.json cannot be read"),
         (
-            ["--answers=x.json", "--pairwise", "--compare-to=y", "--judge=ollama:j"],
+            ["--rescore=x.json", "--pairwise", "--compare-to=y", "--judge=ollama:j"],
             "answers that are there are compared with those of a result file",
         ),
     ],

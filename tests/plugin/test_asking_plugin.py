@@ -216,7 +216,7 @@ def test_a_choice_is_the_letter_with_the_greatest_probability(pytester: pytest.P
         assert again["results"]["totals"]["cached"] == 3
         assert again["results"]["items"][0]["choice_mass"] == pytest.approx(0.6)
         (path, *_) = (pytester.path / "results" / "evals").iterdir()
-        _, marked = run(f"--llamaburn-answers={path}", f"--llamaburn-eval-set={path}")
+        _, marked = run(f"--llamaburn-rescore={path}", f"--llamaburn-eval-set={path}")
         told = [
             [(item["answer"], item["correct"], item["choice_logprobs"]) for item in found]
             for found in (marked["results"]["items"], again["results"]["items"])

@@ -91,9 +91,9 @@ class _Eval(RunKind):
         return [Params((self.fixture, QUESTION), pairs, [*map(_pair_id, pairs)], "session")]
 
     def wanted(self, item: Item, session: Session) -> bool:
-        """Return whether an item is needed: answers of --answers are there already."""
+        """Return whether an item is needed: answers of --rescore are there already."""
         answers = "llm_answer" in item.fixtures and item.target is not None
-        return not (answers and session.settings(self.name).answers)
+        return not (answers and session.settings(self.name).rescore)
 
     def planned(self, item: Item, session: Session) -> int:
         """Return how many rows an item writes: one for each sample, and one for all scores."""

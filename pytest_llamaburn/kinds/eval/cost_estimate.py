@@ -27,7 +27,7 @@ def lines(settings: Any) -> Iterator[str]:
     panel = judges.Panel.of(settings)
     for name in settings.set:
         questions = task.load(settings, name).questions
-        stored = task.items(settings) if settings.answers else {}
+        stored = task.items(settings) if settings.rescore else {}
         cases = [(q, _case(q, stored.get(q.id), settings)) for q in questions]
         for estimate in _estimates(panel, cases, settings):
             material = f"the {len(questions)} questions of {name}"
@@ -57,6 +57,6 @@ def _case(q: Question, item: dict[str, Any] | None, settings: Any) -> Case:
 
 def _condition(estimate: Estimate, settings: Any) -> str:
     """Return the other condition under which the most holds, if there is one."""
-    if estimate.most_usd is None or (settings.answers and not settings.pairwise):
+    if estimate.most_usd is None or (settings.rescore and not settings.pairwise):
         return ""
     return f" and answers have up to {len(_TYPICAL)} characters"

@@ -231,14 +231,14 @@ def check(settings: Any) -> None:
         raise SettingsError("--pairwise and --compare-to MODEL need each other: give both")
     for model in settings.model:
         task.refuse_itself(settings, model)
-    if settings.answers and settings.compare_to and not settings.compare_to.endswith(".json"):
+    if settings.rescore and settings.compare_to and not settings.compare_to.endswith(".json"):
         raise SettingsError(
             f"--compare-to: {settings.compare_to} is refused: answers that are there are compared "
             "with those of a result file"
         )
-    if settings.web_search and not settings.answers:
+    if settings.web_search and not settings.rescore:
         _check_searching(settings)
-    if not settings.answers:
+    if not settings.rescore:
         asking.check(settings)
     if settings.pairwise and not settings.judge:
         raise SettingsError("--pairwise: which judge compares the answers? Add --judge claude")
@@ -320,7 +320,8 @@ def _planned_answers(record: Record, config: Mapping[str, Any]) -> int | None:
     None where the answers came from a file, or where a session had tests of other kinds.
     """
     questions, others = divmod(record.planned, config["samples"] + 1)
-    return None if config["answers"] or others else questions * config["samples"]
+    rescored = config.get("rescore") or config.get("answers")  # as earlier versions called it
+    return None if rescored or others else questions * config["samples"]
 
 
 def _by_category(items: Sequence[dict[str, Any]]) -> dict[str, Any]:

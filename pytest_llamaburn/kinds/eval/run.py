@@ -63,7 +63,7 @@ class EvalRun(Run):
         self._judging = Judging(self.settings, about.pop("opponent_run", None))
         if self.settings.judge:
             await self._judging.seat(judges_follow=not self._is_opponent)
-        if self.settings.answers:
+        if self.settings.rescore:
             self._reopen(planned)
             return
         if self.settings.web_search:
@@ -193,7 +193,7 @@ class EvalRun(Run):
 
     def _reopen(self, planned: dict[str, int]) -> None:
         """Begin with the answers of a result file, as if they had just been given."""
-        stored = task.stored(self.settings.answers)
+        stored = task.stored(self.settings.rescore)
         self._judging.refuse_self(stored["model"]["id"])
         self.server = Server(**{n: stored["server"][n] for n in Server._fields})
         kept = ("model", "server", "contended", "environment")
@@ -201,7 +201,7 @@ class EvalRun(Run):
         header = {
             **self._opening(),
             **{name: stored[name] for name in kept},
-            "config": {**config, "answers": self.settings.answers},
+            "config": {**config, "rescore": self.settings.rescore},
             "eval_set": stored["results"]["eval_set"],
         }
         asked = {question.id: question for question in self._questions}
@@ -254,7 +254,7 @@ class EvalRun(Run):
         }
 
     async def _end_journal(self, reason: str) -> None:
-        if not self.settings.answers:
+        if not self.settings.rescore:
             await super()._end_journal(reason)
         elif self.journal is not None:
             self._journal("end", {"reason": reason})
@@ -268,6 +268,6 @@ def _scoring_options(config: dict[str, Any]) -> dict[str, Any]:
     """
     names = {option.name for option in options_of(JudgingOptions)}
     names |= {"threshold", "gate_mode", "pairwise", "compare_to", "pass_k"}
-    names |= {"answers", "model", "set", "criteria", "criterion"}
+    names |= {"rescore", "model", "set", "criteria", "criterion"}
     names |= {"limit"} if config["limit"] else set()
     return {name: value for name, value in config.items() if name in names}

@@ -33,8 +33,8 @@ def load(settings: Any, name: str) -> Task:
     Their criteria are those of the settings, if any. Raises DatasetError, ResultsError, or
     SettingsError for an unknown criterion.
     """
-    if settings.answers:
-        known = stored(settings.answers)["results"]
+    if settings.rescore:
+        known = stored(settings.rescore)["results"]
         questions = tuple(question(item["question"]) for item in known["items"])
         return Task(_chosen(questions, settings), known["eval_set"])
     found = evalsets.load_eval_set(name)
@@ -97,7 +97,7 @@ def evidence(asked: Question, found: Any) -> str | None:
 
 def items(settings: Any) -> dict[str, Row]:
     """Return the items of the result file that is scored again, by question."""
-    found: list[Row] = stored(settings.answers)["results"]["items"]
+    found: list[Row] = stored(settings.rescore)["results"]["items"]
     return {item["question"]["id"]: item for item in found}
 
 

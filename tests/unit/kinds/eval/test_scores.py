@@ -468,14 +468,20 @@ def test_earlier_file_is_compared_by_todays_count() -> None:
 
 
 @pytest.mark.parametrize(
-    ("planned", "samples", "answers", "expected"),
-    [(20, 1, None, 10), (9, 2, None, 6), (9, 1, None, None), (20, 1, "file.json", None)],
+    ("planned", "samples", "option", "expected"),
+    [
+        (20, 1, {"rescore": None}, 10),
+        (9, 2, {"rescore": None}, 6),
+        (9, 1, {"rescore": None}, None),
+        (20, 1, {"rescore": "file.json"}, None),
+        (20, 1, {"answers": "file.json"}, None),
+    ],
 )
-def test_planned_answers_are_the_planned_rows_without_the_markings(
-    planned: int, samples: int, answers: str | None, expected: int | None
+def test_planned_answers_are_the_planned_rows_without_the_scores(
+    planned: int, samples: int, option: dict[str, str | None], expected: int | None
 ) -> None:
     record = Record({}, planned, [], {}, [], interrupted=True, folder=Path(), others={})
-    config = {"samples": samples, "answers": answers}
+    config = {"samples": samples, **option}
     assert _eval_kind._planned_answers(record, config) == expected
 
 
