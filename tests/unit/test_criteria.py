@@ -19,8 +19,8 @@ from pytest_llamaburn.errors import DatasetError, SettingsError, UnscoredError
 from pytest_llamaburn.judges import Case, JudgeQueue, JudgeResult, Panel, _calibration
 from pytest_llamaburn.judges._parsing import ParseError, parse
 from pytest_llamaburn.judges._prompt import absolute
-from pytest_llamaburn.kinds.eval import comparable, scoring, task
-from pytest_llamaburn.kinds.eval import scores as _marks
+from pytest_llamaburn.kinds.eval import comparable, judge_totals, scoring, task
+from pytest_llamaburn.kinds.eval import scores as eval_scores
 from pytest_llamaburn.kinds.eval.measures import MEASURES, with_own
 from pytest_llamaburn.kinds.eval.settings import Eval
 from pytest_llamaburn.stats import figures
@@ -226,7 +226,7 @@ def graded(*told: str | None) -> list[dict[str, Any]]:
 @given(st.lists(st.sampled_from((*GRADES, None)), min_size=1, max_size=8))
 @examples(max_examples=25, deadline=None)
 def test_each_share_of_grades_lies_between_its_bounds(told: list[str | None]) -> None:
-    found = _marks.grades(graded(*told))
+    found = eval_scores.grades(graded(*told))
     assert list(found) == list(GRADED)
     known = [one for one in told if one is not None]
     for one in found.values():
@@ -240,10 +240,10 @@ def test_each_share_of_grades_lies_between_its_bounds(told: list[str | None]) ->
 
 def test_gate_holds_an_f_score_and_categories_have_it() -> None:
     items = graded("correct", "correct", "incorrect", "not_attempted")
-    results = {"criteria": {}, "grades": _marks.grades(items)}
+    results = {"criteria": {}, "grades": eval_scores.grades(items)}
     (found,) = gates.judged({"results": results}, MEASURES, ["f_score>=50%"], "point")
     assert found["verdict"] == "pass"
-    (category,) = _marks.by_category(items).values()
+    (category,) = eval_scores.by_category(items).values()
     assert category["f_score"]["mean"] == pytest.approx(4 / 7)
 
 
@@ -316,10 +316,10 @@ def test_share_is_counted_here_and_not_by_the_judge() -> None:
 def test_text_without_claims_has_no_share() -> None:
     (found,) = scored(listed(), (CASE, "faithfulness"))
     assert (found.score, found.state) == (None, "not_applicable")
-    told = _marks.criteria([item(scores={"faithfulness": found.as_dict()})])["faithfulness"]
+    told = eval_scores.criteria([item(scores={"faithfulness": found.as_dict()})])["faithfulness"]
     assert (told["mean"], told["n_total"], told["bounds"]) == (None, 0, None)
     assert told["reason"] == "the texts make no claim"
-    assert _marks.counts([item(scores={"faithfulness": found.as_dict()})], 1)["n_total"] == 0
+    assert judge_totals.counts([item(scores={"faithfulness": found.as_dict()})], 1)["n_total"] == 0
 
 
 @pytest.mark.parametrize(
@@ -522,7 +522,7 @@ def test_file_of_settings_defines_criteria(tmp_path: Path) -> None:
 
 def test_gate_is_on_a_criterion_of_ones_own() -> None:
     scores = {"wit": score(4)}
-    results = {"criteria": _marks.criteria([item(scores=scores)]), "grades": {}}
+    results = {"criteria": eval_scores.criteria([item(scores=scores)]), "grades": {}}
     gate = gates.parse("wit.mean>=4", with_own(["wit"]))
     assert gate.of.observed({"results": results}).value == 4
 

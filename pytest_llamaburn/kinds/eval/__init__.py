@@ -68,7 +68,7 @@ class _Eval(RunKind):
 
     def check(self, settings: Any) -> None:
         """Raise SettingsError for settings that do not go together."""
-        self.load("result.check")(settings)
+        self.load("checks.check")(settings)
 
     def preview(self, settings: Any) -> Iterable[str] | None:
         """Return what judging would send and cost, with --dry-run."""

@@ -1,13 +1,13 @@
-"""What tables of any format show of an eval, and its transcript: every question with its marks."""
+"""What tables of any format show of an eval."""
 
 from __future__ import annotations
 
-import math
 from statistics import fmean
 from typing import TYPE_CHECKING, Any
 
 from pytest_llamaburn import gates
 from pytest_llamaburn.criteria import NOT_APPLICABLE
+from pytest_llamaburn.kinds.eval import transcript as _transcript
 from pytest_llamaburn.tables import (
     ABSENT,
     COLUMNS,
@@ -92,28 +92,8 @@ def rows(document: Document) -> Iterator[Found]:
 
 
 def transcript(document: Document) -> Iterator[str]:
-    """Yield lines that tell each question, its answer, and each mark with its reasons."""
-    yield from map(printable, _told(document))
-
-
-def _told(document: Document) -> Iterator[str]:
-    for item in document["results"]["items"]:
-        question = item["question"]
-        yield f"── {question['id']} ({question['category']})"
-        yield from _said("question", question["prompt"])
-        if question["reference"]:
-            yield from _said("reference", question["reference"])
-        yield from _sources(item)
-        yield from _answer(item)
-        for name, one in item["scores"].items():
-            mark = one.get("verdict") or (ABSENT if one["score"] is None else f"{one['score']:g}")
-            yield f"{name}: {mark} ({one['state']})"
-            yield from _judgments(one["judgments"], "score" if name != "grade" else "verdict")
-        for one in item["comparisons"]:
-            turned = ", turns with the order" if one["inconsistent"] else ""
-            yield f"compared: {one['verdict'] or ABSENT} ({one['state']}{turned})"
-            yield from _judgments(one["judgments"], "verdict")
-        yield ""
+    """Yield the lines of the transcript."""
+    yield from map(printable, _transcript.lines(document))
 
 
 def _criteria(criteria: Found) -> Iterator[tuple[str, ...]]:
@@ -352,72 +332,11 @@ def _judges(judging: Found) -> Iterator[str]:
         yield f"by judge: {'; '.join(told)}"
     if error := judging["commonest_error"]:
         who = f"most often, {error['count']} ×, from {error['judge']}: {error['kind']}"
-        yield from _said(who, error["words"])
+        yield from _transcript.said(who, error["words"])
 
 
 def _states(counts: dict[str, int]) -> str:
     return ", ".join(f"{state} {count}" for state, count in counts.items())
-
-
-def _sources(item: Found) -> Iterator[str]:
-    """Yield what a search gave the model as evidence, and what of it the answer cites."""
-    hits = item["search"]["hits"] if item["search"] else []
-    told = [f"{hit['title']} <{hit['url']}>" for hit in hits]
-    told += item["question"].get("context", ())
-    for count, words in enumerate(told, 1):
-        cited = ", cited" if count in item["cited"] else ""
-        yield from _said(f"source [{count}]{cited}", words)
-    if item["search"] and not hits:
-        yield f"source: none, {item['search']['backend']} found nothing"
-
-
-def _answer(item: Found) -> Iterator[str]:
-    for one in (item, *item["more_samples"]):
-        if one["error"]:
-            yield f"failed: {one['error']['kind']}: {one['error']['message']}"
-        if one["thinking"]:
-            yield from _said("thinking", one["thinking"])
-        if one["answer"] is not None:
-            yield from _said("answer", one["answer"])
-        if one.get("choice_logprobs"):
-            yield f"letters: {_probabilities(one['choice_logprobs'])}"
-        if one["verdict"]:
-            word = {True: "right", False: "wrong", None: "no verdict"}[one["correct"]]
-            reason = f": {one['verdict']['reason']}" if one["verdict"]["reason"] else ""
-            yield f"scorer: {word} ({one['verdict']['state']}){reason}"
-
-
-def _probabilities(logprobs: dict[str, float | None]) -> str:
-    """Return the probability of each letter."""
-    shares = {k: ABSENT if v is None else f"{math.exp(v):.1%}" for k, v in logprobs.items()}
-    return ", ".join(f"{letter} {share}" for letter, share in shares.items())
-
-
-def _judgments(judgments: list[Found], field: str) -> Iterator[str]:
-    for one in judgments:
-        who = one["judge"] or "rule"
-        mark = one["state"] if one[field] is None else one[field]
-        words = one["reasoning"] or (one["error"] or {}).get("words", "")
-        yield from _said(f"  {who} {mark}", words)
-        for quote in one["evidence"]:
-            yield from _said("    quotes", quote)
-        for claim in one.get("claims", ()):
-            yield from _claim(claim)
-
-
-def _claim(claim: Found) -> Iterator[str]:
-    """Yield a claim, whether it counts as supported, and by which passage."""
-    good = claim["supported"] and claim["found"]
-    yield from _said("    supported" if good else "    unsupported", claim["claim"])
-    if claim["quote"]:
-        where = "quotes" if claim["found"] else "quotes what is not in the evidence"
-        yield from _said(f"      {where}", claim["quote"])
-
-
-def _said(who: str, words: str) -> Iterator[str]:
-    """Yield someone's words under their name."""
-    for index, line in enumerate(words.splitlines() or [""]):
-        yield f"{who}: {line}" if index == 0 else f"    {line}"
 
 
 def _score(name: str, one: Found) -> Found:

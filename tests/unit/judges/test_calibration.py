@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from pytest_llamaburn.errors import SettingsError
 from pytest_llamaburn.judges import _calibration, _calibration_run
 from pytest_llamaburn.judges._calibration import VERDICTS, Label, Preference
-from pytest_llamaburn.kinds.eval import scores as _marks
+from pytest_llamaburn.kinds.eval import scores as eval_scores
 from pytest_llamaburn.stats import agreement, games, jury
 from pytest_llamaburn.stats.games import Game
 from pytest_llamaburn.store.journal import Journal
@@ -127,8 +127,8 @@ def test_exchanging_the_models_of_all_games_changes_nothing_but_sides(played: An
 @how(max_examples=30, deadline=None)
 @given(st.lists(SCORES, max_size=20))
 def test_histogram_of_the_scale_turned_round_is_the_histogram_turned_round(scores: Any) -> None:
-    found = _marks._histogram(scores)
-    assert [*_marks._histogram([6 - s for s in scores]).values()] == [*found.values()][::-1]
+    found = eval_scores._histogram(scores)
+    assert [*eval_scores._histogram([6 - s for s in scores]).values()] == [*found.values()][::-1]
 
 
 def test_people_who_disagree_are_halfway_between() -> None:
