@@ -22,14 +22,12 @@ QUESTION = "llm_question"  # the argument by which a test is parametrized with t
 
 
 class _Eval(RunKind):
-    description = (
-        "Ask a model the questions of an eval set and mark its answers, by scorers and by judges."
-    )
+    description = "Ask a model the questions of an eval set; scorers and judges score its answers."
     name = "eval"
     folder = "evals"
     settings = "settings.Eval"
     run = "run.EvalRun"
-    help = "ask a model questions and mark its answers"
+    help = "ask a model questions and score its answers"
     example = (
         "llamaburn eval llama3.1:8b --set factual --judge claude --threshold 'accuracy.mean>=4'"
     )

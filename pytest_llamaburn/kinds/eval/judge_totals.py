@@ -22,11 +22,11 @@ def judgments(items: Iterable[Item]) -> Iterator[dict[str, Any]]:
 
 
 def counts(items: Iterable[Item], each: int) -> dict[str, Any]:
-    """Return how many verdicts were asked for, how many there are, and the states.
+    """Return how many verdicts were asked for, how many there are, and their states.
 
-    A verdict is what one judge says, each time it is asked, on one criterion of an answer or on a
-    pair, where there can be one. `each` is how often judges are asked of one: a mark by rule stands
-    for all of them.
+    A verdict is what one judge says, each time it is asked, about one criterion of an answer or
+    about a pair. Criteria that do not apply are not counted. `each` is the number of verdicts on
+    one criterion or pair; a score by rule counts as all of them.
     """
     told = (state for _, state in _verdicts(items, each))
     states = Counter(state for state in told if state != NOT_APPLICABLE)
@@ -47,7 +47,7 @@ def by_judge(items: Iterable[Item]) -> dict[str, dict[str, int]]:
 
 
 def commonest_error(items: Iterable[Item]) -> dict[str, Any] | None:
-    """Return what most often kept a judge from its verdict, with the count; None if nothing did."""
+    """Return the most frequent error of a judge, with its count; None without errors."""
     errors = Counter(
         (one["judge"], one["error"]["kind"], one["error"]["words"])
         for one in judgments(items)
@@ -59,7 +59,7 @@ def commonest_error(items: Iterable[Item]) -> dict[str, Any] | None:
 
 
 def _verdicts(items: Iterable[Item], each: int) -> Iterator[tuple[str | None, str]]:
-    """Yield who gave each verdict, None for a rule or nobody yet, and its state."""
+    """Yield the judge of each verdict and its state; None for a rule, or if it is unfinished."""
     for item in items:
         for one in item["scores"].values():
             yield from _all_of([(j["judge"], j["state"]) for j in one["judgments"]], each)
@@ -78,7 +78,7 @@ def _judge_of(comparison: dict[str, Any]) -> str | None:
 
 
 def cost(items: Iterable[Item]) -> dict[str, Any]:
-    """Return what judging took: calls, tokens, USD; None where the cost of any is unknown."""
+    """Return the calls, tokens and USD of judging; the cost is None if that of any is unknown."""
     asked = [one for one in judgments(items) if one["source"] == "judge"]
     tiers = ("input", "cache_read", "cache_write", "output", "reasoning")
     tokens = {name: _sum(one["usage"][name] for one in asked) for name in tiers}

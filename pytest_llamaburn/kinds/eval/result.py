@@ -255,9 +255,9 @@ def build(record: Record) -> dict[str, Any]:
 
 
 def _planned_answers(record: Record, config: Mapping[str, Any]) -> int | None:
-    """Return how many of the planned rows are answers: each question has its samples and a marking.
+    """Return how many of the planned rows are answers; the other rows are scores, one a question.
 
-    None where the answers came from a file, or where a session had tests of other kinds.
+    None if the answers came from a file, or if a session had tests of other kinds.
     """
     questions, others = divmod(record.planned, config["samples"] + 1)
     rescored = config.get("rescore") or config.get("answers")  # as earlier versions called it
@@ -273,9 +273,9 @@ def _by_category(items: Sequence[dict[str, Any]]) -> dict[str, Any]:
 
 
 def modern(document: dict[str, Any]) -> dict[str, Any]:
-    """Return the content of a file with what earlier versions did not count: unreadable answers.
+    """Return the content of a file of any version, with unreadable answers counted as wrong.
 
-    They left such an answer out of `correct`; it is wrong.
+    Earlier versions left such answers out of `correct`.
     """
     found, config = document["results"], document["config"]
     found.setdefault("grades", {})
@@ -300,11 +300,11 @@ def modern(document: dict[str, Any]) -> dict[str, Any]:
 
 
 def _pass_at_k(item: dict[str, Any], k: int | None) -> float | None:
-    """Return a question's pass@k, None if not asked for and without a verdict of a scorer."""
+    """Return a question's pass@k; None without a k, or if no answer has a score."""
     from pytest_llamaburn.scorers import code  # with it comes the sandbox
 
-    marks = [s["correct"] for s in scores.samples(item) if s["correct"] is not None]
-    return code.pass_at_k(len(marks), sum(marks), k) if k is not None and marks else None
+    right = [s["correct"] for s in scores.samples(item) if s["correct"] is not None]
+    return code.pass_at_k(len(right), sum(right), k) if k is not None and right else None
 
 
 def _gates(document: dict[str, Any]) -> list[dict[str, Any]]:
@@ -317,22 +317,22 @@ def _gates(document: dict[str, Any]) -> list[dict[str, Any]]:
 
 
 def _items(record: Record, header: Mapping[str, Any]) -> list[dict[str, Any]]:
-    """Return the questions that were answered, each with its answers and marks, in their order."""
+    """Return the questions that were answered, each with its answers and scores, in their order."""
     about = flags.context(record.rows, header["config"], record.facts)
     groups: dict[str, dict[int, dict[str, Any]]] = {}
     for row in record.rows:
         groups.setdefault(row["prompt_id"], {})[row["iteration"]] = row
-    marks = {**_so_far(record, header["config"]), **_scored(record)}
-    return [_item([*group.values()], marks.get(key), about) for key, group in groups.items()]
+    found = {**_so_far(record, header["config"]), **_scored(record)}
+    return [_item([*group.values()], found.get(key), about) for key, group in groups.items()]
 
 
 def _so_far(record: Record, config: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
-    """Return the marks that a cut run was about to give, by question."""
+    """Return the scores so far of a run that was cut, by question."""
     if not config["judge"] or _status(record) not in ("interrupted", "partial"):
         return {}
     from pytest_llamaburn.kinds.eval import unfinished  # with it come the judges
 
-    return unfinished.marks(record, config["pairwise"])
+    return unfinished.scores(record, config["pairwise"])
 
 
 def _status(record: Record) -> str:
@@ -346,19 +346,19 @@ def _scored(record: Record) -> dict[str, dict[str, Any]]:
 
 
 def _item(
-    rows: Sequence[dict[str, Any]], marks: dict[str, Any] | None, about: flags.Context
+    rows: Sequence[dict[str, Any]], found: dict[str, Any] | None, about: flags.Context
 ) -> dict[str, Any]:
-    marks = marks or {}
-    verdicts = marks.get("verdicts") or [None] * len(rows)
+    found = found or {}
+    verdicts = found.get("verdicts") or [None] * len(rows)
     pairs = zip(rows, verdicts, strict=False)
     first, *rest = (_answer(row, verdict, about) for row, verdict in pairs)
     return {
         "question": rows[0]["question"],
         **first,
-        "scores": marks.get("scores", {}),
-        "comparisons": marks.get("comparisons", []),
-        "rival_answer": marks.get("rival_answer"),
-        "pass_at_k": marks.get("pass_at_k"),
+        "scores": found.get("scores", {}),
+        "comparisons": found.get("comparisons", []),
+        "rival_answer": found.get("rival_answer"),
+        "pass_at_k": found.get("pass_at_k"),
         "search": rows[0]["search"],
         "reference_found": rows[0]["reference_found"],
         "cited": rows[0]["cited"],

@@ -1,7 +1,6 @@
-"""What the marks of many answers come to. Only what was scored enters a mean.
+"""Summaries of the scores of many answers. Only answers with a score enter a mean.
 
-Beside each mean stand the bounds it would have if all that is missing were at the lowest mark, and
-if it were at the highest.
+Each mean has bounds: what it would be if all missing scores were the lowest, and the highest.
 """
 
 from __future__ import annotations
@@ -20,15 +19,15 @@ if TYPE_CHECKING:
 
 Item = dict[str, Any]
 
-UNFINISHED = "unfinished"  # the state of a verdict that a run was cut before
-MOST_INCONSISTENT = 0.3  # above it the judge looks at the position, not at the answers
-MOST_BY_CHANCE = 0.05  # a sign test's p above it is no evidence
+UNFINISHED = "unfinished"  # the state of a score that is missing because the run was cut
+MOST_INCONSISTENT = 0.3  # above this share the verdicts depend on the order of the answers
+MOST_BY_CHANCE = 0.05  # a sign test with a larger p shows nothing
 FEWEST_DECISIVE = 6  # 2 / 2**6 < MOST_BY_CHANCE < 2 / 2**5
-_TOO_FEW = "fewer than 6 questions have a winner: chance alone could do that"
+_TOO_FEW = "fewer than 6 questions have a winner, so the result can be chance"
 
 
 def criteria(items: Sequence[Item]) -> dict[str, dict[str, Any]]:
-    """Return the summary of each criterion that any question is judged on, grades aside."""
+    """Return the summary of each criterion that judges scored, except grades."""
     names = dict.fromkeys((*BUILT_IN, *(name for item in items for name in item["scores"])))
     asked = {name: [i["scores"][name] for i in items if name in i["scores"]] for name in names}
     return {
@@ -45,9 +44,9 @@ def _criterion(found: Sequence[dict[str, Any]], asked: Criterion) -> dict[str, A
     middle = figures.mean(scores, scale=asked.scale)
     ends = asked.scale if fit else ()
     bounds = {f"missing_at_{end}": (sum(scores) + missing * end) / len(fit) for end in ends}
-    marked = asked.kind == "scale"
+    is_scale = asked.kind == "scale"
     return {
-        "unit": "1 to 5" if marked else "share",
+        "unit": "1 to 5" if is_scale else "share",
         "n_total": len(fit),
         "n_scored": len(scores),
         "by_state": dict(Counter(one["state"] for one in found)),
@@ -55,32 +54,32 @@ def _criterion(found: Sequence[dict[str, Any]], asked: Criterion) -> dict[str, A
         "ci95": _listed(middle.ci95),
         "reason": middle.reason if fit else _inapplicable(found),
         "bounds": bounds or None,
-        "histogram": _histogram(scores) if marked else None,
+        "histogram": _histogram(scores) if is_scale else None,
         "flip_rate": _mean(one["flip_rate"] for one in found),
         "jury_alpha": _alpha(found),
     }
 
 
 def _histogram(scores: Iterable[float]) -> dict[str, int]:
-    """Return how often each score was given.
+    """Return how often each score was given; a half point counts as the nearest even score.
 
-    A jury's half points count as the even score beside them: on the scale turned round too.
+    So the histogram of the reversed scale is the reversed histogram.
     """
     counts = Counter(map(round, scores))
     return {str(score): counts[score] for score in SCORES}
 
 
 def _inapplicable(found: Sequence[dict[str, Any]]) -> str:
-    """Return why nobody could give a verdict on any of some answers."""
+    """Return why a criterion does not apply to any of these answers."""
     (first, *_) = found[0]["judgments"]
     return first["error"]["words"] if first["error"] else "the texts make no claim"
 
 
 def grades(items: Sequence[Item]) -> dict[str, dict[str, Any]]:
-    """Return the shares of SimpleQA's grades and its F-score, by their names as metrics.
+    """Return the shares of SimpleQA's grades and its F-score, by the names of the measures.
 
-    Empty where no answer was to be graded. `bounds` has the lowest and the highest that each can be
-    if all that is missing had one grade.
+    Empty if no answer was to be graded. `bounds` has the lowest and the highest value that each
+    measure has if all missing grades are the same.
     """
     found = [i["scores"]["grade"] for i in items if "grade" in i["scores"]]
     fit = [one for one in found if one["state"] != NOT_APPLICABLE]
@@ -114,13 +113,13 @@ def _alpha(found: Sequence[dict[str, Any]]) -> dict[str, Any] | None:
 
 
 def correctness(items: Sequence[Item]) -> dict[str, dict[str, Any]]:
-    """Return the shares of answers that the scorers found right and that they could not read.
+    """Return the share of right answers, and the share of those that scorers could not read.
 
-    `correct` is over all answers: one from which nothing can be read is wrong. What is missing for
-    reasons that are not the model's is left out; `bounds` has the share with all of it wrong and
-    with all of it right. `correct_of_parsed` is over the answers that could be read. `unparsable`
-    is the share of the others, so that correct = correct_of_parsed · (1 − unparsable). Several
-    answers to a question are not independent: the intervals take them together.
+    `correct` is over all answers; an answer that cannot be read is wrong. Answers that are missing
+    for a reason other than the model are left out; `bounds` has the share if all of them were
+    wrong, and if all were right. `correct_of_parsed` is over the answers that were read, and
+    `unparsable` is the share of the others: correct = correct_of_parsed · (1 − unparsable). Several
+    answers to a question are not independent; the intervals treat them as one cluster.
     """
     asked = [told for item in items for told in _scored(item)]
     given = [(name, v) for name, v in asked if v["correct"] is not None]
@@ -142,7 +141,7 @@ def correctness(items: Sequence[Item]) -> dict[str, dict[str, Any]]:
 
 
 def _scored(item: Item) -> Iterator[tuple[str, dict[str, Any]]]:
-    """Yield the scorer's verdict on each answer to a question that has one, with the question."""
+    """Yield question and score of each answer to a question that has a scorer."""
     question = item["question"]
     missing = {"correct": None, "state": UNFINISHED} if question.get("scorer") else None
     for answer in samples(item):
@@ -164,7 +163,7 @@ def _share_of(
         "by_state": dict(Counter(verdict["state"] for _, verdict in asked)),
         "mean": found.value,
         "ci95": _listed(found.ci95),
-        "reason": found.reason and "no answer has a verdict of a scorer",
+        "reason": found.reason and "no answer was scored by a scorer",
     }
 
 
@@ -175,7 +174,7 @@ def _bounds(right: float, given: int, asked: int) -> dict[str, float] | None:
 
 
 def as_wrong(item: Item) -> None:
-    """Make the answers of an earlier version's item wrong that could not be read."""
+    """Make unreadable answers wrong in an item of an earlier version, which did not score them."""
     for answer in samples(item):
         verdict = answer["verdict"]
         if verdict and verdict["correct"] is None and verdict["state"] not in metrics.NO_VERDICT:
@@ -183,7 +182,7 @@ def as_wrong(item: Item) -> None:
 
 
 def pass_at_k(items: Sequence[Item], k: int | None) -> dict[str, Any] | None:
-    """Return the mean of pass@k over the questions that have a scorer; None if not asked for."""
+    """Return the mean of pass@k over the questions that have a scorer; None without a k."""
     if k is None:
         return None
     asked = [item for item in items if any(_scored(item))]
@@ -201,7 +200,7 @@ def pass_at_k(items: Sequence[Item], k: int | None) -> dict[str, Any] | None:
 
 
 def by_category(items: Sequence[Item]) -> dict[str, dict[str, Any]]:
-    """Return for each category its questions, the share of right answers and the mean scores."""
+    """Return for each category the number of questions, the share of right answers, mean scores."""
     groups: dict[str, list[Item]] = {}
     for item in items:
         groups.setdefault(item["question"]["category"], []).append(item)
@@ -217,20 +216,20 @@ def _category(group: Sequence[Item]) -> dict[str, Any]:
     }
 
 
-def pairwise(items: Sequence[Item], rival: str | None) -> dict[str, Any] | None:
-    """Return how the model fares against the other one; None if answers were not compared.
+def pairwise(items: Sequence[Item], opponent: str | None) -> dict[str, Any] | None:
+    """Return how the model compares with its opponent; None if answers were not compared.
 
-    Each question has one vote. There is no verdict where more than 30 % of the pairs turn with the
-    order of the answers; to be better or worse takes both the interval of the win rate and the
-    sign test, which takes 6 questions that have a winner.
+    Each question has one vote. There is no verdict if more than 30 % of the pairs have another
+    winner in the other order. The verdict is better or worse only if both the interval of the win
+    rate and the sign test show it; the sign test needs 6 questions with a winner.
     """
-    if rival is None:
+    if opponent is None:
         return None
     found = games.games([game for item in items for game in _games(item)])
     verdict, reason = _winner(found)
     states = Counter(c["state"] for item in items for c in item["comparisons"])
     return {
-        "rival": rival,
+        "rival": opponent,
         **found,
         "inconsistent": sum(c["inconsistent"] for i in items for c in i["comparisons"]),
         "by_state": dict(states),
@@ -258,7 +257,7 @@ def _winner(found: dict[str, Any]) -> tuple[str | None, str | None]:
         return None, "no pair was judged"
     if 1 - consistency > MOST_INCONSISTENT:
         return None, (
-            f"{1 - consistency:.0%} of the pairs turn with the order of the answers: "
+            f"{1 - consistency:.0%} of the pairs have another winner in the other order: "
             "this judge cannot tell these models apart"
         )
     low, high = rate["ci95"] or (0.0, 1.0)
@@ -270,7 +269,7 @@ def _winner(found: dict[str, Any]) -> tuple[str | None, str | None]:
 
 
 def evidence(items: Sequence[Item]) -> dict[str, Any] | None:
-    """Return what became of the searches; None where there were none."""
+    """Return what the searches found and the answers cited; None without searches."""
     with_search = [item for item in items if item["search"] is not None]
     if not with_search:
         return None
@@ -288,13 +287,13 @@ def evidence(items: Sequence[Item]) -> dict[str, Any] | None:
 
 
 def missing(found: dict[str, Any]) -> int:
-    """Return how many of the verdicts that were asked for are not there."""
+    """Return how many scores are missing."""
     count: int = found["n_total"] - found["n_scored"]
     return count
 
 
 def samples(item: Item) -> Iterator[Item]:
-    """Yield the answers to a question, each with its verdict."""
+    """Yield the answers to a question, each with its score."""
     yield item
     yield from item["more_samples"]
 

@@ -24,18 +24,18 @@ def lines(document: dict[str, Any]) -> Iterator[str]:
         yield from _sources(item)
         yield from _answer(item)
         for name, one in item["scores"].items():
-            mark = one.get("verdict") or (ABSENT if one["score"] is None else f"{one['score']:g}")
-            yield f"{name}: {mark} ({one['state']})"
+            score = one.get("verdict") or (ABSENT if one["score"] is None else f"{one['score']:g}")
+            yield f"{name}: {score} ({one['state']})"
             yield from _judgments(one["judgments"], "score" if name != "grade" else "verdict")
         for one in item["comparisons"]:
-            turned = ", turns with the order" if one["inconsistent"] else ""
+            turned = ", another winner in the other order" if one["inconsistent"] else ""
             yield f"compared: {one['verdict'] or ABSENT} ({one['state']}{turned})"
             yield from _judgments(one["judgments"], "verdict")
         yield ""
 
 
 def _sources(item: Found) -> Iterator[str]:
-    """Yield what a search gave the model as evidence, and what of it the answer cites."""
+    """Yield the sources that the model was given, and whether the answer cites them."""
     hits = item["search"]["hits"] if item["search"] else []
     told = [f"{hit['title']} <{hit['url']}>" for hit in hits]
     told += item["question"].get("context", ())
@@ -43,7 +43,7 @@ def _sources(item: Found) -> Iterator[str]:
         cited = ", cited" if count in item["cited"] else ""
         yield from said(f"source [{count}]{cited}", words)
     if item["search"] and not hits:
-        yield f"source: none, {item['search']['backend']} found nothing"
+        yield f"source: none; {item['search']['backend']} found nothing"
 
 
 def _answer(item: Found) -> Iterator[str]:
@@ -57,7 +57,7 @@ def _answer(item: Found) -> Iterator[str]:
         if one.get("choice_logprobs"):
             yield f"letters: {_probabilities(one['choice_logprobs'])}"
         if one["verdict"]:
-            word = {True: "right", False: "wrong", None: "no verdict"}[one["correct"]]
+            word = {True: "right", False: "wrong", None: "no score"}[one["correct"]]
             reason = f": {one['verdict']['reason']}" if one["verdict"]["reason"] else ""
             yield f"scorer: {word} ({one['verdict']['state']}){reason}"
 
@@ -71,9 +71,9 @@ def _probabilities(logprobs: dict[str, float | None]) -> str:
 def _judgments(judgments: list[Found], field: str) -> Iterator[str]:
     for one in judgments:
         who = one["judge"] or "rule"
-        mark = one["state"] if one[field] is None else one[field]
+        score = one["state"] if one[field] is None else one[field]
         words = one["reasoning"] or (one["error"] or {}).get("words", "")
-        yield from said(f"  {who} {mark}", words)
+        yield from said(f"  {who} {score}", words)
         for quote in one["evidence"]:
             yield from said("    quotes", quote)
         for claim in one.get("claims", ()):
@@ -81,7 +81,7 @@ def _judgments(judgments: list[Found], field: str) -> Iterator[str]:
 
 
 def _claim(claim: Found) -> Iterator[str]:
-    """Yield a claim, whether it counts as supported, and by which passage."""
+    """Yield a claim, whether it counts as supported, and the passage that is quoted for it."""
     good = claim["supported"] and claim["found"]
     yield from said("    supported" if good else "    unsupported", claim["claim"])
     if claim["quote"]:

@@ -142,7 +142,7 @@ def test_verdicts_that_came_before_a_cut_count_and_the_others_are_unfinished() -
         told("a", "accuracy", "k", "0", score=5),
     )
     failed = {**told("a", "coherence", "k", "0"), "state": "api_error"}
-    marks = unfinished.marks(cut(first, failed, again), pairwise=False)
+    marks = unfinished.scores(cut(first, failed, again), pairwise=False)
     assert marks["a"]["scores"]["accuracy"]["score"] == 4.0
     assert marks["b"]["scores"]["coherence"]["state"] == "unfinished"
     items = [item(scores=one["scores"]) for one in marks.values()]
@@ -160,7 +160,7 @@ def test_pair_of_which_a_cut_run_has_one_order_is_unfinished() -> None:
     key = ("a", "preference", "j")
     both = [told(*key, "0", order, verdict=v) for order, v in (("ab", "A"), ("ba", "B"))]
     one = told(*key, "1", "ba", verdict="A")
-    marks = unfinished.marks(cut(*both, one, rivals=[{"answers": {"a": "x"}}]), pairwise=True)
+    marks = unfinished.scores(cut(*both, one, rivals=[{"answers": {"a": "x"}}]), pairwise=True)
     whole, half = marks["a"]["comparisons"]
     assert (whole["verdict"], whole["state"]) == ("A", "scored")
     assert (half["verdict"], half["state"], len(half["judgments"])) == (None, "unfinished", 1)
@@ -219,7 +219,7 @@ def test_without_a_verdict_there_is_no_share_and_a_reason() -> None:
     for items, bounds in (([], None), (marked("unavailable"), (0.0, 1.0))):
         found = eval_scores.correctness(items)
         assert {one["mean"] for one in found.values()} == {None}
-        assert {one["reason"] for one in found.values()} == {"no answer has a verdict of a scorer"}
+        assert {one["reason"] for one in found.values()} == {"no answer was scored by a scorer"}
         assert found["correct"]["bounds"] == (bounds and dict(zip(BOUNDS, bounds, strict=True)))
 
 
@@ -315,7 +315,7 @@ def test_verdict_on_two_models_takes_the_interval_and_the_sign_test(
 ) -> None:
     found = pairs(verdicts)
     assert found["verdict"] == expected
-    few = "fewer than 6 questions have a winner: chance alone could do that"
+    few = "fewer than 6 questions have a winner, so the result can be chance"
     assert found["reason"] == (few if len(verdicts) - verdicts.count("tie") < 6 else None)
 
 
