@@ -213,7 +213,7 @@ def eval_set_model() -> type[BaseModel]:
     code = Annotated[str, StringConstraints(min_length=1)]
 
     class CriterionEntry(BaseModel):
-        """A criterion of your own: its name, what a judge is told, and what each mark means."""
+        """A criterion of your own: its name, its description for judges, what each score means."""
 
         model_config = ConfigDict(extra="forbid")
         name: text
@@ -223,13 +223,12 @@ def eval_set_model() -> type[BaseModel]:
         ) = None
 
     class EvalQuestion(BaseModel):
-        """One question; all from `accept` on is for its scorer.
+        """One question; the fields from `accept` on are for its scorer.
 
-        Without a scorer, or with `judge`, only a judge can tell. `accept` has further right answers
-        beside the reference, `choices` the answers that A, B, C … stand for in the prompt, `tests`
+        Without a scorer, or with `judge`, only judges can score the answer. `accept` has further
+        right answers besides the reference, `choices` the texts of A, B, C … in the prompt, `tests`
         Python statements that call `entry_point`, `audio` the path of a recording, and `options`
-        what else a scorer can be told. `context` has documents that the model is given to answer
-        with.
+        further settings of a scorer. `context` has documents that the model gets with the question.
         """
 
         model_config = ConfigDict(extra="forbid")
@@ -253,7 +252,7 @@ def eval_set_model() -> type[BaseModel]:
         options: dict[str, Any] = {}
 
     class SolvedExample(BaseModel):
-        """A solved question for `--few-shot`, for the questions of its category or for all."""
+        """A solved question that `--few-shot` shows before those of its category, or before all."""
 
         model_config = ConfigDict(extra="forbid")
         prompt: text
@@ -263,7 +262,7 @@ def eval_set_model() -> type[BaseModel]:
     class EvalSetFile(BaseModel):
         """A set of questions for `llamaburn eval --set`.
 
-        `system` is the system message before each question; `examples` are what `--few-shot` shows.
+        `system` is the system message before each question; `--few-shot` shows the `examples`.
         """
 
         model_config = ConfigDict(extra="forbid")

@@ -53,8 +53,8 @@ class Panel:
     ) -> Panel:
         """Return the panel that settings describe. Opens nothing.
 
-        Raises SettingsError for a missing key, an unknown judge, or a cost limit without prices,
-        MissingExtraError without the SDK.
+        Raises SettingsError for a missing key, an unknown judge, or a limit of cost without
+        prices, and MissingExtraError without the SDK.
         """
         prices = _prices.parse(settings.judge_price)
         budget = Budget(settings.max_judge_calls, settings.max_judge_cost)
@@ -70,7 +70,7 @@ class Panel:
 
     @property
     def notes(self) -> list[str]:
-        """What there is to know of the judges, such as an announced end."""
+        """Sentences about the judges, such as that a model will be shut down."""
         return [note for caller in self.callers for note in caller.judge.notes]
 
     def refuse_self(self, model: str) -> None:
@@ -78,17 +78,17 @@ class Panel:
         for caller in self.callers:
             if bare(caller.judge.model) == bare(model):
                 raise SettingsError(
-                    f"--judge {caller.judge.name}: {model} would judge itself; choose another "
-                    "judge or say --allow-self-judge"
+                    f"--judge {caller.judge.name}: {model} would judge itself: choose another "
+                    "judge, or add --allow-self-judge"
                 )
 
     async def probe(self) -> None:
-        """Raise UsageError where a judge surely cannot be had; loads and bills nothing."""
+        """Raise UsageError if a judge is certainly not available; loads and bills nothing."""
         for caller in self.callers:
             await caller.judge.probe()
 
     async def open(self) -> None:
-        """Open all judges; raises UsageError where one cannot be had."""
+        """Open all judges; raises UsageError if one is not available."""
         await asyncio.gather(*(caller.open() for caller in self.callers))
 
     async def close(self) -> None:
@@ -152,7 +152,7 @@ class Panel:
         return judgment
 
     def spent(self) -> dict[str, Any]:
-        """Return the calls and their cost; None where the price of any call is unknown."""
+        """Return the number of calls and their cost; None if the price of any call is unknown."""
         known = None if self.budget.unpriced else self.budget.cost_usd
         return {
             "calls": self.budget.calls,
@@ -177,7 +177,7 @@ class Panel:
 
 
 def load(settings: Judging) -> list[Judge]:
-    """Return the judges that settings name, unopened; raises SettingsError or MissingExtraError."""
+    """Return the judges of the settings, unopened; raises SettingsError or MissingExtraError."""
     models = dict(_model(entry) for entry in settings.judge_model)
     found = []
     for text in settings.judge:
@@ -204,7 +204,7 @@ def _model(entry: str) -> tuple[str, str]:
 
 
 def bare(model: str) -> str:
-    """Return what is equal for all names that Ollama takes for one model."""
+    """Return a model's full name, which is the same for all names that Ollama accepts for it."""
     from pytest_llamaburn.backends.ollama import full_name
 
     return full_name(model)

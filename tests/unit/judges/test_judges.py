@@ -1136,7 +1136,7 @@ def test_entry_of_the_table_of_models_that_is_none_is_refused(entry: str) -> Non
 
 
 def test_judge_without_a_model_or_with_an_address_it_cannot_have_is_refused() -> None:
-    with pytest.raises(SettingsError, match="Write ollama:MODEL"):
+    with pytest.raises(SettingsError, match="write ollama:MODEL"):
         Panel.of(judging(judge=("ollama",)))
     with pytest.raises(SettingsError, match="has no address"):
         Panel.of(judging(judge=("embedded@http://127.0.0.1:1",)))
