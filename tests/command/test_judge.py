@@ -188,8 +188,11 @@ def test_dry_run_says_what_would_be_sent_and_sends_nothing(tmp_path: Path) -> No
         ([label(3, 1, wrong=1)], "labels.jsonl:1: wrong: extra inputs"),
         ([label(3, 1, question=" ")], "labels.jsonl:1: question: "),
         ([pair("C", 1)], "labels.jsonl:1: human.0: "),
-        ([label(3, 1, judge=3), pair("A", 1, judge="A")], "scores and comparisons in one file"),
-        ([label(3, 1, judge=3), label(3, 2)], "labels.jsonl:2: has no recorded verdict"),
+        (
+            [label(3, 1, judge=3), pair("A", 1, judge="A")],
+            "a file has scores or comparisons, not both",
+        ),
+        ([label(3, 1, judge=3), label(3, 2)], "labels.jsonl:2: there is no recorded verdict"),
         ([label(3, 1)], 'add "judge", or name a --judge'),
         ([], "has no labels"),
     ],

@@ -530,7 +530,7 @@ def test_gate_is_on_a_criterion_of_ones_own() -> None:
 def test_labels_are_of_criteria_on_a_scale(tmp_path: Path) -> None:
     path = tmp_path / "labels.jsonl"
     path.write_text('{"question": "q", "response": "r", "criterion": "grade", "human": [4]}\n')
-    with pytest.raises(DatasetError, match="jsonl:1: criterion: grade is not marked from 1 to 5"):
+    with pytest.raises(DatasetError, match="jsonl:1: criterion: grade is not scored from 1 to 5"):
         _calibration.read(path)
 
 

@@ -154,17 +154,17 @@ for _ in range(300):
     DEEP = {"not": DEEP}
 LOCAL = {"$id": "https://a/b", "$defs": {"c": {"$id": "c"}, "d": {"$anchor": "e"}}}
 SCORED = [
-    ({"scorer": "choice", "choices": ["x", "y"], "reference": "C"}, "reference: 'C' is none of"),
-    ({"scorer": "number", "reference": "many"}, "reference: 'many' is no number"),
+    ({"scorer": "choice", "choices": ["x", "y"], "reference": "C"}, "reference: 'C' is not one of"),
+    ({"scorer": "number", "reference": "many"}, "reference: 'many' is not a number"),
     ({"scorer": "choice", "options": {"choices": 5}, "reference": "A"}, "choices: 'choices' are"),
-    ({"scorer": "number", "reference": "1/0"}, "reference: '1/0' is no number"),
-    ({"scorer": "number", "reference": "1", "accept": ["2", "x"]}, "accept: 'x' is no number"),
-    ({"scorer": "regex", "pattern": "("}, "pattern: is no regular expression: "),
-    ({"scorer": "code", "tests": ["assert (", "x"]}, "tests: is no Python: SyntaxError: "),
-    ({"scorer": "code", "options": {"tests": [5]}}, "tests: is no text"),
+    ({"scorer": "number", "reference": "1/0"}, "reference: '1/0' is not a number"),
+    ({"scorer": "number", "reference": "1", "accept": ["2", "x"]}, "accept: 'x' is not a number"),
+    ({"scorer": "regex", "pattern": "("}, "pattern: is not a regular expression: "),
+    ({"scorer": "code", "tests": ["assert (", "x"]}, "tests: is not Python: SyntaxError: "),
+    ({"scorer": "code", "options": {"tests": [5]}}, "tests: is not a text"),
     (
         {"scorer": "code", "tests": ["1"], "options": {"preamble": "def"}},
-        "preamble: is no Python: SyntaxError: ",
+        "preamble: is not Python: SyntaxError: ",
     ),
     (
         {"scorer": "code", "tests": ["1"], "options": {"timeout_s": "x"}},
@@ -182,17 +182,20 @@ SCORED = [
         {"scorer": "wer", "reference": "a", "options": {"max_wer": "x"}},
         "max_wer: 'x' is not a number",
     ),
-    ({"scorer": "json-schema", "schema": {"type": "nonsense"}}, "schema: is no JSON Schema: "),
-    ({"scorer": "json-schema", "schema": {"pattern": "("}}, "schema: is no JSON Schema: "),
-    ({"scorer": "json-schema", "schema": {"$schema": 5}}, "schema: is no JSON Schema: its $schema"),
-    ({"scorer": "json-schema", "schema": DEEP}, "schema: is no JSON Schema: it is too deep"),
+    ({"scorer": "json-schema", "schema": {"type": "nonsense"}}, "schema: is not a JSON Schema: "),
+    ({"scorer": "json-schema", "schema": {"pattern": "("}}, "schema: is not a JSON Schema: "),
+    (
+        {"scorer": "json-schema", "schema": {"$schema": 5}},
+        "schema: is not a JSON Schema: its $schema",
+    ),
+    ({"scorer": "json-schema", "schema": DEEP}, "schema: is not a JSON Schema: it is nested too"),
     (
         {"scorer": "json-schema", "schema": {"allOf": [{"$ref": "https://a/b"}]}},
-        "schema: refers to what is not in it: https://a/b",
+        "schema: has a reference to something outside it: https://a/b",
     ),
     (
         {"scorer": "json-schema", "schema": {"properties": {"a": {"$ref": "#/$defs/b"}}}},
-        "schema: refers to what is not in it: #/$defs/b",
+        "schema: has a reference to something outside it: #/$defs/b",
     ),
 ]
 

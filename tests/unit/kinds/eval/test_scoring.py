@@ -55,7 +55,7 @@ def test_what_is_no_verdict_leaves_one_that_says_so(
 
 
 def test_faulty_question_still_stops_the_run() -> None:
-    with pytest.raises(DatasetError, match="is no number"):
+    with pytest.raises(DatasetError, match="is not a number"):
         found(asked()._replace(reference="many"))
 
 
