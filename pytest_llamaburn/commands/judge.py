@@ -1,4 +1,4 @@
-"""Hold a judge against human labels: how well they agree, how sure that is, and if it is enough."""
+"""Compare a judge with human labels: their agreement, its interval, and whether it is enough."""
 
 from __future__ import annotations
 
@@ -23,13 +23,13 @@ if TYPE_CHECKING:
     from pytest_llamaburn.judges._calibration_run import Calibration, Found
     from pytest_llamaburn.progress import Event, Progress
 
-HELP = "hold a judge against human labels"
+HELP = "compare a judge with human labels"
 EXAMPLE = "llamaburn judge calibrate --labels labels.jsonl --judge claude --min-qwk 0.6"
 _GATES = ("qwk", "spearman")
 
 
 class _Judged(NamedTuple):
-    """A judge's verdicts as ratings, the state of each, and what else there is to tell."""
+    """A judge's verdicts as ratings, the state of each, and what else the report has."""
 
     verdicts: list[float | None]
     states: list[str]
@@ -43,20 +43,22 @@ def add(parser: argparse.ArgumentParser) -> None:
         "--labels",
         required=True,
         metavar="FILE.jsonl",
-        help="a line each: question, response (or response_a and response_b), criterion, human "
-        "(1 to 5, fractions too, or A, B, tie; one or a list), and if wanted reference and judge, "
-        "a recorded verdict, which is used where no --judge is named",
+        help="labels, one JSON object per line: question, response (or response_a and response_b), "
+        "criterion, human (1 to 5 with fractions, or A, B, tie; one or a list); optional reference "
+        "and judge, a recorded verdict that is used without --judge",
     )
     for name in _GATES:
         parser.add_argument(
-            f"--min-{name}", metavar="X", help=f"exit 1 unless {name} is surely at least X"
+            f"--min-{name}",
+            metavar="X",
+            help=f"exit 1 unless the whole 95 %% interval of {name} is at least X",
         )
     parser.add_argument("--output", "-o", choices=("table", "json"), default="table")
     parser.add_argument(
         "--resume",
         action="store_true",
-        help="continue a calibration of the same labels and judges that was cut: its verdicts are "
-        "not asked, nor paid, again",
+        help="continue a calibration of the same labels and judges that was cut; its verdicts are "
+        "used again",
     )
     progress = "how progress is shown on standard error"
     words = ("auto", "live", "plain", "json", "none")
@@ -65,7 +67,7 @@ def add(parser: argparse.ArgumentParser) -> None:
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Judge what is labelled, print the agreement; return the exit code."""
+    """Judge the labelled answers and print the agreement; return the exit code."""
     from pytest_llamaburn.judges import _calibration
 
     settings, _ = options.resolve(Judging, options.given(arguments, Judging))
@@ -102,15 +104,15 @@ def _recorded(labels: Sequence[Label]) -> _Judged:
 
 
 def _ask(settings: Judging, labels: Sequence[Label], arguments: argparse.Namespace) -> _Judged:
-    """Have the panel judge all labels; raises UsageError where a judge cannot be had."""
+    """Have the judges judge all labels; raises UsageError if a judge is not available."""
     from pytest_llamaburn.judges import _calibration_run as verdicts
 
     storage, _ = options.resolve(Storage, options.given(arguments, Storage))
     work = verdicts.Calibration(settings, labels, Path(storage.results_dir))
     if not arguments.resume and work.earlier:
-        _say(f"{work.earlier} verdicts of a calibration that was cut are there: use --resume")
+        _say(f"there are {work.earlier} verdicts of a calibration that was cut: --resume uses them")
     if arguments.resume and not work.earlier:
-        _say("--resume: no verdicts of these labels and judges are kept: all are asked for")
+        _say("--resume: there are no verdicts of these labels and judges: all are asked for")
     shown = _progress(arguments.progress)
     shown.plan(len(work.labels))
     try:
@@ -122,7 +124,7 @@ def _ask(settings: Judging, labels: Sequence[Label], arguments: argparse.Namespa
     finally:
         shown.close()
     if work.unfinished:
-        _say(f"{work.unfinished} verdicts are to be tried again: continue with --resume")
+        _say(f"{work.unfinished} verdicts are missing after failed calls: continue with --resume")
     return _judged(work, labels, found)
 
 
@@ -131,7 +133,7 @@ def _say(sentence: str) -> None:
 
 
 def _progress(word: str) -> Progress:
-    """Return how to show progress on standard error, nothing where that is no file."""
+    """Return how to show progress on standard error; nothing if that is not a file."""
     from pytest_llamaburn import progress
 
     try:
@@ -151,7 +153,7 @@ def _step(state: str) -> Event:
 
 @contextmanager
 def _ending_as_ctrl_c() -> Iterator[None]:
-    """Have a request to end, or a closed terminal, end the command as Ctrl-C does."""
+    """Have SIGTERM and SIGHUP end the command as Ctrl-C does."""
     names = ("SIGTERM", "SIGHUP")
     numbers = [getattr(signal, name) for name in names if hasattr(signal, name)]
     before = {n: signal.signal(n, lambda *_: signal.raise_signal(signal.SIGINT)) for n in numbers}
@@ -163,7 +165,7 @@ def _ending_as_ctrl_c() -> Iterator[None]:
 
 
 def _judged(work: Calibration, labels: Sequence[Label], found: Found) -> _Judged:
-    """Return the verdict of each label, and what else there is to tell of the panel's."""
+    """Return the verdict of each label, and what else the report has."""
     from pytest_llamaburn.judges import _calibration_run as verdicts
 
     compared = len(labels[0].answers) > 1
@@ -247,7 +249,7 @@ def _estimate(settings: Judging, labels: Sequence[Label], path: str) -> int:
 
 
 def _verdict(document: dict[str, Any], max_unscored: float) -> int:
-    """Tell what is not good enough; return the exit code."""
+    """Print what is not good enough; return the exit code."""
     broken = [gate for gate in document["gates"] if gate["verdict"] != "pass"]
     for gate in broken:
         print(f"llamaburn: {_sentence(gate)}", file=sys.stderr)
@@ -265,9 +267,9 @@ def _verdict(document: dict[str, Any], max_unscored: float) -> int:
 def _sentence(gate: dict[str, Any]) -> str:
     value = "has no value" if gate["value"] is None else f"is {gate['value']:.3f}"
     low = gate["ci95"]
-    surely = f", surely only {low[0]:.3f}" if low else ""
+    least = f" (95 % interval from {low[0]:.3f})" if low else ""
     return (
-        f"{gate['figure']} of {gate['criterion']} {value}{surely}: --min-{gate['figure']} "
+        f"{gate['figure']} of {gate['criterion']} {value}{least}: --min-{gate['figure']} "
         f"{gate['minimum']:g} is {'missed' if gate['verdict'] == 'fail' else 'undecided'}"
     )
 

@@ -75,7 +75,7 @@ def test_gate_holds_the_lower_bound_not_the_value(tmp_path: Path) -> None:
     qwk = document["criteria"]["accuracy"]["figures"]["qwk"]
     between = (qwk["value"] + qwk["ci95"][0]) / 2
     undecided = calibrate(tmp_path, noisy, f"--min-qwk={between}", check=1)
-    assert "surely only" in undecided.stderr
+    assert "(95 % interval from " in undecided.stderr
     assert "is undecided" in undecided.stderr
     missed = calibrate(tmp_path, noisy, f"--min-qwk={(qwk['value'] + 1) / 2}", check=1)
     assert "is missed" in missed.stderr
@@ -251,8 +251,8 @@ def test_cut_calibration_is_continued_without_paying_again(tmp_path: Path) -> No
         anew = llamaburn(*words, "--max-judge-calls=0", check=None, **more)
         done = llamaburn(*words, "--resume", "--progress=json", **more)
         again = llamaburn(*words, "--resume", "--max-judge-calls=0", check=None, **more)
-    assert "no verdicts of these labels and judges are kept: all are asked for" in again.stderr
-    assert "2 verdicts of a calibration that was cut are there: use --resume" in anew.stderr
+    assert "there are no verdicts of these labels and judges: all are asked for" in again.stderr
+    assert "there are 2 verdicts of a calibration that was cut: --resume uses them" in anew.stderr
     assert len(fake.calls) == 3 + 2
     assert "4 labels (4 scored)" in done.stdout
     assert '"done": 4, "planned": 4' in done.stderr
