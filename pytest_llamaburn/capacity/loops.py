@@ -29,9 +29,9 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from typing import TypeAlias
 
-    from pytest_llamaburn.load.records import Record
+    from pytest_llamaburn.load.rows import Request
 
-    Runs: TypeAlias = Mapping[float, Sequence[Sequence[Record]]]  # by level
+    Runs: TypeAlias = Mapping[float, Sequence[Sequence[Request]]]  # by level
 
 _STEP = 30  # requests between two looks
 _LAST = 60  # requests of the rate that should hold
@@ -111,7 +111,7 @@ def _clients_queue(levels: Runs) -> queue_replay.Queue | None:
 
 
 def _rates_queue(
-    runs: Sequence[Sequence[Record]], alone: open_loop.Idle
+    runs: Sequence[Sequence[Request]], alone: open_loop.Idle
 ) -> queue_replay.Queue | None:
     """Return the queue behind some probes, None where nobody had to wait."""
     return queue_replay.seen(runs, math.inf) if open_loop.capacity(runs, alone) else None
@@ -341,7 +341,7 @@ class _Open(Pursuit):
         self.tried_above = False  # of the point, for as long as shows that it fails
 
     @property
-    def runs(self) -> list[list[Record]]:
+    def runs(self) -> list[list[Request]]:
         return self.below(math.inf)
 
     def late(self, below: float = math.inf) -> crossing.Curve:
