@@ -193,7 +193,7 @@ class _Closed(Pursuit):
         reserve = self.reserve(self.estimate() or 1.0)
         for lone, kept in ((True, reserve), (False, 0.0)):
             value = self.doubtful(lone=lone)
-            if value is not None and self.left >= _again(value) + kept:
+            if value is not None and self.left >= value + LEAST + kept:
                 return value
         return None
 
