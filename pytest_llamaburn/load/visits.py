@@ -43,7 +43,7 @@ def settled(
     """Return the visits to a level without those that others show to have been disturbed.
 
     Of each visit the first `burst` requests fail as their start makes them. Visits to levels
-    `above` and `below`, nearest first, show it as well: a level above fails no less often, one below
+    `above` and `below`, nearest first, show it too: a level above fails no less often, one below
     does no more work, and more clients wait no shorter.
     """
     kept = [run for run in runs if run]
