@@ -65,6 +65,36 @@ def test_a_measure_is_read_from_a_file_and_gated(kind: str, measure: Measure) ->
                 assert math.isfinite(found["value"])
 
 
+def at(document: Any, key: str) -> Any:
+    """Return what a file has at a place; of levels the optimal one is meant."""
+    found = document
+    for part in key.replace("levels[]", "levels.optimal").split("."):
+        if part == "optimal" and isinstance(found, list):
+            best = document["results"]["optimal"]["concurrency"]
+            found = next(level for level in found if level["concurrency"] == best)
+        else:
+            found = found and found.get(part)
+    return found
+
+
+PLACED = [
+    pytest.param(kind, measure, id=f"{kind}-{measure.name}")
+    for kind, table in TABLES.items()
+    for measure in table.values()
+    if measure.key and not re.search(r" / |runs\[\]", measure.key)
+]
+
+
+@pytest.mark.parametrize(("kind", "measure"), PLACED)
+def test_what_is_read_is_what_stands_at_the_place_that_the_docs_name(
+    kind: str, measure: Measure
+) -> None:
+    found = at(DOCUMENTS[kind], measure.key)
+    if isinstance(found, dict):
+        found = found["mean" if "mean" in measure.statistics else "concurrency"]
+    assert measure.observed(DOCUMENTS[kind]).value == found
+
+
 @of_each_measure
 def test_a_bound_may_have_the_unit_of_the_docs_and_no_other(kind: str, measure: Measure) -> None:
     plain = gates.parse(f"{measure.name}>1", TABLES[kind])
