@@ -73,7 +73,7 @@ def at(document: Any, key: str) -> Any:
             best = document["results"]["optimal"]["concurrency"]
             found = next(level for level in found if level["concurrency"] == best)
         else:
-            found = found and found.get(part)
+            found = found.get(part) if found else None
     return found
 
 
