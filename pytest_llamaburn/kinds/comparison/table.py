@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from pytest_llamaburn import gates
 from pytest_llamaburn.kinds.benchmark.measures import MEASURES
-from pytest_llamaburn.tables import ABSENT, Sheet, number
+from pytest_llamaburn.tables import ABSENT, Bar, Forest, Sheet, number
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -17,6 +17,7 @@ Change = dict[str, Any]
 
 COLUMNS = ("model", "file", "metric", "unit", "baseline", "value", "change", "interval", "verdict")
 _WORDS = 4
+_MOST_BARS = 100
 
 
 def sheets(document: Document, path: Path) -> Iterator[Sheet]:
@@ -30,6 +31,21 @@ def sheets(document: Document, path: Path) -> Iterator[Sheet]:
     baseline = next(file["label"] for file in found["files"] if file["baseline"])
     title = f"{len(files)} files, compared with {baseline}"
     yield Sheet(title, facts, _grouped(rows), notes, COLUMNS, _WORDS)
+
+
+def charts(document: Document) -> Iterator[Forest]:
+    """Yield a chart of each column's changes."""
+    found, margin = document["results"], document["config"]["margin"]
+    models = {file["label"]: file["model"]["id"] for file in found["files"]}
+    columns: dict[str, list[Bar]] = {}
+    for change in found["changes"][:_MOST_BARS]:
+        if change["interval"] is not None:
+            low, high = change["interval"]
+            about = f"{models[change['file']][:36]} {change['file']}"
+            bar = Bar(about, low, change["change"], high, change["verdict"])
+            columns.setdefault(label(change), []).append(bar)
+    for name, bars in columns.items():
+        yield Forest(f"{name}: change and its interval", bars, margin)
 
 
 def rows(document: Document) -> Iterator[dict[str, Any]]:
