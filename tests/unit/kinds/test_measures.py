@@ -11,7 +11,7 @@ import generate
 import pytest
 from golden import record
 
-from pytest_llamaburn import datasets, gates, measures, registry
+from pytest_llamaburn import datasets, gates, measures, metrics, registry
 from pytest_llamaburn.errors import SettingsError
 from pytest_llamaburn.kinds import _kind
 
@@ -146,6 +146,18 @@ def test_a_report_of_tests_shows_each_number_that_a_file_has(kind: str) -> None:
     summary = DOCUMENTS[kind]["results"].get("summary", {})
     medians = {f"{name}_p50": one["p50"] for name, one in summary.items() if one["n"]}
     assert medians.items() <= found.items()
+
+
+@pytest.mark.parametrize("kind", ROOMS)
+def test_spreadsheets_have_a_column_for_each_measure_of_their_rows(
+    kind: str, tmp_path: Path
+) -> None:
+    path = tmp_path / "result.json"
+    path.write_text(json.dumps(DOCUMENTS[kind]))
+    head = registry.load("reports", "csv").render([path]).partition("\n")[0].split(",")
+    of_levels = [m.key.rpartition("[].")[2] or m.name for m in TABLES[kind].values() if m.of_level]
+    for name in of_levels or metrics.REQUEST:
+        assert name in head or f"{name}.p50" in head
 
 
 @pytest.mark.parametrize("suffix", ["csv", "jsonl"])
