@@ -129,7 +129,10 @@ def test_the_docs_of_a_kind_name_its_own_measures_with_unit_and_place(kind: str)
     section = page.partition(f"## {title}\n")[2].partition("\n## ")[0]
     for measure in TABLES[kind].values():
         if measure.key:
-            assert f"| `{measure.name}` | {measure.unit} | {measure.better} |" in section
+            assert (
+                f"| `{measure.name}` | {measure.unit} | {measure.better} | {measure.source} |"
+                in section
+            )
 
 
 @pytest.mark.parametrize("name", sorted(TABLES["eval"]))
