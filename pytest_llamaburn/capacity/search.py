@@ -266,11 +266,11 @@ class Pursuit(ABC):
         return self._between()
 
     def doubtful(self, *, lone: bool = True) -> float | None:
-        """Return a level to probe again, the lowest that a single visit says something odd of.
+        """Return a level to probe again, the lowest that a visit says something odd of.
 
-        Our own process was the limit, it fails more than a level above, it does less than one
-        below, or it is the lowest that fails: a `lone` one, or one that the levels below had not
-        foretold.
+        Our own process was the limit, it fails more than a level above or than another visit did,
+        it does less than one below, or it is the lowest that fails: a `lone` one, or one that the
+        levels below had not foretold.
         """
         trusted = self.trusted
         failing = [value for value, level in trusted.items() if self.bad(level)]
@@ -280,7 +280,7 @@ class Pursuit(ABC):
             lowest = value in failing[:1] and not _near(value, failing)
             if (
                 (few and value not in trusted)
-                or (few and value in failing and self._outdone(level, above))
+                or (few and value in failing and (_split(level) or self._outdone(level, above)))
                 or (once and lowest and (lone or self._surprises(value)))
                 or (once and visits.slower_than_any(level.visits[0], self.below(value)))
             ):
@@ -498,12 +498,12 @@ class Pursuit(ABC):
         return min(estimate / half, low), max(estimate * half, high)
 
 
-def around(estimate: float, *, whole: bool) -> tuple[float, float]:
-    """Return the levels a tenth below and above an estimate.
+def around(estimate: float, *, whole: bool, by: float = 0.1) -> tuple[float, float]:
+    """Return the levels a tenth, or another share, below and above an estimate.
 
     Where they are `whole` numbers of clients, the nearest ones, on their own sides of it.
     """
-    low, high = 0.9 * estimate, 1.1 * estimate
+    low, high = (1 - by) * estimate, (1 + by) * estimate
     if not whole:
         return low, high
     return min(round(low), math.ceil(estimate) - 1), max(round(high), math.floor(estimate) + 1)
@@ -512,6 +512,14 @@ def around(estimate: float, *, whole: bool) -> tuple[float, float]:
 def _near(value: float, failing: Sequence[float]) -> bool:
     """Return whether another level that fails lies just above one."""
     return any(value < other <= _CONFIRMS * value for other in failing)
+
+
+def _split(level: Level) -> bool:
+    """Return whether a visit to a level fails more than the others."""
+    runs = level.counted()
+    others = [[other for other in runs if other is not run] for run in runs]
+    pairs = zip(runs, others, strict=True)
+    return any(rest and visits.worse(run, rest) > _ODD for run, rest in pairs)
 
 
 def _pooled(level: Level) -> list[Request]:

@@ -17,6 +17,8 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from typing import TypeAlias
 
+    from numpy.typing import NDArray
+
     from pytest_llamaburn.load.rows import Request
 
     Visits: TypeAlias = Sequence[Sequence[Request]]
@@ -41,13 +43,14 @@ def settled(
     """Return the visits to a level without those that others show to have been disturbed.
 
     Of each visit the first `burst` requests fail as their start makes them. Visits to levels
-    `above` and `below`, nearest first, show it as well: a level above fails no less often, and one
-    below does no more work.
+    `above` and `below`, nearest first, show it too: a level above fails no less often, one below
+    does no more work, and more clients wait no shorter.
     """
     kept = [run for run in runs if run]
     for run in sorted(kept, key=lambda one: float(flags(one).mean()), reverse=True):
         others = [other for other in kept if other is not run]
-        if _slow(run, others, above, below) or _fails(run, others, burst, above):
+        lags = burst and _lags(run, above)  # a schedule's latency depends on how long it is
+        if lags or _slow(run, others, above, below) or _fails(run, others, burst, above):
             kept = others
     return kept
 
@@ -60,6 +63,25 @@ def _slow(run: Sequence[Request], others: Visits, above: Visits, below: Visits) 
     if others and slower(run, others):
         return True
     return slower_than_any(run, below, others) and slower_than_any(run, above)
+
+
+def _lags(run: Sequence[Request], above: Visits) -> bool:
+    """Return whether answers took longer than where more clients wait."""
+    return any(_longer(run, above[:n]) for n in range(1, len(above) + 1))
+
+
+def _longer(run: Sequence[Request], others: Visits) -> bool:
+    """Return whether answers took longer than some others, beyond chance and by much."""
+    mine, theirs = _latencies([run]), _latencies(others)
+    if min(len(mine), len(theirs)) < _FEWEST:
+        return False
+    chance = _Z * _VARY * math.sqrt(1 / len(mine) + 1 / len(theirs))
+    return math.log(float(mine.mean() / theirs.mean())) > max(_SLOWER, chance)
+
+
+def _latencies(runs: Visits) -> NDArray[np.float64]:
+    taken = [r.end_ns - r.sent_ns for run in runs for r in run if r.failure is None]
+    return np.array(taken, float)
 
 
 def slower_than_any(run: Sequence[Request], near: Visits, others: Visits = ()) -> bool:

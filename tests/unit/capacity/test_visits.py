@@ -131,6 +131,14 @@ def test_a_visit_slower_than_levels_on_both_sides_is_set_aside() -> None:
     assert visits.settled([slow], 0, [visit(9, 72, 0, seconds=4)], [below]) == [slow]
 
 
+def test_a_visit_whose_answers_take_longer_than_those_of_more_clients_is_set_aside() -> None:
+    alone, more = visit(1, 50, 0, seconds=2.5), visit(4, 40, 0)
+    assert visits.settled([alone], 1, [more]) == []
+    assert visits.settled([alone], 0, [more]) == [alone]  # a schedule's depends on its length
+    assert visits.settled([more], 4, [alone]) == [more]
+    assert visits.settled([alone[:9]], 1, [more]) == [alone[:9]]
+
+
 def test_levels_next_to_a_visit_show_what_those_farther_up_do_not() -> None:
     broken, next_to_it, far_up = visit(4, 40, 14), visit(5, 100, 0), visit(9, 300, 200)
     assert visits.settled([broken], 0, [next_to_it, far_up]) == []
