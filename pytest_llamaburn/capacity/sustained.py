@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from pytest_llamaburn.energy.timeline import GpuSample, Sample
+    from pytest_llamaburn.insights import Insight
     from pytest_llamaburn.load.rows import Request
     from pytest_llamaburn.load.step import Burst
 
@@ -136,7 +137,7 @@ def idle(samples: Sequence[Sample]) -> dict[str, Any] | None:
     }
 
 
-def insights(samples: Sequence[Sample]) -> list[dict[str, Any]]:
+def insights(samples: Sequence[Sample]) -> list[Insight]:
     """Return an insight if the server's memory grows while it works."""
     memory = [s["server_rss_mb"] for s in samples if s["active"] and s["server_rss_mb"] is not None]
     memory = memory[len(memory) // 10 :]  # a runner is seen only some seconds after its start
@@ -154,7 +155,7 @@ def insights(samples: Sequence[Sample]) -> list[dict[str, Any]]:
     return [{"id": "memory_grows", "text": text, "evidence": evidence}]
 
 
-def busy_machine(other_cpu_share: float | None, samples: Sequence[Sample]) -> list[dict[str, Any]]:
+def busy_machine(other_cpu_share: float | None, samples: Sequence[Sample]) -> list[Insight]:
     """Return an insight if other programs used the processors during the run or before the load."""
     if other_cpu_share is not None:
         found = other_load({"telemetry": {"other_cpu_share": other_cpu_share}})

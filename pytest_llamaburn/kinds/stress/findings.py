@@ -1,4 +1,4 @@
-"""What the levels of a load say: their states, where the server bends and breaks, what is best."""
+"""What the levels of a load show: their states, degradation and failure points, the best level."""
 
 from __future__ import annotations
 
@@ -22,13 +22,14 @@ from pytest_llamaburn.load.think import mean_think_ns
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
+    from pytest_llamaburn.insights import Insight
     from pytest_llamaburn.load.rows import Request
 
 UNMEASURED = "no level was measured"
-OTHER_DEADLINES = (0.5, 0.25)  # of the run's own: what was cut off cannot be known to be later
+OTHER_DEADLINES = (0.5, 0.25)  # shares of the run's deadline; a longer one cannot be judged
 _CERTIFIES_P95 = 59
-_SLACK = 1.1  # a fit may miss the levels that bracket a point by so much
-_HIGHER = 1.1  # times a level: less of a rise in load shows no rise in throughput
+_SLACK = 1.1  # a fit may miss the levels that bracket a point by this factor
+_HIGHER = 1.1  # a load must be this many times higher before flat throughput means something
 
 
 class Load(NamedTuple):
@@ -118,7 +119,7 @@ def optimal(load: Load) -> dict[str, Any] | None:
 
 
 def degradation_points(load: Load) -> list[dict[str, Any]]:
-    """Return where each percentile of TTFT and of the whole time crosses the factor."""
+    """Return where each percentile of TTFT and of total time crosses the degradation factor."""
     factor, clients = load.config["degradation_factor"], load.unit == CLIENTS
     runs = {x.value: [[*run] for run in x.runs] for x in load.levels if not x.client_limited}
     levels = visits.told(runs, clients=clients)
@@ -141,7 +142,7 @@ def degradation_points(load: Load) -> list[dict[str, Any]]:
 
 
 def _why(point: degradation.DegradationPoint, limited: Sequence[float]) -> str | None:
-    """Return why a point has no number; levels that our side limited may be why."""
+    """Return why a point has no number; levels that our client limited may be the reason."""
     if point.reason is None or not limited:
         return point.reason
     low, high = point.bracket or (point.passing, math.inf)
@@ -151,7 +152,7 @@ def _why(point: degradation.DegradationPoint, limited: Sequence[float]) -> str |
 
 
 def lowest(points: Sequence[dict[str, Any]], axis: str) -> dict[str, Any] | None:
-    """Return the lowest point that was reached, else any, which says why it was not."""
+    """Return the lowest point that was reached; if none was, any, with its reason."""
     reached = [point for point in points if point["reached"]]
     return min(
         reached, key=lambda point: _about(point, axis), default=points[0] if points else None
@@ -159,7 +160,7 @@ def lowest(points: Sequence[dict[str, Any]], axis: str) -> dict[str, Any] | None
 
 
 def _about(point: dict[str, Any], axis: str) -> float:
-    """Return about where a point lies that is a number, or lies between two."""
+    """Return roughly where a reached point lies: its number, or the middle of its bracket."""
     if point[axis] is not None:
         return float(point[axis])
     low, high = point["bracket"]
@@ -167,7 +168,7 @@ def _about(point: dict[str, Any], axis: str) -> float:
 
 
 def failure_point(load: Load, searched: Mapping[str, Any] | None) -> dict[str, Any] | None:
-    """Return where more than the failure rate fails: what a search found, else the levels' fit."""
+    """Return where more than the failure rate fails: by the search, or else by the levels."""
     if not load.levels:
         return None
     rate = load.config["failure_rate"]
@@ -188,8 +189,8 @@ def failure_point(load: Load, searched: Mapping[str, Any] | None) -> dict[str, A
     }
 
 
-def insights(load: Load) -> list[dict[str, Any]]:
-    """Return what the levels say of the server, each with its evidence and one advice."""
+def insights(load: Load) -> list[Insight]:
+    """Return what the levels show of the server, each with its evidence and one advice."""
     judged = [level for level in load.counted if not level.client_limited]
     found = []
     slots = states.slots(judged) if load.unit == CLIENTS else None
@@ -227,17 +228,17 @@ def insights(load: Load) -> list[dict[str, Any]]:
     return found
 
 
-def _insight(name: str, text: str, **evidence: Any) -> dict[str, Any]:
+def _insight(name: str, text: str, **evidence: Any) -> Insight:
     return {"id": name, "text": text, "evidence": evidence}
 
 
 def _bracket(load: Load, rate: float) -> dict[str, Any]:
-    """Return what levels that nobody searched say of the failure point."""
+    """Return the failure point as levels show it that were not chosen by a search."""
     known = [(x.value, x.error_rate or 0.0, x.requests) for x in load.counted]
     failing = min((value for value, share, _ in known if share > rate), default=None)
     held = [value for value, _, _ in known if failing is None or value < failing]
     passing, reached = max(held, default=None), failing is not None
-    # Below the lowest level that was sent nothing is known.
+    # Nothing is known below the lowest level that was sent.
     both = None if passing is None or failing is None else (passing, failing)
     estimate = None
     if both and not degradation.wide(*both, whole=load.unit == CLIENTS):
@@ -266,7 +267,7 @@ def _confirmed(estimate: float, load: Load) -> bool:
 
 
 def _inside(value: float | None, low: float, high: float) -> float | None:
-    """Return a fit's crossing held between the levels around it, or None if it misses them."""
+    """Return a fit's crossing, limited to the levels around it; None if it misses them."""
     if value is None or not low / _SLACK <= value <= high * _SLACK:
         return None
     return min(max(value, low), high)

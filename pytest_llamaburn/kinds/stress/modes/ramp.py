@@ -48,15 +48,15 @@ def _ends(settings: Any, total_s: float) -> tuple[float, float]:
 
 def _limits(settings: Any, baseline: Baseline) -> probing.Limits:
     start, most = _ends(settings, baseline.total_s)
-    budget = (settings.level_requests or probing.BUDGET) - len(baseline.records)
+    budget = (settings.level_requests or probing.BUDGET) - len(baseline.requests)
     return probing.Limits(
         start=start,
         maximum=most,
         deadline_ns=int(baseline.deadline_s * 1e9),
         failure_rate=settings.failure_rate,
-        alone=open_loop.idle(baseline.records) if settings.arrival else None,
+        alone=open_loop.idle(baseline.requests) if settings.arrival else None,
         budget=max(1, budget),
         think_ns=int(mean_think_ns(settings.think_time)),
-        baseline=baseline.records,
+        baseline=baseline.requests,
         factor=settings.degradation_factor,
     )
