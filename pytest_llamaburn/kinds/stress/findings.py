@@ -22,6 +22,7 @@ from pytest_llamaburn.load.think import mean_think_ns
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
+    from pytest_llamaburn.capacity.degradation import DegradationPoint
     from pytest_llamaburn.insights import Insight
     from pytest_llamaburn.load.rows import Request
 
@@ -118,30 +119,33 @@ def optimal(load: Load) -> dict[str, Any] | None:
     return found and {load.axis: found.level, "evidence": found.evidence}
 
 
-def degradation_points(load: Load) -> list[dict[str, Any]]:
+def degradation_points(load: Load) -> list[DegradationPoint]:
     """Return where each percentile of TTFT and of total time crosses the degradation factor."""
     factor, clients = load.config["degradation_factor"], load.unit == CLIENTS
     runs = {x.value: [[*run] for run in x.runs] for x in load.levels if not x.client_limited}
-    levels = visits.told(runs, clients=clients)
     limited = [level.value for level in load.levels if level.client_limited]
-    return [
-        {
-            load.axis: point.estimate,
-            "metric": f"{point.metric}.{point.statistic}",
-            "factor": factor,
-            "passing": point.passing,
-            "failing": point.failing,
-            "bracket": point.bracket,
-            "interval": point.interval,
-            "estimator": point.estimator,
-            "reached": point.reached,
-            "reason": _why(point, limited),
-        }
-        for point in degradation.points(levels, load.baseline, factor, clients=clients)
-    ]
+    levels = visits.told(runs, clients=clients)
+    points = degradation.points(levels, load.baseline, factor, clients=clients)
+    return [point._replace(reason=_why(point, limited)) for point in points]
 
 
-def _why(point: degradation.DegradationPoint, limited: Sequence[float]) -> str | None:
+def degradation_document(point: DegradationPoint, load: Load) -> dict[str, Any]:
+    """Return a degradation point as result files have it."""
+    return {
+        load.axis: point.estimate,
+        "metric": f"{point.metric}.{point.statistic}",
+        "factor": load.config["degradation_factor"],
+        "passing": point.passing,
+        "failing": point.failing,
+        "bracket": point.bracket,
+        "interval": point.interval,
+        "estimator": point.estimator,
+        "reached": point.reached,
+        "reason": point.reason,
+    }
+
+
+def _why(point: DegradationPoint, limited: Sequence[float]) -> str | None:
     """Return why a point has no number; levels that our client limited may be the reason."""
     if point.reason is None or not limited:
         return point.reason
@@ -149,22 +153,6 @@ def _why(point: degradation.DegradationPoint, limited: Sequence[float]) -> str |
     between = [level for level in limited if (low or 0) < level < high]
     names = ", ".join(f"{level:g}" for level in between)
     return f"{point.reason}; at {names} the client was the limit" if between else point.reason
-
-
-def lowest(points: Sequence[dict[str, Any]], axis: str) -> dict[str, Any] | None:
-    """Return the lowest point that was reached; if none was, any, with its reason."""
-    reached = [point for point in points if point["reached"]]
-    return min(
-        reached, key=lambda point: _about(point, axis), default=points[0] if points else None
-    )
-
-
-def _about(point: dict[str, Any], axis: str) -> float:
-    """Return roughly where a reached point lies: its number, or the middle of its bracket."""
-    if point[axis] is not None:
-        return float(point[axis])
-    low, high = point["bracket"]
-    return float(high if low is None else math.sqrt(low * high))
 
 
 def failure_point(load: Load, searched: Mapping[str, Any] | None) -> dict[str, Any] | None:

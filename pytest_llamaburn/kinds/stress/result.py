@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from pydantic import Field
 
 from pytest_llamaburn import gates
-from pytest_llamaburn.capacity import slo, sustained
+from pytest_llamaburn.capacity import degradation, slo, sustained
 from pytest_llamaburn.energy import profiles, timeline
 from pytest_llamaburn.errors import SettingsError
 from pytest_llamaburn.kinds import _energy
@@ -249,6 +249,7 @@ def _results(
     everything = [row for visit in visits for row in visit.rows]
     pointless = ONE_LEVEL if load.config["mode"] == "spike" else None
     points = findings.degradation_points(load) if load.levels and not pointless else []
+    lowest = degradation.lowest(points) or next(iter(points), None)  # one says why none is reached
     searched = found.get("failure_point")
     recovered = _recovery(visits)
     states = [findings.state(level, load) for level in load.levels]
@@ -264,8 +265,8 @@ def _results(
             for summary, state in zip(summaries, states, strict=True)
         ],
         "failure_point": None if pointless else findings.failure_point(load, searched),
-        "degradation_point": findings.lowest(points, load.axis),
-        "degradation_points": points,
+        "degradation_point": lowest and findings.degradation_document(lowest, load),
+        "degradation_points": [findings.degradation_document(point, load) for point in points],
         "points_reason": pointless,
         "optimal": findings.optimal(load),
         "recovery_time_ms": recovered and recovered["recovery_time_ms"],
