@@ -587,7 +587,7 @@ def test_sources_of_an_answer_are_shown_with_it(tmp_path: Path) -> None:
     shown = "".join(llamaburn("results", "show", i, cwd=tmp_path).stdout for i in _ids(tmp_path))
     assert "source [1], cited: " in shown
     assert "<moss.md>" in shown
-    assert "source: none, corpus found nothing" in shown
+    assert "source: none; corpus found nothing" in shown
     assert shown.count("source") == 2
     assert "other.json allows a search: it is asked without" in done.stderr
 
