@@ -100,12 +100,13 @@ def _section(kind: RunKind) -> str:
     known = table.values()
     shared = [f"`{m.name}`" for m in known if m.formula == _formula(m.name)]
     rows = [
-        f"| `{m.name}` | {m.unit} | {m.better} | {_code(m.key)} | {m.formula} |"
+        f"| `{m.name}` | {m.unit} | {m.better} | {m.source} | {m.formula} | {_code(m.key)} |"
         for m in known
         if m.formula != _formula(m.name)
     ]
     words = "all" if len(shared) == len(metrics.MEASURES) else ", ".join(shared)
-    head = "| metric | unit | better | in the file | formula |\n| --- | --- | --- | --- | --- |\n"
+    columns = ("metric", "unit", "better", "source", "formula", "in the file")
+    head = f"| {' | '.join(columns)} |\n{'| --- ' * len(columns)}|\n"
     own = "\n".join(rows)
     return f"\n## {title}\n\n{about}\nMetrics of requests: {words}.\n\n{head}{own}\n"
 
