@@ -745,7 +745,7 @@ def show(name: str, output: str, cwd: Path) -> str:
         (["--samples=3"], "at temperature 0 all answers to a question are the same"),
         (["--pass-k=2"], "set --samples 2 or more"),
         (["--pairwise"], "--pairwise and --compare-to MODEL need each other"),
-        (["--pairwise", "--compare-to=x"], "which judge compares the answers"),
+        (["--pairwise", "--compare-to=x"], "no judge is named to compare the answers"),
         (["--judge=claude"], "set the environment variable ANTHROPIC_API_KEY"),
         (["--judge=claud"], "did you mean 'claude'"),
         (["--judge=ollama:tiny"], "tiny would judge itself"),
@@ -764,7 +764,7 @@ def show(name: str, output: str, cwd: Path) -> str:
         (["--rescore=x.json"], "x.json cannot be read"),
         (
             ["--rescore=x.json", "--pairwise", "--compare-to=y", "--judge=ollama:j"],
-            "answers that are there are compared with those of a result file",
+            "is refused: with --rescore, name a result file to compare with",
         ),
     ],
 )
