@@ -8,10 +8,9 @@ from pytest_llamaburn import datasets
 from pytest_llamaburn.datasets import Planned, Prompt
 from pytest_llamaburn.kinds._kind import count
 from pytest_llamaburn.kinds.benchmark import KIND, number_words
-from pytest_llamaburn.metrics import MEASURES
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable
 
     from pytest_llamaburn.kinds._kind import Item, Session
     from pytest_llamaburn.kinds.benchmark.measured import Measured
@@ -30,7 +29,7 @@ def measure(run: BenchmarkRun, item: Item, session: Session) -> Callable[..., Me
         requests = planned.iterations if iterations is None else count("measure", iterations)
         key = f"{item.node.nodeid}#{calls}"
         found: Measured = session.run(run.measure(planned.prompt, requests, key))
-        item.node.user_properties.extend(_headlines(found))
+        item.node.user_properties.extend(run.properties(found))
         broken = run.gate(item.keywords.get("thresholds", ()), found)
         if broken:
             raise AssertionError("; ".join(broken))
@@ -64,11 +63,3 @@ def _planned(prompt: str | Planned, item: Item, session: Session) -> Planned:
         return prompt
     name = getattr(item.node, "originalname", None) or item.node.name
     return Planned(Prompt(name, "test", prompt), KIND.iterations(item, session))
-
-
-def _headlines(measured: Measured) -> Iterator[tuple[str, float]]:
-    """Yield what a JUnit report shows of a measurement."""
-    for measure in MEASURES.values():
-        found = getattr(measured, measure.name).values if measure.label else {"n": 0}
-        if found["n"]:
-            yield f"{measure.name}_p50", found["p50"]

@@ -35,13 +35,10 @@ FIXED_N = measures.FIXED_N.name
 _TTFT, _ITL, _OSL = "time_to_first_token_ms", "inter_token_latency_ms", "output_sequence_length"
 _ALL = "all prompts"
 _OF_RUNS = tuple(measure.name for measure in measures.ENERGY)
-_COMPARED = {
-    name: measure._replace(
-        statistics=tuple(s for s in measure.statistics if s in evidence.STATISTICS)
-    )
-    for name, measure in MEASURES.items()
-    if measure.statistics or name in _OF_RUNS
-}
+_COMPARED = measures.limited(
+    {name: one for name, one in MEASURES.items() if one.statistics or name in _OF_RUNS},
+    evidence.STATISTICS,
+)
 _CONDITIONS = (
     *("num_ctx", "temperature", "top_p", "top_k", "max_tokens", "think", "cache", "start"),
     *("iterations", "prompts"),

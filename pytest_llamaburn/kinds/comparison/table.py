@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from pytest_llamaburn import gates
-from pytest_llamaburn.kinds.benchmark import comparable
-from pytest_llamaburn.tables import ABSENT, HEADLINES, Bar, Forest, Sheet, number
+from pytest_llamaburn.kinds.benchmark.measures import MEASURES
+from pytest_llamaburn.tables import ABSENT, Bar, Forest, Sheet, number
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -62,9 +62,8 @@ def rows(document: Document) -> Iterator[dict[str, Any]]:
 
 def label(change: Change) -> str:
     """Return the name of what a change is of."""
-    name = str(HEADLINES.get(change["metric"], change["metric"]))
-    if change["metric"] == comparable.FIXED_N:
-        name = "total at fixed N"
+    measure = MEASURES.get(change["metric"])
+    name = (measure and measure.label) or change["metric"]
     return name if change["statistic"] == "mean" else f"{name}, {change['statistic']}"
 
 

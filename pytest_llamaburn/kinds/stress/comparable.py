@@ -13,11 +13,10 @@ from functools import cached_property
 from statistics import NormalDist
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from pytest_llamaburn import gates, insights
+from pytest_llamaburn import gates, insights, measures
 from pytest_llamaburn.energy import profiles
 from pytest_llamaburn.errors import ResultsError, SettingsError
-from pytest_llamaburn.kinds.stress.measures import MEASURES
-from pytest_llamaburn.measures import AXES
+from pytest_llamaburn.kinds.stress.measures import MEASURES, POINTS
 from pytest_llamaburn.stats import runs as evidence
 from pytest_llamaburn.stats import samples
 from pytest_llamaburn.store import results
@@ -28,7 +27,6 @@ if TYPE_CHECKING:
 Document = dict[str, Any]
 
 SHARE = "share"  # changes of a share are differences: it may well be 0 in the baseline
-POINTS = ("failure_point", "degradation_point")
 _ALIKE = (
     *("mode", "arrival", "think_time", "isl", "osl", "max_tokens", "cache", "num_ctx", "prompts"),
     "warmup",
@@ -37,13 +35,10 @@ _ALIKE = (
 )
 _MORE_RUNS = "more earlier runs of the same load in the results directory make it narrower"
 _MORE_REQUESTS = "more requests make it narrower"
-_COMPARED = {
-    name: measure._replace(
-        statistics=tuple(s for s in measure.statistics if s in (*evidence.STATISTICS, *AXES))
-    )
-    for name, measure in MEASURES.items()
-    if measure.of_level or name in POINTS
-}
+_COMPARED = measures.limited(
+    {name: one for name, one in MEASURES.items() if one.of_level or name in POINTS},
+    evidence.STATISTICS,
+)
 _UNITS = {"concurrency": "clients", "rate": "requests/s"}
 _NOWHERE = {"change": None, "interval": None}
 

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 from pytest_llamaburn import gates
 from pytest_llamaburn.energy import words as _power
 from pytest_llamaburn.kinds.stress import chart as _chart
+from pytest_llamaburn.kinds.stress.measures import POINTS
 from pytest_llamaburn.tables import ABSENT, Curves, Sheet, Stop, machine, number, server, title
 
 if TYPE_CHECKING:
@@ -23,7 +24,6 @@ _GOODPUT = ("goodput/s", "goodput %")
 _STATISTICS = ("n", "mean", "p50", "p90", "p95", "p99", "p99_9")
 _ADJUSTED = tuple(f"adj_{name}" for name in _STATISTICS[2:])
 _WORDS = 2
-POINTS = ("failure_point", "degradation_point")
 
 
 def sheets(document: dict[str, Any], path: Path) -> Iterator[Sheet]:

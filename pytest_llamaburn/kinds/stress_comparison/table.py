@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING, Any
 
 from pytest_llamaburn import gates
 from pytest_llamaburn.kinds.comparison.table import interval, percent, verdict
-from pytest_llamaburn.tables import ABSENT, HEADLINES, Sheet, number
+from pytest_llamaburn.kinds.stress import measures
+from pytest_llamaburn.tables import ABSENT, Sheet, number
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -19,15 +20,6 @@ _COLUMNS = (
     *("baseline", "value", "change", "interval"),
 )
 _WORDS = 5
-_NAMES = {
-    **HEADLINES,
-    "requests_per_sec": "requests per second",
-    "output_tokens_per_sec": "tokens per second, all clients",
-    "failure_point": "failure point",
-    "degradation_point": "degradation point",
-    "error_rate": "failed",
-    "goodput_share": "goodput",
-}
 _UNITS = {"concurrency": "clients", "rate": "requests/s"}
 
 
@@ -80,7 +72,8 @@ def _of(change: Document) -> str:
 
 
 def _name(change: Document) -> str:
-    name: str = _NAMES.get(change["metric"]) or change["metric"]
+    measure = measures.MEASURES.get(change["metric"])
+    name: str = (measure and measure.label) or change["metric"]
     return f"{name}, {change['statistic']}" if change["statistic"] else name
 
 
