@@ -51,7 +51,7 @@ def pytest_load_initial_conftests(early_config: pytest.Config, parser: pytest.Pa
         _declare(parser, [o for o in _options_of(foreign) if o.key not in known])
 
 
-def _asked(config: pytest.Config) -> bool:
+def _asked(config: Any) -> bool:
     """Return whether the command line may name an option of ours, or asks for help.
 
     In all other sessions they are not declared: that would take a third of the time that we cost.

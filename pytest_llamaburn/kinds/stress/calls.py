@@ -25,7 +25,7 @@ def send(run: StressRun, item: Item, session: Session) -> Callable[[], dict[str,
         run.expect(wanted)
         session.run(run.drive())
         found = run.results()
-        test.properties.extend(properties(MEASURES, {"results": found}))
+        item.node.user_properties.extend(properties(MEASURES, {"results": found}))
         judged = [gate for gate in found["gates"] if gate["expression"] in wanted]
         broken = [sentence(gate) for gate in judged if gate["verdict"] != "pass"]
         if broken:
