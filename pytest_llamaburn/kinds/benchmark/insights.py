@@ -50,13 +50,8 @@ RULES: list[Rule] = []
 _rule = adding_to(RULES)
 
 
-def find(document: Document) -> list[Insight]:
-    """Return the insights whose evidence is in a benchmark's result file."""
-    found = [rule(document) for rule in RULES]
-    return [insight for insight in found if insight is not None] + _flags(document)
-
-
-def _flags(document: Document) -> list[Insight]:
+def flagged(document: Document) -> list[Insight]:
+    """Return an insight for each flag of requests."""
     runs = document["results"]["runs"]
     names = dict.fromkeys(flag for run in runs for flag in run["flags"])
     return [_flagged(document, name) for name in names]

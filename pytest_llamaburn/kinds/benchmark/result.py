@@ -10,6 +10,7 @@ from pytest_llamaburn import flags, gates, measures, registry
 from pytest_llamaburn.backends._failures import NOT_THE_MODELS
 from pytest_llamaburn.energy import profiles
 from pytest_llamaburn.errors import SettingsError
+from pytest_llamaburn.insights import find
 from pytest_llamaburn.kinds import _energy
 from pytest_llamaburn.kinds._file import (
     Distribution,
@@ -150,7 +151,7 @@ def build(record: Record) -> dict[str, Any]:
         "insights": [],
     }
     document["results"]["gates"] = [*record.gates, *_gates(document)]
-    document["insights"] = insights.find(document)
+    document["insights"] = find(insights.RULES, document) + insights.flagged(document)
     return document
 
 

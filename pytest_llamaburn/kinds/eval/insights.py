@@ -6,10 +6,12 @@ import math
 from statistics import median
 from typing import TYPE_CHECKING, Any
 
+from pytest_llamaburn.insights import adding_to
+
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from pytest_llamaburn.insights import Insight
+    from pytest_llamaburn.insights import Document, Rule
 
 _NEARLY = 0.9  # of the limit; an answer that was cut below it did not fit in the context
 _STEP = 128  # tokens; an advised limit is a multiple
@@ -20,29 +22,40 @@ def unbegun(answer: dict[str, Any]) -> bool:
     return answer["finish_reason"] == "length" and not answer["answer"] and not answer["error"]
 
 
-def cut_before_answer(
+RULES: list[Rule] = []
+
+
+@adding_to(RULES)
+def cut_before_answer(document: Document) -> tuple[str, dict[str, Any]] | None:
+    """Count the answers that the limit of tokens cut before they began."""
+    items = document["results"]["items"]
+    answers = [answer for item in items for answer in (item, *item["more_samples"])]
+    return cut([{**answer, **answer["timing"]} for answer in answers], document["config"])
+
+
+def cut(
     answers: Sequence[dict[str, Any]], config: dict[str, Any], least: int = 1
-) -> Insight | None:
+) -> tuple[str, dict[str, Any]] | None:
     """Return what the limit of tokens cut before an answer began; None for fewer than `least`.
 
     The answers are an eval's, with their lengths in tokens.
     """
-    cut = [one for one in answers if unbegun(one)]
-    if len(cut) < least:
+    short = [one for one in answers if unbegun(one)]
+    if len(short) < least:
         return None
     limit = config["max_tokens"]
     finished = [n for n in _lengths(answers, "stop") if n]
     p95 = finished[math.ceil(0.95 * len(finished)) - 1] if finished else None
     found = {
-        "cut": len(cut),
+        "cut": len(short),
         "of": len(answers),
-        "thinking": sum(bool(one["thinking"]) for one in cut),
+        "thinking": sum(bool(one["thinking"]) for one in short),
         "max_tokens": limit,
-        "cut_after_tokens": median(_lengths(cut, "length") or [limit]),
+        "cut_after_tokens": median(_lengths(short, "length") or [limit]),
         "finished_p95_tokens": p95,
         "advised_max_tokens": _step_up(2 * max(limit, p95) if p95 else 4 * limit),
     }
-    return {"id": "cut_before_answer", "text": _cut_text(found, config), "evidence": found}
+    return _cut_text(found, config), found
 
 
 def _lengths(answers: Sequence[dict[str, Any]], reason: str) -> list[float]:

@@ -9,6 +9,7 @@ from pydantic import Field
 
 from pytest_llamaburn import flags, gates
 from pytest_llamaburn.errors import SettingsError
+from pytest_llamaburn.insights import find
 from pytest_llamaburn.kinds import _energy
 from pytest_llamaburn.kinds._file import (
     Distribution,
@@ -313,10 +314,11 @@ def build(record: Record) -> dict[str, Any]:
             "gates": [],
         },
         **_energy.seen(record.profile),
-        "insights": _insights(answers, config),
+        "insights": [],
     }
     document["telemetry"] |= {k: v for k, v in record.facts.items() if k != "type"}
     document["results"]["gates"] = [*record.gates, *_gates(document)]
+    document["insights"] = find(insights.RULES, document)
     return document
 
 
@@ -335,11 +337,6 @@ def _by_category(items: Sequence[dict[str, Any]]) -> dict[str, Any]:
     known = [mean for mean in means if mean is not None]
     macro = {"mean": fmean(known) if known else None, "categories": len(known)}
     return {"by_category": groups, "correct_macro": macro}
-
-
-def _insights(answers: Sequence[dict[str, Any]], config: dict[str, Any]) -> list[dict[str, Any]]:
-    found = insights.cut_before_answer([{**a, **a["timing"]} for a in answers], config)
-    return [found] if found else []
 
 
 def modern(document: dict[str, Any]) -> dict[str, Any]:

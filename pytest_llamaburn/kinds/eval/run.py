@@ -218,10 +218,10 @@ class EvalRun(Run):
             return
         rows = [row for of_one in self._rows.values() for row in of_one.values()]
         config = {**self._config(), "sent": self.backend.body(self.model, [])}
-        found = insights.cut_before_answer(rows, config, least=_WARNED_AFTER)
+        found = insights.cut(rows, config, least=_WARNED_AFTER)
         if found is not None:
             self._warned = True
-            self._progress.say(found["text"])
+            self._progress.say(found[0])
 
     def _refuse_self(self, model: str) -> None:
         if self._panel is not None and not self.settings.allow_self_judge:

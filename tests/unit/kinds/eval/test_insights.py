@@ -20,9 +20,9 @@ EVAL = {"max_tokens": 512, "think": None, "sent": {"options": {"num_ctx": 4096}}
 
 def test_of_answers_that_the_limit_cut_before_they_began_the_advice_is_told() -> None:
     done = [answered("stop", float(tokens)) for tokens in range(300, 501, 10)]
-    found = insights.cut_before_answer([CUT, CUT, *done, answered("length", 512)], EVAL)
+    found = insights.cut([CUT, CUT, *done, answered("length", 512)], EVAL)
     assert found is not None
-    assert found["evidence"] == {
+    assert found[1] == {
         "cut": 2,
         "of": 24,
         "thinking": 2,
@@ -31,7 +31,7 @@ def test_of_answers_that_the_limit_cut_before_they_began_the_advice_is_told() ->
         "finished_p95_tokens": 490,
         "advised_max_tokens": 1024,
     }
-    assert found["text"] == (
+    assert found[0] == (
         "2 of 24 answers were cut off at the limit of 512 tokens before they began; 2 of them were "
         "all thinking. They count as wrong. Of the others, 95 % took up to 490 tokens. Use "
         "--max-tokens 1024 or --think off."
@@ -55,9 +55,9 @@ def test_of_answers_that_the_limit_cut_before_they_began_the_advice_is_told() ->
     ],
 )
 def test_the_advice_fits_what_was_seen(answers: Any, config: Any, said: str) -> None:
-    found = insights.cut_before_answer(answers, {**EVAL, **config})
+    found = insights.cut(answers, {**EVAL, **config})
     assert found is not None
-    assert said in found["text"]
+    assert said in found[0]
 
 
 @pytest.mark.parametrize(
@@ -69,4 +69,4 @@ def test_the_advice_fits_what_was_seen(answers: Any, config: Any, said: str) -> 
     ],
 )
 def test_an_answer_that_began_or_failed_was_not_cut_before_it_began(one: Any) -> None:
-    assert insights.cut_before_answer([one], EVAL) is None
+    assert insights.cut([one], EVAL) is None
