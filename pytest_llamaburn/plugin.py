@@ -58,7 +58,7 @@ def _asked(config: Any) -> bool:
     """
     try:
         stored = config.getini("addopts")
-    except (KeyError, ValueError):  # we are loaded before any configuration file
+    except ValueError:  # we are loaded before any configuration file
         return True
     words = [*config.invocation_params.args, os.environ.get("PYTEST_ADDOPTS", ""), *stored]
     return any(PREFIX in word or word[:1] == "@" or word in ("-h", "--help") for word in words)

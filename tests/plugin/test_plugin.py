@@ -14,6 +14,8 @@ from xml.etree import ElementTree as ET
 import pytest
 from scripted import Close, OllamaFacade, Request, ScriptedServer, Steps, ollama_stream, sized
 
+from pytest_llamaburn import plugin
+
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
@@ -482,6 +484,14 @@ def test_options_are_declared_where_the_command_line_may_name_one(
     monkeypatch.delenv("PYTEST_ADDOPTS")
     pytester.makeini("[pytest]\naddopts = --llamaburn-model=m")
     assert declared()
+
+
+def test_options_are_declared_where_the_plugin_is_loaded_before_any_configuration_file(
+    pytester: pytest.Pytester,
+) -> None:
+    pytester.makepyfile("def test_nothing(): pass")
+    ended = pytester.inline_run("--llamaburn-model=m", *QUIET, plugins=[plugin])
+    ended.assertoutcome(passed=1)
 
 
 @pytest.mark.parametrize("body", ["assert llm.model.id == 'tiny:latest'", "pytest.skip('no')"])
