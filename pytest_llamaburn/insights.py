@@ -10,7 +10,7 @@ from functools import wraps
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable
 
     Rule = Callable[[dict[str, Any]], dict[str, Any] | None]
 
@@ -38,10 +38,10 @@ def adding_to(
     return rule
 
 
-def find(rules: Iterable[Rule], document: Document) -> list[Insight]:
-    """Return the insights of those rules whose evidence is in a result file."""
-    found = (rule(document) for rule in rules)
-    return [insight for insight in found if insight is not None]
+def evidenced(rules: list[Rule], document: Document) -> list[Insight]:
+    """Return the insights of those rules whose evidence is in a document."""
+    insights = (rule(document) for rule in rules)
+    return [insight for insight in insights if insight is not None]
 
 
 _COMMON: list[Rule] = []

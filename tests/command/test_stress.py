@@ -281,7 +281,7 @@ def test_each_request_is_sent_and_counted_once_whoever_sends_it(
         (("--slo=nonsense<5",), "unknown metric 'nonsense'"),
         (("--threshold=failure_point.rate>=5",), "write failure_point.concurrency"),
         (("--threshold=failure_point<=",), "is refused: write METRIC"),
-        (("--threshold=failure_point.width>3",), "failure_point has no statistic 'width'"),
+        (("--threshold=failure_point.width>3",), "unknown statistic 'width'"),
         (("--isl=4096",), "--isl 4096: the server counts"),
     ],
 )

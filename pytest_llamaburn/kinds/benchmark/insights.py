@@ -10,7 +10,7 @@ from statistics import median
 from typing import TYPE_CHECKING, Any
 
 from pytest_llamaburn import flags
-from pytest_llamaburn.insights import adding_to, other_load
+from pytest_llamaburn.insights import adding_to, evidenced, other_load
 from pytest_llamaburn.stats import samples as stats
 
 if TYPE_CHECKING:
@@ -50,8 +50,12 @@ RULES: list[Rule] = []
 _rule = adding_to(RULES)
 
 
-def flagged(document: Document) -> list[Insight]:
-    """Return an insight for each flag of requests."""
+def find(document: Document) -> list[Insight]:
+    """Return the insights whose evidence is in a benchmark's result file."""
+    return [*evidenced(RULES, document), *_flags(document)]
+
+
+def _flags(document: Document) -> list[Insight]:
     runs = document["results"]["runs"]
     names = dict.fromkeys(flag for run in runs for flag in run["flags"])
     return [_flagged(document, name) for name in names]

@@ -10,7 +10,6 @@ from pytest_llamaburn import flags, gates, measures, registry
 from pytest_llamaburn.backends._failures import NOT_THE_MODELS
 from pytest_llamaburn.energy import profiles
 from pytest_llamaburn.errors import SettingsError
-from pytest_llamaburn.insights import find
 from pytest_llamaburn.kinds import _energy
 from pytest_llamaburn.kinds._file import (
     Distribution,
@@ -151,7 +150,7 @@ def build(record: Record) -> dict[str, Any]:
         "insights": [],
     }
     document["results"]["gates"] = [*record.gates, *_gates(document)]
-    document["insights"] = find(insights.RULES, document) + insights.flagged(document)
+    document["insights"] = insights.find(document)
     return document
 
 
@@ -204,7 +203,7 @@ def _correctness(
 
 def _judged(row: dict[str, Any], item: correctness.Item, lang: str) -> dict[str, Any]:
     if row["error"] is None:
-        judged = correctness.judge(row["answer"] or "", item, lang)._asdict()
+        judged = correctness.score(row["answer"] or "", item, lang)._asdict()
     else:
         mark = None if row["error"]["kind"] in NOT_THE_MODELS else False
         judged = {"correct": mark, "reason": "failed", "heard": ""}
