@@ -2,7 +2,7 @@
 
 Members are listed without being imported, so that a heavy optional one costs nothing until it is
 chosen. Other distributions add members through the entry-point group `llamaburn.<folder>`. A member
-that is a package, such as `kinds.benchmark`, is a registry too: its modules are its members.
+that is a package, such as a kind of run, is a registry too: its modules are its members.
 """
 
 import difflib
