@@ -75,8 +75,8 @@ def request_rows(paths: Sequence[Path]) -> Iterator[dict[str, Any]]:
 
 def _shower(document: dict[str, Any]) -> Any:
     """Return the module that shows a document's kind; it has `sheets` and `rows`."""
-    name = document["schema"].removeprefix(results.PREFIX).replace("-", "_")
-    return registry.load(f"kinds.{name}", "table")
+    folder = results.folder_of(document["schema"].removeprefix(results.PREFIX))
+    return registry.load(f"kinds.{folder}", "table")
 
 
 def grid(columns: Sequence[str], rows: Sequence[Sequence[str]], *, numeric: int = 99) -> str:

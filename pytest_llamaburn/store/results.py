@@ -41,14 +41,22 @@ _LISTED = ("graded_correct", "f_score")  # of the shares of grades
 _EARLIER_FILES = 50  # enough to learn a machine's noise from
 
 
+@cache
 def kinds() -> tuple[str, ...]:
-    """Return the kinds of result files."""
-    return registry.names("kinds")
+    """Return the kinds of result files: those of runs, and the comparisons of each."""
+    compared = registry.load("kinds.comparison", "result").names()
+    return tuple(sorted({*registry.names("kinds"), *compared}))
+
+
+def folder_of(kind: str) -> str:
+    """Return the folder in `kinds/` that a kind of file has; comparisons share one."""
+    return "comparison" if kind.endswith("comparison") else kind.replace("-", "_")
 
 
 def module_of(kind: str) -> Any:
-    """Return the module that builds and checks the files of a kind."""
-    return registry.load(f"kinds.{kind.replace('-', '_')}", "result")
+    """Return what builds and checks the files of a kind: a module, or a form of comparison."""
+    found = registry.load(f"kinds.{folder_of(kind)}", "result")
+    return found.form(kind) if folder_of(kind) == "comparison" else found
 
 
 def kind_of(document: Mapping[str, Any]) -> Any:

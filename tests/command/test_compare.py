@@ -173,7 +173,7 @@ def test_comparisons_are_not_compared(
     main(["compare", *pair])
     (path,) = (tmp_path / "results" / "comparisons").iterdir()
     assert main(["compare", pair[0], str(path)]) == 4
-    assert "is no benchmark: its schema is llamaburn/comparison" in capsys.readouterr().err
+    assert "has the schema llamaburn/comparison, " in capsys.readouterr().err
 
 
 def test_noise_is_learnt_from_the_results_directory(

@@ -663,7 +663,7 @@ def test_eval_is_not_compared_with_a_benchmark(tmp_path: Path, small: str) -> No
         again = llamaburn("rejudge", str(benchmark), cwd=tmp_path, check=4)
         pairs = ("--pairwise", f"--compare-to={benchmark}")
         other = where.eval(small, where.judge, *pairs, check=4)
-    assert "is no eval as the first file is" in done.stderr
+    assert "has the schema llamaburn/benchmark, " in done.stderr
     assert "is no eval: its schema is llamaburn/benchmark" in again.stderr
     assert "is no eval: its schema is llamaburn/benchmark" in other.stderr
 

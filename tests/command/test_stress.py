@@ -181,7 +181,10 @@ def test_a_sweep_is_compared_with_a_sweep_and_with_nothing_else(
     sorted_ = llamaburn("compare", *names, "--sort=time", cwd=tmp_path, check=4)
     assert "compare: --sort is not for stress runs" in sorted_.stderr
     mixed = llamaburn("compare", str(path), str(written), cwd=tmp_path, check=4)
-    assert f"{written} is no stress run as the first file is" in mixed.stderr
+    assert (
+        f"{written} has the schema llamaburn/stress-comparison, {path} has llamaburn/stress"
+        in mixed.stderr
+    )
 
 
 def test_a_run_is_compared_with_the_last_of_its_mode_and_gated(tmp_path: Path) -> None:

@@ -1,22 +1,81 @@
-"""The result file of a comparison; `compare.py` makes its content."""
+"""The result files of comparisons: one form for the files of each kind; `engine.py` fills them."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Literal
+from functools import cache
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
-from pydantic import Field
+from pydantic import Field, create_model
 
+from pytest_llamaburn import registry
 from pytest_llamaburn.kinds._file import ComparisonGate, ModelFacts, Part, ServerFacts, Version
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-FOLDER = "comparisons"
+NAME = "comparison"
 
 
-def stem(header: Mapping[str, Any]) -> str:  # noqa: ARG001 - of all kinds alike
-    """Return what the file's name begins with."""
-    return "comparison"
+class Compared(Part):
+    """A result file that was compared; `label` is what changes, gates and warnings call it."""
+
+    label: str
+    path: str
+    run_id: str
+    model: ModelFacts
+    server: ServerFacts
+    timestamp: str
+    status: str
+    baseline: bool
+
+
+class FileWarning(Part):
+    """Something besides the numbers that differs from the baseline."""
+
+    file: str
+    text: str
+
+
+class AnyChange(Part):
+    """What one number is against the baseline's; a change of 0.05 is 5 % more."""
+
+    file: str
+    level: float | None
+    metric: str
+    statistic: str | None
+    unit: str
+    better: Literal["lower", "higher", "none"]
+    baseline: float | None
+    value: float | None
+    change: float | None
+    interval: tuple[float, float] | None
+    verdict: Literal["better", "worse", "higher", "lower", "same", "inconclusive"]
+    reason: str | None
+
+
+class AnyResults(Part):
+    """What differs between the files."""
+
+    files: list[Compared]
+    warnings: list[FileWarning]
+    changes: list[AnyChange]
+    gates: list[ComparisonGate] = Field(default_factory=list)
+    method: dict[str, Any] = Field(default_factory=dict)
+
+
+class AnyFile(Part):
+    """A result file of `llamaburn compare`."""
+
+    schema_: str = Field(alias="schema")
+    schema_version: Version
+    run_id: str
+    status: Literal["complete"]
+    timestamp: str
+    config: dict[str, Any]
+    results: AnyResults
+
+
+# Of benchmarks
 
 
 class ComparedRun(Part):
@@ -27,17 +86,9 @@ class ComparedRun(Part):
     values: dict[str, float | None]
 
 
-class ComparedFile(Part):
+class ComparedFile(Compared):
     """A benchmark that was compared; `label` is what changes, gates and warnings call it."""
 
-    label: str
-    path: str
-    run_id: str
-    model: ModelFacts
-    server: ServerFacts
-    timestamp: str
-    status: str
-    baseline: bool
     runs: list[ComparedRun]
 
 
@@ -102,13 +153,123 @@ class ComparisonResults(Part):
     method: Method
 
 
-class File(Part):
-    """A result file of `llamaburn compare`."""
+# Of evals
 
-    schema_: Literal["llamaburn/comparison"] = Field(alias="schema")
-    schema_version: Version
-    run_id: str
-    status: Literal["complete"]
-    timestamp: str
-    config: dict[str, Any]
-    results: ComparisonResults
+
+class ComparedEval(Compared):
+    """An eval that was compared; `label` is what differences and warnings call it."""
+
+    eval_set: dict[str, Any]
+
+
+class EvalWarning(FileWarning):
+    """Something besides the marks that differs from the baseline."""
+
+
+class Difference(Part):
+    """The mean difference of a mark to the baseline, over the questions that both have it for."""
+
+    file: str
+    mark: str
+    unit: str
+    baseline: float | None
+    value: float | None
+    difference: float | None
+    ci95: tuple[float, float] | None
+    questions: int
+    shared: int
+    verdict: Literal["better", "worse", "higher", "lower", "same", "inconclusive"]
+    reason: str | None
+
+
+class EvalComparisonResults(Part):
+    """What differs between the evals."""
+
+    files: list[ComparedEval]
+    warnings: list[EvalWarning]
+    differences: list[Difference]
+    method: dict[str, Any]
+
+
+# Of stress runs
+
+
+class ComparedLoad(Compared):
+    """A stress run that was compared; `label` is what changes and warnings call it."""
+
+    mode: str
+    axis: Literal["concurrency", "rate"]
+
+
+class LoadWarning(FileWarning):
+    """Something besides the numbers that differs from the baseline."""
+
+
+class LoadNoise(Part):
+    """How much earlier runs of the same load differ: the deviation of logs, of shares their own."""
+
+    runs: int
+    std: float
+
+
+class LoadChange(AnyChange):
+    """What one number is against the baseline's: at a level, or of a point.
+
+    A change of 0.05 is 5 % more; of a share it is the difference, 5 points.
+    """
+
+    noise: LoadNoise | None = None
+
+
+class LoadComparisonResults(AnyResults):
+    """What differs between the stress runs."""
+
+    files: list[ComparedLoad]  # type: ignore[assignment]
+    warnings: list[LoadWarning]  # type: ignore[assignment]
+    changes: list[LoadChange]  # type: ignore[assignment]
+
+
+class Form(NamedTuple):
+    """How the comparisons of one kind are checked and filed."""
+
+    FOLDER: str
+    File: type[AnyFile]
+
+    def stem(self, header: Mapping[str, Any]) -> str:  # noqa: ARG002 - of all kinds alike
+        """Return what the file's name begins with."""
+        return NAME
+
+
+_RESULTS: dict[str, tuple[type[Part], str]] = {
+    "comparison": (ComparisonResults, ""),
+    "eval-comparison": (EvalComparisonResults, " for evals"),
+    "stress-comparison": (LoadComparisonResults, " for stress runs"),
+}
+
+
+def name_of(kind: str) -> str:
+    """Return the kind that comparisons of files of a kind are."""
+    return NAME if kind == "benchmark" else f"{kind}-{NAME}"
+
+
+def names() -> list[str]:
+    """Return the kinds of all comparisons there can be."""
+    rooms = {
+        kind: registry.own(f"kinds.{kind.replace('-', '_')}") for kind in registry.own("kinds")
+    }
+    return [name_of(kind) for kind, room in rooms.items() if "comparable" in room]
+
+
+@cache
+def form(name: str) -> Form:
+    """Return how comparisons of a kind are checked and filed."""
+    model, of = _RESULTS.get(name, (AnyResults, ""))
+    schema: Any = Literal.__getitem__(f"llamaburn/{name}")
+    file = create_model(
+        "File",
+        __base__=AnyFile,
+        __doc__=f"A result file of `llamaburn compare`{of}.",
+        schema_=(schema, Field(alias="schema")),
+        results=(model, ...),
+    )
+    return Form(f"{name.replace('-', '_')}s", file)

@@ -1,55 +1,89 @@
-"""What tables of any format show of a comparison."""
+"""What tables of any format show of a comparison, whatever the kind of its files."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from pytest_llamaburn import gates
-from pytest_llamaburn.kinds.benchmark import comparable
+from pytest_llamaburn.store.results import PREFIX
 from pytest_llamaburn.tables import ABSENT, HEADLINES, Sheet, number
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator, Sequence
     from pathlib import Path
 
 Document = dict[str, Any]
-Change = dict[str, Any]
 
-COLUMNS = ("model", "file", "metric", "unit", "baseline", "value", "change", "interval", "verdict")
-_WORDS = 4
+_NAMES = {
+    **HEADLINES,
+    "total_at_fixed_n_ms": "total at fixed N",
+    "requests_per_sec": "requests per second",
+    "output_tokens_per_sec": "tokens per second, all clients",
+    "failure_point": "failure point",
+    "degradation_point": "degradation point",
+    "error_rate": "failed",
+    "goodput_share": "goodput",
+}
+_AXES = {"concurrency": "clients", "rate": "requests/s"}
+
+
+class Row(NamedTuple):
+    """A change, its file, and the whole document, from which cells are made."""
+
+    change: Document
+    file: Document
+    document: Document
+
+
+class Layout(NamedTuple):
+    """How comparisons of one kind are shown: their noun, columns, files and notes."""
+
+    noun: str
+    columns: tuple[str, ...]
+    words: int  # so many columns from the left are not numbers
+    described: Callable[[Document], str]
+    notes: Callable[[Document], Iterator[str]]
 
 
 def sheets(document: Document, path: Path) -> Iterator[Sheet]:
-    """Yield the table of a comparison: warnings above, a row per file and column, notes below."""
-    found = document["results"]
+    """Yield the table: files and warnings above, a row per file and number, notes below."""
+    layout, found = _layout(document), document["results"]
     files = {file["label"]: file for file in found["files"]}
-    facts = [_file(file) for file in found["files"]]
-    facts += [f"warning: {warning['text']}" for warning in found["warnings"]]
-    rows = [_row(change, files, document) for change in found["changes"]]
-    notes = [*_notes(document), f"file {path}"]
-    baseline = next(file["label"] for file in found["files"] if file["baseline"])
-    title = f"{len(files)} files, compared with {baseline}"
-    yield Sheet(title, facts, _grouped(rows), notes, COLUMNS, _WORDS)
+    facts = [
+        f"{name}{' (baseline)' if file['baseline'] else ''}: {layout.described(file)}, "
+        f"{file['path']}"
+        for name, file in files.items()
+    ]
+    for warning in found["warnings"]:
+        of = f"{warning['file']}: " if "file" in warning else ""
+        facts.append(f"warning: {of}{warning['text']}")
+    rows = [Row(change, files[change["file"]], document) for change in _changes(document)]
+    table = [tuple(_CELLS[name](row) for name in layout.columns) for row in rows]
+    baseline = next(name for name, file in files.items() if file["baseline"])
+    title = f"{len(files)} {layout.noun}, compared with {baseline}"
+    judged = (f"gate {gates.change_sentence(gate)}" for gate in found.get("gates", ()))
+    notes = [*judged, *layout.notes(document), f"file {path}"]
+    yield Sheet(title, facts, _grouped(table, layout.columns), notes, layout.columns, layout.words)
 
 
 def rows(document: Document) -> Iterator[dict[str, Any]]:
     """Yield every change as one flat row, for spreadsheets."""
     files = {file["label"]: file for file in document["results"]["files"]}
-    for change in document["results"]["changes"]:
+    found, dropped = document["results"], ("interval", "ci95", "runs", "noise")
+    for change in found["changes"] if "changes" in found else found["differences"]:
         file = files[change["file"]]
-        low, high = change["interval"] or (None, None)
-        counts = dict(zip(("baseline_runs", "value_runs"), change["runs"], strict=True))
+        low, high = change.get("interval", change.get("ci95")) or (None, None)
         about = {"model": file["model"]["id"], "run_id": file["run_id"], "path": file["path"]}
-        kept = {k: v for k, v in change.items() if k not in ("interval", "runs", "noise")}
-        yield {**about, **kept, "low": low, "high": high, **counts}
+        kept = {name: value for name, value in change.items() if name not in dropped}
+        counts = zip(("baseline_runs", "value_runs"), change.get("runs", ()), strict=False)
+        yield {**about, **kept, "low": low, "high": high, **dict(counts)}
 
 
-def label(change: Change) -> str:
-    """Return the name of what a change is of."""
-    name = str(HEADLINES.get(change["metric"], change["metric"]))
-    if change["metric"] == comparable.FIXED_N:
-        name = "total at fixed N"
-    return name if change["statistic"] == "mean" else f"{name}, {change['statistic']}"
+def label(change: Document) -> str:
+    """Return the name of what a change is of; the mean needs no word where it is usual."""
+    name = str(_NAMES.get(change["metric"], change["metric"]))
+    usual = (None,) if "level" in change else ("mean",)
+    return name if change["statistic"] in usual else f"{name}, {change['statistic']}"
 
 
 def percent(share: float | None, unit: str = "%") -> str:
@@ -57,7 +91,7 @@ def percent(share: float | None, unit: str = "%") -> str:
     return ABSENT if share is None else f"{100 * share:+.1f} {unit}".replace("-", "−")
 
 
-def interval(change: Change, unit: str = "%") -> str:
+def interval(change: Document, unit: str = "%") -> str:
     """Return a change's interval in percent."""
     if change["interval"] is None:
         return ABSENT
@@ -65,39 +99,21 @@ def interval(change: Change, unit: str = "%") -> str:
     return f"[{low}, {high}] {unit}"
 
 
-def verdict(change: Change, margin: float) -> str:
-    """Return a change's verdict in words."""
-    word: str = change["verdict"]
-    return f"same within {100 * margin:g} %" if word == "same" else word
+def _layout(document: Document) -> Layout:
+    return _LAYOUTS.get(document["schema"].removeprefix(PREFIX), _ANY)
 
 
-def _file(file: dict[str, Any]) -> str:
-    server, requests = file["server"], sum(run["requests"] for run in file["runs"])
-    role = " (baseline)" if file["baseline"] else ""
-    count = f"{len(file['runs'])} run{'s' if len(file['runs']) != 1 else ''}"
-    where = f"{server['kind']} {server['version'] or ''}".strip()
-    return (
-        f"{file['label']}{role}: {file['model']['id']}, {where}, {file['timestamp']}, "
-        f"{count} of {requests} requests, {file['path']}"
-    )
+def _changes(document: Document) -> Sequence[Document]:
+    """Return the changes; those of evals have other names for what they share with all."""
+    found: Sequence[Document] = document["results"].get("changes", ())
+    more = document["results"].get("differences", ())
+    return [*found, *({**d, "change": d["difference"], "interval": d["ci95"]} for d in more)]
 
 
-def _row(change: Change, files: dict[str, Any], document: Document) -> tuple[str, ...]:
-    return (
-        files[change["file"]]["model"]["id"],
-        change["file"],
-        label(change),
-        change["unit"],
-        number(change["baseline"]),
-        number(change["value"]),
-        percent(change["change"]),
-        interval(change),
-        verdict(change, document["config"]["margin"]),
-    )
-
-
-def _grouped(table: list[tuple[str, ...]]) -> list[tuple[str, ...]]:
-    """Return the rows with model and file shown where they change."""
+def _grouped(table: list[tuple[str, ...]], columns: Sequence[str]) -> list[tuple[str, ...]]:
+    """Return the rows; where the model leads, model and file are shown where they change."""
+    if columns[0] != "model":
+        return table
     found, before = [], ("", "")
     for row in table:
         model, file = row[:2]
@@ -107,20 +123,89 @@ def _grouped(table: list[tuple[str, ...]]) -> list[tuple[str, ...]]:
     return found
 
 
-def _notes(document: Document) -> Iterator[str]:
-    found = document["results"]
-    for gate in found["gates"]:
-        yield f"gate {gates.change_sentence(gate)}"
-    for change in found["changes"]:
+# Cells
+
+
+def _at(row: Row) -> str:
+    level = row.change["level"]
+    axis = _AXES.get(row.file.get("axis", ""), "")
+    return ABSENT if level is None else f"{level:.3g} {axis}".rstrip()
+
+
+def _points(row: Row) -> str:
+    """Return the unit of a change: that of a share is in points where the files have levels."""
+    of_level = "level" in row.change and row.change["unit"] == "share"
+    return "points" if of_level else "%"
+
+
+def _verdict(row: Row) -> str:
+    word: str = row.change["verdict"]
+    margin = row.document["config"].get("margin", 0)
+    return f"same within {100 * margin:g} %" if word == "same" else word
+
+
+def _signed(value: float | None) -> str:
+    return ABSENT if value is None else f"{value:+.2f}".replace("-", "−")
+
+
+def _signed_interval(row: Row) -> str:
+    ends = row.change["interval"]
+    return "[{}, {}]".format(*map(_signed, ends)) if ends else ABSENT
+
+
+_CELLS: dict[str, Callable[[Row], str]] = {
+    "model": lambda row: row.file["model"]["id"],
+    "file": lambda row: row.change["file"],
+    "metric": lambda row: label(row.change),
+    "at": _at,
+    "what": lambda row: label(row.change),
+    "mark": lambda row: row.change["mark"],
+    "unit": lambda row: row.change["unit"],
+    "verdict": _verdict,
+    "baseline": lambda row: number(row.change["baseline"]),
+    "value": lambda row: number(row.change["value"]),
+    "change": lambda row: percent(row.change["change"], _points(row)),
+    "interval": lambda row: interval(row.change, _points(row)),
+    "difference": lambda row: _signed(row.change["change"]),
+    "95 % interval": _signed_interval,
+    "questions": lambda row: f"{row.change['questions']} of {row.change['shared']}",
+}
+
+
+# Files and notes
+
+
+def _benchmark(file: Document) -> str:
+    server, requests = file["server"], sum(run["requests"] for run in file["runs"])
+    count = f"{len(file['runs'])} run{'s' if len(file['runs']) != 1 else ''}"
+    where = f"{server['kind']} {server['version'] or ''}".strip()
+    return f"{file['model']['id']}, {where}, {file['timestamp']}, {count} of {requests} requests"
+
+
+def _eval(file: Document) -> str:
+    return f"{file['model']['id']} on {file['eval_set']['name']}, {file['timestamp']}"
+
+
+def _stress(file: Document) -> str:
+    return f"{file['model']['id']}, {file['mode']}, {file['timestamp']}"
+
+
+def _any(file: Document) -> str:
+    return f"{file['model']['id']}, {file['timestamp']}"
+
+
+def _notes_of_benchmarks(document: Document) -> Iterator[str]:
+    changes = document["results"]["changes"]
+    for change in changes:
         if change["reason"]:
             yield f"{change['file']}, {label(change)}: {change['reason']}"
-    yield from _method(found["method"])
-    yield from _noise(found["changes"])
-    if _undecided(found["changes"]):
+    yield from _method(document["results"]["method"])
+    yield from _noise(changes)
+    if any(change["verdict"] == "inconclusive" for change in changes):
         yield "inconclusive is not same: more runs a side decide (benchmark --repeats 5)"
 
 
-def _method(method: dict[str, Any]) -> Iterator[str]:
+def _method(method: Document) -> Iterator[str]:
     if method["fixed_n"] is not None:
         yield (
             f"total at fixed N: time to first token + (N − 1) · inter-token latency, "
@@ -134,7 +219,7 @@ def _method(method: dict[str, Any]) -> Iterator[str]:
     )
 
 
-def _noise(changes: list[Change]) -> Iterator[str]:
+def _noise(changes: list[Document]) -> Iterator[str]:
     told: dict[str, list[str]] = {}
     for change in changes:
         for noise in change["noise"]:
@@ -154,5 +239,60 @@ def _noise_text(noise: dict[str, Any]) -> str:
     return f"{share} assumed ({noise['runs']} earlier runs show {seen}, too few to be sure)"
 
 
-def _undecided(changes: list[Change]) -> bool:
-    return any(change["verdict"] == "inconclusive" for change in changes)
+def _notes_of_evals(document: Document) -> Iterator[str]:
+    for change in document["results"]["differences"]:
+        if change["reason"]:
+            yield f"{change['file']}, {change['mark']}: {change['reason']}"
+    yield f"intervals: {document['results']['method']['interval']}"
+
+
+def _notes(document: Document) -> Iterator[str]:
+    """Yield why there is no verdict, once for all that lack it for one reason, and the method."""
+    changes, method = document["results"]["changes"], document["results"].get("method")
+    names: dict[tuple[str, str], dict[str, None]] = {}
+    for change in changes:
+        if change["reason"]:
+            names.setdefault((change["file"], change["reason"]), {})[label(change)] = None
+    for (file, reason), (first, *more) in names.items():
+        yield f"{file}, {first}{f' and {len(more)} more' if more else ''}: {reason}"
+    if method and "confidence" in method:
+        yield (
+            f"each interval is a {100 * method['confidence']:.5g} % one: of reports of equal runs "
+            f"at most {100 * method['alarm_rate']:g} in 100 says otherwise anywhere"
+        )
+    runs = sorted({change["noise"]["runs"] for change in changes if change.get("noise")})
+    if runs:
+        counts = f"{runs[0]} to {runs[-1]}" if len(runs) > 1 else f"{runs[0]}"
+        yield f"intervals of levels are from {counts} earlier runs of the same load"
+
+
+_WORDS = ("file", "at", "what", "unit", "verdict")
+_NUMBERS = ("baseline", "value", "change", "interval")
+_ANY = Layout("files", (*_WORDS, *_NUMBERS), 5, _any, _notes)
+_LAYOUTS = {
+    "comparison": Layout(
+        "files",
+        ("model", "file", "metric", "unit", *_NUMBERS, "verdict"),
+        4,
+        _benchmark,
+        _notes_of_benchmarks,
+    ),
+    "eval-comparison": Layout(
+        "evals",
+        (
+            "file",
+            "mark",
+            "unit",
+            "verdict",
+            "baseline",
+            "value",
+            "difference",
+            "95 % interval",
+            "questions",
+        ),
+        4,
+        _eval,
+        _notes_of_evals,
+    ),
+    "stress-comparison": _ANY._replace(noun="stress runs", described=_stress),
+}

@@ -114,7 +114,7 @@ def check(settings: Any) -> None:
     if settings.slo:
         slo.parse(settings.slo)
     comparing.check(settings, "stress")
-    for gate in map(comparable.gate, settings.fail_if):
+    for gate in map(comparable.Comparison.gate, settings.fail_if):
         reason = _load_gates.no_level(gate.column.level, asked)
         if reason:
             raise SettingsError(f"--fail-if: '{gate.expression}' is refused: {reason}")

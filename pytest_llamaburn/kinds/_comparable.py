@@ -1,0 +1,354 @@
+"""What comparisons of every kind are made of: files, columns, estimates, changes, verdicts.
+
+The `comparable.py` of a kind has a class `Comparison` after the one here. It says what is compared
+in its files and how sure a difference is. `kinds/comparison/` does the rest.
+"""
+
+from __future__ import annotations
+
+import re
+from abc import ABC, abstractmethod
+from functools import cached_property
+from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
+
+from pytest_llamaburn import gates, metrics, registry
+from pytest_llamaburn.energy import timeline
+from pytest_llamaburn.errors import SettingsError
+from pytest_llamaburn.stats import runs
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Mapping, Sequence
+
+Document = dict[str, Any]
+
+_SHOWN = 60  # characters of a setting's value
+_AT = re.compile(r"@\s*(\d+(?:\.\d+)?)\s*$")
+
+
+class Measure(NamedTuple):
+    """What can be compared of a measure; `usual` is the statistic where none is named."""
+
+    unit: str
+    better: str
+    statistics: Sequence[str] = runs.STATISTICS
+    usual: str | None = "mean"
+    has_levels: bool = False
+
+
+class Column(NamedTuple):
+    """What is compared: a statistic of a measure, at a level where the files have levels.
+
+    `axis` is what the user said a point is a number of.
+    """
+
+    metric: str
+    unit: str
+    better: str
+    statistic: str | None = None
+    level: float | None = None
+    axis: str | None = None
+
+    @property
+    def name(self) -> str:
+        """How it is written; the mean needs no word."""
+        plain = self.statistic in (None, "mean")
+        return self.metric if plain else f"{self.metric}.{self.statistic}"
+
+
+class Gate(NamedTuple):
+    """One parsed --fail-if: a file whose column changes for the worse past `bound` fails."""
+
+    expression: str
+    column: Column
+    bound: float
+
+
+class Choice(NamedTuple):
+    """What was asked for."""
+
+    columns: tuple[Column, ...] = ()
+    gates: tuple[Gate, ...] = ()
+    sort: str = "time"
+    margin: float = runs.MARGIN
+
+    @property
+    def every(self) -> tuple[Column, ...]:
+        """All columns, those of gates included, each once."""
+        return tuple(dict.fromkeys((*self.columns, *(gate.column for gate in self.gates))))
+
+
+class Estimate(NamedTuple):
+    """A column in the baseline and in a file, its change, and the interval of that.
+
+    A `reason` says why the change decides nothing. `facts` are what a kind tells besides.
+    """
+
+    baseline: float | None = None
+    value: float | None = None
+    change: float | None = None
+    interval: Sequence[float] | None = None
+    reason: str | None = None
+    facts: Document = {}  # noqa: RUF012 - never written to
+
+
+class Change(NamedTuple):
+    """What one column of a file is against the baseline."""
+
+    file: str
+    column: Column
+    estimate: Estimate
+    verdict: str
+
+
+class Subject:
+    """A result file that is compared; `label` is what changes, gates and warnings call it."""
+
+    def __init__(self, path: str, document: Document, choice: Choice) -> None:  # noqa: ARG002
+        """Take a file; kinds with large files keep only what the choice needs."""
+        self.path, self.document, self.label = path, document, ""
+
+    @property
+    def model(self) -> str:
+        """The model's id."""
+        return str(self.document["model"]["id"])
+
+    @property
+    def machine(self) -> str | None:
+        """The machine's fingerprint, None if it is not known."""
+        found: str | None = self.document["environment"].get("fingerprint")
+        return found
+
+
+class Comparison(ABC):
+    """Files of one kind, one of them the baseline. Each kind has a subclass."""
+
+    noun: ClassVar[str] = "run"
+    options: ClassVar[tuple[str, ...]] = ("columns", "fail_if", "margin")  # of the command
+    measures: ClassVar[Mapping[str, Measure]] = {}
+    default: ClassVar[tuple[str, ...]] = ()  # columns, as --columns has them
+    like: ClassVar[tuple[str, ...]] = ()  # settings that `--compare last` wants equal
+    subject: ClassVar[type[Any]] = Subject
+    changes_key: ClassVar[str] = "changes"  # what results call the changes
+    gates_have_units: ClassVar[bool] = True
+    evidence: ClassVar[str] = "the intervals of each file"
+
+    def __init__(
+        self,
+        sources: Iterable[tuple[str, Document]],
+        choice: Choice,
+        baseline: int = 0,
+        earlier: Callable[[set[tuple[str, str]]], Iterable[Document]] = lambda _: (),
+    ) -> None:
+        """Take the files by path, and which of them is the baseline.
+
+        `earlier` returns earlier files of some (machine, model) pairs. Each source is read when its
+        turn comes, so that one file at a time is in memory as a whole. Raises ResultsError or
+        SettingsError for files that cannot be compared.
+        """
+        self.choice = choice
+        self.subjects = [self.subject(path, document, choice) for path, document in sources]
+        self.baseline = self.subjects[baseline]
+        self.subjects = self.arranged()
+        for index, subject in enumerate(self.subjects):
+            subject.label = label(index)
+        self.others = [one for one in self.subjects if one is not self.baseline]
+        self.check()
+        self.planned = {other.label: self.columns(other) for other in self.others}
+        compared = {subject.document["run_id"] for subject in self.subjects}
+        history = (d for d in earlier(self.wanted()) if d["run_id"] not in compared)
+        self.history = [self.subject("", document, choice) for document in history]
+
+    @classmethod
+    def column(cls, text: str, option: str) -> Column:
+        """Return the column that a text such as `ttft_ms.p50@8` means.
+
+        Raises SettingsError with the nearest names for an unknown measure or statistic.
+        """
+        at = _AT.search(text)
+        name, _, said = _AT.sub("", text).strip().partition(".")
+        metric = name if name in cls.measures else metrics.resolve(name)
+        if metric is None or metric not in cls.measures:
+            aliases = [m.alias for n in cls.measures if (m := metrics.METRICS.get(n)) and m.alias]
+            words = registry.unknown("metric", name, [*cls.measures, *aliases])
+            raise SettingsError(f"{option}: '{text}': {words}")
+        measure = cls.measures[metric]
+        if at and not measure.has_levels:
+            raise SettingsError(f"{option}: '{text}' is refused: {metric} has no levels")
+        statistic = gates.ALIASES.get(said, said) or measure.usual
+        if statistic not in (None, *measure.statistics):
+            words = registry.unknown("statistic", str(statistic), [*measure.statistics])
+            raise SettingsError(f"{option}: '{text}': {words}")
+        level = float(at[1]) if at else None
+        return Column(metric, measure.unit, measure.better, statistic, level)
+
+    @classmethod
+    def gate(cls, expression: str) -> Gate:
+        """Return the gate that a text such as `tokens_per_sec.mean:-5%` means.
+
+        Raises SettingsError for any other text.
+        """
+        name, bound = gates.bound_of(expression)
+        return Gate(expression, cls.column(name, "--fail-if"), bound)
+
+    @classmethod
+    def sort_key(cls, text: str) -> str:
+        """Return time, model or the name of a column; raises SettingsError for anything else."""
+        return text if text in ("time", "model") else cls.column(text, "--sort").name
+
+    @cached_property
+    def intervals(self) -> int:
+        """How many intervals the report has."""
+        return max(1, sum(map(len, self.planned.values())))
+
+    @property
+    def confidence(self) -> float:
+        """The level of each interval that makes all of them hold together (Bonferroni)."""
+        return 1 - runs.ALARM_RATE / self.intervals
+
+    def change(self, other: Any, column: Column) -> Change:
+        """Return what a column of a file is against the baseline."""
+        found = self.estimate(other, column)
+        ends = None if found.reason else found.interval
+        word = verdict(ends, column.better, self.margin(column), self.words(column))
+        return Change(other.label, column, found, word)
+
+    def unlike_energy(self, other: Any, column: Column) -> str | None:
+        """Return why the energy of two files cannot be compared; None where it can."""
+        if column.unit not in metrics.ENERGY_UNITS:
+            return None
+        return timeline.unlike([self.baseline.document, other.document])
+
+    # What kinds say
+
+    def arranged(self) -> list[Any]:
+        """Return the files in the order in which they are shown."""
+        return self.subjects
+
+    def check(self) -> None:  # noqa: B027 - not every kind has something to refuse
+        """Raise ResultsError or SettingsError for files that cannot be compared."""
+
+    def columns(self, other: Any) -> Sequence[Column]:  # noqa: ARG002 - not the same for all kinds
+        """Return what is compared in a file."""
+        return self.choice.every
+
+    def wanted(self) -> set[tuple[str, str]]:
+        """Return the machines and models whose earlier runs show how much runs differ."""
+        return {(one.machine, one.model) for one in self.subjects if one.machine is not None}
+
+    @abstractmethod
+    def estimate(self, other: Any, column: Column) -> Estimate:
+        """Return the change of a column with its interval, or with the reason for none."""
+
+    def margin(self, column: Column) -> float:  # noqa: ARG002
+        """Return which changes of a column are the same."""
+        return self.choice.margin
+
+    def words(self, column: Column) -> tuple[str, str] | None:  # noqa: ARG002
+        """Return the words for a change for the better and for the worse, None for neither."""
+        return "better", "worse"
+
+    def gated(self, column: Column) -> Column:
+        """Return the column that a gate is on."""
+        return column
+
+    def absent(self, column: Column) -> str:
+        """Return why a gate's column is in no change."""
+        return f"{column.name} is in no change"
+
+    def advice(self, change: Change) -> str:  # noqa: ARG002
+        """Return what decides a change whose interval holds a bound."""
+        return "more runs decide"
+
+    # What the result file has of it
+
+    def config(self) -> Document:
+        """Return what was asked for."""
+        gated = [gate.expression for gate in self.choice.gates]
+        about = {"baseline": self.baseline.label, "margin": self.choice.margin}
+        return {**about, "fail_if": gated} if "fail_if" in self.options else about
+
+    def file(self, subject: Any) -> Document:
+        """Return a file as the comparison tells of it."""
+        kept = ("run_id", "model", "server", "timestamp", "status")
+        about = {"label": subject.label, "path": subject.path}
+        facts = {name: subject.document[name] for name in kept}
+        return {**about, "baseline": subject is self.baseline, **facts}
+
+    def warnings(self) -> list[dict[str, str]]:
+        """Return what differs from the baseline besides the numbers."""
+        return [
+            {"file": other.label, "text": text}
+            for other in self.others
+            for text in self.differing(other)
+        ]
+
+    def differing(self, other: Any) -> Iterable[str]:  # noqa: ARG002
+        """Return what differs between a file and the baseline besides the numbers."""
+        return ()
+
+    def written(self, change: Change) -> Document:
+        """Return a change as the result file has it."""
+        column, found = change.column, change.estimate
+        return {
+            "file": change.file,
+            "level": column.level,
+            "metric": column.metric,
+            "statistic": column.statistic,
+            "unit": column.unit,
+            "better": column.better,
+            "baseline": found.baseline,
+            "value": found.value,
+            "change": found.change,
+            "interval": None if found.interval is None else [*found.interval],
+            "verdict": change.verdict,
+            "reason": found.reason,
+            **found.facts,
+        }
+
+    def method(self) -> Document:
+        """Return how the intervals were made."""
+        return {
+            "evidence": self.evidence,
+            "correction": "Bonferroni",
+            "alarm_rate": runs.ALARM_RATE,
+            "confidence": self.confidence,
+        }
+
+
+def label(index: int) -> str:
+    """Return what a comparison calls the file at a place: A to Z, then AA, AB."""
+    text = ""
+    index += 1
+    while index:
+        index, rest = divmod(index - 1, 26)
+        text = chr(ord("A") + rest) + text
+    return text
+
+
+def verdict(
+    ends: Sequence[float] | None, better: str, margin: float, words: tuple[str, str] | None
+) -> str:
+    """Return the word for a change whose interval is given.
+
+    An interval inside the margin is `same`, even one without 0: a difference that small may come
+    from what distinguishes two sessions, which repeats of one session do not show.
+    """
+    if ends is None:
+        return "inconclusive"
+    low, high = ends
+    if -margin <= low and high <= margin:
+        return "same"
+    if low <= 0 <= high:
+        return "inconclusive"
+    rises = low > 0
+    if words is None or better == "none":
+        return "higher" if rises else "lower"
+    return words[rises != (better == "higher")]
+
+
+def shown(value: Any) -> str:
+    """Return a setting's value as warnings write it."""
+    if isinstance(value, list):
+        return ", ".join(map(str, value)) or "none"
+    text = "none" if value is None else str(value)
+    return text if len(text) <= _SHOWN else f"{text[:_SHOWN]}…"

@@ -1,1 +1,0 @@
-"""Comparisons of evals, paired by question."""

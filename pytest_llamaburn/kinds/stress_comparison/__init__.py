@@ -1,1 +1,0 @@
-"""Comparisons of stress runs, level by level."""
