@@ -11,6 +11,15 @@ _KEPT = ("LLAMABURN_OLLAMA_PREFIX", "LLAMABURN_CACHE_DIR")  # what costs minutes
 _FOREIGN = ("ANTHROPIC_API_KEY", "ANTHROPIC_BASE_URL", "OPENAI_API_KEY", "OPENAI_BASE_URL")
 
 
+def pytest_configure(config: pytest.Config) -> None:
+    """Let xdist take the files in their order, in which the slow ones come first.
+
+    By itself it takes files with many tests first. The files with the slowest tests, which have
+    few, would come last: one process then works for minutes while the other has nothing to do.
+    """
+    config.option.loadscopereorder = False
+
+
 @pytest.fixture(autouse=True)
 def _nothing_from_outside(
     monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest.TempPathFactory

@@ -78,10 +78,10 @@ def timed(work: Coroutine[Any, Any, Any]) -> Spent:
         return runner.run(clocked())
 
 
-def backend_at(url: str, dialect: str) -> Backend:
-    """Return a backend for a server."""
+def backend_at(url: str, dialect: str, kind: type = Run) -> Backend:
+    """Return a backend for a server, with the settings of a kind of run."""
     module = import_module(f"pytest_llamaburn.backends.{dialect}")
-    backend: Backend = module.Backend(model_of(Run)(host=url))
+    backend: Backend = module.Backend(model_of(kind)(host=url))
     return backend
 
 

@@ -2,7 +2,8 @@
 
 A row a server and a point: of all ramps, the share within 10 % and within 5 % (of a degradation
 point 15 % and 10 %) of the truth, the mean error and its spread, the requests used, and how often
-the interval held the truth. A point without a number counts as a miss. In the rows `disturbed` a
+the interval held the truth, how often levels beside the point confirmed it, and how often it was a
+bracket: a point without a number counts as a miss. In the rows `disturbed` a
 visit has, with a chance of 5 %, a stretch in which a machine's other work slows the server 2.5
 times or fails 40 % of the requests.
 """
@@ -29,6 +30,8 @@ from virtual_server import (
     true_degradation_point,
     true_failure_point,
 )
+
+from pytest_llamaburn.capacity.search import FailurePoint
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -58,13 +61,15 @@ class Row(NamedTuple):
     what: str
     truth: float
     errors: list[float]
+    searches: int
     used: int
     held: float
+    sure: float | None
     goal: Goal
 
     def share(self, within: float) -> float:
         """Return the share of searches that were this close."""
-        return float(np.mean(np.abs(self.errors) <= within))
+        return float(np.sum(np.abs(self.errors) <= within)) / self.searches
 
     @property
     def met(self) -> bool:
@@ -76,41 +81,45 @@ def main() -> int:
     """Print the table; return 1 if a goal is missed."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--searches", type=int, default=100)
+    parser.add_argument("--first", type=int, default=0, help="the first seed")
     parser.add_argument("--only", default="", help="rows whose name has this in it")
     asked = parser.parse_args()
     print(
-        f"{'server':52} {'truth':>7} {'near':>7} {'nearer':>7} {'error':>15} {'most':>5} {'held':>5}"
+        f"{'server':52} {'truth':>6} {'near':>5} {'nearer':>6} {'error':>15} {'most':>4} "
+        f"{'held':>5} {'sure':>5} {'none':>5}"
     )
     missed = 0
-    for row in _rows(asked.searches, asked.only):
+    for row in _rows(range(asked.first, asked.first + asked.searches), asked.only):
         missed += not row.met
         mean, spread = np.mean(row.errors), np.std(row.errors)
         near, nearer = (row.share(within) for _, within in row.goal)
+        sure = "" if row.sure is None else f"{row.sure:.2f}"
         print(
-            f"{row.what:52} {row.truth:7.2f} {near:7.2f} {nearer:7.2f} {mean:+7.3f} ± {spread:.3f} "
-            f"{row.used:5} {row.held:5.2f} {'' if row.met else 'MISSED'}".rstrip(),
+            f"{row.what:52} {row.truth:6.2f} {near:5.2f} {nearer:6.2f} {mean:+7.3f} ± {spread:.3f} "
+            f"{row.used:4} {row.held:5.2f} {sure:>5} {1 - len(row.errors) / row.searches:5.2f} "
+            f"{'' if row.met else 'MISSED'}".rstrip(),
             flush=True,
         )
     print(f"{missed} rows miss the goal")
     return int(missed > 0)
 
 
-def _rows(searches: int, only: str) -> Iterator[Row]:
+def _rows(seeds: range, only: str) -> Iterator[Row]:
     slots = 1, 3, 5, 8
     for (name, faults), loop, service, many in product(FAULTS.items(), LOOPS, SERVICES, slots):
         what = f"{loop}, {service}, {many} slots, {name}"
         if only in what:
-            yield from _found(what, VirtualServer(many, service, faults=faults), loop, searches)
+            yield from _found(what, VirtualServer(many, service, faults=faults), loop, seeds)
     for loop, service, many in product(LOOPS, SERVICES, slots):
         what = f"{loop}, {service}, {many} slots, disturbed"
         server = VirtualServer(many, service, outside=Outside(DISTURBED))
         if only in what:
-            yield from _found(what, server, loop, searches)
+            yield from _found(what, server, loop, seeds)
 
 
-def _found(what: str, server: VirtualServer, loop: str, searches: int) -> Iterator[Row]:
+def _found(what: str, server: VirtualServer, loop: str, seeds: range) -> Iterator[Row]:
     """Yield how well ramps found a server's failure point and, of clients, where it bends."""
-    found = [ramp(server, loop, seed) for seed in range(searches)]
+    found = [ramp(server, loop, seed) for seed in seeds]
     truth = true_failure_point(server, loop)
     goal = SHAKEN if server.outside.chance else CALM
     yield _row(f"failure, {what}", truth, found, [one.failure for one in found], goal)
@@ -120,10 +129,21 @@ def _found(what: str, server: VirtualServer, loop: str, searches: int) -> Iterat
 
 
 def _row(what: str, truth: float, found: Sequence[Found], points: Sequence[Any], goal: Goal) -> Row:
-    errors = [((point and point.estimate) or 0.0) / truth - 1 for point in points]
-    known = [point.interval if point and point.interval else (0.0, 0.0) for point in points]
-    held = [(low or 0.0) <= truth <= (high or np.inf) for low, high in known]
-    return Row(what, truth, errors, max(one.sent for one in found), float(np.mean(held)), goal)
+    known = [point.estimate if point else None for point in points]
+    errors = [one / truth - 1 for one in known if one is not None]
+    between = [point.interval if point and point.interval else (0.0, 0.0) for point in points]
+    held = [(low or 0.0) <= truth <= (high or np.inf) for low, high in between]
+    sure = [point.confirmed for point in points if isinstance(point, FailurePoint)]
+    return Row(
+        what,
+        truth,
+        errors,
+        len(points),
+        max(one.sent for one in found),
+        float(np.mean(held)),
+        float(np.mean(sure)) if sure else None,
+        goal,
+    )
 
 
 if __name__ == "__main__":

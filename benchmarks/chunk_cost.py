@@ -1,9 +1,12 @@
 """What a streamed chunk costs our process, against the obvious ways to write such a client.
 
 CPU time (user and system) of the whole run beyond start-up, divided by the chunks: requests,
-parsing and metrics included. The rivals are bare: aiohttp under uvloop, its reads split into events,
-`json.loads` and a clock reading for each; httpx with `aiter_lines` and the same. All face the same
-scheduled server, in turns, each in a process of its own. Goal: at most 0.45 of aiohttp's cost.
+parsing and metrics included. `benchmark` is the path of a benchmark; `stress` is that of a load,
+with its sender and a row on disk for each request. The rivals are bare: aiohttp under uvloop, its
+reads split into events, `json.loads` and a clock reading for each; httpx with `aiter_lines` and the
+same. The floor is a uvloop protocol that only stamps each read, keeps it, and counts the events at
+the end: no client in Python can cost less. All face the same scheduled server, in turns, each in a
+process of its own. Goals: at most 0.45 of aiohttp's cost, at most 1.7 times the floor.
 """
 
 from __future__ import annotations
@@ -14,14 +17,24 @@ import json
 import subprocess
 import sys
 from contextlib import suppress
+from pathlib import Path
 from statistics import median
-from time import perf_counter
+from tempfile import TemporaryDirectory
+from time import perf_counter, perf_counter_ns
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from _ours import Spent, drive, timed
+from _ours import Spent, backend_at, drive, timed
 from _report import Line, report
 
+from pytest_llamaburn.backends._address import parse_host
+from pytest_llamaburn.backends._base import Model
+from pytest_llamaburn.backends._http import request_bytes
+from pytest_llamaburn.datasets import Prompt
+from pytest_llamaburn.kinds.stress.settings import Stress
 from pytest_llamaburn.load._metronome import Schedule, Server
+from pytest_llamaburn.load.rows import Reader, Rows
+from pytest_llamaburn.load.sender import Place, Sender
+from pytest_llamaburn.load.step import CLIENTS, Step
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
@@ -87,8 +100,10 @@ def _lines(costs: dict[str, list[Cost]], waves: int) -> Iterator[Line]:
     for kind, found in costs.items():
         late = median(c.wall_s for c in found) / (waves * _SCHEDULE.request_s) - 1
         yield Line(f"{kind}: wall over the schedule's", late * 100, "%")
-    yield Line("ours / aiohttp", per_chunk["ours"] / per_chunk["aiohttp"], "", 0.45)
-    yield Line("ours / httpx", per_chunk["ours"] / per_chunk["httpx"], "")
+    for ours in ("benchmark", "stress"):
+        yield Line(f"{ours} / aiohttp", per_chunk[ours] / per_chunk["aiohttp"], "", 0.45)
+        yield Line(f"{ours} / floor", per_chunk[ours] / per_chunk["floor"], "", 1.7)
+    yield Line("benchmark / httpx", per_chunk["benchmark"] / per_chunk["httpx"], "")
 
 
 def _run(kind: str, clients: int, waves: int) -> Cost:
@@ -102,9 +117,51 @@ def _run(kind: str, clients: int, waves: int) -> Cost:
     return cost
 
 
-def _ours(url: str, clients: int, waves: int) -> Cost:
+def _benchmark(url: str, clients: int, waves: int) -> Cost:
     driven = drive(url, clients * waves, clients)
     return Cost(driven.chunks, driven.spent.cpu_s, driven.spent.wall_s)
+
+
+def _stress(url: str, clients: int, waves: int) -> Cost:
+    """Send one level of a load, as `llamaburn stress` does, and count the gaps of its rows."""
+    backend = backend_at(url, "openai", Stress)
+    step = Step(clients, CLIENTS, requests=clients * waves)
+    with TemporaryDirectory() as folder:
+        prompts = [Prompt("one", "short", "request")]
+        sender = Sender(backend, Model("scheduled", "scheduled"), prompts, Rows(Path(folder), "w"))
+        spent = timed(sender.send(step, Place(0), perf_counter_ns()))
+        found = [len(row.gaps_ms) + 1 for row in Reader(Path(folder)).new() if not row.error]
+    return Cost(sum(found), spent.cpu_s, spent.wall_s)
+
+
+class _Stamping(asyncio.Protocol):
+    """Stamps each read of a response and keeps it, until it has ended."""
+
+    def __init__(self) -> None:
+        self.reads: list[bytes] = []
+        self.stamps: list[int] = []
+        self.over = asyncio.Event()
+
+    def data_received(self, data: bytes) -> None:
+        self.stamps.append(perf_counter_ns())
+        self.reads.append(data)
+        if data[-5:] == b"0\r\n\r\n":
+            self.over.set()
+
+
+def _floor(url: str, clients: int, waves: int) -> Cost:
+    address = parse_host(url)
+
+    async def ask(number: int) -> int:
+        loop = asyncio.get_running_loop()
+        transport, wire = await loop.create_connection(_Stamping, address.host, address.port)
+        body = json.dumps(_body(number)).encode()
+        transport.write(request_bytes(address, _PATH.removeprefix("/v1"), body, {"Host": "floor"}))
+        await wire.over.wait()
+        transport.close()
+        return b"".join(wire.reads).count(b'"content":') - 1  # the first is of the role
+
+    return _cost(lambda tally: _loop(ask, clients, waves, tally))
 
 
 def _aiohttp(url: str, clients: int, waves: int) -> Cost:
@@ -186,7 +243,13 @@ def _cost(work: Callable[[list[int]], Any]) -> Cost:
     return Cost(sum(tally), spent.cpu_s, spent.wall_s)
 
 
-_CLIENTS = {"ours": _ours, "aiohttp": _aiohttp, "httpx": _httpx}
+_CLIENTS = {
+    "floor": _floor,
+    "benchmark": _benchmark,
+    "stress": _stress,
+    "aiohttp": _aiohttp,
+    "httpx": _httpx,
+}
 
 if __name__ == "__main__":
     sys.exit(main())

@@ -9,7 +9,7 @@ from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, NamedTuple, TypeVar
 
-from pytest_llamaburn import criteria, files, metrics, registry
+from pytest_llamaburn import criteria, files, measures, metrics, registry
 from pytest_llamaburn.errors import DatasetError
 from pytest_llamaburn.registry import unknown
 from pytest_llamaburn.texts import whole
@@ -301,7 +301,8 @@ def _csv_rows(path: Path, columns: Sequence[str]) -> Iterator[tuple[str, dict[st
 def own_criterion(name: str, description: str, anchors: dict[str, str] | None = None) -> Criterion:
     """Return a criterion of the user's own; raises ValueError for a name that is taken."""
     found = criteria.own(name, description, anchors)
-    if name in metrics.EVAL_METRICS or name in _TAKEN or metrics.resolve(name):
+    taken = {m.name for m in measures.ANSWERS} | {*_TAKEN, *measures.names(metrics.MEASURES)}
+    if name in taken:
         msg = f"'{name}' is refused: a measure has this name already; choose another one"
         raise ValueError(msg)
     return found

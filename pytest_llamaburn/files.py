@@ -2,6 +2,8 @@
 
 import os
 import stat
+import tempfile
+from functools import cache
 from pathlib import Path
 
 MOST_BYTES = 1 << 30  # of a file that is read whole
@@ -60,6 +62,18 @@ def home(path: str | Path) -> Path:
         return Path(path).expanduser()
     except (RuntimeError, ValueError):
         return Path(path)
+
+
+def lasting() -> Path:
+    """Return a directory that stays: the user's home or, where there is none, a temporary one."""
+    place = home("~")
+    return place if place.is_dir() else temporary()
+
+
+@cache
+def temporary() -> Path:
+    """Return a new temporary directory, the same in all of this process; raises OSError."""
+    return Path(tempfile.mkdtemp(prefix="llamaburn-"))
 
 
 def reason(err: Exception) -> str:

@@ -1,7 +1,9 @@
-"""Gates: what a result must keep, written as `ttft_ms.p95<500`.
+"""Gates: what a result must keep, written as `NAME[.STATISTIC][@LEVEL] OPERATOR BOUND`.
 
-A gate passes, fails, or is undecided: where the statistic has no value or too few samples to be
-trusted, or, in `certain` mode, where its 95 % interval lies on both sides of the bound.
+`ttft_ms.p95<500`, `error_rate@8<1%`. A gate passes, fails, or is undecided: where the statistic has
+no value or too few samples to be trusted, or, in `certain` mode, where its 95 % interval lies on
+both sides of the bound. Which names there are, and how they are read, says the table of measures of
+a kind of run.
 
 A change between files must keep `tokens_per_sec.mean:-5%`: that is judged by its interval alone.
 """
@@ -13,21 +15,14 @@ import operator
 import re
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from pytest_llamaburn import metrics, registry
+from pytest_llamaburn import measures, registry
 from pytest_llamaburn.errors import SettingsError
-from pytest_llamaburn.stats import samples
+from pytest_llamaburn.measures import Measure, Observed
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
 
-STATISTICS = ("mean", "std", "cv", "min", *samples.PERCENTILES, "max", "n")
-WHOLE_RUN = metrics.RUN_METRICS
-# Means that are gated beside the metrics, with their units; `accuracy` is of right answers.
-SPECIAL = {
-    "error_rate": "share",
-    "accuracy": "share",
-    **{name: metric.unit for name, metric in WHOLE_RUN.items()},
-}
+THRESHOLD = "--threshold"
 ALIASES = {"median": "p50", "p99.9": "p99_9"}
 _OPERATORS: dict[str, Callable[[float, float], bool]] = {
     "<=": operator.le,
@@ -35,39 +30,39 @@ _OPERATORS: dict[str, Callable[[float, float], bool]] = {
     "<": operator.lt,
     ">": operator.gt,
 }
-_SHAPE = re.compile(
-    r"\s*(?P<metric>[a-z]\w*)(?:\.(?P<statistic>[a-z][\w.]*?))?\s*"
-    r"(?P<operator><=|>=|<|>)\s*(?P<bound>[-+]?(?:\d+\.?\d*|\.\d+)(?:e[-+]?\d+)?)"
+_NAME = (
+    r"\s*(?P<name>[a-z]\w*)(?:\.(?P<statistic>[a-z][\w.]*?))?"
+    r"\s*(?:@\s*(?P<level>\d+(?:\.\d+)?))?\s*"
+)
+_SELECTOR = re.compile(rf"{_NAME}$")
+_GATE = re.compile(
+    rf"{_NAME}(?P<operator><=|>=|<|>)\s*(?P<bound>[-+]?(?:\d+\.?\d*|\.\d+)(?:e[-+]?\d+)?)"
     r"\s*(?P<unit>(?:[^\s\d.]\S*)?)\s*$"
 )
 _OF_CHANGE = re.compile(r"\s*(?P<column>[^:]+?)\s*:\s*(?P<bound>[+-]\d+(\.\d+)?)\s*%\s*$")
-# What a bound's unit is worth in the metric's own.
-_UNITS = {
-    "ms": {"ms": 1.0, "s": 1e3, "us": 1e-3, "µs": 1e-3},
-    "tokens/s": {"tokens/s": 1.0, "/s": 1.0},
-    "tokens": {"tokens": 1.0},
-    "W": {"W": 1.0, "mW": 1e-3, "kW": 1e3},
-    "Wh": {"Wh": 1.0, "mWh": 1e-3, "kWh": 1e3},
-    "J": {"J": 1.0, "mJ": 1e-3, "kJ": 1e3},
-    "tokens/J": {"tokens/J": 1.0, "/J": 1.0},
-    "share": {"%": 0.01},
-}
 
 
-class Observed(NamedTuple):
-    """A value, its 95 % interval, and why it decides nothing, empty where it does."""
+class Selector(NamedTuple):
+    """What an expression is about: a statistic of a measure, at a level of a load.
 
-    value: float | None
-    interval: Sequence[float] | None
-    reason: str
+    The statistic is None where the measure is one number, or a point whose axis is not named; the
+    level where none is named.
+    """
+
+    measure: Measure
+    statistic: str | None = None
+    level: float | None = None
+
+    def observed(self, document: Mapping[str, Any]) -> Observed:
+        """Return what a document has of it."""
+        return self.measure.observed(document, self.statistic, self.level)
 
 
 class Gate(NamedTuple):
-    """One parsed expression; `bound` is in the metric's own unit."""
+    """One parsed expression; `bound` is in the measure's own unit."""
 
     expression: str
-    metric: str
-    statistic: str
+    of: Selector
     operator: str
     bound: float
 
@@ -76,59 +71,53 @@ class Gate(NamedTuple):
         return _OPERATORS[self.operator](value, self.bound)
 
 
-def parse(expression: str, special: Mapping[str, str] = SPECIAL) -> Gate:
-    """Return the gate an expression means; `special` are the names that stand for a mean.
+def parse(expression: str, table: Mapping[str, Measure], option: str = THRESHOLD) -> Gate:
+    """Return the gate that an expression means; `table` has the measures that it can be on.
 
-    Raises SettingsError for an unknown metric, statistic or unit, with the nearest names, and for
-    what is no finite number.
+    Raises SettingsError for an unknown name, statistic or unit, with the nearest names, and for a
+    bound that is not a finite number.
     """
-    found = _SHAPE.match(expression)
+    found = _GATE.match(expression)
     if not found:
         raise SettingsError(
-            f"--threshold: '{expression}' is refused: write METRIC.STATISTIC<NUMBER, as in "
+            f"{option}: '{expression}' is refused: write METRIC.STATISTIC<NUMBER, as in "
             "ttft_ms.p95<500"
         )
-    metric = _metric(expression, found["metric"], special)
-    own = special.get(metric)
-    statistic = _statistic(expression, metric, found["statistic"], own)
-    unit = "share" if statistic == "cv" else own or _unit_of(metric)
-    scale = _scale(expression, "n" if statistic == "n" else unit, found["unit"])
-    bound = float(found["bound"]) * scale
+    where = f"{option}: '{expression}'"
+    of = _selected(found, table, where)
+    bound = float(found["bound"]) * _scale(of, found["unit"], where)
     if not math.isfinite(bound):
+        raise SettingsError(f"{where}: {found['bound']} is refused: write a number below 1e308")
+    return Gate(expression, of, found["operator"], bound)
+
+
+def selector(text: str, table: Mapping[str, Measure], option: str) -> Selector:
+    """Return what a text such as `ttft_ms.p50@8` is about; raises SettingsError as `parse` does."""
+    found = _SELECTOR.match(text)
+    if not found:
         raise SettingsError(
-            f"--threshold: '{expression}': {found['bound']} is refused: write a number below 1e308"
+            f"{option}: '{text}' is refused: write METRIC.STATISTIC, as ttft_ms.p50"
         )
-    return Gate(expression, metric, statistic, found["operator"], bound)
+    return _selected(found, table, f"{option}: '{text}'")
 
 
-def parse_all(expressions: Iterable[str], special: Mapping[str, str] = SPECIAL) -> list[Gate]:
-    """Return the gates of several expressions."""
-    return [parse(expression, special) for expression in expressions]
+def judged(
+    document: Mapping[str, Any],
+    table: Mapping[str, Measure],
+    expressions: Iterable[str],
+    mode: str,
+) -> list[dict[str, Any]]:
+    """Return the verdicts of gates on a document, as `results.gates[]` has them."""
+    found = [parse(expression, table) for expression in expressions]
+    return [decide(gate, gate.of.observed(document), mode) for gate in found]
 
 
-def judge_all(document: dict[str, Any]) -> list[dict[str, Any]]:
-    """Return the verdicts of a benchmark's own thresholds on its result file's content."""
-    config, results = document["config"], document["results"]
-    start = "cold" if config["start"] == "cold" else "warm"
-    rows = [run for run in results["runs"] if run["start"] == start]
-    gates = parse_all(config["threshold"])
-    return [judge(gate, results, rows, config["gate_mode"]) for gate in gates]
+def decide(gate: Gate, observed: Observed, mode: str) -> dict[str, Any]:
+    """Return the verdict on what was observed, as `results.gates[]` has it.
 
-
-def judge(
-    gate: Gate, results: dict[str, Any], rows: Sequence[dict[str, Any]], mode: str
-) -> dict[str, Any]:
-    """Return the verdict on a benchmark's results, as `results.gates[]` has it.
-
-    `rows` are the requests the statistic is over. `margin` is how far inside the bound the value
-    lies, in the metric's unit; negative outside.
+    `margin` is how far inside the bound the value lies, in the measure's unit; negative outside.
     """
-    return weigh(gate, _observed(gate, results, rows), mode)
-
-
-def weigh(gate: Gate, observed: Observed, mode: str) -> dict[str, Any]:
-    """Return the verdict on what was observed, as `results.gates[]` has it."""
-    value, interval, reason = observed
+    value, interval, reason, _ = _settled(gate, observed)
     verdict = "undecided" if value is None or reason else _verdict(gate, value, interval, mode)
     if verdict == "undecided" and not reason:
         reason = "the 95 % interval lies on both sides of the bound" if interval else "no interval"
@@ -198,82 +187,43 @@ def sentence(verdict: dict[str, Any]) -> str:
     return f"{verdict['expression']}: {verdict['verdict']}: {verdict['value']:.4g}{between}{why}"
 
 
-def _metric(expression: str, name: str, special: Mapping[str, str]) -> str:
-    if name in special or name == "chunk_gap_ms":
-        return name
-    full = metrics.resolve(name)
-    if full is None:
-        aliases = [m.alias for m in metrics.METRICS.values() if m.alias]
-        known = [*metrics.METRICS, *aliases, *special]
-        raise SettingsError(
-            f"--threshold: '{expression}': {registry.unknown('metric', name, known)}"
-        )
-    return full
+def _selected(found: re.Match[str], table: Mapping[str, Measure], where: str) -> Selector:
+    measure = measures.find(table, found["name"])
+    if measure is None:
+        known = measures.names(table)
+        raise SettingsError(f"{where}: {registry.unknown('metric', found['name'], known)}")
+    if found["level"] is None:
+        return Selector(measure, _statistic(measure, found["statistic"], where))
+    if not measure.of_level:
+        raise SettingsError(f"{where}: {measure.name} is not a number of one level: leave out @")
+    return Selector(measure, _statistic(measure, found["statistic"], where), float(found["level"]))
 
 
-def _statistic(expression: str, metric: str, name: str | None, special: str | None) -> str:
-    if special is not None:
-        if name in (None, "mean"):
-            return "mean"
-        raise SettingsError(f"--threshold: '{expression}': {metric} has no statistic '{name}'")
+def _statistic(measure: Measure, name: str | None, where: str) -> str | None:
+    """Return the statistic that is meant: of a distribution the mean, unless one is named."""
     full = ALIASES.get(name or "mean", name or "mean")
-    if full not in STATISTICS:
-        words = registry.unknown("statistic", full, STATISTICS)
-        raise SettingsError(f"--threshold: '{expression}': {words}")
-    return full
+    if full in measure.statistics:
+        return full
+    if name is None or (full == "mean" and not measure.statistics):
+        return None
+    if not measure.statistics:
+        raise SettingsError(f"{where}: {measure.name} has no statistic '{name}'")
+    raise SettingsError(f"{where}: {registry.unknown('statistic', full, measure.statistics)}")
 
 
-def _unit_of(metric: str) -> str:
-    return "ms" if metric == "chunk_gap_ms" else metrics.METRICS[metric].unit
-
-
-def _scale(expression: str, own: str, unit: str) -> float:
-    units = {"": 1.0, **_UNITS.get(own, {})}
+def _scale(of: Selector, unit: str, where: str) -> float:
+    units = measures.units(of.measure.unit_of(of.statistic))
     if unit not in units:
         known = ", ".join(filter(None, units)) or "none"
-        raise SettingsError(
-            f"--threshold: '{expression}': unit '{unit}' is unknown; known: {known}"
-        )
+        raise SettingsError(f"{where}: unit '{unit}' is unknown; known: {known}")
     return units[unit]
 
 
-def _observed(gate: Gate, results: dict[str, Any], rows: Sequence[dict[str, Any]]) -> Observed:
-    if gate.metric in WHOLE_RUN:
-        value = results.get("totals", {}).get(WHOLE_RUN[gate.metric].key)
-        return Observed(value, None, "" if value is not None else "no value of the whole run")
-    if gate.metric in SPECIAL:
-        return _share(gate.metric, results, rows)
-    summary = results["summary"][gate.metric]
-    value = summary[gate.statistic]
-    if value is None:
-        reason = summary.get("reason") or "too_few_samples"
-        return Observed(None, None, metrics.REASONS.get(reason, reason))
-    if gate.statistic == "mean":
-        return Observed(value, summary["ci95"], "")
-    if gate.statistic in samples.PERCENTILES:
-        quantile = samples.PERCENTILES[gate.statistic] / 100
-        values = [row[gate.metric] for row in rows if row.get(gate.metric) is not None]
-        interval = samples.quantile_interval(values, quantile)
-        needed = samples.floor(quantile)
-        few = (
-            ""
-            if summary["n"] >= needed
-            else f"{summary['n']} samples do not certify it, {needed} do"
-        )
-        return Observed(value, interval, few)
-    return Observed(value, None, "")
-
-
-def _share(name: str, results: dict[str, Any], rows: Sequence[dict[str, Any]]) -> Observed:
-    if name == "error_rate":
-        failed = sum(row["error"] is not None for row in rows)
-        if not rows:
-            return Observed(None, None, "no requests")
-        return Observed(failed / len(rows), samples.wilson(failed, len(rows)), "")
-    found = results.get("correctness")
-    if not found or found["accuracy"] is None:
-        return Observed(None, None, "no answers were judged")
-    return Observed(found["accuracy"], found["wilson95"], "")
+def _settled(gate: Gate, observed: Observed) -> Observed:
+    """Return what is observed, with a value where all that it may be is on one side."""
+    if observed.within is None or len({gate.holds(end) for end in observed.within}) > 1:
+        return observed
+    return Observed(min(observed.within, key=lambda end: abs(end - gate.bound)))
 
 
 def _verdict(gate: Gate, value: float, interval: Sequence[float] | None, mode: str) -> str:

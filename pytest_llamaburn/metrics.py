@@ -1,8 +1,8 @@
-"""Every number about a request: one function, one definition, one place.
+"""Every number about one request: one function, one definition, one place.
 
 TTFT is defined here (`time_to_first_token_ms`) and stamped in `backends/_http.py`. A function
-returns its value in its unit, or a `Missing` with the reason; the decorator registers name, unit,
-direction and formula, from which tables, schema and the docs page are made.
+returns its value in its unit, or a `Missing` with the reason; the decorator makes its measure
+(`measures.py`).
 """
 
 from __future__ import annotations
@@ -11,13 +11,15 @@ from collections import Counter
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from pytest_llamaburn.criteria import BUILT_IN
+from pytest_llamaburn.measures import CHUNK_GAP, STATISTICS, Measure
 from pytest_llamaburn.stats import samples
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from pytest_llamaburn.trace import Trace
+
+    Compute = Callable[[Trace], "float | Missing"]
 
 
 class Missing(NamedTuple):
@@ -26,252 +28,22 @@ class Missing(NamedTuple):
     reason: str
 
 
-class Metric(NamedTuple):
-    """One registered number about a request."""
-
-    name: str
-    unit: str
-    better: str
-    formula: str
-    source: str
-    alias: str | None
-    compute: Callable[[Trace], float | Missing]
-
-
-class RunMetric(NamedTuple):
-    """One number about many requests; `key` is where the result file has it."""
-
-    key: str
-    unit: str
-    better: str
-    formula: str
-
-
-METRICS: dict[str, Metric] = {}
-RUN_METRICS = {
-    "run_energy_wh": RunMetric(
-        "energy_wh", "Wh", "lower", "energy from the first send to the last end, gross"
-    ),
-    "energy_above_idle_wh": RunMetric(
-        "energy_above_idle_wh", "Wh", "lower", "run_energy_wh − idle power, model loaded · time"
-    ),
-    "run_power_draw_watts": RunMetric(
-        "power_draw_watts", "W", "lower", "run_energy_wh · 3600 / seconds"
-    ),
-    "power_peak_watts": RunMetric("power_peak_watts", "W", "lower", "highest power read"),
-    "joules_per_output_token": RunMetric(
-        "joules_per_output_token", "J", "lower", "run_energy_wh · 3600 / tokens generated"
-    ),
-    "output_tokens_per_joule": RunMetric(
-        "output_tokens_per_joule", "tokens/J", "higher", "1 / joules_per_output_token"
-    ),
-}
-ENERGY_UNITS = ("Wh", "W", "J", "tokens/J")
-# Those whose distributions a level of a stress run has.
-LEVEL_METRICS = (
-    *("total_generation_ms", "time_to_first_token_ms", "inter_token_latency_ms"),
-    *("tokens_per_sec", "queue_ms", "prompt_eval_ms"),
-    *("input_sequence_length", "output_sequence_length"),
-)
-# Of a stress run: of a level, unless `key` begins with results.
-LOAD_METRICS = {
-    "requests_per_sec": RunMetric(
-        "requests_per_sec",
-        "/s",
-        "higher",
-        "requests that succeeded / seconds, while the load was whole; a request that lies partly "
-        "in that time counts by that share of its generation",
-    ),
-    "output_tokens_per_sec": RunMetric(
-        "output_tokens_per_sec",
-        "tokens/s",
-        "higher",
-        "tokens generated / seconds, over the same time and by the same shares",
-    ),
-    "error_rate": RunMetric(
-        "error_rate",
-        "share",
-        "lower",
-        "requests that failed or outlasted the deadline / all, each followed to its end",
-    ),
-    "goodput_share": RunMetric(
-        "goodput.share", "share", "higher", "requests that kept every bound of --slo / all"
-    ),
-    "energy_wh": RunMetric("energy_wh", "Wh", "lower", "energy from first send to last end, gross"),
-    "power_draw_watts": RunMetric("power_draw_watts", "W", "lower", "mean over time"),
-    "power_peak_watts": RunMetric("power_peak_watts", "W", "lower", "highest power read"),
-    "joules_per_output_token": RunMetric(
-        "joules_per_output_token", "J", "lower", "energy_wh · 3600 / tokens generated"
-    ),
-    "output_tokens_per_joule": RunMetric(
-        "output_tokens_per_joule", "tokens/J", "higher", "1 / joules_per_output_token"
-    ),
-    "failure_point": RunMetric(
-        "results.failure_point",
-        "clients",
-        "higher",
-        "where error_rate crosses --failure-rate, from one monotone fit over all that was sent",
-    ),
-    "degradation_point": RunMetric(
-        "results.degradation_point",
-        "clients",
-        "higher",
-        "where a latency crosses --degradation-factor times that of one client alone",
-    ),
-    "optimal": RunMetric(
-        "results.optimal",
-        "clients",
-        "higher",
-        "the smallest level within 5 % of the highest throughput at acceptable latency",
-    ),
-    "recovery_time_ms": RunMetric(
-        "results.recovery_time_ms",
-        "ms",
-        "lower",
-        "end of the spike to the first of two windows whose median wait is that of before",
-    ),
-}
-_MEANT = {
-    "faithfulness": "mean over answers: claims of the answer that its evidence supports / claims",
-    "context_recall": "mean over answers: claims of the reference that the evidence has / claims",
-}
-EVAL_METRICS = {
-    **{
-        name: RunMetric(
-            f"results.criteria.{name}.mean",
-            "score" if found.kind == "scale" else "share",
-            "higher",
-            _MEANT.get(name, f"mean of the judges' marks for {name}, 1 to 5, over what was scored"),
-        )
-        for name, found in BUILT_IN.items()
-        if found.kind != "grade"
-    },
-    "graded_correct": RunMetric(
-        "results.grades.graded_correct.mean",
-        "share",
-        "higher",
-        "answers that judges graded correct / answers that they graded",
-    ),
-    "graded_incorrect": RunMetric(
-        "results.grades.graded_incorrect.mean",
-        "share",
-        "lower",
-        "answers that judges graded incorrect / answers that they graded",
-    ),
-    "not_attempted": RunMetric(
-        "results.grades.not_attempted.mean",
-        "share",
-        "none",
-        "answers that judges graded not attempted / answers that they graded",
-    ),
-    "correct_given_attempted": RunMetric(
-        "results.grades.correct_given_attempted.mean",
-        "share",
-        "higher",
-        "answers graded correct / answers graded correct or incorrect",
-    ),
-    "f_score": RunMetric(
-        "results.grades.f_score.mean",
-        "share",
-        "higher",
-        "harmonic mean of graded_correct and correct_given_attempted",
-    ),
-    "correct": RunMetric(
-        "results.correct.mean",
-        "share",
-        "higher",
-        "answers that the scorers found right / answers; one that cannot be read is wrong",
-    ),
-    "correct_of_parsed": RunMetric(
-        "results.correct_of_parsed.mean",
-        "share",
-        "higher",
-        "answers that the scorers found right / answers that could be read",
-    ),
-    "unparsable": RunMetric(
-        "results.unparsable.mean",
-        "share",
-        "lower",
-        "answers that could not be read, empty, cut and failed ones among them / answers",
-    ),
-    "pass_at_k": RunMetric(
-        "results.pass_at_k.mean",
-        "share",
-        "higher",
-        "mean over questions of 1 − C(n − right, k) / C(n, k), with n answers each",
-    ),
-    "win_rate": RunMetric(
-        "results.pairwise.win_rate.value",
-        "share",
-        "higher",
-        "(won + ties / 2) / questions, each judged in both orders; if they disagree it is a tie",
-    ),
-    "unscored": RunMetric(
-        "1 − results.n_scored / n_total",
-        "share",
-        "lower",
-        "verdicts that are not there / all asked for; the larger share, of judges or of scorers",
-    ),
-    "error_rate": RunMetric(
-        "results.totals.failed / requests",
-        "share",
-        "lower",
-        "answers that failed / all that were asked for",
-    ),
-}
-
+REQUEST: dict[str, Measure] = {}  # the measures that each request has a number of
+_COMPUTE: dict[str, Compute] = {}
 # States of a scorer's verdict that are not the model's doing: such an answer is in no share.
 NO_VERDICT = ("unavailable", "skipped_sut_error", "unfinished")
-REASONS = {
-    "failed": "the request failed",
-    "no_delta": "the answer had no content",
-    "no_usage": "the server sent no token counts, or 0 for what was there",
-    "below_two_tokens": "one token has no gap to the next",
-    "no_samples": "no request gave a value",
-    "one_read": "the whole answer came in one read",
-    "not_reported": "the server does not say",
-    "unreadable": "what the server says is no number",
-    "implausible": "what the server says cannot be true",
-    "not_streamed": "the server sent the whole answer at once, although it was asked to stream",
-    "no_uncached_count": "the server does not say how much of the prompt was cached",
-    "clock_too_short": "the server timed less than a millisecond",
-    "no_provider": "no power sensor is read",
-    "remote_server": "the server is on another machine, whose sensors are not read",
-    "profile_off": "sensors were not to be read (--no-profile)",
-    "unsupported_field": "no GPU gives its power",
-    "gpu_not_used": "the server uses none of the GPUs that have sensors",
-    "devices_differ": "parts of the run counted the energy of different devices",
-    "window_too_short": "the request was too short for the sensor",
-    "low_coverage": "readings are missing for over a fifth of the time",
-    "no_thinking_end": "the answer held only thinking",
-    "connection_reused": "an open connection was used",
-}
-
 DOUBTS = ("unreadable", "implausible", "not_streamed")  # of one answer, not of a kind of server
 
 
-def metric(
-    name: str, *, unit: str, better: str, formula: str, source: str = "client", alias: str = ""
-) -> Callable[[Callable[[Trace], float | Missing]], Callable[[Trace], float | Missing]]:
-    """Register a function as the one definition of a number.
+def metric(name: str, **about: Any) -> Callable[[Compute], Compute]:
+    """Register a function as the one definition of a number; `about` are fields of its Measure."""
+    measure = Measure(name, statistics=STATISTICS, **about)
 
-    `better` is lower, higher or none; `source` says whose clock or count it rests on.
-    """
-
-    def register(
-        compute: Callable[[Trace], float | Missing],
-    ) -> Callable[[Trace], float | Missing]:
-        METRICS[name] = Metric(name, unit, better, formula, source, alias or None, compute)
+    def register(compute: Compute) -> Compute:
+        REQUEST[name], _COMPUTE[name] = measure, compute
         return compute
 
     return register
-
-
-def resolve(name: str) -> str | None:
-    """Return the full name of a metric or of its alias, None for neither."""
-    if name in METRICS:
-        return name
-    return next((m.name for m in METRICS.values() if m.alias == name), None)
 
 
 def compute(trace: Trace) -> tuple[dict[str, float | None], dict[str, str]]:
@@ -280,11 +52,11 @@ def compute(trace: Trace) -> tuple[dict[str, float | None], dict[str, str]]:
     A failed request has no values: a latency of something that did not happen is not a latency.
     """
     if trace.failure:
-        return dict.fromkeys(METRICS), dict.fromkeys(METRICS, "failed")
+        return dict.fromkeys(REQUEST), dict.fromkeys(REQUEST, "failed")
     values: dict[str, float | None] = {}
     reasons: dict[str, str] = {}
-    for name, definition in METRICS.items():
-        value = definition.compute(trace)
+    for name, of_trace in _COMPUTE.items():
+        value = of_trace(trace)
         if isinstance(value, Missing):
             values[name], reasons[name] = None, value.reason
         else:
@@ -306,13 +78,13 @@ def summary(
     A metric without values gives the reason its requests gave most often.
     """
     found = {}
-    for name, definition in METRICS.items():
+    for name, measure in REQUEST.items():
         values = [row[name] for row in rows if row[name] is not None]
         reasons = Counter(r["null_reasons"].get(name) for r in rows or every)
         reason = reasons.most_common(1)[0][0] if reasons else None
-        found[name] = samples.distribution(values, definition.unit, reason)
+        found[name] = samples.distribution(values, measure.unit, reason)
     gaps = [gap for row in rows for gap in row["chunk_gaps_ms"]]
-    found["chunk_gap_ms"] = samples.distribution(gaps, "ms")
+    found[CHUNK_GAP.name] = samples.distribution(gaps, CHUNK_GAP.unit)
     return found
 
 
@@ -321,6 +93,7 @@ def summary(
     unit="ms",
     better="lower",
     alias="ttft_ms",
+    label="time to first token",
     formula="first non-empty content or thinking delta − request sent",
 )
 def time_to_first_token_ms(trace: Trace) -> float | Missing:
@@ -333,6 +106,7 @@ def time_to_first_token_ms(trace: Trace) -> float | Missing:
     unit="ms",
     better="lower",
     alias="itl_ms",
+    label="inter-token latency",
     formula="(total_generation_ms − time_to_first_token_ms) / (output_sequence_length − 1)",
 )
 def inter_token_latency_ms(trace: Trace) -> float | Missing:
@@ -353,6 +127,7 @@ def inter_token_latency_ms(trace: Trace) -> float | Missing:
     unit="tokens/s",
     better="higher",
     alias="tps",
+    label="tokens per second",
     formula="1000 / inter_token_latency_ms",
 )
 def tokens_per_sec(trace: Trace) -> float | Missing:
@@ -365,6 +140,7 @@ def tokens_per_sec(trace: Trace) -> float | Missing:
     "e2e_tokens_per_sec",
     unit="tokens/s",
     better="higher",
+    label="tokens per second, end to end",
     formula="1000 · output_sequence_length / total_generation_ms",
 )
 def e2e_tokens_per_sec(trace: Trace) -> float | Missing:
@@ -382,6 +158,7 @@ def e2e_tokens_per_sec(trace: Trace) -> float | Missing:
     unit="ms",
     better="lower",
     alias="e2e_ms",
+    label="total generation",
     formula="last content or thinking delta − request sent",
 )
 def total_generation_ms(trace: Trace) -> float | Missing:
@@ -394,6 +171,7 @@ def total_generation_ms(trace: Trace) -> float | Missing:
     unit="ms",
     better="lower",
     source="server",
+    label="prompt evaluation",
     formula="the server's time on the uncached part of the prompt",
 )
 def prompt_eval_ms(trace: Trace) -> float | Missing:
@@ -406,6 +184,7 @@ def prompt_eval_ms(trace: Trace) -> float | Missing:
     unit="ms",
     better="lower",
     source="server",
+    label="load duration",
     formula="the server's time to have the model in memory",
 )
 def load_duration_ms(trace: Trace) -> float | Missing:
@@ -419,6 +198,7 @@ def load_duration_ms(trace: Trace) -> float | Missing:
     better="none",
     alias="isl",
     source="server",
+    label="input length",
     formula="the server's count of prompt tokens, cached ones included",
 )
 def input_sequence_length(trace: Trace) -> float | Missing:
@@ -432,6 +212,7 @@ def input_sequence_length(trace: Trace) -> float | Missing:
     better="none",
     alias="osl",
     source="server",
+    label="output length",
     formula="the server's count of generated tokens, thinking included",
 )
 def output_sequence_length(trace: Trace) -> float | Missing:
@@ -444,6 +225,7 @@ def output_sequence_length(trace: Trace) -> float | Missing:
     unit="W",
     better="lower",
     source="sensor",
+    label="power draw",
     formula="time-weighted mean power during the request",
 )
 def power_draw_watts(trace: Trace) -> float | Missing:  # noqa: ARG001
@@ -456,6 +238,7 @@ def power_draw_watts(trace: Trace) -> float | Missing:  # noqa: ARG001
     unit="Wh",
     better="lower",
     source="sensor",
+    label="energy",
     formula="integral of power over the request / 3600",
 )
 def energy_wh(trace: Trace) -> float | Missing:  # noqa: ARG001
@@ -492,6 +275,7 @@ def time_to_first_answer_token_ms(trace: Trace) -> float | Missing:
     unit="ms",
     better="lower",
     source="server",
+    label="queueing",
     formula="Ollama: total − load − prompt − generation; llama.cpp: response head − request sent",
 )
 def queue_ms(trace: Trace) -> float | Missing:
@@ -504,6 +288,7 @@ def queue_ms(trace: Trace) -> float | Missing:
     unit="tokens/s",
     better="higher",
     source="server",
+    label="prompt tokens per second",
     formula="1000 · uncached prompt tokens / prompt_eval_ms",
 )
 def prompt_tokens_per_sec(trace: Trace) -> float | Missing:
@@ -596,3 +381,6 @@ def _given(
 def _counted(trace: Trace, name: str, count: float | None, *, there: bool) -> float | Missing:
     """Return a count of tokens; 0 where something was there is how some servers say nothing."""
     return _given(trace, name, None if there and not count else count, "no_usage")
+
+
+MEASURES = {**REQUEST, CHUNK_GAP.name: CHUNK_GAP}  # those of requests, with the gaps of all pooled

@@ -13,7 +13,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar, cast
 
-from pytest_llamaburn import files, settings
+from pytest_llamaburn import files, registry, settings
 from pytest_llamaburn.errors import SettingsError
 
 if TYPE_CHECKING:
@@ -50,24 +50,34 @@ def declare(add: Callable[..., Any], *kinds: type, prefix: str = "") -> None:
 
     Absent flags are None, so that weaker sources can speak; values stay text until `resolve`.
     """
+    for option in distinct(*kinds):
+        declare_one(add, option, prefix)
+
+
+def declare_one(add: Callable[..., Any], option: Option, prefix: str = "") -> None:
+    """Declare the flags of one option."""
+    names = [f"--{_spelling(option, prefix, option.on)}"]
+    if option.switch:
+        names.append(f"--no-{_spelling(option, prefix)}")
+    if option.short and not prefix:
+        names.append(option.short)
+    dest, about = _dest(option, prefix), _help(option)
+    made = add(*names, dest=dest, default=None, help=about, **_action(option))
+    if made is not None:  # argparse's: `completion` offers the words that it takes
+        made.words = option.choices
+
+
+def distinct(*kinds: type) -> list[Option]:
+    """Return the options of settings classes, each once: kinds of run share most of theirs."""
     found: dict[str, Option] = {}
     for option in (o for kind in kinds for o in settings.options_of(kind)):
-        found.setdefault(_dest(option, prefix), option)
-    for option in found.values():
-        names = [f"--{_spelling(option, prefix, option.on)}"]
-        if option.switch:
-            names.append(f"--no-{_spelling(option, prefix)}")
-        if option.short and not prefix:
-            names.append(option.short)
-        dest, about = _dest(option, prefix), _help(option)
-        made = add(*names, dest=dest, default=None, help=about, **_action(option))
-        if made is not None:  # argparse's: `completion` offers the words that it takes
-            made.words = option.choices
+        found.setdefault(option.key, option)
+    return [*found.values()]
 
 
 def given(namespace: argparse.Namespace, kind: type, prefix: str = "") -> dict[str, Any]:
     """Return the values of the flags that were used, by setting name."""
-    found = {o.name: getattr(namespace, _dest(o, prefix)) for o in settings.options_of(kind)}
+    found = {o.name: getattr(namespace, _dest(o, prefix), None) for o in settings.options_of(kind)}
     return {name: value for name, value in found.items() if value is not None}
 
 
@@ -217,22 +227,46 @@ def _from_file(kind: type, path: Path) -> dict[str, tuple[Any, str]]:
         msg = f"{path}: not readable as TOML: {files.reason(err)}"
         raise SettingsError(msg) from err
     mine = {o.toml_key: o for o in settings.options_of(kind)}
-    known = {o.toml_key for k in settings.kinds() for o in settings.options_of(k)}
+    entries = [*_flatten(tables)]
+    known = _known_keys([key for key, _ in entries])
     found: dict[str, tuple[Any, str]] = {}
-    for key, value in _flatten(tables):
-        table = next((k for k in known if k.endswith(".*") and key.startswith(k[:-1])), "")
+    for key, value in entries:
+        table = _table(key, known)
         option = mine.get(table or key)
         if option is not None and table:
             _refuse_no_operator(option, f"{path}: {key}", value)
             entry = f"{key.removeprefix(table[:-1])}{option.join}{value}"
-            entries = [*found.get(option.name, ([],))[0], entry]
-            found[option.name] = (entries, f"{path}: {table[:-2]}")
+            before = found[option.name][0] if option.name in found else []
+            found[option.name] = ([*before, entry], f"{path}: {table[:-2]}")
         elif option is not None:
             one = option.repeats and isinstance(value, str)
             found[option.name] = ([value] if one else value, f"{path}: {key}")
-        elif not table and key not in known and not key.startswith(settings.RESERVED_TOML):
+        elif not _is_known(key, known):
             raise SettingsError(_unknown_key(path, key, known))
     return found
+
+
+def _known_keys(keys: Sequence[str]) -> set[str]:
+    """Return the keys that a file may have.
+
+    Those of other distributions' kinds are looked up, which costs 20 ms, only if one may be meant.
+    """
+    known: set[str] = set()
+    for kinds in (registry.own, registry.names):
+        classes = settings.classes(kinds("kinds"))
+        known = {o.toml_key for one in classes for o in settings.options_of(one)}
+        if all(_is_known(key, known) for key in keys):
+            break
+    return known
+
+
+def _is_known(key: str, known: set[str]) -> bool:
+    return bool(key in known or _table(key, known) or key.startswith(settings.RESERVED_TOML))
+
+
+def _table(key: str, known: set[str]) -> str:
+    """Return the key of the table, such as `thresholds.*`, that a key is an entry of."""
+    return next((k for k in known if k.endswith(".*") and key.startswith(k[:-1])), "")
 
 
 def _refuse_no_operator(option: Option, origin: str, value: Any) -> None:

@@ -6,72 +6,78 @@ PYTEST_DONT_REWRITE
 from __future__ import annotations
 
 import dataclasses
-import random
-from functools import partial
-from pathlib import Path, PurePath
+from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from pytest_llamaburn import options
+from pytest_llamaburn import files, fixtures, options
 from pytest_llamaburn.errors import LlamaBurnError, SettingsError
 from pytest_llamaburn.fixtures import (
-    FIXTURES,
     HARNESS,
-    MARKERS,
-    PROMPT_ARGUMENT,
-    QUESTION_ARGUMENT,
-    exam,
-    exam_answer,
-    exam_scores,
     gpu_profiler,
-    iterations_of,
     judge,
-    llm,
-    llm_under_load,
     marked,
-    measure,
-    measure_more,
     ollama_client,
-    params_of,
-    stress,
+    seen,
     target_of,
 )
-from pytest_llamaburn.session import KINDS, PREFIX, Broken, Harness, Target
+from pytest_llamaburn.kinds import _kind
+from pytest_llamaburn.kinds._kind import RunKind, Target
+from pytest_llamaburn.session import PREFIX, Harness
 from pytest_llamaburn.settings import Display
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Generator
+    from collections.abc import Generator, Iterable
 
-__all__ = [
-    "exam",
-    "exam_answer",
-    "exam_scores",
-    "gpu_profiler",
-    "judge",
-    "llm",
-    "llm_under_load",
-    "measure",
-    "measure_more",
-    "ollama_client",
-    "stress",
-]
+    from pytest_llamaburn.settings import Option
+
+__all__ = ["gpu_profiler", "judge", "ollama_client"]
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    """Declare the options, all of them under one prefix."""
-    group = parser.getgroup("llamaburn", "benchmarks of local language models")
-    kinds = (kind.settings for kind in KINDS.values())
-    options.declare(group.addoption, *kinds, Display, prefix=PREFIX)
+    """Declare the options of our own kinds of runs, all of them under one prefix."""
+    _declare(parser, _options_of(_kind.own()))
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_load_initial_conftests(early_config: pytest.Config, parser: pytest.Parser) -> None:
+    """Declare the options of other distributions' kinds: their plugins are loaded by now."""
+    foreign = _foreign(early_config)
+    if foreign:
+        known = {option.key for option in _options_of(_kind.own())}
+        _declare(parser, [o for o in _options_of(foreign) if o.key not in known])
+
+
+def _options_of(kinds: Iterable[RunKind]) -> list[Option]:
+    return options.distinct(*(kind.settings_class for kind in kinds), Display)
+
+
+def _declare(parser: pytest.Parser, declared: Iterable[Option]) -> None:
+    """Declare options in small groups: pytest compares each with all others of its group."""
+    for option in declared:
+        group = parser.getgroup(f"llamaburn {option.group}")
+        options.declare_one(group.addoption, option, PREFIX)
+
+
+def _foreign(config: pytest.Config) -> list[RunKind]:
+    """Return the kinds of runs of other distributions: modules that are plugins and have KIND."""
+    modules = (p for p in config.pluginmanager.get_plugins() if isinstance(p, ModuleType))
+    found = (vars(module).get("KIND") for module in modules)
+    ours = {kind.name for kind in _kind.own()}
+    kinds = [k for k in found if isinstance(k, RunKind) and k.name not in ours]
+    return sorted(kinds, key=lambda kind: kind.name)
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Register the markers and the session's harness, which opens nothing yet."""
-    for name, text in MARKERS.items():
-        config.addinivalue_line("markers", f"{name}(**options): {text}")
-    harness = config.stash[HARNESS] = Harness(config)
+    """Register markers, fixtures and the session's harness, which opens nothing yet."""
+    kinds = [*_kind.own(), *_foreign(config)]
+    for kind in kinds:
+        config.addinivalue_line("markers", f"{kind.marker}(**options): {kind.marker_help}")
+    harness = config.stash[HARNESS] = Harness(config, kinds)
     harness.keep_stderr()
     _check_output(config)
+    config.pluginmanager.register(fixtures.of_kinds(kinds), "llamaburn-fixtures")
     config.pluginmanager.register(Outcome(harness), "llamaburn-outcome")
 
 
@@ -94,63 +100,37 @@ def pytest_configure_node(node: Any) -> None:
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
-    """Parametrize what opens a run by model and repeat, prompts and questions by those chosen."""
+    """Parametrize what opens a run, and what else its kind has parameters for."""
     harness = metafunc.config.stash[HARNESS]
-    for fixture in filter(metafunc.fixturenames.__contains__, KINDS):
-        if QUESTION_ARGUMENT in metafunc.fixturenames:
-            found = _or_broken(partial(_pairs, harness, fixture))
-            pairs = [(p, p) if isinstance(p, Broken) else p for p in found]
-            names = (fixture, QUESTION_ARGUMENT)
-            ids = map(_pair_id, pairs)
-            metafunc.parametrize(names, pairs, indirect=[fixture], ids=ids, scope="session")
+    for kind in harness.kinds.values():
+        if kind.fixture not in metafunc.fixturenames:
             continue
-        targets: list[Any] = _or_broken(partial(harness.targets, fixture))
-        if PROMPT_ARGUMENT in metafunc.fixturenames:
-            planned = _or_broken(lambda: harness.prompts[0])
-            metafunc.parametrize(PROMPT_ARGUMENT, planned, ids=map(_prompt_id, planned))
-            targets = [p for p in planned if isinstance(p, Broken)] or targets
-        metafunc.parametrize(fixture, targets, indirect=True, ids=map(_target_id, targets))
-
-
-def _pairs(harness: Harness, fixture: str) -> list[Any]:
-    """Return every run with each of its questions."""
-    targets = harness.targets(fixture)
-    return [(target, question) for target in targets for question in harness.questions(target)]
+        for params in kind.parametrize(harness, metafunc.fixturenames):
+            opening = [kind.fixture] if kind.fixture in params.names else []
+            names, values, ids, scope = params
+            metafunc.parametrize(",".join(names), values, indirect=opening, ids=ids, scope=scope)
 
 
 @pytest.hookimpl(trylast=True)
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Shuffle the prompts of each model's run, by the seed: order must not favour any."""
+    """Leave out what the settings do not ask for; let each kind of run order its items."""
     harness = config.stash[HARNESS]
-    items[:] = [item for item in items if not _pointless(item, harness)]
-    _answers_first(items)
-    groups: dict[Target, list[int]] = {}
-    for index, item in enumerate(items):
-        target = target_of(item)
-        if target and PROMPT_ARGUMENT in params_of(item):
-            groups.setdefault(target, []).append(index)
-    for target, places in groups.items():
-        order = places[:]
-        random.Random(f"{harness.common.seed}/{target.repeat}").shuffle(order)  # noqa: S311
-        for place, item in zip(places, [items[i] for i in order], strict=True):
-            items[place] = item
+    items[:] = [item for item in items if _wanted(item, harness)]
+    for kind in harness.kinds.values():
+        own = {i: seen(item) for i, item in enumerate(items) if _is_of(target_of(item), kind)}
+        ordered = kind.order([*own.values()], harness)
+        for place, item in zip(own, ordered, strict=True):
+            items[place] = item.node
 
 
-def _answers_first(items: list[pytest.Item]) -> None:
-    """Put exams one after another, in each all answers before the first mark."""
-    places = [i for i, item in enumerate(items) if _fixture_of(item) == "exam"]
-    targets = list(dict.fromkeys(target_of(items[i]) for i in places))
-
-    def turn(item: pytest.Item) -> tuple[int, bool]:
-        return targets.index(target_of(item)), "exam_scores" in getattr(item, "fixturenames", ())
-
-    for place, item in zip(places, sorted((items[i] for i in places), key=turn), strict=True):
-        items[place] = item
+def _wanted(item: pytest.Item, harness: Harness) -> bool:
+    fixtures = getattr(item, "fixturenames", ())
+    used = [kind for kind in harness.kinds.values() if kind.fixture in fixtures]
+    return all(kind.wanted(seen(item), harness) for kind in used)
 
 
-def _fixture_of(item: pytest.Item) -> str | None:
-    target = target_of(item)
-    return target.fixture if target else None
+def _is_of(target: Target | None, kind: RunKind) -> bool:
+    return target is not None and target.kind == kind.name
 
 
 def pytest_collection_finish(session: pytest.Session) -> None:
@@ -163,24 +143,13 @@ def pytest_collection_finish(session: pytest.Session) -> None:
     for item in ours:
         target = target_of(item)
         if target:
-            count = _planned(item, harness)
+            count = harness.kinds[target.kind].planned(seen(item), harness)
             harness.planned.setdefault(target, {})[_key(item)] = count
 
 
 def _key(item: pytest.Item) -> str:
     """Return the name, in a run's plan, of what an item measures first."""
     return f"{item.nodeid}#1"
-
-
-def _planned(item: pytest.Item, harness: Harness) -> int:
-    """Return how many rows an item is known to journal: none if it only looks at the model."""
-    names = getattr(item, "fixturenames", ())
-    if "measure" in names:
-        both = 2 if harness.settings("llm").start == "both" else 1
-        return iterations_of(item, harness) * both
-    if "exam_scores" in names:
-        return 1
-    return int(harness.settings("exam").samples) if "exam_answer" in names else 0
 
 
 @pytest.hookimpl(wrapper=True)
@@ -191,7 +160,7 @@ def pytest_runtestloop(session: pytest.Session) -> Generator[None, object, objec
     finally:
         config, params = session.config, session.config.invocation_params
         if not params.dir.is_dir():
-            config.invocation_params = dataclasses.replace(params, dir=Path.home())
+            config.invocation_params = dataclasses.replace(params, dir=files.lasting())
 
 
 @pytest.hookimpl(tryfirst=True)
@@ -246,56 +215,23 @@ def _skipped(item: pytest.Item, harness: Harness) -> list[str] | None:
 
 
 def is_ours(item: pytest.Item) -> bool:
-    """Return whether an item measures with our fixtures or carries one of our markers."""
-    names = getattr(item, "fixturenames", ())
-    return any(f in names for f in FIXTURES) or any(item.get_closest_marker(m) for m in MARKERS)
+    """Return whether an item opens a run or carries the marker of a kind of run."""
+    fixtures = getattr(item, "fixturenames", ())
+    kinds = item.config.stash[HARNESS].kinds.values()
+    return any(k.fixture in fixtures or item.get_closest_marker(k.marker) for k in kinds)
 
 
 def _sync(item: pytest.Item) -> None:
     target = target_of(item)
-    run = getattr(item, "funcargs", {}).get(target.fixture) if target else None
+    if target is None:
+        return
+    harness = item.config.stash[HARNESS]
+    run = getattr(item, "funcargs", {}).get(harness.kinds[target.kind].fixture)
     if run is not None:
         try:
             run.sync()
         except LlamaBurnError as err:
-            item.config.stash[HARNESS].misplaced(str(err))
-
-
-def _pointless(item: pytest.Item, harness: Harness) -> bool:
-    """Return whether an item would ask or go on measuring although nothing asks for that."""
-    names = getattr(item, "fixturenames", ())
-    if "exam_answer" in names and target_of(item) is not None:
-        return bool(harness.settings("exam").answers)
-    if "measure_more" not in names:
-        return False
-    if target_of(item) is None:
-        return True
-    settings = harness.settings("llm")
-    return settings.precision is None and settings.budget is None
-
-
-def _or_broken(make: Callable[[], list[Any]]) -> list[Any]:
-    """Return the parameters, or one that fails its own tests only: others' tests must run."""
-    try:
-        return make()
-    except LlamaBurnError as err:
-        return [Broken(err)]
-
-
-def _target_id(target: Any) -> str:
-    if isinstance(target, Broken):
-        return "unusable"
-    words = (str(target.model), PurePath(target.variant).stem, str(target.repeat or ""))
-    return "-".join(filter(None, words))
-
-
-def _pair_id(pair: tuple[Any, Any]) -> str:
-    target, question = pair
-    return _target_id(target) + ("" if isinstance(target, Broken) else f"-{question.id}")
-
-
-def _prompt_id(planned: Any) -> str:
-    return "unusable" if isinstance(planned, Broken) else planned.prompt.id
+            harness.misplaced(str(err))
 
 
 def _has_line(entry: Any) -> bool:

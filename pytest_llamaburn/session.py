@@ -9,10 +9,9 @@ import threading
 import zlib
 from contextlib import ExitStack, nullcontext, suppress
 from datetime import UTC, datetime
-from functools import cache, cached_property
-from importlib import import_module
+from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 from pytest_llamaburn import options
 from pytest_llamaburn.errors import (
@@ -22,16 +21,17 @@ from pytest_llamaburn.errors import (
     SettingsError,
     StoppedError,
 )
-from pytest_llamaburn.settings import Benchmark, Display, Eval, Judging, Stress
+from pytest_llamaburn.kinds._kind import Target
+from pytest_llamaburn.settings import Display, Judging
 from pytest_llamaburn.settings import Run as Common
 from pytest_llamaburn.texts import whole
 
 if TYPE_CHECKING:
     import asyncio
-    from collections.abc import Coroutine
+    from collections.abc import Coroutine, Iterable
     from contextlib import AbstractContextManager
 
-    from pytest_llamaburn.datasets import Planned, Question
+    from pytest_llamaburn.kinds._kind import RunKind
     from pytest_llamaburn.kinds._run import Run
     from pytest_llamaburn.progress import Progress
 
@@ -40,51 +40,17 @@ PREFIX = "llamaburn-"
 ENDING = tuple(
     getattr(signal, name) for name in ("SIGTERM", "SIGHUP", "SIGQUIT") if hasattr(signal, name)
 )
-NO_SET = {"sets": [], "available": 0}  # tests that bring their own prompts
-
-
-class Kind(NamedTuple):
-    """A kind of run: its settings, its class in `load/`, and the setting that sets runs apart."""
-
-    name: str
-    settings: type
-    run: str
-    apart: str | None = None
-
-
-# By the fixture that opens a run; its marker is `llm_` and the kind's name.
-KINDS = {
-    "llm": Kind("benchmark", Benchmark, "benchmark.run.Bench"),
-    "exam": Kind("eval", Eval, "eval.run.Exam", "set"),
-    "llm_under_load": Kind("stress", Stress, "stress.run.Stress", "mode"),
-}
-
-
-class Target(NamedTuple):
-    """The parameter of a fixture that opens a run: what is run on which model.
-
-    `repeat` is which independent run of it this is, `variant` the mode or set it is in.
-    """
-
-    fixture: str
-    model: str | None
-    repeat: int = 0
-    variant: str = ""
-
-
-class Broken(NamedTuple):
-    """A parameter that could not be made; asking for it tells why, in that test alone."""
-
-    error: LlamaBurnError
 
 
 class Harness:
     """Everything a session needs for our items, made when the first one asks."""
 
-    def __init__(self, config: Any) -> None:
-        """Note the session of a pytest configuration; opens nothing."""
+    def __init__(self, config: Any, kinds: Iterable[RunKind]) -> None:
+        """Note the session of a pytest configuration and its kinds of runs; opens nothing."""
         workerinput = getattr(config, "workerinput", {})
         self._config = config
+        self.kinds = {kind.name: kind for kind in kinds}
+        self.memory: dict[str, Any] = {}
         self.session_id: str = workerinput.get("llamaburn_session") or _new_session_id()
         self.worker: str = workerinput.get("workerid", "main")
         self.planned: dict[Target, dict[str, int]] = {}
@@ -110,17 +76,17 @@ class Harness:
         """The checked settings that all kinds of runs share; raises SettingsError."""
         return options.resolve(Common, options.given(self._config.option, Common, PREFIX))[0]
 
-    def settings(self, fixture: str) -> Any:
+    def settings(self, kind: str) -> Any:
         """Return the checked settings of a kind of run; raises SettingsError."""
-        if fixture not in self._settings:
-            self._settings[fixture] = self._settled(KINDS[fixture])
-        return self._settings[fixture]
+        if kind not in self._settings:
+            self._settings[kind] = self._settled(self.kinds[kind])
+        return self._settings[kind]
 
-    def _settled(self, kind: Kind) -> Any:
+    def _settled(self, kind: RunKind) -> Any:
         from pytest_llamaburn.store.resume import header_of, settled
 
-        given = options.given(self._config.option, kind.settings, PREFIX)
-        settings = settled(kind.settings, *options.resolve(kind.settings, given))[0]
+        given = options.given(self._config.option, kind.settings_class, PREFIX)
+        settings = settled(kind, *options.resolve(kind.settings_class, given))[0]
         if settings.resume:
             header = header_of(Path(settings.results_dir), settings.resume)
             self.session_id = header["session_id"]
@@ -142,22 +108,6 @@ class Harness:
             if settings.judge
             else options.resolve(Judging, {**given, "judge": ("claude",)})[0]
         )
-
-    @cached_property
-    def prompts(self) -> tuple[list[Planned], dict[str, Any]]:
-        """The prompts to use with their iterations, and how a file describes the choice."""
-        from pytest_llamaburn import datasets
-
-        settings = self.settings("llm")
-        if settings.mode == "correctness":
-            from pytest_llamaburn.kinds.benchmark import number_words
-
-            asked = number_words.prompts(settings.numbers, settings.seed, settings.lang)
-            facts = {"sets": [f"numbers in words, {settings.lang}"], "available": len(asked)}
-            return [datasets.Planned(prompt, 1) for prompt in asked], facts
-        available = datasets.load_prompts(settings.prompts)
-        chosen = datasets.plan(available, settings.iterations, settings.seed)
-        return chosen, {"sets": list(settings.prompts), "available": len(available)}
 
     @cached_property
     def runner(self) -> asyncio.Runner:
@@ -188,48 +138,29 @@ class Harness:
         shown.plan(sum(n for items in self.planned.values() for n in items.values()))
         return shown
 
-    def targets(self, fixture: str) -> list[Target]:
-        """Return the parameters of a fixture that opens runs: each model, each repeat."""
-        kind, settings = KINDS[fixture], self.settings(fixture)
-        models, repeats = settings.model or (None,), range(getattr(settings, "repeats", 1))
-        apart = getattr(settings, kind.apart) if kind.apart else ""
-        variants = [apart] if isinstance(apart, str) else apart
-        rival = self.rival(fixture)
-        models = models if rival is None else (rival, *models)
-        return [Target(fixture, m, r, v) for v in variants for m in models for r in repeats]
-
-    def rival(self, fixture: str) -> str | None:
-        """Return the other model of a comparison, which answers first; None if there is none."""
-        other: str | None = getattr(self.settings(fixture), "compare_to", None)
-        if other is None:
-            return None
-        from pytest_llamaburn.kinds.eval.task import is_file
-
-        return None if is_file(other) else other
-
-    def questions(self, target: Target) -> tuple[Question, ...]:
-        """Return the questions of an exam; raises DatasetError or ResultsError."""
-        from pytest_llamaburn.kinds.eval.task import paper
-
-        return paper(self.settings(target.fixture), target.variant).questions
+    def targets(self, kind: str) -> list[Target]:
+        """Return all runs of a kind: each variant, model and repeat."""
+        about, settings = self.kinds[kind], self.settings(kind)
+        models, repeats = about.models(settings), range(getattr(settings, "repeats", 1))
+        variants = getattr(settings, about.variant_setting) if about.variant_setting else ""
+        variants = [variants] if isinstance(variants, str) else variants
+        return [Target(kind, m, r, v) for v in variants for m in models for r in repeats]
 
     def open(self, target: Target) -> Run:
         """Return a warmed-up run for a target; raises UsageError."""
         from pytest_llamaburn.kinds._run import Identity
 
-        settings = self.settings(target.fixture)
-        run_id = self.run_id(target)
+        kind, run_id = self.kinds[target.kind], self.run_id(target)
         worker = f"{self.worker}-{target.repeat}"
         identity = Identity(self.session_id, run_id, worker, self._moment, target.variant)
-        run: Run = _run_class(KINDS[target.fixture].run)(
-            settings, identity, target.repeat, self.progress
-        )
+        make = kind.load(kind.run)
+        run: Run = make(self.settings(kind.name), identity, target.repeat, self.progress)
         if self.shows_tables:
             run.alarm = self.tell
         self.open_runs.append(run)
         self._runs.append(run)
         planned = self.planned.get(target, {})
-        self.run(run.prepare(target.model, planned, self._about(target)))
+        self.run(run.prepare(target.model, planned, kind.header(target, self)))
         self.run_ids[run_id] = None
         return run
 
@@ -239,16 +170,9 @@ class Harness:
         moment = datetime.strptime(self.session_id[:19], "%Y-%m-%dT%H-%M-%S").replace(tzinfo=UTC)
         return moment.isoformat().replace("+00:00", "Z")
 
-    def _about(self, target: Target) -> dict[str, Any]:
-        """Return what the session has to tell a run."""
-        rival = self.rival(target.fixture)
-        if rival is not None:
-            return {"rival_run": self.run_id(target._replace(model=rival))}
-        return {"prompts": self.prompts[1] if "prompts" in self.__dict__ else NO_SET}
-
     def run_id(self, target: Target) -> str:
         """Return the id of the run of a target, the same in every worker of the session."""
-        words = [KINDS[target.fixture].name, str(target.model), target.variant]
+        words = [target.kind, str(target.model), target.variant]
         key = "/".join(filter(None, words))
         return f"{self.session_id}-{zlib.crc32(whole(key).encode()):08x}"
 
@@ -257,8 +181,8 @@ class Harness:
         if _inside_a_loop():
             work.close()
             raise SettingsError(
-                "measure, stress and ollama_client block: use them in a plain test, or await the "
-                "coroutines of ollama_client.aio in an async one"
+                "fixtures of LlamaBurn block: use them in a plain test, or await the coroutines of "
+                "ollama_client.aio in an async one"
             )
         from pytest_llamaburn.load.loop import completed
 
@@ -315,12 +239,13 @@ class Harness:
         self.exit_code = ResultsError.exit_code
 
     def _judge(self, path: Path) -> None:
-        from pytest_llamaburn.load.step import SERVER_GONE
-        from pytest_llamaburn.store.results import load
+        from pytest_llamaburn.store import results
 
-        found = load(path)["results"]
-        if found.get("stop_reason") == SERVER_GONE:
-            self.failures.append("the load stopped before its end: the server is gone")
+        document = results.load(path)
+        found = document["results"]
+        failure = results.kind_of(document).failure(found)
+        if failure is not None:
+            self.failures.append(failure)
             self.gated = True
         if not found["totals"]["succeeded"] and self.exit_code in (0, StoppedError.exit_code):
             self.failures.append("nothing was measured: no request succeeded")
@@ -331,9 +256,8 @@ class Harness:
         """Compare a new file with the baseline of its kind, if one is named."""
         from pytest_llamaburn.kinds.comparison import engine
 
-        kinds = {kind.name: kind.settings for kind in KINDS.values()}
         try:
-            kind = kinds[engine.kind_of(path)]
+            kind = self.kinds[engine.kind_of(path)].settings_class
             given = options.given(self._config.option, kind, PREFIX)
             found, broken = engine.with_baseline(path, options.resolve(kind, given)[0])
         except LlamaBurnError as err:
@@ -454,12 +378,6 @@ class Lines:
 
     def close(self) -> None:
         """Do nothing: the terminal is pytest's."""
-
-
-@cache
-def _run_class(place: str) -> Any:
-    module, _, name = place.rpartition(".")
-    return getattr(import_module(f"pytest_llamaburn.kinds.{module}"), name)
 
 
 def _inside_a_loop() -> bool:

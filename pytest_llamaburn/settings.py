@@ -1,23 +1,25 @@
-"""Every setting, declared once.
+"""The settings that several kinds of run or commands share, and what declares a setting.
 
-One attribute of a class here gives the command's flag, the pytest option, the environment
-variable, the `llamaburn.toml` key, the `config` block of a result file and the docs table
-(`options.py` derives them). These are plain classes because pytest imports them in every session
-of the environment; the pydantic model that checks values is built on first use by `model_of`.
+Each setting is declared once: here, or in `settings.py` of its kind of run. One attribute gives the
+command's flag, the pytest option, the environment variable, the `llamaburn.toml` key, the `config`
+block of a result file and the docs table (`options.py` derives them). These are plain classes
+because pytest imports them in every session of the environment; the pydantic model that checks
+values is built on first use by `model_of`.
 """
 
 from __future__ import annotations
 
 from functools import cache
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ParamSpec
 
-from pytest_llamaburn import files
+from pytest_llamaburn import files, registry
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterable
 
     from pydantic import BaseModel
 
+P = ParamSpec("P")
 # Keys of the configuration file that belong to parts of the tool which read them themselves.
 RESERVED_TOML = ("audio.",)
 
@@ -25,39 +27,57 @@ RESERVED_TOML = ("audio.",)
 class Option:
     """One setting: its default, its help and how it is spelled in each place."""
 
-    def __init__(self, default: Any, help: str, **traits: Any) -> None:  # noqa: A002 - as argparse
-        """Take the default, one line of help and the traits below.
+    def __init__(  # noqa: PLR0913 - each is one fact of the declaration
+        self,
+        default: Any,
+        help: str,  # noqa: A002 - as argparse
+        *,
+        group: str = "",
+        short: str | None = None,
+        scope: str | None = None,
+        toml: str | None = None,
+        join: str = "",
+        example: Any = "",
+        env: tuple[str, ...] = (),
+        bounds: dict[str, float] | None = None,
+        choices: Callable[[], tuple[str, ...]] | None = None,
+        unit: str | None = None,
+        bare: str | None = None,
+        on: str = "",
+        modes: tuple[str, ...] = (),
+        unless: tuple[str, ...] = (),
+        record: bool = True,
+        resume: bool = False,
+        path: bool = False,
+    ) -> None:
+        """Take the default, one line of help, and what is special about this option.
 
-        `short` (flag), `scope` (stands before the name everywhere but in the command's flag: where
-        kinds of run meet),
-        `toml` (key; `table.*` is a whole table, each entry its key, `join` and value, as in the
-        line `example`), `example` (a valid value where there is no default), `env` (further
-        variables, after `LLAMABURN_<NAME>`), `bounds` (pydantic's ge, gt, le, min_length),
-        `choices` (a function that lists the words), `unit` ("s" also takes 90s, 15m, 1h), `bare`
-        (value of the flag alone), `on` (stands before the name in the flag that turns a switch on),
-        `modes` (those that read it), `unless` (options beside which it is not read), `record=False`
-        (not part of a result's `config`), `path` (it names a file or
-        directory, whose `~` is resolved).
+        - `group`: the heading that lists it; the settings class that declares it by default.
+        - `short`: a short flag.
+        - `scope`: a prefix of the name everywhere but in the command's flag, for a name that two
+          kinds of run use differently.
+        - `toml`: the key; `table.*` is a whole table. Each of its entries is a key, `join` and a
+          value, as in the line `example`.
+        - `example`: a valid value, where there is no default.
+        - `env`: further variables, after `LLAMABURN_<NAME>`.
+        - `bounds`: pydantic's ge, gt, le, min_length.
+        - `choices`: a function that returns the valid words.
+        - `unit`: "s" also takes 90s, 15m, 1h.
+        - `bare`: the value of the flag alone.
+        - `on`: a prefix of the flag that turns a switch on.
+        - `modes`: the modes that read it.
+        - `unless`: options beside which it is not read.
+        - `record=False`: it is not part of a result's `config`.
+        - `resume=True`: a resumed run may have another value than before.
+        - `path`: it names a file or directory, whose `~` is resolved.
         """
-        self.default = default
-        self.help = help
-        self.name = ""
-        self.annotation = ""
-        self.scope: str | None = traits.get("scope")
-        self.short: str | None = traits.get("short")
-        self.toml: str | None = traits.get("toml")
-        self.join: str = traits.get("join", "")
-        self.example: Any = traits.get("example", "")
-        self.env: tuple[str, ...] = traits.get("env", ())
-        self.bounds: dict[str, float] = traits.get("bounds", {})
-        self.choices: Callable[[], tuple[str, ...]] | None = traits.get("choices")
-        self.unit: str | None = traits.get("unit")
-        self.bare: str | None = traits.get("bare")
-        self.on: str = traits.get("on", "")
-        self.modes: tuple[str, ...] = traits.get("modes", ())
-        self.unless: tuple[str, ...] = traits.get("unless", ())
-        self.record: bool = traits.get("record", True)
-        self.path: bool = traits.get("path", False)
+        self.default, self.help, self.group = default, help, group
+        self.short, self.scope, self.env = short, scope, env
+        self.toml, self.join, self.example = toml, join, example
+        self.bounds, self.choices, self.unit = bounds or {}, choices, unit
+        self.bare, self.on, self.modes, self.unless = bare, on, modes, unless
+        self.record, self.resume, self.path = record, resume, path
+        self.name = self.annotation = ""  # `options_of` sets them
 
     @property
     def repeats(self) -> bool:
@@ -95,43 +115,30 @@ class Option:
         return (f"LLAMABURN_{self.key.upper()}", *self.env)
 
 
-def opt(default: Any, help: str, **traits: Any) -> Any:  # noqa: A002
-    """Return an Option, typed so that the attribute it is assigned to keeps its own type."""
-    return Option(default, help, **traits)
+def _untyped(make: Callable[P, object]) -> Callable[P, Any]:
+    """Return a class as a function whose result may be assigned to an attribute of any type."""
+    return make
+
+
+opt = _untyped(Option)
 
 
 def _backends() -> tuple[str, ...]:
-    from pytest_llamaburn import registry
-
     return ("auto", *registry.names("backends"))
 
 
 def _searches() -> tuple[str, ...]:
-    from pytest_llamaburn import registry
-
     return ("auto", *registry.names("search"))
 
 
-def _modes() -> tuple[str, ...]:
-    from pytest_llamaburn import registry
-
-    return registry.names("kinds.stress.modes")
-
-
-def _arrivals() -> tuple[str, ...]:
-    from pytest_llamaburn import registry
-
-    return tuple(registry.load("load", "arrivals").PATTERNS)
-
-
-def _words(*words: str) -> Callable[[], tuple[str, ...]]:
-    return lambda: words
+def words(*valid: str) -> Callable[[], tuple[str, ...]]:
+    """Return a function that returns these words, for `choices`."""
+    return lambda: valid
 
 
 MOST = 2**31 - 1  # of any number: servers count in 32 bits
 MOST_CLIENTS = 100_000
 MOST_S = 366 * 86_400.0
-_MANY = 100_000  # requests of a benchmark; all are planned before the first is sent
 
 
 class Settings:
@@ -183,7 +190,7 @@ class Run(Connection, Storage):
         None,
         "thinking: on, off, low, medium, high or max",
         bare="on",
-        choices=_words("on", "off", "low", "medium", "high", "max"),
+        choices=words("on", "off", "low", "medium", "high", "max"),
         example="on",
     )
     slots: int = opt(
@@ -193,7 +200,7 @@ class Run(Connection, Storage):
     cache: str = opt(
         "bust",
         "prompt cache: bust (a fresh prefix per request) or warm",
-        choices=_words("bust", "warm"),
+        choices=words("bust", "warm"),
     )
     kwh_rate: float | None = opt(
         None,
@@ -246,7 +253,7 @@ class Run(Connection, Storage):
     sampler: str = opt(
         "auto",
         "read sensors in a thread, in a process, or auto: a process at high concurrency",
-        choices=_words("auto", "thread", "process"),
+        choices=words("auto", "thread", "process"),
     )
     allow_parallel: bool = opt(
         False, "measure even while another measurement runs; the file says contended"
@@ -261,7 +268,7 @@ class Run(Connection, Storage):
     gate_mode: str = opt(
         "point",
         "gates compare the value itself (point) or its whole 95 % interval (certain)",
-        choices=_words("point", "certain"),
+        choices=words("point", "certain"),
     )
     resume: str | None = opt(
         None, "continue a run where it stopped: its run id, or last", record=False, example="last"
@@ -275,232 +282,6 @@ class Prompted(Run):
         ("default",),
         "prompt set: a built-in name, or a JSON, JSONL, CSV or text file; repeatable",
         bounds={"min_length": 1},
-    )
-
-
-class Benchmark(Prompted):
-    """Settings of `llamaburn benchmark`."""
-
-    mode: str = opt(
-        "standard",
-        "standard, or correctness: write numbers in words, and be judged",
-        scope="benchmark",
-        choices=_words("standard", "correctness"),
-    )
-    numbers: int = opt(35, "numbers to ask for in correctness mode", bounds={"ge": 1, "le": _MANY})
-    lang: str = opt("en", "language of the words in correctness mode")
-    iterations: int = opt(
-        5,
-        "timed requests a model in total, spread over the prompts",
-        toml="defaults.benchmark_iterations",
-        bounds={"ge": 1, "le": _MANY},
-    )
-    repeats: int = opt(
-        1, "independent runs, each with its own warm-up", bounds={"ge": 1, "le": 1000}
-    )
-    precision: float | None = opt(
-        None,
-        "go on until the mean of --precision-metric is known to this share, as 0.05",
-        bounds={"gt": 0, "lt": 1},
-        example=0.05,
-    )
-    precision_metric: str = opt("tokens_per_sec", "the metric that --precision is about")
-    max_iterations: int = opt(
-        200, "most timed requests with --precision or --budget", bounds={"ge": 1}
-    )
-    budget: float | None = opt(
-        None,
-        "go on for this long, as 3m, and stop when it is over",
-        unit="s",
-        bounds={"gt": 0},
-        example="3m",
-    )
-    max_failures: int = opt(
-        5, "stop a run after this many failures of one kind in a row", bounds={"ge": 1}
-    )
-    compare: str | None = opt(
-        None,
-        "compare with this result file or id; last: the model's newest earlier one",
-        bare="last",
-        record=False,
-        path=True,
-        example="last",
-    )
-    fail_if: tuple[str, ...] = opt(
-        (),
-        "with --compare, a gate on the change, as in 'tokens_per_sec.mean:-5%'; repeatable",
-        record=False,
-    )
-    start: str = opt(
-        "warm",
-        "warm, cold (unload before each timed request) or both",
-        choices=_words("warm", "cold", "both"),
-    )
-
-
-class Stress(Prompted):
-    """Settings of `llamaburn stress`."""
-
-    mode: str = opt(
-        "ramp",
-        "ramp (up to the failure point), sweep (level by level), sustained or spike",
-        scope="stress",
-        choices=_modes,
-    )
-    concurrency: int | None = opt(
-        None,
-        "clients that each send their next request when the last ended; ramp begins here",
-        modes=("ramp", "sustained"),
-        bounds={"ge": 1, "le": MOST_CLIENTS},
-        example=4,
-    )
-    arrival: str | None = opt(
-        None,
-        "send by a schedule instead: static (evenly) or poisson (at random)",
-        choices=_arrivals,
-        example="poisson",
-    )
-    rate: float | None = opt(
-        None,
-        "scheduled requests a second; ramp begins here",
-        unit="requests/s",
-        bounds={"gt": 0},
-        example=2.5,
-    )
-    think_time: str | None = opt(
-        None,
-        "pause of a client between requests, as 2s, or 1s-3s for a random one",
-        modes=("ramp", "sweep", "sustained"),
-        example="1s-3s",
-    )
-    max_concurrency: int = opt(
-        32,
-        "most clients of ramp and sweep",
-        modes=("ramp", "sweep"),
-        unless=("levels", "max_rate"),
-        bounds={"ge": 1, "le": MOST_CLIENTS},
-    )
-    max_rate: float | None = opt(
-        None,
-        "highest rate of ramp and sweep",
-        modes=("ramp", "sweep"),
-        unless=("levels",),
-        unit="requests/s",
-        bounds={"gt": 0},
-        example=20.0,
-    )
-    levels: str | None = opt(
-        None, "clients or rates of a sweep, as 1,2,3,5,8", modes=("sweep",), example="1,2,3,5,8"
-    )
-    duration: float | None = opt(
-        None,
-        "length of sustained (default: 15m), and the most that a spike's recovery is waited for",
-        modes=("sustained", "spike"),
-        unit="s",
-        toml="defaults.stress_duration_sec",
-        bounds={"gt": 0},
-        example="15m",
-    )
-    level_duration: float | None = opt(
-        None,
-        "time that a level of a sweep sends for",
-        modes=("sweep",),
-        unless=("level_requests",),
-        unit="s",
-        bounds={"gt": 0},
-        example="30s",
-    )
-    level_requests: int | None = opt(
-        None,
-        "requests of a level of a sweep; of a ramp, its whole budget (default: 750)",
-        short="--requests",
-        modes=("ramp", "sweep"),
-        bounds={"ge": 1},
-        example=100,
-    )
-    warmup_window: str | None = opt(
-        None,
-        "beginning of a level to leave out of its statistics, as 10s or 20 (requests)",
-        example="10s",
-    )
-    cooldown_window: str | None = opt(
-        None, "end of a level to leave out, as 10s or 20 (requests)", example="10s"
-    )
-    isl: int | None = opt(
-        None,
-        "length of prompts as the server counts it",
-        unit="tokens",
-        bounds={"ge": 8, "le": 10_000_000},
-        example=512,
-    )
-    osl: int | None = opt(
-        None,
-        "length of answers, kept to where the server can",
-        unit="tokens",
-        bounds={"ge": 1},
-        example=128,
-    )
-    timeout_total: float | None = opt(  # type: ignore[assignment]  # None: from the baseline
-        None,
-        "deadline of the whole answer (default: 10 times the baseline's p50, at least 10 s)",
-        scope="stress",
-        unit="s",
-        bounds={"gt": 0},
-        example="60s",
-    )
-    slo: str | None = opt(
-        None,
-        "what a good request keeps, as 'ttft_ms<500,itl_ms<50'",
-        example="ttft_ms<500,itl_ms<50",
-    )
-    degradation_factor: float = opt(
-        2.0, "latency over the baseline's that counts as degraded", bounds={"gt": 1}
-    )
-    failure_rate: float = opt(
-        0.05, "share of failed requests that counts as failure", bounds={"gt": 0, "lt": 1}
-    )
-    spike_concurrency: int | None = opt(
-        None,
-        "clients of a spike's burst",
-        modes=("spike",),
-        bounds={"ge": 1, "le": MOST_CLIENTS},
-        example=16,
-    )
-    spike_rate: float | None = opt(
-        None,
-        "rate of a spike's burst",
-        modes=("spike",),
-        unless=("spike_concurrency",),
-        unit="requests/s",
-        bounds={"gt": 0},
-        example=10.0,
-    )
-    spike_duration: float = opt(
-        10.0, "length of a spike's burst", modes=("spike",), unit="s", bounds={"gt": 0}
-    )
-    spikes: int = opt(3, "how many bursts", modes=("spike",), bounds={"ge": 1, "le": 10_000})
-    workers: int = opt(
-        1,
-        "processes that send, where one is too slow to measure truly",
-        bounds={"ge": 1, "le": 256},
-    )
-    compare: str | None = opt(
-        None,
-        "compare with this result file or id; last: the newest earlier one of the model and mode",
-        scope="stress",
-        bare="last",
-        record=False,
-        path=True,
-        example="last",
-    )
-    fail_if: tuple[str, ...] = opt(
-        (),
-        "with --compare, a gate on the change, as in 'requests_per_sec@8:-5%'; repeatable",
-        scope="stress",
-        record=False,
-    )
-    save_requests: bool = opt(
-        False, "keep a row per request beside the result file, as .requests.jsonl.gz"
     )
 
 
@@ -570,12 +351,14 @@ class Judging(Settings):
     max_judge_cost: float | None = opt(
         None,
         "most USD to spend on judging, with what --resume adds; needs prices",
+        resume=True,
         bounds={"ge": 0},
         example=1.5,
     )
     max_judge_calls: int | None = opt(
         None,
         "most judging calls to send; --resume RUN with a higher limit judges only what is missing",
+        resume=True,
         bounds={"ge": 0},
         example=100,
     )
@@ -586,94 +369,6 @@ class Judging(Settings):
     )
     allow_self_judge: bool = opt(False, "let a model judge its own answers")
     dry_run: bool = opt(False, "say what judging would send and cost, and stop", record=False)
-
-
-class Eval(Run, Judging, Searching):
-    """Settings of `llamaburn eval`."""
-
-    set: tuple[str, ...] = opt(
-        ("general_knowledge",),
-        "eval set: a built-in name, or a JSON, JSONL or CSV file; repeatable, with a file each",
-        scope="eval",
-        bounds={"min_length": 1},
-    )
-    limit: int | None = opt(
-        None,
-        "ask so many questions of a set, a fixed choice over its categories",
-        bounds={"ge": 1},
-        example=20,
-    )
-    system: str | None = opt(
-        None,
-        "system message before each question, instead of the set's: text, or @FILE",
-        example="Answer in one sentence.",
-    )
-    few_shot: int = opt(0, "solved examples before each question", bounds={"ge": 0})
-    choice_by: str = opt(
-        "text",
-        "how a choice is read: from the answer's text, or as the letter with the greatest "
-        "probability (logprob)",
-        choices=_words("text", "logprob"),
-    )
-    answers: str | None = opt(
-        None,
-        "score the answers of this result file again instead of asking a model",
-        path=True,
-        example="results/evals/earlier.json",
-    )
-    samples: int = opt(1, "answers to each question, for pass@k", bounds={"ge": 1, "le": 10_000})
-    pass_k: int | None = opt(
-        None, "k of pass@k: the chance that one of k answers is right", bounds={"ge": 1}, example=1
-    )
-    criteria: str | None = opt(
-        None,
-        "have judges mark every answer on these instead of what the set says, as "
-        "accuracy,faithfulness",
-        scope="eval",
-        example="accuracy,faithfulness",
-    )
-    criterion: tuple[str, ...] = opt(
-        (),
-        "a criterion of your own to mark every answer on, as 'politeness=it stays polite'; "
-        "repeatable",
-        scope="eval",
-        toml="criteria.*",
-        join="=",
-        example='politeness = "it stays polite, also where it declines"',
-    )
-    pairwise: bool = opt(
-        False, "have the judge compare answers with those of --compare-to, not mark them"
-    )
-    compare_to: str | None = opt(
-        None,
-        "the other model of --pairwise, or the result file that has its answers",
-        path=True,
-        example="results/evals/other.json",
-    )
-    cache_answers: bool = opt(
-        True, "take an answer from an earlier run of the same model, question and options"
-    )
-    max_tokens: int | None = opt(  # type: ignore[assignment]  # None: by what the model can do
-        None,
-        "longest answer, thinking included (default: 512; for a model that thinks up to 4096)",
-        unit="tokens",
-        scope="eval",
-        bounds={"ge": 1},
-        example=1024,
-    )
-    cache: str = opt(
-        "none",
-        "prompt cache: none (the question as it stands) or bust (a fresh prefix per request)",
-        scope="eval",
-        choices=_words("none", "bust"),
-    )
-    threshold: tuple[str, ...] = opt(
-        (),
-        "a gate, as in 'accuracy.mean>=4', 'correct.mean>0.8' or 'win_rate>0.5'; repeatable",
-        scope="eval",
-        toml="eval_thresholds.*",
-        example='accuracy.mean = ">=4"',
-    )
 
 
 class Display(Settings):
@@ -689,18 +384,22 @@ class Display(Settings):
     progress: str = opt(
         "auto",
         "auto, live, plain, json or none",
-        choices=_words("auto", "live", "plain", "json", "none"),
+        choices=words("auto", "live", "plain", "json", "none"),
         record=False,
     )
 
 
-def kinds(base: type = Settings) -> set[type]:
-    """Return all settings classes."""
-    found = {base}
+def classes(kinds: Iterable[str]) -> set[type]:
+    """Return the settings classes of these kinds, and those that are of no kind."""
+    for kind in kinds:
+        if "settings" in registry.own(f"kinds.{kind}"):
+            registry.load(f"kinds.{kind}", "settings")
+    return _heirs(Settings)
+
+
+def _heirs(base: type) -> set[type]:
     children: list[type] = base.__subclasses__()
-    for child in children:
-        found |= kinds(child)
-    return found
+    return {base}.union(*map(_heirs, children))
 
 
 @cache
@@ -711,6 +410,7 @@ def options_of(kind: type) -> tuple[Option, ...]:
         for name, annotation in getattr(base, "__annotations__", {}).items():
             option = base.__dict__[name]
             option.name, option.annotation = name, annotation
+            option.group = option.group or base.__name__
             option.bounds = {**_most(option), **option.bounds}
             found[name] = option
     return tuple(found.values())

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import sys
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from pytest_llamaburn import registry
 from pytest_llamaburn.environment import binding
+from pytest_llamaburn.metrics import MEASURES
 from pytest_llamaburn.store import results
 
 if TYPE_CHECKING:
@@ -13,21 +14,20 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 COLUMNS = ("metric", "unit", "p50", "mean ± 95 %", "min", "max", "p95", "n")
+# The measures that tables show, in their order.
 HEADLINES = {
-    "time_to_first_token_ms": "time to first token",
-    "inter_token_latency_ms": "inter-token latency",
-    "tokens_per_sec": "tokens per second",
-    "e2e_tokens_per_sec": "tokens per second, end to end",
-    "total_generation_ms": "total generation",
-    "prompt_eval_ms": "prompt evaluation",
-    "prompt_tokens_per_sec": "prompt tokens per second",
-    "load_duration_ms": "load duration",
-    "queue_ms": "queueing",
-    "chunk_gap_ms": "gap between chunks",
-    "input_sequence_length": "input length",
-    "output_sequence_length": "output length",
-    "power_draw_watts": "power draw",
-    "energy_wh": "energy",
+    name: MEASURES[name].label
+    for name in (
+        *(
+            "time_to_first_token_ms",
+            "inter_token_latency_ms",
+            "tokens_per_sec",
+            "e2e_tokens_per_sec",
+        ),
+        *("total_generation_ms", "prompt_eval_ms", "prompt_tokens_per_sec", "load_duration_ms"),
+        *("queue_ms", "chunk_gap_ms", "input_sequence_length", "output_sequence_length"),
+        *("power_draw_watts", "energy_wh"),
+    )
 }
 ABSENT = "–"
 _GAP = "   "
@@ -53,7 +53,7 @@ def sheets(paths: Sequence[Path]) -> Iterator[Sheet]:
 
 def sheets_of(document: dict[str, Any], path: Path) -> Iterator[Sheet]:
     """Yield the tables of a file; what would command a terminal is left out of their texts."""
-    yield from map(_cleaned, _shower(document).sheets(document, path))
+    yield from map(_cleaned, results.room(document, "table").sheets(document, path))
 
 
 def _cleaned(sheet: Sheet) -> Sheet:
@@ -70,13 +70,11 @@ def request_rows(paths: Sequence[Path]) -> Iterator[dict[str, Any]]:
     """Yield what a line of data is in each file: a timed request, a change, a question."""
     for path in paths:
         document = results.load(path)
-        yield from _shower(document).rows(document)
-
-
-def _shower(document: dict[str, Any]) -> Any:
-    """Return the module that shows a document's kind; it has `sheets` and `rows`."""
-    folder = results.folder_of(document["schema"].removeprefix(results.PREFIX))
-    return registry.load(f"kinds.{folder}", "table")
+        rows = [*results.room(document, "table").rows(document)]
+        if not rows:
+            words = f"{path} ({document['status']}) has no request, level, question or change"
+            print(f"llamaburn: {words} to write as a row", file=sys.stderr)  # noqa: T201 - beside what goes to stdout
+        yield from rows
 
 
 def grid(columns: Sequence[str], rows: Sequence[Sequence[str]], *, numeric: int = 99) -> str:

@@ -7,80 +7,67 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from pytest_llamaburn import datasets, settings
-from pytest_llamaburn.metrics import (
-    EVAL_METRICS,
-    LOAD_METRICS,
-    METRICS,
-    RUN_METRICS,
-    RunMetric,
-)
-from pytest_llamaburn.session import KINDS
+from pytest_llamaburn import datasets, metrics, registry, settings
+from pytest_llamaburn.kinds import _kind
 from pytest_llamaburn.store import results
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from pytest_llamaburn.kinds._kind import RunKind
 
 ROOT = Path(__file__).parent.parent
 _METRICS_HEAD = """\
 # Metrics
 
-Each has one definition, in `pytest_llamaburn/metrics.py`, from which this page is made. What was
-not measured is null with a reason, never 0.
+This page is generated from `pytest_llamaburn/metrics.py` (numbers of one request) and
+`pytest_llamaburn/measures.py` (all others), where each metric is defined once. A number that was
+not measured is `null` and has a reason. It is never 0. A gate may write its bound in the unit of
+the metric: `ttft_ms.p95<0.5s`, `requests_per_sec>5/s`, `error_rate<1%`.
+
+## Of one request
 
 | metric | unit | better | source | formula | alias |
 | --- | --- | --- | --- | --- | --- |
 """
-_ABOUT = {
-    "Of a whole run": """\
-What gates and comparisons call it, and its name in `results.totals`. The energy is that of the
-devices in `telemetry.counted` alone: GPU boards, else the whole chip, else the CPU packages.
-""",
-    "Under load": """\
-What gates of a stress run call it, and its name in a level of `results.levels`. Each level has
-its distributions too, over the requests that succeeded; `…_from_schedule_ms` counts from when a
-request was due, `adj_` percentiles count failures as infinite. The points are numbers of clients,
-or requests a second in an open loop.
-
-The load is whole, of N clients, from the N-th end to the last send; where that is shorter than a
-request, all is counted from the first send to the last end. A schedule's is whole from its begin +
-the median latency, which is half of the schedule at most, to its end. `rate_reason` says where it
-was not whole, and why there is no rate; `tokens_reason` whether answers came without token counts.
-
-The level of a spike run is its steady load as it was before the first burst; how the requests of a
-burst went is in `results.recovery.spikes`, beside the time to recover from it. Such a run has no
-failure and no degradation point. A sustained one has throughput and resident memory per minute.
-""",
-    "Of answers": """\
-What gates of an eval call it, and where the file has it. What no judge could score enters no mean;
-what a scorer could not read is wrong.
-
-A benchmark in correctness mode has an `accuracy` too, `results.correctness.accuracy`, a share:
-numbers written right / numbers that were answered, or failed by the model's doing. Each number
-counts once, by its first answer, however often `--repeats`, `--precision` or `--budget` had it
-asked again; `--numbers` asks for more.
-""",
-}
 _OPTIONS_HEAD = """\
 # Options
 
-Declared once, in `pytest_llamaburn/settings.py`, from which this page is made. In pytest each flag
-begins with `--llamaburn-`; one that kinds of run use differently has the kind before its name, as
-`--llamaburn-eval-set`. Weakest first: default, user configuration file, `./llamaburn.toml`,
-environment, flag. A server's key comes from the environment only (`LLAMABURN_API_KEY`).
+This page is generated from `pytest_llamaburn/settings.py` and `settings.py` of each kind of run,
+where each option is declared once. The order of strength, weakest first: default, the user's
+configuration file, `./llamaburn.toml`, the environment, the flag. `llamaburn config show --origin`
+shows the values in force and where each comes from.
 
-| flag | environment | `llamaburn.toml` | default | |
+In pytest each flag begins with `--llamaburn-`. An option that has another meaning in another
+command has the name of its command before its own name, for example `--llamaburn-eval-set`.
+
+A server's key comes from the environment only (`LLAMABURN_API_KEY`). So do the keys of judges
+(`ANTHROPIC_API_KEY`, `OPENAI_API_KEY`) and of search services (`BRAVE_API_KEY`, `TAVILY_API_KEY`,
+`OLLAMA_API_KEY`).
+
+A unit is in brackets. An option in seconds also takes `90s`, `15m` and `1h`.
+
+Other commands take some of these options too: `models`, `status` and `doctor` those about the
+server, `rejudge` those of `eval`, and `judge calibrate` those about judges. `compare` and `results`
+take `--results-dir` and those about output. `--help` of a command lists all its arguments.
+"""
+_OPTIONS_COLUMNS = """\
+| flag | environment | `llamaburn.toml` | default | meaning |
 | --- | --- | --- | --- | --- |
 """
 _DIALECT = {"$schema": "https://json-schema.org/draft/2020-12/schema"}
 
 
 def schemas() -> dict[Path, str]:
-    """Return the content of each schema file."""
+    """Return the content of each schema file; `settings` is about the first kind of run."""
+    first = _kind.own()[0]
     found = {
         **{kind: results.schema(kind) for kind in results.kinds()},
         "eval_set": {**_DIALECT, **datasets.eval_set_model().model_json_schema()},
         "prompts": {**_DIALECT, **datasets.prompt_set_model().model_json_schema()},
-        "settings": {**_DIALECT, **settings.model_of(settings.Benchmark).model_json_schema()},
+        "settings": {**_DIALECT, **settings.model_of(first.settings_class).model_json_schema()},
     }
     folder = ROOT / "pytest_llamaburn" / "schemas"
     return {folder / f"{kind}.schema.json": _text(schema) for kind, schema in found.items()}
@@ -90,37 +77,60 @@ def pages() -> dict[Path, str]:
     """Return the content of each generated page."""
     return {
         ROOT / "docs" / "metrics.md": metrics_page(),
-        ROOT / "docs" / "options.md": options_page(),
+        ROOT / "docs" / "options.md": options_page(_kind.own()),
     }
 
 
 def metrics_page() -> str:
-    """Return the definitions of all metrics, as Markdown."""
+    """Return the definitions of all measures, as Markdown."""
     rows = [
         f"| `{m.name}` | {m.unit} | {m.better} | {m.source} | {m.formula} | {_code(m.alias)} |"
-        for m in METRICS.values()
+        for m in metrics.MEASURES.values()
     ]
-    gaps = "time between successive deltas, all requests pooled"
-    rows.append(f"| `chunk_gap_ms` | ms | lower | client | {gaps} | |")
-    tables = map(_section, _ABOUT.items(), (RUN_METRICS, LOAD_METRICS, EVAL_METRICS))
-    return "".join((_METRICS_HEAD + "\n".join(rows) + "\n", *tables))
+    kinds = [name for name in registry.names("kinds") if "measures" in registry.names(_room(name))]
+    sections = (_section(registry.load(_room(kind), "measures")) for kind in kinds)
+    return "".join((_METRICS_HEAD + "\n".join(rows) + "\n", *sections))
 
 
-def _section(about: tuple[str, str], found: dict[str, RunMetric]) -> str:
-    """Return the table of numbers about many requests, under its heading."""
+def _room(kind: str) -> str:
+    return f"kinds.{kind.replace('-', '_')}"
+
+
+def _formula(name: str) -> str | None:
+    return metrics.MEASURES[name].formula if name in metrics.MEASURES else None
+
+
+def _section(kind: Any) -> str:
+    """Return the measures of a kind of run, under its heading: those of requests by name alone."""
+    known = kind.MEASURES.values()
+    shared = [f"`{m.name}`" for m in known if m.formula == _formula(m.name)]
     rows = [
-        f"| `{name}` | {m.unit} | {m.better} | `{m.key}` | {m.formula} |"
-        for name, m in found.items()
+        f"| `{m.name}` | {m.unit} | {m.better} | {_code(m.key)} | {m.formula} |"
+        for m in known
+        if m.formula != _formula(m.name)
     ]
+    words = "all" if len(shared) == len(metrics.MEASURES) else ", ".join(shared)
     head = "| metric | unit | better | in the file | formula |\n| --- | --- | --- | --- | --- |\n"
-    return "\n## {}\n\n{}\n".format(*about) + head + "\n".join(rows) + "\n"
+    about = f"{kind.ABOUT}\nMetrics of requests: {words}.\n\n"
+    return f"\n## {kind.TITLE}\n\n{about}{head}" + "\n".join(rows) + "\n"
 
 
-def options_page() -> str:
-    """Return the table of all settings and their spellings, as Markdown."""
-    kinds = (*(kind.settings for kind in KINDS.values()), settings.Display)
-    found = {o.key: o for kind in kinds for o in settings.options_of(kind)}
-    return _OPTIONS_HEAD + "\n".join(map(_option, found.values())) + "\n"
+def options_page(kinds: Iterable[RunKind]) -> str:
+    """Return the options and all their spellings, grouped by command, as Markdown."""
+    of_kind = {k.name: {o.key: o for o in settings.options_of(k.settings_class)} for k in kinds}
+    shared = set.intersection(*map(set, of_kind.values()))
+    names = ", ".join(f"`{name}`" for name in of_kind)
+    first = next(iter(of_kind.values()))
+    parts = [_OPTIONS_HEAD, _group(f"All runs: {names}", [first[k] for k in first if k in shared])]
+    for name, found in of_kind.items():
+        own = [option for key, option in found.items() if key not in shared]
+        parts.append(_group(f"`llamaburn {name}`", own))
+    parts.append(_group("Output", settings.options_of(settings.Display)))
+    return "".join(parts)
+
+
+def _group(title: str, options: Iterable[settings.Option]) -> str:
+    return f"\n## {title}\n\n{_OPTIONS_COLUMNS}" + "".join(f"{_option(o)}\n" for o in options)
 
 
 def _option(option: settings.Option) -> str:
@@ -130,7 +140,8 @@ def _option(option: settings.Option) -> str:
     shown = _code(None if default is None else str(default))
     variables = _code(" ".join(option.variables))
     flag, key = f"`--{option.flag}`", f"`{option.toml_key}`"
-    return f"| {flag} | {variables} | {key} | {shown} | {option.help} |"
+    unit = f" [{option.unit}]" if option.unit else ""
+    return f"| {flag} | {variables} | {key} | {shown} | {option.help}{unit} |"
 
 
 def _text(schema: dict[str, Any]) -> str:

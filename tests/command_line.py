@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import json
 import os
-import subprocess
 import sys
 from typing import TYPE_CHECKING, Any
 
+from forking import run
+
 if TYPE_CHECKING:
+    import subprocess
     from pathlib import Path
 
 COMMAND = (sys.executable, "-m", "pytest_llamaburn")
@@ -18,15 +20,7 @@ def llamaburn(
     *args: str, cwd: Path, check: int | None = 0, **env: str
 ) -> subprocess.CompletedProcess[str]:
     """Return the ended command; `check` is the exit code it must have, None for any."""
-    done = subprocess.run(
-        [*COMMAND, *args],
-        cwd=cwd,
-        env={**os.environ, **env},
-        capture_output=True,
-        text=True,
-        timeout=300,
-        check=False,
-    )
+    done = run([*COMMAND, *args], cwd=cwd, env={**os.environ, **env}, text=True)
     if check is not None:
         assert done.returncode == check, f"{done.returncode}\n{done.stdout}\n{done.stderr}"
     return done

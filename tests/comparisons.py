@@ -30,7 +30,7 @@ def comparison(
 
 def compared(kind: str, *documents: Document, **how: Any) -> Document:
     """Return the comparison's document."""
-    return engine.document(comparison(kind, *documents, **how), kind)
+    return engine.document(comparison(kind, *documents, **how), results.kind(kind).comparison)
 
 
 def checked(document: Document) -> Document:

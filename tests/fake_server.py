@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any
 from samples import trace_of
 
 from pytest_llamaburn.datasets import Prompt
-from pytest_llamaburn.settings import Stress, model_of
+from pytest_llamaburn.kinds.stress.settings import Stress
+from pytest_llamaburn.settings import model_of
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable

@@ -8,10 +8,11 @@ import msgspec
 from samples import header
 
 from pytest_llamaburn import options
+from pytest_llamaburn.kinds.stress.settings import Stress
 from pytest_llamaburn.load.rows import Row, Rows
 from pytest_llamaburn.load.step import CLIENTS, RATE, Burst, Step
-from pytest_llamaburn.metrics import METRICS
-from pytest_llamaburn.settings import Stress, model_of
+from pytest_llamaburn.metrics import REQUEST
+from pytest_llamaburn.settings import model_of
 from pytest_llamaburn.store import results
 from pytest_llamaburn.store.journal import Record
 
@@ -30,7 +31,7 @@ Taken = tuple[Step, "list[Row]"]
 def row(sent_ms: float, total_ms: float, **fields: Any) -> Row:
     """Return a request of ten tokens whose first comes after a tenth of its time."""
     ttft_ms = total_ms / 10
-    values: dict[str, float | None] = dict.fromkeys(METRICS)
+    values: dict[str, float | None] = dict.fromkeys(REQUEST)
     values |= {
         "time_to_first_token_ms": ttft_ms,
         "total_generation_ms": total_ms,
@@ -58,7 +59,7 @@ def row(sent_ms: float, total_ms: float, **fields: Any) -> Row:
 
 
 def failed(sent_ms: float, total_ms: float, kind: str = "timeout_total", **fields: Any) -> Row:
-    none: dict[str, float | None] = dict.fromkeys(METRICS)
+    none: dict[str, float | None] = dict.fromkeys(REQUEST)
     fields |= {"values": none, "first_ns": None, "last_ns": None, "error": {"kind": kind}}
     return row(sent_ms, total_ms, **fields)
 

@@ -19,12 +19,14 @@ from time import perf_counter_ns
 from typing import TYPE_CHECKING, Any, NamedTuple, Self, TypeAlias, cast
 
 from pytest_llamaburn.backends._base import Backend, Model
-from pytest_llamaburn.backends._http import Connection, Deadlines, Exchange
+from pytest_llamaburn.backends._http import Connection, Deadlines
 from pytest_llamaburn.settings import Run, model_of
 from pytest_llamaburn.trace import Event, Failed, Finished, Sent, Trace
 
 if TYPE_CHECKING:
     import ssl
+
+    from pytest_llamaburn.backends._exchange import Exchange
 
 _LIMIT_S = 10.0  # a gate nobody opens ends here, so that a broken test fails instead of hanging
 

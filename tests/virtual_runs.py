@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 
 from samples import header
 
-from pytest_llamaburn.metrics import METRICS
+from pytest_llamaburn.metrics import REQUEST
 
 JITTER = 0.01
 MODEL = "llama3.1:q4"
@@ -83,7 +83,7 @@ def _row(
         "output_sequence_length": tokens,
         "input_sequence_length": 20 + prompt,
     }
-    absent = METRICS.keys() - values.keys()
+    absent = REQUEST.keys() - values.keys()
     return {
         "prompt_id": f"prompt-{prompt}",
         "category": "virtual",
@@ -91,7 +91,7 @@ def _row(
         **place,
         "start": "warm",
         "timestamp": "2026-01-13T10:30:00Z",
-        **dict.fromkeys(METRICS),
+        **dict.fromkeys(REQUEST),
         **values,
         "finish_reason": "stop",
         "chunks": tokens,

@@ -102,6 +102,7 @@ class VirtualServer:
     def __post_init__(self) -> None:
         self.rng = self.luck = dice(0)
         self.failing = False
+        self.draw = SERVICES[self.service]
         self.rest()
 
     def seed(self, seed: int) -> VirtualServer:
@@ -131,30 +132,50 @@ class VirtualServer:
         share, records = self.faults.share(clients), []
         for _ in range(requests):
             sent = self.clients[0]
-            end, record = self._serve(sent, share)
+            end, first, failure = self._serve(sent, share)
             heapq.heapreplace(self.clients, end + self.think_s)
-            records.append(record)
+            records.append(_record(sent, first, end, failure))
         return records
 
     def open(self, arrivals: Iterable[float], rate: float = 0.0) -> list[Record]:
         """Return what requests at these times, in seconds, see."""
         share = self.faults.share(rate)
-        return [self._serve(at, share)[1] for at in arrivals]
+        served = ((at, *self._serve(at, share)) for at in arrivals)
+        return [_record(at, first, end, failure) for at, end, first, failure in served]
 
-    def _serve(self, sent: float, share: float) -> tuple[float, Record]:
+    def closed_share(self, clients: int, requests: int) -> float:
+        """Return the share that fails of so many requests in the long run."""
+        self.rest()
+        ready = [i * self.think_s / clients for i in range(clients)]
+        share, first, failed = self.faults.share(clients), 5 * clients, 0
+        for number in range(first + requests):
+            end, _, failure = self._serve(ready[0], share)
+            heapq.heapreplace(ready, end + self.think_s)
+            failed += failure is not None and number >= first
+        return failed / requests
+
+    def open_share(self, arrivals: Sequence[float], rate: float) -> float:
+        """Return the share that fails of requests at these times."""
+        self.rest()
+        share = self.faults.share(rate)
+        return sum(self._serve(at, share)[2] is not None for at in arrivals) / len(arrivals)
+
+    def _serve(self, sent: float, share: float) -> tuple[float, float | None, str | None]:
+        """Return when a request ends, when its first token comes, and how it fails."""
         start, limit = max(sent, self.free[0]), sent + self.deadline_s
         if start >= limit:
-            return limit, _record(sent, None, limit, "timeout_total")
-        need = SERVICES[self.service](self.rng)
+            return limit, None, "timeout_total"
+        need = self.draw(self.rng)
         self.served += 1
-        need *= self.outside.slower if self.served in self.slow else 1.0
+        if self.served in self.slow:
+            need *= self.outside.slower
         end = min(start + need, limit)
         heapq.heapreplace(self.free, end)
         first = start + PREFILL * need
         failure = "timeout_total" if start + need > limit else self._fault(share)
         if self.served in self.broken and self.luck.random() < self.outside.errors:
             failure = failure or "reset"
-        return end, _record(sent, first if first < end else None, end, failure)
+        return end, first if first < end else None, failure
 
     def _fault(self, share: float) -> str | None:
         """Return the kind of an error, from a chain that stays in errors for some requests."""
@@ -271,22 +292,25 @@ def true_degradation_point(server: VirtualServer, n: int = 10_000) -> float:
 
 def true_failure_point(server: VirtualServer, loop: str, n: int = 20_000) -> float:
     """Return the level at which 5 % fail, from a bisection over very long runs."""
-
     server = dataclasses.replace(server, outside=Outside())
+    if loop == "closed":
+        most = math.ceil(server.slots * (server.deadline_s + server.think_s)) + 2
+        return _crossing(lambda step: server.seed(1).closed_share(step, n), most // 2, most)
+    gaps, hundredth = arrivals.schedule(loop, 1.0, count=n, seed=7), server.slots / 100
 
-    def share(level: float) -> float:
-        server.seed(1).rest()
-        if loop == "closed":
-            server.closed(round(level), 5 * round(level))
-            records = server.closed(round(level), n, fresh=False)
-        else:
-            times = arrivals.schedule(loop, level, count=n, seed=7)
-            records = server.open(times.tolist(), level)
-        return sum(r.failure is not None for r in records) / n
+    def share(step: int) -> float:
+        rate = step * hundredth
+        return server.seed(1).open_share((gaps / rate).tolist(), rate)
 
-    low, high = (1.0, 256.0) if loop == "closed" else (0.3 * server.slots, 1.5 * server.slots)
-    while high - low > (1 if loop == "closed" else 0.01 * low):
-        middle = (low + high) / 2 if loop != "closed" else (low + high) // 2
+    return hundredth * _crossing(share, 70, 130)
+
+
+def _crossing(share: Callable[[int], float], low: int, high: int) -> float:
+    """Return the step at which a share crosses 5 %, on a straight line from one to the next."""
+    while share(low) > 0.05 and low > 1:
+        low, high = low // 2, low
+    while high - low > 1:
+        middle = (low + high) // 2
         low, high = (low, middle) if share(middle) > 0.05 else (middle, high)
     below, above = share(low), share(high)
     return low + (high - low) * (0.05 - below) / max(above - below, 1e-9)

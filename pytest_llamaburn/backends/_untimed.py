@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 import httpx
 
-from pytest_llamaburn.backends._http import ANSWER_LIMIT
+from pytest_llamaburn.backends._exchange import ANSWER_LIMIT
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator

@@ -14,7 +14,8 @@ from typing import TYPE_CHECKING, Any
 
 from pytest_llamaburn import registry
 from pytest_llamaburn.backends import _catalogue, openai
-from pytest_llamaburn.backends._base import Model, Server, parse_host
+from pytest_llamaburn.backends._address import parse_host
+from pytest_llamaburn.backends._base import Model, Server
 from pytest_llamaburn.errors import MissingExtraError, ModelError
 
 if TYPE_CHECKING:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from pytest_llamaburn.backends import _base, _failures, _said
+from pytest_llamaburn.backends import _address, _base, _failures, _said
 from pytest_llamaburn.backends._base import Model, Server
 from pytest_llamaburn.backends._failures import classify
 from pytest_llamaburn.backends._said import NO_CALLS, Said
@@ -22,7 +22,8 @@ from pytest_llamaburn.trace import Delta, Event, Failed, ServerTimings, Usage
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Generator, Iterator, Sequence
 
-    from pytest_llamaburn.backends._http import Address, Exchange
+    from pytest_llamaburn.backends._address import Address
+    from pytest_llamaburn.backends._exchange import Exchange
     from pytest_llamaburn.settings import Run
 
 DEFAULT_NUM_CTX = 4096  # Ollama's own default varies with the machine's memory
@@ -80,7 +81,7 @@ class Backend(_base.Backend):
                 f"{self.address.url} answers, but not as Ollama: try --backend openai"
             )
         told = Said(version, "/api/version", self.notes).text("version")
-        return Server("ollama", told, self.address.url, _base.is_local(self.address))
+        return Server("ollama", told, self.address.url, _address.is_local(self.address))
 
     async def models(self) -> list[Model]:
         """Return the local models, the loaded ones with their share on the GPU."""

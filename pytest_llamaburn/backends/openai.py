@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from pytest_llamaburn import registry
-from pytest_llamaburn.backends import _base, _failures, _said
+from pytest_llamaburn.backends import _address, _base, _failures, _said
 from pytest_llamaburn.backends._base import Model, Server
 from pytest_llamaburn.backends._said import NO_CALLS, Said
 from pytest_llamaburn.errors import ModelError, ServerError, SettingsError
@@ -23,7 +23,7 @@ from pytest_llamaburn.trace import Delta, Event, ServerTimings, Usage
 if TYPE_CHECKING:
     from collections.abc import Generator, Iterable, Iterator, Sequence
 
-    from pytest_llamaburn.backends._http import Exchange
+    from pytest_llamaburn.backends._exchange import Exchange
     from pytest_llamaburn.settings import Run
 
 _THINKS = re.compile(r"enable_thinking|</?think>|reasoning_effort")  # in a chat template
@@ -110,7 +110,7 @@ class Backend(_base.Backend):
         if not self.address.port:
             raise SettingsError("--backend openai needs --host URL: no server to ask")
         self._kind, version = await self._identify()
-        return Server(self._kind, version, self.address.url, _base.is_local(self.address))
+        return Server(self._kind, version, self.address.url, _address.is_local(self.address))
 
     async def models(self) -> list[Model]:
         """Return `/models`; llama.cpp also tells size, quantization and context."""

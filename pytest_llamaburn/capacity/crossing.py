@@ -9,6 +9,7 @@ level's logarithm pooled over all levels, or one constant where its rise is not 
 
 from __future__ import annotations
 
+import bisect
 import math
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -29,7 +30,7 @@ if TYPE_CHECKING:
     Curve = Callable[[float], float]
 
 NEAR = 0.6  # levels from this share of the highest one on tell of its queue
-_SIGNIFICANT = 6.63  # chi-square, 1 degree of freedom, 99 %
+_SIGNIFICANT = 10.8
 _ROOM = 0.9  # of the rate is the most that a background not proven higher is taken for
 _CLUSTER = 20  # errors this many requests apart are taken as independent
 
@@ -45,7 +46,7 @@ class Sample(NamedTuple):
 
 def sample(level: float, records: Sequence[Record], deadline_ns: float = math.inf) -> Sample:
     """Return a level's records as columns, as if no more than this deadline had been waited."""
-    latency = np.array([r.last_ns - r.sent_ns for r in records], float)
+    latency = np.array([r.end_ns - r.sent_ns for r in records], float)
     late = np.array([r.timed_out for r in records], bool) | (latency > deadline_ns)
     failed = np.array([r.failure is not None for r in records], bool) & ~late
     return Sample(level, np.minimum(latency, deadline_ns), late, failed)
@@ -59,9 +60,11 @@ def crossing(
     `late` is the share that a deadline cuts off; the others are in the samples, taken for that
     many standard errors more.
     """
-    levels = [s.level for s in samples]
+    levels = sorted(s.level for s in samples)
     curve = either(late, background(samples, rate, errors))
-    return solve(curve, rate, min(levels) / 2, max(levels) * 100)
+    above = bisect.bisect_right(levels, rate, key=curve)  # at them a curve may know its value
+    low = levels[above - 1] if above else levels[0] / 2
+    return solve(curve, rate, low, levels[above] if above < len(levels) else levels[-1] * 100)
 
 
 def interpolated(rows: Sequence[tuple[float, float, int]], rate: float) -> float | None:

@@ -33,7 +33,9 @@ _LEAP = 4  # times a level is the next one, as long as it is below the point
 _NARROW = 1.15  # of the levels beside the point, the quotient
 WIDEST = 1.5  # of them; farther apart they say no more than that it lies between
 QUANTILES = {"p50": 0.50, "p95": 0.95}
-METRICS = ("time_to_first_token_ms", "total_generation_ms")
+# Waits from when a request was due, as a level's distributions have them under the same names.
+TTFT = "time_to_first_token_from_schedule_ms"
+WAITS = (TTFT, "total_generation_from_schedule_ms")
 
 
 class DegradationPoint(NamedTuple):
@@ -106,7 +108,7 @@ def points(
     alone = [*baseline, *levels.get(1, ())] if clients else baseline
     known = {**levels, 1: alone} if clients else levels
     found = []
-    for metric in METRICS:
+    for metric in WAITS:
         for statistic in QUANTILES:
             rows = [
                 latency(level, metric, statistic, records)
@@ -214,7 +216,8 @@ def _crossing(rows: Sequence[Latency], logs: Sequence[float], at: float) -> floa
 
 
 def _value(metric: str, record: Record) -> float:
-    end = record.first_ns if metric == "time_to_first_token_ms" else record.last_ns
+    last_ns = record.end_ns if record.last_token_ns is None else record.last_token_ns
+    end = record.first_ns if metric == TTFT else last_ns
     if record.failure or end is None:
         return math.inf
     return (end - record.scheduled_ns) / 1e6

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from pytest_llamaburn.capacity import crossing, degradation, open_loop, queue_replay, visits
+from pytest_llamaburn.capacity import crossing, degradation, open_loop, queue_replay
 from pytest_llamaburn.capacity.search import (
     LEAST,
     TOLERANCE,
@@ -147,8 +147,9 @@ def _again(value: float) -> float:
 class _Closed(Pursuit):
     """Levels are whole numbers of clients; their first round, one burst, is sent but not judged."""
 
-    def late(self) -> crossing.Curve:
-        return crossing.beyond(self.samples, self.limits.deadline_ns, self.limits.think_ns)
+    def late(self, below: float = math.inf) -> crossing.Curve:
+        samples = [sample for sample in self.samples if sample.level < below]
+        return crossing.beyond(samples, self.limits.deadline_ns, self.limits.think_ns)
 
     def queue(self) -> queue_replay.Queue | None:
         return _clients_queue({value: level.visits for value, level in self.levels.items()})
@@ -187,15 +188,16 @@ class _Closed(Pursuit):
             yield from self.send(value, count, burst=value, fresh=True)
             yield from self.again()
 
-    def again(self) -> Sending:
-        """Probe again what a single visit says something odd of."""
-        while (value := self.odd()) is not None:
-            yield from self.send(value, _again(value), burst=int(value), fresh=True)
+    def repeat(self, value: float) -> Sending:
+        yield from self.send(value, _again(value), burst=int(value), fresh=True)
 
     def odd(self) -> float | None:
-        """Return a level to probe again, if there is enough left for it."""
-        value = self.doubtful()
-        return value if value is not None and self.left >= _again(value) else None
+        reserve = self.reserve(self.estimate() or 1.0)
+        for lone, kept in ((True, reserve), (False, 0.0)):
+            value = self.doubtful(lone=lone)
+            if value is not None and self.left >= _again(value) + kept:
+                return value
+        return None
 
     def _bend_wants(self) -> tuple[int, int] | None:
         known = {v: [r for run in x.counted() for r in run] for v, x in self.levels.items()}
@@ -222,9 +224,12 @@ class _Closed(Pursuit):
             if value >= self.limits.maximum or self.left < 3 * value:
                 self.reached = value < self.limits.maximum and far <= _NEAR * value
                 return
-            most = max(2 * value, min(4 * value, _LEAP))
-            value = math.ceil(min(most, max(0.97 * far, 1.25 * value)))
-            value = min(value, int(self.limits.maximum))
+            value = min(self.next(value, far), int(self.limits.maximum))
+
+    def next(self, value: int, far: float) -> int:
+        """Return the level after one, where the point is `far`: just below it, then just above."""
+        most = max(2 * value, min(4 * value, _LEAP))
+        return math.ceil(min(most, max(0.97 * far, min(1.25 * value, _FAILS * far))))
 
     def narrow(self) -> Sending:
         """Spend the rest in turn just below and just above the estimate as it moves."""
@@ -245,7 +250,10 @@ class _Closed(Pursuit):
 
     def under(self, point: float) -> int:
         """Return a level below that should hold: next to one that fails, or some percent down."""
-        failed = int(min((v for v, x in self.trusted.items() if self.bad(x)), default=0))
+        near = point / degradation.WIDEST  # what fails farther below does so by chance
+        failed = int(
+            min((v for v, x in self.trusted.items() if v >= near and self.bad(x)), default=0)
+        )
         held = max(
             (v for v, x in self.trusted.items() if v < failed and not self.bad(x)), default=0
         )
@@ -334,10 +342,10 @@ class _Open(Pursuit):
 
     @property
     def runs(self) -> list[list[Record]]:
-        return visits.settled([run for level in self.levels.values() for run in level.visits])
+        return self.below(math.inf)
 
-    def late(self) -> crossing.Curve:
-        return open_loop.late(self.runs, self.alone, self.limits.deadline_ns)
+    def late(self, below: float = math.inf) -> crossing.Curve:
+        return open_loop.late(self.below(below), self.alone, self.limits.deadline_ns)
 
     def queue(self) -> queue_replay.Queue | None:
         return _rates_queue(self.runs, self.alone)
@@ -348,18 +356,15 @@ class _Open(Pursuit):
         The levels' own shares would say nothing: they are of short schedules.
         """
         queue = self.queue()
-        if queue and self.fits(replayed := self.replayed(queue)):
-            return "queue_replay", replayed
+        if queue and self.fits(lambda level: self.scheduled(queue, level)):
+            return "queue_replay", self.replayed(queue)
         return "heavy_traffic", self.late()
 
-    def predicted(self, level: Level, late: crossing.Curve) -> float:  # noqa: ARG002 - a base's
+    def scheduled(self, queue: queue_replay.Queue, level: Level) -> float:
         """Return the share of a level's own schedules that the queue would cut off.
 
         They begin on an idle server, so it is less than such a rate has in the long run.
         """
-        queue = self.queue()
-        if queue is None:
-            return level.seen()[1][0]  # nothing is known of single schedules
         return queue_replay.scheduled(queue, level.visits, self.limits.deadline_ns)
 
     def replayed(self, queue: queue_replay.Queue) -> crossing.Curve:
@@ -404,6 +409,7 @@ class _Open(Pursuit):
             yield from self.send(value, _PROBE, fresh=True)  # it said too little
         while True:
             yield from self.first(value)
+            yield from self.again()
             if value not in self.trusted:
                 self.limited = True
                 return
@@ -421,6 +427,13 @@ class _Open(Pursuit):
         while value not in self.trusted and not self.given_up(value) and self.left >= LEAST:
             yield from self.send(value, _PROBE, fresh=True)
 
+    def odd(self) -> float | None:
+        value = self.doubtful()
+        return value if self.left > _PROBE + _LAST else None
+
+    def repeat(self, value: float) -> Sending:
+        yield from self.send(value, _PROBE, fresh=True)
+
     def over(self, value: float) -> bool:
         most = open_loop.capacity(self.levels[value].visits, self.alone)
         return most is not None and value > 1.1 * most
@@ -428,10 +441,8 @@ class _Open(Pursuit):
     def narrow(self) -> Sending:
         """Measure the capacity where it is exceeded; the last probe is one that should hold."""
         while not self.done() and (point := self.estimate()) is not None:
-            odd = self.doubtful()
-            if odd is not None and self.left > _PROBE + _LAST:
-                yield from self.send(odd, _PROBE, fresh=True)
-                continue
+            yield from self.again()
+            point = self.estimate() or point
             last = self.left < _LAST + _PROBE
             until_cut = 4 * self.limits.deadline_ns / 1e9 * point
             count = self.left if last else min(max(min(until_cut, 150), _PROBE), self.left - _LAST)

@@ -77,7 +77,7 @@ def counted(sent: Sequence[Record], load: Load) -> list[list[int]]:
 def _clients_held(sent: Sequence[Record], load: Load) -> list[tuple[float, float]]:
     """Return when all clients were at work; dips no longer than a client's turn are none."""
     starts = np.array([r.sent_ns for r in sent], float)
-    ends = np.array([r.last_ns for r in sent], float)
+    ends = np.array([r.end_ns for r in sent], float)
     turn = max(_TURN_NS, _TURN_SHARE * float(np.median(ends - starts)))
     times = np.concatenate([starts, ends + load.pause_ns])
     order = np.argsort(times, kind="stable")  # who sends at the moment of its answer never stopped
@@ -97,13 +97,13 @@ def _schedule_held(sent: Sequence[Record]) -> list[tuple[float, float]]:
 
     After some were late it goes on when they have ended: they came to the server all at once.
     """
-    latency_ns = median(r.last_ns - r.scheduled_ns for r in sent)
+    latency_ns = median(r.end_ns - r.scheduled_ns for r in sent)
     allowed = max(_LATE_NS, _TURN_SHARE * latency_ns)
     found, begin = [], min(r.sent_ns for r in sent)
     for record in sorted(sent, key=lambda r: r.scheduled_ns):
         if record.sent_ns - record.scheduled_ns > allowed:
             found.append((begin, record.scheduled_ns))
-            begin = max(begin, record.last_ns)
+            begin = max(begin, record.end_ns)
     return [*found, (begin, max(r.sent_ns for r in sent))]
 
 

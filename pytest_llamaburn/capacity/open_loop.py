@@ -51,8 +51,8 @@ def idle(records: Sequence[Record]) -> Idle:
     good = [r for r in records if r.failure is None]
     if not good:
         raise ValueError("the baseline has no request that succeeded")
-    total = np.array([r.last_ns - r.sent_ns for r in good], float)
-    first = [(r.last_ns if r.first_ns is None else r.first_ns) - r.sent_ns for r in good]
+    total = np.array([r.end_ns - r.sent_ns for r in good], float)
+    first = [(r.end_ns if r.first_ns is None else r.first_ns) - r.sent_ns for r in good]
     cv2 = float((total.std() / total.mean()) ** 2)
     return Idle(float(np.median(first)), cv2, float(np.median(total)))
 
@@ -66,7 +66,7 @@ def backlog(records: Sequence[Record], rate: float, alone: Idle, effect: float =
     than chance and by more than `effect` of the rate.
     """
     scheduled = np.array([r.scheduled_ns for r in records], float)
-    ended = np.array([r.last_ns for r in records], float)
+    ended = np.array([r.end_ns for r in records], float)
     first, last = scheduled.min(), scheduled.max()
     early = first + max((last - first) / 4, alone.total_ns)
     if early >= last:
@@ -108,7 +108,7 @@ def _busy(runs: Sequence[Sequence[Record]], alone: Idle) -> list[int]:
 
 def _busy_gaps(run: Sequence[Record], lead_ns: float) -> list[int]:
     """Return the gaps between first tokens whose later request waited when the earlier began."""
-    cut = min((r.last_ns for r in run if r.timed_out), default=None)
+    cut = min((r.end_ns for r in run if r.timed_out), default=None)
     starts = sorted(
         (r.first_ns, r.scheduled_ns)
         for r in run

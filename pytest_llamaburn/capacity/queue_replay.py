@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 
 from pytest_llamaburn.capacity.crossing import product_limit
+from pytest_llamaburn.load.records import TIMED_OUT
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -59,6 +60,7 @@ def seen(runs: Sequence[Sequence[Record]], most: float) -> Queue | None:
     Or if too few requests show it. A run's first requests, which find the slots as what is not
     counted left them, show nothing.
     """
+    runs = [sorted(run, key=lambda r: r.sent_ns) for run in runs]
     low, high = 0, 1
     while _work(runs, high).astray > _ASTRAY:
         low, high = high, 2 * high
@@ -94,7 +96,12 @@ def opened(queue: Queue, runs: Sequence[Sequence[Record]], deadline_ns: float) -
     gaps = [np.diff(sorted(r.scheduled_ns for r in run)) for run in runs if len(run) > 2]
     work = _dealt(queue.work_ns)
     due = np.cumsum(_dealt(np.concatenate([gap / gap.mean() for gap in gaps])))
-    return lambda rate: _open_share(work, queue.slots, (due * (1e9 / rate)).tolist(), deadline_ns)
+
+    @cache
+    def share(rate: float) -> float:
+        return _open_share(work, queue.slots, (due * (1e9 / rate)).tolist(), deadline_ns)
+
+    return share
 
 
 def scheduled(queue: Queue, runs: Sequence[Sequence[Record]], deadline_ns: float) -> float:
@@ -118,21 +125,17 @@ def _work(runs: Sequence[Sequence[Record]], slots: int) -> _Work:
     astray = known = 0
     for run in runs:
         free = [0] * slots
-        for number, record in enumerate(sorted(run, key=lambda r: r.sent_ns)):
-            start = max(record.sent_ns, free[0])
-            known += record.first_ns is not None
-            astray += record.first_ns is not None and start > record.first_ns
-            if start < record.last_ns and not _refused(record):
-                heapreplace(free, record.last_ns)
+        for number, (_, sent, first, end, failure, _, _) in enumerate(run):
+            start = max(sent, free[0])
+            known += first is not None
+            astray += first is not None and start > first
+            refused = first is None and failure not in (None, TIMED_OUT)  # nobody worked on it
+            if start < end and not refused:
+                heapreplace(free, end)
                 if number >= slots:
-                    took.append(record.last_ns - start)
-                    ended.append(not record.timed_out)
+                    took.append(end - start)
+                    ended.append(failure != TIMED_OUT)
     return _Work(np.array(took, float), np.array(ended, bool), astray / max(known, 1))
-
-
-def _refused(record: Record) -> bool:
-    """Return whether a request failed before anybody worked on it."""
-    return record.failure is not None and not record.timed_out and record.first_ns is None
 
 
 def _whole(work: _Work) -> Floats:
@@ -159,29 +162,31 @@ def _closed_share(
 ) -> float:
     free = [0.0] * slots
     ready = [i * think_ns / clients for i in range(clients)]
-    late = []
-    for need in work:
+    first, late = min(_FILLING * clients, len(work) // 2), 0
+    for number, need in enumerate(work):
         sent = ready[0]
-        end, cut = _served(free, sent, need, deadline_ns)
+        limit = sent + deadline_ns
+        end = (sent if sent > free[0] else free[0]) + need  # noqa: FURB136 - a call is slower
+        if end > limit:
+            end = limit
+            late += number >= first
+        if free[0] < limit:  # else nobody came to work on it
+            heapreplace(free, end)
         heapreplace(ready, end + think_ns)
-        late.append(cut)
-    counted = late[min(_FILLING * clients, len(late) // 2) :]
-    return sum(counted) / len(counted)
+    return late / (len(work) - first)
 
 
 def _open_share(
     work: Sequence[float], slots: int, due: Sequence[float], deadline_ns: float
 ) -> float:
     free = [0.0] * slots
-    late = [_served(free, at, need, deadline_ns)[1] for at, need in zip(due, work, strict=True)]
-    return sum(late) / len(late)
-
-
-def _served(free: list[float], sent: float, need: float, deadline_ns: float) -> tuple[float, bool]:
-    """Return when a request ends, and whether its deadline ended it; its slot is free then."""
-    start, limit = max(sent, free[0]), sent + deadline_ns
-    if start >= limit:
-        return limit, True
-    end = min(start + need, limit)
-    heapreplace(free, end)
-    return end, start + need > limit
+    late = 0
+    for sent, need in zip(due, work, strict=True):
+        limit = sent + deadline_ns
+        end = (sent if sent > free[0] else free[0]) + need  # noqa: FURB136 - a call is slower
+        if end > limit:
+            end = limit
+            late += 1
+        if free[0] < limit:
+            heapreplace(free, end)
+    return late / len(due)

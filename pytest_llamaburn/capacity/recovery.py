@@ -107,7 +107,7 @@ def _windows(
     before: list[list[float]] = [[] for _ in range((start - first) // window_ns)]
     after: list[list[float]] = [[] for _ in range((last - end) // window_ns)]
     for r in records:
-        latency = math.inf if r.failure else float(r.last_ns - r.scheduled_ns)
+        latency = math.inf if r.failure else float(r.end_ns - r.scheduled_ns)
         at = (r.scheduled_ns - end) // window_ns
         back = (start - r.scheduled_ns - 1) // window_ns
         if 0 <= at < len(after):

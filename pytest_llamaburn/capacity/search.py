@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import math
 from abc import ABC, abstractmethod
-from collections.abc import Generator, Sequence
+from collections.abc import Callable, Generator, Sequence
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple, TypeAlias
 
@@ -126,9 +126,9 @@ class Level:
         """Return the requests of each visit without its burst."""
         return [run[self.burst :] or run[-1:] for run in self.visits]
 
-    def settle(self, above: Sequence[list[Record]]) -> None:
-        """Find the visits that were not disturbed, as these to levels above show too."""
-        self.visits, self._seen = visits.settled(self._held(), self.burst, above), None
+    def settle(self, above: Sequence[list[Record]], below: Sequence[list[Record]]) -> None:
+        """Find the visits that were not disturbed, as those to levels above and below show too."""
+        self.visits, self._seen = visits.settled(self._held(), self.burst, above, below), None
 
     def seen(self) -> tuple[crossing.Sample, tuple[float, float, float]]:
         """Return the counted requests and (share failed, its lower, its upper bound)."""
@@ -204,10 +204,19 @@ class Pursuit(ABC):
             level.runs.append([])
         level.runs[-1].extend(records)
         self.last = None if any(record.limited for record in records) else value
+        self.settle()
+
+    def settle(self) -> None:
+        """Find the visits of each level that were not disturbed."""
         above: list[list[Record]] = []
-        for _, one in sorted(self.levels.items(), reverse=True):
-            one.settle(above)
-            above += one.counted()
+        for value, one in sorted(self.levels.items(), reverse=True):
+            one.settle(above, self.below(value))
+            above = [*one.counted(), *above]
+
+    def below(self, value: float) -> list[list[Record]]:
+        """Return the visits to levels below one, nearest first."""
+        lower = sorted((v for v in self.trusted if v < value), reverse=True)
+        return [run for v in lower for run in self.trusted[v].visits]
 
     def given_up(self, value: float) -> bool:
         """Return whether a level was measured again as often as it may be, and stayed limited."""
@@ -250,26 +259,49 @@ class Pursuit(ABC):
             return found
         return self._between()
 
-    def doubtful(self) -> float | None:
+    def doubtful(self, *, lone: bool = True) -> float | None:
         """Return a level to probe again, the lowest that a single visit says something odd of.
 
         Our own process was the limit, it fails more than a level above, it does less than one
-        below, or it is the lowest that fails, which alone says how far up the point may be.
+        below, or it is the lowest that fails: a `lone` one, or one that the levels below had not
+        foretold.
         """
         trusted = self.trusted
         failing = [value for value, level in trusted.items() if self.bad(level)]
         for value, level in sorted(self.levels.items()):
             once, few = len(level.runs) == 1, len(level.runs) < _VISITS
-            below = [x.visits for v, x in trusted.items() if v < value]
             above = [x for v, x in trusted.items() if v > value]
+            lowest = value in failing[:1] and not _near(value, failing)
             if (
                 (few and value not in trusted)
                 or (few and value in failing and self._outdone(level, above))
-                or (once and value in failing[:1] and not _near(value, failing))
-                or (once and any(visits.slower(level.visits[0], runs) for runs in below))
+                or (once and lowest and (lone or self._surprises(value)))
+                or (once and visits.slower_than_any(level.visits[0], self.below(value)))
             ):
                 return value
         return None
+
+    def _surprises(self, value: float) -> bool:
+        """Return whether the levels below one that fails put the point farther up than it is."""
+        samples = [sample for sample in self.samples if sample.level < value]
+        if not samples:
+            return True
+        rate = self.limits.failure_rate
+        before, now = crossing.crossing(samples, self.late(value), rate), self.estimate()
+        return before is None or now is None or before > _CONFIRMS * now
+
+    def again(self) -> Sending:
+        """Probe again what a single visit says something odd of."""
+        while (value := self.odd()) is not None:
+            yield from self.repeat(value)
+
+    @abstractmethod
+    def odd(self) -> float | None:
+        """Return a level to probe again, if there is enough left for it."""
+
+    @abstractmethod
+    def repeat(self, value: float) -> Sending:
+        """Probe a level again."""
 
     def _outdone(self, level: Level, above: Sequence[Level]) -> bool:
         """Return whether a level above fails less than this one."""
@@ -278,10 +310,11 @@ class Pursuit(ABC):
             for other in above
         )
 
-    def fits(self, late: crossing.Curve) -> bool:
-        """Return whether no level failed more or less often than a curve says, beyond chance.
+    def fits(self, late: Callable[[Level], float]) -> bool:
+        """Return whether no level failed more or less often than predicted, beyond chance.
 
-        Levels that fail more than those above them are taken together with them.
+        `late` is the share of a level's requests that the deadline should cut off. Levels that fail
+        more than those above them are taken together with them.
         """
         others = crossing.background(self.samples, self.limits.failure_rate)
         levels = [*self.trusted.values()]
@@ -289,10 +322,7 @@ class Pursuit(ABC):
         fitted = stats.rising([level.seen()[1][0] for level in levels], n)
         for share in set(fitted):
             block = [i for i, one in enumerate(fitted) if one == share]
-            shares = [
-                crossing.both(self.predicted(levels[i], late), others(levels[i].value))
-                for i in block
-            ]
+            shares = [crossing.both(late(levels[i]), others(levels[i].value)) for i in block]
             said = np.average(shares, weights=[n[i] for i in block])
             runs = [run for i in block for run in levels[i].counted()]
             effect = clustered.design_effect([visits.flags(run) for run in runs])
@@ -320,8 +350,11 @@ class Pursuit(ABC):
         return found
 
     @abstractmethod
-    def late(self) -> crossing.Curve:
-        """Return the share that the deadline cuts off, over the level: at once, and roughly."""
+    def late(self, below: float = math.inf) -> crossing.Curve:
+        """Return the share that the deadline cuts off, over the level: at once, and roughly.
+
+        From levels `below` one.
+        """
 
     @abstractmethod
     def queue(self) -> queue_replay.Queue | None:
@@ -342,10 +375,6 @@ class Pursuit(ABC):
             return True
         narrow = low is not None and high is not None and high - low <= max(1, TOLERANCE * high)
         return self.left < LEAST or (narrow and self.limits.alone is None)
-
-    def predicted(self, level: Level, late: crossing.Curve) -> float:
-        """Return the share of a level's requests that a curve says the deadline cuts off."""
-        return late(level.value)
 
     def found(self) -> FailurePoint:
         """Return the end of the search."""
@@ -395,22 +424,34 @@ class Pursuit(ABC):
         return not self.holds(level)
 
     def _beside(self, estimate: float) -> tuple[float | None, float]:
-        """Return the next levels below an estimate, which does not fail by far, and above it.
+        """Return the levels next to an estimate, below it one that does not fail by far.
 
-        One within a tenth of the estimate is on both sides of it; itself where none is above.
+        A level within a tenth of it is on the side that it shows: above if it fails, be it by
+        little. The estimate itself is above where nothing else is.
         """
-        near, most = estimate * _CONFIRMS, 2 * self.limits.failure_rate
-        below = [v for v, x in self.trusted.items() if v <= near and x.seen()[1][0] <= most]
-        above = [value for value in self.trusted if value >= estimate / _CONFIRMS]
-        return max(below, default=None), min(above, default=estimate)
+        most = 2 * self.limits.failure_rate
+        near = {v: x for v, x in self.trusted.items() if v <= estimate * _CONFIRMS}
+        lower = [
+            v
+            for v, x in near.items()
+            if not self.bad(x) or (v <= estimate and x.seen()[1][0] <= most)
+        ]
+        below = max(lower, default=0.0)
+        upper = [
+            v
+            for v, x in self.trusted.items()
+            if v > below and (v >= estimate or (v >= estimate / _CONFIRMS and self.bad(x)))
+        ]
+        return below or None, min(upper, default=max(estimate, below))
 
     def best(self) -> tuple[str, crossing.Curve | None]:
         """Return the best estimator that nothing contradicts which was measured."""
         queue = self.queue()
-        if queue and self.fits(replayed := self.replayed(queue)):
-            return "queue_replay", replayed
-        late = self.late()
-        return ("product_limit", late) if self.fits(late) else ("crossing", None)
+        curves = [("queue_replay", self.replayed(queue))] if queue else []
+        for estimator, late in [*curves, ("product_limit", self.late())]:
+            if self.fits(_by_level(late)):
+                return estimator, late
+        return "crossing", None
 
     def _between(self) -> float | None:
         """Return where the levels' own shares cross the rate, inside of what is certain."""
@@ -468,3 +509,8 @@ def _near(value: float, failing: Sequence[float]) -> bool:
 
 def _pooled(level: Level) -> list[Record]:
     return [record for run in level.counted() for record in run]
+
+
+def _by_level(late: crossing.Curve) -> Callable[[Level], float]:
+    """Return a curve as a function of a level."""
+    return lambda level: late(level.value)

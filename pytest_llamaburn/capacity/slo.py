@@ -11,12 +11,16 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-from pytest_llamaburn import gates
+from pytest_llamaburn import gates, metrics
 from pytest_llamaburn.errors import SettingsError
 from pytest_llamaburn.stats import samples
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
+
+
+# Of one request each measure is one number.
+_MEASURES = {name: measure._replace(statistics=()) for name, measure in metrics.REQUEST.items()}
 
 
 class Goodput(NamedTuple):
@@ -34,26 +38,23 @@ def parse(expression: str) -> list[gates.Gate]:
 
     Each is about single requests, so it has no statistic. Raises SettingsError.
     """
-    parts = [part.strip() for part in expression.split(",")]
-    try:
-        bounds = gates.parse_all(parts)
-    except SettingsError as wrong:
-        raise SettingsError(str(wrong).replace("--threshold", "--slo")) from None
-    for part, bound in zip(parts, bounds, strict=True):
-        name = re.split("[<>]", part)[0]
-        if bound.metric in (*gates.SPECIAL, "chunk_gap_ms") or "." in name:
-            raise SettingsError(
-                f"--slo: '{part}' is refused: a bound is on a metric of one request, as in "
-                "ttft_ms<500"
-            )
-    return bounds
+    return [_bound(part.strip()) for part in expression.split(",")]
+
+
+def _bound(part: str) -> gates.Gate:
+    if re.match(r"[^<>]*\.", part):
+        raise SettingsError(
+            f"--slo: '{part}' is refused: one request has no statistic: write ttft_ms<500"
+        )
+    return gates.parse(part, _MEASURES, "--slo")
 
 
 def keeps(bounds: Sequence[gates.Gate], row: Mapping[str, Any]) -> bool:
     """Return whether one request's row keeps every bound; without a value, it does not."""
     if row["error"] is not None:
         return False
-    return all(row.get(b.metric) is not None and b.holds(row[b.metric]) for b in bounds)
+    numbers = ((bound, row.get(bound.of.measure.name)) for bound in bounds)
+    return all(number is not None and bound.holds(number) for bound, number in numbers)
 
 
 def goodput(

@@ -7,10 +7,10 @@ from itertools import takewhile
 from statistics import median
 from typing import TYPE_CHECKING, Any
 
-from pytest_llamaburn import metrics
 from pytest_llamaburn.capacity import recovery
 from pytest_llamaburn.energy.timeline import IDLE_BEFORE_LOAD, IDLE_LOADED
 from pytest_llamaburn.insights import other_load
+from pytest_llamaburn.measures import REASONS
 from pytest_llamaburn.stats import drift
 
 if TYPE_CHECKING:
@@ -43,7 +43,7 @@ def sustained(
     batches = [whole[i : i + size] for i in range(0, len(whole) - size + 1, size)]
     speeds = [_tokens_per_sec(batch) for batch in batches]
     counted = [speed for speed in speeds if speed is not None]
-    why = None if len(counted) == len(speeds) else metrics.REASONS["no_usage"]
+    why = None if len(counted) == len(speeds) else REASONS["no_usage"]
     return {
         "batch_s": size,
         "per_minute": _minutes(timeline, samples),
@@ -161,13 +161,9 @@ def _between(record: Record, start: int, end: int | None) -> bool:
 
 def _later(record: Record, by_ns: int) -> Record:
     """Return a record as if all of it had been so much later."""
-    first = record.first_ns
-    return record._replace(
-        scheduled_ns=record.scheduled_ns + by_ns,
-        sent_ns=record.sent_ns + by_ns,
-        first_ns=None if first is None else first + by_ns,
-        last_ns=record.last_ns + by_ns,
-    )
+    times = ("scheduled_ns", "sent_ns", "first_ns", "end_ns", "last_token_ns")
+    known = {name: at for name in times if (at := getattr(record, name)) is not None}
+    return record._replace(**{name: at + by_ns for name, at in known.items()})
 
 
 def _medians(records: Sequence[Record], seconds: int, count: int) -> list[float]:
@@ -177,9 +173,9 @@ def _medians(records: Sequence[Record], seconds: int, count: int) -> list[float]
     start = min(r.sent_ns for r in records) + 10**9
     groups: list[list[float]] = [[] for _ in range(count)]
     for r in records:
-        at = (r.last_ns - start) // (seconds * 10**9)
+        at = (r.end_ns - start) // (seconds * 10**9)
         if r.failure is None and 0 <= at < count:
-            groups[at].append((r.last_ns - r.sent_ns) / 1e6)
+            groups[at].append((r.end_ns - r.sent_ns) / 1e6)
     return [median(group) for group in groups if group]
 
 

@@ -15,8 +15,11 @@ from pytest_llamaburn.stats import clustered
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
+    from typing import TypeAlias
 
     from pytest_llamaburn.load.records import Record
+
+    Visits: TypeAlias = Sequence[Sequence[Record]]
 
 _Z = 3.0  # of two visits that differ
 _VARY = 0.6  # a service's coefficient of variation
@@ -26,32 +29,44 @@ _FEWEST = 12  # requests of a visit that can be told from another
 
 
 def settled(
-    runs: Sequence[list[Record]], burst: int = 0, above: Sequence[Sequence[Record]] = ()
+    runs: Sequence[list[Record]], burst: int = 0, above: Visits = (), below: Visits = ()
 ) -> list[list[Record]]:
     """Return the visits to a level without those that others show to have been disturbed.
 
     Of each visit the first `burst` requests fail as their start makes them. Visits to levels
-    `above`, which by themselves fail no less often, show it as well.
+    `above` and `below`, nearest first, show it as well: a level above fails no less often, and one
+    below does no more work.
     """
     kept = [run for run in runs if run]
     for run in sorted(kept, key=lambda one: float(flags(one).mean()), reverse=True):
         others = [other for other in kept if other is not run]
-        if (others and slower(run, others)) or _fails(run, others, burst, above):
+        if _slow(run, others, above, below) or _fails(run, others, burst, above):
             kept = others
     return kept
 
 
-def _fails(
-    run: Sequence[Record],
-    others: Sequence[Sequence[Record]],
-    burst: int,
-    above: Sequence[Sequence[Record]],
-) -> bool:
-    """Return whether a visit fails more than others of its level, or more than all of them."""
+def _slow(run: Sequence[Record], others: Visits, above: Visits, below: Visits) -> bool:
+    """Return whether a visit is slower than others of its level, or than levels on both sides.
+
+    One that is slower than levels below alone may be of a server that its load slows down.
+    """
+    if others and slower(run, others):
+        return True
+    return slower_than_any(run, below, others) and slower_than_any(run, above)
+
+
+def slower_than_any(run: Sequence[Record], near: Visits, others: Visits = ()) -> bool:
+    """Return whether a visit is slower than its nearest neighbours, be they few or many."""
+    return any(slower(run, [*others, *near[:n]]) for n in range(1, len(near) + 1))
+
+
+def _fails(run: Sequence[Record], others: Visits, burst: int, above: Visits) -> bool:
+    """Return whether a visit fails more than others of its level, or also of some above it."""
     mine, theirs = run[burst:], [other[burst:] for other in others]
     if theirs and worse(mine, theirs) <= 1:
         return False
-    return any(seen and worse(mine, seen) > _Z for seen in (theirs, [*theirs, *above]))
+    pools = [[*theirs, *above[:n]] for n in range(len(above) + 1)]
+    return any(pool and worse(mine, pool) > _Z for pool in pools)
 
 
 def told(levels: Mapping[float, Sequence[list[Record]]], *, clients: bool) -> dict[float, Any]:
@@ -64,8 +79,9 @@ def told(levels: Mapping[float, Sequence[list[Record]]], *, clients: bool) -> di
     above: list[list[Record]] = []
     for level, runs in sorted(levels.items(), reverse=True):
         burst = int(level) if clients else 0
-        kept = settled(runs, burst, above)
-        above += [run[burst:] for run in kept]
+        below = [run for at in sorted(levels, reverse=True) if at < level for run in levels[at]]
+        kept = settled(runs, burst, above, below)
+        above = [*(run[burst:] for run in kept), *above]
         found[level] = [r for run in kept for r in run[burst:]] or [r for run in kept for r in run]
     return found
 
@@ -74,7 +90,7 @@ def worse(run: Sequence[Record], others: Sequence[Sequence[Record]]) -> float:
     """Return by how many standard errors a visit fails more often than some others."""
     several = [flags(other) for other in others]
     mine, theirs = flags(run), np.concatenate(several)
-    if min(len(mine), len(theirs)) < _FEWEST:
+    if min(len(mine), len(theirs)) < _FEWEST or mine.mean() <= theirs.mean():
         return 0.0
     share = float((mine.sum() + theirs.sum()) / (len(mine) + len(theirs)))
     effect = max(2.0, clustered.design_effect(several, _CLUSTER))
@@ -98,10 +114,13 @@ def flags(run: Sequence[Record]) -> clustered.Flags:
 
 
 def _pace(runs: Sequence[Sequence[Record]]) -> tuple[int, float]:
-    """Return how many requests succeeded, and how many a second, from the first end to the last."""
+    """Return how many requests were worked on, and how many a second, from first to last end.
+
+    One that failed in the middle took its slot too; one that was refused or only waited did not.
+    """
     count, span_ns = 0, 0
     for run in runs:
-        ends = [r.last_ns for r in run if r.failure is None]
+        ends = [r.end_ns for r in run if r.failure is None or r.first_ns is not None]
         if len(ends) > 1:
             count, span_ns = count + len(ends) - 1, span_ns + max(ends) - min(ends)
     return (count, count / span_ns * 1e9) if span_ns else (0, 0.0)

@@ -9,14 +9,16 @@ import os
 import signal
 import sys
 import traceback
-from typing import TYPE_CHECKING, Any, TextIO
+from functools import partial
+from typing import TYPE_CHECKING, Any, NamedTuple, TextIO
 
 from pytest_llamaburn import __version__, registry
+from pytest_llamaburn.commands import _session
 from pytest_llamaburn.errors import LlamaBurnError, UsageError, sentence
+from pytest_llamaburn.kinds import _kind
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-    from types import ModuleType
+    from collections.abc import Callable, Sequence
 
 EXIT_CODES = """exit codes:
   0 done   1 a gate failed   2 interrupted   3 internal error
@@ -115,28 +117,56 @@ def build_parser(word: str | None = None) -> argparse.ArgumentParser:
     )
     parser.add_argument("--version", action="version", version=f"llamaburn {__version__}")
     commands = parser.add_subparsers(metavar="command", required=True, parser_class=_CommandParser)
-    own = registry.own("commands")
-    ours = word is not None and (word in own or not word or word.startswith("-"))
-    for name in own if ours else registry.names("commands"):
-        _add(commands, name, whole=word in (None, name))
+    ours = _commands(registry.own)
+    known = word is not None and (word in ours or not word or word.startswith("-"))
+    every = ours if known else _commands(registry.names)
+    for name, command in sorted(every.items()):
+        _add(commands, name, command, whole=word in (None, name))
     return parser
 
 
-def _add(commands: argparse._SubParsersAction[_CommandParser], name: str, *, whole: bool) -> None:
-    module: ModuleType = registry.load("commands", name)
+class Command(NamedTuple):
+    """A sub-command: its texts, what declares its arguments, and what runs it."""
+
+    help: str
+    description: str | None
+    example: str
+    add: Callable[[argparse.ArgumentParser], None]
+    run: Callable[[argparse.Namespace], int]
+
+
+def _commands(names: Callable[[str], tuple[str, ...]]) -> dict[str, Command]:
+    """Return the modules of this folder and the kinds of runs, as commands by name."""
+    found = {}
+    for name in names("commands"):
+        module = registry.load("commands", name)
+        found[name] = Command(module.HELP, module.__doc__, module.EXAMPLE, module.add, module.run)
+    for kind in _kind.of_runs(names("kinds")):
+        add, run = partial(_session.add, kind=kind), partial(_session.run, kind=kind)
+        found[kind.name] = Command(kind.help, kind.description, kind.example, add, run)
+    return found
+
+
+def _add(
+    commands: argparse._SubParsersAction[_CommandParser],
+    name: str,
+    command: Command,
+    *,
+    whole: bool,
+) -> None:
     if not whole:
-        commands.add_parser(name, help=module.HELP)
+        commands.add_parser(name, help=command.help)
         return
     parser = commands.add_parser(
         name,
-        help=module.HELP,
-        description=module.__doc__,
-        epilog=f"example:\n  {module.EXAMPLE}\n\n{EXIT_CODES}",
+        help=command.help,
+        description=command.description,
+        epilog=f"example:\n  {command.example}\n\n{EXIT_CODES}",
         formatter_class=argparse.RawDescriptionHelpFormatter,
         allow_abbrev=False,
     )
-    module.add(parser)
-    parser.set_defaults(run=module.run)
+    command.add(parser)
+    parser.set_defaults(run=command.run)
 
 
 class _Parser(argparse.ArgumentParser):

@@ -20,34 +20,40 @@ if TYPE_CHECKING:
     import argparse
     from collections.abc import Iterator
 
-    from pytest_llamaburn.session import Kind
+    from pytest_llamaburn.kinds._kind import RunKind
 
 
 INTERNAL = LlamaBurnError.exit_code
 
 
-def add(parser: argparse.ArgumentParser, kind: Kind) -> None:
+def add(parser: argparse.ArgumentParser, kind: RunKind) -> None:
     """Declare the arguments of a kind of run."""
     parser.add_argument("models", nargs="*", metavar="MODEL", help="the same as --model")
-    options.declare(parser.add_argument, kind.settings, Display)
+    options.declare(parser.add_argument, kind.settings_class, Display)
     parser.add_argument(
         "--print-pytest", action="store_true", help="print the equal pytest command and exit"
     )
 
 
-def run(arguments: argparse.Namespace, kind: Kind) -> int:
+def run(arguments: argparse.Namespace, kind: RunKind) -> int:
     """Run a kind's suite once and show its result files; return the exit code."""
     from pytest_llamaburn import reports
     from pytest_llamaburn.store.resume import settled
 
-    given = options.given(arguments, kind.settings)
+    given = options.given(arguments, kind.settings_class)
     models = [*arguments.models, *given.get("model", ())]
     flags = {**given, **({"model": models} if models else {})}
-    settings, note = settled(kind.settings, *options.resolve(kind.settings, flags))
+    settings: Any
+    settings, origins = options.resolve(kind.settings_class, flags)
+    preview = kind.preview(settings)
+    if preview is not None:
+        print(*preview, sep="\n")
+        return 0
+    settings, note = settled(kind, settings, origins)
     _refuse_tests(settings)
     display, _ = options.resolve(Display, options.given(arguments, Display))
     reports.check(display.output)
-    suite = options.to_argv(settings, kind.settings, PREFIX)
+    suite = options.to_argv(settings, kind.settings_class, PREFIX)
     if arguments.print_pytest:
         return _print_pytest(kind, suite)
     _refuse_nowhere()
@@ -108,25 +114,34 @@ def _offer_recovery(results_dir: Path, resumed: str | None) -> None:
         )
 
 
-def _print_pytest(kind: Kind, suite: list[str]) -> int:
-    from pytest_llamaburn import datasets
+def _suite(kind: RunKind) -> Path:
+    """Return the directory of a kind's tests: in `suites`, or in `suite` of its own package."""
+    from pytest_llamaburn.datasets import data_dir
 
-    home = datasets.data_dir("suites")
+    shared = data_dir("suites") / kind.name
+    own = sys.modules[kind.package].__file__
+    return shared if shared.is_dir() or own is None else Path(own).with_name("suite")
+
+
+def _print_pytest(kind: RunKind, suite: list[str]) -> int:
+    home = _suite(kind).parent
     shipped = home.parent.name == "pytest_llamaburn"
     where = ["--pyargs", "pytest_llamaburn.suites"] if shipped else [str(home)]
-    print(shlex.join(["pytest", *where, "-m", f"llm_{kind.name}", *suite]))
+    print(shlex.join(["pytest", *where, "-m", kind.marker, *suite]))
     return 0
 
 
-def _pytest(kind: Kind, suite: list[str]) -> tuple[Outcome, int]:
+def _pytest(kind: RunKind, suite: list[str]) -> tuple[Outcome, int]:
     """Run pytest once, in this process, away from the user's own configuration and plugins."""
     import pytest
 
     from pytest_llamaburn.datasets import data_dir
 
-    home = data_dir("suites")
-    argv = [str(home / kind.name), f"--rootdir={home}", f"--config-file={home / 'pytest.ini'}"]
-    argv += ["--disable-plugin-autoload", "-ppytest_llamaburn.plugin", "-pno:cacheprovider"]
+    path = _suite(kind)
+    config = data_dir("suites") / "pytest.ini"
+    argv = [str(path), f"--rootdir={path.parent}", f"--config-file={config}"]
+    argv += ["--disable-plugin-autoload", "-ppytest_llamaburn.plugin", f"-p{kind.package}"]
+    argv += ["-pno:cacheprovider"]
     outcome = Outcome()
     said = io.StringIO()
     with _clean_environment(), contextlib.redirect_stdout(said):

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from pytest_llamaburn import options
 from pytest_llamaburn.commands import _toml
-from pytest_llamaburn.session import KINDS
+from pytest_llamaburn.kinds import _kind
 from pytest_llamaburn.settings import Display
 
 if TYPE_CHECKING:
@@ -28,7 +28,7 @@ def add(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Print the settings; return the exit code."""
-    kinds = (*(kind.settings for kind in KINDS.values()), Display)
+    kinds = (*(kind.settings_class for kind in _kind.every()), Display)
     found = {key: entry for kind in kinds for key, entry in _resolved(kind).items()}
     if arguments.output == "json":
         print(json.dumps(found, indent=2))

@@ -15,15 +15,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from pytest_llamaburn import options, registry
 from pytest_llamaburn.errors import LlamaBurnError, SettingsError
-from pytest_llamaburn.settings import (
-    Benchmark,
-    Connection,
-    Display,
-    Eval,
-    Storage,
-    Stress,
-    model_of,
-)
+from pytest_llamaburn.kinds import _kind
+from pytest_llamaburn.settings import Connection, Display, Run, Storage, model_of
 
 if TYPE_CHECKING:
     import argparse
@@ -63,7 +56,7 @@ class Check(NamedTuple):
 class Scene:
     """What the checks look at; facts are read when the first check asks."""
 
-    settings: Benchmark
+    settings: Run
     origins: Mapping[str, str]
     seen: Look
 
@@ -131,7 +124,7 @@ def _scene(arguments: argparse.Namespace) -> Scene:
     if arguments.models:
         given["model"] = arguments.models
     try:
-        settings, origins = options.resolve(Benchmark, given)
+        settings, origins = options.resolve(Run, given)
     except SettingsError:
         settings, origins = _by_flags_alone(given)  # config.origins tells what is wrong
     return Scene(settings, origins, asyncio.run(look(settings, origins)))
@@ -140,9 +133,9 @@ def _scene(arguments: argparse.Namespace) -> Scene:
 def _by_flags_alone(given: dict[str, Any]) -> tuple[Any, dict[str, str]]:
     """Return the settings that flags and defaults give; raises SettingsError for a wrong flag."""
     try:
-        return model_of(Benchmark)(**given), {n: options.flag_name(Benchmark, n) for n in given}
+        return model_of(Run)(**given), {n: options.flag_name(Run, n) for n in given}
     except ValueError:
-        return options.resolve(Benchmark, given)  # which raises, and says where
+        return options.resolve(Run, given)  # which raises, and says where
 
 
 def _checked(name: str, scene: Scene) -> Check:
@@ -365,7 +358,8 @@ def journal_leftover(scene: Scene) -> Verdict:
 def config_origins(scene: Scene) -> Verdict:  # noqa: ARG001
     """Say which files and variables speak, or what is wrong in them."""
     try:
-        found = [options.resolve(kind, {})[1] for kind in (Benchmark, Stress, Eval, Display)]
+        classes = [kind.settings_class for kind in _kind.every()]
+        found = [options.resolve(one, {})[1] for one in (*classes, Display)]
     except SettingsError as err:
         return Verdict("fail", str(err), "Correct it there.")
     spoken = [origin for origins in found for origin in origins.values()]

@@ -5,9 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from pytest_llamaburn import settings
+from pytest_llamaburn import registry, settings
 from pytest_llamaburn.commands import _toml
 from pytest_llamaburn.errors import ResultsError, SettingsError
+from pytest_llamaburn.kinds import _kind
 from pytest_llamaburn.options import CONFIG_NAME
 
 if TYPE_CHECKING:
@@ -18,21 +19,6 @@ if TYPE_CHECKING:
 HELP = "write a configuration file and an example test"
 EXAMPLE = "llamaburn init && pytest test_llm.py"
 _TEST_NAME = "test_llm.py"
-_TEST = '''\
-"""An example. Run it with `pytest test_llm.py --llamaburn-model NAME`, or without a model: then the
-embedded one is measured.
-"""
-
-import pytest
-
-
-@pytest.mark.llm_benchmark(iterations=3)
-def test_answers_quickly(measure):
-    result = measure("Name three colours.")
-    assert not result.errors
-    assert result.ttft_ms.p50 < 5000
-    assert result.tokens_per_sec.mean > 1
-'''
 _UNSET = "  # not set by default"
 _HEAD = """\
 # Settings of LlamaBurn for this directory, each with its default or, where it has none, an example.
@@ -48,7 +34,8 @@ def add(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:  # noqa: ARG001
     """Write both files, or none where one of them exists; return the exit code."""
-    files = {Path(CONFIG_NAME): configuration(), Path(_TEST_NAME): _TEST}
+    example = next(kind.example_test for kind in _kind.own() if kind.example_test)
+    files = {Path(CONFIG_NAME): configuration(), Path(_TEST_NAME): example}
     for path in files:
         if path.exists():
             raise SettingsError(f"{path} exists and is left as it is: move it away first")
@@ -60,7 +47,8 @@ def run(arguments: argparse.Namespace) -> int:  # noqa: ARG001
 
 def configuration() -> str:
     """Return a configuration file with every key, its help and its default, all commented out."""
-    kinds = sorted(settings.kinds(), key=lambda kind: (len(kind.__mro__), kind.__name__))
+    classes = settings.classes(registry.names("kinds"))
+    kinds = sorted(classes, key=lambda kind: (len(kind.__mro__), kind.__name__))
     tables: dict[str, list[str]] = {}
     for key, option in _toml.by_key(*kinds).items():
         table, _, name = key.rpartition(".")

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from pytest_llamaburn.judges import Comparison, Score
     from pytest_llamaburn.judges._calibration import Label
     from pytest_llamaburn.judges._calibration_run import Calibration, Found, Told
-    from pytest_llamaburn.progress import Progress
+    from pytest_llamaburn.progress import Event, Progress
 
 HELP = "hold a judge against human labels"
 EXAMPLE = "llamaburn judge calibrate --labels labels.jsonl --judge claude --min-qwk 0.6"
@@ -141,15 +141,12 @@ def _progress(word: str) -> Progress:
     return progress.make(word, descriptor)
 
 
-def _step(told: Told) -> dict[str, Any]:
-    """Return the row by which progress counts a label."""
-    return {
-        "prompt_id": told.place,
-        "start": "marks",
-        "error": None if told.state == "scored" else {"kind": told.state},
-        "tokens_per_sec": None,
-        "time_to_first_token_ms": None,
-    }
+def _step(told: Told) -> Event:
+    """Return the event of a label that is judged."""
+    from pytest_llamaburn.progress import Event
+
+    failure = None if told.state == "scored" else told.state
+    return Event(stage="judging", unit="labels", failure=failure)
 
 
 @contextmanager

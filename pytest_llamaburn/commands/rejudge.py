@@ -6,9 +6,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pytest_llamaburn import options
-from pytest_llamaburn.commands import eval as command
+from pytest_llamaburn.commands import _session
 from pytest_llamaburn.errors import ResultsError, SettingsError
-from pytest_llamaburn.settings import Display, Eval
+from pytest_llamaburn.kinds.eval import KIND
+from pytest_llamaburn.kinds.eval.settings import Eval
+from pytest_llamaburn.settings import Display
 
 if TYPE_CHECKING:
     import argparse
@@ -42,4 +44,4 @@ def run(arguments: argparse.Namespace) -> int:
     arguments.set = [document["results"]["eval_set"]["name"]]
     for name in ("samples", "temperature"):
         setattr(arguments, name, document["config"][name])
-    return command.run(arguments)
+    return _session.run(arguments, KIND)

@@ -64,11 +64,11 @@ def _row(folder: str, path: Path) -> tuple[str, ...]:
         about = brief(path)
     except ResultsError as err:
         return (path.stem, folder, "unreadable", str(err), "", "", "", "")
-    summary = about.results.summary
+    found, summary = about.results, about.results.summary
     medians = (summary.tokens_per_sec.p50, summary.time_to_first_token_ms.p50)
-    requests = "/".join(map(str, about.requests or ()))
+    requests = "/".join(map(str, found.requests or ()))
     models = ", ".join(about.models)
-    marks = ", ".join(f"{name} {number(mean)}" for name, mean in about.marks.items())
+    marks = ", ".join(f"{name} {number(mean)}" for name, mean in found.marks.items())
     return (path.stem, folder, about.status, models, *map(number, medians), requests, marks)
 
 
@@ -87,14 +87,14 @@ def _show(results_dir: Path, names: list[str], display: Display) -> int:
 
 
 def _tell(paths: list[Path]) -> None:
-    """Print the questions of evals with their answers and marks."""
-    from pytest_llamaburn.kinds.eval import table
+    """Print what a kind has besides its table, such as the answers of an eval."""
     from pytest_llamaburn.store import results
 
     for path in paths:
         document = results.load(path)
-        if document["schema"] == "llamaburn/eval":
-            print("", *table.transcript(document), sep="\n")
+        transcript = getattr(results.room(document, "table"), "transcript", None)
+        if transcript is not None:
+            print("", *transcript(document), sep="\n")
 
 
 def _validate(results_dir: Path, names: list[str], display: Display) -> int:  # noqa: ARG001

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import TYPE_CHECKING
+
+from pytest_llamaburn import registry
 
 if TYPE_CHECKING:
     import argparse
@@ -11,15 +14,24 @@ if TYPE_CHECKING:
 HELP = "print the JSON Schema of a file"
 EXAMPLE = "llamaburn schema prompts"
 SCHEMAS = Path(__file__).parent.parent / "schemas"
-KINDS = tuple(sorted(path.name.partition(".")[0] for path in SCHEMAS.glob("*.schema.json")))
+_SUFFIX = ".schema.json"
 
 
 def add(parser: argparse.ArgumentParser) -> None:
     """Declare the arguments."""
-    parser.add_argument("kind", nargs="?", choices=KINDS, default="benchmark")
+    shipped = (path.name.removesuffix(_SUFFIX) for path in SCHEMAS.glob(f"*{_SUFFIX}"))
+    kinds = sorted({*shipped, *registry.names("kinds")})
+    first = registry.own("kinds")[0]
+    parser.add_argument("kind", nargs="?", choices=kinds, default=first)
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Print the shipped schema."""
-    print((SCHEMAS / f"{arguments.kind}.schema.json").read_text(encoding="utf-8"), end="")
+    """Print the shipped schema, or that of another distribution's kind."""
+    shipped = SCHEMAS / f"{arguments.kind}{_SUFFIX}"
+    if shipped.exists():
+        print(shipped.read_text(encoding="utf-8"), end="")
+    else:
+        from pytest_llamaburn.store import results
+
+        print(json.dumps(results.schema(arguments.kind), indent=2, ensure_ascii=False))
     return 0

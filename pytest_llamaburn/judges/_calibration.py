@@ -10,7 +10,9 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from pytest_llamaburn import files
 from pytest_llamaburn.criteria import named
 from pytest_llamaburn.errors import DatasetError
-from pytest_llamaburn.stats import agreement
+from pytest_llamaburn.gates import Gate, Selector, decide
+from pytest_llamaburn.measures import Measure, Observed
+from pytest_llamaburn.stats import agreement, figures
 from pytest_llamaburn.texts import dumps
 
 if TYPE_CHECKING:
@@ -139,7 +141,7 @@ def pairwise(found: Sequence[Preference]) -> dict[str, Any]:
 
 
 def _rate(found: Sequence[Preference], values: Sequence[float]) -> dict[str, Any]:
-    return agreement.mean(values, [one.question for one in found], (0, 1)).as_dict()
+    return figures.mean(values, [one.question for one in found], (0, 1)).as_dict()
 
 
 def _agreement(pairs: Sequence[tuple[Label, float | None]]) -> dict[str, Any]:
@@ -174,7 +176,7 @@ def _with_interval(
     ratings: tuple[Sequence[float], Sequence[float]],
     questions: Sequence[str],
     marks: Sequence[int],
-) -> agreement.Figure:
+) -> figures.Figure:
     """Return a figure with its interval: of a mean on a scale Gaffke's, else a bootstrap's."""
     import numpy as np
 
@@ -184,27 +186,30 @@ def _with_interval(
     width = float(max(marks) - min(marks))
     ends = value(np.array([-width, 0.0, width]))
     values = value(np.array(judge, dtype=float) - np.array(human, dtype=float))
-    return agreement.mean(values.tolist(), questions, (float(min(ends)), float(max(ends))))
+    return figures.mean(values.tolist(), questions, (float(min(ends)), float(max(ends))))
 
 
 def _gates(
     criteria: Mapping[str, Any], minima: Mapping[str, float | None]
 ) -> Iterator[dict[str, Any]]:
     """Yield a verdict per bound and criterion: the whole interval must be above the bound."""
-    for figure, minimum in minima.items():
+    asked = {figure: minimum for figure, minimum in minima.items() if minimum is not None}
+    for figure, minimum in asked.items():
+        of = Selector(Measure(figure, "", "higher", "agreement of a judge with people"))
+        gate = Gate(f"--min-{figure}", of, ">=", minimum)
         for criterion, found in criteria.items():
-            if minimum is None:
-                continue
             value, interval = (found["figures"][figure][key] for key in ("value", "ci95"))
-            sure = interval is not None and interval[0] >= minimum
-            verdict = "fail" if value is not None and value < minimum else "undecided"
+            words = [
+                decide(gate, Observed(value, interval), mode)["verdict"]
+                for mode in ("point", "certain")
+            ]
             yield {
                 "figure": figure,
                 "criterion": criterion,
                 "minimum": minimum,
                 "value": value,
                 "ci95": interval,
-                "verdict": "pass" if sure else verdict,
+                "verdict": "fail" if "fail" in words else words[-1],
             }
 
 

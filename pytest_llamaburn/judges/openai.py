@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from pytest_llamaburn.backends._base import api_root
+from pytest_llamaburn.backends._address import api_root
 from pytest_llamaburn.errors import MissingExtraError
 from pytest_llamaburn.judges import _base, _completions, _probe
 from pytest_llamaburn.judges._base import Ask, CallError, Reply, Spec

@@ -6,33 +6,22 @@ in its files and how sure a difference is. `kinds/comparison/` does the rest.
 
 from __future__ import annotations
 
-import re
 from abc import ABC, abstractmethod
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
 
-from pytest_llamaburn import gates, metrics, registry
-from pytest_llamaburn.energy import timeline
-from pytest_llamaburn.errors import SettingsError
+from pytest_llamaburn import gates
+from pytest_llamaburn.energy import profiles
 from pytest_llamaburn.stats import runs
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
 
+    from pytest_llamaburn.measures import Measure
+
 Document = dict[str, Any]
 
 _SHOWN = 60  # characters of a setting's value
-_AT = re.compile(r"@\s*(\d+(?:\.\d+)?)\s*$")
-
-
-class Measure(NamedTuple):
-    """What can be compared of a measure; `usual` is the statistic where none is named."""
-
-    unit: str
-    better: str
-    statistics: Sequence[str] = runs.STATISTICS
-    usual: str | None = "mean"
-    has_levels: bool = False
 
 
 class Column(NamedTuple):
@@ -164,22 +153,8 @@ class Comparison(ABC):
 
         Raises SettingsError with the nearest names for an unknown measure or statistic.
         """
-        at = _AT.search(text)
-        name, _, said = _AT.sub("", text).strip().partition(".")
-        metric = name if name in cls.measures else metrics.resolve(name)
-        if metric is None or metric not in cls.measures:
-            aliases = [m.alias for n in cls.measures if (m := metrics.METRICS.get(n)) and m.alias]
-            words = registry.unknown("metric", name, [*cls.measures, *aliases])
-            raise SettingsError(f"{option}: '{text}': {words}")
-        measure = cls.measures[metric]
-        if at and not measure.has_levels:
-            raise SettingsError(f"{option}: '{text}' is refused: {metric} has no levels")
-        statistic = gates.ALIASES.get(said, said) or measure.usual
-        if statistic not in (None, *measure.statistics):
-            words = registry.unknown("statistic", str(statistic), [*measure.statistics])
-            raise SettingsError(f"{option}: '{text}': {words}")
-        level = float(at[1]) if at else None
-        return Column(metric, measure.unit, measure.better, statistic, level)
+        measure, statistic, level = gates.selector(text, cls.measures, option)
+        return Column(measure.name, measure.unit, measure.better, statistic, level)
 
     @classmethod
     def gate(cls, expression: str) -> Gate:
@@ -212,11 +187,14 @@ class Comparison(ABC):
         word = verdict(ends, column.better, self.margin(column), self.words(column))
         return Change(other.label, column, found, word)
 
-    def unlike_energy(self, other: Any, column: Column) -> str | None:
+    def of_sensors(self, column: Column) -> bool:
+        """Return whether a column rests on power sensors, which must be of the same devices."""
+        return self.measures[column.metric].source == "sensor"
+
+    def unlike_sensors(self, other: Any, column: Column) -> str | None:
         """Return why the energy of two files cannot be compared; None where it can."""
-        if column.unit not in metrics.ENERGY_UNITS:
-            return None
-        return timeline.unlike([self.baseline.document, other.document])
+        both = [self.baseline.document, other.document]
+        return profiles.unlike(both) if self.of_sensors(column) else None
 
     # What kinds say
 
@@ -313,6 +291,16 @@ class Comparison(ABC):
             "alarm_rate": runs.ALARM_RATE,
             "confidence": self.confidence,
         }
+
+
+def comparable(
+    table: Mapping[str, Measure], statistics: Sequence[str] = runs.STATISTICS
+) -> dict[str, Measure]:
+    """Return measures with those of their statistics that changes can be of."""
+    return {
+        name: measure._replace(statistics=tuple(s for s in measure.statistics if s in statistics))
+        for name, measure in table.items()
+    }
 
 
 def label(index: int) -> str:

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from pytest_llamaburn.energy import cost, timeline
+from pytest_llamaburn.energy import cost, profiles, timeline
 from pytest_llamaburn.kinds.stress import levels
-from pytest_llamaburn.metrics import RUN_METRICS
+from pytest_llamaburn.measures import ENERGY, LEVEL_ENERGY
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -21,8 +21,8 @@ def tokens(good: Sequence[Mapping[str, Any]]) -> float | None:
     return sum(lengths) if lengths and None not in lengths else None
 
 
-def totals(profile: timeline.Profile, good: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
-    """Return what a run took, by the keys of RUN_METRICS; None for what is not known."""
+def totals(profile: profiles.Profile, good: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    """Return what a run took, by the fields of measures.ENERGY; None for what is not known."""
     spent = profile.total()
     generated = tokens(good)
     above = profile.above_idle_joules(spent)
@@ -44,18 +44,18 @@ def by_repeat(
     entries: Sequence[dict[str, Any]], rows: Sequence[dict[str, Any]]
 ) -> list[dict[str, Any]]:
     """Return the energy of each independent run, which is what comparisons rest on."""
-    keys = [metric.key for metric in RUN_METRICS.values()]
+    keys = [measure.field for measure in ENERGY]
     found = []
     for repeat in sorted({row["repeat"] for row in rows}):
         mine = [row for row in rows if row["repeat"] == repeat]
-        spent = totals(timeline.Profile(entries, mine), [r for r in mine if r["error"] is None])
+        spent = totals(profiles.Profile(entries, mine), [r for r in mine if r["error"] is None])
         found.append({"repeat": repeat, **{key: spent[key] for key in keys}})
     return found
 
 
 def price(
     config: Mapping[str, Any],
-    profile: timeline.Profile,
+    profile: profiles.Profile,
     taken: Mapping[str, Any],
     reason: str | None,
 ) -> dict[str, Any]:
@@ -84,12 +84,6 @@ def price(
     }
 
 
-LEVEL = (
-    *("energy_wh", "power_draw_watts", "power_peak_watts"),
-    *("joules_per_output_token", "output_tokens_per_joule"),
-)
-
-
 def window(row: Row) -> timeline.Window:
     """Return when a request of a load was in flight."""
     return timeline.Window(row.sent_ns, row.first_ns, row.end_ns)
@@ -99,14 +93,14 @@ def lines(
     entries: Sequence[dict[str, Any]], sent: Sequence[timeline.Window]
 ) -> list[timeline.Timeline]:
     """Return the timelines of a run, each with the requests of its time."""
-    return timeline.Profile(entries, (), sent).timelines
+    return profiles.Profile(entries, (), sent).timelines
 
 
 def seen(entries: Sequence[dict[str, Any]], sent: Sequence[timeline.Window] = ()) -> dict[str, Any]:
     """Return `telemetry` and `system_profile` of a run whose requests get no energy each."""
-    profile = timeline.Profile(entries, (), sent)
+    profile = profiles.Profile(entries, (), sent)
     return {
-        "telemetry": timeline.facts(profile, profile.total()),
+        "telemetry": profiles.facts(profile, profile.total()),
         "system_profile": profile.samples(),
     }
 
@@ -119,10 +113,11 @@ def level(
     Failed requests took energy too; a stretch whose energy is not known makes the level's null.
     """
     spans = [(int(one.start_ns), int(one.end_ns)) for _, one in whole if one.end_ns > one.start_ns]
-    taken = [timeline.between(found, *span) for span in spans]
+    taken = [profiles.between(found, *span) for span in spans]
     reason = next((one.reason for one in taken if one.reason), None)
     if reason or not taken:
-        return {**dict.fromkeys(LEVEL), "energy_reason": reason or "no_samples"}
+        names = (measure.name for measure in LEVEL_ENERGY)
+        return {**dict.fromkeys(names), "energy_reason": reason or "no_samples"}
     joules = sum(one.joules or 0.0 for one in taken)
     seconds = sum(end - start for start, end in spans) / 1e9
     generated = levels.tokens(whole)

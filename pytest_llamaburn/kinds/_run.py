@@ -11,13 +11,13 @@ import threading
 from dataclasses import asdict
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple, Protocol
+from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
 
 # Before the first request: a signal in the middle of this import would leave numpy broken, and the
 # file of what was finished could not be made.
 import numpy as np  # noqa: F401
 
-from pytest_llamaburn import environment, gates, metrics, options
+from pytest_llamaburn import environment, metrics, options
 from pytest_llamaburn.backends._detect import connect
 from pytest_llamaburn.energy import timeline
 from pytest_llamaburn.energy.profiler import Profiler
@@ -27,10 +27,11 @@ from pytest_llamaburn.store import journal, results
 from pytest_llamaburn.store.resume import check_same
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable
 
     from pytest_llamaburn.backends._base import Backend, Message, Model, Server
-    from pytest_llamaburn.kinds.benchmark.measured import Measured
+    from pytest_llamaburn.kinds._kind import RunKind
+    from pytest_llamaburn.progress import Progress
     from pytest_llamaburn.trace import Trace
 
 _RECORDED = (
@@ -38,22 +39,6 @@ _RECORDED = (
 )
 _WARMUP_PROMPT = "Say hello in one short sentence."
 _IDLE_S = 1.5  # how long idling is watched, before and after loading, where power can be read
-
-
-class Progress(Protocol):
-    """Who is told how the run goes."""
-
-    def plan(self, total: int) -> None:
-        """Take the number of requests to come besides those known."""
-
-    def say(self, text: str) -> None:
-        """Take a sentence."""
-
-    def step(self, row: dict[str, Any]) -> None:
-        """Take a finished request's row."""
-
-    def pulse(self, text: str) -> None:
-        """Take how a load goes right now."""
 
 
 class Identity(NamedTuple):
@@ -67,10 +52,9 @@ class Identity(NamedTuple):
 
 
 class Run:
-    """A model under test; `kind` names its result file, `settings_class` what it takes."""
+    """A model under test."""
 
-    kind: ClassVar[str]
-    settings_class: ClassVar[type]
+    kind: ClassVar[RunKind]
 
     def __init__(self, settings: Any, identity: Identity, repeat: int, progress: Progress) -> None:
         """Take the settings; nothing is opened before `prepare`."""
@@ -115,17 +99,6 @@ class Run:
         self.sync()
         self._other_load.start()
         self._begin(sum(planned.values()))
-
-    def gate(self, expressions: Iterable[str], measured: Measured) -> list[str]:
-        """Judge and journal the gates of one test; return the sentences of those not passed."""
-        rows = measured.counted
-        good = [row for row in rows if row["error"] is None]
-        found = {"summary": metrics.summary(good, rows)}
-        mode = self.settings.gate_mode
-        verdicts = [gates.judge(gate, found, rows, mode) for gate in gates.parse_all(expressions)]
-        for verdict in verdicts:
-            self._journal("gate", verdict)
-        return [gates.sentence(v) for v in verdicts if v["verdict"] != "pass"]
 
     @property
     def folder(self) -> Path:
@@ -277,7 +250,7 @@ class Run:
 
     def _opening(self) -> dict[str, Any]:
         return {
-            "schema": f"llamaburn/{self.kind}",
+            "schema": self.kind.schema,
             "schema_version": results.SCHEMA_VERSION,
             "session_id": self.identity.session_id,
             "run_id": self.identity.run_id,
@@ -285,7 +258,7 @@ class Run:
         }
 
     def _config(self) -> dict[str, Any]:
-        return options.record(self.settings, self.settings_class)
+        return options.record(self.settings, self.kind.settings_class)
 
 
 def row_of(trace: Trace, prompt: str) -> dict[str, Any]:

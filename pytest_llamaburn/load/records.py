@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
+TIMED_OUT = "timeout_total"  # the failure that a deadline of the whole request is
+
 
 class Record(NamedTuple):
     """One request: its times on the monotonic clock, and how it failed, None if it did not.
 
-    `first_ns` is the first token, None where none came; `last_ns` the end, of failures too.
+    `first_ns` is the first token, None where none came; `end_ns` the end of the stream, of failures
+    too; `last_token_ns` the last token, None where that is not known.
     `limited` says that our own process was the limit when it was sent: what it shows is not the
     server's.
     """
@@ -16,9 +19,10 @@ class Record(NamedTuple):
     scheduled_ns: int
     sent_ns: int
     first_ns: int | None
-    last_ns: int
+    end_ns: int
     failure: str | None = None
     limited: bool = False
+    last_token_ns: int | None = None
 
     @property
     def timed_out(self) -> bool:
@@ -27,7 +31,7 @@ class Record(NamedTuple):
         A connection, first token or next token that did not come in its own, shorter time says
         nothing about how long the whole would have taken: that is a failure as any other.
         """
-        return self.failure == "timeout_total"
+        return self.failure == TIMED_OUT
 
 
 class Probe(NamedTuple):

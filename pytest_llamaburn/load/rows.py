@@ -107,7 +107,8 @@ def worsen(worst: dict[str, float], health: Mapping[str, float | None]) -> None:
 def record_of(row: Row) -> Record:
     """Return what the statistics of a load need of a row."""
     failure = row.error["kind"] if row.error else None
-    return Record(row.scheduled_ns, row.sent_ns, row.first_ns, row.end_ns, failure)
+    times = (row.scheduled_ns, row.sent_ns, row.first_ns, row.end_ns)
+    return Record(*times, failure, last_token_ns=row.last_ns)
 
 
 def row_of(

@@ -14,7 +14,7 @@ from pytest_llamaburn.load import arrivals
 from pytest_llamaburn.load.driver import closed_loop, open_loop, until
 from pytest_llamaburn.load.prompts import conversation
 from pytest_llamaburn.load.rows import row_of
-from pytest_llamaburn.load.status_line import RECENT_S
+from pytest_llamaburn.load.status import RECENT_S
 from pytest_llamaburn.load.step import CLIENTS, Step
 from pytest_llamaburn.load.think import think_seconds
 from pytest_llamaburn.trace import answered

@@ -16,9 +16,10 @@ import sys
 from collections import Counter
 from dataclasses import asdict
 from pathlib import Path
+from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
-from pytest_llamaburn import registry, settings
+from pytest_llamaburn import registry
 from pytest_llamaburn.backends._base import Model
 from pytest_llamaburn.backends._http import Deadlines
 from pytest_llamaburn.datasets import Prompt
@@ -145,7 +146,7 @@ class _Worker:
 
     def __init__(self, told: dict[str, Any]) -> None:
         self._leader = os.getppid()
-        asked = settings.model_of(settings.Stress)(**told["settings"])
+        asked: Any = SimpleNamespace(**told["settings"])  # the process that leads us checked them
         self._backend: Backend = registry.load("backends", told["backend"]).Backend(asked)
         self._backend.become(told)
         prompts = [Prompt(*prompt) for prompt in told["prompts"]]

@@ -1,4 +1,7 @@
-"""One line a timed request, for spreadsheets; what was not measured is an empty cell."""
+"""A line per request of a benchmark, level of a load or question of an eval, for spreadsheets.
+
+What was not measured is an empty cell.
+"""
 
 from __future__ import annotations
 
@@ -18,8 +21,10 @@ _FORMULA = ("=", "+", "-", "@", "\t", "\r")
 
 
 def render(paths: Sequence[Path]) -> str:
-    """Return the requests of all files under one header."""
+    """Return the rows of all files under one header; empty where no file has any."""
     rows = [_flat(row) for row in request_rows(paths)]
+    if not rows:
+        return ""
     columns = list(dict.fromkeys(name for row in rows for name in row))
     text = io.StringIO()
     writer = csv.DictWriter(text, columns, lineterminator="\n")

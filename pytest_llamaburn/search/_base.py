@@ -7,7 +7,7 @@ import json
 from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple, Protocol
 from urllib.parse import urlsplit
 
-from pytest_llamaburn.backends._base import is_local, parse_host
+from pytest_llamaburn.backends._address import is_local, parse_host
 from pytest_llamaburn.backends._failures import retry_after
 from pytest_llamaburn.backends._secrets import redacted
 from pytest_llamaburn.errors import ServerError, SettingsError

@@ -6,10 +6,9 @@ from typing import TYPE_CHECKING, Any
 
 from pytest_llamaburn.errors import ResultsError
 from pytest_llamaburn.store import journal, results
-from pytest_llamaburn.store.resume import ASKED_AGAIN
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping
+    from collections.abc import Callable, Iterable
     from pathlib import Path
 
 
@@ -22,7 +21,7 @@ def write_result(
     """Make a run's result file from its journal; None when it measured nothing nor was to.
 
     `skipped` are the keys, in the journal's plan, of items that were skipped. The journal goes once
-    the file says complete and no judgment is to be tried again; otherwise it stays, for the run to
+    the file says complete and nothing is to be tried again; otherwise it stays, for the run to
     be resumed. Where the results directory cannot be written the file goes elsewhere, and `tell` is
     told why and where. Raises ResultsError where it can be written nowhere.
     """
@@ -39,8 +38,9 @@ def write_result(
         words = f"{err}; its journal is kept in {folder.parent}"
         path = _elsewhere(document, words)
         tell(f"{words}; the file is {path}")
-    results.kind_of(document).keep_beside(record, path)
-    if document["status"] == "complete" and not _unjudged(document["results"]):
+    kind = results.kind_of(document)
+    kind.write_companions(record, path)
+    if document["status"] == "complete" and not kind.resumable(document["results"]):
         journal.discard(folder)
     return path
 
@@ -55,9 +55,3 @@ def _elsewhere(document: dict[str, Any], why_not_here: str) -> Path:
         return journal.first_that_works(write, journal.refuges())
     except ResultsError as err:
         raise ResultsError(f"{why_not_here}; {err}") from err
-
-
-def _unjudged(found: Mapping[str, Any]) -> bool:
-    """Return whether judgments failed on the way, or found no room in their budget."""
-    marks = [m for i in found.get("items", ()) for m in (*i["scores"].values(), *i["comparisons"])]
-    return any(one["state"] in ASKED_AGAIN for mark in marks for one in mark["judgments"])

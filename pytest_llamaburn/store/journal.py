@@ -13,10 +13,8 @@ from __future__ import annotations
 import json
 import os
 import shutil
-import tempfile
 import threading
 from contextlib import suppress
-from functools import cache
 from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -245,13 +243,16 @@ class Journal:
 
 
 def refuges() -> Iterator[Path]:
-    """Yield where to put what has lost its place: below the current directory, else elsewhere."""
-    for find in (Path(_REFUGE).absolute, _temporary):
+    """Yield where to put what has lost its place: here, at home, else in a temporary directory.
+
+    A session whose current directory is removed ends in `files.lasting`: the answer stays the same.
+    """
+    for find in (Path.cwd, files.lasting, files.temporary):
         try:
             place = find()
         except OSError:  # the current directory was removed, or there is none for temporary files
             continue
-        yield place
+        yield place / _REFUGE
 
 
 def first_that_works(work: Callable[[Path], Path], places: Iterable[Path]) -> Path:
@@ -267,12 +268,7 @@ def first_that_works(work: Callable[[Path], Path], places: Iterable[Path]) -> Pa
             problems.append(str(err))
         except OSError as err:
             problems.append(f"{place}: {err.strerror or err}")
-    raise ResultsError(f"no place to write to: {'; '.join(problems)}")
-
-
-@cache
-def _temporary() -> Path:
-    return Path(tempfile.mkdtemp(prefix=f"{_REFUGE}-"))
+    raise ResultsError(f"no place to write to: {'; '.join(dict.fromkeys(problems))}")
 
 
 def directory(results_dir: Path, run_id: str) -> Path:

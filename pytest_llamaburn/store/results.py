@@ -17,51 +17,54 @@ import zlib
 from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import cache, cached_property
+from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
+import msgspec
 from pydantic import ValidationError
 
 from pytest_llamaburn import files, registry
-from pytest_llamaburn.errors import MissingExtraError, ResultsError
-from pytest_llamaburn.metrics import NO_VERDICT
+from pytest_llamaburn.errors import ResultsError
 from pytest_llamaburn.texts import dumps, whole
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping
+    from collections.abc import Iterator, Mapping
     from pathlib import Path
-
-    import pandas as pd
 
     from pytest_llamaburn.store.journal import Record
 
 SCHEMA_VERSION = 1
 PREFIX = "llamaburn/"
 _NAME_BYTES = 120
-_LISTED = ("graded_correct", "f_score")  # of the shares of grades
 _EARLIER_FILES = 50  # enough to learn a machine's noise from
 
 
 @cache
 def kinds() -> tuple[str, ...]:
     """Return the kinds of result files: those of runs, and the comparisons of each."""
-    compared = registry.load("kinds.comparison", "result").names()
-    return tuple(sorted({*registry.names("kinds"), *compared}))
+    names = registry.names("kinds")
+    return tuple(sorted({*names, *(kind(name).comparison or name for name in names)}))
 
 
-def folder_of(kind: str) -> str:
-    """Return the folder in `kinds/` that a kind of file has; comparisons share one."""
-    return "comparison" if kind.endswith("comparison") else kind.replace("-", "_")
-
-
-def module_of(kind: str) -> Any:
-    """Return what builds and checks the files of a kind: a module, or a form of comparison."""
-    found = registry.load(f"kinds.{folder_of(kind)}", "result")
-    return found.form(kind) if folder_of(kind) == "comparison" else found
+def room(document: Mapping[str, Any], name: str) -> Any:
+    """Return a module of the package of a document's, or a journal header's, kind."""
+    return import_module(f"{kind_of(document).package}.{name}")
 
 
 def kind_of(document: Mapping[str, Any]) -> Any:
-    """Return the module of a document's or a journal header's kind."""
-    return module_of(document["schema"].removeprefix(PREFIX))
+    """Return the KIND of a document or of a journal's header."""
+    return kind(_kind_name(document))
+
+
+def kind(name: str) -> Any:
+    """Return a KIND by its name; all comparisons share one package."""
+    if name.endswith("-comparison"):
+        return registry.load("kinds", "comparison").Comparisons(name)
+    return registry.load("kinds", name).KIND
+
+
+def _kind_name(document: Mapping[str, Any]) -> str:
+    return str(document["schema"]).removeprefix(PREFIX)
 
 
 def build(record: Record) -> dict[str, Any]:
@@ -71,14 +74,14 @@ def build(record: Record) -> dict[str, Any]:
     """
     if record.header is None:
         raise ResultsError(f"the journal {record.folder} is gone: was it removed, or moved away?")
-    document: dict[str, Any] = kind_of(record.header).build(record)
+    document: dict[str, Any] = room(record.header, "result").build(record)
     return document
 
 
 @cache
 def folders() -> dict[str, str]:
     """Return the folder of each kind."""
-    return {kind: module_of(kind).FOLDER for kind in kinds()}
+    return {name: kind(name).folder for name in kinds()}
 
 
 def write(results_dir: Path, document: dict[str, Any]) -> Path:
@@ -102,8 +105,6 @@ def write(results_dir: Path, document: dict[str, Any]) -> Path:
 
 def _indented(document: dict[str, Any]) -> str:
     """Return a document's JSON; `json` itself indents in Python, ten times as slowly."""
-    import msgspec
-
     return msgspec.json.format(dumps(document), indent=2) + "\n"
 
 
@@ -116,9 +117,9 @@ def of_run(results_dir: Path, header: Mapping[str, Any]) -> Path | None:
 
 def _home(results_dir: Path, header: Mapping[str, Any]) -> tuple[Path, str]:
     """Return the folder and the file name, without suffix, of a run's result."""
-    kind = kind_of(header)
+    about = kind_of(header)
     stamp = header["timestamp"][:19].replace(":", "-")
-    return results_dir / kind.FOLDER, f"{safe_name(kind.stem(header))}_{stamp}"
+    return results_dir / about.folder, f"{safe_name(about.file_stem(header))}_{stamp}"
 
 
 def safe_name(subject: str) -> str:
@@ -141,8 +142,6 @@ def load(path: Path) -> dict[str, Any]:
 
     Raises ResultsError saying why it is not one.
     """
-    import msgspec
-
     raw = _read(path)
     try:
         document = msgspec.json.decode(raw)
@@ -151,16 +150,16 @@ def load(path: Path) -> dict[str, Any]:
     problem = _problem(document, raw)
     if problem:
         raise ResultsError(f"{path} is not a result file: {problem}")
-    modern = getattr(kind_of(document), "modern", None)
+    modern = getattr(room(document, "result"), "modern", None)
     found: dict[str, Any] = modern(document) if modern else document
     return found
 
 
-def load_benchmark(path: Path) -> dict[str, Any]:
-    """Return the content of a benchmark's file; raises ResultsError for any other kind."""
+def load_of(path: Path, kind: str) -> dict[str, Any]:
+    """Return the content of a file of a kind; raises ResultsError for any other."""
     document = load(path)
-    if document["schema"] != "llamaburn/benchmark":
-        raise ResultsError(f"{path} is no benchmark: its schema is {document['schema']}")
+    if document["schema"] != PREFIX + kind:
+        raise ResultsError(f"{path} is no {kind}: its schema is {document['schema']}")
     return document
 
 
@@ -176,7 +175,7 @@ def _problem(document: Any, text: str | bytes) -> str | None:
     if str(document["schema"]).removeprefix(PREFIX) not in kinds():
         return _unknown(document["schema"])
     try:
-        kind_of(document).File.model_validate_json(text, strict=True)
+        kind_of(document).file_model().model_validate_json(text, strict=True)
     except ValidationError as err:
         first = err.errors()[0]
         return f"{'.'.join(map(str, first['loc']))}: {first['msg'].lower()}"
@@ -187,9 +186,9 @@ def _unknown(schema: Any) -> str:
     return f"schema '{schema}' is unknown (known: {', '.join(kinds())})"
 
 
-def schema(kind: str) -> dict[str, Any]:
+def schema(name: str) -> dict[str, Any]:
     """Return the JSON Schema (2020-12) of a kind of result file."""
-    found = module_of(kind).File.model_json_schema(by_alias=True)
+    found = kind(name).file_model().model_json_schema(by_alias=True)
     return {"$schema": "https://json-schema.org/draft/2020-12/schema", **found}
 
 
@@ -258,105 +257,29 @@ class _Named:
 
 
 @dataclass
-class _Compared:
-    model: _Named
-
-
-@dataclass
 class _Machine:
     fingerprint: str | None = None
 
 
 @dataclass
-class _Median:
-    p50: float | None = None
-
-
-@dataclass
-class _Summary:
-    tokens_per_sec: _Median = field(default_factory=_Median)
-    time_to_first_token_ms: _Median = field(default_factory=_Median)
-
-
-@dataclass
-class _Totals:
-    requests: int
-    succeeded: int
-    planned: int | None = None  # of an eval, answers and markings
-    planned_answers: int | None = None
-
-
-@dataclass
-class _Mark:
-    mean: float | None = None
-    value: float | None = None
-
-
-@dataclass
-class _Right:
-    right: int = 0
-    by_state: dict[str, int] = field(default_factory=dict)
-
-    @property
-    def mean(self) -> float | None:
-        """The share of right answers; what an earlier version left out is wrong."""
-        states = self.by_state.items()
-        answers = sum(count for state, count in states if state not in NO_VERDICT)
-        return self.right / answers if answers else None
-
-
-@dataclass
-class _Pairs:
-    win_rate: _Mark
-
-
-@dataclass
-class _Found:
-    summary: _Summary = field(default_factory=_Summary)
-    criteria: dict[str, _Mark] = field(default_factory=dict)
-    grades: dict[str, _Mark] = field(default_factory=dict)
-    correct: _Right = field(default_factory=_Right)
-    pairwise: _Pairs | None = None
-    totals: _Totals | None = None
-    files: list[_Compared] = field(default_factory=list)
+class _Outline:
+    schema: str
+    run_id: str
+    status: str
+    results: msgspec.Raw
+    model: _Named | None = None
+    environment: _Machine = field(default_factory=_Machine)
 
 
 @dataclass
 class Brief:
-    """What lists and look-ups need of a result file, named and placed as in it."""
+    """What lists and look-ups need of a result file; `results` is what its kind says they need."""
 
     schema: str
-    run_id: str
     status: str
-    results: _Found
-    model: _Named | None = None
-    environment: _Machine = field(default_factory=_Machine)
-
-    @property
-    def models(self) -> list[str]:
-        """The model's id, or those that were compared."""
-        parts: list[Any] = [self, *self.results.files]
-        return list(dict.fromkeys(part.model.id for part in parts if part.model))
-
-    @property
-    def requests(self) -> tuple[int, int] | None:
-        """How many requests succeeded, and how many were planned, or else sent."""
-        totals = self.results.totals
-        if totals is None:
-            return None
-        of_eval = self.schema == f"{PREFIX}eval"
-        planned = totals.planned_answers if of_eval else totals.planned
-        return totals.succeeded, max(totals.requests, planned or 0)
-
-    @property
-    def marks(self) -> dict[str, float]:
-        """An eval's means: of criteria, grades, right answers, wins; without what has none."""
-        found = self.results
-        rate = found.pairwise.win_rate.value if found.pairwise else None
-        means = {name: one.mean for name, one in found.criteria.items()}
-        means |= {name: found.grades[name].mean for name in _LISTED if name in found.grades}
-        every = {**means, "correct": found.correct.mean, "win rate": rate}
-        return {name: mean for name, mean in every.items() if mean is not None}
+    models: list[str]  # the model's id, or those that were compared
+    fingerprint: str | None
+    results: Any
 
 
 def brief(path: Path) -> Brief:
@@ -365,18 +288,19 @@ def brief(path: Path) -> Brief:
     Only these are decoded and checked, so that a list of ten thousand files takes a second or two;
     `load` checks everything. Raises ResultsError saying why the file is not a result.
     """
-    found: Brief = _decode(path, Brief)
-    if found.schema.removeprefix(PREFIX) not in kinds():
-        raise ResultsError(f"{path} is not a result file: {_unknown(found.schema)}")
-    return found
+    outline = _decode(path, _read(path), _Outline)
+    if outline.schema.removeprefix(PREFIX) not in kinds():
+        raise ResultsError(f"{path} is not a result file: {_unknown(outline.schema)}")
+    results = _decode(path, outline.results, kind(outline.schema.removeprefix(PREFIX)).brief())
+    models = [*([outline.model.id] if outline.model else []), *results.models]
+    machine = outline.environment.fingerprint
+    return Brief(outline.schema, outline.status, [*dict.fromkeys(models)], machine, results)
 
 
-def _decode(path: Path, kind: type) -> Any:
-    """Return the fields of a JSON file that a dataclass has; raises ResultsError."""
-    import msgspec
-
+def _decode(path: Path, raw: bytes | msgspec.Raw, fields: type) -> Any:
+    """Return those fields of a file's JSON that a dataclass has; raises ResultsError."""
     try:
-        return _decoder(kind).decode(_read(path))
+        return _decoder(fields).decode(raw)
     except msgspec.ValidationError as err:
         raise ResultsError(f"{path} is not a result file: {err}") from err
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as err:
@@ -392,15 +316,11 @@ def _read(path: Path) -> bytes:
 
 
 @cache
-def _decoder(kind: type) -> Any:
-    import msgspec
-
-    return msgspec.json.Decoder(kind)
+def _decoder(fields: type) -> Any:
+    return msgspec.json.Decoder(fields)
 
 
-def earlier(
-    results_dir: Path, wanted: set[tuple[str, str]], kind: str = "benchmark"
-) -> Iterator[dict[str, Any]]:
+def earlier(results_dir: Path, wanted: set[tuple[str, str]], kind: str) -> Iterator[dict[str, Any]]:
     """Yield a kind's newest files, up to a limit, of wanted (machine fingerprint, model) pairs.
 
     Damaged files are passed over: they are evidence of nothing.
@@ -411,7 +331,7 @@ def earlier(
             return
         with suppress(ResultsError):
             about = brief(path)
-            if (about.environment.fingerprint, *about.models) in wanted:
+            if (about.fingerprint, *about.models) in wanted:
                 yield load(path)
                 left -= 1
 
@@ -424,38 +344,9 @@ def of_model(results_dir: Path, kind: str, model_id: str) -> Iterator[Path]:
                 yield path
 
 
-def to_frame(paths: Iterable[Path]) -> pd.DataFrame:
-    """Return a data frame with one row per timed request of some benchmarks, failed ones too.
-
-    Its columns are `file`, `session_id`, `run_id`, `model`, `server` and `fingerprint`, then the
-    request's fields as in the file, `error` being the kind of failure.
-    Raises MissingExtraError without the extra [pandas], ResultsError for other files.
-    """
-    try:
-        import pandas as pd
-    except ImportError as err:
-        raise MissingExtraError("pandas", "results.to_frame") from err
-    return pd.DataFrame([row for path in paths for row in _frame_rows(path)])
-
-
-def _frame_rows(path: Path) -> Iterator[dict[str, Any]]:
-    document = load_benchmark(path)
-    about = {
-        "file": str(path),
-        "session_id": document["session_id"],
-        "run_id": document["run_id"],
-        "model": document["model"]["id"],
-        "server": document["server"]["kind"],
-        "fingerprint": document["environment"].get("fingerprint"),
-    }
-    for run in document["results"]["runs"]:
-        fields = {k: v for k, v in run.items() if k != "null_reasons"}
-        yield {**about, **fields, "error": run["error"] and run["error"]["kind"]}
-
-
 def _run_id(path: Path) -> str | None:
     try:
-        return str(_decode(path, _Run).run_id)
+        return str(_decode(path, _read(path), _Run).run_id)
     except ResultsError:
         return None  # not a result file: `results list` says so
 

@@ -6,10 +6,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pytest_llamaburn import options
-from pytest_llamaburn.backends._base import parse_host
+from pytest_llamaburn.backends._address import parse_host
 from pytest_llamaburn.backends._detect import means_file, settle
 from pytest_llamaburn.energy import cost
 from pytest_llamaburn.errors import ResultsError, SettingsError
+from pytest_llamaburn.settings import options_of
 from pytest_llamaburn.store import journal, results
 from pytest_llamaburn.telemetry import _detect
 
@@ -17,8 +18,6 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
 LAST = "last"
-_SPENDING = ("max_judge_calls", "max_judge_cost")  # a run may go on with another limit
-_KEY = ("prompt_id", "prompt_sha256", "repeat", "iteration", "start")
 ASKED_AGAIN = ("api_error", "budget")  # judgments that a continued run asks for again
 
 
@@ -97,26 +96,25 @@ def header_of(results_dir: Path, run: str) -> dict[str, Any]:
 
 def of_tests(header: Mapping[str, Any]) -> bool:
     """Return whether a run is of tests that bring their own prompts, which no command has."""
-    return bool(header["schema"] == "llamaburn/benchmark" and not header["prompts"]["sets"])
+    return bool(results.kind_of(header).of_tests(header))
 
 
 def continuing(header: Mapping[str, Any]) -> str:
     """Return the command that continues a run, from its journal's header."""
     if of_tests(header):
         return f"pytest --llamaburn-resume={header['run_id']}"
-    kind = header["schema"].removeprefix(results.PREFIX)
-    return f"llamaburn {kind} --resume {header['run_id']}"
+    return f"llamaburn {results.kind_of(header).name} --resume {header['run_id']}"
 
 
-def settled(kind: type, settings: Any, origins: Mapping[str, str]) -> tuple[Any, str | None]:
-    """Return the settings a run really has, and the note to say where that was our choice.
+def settled(kind: Any, settings: Any, origins: Mapping[str, str]) -> tuple[Any, str | None]:
+    """Return the settings a run of a kind really has, and a note where that was our choice.
 
     Raises SettingsError for what a run cannot have, named by where it was set.
     """
-    settings = options.of_mode(kind, settings, origins)
+    settings = options.of_mode(kind.settings_class, settings, origins)
     _check_names(settings)
     with options.blaming(origins):
-        results.module_of(kind.__name__.lower()).check(settings)
+        kind.check(settings)
         _check_sensors(settings)
         parse_host(settings.host or "")
     if settings.resume is None:
@@ -146,25 +144,27 @@ def _check_sensors(settings: Any) -> None:
             raise SettingsError(f"--tariff: {err}") from None
 
 
-def _resumed(kind: type, settings: Any, origins: Mapping[str, str]) -> Any:
+def _resumed(kind: Any, settings: Any, origins: Mapping[str, str]) -> Any:
     """Return the settings to continue a run with: its own, but for what it may spend.
 
     Raises SettingsError when a flag asks for anything else: that would be another run.
     """
     header = header_of(Path(settings.results_dir), settings.resume or LAST)
-    schema = f"{results.PREFIX}{kind.__name__.lower()}"
-    if header["schema"] != schema:
-        raise SettingsError(f"--resume: {header['run_id']} is of {header['schema']}, not {schema}")
+    if header["schema"] != kind.schema:
+        words = f"{header['run_id']} is of {header['schema']}, not {kind.schema}"
+        raise SettingsError(f"--resume: {words}")
+    now_recorded = options.record(settings, kind.settings_class)
+    spending = {o.name for o in options_of(kind.settings_class) if o.resume}
     for name, was in header["config"].items():
-        now = options.record(settings, kind).get(name)
-        given = origins.get(name, "").startswith("--") and name not in _SPENDING
+        now = now_recorded.get(name)
+        given = origins.get(name, "").startswith("--") and name not in spending
         if given and now != was:
             raise SettingsError(
                 f"--resume: {origins[name]} {now} differs from the run's own, {was}: leave it out, "
                 "or begin a new run"
             )
-    raised = {name for name in _SPENDING if origins.get(name, "").startswith("--")}
-    known = {o for o in options.record(settings, kind) if o in header["config"]} - raised
+    raised = {name for name in spending if origins.get(name, "").startswith("--")}
+    known = (now_recorded.keys() & header["config"].keys()) - raised
     update = {name: _frozen(header["config"][name]) for name in known}
     update["resume"] = header["run_id"]
     return settings.model_copy(update=update)
@@ -178,11 +178,6 @@ def check_same(before: Mapping[str, Any], now: Mapping[str, Any]) -> None:
         was, is_now = before[part][name], now[part][name]
         if was != is_now:
             raise SettingsError(f"--resume: the {part}'s {name} was {was}, now it is {is_now}")
-
-
-def key_of(row: Mapping[str, Any]) -> tuple[Any, ...]:
-    """Return what identifies a request within its run."""
-    return tuple(row[name] for name in _KEY)
 
 
 def _frozen(value: Any) -> Any:

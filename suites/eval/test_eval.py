@@ -17,12 +17,12 @@ if TYPE_CHECKING:
 
 
 @pytest.mark.llm_eval
-def test_answer(exam_answer: Callable[[Question], Any], llm_question: Question) -> None:
+def test_answer(llm_answer: Callable[[Question], Any], llm_question: Question) -> None:
     """Have the model answer the question."""
-    exam_answer(llm_question)
+    llm_answer(llm_question)
 
 
 @pytest.mark.llm_eval
-def test_scores(exam_scores: Callable[[Question], Any], llm_question: Question) -> None:
+def test_scores(llm_scores: Callable[[Question], Any], llm_question: Question) -> None:
     """Mark its answers."""
-    exam_scores(llm_question)
+    llm_scores(llm_question)

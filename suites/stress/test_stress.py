@@ -15,6 +15,6 @@ if TYPE_CHECKING:
 
 
 @pytest.mark.llm_stress
-def test_mode(stress: Callable[[], dict[str, Any]]) -> None:
+def test_mode(llm_stress: Callable[[], dict[str, Any]]) -> None:
     """Send the mode's loads; the result file is made from what they did."""
-    stress()
+    llm_stress()

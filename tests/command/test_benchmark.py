@@ -17,6 +17,7 @@ import pytest
 import trustme
 from command_line import COMMAND, llamaburn, results_in
 from filelock import FileLock
+from forking import Process
 from scripted import (
     Close,
     LlamaCppFacade,
@@ -61,7 +62,7 @@ def test_json_output_is_exactly_the_file(ollama: str, tmp_path: Path) -> None:
     assert done.stdout == path.read_text()
     assert check(json.loads(done.stdout)) is None
     events = [json.loads(line) for line in done.stderr.splitlines() if line.startswith("{")]
-    requests = [event for event in events if event["event"] == "request"]
+    requests = [event for event in events if event["event"] == "progress"]
     assert [event["done"] for event in requests] == [1, 2, 3, 4, 5]
 
 
@@ -247,8 +248,8 @@ def test_properties_in_no_shape_known_cost_no_run(props: str, tmp_path: Path) ->
 def test_bug_of_ours_exits_three_with_its_traceback(ollama: str, tmp_path: Path) -> None:
     code = (
         "import sys\nfrom pytest_llamaburn.commands import main\n"
-        "from pytest_llamaburn.kinds.benchmark.run import Bench\n"
-        "Bench.measure = lambda *_: 1 / 0\nsys.exit(main())\n"
+        "from pytest_llamaburn.kinds.benchmark.run import BenchmarkRun\n"
+        "BenchmarkRun.measure = lambda *_: 1 / 0\nsys.exit(main())\n"
     )
     words = ("benchmark", "tiny", f"--host={ollama}", "--iterations=1")
     done = subprocess.run(
@@ -265,7 +266,7 @@ def test_bug_of_ours_exits_three_with_its_traceback(ollama: str, tmp_path: Path)
 def test_run_waits_for_another_on_this_machine_and_says_so(ollama: str, tmp_path: Path) -> None:
     words = ("benchmark", "tiny", f"--host={ollama}", "--iterations=1")
     with FileLock(Path(os.environ["TMPDIR"]) / "llamaburn-measuring.lock"):
-        running = subprocess.Popen(
+        running = Process[bytes](
             [*COMMAND, *words], cwd=tmp_path, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE
         )
         assert running.stderr is not None

@@ -9,8 +9,11 @@ from typing import TYPE_CHECKING, Any
 from command_line import llamaburn
 
 from pytest_llamaburn import settings
+from pytest_llamaburn.kinds.benchmark.settings import Benchmark
+from pytest_llamaburn.kinds.eval.settings import Eval
+from pytest_llamaburn.kinds.stress.settings import Stress
 from pytest_llamaburn.options import record, resolve
-from pytest_llamaburn.settings import Benchmark, Display, Eval, Stress
+from pytest_llamaburn.settings import Display
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -22,6 +22,7 @@ from exams import (
     question,
     verdict,
 )
+from forking import Process
 from scripted import Pause, ScriptedServer, sized
 
 if TYPE_CHECKING:
@@ -31,10 +32,10 @@ NAMES = ("red", "blue", "green", "white", "black")
 ASKED = {(f"What is {name}?", criterion) for name in NAMES for criterion in CRITERIA}
 
 
-def begin(cwd: Path, *args: str, **env: str) -> subprocess.Popen[bytes]:
+def begin(cwd: Path, *args: str, **env: str) -> Process[bytes]:
     nowhere, command = subprocess.DEVNULL, [*COMMAND, "eval", *args]
     given = {**os.environ, **env}
-    return subprocess.Popen(command, cwd=cwd, env=given, stdout=nowhere, stderr=nowhere)
+    return Process(command, cwd=cwd, env=given, stdout=nowhere, stderr=nowhere)
 
 
 def journalled(cwd: Path) -> set[tuple[str, str]]:

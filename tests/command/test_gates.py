@@ -179,7 +179,7 @@ def test_budget_limits_the_estimate_and_progress_counts_what_it_adds(tmp_path: P
         args = ("benchmark", "tiny", f"--host={server.host}", "--iterations=3", "--budget=1s")
         said = llamaburn(*args, "--progress=json", cwd=tmp_path).stderr.splitlines()
     events = [json.loads(line) for line in said if line.startswith("{")]
-    counts = [(e["done"], e["total"]) for e in events if e["event"] == "request"]
+    counts = [(e["done"], e["planned"]) for e in events if e["event"] == "progress"]
     (count,) = (d["results"]["totals"]["requests"] for d in results_in(tmp_path / "results"))
     assert counts == [(n, max(3, n)) for n in range(1, count + 1)]
     assert count > 3
@@ -214,7 +214,7 @@ def test_repeats_say_whether_they_vary_by_less_than_five_percent(tmp_path: Path)
 
 def test_correctness_judges_each_answer_and_times_it_too(tmp_path: Path) -> None:
     with ScriptedServer(Scholar()) as server:
-        mode = ("--mode=correctness", "--numbers=7", "--threshold", "accuracy>0.5")
+        mode = ("--mode=correctness", "--numbers=7", "--threshold", "number_accuracy>0.5")
         args = ("benchmark", "tiny", f"--host={server.host}", *mode)
         done = llamaburn(*args, cwd=tmp_path)
     found = results_in(tmp_path / "results")[0]["results"]

@@ -12,9 +12,12 @@ import pytest
 from command_line import llamaburn
 from scripted import OllamaFacade, ScriptedServer
 
-from pytest_llamaburn import options, settings
+from pytest_llamaburn import options, registry, settings
 from pytest_llamaburn.commands.init import configuration
-from pytest_llamaburn.settings import Benchmark, Display, Eval, Stress
+from pytest_llamaburn.kinds.benchmark.settings import Benchmark
+from pytest_llamaburn.kinds.eval.settings import Eval
+from pytest_llamaburn.kinds.stress.settings import Stress
+from pytest_llamaburn.settings import Display
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -45,7 +48,7 @@ def test_file_as_it_is_says_nothing(tmp_path: Path) -> None:
 def test_every_key_is_there_with_its_help(tmp_path: Path) -> None:
     llamaburn("init", cwd=tmp_path)
     text = (tmp_path / "llamaburn.toml").read_text()
-    for kind in settings.kinds():
+    for kind in settings.classes(registry.own("kinds")):
         for option in settings.options_of(kind):
             table, _, name = option.toml_key.rpartition(".")
             assert f"\n[{table}]\n" in text

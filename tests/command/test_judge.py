@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from command_line import COMMAND, llamaburn
 from fake_judges import KEY, Claude, OpenAI, preference, serving, verdict
+from forking import Process
 from scripted import Hang, Steps
 
 from pytest_llamaburn.commands import judge
@@ -234,13 +235,13 @@ def test_cut_calibration_is_continued_without_paying_again(tmp_path: Path) -> No
         one = [*COMMAND, *words, "--judge-concurrency=1"]
         env = {**os.environ, "OPENAI_API_KEY": KEY}
         pipes: Any = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
-        with subprocess.Popen(one, cwd=tmp_path, env=env, **pipes) as running:
+        with Process[str](one, cwd=tmp_path, env=env, **pipes) as running:
             assert reached.wait(60)
             running.send_signal(signal.SIGTERM)
             _, stderr = running.communicate(timeout=60)
         assert running.returncode == 2, stderr
         assert "2 verdicts are kept: continue with --resume" in stderr
-        assert "1/4 requests" in stderr
+        assert "1/4 labels" in stderr
         more: Any = {"cwd": tmp_path, "OPENAI_API_KEY": KEY}
         anew = llamaburn(*words, "--max-judge-calls=0", check=None, **more)
         done = llamaburn(*words, "--resume", "--progress=json", **more)
@@ -249,7 +250,7 @@ def test_cut_calibration_is_continued_without_paying_again(tmp_path: Path) -> No
     assert "2 verdicts of a calibration that was cut are there: use --resume" in anew.stderr
     assert len(fake.calls) == 3 + 2
     assert "4 labels (4 scored)" in done.stdout
-    assert '"done": 4, "total": 4' in done.stderr
+    assert '"done": 4, "planned": 4' in done.stderr
 
 
 def test_progress_is_silent_where_standard_error_is_no_file(

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 import jsonschema
 import pytest
 from command_line import COMMAND, llamaburn, results_in
+from forking import Process
 from scripted import (
     Hang,
     LlamaCppFacade,
@@ -352,7 +353,7 @@ def test_ctrl_c_exits_two_without_a_word(tmp_path: Path) -> None:
     with ScriptedServer(script) as server:
         words = ("models", f"--host={server.host}")
         pipe = subprocess.PIPE
-        running = subprocess.Popen([*COMMAND, *words], cwd=tmp_path, stdout=pipe, stderr=pipe)
+        running = Process[bytes]([*COMMAND, *words], cwd=tmp_path, stdout=pipe, stderr=pipe)
         assert asked.wait(60)
         running.send_signal(signal.SIGINT)
         assert running.communicate(timeout=60) == (b"", b"")

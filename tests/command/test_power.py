@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 from command_line import COMMAND, llamaburn, results_in
+from forking import Process
 from scripted import OllamaFacade, ScriptedServer
 from sensors import Fakes, path_with
 
@@ -114,7 +115,7 @@ def test_fake_gpu_gives_energy_cost_and_a_gate(fake_gpu: Fakes, sampler: str) ->
         fake_gpu.home,
         *("--gpu-provider=nvidia-smi", "--kwh-rate=0.12", f"--sampler={sampler}"),
         "--threshold=power_peak_watts<200",
-        token_s=0.5,
+        token_s=0.3,  # a request then lasts longer than the shortest window
         path=path_with(fake_gpu),
     )
     telemetry, totals = found["telemetry"], found["results"]["totals"]
@@ -220,7 +221,7 @@ def test_samples_survive_a_kill(tmp_path: Path) -> None:
 
     with ScriptedServer(Slow(token_s=0.1)) as server:
         args = (f"--host={server.host}", *BARE, "--profile-interval=20ms", "--iterations=9")
-        running = subprocess.Popen(
+        running = Process[bytes](
             [*COMMAND, "benchmark", "tiny", *args],
             cwd=tmp_path,
             stdout=subprocess.DEVNULL,

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 from command_line import COMMAND, llamaburn, results_in
+from forking import Process
 from samples import header
 from scripted import OllamaFacade, Request, ScriptedServer, Steps
 from stalling import FINISHED, Stalling
@@ -42,7 +43,7 @@ def cut(server: ScriptedServer, facade: Cut, cwd: Path, number: signal.Signals) 
     """Begin a run and end it by a signal while it measures."""
     args = ("benchmark", "tiny", f"--host={server.host}", f"--iterations={PLANNED}")
     nowhere = subprocess.DEVNULL
-    running = subprocess.Popen([*COMMAND, *args], cwd=cwd, stdout=nowhere, stderr=nowhere)
+    running = Process[bytes]([*COMMAND, *args], cwd=cwd, stdout=nowhere, stderr=nowhere)
     assert facade.stalled.wait(60)
     running.send_signal(number)
     running.wait(60)
@@ -159,7 +160,7 @@ def test_running_measurement_is_no_leftover(server: ScriptedServer, tmp_path: Pa
     facade = server._script
     assert isinstance(facade, Cut)
     args = ("benchmark", "tiny", f"--host={server.host}", "--iterations=9")
-    running = subprocess.Popen(
+    running = Process[bytes](
         [*COMMAND, *args], cwd=tmp_path, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
     )
     assert facade.stalled.wait(60)

@@ -14,12 +14,13 @@ import sys
 import termios
 import threading
 import time
-from contextlib import ExitStack
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
 from command_line import COMMAND, llamaburn, results_in
+from forking import Process
 from scripted import OllamaFacade, Request, ScriptedServer, Steps
 from stalling import FINISHED, Stalling
 
@@ -30,9 +31,11 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
 
-def start(host: str, cwd: Path, **env: str) -> subprocess.Popen[str]:
+def start(
+    host: str, cwd: Path, how: type[subprocess.Popen[str]] = Process, **env: str
+) -> subprocess.Popen[str]:
     args = ("benchmark", "tiny", f"--host={host}", "--iterations=9", "-o", "json")
-    return subprocess.Popen(
+    return how(
         [*COMMAND, *args],
         cwd=cwd,
         env={**os.environ, **env},
@@ -309,43 +312,40 @@ def test_results_directory_that_goes_away_costs_no_finished_request(
     assert not (place / ".journal").exists()
 
 
+@contextmanager
+def stopped(running: subprocess.Popen[str]) -> Iterator[None]:
+    """Hold a process still, so that it writes nothing while its directories are taken away."""
+    running.send_signal(signal.SIGSTOP)
+    os.waitid(os.P_PID, running.pid, os.WSTOPPED)
+    yield
+    running.send_signal(signal.SIGCONT)
+
+
+@pytest.mark.parametrize("has_home", [True, False])
 def test_directory_that_goes_with_everything_around_it_leaves_a_file_elsewhere(
-    tmp_path: Path,
+    has_home: bool, tmp_path: Path
 ) -> None:
-    facade, place, scratch = Stalling(), tmp_path / "place", tmp_path / "scratch"
-    place.mkdir()
-    scratch.mkdir()
+    facade, places = Stalling(), [tmp_path / name for name in ("place", "home", "scratch")]
+    for folder in places:
+        folder.mkdir()
+    place, home, scratch = places
     with ScriptedServer(facade) as server:
-        running = start(server.host, place, HOME=str(tmp_path), TMPDIR=str(scratch))
+        running = start(server.host, place, HOME=str(home), TMPDIR=str(scratch))
         assert facade.stalled.wait(60)
-        shutil.rmtree(place)
-        place.write_text("in the way")
-        running.send_signal(signal.SIGINT)
+        with stopped(running):
+            for folder in (place, *([] if has_home else [home])):
+                shutil.rmtree(folder)
+                folder.write_text("in the way")
+            running.send_signal(signal.SIGINT)
         stdout, stderr = running.communicate(timeout=60)
     assert running.returncode == 2, stderr
-    (path,) = scratch.glob("llamaburn-rescued-*/benchmarks/*.json")
+    assert "Traceback" not in stderr
+    refuge = home if has_home else scratch
+    (path,) = refuge.glob("**/llamaburn-rescued/benchmarks/*.json")
     assert f"wrote {path}" in stderr
     document = results.load(path)
     assert len(document["results"]["runs"]) == FINISHED
     assert json.loads(stdout) == document
-
-
-def test_without_a_place_for_temporary_files_it_is_the_home_directory(tmp_path: Path) -> None:
-    facade, place, scratch = Stalling(), tmp_path / "place", tmp_path / "scratch"
-    place.mkdir()
-    scratch.mkdir()
-    with ScriptedServer(facade) as server:
-        running = start(server.host, place, HOME=str(tmp_path), TMPDIR=str(scratch))
-        assert facade.stalled.wait(60)
-        for folder in (place, scratch):
-            shutil.rmtree(folder)
-            folder.write_text("in the way")
-        running.send_signal(signal.SIGINT)
-        _, stderr = running.communicate(timeout=60)
-    assert running.returncode == 2, stderr
-    (document,) = results_in(tmp_path / "llamaburn-rescued")
-    assert len(document["results"]["runs"]) == FINISHED
-    assert "Traceback" not in stderr
 
 
 # Waiting for another measurement
@@ -355,7 +355,7 @@ def test_who_waits_is_told_for_whom_and_may_go(tmp_path: Path) -> None:
     facade, lost = Stalling(), tmp_path / "other"
     lost.mkdir()
     with ScriptedServer(facade) as server:
-        first = start(server.host, tmp_path)
+        first = start(server.host, tmp_path, subprocess.Popen)  # whose command line is shown
         assert facade.stalled.wait(60)
         second = start(server.host, lost)
         assert second.stderr is not None

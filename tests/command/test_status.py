@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import psutil
 import pytest
 from command_line import COMMAND, llamaburn
+from forking import Process
 from scripted import LlamaCppFacade, OllamaFacade, Request, ScriptedServer, Steps, sized
 
 from pytest_llamaburn import environment
@@ -142,7 +143,7 @@ def test_embedded_engine_runs_only_while_it_measures(tmp_path: Path) -> None:
 def test_watch_shows_one_state_a_line_until_ctrl_c(tmp_path: Path) -> None:
     with ScriptedServer(OllamaFacade(loaded=True)) as server:
         flags = (f"--host={server.host}", "--watch", "--interval=10ms", "-o", "json")
-        running = subprocess.Popen(
+        running = Process(
             [*COMMAND, "status", *flags],
             cwd=tmp_path,
             stdout=subprocess.PIPE,
@@ -161,7 +162,7 @@ def test_watched_table_clears_a_terminal_only(tmp_path: Path) -> None:
     ours, theirs = pty.openpty()
     command = [*COMMAND, "status", f"--host={NOWHERE}", "--watch", "--interval=10ms"]
     env = {**os.environ, "TERM": "xterm", "NO_COLOR": ""}
-    running = subprocess.Popen(
+    running = Process[bytes](
         command, cwd=tmp_path, env=env, stdout=theirs, stderr=subprocess.DEVNULL
     )
     seen = b""
@@ -180,7 +181,7 @@ def test_watched_table_is_plain_lines_on_a_terminal_that_shows_plain_text(
     ours, theirs = pty.openpty()
     command = [*COMMAND, "status", f"--host={NOWHERE}", "--watch", "--interval=10ms"]
     env = {**os.environ, "TERM": "xterm", "NO_COLOR": "", **plain}
-    running = subprocess.Popen(
+    running = Process[bytes](
         command, cwd=tmp_path, env=env, stdout=theirs, stderr=subprocess.DEVNULL
     )
     seen = b""

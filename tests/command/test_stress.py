@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import pytest
 from command_line import COMMAND, llamaburn
+from forking import Process
 from slots import SlotServer
 
 from pytest_llamaburn.store import results
@@ -49,7 +50,7 @@ def stored(cwd: Path) -> dict[str, Any]:
 class Running(NamedTuple):
     """A long run that goes on beside the other tests, which judge no speed."""
 
-    process: subprocess.Popen[str]
+    process: Process[str]
     cwd: Path
 
     def end(self) -> tuple[str, dict[str, Any]]:
@@ -65,7 +66,7 @@ def beside(slots: int, factory: pytest.TempPathFactory, *args: str) -> Iterator[
     env = {**os.environ, **apart(factory)}
     with SlotServer(slots, fast) as server:
         words = ("stress", "tiny", f"--host={server.host}", "--allow-parallel", *args)
-        with subprocess.Popen(
+        with Process(
             [*COMMAND, *words], cwd=cwd, env=env, stdout=pipe, stderr=pipe, text=True
         ) as process:
             yield Running(process, cwd)
@@ -357,9 +358,9 @@ class Stalls:
         return 3600.0
 
 
-def start(server: SlotServer, cwd: Path, *args: str) -> subprocess.Popen[str]:
+def start(server: SlotServer, cwd: Path, *args: str) -> Process[str]:
     words = ("stress", "tiny", f"--host={server.host}", "--mode=sweep", "--levels=1,2")
-    return subprocess.Popen(
+    return Process(
         [*COMMAND, *words, "--requests=12", "--warmup=0", *args],
         cwd=cwd,
         stdout=subprocess.PIPE,

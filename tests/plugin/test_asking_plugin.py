@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import importlib
 import json
 import math
-import pkgutil
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -28,20 +26,14 @@ from scripted import (
     sse,
 )
 
-import pytest_llamaburn
 from pytest_llamaburn.kinds.eval import table
 from pytest_llamaburn.store import results
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-# pytester unloads what a session imports first; numpy refuses to be loaded twice.
-_OURS = pkgutil.walk_packages(pytest_llamaburn.__path__, "pytest_llamaburn.")
-for _name in ("numpy", *(m.name for m in _OURS if not m.name.endswith("__main__"))):
-    importlib.import_module(_name)
-
 SUITE = Path(__file__).parents[2] / "suites" / "eval"
-QUIET = ("-p", "no:cacheprovider", "-p", "no:asyncio")
+QUIET = ("-p", "no:cacheprovider")
 RED, BLUE = (question(name, scorer="includes") for name in ("red", "blue"))
 CITIES = [
     question(name, prompt=f"{name}?", reference=right, scorer="choice", choices=["x", "y"])

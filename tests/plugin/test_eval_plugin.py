@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import importlib
-import pkgutil
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -11,18 +9,11 @@ import pytest
 from exams import Assessor, Pupil, Pupils, eval_set, evals_in, preference, question
 from scripted import ScriptedServer, sized
 
-import pytest_llamaburn
-
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-# pytester unloads what a session imports first; numpy refuses to be loaded twice.
-_OURS = pkgutil.walk_packages(pytest_llamaburn.__path__, "pytest_llamaburn.")
-for _name in ("numpy", *(m.name for m in _OURS if not m.name.endswith("__main__"))):
-    importlib.import_module(_name)
-
 SUITE = Path(__file__).parents[2] / "suites" / "eval"
-QUIET = ("-p", "no:cacheprovider", "-p", "no:asyncio")
+QUIET = ("-p", "no:cacheprovider")
 JUDGED = """
     def test_capital(judge):
         opinion = judge("What is red?", "right red", reference="right red")
@@ -89,9 +80,9 @@ def test_marker_holds_thresholds_against_one_question(
         import pytest
 
         @pytest.mark.llm_eval(thresholds=["correct.mean>=1"])
-        def test_mine(exam_answer, exam_scores, llm_question):
-            exam_answer(llm_question)
-            exam_scores(llm_question)
+        def test_mine(llm_answer, llm_scores, llm_question):
+            llm_answer(llm_question)
+            llm_scores(llm_question)
         """
     )
     options = (*on(pupil), chosen(pytester, "red", "blue"))

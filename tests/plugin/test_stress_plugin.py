@@ -1,34 +1,25 @@
-"""A load from a test's side: the `stress` fixture, its marker, and what a session leaves."""
+"""A load from a test's side: the `llm_stress` fixture, its marker, and what a session leaves."""
 
 from __future__ import annotations
 
-import importlib
 import json
-import pkgutil
 from typing import TYPE_CHECKING, Any
 
 import pytest
 from slots import SlotServer
 
-import pytest_llamaburn
-
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-# pytester unloads what a session imports first; numpy refuses to be loaded twice.
-_OURS = pkgutil.walk_packages(pytest_llamaburn.__path__, "pytest_llamaburn.")
-for _name in ("numpy", *(m.name for m in _OURS if not m.name.endswith("__main__"))):
-    importlib.import_module(_name)
-
-QUIET = ("-p", "no:cacheprovider", "-p", "no:asyncio")
+QUIET = ("-p", "no:cacheprovider")
 SWEEP = ("--llamaburn-stress-mode=sweep", "--llamaburn-levels=1,2", "--llamaburn-level-requests=6")
 
 USER_TEST = """
     import pytest
 
     @pytest.mark.llm_stress(thresholds=["error_rate<0.01", "failure_point.concurrency>=2"])
-    def test_bears_two_clients(stress):
-        found = stress()
+    def test_bears_two_clients(llm_stress):
+        found = llm_stress()
         assert [level["concurrency"] for level in found["levels"]] == [1, 2]
         assert not found["failure_point"]["reached"]
 """
@@ -36,8 +27,8 @@ STRICT_TEST = """
     import pytest
 
     @pytest.mark.llm_stress(thresholds=["requests_per_sec@2>1e9", "error_rate@1<0.01"])
-    def test_is_endless(stress):
-        stress()
+    def test_is_endless(llm_stress):
+        llm_stress()
 """
 
 

@@ -2,20 +2,71 @@
 
 from __future__ import annotations
 
+import argparse
 import configparser
+import json
 import re
 import shlex
+import shutil
+import subprocess
+import sys
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import generate
 import pytest
 
-from pytest_llamaburn.commands import build_parser
+from pytest_llamaburn import options
+from pytest_llamaburn.commands import build_parser, main
+from pytest_llamaburn.kinds import _kind
+from pytest_llamaburn.session import PREFIX
+from pytest_llamaburn.settings import Display
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 ROOT = Path(__file__).parents[2]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
-COMMANDS = re.findall(r"^(?:\$|- run:|   ) (llamaburn .*?)(?: +#.*)?$", README, re.MULTILINE)
+PAGES = {page.name: page.read_text(encoding="utf-8") for page in (ROOT / "docs").glob("*.md")}
+GUIDES = ("benchmark.md", "ci.md", "eval.md", "eval_sets.md", "judging.md", "power.md", "stress.md")
+WRITTEN = {"README.md": README, **PAGES}
 ENVIRONMENTS = {"py311", "py312", "py313", "py314", "lint", "types", "live", "docs", "pkg", "bench"}
+RUNS = ("benchmark", "eval", "stress")
+
+
+def commands(program: str) -> Iterator[str]:
+    """Yield each command that a page shows, with the name of its page."""
+    line = re.compile(rf"^(?:\$|- run:|   ) ({program} .*?)(?: +#.*)?$", re.MULTILINE)
+    for name, text in WRITTEN.items():
+        yield from (f"{name}: {command}" for command in line.findall(text))
+
+
+def words_of(shown: str) -> list[str]:
+    """Return the arguments of a command that `commands` yielded."""
+    return shlex.split(shown.partition(": ")[2])[1:]
+
+
+COMMANDS = [*commands("llamaburn")]
+
+
+@pytest.fixture
+def files_of_examples(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Make the files and keys that the examples name, in an empty current directory."""
+    monkeypatch.chdir(tmp_path)
+    for name in ("ANTHROPIC_API_KEY", "OPENAI_API_KEY"):
+        monkeypatch.setenv(name, "key")
+    golden = ROOT / "tests" / "golden" / "journals" / "benchmark-complete"
+    for name in ("baseline.json", "{posargs:baseline.json}"):
+        shutil.copy(golden / "result.json", name)
+    shutil.copy(ROOT / "eval_sets" / "math.json", "mine.json")
+    choice = {"scorer": "choice", "choices": ["3", "4"], "reference": "B"}
+    question = {"id": "q1", "prompt": "2 + 2?", **choice}
+    examples = [{"prompt": f"{n} + 1?", "answer": str(n + 1)} for n in range(5)]
+    mmlu = {"name": "mmlu", "version": "1.0", "examples": examples, "questions": [question]}
+    Path("mmlu.json").write_text(json.dumps(mmlu), encoding="utf-8")
+    Path("mine.jsonl").write_text(json.dumps(question), encoding="utf-8")
+    Path("persona.txt").write_text("Be brief.", encoding="utf-8")
+    Path("model.gguf").write_bytes(b"GGUF")
 
 
 def test_generated_files_are_fresh() -> None:
@@ -23,18 +74,77 @@ def test_generated_files_are_fresh() -> None:
         assert path.read_text() == text, f"run scripts/generate.py: {path} is stale"
 
 
+def test_options_page_has_a_table_for_each_command() -> None:
+    page = PAGES["options.md"]
+    for kind in _kind.own():
+        own = page.partition(f"## `llamaburn {kind.name}`")[2].partition("\n## ")[0]
+        assert "| flag |" in own
+    assert "| `--spikes` |" in page.partition("## `llamaburn stress`")[2]
+    assert "| `--spikes` |" not in page.partition("## `llamaburn stress`")[0]
+
+
 def test_architecture_page_is_short() -> None:
     assert len((ROOT / "ARCHITECTURE.md").read_text().splitlines()) < 80
 
 
-@pytest.mark.parametrize("line", COMMANDS)
-def test_command_in_the_readme_is_one(line: str) -> None:
-    words = shlex.split(line.replace("&& pytest test_llm.py", ""))
-    assert build_parser().parse_args(words[1:]).run
+@pytest.mark.parametrize("shown", COMMANDS)
+def test_shown_command_is_one(shown: str) -> None:
+    words = words_of(shown.replace("&& pytest test_llm.py", ""))
+    assert build_parser().parse_args(words).run
+
+
+@pytest.mark.parametrize(
+    "shown",
+    [c for c in COMMANDS if words_of(c)[0] in RUNS and "--resume" not in c],
+)
+@pytest.mark.usefixtures("files_of_examples")
+def test_settings_of_a_shown_run_are_accepted(shown: str) -> None:
+    assert main([*words_of(shown), "--print-pytest"]) == 0
+
+
+@pytest.mark.parametrize("shown", [c for c in commands("pytest") if "--llamaburn-" in c])
+def test_pytest_options_of_a_shown_command_exist(shown: str) -> None:
+    parser = argparse.ArgumentParser(allow_abbrev=False)
+    kinds = (kind.settings_class for kind in _kind.own())
+    options.declare(parser.add_argument, *kinds, Display, prefix=PREFIX)
+    parser.parse_args(words_of(shown))
+
+
+@pytest.mark.parametrize("name", GUIDES)
+def test_guide_begins_with_a_command(name: str) -> None:
+    title, _, rest = PAGES[name].partition("\n\n")
+    assert title.startswith("# ")
+    assert rest.startswith("```console\n$ llamaburn ")
 
 
 def test_readme_shows_the_commands() -> None:
-    assert len(COMMANDS) > 20
+    assert len([c for c in COMMANDS if c.startswith("README.md")]) > 15
+
+
+def test_readme_links_each_guide() -> None:
+    assert [name for name in GUIDES if f"(docs/{name})" not in README] == []
+
+
+@pytest.mark.parametrize("name", WRITTEN)
+def test_links_lead_somewhere(name: str) -> None:
+    home = ROOT if name == "README.md" else ROOT / "docs"
+    for target in re.findall(r"\]\(([^)\s]+)\)", WRITTEN[name]):
+        if target.startswith("https://"):
+            continue
+        path, _, anchor = target.partition("#")
+        page = (home / path) if path else home / name
+        assert page.exists(), target
+        assert not anchor or anchor in headings(page.read_text(encoding="utf-8")), target
+
+
+def headings(text: str) -> set[str]:
+    """Return the anchors of a page's headings, as GitHub makes them."""
+    titles = re.findall(r"^#+ (.*)$", text, re.MULTILINE)
+    return {re.sub(r"[^\w\- ]", "", title.lower()).strip().replace(" ", "-") for title in titles}
+
+
+def test_picture_is_small() -> None:
+    assert 10_000 < (ROOT / "docs" / "report.png").stat().st_size <= 200_000
 
 
 def test_each_tox_environment_says_what_it_does() -> None:
@@ -46,7 +156,19 @@ def test_each_tox_environment_says_what_it_does() -> None:
     assert all(tox[name]["description"] for name in tox if name.startswith("testenv"))
 
 
-def test_readme_s_tox_line_is_an_environment_here() -> None:
-    commands = re.search(r"\[testenv:regression\].*?(commands =.*?)```", README, re.DOTALL)
-    assert commands is not None
-    assert commands[1].strip() in (ROOT / "tox.ini").read_text()
+def test_shown_tox_line_is_an_environment_here() -> None:
+    shown = re.search(r"\[testenv:regression\].*?(commands =.*?)```", PAGES["ci.md"], re.DOTALL)
+    assert shown is not None
+    assert shown[1].strip() in (ROOT / "tox.ini").read_text()
+
+
+def test_fragments_become_a_changelog(tmp_path: Path) -> None:
+    shutil.copy(ROOT / "pyproject.toml", tmp_path)
+    shutil.copy(ROOT / "CHANGELOG.md", tmp_path)
+    shutil.copytree(ROOT / "changelog.d", tmp_path / "changelog.d")
+    (tmp_path / "changelog.d" / "+sample.added.md").write_text("A sample.", encoding="utf-8")
+    build = [sys.executable, "-m", "towncrier", "build", "--yes", "--version=0.2.0"]
+    subprocess.run(build, cwd=tmp_path, check=True, capture_output=True)
+    written = (tmp_path / "CHANGELOG.md").read_text(encoding="utf-8")
+    new, first = written.index("## 0.2.0"), written.index("## 0.1.0")
+    assert "### Added\n\n- A sample." in written[new:first]

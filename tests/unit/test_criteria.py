@@ -23,8 +23,9 @@ from pytest_llamaburn.judges._parsing import ParseError, parse
 from pytest_llamaburn.judges._prompt import absolute
 from pytest_llamaburn.kinds.eval import run, task
 from pytest_llamaburn.kinds.eval import scores as _marks
-from pytest_llamaburn.settings import Eval
-from pytest_llamaburn.stats import agreement
+from pytest_llamaburn.kinds.eval.measures import MEASURES, with_own
+from pytest_llamaburn.kinds.eval.settings import Eval
+from pytest_llamaburn.stats import figures
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -178,7 +179,7 @@ def test_judges_who_disagree_do_not_make_an_answer_correct(told: list[str], comm
 @given(st.lists(st.sampled_from(GRADES), min_size=1, max_size=12))
 @examples(max_examples=25, deadline=None)
 def test_f_score_is_the_harmonic_mean_and_lies_in_its_interval(given_: list[str]) -> None:
-    found = {name: agreement.graded(name, given_) for name in GRADED}
+    found = {name: figures.graded(name, given_) for name in GRADED}
     correct, known = found["graded_correct"].value, found["correct_given_attempted"].value
     f_score = found["f_score"].value
     assert correct is not None
@@ -193,13 +194,13 @@ def test_f_score_is_the_harmonic_mean_and_lies_in_its_interval(given_: list[str]
 
 def test_without_unattempted_answers_the_f_score_is_the_share_of_correct_ones() -> None:
     told = ["correct"] * 7 + ["incorrect"] * 3
-    share, f_score = agreement.graded("graded_correct", told), agreement.graded("f_score", told)
+    share, f_score = figures.graded("graded_correct", told), figures.graded("f_score", told)
     assert f_score.value == share.value == 0.7
     assert f_score.ci95 == pytest.approx(share.ci95, abs=1e-6)
 
 
 def test_where_nothing_was_attempted_nothing_is_known_of_the_attempted() -> None:
-    found = agreement.graded("correct_given_attempted", ["not_attempted"] * 3)
+    found = figures.graded("correct_given_attempted", ["not_attempted"] * 3)
     assert (found.value, found.reason) == (None, "no answer was attempted")
 
 
@@ -238,10 +239,8 @@ def test_each_share_of_grades_lies_between_its_bounds(told: list[str | None]) ->
 def test_gate_holds_an_f_score_and_categories_have_it() -> None:
     items = graded("correct", "correct", "incorrect", "not_attempted")
     results = {"criteria": {}, "grades": _marks.grades(items)}
-    (gate,) = gates.parse_all(["f_score>=50%"], _marks.GATED)
-    observed = _marks.observed(gate, results)
-    assert observed is not None
-    assert gates.weigh(gate, observed, "point")["verdict"] == "pass"
+    (found,) = gates.judged({"results": results}, MEASURES, ["f_score>=50%"], "point")
+    assert found["verdict"] == "pass"
     (category,) = _marks.by_category(items).values()
     assert category["f_score"]["mean"] == pytest.approx(4 / 7)
 
@@ -522,10 +521,8 @@ def test_file_of_settings_defines_criteria(tmp_path: Path) -> None:
 def test_gate_is_on_a_criterion_of_ones_own() -> None:
     scores = {"wit": score(4)}
     results = {"criteria": _marks.criteria([item(scores=scores)]), "grades": {}}
-    (gate,) = gates.parse_all(["wit.mean>=4"], {**_marks.GATED, "wit": "score"})
-    observed = _marks.observed(gate, results)
-    assert observed is not None
-    assert observed.value == 4
+    gate = gates.parse("wit.mean>=4", with_own(["wit"]))
+    assert gate.of.observed({"results": results}).value == 4
 
 
 def test_labels_are_of_criteria_on_a_scale(tmp_path: Path) -> None:

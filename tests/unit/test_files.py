@@ -8,9 +8,10 @@ from typing import Any
 
 import pytest
 
-from pytest_llamaburn import files, options, settings
+from pytest_llamaburn import files, options, registry, settings
 from pytest_llamaburn.datasets import Prompt, load_eval_set, load_prompts
 from pytest_llamaburn.errors import DatasetError, SettingsError
+from pytest_llamaburn.kinds.benchmark.settings import Benchmark
 
 ENCODINGS = ("utf-8", "utf-8-sig", "utf-16", "utf-32")
 MARKED_BE = {"utf-16-be": b"\xfe\xff", "utf-32-be": b"\x00\x00\xfe\xff"}
@@ -30,19 +31,19 @@ def test_text_is_read_in_the_encoding_that_its_mark_names(encoding: str) -> None
 def test_configuration_is_read_in_any_encoding(encoding: str, tmp_path: Path) -> None:
     text = '[ollama]\nhost = "http://a:1"\n[cost]\ncurrency = "€"\n'
     (tmp_path / options.CONFIG_NAME).write_bytes(encoded(text, encoding))
-    found, _ = options.resolve(settings.Benchmark, {}, {}, tmp_path)
+    found, _ = options.resolve(Benchmark, {}, {}, tmp_path)
     assert (found.host, found.currency) == ("http://a:1", "€")
 
 
 def test_configuration_in_another_encoding_is_refused_by_name(tmp_path: Path) -> None:
     (tmp_path / options.CONFIG_NAME).write_bytes("# grün".encode("latin-1"))
     with pytest.raises(SettingsError, match=r"llamaburn\.toml: not readable as TOML: "):
-        options.resolve(settings.Benchmark, {}, {}, tmp_path)
+        options.resolve(Benchmark, {}, {}, tmp_path)
 
 
 PATHS = {
     (kind.__name__, option.name): (kind, option)
-    for kind in settings.kinds()
+    for kind in settings.classes(registry.own("kinds"))
     for option in settings.options_of(kind)
     if option.path
 }
@@ -69,7 +70,7 @@ def test_a_tilde_is_the_home_directory_in_flags_variables_and_files(
 
 
 def test_only_the_options_of_files_take_a_tilde(tmp_path: Path) -> None:
-    found, _ = options.resolve(settings.Benchmark, {"currency": "~"}, {}, tmp_path)
+    found, _ = options.resolve(Benchmark, {"currency": "~"}, {}, tmp_path)
     assert found.currency == "~"
 
 

@@ -12,7 +12,7 @@ from samples import document, failed_trace, header, row, trace_of
 
 from pytest_llamaburn import gates
 from pytest_llamaburn.errors import SettingsError
-from pytest_llamaburn.metrics import METRICS
+from pytest_llamaburn.kinds.benchmark.measures import MEASURES
 
 
 def judged(
@@ -20,8 +20,9 @@ def judged(
 ) -> dict[str, Any]:
     """Return the verdict on a run of these rows."""
     config = {"threshold": (expression,), "gate_mode": mode, "start": start}
-    (verdict,) = gates.judge_all(document(made, header=header(config=config)))
-    return verdict
+    (verdict,) = document(made, header=header(config=config))["results"]["gates"]
+    found: dict[str, Any] = verdict
+    return found
 
 
 def with_ttfts(*ttfts_ms: float, **fields: Any) -> list[dict[str, Any]]:
@@ -39,8 +40,8 @@ def with_ttfts(*ttfts_ms: float, **fields: Any) -> list[dict[str, Any]]:
         ("chunk_gap_ms.max<100", ("chunk_gap_ms", "max", "<", 100)),
         ("energy_wh<2 mWh", ("energy_wh", "mean", "<", 0.002)),
         ("osl.n>=10", ("output_sequence_length", "n", ">=", 10)),
-        ("error_rate<1%", ("error_rate", "mean", "<", 0.01)),
-        ("accuracy>0.9", ("accuracy", "mean", ">", 0.9)),
+        ("error_rate<1%", ("error_rate", None, "<", 0.01)),
+        ("number_accuracy>0.9", ("number_accuracy", None, ">", 0.9)),
         (" queue_ms.min > -1 ", ("queue_ms", "min", ">", -1)),
         ("ttft_ms<.5 s", ("time_to_first_token_ms", "mean", "<", 500)),
         ("ttft_ms<5.", ("time_to_first_token_ms", "mean", "<", 5)),
@@ -49,9 +50,9 @@ def with_ttfts(*ttfts_ms: float, **fields: Any) -> list[dict[str, Any]]:
 def test_an_expression_is_read_in_the_metric_s_own_unit(
     expression: str, parsed: tuple[str, str, str, float]
 ) -> None:
-    gate = gates.parse(expression)
-    assert gate[0] == expression
-    assert gate[1:4] == parsed[:3]
+    gate = gates.parse(expression, MEASURES)
+    assert gate.expression == expression
+    assert (gate.of.measure.name, gate.of.statistic, gate.operator) == parsed[:3]
     assert gate.bound == pytest.approx(parsed[3])
 
 
@@ -71,11 +72,12 @@ def test_an_expression_is_read_in_the_metric_s_own_unit(
         ("ttft_ms<5 kg", "unit 'kg' is unknown; known: ms, s"),
         ("ttft_ms.n<5 ms", "unit 'ms' is unknown; known: none"),
         ("error_rate.p95<1%", "error_rate has no statistic 'p95'"),
+        ("ttft_ms@4<5", "time_to_first_token_ms is not a number of one level: leave out @"),
     ],
 )
 def test_an_expression_that_means_nothing_is_refused(expression: str, words: str) -> None:
     with pytest.raises(SettingsError) as caught:
-        gates.parse_all(["ttft_ms<1", expression])
+        gates.parse(expression, MEASURES)
     assert str(caught.value).startswith(f"--threshold: '{expression}'")
     assert words in str(caught.value)
 
@@ -83,16 +85,16 @@ def test_an_expression_that_means_nothing_is_refused(expression: str, words: str
 @given(st.text("ttft_ms.p95<>= 0123456789e+-%", max_size=20) | st.text(max_size=10))
 def test_any_expression_is_read_or_refused(expression: str) -> None:
     try:
-        gate = gates.parse(expression)
+        gate = gates.parse(expression, MEASURES)
     except SettingsError:
         return
-    assert gate.metric in {*METRICS, *gates.SPECIAL, "chunk_gap_ms"}
+    assert gate.of.measure.name in MEASURES
 
 
 @given(st.text("0123456789.e+-", max_size=8))
 def test_any_bound_is_a_finite_number_or_refused(bound: str) -> None:
     try:
-        gate = gates.parse(f"ttft_ms<{bound}")
+        gate = gates.parse(f"ttft_ms<{bound}", MEASURES)
     except SettingsError:
         return
     assert math.isfinite(gate.bound)
@@ -138,7 +140,7 @@ def test_a_percentile_that_is_not_certified_is_undecided() -> None:
     assert judged("ttft_ms.p95<1000", with_ttfts(*range(100, 159)))["verdict"] == "pass"
 
 
-@pytest.mark.parametrize("expression", ["power_draw_watts<100", "ttft_ms.std<1", "accuracy>0.5"])
+@pytest.mark.parametrize("expression", ["energy_wh<100", "ttft_ms.std<1", "number_accuracy>0.5"])
 def test_what_has_no_value_is_undecided_for_a_reason(expression: str) -> None:
     found = judged(expression, with_ttfts(100))
     assert (found["verdict"], found["value"], found["margin"]) == ("undecided", None, None)
@@ -156,10 +158,10 @@ def test_the_error_rate_is_of_the_requests_that_were_judged() -> None:
 
 
 def test_accuracy_is_what_the_results_say_of_correctness() -> None:
-    results = {"correctness": {"accuracy": 0.8, "wilson95": [0.6, 0.9]}}
-    found = gates.judge(gates.parse("accuracy>=75%"), results, [], "point")
+    made = {"results": {"correctness": {"accuracy": 0.8, "wilson95": [0.6, 0.9]}}}
+    (found,) = gates.judged(made, MEASURES, ["number_accuracy>=75%"], "point")
     assert (found["verdict"], found["value"], found["ci95"]) == ("pass", 0.8, [0.6, 0.9])
-    certain = gates.judge(gates.parse("accuracy>=75%"), results, [], "certain")
+    (certain,) = gates.judged(made, MEASURES, ["number_accuracy>=75%"], "certain")
     assert certain["verdict"] == "undecided"
 
 

@@ -93,7 +93,12 @@ def bases_of(every: list[argparse.Action], fuzzed: argparse.Action) -> Iterator[
 
 
 def options_by_name(name: str) -> list[settings.Option]:
-    return [o for kind in settings.kinds() for o in settings.options_of(kind) if o.name == name]
+    return [
+        o
+        for kind in settings.classes(registry.own("kinds"))
+        for o in settings.options_of(kind)
+        if o.name == name
+    ]
 
 
 def base_of(action: argparse.Action) -> list[str]:
@@ -149,7 +154,7 @@ def test_every_option_of_every_command_takes_or_refuses_any_value(
 
 
 def kinds() -> list[type]:
-    return sorted(settings.kinds(), key=lambda kind: kind.__name__)
+    return sorted(settings.classes(registry.own("kinds")), key=lambda kind: kind.__name__)
 
 
 @pytest.mark.parametrize("kind", kinds())

@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 from samples import MS, failed_trace, trace_of
 
 from pytest_llamaburn import metrics
-from pytest_llamaburn.metrics import METRICS, REASONS, Missing
+from pytest_llamaburn.measures import REASONS
+from pytest_llamaburn.metrics import REQUEST, Missing
 from pytest_llamaburn.trace import Delta, Failed, Finished, Sent, ServerTimings, Trace, Usage, fold
 
 # sent at 0, deltas at 100 110 120 130 140 ms, five tokens, of 20 prompt tokens 4 cached
@@ -54,7 +55,7 @@ def test_a_number_is_what_its_formula_says(name: str, expected: float) -> None:
 def test_only_what_needs_a_power_sensor_is_null_in_a_whole_trace() -> None:
     _, reasons = metrics.compute(trace_of())
     assert reasons == {"power_draw_watts": "no_provider", "energy_wh": "no_provider"}
-    assert set(METRICS) == BY_HAND.keys() | reasons.keys()
+    assert set(REQUEST) == BY_HAND.keys() | reasons.keys()
 
 
 def test_several_tokens_in_a_delta_are_several_intervals() -> None:
@@ -170,8 +171,8 @@ def test_a_reused_connection_cost_nothing_to_open() -> None:
 
 def test_a_failed_request_has_no_values_at_all() -> None:
     values, reasons = metrics.compute(failed_trace())
-    assert values == dict.fromkeys(METRICS)
-    assert reasons == dict.fromkeys(METRICS, "failed")
+    assert values == dict.fromkeys(REQUEST)
+    assert reasons == dict.fromkeys(REQUEST, "failed")
 
 
 def test_gaps_between_chunks_are_those_of_successive_deltas() -> None:
@@ -180,7 +181,7 @@ def test_gaps_between_chunks_are_those_of_successive_deltas() -> None:
 
 
 def test_an_alias_means_its_metric() -> None:
-    aliases = {m.alias: m.name for m in METRICS.values() if m.alias}
+    aliases = {m.alias: m.name for m in REQUEST.values() if m.alias}
     assert aliases == {
         "ttft_ms": "time_to_first_token_ms",
         "itl_ms": "inter_token_latency_ms",
@@ -189,22 +190,6 @@ def test_an_alias_means_its_metric() -> None:
         "isl": "input_sequence_length",
         "osl": "output_sequence_length",
     }
-    assert {alias: metrics.resolve(alias) for alias in aliases} == aliases
-    assert not aliases.keys() & METRICS.keys()
-
-
-def test_a_name_means_itself_and_an_unknown_one_nothing() -> None:
-    assert [metrics.resolve(name) for name in METRICS] == list(METRICS)
-    assert metrics.resolve("ttft") is None
-
-
-def test_each_definition_is_complete() -> None:
-    for name, definition in METRICS.items():
-        assert definition.name == name
-        assert definition.better in ("lower", "higher", "none")
-        assert definition.source in ("client", "server", "sensor", "both")
-        assert definition.unit
-        assert definition.formula
 
 
 milliseconds = st.none() | st.floats(0, 1e9)
@@ -236,7 +221,7 @@ def traces(draw: st.DrawFn) -> Trace:
 @given(traces())
 def test_every_number_is_finite_or_has_a_known_reason(trace: Trace) -> None:
     values, reasons = metrics.compute(trace)
-    assert values.keys() == METRICS.keys()
+    assert values.keys() == REQUEST.keys()
     for name, found in values.items():
         assert (found is None) == (name in reasons)
         assert found is None or math.isfinite(found)

@@ -16,17 +16,10 @@ from samples import checked
 
 from pytest_llamaburn import options, settings
 from pytest_llamaburn.errors import SettingsError
-from pytest_llamaburn.settings import (
-    Benchmark,
-    Connection,
-    Display,
-    Eval,
-    Run,
-    Searching,
-    Storage,
-    Stress,
-    model_of,
-)
+from pytest_llamaburn.kinds.benchmark.settings import Benchmark
+from pytest_llamaburn.kinds.eval.settings import Eval
+from pytest_llamaburn.kinds.stress.settings import Stress
+from pytest_llamaburn.settings import Connection, Display, Run, Searching, Storage, model_of
 
 PREFIXES = ["", "llamaburn-"]
 NOWHERE = Path("/nonexistent")

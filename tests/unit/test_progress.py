@@ -6,13 +6,14 @@ import io
 import json
 import os
 import pty
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import pytest
 from samples import failed_trace, row, trace_of
 
 from pytest_llamaburn import progress
-from pytest_llamaburn.progress import Json, Live, Plain, Silent, make
+from pytest_llamaburn.progress import Event, Json, Live, Plain, Silent, make, of_request
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -25,7 +26,7 @@ def told(word: str, path: Path, steps: int, total: int) -> str:
     shown = make(word, descriptor)
     shown.plan(total)
     for _ in range(steps):
-        shown.step(row())
+        shown.step(of_request(row()))
     shown.close()
     with pytest.raises(OSError, match="Bad file descriptor"):
         os.fstat(descriptor)
@@ -77,7 +78,7 @@ def test_a_plain_line_comes_after_half_a_minute_of_silence(
     shown.plan(1000)
     for moment in (10.0, 29.9, 30.5, 31.0, 60.0, 61.0):
         clock(moment)
-        shown.step(row())
+        shown.step(of_request(row()))
     assert [line.partition(" ")[0] for line in stream.getvalue().splitlines()] == [
         "3/1000",
         "6/1000",
@@ -92,7 +93,7 @@ def test_a_plan_that_grows_with_each_request_gives_no_line_for_each() -> None:
     for number in range(1, 41):
         if number > 20:
             shown.plan(1)
-        shown.step(row())
+        shown.step(of_request(row()))
     counts = [line.partition(" ")[0] for line in stream.getvalue().splitlines()]
     assert counts[-6:] == ["20/20", "23/23", "26/26", "29/29", "33/33", "37/37"]
 
@@ -103,7 +104,7 @@ def test_a_plan_can_grow(place: Path) -> None:
     shown = Plain(stream)
     for _ in range(2):
         shown.plan(1)
-        shown.step(row())
+        shown.step(of_request(row()))
     lines = stream.getvalue().splitlines()
     assert [line.partition(" ")[0] for line in lines] == ["1/1", "2/2"]
 
@@ -112,33 +113,78 @@ def test_a_failure_is_told_by_its_kind() -> None:
     stream = io.StringIO()
     shown = Plain(stream)
     shown.plan(1)
-    shown.step(row(failed_trace()))
+    shown.step(of_request(row(failed_trace())))
     assert stream.getvalue() == "1/1 requests, last failed: oom\n"
 
 
-def test_json_is_an_object_a_request(place: Path) -> None:
-    events = [json.loads(line) for line in told("json", place, 3, 30).splitlines()]
+def test_json_is_an_object_a_request_with_what_is_known(
+    place: Path, clock: Callable[[float], None]
+) -> None:
+    stream = io.StringIO()
+    shown = Json(stream)
+    shown.plan(30)
+    for number in (1, 2, 3):
+        clock(2.0 * number)
+        shown.step(of_request(row()))
+    events = [json.loads(line) for line in stream.getvalue().splitlines()]
     assert [event["done"] for event in events] == [1, 2, 3]
-    assert events[0] == {
-        "event": "request",
-        "done": 1,
-        "total": 30,
-        "error": None,
-        "prompt_id": "default-01",
-        "start": "warm",
+    assert events[2] == {
+        "event": "progress",
+        "stage": "measuring",
+        "unit": "requests",
+        "done": 3,
+        "planned": 30,
+        "failed": 0,
+        "state": "ok",
         "time_to_first_token_ms": 100.0,
         "tokens_per_sec": 100.0,
+        "eta_s": 54.0,
     }
 
 
-def test_json_tells_a_failure_and_what_is_absent() -> None:
+def test_json_tells_a_failure_and_leaves_out_what_is_unknown() -> None:
     stream = io.StringIO()
     shown = Json(stream)
-    shown.step(row(failed_trace("reset")))
-    shown.step(row(trace_of(usage=None)))
+    shown.plan(1)
+    shown.step(of_request(row(failed_trace("reset"))))
+    shown.plan(1)
+    shown.step(of_request(row(trace_of(usage=None))))
     failed, uncounted = map(json.loads, stream.getvalue().splitlines())
-    assert (failed["error"], failed["time_to_first_token_ms"]) == ("reset", None)
-    assert (uncounted["error"], uncounted["tokens_per_sec"]) == (None, None)
+    assert (failed["failure"], failed["state"], failed["failed"]) == ("reset", "failing", 1)
+    assert "time_to_first_token_ms" not in failed
+    assert not {"failure", "tokens_per_sec", "eta_s"} & uncounted.keys()
+
+
+def test_json_has_the_numbers_of_a_load() -> None:
+    stream = io.StringIO()
+    event = Event(rate_per_sec=2.5, in_flight=3, requests_per_sec=2.4, total_p95_ms=80.0, failed=0)
+    Json(stream).load(event)
+    assert json.loads(stream.getvalue()) == {
+        "event": "progress",
+        "stage": "measuring",
+        "unit": "requests",
+        "rate_per_sec": 2.5,
+        "in_flight": 3,
+        "requests_per_sec": 2.4,
+        "total_p95_ms": 80.0,
+        "failed": 0,
+    }
+
+
+def test_a_plain_line_tells_how_a_load_goes_after_half_a_minute(
+    clock: Callable[[float], None],
+) -> None:
+    stream = io.StringIO()
+    shown = Plain(stream)
+    event = Event(
+        rate_per_sec=2.5, in_flight=3, requests_per_sec=2.4, tokens_per_sec=20, total_p95_ms=80
+    )
+    for moment in (10.0, 31.0, 32.0):
+        clock(moment)
+        shown.load(replace(event, failed=1))
+    assert stream.getvalue() == (
+        "2.5 requests/s: 3 in flight, 2.4 requests/s, 20 tokens/s, p95 now 80 ms, 1 failed\n"
+    )
 
 
 def test_live_draws_on_its_own_stream_only(place: Path, capfd: pytest.CaptureFixture[str]) -> None:
@@ -164,7 +210,7 @@ def test_a_sentence_is_told_in_each_style(place: Path, word: str, text: str) -> 
 def test_live_closed_before_a_plan_draws_nothing() -> None:
     stream = io.StringIO()
     shown = Live(stream)
-    shown.step(row())
+    shown.step(of_request(row()))
     shown.close()
     assert stream.closed
 
@@ -174,7 +220,7 @@ def test_live_can_have_its_plan_made_longer() -> None:
     shown = Live(stream)
     shown.plan(2)
     shown.plan(3)
-    shown.step(row())
+    shown.step(of_request(row()))
     assert "1/5" in stream.getvalue()
     shown.close()
 
@@ -183,8 +229,10 @@ def test_live_shows_how_a_load_goes_and_counts_no_request_for_it() -> None:
     stream = io.StringIO()
     shown = Live(stream)
     shown.plan(2)
-    shown.pulse("8 clients: 8 in flight")
-    last = stream.getvalue().rpartition("measuring")[2]
+    shown.load(
+        Event(stage="loading the server", clients=8, in_flight=8, requests_per_sec=2, failed=0)
+    )
+    last = stream.getvalue().rpartition("sending")[2]
     assert "0/2" in last
     assert "8 clients: 8 in flight" in last
     shown.close()
@@ -195,7 +243,7 @@ def test_none_writes_nothing(tmp_path: Path, capfd: pytest.CaptureFixture[str]) 
         shown = make("none", stream.fileno())
         shown.plan(1)
         shown.say("Hello.")
-        shown.step(row())
+        shown.step(of_request(row()))
         shown.close()
         assert stream.seek(0, os.SEEK_END) == 0
     assert capfd.readouterr() == ("", "")
@@ -234,5 +282,5 @@ def test_progress_is_lost_where_the_terminal_is_gone_and_the_run_is_not(word: st
     shown.plan(1)
     os.close(outer)
     shown.say("Hello.")
-    shown.step(row())
+    shown.step(of_request(row()))
     shown.close()

@@ -10,10 +10,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from pytest_llamaburn import settings
-from pytest_llamaburn.settings import Benchmark, Display, Option, Run, Storage
+from pytest_llamaburn import registry, settings
+from pytest_llamaburn.kinds.benchmark.settings import Benchmark
+from pytest_llamaburn.settings import Display, Option, Run, Storage
 
-KINDS = sorted(settings.kinds(), key=lambda kind: kind.__name__)
+KINDS = sorted(settings.classes(registry.own("kinds")), key=lambda kind: kind.__name__)
 every_kind = pytest.mark.parametrize("kind", KINDS, ids=lambda kind: kind.__name__)
 
 

@@ -35,7 +35,7 @@ from pytest_llamaburn.trace import Event, Trace, fold
 
 if TYPE_CHECKING:
     from pytest_llamaburn.backends._base import Backend
-    from pytest_llamaburn.backends._http import Exchange
+    from pytest_llamaburn.backends._exchange import Exchange
 
 Runner: TypeAlias = Callable[[Coroutine[Any, Any, list[Trace]]], list[Trace]]
 

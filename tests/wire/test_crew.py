@@ -19,11 +19,12 @@ from pytest_llamaburn.backends import ollama, openai
 from pytest_llamaburn.backends._base import Model
 from pytest_llamaburn.datasets import Prompt
 from pytest_llamaburn.errors import LlamaBurnError
+from pytest_llamaburn.kinds.stress.settings import Stress
 from pytest_llamaburn.load import rows
 from pytest_llamaburn.load.sender import Place
 from pytest_llamaburn.load.step import CLIENTS, RATE, Step
 from pytest_llamaburn.load.workers import Crew
-from pytest_llamaburn.settings import Stress, model_of
+from pytest_llamaburn.settings import model_of
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable

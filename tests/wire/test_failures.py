@@ -40,8 +40,9 @@ from scripted import (
 )
 
 from pytest_llamaburn.backends import ollama, openai
+from pytest_llamaburn.backends._address import Address
 from pytest_llamaburn.backends._failures import MESSAGE_LIMIT, classify
-from pytest_llamaburn.backends._http import Address, Connection, _unconnected
+from pytest_llamaburn.backends._http import Connection, _unconnected
 from pytest_llamaburn.trace import Failed, Trace, fold
 
 if TYPE_CHECKING:

@@ -11,14 +11,15 @@ from __future__ import annotations
 import math
 import sys
 from functools import cached_property
-from statistics import fmean, median
+from statistics import fmean
 from typing import TYPE_CHECKING, Any
 
-from pytest_llamaburn import insights, metrics
-from pytest_llamaburn.energy import timeline
+from pytest_llamaburn import insights, measures
+from pytest_llamaburn.energy import profiles
 from pytest_llamaburn.kinds import _comparable
-from pytest_llamaburn.kinds._comparable import Change, Choice, Column, Estimate, Measure
+from pytest_llamaburn.kinds._comparable import Change, Choice, Column, Estimate
 from pytest_llamaburn.kinds.benchmark import differences
+from pytest_llamaburn.kinds.benchmark.measures import MEASURES, at_fixed_n, median_length
 from pytest_llamaburn.stats import runs as statistics
 from pytest_llamaburn.stats import samples
 
@@ -30,9 +31,10 @@ if TYPE_CHECKING:
 Document = dict[str, Any]
 Row = dict[str, Any]
 
-FIXED_N = "total_at_fixed_n_ms"
+FIXED_N = measures.FIXED_N.name
 _TTFT, _ITL, _OSL = "time_to_first_token_ms", "inter_token_latency_ms", "output_sequence_length"
 _ALL = "all prompts"
+_OF_RUNS = tuple(measure.name for measure in measures.ENERGY)
 _CONDITIONS = (
     *("num_ctx", "temperature", "top_p", "top_k", "max_tokens", "think", "cache", "start"),
     *("iterations", "prompts"),
@@ -75,13 +77,13 @@ class Side(_comparable.Subject):
 
     def samples(self, metric: str, fixed_n: int | None) -> list[Samples]:
         """Return a metric's values in each run, by prompt; what is of whole runs has one."""
-        if metric in metrics.RUN_METRICS:
+        if metric in _OF_RUNS:
             return [self._whole(repeat, metric) for repeat in self.runs]
         return [_samples(rows, metric, fixed_n) for rows in self.runs.values()]
 
     def _whole(self, repeat: int, metric: str) -> Samples:
         found = self.document["results"].get("energy_by_repeat", ())
-        key = metrics.RUN_METRICS[metric].key
+        key = MEASURES[metric].field
         values = [one[key] for one in found if one["repeat"] == repeat]
         return {_ALL: values} if values and values[0] is not None else {}
 
@@ -91,11 +93,9 @@ class Comparison(_comparable.Comparison):
 
     noun = "benchmark"
     options = ("columns", "fail_if", "sort", "margin")
-    measures = {  # noqa: RUF012 - never written to
-        **{name: Measure(m.unit, m.better) for name, m in metrics.METRICS.items()},
-        FIXED_N: Measure("ms", "lower"),
-        **{name: Measure(m.unit, m.better) for name, m in metrics.RUN_METRICS.items()},
-    }
+    measures = _comparable.comparable(
+        {name: m for name, m in MEASURES.items() if m.statistics or name in _OF_RUNS}
+    )
     default = (*ALONE, FIXED_N)
     like = ("mode",)
     subject = Side
@@ -104,11 +104,15 @@ class Comparison(_comparable.Comparison):
     @cached_property
     def fixed_n(self) -> int | None:
         """The smallest median length of the files' answers, in tokens."""
-        found = [
-            [row[_OSL] for rows in side.runs.values() for row in rows if row[_OSL]]
-            for side in self.subjects
-        ]
-        return min((round(median(lengths)) for lengths in found if lengths), default=None)
+        sides = self.subjects
+        found = [median_length(row for rows in one.runs.values() for row in rows) for one in sides]
+        return min((n for n in found if n is not None), default=None)
+
+    @classmethod
+    def column(cls, text: str, option: str) -> Column:
+        """Return the column that a text such as `ttft_ms.p50` means; of runs it is the mean."""
+        found = super().column(text, option)
+        return found._replace(statistic=found.statistic or "mean")
 
     def arranged(self) -> list[Side]:
         """Return the files in the order that --sort names, models kept together."""
@@ -143,7 +147,7 @@ class Comparison(_comparable.Comparison):
         for side, found in zip(pair, runs, strict=True):
             if not any(found):
                 return Estimate(reason=f"no request of {side.label} gave a value", facts=facts)
-        apart = self.unlike_energy(other, column)
+        apart = self.unlike_sensors(other, column)
         if apart:
             return Estimate(reason=apart, facts=facts)
         (first, second), paired = statistics.aligned(runs)
@@ -195,8 +199,7 @@ class Comparison(_comparable.Comparison):
             for one in self.history:
                 if one.machine and (one.machine, one.model) == key[:2]:
                     found = one.samples(column.metric, self.fixed_n)
-                    of_energy = column.unit in metrics.ENERGY_UNITS
-                    counted = of_energy and timeline.counted_in(one.document)
+                    counted = self.of_sensors(column) and profiles.counted_in(one.document)
                     groups.setdefault((one.conditions, counted), []).extend(filter(None, found))
             several = [group for group in groups.values() if len(group) > 1]
             seen = statistics.learnt(several, str(column.statistic))
@@ -297,17 +300,10 @@ def _prompts(rows: Iterable[Row]) -> set[str]:
 def _samples(rows: Iterable[Row], metric: str, n: int | None) -> Samples:
     found: Samples = {}
     for row in rows:
-        value = _at_fixed_n(row, n) if metric == FIXED_N else row.get(metric)
+        value = at_fixed_n(row, n) if metric == FIXED_N else row.get(metric)
         if value is not None:
             found.setdefault(row["prompt"], []).append(value)
     return found
-
-
-def _at_fixed_n(row: Row, n: int | None) -> float | None:
-    first, gap = row[_TTFT], row[_ITL]
-    if first is None or gap is None or n is None:
-        return None
-    return float(first + (n - 1) * gap)
 
 
 def _uncertified(statistic: str, runs: Sides) -> str | None:

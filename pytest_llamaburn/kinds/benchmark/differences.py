@@ -6,7 +6,7 @@ import zlib
 from typing import TYPE_CHECKING, Any
 
 from pytest_llamaburn import insights
-from pytest_llamaburn.energy import timeline
+from pytest_llamaburn.energy import profiles
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -27,7 +27,7 @@ def of(sides: Sequence[Side]) -> Iterator[tuple[str, str]]:
         if len(same) > 1:
             labels = ", ".join(side.label for side in same)
             yield "same_run", f"{labels} are one and the same run"
-    counting = [side for side in sides if timeline.counted_in(side.document)]
+    counting = [side for side in sides if profiles.counted_in(side.document)]
     yield from _differing("counted", "device whose energy counts", counting, _counted)
     for side in sides:
         for name, text in _remarks(side):
@@ -40,7 +40,7 @@ def _num_ctx(side: Side) -> Any:
 
 
 def _counted(side: Side) -> str:
-    return ", ".join(timeline.counted_in(side.document))
+    return ", ".join(profiles.counted_in(side.document))
 
 
 def _prompts_fact(side: Side) -> str:

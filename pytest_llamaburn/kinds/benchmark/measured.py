@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from typing import TYPE_CHECKING, Any
 
-from pytest_llamaburn import metrics
+from pytest_llamaburn import measures, metrics
 from pytest_llamaburn.errors import NothingMeasuredError
 from pytest_llamaburn.stats import samples
 
@@ -38,11 +38,12 @@ class Measured:
 
     def __getattr__(self, name: str) -> Stat:
         """Return a metric's statistics over the requests that succeeded."""
-        full = "chunk_gap_ms" if name == "chunk_gap_ms" else metrics.resolve(name)
-        if full is None:
-            raise AttributeError(f"no metric '{name}'; known: {', '.join(metrics.METRICS)}")
+        measure = measures.find(metrics.MEASURES, name)
+        if measure is None:
+            raise AttributeError(f"no metric '{name}'; known: {', '.join(metrics.MEASURES)}")
         good = [row for row in self.counted if row["error"] is None]
-        return Stat(full, metrics.summary(good, self.counted)[full], self.errors)
+        values = metrics.summary(good, self.counted)[measure.name]
+        return Stat(measure.name, values, self.errors)
 
 
 class Stat:

@@ -7,26 +7,25 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from pydantic import Field, create_model
 
-from pytest_llamaburn import flags, gates, metrics, registry
+from pytest_llamaburn import flags, gates, measures, registry
 from pytest_llamaburn.backends._failures import NOT_THE_MODELS
-from pytest_llamaburn.energy import timeline
+from pytest_llamaburn.energy import profiles
 from pytest_llamaburn.errors import SettingsError
 from pytest_llamaburn.kinds import _energy
 from pytest_llamaburn.kinds._file import Distribution, Part, RunError, RunFile, opening, status
 from pytest_llamaburn.kinds.benchmark import insights
 from pytest_llamaburn.kinds.benchmark import number_words as correctness
+from pytest_llamaburn.kinds.benchmark.measures import MEASURES
 from pytest_llamaburn.kinds.comparison import engine
 from pytest_llamaburn.kinds.stress.levels import without_counts
-from pytest_llamaburn.metrics import METRICS, summary
+from pytest_llamaburn.metrics import REQUEST, summary
 from pytest_llamaburn.stats import samples
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
-    from pathlib import Path
 
     from pytest_llamaburn.store.journal import Record
 
-FOLDER = "benchmarks"
 REPEATABLE = ("time_to_first_token_ms", "inter_token_latency_ms", "tokens_per_sec")
 VARIANCE_GOAL = 0.05  # CV between runs
 
@@ -48,7 +47,7 @@ class _RunFacts(Part):
 
 
 _numbers: dict[str, Any] = {
-    m.name: (float | None, Field(description=f"{m.unit}: {m.formula}")) for m in METRICS.values()
+    m.name: (float | None, Field(description=f"{m.unit}: {m.formula}")) for m in REQUEST.values()
 }
 BenchmarkRun = create_model(
     "BenchmarkRun", __base__=_RunFacts, __doc__="One timed request.", **_numbers
@@ -79,18 +78,14 @@ class File(RunFile):
     results: BenchmarkResults
 
 
-def stem(header: Mapping[str, Any]) -> str:
-    """Return what the file's name begins with."""
-    return str(header["model"]["id"])
-
-
 def check(settings: Any) -> None:
     """Raise SettingsError for a setting that only the metrics or other settings can refuse."""
-    gates.parse_all(settings.threshold)
+    for expression in settings.threshold:
+        gates.parse(expression, MEASURES)
     engine.check(settings, "benchmark")
     _check_limit(settings)
-    if metrics.resolve(settings.precision_metric) is None:
-        words = registry.unknown("metric", settings.precision_metric, list(METRICS))
+    if measures.find(REQUEST, settings.precision_metric) is None:
+        words = registry.unknown("metric", settings.precision_metric, list(REQUEST))
         raise SettingsError(f"--precision-metric: {words}")
 
 
@@ -106,14 +101,10 @@ def _check_limit(settings: Any) -> None:
         )
 
 
-def keep_beside(record: Record, path: Path) -> None:
-    """Keep nothing beside the file: all is in it."""
-
-
 def build(record: Record) -> dict[str, Any]:
     """Return the content of a benchmark's result file, made from its journal."""
     header = record.header or {}
-    profile = timeline.Profile(record.profile, record.rows)
+    profile = profiles.Profile(record.profile, record.rows)
     rows = [profile.powered(row) for row in record.rows]
     rows.sort(key=lambda r: (r["repeat"], r["timestamp"], r["iteration"]))
     about = flags.context(rows, header["config"], record.facts)
@@ -141,16 +132,21 @@ def build(record: Record) -> dict[str, Any]:
             "gates": [],
         },
         "telemetry": {
-            **timeline.facts(profile, spent),
+            **profiles.facts(profile, spent),
             **record.facts,
-            "processes": timeline.processes(record.rows),
+            "processes": profiles.processes(record.rows),
         },
         "system_profile": profile.samples(),
         "insights": [],
     }
-    document["results"]["gates"] = [*record.gates, *gates.judge_all(document)]
+    document["results"]["gates"] = [*record.gates, *_gates(document)]
     document["insights"] = insights.find(document)
     return document
+
+
+def _gates(document: dict[str, Any]) -> list[dict[str, Any]]:
+    config = document["config"]
+    return gates.judged(document, MEASURES, config["threshold"], config["gate_mode"])
 
 
 def _run(row: dict[str, Any], about: flags.Context) -> dict[str, Any]:

@@ -7,15 +7,16 @@ import math
 from time import perf_counter
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from pytest_llamaburn import metrics
-from pytest_llamaburn.energy import timeline
+from pytest_llamaburn import gates, measures, metrics
+from pytest_llamaburn.energy import profiles
 from pytest_llamaburn.errors import ServerError, StoppedError
 from pytest_llamaburn.kinds._run import Run, row_of
+from pytest_llamaburn.kinds.benchmark import KIND
 from pytest_llamaburn.kinds.benchmark.measured import Measured
+from pytest_llamaburn.kinds.benchmark.measures import MEASURES
 from pytest_llamaburn.load.driver import closed_loop
-from pytest_llamaburn.settings import Benchmark
+from pytest_llamaburn.progress import of_request
 from pytest_llamaburn.stats import samples
-from pytest_llamaburn.store import resume
 from pytest_llamaburn.trace import answered
 
 if TYPE_CHECKING:
@@ -23,8 +24,12 @@ if TYPE_CHECKING:
 
     from pytest_llamaburn.backends._http import Wire
     from pytest_llamaburn.datasets import Planned, Prompt
+    from pytest_llamaburn.kinds.benchmark.settings import Benchmark
     from pytest_llamaburn.store.journal import Record
     from pytest_llamaburn.trace import Trace
+
+
+_KEY = ("prompt_id", "prompt_sha256", "repeat", "iteration", "start")
 
 
 class Shot(NamedTuple):
@@ -41,11 +46,10 @@ class Shot(NamedTuple):
         return (self.prompt.id, self.prompt.sha256, self.repeat, self.iteration, self.start)
 
 
-class Bench(Run):
+class BenchmarkRun(Run):
     """A model under test: it measures prompts."""
 
-    kind = "benchmark"
-    settings_class = Benchmark
+    kind = KIND
 
     def __init__(self, *args: Any) -> None:
         """Take what a Run takes."""
@@ -87,7 +91,7 @@ class Bench(Run):
         self._began = perf_counter()
 
     def _continue(self, record: Record) -> None:
-        self._done = {resume.key_of(row): row for row in record.rows}
+        self._done = {tuple(row[name] for name in _KEY): row for row in record.rows}
         self._random.seed(f"{self.identity}/{len(self._done)}")  # no prefix comes twice
 
     def _until_stopped(self, shots: Iterator[Shot]) -> Iterator[Shot]:
@@ -121,17 +125,30 @@ class Bench(Run):
         return Measured(rows)
 
     def _power(self, rows: Iterable[dict[str, Any]]) -> None:
-        """Give rows of this bench the power that was read meanwhile; the file does it again."""
+        """Give rows of this run the power that was read meanwhile; the file does it again."""
         line = self._profiler.timeline()
         for row in rows:
             if row["clock"]["segment"] == self._profiler.segment:
-                row.update(timeline.powered(row, line))
+                row.update(profiles.powered(row, line))
+
+    def gate(self, expressions: Iterable[str], measured: Measured) -> list[str]:
+        """Judge and journal the gates of one test; return the sentences of those not passed."""
+        rows = measured.counted
+        good = [row for row in rows if row["error"] is None]
+        document = {
+            "config": {"start": rows[0]["start"] if rows else "warm"},
+            "results": {"runs": rows, "summary": metrics.summary(good, rows)},
+        }
+        verdicts = gates.judged(document, MEASURES, expressions, self.settings.gate_mode)
+        for verdict in verdicts:
+            self._journal("gate", verdict)
+        return [gates.sentence(v) for v in verdicts if v["verdict"] != "pass"]
 
     def _note(self, shot: Shot, trace: Trace) -> dict[str, Any]:
         row = self._row(shot, trace)
         self._journal("request", row)
         self._rows.append(row)
-        self._progress.step(row)
+        self._progress.step(of_request(row))
         kind, (last, count) = row["error"] and row["error"]["kind"], self._streak
         self._streak = (kind, count + 1 if kind == last else 1) if kind else (None, 0)
         return row
@@ -146,7 +163,8 @@ class Bench(Run):
             return True
         if s.precision is None:
             return bool(s.budget is None)
-        name = metrics.resolve(s.precision_metric) or ""
+        measure = measures.find(metrics.REQUEST, s.precision_metric)
+        name = measure.name if measure else s.precision_metric
         values = [row[name] for row in Measured(self._rows).counted if row[name] is not None]
         half = samples.relative_half_width(values)
         return half is not None and half <= s.precision

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from pytest_llamaburn import gates, metrics
+from pytest_llamaburn import gates, measures, metrics
 from pytest_llamaburn.energy import words
-from pytest_llamaburn.metrics import REASONS
+from pytest_llamaburn.measures import REASONS
 from pytest_llamaburn.stats import samples
 from pytest_llamaburn.tables import (
     ABSENT,
@@ -66,13 +66,13 @@ def _prompts(used: dict[str, Any]) -> str:
 def _precision(config: dict[str, Any], summary: dict[str, Any]) -> Iterator[str]:
     """Yield how well a mean is known where that is less well than was asked for."""
     wanted = config.get("precision")
-    name = metrics.resolve(config["precision_metric"]) if wanted else None
-    found = summary[name] if name else {"ci95": None}
-    if found["ci95"] and found["mean"]:
+    measure = measures.find(metrics.REQUEST, config["precision_metric"]) if wanted else None
+    found = summary[measure.name] if measure else {"ci95": None}
+    if measure and found["ci95"] and found["mean"]:
         known = (found["ci95"][1] - found["ci95"][0]) / 2 / found["mean"]
         if known > wanted:
             yield (
-                f"the mean of {name} is known to ± {known:.2g}, not to the ± {wanted:g} of "
+                f"the mean of {measure.name} is known to ± {known:.2g}, not to the ± {wanted:g} of "
                 "--precision: --max-iterations or --budget ended the run"
             )
 

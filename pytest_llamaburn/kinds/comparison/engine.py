@@ -12,10 +12,9 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from pytest_llamaburn import gates, registry
+from pytest_llamaburn import gates
 from pytest_llamaburn.errors import ResultsError, SettingsError
 from pytest_llamaburn.kinds._comparable import Choice, Estimate
-from pytest_llamaburn.kinds.comparison.result import name_of
 from pytest_llamaburn.store import results
 
 if TYPE_CHECKING:
@@ -44,10 +43,10 @@ def kind_of(path: Path) -> str:
 
 def comparison_of(kind: str) -> type[Comparison]:
     """Return how files of a kind are compared; raises ResultsError for one that is not."""
-    room = f"kinds.{kind.replace('-', '_')}"
-    if "comparable" not in registry.own(room):
+    about = results.kind(kind)
+    if about.comparison is None:
         raise ResultsError(f"compare: files of kind {kind} are not compared")
-    found: type[Comparison] = registry.load(room, "comparable").Comparison
+    found: type[Comparison] = about.load("comparable.Comparison")
     return found
 
 
@@ -65,7 +64,7 @@ def compare(results_dir: Path, paths: Sequence[Path], baseline: Path, asked: Ask
         raise ResultsError(f"compare: {paths[0]} is named twice: name another file")
     earlier = partial(results.earlier, results_dir, kind=kind)
     compared = how(_sources(names, kind), choice, names.index(baseline), earlier)
-    return document(compared, kind)
+    return document(compared, results.kind(kind).comparison)
 
 
 def chosen(how: type[Comparison], asked: Asked) -> Choice:
@@ -105,8 +104,8 @@ def _sources(paths: Sequence[Path], kind: str) -> Iterator[tuple[str, Document]]
         yield str(path), found
 
 
-def document(compared: Comparison, kind: str) -> Document:
-    """Return the content of a comparison's result file."""
+def document(compared: Comparison, name: str) -> Document:
+    """Return the content of the result file of a comparison; `name` is its kind."""
     changes: list[Document] = []
     verdicts: list[list[Document]] = []  # by file, then by gate
     for other in compared.others:
@@ -116,7 +115,7 @@ def document(compared: Comparison, kind: str) -> Document:
     by_gate = {"gates": [verdict for weighed in zip(*verdicts, strict=True) for verdict in weighed]}
     now = datetime.now(UTC)
     return {
-        "schema": results.PREFIX + name_of(kind),
+        "schema": results.PREFIX + name,
         "schema_version": results.SCHEMA_VERSION,
         "run_id": f"{now:%Y-%m-%dT%H-%M-%S}-{secrets.token_hex(3)}",
         "status": "complete",

@@ -3,17 +3,11 @@
 from __future__ import annotations
 
 from functools import cache
-from typing import TYPE_CHECKING, Any, Literal, NamedTuple
+from typing import Any, Literal
 
 from pydantic import Field, create_model
 
-from pytest_llamaburn import registry
 from pytest_llamaburn.kinds._file import ComparisonGate, ModelFacts, Part, ServerFacts, Version
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping
-
-NAME = "comparison"
 
 
 class Compared(Part):
@@ -229,17 +223,6 @@ class LoadComparisonResults(AnyResults):
     changes: list[LoadChange]  # type: ignore[assignment]
 
 
-class Form(NamedTuple):
-    """How the comparisons of one kind are checked and filed."""
-
-    FOLDER: str
-    File: type[AnyFile]
-
-    def stem(self, header: Mapping[str, Any]) -> str:  # noqa: ARG002 - of all kinds alike
-        """Return what the file's name begins with."""
-        return NAME
-
-
 _RESULTS: dict[str, tuple[type[Part], str]] = {
     "comparison": (ComparisonResults, ""),
     "eval-comparison": (EvalComparisonResults, " for evals"),
@@ -247,29 +230,15 @@ _RESULTS: dict[str, tuple[type[Part], str]] = {
 }
 
 
-def name_of(kind: str) -> str:
-    """Return the kind that comparisons of files of a kind are."""
-    return NAME if kind == "benchmark" else f"{kind}-{NAME}"
-
-
-def names() -> list[str]:
-    """Return the kinds of all comparisons there can be."""
-    rooms = {
-        kind: registry.own(f"kinds.{kind.replace('-', '_')}") for kind in registry.own("kinds")
-    }
-    return [name_of(kind) for kind, room in rooms.items() if "comparable" in room]
-
-
 @cache
-def form(name: str) -> Form:
-    """Return how comparisons of a kind are checked and filed."""
+def file(name: str) -> type[AnyFile]:
+    """Return the model of the comparisons of a kind; those of a new kind have any results."""
     model, of = _RESULTS.get(name, (AnyResults, ""))
     schema: Any = Literal.__getitem__(f"llamaburn/{name}")
-    file = create_model(
+    return create_model(
         "File",
         __base__=AnyFile,
         __doc__=f"A result file of `llamaburn compare`{of}.",
         schema_=(schema, Field(alias="schema")),
         results=(model, ...),
     )
-    return Form(f"{name.replace('-', '_')}s", file)

@@ -1,1 +1,144 @@
-"""Evals: a model answers the questions of a set, scorers and judges score the answers."""
+"""Evals: a model answers the questions of a set, and then scorers and judges rate its answers."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from pytest_llamaburn.kinds._kind import (
+    Broken,
+    Function,
+    Params,
+    RunKind,
+    or_broken,
+    target_id,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping, Sequence
+
+    from pytest_llamaburn.kinds._kind import Item, Session, Target
+
+QUESTION = "llm_question"  # the argument by which a test is parametrized with the questions
+
+
+class _Eval(RunKind):
+    description = (
+        "Ask a model the questions of an eval set and mark its answers, by scorers and by judges."
+    )
+    name = "eval"
+    folder = "evals"
+    settings = "settings.Eval"
+    run = "run.EvalRun"
+    help = "ask a model questions and mark its answers"
+    example = (
+        "llamaburn eval llama3.1:8b --set factual --judge claude --threshold 'accuracy.mean>=4'"
+    )
+    fixture = "llm_eval"
+    fixture_help = """Give the model that is asked the questions of an eval set, loaded and warm.
+
+    Parametrized by model and set; session scope, so that each model is loaded once.
+    """
+    functions = (
+        Function(
+            "llm_answer",
+            "calls.answer",
+            "Return a function that has the model answer a question; it returns the answers' rows.",
+        ),
+        Function(
+            "llm_scores",
+            "calls.scores",
+            """Return a function that scores the answers to a question: scorers, and judges if any.
+
+    The thresholds of the marker are held against this question alone.
+    """,
+        ),
+    )
+    marker_help = "asks a model questions: thresholds=['accuracy.mean>=4']"
+    variant_setting = "set"
+
+    def file_stem(self, header: Mapping[str, Any]) -> str:
+        """Return what a file's name begins with: the model and the set."""
+        about = header.get("eval_set") or header["results"]["eval_set"]
+        return f"{header['model']['id']}_{about['name']}"
+
+    def brief(self) -> type:
+        """Return what lists read of a file's results."""
+        found: type = self.load("brief.Results")
+        return found
+
+    def check(self, settings: Any) -> None:
+        """Raise SettingsError for settings that do not go together."""
+        self.load("result.check")(settings)
+
+    def preview(self, settings: Any) -> Iterable[str] | None:
+        """Return what judging would send and cost, with --dry-run."""
+        if not settings.dry_run:
+            return None
+        lines: Iterable[str] = self.load("cost_estimate.lines")(settings)
+        return lines
+
+    def models(self, settings: Any) -> tuple[str | None, ...]:
+        """Return the models that answer: the other one of a comparison is the first."""
+        other = self._opponent(settings)
+        return (*((other,) if other else ()), *super().models(settings))
+
+    def parametrize(self, session: Session, fixtures: Sequence[str]) -> list[Params]:
+        """Return the runs, each with each of its questions for a test that asks for one."""
+        if QUESTION not in fixtures:
+            return [self.runs(session)]
+        pairs = or_broken(lambda: self._pairs(session))
+        pairs = [(one, one) if isinstance(one, Broken) else one for one in pairs]
+        return [Params((self.fixture, QUESTION), pairs, [*map(_pair_id, pairs)], "session")]
+
+    def wanted(self, item: Item, session: Session) -> bool:
+        """Return whether an item is needed: answers of --answers are there already."""
+        answers = "llm_answer" in item.fixtures and item.target is not None
+        return not (answers and session.settings(self.name).answers)
+
+    def planned(self, item: Item, session: Session) -> int:
+        """Return how many rows an item writes: one for each sample, and one for all scores."""
+        if "llm_scores" in item.fixtures:
+            return 1
+        return int(session.settings(self.name).samples) if "llm_answer" in item.fixtures else 0
+
+    def order(self, items: list[Item], session: Session) -> list[Item]:  # noqa: ARG002
+        """Put evals one after another, in each all answers before the first score."""
+        targets = list(dict.fromkeys(item.target for item in items))
+        return sorted(
+            items, key=lambda item: (targets.index(item.target), "llm_scores" in item.fixtures)
+        )
+
+    def header(self, target: Target, session: Session) -> dict[str, Any]:
+        """Return which run has the answers that these are compared with."""
+        other = self._opponent(session.settings(self.name))
+        return {"rival_run": session.run_id(target._replace(model=other))} if other else {}
+
+    def resumable(self, results: Mapping[str, Any]) -> bool:
+        """Return whether judgments failed on the way, or found no room in their budget."""
+        from pytest_llamaburn.store.resume import ASKED_AGAIN
+
+        items = results["items"]
+        scores = [s for item in items for s in (*item["scores"].values(), *item["comparisons"])]
+        return any(one["state"] in ASKED_AGAIN for score in scores for one in score["judgments"])
+
+    def _opponent(self, settings: Any) -> str | None:
+        """Return the other model of a comparison, None if there is none or it is a file."""
+        other: str | None = settings.compare_to
+        return None if other is None or self.load("task.is_file")(other) else other
+
+    def _pairs(self, session: Session) -> list[Any]:
+        paper = self.load("task.paper")
+        settings = session.settings(self.name)
+        return [
+            (target, question)
+            for target in session.targets(self.name)
+            for question in paper(settings, target.variant).questions
+        ]
+
+
+def _pair_id(pair: tuple[Any, Any]) -> str:
+    target, question = pair
+    return target_id(target) + ("" if isinstance(target, Broken) else f"-{question.id}")
+
+
+KIND = _Eval()

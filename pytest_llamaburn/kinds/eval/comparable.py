@@ -1,6 +1,6 @@
 """Evals compared: the difference of each mark over the same questions, and how sure it is.
 
-The questions are paired: it is better or worse where its whole interval is (`agreement.mean`),
+The questions are paired: it is better or worse where its whole interval is (`figures.mean`),
 which takes 6 questions. Of several answers to a question, the mean counts.
 """
 
@@ -10,11 +10,12 @@ from functools import cached_property
 from statistics import fmean
 from typing import TYPE_CHECKING, Any
 
-from pytest_llamaburn import criteria, metrics
+from pytest_llamaburn import criteria
 from pytest_llamaburn.errors import ResultsError
 from pytest_llamaburn.kinds import _comparable
 from pytest_llamaburn.kinds._comparable import Change, Column, Estimate, Subject, shown
-from pytest_llamaburn.stats import agreement
+from pytest_llamaburn.kinds.eval.measures import MEASURES
+from pytest_llamaburn.stats import figures
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -115,11 +116,11 @@ class Comparison(_comparable.Comparison):
         pairs = [(a, b) for a, b in marks if a is not None and b is not None]
         sides = [pair[0] for pair in pairs], [pair[1] for pair in pairs]
         if column.metric == _F_SCORE:
-            before, after = (agreement.graded(_F_SCORE, side) for side in sides)
-            found, values = agreement.difference(before, after), (before.value, after.value)
+            before, after = (figures.graded(_F_SCORE, side) for side in sides)
+            found, values = figures.difference(before, after), (before.value, after.value)
         else:
             scale = (1, 5) if column.unit == _ON_A_SCALE else (0, 1)
-            found = agreement.paired_difference(*sides, scale)
+            found = figures.paired_difference(*sides, scale)
             values = (fmean(sides[0]), fmean(sides[1])) if pairs else (None, None)
         facts = {"questions": len(pairs), "shared": len(shared)}
         return Estimate(*values, found.value, found.ci95, found.reason, facts)
@@ -179,9 +180,9 @@ class Comparison(_comparable.Comparison):
 def _column(name: str) -> Column:
     of_shares = name in _SHARES or name in criteria.SHARES_OF_GRADES or name == _F_SCORE
     is_share = of_shares or criteria.named(name).scale == (0, 1)
-    metric = metrics.EVAL_METRICS.get(name)
+    measure = MEASURES.get(name)
     unit = "share" if is_share else _ON_A_SCALE
-    return Column(name, unit, metric.better if metric else "higher")
+    return Column(name, unit, measure.better if measure else "higher")
 
 
 def _mark(item: Document, name: str) -> Any:

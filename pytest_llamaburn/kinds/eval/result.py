@@ -12,17 +12,14 @@ from pytest_llamaburn import flags, gates
 from pytest_llamaburn.errors import SettingsError
 from pytest_llamaburn.kinds import _energy
 from pytest_llamaburn.kinds._file import Distribution, Part, RunError, RunFile, opening, status
-from pytest_llamaburn.kinds.eval import insights
+from pytest_llamaburn.kinds.eval import insights, measures
 from pytest_llamaburn.kinds.eval import scores as _marks
-from pytest_llamaburn.metrics import METRICS, summary
+from pytest_llamaburn.metrics import REQUEST, summary
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
-    from pathlib import Path
 
     from pytest_llamaburn.store.journal import Record
-
-FOLDER = "evals"
 
 
 class Claim(Part):
@@ -213,17 +210,11 @@ class File(RunFile):
     results: EvalResults
 
 
-def stem(header: Mapping[str, Any]) -> str:
-    """Return what the file's name begins with: the model and the set."""
-    about = header.get("eval_set") or header["results"]["eval_set"]
-    return f"{header['model']['id']}_{about['name']}"
-
-
 def check(settings: Any) -> None:
     """Raise SettingsError for settings that do not go together."""
     from pytest_llamaburn.kinds.eval import asking, task
 
-    gates.parse_all(settings.threshold, {**_marks.GATED, **_own_gates(settings)})
+    _check_gates(settings)
     if settings.dry_run:
         raise SettingsError("--dry-run is refused in pytest: use llamaburn eval --dry-run")
     if settings.pass_k is not None and settings.pass_k > settings.samples:
@@ -253,14 +244,16 @@ def check(settings: Any) -> None:
         raise SettingsError("--pairwise: which judge compares the answers? Add --judge claude")
 
 
-def _own_gates(settings: Any) -> dict[str, str]:
-    """Return the criteria of the user's own that thresholds can be on, with their unit."""
+def _check_gates(settings: Any) -> None:
+    """Raise SettingsError for a gate that is wrong; it may be on a criterion of the user's own."""
     from pytest_llamaburn.kinds.eval import task
 
     if not settings.threshold and not settings.criteria and not settings.criterion:
-        return {}
+        return
     asked = [task.paper(settings, name) for name in settings.set]
-    return {d["name"]: "score" for one in asked for q in one.questions for d in q.definitions}
+    own = [d["name"] for one in asked for q in one.questions for d in q.definitions]
+    for expression in settings.threshold:
+        gates.parse(expression, measures.with_own(own))
 
 
 def _check_searching(settings: Any) -> None:
@@ -273,10 +266,6 @@ def _check_searching(settings: Any) -> None:
             f"--with-web-search: no question of {', '.join(settings.set)} allows a search: leave "
             'the option out, or write "allow_web_search": true beside the questions of your own set'
         )
-
-
-def keep_beside(record: Record, path: Path) -> None:
-    """Keep nothing beside the file: all is in it."""
 
 
 def build(record: Record) -> dict[str, Any]:
@@ -382,32 +371,12 @@ def _pass_at_k(item: dict[str, Any], k: int | None) -> float | None:
     return code.pass_at_k(len(marks), sum(marks), k) if k is not None and marks else None
 
 
-def judged(results: dict[str, Any], expressions: Sequence[str], mode: str) -> list[dict[str, Any]]:
-    """Return the verdicts of some gates on an eval's results."""
-    rows = [
-        {**answer["timing"], "error": answer["error"]}
-        for item in results["items"]
-        for answer in _marks.samples(item)
-    ]
-    verdicts = []
-    own = {
-        d["name"]: "score" for i in results["items"] for d in i["question"].get("definitions", ())
-    }
-    for gate in gates.parse_all(expressions, {**_marks.GATED, **own}):
-        observed = _marks.observed(gate, results)
-        if observed is None:
-            verdicts.append(gates.judge(gate, results, rows, mode))
-        else:
-            verdicts.append(gates.weigh(gate, observed, mode))
-    return verdicts
-
-
 def _gates(document: dict[str, Any]) -> list[dict[str, Any]]:
-    config, results = document["config"], document["results"]
-    found = judged(results, config["threshold"], config["gate_mode"])
+    config, results, table = document["config"], document["results"], measures.of(document)
+    found = gates.judged(document, table, config["threshold"], config["gate_mode"])
     if results["n_total"] or _marks.missing(results["correct"]):
         limit = f"unscored<={config['max_unscored']:g}"
-        found += judged(results, [limit], "point")
+        found += gates.judged(document, table, [limit], "point")
     return found
 
 
@@ -473,7 +442,7 @@ def _answer(
         "cached": row["cached"],
         "flags": flags.of(row, about),
         "null_reasons": row["null_reasons"],
-        "timing": {name: row[name] for name in METRICS},
+        "timing": {name: row[name] for name in REQUEST},
         "correct": verdict and verdict["correct"],
         "verdict": verdict,
         "choice_logprobs": row.get("choice_logprobs"),

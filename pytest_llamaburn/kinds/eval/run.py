@@ -18,11 +18,11 @@ from pytest_llamaburn.backends._base import Server
 from pytest_llamaburn.errors import DatasetError, ServerError, SettingsError, UsageError
 from pytest_llamaburn.judges import _queue
 from pytest_llamaburn.kinds._run import Run, row_of
-from pytest_llamaburn.kinds.eval import answer_cache, asking, insights, task
+from pytest_llamaburn.kinds.eval import KIND, answer_cache, asking, insights, measures, task
+from pytest_llamaburn.progress import Event, of_request
 from pytest_llamaburn.scorers._base import Verdict, unparsable
 from pytest_llamaburn.scorers.code import pass_at_k
 from pytest_llamaburn.search import _choose, _evidence, _record
-from pytest_llamaburn.settings import Eval
 from pytest_llamaburn.store import journal, results
 from pytest_llamaburn.store.resume import ASKED_AGAIN
 from pytest_llamaburn.texts import whole
@@ -40,15 +40,15 @@ if TYPE_CHECKING:
     Row = dict[str, Any]
 
 _LETTER_PROMPT = "Which letter comes first, A or B? Answer with the letter only."
+_UNIT = "answers and scores"  # what progress counts
 _WARNED_AFTER = 3  # answers that the limit cut before they began
 _ALTERNATIVES = (20, 5)  # likeliest tokens to ask for: the first number that a server takes
 
 
-class Exam(Run):
-    """A model under examination."""
+class EvalRun(Run):
+    """A model that answers the questions of a set."""
 
-    kind = "eval"
-    settings_class = Eval
+    kind = KIND
 
     def __init__(self, *args: Any) -> None:
         """Take what a Run takes."""
@@ -98,7 +98,7 @@ class Exam(Run):
                 rows[number] = await self._answered(question, number)
                 self._journal("request", rows[number])
                 self._warn_of_cuts(rows[number])
-            self._progress.step(rows[number])
+            self._progress.step(of_request(rows[number], stage="answering", unit=_UNIT))
         return [*rows.values()]
 
     def scores(self, question: Question) -> Row:
@@ -114,17 +114,16 @@ class Exam(Run):
             self._begin_marking()
             self._marked[question.id] = self._mark(question, [*rows.values()])
             self._journal("scores", self._marked[question.id])
-        self._progress.step(_tick(question))
+        self._progress.step(Event(stage="scoring", unit=_UNIT))
         return self._marked[question.id]
 
     def gate_question(self, expressions: list[str], question: Question) -> list[str]:
         """Judge gates on one question alone; return the sentences of those not passed."""
         record = journal.read(self.folder)
         mine = [row for row in record.rows if row["prompt_id"] == question.id]
-        found = results.build(record._replace(rows=mine))["results"]
-        from pytest_llamaburn.kinds.eval.result import judged
-
-        verdicts = judged(found, expressions, self.settings.gate_mode)
+        document = results.build(record._replace(rows=mine))
+        table, mode = measures.of(document), self.settings.gate_mode
+        verdicts = gates.judged(document, table, expressions, mode)
         for verdict in verdicts:
             self._journal("gate", verdict)
         return [gates.sentence(v) for v in verdicts if v["verdict"] != "pass"]
@@ -240,7 +239,7 @@ class Exam(Run):
         return {"eval_set": task.paper(self.settings, self.identity.variant).about}
 
     def _begin(self, requests: int) -> None:
-        self._progress.say(f"{requests} answers and marks of {self.model.id}")
+        self._progress.say(f"{requests} {_UNIT} of {self.model.id}")
 
     def _reopen(self, planned: dict[str, int]) -> None:
         """Begin with the answers of a result file, as if they had just been given."""
@@ -566,14 +565,3 @@ def _final(row: Row) -> bool:
     found = [*row["scores"].values(), *row["comparisons"]]
     states = {j["state"] for one in found for j in one["judgments"]}
     return states.isdisjoint(ASKED_AGAIN)
-
-
-def _tick(question: Question) -> Row:
-    """Return the row by which progress counts a marked question."""
-    return {
-        "prompt_id": question.id,
-        "start": "marks",
-        "error": None,
-        "tokens_per_sec": None,
-        "time_to_first_token_ms": None,
-    }

@@ -11,26 +11,20 @@ from typing import TYPE_CHECKING, Any
 
 from pytest_llamaburn import metrics
 from pytest_llamaburn.criteria import BUILT_IN, GRADED, GRADES, NOT_APPLICABLE, SCORES, named
-from pytest_llamaburn.gates import Observed
-from pytest_llamaburn.stats import agreement
-from pytest_llamaburn.stats import samples as stats
+from pytest_llamaburn.stats import agreement, figures, games
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
 
     from pytest_llamaburn.criteria import Criterion
-    from pytest_llamaburn.gates import Gate
 
 Item = dict[str, Any]
 
-SHARES = ("correct", "correct_of_parsed", "unparsable")
 UNFINISHED = "unfinished"  # the state of a verdict that a run was cut before
 MOST_INCONSISTENT = 0.3  # above it the judge looks at the position, not at the answers
 MOST_BY_CHANCE = 0.05  # a sign test's p above it is no evidence
 FEWEST_DECISIVE = 6  # 2 / 2**6 < MOST_BY_CHANCE < 2 / 2**5
 _TOO_FEW = "fewer than 6 questions have a winner: chance alone could do that"
-# The means that are gated beside the metrics of the answers' timing, with their units.
-GATED = {name: found.unit for name, found in metrics.EVAL_METRICS.items()}
 
 
 def criteria(items: Sequence[Item]) -> dict[str, dict[str, Any]]:
@@ -48,7 +42,7 @@ def _criterion(found: Sequence[dict[str, Any]], asked: Criterion) -> dict[str, A
     fit = [one for one in found if one["state"] != NOT_APPLICABLE]
     scores = [one["score"] for one in fit if one["score"] is not None]
     missing = len(fit) - len(scores)
-    middle = agreement.mean(scores, scale=asked.scale)
+    middle = figures.mean(scores, scale=asked.scale)
     ends = asked.scale if fit else ()
     bounds = {f"missing_at_{end}": (sum(scores) + missing * end) / len(fit) for end in ends}
     marked = asked.kind == "scale"
@@ -102,9 +96,9 @@ def grades(items: Sequence[Item]) -> dict[str, dict[str, Any]]:
 
 
 def _grade(name: str, given: Sequence[str], total: int, why: str | None) -> dict[str, Any]:
-    found = agreement.graded(name, given)
+    found = figures.graded(name, given)
     missing = total - len(given)
-    ends = [agreement.graded(name, [*given, *missing * [grade]]).value for grade in GRADES]
+    ends = [figures.graded(name, [*given, *missing * [grade]]).value for grade in GRADES]
     known = [value for value in ends if value is not None]
     bounds = {"missing_at_0": min(known), "missing_at_1": max(known)} if known else None
     interval = _listed(found.ci95)
@@ -176,7 +170,7 @@ def _share_of(
     is_hit: Callable[[dict[str, Any]], bool],
 ) -> dict[str, Any]:
     hits = [float(is_hit(verdict)) for _, verdict in counted]
-    found = agreement.mean(hits, [name for name, _ in counted], (0, 1))
+    found = figures.mean(hits, [name for name, _ in counted], (0, 1))
     return {
         "n_total": len(asked),
         "n_scored": len(counted),
@@ -207,7 +201,7 @@ def pass_at_k(items: Sequence[Item], k: int | None) -> dict[str, Any] | None:
         return None
     asked = [item for item in items if any(_scored(item))]
     values = [item["pass_at_k"] for item in asked if item["pass_at_k"] is not None]
-    found = agreement.mean(values, scale=(0, 1))
+    found = figures.mean(values, scale=(0, 1))
     return {
         "k": k,
         "n_total": len(asked),
@@ -245,7 +239,7 @@ def pairwise(items: Sequence[Item], rival: str | None) -> dict[str, Any] | None:
     """
     if rival is None:
         return None
-    found = agreement.games([game for item in items for game in _games(item)])
+    found = games.games([game for item in items for game in _games(item)])
     verdict, reason = _winner(found)
     states = Counter(c["state"] for item in items for c in item["comparisons"])
     return {
@@ -258,10 +252,10 @@ def pairwise(items: Sequence[Item], rival: str | None) -> dict[str, Any] | None:
     }
 
 
-def _games(item: Item) -> Iterator[agreement.Game]:
+def _games(item: Item) -> Iterator[games.Game]:
     for one in item["comparisons"]:
         verdicts = [j["verdict"] for j in one["judgments"] if j["source"] == "judge"]
-        yield agreement.Game(
+        yield games.Game(
             one["verdict"],
             one["inconsistent"],
             one["first_picks"],
@@ -384,42 +378,6 @@ def evidence(items: Sequence[Item]) -> dict[str, Any] | None:
             "share": _mean(float(bool(item["cited"])) for item in with_search),
         },
     }
-
-
-_NOTHING: dict[str, Any] = {"mean": None, "ci95": None, "reason": None}
-
-
-def observed(gate: Gate, results: dict[str, Any]) -> Observed | None:
-    """Return the value of a gate on a mean of marks, None where it is on the timing."""
-    if gate.metric == "unscored":
-        return _unscored(results)
-    if gate.metric == "win_rate":
-        rate = (results["pairwise"] or {}).get("win_rate") or {"value": None, "ci95": None}
-        reason = "" if rate["value"] is not None else "no answers were compared"
-        return Observed(rate["value"], rate["ci95"], reason)
-    if gate.metric in (*metrics.METRICS, "chunk_gap_ms", "error_rate"):
-        return None
-    shares = gate.metric in (*SHARES, "pass_at_k")
-    place = results if shares else {**results["criteria"], **results["grades"]}
-    found = place.get(gate.metric) or _NOTHING
-    if found["mean"] is None:
-        return Observed(None, None, found["reason"] or "nothing was scored")
-    unscored = results["correct"]["by_state"].get("unavailable", 0) if shares else 0
-    if unscored:
-        reason = f"{unscored} answers could not be scored: their verdicts say why"
-        return Observed(found["mean"], found["ci95"], reason)
-    return Observed(found["mean"], found["ci95"], "")
-
-
-def _unscored(results: dict[str, Any]) -> Observed:
-    """Return the share of verdicts that are missing: of judges or of scorers, the larger one."""
-    asked = [one for one in (results, results["correct"]) if one["n_total"]]
-    if not asked:
-        return Observed(None, None, "nothing was marked")
-    worst = max(asked, key=lambda one: missing(one) / one["n_total"])
-    total, cut = worst["n_total"], worst["by_state"].get(UNFINISHED, 0)
-    why = f"the run was cut before {cut} of {total} verdicts" if cut else ""
-    return Observed(missing(worst) / total, stats.wilson(missing(worst), total), why)
 
 
 def missing(found: dict[str, Any]) -> int:

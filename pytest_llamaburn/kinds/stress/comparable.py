@@ -12,11 +12,12 @@ import math
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
-from pytest_llamaburn import insights, metrics
-from pytest_llamaburn.energy import timeline
+from pytest_llamaburn import insights
+from pytest_llamaburn.energy import profiles
 from pytest_llamaburn.errors import ResultsError, SettingsError
 from pytest_llamaburn.kinds import _comparable
-from pytest_llamaburn.kinds._comparable import Change, Column, Estimate, Measure, Subject, shown
+from pytest_llamaburn.kinds._comparable import Change, Column, Estimate, Subject, shown
+from pytest_llamaburn.kinds.stress.measures import MEASURES
 from pytest_llamaburn.stats import runs as statistics
 from pytest_llamaburn.stats import samples
 
@@ -37,7 +38,6 @@ _ALIKE = (
 )
 _MORE_RUNS = "more earlier runs of the same load in the results directory make it narrower"
 _MORE_REQUESTS = "more requests make it narrower"
-_NOT_OF_LEVELS = (*POINTS, "optimal", "recovery_time_ms")
 _UNITS = {"concurrency": "clients", "rate": "requests/s"}
 
 
@@ -73,36 +73,19 @@ class Load(Subject):
 
     def number(self, of: Column) -> float | None:
         """Return a number of a point, or of a level; None where there is none."""
-        if of.metric in POINTS:
-            found: Any = self.point(of.metric)
-            keys: tuple[str | None, ...] = (self.axis,)
-        else:
-            found = self.levels.get(of.level) if of.level is not None else None
-            whole = metrics.LOAD_METRICS.get(of.metric)
-            keys = tuple(whole.key.split(".")) if whole else (of.metric, of.statistic)
-        for key in keys:
-            found = found and found.get(key)
-        value: float | None = found
-        return value
+        if of.level is None and of.metric not in POINTS:
+            return None
+        return MEASURES[of.metric].observed(self.document, of.statistic, of.level).value
 
 
 class Comparison(_comparable.Comparison):
     """Stress runs, one of them the baseline, and earlier ones that show the noise."""
 
     noun = "stress run"
-    measures = {  # noqa: RUF012 - never written to
-        **{name: Measure("", "higher", tuple(_UNITS), None) for name in POINTS},
-        **{
-            name: Measure(m.unit, m.better, (), None, has_levels=True)
-            for name, m in metrics.LOAD_METRICS.items()
-            if name not in _NOT_OF_LEVELS
-        },
-        **{
-            name: Measure(metrics.METRICS[name].unit, metrics.METRICS[name].better, has_levels=True)
-            for name in metrics.LEVEL_METRICS
-        },
-        "chunk_gap_ms": Measure("ms", "lower", has_levels=True),
-    }
+    measures = _comparable.comparable(
+        {name: m for name, m in MEASURES.items() if m.of_level or name in POINTS},
+        (*statistics.STATISTICS, *_UNITS),
+    )
     default = (
         *("error_rate", "requests_per_sec", "output_tokens_per_sec"),
         *("time_to_first_token_ms.p50", "inter_token_latency_ms.p50"),
@@ -163,7 +146,7 @@ class Comparison(_comparable.Comparison):
     def estimate(self, other: Load, column: Column) -> Estimate:
         """Return the change, with the interval that the files have or that earlier runs show."""
         pair = self.baseline.number(column), other.number(column)
-        apart = self.unlike_energy(other, column)
+        apart = self.unlike_sensors(other, column)
         if apart:
             return Estimate(*pair, reason=apart, facts={"noise": None})
         interval, noise = self._interval(other, column, pair)
@@ -206,7 +189,7 @@ class Comparison(_comparable.Comparison):
         for one in self.history:
             number = one.number(of) if one.conditions in conditions else None
             if number is not None and (number > 0 or of.unit == SHARE):
-                counted = of.unit in metrics.ENERGY_UNITS and timeline.counted_in(one.document)
+                counted = self.of_sensors(of) and profiles.counted_in(one.document)
                 alike.setdefault((one.conditions, counted), []).append(_scaled(number, of))
         several = [group for group in alike.values() if len(group) > 1]
         return sum(map(len, several)), statistics.within(several)
@@ -250,7 +233,7 @@ class Comparison(_comparable.Comparison):
             yield f"it is {after['status']}"
         if self.baseline.machine != other.machine:
             yield "it was measured on another machine"
-        apart = timeline.unlike((before, after))
+        apart = profiles.unlike((before, after))
         if apart:
             yield apart
         deadlines = [found["results"]["deadline_s"] for found in (before, after)]

@@ -236,7 +236,7 @@ def _ratio(seen: Seen, load: Load) -> float | None:
     """Return the highest ratio of a latency to the baseline's, p95 only where both certify it."""
     certain = min(len(seen.records), len(load.baseline)) >= _CERTIFIES_P95
     ratios = []
-    for metric in degradation.METRICS:
+    for metric in degradation.WAITS:
         for statistic in degradation.QUANTILES if certain else ("p50",):
             base = degradation.latencies(metric, statistic, load.baseline)
             here = degradation.latencies(metric, statistic, seen.records)

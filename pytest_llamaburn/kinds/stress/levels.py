@@ -15,8 +15,10 @@ import numpy as np
 
 from pytest_llamaburn import metrics
 from pytest_llamaburn.capacity import measuring_window, slo
+from pytest_llamaburn.kinds.stress.measures import OF_REQUESTS
 from pytest_llamaburn.load.rows import record_of, unsent
 from pytest_llamaburn.load.step import CLIENTS
+from pytest_llamaburn.measures import CHUNK_GAP, REASONS
 from pytest_llamaburn.stats import clustered, samples
 
 if TYPE_CHECKING:
@@ -33,7 +35,7 @@ FROM_SCHEDULE = {
     "time_to_first_token_from_schedule_ms": "time_to_first_token_ms",
 }
 BUSY_SHARE = 0.9  # of one processor, used by the process that sends
-NO_COUNTS = metrics.REASONS["no_usage"]
+NO_COUNTS = REASONS["no_usage"]
 LATE_MS, LATE_SHARE = 5.0, 0.1  # lateness that matters: of the level's own median TTFT
 
 
@@ -139,14 +141,14 @@ def distributions(good: Sequence[Row], failed: int) -> dict[str, dict[str, Any]]
 
     Those of waits also have percentiles in which the failures count as infinite (`adj_`).
     """
-    found = {name: _distribution(name, good) for name in metrics.LEVEL_METRICS}
+    found = {name: _distribution(name, good) for name in OF_REQUESTS}
     for name, of in FROM_SCHEDULE.items():
         known = [(row, value) for row in good if (value := row.values[of]) is not None]
         due = [value + (row.sent_ns - row.scheduled_ns) / 1e6 for row, value in known]
         found[name] = {**samples.distribution(due, "ms"), **slo.adjusted(due, failed)}
         found[of] |= slo.adjusted([value for _, value in known], failed)
     gaps = np.concatenate([row.gaps_ms for row in good]) if good else np.empty(0)
-    found["chunk_gap_ms"] = samples.distribution(gaps, "ms")
+    found[CHUNK_GAP.name] = samples.distribution(gaps, CHUNK_GAP.unit)
     return found
 
 
@@ -176,7 +178,7 @@ def _goodput(wanted: str | None, counted: Sequence[Row], rate: float | None) -> 
     good = sum(row.error is None for row in counted)
     per_sec = rate * found.good / good if rate is not None and good else None
     told = {**found._asdict(), "slo": wanted, "requests_per_sec": per_sec}
-    unknown = sum(any(b.metric in (row.doubts or ()) for b in bounds) for row in counted)
+    unknown = sum(any(b.of.measure.name in (row.doubts or ()) for b in bounds) for row in counted)
     if not unknown:
         return told
     reason = f"{unknown} of {len(counted)} answers have no number that can be held against --slo"
@@ -214,7 +216,7 @@ def timeline(rows: Iterable[Row], start_ns: int) -> list[dict[str, Any]]:
 def _distribution(name: str, rows: Iterable[Row]) -> dict[str, Any]:
     known = [value for row in rows if (value := row.values[name]) is not None]
     why = next((row.doubts[name] for row in rows if row.doubts and name in row.doubts), None)
-    return samples.distribution(known, metrics.METRICS[name].unit, why or "not_reported")
+    return samples.distribution(known, metrics.REQUEST[name].unit, why or "not_reported")
 
 
 def kept(part: Part, excluded: Excluded) -> list[Row]:

@@ -9,27 +9,26 @@ from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 from pydantic import Field
 
+from pytest_llamaburn import gates
 from pytest_llamaburn.capacity import slo
 from pytest_llamaburn.capacity import sustained as stability
-from pytest_llamaburn.energy import timeline
+from pytest_llamaburn.energy import profiles, timeline
 from pytest_llamaburn.errors import SettingsError
 from pytest_llamaburn.kinds import _energy
 from pytest_llamaburn.kinds._file import Distribution, Part, RunFile, opening
 from pytest_llamaburn.kinds.comparison import engine as comparing
-from pytest_llamaburn.kinds.stress import comparable, findings, levels, plan
-from pytest_llamaburn.kinds.stress import gates as _load_gates
+from pytest_llamaburn.kinds.stress import comparable, findings, levels, measures, plan
 from pytest_llamaburn.load import rows
 from pytest_llamaburn.load.rows import record_of
 from pytest_llamaburn.load.step import CLIENTS, RATE, SERVER_GONE, Step
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Iterable, Sequence
     from pathlib import Path
 
     from pytest_llamaburn.load.rows import Row
     from pytest_llamaburn.store.journal import Record
 
-FOLDER = "stress"
 BASELINE = 0  # the step that one client takes alone
 _NOTHING = levels.Excluded(plan.Window(), plan.Window())
 ONE_LEVEL = "a spike run holds one steady level: a ramp or a sweep looks for points"
@@ -102,11 +101,6 @@ class File(RunFile):
     results: StressResults
 
 
-def stem(header: Mapping[str, Any]) -> str:
-    """Return what the file's name begins with."""
-    return f"{header['model']['id']}_{header['config']['mode']}"
-
-
 def check(settings: Any) -> None:
     """Raise SettingsError for options that contradict each other or mean nothing."""
     asked = plan.checked(settings)
@@ -115,17 +109,17 @@ def check(settings: Any) -> None:
         slo.parse(settings.slo)
     comparing.check(settings, "stress")
     for gate in map(comparable.Comparison.gate, settings.fail_if):
-        reason = _load_gates.no_level(gate.column.level, asked)
+        reason = measures.no_level(gate.column.level, asked)
         if reason:
             raise SettingsError(f"--fail-if: '{gate.expression}' is refused: {reason}")
 
 
 def check_gates(expressions: Iterable[str], settings: Any) -> None:
     """Raise SettingsError for a gate that the load of these checked settings never decides."""
-    _load_gates.check(expressions, settings)
+    measures.check(expressions, settings)
 
 
-def keep_beside(record: Record, path: Path) -> None:
+def write_companions(record: Record, path: Path) -> None:
     """Write a row per request beside the result file, where the run asked for them."""
     if (record.header or {})["config"]["save_requests"]:
         rows.export(record.folder, path.with_suffix(".requests.jsonl.gz"))
@@ -138,9 +132,9 @@ def build(record: Record) -> dict[str, Any]:
     everything = [row for step in steps for row in step.part.rows]
     load = _load(steps, record)
     results = _results(load, steps, everything, record)
-    profile = timeline.Profile(record.profile, (), [_energy.window(row) for row in everything])
+    profile = profiles.Profile(record.profile, (), [_energy.window(row) for row in everything])
     results["totals"] |= _energy.totals(profile, [r.values for r in everything if not r.error])
-    energy, samples = timeline.facts(profile, profile.total()), profile.samples()
+    energy, samples = profiles.facts(profile, profile.total()), profile.samples()
     results["idle"] = stability.idle(samples)
     results["sustained"] = _sustained(steps, load, profile.timelines)
     results["cost"] = _energy.price(
@@ -148,8 +142,8 @@ def build(record: Record) -> dict[str, Any]:
     )
     others = record.facts.get("other_cpu_share")
     expressions = [*header["config"]["threshold"], *record.facts.get("thresholds", ())]
-    mode = header["config"]["gate_mode"]
-    results["gates"] = _load_gates.judge_all(expressions, results, mode)
+    mode, document = header["config"]["gate_mode"], {"results": results}
+    results["gates"] = gates.judged(document, measures.MEASURES, expressions, mode)
     return {
         **opening(header, _status(record, everything)),
         "results": results,

@@ -9,15 +9,15 @@ from statistics import median
 from time import perf_counter, perf_counter_ns
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from pytest_llamaburn import datasets, metrics, registry, settings
+from pytest_llamaburn import datasets, metrics, registry
 from pytest_llamaburn.capacity import measuring_window
 from pytest_llamaburn.errors import NothingMeasuredError
 from pytest_llamaburn.kinds._run import Run
-from pytest_llamaburn.kinds.stress import levels
+from pytest_llamaburn.kinds.stress import KIND, levels
 from pytest_llamaburn.kinds.stress import plan as windows
 from pytest_llamaburn.load import clock_error, prompts, rows
 from pytest_llamaburn.load.sender import Place, Sender
-from pytest_llamaburn.load.status_line import Pulse
+from pytest_llamaburn.load.status import LoadStatus
 from pytest_llamaburn.load.step import CLIENTS, SERVER_GONE, Step
 from pytest_llamaburn.load.workers import Crew
 from pytest_llamaburn.store import journal, results
@@ -36,7 +36,7 @@ LEAST_DEADLINE_S = 10.0
 DEADLINE_TIMES = 10.0  # of the baseline's median
 IDLE_WITHIN_S = 60.0
 IDLE_TIMES = 2.0  # a short probe's TTFT, of the baseline's, that shows an idle server
-_PULSE_S = 0.5
+_TELL_EVERY_S = 0.5
 _LEAD_NS = 20_000_000  # all that sends is ready before a step's clock starts
 
 
@@ -49,11 +49,10 @@ class Baseline(NamedTuple):
     records: Sequence[Record] = ()
 
 
-class Stress(Run):
+class StressRun(Run):
     """A model under load."""
 
-    kind = "stress"
-    settings_class = settings.Stress
+    kind = KIND
 
     def __init__(self, asked: Any, *args: Any) -> None:
         """Take what a Run takes. Raises SettingsError for options that contradict each other."""
@@ -137,7 +136,7 @@ class Stress(Run):
         if not good:
             kinds = ", ".join(Counter(r.failure for r in seen if r.failure))
             raise NothingMeasuredError(f"one client alone got no answer: {kinds}")
-        total_s = median((r.last_ns - r.sent_ns) / 1e9 for r in good)
+        total_s = median((r.end_ns - r.sent_ns) / 1e9 for r in good)
         ttft_s = median(((r.first_ns or 0) - r.sent_ns) / 1e9 for r in good)
         deadline_s = self.settings.timeout_total or max(LEAST_DEADLINE_S, DEADLINE_TIMES * total_s)
         limits = self.backend.deadlines
@@ -179,11 +178,11 @@ class Stress(Run):
         start_ns = perf_counter_ns() + _LEAD_NS
         load = {"load": step._asdict(), "started_ns": start_ns, "first": place.first}
         self._journal("step", {**about, **load})
-        pulse = asyncio.create_task(self._pulse(step))
+        telling = asyncio.create_task(self._tell(step))
         try:
             health = await self._sender.send(step, place, start_ns)
         finally:
-            pulse.cancel()
+            telling.cancel()
             self.settle()
         ended_ns, facts = perf_counter_ns(), _facts(health)
         told = await asyncio.to_thread(self._told, place, step.requests) if step.tells else []
@@ -220,14 +219,15 @@ class Stress(Run):
         found = [seen[number] for number in wanted if number in seen]
         return sorted(found, key=lambda record: record.scheduled_ns)
 
-    async def _pulse(self, step: Step) -> None:
+    async def _tell(self, step: Step) -> None:
         """Tell twice a second how the step goes."""
         sender = self._sender
-        pulse = Pulse(step, perf_counter(), sender.counts)
+        status = LoadStatus(step, perf_counter(), sender.counts)
         while True:
-            await asyncio.sleep(_PULSE_S)
+            await asyncio.sleep(_TELL_EVERY_S)
             self.settle()
-            self._progress.pulse(pulse.line(perf_counter(), sender.counts, sender.recent_ms))
+            now = status.now(perf_counter(), sender.counts, sender.recent_ms)
+            self._progress.load(now)
 
     async def _wait_until_idle(self, number: int) -> None:
         """Wait until a short request is answered as an idle server does, and journal for how long.

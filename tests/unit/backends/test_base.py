@@ -11,8 +11,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pytest_llamaburn.backends._base import auth_headers, is_local, parse_host, unreachable
-from pytest_llamaburn.backends._http import Address
+from pytest_llamaburn.backends._address import Address, is_local, parse_host, unreachable
+from pytest_llamaburn.backends._base import auth_headers
 from pytest_llamaburn.errors import SettingsError
 
 DEFAULT = ("127.0.0.1", 11434)

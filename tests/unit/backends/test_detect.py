@@ -12,7 +12,7 @@ from samples import checked
 from pytest_llamaburn import options
 from pytest_llamaburn.backends import _detect, embedded, ollama, openai
 from pytest_llamaburn.errors import ModelError
-from pytest_llamaburn.settings import Benchmark
+from pytest_llamaburn.kinds.benchmark.settings import Benchmark
 from pytest_llamaburn.store import resume
 
 

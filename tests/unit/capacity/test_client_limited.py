@@ -21,7 +21,7 @@ from virtual_server import (
 from pytest_llamaburn.capacity import loops, measuring_window, open_loop
 from pytest_llamaburn.capacity.search import FailurePoint, Limits
 from pytest_llamaburn.kinds.stress import levels
-from pytest_llamaburn.kinds.stress.run import Stress as Load
+from pytest_llamaburn.kinds.stress.run import StressRun as Load
 from pytest_llamaburn.load.rows import Rows
 from pytest_llamaburn.load.sender import Place
 from pytest_llamaburn.load.step import CLIENTS, Step

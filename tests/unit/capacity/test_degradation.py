@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     from pytest_llamaburn.load.records import Record
 
-TOTAL, TTFT = "total_generation_ms", "time_to_first_token_ms"
+TTFT, TOTAL = degradation.WAITS
 
 
 def at(level: float, ms: float, n: int = 9) -> Latency:

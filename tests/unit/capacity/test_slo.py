@@ -41,9 +41,9 @@ def test_goodput_of_nothing_is_unknown() -> None:
         ("ttft_ms<5,", "--slo: '' is refused"),
         ("ttft<5", "--slo: 'ttft<5': unknown metric"),
         ("ttft_ms<5 parsecs", "unit 'parsecs'"),
-        ("ttft_ms.p95<500", "a metric of one request"),
-        ("error_rate<1%", "a metric of one request"),
-        ("chunk_gap_ms<9", "a metric of one request"),
+        ("ttft_ms.p95<500", "one request has no statistic"),
+        ("error_rate<1%", "unknown metric 'error_rate'"),
+        ("chunk_gap_ms<9", "unknown metric 'chunk_gap_ms'"),
     ],
 )
 def test_what_is_no_bound_on_one_request_is_refused(expression: str, words: str) -> None:

@@ -59,7 +59,7 @@ def measured(slots: int, clients: int, service: str = "lognormal") -> LevelSumma
     records = VirtualServer(slots, service, 1e9).seed(1).closed(clients, 300 + clients)[clients:]
     good = [r for r in records if r.first_ns is not None]
     ttft = sum((r.first_ns or 0) - r.sent_ns for r in good) / len(good) / 1e6
-    total = sum(r.last_ns - r.sent_ns for r in good) / len(good)
+    total = sum(r.end_ns - r.sent_ns for r in good) / len(good)
     throughput = clients / (total / SECOND)
     fields = {"ttft_ms": ttft, "total_ms": total / 1e6, "requests_per_sec": throughput}
     return level(clients, **fields)

@@ -59,11 +59,28 @@ def test_a_visit_slower_than_one_to_a_level_below_is_doubted() -> None:
 
 def test_an_estimate_that_contradicts_a_level_is_not_used() -> None:
     kind = searched({1: [(14, 0)], 4: [(20, 0)], 7: [(147, 10)], 9: [(30, 7)]})
-    assert not kind.fits(lambda level: 0.0 if level < 4 else 0.4 if level > 6 else 0.05)
-    assert kind.fits(lambda level: 0.0 if level < 6 else 0.07)
+    assert not kind.fits(lambda at: 0.0 if at.value < 4 else 0.4 if at.value > 6 else 0.05)
+    assert kind.fits(lambda at: 0.0 if at.value < 6 else 0.07)
     found = kind.found()
     assert (found.estimate, found.estimator, found.bracket) == (None, "bracket", (4, 7))
     assert found.interval == (4, 7)
+
+
+@pytest.mark.parametrize(
+    ("estimate", "beside"),
+    [
+        (6.6, (4, 7)),  # 7 clients fail, though by little
+        (7.2, (7, 9)),  # by chance they failed a little too often
+        (3.9, (4, 7)),  # 4 hold
+        (9.5, (7, 9)),  # 9 fail by far
+        (12.0, (7, 12)),  # nothing was sent above
+    ],
+)
+def test_the_levels_beside_an_estimate_are_on_the_sides_that_they_show(
+    estimate: float, beside: tuple[float, float]
+) -> None:
+    kind = searched({1: [(14, 0)], 4: [(20, 0)], 7: [(147, 10)], 9: [(30, 7)]})
+    assert kind._beside(estimate) == beside
 
 
 def test_a_point_beside_levels_that_are_near_is_a_number_and_says_where_it_is_from() -> None:

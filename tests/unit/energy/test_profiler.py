@@ -14,8 +14,9 @@ from sensors import BOARD, Clock, Fakes, path_with, serving
 
 from pytest_llamaburn import registry
 from pytest_llamaburn.backends._base import Server
-from pytest_llamaburn.energy import profiler
-from pytest_llamaburn.energy.profiler import Child, Loop, Profiler
+from pytest_llamaburn.energy import profiler, sampler
+from pytest_llamaburn.energy.profiler import Profiler
+from pytest_llamaburn.energy.sampler import Child, Loop
 from pytest_llamaburn.errors import ResultsError, SettingsError
 from pytest_llamaburn.settings import Run, model_of
 from pytest_llamaburn.telemetry import _detect
@@ -413,7 +414,7 @@ def test_provider_that_dies_is_noted_and_its_last_value_not_repeated(fakes: Fake
 
 
 def test_child_that_hangs_is_killed(fakes: Fakes, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(profiler, "_PATIENCE_S", 0.01)
+    monkeypatch.setattr(sampler, "_PATIENCE_S", 0.01)
     child = Child(PLAN, fakes.machine(), lambda rows: None)
     child._process = subprocess.Popen(
         ["/bin/sleep", "600"], stdin=subprocess.PIPE, stdout=subprocess.PIPE
@@ -432,7 +433,7 @@ def test_child_that_does_not_start_is_an_error(
 
 def test_child_outlives_a_parent_by_nothing(fakes: Fakes) -> None:
     task = {"plan": PLAN._asdict(), "root": str(fakes.home / "root")}
-    command = [sys.executable, "-m", "pytest_llamaburn.energy.profiler", json.dumps(task)]
+    command = [sys.executable, "-m", "pytest_llamaburn.energy.sampler", json.dumps(task)]
     done = subprocess.run(command, input="", capture_output=True, text=True, check=True, timeout=60)
     first, *_, last = map(json.loads, done.stdout.splitlines())
     assert first["reason"] == "no_provider"
@@ -442,7 +443,7 @@ def test_child_outlives_a_parent_by_nothing(fakes: Fakes) -> None:
 def test_child_says_why_it_cannot_start(fakes: Fakes) -> None:
     plan = PLAN._replace(provider="apple" if sys.platform != "darwin" else "rapl")
     task = {"plan": plan._asdict(), "root": str(fakes.home / "root")}
-    command = [sys.executable, "-m", "pytest_llamaburn.energy.profiler", json.dumps(task)]
+    command = [sys.executable, "-m", "pytest_llamaburn.energy.sampler", json.dumps(task)]
     done = subprocess.run(command, input="", capture_output=True, text=True, check=True, timeout=60)
     assert "cannot be used" in json.loads(done.stdout)["error"]
 

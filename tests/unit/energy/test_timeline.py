@@ -12,11 +12,12 @@ from samples import document, failed_trace, header, record, row
 
 from pytest_llamaburn import gates
 from pytest_llamaburn.capacity.measuring_window import Stretch
-from pytest_llamaburn.energy import timeline
+from pytest_llamaburn.energy import profiles, timeline
 from pytest_llamaburn.energy import words as power_report
 from pytest_llamaburn.energy.timeline import Timeline, Window
 from pytest_llamaburn.kinds import _energy
 from pytest_llamaburn.kinds.benchmark import insights
+from pytest_llamaburn.kinds.benchmark.measures import MEASURES
 from pytest_llamaburn.kinds.stress import levels
 from pytest_llamaburn.load.rows import Row
 from pytest_llamaburn.store import results
@@ -580,15 +581,15 @@ def test_numbers_have_three_digits(value: float, text: str) -> None:
     ],
 )
 def test_energy_is_gated(expression: str, verdict: str) -> None:
-    found = built(ROWS, [WATCHED])["results"]
-    assert gates.judge(gates.parse(expression), found, found["runs"], "point")["verdict"] == verdict
+    (found,) = gates.judged(built(ROWS, [WATCHED]), MEASURES, [expression], "point")
+    assert found["verdict"] == verdict
 
 
 def test_energy_that_is_not_known_decides_nothing() -> None:
-    found = built(ROWS, [])["results"]
-    verdict = gates.judge(gates.parse("run_energy_wh<1"), found, found["runs"], "point")
-    assert (verdict["verdict"], verdict["value"]) == ("undecided", None)
-    assert gates.judge(gates.parse("run_energy_wh<1"), {}, [], "point")["verdict"] == "undecided"
+    (found,) = gates.judged(built(ROWS, []), MEASURES, ["run_energy_wh<1"], "point")
+    assert (found["verdict"], found["value"]) == ("undecided", None)
+    (of_one_test,) = gates.judged({"results": {}}, MEASURES, ["run_energy_wh<1"], "point")
+    assert of_one_test["verdict"] == "undecided"
 
 
 def test_energy_a_token_is_compared() -> None:
@@ -683,6 +684,6 @@ def test_idle_power_that_is_most_of_the_energy_is_said() -> None:
 
 
 def test_facts_without_a_profile_are_null() -> None:
-    profile = timeline.Profile((), [])
-    found = timeline.facts(profile, profile.total())
+    profile = profiles.Profile((), [])
+    found = profiles.facts(profile, profile.total())
     assert (found["provider"], found["scope"], found["missed_ticks"]) == (None, None, None)

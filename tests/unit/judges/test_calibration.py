@@ -16,8 +16,8 @@ from pytest_llamaburn.errors import SettingsError
 from pytest_llamaburn.judges import _calibration, _calibration_run
 from pytest_llamaburn.judges._calibration import VERDICTS, Label, Preference
 from pytest_llamaburn.kinds.eval import scores as _marks
-from pytest_llamaburn.stats import agreement
-from pytest_llamaburn.stats.agreement import Game
+from pytest_llamaburn.stats import agreement, games
+from pytest_llamaburn.stats.games import Game
 from pytest_llamaburn.store.journal import Journal
 
 if TYPE_CHECKING:
@@ -116,7 +116,7 @@ def test_exchanging_the_models_of_all_games_changes_nothing_but_sides(played: An
         g._replace(verdict=sides.get(g.verdict, g.verdict), length_delta=-g.length_delta)
         for g in played
     ]
-    found, other = agreement.games(played), agreement.games(exchanged)
+    found, other = games.games(played), games.games(exchanged)
     expected = {**found, "wins": found["losses"], "losses": found["wins"]}
     for name, middle in (("win_rate", 0.5), ("decisive_rate", 0.5), ("length_delta", 0)):
         expected[name] = turned(found[name], middle)

@@ -16,7 +16,8 @@ from samples import document, failed_trace, header, row, rows, saved, trace_of
 
 from pytest_llamaburn import registry, reports, tables
 from pytest_llamaburn.errors import ResultsError, SettingsError
-from pytest_llamaburn.metrics import METRICS, REASONS
+from pytest_llamaburn.measures import REASONS
+from pytest_llamaburn.metrics import REQUEST
 from pytest_llamaburn.reports import _github
 from pytest_llamaburn.store import results
 
@@ -320,7 +321,7 @@ def test_csv_gives_the_requests_back(tmp_path: Path) -> None:
     for line, run in zip(found, runs, strict=True):
         assert line["model"] == "llama3.1:q4"
         assert line["run_id"] == header()["run_id"]
-        for name in METRICS:
+        for name in REQUEST:
             assert line[name] == ("" if run[name] is None else str(run[name]))
     assert [line["error"] for line in found] == ["", "", "oom"]
     assert found[2]["flags"] == "coalesced early_stop"

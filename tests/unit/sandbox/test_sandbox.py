@@ -30,7 +30,7 @@ HERE = Path(__file__).parents[3]
 BRIEF = Limits(wall_s=1)
 EVERYWHERE = """import os
 while True:
-  for fd in range(3, 32):
+  for fd in range(3, 1024):
     try: os.write(fd, {bytes})
     except OSError: pass
 """
@@ -234,7 +234,7 @@ def test_ending_is_told(program: str, state: str, message: str) -> None:
 @contained
 def test_report_of_a_wrong_shape_is_not_believed() -> None:
     program = (
-        "import os\nfor fd in range(3, 32):\n"
+        "import os\nfor fd in range(3, 1024):\n"
         '  try: os.write(fd, b\'{"state": "perfect"}\\n\')\n  except OSError: pass'
     )
     assert run(program).state == "exit"

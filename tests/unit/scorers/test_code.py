@@ -40,14 +40,14 @@ TRICKS = {
     ),
     "the report is patched": (
         "import __main__, os\n"
-        f"__main__._report = lambda d, **f: [os.write(n, {FORGED!r}) for n in range(3, 9)]"
+        f"__main__._report = lambda d, **f: [os.write(n, {FORGED!r}) for n in range(3, 1024)]"
     ),
     "every descriptor gets a report": (
-        "import os\nfor d in range(3, 32):\n"
+        "import os\nfor d in range(3, 1024):\n"
         f"  try: os.write(d, {FORGED!r} + b'\\n')\n  except OSError: pass"
     ),
     "every descriptor gets a report in the shape of a message": (
-        f"import os\ntext = {FORGED!r}\nfor d in range(3, 32):\n"
+        f"import os\ntext = {FORGED!r}\nfor d in range(3, 1024):\n"
         f"  try: os.write(d, {AS_MESSAGE})\n  except OSError: pass"
     ),
     "it exits with success": "import os\nos._exit(0)",
@@ -99,10 +99,10 @@ TRICKS = {
         "import _remote\n_remote._Writer.node = lambda self, value: ['?', [[[]]]]"
     ),
     "a message without an end": (
-        "import os\ndef add(a, b):\n  for d in range(3, 32):\n"
+        "import os\ndef add(a, b):\n  for d in range(3, 1024):\n"
         "    try: os.write(d, b'\\xff' * 9)\n    except OSError: pass\n  return 9"
     ),
-    "the line is closed": "import os\ndef add(a, b): os.closerange(3, 32); return 9",
+    "the line is closed": "import os\ndef add(a, b): os.closerange(3, 1024); return 9",
     "a call back into the tests": (
         "import _remote\ndef add(a, b):\n  for link in [o for o in __import__('gc').get_objects() "
         "if type(o) is _remote.Link]:\n"

@@ -17,13 +17,14 @@ from hypothesis import strategies as st
 from scipy import optimize, stats
 from sklearn.metrics import cohen_kappa_score
 
-from pytest_llamaburn.stats import agreement
-from pytest_llamaburn.stats.agreement import Figure, Game
+from pytest_llamaburn.stats import agreement, figures, games
+from pytest_llamaburn.stats.games import Game
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from pytest_llamaburn.stats.agreement import Statistic
+    from pytest_llamaburn.stats.figures import Figure
 
 SCORES = st.integers(1, 5)
 PAIRS = st.lists(st.tuples(SCORES, SCORES), min_size=0, max_size=40)
@@ -196,35 +197,35 @@ def test_figure_without_a_value_or_with_too_few_values_has_no_interval() -> None
 
 
 def test_mean_without_a_scale_has_students_interval_where_values_differ() -> None:
-    assert agreement.mean([]).reason == "no values"
+    assert figures.mean([]).reason == "no values"
     for equal in ([3.0], [3.0] * 50):
-        found = agreement.mean(equal)
+        found = figures.mean(equal)
         assert (found.value, found.ci95) == (3.0, None)
         assert found.reason == "one value, or all are equal: no interval"
     values = [1.0, 2, 3, 4, 9]
     spread = np.std(values, ddof=1) / math.sqrt(5)
     expected = stats.t.interval(0.95, 4, loc=3.8, scale=spread)
-    assert agreement.mean(values).ci95 == pytest.approx(expected)
+    assert figures.mean(values).ci95 == pytest.approx(expected)
 
 
 @pytest.mark.parametrize(("hits", "n"), [(0, 1), (1, 1), (6, 6), (3, 7), (1, 40), (11_990, 12_000)])
 def test_interval_of_a_share_is_clopper_and_pearsons(hits: int, n: int) -> None:
     exact = stats.binomtest(hits, n).proportion_ci(0.95, "exact")
-    found = agreement.mean([1.0] * hits + [0.0] * (n - hits), scale=(0, 1))
+    found = figures.mean([1.0] * hits + [0.0] * (n - hits), scale=(0, 1))
     assert found.value == hits / n
     assert found.ci95 == pytest.approx((exact.low, exact.high), abs=1e-6)
 
 
 def test_equal_values_have_the_interval_of_what_is_unseen() -> None:
     exact = stats.binomtest(40, 40).proportion_ci(0.95, "exact")
-    low, high = agreement.mean([4.0] * 40, scale=(1, 5)).ci95 or (9, 9)
+    low, high = figures.mean([4.0] * 40, scale=(1, 5)).ci95 or (9, 9)
     assert (low, high) == pytest.approx((4 - 3 * (1 - exact.low), 5 - exact.low))
 
 
 def test_ends_are_quantiles_of_the_mean_under_random_weights() -> None:
     values = [5.0, 4, 4, 3.5, 1, 5, 2]
     weights = np.random.default_rng(0).dirichlet(np.ones(8), 200_000)
-    low, high = agreement.mean(values, scale=(1, 5)).ci95 or (9, 9)
+    low, high = figures.mean(values, scale=(1, 5)).ci95 or (9, 9)
     assert low == pytest.approx(np.quantile(weights @ [*values, 1], 0.025), abs=0.01)
     assert high == pytest.approx(np.quantile(weights @ [*values, 5], 0.975), abs=0.01)
 
@@ -237,16 +238,16 @@ SCALED = st.lists(st.sampled_from((1.0, 1.5, 2, 3, 4, 4.5, 5)), min_size=1, max_
 def test_interval_holds_the_mean_and_turns_and_moves_with_its_values(
     values: list[float], dice: Any
 ) -> None:
-    found = agreement.mean(values, scale=(1, 5))
+    found = figures.mean(values, scale=(1, 5))
     low, high = found.ci95 or (9, 9)
     assert 1 <= low <= (found.value or 9) + 1e-9
     assert (found.value or 9) - 1e-9 <= high <= 5
-    mirrored = agreement.mean([-value for value in values], scale=(-5, -1)).ci95
+    mirrored = figures.mean([-value for value in values], scale=(-5, -1)).ci95
     assert mirrored == pytest.approx((-high, -low), abs=1e-12)
-    longer = agreement.mean([10 * value + 7 for value in values], scale=(17, 57)).ci95
+    longer = figures.mean([10 * value + 7 for value in values], scale=(17, 57)).ci95
     assert longer == pytest.approx((10 * low + 7, 10 * high + 7), abs=1e-6)
     shuffled = dice.sample(values, len(values))
-    assert agreement.mean(shuffled, scale=(1, 5)).ci95 == pytest.approx((low, high), abs=1e-9)
+    assert figures.mean(shuffled, scale=(1, 5)).ci95 == pytest.approx((low, high), abs=1e-9)
 
 
 @how(max_examples=15)
@@ -255,19 +256,19 @@ def test_exchanging_the_sides_of_a_difference_flips_its_signs_only(
     pairs: list[tuple[int, int]],
 ) -> None:
     before, after = unzipped(pairs)
-    one = agreement.paired_difference(before, after, (1, 5))
-    other = agreement.paired_difference(after, before, (1, 5))
+    one = figures.paired_difference(before, after, (1, 5))
+    other = figures.paired_difference(after, before, (1, 5))
     low, high = one.ci95 or (9, 9)
     assert other.ci95 == pytest.approx((-high, -low), abs=1e-12)
     assert other.value == pytest.approx(-(one.value or 0))
 
 
 def test_values_of_one_cluster_count_as_one() -> None:
-    six = agreement.mean([1.0] * 12, [*"abcdef"] * 2, (0, 1)).ci95
-    assert six == agreement.mean([1.0] * 6, scale=(0, 1)).ci95
-    uneven = agreement.mean([1.0, 1, 1, 0, 1], [*"aaabc"], (0, 1))
+    six = figures.mean([1.0] * 12, [*"abcdef"] * 2, (0, 1)).ci95
+    assert six == figures.mean([1.0] * 6, scale=(0, 1)).ci95
+    uneven = figures.mean([1.0, 1, 1, 0, 1], [*"aaabc"], (0, 1))
     assert uneven.value == 0.8
-    narrow = agreement.mean([1.0, 1, 1, 0, 1], scale=(0, 1)).ci95 or (0, 0)
+    narrow = figures.mean([1.0, 1, 1, 0, 1], scale=(0, 1)).ci95 or (0, 0)
     assert (uneven.ci95 or (9, 9))[0] < narrow[0]
 
 
@@ -281,7 +282,7 @@ def coverage(
     truth, held = float(np.dot(values, chances)), 0.0
     for sample in combinations_with_replacement(range(len(values)), n):
         counts = np.bincount(sample, minlength=len(values))
-        low, high = agreement.mean([values[i] for i in sample], scale=scale).ci95 or (9, 9)
+        low, high = figures.mean([values[i] for i in sample], scale=scale).ci95 or (9, 9)
         if low - 1e-9 <= truth <= high + 1e-9:
             held += float(stats.multinomial.pmf(counts, n, chances))
     return held
@@ -330,15 +331,15 @@ def test_interval_of_three_answers_to_each_of_six_questions_holds_the_share_in_9
 def test_paired_difference_is_surer_than_two_means() -> None:
     hard = [1.0, 2, 3, 4] * 15
     after = [score + 1 for score in hard]
-    low, high = agreement.paired_difference(hard, after, (1, 5)).ci95 or (0, 9)
+    low, high = figures.paired_difference(hard, after, (1, 5)).ci95 or (0, 9)
     assert 0 < low < 1 < high
-    before, now = (agreement.mean(scores, scale=(1, 5)).ci95 or (0, 0) for scores in (hard, after))
+    before, now = (figures.mean(scores, scale=(1, 5)).ci95 or (0, 0) for scores in (hard, after))
     assert high - low < (before[1] - before[0]) + (now[1] - now[0])
 
 
 @given(st.integers(0, 60), st.integers(0, 60))
 def test_sign_test_is_scipys_exact_one(wins: int, losses: int) -> None:
-    found = agreement.sign_test(wins, losses)
+    found = games.sign_test(wins, losses)
     if wins + losses == 0:
         assert (found.value, found.reason) == (None, "no decisive pairs")
     else:
@@ -391,7 +392,7 @@ def test_games_are_counted_with_their_rates() -> None:
         game("tie", "u", picks=0, first_picks=0),
         game(None, "n"),
     ]
-    found = agreement.games(played)
+    found = games.games(played)
     assert [found[k] for k in ("n_total", "n_scored", "wins", "losses", "ties")] == [10, 9, 5, 2, 2]
     assert found["win_rate"]["value"] == pytest.approx(6 / 9)
     assert found["win_rate"]["ci95"][0] < 6 / 9 < found["win_rate"]["ci95"][1]
@@ -404,11 +405,11 @@ def test_games_are_counted_with_their_rates() -> None:
 
 def test_question_has_one_vote_however_often_it_is_judged() -> None:
     played = [game("A", q, length_delta=float(i)) for i, q in enumerate("abc") for _ in range(5)]
-    once = agreement.games([game("A", q, length_delta=float(i)) for i, q in enumerate("abc")])
-    found = agreement.games(played)
+    once = games.games([game("A", q, length_delta=float(i)) for i, q in enumerate("abc")])
+    found = games.games(played)
     assert found == once
     assert (found["n_total"], found["n_scored"], found["wins"]) == (3, 3, 3)
-    assert found["sign_test_p"] == agreement.sign_test(3, 0).as_dict()
+    assert found["sign_test_p"] == games.sign_test(3, 0).as_dict()
     assert found["decisive_rate"]["n"] == found["consistency"]["n"] == 3
     assert found["win_rate"]["ci95"] == pytest.approx((0.025 ** (1 / 3), 1))
 
@@ -417,14 +418,14 @@ def test_vote_of_a_question_is_that_of_most_of_its_games() -> None:
     played = [game(v, "a") for v in ("A", "A", "B", "tie", None)]
     played += [game(v, "b", inconsistent=v == "tie") for v in ("A", "B", "tie", "tie")]
     played += [game(v, "c") for v in ("B", "tie")] + [game(None, "d")]
-    found = agreement.games(played)
+    found = games.games(played)
     assert [found[k] for k in ("n_total", "n_scored", "wins", "losses", "ties")] == [4, 3, 1, 1, 1]
     assert found["win_rate"]["value"] == 0.5
     assert found["consistency"]["value"] == pytest.approx(2.5 / 3)
 
 
 def test_no_games_have_reasons_and_no_rates() -> None:
-    found = agreement.games([])
+    found = games.games([])
     for name in ("win_rate", "decisive_rate", "consistency", "first_position_rate"):
         assert found[name]["value"] is None
         assert found[name]["reason"]
@@ -444,7 +445,7 @@ def long_winded(n: int, seed: int = 0) -> list[Game]:
 
 def test_rate_at_equal_length_is_what_a_likelihood_fit_gives() -> None:
     played = long_winded(300)
-    found = agreement.length_controlled(played)
+    found = games.length_controlled(played)
     deltas = np.array([g.length_delta for g in played])
     x, y = np.tanh(deltas / deltas.std()), np.array([g.verdict == "A" for g in played], float)
 
@@ -456,23 +457,23 @@ def test_rate_at_equal_length_is_what_a_likelihood_fit_gives() -> None:
     assert found.value == pytest.approx(1 / (1 + math.exp(-fit[0])), abs=1e-4)
     low, high = found.ci95 or (9, 9)
     assert low < 0.5 < high
-    assert (agreement.games(played)["win_rate"]["ci95"] or [0])[0] > 0.6
+    assert (games.games(played)["win_rate"]["ci95"] or [0])[0] > 0.6
 
 
 def test_rate_at_equal_length_is_refused_where_the_fit_does_not_converge() -> None:
     separated = [game("A" if d > 0 else "B", str(d), length_delta=d) for d in (-3.0, -1, 2, 5)]
-    assert agreement.length_controlled(separated).reason == "the fit does not converge"
+    assert games.length_controlled(separated).reason == "the fit does not converge"
     won = [game("A", str(d), length_delta=d) for d in (-3.0, -1, 2, 5)]
-    assert agreement.length_controlled(won).reason == "the fit does not converge"
+    assert games.length_controlled(won).reason == "the fit does not converge"
     equal = [game("A", str(i)) for i in range(5)]
-    assert "same length" in (agreement.length_controlled(equal).reason or "")
+    assert "same length" in (games.length_controlled(equal).reason or "")
 
 
 @how(max_examples=60)
 @given(st.lists(st.tuples(st.sampled_from(["A", "B", "tie"]), st.floats(-1e5, 1e5)), max_size=25))
 def test_rate_at_equal_length_is_a_share_or_has_a_reason(drawn: list[tuple[str, float]]) -> None:
     played = [game(v, str(i), length_delta=d) for i, (v, d) in enumerate(drawn)]
-    found = agreement.length_controlled(played)
+    found = games.length_controlled(played)
     assert (found.value is None) == (found.reason is not None)
     if found.value is not None:
         assert found.ci95 is not None

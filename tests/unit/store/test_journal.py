@@ -14,6 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from samples import failed_trace, header, row, trace_of
 
+from pytest_llamaburn import files
 from pytest_llamaburn.errors import ResultsError
 from pytest_llamaburn.store import finish, journal, results
 from pytest_llamaburn.store.journal import Journal, Record
@@ -330,9 +331,29 @@ def test_without_any_place_it_is_said_of_each_why(
     gone.mkdir()
     monkeypatch.chdir(gone)
     gone.rmdir()
-    (alone,) = journal.refuges()  # without a current directory
-    with pytest.raises(ResultsError, match=f"no place to write to: {alone}: No space left"):
-        journal.first_that_works(full, journal.refuges())
+    monkeypatch.setenv("HOME", str(tmp_path))
+    at_home, temporary = journal.refuges()  # without a current directory
+    why = os.strerror(errno.ENOSPC)
+    with pytest.raises(ResultsError) as caught:
+        journal.first_that_works(full, [at_home, *journal.refuges()])
+    assert str(caught.value) == f"no place to write to: {at_home}: {why}; {temporary}: {why}"
+
+
+@pytest.mark.parametrize("has_home", [True, False])
+def test_refuge_is_the_same_before_and_after_pytest_leaves_a_removed_directory(
+    has_home: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    gone, home = tmp_path / "gone", tmp_path / "home"
+    gone.mkdir()
+    if has_home:
+        home.mkdir()
+    monkeypatch.setenv("HOME", str(home))
+    monkeypatch.chdir(gone)
+    gone.rmdir()
+    before = next(journal.refuges())
+    monkeypatch.chdir(files.lasting())
+    assert next(journal.refuges()) == before
+    assert before.parent == (home if has_home else files.temporary())
 
 
 def test_journal_that_finds_no_room_keeps_what_it_has(

@@ -20,7 +20,7 @@ from samples import document, failed_trace, header, record, row, rows, saved, tr
 
 from pytest_llamaburn.errors import ResultsError
 from pytest_llamaburn.kinds.benchmark import result
-from pytest_llamaburn.metrics import METRICS
+from pytest_llamaburn.metrics import REQUEST
 from pytest_llamaburn.store import results
 from pytest_llamaburn.trace import Usage
 
@@ -51,7 +51,7 @@ def test_the_summary_is_over_successful_warm_requests() -> None:
     found = document(made)["results"]
     ttft = found["summary"]["time_to_first_token_ms"]
     assert (ttft["n"], ttft["min"], ttft["mean"], ttft["max"]) == (3, 100, 101, 102)
-    assert found["summary"].keys() == {*METRICS, "chunk_gap_ms"}
+    assert found["summary"].keys() == {*REQUEST, "chunk_gap_ms"}
     assert found["summary_cold"] is None
 
 
@@ -137,7 +137,7 @@ def test_a_metric_without_values_gives_its_most_frequent_reason() -> None:
 
 def test_where_all_failed_every_reason_is_the_failure() -> None:
     summary = document([row(failed_trace())])["results"]["summary"]
-    assert {summary[name]["reason"] for name in METRICS} == {"failed"}
+    assert {summary[name]["reason"] for name in REQUEST} == {"failed"}
 
 
 @pytest.mark.parametrize(("rate", "reason"), [(None, "no_kwh_rate"), (0.12, "no_provider")])

@@ -10,7 +10,7 @@ from comparisons import checked, compared, comparison
 from virtual_runs import Machine, benchmark, dice, rows
 
 from pytest_llamaburn import gates
-from pytest_llamaburn.energy import timeline
+from pytest_llamaburn.energy import profiles
 from pytest_llamaburn.kinds.benchmark.comparable import FIXED_N, Comparison
 from pytest_llamaburn.stats import runs as evidence
 from pytest_llamaburn.stats import samples
@@ -420,8 +420,8 @@ def test_what_made_a_file_s_own_numbers_doubtful_is_a_warning() -> None:
 
 def test_processes_are_counted_by_the_rows_they_wrote() -> None:
     made = [{"clock": {"segment": name}} for name in "aab"]
-    assert timeline.processes(made) == 2
-    assert timeline.processes([{}]) is None
+    assert profiles.processes(made) == 2
+    assert profiles.processes([{}]) is None
 
 
 def test_the_context_that_was_sent_is_compared_where_none_was_asked_for() -> None:

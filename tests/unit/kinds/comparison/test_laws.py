@@ -19,8 +19,9 @@ from virtual_runs import Machine, benchmark, dice, rows
 from pytest_llamaburn import registry
 from pytest_llamaburn.errors import ResultsError, SettingsError
 from pytest_llamaburn.kinds import _comparable
-from pytest_llamaburn.kinds._comparable import Column, Estimate, Measure, label, verdict
-from pytest_llamaburn.kinds.comparison import engine, result, table
+from pytest_llamaburn.kinds._comparable import Column, Estimate, label, verdict
+from pytest_llamaburn.kinds.comparison import engine, table
+from pytest_llamaburn.measures import Measure
 from pytest_llamaburn.store import results
 
 Document = dict[str, Any]
@@ -298,8 +299,12 @@ def test_comparisons_are_not_compared(kind: str, folder: Path, tmp_path: Path) -
         ("eval", {"columns": ["correct"]}, "compare: --columns is not for evals"),
         ("benchmark", {"sort": "size"}, "--sort: 'size': unknown metric"),
         ("benchmark", {"margin": "wide"}, "--margin: 'wide' is refused"),
-        ("benchmark", {"columns": ["tps@8"]}, "'tps@8' is refused: tokens_per_sec has no levels"),
-        ("stress", {"columns": ["failure_point@8"]}, "failure_point has no levels"),
+        (
+            "benchmark",
+            {"columns": ["tps@8"]},
+            "tokens_per_sec is not a number of one level",
+        ),
+        ("stress", {"columns": ["failure_point@8"]}, "failure_point is not a number of one level"),
     ],
 )
 def test_what_a_kind_cannot_be_asked_is_refused(
@@ -327,7 +332,7 @@ def test_a_gate_of_another_form_is_refused(kind: str, text: str) -> None:
         ("benchmark", "tps.std", "unknown statistic 'std'"),
         ("stress", "request_per_sec", "did you mean 'requests_per_sec'"),
         ("stress", "ttft_ms.p96", "unknown statistic 'p96'; did you mean"),
-        ("stress", "error_rate.p50", "unknown statistic 'p50'. Known: none"),
+        ("stress", "error_rate.p50", "error_rate has no statistic 'p50'"),
         ("stress", "failure_point.p50", "Known: concurrency, rate"),
         ("stress", "tps.std", "unknown statistic 'std'"),
         ("stress", "load_duration_ms", "unknown metric"),
@@ -409,7 +414,7 @@ def test_no_verdict_claims_what_the_interval_leaves_open(
 class Tiny(_comparable.Comparison):
     """Files with one number each."""
 
-    measures = {"size_mb": Measure("MB", "lower")}  # noqa: RUF012 - never written to
+    measures = {"size_mb": Measure("size_mb", "MB", "lower", "bytes / 10⁶")}  # noqa: RUF012 - never written to
     default = ("size_mb",)
 
     def estimate(self, other: Any, column: Column) -> Estimate:
@@ -428,10 +433,10 @@ def sized(name: str, size_mb: float) -> Document:
 def test_a_new_kind_needs_only_measures_and_an_estimate(tmp_path: Path) -> None:
     asked = engine.Asked(fail_if=["size_mb:+5%"])
     sources = [(f"{name}.json", sized(name, size)) for name, size in (("a", 10), ("b", 11))]
-    document = engine.document(Tiny(sources, engine.chosen(Tiny, asked)), "tiny")
-    form = result.form("tiny-comparison")
-    form.File.model_validate_json(json.dumps(document), strict=True)
-    assert (document["schema"], form.FOLDER) == ("llamaburn/tiny-comparison", "tiny_comparisons")
+    document = engine.document(Tiny(sources, engine.chosen(Tiny, asked)), "tiny-comparison")
+    kind = results.kind("tiny-comparison")
+    kind.file_model().model_validate_json(json.dumps(document), strict=True)
+    assert (document["schema"], kind.folder) == (kind.schema, "tiny_comparisons")
     assert document["results"]["gates"][0]["verdict"] == "fail"
     (sheet,) = table.sheets(document, tmp_path / "x.json")
     assert sheet.title == "2 files, compared with A"

@@ -50,7 +50,7 @@ def lines_run(work: Callable[[], Any]) -> int:
 
 def compared(count: int) -> Any:
     made = Comparison(list(sources(count)), CHOICE)
-    return engine.document(made, "benchmark")
+    return engine.document(made, "comparison")
 
 
 def test_comparing_takes_work_in_proportion_to_the_files() -> None:

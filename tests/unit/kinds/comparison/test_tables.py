@@ -19,6 +19,7 @@ from virtual_runs import rows as virtual_rows
 
 from pytest_llamaburn import registry
 from pytest_llamaburn.errors import MissingExtraError, ResultsError
+from pytest_llamaburn.kinds.benchmark.frame import to_frame
 from pytest_llamaburn.kinds.comparison import table as _comparison
 from pytest_llamaburn.reports import _svg
 from pytest_llamaburn.store import results
@@ -59,7 +60,7 @@ def test_a_comparison_is_a_result_file_of_its_own_folder(tmp_path: Path) -> None
     assert results.load(path)["schema"] == "llamaburn/comparison"
     assert results.find(tmp_path, "cmp") == results.find(tmp_path, path.stem) == path
     with pytest.raises(ResultsError, match="is no benchmark: its schema is llamaburn/comparison"):
-        results.load_benchmark(path)
+        results.load_of(path, "benchmark")
 
 
 def test_a_table_groups_files_by_model_and_gives_each_change_its_verdict(tmp_path: Path) -> None:
@@ -307,7 +308,8 @@ def test_a_cut_run_shows_how_many_requests_were_planned(tmp_path: Path) -> None:
         counts = {"requests": 1, "succeeded": 1, **totals}
         path = tmp_path / "a.json"
         path.write_text(json.dumps({**found, "results": {"totals": counts} if totals else {}}))
-        return results.brief(path).requests
+        shown: tuple[int, int] | None = results.brief(path).results.requests
+        return shown
 
     assert requests("llamaburn/benchmark", planned=10) == (1, 10)
     assert requests("llamaburn/eval", planned=12, planned_answers=6) == (1, 6)
@@ -319,16 +321,12 @@ def test_a_cut_run_shows_how_many_requests_were_planned(tmp_path: Path) -> None:
 def test_a_brief_has_what_lists_show(tmp_path: Path) -> None:
     path = saved(tmp_path)
     about, whole = results.brief(path), results.load(path)
-    assert (about.run_id, about.status, about.models) == (
-        whole["run_id"],
-        "complete",
-        ["llama3.1:q4"],
-    )
+    assert (about.status, about.models) == ("complete", ["llama3.1:q4"])
     for name in ("tokens_per_sec", "time_to_first_token_ms"):
         assert getattr(about.results.summary, name).p50 == whole["results"]["summary"][name]["p50"]
     assert about.results.totals is not None
     assert (about.results.totals.requests, about.results.totals.succeeded) == (5, 5)
-    assert about.environment.fingerprint == "f" * 16
+    assert about.fingerprint == "f" * 16
     assert results.brief(comparison(tmp_path, models=("x", "y", "x"))).models == ["x", "y"]
 
 
@@ -370,7 +368,7 @@ def test_earlier_files_are_those_of_the_machine_and_model(
     wanted = {("f" * 16, "llama3.1:q4")}
 
     def found() -> set[str]:
-        return {d["run_id"] for d in results.earlier(tmp_path, wanted)}
+        return {d["run_id"] for d in results.earlier(tmp_path, wanted, "benchmark")}
 
     assert found() == {f"mine-{index}" for index in range(4)}
     monkeypatch.setattr(results, "_EARLIER_FILES", 2)
@@ -384,7 +382,7 @@ def test_a_data_frame_has_a_row_a_request(tmp_path: Path) -> None:
     pytest.importorskip("pandas")
     made = [*rows(2), row(failed_trace("oom", "x"), iteration=9)]
     paths = [saved(tmp_path, made), saved(tmp_path, rows(1), header=header("b", run_id="b"))]
-    frame: Any = results.to_frame(paths)
+    frame: Any = to_frame(paths)
     assert list(frame["model"]) == ["llama3.1:q4"] * 3 + ["b"]
     assert list(frame["file"]) == [str(paths[0])] * 3 + [str(paths[1])]
     assert frame["time_to_first_token_ms"].isna().tolist() == [False, False, True, False]
@@ -392,7 +390,7 @@ def test_a_data_frame_has_a_row_a_request(tmp_path: Path) -> None:
     assert frame["error"].isna().tolist() == [True, True, False, True]
     assert "null_reasons" not in frame
     with pytest.raises(ResultsError, match="is no benchmark"):
-        results.to_frame([comparison(tmp_path)])
+        to_frame([comparison(tmp_path)])
 
 
 def test_without_pandas_the_install_line_is_told(
@@ -400,4 +398,4 @@ def test_without_pandas_the_install_line_is_told(
 ) -> None:
     monkeypatch.setitem(sys.modules, "pandas", None)
     with pytest.raises(MissingExtraError, match=r"pip install 'pytest-llamaburn\[pandas\]'"):
-        results.to_frame([])
+        to_frame([])

@@ -16,7 +16,8 @@ from pytest_llamaburn.datasets import EvalSet, Question
 from pytest_llamaburn.errors import SettingsError
 from pytest_llamaburn.kinds.eval import asking
 from pytest_llamaburn.kinds.eval.asking import Asking
-from pytest_llamaburn.settings import Eval, model_of
+from pytest_llamaburn.kinds.eval.settings import Eval
+from pytest_llamaburn.settings import model_of
 
 if TYPE_CHECKING:
     from pathlib import Path

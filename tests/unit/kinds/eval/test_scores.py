@@ -15,6 +15,8 @@ from pytest_llamaburn.errors import ResultsError
 from pytest_llamaburn.kinds.eval import result as _eval_kind
 from pytest_llamaburn.kinds.eval import scores as _marks
 from pytest_llamaburn.kinds.eval import table, unfinished
+from pytest_llamaburn.kinds.eval.measures import MEASURES
+from pytest_llamaburn.measures import Observed
 from pytest_llamaburn.stats import samples as stats
 from pytest_llamaburn.store import results
 from pytest_llamaburn.store.journal import Record
@@ -226,7 +228,9 @@ def test_correct_is_what_is_right_of_the_parsed_times_the_share_of_the_parsed(
         for n, (first, *rest) in enumerate(questions)
     ]
     found = _marks.correctness(items)
-    correct, parsed, unread = (found[name]["mean"] for name in _marks.SHARES)
+    correct, parsed, unread = (
+        found[name]["mean"] for name in ("correct", "correct_of_parsed", "unparsable")
+    )
     flat = [state for states in questions for state in states if state != "unavailable"]
     if not flat:
         assert (correct, parsed, unread) == (None, None, None)
@@ -257,19 +261,18 @@ def test_categories_have_the_three_shares() -> None:
 )
 def test_gates_hold_the_three_shares(expression: str, verdict: str) -> None:
     results = {"n_total": 0, **_marks.correctness(marked("right", "unparsable"))}
-    (gate,) = gates.parse_all([expression], _marks.GATED)
-    observed = _marks.observed(gate, results)
-    assert observed is not None
-    assert gates.weigh(gate, observed, "point")["verdict"] == verdict
+    (found,) = gates.judged({"results": results}, MEASURES, [expression], "point")
+    assert found["verdict"] == verdict
 
 
 def test_missing_verdicts_of_scorers_count_as_unscored_where_judges_miss_fewer() -> None:
     found = _marks.correctness(marked("right", "unavailable"))
     judged = {"n_total": 100, "n_scored": 99, "by_state": {"scored": 99, "refused": 1}}
-    (gate,) = gates.parse_all(["unscored<=0.1"], _marks.GATED)
-    assert _marks.observed(gate, {**judged, **found}) == (0.5, stats.wilson(1, 2), "")
+    unscored = MEASURES["unscored"].observed({"results": {**judged, **found}})
+    assert unscored == Observed(0.5, stats.wilson(1, 2))
     nothing = {"n_total": 0, **_marks.correctness([])}
-    assert _marks.observed(gate, nothing) == (None, None, "nothing was marked")
+    none = MEASURES["unscored"].observed({"results": nothing})
+    assert none == Observed(reason="nothing was marked")
 
 
 @pytest.mark.parametrize(
@@ -312,11 +315,10 @@ def test_verdict_on_two_models_takes_the_interval_and_the_sign_test(
 
 
 def test_gate_is_not_certain_of_a_win_rate_of_few_questions() -> None:
-    (gate,) = gates.parse_all(["win_rate>0.5"], _marks.GATED)
     for n, sure in ((3, "undecided"), (6, "pass")):
-        observed = _marks.observed(gate, {"pairwise": pairs(["A"] * n)})
-        assert observed is not None
-        assert gates.weigh(gate, observed, "certain")["verdict"] == sure
+        results = {"pairwise": pairs(["A"] * n)}
+        (found,) = gates.judged({"results": results}, MEASURES, ["win_rate>0.5"], "certain")
+        assert found["verdict"] == sure
 
 
 def test_cost_is_unknown_where_one_price_is() -> None:
@@ -428,14 +430,15 @@ def test_file_of_an_earlier_version_is_counted_as_a_new_one() -> None:
     found = results.load(GOLDEN)
     shares = found["results"]
     assert results.check(found) is None
-    assert [shares[name]["mean"] for name in _marks.SHARES] == pytest.approx([1 / 3, 1, 2 / 3])
+    names = ("correct", "correct_of_parsed", "unparsable")
+    assert [shares[name]["mean"] for name in names] == pytest.approx([1 / 3, 1, 2 / 3])
     assert (
         shares["correct"]["reason"]
         == "1 in the file, whose version left out what could not be read"
     )
     assert shares["pass_at_k"]["mean"] == pytest.approx(1 / 3)
     assert shares["by_category"]["things"]["unparsable"]["count"] == 4
-    assert results.brief(GOLDEN).marks == {"correct": pytest.approx(1 / 3)}
+    assert results.brief(GOLDEN).results.marks == {"correct": pytest.approx(1 / 3)}
     assert _eval_kind.modern(found) is found
 
 

@@ -9,7 +9,8 @@ import pytest
 
 from pytest_llamaburn import datasets, gates, registry, sandbox
 from pytest_llamaburn.errors import DatasetError, MissingExtraError, UsageError
-from pytest_llamaburn.kinds.eval import run, scores, task
+from pytest_llamaburn.kinds.eval import run, task
+from pytest_llamaburn.kinds.eval.measures import MEASURES
 from pytest_llamaburn.progress import Silent
 from pytest_llamaburn.scorers import json_schema, wer
 
@@ -67,9 +68,9 @@ def test_sandbox_that_breaks_in_mid_run_is_the_reason_of_each_verdict(
     assert "cannot be run safely here" in verdict["reason"]
 
 
-def exam_of(questions: list[datasets.Question], monkeypatch: pytest.MonkeyPatch) -> run.Exam:
+def exam_of(questions: list[datasets.Question], monkeypatch: pytest.MonkeyPatch) -> run.EvalRun:
     monkeypatch.setattr(task, "paper", lambda *about: task.Paper(tuple(questions), {}))
-    return run.Exam(
+    return run.EvalRun(
         SimpleNamespace(seed=0, results_dir="r"), SimpleNamespace(variant="s"), 0, Silent()
     )
 
@@ -101,7 +102,5 @@ def test_gate_does_not_pass_on_answers_that_could_not_be_scored() -> None:
     mean = {"mean": 1.0, "ci95": [0.9, 1.0], "reason": None}
     marks = {"correct": {**mean, "by_state": {"scored": 20, "unavailable": 1}}, "pass_at_k": mean}
     for metric in ("correct.mean>0.8", "pass_at_k.mean>0.8"):
-        (gate,) = gates.parse_all([metric], scores.GATED)
-        observed = scores.observed(gate, marks)
-        assert observed is not None
-        assert observed.reason == "1 answers could not be scored: their verdicts say why"
+        (judged,) = gates.judged({"results": marks}, MEASURES, [metric], "point")
+        assert judged["reason"] == "1 answers could not be scored: their verdicts say why"

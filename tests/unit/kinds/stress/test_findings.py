@@ -5,9 +5,21 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from loads import BASELINE, HEALTHY, alone, closed, document, failed, level, opened, row, searched
+from loads import (
+    BASELINE,
+    HEALTHY,
+    MS,
+    alone,
+    closed,
+    document,
+    failed,
+    level,
+    opened,
+    row,
+    searched,
+)
 
-from pytest_llamaburn.capacity import sustained
+from pytest_llamaburn.capacity import degradation, sustained
 from pytest_llamaburn.kinds.stress import findings
 from pytest_llamaburn.load.rows import record_of
 from pytest_llamaburn.load.step import CLIENTS, RATE, Step
@@ -227,12 +239,26 @@ def test_each_percentile_has_its_degradation_point_and_the_lowest_is_the_servers
     results = found(tmp_path, level(1), level(2), level(3), level(4))
     points = results["degradation_points"]
     assert {point["metric"] for point in points} == {
-        f"{metric}.{statistic}"
-        for metric in ("time_to_first_token_ms", "total_generation_ms")
-        for statistic in ("p50", "p95")
+        f"{metric}.{statistic}" for metric in degradation.WAITS for statistic in ("p50", "p95")
     }
     reached = [point["concurrency"] for point in points if point["reached"]]
     assert results["degradation_point"]["concurrency"] == min(reached)
+
+
+@pytest.mark.parametrize("wait", degradation.WAITS)
+def test_a_degradation_point_is_about_the_measure_of_the_levels_that_it_names(
+    tmp_path: Path, wait: str
+) -> None:
+    """Sent 3 ms late, and the stream ends 7 ms after the last token."""
+    rows = [row(200 * i, 100) for i in range(40)]
+    for one in rows:
+        one.scheduled_ns -= 3 * MS
+        one.end_ns += 7 * MS
+    (made,) = found(tmp_path, (Step(1, CLIENTS, 40), rows))["levels"]
+    records = [record_of(one) for one in rows]
+    for statistic in degradation.QUANTILES:
+        waited = degradation.latencies(wait, statistic, records)
+        assert waited == pytest.approx(made[wait][statistic])
 
 
 def test_slots_flat_throughput_and_halved_streams_are_told(tmp_path: Path) -> None:

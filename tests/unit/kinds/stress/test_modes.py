@@ -10,9 +10,10 @@ from loads import alone, closed
 from pytest_llamaburn.errors import SettingsError
 from pytest_llamaburn.kinds.stress.modes import ramp, spike, sustained, sweep
 from pytest_llamaburn.kinds.stress.run import Baseline
+from pytest_llamaburn.kinds.stress.settings import Stress
 from pytest_llamaburn.load.rows import record_of
 from pytest_llamaburn.load.step import CLIENTS, RATE, Burst, Step
-from pytest_llamaburn.settings import Stress, model_of
+from pytest_llamaburn.settings import model_of
 
 BASELINE = Baseline(0.1, 0.01, 10.0, [record_of(row) for row in alone(60)[1]])
 

@@ -14,11 +14,12 @@ from samples import header
 
 from pytest_llamaburn.errors import SettingsError
 from pytest_llamaburn.kinds.stress import result
-from pytest_llamaburn.kinds.stress.run import Stress as Load
+from pytest_llamaburn.kinds.stress.run import StressRun as Load
+from pytest_llamaburn.kinds.stress.settings import Stress
 from pytest_llamaburn.load.rows import Rows
 from pytest_llamaburn.load.sender import Place
 from pytest_llamaburn.load.step import CLIENTS, RATE, Burst, Step
-from pytest_llamaburn.settings import Stress, model_of
+from pytest_llamaburn.settings import model_of
 from pytest_llamaburn.store.journal import Record
 
 if TYPE_CHECKING:
@@ -71,7 +72,7 @@ def test_rows_are_kept_beside_the_file_only_where_that_is_asked(tmp_path: Path) 
     for wanted in (False, True):
         made = header(schema="llamaburn/stress")
         made["config"] = {"save_requests": wanted}
-        result.keep_beside(Record(made, 1, [], {}, [], False, tmp_path), path)
+        result.write_companions(Record(made, 1, [], {}, [], False, tmp_path), path)
         assert (tmp_path / "tiny.requests.jsonl.gz").exists() is wanted
     packed = (tmp_path / "tiny.requests.jsonl.gz").read_bytes()
     assert json.loads(gzip.decompress(packed))["number"] == 0

@@ -63,7 +63,7 @@ def test_a_sweep_has_a_row_a_level_its_points_and_its_insights(tmp_path: Path) -
         "baseline, one client: total p50 100 ms, TTFT p50 10.0 ms; a request fails after 10 s",
         "failure point (more than 5% fail by 10 s): ",
         "highest passing 8, lowest failing 16",
-        "degradation point (time_to_first_token_ms.p",
+        "degradation point (time_to_first_token_from_schedule_ms.p",
         "optimal: 2 clients: 20 requests/s, within 5 % of the best, 20",
         "failed: oom × 64",
         "gate ttft_ms<1: fail: 10 ",

@@ -1,0 +1,69 @@
+"""What lists and look-ups read of a result file's `results`; all else is skipped unread."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+
+@dataclass
+class Model:
+    """A model."""
+
+    id: str
+
+
+@dataclass
+class Compared:
+    """A file that was compared."""
+
+    model: Model
+
+
+@dataclass
+class Median:
+    """A distribution's median."""
+
+    p50: float | None = None
+
+
+@dataclass
+class Summary:
+    """The speeds that a list shows."""
+
+    tokens_per_sec: Median = field(default_factory=Median)
+    time_to_first_token_ms: Median = field(default_factory=Median)
+
+
+@dataclass
+class Totals:
+    """How many requests were sent, and how many of them succeeded."""
+
+    requests: int
+    succeeded: int
+    planned: int | None = None
+
+
+@dataclass
+class Results:
+    """What all kinds have; a kind with more to list inherits from it."""
+
+    summary: Summary = field(default_factory=Summary)
+    totals: Totals | None = None
+    files: list[Compared] = field(default_factory=list)
+
+    @property
+    def models(self) -> list[str]:
+        """The models that were compared."""
+        return [file.model.id for file in self.files]
+
+    @property
+    def requests(self) -> tuple[int, int] | None:
+        """How many requests succeeded, and how many were planned, or else sent."""
+        if self.totals is None:
+            return None
+        return self.totals.succeeded, max(self.totals.requests, self.totals.planned or 0)
+
+    @property
+    def marks(self) -> dict[str, float]:
+        """Means of scores by name; without those that have none."""
+        return {}

@@ -1,0 +1,69 @@
+"""What tests call to measure prompts, and which prompts the settings choose."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from pytest_llamaburn import datasets
+from pytest_llamaburn.datasets import Planned, Prompt
+from pytest_llamaburn.kinds._kind import count
+from pytest_llamaburn.kinds.benchmark import KIND, number_words
+from pytest_llamaburn.metrics import MEASURES
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from pytest_llamaburn.kinds._kind import Test
+    from pytest_llamaburn.kinds.benchmark.measured import Measured
+    from pytest_llamaburn.kinds.benchmark.run import BenchmarkRun
+    from pytest_llamaburn.kinds.benchmark.settings import Benchmark
+
+
+def measure(run: BenchmarkRun, test: Test) -> Callable[..., Measured]:
+    """Return the function of the fixture `measure`."""
+    calls = 0
+
+    def measured(prompt: str | Planned, *, iterations: int | None = None) -> Measured:
+        nonlocal calls
+        calls += 1
+        planned = _planned(prompt, test)
+        requests = planned.iterations if iterations is None else count("measure", iterations)
+        key = f"{test.nodeid}#{calls}"
+        found: Measured = test.session.run(run.measure(planned.prompt, requests, key))
+        test.properties.extend(_headlines(found))
+        broken = run.gate(test.item.keywords.get("thresholds", ()), found)
+        if broken:
+            raise AssertionError("; ".join(broken))
+        return found
+
+    return measured
+
+
+def measure_more(run: BenchmarkRun, test: Test) -> Callable[[], Measured]:
+    """Return the function of the fixture `measure_more`."""
+    return lambda: test.session.run(run.extend(KIND.prompts(test.session)[0]))
+
+
+def prompts(settings: Benchmark) -> tuple[list[Planned], dict[str, Any]]:
+    """Return the prompts with their iterations, and how a file describes the choice."""
+    if settings.mode == "correctness":
+        asked = number_words.prompts(settings.numbers, settings.seed, settings.lang)
+        facts = {"sets": [f"numbers in words, {settings.lang}"], "available": len(asked)}
+        return [Planned(prompt, 1) for prompt in asked], facts
+    available = datasets.load_prompts(settings.prompts)
+    chosen = datasets.plan(available, settings.iterations, settings.seed)
+    return chosen, {"sets": list(settings.prompts), "available": len(available)}
+
+
+def _planned(prompt: str | Planned, test: Test) -> Planned:
+    if isinstance(prompt, Planned):
+        return prompt
+    return Planned(Prompt(test.name, "test", prompt), KIND.iterations(test.item, test.session))
+
+
+def _headlines(measured: Measured) -> Iterator[tuple[str, float]]:
+    """Yield what a JUnit report shows of a measurement."""
+    for measure in MEASURES.values():
+        found = getattr(measured, measure.name).values if measure.label else {"n": 0}
+        if found["n"]:
+            yield f"{measure.name}_p50", found["p50"]

@@ -1,0 +1,101 @@
+"""Which measures an eval's file has, and how each is read."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from pytest_llamaburn import measures, metrics
+from pytest_llamaburn.kinds.eval import scores
+from pytest_llamaburn.measures import Measure, Observed
+from pytest_llamaburn.stats import samples
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+    Document = Mapping[str, Any]
+
+TITLE = "Of answers"
+ABOUT = """\
+These names are used in gates of an eval. A metric of requests is a distribution over the answers;
+the numbers in this table are of all answers. What no judge could score enters no mean. What a
+scorer could not read is wrong. Each criterion of your own is a metric too, a mean score from 1 to
+5.
+"""
+
+
+def with_own(names: Iterable[str]) -> dict[str, Measure]:
+    """Return the measures of an eval whose questions have these criteria of the user's own."""
+    own = map(measures.own_criterion, dict.fromkeys(names))
+    return {**MEASURES, **measures.readable(_judged, own)}
+
+
+def of(document: Document) -> dict[str, Measure]:
+    """Return the measures that a document has, criteria of the user's own among them."""
+    asked = [item["question"] for item in document["results"].get("items", ())]
+    return with_own(one["name"] for question in asked for one in question.get("definitions", ()))
+
+
+def _distribution(
+    measure: Measure, document: Document, statistic: str | None, _level: float | None
+) -> Observed:
+    timings = [answer["timing"] for answer in _answers(document) if not answer["cached"]]
+    values = [value for timing in timings if (value := timing.get(measure.name)) is not None]
+    return measures.of_distribution(document["results"]["summary"][measure.name], statistic, values)
+
+
+def _answers(document: Document) -> list[dict[str, Any]]:
+    return [one for item in document["results"]["items"] for one in scores.samples(item)]
+
+
+def _failed(_measure: Measure, document: Document, *_: Any) -> Observed:
+    answers = _answers(document)
+    failed = sum(answer["error"] is not None for answer in answers)
+    return measures.of_share(failed, len(answers), "no requests")
+
+
+def _judged(measure: Measure, document: Document, *_: Any) -> Observed:
+    results = document["results"]
+    return _mean({**results["criteria"], **results["grades"]}.get(measure.name))
+
+
+def _mean(found: Mapping[str, Any] | None, doubt: str = "") -> Observed:
+    if found is None or found["mean"] is None:
+        return Observed(reason=(found and found["reason"]) or "nothing was scored")
+    return Observed(found["mean"], found["ci95"], doubt)
+
+
+def _scored(measure: Measure, document: Document, *_: Any) -> Observed:
+    results = document["results"]
+    unscored = results["correct"]["by_state"].get("unavailable", 0)
+    doubt = f"{unscored} answers could not be scored: their verdicts say why" if unscored else ""
+    return _mean(results.get(measure.name), doubt)
+
+
+def _win_rate(_measure: Measure, document: Document, *_: Any) -> Observed:
+    rate = (document["results"]["pairwise"] or {}).get("win_rate")
+    if rate is None or rate["value"] is None:
+        return Observed(reason="no answers were compared")
+    return Observed(rate["value"], rate["ci95"])
+
+
+def _unscored(_measure: Measure, document: Document, *_: Any) -> Observed:
+    """Return the share of verdicts that are missing: of judges or of scorers, the larger one."""
+    results = document["results"]
+    asked = [one for one in (results, results["correct"]) if one["n_total"]]
+    if not asked:
+        return Observed(reason="nothing was marked")
+    worst = max(asked, key=lambda one: scores.missing(one) / one["n_total"])
+    total, cut = worst["n_total"], worst["by_state"].get(scores.UNFINISHED, 0)
+    why = f"the run was cut before {cut} of {total} verdicts" if cut else ""
+    missing = scores.missing(worst)
+    return Observed(missing / total, samples.wilson(missing, total), why)
+
+
+MEASURES = {
+    **measures.readable(_judged, (*measures.CRITERIA, *measures.GRADES)),
+    **measures.readable(_scored, measures.SCORED),
+    **measures.readable(_win_rate, [measures.WIN_RATE]),
+    **measures.readable(_unscored, [measures.UNSCORED]),
+    **measures.readable(_failed, [measures.FAILED_ANSWERS]),
+    **measures.readable(_distribution, metrics.MEASURES.values()),
+}

@@ -1,0 +1,32 @@
+"""What tests call to send a load."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from pytest_llamaburn.gates import sentence
+from pytest_llamaburn.kinds.stress.result import check_gates
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from pytest_llamaburn.kinds._kind import Test
+    from pytest_llamaburn.kinds.stress.run import StressRun
+
+
+def send(run: StressRun, test: Test) -> Callable[[], dict[str, Any]]:
+    """Return the function of the fixture `llm_stress`."""
+
+    def sent() -> dict[str, Any]:
+        wanted = list(test.item.keywords.get("thresholds", ()))
+        check_gates(wanted, run.settings)
+        run.expect(wanted)
+        test.session.run(run.drive())
+        found = run.results()
+        judged = [gate for gate in found["gates"] if gate["expression"] in wanted]
+        broken = [sentence(gate) for gate in judged if gate["verdict"] != "pass"]
+        if broken:
+            raise AssertionError("; ".join(broken))
+        return found
+
+    return sent

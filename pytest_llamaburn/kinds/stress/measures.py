@@ -1,0 +1,185 @@
+"""Which measures a stress run's file has, and how each is read.
+
+A measure of a level is read at the optimal one unless another is named: `ttft_ms.p95@16`. A point
+that was not reached lies above the highest level that was sent, one below the lowest that was sent
+there at most.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING, Any
+
+from pytest_llamaburn import gates, measures, metrics
+from pytest_llamaburn.errors import SettingsError
+from pytest_llamaburn.kinds.stress import plan
+from pytest_llamaburn.measures import Measure, Observed
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+    from pytest_llamaburn.gates import Gate
+
+    Document = Mapping[str, Any]
+
+TITLE = "Under load"
+ABOUT = """\
+These names are used in gates and comparisons of stress runs. Each level has its own values, and
+distributions over the requests that succeeded. Names that end in `_from_schedule_ms` count from the
+time at which a request was due. `adj_` percentiles count a failed request as infinite. A point is a
+number of clients or, in an open loop, a rate in requests per second.
+
+Throughput is measured while the load is complete. With N clients, that is from the end of the N-th
+request to the last send. If this time is shorter than a request, everything from the first send to
+the last end counts. With a schedule, it is from its begin plus the median latency (at most half of
+the schedule) to its end. `rate_reason` says why the load was not complete, or why there is no rate.
+`tokens_reason` says whether answers came without token counts.
+
+The level of a spike run is its steady load before the first burst. `results.recovery.spikes` has
+the requests of each burst and the time to recover from it. A spike run has no failure point and no
+degradation point. A sustained run has throughput and resident memory per minute.
+"""
+# The measures of requests whose distributions each level has.
+OF_REQUESTS = (
+    *("total_generation_ms", "time_to_first_token_ms", "inter_token_latency_ms"),
+    *("tokens_per_sec", "queue_ms", "prompt_eval_ms"),
+    *("input_sequence_length", "output_sequence_length"),
+)
+# Where a level says why it has no such number; the first that says anything does.
+_WHY = {
+    "requests_per_sec": ("rate_reason",),
+    "output_tokens_per_sec": ("tokens_reason", "rate_reason"),
+}
+_WHY_ENERGY = ("energy_reason", "tokens_reason")
+_OTHER_AXIS = {
+    "concurrency": "clients in a closed loop have no rate",
+    "rate": "requests of a schedule have no clients",
+}
+
+
+def place(found: Mapping[str, Any]) -> float | None:
+    """Return where a level or a point lies: its clients or its rate, None for neither."""
+    at: float | None = found.get("concurrency") or found.get("rate")
+    return at
+
+
+def check(expressions: Iterable[str], asked: Any) -> None:
+    """Raise SettingsError for a gate that is wrong, or that this load can never decide."""
+    for expression in expressions:
+        gate = gates.parse(expression, MEASURES)
+        reason = _never(gate, asked)
+        if reason:
+            raise SettingsError(f"--threshold: '{expression}' is refused: {reason}")
+
+
+def no_level(level: float | None, asked: Any) -> str | None:
+    """Return why this load never reaches a gate's level, or None."""
+    if level is None or plan.may_send(asked, level):
+        return None
+    return f"this load has no level {level:g}: name one that it sends"
+
+
+def _never(gate: Gate, asked: Any) -> str | None:
+    """Return why a load cannot decide a gate, whatever its server does."""
+    (measure, statistic, level), axis = gate.of, "rate" if asked.arrival else "concurrency"
+    if statistic in measures.AXES and statistic != axis:
+        return f"{_OTHER_AXIS[axis]}: write {measure.name}.{axis}"
+    if measure.name == "goodput_share" and not asked.slo:
+        return "it needs --slo, which says what a good request keeps"
+    if measure.name == measures.RECOVERY.name and asked.mode != "spike":
+        return f"--mode {asked.mode} sends no spike, spike does"
+    return no_level(level, asked)
+
+
+def _level(document: Document, wanted: float | None) -> Mapping[str, Any] | Observed:
+    """Return a level, the optimal one unless another is wanted, or why there is none."""
+    results = document["results"]
+    at = place(results["optimal"] or {}) if wanted is None else wanted
+    for level in results["levels"]:
+        if at is not None and place(level) == at:
+            found: Mapping[str, Any] = level
+            return found
+    which = "no level was optimal" if wanted is None else f"there is no level {wanted:g}"
+    return Observed(reason=which)
+
+
+def _distribution(
+    measure: Measure, document: Document, statistic: str | None, wanted: float | None
+) -> Observed:
+    level = _level(document, wanted)
+    if isinstance(level, Observed):
+        return level
+    found = level.get(measure.name)
+    return measures.of_distribution(found, statistic) if found else measures.missing("not measured")
+
+
+def _number(
+    measure: Measure, document: Document, _statistic: str | None, wanted: float | None
+) -> Observed:
+    level = _level(document, wanted)
+    if isinstance(level, Observed):
+        return level
+    if measure.name == "goodput_share":
+        return _goodput(level["goodput"])
+    value = level.get(measure.name)
+    if value is not None:
+        return Observed(value, level.get(f"{measure.name}_ci95"))
+    places = _WHY.get(measure.name, _WHY_ENERGY)
+    return measures.missing(next((level[key] for key in places if level.get(key)), "not measured"))
+
+
+def _goodput(found: Mapping[str, Any] | None) -> Observed:
+    if found is None:
+        return Observed(reason="goodput needs --slo")
+    return Observed(found["share"], found["wilson95"], found.get("reason") or "")
+
+
+def _point(
+    measure: Measure, document: Document, axis: str | None, _level: float | None
+) -> Observed:
+    results = document["results"]
+    point = results[measure.name]
+    if point is None:
+        return Observed(reason=results.get("points_reason") or "there is none")
+    if axis is not None and axis not in point:
+        return Observed(reason=f"this load has no {axis}")
+    value = place(point)
+    if value is not None:
+        return Observed(value, point.get("interval"))
+    if point["reached"]:
+        low, high = point.get("bracket") or (None, point["failing"])
+        return _somewhere(low, high)
+    counted = [level for level in results["levels"] if level["requests"] > level["excluded"]]
+    most = max((at for level in counted if (at := place(level))), default=0.0)
+    return Observed(reason=f"not reached up to {most:g}", within=(most, math.inf))
+
+
+def _somewhere(low: float | None, high: float | None) -> Observed:
+    """Return what is known of a point that lies between two levels, None for one not sent."""
+    if low is None:
+        words = f"at or below {high:g}; lower levels were not measured"
+    elif high is None:
+        words = f"above {low:g}; higher levels were not measured"
+    else:
+        words = f"between {low:g} and {high:g}; no level between them was measured"
+    ends = (-math.inf if low is None else low, math.inf if high is None else high)
+    return Observed(reason=f"somewhere {words}", within=ends)
+
+
+def _recovery(_measure: Measure, document: Document, *_: Any) -> Observed:
+    found = document["results"]["recovery"]
+    if found is None:
+        return Observed(reason="no spike was sent")
+    return Observed(found["recovery_time_ms"], None, found["reason"] or "")
+
+
+MEASURES = {
+    **measures.readable(_number, measures.LEVEL),
+    **measures.readable(
+        _distribution,
+        (*(metrics.MEASURES[name] for name in OF_REQUESTS), *measures.WAITS, measures.CHUNK_GAP),
+        of_level=True,
+    ),
+    **measures.readable(_point, measures.POINTS),
+    **measures.readable(_recovery, [measures.RECOVERY]),
+}

@@ -1,0 +1,190 @@
+"""A statistic with its 95 % interval: means and shares, and differences of two.
+
+Intervals of means on a scale hold for any distribution on it and any number of values (`mean`).
+"""
+
+from __future__ import annotations
+
+import math
+from collections import Counter
+from dataclasses import asdict, dataclass, replace
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from pytest_llamaburn.criteria import SHARES_OF_GRADES
+from pytest_llamaburn.stats import samples
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Hashable, Sequence
+
+    import numpy as np
+
+    Array = np.ndarray[Any, np.dtype[np.float64]]
+    Ratings = Sequence[float] | Array
+
+
+_TAIL = 0.025  # on each side of an interval
+_BISECTIONS = 30
+_LOG_STEP = 0.2  # of the integral in `_share_below`; an interval then has seven exact digits
+
+
+@dataclass(frozen=True)
+class Figure:
+    """A statistic with its 95 % interval; None with a reason where there is none."""
+
+    value: float | None
+    n: int
+    ci95: tuple[float, float] | None = None
+    reason: str | None = None
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return the figure as JSON types."""
+        return asdict(self) | {"ci95": None if self.ci95 is None else [*self.ci95]}
+
+
+def mean(
+    values: Sequence[float],
+    clusters: Sequence[Hashable] | None = None,
+    scale: tuple[float, float] | None = None,
+) -> Figure:
+    """Return the mean with its interval; values of one cluster count as one independent value.
+
+    With a scale, the lowest and the highest possible value, it is Gaffke's interval: it assumes
+    nothing else, and for shares (values of 0 and 1) it is Clopper and Pearson's. Without a scale
+    it is Student's, which needs two values that differ and ignores clusters.
+    """
+    if len(values) == 0:
+        return Figure(None, 0, reason="no values")
+    figure = Figure(math.fsum(values) / len(values), len(values))
+    if scale is not None:
+        return replace(figure, ci95=_gaffke(_units(values, clusters), scale))
+    found = samples.distribution(values, "")
+    if not found["std"]:
+        return replace(figure, reason="one value, or all are equal: no interval")
+    return replace(figure, ci95=tuple(found["ci95"]))
+
+
+def graded(name: str, grades: Sequence[str]) -> Figure:
+    """Return a share of grades, by its name in `criteria.GRADED`, or their F-score.
+
+    The F-score is the harmonic mean of the share of correct answers and of that among the attempted
+    ones, which is 2 · correct / (answers + attempted). It is above some t where the mean over
+    answers is above t if a correct one counts 1, an incorrect one 0 and one not attempted t / 2: so
+    its interval ends where that mean's does.
+    """
+    if not grades:
+        return Figure(None, 0, reason="no answer was graded")
+    if name != "f_score":
+        told = [SHARES_OF_GRADES[name](grade) for grade in grades]
+        found = mean([float(one) for one in told if one is not None], scale=(0, 1))
+        return found if found.n else replace(found, reason="no answer was attempted")
+    correct = sum(grade == "correct" for grade in grades)
+    attempted = sum(grade != "not_attempted" for grade in grades)
+    ends = (_f_score_end(grades, upper=False), _f_score_end(grades, upper=True))
+    return Figure(2 * correct / (len(grades) + attempted), len(grades), ends)
+
+
+def _f_score_end(grades: Sequence[str], *, upper: bool) -> float:
+    low, high = 0.0, 1.0
+    for _ in range(_BISECTIONS):
+        middle = (low + high) / 2
+        worth = {"correct": 1.0, "incorrect": 0.0, "not_attempted": middle / 2}
+        values = [worth[grade] if upper else -worth[grade] for grade in grades]
+        test = _test_of_upper(_units(values, None), 1.0 if upper else 0.0)
+        is_below_end = test(middle) if upper else not test(-middle)
+        low, high = (middle, high) if is_below_end else (low, middle)
+    return (low + high) / 2
+
+
+def difference(before: Figure, after: Figure) -> Figure:
+    """Return after − before of two figures that have intervals, and its own by the MOVER method.
+
+    It takes the two for independent, which makes the interval too wide rather than too narrow where
+    they are of the same questions.
+    """
+    if before.value is None or after.value is None or not (before.ci95 and after.ci95):
+        return Figure(None, 0, reason=before.reason or after.reason)
+    change = after.value - before.value
+    down = math.hypot(after.value - after.ci95[0], before.ci95[1] - before.value)
+    up = math.hypot(after.ci95[1] - after.value, before.value - before.ci95[0])
+    return Figure(change, after.n, (change - down, change + up))
+
+
+def paired_difference(a: Sequence[float], b: Sequence[float], scale: tuple[float, float]) -> Figure:
+    """Return the mean of b − a over the same questions, both on a scale, with its interval."""
+    width = scale[1] - scale[0]
+    found = [after - before for before, after in zip(a, b, strict=True)]
+    return mean(found, scale=(-width, width))
+
+
+class _Unit(NamedTuple):
+    """One independent value: the mean of so many values."""
+
+    value: float
+    size: int
+
+
+def _units(values: Sequence[float], clusters: Sequence[Hashable] | None) -> list[_Unit]:
+    groups: dict[Hashable, list[float]] = {}
+    for name, value in zip(clusters or range(len(values)), values, strict=True):
+        groups.setdefault(name, []).append(float(value))
+    return [_Unit(math.fsum(group) / len(group), len(group)) for group in groups.values()]
+
+
+def _gaffke(units: Sequence[_Unit], scale: tuple[float, float]) -> tuple[float, float]:
+    """Return the interval of a mean of independent values on a scale.
+
+    Gaffke (2005), as Learned-Miller and Thomas put it (A new confidence interval for the mean of a
+    bounded random variable, arXiv 1905.06208): the upper end is the 97.5 % quantile of the mean
+    when the values, and one more at the top of the scale, get random weights, uniform among all
+    that sum to 1. The lower end is the same of the mirrored values.
+    """
+    mirrored = [unit._replace(value=-unit.value) for unit in units]
+    low, high = scale
+    return 0.0 - _upper(mirrored, -low), _upper(units, high)
+
+
+def _upper(units: Sequence[_Unit], top: float) -> float:
+    """Return the upper end, found by bisection between the mean and the top of the scale."""
+    total = sum(unit.size for unit in units)
+    low, high = math.fsum(unit.value * unit.size for unit in units) / total, top
+    is_below_end = _test_of_upper(units, top)
+    for _ in range(_BISECTIONS):
+        middle = (low + high) / 2
+        low, high = (middle, high) if is_below_end(middle) else (low, middle)
+    return high
+
+
+def _test_of_upper(units: Sequence[_Unit], top: float) -> Callable[[float], bool]:
+    """Return what tells whether a value is below the upper end of the mean's interval."""
+    import numpy as np
+
+    counts = Counter(units)
+    counts[_Unit(top, 0)] += 1
+    values, sizes = (np.array(column, dtype=float) for column in zip(*counts, strict=True))
+    times = np.array([*counts.values()], dtype=float)
+    # The one more is as large as the others on average.
+    sizes[sizes == 0] = sum(unit.size for unit in units) / len(units)
+    return lambda at: _share_below(sizes * (values - at), times) < 1 - _TAIL
+
+
+def _share_below(steps: Array, times: Array) -> float:
+    """Return the chance that Σ G·step is below 0, each G gamma-distributed with shape `times`.
+
+    Random weights that sum to 1 are such G, divided by their sum. The chance is Gil-Pelaez's
+    integral (1951) of the characteristic function Π (1 − i·u·step)^−times, taken over log u by the
+    trapezoidal rule. Where the mean of the sum lies √39 or more standard deviations below 0, the
+    chance is at least 97.5 % by Cantelli's inequality; 1 is returned.
+    """
+    import numpy as np
+
+    if float(times @ steps) <= -math.sqrt((1 / _TAIL - 1) * float(times @ steps**2)):
+        return 1.0
+    u = np.exp(np.arange(-32, 20, _LOG_STEP)) / np.abs(steps).max()
+    turned = np.arctan(np.outer(u, steps)) @ times
+    shrunk = np.log1p(np.outer(u, steps) ** 2) @ times / 2
+    return 0.5 - _LOG_STEP / math.pi * float(np.sum(np.sin(turned) * np.exp(-shrunk)))
+
+
+def share(values: Sequence[float], reason: str) -> Figure:
+    """Return the mean of shares; `reason` says why there are none."""
+    return mean(values, scale=(0, 1)) if values else Figure(None, 0, reason=reason)

@@ -1,0 +1,70 @@
+"""Make docs/report.png, the picture of an HTML report in the README.
+
+Without an argument this sends a real load to the embedded model first, which takes about a minute.
+With an argument it shows that result file. It needs the extra [embedded] and a Chromium.
+"""
+
+from __future__ import annotations
+
+import argparse
+import shutil
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+ROOT = Path(__file__).parent.parent
+PICTURE = ROOT / "docs" / "report.png"
+BROWSERS = ("chromium", "chromium-browser", "google-chrome", "chrome")
+LOAD = (
+    *("--slots=4", "--mode=sweep", "--levels=1,2,4,8,16", "--level-requests=24"),
+    *("--isl=48", "--max-tokens=24"),
+)
+WIDTH, HEIGHT = 1400, 1080  # of the page; the table of a load does not fit a narrower one
+SCALE = 0.75
+LLAMABURN = (sys.executable, "-m", "pytest_llamaburn")
+
+
+def report(folder: Path, result: Path | None) -> Path:
+    """Return the HTML report of a result file, or of a new stress run of the embedded model."""
+    page = folder / "report.html"
+    if result:
+        shutil.copy(result, folder)  # so that the page has its name alone, not where it lies here
+        command = [*LLAMABURN, "results", "show", f"./{result.name}", "-o", str(page)]
+    else:
+        command = [*LLAMABURN, "stress", *LOAD, "-o", str(page)]
+    subprocess.run(command, cwd=folder, check=True)
+    wide = page.read_text(encoding="utf-8").replace("max-width: 70rem", "max-width: none")
+    page.write_text(wide, encoding="utf-8")
+    return page
+
+
+def shot(page: Path, picture: Path, *, dark: bool = False) -> None:
+    """Write what a browser shows of a page as a PNG."""
+    browser = next(filter(None, map(shutil.which, BROWSERS)), None)
+    if browser is None:
+        sys.exit(f"no browser found: install one of {', '.join(BROWSERS)}")
+    with tempfile.TemporaryDirectory() as profile:
+        command = [browser, "--headless", "--no-sandbox", "--disable-gpu", "--hide-scrollbars"]
+        command += [f"--user-data-dir={profile}", f"--window-size={WIDTH},{HEIGHT}"]
+        command += [f"--force-device-scale-factor={SCALE}"]
+        command += ["--blink-settings=preferredColorScheme=0"] if dark else []
+        command += [f"--screenshot={picture.resolve()}", page.resolve().as_uri()]
+        subprocess.run(command, check=True, capture_output=True, timeout=120)
+
+
+def main() -> None:
+    """Make the picture."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("result", nargs="?", type=Path, help="a result file")
+    parser.add_argument("--dark", action="store_true", help="show the page in dark colours")
+    parser.add_argument("--picture", type=Path, default=PICTURE, help="the file to write")
+    arguments = parser.parse_args()
+    with tempfile.TemporaryDirectory() as folder:
+        page = report(Path(folder), arguments.result)
+        shot(page, arguments.picture, dark=arguments.dark)
+    print(f"wrote {arguments.picture}: {arguments.picture.stat().st_size} bytes")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,104 @@
+"""Every measure of every kind of run is defined, in the docs, read from a file and gated."""
+
+from __future__ import annotations
+
+import json
+import math
+import re
+from typing import TYPE_CHECKING, Any
+
+import generate
+import pytest
+from golden import record
+
+from pytest_llamaburn import datasets, gates, measures, registry
+from pytest_llamaburn.errors import SettingsError
+
+if TYPE_CHECKING:
+    from pytest_llamaburn.measures import Measure
+
+ROOMS = [name for name in registry.names("kinds") if "measures" in registry.names(f"kinds.{name}")]
+TABLES = {kind: registry.load(f"kinds.{kind}", "measures").MEASURES for kind in ROOMS}
+EACH = [pytest.param(k, m, id=f"{k}-{m.name}") for k, t in TABLES.items() for m in t.values()]
+DOCUMENTS = {
+    kind: json.loads((record.HOME / f"{kind}-complete" / "result.json").read_text("utf-8"))
+    for kind in ROOMS
+}
+of_each_measure = pytest.mark.parametrize(("kind", "measure"), EACH)
+
+
+def spellings(measure: Measure) -> list[str]:
+    """Return how a gate may name a measure: with each statistic, or alone."""
+    own = [f"{measure.name}.{statistic}" for statistic in measure.statistics]
+    return [measure.name, *own, *([measure.alias] if measure.alias else [])]
+
+
+def test_the_three_kinds_of_run_have_measures() -> None:
+    assert ROOMS == ["benchmark", "eval", "stress"]
+
+
+@of_each_measure
+def test_a_measure_has_unit_direction_formula_and_source(kind: str, measure: Measure) -> None:
+    assert measure.name == TABLES[kind][measure.name].name
+    assert all((measure.unit, measure.formula, measure.source))
+    assert measure.better in ("lower", "higher", "none")
+
+
+@of_each_measure
+def test_a_measure_is_read_from_a_file_and_gated(kind: str, measure: Measure) -> None:
+    """It decides, or says why not; a value is on one side of the least number or has a reason."""
+    table, document = TABLES[kind], DOCUMENTS[kind]
+    for name in spellings(measure):
+        for bound in (">=-1e9", "<-1e9"):
+            (found,) = gates.judged(document, table, [f"{name}{bound}"], "point")
+            assert (found["verdict"] == "undecided") == (found["reason"] is not None)
+            if found["value"] is not None and not found["reason"]:
+                assert found["verdict"] == ("pass" if bound.startswith(">") else "fail")
+                assert math.isfinite(found["value"])
+
+
+@of_each_measure
+def test_a_bound_may_have_the_unit_of_the_docs_and_no_other(kind: str, measure: Measure) -> None:
+    plain = gates.parse(f"{measure.name}>1", TABLES[kind])
+    assert gates.parse(f"{measure.name}>1{measure.unit}", TABLES[kind]).bound == plain.bound == 1
+    for unit, worth in measures.units(measure.unit).items():
+        assert gates.parse(f"{measure.name}>2 {unit}", TABLES[kind]).bound == 2 * worth
+    with pytest.raises(SettingsError) as caught:
+        gates.parse(f"{measure.name}>1parsecs", TABLES[kind])
+    known = ", ".join(filter(None, measures.units(measure.unit)))
+    assert str(caught.value) == (
+        f"--threshold: '{measure.name}>1parsecs': unit 'parsecs' is unknown; known: {known}"
+    )
+
+
+@pytest.mark.parametrize("kind", ROOMS)
+def test_no_name_or_alias_means_two_measures(kind: str) -> None:
+    names = measures.names(TABLES[kind])
+    assert len(names) == len(set(names))
+    assert all(measures.find(TABLES[kind], name) for name in names)
+    assert measures.find(TABLES[kind], "nothing") is None
+
+
+def test_the_docs_list_exactly_the_measures() -> None:
+    listed = set(re.findall(r"^\| `(\w+)`", generate.metrics_page(), re.MULTILINE))
+    assert listed == {measure.name for table in TABLES.values() for measure in table.values()}
+
+
+@pytest.mark.parametrize("kind", ROOMS)
+def test_the_docs_of_a_kind_name_its_own_measures_with_unit_and_place(kind: str) -> None:
+    module = registry.load(f"kinds.{kind}", "measures")
+    section = generate.metrics_page().partition(f"## {module.TITLE}\n")[2].partition("\n## ")[0]
+    for measure in module.MEASURES.values():
+        if measure.key:
+            assert f"| `{measure.name}` | {measure.unit} | {measure.better} |" in section
+
+
+@pytest.mark.parametrize("name", sorted(TABLES["eval"]))
+def test_a_criterion_of_ones_own_cannot_have_the_name_of_a_measure(name: str) -> None:
+    with pytest.raises(ValueError, match="is refused"):
+        datasets.own_criterion(name, "it is funny")
+
+
+def test_a_measure_without_a_reader_says_so() -> None:
+    unread: Any = measures.CHUNK_GAP.observed({})
+    assert unread.reason == "files of this kind have no chunk_gap_ms"
