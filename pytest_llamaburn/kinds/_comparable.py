@@ -15,7 +15,7 @@ from pytest_llamaburn.energy import profiles
 from pytest_llamaburn.stats import runs
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
     from pytest_llamaburn.measures import Measure
 
@@ -27,7 +27,7 @@ _SHOWN = 60  # characters of a setting's value
 class Column(NamedTuple):
     """What is compared: a statistic of a measure, at a level where the files have levels.
 
-    `axis` is what the user said a point is a number of.
+    `axis` is what the user said a point is a number of; `width` how long the scale of a mark is.
     """
 
     metric: str
@@ -36,6 +36,7 @@ class Column(NamedTuple):
     statistic: str | None = None
     level: float | None = None
     axis: str | None = None
+    width: float = 1
 
     @property
     def name(self) -> str:
@@ -69,7 +70,8 @@ class Choice(NamedTuple):
 class Estimate(NamedTuple):
     """A column in the baseline and in a file, its change, and the interval of that.
 
-    A `reason` says why the change decides nothing. `facts` are what a kind tells besides.
+    A `reason` says why the change decides nothing, `advice` what helps where a gate is undecided.
+    `facts` are what a kind tells besides.
     """
 
     baseline: float | None = None
@@ -78,6 +80,7 @@ class Estimate(NamedTuple):
     interval: Sequence[float] | None = None
     reason: str | None = None
     facts: Document = {}  # noqa: RUF012 - never written to
+    advice: str = "more runs decide"
 
 
 class Change(NamedTuple):
@@ -91,6 +94,8 @@ class Change(NamedTuple):
 
 class Subject:
     """A result file that is compared; `label` is what changes, gates and warnings call it."""
+
+    alike: ClassVar[tuple[str, ...]] = ()  # settings that should not differ
 
     def __init__(self, path: str, document: Document, choice: Choice) -> None:  # noqa: ARG002
         """Take a file; kinds with large files keep only what the choice needs."""
@@ -107,6 +112,18 @@ class Subject:
         found: str | None = self.document["environment"].get("fingerprint")
         return found
 
+    @cached_property
+    def conditions(self) -> tuple[Any, ...]:
+        """What must be equal for runs to differ by noise alone."""
+        model, server = self.document["model"], self.document["server"]
+        about = (model["id"], model["digest"], model["quantization"], self.machine)
+        asked = (str(self.setting(name)) for name in self.alike)
+        return (*about, server["kind"], server["version"], *asked)
+
+    def setting(self, name: str) -> Any:
+        """Return what a run was asked with."""
+        return self.document["config"].get(name)
+
 
 class Comparison(ABC):
     """Files of one kind, one of them the baseline. Each kind has a subclass."""
@@ -117,6 +134,8 @@ class Comparison(ABC):
     default: ClassVar[tuple[str, ...]] = ()  # columns, as --columns has them
     like: ClassVar[tuple[str, ...]] = ()  # settings that `--compare last` wants equal
     subject: ClassVar[type[Any]] = Subject
+    words: ClassVar[tuple[str, str]] = ("better", "worse")
+    worded: ClassVar[tuple[str, ...] | None] = None  # units of changes that have words; None: all
     changes_key: ClassVar[str] = "changes"  # what results call the changes
     gates_have_units: ClassVar[bool] = True
     evidence: ClassVar[str] = "the intervals of each file"
@@ -135,13 +154,13 @@ class Comparison(ABC):
         SettingsError for files that cannot be compared.
         """
         self.choice = choice
+        self.memory: dict[Any, Any] = {}  # what a kind computes once
         self.subjects = [self.subject(path, document, choice) for path, document in sources]
         self.baseline = self.subjects[baseline]
         self.subjects = self.arranged()
         for index, subject in enumerate(self.subjects):
             subject.label = label(index)
         self.others = [one for one in self.subjects if one is not self.baseline]
-        self.check()
         self.planned = {other.label: self.columns(other) for other in self.others}
         compared = {subject.document["run_id"] for subject in self.subjects}
         history = (d for d in earlier(self.wanted()) if d["run_id"] not in compared)
@@ -165,11 +184,6 @@ class Comparison(ABC):
         name, bound = gates.bound_of(expression)
         return Gate(expression, cls.column(name, "--fail-if"), bound)
 
-    @classmethod
-    def sort_key(cls, text: str) -> str:
-        """Return time, model or the name of a column; raises SettingsError for anything else."""
-        return text if text in ("time", "model") else cls.column(text, "--sort").name
-
     @cached_property
     def intervals(self) -> int:
         """How many intervals the report has."""
@@ -184,8 +198,9 @@ class Comparison(ABC):
         """Return what a column of a file is against the baseline."""
         found = self.estimate(other, column)
         ends = None if found.reason else found.interval
-        word = verdict(ends, column.better, self.margin(column), self.words(column))
-        return Change(other.label, column, found, word)
+        words = self.words if self.worded is None or column.unit in self.worded else None
+        margin = self.choice.margin * column.width
+        return Change(other.label, column, found, verdict(ends, column.better, margin, words))
 
     def of_sensors(self, column: Column) -> bool:
         """Return whether a column rests on power sensors, which must be of the same devices."""
@@ -202,11 +217,8 @@ class Comparison(ABC):
         """Return the files in the order in which they are shown."""
         return self.subjects
 
-    def check(self) -> None:  # noqa: B027 - not every kind has something to refuse
-        """Raise ResultsError or SettingsError for files that cannot be compared."""
-
     def columns(self, other: Any) -> Sequence[Column]:  # noqa: ARG002 - not the same for all kinds
-        """Return what is compared in a file."""
+        """Return what is compared in a file; raises ResultsError or SettingsError for nothing."""
         return self.choice.every
 
     def wanted(self) -> set[tuple[str, str]]:
@@ -217,25 +229,13 @@ class Comparison(ABC):
     def estimate(self, other: Any, column: Column) -> Estimate:
         """Return the change of a column with its interval, or with the reason for none."""
 
-    def margin(self, column: Column) -> float:  # noqa: ARG002
-        """Return which changes of a column are the same."""
-        return self.choice.margin
-
-    def words(self, column: Column) -> tuple[str, str] | None:  # noqa: ARG002
-        """Return the words for a change for the better and for the worse, None for neither."""
-        return "better", "worse"
-
     def gated(self, column: Column) -> Column:
         """Return the column that a gate is on."""
         return column
 
     def absent(self, column: Column) -> str:
         """Return why a gate's column is in no change."""
-        return f"{column.name} is in no change"
-
-    def advice(self, change: Change) -> str:  # noqa: ARG002
-        """Return what decides a change whose interval holds a bound."""
-        return "more runs decide"
+        return f"{column.name} was not compared"
 
     # What the result file has of it
 
@@ -260,9 +260,12 @@ class Comparison(ABC):
             for text in self.differing(other)
         ]
 
-    def differing(self, other: Any) -> Iterable[str]:  # noqa: ARG002
-        """Return what differs between a file and the baseline besides the numbers."""
-        return ()
+    def differing(self, other: Any) -> Iterator[str]:
+        """Yield what differs between a file and the baseline besides the numbers."""
+        for name in self.subject.alike:
+            was, now = self.baseline.setting(name), other.setting(name)
+            if was != now:
+                yield f"{name} is {_shown(now)}, {_shown(was)} in the baseline"
 
     def written(self, change: Change) -> Document:
         """Return a change as the result file has it."""
@@ -334,7 +337,7 @@ def verdict(
     return words[rises != (better == "higher")]
 
 
-def shown(value: Any) -> str:
+def _shown(value: Any) -> str:
     """Return a setting's value as warnings write it."""
     if isinstance(value, list):
         return ", ".join(map(str, value)) or "none"

@@ -34,16 +34,18 @@ Row = dict[str, Any]
 FIXED_N = measures.FIXED_N.name
 _TTFT, _ITL, _OSL = "time_to_first_token_ms", "inter_token_latency_ms", "output_sequence_length"
 _ALL = "all prompts"
+_MORE_RUNS = "more runs decide, as --repeats 5 makes"
 _OF_RUNS = tuple(measure.name for measure in measures.ENERGY)
-_CONDITIONS = (
-    *("num_ctx", "temperature", "top_p", "top_k", "max_tokens", "think", "cache", "start"),
-    *("iterations", "prompts"),
-)
 ALONE = (_TTFT, _ITL, "tokens_per_sec")  # columns that need no common N
 
 
 class Side(_comparable.Subject):
     """A benchmark as one side of comparisons."""
+
+    alike = (
+        *("num_ctx", "temperature", "top_p", "top_k", "max_tokens", "think", "cache", "start"),
+        *("iterations", "prompts"),
+    )
 
     def __init__(self, path: str, document: Document, choice: Choice) -> None:
         """Take its successful requests, apart by run; nearly empty runs are left out.
@@ -69,11 +71,7 @@ class Side(_comparable.Subject):
     @cached_property
     def conditions(self) -> tuple[Any, ...]:
         """What must be equal for runs to differ by noise alone."""
-        config = self.document["config"]
-        model, server = self.document["model"], self.document["server"]
-        asked = (str(config.get(name)) for name in _CONDITIONS)
-        about = (model["id"], model["digest"], model["quantization"])
-        return (*about, server["kind"], server["version"], *asked, self.prompts)
+        return (*super().conditions, self.prompts)
 
     def samples(self, metric: str, fixed_n: int | None) -> list[Samples]:
         """Return a metric's values in each run, by prompt; what is of whole runs has one."""
@@ -99,6 +97,8 @@ class Comparison(_comparable.Comparison):
     default = (*ALONE, FIXED_N)
     like = ("mode",)
     subject = Side
+    words = ("faster", "slower")
+    worded = ("ms", "tokens/s")  # all else is higher or lower
     gates_have_units = False
 
     @cached_property
@@ -162,17 +162,10 @@ class Comparison(_comparable.Comparison):
         return self._sure(column, (first, second), noises, facts)
 
     def _of_baseline(self, metric: str) -> list[Samples]:
-        if metric not in self._before:
-            self._before[metric] = self.baseline.samples(metric, self.fixed_n)
-        return self._before[metric]
-
-    @cached_property
-    def _before(self) -> dict[str, list[Samples]]:
-        return {}
-
-    @cached_property
-    def _noises(self) -> dict[tuple[Any, ...], Noise]:
-        return {}
+        if metric not in self.memory:
+            self.memory[metric] = self.baseline.samples(metric, self.fixed_n)
+        found: list[Samples] = self.memory[metric]
+        return found
 
     def _sure(
         self, column: Column, runs: Sides, noises: Sequence[Noise], facts: Document
@@ -189,12 +182,12 @@ class Comparison(_comparable.Comparison):
         values = math.exp(fmean(first)), math.exp(fmean(second))
         told = [_noise_facts(noise) for noise in dict.fromkeys(noises)]
         few = _uncertified(statistic, runs)
-        return Estimate(*values, change, interval, few, {**facts, "noise": told})
+        return Estimate(*values, change, interval, few, {**facts, "noise": told}, _MORE_RUNS)
 
     def _noise(self, side: Side, column: Column) -> Noise:
         """Return the noise between runs of a side's model on its machine."""
         key = (side.machine, side.model, column)
-        if key not in self._noises:
+        if key not in self.memory:
             groups: dict[Any, list[Samples]] = {}
             for one in self.history:
                 if one.machine and (one.machine, one.model) == key[:2]:
@@ -203,16 +196,9 @@ class Comparison(_comparable.Comparison):
                     groups.setdefault((one.conditions, counted), []).extend(filter(None, found))
             several = [group for group in groups.values() if len(group) > 1]
             seen = statistics.learnt(several, str(column.statistic))
-            self._noises[key] = statistics.noise(seen, sum(map(len, several)), self.confidence)
-        return self._noises[key]
-
-    def words(self, column: Column) -> tuple[str, str] | None:
-        """Return the words for times and speeds; what is only higher or lower has none."""
-        return ("faster", "slower") if column.unit in ("ms", "tokens/s") else None
-
-    def advice(self, change: Change) -> str:  # noqa: ARG002 - the same for all
-        """Return what decides a change whose interval holds a bound."""
-        return "more runs decide, as --repeats 5 makes"
+            self.memory[key] = statistics.noise(seen, sum(map(len, several)), self.confidence)
+        noise: Noise = self.memory[key]
+        return noise
 
     def config(self) -> Document:
         """Return what was asked for."""

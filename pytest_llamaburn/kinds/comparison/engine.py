@@ -74,10 +74,11 @@ def chosen(how: type[Comparison], asked: Asked) -> Choice:
             option = name.replace("_", "-")
             raise SettingsError(f"compare: --{option} is not for {how.noun}s")
     columns = (how.column(text, "--columns") for text in asked.columns or how.default)
+    sort = asked.sort or "time"
     return Choice(
         tuple(dict.fromkeys(columns)),
         tuple(how.gate(text) for text in asked.fail_if),
-        how.sort_key(asked.sort or "time"),
+        sort if sort in ("time", "model") else how.column(sort, "--sort").name,
         _share(asked.margin or "3%"),
     )
 
@@ -138,8 +139,7 @@ def _weighed(
     column = compared.gated(gate.column)
     change = next((change for change in changes if change.column == column), None)
     found = change.estimate if change else Estimate(reason=compared.absent(column))
-    advice = compared.advice(change) if change else ""
-    word, reason = gates.weigh_change(found._asdict(), gate.bound, column.better, advice)
+    word, reason = gates.weigh_change(found._asdict(), gate.bound, column.better, found.advice)
     return {
         "expression": gate.expression,
         "file": other.label,

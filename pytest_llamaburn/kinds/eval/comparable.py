@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from pytest_llamaburn import criteria
 from pytest_llamaburn.errors import ResultsError
 from pytest_llamaburn.kinds import _comparable
-from pytest_llamaburn.kinds._comparable import Change, Column, Estimate, Subject, shown
+from pytest_llamaburn.kinds._comparable import Change, Column, Estimate, Subject
 from pytest_llamaburn.kinds.eval.measures import MEASURES
 from pytest_llamaburn.stats import figures
 
@@ -34,10 +34,6 @@ _SHARES: dict[str, Callable[[Document], bool | None]] = {
     "correct_of_parsed": lambda answer: None if _unread(answer) else answer["correct"],
     "unparsable": _unread,
 }
-_ALIKE = (
-    *("judge", "judge_repeats", "temperature", "max_tokens", "web_search", "samples", "seed"),
-    *("system", "few_shot", "choice_by"),
-)
 _BEFORE = {"few_shot": 0, "choice_by": "text"}  # what files of earlier versions do not say
 _F_SCORE = "f_score"
 _ON_A_SCALE = "1 to 5"
@@ -45,6 +41,11 @@ _ON_A_SCALE = "1 to 5"
 
 class Marked(Subject):
     """An eval as one side of comparisons."""
+
+    alike = (
+        *("judge", "judge_repeats", "temperature", "max_tokens", "web_search", "samples", "seed"),
+        *("system", "few_shot", "choice_by"),
+    )
 
     @cached_property
     def items(self) -> dict[tuple[Any, ...], Document]:
@@ -78,18 +79,17 @@ class Comparison(_comparable.Comparison):
     subject = Marked
     changes_key = "differences"
 
-    def check(self) -> None:
-        """Raise ResultsError for a file that has no question of the baseline."""
-        for other in self.others:
-            if not self._shared(other):
-                raise ResultsError(
-                    f"compare: {other.path} has no question in common with the baseline, "
-                    f"{self.baseline.path}"
-                )
-
     def columns(self, other: Marked) -> list[Column]:
-        """Return the marks that either side has, those of criteria first."""
+        """Return the marks that either side has, those of criteria first.
+
+        Raises ResultsError for a file that has no question of the baseline.
+        """
         sides, shared = (self.baseline.items, other.items), self._shared(other)
+        if not shared:
+            raise ResultsError(
+                f"compare: {other.path} has no question in common with the baseline, "
+                f"{self.baseline.path}"
+            )
         unread = any(_mark(side[key], "unparsable") for side in sides for key in shared)
         redefined = self._redefined(other)
         found = dict.fromkeys(name for s in sides for item in s.values() for name in item["scores"])
@@ -125,20 +125,13 @@ class Comparison(_comparable.Comparison):
         facts = {"questions": len(pairs), "shared": len(shared)}
         return Estimate(*values, found.value, found.ci95, found.reason, facts)
 
-    def margin(self, column: Column) -> float:
-        """Return which differences of a mark are the same: a share of its scale."""
-        return self.choice.margin * (4 if column.unit == _ON_A_SCALE else 1)
-
     def file(self, subject: Marked) -> Document:
         """Return a file as the comparison tells of it, with its eval set."""
         return {**super().file(subject), "eval_set": subject.document["results"]["eval_set"]}
 
     def differing(self, other: Marked) -> Iterator[str]:
         """Yield what differs from the baseline besides the marks."""
-        for name in _ALIKE:
-            was, now = self.baseline.setting(name), other.setting(name)
-            if was != now:
-                yield f"{name} is {shown(now)}, {shown(was)} in the baseline"
+        yield from super().differing(other)
         sets = [one.document["results"]["eval_set"]["sha256"] for one in (self.baseline, other)]
         if sets[0] != sets[1]:
             yield "the eval set is another one: only questions that are the same are compared"
@@ -181,8 +174,8 @@ def _column(name: str) -> Column:
     of_shares = name in _SHARES or name in criteria.SHARES_OF_GRADES or name == _F_SCORE
     is_share = of_shares or criteria.named(name).scale == (0, 1)
     measure = MEASURES.get(name)
-    unit = "share" if is_share else _ON_A_SCALE
-    return Column(name, unit, measure.better if measure else "higher")
+    better = measure.better if measure else "higher"
+    return Column(name, "share", better) if is_share else Column(name, _ON_A_SCALE, better, width=4)
 
 
 def _mark(item: Document, name: str) -> Any:

@@ -16,7 +16,7 @@ from pytest_llamaburn import insights
 from pytest_llamaburn.energy import profiles
 from pytest_llamaburn.errors import ResultsError, SettingsError
 from pytest_llamaburn.kinds import _comparable
-from pytest_llamaburn.kinds._comparable import Change, Column, Estimate, Subject, shown
+from pytest_llamaburn.kinds._comparable import Change, Column, Estimate, Subject
 from pytest_llamaburn.kinds.stress.measures import MEASURES
 from pytest_llamaburn.stats import runs as statistics
 from pytest_llamaburn.stats import samples
@@ -30,26 +30,27 @@ Document = dict[str, Any]
 
 SHARE = "share"  # changes of a share are differences: it may well be 0 in the baseline
 POINTS = ("failure_point", "degradation_point")
-_ALIKE = (
-    *("mode", "arrival", "think_time", "isl", "osl", "max_tokens", "cache", "num_ctx", "prompts"),
-    "warmup",
-    *("temperature", "top_p", "top_k", "think", "degradation_factor", "failure_rate", "workers"),
-    *("level_requests", "level_duration", "duration", "warmup_window", "cooldown_window", "slo"),
-)
 _MORE_RUNS = "more earlier runs of the same load in the results directory make it narrower"
 _MORE_REQUESTS = "more requests make it narrower"
+_LOADED = {"concurrency": "clients", "rate": "a rate"}
 _UNITS = {"concurrency": "clients", "rate": "requests/s"}
 
 
 class Load(Subject):
     """A stress run as one side of comparisons."""
 
+    alike = (
+        *("mode", "arrival", "think_time", "isl", "osl", "max_tokens", "cache", "num_ctx"),
+        *("prompts", "warmup", "temperature", "top_p", "top_k", "think", "degradation_factor"),
+        *("failure_rate", "workers", "level_requests", "level_duration", "duration"),
+        *("warmup_window", "cooldown_window", "slo"),
+    )
+
     @cached_property
     def axis(self) -> str:
         """What its levels are numbers of: concurrency or rate."""
         levels = self.document["results"]["levels"]
-        arrival = self.document["config"].get("arrival")
-        rates = levels[0].get("concurrency") is None if levels else arrival
+        rates = levels[0].get("concurrency") is None if levels else self.setting("arrival")
         return "rate" if rates else "concurrency"
 
     @cached_property
@@ -60,11 +61,7 @@ class Load(Subject):
     @cached_property
     def conditions(self) -> tuple[Any, ...]:
         """What must be equal for runs to differ by noise alone."""
-        model, server = self.document["model"], self.document["server"]
-        config = self.document["config"]
-        about = (model["id"], model["digest"], model["quantization"])
-        more = (server["kind"], server["version"], self.machine, config.get("timeout_total"))
-        return (*about, *more, *(str(config.get(name)) for name in _ALIKE))
+        return (*super().conditions, self.setting("timeout_total"))
 
     def point(self, name: str) -> Document | None:
         """Return a failure or degradation point, None where the run has none."""
@@ -104,24 +101,21 @@ class Comparison(_comparable.Comparison):
             return found._replace(statistic=None, axis=found.statistic)
         return found
 
-    def check(self) -> None:
-        """Raise ResultsError where clients loaded one run and a rate another."""
-        words = {"rate": "a rate", "concurrency": "clients"}
-        axis = self.baseline.axis
-        for other in self.others:
-            if other.axis != axis:
-                raise ResultsError(
-                    f"compare: {other.path} was loaded by {words[other.axis]}, the baseline by "
-                    f"{words[axis]}: they have no level in common"
-                )
+    def columns(self, other: Load) -> list[Column]:
+        """Return what is compared, lowest level first, then the points.
+
+        Raises ResultsError where clients loaded one run and a rate another.
+        """
+        both, axis = (self.baseline, other), self.baseline.axis
+        if other.axis != axis:
+            raise ResultsError(
+                f"compare: {other.path} was loaded by {_LOADED[other.axis]}, the baseline by "
+                f"{_LOADED[axis]}: they have no level in common"
+            )
         for of in self.choice.every:
             if of.axis not in (None, axis):
                 raise SettingsError(f"{of.metric}.{of.axis}: these loads have no {of.axis}")
-
-    def columns(self, other: Load) -> list[Column]:
-        """Return what is compared, lowest level first, then the points."""
-        both = (self.baseline, other)
-        bounded = any(one.document["config"].get("slo") for one in both)
+        bounded = any(one.setting("slo") for one in both)
         asked = (of for of in self.choice.columns if bounded or of.metric != "goodput_share")
         gated = (self.gated(gate.column) for gate in self.choice.gates)
         wanted = [of._replace(axis=None) for of in (*asked, *gated)]
@@ -153,7 +147,9 @@ class Comparison(_comparable.Comparison):
         few = _uncertified((self.baseline, other), column) if interval else None
         reason = few if interval else self._unknown(other, column, noise)
         facts = {"noise": noise if interval else None}
-        return Estimate(*pair, _difference(pair, column.unit), interval, reason, facts)
+        advice = _MORE_RUNS if facts["noise"] else _MORE_REQUESTS
+        change = _difference(pair, column.unit)
+        return Estimate(*pair, change, interval, reason, facts, advice)
 
     def _interval(
         self, other: Load, of: Column, pair: Sequence[float | None]
@@ -165,9 +161,9 @@ class Comparison(_comparable.Comparison):
         own = _own_interval((self.baseline, other), of, self.confidence)
         if own:
             return own, None
-        if of not in self._noises:
-            self._noises[of] = self._noise(of)
-        runs, found = self._noises[of]
+        if of not in self.memory:
+            self.memory[of] = self._noise(of)
+        runs, found = self.memory[of]
         noise = {"runs": runs, "std": found and math.sqrt(found.variance)}
         zero = of.unit != SHARE and min(before, now) <= 0
         if zero or runs < statistics.LEAST_RUNS or not (found and found.variance):
@@ -177,10 +173,6 @@ class Comparison(_comparable.Comparison):
         middle = _scaled(now, of) - _scaled(before, of)
         ends = middle - half, middle + half
         return [end if of.unit == SHARE else math.expm1(end) for end in ends], noise
-
-    @cached_property
-    def _noises(self) -> dict[Column, tuple[int, Part | None]]:
-        return {}
 
     def _noise(self, of: Column) -> tuple[int, Part | None]:
         """Return how many earlier runs were made alike, and how much they differ."""
@@ -213,10 +205,6 @@ class Comparison(_comparable.Comparison):
             return "the baseline has no optimal level: name one, as in requests_per_sec@8:-5%"
         return f"the files have no level {column.level:g} in common"
 
-    def advice(self, change: Change) -> str:
-        """Return what decides a change whose interval holds a bound."""
-        return _MORE_RUNS if change.estimate.facts.get("noise") else _MORE_REQUESTS
-
     def file(self, subject: Load) -> Document:
         """Return a file as the comparison tells of it, with its mode and axis."""
         mode = subject.document["config"]["mode"]
@@ -224,11 +212,8 @@ class Comparison(_comparable.Comparison):
 
     def differing(self, other: Load) -> Iterator[str]:
         """Yield what differs from the baseline besides the numbers, and what disturbed either."""
+        yield from super().differing(other)
         before, after = self.baseline.document, other.document
-        for name in _ALIKE:
-            was, now = before["config"].get(name), after["config"].get(name)
-            if was != now:
-                yield f"{name} is {shown(now)}, {shown(was)} in the baseline"
         if after["status"] != "complete":
             yield f"it is {after['status']}"
         if self.baseline.machine != other.machine:
