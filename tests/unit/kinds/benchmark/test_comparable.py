@@ -11,7 +11,7 @@ from virtual_runs import Machine, benchmark, dice, rows
 
 from pytest_llamaburn import gates
 from pytest_llamaburn.energy import profiles
-from pytest_llamaburn.kinds.benchmark.comparable import FIXED_N, Comparison
+from pytest_llamaburn.kinds.benchmark.comparable import FIXED_N
 from pytest_llamaburn.stats import runs as evidence
 from pytest_llamaburn.stats import samples
 from pytest_llamaburn.stats.runs import Noise, Part
@@ -224,6 +224,20 @@ def test_a_quantile_that_may_be_zero_is_told_without_a_crash() -> None:
             row["queue_ms"] = 0.0 if row["iteration"] < 1 else 1.0
     found = changes(*made, columns=["queue_ms.p50"])["queue_ms.p50"]
     assert found["verdict"] == "inconclusive"
+
+
+@pytest.mark.parametrize(
+    ("name", "word"),
+    [(TTFT, "slower"), ("tokens_per_sec", "slower"), ("tokens_per_chunk", "higher")],
+)
+def test_times_and_speeds_are_faster_or_slower_and_all_else_higher_or_lower(
+    name: str, word: str
+) -> None:
+    made = documents([1.0, 0.8])
+    for number, document in enumerate(made):
+        for row in document["results"]["runs"]:
+            row["tokens_per_chunk"] = 1.0 + number
+    assert changes(*made, columns=[name])[name]["verdict"] == word
 
 
 # Noise between runs
@@ -459,6 +473,17 @@ def test_a_gate_fails_when_the_change_is_surely_worse(
     assert gates.change_sentence(found).startswith(f"{expression}: B: {verdict}: ")
 
 
-def test_a_sort_is_a_word_or_a_column() -> None:
-    keys = [Comparison.sort_key(word) for word in ("time", "model", "tps")]
-    assert keys == ["time", "model", "tokens_per_sec"]
+def test_a_gate_is_undecided_where_the_interval_holds_the_bound_or_is_missing() -> None:
+    asked = {"columns": [TTFT], "fail_if": ["tps:-5%", "energy_wh:+1%"]}
+    found = whole(*documents([1.0, 0.98], runs=1), **asked)["results"]["gates"]
+    assert [gate["verdict"] for gate in found] == ["undecided", "undecided"]
+    assert "the interval holds the bound" in gates.change_sentence(found[0])
+    assert gates.change_sentence(found[1]) == (
+        "energy_wh:+1%: B: undecided: no request of A gave a value"
+    )
+
+
+def test_a_gate_judges_every_other_file() -> None:
+    made = documents([1.0, 0.9, 1.0])
+    found = whole(*made, fail_if=["tps:-5%"], baseline=2)["results"]["gates"]
+    assert [(gate["file"], gate["verdict"]) for gate in found] == [("A", "pass"), ("B", "fail")]

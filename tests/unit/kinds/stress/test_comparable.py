@@ -181,6 +181,19 @@ def test_what_else_differs_is_warned_of(tmp_path: Path) -> None:
     ]
 
 
+def test_a_busy_machine_on_either_side_is_warned_of(tmp_path: Path) -> None:
+    before = run(tmp_path, "a", level(2), facts={"other_cpu_share": 0.5})
+    after = run(tmp_path, "b", level(2), warmup=0)
+    document = json.loads(after.read_text())
+    document["contended"] = True
+    after.write_text(json.dumps(document))
+    assert [one["text"] for one in compared(before, after)["results"]["warnings"]] == [
+        "warmup is 0, 2 in the baseline",
+        "the baseline was measured while other programs used much of the machine",
+        "it was allowed to run beside other measurements",
+    ]
+
+
 def test_every_report_shows_the_changes(tmp_path: Path) -> None:
     before = run(tmp_path, "a", level(2), level(8), facts=searched(10, 8, 12))
     after = run(tmp_path, "b", level(8, slots=1), facts=searched(20, 18, 22))
