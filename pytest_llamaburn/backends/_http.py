@@ -295,7 +295,8 @@ class Wire:
         opening = loop.create_connection(
             Connection, self.address.host, self.address.port, ssl=self._tls
         )
-        transport, self._connection = await asyncio.wait_for(opening, self.deadlines.connect)
+        async with asyncio.timeout(self.deadlines.connect):  # Python 3.11's wait_for loses a Ctrl-C
+            transport, self._connection = await opening
         transport.set_write_buffer_limits(0)  # uvloop then sends in write(), not some time later
         return (perf_counter() - started) * 1e3
 

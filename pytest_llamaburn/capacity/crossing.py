@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     Curve = Callable[[float], float]
 
 NEAR = 0.6  # levels from this share of the highest one on tell of its queue
-_SIGNIFICANT = 10.8
+_SIGNIFICANT = 6.63  # chi-square, 1 degree of freedom, 99 %
 _ROOM = 0.9  # of the rate is the most that a background not proven higher is taken for
 _CLUSTER = 20  # errors this many requests apart are taken as independent
 

@@ -79,10 +79,16 @@ def closed(queue: Queue, deadline_ns: float, think_ns: float = 0.0) -> Curve:
     Between whole numbers it is a straight line.
     """
     work = _dealt(queue.work_ns)
+    spared = 0  # so many clients lose nothing, nor do fewer
 
     @cache
     def share(clients: int) -> float:
-        return _closed_share(work, queue.slots, clients, deadline_ns, think_ns)
+        nonlocal spared
+        if clients <= spared:
+            return 0.0
+        found = _closed_share(work, queue.slots, clients, deadline_ns, think_ns)
+        spared = spared if found else clients
+        return found
 
     def curve(level: float) -> float:
         low = max(1, math.floor(level))

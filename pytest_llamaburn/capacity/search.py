@@ -111,6 +111,7 @@ class Level:
     runs: list[list[Record]] = field(default_factory=list)
     visits: list[list[Record]] = field(default_factory=list)  # but for disturbed ones
     _seen: Any = None
+    _held: tuple[int, list[list[Record]]] = (0, [])  # of so many requests
 
     @property
     def limited(self) -> int:
@@ -128,7 +129,7 @@ class Level:
 
     def settle(self, above: Sequence[list[Record]], below: Sequence[list[Record]]) -> None:
         """Find the visits that were not disturbed, as those to levels above and below show too."""
-        self.visits, self._seen = visits.settled(self._held(), self.burst, above, below), None
+        self.visits, self._seen = visits.settled(self.held(), self.burst, above, below), None
 
     def seen(self) -> tuple[crossing.Sample, tuple[float, float, float]]:
         """Return the counted requests and (share failed, its lower, its upper bound)."""
@@ -139,8 +140,13 @@ class Level:
         found: tuple[crossing.Sample, tuple[float, float, float]] = self._seen
         return found
 
-    def _held(self) -> list[list[Record]]:
+    def held(self) -> list[list[Record]]:
         """Return the requests of each stretch in which the load was whole; all if it never was."""
+        if self._held[0] != self.issued:
+            self._held = self.issued, self._stretches()
+        return self._held[1]
+
+    def _stretches(self) -> list[list[Record]]:
         load = measuring_window.Load(self.value, CLIENTS if self.burst else RATE, self.pause_ns)
         runs = self._kept_up()
         found = [
@@ -318,11 +324,12 @@ class Pursuit(ABC):
         """
         others = crossing.background(self.samples, self.limits.failure_rate)
         levels = [*self.trusted.values()]
+        cut = [late(level) for level in reversed(levels)][::-1]  # fewer clients are quick to play
         n = [len(level.seen()[0].failed) for level in levels]
         fitted = stats.rising([level.seen()[1][0] for level in levels], n)
         for share in set(fitted):
             block = [i for i, one in enumerate(fitted) if one == share]
-            shares = [crossing.both(late(levels[i]), others(levels[i].value)) for i in block]
+            shares = [crossing.both(cut[i], others(levels[i].value)) for i in block]
             said = np.average(shares, weights=[n[i] for i in block])
             runs = [run for i in block for run in levels[i].counted()]
             effect = clustered.design_effect([visits.flags(run) for run in runs])

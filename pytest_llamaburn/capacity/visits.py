@@ -7,7 +7,7 @@ level shows that, and the worse of the two is then set aside for points; the lev
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
@@ -26,6 +26,13 @@ _VARY = 0.6  # a service's coefficient of variation
 _SLOWER = 0.15  # in the logarithm of the throughput: less than that is no disturbance
 _CLUSTER = 20  # failures this many requests apart are taken as independent
 _FEWEST = 12  # requests of a visit that can be told from another
+
+
+class _Pace(NamedTuple):
+    """How many requests ended in a time."""
+
+    count: int
+    span_ns: int
 
 
 def settled(
@@ -57,7 +64,8 @@ def _slow(run: Sequence[Record], others: Visits, above: Visits, below: Visits) -
 
 def slower_than_any(run: Sequence[Record], near: Visits, others: Visits = ()) -> bool:
     """Return whether a visit is slower than its nearest neighbours, be they few or many."""
-    return any(slower(run, [*others, *near[:n]]) for n in range(1, len(near) + 1))
+    mine, theirs, nearest = _pace(run), _paces(others), _paces(near)
+    return any(_behind(mine, [*theirs, *nearest[:n]]) for n in range(1, len(nearest) + 1))
 
 
 def _fails(run: Sequence[Record], others: Visits, burst: int, above: Visits) -> bool:
@@ -98,14 +106,18 @@ def worse(run: Sequence[Record], others: Sequence[Sequence[Record]]) -> float:
     return float(mine.mean() - theirs.mean()) / error if error else 0.0
 
 
-def slower(run: Sequence[Record], others: Sequence[Sequence[Record]]) -> bool:
+def slower(run: Sequence[Record], others: Visits) -> bool:
     """Return whether a visit was served slower than some others, beyond chance and by much."""
-    mine = _pace([run])
-    theirs = _pace(others)
-    if min(mine[0], theirs[0]) < _FEWEST:
+    return _behind(_pace(run), _paces(others))
+
+
+def _behind(mine: _Pace, others: Sequence[_Pace]) -> bool:
+    theirs = _Pace(sum(one.count for one in others), sum(one.span_ns for one in others))
+    if min(mine.count, theirs.count) < _FEWEST:
         return False
-    chance = _Z * _VARY * math.sqrt(1 / mine[0] + 1 / theirs[0])
-    return math.log(theirs[1] / mine[1]) > max(_SLOWER, chance)
+    chance = _Z * _VARY * math.sqrt(1 / mine.count + 1 / theirs.count)
+    faster = theirs.count / theirs.span_ns * mine.span_ns / mine.count
+    return math.log(faster) > max(_SLOWER, chance)
 
 
 def flags(run: Sequence[Record]) -> clustered.Flags:
@@ -113,14 +125,15 @@ def flags(run: Sequence[Record]) -> clustered.Flags:
     return np.array([r.failure is not None for r in run], bool)
 
 
-def _pace(runs: Sequence[Sequence[Record]]) -> tuple[int, float]:
-    """Return how many requests were worked on, and how many a second, from first to last end.
+def _paces(runs: Visits) -> list[_Pace]:
+    return [_pace(run) for run in runs]
+
+
+def _pace(run: Sequence[Record]) -> _Pace:
+    """Return how many requests were worked on, from the first end to the last.
 
     One that failed in the middle took its slot too; one that was refused or only waited did not.
     """
-    count, span_ns = 0, 0
-    for run in runs:
-        ends = [r.end_ns for r in run if r.failure is None or r.first_ns is not None]
-        if len(ends) > 1:
-            count, span_ns = count + len(ends) - 1, span_ns + max(ends) - min(ends)
-    return (count, count / span_ns * 1e9) if span_ns else (0, 0.0)
+    ends = [r.end_ns for r in run if r.failure is None or r.first_ns is not None]
+    span_ns = max(ends) - min(ends) if ends else 0
+    return _Pace(len(ends) - 1, span_ns) if span_ns else _Pace(0, 0)

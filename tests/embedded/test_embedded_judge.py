@@ -9,7 +9,7 @@ from fake_judges import judging
 
 from pytest_llamaburn.judges import Case, Panel, Score
 
-PARIS = Case("What is the capital of France?", "It is Paris.", "Paris")
+PARIS = Case("Capital of France?", "Paris", "Paris")  # on which this judge has little to say
 
 
 async def judged() -> tuple[Score, Score]:

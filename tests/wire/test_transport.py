@@ -17,6 +17,7 @@ from hypothesis import strategies as st
 from scripted import (
     Close,
     Hang,
+    OllamaFacade,
     Pause,
     Replaying,
     Request,
@@ -337,3 +338,34 @@ def test_progress_is_the_newest_text_and_neither_role_nor_comment() -> None:
     assert asyncio.run(newest(role))[0] is None
     last, stamps = asyncio.run(newest(role, text))
     assert last == stamps[2]
+
+
+@pytest.mark.parametrize("steps", range(6))
+def test_a_cut_is_not_lost_in_the_moment_in_which_a_connection_opens(
+    steps: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The loop takes a few steps from the connection to whoever waits for it: each is tried."""
+    opening: asyncio.Task[float | None]
+
+    async def cut() -> bool:
+        for _ in range(steps):
+            await asyncio.sleep(0)
+        return opening.cancel()
+
+    class Cutting(Connection):
+        def connection_made(self, transport: asyncio.BaseTransport) -> None:
+            super().connection_made(transport)
+            cuts.append(asyncio.create_task(cut()))
+
+    async def opened() -> None:
+        nonlocal opening
+        wire = ollama.Backend(settings_for(server.host)).wire()
+        opening = asyncio.create_task(wire.open())
+        await asyncio.wait([opening])
+        assert opening.cancelled() is await cuts[0]
+        wire.close()
+
+    cuts: list[asyncio.Task[bool]] = []
+    monkeypatch.setattr(_http, "Connection", Cutting)
+    with ScriptedServer(OllamaFacade()) as server:
+        asyncio.run(opened())

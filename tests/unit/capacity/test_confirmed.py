@@ -7,9 +7,10 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 from loads import alone, closed, failed, level, saved, searched
-from virtual_server import VirtualServer, ramp
+from virtual_server import VirtualServer, clients, drive, ramp
 
-from pytest_llamaburn.capacity import search
+from pytest_llamaburn.capacity import loops, search
+from pytest_llamaburn.capacity.search import Limits
 from pytest_llamaburn.load.step import CLIENTS, Step
 from pytest_llamaburn.reports import table
 
@@ -38,13 +39,16 @@ def test_it_takes_the_nearest_numbers_of_clients_on_its_own_sides(
 def test_a_search_confirms_its_point_where_the_budget_allows_it() -> None:
     few = [ramp(VirtualServer(1, "constant"), "closed", seed).failure for seed in range(4)]
     assert all(found.confirmed for found in few)
-    more = [ramp(VirtualServer(3, "lognormal"), "closed", seed).failure for seed in range(10)]
-    assert sum(found.confirmed for found in more) >= 6
+    for slots in (3, 8):
+        more = [ramp(VirtualServer(slots, "bimodal"), "closed", seed).failure for seed in range(6)]
+        assert sum(found.confirmed for found in more) >= 3
 
 
 def test_a_search_whose_budget_is_spent_says_that_its_point_is_not_confirmed() -> None:
-    points = [ramp(VirtualServer(8, "bimodal"), "closed", seed).failure for seed in range(6)]
-    assert not all(point.confirmed for point in points)
+    limits = Limits(1, 1000, 10_500_000_000, budget=420)
+    found, _ = drive(loops.search(limits), clients(VirtualServer(8, "bimodal").seed(1)))
+    assert found.estimate is not None
+    assert not found.confirmed
     assert not ramp(VirtualServer(3, "lognormal"), "poisson", 1).failure.confirmed
 
 

@@ -51,16 +51,16 @@ def errors(server: VirtualServer, loop: str, seeds: int) -> list[float]:
 
 @pytest.mark.parametrize(("service", "slots", "loop"), SERVERS)
 def test_the_failure_point_is_found(service: str, slots: int, loop: str) -> None:
-    off = errors(VirtualServer(slots, service), loop, seeds=12)
-    assert sum(e <= 0.10 for e in off) >= 12
-    assert sum(e <= 0.05 for e in off) >= 9
+    off = errors(VirtualServer(slots, service), loop, seeds=8)
+    assert sum(e <= 0.10 for e in off) == 8
+    assert sum(e <= 0.05 for e in off) >= 6
 
 
 @pytest.mark.parametrize("loop", ["closed", "poisson"])
-def test_it_is_found_within_a_tenth_in_98_of_100_searches(loop: str) -> None:
-    off = errors(VirtualServer(3, "lognormal"), loop, seeds=100)
-    assert sum(e <= 0.10 for e in off) >= 98
-    assert sum(e <= 0.05 for e in off) >= 90
+def test_it_is_found_within_a_tenth_in_49_of_50_searches(loop: str) -> None:
+    off = errors(VirtualServer(3, "lognormal"), loop, seeds=50)
+    assert sum(e <= 0.10 for e in off) >= 49
+    assert sum(e <= 0.05 for e in off) >= 45
 
 
 def test_the_failure_point_is_found_for_clients_that_pause() -> None:

@@ -2,12 +2,22 @@
 
 from __future__ import annotations
 
-import pytest
-from virtual_server import SECOND, Outside, VirtualServer, ramp, true_failure_point
+import itertools
 
-from pytest_llamaburn.capacity import loops, visits
+import pytest
+from virtual_server import (
+    SECOND,
+    Outside,
+    VirtualServer,
+    drive,
+    ramp,
+    schedules,
+    true_failure_point,
+)
+
+from pytest_llamaburn.capacity import loops, open_loop, visits
 from pytest_llamaburn.capacity.search import Limits
-from pytest_llamaburn.load.records import Record
+from pytest_llamaburn.load.records import Probe, Record
 
 
 def visit(clients: int, count: int, failed: int, seconds: float = 1.0) -> list[Record]:
@@ -108,6 +118,89 @@ def test_a_visit_that_levels_above_contradict_is_set_aside() -> None:
     assert visits.settled([broken]) == [broken]
     few = visit(4, 8, 3)
     assert visits.settled([few], 0, [above]) == [few]
+
+
+def test_a_visit_slower_than_levels_on_both_sides_is_set_aside() -> None:
+    slow, below, above = visit(8, 64, 0, seconds=4), visit(6, 48, 0), visit(9, 72, 0)
+    assert visits.settled([slow], 0, [above], [below]) == []
+    assert visits.settled([slow], 0, [], [below]) == [slow]  # its load may slow a server down
+    assert visits.settled([slow], 0, [visit(9, 72, 0, seconds=4)], [below]) == [slow]
+
+
+def test_levels_next_to_a_visit_show_what_those_farther_up_do_not() -> None:
+    broken, next_to_it, far_up = visit(4, 40, 14), visit(5, 100, 0), visit(9, 300, 200)
+    assert visits.settled([broken], 0, [next_to_it, far_up]) == []
+    assert visits.settled([broken], 0, [far_up]) == [broken]
+
+
+def test_a_request_that_failed_in_the_middle_was_worked_on() -> None:
+    calm = visit(4, 80, 0)
+    failed = [one._replace(failure="reset", first_ns=one.sent_ns + 1) for one in calm]
+    refused = [one._replace(failure="queue_full", first_ns=None) for one in calm]
+    assert not visits.slower(calm[:20] + failed[20:], [calm])
+    assert visits._pace(failed) == visits._pace(calm)
+    assert visits._pace(refused).count == 0
+
+
+def waited(clients: int, count: int, deadline_s: float = 10.0) -> list[Record]:
+    """Return what so many clients of a server with one slot see, a second each."""
+    server = VirtualServer(1, "constant", deadline_s=deadline_s)
+    return server.closed(clients, count)
+
+
+def told(kind: loops._Closed, level: int, records: list[Record]) -> None:
+    sending = kind.send(level, len(records), burst=level, fresh=True)
+    next(sending)
+    with pytest.raises(StopIteration):
+        sending.send(records)
+
+
+def test_a_failing_level_that_those_below_foretold_is_probed_again_only_with_enough_left() -> None:
+    kind = loops._Closed(Limits(1, 64, 10 * SECOND))
+    told(kind, 8, waited(8, 60))
+    told(kind, 12, waited(12, 60))
+    assert kind.bad(kind.levels[12])
+    assert kind.doubtful() == 12
+    assert kind.doubtful(lone=False) is None
+    told(kind, 6, [r._replace(failure="reset") for r in waited(6, 60)])
+    assert kind.doubtful(lone=False) == 6
+
+
+def test_the_first_level_that_fails_surprises() -> None:
+    assert searched({8: [(60, 12)]}).doubtful(lone=False) == 8
+
+
+def test_a_level_far_below_the_point_that_fails_by_chance_does_not_draw_the_search() -> None:
+    kind = searched({2: [(40, 4)], 4: [(40, 0)], 24: [(90, 0)], 28: [(90, 20)]})
+    assert kind.under(26.0) == 24
+    assert searched({24: [(90, 0)], 26: [(90, 20)]}).under(25.0) == 25
+
+
+@pytest.mark.parametrize(
+    ("level", "far", "wanted"),
+    [(1, 2, 2), (4, 90, 16), (32, 90, 64), (32, 50, 49), (64, 77, 80), (64, 68, 73)],
+)
+def test_a_rise_takes_a_level_just_below_the_point_then_one_just_above(
+    level: int, far: float, wanted: int
+) -> None:
+    assert loops._Closed(Limits(1, 999, 10 * SECOND)).next(level, far) == wanted
+
+
+@pytest.mark.parametrize("pattern", ["poisson", "static"])
+def test_a_first_rate_that_was_disturbed_is_no_point(pattern: str) -> None:
+    server = VirtualServer(3, "lognormal").seed(3)
+    limits = Limits(
+        0.5, 1000, 10_500_000_000, budget=730, alone=open_loop.idle(server.closed(1, 20))
+    )
+    send, probes = schedules(server, pattern, 3), itertools.count()
+
+    def disturbed(probe: Probe) -> list[Record]:
+        records = send(probe)
+        broken = range(10, 22) if next(probes) == 0 else ()
+        return [r._replace(failure="reset") if i in broken else r for i, r in enumerate(records)]
+
+    found, _ = drive(loops.search(limits), disturbed)
+    assert found.estimate == pytest.approx(true_failure_point(server, pattern, 5000), rel=0.1)
 
 
 def test_points_come_from_no_disturbed_visit_and_from_no_burst() -> None:
