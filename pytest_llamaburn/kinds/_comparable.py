@@ -8,11 +8,14 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from functools import cached_property
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
 
 from pytest_llamaburn import gates
 from pytest_llamaburn.energy import profiles
+from pytest_llamaburn.errors import ResultsError, SettingsError
 from pytest_llamaburn.stats import runs
+from pytest_llamaburn.store import results
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -21,6 +24,7 @@ if TYPE_CHECKING:
 
 Document = dict[str, Any]
 
+LAST = "last"  # of --compare: the newest earlier file
 _SHOWN = 60  # characters of a setting's value
 
 
@@ -128,6 +132,7 @@ class Subject:
 class Comparison(ABC):
     """Files of one kind, one of them the baseline. Each kind has a subclass."""
 
+    kind: ClassVar[str]
     noun: ClassVar[str] = "run"
     options: ClassVar[tuple[str, ...]] = ("columns", "fail_if", "margin")  # of the command
     measures: ClassVar[Mapping[str, Measure]] = {}
@@ -183,6 +188,19 @@ class Comparison(ABC):
         """
         name, bound = gates.bound_of(expression)
         return Gate(expression, cls.column(name, "--fail-if"), bound)
+
+    @classmethod
+    def check_asked(cls, settings: Any) -> None:
+        """Raise UsageError where --compare names no file of the kind, or --fail-if is no gate."""
+        for text in settings.fail_if:
+            cls.gate(text)
+        if settings.fail_if and settings.compare is None:
+            raise SettingsError("--fail-if judges a comparison: name the baseline with --compare")
+        if settings.compare not in (None, LAST):
+            path = results.find(Path(settings.results_dir), settings.compare)
+            schema = results.load(path)["schema"]
+            if schema != results.PREFIX + cls.kind:
+                raise ResultsError(f"{path} is no {cls.noun}: its schema is {schema}")
 
     @cached_property
     def intervals(self) -> int:

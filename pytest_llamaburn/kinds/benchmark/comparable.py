@@ -89,7 +89,7 @@ class Side(_comparable.Subject):
 class Comparison(_comparable.Comparison):
     """Benchmarks in order, and how sure to be of what differs between them."""
 
-    noun = "benchmark"
+    kind = noun = "benchmark"
     options = ("columns", "fail_if", "sort", "margin")
     measures = _comparable.comparable(
         {name: m for name, m in MEASURES.items() if m.statistics or name in _OF_RUNS}

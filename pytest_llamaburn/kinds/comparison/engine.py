@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from pytest_llamaburn import gates
 from pytest_llamaburn.errors import ResultsError, SettingsError
-from pytest_llamaburn.kinds._comparable import Choice, Estimate
+from pytest_llamaburn.kinds._comparable import LAST, Choice, Estimate
 from pytest_llamaburn.store import results
 
 if TYPE_CHECKING:
@@ -23,8 +23,6 @@ if TYPE_CHECKING:
     from pytest_llamaburn.kinds._comparable import Change, Comparison, Gate, Subject
 
 Document = dict[str, Any]
-
-LAST = "last"
 
 
 class Asked(NamedTuple):
@@ -158,20 +156,6 @@ def broken(document: Document) -> list[str]:
 
 
 # A new result file and the baseline that its settings name
-
-
-def check(settings: Any, kind: str) -> None:
-    """Raise UsageError where --compare names no file of the kind, or --fail-if is no gate."""
-    how = comparison_of(kind)
-    for text in settings.fail_if:
-        how.gate(text)
-    if settings.fail_if and settings.compare is None:
-        raise SettingsError("--fail-if judges a comparison: name the baseline with --compare")
-    if settings.compare not in (None, LAST):
-        path = results.find(Path(settings.results_dir), settings.compare)
-        schema = results.load(path)["schema"]
-        if schema != results.PREFIX + kind:
-            raise ResultsError(f"{path} is no {how.noun}: its schema is {schema}")
 
 
 def with_baseline(path: Path, settings: Any) -> tuple[Path | None, list[str]]:

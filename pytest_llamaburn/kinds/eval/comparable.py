@@ -74,7 +74,7 @@ class Marked(Subject):
 class Comparison(_comparable.Comparison):
     """Evals, one of them the baseline, compared over the questions that both have."""
 
-    noun = "eval"
+    kind = noun = "eval"
     options = ("margin",)
     subject = Marked
     changes_key = "differences"

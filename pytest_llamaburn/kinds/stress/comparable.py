@@ -78,6 +78,7 @@ class Load(Subject):
 class Comparison(_comparable.Comparison):
     """Stress runs, one of them the baseline, and earlier ones that show the noise."""
 
+    kind = "stress"
     noun = "stress run"
     measures = _comparable.comparable(
         {name: m for name, m in MEASURES.items() if m.of_level or name in POINTS},

@@ -16,8 +16,8 @@ from pytest_llamaburn.energy import profiles, timeline
 from pytest_llamaburn.errors import SettingsError
 from pytest_llamaburn.kinds import _energy
 from pytest_llamaburn.kinds._file import Distribution, Part, RunFile, opening
-from pytest_llamaburn.kinds.comparison import engine as comparing
-from pytest_llamaburn.kinds.stress import comparable, findings, levels, measures, plan
+from pytest_llamaburn.kinds.stress import findings, levels, measures, plan
+from pytest_llamaburn.kinds.stress.comparable import Comparison
 from pytest_llamaburn.load import rows
 from pytest_llamaburn.load.rows import record_of
 from pytest_llamaburn.load.step import CLIENTS, RATE, SERVER_GONE, Step
@@ -107,8 +107,8 @@ def check(settings: Any) -> None:
     check_gates(settings.threshold, asked)
     if settings.slo:
         slo.parse(settings.slo)
-    comparing.check(settings, "stress")
-    for gate in map(comparable.Comparison.gate, settings.fail_if):
+    Comparison.check_asked(settings)
+    for gate in map(Comparison.gate, settings.fail_if):
         reason = measures.no_level(gate.column.level, asked)
         if reason:
             raise SettingsError(f"--fail-if: '{gate.expression}' is refused: {reason}")
