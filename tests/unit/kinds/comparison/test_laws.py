@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import copy
+import csv
+import io
 import json
 import math
 from functools import cache
@@ -242,11 +244,16 @@ def test_every_report_shows_every_change(kind: str, folder: Path, tmp_path: Path
     assert len(sheet.rows) == len(changes)
     assert sheet.title.startswith("2 ")
     assert sheet.title.endswith("compared with A")
-    for form in ("table", "markdown", "html", "json"):
+    for form in ("table", "markdown", "html"):
         assert changes[0]["verdict"] in registry.load("reports", form).render([path])
-    lines = registry.load("reports", "csv").render([path]).splitlines()
-    assert len(lines) == 1 + len(changes)
-    assert {"model", "run_id", "path", "verdict", "low", "high"} <= set(lines[0].split(","))
+    assert registry.load("reports", "json").render([path]) == path.read_text(encoding="utf-8")
+    cells = list(csv.DictReader(io.StringIO(registry.load("reports", "csv").render([path]))))
+    lines = registry.load("reports", "jsonl").render([path]).splitlines()
+    assert len(lines) == len(cells) == len(changes)
+    for line, cell, change in zip(map(json.loads, lines), cells, changes, strict=True):
+        assert (line["low"], line["high"]) == tuple(ends(change)[1] or (None, None))
+        assert {"model", "run_id", "path"} <= line.keys()
+        assert cell["verdict"] == change["verdict"]
 
 
 # Refusals

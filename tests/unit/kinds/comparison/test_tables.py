@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import csv
-import io
 import json
 import re
 import sys
@@ -125,23 +123,6 @@ def test_markdown_has_a_line_a_change(tmp_path: Path) -> None:
     lines = [line for line in text.splitlines() if line.startswith("|")]
     assert len(lines) == 2 + 4
     assert lines[2].startswith("| x\\|y | B | time to first token | ms | ")
-
-
-def test_csv_and_jsonl_have_a_row_a_change(tmp_path: Path) -> None:
-    path = comparison(tmp_path)
-    found = results.load(path)["results"]["changes"]
-    lines = [json.loads(line) for line in rendered("jsonl", path).splitlines()]
-    cells = list(csv.DictReader(io.StringIO(rendered("csv", path))))
-    assert len(lines) == len(cells) == len(found) == 4
-    for line, cell, change in zip(lines, cells, found, strict=True):
-        assert [line["low"], line["high"]] == change["interval"]
-        assert cell["change"] == str(change["change"])
-        assert (line["model"], line["baseline_runs"], line["value_runs"]) == ("x", 5, 5)
-
-
-def test_json_is_the_comparison_s_file(tmp_path: Path) -> None:
-    path = comparison(tmp_path)
-    assert rendered("json", path) == path.read_text(encoding="utf-8")
 
 
 # benchstat
