@@ -13,7 +13,7 @@ from pytest_llamaburn.criteria import BUILT_IN
 from pytest_llamaburn.stats import samples
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
     Document = Mapping[str, Any]
     Read = Callable[["Measure", Document, str | None, float | None], "Observed"]
@@ -128,6 +128,24 @@ def readable(read: Read, measures: Iterable[Measure], **fields: Any) -> dict[str
     return {m.name: m._replace(read=read, **fields) for m in measures}
 
 
+def limited(table: Mapping[str, Measure], statistics: Iterable[str]) -> dict[str, Measure]:
+    """Return measures that can be read at fewer statistics: at these, and points at their axes."""
+    kept = {*statistics, *AXES}
+    return {
+        name: measure._replace(statistics=tuple(s for s in measure.statistics if s in kept))
+        for name, measure in table.items()
+    }
+
+
+def properties(table: Mapping[str, Measure], document: Document) -> Iterator[tuple[str, float]]:
+    """Yield what a report of tests shows of a document: each value, of distributions the median."""
+    for measure in table.values():
+        statistic = "p50" if "p50" in measure.statistics else None
+        value = measure.observed(document, statistic).value
+        if value is not None:
+            yield f"{measure.name}_{statistic}" if statistic else measure.name, value
+
+
 def of_distribution(
     found: Mapping[str, Any], statistic: str | None, values: Sequence[float] = ()
 ) -> Observed:
@@ -170,6 +188,7 @@ FIXED_N = Measure(
     *("total_at_fixed_n_ms", "ms", "lower"),
     "time_to_first_token_ms + (N − 1) · inter_token_latency_ms, N being the smallest median "
     "output_sequence_length of the files that are compared",
+    label="total at fixed N",
     statistics=STATISTICS,
 )
 _ENERGY = {
@@ -196,14 +215,15 @@ NUMBER_ACCURACY = Measure(
 )
 
 
-def _of_level(*about: str, key: str = "") -> Measure:
+def _of_level(*about: str, key: str = "", label: str = "") -> Measure:
     name, unit, better, formula, source = (*about, "client")[:5]
     place = f"results.levels[].{key or name}"
-    return Measure(name, unit, better, formula, source, key=place, of_level=True)
+    return Measure(name, unit, better, formula, source, label=label, key=place, of_level=True)
 
 
+_LABELS = {"energy_wh": "energy", "power_draw_watts": "power draw"}
 LEVEL_ENERGY = tuple(
-    _of_level(name, *about, "sensor")
+    _of_level(name, *about, "sensor", label=_LABELS.get(name, ""))
     for name, about in _ENERGY.items()
     if name != "energy_above_idle_wh"
 )
@@ -212,19 +232,23 @@ LEVEL = (
         *("requests_per_sec", "/s", "higher"),
         "requests that succeeded / seconds, while the load was whole; a request that lies partly "
         "in that time counts by that share of its generation",
+        label="requests per second",
     ),
     _of_level(
         *("output_tokens_per_sec", "tokens/s", "higher"),
         "tokens generated / seconds, over the same time and by the same shares",
         "server",
+        label="tokens per second, all clients",
     ),
     _of_level(
         *("error_rate", "share", "lower"),
         "requests that failed or outlasted the deadline / all, each followed to its end",
+        label="failed",
     ),
     _of_level(
         *("goodput_share", "share", "higher", "requests that kept every bound of --slo / all"),
         key="goodput.share",
+        label="goodput",
     ),
     *LEVEL_ENERGY,
 )
@@ -242,23 +266,23 @@ WAITS = tuple(
 
 
 def _point(name: str, formula: str) -> Measure:
-    key = f"results.{name}"
-    return Measure(name, "clients", "higher", formula, key=key, statistics=tuple(AXES))
+    return Measure(
+        *(name, "clients", "higher", formula),
+        label=name.replace("_", " "),
+        key=f"results.{name}",
+        statistics=tuple(AXES),
+    )
 
 
-POINTS = (
-    _point(
-        "failure_point",
-        "where error_rate crosses --failure-rate, from one monotone fit over all that was sent",
-    ),
-    _point(
-        "degradation_point",
-        "where a latency crosses --degradation-factor times that of one client alone",
-    ),
-    _point(
-        "optimal",
-        "the smallest level within 5 % of the highest throughput at acceptable latency",
-    ),
+_POINTS = {
+    "failure_point": "where error_rate crosses --failure-rate, from one monotone fit over all that "
+    "was sent",
+    "degradation_point": "where a latency crosses --degradation-factor times that of one client "
+    "alone",
+}
+POINTS = tuple(_point(name, formula) for name, formula in _POINTS.items())
+OPTIMAL = _point(
+    "optimal", "the smallest level within 5 % of the highest throughput at acceptable latency"
 )
 RECOVERY = Measure(
     *("recovery_time_ms", "ms", "lower"),
@@ -267,16 +291,14 @@ RECOVERY = Measure(
 )
 
 
-def _judged(name: str, kind: str, formula: str) -> Measure:
-    unit = "score" if kind == "scale" else "share"
+def _judged(name: str, unit: str, formula: str) -> Measure:
     return Measure(name, unit, "higher", formula, "judge", key=f"results.criteria.{name}.mean")
 
 
 def own_criterion(name: str) -> Measure:
-    """Return the measure of a criterion that is marked from 1 to 5."""
-    return _judged(
-        name, "scale", f"mean of the judges' marks for {name}, 1 to 5, over what was scored"
-    )
+    """Return the measure of a criterion that is scored from 1 to 5."""
+    formula = f"mean of the judges' marks for {name}, 1 to 5, over what was scored"
+    return _judged(name, "score", formula)
 
 
 _CLAIMS = {
@@ -284,71 +306,46 @@ _CLAIMS = {
     "context_recall": "mean over answers: claims of the reference that the evidence has / claims",
 }
 CRITERIA = tuple(
-    own_criterion(name) if name not in _CLAIMS else _judged(name, one.kind, _CLAIMS[name])
+    _judged(name, "share", _CLAIMS[name]) if name in _CLAIMS else own_criterion(name)
     for name, one in BUILT_IN.items()
     if one.kind != "grade"
 )
+_LOWER = ("graded_incorrect", "unparsable", "unscored", "error_rate")
 
 
-def _share(name: str, better: str, formula: str, source: str, key: str) -> Measure:
+def _share(name: str, formula: str, source: str, key: str) -> Measure:
+    better = "none" if name == "not_attempted" else "lower" if name in _LOWER else "higher"
     return Measure(name, "share", better, formula, source, key=f"results.{key}")
 
 
-GRADES = tuple(
-    _share(name, better, formula, "judge", f"grades.{name}.mean")
-    for name, better, formula in (
-        (
-            *("graded_correct", "higher"),
-            "answers that judges graded correct / answers that they graded",
-        ),
-        (
-            *("graded_incorrect", "lower"),
-            "answers that judges graded incorrect / answers that they graded",
-        ),
-        (
-            *("not_attempted", "none"),
-            "answers that judges graded not attempted / answers that they graded",
-        ),
-        (
-            *("correct_given_attempted", "higher"),
-            "answers graded correct / answers graded correct or incorrect",
-        ),
-        ("f_score", "higher", "harmonic mean of graded_correct and correct_given_attempted"),
-    )
-)
-SCORED = tuple(
-    _share(name, better, formula, "scorer", f"{name}.mean")
-    for name, better, formula in (
-        (
-            *("correct", "higher"),
-            "answers that the scorers found right / answers; one that cannot be read is wrong",
-        ),
-        (
-            *("correct_of_parsed", "higher"),
-            "answers that the scorers found right / answers that could be read",
-        ),
-        (
-            *("unparsable", "lower"),
-            "answers that could not be read, empty, cut and failed ones among them / answers",
-        ),
-        (
-            *("pass_at_k", "higher"),
-            "mean over questions of 1 − C(n − right, k) / C(n, k), with n answers each",
-        ),
-    )
-)
+_GRADES = {
+    "graded_correct": "answers that judges graded correct / answers that they graded",
+    "graded_incorrect": "answers that judges graded incorrect / answers that they graded",
+    "not_attempted": "answers that judges graded not attempted / answers that they graded",
+    "correct_given_attempted": "answers graded correct / answers graded correct or incorrect",
+    "f_score": "harmonic mean of graded_correct and correct_given_attempted",
+}
+GRADES = tuple(_share(n, formula, "judge", f"grades.{n}.mean") for n, formula in _GRADES.items())
+_SCORED = {
+    "correct": "answers that the scorers found right / answers; one that cannot be read is wrong",
+    "correct_of_parsed": "answers that the scorers found right / answers that could be read",
+    "unparsable": "answers that could not be read, empty, cut and failed ones among them / answers",
+    "pass_at_k": "mean over questions of 1 − C(n − right, k) / C(n, k), with n answers each",
+}
+SCORED = tuple(_share(n, formula, "scorer", f"{n}.mean") for n, formula in _SCORED.items())
 WIN_RATE = _share(
-    *("win_rate", "higher"),
+    "win_rate",
     "(won + ties / 2) / questions, each judged in both orders; if they disagree it is a tie",
     *("judge", "pairwise.win_rate.value"),
 )
 UNSCORED = _share(
-    *("unscored", "lower"),
+    "unscored",
     "verdicts that are not there / all asked for; the larger share, of judges or of scorers",
     *("both", "n_scored / n_total"),
 )
 FAILED_ANSWERS = _share(
-    *("error_rate", "lower", "answers that failed / all that were asked for"),
+    "error_rate",
+    "answers that failed / all that were asked for",
     *("client", "totals.failed / requests"),
 )
 ANSWERS = (*CRITERIA, *GRADES, *SCORED, WIN_RATE, UNSCORED, FAILED_ANSWERS)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
 
 from pytest_llamaburn.environment import binding
 from pytest_llamaburn.metrics import MEASURES
@@ -43,6 +43,59 @@ class Sheet(NamedTuple):
     columns: tuple[str, ...] = COLUMNS
     words: int = 2  # so many columns from the left are not numbers
     chart: tuple[str, ...] = ()  # lines of equal-width characters, for formats in text
+
+
+class Series(NamedTuple):
+    """A chart of values in the order of the requests."""
+
+    title: str
+    values: Sequence[float]
+
+
+class Bar(NamedTuple):
+    """One interval of a Forest; numbers are shares, the kind is its colour's class."""
+
+    label: str
+    low: float
+    middle: float
+    high: float
+    kind: str
+
+
+class Forest(NamedTuple):
+    """A chart of changes with their intervals; those within the margin count as none."""
+
+    title: str
+    bars: Sequence[Bar]
+    margin: float
+
+
+class Stop(NamedTuple):
+    """A level of a load on a chart: where it is, its state, and its values by series."""
+
+    level: float
+    state: str
+    values: tuple[float | None, ...]
+
+
+class Curves(NamedTuple):
+    """A chart of series over the levels of a load; `marks` are points on its axis with names."""
+
+    stops: Sequence[Stop]
+    series: Sequence[str]
+    marks: Sequence[tuple[float, str]]
+
+
+Chart: TypeAlias = Series | Forest | Curves
+
+
+def charts_of(document: dict[str, Any]) -> Iterator[Chart]:
+    """Yield the charts of a file: what `charts` in the table module of its kind yields."""
+    yield from getattr(results.room(document, "table"), "charts", _no_charts)(document)
+
+
+def _no_charts(document: dict[str, Any]) -> tuple[()]:  # noqa: ARG001
+    return ()
 
 
 def sheets(paths: Sequence[Path]) -> Iterator[Sheet]:

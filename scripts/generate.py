@@ -9,7 +9,7 @@ import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from pytest_llamaburn import datasets, metrics, registry, settings
+from pytest_llamaburn import datasets, metrics, settings
 from pytest_llamaburn.kinds import _kind
 from pytest_llamaburn.store import results
 
@@ -76,33 +76,28 @@ def schemas() -> dict[Path, str]:
 def pages() -> dict[Path, str]:
     """Return the content of each generated page."""
     return {
-        ROOT / "docs" / "metrics.md": metrics_page(),
+        ROOT / "docs" / "metrics.md": metrics_page(_kind.own()),
         ROOT / "docs" / "options.md": options_page(_kind.own()),
     }
 
 
-def metrics_page() -> str:
+def metrics_page(kinds: Iterable[RunKind]) -> str:
     """Return the definitions of all measures, as Markdown."""
     rows = [
         f"| `{m.name}` | {m.unit} | {m.better} | {m.source} | {m.formula} | {_code(m.alias)} |"
         for m in metrics.MEASURES.values()
     ]
-    kinds = [name for name in registry.names("kinds") if "measures" in registry.names(_room(name))]
-    sections = (_section(registry.load(_room(kind), "measures")) for kind in kinds)
-    return "".join((_METRICS_HEAD + "\n".join(rows) + "\n", *sections))
-
-
-def _room(kind: str) -> str:
-    return f"kinds.{kind.replace('-', '_')}"
+    return "".join((_METRICS_HEAD + "\n".join(rows) + "\n", *map(_section, kinds)))
 
 
 def _formula(name: str) -> str | None:
     return metrics.MEASURES[name].formula if name in metrics.MEASURES else None
 
 
-def _section(kind: Any) -> str:
+def _section(kind: RunKind) -> str:
     """Return the measures of a kind of run, under its heading: those of requests by name alone."""
-    known = kind.MEASURES.values()
+    title, about, table = (kind.load(f"measures.{name}") for name in ("TITLE", "ABOUT", "MEASURES"))
+    known = table.values()
     shared = [f"`{m.name}`" for m in known if m.formula == _formula(m.name)]
     rows = [
         f"| `{m.name}` | {m.unit} | {m.better} | {_code(m.key)} | {m.formula} |"
@@ -111,8 +106,8 @@ def _section(kind: Any) -> str:
     ]
     words = "all" if len(shared) == len(metrics.MEASURES) else ", ".join(shared)
     head = "| metric | unit | better | in the file | formula |\n| --- | --- | --- | --- | --- |\n"
-    about = f"{kind.ABOUT}\nMetrics of requests: {words}.\n\n"
-    return f"\n## {kind.TITLE}\n\n{about}{head}" + "\n".join(rows) + "\n"
+    own = "\n".join(rows)
+    return f"\n## {title}\n\n{about}\nMetrics of requests: {words}.\n\n{head}{own}\n"
 
 
 def options_page(kinds: Iterable[RunKind]) -> str:

@@ -31,7 +31,7 @@ _FEWEST = 12  # requests of a visit that can be told from another
 class _Pace(NamedTuple):
     """How many requests ended in a time."""
 
-    count: int
+    ended: int
     span_ns: int
 
 
@@ -112,11 +112,11 @@ def slower(run: Sequence[Record], others: Visits) -> bool:
 
 
 def _behind(mine: _Pace, others: Sequence[_Pace]) -> bool:
-    theirs = _Pace(sum(one.count for one in others), sum(one.span_ns for one in others))
-    if min(mine.count, theirs.count) < _FEWEST:
+    theirs = _Pace(sum(one.ended for one in others), sum(one.span_ns for one in others))
+    if min(mine.ended, theirs.ended) < _FEWEST:
         return False
-    chance = _Z * _VARY * math.sqrt(1 / mine.count + 1 / theirs.count)
-    faster = theirs.count / theirs.span_ns * mine.span_ns / mine.count
+    chance = _Z * _VARY * math.sqrt(1 / mine.ended + 1 / theirs.ended)
+    faster = theirs.ended / theirs.span_ns * mine.span_ns / mine.ended
     return math.log(faster) > max(_SLOWER, chance)
 
 

@@ -314,16 +314,6 @@ class Comparison(ABC):
         }
 
 
-def comparable(
-    table: Mapping[str, Measure], statistics: Sequence[str] = runs.STATISTICS
-) -> dict[str, Measure]:
-    """Return measures with those of their statistics that changes can be of."""
-    return {
-        name: measure._replace(statistics=tuple(s for s in measure.statistics if s in statistics))
-        for name, measure in table.items()
-    }
-
-
 def label(index: int) -> str:
     """Return what a comparison calls the file at a place: A to Z, then AA, AB."""
     text = ""

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
     from pytest_llamaburn.store.journal import Record
 
 STATUS = Literal["complete", "partial", "interrupted", "failed"]
@@ -112,17 +115,27 @@ class ComparisonGate(Part):
     unit: str | None = None
 
 
-def status(record: Record, succeeded: int, done: int | None = None) -> str:
-    """Return complete, partial, interrupted or failed, from what was planned and journalled.
+def status(record: Record, succeeded: int, *, done: bool) -> str:
+    """Return complete, partial, interrupted or failed.
 
-    `done` is how much of what was planned there is; one a row if it is not given.
+    `done` is whether all that was planned was done, whatever became of single requests.
     """
     if record.interrupted:
         return "interrupted"
     if not succeeded:
         return "failed"
-    done = len(record.rows) if done is None else done
-    return "complete" if done >= record.planned else "partial"
+    return "complete" if done else "partial"
+
+
+def totals(errors: Sequence[Mapping[str, Any] | None]) -> dict[str, int]:
+    """Return how many requests there were and how they ended, from the error of each or None."""
+    failed = sum(error is not None for error in errors)
+    return {"requests": len(errors), "succeeded": len(errors) - failed, "failed": failed}
+
+
+def by_kind(errors: Sequence[Mapping[str, Any] | None]) -> dict[str, int]:
+    """Return how many requests failed, by kind of failure."""
+    return dict(Counter(error["kind"] for error in errors if error is not None))
 
 
 def opening(header: dict[str, Any], status: str) -> dict[str, Any]:

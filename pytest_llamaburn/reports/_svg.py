@@ -7,10 +7,12 @@ import math
 from statistics import median
 from typing import TYPE_CHECKING, NamedTuple
 
-from pytest_llamaburn.tables import number
+from pytest_llamaburn.tables import Forest, Series, number
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+
+    from pytest_llamaburn.tables import Bar, Chart, Curves, Stop
 
 _WIDTH, _RIGHT = 720, 12
 _HEIGHT, _MARGIN, _AXIS = 120, 12, 70
@@ -18,23 +20,21 @@ _ROW, _LABELS, _HEAD = 20, 280, 24
 _LOAD_HEIGHT = 240
 
 
-class Bar(NamedTuple):
-    """One interval of a forest plot; numbers are shares, the kind is its colour's class."""
-
-    label: str
-    low: float
-    middle: float
-    high: float
-    kind: str
-
-
 def text(words: str) -> str:
     """Return words as HTML and SVG show them literally, without signs that steer."""
     return html.escape("".join(c if c.isprintable() else " " for c in words))
 
 
-def sequence(values: Sequence[float], title: str, points: int) -> str:
+def drawn(chart: Chart, points: int) -> str:
+    """Return a chart as SVG, with at most so many points in a series."""
+    if isinstance(chart, Series):
+        return _series(chart, points)
+    return _forest(chart) if isinstance(chart, Forest) else _curves(chart)
+
+
+def _series(chart: Series, points: int) -> str:
     """Return values in their order as dots; many are drawn in groups, by range and median."""
+    values = chart.values
     size = -(-len(values) // points)
     groups = [values[i : i + size] for i in range(0, len(values), size)]
     y = _Scale(min(values), max(values), _HEIGHT - _MARGIN, _MARGIN)
@@ -42,11 +42,12 @@ def sequence(values: Sequence[float], title: str, points: int) -> str:
     marked = dict.fromkeys((y.low, median(values), y.high))
     levels = [_level(value, y(value)) for value in marked]
     dots = [_dot(group, _AXIS + (i + 0.5) * step, y) for i, group in enumerate(groups)]
-    return _svg(title, _HEIGHT, [*levels, *dots])
+    return _svg(chart.title, _HEIGHT, [*levels, *dots])
 
 
-def forest(bars: Sequence[Bar], title: str, margin: float) -> str:
+def _forest(chart: Forest) -> str:
     """Return intervals of change under each other, beside zero and the band of the margin."""
+    title, bars, margin = chart
     reach = max(2 * margin, 0.01, *(min(1.0, abs(end)) for bar in bars for end in bar[1:4]))
     x = _Scale(-reach, reach, _LABELS, _WIDTH - _RIGHT)
     height = _HEAD + _ROW * len(bars) + 4
@@ -103,26 +104,16 @@ def _svg(title: str, height: float, parts: Sequence[str]) -> str:
     return f"<figure><figcaption>{text(title)}</figcaption>{head}{''.join(parts)}</svg></figure>"
 
 
-class Stop(NamedTuple):
-    """A level of a load on a chart: where it is, its state, and its values by series."""
-
-    level: float
-    state: str
-    values: tuple[float | None, ...]
-
-
-def load(stops: Sequence[Stop], series: Sequence[str], marks: Sequence[tuple[float, str]]) -> str:
-    """Return values over the levels of a load, each series on its own scale from 0.
-
-    States are labelled bands, `marks` are points on the level's axis with their names.
-    """
+def _curves(chart: Curves) -> str:
+    """Return values over the levels of a load, each series on its own scale from 0."""
+    stops, series, marks = chart
     title = " and ".join(series) + " over the load"
     x = _Scale(*_reach([stop.level for stop in stops]), _AXIS, _WIDTH - _AXIS)
     bands = [_band(stops, i, x) for i in range(len(stops))]
-    drawn = [_line(stops, i, name, x) for i, name in enumerate(series)]
+    lines = [_line(stops, i, name, x) for i, name in enumerate(series)]
     at = [_mark(place, words, x) for place, words in marks]
     ticks = [_tick(stop.level, x) for stop in stops]
-    return _svg(title, _LOAD_HEIGHT + 2 * _HEAD, [*bands, *drawn, *ticks, *at])
+    return _svg(title, _LOAD_HEIGHT + 2 * _HEAD, [*bands, *lines, *ticks, *at])
 
 
 def _reach(levels: Sequence[float]) -> tuple[float, float]:

@@ -5,23 +5,21 @@ It has no scripts, asks nothing of any other host (its own policy forbids that) 
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from pytest_llamaburn.kinds.comparison import table as _comparison
-from pytest_llamaburn.kinds.stress import table as _stress
-from pytest_llamaburn.reports._svg import Bar, Stop, forest, load, sequence, text
+from pytest_llamaburn.reports._svg import drawn, text
 from pytest_llamaburn.store import results
-from pytest_llamaburn.tables import HEADLINES, Sheet, sheets_of
+from pytest_llamaburn.tables import Series, charts_of, sheets_of
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Sequence
     from pathlib import Path
 
+    from pytest_llamaburn.tables import Chart, Sheet
+
 SUFFIX = ".html"
-_CHARTED = ("time_to_first_token_ms", "inter_token_latency_ms", "tokens_per_sec")
-_POINTS = 600  # of all charts of a page together, so that it stays small
+_POINTS = 600  # of all series of a page together, so that it stays small
 _FEWEST_POINTS = 20
-_MOST_BARS = 100
 _HEAD = """<!doctype html>
 <html lang="en">
 <head>
@@ -67,20 +65,21 @@ td.faster { color: var(--good); } td.slower { color: var(--bad); }
 
 def render(paths: Sequence[Path]) -> str:
     """Return the page of all files."""
-    points = max(_FEWEST_POINTS, _POINTS // (len(_CHARTED) * len(paths)))
-    parts = [part for path in paths for part in _part(path, points)]
-    return "\n".join([_HEAD, *parts, "</body>", "</html>"]) + "\n"
+    parts = [_part(path) for path in paths]
+    series = sum(isinstance(chart, Series) for _, charts in parts for chart in charts)
+    points = max(_FEWEST_POINTS, _POINTS // max(1, series))
+    lines = [
+        line
+        for sections, charts in parts
+        for line in (*sections, *(drawn(chart, points) for chart in charts))
+    ]
+    return "\n".join([_HEAD, *lines, "</body>", "</html>"]) + "\n"
 
 
-def _part(path: Path, points: int) -> Iterator[str]:
+def _part(path: Path) -> tuple[list[str], list[Chart]]:
+    """Return the sections of a file, and its charts."""
     document = results.load(path)
-    yield from map(_section, sheets_of(document, path))
-    if document["schema"] == "llamaburn/comparison":
-        yield from _forests(document)
-    elif document["schema"] == "llamaburn/benchmark":
-        yield from _sequences(document, points)
-    elif document["schema"] == "llamaburn/stress":
-        yield from _loads(document)
+    return [*map(_section, sheets_of(document, path))], [*charts_of(document)]
 
 
 def _section(sheet: Sheet) -> str:
@@ -110,42 +109,3 @@ def _cell(tag: str, words: str, kind: str) -> str:
 
 def _list(lines: Sequence[str]) -> str:
     return "<ul>" + "".join(f"<li>{text(line)}</li>" for line in lines) + "</ul>"
-
-
-def _sequences(document: dict[str, Any], points: int) -> Iterator[str]:
-    """Yield a chart of each headline metric over the requests, in their order."""
-    runs = document["results"]["runs"]
-    for name in _CHARTED:
-        values = [run[name] for run in runs if run[name] is not None]
-        unit = document["results"]["summary"][name]["unit"]
-        if values:
-            yield sequence(values, f"{HEADLINES[name]} by request, {unit}", points)
-
-
-def _loads(document: dict[str, Any]) -> Iterator[str]:
-    """Yield the chart of throughput and latency over the levels."""
-    found = document["results"]
-    stops = [_stop(level) for level in found["levels"]]
-    if len(stops) > 1:
-        yield load(stops, ("tokens/s", "total p50, ms"), _stress.marks(found))
-
-
-def _stop(level: dict[str, Any]) -> Stop:
-    values = (level["output_tokens_per_sec"], level["total_generation_ms"]["p50"])
-    return Stop(_stress.place(level), level.get("state") or "", values)
-
-
-def _forests(document: dict[str, Any]) -> Iterator[str]:
-    """Yield a chart of each column's changes."""
-    margin, models = document["config"]["margin"], {}
-    for file in document["results"]["files"]:
-        models[file["label"]] = file["model"]["id"]
-    columns: dict[str, list[Bar]] = {}
-    for change in document["results"]["changes"][:_MOST_BARS]:
-        if change["interval"] is not None:
-            low, high = change["interval"]
-            about = f"{models[change['file']][:36]} {change['file']}"
-            bar = Bar(about, low, change["change"], high, change["verdict"])
-            columns.setdefault(_comparison.label(change), []).append(bar)
-    for name, bars in columns.items():
-        yield forest(bars, f"{name}: change and its interval", margin)

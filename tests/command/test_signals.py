@@ -78,7 +78,8 @@ def test_more_signals_change_nothing(tmp_path: Path) -> None:
             time.sleep(0.05)  # as fast as a user's fingers are
         stdout, stderr = running.communicate()
     assert running.returncode in (2, -signal.SIGINT), stderr  # the latter while Python shuts down
-    assert "Traceback" not in stderr
+    # Python tells and drops a Ctrl-C that comes while it waits for its threads to end.
+    assert stderr.count("Traceback") <= stderr.count("Exception ignored in")
     assert len(results_in(tmp_path / "results")[0]["results"]["runs"]) == FINISHED
     assert '"status": "interrupted"' in stdout
 

@@ -212,10 +212,10 @@ def test_a_ramp_brackets_the_failure_point(tmp_path: Path) -> None:
     with SlotServer(1, fast, queue=3) as server:
         done = stress(server, tmp_path, "--max-concurrency=16", "--requests=160")
     point = stored(tmp_path)["results"]["failure_point"]
-    assert server.refused
-    assert "failed: queue_full" in done.stdout
     if point["reason"] == "client_limited":  # beside other load our own process may be the limit
         return
+    assert server.refused, point
+    assert "failed: queue_full" in done.stdout
     assert point["reached"]
     assert point["passing"] <= 4 < point["failing"]
 

@@ -59,9 +59,11 @@ def test_a_users_test_loads_the_model_and_leaves_a_result_file(
     pytester: pytest.Pytester, server: SlotServer
 ) -> None:
     pytester.makepyfile(USER_TEST)
-    result = run(pytester, server)
+    result = run(pytester, server, "--junitxml=report.xml")
     result.assert_outcomes(passed=1)
     document = written(pytester)
+    report = (pytester.path / "report.xml").read_text()
+    assert '<property name="requests_per_sec" value="' in report
     assert document["status"] == "complete"
     verdicts = {gate["expression"]: gate["verdict"] for gate in document["results"]["gates"]}
     assert verdicts == {"error_rate<0.01": "pass", "failure_point.concurrency>=2": "pass"}

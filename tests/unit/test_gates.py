@@ -82,6 +82,12 @@ def test_an_expression_that_means_nothing_is_refused(expression: str, words: str
     assert words in str(caught.value)
 
 
+@pytest.mark.parametrize("text", ["", "ttft ms", "ttft_ms<5", "ttft_ms@", "5"])
+def test_a_name_that_is_not_written_as_one_is_refused(text: str) -> None:
+    with pytest.raises(SettingsError, match=r"^--columns: '.*' is refused: write METRIC"):
+        gates.selector(text, MEASURES, "--columns")
+
+
 @given(st.text("ttft_ms.p95<>= 0123456789e+-%", max_size=20) | st.text(max_size=10))
 def test_any_expression_is_read_or_refused(expression: str) -> None:
     try:

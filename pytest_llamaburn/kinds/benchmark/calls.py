@@ -8,10 +8,9 @@ from pytest_llamaburn import datasets
 from pytest_llamaburn.datasets import Planned, Prompt
 from pytest_llamaburn.kinds._kind import count
 from pytest_llamaburn.kinds.benchmark import KIND, number_words
-from pytest_llamaburn.metrics import MEASURES
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable
 
     from pytest_llamaburn.kinds._kind import Test
     from pytest_llamaburn.kinds.benchmark.measured import Measured
@@ -30,7 +29,7 @@ def measure(run: BenchmarkRun, test: Test) -> Callable[..., Measured]:
         requests = planned.iterations if iterations is None else count("measure", iterations)
         key = f"{test.nodeid}#{calls}"
         found: Measured = test.session.run(run.measure(planned.prompt, requests, key))
-        test.properties.extend(_headlines(found))
+        test.properties.extend(run.properties(found))
         broken = run.gate(test.item.keywords.get("thresholds", ()), found)
         if broken:
             raise AssertionError("; ".join(broken))
@@ -59,11 +58,3 @@ def _planned(prompt: str | Planned, test: Test) -> Planned:
     if isinstance(prompt, Planned):
         return prompt
     return Planned(Prompt(test.name, "test", prompt), KIND.iterations(test.item, test.session))
-
-
-def _headlines(measured: Measured) -> Iterator[tuple[str, float]]:
-    """Yield what a JUnit report shows of a measurement."""
-    for measure in MEASURES.values():
-        found = getattr(measured, measure.name).values if measure.label else {"n": 0}
-        if found["n"]:
-            yield f"{measure.name}_p50", found["p50"]

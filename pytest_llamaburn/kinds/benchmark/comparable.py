@@ -91,8 +91,9 @@ class Comparison(_comparable.Comparison):
 
     kind = noun = "benchmark"
     options = ("columns", "fail_if", "sort", "margin")
-    measures = _comparable.comparable(
-        {name: m for name, m in MEASURES.items() if m.statistics or name in _OF_RUNS}
+    measures = measures.limited(
+        {name: m for name, m in MEASURES.items() if m.statistics or name in _OF_RUNS},
+        statistics.STATISTICS,
     )
     default = (*ALONE, FIXED_N)
     like = ("mode",)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from typing import TYPE_CHECKING, Any, Literal
 
 from pydantic import Field, create_model
@@ -12,7 +11,16 @@ from pytest_llamaburn.backends._failures import NOT_THE_MODELS
 from pytest_llamaburn.energy import profiles
 from pytest_llamaburn.errors import SettingsError
 from pytest_llamaburn.kinds import _energy
-from pytest_llamaburn.kinds._file import Distribution, Part, RunError, RunFile, opening, status
+from pytest_llamaburn.kinds._file import (
+    Distribution,
+    Part,
+    RunError,
+    RunFile,
+    by_kind,
+    opening,
+    status,
+    totals,
+)
 from pytest_llamaburn.kinds.benchmark import insights
 from pytest_llamaburn.kinds.benchmark import number_words as correctness
 from pytest_llamaburn.kinds.benchmark.comparable import Comparison
@@ -114,9 +122,11 @@ def build(record: Record) -> dict[str, Any]:
     cold = [row for row in good if row["start"] == "cold"]
     both = header["config"]["start"] == "both"
     spent = profile.total()
-    totals = {"planned": record.planned, **_totals(rows, good), **_energy.totals(profile, good)}
+    errors = [row["error"] for row in rows]
+    counts = {"planned": record.planned, **totals(errors), **_tokens(good)}
+    counts |= _energy.totals(profile, good)
     document: dict[str, Any] = {
-        **opening(header, status(record, len(good))),
+        **opening(header, status(record, len(good), done=len(rows) >= record.planned)),
         "results": {
             "prompts": {**header["prompts"], "used": len({row["prompt_id"] for row in rows})},
             "runs": runs,
@@ -124,11 +134,11 @@ def build(record: Record) -> dict[str, Any]:
             "summary_cold": summary(cold, rows) if both else None,
             "between_runs": _between_runs(warm or cold),
             "correctness": _correctness(rows, header["config"]),
-            "totals": totals,
+            "totals": counts,
             "tokens_reason": without_counts([row["output_sequence_length"] for row in good]),
             "energy_by_repeat": _energy.by_repeat(record.profile, rows),
-            "errors": dict(Counter(r["error"]["kind"] for r in rows if r["error"])),
-            "cost": _energy.price(header["config"], profile, totals, spent.reason),
+            "errors": by_kind(errors),
+            "cost": _energy.price(header["config"], profile, counts, spent.reason),
             "gates": [],
         },
         "telemetry": {
@@ -201,7 +211,8 @@ def _judged(row: dict[str, Any], item: correctness.Item, lang: str) -> dict[str,
     return {**item._asdict(), "expected": expected, "answer": row["answer"], **judged}
 
 
-def _totals(rows: Sequence[dict[str, Any]], good: Sequence[dict[str, Any]]) -> dict[str, Any]:
+def _tokens(good: Sequence[dict[str, Any]]) -> dict[str, Any]:
+    """Return the tokens of the requests that succeeded, and how fast they came."""
     generated = [
         (
             row["output_sequence_length"] - 1,
@@ -214,9 +225,6 @@ def _totals(rows: Sequence[dict[str, Any]], good: Sequence[dict[str, Any]]) -> d
         (sum(column) for column in zip(*generated, strict=True)) if generated else (0, 0)
     )
     return {
-        "requests": len(rows),
-        "succeeded": len(good),
-        "failed": len(rows) - len(good),
         "input_tokens": _sum(good, "input_sequence_length"),
         "output_tokens": _energy.tokens(good),
         "requests_ms": _sum(good, "stream_ms"),

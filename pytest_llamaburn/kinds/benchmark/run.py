@@ -133,16 +133,15 @@ class BenchmarkRun(Run):
 
     def gate(self, expressions: Iterable[str], measured: Measured) -> list[str]:
         """Judge and journal the gates of one test; return the sentences of those not passed."""
-        rows = measured.counted
-        good = [row for row in rows if row["error"] is None]
-        document = {
-            "config": {"start": rows[0]["start"] if rows else "warm"},
-            "results": {"runs": rows, "summary": metrics.summary(good, rows)},
-        }
-        verdicts = gates.judged(document, MEASURES, expressions, self.settings.gate_mode)
+        document, mode = _document(measured), self.settings.gate_mode
+        verdicts = gates.judged(document, MEASURES, expressions, mode)
         for verdict in verdicts:
             self._journal("gate", verdict)
         return [gates.sentence(v) for v in verdicts if v["verdict"] != "pass"]
+
+    def properties(self, measured: Measured) -> Iterator[tuple[str, float]]:
+        """Return what a report of tests shows of one test: names and values."""
+        return measures.properties(MEASURES, _document(measured))
 
     def _note(self, shot: Shot, trace: Trace) -> dict[str, Any]:
         row = self._row(shot, trace)
@@ -220,6 +219,16 @@ class BenchmarkRun(Run):
             },
             **row_of(trace, shot.prompt.text),
         }
+
+
+def _document(measured: Measured) -> dict[str, Any]:
+    """Return what one test measured as a result file has it."""
+    rows = measured.counted
+    good = [row for row in rows if row["error"] is None]
+    return {
+        "config": {"start": rows[0]["start"] if rows else "warm"},
+        "results": {"runs": rows, "summary": metrics.summary(good, rows)},
+    }
 
 
 def starts(settings: Benchmark) -> tuple[str, ...]:

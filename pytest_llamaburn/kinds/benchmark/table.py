@@ -11,6 +11,7 @@ from pytest_llamaburn.stats import samples
 from pytest_llamaburn.tables import (
     ABSENT,
     HEADLINES,
+    Series,
     Sheet,
     failed_words,
     machine,
@@ -23,6 +24,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
+_CHARTED = ("time_to_first_token_ms", "inter_token_latency_ms", "tokens_per_sec")
+
 
 def sheets(document: dict[str, Any], path: Path) -> Iterator[Sheet]:
     """Yield the table of a benchmark; a run with both starts gives two."""
@@ -30,6 +33,16 @@ def sheets(document: dict[str, Any], path: Path) -> Iterator[Sheet]:
     yield _sheet(document, path, found["summary"], "")
     if found.get("summary_cold"):
         yield _sheet(document, path, found["summary_cold"], ", cold start")
+
+
+def charts(document: dict[str, Any]) -> Iterator[Series]:
+    """Yield a chart of each headline metric over the requests, in their order."""
+    found = document["results"]
+    for name in _CHARTED:
+        values = [run[name] for run in found["runs"] if run[name] is not None]
+        if values:
+            unit = found["summary"][name]["unit"]
+            yield Series(f"{HEADLINES[name]} by request, {unit}", values)
 
 
 def rows(document: dict[str, Any]) -> Iterator[dict[str, Any]]:

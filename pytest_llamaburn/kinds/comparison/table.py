@@ -4,26 +4,19 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from pytest_llamaburn import gates
-from pytest_llamaburn.store.results import PREFIX
-from pytest_llamaburn.tables import ABSENT, HEADLINES, Sheet, number
+from pytest_llamaburn import gates, registry
+from pytest_llamaburn.store import results
+from pytest_llamaburn.tables import ABSENT, Bar, Forest, Sheet, number
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Callable, Iterator, Mapping, Sequence
     from pathlib import Path
+
+    from pytest_llamaburn.measures import Measure
 
 Document = dict[str, Any]
 
-_NAMES = {
-    **HEADLINES,
-    "total_at_fixed_n_ms": "total at fixed N",
-    "requests_per_sec": "requests per second",
-    "output_tokens_per_sec": "tokens per second, all clients",
-    "failure_point": "failure point",
-    "degradation_point": "degradation point",
-    "error_rate": "failed",
-    "goodput_share": "goodput",
-}
+_MOST_BARS = 100
 _AXES = {"concurrency": "clients", "rate": "requests/s"}
 
 
@@ -42,7 +35,8 @@ class Layout(NamedTuple):
     columns: tuple[str, ...]
     words: int  # so many columns from the left are not numbers
     described: Callable[[Document], str]
-    notes: Callable[[Document], Iterator[str]]
+    notes: Callable[[Sequence[Document], Document], Iterator[str]]
+    charted: bool = False
 
 
 def sheets(document: Document, path: Path) -> Iterator[Sheet]:
@@ -57,13 +51,30 @@ def sheets(document: Document, path: Path) -> Iterator[Sheet]:
     for warning in found["warnings"]:
         of = f"{warning['file']}: " if "file" in warning else ""
         facts.append(f"warning: {of}{warning['text']}")
-    rows = [Row(change, files[change["file"]], document) for change in _changes(document)]
+    changes = _changes(document)
+    rows = [Row(change, files[change["file"]], document) for change in changes]
     table = [tuple(_CELLS[name](row) for name in layout.columns) for row in rows]
     baseline = next(name for name, file in files.items() if file["baseline"])
     title = f"{len(files)} {layout.noun}, compared with {baseline}"
     judged = (f"gate {gates.change_sentence(gate)}" for gate in found.get("gates", ()))
-    notes = [*judged, *layout.notes(document), f"file {path}"]
+    notes = [*judged, *layout.notes(changes, found.get("method", {})), f"file {path}"]
     yield Sheet(title, facts, _grouped(table, layout.columns), notes, layout.columns, layout.words)
+
+
+def charts(document: Document) -> Iterator[Forest]:
+    """Yield a chart of each column's changes, where those are ratios."""
+    if not _layout(document).charted:
+        return
+    models = {file["label"]: file["model"]["id"] for file in document["results"]["files"]}
+    columns: dict[str, list[Bar]] = {}
+    for change in _changes(document)[:_MOST_BARS]:
+        if change["interval"] is not None:
+            low, high = change["interval"]
+            about = f"{models[change['file']][:36]} {change['file']}"
+            bar = Bar(about, low, change["change"], high, change["verdict"])
+            columns.setdefault(change["name"], []).append(bar)
+    for name, bars in columns.items():
+        yield Forest(f"{name}: change and its interval", bars, document["config"]["margin"])
 
 
 def rows(document: Document) -> Iterator[dict[str, Any]]:
@@ -77,13 +88,6 @@ def rows(document: Document) -> Iterator[dict[str, Any]]:
         kept = {name: value for name, value in change.items() if name not in dropped}
         counts = zip(("baseline_runs", "value_runs"), change.get("runs", ()), strict=False)
         yield {**about, **kept, "low": low, "high": high, **dict(counts)}
-
-
-def label(change: Document) -> str:
-    """Return the name of what a change is of; the mean needs no word where it is usual."""
-    name = str(_NAMES.get(change["metric"], change["metric"]))
-    usual = (None,) if "level" in change else ("mean",)
-    return name if change["statistic"] in usual else f"{name}, {change['statistic']}"
 
 
 def percent(share: float | None, unit: str = "%") -> str:
@@ -100,14 +104,35 @@ def interval(change: Document, unit: str = "%") -> str:
 
 
 def _layout(document: Document) -> Layout:
-    return _LAYOUTS.get(document["schema"].removeprefix(PREFIX), _ANY)
+    return _LAYOUTS.get(document["schema"].removeprefix(results.PREFIX), _ANY)
 
 
-def _changes(document: Document) -> Sequence[Document]:
-    """Return the changes; those of evals have other names for what they share with all."""
-    found: Sequence[Document] = document["results"].get("changes", ())
-    more = document["results"].get("differences", ())
-    return [*found, *({**d, "change": d["difference"], "interval": d["ci95"]} for d in more)]
+def _changes(document: Document) -> list[Document]:
+    """Return the changes with their names; evals have other words for what all have."""
+    measures, found = _measures(document), document["results"]
+    if "differences" in found:
+        return [
+            {**one, "name": one["mark"], "change": one["difference"], "interval": one["ci95"]}
+            for one in found["differences"]
+        ]
+    return [{**change, "name": _name(change, measures)} for change in found["changes"]]
+
+
+def _measures(document: Document) -> Mapping[str, Measure]:
+    """Return the measures of the files that were compared, by name."""
+    for kind in map(results.kind, registry.names("kinds")):
+        if kind.comparison and results.PREFIX + kind.comparison == document["schema"]:
+            found: Mapping[str, Measure] = kind.load("comparable.Comparison").measures
+            return found
+    return {}
+
+
+def _name(change: Document, measures: Mapping[str, Measure]) -> str:
+    """Return the name of what a change is of; the mean needs no word where it is usual."""
+    measure = measures.get(change["metric"])
+    name = str((measure and measure.label) or change["metric"])
+    usual = None if "level" in change else "mean"
+    return name if change["statistic"] == usual else f"{name}, {change['statistic']}"
 
 
 def _grouped(table: list[tuple[str, ...]], columns: Sequence[str]) -> list[tuple[str, ...]]:
@@ -156,10 +181,10 @@ def _signed_interval(row: Row) -> str:
 _CELLS: dict[str, Callable[[Row], str]] = {
     "model": lambda row: row.file["model"]["id"],
     "file": lambda row: row.change["file"],
-    "metric": lambda row: label(row.change),
+    "metric": lambda row: row.change["name"],
     "at": _at,
-    "what": lambda row: label(row.change),
-    "mark": lambda row: row.change["mark"],
+    "what": lambda row: row.change["name"],
+    "mark": lambda row: row.change["name"],
     "unit": lambda row: row.change["unit"],
     "verdict": _verdict,
     "baseline": lambda row: number(row.change["baseline"]),
@@ -194,15 +219,18 @@ def _any(file: Document) -> str:
     return f"{file['model']['id']}, {file['timestamp']}"
 
 
-def _notes_of_benchmarks(document: Document) -> Iterator[str]:
-    changes = document["results"]["changes"]
-    for change in changes:
-        if change["reason"]:
-            yield f"{change['file']}, {label(change)}: {change['reason']}"
-    yield from _method(document["results"]["method"])
+def _notes_of_benchmarks(changes: Sequence[Document], method: Document) -> Iterator[str]:
+    yield from _reasons(changes)
+    yield from _method(method)
     yield from _noise(changes)
     if any(change["verdict"] == "inconclusive" for change in changes):
         yield "inconclusive is not same: more runs a side decide (benchmark --repeats 5)"
+
+
+def _reasons(changes: Sequence[Document]) -> Iterator[str]:
+    for change in changes:
+        if change["reason"]:
+            yield f"{change['file']}, {change['name']}: {change['reason']}"
 
 
 def _method(method: Document) -> Iterator[str]:
@@ -219,12 +247,12 @@ def _method(method: Document) -> Iterator[str]:
     )
 
 
-def _noise(changes: list[Document]) -> Iterator[str]:
+def _noise(changes: Sequence[Document]) -> Iterator[str]:
     told: dict[str, list[str]] = {}
     for change in changes:
         for noise in change["noise"]:
             names = told.setdefault(_noise_text(noise), [])
-            names += [label(change)] if label(change) not in names else []
+            names += [change["name"]] if change["name"] not in names else []
     for text, names in told.items():
         yield f"one run a side, noise between runs {text}: {', '.join(names)}"
 
@@ -239,23 +267,20 @@ def _noise_text(noise: dict[str, Any]) -> str:
     return f"{share} assumed ({noise['runs']} earlier runs show {seen}, too few to be sure)"
 
 
-def _notes_of_evals(document: Document) -> Iterator[str]:
-    for change in document["results"]["differences"]:
-        if change["reason"]:
-            yield f"{change['file']}, {change['mark']}: {change['reason']}"
-    yield f"intervals: {document['results']['method']['interval']}"
+def _notes_of_evals(changes: Sequence[Document], method: Document) -> Iterator[str]:
+    yield from _reasons(changes)
+    yield f"intervals: {method['interval']}"
 
 
-def _notes(document: Document) -> Iterator[str]:
+def _notes(changes: Sequence[Document], method: Document) -> Iterator[str]:
     """Yield why there is no verdict, once for all that lack it for one reason, and the method."""
-    changes, method = document["results"]["changes"], document["results"].get("method")
     names: dict[tuple[str, str], dict[str, None]] = {}
     for change in changes:
         if change["reason"]:
-            names.setdefault((change["file"], change["reason"]), {})[label(change)] = None
+            names.setdefault((change["file"], change["reason"]), {})[change["name"]] = None
     for (file, reason), (first, *more) in names.items():
         yield f"{file}, {first}{f' and {len(more)} more' if more else ''}: {reason}"
-    if method and "confidence" in method:
+    if "confidence" in method:
         yield (
             f"each interval is a {100 * method['confidence']:.5g} % one: of reports of equal runs "
             f"at most {100 * method['alarm_rate']:g} in 100 says otherwise anywhere"
@@ -276,6 +301,7 @@ _LAYOUTS = {
         4,
         _benchmark,
         _notes_of_benchmarks,
+        charted=True,
     ),
     "eval-comparison": Layout(
         "evals",

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from statistics import fmean
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -11,7 +10,16 @@ from pydantic import Field
 from pytest_llamaburn import flags, gates
 from pytest_llamaburn.errors import SettingsError
 from pytest_llamaburn.kinds import _energy
-from pytest_llamaburn.kinds._file import Distribution, Part, RunError, RunFile, opening, status
+from pytest_llamaburn.kinds._file import (
+    Distribution,
+    Part,
+    RunError,
+    RunFile,
+    by_kind,
+    opening,
+    status,
+    totals,
+)
 from pytest_llamaburn.kinds.eval import insights, measures
 from pytest_llamaburn.kinds.eval import scores as _marks
 from pytest_llamaburn.metrics import REQUEST, summary
@@ -273,7 +281,7 @@ def build(record: Record) -> dict[str, Any]:
     header = record.header or {}
     config, items = header["config"], _items(record, header)
     answers = [answer for item in items for answer in _marks.samples(item)]
-    good = [answer for answer in answers if answer["error"] is None]
+    errors = [answer["error"] for answer in answers]
     document: dict[str, Any] = {
         **opening(header, _status(record)),
         "results": {
@@ -298,12 +306,10 @@ def build(record: Record) -> dict[str, Any]:
             "totals": {
                 "planned": record.planned,
                 "planned_answers": _planned_answers(record, config),
-                "requests": len(answers),
-                "succeeded": len(good),
-                "failed": len(answers) - len(good),
+                **totals(errors),
                 "cached": sum(answer["cached"] for answer in answers),
             },
-            "errors": dict(Counter(a["error"]["kind"] for a in answers if a["error"])),
+            "errors": by_kind(errors),
             "gates": [],
         },
         **_energy.seen(record.profile),
@@ -402,7 +408,8 @@ def _so_far(record: Record, config: Mapping[str, Any]) -> dict[str, dict[str, An
 def _status(record: Record) -> str:
     rows = {(row["prompt_id"], row["iteration"]): row for row in record.rows}
     good = sum(row["error"] is None for row in rows.values())
-    return status(record, good, len(rows) + len(_scored(record)))
+    done = len(rows) + len(_scored(record)) >= record.planned
+    return status(record, good, done=done)
 
 
 def _scored(record: Record) -> dict[str, dict[str, Any]]:

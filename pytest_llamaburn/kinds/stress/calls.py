@@ -5,7 +5,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from pytest_llamaburn.gates import sentence
+from pytest_llamaburn.kinds.stress.measures import MEASURES
 from pytest_llamaburn.kinds.stress.result import check_gates
+from pytest_llamaburn.measures import properties
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -23,6 +25,7 @@ def send(run: StressRun, test: Test) -> Callable[[], dict[str, Any]]:
         run.expect(wanted)
         test.session.run(run.drive())
         found = run.results()
+        test.properties.extend(properties(MEASURES, {"results": found}))
         judged = [gate for gate in found["gates"] if gate["expression"] in wanted]
         broken = [sentence(gate) for gate in judged if gate["verdict"] != "pass"]
         if broken:

@@ -12,12 +12,12 @@ import math
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
-from pytest_llamaburn import insights
+from pytest_llamaburn import insights, measures
 from pytest_llamaburn.energy import profiles
 from pytest_llamaburn.errors import ResultsError, SettingsError
 from pytest_llamaburn.kinds import _comparable
 from pytest_llamaburn.kinds._comparable import Change, Column, Estimate, Subject
-from pytest_llamaburn.kinds.stress.measures import MEASURES
+from pytest_llamaburn.kinds.stress.measures import MEASURES, POINTS
 from pytest_llamaburn.stats import runs as statistics
 from pytest_llamaburn.stats import samples
 
@@ -29,7 +29,6 @@ if TYPE_CHECKING:
 Document = dict[str, Any]
 
 SHARE = "share"  # changes of a share are differences: it may well be 0 in the baseline
-POINTS = ("failure_point", "degradation_point")
 _MORE_RUNS = "more earlier runs of the same load in the results directory make it narrower"
 _MORE_REQUESTS = "more requests make it narrower"
 _LOADED = {"concurrency": "clients", "rate": "a rate"}
@@ -80,9 +79,9 @@ class Comparison(_comparable.Comparison):
 
     kind = "stress"
     noun = "stress run"
-    measures = _comparable.comparable(
+    measures = measures.limited(
         {name: m for name, m in MEASURES.items() if m.of_level or name in POINTS},
-        (*statistics.STATISTICS, *_UNITS),
+        statistics.STATISTICS,
     )
     default = (
         *("error_rate", "requests_per_sec", "output_tokens_per_sec"),

@@ -39,6 +39,7 @@ The level of a spike run is its steady load before the first burst. `results.rec
 the requests of each burst and the time to recover from it. A spike run has no failure point and no
 degradation point. A sustained run has throughput and resident memory per minute.
 """
+POINTS = tuple(measure.name for measure in measures.POINTS)
 # The measures of requests whose distributions each level has.
 OF_REQUESTS = (
     *("total_generation_ms", "time_to_first_token_ms", "inter_token_latency_ms"),
@@ -180,6 +181,6 @@ MEASURES = {
         (*(metrics.MEASURES[name] for name in OF_REQUESTS), *measures.WAITS, measures.CHUNK_GAP),
         of_level=True,
     ),
-    **measures.readable(_point, measures.POINTS),
+    **measures.readable(_point, (*measures.POINTS, measures.OPTIMAL)),
     **measures.readable(_recovery, [measures.RECOVERY]),
 }

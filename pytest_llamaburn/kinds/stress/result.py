@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from bisect import bisect_right
-from collections import Counter
 from itertools import groupby
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
@@ -15,7 +14,15 @@ from pytest_llamaburn.capacity import sustained as stability
 from pytest_llamaburn.energy import profiles, timeline
 from pytest_llamaburn.errors import SettingsError
 from pytest_llamaburn.kinds import _energy
-from pytest_llamaburn.kinds._file import Distribution, Part, RunFile, opening
+from pytest_llamaburn.kinds._file import (
+    Distribution,
+    Part,
+    RunFile,
+    by_kind,
+    opening,
+    status,
+    totals,
+)
 from pytest_llamaburn.kinds.stress import findings, levels, measures, plan
 from pytest_llamaburn.kinds.stress.comparable import Comparison
 from pytest_llamaburn.load import rows
@@ -130,6 +137,7 @@ def build(record: Record) -> dict[str, Any]:
     header = record.header or {}
     steps = _steps(record, rows.read(record.folder))
     everything = [row for step in steps for row in step.part.rows]
+    good = sum(row.error is None for row in everything)
     load = _load(steps, record)
     results = _results(load, steps, everything, record)
     profile = profiles.Profile(record.profile, (), [_energy.window(row) for row in everything])
@@ -145,7 +153,7 @@ def build(record: Record) -> dict[str, Any]:
     mode, document = header["config"]["gate_mode"], {"results": results}
     results["gates"] = gates.judged(document, measures.MEASURES, expressions, mode)
     return {
-        **opening(header, _status(record, everything)),
+        **opening(header, status(record, good, done=_cut(record) is None)),
         "results": results,
         "telemetry": {**energy, "other_cpu_share": others},
         "system_profile": samples,
@@ -257,6 +265,8 @@ def _results(
     points = findings.degradation_points(load) if load.levels and not pointless else []
     searched = found.get("failure_point")
     recovered = _recovery(steps, load)
+    errors = [row.error for row in everything]
+    good = [row.values for row in everything if row.error is None]
     return {
         "baseline": levels.summarize(1, CLIENTS, alone, _NOTHING) if alone else None,
         "deadline_s": load.deadline_s or None,
@@ -269,11 +279,9 @@ def _results(
         "recovery_time_ms": recovered and recovered["recovery_time_ms"],
         "recovery": recovered,
         "timeline": line,
-        "totals": _totals(everything),
-        "tokens_reason": levels.without_counts(
-            [row.values["output_sequence_length"] for row in everything if row.error is None]
-        ),
-        "errors": dict(Counter(row.error["kind"] for row in everything if row.error)),
+        "totals": {**totals(errors), "output_tokens": _energy.tokens(good)},
+        "tokens_reason": levels.without_counts([row["output_sequence_length"] for row in good]),
+        "errors": by_kind(errors),
         "client_health": {"calibration": record.facts.get("calibration")},
         "stop_reason": found.get("stop_reason"),
     }
@@ -315,21 +323,3 @@ def _sustained(
     here = [one for one in read if one.began_ns <= part.started_ns <= one.ended_ns]
     samples = [*here[-1].samples(part.started_ns)] if here else []
     return stability.sustained(line, [record_of(row) for row in part.rows], samples)
-
-
-def _status(record: Record, everything: Sequence[Row]) -> str:
-    if record.interrupted:
-        return "interrupted"
-    if not any(row.error is None for row in everything):
-        return "failed"
-    return "complete" if _cut(record) is None else "partial"
-
-
-def _totals(everything: Sequence[Row]) -> dict[str, Any]:
-    good = [row for row in everything if row.error is None]
-    return {
-        "requests": len(everything),
-        "succeeded": len(good),
-        "failed": len(everything) - len(good),
-        "output_tokens": _energy.tokens([row.values for row in good]),
-    }

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Any
 from pytest_llamaburn import gates
 from pytest_llamaburn.energy import words as _power
 from pytest_llamaburn.kinds.stress import chart as _chart
-from pytest_llamaburn.tables import ABSENT, Sheet, machine, number, server, title
+from pytest_llamaburn.kinds.stress.measures import POINTS
+from pytest_llamaburn.tables import ABSENT, Curves, Sheet, Stop, machine, number, server, title
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -23,7 +24,6 @@ _GOODPUT = ("goodput/s", "goodput %")
 _STATISTICS = ("n", "mean", "p50", "p90", "p95", "p99", "p99_9")
 _ADJUSTED = tuple(f"adj_{name}" for name in _STATISTICS[2:])
 _WORDS = 2
-POINTS = ("failure_point", "degradation_point")
 
 
 def sheets(document: dict[str, Any], path: Path) -> Iterator[Sheet]:
@@ -35,6 +35,19 @@ def sheets(document: dict[str, Any], path: Path) -> Iterator[Sheet]:
     notes = [*_notes(document), f"file {path}"]
     chart = _chart.lines(found["levels"], [place(level) for level in found["levels"]])
     yield Sheet(title(document), facts, rows, notes, columns, _WORDS, tuple(chart))
+
+
+def charts(document: dict[str, Any]) -> Iterator[Curves]:
+    """Yield the chart of throughput and latency over the levels."""
+    found = document["results"]
+    stops = [_stop(level) for level in found["levels"]]
+    if len(stops) > 1:
+        yield Curves(stops, ("tokens/s", "total p50, ms"), marks(found))
+
+
+def _stop(level: Level) -> Stop:
+    values = (level["output_tokens_per_sec"], level["total_generation_ms"]["p50"])
+    return Stop(place(level), level.get("state") or "", values)
 
 
 def rows(document: dict[str, Any]) -> Iterator[dict[str, Any]]:

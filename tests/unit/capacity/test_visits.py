@@ -139,7 +139,7 @@ def test_a_request_that_failed_in_the_middle_was_worked_on() -> None:
     refused = [one._replace(failure="queue_full", first_ns=None) for one in calm]
     assert not visits.slower(calm[:20] + failed[20:], [calm])
     assert visits._pace(failed) == visits._pace(calm)
-    assert visits._pace(refused).count == 0
+    assert visits._pace(refused).ended == 0
 
 
 def waited(clients: int, count: int, deadline_s: float = 10.0) -> list[Record]:

@@ -13,12 +13,15 @@ from golden import record
 
 from pytest_llamaburn import datasets, gates, measures, registry
 from pytest_llamaburn.errors import SettingsError
+from pytest_llamaburn.kinds import _kind
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from pytest_llamaburn.measures import Measure
 
-ROOMS = [name for name in registry.names("kinds") if "measures" in registry.names(f"kinds.{name}")]
-TABLES = {kind: registry.load(f"kinds.{kind}", "measures").MEASURES for kind in ROOMS}
+TABLES = {kind.name: kind.load("measures.MEASURES") for kind in _kind.own()}
+ROOMS = [*TABLES]
 EACH = [pytest.param(k, m, id=f"{k}-{m.name}") for k, t in TABLES.items() for m in t.values()]
 DOCUMENTS = {
     kind: json.loads((record.HOME / f"{kind}-complete" / "result.json").read_text("utf-8"))
@@ -31,6 +34,11 @@ def spellings(measure: Measure) -> list[str]:
     """Return how a gate may name a measure: with each statistic, or alone."""
     own = [f"{measure.name}.{statistic}" for statistic in measure.statistics]
     return [measure.name, *own, *([measure.alias] if measure.alias else [])]
+
+
+def results_of(kind: str) -> dict[str, Any]:
+    found: dict[str, Any] = DOCUMENTS[kind]["results"]
+    return found
 
 
 def test_the_three_kinds_of_run_have_measures() -> None:
@@ -80,15 +88,16 @@ def test_no_name_or_alias_means_two_measures(kind: str) -> None:
 
 
 def test_the_docs_list_exactly_the_measures() -> None:
-    listed = set(re.findall(r"^\| `(\w+)`", generate.metrics_page(), re.MULTILINE))
+    listed = set(re.findall(r"^\| `(\w+)`", generate.metrics_page(_kind.own()), re.MULTILINE))
     assert listed == {measure.name for table in TABLES.values() for measure in table.values()}
 
 
 @pytest.mark.parametrize("kind", ROOMS)
 def test_the_docs_of_a_kind_name_its_own_measures_with_unit_and_place(kind: str) -> None:
-    module = registry.load(f"kinds.{kind}", "measures")
-    section = generate.metrics_page().partition(f"## {module.TITLE}\n")[2].partition("\n## ")[0]
-    for measure in module.MEASURES.values():
+    title = _kind.named(kind).load("measures.TITLE")
+    page = generate.metrics_page(_kind.own())
+    section = page.partition(f"## {title}\n")[2].partition("\n## ")[0]
+    for measure in TABLES[kind].values():
         if measure.key:
             assert f"| `{measure.name}` | {measure.unit} | {measure.better} |" in section
 
@@ -97,6 +106,35 @@ def test_the_docs_of_a_kind_name_its_own_measures_with_unit_and_place(kind: str)
 def test_a_criterion_of_ones_own_cannot_have_the_name_of_a_measure(name: str) -> None:
     with pytest.raises(ValueError, match="is refused"):
         datasets.own_criterion(name, "it is funny")
+
+
+@pytest.mark.parametrize("kind", ROOMS)
+def test_a_report_of_tests_shows_each_number_that_a_file_has(kind: str) -> None:
+    found = dict(measures.properties(TABLES[kind], DOCUMENTS[kind]))
+    assert found["error_rate"] == TABLES[kind]["error_rate"].observed(DOCUMENTS[kind]).value
+    assert all(math.isfinite(value) for value in found.values())
+    summary = DOCUMENTS[kind]["results"].get("summary", {})
+    medians = {f"{name}_p50": one["p50"] for name, one in summary.items() if one["n"]}
+    assert medians.items() <= found.items()
+
+
+@pytest.mark.parametrize("suffix", ["csv", "jsonl"])
+@pytest.mark.parametrize("kind", ROOMS)
+def test_rows_of_every_kind_are_written_and_a_file_without_any_says_so(
+    kind: str, suffix: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = tmp_path / "result.json"
+    form = registry.load("reports", suffix)
+    path.write_text(json.dumps(DOCUMENTS[kind]))
+    assert len(form.render([path]).splitlines()) > 1
+    assert capsys.readouterr().err == ""
+    nothing: dict[str, Any] = {
+        name: [] for name in ("runs", "levels", "items") if name in results_of(kind)
+    }
+    path.write_text(json.dumps(DOCUMENTS[kind] | {"results": results_of(kind) | nothing}))
+    assert form.render([path]) == ""
+    said = f"{path} (complete) has no request, level, question or change to write as a row"
+    assert said in capsys.readouterr().err
 
 
 def test_a_measure_without_a_reader_says_so() -> None:

@@ -19,8 +19,9 @@ from pytest_llamaburn import registry
 from pytest_llamaburn.errors import MissingExtraError, ResultsError
 from pytest_llamaburn.kinds.benchmark.frame import to_frame
 from pytest_llamaburn.kinds.comparison import table as _comparison
-from pytest_llamaburn.reports import _svg
+from pytest_llamaburn.reports._svg import drawn
 from pytest_llamaburn.store import results
+from pytest_llamaburn.tables import Bar, Forest, Series
 
 HOSTILE = "</title><script>alert(1)</script><img src=//evil>\x1b[2J\n# x|y"
 VOID = {"meta", "circle", "path"}
@@ -248,19 +249,20 @@ def test_hostile_words_are_shown_literally(tmp_path: Path) -> None:
 
 
 def test_a_chart_of_equal_values_is_one_level() -> None:
-    text = _svg.sequence([5.0] * 10, "title", 5)
+    text = drawn(Series("title", [5.0] * 10), 5)
     assert text.count("<circle") == 5
     assert text.count("<text") == 1
     assert text.count('cy="60.0"') == 5
 
 
 def test_a_chart_marks_the_range_of_what_it_groups() -> None:
-    text = _svg.sequence([1.0, 3.0, 2.0, 2.0], "title", 2)
+    text = drawn(Series("title", [1.0, 3.0, 2.0, 2.0]), 2)
     assert text.count('class="i"') == 1
 
 
 def test_a_forest_keeps_endless_intervals_inside_the_drawing() -> None:
-    text = _svg.forest([_svg.Bar("x", -0.9, 0.0, 50.0, "inconclusive")], "title", 0.03)
+    bars = [Bar("x", -0.9, 0.0, 50.0, "inconclusive")]
+    text = drawn(Forest("title", bars, 0.03), 5)
     assert "+100 %" in text
     assert "H708.0" in text
 

@@ -80,6 +80,7 @@ def test_a_percentile_that_the_requests_do_not_certify_is_undecided(swept: dict[
     ("expression", "reason"),
     [
         ("requests_per_sec@77>1", "there is no level 77"),
+        ("ttft_ms.p50@77>1", "there is no level 77"),
         ("recovery_time_ms<5s", "no spike was sent"),
         ("queue_ms.mean<5", None),
         ("joules_per_output_token<5", "no power sensor is read"),
@@ -121,6 +122,25 @@ def test_a_point_that_is_reached_somewhere_below_is_undecided(tmp_path: Path) ->
         "undecided",
         "somewhere at or below 4; lower levels were not measured",
     )
+
+
+@pytest.mark.parametrize(
+    ("expression", "word", "value"),
+    [
+        ("failure_point>=4", "pass", 4),
+        ("failure_point<4", "fail", 4),
+        ("failure_point>4", "undecided", None),
+        ("failure_point>8", "undecided", None),
+    ],
+)
+def test_a_point_that_is_known_to_lie_above_a_level_decides_what_that_decides(
+    expression: str, word: str, value: float | None, swept: dict[str, Any]
+) -> None:
+    point = {"concurrency": None, "reached": True, "bracket": (4, None), "failing": None}
+    found = verdict(expression, {**swept, "failure_point": point})
+    reason = "somewhere above 4; higher levels were not measured"
+    assert (found["verdict"], found["value"]) == (word, value)
+    assert found["reason"] == (reason if value is None else None)
 
 
 def test_a_run_without_levels_has_no_point_and_no_optimal_level(tmp_path: Path) -> None:

@@ -27,8 +27,8 @@ from pytest_llamaburn.kinds.stress import chart, table
 from pytest_llamaburn.load.step import CLIENTS, RATE, SERVER_GONE, Step
 from pytest_llamaburn.reports import _svg, csv, html, markdown
 from pytest_llamaburn.reports import table as text_table
-from pytest_llamaburn.reports._svg import Stop
 from pytest_llamaburn.store import results
+from pytest_llamaburn.tables import Curves, Stop
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -332,7 +332,7 @@ def test_what_was_not_measured_is_not_drawn() -> None:
 
 def test_states_are_bands_labelled_where_they_begin() -> None:
     stops = [Stop(1, "optimal", (1, 2)), Stop(2, "optimal", (2, 2)), Stop(8, "<bad>", (2, None))]
-    picture = _svg.load(stops, ("speed", "wait"), [(4, "bend & break")])
+    picture = _svg.drawn(Curves(stops, ("speed", "wait"), [(4, "bend & break")]), 5)
     assert picture.count(">optimal</text>") == 1
     assert picture.count('class="s-optimal"') == 2
     assert "&lt;bad&gt;" in picture
@@ -344,7 +344,7 @@ def test_states_are_bands_labelled_where_they_begin() -> None:
 @pytest.mark.parametrize("value", [None, 0.0])
 def test_a_series_of_nothing_is_no_line_and_of_zeros_a_flat_one(value: float | None) -> None:
     stops = [Stop(n, "idle", (value,)) for n in (1, 2)]
-    picture = _svg.load(stops, ("speed",), [])
+    picture = _svg.drawn(Curves(stops, ("speed",), []), 5)
     assert picture.count("<circle") == (0 if value is None else 2)
 
 
