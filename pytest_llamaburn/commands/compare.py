@@ -31,7 +31,7 @@ def add(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--sort", help="time, model or METRIC (default: time)")
     parser.add_argument("--columns", metavar="METRIC,…", help="what to compare, as ttft_ms,tps.p50")
     parser.add_argument(
-        "--margin", metavar="x%", help="changes within it are 'same' (default: 3%%)"
+        "--margin", metavar="x%", help="changes within it are 'same' (default: 3%%, of evals 1%%)"
     )
     options.declare(parser.add_argument, Storage, Display)
 

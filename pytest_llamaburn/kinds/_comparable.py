@@ -139,6 +139,7 @@ class Comparison(ABC):
     default: ClassVar[tuple[str, ...]] = ()  # columns, as --columns has them
     like: ClassVar[tuple[str, ...]] = ()  # settings that `--compare last` wants equal
     subject: ClassVar[type[Any]] = Subject
+    margin: ClassVar[float] = runs.MARGIN  # unless the user names another
     words: ClassVar[tuple[str, str]] = ("better", "worse")
     worded: ClassVar[tuple[str, ...] | None] = None  # units of changes that have words; None: all
     changes_key: ClassVar[str] = "changes"  # what results call the changes

@@ -77,7 +77,7 @@ def chosen(how: type[Comparison], asked: Asked) -> Choice:
         tuple(dict.fromkeys(columns)),
         tuple(how.gate(text) for text in asked.fail_if),
         sort if sort in ("time", "model") else how.column(sort, "--sort").name,
-        _share(asked.margin or "3%"),
+        _share(asked.margin) if asked.margin else how.margin,
     )
 
 

@@ -76,6 +76,7 @@ class Comparison(_comparable.Comparison):
 
     kind = noun = "eval"
     options = ("margin",)
+    margin = 0.01  # of a mark's scale; questions do not vary between sessions as speeds do
     subject = Marked
     changes_key = "differences"
 

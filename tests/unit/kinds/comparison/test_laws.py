@@ -37,7 +37,7 @@ SURE = {  # of each kind a number that its files tell apart with certainty
     "eval": "correct",
     "stress": "requests_per_sec@8",
 }
-QUESTIONS = 150
+QUESTIONS = 400
 
 
 @pytest.fixture(scope="module")
