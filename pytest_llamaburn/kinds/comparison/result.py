@@ -23,15 +23,25 @@ class Compared(Part):
     baseline: bool
 
 
-class FileWarning(Part):
+class LoadWarning(Part):
     """Something besides the numbers that differs from the baseline."""
 
     file: str
     text: str
 
 
-class AnyChange(Part):
-    """What one number is against the baseline's; a change of 0.05 is 5 % more."""
+class LoadNoise(Part):
+    """How much earlier runs of the same load differ: the deviation of logs, of shares their own."""
+
+    runs: int
+    std: float
+
+
+class LoadChange(Part):
+    """What one number is against the baseline's: at a level, or of a point.
+
+    A change of 0.05 is 5 % more; of a share it is the difference, 5 points.
+    """
 
     file: str
     level: float | None
@@ -45,14 +55,15 @@ class AnyChange(Part):
     interval: tuple[float, float] | None
     verdict: Literal["better", "worse", "higher", "lower", "same", "inconclusive"]
     reason: str | None
+    noise: LoadNoise | None = None
 
 
 class AnyResults(Part):
     """What differs between the files."""
 
     files: list[Compared]
-    warnings: list[FileWarning]
-    changes: list[AnyChange]
+    warnings: list[LoadWarning]
+    changes: list[LoadChange]
     gates: list[ComparisonGate] = Field(default_factory=list)
     method: dict[str, Any] = Field(default_factory=dict)
 
@@ -156,8 +167,11 @@ class ComparedEval(Compared):
     eval_set: dict[str, Any]
 
 
-class EvalWarning(FileWarning):
+class EvalWarning(Part):
     """Something besides the marks that differs from the baseline."""
+
+    file: str
+    text: str
 
 
 class Difference(Part):
@@ -195,32 +209,10 @@ class ComparedLoad(Compared):
     axis: Literal["concurrency", "rate"]
 
 
-class LoadWarning(FileWarning):
-    """Something besides the numbers that differs from the baseline."""
-
-
-class LoadNoise(Part):
-    """How much earlier runs of the same load differ: the deviation of logs, of shares their own."""
-
-    runs: int
-    std: float
-
-
-class LoadChange(AnyChange):
-    """What one number is against the baseline's: at a level, or of a point.
-
-    A change of 0.05 is 5 % more; of a share it is the difference, 5 points.
-    """
-
-    noise: LoadNoise | None = None
-
-
 class LoadComparisonResults(AnyResults):
     """What differs between the stress runs."""
 
     files: list[ComparedLoad]  # type: ignore[assignment]
-    warnings: list[LoadWarning]  # type: ignore[assignment]
-    changes: list[LoadChange]  # type: ignore[assignment]
 
 
 _RESULTS: dict[str, tuple[type[Part], str]] = {
