@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from operator import itemgetter
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from pytest_llamaburn import gates, registry
@@ -18,14 +19,6 @@ Document = dict[str, Any]
 
 _MOST_BARS = 100
 _AXES = {"concurrency": "clients", "rate": "requests/s"}
-
-
-class Row(NamedTuple):
-    """A change, its file, and the whole document, from which cells are made."""
-
-    change: Document
-    file: Document
-    document: Document
 
 
 class Layout(NamedTuple):
@@ -52,8 +45,7 @@ def sheets(document: Document, path: Path) -> Iterator[Sheet]:
         of = f"{warning['file']}: " if "file" in warning else ""
         facts.append(f"warning: {of}{warning['text']}")
     changes = _changes(document)
-    rows = [Row(change, files[change["file"]], document) for change in changes]
-    table = [tuple(_CELLS[name](row) for name in layout.columns) for row in rows]
+    table = [tuple(_CELLS[name](change) for name in layout.columns) for change in changes]
     baseline = next(name for name, file in files.items() if file["baseline"])
     title = f"{len(files)} {layout.noun}, compared with {baseline}"
     judged = (f"gate {gates.change_sentence(gate)}" for gate in found.get("gates", ()))
@@ -65,12 +57,11 @@ def charts(document: Document) -> Iterator[Forest]:
     """Yield a chart of each column's changes, where those are ratios."""
     if not _layout(document).charted:
         return
-    models = {file["label"]: file["model"]["id"] for file in document["results"]["files"]}
     columns: dict[str, list[Bar]] = {}
     for change in _changes(document)[:_MOST_BARS]:
         if change["interval"] is not None:
             low, high = change["interval"]
-            about = f"{models[change['file']][:36]} {change['file']}"
+            about = f"{change['model'][:36]} {change['file']}"
             bar = Bar(about, low, change["change"], high, change["verdict"])
             columns.setdefault(change["name"], []).append(bar)
     for name, bars in columns.items():
@@ -80,8 +71,8 @@ def charts(document: Document) -> Iterator[Forest]:
 def rows(document: Document) -> Iterator[dict[str, Any]]:
     """Yield every change as one flat row, for spreadsheets."""
     files = {file["label"]: file for file in document["results"]["files"]}
-    found, dropped = document["results"], ("interval", "ci95", "runs", "noise")
-    for change in found["changes"] if "changes" in found else found["differences"]:
+    dropped = ("interval", "ci95", "runs", "noise")
+    for change in _stored(document):
         file = files[change["file"]]
         low, high = change.get("interval", change.get("ci95")) or (None, None)
         about = {"model": file["model"]["id"], "run_id": file["run_id"], "path": file["path"]}
@@ -90,32 +81,31 @@ def rows(document: Document) -> Iterator[dict[str, Any]]:
         yield {**about, **kept, "low": low, "high": high, **dict(counts)}
 
 
-def percent(share: float | None, unit: str = "%") -> str:
-    """Return a change in percent, with its sign; the difference of shares has percentage points."""
-    return ABSENT if share is None else f"{100 * share:+.1f} {unit}".replace("-", "−")
-
-
-def interval(change: Document, unit: str = "%") -> str:
-    """Return a change's interval in percent."""
-    if change["interval"] is None:
-        return ABSENT
-    low, high = (f"{100 * end:+.1f}".replace("-", "−") for end in change["interval"])
-    return f"[{low}, {high}] {unit}"
-
-
 def _layout(document: Document) -> Layout:
     return _LAYOUTS.get(document["schema"].removeprefix(results.PREFIX), _ANY)
 
 
 def _changes(document: Document) -> list[Document]:
-    """Return the changes with their names; evals have other words for what all have."""
-    measures, found = _measures(document), document["results"]
-    if "differences" in found:
-        return [
-            {**one, "name": one["mark"], "change": one["difference"], "interval": one["ci95"]}
-            for one in found["differences"]
-        ]
-    return [{**change, "name": _name(change, measures)} for change in found["changes"]]
+    """Return the changes as cells are made of them: each with its name, model, axis and margin.
+
+    What comparisons of evals call otherwise has the name here that it has in all others.
+    """
+    files = {file["label"]: file for file in document["results"]["files"]}
+    measures, margin = _measures(document), document["config"].get("margin", 0)
+    found = []
+    for change in _stored(document):
+        file, more = files[change["file"]], {"margin": margin}
+        if "mark" in change:
+            more |= {"change": change["difference"], "interval": change["ci95"]}
+        name = change["mark"] if "mark" in change else _name(change, measures)
+        more |= {"name": name, "model": file["model"]["id"], "axis": file.get("axis")}
+        found.append({**change, **more})
+    return found
+
+
+def _stored(document: Document) -> list[Document]:
+    found: list[Document] = document["results"].get("changes", [])
+    return found or document["results"].get("differences", [])
 
 
 def _measures(document: Document) -> Mapping[str, Measure]:
@@ -151,49 +141,55 @@ def _grouped(table: list[tuple[str, ...]], columns: Sequence[str]) -> list[tuple
 # Cells
 
 
-def _at(row: Row) -> str:
-    level = row.change["level"]
-    axis = _AXES.get(row.file.get("axis", ""), "")
-    return ABSENT if level is None else f"{level:.3g} {axis}".rstrip()
+def _at(change: Document) -> str:
+    level, unit = change["level"], _AXES.get(change["axis"], "")
+    return ABSENT if level is None else f"{level:.3g} {unit}".rstrip()
 
 
-def _points(row: Row) -> str:
+def _points(change: Document) -> str:
     """Return the unit of a change: that of a share is in points where the files have levels."""
-    of_level = "level" in row.change and row.change["unit"] == "share"
-    return "points" if of_level else "%"
+    return "points" if "level" in change and change["unit"] == "share" else "%"
 
 
-def _verdict(row: Row) -> str:
-    word: str = row.change["verdict"]
-    margin = row.document["config"].get("margin", 0)
-    return f"same within {100 * margin:g} %" if word == "same" else word
+def _percent(change: Document) -> str:
+    """Return a change in percent, with its sign; the difference of shares has percentage points."""
+    share = change["change"]
+    return ABSENT if share is None else _signed(100 * share, 1) + f" {_points(change)}"
 
 
-def _signed(value: float | None) -> str:
-    return ABSENT if value is None else f"{value:+.2f}".replace("-", "−")
+def _interval(change: Document) -> str:
+    if change["interval"] is None:
+        return ABSENT
+    low, high = (_signed(100 * end, 1) for end in change["interval"])
+    return f"[{low}, {high}] {_points(change)}"
 
 
-def _signed_interval(row: Row) -> str:
-    ends = row.change["interval"]
+def _verdict(change: Document) -> str:
+    word: str = change["verdict"]
+    return f"same within {100 * change['margin']:g} %" if word == "same" else word
+
+
+def _signed(value: float | None, decimals: int = 2) -> str:
+    return ABSENT if value is None else f"{value:+.{decimals}f}".replace("-", "−")
+
+
+def _marks(change: Document) -> str:
+    ends = change["interval"]
     return "[{}, {}]".format(*map(_signed, ends)) if ends else ABSENT
 
 
-_CELLS: dict[str, Callable[[Row], str]] = {
-    "model": lambda row: row.file["model"]["id"],
-    "file": lambda row: row.change["file"],
-    "metric": lambda row: row.change["name"],
+_CELLS: dict[str, Callable[[Document], str]] = {
+    **{name: itemgetter(name) for name in ("model", "file", "unit")},
+    **dict.fromkeys(("metric", "what", "mark"), itemgetter("name")),
     "at": _at,
-    "what": lambda row: row.change["name"],
-    "mark": lambda row: row.change["name"],
-    "unit": lambda row: row.change["unit"],
     "verdict": _verdict,
-    "baseline": lambda row: number(row.change["baseline"]),
-    "value": lambda row: number(row.change["value"]),
-    "change": lambda row: percent(row.change["change"], _points(row)),
-    "interval": lambda row: interval(row.change, _points(row)),
-    "difference": lambda row: _signed(row.change["change"]),
-    "95 % interval": _signed_interval,
-    "questions": lambda row: f"{row.change['questions']} of {row.change['shared']}",
+    "baseline": lambda change: number(change["baseline"]),
+    "value": lambda change: number(change["value"]),
+    "change": _percent,
+    "interval": _interval,
+    "difference": lambda change: _signed(change["difference"]),
+    "95 % interval": _marks,
+    "questions": lambda change: f"{change['questions']} of {change['shared']}",
 }
 
 
