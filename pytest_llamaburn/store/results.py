@@ -28,7 +28,7 @@ from pytest_llamaburn.errors import ResultsError
 from pytest_llamaburn.texts import dumps, whole
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterable, Iterator, Mapping
     from pathlib import Path
 
     from pytest_llamaburn.store.journal import Record
@@ -42,8 +42,13 @@ _EARLIER_FILES = 50  # enough to learn a machine's noise from
 @cache
 def kinds() -> tuple[str, ...]:
     """Return the kinds of result files: those of runs, and the comparisons of each."""
-    names = registry.names("kinds")
-    return tuple(sorted({*names, *(kind(name).comparison or name for name in names)}))
+    return with_comparisons(registry.names("kinds"))
+
+
+def with_comparisons(names: Iterable[str]) -> tuple[str, ...]:
+    """Return some kinds of files and the kinds that comparisons of them are."""
+    every = {name: kind(name).comparison or name for name in names}
+    return tuple(sorted({*every, *every.values()}))
 
 
 def room(document: Mapping[str, Any], name: str) -> Any:
