@@ -6,7 +6,6 @@ in its files and how sure a difference is. `kinds/comparison/` does the rest.
 
 from __future__ import annotations
 
-from abc import ABC, abstractmethod
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
@@ -14,7 +13,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
 from pytest_llamaburn import gates
 from pytest_llamaburn.energy import profiles
 from pytest_llamaburn.errors import ResultsError, SettingsError
-from pytest_llamaburn.stats import runs
+from pytest_llamaburn.stats import changes, runs
 from pytest_llamaburn.store import results
 
 if TYPE_CHECKING:
@@ -129,8 +128,11 @@ class Subject:
         return self.document["config"].get(name)
 
 
-class Comparison(ABC):
-    """Files of one kind, one of them the baseline. Each kind has a subclass."""
+class Comparison:
+    """Files of one kind, one of them the baseline. Each kind has a subclass.
+
+    As it is, a change is sure where the two numbers have intervals of their own.
+    """
 
     kind: ClassVar[str]
     noun: ClassVar[str] = "run"
@@ -219,7 +221,9 @@ class Comparison(ABC):
         ends = None if found.reason else found.interval
         words = self.words if self.worded is None or column.unit in self.worded else None
         margin = self.choice.margin * column.width
-        return Change(other.label, column, found, verdict(ends, column.better, margin, words))
+        return Change(
+            other.label, column, found, changes.verdict(ends, column.better, margin, words)
+        )
 
     def of_sensors(self, column: Column) -> bool:
         """Return whether a column rests on power sensors, which must be of the same devices."""
@@ -242,11 +246,20 @@ class Comparison(ABC):
 
     def wanted(self) -> set[tuple[str, str]]:
         """Return the machines and models whose earlier runs show how much runs differ."""
-        return {(one.machine, one.model) for one in self.subjects if one.machine is not None}
+        return set()
 
-    @abstractmethod
     def estimate(self, other: Any, column: Column) -> Estimate:
         """Return the change of a column with its interval, or with the reason for none."""
+        measure, both = self.measures[column.metric], (self.baseline, other)
+        before, after = (
+            measure.observed(one.document, column.statistic, column.level) for one in both
+        )
+        values, reason = (before.value, after.value), before.reason or after.reason
+        change = changes.difference(*values, column.unit)
+        reason = reason or self.unlike_sensors(other, column) or ""
+        ends = changes.interval(before, after, column.unit, self.confidence)
+        reason = reason or ("" if ends else "one of them has no interval")
+        return Estimate(*values, change, ends, reason or None)
 
     def gated(self, column: Column) -> Column:
         """Return the column that a gate is on."""
@@ -323,27 +336,6 @@ def label(index: int) -> str:
         index, rest = divmod(index - 1, 26)
         text = chr(ord("A") + rest) + text
     return text
-
-
-def verdict(
-    ends: Sequence[float] | None, better: str, margin: float, words: tuple[str, str] | None
-) -> str:
-    """Return the word for a change whose interval is given.
-
-    An interval inside the margin is `same`, even one without 0: a difference that small may come
-    from what distinguishes two sessions, which repeats of one session do not show.
-    """
-    if ends is None:
-        return "inconclusive"
-    low, high = ends
-    if -margin <= low and high <= margin:
-        return "same"
-    if low <= 0 <= high:
-        return "inconclusive"
-    rises = low > 0
-    if words is None or better == "none":
-        return "higher" if rises else "lower"
-    return words[rises != (better == "higher")]
 
 
 def _shown(value: Any) -> str:

@@ -103,10 +103,6 @@ class Comparison(_comparable.Comparison):
             if any(_mark(side[key], name) is not None for side in sides for key in shared)
         ]
 
-    def wanted(self) -> set[tuple[str, str]]:
-        """Return no earlier runs: questions show how sure a difference is."""
-        return set()
-
     def estimate(self, other: Marked, column: Column) -> Estimate:
         """Return the mean difference over the questions that both have the mark for."""
         shared = self._shared(other)

@@ -18,8 +18,10 @@ from pytest_llamaburn.errors import ResultsError, SettingsError
 from pytest_llamaburn.kinds import _comparable
 from pytest_llamaburn.kinds._comparable import Change, Column, Estimate, Subject
 from pytest_llamaburn.kinds.stress.measures import MEASURES, POINTS
+from pytest_llamaburn.measures import Observed
+from pytest_llamaburn.stats import changes, samples
 from pytest_llamaburn.stats import runs as statistics
-from pytest_llamaburn.stats import samples
+from pytest_llamaburn.stats.changes import SHARE
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -28,7 +30,6 @@ if TYPE_CHECKING:
 
 Document = dict[str, Any]
 
-SHARE = "share"  # changes of a share are differences: it may well be 0 in the baseline
 _MORE_RUNS = "more earlier runs of the same load in the results directory make it narrower"
 _MORE_REQUESTS = "more requests make it narrower"
 _LOADED = {"concurrency": "clients", "rate": "a rate"}
@@ -67,11 +68,15 @@ class Load(Subject):
         found: Document | None = self.document["results"][name]
         return found
 
+    def observed(self, of: Column) -> Observed:
+        """Return what it has of a point, or of a level."""
+        if of.level is None and of.metric not in POINTS:
+            return Observed()
+        return MEASURES[of.metric].observed(self.document, of.statistic, of.level)
+
     def number(self, of: Column) -> float | None:
         """Return a number of a point, or of a level; None where there is none."""
-        if of.level is None and of.metric not in POINTS:
-            return None
-        return MEASURES[of.metric].observed(self.document, of.statistic, of.level).value
+        return self.observed(of).value
 
 
 class Comparison(_comparable.Comparison):
@@ -137,6 +142,10 @@ class Comparison(_comparable.Comparison):
         optimal = self.baseline.document["results"]["optimal"] or {}
         return column._replace(level=optimal.get(self.baseline.axis, math.nan))
 
+    def wanted(self) -> set[tuple[str, str]]:
+        """Return the machines and models whose earlier runs show how much runs differ."""
+        return {(one.machine, one.model) for one in self.subjects if one.machine is not None}
+
     def estimate(self, other: Load, column: Column) -> Estimate:
         """Return the change, with the interval that the files have or that earlier runs show."""
         pair = self.baseline.number(column), other.number(column)
@@ -148,7 +157,7 @@ class Comparison(_comparable.Comparison):
         reason = few if interval else self._unknown(other, column, noise)
         facts = {"noise": noise if interval else None}
         advice = _MORE_RUNS if facts["noise"] else _MORE_REQUESTS
-        change = _difference(pair, column.unit)
+        change = changes.difference(*pair, column.unit)
         return Estimate(*pair, change, interval, reason, facts, advice)
 
     def _interval(
@@ -253,30 +262,19 @@ def _scaled(value: float, of: Column) -> float:
     return value if of.unit == SHARE else math.log(value)
 
 
-def _difference(pair: Sequence[float | None], unit: str) -> float | None:
-    before, after = pair
-    if before is None or after is None:
-        return None
-    if unit == SHARE:
-        return after - before
-    return after / before - 1 if before else None
-
-
 def _own_interval(both: Sequence[Load], of: Column, confidence: float) -> list[float] | None:
     """Return the interval of a change that the two files' own give."""
-    if of.metric == "error_rate" and of.level is not None:
-        levels = [one.levels[of.level] for one in both]
-        known = all(level.get("error_rate_ci95") for level in levels)
-        return _apart(levels, confidence) if known else None
+    if of.metric == "error_rate":
+        before, after = (one.observed(of) for one in both)
+        return changes.interval(before, after, of.unit, confidence)
     if of.metric not in POINTS:
         return None
-    wider = _wider(confidence)
     ends = []
     for one in both:
         point, value = one.point(of.metric) or {}, one.number(of)
         if not point.get("interval") or value is None:
             return None
-        ends.append(_stretched(point["interval"], value, wider))
+        ends.append(_stretched(point["interval"], value, changes.wider(confidence)))
     first, last = ends
     return [last[0] / first[1] - 1, last[1] / first[0] - 1] if first[0] > 0 else None
 
@@ -285,25 +283,6 @@ def _stretched(ends: Sequence[float], value: float, by: float) -> tuple[float, f
     """Return an interval with its ends that much farther from the value, as ratios."""
     low, high = (value * (end / value) ** by if value else end for end in ends)
     return low, high
-
-
-def _wider(confidence: float) -> float:
-    """Return how much wider than a normal's 95 % interval one of this confidence is."""
-    return samples.normal_quantile(confidence) / samples.normal_quantile(0.95)
-
-
-def _apart(both: Sequence[Document], confidence: float) -> list[float]:
-    """Return the interval of the difference of the shares that failed.
-
-    From those of each (Newcombe, Statistics in Medicine 17, 1998, method 10), which take into
-    account that failures come in clusters; widened from 95 % as a normal's would be.
-    """
-    (p, (low, high)), (q, (least, most)) = (
-        (level["error_rate"], level["error_rate_ci95"]) for level in both
-    )
-    wider = _wider(confidence)
-    down, up = math.hypot(q - least, high - p), math.hypot(most - q, p - low)
-    return [max(-1.0, q - p - wider * down), min(1.0, q - p + wider * up)]
 
 
 def _alone(runs: int) -> str:

@@ -18,12 +18,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 from virtual_runs import Machine, benchmark, dice, rows
 
-from pytest_llamaburn import registry
+from pytest_llamaburn import measures, registry
 from pytest_llamaburn.errors import ResultsError, SettingsError
 from pytest_llamaburn.kinds import _comparable
-from pytest_llamaburn.kinds._comparable import Column, Estimate, label, verdict
+from pytest_llamaburn.kinds._comparable import label
 from pytest_llamaburn.kinds.comparison import engine, table
-from pytest_llamaburn.measures import Measure
+from pytest_llamaburn.measures import Measure, Observed
+from pytest_llamaburn.stats.changes import verdict
 from pytest_llamaburn.store import results
 
 Document = dict[str, Any]
@@ -409,34 +410,55 @@ def test_no_verdict_claims_what_the_interval_leaves_open(
 # A kind that says only what it measures
 
 
+def read(measure: Measure, document: Mapping[str, Any], *_: Any) -> Observed:
+    """Return a number with the interval that a document has of it."""
+    return Observed(*document["results"][measure.name])
+
+
 class Tiny(_comparable.Comparison):
-    """Files with one number each."""
+    """Files with two numbers each."""
 
-    measures = {"size_mb": Measure("size_mb", "MB", "lower", "bytes / 10⁶")}  # noqa: RUF012 - never written to
-    default = ("size_mb",)
+    measures = measures.readable(
+        read,
+        [
+            Measure("size_mb", "MB", "lower", "bytes / 10⁶"),
+            Measure("hit_rate", "share", "higher", "hits / all"),
+        ],
+    )
+    default = ("size_mb", "hit_rate")
 
-    def estimate(self, other: Any, column: Column) -> Estimate:
-        """Return the ratio of two numbers, which are exact."""
-        before, after = (one.document["results"] for one in (self.baseline, other))
-        values = before[column.metric], after[column.metric]
-        change = values[1] / values[0] - 1
-        return Estimate(*values, change, (change, change))
 
-
-def sized(name: str, size_mb: float) -> Document:
+def sized(name: str, size_mb: float, interval: tuple[float, float] | None = None) -> Document:
     about = {**golden("stress-complete"), "schema": "llamaburn/tiny", "run_id": name}
-    return {**about, "results": {"size_mb": size_mb}}
+    numbers = {"size_mb": (size_mb, interval), "hit_rate": (0.5, (0.4, 0.6))}
+    return {**about, "results": numbers}
+
+
+def tiny(*files: Document, **asked: Any) -> Document:
+    """Return the comparison of files of a kind that says only what it measures."""
+    sources = [(f"{one['run_id']}.json", one) for one in files]
+    choice = engine.chosen(Tiny, engine.Asked(**asked))
+    return engine.document(Tiny(sources, choice), "tiny-comparison")
 
 
 def test_a_new_kind_needs_only_measures_and_an_estimate(tmp_path: Path) -> None:
-    asked = engine.Asked(fail_if=["size_mb:+5%"])
-    sources = [(f"{name}.json", sized(name, size)) for name, size in (("a", 10), ("b", 11))]
-    document = engine.document(Tiny(sources, engine.chosen(Tiny, asked)), "tiny-comparison")
+    files = sized("a", 10, (9.9, 10.1)), sized("b", 11, (10.9, 11.1))
+    document = tiny(*files, fail_if=["size_mb:+5%"])
     kind = results.kind("tiny-comparison")
     kind.file_model().model_validate_json(json.dumps(document), strict=True)
     assert (document["schema"], kind.folder) == (kind.schema, "tiny_comparisons")
     assert document["results"]["gates"][0]["verdict"] == "fail"
     (sheet,) = table.sheets(document, tmp_path / "x.json")
     assert sheet.title == "2 files, compared with A"
-    assert sheet.rows[0][-2:] == ("+10.0 %", "[+10.0, +10.0] %")
+    assert [row[2:5] for row in sheet.rows] == [
+        ("size_mb", "MB", "worse"),
+        ("hit_rate", "share", "inconclusive"),
+    ]
+    assert sheet.rows[1][-2:] == ("+0.0 points", "[−20.3, +20.3] points")
     assert sheet.facts[1].startswith("B: tiny, ")
+
+
+def test_a_number_without_an_interval_decides_nothing_in_a_new_kind() -> None:
+    change = tiny(sized("a", 10), sized("b", 11, (10.9, 11.1)))["results"]["changes"][0]
+    assert (change["verdict"], change["reason"]) == ("inconclusive", "one of them has no interval")
+    assert change["change"] == pytest.approx(0.1)
