@@ -9,7 +9,7 @@ import json
 import math
 from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import loads
 import pytest
@@ -26,6 +26,9 @@ from pytest_llamaburn.kinds.comparison import engine, table
 from pytest_llamaburn.measures import Measure, Observed
 from pytest_llamaburn.stats.changes import verdict
 from pytest_llamaburn.store import results
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
 
 Document = dict[str, Any]
 
