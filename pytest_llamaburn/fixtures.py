@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine, Iterable, Iterator
 
     from pytest_llamaburn.energy.profiler import Profiler
-    from pytest_llamaburn.judges._ask import Opinion
+    from pytest_llamaburn.judges import JudgeResult
     from pytest_llamaburn.kinds._kind import Function, RunKind
 
 HARNESS = pytest.StashKey[Harness]()
@@ -83,24 +83,25 @@ def gpu_profiler(request: pytest.FixtureRequest) -> Callable[[], Profiler]:
 
 
 @pytest.fixture(scope="session")
-def judge(request: pytest.FixtureRequest) -> Iterator[Callable[..., Opinion]]:
+def judge(request: pytest.FixtureRequest) -> Iterator[Callable[..., JudgeResult]]:
     """Return a function that has an answer judged, from 1 to 5 unless another criterion is given.
 
-    `judge(question, answer, reference="Paris")` returns an `Opinion`: `opinion.score`,
-    `opinion.reasoning`. `criterion` is the name of a built-in one, as `grade` (`opinion.verdict`)
-    or `faithfulness` (with `evidence`), or your own: `criterion="politeness=it stays polite"`.
-    Which judge: `--llamaburn-judge` or the configuration, else claude; without its key the test is
-    skipped. An answer that could not be judged raises UnscoredError.
+    `judge(question, answer, reference="Paris")` returns a `JudgeResult`: `result.score`,
+    `result.reasoning`. `criterion` is the name of a built-in one, such as `grade`
+    (`result.verdict`) or `faithfulness` (with `evidence`), or your own:
+    `criterion="politeness=it stays polite"`. The judge is that of `--llamaburn-judge` or of the
+    configuration, else claude; without its key the test is skipped. An answer that could not be
+    judged raises UnscoredError.
     """
-    from pytest_llamaburn.judges._ask import Opinions
+    from pytest_llamaburn import judges
 
     harness = request.config.stash[HARNESS]
     try:
-        opinions = Opinions(harness.judging)
+        queue = judges.JudgeQueue(judges.Panel.of(harness.judging))
     except MissingKeyError as err:
         pytest.skip(str(err))
-    yield opinions.judge
-    opinions.close()
+    yield queue.ask
+    queue.close()
 
 
 @pytest.fixture(scope="session")

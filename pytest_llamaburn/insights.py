@@ -38,6 +38,12 @@ def adding_to(
     return rule
 
 
+def evidenced(rules: list[Rule], document: Document) -> list[Insight]:
+    """Return the insights of those rules whose evidence is in a document."""
+    insights = (rule(document) for rule in rules)
+    return [insight for insight in insights if insight is not None]
+
+
 _COMMON: list[Rule] = []
 
 

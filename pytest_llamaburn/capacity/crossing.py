@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from pytest_llamaburn.load.records import Record
+    from pytest_llamaburn.load.rows import Request
 
     Floats = NDArray[np.float64]
     Flags = NDArray[np.bool_]
@@ -44,11 +44,11 @@ class Sample(NamedTuple):
     failed: Flags  # by anything but a deadline
 
 
-def sample(level: float, records: Sequence[Record], deadline_ns: float = math.inf) -> Sample:
-    """Return a level's records as columns, as if no more than this deadline had been waited."""
-    latency = np.array([r.end_ns - r.sent_ns for r in records], float)
-    late = np.array([r.timed_out for r in records], bool) | (latency > deadline_ns)
-    failed = np.array([r.failure is not None for r in records], bool) & ~late
+def sample(level: float, requests: Sequence[Request], deadline_ns: float = math.inf) -> Sample:
+    """Return a level's requests as columns, as if no more than this deadline had been waited."""
+    latency = np.array([r.end_ns - r.sent_ns for r in requests], float)
+    late = np.array([r.timed_out for r in requests], bool) | (latency > deadline_ns)
+    failed = np.array([r.failure is not None for r in requests], bool) & ~late
     return Sample(level, np.minimum(latency, deadline_ns), late, failed)
 
 

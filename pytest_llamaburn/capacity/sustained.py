@@ -16,7 +16,7 @@ from pytest_llamaburn.stats import drift
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from pytest_llamaburn.load.records import Record
+    from pytest_llamaburn.load.rows import Request
     from pytest_llamaburn.load.step import Burst
 
 BATCHES = 30  # of equal length, that a long load is cut into
@@ -29,7 +29,7 @@ IDLE_GPU_NAMES = ("util_pct", "vram_used_mb")
 
 def sustained(
     timeline: Sequence[dict[str, Any]],
-    records: Sequence[Record],
+    requests: Sequence[Request],
     samples: Sequence[dict[str, Any]] = (),
 ) -> dict[str, Any]:
     """Return throughput and memory per minute; for throughput and latency, drift, shift, plateau.
@@ -49,12 +49,12 @@ def sustained(
         "per_minute": _minutes(timeline, samples),
         "memory_reason": _why_unread(samples),
         "tokens_per_sec": _judged(counted, why),
-        "total_p50_ms": _judged(_medians(records, size, len(batches))),
+        "total_p50_ms": _judged(_medians(requests, size, len(batches))),
     }
 
 
 def recoveries(
-    records: Sequence[Record], bursts: Sequence[Burst], started_ns: int, rate: float
+    requests: Sequence[Request], bursts: Sequence[Burst], started_ns: int, rate: float
 ) -> dict[str, Any]:
     """Return each burst's recovery, and the median and range of them; times in ms.
 
@@ -62,12 +62,12 @@ def recoveries(
     """
     found = []
     first_ns = bursts[0].begin_ns(started_ns)
-    calm = [r for r in records if _between(r, started_ns, first_ns)]
+    calm = [r for r in requests if _between(r, started_ns, first_ns)]
     for i, burst in enumerate(bursts):
         start = burst.begin_ns(started_ns)
         end = start + int(burst.seconds * 1e9)
         after = bursts[i + 1].begin_ns(started_ns) if i + 1 < len(bursts) else None
-        mine = [r for r in records if _between(r, start, after)]
+        mine = [r for r in requests if _between(r, start, after)]
         if mine:
             before = [_later(r, start - first_ns) for r in calm]
             found.append(recovery.recovery([*before, *mine], (start, end), rate))
@@ -155,24 +155,24 @@ def _middle(samples: Sequence[dict[str, Any]], name: str) -> float | None:
     return median(known) if known else None
 
 
-def _between(record: Record, start: int, end: int | None) -> bool:
-    return record.scheduled_ns >= start and (end is None or record.scheduled_ns < end)
+def _between(request: Request, start: int, end: int | None) -> bool:
+    return request.scheduled_ns >= start and (end is None or request.scheduled_ns < end)
 
 
-def _later(record: Record, by_ns: int) -> Record:
-    """Return a record as if all of it had been so much later."""
+def _later(request: Request, by_ns: int) -> Request:
+    """Return a request as if all of it had been so much later."""
     times = ("scheduled_ns", "sent_ns", "first_ns", "end_ns", "last_token_ns")
-    known = {name: at for name in times if (at := getattr(record, name)) is not None}
-    return record._replace(**{name: at + by_ns for name, at in known.items()})
+    known = {name: at for name in times if (at := getattr(request, name)) is not None}
+    return request._replace(**{name: at + by_ns for name, at in known.items()})
 
 
-def _medians(records: Sequence[Record], seconds: int, count: int) -> list[float]:
+def _medians(requests: Sequence[Request], seconds: int, count: int) -> list[float]:
     """Return the median latency of the requests that ended in each batch, in ms."""
-    if not records:
+    if not requests:
         return []
-    start = min(r.sent_ns for r in records) + 10**9
+    start = min(r.sent_ns for r in requests) + 10**9
     groups: list[list[float]] = [[] for _ in range(count)]
-    for r in records:
+    for r in requests:
         at = (r.end_ns - start) // (seconds * 10**9)
         if r.failure is None and 0 <= at < count:
             groups[at].append((r.end_ns - r.sent_ns) / 1e6)

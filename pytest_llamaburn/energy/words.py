@@ -45,6 +45,15 @@ def notes(document: dict[str, Any]) -> Iterator[str]:
     yield from _cost(document["results"]["cost"])
 
 
+def source(telemetry: dict[str, Any]) -> Iterator[str]:
+    """Yield which sensor the energy of levels is from, its error, and which devices count."""
+    yield (
+        f"energy is that of the {_SCOPES[telemetry['scope']]} alone, from "
+        f"{telemetry['provider']}; its error: {telemetry['sensor_error']}"
+    )
+    yield from _counted(telemetry)
+
+
 def _counted(telemetry: dict[str, Any]) -> Iterator[str]:
     """Yield which devices the energy is of, where there are others or it is of several."""
     left_out = telemetry.get("not_counted", ())
@@ -82,22 +91,3 @@ def _cost(found: dict[str, Any]) -> Iterator[str]:
 
 def _money(amount: float, currency: str) -> str:
     return f"{currency}{digits(amount)}" if len(currency) == 1 else f"{digits(amount)} {currency}"
-
-
-def levels(document: dict[str, Any]) -> Iterator[str]:
-    """Yield what each level of a load took, where that is known."""
-    known = [one for one in document["results"]["levels"] if one.get("energy_wh") is not None]
-    for one in known:
-        at = one["rate"] if one.get("concurrency") is None else one["concurrency"]
-        unit = "requests/s" if one.get("concurrency") is None else "clients"
-        token = one["joules_per_output_token"]
-        each = f", {digits(token)} J per output token" if token is not None else ""
-        watts = digits(one["power_draw_watts"])
-        yield f"{at:.3g} {unit}: {digits(one['energy_wh'])} Wh, {watts} W mean{each}"
-    if known:
-        telemetry = document["telemetry"]
-        yield (
-            f"energy is that of the {_SCOPES[telemetry['scope']]} alone, from "
-            f"{telemetry['provider']}; its error: {telemetry['sensor_error']}"
-        )
-        yield from _counted(telemetry)

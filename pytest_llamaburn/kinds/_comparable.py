@@ -203,7 +203,9 @@ class Comparison:
             path = results.find(Path(settings.results_dir), settings.compare)
             schema = results.load(path)["schema"]
             if schema != results.PREFIX + cls.kind:
-                raise ResultsError(f"{path} is no {cls.noun}: its schema is {schema}")
+                raise ResultsError(
+                    f"{path} is not the result of a {cls.noun}: its schema is {schema}"
+                )
 
     @cached_property
     def intervals(self) -> int:

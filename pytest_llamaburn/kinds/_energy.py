@@ -106,7 +106,7 @@ def seen(entries: Sequence[dict[str, Any]], sent: Sequence[timeline.Window] = ()
 
 
 def level(
-    found: Sequence[timeline.Timeline], whole: Sequence[tuple[levels.Part, Stretch]]
+    found: Sequence[timeline.Timeline], whole: Sequence[tuple[levels.Visit, Stretch]]
 ) -> dict[str, Any]:
     """Return what a level of a load took over the stretches in which its load was whole.
 

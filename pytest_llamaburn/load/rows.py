@@ -9,23 +9,23 @@ from __future__ import annotations
 import gzip
 import shutil
 from array import array
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import msgspec
 
 from pytest_llamaburn import metrics
 from pytest_llamaburn.errors import ResultsError
-from pytest_llamaburn.load.records import Record
 from pytest_llamaburn.store.journal import Ledger
 from pytest_llamaburn.trace import CLIENT_FILES
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterator
     from pathlib import Path
 
     from pytest_llamaburn.trace import Trace
 
 SUFFIX = ".rows"
+TIMED_OUT = "timeout_total"  # the failure of a request that exceeded its total deadline
 
 
 class Row(msgspec.Struct, gc=False):
@@ -51,6 +51,33 @@ class Row(msgspec.Struct, gc=False):
     error: dict[str, Any] | None = None
     burst: bool = False
     doubts: dict[str, str] | None = None
+
+
+class Request(NamedTuple):
+    """What statistics and searches need of a request: its times, and the kind of its failure.
+
+    Times are on the monotonic clock. `first_ns` and `last_token_ns` are the first and the last
+    token, None if none came; `end_ns` is the end of the stream, also of a failed request. `limited`
+    says that our own process was the bottleneck when it was sent, so that its times say nothing
+    about the server.
+    """
+
+    scheduled_ns: int
+    sent_ns: int
+    first_ns: int | None
+    end_ns: int
+    failure: str | None = None
+    limited: bool = False
+    last_token_ns: int | None = None
+
+    @property
+    def timed_out(self) -> bool:
+        """Whether the total deadline ended it, which is part of what failing means.
+
+        A shorter limit (connection, first token, next token) is a failure like any other: it does
+        not say how long the whole request would have taken.
+        """
+        return self.failure == TIMED_OUT
 
 
 class Rows:
@@ -98,17 +125,11 @@ def unsent(row: Row) -> bool:
     return row.error is not None and row.error["kind"] == CLIENT_FILES
 
 
-def worsen(worst: dict[str, float], health: Mapping[str, float | None]) -> None:
-    """Keep in `worst` the worst that our side was in any step of a visit."""
-    for name, value in health.items():
-        worst[name] = max(value or 0.0, worst.get(name, 0.0))
-
-
-def record_of(row: Row) -> Record:
+def request_of(row: Row) -> Request:
     """Return what the statistics of a load need of a row."""
     failure = row.error["kind"] if row.error else None
     times = (row.scheduled_ns, row.sent_ns, row.first_ns, row.end_ns)
-    return Record(*times, failure, last_token_ns=row.last_ns)
+    return Request(*times, failure, last_token_ns=row.last_ns)
 
 
 def row_of(

@@ -38,7 +38,7 @@ _BURST_LEAD_NS = 100_000_000  # before a burst its schedule is made; clients hav
 _BURST_SEED = 7919  # bursts draw other gaps than the load they come upon
 
 
-class Place(NamedTuple):
+class RequestRange(NamedTuple):
     """Where in a run requests belong.
 
     `step` is the one that the visit to their level began with, `attempt` counts the run's
@@ -58,7 +58,7 @@ class Place(NamedTuple):
         return range(begin, self.first + count, self.workers)
 
 
-class Turn(NamedTuple):
+class PendingRequest(NamedTuple):
     """One request, its bytes ready."""
 
     number: int
@@ -72,16 +72,16 @@ class Health(NamedTuple):
 
     cpu_s: float
     wall_s: float
-    loop_lag_ms: Sequence[float]
+    loop_lag_ms: list[float]
 
 
 class _Visit:
     """A load that goes on until it is left: which requests are wanted of it, which have ended."""
 
-    def __init__(self, place: Place) -> None:
+    def __init__(self, place: RequestRange) -> None:
         self.place = place
         self.task: asyncio.Task[None] | None = None
-        self.stays = False
+        self.hold_open = False
         self.next = place.worker  # the number of the next request to send
         self.end: int | None = None  # the number before which requests are wanted; None: by time
         self.spare_failures = 0  # that it may still see behind that number
@@ -104,7 +104,7 @@ class _Visit:
         """
         if self.end is None or self.next < self.end:
             return True
-        return self.stays and self.spare_failures > 0
+        return self.hold_open and self.spare_failures > 0
 
     def want(self, numbers: range, spare_failures: int) -> None:
         """Ask for these requests; `complete` is set when all have ended."""
@@ -115,7 +115,7 @@ class _Visit:
 
     def note(self, number: int, *, failed: bool) -> None:
         """Take note that a request has ended."""
-        if self.stays:  # else nothing is asked of it later, and a load of hours would fill memory
+        if self.hold_open:  # no later step asks for others; over hours they would fill the memory
             self.done.add(number)
         if failed and self.end is not None and number >= self.end:
             self.spare_failures -= 1
@@ -153,7 +153,7 @@ class Sender:
         since_ns = perf_counter_ns() - RECENT_S * 1e9
         return [latency_ms for end_ns, latency_ms in self._ended if end_ns >= since_ns]
 
-    async def send(self, step: Step, place: Place, start_ns: int) -> Health:
+    async def send(self, step: Step, place: RequestRange, start_ns: int) -> Health:
         """Send a step's load from `start_ns` on, until all that it asked for has ended.
 
         A step that stays leaves its clients at work, for the next one to go on with or `leave`.
@@ -170,13 +170,13 @@ class Sender:
             await self._await_wanted(visit)
         finally:
             watch.cancel()
-        return Health(process_time() - cpu, perf_counter() - wall, lags)
+        return Health(process_time() - cpu, perf_counter() - wall, lags.tolist())
 
     async def leave(self) -> None:
         """Let the load end, and wait for what is in flight."""
         visit, self._visit = self._visit, None
         if visit is not None and visit.task is not None:
-            visit.stays, visit.end = False, 0
+            visit.hold_open, visit.end = False, 0
             await visit.task
 
     async def close(self) -> None:
@@ -185,7 +185,7 @@ class Sender:
             self._visit.task.cancel()
             await asyncio.wait({self._visit.task})
 
-    async def _arrive(self, place: Place, start_ns: int) -> _Visit:
+    async def _arrive(self, place: RequestRange, start_ns: int) -> _Visit:
         seed = f"{self._settings.seed}/{place}"
         self._pauses = random.Random(f"{seed}/pauses")  # noqa: S311 - not a secret
         # The run is in it: a server may still have the prompts of the last one in its cache.
@@ -196,11 +196,11 @@ class Sender:
         await until(start_ns)
         return _Visit(place)
 
-    async def _ask(self, visit: _Visit, step: Step, place: Place, start_ns: int) -> None:
+    async def _ask(self, visit: _Visit, step: Step, place: RequestRange, start_ns: int) -> None:
         """Have a visit send a step's requests, all of its clients at work."""
         if visit.over and visit.task is not None:
             await visit.task  # who has left comes back together with the others
-        visit.stays = step.stays
+        visit.hold_open = step.hold_open
         if step.requests is not None:
             numbers = place.numbers(step.requests)
             visit.want(numbers, _SPARE_FAILURES * int(step.level))
@@ -211,7 +211,7 @@ class Sender:
     async def _await_wanted(self, visit: _Visit) -> None:
         """Wait for what is wanted of a visit that stays, else for all of it."""
         assert visit.task is not None  # noqa: S101 - `_ask` began it
-        if visit.stays:
+        if visit.hold_open:
             complete = asyncio.create_task(visit.complete.wait())
             try:
                 await asyncio.wait({complete, visit.task}, return_when=asyncio.FIRST_COMPLETED)
@@ -250,7 +250,7 @@ class Sender:
         step = Step(burst.level, burst.unit, seconds=burst.seconds)
         await self._loop(step, visit, begin_ns, burst=True)
 
-    def _turns(self, step: Step, visit: _Visit, start_ns: int) -> Iterator[Turn]:
+    def _turns(self, step: Step, visit: _Visit, start_ns: int) -> Iterator[PendingRequest]:
         """Yield a closed loop's requests as its clients ask for them."""
         end_ns = start_ns + int(step.seconds * 1e9) if step.seconds is not None else None
         while not self.gone and visit.goes_on:
@@ -262,7 +262,7 @@ class Sender:
 
     def _arrivals(
         self, step: Step, visit: _Visit, start_ns: int, *, burst: bool
-    ) -> Iterator[tuple[int, Turn]]:
+    ) -> Iterator[tuple[int, PendingRequest]]:
         """Yield an open loop's requests with the times that they are due at."""
         place = visit.place
         seed = self._settings.seed + place.step + (_BURST_SEED if burst else 0)
@@ -275,21 +275,21 @@ class Sender:
             due_ns = start_ns + int(offset * 1e9)
             yield due_ns, self._turn(visit.take(), due_ns)
 
-    def _turn(self, number: int, due_ns: int) -> Turn:
+    def _turn(self, number: int, due_ns: int) -> PendingRequest:
         prompt = next(self._prompts)
         messages = conversation(prompt.text, self._fresh)
         payload = self._backend.payload(self._model, messages)
-        return Turn(number, prompt.id, due_ns, payload)
+        return PendingRequest(number, prompt.id, due_ns, payload)
 
-    async def _send(self, wire: Wire, turn: Turn) -> Trace:
+    async def _send(self, wire: Wire, turn: PendingRequest) -> Trace:
         self.counts["in_flight"] += 1
         try:
             return answered(await self._backend.stream(wire, turn.payload))
         finally:
             self.counts["in_flight"] -= 1
 
-    def _teller(self, visit: _Visit, *, burst: bool) -> Callable[[Turn, Trace], None]:
-        def tell(turn: Turn, trace: Trace) -> None:
+    def _teller(self, visit: _Visit, *, burst: bool) -> Callable[[PendingRequest, Trace], None]:
+        def tell(turn: PendingRequest, trace: Trace) -> None:
             dead = trace.failure is not None and trace.failure.kind in _NO_SERVER
             self._dead = self._dead + 1 if dead else 0
             where = (visit.place.step, visit.place.attempt, turn.number)

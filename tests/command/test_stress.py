@@ -198,7 +198,10 @@ def test_a_run_is_compared_with_the_last_of_its_mode_and_gated(tmp_path: Path) -
     assert "2 stress runs, compared with A" in second.stdout
     assert "gate error_rate@2:+99%: B: pass" in second.stdout
     assert "requests_per_sec@2:-5%: B: undecided: one run does not show" in third.stderr
-    assert "is no stress run: its schema is llamaburn/stress-comparison" in fourth.stderr
+    assert (
+        "is not the result of a stress run: its schema is llamaburn/stress-comparison"
+        in fourth.stderr
+    )
     assert "'requests_per_sec@7:-5%' is refused: this load has no level 7" in fifth.stderr
     assert server.served == asked
 
@@ -279,7 +282,7 @@ def test_each_request_is_sent_and_counted_once_whoever_sends_it(
         (("--slo=nonsense<5",), "unknown metric 'nonsense'"),
         (("--threshold=failure_point.rate>=5",), "write failure_point.concurrency"),
         (("--threshold=failure_point<=",), "is refused: write METRIC"),
-        (("--threshold=failure_point.width>3",), "failure_point has no statistic 'width'"),
+        (("--threshold=failure_point.width>3",), "unknown statistic 'width'"),
         (("--isl=4096",), "--isl 4096: the server counts"),
     ],
 )

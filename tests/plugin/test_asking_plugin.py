@@ -205,10 +205,10 @@ def test_a_choice_is_the_letter_with_the_greatest_probability(pytester: pytest.P
         assert (red["choice_mass"], red["answer"]) == (None, "The answer is B.")
         assert document["config"]["sent"]["options"]["num_predict"] == 512
         said = shown(document)
-        assert "choices by the probabilities of their letters" in said
+        assert "choices read by the probability of their letters" in said
         assert (
-            "choices by probability: the letters had 30% of it in the mean of 2 answers, 0% at "
-            "least: the model wants to say something else"
+            "choices read by probability: on average the letters had 30% of it in 2 answers, at "
+            "least 0%: the model tends to say something else"
         ) in said
         assert "raise --max-tokens" not in said
         assert "letters: A 35.0%, B 25.0%" in [*table.transcript(document)]
@@ -217,7 +217,7 @@ def test_a_choice_is_the_letter_with_the_greatest_probability(pytester: pytest.P
         assert again["results"]["totals"]["cached"] == 3
         assert again["results"]["items"][0]["choice_mass"] == pytest.approx(0.6)
         (path, *_) = (pytester.path / "results" / "evals").iterdir()
-        _, marked = run(f"--llamaburn-answers={path}", f"--llamaburn-eval-set={path}")
+        _, marked = run(f"--llamaburn-rescore={path}", f"--llamaburn-eval-set={path}")
         told = [
             [(item["answer"], item["correct"], item["choice_logprobs"]) for item in found]
             for found in (marked["results"]["items"], again["results"]["items"])

@@ -10,7 +10,7 @@ from statistics import median
 from typing import TYPE_CHECKING, Any
 
 from pytest_llamaburn import flags
-from pytest_llamaburn.insights import adding_to, other_load
+from pytest_llamaburn.insights import adding_to, evidenced, other_load
 from pytest_llamaburn.stats import samples as stats
 
 if TYPE_CHECKING:
@@ -52,8 +52,7 @@ _rule = adding_to(RULES)
 
 def find(document: Document) -> list[Insight]:
     """Return the insights whose evidence is in a benchmark's result file."""
-    found = [rule(document) for rule in RULES]
-    return [insight for insight in found if insight is not None] + _flags(document)
+    return [*evidenced(RULES, document), *_flags(document)]
 
 
 def _flags(document: Document) -> list[Insight]:

@@ -203,7 +203,7 @@ def _correctness(
 
 def _judged(row: dict[str, Any], item: correctness.Item, lang: str) -> dict[str, Any]:
     if row["error"] is None:
-        judged = correctness.judge(row["answer"] or "", item, lang)._asdict()
+        judged = correctness.score(row["answer"] or "", item, lang)._asdict()
     else:
         mark = None if row["error"]["kind"] in NOT_THE_MODELS else False
         judged = {"correct": mark, "reason": "failed", "heard": ""}

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from pytest_llamaburn.datasets import Question
+    from pytest_llamaburn.evalsets import Question
     from pytest_llamaburn.kinds._kind import Test
     from pytest_llamaburn.kinds.eval.run import EvalRun
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from contextlib import suppress
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
 
 from pytest_llamaburn import registry
 from pytest_llamaburn.capacity import loops
@@ -15,30 +15,42 @@ from pytest_llamaburn.load.think import think_seconds
 from pytest_llamaburn.settings import MOST, MOST_CLIENTS, MOST_S, seconds
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Generator, Iterator, Sequence
 
+    from pytest_llamaburn.capacity.search import FailurePoint
+    from pytest_llamaburn.load.rows import Request
     from pytest_llamaburn.load.step import Burst, Step
 
 BASELINE_REQUESTS = 10
-SPARE_FILES = 64  # descriptors that a process needs besides its connections
-_DIGITS = 10  # of a count of requests, fewer than these
-_NO_TIME = 1e-9  # that a request takes, where nothing is known of it
-_ENDS = {  # of what a mode searches or sends: the upper end and the lower one
+SPARE_FILES = 64  # open files that a process needs besides its connections
+_DIGITS = 10  # a count of requests has fewer digits
+_NO_TIME = 1e-9  # seconds that a request takes if nothing is known about it
+_ENDS = {  # upper and lower end of what a mode sends
     "ramp": (("max_concurrency", "concurrency"), ("max_rate", "rate")),
     "sweep": (("max_rate", "rate"),),
     "spike": (("spike_rate", "rate"),),
 }
 
 
+class Ending(NamedTuple):
+    """Why a mode has no more steps, and the failure point if it searched for one."""
+
+    stop_reason: str
+    failure_point: FailurePoint | None = None
+
+
+Plan: TypeAlias = "Generator[Step, Sequence[Request], Ending]"  # a mode's steps
+
+
 class Window(NamedTuple):
-    """The beginning or the end of a level: so many seconds, or so many requests."""
+    """The beginning or the end of a level, in seconds or in requests."""
 
     seconds: float = 0.0
     requests: int = 0
 
 
 def window(text: str | None, option: str) -> Window:
-    """Return the window that a text such as 10s or 20 means; raises SettingsError for no such."""
+    """Return the window that a text such as 10s or 20 means; raises SettingsError for others."""
     if text is None:
         return Window()
     if text.strip().isdecimal() and len(text.strip()) < _DIGITS:
@@ -50,7 +62,7 @@ def window(text: str | None, option: str) -> Window:
 
 
 def longest_think_ns(text: str | None) -> float:
-    """Return the longest pause of clients in ns; raises SettingsError for what is none."""
+    """Return the longest pause of clients in ns; raises SettingsError for an invalid text."""
     return think_seconds(text)[1] * 1e9 if text else 0.0
 
 
@@ -84,7 +96,7 @@ def at_once(asked: Any, total_s: float = _NO_TIME) -> int:
 
 
 def may_send(asked: Any, level: float) -> bool:
-    """Return whether a load may come to a level; True where that depends on its baseline."""
+    """Return whether a load may reach a level; True if that depends on its baseline."""
     steps = _foreseen(asked)
     if asked.mode == "ramp":
         return bool(asked.arrival) or (1 <= level <= steps[-1].level and level.is_integer())
@@ -93,13 +105,13 @@ def may_send(asked: Any, level: float) -> bool:
 
 
 def _foreseen(asked: Any, total_s: float = _NO_TIME) -> list[Step]:
-    """Return the steps that a mode foresees, lowest first; of a search, its first and its last."""
+    """Return the steps that a mode may send, lowest first; of a search, its first and last."""
     steps: list[Step] = registry.load("kinds.stress.modes", asked.mode).steps(asked, total_s)
     return steps
 
 
 def _most(step: Step, total_s: float) -> float:
-    """Return how much of a step is in flight at once where nobody waits."""
+    """Return how many requests of a step are in flight at once if none has to wait."""
     burst = _in_flight(step.bursts[0], total_s) if step.bursts else 0.0
     return min(_in_flight(step, total_s) + burst, step.requests or math.inf)
 
@@ -109,10 +121,10 @@ def _in_flight(load: Step | Burst, total_s: float) -> float:
 
 
 def checked(asked: Any) -> Any:
-    """Return the settings of a load with what follows from them made plain.
+    """Return the settings of a load with what follows from them filled in.
 
-    A rate wants a schedule; a fixed length of answers is their limit. Raises SettingsError for what
-    cannot be meant together.
+    A rate needs a schedule; a fixed length of answers limits them. Raises SettingsError for options
+    that contradict each other.
     """
     rates = (asked.rate, asked.max_rate) if asked.mode != "spike" else ()
     update: dict[str, Any] = {}
@@ -128,7 +140,7 @@ def checked(asked: Any) -> Any:
 
 
 def _contradictions(asked: Any) -> Iterator[str]:
-    """Yield a sentence for each thing that cannot be meant."""
+    """Yield a sentence for each contradiction."""
     window(asked.warmup_window, "--warmup-window")
     window(asked.cooldown_window, "--cooldown-window")
     if asked.concurrency and asked.arrival:
@@ -149,7 +161,7 @@ def _contradictions(asked: Any) -> Iterator[str]:
 
 
 def _below(asked: Any) -> Iterator[str]:
-    """Yield a sentence for each upper end, of those that the mode has, below its lower one."""
+    """Yield a sentence for each upper end of the mode that is below its lower end."""
     for most, least in _ENDS.get(asked.mode, ()):
         high, low = getattr(asked, most), getattr(asked, least)
         if high is not None and low is not None and high < low:
@@ -161,7 +173,7 @@ def _below(asked: Any) -> Iterator[str]:
 
 
 def _too_long(asked: Any) -> Iterator[str]:
-    """Yield a sentence if the windows are as long as the shortest level, where that is known."""
+    """Yield a sentence if the windows leave nothing of the shortest level, if that is known."""
     ends = [window(getattr(asked, name), name) for name in ("warmup_window", "cooldown_window")]
     step = _foreseen(asked)[0]
     measures: list[tuple[Callable[[Window], float], float | None, str]] = [
@@ -178,7 +190,7 @@ def _too_long(asked: Any) -> Iterator[str]:
 
 
 def _too_few(asked: Any, *, rates: bool) -> Iterator[str]:
-    """Yield a sentence if a ramp's requests would be spent before it has come to its maximum."""
+    """Yield a sentence if a ramp would spend its requests before it reaches its maximum."""
     first, last = _foreseen(asked)
     search = loops.least(first.level, last.level, rates=rates)
     least = min(BASELINE_REQUESTS + search, probing.BUDGET)
@@ -190,7 +202,7 @@ def _too_few(asked: Any, *, rates: bool) -> Iterator[str]:
 
 
 def allow_files(requests: int) -> None:
-    """Have files for so many requests at once; raises SettingsError if there may not be as many."""
+    """Allow enough open files for so many requests at once; raises SettingsError if it cannot."""
     try:
         import resource
     except ImportError:  # Windows has no such limit

@@ -15,22 +15,22 @@ from pytest_llamaburn.errors import NothingMeasuredError
 from pytest_llamaburn.kinds._run import Run
 from pytest_llamaburn.kinds.stress import KIND, levels
 from pytest_llamaburn.kinds.stress import plan as windows
+from pytest_llamaburn.kinds.stress.plan import Ending
 from pytest_llamaburn.load import clock_error, prompts, rows
-from pytest_llamaburn.load.sender import Place, Sender
+from pytest_llamaburn.load.sender import RequestRange, Sender
 from pytest_llamaburn.load.status import LoadStatus
-from pytest_llamaburn.load.step import CLIENTS, SERVER_GONE, Step
-from pytest_llamaburn.load.workers import Crew
+from pytest_llamaburn.load.step import CLIENTS, SERVER_GONE, Step, StepHealth
+from pytest_llamaburn.load.workers import Workers
 from pytest_llamaburn.store import journal, results
 
 if TYPE_CHECKING:
-    from collections.abc import Generator, Sequence
-    from typing import TypeAlias
+    from collections.abc import Sequence
 
-    from pytest_llamaburn.load.records import Record
+    from pytest_llamaburn.kinds.stress.plan import Plan
+    from pytest_llamaburn.load.rows import Request
     from pytest_llamaburn.load.sender import Health
     from pytest_llamaburn.trace import Trace
 
-    Plan: TypeAlias = Generator[Step, Sequence[Record], dict[str, Any]]
 
 LEAST_DEADLINE_S = 10.0
 DEADLINE_TIMES = 10.0  # of the baseline's median
@@ -46,7 +46,7 @@ class Baseline(NamedTuple):
     total_s: float
     ttft_s: float
     deadline_s: float
-    records: Sequence[Record] = ()
+    records: Sequence[Request] = ()
 
 
 class StressRun(Run):
@@ -57,24 +57,26 @@ class StressRun(Run):
     def __init__(self, asked: Any, *args: Any) -> None:
         """Take what a Run takes. Raises SettingsError for options that contradict each other."""
         super().__init__(windows.checked(asked), *args)
-        self._finished: dict[int, list[Record]] = {}
+        self._finished: dict[int, list[Request]] = {}
         self._attempt = 0
         self._own: rows.Rows | None = None  # where one process alone sends
         self._visit: tuple[int, int] | None = None  # that the next step may go on with
         self._idle_ttft_s = 0.0  # of one client alone, or of a probe after it
         self._reader: rows.Reader | None = None
-        self._seen: dict[tuple[int, int], dict[int, Record]] = {}  # of each visit, by number
-        self._worst: dict[str, float] = {}  # that our side was during the visit
+        self._seen: dict[tuple[int, int], dict[int, Request]] = {}  # of each visit, by number
+        self._worst = StepHealth()  # of the visit so far
 
     async def drive(self) -> None:
         """Send all that the mode asks for; what it did is in the journal and the rows."""
         await self._start_sending()
         try:
             baseline = await self._baseline()
-            findings = await self._follow(baseline)
+            ending = await self._follow(baseline)
         finally:
             await self._sender.close()
-        self._journal("facts", {"findings": findings})
+        findings = {"stop_reason": ending.stop_reason}
+        point = ending.failure_point and {"failure_point": ending.failure_point._asdict()}
+        self._journal("facts", {"findings": {**findings, **(point or {})}})
 
     def expect(self, expressions: Sequence[str]) -> None:
         """Have these thresholds judged with the settings' own."""
@@ -103,7 +105,7 @@ class StressRun(Run):
         for end in steps:
             if "ended_ns" in end:
                 begun = loads[end["step"], end["attempt"]]
-                place = Place(begun["visit"], begun["attempt"], begun["first"])
+                place = RequestRange(begun["visit"], begun["attempt"], begun["first"])
                 count = begun["load"]["requests"]
                 told = self._told(place, count)
                 self._finished[end["step"]] = _marked(told, limited=end.get("limited", False))
@@ -124,9 +126,11 @@ class StressRun(Run):
         worker = f"{self.identity.worker}-{self._attempt}"
         if self.settings.workers == 1:
             self._own = rows.Rows(self.folder, worker)
-            self._sender: Sender | Crew = Sender(self.backend, self.model, self._prompts, self._own)
+            self._sender: Sender | Workers = Sender(
+                self.backend, self.model, self._prompts, self._own
+            )
             return
-        self._sender = Crew(self.backend, self.model, self._prompts)
+        self._sender = Workers(self.backend, self.model, self._prompts)
         await self._sender.start(self.settings.workers, self.folder, worker)
 
     async def _baseline(self) -> Baseline:
@@ -148,32 +152,32 @@ class StressRun(Run):
         self._idle_ttft_s = max(ttft_s, await self._probe() or 0.0)
         return Baseline(**about, records=seen)
 
-    async def _follow(self, baseline: Baseline) -> dict[str, Any]:
+    async def _follow(self, baseline: Baseline) -> Ending:
         """Take the steps that the mode asks for, until it has no more or the server is gone."""
         plan: Plan = registry.load("kinds.stress.modes", self.settings.mode).plan(
             self.settings, baseline
         )
         number = 1
-        step: Step | dict[str, Any] = next(plan)
+        step: Step | Ending = next(plan)
         while isinstance(step, Step):
-            if step.fresh and number not in self._finished:
+            if step.from_idle and number not in self._finished:
                 await self._sender.leave()
                 await self._wait_until_idle(number)
             seen = await self._take(number, step)
             if self._sender.gone:
-                return {"stop_reason": SERVER_GONE}
+                return Ending(SERVER_GONE)
             # Beside the loop, which goes on to serve the clients of a step that stays.
             number, step = number + 1, await asyncio.to_thread(_planned, plan, seen)
         return step
 
-    async def _take(self, number: int, step: Step) -> list[Record]:
+    async def _take(self, number: int, step: Step) -> list[Request]:
         """Send a step, or take over what an earlier part of this run saw of it."""
         if number in self._finished:
             return self._finished[number]
         place = self._place(number, step)
         if place.first == 0:
             self._seen.clear()  # what earlier visits saw was told
-            self._worst.clear()
+            self._worst = StepHealth()
         about = {"step": number, "attempt": self._attempt, "visit": place.step}
         start_ns = perf_counter_ns() + _LEAD_NS
         load = {"load": step._asdict(), "started_ns": start_ns, "first": place.first}
@@ -184,36 +188,38 @@ class StressRun(Run):
         finally:
             telling.cancel()
             self.settle()
-        ended_ns, facts = perf_counter_ns(), _facts(health)
-        told = await asyncio.to_thread(self._told, place, step.requests) if step.tells else []
-        limited = self._limited(step, place, facts)
-        ended = {"ended_ns": ended_ns, "health": facts, "limited": limited}
+        ended_ns, kept_up = perf_counter_ns(), _step_health(health)
+        told = (
+            await asyncio.to_thread(self._told, place, step.requests) if step.keep_records else []
+        )
+        limited = self._limited(step, place, kept_up)
+        ended = {"ended_ns": ended_ns, "health": kept_up._asdict(), "limited": limited}
         self._journal("step", {**about, **ended})
         self.sync()
         return _marked(told, limited=limited)
 
-    def _limited(self, step: Step, place: Place, facts: dict[str, Any]) -> bool:
+    def _limited(self, step: Step, place: RequestRange, health: StepHealth) -> bool:
         """Return whether our side was the limit in a visit so far; False where none is told."""
-        rows.worsen(self._worst, facts)
+        self._worst = self._worst.worst(health)
         seen = [*self._seen.get(place[:2], {}).values()]
         pause_ns = windows.longest_think_ns(self.settings.think_time)
         load = measuring_window.Load(step.level, step.unit, pause_ns)
         return bool(seen) and levels.client_limited(seen, load, self._worst)
 
-    def _place(self, number: int, step: Step) -> Place:
+    def _place(self, number: int, step: Step) -> RequestRange:
         """Return where a step's requests belong: in a new visit, unless it goes on with one."""
-        goes_on = self._visit is not None and not step.fresh
+        goes_on = self._visit is not None and not step.from_idle
         visit, first = self._visit if goes_on and self._visit else (number, 0)
-        self._visit = (visit, first + (step.requests or 0)) if step.stays else None
-        return Place(visit, self._attempt, first)
+        self._visit = (visit, first + (step.requests or 0)) if step.hold_open else None
+        return RequestRange(visit, self._attempt, first)
 
-    def _told(self, place: Place, count: int | None) -> list[Record]:
+    def _told(self, place: RequestRange, count: int | None) -> list[Request]:
         """Return the records of a step, in the order of sending."""
         self._reader = self._reader or rows.Reader(self.folder)
         for row in self._reader.new():
             if not rows.unsent(row):
                 seen = self._seen.setdefault((row.step, row.attempt), {})
-                seen[row.number] = rows.record_of(row)
+                seen[row.number] = rows.request_of(row)
         seen = self._seen.get(place[:2], {})
         wanted = seen if count is None else range(place.first, place.first + count)
         found = [seen[number] for number in wanted if number in seen]
@@ -274,27 +280,23 @@ class StressRun(Run):
         return windows.at_once(self.settings, *alone), 1e3 / gap_ms
 
 
-def _marked(told: Sequence[Record], *, limited: bool) -> list[Record]:
+def _marked(told: Sequence[Request], *, limited: bool) -> list[Request]:
     return [one._replace(limited=limited) for one in told]
 
 
-def _planned(plan: Plan, seen: Sequence[Record]) -> Step | dict[str, Any]:
-    """Return the step that a mode asks for next, or what it found."""
+def _planned(plan: Plan, seen: Sequence[Request]) -> Step | Ending:
+    """Return a mode's next step, or how it ended."""
     try:
         return plan.send(seen)
     except StopIteration as end:
-        found: dict[str, Any] = end.value
-        return found
+        ending: Ending = end.value
+        return ending
 
 
-def _facts(health: Health) -> dict[str, Any]:
-    """Return a step's health as the journal has it: the loop's lag as exact percentiles, in ms."""
+def _step_health(health: Health) -> StepHealth:
+    """Return a step's health as the journal has it, with exact percentiles of the loop's lag."""
     import numpy as np
 
     lags = health.loop_lag_ms
-    p50, p99 = np.percentile(lags, [50, 99]) if lags else (None, None)
-    return {
-        "cpu_share": health.cpu_s / health.wall_s if health.wall_s else None,
-        "loop_lag_p50_ms": None if p50 is None else float(p50),
-        "loop_lag_p99_ms": None if p99 is None else float(p99),
-    }
+    p50_ms, p99_ms = map(float, np.percentile(lags, [50, 99])) if lags else (None, None)
+    return StepHealth(health.cpu_s / health.wall_s if health.wall_s else None, p50_ms, p99_ms)

@@ -9,20 +9,20 @@ from loads import MS, SECOND, opened, row
 
 from pytest_llamaburn.capacity import sustained
 from pytest_llamaburn.kinds.stress import levels
-from pytest_llamaburn.load.rows import record_of
+from pytest_llamaburn.load.rows import request_of
 from pytest_llamaburn.load.step import RATE, Burst
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from pytest_llamaburn.load.records import Record
+    from pytest_llamaburn.load.rows import Request
 
 
 def judged(seconds: int, total_ms: Callable[[float], float]) -> dict[str, Any]:
     """Return what a load of ten requests/s comes to, whose latency is a function of the time."""
     rows = [row(100 * i, total_ms(i / 10)) for i in range(10 * seconds)]
     line = levels.timeline(rows, 0)
-    return sustained.sustained(line, [record_of(one) for one in rows])
+    return sustained.sustained(line, [request_of(one) for one in rows])
 
 
 def test_a_server_that_stays_the_same_neither_drifts_nor_shifts_and_is_steady() -> None:
@@ -60,7 +60,7 @@ def test_tokens_that_nobody_counted_are_not_judged_and_the_reason_is_the_server(
     for one in rows:
         one.values["output_sequence_length"] = None
     line = levels.timeline(rows, 0)
-    found = sustained.sustained(line, [record_of(one) for one in rows])
+    found = sustained.sustained(line, [request_of(one) for one in rows])
     assert (
         found["tokens_per_sec"]["reason"]
         == "the server sent no token counts, or 0 for what was there"
@@ -112,7 +112,7 @@ def test_failures_are_no_latency_and_no_load_has_none() -> None:
     for one in rows[::2]:
         one.error = {"kind": "oom"}
         one.end_ns += 9 * SECOND
-    records = [record_of(one) for one in rows]
+    records = [request_of(one) for one in rows]
     assert set(sustained._medians(records, 1, 10)) == {100}
     assert sustained._medians([], 1, 10) == []
 
@@ -120,13 +120,13 @@ def test_failures_are_no_latency_and_no_load_has_none() -> None:
 BURSTS = (Burst(20, 10, 50, RATE), Burst(60, 10, 50, RATE))
 
 
-def load(slow: Callable[[float], bool]) -> list[Record]:
+def load(slow: Callable[[float], bool]) -> list[Request]:
     """Return the records of ten requests/s for 100 s, slow at some times."""
     found = opened(10, 100)
     for i, one in enumerate(found):
         if slow(one.scheduled_ns / SECOND):
             found[i] = row(one.scheduled_ns / MS, 2000)
-    return [record_of(one) for one in found]
+    return [request_of(one) for one in found]
 
 
 def test_recovery_is_the_median_of_the_bursts_with_their_range() -> None:

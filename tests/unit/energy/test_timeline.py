@@ -18,8 +18,9 @@ from pytest_llamaburn.energy.timeline import Timeline, Window
 from pytest_llamaburn.kinds import _energy
 from pytest_llamaburn.kinds.benchmark import insights
 from pytest_llamaburn.kinds.benchmark.measures import MEASURES
-from pytest_llamaburn.kinds.stress import levels
+from pytest_llamaburn.kinds.stress import levels, table
 from pytest_llamaburn.load.rows import Row
+from pytest_llamaburn.load.step import Step
 from pytest_llamaburn.store import results
 
 S = 10**9
@@ -453,7 +454,7 @@ def levelled(*parts: list[Row], entries: Any = (WATCHED,)) -> dict[str, Any]:
     windows = [_energy.window(row) for rows in parts for row in rows]
     whole = [
         (
-            levels.Part(rows, rows[0].sent_ns, {}),
+            levels.Visit(Step(1), rows, rows[0].sent_ns),
             Stretch(min(row.sent_ns for row in rows), max(row.end_ns for row in rows)),
         )
         for rows in parts
@@ -474,9 +475,9 @@ def test_level_takes_what_its_steps_took_failed_requests_too() -> None:
 
 def test_energy_of_a_level_is_of_its_held_stretch_and_of_the_tokens_inside() -> None:
     rows = [sent(5, 7), sent(7, 9), sent(9, 11)]
-    part, stretch = levels.Part(rows, 0, {}), Stretch(7 * S, 9 * S)
+    visit, stretch = levels.Visit(Step(1), rows, 0), Stretch(7 * S, 9 * S)
     lines = _energy.lines((WATCHED,), [_energy.window(row) for row in rows])
-    found = _energy.level(lines, [(part, stretch)])
+    found = _energy.level(lines, [(visit, stretch)])
     assert found["energy_wh"] == pytest.approx(200 / 3600)
     assert found["joules_per_output_token"] == pytest.approx(200 / 5)
 
@@ -545,7 +546,7 @@ def test_table_of_levels_says_what_each_took() -> None:
     rate = {**levelled([sent(5, 7, None)]), "rate": 2.5}
     unknown = {**levelled([]), "concurrency": 8}
     made = {"results": {"levels": [clients, rate, unknown]}, "telemetry": telemetry}
-    assert list(power_report.levels(made)) == [
+    assert list(table.energy(made)) == [
         "4 clients: 0.0556 Wh, 100 W mean, 40.0 J per output token",
         "2.5 requests/s: 0.0556 Wh, 100 W mean",
         "energy is that of the whole chip alone, from amd-sysfs; its error: unvalidated",

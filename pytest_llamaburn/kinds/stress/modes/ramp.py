@@ -1,4 +1,4 @@
-"""Up until the server fails or the maximum holds, then closer and closer to the failure point."""
+"""Raise the load until the server fails or the maximum holds, then narrow the failure point."""
 
 from __future__ import annotations
 
@@ -6,32 +6,32 @@ from typing import TYPE_CHECKING, Any
 
 from pytest_llamaburn.capacity import loops, open_loop
 from pytest_llamaburn.capacity import search as probing
+from pytest_llamaburn.kinds.stress.plan import Ending
 from pytest_llamaburn.load.step import CLIENTS, RATE, Step
 from pytest_llamaburn.load.think import mean_think_ns
 
 if TYPE_CHECKING:
-    from collections.abc import Generator, Sequence
-
+    from pytest_llamaburn.kinds.stress.plan import Plan
     from pytest_llamaburn.kinds.stress.run import Baseline
-    from pytest_llamaburn.load.records import Record
 
 
-def plan(settings: Any, baseline: Baseline) -> Generator[Step, Sequence[Record], dict[str, Any]]:
-    """Ask for what the search for the failure point asks for."""
+def plan(settings: Any, baseline: Baseline) -> Plan:
+    """Yield the probes of the search for the failure point."""
     search = loops.search(_limits(settings, baseline))
     unit = RATE if settings.arrival else CLIENTS
     probe = next(search)
     while True:
-        stays = unit == CLIENTS
-        records = yield Step(probe.level, unit, probe.requests, fresh=probe.fresh, stays=stays)
+        level, requests, from_idle = probe
+        clients = unit == CLIENTS
+        sent = yield Step(level, unit, requests, from_idle=from_idle, hold_open=clients)
         try:
-            probe = search.send(records)
+            probe = search.send(sent)
         except StopIteration as end:
-            return {"failure_point": end.value._asdict(), "stop_reason": end.value.reason}
+            return Ending(end.value.reason, end.value)
 
 
 def steps(settings: Any, total_s: float) -> list[Step]:
-    """Return the first that is sent and the highest, where one client's requests take so long."""
+    """Return the first and the highest step, given the latency `total_s` of a single client."""
     unit, (start, most) = RATE if settings.arrival else CLIENTS, _ends(settings, total_s)
     return [
         Step(start, unit, loops.least(start, start, rates=unit == RATE)),

@@ -1,4 +1,4 @@
-"""Scorers in an exam: what they cannot do is told before it, or in the verdict."""
+"""Scorers in an eval run: what they cannot do is said before it, or in the score."""
 
 from __future__ import annotations
 
@@ -7,22 +7,22 @@ from typing import Any
 
 import pytest
 
-from pytest_llamaburn import datasets, gates, registry, sandbox
+from pytest_llamaburn import evalsets, gates, registry, sandbox
 from pytest_llamaburn.errors import DatasetError, MissingExtraError, UsageError
-from pytest_llamaburn.kinds.eval import run, task
+from pytest_llamaburn.kinds.eval import run, scoring, task
 from pytest_llamaburn.kinds.eval.measures import MEASURES
 from pytest_llamaburn.progress import Silent
 from pytest_llamaburn.scorers import json_schema, wer
 
 
-def asked(scorer: str = "number", **options: Any) -> datasets.Question:
-    given = datasets.Question("q", "What?", "things", "0" * 64)
+def asked(scorer: str = "number", **options: Any) -> evalsets.Question:
+    given = evalsets.Question("q", "What?", "things", "0" * 64)
     return given._replace(scorer=scorer, reference="18", options=options)
 
 
-def found(question: datasets.Question, answer: str = "18") -> dict[str, Any]:
+def found(question: evalsets.Question, answer: str = "18") -> dict[str, Any]:
     row = {"answer": answer, "error": None, "finish_reason": "stop", "search": None}
-    verdict = run._verdict(question, row)
+    verdict = scoring.score(question, row)
     assert verdict is not None
     return verdict
 
@@ -55,7 +55,7 @@ def test_what_is_no_verdict_leaves_one_that_says_so(
 
 
 def test_faulty_question_still_stops_the_run() -> None:
-    with pytest.raises(DatasetError, match="is no number"):
+    with pytest.raises(DatasetError, match="is not a number"):
         found(asked()._replace(reference="many"))
 
 
@@ -68,8 +68,8 @@ def test_sandbox_that_breaks_in_mid_run_is_the_reason_of_each_verdict(
     assert "cannot be run safely here" in verdict["reason"]
 
 
-def exam_of(questions: list[datasets.Question], monkeypatch: pytest.MonkeyPatch) -> run.EvalRun:
-    monkeypatch.setattr(task, "paper", lambda *about: task.Paper(tuple(questions), {}))
+def run_of(questions: list[evalsets.Question], monkeypatch: pytest.MonkeyPatch) -> run.EvalRun:
+    monkeypatch.setattr(task, "load", lambda *about: task.Task(tuple(questions), {}))
     return run.EvalRun(
         SimpleNamespace(seed=0, results_dir="r"), SimpleNamespace(variant="s"), 0, Silent()
     )
@@ -79,10 +79,10 @@ def test_set_that_needs_a_sandbox_is_refused_before_anything_is_asked(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(sandbox._filter, "MACHINES", ())
-    room = exam_of([asked(), asked("code", tests="")], monkeypatch)
+    room = run_of([asked(), asked("code", tests="")], monkeypatch)
     with pytest.raises(UsageError, match="or leave out the questions whose scorer is code"):
         room._refuse_unscorable()
-    exam_of([asked()], monkeypatch)._refuse_unscorable()
+    run_of([asked()], monkeypatch)._refuse_unscorable()
 
 
 @pytest.mark.parametrize(
