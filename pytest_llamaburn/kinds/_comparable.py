@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 Document = dict[str, Any]
 
 LAST = "last"  # of --compare: the newest earlier file
+_NO_INTERVAL = "one of them has no interval, or one that reaches 0, to which there is no ratio"
 _SHOWN = 60  # characters of a setting's value
 
 
@@ -260,7 +261,7 @@ class Comparison:
         change = changes.difference(*values, column.unit)
         reason = reason or self.unlike_sensors(other, column) or ""
         ends = changes.interval(before, after, column.unit, self.confidence)
-        reason = reason or ("" if ends else "one of them has no interval")
+        reason = reason or ("" if ends else _NO_INTERVAL)
         return Estimate(*values, change, ends, reason or None)
 
     def gated(self, column: Column) -> Column:

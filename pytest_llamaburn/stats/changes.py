@@ -11,7 +11,6 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
 SHARE = "share"  # changes of a share are differences: it may well be 0 in the baseline
-_LEAST = 1e-300
 
 
 class Seen(Protocol):
@@ -44,14 +43,16 @@ def interval(before: Seen, after: Seen, unit: str, confidence: float) -> list[fl
     """Return the interval of a change from those that the two numbers have, None without both.
 
     Newcombe, Statistics in Medicine 17, 1998, method 10, widened from 95 % as a normal's would be.
-    The interval of a ratio is that of the difference of logs.
+    The interval of a ratio is that of the difference of logs: None where one reaches 0.
     """
     if before.value is None or after.value is None or not before.interval or not after.interval:
         return None
-    p, low, high, q, least, most = (
-        value if unit == SHARE else math.log(max(value, _LEAST))
-        for value in (before.value, *before.interval, after.value, *after.interval)
-    )
+    numbers = (before.value, *before.interval, after.value, *after.interval)
+    if unit != SHARE:
+        if min(numbers) <= 0:
+            return None
+        numbers = tuple(map(math.log, numbers))
+    p, low, high, q, least, most = numbers
     by = wider(confidence)
     start = q - p - by * math.hypot(q - least, high - p)
     end = q - p + by * math.hypot(most - q, p - low)

@@ -461,7 +461,12 @@ def test_a_new_kind_needs_only_measures_and_an_estimate(tmp_path: Path) -> None:
     assert sheet.facts[1].startswith("B: tiny, ")
 
 
-def test_a_number_without_an_interval_decides_nothing_in_a_new_kind() -> None:
-    change = tiny(sized("a", 10), sized("b", 11, (10.9, 11.1)))["results"]["changes"][0]
-    assert (change["verdict"], change["reason"]) == ("inconclusive", "one of them has no interval")
+@pytest.mark.parametrize("interval", [None, (0.0, 20.0)])
+def test_a_number_without_an_interval_above_0_decides_nothing_in_a_new_kind(
+    interval: tuple[float, float] | None,
+) -> None:
+    files = sized("a", 10, interval), sized("b", 11, (10.9, 11.1))
+    change = tiny(*files)["results"]["changes"][0]
+    assert change["verdict"] == "inconclusive"
+    assert change["reason"].startswith("one of them has no interval, or one that reaches 0")
     assert change["change"] == pytest.approx(0.1)
