@@ -91,6 +91,15 @@ class Kind:
 
         return Results
 
+    def file_model(self) -> Any:
+        """Return the model that a result file is checked against."""
+        return self.load("result.File")
+
+    @property
+    def comparison(self) -> str | None:
+        """What comparisons of its files are called; None if files of the kind are not compared."""
+        return None
+
     @property
     def schema(self) -> str:
         """The `schema` of a result file."""
@@ -133,6 +142,12 @@ class RunKind(Kind):
         """The class of the settings."""
         found: type = self.load(self.settings)
         return found
+
+    @property
+    def comparison(self) -> str | None:
+        """What comparisons of its files are called; None if files of the kind are not compared."""
+        is_compared = "comparable" in registry.own(f"kinds.{self.name}")
+        return f"{self.name}-comparison" if is_compared else None
 
     @property
     def marker(self) -> str:

@@ -24,6 +24,7 @@ class _Benchmark(RunKind):
     )
     name = "benchmark"
     folder = "benchmarks"
+    comparison = "comparison"
     settings = "settings.Benchmark"
     run = "run.BenchmarkRun"
     help = "measure how fast a model answers"
