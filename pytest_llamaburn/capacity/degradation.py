@@ -61,7 +61,7 @@ class DegradationPoint(NamedTuple):
 
     @property
     def place(self) -> float:
-        """About where it lies: among points the lowest is the server's."""
+        """Roughly where it lies, to find the lowest of several points."""
         if self.estimate is not None:
             return self.estimate
         low, high = self.bracket or (math.inf, math.inf)

@@ -1,8 +1,8 @@
-"""When requests are sent in an open loop: one schedule, made in one place, before the run.
+"""When an open loop sends its requests: one schedule, made in one place, before the run.
 
-A schedule is the rising times of its requests in seconds after the start. It never depends on when
-answers come, so a slow server cannot thin out its own load (coordinated omission). Several workers
-split one schedule (`share`); a generator in each would repeat the same gaps.
+A schedule holds the rising times of its requests in seconds after the start. It does not depend on
+when answers come, so a slow server cannot reduce its own load (coordinated omission). Several
+workers split one schedule (`share`); a generator in each would repeat the same gaps.
 
 A new pattern is one decorated function.
 """
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     Pattern = Callable[[float, int, Any], Times]
 
 PATTERNS: dict[str, Pattern] = {}
-_SPARE = 6.0  # standard deviations of a Poisson count that a drawn schedule allows for
+_SPARE = 6.0  # a drawn schedule is longer by so many standard deviations of a Poisson count
 
 
 def pattern(draw: Pattern) -> Pattern:
