@@ -55,7 +55,7 @@ def sample(level: float, requests: Sequence[Request], deadline_ns: float = math.
 def crossing(
     samples: Sequence[Sample], late: Curve, rate: float, errors: float = 0.0
 ) -> float | None:
-    """Return the level at which `rate` of the requests fail, None where none points to one.
+    """Return the level at which `rate` of the requests fail, None if none points to one.
 
     `late` is the share that a deadline cuts off; the others are in the samples, taken for that
     many standard errors more.

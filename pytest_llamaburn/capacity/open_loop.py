@@ -90,7 +90,7 @@ def capacity(runs: Sequence[Sequence[Request]], alone: Idle) -> float | None:
     """Return the requests per second that a server starts while somebody waits.
 
     Only probes in which much of the load waited count, up to the first that a deadline cut off,
-    whose slot came free early. None where there is none.
+    whose slot came free early. None if there is none.
     """
     gaps = _busy(runs, alone)
     return _SECOND * len(gaps) / sum(gaps) if sum(gaps) else None

@@ -1,4 +1,4 @@
-"""What tables say of energy and its cost."""
+"""Sentences about energy and its cost, for tables."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def digits(value: float, like: float | None = None) -> str:
 
 
 def notes(document: dict[str, Any]) -> Iterator[str]:
-    """Yield what the run took and cost, where that is known, and what it is the energy of."""
+    """Yield the energy of a run, its cost, and which devices it is of, as far as they are known."""
     totals, telemetry = document["results"]["totals"], document["telemetry"]
     if totals.get("energy_wh") is None:
         return

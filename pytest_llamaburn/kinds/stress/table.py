@@ -1,4 +1,4 @@
-"""What tables of any format show of a stress run: a row per level, and what follows from them."""
+"""What tables of any format show of a stress run: a row per level, and the findings."""
 
 from __future__ import annotations
 
@@ -151,7 +151,7 @@ def _notes(document: Document) -> Iterator[str]:
 
 
 def _rates(levels: Iterable[Level]) -> Iterator[str]:
-    """Yield why levels have no throughput or an uncertain one, those with one reason together."""
+    """Yield why levels have no or an uncertain throughput, grouped by reason."""
     found: dict[str, list[str]] = {}
     for level in levels:
         reasons = {
@@ -167,7 +167,7 @@ def _rates(levels: Iterable[Level]) -> Iterator[str]:
 
 
 def _findings(found: Document) -> Iterator[str]:
-    """Yield where the server bends and breaks, what is optimal, and how it recovered."""
+    """Yield the degradation and failure points, the optimal level, and the recovery."""
     for name in POINTS:
         if found[name]:
             yield _point(name, found[name])
