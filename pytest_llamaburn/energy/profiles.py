@@ -220,11 +220,5 @@ def facts(profile: Profile, total: Energy) -> dict[str, Any]:
             "loops": loops,
         },
         "probes": list(last.get("probes", ())),
-        "notes": _notes(lines),
+        "notes": [*{(n["code"], n["field"]): n for line in lines for n in line.notes}.values()],
     }
-
-
-def _notes(lines: Sequence[Timeline]) -> list[dict[str, str]]:
-    """Return all notes once."""
-    found = {(n["code"], n["field"]): n for line in lines for n in line.notes}
-    return list(found.values())

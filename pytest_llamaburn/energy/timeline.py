@@ -11,7 +11,7 @@ from bisect import bisect_left, bisect_right
 from functools import cached_property
 from itertools import pairwise
 from statistics import median
-from typing import TYPE_CHECKING, Any, NamedTuple, TypedDict
+from typing import TYPE_CHECKING, Any, NamedTuple, NotRequired, TypedDict
 
 from pytest_llamaburn.energy import integrate as energy
 from pytest_llamaburn.energy.integrate import Energy, Points, Source
@@ -41,6 +41,18 @@ _IDLE_UTIL = 5.0
 _PAUSE_NS = 10**9
 
 Reading = tuple[str, int, float, dict[str, float]]  # device, ns, ms the read took, values there are
+
+
+class Device(TypedDict):
+    """A device that a provider found; `covered_by` is the device whose sensor covers it."""
+
+    id: str
+    name: str | None
+    vendor: str
+    scope: str
+    power_kind: str | None
+    integrated: bool
+    covered_by: NotRequired[str | None]
 
 
 class GpuSample(TypedDict):
@@ -121,12 +133,12 @@ class Timeline:
         return max((found[-1][1] for found in self._by_device.values()), default=0)
 
     @property
-    def devices(self) -> list[dict[str, Any]]:
+    def devices(self) -> list[Device]:
         """The devices that the providers found."""
         return list(self.about.get("devices", ()))
 
     @property
-    def counted(self) -> list[dict[str, Any]]:
+    def counted(self) -> list[Device]:
         """The devices whose energy is counted: those without a reason against it."""
         return [device for device in self.devices if self.standing[device["id"]] is None]
 
@@ -155,7 +167,7 @@ class Timeline:
             found |= dict.fromkeys(gone, "low_coverage")
         return found
 
-    def _set_aside(self, device: Mapping[str, Any]) -> str | None:
+    def _set_aside(self, device: Device) -> str | None:
         """Return why a device does not count: the user chose others, or the server uses others."""
         chosen = self.about.get("chosen")
         if chosen:
@@ -319,13 +331,13 @@ class Timeline:
         self.notes.append({"code": code, "field": field, "message": message})
 
 
-def _of_one_scope(devices: Sequence[dict[str, Any]]) -> Sequence[dict[str, Any]]:
+def _of_one_scope(devices: Sequence[Device]) -> Sequence[Device]:
     """Return the GPU boards among devices, else all but processor packages, else all."""
     boards = [d for d in devices if d["scope"] == "gpu_board" and not d["integrated"]]
     return boards or [d for d in devices if d["scope"] != "cpu_package"] or devices
 
 
-def _die_of(device: Mapping[str, Any]) -> str:
+def _die_of(device: Device) -> str:
     """Return the device whose sensor covers this one, empty if it has its own."""
     return device.get("covered_by") or ""
 

@@ -41,7 +41,7 @@ def totals(profile: profiles.Profile, good: Sequence[Mapping[str, Any]]) -> dict
 
 
 def by_repeat(
-    entries: Sequence[dict[str, Any]], rows: Sequence[dict[str, Any]]
+    entries: Sequence[Mapping[str, Any]], rows: Sequence[Mapping[str, Any]]
 ) -> list[dict[str, Any]]:
     """Return the energy of each repeat of a run; comparisons are made of these."""
     keys = [measure.field for measure in ENERGY]
@@ -90,13 +90,15 @@ def window(row: Row) -> timeline.Window:
 
 
 def lines(
-    entries: Sequence[dict[str, Any]], sent: Sequence[timeline.Window]
+    entries: Sequence[Mapping[str, Any]], sent: Sequence[timeline.Window]
 ) -> list[timeline.Timeline]:
     """Return the timelines of a run, each with the requests of its time."""
     return profiles.Profile(entries, (), sent).timelines
 
 
-def seen(entries: Sequence[dict[str, Any]], sent: Sequence[timeline.Window] = ()) -> dict[str, Any]:
+def seen(
+    entries: Sequence[Mapping[str, Any]], sent: Sequence[timeline.Window] = ()
+) -> dict[str, Any]:
     """Return `telemetry` and `system_profile` of a run whose requests get no energy each."""
     profile = profiles.Profile(entries, (), sent)
     return {

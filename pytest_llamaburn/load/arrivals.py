@@ -71,7 +71,8 @@ def schedule(
         )
     import numpy as np
 
-    enough = count or _enough(rate * limit)
+    expected = rate * limit
+    enough = count or math.ceil(expected + _SPARE * math.sqrt(expected) + 10)
     times = PATTERNS[name](rate, enough, np.random.default_rng(seed))
     return times if count else times[times < limit]
 
@@ -79,7 +80,3 @@ def schedule(
 def share(times: Times, worker: int, workers: int) -> Times:
     """Return one worker's part of a schedule: every `workers`-th request, from `worker` on."""
     return times[worker::workers]
-
-
-def _enough(expected: float) -> int:
-    return math.ceil(expected + _SPARE * math.sqrt(expected) + 10)

@@ -43,14 +43,16 @@ def sheets(document: Document, path: Path) -> Iterator[Sheet]:
 def charts(document: Document) -> Iterator[Curves]:
     """Yield the chart of throughput and latency over the levels."""
     found = document["results"]
-    stops = [_stop(level) for level in found["levels"]]
+    stops = [
+        Stop(
+            axis.place(level) or 0.0,
+            level.get("state") or "",
+            (level["output_tokens_per_sec"], level["total_generation_ms"]["p50"]),
+        )
+        for level in found["levels"]
+    ]
     if len(stops) > 1:
         yield Curves(stops, ("tokens/s", "total p50, ms"), marks(found))
-
-
-def _stop(level: Level) -> Stop:
-    values = (level["output_tokens_per_sec"], level["total_generation_ms"]["p50"])
-    return Stop(axis.place(level) or 0.0, level.get("state") or "", values)
 
 
 def rows(document: Document) -> Iterator[Document]:
