@@ -9,7 +9,7 @@ import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from pytest_llamaburn import datasets, evalsets, metrics, settings
+from pytest_llamaburn import datasets, evalsets, metrics, registry, settings
 from pytest_llamaburn.kinds import _kind
 from pytest_llamaburn.store import results
 
@@ -64,7 +64,7 @@ def schemas() -> dict[Path, str]:
     """Return the content of each schema file; `settings` is about the first kind of run."""
     first = _kind.own()[0]
     found = {
-        **{kind: results.schema(kind) for kind in results.kinds()},
+        **{kind: results.schema(kind) for kind in results.with_comparisons(registry.own("kinds"))},
         "eval_set": {**_DIALECT, **evalsets.eval_set_model().model_json_schema()},
         "prompts": {**_DIALECT, **datasets.prompt_set_model().model_json_schema()},
         "settings": {**_DIALECT, **settings.model_of(first.settings_class).model_json_schema()},

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from comparisons import compared
 from exams import Assessor, Pupil, eval_set, evals_in, question
 from scripted import (
     LlamaCppFacade,
@@ -25,7 +26,7 @@ from scripted import (
     sse,
 )
 
-from pytest_llamaburn.kinds.eval import comparable, table
+from pytest_llamaburn.kinds.eval import table
 from pytest_llamaburn.store import results
 
 if TYPE_CHECKING:
@@ -301,9 +302,9 @@ def test_compare_warns_of_what_was_sent_differently(pytester: pytest.Pytester) -
         )
     for name in ("system", "few_shot", "choice_by"):
         del plain["config"][name]  # as earlier versions wrote it
-    found = comparable.document({"a": plain, "b": other}, "a", "run", "now")
+    found = compared("eval", plain, other)
     assert [warning["text"] for warning in found["results"]["warnings"]] == [
-        f"system is {'x' * 60}…, None in the baseline",
+        f"system is {'x' * 60}…, none in the baseline",
         "few_shot is 1, 0 in the baseline",
     ]
 

@@ -7,6 +7,7 @@ import json
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from comparisons import compared
 from fake_judges import KEY, Answer, Gullible, OpenAI, judging, preference, serving, verdict
 from hypothesis import given
 from hypothesis import settings as examples
@@ -19,7 +20,7 @@ from pytest_llamaburn.errors import DatasetError, SettingsError, UnscoredError
 from pytest_llamaburn.judges import Case, JudgeQueue, JudgeResult, Panel, _calibration
 from pytest_llamaburn.judges._parsing import ParseError, parse
 from pytest_llamaburn.judges._prompt import absolute
-from pytest_llamaburn.kinds.eval import comparable, judge_totals, scoring, task
+from pytest_llamaburn.kinds.eval import judge_totals, scoring, task
 from pytest_llamaburn.kinds.eval import scores as eval_scores
 from pytest_llamaburn.kinds.eval.measures import MEASURES, with_own
 from pytest_llamaburn.kinds.eval.settings import Eval
@@ -252,20 +253,20 @@ def test_grades_are_compared_and_more_unattempted_is_neither_better_nor_worse() 
         "x": eval_document(*graded(*["incorrect"] * 20)),
         "y": eval_document(*graded(*["not_attempted"] * 19, "correct")),
     }
-    found = comparable.document(sources, "x", "run", "now")["results"]["differences"]
+    found = compared("eval", *sources.values())["results"]["differences"]
     told = {one["mark"]: (one["verdict"], one["questions"]) for one in found}
     assert told["not_attempted"] == ("higher", 20)
     assert told["graded_incorrect"] == ("better", 20)
     assert told["correct_given_attempted"] == ("inconclusive", 1)
     assert told["f_score"] == ("inconclusive", 20)
-    back = comparable.document(sources, "y", "run", "now")["results"]["differences"]
+    back = compared("eval", *sources.values(), baseline=1)["results"]["differences"]
     assert {d["mark"]: d["verdict"] for d in back}["not_attempted"] == "lower"
 
 
 def test_f_scores_that_are_far_apart_differ_surely() -> None:
     good, bad = ["correct"] * 30, ["incorrect"] * 25 + ["correct"] * 5
     sources = {"x": eval_document(*graded(*bad)), "y": eval_document(*graded(*good))}
-    found = comparable.document(sources, "x", "run", "now")["results"]["differences"]
+    found = compared("eval", *sources.values())["results"]["differences"]
     (one,) = (d for d in found if d["mark"] == "f_score")
     assert one["difference"] == pytest.approx(5 / 6)
     assert one["verdict"] == "better"
@@ -275,7 +276,7 @@ def test_question_with_other_documents_is_another_question() -> None:
     (one,) = graded("correct")
     other = {**one, "question": {**one["question"], "context": ["news"]}}
     sources = {"x": eval_document(one, item("same")), "y": eval_document(other, item("same"))}
-    found = comparable.document(sources, "x", "run", "now")["results"]["differences"]
+    found = compared("eval", *sources.values())["results"]["differences"]
     assert found == []
 
 
@@ -542,13 +543,13 @@ def test_criterion_in_other_words_is_not_compared_nor_is_a_mark_of_one_side() ->
 
     grade = graded("correct")[0]["scores"]["grade"]
     sources = {"x": told("it is funny"), "y": told("it is dry", grade=grade)}
-    found = comparable.document(sources, "x", "run", "now")["results"]
+    found = compared("eval", *sources.values())["results"]
     (warning,) = found["warnings"]
     assert warning["text"].startswith("wit is defined in other words than in the baseline")
     assert {d["mark"] for d in found["differences"]} == {*GRADED}
     assert {d["difference"] for d in found["differences"]} == {None}
     same = {"x": sources["x"], "y": told("it is funny")}
-    (wit,) = comparable.document(same, "x", "run", "now")["results"]["differences"]
+    (wit,) = compared("eval", *same.values())["results"]["differences"]
     assert (wit["mark"], wit["difference"], wit["unit"]) == ("wit", 0, "1 to 5")
 
 

@@ -23,8 +23,8 @@ from pytest_llamaburn.kinds._file import (
 )
 from pytest_llamaburn.kinds.benchmark import insights
 from pytest_llamaburn.kinds.benchmark import number_words as correctness
+from pytest_llamaburn.kinds.benchmark.comparable import Comparison
 from pytest_llamaburn.kinds.benchmark.measures import MEASURES
-from pytest_llamaburn.kinds.comparison import engine
 from pytest_llamaburn.kinds.stress.levels import without_counts
 from pytest_llamaburn.metrics import REQUEST, summary
 from pytest_llamaburn.stats import samples
@@ -90,7 +90,7 @@ def check(settings: Any) -> None:
     """Raise SettingsError for a setting that only the metrics or other settings can refuse."""
     for expression in settings.threshold:
         gates.parse(expression, MEASURES)
-    engine.check(settings, "benchmark")
+    Comparison.check_asked(settings)
     _check_limit(settings)
     if measures.find(REQUEST, settings.precision_metric) is None:
         words = registry.unknown("metric", settings.precision_metric, list(REQUEST))

@@ -22,8 +22,8 @@ from pytest_llamaburn.kinds._file import (
     status,
     totals,
 )
-from pytest_llamaburn.kinds.comparison import engine as comparing
-from pytest_llamaburn.kinds.stress import comparable, findings, levels, measures, plan
+from pytest_llamaburn.kinds.stress import findings, levels, measures, plan
+from pytest_llamaburn.kinds.stress.comparable import Comparison
 from pytest_llamaburn.kinds.stress.levels import Visit
 from pytest_llamaburn.load import rows
 from pytest_llamaburn.load.rows import request_of
@@ -114,8 +114,8 @@ def check(settings: Any) -> None:
     check_gates(settings.threshold, asked)
     if settings.slo:
         slo.parse(settings.slo)
-    comparing.check(settings, "stress")
-    for gate in map(comparable.gate, settings.fail_if):
+    Comparison.check_asked(settings)
+    for gate in map(Comparison.gate, settings.fail_if):
         reason = measures.no_level(gate.column.level, asked)
         if reason:
             raise SettingsError(f"--fail-if: '{gate.expression}' is refused: {reason}")

@@ -19,7 +19,7 @@ FULL_LENGTH = {"max_tokens": 5}  # as many tokens as the samples have: none stop
 def told(made: list[dict[str, Any]], **fields: Any) -> dict[str, Insight]:
     """Return what is said about a run of these rows, by rule."""
     fields.setdefault("header", header(config=FULL_LENGTH))
-    found = insights.find(document(made, **fields))
+    found = document(made, **fields)["insights"]
     for insight in found:
         assert insight["text"].endswith(".")
         assert insight["evidence"]
