@@ -20,7 +20,9 @@ _SUFFIX = ".schema.json"
 def add(parser: argparse.ArgumentParser) -> None:
     """Declare the arguments."""
     shipped = (path.name.removesuffix(_SUFFIX) for path in SCHEMAS.glob(f"*{_SUFFIX}"))
-    kinds = sorted({*shipped, *registry.names("kinds")})
+    names = registry.names("kinds")
+    compared = (registry.load("kinds", name).KIND.comparison for name in names)
+    kinds = sorted({*shipped, *names, *filter(None, compared)})
     first = registry.own("kinds")[0]
     parser.add_argument("kind", nargs="?", choices=kinds, default=first)
 
