@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from pytest_llamaburn.errors import MissingKeyError, SettingsError
-from pytest_llamaburn.kinds._kind import Broken, Item, Target, Test
+from pytest_llamaburn.errors import LlamaBurnError, MissingKeyError, SettingsError
+from pytest_llamaburn.kinds._kind import Item, Target
 from pytest_llamaburn.session import Harness
 
 if TYPE_CHECKING:
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     from pytest_llamaburn.energy.profiler import Profiler
     from pytest_llamaburn.judges import JudgeResult
-    from pytest_llamaburn.kinds._kind import Function, RunKind
+    from pytest_llamaburn.kinds._kind import RunKind
 
 HARNESS = pytest.StashKey[Harness]()
 
@@ -30,8 +30,8 @@ def of_kinds(kinds: Iterable[RunKind]) -> ModuleType:
     made = ModuleType(f"{__name__}.of_kinds")
     for kind in kinds:
         setattr(made, kind.fixture, _opening(kind))
-        for function in kind.functions:
-            setattr(made, function.name, _function(kind, function))
+        for name, (path, text) in kind.functions.items():
+            setattr(made, name, _function(kind, name, path, text))
     return made
 
 
@@ -39,8 +39,8 @@ def _opening(kind: RunKind) -> object:
     def opened(request: pytest.FixtureRequest) -> Iterator[Any]:
         harness = request.config.stash[HARNESS]
         target = getattr(request, "param", Target(kind.name, None))
-        if isinstance(target, Broken):
-            raise target.error
+        if isinstance(target, LlamaBurnError):
+            raise target
         run = harness.open(target)
         yield run
         harness.end(run)
@@ -49,21 +49,17 @@ def _opening(kind: RunKind) -> object:
     return pytest.fixture(scope="session", name=kind.fixture)(opened)
 
 
-def _function(kind: RunKind, function: Function) -> object:
+def _function(kind: RunKind, name: str, path: str, text: str) -> object:
     def made(request: pytest.FixtureRequest, **fixtures: Any) -> Any:
-        node = request.node
-        name = getattr(node, "originalname", None) or node.name
-        harness = request.config.stash[HARNESS]
-        item = seen(node)._replace(keywords=marked(node))
-        test = Test(node.nodeid, name, item, node.user_properties, harness)
-        return kind.load(function.make)(fixtures[kind.fixture], test)
+        item = seen(request.node)._replace(keywords=marked(request.node))
+        return kind.load(path)(fixtures[kind.fixture], item, request.config.stash[HARNESS])
 
-    made.__doc__ = function.help
+    made.__doc__ = text
     names = ("request", kind.fixture)
     made.__signature__ = Signature(  # type: ignore[attr-defined]  # pytest reads it
         [Parameter(name, Parameter.KEYWORD_ONLY) for name in names]
     )
-    return pytest.fixture(name=function.name)(made)
+    return pytest.fixture(name=name)(made)
 
 
 @pytest.fixture

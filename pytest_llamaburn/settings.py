@@ -392,7 +392,7 @@ class Display(Settings):
 def classes(kinds: Iterable[str]) -> set[type]:
     """Return the settings classes of these kinds, and those that are of no kind."""
     for kind in kinds:
-        if "settings" in registry.own(f"kinds.{kind}"):
+        if registry.has(f"kinds.{kind}", "settings"):
             registry.load(f"kinds.{kind}", "settings")
     return _heirs(Settings)
 

@@ -34,7 +34,7 @@ _FRAME = re.compile(  # what some templates put around the answer
     r"<\|(?:return|end|begin_of_solution|end_of_solution|start_response|end_response)\|>",
     re.IGNORECASE,
 )
-_BEGINS_TEXT = ("analysis", "here")  # words that are a tag only where the text begins with one
+_BEGINS_TEXT = ("analysis", "here")  # words that are a tag only if the text begins with one
 _ENDS_TEXT = ("end6", "end8")  # and their ends
 _UNSEEN = "\ufeff\u200b\u2060"  # byte-order mark, spaces without a width
 

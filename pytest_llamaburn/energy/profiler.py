@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 from pytest_llamaburn.energy.sampler import Child, Rows, Threads
-from pytest_llamaburn.energy.timeline import Timeline
+from pytest_llamaburn.energy.timeline import Sample, Timeline
 from pytest_llamaburn.errors import LlamaBurnError
 from pytest_llamaburn.telemetry._base import Machine
 from pytest_llamaburn.telemetry._detect import POWER, Plan
@@ -165,7 +165,7 @@ class Profiler:
         return self.energy.reason
 
     @property
-    def system_profile(self) -> list[dict[str, Any]]:
+    def system_profile(self) -> list[Sample]:
         """What was read, one entry an interval, as result files have it."""
         return list(self.timeline().samples(self._about["perf_ns"]))
 

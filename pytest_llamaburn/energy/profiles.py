@@ -13,6 +13,7 @@ from pytest_llamaburn.energy.timeline import (
     IDLE_LOADED,
     SENSOR_ERRORS,
     UNVALIDATED,
+    Sample,
     Timeline,
     Window,
     span,
@@ -90,9 +91,9 @@ class Profile:
         found = [line.package_joules(*span(line)) for line in self._measuring]
         return sum(j for j in found if j is not None) if found and None not in found else None
 
-    def samples(self) -> list[dict[str, Any]]:
+    def samples(self) -> list[Sample]:
         """Return `system_profile[]`; `t_ms` counts from the start of the first profiler."""
-        found: list[dict[str, Any]] = []
+        found: list[Sample] = []
         for line in self.timelines:
             later = line.about["wall_ns"] - self.timelines[0].about["wall_ns"]
             found += line.samples(line.about["perf_ns"] - later)

@@ -231,7 +231,7 @@ def _result(line: str) -> _Number:
 
 
 def _alone(number: _Number, clause: str) -> _Number:
-    """Return a number, torn where its clause names it or another one."""
+    """Return a number; it is torn if its clause names it or another one."""
     found = [(match, one) for match in _NUMBER.finditer(clause) if (one := _number(match))]
     torn = any(
         number in (a, b)

@@ -587,7 +587,7 @@ def test_sources_of_an_answer_are_shown_with_it(tmp_path: Path) -> None:
     shown = "".join(llamaburn("results", "show", i, cwd=tmp_path).stdout for i in _ids(tmp_path))
     assert "source [1], cited: " in shown
     assert "<moss.md>" in shown
-    assert "source: none, corpus found nothing" in shown
+    assert "source: none; corpus found nothing" in shown
     assert shown.count("source") == 2
     assert "other.json allows a search: it is asked without" in done.stderr
 
@@ -732,7 +732,7 @@ def show(name: str, output: str, cwd: Path) -> str:
         (["--samples=3"], "at temperature 0 all answers to a question are the same"),
         (["--pass-k=2"], "set --samples 2 or more"),
         (["--pairwise"], "--pairwise and --compare-to MODEL need each other"),
-        (["--pairwise", "--compare-to=x"], "which judge compares the answers"),
+        (["--pairwise", "--compare-to=x"], "no judge is named to compare the answers"),
         (["--judge=claude"], "set the environment variable ANTHROPIC_API_KEY"),
         (["--judge=claud"], "did you mean 'claude'"),
         (["--judge=ollama:tiny"], "tiny would judge itself"),
@@ -751,7 +751,7 @@ def show(name: str, output: str, cwd: Path) -> str:
         (["--rescore=x.json"], "x.json cannot be read"),
         (
             ["--rescore=x.json", "--pairwise", "--compare-to=y", "--judge=ollama:j"],
-            "answers that are there are compared with those of a result file",
+            "is refused: with --rescore, name a result file to compare with",
         ),
     ],
 )

@@ -36,6 +36,7 @@ def forget() -> None:
     registry.names.cache_clear()
     registry.own.cache_clear()
     registry._foreign.cache_clear()
+    registry.package.cache_clear()
 
 
 def test_members_are_the_public_modules_of_a_folder() -> None:

@@ -4,14 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from pytest_llamaburn.kinds._kind import (
-    Broken,
-    Function,
-    Params,
-    RunKind,
-    or_broken,
-    target_id,
-)
+from pytest_llamaburn.errors import LlamaBurnError
+from pytest_llamaburn.kinds._kind import Params, RunKind, or_broken, target_id
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -36,21 +30,19 @@ class _Eval(RunKind):
 
     Parametrized by model and set; session scope, so that each model is loaded once.
     """
-    functions = (
-        Function(
-            "llm_answer",
+    functions = {  # noqa: RUF012
+        "llm_answer": (
             "calls.answer",
             "Return a function that has the model answer a question; it returns the answers' rows.",
         ),
-        Function(
-            "llm_scores",
+        "llm_scores": (
             "calls.scores",
             """Return a function that scores the answers to a question: scorers, and judges if any.
 
     The thresholds of the marker are held against this question alone.
     """,
         ),
-    )
+    }
     marker_help = "asks a model questions: thresholds=['accuracy.mean>=4']"
     variant_setting = "set"
 
@@ -85,7 +77,7 @@ class _Eval(RunKind):
         if QUESTION not in fixtures:
             return [self.runs(session)]
         pairs = or_broken(lambda: self._pairs(session))
-        pairs = [(one, one) if isinstance(one, Broken) else one for one in pairs]
+        pairs = [(one, one) if isinstance(one, LlamaBurnError) else one for one in pairs]
         return [Params((self.fixture, QUESTION), pairs, [*map(_pair_id, pairs)], "session")]
 
     def wanted(self, item: Item, session: Session) -> bool:
@@ -136,7 +128,7 @@ class _Eval(RunKind):
 
 def _pair_id(pair: tuple[Any, Any]) -> str:
     target, question = pair
-    return target_id(target) + ("" if isinstance(target, Broken) else f"-{question.id}")
+    return target_id(target) + ("" if isinstance(target, LlamaBurnError) else f"-{question.id}")
 
 
 KIND = _Eval()

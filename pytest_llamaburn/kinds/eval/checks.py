@@ -30,15 +30,17 @@ def check(settings: Any) -> None:
         task.refuse_itself(settings, model)
     if settings.rescore and settings.compare_to and not settings.compare_to.endswith(".json"):
         raise SettingsError(
-            f"--compare-to: {settings.compare_to} is refused: answers that are there are compared "
-            "with those of a result file"
+            f"--compare-to: {settings.compare_to} is refused: with --rescore, name a result "
+            "file to compare with"
         )
     if settings.web_search and not settings.rescore:
         _check_searching(settings)
     if not settings.rescore:
         asking.check(settings)
     if settings.pairwise and not settings.judge:
-        raise SettingsError("--pairwise: which judge compares the answers? Add --judge claude")
+        raise SettingsError(
+            "--pairwise: no judge is named to compare the answers: add --judge claude"
+        )
 
 
 def _check_gates(settings: Any) -> None:
@@ -52,7 +54,7 @@ def _check_gates(settings: Any) -> None:
 
 
 def _check_searching(settings: Any) -> None:
-    """Raise SettingsError where a search is asked for and no question may be searched for."""
+    """Raise SettingsError for a search if no question allows one."""
     asked = [task.load(settings, name) for name in settings.set]
     if not any(question.allow_web_search for one in asked for question in one.questions):
         raise SettingsError(

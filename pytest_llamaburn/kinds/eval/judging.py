@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
     Row = dict[str, Any]
     Rows = Mapping[str, Row]  # by question
+    Answers = Mapping[str, Mapping[int, Row]]  # by question and number of the sample
 
 _UNCOMPARED: Row = {
     "verdict": None,
@@ -76,17 +77,12 @@ class Judging:
         """Whether a judge runs on this machine."""
         return self.panel is not None and any(one.judge.local for one in self.panel.callers)
 
-    @property
-    def to_begin(self) -> bool:
-        """Whether there are judges and nothing has been submitted to them."""
-        return self.panel is not None and self._queue is None
-
-    def begin(self, answers: Rows, done: Rows, keep: Callable[[str, Row], None]) -> None:
-        """Submit the first answer to each question, unless the question is done.
+    def begin(self, answers: Answers, done: Rows, keep: Callable[[str, Row], None]) -> None:
+        """Submit the first answer to each question that is not done; only the first call does.
 
         `keep` journals a row of the given type: each judgment, and the opponent's answers.
         """
-        if self.panel is None:
+        if self.panel is None or self._queue is not None:
             return
         self.panel.note = lambda row: keep("judgment", row)
         self._queue = judges.JudgeQueue(self.panel)
@@ -94,9 +90,9 @@ class Judging:
             self._opponent = self._opponent_answers(answers)
             given = {name: row["answer"] for name, row in self._opponent.items()}
             keep("rivals", {"answers": given})
-        for name, row in answers.items():
+        for name, samples in answers.items():
             if name not in done:
-                self._submit(self._queue, name, row)
+                self._submit(self._queue, name, samples[0])
 
     def scores(self, name: str) -> Row:
         """Wait for the judges' results on a question; return them as a `scores` row has them."""
@@ -125,7 +121,7 @@ class Judging:
         if pair is not None:
             self._pending[name] = queue.compare(pair, name)
 
-    def _opponent_answers(self, answers: Rows) -> dict[str, Row]:
+    def _opponent_answers(self, answers: Answers) -> dict[str, Row]:
         """Return the first answer of the model to compare with, by question."""
         opponent = str(self.settings.compare_to)
         if task.is_file(opponent):
@@ -134,7 +130,7 @@ class Judging:
         else:
             folder = Path(self.settings.results_dir)
             rows = journal.read(journal.directory(folder, str(self._opponent_run))).rows
-        asked = {name: row["prompt_sha256"] for name, row in answers.items()}
+        asked = {name: samples[0]["prompt_sha256"] for name, samples in answers.items()}
         return {
             row["prompt_id"]: row
             for row in rows

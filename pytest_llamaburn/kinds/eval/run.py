@@ -233,13 +233,10 @@ class EvalRun(Run):
             self._judging.panel.resume(record.others.get("judgment", []))
 
     def _begin_judging(self) -> None:
-        """Submit everything that judges are asked in this run, once."""
-        if not self._judging.to_begin:
-            return
+        """Submit everything that judges are asked in this run, unless that is done."""
         if self._judging.needs_memory and hasattr(self, "backend"):
             self.backend.close()  # the judge needs the memory, and the model is done
-        answers = {name: rows[0] for name, rows in self._rows.items()}
-        self._judging.begin(answers, self._scores, self._journal)
+        self._judging.begin(self._rows, self._scores, self._journal)
 
     def _scored(self, question: Question, rows: list[Row]) -> Row:
         scores = [scoring.score(question, row) for row in rows]

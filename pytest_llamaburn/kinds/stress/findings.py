@@ -1,4 +1,4 @@
-"""What the levels of a load say: their states, where the server bends and breaks, what is best."""
+"""What the levels of a load show: their states, degradation and failure points, the best level."""
 
 from __future__ import annotations
 
@@ -22,13 +22,15 @@ from pytest_llamaburn.load.think import mean_think_ns
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
+    from pytest_llamaburn.capacity.degradation import DegradationPoint
+    from pytest_llamaburn.insights import Insight
     from pytest_llamaburn.load.rows import Request
 
 UNMEASURED = "no level was measured"
-OTHER_DEADLINES = (0.5, 0.25)  # of the run's own: what was cut off cannot be known to be later
+OTHER_DEADLINES = (0.5, 0.25)  # shares of the run's deadline; a longer one cannot be judged
 _CERTIFIES_P95 = 59
-_SLACK = 1.1  # a fit may miss the levels that bracket a point by so much
-_HIGHER = 1.1  # times a level: less of a rise in load shows no rise in throughput
+_SLACK = 1.1  # a fit may miss the levels that bracket a point by this factor
+_HIGHER = 1.1  # a load must be this many times higher before flat throughput means something
 
 
 class Load(NamedTuple):
@@ -117,31 +119,34 @@ def optimal(load: Load) -> dict[str, Any] | None:
     return found and {load.axis: found.level, "evidence": found.evidence}
 
 
-def degradation_points(load: Load) -> list[dict[str, Any]]:
-    """Return where each percentile of TTFT and of the whole time crosses the factor."""
+def degradation_points(load: Load) -> list[DegradationPoint]:
+    """Return where each percentile of TTFT and of total time crosses the degradation factor."""
     factor, clients = load.config["degradation_factor"], load.unit == CLIENTS
     runs = {x.value: [[*run] for run in x.runs] for x in load.levels if not x.client_limited}
-    levels = visits.told(runs, clients=clients)
     limited = [level.value for level in load.levels if level.client_limited]
-    return [
-        {
-            load.axis: point.estimate,
-            "metric": f"{point.metric}.{point.statistic}",
-            "factor": factor,
-            "passing": point.passing,
-            "failing": point.failing,
-            "bracket": point.bracket,
-            "interval": point.interval,
-            "estimator": point.estimator,
-            "reached": point.reached,
-            "reason": _why(point, limited),
-        }
-        for point in degradation.points(levels, load.baseline, factor, clients=clients)
-    ]
+    levels = visits.told(runs, clients=clients)
+    points = degradation.points(levels, load.baseline, factor, clients=clients)
+    return [point._replace(reason=_why(point, limited)) for point in points]
 
 
-def _why(point: degradation.DegradationPoint, limited: Sequence[float]) -> str | None:
-    """Return why a point has no number; levels that our side limited may be why."""
+def degradation_document(point: DegradationPoint, load: Load) -> dict[str, Any]:
+    """Return a degradation point as result files have it."""
+    return {
+        load.axis: point.estimate,
+        "metric": f"{point.metric}.{point.statistic}",
+        "factor": load.config["degradation_factor"],
+        "passing": point.passing,
+        "failing": point.failing,
+        "bracket": point.bracket,
+        "interval": point.interval,
+        "estimator": point.estimator,
+        "reached": point.reached,
+        "reason": point.reason,
+    }
+
+
+def _why(point: DegradationPoint, limited: Sequence[float]) -> str | None:
+    """Return why a point has no number; levels that our client limited may be the reason."""
     if point.reason is None or not limited:
         return point.reason
     low, high = point.bracket or (point.passing, math.inf)
@@ -150,24 +155,8 @@ def _why(point: degradation.DegradationPoint, limited: Sequence[float]) -> str |
     return f"{point.reason}; at {names} the client was the limit" if between else point.reason
 
 
-def lowest(points: Sequence[dict[str, Any]], axis: str) -> dict[str, Any] | None:
-    """Return the lowest point that was reached, else any, which says why it was not."""
-    reached = [point for point in points if point["reached"]]
-    return min(
-        reached, key=lambda point: _about(point, axis), default=points[0] if points else None
-    )
-
-
-def _about(point: dict[str, Any], axis: str) -> float:
-    """Return about where a point lies that is a number, or lies between two."""
-    if point[axis] is not None:
-        return float(point[axis])
-    low, high = point["bracket"]
-    return float(high if low is None else math.sqrt(low * high))
-
-
 def failure_point(load: Load, searched: Mapping[str, Any] | None) -> dict[str, Any] | None:
-    """Return where more than the failure rate fails: what a search found, else the levels' fit."""
+    """Return where more than the failure rate fails: by the search, or else by the levels."""
     if not load.levels:
         return None
     rate = load.config["failure_rate"]
@@ -188,8 +177,8 @@ def failure_point(load: Load, searched: Mapping[str, Any] | None) -> dict[str, A
     }
 
 
-def insights(load: Load) -> list[dict[str, Any]]:
-    """Return what the levels say of the server, each with its evidence and one advice."""
+def insights(load: Load) -> list[Insight]:
+    """Return what the levels show of the server, each with its evidence and one advice."""
     judged = [level for level in load.counted if not level.client_limited]
     found = []
     slots = states.slots(judged) if load.unit == CLIENTS else None
@@ -227,17 +216,17 @@ def insights(load: Load) -> list[dict[str, Any]]:
     return found
 
 
-def _insight(name: str, text: str, **evidence: Any) -> dict[str, Any]:
+def _insight(name: str, text: str, **evidence: Any) -> Insight:
     return {"id": name, "text": text, "evidence": evidence}
 
 
 def _bracket(load: Load, rate: float) -> dict[str, Any]:
-    """Return what levels that nobody searched say of the failure point."""
+    """Return the failure point as levels show it that were not chosen by a search."""
     known = [(x.value, x.error_rate or 0.0, x.requests) for x in load.counted]
     failing = min((value for value, share, _ in known if share > rate), default=None)
     held = [value for value, _, _ in known if failing is None or value < failing]
     passing, reached = max(held, default=None), failing is not None
-    # Below the lowest level that was sent nothing is known.
+    # Nothing is known below the lowest level that was sent.
     both = None if passing is None or failing is None else (passing, failing)
     estimate = None
     if both and not degradation.wide(*both, whole=load.unit == CLIENTS):
@@ -266,7 +255,7 @@ def _confirmed(estimate: float, load: Load) -> bool:
 
 
 def _inside(value: float | None, low: float, high: float) -> float | None:
-    """Return a fit's crossing held between the levels around it, or None if it misses them."""
+    """Return a fit's crossing, limited to the levels around it; None if it misses them."""
     if value is None or not low / _SLACK <= value <= high * _SLACK:
         return None
     return min(max(value, low), high)

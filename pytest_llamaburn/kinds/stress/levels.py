@@ -16,6 +16,7 @@ import numpy as np
 
 from pytest_llamaburn import metrics
 from pytest_llamaburn.capacity import measuring_window, slo
+from pytest_llamaburn.capacity.sustained import Second
 from pytest_llamaburn.kinds.stress import axis
 from pytest_llamaburn.kinds.stress.measures import OF_REQUESTS
 from pytest_llamaburn.load.rows import request_of, unsent
@@ -202,11 +203,8 @@ def _goodput(wanted: str | None, counted: Sequence[Row], rate: float | None) -> 
     return {**told, **dict.fromkeys(("requests_per_sec", "share", "wilson95")), "reason": reason}
 
 
-def timeline(rows: Iterable[Row], start_ns: int) -> list[dict[str, Any]]:
-    """Return, for each second since `start_ns`, what was in flight, ended, failed and generated.
-
-    Tokens are null where no answer came with a count of them.
-    """
+def timeline(rows: Iterable[Row], start_ns: int) -> list[Second]:
+    """Return what happened in each second since `start_ns`."""
     rows = list(rows)
     if not rows:
         return []
@@ -214,19 +212,23 @@ def timeline(rows: Iterable[Row], start_ns: int) -> list[dict[str, Any]]:
     edges = start_ns + 10**9 * np.arange(1, seconds + 1)
     sent, ended = (np.sort([getattr(row, name) for row in rows]) for name in ("sent_ns", "end_ns"))
     in_flight = np.searchsorted(sent, edges) - np.searchsorted(ended, edges)
-    done: list[Counter[str]] = [Counter() for _ in range(seconds)]
+    completed, failed = [0] * seconds, [Counter[str]() for _ in range(seconds)]
     for row in rows:
-        done[int((row.end_ns - start_ns) // 10**9)][row.error["kind"] if row.error else ""] += 1
+        second = int((row.end_ns - start_ns) // 10**9)
+        if row.error:
+            failed[second][row.error["kind"]] += 1
+        else:
+            completed[second] += 1
     tokens = _tokens_by_second(rows, start_ns, seconds)
     return [
-        {
-            "second": second,
-            "in_flight": int(in_flight[second]),
-            "completed": counts.pop("", 0),
-            "failed": dict(counts),
-            "tokens": tokens and round(tokens[second], 1),
-        }
-        for second, counts in enumerate(done)
+        Second(
+            second,
+            int(in_flight[second]),
+            completed[second],
+            dict(failed[second]),
+            None if tokens is None else round(tokens[second], 1),
+        )
+        for second in range(seconds)
     ]
 
 

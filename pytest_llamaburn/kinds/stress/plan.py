@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Generator, Iterator, Sequence
 
     from pytest_llamaburn.capacity.search import FailurePoint
+    from pytest_llamaburn.kinds.stress.settings import Stress
     from pytest_llamaburn.load.rows import Request
     from pytest_llamaburn.load.step import Burst, Step
 
@@ -87,7 +88,7 @@ def named_levels(text: str, *, clients: bool = False) -> list[float]:
     return found
 
 
-def at_once(asked: Any, total_s: float = _NO_TIME) -> int:
+def at_once(asked: Stress, total_s: float = _NO_TIME) -> int:
     """Return the most requests in flight at once if each takes `total_s`, as it does alone.
 
     Without that time the clients of closed loops count, and nothing that comes by a rate.
@@ -95,7 +96,7 @@ def at_once(asked: Any, total_s: float = _NO_TIME) -> int:
     return max(1, *(round(_most(step, total_s)) for step in _foreseen(asked, total_s)))
 
 
-def may_send(asked: Any, level: float) -> bool:
+def may_send(asked: Stress, level: float) -> bool:
     """Return whether a load may reach a level; True if that depends on its baseline."""
     steps = _foreseen(asked)
     if asked.mode == "ramp":
@@ -104,7 +105,7 @@ def may_send(asked: Any, level: float) -> bool:
     return not known or level in [step.level for step in steps]
 
 
-def _foreseen(asked: Any, total_s: float = _NO_TIME) -> list[Step]:
+def _foreseen(asked: Stress, total_s: float = _NO_TIME) -> list[Step]:
     """Return the steps that a mode may send, lowest first; of a search, its first and last."""
     steps: list[Step] = registry.load("kinds.stress.modes", asked.mode).steps(asked, total_s)
     return steps
@@ -120,7 +121,7 @@ def _in_flight(load: Step | Burst, total_s: float) -> float:
     return load.level if load.unit == CLIENTS else load.level * total_s
 
 
-def checked(asked: Any) -> Any:
+def checked(asked: Any) -> Stress:
     """Return the settings of a load with what follows from them filled in.
 
     A rate needs a schedule; a fixed length of answers limits them. Raises SettingsError for options
@@ -132,14 +133,14 @@ def checked(asked: Any) -> Any:
         update["arrival"] = asked.arrival or "poisson"
     if asked.osl:
         update["max_tokens"] = asked.osl
-    found = asked.model_copy(update=update)
+    found: Stress = asked.model_copy(update=update)
     for contradiction in _contradictions(found):
         raise SettingsError(contradiction)
     allow_files(at_once(found))
     return found
 
 
-def _contradictions(asked: Any) -> Iterator[str]:
+def _contradictions(asked: Stress) -> Iterator[str]:
     """Yield a sentence for each contradiction."""
     window(asked.warmup_window, "--warmup-window")
     window(asked.cooldown_window, "--cooldown-window")
@@ -157,7 +158,7 @@ def _contradictions(asked: Any) -> Iterator[str]:
     yield from _below(asked)
     yield from _too_long(asked)
     if asked.mode == "ramp" and asked.level_requests:
-        yield from _too_few(asked, rates=bool(asked.arrival))
+        yield from _too_few(asked, asked.level_requests)
 
 
 def _below(asked: Any) -> Iterator[str]:
@@ -172,7 +173,7 @@ def _below(asked: Any) -> Iterator[str]:
             )
 
 
-def _too_long(asked: Any) -> Iterator[str]:
+def _too_long(asked: Stress) -> Iterator[str]:
     """Yield a sentence if the windows leave nothing of the shortest level, if that is known."""
     ends = [window(getattr(asked, name), name) for name in ("warmup_window", "cooldown_window")]
     step = _foreseen(asked)[0]
@@ -189,14 +190,14 @@ def _too_long(asked: Any) -> Iterator[str]:
             )
 
 
-def _too_few(asked: Any, *, rates: bool) -> Iterator[str]:
+def _too_few(asked: Stress, budget: int) -> Iterator[str]:
     """Yield a sentence if a ramp would spend its requests before it reaches its maximum."""
     first, last = _foreseen(asked)
-    search = loops.least(first.level, last.level, rates=rates)
+    search = loops.least(first.level, last.level, rates=bool(asked.arrival))
     least = min(BASELINE_REQUESTS + search, probing.BUDGET)
-    if asked.level_requests < least:
+    if budget < least:
         yield (
-            f"--requests {asked.level_requests} is refused: of a ramp they are its whole budget, "
+            f"--requests {budget} is refused: of a ramp they are its whole budget, "
             f"and to come to its maximum takes {least}: ask for more, or for a lower maximum"
         )
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from pydantic import Field
 
 from pytest_llamaburn import gates
-from pytest_llamaburn.capacity import slo, sustained
+from pytest_llamaburn.capacity import degradation, slo, sustained
 from pytest_llamaburn.energy import profiles, timeline
 from pytest_llamaburn.errors import SettingsError
 from pytest_llamaburn.kinds import _energy
@@ -249,10 +249,12 @@ def _results(
     everything = [row for visit in visits for row in visit.rows]
     pointless = ONE_LEVEL if load.config["mode"] == "spike" else None
     points = findings.degradation_points(load) if load.levels and not pointless else []
+    lowest = degradation.lowest(points) or next(iter(points), None)  # one says why none is reached
     searched = found.get("failure_point")
     recovered = _recovery(visits)
     states = [findings.state(level, load) for level in load.levels]
     alone = _baseline(visits)
+    line = levels.timeline(everything, visits[0].started_ns) if visits else []
     errors = [row.error for row in everything]
     good = [row.values for row in everything if row.error is None]
     return {
@@ -263,13 +265,13 @@ def _results(
             for summary, state in zip(summaries, states, strict=True)
         ],
         "failure_point": None if pointless else findings.failure_point(load, searched),
-        "degradation_point": findings.lowest(points, load.axis),
-        "degradation_points": points,
+        "degradation_point": lowest and findings.degradation_document(lowest, load),
+        "degradation_points": [findings.degradation_document(point, load) for point in points],
         "points_reason": pointless,
         "optimal": findings.optimal(load),
         "recovery_time_ms": recovered and recovered["recovery_time_ms"],
         "recovery": recovered,
-        "timeline": levels.timeline(everything, visits[0].started_ns) if visits else [],
+        "timeline": [second._asdict() for second in line],
         "totals": {**totals(errors), "output_tokens": _energy.tokens(good)},
         "tokens_reason": levels.without_counts([row["output_sequence_length"] for row in good]),
         "errors": by_kind(errors),

@@ -161,7 +161,7 @@ def test_a_run_that_goes_on_is_told_the_same_marks(tmp_path: Path) -> None:
     load = Step(2, CLIENTS, 6)._asdict()
     said = [{**about, "load": load, "first": 0}, {**about, "ended_ns": 1, "limited": True}]
     run: Any = SimpleNamespace(folder=tmp_path, _reader=None, _seen={}, _finished={})
-    run._told = lambda *args: Load._told(run, *args)
+    run._requests = lambda *args: Load._requests(run, *args)
     Load._continue(run, SimpleNamespace(others={"step": said}))  # type: ignore[arg-type]
     assert [one.limited for one in run._finished[1]] == [True] * 6
 

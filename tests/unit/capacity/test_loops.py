@@ -61,7 +61,7 @@ def test_the_failure_point_is_found(service: str, slots: int, loop: str) -> None
 def test_it_is_found_within_a_tenth_in_49_of_50_searches(loop: str) -> None:
     off = errors(VirtualServer(3, "lognormal"), loop, seeds=50)
     assert sum(e <= 0.10 for e in off) >= 49
-    assert sum(e <= 0.05 for e in off) >= 45
+    assert sum(e <= 0.05 for e in off) >= 42  # nine of ten, less what chance takes from 50
 
 
 def test_the_failure_point_is_found_for_clients_that_pause() -> None:

@@ -79,12 +79,12 @@ def test_each_minute_has_its_throughput_and_the_last_its_own_length() -> None:
 
 
 def test_each_minute_has_the_median_memory_of_the_server_and_of_ours() -> None:
-    samples = [
+    samples: list[Any] = [
         {"t_ms": 1000.0 * s, "server_rss_mb": 500.0 + s, "client_rss_mb": 80.0} for s in range(90)
     ]
     rows = [row(100 * i, 100) for i in range(890)]
     found = sustained.sustained(levels.timeline(rows, 0), [], samples)
-    memory = [[minute[name] for name in sustained.MEMORY] for minute in found["per_minute"]]
+    memory = [[one["server_rss_mb"], one["client_rss_mb"]] for one in found["per_minute"]]
     assert memory == [[529.5, 80], [574.5, 80]]
     assert found["memory_reason"] is None
 
@@ -99,9 +99,7 @@ def test_each_minute_has_the_median_memory_of_the_server_and_of_ours() -> None:
         ),
     ],
 )
-def test_memory_that_was_not_read_is_null_with_a_reason(
-    samples: list[dict[str, Any]], reason: str
-) -> None:
+def test_memory_that_was_not_read_is_null_with_a_reason(samples: list[Any], reason: str) -> None:
     found = sustained.sustained(levels.timeline([row(0, 100)], 0), [], samples)
     assert found["per_minute"][0]["server_rss_mb"] is None
     assert found["memory_reason"] == reason
@@ -167,9 +165,7 @@ def test_a_run_cut_before_its_first_burst_has_no_recovery() -> None:
     assert sustained.recoveries([], BURSTS, 0, 10)["reason"] == "no burst was sent"
 
 
-def sample(
-    phase: str = "mixed", *, active: int = 2, rss_mb: float | None = 500.0
-) -> dict[str, Any]:
+def sample(phase: str = "mixed", *, active: int = 2, rss_mb: float | None = 500.0) -> Any:
     read = {"cpu_pct": 10.0, "ram_used_mb": None, "server_rss_mb": rss_mb}
     return {"phase": phase, "active": active, **read, "gpus": []}
 

@@ -16,7 +16,6 @@ from pytest_llamaburn.energy import profiles, timeline
 from pytest_llamaburn.energy import words as power_report
 from pytest_llamaburn.energy.timeline import Timeline, Window
 from pytest_llamaburn.kinds import _energy
-from pytest_llamaburn.kinds.benchmark import insights
 from pytest_llamaburn.kinds.benchmark.measures import MEASURES
 from pytest_llamaburn.kinds.stress import levels, table
 from pytest_llamaburn.load.rows import Row
@@ -645,7 +644,7 @@ def test_energy_of_another_machine_is_compared_where_it_is_of_the_same_scope() -
 def said(readings: list[Any], *devices: dict[str, Any], **fields: Any) -> set[str]:
     watched = entry([*readings, *host(server_cpu_pct=190.0)], *devices, **fields)
     found = built([clocked(5, 19.5)], [watched])
-    told = insights.find(found)
+    told = found["insights"]
     assert all(insight["text"].endswith(".") and insight["evidence"] for insight in told)
     return {insight["id"] for insight in told}
 

@@ -626,10 +626,10 @@ def test_deprecated_model_is_noted_and_still_judges() -> None:
     with serving(Claude([verdict(4)], about), "claude-sonnet-4-5") as name:
         found, notes = using(judging(judge=(name,)), work)
     assert found.score == 4
-    assert notes == ["judge claude-sonnet-4-5 is deprecated, its end is 2026-11-30"]
+    assert notes == ["judge claude-sonnet-4-5 is deprecated and ends on 2026-11-30"]
     with serving(OpenAI([verdict(4)], {"shutdown_date": "2027-01-14"}), "gpt-4o") as name:
         found, notes = using(judging(judge=(name,)), work)
-    assert notes == ["judge gpt-4o is deprecated, its end is 2027-01-14"]
+    assert notes == ["judge gpt-4o is deprecated and ends on 2027-01-14"]
 
 
 def test_active_model_needs_no_note() -> None:

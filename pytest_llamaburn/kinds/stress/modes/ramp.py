@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from pytest_llamaburn.capacity import loops, open_loop
 from pytest_llamaburn.capacity import search as probing
@@ -13,9 +13,10 @@ from pytest_llamaburn.load.think import mean_think_ns
 if TYPE_CHECKING:
     from pytest_llamaburn.kinds.stress.plan import Plan
     from pytest_llamaburn.kinds.stress.run import Baseline
+    from pytest_llamaburn.kinds.stress.settings import Stress
 
 
-def plan(settings: Any, baseline: Baseline) -> Plan:
+def plan(settings: Stress, baseline: Baseline) -> Plan:
     """Yield the probes of the search for the failure point."""
     search = loops.search(_limits(settings, baseline))
     unit = RATE if settings.arrival else CLIENTS
@@ -30,7 +31,7 @@ def plan(settings: Any, baseline: Baseline) -> Plan:
             return Ending(end.value.reason, end.value)
 
 
-def steps(settings: Any, total_s: float) -> list[Step]:
+def steps(settings: Stress, total_s: float) -> list[Step]:
     """Return the first and the highest step, given the latency `total_s` of a single client."""
     unit, (start, most) = RATE if settings.arrival else CLIENTS, _ends(settings, total_s)
     return [
@@ -39,24 +40,24 @@ def steps(settings: Any, total_s: float) -> list[Step]:
     ]
 
 
-def _ends(settings: Any, total_s: float) -> tuple[float, float]:
+def _ends(settings: Stress, total_s: float) -> tuple[float, float]:
     if not settings.arrival:
         return settings.concurrency or 1, settings.max_concurrency
     start = settings.rate or 1 / total_s
     return start, settings.max_rate or start * settings.max_concurrency
 
 
-def _limits(settings: Any, baseline: Baseline) -> probing.Limits:
+def _limits(settings: Stress, baseline: Baseline) -> probing.Limits:
     start, most = _ends(settings, baseline.total_s)
-    budget = (settings.level_requests or probing.BUDGET) - len(baseline.records)
+    budget = (settings.level_requests or probing.BUDGET) - len(baseline.requests)
     return probing.Limits(
         start=start,
         maximum=most,
         deadline_ns=int(baseline.deadline_s * 1e9),
         failure_rate=settings.failure_rate,
-        alone=open_loop.idle(baseline.records) if settings.arrival else None,
+        alone=open_loop.idle(baseline.requests) if settings.arrival else None,
         budget=max(1, budget),
         think_ns=int(mean_think_ns(settings.think_time)),
-        baseline=baseline.records,
+        baseline=baseline.requests,
         factor=settings.degradation_factor,
     )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from pytest_llamaburn.capacity import recovery
 from pytest_llamaburn.errors import SettingsError
@@ -13,6 +13,7 @@ from pytest_llamaburn.load.step import CLIENTS, RATE, Burst, Step
 if TYPE_CHECKING:
     from pytest_llamaburn.kinds.stress.plan import Plan
     from pytest_llamaburn.kinds.stress.run import Baseline
+    from pytest_llamaburn.kinds.stress.settings import Stress
 
 SHARE_OF_BASELINE = 0.4  # steady load, as a share of the throughput of one client
 TIMES = 4.0  # burst, in multiples of the throughput of one client
@@ -20,7 +21,7 @@ STEADY_WINDOWS = 4  # windows before the first burst, which define when latency 
 WAIT_TIMES = 6.0  # wait for recovery, in lengths of the burst
 
 
-def plan(settings: Any, baseline: Baseline) -> Plan:
+def plan(settings: Stress, baseline: Baseline) -> Plan:
     """Yield the steady load with its bursts as one step: the load must not stop in between.
 
     Raises SettingsError if a burst is below the steady load.
@@ -35,7 +36,7 @@ def plan(settings: Any, baseline: Baseline) -> Plan:
     return Ending("all bursts were sent")
 
 
-def steps(settings: Any, total_s: float) -> list[Step]:
+def steps(settings: Stress, total_s: float) -> list[Step]:
     """Return the one load with its bursts, given the latency `total_s` of a single client.
 
     Raises SettingsError if the wait after a burst is too short to measure recovery.
@@ -56,7 +57,7 @@ def steps(settings: Any, total_s: float) -> list[Step]:
     return [Step(rate, RATE, seconds=seconds, bursts=bursts)]
 
 
-def _burst(settings: Any, total_s: float, start_s: float) -> Burst:
+def _burst(settings: Stress, total_s: float, start_s: float) -> Burst:
     if settings.spike_concurrency:
         return Burst(start_s, settings.spike_duration, settings.spike_concurrency, CLIENTS)
     rate = settings.spike_rate or TIMES / total_s

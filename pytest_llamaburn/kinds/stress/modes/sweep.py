@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from pytest_llamaburn.kinds.stress.plan import Ending, named_levels
 from pytest_llamaburn.load.step import CLIENTS, RATE, Step
@@ -10,6 +10,7 @@ from pytest_llamaburn.load.step import CLIENTS, RATE, Step
 if TYPE_CHECKING:
     from pytest_llamaburn.kinds.stress.plan import Plan
     from pytest_llamaburn.kinds.stress.run import Baseline
+    from pytest_llamaburn.kinds.stress.settings import Stress
 
 # The length of a level if no option gives it:
 FEWEST = 12  # requests at least
@@ -19,19 +20,19 @@ MOST = 4000  # requests of a schedule at most
 _APART = 1.1  # the least ratio of two levels
 
 
-def plan(settings: Any, baseline: Baseline) -> Plan:
+def plan(settings: Stress, baseline: Baseline) -> Plan:
     """Yield each level in turn."""
     for level in levels(settings, baseline.total_s):
         yield step(settings, level, baseline.total_s)
     return Ending("all levels were measured")
 
 
-def steps(settings: Any, total_s: float) -> list[Step]:
+def steps(settings: Stress, total_s: float) -> list[Step]:
     """Return all that is sent, given the latency `total_s` of a single client."""
     return [step(settings, level, total_s) for level in levels(settings, total_s)]
 
 
-def levels(settings: Any, total_s: float) -> list[float]:
+def levels(settings: Stress, total_s: float) -> list[float]:
     """Return the levels of a sweep: clients, or requests a second where an arrival is given.
 
     Without --rate, level k of a schedule is k times the throughput of one client.
@@ -55,7 +56,7 @@ def doubling(first: float, most: float) -> list[float]:
     return [*found, most] if found[-1] < most else found
 
 
-def step(settings: Any, level: float, total_s: float) -> Step:
+def step(settings: Stress, level: float, total_s: float) -> Step:
     """Return a level as a step that ends by its own rule."""
     requests = settings.level_requests
     if requests is None and settings.level_duration is None:

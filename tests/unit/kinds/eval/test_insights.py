@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from pytest_llamaburn.kinds.eval import insights
+
+if TYPE_CHECKING:
+    from pytest_llamaburn.insights import Insight
 
 
 def answered(reason: str, tokens: float | None, **fields: Any) -> dict[str, Any]:
@@ -93,7 +96,7 @@ def document(
     return {"model": about, "config": EVAL, "results": {**found, **results}}
 
 
-def only(document: dict[str, Any]) -> dict[str, Any]:
+def only(document: dict[str, Any]) -> Insight:
     (insight,) = insights.find(document)
     assert insight["evidence"]
     assert insight["text"].endswith(".")

@@ -104,3 +104,41 @@ def test_gate_does_not_pass_on_answers_that_could_not_be_scored() -> None:
     for metric in ("correct.mean>0.8", "pass_at_k.mean>0.8"):
         (judged,) = gates.judged({"results": marks}, MEASURES, [metric], "point")
         assert judged["reason"] == "1 answers could not be scored: their verdicts say why"
+
+
+def answered(answer: str | None, **fields: Any) -> dict[str, Any]:
+    return {"answer": answer, "error": None, "finish_reason": "stop", "search": None, **fields}
+
+
+@pytest.mark.parametrize(
+    ("opponent", "compared"),
+    [
+        (answered("19"), ("18", "19")),
+        (answered(None, error={"kind": "timeout_total"}), ("18", "")),
+        (answered(None, error={"kind": "connect_error"}), None),
+        (None, None),
+    ],
+)
+def test_an_answer_that_is_missing_through_no_fault_of_the_model_is_not_compared(
+    opponent: dict[str, Any] | None, compared: tuple[str, str] | None
+) -> None:
+    pair = scoring.pair(asked(), answered("18"), opponent)
+    assert (pair and (pair.answer_a, pair.answer_b)) == compared
+
+
+@pytest.mark.parametrize(
+    ("row", "state"),
+    [
+        (answered(None, error={"kind": "timeout_total"}), "failed"),
+        (answered("", finish_reason="length"), "truncated"),
+        (answered(""), "empty"),
+        (answered(None, error={"kind": "connect_error"}), "skipped_sut_error"),
+    ],
+)
+def test_the_state_of_a_missing_answer_says_why_it_is_missing(
+    row: dict[str, Any], state: str
+) -> None:
+    found = scoring.score(asked(), row)
+    assert found is not None
+    assert found["state"] == state
+    assert found["correct"] is (None if state == "skipped_sut_error" else False)

@@ -336,8 +336,9 @@ def test_our_sides_health_is_in_each_level(tmp_path: Path) -> None:
 
 def test_a_machine_that_others_use_is_told(tmp_path: Path) -> None:
     def told(share: float | None, cpu: float | None) -> dict[str, Any]:
-        read = {"cpu_pct": cpu, "phase": "idle_before_load", "active": 0}
-        insights = sustained.busy_machine(share, [{**read}, {**read, "phase": "load"}])
+        read: Any = {"cpu_pct": cpu, "phase": "idle_before_load", "active": 0}
+        samples: list[Any] = [read, read | {"phase": "load"}]
+        insights = sustained.busy_machine(share, samples)
         return {one["id"]: one["evidence"] for one in insights}
 
     assert told(0.5, 5.0) == {"other_load": {"other_cpu_share": 0.5}}

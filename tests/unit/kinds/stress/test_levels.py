@@ -213,17 +213,17 @@ def test_the_timeline_loses_no_request_and_no_token(
         rows[bad] = failed(*times[bad])
     line = levels.timeline(rows, 0)
     good = [r for r in rows if r.error is None]
-    assert sum(second["completed"] for second in line) == len(good)
-    assert sum(sum(second["failed"].values()) for second in line) == len(rows) - len(good)
-    assert sum(s["tokens"] for s in line) == pytest.approx(10 * len(good), abs=0.06 * len(line))
-    assert line[-1]["in_flight"] == 0
-    assert all(second["in_flight"] >= 0 for second in line)
+    assert sum(second.completed for second in line) == len(good)
+    assert sum(sum(second.failed.values()) for second in line) == len(rows) - len(good)
+    assert sum(s.tokens or 0 for s in line) == pytest.approx(10 * len(good), abs=0.06 * len(line))
+    assert line[-1].in_flight == 0
+    assert all(second.in_flight >= 0 for second in line)
 
 
 def test_the_timeline_counts_what_is_in_flight_at_the_end_of_each_second() -> None:
     line = levels.timeline([row(0, 2500), row(1200, 500)], 0)
-    assert [second["in_flight"] for second in line] == [1, 1, 0]
-    assert [second["completed"] for second in line] == [0, 1, 1]
+    assert [second.in_flight for second in line] == [1, 1, 0]
+    assert [second.completed for second in line] == [0, 1, 1]
 
 
 def test_no_rows_have_no_timeline() -> None:
@@ -265,7 +265,7 @@ def test_tokens_that_nobody_counted_are_null_with_a_reason_and_never_nothing() -
     assert level["requests_per_sec"] == pytest.approx(20)
     assert level["output_tokens_per_sec"] is None
     assert level["tokens_reason"] == "the server sent no token counts, or 0 for what was there"
-    assert {second["tokens"] for second in levels.timeline(rows, 0)} == {None}
+    assert {second.tokens for second in levels.timeline(rows, 0)} == {None}
 
 
 def test_a_number_that_no_answer_has_gives_the_reason_of_the_answers() -> None:
@@ -286,7 +286,7 @@ def test_answers_of_which_only_some_are_counted_leave_a_note_beside_their_tokens
 def test_tokens_whose_times_are_one_instant_count_where_it_lies() -> None:
     at_once = row(500, 100)
     at_once.first_ns = at_once.last_ns
-    assert levels.timeline([at_once], 0)[0]["tokens"] == 10
+    assert levels.timeline([at_once], 0)[0].tokens == 10
 
 
 @pytest.mark.parametrize("requests", [1, 2])

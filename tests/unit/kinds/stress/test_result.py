@@ -53,7 +53,7 @@ def test_a_mode_is_not_told_what_our_own_process_could_not_send(tmp_path: Path) 
         file.write(one)
     file.close()
     run: Any = SimpleNamespace(folder=tmp_path, _reader=None, _seen={})
-    told = Load._told(run, RequestRange(1), None)
+    told = Load._requests(run, RequestRange(1), None)
     assert [record.failure for record in told] == [None, "oom"]
 
 
