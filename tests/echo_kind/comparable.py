@@ -7,4 +7,4 @@ from pytest_llamaburn.kinds import _comparable
 class Comparison(_comparable.Comparison):
     kind = noun = "echo"
     measures = MEASURES
-    default = ("ttft_ms.mean",)
+    default = ("total_generation_ms",)

@@ -143,7 +143,7 @@ def kept_up(visits: Sequence[Visit], excluded: Excluded) -> list[Visit]:
 
 
 def burst(rows: Sequence[Row]) -> dict[str, Any]:
-    """Return how the requests of a burst went: how many failed of what, and their waits in ms."""
+    """Return the requests of a burst: how many failed, by kind, and their latencies in ms."""
     good = [row for row in rows if row.error is None]
     waits = distributions(good, len(rows) - len(good))
     return {
