@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from pytest_llamaburn.energy import cost, profiles, timeline
-from pytest_llamaburn.kinds.stress import levels
 from pytest_llamaburn.measures import ENERGY, LEVEL_ENERGY
 
 if TYPE_CHECKING:
@@ -108,13 +107,14 @@ def seen(
 
 
 def level(
-    found: Sequence[timeline.Timeline], whole: Sequence[tuple[levels.Visit, Stretch]]
+    found: Sequence[timeline.Timeline], whole: Sequence[Stretch], generated: float | None
 ) -> dict[str, Any]:
     """Return the energy of a level over the stretches in which its load was complete.
 
-    Failed requests use energy too. If the energy of a stretch is not known, the level's is null.
+    `generated` are the tokens of these stretches. Failed requests use energy too. If the energy of
+    a stretch is not known, the level's is null.
     """
-    spans = [(int(one.start_ns), int(one.end_ns)) for _, one in whole if one.end_ns > one.start_ns]
+    spans = [(int(one.start_ns), int(one.end_ns)) for one in whole if one.end_ns > one.start_ns]
     taken = [profiles.between(found, *span) for span in spans]
     reason = next((one.reason for one in taken if one.reason), None)
     if reason or not taken:
@@ -122,7 +122,6 @@ def level(
         return {**dict.fromkeys(names), "energy_reason": reason or "no_samples"}
     joules = sum(one.joules or 0.0 for one in taken)
     seconds = sum(end - start for start, end in spans) / 1e9
-    generated = levels.tokens(whole)
     return {
         "energy_wh": joules / 3600,
         "power_draw_watts": joules / seconds,

@@ -146,7 +146,7 @@ class RunKind(Kind):
     @property
     def comparison(self) -> str | None:
         """What comparisons of its files are called; None if files of the kind are not compared."""
-        is_compared = "comparable" in registry.own(f"kinds.{self.name}")
+        is_compared = registry.has(f"kinds.{self.name}", "comparable")
         return f"{self.name}-comparison" if is_compared else None
 
     @property

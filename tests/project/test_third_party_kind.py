@@ -160,3 +160,18 @@ def test_its_options_and_measures_are_in_the_docs(place: Place) -> None:
     )
     assert "| `--times` | `LLAMABURN_ECHO_TIMES` | `defaults.echo_times` | `3` |" in done.stdout
     assert "## Of an echo" in done.stdout
+
+
+def test_its_files_are_compared_and_gated_by_what_its_measures_say(place: Place) -> None:
+    shutil.copy(file_of(place), place.cwd / "again.json")
+    names = (str(file_of(place)), "again.json")
+    gate = "--fail-if=osl.mean:+5%"
+    said = place.run("pytest_llamaburn", "compare", *names, gate, "-o", "table", "-o", "c.csv")
+    assert "2 files, compared with A" in said
+    assert "gate osl.mean:+5%: B: pass: +0.0% [+0.0%, +0.0%]" in said
+    (written,) = (place.cwd / "results" / "echo_comparisons").glob("*.json")
+    assert "valid" in place.run("pytest_llamaburn", "results", "validate", str(written))
+    rows = [*csv.DictReader((place.cwd / "c.csv").read_text().splitlines())]
+    assert {row["change"] for row in rows} <= {"0.0", ""}
+    schema = json.loads(place.run("pytest_llamaburn", "schema", "echo-comparison"))
+    assert schema["properties"]["schema"]["const"] == "llamaburn/echo-comparison"

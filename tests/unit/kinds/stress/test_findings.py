@@ -37,7 +37,7 @@ def found(folder: Path, *taken: Taken, **fields: Any) -> dict[str, Any]:
 
 
 def failing(clients: int, every: int, kind: str = "oom", slots: int | None = None) -> Taken:
-    """Return a level of which every n-th request fails; each client has a slot without `slots`."""
+    """Return a level of which every n-th request fails; by default each client has a slot."""
     rows = closed(clients, 12, 100, slots or clients)
     for i in range(0, len(rows), every):
         rows[i] = failed(rows[i].sent_ns / 1e6, 100, kind)
