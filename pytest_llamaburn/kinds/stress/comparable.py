@@ -70,8 +70,6 @@ class Load(Subject):
 
     def observed(self, of: Column) -> Observed:
         """Return what it has of a point, or of a level."""
-        if of.level is None and of.metric not in POINTS:
-            return Observed()
         return MEASURES[of.metric].observed(self.document, of.statistic, of.level)
 
     def number(self, of: Column) -> float | None:
