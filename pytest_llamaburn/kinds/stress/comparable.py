@@ -18,7 +18,6 @@ from pytest_llamaburn.errors import ResultsError, SettingsError
 from pytest_llamaburn.kinds import _comparable
 from pytest_llamaburn.kinds._comparable import Change, Column, Estimate, Subject
 from pytest_llamaburn.kinds.stress.measures import MEASURES, POINTS
-from pytest_llamaburn.measures import Observed
 from pytest_llamaburn.stats import changes, samples
 from pytest_llamaburn.stats import runs as statistics
 from pytest_llamaburn.stats.changes import SHARE
@@ -26,6 +25,7 @@ from pytest_llamaburn.stats.changes import SHARE
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
+    from pytest_llamaburn.measures import Observed
     from pytest_llamaburn.stats.runs import Part
 
 Document = dict[str, Any]
