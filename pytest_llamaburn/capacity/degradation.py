@@ -61,7 +61,7 @@ class DegradationPoint(NamedTuple):
 
     @property
     def place(self) -> float:
-        """About where it lies: among points the lowest is the server's."""
+        """Roughly where it lies, to find the lowest of several points."""
         if self.estimate is not None:
             return self.estimate
         low, high = self.bracket or (math.inf, math.inf)
@@ -121,7 +121,7 @@ def points(
 
 
 def lowest(found: Sequence[DegradationPoint]) -> DegradationPoint | None:
-    """Return the lowest point that was reached, None where none was."""
+    """Return the lowest point that was reached, None if none was."""
     return min((point for point in found if point.reached), key=lambda p: p.place, default=None)
 
 
@@ -231,7 +231,7 @@ def wanted(
 ) -> tuple[int, int] | None:
     """Return how many clients to measure next for the lowest point, and with how many requests.
 
-    None where its bracket is narrow and both its ends are known well, or nothing is left to send.
+    None if its bracket is narrow and both its ends are known well, or nothing is left to send.
     """
     found = lowest(points(levels, baseline, factor))
     top = max(levels, default=1)

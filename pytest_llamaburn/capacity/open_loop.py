@@ -28,9 +28,9 @@ _SECOND = 1e9
 
 
 class Idle(NamedTuple):
-    """How the server serves when nobody waits.
+    """How the server serves when no request waits.
 
-    Its median TTFT and whole time in ns, and the squared coefficient of variation of the latter.
+    Its median TTFT and total time in ns, and the squared coefficient of variation of the latter.
     """
 
     ttft_ns: float
@@ -47,7 +47,7 @@ class Backlog(NamedTuple):
 
 
 def idle(requests: Sequence[Request]) -> Idle:
-    """Return what one client alone saw; raises ValueError where no request succeeded."""
+    """Return what a single client measured; raises ValueError if no request succeeded."""
     good = [r for r in requests if r.failure is None]
     if not good:
         raise ValueError("the baseline has no request that succeeded")
@@ -90,7 +90,7 @@ def capacity(runs: Sequence[Sequence[Request]], alone: Idle) -> float | None:
     """Return the requests per second that a server starts while somebody waits.
 
     Only probes in which much of the load waited count, up to the first that a deadline cut off,
-    whose slot came free early. None where there is none.
+    whose slot came free early. None if there is none.
     """
     gaps = _busy(runs, alone)
     return _SECOND * len(gaps) / sum(gaps) if sum(gaps) else None

@@ -1,4 +1,4 @@
-"""How long a server takes to serve as before after a burst.
+"""How long a server takes after a burst until it is as fast as before.
 
 The baseline load runs throughout in an open loop (a closed one would hide the delay: its clients
 wait with the server). Windows hold requests by when they were *scheduled*, so that a request sent
@@ -20,9 +20,9 @@ if TYPE_CHECKING:
 
     from pytest_llamaburn.load.rows import Request
 
-_SLACK = 0.10  # of the baseline's median is no delay
-_LEAST_WINDOWS = 3  # of the baseline
-_Z = 3.5  # standard deviations of a window's median that chance may take it above the baseline
+_SLACK = 0.10  # up to this share above the baseline's median counts as no delay
+_LEAST_WINDOWS = 3  # windows of the baseline
+_Z = 3.5  # chance may raise a window's median by so many standard deviations
 _MS = 1e6
 
 
@@ -88,7 +88,7 @@ def window_s(rate_per_sec: float, least_s: float = 5.0) -> float:
 
 
 def repeated(found: Sequence[Recovery]) -> Recoveries:
-    """Return what several spikes took; one that never recovered is above every other."""
+    """Return the recovery of several spikes; one that never recovered counts as infinite."""
     times = sorted(math.inf if r.recovery_ms is None else r.recovery_ms for r in found)
     middle, seen = median(times), [t for t in times if t < math.inf]
     return Recoveries(

@@ -1,6 +1,7 @@
-"""What the sensors said over a run: which devices count, what they took, what each moment was.
+"""The sensor readings of a run over time: which devices count, their energy, samples.
 
-A timeline is made of one profiler's words (`about`) and readings, live or from a journal.
+A timeline is made of what one profiler says of itself (`about`) and its readings, live or from a
+journal.
 Nanoseconds are those of `time.perf_counter_ns`, as requests have them.
 """
 
@@ -10,7 +11,7 @@ from bisect import bisect_left, bisect_right
 from functools import cached_property
 from itertools import pairwise
 from statistics import median
-from typing import TYPE_CHECKING, Any, NamedTuple, TypedDict
+from typing import TYPE_CHECKING, Any, NamedTuple, NotRequired, TypedDict
 
 from pytest_llamaburn.energy import integrate as energy
 from pytest_llamaburn.energy.integrate import Energy, Points, Source
@@ -40,6 +41,18 @@ _IDLE_UTIL = 5.0
 _PAUSE_NS = 10**9
 
 Reading = tuple[str, int, float, dict[str, float]]  # device, ns, ms the read took, values there are
+
+
+class Device(TypedDict):
+    """A device that a provider found; `covered_by` is the device whose sensor covers it."""
+
+    id: str
+    name: str | None
+    vendor: str
+    scope: str
+    power_kind: str | None
+    integrated: bool
+    covered_by: NotRequired[str | None]
 
 
 class GpuSample(TypedDict):
@@ -83,7 +96,7 @@ class Window(NamedTuple):
     load_ms: float | None = None
 
     def phase(self, t_ns: int) -> str:
-        """Return what it was doing at a moment between send and end."""
+        """Return its phase at a moment between send and end."""
         if self.load_ms and t_ns < self.sent_ns + self.load_ms * 1e6:
             return "load"
         before_first = self.first_ns is None or t_ns < self.first_ns
@@ -120,13 +133,13 @@ class Timeline:
         return max((found[-1][1] for found in self._by_device.values()), default=0)
 
     @property
-    def devices(self) -> list[dict[str, Any]]:
+    def devices(self) -> list[Device]:
         """The devices that the providers found."""
         return list(self.about.get("devices", ()))
 
     @property
-    def counted(self) -> list[dict[str, Any]]:
-        """The devices whose energy is the run's: those that have nothing against them."""
+    def counted(self) -> list[Device]:
+        """The devices whose energy is counted: those without a reason against it."""
         return [device for device in self.devices if self.standing[device["id"]] is None]
 
     @property
@@ -154,8 +167,8 @@ class Timeline:
             found |= dict.fromkeys(gone, "low_coverage")
         return found
 
-    def _set_aside(self, device: Mapping[str, Any]) -> str | None:
-        """Return why a device is out of question: the user chose others, or the server did."""
+    def _set_aside(self, device: Device) -> str | None:
+        """Return why a device does not count: the user chose others, or the server uses others."""
         chosen = self.about.get("chosen")
         if chosen:
             return None if device["id"] in chosen else "not_chosen"
@@ -163,7 +176,7 @@ class Timeline:
 
     @cached_property
     def _uses(self) -> dict[str, bool]:
-        """Whether the server was seen to use each device of which that is known."""
+        """Whether the server used each device, for those of which that is known."""
         found: dict[str, bool] = {}
         for _, _, _, uses in self._by_device.get(SERVER, ()):
             for name, use in uses.items():
@@ -187,7 +200,7 @@ class Timeline:
 
     @cached_property
     def sources(self) -> dict[str, Source]:
-        """What can be integrated, by device; makes the notes on sensors that froze or lied."""
+        """The energy sources by device; adds notes on sensors that froze or gave wrong values."""
         found = {}
         for device in self.devices:
             name = device["id"]
@@ -203,7 +216,7 @@ class Timeline:
 
     @property
     def reason(self) -> str | None:
-        """Why there is no energy at all, None where there may be some."""
+        """Why there is no energy at all, None if there may be some."""
         given: str | None = self.about.get("reason")
         if given or not self.devices:
             return given or "no_provider"
@@ -213,7 +226,7 @@ class Timeline:
         return "gpu_not_used" if unused else "unsupported_field"
 
     def energy(self, start_ns: int, end_ns: int) -> Energy:
-        """Return what the counted devices took together in a window."""
+        """Return the energy of all counted devices in a window."""
         if self.reason:
             return Energy(reason=self.reason)
         return energy.measure([self.sources[d["id"]] for d in self.counted], start_ns, end_ns)
@@ -224,14 +237,14 @@ class Timeline:
         return sum((one.counter or one.power).joules(start_ns, end_ns) for one in counted)
 
     def package_joules(self, start_ns: int, end_ns: int) -> float | None:
-        """Return what the processor packages took beside the GPUs; None where it is not known."""
+        """Return the energy of the processor packages beside the GPUs, None if it is not known."""
         packages = [d["id"] for d in self.devices if d["scope"] == "cpu_package"]
         if self.scope == "cpu_package" or not packages or not self.sources.keys() >= set(packages):
             return None  # a total of some of them would look like one of all
         return energy.measure([self.sources[p] for p in packages], start_ns, end_ns).joules
 
     def idle_watts(self, phase: str) -> float | None:
-        """Return the median power of an idle phase, None where something used the GPU in it."""
+        """Return the median power of an idle phase, None if the GPU was in use."""
         marks = [(a, b) for name, a, b in self.about.get("marks", ()) if name == phase]
         if self.reason or not marks:
             return None
@@ -263,7 +276,7 @@ class Timeline:
             }
 
     def _phase(self, t_ns: int) -> tuple[str, int]:
-        """Return what was going on at a moment, and how many requests were in flight."""
+        """Return the phase of the run at a moment, and how many requests were in flight."""
         by_send, ends = self._in_order
         begun = bisect_right(by_send, t_ns, key=lambda request: request.sent_ns)
         active = begun - bisect_left(ends, t_ns)
@@ -309,7 +322,7 @@ class Timeline:
         return [(t, values[name]) for _, t, _, values in readings if name in values]
 
     def _load_changes(self, device: str) -> list[int]:
-        """Return when the load on a device changed: by its own count, or requests came and went."""
+        """Return when the load on a device changed: its utilization, or requests began or ended."""
         loads = self._points(device, "util_pct")
         jumps = [t for (_, a), (t, b) in pairwise(loads) if abs(b - a) >= _UTIL_STEP]
         return jumps + [t for busy in _busy(self.requests) for t in busy]
@@ -318,19 +331,19 @@ class Timeline:
         self.notes.append({"code": code, "field": field, "message": message})
 
 
-def _of_one_scope(devices: Sequence[dict[str, Any]]) -> Sequence[dict[str, Any]]:
-    """Return the GPU boards among devices, else what is no processor package, else all."""
+def _of_one_scope(devices: Sequence[Device]) -> Sequence[Device]:
+    """Return the GPU boards among devices, else all but processor packages, else all."""
     boards = [d for d in devices if d["scope"] == "gpu_board" and not d["integrated"]]
     return boards or [d for d in devices if d["scope"] != "cpu_package"] or devices
 
 
-def _die_of(device: Mapping[str, Any]) -> str:
+def _die_of(device: Device) -> str:
     """Return the device whose sensor covers this one, empty if it has its own."""
     return device.get("covered_by") or ""
 
 
 def _busy(requests: Sequence[Window]) -> list[tuple[int, int]]:
-    """Return the times when there were requests, pauses under a second left in."""
+    """Return the times with requests in flight, joined over pauses under a second."""
     found: list[tuple[int, int]] = []
     for request in requests:
         if found and request.sent_ns - found[-1][1] < _PAUSE_NS:

@@ -1,4 +1,4 @@
-"""How a load goes right now: what its last few seconds came to."""
+"""The live status of a load, from its last few seconds."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ RECENT_S = 5.0
 
 
 class LoadStatus:
-    """What is told of one step while it runs."""
+    """The live status of one step."""
 
     def __init__(self, step: Step, now_s: float, counts: Counter[str]) -> None:
         """Take the step and what was counted before it: a visit may go on from another."""
@@ -53,7 +53,7 @@ class LoadStatus:
         )
 
     def _left_s(self, now_s: float, ended: int, rate: float) -> float | None:
-        """Return how long the step still takes; None if that cannot be told yet."""
+        """Return how long the step still takes; None if that is not known yet."""
         if self._step.requests is None:
             seconds = self._step.seconds
             return None if seconds is None else max(0.0, self._began_s + seconds - now_s)

@@ -121,7 +121,7 @@ def test_list_of_evals_shows_their_marks(tmp_path: Path, small: str) -> None:
         where.eval(small, where.judge)
     (document,) = (d for d in where.files if d["config"]["judge"])
     listed = llamaburn("results", "list", "evals", cwd=tmp_path).stdout.splitlines()
-    assert listed[0].split()[-2:] == ["requests", "marks"]
+    assert listed[0].split()[-2:] == ["requests", "scores"]
     assert listed[3].endswith("3/3        correct 0.500")
     assert listed[2].endswith("accuracy 4.00, completeness 4.00, coherence 4.00, correct 0.500")
     schema = json.loads(llamaburn("schema", "eval", cwd=tmp_path).stdout)

@@ -20,12 +20,12 @@ from pytest_llamaburn.kinds._file import (
     opening,
     status,
     totals,
+    without_counts,
 )
 from pytest_llamaburn.kinds.benchmark import insights
 from pytest_llamaburn.kinds.benchmark import number_words as correctness
 from pytest_llamaburn.kinds.benchmark.comparable import Comparison
 from pytest_llamaburn.kinds.benchmark.measures import MEASURES
-from pytest_llamaburn.kinds.stress.levels import without_counts
 from pytest_llamaburn.metrics import REQUEST, summary
 from pytest_llamaburn.stats import samples
 

@@ -17,11 +17,12 @@ import numpy as np
 from pytest_llamaburn import metrics
 from pytest_llamaburn.capacity import measuring_window, slo
 from pytest_llamaburn.capacity.sustained import Second
+from pytest_llamaburn.kinds._file import NO_COUNTS, without_counts
 from pytest_llamaburn.kinds.stress import axis
 from pytest_llamaburn.kinds.stress.measures import OF_REQUESTS
 from pytest_llamaburn.load.rows import request_of, unsent
 from pytest_llamaburn.load.step import StepHealth
-from pytest_llamaburn.measures import CHUNK_GAP, REASONS
+from pytest_llamaburn.measures import CHUNK_GAP
 from pytest_llamaburn.stats import clustered, samples
 
 if TYPE_CHECKING:
@@ -38,7 +39,6 @@ FROM_SCHEDULE = {
     "time_to_first_token_from_schedule_ms": "time_to_first_token_ms",
 }
 BUSY_SHARE = 0.9  # of one processor, used by the process that sends
-NO_COUNTS = REASONS["no_usage"]
 LATE_MS, LATE_SHARE = 5.0, 0.1  # lateness that matters: of the level's own median TTFT
 
 
@@ -143,7 +143,7 @@ def kept_up(visits: Sequence[Visit], excluded: Excluded) -> list[Visit]:
 
 
 def burst(rows: Sequence[Row]) -> dict[str, Any]:
-    """Return how the requests of a burst went: how many failed of what, and their waits in ms."""
+    """Return the requests of a burst: how many failed, by kind, and their latencies in ms."""
     good = [row for row in rows if row.error is None]
     waits = distributions(good, len(rows) - len(good))
     return {
@@ -299,14 +299,6 @@ def _rate(
         return None
     good = ((row, one) for visit, one in whole for row in visit.rows if not row.error)
     return sum(count(row, one.start_ns, one.end_ns) for row, one in good) / seconds
-
-
-def without_counts(lengths: Sequence[float | None]) -> str | None:
-    """Return why the tokens of all answers are not known: some or all came without their count."""
-    known = sum(length is not None for length in lengths)
-    if known == len(lengths):
-        return None
-    return f"only {known} of {len(lengths)} answers came with a token count" if known else NO_COUNTS
 
 
 def _lengths(good: Sequence[Row]) -> list[float | None]:

@@ -21,6 +21,7 @@ from pytest_llamaburn.kinds._file import (
     opening,
     status,
     totals,
+    without_counts,
 )
 from pytest_llamaburn.kinds.stress import findings, levels, measures, plan
 from pytest_llamaburn.kinds.stress.comparable import Comparison
@@ -207,7 +208,9 @@ def _load(visits: Sequence[Visit], record: Record) -> tuple[findings.Load, list[
         kept = levels.kept_up(every, excluded)
         summary = levels.summarize(kept, excluded, config["slo"])
         pieces = levels.pieces(kept, excluded)
-        summary |= _energy.level(lines, levels.stretches(pieces))
+        whole = levels.stretches(pieces)
+        stretches = [stretch for _, stretch in whole]
+        summary |= _energy.level(lines, stretches, levels.tokens(whole))
         left_out = sum(len(visit.rows) for visit in every) - sum(len(v.rows) for v in kept)
         summary["requests"] += left_out
         summary["excluded"] += left_out
@@ -273,7 +276,7 @@ def _results(
         "recovery": recovered,
         "timeline": [second._asdict() for second in line],
         "totals": {**totals(errors), "output_tokens": _energy.tokens(good)},
-        "tokens_reason": levels.without_counts([row["output_sequence_length"] for row in good]),
+        "tokens_reason": without_counts([row["output_sequence_length"] for row in good]),
         "errors": by_kind(errors),
         "client_health": {"calibration": record.facts.get("calibration")},
         "stop_reason": found.get("stop_reason"),

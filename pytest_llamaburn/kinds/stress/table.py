@@ -1,4 +1,4 @@
-"""What tables of any format show of a stress run: a row per level, and what follows from them."""
+"""What tables of any format show of a stress run: a row per level, and the findings."""
 
 from __future__ import annotations
 
@@ -43,14 +43,16 @@ def sheets(document: Document, path: Path) -> Iterator[Sheet]:
 def charts(document: Document) -> Iterator[Curves]:
     """Yield the chart of throughput and latency over the levels."""
     found = document["results"]
-    stops = [_stop(level) for level in found["levels"]]
+    stops = [
+        Stop(
+            axis.place(level) or 0.0,
+            level.get("state") or "",
+            (level["output_tokens_per_sec"], level["total_generation_ms"]["p50"]),
+        )
+        for level in found["levels"]
+    ]
     if len(stops) > 1:
         yield Curves(stops, ("tokens/s", "total p50, ms"), marks(found))
-
-
-def _stop(level: Level) -> Stop:
-    values = (level["output_tokens_per_sec"], level["total_generation_ms"]["p50"])
-    return Stop(axis.place(level) or 0.0, level.get("state") or "", values)
 
 
 def rows(document: Document) -> Iterator[Document]:
@@ -151,7 +153,7 @@ def _notes(document: Document) -> Iterator[str]:
 
 
 def _rates(levels: Iterable[Level]) -> Iterator[str]:
-    """Yield why levels have no throughput or an uncertain one, those with one reason together."""
+    """Yield why levels have no or an uncertain throughput, grouped by reason."""
     found: dict[str, list[str]] = {}
     for level in levels:
         reasons = {
@@ -167,7 +169,7 @@ def _rates(levels: Iterable[Level]) -> Iterator[str]:
 
 
 def _findings(found: Document) -> Iterator[str]:
-    """Yield where the server bends and breaks, what is optimal, and how it recovered."""
+    """Yield the degradation and failure points, the optimal level, and the recovery."""
     for name in POINTS:
         if found[name]:
             yield _point(name, found[name])

@@ -459,7 +459,8 @@ def levelled(*parts: list[Row], entries: Any = (WATCHED,)) -> dict[str, Any]:
         for rows in parts
         if rows
     ]
-    return _energy.level(_energy.lines(entries, windows), whole)
+    stretches, tokens = [stretch for _, stretch in whole], levels.tokens(whole)
+    return _energy.level(_energy.lines(entries, windows), stretches, tokens)
 
 
 def test_level_takes_what_its_steps_took_failed_requests_too() -> None:
@@ -476,7 +477,7 @@ def test_energy_of_a_level_is_of_its_held_stretch_and_of_the_tokens_inside() -> 
     rows = [sent(5, 7), sent(7, 9), sent(9, 11)]
     visit, stretch = levels.Visit(Step(1), rows, 0), Stretch(7 * S, 9 * S)
     lines = _energy.lines((WATCHED,), [_energy.window(row) for row in rows])
-    found = _energy.level(lines, [(visit, stretch)])
+    found = _energy.level(lines, [stretch], levels.tokens([(visit, stretch)]))
     assert found["energy_wh"] == pytest.approx(200 / 3600)
     assert found["joules_per_output_token"] == pytest.approx(200 / 5)
 

@@ -444,7 +444,7 @@ def test_file_of_an_earlier_version_is_counted_as_a_new_one() -> None:
     )
     assert shares["pass_at_k"]["mean"] == pytest.approx(1 / 3)
     assert shares["by_category"]["things"]["unparsable"]["count"] == 4
-    assert results.brief(GOLDEN).results.marks == {"correct": pytest.approx(1 / 3)}
+    assert results.brief(GOLDEN).results.scores == {"correct": pytest.approx(1 / 3)}
     assert _eval_kind.modern(found) is found
 
 

@@ -36,9 +36,9 @@ def found(folder: Path, *taken: Taken, **fields: Any) -> dict[str, Any]:
     return {**made["results"], "insights": made["insights"]}
 
 
-def failing(clients: int, every: int, kind: str = "oom") -> Taken:
-    """Return a level on a server with a slot for each client of which every n-th request fails."""
-    rows = closed(clients, 12, 100, clients)
+def failing(clients: int, every: int, kind: str = "oom", slots: int | None = None) -> Taken:
+    """Return a level of which every n-th request fails; by default each client has a slot."""
+    rows = closed(clients, 12, 100, slots or clients)
     for i in range(0, len(rows), every):
         rows[i] = failed(rows[i].sent_ns / 1e6, 100, kind)
     return Step(clients, CLIENTS, len(rows)), rows
@@ -149,7 +149,7 @@ def test_levels_that_nobody_searched_bracket_the_failure_point(tmp_path: Path, k
 
 
 def test_levels_too_far_apart_bracket_a_point_and_give_it_no_number(tmp_path: Path) -> None:
-    results = found(tmp_path, level(1), level(2), level(4), failing(8, 3))
+    results = found(tmp_path, level(1), level(2), level(4), failing(8, 3, slots=2))
     failure, bends = results["failure_point"], results["degradation_point"]
     assert (failure["concurrency"], failure["bracket"], failure["reached"]) == (None, (4, 8), True)
     assert failure["interval"] == (4, 8)
