@@ -129,21 +129,6 @@ def test_its_files_are_listed_and_shown(place: Place) -> None:
     )
 
 
-def test_its_files_are_compared(place: Place) -> None:
-    place.echo("--times=4")
-    files = sorted(map(str, (place.cwd / "results" / "echoes").glob("*.json")))
-    ways = ("--fail-if=ttft_ms.mean:+100000%", "-o", "table", "-o", "compared.csv")
-    said = place.run("pytest_llamaburn", "compare", files[0], files[-1], *ways)
-    assert "2 files, compared with A" in said
-    (row,) = csv.DictReader((place.cwd / "compared.csv").read_text().splitlines())
-    assert (row["metric"], row["file"]) == ("time_to_first_token_ms", "B")
-    (made,) = (place.cwd / "results" / "echo_comparisons").glob("*.json")
-    assert json.loads(made.read_text())["schema"] == "llamaburn/echo-comparison"
-    assert "valid" in place.run("pytest_llamaburn", "results", "validate", str(made))
-    schema = json.loads(place.run("pytest_llamaburn", "schema", "echo-comparison"))
-    assert schema["properties"]["schema"]["const"] == "llamaburn/echo-comparison"
-
-
 def test_its_command_and_options_are_in_help_file_and_environment(place: Place) -> None:
     assert "--times TIMES" in place.run("pytest_llamaburn", "echo", "--help")
     toml = place.cwd / "llamaburn.toml"
