@@ -94,4 +94,5 @@ def unknown(what: str, name: str, valid: tuple[str, ...] | list[str]) -> str:
 def _foreign(folder: str) -> "dict[str, EntryPoint]":
     from importlib import metadata  # costs 20 ms: only when a member is looked up
 
-    return {e.name: e for e in metadata.entry_points(group=f"llamaburn.{folder}")}
+    found = metadata.entry_points(group=f"llamaburn.{folder}")
+    return {entry.name.replace("_", "-"): entry for entry in found}

@@ -20,7 +20,6 @@ FILES = (
 OF_ONE_KIND = {
     "rejudge.py": "the command scores the answers of an eval again",
     "benchstat.py": "the format compares speeds of benchmarks",
-    "compare.py": "the command has options that only some kinds read",
 }
 NAMES = "|".join(kind.name for kind in _kind.own())
 NAMED = re.compile(rf"kinds\.({NAMES})\b|[\"'](llamaburn/|llm_)?({NAMES})[\"']")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import zlib
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 from pytest_llamaburn import insights
 from pytest_llamaburn.energy import profiles
@@ -11,9 +11,27 @@ from pytest_llamaburn.energy import profiles
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
 
-    from pytest_llamaburn.kinds.benchmark.comparable import Side
-
 _CONTINUED = "was measured by {} processes in turn: it was cut and continued, or workers shared it"
+
+
+class Side(Protocol):
+    """What is read of a benchmark that is compared."""
+
+    label: str
+    document: dict[str, Any]
+    left_out: list[int]  # its nearly empty runs
+
+    @property
+    def model(self) -> str:
+        """The model's id."""
+
+    @property
+    def machine(self) -> str | None:
+        """The machine it ran on, None if the file does not say."""
+
+    @property
+    def prompts(self) -> frozenset[str]:
+        """The prompts of its runs."""
 
 
 def of(sides: Sequence[Side]) -> Iterator[tuple[str, str]]:

@@ -28,6 +28,7 @@ from pytest_llamaburn.stats.changes import SHARE
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
+    from pytest_llamaburn.measures import Observed
     from pytest_llamaburn.stats.runs import Part
 
 Document = dict[str, Any]
@@ -72,8 +73,6 @@ class Load(Subject):
 
     def observed(self, of: Column) -> Observed:
         """Return what it has of a point, or of a level."""
-        if of.level is None and of.metric not in POINTS:
-            return Observed()
         return MEASURES[of.metric].observed(self.document, of.statistic, of.level)
 
     def number(self, of: Column) -> float | None:
