@@ -3,10 +3,10 @@
 A level (clients, or requests per second) fails when more than `failure_rate` of its requests do;
 the deadline is part of the definition, since a server that queues without limit rejects nothing.
 The point comes from all probes together, because a probe near it alone is a toss of a coin: roughly
-and at once where it guides the search (`knee`, `overload`), from the server's queue played again at
-its end (`replay`). What is certain of single levels bounds it. Requests of one level share its
+and at once where it guides the search (`crossing`, `open_loop`), from the server's queue played again at
+its end (`queue_replay`). What is certain of single levels bounds it. Requests of one level share its
 queue, so their number is an effective one, and every interval is wide enough for looking many times
-(`clusters`).
+(`clustered`).
 """
 
 from __future__ import annotations
