@@ -13,7 +13,7 @@ import pytest
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from pytest_llamaburn.evalsets import Question
+    from pytest_llamaburn import Question
 
 
 @pytest.mark.llm_eval

@@ -143,6 +143,7 @@ def _grouped(table: list[tuple[str, ...]], columns: Sequence[str]) -> list[tuple
 
 def _at(change: Document) -> str:
     level, unit = change["level"], _AXES.get(change["axis"], "")
+    unit = "client" if level == 1 and unit == "clients" else unit
     return ABSENT if level is None else f"{level:.3g} {unit}".rstrip()
 
 

@@ -11,6 +11,7 @@ if TYPE_CHECKING:
 
 # The name in result files, by the unit of a load.
 AXES = {CLIENTS: "concurrency", RATE: "rate"}
+UNITS = {name: unit for unit, name in AXES.items()}
 
 
 def place(found: Mapping[str, Any]) -> float | None:

@@ -17,7 +17,9 @@ from pytest_llamaburn.energy import profiles
 from pytest_llamaburn.errors import ResultsError, SettingsError
 from pytest_llamaburn.kinds import _comparable
 from pytest_llamaburn.kinds._comparable import Change, Column, Estimate, Subject
+from pytest_llamaburn.kinds.stress import axis as _axis
 from pytest_llamaburn.kinds.stress.measures import MEASURES, POINTS
+from pytest_llamaburn.load.step import CLIENTS, RATE
 from pytest_llamaburn.measures import Observed
 from pytest_llamaburn.stats import changes, samples
 from pytest_llamaburn.stats import runs as statistics
@@ -26,6 +28,7 @@ from pytest_llamaburn.stats.changes import SHARE
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
+    from pytest_llamaburn.measures import Observed
     from pytest_llamaburn.stats.runs import Part
 
 Document = dict[str, Any]
@@ -33,7 +36,6 @@ Document = dict[str, Any]
 _MORE_RUNS = "more earlier runs of the same load in the results directory make it narrower"
 _MORE_REQUESTS = "more requests make it narrower"
 _LOADED = {"concurrency": "clients", "rate": "a rate"}
-_UNITS = {"concurrency": "clients", "rate": "requests/s"}
 
 
 class Load(Subject):
@@ -50,8 +52,9 @@ class Load(Subject):
     def axis(self) -> str:
         """What its levels are numbers of: concurrency or rate."""
         levels = self.document["results"]["levels"]
-        rates = levels[0].get("concurrency") is None if levels else self.setting("arrival")
-        return "rate" if rates else "concurrency"
+        if levels:
+            return _axis.AXES[_axis.unit(levels[0])]
+        return _axis.AXES[RATE if self.setting("arrival") else CLIENTS]
 
     @cached_property
     def levels(self) -> dict[float, Document]:
@@ -70,8 +73,6 @@ class Load(Subject):
 
     def observed(self, of: Column) -> Observed:
         """Return what it has of a point, or of a level."""
-        if of.level is None and of.metric not in POINTS:
-            return Observed()
         return MEASURES[of.metric].observed(self.document, of.statistic, of.level)
 
     def number(self, of: Column) -> float | None:
@@ -242,7 +243,7 @@ class Comparison(_comparable.Comparison):
         """Return a change as the result file has it; a point is a number of what levels are."""
         found = super().written(change)
         if change.column.metric in POINTS:
-            found["unit"] = _UNITS[self.baseline.axis]
+            found["unit"] = _axis.UNITS[self.baseline.axis]
         return found
 
 

@@ -7,8 +7,7 @@ from contextlib import suppress
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
 
 from pytest_llamaburn import registry
-from pytest_llamaburn.capacity import loops
-from pytest_llamaburn.capacity import search as probing
+from pytest_llamaburn.capacity import loops, search
 from pytest_llamaburn.errors import SettingsError
 from pytest_llamaburn.load.step import CLIENTS
 from pytest_llamaburn.load.think import think_seconds
@@ -193,8 +192,8 @@ def _too_long(asked: Stress) -> Iterator[str]:
 def _too_few(asked: Stress, budget: int) -> Iterator[str]:
     """Yield a sentence if a ramp would spend its requests before it reaches its maximum."""
     first, last = _foreseen(asked)
-    search = loops.least(first.level, last.level, rates=bool(asked.arrival))
-    least = min(BASELINE_REQUESTS + search, probing.BUDGET)
+    sent = loops.least(first.level, last.level, rates=bool(asked.arrival))
+    least = min(BASELINE_REQUESTS + sent, search.BUDGET)
     if budget < least:
         yield (
             f"--requests {budget} is refused: of a ramp they are its whole budget, "

@@ -13,8 +13,7 @@ from pytest_llamaburn import datasets, metrics, registry
 from pytest_llamaburn.capacity import measuring_window
 from pytest_llamaburn.errors import NothingMeasuredError
 from pytest_llamaburn.kinds._run import Run
-from pytest_llamaburn.kinds.stress import KIND, levels
-from pytest_llamaburn.kinds.stress import plan as windows
+from pytest_llamaburn.kinds.stress import KIND, levels, plan
 from pytest_llamaburn.kinds.stress.plan import Ending
 from pytest_llamaburn.load import clock_error, prompts, rows
 from pytest_llamaburn.load.sender import RequestRange, Sender
@@ -56,7 +55,7 @@ class StressRun(Run):
 
     def __init__(self, asked: Any, *args: Any) -> None:
         """Take what a Run takes. Raises SettingsError for options that contradict each other."""
-        super().__init__(windows.checked(asked), *args)
+        super().__init__(plan.checked(asked), *args)
         self._finished: dict[int, list[Request]] = {}
         self._attempt = 0
         self._own: rows.Rows | None = None  # None if workers send
@@ -119,7 +118,7 @@ class StressRun(Run):
 
     async def _start_sending(self) -> None:
         streams, rate = self._expected()
-        windows.allow_files(streams)
+        plan.allow_files(streams)
         if 0 not in self._finished:
             found = await clock_error.calibrate(streams, rate)
             self._journal("facts", {"calibration": found})
@@ -135,7 +134,7 @@ class StressRun(Run):
 
     async def _baseline(self) -> Baseline:
         """Measure a single client; raises NothingMeasuredError if all its requests fail."""
-        seen = await self._take(0, Step(1, CLIENTS, windows.BASELINE_REQUESTS))
+        seen = await self._take(0, Step(1, CLIENTS, plan.BASELINE_REQUESTS))
         good = [r for r in seen if r.failure is None and r.first_ns is not None]
         if not good:
             kinds = ", ".join(Counter(r.failure for r in seen if r.failure))
@@ -154,11 +153,10 @@ class StressRun(Run):
 
     async def _follow(self, baseline: Baseline) -> Ending:
         """Send the mode's steps until it has no more or the server is gone."""
-        plan: Plan = registry.load("kinds.stress.modes", self.settings.mode).plan(
-            self.settings, baseline
-        )
+        mode = registry.load("kinds.stress.modes", self.settings.mode)
+        steps: Plan = mode.plan(self.settings, baseline)
         number = 1
-        step: Step | Ending = next(plan)
+        step: Step | Ending = next(steps)
         while isinstance(step, Step):
             if step.from_idle and number not in self._finished:
                 await self._sender.leave()
@@ -167,7 +165,7 @@ class StressRun(Run):
             if self._sender.gone:
                 return Ending(SERVER_GONE)
             # In a thread, so that the event loop still serves the clients of a held-open step.
-            number, step = number + 1, await asyncio.to_thread(_planned, plan, seen)
+            number, step = number + 1, await asyncio.to_thread(_planned, steps, seen)
         return step
 
     async def _take(self, number: int, step: Step) -> list[Request]:
@@ -204,7 +202,7 @@ class StressRun(Run):
         """Return whether our side was the limit in a visit so far; False if nothing was read."""
         self._worst = self._worst.worst(health)
         seen = [*self._seen.get(wanted[:2], {}).values()]
-        pause_ns = windows.longest_think_ns(self.settings.think_time)
+        pause_ns = plan.longest_think_ns(self.settings.think_time)
         load = measuring_window.Load(step.level, step.unit, pause_ns)
         return bool(seen) and levels.client_limited(seen, load, self._worst)
 
@@ -271,7 +269,7 @@ class StressRun(Run):
             wire.close()
 
     def _at_once(self) -> int:
-        return windows.at_once(self.settings)
+        return plan.at_once(self.settings)
 
     def _expected(self) -> tuple[int, float]:
         """Return how many streams the run may have at once, and the chunks per second of each."""
@@ -279,17 +277,17 @@ class StressRun(Run):
         gap_ms = values.get("inter_token_latency_ms") or 20.0
         total_ms = values.get("total_generation_ms")
         alone = (total_ms / 1e3,) if total_ms else ()
-        return windows.at_once(self.settings, *alone), 1e3 / gap_ms
+        return plan.at_once(self.settings, *alone), 1e3 / gap_ms
 
 
 def _marked(requests: Sequence[Request], *, limited: bool) -> list[Request]:
     return [request._replace(limited=limited) for request in requests]
 
 
-def _planned(plan: Plan, seen: Sequence[Request]) -> Step | Ending:
+def _planned(steps: Plan, seen: Sequence[Request]) -> Step | Ending:
     """Return a mode's next step, or how it ended."""
     try:
-        return plan.send(seen)
+        return steps.send(seen)
     except StopIteration as end:
         ending: Ending = end.value
         return ending

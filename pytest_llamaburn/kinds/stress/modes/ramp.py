@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from pytest_llamaburn.capacity import loops, open_loop
-from pytest_llamaburn.capacity import search as probing
+from pytest_llamaburn.capacity import loops, open_loop, search
 from pytest_llamaburn.kinds.stress.plan import Ending
 from pytest_llamaburn.load.step import CLIENTS, RATE, Step
 from pytest_llamaburn.load.think import mean_think_ns
@@ -18,15 +17,15 @@ if TYPE_CHECKING:
 
 def plan(settings: Stress, baseline: Baseline) -> Plan:
     """Yield the probes of the search for the failure point."""
-    search = loops.search(_limits(settings, baseline))
+    probes = loops.search(_limits(settings, baseline))
     unit = RATE if settings.arrival else CLIENTS
-    probe = next(search)
+    probe = next(probes)
     while True:
         level, requests, from_idle = probe
         clients = unit == CLIENTS
         sent = yield Step(level, unit, requests, from_idle=from_idle, hold_open=clients)
         try:
-            probe = search.send(sent)
+            probe = probes.send(sent)
         except StopIteration as end:
             return Ending(end.value.reason, end.value)
 
@@ -47,10 +46,10 @@ def _ends(settings: Stress, total_s: float) -> tuple[float, float]:
     return start, settings.max_rate or start * settings.max_concurrency
 
 
-def _limits(settings: Stress, baseline: Baseline) -> probing.Limits:
+def _limits(settings: Stress, baseline: Baseline) -> search.Limits:
     start, most = _ends(settings, baseline.total_s)
-    budget = (settings.level_requests or probing.BUDGET) - len(baseline.requests)
-    return probing.Limits(
+    budget = (settings.level_requests or search.BUDGET) - len(baseline.requests)
+    return search.Limits(
         start=start,
         maximum=most,
         deadline_ns=int(baseline.deadline_s * 1e9),

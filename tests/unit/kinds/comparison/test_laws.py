@@ -21,7 +21,7 @@ from virtual_runs import Machine, benchmark, dice, rows
 from pytest_llamaburn import measures, registry
 from pytest_llamaburn.errors import ResultsError, SettingsError
 from pytest_llamaburn.kinds import _comparable
-from pytest_llamaburn.kinds._comparable import label
+from pytest_llamaburn.kinds._comparable import Column, label
 from pytest_llamaburn.kinds.comparison import engine, table
 from pytest_llamaburn.measures import Measure, Observed
 from pytest_llamaburn.stats.changes import verdict
@@ -459,6 +459,17 @@ def test_a_new_kind_needs_only_measures_and_an_estimate(tmp_path: Path) -> None:
     ]
     assert sheet.rows[1][-2:] == ("+0.0 points", "[−20.3, +20.3] points")
     assert sheet.facts[1].startswith("B: tiny, ")
+
+
+def test_a_gate_on_what_a_kind_does_not_compare_is_undecided() -> None:
+    class Fewer(Tiny):
+        def columns(self, other: Any) -> tuple[Column, ...]:
+            return self.choice.columns
+
+    choice = engine.chosen(Fewer, engine.Asked(columns=["size_mb"], fail_if=["hit_rate:-5%"]))
+    sources = [(f"{name}.json", sized(name, 10, (9, 11))) for name in "ab"]
+    (gate,) = engine.document(Fewer(sources, choice), "tiny-comparison")["results"]["gates"]
+    assert (gate["verdict"], gate["reason"]) == ("undecided", "hit_rate was not compared")
 
 
 @pytest.mark.parametrize("interval", [None, (0.0, 20.0)])

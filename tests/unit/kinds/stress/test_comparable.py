@@ -85,6 +85,15 @@ def test_shares_that_failed_are_told_apart_by_their_intervals(
     assert changes(*paths[::-1])[8, "error_rate."]["interval"] == pytest.approx([-high, -low])
 
 
+def test_a_run_without_a_point_says_so(tmp_path: Path) -> None:
+    paths = run(tmp_path, "a", level(8)), run(tmp_path, "b", level(8))
+    document = json.loads(paths[0].read_text())
+    document["results"]["failure_point"] = None
+    paths[0].write_text(json.dumps(document))
+    words = changes(*paths)[None, "failure_point."]["reason"]
+    assert words.startswith("there is no number of it in the baseline; the file did not reach it")
+
+
 def test_a_point_that_one_side_did_not_reach_says_how_far_it_came(tmp_path: Path) -> None:
     broken = (level(8)[0], [failed(10 * i, 10, "oom") for i in range(96)])
     found = changes(run(tmp_path, "a", level(4), level(8)), run(tmp_path, "b", level(4), broken))
