@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from samples import checked
+from support.benchmark_documents import checked
 
 from pytest_llamaburn import options
 from pytest_llamaburn.backends import _detect, embedded, ollama, openai
