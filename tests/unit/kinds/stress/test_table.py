@@ -365,3 +365,10 @@ def test_the_chart_in_text_is_drawn_in_text_alone(tmp_path: Path) -> None:
     page = html.render([path])
     assert "│" not in page
     assert "<svg" in page
+
+
+def test_a_wide_table_scrolls_in_its_own_box_and_its_headings_wrap(tmp_path: Path) -> None:
+    page = html.render([saved(tmp_path, [alone(), level(1)])])
+    assert "div { overflow-x: auto; }" in page
+    assert "<div><table>" in page
+    assert "th { white-space: normal;" in page
