@@ -11,10 +11,10 @@ from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import pytest
-from command_line import llamaburn
-from samples import checked
-from scripted import LlamaCppFacade, OllamaFacade, Request, ScriptedServer, Steps, sized
-from sensors import Fakes
+from support.benchmark_documents import checked
+from support.command_line import llamaburn
+from support.scripted import LlamaCppFacade, OllamaFacade, Request, ScriptedServer, Steps, sized
+from support.sensors import Fakes
 
 from pytest_llamaburn import registry
 from pytest_llamaburn.backends._base import Server

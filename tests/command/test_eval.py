@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Any
 
 import jsonschema
 import pytest
-from command_line import llamaburn
-from exams import (
+from support.command_line import llamaburn
+from support.eval_servers import (
     CRITERIA,
     Assessor,
     Pupil,
@@ -24,8 +24,8 @@ from exams import (
     reply,
     verdict,
 )
-from fake_judges import OpenAI, serving
-from scripted import LlamaCppFacade, Reset, ScriptedServer, Steps, ollama_stream, sized
+from support.judge_servers import OpenAI, serving
+from support.scripted import LlamaCppFacade, Reset, ScriptedServer, Steps, ollama_stream, sized
 
 from pytest_llamaburn.store import results
 

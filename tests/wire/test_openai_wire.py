@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, cast
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from scripted import (
+from support.scripted import (
     LLAMA_TIMINGS,
     OPENAI_USAGE,
     ScriptedServer,

@@ -6,7 +6,7 @@ import math
 
 import numpy as np
 import pytest
-from virtual_server import SECOND, Faults, VirtualServer
+from support.virtual_server import SECOND, Faults, VirtualServer
 
 from pytest_llamaburn.capacity import crossing, open_loop
 from pytest_llamaburn.load import arrivals

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from virtual_server import SECOND, VirtualServer
+from support.virtual_server import SECOND, VirtualServer
 
 from pytest_llamaburn.capacity import recovery
 from pytest_llamaburn.load import arrivals

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from loads import MS, SECOND, opened, row
+from support.stress_documents import MS, SECOND, opened, row
 
 from pytest_llamaburn.capacity import sustained
 from pytest_llamaburn.kinds.stress import levels

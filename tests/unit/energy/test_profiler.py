@@ -10,7 +10,7 @@ import time
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from sensors import BOARD, Clock, Fakes, path_with, serving
+from support.sensors import BOARD, Clock, Fakes, path_with, serving
 
 from pytest_llamaburn import registry
 from pytest_llamaburn.backends._base import Server

@@ -5,10 +5,10 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from comparisons import compared
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from samples import document, failed_trace, header, record, row
+from support.benchmark_documents import document, failed_trace, header, record, row
+from support.comparisons import compared
 
 from pytest_llamaburn import gates
 from pytest_llamaburn.capacity.measuring_window import Stretch

@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
-from fake_judges import KEY, OpenAI, judging, preference, serving, verdict
 from hypothesis import HealthCheck, given
 from hypothesis import settings as how
 from hypothesis import strategies as st
+from support.judge_servers import KEY, OpenAI, judging, preference, serving, verdict
 
 from pytest_llamaburn.errors import SettingsError
 from pytest_llamaburn.judges import _calibration, _calibration_run

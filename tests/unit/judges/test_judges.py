@@ -12,7 +12,10 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
 import pytest
-from fake_judges import (
+from hypothesis import given
+from hypothesis import settings as how
+from hypothesis import strategies as st
+from support.judge_servers import (
     KEY,
     PROVIDERS,
     Claude,
@@ -23,10 +26,7 @@ from fake_judges import (
     serving,
     verdict,
 )
-from hypothesis import given
-from hypothesis import settings as how
-from hypothesis import strategies as st
-from scripted import Close, Hang, Pause, ScriptedServer, Steps, head, sized
+from support.scripted import Close, Hang, Pause, ScriptedServer, Steps, head, sized
 
 from pytest_llamaburn import judges
 from pytest_llamaburn.errors import MissingExtraError, ServerError, SettingsError, UsageError

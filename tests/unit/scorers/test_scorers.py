@@ -10,9 +10,9 @@ from itertools import combinations
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import pytest
-from containing import contained
 from hypothesis import given
 from hypothesis import strategies as st
+from support.containment import contained
 
 from pytest_llamaburn import registry, sandbox
 from pytest_llamaburn.errors import DatasetError

@@ -10,10 +10,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from comparisons import compared
-from samples import document, failed_trace, header, row, rows, saved
-from virtual_runs import Machine, benchmark, dice
-from virtual_runs import rows as virtual_rows
+from support.benchmark_documents import document, failed_trace, header, row, rows, saved
+from support.comparisons import compared
+from support.virtual_benchmarks import Machine, benchmark, dice
+from support.virtual_benchmarks import rows as virtual_rows
 
 from pytest_llamaburn import registry
 from pytest_llamaburn.errors import MissingExtraError, ResultsError

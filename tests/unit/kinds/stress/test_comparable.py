@@ -8,8 +8,18 @@ import random
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from comparisons import checked, comparison
-from loads import BASELINE, Taken, alone, closed, failed, level, opened, saved, searched
+from support.comparisons import checked, comparison
+from support.stress_documents import (
+    BASELINE,
+    Taken,
+    alone,
+    closed,
+    failed,
+    level,
+    opened,
+    saved,
+    searched,
+)
 
 from pytest_llamaburn.errors import ResultsError, SettingsError
 from pytest_llamaburn.kinds.comparison import engine

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from loads import (
+from support.stress_documents import (
     BASELINE,
     HEALTHY,
     MS,
@@ -28,7 +28,7 @@ from pytest_llamaburn.load.step import CLIENTS, RATE, Step
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from loads import Taken
+    from support.stress_documents import Taken
 
 
 def found(folder: Path, *taken: Taken, **fields: Any) -> dict[str, Any]:

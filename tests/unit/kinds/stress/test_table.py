@@ -7,7 +7,7 @@ import re
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from loads import (
+from support.stress_documents import (
     BASELINE,
     SECOND,
     Taken,
