@@ -67,7 +67,7 @@ class Crew:
     async def start(self, count: int, folder: Path, worker: str) -> None:
         """Start so many workers; their rows go into `folder`."""
         told = {
-            **self._backend.twin(),
+            **self._backend.connection_info(),
             "settings": self._backend.settings.model_dump(mode="json"),  # type: ignore[attr-defined]
             "model": asdict(self._model),
             "prompts": self._prompts,
@@ -148,7 +148,7 @@ class _Worker:
         self._leader = os.getppid()
         asked: Any = SimpleNamespace(**told["settings"])  # the process that leads us checked them
         self._backend: Backend = registry.load("backends", told["backend"]).Backend(asked)
-        self._backend.become(told)
+        self._backend.connect_to(told)
         prompts = [Prompt(*prompt) for prompt in told["prompts"]]
         self._folder = Path(told["folder"])
         self._rows = Rows(self._folder, told["worker"])

@@ -254,7 +254,7 @@ class Base:
         """Remember something to be told once."""
         self.notes.setdefault((code, field), Note(code, field, message))
 
-    def found(
+    def probed(
         self, readings: Sequence[Reading], devices: Sequence[Device], version: str | None, why: str
     ) -> Probe:
         """Return the probe of devices that gave first readings; `why` is for there being none."""

@@ -47,7 +47,7 @@ class Provider(Base):
         devices = [
             Device(r.device_id, None, "amd", power_kind="average") for r in _first_of_each(readings)
         ]
-        return self.found(readings, devices, None, f"amd-smi gives no value: {self._why or 'N/A'}")
+        return self.probed(readings, devices, None, f"amd-smi gives no value: {self._why or 'N/A'}")
 
     def read(self) -> list[Reading]:
         """Return one reading a GPU; one stands for its partitions."""

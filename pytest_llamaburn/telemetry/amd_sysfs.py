@@ -42,7 +42,7 @@ class Provider(Base):
         first = self.read()
         if any(code == "suspended" for code, _ in self.notes):
             return Probe(ok=True, version=kernel, devices=tuple(devices))
-        return self.found(first, devices, kernel, "the AMD GPUs give no power, load or memory")
+        return self.probed(first, devices, kernel, "the AMD GPUs give no power, load or memory")
 
     def read(self) -> list[Reading]:
         """Return one reading a GPU; one that is gone gives none."""

@@ -37,7 +37,7 @@ class Provider(Base):
         first = self._open_module() or self._open_tool()
         kind = "average" if self._monitor is None else "counter"
         device = Device(_ID, None, "apple", "soc", kind, "unified", integrated=True)
-        return self.found(first, [device], None, _NOTHING)
+        return self.probed(first, [device], None, _NOTHING)
 
     def read(self) -> list[Reading]:
         """Return the chip's energy now, or what the tool said since the last call."""

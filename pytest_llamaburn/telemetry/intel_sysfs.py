@@ -37,7 +37,7 @@ class Provider(Base):
             Device(own_id, None, "intel", power_kind="counter", integrated=own_id == _INTEGRATED)
             for own_id in self._gpus
         ]
-        return self.found(self.read(), devices, None, "the Intel GPUs have no energy counter")
+        return self.probed(self.read(), devices, None, "the Intel GPUs have no energy counter")
 
     def read(self) -> list[Reading]:
         """Return one reading a GPU; a counter that stands at 0 is none."""

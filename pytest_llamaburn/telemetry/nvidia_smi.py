@@ -57,7 +57,7 @@ class Provider(Base):
         devices = [self._device(fact) for fact in facts]
         readings = [self._reading([row[0], *row[len(about) :]], now) for row in rows]
         version = facts[0]["driver_version"]
-        found = self.found(readings, devices, version, "nvidia-smi gives no value of any GPU")
+        found = self.probed(readings, devices, version, "nvidia-smi gives no value of any GPU")
         if found.ok:
             self._stream = Stream(
                 self.machine,

@@ -42,7 +42,7 @@ class Provider(Base):
         handles = [self._ask("nvmlDeviceGetHandleByIndex", index) for index in range(count)]
         self._gpus = [(h, self._device(h)) for h in handles if h is not None]
         devices = [device for _, device in self._gpus]
-        return self.found(self.read(), devices, version and _text(version), "no GPU gives a value")
+        return self.probed(self.read(), devices, version and _text(version), "no GPU gives a value")
 
     def read(self) -> list[Reading]:
         """Return one reading a GPU; one that is gone gives none."""

@@ -50,7 +50,7 @@ class Provider(Base):
             Device(name, None, "cpu", scope="cpu_package", power_kind="counter", memory_kind="none")
             for name in self._packages
         ]
-        return self.found(readings, devices, None, "no processor package gives its energy")
+        return self.probed(readings, devices, None, "no processor package gives its energy")
 
     def read(self) -> list[Reading]:
         """Return one reading a package: its energy, and its mean power since the last reading."""

@@ -55,7 +55,7 @@ class Provider(Base):
             Device(own, names[own], "amd", power_kind="average", covered_by=first.get(own))
             for own in (reading.device_id for reading in readings)
         ]
-        return self.found(readings, devices, None, "rocm-smi gives no value of any GPU")
+        return self.probed(readings, devices, None, "rocm-smi gives no value of any GPU")
 
     def read(self) -> list[Reading]:
         """Return one reading a GPU; one stands for its partitions."""

@@ -413,7 +413,7 @@ def test_results_directory_on_another_file_system_works(ollama: str, tmp_path: P
 
 BAD_INPUT = {
     "no server": (["m", "--host=127.0.0.1:1"], "no server at http://127.0.0.1:1"),
-    "unknown model": (["tinny"], "model 'tinny' is not at"),
+    "unknown model": (["tinny"], "has no model 'tinny'"),
     "unknown prompt set": (["tiny", "--prompts=codding"], "unknown prompt set 'codding'"),
     "missing prompt file": (["tiny", "--prompts=none.json"], "none.json does not exist"),
     "empty prompt file": (["tiny", "--prompts=empty.json"], "empty.json: is not JSON"),
@@ -429,7 +429,7 @@ BAD_INPUT = {
     "unknown format": (["tiny", "-o", "xml"], "--output: unknown format 'xml'"),
     "output nowhere": (["tiny", "-o", "nowhere/x.csv"], "there is no directory nowhere"),
     "no output file": (["tiny", "-o", "."], "--output: unknown format '.'"),
-    "no port": (["tiny", "--host=localhost:99999"], "its port is no number up to 65535"),
+    "no port": (["tiny", "--host=localhost:99999"], "its port is not a number up to 65535"),
     "unknown file to continue": (["tiny", "--resume=../x"], "there is no unfinished run '../x'"),
     "unknown language": (["tiny", "--mode=correctness", "--lang=xx"], "unknown language 'xx'"),
     "prompt file of an array": (
@@ -442,7 +442,7 @@ BAD_INPUT = {
     "no such file": (["x.gguf"], "x.gguf does not exist"),
     "not a GGUF": (["empty.gguf"], "empty.gguf is not a GGUF file"),
     "unwritable results": (["tiny", "--results-dir=empty.json"], "empty.json cannot be written"),
-    "openai without host": (["m", "--backend=openai"], "--backend openai needs --host"),
+    "openai without host": (["m", "--backend=openai"], "--backend openai needs a server"),
 }
 
 

@@ -138,7 +138,7 @@ def test_unknown_model_fails_with_the_nearest(tmp_path: Path) -> None:
     with ScriptedServer(OllamaFacade()) as server:
         found = examine("tinny", f"--host={server.host}", cwd=tmp_path, check=4)
     assert found["model.present"]["level"] == "fail"
-    assert "nearest: tiny:latest" in found["model.present"]["finding"]
+    assert "similar: tiny:latest" in found["model.present"]["finding"]
     assert found["model.loaded"]["finding"] == "none in memory: the warm-up loads it"
 
 

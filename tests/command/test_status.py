@@ -103,7 +103,7 @@ def test_server_that_is_not_of_the_named_kind_exits_four(tmp_path: Path) -> None
     with ScriptedServer(vllm) as server:
         words = ("status", "--backend=ollama", f"--host={server.host}")
         done = llamaburn(*words, cwd=tmp_path, check=4)
-        told = f"{server.host} answers, but not as Ollama: try --backend openai"
+        told = f"{server.host} does not answer like Ollama: try --backend openai"
     assert done.stderr == f"llamaburn: {told}\n"
 
 
@@ -111,7 +111,7 @@ def test_listing_that_is_missing_is_a_reason(tmp_path: Path) -> None:
     with ScriptedServer(NoPs()) as server:
         found = shown(server.host, tmp_path)
     assert found["server"]["kind"] == "ollama"
-    assert "/api/ps lists no models in Ollama's shape" in found["null_reasons"]["loaded"]
+    assert "/api/ps has no model list in Ollama's format" in found["null_reasons"]["loaded"]
 
 
 def test_an_odd_value_is_null_with_a_note(tmp_path: Path) -> None:

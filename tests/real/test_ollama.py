@@ -88,7 +88,7 @@ def test_models_lists_what_is_loaded(ollama: RealOllama, tmp_path: Path) -> None
 def test_unknown_model_is_named_with_the_nearest(ollama: RealOllama, tmp_path: Path) -> None:
     args = ("benchmark", "smollm2:360m", f"--host={ollama.host}")
     done = llamaburn(*args, cwd=tmp_path, check=4)
-    assert f"nearest: {MODEL}" in done.stderr
+    assert f"similar: {MODEL}" in done.stderr
     assert "llamaburn models pull smollm2:360m" in done.stderr
 
 

@@ -214,7 +214,7 @@ def worker_told(folder: Path, host: str) -> list[dict[str, Any]]:
     step, place = Step(2, CLIENTS, 4), Place(1)
     return [
         {
-            **own.twin(),
+            **own.connection_info(),
             "settings": own.settings.model_dump(mode="json"),  # type: ignore[attr-defined]
             "model": asdict(MODEL),
             "prompts": PROMPTS,

@@ -345,7 +345,7 @@ def test_only_a_server_known_to_take_more_is_sent_more(kind: str, extra: set[str
     sampling = {"top_p": 0.5, "top_k": 7, "think": "off", "osl": 9}
     host = "http://127.0.0.1:1"
     backend = openai.Backend(cast("Run", model_of(Stress)(host=host, **sampling)))
-    backend.become({"host": host, "kind": kind})
+    backend.connect_to({"host": host, "kind": kind})
     body = backend.body(Model("m", "m"), [])
     assert body["top_p"] == 0.5
     assert body.keys() & EXTRA == extra
@@ -354,5 +354,5 @@ def test_only_a_server_known_to_take_more_is_sent_more(kind: str, extra: set[str
 
 
 def test_a_model_is_never_unloaded() -> None:
-    with pytest.raises(ServerError, match="cannot unload m: --start cold needs that"):
+    with pytest.raises(ServerError, match="cannot unload m, as --start cold requires"):
         asyncio.run(BACKEND.unload(Model("m", "m")))

@@ -300,7 +300,7 @@ def test_what_is_no_address_is_refused(address: str) -> None:
 
 @pytest.mark.parametrize("key", ["two\nlines", "schl\u00fcssel"])
 def test_a_key_that_fits_in_no_header_is_refused_unseen(key: str) -> None:
-    with pytest.raises(SettingsError, match=r"^BRAVE_API_KEY is no key") as caught:
+    with pytest.raises(SettingsError, match=r"^BRAVE_API_KEY is not a valid key") as caught:
         brave.make(options(), {"BRAVE_API_KEY": key})
     assert key not in str(caught.value)
 
