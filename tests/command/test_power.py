@@ -197,7 +197,7 @@ def test_gpu_that_vanishes_is_noted_and_the_run_goes_on(fakes: Fakes) -> None:
         (("--pue=0.5",), "--pue: '0.5' is refused"),
         (("--duty=2",), "--duty: '2' is refused"),
         (("--tariff=night",), "--tariff: 'night' is refused: write FROM-TO=RATE"),
-        (("--gpu=amd:77",), "--gpu: 'amd:77' is no device of this machine; there are: "),
+        (("--gpu=amd:77",), "--gpu: this machine has no device 'amd:77'; it has: "),
         (("--sampler=fibre",), "--sampler: 'fibre' is refused"),
     ],
 )
