@@ -304,7 +304,7 @@ def test_sandbox_that_cannot_work_is_a_warning(monkeypatch: pytest.MonkeyPatch) 
     monkeypatch.setattr(_filter, "MACHINES", ())
     verdict = doctor.sandbox(scene())
     assert verdict.level == "warn"
-    assert "cannot be run safely here" in verdict.finding
+    assert "cannot be run safely on this machine" in verdict.finding
     assert verdict.fix
 
 

@@ -105,7 +105,7 @@ def test_an_error_that_says_nothing_is_none(none: object) -> None:
         (b'{"message": "engine died"}', "server_error", "engine died"),
         (b'{"error": {"message": "no room", "code": 429}}', "queue_full", "no room"),
         (b"upstream died", "server_error", "upstream died"),
-        (b"", "server_error", "an error without words"),
+        (b"", "server_error", "an error without a message"),
         (b"[" * 5000, "server_error", "[" * 500),
     ],
 )

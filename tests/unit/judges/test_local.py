@@ -172,7 +172,7 @@ def test_look_up_neither_loads_nor_asks() -> None:
 
 
 def test_look_up_speaks_of_the_judge() -> None:
-    with pytest.raises(ModelError, match=r"^--judge ollama:big@http\S+: has no model 'big'"):
+    with pytest.raises(ModelError, match=r"^--judge ollama:big@http\S+: \S+ has no model 'big'"):
         probed(Ollama(), "big")
     with pytest.raises(
         ServerError, match=r"does not answer like Ollama: try --judge openai:m@http://127\.0\.0"
