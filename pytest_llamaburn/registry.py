@@ -1,8 +1,8 @@
-"""A folder is a registry: each public module in it is one member, named after its file.
+"""A folder is a registry: each public module in it is a member, named after its file.
 
-Members are listed without being imported, so that a heavy optional one costs nothing until it is
-chosen. Other distributions add members through the entry-point group `llamaburn.<folder>`. A member
-that is a package, such as `kinds.benchmark`, is a registry too: its modules are its members.
+Members are listed without importing them, so that an unused optional member costs nothing. Other
+distributions add members through the entry-point group `llamaburn.<folder>`. A member that is a
+package, such as `kinds.benchmark`, is a registry too: its modules are its members.
 """
 
 import difflib
@@ -24,21 +24,21 @@ _PACKAGE = "pytest_llamaburn"
 
 @cache
 def names(folder: str) -> tuple[str, ...]:
-    """Return the sorted names of a folder's members, as they are written on the command line."""
+    """Return the sorted names of a folder's members, as used on the command line."""
     return tuple(sorted({*own(folder), *_foreign(folder)}))
 
 
 @cache
 def own(folder: str) -> tuple[str, ...]:
-    """Return the names of the members in the folder; asking other distributions costs 20 ms."""
-    found = (m.name.replace("_", "-") for m in pkgutil.iter_modules([*_places(folder)]))
-    return tuple(sorted(name for name in found if not name.startswith("-")))
+    """Return the names of the members in the folder, without those of other distributions."""
+    modules = (m.name.replace("_", "-") for m in pkgutil.iter_modules([*_places(folder)]))
+    return tuple(sorted(name for name in modules if not name.startswith("-")))
 
 
 def load(folder: str, name: str) -> ModuleType:
     """Import and return one member's module.
 
-    Raises SettingsError for an unknown name, listing the valid ones.
+    Raises SettingsError if the name is unknown; the message lists the valid names.
     """
     if name in own(folder):
         return importlib.import_module(f"{package(folder)}.{name.replace('-', '_')}")
@@ -50,7 +50,7 @@ def load(folder: str, name: str) -> ModuleType:
 
 @cache
 def package(folder: str) -> str:
-    """Return the full name of a folder's package: ours, or that of another distribution."""
+    """Return the full name of a folder's package, of LlamaBurn or of another distribution."""
     parent, _, name = folder.replace("_", "-").rpartition(".")
     if not parent or name in own(parent) or name not in _foreign(parent):
         return f"{_PACKAGE}.{folder.replace('-', '_')}"
@@ -67,7 +67,7 @@ def _places(folder: str) -> list[str]:
 
 
 def unknown(what: str, name: str, valid: tuple[str, ...] | list[str]) -> str:
-    """Return a sentence that refuses a name, with the nearest valid one and the whole list."""
+    """Return the error message for an unknown name, with the most similar and all valid names."""
     near = difflib.get_close_matches(name, valid, n=1)
     hint = f"; did you mean '{near[0]}'?" if near else "."
     return f"unknown {what} '{name}'{hint} Known: {', '.join(valid) or 'none'}"
@@ -75,6 +75,6 @@ def unknown(what: str, name: str, valid: tuple[str, ...] | list[str]) -> str:
 
 @cache
 def _foreign(folder: str) -> "dict[str, EntryPoint]":
-    from importlib import metadata  # costs 20 ms: only when a member is looked up
+    from importlib import metadata  # takes 20 ms, so only when needed
 
     return {e.name: e for e in metadata.entry_points(group=f"llamaburn.{folder}")}

@@ -69,12 +69,12 @@ def test_every_search_is_listed_with_its_reason_if_none_can_be_used(
     with pytest.raises(UsageError) as caught:
         choose(options(), {})
     assert str(caught.value) == (
-        "--with-web-search: no search can be used: corpus (no --corpus was given), "
+        "--with-web-search: no search can be used: corpus (--corpus is not set), "
         "searxng (SEARXNG_URL is not set), ollama (OLLAMA_API_KEY is not set and no signed-in "
         f"Ollama answers at http://{NOBODY}), brave (BRAVE_API_KEY is not set), "
         "tavily (TAVILY_API_KEY is not set), "
         f"ddgs ({MissingExtraError('search', 'it')}); "
-        "the simplest is a directory of documents: --corpus DIR"
+        "the simplest search is a directory of documents: --corpus DIR"
     )
 
 
