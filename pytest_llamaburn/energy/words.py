@@ -1,4 +1,4 @@
-"""What tables say of energy and its cost."""
+"""Sentences about energy and its cost, for tables and reports."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ _SCOPES = {"gpu_board": "GPU board", "soc": "whole chip", "cpu_package": "CPU pa
 
 
 def digits(value: float, like: float | None = None) -> str:
-    """Return a number with three significant digits: sensors are not better than that.
+    """Return a number with three significant digits, the precision of sensors.
 
-    A difference has the digits of what it was taken from, `like`.
+    A difference is rounded like the number `like` from which it was computed.
     """
     scale = abs(value if like is None else like)
     size = math.floor(math.log10(scale)) if scale else 0
@@ -24,7 +24,7 @@ def digits(value: float, like: float | None = None) -> str:
 
 
 def notes(document: dict[str, Any]) -> Iterator[str]:
-    """Yield what the run took and cost, where that is known, and what it is the energy of."""
+    """Yield the energy and the cost of a run, if known, and the devices that were measured."""
     totals, telemetry = document["results"]["totals"], document["telemetry"]
     if totals.get("energy_wh") is None:
         return
@@ -36,7 +36,7 @@ def notes(document: dict[str, Any]) -> Iterator[str]:
     if totals["joules_per_output_token"] is not None:
         words.append(f"{digits(totals['joules_per_output_token'])} J per output token")
     scope = _SCOPES[telemetry["scope"]]
-    yield f"energy of the {scope} alone: {', '.join(words)}"
+    yield f"energy of the {scope} only: {', '.join(words)}"
     yield (
         f"sensor {telemetry['provider']}, {telemetry['measurement_method']}; its error: "
         + (telemetry["sensor_error"])
@@ -46,17 +46,17 @@ def notes(document: dict[str, Any]) -> Iterator[str]:
 
 
 def _counted(telemetry: dict[str, Any]) -> Iterator[str]:
-    """Yield which devices the energy is of, where there are others or it is of several."""
+    """Yield the devices whose energy is counted, and the others with their reasons."""
     left_out = telemetry.get("not_counted", ())
     if left_out or len(telemetry["counted"]) > 1:
         names = {d["id"]: d["name"] for d in telemetry["devices"]}
         yield f"counted: {', '.join(_device(own, names) for own in telemetry['counted'])}"
-    for one in left_out:
-        yield f"not counted: {_device(one['device'], names)}: {NOT_COUNTED[one['reason']]}"
+    for device in left_out:
+        yield f"not counted: {_device(device['device'], names)}: {NOT_COUNTED[device['reason']]}"
 
 
 def of(document: dict[str, Any]) -> str | None:
-    """Return the devices whose energy a file has, as spreadsheets have it."""
+    """Return the ids of the counted devices, joined with commas, or None."""
     return ", ".join(document["telemetry"].get("counted", ())) or None
 
 
@@ -64,20 +64,20 @@ def _device(own_id: str, names: dict[str, str | None]) -> str:
     return " ".join(filter(None, (names[own_id], own_id)))
 
 
-def _cost(found: dict[str, Any]) -> Iterator[str]:
-    if found["cost_per_run"] is None:
+def _cost(cost: dict[str, Any]) -> Iterator[str]:
+    if cost["cost_per_run"] is None:
         return
     parts = {
-        "a run": found["cost_per_run"],
-        "per million tokens": found["cost_per_1m_tokens"],
-        "a month at sustained load": found["cost_per_month"],
+        "per run": cost["cost_per_run"],
+        "per million tokens": cost["cost_per_1m_tokens"],
+        "per month at sustained load": cost["cost_per_month"],
     }
-    if found["duty"] is not None:
-        parts[f"a month at {found['duty']:.0%} load"] = found["cost_per_month_at_duty"]
-    shown = (f"{_money(v, found['currency'])} {k}" for k, v in parts.items() if v is not None)
+    if cost["duty"] is not None:
+        parts[f"per month at {cost['duty']:.0%} load"] = cost["cost_per_month_at_duty"]
+    shown = (f"{_money(v, cost['currency'])} {k}" for k, v in parts.items() if v is not None)
     yield f"cost of that energy: {', '.join(shown)}"
-    if found["co2_g"] is not None:
-        yield f"CO2 of that energy: {digits(found['co2_g'])} g a run"
+    if cost["co2_g"] is not None:
+        yield f"CO2 of that energy: {digits(cost['co2_g'])} g per run"
 
 
 def _money(amount: float, currency: str) -> str:
@@ -85,19 +85,19 @@ def _money(amount: float, currency: str) -> str:
 
 
 def levels(document: dict[str, Any]) -> Iterator[str]:
-    """Yield what each level of a load took, where that is known."""
-    known = [one for one in document["results"]["levels"] if one.get("energy_wh") is not None]
-    for one in known:
-        at = one["rate"] if one.get("concurrency") is None else one["concurrency"]
-        unit = "requests/s" if one.get("concurrency") is None else "clients"
-        token = one["joules_per_output_token"]
+    """Yield the energy of each level of a stress run, if known."""
+    known = [level for level in document["results"]["levels"] if level.get("energy_wh") is not None]
+    for level in known:
+        at = level["rate"] if level.get("concurrency") is None else level["concurrency"]
+        unit = "requests/s" if level.get("concurrency") is None else "clients"
+        token = level["joules_per_output_token"]
         each = f", {digits(token)} J per output token" if token is not None else ""
-        watts = digits(one["power_draw_watts"])
-        yield f"{at:.3g} {unit}: {digits(one['energy_wh'])} Wh, {watts} W mean{each}"
+        watts = digits(level["power_draw_watts"])
+        yield f"{at:.3g} {unit}: {digits(level['energy_wh'])} Wh, {watts} W mean{each}"
     if known:
         telemetry = document["telemetry"]
         yield (
-            f"energy is that of the {_SCOPES[telemetry['scope']]} alone, from "
+            f"energy of the {_SCOPES[telemetry['scope']]} only, from "
             f"{telemetry['provider']}; its error: {telemetry['sensor_error']}"
         )
         yield from _counted(telemetry)

@@ -321,7 +321,7 @@ def test_an_answer_of_nothing_is_a_failed_request(tmp_path: Path) -> None:
     with ScriptedServer(OllamaFacade(faults={3: nothing})) as server:
         done = bench(server.host, tmp_path)
     assert "complete: 4 of 5 requests" in done.stdout
-    assert "failed: empty_answer × 1: the stream ended without any piece" in done.stdout
+    assert "failed: empty_answer × 1: the stream ended without any part" in done.stdout
 
 
 @pytest.mark.parametrize("iterations", [3, 20])  # the latter are stopped after five

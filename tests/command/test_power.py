@@ -132,7 +132,7 @@ def test_fake_gpu_gives_energy_cost_and_a_gate(fake_gpu: Fakes, sampler: str) ->
     assert cost["cost_per_run"] == pytest.approx(totals["energy_wh"] / 1000 * 0.12)
     assert [gate["verdict"] for gate in found["results"]["gates"]] == ["pass"]
     table = llamaburn("results", "show", found["run_id"], cwd=fake_gpu.home).stdout
-    assert "energy of the GPU board alone: " in table
+    assert "energy of the GPU board only: " in table
     assert "cost of that energy: $" in table
 
 

@@ -200,7 +200,7 @@ def test_a_role_and_done_alone_are_an_empty_answer() -> None:
 def test_counted_tokens_of_which_no_piece_came_are_an_empty_answer() -> None:
     kind, words = failed(OPENAI, sse({"choices": [], "usage": OPENAI_USAGE}), STOP, DONE)
     assert kind == "empty_answer"
-    assert words.endswith("although the server counts 12 tokens")
+    assert words.endswith("although the server counted 12 tokens")
 
 
 WHOLE = {

@@ -158,7 +158,7 @@ REFUSALS = {
         ("searxng", 403, "HTTP 403 (Forbidden No access.); add json to search.formats"),
         ("searxng", 429, "; its limiter is on"),
         ("ollama", 401, "HTTP 401 (invalid key); check OLLAMA_API_KEY"),
-        ("proxy", 401, "HTTP 401 (unauthorized); run ollama signin"),
+        ("proxy", 401, "HTTP 401 (unauthorized); run `ollama signin`"),
         ("proxy", 404, "; this Ollama is too old for web search"),
         ("brave", 422, "(The provided subscription token is invalid.); check BRAVE_API_KEY"),
         ("brave", 429, "; its rate limit is reached: wait, or choose another search with --search"),
@@ -201,7 +201,7 @@ def test_an_answer_without_a_list_of_results_is_an_error(name: str, found: Any) 
 
 
 def test_an_answer_of_another_endpoint_is_none_of_brave_s_search() -> None:
-    assert "is none of a search" in refusal("brave", sized(200, {"results": []}))
+    assert "is not a search result" in refusal("brave", sized(200, {"results": []}))
 
 
 @services

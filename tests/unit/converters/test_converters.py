@@ -90,7 +90,7 @@ def test_answers_that_can_be_read_in_several_ways_need_the_option(
         (answered("Q"), None, "answer: 'Q' is none of its 3 choices; set the notation"),
         (answered(3), None, "answer: '3' is none of its 3 choices; set the notation"),
         (answered("D"), "letter", "answer: 'D' is none of its 3 choices; set the notation"),
-        (answered("B", "A", "2"), None, "'2' is not written as most answers are, letter"),
+        (answered("B", "A", "2"), None, "'2' is not written as most answers are .letter"),
         (answered(None), None, "answer: should be a text, but is null"),
         (answered(True), None, "answer: should be a text, but is true"),
         (answered("A", choices="x"), None, "choices: has 1 choices, but 2 to 10 are allowed"),

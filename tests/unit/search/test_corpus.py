@@ -219,7 +219,7 @@ def test_a_broken_pdf_is_refused_by_name(folder: Path, content: bytes) -> None:
 
 def test_a_pdf_of_pictures_only_is_refused_by_name(folder: Path) -> None:
     (folder / "scan.pdf").write_bytes(pdf("", ""))
-    with pytest.raises(DatasetError, match=r"scan\.pdf has no text, only images of it"):
+    with pytest.raises(DatasetError, match=r"scan\.pdf has no text, only images"):
         made(folder)
 
 

@@ -153,7 +153,9 @@ def test_a_query_that_was_not_recorded_is_refused(tmp_path: Path) -> None:
 
 def test_more_results_than_were_asked_for_are_refused(tmp_path: Path) -> None:
     replay = replay_of(tmp_path / "a.json")
-    with pytest.raises(ResultsError, match="recorded with 5 results a question, fewer than 6: set"):
+    with pytest.raises(
+        ResultsError, match="recorded with 5 results per question, fewer than 6: set"
+    ):
         asyncio.run(look_up(replay, "q", 6))
 
 
