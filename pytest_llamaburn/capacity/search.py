@@ -166,7 +166,7 @@ class Level:
         effect = clustered.design_effect(flags)
         if share and n < 4 * self.burst:  # too short to show how long the queue remembers
             effect = max(effect, self.burst / 4)
-        return share, *clustered.interval(share, max(n / effect, 1))
+        return share, *stats.share_interval(share, max(n / effect, 1), clustered.Z)
 
 
 @dataclass
@@ -334,7 +334,9 @@ class Pursuit(ABC):
             runs = [run for i in block for run in levels[i].counted()]
             effect = clustered.design_effect([visits.flags(run) for run in runs])
             effect = max(effect, max(levels[i].burst for i in block) / _MEMORY)
-            low, high = clustered.interval(share, max(sum(n[i] for i in block) / effect, 1))
+            low, high = stats.share_interval(
+                share, max(sum(n[i] for i in block) / effect, 1), clustered.Z
+            )
             if not low - _ROUNDING <= said <= high + _ROUNDING:
                 return False
         return True

@@ -1,6 +1,7 @@
-"""What a server's levels say together: their states, its slots, where throughput is flat.
+"""Conclusions from all levels: the state of each, the number of slots, flat throughput.
 
-A state is the first rule of `RULES` that holds; each brings its evidence as a sentence.
+The state of a level is that of the first rule in `RULES` that applies; each has an evidence
+sentence.
 """
 
 from __future__ import annotations
@@ -10,16 +11,16 @@ from typing import TYPE_CHECKING, NamedTuple
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-NEAR_BEST = 0.95  # of the best throughput is as good
-_SERVED = 0.9  # of the clients or more are served at once: nobody waits for a slot
+NEAR_BEST = 0.95  # throughput from this share of the best on counts as equally good
+_SERVED = 0.9  # if at least this share of the clients is served at once, no client waits
 
 
 class LevelSummary(NamedTuple):
-    """One level in numbers; None where it was not measured.
+    """The numbers of one level; None if not measured.
 
-    `ttft_ms` and `total_ms` are means over the requests that succeeded, `latency_ratio` is the
-    highest of the degradation ratios (to the baseline), `stream_tokens` the tokens per second of
-    one stream, `backlog_grows` only of an open loop.
+    `ttft_ms` and `total_ms` are means over the successful requests. `latency_ratio` is the highest
+    of the degradation ratios to the baseline. `stream_tokens` are the tokens per second of one
+    stream. `backlog_grows` is set only in an open loop.
     """
 
     level: float
@@ -35,14 +36,14 @@ class LevelSummary(NamedTuple):
 
 
 class Bounds(NamedTuple):
-    """What is acceptable."""
+    """The limits of an acceptable level."""
 
     failure_rate: float = 0.05
     degradation_factor: float = 2.0
 
 
 class State(NamedTuple):
-    """A level's state with the sentence that shows it."""
+    """A level's state and the evidence sentence."""
 
     level: float
     state: str
@@ -61,12 +62,12 @@ def _failure(s: LevelSummary, b: Bounds) -> str | None:
 
 def _limited(s: LevelSummary, _: Bounds) -> str | None:
     return (
-        "the client was the limit, so its latency is not the server's" if s.client_limited else None
+        "the client was the limit, so the latency is not the server's" if s.client_limited else None
     )
 
 
 def _backlog(s: LevelSummary, _: Bounds) -> str | None:
-    return "more requests arrive than leave: the backlog grows" if s.backlog_grows else None
+    return "the backlog grows: more requests arrive than end" if s.backlog_grows else None
 
 
 def _slow(s: LevelSummary, b: Bounds) -> str | None:
@@ -99,7 +100,7 @@ def state(summary: LevelSummary, bounds: Bounds = Bounds()) -> State:  # noqa: B
 def optimal(levels: Sequence[LevelSummary], bounds: Bounds = Bounds()) -> State | None:  # noqa: B008
     """Return the smallest acceptable level within 5 % of the best acceptable throughput.
 
-    None if no level is acceptable.
+    Returns None if no level is acceptable.
     """
     good = [s for s in levels if state(s, bounds).state == "optimal"]
     if not good:
@@ -111,11 +112,11 @@ def optimal(levels: Sequence[LevelSummary], bounds: Bounds = Bounds()) -> State 
 
 
 def slots(levels: Sequence[LevelSummary]) -> int | None:
-    """Return how many requests a server works on at once; None where nobody was seen to wait.
+    """Return how many requests a server processes at once, or None if no request waited.
 
-    By Little's law the requests being served are clients × (time served / whole time). The time
-    before it is what TTFT has grown by since the lowest level. Taken at the highest level of a
-    closed loop without failures, where the wait is long against all else.
+    By Little's law the number of served requests is clients × (service time / total time). The
+    waiting time is the growth of TTFT since the lowest level. The estimate uses the highest level
+    of a closed loop without failures, where the waiting time dominates.
     """
     rows = sorted(
         (s for s in levels if s.ttft_ms and s.total_ms and not s.error_rate), key=lambda s: s.level
@@ -129,10 +130,10 @@ def slots(levels: Sequence[LevelSummary]) -> int | None:
 
 
 def flat_from(levels: Sequence[LevelSummary]) -> float | None:
-    """Return the lowest level from which on throughput stays within 5 % of its best or falls.
+    """Return the lowest level whose throughput is within 5 % of the best.
 
-    None where it still rises at the last level, or nothing succeeded; levels of no throughput, or
-    of none that is known, are left out.
+    Returns None if throughput still rises at the last level, or if no request succeeded. Levels
+    without a known throughput are left out.
     """
     rows = sorted((s for s in levels if s.requests_per_sec), key=lambda s: s.level)
     best = max((s.requests_per_sec for s in rows), default=0.0)
@@ -141,7 +142,7 @@ def flat_from(levels: Sequence[LevelSummary]) -> float | None:
 
 
 def halves_at(levels: Sequence[LevelSummary]) -> float | None:
-    """Return the lowest level at which one stream is at most half as fast as at the first."""
+    """Return the lowest level at which a stream has at most half the speed of the first level."""
     rows = sorted((s for s in levels if s.stream_tokens), key=lambda s: s.level)
     if not rows:
         return None

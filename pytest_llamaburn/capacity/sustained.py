@@ -1,4 +1,4 @@
-"""What a long load says of its server: whether it stays as it began, and how it recovers."""
+"""Analyse a long load: whether performance stays constant, and recovery after bursts."""
 
 from __future__ import annotations
 
@@ -19,11 +19,11 @@ if TYPE_CHECKING:
     from pytest_llamaburn.load.records import Record
     from pytest_llamaburn.load.step import Burst
 
-BATCHES = 30  # of equal length, that a long load is cut into
+BATCHES = 30  # number of equal batches into which a long load is divided
 MEMORY = ("server_rss_mb", "client_rss_mb")
-UNREAD, UNSEEN = "nothing was read of the machine meanwhile", "no process of the server was seen"
+UNREAD, UNSEEN = "the machine was not profiled during the load", "no server process was found"
 IDLE_NAMES = ("cpu_pct", "ram_used_mb", "server_rss_mb")
-BUSY_IDLE_PCT = 25.0  # of all processors, before the load
+BUSY_IDLE_PCT = 25.0  # CPU use of all processors before the load that counts as busy
 IDLE_GPU_NAMES = ("util_pct", "vram_used_mb")
 
 
@@ -32,11 +32,11 @@ def sustained(
     records: Sequence[Record],
     samples: Sequence[dict[str, Any]] = (),
 ) -> dict[str, Any]:
-    """Return throughput and memory per minute; for throughput and latency, drift, shift, plateau.
+    """Return throughput and memory per minute, and drift, shift and plateau of both metrics.
 
-    Batches are equal stretches of the time; the first and the last second are ramp and drain.
-    `samples` are the profile's, in ms from the beginning; memory is a median over a minute's, in
-    MB: that of the server's processes and of our own.
+    The metrics are throughput and latency, in batches of equal duration; the first and the last
+    second (ramp-up and drain) are left out. `samples` are those of the profile, in ms from the
+    start. Memory is the median per minute in MB, of the server's processes and of our own.
     """
     whole = list(timeline[1:-1])
     size = max(1, len(whole) // BATCHES)
@@ -56,11 +56,12 @@ def sustained(
 def recoveries(
     records: Sequence[Record], bursts: Sequence[Burst], started_ns: int, rate: float
 ) -> dict[str, Any]:
-    """Return each burst's recovery, and the median and range of them; times in ms.
+    """Return each burst's recovery, and their median and range; times in ms.
 
-    All are held against the load before the first: between two bursts the server may still be slow.
+    All are compared with the load before the first burst: between two bursts the server may still
+    be slow.
     """
-    found = []
+    spikes = []
     first_ns = bursts[0].begin_ns(started_ns)
     calm = [r for r in records if _between(r, started_ns, first_ns)]
     for i, burst in enumerate(bursts):
@@ -70,63 +71,64 @@ def recoveries(
         mine = [r for r in records if _between(r, start, after)]
         if mine:
             before = [_later(r, start - first_ns) for r in calm]
-            found.append(recovery.recovery([*before, *mine], (start, end), rate))
-    if not found:
+            spikes.append(recovery.recovery([*before, *mine], (start, end), rate))
+    if not spikes:
         return {"recovery_time_ms": None, "reason": "no burst was sent", "spikes": []}
-    together = recovery.repeated(found)
+    together = recovery.repeated(spikes)
     return {
         "recovery_time_ms": together.median_ms,
-        "lower_bound_ms": _at_least(found) if together.median_ms is None else None,
+        "lower_bound_ms": _at_least(spikes) if together.median_ms is None else None,
         "range_ms": together.range_ms,
         "resolution_ms": together.resolution_ms,
         "steady_rate": rate,
         "unrecovered": together.unrecovered,
-        "spikes": [one._asdict() for one in found],
-        "reason": next((one.reason for one in found if one.reason), None),
+        "spikes": [spike._asdict() for spike in spikes],
+        "reason": next((spike.reason for spike in spikes if spike.reason), None),
     }
 
 
-def _at_least(found: Sequence[recovery.Recovery]) -> float | None:
-    """Return what the median is at least, None where nothing is known of a spike."""
-    bounds = [r.lower_bound_ms if r.recovery_ms is None else r.recovery_ms for r in found]
+def _at_least(spikes: Sequence[recovery.Recovery]) -> float | None:
+    """Return a lower bound of the median recovery time, or None if a spike has no bound."""
+    bounds = [r.lower_bound_ms if r.recovery_ms is None else r.recovery_ms for r in spikes]
     known = [bound for bound in bounds if bound is not None]
     return median(known) if len(known) == len(bounds) else None
 
 
 def idle(samples: Sequence[dict[str, Any]]) -> dict[str, Any] | None:
-    """Return what the machine does without load: medians over the samples before the first request.
+    """Return the machine's state without load: medians of the samples before the first request.
 
-    None where no sample was taken then.
+    Returns None without such samples.
     """
     calm = [s for s in takewhile(lambda s: s["phase"] != "mixed", samples) if not s["active"]]
     if not calm:
         return None
-    of_gpus: dict[str, list[dict[str, Any]]] = {}
+    by_gpu: dict[str, list[dict[str, Any]]] = {}
     for gpu in (gpu for sample in calm for gpu in sample["gpus"]):
-        of_gpus.setdefault(gpu["id"], []).append(gpu)
+        by_gpu.setdefault(gpu["id"], []).append(gpu)
     return {
         "samples": len(calm),
         **{name: _middle(calm, name) for name in IDLE_NAMES},
         "gpus": [
             {"id": name, **{value: _middle(read, value) for value in IDLE_GPU_NAMES}}
-            for name, read in of_gpus.items()
+            for name, read in by_gpu.items()
         ],
     }
 
 
 def insights(samples: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
-    """Return whether the server's memory grows while it works."""
+    """Return an insight if the server's memory grows during the load."""
     memory = [s["server_rss_mb"] for s in samples if s["active"] and s["server_rss_mb"] is not None]
-    memory = memory[len(memory) // 10 :]  # a runner is found some seconds after it began
+    memory = memory[len(memory) // 10 :]  # a server process is found some seconds after its start
     size = max(1, len(memory) // BATCHES)
     batches = [median(memory[i : i + size]) for i in range(0, len(memory) - size + 1, size)]
     trend = drift.trend(batches)
     if trend is None or not trend.drifts or trend.share < 0:
         return []
-    share = batches[-1] / batches[0] - 1  # the trend's own is of a line through all of them
+    share = batches[-1] / batches[0] - 1  # the trend's share belongs to its fitted line
     text = (
-        f"The server's memory grew by {share:.0%} while it worked, from {batches[0]:.0f} to "
-        f"{batches[-1]:.0f} MB. Run it longer to see whether it ends, and limit what it may keep."
+        f"The server's memory grew by {share:.0%} during the load, from {batches[0]:.0f} to "
+        f"{batches[-1]:.0f} MB. Run a longer load to see whether the growth ends, and limit the "
+        "server's memory."
     )
     evidence = {"share": share, "first_mb": batches[0], "last_mb": batches[-1]}
     return [{"id": "memory_grows", "text": text, "evidence": evidence}]
@@ -135,10 +137,10 @@ def insights(samples: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
 def busy_machine(
     other_cpu_share: float | None, samples: Sequence[dict[str, Any]]
 ) -> list[dict[str, Any]]:
-    """Return whether other programs used the processors: during the run, else, before the load."""
+    """Return an insight if other programs used the processors, during the run or before it."""
     if other_cpu_share is not None:
-        found = other_load({"telemetry": {"other_cpu_share": other_cpu_share}})
-        return [found] if found else []
+        insight = other_load({"telemetry": {"other_cpu_share": other_cpu_share}})
+        return [insight] if insight else []
     calm = [s for s in samples if s["phase"] in (IDLE_BEFORE_LOAD, IDLE_LOADED)]
     cpu = _middle(calm, "cpu_pct")
     if cpu is None or cpu < BUSY_IDLE_PCT:
@@ -160,7 +162,7 @@ def _between(record: Record, start: int, end: int | None) -> bool:
 
 
 def _later(record: Record, by_ns: int) -> Record:
-    """Return a record as if all of it had been so much later."""
+    """Return a record with all its times shifted by `by_ns`."""
     times = ("scheduled_ns", "sent_ns", "first_ns", "end_ns", "last_token_ns")
     known = {name: at for name in times if (at := getattr(record, name)) is not None}
     return record._replace(**{name: at + by_ns for name, at in known.items()})
@@ -186,10 +188,10 @@ def _minutes(
     for sample in samples:
         if sample["t_ms"] < 1000 * len(timeline):
             read[sample["t_ms"] // 60_000].append(sample)
-    found = []
+    minutes = []
     for minute, i in enumerate(range(0, len(timeline), 60)):
         part = timeline[i : i + 60]
-        found.append(
+        minutes.append(
             {
                 "minute": minute,
                 "seconds": len(part),
@@ -199,24 +201,24 @@ def _minutes(
                 **{name: _middle(read[minute], name) for name in MEMORY},
             }
         )
-    return found
+    return minutes
 
 
 def _why_unread(samples: Sequence[dict[str, Any]]) -> str | None:
-    """Return why there is no memory, or none of the server's."""
+    """Return why memory, or the server's memory, is missing; None if it is there."""
     if not samples:
         return UNREAD
     return None if any(sample["server_rss_mb"] is not None for sample in samples) else UNSEEN
 
 
 def _tokens_per_sec(part: Sequence[dict[str, Any]]) -> float | None:
-    """Return the mean over some seconds, None where tokens are not counted."""
+    """Return the mean over some seconds, or None if tokens were not counted."""
     tokens = [second["tokens"] for second in part]
     return None if None in tokens else sum(tokens) / len(tokens)
 
 
 def _judged(values: Sequence[float], why: str | None = None) -> dict[str, Any]:
-    """Return what a series says; `why` is known to keep it from saying anything."""
+    """Return drift, shift and plateau of a series; `why` is the reason if the series has gaps."""
     trend, shift = drift.trend(values), drift.shift(values)
     steady = drift.steady(values)
     return {

@@ -159,7 +159,7 @@ def test_levels_of_a_load_have_their_energy(fake_gpu: Fakes) -> None:
     assert 4 <= tokens <= 4.001 * level["requests"]  # those inside the stretches that were held
     table = llamaburn("results", "show", found["run_id"], cwd=fake_gpu.home).stdout
     assert "2 clients: " in table
-    assert "energy is that of the GPU board alone, from nvidia-smi" in table
+    assert "energy of the GPU board only, from nvidia-smi" in table
 
 
 def test_levels_without_a_sensor_are_null_with_a_reason(tmp_path: Path) -> None:

@@ -162,7 +162,7 @@ def _error_interval(counted: Sequence[Row]) -> list[float] | None:
         return None
     flags = np.array([row.error is not None for row in counted])
     n = len(flags) / clustered.design_effect([flags])
-    return list(clustered.interval(float(flags.mean()), max(n, 1.0), z=1.96))
+    return list(samples.share_interval(float(flags.mean()), max(n, 1.0), z=1.96))
 
 
 def _goodput(wanted: str | None, counted: Sequence[Row], rate: float | None) -> Any:

@@ -108,7 +108,7 @@ def test_a_level_of_which_we_could_send_nothing_has_no_state(tmp_path: Path) -> 
 def test_above_capacity_a_schedule_is_degraded_by_its_backlog(tmp_path: Path) -> None:
     results = found(tmp_path, scheduled(10, 2), scheduled(40, 2), arrival="static")
     assert states(results) == ["optimal", "degraded"]
-    assert results["levels"][1]["evidence"] == "more requests arrive than leave: the backlog grows"
+    assert results["levels"][1]["evidence"] == "the backlog grows: more requests arrive than end"
     assert results["optimal"]["rate"] == 10
 
 
