@@ -297,7 +297,7 @@ def _judged(name: str, unit: str, formula: str) -> Measure:
 
 def own_criterion(name: str) -> Measure:
     """Return the measure of a criterion that is scored from 1 to 5."""
-    formula = f"mean of the judges' marks for {name}, 1 to 5, over what was scored"
+    formula = f"mean of the judges' scores for {name}, 1 to 5, over what was scored"
     return _judged(name, "score", formula)
 
 

@@ -322,53 +322,53 @@ class Judging(Settings):
     judge: tuple[str, ...] = opt(
         (),
         "judge of the answers: PROVIDER[:MODEL][@URL] with claude, openai, ollama or embedded; "
-        "repeatable, several vote",
+        "repeatable: several judges vote",
         toml="defaults.judge_provider",
     )
     judge_model: tuple[str, ...] = opt(
         (),
-        "model of a provider named without one, as claude=claude-opus-5-5; repeatable",
+        "model of a judge that is named without one, such as claude=claude-opus-5-5; repeatable",
         toml="judge.models.*",
         join="=",
         example='claude = "claude-opus-5-5"',
     )
     judge_price: tuple[str, ...] = opt(
         (),
-        "USD per million tokens, as claude-sonnet-5-5.input=3, with input, cache_read, "
-        "cache_write and output; repeatable",
+        "price in USD per million tokens, such as claude-sonnet-5-5.input=3, for input, "
+        "cache_read, cache_write and output; repeatable",
         toml="judge.prices.*",
         join="=",
         example='"claude-sonnet-5-5".input = 3.0',
     )
     judge_concurrency: int = opt(
-        4, "judging calls at once to each judge", bounds={"ge": 1, "le": 10_000}
+        4, "number of calls to each judge at the same time", bounds={"ge": 1, "le": 10_000}
     )
     judge_repeats: int = opt(
-        1, "judgments of each answer by each judge", bounds={"ge": 1, "le": 10_000}
+        1, "number of judgments of each answer by each judge", bounds={"ge": 1, "le": 10_000}
     )
-    judge_timeout: float = opt(300.0, "deadline of a judging call", unit="s", bounds={"gt": 0})
-    judge_retries: int = opt(4, "further tries of a judging call that failed", bounds={"ge": 0})
+    judge_timeout: float = opt(300.0, "time limit of a call to a judge", unit="s", bounds={"gt": 0})
+    judge_retries: int = opt(4, "how often a failed call to a judge is repeated", bounds={"ge": 0})
     max_judge_cost: float | None = opt(
         None,
-        "most USD to spend on judging, with what --resume adds; needs prices",
+        "most USD to spend on judging, including resumed runs; needs --judge-price",
         resume=True,
         bounds={"ge": 0},
         example=1.5,
     )
     max_judge_calls: int | None = opt(
         None,
-        "most judging calls to send; --resume RUN with a higher limit judges only what is missing",
+        "most calls to judges; --resume RUN with a higher limit judges only what is missing",
         resume=True,
         bounds={"ge": 0},
         example=100,
     )
     max_unscored: float = opt(
         0.1,
-        "share of verdicts, of judges or of scorers, that may be missing",
+        "share of scores, by judges or by scorers, that may be missing",
         bounds={"ge": 0, "le": 1},
     )
     allow_self_judge: bool = opt(False, "let a model judge its own answers")
-    dry_run: bool = opt(False, "say what judging would send and cost, and stop", record=False)
+    dry_run: bool = opt(False, "print the calls and the cost of judging, and stop", record=False)
 
 
 class Display(Settings):
@@ -392,7 +392,7 @@ class Display(Settings):
 def classes(kinds: Iterable[str]) -> set[type]:
     """Return the settings classes of these kinds, and those that are of no kind."""
     for kind in kinds:
-        if "settings" in registry.own(f"kinds.{kind}"):
+        if registry.has(f"kinds.{kind}", "settings"):
             registry.load(f"kinds.{kind}", "settings")
     return _heirs(Settings)
 

@@ -108,7 +108,7 @@ def level(clients: int, slots: int = 2, each: int = 12) -> Taken:
 
 def sustained(seconds: int = 60) -> Taken:
     """Return a long load of two clients."""
-    return Step(2, CLIENTS, seconds=seconds, tells=False), closed(2, 10 * seconds, 100, 2)
+    return Step(2, CLIENTS, seconds=seconds, keep_records=False), closed(2, 10 * seconds, 100, 2)
 
 
 def spike(*, comes_back: bool = True) -> Taken:

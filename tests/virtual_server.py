@@ -19,14 +19,14 @@ from pytest_llamaburn.capacity import degradation, open_loop, visits
 from pytest_llamaburn.capacity.loops import search
 from pytest_llamaburn.capacity.search import Limits
 from pytest_llamaburn.load import arrivals
-from pytest_llamaburn.load.records import Record
+from pytest_llamaburn.load.rows import Request
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator, Iterable, Sequence
 
     from pytest_llamaburn.capacity.degradation import DegradationPoint
     from pytest_llamaburn.capacity.search import FailurePoint
-    from pytest_llamaburn.load.records import Probe
+    from pytest_llamaburn.load.step import Probe
 
 SECOND = 10**9
 PREFILL = 0.1  # the share of a service until the first token
@@ -124,7 +124,7 @@ class VirtualServer:
             else:
                 self.broken = stretch
 
-    def closed(self, clients: int, requests: int, *, fresh: bool = True) -> list[Record]:
+    def closed(self, clients: int, requests: int, *, fresh: bool = True) -> list[Request]:
         """Return what this many clients see, in order of sending."""
         if fresh:
             self.rest()
@@ -137,7 +137,7 @@ class VirtualServer:
             records.append(_record(sent, first, end, failure))
         return records
 
-    def open(self, arrivals: Iterable[float], rate: float = 0.0) -> list[Record]:
+    def open(self, arrivals: Iterable[float], rate: float = 0.0) -> list[Request]:
         """Return what requests at these times, in seconds, see."""
         share = self.faults.share(rate)
         served = ((at, *self._serve(at, share)) for at in arrivals)
@@ -186,10 +186,10 @@ class VirtualServer:
         return "reset" if share and self.failing else None
 
 
-def _record(sent: float, first: float | None, end: float, failure: str | None) -> Record:
+def _record(sent: float, first: float | None, end: float, failure: str | None) -> Request:
     sent_ns = round(sent * SECOND)
     first_ns = None if first is None else round(first * SECOND)
-    return Record(sent_ns, sent_ns, first_ns, round(end * SECOND), failure)
+    return Request(sent_ns, sent_ns, first_ns, round(end * SECOND), failure)
 
 
 DEADLINE_S = 10.5
@@ -198,7 +198,7 @@ Result = TypeVar("Result")
 
 
 def drive(
-    search: Generator[Probe, Sequence[Record], Result], send: Callable[[Probe], list[Record]]
+    search: Generator[Probe, Sequence[Request], Result], send: Callable[[Probe], list[Request]]
 ) -> tuple[Result, int]:
     """Return what a search found and how many requests it sent."""
     sent = 0
@@ -212,16 +212,16 @@ def drive(
         return end.value, sent
 
 
-def clients(server: VirtualServer) -> Callable[[Probe], list[Record]]:
+def clients(server: VirtualServer) -> Callable[[Probe], list[Request]]:
     """Return the closed loop that a search drives."""
-    return lambda probe: server.closed(int(probe.level), probe.requests, fresh=probe.fresh)
+    return lambda probe: server.closed(int(probe.level), probe.requests, fresh=probe.from_idle)
 
 
-def schedules(server: VirtualServer, pattern: str, seed: int) -> Callable[[Probe], list[Record]]:
+def schedules(server: VirtualServer, pattern: str, seed: int) -> Callable[[Probe], list[Request]]:
     """Return the open loop that a search drives; each probe has a schedule of its own."""
     seeds = itertools.count(1000 * seed)
 
-    def send(probe: Probe) -> list[Record]:
+    def send(probe: Probe) -> list[Request]:
         server.rest()
         times = arrivals.schedule(pattern, probe.level, count=probe.requests, seed=next(seeds))
         return server.open(times.tolist(), probe.level)
@@ -241,7 +241,7 @@ def ramp(server: VirtualServer, loop: str, seed: int) -> Found:
     """Return what the search finds on a server, and the lowest degradation point of its levels."""
     server.seed(seed)
     deadline_ns = round(server.deadline_s * SECOND)
-    runs: dict[float, list[list[Record]]] = {}
+    runs: dict[float, list[list[Request]]] = {}
     closed = loop == "closed"
     alone = server.closed(1, 10 if closed else 20)
     think_ns = round(server.think_s * SECOND)
@@ -257,13 +257,13 @@ def ramp(server: VirtualServer, loop: str, seed: int) -> Found:
 
 
 def _kept(
-    send: Callable[[Probe], list[Record]], runs: dict[float, list[list[Record]]]
-) -> Callable[[Probe], list[Record]]:
+    send: Callable[[Probe], list[Request]], runs: dict[float, list[list[Request]]]
+) -> Callable[[Probe], list[Request]]:
     """Return what sends, and keeps the records of each visit by its level."""
 
-    def keep(probe: Probe) -> list[Record]:
+    def keep(probe: Probe) -> list[Request]:
         records = send(probe)
-        if probe.fresh:
+        if probe.from_idle:
             runs.setdefault(probe.level, []).append([])
         runs[probe.level][-1].extend(records)
         return records
@@ -280,7 +280,7 @@ def failure_point(server: VirtualServer, loop: str, seed: int) -> tuple[FailureP
 def true_degradation_point(server: VirtualServer, n: int = 10_000) -> float:
     """Return the lowest degradation point over every level, each of a very long run."""
     endless = dataclasses.replace(server, deadline_s=1e9, outside=Outside())
-    levels: dict[float, list[Record]] = {
+    levels: dict[float, list[Request]] = {
         level: endless.seed(1).closed(level, n + level)[level:]
         for level in range(1, 2 * server.slots + 3)
     }

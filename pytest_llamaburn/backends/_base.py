@@ -95,12 +95,12 @@ class Backend(ABC):
         """Start or prepare the server for a model; raises ServerError if there is no server."""
 
     @abstractmethod
-    def connection_info(self) -> dict[str, Any]:
+    def connection_info(self) -> dict[str, str]:
         """Return what another process needs to connect to the same server."""
 
-    def connect_to(self, info: dict[str, Any]) -> None:
+    def connect_to(self, connection: dict[str, str]) -> None:
         """Connect to the server that another process described with `connection_info`."""
-        self.address = parse_host(info["host"])
+        self.address = parse_host(connection["host"])
 
     def close(self) -> None:  # noqa: B027
         """Release what `open` acquired."""

@@ -69,7 +69,7 @@ class Backend(_base.Backend):
         super().__init__(settings)
         self.address = server_of(self.address)
 
-    def connection_info(self) -> dict[str, Any]:
+    def connection_info(self) -> dict[str, str]:
         """Return the address."""
         return {"backend": "ollama", "host": self.address.url}
 

@@ -95,14 +95,14 @@ class Backend(_base.Backend):
         self._roots = [self.address._replace(path=path) for path in _roots(self.address.path)]
         self.address = self._roots[0]
 
-    def connection_info(self) -> dict[str, Any]:
+    def connection_info(self) -> dict[str, str]:
         """Return the address and the detected kind; an embedded server stays with its owner."""
         return {"backend": "openai", "host": self.address.url, "kind": self._kind}
 
-    def connect_to(self, info: dict[str, Any]) -> None:
+    def connect_to(self, connection: dict[str, str]) -> None:
         """Take the address and the kind; detect nothing."""
-        super().connect_to(info)
-        self._kind = info["kind"]
+        super().connect_to(connection)
+        self._kind = connection["kind"]
         self._roots = []
 
     async def server(self) -> Server:

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from pytest_llamaburn.load.records import Record
+    from pytest_llamaburn.load.rows import Request
 
     Floats = NDArray[np.float64]
     Flags = NDArray[np.bool_]
@@ -48,11 +48,11 @@ class Sample(NamedTuple):
     failed: Flags  # for another reason than a deadline
 
 
-def sample(level: float, records: Sequence[Record], deadline_ns: float = math.inf) -> Sample:
-    """Return a level's records as columns, as if this deadline had applied."""
-    latency = np.array([r.end_ns - r.sent_ns for r in records], float)
-    late = np.array([r.timed_out for r in records], bool) | (latency > deadline_ns)
-    failed = np.array([r.failure is not None for r in records], bool) & ~late
+def sample(level: float, requests: Sequence[Request], deadline_ns: float = math.inf) -> Sample:
+    """Return a level's requests as columns, as if this deadline had applied."""
+    latency = np.array([r.end_ns - r.sent_ns for r in requests], float)
+    late = np.array([r.timed_out for r in requests], bool) | (latency > deadline_ns)
+    failed = np.array([r.failure is not None for r in requests], bool) & ~late
     return Sample(level, np.minimum(latency, deadline_ns), late, failed)
 
 
@@ -147,7 +147,7 @@ def background(samples: Sequence[Sample], rate: float, errors: float = 0.0) -> C
     start, slope, gain = logistic(counts)
     if slope > 0 and gain / effect > _SIGNIFICANT:
         return lambda level: _logistic(start + slope * math.log(level))
-    low, _ = stats.share_interval(hits / n, n / effect, clustered.Z)
+    low, _ = clustered.interval(hits / n, n / effect)
     share = max(0.0, hits / n + errors * math.sqrt(hits / n * (1 - hits / n) * effect / n))
     flat = share if low > rate else min(share, _ROOM * rate)
     return lambda _: flat

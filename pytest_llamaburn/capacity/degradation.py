@@ -19,7 +19,7 @@ from pytest_llamaburn.stats import samples
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from pytest_llamaburn.load.records import Record
+    from pytest_llamaburn.load.rows import Request
 
 DEGRADATION_FACTOR = 2.0
 INDIFFERENCE = 0.10
@@ -81,14 +81,14 @@ class Latency(NamedTuple):
     interval: tuple[float, float]
 
 
-def latencies(metric: str, statistic: str, records: Sequence[Record]) -> float:
+def latencies(metric: str, statistic: str, requests: Sequence[Request]) -> float:
     """Return one percentile of TTFT or total time, in ms from schedule; failures are +∞."""
-    return latency(0, metric, statistic, records).ms
+    return latency(0, metric, statistic, requests).ms
 
 
-def latency(level: float, metric: str, statistic: str, records: Sequence[Record]) -> Latency:
+def latency(level: float, metric: str, statistic: str, requests: Sequence[Request]) -> Latency:
     """Return one percentile of TTFT or total time at a level, in ms from schedule."""
-    values = [_value(metric, r) for r in records]
+    values = [_value(metric, r) for r in requests]
     q = QUANTILES[statistic]
     ms = float(np.percentile(values, q * 100, method="higher")) if values else math.nan
     low, high = samples.quantile_interval(values, q) or (ms, ms)
@@ -96,13 +96,13 @@ def latency(level: float, metric: str, statistic: str, records: Sequence[Record]
 
 
 def points(
-    levels: Mapping[float, Sequence[Record]],
-    baseline: Sequence[Record],
+    levels: Mapping[float, Sequence[Request]],
+    baseline: Sequence[Request],
     factor: float = DEGRADATION_FACTOR,
     *,
     clients: bool = True,
 ) -> list[DegradationPoint]:
-    """Return a point for each metric and percentile, from each level's counted records.
+    """Return a point for each metric and percentile, from each level's counted requests.
 
     `levels` are numbers of `clients`, with the baseline as the lowest, or else rates.
     """
@@ -112,9 +112,9 @@ def points(
     for metric in WAITS:
         for statistic in QUANTILES:
             rows = [
-                latency(level, metric, statistic, records)
-                for level, records in sorted(known.items())
-                if records
+                latency(level, metric, statistic, requests)
+                for level, requests in sorted(known.items())
+                if requests
             ]
             base = latency(1, metric, statistic, alone)
             result.append(point(metric, statistic, rows, base, factor, clients=clients))
@@ -218,23 +218,23 @@ def _crossing(rows: Sequence[Latency], logs: Sequence[float], at: float) -> floa
     return middle * math.exp(min(max(moved, -_TRUST), _TRUST))
 
 
-def _value(metric: str, record: Record) -> float:
-    last_ns = record.end_ns if record.last_token_ns is None else record.last_token_ns
-    end = record.first_ns if metric == TTFT else last_ns
-    if record.failure or end is None:
+def _value(metric: str, request: Request) -> float:
+    last_ns = request.end_ns if request.last_token_ns is None else request.last_token_ns
+    end = request.first_ns if metric == TTFT else last_ns
+    if request.failure or end is None:
         return math.inf
-    return (end - record.scheduled_ns) / 1e6
+    return (end - request.scheduled_ns) / 1e6
 
 
 def wanted(
-    levels: Mapping[float, Sequence[Record]],
-    baseline: Sequence[Record],
+    levels: Mapping[float, Sequence[Request]],
+    baseline: Sequence[Request],
     factor: float,
     maximum: float,
 ) -> tuple[int, int] | None:
     """Return how many clients to measure next for the lowest point, and with how many requests.
 
-    None where its bracket is narrow and both its ends are known well, or nothing is left to send.
+    None if its bracket is narrow and both its ends are known well, or nothing is left to send.
     """
     found = lowest(points(levels, baseline, factor))
     top = max(levels, default=1)

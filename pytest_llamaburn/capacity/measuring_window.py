@@ -25,8 +25,7 @@ from pytest_llamaburn.load.step import CLIENTS
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from pytest_llamaburn.load.records import Record
-    from pytest_llamaburn.load.rows import Row
+    from pytest_llamaburn.load.rows import Request, Row
 
 NOTHING = "no request was sent"
 TOO_SHORT = "the schedule ended too soon: it must be longer than two requests"
@@ -58,23 +57,23 @@ class Load(NamedTuple):
     pause_ns: float = 0.0
 
 
-def held(sent: Sequence[Record], load: Load) -> list[tuple[float, float]]:
+def held(sent: Sequence[Request], load: Load) -> list[tuple[float, float]]:
     """Return (start, end) of each period of full load; a step's requests are those sent in it."""
     if not sent:
         return []
     return _clients_held(sent, load) if load.unit == CLIENTS else _schedule_held(sent)
 
 
-def counted(sent: Sequence[Record], load: Load) -> list[list[int]]:
+def counted(sent: Sequence[Request], load: Load) -> list[list[int]]:
     """Return the indexes, in `sent`, of the requests of each period of full load."""
     periods = [
-        [i for i, record in enumerate(sent) if start <= record.sent_ns <= end]
+        [i for i, request in enumerate(sent) if start <= request.sent_ns <= end]
         for start, end in held(sent, load)
     ]
     return [indexes for indexes in periods if indexes]
 
 
-def _clients_held(sent: Sequence[Record], load: Load) -> list[tuple[float, float]]:
+def _clients_held(sent: Sequence[Request], load: Load) -> list[tuple[float, float]]:
     """Return the periods in which all clients were active, ignoring pauses between requests."""
     starts = np.array([r.sent_ns for r in sent], float)
     ends = np.array([r.end_ns for r in sent], float)
@@ -94,7 +93,7 @@ def _clients_held(sent: Sequence[Record], load: Load) -> list[tuple[float, float
     return [(start, end) for start, end in periods]
 
 
-def _schedule_held(sent: Sequence[Record]) -> list[tuple[float, float]]:
+def _schedule_held(sent: Sequence[Request]) -> list[tuple[float, float]]:
     """Return the periods in which requests were sent on time.
 
     After late requests a new period begins when these have ended: they arrived all at once.
@@ -102,10 +101,10 @@ def _schedule_held(sent: Sequence[Record]) -> list[tuple[float, float]]:
     latency_ns = median(r.end_ns - r.scheduled_ns for r in sent)
     allowed = max(_LATE_NS, _TURN_SHARE * latency_ns)
     periods, begin = [], min(r.sent_ns for r in sent)
-    for record in sorted(sent, key=lambda r: r.scheduled_ns):
-        if record.sent_ns - record.scheduled_ns > allowed:
-            periods.append((begin, record.scheduled_ns))
-            begin = max(begin, record.end_ns)
+    for request in sorted(sent, key=lambda r: r.scheduled_ns):
+        if request.sent_ns - request.scheduled_ns > allowed:
+            periods.append((begin, request.scheduled_ns))
+            begin = max(begin, request.end_ns)
     return [*periods, (begin, max(r.sent_ns for r in sent))]
 
 

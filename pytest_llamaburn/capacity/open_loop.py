@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from pytest_llamaburn.capacity.crossing import Curve
-    from pytest_llamaburn.load.records import Record
+    from pytest_llamaburn.load.rows import Request
 
 _WAITING = 0.4  # a probe shows the service rate if at least this share of its requests waited
 _Z = 3.0  # one-sided 99.9 %, since every probe is tested
@@ -47,9 +47,9 @@ class Backlog(NamedTuple):
     grows: bool
 
 
-def idle(records: Sequence[Record]) -> Idle:
+def idle(requests: Sequence[Request]) -> Idle:
     """Return the latency of a single client; raises ValueError if no request succeeded."""
-    good = [r for r in records if r.failure is None]
+    good = [r for r in requests if r.failure is None]
     if not good:
         raise ValueError("the baseline has no successful request")
     total = np.array([r.end_ns - r.sent_ns for r in good], float)
@@ -58,7 +58,7 @@ def idle(records: Sequence[Record]) -> Idle:
     return Idle(float(np.median(first)), cv2, float(np.median(total)))
 
 
-def backlog(records: Sequence[Record], rate: float, alone: Idle, effect: float = 0.05) -> Backlog:
+def backlog(requests: Sequence[Request], rate: float, alone: Idle, effect: float = 0.05) -> Backlog:
     """Return how the number of requests in flight grew, from the first quarter to the last arrival.
 
     An idle server only fills up until its first answer, so the first count is not earlier than
@@ -66,8 +66,8 @@ def backlog(records: Sequence[Record], rate: float, alone: Idle, effect: float =
     by about √(n (ca² + cs²)) (Kingman's heavy traffic). The backlog grows if the growth is more
     than chance and more than the share `effect` of the rate.
     """
-    scheduled = np.array([r.scheduled_ns for r in records], float)
-    ended = np.array([r.end_ns for r in records], float)
+    scheduled = np.array([r.scheduled_ns for r in requests], float)
+    ended = np.array([r.end_ns for r in requests], float)
     first, last = scheduled.min(), scheduled.max()
     early = first + max((last - first) / 4, alone.total_ns)
     if early >= last:
@@ -75,11 +75,11 @@ def backlog(records: Sequence[Record], rate: float, alone: Idle, effect: float =
     counts = [np.sum((scheduled <= at) & (ended > at)) for at in (early, last)]
     growth, seen = float(counts[1] - counts[0]), int(np.sum(scheduled > early))
     per_sec = growth / ((last - early) / _SECOND)
-    chance = max(_PHASE, _Z * math.sqrt(seen * (arrival_cv2([records]) + alone.cv2)))
+    chance = max(_PHASE, _Z * math.sqrt(seen * (arrival_cv2([requests]) + alone.cv2)))
     return Backlog(per_sec, per_sec / rate, growth > chance and per_sec > effect * rate)
 
 
-def arrival_cv2(runs: Sequence[Sequence[Record]]) -> float:
+def arrival_cv2(runs: Sequence[Sequence[Request]]) -> float:
     """Return the CV² of the gaps between arrivals: 1 for a Poisson process."""
     gaps = [np.diff([r.scheduled_ns for r in run]) for run in runs if len(run) > 2]
     if not gaps:
@@ -87,7 +87,7 @@ def arrival_cv2(runs: Sequence[Sequence[Record]]) -> float:
     return float(np.mean([gap.var() / gap.mean() ** 2 for gap in gaps]))
 
 
-def capacity(runs: Sequence[Sequence[Record]], alone: Idle) -> float | None:
+def capacity(runs: Sequence[Sequence[Request]], alone: Idle) -> float | None:
     """Return the requests per second that a server starts while requests queue, or None.
 
     A probe counts if much of its load waited, up to the first request cut off by a deadline, which
@@ -97,17 +97,17 @@ def capacity(runs: Sequence[Sequence[Record]], alone: Idle) -> float | None:
     return _SECOND * len(gaps) / sum(gaps) if sum(gaps) else None
 
 
-def precision(runs: Sequence[Sequence[Record]], alone: Idle) -> float:
+def precision(runs: Sequence[Sequence[Request]], alone: Idle) -> float:
     """Return the relative standard error of the service rate (renewal process); 1 if unknown."""
     gaps = np.array(_busy(runs, alone), float)
     return float(gaps.std() / gaps.mean() / math.sqrt(len(gaps))) if len(gaps) else 1.0
 
 
-def _busy(runs: Sequence[Sequence[Record]], alone: Idle) -> list[int]:
+def _busy(runs: Sequence[Sequence[Request]], alone: Idle) -> list[int]:
     return [gap for run in runs for gap in _busy_gaps(run, 2 * alone.ttft_ns)]
 
 
-def _busy_gaps(run: Sequence[Record], lead_ns: float) -> list[int]:
+def _busy_gaps(run: Sequence[Request], lead_ns: float) -> list[int]:
     """Return the gaps between successive first tokens whose second request was already waiting."""
     cut = min((r.end_ns for r in run if r.timed_out), default=None)
     starts = sorted(
@@ -137,7 +137,7 @@ def lost(capacity_per_sec: float, deadline_ns: float, variability: float, cv2: f
     return share
 
 
-def late(runs: Sequence[Sequence[Record]], alone: Idle, deadline_ns: float) -> Curve:
+def late(runs: Sequence[Sequence[Request]], alone: Idle, deadline_ns: float) -> Curve:
     """Return the share of requests that a deadline cuts off, over the rate, from these runs."""
     rate = capacity(runs, alone)
     if rate is None:

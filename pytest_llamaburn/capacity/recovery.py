@@ -17,7 +17,7 @@ import numpy as np
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from pytest_llamaburn.load.records import Record
+    from pytest_llamaburn.load.rows import Request
 
 _SLACK = 0.10  # a window up to this share above the baseline's median is not slow
 _LEAST_WINDOWS = 3  # windows that the baseline needs
@@ -51,9 +51,12 @@ class Recoveries(NamedTuple):
 
 
 def recovery(
-    records: Sequence[Record], spike_ns: tuple[int, int], rate_per_sec: float, least_s: float = 5.0
+    requests: Sequence[Request],
+    spike_ns: tuple[int, int],
+    rate_per_sec: float,
+    least_s: float = 5.0,
 ) -> Recovery:
-    """Return the recovery from one spike, from the baseline load's `records` before and after it.
+    """Return the recovery from one spike, from the baseline load's `requests` before and after it.
 
     `spike_ns` are its start and end, `rate_per_sec` is the baseline's rate λ0. The window is the
     longer of `least_s` and the time of ten requests.
@@ -62,7 +65,7 @@ def recovery(
     start of the first of them; it is 0 for the first window after the spike.
     """
     window_ns = round(window_s(rate_per_sec, least_s) * 1e9)
-    before, after = _windows(records, spike_ns, window_ns)
+    before, after = _windows(requests, spike_ns, window_ns)
     band = _band(before)
     if band is None:
         short = f"fewer than {_LEAST_WINDOWS} windows before the spike had successful requests"
@@ -95,15 +98,15 @@ def repeated(recoveries: Sequence[Recovery]) -> Recoveries:
 
 
 def _windows(
-    records: Sequence[Record], spike_ns: tuple[int, int], window_ns: int
+    requests: Sequence[Request], spike_ns: tuple[int, int], window_ns: int
 ) -> tuple[list[list[float]], list[list[float]]]:
     """Return the latencies from schedule in each full window before and after the spike."""
     start, end = spike_ns
-    last = max(r.scheduled_ns for r in records)
-    first = min(r.scheduled_ns for r in records)
+    last = max(r.scheduled_ns for r in requests)
+    first = min(r.scheduled_ns for r in requests)
     before: list[list[float]] = [[] for _ in range((start - first) // window_ns)]
     after: list[list[float]] = [[] for _ in range((last - end) // window_ns)]
-    for r in records:
+    for r in requests:
         latency = math.inf if r.failure else float(r.end_ns - r.scheduled_ns)
         at = (r.scheduled_ns - end) // window_ns
         back = (start - r.scheduled_ns - 1) // window_ns

@@ -11,28 +11,33 @@ from typing import TYPE_CHECKING, NamedTuple
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-NEAR_BEST = 0.95  # throughput from this share of the best on counts as equally good
-_SERVED = 0.9  # if at least this share of the clients is served at once, no client waits
+    from pytest_llamaburn.load.rows import Request
+
+NEAR_BEST = 0.95  # a throughput counts as the best from this share of it on
+_SERVED = 0.9  # if this share of the clients is served at once, none waits for a slot
 
 
-class LevelSummary(NamedTuple):
-    """The numbers of one level; None if not measured.
+class Level(NamedTuple):
+    """One level in numbers; None for what was not measured.
 
-    `ttft_ms` and `total_ms` are means over the successful requests. `latency_ratio` is the highest
-    of the degradation ratios to the baseline. `stream_tokens` are the tokens per second of one
-    stream. `backlog_grows` is set only in an open loop.
+    `value` is its clients or its rate. `requests` were counted of those that were `sent`; `runs`
+    are the counted ones, by stretch. `ttft_ms` and `total_ms` are means over the requests that
+    succeeded, `latency_ratio` is the highest ratio of a latency to the baseline's, `stream_tokens`
+    the tokens per second of one stream. Only in an open loop `backlog_grows`.
     """
 
-    level: float
+    value: float
     requests: int
-    error_rate: float
-    requests_per_sec: float
+    error_rate: float | None
+    requests_per_sec: float | None
     latency_ratio: float | None
     ttft_ms: float | None = None
     total_ms: float | None = None
     stream_tokens: float | None = None
     backlog_grows: bool = False
     client_limited: bool = False
+    runs: Sequence[Sequence[Request]] = ()
+    sent: int = 0
 
 
 class Bounds(NamedTuple):
@@ -43,45 +48,45 @@ class Bounds(NamedTuple):
 
 
 class State(NamedTuple):
-    """A level's state and the evidence sentence."""
+    """A level's state with the sentence that shows it; None if nothing of the level counts."""
 
     level: float
-    state: str
+    state: str | None
     evidence: str
 
 
-def _idle(s: LevelSummary, _: Bounds) -> str | None:
+def _idle(s: Level, _: Bounds) -> str | None:
     return "no request was sent" if not s.requests else None
 
 
-def _failure(s: LevelSummary, b: Bounds) -> str | None:
-    if s.error_rate <= b.failure_rate:
+def _failure(s: Level, b: Bounds) -> str | None:
+    if s.error_rate is None or s.error_rate <= b.failure_rate:
         return None
     return f"{s.error_rate:.1%} of {s.requests} requests failed, above {b.failure_rate:.1%}"
 
 
-def _limited(s: LevelSummary, _: Bounds) -> str | None:
+def _limited(s: Level, _: Bounds) -> str | None:
     return (
         "the client was the limit, so the latency is not the server's" if s.client_limited else None
     )
 
 
-def _backlog(s: LevelSummary, _: Bounds) -> str | None:
+def _backlog(s: Level, _: Bounds) -> str | None:
     return "the backlog grows: more requests arrive than end" if s.backlog_grows else None
 
 
-def _slow(s: LevelSummary, b: Bounds) -> str | None:
+def _slow(s: Level, b: Bounds) -> str | None:
     if s.latency_ratio is None or s.latency_ratio <= b.degradation_factor:
         return None
     return f"latency is {s.latency_ratio:.2f}× the baseline's, above {b.degradation_factor:g}×"
 
 
-def _fine(s: LevelSummary, _: Bounds) -> str | None:
+def _fine(s: Level, _: Bounds) -> str | None:
     ratio = "unknown" if s.latency_ratio is None else f"{s.latency_ratio:.2f}×"
-    return f"{s.error_rate:.1%} failed and latency is {ratio} the baseline's"
+    return f"{s.error_rate or 0.0:.1%} failed and latency is {ratio} the baseline's"
 
 
-RULES: tuple[tuple[str, Callable[[LevelSummary, Bounds], str | None]], ...] = (
+RULES: tuple[tuple[str, Callable[[Level, Bounds], str | None]], ...] = (
     ("idle", _idle),
     ("failure", _failure),
     ("optimal", _limited),
@@ -91,27 +96,31 @@ RULES: tuple[tuple[str, Callable[[LevelSummary, Bounds], str | None]], ...] = (
 )
 
 
-def state(summary: LevelSummary, bounds: Bounds = Bounds()) -> State:  # noqa: B008 - immutable
+def state(level: Level, bounds: Bounds = Bounds()) -> State:  # noqa: B008 - immutable
     """Return the state of one level."""
-    name, why = next((n, why) for n, rule in RULES if (why := rule(summary, bounds)))
-    return State(summary.level, name, why)
+    name, why = next((n, why) for n, rule in RULES if (why := rule(level, bounds)))
+    return State(level.value, name, why)
 
 
-def optimal(levels: Sequence[LevelSummary], bounds: Bounds = Bounds()) -> State | None:  # noqa: B008
+def optimal(levels: Sequence[Level], bounds: Bounds = Bounds()) -> State | None:  # noqa: B008
     """Return the smallest acceptable level within 5 % of the best acceptable throughput.
 
-    Returns None if no level is acceptable.
+    None if no level is acceptable; one without a known throughput is not chosen.
     """
-    good = [s for s in levels if state(s, bounds).state == "optimal"]
+    good = [
+        (s.value, s.requests_per_sec)
+        for s in levels
+        if s.requests_per_sec is not None and state(s, bounds).state == "optimal"
+    ]
     if not good:
         return None
-    best = max(s.requests_per_sec for s in good)
-    chosen = min((s for s in good if s.requests_per_sec >= NEAR_BEST * best), key=lambda s: s.level)
-    why = f"{chosen.requests_per_sec:.3g} requests/s, within 5 % of the best, {best:.3g}"
-    return State(chosen.level, "optimal", why)
+    best = max(rate for _, rate in good)
+    value, rate = min(pair for pair in good if pair[1] >= NEAR_BEST * best)
+    why = f"{rate:.3g} requests/s, within 5 % of the best, {best:.3g}"
+    return State(value, "optimal", why)
 
 
-def slots(levels: Sequence[LevelSummary]) -> int | None:
+def slots(levels: Sequence[Level]) -> int | None:
     """Return how many requests a server processes at once, or None if no request waited.
 
     By Little's law the number of served requests is clients × (service time / total time). The
@@ -119,32 +128,30 @@ def slots(levels: Sequence[LevelSummary]) -> int | None:
     of a closed loop without failures, where the waiting time dominates.
     """
     rows = sorted(
-        (s for s in levels if s.ttft_ms and s.total_ms and not s.error_rate), key=lambda s: s.level
+        (s.value, s.ttft_ms, s.total_ms)
+        for s in levels
+        if s.ttft_ms and s.total_ms and not s.error_rate
     )
     if not rows:
         return None
-    base, top = rows[0].ttft_ms or 0.0, rows[-1]
-    waited = max(0.0, (top.ttft_ms or 0.0) - base)
-    served = top.level * (1 - waited / (top.total_ms or 1.0))
-    return max(1, round(served)) if served < _SERVED * top.level else None
+    (_, base_ms, _), (top, ttft_ms, total_ms) = rows[0], rows[-1]
+    served = top * (1 - max(0.0, ttft_ms - base_ms) / total_ms)
+    return max(1, round(served)) if served < _SERVED * top else None
 
 
-def flat_from(levels: Sequence[LevelSummary]) -> float | None:
+def flat_from(levels: Sequence[Level]) -> float | None:
     """Return the lowest level whose throughput is within 5 % of the best.
 
     Returns None if throughput still rises at the last level, or if no request succeeded. Levels
     without a known throughput are left out.
     """
-    rows = sorted((s for s in levels if s.requests_per_sec), key=lambda s: s.level)
-    best = max((s.requests_per_sec for s in rows), default=0.0)
-    first = next((s.level for s in rows if s.requests_per_sec >= NEAR_BEST * best), None)
-    return first if rows and first != rows[-1].level else None
+    rows = sorted((s.value, s.requests_per_sec) for s in levels if s.requests_per_sec)
+    best = max((rate for _, rate in rows), default=0.0)
+    first = next((value for value, rate in rows if rate >= NEAR_BEST * best), None)
+    return first if rows and first != rows[-1][0] else None
 
 
-def halves_at(levels: Sequence[LevelSummary]) -> float | None:
+def halves_at(levels: Sequence[Level]) -> float | None:
     """Return the lowest level at which a stream has at most half the speed of the first level."""
-    rows = sorted((s for s in levels if s.stream_tokens), key=lambda s: s.level)
-    if not rows:
-        return None
-    half = (rows[0].stream_tokens or 0.0) / 2
-    return next((s.level for s in rows if (s.stream_tokens or 0.0) <= half), None)
+    rows = sorted((s.value, s.stream_tokens) for s in levels if s.stream_tokens)
+    return next((value for value, speed in rows if speed <= rows[0][1] / 2), None)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import defaultdict
 from itertools import takewhile
 from statistics import median
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from pytest_llamaburn.capacity import recovery
 from pytest_llamaburn.energy.timeline import IDLE_BEFORE_LOAD, IDLE_LOADED
@@ -14,23 +14,49 @@ from pytest_llamaburn.measures import REASONS
 from pytest_llamaburn.stats import drift
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
-    from pytest_llamaburn.load.records import Record
+    from pytest_llamaburn.energy.timeline import GpuSample, Sample
+    from pytest_llamaburn.insights import Insight
+    from pytest_llamaburn.load.rows import Request
     from pytest_llamaburn.load.step import Burst
 
-BATCHES = 30  # number of equal batches into which a long load is divided
-MEMORY = ("server_rss_mb", "client_rss_mb")
+BATCHES = 30  # a long load is split into so many, of equal length
 UNREAD, UNSEEN = "the machine was not profiled during the load", "no server process was found"
 IDLE_NAMES = ("cpu_pct", "ram_used_mb", "server_rss_mb")
-BUSY_IDLE_PCT = 25.0  # CPU use of all processors before the load that counts as busy
+BUSY_IDLE_PCT = 25.0  # of all processors; above it the machine was busy before the load
 IDLE_GPU_NAMES = ("util_pct", "vram_used_mb")
 
 
+class Second(NamedTuple):
+    """One second of a load: in flight at its end; completed, failed by kind and tokens in it.
+
+    `tokens` is None if no answer came with a count of them.
+    """
+
+    second: int
+    in_flight: int
+    completed: int
+    failed: dict[str, int]
+    tokens: float | None
+
+
+class Minute(NamedTuple):
+    """One minute of a load, the last one shorter; memory is the median over its samples, in MB."""
+
+    minute: int
+    seconds: int
+    completed: int
+    failed: int
+    tokens_per_sec: float | None
+    server_rss_mb: float | None
+    client_rss_mb: float | None
+
+
 def sustained(
-    timeline: Sequence[dict[str, Any]],
-    records: Sequence[Record],
-    samples: Sequence[dict[str, Any]] = (),
+    timeline: Sequence[Second],
+    requests: Sequence[Request],
+    samples: Sequence[Sample] = (),
 ) -> dict[str, Any]:
     """Return throughput and memory per minute, and drift, shift and plateau of both metrics.
 
@@ -46,15 +72,15 @@ def sustained(
     why = None if len(counted) == len(speeds) else REASONS["no_usage"]
     return {
         "batch_s": size,
-        "per_minute": _minutes(timeline, samples),
+        "per_minute": [minute._asdict() for minute in _minutes(timeline, samples)],
         "memory_reason": _why_unread(samples),
         "tokens_per_sec": _judged(counted, why),
-        "total_p50_ms": _judged(_medians(records, size, len(batches))),
+        "total_p50_ms": _judged(_medians(requests, size, len(batches))),
     }
 
 
 def recoveries(
-    records: Sequence[Record], bursts: Sequence[Burst], started_ns: int, rate: float
+    requests: Sequence[Request], bursts: Sequence[Burst], started_ns: int, rate: float
 ) -> dict[str, Any]:
     """Return each burst's recovery, and their median and range; times in ms.
 
@@ -63,12 +89,12 @@ def recoveries(
     """
     spikes = []
     first_ns = bursts[0].begin_ns(started_ns)
-    calm = [r for r in records if _between(r, started_ns, first_ns)]
+    calm = [r for r in requests if _between(r, started_ns, first_ns)]
     for i, burst in enumerate(bursts):
         start = burst.begin_ns(started_ns)
         end = start + int(burst.seconds * 1e9)
         after = bursts[i + 1].begin_ns(started_ns) if i + 1 < len(bursts) else None
-        mine = [r for r in records if _between(r, start, after)]
+        mine = [r for r in requests if _between(r, start, after)]
         if mine:
             before = [_later(r, start - first_ns) for r in calm]
             spikes.append(recovery.recovery([*before, *mine], (start, end), rate))
@@ -94,7 +120,7 @@ def _at_least(spikes: Sequence[recovery.Recovery]) -> float | None:
     return median(known) if len(known) == len(bounds) else None
 
 
-def idle(samples: Sequence[dict[str, Any]]) -> dict[str, Any] | None:
+def idle(samples: Sequence[Sample]) -> dict[str, Any] | None:
     """Return the machine's state without load: medians of the samples before the first request.
 
     Returns None without such samples.
@@ -102,7 +128,7 @@ def idle(samples: Sequence[dict[str, Any]]) -> dict[str, Any] | None:
     calm = [s for s in takewhile(lambda s: s["phase"] != "mixed", samples) if not s["active"]]
     if not calm:
         return None
-    by_gpu: dict[str, list[dict[str, Any]]] = {}
+    by_gpu: dict[str, list[GpuSample]] = {}
     for gpu in (gpu for sample in calm for gpu in sample["gpus"]):
         by_gpu.setdefault(gpu["id"], []).append(gpu)
     return {
@@ -115,10 +141,10 @@ def idle(samples: Sequence[dict[str, Any]]) -> dict[str, Any] | None:
     }
 
 
-def insights(samples: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
+def insights(samples: Sequence[Sample]) -> list[Insight]:
     """Return an insight if the server's memory grows during the load."""
     memory = [s["server_rss_mb"] for s in samples if s["active"] and s["server_rss_mb"] is not None]
-    memory = memory[len(memory) // 10 :]  # a server process is found some seconds after its start
+    memory = memory[len(memory) // 10 :]  # a runner is seen only some seconds after its start
     size = max(1, len(memory) // BATCHES)
     batches = [median(memory[i : i + size]) for i in range(0, len(memory) - size + 1, size)]
     trend = drift.trend(batches)
@@ -134,9 +160,7 @@ def insights(samples: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
     return [{"id": "memory_grows", "text": text, "evidence": evidence}]
 
 
-def busy_machine(
-    other_cpu_share: float | None, samples: Sequence[dict[str, Any]]
-) -> list[dict[str, Any]]:
+def busy_machine(other_cpu_share: float | None, samples: Sequence[Sample]) -> list[Insight]:
     """Return an insight if other programs used the processors, during the run or before it."""
     if other_cpu_share is not None:
         insight = other_load({"telemetry": {"other_cpu_share": other_cpu_share}})
@@ -152,69 +176,69 @@ def busy_machine(
     return [{"id": "busy_before", "text": text, "evidence": {"cpu_pct": cpu}}]
 
 
-def _middle(samples: Sequence[dict[str, Any]], name: str) -> float | None:
-    known = [s[name] for s in samples if s[name] is not None]
+def _middle(samples: Sequence[Mapping[str, object]], name: str) -> float | None:
+    """Return the median of a value over the samples that have it, None if none has."""
+    known = [value for s in samples if isinstance(value := s[name], float | int)]
     return median(known) if known else None
 
 
-def _between(record: Record, start: int, end: int | None) -> bool:
-    return record.scheduled_ns >= start and (end is None or record.scheduled_ns < end)
+def _between(request: Request, start: int, end: int | None) -> bool:
+    return request.scheduled_ns >= start and (end is None or request.scheduled_ns < end)
 
 
-def _later(record: Record, by_ns: int) -> Record:
-    """Return a record with all its times shifted by `by_ns`."""
+def _later(request: Request, by_ns: int) -> Request:
+    """Return a request with all its times shifted by `by_ns`."""
     times = ("scheduled_ns", "sent_ns", "first_ns", "end_ns", "last_token_ns")
-    known = {name: at for name in times if (at := getattr(record, name)) is not None}
-    return record._replace(**{name: at + by_ns for name, at in known.items()})
+    known = {name: at for name in times if (at := getattr(request, name)) is not None}
+    return request._replace(**{name: at + by_ns for name, at in known.items()})
 
 
-def _medians(records: Sequence[Record], seconds: int, count: int) -> list[float]:
+def _medians(requests: Sequence[Request], seconds: int, count: int) -> list[float]:
     """Return the median latency of the requests that ended in each batch, in ms."""
-    if not records:
+    if not requests:
         return []
-    start = min(r.sent_ns for r in records) + 10**9
+    start = min(r.sent_ns for r in requests) + 10**9
     groups: list[list[float]] = [[] for _ in range(count)]
-    for r in records:
+    for r in requests:
         at = (r.end_ns - start) // (seconds * 10**9)
         if r.failure is None and 0 <= at < count:
             groups[at].append((r.end_ns - r.sent_ns) / 1e6)
     return [median(group) for group in groups if group]
 
 
-def _minutes(
-    timeline: Sequence[dict[str, Any]], samples: Sequence[dict[str, Any]]
-) -> list[dict[str, Any]]:
+def _minutes(timeline: Sequence[Second], samples: Sequence[Sample]) -> list[Minute]:
     read = defaultdict(list)
     for sample in samples:
         if sample["t_ms"] < 1000 * len(timeline):
             read[sample["t_ms"] // 60_000].append(sample)
     minutes = []
-    for minute, i in enumerate(range(0, len(timeline), 60)):
+    for number, i in enumerate(range(0, len(timeline), 60)):
         part = timeline[i : i + 60]
         minutes.append(
-            {
-                "minute": minute,
-                "seconds": len(part),
-                "completed": sum(second["completed"] for second in part),
-                "failed": sum(sum(second["failed"].values()) for second in part),
-                "tokens_per_sec": _tokens_per_sec(part),
-                **{name: _middle(read[minute], name) for name in MEMORY},
-            }
+            Minute(
+                number,
+                seconds=len(part),
+                completed=sum(second.completed for second in part),
+                failed=sum(sum(second.failed.values()) for second in part),
+                tokens_per_sec=_tokens_per_sec(part),
+                server_rss_mb=_middle(read[number], "server_rss_mb"),
+                client_rss_mb=_middle(read[number], "client_rss_mb"),
+            )
         )
     return minutes
 
 
-def _why_unread(samples: Sequence[dict[str, Any]]) -> str | None:
+def _why_unread(samples: Sequence[Sample]) -> str | None:
     """Return why memory, or the server's memory, is missing; None if it is there."""
     if not samples:
         return UNREAD
     return None if any(sample["server_rss_mb"] is not None for sample in samples) else UNSEEN
 
 
-def _tokens_per_sec(part: Sequence[dict[str, Any]]) -> float | None:
+def _tokens_per_sec(part: Sequence[Second]) -> float | None:
     """Return the mean over some seconds, or None if tokens were not counted."""
-    tokens = [second["tokens"] for second in part]
-    return None if None in tokens else sum(tokens) / len(tokens)
+    known = [second.tokens for second in part if second.tokens is not None]
+    return sum(known) / len(known) if len(known) == len(part) else None
 
 
 def _judged(values: Sequence[float], why: str | None = None) -> dict[str, Any]:

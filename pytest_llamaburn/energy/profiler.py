@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 from pytest_llamaburn.energy.sampler import Child, Rows, Threads
-from pytest_llamaburn.energy.timeline import Timeline
+from pytest_llamaburn.energy.timeline import Sample, Timeline
 from pytest_llamaburn.errors import LlamaBurnError
 from pytest_llamaburn.telemetry._base import Machine
 from pytest_llamaburn.telemetry._detect import POWER, Plan
@@ -163,7 +163,7 @@ class Profiler:
         return self.energy.reason
 
     @property
-    def system_profile(self) -> list[dict[str, Any]]:
+    def system_profile(self) -> list[Sample]:
         """The readings, one entry per interval, as in result files."""
         return list(self.timeline().samples(self._about["perf_ns"]))
 

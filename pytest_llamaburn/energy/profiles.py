@@ -13,6 +13,7 @@ from pytest_llamaburn.energy.timeline import (
     IDLE_LOADED,
     SENSOR_ERRORS,
     UNVALIDATED,
+    Sample,
     Timeline,
     Window,
     span,
@@ -90,9 +91,9 @@ class Profile:
         joules = [line.package_joules(*span(line)) for line in self._measuring]
         return sum(j for j in joules if j is not None) if joules and None not in joules else None
 
-    def samples(self) -> list[dict[str, Any]]:
+    def samples(self) -> list[Sample]:
         """Return `system_profile[]`; `t_ms` counts from the start of the first profiler."""
-        samples: list[dict[str, Any]] = []
+        samples: list[Sample] = []
         for line in self.timelines:
             later = line.about["wall_ns"] - self.timelines[0].about["wall_ns"]
             samples += line.samples(line.about["perf_ns"] - later)
@@ -219,11 +220,5 @@ def facts(profile: Profile, total: Energy) -> dict[str, Any]:
             "loops": loops,
         },
         "probes": list(last.get("probes", ())),
-        "notes": _notes(lines),
+        "notes": [*{(n["code"], n["field"]): n for line in lines for n in line.notes}.values()],
     }
-
-
-def _notes(lines: Sequence[Timeline]) -> list[dict[str, str]]:
-    """Return all notes, each once."""
-    notes = {(n["code"], n["field"]): n for line in lines for n in line.notes}
-    return list(notes.values())

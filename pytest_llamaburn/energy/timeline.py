@@ -10,7 +10,7 @@ from bisect import bisect_left, bisect_right
 from functools import cached_property
 from itertools import pairwise
 from statistics import median
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple, NotRequired, TypedDict
 
 from pytest_llamaburn.energy import integrate as energy
 from pytest_llamaburn.energy.integrate import Energy, Points, Source
@@ -20,14 +20,6 @@ if TYPE_CHECKING:
 
 HOST = "host"
 SERVER = "server"  # the device id of readings that list the devices the server uses
-GPU_VALUES = (
-    *("util_pct", "vram_used_mb", "vram_total_mb", "power_w"),
-    *("power_limit_w", "temp_c", "temp_mem_c", "clock_mhz"),
-)
-HOST_VALUES = (
-    *("cpu_pct", "ram_used_mb", "server_cpu_pct", "server_rss_mb"),
-    *("client_cpu_pct", "client_rss_mb"),
-)
 SENSOR_ERRORS = {
     "nvidia": "± 5 to 7 % (the board's sensor compared with a meter)",
     "apple": "unknown: the chip's own model estimates it",
@@ -50,6 +42,50 @@ _PAUSE_NS = 10**9
 Reading = tuple[
     str, int, float, dict[str, float]
 ]  # device, time in ns, duration of the read in ms, values
+
+
+class Device(TypedDict):
+    """A device that a provider found; `covered_by` is the device whose sensor covers it."""
+
+    id: str
+    name: str | None
+    vendor: str
+    scope: str
+    power_kind: str | None
+    integrated: bool
+    covered_by: NotRequired[str | None]
+
+
+class GpuSample(TypedDict):
+    """What was last read of a GPU; None for what was not, or not lately."""
+
+    id: str
+    util_pct: float | None
+    vram_used_mb: float | None
+    vram_total_mb: float | None
+    power_w: float | None
+    power_limit_w: float | None
+    temp_c: float | None
+    temp_mem_c: float | None
+    clock_mhz: float | None
+
+
+class Sample(TypedDict):
+    """A moment at which the host was read, as `system_profile[]` of result files has it.
+
+    `active` requests were in flight; `phase` names what the run did.
+    """
+
+    t_ms: float
+    phase: str
+    active: int
+    cpu_pct: float | None
+    ram_used_mb: float | None
+    server_cpu_pct: float | None
+    server_rss_mb: float | None
+    client_cpu_pct: float | None
+    client_rss_mb: float | None
+    gpus: list[GpuSample]
 
 
 class Window(NamedTuple):
@@ -98,12 +134,12 @@ class Timeline:
         return max((readings[-1][1] for readings in self._by_device.values()), default=0)
 
     @property
-    def devices(self) -> list[dict[str, Any]]:
+    def devices(self) -> list[Device]:
         """The devices that the providers found."""
         return list(self.about.get("devices", ()))
 
     @property
-    def counted(self) -> list[dict[str, Any]]:
+    def counted(self) -> list[Device]:
         """The devices whose energy counts."""
         return [device for device in self.devices if self.standing[device["id"]] is None]
 
@@ -132,7 +168,7 @@ class Timeline:
             reasons |= dict.fromkeys(gone, "low_coverage")
         return reasons
 
-    def _set_aside(self, device: Mapping[str, Any]) -> str | None:
+    def _set_aside(self, device: Device) -> str | None:
         """Return why a device is excluded (the user or the server uses others), or None."""
         chosen = self.about.get("chosen")
         if chosen:
@@ -222,7 +258,7 @@ class Timeline:
         moments = [t for curve in curves for t in curve.inside(start, end)]
         return median(sum(c.watts(t) for c in curves) for t in moments) if moments else None
 
-    def samples(self, origin_ns: int) -> Iterator[dict[str, Any]]:
+    def samples(self, origin_ns: int) -> Iterator[Sample]:
         """Yield `system_profile[]`: one entry per reading of the host."""
         gpus = [d for d in self.devices if d["scope"] != "cpu_package"]
         for _, t_ns, _, values in self._by_device.get(HOST, ()):
@@ -231,7 +267,12 @@ class Timeline:
                 "t_ms": (t_ns - origin_ns) / 1e6,
                 "phase": phase,
                 "active": active,
-                **{name: values.get(name) for name in HOST_VALUES},
+                "cpu_pct": values.get("cpu_pct"),
+                "ram_used_mb": values.get("ram_used_mb"),
+                "server_cpu_pct": values.get("server_cpu_pct"),
+                "server_rss_mb": values.get("server_rss_mb"),
+                "client_cpu_pct": values.get("client_cpu_pct"),
+                "client_rss_mb": values.get("client_rss_mb"),
                 "gpus": [self._latest(gpu["id"], t_ns) for gpu in gpus],
             }
 
@@ -254,13 +295,23 @@ class Timeline:
         by_send = sorted(self.requests, key=lambda request: request.sent_ns)
         return by_send, sorted(request.end_ns for request in self.requests)
 
-    def _latest(self, device: str, t_ns: int) -> dict[str, Any]:
+    def _latest(self, device: str, t_ns: int) -> GpuSample:
         """Return a device's last reading; its values are None if it is too old."""
         readings = self._by_device.get(device, [])
         index = bisect_right(readings, t_ns, key=lambda reading: reading[1]) - 1
         fresh = index >= 0 and t_ns - readings[index][1] <= self._patience_ns(device)
         values = readings[index][3] if fresh else {}
-        return {"id": device, **{name: values.get(name) for name in GPU_VALUES}}
+        return {
+            "id": device,
+            "util_pct": values.get("util_pct"),
+            "vram_used_mb": values.get("vram_used_mb"),
+            "vram_total_mb": values.get("vram_total_mb"),
+            "power_w": values.get("power_w"),
+            "power_limit_w": values.get("power_limit_w"),
+            "temp_c": values.get("temp_c"),
+            "temp_mem_c": values.get("temp_mem_c"),
+            "clock_mhz": values.get("clock_mhz"),
+        }
 
     def _patience_ns(self, device: str) -> float:
         times = [reading[1] for reading in self._by_device[device]]
@@ -281,13 +332,13 @@ class Timeline:
         self.notes.append({"code": code, "field": field, "message": message})
 
 
-def _of_one_scope(devices: Sequence[dict[str, Any]]) -> Sequence[dict[str, Any]]:
+def _of_one_scope(devices: Sequence[Device]) -> Sequence[Device]:
     """Return the discrete GPU boards, else all devices but processor packages, else all."""
     boards = [d for d in devices if d["scope"] == "gpu_board" and not d["integrated"]]
     return boards or [d for d in devices if d["scope"] != "cpu_package"] or devices
 
 
-def _die_of(device: Mapping[str, Any]) -> str:
+def _die_of(device: Device) -> str:
     """Return the device whose sensor covers this one; empty if it has its own sensor."""
     return device.get("covered_by") or ""
 

@@ -10,6 +10,8 @@ from pytest_llamaburn.energy.timeline import NOT_COUNTED
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+Document = dict[str, Any]  # a result file, or a part of it
+
 _SCOPES = {"gpu_board": "GPU board", "soc": "whole chip", "cpu_package": "CPU package"}
 
 
@@ -23,7 +25,7 @@ def digits(value: float, like: float | None = None) -> str:
     return f"{round(value, 2 - size):,.{max(0, 2 - size)}f}"
 
 
-def notes(document: dict[str, Any]) -> Iterator[str]:
+def notes(document: Document) -> Iterator[str]:
     """Yield the energy and the cost of a run, if known, and the devices that were measured."""
     totals, telemetry = document["results"]["totals"], document["telemetry"]
     if totals.get("energy_wh") is None:
@@ -45,7 +47,16 @@ def notes(document: dict[str, Any]) -> Iterator[str]:
     yield from _cost(document["results"]["cost"])
 
 
-def _counted(telemetry: dict[str, Any]) -> Iterator[str]:
+def source(telemetry: Document) -> Iterator[str]:
+    """Yield which sensor the energy of levels is from, its error, and which devices count."""
+    yield (
+        f"energy of the {_SCOPES[telemetry['scope']]} only, from "
+        f"{telemetry['provider']}; its error: {telemetry['sensor_error']}"
+    )
+    yield from _counted(telemetry)
+
+
+def _counted(telemetry: Document) -> Iterator[str]:
     """Yield the devices whose energy is counted, and the others with their reasons."""
     left_out = telemetry.get("not_counted", ())
     if left_out or len(telemetry["counted"]) > 1:
@@ -55,7 +66,7 @@ def _counted(telemetry: dict[str, Any]) -> Iterator[str]:
         yield f"not counted: {_device(device['device'], names)}: {NOT_COUNTED[device['reason']]}"
 
 
-def of(document: dict[str, Any]) -> str | None:
+def of(document: Document) -> str | None:
     """Return the ids of the counted devices, joined with commas, or None."""
     return ", ".join(document["telemetry"].get("counted", ())) or None
 
@@ -64,7 +75,7 @@ def _device(own_id: str, names: dict[str, str | None]) -> str:
     return " ".join(filter(None, (names[own_id], own_id)))
 
 
-def _cost(cost: dict[str, Any]) -> Iterator[str]:
+def _cost(cost: Document) -> Iterator[str]:
     if cost["cost_per_run"] is None:
         return
     parts = {
@@ -82,22 +93,3 @@ def _cost(cost: dict[str, Any]) -> Iterator[str]:
 
 def _money(amount: float, currency: str) -> str:
     return f"{currency}{digits(amount)}" if len(currency) == 1 else f"{digits(amount)} {currency}"
-
-
-def levels(document: dict[str, Any]) -> Iterator[str]:
-    """Yield the energy of each level of a stress run, if known."""
-    known = [level for level in document["results"]["levels"] if level.get("energy_wh") is not None]
-    for level in known:
-        at = level["rate"] if level.get("concurrency") is None else level["concurrency"]
-        unit = "requests/s" if level.get("concurrency") is None else "clients"
-        token = level["joules_per_output_token"]
-        each = f", {digits(token)} J per output token" if token is not None else ""
-        watts = digits(level["power_draw_watts"])
-        yield f"{at:.3g} {unit}: {digits(level['energy_wh'])} Wh, {watts} W mean{each}"
-    if known:
-        telemetry = document["telemetry"]
-        yield (
-            f"energy of the {_SCOPES[telemetry['scope']]} only, from "
-            f"{telemetry['provider']}; its error: {telemetry['sensor_error']}"
-        )
-        yield from _counted(telemetry)

@@ -64,6 +64,6 @@ class Results:
         return self.totals.succeeded, max(self.totals.requests, self.totals.planned or 0)
 
     @property
-    def marks(self) -> dict[str, float]:
+    def scores(self) -> dict[str, float]:
         """Means of scores by name; without those that have none."""
         return {}

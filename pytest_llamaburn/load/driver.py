@@ -19,16 +19,16 @@ if TYPE_CHECKING:
     from pytest_llamaburn.backends._http import Wire
     from pytest_llamaburn.trace import Trace
 
-Request = TypeVar("Request")
+Item = TypeVar("Item")
 _LEAD_NS = 50_000_000  # a scheduled request's connection is opened this long before it is due
 
 
 async def closed_loop(
-    requests: Iterable[Request],
+    requests: Iterable[Item],
     clients: int,
     open_wire: Callable[[], Wire],
-    send: Callable[[Wire, Request], Awaitable[Trace]],
-    done: Callable[[Request, Trace], None],
+    send: Callable[[Wire, Item], Awaitable[Trace]],
+    done: Callable[[Item, Trace], None],
     pause: Callable[[bool], Awaitable[None]] | None = None,
 ) -> None:
     """Send all requests with this many clients; call `done` for each when it ends.
@@ -54,10 +54,10 @@ async def closed_loop(
 
 
 async def open_loop(
-    requests: Iterable[tuple[int, Request]],
+    requests: Iterable[tuple[int, Item]],
     open_wire: Callable[[], Wire],
-    send: Callable[[Wire, Request], Awaitable[Trace]],
-    done: Callable[[Request, Trace], None],
+    send: Callable[[Wire, Item], Awaitable[Trace]],
+    done: Callable[[Item, Trace], None],
 ) -> None:
     """Send each request when it is due, on a connection opened before; call `done` when it ends.
 
@@ -66,7 +66,7 @@ async def open_loop(
     """
     idle: list[Wire] = []
 
-    async def arrival(due_ns: int, request: Request) -> None:
+    async def arrival(due_ns: int, request: Item) -> None:
         wire = idle.pop() if idle else open_wire()
         try:
             with suppress(OSError, TimeoutError):  # `send` tries again and reports the failure

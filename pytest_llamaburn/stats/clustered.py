@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from pytest_llamaburn.stats import samples
+
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
@@ -36,3 +38,8 @@ def design_effect(runs: Sequence[Flags], most: int | None = None) -> float:
             break
         total += 2 * rho
     return total
+
+
+def interval(share: float, n: float, z: float = Z) -> tuple[float, float]:
+    """Return Wilson's interval of a share over an effective number of requests."""
+    return samples.wilson_interval(share, n, z)

@@ -57,16 +57,6 @@ class Interval(NamedTuple):
     high: float
 
 
-def label(index: int) -> str:
-    """Return the label of a file in a comparison, by its index: A to Z, then AA, AB."""
-    text = ""
-    index += 1
-    while index:
-        index, rest = divmod(index - 1, 26)
-        text = chr(ord("A") + rest) + text
-    return text
-
-
 def variance(values: Sequence[float]) -> float:
     """Return the variance of a sample, 50 times as fast as `statistics.variance`.
 

@@ -158,12 +158,12 @@ def rising(values: Sequence[float], weights: Sequence[float]) -> list[float]:
 
 def wilson(hits: float, n: int) -> list[float] | None:
     """Return the 95 % interval of a share by Wilson's score, or None for n = 0."""
-    return [*share_interval(hits / n, n)] if n else None
+    return [*wilson_interval(hits / n, n, 1.959963984540054)] if n else None
 
 
-def share_interval(share: float, n: float, z: float = _Z95) -> tuple[float, float]:
-    """Return Wilson's score interval of a share over a (perhaps effective) number of values."""
-    z2 = z**2
+def wilson_interval(share: float, n: float, z: float) -> tuple[float, float]:
+    """Return the interval of a share over n samples by Wilson's score, z standard errors wide."""
+    z2 = z * z
     middle = (share + z2 / (2 * n)) / (1 + z2 / n)
     half = z * math.sqrt(share * (1 - share) / n + z2 / (4 * n * n)) / (1 + z2 / n)
     return max(0.0, middle - half), min(1.0, middle + half)

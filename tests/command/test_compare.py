@@ -167,15 +167,6 @@ def test_wrong_words_exit_four_and_write_nothing(
     assert not (tmp_path / "results" / "comparisons").exists()
 
 
-def test_comparisons_are_not_compared(
-    pair: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    main(["compare", *pair])
-    (path,) = (tmp_path / "results" / "comparisons").iterdir()
-    assert main(["compare", pair[0], str(path)]) == 4
-    assert "is no benchmark: its schema is llamaburn/comparison" in capsys.readouterr().err
-
-
 def test_noise_is_learnt_from_the_results_directory(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -71,9 +71,9 @@ def examine(*args: str, cwd: Path, check: int | None = 0, **env: str) -> dict[st
     return found
 
 
-def scene(seen: _look.Look | None = None, facts: Any = None, **values: Any) -> doctor.Scene:
+def scene(seen: _look.Look | None = None, facts: Any = None, **values: Any) -> doctor.Context:
     """Return what checks look at; `facts` replaces those about this machine."""
-    made = doctor.Scene(checked(**values), {}, seen or _look.Look(why={"server": "none. There."}))
+    made = doctor.Context(checked(**values), {}, seen or _look.Look(why={"server": "none. There."}))
     if facts is not None:
         made.__dict__["facts"] = facts
     return made
@@ -107,14 +107,14 @@ def test_llama_cpp_says_its_slots(tmp_path: Path) -> None:
         found = examine(f"--host={server.host}", cwd=tmp_path)
     assert found["server.kind"]["finding"] == "llama.cpp b0-unknown"
     assert found["server.slots"]["finding"].startswith("1:")
-    assert found["model.present"]["finding"] == "no model is named; the server has 1"
+    assert found["model.present"]["finding"] == "no model given; the server has 1"
     assert found["model.on_gpu"]["finding"].startswith("unknown")
 
 
 def test_other_kinds_of_servers_do_not_say_their_slots(tmp_path: Path) -> None:
     with ScriptedServer(LlamaCppFacade(server="uvicorn", owner="vllm")) as server:
         found = examine(f"--host={server.host}", cwd=tmp_path)
-    assert found["server.kind"]["finding"] == "vllm (version not said)"
+    assert found["server.kind"]["finding"] == "vllm (version unknown)"
     assert found["server.slots"]["finding"] == "unknown: this kind of server does not say"
 
 
@@ -159,8 +159,8 @@ def test_server_that_refuses_is_reachable_and_of_no_known_kind(tmp_path: Path) -
 
 
 def test_silence_at_the_default_address_is_a_warning() -> None:
-    fix = "Start it (ollama serve), name another with --host, or use --backend embedded."
-    assert doctor.server_reachable(scene()) == doctor.Verdict("warn", "none", fix)
+    fix = "Start it (ollama serve), choose another with --host, or use --backend embedded."
+    assert doctor.server_reachable(scene()) == doctor.CheckResult("warn", "none", fix)
 
 
 @pytest.mark.parametrize(
@@ -207,7 +207,11 @@ def test_governor_other_than_performance_is_a_warning(governor: str | None, leve
     [
         ({"cpus_allowed": 2}, "ok", "none: 2 cores, 25.3 GB"),
         ({"cpus_allowed": 1, "ram_limit_mb": 512}, "ok", "1 of 2 cores, 512 MB of 25.3 GB"),
-        ({"cpu_quota": 0.5}, "warn", "0.5 of 2 cores, 25.3 GB: a quota pauses what measures"),
+        (
+            {"cpu_quota": 0.5},
+            "warn",
+            "0.5 of 2 cores, 25.3 GB: a quota pauses the measuring process",
+        ),
     ],
 )
 def test_limits_of_a_container_are_told(limits: Any, level: str, finding: str) -> None:
@@ -327,12 +331,12 @@ def test_container_without_a_server_is_told_where_the_host_is(
 def test_container_that_reaches_its_server_is_well(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(socket, "getaddrinfo", resolves)
     verdict = doctor.container(scene(_look.Look(server=OLLAMA), {"container": True}))
-    assert verdict == doctor.Verdict("ok", "in a container; host.docker.internal resolves")
+    assert verdict == doctor.CheckResult("ok", "in a container; host.docker.internal resolves")
 
 
 def test_outside_a_container_nothing_is_said() -> None:
     verdict = doctor.container(scene(facts={"container": False}))
-    assert verdict == doctor.Verdict("ok", "not in a container")
+    assert verdict == doctor.CheckResult("ok", "not in a container")
 
 
 def distribution(*needs: str) -> Callable[[str], metadata.PackageMetadata]:
@@ -394,7 +398,7 @@ def test_sensor_that_only_root_may_read_is_a_warning(
 def test_check_that_breaks_leaves_the_others_alone(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    def broken(_: doctor.Scene) -> doctor.Verdict:
+    def broken(_: doctor.Context) -> doctor.CheckResult:
         raise ZeroDivisionError("by nothing")
 
     monkeypatch.setitem(doctor.CHECKS, "disk.free", broken)

@@ -15,7 +15,8 @@ from exams import eval_set, evals_in, question
 from real_ollama import MODEL, RealOllama, require
 from scripted import settings_for
 
-from pytest_llamaburn.backends.ollama import Backend, Client
+from pytest_llamaburn.backends._ollama_client import Client
+from pytest_llamaburn.backends.ollama import Backend
 from pytest_llamaburn.store import results
 
 if TYPE_CHECKING:

@@ -238,6 +238,15 @@ def test_live_shows_how_a_load_goes_and_counts_no_request_for_it() -> None:
     shown.close()
 
 
+def test_live_names_one_client_in_the_singular() -> None:
+    stream = io.StringIO()
+    shown = Live(stream)
+    shown.plan(2)
+    shown.load(Event(stage="sending", clients=1, in_flight=1, requests_per_sec=2, failed=0))
+    assert "1 client: 1 in flight" in stream.getvalue()
+    shown.close()
+
+
 def test_none_writes_nothing(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
     with (tmp_path / "stream").open("w+b") as stream:
         shown = make("none", stream.fileno())

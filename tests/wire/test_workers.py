@@ -6,10 +6,10 @@ import asyncio
 import json
 import subprocess
 import sys
-from dataclasses import asdict
 from time import perf_counter_ns
 from typing import TYPE_CHECKING, Any, cast
 
+import msgspec
 import psutil
 import pytest
 from scripted import OllamaFacade, ScriptedServer
@@ -21,9 +21,9 @@ from pytest_llamaburn.datasets import Prompt
 from pytest_llamaburn.errors import LlamaBurnError
 from pytest_llamaburn.kinds.stress.settings import Stress
 from pytest_llamaburn.load import rows
-from pytest_llamaburn.load.sender import Place
+from pytest_llamaburn.load.sender import RequestRange
 from pytest_llamaburn.load.step import CLIENTS, RATE, Step
-from pytest_llamaburn.load.workers import Crew
+from pytest_llamaburn.load.workers import Setup, Task, Workers
 from pytest_llamaburn.settings import model_of
 
 if TYPE_CHECKING:
@@ -52,21 +52,21 @@ def backend(host: str, kind: type[Backend] = openai.Backend, **asked: Any) -> Ba
 def led(
     folder: Path,
     host: str,
-    work: Callable[[Crew], Awaitable[None]],
-    workers: int = 2,
+    work: Callable[[Workers], Awaitable[None]],
+    count: int = 2,
     kind: type[Backend] = openai.Backend,
     **asked: Any,
 ) -> list[tuple[int, int]]:
     """Lead some workers through some work; return the (step, number) of each request."""
 
     async def main() -> None:
-        crew = Crew(backend(host, kind, **asked), MODEL, PROMPTS)
-        await crew.start(workers, folder, "main-0")
+        workers = Workers(backend(host, kind, **asked), MODEL, PROMPTS)
+        await workers.start(count, folder, "main-0")
         try:
-            await asyncio.wait_for(work(crew), LIMIT_S)
+            await asyncio.wait_for(work(workers), LIMIT_S)
         finally:
-            await asyncio.wait_for(crew.close(), LIMIT_S)
-        assert all(process.returncode is not None for process in crew._workers)
+            await asyncio.wait_for(workers.close(), LIMIT_S)
+        assert all(process.returncode is not None for process in workers._workers)
 
     asyncio.run(main())
     return sorted((row.step, row.number) for row in rows.read(folder))
@@ -76,11 +76,11 @@ def led(
 def test_each_request_is_sent_by_exactly_one_of_the_workers(
     unit: str, level: float, tmp_path: Path
 ) -> None:
-    async def work(crew: Crew) -> None:
-        health = await crew.send(Step(level, unit, 9), Place(1), perf_counter_ns())
+    async def work(workers: Workers) -> None:
+        health = await workers.send(Step(level, unit, 9), RequestRange(1), perf_counter_ns())
         assert health.wall_s > 0
-        assert crew.counts["done"] == len(crew.recent_ms) == 9
-        assert not crew.gone
+        assert workers.counts["done"] == len(workers.recent_ms) == 9
+        assert not workers.gone
 
     with SlotServer(4, quick) as server:
         found = led(tmp_path, server.host, work)
@@ -89,9 +89,9 @@ def test_each_request_is_sent_by_exactly_one_of_the_workers(
 
 
 def test_workers_speak_the_dialect_of_the_one_that_leads_them(tmp_path: Path) -> None:
-    async def work(crew: Crew) -> None:
-        await crew.send(Step(2, CLIENTS, 4), Place(1), perf_counter_ns())
-        assert (crew.counts["done"], crew.counts["failed"]) == (4, 0)
+    async def work(workers: Workers) -> None:
+        await workers.send(Step(2, CLIENTS, 4), RequestRange(1), perf_counter_ns())
+        assert (workers.counts["done"], workers.counts["failed"]) == (4, 0)
 
     with ScriptedServer(OllamaFacade()) as server:
         led(tmp_path, server.host, work, kind=ollama.Backend)
@@ -101,9 +101,9 @@ def test_workers_speak_the_dialect_of_the_one_that_leads_them(tmp_path: Path) ->
 def test_a_worker_without_a_client_sends_nothing_and_those_that_stay_are_left(
     tmp_path: Path,
 ) -> None:
-    async def work(crew: Crew) -> None:
-        await crew.send(Step(1, CLIENTS, 3, stays=True), Place(1), perf_counter_ns())
-        await crew.leave()
+    async def work(workers: Workers) -> None:
+        await workers.send(Step(1, CLIENTS, 3, hold_open=True), RequestRange(1), perf_counter_ns())
+        await workers.leave()
 
     with SlotServer(4, quick) as server:
         found = led(tmp_path, server.host, work)
@@ -112,9 +112,9 @@ def test_a_worker_without_a_client_sends_nothing_and_those_that_stay_are_left(
 
 
 def test_workers_tell_when_there_is_no_server_any_more(tmp_path: Path) -> None:
-    async def work(crew: Crew) -> None:
-        await crew.send(Step(2, CLIENTS, 200), Place(1), perf_counter_ns())
-        assert crew.gone
+    async def work(workers: Workers) -> None:
+        await workers.send(Step(2, CLIENTS, 200), RequestRange(1), perf_counter_ns())
+        assert workers.gone
 
     with SlotServer(1, quick) as server:
         host = server.host
@@ -122,57 +122,57 @@ def test_workers_tell_when_there_is_no_server_any_more(tmp_path: Path) -> None:
 
 
 def test_a_worker_may_say_more_at_once_than_a_pipe_holds(tmp_path: Path) -> None:
-    async def work(crew: Crew) -> None:
+    async def work(workers: Workers) -> None:
         with pytest.raises(LlamaBurnError, match="x' is refused"):
-            await crew.send(Step(1, CLIENTS, 3), Place(1), perf_counter_ns())
+            await workers.send(Step(1, CLIENTS, 3), RequestRange(1), perf_counter_ns())
 
     led(tmp_path, "http://127.0.0.1:9", work, think_time="x" * 100_000)
 
 
 def test_what_a_worker_cannot_do_is_told_in_its_own_sentence(tmp_path: Path) -> None:
-    async def work(crew: Crew) -> None:
+    async def work(workers: Workers) -> None:
         with pytest.raises(LlamaBurnError, match=r"a schedule at 0\.0 requests/s"):
-            await crew.send(Step(0.0, RATE, 3), Place(1), perf_counter_ns())
+            await workers.send(Step(0.0, RATE, 3), RequestRange(1), perf_counter_ns())
 
-    assert led(tmp_path, "http://127.0.0.1:9", work, workers=1) == []
+    assert led(tmp_path, "http://127.0.0.1:9", work, count=1) == []
 
 
 def test_a_worker_that_ends_by_itself_is_told(tmp_path: Path) -> None:
-    async def work(crew: Crew) -> None:
-        crew._workers[0].kill()
-        await crew._workers[0].wait()
+    async def work(workers: Workers) -> None:
+        workers._workers[0].kill()
+        await workers._workers[0].wait()
         with pytest.raises((LlamaBurnError, OSError)):
-            await crew.leave()
+            await workers.leave()
 
-    assert led(tmp_path, "http://127.0.0.1:9", work, workers=1) == []
+    assert led(tmp_path, "http://127.0.0.1:9", work, count=1) == []
 
 
 def test_a_worker_that_is_killed_in_the_middle_of_a_step_ends_it(tmp_path: Path) -> None:
-    async def work(crew: Crew) -> None:
-        sending = asyncio.create_task(send(crew))
-        while not crew.counts["in_flight"]:  # noqa: ASYNC110 - they tell twice a second
+    async def work(workers: Workers) -> None:
+        sending = asyncio.create_task(send(workers))
+        while not workers.counts["in_flight"]:  # noqa: ASYNC110 - they tell twice a second
             await asyncio.sleep(0.05)
-        crew._workers[0].kill()
+        workers._workers[0].kill()
         with pytest.raises(LlamaBurnError, match="a sending process ended with -9"):
             await sending
 
-    async def send(crew: Crew) -> None:
-        await crew.send(Step(1, CLIENTS, 4), Place(1), perf_counter_ns())
+    async def send(workers: Workers) -> None:
+        await workers.send(Step(1, CLIENTS, 4), RequestRange(1), perf_counter_ns())
 
     with SlotServer(4, never) as server:
-        assert led(tmp_path, server.host, work, workers=1) == []
+        assert led(tmp_path, server.host, work, count=1) == []
 
 
 def test_closing_in_the_middle_of_a_step_ends_the_workers(tmp_path: Path) -> None:
-    async def work(crew: Crew) -> None:
-        sending = asyncio.create_task(send(crew))
-        while not crew.counts["in_flight"]:  # noqa: ASYNC110 - they tell twice a second
+    async def work(workers: Workers) -> None:
+        sending = asyncio.create_task(send(workers))
+        while not workers.counts["in_flight"]:  # noqa: ASYNC110 - they tell twice a second
             await asyncio.sleep(0.05)
         sending.cancel()
         await asyncio.wait({sending})
 
-    async def send(crew: Crew) -> None:
-        await crew.send(Step(2, CLIENTS, 4), Place(1), perf_counter_ns())
+    async def send(workers: Workers) -> None:
+        await workers.send(Step(2, CLIENTS, 4), RequestRange(1), perf_counter_ns())
 
     with SlotServer(4, never) as server:
         assert led(tmp_path, server.host, work) == []
@@ -180,7 +180,7 @@ def test_closing_in_the_middle_of_a_step_ends_the_workers(tmp_path: Path) -> Non
 
 def test_a_worker_whose_leader_is_killed_ends(tmp_path: Path) -> None:
     with SlotServer(4, never) as server:
-        told = worker_told(tmp_path, server.host)
+        told = messages(tmp_path, server.host)
         leader = subprocess.Popen(
             [sys.executable, "-c", LEADER, json.dumps(told)], stdout=subprocess.PIPE, text=True
         )
@@ -208,18 +208,10 @@ worker.wait()
 """
 
 
-def worker_told(folder: Path, host: str) -> list[dict[str, Any]]:
+def messages(folder: Path, host: str) -> list[Any]:
     """Return what a leader tells a worker at first and for its first step."""
     own = backend(host)
-    step, place = Step(2, CLIENTS, 4), Place(1)
-    return [
-        {
-            **own.connection_info(),
-            "settings": own.settings.model_dump(mode="json"),  # type: ignore[attr-defined]
-            "model": asdict(MODEL),
-            "prompts": PROMPTS,
-            "folder": str(folder),
-            "worker": "main-0-0",
-        },
-        {"step": step, "place": place, "start": perf_counter_ns(), "limits": own.deadlines},
-    ]
+    settings = own.settings.model_dump(mode="json")  # type: ignore[attr-defined]
+    setup = Setup(own.connection_info(), settings, MODEL, [*PROMPTS], str(folder), "main-0-0")
+    task = Task(Step(2, CLIENTS, 4), RequestRange(1), perf_counter_ns(), own.deadlines)
+    return [msgspec.to_builtins(message) for message in (setup, task)]
