@@ -67,6 +67,7 @@ class Harness:
         self.mixed = False
         self.shows_tables = True
         self.gated = False
+        self.broken_gates: list[str] = []
         self.annotations: list[str] = []
         self._stderr: int | None = None
         self._closing = ExitStack()
@@ -239,6 +240,7 @@ class Harness:
         self.exit_code = ResultsError.exit_code
 
     def _judge(self, path: Path) -> None:
+        from pytest_llamaburn import gates
         from pytest_llamaburn.store import results
 
         document = results.load(path)
@@ -250,7 +252,9 @@ class Harness:
         if not found["totals"]["succeeded"] and self.exit_code in (0, StoppedError.exit_code):
             self.failures.append("nothing was measured: no request succeeded")
             self.exit_code = NothingMeasuredError.exit_code
-        self.gated |= any(gate["verdict"] != "pass" for gate in found["gates"])
+        broken = [gate for gate in found["gates"] if gate["verdict"] != "pass"]
+        self.broken_gates += [f"gate {gates.sentence(gate)}" for gate in broken]
+        self.gated |= bool(broken)
 
     def _compare(self, path: Path) -> None:
         """Compare a new file with the baseline of its kind, if one is named."""

@@ -403,8 +403,8 @@ class Display(Settings):
 
     output: tuple[str, ...] = opt(
         (),
-        "format of the output: table, json, jsonl, csv or markdown; or a file with the suffix of a "
-        "format; repeatable",
+        "format of the output: table, json, jsonl, csv, markdown, html or benchstat; or a file "
+        "whose suffix names one; repeatable",
         short="-o",
         record=False,
         path=True,

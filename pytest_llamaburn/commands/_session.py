@@ -64,6 +64,8 @@ def run(arguments: argparse.Namespace, kind: RunKind) -> int:
         outcome, code = _pytest(kind, [*suite, f"--{PREFIX}progress={display.progress}"])
         if outcome.paths:
             _show(outcome, display)
+        if display.output and "table" not in display.output:
+            _tell_gates(outcome)
     return code
 
 
@@ -79,6 +81,12 @@ def _show(outcome: Outcome, display: Display) -> None:
     finally:  # where the tables are lost, what was measured is not
         for path in (*outcome.paths, *outcome.comparisons):
             print(f"wrote {path}", file=sys.stderr)
+
+
+def _tell_gates(outcome: Outcome) -> None:
+    """Print the gates that did not pass: no table on the screen shows them."""
+    for line in outcome.broken_gates:
+        print(f"llamaburn: {line}", file=sys.stderr)
 
 
 def _refuse_nowhere() -> None:
@@ -164,6 +172,7 @@ class Outcome:
         self.comparisons: list[Path] = []
         self.failures: list[str] = []
         self.annotations: list[str] = []
+        self.broken_gates: list[str] = []
         self.bugs: list[str] = []
         self.interrupted = False
 
@@ -185,6 +194,7 @@ class Outcome:
         self.paths, self.failures = harness.paths, harness.failures
         self.comparisons = harness.comparisons
         self.annotations = harness.annotations
+        self.broken_gates = harness.broken_gates
 
 
 @contextlib.contextmanager

@@ -157,7 +157,10 @@ def _recover(results_dir: Path, names: list[str], display: Display) -> int:  # n
     bad = 0
     for remark in () if names else resume.left_alone(results_dir):
         print(f"llamaburn: {remark}", file=sys.stderr)
-    for name in names or resume.unfiled(results_dir):
+    unfiled = names or resume.unfiled(results_dir)
+    if not unfiled:
+        print("no run was left unfinished", file=sys.stderr)
+    for name in unfiled:
         try:
             run_id = resume.header_of(results_dir, name)["run_id"]
             _check_journal(results_dir, run_id)

@@ -166,7 +166,8 @@ def wilson_interval(share: float, n: float, z: float) -> tuple[float, float]:
     z2 = z * z
     middle = (share + z2 / (2 * n)) / (1 + z2 / n)
     half = z * math.sqrt(share * (1 - share) / n + z2 / (4 * n * n)) / (1 + z2 / n)
-    return max(0.0, middle - half), min(1.0, middle + half)
+    low = 0.0 if share == 0 else max(0.0, middle - half)  # exact, without rounding errors
+    return low, 1.0 if share == 1 else min(1.0, middle + half)
 
 
 def outliers(values: Sequence[float], iqrs: float) -> list[float]:

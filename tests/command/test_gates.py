@@ -50,6 +50,18 @@ def test_gate_that_holds_passes_and_is_in_the_file(tmp_path: Path) -> None:
     assert verdict["margin"] == pytest.approx(60_000 - verdict["value"])
 
 
+@pytest.mark.parametrize("forms", [("-o", "rows.csv"), ("-o", "json")])
+def test_gate_that_fails_is_told_where_no_table_shows_it(
+    forms: tuple[str, ...], tmp_path: Path
+) -> None:
+    gates = ("--threshold=osl.mean>9", "--threshold=ttft_ms.mean<60s")
+    with ScriptedServer(OllamaFacade(token_s=0.002)) as server:
+        args = ("benchmark", "tiny", f"--host={server.host}", *gates, *forms)
+        done = llamaburn(*args, cwd=tmp_path, check=1)
+    assert "llamaburn: gate osl.mean>9: fail: 4" in done.stderr
+    assert "gate ttft_ms" not in done.stderr
+
+
 @pytest.mark.parametrize(
     ("gate", "verdict"),
     [("osl.mean>9", "fail"), ("ttft_ms.p99<60s", "undecided"), ("energy_wh<1", "undecided")],

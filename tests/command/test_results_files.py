@@ -149,6 +149,12 @@ def test_journal_whose_file_could_not_be_read_makes_none(tmp_path: Path) -> None
     made.write("request", **{**row(), "chunks": "many"})
     made.close()
     done = llamaburn("results", "recover", cwd=tmp_path, check=4)
-    assert "cannot be recovered: its journal is damaged: results.runs.0.chunks: input" in done.stderr
+    assert (
+        "cannot be recovered: its journal is damaged: results.runs.0.chunks: input" in done.stderr
+    )
     assert not list(tmp_path.glob("results/benchmarks/*"))
     assert (tmp_path / "results" / ".journal" / "a-run").exists()
+
+
+def test_recovering_nothing_is_said(tmp_path: Path) -> None:
+    assert llamaburn("results", "recover", cwd=tmp_path).stderr == "no run was left unfinished\n"

@@ -198,11 +198,12 @@ class BenchmarkRun(Run):
         """Return how long the planned requests may take, judging by the last warm-up request."""
         values = metrics.compute(self._last)[0] if self._last else {}
         first, gap = values.get("time_to_first_token_ms"), values.get("inter_token_latency_ms")
+        counted = f"{requests} request{'s' * (requests != 1)}"
         if first is None or gap is None:
-            return f"{requests} requests to {self.model.id}: no estimate without a good warm-up"
+            return f"{counted} to {self.model.id}: no estimate without a good warm-up"
         longest_s = (first + gap * self.settings.max_tokens) / 1000
         total_s = min(requests * longest_s, self.settings.budget or math.inf)
-        return f"{requests} requests to {self.model.id}: about {total_s:.0f} s"
+        return f"{counted} to {self.model.id}: about {total_s:.0f} s"
 
     def _row(self, request: TimedRequest, trace: Trace) -> dict[str, Any]:
         return {
