@@ -1,1 +1,1 @@
-"""Kinds of result files: one module each, with FOLDER, the model File and how one is built."""
+"""The kinds of result files: one package for each, which exports its `KIND`."""

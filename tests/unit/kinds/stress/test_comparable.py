@@ -402,8 +402,8 @@ def test_a_gate_passes_only_what_is_surely_no_worse_than_its_bound(tmp_path: Pat
     gates = ["requests_per_sec@8:-5%", "requests_per_sec:-5%", "requests_per_sec@8:-9.5%"]
     found = gated(now[0], now[1], earlier=tmp_path, gates=gates)
     holds = (
-        "the interval contains the bound: more earlier runs of the same load in the results directory "
-        "make it narrower"
+        "the interval contains the bound: more earlier runs of the same load in the results "
+        "directory make it narrower"
     )
     assert found == [("fail", None), ("fail", None), ("undecided", holds)]
     assert {one[0] for one in gated(now[0], now[2], earlier=tmp_path, gates=gates)} == {"pass"}
