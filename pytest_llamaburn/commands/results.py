@@ -24,13 +24,16 @@ def add(parser: argparse.ArgumentParser) -> None:
     """Declare the arguments."""
     parser.add_argument("action", choices=tuple(_ACTIONS))
     parser.add_argument(
-        "names", nargs="*", metavar="NAME", help="a kind to list; else the files or ids meant"
+        "names",
+        nargs="*",
+        metavar="NAME",
+        help="for list: the kind of files; for other actions: files or ids",
     )
     options.declare(parser.add_argument, Storage, Display)
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Do what the action says; return the exit code."""
+    """Do the action; return the exit code."""
     storage, _ = options.resolve(Storage, options.given(arguments, Storage))
     display, _ = options.resolve(Display, options.given(arguments, Display))
     action = _ACTIONS[arguments.action]
@@ -44,7 +47,7 @@ def _list(results_dir: Path, names: list[str], display: Display) -> int:
     known = sorted(results.folders().values())
     for name in names:
         if name not in known:
-            raise ResultsError(f"results list: '{name}' is no kind; known: {', '.join(known)}")
+            raise ResultsError(f"results list: kind '{name}' is unknown; known: {', '.join(known)}")
     for form in display.output:
         if form not in ("table", "json"):
             raise ResultsError(f"results list: -o {form} is refused: a list is a table or json")
@@ -87,7 +90,7 @@ def _show(results_dir: Path, names: list[str], display: Display) -> int:
 
 
 def _tell(paths: list[Path]) -> None:
-    """Print what a kind has besides its table, such as the answers of an eval."""
+    """Print the transcripts of files whose kind has them, such as the answers of an eval."""
     from pytest_llamaburn.store import results
 
     for path in paths:
@@ -114,18 +117,18 @@ def _validate(results_dir: Path, names: list[str], display: Display) -> int:  # 
 
 
 def _export(results_dir: Path, names: list[str], display: Display) -> int:
-    """Show into files only, each in the format its suffix names."""
+    """Write files, each in the format of its suffix."""
     from pytest_llamaburn import registry
 
     formats = registry.names("reports")
     if not display.output or not set(display.output).isdisjoint(formats):
-        raise ResultsError("results export: name the file to write, as in -o report.md")
+        raise ResultsError("results export: name the file to write, such as -o report.md")
     _show(results_dir, names, display)
     return 0
 
 
 def _remove(results_dir: Path, names: list[str], display: Display) -> int:  # noqa: ARG001
-    """Remove files of the results directory: all that are named, or none if one is not there."""
+    """Remove the named files of the results directory; none if one of them is not there."""
     if not names:
         raise ResultsError("results rm: name the files or ids to remove")
     for path in _own(results_dir, names):
@@ -138,7 +141,7 @@ def _remove(results_dir: Path, names: list[str], display: Display) -> int:  # no
 
 
 def _own(results_dir: Path, names: list[str]) -> list[Path]:
-    """Return the result files that names mean, each once; raises ResultsError for other files."""
+    """Return the named result files, each once; raises ResultsError for other files."""
     from pytest_llamaburn.store import results
 
     known = results.Finder(results_dir)
@@ -146,7 +149,7 @@ def _own(results_dir: Path, names: list[str]) -> list[Path]:
     found = {name: os.path.realpath(known.find(name)) for name in names}
     for name, path in found.items():
         if path not in own:
-            words = f"is no result file in {results_dir}: it is left alone"
+            words = f"is not a result file in {results_dir}: it is not removed"
             raise ResultsError(f"results rm: {name} {words}")
     return [own[path] for path in dict.fromkeys(found.values())]
 
@@ -162,18 +165,18 @@ def _recover(results_dir: Path, names: list[str], display: Display) -> int:  # n
             run_id = resume.header_of(results_dir, name)["run_id"]
             _check_journal(results_dir, run_id)
             path = finish.write_result(results_dir, run_id, tell=_complain)
-            print(path or f"{name} measured nothing and was not to")
+            print(path or f"{name} had nothing to measure")
         except Exception as err:  # noqa: BLE001 - a bad journal must not stop the others
             bad += 1
             ours = isinstance(err, LlamaBurnError)
             reason = err if ours else f"its journal is damaged ({type(err).__name__}: {err})"
-            told = sentence(f"run {name} is not recovered: {reason}")
-            print(f"llamaburn: {told}", file=sys.stderr)
+            message = sentence(f"run {name} is not recovered: {reason}")
+            print(f"llamaburn: {message}", file=sys.stderr)
     return 4 if bad else 0
 
 
 def _check_journal(results_dir: Path, run_id: str) -> None:
-    """Raise ResultsError where a run's journal would make a file that cannot be read again."""
+    """Raise ResultsError if a run's journal would make an invalid result file."""
     from pytest_llamaburn.store import journal, results
 
     record = journal.read(journal.directory(results_dir, run_id))

@@ -52,7 +52,7 @@ def test_what_is_no_result_of_this_directory_is_left_alone(
     done = llamaburn("results", "rm", kept.stem, name, cwd=tmp_path, check=4)
     assert (
         done.stderr
-        == f"llamaburn: results rm: {name} is no result file in results: it is left alone\n"
+        == f"llamaburn: results rm: {name} is not a result file in results: it is not removed\n"
     )
     assert (tmp_path / name).read_text() == "mine"
     assert files(tmp_path) == [kept.name]
@@ -114,7 +114,9 @@ def test_export_without_a_file_is_refused(
     flags: tuple[str, ...], kept: Path, tmp_path: Path
 ) -> None:
     done = llamaburn("results", "export", kept.stem, *flags, cwd=tmp_path, check=4)
-    assert done.stderr == "llamaburn: results export: name the file to write, as in -o report.md\n"
+    assert (
+        done.stderr == "llamaburn: results export: name the file to write, such as -o report.md\n"
+    )
     assert not (tmp_path / "a.md").exists()
 
 

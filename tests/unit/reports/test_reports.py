@@ -168,7 +168,7 @@ def test_a_table_shows_the_summary_s_numbers(tmp_path: Path) -> None:
 def test_enough_samples_certify_the_p95(tmp_path: Path) -> None:
     text = rendered("table", saved(tmp_path, rows(59)))
     assert not cells(text, "time to first token")[6].endswith("*")
-    assert "not certified" not in text
+    assert "too few for this p95" not in text
 
 
 def test_what_is_absent_is_a_dash_with_its_reason_below_and_never_a_zero(tmp_path: Path) -> None:
