@@ -104,14 +104,15 @@ def judge(request: pytest.FixtureRequest) -> Iterator[Callable[..., JudgeResult]
 @pytest.fixture(scope="session")
 def ollama_client(request: pytest.FixtureRequest) -> OllamaClient:
     """Return a blocking client of Ollama's API, without timing; `.aio` has the coroutines."""
-    from pytest_llamaburn.backends.ollama import Backend, Client
+    from pytest_llamaburn.backends._ollama_client import Client
+    from pytest_llamaburn.backends.ollama import Backend
 
     harness = request.config.stash[HARNESS]
     return OllamaClient(Client(Backend(harness.common)), harness.run)
 
 
 class OllamaClient:
-    """A blocking client with the methods of `backends.ollama.Client`.
+    """A blocking client with the methods of `backends._ollama_client.Client`.
 
     list, show, ps, chat, generate, embed, load and unload have the arguments and results of the
     coroutines in `.aio`.

@@ -1,7 +1,7 @@
 """Where a server fails: how a search rises and narrows, in a closed and in an open loop.
 
 The search rises until a level fails or latency says that the next one would, then goes back and
-forth around the estimate. What it asks for and how it ends is in `probing`.
+forth around the estimate. What it asks for and how it ends is in `search`.
 """
 
 from __future__ import annotations

@@ -1,12 +1,12 @@
 """A search for the failure point: what it asks for, what it has seen, how it ends.
 
-A level (clients, or requests per second) fails when more than `failure_rate` of its requests do;
-the deadline is part of the definition, since a server that queues without limit rejects nothing.
-The point comes from all probes together, because a probe near it alone is a toss of a coin: roughly
-and at once where it guides the search (`knee`, `overload`), from the server's queue played again at
-its end (`replay`). What is certain of single levels bounds it. Requests of one level share its
-queue, so their number is an effective one, and every interval is wide enough for looking many times
-(`clusters`).
+A level (clients, or requests per second) fails if more than `failure_rate` of its requests do. The
+deadline is part of the definition, since a server that queues without limit rejects nothing. The
+point is estimated from all probes together, because one probe near it decides by chance: roughly
+and at once while it guides the search (`crossing`, `open_loop`), and at the end from the server's
+queue, played again (`queue_replay`). What is certain of single levels bounds it. Requests of one
+level share its queue, so their number is an effective one, and every interval is wide enough to be
+looked at many times (`stats/clustered.py`).
 """
 
 from __future__ import annotations

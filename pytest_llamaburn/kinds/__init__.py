@@ -1,1 +1,1 @@
-"""The kinds of result files: one package for each, which exports its `KIND`."""
+"""Kinds of result files, a package each with `KIND`; `_kind.py` says what a kind is."""

@@ -9,11 +9,11 @@ import sys
 from typing import TYPE_CHECKING
 
 import pytest
-from command_line import COMMAND, llamaburn, results_in
-from forking import Process
-from samples import header
-from scripted import OllamaFacade, Request, ScriptedServer, Steps
-from stalling import FINISHED, Stalling
+from support.benchmark_documents import header
+from support.command_line import COMMAND, llamaburn, results_in
+from support.processes import Process
+from support.scripted import OllamaFacade, Request, ScriptedServer, Steps
+from support.stalling_server import FINISHED, Stalling
 
 from pytest_llamaburn.store.journal import Journal
 
@@ -152,7 +152,7 @@ def test_killed_run_that_was_to_measure_nothing_is_recovered_as_nothing(tmp_path
     made.write("header", **header(run_id="run-1"))
     made.close()
     done = llamaburn("results", "recover", cwd=tmp_path)
-    assert done.stdout == "run-1 had nothing to measure\n"
+    assert done.stdout == "run-1: there was nothing to measure, so there is no result\n"
     assert list((tmp_path / "results").iterdir()) == []
 
 

@@ -14,9 +14,9 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import pytest
-from command_line import COMMAND, llamaburn
-from forking import Process
-from slots import SlotServer
+from support.command_line import COMMAND, llamaburn
+from support.processes import Process
+from support.slot_server import SlotServer
 
 from pytest_llamaburn.store import results
 

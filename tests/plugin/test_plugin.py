@@ -12,7 +12,15 @@ from typing import TYPE_CHECKING, Any
 from xml.etree import ElementTree as ET
 
 import pytest
-from scripted import Close, OllamaFacade, Request, ScriptedServer, Steps, ollama_stream, sized
+from support.scripted import (
+    Close,
+    OllamaFacade,
+    Request,
+    ScriptedServer,
+    Steps,
+    ollama_stream,
+    sized,
+)
 
 from pytest_llamaburn import plugin
 

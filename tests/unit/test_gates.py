@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from samples import document, failed_trace, header, row, trace_of
+from support.benchmark_documents import document, failed_trace, header, row, trace_of
 
 from pytest_llamaburn import gates
 from pytest_llamaburn.errors import SettingsError

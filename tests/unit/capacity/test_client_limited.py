@@ -7,8 +7,8 @@ from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from loads import alone, closed, document, level, saved
-from virtual_server import (
+from support.stress_documents import alone, closed, document, level, saved
+from support.virtual_server import (
     DEADLINE_S,
     SECOND,
     VirtualServer,
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
-    from loads import Taken
+    from support.stress_documents import Taken
 
     from pytest_llamaburn.load.rows import Request
 from pytest_llamaburn.load.step import Probe

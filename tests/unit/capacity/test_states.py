@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from virtual_server import SECOND, VirtualServer
+from support.virtual_server import SECOND, VirtualServer
 
 from pytest_llamaburn.capacity import states
 from pytest_llamaburn.capacity.states import Level

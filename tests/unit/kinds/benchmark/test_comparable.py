@@ -6,8 +6,8 @@ import math
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from comparisons import checked, compared, comparison
-from virtual_runs import Machine, benchmark, dice, rows
+from support.comparisons import checked, compared, comparison
+from support.virtual_benchmarks import Machine, benchmark, dice, rows
 
 from pytest_llamaburn import gates
 from pytest_llamaburn.energy import profiles

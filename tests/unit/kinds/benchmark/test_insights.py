@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from samples import document, failed_trace, header, row
+from support.benchmark_documents import document, failed_trace, header, row
 
 from pytest_llamaburn import flags
 from pytest_llamaburn.kinds.benchmark import insights

@@ -8,8 +8,18 @@ import random
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from comparisons import checked, comparison
-from loads import BASELINE, Taken, alone, closed, failed, level, opened, saved, searched
+from support.comparisons import checked, comparison
+from support.stress_documents import (
+    BASELINE,
+    Taken,
+    alone,
+    closed,
+    failed,
+    level,
+    opened,
+    saved,
+    searched,
+)
 
 from pytest_llamaburn.errors import ResultsError, SettingsError
 from pytest_llamaburn.kinds.comparison import engine
@@ -146,7 +156,7 @@ def test_energy_of_different_devices_is_not_compared(tmp_path: Path) -> None:
         path.write_text(json.dumps(document))
     found = compared(*paths, columns=["energy_wh"])["results"]
     (change,) = found["changes"]
-    reason = "energy was counted of different devices: 01:00.0 and 02:00.0"
+    reason = "the energy of different devices was counted: 01:00.0 and 02:00.0"
     assert (change["value"], change["change"], change["reason"]) == (0.5, None, reason)
     assert {"file": "B", "text": reason} in found["warnings"]
 

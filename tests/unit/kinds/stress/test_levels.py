@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from loads import HEALTHY, MS, alone, closed, document, failed, opened, row
+from support.stress_documents import HEALTHY, MS, alone, closed, document, failed, opened, row
 
 from pytest_llamaburn.capacity import measuring_window
 from pytest_llamaburn.kinds.stress import levels

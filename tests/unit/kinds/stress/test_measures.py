@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from loads import alone, closed, document, failed, level, opened, spike
+from support.stress_documents import alone, closed, document, failed, level, opened, spike
 
 from pytest_llamaburn import gates
 from pytest_llamaburn.errors import SettingsError

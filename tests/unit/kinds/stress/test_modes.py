@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any, cast
 
 import pytest
-from loads import alone, closed
+from support.stress_documents import alone, closed
 
 from pytest_llamaburn.errors import SettingsError
 from pytest_llamaburn.kinds.stress.modes import ramp, spike, sustained, sweep
