@@ -67,7 +67,7 @@ def _failure(s: Level, b: Bounds) -> str | None:
 
 def _limited(s: Level, _: Bounds) -> str | None:
     return (
-        "the client was the limit, so the latency is not the server's" if s.client_limited else None
+        "the client was too slow, so the latency is not the server's" if s.client_limited else None
     )
 
 

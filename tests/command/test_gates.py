@@ -186,7 +186,7 @@ def test_every_run_says_first_how_long_it_may_take(tmp_path: Path) -> None:
         said = llamaburn(*args, cwd=tmp_path).stderr
         unsaid = llamaburn(*args, "--warmup=0", cwd=tmp_path).stderr
     assert said.index("3 requests to tiny:latest: about ") < said.index("wrote ")
-    assert "no estimate without a good warm-up" in unsaid
+    assert "no estimate, the warm-up failed" in unsaid
 
 
 def test_budget_limits_the_estimate(tmp_path: Path) -> None:
@@ -230,7 +230,7 @@ def test_correctness_judges_each_answer_and_times_it_too(tmp_path: Path) -> None
         done = llamaburn(*args, cwd=tmp_path)
     found = results_in(tmp_path / "results")[0]["results"]
     assert (found["correctness"]["n"], found["correctness"]["correct"]) == (7, 6)
-    assert "numbers written right: 6 of 7, 86%" in done.stdout
+    assert "numbers written correctly: 6 of 7, 86%" in done.stdout
     wrong = [item for item in found["correctness"]["items"] if not item["correct"]]
     assert [(item["id"], item["reason"]) for item in wrong] == [
         ("number-001", "no number in words")

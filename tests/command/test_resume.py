@@ -200,7 +200,7 @@ def test_run_of_tests_is_continued_by_pytest_and_refused_by_the_command(tmp_path
         again = f"pytest --llamaburn-resume={folder.name}"
         refused = llamaburn("benchmark", "--resume=last", cwd=tmp_path, check=4).stderr
         assert again.split()[1] in refused
-        assert "that run is of tests: run pytest again" in refused
+        assert "tests made that run: run pytest again" in refused
         assert results_in(tmp_path / "results") == []
         args = ("benchmark", "tiny", f"--host={server.host}", "--iterations=1")
         assert f"makes it, {again} continues it" in llamaburn(*args, cwd=tmp_path).stderr

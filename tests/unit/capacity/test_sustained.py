@@ -63,7 +63,7 @@ def test_tokens_that_nobody_counted_are_not_judged_and_the_reason_is_the_server(
     found = sustained.sustained(line, [request_of(one) for one in rows])
     assert (
         found["tokens_per_sec"]["reason"]
-        == "the server sent no token counts, or 0 for what was there"
+        == "the server sent no token counts, or 0 although there were tokens"
     )
     assert found["tokens_per_sec"]["steady"] is None
     assert found["per_minute"][0]["tokens_per_sec"] is None

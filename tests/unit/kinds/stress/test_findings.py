@@ -66,7 +66,7 @@ def test_a_level_that_our_side_limited_is_never_called_degraded(tmp_path: Path) 
     results = found(tmp_path, (Step(8, CLIENTS, 96), rows))
     assert results["levels"][0]["client_health"]["client_limited"]
     assert states(results) == ["optimal"]
-    assert "client was the limit" in results["levels"][0]["evidence"]
+    assert "client was too slow" in results["levels"][0]["evidence"]
 
 
 @pytest.mark.parametrize(
@@ -280,12 +280,12 @@ def test_the_advice_on_slots_names_the_engine_s_own_option(
     tmp_path: Path, engine: str, names: str
 ) -> None:
     (slots, *_) = found(tmp_path, level(1), level(8), engine=engine)["insights"]
-    assert f"Raise its parallel slots {names} if" in slots["text"]
+    assert f"Raise its number of slots {names} if" in slots["text"]
 
 
 def test_one_slot_is_one_request(tmp_path: Path) -> None:
     (slots, *_) = found(tmp_path, level(1, slots=1), level(4, slots=1))["insights"]
-    assert "works on 1 request at once" in slots["text"]
+    assert "serves 1 request at once" in slots["text"]
 
 
 def test_rates_infer_no_slots(tmp_path: Path) -> None:
