@@ -49,6 +49,7 @@ class Option:
         record: bool = True,
         resume: bool = False,
         path: bool = False,
+        keys: str = "",
     ) -> None:
         """Take the default, one line of help, and what is special about this option.
 
@@ -70,13 +71,14 @@ class Option:
         - `record=False`: it is not part of a result's `config`.
         - `resume=True`: a resumed run may have another value than before.
         - `path`: it names a file or directory, whose `~` is resolved.
+        - `keys`: it may name a server, to which the keys in variables of this pattern are sent.
         """
         self.default, self.help, self.group = default, help, group
         self.short, self.scope, self.env = short, scope, env
         self.toml, self.join, self.example = toml, join, example
         self.bounds, self.choices, self.unit = bounds or {}, choices, unit
         self.bare, self.on, self.modes, self.unless = bare, on, modes, unless
-        self.record, self.resume, self.path = record, resume, path
+        self.record, self.resume, self.path, self.keys = record, resume, path, keys
         self.name = self.annotation = ""  # `options_of` sets them
 
     @property
@@ -155,6 +157,7 @@ class Connection(Settings):
         toml="ollama.host",
         env=("OLLAMA_HOST",),
         example="http://127.0.0.1:11434",
+        keys="LLAMABURN_API_KEY",
     )
     timeout_connect: float = opt(5.0, "deadline to connect", unit="s", bounds={"gt": 0})
     timeout_first_token: float = opt(
@@ -324,6 +327,7 @@ class Judging(Settings):
         "judge of the answers: PROVIDER[:MODEL][@URL] with claude, openai, ollama or embedded; "
         "repeatable, several vote",
         toml="defaults.judge_provider",
+        keys="*_API_KEY",
     )
     judge_model: tuple[str, ...] = opt(
         (),

@@ -43,6 +43,11 @@ class _Stress(RunKind):
         """Return what a file's name begins with: the model and the mode."""
         return f"{header['model']['id']}_{header['config']['mode']}"
 
+    def brief(self) -> type:
+        """Return the dataclass of what lists read of a file's `results`."""
+        found: type = self.load("brief.Results")
+        return found
+
     def check(self, settings: Any) -> None:
         """Raise SettingsError for options that contradict each other or mean nothing."""
         self.load("result.check")(settings)
