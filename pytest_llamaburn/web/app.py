@@ -12,7 +12,7 @@ from pytest_llamaburn import __version__
 from pytest_llamaburn.errors import LlamaBurnError, sentence
 from pytest_llamaburn.web import docs, result_routes, run_routes
 from pytest_llamaburn.web.refusals import Problem, Refusal
-from pytest_llamaburn.web.security import PUBLIC, Guard, Rules
+from pytest_llamaburn.web.security import INTERNAL, PUBLIC, Guard, Rules
 from pytest_llamaburn.web.service import Service
 
 if TYPE_CHECKING:
@@ -68,6 +68,7 @@ def unguarded(service: Service) -> FastAPI:
         RequestValidationError: _unsound,
         HTTPException: _http,
         LlamaBurnError: _ours,
+        Exception: _bug,
     }
     for kind, handler in handlers.items():
         app.add_exception_handler(kind, handler)
@@ -122,6 +123,10 @@ async def _refusal(_: Request, err: Refusal) -> JSONResponse:
 
 async def _ours(_: Request, err: LlamaBurnError) -> JSONResponse:
     return _answer(422, Problem(detail=str(err)))
+
+
+async def _bug(_: Request, __: Exception) -> JSONResponse:
+    return _answer(500, Problem(detail=INTERNAL))  # the guard writes what it was
 
 
 async def _http(_: Request, err: HTTPException) -> JSONResponse:

@@ -49,8 +49,8 @@ class Bus:
             while True:
                 news = self._news
                 if place < self._first:
-                    yield RESET
                     place = self._next
+                    yield RESET
                 while self._first <= place < self._next:
                     place += 1
                     yield self._ring[place - 1 - self._first]

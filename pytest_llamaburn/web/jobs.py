@@ -10,10 +10,12 @@ import asyncio
 import secrets
 import subprocess
 from contextlib import suppress
+from dataclasses import asdict
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
+import msgspec
 from pydantic import BaseModel, ValidationError
 
 from pytest_llamaburn.progress import Event
@@ -234,7 +236,7 @@ class Jobs:
                 self._note_file(job, line)
         if progress is not None:
             job.progress = progress
-            shown = {n: v for n, v in _fields(progress).items() if v is not None}
+            shown = {n: v for n, v in asdict(progress).items() if v is not None}
             self._bus.publish("progress", {"job": job.id, **shown})
 
     def _note_file(self, job: Job, line: str) -> None:
@@ -318,25 +320,18 @@ async def _ended(process: Process, patience_s: float) -> bool:
 
 
 def _event(line: str) -> Event | str | None:
-    """Return the event or the note that a line of a child is, or None."""
-    from msgspec import DecodeError, json
-
+    """Return the event, or the text of the note, that a line of a child is; None for others."""
     if not line.startswith('{"event"'):
         return None
     try:
-        found = json.decode(line)
-    except DecodeError:
+        if line.startswith('{"event": "note"'):
+            return str(msgspec.json.decode(line)["text"])
+        return _decoder.decode(line)
+    except (msgspec.DecodeError, LookupError):
         return None
-    if found.pop("event") == "note":
-        return str(found.get("text", ""))
-    known = {name: value for name, value in found.items() if name in Event.__slots__}
-    return Event(**known)
 
 
-def _fields(event: Event) -> dict[str, Any]:
-    from dataclasses import asdict
-
-    return asdict(event)
+_decoder = msgspec.json.Decoder(Event)
 
 
 def _history(folder: Path) -> list[Job]:

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 PUBLIC = ("/", "/health", "/docs", "/docs.css", "/openapi.json")  # they need no token
+INTERNAL = "an internal error: the terminal of llamaburn serve says more"
 MOST_BYTES = 1_000_000  # of a request's body
 _MOST_DRAINED = 512_000_000
 _SAFE = ("GET", "HEAD", "OPTIONS")
@@ -91,7 +92,7 @@ class Guard:
         except Exception as err:  # noqa: BLE001 - whatever it is, the server goes on
             told = sentence(f"{scope['method']} {scope['path']}: {type(err).__name__}: {err}")
             print(f"llamaburn: {told}", file=sys.stderr, flush=True)  # noqa: T201
-            refused = _No(500, "an internal error: the terminal of llamaburn serve says more")
+            refused = _No(500, INTERNAL)
         if refused is not None and not answer.begun:
             await _refuse(refused, answer)
 
