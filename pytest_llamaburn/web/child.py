@@ -67,4 +67,5 @@ async def run(words: Sequence[str], env: Mapping[str, str] | None = None) -> Sai
     finally:
         if process.returncode is None:
             process.kill()
+            await process.wait()
     return Said(process.returncode or 0, stdout, stderr.decode(errors="replace"))
