@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import sys
 import webbrowser
 from importlib.util import find_spec
 from pathlib import Path
@@ -58,6 +59,9 @@ def run(arguments: argparse.Namespace) -> int:
 
     def begun(address: str) -> None:
         print(address, flush=True)
+        if arguments.unsafe_bind and not arguments.trusted_host:
+            words = "other machines are refused: add --trusted-host with the name they call"
+            print(f"llamaburn: {words}", file=sys.stderr)
         if arguments.open:
             webbrowser.open(address)
 

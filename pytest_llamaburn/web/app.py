@@ -32,7 +32,11 @@ LlamaBurn {__version__}: the REST API of llamaburn serve.
 All else needs the token: it is the part of the printed address after #token=.
 Send it as the header "Authorization: Bearer TOKEN".
 """
-_CODES = {404: "there is nothing here: /docs names all paths", 405: "this path takes other methods"}
+_CODES = {
+    400: "the body is not JSON",
+    404: "there is nothing here: /docs names all paths",
+    405: "this path takes other methods",
+}
 
 
 class Health(BaseModel):

@@ -146,6 +146,6 @@ def _same(ours: Any, given: Any) -> bool:
 
 def _refusal(sentence: str, kind: RunKind) -> Refusal:
     """Return the refusal of a sentence of the command, and the field it is about."""
-    flag = sentence.partition(":")[0]
+    flag = sentence.partition(" ")[0].rstrip(":")
     names = {f"--{option.flag}": name for name, option in allowed(kind).items()}
     return Refusal(422, sentence, names.get(flag))

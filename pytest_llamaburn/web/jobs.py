@@ -33,7 +33,7 @@ MOST_WAITING = 100
 _MOST_KEPT = 500
 _POLL_S = 0.1  # ten events a second are as many as a page can show
 _PATIENCE_S = 10.0  # from one signal to the next
-_LAST_PATIENCE_S = 1.0  # when the server itself ends
+_LAST_PATIENCE_S = 0.8  # when the server itself ends
 _LINES = 40
 _MEANINGS = {
     0: "done",
@@ -105,6 +105,8 @@ class Jobs:
         self._jobs = {job.id: job for job in _history(results_dir / FOLDER)}
         self._waiting: dict[str, Order] = {}
         self._running: tuple[Job, Process] | None = None
+        self._free = asyncio.Event()  # set while nothing runs
+        self._free.set()
         self._closing = False
 
     def every(self) -> list[Job]:
@@ -178,12 +180,17 @@ class Jobs:
             self._end(self._jobs[job_id], "cancelled", meaning="the server was stopped")
         if self._running is None:
             return
-        job, process = self._running
+        _, process = self._running
         process.interrupt()
-        if not await _ended(process, _LAST_PATIENCE_S):
+        if not await self._idle():
             process.kill()
-            await _ended(process, _LAST_PATIENCE_S)
-        self._finish(job, process)
+            await self._idle()
+
+    async def _idle(self) -> bool:
+        """Return whether what runs ends within a little time."""
+        with suppress(TimeoutError):
+            await asyncio.wait_for(self._free.wait(), _LAST_PATIENCE_S)
+        return self._free.is_set()
 
     async def _adopt(self, job: Job) -> None:
         process = processes.adopted(job.pid, job.pid_began)
@@ -202,7 +209,7 @@ class Jobs:
             return
         self._change(
             job,
-            state="running" if job.state == "queued" else job.state,
+            state="running",
             started=_stamp(datetime.now(UTC)),
             pid=process.pid,
             pid_began=process.began,
@@ -212,18 +219,18 @@ class Jobs:
     async def _follow(self, job: Job, process: Process) -> None:
         """Read what a child says until it has ended; press it where it is to stop."""
         self._running = job, process
+        self._free.clear()
         press = _Pressure(process)
         with processes.Tail(self._said(job)) as tail:
             while True:
                 over = process.over()  # before what it said last is read
                 self._hear(job, tail.lines())
-                if over or self._closing:
+                if over:
                     break
                 if job.state == "stopping":
                     press.press()
                 await asyncio.sleep(_POLL_S)
-        if over:
-            self._finish(job, process)
+        self._finish(job, process.code)
 
     def _hear(self, job: Job, lines: Sequence[str]) -> None:
         progress = None
@@ -247,12 +254,10 @@ class Jobs:
             if path.parent.parent.samefile(self._results_dir):
                 job.wrote.append(Reference(type=path.parent.name, id=path.stem))
 
-    def _finish(self, job: Job, process: Process) -> None:
-        """Note how a child ended, once."""
-        if self._running is None or self._running[0] is not job:
-            return
+    def _finish(self, job: Job, code: int | None) -> None:
+        """Note how a child ended."""
         self._running = None
-        code = process.code
+        self._free.set()
         if code is None:
             self._end(job, "lost", meaning="an earlier server began it: its exit code is unknown")
         elif code < 0:
@@ -271,7 +276,7 @@ class Jobs:
         self._tell(job)
 
     def _tell(self, job: Job) -> None:
-        self._bus.publish("job", job.model_dump(mode="json", exclude={"lines"}))
+        self._bus.publish("job", job.model_dump(mode="json", exclude={"lines", "pytest"}))
 
     def _said(self, job: Job) -> Path:
         return self._results_dir / FOLDER / f"{job.id}.stderr"
@@ -306,17 +311,6 @@ class _Pressure:
         if self._steps and now >= self._next_s:
             self._steps.pop(0)()
             self._next_s = now + _PATIENCE_S
-
-
-async def _ended(process: Process, patience_s: float) -> bool:
-    """Return whether a process ends within some seconds."""
-    loop = asyncio.get_running_loop()
-    until = loop.time() + patience_s
-    while not process.over():
-        if loop.time() > until:
-            return False
-        await asyncio.sleep(0.02)
-    return True
 
 
 def _event(line: str) -> Event | str | None:

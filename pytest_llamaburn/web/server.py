@@ -57,6 +57,12 @@ def is_loopback(bind: str) -> bool:
         return False
 
 
+def _shown(bind: str) -> str:
+    """Return how a browser here calls an address; one that means all of a machine's is no name."""
+    name = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(bind, bind)  # noqa: S104 - it is compared
+    return f"[{name}]" if ":" in name else name
+
+
 def listening(place: Place) -> socket.socket:
     """Return a socket that listens at a place; raises SettingsError where that cannot be."""
     family = socket.AF_INET6 if ":" in place.bind else socket.AF_INET
@@ -81,8 +87,7 @@ def serve(place: Place, results_dir: Path, begun: Callable[[str], object]) -> No
         port = listener.getsockname()[1]
         service = Service(results_dir)
         guarded = app.make(service, security.rules(place.bind, port, place.trusted, secret))
-        host = f"[{place.bind}]" if ":" in place.bind else place.bind
-        begun(f"http://{host}:{port}/#token={secret}")
+        begun(f"http://{_shown(place.bind)}:{port}/#token={secret}")
         asyncio.run(_serve(guarded, service, listener))
 
 

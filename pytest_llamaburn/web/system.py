@@ -10,6 +10,7 @@ if TYPE_CHECKING:
     from pytest_llamaburn.web.events import Bus
 
 EVERY_S = 2.0
+_FIRST_S = 0.2
 
 
 class Sampler:
@@ -37,12 +38,12 @@ class Sampler:
         from pytest_llamaburn.telemetry._base import Machine
         from pytest_llamaburn.telemetry._detect import Gauges
 
+        window_s = None  # since the reading before
         if self._gauges is None:
-            self._gauges = Gauges(Machine())
-            psutil.cpu_percent(0.1)  # later calls count from the one before
+            self._gauges, window_s = Gauges(Machine()), _FIRST_S
         memory = psutil.virtual_memory()
         return {
-            "cpu_percent": psutil.cpu_percent(),
+            "cpu_percent": psutil.cpu_percent(window_s),
             "ram_used_mb": (memory.total - memory.available) / 1e6,
             "ram_total_mb": memory.total / 1e6,
             "sensors": self._gauges.read(),
