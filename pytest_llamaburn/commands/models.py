@@ -98,8 +98,10 @@ def _tell_json(event: dict[str, Any]) -> None:
     """Print an event of a pull as runs print theirs."""
     from pytest_llamaburn.progress import Event, Json
 
-    counts = {"done": event.get("completed"), "planned": event.get("total")}
-    known = {name: count for name, count in counts.items() if isinstance(count, int)}
+    counts: dict[str, Any] = {"done": event.get("completed"), "planned": event.get("total")}
+    known: dict[str, Any] = {
+        name: count for name, count in counts.items() if isinstance(count, int)
+    }
     Json(sys.stderr).load(Event(stage=str(event.get("status", "")), unit="bytes", **known))
 
 

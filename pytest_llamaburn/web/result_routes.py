@@ -1,6 +1,9 @@
 """Routes that read: results, comparisons, sets, models, this machine."""
 
 import asyncio
+from collections.abc import Callable
+from functools import partial
+from operator import attrgetter, itemgetter
 from pathlib import Path as FilePath
 from typing import Annotated, Any
 
@@ -9,6 +12,7 @@ from fastapi import APIRouter, Header, Path, Query, Response
 from pydantic import BaseModel, ConfigDict, Field
 
 from pytest_llamaburn import datasets, registry
+from pytest_llamaburn.store import results
 from pytest_llamaburn.web import child, library
 from pytest_llamaburn.web.index import Row
 from pytest_llamaburn.web.jobs import Reference
@@ -17,7 +21,15 @@ from pytest_llamaburn.web.service import Service, Using
 
 _REFUSED = {"model": Problem}
 _FORMATS = registry.names("reports")
-_Type = Annotated[str, Path(alias="type", description="as `benchmarks`: the folder of a kind")]
+_TYPES = sorted(results.folders().values())
+_Type = Annotated[
+    str,
+    Path(
+        alias="type",
+        description="the folder of a kind",
+        json_schema_extra={"enum": [*_TYPES]},
+    ),
+]
 _Id = Annotated[str, Path(alias="id", pattern=library.ID)]
 _Text = Annotated[str, Field(min_length=1, max_length=200, pattern=r"^[^\x00-\x1f]+$")]
 
@@ -118,18 +130,22 @@ async def list_results(folder: _Type, service: Using, wanted: Annotated[Filter, 
 
 def _sorted(rows: list[Row], sort: str) -> list[Row]:
     """Return rows by a fact or a measure; those that lack it come last."""
-    name, reverse = sort.removeprefix("-"), sort.startswith("-")
-    facts = {"time", "status", "id"}
-
-    def key(row: Row) -> Any:
-        if name == "model":
-            return ", ".join(row.models)
-        return getattr(row, name) if name in facts else row.measures.get(name)
-
+    name = sort.removeprefix("-")
+    key = _KEYS.get(name) or partial(_measure, name)
     having = [(key(row), row.id, row) for row in rows]
-    known = sorted((one for one in having if one[0] is not None), key=lambda one: one[:2])
-    ordered = [row for *_, row in (reversed(known) if reverse else known)]
-    return [*ordered, *(row for value, _, row in having if value is None)]
+    known = [one for one in having if one[0] is not None]
+    known.sort(key=itemgetter(0, 1), reverse=sort.startswith("-"))
+    return [row for *_, row in [*known, *(one for one in having if one[0] is None)]]
+
+
+def _measure(name: str, row: Row) -> float | None:
+    return row.measures.get(name)
+
+
+_KEYS: dict[str, Callable[[Row], Any]] = {
+    **{name: attrgetter(name) for name in ("time", "status", "id")},
+    "model": lambda row: ", ".join(row.models),
+}
 
 
 @router.get(

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
 _REFUSED = {"model": Problem}
 _Queue = Annotated[bool, Query(description="wait for the turn where another job runs")]
+_Kind = Annotated[str, Path(json_schema_extra={"enum": [one.name for one in _kind.every()]})]
 _JobId = Annotated[str, Path(pattern=jobs.ID, examples=["20261130T120000-0a1b2c"])]
 router = APIRouter(responses={422: _REFUSED})
 
@@ -85,7 +86,7 @@ def _runner(kind: _kind.RunKind) -> "Callable[..., Any]":
 
 
 @router.get("/schema/{kind}", tags=["runs"], responses={404: _REFUSED})
-async def schema(kind: str) -> dict[str, Any]:
+async def schema(kind: _Kind) -> dict[str, Any]:
     """Return the JSON Schema of the settings of a kind of run, with what a form needs to know."""
     known = {one.name: one for one in _kind.every()}
     if kind not in known:

@@ -11,7 +11,7 @@ import pytest
 from web_api import keep, serving
 
 from pytest_llamaburn import registry
-from pytest_llamaburn.web import index, result_routes
+from pytest_llamaburn.web import child, index
 from pytest_llamaburn.web.index import Index
 
 if TYPE_CHECKING:
@@ -344,4 +344,4 @@ async def test_a_command_that_fails_is_told_in_its_words(
 
 async def test_a_command_ends_with_the_request(tmp_path: Path) -> None:
     with pytest.raises(TimeoutError):
-        await asyncio.wait_for(result_routes.child.run(["status", "--watch"]), 0.2)
+        await asyncio.wait_for(child.run(["status", "--watch"]), 0.2)

@@ -83,7 +83,7 @@ async def test_a_kind_of_another_distribution_gets_its_route(
 ) -> None:
     class Other(_kind.RunKind):
         name, help, description = "other-kind", "h", "d"
-        settings_class = _kind.named("stress").settings_class  # type: ignore[assignment,attr-defined]
+        settings_class = _kind.named("stress").settings_class  # type: ignore[attr-defined]
 
     monkeypatch.setattr(_kind, "every", lambda: [Other()])
     async with serving(tmp_path) as api:

@@ -9,6 +9,7 @@ import socket
 import subprocess
 import sys
 import time
+import webbrowser
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -34,7 +35,7 @@ LOAD = {"model": ["tiny"], "iterations": 5000, "warmup": 0, "profile": False}
 class Served(NamedTuple):
     """A running server: its process, its address, and a client."""
 
-    process: Process[bytes]
+    process: Process[str]
     url: str
     client: httpx.Client
 
@@ -52,10 +53,12 @@ def serving(cwd: Path, *words: str, **env: str) -> Iterator[Served]:
     """Run a server on a free port."""
     known = {**os.environ, "LLAMABURN_TOKEN": TOKEN, **env}
     command = [*COMMAND, "serve", "--port=0", *words]
-    process = Process(command, cwd=cwd, env=known, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+    process = Process(
+        command, cwd=cwd, env=known, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    )
     try:
         assert process.stdout is not None
-        url = process.stdout.readline().decode().strip().partition("/#token=")[0]
+        url = process.stdout.readline().strip().partition("/#token=")[0]
         with httpx.Client(base_url=url, headers=HEADERS, timeout=WAITS_S) as client:
             yield Served(process, url, client)
     finally:
@@ -88,7 +91,7 @@ def test_it_ends_with_a_page_open_and_a_run_going_on_and_leaves_no_child(
             rest = [*lines]
         assert served.process.wait(WAITS_S) == 0
         assert served.process.stderr is not None
-        assert served.process.stderr.read() == b""
+        assert served.process.stderr.read() == ""
     assert any(line.startswith("event: ") for line in rest)
     assert not psutil.pid_exists(pid)
     kept = [*(tmp_path / "results").glob("benchmarks/*.json"), *tmp_path.glob("results/.journal/*")]
@@ -177,7 +180,7 @@ def test_an_address_is_told_and_opened(
     bind: str, address: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     opened: list[str] = []
-    monkeypatch.setattr(serve.webbrowser, "open", opened.append)
+    monkeypatch.setattr(webbrowser, "open", opened.append)
     monkeypatch.setattr(asyncio, "run", lambda work: work.close())
     assert main(["serve", "--port=0", f"--bind={bind}", "--unsafe-bind", "--open"]) == 0
     said = capsys.readouterr()

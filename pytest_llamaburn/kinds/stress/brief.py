@@ -35,4 +35,4 @@ class Results(_brief.Results):
 
 
 def _place(point: Point | None) -> float | None:
-    return point and (point.concurrency or point.rate)
+    return (point.concurrency or point.rate) if point else None
