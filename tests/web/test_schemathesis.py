@@ -48,5 +48,5 @@ def test_no_request_is_a_fault_of_ours(tmp_path: Path, monkeypatch: pytest.Monke
         for mode in (GenerationMode.POSITIVE, GenerationMode.NEGATIVE):
             requests = operation.as_strategy(generation_mode=mode)
             with suppress(hypothesis.errors.Unsatisfiable):  # nothing can be wrong with some
-                few(hypothesis.given(requests)(check))()
+                few(hypothesis.given(requests)(check))()  # type: ignore[no-untyped-call,unused-ignore]
     assert len(asked) > 15
