@@ -20,7 +20,7 @@ import numpy as np
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "tests"))
 
-from virtual_server import (
+from support.virtual_server import (
     LOOPS,
     SERVICES,
     Faults,
@@ -36,7 +36,7 @@ from pytest_llamaburn.capacity.search import FailurePoint
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-    from virtual_server import Found
+    from support.virtual_server import Found
 
 FAULTS = {"no errors": Faults(), "4 % clustered": Faults(0.04, cluster=2)}
 DISTURBED = 0.05  # of the visits

@@ -20,9 +20,9 @@ from pytest_llamaburn.store.journal import Journal
 
 sys.path.append(str(Path(__file__).parent.parent / "tests"))
 
-from command_line import llamaburn
-from exams import CRITERIA, Assessor, Pupil, eval_set, question, verdict
-from scripted import ScriptedServer
+from support.command_line import llamaburn
+from support.eval_servers import CRITERIA, Assessor, Pupil, eval_set, question, verdict
+from support.scripted import ScriptedServer
 
 _QUESTIONS = 100
 _LATENCY_S = 0.2

@@ -1,8 +1,8 @@
-"""What judges can be asked about an answer: every criterion's name and words, in this one place.
+"""The criteria that judges are asked about: the name and the words of each.
 
-A criterion of the kind `scale` is marked from 1 to 5, one of the kind `grade` gets one of three
-grades. For one of the kind `claims` a judge lists claims, and the mark is the share of them that
-the evidence supports. Criteria of one's own are scales.
+A criterion of the kind `scale` is scored from 1 to 5, one of the kind `grade` gets one of three
+grades. For the kind `claims` a judge lists claims, and the score is the share of claims that the
+evidence supports. The user's own criteria are scales.
 """
 
 from __future__ import annotations
@@ -19,8 +19,8 @@ if TYPE_CHECKING:
 
 SCORES: Final = (1, 2, 3, 4, 5)
 GRADES: Final = ("correct", "incorrect", "not_attempted")
-NOT_APPLICABLE: Final = "not_applicable"  # the state of a verdict that nobody can give
-# What each share takes of a grade, None where an answer with that grade is not in it.
+NOT_APPLICABLE: Final = "not_applicable"  # the state of a score if the criterion does not apply
+# What each share counts as a hit; None if answers with that grade are not in the share.
 SHARES_OF_GRADES: Final[dict[str, Callable[[str], bool | None]]] = {
     "graded_correct": lambda grade: grade == "correct",
     "graded_incorrect": lambda grade: grade == "incorrect",
@@ -29,7 +29,7 @@ SHARES_OF_GRADES: Final[dict[str, Callable[[str], bool | None]]] = {
         None if grade == "not_attempted" else grade == "correct"
     ),
 }
-GRADED: Final = (*SHARES_OF_GRADES, "f_score")  # what grades come to
+GRADED: Final = (*SHARES_OF_GRADES, "f_score")  # the measures of grades
 _NAME = re.compile(r"[a-z][a-z0-9_]{0,39}")
 _ANY = (
     "completely fails it, or is unrelated",
@@ -56,10 +56,10 @@ _NOT_ATTEMPTED = (
 
 
 class Criterion(NamedTuple):
-    """One criterion: `meaning` and `anchors` (a line for each mark or grade) are told to judges.
+    """One criterion; judges read its `meaning` and `anchors` (a line for each score or grade).
 
-    `needs` names what must be there besides the answer: a reference, evidence. `of_answer` is
-    false where the answer does not matter. `own` marks one that the user has defined.
+    `needs` names what must be given besides the answer: a reference, evidence. `of_answer` is false
+    if the answer does not matter. `own` is true if the user has defined it.
     """
 
     name: str
@@ -72,7 +72,7 @@ class Criterion(NamedTuple):
 
     @property
     def key(self) -> str:
-        """Its name; for one's own with a digest of its words, which tells apart two of a name."""
+        """Its name; if it is the user's own, with a digest of its words."""
         if not self.own:
             return self.name
         words = json.dumps([self.meaning, self.anchors])
@@ -80,12 +80,12 @@ class Criterion(NamedTuple):
 
     @property
     def scale(self) -> tuple[int, int]:
-        """The lowest and the highest mark."""
+        """The lowest and the highest score."""
         return (1, 5) if self.kind == "scale" else (0, 1)
 
     @property
     def definition(self) -> dict[str, Any]:
-        """One of one's own as an eval set and a result file have it."""
+        """The user's own criterion as eval sets and result files have it."""
         anchors = {str(n): words for n, words in zip(SCORES, self.anchors, strict=True)}
         return {"name": self.name, "description": self.meaning, "anchors": anchors}
 
@@ -155,21 +155,22 @@ BUILT_IN: Final = {
         ),
     )
 }
-USUAL: Final = ("accuracy", "completeness", "coherence")  # where a question names none
+USUAL: Final = ("accuracy", "completeness", "coherence")  # if a question names no criteria
 
 
 def named(criterion: str | Criterion) -> Criterion:
-    """Return the criterion that is meant; a name without a definition has its usual sense."""
+    """Return a criterion by its name; a name without a definition has its usual meaning."""
     if isinstance(criterion, Criterion):
         return criterion
     return BUILT_IN.get(criterion) or Criterion(criterion, "in its usual sense.")
 
 
 def own(name: str, description: str, anchors: Mapping[str, str] | None = None) -> Criterion:
-    """Return a criterion of one's own; raises ValueError for a name that cannot be had."""
+    """Return a criterion of the user's own; raises ValueError for a name that is not allowed."""
     if not _NAME.fullmatch(name):
         msg = (
-            f"'{name}' is refused: a name has small letters, digits and _, and begins with a letter"
+            f"'{name}' is refused: a name has lower-case letters, digits and _, and begins with a "
+            "letter"
         )
         raise ValueError(msg)
     if name in BUILT_IN:
@@ -180,21 +181,21 @@ def own(name: str, description: str, anchors: Mapping[str, str] | None = None) -
 
 
 def parse(text: str) -> Criterion:
-    """Return the criterion that NAME=DESCRIPTION defines; raises ValueError for any other text."""
+    """Return the criterion of NAME=DESCRIPTION; raises ValueError for any other text."""
     name, _, description = (part.strip() for part in text.partition("="))
     if not description:
-        msg = f"'{text}' is refused: write NAME=DESCRIPTION, as 'politeness=it stays polite'"
+        msg = f"'{text}' is refused: write NAME=DESCRIPTION, such as 'politeness=it stays polite'"
         raise ValueError(msg)
     return own(name, description)
 
 
 def defined(definitions: Iterable[Mapping[str, Any]]) -> dict[str, Criterion]:
-    """Return criteria of one's own by name, from definitions that are sound."""
+    """Return the user's own criteria by name, from checked definitions."""
     return {d["name"]: own(d["name"], d["description"], d.get("anchors")) for d in definitions}
 
 
 def chosen(names: Sequence[str], known: Mapping[str, Criterion]) -> tuple[str, ...]:
-    """Return the names, each once; raises ValueError for one that is neither built in nor known."""
+    """Return the names, each once; raises ValueError for an unknown name."""
     for name in names:
         if name not in BUILT_IN and name not in known:
             raise ValueError(unknown("criterion", name, [*BUILT_IN, *known]))

@@ -1,4 +1,4 @@
-"""Prompt sets and eval sets: where they are, whether they are sound, what a run uses of them."""
+"""Data files: where built-in ones are, how files are read as rows; and prompt sets."""
 
 from __future__ import annotations
 
@@ -7,9 +7,9 @@ import json
 import random
 from functools import cache
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final, NamedTuple, TypeVar
+from typing import TYPE_CHECKING, Any, Final, NamedTuple, Protocol, TypeVar
 
-from pytest_llamaburn import criteria, files, measures, metrics, registry
+from pytest_llamaburn import files
 from pytest_llamaburn.errors import DatasetError
 from pytest_llamaburn.registry import unknown
 from pytest_llamaburn.texts import whole
@@ -20,17 +20,9 @@ if TYPE_CHECKING:
     from pydantic import BaseModel, ValidationError
     from pydantic_core import ErrorDetails
 
-    from pytest_llamaburn.criteria import Criterion
-
 _PROMPT_SUFFIXES = (".json", ".jsonl", ".csv", ".txt")
-_QUESTION_SUFFIXES = (".json", ".jsonl", ".csv")
-_DELIMITERS = ",;\t"  # of a CSV file, likeliest first: some countries' spreadsheets write ;
-_TEXT_OR_NUMBER = {"anyOf": [{"type": "string", "minLength": 1}, {"type": "integer"}]}
-# Names that a row of a spreadsheet or a table has already.
-_TAKEN: Final = (
-    *("model", "run_id", "question_id", "questions", "category", "prompt", "reference"),
-    *("answer", "scorer_state", "comparison", "preference", "flags", "error"),
-)
+_DELIMITERS = ",;\t"  # of a CSV file, likeliest first: in some countries spreadsheets write ;
+TEXT_OR_NUMBER: Final = {"anyOf": [{"type": "string", "minLength": 1}, {"type": "integer"}]}
 
 
 class Prompt(NamedTuple):
@@ -46,72 +38,22 @@ class Prompt(NamedTuple):
         return hashlib.sha256(whole(self.text).encode()).hexdigest()[:16]
 
 
-class Question(NamedTuple):
-    """One question of an eval set; without a scorer, only a judge can tell whether it is answered.
-
-    `options` holds the fields that only its scorer reads, as the file has them; `definitions` those
-    of the criteria of the user's own; `context` the documents to answer with.
-    """
-
-    id: str
-    prompt: str
-    reference: str | None
-    category: str
-    allow_web_search: bool = False
-    rubric: str | None = None
-    scorer: str | None = None
-    criteria: tuple[str, ...] = criteria.USUAL
-    options: dict[str, Any] = {}  # noqa: RUF012 - never changed
-    definitions: tuple[dict[str, Any], ...] = ()
-    context: tuple[str, ...] = ()
-
-    @property
-    def sha256(self) -> str:
-        """Return a short digest of what is asked and what counts as its answer."""
-        context = [self.context] if self.context else []
-        return _digest([self.prompt, self.reference, self.rubric, self.options, *context])
-
-    @property
-    def asked(self) -> tuple[Criterion, ...]:
-        """What judges are asked about the answer."""
-        known = criteria.defined(self.definitions)
-        return tuple(known.get(name) or criteria.named(name) for name in self.criteria)
-
-    @property
-    def content(self) -> tuple[Any, ...]:
-        """All that a set's digest is of; what earlier versions had not, only where it is given."""
-        return tuple(value for n, value in enumerate(self) if n < _FIRST_FIELDS or value)
-
-
-_FIRST_FIELDS: Final = 9
-Entry = TypeVar("Entry", Prompt, Question)
-
-
-class Example(NamedTuple):
-    """A solved question to show before others: those of its category, or all where it has none."""
-
-    prompt: str
-    answer: str
-    category: str | None = None
-
-
-class EvalSet(NamedTuple):
-    """The questions of one eval set; `sha256` is of all they say, however the file is laid out."""
-
-    name: str
-    version: str
-    questions: tuple[Question, ...]
-    sha256: str
-    path: Path
-    system: str | None = None
-    examples: tuple[Example, ...] = ()
-
-
 class Planned(NamedTuple):
     """A prompt and how many timed requests it gets."""
 
     prompt: Prompt
     iterations: int
+
+
+class Entry(Protocol):
+    """An entry of a set: a prompt or a question."""
+
+    @property
+    def category(self) -> str:
+        """The category that the entry belongs to."""
+
+
+AnyEntry = TypeVar("AnyEntry", bound=Entry)
 
 
 def data_dir(folder: str) -> Path:
@@ -121,21 +63,16 @@ def data_dir(folder: str) -> Path:
     return inside if inside.is_dir() else package.parent / folder
 
 
-def builtin_sets() -> list[str]:
-    """Return the names of the built-in prompt sets."""
-    return _shipped("prompts")
-
-
 def load_prompts(names: Iterable[str]) -> list[Prompt]:
     """Return the prompts of several sets, each a built-in name or a file.
 
     A file is JSON (a set, or a list of prompts), JSONL, CSV with a column `prompt`, or text with a
-    prompt a line. Prompts without an id get the file's name and their number.
-    Raises DatasetError naming the file, the entry and the field that is wrong.
+    prompt on each line. A prompt without an id gets the file's name and its number. Raises
+    DatasetError with the file, the entry and the field that is wrong.
     """
     found: dict[str, Prompt] = {}
     for name in names:
-        path = _find(name, "prompts", "prompt set", _PROMPT_SUFFIXES)
+        path = find(name, "prompts", "prompt set", _PROMPT_SUFFIXES)
         for prompt in _read(path):
             if prompt.id in found and found[prompt.id] != prompt:
                 raise DatasetError(f"{path}: id '{prompt.id}' is also in another prompt set")
@@ -144,10 +81,10 @@ def load_prompts(names: Iterable[str]) -> list[Prompt]:
 
 
 def plan(prompts: Sequence[Prompt], iterations: int, seed: int) -> list[Planned]:
-    """Return the prompts to use with their share of `iterations`.
+    """Return the prompts to use, each with its share of `iterations`.
 
-    With fewer iterations than prompts, a choice fixed by the seed takes one prompt of each
-    category in turn; otherwise the iterations are spread evenly.
+    With at least as many iterations as prompts, they are spread evenly. With fewer, prompts are
+    chosen by `stratified`.
     """
     if iterations < len(prompts):
         return [Planned(p, 1) for p in stratified(prompts, iterations, seed)]
@@ -155,10 +92,10 @@ def plan(prompts: Sequence[Prompt], iterations: int, seed: int) -> list[Planned]
     return [Planned(p, each + (i < extra)) for i, p in enumerate(prompts)]
 
 
-def stratified(entries: Sequence[Entry], count: int, seed: int) -> list[Entry]:
-    """Return a choice of `count` entries, the same for a seed: one of each category in turn."""
+def stratified(entries: Sequence[AnyEntry], count: int, seed: int) -> list[AnyEntry]:
+    """Return `count` entries, one of each category in turn; a seed always gives the same choice."""
     rng = random.Random(seed)  # noqa: S311 - a reproducible choice, not a secret
-    groups: dict[str, list[Entry]] = {}
+    groups: dict[str, list[AnyEntry]] = {}
     for entry in entries:
         groups.setdefault(entry.category, []).append(entry)
     for group in groups.values():
@@ -171,11 +108,11 @@ def stratified(entries: Sequence[Entry], count: int, seed: int) -> list[Entry]:
 def _read(path: Path) -> list[Prompt]:
     from pydantic import ValidationError
 
-    content, places = _content(path, "prompts")
+    content, places = content_of(path, "prompts")
     try:
         checked: Any = prompt_set_model().model_validate(content)
     except ValidationError as err:
-        raise DatasetError(f"{path}: {_entry_located(err, content, places)}") from None
+        raise DatasetError(f"{path}: {located(err, content, places)}") from None
     entries = [Prompt(e.id, e.category, e.prompt) for e in checked.prompts]
     seen: set[str] = set()
     for entry in entries:
@@ -185,10 +122,10 @@ def _read(path: Path) -> list[Prompt]:
     return entries
 
 
-def _content(path: Path, key: str) -> tuple[Any, list[str]]:
-    """Return a set as its model has it, with its entries under `key`, and where each stands.
+def content_of(path: Path, key: str) -> tuple[Any, list[str]]:
+    """Return the content of a set, with its entries under `key`, and the place of each entry.
 
-    What is no set of ours is a list of entries, which need no ids.
+    A JSON object is a set already. Any other file is a list of entries, which need no ids.
     """
     content = _json(path) if path.suffix.lower() == ".json" else None
     if isinstance(content, dict):
@@ -203,64 +140,21 @@ def _content(path: Path, key: str) -> tuple[Any, list[str]]:
 
 
 def _named(entry: Any, identifier: str) -> Any:
-    """Return an entry with an id; an empty cell of a table is no value."""
+    """Return an entry with an id, without the empty cells of a table."""
     if not isinstance(entry, dict):
         return entry
     return {"id": identifier, **{name: value for name, value in entry.items() if value != ""}}
 
 
-def _as_text(value: Any) -> Any:
-    """Return a whole number as its text, anything else as it is."""
+def as_text(value: Any) -> Any:
+    """Return a whole number as text, any other value as it is."""
     return str(value) if isinstance(value, int) and not isinstance(value, bool) else value
-
-
-def builtin_eval_sets() -> list[str]:
-    """Return the names of the built-in eval sets."""
-    return _shipped("eval_sets")
-
-
-def load_eval_set(name_or_path: str | Path) -> EvalSet:
-    """Return a built-in eval set, or that of a file: JSON, JSONL or CSV with a question a line.
-
-    Raises DatasetError naming the file, the entry and the field that is wrong.
-    """
-    path = _find(str(name_or_path), "eval_sets", "eval set", _QUESTION_SUFFIXES)
-    content, places = _content(path, "questions")
-    return eval_set(content, path, places)
-
-
-def eval_set(content: Any, path: Path, places: Sequence[str] = ()) -> EvalSet:
-    """Return a checked eval set; `places` says where in the file at `path` each question stands.
-
-    Raises DatasetError naming the file, the entry and the field that is wrong.
-    """
-    from pydantic import ValidationError
-
-    try:
-        checked: Any = eval_set_model().model_validate(content)
-    except ValidationError as err:
-        raise DatasetError(f"{path}: {_entry_located(err, content, places)}") from None
-    own = _own_criteria(checked.criteria, path)
-    questions = tuple(_question(entry, own) for entry in checked.questions)
-    first: dict[str, str] = {}
-    for index, question in enumerate(questions):
-        where = _entry(places[index] if places else f"questions[{index}]", question.id)
-        if question.id in first:
-            raise DatasetError(f"{path}: {where}: id: {first[question.id]} has it already")
-        first[question.id] = where
-        for field, reason in _faults(question, own):
-            raise DatasetError(f"{path}: {where}: {field}: {reason}")
-    examples = tuple(Example(e.prompt, e.answer, e.category) for e in checked.examples)
-    around = [checked.system, examples] if checked.system or examples else []
-    contents = [question.content for question in questions]
-    digest = _digest([contents, *around] if around else contents)
-    return EvalSet(checked.name, checked.version, questions, digest, path, checked.system, examples)
 
 
 def rows(path: Path, columns: Sequence[str] = ()) -> Iterator[tuple[str, Any]]:
     """Yield the entries of a JSON array, a JSONL, CSV or text file, each with its place in it.
 
-    `columns` are the names for a CSV file whose first line has none of them. Raises DatasetError.
+    `columns` are the names of a CSV file without a header. Raises DatasetError.
     """
     suffix = path.suffix.lower()
     if suffix == ".csv":
@@ -298,66 +192,13 @@ def _csv_rows(path: Path, columns: Sequence[str]) -> Iterator[tuple[str, dict[st
         yield f"line {line}", dict(zip(names, row, strict=True))
 
 
-def own_criterion(name: str, description: str, anchors: dict[str, str] | None = None) -> Criterion:
-    """Return a criterion of the user's own; raises ValueError for a name that is taken."""
-    found = criteria.own(name, description, anchors)
-    taken = {m.name for m in measures.ANSWERS} | {*_TAKEN, *measures.names(metrics.MEASURES)}
-    if name in taken:
-        msg = f"'{name}' is refused: a measure has this name already; choose another one"
-        raise ValueError(msg)
-    return found
-
-
-def _own_criteria(entries: Sequence[Any], path: Path) -> dict[str, Criterion]:
-    found: dict[str, Criterion] = {}
-    for index, one in enumerate(entries):
-        where = f"{path}: criteria[{index}]"
-        if one.name in found:
-            raise DatasetError(f"{where}: name: '{one.name}' is given twice")
-        try:
-            found[one.name] = own_criterion(one.name, one.description, one.anchors)
-        except ValueError as err:
-            raise DatasetError(f"{where}: name: {err}") from None
-    return found
-
-
-def _faults(question: Question, own: dict[str, Criterion]) -> Iterator[tuple[str, str]]:
-    """Yield field and reason of what would keep the question from being scored."""
-    try:
-        criteria.chosen(question.criteria, own)
-    except ValueError as err:
-        yield "criteria", str(err)
-    known, scorer = registry.names("scorers"), question.scorer
-    values = {**question.options, "reference": question.reference}
-    if scorer and known and scorer not in known:
-        yield "scorer", unknown("scorer", scorer, known)
-    elif scorer in known:
-        module = registry.load("scorers", scorer)
-        lacking = [n for n in getattr(module, "NEEDS", ()) if values.get(n) in (None, [])]
-        yield from ((name, f"the scorer {scorer} needs it") for name in lacking)
-        if not lacking and hasattr(module, "faults"):
-            yield from module.faults(question)
-
-
-def _question(entry: Any, defined: dict[str, Criterion]) -> Question:
-    """Return a checked entry as a Question; what Question has no field for is its scorer's."""
-    given = {k: v for k, v in entry.model_dump(by_alias=True).items() if v is not None}
-    own = {name: given.pop(name) for name in Question._fields if name in given}
-    own["options"] = {**given, **own["options"]}
-    own["criteria"] = tuple(dict.fromkeys(own["criteria"]))
-    own["definitions"] = tuple(one.definition for one in defined.values())
-    own["context"] = tuple(own.get("context", ()))
-    if own.get("scorer") == "judge":
-        own["scorer"] = None
-    return Question(**{"reference": None, **own})
-
-
-def _entry(place: str, identifier: Any) -> str:
+def named_place(place: str, identifier: Any) -> str:
+    """Return the place of an entry, with its id if it has one."""
     return f"{place} (id '{identifier}')" if isinstance(identifier, str) else place
 
 
-def _entry_located(err: ValidationError, content: Any, places: Sequence[str]) -> str:
-    """Return place and reason of the first error, with the id of the question it is in."""
+def located(err: ValidationError, content: Any, places: Sequence[str]) -> str:
+    """Return the place and the reason of the first error, with the id of its entry."""
     first = err.errors()[0]
     match first["loc"]:
         case ("questions" | "prompts" as key, int(index), *fields):
@@ -365,27 +206,27 @@ def _entry_located(err: ValidationError, content: Any, places: Sequence[str]) ->
             identifier = entry.get("id") if isinstance(entry, dict) else None
             inside = f": {_dotted(fields)}" if fields else ""
             place = places[index] if places else f"{key}[{index}]"
-            return f"{_entry(place, identifier)}{inside}: {_reason(first)}"
+            return f"{named_place(place, identifier)}{inside}: {_reason(first)}"
     return _located(err)
 
 
-def _shipped(folder: str) -> list[str]:
+def shipped(folder: str) -> list[str]:
+    """Return the names of the built-in sets in a folder."""
     return sorted(path.stem for path in data_dir(folder).glob("*.json"))
 
 
-def _digest(content: Any) -> str:
-    text = json.dumps(content, sort_keys=True)
-    return hashlib.sha256(text.encode()).hexdigest()[:16]
+def find(name: str, folder: str, what: str, suffixes: tuple[str, ...]) -> Path:
+    """Return the path of a built-in set or of a file; `what` names a set of that kind.
 
-
-def _find(name: str, folder: str, what: str, suffixes: tuple[str, ...]) -> Path:
-    shipped = _shipped(folder)
-    if name in shipped:
+    Raises DatasetError for an unknown name and a file that does not exist.
+    """
+    built_in = shipped(folder)
+    if name in built_in:
         return data_dir(folder) / f"{name}.json"
     path = files.home(name)
     if path.suffix.lower() not in suffixes:
         listed = f"{', '.join(suffixes[:-1])} or {suffixes[-1]}"
-        raise DatasetError(f"{unknown(what, name, shipped)}, or a {listed} file")
+        raise DatasetError(f"{unknown(what, name, built_in)}, or a {listed} file")
     if not files.exists(path):
         raise DatasetError(f"{what}: {name} does not exist")
     return path
@@ -416,7 +257,7 @@ def _located(err: ValidationError) -> str:
 
 def _reason(error: ErrorDetails) -> str:
     if error["type"] == "model_type":
-        return f"{json.dumps(error['input'])} is no object with fields"
+        return f"{json.dumps(error['input'])} is not an object with fields"
     if error["type"] == "too_short" and not error["input"]:
         return "there is none: give at least one"
     return error["msg"].lower()
@@ -441,7 +282,7 @@ def prompt_set_model() -> type[BaseModel]:
     )
 
     text = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1)]
-    identifier = Annotated[text, BeforeValidator(_as_text), WithJsonSchema(_TEXT_OR_NUMBER)]
+    identifier = Annotated[text, BeforeValidator(as_text), WithJsonSchema(TEXT_OR_NUMBER)]
 
     class PromptEntry(BaseModel):
         """One prompt; `expected_length` says how long an answer it asks for."""
@@ -462,88 +303,3 @@ def prompt_set_model() -> type[BaseModel]:
         prompts: Annotated[list[PromptEntry], Field(min_length=1)]
 
     return PromptSet
-
-
-@cache
-def eval_set_model() -> type[BaseModel]:
-    """Return the model of an eval set file, from which its JSON Schema is made."""
-    from typing import Annotated, Literal
-
-    from pydantic import (
-        BaseModel,
-        BeforeValidator,
-        ConfigDict,
-        Field,
-        FiniteFloat,
-        StringConstraints,
-        WithJsonSchema,
-    )
-
-    text = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1)]
-    identifier = Annotated[text, BeforeValidator(_as_text), WithJsonSchema(_TEXT_OR_NUMBER)]
-    code = Annotated[str, StringConstraints(min_length=1)]
-
-    class CriterionEntry(BaseModel):
-        """A criterion of your own: its name, what a judge is told, and what each mark means."""
-
-        model_config = ConfigDict(extra="forbid")
-        name: text
-        description: text
-        anchors: (
-            Annotated[dict[Literal["1", "2", "3", "4", "5"], text], Field(min_length=5)] | None
-        ) = None
-
-    class EvalQuestion(BaseModel):
-        """One question; all from `accept` on is for its scorer.
-
-        Without a scorer, or with `judge`, only a judge can tell. `accept` has further right answers
-        beside the reference, `choices` the answers that A, B, C … stand for in the prompt, `tests`
-        Python statements that call `entry_point`, `audio` the path of a recording, and `options`
-        what else a scorer can be told. `context` has documents that the model is given to answer
-        with.
-        """
-
-        model_config = ConfigDict(extra="forbid")
-        id: identifier
-        prompt: text
-        reference: identifier | None = None
-        category: text = "custom"
-        allow_web_search: bool = False
-        rubric: text | None = None
-        scorer: text | None = None
-        criteria: Annotated[tuple[text, ...], Field(min_length=1)] = criteria.USUAL
-        context: Annotated[list[text], Field(min_length=1)] | None = None
-        accept: list[text] | None = None
-        choices: Annotated[list[text], Field(min_length=2, max_length=10)] | None = None
-        tolerance: Annotated[FiniteFloat, Field(ge=0)] | None = None
-        pattern: code | None = None
-        schema_: Annotated[dict[str, Any] | None, Field(alias="schema")] = None
-        entry_point: Annotated[str, StringConstraints(pattern=r"^[A-Za-z_]\w*$")] | None = None
-        tests: list[code] | None = None
-        audio: text | None = None
-        options: dict[str, Any] = {}
-
-    class SolvedExample(BaseModel):
-        """A solved question for `--few-shot`, for the questions of its category or for all."""
-
-        model_config = ConfigDict(extra="forbid")
-        prompt: text
-        answer: text
-        category: text | None = None
-
-    class EvalSetFile(BaseModel):
-        """A set of questions for `llamaburn eval --set`.
-
-        `system` is the system message before each question; `examples` are what `--few-shot` shows.
-        """
-
-        model_config = ConfigDict(extra="forbid")
-        name: text
-        version: str = "1.0"
-        description: str = ""
-        system: text | None = None
-        examples: list[SolvedExample] = []
-        criteria: list[CriterionEntry] = []
-        questions: Annotated[list[EvalQuestion], Field(min_length=1)]
-
-    return EvalSetFile

@@ -11,16 +11,16 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from pytest_llamaburn.errors import MissingKeyError, SettingsError
-from pytest_llamaburn.kinds._kind import Broken, Item, Target, Test
+from pytest_llamaburn.errors import LlamaBurnError, MissingKeyError, SettingsError
+from pytest_llamaburn.kinds._kind import Item, Target
 from pytest_llamaburn.session import Harness
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine, Iterable, Iterator
 
     from pytest_llamaburn.energy.profiler import Profiler
-    from pytest_llamaburn.judges._ask import Opinion
-    from pytest_llamaburn.kinds._kind import Function, RunKind
+    from pytest_llamaburn.judges import JudgeResult
+    from pytest_llamaburn.kinds._kind import RunKind
 
 HARNESS = pytest.StashKey[Harness]()
 
@@ -30,8 +30,8 @@ def of_kinds(kinds: Iterable[RunKind]) -> ModuleType:
     made = ModuleType(f"{__name__}.of_kinds")
     for kind in kinds:
         setattr(made, kind.fixture, _opening(kind))
-        for function in kind.functions:
-            setattr(made, function.name, _function(kind, function))
+        for name, (path, text) in kind.functions.items():
+            setattr(made, name, _function(kind, name, path, text))
     return made
 
 
@@ -39,8 +39,8 @@ def _opening(kind: RunKind) -> object:
     def opened(request: pytest.FixtureRequest) -> Iterator[Any]:
         harness = request.config.stash[HARNESS]
         target = getattr(request, "param", Target(kind.name, None))
-        if isinstance(target, Broken):
-            raise target.error
+        if isinstance(target, LlamaBurnError):
+            raise target
         run = harness.open(target)
         yield run
         harness.end(run)
@@ -49,21 +49,17 @@ def _opening(kind: RunKind) -> object:
     return pytest.fixture(scope="session", name=kind.fixture)(opened)
 
 
-def _function(kind: RunKind, function: Function) -> object:
+def _function(kind: RunKind, name: str, path: str, text: str) -> object:
     def made(request: pytest.FixtureRequest, **fixtures: Any) -> Any:
-        node = request.node
-        name = getattr(node, "originalname", None) or node.name
-        harness = request.config.stash[HARNESS]
-        item = seen(node)._replace(keywords=marked(node))
-        test = Test(node.nodeid, name, item, node.user_properties, harness)
-        return kind.load(function.make)(fixtures[kind.fixture], test)
+        item = seen(request.node)._replace(keywords=marked(request.node))
+        return kind.load(path)(fixtures[kind.fixture], item, request.config.stash[HARNESS])
 
-    made.__doc__ = function.help
+    made.__doc__ = text
     names = ("request", kind.fixture)
     made.__signature__ = Signature(  # type: ignore[attr-defined]  # pytest reads it
         [Parameter(name, Parameter.KEYWORD_ONLY) for name in names]
     )
-    return pytest.fixture(name=function.name)(made)
+    return pytest.fixture(name=name)(made)
 
 
 @pytest.fixture
@@ -83,24 +79,25 @@ def gpu_profiler(request: pytest.FixtureRequest) -> Callable[[], Profiler]:
 
 
 @pytest.fixture(scope="session")
-def judge(request: pytest.FixtureRequest) -> Iterator[Callable[..., Opinion]]:
+def judge(request: pytest.FixtureRequest) -> Iterator[Callable[..., JudgeResult]]:
     """Return a function that has an answer judged, from 1 to 5 unless another criterion is given.
 
-    `judge(question, answer, reference="Paris")` returns an `Opinion`: `opinion.score`,
-    `opinion.reasoning`. `criterion` is the name of a built-in one, as `grade` (`opinion.verdict`)
-    or `faithfulness` (with `evidence`), or your own: `criterion="politeness=it stays polite"`.
-    Which judge: `--llamaburn-judge` or the configuration, else claude; without its key the test is
-    skipped. An answer that could not be judged raises UnscoredError.
+    `judge(question, answer, reference="Paris")` returns a `JudgeResult`: `result.score`,
+    `result.reasoning`. `criterion` is the name of a built-in one, such as `grade`
+    (`result.verdict`) or `faithfulness` (with `evidence`), or your own:
+    `criterion="politeness=it stays polite"`. The judge is that of `--llamaburn-judge` or of the
+    configuration, else claude; without its key the test is skipped. An answer that could not be
+    judged raises UnscoredError.
     """
-    from pytest_llamaburn.judges._ask import Opinions
+    from pytest_llamaburn import judges
 
     harness = request.config.stash[HARNESS]
     try:
-        opinions = Opinions(harness.judging)
+        queue = judges.JudgeQueue(judges.Panel.of(harness.judging))
     except MissingKeyError as err:
         pytest.skip(str(err))
-    yield opinions.judge
-    opinions.close()
+    yield queue.ask
+    queue.close()
 
 
 @pytest.fixture(scope="session")

@@ -1,6 +1,6 @@
-"""What is peculiar about a request, told from its row, its run and nothing else.
+"""Flags: what is unusual about a request, from its row and its run alone.
 
-A flag never changes a number; it says what the number must be read with.
+A flag never changes a number; it says with what care the number must be read.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ MANY_SHARED_READS = 0.1
 
 
 class Context(NamedTuple):
-    """What a row is held against."""
+    """What the rows of a run are compared with."""
 
     least_cached: float
     num_ctx: int | None
@@ -32,7 +32,7 @@ FLAGS: dict[str, Callable[[Row, Context], bool]] = {}
 
 
 def context(rows: Sequence[Row], config: dict[str, Any], facts: dict[str, Any]) -> Context:
-    """Return what the rows of one run are held against."""
+    """Return what the rows of one run are compared with."""
     cached = [row["cached_tokens"] for row in rows if row["cached_tokens"] is not None]
     sent = config["sent"].get("options", {})
     cpu = cpu_share(config, facts)
@@ -53,7 +53,7 @@ def cpu_share(config: dict[str, Any], facts: dict[str, Any]) -> float | None:
 
 
 def of(row: Row, about: Context) -> list[str]:
-    """Return a row's flags: those the wire gave, then those its numbers give."""
+    """Return a row's flags: those set while it was read, then those of its numbers."""
     if row["error"] is not None:
         return list(row["flags"])
     return [*row["flags"], *(name for name, applies in FLAGS.items() if applies(row, about))]

@@ -7,15 +7,24 @@ or None if the evidence is missing. No rule guesses. Each kind of run has its ow
 from __future__ import annotations
 
 from functools import wraps
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypedDict
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    Rule = Callable[[dict[str, Any]], dict[str, Any] | None]
+    Rule = Callable[["Document"], "Insight | None"]
 
 Document = dict[str, Any]
-Insight = dict[str, Any]
+Finding = tuple[str, dict[str, Any]]  # a sentence and its evidence
+
+
+class Insight(TypedDict):
+    """A sentence about a result, with its evidence, by the name of its rule."""
+
+    id: str
+    text: str
+    evidence: dict[str, Any]
+
 
 BUSY_SHARE = 0.1
 BUSY = "was measured while other programs used much of the machine"  # in comparisons
@@ -23,14 +32,16 @@ BUSY = "was measured while other programs used much of the machine"  # in compar
 
 def adding_to(
     rules: list[Rule],
-) -> Callable[[Callable[[Document], tuple[str, dict[str, Any]] | None]], Rule]:
+) -> Callable[[Callable[[Document], Finding | None]], Rule]:
     """Return a decorator that adds a function to `rules` as the insight of the function's name."""
 
-    def rule(function: Callable[[Document], tuple[str, dict[str, Any]] | None]) -> Rule:
+    def rule(function: Callable[[Document], Finding | None]) -> Rule:
         @wraps(function)
         def named(document: Document) -> Insight | None:
             found = function(document)
-            return found and {"id": function.__name__, "text": found[0], "evidence": found[1]}
+            if found is None:
+                return None
+            return {"id": function.__name__, "text": found[0], "evidence": found[1]}
 
         rules.append(named)
         return named
@@ -38,11 +49,17 @@ def adding_to(
     return rule
 
 
+def evidenced(rules: list[Rule], document: Document) -> list[Insight]:
+    """Return the insights of those rules whose evidence is in a document."""
+    insights = (rule(document) for rule in rules)
+    return [insight for insight in insights if insight is not None]
+
+
 _COMMON: list[Rule] = []
 
 
 @adding_to(_COMMON)
-def other_load(document: Document) -> tuple[str, dict[str, Any]] | None:
+def other_load(document: Document) -> Finding | None:
     """Read how much of the machine other programs used while we measured."""
     share = document["telemetry"].get("other_cpu_share")
     if share is None or share < BUSY_SHARE:

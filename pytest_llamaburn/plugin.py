@@ -6,6 +6,7 @@ PYTEST_DONT_REWRITE
 from __future__ import annotations
 
 import dataclasses
+import os
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
@@ -35,18 +36,32 @@ if TYPE_CHECKING:
 __all__ = ["gpu_profiler", "judge", "ollama_client"]
 
 
-def pytest_addoption(parser: pytest.Parser) -> None:
+def pytest_addoption(parser: pytest.Parser, pluginmanager: pytest.PytestPluginManager) -> None:
     """Declare the options of our own kinds of runs, all of them under one prefix."""
-    _declare(parser, _options_of(_kind.own()))
+    if _asked(pluginmanager.get_plugin("pytestconfig")):
+        _declare(parser, _options_of(_kind.own()))
 
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_load_initial_conftests(early_config: pytest.Config, parser: pytest.Parser) -> None:
     """Declare the options of other distributions' kinds: their plugins are loaded by now."""
     foreign = _foreign(early_config)
-    if foreign:
+    if foreign and _asked(early_config):
         known = {option.key for option in _options_of(_kind.own())}
         _declare(parser, [o for o in _options_of(foreign) if o.key not in known])
+
+
+def _asked(config: Any) -> bool:
+    """Return whether the command line may name an option of ours, or asks for help.
+
+    In all other sessions they are not declared: that would take a third of the time that we cost.
+    """
+    try:
+        stored = config.getini("addopts")
+    except ValueError:  # we are loaded before any configuration file
+        return True
+    words = [*config.invocation_params.args, os.environ.get("PYTEST_ADDOPTS", ""), *stored]
+    return any(PREFIX in word or word[:1] == "@" or word in ("-h", "--help") for word in words)
 
 
 def _options_of(kinds: Iterable[RunKind]) -> list[Option]:

@@ -288,7 +288,8 @@ class Live(Counter):
 def words(event: Event) -> str:
     """Return an event's numbers as one line for people."""
     if event.clients is not None:
-        return f"{event.clients:.3g} clients: {_load_words(event)}"
+        clients = "client" if event.clients == 1 else "clients"
+        return f"{event.clients:.3g} {clients}: {_load_words(event)}"
     if event.rate_per_sec is not None:
         return f"{event.rate_per_sec:.3g} requests/s: {_load_words(event)}"
     if event.failure is not None:

@@ -2,12 +2,13 @@
 
 Members are listed without being imported, so that a heavy optional one costs nothing until it is
 chosen. Other distributions add members through the entry-point group `llamaburn.<folder>`. A member
-that is a package, such as `kinds.benchmark`, is a registry too: its modules are its members.
+that is a package, such as a kind of run, is a registry too: its modules are its members.
 """
 
 import difflib
 import importlib
-import pkgutil
+import os
+from contextlib import suppress
 from functools import cache
 from importlib.util import find_spec
 from pathlib import Path
@@ -31,8 +32,13 @@ def names(folder: str) -> tuple[str, ...]:
 @cache
 def own(folder: str) -> tuple[str, ...]:
     """Return the names of the members in the folder; asking other distributions costs 20 ms."""
-    found = (m.name.replace("_", "-") for m in pkgutil.iter_modules([*_places(folder)]))
-    return tuple(sorted(name for name in found if not name.startswith("-")))
+    names = {name for place in _places(folder) for name in _modules(place)}
+    return tuple(sorted(name.replace("_", "-") for name in names if not name.startswith("_")))
+
+
+def has(folder: str, name: str) -> bool:
+    """Return whether a folder has a module of this name; faster than listing all of them."""
+    return any(os.path.exists(f"{place}/{name}.py") for place in _places(folder))  # noqa: PTH110
 
 
 def load(folder: str, name: str) -> ModuleType:
@@ -57,6 +63,17 @@ def package(folder: str) -> str:
     return _foreign(parent)[name].module
 
 
+def _modules(place: str) -> list[str]:
+    """Return the modules in a directory; `pkgutil` takes ten times as long."""
+    names = []
+    with suppress(OSError), os.scandir(place) as entries:
+        for entry in entries:
+            name, dot, suffix = entry.name.partition(".")
+            if (dot, suffix) == (".", "py") or os.path.exists(f"{entry.path}/__init__.py"):  # noqa: PTH110
+                names.append(name)
+    return names
+
+
 def _places(folder: str) -> list[str]:
     """Return the directories of a folder."""
     name = package(folder)
@@ -77,4 +94,5 @@ def unknown(what: str, name: str, valid: tuple[str, ...] | list[str]) -> str:
 def _foreign(folder: str) -> "dict[str, EntryPoint]":
     from importlib import metadata  # costs 20 ms: only when a member is looked up
 
-    return {e.name: e for e in metadata.entry_points(group=f"llamaburn.{folder}")}
+    found = metadata.entry_points(group=f"llamaburn.{folder}")
+    return {entry.name.replace("_", "-"): entry for entry in found}

@@ -6,9 +6,10 @@ import json
 import re
 from typing import Any
 
-_GROUPED = re.compile(r"(?<=\d)[,\u2009\u202f](?=\d{3}(?!\d))")
+# Compiled where they are used: that takes 2 ms, which a session that only imports us need not pay.
+_GROUPED = r"(?<=\d)[,\u2009\u202f](?=\d{3}(?!\d))"
 _CJK = "\u3040-\u30ff\u3400-\u9fff"  # written without spaces: each sign is a word
-_WORD = re.compile(rf"\d+(?:\.\d+)+|[{_CJK}]|[^\W{_CJK}]+")
+_WORD = rf"\d+(?:\.\d+)+|[{_CJK}]|[^\W{_CJK}]+"
 
 
 def whole(text: str) -> str:
@@ -29,7 +30,7 @@ def words(text: str) -> str:
     Case, punctuation and the grouping of digits are left out, so that `words(a) in words(b)` tells
     whether one text stands in another.
     """
-    found = _WORD.findall(_GROUPED.sub("", text.casefold()))
+    found = re.findall(_WORD, re.sub(_GROUPED, "", text.casefold()))
     return f" {' '.join(found)} " if found else ""
 
 

@@ -1,7 +1,8 @@
 """Which part of a model's text is thinking, and which part is the answer.
 
-Servers take most thinking out themselves. What is left stands between tags, which differ by model.
-All of them are listed here and nowhere else.
+Most servers take the thinking out themselves. What is left stands between tags, which differ by
+model. All of them are listed here and nowhere else. Whoever asks whether an answer is empty asks
+`split_thinking`: scorers, judges, number words, and a run before it stores an answer.
 """
 
 from __future__ import annotations
@@ -33,9 +34,9 @@ _FRAME = re.compile(  # what some templates put around the answer
     r"<\|(?:return|end|begin_of_solution|end_of_solution|start_response|end_response)\|>",
     re.IGNORECASE,
 )
-_BEGINS_TEXT = ("analysis", "here")  # words that are a tag only where the text begins with one
+_BEGINS_TEXT = ("analysis", "here")  # words that are a tag only if the text begins with one
 _ENDS_TEXT = ("end6", "end8")  # and their ends
-_UNSEEN = "\ufeff\u200b\u2060"  # byte-order mark, marks without a width
+_UNSEEN = "\ufeff\u200b\u2060"  # byte-order mark, spaces without a width
 
 
 class _Mark(NamedTuple):
@@ -49,8 +50,17 @@ def split_thinking(text: str) -> tuple[str, str]:
 
     Text before an end tag that has no start tag is thinking, because the chat template wrote the
     start tag. A start tag without an end tag begins thinking only at the start of a line. A tag in
-    quotes or backticks is part of the answer.
+    quotes or backticks is part of the answer. An answer that is split again stays as it is.
     """
+    answer, thinking = _split(text)
+    rest, more = _split(answer)
+    while rest != answer:
+        answer, thinking = rest, "\n".join(filter(None, (thinking, more)))
+        rest, more = _split(answer)
+    return answer, thinking
+
+
+def _split(text: str) -> tuple[str, str]:
     said: list[str] = []
     thought: list[str] = []
     start, thinking = 0, False
@@ -91,4 +101,10 @@ def _begins_line(text: str, mark: _Mark) -> bool:
 
 
 def _bare(text: str) -> str:
-    return text.strip().strip(_UNSEEN).strip()
+    """Return a text without white space and unseen characters at its ends."""
+    seen = (i for i, char in enumerate(text) if not (char.isspace() or char in _UNSEEN))
+    start = next(seen, len(text))
+    end = len(text)
+    while end > start and (text[end - 1].isspace() or text[end - 1] in _UNSEEN):
+        end -= 1
+    return text[start:end]

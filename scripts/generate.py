@@ -9,7 +9,7 @@ import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from pytest_llamaburn import datasets, metrics, settings
+from pytest_llamaburn import datasets, evalsets, metrics, registry, settings
 from pytest_llamaburn.kinds import _kind
 from pytest_llamaburn.store import results
 
@@ -64,8 +64,8 @@ def schemas() -> dict[Path, str]:
     """Return the content of each schema file; `settings` is about the first kind of run."""
     first = _kind.own()[0]
     found = {
-        **{kind: results.schema(kind) for kind in results.kinds()},
-        "eval_set": {**_DIALECT, **datasets.eval_set_model().model_json_schema()},
+        **{kind: results.schema(kind) for kind in results.with_comparisons(registry.own("kinds"))},
+        "eval_set": {**_DIALECT, **evalsets.eval_set_model().model_json_schema()},
         "prompts": {**_DIALECT, **datasets.prompt_set_model().model_json_schema()},
         "settings": {**_DIALECT, **settings.model_of(first.settings_class).model_json_schema()},
     }
@@ -100,12 +100,13 @@ def _section(kind: RunKind) -> str:
     known = table.values()
     shared = [f"`{m.name}`" for m in known if m.formula == _formula(m.name)]
     rows = [
-        f"| `{m.name}` | {m.unit} | {m.better} | {_code(m.key)} | {m.formula} |"
+        f"| `{m.name}` | {m.unit} | {m.better} | {m.source} | {m.formula} | {_code(m.key)} |"
         for m in known
         if m.formula != _formula(m.name)
     ]
     words = "all" if len(shared) == len(metrics.MEASURES) else ", ".join(shared)
-    head = "| metric | unit | better | in the file | formula |\n| --- | --- | --- | --- | --- |\n"
+    columns = ("metric", "unit", "better", "source", "formula", "in the file")
+    head = f"| {' | '.join(columns)} |\n{'| --- ' * len(columns)}|\n"
     own = "\n".join(rows)
     return f"\n## {title}\n\n{about}\nMetrics of requests: {words}.\n\n{head}{own}\n"
 

@@ -95,12 +95,12 @@ class Backend(ABC):
         """Make the server ready for a model; raises ServerError if there is none."""
 
     @abstractmethod
-    def twin(self) -> dict[str, Any]:
+    def connection_info(self) -> dict[str, str]:
         """Return what another process needs to speak to the same server."""
 
-    def become(self, twin: dict[str, Any]) -> None:
+    def connect_to(self, connection: dict[str, str]) -> None:
         """Speak to the server of a backend in another process."""
-        self.address = parse_host(twin["host"])
+        self.address = parse_host(connection["host"])
 
     def close(self) -> None:  # noqa: B027
         """Give back what `open` took."""

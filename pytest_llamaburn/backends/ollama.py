@@ -69,7 +69,7 @@ class Backend(_base.Backend):
         super().__init__(settings)
         self.address = server_of(self.address)
 
-    def twin(self) -> dict[str, Any]:
+    def connection_info(self) -> dict[str, str]:
         """Return its address."""
         return {"backend": "ollama", "host": self.address.url}
 

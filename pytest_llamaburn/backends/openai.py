@@ -95,14 +95,14 @@ class Backend(_base.Backend):
         self._roots = [self.address._replace(path=path) for path in _roots(self.address.path)]
         self.address = self._roots[0]
 
-    def twin(self) -> dict[str, Any]:
+    def connection_info(self) -> dict[str, str]:
         """Return its address and what it was found to be; the embedded one's owner keeps it."""
         return {"backend": "openai", "host": self.address.url, "kind": self._kind}
 
-    def become(self, twin: dict[str, Any]) -> None:
+    def connect_to(self, connection: dict[str, str]) -> None:
         """Take the address and what was found."""
-        super().become(twin)
-        self._kind = twin["kind"]
+        super().connect_to(connection)
+        self._kind = connection["kind"]
         self._roots = []
 
     async def server(self) -> Server:

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from pytest_llamaburn.load.records import Record
+    from pytest_llamaburn.load.rows import Request
 
     Floats = NDArray[np.float64]
     Flags = NDArray[np.bool_]
@@ -44,18 +44,18 @@ class Sample(NamedTuple):
     failed: Flags  # by anything but a deadline
 
 
-def sample(level: float, records: Sequence[Record], deadline_ns: float = math.inf) -> Sample:
-    """Return a level's records as columns, as if no more than this deadline had been waited."""
-    latency = np.array([r.end_ns - r.sent_ns for r in records], float)
-    late = np.array([r.timed_out for r in records], bool) | (latency > deadline_ns)
-    failed = np.array([r.failure is not None for r in records], bool) & ~late
+def sample(level: float, requests: Sequence[Request], deadline_ns: float = math.inf) -> Sample:
+    """Return a level's requests as columns, as if this deadline had ended the longer ones."""
+    latency = np.array([r.end_ns - r.sent_ns for r in requests], float)
+    late = np.array([r.timed_out for r in requests], bool) | (latency > deadline_ns)
+    failed = np.array([r.failure is not None for r in requests], bool) & ~late
     return Sample(level, np.minimum(latency, deadline_ns), late, failed)
 
 
 def crossing(
     samples: Sequence[Sample], late: Curve, rate: float, errors: float = 0.0
 ) -> float | None:
-    """Return the level at which `rate` of the requests fail, None where none points to one.
+    """Return the level at which `rate` of the requests fail, None if none points to one.
 
     `late` is the share that a deadline cuts off; the others are in the samples, taken for that
     many standard errors more.
@@ -68,7 +68,7 @@ def crossing(
 
 
 def interpolated(rows: Sequence[tuple[float, float, int]], rate: float) -> float | None:
-    """Return where a rising fit of levels' shares crosses `rate`; None where it never does.
+    """Return where a rising fit of levels' shares crosses `rate`; None if it never does.
 
     `rows` are (level, share failed, n), lowest first; a straight line joins the levels.
     """

@@ -18,7 +18,7 @@ from pytest_llamaburn.stats import samples
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from pytest_llamaburn.load.records import Record
+    from pytest_llamaburn.load.rows import Request
 
 DEGRADATION_FACTOR = 2.0
 INDIFFERENCE = 0.10
@@ -61,7 +61,7 @@ class DegradationPoint(NamedTuple):
 
     @property
     def place(self) -> float:
-        """About where it lies: among points the lowest is the server's."""
+        """Roughly where it lies, to find the lowest of several points."""
         if self.estimate is not None:
             return self.estimate
         low, high = self.bracket or (math.inf, math.inf)
@@ -80,14 +80,14 @@ class Latency(NamedTuple):
     interval: tuple[float, float]
 
 
-def latencies(metric: str, statistic: str, records: Sequence[Record]) -> float:
+def latencies(metric: str, statistic: str, requests: Sequence[Request]) -> float:
     """Return one percentile of TTFT or of the whole time, in ms from schedule; failures are +∞."""
-    return latency(0, metric, statistic, records).ms
+    return latency(0, metric, statistic, requests).ms
 
 
-def latency(level: float, metric: str, statistic: str, records: Sequence[Record]) -> Latency:
+def latency(level: float, metric: str, statistic: str, requests: Sequence[Request]) -> Latency:
     """Return one percentile of TTFT or of the whole time at a level, in ms from schedule."""
-    values = [_value(metric, r) for r in records]
+    values = [_value(metric, r) for r in requests]
     q = QUANTILES[statistic]
     ms = float(np.percentile(values, q * 100, method="higher")) if values else math.nan
     low, high = samples.quantile_interval(values, q) or (ms, ms)
@@ -95,13 +95,13 @@ def latency(level: float, metric: str, statistic: str, records: Sequence[Record]
 
 
 def points(
-    levels: Mapping[float, Sequence[Record]],
-    baseline: Sequence[Record],
+    levels: Mapping[float, Sequence[Request]],
+    baseline: Sequence[Request],
     factor: float = DEGRADATION_FACTOR,
     *,
     clients: bool = True,
 ) -> list[DegradationPoint]:
-    """Return a point for each metric and percentile, from each level's counted records.
+    """Return a point for each metric and percentile, from each level's counted requests.
 
     `levels` are numbers of `clients`, of which the baseline is the lowest, or else rates.
     """
@@ -111,9 +111,9 @@ def points(
     for metric in WAITS:
         for statistic in QUANTILES:
             rows = [
-                latency(level, metric, statistic, records)
-                for level, records in sorted(known.items())
-                if records
+                latency(level, metric, statistic, requests)
+                for level, requests in sorted(known.items())
+                if requests
             ]
             base = latency(1, metric, statistic, alone)
             found.append(point(metric, statistic, rows, base, factor, clients=clients))
@@ -121,7 +121,7 @@ def points(
 
 
 def lowest(found: Sequence[DegradationPoint]) -> DegradationPoint | None:
-    """Return the lowest point that was reached, None where none was."""
+    """Return the lowest point that was reached, None if none was."""
     return min((point for point in found if point.reached), key=lambda p: p.place, default=None)
 
 
@@ -215,23 +215,23 @@ def _crossing(rows: Sequence[Latency], logs: Sequence[float], at: float) -> floa
     return middle * math.exp(min(max(moved, -_TRUST), _TRUST))
 
 
-def _value(metric: str, record: Record) -> float:
-    last_ns = record.end_ns if record.last_token_ns is None else record.last_token_ns
-    end = record.first_ns if metric == TTFT else last_ns
-    if record.failure or end is None:
+def _value(metric: str, request: Request) -> float:
+    last_ns = request.end_ns if request.last_token_ns is None else request.last_token_ns
+    end = request.first_ns if metric == TTFT else last_ns
+    if request.failure or end is None:
         return math.inf
-    return (end - record.scheduled_ns) / 1e6
+    return (end - request.scheduled_ns) / 1e6
 
 
 def wanted(
-    levels: Mapping[float, Sequence[Record]],
-    baseline: Sequence[Record],
+    levels: Mapping[float, Sequence[Request]],
+    baseline: Sequence[Request],
     factor: float,
     maximum: float,
 ) -> tuple[int, int] | None:
     """Return how many clients to measure next for the lowest point, and with how many requests.
 
-    None where its bracket is narrow and both its ends are known well, or nothing is left to send.
+    None if its bracket is narrow and both its ends are known well, or nothing is left to send.
     """
     found = lowest(points(levels, baseline, factor))
     top = max(levels, default=1)

@@ -1,7 +1,7 @@
 """Where a server fails: how a search rises and narrows, in a closed and in an open loop.
 
 The search rises until a level fails or latency says that the next one would, then goes back and
-forth around the estimate. What it asks for and how it ends is in `probing`.
+forth around the estimate. What it asks for and how it ends is in `search`.
 """
 
 from __future__ import annotations
@@ -29,9 +29,9 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from typing import TypeAlias
 
-    from pytest_llamaburn.load.records import Record
+    from pytest_llamaburn.load.rows import Request
 
-    Runs: TypeAlias = Mapping[float, Sequence[Sequence[Record]]]  # by level
+    Runs: TypeAlias = Mapping[float, Sequence[Sequence[Request]]]  # by level
 
 _STEP = 30  # requests between two looks
 _LAST = 60  # requests of the rate that should hold
@@ -111,7 +111,7 @@ def _clients_queue(levels: Runs) -> queue_replay.Queue | None:
 
 
 def _rates_queue(
-    runs: Sequence[Sequence[Record]], alone: open_loop.Idle
+    runs: Sequence[Sequence[Request]], alone: open_loop.Idle
 ) -> queue_replay.Queue | None:
     """Return the queue behind some probes, None where nobody had to wait."""
     return queue_replay.seen(runs, math.inf) if open_loop.capacity(runs, alone) else None
@@ -195,7 +195,7 @@ class _Closed(Pursuit):
         reserve = self.reserve(self.estimate() or 1.0)
         for lone, kept in ((True, reserve), (False, 0.0)):
             value = self.doubtful(lone=lone)
-            if value is not None and self.left >= _again(value) + kept:
+            if value is not None and self.left >= value + LEAST + kept:
                 return value
         return None
 
@@ -284,8 +284,11 @@ class _Closed(Pursuit):
         return any(level.seen()[1][0] <= rate for level in near)
 
     def unconfirmed(self, point: float) -> list[int]:
-        """Return the levels at 0.9 and 1.1 times the estimate, but for a side that confirms it."""
-        sides = zip(around(point, whole=True), self.confirmed(point), strict=True)
+        """Return the levels that would confirm the estimate, but for a side that has one.
+
+        They are not quite a tenth away: the estimate still moves.
+        """
+        sides = zip(around(point, whole=True, by=_FAILS - 1), self.confirmed(point), strict=True)
         most = self.limits.maximum
         return [int(level) for level, seen in sides if seen is None and 1 <= level <= most]
 
@@ -294,8 +297,11 @@ class _Closed(Pursuit):
         return sum(map(_begins, self.unconfirmed(point)))
 
     def missing(self, point: float) -> list[int]:
-        """Return the levels that are left to confirm the estimate, once it is time for them."""
-        if self.left > self.reserve(point) + _STEP:
+        """Return the levels that are left to confirm the estimate, once it is time for them.
+
+        One of them may have to be probed again.
+        """
+        if self.left > self.reserve(point) + _again(_FAILS * point) + _STEP:
             return []
         return [value for value in self.unconfirmed(point) if self.left >= value + LEAST]
 
@@ -313,8 +319,9 @@ class _Closed(Pursuit):
         if self.given_up(value):
             self.limited = True
             return
-        kept = max(_again(value), self.reserve(point))
-        kept = kept if self.left > kept + LEAST else 0
+        again, confirms = _again(max(value, _FAILS * point)), self.reserve(point)
+        wanted = (again + confirms, max(again, confirms))
+        kept = next((some for some in wanted if self.left > some + LEAST), 0)
         if value != self.last:
             yield from self.begin(value)
         else:
@@ -341,7 +348,7 @@ class _Open(Pursuit):
         self.tried_above = False  # of the point, for as long as shows that it fails
 
     @property
-    def runs(self) -> list[list[Record]]:
+    def runs(self) -> list[list[Request]]:
         return self.below(math.inf)
 
     def late(self, below: float = math.inf) -> crossing.Curve:

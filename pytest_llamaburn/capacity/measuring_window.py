@@ -1,15 +1,15 @@
-"""The stretches of a step in which its load was whole: all that a level reports comes from them.
+"""The stretches of a step in which its load was complete: a level is measured in them alone.
 
-A closed loop of N clients is whole while N requests are in flight, but for the moments in which a
-client that got its answer sends the next request, or thinks. An open loop is whole while requests
-are sent when they are due. Requests count that were sent in such a stretch. Both are read off the
-rows: what was meant to be sent decides nothing.
+The load of N clients is complete while N requests are in flight, apart from the moments in which a
+client sends its next request, or thinks. The load of a schedule is complete while requests are sent
+when they are due. Requests count that were sent in such a stretch. Both are read from the rows, not
+from what was planned.
 
 Throughput is counted over the inner part of each stretch. In a closed loop that is from the N-th
 end to the last send; in an open loop from the first scheduled time, after the ramp-up, to the last:
-the ramp-up is the median latency, in whole gaps of the schedule. So neither the ramp-up nor the
-drain makes a server look slower than it is. Clients whose load was whole for less than a request
-lasts are counted from the first send to the last end, and a sentence says so.
+the ramp-up is the median latency, in whole gaps of the schedule. So neither ramp-up nor drain makes
+a server look slower than it is. If the load of clients was complete for less than a request lasts,
+everything from the first send to the last end counts, and a sentence says so.
 """
 
 from __future__ import annotations
@@ -25,21 +25,20 @@ from pytest_llamaburn.load.step import CLIENTS
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from pytest_llamaburn.load.records import Record
-    from pytest_llamaburn.load.rows import Row
+    from pytest_llamaburn.load.rows import Request, Row
 
 NOTHING = "no request was sent"
 TOO_SHORT = "the schedule ended too soon: it must last longer than two requests do"
 PARTIAL = "all were at work for less than a request lasts, so ramp-up and drain are counted too"
-LEAST_SHARE = 0.8  # of the median latency, that clients in step are at work together at least
-_TURN_NS, _TURN_SHARE = 20e6, 0.1  # between two requests of a client; of the median latency
-_LATE_NS = 50e6  # behind its due time, or the share above, that a request may be sent on time
+LEAST_SHARE = 0.8  # a complete load must last for this share of the median latency
+_TURN_NS, _TURN_SHARE = 20e6, 0.1  # longest gap between two requests of a client; or of the latency
+_LATE_NS = 50e6  # a request sent this long after it was due, or the share above, is still on time
 
 
 class Stretch(NamedTuple):
     """From `start_ns` to `end_ns` on the monotonic clock.
 
-    `reason` says why it is empty, or that the load was not whole in it.
+    `reason` says why it is empty, or that the load was not complete in it.
     """
 
     start_ns: float
@@ -58,24 +57,24 @@ class Load(NamedTuple):
     pause_ns: float = 0.0
 
 
-def held(sent: Sequence[Record], load: Load) -> list[tuple[float, float]]:
-    """Return from when to when a step's load was whole; its requests are those sent in between."""
+def held(sent: Sequence[Request], load: Load) -> list[tuple[float, float]]:
+    """Return from when to when a step's load was complete; its requests are those sent then."""
     if not sent:
         return []
     return _clients_held(sent, load) if load.unit == CLIENTS else _schedule_held(sent)
 
 
-def counted(sent: Sequence[Record], load: Load) -> list[list[int]]:
-    """Return the places, in `sent`, of the requests of each stretch in which the load was whole."""
+def counted(sent: Sequence[Request], load: Load) -> list[list[int]]:
+    """Return the indices in `sent` of the requests of each stretch with a complete load."""
     found = [
-        [i for i, record in enumerate(sent) if start <= record.sent_ns <= end]
+        [i for i, request in enumerate(sent) if start <= request.sent_ns <= end]
         for start, end in held(sent, load)
     ]
     return [places for places in found if places]
 
 
-def _clients_held(sent: Sequence[Record], load: Load) -> list[tuple[float, float]]:
-    """Return when all clients were at work; dips no longer than a client's turn are none."""
+def _clients_held(sent: Sequence[Request], load: Load) -> list[tuple[float, float]]:
+    """Return when all clients were at work; gaps as short as between two requests do not count."""
     starts = np.array([r.sent_ns for r in sent], float)
     ends = np.array([r.end_ns for r in sent], float)
     turn = max(_TURN_NS, _TURN_SHARE * float(np.median(ends - starts)))
@@ -92,7 +91,7 @@ def _clients_held(sent: Sequence[Record], load: Load) -> list[tuple[float, float
     return [(start, end) for start, end in found]
 
 
-def _schedule_held(sent: Sequence[Record]) -> list[tuple[float, float]]:
+def _schedule_held(sent: Sequence[Request]) -> list[tuple[float, float]]:
     """Return when requests were sent on time.
 
     After some were late it goes on when they have ended: they came to the server all at once.
@@ -100,10 +99,10 @@ def _schedule_held(sent: Sequence[Record]) -> list[tuple[float, float]]:
     latency_ns = median(r.end_ns - r.scheduled_ns for r in sent)
     allowed = max(_LATE_NS, _TURN_SHARE * latency_ns)
     found, begin = [], min(r.sent_ns for r in sent)
-    for record in sorted(sent, key=lambda r: r.scheduled_ns):
-        if record.sent_ns - record.scheduled_ns > allowed:
-            found.append((begin, record.scheduled_ns))
-            begin = max(begin, record.end_ns)
+    for request in sorted(sent, key=lambda r: r.scheduled_ns):
+        if request.sent_ns - request.scheduled_ns > allowed:
+            found.append((begin, request.scheduled_ns))
+            begin = max(begin, request.end_ns)
     return [*found, (begin, max(r.sent_ns for r in sent))]
 
 

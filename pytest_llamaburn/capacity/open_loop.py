@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from pytest_llamaburn.capacity.crossing import Curve
-    from pytest_llamaburn.load.records import Record
+    from pytest_llamaburn.load.rows import Request
 
 _WAITING = 0.4  # of the requests must have waited for a probe to show the capacity
 _Z = 3.0  # one-sided 99.9 %, since every probe is looked at
@@ -28,9 +28,9 @@ _SECOND = 1e9
 
 
 class Idle(NamedTuple):
-    """How the server serves when nobody waits.
+    """How the server serves when no request waits.
 
-    Its median TTFT and whole time in ns, and the squared coefficient of variation of the latter.
+    Its median TTFT and total time in ns, and the squared coefficient of variation of the latter.
     """
 
     ttft_ns: float
@@ -46,9 +46,9 @@ class Backlog(NamedTuple):
     grows: bool
 
 
-def idle(records: Sequence[Record]) -> Idle:
-    """Return what one client alone saw; raises ValueError where no request succeeded."""
-    good = [r for r in records if r.failure is None]
+def idle(requests: Sequence[Request]) -> Idle:
+    """Return what a single client measured; raises ValueError if no request succeeded."""
+    good = [r for r in requests if r.failure is None]
     if not good:
         raise ValueError("the baseline has no request that succeeded")
     total = np.array([r.end_ns - r.sent_ns for r in good], float)
@@ -57,7 +57,7 @@ def idle(records: Sequence[Record]) -> Idle:
     return Idle(float(np.median(first)), cv2, float(np.median(total)))
 
 
-def backlog(records: Sequence[Record], rate: float, alone: Idle, effect: float = 0.05) -> Backlog:
+def backlog(requests: Sequence[Request], rate: float, alone: Idle, effect: float = 0.05) -> Backlog:
     """Return how the number in flight grew from the first quarter to the last arrival.
 
     Before an idle server's first answer is due it only fills up, so the first count is no earlier;
@@ -65,8 +65,8 @@ def backlog(records: Sequence[Record], rate: float, alone: Idle, effect: float =
     about √(n (ca² + cs²)) over n arrivals (Kingman's heavy traffic); it grows if it went further
     than chance and by more than `effect` of the rate.
     """
-    scheduled = np.array([r.scheduled_ns for r in records], float)
-    ended = np.array([r.end_ns for r in records], float)
+    scheduled = np.array([r.scheduled_ns for r in requests], float)
+    ended = np.array([r.end_ns for r in requests], float)
     first, last = scheduled.min(), scheduled.max()
     early = first + max((last - first) / 4, alone.total_ns)
     if early >= last:
@@ -74,11 +74,11 @@ def backlog(records: Sequence[Record], rate: float, alone: Idle, effect: float =
     counts = [np.sum((scheduled <= at) & (ended > at)) for at in (early, last)]
     growth, seen = float(counts[1] - counts[0]), int(np.sum(scheduled > early))
     per_sec = growth / ((last - early) / _SECOND)
-    chance = max(_PHASE, _Z * math.sqrt(seen * (arrival_cv2([records]) + alone.cv2)))
+    chance = max(_PHASE, _Z * math.sqrt(seen * (arrival_cv2([requests]) + alone.cv2)))
     return Backlog(per_sec, per_sec / rate, growth > chance and per_sec > effect * rate)
 
 
-def arrival_cv2(runs: Sequence[Sequence[Record]]) -> float:
+def arrival_cv2(runs: Sequence[Sequence[Request]]) -> float:
     """Return the squared coefficient of variation of the gaps between arrivals: 1 for Poisson."""
     gaps = [np.diff([r.scheduled_ns for r in run]) for run in runs if len(run) > 2]
     if not gaps:
@@ -86,27 +86,27 @@ def arrival_cv2(runs: Sequence[Sequence[Record]]) -> float:
     return float(np.mean([gap.var() / gap.mean() ** 2 for gap in gaps]))
 
 
-def capacity(runs: Sequence[Sequence[Record]], alone: Idle) -> float | None:
+def capacity(runs: Sequence[Sequence[Request]], alone: Idle) -> float | None:
     """Return the requests per second that a server starts while somebody waits.
 
     Only probes in which much of the load waited count, up to the first that a deadline cut off,
-    whose slot came free early. None where there is none.
+    whose slot came free early. None if there is none.
     """
     gaps = _busy(runs, alone)
     return _SECOND * len(gaps) / sum(gaps) if sum(gaps) else None
 
 
-def precision(runs: Sequence[Sequence[Record]], alone: Idle) -> float:
+def precision(runs: Sequence[Sequence[Request]], alone: Idle) -> float:
     """Return the relative standard error of `capacity`, of a renewal process; 1 where none is."""
     gaps = np.array(_busy(runs, alone), float)
     return float(gaps.std() / gaps.mean() / math.sqrt(len(gaps))) if len(gaps) else 1.0
 
 
-def _busy(runs: Sequence[Sequence[Record]], alone: Idle) -> list[int]:
+def _busy(runs: Sequence[Sequence[Request]], alone: Idle) -> list[int]:
     return [gap for run in runs for gap in _busy_gaps(run, 2 * alone.ttft_ns)]
 
 
-def _busy_gaps(run: Sequence[Record], lead_ns: float) -> list[int]:
+def _busy_gaps(run: Sequence[Request], lead_ns: float) -> list[int]:
     """Return the gaps between first tokens whose later request waited when the earlier began."""
     cut = min((r.end_ns for r in run if r.timed_out), default=None)
     starts = sorted(
@@ -136,7 +136,7 @@ def lost(capacity_per_sec: float, deadline_ns: float, variability: float, cv2: f
     return share
 
 
-def late(runs: Sequence[Sequence[Record]], alone: Idle, deadline_ns: float) -> Curve:
+def late(runs: Sequence[Sequence[Request]], alone: Idle, deadline_ns: float) -> Curve:
     """Return the share of requests that a deadline cuts off, over the rate, by `lost`."""
     most = capacity(runs, alone)
     if most is None:

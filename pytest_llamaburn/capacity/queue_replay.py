@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 
 from pytest_llamaburn.capacity.crossing import product_limit
-from pytest_llamaburn.load.records import TIMED_OUT
+from pytest_llamaburn.load.rows import TIMED_OUT
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from pytest_llamaburn.capacity.crossing import Curve
-    from pytest_llamaburn.load.records import Record
+    from pytest_llamaburn.load.rows import Request
 
     Floats = NDArray[np.float64]
 
@@ -54,7 +54,7 @@ class _Work(NamedTuple):
     astray: float
 
 
-def seen(runs: Sequence[Sequence[Record]], most: float) -> Queue | None:
+def seen(runs: Sequence[Sequence[Request]], most: float) -> Queue | None:
     """Return the queue behind some runs, None if it has not fewer than `most` slots.
 
     Or if too few requests show it. A run's first requests, which find the slots as what is not
@@ -97,7 +97,7 @@ def closed(queue: Queue, deadline_ns: float, think_ns: float = 0.0) -> Curve:
     return curve
 
 
-def opened(queue: Queue, runs: Sequence[Sequence[Record]], deadline_ns: float) -> Curve:
+def opened(queue: Queue, runs: Sequence[Sequence[Request]], deadline_ns: float) -> Curve:
     """Return the share of requests that a deadline cuts off, over the rate of such arrivals."""
     gaps = [np.diff(sorted(r.scheduled_ns for r in run)) for run in runs if len(run) > 2]
     work = _dealt(queue.work_ns)
@@ -110,7 +110,7 @@ def opened(queue: Queue, runs: Sequence[Sequence[Record]], deadline_ns: float) -
     return share
 
 
-def scheduled(queue: Queue, runs: Sequence[Sequence[Record]], deadline_ns: float) -> float:
+def scheduled(queue: Queue, runs: Sequence[Sequence[Request]], deadline_ns: float) -> float:
     """Return the share of these runs' requests that a deadline cuts off, each from an idle server.
 
     The mean over several orders of the work.
@@ -125,7 +125,7 @@ def scheduled(queue: Queue, runs: Sequence[Sequence[Record]], deadline_ns: float
     return cut / max(sent, 1)
 
 
-def _work(runs: Sequence[Sequence[Record]], slots: int) -> _Work:
+def _work(runs: Sequence[Sequence[Request]], slots: int) -> _Work:
     took: list[int] = []
     ended: list[bool] = []
     astray = known = 0

@@ -1,4 +1,4 @@
-"""How long a server takes to serve as before after a burst.
+"""How long a server takes after a burst until it is as fast as before.
 
 The baseline load runs throughout in an open loop (a closed one would hide the delay: its clients
 wait with the server). Windows hold requests by when they were *scheduled*, so that a request sent
@@ -18,11 +18,11 @@ import numpy as np
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from pytest_llamaburn.load.records import Record
+    from pytest_llamaburn.load.rows import Request
 
-_SLACK = 0.10  # of the baseline's median is no delay
-_LEAST_WINDOWS = 3  # of the baseline
-_Z = 3.5  # standard deviations of a window's median that chance may take it above the baseline
+_SLACK = 0.10  # up to this share above the baseline's median counts as no delay
+_LEAST_WINDOWS = 3  # windows of the baseline
+_Z = 3.5  # chance may raise a window's median by so many standard deviations
 _MS = 1e6
 
 
@@ -53,9 +53,12 @@ class Recoveries(NamedTuple):
 
 
 def recovery(
-    records: Sequence[Record], spike_ns: tuple[int, int], rate_per_sec: float, least_s: float = 5.0
+    requests: Sequence[Request],
+    spike_ns: tuple[int, int],
+    rate_per_sec: float,
+    least_s: float = 5.0,
 ) -> Recovery:
-    """Return the recovery from one spike, of the baseline load's `records` before and after it.
+    """Return the recovery from one spike, of the baseline load's `requests` before and after it.
 
     `spike_ns` are its start and end, `rate_per_sec` the baseline's rate λ0. The window is the
     longer of `least_s` and the time of ten requests.
@@ -65,7 +68,7 @@ def recovery(
     takes a median three standard deviations up.
     """
     window_ns = round(window_s(rate_per_sec, least_s) * 1e9)
-    before, after = _windows(records, spike_ns, window_ns)
+    before, after = _windows(requests, spike_ns, window_ns)
     band = _band(before)
     if band is None:
         short = f"fewer than {_LEAST_WINDOWS} windows before the spike were served"
@@ -85,7 +88,7 @@ def window_s(rate_per_sec: float, least_s: float = 5.0) -> float:
 
 
 def repeated(found: Sequence[Recovery]) -> Recoveries:
-    """Return what several spikes took; one that never recovered is above every other."""
+    """Return the recovery of several spikes; one that never recovered counts as infinite."""
     times = sorted(math.inf if r.recovery_ms is None else r.recovery_ms for r in found)
     middle, seen = median(times), [t for t in times if t < math.inf]
     return Recoveries(
@@ -98,15 +101,15 @@ def repeated(found: Sequence[Recovery]) -> Recoveries:
 
 
 def _windows(
-    records: Sequence[Record], spike_ns: tuple[int, int], window_ns: int
+    requests: Sequence[Request], spike_ns: tuple[int, int], window_ns: int
 ) -> tuple[list[list[float]], list[list[float]]]:
     """Return the latencies from schedule by window, of whole windows before and after the spike."""
     start, end = spike_ns
-    last = max(r.scheduled_ns for r in records)
-    first = min(r.scheduled_ns for r in records)
+    last = max(r.scheduled_ns for r in requests)
+    first = min(r.scheduled_ns for r in requests)
     before: list[list[float]] = [[] for _ in range((start - first) // window_ns)]
     after: list[list[float]] = [[] for _ in range((last - end) // window_ns)]
-    for r in records:
+    for r in requests:
         latency = math.inf if r.failure else float(r.end_ns - r.scheduled_ns)
         at = (r.scheduled_ns - end) // window_ns
         back = (start - r.scheduled_ns - 1) // window_ns

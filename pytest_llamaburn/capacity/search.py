@@ -1,12 +1,12 @@
 """A search for the failure point: what it asks for, what it has seen, how it ends.
 
-A level (clients, or requests per second) fails when more than `failure_rate` of its requests do;
-the deadline is part of the definition, since a server that queues without limit rejects nothing.
-The point comes from all probes together, because a probe near it alone is a toss of a coin: roughly
-and at once where it guides the search (`knee`, `overload`), from the server's queue played again at
-its end (`replay`). What is certain of single levels bounds it. Requests of one level share its
-queue, so their number is an effective one, and every interval is wide enough for looking many times
-(`clusters`).
+A level (clients, or requests per second) fails if more than `failure_rate` of its requests do. The
+deadline is part of the definition, since a server that queues without limit rejects nothing. The
+point is estimated from all probes together, because one probe near it decides by chance: roughly
+and at once while it guides the search (`crossing`, `open_loop`), and at the end from the server's
+queue, played again (`queue_replay`). What is certain of single levels bounds it. Requests of one
+level share its queue, so their number is an effective one, and every interval is wide enough to be
+looked at many times (`stats/clustered.py`).
 """
 
 from __future__ import annotations
@@ -27,8 +27,8 @@ from pytest_llamaburn.capacity import (
     queue_replay,
     visits,
 )
-from pytest_llamaburn.load.records import Probe, Record
-from pytest_llamaburn.load.step import CLIENTS, RATE
+from pytest_llamaburn.load.rows import Request
+from pytest_llamaburn.load.step import CLIENTS, RATE, Probe
 from pytest_llamaburn.stats import clustered
 from pytest_llamaburn.stats import samples as stats
 
@@ -62,7 +62,7 @@ class Limits(NamedTuple):
     budget: int = BUDGET
     alone: open_loop.Idle | None = None
     think_ns: int = 0
-    baseline: Sequence[Record] = ()
+    baseline: Sequence[Request] = ()
     factor: float = degradation.DEGRADATION_FACTOR
 
 
@@ -93,8 +93,8 @@ class FailurePoint(NamedTuple):
     confirmed: bool = False
 
 
-Search: TypeAlias = Generator[Probe, Sequence[Record], FailurePoint]
-Sending: TypeAlias = Generator[Probe, Sequence[Record], None]
+Search: TypeAlias = Generator[Probe, Sequence[Request], FailurePoint]
+Sending: TypeAlias = Generator[Probe, Sequence[Request], None]
 
 
 class StoppedError(Exception):
@@ -108,10 +108,10 @@ class Level:
     value: float
     burst: int  # of each run's first requests are left out: clients that start at once
     pause_ns: float = 0.0
-    runs: list[list[Record]] = field(default_factory=list)
-    visits: list[list[Record]] = field(default_factory=list)  # but for disturbed ones
+    runs: list[list[Request]] = field(default_factory=list)
+    visits: list[list[Request]] = field(default_factory=list)  # but for disturbed ones
     _seen: Any = None
-    _held: tuple[int, list[list[Record]]] = (0, [])  # of so many requests
+    _held: tuple[int, list[list[Request]]] = (0, [])  # of so many requests
 
     @property
     def limited(self) -> int:
@@ -123,11 +123,11 @@ class Level:
         """How many requests were sent."""
         return sum(map(len, self.runs))
 
-    def counted(self) -> list[list[Record]]:
+    def counted(self) -> list[list[Request]]:
         """Return the requests of each visit without its burst."""
         return [run[self.burst :] or run[-1:] for run in self.visits]
 
-    def settle(self, above: Sequence[list[Record]], below: Sequence[list[Record]]) -> None:
+    def settle(self, above: Sequence[list[Request]], below: Sequence[list[Request]]) -> None:
         """Find the visits that were not disturbed, as those to levels above and below show too."""
         self.visits, self._seen = visits.settled(self.held(), self.burst, above, below), None
 
@@ -140,13 +140,13 @@ class Level:
         found: tuple[crossing.Sample, tuple[float, float, float]] = self._seen
         return found
 
-    def held(self) -> list[list[Record]]:
+    def held(self) -> list[list[Request]]:
         """Return the requests of each stretch in which the load was whole; all if it never was."""
         if self._held[0] != self.issued:
             self._held = self.issued, self._stretches()
         return self._held[1]
 
-    def _stretches(self) -> list[list[Record]]:
+    def _stretches(self) -> list[list[Request]]:
         load = measuring_window.Load(self.value, CLIENTS if self.burst else RATE, self.pause_ns)
         runs = self._kept_up()
         found = [
@@ -156,10 +156,10 @@ class Level:
         ]
         return found or runs
 
-    def _kept_up(self) -> list[list[Record]]:
+    def _kept_up(self) -> list[list[Request]]:
         return [run for run in self.runs if not any(record.limited for record in run)]
 
-    def _bounds(self, counted: Sequence[Sequence[Record]]) -> tuple[float, float, float]:
+    def _bounds(self, counted: Sequence[Sequence[Request]]) -> tuple[float, float, float]:
         flags = [np.array([r.failure is not None for r in run], bool) for run in counted]
         n = sum(map(len, flags))
         share = sum(int(run.sum()) for run in flags) / n
@@ -214,12 +214,12 @@ class Pursuit(ABC):
 
     def settle(self) -> None:
         """Find the visits of each level that were not disturbed."""
-        above: list[list[Record]] = []
+        above: list[list[Request]] = []
         for value, one in sorted(self.levels.items(), reverse=True):
             one.settle(above, self.below(value))
             above = [*one.counted(), *above]
 
-    def below(self, value: float) -> list[list[Record]]:
+    def below(self, value: float) -> list[list[Request]]:
         """Return the visits to levels below one, nearest first."""
         lower = sorted((v for v in self.trusted if v < value), reverse=True)
         return [run for v in lower for run in self.trusted[v].visits]
@@ -266,11 +266,11 @@ class Pursuit(ABC):
         return self._between()
 
     def doubtful(self, *, lone: bool = True) -> float | None:
-        """Return a level to probe again, the lowest that a single visit says something odd of.
+        """Return a level to probe again, the lowest that a visit says something odd of.
 
-        Our own process was the limit, it fails more than a level above, it does less than one
-        below, or it is the lowest that fails: a `lone` one, or one that the levels below had not
-        foretold.
+        Our own process was the limit, it fails more than a level above or than another visit did,
+        it does less than one below, or it is the lowest that fails: a `lone` one, or one that the
+        levels below had not foretold.
         """
         trusted = self.trusted
         failing = [value for value, level in trusted.items() if self.bad(level)]
@@ -280,7 +280,7 @@ class Pursuit(ABC):
             lowest = value in failing[:1] and not _near(value, failing)
             if (
                 (few and value not in trusted)
-                or (few and value in failing and self._outdone(level, above))
+                or (few and value in failing and (_split(level) or self._outdone(level, above)))
                 or (once and lowest and (lone or self._surprises(value)))
                 or (once and visits.slower_than_any(level.visits[0], self.below(value)))
             ):
@@ -498,12 +498,12 @@ class Pursuit(ABC):
         return min(estimate / half, low), max(estimate * half, high)
 
 
-def around(estimate: float, *, whole: bool) -> tuple[float, float]:
-    """Return the levels a tenth below and above an estimate.
+def around(estimate: float, *, whole: bool, by: float = 0.1) -> tuple[float, float]:
+    """Return the levels a tenth, or another share, below and above an estimate.
 
     Where they are `whole` numbers of clients, the nearest ones, on their own sides of it.
     """
-    low, high = 0.9 * estimate, 1.1 * estimate
+    low, high = (1 - by) * estimate, (1 + by) * estimate
     if not whole:
         return low, high
     return min(round(low), math.ceil(estimate) - 1), max(round(high), math.floor(estimate) + 1)
@@ -514,7 +514,15 @@ def _near(value: float, failing: Sequence[float]) -> bool:
     return any(value < other <= _CONFIRMS * value for other in failing)
 
 
-def _pooled(level: Level) -> list[Record]:
+def _split(level: Level) -> bool:
+    """Return whether a visit to a level fails more than the others."""
+    runs = level.counted()
+    others = [[other for other in runs if other is not run] for run in runs]
+    pairs = zip(runs, others, strict=True)
+    return any(rest and visits.worse(run, rest) > _ODD for run, rest in pairs)
+
+
+def _pooled(level: Level) -> list[Request]:
     return [record for run in level.counted() for record in run]
 
 

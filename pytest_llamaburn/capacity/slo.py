@@ -50,7 +50,7 @@ def _bound(part: str) -> gates.Gate:
 
 
 def keeps(bounds: Sequence[gates.Gate], row: Mapping[str, Any]) -> bool:
-    """Return whether one request's row keeps every bound; without a value, it does not."""
+    """Return whether one request's row keeps every bound; without a value it does not."""
     if row["error"] is not None:
         return False
     numbers = ((bound, row.get(bound.of.measure.name)) for bound in bounds)

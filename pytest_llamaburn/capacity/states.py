@@ -1,6 +1,6 @@
-"""What a server's levels say together: their states, its slots, where throughput is flat.
+"""What a server's levels show together: their states, its slots, where throughput is flat.
 
-A state is the first rule of `RULES` that holds; each brings its evidence as a sentence.
+A state is the first rule of `RULES` that holds; each gives its evidence as a sentence.
 """
 
 from __future__ import annotations
@@ -10,28 +10,33 @@ from typing import TYPE_CHECKING, NamedTuple
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-NEAR_BEST = 0.95  # of the best throughput is as good
-_SERVED = 0.9  # of the clients or more are served at once: nobody waits for a slot
+    from pytest_llamaburn.load.rows import Request
+
+NEAR_BEST = 0.95  # a throughput counts as the best from this share of it on
+_SERVED = 0.9  # if this share of the clients is served at once, none waits for a slot
 
 
-class LevelSummary(NamedTuple):
-    """One level in numbers; None where it was not measured.
+class Level(NamedTuple):
+    """One level in numbers; None for what was not measured.
 
-    `ttft_ms` and `total_ms` are means over the requests that succeeded, `latency_ratio` is the
-    highest of the degradation ratios (to the baseline), `stream_tokens` the tokens per second of
-    one stream, `backlog_grows` only of an open loop.
+    `value` is its clients or its rate. `requests` were counted of those that were `sent`; `runs`
+    are the counted ones, by stretch. `ttft_ms` and `total_ms` are means over the requests that
+    succeeded, `latency_ratio` is the highest ratio of a latency to the baseline's, `stream_tokens`
+    the tokens per second of one stream. Only in an open loop `backlog_grows`.
     """
 
-    level: float
+    value: float
     requests: int
-    error_rate: float
-    requests_per_sec: float
+    error_rate: float | None
+    requests_per_sec: float | None
     latency_ratio: float | None
     ttft_ms: float | None = None
     total_ms: float | None = None
     stream_tokens: float | None = None
     backlog_grows: bool = False
     client_limited: bool = False
+    runs: Sequence[Sequence[Request]] = ()
+    sent: int = 0
 
 
 class Bounds(NamedTuple):
@@ -42,45 +47,45 @@ class Bounds(NamedTuple):
 
 
 class State(NamedTuple):
-    """A level's state with the sentence that shows it."""
+    """A level's state with the sentence that shows it; None if nothing of the level counts."""
 
     level: float
-    state: str
+    state: str | None
     evidence: str
 
 
-def _idle(s: LevelSummary, _: Bounds) -> str | None:
+def _idle(s: Level, _: Bounds) -> str | None:
     return "no request was sent" if not s.requests else None
 
 
-def _failure(s: LevelSummary, b: Bounds) -> str | None:
-    if s.error_rate <= b.failure_rate:
+def _failure(s: Level, b: Bounds) -> str | None:
+    if s.error_rate is None or s.error_rate <= b.failure_rate:
         return None
     return f"{s.error_rate:.1%} of {s.requests} requests failed, above {b.failure_rate:.1%}"
 
 
-def _limited(s: LevelSummary, _: Bounds) -> str | None:
+def _limited(s: Level, _: Bounds) -> str | None:
     return (
         "the client was the limit, so its latency is not the server's" if s.client_limited else None
     )
 
 
-def _backlog(s: LevelSummary, _: Bounds) -> str | None:
+def _backlog(s: Level, _: Bounds) -> str | None:
     return "more requests arrive than leave: the backlog grows" if s.backlog_grows else None
 
 
-def _slow(s: LevelSummary, b: Bounds) -> str | None:
+def _slow(s: Level, b: Bounds) -> str | None:
     if s.latency_ratio is None or s.latency_ratio <= b.degradation_factor:
         return None
     return f"latency is {s.latency_ratio:.2f}× the baseline's, above {b.degradation_factor:g}×"
 
 
-def _fine(s: LevelSummary, _: Bounds) -> str | None:
+def _fine(s: Level, _: Bounds) -> str | None:
     ratio = "unknown" if s.latency_ratio is None else f"{s.latency_ratio:.2f}×"
-    return f"{s.error_rate:.1%} failed and latency is {ratio} the baseline's"
+    return f"{s.error_rate or 0.0:.1%} failed and latency is {ratio} the baseline's"
 
 
-RULES: tuple[tuple[str, Callable[[LevelSummary, Bounds], str | None]], ...] = (
+RULES: tuple[tuple[str, Callable[[Level, Bounds], str | None]], ...] = (
     ("idle", _idle),
     ("failure", _failure),
     ("optimal", _limited),
@@ -90,60 +95,62 @@ RULES: tuple[tuple[str, Callable[[LevelSummary, Bounds], str | None]], ...] = (
 )
 
 
-def state(summary: LevelSummary, bounds: Bounds = Bounds()) -> State:  # noqa: B008 - immutable
+def state(level: Level, bounds: Bounds = Bounds()) -> State:  # noqa: B008 - immutable
     """Return the state of one level."""
-    name, why = next((n, why) for n, rule in RULES if (why := rule(summary, bounds)))
-    return State(summary.level, name, why)
+    name, why = next((n, why) for n, rule in RULES if (why := rule(level, bounds)))
+    return State(level.value, name, why)
 
 
-def optimal(levels: Sequence[LevelSummary], bounds: Bounds = Bounds()) -> State | None:  # noqa: B008
+def optimal(levels: Sequence[Level], bounds: Bounds = Bounds()) -> State | None:  # noqa: B008
     """Return the smallest acceptable level within 5 % of the best acceptable throughput.
 
-    None if no level is acceptable.
+    None if no level is acceptable; one without a known throughput is not chosen.
     """
-    good = [s for s in levels if state(s, bounds).state == "optimal"]
+    good = [
+        (s.value, s.requests_per_sec)
+        for s in levels
+        if s.requests_per_sec is not None and state(s, bounds).state == "optimal"
+    ]
     if not good:
         return None
-    best = max(s.requests_per_sec for s in good)
-    chosen = min((s for s in good if s.requests_per_sec >= NEAR_BEST * best), key=lambda s: s.level)
-    why = f"{chosen.requests_per_sec:.3g} requests/s, within 5 % of the best, {best:.3g}"
-    return State(chosen.level, "optimal", why)
+    best = max(rate for _, rate in good)
+    value, rate = min(pair for pair in good if pair[1] >= NEAR_BEST * best)
+    why = f"{rate:.3g} requests/s, within 5 % of the best, {best:.3g}"
+    return State(value, "optimal", why)
 
 
-def slots(levels: Sequence[LevelSummary]) -> int | None:
-    """Return how many requests a server works on at once; None where nobody was seen to wait.
+def slots(levels: Sequence[Level]) -> int | None:
+    """Return how many requests a server works on at once; None if none was seen to wait.
 
-    By Little's law the requests being served are clients × (time served / whole time). The time
-    before it is what TTFT has grown by since the lowest level. Taken at the highest level of a
-    closed loop without failures, where the wait is long against all else.
+    By Little's law, clients × (time in service / total time) requests are in service. The time
+    before service is how much TTFT has grown since the lowest level. This is read at the highest
+    level of a closed loop without failures, where the wait is longest.
     """
     rows = sorted(
-        (s for s in levels if s.ttft_ms and s.total_ms and not s.error_rate), key=lambda s: s.level
+        (s.value, s.ttft_ms, s.total_ms)
+        for s in levels
+        if s.ttft_ms and s.total_ms and not s.error_rate
     )
     if not rows:
         return None
-    base, top = rows[0].ttft_ms or 0.0, rows[-1]
-    waited = max(0.0, (top.ttft_ms or 0.0) - base)
-    served = top.level * (1 - waited / (top.total_ms or 1.0))
-    return max(1, round(served)) if served < _SERVED * top.level else None
+    (_, base_ms, _), (top, ttft_ms, total_ms) = rows[0], rows[-1]
+    served = top * (1 - max(0.0, ttft_ms - base_ms) / total_ms)
+    return max(1, round(served)) if served < _SERVED * top else None
 
 
-def flat_from(levels: Sequence[LevelSummary]) -> float | None:
+def flat_from(levels: Sequence[Level]) -> float | None:
     """Return the lowest level from which on throughput stays within 5 % of its best or falls.
 
-    None where it still rises at the last level, or nothing succeeded; levels of no throughput, or
-    of none that is known, are left out.
+    None if it still rises at the last level or nothing succeeded. Levels without throughput are
+    left out.
     """
-    rows = sorted((s for s in levels if s.requests_per_sec), key=lambda s: s.level)
-    best = max((s.requests_per_sec for s in rows), default=0.0)
-    first = next((s.level for s in rows if s.requests_per_sec >= NEAR_BEST * best), None)
-    return first if rows and first != rows[-1].level else None
+    rows = sorted((s.value, s.requests_per_sec) for s in levels if s.requests_per_sec)
+    best = max((rate for _, rate in rows), default=0.0)
+    first = next((value for value, rate in rows if rate >= NEAR_BEST * best), None)
+    return first if rows and first != rows[-1][0] else None
 
 
-def halves_at(levels: Sequence[LevelSummary]) -> float | None:
+def halves_at(levels: Sequence[Level]) -> float | None:
     """Return the lowest level at which one stream is at most half as fast as at the first."""
-    rows = sorted((s for s in levels if s.stream_tokens), key=lambda s: s.level)
-    if not rows:
-        return None
-    half = (rows[0].stream_tokens or 0.0) / 2
-    return next((s.level for s in rows if (s.stream_tokens or 0.0) <= half), None)
+    rows = sorted((s.value, s.stream_tokens) for s in levels if s.stream_tokens)
+    return next((value for value, speed in rows if speed <= rows[0][1] / 2), None)

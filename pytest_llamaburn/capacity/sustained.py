@@ -1,11 +1,11 @@
-"""What a long load says of its server: whether it stays as it began, and how it recovers."""
+"""What a long load shows of its server: whether it changes over time, and how it recovers."""
 
 from __future__ import annotations
 
 from collections import defaultdict
 from itertools import takewhile
 from statistics import median
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from pytest_llamaburn.capacity import recovery
 from pytest_llamaburn.energy.timeline import IDLE_BEFORE_LOAD, IDLE_LOADED
@@ -14,29 +14,55 @@ from pytest_llamaburn.measures import REASONS
 from pytest_llamaburn.stats import drift
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
-    from pytest_llamaburn.load.records import Record
+    from pytest_llamaburn.energy.timeline import GpuSample, Sample
+    from pytest_llamaburn.insights import Insight
+    from pytest_llamaburn.load.rows import Request
     from pytest_llamaburn.load.step import Burst
 
-BATCHES = 30  # of equal length, that a long load is cut into
-MEMORY = ("server_rss_mb", "client_rss_mb")
+BATCHES = 30  # a long load is split into so many, of equal length
 UNREAD, UNSEEN = "nothing was read of the machine meanwhile", "no process of the server was seen"
 IDLE_NAMES = ("cpu_pct", "ram_used_mb", "server_rss_mb")
-BUSY_IDLE_PCT = 25.0  # of all processors, before the load
+BUSY_IDLE_PCT = 25.0  # of all processors; above it the machine was busy before the load
 IDLE_GPU_NAMES = ("util_pct", "vram_used_mb")
 
 
-def sustained(
-    timeline: Sequence[dict[str, Any]],
-    records: Sequence[Record],
-    samples: Sequence[dict[str, Any]] = (),
-) -> dict[str, Any]:
-    """Return throughput and memory per minute; for throughput and latency, drift, shift, plateau.
+class Second(NamedTuple):
+    """One second of a load: in flight at its end; completed, failed by kind and tokens in it.
 
-    Batches are equal stretches of the time; the first and the last second are ramp and drain.
-    `samples` are the profile's, in ms from the beginning; memory is a median over a minute's, in
-    MB: that of the server's processes and of our own.
+    `tokens` is None if no answer came with a count of them.
+    """
+
+    second: int
+    in_flight: int
+    completed: int
+    failed: dict[str, int]
+    tokens: float | None
+
+
+class Minute(NamedTuple):
+    """One minute of a load, the last one shorter; memory is the median over its samples, in MB."""
+
+    minute: int
+    seconds: int
+    completed: int
+    failed: int
+    tokens_per_sec: float | None
+    server_rss_mb: float | None
+    client_rss_mb: float | None
+
+
+def sustained(
+    timeline: Sequence[Second],
+    requests: Sequence[Request],
+    samples: Sequence[Sample] = (),
+) -> dict[str, Any]:
+    """Return throughput and memory per minute, and drift, shift and plateau of a long load.
+
+    Drift, shift and plateau are those of throughput and latency over batches of equal length,
+    without the first and the last second, which are ramp-up and drain. `samples` count from the
+    start of the load.
     """
     whole = list(timeline[1:-1])
     size = max(1, len(whole) // BATCHES)
@@ -46,28 +72,28 @@ def sustained(
     why = None if len(counted) == len(speeds) else REASONS["no_usage"]
     return {
         "batch_s": size,
-        "per_minute": _minutes(timeline, samples),
+        "per_minute": [minute._asdict() for minute in _minutes(timeline, samples)],
         "memory_reason": _why_unread(samples),
         "tokens_per_sec": _judged(counted, why),
-        "total_p50_ms": _judged(_medians(records, size, len(batches))),
+        "total_p50_ms": _judged(_medians(requests, size, len(batches))),
     }
 
 
 def recoveries(
-    records: Sequence[Record], bursts: Sequence[Burst], started_ns: int, rate: float
+    requests: Sequence[Request], bursts: Sequence[Burst], started_ns: int, rate: float
 ) -> dict[str, Any]:
     """Return each burst's recovery, and the median and range of them; times in ms.
 
-    All are held against the load before the first: between two bursts the server may still be slow.
+    Each is compared with the load before the first: the server may still be slow between two.
     """
     found = []
     first_ns = bursts[0].begin_ns(started_ns)
-    calm = [r for r in records if _between(r, started_ns, first_ns)]
+    calm = [r for r in requests if _between(r, started_ns, first_ns)]
     for i, burst in enumerate(bursts):
         start = burst.begin_ns(started_ns)
         end = start + int(burst.seconds * 1e9)
         after = bursts[i + 1].begin_ns(started_ns) if i + 1 < len(bursts) else None
-        mine = [r for r in records if _between(r, start, after)]
+        mine = [r for r in requests if _between(r, start, after)]
         if mine:
             before = [_later(r, start - first_ns) for r in calm]
             found.append(recovery.recovery([*before, *mine], (start, end), rate))
@@ -87,21 +113,18 @@ def recoveries(
 
 
 def _at_least(found: Sequence[recovery.Recovery]) -> float | None:
-    """Return what the median is at least, None where nothing is known of a spike."""
+    """Return a lower bound of the median, None if nothing is known of some spike."""
     bounds = [r.lower_bound_ms if r.recovery_ms is None else r.recovery_ms for r in found]
     known = [bound for bound in bounds if bound is not None]
     return median(known) if len(known) == len(bounds) else None
 
 
-def idle(samples: Sequence[dict[str, Any]]) -> dict[str, Any] | None:
-    """Return what the machine does without load: medians over the samples before the first request.
-
-    None where no sample was taken then.
-    """
+def idle(samples: Sequence[Sample]) -> dict[str, Any] | None:
+    """Return medians over the samples before the first request, None if there are none."""
     calm = [s for s in takewhile(lambda s: s["phase"] != "mixed", samples) if not s["active"]]
     if not calm:
         return None
-    of_gpus: dict[str, list[dict[str, Any]]] = {}
+    of_gpus: dict[str, list[GpuSample]] = {}
     for gpu in (gpu for sample in calm for gpu in sample["gpus"]):
         of_gpus.setdefault(gpu["id"], []).append(gpu)
     return {
@@ -114,16 +137,16 @@ def idle(samples: Sequence[dict[str, Any]]) -> dict[str, Any] | None:
     }
 
 
-def insights(samples: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
-    """Return whether the server's memory grows while it works."""
+def insights(samples: Sequence[Sample]) -> list[Insight]:
+    """Return an insight if the server's memory grows while it works."""
     memory = [s["server_rss_mb"] for s in samples if s["active"] and s["server_rss_mb"] is not None]
-    memory = memory[len(memory) // 10 :]  # a runner is found some seconds after it began
+    memory = memory[len(memory) // 10 :]  # a runner is seen only some seconds after its start
     size = max(1, len(memory) // BATCHES)
     batches = [median(memory[i : i + size]) for i in range(0, len(memory) - size + 1, size)]
     trend = drift.trend(batches)
     if trend is None or not trend.drifts or trend.share < 0:
         return []
-    share = batches[-1] / batches[0] - 1  # the trend's own is of a line through all of them
+    share = batches[-1] / batches[0] - 1  # the share of the trend is of a fitted line
     text = (
         f"The server's memory grew by {share:.0%} while it worked, from {batches[0]:.0f} to "
         f"{batches[-1]:.0f} MB. Run it longer to see whether it ends, and limit what it may keep."
@@ -132,10 +155,8 @@ def insights(samples: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
     return [{"id": "memory_grows", "text": text, "evidence": evidence}]
 
 
-def busy_machine(
-    other_cpu_share: float | None, samples: Sequence[dict[str, Any]]
-) -> list[dict[str, Any]]:
-    """Return whether other programs used the processors: during the run, else, before the load."""
+def busy_machine(other_cpu_share: float | None, samples: Sequence[Sample]) -> list[Insight]:
+    """Return an insight if other programs used the processors during the run or before the load."""
     if other_cpu_share is not None:
         found = other_load({"telemetry": {"other_cpu_share": other_cpu_share}})
         return [found] if found else []
@@ -150,73 +171,73 @@ def busy_machine(
     return [{"id": "busy_before", "text": text, "evidence": {"cpu_pct": cpu}}]
 
 
-def _middle(samples: Sequence[dict[str, Any]], name: str) -> float | None:
-    known = [s[name] for s in samples if s[name] is not None]
+def _middle(samples: Sequence[Mapping[str, object]], name: str) -> float | None:
+    """Return the median of a value over the samples that have it, None if none has."""
+    known = [value for s in samples if isinstance(value := s[name], float | int)]
     return median(known) if known else None
 
 
-def _between(record: Record, start: int, end: int | None) -> bool:
-    return record.scheduled_ns >= start and (end is None or record.scheduled_ns < end)
+def _between(request: Request, start: int, end: int | None) -> bool:
+    return request.scheduled_ns >= start and (end is None or request.scheduled_ns < end)
 
 
-def _later(record: Record, by_ns: int) -> Record:
-    """Return a record as if all of it had been so much later."""
+def _later(request: Request, by_ns: int) -> Request:
+    """Return a request with all its times moved by `by_ns`."""
     times = ("scheduled_ns", "sent_ns", "first_ns", "end_ns", "last_token_ns")
-    known = {name: at for name in times if (at := getattr(record, name)) is not None}
-    return record._replace(**{name: at + by_ns for name, at in known.items()})
+    known = {name: at for name in times if (at := getattr(request, name)) is not None}
+    return request._replace(**{name: at + by_ns for name, at in known.items()})
 
 
-def _medians(records: Sequence[Record], seconds: int, count: int) -> list[float]:
+def _medians(requests: Sequence[Request], seconds: int, count: int) -> list[float]:
     """Return the median latency of the requests that ended in each batch, in ms."""
-    if not records:
+    if not requests:
         return []
-    start = min(r.sent_ns for r in records) + 10**9
+    start = min(r.sent_ns for r in requests) + 10**9
     groups: list[list[float]] = [[] for _ in range(count)]
-    for r in records:
+    for r in requests:
         at = (r.end_ns - start) // (seconds * 10**9)
         if r.failure is None and 0 <= at < count:
             groups[at].append((r.end_ns - r.sent_ns) / 1e6)
     return [median(group) for group in groups if group]
 
 
-def _minutes(
-    timeline: Sequence[dict[str, Any]], samples: Sequence[dict[str, Any]]
-) -> list[dict[str, Any]]:
+def _minutes(timeline: Sequence[Second], samples: Sequence[Sample]) -> list[Minute]:
     read = defaultdict(list)
     for sample in samples:
         if sample["t_ms"] < 1000 * len(timeline):
             read[sample["t_ms"] // 60_000].append(sample)
     found = []
-    for minute, i in enumerate(range(0, len(timeline), 60)):
+    for number, i in enumerate(range(0, len(timeline), 60)):
         part = timeline[i : i + 60]
         found.append(
-            {
-                "minute": minute,
-                "seconds": len(part),
-                "completed": sum(second["completed"] for second in part),
-                "failed": sum(sum(second["failed"].values()) for second in part),
-                "tokens_per_sec": _tokens_per_sec(part),
-                **{name: _middle(read[minute], name) for name in MEMORY},
-            }
+            Minute(
+                number,
+                seconds=len(part),
+                completed=sum(second.completed for second in part),
+                failed=sum(sum(second.failed.values()) for second in part),
+                tokens_per_sec=_tokens_per_sec(part),
+                server_rss_mb=_middle(read[number], "server_rss_mb"),
+                client_rss_mb=_middle(read[number], "client_rss_mb"),
+            )
         )
     return found
 
 
-def _why_unread(samples: Sequence[dict[str, Any]]) -> str | None:
-    """Return why there is no memory, or none of the server's."""
+def _why_unread(samples: Sequence[Sample]) -> str | None:
+    """Return why there is no memory of the server."""
     if not samples:
         return UNREAD
     return None if any(sample["server_rss_mb"] is not None for sample in samples) else UNSEEN
 
 
-def _tokens_per_sec(part: Sequence[dict[str, Any]]) -> float | None:
-    """Return the mean over some seconds, None where tokens are not counted."""
-    tokens = [second["tokens"] for second in part]
-    return None if None in tokens else sum(tokens) / len(tokens)
+def _tokens_per_sec(part: Sequence[Second]) -> float | None:
+    """Return the mean over some seconds, None if tokens were not counted."""
+    known = [second.tokens for second in part if second.tokens is not None]
+    return sum(known) / len(known) if len(known) == len(part) else None
 
 
 def _judged(values: Sequence[float], why: str | None = None) -> dict[str, Any]:
-    """Return what a series says; `why` is known to keep it from saying anything."""
+    """Return trend, shift and plateau of a series; `why` is a known reason for having none."""
     trend, shift = drift.trend(values), drift.shift(values)
     steady = drift.steady(values)
     return {

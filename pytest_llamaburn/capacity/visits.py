@@ -17,9 +17,11 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from typing import TypeAlias
 
-    from pytest_llamaburn.load.records import Record
+    from numpy.typing import NDArray
 
-    Visits: TypeAlias = Sequence[Sequence[Record]]
+    from pytest_llamaburn.load.rows import Request
+
+    Visits: TypeAlias = Sequence[Sequence[Request]]
 
 _Z = 3.0  # of two visits that differ
 _VARY = 0.6  # a service's coefficient of variation
@@ -36,23 +38,24 @@ class _Pace(NamedTuple):
 
 
 def settled(
-    runs: Sequence[list[Record]], burst: int = 0, above: Visits = (), below: Visits = ()
-) -> list[list[Record]]:
+    runs: Sequence[list[Request]], burst: int = 0, above: Visits = (), below: Visits = ()
+) -> list[list[Request]]:
     """Return the visits to a level without those that others show to have been disturbed.
 
     Of each visit the first `burst` requests fail as their start makes them. Visits to levels
-    `above` and `below`, nearest first, show it as well: a level above fails no less often, and one
-    below does no more work.
+    `above` and `below`, nearest first, show it too: a level above fails no less often, one below
+    does no more work, and more clients wait no shorter.
     """
     kept = [run for run in runs if run]
     for run in sorted(kept, key=lambda one: float(flags(one).mean()), reverse=True):
         others = [other for other in kept if other is not run]
-        if _slow(run, others, above, below) or _fails(run, others, burst, above):
+        lags = burst and _lags(run, above)  # a schedule's latency depends on how long it is
+        if lags or _slow(run, others, above, below) or _fails(run, others, burst, above):
             kept = others
     return kept
 
 
-def _slow(run: Sequence[Record], others: Visits, above: Visits, below: Visits) -> bool:
+def _slow(run: Sequence[Request], others: Visits, above: Visits, below: Visits) -> bool:
     """Return whether a visit is slower than others of its level, or than levels on both sides.
 
     One that is slower than levels below alone may be of a server that its load slows down.
@@ -62,13 +65,32 @@ def _slow(run: Sequence[Record], others: Visits, above: Visits, below: Visits) -
     return slower_than_any(run, below, others) and slower_than_any(run, above)
 
 
-def slower_than_any(run: Sequence[Record], near: Visits, others: Visits = ()) -> bool:
+def _lags(run: Sequence[Request], above: Visits) -> bool:
+    """Return whether answers took longer than where more clients wait."""
+    return any(_longer(run, above[:n]) for n in range(1, len(above) + 1))
+
+
+def _longer(run: Sequence[Request], others: Visits) -> bool:
+    """Return whether answers took longer than some others, beyond chance and by much."""
+    mine, theirs = _latencies([run]), _latencies(others)
+    if min(len(mine), len(theirs)) < _FEWEST:
+        return False
+    chance = _Z * _VARY * math.sqrt(1 / len(mine) + 1 / len(theirs))
+    return math.log(float(mine.mean() / theirs.mean())) > max(_SLOWER, chance)
+
+
+def _latencies(runs: Visits) -> NDArray[np.float64]:
+    taken = [r.end_ns - r.sent_ns for run in runs for r in run if r.failure is None]
+    return np.array(taken, float)
+
+
+def slower_than_any(run: Sequence[Request], near: Visits, others: Visits = ()) -> bool:
     """Return whether a visit is slower than its nearest neighbours, be they few or many."""
     mine, theirs, nearest = _pace(run), _paces(others), _paces(near)
     return any(_behind(mine, [*theirs, *nearest[:n]]) for n in range(1, len(nearest) + 1))
 
 
-def _fails(run: Sequence[Record], others: Visits, burst: int, above: Visits) -> bool:
+def _fails(run: Sequence[Request], others: Visits, burst: int, above: Visits) -> bool:
     """Return whether a visit fails more than others of its level, or also of some above it."""
     mine, theirs = run[burst:], [other[burst:] for other in others]
     if theirs and worse(mine, theirs) <= 1:
@@ -77,14 +99,14 @@ def _fails(run: Sequence[Record], others: Visits, burst: int, above: Visits) -> 
     return any(pool and worse(mine, pool) > _Z for pool in pools)
 
 
-def told(levels: Mapping[float, Sequence[list[Record]]], *, clients: bool) -> dict[float, Any]:
+def told(levels: Mapping[float, Sequence[list[Request]]], *, clients: bool) -> dict[float, Any]:
     """Return the requests of each level that its points come from, by the visits to it.
 
     Neither those of disturbed visits nor each visit's first of `clients` that start at once; these
     too where nothing else was sent.
     """
-    found: dict[float, list[Record]] = {}
-    above: list[list[Record]] = []
+    found: dict[float, list[Request]] = {}
+    above: list[list[Request]] = []
     for level, runs in sorted(levels.items(), reverse=True):
         burst = int(level) if clients else 0
         below = [run for at in sorted(levels, reverse=True) if at < level for run in levels[at]]
@@ -94,7 +116,7 @@ def told(levels: Mapping[float, Sequence[list[Record]]], *, clients: bool) -> di
     return found
 
 
-def worse(run: Sequence[Record], others: Sequence[Sequence[Record]]) -> float:
+def worse(run: Sequence[Request], others: Sequence[Sequence[Request]]) -> float:
     """Return by how many standard errors a visit fails more often than some others."""
     several = [flags(other) for other in others]
     mine, theirs = flags(run), np.concatenate(several)
@@ -106,7 +128,7 @@ def worse(run: Sequence[Record], others: Sequence[Sequence[Record]]) -> float:
     return float(mine.mean() - theirs.mean()) / error if error else 0.0
 
 
-def slower(run: Sequence[Record], others: Visits) -> bool:
+def slower(run: Sequence[Request], others: Visits) -> bool:
     """Return whether a visit was served slower than some others, beyond chance and by much."""
     return _behind(_pace(run), _paces(others))
 
@@ -120,7 +142,7 @@ def _behind(mine: _Pace, others: Sequence[_Pace]) -> bool:
     return math.log(faster) > max(_SLOWER, chance)
 
 
-def flags(run: Sequence[Record]) -> clustered.Flags:
+def flags(run: Sequence[Request]) -> clustered.Flags:
     """Return which requests failed, in order of sending."""
     return np.array([r.failure is not None for r in run], bool)
 
@@ -129,7 +151,7 @@ def _paces(runs: Visits) -> list[_Pace]:
     return [_pace(run) for run in runs]
 
 
-def _pace(run: Sequence[Record]) -> _Pace:
+def _pace(run: Sequence[Request]) -> _Pace:
     """Return how many requests were worked on, from the first end to the last.
 
     One that failed in the middle took its slot too; one that was refused or only waited did not.

@@ -35,7 +35,7 @@ _EMPTY = "the server has no models"
 _NOT_PARTS = ("all", "test")  # extras that are no part of the tool
 
 
-class Verdict(NamedTuple):
+class CheckResult(NamedTuple):
     """What a check found: ok, warn or fail, in what, and what to do about it."""
 
     level: str
@@ -94,7 +94,7 @@ class Scene:
         return self.settings.backend == "embedded" or is_embedded(model)
 
 
-CHECKS: dict[str, Callable[[Scene], Verdict]] = {}
+CHECKS: dict[str, Callable[[Scene], CheckResult]] = {}
 
 
 def add(parser: argparse.ArgumentParser) -> None:
@@ -144,7 +144,7 @@ def _checked(name: str, scene: Scene) -> Check:
         verdict = CHECKS[name](scene)
     except Exception as err:  # noqa: BLE001 - the other checks must be heard
         finding = f"could not be checked: {type(err).__name__}: {err}"
-        verdict = Verdict("warn", finding, "Please report this as a bug.")
+        verdict = CheckResult("warn", finding, "Please report this as a bug.")
     return Check(name, *verdict)
 
 
@@ -156,10 +156,10 @@ def _render(checks: list[Check], form: str) -> str:
     return grid(Check._fields, checks)
 
 
-def _check(name: str) -> Callable[[Callable[[Scene], Verdict]], Callable[[Scene], Verdict]]:
+def _check(name: str) -> Callable[[Callable[[Scene], CheckResult]], Callable[[Scene], CheckResult]]:
     """Return a decorator that gives a check its id."""
 
-    def register(check: Callable[[Scene], Verdict]) -> Callable[[Scene], Verdict]:
+    def register(check: Callable[[Scene], CheckResult]) -> Callable[[Scene], CheckResult]:
         CHECKS[name] = check
         return check
 
@@ -167,45 +167,49 @@ def _check(name: str) -> Callable[[Callable[[Scene], Verdict]], Callable[[Scene]
 
 
 @_check("server.reachable")
-def server_reachable(scene: Scene) -> Verdict:
+def server_reachable(scene: Scene) -> CheckResult:
     """Say whether a server answers; none is needed unless one was named."""
     seen = scene.seen
     if scene.reachable and seen.backend is not None:
-        return Verdict("ok", f"{seen.backend.address.url} answers")
+        return CheckResult("ok", f"{seen.backend.address.url} answers")
     finding = seen.why["server"].partition(". ")[0]
     if scene.settings.backend == "embedded":
-        return Verdict("ok", finding)
+        return CheckResult("ok", finding)
     fix = "Start it (ollama serve), name another with --host, or use --backend embedded."
-    return Verdict("fail" if scene.needs_server else "warn", finding, fix)
+    return CheckResult("fail" if scene.needs_server else "warn", finding, fix)
 
 
 @_check("server.kind")
-def server_kind(scene: Scene) -> Verdict:
+def server_kind(scene: Scene) -> CheckResult:
     """Say which server it is."""
     server = scene.seen.server
     if server is not None and scene.seen.backend is not None:
         found = f"{server.kind} {server.version or '(version not said)'}"
         notes = [*scene.seen.backend.notes]
         fix = "Update the server: what it says of itself cannot all be read, and is left out."
-        return Verdict("warn", "; ".join([found, *notes]), fix) if notes else Verdict("ok", found)
+        return (
+            CheckResult("warn", "; ".join([found, *notes]), fix)
+            if notes
+            else CheckResult("ok", found)
+        )
     if not scene.reachable:
-        return Verdict("ok", _NO_SERVER)
+        return CheckResult("ok", _NO_SERVER)
     fix = "Give it its key, or name what it speaks with --backend."
-    return Verdict("fail", scene.seen.why["server"], fix)
+    return CheckResult("fail", scene.seen.why["server"], fix)
 
 
 @_check("model.present")
-def model_present(scene: Scene) -> Verdict:
+def model_present(scene: Scene) -> CheckResult:
     """Say whether the models to measure are there."""
     models, have = scene.settings.model, scene.seen.models
     fix = "Name one that llamaburn models lists, or fetch it: llamaburn models pull NAME."
     problems = [why for model in models if (why := _absent(model, scene))]
     if problems or have == []:
-        return Verdict("fail" if problems else "warn", "; ".join(problems) or _EMPTY, fix)
+        return CheckResult("fail" if problems else "warn", "; ".join(problems) or _EMPTY, fix)
     if scene.seen.server is None and not all(map(scene.embedded, models)):
-        return Verdict("ok", _NO_SERVER)
+        return CheckResult("ok", _NO_SERVER)
     count = f"; the server has {len(have)}" if have else ""
-    return Verdict("ok", ", ".join(models) or f"no model is named{count}")
+    return CheckResult("ok", ", ".join(models) or f"no model is named{count}")
 
 
 def _absent(model: str, scene: Scene) -> str:
@@ -225,92 +229,92 @@ def _absent(model: str, scene: Scene) -> str:
 
 
 @_check("model.loaded")
-def model_loaded(scene: Scene) -> Verdict:
+def model_loaded(scene: Scene) -> CheckResult:
     """Say what the server holds in memory; others than the model under test take its room."""
     from pytest_llamaburn.backends.ollama import full_name
 
     seen, wanted = scene.seen, scene.settings.model
     if seen.loaded is None:
-        return Verdict("ok", f"unknown: {seen.why['loaded']}" if seen.server else _NO_SERVER)
+        return CheckResult("ok", f"unknown: {seen.why['loaded']}" if seen.server else _NO_SERVER)
     names = [entry["name"] for entry in seen.loaded]
     ours = {full_name(name) for name in wanted}
     others = [name for name in names if full_name(name) not in ours]
     if wanted and others:
         fix = "Unload what is not measured (ollama stop NAME)."
-        return Verdict("warn", f"also in memory: {', '.join(others)}", fix)
-    return Verdict("ok", ", ".join(names) or "none in memory: the warm-up loads it")
+        return CheckResult("warn", f"also in memory: {', '.join(others)}", fix)
+    return CheckResult("ok", ", ".join(names) or "none in memory: the warm-up loads it")
 
 
 @_check("model.on_gpu")
-def model_on_gpu(scene: Scene) -> Verdict:
+def model_on_gpu(scene: Scene) -> CheckResult:
     """Say which share of the loaded models is on the GPU; a split one is slow."""
     held = scene.seen.loaded or []
     shares = {m["name"]: m["gpu_share"] for m in held if m["gpu_share"] is not None}
     if not shares:
-        return Verdict("ok", "unknown: no model in memory whose server says it")
+        return CheckResult("ok", "unknown: no model in memory whose server says it")
     finding = ", ".join(f"{name}: {share:.0%} on the GPU" for name, share in shares.items())
     if any(0 < share < 1 for share in shares.values()):
         fix = "Take a smaller quantization or --num-ctx, or free GPU memory."
-        return Verdict("warn", f"split: {finding}", fix)
-    return Verdict("ok", finding)
+        return CheckResult("warn", f"split: {finding}", fix)
+    return CheckResult("ok", finding)
 
 
 @_check("server.slots")
-def server_slots(scene: Scene) -> Verdict:
+def server_slots(scene: Scene) -> CheckResult:
     """Say how many requests the server works on at once."""
     seen = scene.seen
     if seen.server is None:
-        return Verdict("ok", _NO_SERVER)
+        return CheckResult("ok", _NO_SERVER)
     if seen.slots is not None:
-        return Verdict("ok", f"{seen.slots}: further requests at the same time wait")
+        return CheckResult("ok", f"{seen.slots}: further requests at the same time wait")
     if seen.server.kind == "ollama":
         text = "not readable: Ollama's API does not say; the server's OLLAMA_NUM_PARALLEL sets it"
-        return Verdict("ok", text)
-    return Verdict("ok", f"unknown: {seen.why['slots']}")
+        return CheckResult("ok", text)
+    return CheckResult("ok", f"unknown: {seen.why['slots']}")
 
 
 @_check("cpu.governor")
-def cpu_governor(scene: Scene) -> Verdict:
+def cpu_governor(scene: Scene) -> CheckResult:
     """Say whether the CPU's clock may follow the load."""
     governor = scene.facts["governor"]
     if governor is None:
-        return Verdict("ok", "unknown: this system shows none")
+        return CheckResult("ok", "unknown: this system shows none")
     if governor == "performance":
-        return Verdict("ok", governor)
+        return CheckResult("ok", governor)
     fix = "Set it while measuring: sudo cpupower frequency-set --governor performance."
-    return Verdict("warn", f"{governor}: the clock changes while measuring", fix)
+    return CheckResult("warn", f"{governor}: the clock changes while measuring", fix)
 
 
 @_check("machine.limits")
-def machine_limits(scene: Scene) -> Verdict:
+def machine_limits(scene: Scene) -> CheckResult:
     """Say what of this machine may be used; a quota pauses whatever uses it up."""
     from pytest_llamaburn.environment import binding
     from pytest_llamaburn.tables import room
 
     limits = binding(scene.facts, scene.facts)
     if "cpu_quota" not in limits:
-        return Verdict("ok", room(scene.facts) if limits else f"none: {room(scene.facts)}")
+        return CheckResult("ok", room(scene.facts) if limits else f"none: {room(scene.facts)}")
     fix = "Give the container whole processors (docker run --cpuset-cpus), or raise its --cpus."
-    return Verdict("warn", f"{room(scene.facts)}: a quota pauses what measures", fix)
+    return CheckResult("warn", f"{room(scene.facts)}: a quota pauses what measures", fix)
 
 
 @_check("cpu.other_load")
-def cpu_other_load(scene: Scene) -> Verdict:  # noqa: ARG001 - all checks take the same
+def cpu_other_load(scene: Scene) -> CheckResult:  # noqa: ARG001 - all checks take the same
     """Say how much of the machine other programs use right now."""
     from pytest_llamaburn.commands._look import load
 
     _, others, busiest = load(_WINDOW_S)
     if others is None:
-        return Verdict("ok", "unknown: this system has no counters")
+        return CheckResult("ok", "unknown: this system has no counters")
     most = f", most by {busiest[0]} ({busiest[1]:.0f} %)" if busiest else ""
     finding = f"other programs use {others:.0f} % of the processors"
     if others > BUSY_PERCENT:
-        return Verdict("warn", finding + most, "End them, or wait until they are done.")
-    return Verdict("ok", finding)
+        return CheckResult("warn", finding + most, "End them, or wait until they are done.")
+    return CheckResult("ok", finding)
 
 
 @_check("disk.free")
-def disk_free(scene: Scene) -> Verdict:
+def disk_free(scene: Scene) -> CheckResult:
     """Say whether results will fit."""
     import shutil
 
@@ -318,20 +322,20 @@ def disk_free(scene: Scene) -> Verdict:
     free_mb = shutil.disk_usage(place).free / 1e6
     level = "fail" if free_mb < FAIL_BELOW_MB else "warn" if free_mb < WARN_BELOW_MB else "ok"
     fix = "" if level == "ok" else "Free some, or name another directory with --results-dir."
-    return Verdict(level, f"{free_mb:,.0f} MB free at {place.resolve()}", fix)
+    return CheckResult(level, f"{free_mb:,.0f} MB free at {place.resolve()}", fix)
 
 
 @_check("results.writable")
-def results_writable(scene: Scene) -> Verdict:
+def results_writable(scene: Scene) -> CheckResult:
     """Say whether the results directory takes files; nothing is left there."""
     import tempfile
 
     try:
         with tempfile.TemporaryFile(dir=_nearest(scene.results_dir)):
-            return Verdict("ok", str(scene.results_dir.resolve()))
+            return CheckResult("ok", str(scene.results_dir.resolve()))
     except OSError as err:
         finding = f"{scene.results_dir} cannot be written: {err.strerror or err}"
-        return Verdict("fail", finding, "Name another directory with --results-dir.")
+        return CheckResult("fail", finding, "Name another directory with --results-dir.")
 
 
 def _nearest(path: Path) -> Path:
@@ -340,45 +344,45 @@ def _nearest(path: Path) -> Path:
 
 
 @_check("journal.leftover")
-def journal_leftover(scene: Scene) -> Verdict:
+def journal_leftover(scene: Scene) -> CheckResult:
     """Say which runs ended before they were complete."""
     from pytest_llamaburn.store import journal
     from pytest_llamaburn.store.resume import continuing
 
     folders = journal.leftovers(scene.results_dir)
     if not folders:
-        return Verdict("ok", "no unfinished runs")
+        return CheckResult("ok", "no unfinished runs")
     newest = journal.read(folders[-1]).header
     way = f"Continue the last: {continuing(newest)}; file" if newest else "File"
     fix = f"{way} them: llamaburn results recover."
-    return Verdict("warn", f"unfinished: {', '.join(folder.name for folder in folders)}", fix)
+    return CheckResult("warn", f"unfinished: {', '.join(folder.name for folder in folders)}", fix)
 
 
 @_check("config.origins")
-def config_origins(scene: Scene) -> Verdict:  # noqa: ARG001
+def config_origins(scene: Scene) -> CheckResult:  # noqa: ARG001
     """Say which files and variables speak, or what is wrong in them."""
     try:
         classes = [kind.settings_class for kind in _kind.every()]
         found = [options.resolve(one, {})[1] for one in (*classes, Display)]
     except SettingsError as err:
-        return Verdict("fail", str(err), "Correct it there.")
+        return CheckResult("fail", str(err), "Correct it there.")
     spoken = [origin for origins in found for origin in origins.values()]
     sources = dict.fromkeys(origin.rpartition(": ")[0] or origin for origin in spoken)
-    return Verdict("ok", ", ".join(sources) or "no file and no variable: defaults and flags")
+    return CheckResult("ok", ", ".join(sources) or "no file and no variable: defaults and flags")
 
 
 @_check("container")
-def container(scene: Scene) -> Verdict:
+def container(scene: Scene) -> CheckResult:
     """Say whether this is a container, and how the host's server is reached from it."""
     if not scene.facts["container"]:
-        return Verdict("ok", "not in a container")
+        return CheckResult("ok", "not in a container")
     known = _resolves(CONTAINER_HOST)
     finding = f"in a container; {CONTAINER_HOST} {'resolves' if known else 'does not resolve'}"
     if scene.seen.server is not None or scene.settings.backend == "embedded":
-        return Verdict("ok", finding)
+        return CheckResult("ok", finding)
     reach = f"For a server on the host: --host http://{CONTAINER_HOST}:11434"
     start = f", and start the container with --add-host={CONTAINER_HOST}:host-gateway"
-    return Verdict("warn", finding, reach + ("" if known else start) + ".")
+    return CheckResult("warn", finding, reach + ("" if known else start) + ".")
 
 
 def _resolves(name: str) -> bool:
@@ -391,34 +395,34 @@ def _resolves(name: str) -> bool:
 
 
 @_check("sandbox")
-def sandbox(scene: Scene) -> Verdict:  # noqa: ARG001
+def sandbox(scene: Scene) -> CheckResult:  # noqa: ARG001
     """Say whether answers that are code can be scored on this machine."""
     from pytest_llamaburn.scorers import code
 
     try:
         code.ready()
     except LlamaBurnError as err:
-        return Verdict("warn", str(err), "Nothing to do for eval sets without the scorer code.")
-    return Verdict("ok", "answers that are code can be run: Landlock and seccomp contain them")
+        return CheckResult("warn", str(err), "Nothing to do for eval sets without the scorer code.")
+    return CheckResult("ok", "answers that are code can be run: Landlock and seccomp contain them")
 
 
 @_check("extras")
-def extras(scene: Scene) -> Verdict:
+def extras(scene: Scene) -> CheckResult:
     """Say which optional parts are installed; without a server the embedded engine is needed."""
     parts = _parts()
     shown = [f"{name}: {'installed' if here else 'missing'}" for name, here in parts.items()]
     missing = [name for name, here in parts.items() if not here]
     if not missing:
-        return Verdict("ok", ", ".join(shown))
+        return CheckResult("ok", ", ".join(shown))
     line = f"pip install 'pytest-llamaburn[{','.join(missing)}]'"
     needed = "embedded" in missing and scene.seen.server is None
-    return Verdict("warn" if needed else "ok", ", ".join(shown), f"Install with: {line}")
+    return CheckResult("warn" if needed else "ok", ", ".join(shown), f"Install with: {line}")
 
 
-def _sensor(name: str) -> Callable[[Scene], Verdict]:
+def _sensor(name: str) -> Callable[[Scene], CheckResult]:
     """Return the check of one provider of sensor readings."""
 
-    def check(scene: Scene) -> Verdict:  # noqa: ARG001
+    def check(scene: Scene) -> CheckResult:  # noqa: ARG001
         from pytest_llamaburn.telemetry._base import Machine
         from pytest_llamaburn.telemetry._detect import provider
 
@@ -426,10 +430,10 @@ def _sensor(name: str) -> Callable[[Scene], Verdict]:
         found = member.probe()
         member.close()
         if found.ok:
-            return Verdict("ok", ", ".join(d.name or d.id for d in found.devices) or "read")
+            return CheckResult("ok", ", ".join(d.name or d.id for d in found.devices) or "read")
         if found.reason == "permission":
-            return Verdict("warn", "present, but only root may read it", found.message)
-        return Verdict("ok", f"not used: {found.message}")
+            return CheckResult("warn", "present, but only root may read it", found.message)
+        return CheckResult("ok", f"not used: {found.message}")
 
     return check
 

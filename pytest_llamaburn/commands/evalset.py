@@ -1,4 +1,4 @@
-"""List the eval sets, check files of your own, and import the formats of others."""
+"""List the built-in eval sets, check your own files, and import other formats."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from pytest_llamaburn.converters._row import Row
-    from pytest_llamaburn.datasets import EvalSet
+    from pytest_llamaburn.evalsets import EvalSet
 
 HELP = "list, check and import eval sets"
 EXAMPLE = "llamaburn evalset import test.jsonl --format gsm8k -o gsm8k.json"
-_SUFFIXES = (".csv", ".json", ".jsonl")  # what is read of a directory
+_SUFFIXES = (".csv", ".json", ".jsonl")  # files of a directory that are read
 _COLUMNS = ("name", "version", "questions", "categories", "scorers")
 
 
@@ -33,32 +33,34 @@ def add(parser: argparse.ArgumentParser) -> None:
         "files",
         nargs="*",
         metavar="FILE",
-        help="what to validate or import",
+        help="files to validate or import",
     )
-    parser.add_argument("--format", choices=formats, help=f"of an import: {'; '.join(fields)}")
+    parser.add_argument(
+        "--format", choices=formats, help=f"format of an import: {'; '.join(fields)}"
+    )
     parser.add_argument(
         "--answers",
         metavar="HOW",
-        help="how the answers of mmlu are written: letter, index (from 0), number (from 1) or text",
+        help="form of the answers of mmlu: letter, index (from 0), number (from 1) or text",
     )
-    parser.add_argument("--name", help="of an imported set (the file's)")
+    parser.add_argument("--name", help="name of an imported set (default: that of the file)")
     parser.add_argument(
-        "--output", "-o", help="where to write an import (standard output); json for a list"
+        "--output", "-o", help="file for an import (default: standard output); json for a list"
     )
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Do what the action says; return the exit code."""
+    """Do the action; return the exit code."""
     action = _ACTIONS[arguments.action]
     return action(arguments)
 
 
 def _list(arguments: argparse.Namespace) -> int:
-    from pytest_llamaburn import datasets
+    from pytest_llamaburn import evalsets
 
     if arguments.output not in (None, "json"):
         raise DatasetError(f"evalset list: -o {arguments.output} is not json")
-    found = [_about(datasets.load_eval_set(name)) for name in datasets.builtin_eval_sets()]
+    found = [_about(evalsets.load_eval_set(name)) for name in evalsets.builtin_eval_sets()]
     if arguments.output:
         print(json.dumps(found, indent=2))
         return 0
@@ -83,14 +85,14 @@ def _row(about: dict[str, Any]) -> tuple[str, ...]:
 
 
 def _validate(arguments: argparse.Namespace) -> int:
-    from pytest_llamaburn import datasets
+    from pytest_llamaburn import evalsets
 
     if not arguments.files:
-        raise DatasetError("evalset validate: name the files to check")
+        raise DatasetError("evalset validate: no file is named: name the files to check")
     bad = 0
     for name in arguments.files:
         try:
-            found = datasets.load_eval_set(name)
+            found = evalsets.load_eval_set(name)
             print(f"{name}: valid, {len(found.questions)} questions")
         except DatasetError as err:
             bad += 1
@@ -99,8 +101,8 @@ def _validate(arguments: argparse.Namespace) -> int:
 
 
 def _import(arguments: argparse.Namespace) -> int:
-    """Write the set only if it is sound as a whole."""
-    from pytest_llamaburn import datasets
+    """Write the imported set, if the whole set is valid."""
+    from pytest_llamaburn import evalsets
 
     sources, examples = _sources(arguments)
     found = _converted(sources, arguments.format, arguments.answers)
@@ -111,7 +113,7 @@ def _import(arguments: argparse.Namespace) -> int:
         solved = _converted(examples, arguments.format, arguments.answers)
         content["examples"] = [_example(question) for _, question in solved]
     content["questions"] = [question for _, question in found]
-    datasets.eval_set(content, whole, [place for place, _ in found])
+    evalsets.eval_set(content, whole, [place for place, _ in found])
     text = json.dumps(content, indent=2, ensure_ascii=False) + "\n"
     if arguments.output is None:
         print(text, end="")
@@ -123,10 +125,12 @@ def _import(arguments: argparse.Namespace) -> int:
 
 
 def _sources(arguments: argparse.Namespace) -> tuple[list[Path], list[Path]]:
-    """Return the files of questions and those of examples, which few formats have."""
+    """Return the files of questions and those of examples; few formats have examples."""
     paths = [files.home(name) for name in arguments.files]
     if not (paths and arguments.format):
-        raise DatasetError("evalset import: name one file and its --format")
+        raise DatasetError(
+            "evalset import: no file or no format is named: name one file and its --format"
+        )
     module = registry.load("converters", arguments.format)
     if not hasattr(module, "parts"):
         if len(paths) > 1:
@@ -140,7 +144,7 @@ def _sources(arguments: argparse.Namespace) -> tuple[list[Path], list[Path]]:
 
 
 def _files_in(path: Path) -> list[Path]:
-    """Return the files of a directory that can be read as rows, at any depth; a file as it is."""
+    """Return the files of a directory that have rows, at any depth; a file as it is."""
     if not path.is_dir():
         return [path]
     found = [one for one in files.found(path, "**/*") if one.suffix.lower() in _SUFFIXES]
@@ -150,7 +154,7 @@ def _files_in(path: Path) -> list[Path]:
 
 
 def _whole(sources: list[Path], form: str) -> Path:
-    """Return what errors name first and a set is called after: the one file, else the format."""
+    """Return what errors and the name of the set begin with: the one file, else the format."""
     from pathlib import Path
 
     return sources[0] if len(sources) == 1 else Path(form)
@@ -162,7 +166,7 @@ def _example(question: dict[str, Any]) -> dict[str, Any]:
 
 
 def _converted(sources: list[Path], name: str, answers: str | None) -> list[tuple[str, Any]]:
-    """Return place and question of each row; raises DatasetError for one that does not fit."""
+    """Return place and question of each row; raises DatasetError for an invalid row."""
     module = registry.load("converters", name)
     known = getattr(module, "ANSWERS", ())
     if answers is not None and answers not in known:
@@ -182,12 +186,12 @@ def _converted(sources: list[Path], name: str, answers: str | None) -> list[tupl
         raise DatasetError(_placed(whole, err)) from None
     except (AttributeError, LookupError, TypeError, ValueError):
         where = f"{whole}: {places[-1] if places else 'the whole file'}"
-        raise DatasetError(f"{where}: is no row of {name}: it has {module.HELP}") from None
+        raise DatasetError(f"{where}: is not a row of {name}, which has {module.HELP}") from None
     return [*zip(places, questions, strict=True)]
 
 
 def _rows(sources: list[Path], name: str) -> Iterator[Row]:
-    """Yield the rows of some files; a file named after a subject says which one it is."""
+    """Yield the rows of some files; the name of a file may give the subject."""
     from pytest_llamaburn import datasets
     from pytest_llamaburn.converters._row import Row
 
@@ -203,7 +207,7 @@ def _rows(sources: list[Path], name: str) -> Iterator[Row]:
 
 
 def _placed(source: Path, err: DatasetError) -> str:
-    """Return an error as one of a file; what reads files has named it already."""
+    """Return the text of an error with its file, unless it names the file already."""
     text = str(err)
     return text if text.startswith(str(source)) else f"{source}: {text}"
 

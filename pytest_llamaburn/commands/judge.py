@@ -1,4 +1,4 @@
-"""Hold a judge against human labels: how well they agree, how sure that is, and if it is enough."""
+"""Compare a judge with human labels: their agreement, its interval, and whether it is enough."""
 
 from __future__ import annotations
 
@@ -18,18 +18,18 @@ if TYPE_CHECKING:
     import argparse
     from collections.abc import Iterator, Mapping, Sequence
 
-    from pytest_llamaburn.judges import Comparison, Score
+    from pytest_llamaburn.judges import Comparison, JudgeResult
     from pytest_llamaburn.judges._calibration import Label
-    from pytest_llamaburn.judges._calibration_run import Calibration, Found, Told
+    from pytest_llamaburn.judges._calibration_run import Calibration, Found
     from pytest_llamaburn.progress import Event, Progress
 
-HELP = "hold a judge against human labels"
+HELP = "compare a judge with human labels"
 EXAMPLE = "llamaburn judge calibrate --labels labels.jsonl --judge claude --min-qwk 0.6"
 _GATES = ("qwk", "spearman")
 
 
 class _Judged(NamedTuple):
-    """A judge's verdicts as ratings, the state of each, and what else there is to tell."""
+    """A judge's verdicts as ratings, the state of each, and what else the report has."""
 
     verdicts: list[float | None]
     states: list[str]
@@ -43,20 +43,22 @@ def add(parser: argparse.ArgumentParser) -> None:
         "--labels",
         required=True,
         metavar="FILE.jsonl",
-        help="a line each: question, response (or response_a and response_b), criterion, human "
-        "(1 to 5, fractions too, or A, B, tie; one or a list), and if wanted reference and judge, "
-        "a recorded verdict, which is used where no --judge is named",
+        help="labels, one JSON object per line: question, response (or response_a and response_b), "
+        "criterion, human (1 to 5 with fractions, or A, B, tie; one or a list); optional reference "
+        "and judge, a recorded verdict that is used without --judge",
     )
     for name in _GATES:
         parser.add_argument(
-            f"--min-{name}", metavar="X", help=f"exit 1 unless {name} is surely at least X"
+            f"--min-{name}",
+            metavar="X",
+            help=f"exit 1 unless the whole 95 %% interval of {name} is at least X",
         )
     parser.add_argument("--output", "-o", choices=("table", "json"), default="table")
     parser.add_argument(
         "--resume",
         action="store_true",
-        help="continue a calibration of the same labels and judges that was cut: its verdicts are "
-        "not asked, nor paid, again",
+        help="continue a calibration of the same labels and judges that was cut; its verdicts are "
+        "used again",
     )
     progress = "how progress is shown on standard error"
     words = ("auto", "live", "plain", "json", "none")
@@ -65,7 +67,7 @@ def add(parser: argparse.ArgumentParser) -> None:
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Judge what is labelled, print the agreement; return the exit code."""
+    """Judge the labelled answers and print the agreement; return the exit code."""
     from pytest_llamaburn.judges import _calibration
 
     settings, _ = options.resolve(Judging, options.given(arguments, Judging))
@@ -73,7 +75,7 @@ def run(arguments: argparse.Namespace) -> int:
     labels = _calibration.read(Path(arguments.labels))
     offline = not arguments.judge and (not settings.judge or labels[0].judged)
     if settings.dry_run and not offline:
-        return _tell_estimate(settings, labels)
+        return _estimate(settings, labels, arguments.labels)
     judged = _recorded(labels) if offline else _ask(settings, labels, arguments)
     document = _calibration.report(labels, judged.verdicts, minima)
     document |= {"by_state": _calibration.by_state(judged.states), **judged.about}
@@ -102,27 +104,27 @@ def _recorded(labels: Sequence[Label]) -> _Judged:
 
 
 def _ask(settings: Judging, labels: Sequence[Label], arguments: argparse.Namespace) -> _Judged:
-    """Have the panel judge all labels; raises UsageError where a judge cannot be had."""
+    """Have the judges judge all labels; raises UsageError if a judge is not available."""
     from pytest_llamaburn.judges import _calibration_run as verdicts
 
     storage, _ = options.resolve(Storage, options.given(arguments, Storage))
     work = verdicts.Calibration(settings, labels, Path(storage.results_dir))
     if not arguments.resume and work.earlier:
-        _say(f"{work.earlier} verdicts of a calibration that was cut are there: use --resume")
+        _say(f"there are {work.earlier} verdicts of a calibration that was cut: --resume uses them")
     if arguments.resume and not work.earlier:
-        _say("--resume: no verdicts of these labels and judges are kept: all are asked for")
+        _say("--resume: there are no verdicts of these labels and judges: all are asked for")
     shown = _progress(arguments.progress)
     shown.plan(len(work.labels))
     try:
         with _ending_as_ctrl_c():
-            found = work.work(lambda told: shown.step(_step(told)), resume=arguments.resume)
+            found = work.run(lambda state: shown.step(_step(state)), resume=arguments.resume)
     except KeyboardInterrupt:
         _say(f"interrupted: {len(work.kept)} verdicts are kept: continue with --resume")
         raise
     finally:
         shown.close()
     if work.unfinished:
-        _say(f"{work.unfinished} verdicts are to be tried again: continue with --resume")
+        _say(f"{work.unfinished} verdicts are missing after failed calls: continue with --resume")
     return _judged(work, labels, found)
 
 
@@ -131,7 +133,7 @@ def _say(sentence: str) -> None:
 
 
 def _progress(word: str) -> Progress:
-    """Return how to show progress on standard error, nothing where that is no file."""
+    """Return how to show progress on standard error; nothing if that is not a file."""
     from pytest_llamaburn import progress
 
     try:
@@ -141,17 +143,17 @@ def _progress(word: str) -> Progress:
     return progress.make(word, descriptor)
 
 
-def _step(told: Told) -> Event:
-    """Return the event of a label that is judged."""
+def _step(state: str) -> Event:
+    """Return the event of a label whose verdict has this state."""
     from pytest_llamaburn.progress import Event
 
-    failure = None if told.state == "scored" else told.state
+    failure = None if state == "scored" else state
     return Event(stage="judging", unit="labels", failure=failure)
 
 
 @contextmanager
 def _ending_as_ctrl_c() -> Iterator[None]:
-    """Have a request to end, or a closed terminal, end the command as Ctrl-C does."""
+    """Have SIGTERM and SIGHUP end the command as Ctrl-C does."""
     names = ("SIGTERM", "SIGHUP")
     numbers = [getattr(signal, name) for name in names if hasattr(signal, name)]
     before = {n: signal.signal(n, lambda *_: signal.raise_signal(signal.SIGINT)) for n in numbers}
@@ -163,8 +165,7 @@ def _ending_as_ctrl_c() -> Iterator[None]:
 
 
 def _judged(work: Calibration, labels: Sequence[Label], found: Found) -> _Judged:
-    """Return the verdict of each label, and what else there is to tell of the panel's."""
-    from pytest_llamaburn import judges
+    """Return the verdict of each label, and what else the report has."""
     from pytest_llamaburn.judges import _calibration_run as verdicts
 
     compared = len(labels[0].answers) > 1
@@ -179,9 +180,17 @@ def _judged(work: Calibration, labels: Sequence[Label], found: Found) -> _Judged
     if compared:
         about["pairwise"] = _pairwise_of(work.labels, found)
     elif len(callers) > 1:
-        about["jury_alpha"] = judges.alpha(score for (score,) in every)
+        about["jury_alpha"] = _jury_alpha(every)
     rate = _rating if compared else _score
     return _Judged([*map(rate, each)], [*map(verdicts.state_of, each)], about)
+
+
+def _jury_alpha(every: Sequence[Sequence[JudgeResult]]) -> dict[str, Any] | None:
+    from pytest_llamaburn.stats import jury
+
+    ratings = [[(one.judge, one.score) for one in result.judgments] for (result,) in every]
+    alpha = jury.alpha(ratings)
+    return None if alpha is None else alpha.as_dict()
 
 
 def _told(every: Sequence[Any], *, compared: bool) -> list[Any]:
@@ -211,7 +220,7 @@ def _preference(question: str, each: Any) -> Any:
     )
 
 
-def _score(each: Sequence[Score]) -> float | None:
+def _score(each: Sequence[JudgeResult]) -> float | None:
     return each[0].score
 
 
@@ -223,35 +232,24 @@ def _rating(each: Sequence[Comparison]) -> float | None:
     return consensus(ratings) if ratings else None
 
 
-def _tell_estimate(settings: Judging, labels: Sequence[Label]) -> int:
+def _estimate(settings: Judging, labels: Sequence[Label], path: str) -> int:
+    """Print what judging would take, before anything is sent."""
     from pytest_llamaburn.judges import Panel
     from pytest_llamaburn.judges import _calibration_run as verdicts
-    from pytest_llamaburn.tables import grid
 
     panel = Panel.of(settings)
-    found: dict[str, list[Any]] = {}
-    for label in verdicts.distinct(labels).values():
-        case = verdicts.case(label)._replace(answer="\n".join(label.answers))
-        for one in panel.estimate([case], [label.criterion]):
-            found.setdefault(one.judge, []).append(one)
-    orders = len(labels[0].answers)  # a comparison is judged in both
-    rows = [_estimate_row(name, each, orders) for name, each in found.items()]
-    columns = ("judge", "calls", "input tokens", "output tokens", "USD", "at most")
-    print(grid(columns, rows, numeric=1))
+    judged = verdicts.distinct(labels).values()
+    if len(labels[0].answers) > 1:
+        estimates = panel.estimate_pairs(map(verdicts.pair, judged))
+    else:
+        estimates = panel.estimate((verdicts.case(one), [one.criterion]) for one in judged)
+    for estimate in estimates:
+        print(estimate.sentence(f"the {len(labels)} labels of {path}"))
     return 0
 
 
-def _estimate_row(name: str, each: Sequence[Any], orders: int) -> tuple[str, ...]:
-    from pytest_llamaburn.tables import ABSENT
-
-    counts = [str(sum(one[i] for one in each) * orders) for i in (1, 2, 3)]
-    known = all(one.cost_usd is not None for one in each)
-    costs = [f"{sum(one[i] for one in each) * orders:.4f}" if known else ABSENT for i in (4, 5)]
-    return (name, *counts, *costs)
-
-
 def _verdict(document: dict[str, Any], max_unscored: float) -> int:
-    """Tell what is not good enough; return the exit code."""
+    """Print what is not good enough; return the exit code."""
     broken = [gate for gate in document["gates"] if gate["verdict"] != "pass"]
     for gate in broken:
         print(f"llamaburn: {_sentence(gate)}", file=sys.stderr)
@@ -269,9 +267,9 @@ def _verdict(document: dict[str, Any], max_unscored: float) -> int:
 def _sentence(gate: dict[str, Any]) -> str:
     value = "has no value" if gate["value"] is None else f"is {gate['value']:.3f}"
     low = gate["ci95"]
-    surely = f", surely only {low[0]:.3f}" if low else ""
+    least = f" (95 % interval from {low[0]:.3f})" if low else ""
     return (
-        f"{gate['figure']} of {gate['criterion']} {value}{surely}: --min-{gate['figure']} "
+        f"{gate['figure']} of {gate['criterion']} {value}{least}: --min-{gate['figure']} "
         f"{gate['minimum']:g} is {'missed' if gate['verdict'] == 'fail' else 'undecided'}"
     )
 

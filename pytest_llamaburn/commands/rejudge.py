@@ -1,4 +1,4 @@
-"""Mark the answers of an eval's result file again: nothing is asked of the model."""
+"""Score the answers of an eval's result file again; the model is not asked."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from pytest_llamaburn import options
 from pytest_llamaburn.commands import _session
-from pytest_llamaburn.errors import ResultsError, SettingsError
+from pytest_llamaburn.errors import SettingsError
 from pytest_llamaburn.kinds.eval import KIND
 from pytest_llamaburn.kinds.eval.settings import Eval
 from pytest_llamaburn.settings import Display
@@ -15,7 +15,7 @@ from pytest_llamaburn.settings import Display
 if TYPE_CHECKING:
     import argparse
 
-HELP = "mark the answers of an eval again"
+HELP = "score the answers of an eval again"
 EXAMPLE = "llamaburn rejudge llama3.1_8b_factual_2026-01-13T10-30-00 --judge openai"
 
 
@@ -29,7 +29,8 @@ def add(parser: argparse.ArgumentParser) -> None:
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Mark the stored answers, as a run of its own; return the exit code."""
+    """Score the stored answers, as a run of its own; return the exit code."""
+    from pytest_llamaburn.kinds.eval import task
     from pytest_llamaburn.store import results
 
     given = options.given(arguments, Eval)
@@ -37,10 +38,8 @@ def run(arguments: argparse.Namespace) -> int:
         raise SettingsError("rejudge: --set is refused: the questions are those of the file")
     settings, _ = options.resolve(Eval, given)
     path = results.find(Path(settings.results_dir), arguments.file)
-    document = results.load(path)
-    if document["schema"] != "llamaburn/eval":
-        raise ResultsError(f"rejudge: {path} is no eval: its schema is {document['schema']}")
-    arguments.models, arguments.answers = [document["model"]["id"]], str(path)
+    document = task.stored(str(path))
+    arguments.models, arguments.rescore = [document["model"]["id"]], str(path)
     arguments.set = [document["results"]["eval_set"]["name"]]
     for name in ("samples", "temperature"):
         setattr(arguments, name, document["config"][name])

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 HELP = "list, show, check, export, remove and recover result files"
 EXAMPLE = "llamaburn results show llama3.1_8b_2026-01-13T10-30-00 -o markdown"
-_COLUMNS = ("id", "kind", "status", "model", "tokens/s", "TTFT ms", "requests", "marks")
+_COLUMNS = ("id", "kind", "status", "model", "tokens/s", "TTFT ms", "requests", "scores")
 
 
 def add(parser: argparse.ArgumentParser) -> None:
@@ -68,8 +68,8 @@ def _row(folder: str, path: Path) -> tuple[str, ...]:
     medians = (summary.tokens_per_sec.p50, summary.time_to_first_token_ms.p50)
     requests = "/".join(map(str, found.requests or ()))
     models = ", ".join(about.models)
-    marks = ", ".join(f"{name} {number(mean)}" for name, mean in found.marks.items())
-    return (path.stem, folder, about.status, models, *map(number, medians), requests, marks)
+    scores = ", ".join(f"{name} {number(mean)}" for name, mean in found.scores.items())
+    return (path.stem, folder, about.status, models, *map(number, medians), requests, scores)
 
 
 def _show(results_dir: Path, names: list[str], display: Display) -> int:

@@ -19,8 +19,10 @@ _SUFFIX = ".schema.json"
 
 def add(parser: argparse.ArgumentParser) -> None:
     """Declare the arguments."""
+    from pytest_llamaburn.store import results
+
     shipped = (path.name.removesuffix(_SUFFIX) for path in SCHEMAS.glob(f"*{_SUFFIX}"))
-    kinds = sorted({*shipped, *registry.names("kinds")})
+    kinds = sorted({*shipped, *results.kinds()})
     first = registry.own("kinds")[0]
     parser.add_argument("kind", nargs="?", choices=kinds, default=first)
 

@@ -69,7 +69,7 @@ def convert(rows: Iterable[Any], answers: str | None = None) -> Iterator[dict[st
     """Yield choice questions, their choices lettered in the prompt.
 
     `answers`, one of ANSWERS, says how the answers are written; None finds it out. Raises
-    DatasetError where they can be read in several ways, or in none.
+    DatasetError if they can be read in several ways, or in none.
     """
     asked = [_asked(row) for row in rows]
     counts: Counter[str] = Counter()

@@ -48,7 +48,7 @@ def rate_over(
 ) -> float | None:
     """Return the price per kWh over (minute of the day, weight) pairs, weighted.
 
-    Outside all bands the plain rate holds; None where there is no price for some of the time.
+    Outside all bands the plain rate holds; None if there is no price for some of the time.
     """
     total = paid = 0.0
     for minute, weight in minutes:
@@ -60,7 +60,7 @@ def rate_over(
 
 
 def of_energy(energy_wh: float | None, rate: float | None, pue: float = 1.0) -> float | None:
-    """Return the cost of an energy, None where energy or price is not known."""
+    """Return the cost of an energy, None if energy or price is not known."""
     if energy_wh is None or rate is None:
         return None
     return energy_wh / 1000 * rate * pue
@@ -89,5 +89,5 @@ def per_month(
 
 
 def co2_g(energy_wh: float | None, grams_per_kwh: float | None, pue: float = 1.0) -> float | None:
-    """Return grams of CO₂ at the grid's grams per kWh, None where either is not known."""
+    """Return grams of CO₂ at the grid's grams per kWh, None if either is not known."""
     return of_energy(energy_wh, grams_per_kwh, pue)

@@ -1,4 +1,4 @@
-"""Energy from what sensors said: integrals, how far to trust them, and whom to charge.
+"""Energy from sensor readings: integrals, how far to trust them, and which request used it.
 
 Joules, watts and nanoseconds of one clock; nothing here knows what a sensor or a request is.
 """
@@ -25,7 +25,7 @@ _FAST_PERIOD_S = 0.25
 
 
 class Energy(NamedTuple):
-    """What a window took; `reason` says why the numbers are None.
+    """The energy of a window; `reason` says why the numbers are None.
 
     `joules` is gross. `watts` is its mean over the window, `peak_watts` the highest reading in it.
     `coverage` is the share of the window in which readings were close enough to each other.
@@ -222,7 +222,7 @@ def _runs(points: Points) -> list[Points]:
 class Span(NamedTuple):
     """A request for `shared`: when it was sent, when its service began, and when it ended.
 
-    `served_ns` is None where queueing cannot be told from service.
+    `served_ns` is None if queueing cannot be told from service.
     """
 
     sent_ns: int

@@ -1,4 +1,4 @@
-"""The profiler: what the sensors of this machine say while something else is measured."""
+"""The profiler: reads the sensors of this machine while something else is measured."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 from pytest_llamaburn.energy.sampler import Child, Rows, Threads
-from pytest_llamaburn.energy.timeline import Timeline
+from pytest_llamaburn.energy.timeline import Sample, Timeline
 from pytest_llamaburn.errors import LlamaBurnError
 from pytest_llamaburn.telemetry._base import Machine
 from pytest_llamaburn.telemetry._detect import POWER, Plan
@@ -74,7 +74,7 @@ class Profiler:
         self._window: list[int] = []
 
     def start(self) -> Self:
-        """Begin. Raises SettingsError when a provider was forced that has nothing to say."""
+        """Begin. Raises SettingsError if a provider was forced that finds no device."""
         self._about |= {
             "wall_ns": time.time_ns(),
             "perf_ns": perf_counter_ns(),
@@ -140,7 +140,7 @@ class Profiler:
 
     @property
     def energy(self) -> Energy:
-        """What the `with` block took, or has taken so far."""
+        """The energy of the `with` block, or of it so far."""
         start, end = [*self._window, perf_counter_ns()][:2]
         return self.between(start, end)
 
@@ -161,11 +161,11 @@ class Profiler:
 
     @property
     def reason(self) -> str | None:
-        """Why there is no energy, None where there is."""
+        """Why there is no energy, None if there is."""
         return self.energy.reason
 
     @property
-    def system_profile(self) -> list[dict[str, Any]]:
+    def system_profile(self) -> list[Sample]:
         """What was read, one entry an interval, as result files have it."""
         return list(self.timeline().samples(self._about["perf_ns"]))
 

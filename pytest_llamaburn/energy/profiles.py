@@ -1,4 +1,4 @@
-"""What all processes of a run read: energy, idle power, samples, and why something is missing."""
+"""The readings of all processes of a run: energy, idle power, samples, and missing values."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from pytest_llamaburn.energy.timeline import (
     IDLE_LOADED,
     SENSOR_ERRORS,
     UNVALIDATED,
+    Sample,
     Timeline,
     Window,
     span,
@@ -78,7 +79,7 @@ class Profile:
         return sum(end - start for start, end in map(span, self._measuring)) / 1e9
 
     def above_idle_joules(self, total: Energy) -> float | None:
-        """Return what the run took over what idling would have taken, the model in memory."""
+        """Return the run's energy above that of idling with the model loaded."""
         idle = [(line.idle_watts(IDLE_LOADED), span(line)) for line in self._measuring]
         if total.joules is None or any(watts is None for watts, _ in idle):
             return None
@@ -86,13 +87,13 @@ class Profile:
         return total.joules - spent
 
     def package_joules(self) -> float | None:
-        """Return what the processors took beside the GPUs."""
+        """Return the energy of the processors beside the GPUs."""
         found = [line.package_joules(*span(line)) for line in self._measuring]
         return sum(j for j in found if j is not None) if found and None not in found else None
 
-    def samples(self) -> list[dict[str, Any]]:
+    def samples(self) -> list[Sample]:
         """Return `system_profile[]`; `t_ms` counts from the start of the first profiler."""
-        found: list[dict[str, Any]] = []
+        found: list[Sample] = []
         for line in self.timelines:
             later = line.about["wall_ns"] - self.timelines[0].about["wall_ns"]
             found += line.samples(line.about["perf_ns"] - later)
@@ -137,7 +138,7 @@ def powered(row: dict[str, Any], line: Timeline) -> dict[str, Any]:
 
 
 def between(lines: Sequence[Timeline], start_ns: int, end_ns: int) -> Energy:
-    """Return the energy of a window from the timeline that was there at its start."""
+    """Return the energy of a window, from the timeline that covers its start."""
     here = [line for line in lines if line.began_ns <= start_ns <= line.ended_ns]
     if here:
         return here[-1].energy(start_ns, end_ns)
@@ -146,7 +147,7 @@ def between(lines: Sequence[Timeline], start_ns: int, end_ns: int) -> Energy:
 
 
 def processes(rows: Iterable[Mapping[str, Any]]) -> int | None:
-    """Return how many processes sent these requests, None where their rows do not say.
+    """Return how many processes sent these requests, None if their rows do not say.
 
     A run that was cut and continued has several, as has one that workers share.
     """
@@ -169,7 +170,7 @@ def counted_in(file: Mapping[str, Any]) -> tuple[str, ...]:
 
 
 def unlike(files: Sequence[Mapping[str, Any]]) -> str | None:
-    """Return why the energy of two result files cannot be compared, None where it can.
+    """Return why the energy of two result files cannot be compared, None if it can.
 
     On one machine the same devices must count. Other machines have others, of the same scope.
     """
@@ -219,11 +220,5 @@ def facts(profile: Profile, total: Energy) -> dict[str, Any]:
             "loops": loops,
         },
         "probes": list(last.get("probes", ())),
-        "notes": _notes(lines),
+        "notes": [*{(n["code"], n["field"]): n for line in lines for n in line.notes}.values()],
     }
-
-
-def _notes(lines: Sequence[Timeline]) -> list[dict[str, str]]:
-    """Return all notes once."""
-    found = {(n["code"], n["field"]): n for line in lines for n in line.notes}
-    return list(found.values())

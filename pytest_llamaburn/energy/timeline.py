@@ -1,6 +1,7 @@
-"""What the sensors said over a run: which devices count, what they took, what each moment was.
+"""The sensor readings of a run over time: which devices count, their energy, samples.
 
-A timeline is made of one profiler's words (`about`) and readings, live or from a journal.
+A timeline is made of what one profiler says of itself (`about`) and its readings, live or from a
+journal.
 Nanoseconds are those of `time.perf_counter_ns`, as requests have them.
 """
 
@@ -10,7 +11,7 @@ from bisect import bisect_left, bisect_right
 from functools import cached_property
 from itertools import pairwise
 from statistics import median
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple, NotRequired, TypedDict
 
 from pytest_llamaburn.energy import integrate as energy
 from pytest_llamaburn.energy.integrate import Energy, Points, Source
@@ -20,14 +21,6 @@ if TYPE_CHECKING:
 
 HOST = "host"
 SERVER = "server"  # whose readings say which devices it uses
-GPU_VALUES = (
-    *("util_pct", "vram_used_mb", "vram_total_mb", "power_w"),
-    *("power_limit_w", "temp_c", "temp_mem_c", "clock_mhz"),
-)
-HOST_VALUES = (
-    *("cpu_pct", "ram_used_mb", "server_cpu_pct", "server_rss_mb"),
-    *("client_cpu_pct", "client_rss_mb"),
-)
 SENSOR_ERRORS = {
     "nvidia": "± 5 to 7 % (the board's own sensor against a meter)",
     "apple": "unknown: a model of the chip estimates it",
@@ -50,6 +43,50 @@ _PAUSE_NS = 10**9
 Reading = tuple[str, int, float, dict[str, float]]  # device, ns, ms the read took, values there are
 
 
+class Device(TypedDict):
+    """A device that a provider found; `covered_by` is the device whose sensor covers it."""
+
+    id: str
+    name: str | None
+    vendor: str
+    scope: str
+    power_kind: str | None
+    integrated: bool
+    covered_by: NotRequired[str | None]
+
+
+class GpuSample(TypedDict):
+    """What was last read of a GPU; None for what was not, or not lately."""
+
+    id: str
+    util_pct: float | None
+    vram_used_mb: float | None
+    vram_total_mb: float | None
+    power_w: float | None
+    power_limit_w: float | None
+    temp_c: float | None
+    temp_mem_c: float | None
+    clock_mhz: float | None
+
+
+class Sample(TypedDict):
+    """A moment at which the host was read, as `system_profile[]` of result files has it.
+
+    `active` requests were in flight; `phase` names what the run did.
+    """
+
+    t_ms: float
+    phase: str
+    active: int
+    cpu_pct: float | None
+    ram_used_mb: float | None
+    server_cpu_pct: float | None
+    server_rss_mb: float | None
+    client_cpu_pct: float | None
+    client_rss_mb: float | None
+    gpus: list[GpuSample]
+
+
 class Window(NamedTuple):
     """A request on the timeline: sent, its first token, its end, and the server's loading time."""
 
@@ -59,7 +96,7 @@ class Window(NamedTuple):
     load_ms: float | None = None
 
     def phase(self, t_ns: int) -> str:
-        """Return what it was doing at a moment between send and end."""
+        """Return its phase at a moment between send and end."""
         if self.load_ms and t_ns < self.sent_ns + self.load_ms * 1e6:
             return "load"
         before_first = self.first_ns is None or t_ns < self.first_ns
@@ -96,13 +133,13 @@ class Timeline:
         return max((found[-1][1] for found in self._by_device.values()), default=0)
 
     @property
-    def devices(self) -> list[dict[str, Any]]:
+    def devices(self) -> list[Device]:
         """The devices that the providers found."""
         return list(self.about.get("devices", ()))
 
     @property
-    def counted(self) -> list[dict[str, Any]]:
-        """The devices whose energy is the run's: those that have nothing against them."""
+    def counted(self) -> list[Device]:
+        """The devices whose energy is counted: those without a reason against it."""
         return [device for device in self.devices if self.standing[device["id"]] is None]
 
     @property
@@ -130,8 +167,8 @@ class Timeline:
             found |= dict.fromkeys(gone, "low_coverage")
         return found
 
-    def _set_aside(self, device: Mapping[str, Any]) -> str | None:
-        """Return why a device is out of question: the user chose others, or the server did."""
+    def _set_aside(self, device: Device) -> str | None:
+        """Return why a device does not count: the user chose others, or the server uses others."""
         chosen = self.about.get("chosen")
         if chosen:
             return None if device["id"] in chosen else "not_chosen"
@@ -139,7 +176,7 @@ class Timeline:
 
     @cached_property
     def _uses(self) -> dict[str, bool]:
-        """Whether the server was seen to use each device of which that is known."""
+        """Whether the server used each device, for those of which that is known."""
         found: dict[str, bool] = {}
         for _, _, _, uses in self._by_device.get(SERVER, ()):
             for name, use in uses.items():
@@ -163,7 +200,7 @@ class Timeline:
 
     @cached_property
     def sources(self) -> dict[str, Source]:
-        """What can be integrated, by device; makes the notes on sensors that froze or lied."""
+        """The energy sources by device; adds notes on sensors that froze or gave wrong values."""
         found = {}
         for device in self.devices:
             name = device["id"]
@@ -179,7 +216,7 @@ class Timeline:
 
     @property
     def reason(self) -> str | None:
-        """Why there is no energy at all, None where there may be some."""
+        """Why there is no energy at all, None if there may be some."""
         given: str | None = self.about.get("reason")
         if given or not self.devices:
             return given or "no_provider"
@@ -189,7 +226,7 @@ class Timeline:
         return "gpu_not_used" if unused else "unsupported_field"
 
     def energy(self, start_ns: int, end_ns: int) -> Energy:
-        """Return what the counted devices took together in a window."""
+        """Return the energy of all counted devices in a window."""
         if self.reason:
             return Energy(reason=self.reason)
         return energy.measure([self.sources[d["id"]] for d in self.counted], start_ns, end_ns)
@@ -200,14 +237,14 @@ class Timeline:
         return sum((one.counter or one.power).joules(start_ns, end_ns) for one in counted)
 
     def package_joules(self, start_ns: int, end_ns: int) -> float | None:
-        """Return what the processor packages took beside the GPUs; None where it is not known."""
+        """Return the energy of the processor packages beside the GPUs, None if it is not known."""
         packages = [d["id"] for d in self.devices if d["scope"] == "cpu_package"]
         if self.scope == "cpu_package" or not packages or not self.sources.keys() >= set(packages):
             return None  # a total of some of them would look like one of all
         return energy.measure([self.sources[p] for p in packages], start_ns, end_ns).joules
 
     def idle_watts(self, phase: str) -> float | None:
-        """Return the median power of an idle phase, None where something used the GPU in it."""
+        """Return the median power of an idle phase, None if the GPU was in use."""
         marks = [(a, b) for name, a, b in self.about.get("marks", ()) if name == phase]
         if self.reason or not marks:
             return None
@@ -220,7 +257,7 @@ class Timeline:
         moments = [t for curve in curves for t in curve.inside(start, end)]
         return median(sum(c.watts(t) for c in curves) for t in moments) if moments else None
 
-    def samples(self, origin_ns: int) -> Iterator[dict[str, Any]]:
+    def samples(self, origin_ns: int) -> Iterator[Sample]:
         """Yield `system_profile[]`: one entry each time the host was read."""
         gpus = [d for d in self.devices if d["scope"] != "cpu_package"]
         for _, t_ns, _, values in self._by_device.get(HOST, ()):
@@ -229,12 +266,17 @@ class Timeline:
                 "t_ms": (t_ns - origin_ns) / 1e6,
                 "phase": phase,
                 "active": active,
-                **{name: values.get(name) for name in HOST_VALUES},
+                "cpu_pct": values.get("cpu_pct"),
+                "ram_used_mb": values.get("ram_used_mb"),
+                "server_cpu_pct": values.get("server_cpu_pct"),
+                "server_rss_mb": values.get("server_rss_mb"),
+                "client_cpu_pct": values.get("client_cpu_pct"),
+                "client_rss_mb": values.get("client_rss_mb"),
                 "gpus": [self._latest(gpu["id"], t_ns) for gpu in gpus],
             }
 
     def _phase(self, t_ns: int) -> tuple[str, int]:
-        """Return what was going on at a moment, and how many requests were in flight."""
+        """Return the phase of the run at a moment, and how many requests were in flight."""
         by_send, ends = self._in_order
         begun = bisect_right(by_send, t_ns, key=lambda request: request.sent_ns)
         active = begun - bisect_left(ends, t_ns)
@@ -252,13 +294,23 @@ class Timeline:
         by_send = sorted(self.requests, key=lambda request: request.sent_ns)
         return by_send, sorted(request.end_ns for request in self.requests)
 
-    def _latest(self, device: str, t_ns: int) -> dict[str, Any]:
+    def _latest(self, device: str, t_ns: int) -> GpuSample:
         """Return a device's last reading unless it is old: a value is never repeated for long."""
         readings = self._by_device.get(device, [])
         index = bisect_right(readings, t_ns, key=lambda reading: reading[1]) - 1
         fresh = index >= 0 and t_ns - readings[index][1] <= self._patience_ns(device)
         values = readings[index][3] if fresh else {}
-        return {"id": device, **{name: values.get(name) for name in GPU_VALUES}}
+        return {
+            "id": device,
+            "util_pct": values.get("util_pct"),
+            "vram_used_mb": values.get("vram_used_mb"),
+            "vram_total_mb": values.get("vram_total_mb"),
+            "power_w": values.get("power_w"),
+            "power_limit_w": values.get("power_limit_w"),
+            "temp_c": values.get("temp_c"),
+            "temp_mem_c": values.get("temp_mem_c"),
+            "clock_mhz": values.get("clock_mhz"),
+        }
 
     def _patience_ns(self, device: str) -> float:
         times = [reading[1] for reading in self._by_device[device]]
@@ -270,7 +322,7 @@ class Timeline:
         return [(t, values[name]) for _, t, _, values in readings if name in values]
 
     def _load_changes(self, device: str) -> list[int]:
-        """Return when the load on a device changed: by its own count, or requests came and went."""
+        """Return when the load on a device changed: its utilization, or requests began or ended."""
         loads = self._points(device, "util_pct")
         jumps = [t for (_, a), (t, b) in pairwise(loads) if abs(b - a) >= _UTIL_STEP]
         return jumps + [t for busy in _busy(self.requests) for t in busy]
@@ -279,19 +331,19 @@ class Timeline:
         self.notes.append({"code": code, "field": field, "message": message})
 
 
-def _of_one_scope(devices: Sequence[dict[str, Any]]) -> Sequence[dict[str, Any]]:
-    """Return the GPU boards among devices, else what is no processor package, else all."""
+def _of_one_scope(devices: Sequence[Device]) -> Sequence[Device]:
+    """Return the GPU boards among devices, else all but processor packages, else all."""
     boards = [d for d in devices if d["scope"] == "gpu_board" and not d["integrated"]]
     return boards or [d for d in devices if d["scope"] != "cpu_package"] or devices
 
 
-def _die_of(device: Mapping[str, Any]) -> str:
+def _die_of(device: Device) -> str:
     """Return the device whose sensor covers this one, empty if it has its own."""
     return device.get("covered_by") or ""
 
 
 def _busy(requests: Sequence[Window]) -> list[tuple[int, int]]:
-    """Return the times when there were requests, pauses under a second left in."""
+    """Return the times with requests in flight, joined over pauses under a second."""
     found: list[tuple[int, int]] = []
     for request in requests:
         if found and request.sent_ns - found[-1][1] < _PAUSE_NS:

@@ -1,4 +1,4 @@
-"""What tables say of energy and its cost."""
+"""Sentences about energy and its cost, for tables."""
 
 from __future__ import annotations
 
@@ -9,6 +9,8 @@ from pytest_llamaburn.energy.timeline import NOT_COUNTED
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+
+Document = dict[str, Any]  # a result file, or a part of it
 
 _SCOPES = {"gpu_board": "GPU board", "soc": "whole chip", "cpu_package": "CPU package"}
 
@@ -23,8 +25,8 @@ def digits(value: float, like: float | None = None) -> str:
     return f"{round(value, 2 - size):,.{max(0, 2 - size)}f}"
 
 
-def notes(document: dict[str, Any]) -> Iterator[str]:
-    """Yield what the run took and cost, where that is known, and what it is the energy of."""
+def notes(document: Document) -> Iterator[str]:
+    """Yield the energy of a run, its cost, and which devices it is of, as far as they are known."""
     totals, telemetry = document["results"]["totals"], document["telemetry"]
     if totals.get("energy_wh") is None:
         return
@@ -45,7 +47,16 @@ def notes(document: dict[str, Any]) -> Iterator[str]:
     yield from _cost(document["results"]["cost"])
 
 
-def _counted(telemetry: dict[str, Any]) -> Iterator[str]:
+def source(telemetry: Document) -> Iterator[str]:
+    """Yield which sensor the energy of levels is from, its error, and which devices count."""
+    yield (
+        f"energy is that of the {_SCOPES[telemetry['scope']]} alone, from "
+        f"{telemetry['provider']}; its error: {telemetry['sensor_error']}"
+    )
+    yield from _counted(telemetry)
+
+
+def _counted(telemetry: Document) -> Iterator[str]:
     """Yield which devices the energy is of, where there are others or it is of several."""
     left_out = telemetry.get("not_counted", ())
     if left_out or len(telemetry["counted"]) > 1:
@@ -55,7 +66,7 @@ def _counted(telemetry: dict[str, Any]) -> Iterator[str]:
         yield f"not counted: {_device(one['device'], names)}: {NOT_COUNTED[one['reason']]}"
 
 
-def of(document: dict[str, Any]) -> str | None:
+def of(document: Document) -> str | None:
     """Return the devices whose energy a file has, as spreadsheets have it."""
     return ", ".join(document["telemetry"].get("counted", ())) or None
 
@@ -64,7 +75,7 @@ def _device(own_id: str, names: dict[str, str | None]) -> str:
     return " ".join(filter(None, (names[own_id], own_id)))
 
 
-def _cost(found: dict[str, Any]) -> Iterator[str]:
+def _cost(found: Document) -> Iterator[str]:
     if found["cost_per_run"] is None:
         return
     parts = {
@@ -82,22 +93,3 @@ def _cost(found: dict[str, Any]) -> Iterator[str]:
 
 def _money(amount: float, currency: str) -> str:
     return f"{currency}{digits(amount)}" if len(currency) == 1 else f"{digits(amount)} {currency}"
-
-
-def levels(document: dict[str, Any]) -> Iterator[str]:
-    """Yield what each level of a load took, where that is known."""
-    known = [one for one in document["results"]["levels"] if one.get("energy_wh") is not None]
-    for one in known:
-        at = one["rate"] if one.get("concurrency") is None else one["concurrency"]
-        unit = "requests/s" if one.get("concurrency") is None else "clients"
-        token = one["joules_per_output_token"]
-        each = f", {digits(token)} J per output token" if token is not None else ""
-        watts = digits(one["power_draw_watts"])
-        yield f"{at:.3g} {unit}: {digits(one['energy_wh'])} Wh, {watts} W mean{each}"
-    if known:
-        telemetry = document["telemetry"]
-        yield (
-            f"energy is that of the {_SCOPES[telemetry['scope']]} alone, from "
-            f"{telemetry['provider']}; its error: {telemetry['sensor_error']}"
-        )
-        yield from _counted(telemetry)

@@ -1,44 +1,33 @@
-"""Judging answers with language models: one module a provider, named as in `--judge`.
+"""Judging answers with language models: one module for each provider, named as in `--judge`.
 
-`Panel.of(settings)` gives the judges of a run; `panel.judge(Case(…), criterion)` a Score,
-`panel.compare(Pair(…))` the verdicts on two answers. Nothing a judge does wrong becomes a score.
+`Panel.of(settings)` returns the judges of a run; `panel.judge(Case(…), criterion)` returns a
+JudgeResult, `panel.compare(Pair(…))` the verdicts on two answers. `JudgeQueue(panel)` does both in
+the background. A judge's failure never becomes a score.
 """
 
 from pytest_llamaburn.judges._base import Spec, parse
-from pytest_llamaburn.judges._judging import STATES, Judgment, by_rule, compare, judge
-from pytest_llamaburn.judges._panel import (
-    Comparison,
-    Estimate,
-    Panel,
-    Score,
-    alpha,
-    bare,
-    by_rule_of_pair,
-    comparison,
-    score,
-    total,
-)
-from pytest_llamaburn.judges._prompt import VERSION, Case, Pair
+from pytest_llamaburn.judges._estimate import Estimate
+from pytest_llamaburn.judges._judging import STATES, Judgment, by_rule, restored
+from pytest_llamaburn.judges._panel import Panel, bare
+from pytest_llamaburn.judges._prompt import Case, Pair
+from pytest_llamaburn.judges._queue import JudgeQueue
+from pytest_llamaburn.judges._result import Comparison, JudgeResult, combined, comparison
 
 __all__ = [
     "STATES",
-    "VERSION",
     "Case",
     "Comparison",
     "Estimate",
+    "JudgeQueue",
+    "JudgeResult",
     "Judgment",
     "Pair",
     "Panel",
-    "Score",
     "Spec",
-    "alpha",
     "bare",
     "by_rule",
-    "by_rule_of_pair",
-    "compare",
+    "combined",
     "comparison",
-    "judge",
     "parse",
-    "score",
-    "total",
+    "restored",
 ]

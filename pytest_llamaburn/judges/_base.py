@@ -1,4 +1,4 @@
-"""What every judge has: a name, its options, and one judging call whose failures are classified."""
+"""What all judges have in common: a name, options, and a call with classified failures."""
 
 from __future__ import annotations
 
@@ -22,11 +22,11 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
 WORDS_LIMIT = 300
-# Kinds that may pass when asked again; the others say the same every time.
+# Kinds of errors that may pass when the call is repeated.
 TRANSIENT = frozenset(
     ("rate_limit", "overloaded", "server_error", "timeout", "connection", "conflict")
 )
-# Kinds that every further call to the same judge would meet.
+# Kinds of errors that every further call to the same judge would have.
 FATAL = frozenset(("auth", "billing", "not_found"))
 _STATUS = {
     401: "auth",
@@ -40,7 +40,7 @@ _STATUS = {
     504: "timeout",
     529: "overloaded",
 }
-# What providers call an account or a key with which no call can succeed, whatever the status.
+# How providers describe an account or a key with which no call can succeed.
 _WORDS = {
     "billing": re.compile(
         r"insufficient[_ ](quota|credit|balance|fund)|credit balance is too low|out of credit"
@@ -73,7 +73,7 @@ class Spec(NamedTuple):
 def parse(text: str) -> Spec:
     """Return what `PROVIDER[:MODEL][@URL]` names; a model may have colons of its own.
 
-    Raises SettingsError for an unknown provider or a URL that is none.
+    Raises SettingsError for an unknown provider or an invalid URL.
     """
     before, at, url = text.strip().partition("@")
     provider, colon, model = before.partition(":")
@@ -92,9 +92,9 @@ def parse(text: str) -> Spec:
 
 @dataclass
 class Usage:
-    """Tokens of one or more calls; None is what the server does not say.
+    """Tokens of one or more calls; None if the server does not say.
 
-    `input` counts those neither read from nor written to the prompt cache; `output` includes
+    `input` does not include tokens read from or written to the prompt cache; `output` includes
     `reasoning`.
     """
 
@@ -105,13 +105,13 @@ class Usage:
     reasoning: int | None = None
 
     def __add__(self, other: Usage) -> Usage:
-        """Return the sums; what only one side tells counts."""
+        """Return the sums; if only one side is known, it counts."""
         both = zip(vars(self).values(), vars(other).values(), strict=True)
         return Usage(*(b if a is None else a if b is None else a + b for a, b in both))
 
 
 class Ask(NamedTuple):
-    """One judging call: the texts, the schema of the reply and its bounds."""
+    """One call to a judge: the texts, the schema of the reply and its limits."""
 
     system: str
     user: str
@@ -121,7 +121,7 @@ class Ask(NamedTuple):
 
 
 class Reply(NamedTuple):
-    """What a judge answered; `stop` is end, length or refusal."""
+    """The reply of a judge; `stop` is end, length or refusal."""
 
     text: str
     stop: str
@@ -133,10 +133,10 @@ class Reply(NamedTuple):
 
 
 class CallError(Exception):
-    """A judging call failed: `kind` is what happened, `words` the server's own.
+    """A call to a judge failed: `kind` is what happened, `words` are the server's.
 
-    `Judge.send` bounds the words and leaves the key out of them. `sent` is False where our own
-    check kept the call back.
+    `Judge.send` limits the words and removes the key from them. `sent` is False if our own check
+    refused the call.
     """
 
     sent = True
@@ -150,12 +150,12 @@ class CallError(Exception):
 
     @property
     def free(self) -> bool:
-        """Whether it surely cost nothing; a call that broke off may have been billed."""
+        """Whether the call certainly cost nothing; a call that broke off may have been billed."""
         refused = (self.status or 200) >= 400 and self.kind != "timeout"
         return refused or not self.sent
 
     def hide(self, key: str) -> None:
-        """Leave the key out in every notation, and all like it; bound the words."""
+        """Remove the key and everything like it from the words, and limit their length."""
         self.words = whole(redacted(self.words, key)).strip()[:WORDS_LIMIT]
 
 
@@ -166,19 +166,21 @@ class Judge(ABC):
     key_variable: ClassVar[str | None] = None
     default_model: ClassVar[str | None] = None
     local: ClassVar[bool] = False
-    # The optional parameters, with the words by which a refusal of each is known.
+    # The optional parameters, each with the words by which its refusal is recognised.
     parameters: ClassVar[Mapping[str, str]] = {}
 
     def __init__(self, spec: Spec, timeout_s: float = 300.0) -> None:
         """Take the model and address. Opens nothing; raises SettingsError without model or key."""
         model = spec.model or self.default_model
         if model is None:
-            raise SettingsError(f"--judge {spec}: which model? Write {spec.provider}:MODEL")
+            raise SettingsError(f"--judge {spec}: no model is named: write {spec.provider}:MODEL")
         self.model, self.url, self.timeout_s = model, spec.url, timeout_s
-        self.backstop_s = 2 * timeout_s  # for the client's own deadlines, which must not come first
+        self.backstop_s = (
+            2 * timeout_s
+        )  # for the deadlines of the client, which must not come first
         self.name = str(Spec(spec.provider, model, spec.url))
         self.rejected: dict[str, str] = self.known_refusals()
-        self.notes: dict[str, None] = {}  # sentences about the model, in order, each once
+        self.notes: dict[str, None] = {}  # sentences about the model, each once, in order
         self.key = self._key()
 
     def _key(self) -> str:
@@ -192,34 +194,34 @@ class Judge(ABC):
         return key
 
     async def probe(self) -> None:  # noqa: B027 - not every judge can be looked up
-        """Raise UsageError where the judge surely cannot be had; loads and bills nothing.
+        """Raise UsageError if the judge is certainly not available; loads and bills nothing.
 
-        What may pass, such as a network that stumbles, is no reason.
+        An error that may pass, such as a failing network, does not raise.
         """
 
     async def open(self) -> None:  # noqa: B027 - not every judge has something to open
-        """Make ready for calls; raises UsageError where the judge cannot be had."""
+        """Prepare for calls; raises UsageError if the judge is not available."""
 
     async def close(self) -> None:  # noqa: B027
-        """Give back what `open` took."""
+        """Release what `open` opened."""
 
     def known_refusals(self) -> dict[str, str]:
-        """Return the optional parameters this model is known to refuse, each with the reason."""
+        """Return the optional parameters that this model is known to refuse, with reasons."""
         return {}
 
     @abstractmethod
     def options(self, ask: Ask) -> dict[str, Any]:
-        """Return the optional parameters that a model which takes all would get."""
+        """Return all optional parameters, for a model that accepts all of them."""
 
     @abstractmethod
     async def _send(self, ask: Ask, options: dict[str, Any]) -> Reply:
-        """Send one call; raises CallError for all that a network or server can do."""
+        """Send one call; raises CallError for every failure of network and server."""
 
     async def send(self, ask: Ask) -> Reply:
         """Send one call, within the deadline, and return the raw reply.
 
-        Raises CallError only. Its kind is `parameter` where the server named an optional one:
-        that one is not sent to this model again.
+        Raises only CallError. Its kind is `parameter` if the server refused an optional parameter;
+        that parameter is not sent to this model again.
         """
         options = {n: v for n, v in self.options(ask).items() if n not in self.rejected}
         try:
@@ -244,9 +246,9 @@ class Judge(ABC):
 
 
 def decoded(body: bytes, kind: type[Struct], what: str) -> Struct:
-    """Return a reply's body; raises CallError `malformed` where it is not `what` it should be.
+    """Return a decoded body; raises CallError `malformed` if it is not `what` it should be.
 
-    Half a surrogate pair, or a byte that is not UTF-8, is replaced: the verdict is paid for.
+    Half a surrogate pair and bytes that are not UTF-8 are replaced, because the verdict is paid.
     """
     try:
         return msgspec.json.decode(body, type=kind)
@@ -256,7 +258,7 @@ def decoded(body: bytes, kind: type[Struct], what: str) -> Struct:
         sound = json.loads(dumps(json.loads(body.decode(errors="replace"))))
         return msgspec.convert(sound, kind)
     except (msgspec.MsgspecError, ValueError, RecursionError):
-        raise CallError("malformed", f"the reply is no {what}: {reason}", 200) from None
+        raise CallError("malformed", f"the reply is not a {what}: {reason}", 200) from None
 
 
 def failed(status: int, body: Any, headers: Mapping[str, str]) -> CallError:
@@ -276,7 +278,7 @@ def failed(status: int, body: Any, headers: Mapping[str, str]) -> CallError:
 
 
 def _fatal(status: int, said: str) -> str | None:
-    """Return the kind of a refusal that every further call would meet, by the provider's words."""
+    """Return the kind of an error that every further call would have; None for another error."""
     if not 400 <= status < 500:
         return None
     return next((kind for kind, words in _WORDS.items() if words.search(said.lower())), None)

@@ -1,4 +1,4 @@
-"""Calibration of a judge: human labels, read and checked, and how well verdicts agree with them."""
+"""Calibration of a judge: how well its verdicts agree with human labels."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
     from pydantic import BaseModel, ValidationError
 
-VERDICTS = {"A": 1, "tie": 0, "B": -1}  # of a comparison, as ratings
+VERDICTS = {"A": 1, "tie": 0, "B": -1}  # verdicts of a comparison, as ratings
 FIGURES: dict[str, agreement.Statistic] = {
     "qwk": agreement.qwk,
     "spearman": agreement.spearman,
@@ -36,11 +36,11 @@ FIGURES: dict[str, agreement.Statistic] = {
 
 
 class Label(NamedTuple):
-    """One answer, or two to be compared, and what people said of it.
+    """One answer, or two to be compared, and how people rated it.
 
-    Ratings are scores from 1 to 5, fractions where several people's mean is given, or for
-    comparisons 1, 0 and −1 for A, tie and B. `recorded` is the verdict of a judge in the file, None
-    for one that the judge did not give; `judged` says whether the file has either.
+    Ratings are scores from 1 to 5, which may be fractions; of comparisons they are 1, 0 and −1 for
+    A, tie and B. `recorded` is the verdict of a judge in the file, None if the judge gave none;
+    `judged` says whether the file has the field at all.
     """
 
     question: str
@@ -56,10 +56,10 @@ class Label(NamedTuple):
 def read(path: Path) -> list[Label]:
     """Return the labels of a JSON Lines file.
 
-    Raises DatasetError naming file, line and field.
+    Raises DatasetError with file, line and field.
     """
     try:
-        lines = files.text(path.read_bytes()).split("\n")  # a text may have U+2028
+        lines = files.text(path.read_bytes()).split("\n")  # a text may contain U+2028
     except (OSError, ValueError) as err:
         raise DatasetError(f"--labels: {path} cannot be read: {err}") from None
     found: list[Label] = []
@@ -67,18 +67,18 @@ def read(path: Path) -> list[Label]:
         if line.strip():
             found.append(_label(line, f"{path}:{number}"))
             if len(found[0].answers) != len(found[-1].answers):
-                raise DatasetError(f"{path}:{number}: scores and comparisons in one file")
+                raise DatasetError(f"{path}:{number}: a file has scores or comparisons, not both")
     if not found:
         raise DatasetError(f"--labels: {path} has no labels")
     return found
 
 
 def recorded(labels: Sequence[Label]) -> list[float | None]:
-    """Return the verdicts that stand in the file; raises DatasetError for a label without one."""
+    """Return the verdicts in the file; raises DatasetError for a label without one."""
     for label in labels:
         if not label.judged:
             raise DatasetError(
-                f'{label.place}: has no recorded verdict: add "judge", or name a --judge'
+                f'{label.place}: there is no recorded verdict: add "judge", or name a --judge'
             )
     return [label.recorded for label in labels]
 
@@ -86,9 +86,9 @@ def recorded(labels: Sequence[Label]) -> list[float | None]:
 def report(
     labels: Sequence[Label], verdicts: Sequence[float | None], minima: Mapping[str, float | None]
 ) -> dict[str, Any]:
-    """Return the agreement of a judge's verdicts with the labels, by criterion, and the gates.
+    """Return the agreement of verdicts with the labels, by criterion, and the gates.
 
-    None is a verdict that the judge did not give. `minima` are lower bounds by figure.
+    A verdict is None if the judge gave none. `minima` has the lower bound of each figure.
     """
     pairs = list(zip(labels, verdicts, strict=True))
     names = dict.fromkeys(label.criterion for label in labels)
@@ -104,10 +104,10 @@ def report(
 
 
 class Preference(NamedTuple):
-    """What a judge said of two answers: points for the first, from 0 to 1, None where unscored.
+    """A judge's preference for the first of two answers, from 0 to 1; None without a score.
 
-    `consistent` is the share of its verdicts that do not turn with the order of the answers;
-    `first_picks` of `picks` verdicts went to the answer that was shown first.
+    `consistent` is the share of its verdicts that are the same in both orders; `first_picks` of
+    `picks` verdicts chose the answer that was shown first.
     """
 
     question: str
@@ -118,9 +118,9 @@ class Preference(NamedTuple):
 
 
 def pairwise(found: Sequence[Preference]) -> dict[str, Any]:
-    """Return how often each side wins and how steady the judge is; each pair has one vote.
+    """Return how often each side wins, and how consistent the judge is; each pair has one vote.
 
-    Pairs of one question are not independent: the intervals draw whole questions.
+    Pairs of one question are not independent, so the intervals treat them as one cluster.
     """
     scored = [one for one in found if one.points is not None]
     points = [0.5 if one.points is None else one.points for one in scored]
@@ -145,19 +145,19 @@ def _rate(found: Sequence[Preference], values: Sequence[float]) -> dict[str, Any
 
 
 def _agreement(pairs: Sequence[tuple[Label, float | None]]) -> dict[str, Any]:
-    """Return the figures of one criterion, each beside what one human and a constant reach."""
+    """Return the figures of one criterion, with those of one human and of a constant."""
     scored = [(label, verdict) for label, verdict in pairs if verdict is not None]
     human = [agreement.consensus(label.human) for label, _ in scored]
     judge = [verdict for _, verdict in scored]
     questions = [label.question for label, _ in scored]
     ratings = [label.human for label, _ in pairs]
     compared = len(pairs[0][0].answers) > 1
-    marks = (*VERDICTS.values(),) if compared else (1, 2, 3, 4, 5)
+    scale = (*VERDICTS.values(),) if compared else (1, 2, 3, 4, 5)
     return {
         "n": len(scored),
         "raters": max(map(len, ratings)),
         "figures": {
-            name: _with_interval(f, (human, judge), questions, marks).as_dict()
+            name: _with_interval(f, (human, judge), questions, scale).as_dict()
             for name, f in FIGURES.items()
         },
         "human_ceiling": {
@@ -165,8 +165,8 @@ def _agreement(pairs: Sequence[tuple[Label, float | None]]) -> dict[str, Any]:
         },
         "constant_predictor": agreement.constant(human),
         "confusion": {
-            "labels": [*VERDICTS] if compared else [*marks],
-            "human_by_judge": agreement.confusion(human, judge, marks),
+            "labels": [*VERDICTS] if compared else [*scale],
+            "human_by_judge": agreement.confusion(human, judge, scale),
         },
     }
 
@@ -175,15 +175,15 @@ def _with_interval(
     statistic: agreement.Statistic,
     ratings: tuple[Sequence[float], Sequence[float]],
     questions: Sequence[str],
-    marks: Sequence[int],
+    scale: Sequence[int],
 ) -> figures.Figure:
-    """Return a figure with its interval: of a mean on a scale Gaffke's, else a bootstrap's."""
+    """Return a figure with its interval: Gaffke's for a mean on a scale, else a bootstrap."""
     import numpy as np
 
     value, (human, judge) = statistic.of_difference, ratings
     if value is None or not human:
         return agreement.with_interval(statistic, human, judge, questions)
-    width = float(max(marks) - min(marks))
+    width = float(max(scale) - min(scale))
     ends = value(np.array([-width, 0.0, width]))
     values = value(np.array(judge, dtype=float) - np.array(human, dtype=float))
     return figures.mean(values.tolist(), questions, (float(min(ends)), float(max(ends))))
@@ -192,7 +192,7 @@ def _with_interval(
 def _gates(
     criteria: Mapping[str, Any], minima: Mapping[str, float | None]
 ) -> Iterator[dict[str, Any]]:
-    """Yield a verdict per bound and criterion: the whole interval must be above the bound."""
+    """Yield the verdict on each bound and criterion: the interval must be above the bound."""
     asked = {figure: minimum for figure, minimum in minima.items() if minimum is not None}
     for figure, minimum in asked.items():
         of = Selector(Measure(figure, "", "higher", "agreement of a judge with people"))
@@ -225,22 +225,22 @@ def _label(line: str, place: str) -> Label:
         reason = _located(err) if isinstance(err, ValidationError) else f"is not JSON: {err}"
         raise DatasetError(f"{place}: {reason}") from None
     if named(entry.criterion).kind != "scale":
-        raise DatasetError(f"{place}: criterion: {entry.criterion} is not marked from 1 to 5")
+        raise DatasetError(f"{place}: criterion: {entry.criterion} is not scored from 1 to 5")
     answers = ("response",) if model is scores else ("response_a", "response_b")
     return Label(
         entry.question,
         tuple(getattr(entry, name) for name in answers),
         entry.reference,
         entry.criterion,
-        tuple(_rating(mark) for mark in entry.human),
+        tuple(_rating(label) for label in entry.human),
         "judge" in entry.model_fields_set,
         None if entry.judge is None else _rating(entry.judge),
         place,
     )
 
 
-def _rating(mark: float | str) -> float:
-    return VERDICTS[mark] if isinstance(mark, str) else mark
+def _rating(label: float | str) -> float:
+    return VERDICTS[label] if isinstance(label, str) else label
 
 
 def _located(err: ValidationError) -> str:
@@ -251,7 +251,7 @@ def _located(err: ValidationError) -> str:
 
 @cache
 def _models() -> tuple[type[BaseModel], type[BaseModel]]:
-    """Return the models of a line with a score and of one with a comparison."""
+    """Return the models of a line with a score, and of a line with a comparison."""
     from typing import Annotated, Literal
 
     from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, StringConstraints

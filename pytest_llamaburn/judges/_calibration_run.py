@@ -1,18 +1,17 @@
-"""What judges say of labelled answers: each verdict is journalled at once, so none is lost.
+"""What judges say of labelled answers. Each judgment is journalled at once, so none is lost.
 
-The journal lies under `results/calibrations/`. A calibration that is cut can be continued: what was
-judged, and paid for, is not asked again.
+The journal lies under `results/calibrations/`. A calibration that was cut can be continued: what
+was judged, and paid for, is not asked for again.
 """
 
 from __future__ import annotations
 
 import hashlib
 import json
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 from pytest_llamaburn import judges
 from pytest_llamaburn.errors import SettingsError
-from pytest_llamaburn.judges import _queue
 from pytest_llamaburn.store import journal
 from pytest_llamaburn.store.resume import ASKED_AGAIN
 
@@ -21,49 +20,46 @@ if TYPE_CHECKING:
     from concurrent.futures import Future
     from pathlib import Path
 
-    from pytest_llamaburn.judges import Case, Comparison, Score
+    from pytest_llamaburn.judges import Comparison, JudgeQueue, JudgeResult
     from pytest_llamaburn.judges._calibration import Label
     from pytest_llamaburn.settings import Judging
 
 FOLDER = "calibrations"
-Found = dict[str, "list[Score] | list[Comparison]"]  # by the name of what was judged
-
-
-class Told(NamedTuple):
-    """What became of one label: its place in the file and its verdict's state."""
-
-    place: str
-    state: str
+Found = dict[str, "list[JudgeResult] | list[Comparison]"]  # by the name of what was judged
 
 
 class Calibration:
-    """The verdicts of some judges on some labels, as far as they are there."""
+    """Some judges and the labels that they are held against."""
 
     def __init__(self, settings: Judging, labels: Sequence[Label], results_dir: Path) -> None:
-        """Take the judges and the labels; raises UsageError where a judge cannot be meant."""
+        """Take the judges and the labels; raises UsageError for a judge that is not available."""
         self.panel = judges.Panel.of(settings)
         self.labels = distinct(labels)
         names = [caller.judge.name for caller in self.panel.callers]
-        about = json.dumps([judges.VERSION, names, *sorted(self.labels)])
+        about = json.dumps([names, *sorted(self.labels)])
         self._base = results_dir / FOLDER
         self._id = hashlib.sha256(about.encode()).hexdigest()[:16]
         self.kept: dict[tuple[str, ...], dict[str, Any]] = {}
 
-    def work(self, told: Callable[[Told], None], *, resume: bool) -> Found:
-        """Return the verdicts on each label; `told` hears of every one that is there.
+    def run(self, finished: Callable[[str], None], *, resume: bool) -> Found:
+        """Return the verdicts on each label; `finished` gets the state of each, as it is judged.
 
-        With `resume` those of an earlier calibration that was cut are taken first. The journal goes
-        when no verdict is to be tried again. Raises UsageError where a judge cannot be had.
+        With `resume`, verdicts of an earlier calibration that was cut are used. The journal is
+        removed if no verdict has to be asked for again. Raises UsageError if a judge cannot be
+        opened.
         """
         self._take_earlier(resume=resume)
         book = journal.Journal(self._base, self._id, "main")
-        done = _queue.restored([*self.kept.values()])
-        work = _queue.Marking(self.panel, lambda row: self._keep(book, row), done)
+        self.panel.note = lambda row: self._keep(book, row)
+        queue = judges.JudgeQueue(self.panel)
         try:
-            pending = {name: _submit(work, name, label) for name, label in self.labels.items()}
-            found = {name: self._awaited(name, future, told) for name, future in pending.items()}
+            pending = {name: _submit(queue, name, label) for name, label in self.labels.items()}
+            found: Found = {}
+            for name, future in pending.items():
+                found[name] = future.result()
+                finished(state_of(found[name]))
         finally:
-            work.close()
+            queue.close()
             book.close()
         if not self.unfinished:
             journal.discard(journal.directory(self._base, self._id))
@@ -71,25 +67,25 @@ class Calibration:
 
     @property
     def earlier(self) -> int:
-        """How many verdicts an earlier calibration, which was cut, has left."""
+        """How many verdicts are left of an earlier calibration that was cut."""
         return len(_final(self._rows()))
 
     @property
     def unfinished(self) -> int:
-        """How many verdicts are to be tried again: a call failed, or the budget was used up."""
+        """How many verdicts are missing because a call failed or the budget was used up."""
         return sum(row["state"] in ASKED_AGAIN for row in self.kept.values())
 
     def _take_earlier(self, *, resume: bool) -> None:
         folder = journal.directory(self._base, self._id)
         if folder.exists() and folder not in journal.leftovers(self._base):
             raise SettingsError(
-                "--labels: another process has these judges judge these labels right now: "
-                "wait for it"
+                "--labels: another process is calibrating these judges on these labels right now: "
+                "wait until it ends"
             )
         if resume:
             rows = self._rows()
             self.kept = _final(rows)
-            _queue.charge(self.panel, rows)
+            self.panel.resume(rows)
 
     def _rows(self) -> list[dict[str, Any]]:
         record = journal.read(journal.directory(self._base, self._id))
@@ -99,16 +95,11 @@ class Calibration:
         book.write("judgment", **row)
         self.kept[tuple(row["key"])] = row
 
-    def _awaited(self, name: str, future: Future[Any], told: Callable[[Told], None]) -> Any:
-        found = future.result()
-        told(Told(self.labels[name].place, state_of(found)))
-        return found
-
 
 def distinct(labels: Sequence[Label]) -> dict[str, Label]:
-    """Return the first label of each answer or pair, by a name that says what is judged.
+    """Return the first label of each answer or pair, by its name.
 
-    Several lines may label the same answers: they are judged once.
+    Several lines may label the same answers. Those are judged once.
     """
     found: dict[str, Label] = {}
     for label in labels:
@@ -117,29 +108,33 @@ def distinct(labels: Sequence[Label]) -> dict[str, Label]:
 
 
 def name_of(label: Label) -> str:
-    """Return what identifies the material that a judge sees of a label."""
+    """Return a name for what a judge sees of a label; equal material has equal names."""
     seen = json.dumps([label.question, label.answers, label.reference, label.criterion])
     return hashlib.sha256(seen.encode()).hexdigest()[:16]
 
 
-def case(label: Label) -> Case:
+def case(label: Label) -> judges.Case:
     """Return a label's answer as it is judged."""
     return judges.Case(label.question, label.answers[0], label.reference)
 
 
-def state_of(found: Sequence[Score] | Sequence[Comparison]) -> str:
-    """Return the state of a label's verdicts: scored if any is, else the first one's."""
+def pair(label: Label) -> judges.Pair:
+    """Return a label's two answers as they are compared."""
+    return judges.Pair(label.question, label.answers[0], label.answers[1], label.reference)
+
+
+def state_of(found: Sequence[JudgeResult] | Sequence[Comparison]) -> str:
+    """Return the state of a label's verdicts: `scored` if any is scored, else the first one's."""
     states = [one.state for one in found]
     return "scored" if "scored" in states else states[0]
 
 
 def _final(rows: Sequence[dict[str, Any]]) -> dict[tuple[str, ...], dict[str, Any]]:
-    """Return by key the verdicts that are not to be tried again."""
+    """Return by key the verdicts that need not be asked for again."""
     return {tuple(r["key"]): r for r in rows if r["state"] not in ASKED_AGAIN}
 
 
-def _submit(work: _queue.Marking, name: str, label: Label) -> Future[Any]:
+def _submit(queue: JudgeQueue, name: str, label: Label) -> Future[Any]:
     if len(label.answers) == 1:
-        return work.score(name, case(label), [label.criterion])
-    pair = judges.Pair(label.question, label.answers[0], label.answers[1], label.reference)
-    return work.compare(name, pair)
+        return queue.judge(case(label), [label.criterion], name)
+    return queue.compare(pair(label), name)

@@ -1,4 +1,4 @@
-"""Sending judging calls: so many at once, again after what may pass, and within the budget."""
+"""Sending calls to judges: how many at once, repeated after transient errors, in the budget."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ if TYPE_CHECKING:
 
 CHARS_PER_TOKEN = 4  # of English text; for estimates only
 _FIRST_WAIT_S, _LONGEST_WAIT_S = 0.5, 8.0
-_LONGEST_ASKED_S = 120.0  # a server that asks for more is not waited for
-_ROUNDING_USD = 1e-9  # what sums of floats may be off
+_LONGEST_ASKED_S = 120.0  # a server that asks for a longer wait is given up
+_ROUNDING_USD = 1e-9  # tolerated error of sums of floats
 _UNPRICED = "the price of a judge is unknown"
 _UNCOUNTED = "a judge does not say how many tokens it took"
 _UNANSWERED = "a call without an answer may have been billed"
@@ -30,20 +30,21 @@ class BudgetError(Exception):
 
 
 class Window:
-    """How many calls are under way at once.
+    """How many calls are sent at the same time.
 
-    Halved when a server is crowded, then grown by one a round of successes up to where it began.
+    The number is halved if the server is overloaded. It then grows by one after each round of
+    successful calls, up to the initial number.
     """
 
     def __init__(self, most: int) -> None:
-        """Begin with the most."""
+        """Begin with the largest number."""
         self._most, self.size = most, float(most)
         self._active = 0
         self._free = asyncio.Condition()
 
     @asynccontextmanager
     async def slot(self) -> AsyncIterator[None]:
-        """Wait for a place and hold it."""
+        """Wait until a call may be sent, and count it until it ends."""
         async with self._free:
             await self._free.wait_for(lambda: self._active < int(self.size))
             self._active += 1
@@ -55,17 +56,17 @@ class Window:
                 self._free.notify(max(0, int(self.size) - self._active))
 
     def crowded(self) -> None:
-        """Halve."""
+        """Halve the number of calls: the server is overloaded."""
         self.size = max(1.0, self.size / 2)
 
     def went_well(self) -> None:
-        """Grow by one a round."""
+        """Count a successful call: the number grows by one each round."""
         self.size = min(float(self._most), self.size + 1 / self.size)
 
 
 @dataclass
 class Budget:
-    """What may be spent on judging, and what was; `cost_usd` counts calls of known price."""
+    """What may be spent on judging, and what was spent; `cost_usd` has calls of known price."""
 
     max_calls: int | None = None
     max_cost_usd: float | None = None
@@ -77,15 +78,15 @@ class Budget:
     _settled: asyncio.Event = field(default_factory=asyncio.Event, repr=False)
 
     async def room(self, worst_usd: float | None) -> None:
-        """Wait until `take` would succeed, or no call is under way that could make room for it.
+        """Wait until `take` succeeds, or until no running call can make room for it.
 
-        A call that runs holds the most it can cost, which is far more than most calls do cost.
+        A running call reserves the most it can cost, which is far more than most calls cost.
         """
         while self._running and self._refusal(worst_usd):
             await self._settled.wait()
 
     def take(self, worst_usd: float | None) -> None:
-        """Take one call that costs no more than this; raises BudgetError."""
+        """Reserve the most that a call can cost; raises BudgetError if it is not left."""
         if refusal := self._refusal(worst_usd):
             raise BudgetError(refusal)
         self.calls += 1
@@ -93,9 +94,9 @@ class Budget:
         self._reserved += worst_usd or 0.0
 
     def settle(self, worst_usd: float | None, cost: float | None, calls: int = 1) -> None:
-        """Replace what `take` reserved by what the call cost; where that is unknown, keep it.
+        """Replace what `take` reserved by the cost of the call; keep it if the cost is unknown.
 
-        No `calls` means that it was not sent after all.
+        `calls` is 0 if the call was not sent.
         """
         self.calls -= 1 - calls
         self._running -= 1
@@ -108,7 +109,7 @@ class Budget:
         self._settled = asyncio.Event()
 
     def charge(self, calls: int, cost: float | None, most_usd: float | None) -> None:
-        """Count an earlier part of the run; for an unknown cost the most it can be is reserved."""
+        """Count an earlier part of the run; if its cost is unknown, reserve the most it can be."""
         self.calls += calls
         if cost is None:
             self.unpriced += 1
@@ -117,7 +118,7 @@ class Budget:
             self.cost_usd += cost
 
     def _refusal(self, worst_usd: float | None) -> str | None:
-        """Return why a call that costs at most this is refused, None where it is not."""
+        """Return why a call with this greatest cost is refused; None if it is not."""
         if self.max_calls is not None and self.calls >= self.max_calls:
             return f"all {self.max_calls} calls of --max-judge-calls are used"
         if self.max_cost_usd is None:
@@ -133,10 +134,10 @@ class Budget:
 
 @dataclass
 class Spent:
-    """What one verdict took: the calls that were sent, and what they cost.
+    """The calls that were sent for one verdict, and their cost.
 
-    `cost_usd` is None where that is unknown of any of them, for `cost_reason`; `most_usd` takes the
-    most that such a call can cost, None where its price is unknown too.
+    If the cost of any call is unknown, `cost_usd` is None and `cost_reason` says why. `most_usd`
+    counts the most that such a call can cost; it is None if the price is unknown too.
     """
 
     calls: int = 0
@@ -145,7 +146,7 @@ class Spent:
     cost_reason: str | None = None
 
     def add(self, cost: float | None, worst: float | None, reason: str) -> None:
-        """Add a call; the reason is for an unknown cost."""
+        """Add a call; the reason counts if its cost is unknown."""
         self.calls += 1
         self.cost_usd = _plus(self.cost_usd, cost)
         self.most_usd = _plus(self.most_usd, worst if cost is None else cost)
@@ -232,15 +233,15 @@ class Caller:
         return err.transient and (err.retry_after_s or 0.0) <= _LONGEST_ASKED_S
 
     async def _wait(self, err: CallError, tried: int) -> None:
-        """Wait as long as the server asks for, or twice as long each time, less a random part."""
+        """Wait as long as the server asks for, else twice as long each time, less a random part."""
         if err.kind == "parameter":
-            return  # the next call goes without it
+            return  # the next call is sent without it
         wait = min(_LONGEST_WAIT_S, _FIRST_WAIT_S * 2**tried) * (1 - self.dice.random() / 4)
         await self.sleep(wait if err.retry_after_s is None else err.retry_after_s)
 
 
 def _unknown(usage: Usage) -> str:
-    """Return why the cost of a call that was answered is unknown, if it is."""
+    """Return why the cost of an answered call is unknown, if it is."""
     return _UNCOUNTED if usage.input is None or usage.output is None else _UNPRICED
 
 

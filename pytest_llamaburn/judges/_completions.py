@@ -47,12 +47,12 @@ class _Answer(msgspec.Struct):
 
 
 def messages(ask: Ask) -> Any:
-    """Return the two messages of a judging call."""
+    """Return the two messages of a call to a judge."""
     return [{"role": "system", "content": ask.system}, {"role": "user", "content": ask.user}]
 
 
 def response_format(schema: dict[str, Any]) -> Any:
-    """Return the field that makes a server keep to a schema."""
+    """Return the field that makes a server enforce a schema."""
     return {
         "type": "json_schema",
         "json_schema": {"name": "verdict", "strict": True, "schema": schema},
@@ -60,12 +60,14 @@ def response_format(schema: dict[str, Any]) -> Any:
 
 
 def reply(body: bytes, request_id: str | None, sent: Mapping[str, Any]) -> Reply:
-    """Return what a completion's body says; raises CallError `malformed`."""
+    """Return the reply in the body of a completion; raises CallError `malformed`."""
     answer = decoded(body, _Answer, "completion")
     try:
         choice = answer.choices[0]
     except IndexError:
-        raise CallError("malformed", "the reply is no completion: it has no choice", 200) from None
+        raise CallError(
+            "malformed", "the reply is not a completion: it has no choice", 200
+        ) from None
     message = choice.message
     stop = _STOPS.get(choice.finish_reason or "", "end")
     if message.refusal:

@@ -1,10 +1,10 @@
-"""One judgment: what was asked of which judge, and the verdict or the reason for none."""
+"""One judgment: what which judge was asked, and its verdict or the reason why it has none."""
 
 from __future__ import annotations
 
 import re
 import time
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import asdict, dataclass, field, fields, replace
 from typing import TYPE_CHECKING, Any
 
 from pytest_llamaburn.backends._failures import NOT_THE_MODELS
@@ -12,17 +12,20 @@ from pytest_llamaburn.criteria import NOT_APPLICABLE, Criterion, named
 from pytest_llamaburn.judges._base import Ask, CallError, Usage
 from pytest_llamaburn.judges._caller import BudgetError, Spent
 from pytest_llamaburn.judges._parsing import ParseError, parse
-from pytest_llamaburn.judges._prompt import absolute, pairwise
+from pytest_llamaburn.store.resume import ASKED_AGAIN
 from pytest_llamaburn.texts import words as words_of
 from pytest_llamaburn.thinking import split_thinking
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Sequence
 
     from pytest_llamaburn.judges._base import Reply
     from pytest_llamaburn.judges._caller import Caller
     from pytest_llamaburn.judges._parsing import Claim
-    from pytest_llamaburn.judges._prompt import Case, Pair, Prompt
+    from pytest_llamaburn.judges._prompt import Case, Prompt
+
+    Key = tuple[str, ...]
+    Restored = dict[Key, "Judgment"]
 
 STATES = (
     "scored",
@@ -34,7 +37,7 @@ STATES = (
     "skipped_sut_error",
     NOT_APPLICABLE,
 )
-_GAP = re.compile(r"\[?(?:\.{3}|…)\]?")  # what a quote leaves out
+_GAP = re.compile(r"\[?(?:\.{3}|…)\]?")  # marks words that a quote leaves out
 MAX_TOKENS = 4096  # thinking counts against it
 TEMPERATURE = 0.0
 
@@ -43,11 +46,11 @@ TEMPERATURE = 0.0
 class Judgment:
     """One verdict of one judge; `score` and `verdict` are None unless `state` is scored.
 
-    `source` is judge or rule; `verdict` is a grade or, of a comparison, A, B or tie, A being the
-    answer that was shown first. `claims` has each claim with its quote, and whether that was
-    `found` in the evidence; `score` is then the share of the supported ones whose quote was.
-    `calls` were sent for it, `retries` of them before the last one. `cost_usd` is None for
-    `cost_reason`; then `most_usd` says what they can have cost, None without a price.
+    `source` is judge or rule. `verdict` is a grade or, of a comparison, A, B or tie; A is the
+    answer that was shown first. `claims` has each claim with its quote, and whether the quote was
+    `found` in the evidence; `score` is then the share of claims that are supported by a quote that
+    was found. `calls` counts what was sent, `retries` all but the last call. If `cost_usd` is None,
+    `cost_reason` says why, and `most_usd` is the most it can be, None without a price.
     """
 
     criterion: str
@@ -76,7 +79,7 @@ class Judgment:
 
     @property
     def scored(self) -> bool:
-        """Whether there is a verdict; only these enter means."""
+        """Whether there is a verdict. Only scored judgments enter means."""
         return self.state == "scored"
 
     def as_dict(self) -> dict[str, Any]:
@@ -84,24 +87,27 @@ class Judgment:
         return asdict(self) | {"evidence": [*self.evidence], "claims": [*self.claims]}
 
 
-async def judge(caller: Caller, case: Case, criterion: str | Criterion) -> Judgment:
-    """Return one judge's verdict on one answer and criterion. Raises only where it cannot open."""
-    ruled = by_rule(case, criterion)
-    return ruled or await _verdict(caller, absolute(case, criterion), named(criterion).name)
+def restored(rows: Iterable[dict[str, Any]], without: Sequence[str] = ASKED_AGAIN) -> Restored:
+    """Return the judgments of journal rows by key, leaving out those in some states.
+
+    Of several rows with one key the last counts.
+    """
+    return {tuple(row["key"]): _of_row(row) for row in rows if row["state"] not in without}
 
 
-async def compare(caller: Caller, pair: Pair) -> Judgment:
-    """Return one judge's verdict on two answers in the order in which they are given."""
-    return await _verdict(caller, pairwise(pair), "preference")
+def _of_row(row: dict[str, Any]) -> Judgment:
+    known = {one.name: row[one.name] for one in fields(Judgment) if one.name in row}
+    known |= {"usage": Usage(**row["usage"]), "evidence": tuple(row["evidence"])}
+    return Judgment(**known | {"claims": tuple(row.get("claims", ()))})
 
 
 def by_rule(case: Case, criterion: str | Criterion) -> Judgment | None:
-    """Return the judgment that needs no judge, None where one is to be asked.
+    """Return the judgment that needs no judge; None if a judge must be asked.
 
-    An empty answer, the model's own failure, or an answer that the limit of tokens cut off before
-    it began gets the lowest mark, so that silence is never rewarded; as a grade, an empty answer is
-    not attempted, the others are incorrect. Where the server was gone, or the criterion cannot be
-    applied for want of a reference or of evidence, there is no mark.
+    An empty answer, a failure of the model, and an answer that the limit of tokens cut before it
+    began get the lowest score, so that silence is never rewarded. As a grade, an empty answer is
+    not attempted, the others are incorrect. There is no score if the server was gone, or if the
+    criterion does not apply because a reference or evidence is missing.
     """
     asked = named(criterion)
     if case.failure in NOT_THE_MODELS and (asked.of_answer or not case.evidence):
@@ -115,7 +121,7 @@ def by_rule(case: Case, criterion: str | Criterion) -> Judgment | None:
 
 
 def _of_silence(case: Case, asked: Criterion) -> Judgment | None:
-    """Return the judgment of an answer that is not there, None for one that is."""
+    """Return the judgment of a missing answer; None if there is an answer."""
     if case.failure is not None:
         return _lowest(asked, f"the model gave no answer: {case.failure}", "incorrect")
     if split_thinking(case.answer)[0]:
@@ -137,15 +143,18 @@ def _lowest(asked: Criterion, reason: str, grade: str) -> Judgment:
 
 
 def worst_usd(caller: Caller, prompt: Prompt) -> float | None:
-    """Return the most that a verdict can cost if no call fails, None for an unknown price."""
+    """Return the most that a verdict can cost if no call fails; None if the price is unknown."""
     first, second = (caller.worst_usd(_ask(prompt, n)) for n in (MAX_TOKENS, 2 * MAX_TOKENS))
     return None if first is None or second is None else first + second
 
 
-async def _verdict(caller: Caller, prompt: Prompt, criterion: str) -> Judgment:
-    """Ask, once more with twice the room where the reply was cut."""
+async def ask(caller: Caller, prompt: Prompt) -> Judgment:
+    """Return one judge's judgment; a reply that was cut is asked for again with twice the room.
+
+    Raises UsageError if the judge cannot be opened; any other failure is the judgment's state.
+    """
     about = Judgment(
-        criterion,
+        prompt.criterion,
         "api_error",
         judge=caller.judge.name,
         model_asked=caller.judge.model,
@@ -162,7 +171,7 @@ async def _verdict(caller: Caller, prompt: Prompt, criterion: str) -> Judgment:
 
 
 async def _attempt(caller: Caller, prompt: Prompt, about: Judgment, spent: Spent) -> Judgment:
-    """Return the judgment that one reply makes; `about` has what is known so far."""
+    """Return the judgment after one more call; `about` has what is known before it."""
     try:
         reply = await caller.ask(_ask(prompt, about.max_tokens or MAX_TOKENS), spent)
     except BudgetError as err:
@@ -205,8 +214,8 @@ def _read(prompt: Prompt, reply: Reply, about: Judgment) -> Judgment:
 def _counted(about: Judgment, claims: Sequence[Claim], evidence: str) -> Judgment:
     """Return the judgment with the share of claims that the evidence supports.
 
-    A claim counts as supported only where the judge's quote stands in the evidence. Where a text
-    makes no claim there is no share.
+    A claim counts as supported only if the judge's quote is in the evidence. A text without claims
+    has no share.
     """
     told = tuple({**claim._asdict(), "found": _stands(claim.quote, evidence)} for claim in claims)
     if not told:
@@ -216,7 +225,7 @@ def _counted(about: Judgment, claims: Sequence[Claim], evidence: str) -> Judgmen
 
 
 def _stands(quote: str, evidence: str) -> bool:
-    """Return whether a quote stands in the evidence, also one that leaves out words in between."""
+    """Return whether a quote is in the evidence; it may leave out words and say so."""
     parts = [found for part in _GAP.split(quote) if (found := words_of(part))]
     return bool(parts) and all(part in evidence for part in parts)
 

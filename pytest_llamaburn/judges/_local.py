@@ -1,4 +1,4 @@
-"""What judges on our own backends share: the settings of the server and the untimed call."""
+"""What judges on our own backends share: settings of the server, and an untimed call."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ if TYPE_CHECKING:
     from pytest_llamaburn.judges._base import Ask, Judge
     from pytest_llamaburn.settings import Run
 
-CONTEXT = 16384  # room for a long answer to be judged and a judge that thinks
-_CHARS_PER_TOKEN = 3  # on the safe side for text and code
+CONTEXT = 16384  # enough for a long answer and a judge that thinks
+_CHARS_PER_TOKEN = 3  # a safe estimate for text and code
 
 
 def settings(host: str | None, num_ctx: int = CONTEXT) -> Run:
@@ -29,7 +29,7 @@ def settings(host: str | None, num_ctx: int = CONTEXT) -> Run:
 
 @contextmanager
 def in_its_name(judge: Judge, backend: Backend) -> Iterator[None]:
-    """Have the errors of a backend, which speak of the model under test, speak of the judge."""
+    """Make the errors of a backend name the judge instead of the model under test."""
     try:
         yield
     except (ModelError, ServerError) as err:
@@ -45,7 +45,7 @@ def in_its_name(judge: Judge, backend: Backend) -> Iterator[None]:
 
 
 def bounded(schema: dict[str, Any]) -> dict[str, Any]:
-    """Return a verdict's schema with bounds on its texts: small models would never end them."""
+    """Return the schema of a verdict with limits on its texts, which small models would not end."""
     properties = dict(schema["properties"])
     quote = {"type": "string", "maxLength": 160}
     properties["evidence"] = {"type": "array", "items": quote, "maxItems": 3}
@@ -56,7 +56,7 @@ def bounded(schema: dict[str, Any]) -> dict[str, Any]:
 def room(ask: Ask, num_ctx: int) -> int:
     """Return how many tokens the verdict may have.
 
-    Raises CallError where the prompt would not fit: servers cut it silently, fence and all.
+    Raises CallError if the prompt does not fit, because servers cut it without saying so.
     """
     prompt = (len(ask.system) + len(ask.user)) // _CHARS_PER_TOKEN
     left = num_ctx - prompt

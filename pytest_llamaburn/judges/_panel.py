@@ -1,97 +1,51 @@
-"""Several judges, each asked several times: their common verdict, and what it will cost."""
+"""The judges of a run: they judge every answer, each as often as asked, within one budget."""
 
 from __future__ import annotations
 
 import asyncio
 import random
-from collections import Counter
 from dataclasses import dataclass, field
-from statistics import median, median_low
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 from pytest_llamaburn import registry
+from pytest_llamaburn.criteria import named
 from pytest_llamaburn.errors import SettingsError
-from pytest_llamaburn.judges import _judging, _prices, _prompt
-from pytest_llamaburn.judges._base import Usage, parse
-from pytest_llamaburn.judges._caller import CHARS_PER_TOKEN, Budget, Caller, Window
-from pytest_llamaburn.judges._judging import Judgment
-from pytest_llamaburn.stats import agreement
-from pytest_llamaburn.thinking import split_thinking
+from pytest_llamaburn.judges import _estimate, _judging, _prices, _result
+from pytest_llamaburn.judges._base import parse
+from pytest_llamaburn.judges._caller import Budget, Caller, Window
+from pytest_llamaburn.judges._prompt import absolute, pairwise
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Iterable, Sequence
+    from collections.abc import Awaitable, Callable, Iterable, Iterator, Sequence
 
     from pytest_llamaburn.criteria import Criterion
     from pytest_llamaburn.judges._base import Judge
+    from pytest_llamaburn.judges._estimate import Estimate
+    from pytest_llamaburn.judges._judging import Judgment, Key
     from pytest_llamaburn.judges._prompt import Case, Pair, Prompt
+    from pytest_llamaburn.judges._result import Comparison, JudgeResult
     from pytest_llamaburn.settings import Judging
 
-_OUTPUT_TOKENS = 500  # of a usual verdict, for the estimate
-_GRADES = ("incorrect", "not_attempted", "correct")  # in the order in which judges vote on them
+    Row = dict[str, Any]
 
 
-@dataclass(frozen=True)
-class Score:
-    """The common verdict on one criterion: the median of the scored judgments, None without any.
-
-    `verdict` is the common grade: the lower median of incorrect, not attempted and correct, so that
-    judges who disagree do not make an answer correct. `flip_rate` is the share of a judge's repeats
-    that differ from its most frequent mark, the mean over the judges; None where none was scored
-    twice.
-    """
-
-    criterion: str
-    score: float | None
-    state: str
-    flip_rate: float | None
-    judgments: tuple[Judgment, ...]
-    verdict: str | None = None
-
-    def as_dict(self) -> dict[str, Any]:
-        """Return it as JSON types."""
-        return vars(self) | {"judgments": [j.as_dict() for j in self.judgments]}
-
-
-@dataclass(frozen=True)
-class Comparison:
-    """One judge's verdict on two answers, shown in both orders.
-
-    `verdict` is A, B or tie, None unless both orders were judged. Orders that disagree are a tie
-    and `inconsistent`. `first_picks` counts the verdicts for the answer that was shown first.
-    """
-
-    verdict: str | None
-    state: str
-    inconsistent: bool
-    first_picks: int
-    judgments: tuple[Judgment, ...]
-
-    def as_dict(self) -> dict[str, Any]:
-        """Return it as JSON types."""
-        return vars(self) | {"judgments": [j.as_dict() for j in self.judgments]}
-
-
-class Estimate(NamedTuple):
-    """What judging will take, before anything is sent; costs are None for an unknown price.
-
-    `most_usd` holds if no call fails: one that breaks off may be billed, and is repeated.
-    """
-
-    judge: str
-    calls: int
-    input_tokens: int
-    output_tokens: int
-    cost_usd: float | None
-    most_usd: float | None
+def _nobody(row: Row) -> None:
+    """Take note of nothing."""
 
 
 @dataclass
 class Panel:
-    """The judges of a run, with one budget. To be used in one event loop."""
+    """The judges of a run, with one budget. To be used in one event loop.
+
+    `known` has the judgments that are there already, by key: they are not asked for again. `note`
+    gets the row of each new judgment as soon as it is there.
+    """
 
     callers: Sequence[Caller]
     budget: Budget = field(default_factory=Budget)
     repeats: int = 1
+    known: dict[Key, Judgment] = field(default_factory=dict)
+    note: Callable[[Row], None] = _nobody
 
     @classmethod
     def of(
@@ -99,8 +53,8 @@ class Panel:
     ) -> Panel:
         """Return the panel that settings describe. Opens nothing.
 
-        Raises SettingsError for a missing key, an unknown judge, or a cost limit without prices,
-        MissingExtraError without the SDK.
+        Raises SettingsError for a missing key, an unknown judge, or a limit of cost without
+        prices, and MissingExtraError without the SDK.
         """
         prices = _prices.parse(settings.judge_price)
         budget = Budget(settings.max_judge_calls, settings.max_judge_cost)
@@ -116,7 +70,7 @@ class Panel:
 
     @property
     def notes(self) -> list[str]:
-        """What there is to know of the judges, such as an announced end."""
+        """Sentences about the judges, such as that a model will be shut down."""
         return [note for caller in self.callers for note in caller.judge.notes]
 
     def refuse_self(self, model: str) -> None:
@@ -124,45 +78,81 @@ class Panel:
         for caller in self.callers:
             if bare(caller.judge.model) == bare(model):
                 raise SettingsError(
-                    f"--judge {caller.judge.name}: {model} would judge itself; choose another "
-                    "judge or say --allow-self-judge"
+                    f"--judge {caller.judge.name}: {model} would judge itself: choose another "
+                    "judge, or add --allow-self-judge"
                 )
 
     async def probe(self) -> None:
-        """Raise UsageError where a judge surely cannot be had; loads and bills nothing."""
+        """Raise UsageError if a judge is certainly not available; loads and bills nothing."""
         for caller in self.callers:
             await caller.judge.probe()
 
     async def open(self) -> None:
-        """Open all judges; raises UsageError where one cannot be had."""
+        """Open all judges; raises UsageError if one is not available."""
         await asyncio.gather(*(caller.open() for caller in self.callers))
 
     async def close(self) -> None:
         """Close all judges."""
         await asyncio.gather(*(caller.judge.close() for caller in self.callers))
 
-    async def judge(self, case: Case, criterion: str | Criterion) -> Score:
-        """Return the common verdict on one answer and criterion; raises where a judge cannot open.
+    def resume(self, rows: Iterable[Row]) -> None:
+        """Take over the judgments of an earlier part of the run, and charge what they cost."""
+        rows = list(rows)
+        self.known = _judging.restored(rows)
+        for row in rows:
+            self.budget.charge(row["calls"], row["cost_usd"], row["most_usd"])
 
-        An answer that needs no judge gets one judgment, by rule.
+    async def judge(self, case: Case, criterion: str | Criterion, name: str = "") -> JudgeResult:
+        """Return the common result on one answer and criterion.
+
+        `name` identifies the answer among those of the run. An answer that needs no judge gets one
+        judgment, by rule. Raises UsageError if a judge cannot be opened.
         """
         ruled = _judging.by_rule(case, criterion)
         if ruled is not None:
-            return score((ruled,))
+            return _result.combined((ruled,))
+        asked = named(criterion)
         calls = [
-            _judging.judge(caller, case, criterion)
-            for caller in self.callers
-            for _ in range(self.repeats)
+            self._judgment((name, asked.key, *turn), caller, absolute(case, asked))
+            for caller, *turn in self._turns()
         ]
-        return score(await asyncio.gather(*calls))
+        return _result.combined(await asyncio.gather(*calls))
 
-    async def compare(self, pair: Pair) -> list[Comparison]:
-        """Return each judge's verdicts on two answers, one a repeat, each from both orders."""
-        each = [caller for caller in self.callers for _ in range(self.repeats)]
-        return list(await asyncio.gather(*(_both_orders(caller, pair) for caller in each)))
+    async def compare(self, pair: Pair, name: str = "") -> list[Comparison]:
+        """Return each judge's verdicts on two answers, one for each repeat, from both orders.
+
+        If an answer is empty, there is one verdict, by rule.
+        """
+        ruled = _result.by_rule(pair)
+        if ruled is not None:
+            return [ruled]
+        swapped = pair._replace(answer_a=pair.answer_b, answer_b=pair.answer_a)
+        calls = [
+            self._judgment((name, "preference", *turn, order), caller, pairwise(shown))
+            for caller, *turn in self._turns()
+            for order, shown in (("ab", pair), ("ba", swapped))
+        ]
+        found = await asyncio.gather(*calls)
+        both_orders = zip(found[::2], found[1::2], strict=True)
+        return [_result.comparison(*both) for both in both_orders]
+
+    def _turns(self) -> Iterator[tuple[Caller, str, str]]:
+        """Yield each judge as often as it is asked, with its name and the number of the repeat."""
+        for caller in self.callers:
+            for number in range(self.repeats):
+                yield caller, caller.judge.name, str(number)
+
+    async def _judgment(self, key: Key, caller: Caller, prompt: Prompt) -> Judgment:
+        """Return the known judgment on the same prompt, else ask for one."""
+        known = self.known.get(key)
+        if known is not None and known.prompt_sha256 == prompt.sha256:
+            return known
+        judgment = await _judging.ask(caller, prompt)
+        self.note({"key": [*key], **judgment.as_dict()})
+        return judgment
 
     def spent(self) -> dict[str, Any]:
-        """Return the calls and their cost; None where the price of any call is unknown."""
+        """Return the number of calls and their cost; None if the price of any call is unknown."""
         known = None if self.budget.unpriced else self.budget.cost_usd
         return {
             "calls": self.budget.calls,
@@ -171,34 +161,23 @@ class Panel:
             "unpriced_calls": self.budget.unpriced,
         }
 
-    def estimate(
-        self, cases: Iterable[Case], criteria: Sequence[str | Criterion]
-    ) -> list[Estimate]:
-        """Return what each judge will take for these answers, none of which is sent.
+    def estimate(self, cases: Iterable[tuple[Case, Sequence[str | Criterion]]]) -> list[Estimate]:
+        """Return what each judge would take to judge some answers, each on its criteria.
 
-        A verdict is taken to be 500 tokens, a token 4 characters; `most_usd` is with every reply
-        cut at its limit twice and a token a byte, but with no call that fails. For answers that are
-        not there yet, give texts of their expected length.
+        Nothing is sent. For answers that are not there yet, give texts of their expected length.
         """
-        asked = [(case, c) for case in cases for c in criteria if not _judging.by_rule(case, c)]
-        prompts = [_prompt.absolute(case, c) for case, c in asked]
-        return [self._estimate(caller, prompts * self.repeats) for caller in self.callers]
+        asked = ((case, one) for case, criteria in cases for one in criteria)
+        prompts = [absolute(*each) for each in asked if _judging.by_rule(*each) is None]
+        return [_estimate.of(caller, prompts * self.repeats) for caller in self.callers]
 
     def estimate_pairs(self, pairs: Iterable[Pair]) -> list[Estimate]:
-        """Return what each judge will take to compare these answers, in both orders."""
-        prompts = [_prompt.pairwise(pair) for pair in pairs]
-        return [self._estimate(caller, prompts * 2 * self.repeats) for caller in self.callers]
-
-    def _estimate(self, caller: Caller, prompts: Sequence[Prompt]) -> Estimate:
-        tokens = sum(len(p.system) + len(p.user) for p in prompts) // CHARS_PER_TOKEN
-        output = len(prompts) * _OUTPUT_TOKENS
-        usual = _prices.cost_usd(Usage(input=tokens, output=output), caller.prices)
-        worst = [_judging.worst_usd(caller, prompt) for prompt in prompts]
-        return Estimate(caller.judge.name, len(prompts), tokens, output, usual, _sum(worst))
+        """Return what each judge would take to compare these answers, in both orders."""
+        prompts = [pairwise(pair) for pair in pairs]
+        return [_estimate.of(caller, prompts * 2 * self.repeats) for caller in self.callers]
 
 
 def load(settings: Judging) -> list[Judge]:
-    """Return the judges that settings name, unopened; raises SettingsError or MissingExtraError."""
+    """Return the judges of the settings, unopened; raises SettingsError or MissingExtraError."""
     models = dict(_model(entry) for entry in settings.judge_model)
     found = []
     for text in settings.judge:
@@ -206,104 +185,6 @@ def load(settings: Judging) -> list[Judge]:
         spec = spec._replace(model=spec.model or models.get(spec.provider))
         module = registry.load("judges", spec.provider)
         found.append(module.Judge(spec, settings.judge_timeout))
-    return found
-
-
-def score(judgments: Iterable[Judgment]) -> Score:
-    """Return the common verdict of judgments on one answer and criterion.
-
-    Its state is scored if any is, else the first one's.
-    """
-    every = tuple(judgments)
-    scores = [j.score for j in every if j.score is not None]
-    grades = [_GRADES.index(j.verdict) for j in every if j.verdict is not None]
-    state = "scored" if scores or grades else every[0].state
-    middle = float(median(scores)) if scores else None
-    grade = _GRADES[median_low(grades)] if grades else None
-    return Score(every[0].criterion, middle, state, _flip_rate(every), every, grade)
-
-
-def comparison(shown_ab: Judgment, shown_ba: Judgment) -> Comparison:
-    """Return the verdict of the two orders; `shown_ba` calls A what was B.
-
-    Of two states without a verdict, the one that stands first in STATES is told, in either order.
-    """
-    both = (shown_ab, shown_ba)
-    firsts = sum(j.verdict == "A" for j in both)
-    unscored = [j.state for j in both if not j.scored]
-    if unscored:
-        state = min(unscored, key=_judging.STATES.index)
-        return Comparison(None, state, inconsistent=False, first_picks=0, judgments=both)
-    one, other = shown_ab.verdict, {"A": "B", "B": "A"}.get(str(shown_ba.verdict), "tie")
-    verdict = one if one == other else "tie"
-    return Comparison(verdict, "scored", one != other, firsts, both)
-
-
-def total(estimates: Sequence[Estimate]) -> Estimate:
-    """Return the sum of one judge's estimates."""
-    usual, most = _sum([e.cost_usd for e in estimates]), _sum([e.most_usd for e in estimates])
-    calls, tokens, output = (
-        sum(column) for column in zip(*(e[1:4] for e in estimates), strict=True)
-    )
-    return Estimate(estimates[0].judge, calls, tokens, output, usual, most)
-
-
-def alpha(scores: Iterable[Score]) -> dict[str, Any]:
-    """Return the ordinal alpha of a jury over many answers, with the reason where None.
-
-    A judge's vote is the median of its repeats.
-    """
-    votes = [_votes(one.judgments) for one in scores]
-    judges = sorted({name for vote in votes for name in vote})
-    table = [[vote.get(name) for vote in votes] for name in judges]
-    return agreement.krippendorff(table, "ordinal").as_dict()
-
-
-def _sum(costs: Sequence[float | None]) -> float | None:
-    return None if None in costs else sum(filter(None, costs))
-
-
-async def _both_orders(caller: Caller, pair: Pair) -> Comparison:
-    ruled = by_rule_of_pair(pair)
-    if ruled is not None:
-        return ruled
-    swapped = pair._replace(answer_a=pair.answer_b, answer_b=pair.answer_a)
-    return comparison(
-        *await asyncio.gather(_judging.compare(caller, pair), _judging.compare(caller, swapped))
-    )
-
-
-def by_rule_of_pair(pair: Pair) -> Comparison | None:
-    """Return the verdict where an answer is empty: the other one wins, two empty ones tie."""
-    a, b = (bool(split_thinking(text)[0]) for text in (pair.answer_a, pair.answer_b))
-    if a and b:
-        return None
-    verdict = "A" if a else "B" if b else "tie"
-    why = "an answer is empty"
-    ruled = Judgment("preference", "scored", "rule", verdict=verdict, reasoning=why)
-    return Comparison(verdict, "scored", inconsistent=False, first_picks=0, judgments=(ruled,))
-
-
-def _flip_rate(judgments: Sequence[Judgment]) -> float | None:
-    rates = [
-        1 - Counter(marks).most_common(1)[0][1] / len(marks)
-        for marks in _by_judge(judgments, "score", "verdict").values()
-        if len(marks) > 1
-    ]
-    return sum(rates) / len(rates) if rates else None
-
-
-def _votes(judgments: Sequence[Judgment]) -> dict[str, float]:
-    return {name: float(median(scores)) for name, scores in _by_judge(judgments, "score").items()}
-
-
-def _by_judge(judgments: Sequence[Judgment], *fields: str) -> dict[str, list[Any]]:
-    """Return the marks of each judge, which stand in any of these fields."""
-    found: dict[str, list[Any]] = {}
-    for one in judgments:
-        marks = [value for name in fields if (value := getattr(one, name)) is not None]
-        if marks and one.judge is not None:
-            found.setdefault(one.judge, []).extend(marks)
     return found
 
 
@@ -323,7 +204,7 @@ def _model(entry: str) -> tuple[str, str]:
 
 
 def bare(model: str) -> str:
-    """Return what is equal for all names that Ollama takes for one model."""
+    """Return a model's full name, which is the same for all names that Ollama accepts for it."""
     from pytest_llamaburn.backends.ollama import full_name
 
     return full_name(model)

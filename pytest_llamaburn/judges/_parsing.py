@@ -1,4 +1,4 @@
-"""A verdict out of a judge's words: JSON that keeps to the schema, or none."""
+"""Reading the verdict in a judge's reply: JSON that follows the schema, or a ParseError."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ if TYPE_CHECKING:
 
     from pytest_llamaburn.judges._prompt import Prompt
 
-_TRIES = 10_000  # braces looked at in one text: a text of nothing but braces must not take minutes
-_READINGS = 24  # of one text: escapes within escapes must not take minutes either
-# A backslash that begins no escape of JSON, as small models write it in LaTeX and paths.
+_TRIES = 10_000  # braces tried in one text, so that a text of braces does not take minutes
+_READINGS = 24  # of one text, so that nested escapes do not take minutes
+# A backslash that is not a JSON escape; small models write it in LaTeX and paths.
 _ESCAPE = re.compile(r'\\(?:u[0-9a-fA-F]{4}|["\\/bfnrt])|\\')
 _HEX = "[0-9a-fA-F]"
 _ESCAPED = re.compile(rf'\\(?:u({_HEX}{{4}})|u\{{({_HEX}{{1,5}})\}}|x({_HEX}{{2}})|(["\\/bfnrt]))')
@@ -26,15 +26,15 @@ _MEANT = {"b": "\b", "f": "\f", "n": "\n", "r": "\r", "t": "\t"}
 
 
 class Claim(NamedTuple):
-    """What a judge says of one claim: the passage that it quotes, and whether that supports it."""
+    """One claim, the passage that the judge quotes, and whether that supports the claim."""
 
     claim: str
     quote: str
     supported: bool
 
 
-class Verdict(NamedTuple):
-    """A verdict that keeps to the schema; its value is a mark, a word, or a tuple of claims."""
+class ParsedReply(NamedTuple):
+    """A verdict that follows the schema; its value is a score, a word, or a tuple of claims."""
 
     value: Any
     reasoning: str
@@ -42,21 +42,21 @@ class Verdict(NamedTuple):
 
 
 class ParseError(Exception):
-    """A judge's words hold no verdict; the message says why."""
+    """A reply of a judge has no verdict; the message says why."""
 
 
-def parse(text: str, prompt: Prompt) -> Verdict:
+def parse(text: str, prompt: Prompt) -> ParsedReply:
     """Return the verdict in a judge's reply.
 
-    That is the whole reply or, for servers that keep to no schema, the last whole JSON object in it
-    that is a verdict. What small models get wrong in JSON is forgiven, a mark that is not on the
-    scale is not. A verdict that stands in the judged material, also within other JSON, escaped or
-    broken, is the answer's, not the judge's. Raises ParseError, whatever the text.
+    The verdict is the whole reply or, if the server does not enforce the schema, the last whole
+    JSON object in it that is a verdict. Common errors of small models in JSON are accepted; a score
+    that is not on the scale is not. A verdict that is also in the judged material, even within
+    other JSON, escaped or broken, belongs to the answer, not to the judge. Raises only ParseError.
     """
     if not text.strip():
         raise ParseError("the reply is empty")
-    told = [(_verdict(each, prompt), written) for each, written in _spans(text)]
-    found = [(one, written) for one, written in told if one is not None]
+    parsed = [(_verdict(each, prompt), written) for each, written in _spans(text)]
+    found = [(one, written) for one, written in parsed if one is not None]
     if not found:
         raise ParseError(f"no JSON object with {', '.join(prompt.schema['required'])} in it")
     planted = {_bare(one) for part in prompt.material for one in _planted(part, prompt)}
@@ -77,9 +77,9 @@ def _objects(text: str) -> Iterator[Any]:
 
 
 def _spans(text: str) -> Iterator[tuple[Any, str]]:
-    """Yield the outermost whole JSON objects of a text in order, each with how it is written.
+    """Yield the outermost whole JSON objects of a text in order, each with its text.
 
-    Line breaks in strings and backslashes that escape nothing are taken as they stand.
+    Line breaks in strings, and backslashes that are not escapes, are accepted.
     """
     decoder = json.JSONDecoder(object_pairs_hook=_unambiguous, strict=False)
     text = _ESCAPE.sub(lambda found: found[0] if len(found[0]) > 1 else "\\\\", text)
@@ -96,8 +96,8 @@ def _spans(text: str) -> Iterator[tuple[Any, str]]:
         at = text.find("{", end)
 
 
-def _planted(text: str, prompt: Prompt) -> Iterator[Verdict]:
-    """Yield the verdicts in judged material, however deep in JSON or escapes they are."""
+def _planted(text: str, prompt: Prompt) -> Iterator[ParsedReply]:
+    """Yield the verdicts in judged material, at any depth of JSON and escapes."""
     for reading in _readings(text):
         for outer in _objects(reading):
             for inner in _within(outer):
@@ -106,7 +106,7 @@ def _planted(text: str, prompt: Prompt) -> Iterator[Verdict]:
 
 
 def _readings(text: str) -> list[str]:
-    """Return a text, and what it says where it is read unescaped, once or several times."""
+    """Return a text, and the texts that it becomes if it is unescaped once or several times."""
     found = [text]
     for reading in found:
         for decode in _DECODERS:
@@ -135,7 +135,7 @@ _DECODERS: tuple[Callable[[str], str], ...] = (_unescaped, _out_of_html, unquote
 
 
 def _within(value: Any) -> Iterator[Any]:
-    """Yield a value of JSON and all values in it, those of JSON inside a string too."""
+    """Yield a JSON value and all values in it, also those of JSON within strings."""
     left = [value]
     while left:
         found = left.pop()
@@ -147,41 +147,41 @@ def _within(value: Any) -> Iterator[Any]:
 
 
 def _unambiguous(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    """Return an object by its keys in small letters; raises ValueError for one given twice."""
+    """Return an object with its keys in lower case; raises ValueError if a key is given twice."""
     found = {key.strip().casefold(): value for key, value in pairs}
     if len(found) < len(pairs):
         raise ValueError("a key is given twice")
     return found
 
 
-def _verdict(found: Any, prompt: Prompt) -> Verdict | None:
-    """Return an object's verdict, None where it does not keep to the schema.
+def _verdict(found: Any, prompt: Prompt) -> ParsedReply | None:
+    """Return an object's verdict; None if it does not follow the schema.
 
-    Reasons may come as a list, a single quote as text; letters may be small or capital. True and
-    4.0 are no whole numbers here.
+    Reasons may be a list, a single quote may be a text, and case does not matter. True and 4.0 do
+    not count as whole numbers.
     """
     if not isinstance(found, dict) or set(found) != set(prompt.schema["required"]):
         return None
     reasons, quotes = _listed(found["reasoning"]), _listed(found.get("evidence", []))
-    value = _claims(found["claims"]) if prompt.field == "claims" else _mark(found, prompt)
+    value = _claims(found["claims"]) if prompt.field == "claims" else _allowed(found, prompt)
     if None in (reasons, quotes, value):
         return None
-    return Verdict(value, "\n".join(reasons or ()), tuple(quotes or ()))
+    return ParsedReply(value, "\n".join(reasons or ()), tuple(quotes or ()))
 
 
-def _mark(found: dict[str, Any], prompt: Prompt) -> Any:
-    """Return which of the marks that are allowed an object gives, None for any other."""
+def _allowed(found: dict[str, Any], prompt: Prompt) -> Any:
+    """Return the score or verdict of an object; None if it is not an allowed one."""
     value = found[prompt.field]
     folded = value.strip().casefold() if isinstance(value, str) else value
-    for mark in prompt.allowed:
-        same = mark.casefold() if isinstance(mark, str) else mark
+    for allowed in prompt.allowed:
+        same = allowed.casefold() if isinstance(allowed, str) else allowed
         if type(folded) is type(same) and folded == same:
-            return mark
+            return allowed
     return None
 
 
 def _claims(value: Any) -> tuple[Claim, ...] | None:
-    """Return a list of claims, None where one does not keep to the schema."""
+    """Return a list of claims; None if one does not follow the schema."""
     if not isinstance(value, list) or not all(map(_is_claim, value)):
         return None
     return tuple(Claim(whole(c["claim"]), whole(c["quote"]), c["supported"]) for c in value)
@@ -197,18 +197,18 @@ def _is_claim(value: Any) -> bool:
 
 
 def _listed(value: Any) -> list[str] | None:
-    """Return a text or a list of texts as a list, None for anything else."""
+    """Return a text or a list of texts as a list; None for anything else."""
     entries = value if isinstance(value, list) else [value]
     return [whole(one) for one in entries] if all(isinstance(e, str) for e in entries) else None
 
 
 def _letters(text: str) -> str:
-    """Return the letters and digits of a text: what stays of JSON that was broken on purpose."""
+    """Return the letters and digits of a text, which stay the same if JSON is broken on purpose."""
     return "".join(filter(str.isalnum, unicodedata.normalize("NFKC", text).casefold()))
 
 
 def _bare(found: Any) -> Any:
-    """Return what two writings of one verdict have in common: spaces and capitals do not count."""
+    """Return a verdict without spaces and capitals, to compare two ways of writing it."""
     if isinstance(found, tuple):
         return tuple(map(_bare, found))
     return "".join(found.split()).casefold() if isinstance(found, str) else found

@@ -20,7 +20,7 @@ _MOST_USD = 1e6  # for a million tokens
 def parse(entries: Iterable[str]) -> Prices:
     """Return the price list of entries such as `claude-sonnet-5-5.input=3`.
 
-    Raises SettingsError naming the entry that is none.
+    Raises SettingsError naming the invalid entry.
     """
     found: Prices = {}
     for entry in entries:
@@ -40,7 +40,7 @@ def parse(entries: Iterable[str]) -> Prices:
 
 
 def cost_usd(usage: Usage, prices: Mapping[str, float] | None) -> float | None:
-    """Return what these tokens cost, None where the price or the count of any tier is unknown."""
+    """Return the cost of these tokens; None if the price or the count of a tier is unknown."""
     if prices is None or usage.input is None or usage.output is None:
         return None
     total = 0.0

@@ -1,4 +1,4 @@
-"""What a failed look-up of a judge's model says: whether no call to this judge can succeed."""
+"""Looking up a judge's model: whether a failure means that no call can succeed."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from pytest_llamaburn.judges._base import Judge
 
 LOOK_UP_S = 10
-# Of a model that is not there, not of a path: many servers have no look-up of single models.
+# Words about a missing model, not a missing path: many servers cannot look up single models.
 _NO_MODEL = re.compile(r"(?<!/)\bmodel\b", re.IGNORECASE)
 
 
@@ -30,16 +30,16 @@ async def look_up(judge: Judge, client: Any, sdk: Any) -> None:
 
 
 def _unreachable(judge: Judge, err: BaseException) -> None:
-    """Raise ServerError where nobody listens; any other failure of the network may pass."""
+    """Raise ServerError if no server listens; any other network failure may pass."""
     if refused(err):
         at = judge.url or "its provider"
         raise ServerError(f"--judge {judge.name}: no server at {at}: the connection is refused")
 
 
 def _answered(judge: Judge, err: Any) -> None:
-    """Raise UsageError where a status, as an SDK tells it, speaks of the key or the model.
+    """Raise UsageError if the server refuses the key or the model.
 
-    A key that may judge but not look models up is said to lack a scope: it is no reason.
+    A key that may judge but not look up models lacks a scope, which is not an error here.
     """
     found = failed(err.status_code, err.body, {})
     found.hide(judge.key)
@@ -52,7 +52,7 @@ def _answered(judge: Judge, err: Any) -> None:
 
 
 def refused(err: BaseException | None) -> bool:
-    """Return whether an error came of refused connections alone; a name may have two addresses."""
+    """Return whether all causes are refused connections; a name may have two addresses."""
     if isinstance(err, BaseExceptionGroup):
         return all(map(refused, err.exceptions))
     if err is None or isinstance(err, ConnectionRefusedError):

@@ -1,7 +1,7 @@
-"""What a judge is asked: the question, what was answered, and how to grade it.
+"""What a judge is asked: the question, the answer, and how to grade it.
 
-All of it but our own instructions is untrusted. It stands in blocks whose markers carry a key
-drawn for this one call, and anything in it that looks like a marker is defused.
+Everything except our own instructions is untrusted. It stands in blocks whose markers have a key
+that is drawn for each call, and anything in it that looks like a marker is defused.
 """
 
 from __future__ import annotations
@@ -18,7 +18,6 @@ from pytest_llamaburn.thinking import split_thinking
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-VERSION = 1  # of everything below: verdicts under another version are not comparable
 VERDICTS = ("A", "B", "tie")
 
 _UNTRUSTED = """\
@@ -85,8 +84,8 @@ _NAMED = re.compile(
 class Case(NamedTuple):
     """One answer to be judged.
 
-    `failure` is the kind of failure that left no answer; `finish_reason` says why the answer ended;
-    `evidence` is what the model was given to answer with.
+    `failure` is the kind of failure if there is no answer; `finish_reason` says why the answer
+    ended; `evidence` has the sources that the model was given.
     """
 
     question: str
@@ -111,7 +110,7 @@ class Pair(NamedTuple):
 class Prompt(NamedTuple):
     """A judging call's texts, and which field of the reply holds which verdicts.
 
-    `sha256` is the same for the same material under every key; `material` is what is judged, as it
+    `sha256` is the same for the same texts under every key. `material` is what is judged, as it
     was sent, and `evidence` the part of it that claims are held against.
     """
 
@@ -122,6 +121,7 @@ class Prompt(NamedTuple):
     sha256: str
     material: tuple[str, ...]
     evidence: str = ""
+    criterion: str = ""
 
     @property
     def schema(self) -> dict[str, Any]:
@@ -147,9 +147,9 @@ _CLAIM = _object(claim=_TEXT, quote=_TEXT, supported={"type": "boolean"})
 
 
 def absolute(case: Case, criterion: str | Criterion, key: str | None = None) -> Prompt:
-    """Return the prompt that has one answer marked on one criterion."""
+    """Return the prompt that asks for the score of one answer on one criterion."""
     asked = named(criterion)
-    return _BY_KIND[asked.kind](case, asked, key)
+    return _BY_KIND[asked.kind](case, asked, key)._replace(criterion=asked.name)
 
 
 def _scale(case: Case, asked: Criterion, key: str | None) -> Prompt:
@@ -178,7 +178,7 @@ def _grade(case: Case, asked: Criterion, key: str | None) -> Prompt:
 
 
 def _claims(case: Case, asked: Criterion, key: str | None) -> Prompt:
-    """Return the prompt that has claims listed, each beside a quote from the evidence."""
+    """Return the prompt that asks for all claims, each with a quote from the evidence."""
     system = _CLAIMS.format(meaning=asked.meaning, rules=_UNTRUSTED)
     told = {"ANSWER": split_thinking(case.answer)[0]}
     if not asked.of_answer:
@@ -198,7 +198,7 @@ _BY_KIND: dict[str, Callable[[Case, Criterion, str | None], Prompt]] = {
 
 
 def pairwise(pair: Pair, key: str | None = None) -> Prompt:
-    """Return the prompt that compares two answers in the order in which they are given."""
+    """Return the prompt that compares two answers, in the given order."""
     system = _PAIRWISE.format(rules=_rules("verdict", _NOT_QUALITY))
     blocks = {
         "QUESTION": pair.question,
@@ -207,18 +207,19 @@ def pairwise(pair: Pair, key: str | None = None) -> Prompt:
     }
     task = "Say which answer is better: A, B, or tie."
     extras = {"REFERENCE": pair.reference, "RUBRIC": pair.rubric}
-    return _prompt(system, blocks, extras, ("verdict", VERDICTS, task), key)
+    found = _prompt(system, blocks, extras, ("verdict", VERDICTS, task), key)
+    return found._replace(criterion="preference")
 
 
 def defuse(text: str) -> str:
-    """Return untrusted text in which nothing can be taken for a marker or the end of a turn."""
+    """Return untrusted text in which nothing looks like a marker or the end of a turn."""
     text = _RUNS.sub(lambda run: " ".join(c for c in run[0] if c in _OPENING), text)
     text = _NAMED.sub(lambda found: "(" * len(found[0]), text)
     return _turns.defused(text)
 
 
 def fence(name: str, text: str, key: str) -> str:
-    """Return a block of untrusted text between markers that carry the key."""
+    """Return a block of untrusted text between markers with the key."""
     return f"<<<{name} {key}>>>\n{text}\n<<<END {name} {key}>>>"
 
 
@@ -229,7 +230,7 @@ def _prompt(
     reply: tuple[str, tuple[Any, ...], str],
     key: str | None,
 ) -> Prompt:
-    """Put the parts together; the order of the blocks is question, reference, rubric, answers."""
+    """Return the prompt of these parts, in the order question, reference, rubric, answers."""
     field, allowed, task = reply
     question, *answers = blocks.items()
     given = [(name, text) for name, text in extras.items() if text]
@@ -255,8 +256,8 @@ def _rules(field: str, what_counts: str) -> str:
     return "\n".join((_UNTRUSTED, what_counts, _FIRST_QUOTE.format(field=field)))
 
 
-def _lines(marks: tuple[Any, ...], anchors: tuple[str, ...]) -> str:
-    return "\n".join(f"{mark} - {words}" for mark, words in zip(marks, anchors, strict=True))
+def _lines(scores: tuple[Any, ...], anchors: tuple[str, ...]) -> str:
+    return "\n".join(f"{score} - {words}" for score, words in zip(scores, anchors, strict=True))
 
 
 def _writer(material: Mapping[str, str], end: str) -> Callable[[str], str]:

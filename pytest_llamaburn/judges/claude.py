@@ -74,13 +74,13 @@ class Judge(_base.Judge):
         self._client: AsyncAnthropic = _client(self)
 
     async def probe(self) -> None:
-        """Look the model up, which is free; raises UsageError where no key or model is taken."""
+        """Look the model up, which is free; raises UsageError if key or model is refused."""
         import anthropic
 
         await _probe.look_up(self, self._client, anthropic)
 
     async def open(self) -> None:
-        """Note where the model is in its life; a server that does not say is no obstacle."""
+        """Note whether the model is deprecated or retired, if the server says so."""
         from anthropic import AnthropicError
 
         try:
@@ -88,7 +88,7 @@ class Judge(_base.Judge):
         except AnthropicError:
             return
         if getattr(found, "lifecycle", None) in ("deprecated", "retired"):
-            end = f", its end is {found.retires_at:%Y-%m-%d}" if found.retires_at else ""
+            end = f" and ends on {found.retires_at:%Y-%m-%d}" if found.retires_at else ""
             self.notes[f"judge {self.model} is {found.lifecycle}{end}"] = None
 
     async def close(self) -> None:
@@ -138,8 +138,8 @@ def _client(judge: Judge) -> AsyncAnthropic:
 def _request(model: str, ask: Ask, options: dict[str, Any]) -> dict[str, Any]:
     """Return the arguments of `create`.
 
-    The model goes through `extra_body`, where the SDK does not look: it would warn of a deprecated
-    one with each call, and under `-W error` refuse to send it. It has no keyword for temperature.
+    The model is sent in `extra_body`, which the SDK does not check: it would warn of a deprecated
+    model with each call, and fail under `-W error`. The SDK has no keyword for temperature.
     """
     config = {n: options[n] for n in ("effort", "format") if n in options}
     sampled = "temperature" in options

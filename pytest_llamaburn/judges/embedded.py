@@ -1,4 +1,4 @@
-"""A model in our own llama.cpp, made to keep to the schema by `response_format`."""
+"""A model in our own llama.cpp; `response_format` makes it follow the schema."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _CONTEXT = 8192
 
 
 class Judge(_base.Judge):
-    """A catalogue model or a GGUF file in a child process of ours."""
+    """A model of the catalogue or a GGUF file, in a child process."""
 
     provider = "embedded"
     local = True
@@ -27,24 +27,24 @@ class Judge(_base.Judge):
     }
 
     def __init__(self, spec: Spec, timeout_s: float = 300.0) -> None:
-        """Take the model; the child starts in `open`. Raises SettingsError for a URL."""
+        """Take the model; `open` starts the child process. Raises SettingsError for a URL."""
         super().__init__(spec, timeout_s)
         if self.url:
             raise SettingsError(f"--judge {spec}: the embedded judge has no address; drop the @URL")
         self._backend = embedded.Backend(_local.settings(None, _CONTEXT))
 
     async def probe(self) -> None:
-        """Find the model's file, fetching it if need be; raises ModelError or MissingExtraError."""
+        """Find or fetch the file of the model; raises ModelError or MissingExtraError."""
         with _local.in_its_name(self, self._backend):
             embedded.locate(self.model, quiet=not sys.stderr.isatty())
 
     async def open(self) -> None:
-        """Start the child; raises ModelError or MissingExtraError where it cannot serve."""
+        """Start the child process; raises ModelError or MissingExtraError if it cannot serve."""
         with _local.in_its_name(self, self._backend):
             await self._backend.open(self.model)
 
     async def close(self) -> None:
-        """Stop the child."""
+        """Stop the child process."""
         self._backend.close()
 
     def options(self, ask: Ask) -> dict[str, Any]:
@@ -65,4 +65,4 @@ class Judge(_base.Judge):
         path = self._backend.chat_path
         answer = await _local.post(self._backend, path, body, self.backstop_s)
         reply = _completions.reply(answer, None, options)
-        return reply._replace(model=self.model)  # the server would tell the file's path
+        return reply._replace(model=self.model)  # the server would name the path of the file

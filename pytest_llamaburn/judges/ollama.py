@@ -1,4 +1,4 @@
-"""A model of an Ollama server, made to keep to the schema by its `format`."""
+"""A model of an Ollama server; `format` makes it follow the schema."""
 
 from __future__ import annotations
 
@@ -37,14 +37,14 @@ class Judge(_base.Judge):
     }
 
     def __init__(self, spec: Spec, timeout_s: float = 300.0) -> None:
-        """Take the model and address, which OLLAMA_HOST gives where the judge's name does not."""
+        """Take the model and address; without an address OLLAMA_HOST gives it."""
         super().__init__(spec, timeout_s)
         host = self.url or os.environ.get("OLLAMA_HOST") or None
         self._backend = ollama.Backend(_local.settings(host))
         self._num_ctx = _local.CONTEXT
 
     async def probe(self) -> None:
-        """Look the model up, which does not load it; raises UsageError where it is not there."""
+        """Look the model up without loading it; raises UsageError if it is missing."""
         try:
             await self.open()
         except ServerError as err:
@@ -52,16 +52,16 @@ class Judge(_base.Judge):
                 raise
 
     async def open(self) -> None:
-        """Look the model up; raises ModelError or ServerError where it cannot be had."""
+        """Look the model up; raises ModelError or ServerError if it is not available."""
         with _local.in_its_name(self, self._backend):
-            await self._backend.server()  # raises where it is no Ollama
+            await self._backend.server()  # raises if the server is not Ollama
             model = await self._backend.describe(self.model)
         self._num_ctx = min(_local.CONTEXT, model.context_length or _local.CONTEXT)
         if model.digest:
             self.notes[f"judge {self.name} has digest {model.digest}"] = None
 
     def options(self, ask: Ask) -> dict[str, Any]:
-        """Return temperature, the schema and no thinking, which would spend the verdict's room."""
+        """Return temperature, the schema, and no thinking, which would use up the tokens."""
         return {
             "temperature": ask.temperature,
             "format": _local.bounded(ask.schema),

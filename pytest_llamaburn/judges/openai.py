@@ -13,7 +13,7 @@ from pytest_llamaburn.judges._base import Ask, CallError, Reply, Spec
 if TYPE_CHECKING:
     from openai import AsyncOpenAI
 
-# Models that reason take an effort and, while they do, no sampling parameters.
+# Reasoning models accept an effort, and no sampling parameters while they reason.
 _REASONS = re.compile(r"(o\d|gpt-([5-9]|\d\d))")
 
 
@@ -22,7 +22,7 @@ class Judge(_base.Judge):
 
     provider = "openai"
     key_variable = "OPENAI_API_KEY"
-    default_model = "gpt-5.5-2026-04-23"  # dated, so that the same name stays the same judge
+    default_model = "gpt-5.5-2026-04-23"  # dated, so that the name always means the same judge
     parameters: ClassVar = {
         "temperature": r"\btemperature\b",
         "reasoning_effort": r"\breasoning_effort\b|reasoning\.effort",
@@ -36,13 +36,13 @@ class Judge(_base.Judge):
         self._client: AsyncOpenAI = _client(self)
 
     async def probe(self) -> None:
-        """Look the model up, which is free; raises UsageError where no key or model is taken."""
+        """Look the model up, which is free; raises UsageError if key or model is refused."""
         import openai
 
         await _probe.look_up(self, self._client, openai)
 
     async def open(self) -> None:
-        """Note an announced end of the model; a server that does not say is no obstacle."""
+        """Note when the model ends, if the server says so."""
         from openai import OpenAIError
 
         try:
@@ -50,7 +50,7 @@ class Judge(_base.Judge):
         except OpenAIError:
             return
         if end := getattr(found, "shutdown_date", None):
-            self.notes[f"judge {self.model} is deprecated, its end is {end}"] = None
+            self.notes[f"judge {self.model} is deprecated and ends on {end}"] = None
 
     async def close(self) -> None:
         """Close the connections."""

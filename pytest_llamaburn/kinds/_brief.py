@@ -64,7 +64,7 @@ class Results:
         return self.totals.succeeded, max(self.totals.requests, self.totals.planned or 0)
 
     @property
-    def marks(self) -> dict[str, float]:
+    def scores(self) -> dict[str, float]:
         """Means of scores by name; without those that have none."""
         return {}
 
@@ -75,4 +75,4 @@ class Results:
             "tokens_per_sec.p50": self.summary.tokens_per_sec.p50,
             "time_to_first_token_ms.p50": self.summary.time_to_first_token_ms.p50,
         }
-        return {**{n: v for n, v in speeds.items() if v is not None}, **self.marks}
+        return {**{n: v for n, v in speeds.items() if v is not None}, **self.scores}

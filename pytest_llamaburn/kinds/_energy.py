@@ -1,11 +1,10 @@
-"""What a run took and what that costs, as the files of all kinds of run have it."""
+"""The energy of a run and its cost, as the files of all kinds of run have them."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
 from pytest_llamaburn.energy import cost, profiles, timeline
-from pytest_llamaburn.kinds.stress import levels
 from pytest_llamaburn.measures import ENERGY, LEVEL_ENERGY
 
 if TYPE_CHECKING:
@@ -16,13 +15,13 @@ if TYPE_CHECKING:
 
 
 def tokens(good: Sequence[Mapping[str, Any]]) -> float | None:
-    """Return the tokens of all answers, None where the count of one is not known, or of none."""
+    """Return the tokens of all answers, None if there is no answer or one has no count."""
     lengths = [row["output_sequence_length"] for row in good]
     return sum(lengths) if lengths and None not in lengths else None
 
 
 def totals(profile: profiles.Profile, good: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
-    """Return what a run took, by the fields of measures.ENERGY; None for what is not known."""
+    """Return the energy of a run, by the fields of measures.ENERGY; None for what is not known."""
     spent = profile.total()
     generated = tokens(good)
     above = profile.above_idle_joules(spent)
@@ -41,9 +40,9 @@ def totals(profile: profiles.Profile, good: Sequence[Mapping[str, Any]]) -> dict
 
 
 def by_repeat(
-    entries: Sequence[dict[str, Any]], rows: Sequence[dict[str, Any]]
+    entries: Sequence[Mapping[str, Any]], rows: Sequence[Mapping[str, Any]]
 ) -> list[dict[str, Any]]:
-    """Return the energy of each independent run, which is what comparisons rest on."""
+    """Return the energy of each repeat of a run; comparisons are made of these."""
     keys = [measure.field for measure in ENERGY]
     found = []
     for repeat in sorted({row["repeat"] for row in rows}):
@@ -59,7 +58,7 @@ def price(
     taken: Mapping[str, Any],
     reason: str | None,
 ) -> dict[str, Any]:
-    """Return what the run's energy costs, and a month of it; prices by the hour are weighted."""
+    """Return the cost of the run's energy and of a month; prices by the hour are weighted."""
     rate, pue, duty = config["kwh_rate"], config.get("pue", 1.0), config.get("duty")
     bands = [cost.band(text) for text in config.get("tariff", ())]
     paid = cost.rate_over(bands, rate, profile.minutes())
@@ -90,13 +89,15 @@ def window(row: Row) -> timeline.Window:
 
 
 def lines(
-    entries: Sequence[dict[str, Any]], sent: Sequence[timeline.Window]
+    entries: Sequence[Mapping[str, Any]], sent: Sequence[timeline.Window]
 ) -> list[timeline.Timeline]:
     """Return the timelines of a run, each with the requests of its time."""
     return profiles.Profile(entries, (), sent).timelines
 
 
-def seen(entries: Sequence[dict[str, Any]], sent: Sequence[timeline.Window] = ()) -> dict[str, Any]:
+def seen(
+    entries: Sequence[Mapping[str, Any]], sent: Sequence[timeline.Window] = ()
+) -> dict[str, Any]:
     """Return `telemetry` and `system_profile` of a run whose requests get no energy each."""
     profile = profiles.Profile(entries, (), sent)
     return {
@@ -106,13 +107,14 @@ def seen(entries: Sequence[dict[str, Any]], sent: Sequence[timeline.Window] = ()
 
 
 def level(
-    found: Sequence[timeline.Timeline], whole: Sequence[tuple[levels.Part, Stretch]]
+    found: Sequence[timeline.Timeline], whole: Sequence[Stretch], generated: float | None
 ) -> dict[str, Any]:
-    """Return what a level of a load took over the stretches in which its load was whole.
+    """Return the energy of a level over the stretches in which its load was complete.
 
-    Failed requests took energy too; a stretch whose energy is not known makes the level's null.
+    `generated` are the tokens of these stretches. Failed requests use energy too. If the energy of
+    a stretch is not known, the level's is null.
     """
-    spans = [(int(one.start_ns), int(one.end_ns)) for _, one in whole if one.end_ns > one.start_ns]
+    spans = [(int(one.start_ns), int(one.end_ns)) for one in whole if one.end_ns > one.start_ns]
     taken = [profiles.between(found, *span) for span in spans]
     reason = next((one.reason for one in taken if one.reason), None)
     if reason or not taken:
@@ -120,7 +122,6 @@ def level(
         return {**dict.fromkeys(names), "energy_reason": reason or "no_samples"}
     joules = sum(one.joules or 0.0 for one in taken)
     seconds = sum(end - start for start, end in spans) / 1e9
-    generated = levels.tokens(whole)
     return {
         "energy_wh": joules / 3600,
         "power_draw_watts": joules / seconds,

@@ -7,12 +7,15 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict
 
+from pytest_llamaburn.measures import REASONS
+
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from pytest_llamaburn.store.journal import Record
 
 STATUS = Literal["complete", "partial", "interrupted", "failed"]
+NO_COUNTS = REASONS["no_usage"]
 HEADER = (
     *("schema", "schema_version", "session_id", "run_id"),
     *("model", "server", "timestamp", "contended", "config", "environment"),
@@ -136,6 +139,14 @@ def totals(errors: Sequence[Mapping[str, Any] | None]) -> dict[str, int]:
 def by_kind(errors: Sequence[Mapping[str, Any] | None]) -> dict[str, int]:
     """Return how many requests failed, by kind of failure."""
     return dict(Counter(error["kind"] for error in errors if error is not None))
+
+
+def without_counts(lengths: Sequence[float | None]) -> str | None:
+    """Return why the tokens of all answers are not known: some or all came without their count."""
+    known = sum(length is not None for length in lengths)
+    if known == len(lengths):
+        return None
+    return f"only {known} of {len(lengths)} answers came with a token count" if known else NO_COUNTS
 
 
 def opening(header: dict[str, Any], status: str) -> dict[str, Any]:

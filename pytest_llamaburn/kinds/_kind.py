@@ -10,7 +10,7 @@ from __future__ import annotations
 from functools import cached_property
 from importlib import import_module
 from pathlib import PurePath
-from typing import TYPE_CHECKING, Any, Literal, NamedTuple, Protocol
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 from pytest_llamaburn import registry
 from pytest_llamaburn.errors import LlamaBurnError, SettingsError
@@ -18,8 +18,30 @@ from pytest_llamaburn.errors import LlamaBurnError, SettingsError
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine, Iterable, Mapping, Sequence
     from pathlib import Path
+    from typing import Protocol
 
     from pytest_llamaburn.settings import Run
+
+    class Session(Protocol):
+        """What a kind may ask a pytest session for."""
+
+        memory: dict[str, Any]  # what kinds keep until the session ends, by the kind's name
+
+        @property
+        def common(self) -> Run:
+            """The checked settings that all kinds of runs share; raises SettingsError."""
+
+        def settings(self, kind: str) -> Any:
+            """Return the checked settings of a kind of run; raises SettingsError."""
+
+        def targets(self, kind: str) -> list[Target]:
+            """Return all runs of a kind: each variant, model and repeat."""
+
+        def run_id(self, target: Target) -> str:
+            """Return the id of the run of a target."""
+
+        def run(self, work: Coroutine[Any, Any, Any]) -> Any:
+            """Run on the timed loop, in this thread."""
 
 
 class Target(NamedTuple):
@@ -34,12 +56,6 @@ class Target(NamedTuple):
     variant: str = ""
 
 
-class Broken(NamedTuple):
-    """A parameter that could not be made; asking for it tells why, in that test alone."""
-
-    error: LlamaBurnError
-
-
 class Item(NamedTuple):
     """A pytest item as a kind sees it: what it runs on, and what it asks for."""
 
@@ -47,7 +63,7 @@ class Item(NamedTuple):
     fixtures: Sequence[str]
     params: Mapping[str, Any]
     keywords: Mapping[str, Any]  # of its marker; none where the marker is wrong
-    node: Any = None
+    node: Any  # pytest's own object
 
 
 class Params(NamedTuple):
@@ -57,49 +73,6 @@ class Params(NamedTuple):
     values: Sequence[Any]
     ids: Sequence[str]
     scope: Literal["session"] | None = None
-
-
-class Session(Protocol):
-    """What a kind may ask a pytest session for."""
-
-    memory: dict[str, Any]  # what kinds keep until the session ends, by the kind's name
-
-    @property
-    def common(self) -> Run:
-        """The checked settings that all kinds of runs share; raises SettingsError."""
-
-    def settings(self, kind: str) -> Any:
-        """Return the checked settings of a kind of run; raises SettingsError."""
-
-    def targets(self, kind: str) -> list[Target]:
-        """Return all runs of a kind: each variant, model and repeat."""
-
-    def run_id(self, target: Target) -> str:
-        """Return the id of the run of a target."""
-
-    def run(self, work: Coroutine[Any, Any, Any]) -> Any:
-        """Run on the timed loop, in this thread."""
-
-
-class Test(NamedTuple):
-    """The test that uses a fixture of a kind."""
-
-    nodeid: str
-    name: str
-    item: Item
-    properties: list[tuple[str, object]]  # what a JUnit report shows
-    session: Session
-
-
-class Function(NamedTuple):
-    """A fixture for one test: `make`, as module.function, gives a test what it calls.
-
-    It gets the run that the kind's own fixture opened and the Test. `help` is the docstring.
-    """
-
-    name: str
-    make: str
-    help: str
 
 
 class Kind:
@@ -117,6 +90,15 @@ class Kind:
         from pytest_llamaburn.kinds._brief import Results
 
         return Results
+
+    def file_model(self) -> Any:
+        """Return the model that a result file is checked against."""
+        return self.load("result.File")
+
+    @property
+    def comparison(self) -> str | None:
+        """What comparisons of its files are called; None if files of the kind are not compared."""
+        return None
 
     @property
     def schema(self) -> str:
@@ -149,7 +131,9 @@ class RunKind(Kind):
     # fixtures and marker
     fixture: str  # opens a run
     fixture_help: str
-    functions: tuple[Function, ...] = ()  # what tests call
+    # Fixtures for one test, by name: what makes one, as module.function, and the docstring. The
+    # function gets the run, the Item and the Session, and returns what the test calls.
+    functions: dict[str, tuple[str, str]] = {}  # noqa: RUF012 - never written to
     marker_help: str
     variant_setting: str | None = None  # each of its values is a run of its own
 
@@ -158,6 +142,12 @@ class RunKind(Kind):
         """The class of the settings."""
         found: type = self.load(self.settings)
         return found
+
+    @property
+    def comparison(self) -> str | None:
+        """What comparisons of its files are called; None if files of the kind are not compared."""
+        is_compared = registry.has(f"kinds.{self.name}", "comparable")
+        return f"{self.name}-comparison" if is_compared else None
 
     @property
     def marker(self) -> str:
@@ -229,7 +219,7 @@ def named(name: str) -> Kind:
 
 def of_runs(names: Iterable[str]) -> list[RunKind]:
     """Return those of these kinds that are of runs: their packages have settings."""
-    having = (name for name in names if "settings" in registry.own(f"kinds.{name}"))
+    having = (name for name in names if registry.has(f"kinds.{name}", "settings"))
     return [kind for kind in map(named, having) if isinstance(kind, RunKind)]
 
 
@@ -244,16 +234,16 @@ def every() -> list[RunKind]:
 
 
 def or_broken(make: Callable[[], list[Any]]) -> list[Any]:
-    """Return the parameters, or one that fails its own tests only: others' tests must run."""
+    """Return the parameters, or an error, which its own tests raise: others' tests must run."""
     try:
         return make()
     except LlamaBurnError as err:
-        return [Broken(err)]
+        return [err]
 
 
-def target_id(target: Target | Broken) -> str:
+def target_id(target: Target | LlamaBurnError) -> str:
     """Return what a test's id calls a run."""
-    if isinstance(target, Broken):
+    if isinstance(target, LlamaBurnError):
         return "unusable"
     words = (str(target.model), PurePath(target.variant).stem, str(target.repeat or ""))
     return "-".join(filter(None, words))

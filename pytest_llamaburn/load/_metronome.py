@@ -122,7 +122,7 @@ class _Stream:
         self._received = b""
 
     def read(self) -> int | None:
-        """Read; return the id of a request that is now whole, None for none, -1 at the end."""
+        """Read; return the id of a request that is now complete, None if none is, -1 at the end."""
         data, notes, _, _ = self.sock.recvmsg(65536, 64)
         if not data:
             return -1

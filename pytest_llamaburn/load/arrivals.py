@@ -1,8 +1,8 @@
-"""When requests are sent in an open loop: one schedule, made in one place, before the run.
+"""When an open loop sends its requests: one schedule, made in one place, before the run.
 
-A schedule is the rising times of its requests in seconds after the start. It never depends on when
-answers come, so a slow server cannot thin out its own load (coordinated omission). Several workers
-split one schedule (`share`); a generator in each would repeat the same gaps.
+A schedule holds the rising times of its requests in seconds after the start. It does not depend on
+when answers come, so a slow server cannot reduce its own load (coordinated omission). Several
+workers split one schedule (`share`); a generator in each would repeat the same gaps.
 
 A new pattern is one decorated function.
 """
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     Pattern = Callable[[float, int, Any], Times]
 
 PATTERNS: dict[str, Pattern] = {}
-_SPARE = 6.0  # standard deviations of a Poisson count that a drawn schedule allows for
+_SPARE = 6.0  # a drawn schedule is longer by so many standard deviations of a Poisson count
 
 
 def pattern(draw: Pattern) -> Pattern:
@@ -71,7 +71,8 @@ def schedule(
         )
     import numpy as np
 
-    enough = count or _enough(rate * limit)
+    expected = rate * limit
+    enough = count or math.ceil(expected + _SPARE * math.sqrt(expected) + 10)
     times = PATTERNS[name](rate, enough, np.random.default_rng(seed))
     return times if count else times[times < limit]
 
@@ -79,7 +80,3 @@ def schedule(
 def share(times: Times, worker: int, workers: int) -> Times:
     """Return one worker's part of a schedule: every `workers`-th request, from `worker` on."""
     return times[worker::workers]
-
-
-def _enough(expected: float) -> int:
-    return math.ceil(expected + _SPARE * math.sqrt(expected) + 10)

@@ -1,8 +1,8 @@
-"""How true this machine's stamps are right now: two seconds against a server with a known schedule.
+"""The error of this machine's timestamps right now, against a server with a known schedule.
 
-The server is `_metronome.py` in a process of its own. It logs when the kernel got each request and
-when it sent each chunk, on the clock that `time.perf_counter_ns` reads; what we measured beyond
-that is the instrument's error.
+The server is `_metronome.py` in its own process. It logs when the kernel received each request and
+when it sent each chunk, on the clock of `time.perf_counter_ns`; the difference to what we measured
+is the instrument's error. It takes two seconds.
 """
 
 from __future__ import annotations
@@ -31,10 +31,10 @@ _TTFT_S = 0.05
 
 
 async def calibrate(streams: int, rate: float, platform: str = sys.platform) -> dict[str, Any]:
-    """Return the error of our stamps with so many streams of `rate` chunks a second.
+    """Return the error of our timestamps with so many streams of `rate` chunks per second.
 
     Keys: streams, chunks_per_sec (of one stream), requests, and the medians and 99th percentiles of
-    the errors of TTFT and of inter-token latency in ms; None with a reason where there is no way.
+    the errors of TTFT and of inter-token latency in ms; only a reason if it cannot be measured.
     """
     if platform != "linux":
         return {"reason": "it needs Linux, where processes share a clock and the kernel stamps"}

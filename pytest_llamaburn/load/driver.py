@@ -1,7 +1,7 @@
-"""The only concurrency: clients that wait for their answers, or a schedule that waits for nobody.
+"""The two loads: clients that wait for their answers, or a schedule that does not wait.
 
-A closed loop has N clients, each with a connection of its own, who send their next request when
-the last one ended; a benchmark is N = 1. An open loop sends at the times of a schedule that was
+A closed loop has N clients, each with its own connection, which send their next request when the
+last one has ended; a benchmark is N = 1. An open loop sends at the times of a schedule that was
 made beforehand, whatever the server does.
 """
 
@@ -19,23 +19,23 @@ if TYPE_CHECKING:
     from pytest_llamaburn.backends._http import Wire
     from pytest_llamaburn.trace import Trace
 
-Request = TypeVar("Request")
+Item = TypeVar("Item")
 _LEAD_NS = 50_000_000  # a scheduled request's connection is opened this long before it is due
 
 
 async def closed_loop(
-    requests: Iterable[Request],
+    requests: Iterable[Item],
     clients: int,
     open_wire: Callable[[], Wire],
-    send: Callable[[Wire, Request], Awaitable[Trace]],
-    done: Callable[[Request, Trace], None],
+    send: Callable[[Wire, Item], Awaitable[Trace]],
+    done: Callable[[Item, Trace], None],
     pause: Callable[[bool], Awaitable[None]] | None = None,
 ) -> None:
-    """Send all requests with this many clients; `done` is told each as it ends.
+    """Send all requests with this many clients; `done` is called as each ends.
 
     Clients share the source of requests and stop when it is empty; `pause` is their time to think
-    before each request, told whether it is their first. What `send` or `done` raises stops all
-    clients and is raised here.
+    before each request; its argument says whether it is their first. What `send` or `done` raises
+    stops all clients and is raised here.
     """
     source = iter(requests)
 
@@ -54,22 +54,22 @@ async def closed_loop(
 
 
 async def open_loop(
-    requests: Iterable[tuple[int, Request]],
+    requests: Iterable[tuple[int, Item]],
     open_wire: Callable[[], Wire],
-    send: Callable[[Wire, Request], Awaitable[Trace]],
-    done: Callable[[Request, Trace], None],
+    send: Callable[[Wire, Item], Awaitable[Trace]],
+    done: Callable[[Item, Trace], None],
 ) -> None:
-    """Send each request when it is due, on a connection opened before; `done` is told each.
+    """Send each request when it is due, on an open connection; `done` is called as each ends.
 
     `requests` are (due time on `perf_counter_ns`, request), rising. What `send` or `done` raises
     stops everything and is raised here.
     """
     idle: list[Wire] = []
 
-    async def arrival(due_ns: int, request: Request) -> None:
+    async def arrival(due_ns: int, request: Item) -> None:
         wire = idle.pop() if idle else open_wire()
         try:
-            with suppress(OSError, TimeoutError):  # `send` tries again, and tells the failure
+            with suppress(OSError, TimeoutError):  # `send` tries again, and reports the failure
                 await wire.open()
             await until(due_ns)
             done(request, await send(wire, request))
@@ -98,14 +98,14 @@ async def until(due_ns: int) -> None:
 
 
 async def _together(tasks: Iterable[Awaitable[None]]) -> None:
-    """Await all, with the garbage collector out of the way; the first error is raised alone."""
+    """Await all with the garbage collector off; raise only the first error."""
     with quiet_gc():
         try:
             async with asyncio.TaskGroup() as group:
                 for task in tasks:
                     group.create_task(_awaited(task))
         except BaseExceptionGroup as several:
-            raise _first(several) from several  # one sentence is told, not a tree
+            raise _first(several) from several  # one sentence is shown, not a tree
 
 
 async def _awaited(task: Awaitable[None]) -> None:

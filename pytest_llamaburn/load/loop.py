@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 
 def loop_factory() -> Callable[[], asyncio.AbstractEventLoop] | None:
-    """Return uvloop's maker of event loops, None where there is no uvloop: asyncio's own then."""
+    """Return uvloop's factory of event loops, or None for asyncio's own if there is no uvloop."""
     try:
         import uvloop
     except ImportError:  # Windows has none
@@ -22,9 +22,9 @@ def loop_factory() -> Callable[[], asyncio.AbstractEventLoop] | None:
 
 
 def completed(loop: asyncio.AbstractEventLoop, work: Coroutine[Any, Any, Any]) -> Any:
-    """Return what a coroutine comes to. Ctrl-C cancels it; KeyboardInterrupt follows its end.
+    """Return the result of a coroutine. Ctrl-C cancels it; KeyboardInterrupt is raised after it.
 
-    Raised inside, as asyncio's runner may do, it can leave a loop that counts as running for ever.
+    Raised inside, as asyncio's runner may do, it can leave a loop that stays marked as running.
     """
     task: asyncio.Task[Any] | None = None
     cuts = 0
@@ -46,7 +46,7 @@ def completed(loop: asyncio.AbstractEventLoop, work: Coroutine[Any, Any, Any]) -
 
 @contextmanager
 def _on_sigint(handler: Callable[..., None]) -> Iterator[None]:
-    """Have a handler called on Ctrl-C, where that would raise KeyboardInterrupt."""
+    """Call a handler on Ctrl-C instead of raising KeyboardInterrupt."""
     apart = threading.current_thread() is not threading.main_thread()
     before = signal.getsignal(signal.SIGINT)
     if apart or before is not signal.default_int_handler:

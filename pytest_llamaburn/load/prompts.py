@@ -20,17 +20,17 @@ _WORDS = (
 )
 _TEXTS = 8
 _TRIES = 6
-_CLOSE = 0.01  # of the wanted length: the prefix that defeats caches varies by a token as well
-_NONCE_ALPHABET = "bcdfghjklmnpqrtvwxz"  # one token each in any tokenizer, and no number
+_CLOSE = 0.01  # of the wanted length; the fresh prefix varies by a token too
+_NONCE_ALPHABET = "bcdfghjklmnpqrtvwxz"  # one token each in any tokenizer, no digits
 _NONCE_LETTERS = 12
 
 
 async def prompts(
     isl: int | None, given: Sequence[Prompt], ask: Callable[[str], Awaitable[Trace]]
 ) -> list[Prompt]:
-    """Return prompts of `isl` tokens as the server counts them, or those given where it is None.
+    """Return prompts of `isl` tokens as the server counts them, or the given ones if it is None.
 
-    Raises ServerError where the server counts nothing, or cannot be brought to that length.
+    Raises ServerError if the server counts no tokens, or no prompt comes near that length.
     """
     if isl is None:
         return list(given)
@@ -57,7 +57,7 @@ async def _words(isl: int, ask: Callable[[str], Awaitable[Trace]]) -> int:
 
 
 def _slope(seen: dict[int, int]) -> float:
-    """Return tokens a word, from the two ends of what was seen."""
+    """Return tokens per word, from the shortest and the longest text so far."""
     low, high = min(seen), max(seen)
     return (seen[high] - seen[low]) / (high - low) if seen[high] > seen[low] else 1.0
 
@@ -65,7 +65,7 @@ def _slope(seen: dict[int, int]) -> float:
 async def _count(words: int, ask: Callable[[str], Awaitable[Trace]]) -> int:
     rng = random.Random(words)  # noqa: S311
     trace = await ask(" ".join(rng.choices(_WORDS, k=words)))
-    if not trace.usage.prompt:  # 0 is no count either
+    if not trace.usage.prompt:  # 0 is not a count
         why = trace.failure.message if trace.failure else "it sends no token counts"
         raise ServerError(f"--isl needs a server that counts tokens: {why}")
     return int(trace.usage.prompt)

@@ -1,7 +1,7 @@
 """The rows of a load: one line per finished request, on disk, so that memory stays flat for hours.
 
-They lie beside the journal as `{worker}.rows`, one JSON object a line, written as each request
-ends. Every process that sends has its own file; readers merge them raw.
+They are stored beside the journal as `{worker}.rows`, one JSON object per line, written as each
+request ends. Every sending process has its own file; readers merge the files.
 """
 
 from __future__ import annotations
@@ -9,32 +9,32 @@ from __future__ import annotations
 import gzip
 import shutil
 from array import array
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import msgspec
 
 from pytest_llamaburn import metrics
 from pytest_llamaburn.errors import ResultsError
-from pytest_llamaburn.load.records import Record
 from pytest_llamaburn.store.journal import Ledger
 from pytest_llamaburn.trace import CLIENT_FILES
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterator
     from pathlib import Path
 
     from pytest_llamaburn.trace import Trace
 
 SUFFIX = ".rows"
+TIMED_OUT = "timeout_total"  # the failure of a request that exceeded its total deadline
 
 
 class Row(msgspec.Struct, gc=False):
     """One request of a load; all `*_ns` are on the monotonic clock that processes share.
 
-    `step` is which of the load's steps it belongs to, `attempt` counts its resumptions. `values`
-    are the metrics, `gaps_ms` the times between pieces of the answer (a list as it is written, an
-    array as it is read), `error` how it failed, `burst` says that it came on top of the step's own
-    load, and `doubts` are why metrics are null that this kind of server gives otherwise.
+    `step` is the step of the load that it belongs to, `attempt` counts the run's resumptions.
+    `values` are the metrics, `gaps_ms` the times between pieces of the answer (written as a list,
+    read as an array), `error` how it failed. `burst` says that it was sent by a burst on top of the
+    step's own load. `doubts` say why metrics are null that such a server normally gives.
     """
 
     step: int
@@ -53,11 +53,38 @@ class Row(msgspec.Struct, gc=False):
     doubts: dict[str, str] | None = None
 
 
+class Request(NamedTuple):
+    """What statistics and searches need of a request: its times, and the kind of its failure.
+
+    Times are on the monotonic clock. `first_ns` and `last_token_ns` are the first and the last
+    token, None if none came; `end_ns` is the end of the stream, also of a failed request. `limited`
+    says that our own process was the bottleneck when it was sent, so that its times say nothing
+    about the server.
+    """
+
+    scheduled_ns: int
+    sent_ns: int
+    first_ns: int | None
+    end_ns: int
+    failure: str | None = None
+    limited: bool = False
+    last_token_ns: int | None = None
+
+    @property
+    def timed_out(self) -> bool:
+        """Whether the total deadline ended it, which is part of what failing means.
+
+        A shorter limit (connection, first token, next token) is a failure like any other: it does
+        not say how long the whole request would have taken.
+        """
+        return self.failure == TIMED_OUT
+
+
 class Rows:
     """The rows file of one process."""
 
     def __init__(self, folder: Path, worker: str) -> None:
-        """Open it for appending. Raises ResultsError when it cannot be."""
+        """Open it for appending. Raises ResultsError if that fails."""
         self.folder = folder
         try:
             self._ledger = Ledger(folder / f"{worker}{SUFFIX}")
@@ -65,7 +92,7 @@ class Rows:
             raise ResultsError(f"{folder} cannot be written: {err.strerror or err}") from err
 
     def write(self, row: Row) -> None:
-        """Append a row and hand it to the kernel. Raises ResultsError when the disk is full."""
+        """Append a row and hand it to the kernel. Raises ResultsError if the disk is full."""
         try:
             self._ledger.write(msgspec.json.encode(row) + b"\n")
         except OSError as err:
@@ -75,9 +102,9 @@ class Rows:
             ) from err
 
     def settle(self, folder: Path) -> None:
-        """Go on in a folder, with all rows, where that of before was removed or moved.
+        """Continue in a folder, with all rows, if the folder of before was removed or moved.
 
-        Raises ResultsError where that cannot be.
+        Raises ResultsError if that fails.
         """
         if self._ledger.here:
             return
@@ -94,21 +121,15 @@ class Rows:
 
 
 def unsent(row: Row) -> bool:
-    """Return whether it was our own process that could not send it, which fails no server."""
+    """Return whether our own process could not send it, which is no failure of the server."""
     return row.error is not None and row.error["kind"] == CLIENT_FILES
 
 
-def worsen(worst: dict[str, float], health: Mapping[str, float | None]) -> None:
-    """Keep in `worst` the worst that our side was in any step of a visit."""
-    for name, value in health.items():
-        worst[name] = max(value or 0.0, worst.get(name, 0.0))
-
-
-def record_of(row: Row) -> Record:
-    """Return what the statistics of a load need of a row."""
+def request_of(row: Row) -> Request:
+    """Return the request of a row."""
     failure = row.error["kind"] if row.error else None
     times = (row.scheduled_ns, row.sent_ns, row.first_ns, row.end_ns)
-    return Record(*times, failure, last_token_ns=row.last_ns)
+    return Request(*times, failure, last_token_ns=row.last_ns)
 
 
 def row_of(
@@ -135,28 +156,28 @@ def row_of(
 
 
 class Reader:
-    """Reads the rows of a run while they are written: each time those that are new."""
+    """Reads the rows of a run while they are written: at each call the new ones."""
 
     def __init__(self, folder: Path) -> None:
-        """Begin at the beginning."""
+        """Take the folder of the run."""
         self._folder = folder
         self._read: dict[Path, int] = {}  # bytes
 
     def new(self) -> Iterator[Row]:
-        """Yield rows, file by file; a last line that was cut is passed over."""
+        """Yield the new rows, file by file; an incomplete last line is left for the next call."""
         decode = msgspec.json.Decoder(Row).decode
         for path in sorted(self._folder.glob(f"*{SUFFIX}")):
             with path.open("rb") as file:
                 file.seek(self._read.get(path, 0))
                 for line in file:
                     if not line.endswith(b"\n"):
-                        break  # it is being written, or the process was killed while it was
+                        break  # it is being written, or its process was killed meanwhile
                     self._read[path] = self._read.get(path, 0) + len(line)
                     try:
                         row = decode(line)
                     except (msgspec.DecodeError, msgspec.ValidationError):
-                        continue  # behind a line that was cut a later try of the run went on
-                    row.gaps_ms = array("d", row.gaps_ms)  # a fifth of a list's memory
+                        continue  # it was cut by a kill, and a resumed run appended to it
+                    row.gaps_ms = array("d", row.gaps_ms)  # a fifth of the memory of a list
                     yield row
 
 
@@ -166,7 +187,7 @@ def read(folder: Path) -> Iterator[Row]:
 
 
 def export(folder: Path, target: Path) -> None:
-    """Write the rows of a run, gzipped, to `target`. Raises ResultsError where it cannot be."""
+    """Write the rows of a run, gzipped, to `target`. Raises ResultsError if that fails."""
     temporary = target.with_name(f".{target.name}.tmp")
     try:
         with gzip.open(temporary, "wb", compresslevel=6) as packed:

@@ -1,4 +1,4 @@
-"""Sends the load of one step from this process, and watches whether it keeps up."""
+"""Sends the load of a step from this process, and measures whether the process keeps up."""
 
 from __future__ import annotations
 
@@ -30,20 +30,20 @@ if TYPE_CHECKING:
     from pytest_llamaburn.trace import Trace
 
 _LAG_EVERY_S = 0.02
-_MOST_RECENT = 500  # requests whose latency is remembered: enough for a p95
+_MOST_RECENT = 500  # latencies that are kept: enough for a p95
 _NO_SERVER = ("connect_refused", "server_crash", "dns")
 _DEAD_IN_A_ROW = 20
-_SPARE_FAILURES = 4  # for each client of a step that stays, beyond what it asks for
-_BURST_LEAD_NS = 100_000_000  # before a burst its schedule is made; clients have none
-_BURST_SEED = 7919  # bursts draw other gaps than the load they come upon
+_SPARE_FAILURES = 4  # failures per client that a held-open step may see beyond its requests
+_BURST_LEAD_NS = 100_000_000  # the schedule of a burst is made this long before it begins
+_BURST_SEED = 7919  # gives bursts other gaps than the load below them
 
 
-class Place(NamedTuple):
-    """Where in a run requests belong.
+class RequestRange(NamedTuple):
+    """Which requests of a run a process sends.
 
-    `step` is the one that the visit to their level began with, `attempt` counts the run's
-    resumptions, `first` is the number of the visit's first request that is wanted now; of
-    `workers` processes `worker` sends every `workers`-th of them.
+    `step` is the step that the visit to their level began with, `attempt` counts the run's
+    resumptions, `first` is the number of the first request of the visit that is wanted now. The
+    process sends every `workers`-th of them, from number `worker` on.
     """
 
     step: int
@@ -53,13 +53,13 @@ class Place(NamedTuple):
     workers: int = 1
 
     def numbers(self, count: int) -> range:
-        """Return which of the next `count` requests this process sends."""
+        """Return the numbers, of the next `count` requests, that this process sends."""
         begin = self.first + (self.worker - self.first) % self.workers
         return range(begin, self.first + count, self.workers)
 
 
-class Turn(NamedTuple):
-    """One request, its bytes ready."""
+class PendingRequest(NamedTuple):
+    """A request whose bytes are ready to send."""
 
     number: int
     prompt_id: str
@@ -68,72 +68,73 @@ class Turn(NamedTuple):
 
 
 class Health(NamedTuple):
-    """How a process kept up during a step: the processor time it took, and its loop's lag."""
+    """How a process kept up during a step: its processor time and the lags of its event loop."""
 
     cpu_s: float
     wall_s: float
-    loop_lag_ms: Sequence[float]
+    loop_lag_ms: list[float]
 
 
 class _Visit:
-    """A load that goes on until it is left: which requests are wanted of it, which have ended."""
+    """A load that goes on until it is left: which of its requests are wanted, which have ended."""
 
-    def __init__(self, place: Place) -> None:
-        self.place = place
+    def __init__(self, wanted: RequestRange) -> None:
+        self.wanted = wanted
         self.task: asyncio.Task[None] | None = None
-        self.stays = False
-        self.next = place.worker  # the number of the next request to send
-        self.end: int | None = None  # the number before which requests are wanted; None: by time
-        self.spare_failures = 0  # that it may still see behind that number
-        self.over = False  # its clients leave, or have left
+        self.hold_open = False
+        self.next = wanted.worker  # the number of the next request to send
+        self.end: int | None = None  # requests below this number are wanted; None: it ends by time
+        self.spare_failures = 0  # failures it may still see beyond that number
+        self.over = False  # its clients are leaving, or have left
         self.done: set[int] = set()
         self.missing: set[int] = set()
         self.complete = asyncio.Event()
 
     def take(self) -> int:
         """Return the number of the next request."""
-        number, self.next = self.next, self.next + self.place.workers
+        number, self.next = self.next, self.next + self.wanted.workers
         return number
 
     @property
     def goes_on(self) -> bool:
-        """Whether its clients send more.
+        """Whether its clients send more requests.
 
-        Those of a visit that stays do until it is left, however long its next step is planned. A
-        server that fails what nobody asked for is soon left alone: it might refuse without end.
+        If the visit is held open they do until it is left, however long planning the next step
+        takes. They stop early if the server fails requests beyond the wanted ones: it might refuse
+        them without end.
         """
         if self.end is None or self.next < self.end:
             return True
-        return self.stays and self.spare_failures > 0
+        return self.hold_open and self.spare_failures > 0
 
     def want(self, numbers: range, spare_failures: int) -> None:
-        """Ask for these requests; `complete` is set when all have ended."""
+        """Want these requests; `complete` is set when all have ended."""
         self.end, self.spare_failures = numbers.stop, spare_failures
         self.missing = {*numbers} - self.done
         self.complete.clear()
-        self._tell()
+        self._check()
 
     def note(self, number: int, *, failed: bool) -> None:
-        """Take note that a request has ended."""
-        if self.stays:  # else nothing is asked of it later, and a load of hours would fill memory
+        """Record that a request has ended."""
+        if self.hold_open:  # no later step asks for others; over hours they would fill the memory
             self.done.add(number)
         if failed and self.end is not None and number >= self.end:
             self.spare_failures -= 1
         self.missing.discard(number)
-        self._tell()
+        self._check()
 
-    def _tell(self) -> None:
+    def _check(self) -> None:
         if not self.missing:
             self.complete.set()
 
 
 class Sender:
-    """One process's way of sending a run's prompts to a model."""
+    """Sends a run's prompts to a model from one process."""
 
     def __init__(
         self, backend: Backend, model: Model, prompts: Sequence[Prompt], rows: Rows
     ) -> None:
-        """Take what to send to whom, and where finished requests are written."""
+        """Take the server, the model, the prompts, and where finished requests are written."""
         self._backend, self._model, self._rows = backend, model, rows
         self._settings: Any = backend.settings
         self._prompts = itertools.cycle(prompts)
@@ -144,7 +145,7 @@ class Sender:
 
     @property
     def gone(self) -> bool:
-        """Whether so many requests in a row found no server that there is none."""
+        """Whether so many requests in a row found no server that it must be gone."""
         return self._dead >= _DEAD_IN_A_ROW
 
     @property
@@ -153,65 +154,65 @@ class Sender:
         since_ns = perf_counter_ns() - RECENT_S * 1e9
         return [latency_ms for end_ns, latency_ms in self._ended if end_ns >= since_ns]
 
-    async def send(self, step: Step, place: Place, start_ns: int) -> Health:
-        """Send a step's load from `start_ns` on, until all that it asked for has ended.
+    async def send(self, step: Step, wanted: RequestRange, start_ns: int) -> Health:
+        """Send a step's load from `start_ns` on, until all its requests have ended.
 
-        A step that stays leaves its clients at work, for the next one to go on with or `leave`.
+        A step that is held open leaves its clients at work until `leave`, or for the next step.
         """
         lags = array("d")
         watch = asyncio.create_task(_watch(lags))
         cpu, wall = process_time(), perf_counter()
         try:
             visit = self._visit
-            if place.first == 0 or visit is None:
+            if wanted.first == 0 or visit is None:
                 await self.leave()
-                visit = self._visit = await self._arrive(place, start_ns)
-            await self._ask(visit, step, place, start_ns)
+                visit = self._visit = await self._arrive(wanted, start_ns)
+            await self._ask(visit, step, wanted, start_ns)
             await self._await_wanted(visit)
         finally:
             watch.cancel()
-        return Health(process_time() - cpu, perf_counter() - wall, lags)
+        return Health(process_time() - cpu, perf_counter() - wall, lags.tolist())
 
     async def leave(self) -> None:
         """Let the load end, and wait for what is in flight."""
         visit, self._visit = self._visit, None
         if visit is not None and visit.task is not None:
-            visit.stays, visit.end = False, 0
+            visit.hold_open, visit.end = False, 0
             await visit.task
 
     async def close(self) -> None:
-        """Drop what is in flight; the rows stay open, so that they can still be moved."""
+        """Drop what is in flight; the rows file stays open, so that it can still be moved."""
         if self._visit is not None and self._visit.task is not None:
             self._visit.task.cancel()
             await asyncio.wait({self._visit.task})
 
-    async def _arrive(self, place: Place, start_ns: int) -> _Visit:
-        seed = f"{self._settings.seed}/{place}"
+    async def _arrive(self, wanted: RequestRange, start_ns: int) -> _Visit:
+        seed = f"{self._settings.seed}/{wanted}"
         self._pauses = random.Random(f"{seed}/pauses")  # noqa: S311 - not a secret
-        # The run is in it: a server may still have the prompts of the last one in its cache.
+        # The run is part of the seed: the server may still cache the prompts of the last run.
         fresh = random.Random(f"{seed}/{self._rows.folder.name}")  # noqa: S311
         self._fresh = fresh if self._settings.cache == "bust" else None
         self.counts.clear()
         self._ended.clear()
         await until(start_ns)
-        return _Visit(place)
+        return _Visit(wanted)
 
-    async def _ask(self, visit: _Visit, step: Step, place: Place, start_ns: int) -> None:
-        """Have a visit send a step's requests, all of its clients at work."""
+    async def _ask(self, visit: _Visit, step: Step, wanted: RequestRange, start_ns: int) -> None:
+        """Have a visit send a step's requests with all its clients."""
         if visit.over and visit.task is not None:
-            await visit.task  # who has left comes back together with the others
-        visit.stays = step.stays
+            await visit.task  # clients that have left return together with the others
+        visit.hold_open = step.hold_open
         if step.requests is not None:
-            numbers = place.numbers(step.requests)
+            numbers = wanted.numbers(step.requests)
             visit.want(numbers, _SPARE_FAILURES * int(step.level))
         if visit.task is None or visit.task.done():
             visit.over = False
             visit.task = asyncio.create_task(self._loops(step, visit, start_ns))
 
     async def _await_wanted(self, visit: _Visit) -> None:
-        """Wait for what is wanted of a visit that stays, else for all of it."""
+        """Wait for the wanted requests of a visit that is held open, else for all of them."""
         assert visit.task is not None  # noqa: S101 - `_ask` began it
-        if visit.stays:
+        if visit.hold_open:
             complete = asyncio.create_task(visit.complete.wait())
             try:
                 await asyncio.wait({complete, visit.task}, return_when=asyncio.FIRST_COMPLETED)
@@ -223,7 +224,7 @@ class Sender:
         await visit.task
 
     async def _loops(self, step: Step, visit: _Visit, start_ns: int) -> None:
-        """Send a step's own load and the bursts upon it."""
+        """Send a step's own load and its bursts."""
         try:
             async with asyncio.TaskGroup() as group:
                 group.create_task(self._loop(step, visit, start_ns))
@@ -233,16 +234,16 @@ class Sender:
             raise several.exceptions[0] from several
 
     async def _loop(self, step: Step, visit: _Visit, start_ns: int, *, burst: bool = False) -> None:
-        tell = self._teller(visit, burst=burst)
+        note = self._noting(visit, burst=burst)
         if step.unit == CLIENTS:
-            place = visit.place
-            clients = len(range(place.worker, int(step.level), place.workers))
-            turns = self._turns(step, visit, start_ns)
+            wanted = visit.wanted
+            clients = len(range(wanted.worker, int(step.level), wanted.workers))
+            requests = self._requests(step, visit, start_ns)
             pause = self._pause if self._settings.think_time else None
-            await closed_loop(turns, clients, self._backend.wire, self._send, tell, pause)
+            await closed_loop(requests, clients, self._backend.wire, self._send, note, pause)
         else:
             arriving = self._arrivals(step, visit, start_ns, burst=burst)
-            await open_loop(arriving, self._backend.wire, self._send, tell)
+            await open_loop(arriving, self._backend.wire, self._send, note)
 
     async def _burst(self, burst: Burst, visit: _Visit, start_ns: int) -> None:
         begin_ns = burst.begin_ns(start_ns)
@@ -250,66 +251,66 @@ class Sender:
         step = Step(burst.level, burst.unit, seconds=burst.seconds)
         await self._loop(step, visit, begin_ns, burst=True)
 
-    def _turns(self, step: Step, visit: _Visit, start_ns: int) -> Iterator[Turn]:
+    def _requests(self, step: Step, visit: _Visit, start_ns: int) -> Iterator[PendingRequest]:
         """Yield a closed loop's requests as its clients ask for them."""
         end_ns = start_ns + int(step.seconds * 1e9) if step.seconds is not None else None
         while not self.gone and visit.goes_on:
             now = perf_counter_ns()
             if end_ns is not None and now >= end_ns:
                 break
-            yield self._turn(visit.take(), now)
+            yield self._pending(visit.take(), now)
         visit.over = True
 
     def _arrivals(
         self, step: Step, visit: _Visit, start_ns: int, *, burst: bool
-    ) -> Iterator[tuple[int, Turn]]:
-        """Yield an open loop's requests with the times that they are due at."""
-        place = visit.place
-        seed = self._settings.seed + place.step + (_BURST_SEED if burst else 0)
+    ) -> Iterator[tuple[int, PendingRequest]]:
+        """Yield an open loop's requests, each with the time at which it is due."""
+        wanted = visit.wanted
+        seed = self._settings.seed + wanted.step + (_BURST_SEED if burst else 0)
         pattern = self._settings.arrival or "poisson"
         limit: dict[str, Any] = {"seconds": step.seconds, "count": step.requests}
         times = arrivals.schedule(pattern, step.level, **limit, seed=seed)
-        for offset in arrivals.share(times, place.worker, place.workers):
+        for offset in arrivals.share(times, wanted.worker, wanted.workers):
             if self.gone:
                 return
             due_ns = start_ns + int(offset * 1e9)
-            yield due_ns, self._turn(visit.take(), due_ns)
+            yield due_ns, self._pending(visit.take(), due_ns)
 
-    def _turn(self, number: int, due_ns: int) -> Turn:
+    def _pending(self, number: int, due_ns: int) -> PendingRequest:
         prompt = next(self._prompts)
         messages = conversation(prompt.text, self._fresh)
         payload = self._backend.payload(self._model, messages)
-        return Turn(number, prompt.id, due_ns, payload)
+        return PendingRequest(number, prompt.id, due_ns, payload)
 
-    async def _send(self, wire: Wire, turn: Turn) -> Trace:
+    async def _send(self, wire: Wire, request: PendingRequest) -> Trace:
         self.counts["in_flight"] += 1
         try:
-            return answered(await self._backend.stream(wire, turn.payload))
+            return answered(await self._backend.stream(wire, request.payload))
         finally:
             self.counts["in_flight"] -= 1
 
-    def _teller(self, visit: _Visit, *, burst: bool) -> Callable[[Turn, Trace], None]:
-        def tell(turn: Turn, trace: Trace) -> None:
+    def _noting(self, visit: _Visit, *, burst: bool) -> Callable[[PendingRequest, Trace], None]:
+        def note(request: PendingRequest, trace: Trace) -> None:
             dead = trace.failure is not None and trace.failure.kind in _NO_SERVER
             self._dead = self._dead + 1 if dead else 0
-            where = (visit.place.step, visit.place.attempt, turn.number)
-            self._rows.write(row_of(where, turn.prompt_id, turn.due_ns, trace, burst=burst))
+            where = (visit.wanted.step, visit.wanted.attempt, request.number)
+            self._rows.write(row_of(where, request.prompt_id, request.due_ns, trace, burst=burst))
             self.counts["failed" if trace.failure else "done"] += 1
             if trace.failure is None:
                 self._ended.append((trace.end_ns, round((trace.end_ns - trace.sent_ns) / 1e6, 2)))
             self.counts["tokens"] += int(trace.usage.completion or 0)
-            visit.note(turn.number, failed=trace.failure is not None)
+            visit.note(request.number, failed=trace.failure is not None)
 
-        return tell
+        return note
 
     async def _pause(self, first: bool) -> None:
-        """Think; before its first request a client is somewhere in the middle of that."""
+        """Pause between two requests; at first a client is somewhere in the middle of a pause."""
         shortest, longest = think_seconds(self._settings.think_time)
         await asyncio.sleep(self._pauses.uniform(0.0 if first else shortest, longest))
 
 
 async def _watch(lags: array[float]) -> None:
-    """Note by how much each short sleep came back late, in ms."""
+    """Record how late each short sleep ended, in ms."""
     while True:
         began = perf_counter()
         await asyncio.sleep(_LAG_EVERY_S)

@@ -1,4 +1,4 @@
-"""How a load goes right now: what its last few seconds came to."""
+"""The live status of a load, from its last few seconds."""
 
 from __future__ import annotations
 
@@ -18,11 +18,14 @@ RECENT_S = 5.0
 
 
 class LoadStatus:
-    """What is told of one step while it runs."""
+    """The live status of one step."""
 
-    def __init__(self, step: Step, now_s: float, counts: Counter[str]) -> None:
+    def __init__(
+        self, step: Step, now_s: float, counts: Counter[str], stage: str = "sending"
+    ) -> None:
         """Take the step and what was counted before it: a visit may go on from another."""
         self._step, self._before, self._began_s = step, Counter(counts), now_s
+        self._stage = stage
         self._seen = deque([(now_s, self._before)])
 
     def now(self, now_s: float, counts: Counter[str], latencies_ms: Sequence[float]) -> Event:
@@ -37,7 +40,7 @@ class LoadStatus:
         rate, tokens = ((counts[n] - then[n]) / (now_s - since_s) for n in ("done", "tokens"))
         done, failed = (counts[n] - self._before[n] for n in ("done", "failed"))
         return Event(
-            stage="sending",
+            stage=self._stage,
             done=done + failed,
             planned=self._step.requests,
             failed=failed,
@@ -53,7 +56,7 @@ class LoadStatus:
         )
 
     def _left_s(self, now_s: float, ended: int, rate: float) -> float | None:
-        """Return how long the step still takes; None if that cannot be told yet."""
+        """Return how long the step still takes; None if that is not known yet."""
         if self._step.requests is None:
             seconds = self._step.seconds
             return None if seconds is None else max(0.0, self._began_s + seconds - now_s)

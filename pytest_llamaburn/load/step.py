@@ -1,15 +1,18 @@
-"""One step of a load: what a mode asks for next, and what a request of it is."""
+"""One step of a load: what a stress mode or a search sends next."""
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple, Self
+from typing import TYPE_CHECKING, Any, NamedTuple, Self
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
 
 CLIENTS, RATE = "clients", "requests/s"
-SERVER_GONE = "the server is gone"  # why a run stopped that has not taken all its steps
+SERVER_GONE = "the server is gone"  # why a run stopped before its last step
 
 
 class Burst(NamedTuple):
-    """A second load on top of a step's own: from `start_s` on, for `seconds`."""
+    """A second load on top of a step's own: it begins at `start_s` and lasts `seconds`."""
 
     start_s: float
     seconds: float
@@ -17,30 +20,53 @@ class Burst(NamedTuple):
     unit: str
 
     def begin_ns(self, started_ns: int) -> int:
-        """Return when it begins, on the clock on which its step began then."""
+        """Return when it begins, on the clock of `started_ns`, when its step began."""
         return started_ns + int(self.start_s * 1e9)
 
 
-class Step(NamedTuple):
-    """A load: `level` clients in a closed loop, or so many requests a second by a schedule.
+class StepHealth(NamedTuple):
+    """How our own process kept up during a step; None for what was not measured."""
 
-    It ends after `requests` or, where that is None, when `seconds` are over; what was sent by then
-    is waited for. `fresh` wants an idle server first; without it the step goes on at the level of
-    the one before, if that `stays`: clients of such a step work on until they are left. `tells` has
-    the mode told all requests, which would fill the memory after a long step.
+    cpu_share: float | None = None
+    loop_lag_p50_ms: float | None = None
+    loop_lag_p99_ms: float | None = None
+
+    def worst(self, other: StepHealth) -> StepHealth:
+        """Return the worse of both, figure by figure; a timer that fired early has no lag."""
+        pairs = zip(self, other, strict=True)
+        known = ([value for value in pair if value is not None] for pair in pairs)
+        return StepHealth(*(max(0.0, *values) if values else None for values in known))
+
+
+class Probe(NamedTuple):
+    """What a search sends next: `requests` at a level, on an idle server if `from_idle`."""
+
+    level: float
+    requests: int
+    from_idle: bool
+
+
+class Step(NamedTuple):
+    """A load: `level` clients in a closed loop, or `level` requests per second by a schedule.
+
+    It ends after `requests` or, if that is None, after `seconds`; requests in flight are then
+    awaited. A step `from_idle` waits for an idle server first; another goes on with the load of the
+    step before, if that step was to `hold_open`: its clients then send requests until they are told
+    to leave. `keep_records` gives all its requests to the mode; after a long step they would fill
+    the memory.
     """
 
     level: float
     unit: str = CLIENTS
     requests: int | None = None
     seconds: float | None = None
-    fresh: bool = True
+    from_idle: bool = True
     bursts: tuple[Burst, ...] = ()
-    stays: bool = False
-    tells: bool = True
+    hold_open: bool = False
+    keep_records: bool = True
 
     @classmethod
-    def restored(cls, fields: list[Any] | dict[str, Any]) -> Self:
-        """Return a step from what JSON made of it, a list or an object."""
-        step = cls(**fields) if isinstance(fields, dict) else cls(*fields)
+    def restored(cls, fields: Mapping[str, Any]) -> Self:
+        """Return a step from its JSON."""
+        step = cls(**fields)
         return step._replace(bursts=tuple(Burst(*burst) for burst in step.bursts))

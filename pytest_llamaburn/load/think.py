@@ -7,7 +7,7 @@ from pytest_llamaburn.settings import MOST_S, seconds
 
 
 def think_seconds(text: str) -> tuple[float, float]:
-    """Return the shortest and longest pause that a text such as 2s or 1s-3s means.
+    """Return the shortest and longest pause in seconds of a text such as 2s or 1s-3s.
 
     Raises SettingsError for anything else.
     """
@@ -22,5 +22,5 @@ def think_seconds(text: str) -> tuple[float, float]:
 
 
 def mean_think_ns(text: str | None) -> float:
-    """Return the mean pause of clients in ns; raises SettingsError for what is none."""
+    """Return the mean pause of clients in ns; raises SettingsError for an invalid text."""
     return sum(think_seconds(text)) / 2 * 1e9 if text else 0.0

@@ -1,7 +1,7 @@
 """One measurement at a time on a machine: the lock, and who holds it.
 
-The holder writes its name beside the lock, so that those who wait can tell for what. What ended
-with its process (the lock is the kernel's) is not waited for.
+The holder writes its name beside the lock, so that others can say what they wait for. The kernel
+releases the lock when its process ends.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ _LONGEST = 80  # characters of another process's words
 
 
 class Holder(NamedTuple):
-    """Who measures: the process, its run and model where they are known, and since when."""
+    """Who measures: the process, its run and model if known, and since when."""
 
     pid: int
     since: str
@@ -34,9 +34,9 @@ class Holder(NamedTuple):
 
 @contextmanager
 def alone(holder: Holder, tell: Callable[[str], object]) -> Iterator[None]:
-    """Hold the machine-wide lock; `tell` is told for whom it waits, where it has to.
+    """Hold the machine-wide lock; if it has to wait, `tell` gets a sentence that says for what.
 
-    Raises SettingsError where the lock file cannot be used.
+    Raises SettingsError if the lock file cannot be used.
     """
     from filelock import FileLock, Timeout
 
@@ -61,7 +61,7 @@ def alone(holder: Holder, tell: Callable[[str], object]) -> Iterator[None]:
 
 
 def waiting() -> str:
-    """Return the sentence for those who wait: which process measures, what, and since when."""
+    """Return a sentence for those who wait: which process measures, what, and since when."""
     words = "waiting: another LlamaBurn measurement runs on this machine"
     try:
         found = Holder(**json.loads(_place(".json").read_text(encoding="utf-8")))
@@ -75,7 +75,7 @@ def waiting() -> str:
 
 
 def _command(pid: int) -> str:
-    """Return the command line of a process; raises LookupError where there is none."""
+    """Return the command line of a process; raises LookupError if it cannot be read."""
     import psutil
 
     try:
@@ -85,7 +85,7 @@ def _command(pid: int) -> str:
 
 
 def _sign(holder: Holder) -> None:
-    """Write who holds the lock, atomically; a file of another user's stays as it is."""
+    """Write who holds the lock, atomically; the file of another user is left alone."""
     with suppress(OSError):
         number, name = tempfile.mkstemp(prefix=f"{_NAME}-", dir=tempfile.gettempdir())
         with os.fdopen(number, "w", encoding="utf-8") as file:
@@ -102,6 +102,6 @@ def _place(suffix: str) -> Path:
 
 
 def _plain(text: Any, most: int) -> str:
-    """Return a text of another process's as one line without what commands a terminal."""
+    """Return a text of another process as one line without control characters."""
     shown = "".join(c if c.isprintable() else " " for c in str(text))
     return shown if len(shown) <= most else f"{shown[: most - 1]}…"

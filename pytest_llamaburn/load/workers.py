@@ -1,23 +1,23 @@
-"""Several processes that send one load together, for loads that one process cannot send truly.
+"""Several processes that send one load together, for a load that one process cannot send on time.
 
 Each worker takes its share of the clients, or every k-th request of the one schedule, and writes
-its own rows; nothing but those raw rows is ever merged. A worker is started by
-`python -m pytest_llamaburn.load.workers`. It reads its tasks as lines of JSON and ends when its
-standard input closes.
+its own rows; only those raw rows are ever merged. A worker is started by
+`python -m pytest_llamaburn.load.workers`. It reads its tasks as lines of JSON, answers with lines
+of JSON, and ends when its standard input closes.
 """
 
 from __future__ import annotations
 
 import asyncio
-import json
 import os
 import signal
 import sys
 from collections import Counter
-from dataclasses import asdict
 from pathlib import Path
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
+
+import msgspec
 
 from pytest_llamaburn import registry
 from pytest_llamaburn.backends._base import Model
@@ -26,7 +26,7 @@ from pytest_llamaburn.datasets import Prompt
 from pytest_llamaburn.errors import LlamaBurnError
 from pytest_llamaburn.load.loop import loop_factory
 from pytest_llamaburn.load.rows import Rows
-from pytest_llamaburn.load.sender import Health, Place, Sender
+from pytest_llamaburn.load.sender import Health, RequestRange, Sender
 from pytest_llamaburn.load.step import CLIENTS, Step
 
 if TYPE_CHECKING:
@@ -34,45 +34,68 @@ if TYPE_CHECKING:
 
     from pytest_llamaburn.backends._base import Backend
 
-_TELL_S = 0.5
-_LONGEST_LINE = 1 << 26  # bytes: a minute of a loop's lags alone is more than asyncio takes
+_REPORT_EVERY_S = 0.5
+_LONGEST_LINE = 1 << 26  # bytes; the lags of a minute exceed the default limit of asyncio
 
 
-class Crew:
+class Setup(msgspec.Struct):
+    """What a worker is told first: what to send to whom, and where its rows go."""
+
+    connection: dict[str, str]
+    settings: dict[str, Any]
+    model: Model
+    prompts: list[Prompt]
+    folder: str
+    worker: str
+
+
+class Task(msgspec.Struct):
+    """A step for a worker to send its share of; without a step it lets the load end."""
+
+    step: Step | None = None
+    wanted: RequestRange = RequestRange(0)
+    start_ns: int = 0
+    deadlines: Deadlines = Deadlines()
+
+
+class Report(msgspec.Struct):
+    """How a worker is getting on; `health` ends a step, `error` ends the run."""
+
+    counts: dict[str, int] = {}
+    recent_ms: list[float] = []
+    gone: bool = False
+    health: Health | None = None
+    error: str | None = None
+
+
+class Workers:
     """The workers, seen from the process that leads them; sends as a Sender does."""
 
     def __init__(self, backend: Backend, model: Model, prompts: Sequence[Prompt]) -> None:
         """Take what to send to; the workers start in `start`."""
         self._backend, self._model, self._prompts = backend, model, prompts
         self._workers: list[asyncio.subprocess.Process] = []
-        self._told: dict[int, Counter[str]] = {}
-        self._recent: dict[int, list[float]] = {}
+        self._reports: dict[int, Report] = {}  # the last of each worker
         self._gone = self._sending = False
 
     @property
     def gone(self) -> bool:
-        """Whether the workers found no server any more."""
+        """Whether the workers no longer reach the server."""
         return self._gone
 
     @property
     def counts(self) -> Counter[str]:
         """What all workers did in the current step: in_flight, done, failed, tokens."""
-        return sum(self._told.values(), Counter[str]())
+        return sum((Counter(one.counts) for one in self._reports.values()), Counter[str]())
 
     @property
     def recent_ms(self) -> list[float]:
         """The latencies of requests that succeeded in the last few seconds."""
-        return [latency_ms for told in self._recent.values() for latency_ms in told]
+        return [latency_ms for one in self._reports.values() for latency_ms in one.recent_ms]
 
     async def start(self, count: int, folder: Path, worker: str) -> None:
         """Start so many workers; their rows go into `folder`."""
-        told = {
-            **self._backend.twin(),
-            "settings": self._backend.settings.model_dump(mode="json"),  # type: ignore[attr-defined]
-            "model": asdict(self._model),
-            "prompts": self._prompts,
-            "folder": str(folder),
-        }
+        settings: dict[str, Any] = self._backend.settings.model_dump(mode="json")  # type: ignore[attr-defined]
         for number in range(count):
             process = await asyncio.create_subprocess_exec(
                 *(sys.executable, "-m", __spec__.name),
@@ -81,16 +104,24 @@ class Crew:
                 limit=_LONGEST_LINE,
             )
             self._workers.append(process)
-            await _tell(process, {**told, "worker": f"{worker}-{number}"})
+            setup = Setup(
+                connection=self._backend.connection_info(),
+                settings=settings,
+                model=self._model,
+                prompts=[*self._prompts],
+                folder=str(folder),
+                worker=f"{worker}-{number}",
+            )
+            await _write(process, setup)
 
-    async def send(self, step: Step, place: Place, start_ns: int) -> Health:
+    async def send(self, step: Step, wanted: RequestRange, start_ns: int) -> Health:
         """Send a step's load, each worker its share; return the health of the worst of them."""
-        self._told, self._recent, self._sending = {}, {}, True
+        self._reports, self._sending = {}, True
         count = len(self._workers)
         if step.unit == CLIENTS:
             count = min(count, int(step.level))  # a worker without a client has nothing to send
-        shared = [place._replace(worker=n, workers=count) for n in range(count)]
-        found = await asyncio.gather(*(self._share(step, mine, start_ns) for mine in shared))
+        shares = [wanted._replace(worker=n, workers=count) for n in range(count)]
+        found = await asyncio.gather(*(self._share(step, mine, start_ns) for mine in shares))
         self._sending = False
         lags = [lag for health in found for lag in health.loop_lag_ms]
         longest = max(health.wall_s for health in found)
@@ -99,11 +130,11 @@ class Crew:
     async def leave(self) -> None:
         """Let the load end, and wait for what is in flight."""
         for process in self._workers:
-            await _tell(process, {"leave": True})
-            await _answer(process)
+            await _write(process, Task())
+            await _read(process)
 
     async def close(self) -> None:
-        """Have the workers leave, in the middle of a step if need be: rows are on disk at once."""
+        """End the workers, also in the middle of a step: their rows are already written."""
         for process in self._workers:
             if self._sending and process.returncode is None:
                 process.terminate()
@@ -111,102 +142,95 @@ class Crew:
                 process.stdin.close()
             await process.wait()
 
-    async def _share(self, step: Step, place: Place, start_ns: int) -> Health:
-        process, limits = self._workers[place.worker], self._backend.deadlines
-        await _tell(process, {"step": step, "place": place, "start": start_ns, "limits": limits})
-        said: dict[str, Any] = {}
-        while "health" not in said:
-            said = await _answer(process)
-            self._told[place.worker] = Counter(said["counts"])
-            self._recent[place.worker] = said["recent_ms"]
-        self._gone |= said["gone"]
-        return Health(*said["health"])
+    async def _share(self, step: Step, wanted: RequestRange, start_ns: int) -> Health:
+        process = self._workers[wanted.worker]
+        await _write(process, Task(step, wanted, start_ns, self._backend.deadlines))
+        while True:
+            report = self._reports[wanted.worker] = await _read(process)
+            if report.health is not None:
+                self._gone |= report.gone
+                return report.health
 
 
-async def _tell(process: asyncio.subprocess.Process, words: dict[str, Any]) -> None:
+async def _write(process: asyncio.subprocess.Process, message: Setup | Task) -> None:
     assert process.stdin is not None  # noqa: S101 - it is a pipe
-    process.stdin.write(json.dumps(words).encode() + b"\n")
+    process.stdin.write(msgspec.json.encode(message) + b"\n")
     await process.stdin.drain()
 
 
-async def _answer(process: asyncio.subprocess.Process) -> dict[str, Any]:
-    """Return what a worker says next; raises LlamaBurnError for its errors and its end."""
+async def _read(process: asyncio.subprocess.Process) -> Report:
+    """Return a worker's next report; raises LlamaBurnError for its error or its end."""
     assert process.stdout is not None  # noqa: S101 - it is a pipe
     line = await process.stdout.readline()
     if not line:
         raise LlamaBurnError(f"a sending process ended with {await process.wait()}")
-    said: dict[str, Any] = json.loads(line)
-    if "error" in said:
-        raise LlamaBurnError(said["error"])
-    return said
+    report = msgspec.json.decode(line, type=Report)
+    if report.error is not None:
+        raise LlamaBurnError(report.error)
+    return report
 
 
 class _Worker:
     """One worker, in its own process."""
 
-    def __init__(self, told: dict[str, Any]) -> None:
+    def __init__(self, setup: Setup) -> None:
         self._leader = os.getppid()
-        asked: Any = SimpleNamespace(**told["settings"])  # the process that leads us checked them
-        self._backend: Backend = registry.load("backends", told["backend"]).Backend(asked)
-        self._backend.become(told)
-        prompts = [Prompt(*prompt) for prompt in told["prompts"]]
-        self._folder = Path(told["folder"])
-        self._rows = Rows(self._folder, told["worker"])
-        self._sender = Sender(self._backend, Model(**told["model"]), prompts, self._rows)
+        asked: Any = SimpleNamespace(**setup.settings)  # the process that leads us checked them
+        module = registry.load("backends", setup.connection["backend"])
+        self._backend: Backend = module.Backend(asked)
+        self._backend.connect_to(setup.connection)
+        self._folder = Path(setup.folder)
+        self._rows = Rows(self._folder, setup.worker)
+        self._sender = Sender(self._backend, setup.model, setup.prompts, self._rows)
 
-    async def take(self, told: dict[str, Any]) -> None:
-        """Send this worker's share of a step, telling how it goes, or let the load end."""
-        if "leave" in told:
+    async def take(self, task: Task) -> None:
+        """Send this worker's share of a step, reporting meanwhile, or let the load end."""
+        if task.step is None:
             await self._sender.leave()
-            _say(left=True)
+            _report(Report())
             return
-        self._backend.deadlines = Deadlines(*told["limits"])
-        step = Step.restored(told["step"])
-        telling = asyncio.create_task(self._tell())
+        self._backend.deadlines = task.deadlines
+        reporting = asyncio.create_task(self._keep_reporting())
         try:
-            health = await self._sender.send(step, Place(*told["place"]), told["start"])
+            health = await self._sender.send(task.step, task.wanted, task.start_ns)
         finally:
-            telling.cancel()
+            reporting.cancel()
         self._rows.settle(self._folder)
-        self._say(health=_plain(health), gone=self._sender.gone)
+        _report(self._now(health))
 
-    async def _tell(self) -> None:
+    async def _keep_reporting(self) -> None:
         while True:
-            await asyncio.sleep(_TELL_S)
-            if os.getppid() != self._leader:
-                os.kill(
-                    os.getpid(), signal.SIGTERM
-                )  # who leads us is gone; what we wrote is with the kernel
+            await asyncio.sleep(_REPORT_EVERY_S)
+            if os.getppid() != self._leader:  # it is gone; our rows are with the kernel
+                os.kill(os.getpid(), signal.SIGTERM)
             self._rows.settle(self._folder)
-            self._say()
+            _report(self._now())
 
-    def _say(self, **words: Any) -> None:
-        _say(counts=self._sender.counts, recent_ms=self._sender.recent_ms, **words)
+    def _now(self, health: Health | None = None) -> Report:
+        sender = self._sender
+        return Report(sender.counts, sender.recent_ms, sender.gone, health)
 
 
-def _say(**words: Any) -> None:
-    sys.stdout.write(json.dumps(words) + "\n")
+def _report(report: Report) -> None:
+    sys.stdout.write(msgspec.json.encode(report).decode() + "\n")
     sys.stdout.flush()
-
-
-def _plain(health: Health) -> list[Any]:
-    return [*health[:2], list(health.loop_lag_ms)]
 
 
 async def _work() -> None:
     loop = asyncio.get_running_loop()
     reader = asyncio.StreamReader(limit=_LONGEST_LINE)
     await loop.connect_read_pipe(lambda: asyncio.StreamReaderProtocol(reader), sys.stdin)
-    worker = _Worker(json.loads(await reader.readline()))
+    worker = _Worker(msgspec.json.decode(await reader.readline(), type=Setup))
+    decode = msgspec.json.Decoder(Task).decode
     while line := await reader.readline():
         try:
-            await worker.take(json.loads(line))
+            await worker.take(decode(line))
         except LlamaBurnError as err:
-            _say(error=str(err))
+            _report(Report(error=str(err)))
 
 
 def main() -> None:
-    """Work until standard input closes; a terminal's signals are for the process that leads us."""
+    """Work until standard input closes; the leading process handles a terminal's signals."""
     for name in ("SIGINT", "SIGHUP", "SIGQUIT"):
         if hasattr(signal, name):
             signal.signal(getattr(signal, name), signal.SIG_IGN)

@@ -29,7 +29,8 @@ def render(paths: Sequence[Path]) -> str:
 def _lines(document: dict[str, Any]) -> Iterator[str]:
     if document["schema"] == "llamaburn/comparison":
         for change in document["results"]["changes"]:
-            yield _unit(comparable.Column(change["metric"], change["statistic"]))
+            statistic = "" if change["statistic"] == "mean" else f".{change['statistic']}"
+            yield _unit(change["metric"] + statistic, change["better"])
         for file in document["results"]["files"]:
             yield f"file: {file['label']}"
             yield from _runs(file["runs"])
@@ -37,14 +38,14 @@ def _lines(document: dict[str, Any]) -> Iterator[str]:
     if document["schema"] != "llamaburn/benchmark":
         kind = document["schema"].removeprefix(results.PREFIX)
         raise ResultsError(f"--output: benchstat compares speeds, and this is of kind {kind}")
-    yield from map(_unit, comparable.ALONE)
+    for name in comparable.ALONE:
+        yield _unit(name, comparable.Comparison.measures[name].better)
     yield f"model: {' '.join(document['model']['id'].split())}"
     yield from _runs(comparable.runs(document))
 
 
-def _unit(column: comparable.Column) -> str:
-    better = "" if column.better == "none" else f" better={column.better}"
-    return f"Unit {column.name}{better}"
+def _unit(name: str, better: str) -> str:
+    return f"Unit {name}" if better == "none" else f"Unit {name} better={better}"
 
 
 def _runs(runs: Sequence[dict[str, Any]]) -> Iterator[str]:

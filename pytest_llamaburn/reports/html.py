@@ -34,13 +34,14 @@ _HEAD = """<!doctype html>
 @media (prefers-color-scheme: dark) { :root { --page: #14171c; --ink: #e4e8ee; --faint: #3a424d;
   --mark: #6cb0ff; --good: #4cc26b; --bad: #ff8a5c; --band: #222831; } }
 body { background: var(--page); color: var(--ink); font: 15px/1.5 system-ui, sans-serif;
-  max-width: 70rem; margin: 2rem auto; padding: 0 1rem; }
+  max-width: 90rem; margin: 2rem auto; padding: 0 1rem; }
 h1 { font-size: 1.3rem; overflow-wrap: anywhere; }
-ul { padding-left: 1.2rem; overflow-wrap: anywhere; }
+ul { padding-left: 1.2rem; overflow-wrap: anywhere; max-width: 70rem; }
 div { overflow-x: auto; }
 table { border-collapse: collapse; font-variant-numeric: tabular-nums; }
-th, td { padding: .2rem .7rem; text-align: right; white-space: nowrap;
+th, td { padding: .2rem .5rem; text-align: right; white-space: nowrap;
   border-bottom: 1px solid var(--faint); }
+th { white-space: normal; vertical-align: bottom; }
 .w { text-align: left; }
 figure { margin: 1.2rem 0; }
 figcaption { font-weight: 600; }

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 from pytest_llamaburn.errors import DatasetError
@@ -11,10 +12,19 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
 
-class Question(Protocol):
-    """What scorers need of a question; a module's NEEDS names what it cannot do without.
+# An answer that says nothing but this is clearly no attempt; a judge decides on other wordings.
+_NO_ATTEMPT = re.compile(
+    r"\W*(?:(?:i['’]m|i am) (?:sorry|afraid),? (?:but )?)?i (?:do not|don['’]t) know"  # noqa: RUF001
+    r"(?: the answer)?(?: to (?:this|that|the|your) question)?\W*",
+    re.IGNORECASE,
+)
 
-    A module may have `faults`, which yields field and reason of what it could not score by.
+
+class Question(Protocol):
+    """What a scorer gets of a question.
+
+    A scorer's module names in NEEDS what a question must have. Its function `faults` yields the
+    field and the reason of whatever it cannot score by.
     """
 
     @property
@@ -26,14 +36,15 @@ class Question(Protocol):
         """What the scorer offers to set."""
 
 
-class Verdict(NamedTuple):
-    """Whether an answer is right; `reason` is empty if so. `extracted` is what was read as it.
+class Score(NamedTuple):
+    """Whether an answer is right, else the reason; `extracted` is what was read as the answer.
 
-    The state is `scored` where an answer was read. Where none was, and that is the model's doing,
-    the answer is wrong: `unparsable` (the text holds no answer, or more than one), `empty` (the
-    model said nothing), `truncated` (the limit of tokens came first), `failed` (the model's own
-    failure). Where it is not the model's doing, `correct` is None: `unavailable` (this machine
-    cannot score it), `skipped_sut_error` (the server was gone, or a search failed).
+    The state is `scored` if an answer was read. If none was read because of the model, the answer
+    is wrong: `unparsable` (the text holds no answer, or several), `not_attempted` (it says only
+    that it does not know), `empty` (the model said nothing), `truncated` (the limit of tokens came
+    first), `failed` (the model failed). If the reason is not the model, `correct` is None:
+    `unavailable` (this machine cannot score it), `skipped_sut_error` (the server was gone, or a
+    search failed).
     """
 
     correct: bool | None
@@ -43,23 +54,28 @@ class Verdict(NamedTuple):
     details: dict[str, Any]
 
 
-def scored(correct: bool, extracted: str, reason: str, **details: Any) -> Verdict:
-    """Return the verdict on an answer that could be read; `reason` is why it is wrong."""
-    return Verdict(correct, "scored", "" if correct else reason, extracted, details)
+def scored(correct: bool, extracted: str, reason: str, **details: Any) -> Score:
+    """Return the score of an answer that was read; `reason` says why it is wrong."""
+    return Score(correct, "scored", "" if correct else reason, extracted, details)
 
 
-def unparsable(reason: str) -> Verdict:
-    """Return the verdict on a text in which no single answer is found: it is wrong."""
-    return Verdict(False, "unparsable", reason, None, {})
+def unparsable(reason: str) -> Score:
+    """Return the score of a text that holds no answer, or several: it is wrong."""
+    return Score(False, "unparsable", reason, None, {})
 
 
-def empty() -> Verdict:
-    """Return the verdict on silence, thinking left out."""
-    return Verdict(False, "empty", "the answer is empty", None, {})
+def empty() -> Score:
+    """Return the score of a text that is empty without its thinking: it is wrong."""
+    return Score(False, "empty", "the answer is empty", None, {})
+
+
+def is_no_attempt(answer: str) -> bool:
+    """Return whether an answer says only that the model does not know."""
+    return _NO_ATTEMPT.fullmatch(answer) is not None
 
 
 def needed(question: Question, name: str) -> Any:
-    """Return a question's reference or option. Raises DatasetError where it has none."""
+    """Return a question's reference or option; raises DatasetError if it has none."""
     value = question.reference if name == "reference" else question.options.get(name)
     if value is None:
         raise DatasetError(f"a question lacks '{name}', which its scorer needs: add it to the set")
@@ -74,7 +90,7 @@ def accepted(question: Question) -> list[str]:
 
 
 def figure(question: Question, name: str) -> float | None:
-    """Return an option that is a number, None where it is not set. Raises DatasetError for text."""
+    """Return an option that is a number, None if it is not set; raises DatasetError for text."""
     value = question.options.get(name)
     if value is not None and (isinstance(value, bool) or not isinstance(value, int | float)):
         raise DatasetError(f"the option '{name}' is {value!r}: give a number")
@@ -82,9 +98,9 @@ def figure(question: Question, name: str) -> float | None:
 
 
 def bad_figures(question: Question, *names: str) -> Iterator[tuple[str, str]]:
-    """Yield those options, with a reason, that are set and no numbers from 0 on."""
+    """Yield name and reason of each option that is set and is not a number from 0 on."""
     for name in names:
         value = question.options.get(name, 0)
         number = isinstance(value, int | float) and not isinstance(value, bool)
         if not number or not 0 <= value < math.inf:
-            yield name, f"{value!r} is no number from 0 on"
+            yield name, f"{value!r} is not a number from 0 on"

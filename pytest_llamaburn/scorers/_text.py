@@ -1,4 +1,4 @@
-"""Reading answers: the answer without thinking, and one form for spellings that mean the same."""
+"""Reading answers: without thinking, and in one form for spellings that mean the same."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ ARTICLES = {"a", "an", "the"}
 
 
 def spoken(answer: str) -> str:
-    """Return an answer without its thinking; of one between <answer> tags, what is between them."""
+    """Return an answer without its thinking; if it has <answer> tags, the text between them."""
     said = split_thinking(answer)[0]
     tags = list(_ANSWER_TAG.finditer(said))
     begins = [at for at, tag in enumerate(tags) if tag[0][1] != "/"]
@@ -39,17 +39,17 @@ def spoken(answer: str) -> str:
 
 
 def own_turn(said: str) -> str:
-    """Return an answer without the further questions that a base model asks and answers itself."""
+    """Return an answer without further questions, which base models ask and answer themselves."""
     match = _NEXT_TURN.search(said)
     return said[: match.start()] if match and said[: match.start()].strip() else said
 
 
 def words(text: str) -> list[str]:
-    """Return the words of a text in the one form that is compared.
+    """Return the words of a text in the form that is compared.
 
-    Alike are: compatible characters (NFKC), upper and lower case, punctuation, and commas between
-    thousands. Kept are accents, the mark within 3.14, the sign of -5, and % and currencies as words
-    of their own, as is the unit of 100°C.
+    Removed are differences of compatible characters (NFKC) and case, punctuation, and commas
+    between thousands. Kept are accents, the point in 3.14 and the sign of -5; %, currencies and the
+    unit of 100°C become words of their own.
     """
     folded = _GROUPED.sub("", _JOINED.sub("", _folded(text)))
     marked = "".join(_mark(folded, at) for at in range(len(folded)))
@@ -57,31 +57,31 @@ def words(text: str) -> list[str]:
 
 
 def normal(text: str) -> str:
-    """Return the words of a text, the articles a, an and the left out, with single spaces."""
+    """Return the words of a text with single spaces, without the articles a, an and the."""
     found = words(text)
     return " ".join([word for word in found if word not in ARTICLES] or found)
 
 
 def forms(text: str) -> set[str]:
-    """Return the normal form of a text, and those without its possessives and footnote marks."""
+    """Return the normal form of a text, and its forms without possessives and footnote numbers."""
     bare = _FOOTNOTE.sub("", text)
     return {normal(one) for one in (text, bare, _POSSESSIVE.sub(r"\1", bare))}
 
 
 def contains(text: str, part: str) -> bool:
-    """Return whether the words of `part` follow one another in `text`: "one" is not in "phone"."""
+    """Return whether `text` has the words of `part` in order: "one" is not in "phone"."""
     wanted = normal(part)
     return bool(wanted) and any(f" {wanted} " in f" {form} " for form in forms(text))
 
 
 def _folded(text: str) -> str:
-    """Return Unicode's NFKC_Casefold but for the characters without a width."""
+    """Return Unicode's NFKC_Casefold, except that characters without a width stay."""
     once = unicodedata.normalize("NFKC", unicodedata.normalize("NFD", text).casefold())
     return unicodedata.normalize("NFKC", once.casefold())
 
 
 def _mark(text: str, at: int) -> str:
-    """Return a character, or spaces for punctuation, or spaces around a symbol."""
+    """Return a character, a space for punctuation, or a symbol between spaces."""
     char = text[at]
     before, after = text[at - 1 : at], text[at + 1 : at + 2]
     if char == "%" or unicodedata.category(char) == "Sc":

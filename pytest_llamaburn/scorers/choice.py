@@ -1,10 +1,10 @@
-"""The choice the answer settles on, by its letter (A to J) or its text, is the reference's.
+"""The answer names the right choice, by its letter (A to J) or its text.
 
 `choices` are the texts in order, or a mapping from letter to text; the reference is a letter or a
-text. A letter alone is that choice, even if it is another one's text. Where an answer says "the
-answer is B", only such sentences count, otherwise lines that begin with a letter, otherwise
-mentions, otherwise the texts. Two different choices are none, and an "A" that is an article is no
-choice.
+text. A single letter is that choice, even if it is the text of another one. If an answer says "the
+answer is B", only such sentences count; otherwise lines that begin with a letter, then mentions of
+letters, then the texts. An answer with two different choices cannot be read. An "A" that is an
+article is not a choice.
 """
 
 from __future__ import annotations
@@ -20,12 +20,13 @@ from pytest_llamaburn.scorers import _base, _text
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
 
-    from pytest_llamaburn.scorers._base import Question, Verdict
+    from pytest_llamaburn.scorers._base import Question, Score
 
 NEEDS = ("choices", "reference")
+ADVICE = "Ask for the letter of one choice only, or use --choice-by logprob"
 
 _LETTERS = "ABCDEFGHIJ"
-# How languages name the answer; those that write no spaces are found within words.
+# Words for the answer in many languages; languages without spaces match within words.
 _NOUN = (
     r"(?:\b(?:answer|ans|choice|option|solution|response|letter|Antwort|Lösung|Buchstabe|réponse|choix"
     r"|lettre|respuesta|opción|letra|risposta|opzione|lettera|resposta|opção|alternativa|antwoord"
@@ -53,7 +54,7 @@ _SAID = re.compile(
     r"|\b(?:it|that)(?:'s| is| (?:must|should|would|has to) be)\b(?:\s+(?:most likely|probably))?"
     r"|\b(?:correct|right|best)(?: one)?(?:\s*:|\s+is\b)|[选選][择擇]?[:\s]{0,3}(?=[A-J])"
 )
-# After these words only a letter that ends its clause is a statement.
+# After these words a letter counts only at the end of its clause.
 _CONCLUDED = re.compile(
     r"(?i)(?:\b(?:most likely|probably|best guess is|leav(?:ing|es)(?: only| us with)?|so|thus"
     r"|lean(?:ing)? towards?|choose|pick|select"
@@ -95,8 +96,8 @@ _LONG = 12  # words of a sentence that can be a loop
 _LOOP = 3  # times that a text says the same
 
 
-def score(answer: str, question: Question) -> Verdict:
-    """Return whether the choice is the right one. Raises DatasetError for a faulty question."""
+def score(answer: str, question: Question) -> Score:
+    """Return whether the choice is right; raises DatasetError for a faulty question."""
     choices = by_letter(question)
     right = _right(_base.needed(question, "reference"), choices)
     said = _text.spoken(answer)
@@ -111,12 +112,12 @@ def score(answer: str, question: Question) -> Verdict:
 
 
 def right(question: Question) -> str:
-    """Return the letter of the right choice. Raises DatasetError for a faulty question."""
+    """Return the letter of the right choice; raises DatasetError for a faulty question."""
     return _right(_base.needed(question, "reference"), by_letter(question))
 
 
 def faults(question: Question) -> Iterator[tuple[str, str]]:
-    """Yield field and reason where the choices are none, or the reference is not among them."""
+    """Yield field and reason if the choices are invalid, or the reference is not among them."""
     field = "choices"
     try:
         choices = by_letter(question)
@@ -127,7 +128,7 @@ def faults(question: Question) -> Iterator[tuple[str, str]]:
 
 
 def by_letter(question: Question) -> dict[str, str]:
-    """Return the texts of the choices by letter. Raises DatasetError where there are none."""
+    """Return the texts of the choices by letter; raises DatasetError for invalid choices."""
     given = _base.needed(question, "choices")
     texts = given if isinstance(given, list | tuple) else []
     pairs = given.items() if isinstance(given, Mapping) else zip(_LETTERS, texts, strict=False)
@@ -143,12 +144,14 @@ def _right(reference: str, choices: Mapping[str, str]) -> str:
         return letter
     found = _by_text(reference, choices)
     if found is None:
-        raise DatasetError(f"the reference '{reference}' is none of the choices: name one's letter")
+        raise DatasetError(
+            f"the reference '{reference}' is not one of the choices: give the letter of one"
+        )
     return found
 
 
 def _chosen(said: str, choices: Mapping[str, str]) -> set[str]:
-    """Return the choices of the strongest kind of statement that there is."""
+    """Return the choices in statements of the strongest kind that the answer has."""
     text = _plain(said)
     lines = text.splitlines()
     whole = _by_text(text, choices)
@@ -170,7 +173,7 @@ def _chosen(said: str, choices: Mapping[str, str]) -> set[str]:
 
 
 def _stated(text: str, pattern: re.Pattern[str]) -> Iterator[str]:
-    """Yield what follows each statement; one on "each option" or before a list is none."""
+    """Yield the text after each statement, except one about "each option" or before a list."""
     for match, _ in zip(pattern.finditer(text), range(_MOST_STATEMENTS), strict=False):
         rest = _after(match)
         if not _EACH.search(text[max(0, match.start() - 40) : match.start()]) and not _lists(rest):
@@ -178,20 +181,20 @@ def _stated(text: str, pattern: re.Pattern[str]) -> Iterator[str]:
 
 
 def _lists(rest: str) -> bool:
-    """Return whether a text begins, in a line of its own, with a list of choices."""
+    """Return whether a text begins with a list of choices on lines of its own."""
     labels = _LABELS.findall(rest) if _LABELS.match(rest) else []
     return len(labels) > 1 and ord(labels[1]) == ord(labels[0]) + 1
 
 
 def _after_lists(lines: Sequence[str]) -> list[str]:
-    """Return the lines that may begin with the choice: not those after "let us see each:"."""
+    """Return the lines that may begin with the choice, without those after "let us see each:"."""
     filled = [line for line in lines if line.strip()]
     pairs = zip(["", *filled], filled, strict=False)
     return [line for before, line in pairs if not _LIST.search(before[-_REACH:])]
 
 
 def _last_sentence(text: str) -> str:
-    """Return the last sentence, nothing of a text that was cut, or that repeats itself."""
+    """Return the last sentence; empty if the text was cut or repeats itself."""
     sentences = [s.strip() for s in _CLAUSE.split(text) if s.strip()] or [""]
     last = sentences[-1]
     words = last.split()
@@ -206,7 +209,7 @@ def _after_letter(line: str) -> str:
 
 
 def _letter(text: str) -> re.Match[str] | None:
-    """Return the letter a text begins with, quotes, brackets and "option" before it aside."""
+    """Return the letter that a text begins with, after quotes, brackets and "option"."""
     return _LETTER.match(_LEAD.sub("", text, count=1))
 
 
@@ -226,13 +229,13 @@ def _by_text(text: str, choices: Mapping[str, str]) -> str | None:
 
 
 def _form(text: str) -> str:
-    """Return the words of a text without an article before them; that of "vitamin A" is none."""
+    """Return the words of a text without a leading article; the A of "vitamin A" stays."""
     first, *rest = _text.words(text) or [""]
     return " ".join(rest if rest and first in _text.ARTICLES else [first, *rest])
 
 
 def _settled(rest: str, choices: Mapping[str, str]) -> set[str]:
-    """Return what the text after "the answer is" names, by letter or by its own words."""
+    """Return the choices that the text after "the answer is" names, by letter or by words."""
     found = _lettered(rest, choices)
     clause = _form(_CLAUSE.split(rest.lstrip(" :\n"))[0]) + " "
     own = {c: f"{_form(text)} " for c, text in choices.items()}
@@ -241,7 +244,7 @@ def _settled(rest: str, choices: Mapping[str, str]) -> set[str]:
 
 
 def _lettered(rest: str, choices: Mapping[str, str]) -> set[str]:
-    """Return the letter that a text begins with, and any other that it names with it."""
+    """Return the letter that a text begins with, and another one that it names with it."""
     match = _letter(rest)
     if match is None or not _is_choice(match, choices):
         return set()
@@ -253,7 +256,7 @@ def _lettered(rest: str, choices: Mapping[str, str]) -> set[str]:
 
 
 def _is_choice(match: re.Match[str], choices: Mapping[str, str]) -> bool:
-    """Return whether a letter stands for a choice, and is no article, pronoun or denial."""
+    """Return whether a letter is a choice, not an article, a pronoun or a denial."""
     letter, marks, gap, tail = match.groups()
     if letter.upper() not in choices or _DENIED.match(tail) or tail[:1] in _IN_FORMULA:
         return False
@@ -267,7 +270,7 @@ def _sure(sentence: str) -> str:
 
 
 def _mentioned(text: str, choices: Mapping[str, str]) -> set[str]:
-    """Return the choices whose texts occur; one within another, longer one does not count."""
+    """Return the choices whose texts occur, except within the text of a longer choice."""
     left, found = f" {' '.join(_text.words(text))} ", set()
     for letter in sorted(choices, key=lambda c: -len(choices[c])):
         own = f" {_form(choices[letter])} "

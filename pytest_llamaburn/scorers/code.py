@@ -1,16 +1,17 @@
 """The program in the answer passes the option `tests`, in the sandbox.
 
-The program is the last fenced block of Python (with the option `entry_point` the last that defines
-it), or the whole answer if that is a program. What it or its tests use and it does not define is
-taken from the answer's other blocks, and the option `preamble` stands before all. A block that
-Python cannot read counts where no other does, and is wrong.
+The program is the last code block of Python (with the option `entry_point` the last one that
+defines it), or the whole answer if it is a program. Names that the program or its tests use and do
+not define are taken from other blocks of the answer; the option `preamble` comes before everything.
+A block that Python cannot read is used only if there is no other, and is wrong.
 
-`tests` are Python statements, or a list of them; it is right if the last one was reached, each
-assertion held. They run in a process of their own and call the program, which never learns what is
-expected of it and has no say in the verdict. Tests that derive from its classes, replace parts of
-it, or read what it prints share its process, as do those whose option `isolated` is false; the
-details tell. Program and tests have Python's standard library, one process and one thread each, and
-no file, network or input; the limits are the options `timeout_s` (10) and `memory_mb` (512).
+`tests` are Python statements, or a list of them. The program is right if the last statement was
+reached and no assertion failed. Tests run in a process of their own and call the program, so that
+it cannot read the expected values or change the score. Tests that derive from its classes, replace
+parts of it, or read its output share its process, and so do tests with the option `isolated` set
+to false; the details say so. Program and tests have Python's standard library, one process and one
+thread each, and no files, network or input. The limits are the options `timeout_s` (10) and
+`memory_mb` (512).
 """
 
 from __future__ import annotations
@@ -27,7 +28,7 @@ from typing import TYPE_CHECKING, Any
 from pytest_llamaburn import sandbox
 from pytest_llamaburn.errors import UsageError
 from pytest_llamaburn.scorers import _base, _text
-from pytest_llamaburn.scorers._base import Verdict
+from pytest_llamaburn.scorers._base import Score
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -35,6 +36,7 @@ if TYPE_CHECKING:
     from pytest_llamaburn.scorers._base import Question
 
 NEEDS = ("tests",)
+ADVICE = "Ask for one block of Python between ``` marks"
 
 _FENCE = re.compile(
     r"^[ \t]*(```+|~~~+)[ \t]*(\w*)[^\n]*\n(.*?)(?:^[ \t]*\1|\Z)", re.MULTILINE | re.DOTALL
@@ -48,10 +50,10 @@ _REACHING_IN = {
 _MOST_OUTPUT = 2000  # characters kept in the details
 
 
-def score(answer: str, question: Question) -> Verdict:
-    """Return whether it passes; details: what happened, the message, output and runtime_ms.
+def score(answer: str, question: Question) -> Score:
+    """Return whether the program passes; details: what happened, message, output, runtime_ms.
 
-    The state is `unavailable` where the platform has no sandbox. Raises DatasetError without tests.
+    The state is `unavailable` if the platform has no sandbox. Raises DatasetError without tests.
     """
     tests = _base.needed(question, "tests")
     said = _text.spoken(answer)
@@ -63,7 +65,7 @@ def score(answer: str, question: Question) -> Verdict:
     if program is None:
         return _base.unparsable("no Python program in the answer")
     if fault := _fault(program):
-        return _verdict(program, sandbox.Outcome("exception", fault, "", None))
+        return _score(program, sandbox.Outcome("exception", fault, "", None))
     checks, preamble = _checks(tests), question.options.get("preamble", "")
     program = _joined(program, blocks, checks, preamble)
     isolated = question.options.get("isolated", not _shares(checks, preamble))
@@ -72,31 +74,31 @@ def score(answer: str, question: Question) -> Verdict:
     try:
         outcome = sandbox.run(text, tests=apart, limits=_limits(question))
     except UsageError as err:
-        return Verdict(None, "unavailable", str(err), program, {})
-    verdict = _verdict(program, outcome)
+        return Score(None, "unavailable", str(err), program, {})
+    verdict = _score(program, outcome)
     return verdict._replace(details={**verdict.details, "isolated": bool(isolated)})
 
 
 def ready() -> None:
-    """Raise UsageError where this machine cannot contain a program."""
+    """Raise UsageError if this machine has no sandbox."""
     sandbox.limits_of_platform()
 
 
 def faults(question: Question) -> Iterator[tuple[str, str]]:
-    """Yield field and reason of tests and a preamble that are no Python, and of limits."""
+    """Yield field and reason of invalid tests, preamble and limits."""
     tests, preamble = question.options["tests"], question.options.get("preamble", "")
     for name, text in (("tests", _checks(tests)), ("preamble", preamble)):
         if not isinstance(text, str):
-            yield name, "is no text"
+            yield name, "is not a text"
         elif fault := _fault(text):
-            yield name, f"is no Python: {fault}"
+            yield name, f"is not Python: {fault}"
     yield from _base.bad_figures(question, "timeout_s", "memory_mb")
     if not isinstance(question.options.get("isolated", True), bool):
         yield "isolated", "is neither true nor false"
 
 
 def pass_at_k(n: int, c: int, k: int) -> float | None:
-    """Return the chance that one of k answers passes, when c of n did; None for n < k.
+    """Return the probability that one of k answers passes if c of n did; None for n < k.
 
     1 - C(n - c, k) / C(n, k), the unbiased estimate (Chen et al. 2021, arXiv 2107.03374, eq. 1).
     """
@@ -104,13 +106,13 @@ def pass_at_k(n: int, c: int, k: int) -> float | None:
 
 
 def _checks(tests: Any) -> Any:
-    """Return tests as one text; what is neither a text nor a list of texts, as it is."""
+    """Return tests as one text; any other value than a text or a list of texts as it is."""
     texts = isinstance(tests, list) and all(isinstance(one, str) for one in tests)
     return "\n".join(tests) if texts else tests
 
 
 def _shares(checks: str, preamble: str) -> bool:
-    """Return whether tests can only run in the process of the program; it has no say in that."""
+    """Return whether tests must run in the process of the program, judged by the tests alone."""
     tree = ast.walk(ast.Module(_statements(checks), []))
     own = _free(checks) - _own(preamble) - set(dir(builtins))
     return any(
@@ -122,7 +124,7 @@ def _shares(checks: str, preamble: str) -> bool:
 
 
 def _free(text: str) -> set[str]:
-    """Return the names that a text uses and binds nowhere."""
+    """Return the names that a text uses and does not bind."""
     symbols = list(_symbols(_table(text)))
     bound = (s for s in symbols if s.is_assigned() or s.is_imported() or s.is_parameter())
     return {s.get_name() for s in symbols if s.is_referenced()} - {s.get_name() for s in bound}
@@ -137,17 +139,17 @@ def _names(nodes: Sequence[ast.expr]) -> set[str]:
 
 
 def _attribute_of(node: ast.Assign | ast.AugAssign, own: set[str]) -> bool:
-    """Return whether a statement sets something within what the program defines."""
+    """Return whether a statement changes part of what the program defines."""
     targets = node.targets if isinstance(node, ast.Assign) else [node.target]
     within = [t.value for t in targets if isinstance(t, ast.Attribute | ast.Subscript)]
     return bool(_names(within) & own)
 
 
 def _tests(program: str, checks: str, preamble: str, entry_point: str | None) -> sandbox.Tests:
-    """Return tests to run apart, with the names that they take from the program.
+    """Return tests for a process of their own, with the names that they take from the program.
 
-    A program may reuse the name of a built-in function, or of a helper that the preamble has. Tests
-    take it only if that is what they test.
+    A program may redefine a built-in function, or a helper of the preamble. Tests take such a name
+    only if it is what they test.
     """
     given, own = _own(preamble), _own_beyond(program, preamble)
     used = {s.get_name() for s in _symbols(_table(checks)) if s.is_referenced()}
@@ -156,7 +158,7 @@ def _tests(program: str, checks: str, preamble: str, entry_point: str | None) ->
     if wanted - trusted or entry_point in wanted:
         wanted -= trusted - {entry_point}
     classes = (node for node in _statements(preamble) if isinstance(node, ast.ClassDef))
-    lines = "\n" * (program.count("\n") + 2)  # that tracebacks count lines as if it were one text
+    lines = "\n" * (program.count("\n") + 2)  # tracebacks count lines as in one text
     return sandbox.Tests(
         f"{lines}{checks}\n",
         preamble,
@@ -166,7 +168,7 @@ def _tests(program: str, checks: str, preamble: str, entry_point: str | None) ->
 
 
 def _own_beyond(program: str, preamble: str) -> set[str]:
-    """Return the names that a program binds by statements that are not its preamble's."""
+    """Return the names that a program binds with statements that are not in the preamble."""
     if not preamble:
         return _own(program)
     common = {ast.dump(node) for node in _statements(preamble)}
@@ -174,7 +176,7 @@ def _own_beyond(program: str, preamble: str) -> set[str]:
     return _own(ast.unparse(ast.Module(beyond, [])))
 
 
-def _verdict(program: str, outcome: sandbox.Outcome) -> Verdict:
+def _score(program: str, outcome: sandbox.Outcome) -> Score:
     return _base.scored(
         outcome.state == "finished",
         program,
@@ -193,7 +195,7 @@ def _limits(question: Question) -> sandbox.Limits:
 
 
 def _blocks(said: str, entry_point: str | None) -> list[str]:
-    """Return the blocks of a text that are programs, or were to be ones."""
+    """Return the blocks of a text that are programs, or were meant to be."""
     blocks = [(tag.lower(), textwrap.dedent(body)) for _, tag, body in _FENCE.findall(said)]
     tagged = [body for tag, body in blocks if tag in _PYTHON]
     if tagged:
@@ -205,7 +207,7 @@ def _blocks(said: str, entry_point: str | None) -> list[str]:
 
 
 def _chosen(blocks: Sequence[str], entry_point: str | None) -> str | None:
-    """Return the block to run, None without any."""
+    """Return the block to run; None if there is none."""
     readable = [block for block in blocks if not _fault(block)]
     defining = [block for block in readable if entry_point in _defined(block)]
     begun = [block for block in blocks if block not in readable and _begins(block, entry_point)]
@@ -213,7 +215,7 @@ def _chosen(blocks: Sequence[str], entry_point: str | None) -> str | None:
 
 
 def _joined(program: str, blocks: Sequence[str], checks: str, preamble: str) -> str:
-    """Return a program after its preamble and what it and its tests lack of other blocks."""
+    """Return a program after its preamble and what it and its tests need of other blocks."""
     others = [piece for block in blocks if block != program for piece in _pieces(block)]
     taken: list[str] = []
     while more := _lacking([preamble, *taken, program, checks], others):
@@ -222,30 +224,30 @@ def _joined(program: str, blocks: Sequence[str], checks: str, preamble: str) -> 
     if not (taken or preamble):
         return program
     pieces = [*_pieces(preamble), *taken, *_pieces(program)]
-    future = "from __future__"  # which Python wants first
+    future = "from __future__"  # must come first
     return "\n".join(sorted(pieces, key=lambda piece: not piece.startswith(future)))
 
 
 def _lacking(parts: Sequence[str], others: Sequence[str]) -> list[str]:
-    """Return those of other statements that define a name that parts of a program only use."""
+    """Return the other statements that define a name that the parts use but do not define."""
     own = {name for part in parts for name in _own(part)}
     used = {s.get_name() for part in parts for s in _symbols(_table(part)) if s.is_global()}
     return [piece for piece in others if (used - own) & _own(piece)]
 
 
 def _is_program(text: str) -> bool:
-    """Return whether a text has statements: a lone word is an expression, and no program."""
+    """Return whether a text has statements; a single word is an expression, not a program."""
     return any(not isinstance(node, ast.Expr) for node in _statements(text))
 
 
 def _begins(text: str, name: str | None) -> bool:
-    """Return whether a text, which may be no Python, sets out to define a name."""
+    """Return whether a text begins to define a name; it need not be valid Python."""
     begins = rf"^[ \t]*(?:(?:(?:async +)?def|class) +{name}\b|{name} *=(?!=))"
     return name is not None and re.search(begins, text, re.MULTILINE) is not None
 
 
 def _defined(text: str) -> set[str]:
-    """Return the names that a text binds, those it imports left out."""
+    """Return the names that a text binds, except imports."""
     return {symbol.get_name() for symbol in _top(text) if symbol.is_assigned()}
 
 
@@ -275,7 +277,7 @@ def _table(text: str) -> symtable.SymbolTable | None:
 
 
 def _fault(text: str) -> str:
-    """Return why Python cannot read a text, nothing if it can."""
+    """Return why Python cannot read a text; empty if it can."""
     try:
         _parsed(text)
     except _UNREADABLE as err:
@@ -284,7 +286,7 @@ def _fault(text: str) -> str:
 
 
 def _pieces(text: str) -> list[str]:
-    """Return the source of each statement of a text, its decorators with it."""
+    """Return the source of each statement of a text, with its decorators."""
     found = _statements(text)
     for node in found:
         node.lineno = min([node.lineno, *(d.lineno for d in getattr(node, "decorator_list", []))])

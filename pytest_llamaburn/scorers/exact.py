@@ -1,4 +1,4 @@
-"""The answer is the reference, or one of `accept`, spelling, punctuation and possessives aside."""
+"""The answer is the reference or one of `accept`, except for case, punctuation and possessives."""
 
 from __future__ import annotations
 
@@ -7,16 +7,16 @@ from typing import TYPE_CHECKING
 from pytest_llamaburn.scorers import _base, _text
 
 if TYPE_CHECKING:
-    from pytest_llamaburn.scorers._base import Question, Verdict
+    from pytest_llamaburn.scorers._base import Question, Score
 
 NEEDS = ("reference",)
 
 
-def score(answer: str, question: Question) -> Verdict:
-    """Return whether nothing else is said. Raises DatasetError without a reference."""
+def score(answer: str, question: Question) -> Score:
+    """Return whether the answer is nothing else; raises DatasetError without a reference."""
     wanted = {_text.normal(text) for text in _base.accepted(question)}
     said = _text.spoken(answer)
     if not said:
         return _base.empty()
     right = not wanted.isdisjoint(_text.forms(said))
-    return _base.scored(right, said, "it is another text than the reference")
+    return _base.scored(right, said, "the text differs from the reference")

@@ -1,6 +1,6 @@
-"""The reference, or one of `accept`, stands in the answer as whole words.
+"""The answer contains the reference, or one of `accept`, as whole words.
 
-What the sentence says about them is not judged: "it is not Paris" includes Paris.
+The meaning of the sentence does not count: "it is not Paris" includes Paris.
 """
 
 from __future__ import annotations
@@ -10,16 +10,18 @@ from typing import TYPE_CHECKING
 from pytest_llamaburn.scorers import _base, _text
 
 if TYPE_CHECKING:
-    from pytest_llamaburn.scorers._base import Question, Verdict
+    from pytest_llamaburn.scorers._base import Question, Score
 
 NEEDS = ("reference",)
 
 
-def score(answer: str, question: Question) -> Verdict:
-    """Return whether the words are there. Raises DatasetError without a reference."""
+def score(answer: str, question: Question) -> Score:
+    """Return whether the words are there; raises DatasetError without a reference."""
     wanted = _base.accepted(question)
     said = _text.spoken(answer)
     if not said:
         return _base.empty()
     found = next((text for text in wanted if _text.contains(said, text)), None)
-    return _base.scored(found is not None, found or said, "the reference is not in it")
+    return _base.scored(
+        found is not None, found or said, "the answer does not contain the reference"
+    )

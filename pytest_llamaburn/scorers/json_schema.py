@@ -1,4 +1,4 @@
-"""The first JSON value in the answer, fenced or not, is valid by the option `schema`."""
+"""The first JSON value in the answer, in a code block or not, matches the option `schema`."""
 
 from __future__ import annotations
 
@@ -12,19 +12,20 @@ from pytest_llamaburn.scorers import _base, _text
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from pytest_llamaburn.scorers._base import Question, Verdict
+    from pytest_llamaburn.scorers._base import Question, Score
 
 NEEDS = ("schema",)
+ADVICE = "Ask for JSON alone, without text around it"
 
 _BEGINNING = re.compile(r"[{\[]")
-_DATA = ("const", "enum", "default", "examples")  # what these keywords hold is no schema
-_MOST_TRIES = 1000  # braces in prose; each costs a parse
+_DATA = ("const", "enum", "default", "examples")  # keywords whose values are not schemas
+_MOST_TRIES = 1000  # braces to try; each one costs a parse
 
 
-def score(answer: str, question: Question) -> Verdict:
-    """Return whether it is valid.
+def score(answer: str, question: Question) -> Score:
+    """Return whether the value is valid.
 
-    Raises DatasetError for a faulty schema, MissingExtraError without jsonschema.
+    Raises DatasetError for an invalid schema, MissingExtraError without jsonschema.
     """
     validator = _validator(_base.needed(question, "schema"))
     said = _text.spoken(answer)
@@ -44,7 +45,7 @@ def ready() -> None:
 
 
 def faults(question: Question) -> Iterator[tuple[str, str]]:
-    """Yield why the schema is none; nothing without jsonschema, which scoring asks for."""
+    """Yield why the schema is not valid; nothing without jsonschema, which scoring reports."""
     schema = question.options["schema"]
     try:
         _validator(schema)
@@ -54,11 +55,11 @@ def faults(question: Question) -> Iterator[tuple[str, str]]:
         yield "schema", str(err).removeprefix("'schema' ")
     else:
         for ref in _unresolved(schema):
-            yield "schema", f"refers to what is not in it: {ref}"
+            yield "schema", f"has a reference to something outside it: {ref}"
 
 
 def _unresolved(schema: Any) -> list[str]:
-    """Return the references of a schema that lead nowhere, or out of it."""
+    """Return the references of a schema that do not lead to a part of it."""
     from referencing import Registry
     from referencing.jsonschema import DRAFT202012, specification_with
 
@@ -69,7 +70,7 @@ def _unresolved(schema: Any) -> list[str]:
 
 
 def _references(part: Any, resolver: Any, kind: Any) -> Iterator[tuple[str, Any]]:
-    """Yield each reference within a schema, and what resolves it there."""
+    """Yield each reference within a schema, with the resolver for its place."""
     if isinstance(part, dict):
         resolver = resolver.in_subresource(kind.create_resource(part))
         if isinstance(part.get("$ref"), str):
@@ -98,19 +99,19 @@ def _validator(schema: Any) -> Any:
     from referencing import Registry
 
     if isinstance(schema, dict) and not isinstance(schema.get("$schema", ""), str):
-        raise DatasetError("'schema' is no JSON Schema: its $schema is no text")
+        raise DatasetError("'schema' is not a JSON Schema: its $schema is not a text")
     kind = jsonschema.validators.validator_for(schema, jsonschema.Draft202012Validator)
     try:
         kind.check_schema(schema)
     except jsonschema.SchemaError as err:
-        raise DatasetError(f"'schema' is no JSON Schema: {err.message}") from err
+        raise DatasetError(f"'schema' is not a JSON Schema: {err.message}") from err
     except RecursionError:
-        raise DatasetError("'schema' is no JSON Schema: it is too deep") from None
+        raise DatasetError("'schema' is not a JSON Schema: it is nested too deeply") from None
     return kind(schema, registry=Registry())  # nothing is fetched
 
 
 def _first(said: str) -> tuple[Any, str]:
-    """Return the first JSON value and its text. Raises ValueError where there is none."""
+    """Return the first JSON value and its text; raises ValueError if there is none."""
     decoder = json.JSONDecoder(parse_constant=_refuse)
     try:
         return decoder.decode(said), said
@@ -136,5 +137,5 @@ def _fault(validator: Any, value: Any) -> str:
     try:
         error = best_match(validator.iter_errors(value))
     except Unresolvable as err:
-        raise DatasetError(f"'schema' refers to what is not in it: {err}") from err
+        raise DatasetError(f"'schema' has a reference to something outside it: {err}") from err
     return f"{error.json_path}: {error.message}"[:300] if error else ""

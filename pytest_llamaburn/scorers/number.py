@@ -1,11 +1,12 @@
-r"""The last number the answer commits itself to equals the reference.
+r"""The final number of the answer equals the reference.
 
-A marked one comes first ("#### 18", "\boxed{18}", "the answer is 18"), the last mark of several; of
-several steps after a mark the last one counts. Without a mark it is what the last line comes to: a
-number in bold, the result of its sum, or its last number. Read are thousands separators, decimal
-commas, signs, fractions, powers of ten, 1.5k, millions, percent and, where no digits are, English
-number words; units are ignored. Two numbers that differ ("4 or 5") are no answer. The option
-`tolerance` is how far off, in the number's own unit, a right answer may be (0).
+A number after a marker comes first ("#### 18", "\boxed{18}", "the answer is 18"). The last marker
+counts, and of several steps after it the last one. Without a marker it is the result of the last
+line: a number in bold, the result of a sum, or the last number. The scorer reads thousands
+separators, decimal commas, signs, fractions, powers of ten, 1.5k, millions, percent and, if there
+are no digits, English number words. It ignores units. Two different numbers ("4 or 5") cannot be
+read. The option `tolerance` is the largest difference of a right answer, in the unit of the number
+(0).
 """
 
 from __future__ import annotations
@@ -22,16 +23,17 @@ from pytest_llamaburn.scorers import _base, _text
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-    from pytest_llamaburn.scorers._base import Question, Verdict
+    from pytest_llamaburn.scorers._base import Question, Score
 
 NEEDS = ("reference",)
+ADVICE = "Ask for a last line such as “Answer: 42”"
 
 
 class _Number(NamedTuple):
     value: Fraction
     percent: bool
     text: str
-    torn: bool = False  # the answer names another number beside it, as in "4 or 5"
+    torn: bool = False  # the answer names another number too, as in "4 or 5"
 
 
 _DIGITS = (
@@ -56,7 +58,7 @@ _SCALES |= {"hundred": 2, "lakh": 5, "crore": 7, "k": 3, "m": 6, "b": 9, "t": 12
 _SCALES |= {"mn": 6, "bn": 9, "tn": 12}
 _AIMS = ("find", "get", "express", "calculate", "compute", "write", "convert", "determine")
 _NO_AIM = "".join(rf"(?<!\bto {aim} the )" for aim in _AIMS)  # "to get the answer:" heads a sum
-_MARK = re.compile(
+_MARKER = re.compile(
     r"####|\\boxed\b|\bfinal answer\b|\banswer\b[^.\n:=\d]{0,40}?\bis\b(?!\s+not\b)"
     rf"|{_NO_AIM}\banswer\b[^.\n:=\d]{{0,40}}?[:=](?!\s+not\b)",
     re.IGNORECASE,
@@ -112,15 +114,15 @@ _REWRITES = tuple(
 )
 
 
-def score(answer: str, question: Question) -> Verdict:
-    """Return whether it is the reference's number. Raises DatasetError if that is no number."""
+def score(answer: str, question: Question) -> Score:
+    """Return whether the number is right; raises DatasetError if the reference is not a number."""
     wanted = [_wanted(text) for text in _base.accepted(question)]
     tolerance = Fraction(str(_base.figure(question, "tolerance") or 0))
     said = _text.spoken(answer)
     if not said:
         return _base.empty()
     own = _text.own_turn(said)
-    settled = own if _MARK.search(own) or len(own) < _BRIEF else said
+    settled = own if _MARKER.search(own) or len(own) < _BRIEF else said
     number = _stated(settled) or _stated(said)
     if number is None:
         return _base.unparsable("no number in the answer")
@@ -131,22 +133,22 @@ def score(answer: str, question: Question) -> Verdict:
 
 
 def faults(question: Question) -> Iterator[tuple[str, str]]:
-    """Yield field and reason of what is no number."""
+    """Yield field and reason of whatever is not a number."""
     for index, text in enumerate(_base.accepted(question)):
         if _stated(text) is None:
-            yield "accept" if index else "reference", f"'{text}' is no number"
+            yield "accept" if index else "reference", f"'{text}' is not a number"
     yield from _base.bad_figures(question, "tolerance")
 
 
 def _wanted(text: str) -> _Number:
     number = _stated(text)
     if number is None:
-        raise DatasetError(f"the reference '{text}' is no number: give one, or another scorer")
+        raise DatasetError(f"the reference '{text}' is not a number: give one, or another scorer")
     return number
 
 
 def _equal(one: _Number, other: _Number, tolerance: Fraction) -> bool:
-    """Return whether two numbers agree; 50 % is 0.5 or 50 where the other is no percentage."""
+    """Return whether two numbers agree; 50 % equals 0.5 and 50 if the other is not a percentage."""
     difference = abs(one.value - other.value)
     if one.percent != other.percent:
         share, plain = (one, other) if one.percent else (other, one)
@@ -155,23 +157,23 @@ def _equal(one: _Number, other: _Number, tolerance: Fraction) -> bool:
 
 
 def _stated(text: str) -> _Number | None:
-    """Return the number a text commits itself to."""
+    """Return the final number of a text."""
     plain = _plain(text)
     end = len(plain)
-    for mark in reversed(list(_MARK.finditer(plain))):
-        found = _committed(plain[mark.end() : end])
+    for marker in reversed(list(_MARKER.finditer(plain))):
+        found = _committed(plain[marker.end() : end])
         if found:
             return found
-        end = mark.start()
+        end = marker.start()
     return _emphasised(text) or _last(plain) or _spelt(plain)
 
 
-def _committed(marked: str) -> _Number | None:
-    """Return the number that follows a mark: what its line comes to, or the last of many steps."""
-    spelt = _SPELT_OUT.match(marked)
+def _committed(after: str) -> _Number | None:
+    """Return the number after a marker: the result of its line, or of the last of many steps."""
+    spelt = _SPELT_OUT.match(after)
     if spelt:
         return _spelt(spelt[0])
-    first, _, more = marked.partition("\n")
+    first, _, more = after.partition("\n")
     if len(_LABEL.findall(more)) > 1:
         more = _LABEL.sub("", more)
     lines = [line for line in (first, *more.splitlines()) if _numbers(line)]
@@ -182,7 +184,7 @@ def _committed(marked: str) -> _Number | None:
 
 
 def _are_steps(clauses: Sequence[str], first: str) -> bool:
-    """Return whether clauses after a mark are a calculation, and not an answer and its reasons."""
+    """Return whether clauses after a marker are a calculation, not an answer and its reasons."""
     before = _NUMBER.split(clauses[0], 1)[0] if clauses else ""
     begins = first.strip() and clauses[0] in first and len(before.split()) < 2
     return not begins and sum("=" in clause for clause in clauses) > 1
@@ -229,7 +231,7 @@ def _result(line: str) -> _Number:
 
 
 def _alone(number: _Number, clause: str) -> _Number:
-    """Return a number, torn where its clause names it or another one."""
+    """Return a number; it is torn if its clause names it or another one."""
     found = [(match, one) for match in _NUMBER.finditer(clause) if (one := _number(match))]
     torn = any(
         number in (a, b)

@@ -1,7 +1,7 @@
-"""The option `pattern`, a regular expression of Python's, is found in the answer.
+"""The answer contains a match of the option `pattern`, a Python regular expression.
 
-Flags are written in the pattern: "(?i)…" for upper and lower case alike. A search that takes longer
-than 5 s is given up: some patterns take years.
+Flags are written in the pattern, such as "(?i)…" to ignore case. A search is given up after 5 s,
+because some patterns take years.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 
 from pytest_llamaburn.errors import DatasetError
 from pytest_llamaburn.scorers import _base, _text
-from pytest_llamaburn.scorers._base import Verdict
+from pytest_llamaburn.scorers._base import Score
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -27,8 +27,8 @@ NEEDS = ("pattern",)
 _LONGEST_S = 5.0
 
 
-def score(answer: str, question: Question) -> Verdict:
-    """Return whether the pattern is found. Raises DatasetError for none, or one that is faulty."""
+def score(answer: str, question: Question) -> Score:
+    """Return whether the pattern is found; raises DatasetError without a valid pattern."""
     pattern = _base.needed(question, "pattern")
     if fault := _fault(pattern):
         raise DatasetError(f"the pattern '{pattern}' {fault}")
@@ -39,8 +39,10 @@ def score(answer: str, question: Question) -> Verdict:
         with _limited():
             match = re.search(pattern, said)
     except TimeoutError:
-        reason = f"searching for the pattern took longer than {_LONGEST_S:g} s: simplify it"
-        return Verdict(None, "unavailable", reason, None, {})
+        reason = (
+            f"the search for the pattern took longer than {_LONGEST_S:g} s: simplify the pattern"
+        )
+        return Score(None, "unavailable", reason, None, {})
     return _base.scored(
         match is not None, match.group() if match else said, "the pattern is not found"
     )
@@ -48,7 +50,7 @@ def score(answer: str, question: Question) -> Verdict:
 
 @contextmanager
 def _limited() -> Iterator[None]:
-    """Raise TimeoutError in what takes too long; only the main thread can be interrupted so."""
+    """Raise TimeoutError after the limit; only the main thread can be interrupted like this."""
     if threading.current_thread() is not threading.main_thread() or sys.platform == "win32":
         yield
         return
@@ -66,7 +68,7 @@ def _give_up(number: int, frame: object) -> None:
 
 
 def faults(question: Question) -> Iterator[tuple[str, str]]:
-    """Yield why the pattern is none."""
+    """Yield why the pattern is not valid."""
     if fault := _fault(question.options["pattern"]):
         yield "pattern", fault
 
@@ -75,5 +77,5 @@ def _fault(pattern: str) -> str:
     try:
         re.compile(pattern)
     except (re.error, RecursionError, OverflowError, TypeError) as err:
-        return f"is no regular expression: {err}"
+        return f"is not a regular expression: {err}"
     return ""

@@ -1,10 +1,10 @@
 """The word error rate of a transcript against the reference, raw and normalised.
 
-WER = (substitutions + deletions + insertions) / words of the reference, of the alignment with the
-fewest errors. English is normalised as for Whisper where that is installed; any language else by
-case, punctuation and characters' forms alone, and languages written without spaces are counted by
-the letter. Right is a rate of at most the option `max_wer`; without it nothing is judged. The
-option `language` is a code ("en").
+WER = (substitutions + deletions + insertions) / words of the reference, for the alignment with the
+fewest errors. English is normalised as for Whisper if that is installed. In other languages only
+case, punctuation and forms of characters are normalised, and languages that are written without
+spaces are counted by the letter. A transcript is right if its rate is at most the option `max_wer`;
+without `max_wer` the rate is only measured. The option `language` is a code ("en").
 """
 
 from __future__ import annotations
@@ -14,21 +14,21 @@ from typing import TYPE_CHECKING, Any
 
 from pytest_llamaburn.errors import MissingExtraError
 from pytest_llamaburn.scorers import _base, _text
-from pytest_llamaburn.scorers._base import Verdict
+from pytest_llamaburn.scorers._base import Score
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Mapping
+    from collections.abc import Callable, Iterator, Mapping
 
     from pytest_llamaburn.scorers._base import Question
 
 NEEDS = ("reference",)
 
 
-def score(answer: str, question: Question) -> Verdict:
-    """Return the verdict; its details are the rates and what they count.
+def score(answer: str, question: Question) -> Score:
+    """Return the score; its details are the rates and their counts.
 
-    The rates are None where the reference has no words; then right is an answer without any.
-    Raises DatasetError without a reference, MissingExtraError without jiwer.
+    The rates are None if the reference has no words; then an answer without words is right. Raises
+    DatasetError without a reference, MissingExtraError without jiwer.
     """
     reference, said = str(_base.needed(question, "reference")), _text.spoken(answer)
     most = _base.figure(question, "max_wer")
@@ -40,7 +40,7 @@ def score(answer: str, question: Question) -> Verdict:
     if not said and counted["reference_words"]:
         return _base.empty()._replace(details=details)
     correct = _correct(counted, most)
-    return Verdict(correct, "scored", _reason(correct, counted, most), said, details)
+    return Score(correct, "scored", _reason(correct, counted, most), said, details)
 
 
 def ready() -> None:
@@ -49,7 +49,7 @@ def ready() -> None:
 
 
 def faults(question: Question) -> Iterator[tuple[str, str]]:
-    """Yield field and reason of a bound that is none."""
+    """Yield field and reason of an invalid bound."""
     yield from _base.bad_figures(question, "max_wer")
 
 
@@ -63,19 +63,10 @@ def _reason(correct: bool | None, counted: Mapping[str, Any], most: float | None
     if correct:
         return ""
     if not counted["reference_words"]:
-        return "words where the reference has none"
+        return "the answer has words, the reference has none"
     if correct is None:
-        return "measured, not judged: no max_wer is set"
+        return "measured only: no max_wer is set"
     return f"WER is {counted['wer']:.3f}, above {most}"
-
-
-def corpus_wer(details: Iterable[Mapping[str, Any]]) -> float | None:
-    """Return all errors over all reference words, which no mean of rates is; None without words."""
-    errors = words = 0
-    for one in details:
-        errors += one["substitutions"] + one["deletions"] + one["insertions"]
-        words += one["reference_words"]
-    return errors / words if words else None
 
 
 def _errors(reference: list[str], said: list[str]) -> dict[str, Any]:
@@ -105,11 +96,11 @@ def _jiwer() -> Any:
 
 
 def _normalised(language: str, *texts: str) -> tuple[Any, ...]:
-    """Return the normaliser's name and the words of each text, all by the same normaliser."""
+    """Return the name of the normaliser and the words of each text; one normaliser for all."""
     name, normalise = _normaliser(language)
     try:
         return name, *map(normalise, texts)
-    except Exception:  # noqa: BLE001 - Whisper's fails on what it never hears, as endless digits
+    except Exception:  # noqa: BLE001 - Whisper's fails on unusual text, such as very long numbers
         return "basic", *map(_text.words, texts)
 
 

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 DRAWS = 2000
 _CELLS = 1 << 20  # numbers in one table of draws: a few megabytes
 _FEWEST = 3
-_USABLE = 0.9  # an interval from fewer usable draws would leave out the unlucky ones
+USABLE = 0.9  # an interval from fewer usable draws would leave out the unlucky ones
 
 
 class Pairs(NamedTuple):
@@ -165,28 +165,6 @@ def confusion(x: Sequence[float], y: Sequence[float], labels: Sequence[int]) -> 
     return [[counts.get((row, column), 0.0) for column in labels] for row in labels]
 
 
-def krippendorff(ratings: Sequence[Sequence[float | None]], level: str) -> Figure:
-    """Return Krippendorff's alpha of raters (rows) over units (columns); None is a missing rating.
-
-    `level` is nominal, ordinal or interval. It is 1 − observed / expected disagreement, from the
-    coincidences of values within units (Krippendorff, Content Analysis, ch. 12); n counts the units
-    with two ratings or more.
-    """
-    units = [[v for v in unit if v is not None] for unit in zip(*ratings, strict=True)]
-    units = [unit for unit in units if len(unit) > 1]
-    values = sorted({v for unit in units for v in unit})
-    if not units:
-        return Figure(None, 0, reason="no unit has two ratings")
-    if len(values) < 2:
-        return Figure(None, len(units), reason="all ratings are equal")
-    pairs = _coincidences(units, values)
-    marginal = pairs.sum(axis=0)
-    distance = _distances(values, marginal, level)
-    n = float(marginal.sum())
-    expected = float((marginal[:, None] * marginal * distance).sum()) / (n - 1)
-    return Figure(1 - float((pairs * distance).sum()) / expected, len(units))
-
-
 def with_interval(
     statistic: Statistic,
     x: Ratings,
@@ -211,9 +189,9 @@ def with_interval(
         ]
     )
     usable = drawn[~np.isnan(drawn)]
-    if len(usable) < _USABLE * DRAWS or len(set(clusters or range(len(x)))) == 1:
+    if len(usable) < USABLE * DRAWS or len(set(clusters or range(len(x)))) == 1:
         return replace(figure, reason="too few values differ for an interval")
-    return replace(figure, ci95=_middle(usable))
+    return replace(figure, ci95=percentile_interval(usable))
 
 
 def consensus(ratings: Sequence[float]) -> float:
@@ -364,32 +342,8 @@ def _nearest(rating: float) -> dict[int, float]:
     return {low: 0.5, low + 1: 0.5} if part == 0.5 else {low + (part > 0.5): 1.0}
 
 
-def _coincidences(units: Sequence[Sequence[float]], values: Sequence[float]) -> Array:
-    import numpy as np
-
-    place = {value: i for i, value in enumerate(values)}
-    pairs: Array = np.zeros((len(values), len(values)))
-    for unit in units:
-        counts = np.bincount([place[v] for v in unit], minlength=len(values)).astype(float)
-        pairs += (np.outer(counts, counts) - np.diag(counts)) / (len(unit) - 1)
-    return pairs
-
-
-def _distances(values: Sequence[float], marginal: Array, level: str) -> Array:
-    """Return the squared distances between values at a level of measurement."""
-    import numpy as np
-
-    if level == "nominal":
-        unequal: Array = 1.0 - np.eye(len(values))
-        return unequal
-    place = np.asarray(values, dtype=float)
-    if level == "ordinal":
-        place = marginal.cumsum() - marginal / 2  # the ratings between two values, half of each
-    squared: Array = (place[:, None] - place) ** 2
-    return squared
-
-
-def _middle(values: Sequence[float]) -> tuple[float, float]:
+def percentile_interval(values: Ratings) -> tuple[float, float]:
+    """Return the middle 95 % of bootstrap draws."""
     import numpy as np
 
     low, high = np.percentile(values, [2.5, 97.5])

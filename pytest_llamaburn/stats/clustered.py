@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-import math
 from typing import TYPE_CHECKING
+
+from pytest_llamaburn.stats import samples
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -39,8 +40,5 @@ def design_effect(runs: Sequence[Flags], most: int | None = None) -> float:
 
 
 def interval(share: float, n: float, z: float = Z) -> tuple[float, float]:
-    """Return the interval of a share over an effective number of requests, by Wilson's score."""
-    z2 = z * z
-    middle = (share + z2 / (2 * n)) / (1 + z2 / n)
-    half = z * math.sqrt(share * (1 - share) / n + z2 / (4 * n * n)) / (1 + z2 / n)
-    return max(0.0, middle - half), min(1.0, middle + half)
+    """Return Wilson's interval of a share over an effective number of requests."""
+    return samples.wilson_interval(share, n, z)

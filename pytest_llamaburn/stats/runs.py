@@ -57,16 +57,6 @@ class Interval(NamedTuple):
     high: float
 
 
-def label(index: int) -> str:
-    """Return what a comparison calls the file at a place: A to Z, then AA, AB."""
-    text = ""
-    index += 1
-    while index:
-        index, rest = divmod(index - 1, 26)
-        text = chr(ord("A") + rest) + text
-    return text
-
-
 def variance(values: Sequence[float]) -> float:
     """Return the variance of a sample; `statistics.variance`, in fractions, takes 50 times as long.
 

@@ -157,12 +157,15 @@ def rising(values: Sequence[float], weights: Sequence[float]) -> list[float]:
 
 def wilson(hits: float, n: int) -> list[float] | None:
     """Return the 95 % interval of a share by Wilson's score, None for n = 0."""
-    if n == 0:
-        return None
-    share, z2 = hits / n, 1.959963984540054**2
+    return [*wilson_interval(hits / n, n, 1.959963984540054)] if n else None
+
+
+def wilson_interval(share: float, n: float, z: float) -> tuple[float, float]:
+    """Return the interval of a share over n samples by Wilson's score, z standard errors wide."""
+    z2 = z * z
     middle = (share + z2 / (2 * n)) / (1 + z2 / n)
-    half = math.sqrt(z2 * (share * (1 - share) / n + z2 / (4 * n * n))) / (1 + z2 / n)
-    return [max(0.0, middle - half), min(1.0, middle + half)]
+    half = z * math.sqrt(share * (1 - share) / n + z2 / (4 * n * n)) / (1 + z2 / n)
+    return max(0.0, middle - half), min(1.0, middle + half)
 
 
 def outliers(values: Sequence[float], iqrs: float) -> list[float]:

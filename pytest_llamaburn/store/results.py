@@ -17,6 +17,7 @@ import zlib
 from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import cache, cached_property
+from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 import msgspec
@@ -27,7 +28,7 @@ from pytest_llamaburn.errors import ResultsError
 from pytest_llamaburn.texts import dumps, whole
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterable, Iterator, Mapping
     from pathlib import Path
 
     from pytest_llamaburn.store.journal import Record
@@ -38,14 +39,21 @@ _NAME_BYTES = 120
 _EARLIER_FILES = 50  # enough to learn a machine's noise from
 
 
+@cache
 def kinds() -> tuple[str, ...]:
-    """Return the kinds of result files."""
-    return registry.names("kinds")
+    """Return the kinds of result files: those of runs, and the comparisons of each."""
+    return with_comparisons(registry.names("kinds"))
+
+
+def with_comparisons(names: Iterable[str]) -> tuple[str, ...]:
+    """Return some kinds of files and the kinds that comparisons of them are."""
+    every = {name: kind(name).comparison or name for name in names}
+    return tuple(sorted({*every, *every.values()}))
 
 
 def room(document: Mapping[str, Any], name: str) -> Any:
     """Return a module of the package of a document's, or a journal header's, kind."""
-    return registry.load(f"kinds.{_kind_name(document)}", name)
+    return import_module(f"{kind_of(document).package}.{name}")
 
 
 def kind_of(document: Mapping[str, Any]) -> Any:
@@ -54,7 +62,9 @@ def kind_of(document: Mapping[str, Any]) -> Any:
 
 
 def kind(name: str) -> Any:
-    """Return a KIND by its name."""
+    """Return a KIND by its name; all comparisons share one package."""
+    if name.endswith("-comparison"):
+        return registry.load("kinds", "comparison").Comparisons(name)
     return registry.load("kinds", name).KIND
 
 
@@ -170,7 +180,7 @@ def _problem(document: Any, text: str | bytes) -> str | None:
     if str(document["schema"]).removeprefix(PREFIX) not in kinds():
         return _unknown(document["schema"])
     try:
-        room(document, "result").File.model_validate_json(text, strict=True)
+        kind_of(document).file_model().model_validate_json(text, strict=True)
     except ValidationError as err:
         first = err.errors()[0]
         return f"{'.'.join(map(str, first['loc']))}: {first['msg'].lower()}"
@@ -181,9 +191,9 @@ def _unknown(schema: Any) -> str:
     return f"schema '{schema}' is unknown (known: {', '.join(kinds())})"
 
 
-def schema(kind: str) -> dict[str, Any]:
+def schema(name: str) -> dict[str, Any]:
     """Return the JSON Schema (2020-12) of a kind of result file."""
-    found = registry.load(f"kinds.{kind}", "result").File.model_json_schema(by_alias=True)
+    found = kind(name).file_model().model_json_schema(by_alias=True)
     return {"$schema": "https://json-schema.org/draft/2020-12/schema", **found}
 
 

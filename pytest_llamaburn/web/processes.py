@@ -32,10 +32,9 @@ class Process:
         if self._own is not None:
             self.code = self._own.poll()
             return self.code is not None
-        try:
+        with suppress(psutil.NoSuchProcess):
             return not self._seen.is_running() or self._seen.status() == psutil.STATUS_ZOMBIE
-        except psutil.Error:
-            return True
+        return True
 
     def interrupt(self) -> None:
         """Have it finish what it has and end, as Ctrl-C does."""

@@ -11,7 +11,7 @@ import msgspec
 from fastapi import APIRouter, Header, Path, Query, Response
 from pydantic import BaseModel, ConfigDict, Field
 
-from pytest_llamaburn import datasets, registry
+from pytest_llamaburn import datasets, evalsets, registry
 from pytest_llamaburn.store import results
 from pytest_llamaburn.web import child, library
 from pytest_llamaburn.web.index import Row
@@ -237,7 +237,7 @@ async def prompts() -> list[PromptSet]:
 
 
 def _prompts() -> list[PromptSet]:
-    found = {name: datasets.load_prompts([name]) for name in datasets.builtin_sets()}
+    found = {name: datasets.load_prompts([name]) for name in datasets.shipped("prompts")}
     return [
         PromptSet(name=name, prompts=len(them), categories=sorted({one.category for one in them}))
         for name, them in found.items()
@@ -251,7 +251,7 @@ async def eval_sets() -> list[EvalSet]:
 
 
 def _eval_sets() -> list[EvalSet]:
-    found = {name: datasets.load_eval_set(name) for name in datasets.builtin_eval_sets()}
+    found = {name: evalsets.load_eval_set(name) for name in evalsets.builtin_eval_sets()}
     return [
         EvalSet(
             name=name,

@@ -13,8 +13,7 @@ import pytest
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from pytest_llamaburn.datasets import Planned
-    from pytest_llamaburn.kinds.benchmark.measured import Measured
+    from pytest_llamaburn import Measured, Planned
 
 
 @pytest.mark.llm_benchmark

@@ -1,7 +1,7 @@
-"""The eval: an item a question to answer it, and then an item a question to mark the answers.
+"""The eval: for each question an item that answers it, and later an item that scores the answers.
 
-All is answered before anything is marked. An item fails only where asking or judging is impossible;
-what an answer is worth is in the result file, and thresholds judge it.
+All questions are answered before any answer is scored. An item fails only if asking or judging is
+impossible; the scores are in the result file, and thresholds judge them.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ import pytest
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from pytest_llamaburn.datasets import Question
+    from pytest_llamaburn import Question
 
 
 @pytest.mark.llm_eval
@@ -24,5 +24,5 @@ def test_answer(llm_answer: Callable[[Question], Any], llm_question: Question) -
 
 @pytest.mark.llm_eval
 def test_scores(llm_scores: Callable[[Question], Any], llm_question: Question) -> None:
-    """Mark its answers."""
+    """Score its answers."""
     llm_scores(llm_question)

@@ -15,10 +15,10 @@ from typing import TYPE_CHECKING
 
 import pytest
 import trustme
-from command_line import COMMAND, llamaburn, results_in
 from filelock import FileLock
-from forking import Process
-from scripted import (
+from support.command_line import COMMAND, llamaburn, results_in
+from support.processes import Process
+from support.scripted import (
     Close,
     LlamaCppFacade,
     OllamaFacade,

@@ -10,10 +10,10 @@ import resource
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from command_line import llamaburn
-from samples import header, record
-from scripted import OllamaFacade, ScriptedServer
-from virtual_runs import Machine, dice, rows
+from support.benchmark_documents import header, record
+from support.command_line import llamaburn
+from support.scripted import OllamaFacade, ScriptedServer
+from support.virtual_benchmarks import Machine, dice, rows
 
 from pytest_llamaburn.commands import main
 from pytest_llamaburn.store import results
@@ -165,15 +165,6 @@ def test_wrong_words_exit_four_and_write_nothing(
     assert captured.err.count("\n") == 1
     assert reason in captured.err
     assert not (tmp_path / "results" / "comparisons").exists()
-
-
-def test_comparisons_are_not_compared(
-    pair: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    main(["compare", *pair])
-    (path,) = (tmp_path / "results" / "comparisons").iterdir()
-    assert main(["compare", pair[0], str(path)]) == 4
-    assert "is no benchmark: its schema is llamaburn/comparison" in capsys.readouterr().err
 
 
 def test_noise_is_learnt_from_the_results_directory(

@@ -8,7 +8,7 @@ import subprocess
 from typing import TYPE_CHECKING
 
 import pytest
-from command_line import llamaburn
+from support.command_line import llamaburn
 
 from pytest_llamaburn import registry
 

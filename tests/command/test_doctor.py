@@ -11,10 +11,10 @@ from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import pytest
-from command_line import llamaburn
-from samples import checked
-from scripted import LlamaCppFacade, OllamaFacade, Request, ScriptedServer, Steps, sized
-from sensors import Fakes
+from support.benchmark_documents import checked
+from support.command_line import llamaburn
+from support.scripted import LlamaCppFacade, OllamaFacade, Request, ScriptedServer, Steps, sized
+from support.sensors import Fakes
 
 from pytest_llamaburn import registry
 from pytest_llamaburn.backends._base import Server
@@ -160,7 +160,7 @@ def test_server_that_refuses_is_reachable_and_of_no_known_kind(tmp_path: Path) -
 
 def test_silence_at_the_default_address_is_a_warning() -> None:
     fix = "Start it (ollama serve), name another with --host, or use --backend embedded."
-    assert doctor.server_reachable(scene()) == doctor.Verdict("warn", "none", fix)
+    assert doctor.server_reachable(scene()) == doctor.CheckResult("warn", "none", fix)
 
 
 @pytest.mark.parametrize(
@@ -327,12 +327,12 @@ def test_container_without_a_server_is_told_where_the_host_is(
 def test_container_that_reaches_its_server_is_well(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(socket, "getaddrinfo", resolves)
     verdict = doctor.container(scene(_look.Look(server=OLLAMA), {"container": True}))
-    assert verdict == doctor.Verdict("ok", "in a container; host.docker.internal resolves")
+    assert verdict == doctor.CheckResult("ok", "in a container; host.docker.internal resolves")
 
 
 def test_outside_a_container_nothing_is_said() -> None:
     verdict = doctor.container(scene(facts={"container": False}))
-    assert verdict == doctor.Verdict("ok", "not in a container")
+    assert verdict == doctor.CheckResult("ok", "not in a container")
 
 
 def distribution(*needs: str) -> Callable[[str], metadata.PackageMetadata]:
@@ -394,7 +394,7 @@ def test_sensor_that_only_root_may_read_is_a_warning(
 def test_check_that_breaks_leaves_the_others_alone(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    def broken(_: doctor.Scene) -> doctor.Verdict:
+    def broken(_: doctor.Scene) -> doctor.CheckResult:
         raise ZeroDivisionError("by nothing")
 
     monkeypatch.setitem(doctor.CHECKS, "disk.free", broken)

@@ -6,11 +6,11 @@ import json
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from command_line import llamaburn
+from support.command_line import llamaburn
 
 from pytest_llamaburn.commands import main
 from pytest_llamaburn.converters import gsm8k
-from pytest_llamaburn.datasets import builtin_eval_sets, load_eval_set
+from pytest_llamaburn.evalsets import builtin_eval_sets, load_eval_set
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -154,9 +154,15 @@ def test_a_file_that_does_not_fit_is_refused_with_the_place(
 @pytest.mark.parametrize(
     ("args", "said"),
     [
-        (["validate"], "evalset validate: name the files to check"),
-        (["import", "a.jsonl"], "evalset import: name one file and its --format"),
-        (["import", "--format=gsm8k"], "evalset import: name one file and its --format"),
+        (["validate"], "evalset validate: no file is named: name the files to check"),
+        (
+            ["import", "a.jsonl"],
+            "evalset import: no file or no format is named: name one file and its --format",
+        ),
+        (
+            ["import", "--format=gsm8k"],
+            "evalset import: no file or no format is named: name one file and its --format",
+        ),
         (["import", "a.jsonl", "--format=gsm9k"], "invalid choice: 'gsm9k'"),
         (["import", "b.jsonl", "--format=gsm8k"], "b.jsonl: cannot be read: "),
         (["import", "a.jsonl", "--format=gsm8k", "-o", "x.txt"], "-o x.txt does not end in .json"),
@@ -190,4 +196,4 @@ def test_module_of_another_distribution_that_fails_tells_what_it_needs(
     source = jsonl(tmp_path / "a.jsonl", {"question": None})
     assert main(["evalset", "import", str(source), "--format", "gsm8k"]) == 4
     said = capsys.readouterr().err
-    assert said == f"llamaburn: {source}: line 1: is no row of gsm8k: it has {gsm8k.HELP}\n"
+    assert said == f"llamaburn: {source}: line 1: is not a row of gsm8k, which has {gsm8k.HELP}\n"

@@ -6,8 +6,8 @@ import json
 from typing import TYPE_CHECKING
 
 import pytest
-from command_line import llamaburn, results_in
-from scripted import (
+from support.command_line import llamaburn, results_in
+from support.scripted import (
     Close,
     OllamaFacade,
     Request,

@@ -9,9 +9,19 @@ from contextlib import ExitStack
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from command_line import llamaburn
-from exams import Assessor, Opinion, Pupil, block, claims, evals_in, grade, question, verdict
-from scripted import ScriptedServer
+from support.command_line import llamaburn
+from support.eval_servers import (
+    Assessor,
+    Opinion,
+    Pupil,
+    block,
+    claims,
+    evals_in,
+    grade,
+    question,
+    verdict,
+)
+from support.scripted import ScriptedServer
 
 from pytest_llamaburn.store import results
 
@@ -138,7 +148,7 @@ def test_set_has_criteria_of_its_own_grades_and_claims(
     assert (found["n_total"], found["n_scored"]) == (7, 7)
     assert len(assessor.calls) == 7
     assert [gate["verdict"] for gate in found["gates"]] == ["pass", "pass", "fail", "pass", "pass"]
-    assert "faithfulness: none for 1 of 2 answers: there is no evidence" in done.stdout
+    assert "faithfulness: does not apply to 1 of 2 answers: there is no evidence" in done.stdout
     things = found["by_category"]["things"]
     assert (things["f_score"]["mean"], things["faithfulness"]["mean"]) == (pytest.approx(0.4), 0.5)
     listed = llamaburn("results", "list", "evals", cwd=room.cwd).stdout

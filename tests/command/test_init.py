@@ -9,8 +9,8 @@ import tomllib
 from typing import TYPE_CHECKING
 
 import pytest
-from command_line import llamaburn
-from scripted import OllamaFacade, ScriptedServer
+from support.command_line import llamaburn
+from support.scripted import OllamaFacade, ScriptedServer
 
 from pytest_llamaburn import options, registry, settings
 from pytest_llamaburn.commands.init import configuration

@@ -10,8 +10,8 @@ from contextlib import ExitStack
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import pytest
-from command_line import llamaburn, results_in
-from scripted import (
+from support.command_line import llamaburn, results_in
+from support.scripted import (
     LlamaCppFacade,
     OllamaFacade,
     Pause,

@@ -10,10 +10,10 @@ import threading
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from command_line import COMMAND, llamaburn
-from fake_judges import KEY, Claude, OpenAI, preference, serving, verdict
-from forking import Process
-from scripted import Hang, Steps
+from support.command_line import COMMAND, llamaburn
+from support.judge_servers import KEY, Claude, OpenAI, preference, serving, verdict
+from support.processes import Process
+from support.scripted import Hang, Steps
 
 from pytest_llamaburn.commands import judge
 
@@ -75,7 +75,7 @@ def test_gate_holds_the_lower_bound_not_the_value(tmp_path: Path) -> None:
     qwk = document["criteria"]["accuracy"]["figures"]["qwk"]
     between = (qwk["value"] + qwk["ci95"][0]) / 2
     undecided = calibrate(tmp_path, noisy, f"--min-qwk={between}", check=1)
-    assert "surely only" in undecided.stderr
+    assert "(95 % interval from " in undecided.stderr
     assert "is undecided" in undecided.stderr
     missed = calibrate(tmp_path, noisy, f"--min-qwk={(qwk['value'] + 1) / 2}", check=1)
     assert "is missed" in missed.stderr
@@ -168,9 +168,11 @@ def test_dry_run_says_what_would_be_sent_and_sends_nothing(tmp_path: Path) -> No
     with serving(fake, "m") as name:
         shown = calibrate(tmp_path, [label(3, 1), label(4, 2)], "--judge", name, *words).stdout
         unpriced = calibrate(tmp_path, [pair("A", 1)], "--judge", name, "--dry-run").stdout
-    assert shown.splitlines()[2].split()[1] == "4"
-    assert "0.0" in shown
-    assert unpriced.splitlines()[2].split()[1::2] == ["2", "1000", "–"]
+    assert f"{name}: 4 calls for the 2 labels of " in shown
+    assert " and 2000 out, about 0.0" in shown
+    assert shown.endswith(" USD if no call fails\n")
+    assert "2 calls for the 1 labels of " in unpriced
+    assert unpriced.endswith(" and 1000 out, at an unknown price\n")
     assert fake.calls == []
 
 
@@ -186,8 +188,11 @@ def test_dry_run_says_what_would_be_sent_and_sends_nothing(tmp_path: Path) -> No
         ([label(3, 1, wrong=1)], "labels.jsonl:1: wrong: extra inputs"),
         ([label(3, 1, question=" ")], "labels.jsonl:1: question: "),
         ([pair("C", 1)], "labels.jsonl:1: human.0: "),
-        ([label(3, 1, judge=3), pair("A", 1, judge="A")], "scores and comparisons in one file"),
-        ([label(3, 1, judge=3), label(3, 2)], "labels.jsonl:2: has no recorded verdict"),
+        (
+            [label(3, 1, judge=3), pair("A", 1, judge="A")],
+            "a file has scores or comparisons, not both",
+        ),
+        ([label(3, 1, judge=3), label(3, 2)], "labels.jsonl:2: there is no recorded verdict"),
         ([label(3, 1)], 'add "judge", or name a --judge'),
         ([], "has no labels"),
     ],
@@ -246,8 +251,8 @@ def test_cut_calibration_is_continued_without_paying_again(tmp_path: Path) -> No
         anew = llamaburn(*words, "--max-judge-calls=0", check=None, **more)
         done = llamaburn(*words, "--resume", "--progress=json", **more)
         again = llamaburn(*words, "--resume", "--max-judge-calls=0", check=None, **more)
-    assert "no verdicts of these labels and judges are kept: all are asked for" in again.stderr
-    assert "2 verdicts of a calibration that was cut are there: use --resume" in anew.stderr
+    assert "there are no verdicts of these labels and judges: all are asked for" in again.stderr
+    assert "there are 2 verdicts of a calibration that was cut: --resume uses them" in anew.stderr
     assert len(fake.calls) == 3 + 2
     assert "4 labels (4 scored)" in done.stdout
     assert '"done": 4, "planned": 4' in done.stderr

@@ -13,9 +13,9 @@ from typing import TYPE_CHECKING
 
 import jsonschema
 import pytest
-from command_line import COMMAND, llamaburn, results_in
-from forking import Process
-from scripted import (
+from support.command_line import COMMAND, llamaburn, results_in
+from support.processes import Process
+from support.scripted import (
     Hang,
     LlamaCppFacade,
     OllamaFacade,

@@ -10,10 +10,10 @@ import sys
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from command_line import COMMAND, llamaburn, results_in
-from forking import Process
-from scripted import OllamaFacade, ScriptedServer
-from sensors import Fakes, path_with
+from support.command_line import COMMAND, llamaburn, results_in
+from support.processes import Process
+from support.scripted import OllamaFacade, ScriptedServer
+from support.sensors import Fakes, path_with
 
 from pytest_llamaburn.store import journal, results
 
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-    from scripted import Request, Steps
+    from support.scripted import Request, Steps
 
 VALUES = "00000000:01:00.0, Example RTX, 595.10, 8.9, 150, 148, 3, 10, 20, 60, 350, 1800"
 CHANGING = """

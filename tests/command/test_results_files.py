@@ -7,8 +7,8 @@ import os
 from pathlib import Path
 
 import pytest
-from command_line import llamaburn
-from samples import header, row, saved
+from support.benchmark_documents import header, row, saved
+from support.command_line import llamaburn
 
 from pytest_llamaburn.commands import main
 from pytest_llamaburn.store.journal import Journal

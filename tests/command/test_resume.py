@@ -9,11 +9,11 @@ import sys
 from typing import TYPE_CHECKING
 
 import pytest
-from command_line import COMMAND, llamaburn, results_in
-from forking import Process
-from samples import header
-from scripted import OllamaFacade, Request, ScriptedServer, Steps
-from stalling import FINISHED, Stalling
+from support.benchmark_documents import header
+from support.command_line import COMMAND, llamaburn, results_in
+from support.processes import Process
+from support.scripted import OllamaFacade, Request, ScriptedServer, Steps
+from support.stalling_server import FINISHED, Stalling
 
 from pytest_llamaburn.store.journal import Journal
 

@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING, Any
 
 import psutil
 import pytest
-from command_line import COMMAND, llamaburn
-from forking import Process
-from scripted import LlamaCppFacade, OllamaFacade, Request, ScriptedServer, Steps, sized
+from support.command_line import COMMAND, llamaburn
+from support.processes import Process
+from support.scripted import LlamaCppFacade, OllamaFacade, Request, ScriptedServer, Steps, sized
 
 from pytest_llamaburn import environment
 from pytest_llamaburn.commands import _look, main, status

@@ -5,14 +5,14 @@ from __future__ import annotations
 import asyncio
 import json
 
-from fake_judges import judging
+from support.judge_servers import judging
 
-from pytest_llamaburn.judges import Case, Panel, Score
+from pytest_llamaburn.judges import Case, JudgeResult, Panel
 
 PARIS = Case("Capital of France?", "Paris", "Paris")  # on which this judge has little to say
 
 
-async def judged() -> tuple[Score, Score]:
+async def judged() -> tuple[JudgeResult, JudgeResult]:
     panel = Panel.of(judging(judge=("embedded",), judge_concurrency=1))
     try:
         await panel.open()

@@ -5,8 +5,8 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING
 
-from command_line import llamaburn
-from exams import eval_set, evals_in, question
+from support.command_line import llamaburn
+from support.eval_servers import eval_set, evals_in, question
 
 from pytest_llamaburn.store import results
 
@@ -39,4 +39,4 @@ def test_the_embedded_model_chooses_by_the_probabilities_of_letters(tmp_path: Pa
         assert math.isclose(item["choice_mass"], sum(map(math.exp, known.values())))
         assert 0.2 < item["choice_mass"] <= 1  # two answers with letters stood before
         assert item["timing"]["output_sequence_length"] == 1
-    assert "choices by probability: the letters had " in done.stdout
+    assert "choices read by probability: on average the letters had " in done.stdout

@@ -10,8 +10,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from exams import Assessor, Pupil, eval_set, evals_in, question
-from scripted import (
+from support.comparisons import compared
+from support.eval_servers import Assessor, Pupil, eval_set, evals_in, question
+from support.scripted import (
     LlamaCppFacade,
     OllamaFacade,
     Request,
@@ -25,7 +26,7 @@ from scripted import (
     sse,
 )
 
-from pytest_llamaburn.kinds.eval import comparable, table
+from pytest_llamaburn.kinds.eval import table
 from pytest_llamaburn.store import results
 
 if TYPE_CHECKING:
@@ -204,10 +205,10 @@ def test_a_choice_is_the_letter_with_the_greatest_probability(pytester: pytest.P
         assert (red["choice_mass"], red["answer"]) == (None, "The answer is B.")
         assert document["config"]["sent"]["options"]["num_predict"] == 512
         said = shown(document)
-        assert "choices by the probabilities of their letters" in said
+        assert "choices read by the probability of their letters" in said
         assert (
-            "choices by probability: the letters had 30% of it in the mean of 2 answers, 0% at "
-            "least: the model wants to say something else"
+            "choices read by probability: on average the letters had 30% of it in 2 answers, at "
+            "least 0%: the model tends to say something else"
         ) in said
         assert "raise --max-tokens" not in said
         assert "letters: A 35.0%, B 25.0%" in [*table.transcript(document)]
@@ -216,7 +217,7 @@ def test_a_choice_is_the_letter_with_the_greatest_probability(pytester: pytest.P
         assert again["results"]["totals"]["cached"] == 3
         assert again["results"]["items"][0]["choice_mass"] == pytest.approx(0.6)
         (path, *_) = (pytester.path / "results" / "evals").iterdir()
-        _, marked = run(f"--llamaburn-answers={path}", f"--llamaburn-eval-set={path}")
+        _, marked = run(f"--llamaburn-rescore={path}", f"--llamaburn-eval-set={path}")
         told = [
             [(item["answer"], item["correct"], item["choice_logprobs"]) for item in found]
             for found in (marked["results"]["items"], again["results"]["items"])
@@ -301,9 +302,9 @@ def test_compare_warns_of_what_was_sent_differently(pytester: pytest.Pytester) -
         )
     for name in ("system", "few_shot", "choice_by"):
         del plain["config"][name]  # as earlier versions wrote it
-    found = comparable.document({"a": plain, "b": other}, "a", "run", "now")
+    found = compared("eval", plain, other)
     assert [warning["text"] for warning in found["results"]["warnings"]] == [
-        f"system is {'x' * 60}…, None in the baseline",
+        f"system is {'x' * 60}…, none in the baseline",
         "few_shot is 1, 0 in the baseline",
     ]
 

@@ -6,8 +6,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from exams import Assessor, Pupil, Pupils, eval_set, evals_in, preference, question
-from scripted import ScriptedServer, sized
+from support.eval_servers import Assessor, Pupil, Pupils, eval_set, evals_in, preference, question
+from support.scripted import ScriptedServer, sized
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -91,6 +91,15 @@ def test_marker_holds_thresholds_against_one_question(
     result.stdout.fnmatch_lines(["*correct.mean>=1: fail: 0*"])
     (document,) = evals_in(pytester.path / "results")
     assert [g["verdict"] for g in document["results"]["gates"]] == ["pass", "fail"]
+
+
+def test_a_test_may_only_look_at_the_model_of_an_eval(
+    pytester: pytest.Pytester, pupil: ScriptedServer
+) -> None:
+    pytester.makepyfile("def test_mine(llm_eval): assert llm_eval.model.id")
+    options = (*on(pupil), chosen(pytester, "red", "blue"))
+    pytester.runpytest_inprocess(*QUIET, *options).assert_outcomes(passed=1)
+    assert not evals_in(pytester.path / "results")
 
 
 def test_marks_without_an_answer_are_refused(

@@ -12,9 +12,17 @@ from typing import TYPE_CHECKING, Any
 from xml.etree import ElementTree as ET
 
 import pytest
-from scripted import Close, OllamaFacade, Request, ScriptedServer, Steps, ollama_stream, sized
+from support.scripted import (
+    Close,
+    OllamaFacade,
+    Request,
+    ScriptedServer,
+    Steps,
+    ollama_stream,
+    sized,
+)
 
-from pytest_llamaburn import registry
+from pytest_llamaburn import plugin
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -289,11 +297,8 @@ def test_a_session_without_our_items_imports_little_of_us_and_nothing_heavy(
     plain = ("--disable-plugin-autoload", "-p", "pytest_llamaburn.plugin")
     result = pytester.runpytest_subprocess(*plain, "-p", "no:cacheprovider")
     result.assert_outcomes(passed=1)
-    kinds = [f"kinds.{kind}{room}" for kind in registry.own("kinds") for room in ("", ".settings")]
-    ours = {"errors", "files", "fixtures", "kinds", "kinds._kind", *kinds, "options", "plugin"}
-    ours |= {"registry", "session", "settings", "texts"}
-    ours -= {name for name in ours if "comparison" in name}  # no kind of run
-    assert f"ours: {' '.join(sorted(ours))}" in result.outlines
+    ours = "errors files fixtures kinds kinds._kind kinds.benchmark kinds.eval kinds.stress"
+    assert f"ours: {ours} options plugin registry session settings texts" in result.outlines
     assert "heavy:" in map(str.rstrip, result.outlines)
 
 
@@ -460,6 +465,41 @@ def test_failed_measuring_test_makes_the_file_partial(
     )
     run(pytester, server).assert_outcomes(passed=1, failed=1)
     assert written(pytester)[0]["status"] == "partial"
+
+
+def test_options_are_declared_where_the_command_line_may_name_one(
+    pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pytester.makeconftest(
+        """
+        def pytest_configure(config):
+            print("declared:", hasattr(config.option, "llamaburn_model"))
+        """
+    )
+    pytester.makefile(".txt", words="--llamaburn-model=m\n--co")
+    plain = ("--disable-plugin-autoload", "-p", "pytest_llamaburn.plugin", *QUIET, "-s")
+
+    def declared(*args: str) -> bool:
+        lines = pytester.runpytest_inprocess(*plain, *args).outlines
+        return "declared: True" in lines
+
+    assert not declared()
+    assert declared("--llamaburn-model=m")
+    assert declared("@words.txt")
+    assert declared("--help")
+    monkeypatch.setenv("PYTEST_ADDOPTS", "--llamaburn-model=m")
+    assert declared()
+    monkeypatch.delenv("PYTEST_ADDOPTS")
+    pytester.makeini("[pytest]\naddopts = --llamaburn-model=m")
+    assert declared()
+
+
+def test_options_are_declared_where_the_plugin_is_loaded_before_any_configuration_file(
+    pytester: pytest.Pytester,
+) -> None:
+    pytester.makepyfile("def test_nothing(): pass")
+    ended = pytester.inline_run("--llamaburn-model=m", *QUIET, plugins=[plugin])
+    ended.assertoutcome(passed=1)
 
 
 @pytest.mark.parametrize("body", ["assert llm.model.id == 'tiny:latest'", "pytest.skip('no')"])

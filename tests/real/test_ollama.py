@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING
 
 import psutil
 import pytest
-from command_line import llamaburn, results_in
-from exams import eval_set, evals_in, question
-from real_ollama import MODEL, RealOllama, require
-from scripted import settings_for
+from support.command_line import llamaburn, results_in
+from support.eval_servers import eval_set, evals_in, question
+from support.real_ollama import MODEL, RealOllama, require
+from support.scripted import settings_for
 
 from pytest_llamaburn.backends.ollama import Backend, Client
 from pytest_llamaburn.store import results

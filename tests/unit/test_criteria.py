@@ -7,21 +7,30 @@ import json
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from fake_judges import KEY, Answer, Gullible, OpenAI, judging, preference, serving, verdict
 from hypothesis import given
 from hypothesis import settings as examples
 from hypothesis import strategies as st
-from injections import ATTACKS, QUESTION, RIGHT, WRONG, truth
+from support.comparisons import compared
+from support.injections import ATTACKS, QUESTION, RIGHT, WRONG, truth
+from support.judge_servers import (
+    KEY,
+    Answer,
+    Gullible,
+    OpenAI,
+    judging,
+    preference,
+    serving,
+    verdict,
+)
 
-from pytest_llamaburn import criteria, datasets, gates, judges, options
+from pytest_llamaburn import criteria, evalsets, gates, judges, options
 from pytest_llamaburn.criteria import GRADED, GRADES, Criterion
 from pytest_llamaburn.errors import DatasetError, SettingsError, UnscoredError
-from pytest_llamaburn.judges import Case, Panel, Score, _calibration, _queue
-from pytest_llamaburn.judges._ask import Opinions
+from pytest_llamaburn.judges import Case, JudgeQueue, JudgeResult, Panel, _calibration
 from pytest_llamaburn.judges._parsing import ParseError, parse
 from pytest_llamaburn.judges._prompt import absolute
-from pytest_llamaburn.kinds.eval import comparable, run, task
-from pytest_llamaburn.kinds.eval import scores as _marks
+from pytest_llamaburn.kinds.eval import judge_totals, scoring, task
+from pytest_llamaburn.kinds.eval import scores as eval_scores
 from pytest_llamaburn.kinds.eval.measures import MEASURES, with_own
 from pytest_llamaburn.kinds.eval.settings import Eval
 from pytest_llamaburn.stats import figures
@@ -61,10 +70,12 @@ def listed(*told: tuple[str, str, bool], **more: Any) -> str:
     return json.dumps({"claims": entries, "reasoning": "checked", **more})
 
 
-def scored(answer: Answer, *asked: tuple[Case, str | Criterion], jury: int = 1) -> list[Score]:
+def scored(
+    answer: Answer, *asked: tuple[Case, str | Criterion], jury: int = 1
+) -> list[JudgeResult]:
     """Return what judges who all answer alike say of some answers."""
 
-    async def work(name: str) -> list[Score]:
+    async def work(name: str) -> list[JudgeResult]:
         panel = Panel.of(judging(judge=(name,), judge_repeats=jury))
         try:
             return [await panel.judge(case, criterion) for case, criterion in asked]
@@ -121,9 +132,11 @@ def test_verdict_under_other_words_is_not_taken_for_this_ones() -> None:
     with serving(fake, "m") as name:
         for asked in (POLITE, other, POLITE):
             panel = Panel.of(judging(judge=(name,)))
-            work = _queue.Marking(panel, rows.append, _queue.restored(rows))
-            assert work.score("q", CASE, [asked]).result()[0].score == 4
-            work.close()
+            panel.resume(rows)
+            panel.note = rows.append
+            queue = JudgeQueue(panel)
+            assert queue.judge(CASE, [asked], "q").result()[0].score == 4
+            queue.close()
     assert [row["key"][1] for row in rows] == [POLITE.key, other.key]
     assert len(fake.calls) == 2
 
@@ -131,7 +144,7 @@ def test_verdict_under_other_words_is_not_taken_for_this_ones() -> None:
 def test_journal_of_an_earlier_version_has_no_claims() -> None:
     row = {"key": ["q", "accuracy", "j", "0"], **judges.Judgment("accuracy", "scored").as_dict()}
     del row["claims"]
-    (found,) = _queue.restored([row]).values()
+    (found,) = judges.restored([row]).values()
     assert found.claims == ()
 
 
@@ -170,7 +183,7 @@ def test_grade_without_an_answer_is_by_rule(case: Case, told: str | None, state:
 )
 def test_judges_who_disagree_do_not_make_an_answer_correct(told: list[str], common: str) -> None:
     each = [judges.Judgment("grade", "scored", judge="j", verdict=one) for one in told]
-    found = judges.score(each)
+    found = judges.combined(each)
     assert found.verdict == common
     assert found.flip_rate == pytest.approx(1 - max(map(told.count, told)) / len(told))
 
@@ -223,7 +236,7 @@ def graded(*told: str | None) -> list[dict[str, Any]]:
 @given(st.lists(st.sampled_from((*GRADES, None)), min_size=1, max_size=8))
 @examples(max_examples=25, deadline=None)
 def test_each_share_of_grades_lies_between_its_bounds(told: list[str | None]) -> None:
-    found = _marks.grades(graded(*told))
+    found = eval_scores.grades(graded(*told))
     assert list(found) == list(GRADED)
     known = [one for one in told if one is not None]
     for one in found.values():
@@ -237,10 +250,10 @@ def test_each_share_of_grades_lies_between_its_bounds(told: list[str | None]) ->
 
 def test_gate_holds_an_f_score_and_categories_have_it() -> None:
     items = graded("correct", "correct", "incorrect", "not_attempted")
-    results = {"criteria": {}, "grades": _marks.grades(items)}
+    results = {"criteria": {}, "grades": eval_scores.grades(items)}
     (found,) = gates.judged({"results": results}, MEASURES, ["f_score>=50%"], "point")
     assert found["verdict"] == "pass"
-    (category,) = _marks.by_category(items).values()
+    (category,) = eval_scores.by_category(items).values()
     assert category["f_score"]["mean"] == pytest.approx(4 / 7)
 
 
@@ -249,20 +262,20 @@ def test_grades_are_compared_and_more_unattempted_is_neither_better_nor_worse() 
         "x": eval_document(*graded(*["incorrect"] * 20)),
         "y": eval_document(*graded(*["not_attempted"] * 19, "correct")),
     }
-    found = comparable.document(sources, "x", "run", "now")["results"]["differences"]
+    found = compared("eval", *sources.values())["results"]["differences"]
     told = {one["mark"]: (one["verdict"], one["questions"]) for one in found}
     assert told["not_attempted"] == ("higher", 20)
     assert told["graded_incorrect"] == ("better", 20)
     assert told["correct_given_attempted"] == ("inconclusive", 1)
     assert told["f_score"] == ("inconclusive", 20)
-    back = comparable.document(sources, "y", "run", "now")["results"]["differences"]
+    back = compared("eval", *sources.values(), baseline=1)["results"]["differences"]
     assert {d["mark"]: d["verdict"] for d in back}["not_attempted"] == "lower"
 
 
 def test_f_scores_that_are_far_apart_differ_surely() -> None:
     good, bad = ["correct"] * 30, ["incorrect"] * 25 + ["correct"] * 5
     sources = {"x": eval_document(*graded(*bad)), "y": eval_document(*graded(*good))}
-    found = comparable.document(sources, "x", "run", "now")["results"]["differences"]
+    found = compared("eval", *sources.values())["results"]["differences"]
     (one,) = (d for d in found if d["mark"] == "f_score")
     assert one["difference"] == pytest.approx(5 / 6)
     assert one["verdict"] == "better"
@@ -272,7 +285,7 @@ def test_question_with_other_documents_is_another_question() -> None:
     (one,) = graded("correct")
     other = {**one, "question": {**one["question"], "context": ["news"]}}
     sources = {"x": eval_document(one, item("same")), "y": eval_document(other, item("same"))}
-    found = comparable.document(sources, "x", "run", "now")["results"]["differences"]
+    found = compared("eval", *sources.values())["results"]["differences"]
     assert found == []
 
 
@@ -313,10 +326,10 @@ def test_share_is_counted_here_and_not_by_the_judge() -> None:
 def test_text_without_claims_has_no_share() -> None:
     (found,) = scored(listed(), (CASE, "faithfulness"))
     assert (found.score, found.state) == (None, "not_applicable")
-    told = _marks.criteria([item(scores={"faithfulness": found.as_dict()})])["faithfulness"]
+    told = eval_scores.criteria([item(scores={"faithfulness": found.as_dict()})])["faithfulness"]
     assert (told["mean"], told["n_total"], told["bounds"]) == (None, 0, None)
     assert told["reason"] == "the texts make no claim"
-    assert _marks.counts([item(scores={"faithfulness": found.as_dict()})], 1)["n_total"] == 0
+    assert judge_totals.counts([item(scores={"faithfulness": found.as_dict()})], 1)["n_total"] == 0
 
 
 @pytest.mark.parametrize(
@@ -449,13 +462,13 @@ def in_file(directory: Path, *own: Any, **fields: Any) -> Path:
 def test_set_of_before_keeps_its_digest_and_one_with_definitions_has_another(
     tmp_path: Path,
 ) -> None:
-    plain = datasets.load_eval_set(in_file(tmp_path))
+    plain = evalsets.load_eval_set(in_file(tmp_path))
     assert plain.sha256 == "40b989271e339be5"
     definition = {"name": "wit", "description": "it is funny"}
-    defined = datasets.load_eval_set(in_file(tmp_path, definition, criteria=["wit"]))
+    defined = evalsets.load_eval_set(in_file(tmp_path, definition, criteria=["wit"]))
     other = {**definition, "description": "it is very funny"}
-    redefined = datasets.load_eval_set(in_file(tmp_path, other, criteria=["wit"]))
-    documents = datasets.load_eval_set(in_file(tmp_path, context=["news"]))
+    redefined = evalsets.load_eval_set(in_file(tmp_path, other, criteria=["wit"]))
+    documents = evalsets.load_eval_set(in_file(tmp_path, context=["news"]))
     assert len({found.sha256 for found in (plain, defined, redefined, documents)}) == 4
     (asked,) = documents.questions
     assert asked.sha256 != asked._replace(context=()).sha256
@@ -490,13 +503,13 @@ def test_criterion_of_a_set_that_cannot_be_is_refused_with_its_place(
     tmp_path: Path, own: list[Any], fields: dict[str, Any], words: str
 ) -> None:
     with pytest.raises(DatasetError) as caught:
-        datasets.load_eval_set(in_file(tmp_path, *own, **fields))
+        evalsets.load_eval_set(in_file(tmp_path, *own, **fields))
     assert words in str(caught.value)
 
 
 def chosen(path: Path, **values: Any) -> tuple[Criterion, ...]:
     settings = options.resolve(Eval, {"set": (str(path),), **values}, {})[0]
-    (asked,) = task.paper(settings, str(path)).questions
+    (asked,) = task.load(settings, str(path)).questions
     return asked.asked
 
 
@@ -519,7 +532,7 @@ def test_file_of_settings_defines_criteria(tmp_path: Path) -> None:
 
 def test_gate_is_on_a_criterion_of_ones_own() -> None:
     scores = {"wit": score(4)}
-    results = {"criteria": _marks.criteria([item(scores=scores)]), "grades": {}}
+    results = {"criteria": eval_scores.criteria([item(scores=scores)]), "grades": {}}
     gate = gates.parse("wit.mean>=4", with_own(["wit"]))
     assert gate.of.observed({"results": results}).value == 4
 
@@ -527,7 +540,7 @@ def test_gate_is_on_a_criterion_of_ones_own() -> None:
 def test_labels_are_of_criteria_on_a_scale(tmp_path: Path) -> None:
     path = tmp_path / "labels.jsonl"
     path.write_text('{"question": "q", "response": "r", "criterion": "grade", "human": [4]}\n')
-    with pytest.raises(DatasetError, match="jsonl:1: criterion: grade is not marked from 1 to 5"):
+    with pytest.raises(DatasetError, match="jsonl:1: criterion: grade is not scored from 1 to 5"):
         _calibration.read(path)
 
 
@@ -539,13 +552,13 @@ def test_criterion_in_other_words_is_not_compared_nor_is_a_mark_of_one_side() ->
 
     grade = graded("correct")[0]["scores"]["grade"]
     sources = {"x": told("it is funny"), "y": told("it is dry", grade=grade)}
-    found = comparable.document(sources, "x", "run", "now")["results"]
+    found = compared("eval", *sources.values())["results"]
     (warning,) = found["warnings"]
     assert warning["text"].startswith("wit is defined in other words than in the baseline")
     assert {d["mark"] for d in found["differences"]} == {*GRADED}
     assert {d["difference"] for d in found["differences"]} == {None}
     same = {"x": sources["x"], "y": told("it is funny")}
-    (wit,) = comparable.document(same, "x", "run", "now")["results"]["differences"]
+    (wit,) = compared("eval", *same.values())["results"]["differences"]
     assert (wit["mark"], wit["difference"], wit["unit"]) == ("wit", 0, "1 to 5")
 
 
@@ -559,9 +572,9 @@ def test_criterion_in_other_words_is_not_compared_nor_is_a_mark_of_one_side() ->
     ],
 )
 def test_scorer_s_verdict_says_where_an_answer_is_plainly_no_try(answer: str, state: str) -> None:
-    question = datasets.Question("q", "How many?", "4", "c", scorer="number")
+    question = evalsets.Question("q", "How many?", "4", "c", scorer="number")
     row = {"answer": answer, "error": None, "finish_reason": "stop", "search": None}
-    found = run._verdict(question, row)
+    found = scoring.score(question, row)
     assert found is not None
     assert (found["state"], found["correct"]) == (state, False)
 
@@ -569,33 +582,36 @@ def test_scorer_s_verdict_says_where_an_answer_is_plainly_no_try(answer: str, st
 # The judge fixture
 
 
-def opinion(answer: Answer, *asked: str, **more: Any) -> Any:
+def asked_in_a_test(answer: Answer, *asked: str, **more: Any) -> Any:
     with serving(OpenAI([answer]), "m") as name:
-        opinions = Opinions(judging(judge=(name,)))
+        queue = JudgeQueue(Panel.of(judging(judge=(name,))))
         try:
-            return opinions.judge(*asked, **more)
+            return queue.ask(*asked, **more)
         finally:
-            opinions.close()
+            queue.close()
 
 
 def test_test_asks_for_a_criterion_of_its_own() -> None:
     def kind(system: str, _: str) -> str:
         return verdict(5 if "politeness: it says please" in system else 1)
 
-    found = opinion(kind, "Why?", "Please.", criterion="politeness=it says please")
+    found = asked_in_a_test(kind, "Why?", "Please.", criterion="politeness=it says please")
     assert (found.score, found.verdict) == (5, None)
     with pytest.raises(SettingsError, match="judge: criterion: 'Polite' is refused"):
-        opinion(kind, "Why?", "Please.", criterion="Polite=x")
+        asked_in_a_test(kind, "Why?", "Please.", criterion="Polite=x")
 
 
 @pytest.mark.parametrize(("told", "mark"), [("correct", 1), ("not_attempted", 0)])
 def test_test_asks_for_a_grade(told: str, mark: float) -> None:
-    found = opinion(preference(told), "Why?", "So.", reference="So.", criterion="grade")
+    found = asked_in_a_test(preference(told), "Why?", "So.", reference="So.", criterion="grade")
     assert (found.verdict, found.score) == (told, mark)
 
 
 def test_test_holds_an_answer_against_evidence() -> None:
     told = listed(("It is Paris.", "Paris is the capital", True))
-    assert opinion(told, QUESTION, RIGHT, criterion="faithfulness", evidence=EVIDENCE).score == 1
+    assert (
+        asked_in_a_test(told, QUESTION, RIGHT, criterion="faithfulness", evidence=EVIDENCE).score
+        == 1
+    )
     with pytest.raises(UnscoredError, match="not_applicable: there is no evidence"):
-        opinion(told, QUESTION, RIGHT, criterion="faithfulness")
+        asked_in_a_test(told, QUESTION, RIGHT, criterion="faithfulness")

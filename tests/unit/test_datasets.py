@@ -44,7 +44,7 @@ def refusal(*names: str) -> str:
 
 
 def test_there_are_five_built_in_sets() -> None:
-    assert datasets.builtin_sets() == BUILT_IN
+    assert datasets.shipped("prompts") == BUILT_IN
 
 
 @pytest.mark.parametrize("name", BUILT_IN)
@@ -147,7 +147,7 @@ def test_one_id_for_two_prompts_in_two_sets_is_refused(tmp_path: Path) -> None:
             "prompts[0] (id 'one'): expected_length: input should be",
         ),
         (prompt_set(entry(), entry()), "id 'one' is given twice"),
-        (prompt_set("Say hello."), 'prompts[0]: "Say hello." is no object with fields'),
+        (prompt_set("Say hello."), 'prompts[0]: "Say hello." is not an object with fields'),
     ],
 )
 def test_an_unsound_file_is_refused_by_file_entry_and_field(

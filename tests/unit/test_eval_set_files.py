@@ -12,10 +12,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pytest_llamaburn import datasets, registry
+from pytest_llamaburn import evalsets, registry
 from pytest_llamaburn.criteria import USUAL
-from pytest_llamaburn.datasets import Question, builtin_eval_sets, load_eval_set
 from pytest_llamaburn.errors import DatasetError
+from pytest_llamaburn.evalsets import Question, builtin_eval_sets, load_eval_set
 
 
 def entry(**fields: Any) -> dict[str, Any]:
@@ -126,7 +126,7 @@ def test_a_question_s_digest_changes_with_what_counts_as_its_answer(field: str) 
         ({"questions": [entry()]}, "name: field required"),
         (eval_set(entry(prompt=" ")), "questions[0] (id 'one'): prompt: string should have at"),
         (eval_set(entry(), {"prompt": "x"}), "questions[1]: id: field required"),
-        (eval_set(entry(), "Who?"), 'questions[1]: "Who?" is no object with fields'),
+        (eval_set(entry(), "Who?"), 'questions[1]: "Who?" is not an object with fields'),
         (eval_set(entry(id=True)), "questions[0]: id: input should be a valid string"),
         (eval_set(entry(refrence="x")), "questions[0] (id 'one'): refrence: extra inputs are"),
         (eval_set(entry(reference=[4])), "questions[0] (id 'one'): reference: input should be a"),
@@ -154,42 +154,48 @@ for _ in range(300):
     DEEP = {"not": DEEP}
 LOCAL = {"$id": "https://a/b", "$defs": {"c": {"$id": "c"}, "d": {"$anchor": "e"}}}
 SCORED = [
-    ({"scorer": "choice", "choices": ["x", "y"], "reference": "C"}, "reference: 'C' is none of"),
-    ({"scorer": "number", "reference": "many"}, "reference: 'many' is no number"),
+    ({"scorer": "choice", "choices": ["x", "y"], "reference": "C"}, "reference: 'C' is not one of"),
+    ({"scorer": "number", "reference": "many"}, "reference: 'many' is not a number"),
     ({"scorer": "choice", "options": {"choices": 5}, "reference": "A"}, "choices: 'choices' are"),
-    ({"scorer": "number", "reference": "1/0"}, "reference: '1/0' is no number"),
-    ({"scorer": "number", "reference": "1", "accept": ["2", "x"]}, "accept: 'x' is no number"),
-    ({"scorer": "regex", "pattern": "("}, "pattern: is no regular expression: "),
-    ({"scorer": "code", "tests": ["assert (", "x"]}, "tests: is no Python: SyntaxError: "),
-    ({"scorer": "code", "options": {"tests": [5]}}, "tests: is no text"),
+    ({"scorer": "number", "reference": "1/0"}, "reference: '1/0' is not a number"),
+    ({"scorer": "number", "reference": "1", "accept": ["2", "x"]}, "accept: 'x' is not a number"),
+    ({"scorer": "regex", "pattern": "("}, "pattern: is not a regular expression: "),
+    ({"scorer": "code", "tests": ["assert (", "x"]}, "tests: is not Python: SyntaxError: "),
+    ({"scorer": "code", "options": {"tests": [5]}}, "tests: is not a text"),
     (
         {"scorer": "code", "tests": ["1"], "options": {"preamble": "def"}},
-        "preamble: is no Python: SyntaxError: ",
+        "preamble: is not Python: SyntaxError: ",
     ),
     (
         {"scorer": "code", "tests": ["1"], "options": {"timeout_s": "x"}},
-        "timeout_s: 'x' is no number from 0 on",
+        "timeout_s: 'x' is not a number from 0 on",
     ),
     (
         {"scorer": "code", "tests": ["1"], "options": {"timeout_s": -5}},
-        "timeout_s: -5 is no number from 0 on",
+        "timeout_s: -5 is not a number from 0 on",
     ),
     (
         {"scorer": "code", "tests": ["1"], "options": {"memory_mb": True}},
-        "memory_mb: True is no number from 0 on",
+        "memory_mb: True is not a number from 0 on",
     ),
-    ({"scorer": "wer", "reference": "a", "options": {"max_wer": "x"}}, "max_wer: 'x' is no number"),
-    ({"scorer": "json-schema", "schema": {"type": "nonsense"}}, "schema: is no JSON Schema: "),
-    ({"scorer": "json-schema", "schema": {"pattern": "("}}, "schema: is no JSON Schema: "),
-    ({"scorer": "json-schema", "schema": {"$schema": 5}}, "schema: is no JSON Schema: its $schema"),
-    ({"scorer": "json-schema", "schema": DEEP}, "schema: is no JSON Schema: it is too deep"),
+    (
+        {"scorer": "wer", "reference": "a", "options": {"max_wer": "x"}},
+        "max_wer: 'x' is not a number",
+    ),
+    ({"scorer": "json-schema", "schema": {"type": "nonsense"}}, "schema: is not a JSON Schema: "),
+    ({"scorer": "json-schema", "schema": {"pattern": "("}}, "schema: is not a JSON Schema: "),
+    (
+        {"scorer": "json-schema", "schema": {"$schema": 5}},
+        "schema: is not a JSON Schema: its $schema",
+    ),
+    ({"scorer": "json-schema", "schema": DEEP}, "schema: is not a JSON Schema: it is nested too"),
     (
         {"scorer": "json-schema", "schema": {"allOf": [{"$ref": "https://a/b"}]}},
-        "schema: refers to what is not in it: https://a/b",
+        "schema: has a reference to something outside it: https://a/b",
     ),
     (
         {"scorer": "json-schema", "schema": {"properties": {"a": {"$ref": "#/$defs/b"}}}},
-        "schema: refers to what is not in it: #/$defs/b",
+        "schema: has a reference to something outside it: #/$defs/b",
     ),
 ]
 
@@ -239,7 +245,7 @@ def test_a_question_that_can_be_scored_is_taken(tmp_path: Path, fields: dict[str
     ("content", "where"),
     [
         (lines(entry()) + "{", "line 2: is not JSON: "),
-        (lines(entry(), "x"), 'line 2: "x" is no object with fields'),
+        (lines(entry(), "x"), 'line 2: "x" is not an object with fields'),
         (lines(entry()) + "\n" + lines(entry(id="two", prompt="")), "line 3 (id 'two'): prompt: "),
         (lines(entry(), entry()), "line 2 (id 'one'): id: line 1 (id 'one') has it already"),
         ("", "questions: there is none"),
@@ -282,7 +288,7 @@ entries = st.fixed_dictionaries(
 @given(st.lists(entries | values, max_size=3))
 def test_whatever_a_file_holds_is_a_set_or_refused(questions: list[Any]) -> None:
     with contextlib.suppress(DatasetError):
-        found = datasets.eval_set(eval_set(*questions), Path("mine.json")).questions
+        found = evalsets.eval_set(eval_set(*questions), Path("mine.json")).questions
         assert [len(question.sha256) for question in found] == [16] * len(questions)
 
 

@@ -18,7 +18,7 @@ import pytest
 
 from pytest_llamaburn import registry
 from pytest_llamaburn.commands import schema
-from pytest_llamaburn.datasets import builtin_eval_sets, load_eval_set
+from pytest_llamaburn.evalsets import builtin_eval_sets, load_eval_set
 from pytest_llamaburn.scorers import includes
 
 if TYPE_CHECKING:
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
     from _pytest.mark import ParameterSet
 
-    from pytest_llamaburn.datasets import Question
+    from pytest_llamaburn.evalsets import Question
 
 SETS = {name: load_eval_set(name) for name in builtin_eval_sets()}
 ALL = [(name, question) for name, found in SETS.items() for question in found.questions]

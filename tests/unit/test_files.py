@@ -9,8 +9,9 @@ from typing import Any
 import pytest
 
 from pytest_llamaburn import files, options, registry, settings
-from pytest_llamaburn.datasets import Prompt, load_eval_set, load_prompts
+from pytest_llamaburn.datasets import Prompt, load_prompts
 from pytest_llamaburn.errors import DatasetError, SettingsError
+from pytest_llamaburn.evalsets import load_eval_set
 from pytest_llamaburn.kinds.benchmark.settings import Benchmark
 
 ENCODINGS = ("utf-8", "utf-8-sig", "utf-16", "utf-32")

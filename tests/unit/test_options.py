@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from samples import checked
+from support.benchmark_documents import checked
 
 from pytest_llamaburn import options, settings
 from pytest_llamaburn.errors import SettingsError

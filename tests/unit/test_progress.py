@@ -10,7 +10,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import pytest
-from samples import failed_trace, row, trace_of
+from support.benchmark_documents import failed_trace, row, trace_of
 
 from pytest_llamaburn import progress
 from pytest_llamaburn.progress import Event, Json, Live, Plain, Silent, make, of_request
@@ -235,6 +235,15 @@ def test_live_shows_how_a_load_goes_and_counts_no_request_for_it() -> None:
     last = stream.getvalue().rpartition("sending")[2]
     assert "0/2" in last
     assert "8 clients: 8 in flight" in last
+    shown.close()
+
+
+def test_live_names_one_client_in_the_singular() -> None:
+    stream = io.StringIO()
+    shown = Live(stream)
+    shown.plan(2)
+    shown.load(Event(stage="sending", clients=1, in_flight=1, requests_per_sec=2, failed=0))
+    assert "1 client: 1 in flight" in stream.getvalue()
     shown.close()
 
 

@@ -18,13 +18,16 @@ if TYPE_CHECKING:
 
 @pytest.fixture
 def foreign(monkeypatch: pytest.MonkeyPatch) -> Iterator[ModuleType]:
-    """Have another distribution add the report format `xml`."""
+    """Have another distribution add the report format `xml`, and a kind, which is a package."""
     module = ModuleType("their_reports")
     monkeypatch.setitem(sys.modules, "their_reports", module)
-    entry = metadata.EntryPoint("xml", "their_reports", "llamaburn.reports")
+    entries = [
+        metadata.EntryPoint("xml", "their_reports", "llamaburn.reports"),
+        metadata.EntryPoint("odd_echo", "support.echo_kind", "llamaburn.kinds"),
+    ]
 
     def entry_points(*, group: str) -> list[metadata.EntryPoint]:
-        return [entry] if group == entry.group else []
+        return [entry for entry in entries if group == entry.group]
 
     monkeypatch.setattr(metadata, "entry_points", entry_points)
     forget()
@@ -36,6 +39,7 @@ def forget() -> None:
     registry.names.cache_clear()
     registry.own.cache_clear()
     registry._foreign.cache_clear()
+    registry.package.cache_clear()
 
 
 def test_members_are_the_public_modules_of_a_folder() -> None:
@@ -65,6 +69,18 @@ def test_another_distribution_adds_a_member(foreign: ModuleType) -> None:
     )
     assert registry.load("reports", "xml") is foreign
     assert "xml" not in registry.names("backends")
+
+
+@pytest.mark.usefixtures("foreign")
+@pytest.mark.parametrize("name", ["odd-echo", "odd_echo"])
+def test_a_member_that_is_a_package_is_a_registry_wherever_it_is(name: str) -> None:
+    assert "odd-echo" in registry.names("kinds")
+    assert {"settings", "result", "table"} <= set(registry.own(f"kinds.{name}"))
+    assert registry.has(f"kinds.{name}", "settings")
+    assert not registry.has(f"kinds.{name}", "nothing")
+    assert registry.load(f"kinds.{name}", "measures").__name__ == "support.echo_kind.measures"
+    assert registry.package("kinds.eval_x") == "pytest_llamaburn.kinds.eval_x"
+    assert registry.own("kinds.nowhere") == ()
 
 
 def test_a_name_is_refused_with_the_nearest_and_all() -> None:

@@ -14,11 +14,11 @@ import pytest
 from hypothesis import given
 from hypothesis import settings as how
 from hypothesis import strategies as st
-from samples import header, row, trace_of
+from support.benchmark_documents import header, row, trace_of
 
 from pytest_llamaburn.backends._failures import classify
 from pytest_llamaburn.backends._secrets import redacted
-from pytest_llamaburn.kinds.eval import run
+from pytest_llamaburn.kinds.eval import answering
 from pytest_llamaburn.kinds.eval.answer_cache import Cache
 from pytest_llamaburn.store import journal, results
 from pytest_llamaburn.texts import dumps, whole
@@ -67,7 +67,7 @@ def test_any_text_goes_through_journal_and_result_file(text: str) -> None:
 def test_answer_whose_characters_came_in_halves_is_whole() -> None:
     trace = trace_of([100, 120], thinking=1)
     trace.text, trace.thinking = f"yes {HALF}{chr(0xDE00)}", f"hm {HALF}"
-    found = run._facts(trace, "prompt")
+    found = answering._facts(trace, "prompt")
     assert (found["answer"], found["thinking"]) == ("yes 😀", "hm \N{REPLACEMENT CHARACTER}")
 
 

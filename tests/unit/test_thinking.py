@@ -5,12 +5,13 @@ from __future__ import annotations
 import time
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from pytest_llamaburn import judges
+from pytest_llamaburn.evalsets import Question
 from pytest_llamaburn.kinds.benchmark import number_words
-from pytest_llamaburn.scorers import _text
+from pytest_llamaburn.scorers import _text, includes
 from pytest_llamaburn.thinking import split_thinking
 
 HARMONY = (
@@ -51,7 +52,7 @@ def test_every_models_thinking_is_kept_apart(shape: str) -> None:
     answer, thought = split_thinking(shape.format("Paris"))
     assert (answer, thought.lower()) == ("Paris", "hm")
     assert _text.spoken(shape.format("Paris")) == "Paris"
-    verdict = number_words.judge(shape.format("seven"), number_words.Item("1", "7", "0-20"), "en")
+    verdict = number_words.score(shape.format("seven"), number_words.Item("1", "7", "0-20"), "en")
     assert verdict.correct
 
 
@@ -105,15 +106,65 @@ def test_of_an_answer_between_tags_what_is_between_them_counts(answer: str, said
     assert _text.spoken(answer) == said
 
 
-@given(st.text(st.characters()) | st.lists(st.sampled_from(SHAPES)).map("".join))
-def test_any_text_is_split_and_an_answer_has_no_more_thinking(text: str) -> None:
-    answer, thinking = split_thinking(text)
-    assert len(answer) + len(thinking) <= len(text)
+TAGS = (
+    *("<think>", "</think>", "<thinking>", "</thinking>", "[THINK]", "[/THINK]"),
+    *("◁think▷", "◁/think▷", "<|begin_of_thought|>", "<|end_of_thought|>", "<|channel>thought"),
+    *("<|channel|>analysis<|message|>", "<|channel|>final<|message|>", "<|end|>", "<|return|>"),
+    *("analysis", "assistantfinal", "<channel|>", "Here is my thought process:", "<answer>"),
+    *(
+        "Here is my response:",
+        "<thi",
+        "nk>",
+        "<",
+        ">",
+        "`",
+        '"',
+        "**",
+        "\n",
+        " ",
+        "\u200b",
+        "seven",
+    ),
+)
+TEXTS = st.text(st.characters()) | st.lists(st.sampled_from((*SHAPES, *TAGS)), max_size=12).map(
+    "".join
+)
+
+
+def is_empty_to_a_scorer(answer: str) -> bool:
+    question = Question("q", "?", "seven", "c", scorer="includes")
+    return includes.score(answer, question).state == "empty"
+
+
+def is_empty_to_a_judge(answer: str) -> bool:
+    ruled = judges.by_rule(judges.Case("?", answer, "seven"), "grade")
+    return ruled is not None and ruled.verdict == "not_attempted"
+
+
+def is_empty_as_number_words(answer: str) -> bool:
+    return number_words.score(answer, number_words.Item("1", "7", "0-20"), "en").reason == "empty"
+
+
+@example("◁/think▷<think>")
+@example("**")
+@example("\u200b \u200b \u200b")
+@given(TEXTS)
+def test_all_agree_whether_an_answer_is_empty_before_and_after_it_is_stored(text: str) -> None:
+    stored, thinking = split_thinking(text)
+    assert len(stored) + len(thinking) <= len(text)
+    assert split_thinking(stored) == (stored, "")
+    for answer in (text, stored):
+        assert is_empty_to_a_scorer(answer) == (not stored)
+        assert is_empty_to_a_judge(answer) == (not stored)
+        assert is_empty_as_number_words(answer) == (not stored)
 
 
 @pytest.mark.parametrize(
     "scrap",
-    ["<think>", " <think>", "</think>", "<think>a</think>", "<|channel|>analysis", "<", "`"],
+    [
+        *("<think>", " <think>", "</think>", "<think>a</think>", "<|channel|>analysis", "<", "`"),
+        *("◁/think▷<think>", "\u200b ", "<thi</think>nk>"),
+    ],
 )
 def test_a_long_text_is_split_in_time(scrap: str) -> None:
     start = time.process_time()

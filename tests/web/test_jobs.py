@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import psutil
 import pytest
-from web_api import STAND_IN, keep, serving
+from support.web_api import STAND_IN, keep, serving
 
 from pytest_llamaburn.web import child, events, jobs, processes
 from pytest_llamaburn.web.events import Bus
@@ -339,3 +339,20 @@ async def test_the_machine_is_read_while_somebody_listens(
     assert 0 <= data["cpu_percent"] <= 100
     assert 0 < data["ram_used_mb"] < data["ram_total_mb"]
     assert data["sensors"] is not None
+
+
+async def test_a_file_that_is_not_there_has_no_lines(tmp_path: Path) -> None:
+    with processes.Tail(tmp_path / "nothing") as tail:
+        assert tail.lines() == []
+
+
+async def test_a_process_that_ends_while_it_is_looked_at_is_over(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def gone(_: object) -> bool:
+        raise psutil.NoSuchProcess(1)
+
+    found = processes.Process(psutil.Process().pid)
+    assert not found.over()
+    monkeypatch.setattr(psutil.Process, "is_running", gone)
+    assert found.over()

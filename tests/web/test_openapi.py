@@ -10,7 +10,7 @@ from urllib.parse import quote
 
 import hypothesis
 from hypothesis import strategies as st
-from web_api import keep, serving
+from support.web_api import keep, serving
 
 from pytest_llamaburn.web import app, child, docs
 from pytest_llamaburn.web.service import Service

@@ -8,7 +8,7 @@ import time
 from typing import TYPE_CHECKING
 
 import pytest
-from web_api import keep, serving
+from support.web_api import keep, serving
 
 from pytest_llamaburn import registry
 from pytest_llamaburn.web import child, index
@@ -345,3 +345,24 @@ async def test_a_command_that_fails_is_told_in_its_words(
 async def test_a_command_ends_with_the_request(tmp_path: Path) -> None:
     with pytest.raises(TimeoutError):
         await asyncio.wait_for(child.run(["status", "--watch"]), 0.2)
+
+
+async def test_a_file_that_vanishes_while_it_is_looked_at_is_not_there(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    keep(tmp_path, BENCHMARK, "benchmarks", "one")
+    monkeypatch.setattr(index, "stamp", lambda _: None)
+    async with serving(tmp_path) as api:
+        assert (await api.get("/results/benchmarks/one")).status_code == 404
+        assert (await api.get("/results/benchmarks")).json()["rows"] == []
+
+
+async def test_a_folder_that_is_a_link_out_of_the_results_takes_nothing(tmp_path: Path) -> None:
+    outside = tmp_path / "outside"
+    outside.mkdir()
+    results = tmp_path / "results"
+    results.mkdir()
+    (results / "benchmarks").symlink_to(outside)
+    async with serving(results) as api:
+        answer = await api.post("/results/benchmarks/one/restore")
+    assert answer.status_code == 404

@@ -7,7 +7,7 @@ import shutil
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from web_api import GOLDEN, serving
+from support.web_api import GOLDEN, serving
 
 from pytest_llamaburn.kinds import _kind
 from pytest_llamaburn.store import journal

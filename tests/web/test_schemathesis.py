@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import hypothesis
 import pytest
-from web_api import TOKEN, keep
+from support.web_api import TOKEN, keep
 
 from pytest_llamaburn.web import app, child, security
 from pytest_llamaburn.web.service import Service

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from web_api import ORIGIN, TOKEN, serving
+from support.web_api import ORIGIN, TOKEN, serving
 
 from pytest_llamaburn.web import app, security
 

@@ -16,10 +16,10 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import httpx
 import psutil
 import pytest
-from command_line import COMMAND, llamaburn
-from forking import Process
-from scripted import OllamaFacade, ScriptedServer
-from web_api import TOKEN, WAITS_S
+from support.command_line import COMMAND, llamaburn
+from support.processes import Process
+from support.scripted import OllamaFacade, ScriptedServer
+from support.web_api import TOKEN, WAITS_S
 
 from pytest_llamaburn.commands import main, serve
 from pytest_llamaburn.web import server

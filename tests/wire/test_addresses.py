@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import pytest
-from scripted import (
+from support.scripted import (
     LlamaCppFacade,
     OllamaFacade,
     Request,
@@ -119,7 +119,7 @@ def test_a_twin_asks_nothing_again() -> None:
         asyncio.run(backend.server())
         asked = len(server.requests)
         twin = openai.Backend(settings_for(f"{server.host}/v3"))
-        twin.become(json.loads(json.dumps(backend.twin())))
+        twin.connect_to(json.loads(json.dumps(backend.connection_info())))
         [trace] = asyncio.run(ask(twin))
     assert trace.failure is None
     assert len(server.requests) == asked + 1

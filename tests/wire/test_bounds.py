@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 
 import pytest
 import uvloop
-from scripted import (
+from support.scripted import (
     Pause,
     Request,
     ScriptedServer,

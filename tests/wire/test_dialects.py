@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
-from scripted import (
+from support.scripted import (
     LLAMA_TIMINGS,
     OLLAMA_FINAL,
     OPENAI_USAGE,

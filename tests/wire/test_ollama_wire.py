@@ -7,7 +7,7 @@ import json
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from scripted import (
+from support.scripted import (
     OLLAMA_FINAL,
     OllamaFacade,
     Request,

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, cast
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from scripted import (
+from support.scripted import (
     LLAMA_TIMINGS,
     OPENAI_USAGE,
     ScriptedServer,
@@ -345,7 +345,7 @@ def test_only_a_server_known_to_take_more_is_sent_more(kind: str, extra: set[str
     sampling = {"top_p": 0.5, "top_k": 7, "think": "off", "osl": 9}
     host = "http://127.0.0.1:1"
     backend = openai.Backend(cast("Run", model_of(Stress)(host=host, **sampling)))
-    backend.become({"host": host, "kind": kind})
+    backend.connect_to({"host": host, "kind": kind})
     body = backend.body(Model("m", "m"), [])
     assert body["top_p"] == 0.5
     assert body.keys() & EXTRA == extra

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 import pytest
 from ddgs.exceptions import DDGSException, RatelimitException
-from scripted import Hang, Pause, Reset, ScriptedServer, Step, Steps, head, sized
+from support.scripted import Hang, Pause, Reset, ScriptedServer, Step, Steps, head, sized
 
 from pytest_llamaburn.errors import ServerError, SettingsError
 from pytest_llamaburn.search import brave, ddgs, ollama, searxng, tavily

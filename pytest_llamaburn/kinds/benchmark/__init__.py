@@ -5,15 +5,8 @@ from __future__ import annotations
 import random
 from typing import TYPE_CHECKING, Any
 
-from pytest_llamaburn.kinds._kind import (
-    Broken,
-    Function,
-    Params,
-    RunKind,
-    count,
-    expressions,
-    or_broken,
-)
+from pytest_llamaburn.errors import LlamaBurnError
+from pytest_llamaburn.kinds._kind import Params, RunKind, count, expressions, or_broken
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -31,6 +24,7 @@ class _Benchmark(RunKind):
     )
     name = "benchmark"
     folder = "benchmarks"
+    comparison = "comparison"
     settings = "settings.Benchmark"
     run = "run.BenchmarkRun"
     help = "measure how fast a model answers"
@@ -55,9 +49,8 @@ def test_answers_quickly(measure):
 
     Parametrized by model and repeat; session scope, so that each model is loaded once.
     """
-    functions = (
-        Function(
-            "measure",
+    functions = {  # noqa: RUF012
+        "measure": (
             "calls.measure",
             """Return a function that sends a prompt's timed requests and returns what it measured.
 
@@ -66,12 +59,11 @@ def test_answers_quickly(measure):
     `iterations`, else the marker's, else `--llamaburn-iterations`.
     """,
         ),
-        Function(
-            "measure_more",
+        "measure_more": (
             "calls.measure_more",
             "Return a function that measures until --precision is met or --budget is spent.",
         ),
-    )
+    }
     marker_help = "measures a model: iterations=N, thresholds=['ttft_ms.p50<500']"
 
     @property
@@ -89,7 +81,7 @@ def test_answers_quickly(measure):
         if PROMPT not in fixtures:
             return [runs]
         prompts = or_broken(lambda: self.prompts(session)[0])
-        broken = [one for one in prompts if isinstance(one, Broken)]
+        broken = [one for one in prompts if isinstance(one, LlamaBurnError)]
         ids = ["unusable" if broken else one.prompt.id for one in prompts]
         if broken:
             runs = Params(runs.names, broken, ids)

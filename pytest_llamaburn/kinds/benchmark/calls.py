@@ -12,25 +12,25 @@ from pytest_llamaburn.kinds.benchmark import KIND, number_words
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from pytest_llamaburn.kinds._kind import Test
+    from pytest_llamaburn.kinds._kind import Item, Session
     from pytest_llamaburn.kinds.benchmark.measured import Measured
     from pytest_llamaburn.kinds.benchmark.run import BenchmarkRun
     from pytest_llamaburn.kinds.benchmark.settings import Benchmark
 
 
-def measure(run: BenchmarkRun, test: Test) -> Callable[..., Measured]:
+def measure(run: BenchmarkRun, item: Item, session: Session) -> Callable[..., Measured]:
     """Return the function of the fixture `measure`."""
     calls = 0
 
     def measured(prompt: str | Planned, *, iterations: int | None = None) -> Measured:
         nonlocal calls
         calls += 1
-        planned = _planned(prompt, test)
+        planned = _planned(prompt, item, session)
         requests = planned.iterations if iterations is None else count("measure", iterations)
-        key = f"{test.nodeid}#{calls}"
-        found: Measured = test.session.run(run.measure(planned.prompt, requests, key))
-        test.properties.extend(run.properties(found))
-        broken = run.gate(test.item.keywords.get("thresholds", ()), found)
+        key = f"{item.node.nodeid}#{calls}"
+        found: Measured = session.run(run.measure(planned.prompt, requests, key))
+        item.node.user_properties.extend(run.properties(found))
+        broken = run.gate(item.keywords.get("thresholds", ()), found)
         if broken:
             raise AssertionError("; ".join(broken))
         return found
@@ -38,9 +38,13 @@ def measure(run: BenchmarkRun, test: Test) -> Callable[..., Measured]:
     return measured
 
 
-def measure_more(run: BenchmarkRun, test: Test) -> Callable[[], Measured]:
+def measure_more(
+    run: BenchmarkRun,
+    item: Item,  # noqa: ARG001 - as all such functions
+    session: Session,
+) -> Callable[[], Measured]:
     """Return the function of the fixture `measure_more`."""
-    return lambda: test.session.run(run.extend(KIND.prompts(test.session)[0]))
+    return lambda: session.run(run.extend(KIND.prompts(session)[0]))
 
 
 def prompts(settings: Benchmark) -> tuple[list[Planned], dict[str, Any]]:
@@ -54,7 +58,8 @@ def prompts(settings: Benchmark) -> tuple[list[Planned], dict[str, Any]]:
     return chosen, {"sets": list(settings.prompts), "available": len(available)}
 
 
-def _planned(prompt: str | Planned, test: Test) -> Planned:
+def _planned(prompt: str | Planned, item: Item, session: Session) -> Planned:
     if isinstance(prompt, Planned):
         return prompt
-    return Planned(Prompt(test.name, "test", prompt), KIND.iterations(test.item, test.session))
+    name = getattr(item.node, "originalname", None) or item.node.name
+    return Planned(Prompt(name, "test", prompt), KIND.iterations(item, session))

@@ -10,11 +10,11 @@ from statistics import median
 from typing import TYPE_CHECKING, Any
 
 from pytest_llamaburn import flags
-from pytest_llamaburn.insights import adding_to, other_load
+from pytest_llamaburn.insights import adding_to, evidenced, other_load
 from pytest_llamaburn.stats import samples as stats
 
 if TYPE_CHECKING:
-    from pytest_llamaburn.insights import Document, Insight, Rule
+    from pytest_llamaburn.insights import Document, Finding, Insight, Rule
 
 CLOCK_TOLERANCE = 0.05
 PROMPT_SHARE = 0.7  # of the total wait
@@ -52,8 +52,7 @@ _rule = adding_to(RULES)
 
 def find(document: Document) -> list[Insight]:
     """Return the insights whose evidence is in a benchmark's result file."""
-    found = [rule(document) for rule in RULES]
-    return [insight for insight in found if insight is not None] + _flags(document)
+    return [*evidenced(RULES, document), *_flags(document)]
 
 
 def _flags(document: Document) -> list[Insight]:
@@ -76,7 +75,7 @@ def _flagged(document: Document, name: str) -> Insight:
 
 
 @_rule
-def prompt_dominates(document: Document) -> tuple[str, dict[str, Any]] | None:
+def prompt_dominates(document: Document) -> Finding | None:
     """Compare the time on the prompt with the whole wait; a clock that says more is no evidence."""
     names = ("prompt_eval_ms", "time_to_first_token_ms", "total_generation_ms")
     times = [[run[name] for name in names] for run in _good(document)]
@@ -96,7 +95,7 @@ def prompt_dominates(document: Document) -> tuple[str, dict[str, Any]] | None:
 
 
 @_rule
-def first_run_slow(document: Document) -> tuple[str, dict[str, Any]] | None:
+def first_run_slow(document: Document) -> Finding | None:
     """Compare the first warm request's speed of generation with that of the others."""
     runs = [r for r in _good(document) if r["start"] == "warm" and r["inter_token_latency_ms"]]
     if len(runs) < _FEW:
@@ -112,7 +111,7 @@ def first_run_slow(document: Document) -> tuple[str, dict[str, Any]] | None:
 
 
 @_rule
-def spread_wide(document: Document) -> tuple[str, dict[str, Any]] | None:
+def spread_wide(document: Document) -> Finding | None:
     """Hold the interval of the mean speed against five percent of it."""
     speed = document["results"]["summary"]["tokens_per_sec"]
     if speed["n"] < _FEW or not speed["cv"]:
@@ -130,7 +129,7 @@ def spread_wide(document: Document) -> tuple[str, dict[str, Any]] | None:
 
 
 @_rule
-def outliers(document: Document) -> tuple[str, dict[str, Any]] | None:
+def outliers(document: Document) -> Finding | None:
     """Find requests whose inter-token latency lies far outside the middle half."""
     values = [r["inter_token_latency_ms"] for r in _good(document) if r["inter_token_latency_ms"]]
     if len(values) < 2 * _FEW:
@@ -150,7 +149,7 @@ RULES.append(other_load)
 
 
 @_rule
-def context_differs(document: Document) -> tuple[str, dict[str, Any]] | None:
+def context_differs(document: Document) -> Finding | None:
     """Compare the context length we asked for with what the server has loaded."""
     asked = document["config"]["sent"].get("options", {}).get("num_ctx")
     loaded = {
@@ -168,7 +167,7 @@ def context_differs(document: Document) -> tuple[str, dict[str, Any]] | None:
 
 
 @_rule
-def clocks_disagree(document: Document) -> tuple[str, dict[str, Any]] | None:
+def clocks_disagree(document: Document) -> Finding | None:
     """Compare the client's generation speed with the server's own, request by request."""
     ratios = [
         run["tokens_per_sec"] / run["server_tokens_per_sec"]
@@ -187,7 +186,7 @@ def clocks_disagree(document: Document) -> tuple[str, dict[str, Any]] | None:
 
 
 @_rule
-def thermal_throttling(document: Document) -> tuple[str, dict[str, Any]] | None:
+def thermal_throttling(document: Document) -> Finding | None:
     """Compare clock, or power, of a GPU at work while it is hot and while it is not."""
     for gpu in _gpus(document):
         for name in ("clock_mhz", "power_w"):
@@ -208,7 +207,7 @@ def thermal_throttling(document: Document) -> tuple[str, dict[str, Any]] | None:
 
 
 @_rule
-def power_cap(document: Document) -> tuple[str, dict[str, Any]] | None:
+def power_cap(document: Document) -> Finding | None:
     """Hold a GPU's power at work against its limit."""
     for gpu in _gpus(document):
         shares = [
@@ -224,7 +223,7 @@ def power_cap(document: Document) -> tuple[str, dict[str, Any]] | None:
 
 
 @_rule
-def vram_nearly_full(document: Document) -> tuple[str, dict[str, Any]] | None:
+def vram_nearly_full(document: Document) -> Finding | None:
     """Hold a GPU's memory in use against what it has."""
     samples = [gpu for sample in document["system_profile"] for gpu in sample["gpus"]]
     shares = {
@@ -244,7 +243,7 @@ def vram_nearly_full(document: Document) -> tuple[str, dict[str, Any]] | None:
 
 
 @_rule
-def gpu_idle_cpu_busy(document: Document) -> tuple[str, dict[str, Any]] | None:
+def gpu_idle_cpu_busy(document: Document) -> Finding | None:
     """Compare the load of GPU and processors while tokens were generated."""
     samples = [s for s in document["system_profile"] if s["phase"] == "generate"]
     pairs = []
@@ -266,7 +265,7 @@ def gpu_idle_cpu_busy(document: Document) -> tuple[str, dict[str, Any]] | None:
 
 
 @_rule
-def idle_energy(document: Document) -> tuple[str, dict[str, Any]] | None:
+def idle_energy(document: Document) -> Finding | None:
     """Compare the run's energy with what idling would have taken."""
     totals = document["results"]["totals"]
     gross, above = totals.get("energy_wh"), totals.get("energy_above_idle_wh")
@@ -281,7 +280,7 @@ def idle_energy(document: Document) -> tuple[str, dict[str, Any]] | None:
 
 
 @_rule
-def device_not_counted(document: Document) -> tuple[str, dict[str, Any]] | None:
+def device_not_counted(document: Document) -> Finding | None:
     """Name the GPUs whose energy is missing from the run's for want of a sensor."""
     left_out = document["telemetry"].get("not_counted", ())
     blind = [o["device"] for o in left_out if o["reason"] in ("no_power_sensor", "low_coverage")]
@@ -296,7 +295,7 @@ def device_not_counted(document: Document) -> tuple[str, dict[str, Any]] | None:
 
 
 @_rule
-def one_slot(document: Document) -> tuple[str, dict[str, Any]] | None:
+def one_slot(document: Document) -> Finding | None:
     """Read how many requests the server works on at once."""
     if document["telemetry"].get("slots") != 1 or document["server"]["kind"] == "embedded":
         return None

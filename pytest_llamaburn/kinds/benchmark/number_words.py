@@ -67,10 +67,10 @@ class Item(NamedTuple):
     magnitude: str
 
 
-class Verdict(NamedTuple):
+class Score(NamedTuple):
     """Whether an answer is right; `reason` is empty if so. `heard` are the numbers found in it.
 
-    `judge` never sees a failed request: that is wrong if the model's doing, else `correct` is None.
+    A failed request is not scored here: it is wrong if the model failed, else `correct` is None.
     """
 
     correct: bool | None
@@ -209,7 +209,7 @@ def _oracle(number: str, lang: str) -> str:
     return form
 
 
-def judge(answer: str, item: Item, lang: str) -> Verdict:
+def score(answer: str, item: Item, lang: str) -> Score:
     """Return whether an answer names the number, in words, and no other number.
 
     Ignored: case, hyphens, commas, accents, emphasis, words that are no numbers, digits that stand
@@ -219,12 +219,12 @@ def judge(answer: str, item: Item, lang: str) -> Verdict:
     Raises SettingsError for an unknown language, listing the known ones.
     """
     _name(lang)
-    text = _plain(answer)
-    runs, forms = _runs(text, lang), _accepted(item.number, lang)
+    said = split_thinking(answer)[0]
+    runs, forms = _runs(_plain(said), lang), _accepted(item.number, lang)
     spoken = [r for r in runs if _is_number(r, lang) or _names(r, forms, lang)]
     heard = list(dict.fromkeys(_form(r, lang) for r in spoken or runs))
-    fault = _fault(spoken, forms, lang) if spoken else _silence(text, runs)
-    return Verdict(not fault, fault, "; ".join(heard)[:_HEARD])
+    fault = _fault(spoken, forms, lang) if spoken else _silence(said, runs)
+    return Score(not fault, fault, "; ".join(heard)[:_HEARD])
 
 
 def _fault(spoken: Sequence[str], forms: frozenset[str], lang: str) -> str:
@@ -235,16 +235,15 @@ def _fault(spoken: Sequence[str], forms: frozenset[str], lang: str) -> str:
     return "digits, not words" if _has_digit(spoken[0]) else "another number"
 
 
-def _silence(text: str, runs: Sequence[str]) -> str:
-    if not text.strip():
+def _silence(said: str, runs: Sequence[str]) -> str:
+    if not said:
         return "empty"
     return "digits, not words" if any(map(_has_digit, runs)) else "no number in words"
 
 
 def _plain(text: str) -> str:
-    """Return the answer without its thinking, in the one case and with the one hyphen we read."""
-    folded = split_thinking(text)[0].casefold()
-    bare = _UNSEEN.sub("", unicodedata.normalize("NFKD", folded))
+    """Return a text in lower case, without accents and emphasis, and with one kind of hyphen."""
+    bare = _UNSEEN.sub("", unicodedata.normalize("NFKD", text.casefold()))
     return _EMPHASIS.sub(" ", _HYPHENS.sub("-", bare))
 
 

@@ -20,12 +20,12 @@ from pytest_llamaburn.kinds._file import (
     opening,
     status,
     totals,
+    without_counts,
 )
 from pytest_llamaburn.kinds.benchmark import insights
 from pytest_llamaburn.kinds.benchmark import number_words as correctness
+from pytest_llamaburn.kinds.benchmark.comparable import Comparison
 from pytest_llamaburn.kinds.benchmark.measures import MEASURES
-from pytest_llamaburn.kinds.comparison import engine
-from pytest_llamaburn.kinds.stress.levels import without_counts
 from pytest_llamaburn.metrics import REQUEST, summary
 from pytest_llamaburn.stats import samples
 
@@ -90,7 +90,7 @@ def check(settings: Any) -> None:
     """Raise SettingsError for a setting that only the metrics or other settings can refuse."""
     for expression in settings.threshold:
         gates.parse(expression, MEASURES)
-    engine.check(settings, "benchmark")
+    Comparison.check_asked(settings)
     _check_limit(settings)
     if measures.find(REQUEST, settings.precision_metric) is None:
         words = registry.unknown("metric", settings.precision_metric, list(REQUEST))
@@ -203,7 +203,7 @@ def _correctness(
 
 def _judged(row: dict[str, Any], item: correctness.Item, lang: str) -> dict[str, Any]:
     if row["error"] is None:
-        judged = correctness.judge(row["answer"] or "", item, lang)._asdict()
+        judged = correctness.score(row["answer"] or "", item, lang)._asdict()
     else:
         mark = None if row["error"]["kind"] in NOT_THE_MODELS else False
         judged = {"correct": mark, "reason": "failed", "heard": ""}

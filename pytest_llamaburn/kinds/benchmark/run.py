@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 _KEY = ("prompt_id", "prompt_sha256", "repeat", "iteration", "start")
 
 
-class Shot(NamedTuple):
+class TimedRequest(NamedTuple):
     """One timed request to make."""
 
     prompt: Prompt
@@ -65,7 +65,7 @@ class BenchmarkRun(Run):
         `key` names the call in the journal's plan.
         """
         self._plan(key, iterations * len(starts(self.settings)))
-        measured = await self._shoot(prompt, range(iterations))
+        measured = await self._take(prompt, range(iterations))
         if self._over_budget():
             self._plan(key, len(measured.runs))
         return measured
@@ -77,7 +77,7 @@ class BenchmarkRun(Run):
                 break
             iteration = planned.iterations + number // len(prompts)
             self._progress.plan(len(starts(self.settings)))
-            more = await self._shoot(planned.prompt, (iteration,))
+            more = await self._take(planned.prompt, (iteration,))
             self._plan(f"more/{self.repeat}/{number}", len(more.runs))
         return Measured(self._rows)
 
@@ -94,9 +94,9 @@ class BenchmarkRun(Run):
         self._done = {tuple(row[name] for name in _KEY): row for row in record.rows}
         self._random.seed(f"{self.identity}/{len(self._done)}")  # no prefix comes twice
 
-    def _until_stopped(self, shots: Iterator[Shot]) -> Iterator[Shot]:
+    def _until_stopped(self, requests: Iterator[TimedRequest]) -> Iterator[TimedRequest]:
         """Yield the requests to send until too many in a row failed in the same way."""
-        for shot in shots:
+        for request in requests:
             if self._over_budget():
                 return
             kind, count = self._streak
@@ -105,21 +105,23 @@ class BenchmarkRun(Run):
                     f"stopped after {count} requests in a row failed with {kind}: see the "
                     "server's words in the table; --max-failures raises the limit"
                 )
-            yield shot
+            yield request
 
-    async def _shoot(self, prompt: Prompt, iterations: Iterable[int]) -> Measured:
+    async def _take(self, prompt: Prompt, iterations: Iterable[int]) -> Measured:
         """Send the requests of a prompt that are not done yet, one after another."""
         kinds = starts(self.settings)
-        shots = [Shot(prompt, self.repeat, i, start) for i in iterations for start in kinds]
-        rows = [self._done[shot.key] for shot in shots if shot.key in self._done]
+        requests = [
+            TimedRequest(prompt, self.repeat, i, start) for i in iterations for start in kinds
+        ]
+        rows = [self._done[request.key] for request in requests if request.key in self._done]
         self._rows += rows
         if self.settings.cache == "warm":
             await self._untimed(prompt.text)
 
-        def done(shot: Shot, trace: Trace) -> None:
-            rows.append(self._note(shot, trace))
+        def done(request: TimedRequest, trace: Trace) -> None:
+            rows.append(self._note(request, trace))
 
-        left = (shot for shot in shots if shot.key not in self._done)
+        left = (request for request in requests if request.key not in self._done)
         await closed_loop(self._until_stopped(left), 1, self.backend.wire, self._send, done)
         self._power(rows)
         return Measured(rows)
@@ -143,8 +145,8 @@ class BenchmarkRun(Run):
         """Return what a report of tests shows of one test: names and values."""
         return measures.properties(MEASURES, _document(measured))
 
-    def _note(self, shot: Shot, trace: Trace) -> dict[str, Any]:
-        row = self._row(shot, trace)
+    def _note(self, request: TimedRequest, trace: Trace) -> dict[str, Any]:
+        row = self._row(request, trace)
         self._journal("request", row)
         self._rows.append(row)
         self._progress.step(of_request(row))
@@ -176,15 +178,15 @@ class BenchmarkRun(Run):
         typical = spent / len(self._rows) if self._rows else 0.0
         return bool(spent + typical > self.settings.budget)
 
-    async def _send(self, wire: Wire, shot: Shot) -> Trace:
+    async def _send(self, wire: Wire, request: TimedRequest) -> Trace:
         load_ms = None
-        if shot.start == "cold":
+        if request.start == "cold":
             wire.close()
             self._profiler.follow(None)
             load_ms = await self.backend.unload(self.model)
             wire.address = self.backend.address
             self._profiler.follow(wire.address.port)
-        payload = self.backend.payload(self.model, self.messages(shot.prompt.text))
+        payload = self.backend.payload(self.model, self.messages(request.prompt.text))
         trace = await self.backend.stream(wire, payload)
         if load_ms is not None:
             trace.timings.load_ms = load_ms
@@ -202,14 +204,14 @@ class BenchmarkRun(Run):
         total_s = min(requests * longest_s, self.settings.budget or math.inf)
         return f"{requests} requests to {self.model.id}: about {total_s:.0f} s"
 
-    def _row(self, shot: Shot, trace: Trace) -> dict[str, Any]:
+    def _row(self, request: TimedRequest, trace: Trace) -> dict[str, Any]:
         return {
-            "prompt_id": shot.prompt.id,
-            "category": shot.prompt.category,
-            "prompt_sha256": shot.prompt.sha256,
-            "repeat": shot.repeat,
-            "iteration": shot.iteration,
-            "start": shot.start,
+            "prompt_id": request.prompt.id,
+            "category": request.prompt.category,
+            "prompt_sha256": request.prompt.sha256,
+            "repeat": request.repeat,
+            "iteration": request.iteration,
+            "start": request.start,
             "answer": trace.text if self.settings.mode == "correctness" else None,
             "clock": {
                 "segment": self._profiler.segment,
@@ -217,7 +219,7 @@ class BenchmarkRun(Run):
                 "first_ns": trace.first_ns,
                 "end_ns": trace.end_ns,
             },
-            **row_of(trace, shot.prompt.text),
+            **row_of(trace, request.prompt.text),
         }
 
 

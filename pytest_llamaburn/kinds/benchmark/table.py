@@ -24,10 +24,12 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
+Document = dict[str, Any]  # a result file, or a part of it
+
 _CHARTED = ("time_to_first_token_ms", "inter_token_latency_ms", "tokens_per_sec")
 
 
-def sheets(document: dict[str, Any], path: Path) -> Iterator[Sheet]:
+def sheets(document: Document, path: Path) -> Iterator[Sheet]:
     """Yield the table of a benchmark; a run with both starts gives two."""
     found = document["results"]
     yield _sheet(document, path, found["summary"], "")
@@ -35,7 +37,7 @@ def sheets(document: dict[str, Any], path: Path) -> Iterator[Sheet]:
         yield _sheet(document, path, found["summary_cold"], ", cold start")
 
 
-def charts(document: dict[str, Any]) -> Iterator[Series]:
+def charts(document: Document) -> Iterator[Series]:
     """Yield a chart of each headline metric over the requests, in their order."""
     found = document["results"]
     for name in _CHARTED:
@@ -45,21 +47,21 @@ def charts(document: dict[str, Any]) -> Iterator[Series]:
             yield Series(f"{HEADLINES[name]} by request, {unit}", values)
 
 
-def rows(document: dict[str, Any]) -> Iterator[dict[str, Any]]:
+def rows(document: Document) -> Iterator[Document]:
     """Yield every timed request with its model and run."""
     about = {"model": document["model"]["id"], "run_id": document["run_id"]}
     for run in document["results"]["runs"]:
         yield {**about, **run, "energy_of": words.of(document)}
 
 
-def _sheet(document: dict[str, Any], path: Path, summary: dict[str, Any], which: str) -> Sheet:
+def _sheet(document: Document, path: Path, summary: Document, which: str) -> Sheet:
     facts = [server(document), machine(document["environment"]), _requests(document)]
     rows = [measured(name, summary[name]) for name in HEADLINES]
     notes = [*_notes(document, summary), f"file {path}"]
     return Sheet(title(document, which), facts, rows, notes)
 
 
-def _requests(document: dict[str, Any]) -> str:
+def _requests(document: Document) -> str:
     used, totals = document["results"]["prompts"], document["results"]["totals"]
     config = document["config"]
     return (
@@ -70,13 +72,13 @@ def _requests(document: dict[str, Any]) -> str:
     )
 
 
-def _prompts(used: dict[str, Any]) -> str:
+def _prompts(used: Document) -> str:
     if not used["available"]:
         return f"{used['used']} prompts of the tests' own"
     return f"{used['used']} of {used['available']} prompts ({', '.join(used['sets'])})"
 
 
-def _precision(config: dict[str, Any], summary: dict[str, Any]) -> Iterator[str]:
+def _precision(config: Document, summary: Document) -> Iterator[str]:
     """Yield how well a mean is known where that is less well than was asked for."""
     wanted = config.get("precision")
     measure = measures.find(metrics.REQUEST, config["precision_metric"]) if wanted else None
@@ -90,7 +92,7 @@ def _precision(config: dict[str, Any], summary: dict[str, Any]) -> Iterator[str]
             )
 
 
-def _notes(document: dict[str, Any], summary: dict[str, Any]) -> Iterator[str]:
+def _notes(document: Document, summary: Document) -> Iterator[str]:
     shown = [summary[name] for name in HEADLINES]
     if any(d["n"] > 0 and "p95" not in d["certified"] for d in shown):
         yield f"* fewer than {samples.floor(0.95)} samples: this p95 is not certified"
@@ -118,7 +120,7 @@ def _notes(document: dict[str, Any], summary: dict[str, Any]) -> Iterator[str]:
         yield insight["text"]
 
 
-def _correctness(found: dict[str, Any] | None) -> Iterator[str]:
+def _correctness(found: Document | None) -> Iterator[str]:
     if found is None:
         return
     groups = {"numbers written right": found, **found["by_magnitude"]}

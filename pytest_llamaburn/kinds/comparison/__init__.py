@@ -1,4 +1,4 @@
-"""Comparisons of benchmarks, and the engine that all comparisons share."""
+"""Comparisons of files of every kind: the engine, and what its files and tables are like."""
 
 from __future__ import annotations
 
@@ -10,13 +10,20 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
 
-class _Comparison(Kind):
-    name = "comparison"
-    folder = "comparisons"
+class Comparisons(Kind):
+    """Comparisons of the files of one kind."""
+
+    def __init__(self, name: str) -> None:
+        """Take what they are called, such as `stress-comparison`."""
+        self.name, self.folder = name, f"{name.replace('-', '_')}s"
 
     def file_stem(self, header: Mapping[str, Any]) -> str:  # noqa: ARG002 - of all alike
         """Return what a file's name begins with."""
         return "comparison"
 
+    def file_model(self) -> Any:
+        """Return the model that a result file is checked against."""
+        return self.load("result.file")(self.name)
 
-KIND = _Comparison()
+
+KIND = Comparisons("comparison")

@@ -1,4 +1,8 @@
-"""From result files to the file of their comparison."""
+"""From result files of one kind to the file of their comparison.
+
+What is compared and how sure a difference is, the kind's own `comparable.py` says; here are what
+all kinds have in common: the files are read, gates are weighed, and the document is built.
+"""
 
 from __future__ import annotations
 
@@ -6,36 +10,28 @@ import secrets
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from pytest_llamaburn import gates
 from pytest_llamaburn.errors import ResultsError, SettingsError
-from pytest_llamaburn.kinds.benchmark import comparable as compare
-from pytest_llamaburn.kinds.eval import comparable as compare_evals
-from pytest_llamaburn.kinds.stress import comparable as compare_stress
+from pytest_llamaburn.kinds._comparable import LAST, Choice, Estimate
 from pytest_llamaburn.store import results
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Iterator, Sequence
 
-    from pytest_llamaburn.kinds.benchmark.settings import Benchmark
-    from pytest_llamaburn.kinds.stress.settings import Stress
+    from pytest_llamaburn.kinds._comparable import Change, Comparison, Gate, Subject
 
-LAST = "last"
-_WORDS = {"benchmark": "benchmark", "eval": "eval", "stress": "stress run"}
-_GATES: dict[str, Callable[[str], Any]] = {
-    "benchmark": compare.gate,
-    "stress": compare_stress.gate,
-}
+Document = dict[str, Any]
 
 
-def compared(
-    results_dir: Path, paths: Sequence[Path], baseline: int, choice: compare.Choice
-) -> dict[str, Any]:
-    """Return the comparison of result files with the one of them that is the baseline."""
-    sources = (compare.Source(str(path), results.load_of(path, "benchmark")) for path in paths)
-    earlier = partial(results.earlier, results_dir, kind="benchmark")
-    return compare.document(compare.Comparison(sources, choice, baseline, earlier), *_identity())
+class Asked(NamedTuple):
+    """What was asked for, as it was written."""
+
+    columns: Sequence[str] = ()
+    fail_if: Sequence[str] = ()
+    sort: str | None = None
+    margin: str | None = None
 
 
 def kind_of(path: Path) -> str:
@@ -43,52 +39,123 @@ def kind_of(path: Path) -> str:
     return results.brief(path).schema.removeprefix(results.PREFIX)
 
 
-def compared_evals(paths: Sequence[Path], baseline: int) -> dict[str, Any]:
-    """Return the comparison of evals with the one of them that is the baseline.
+def comparison_of(kind: str) -> type[Comparison]:
+    """Return how files of a kind are compared; raises ResultsError for one that is not."""
+    about = results.kind(kind)
+    if about.comparison is None:
+        raise ResultsError(f"compare: files of kind {kind} are not compared")
+    found: type[Comparison] = about.load("comparable.Comparison")
+    return found
 
-    Raises ResultsError for files of other kinds and for those that have nothing in common.
+
+def compare(results_dir: Path, paths: Sequence[Path], baseline: Path, asked: Asked) -> Document:
+    """Return the comparison of result files with the one of them that is the baseline.
+
+    The kind is that of the first file. A file that is named twice counts once. Earlier runs in the
+    results directory show the noise. Raises ResultsError for files of different kinds and for those
+    that have nothing in common, SettingsError for what the kind cannot be asked.
     """
-    sources = _sources(paths, "eval")
-    return compare_evals.document(sources, str(paths[baseline]), *_identity())
-
-
-def compared_loads(
-    results_dir: Path, paths: Sequence[Path], baseline: int, choice: compare_stress.Choice
-) -> dict[str, Any]:
-    """Return the comparison of stress runs with the one of them that is the baseline.
-
-    Earlier runs in the results directory show the noise. Raises ResultsError for files of other
-    kinds and for those that have nothing in common.
-    """
-    sources = _sources(paths, "stress")
-    machines = {(d["environment"].get("fingerprint"), d["model"]["id"]) for d in sources.values()}
-    history = results.earlier(results_dir, {m for m in machines if m[0]}, "stress")
-    before = str(paths[baseline])
-    found = compare_stress.Comparison(sources, before, choice, history)
-    return compare_stress.document(found, *_identity())
-
-
-def _sources(paths: Sequence[Path], kind: str) -> dict[str, dict[str, Any]]:
-    sources = {str(path): results.load(path) for path in paths}
-    if len(sources) < 2:
+    kind, names = kind_of(paths[0]), [*dict.fromkeys(paths)]
+    how = comparison_of(kind)
+    choice = chosen(how, asked)
+    if len(names) < 2:
         raise ResultsError(f"compare: {paths[0]} is named twice: name another file")
-    for path, found in sources.items():
+    earlier = partial(results.earlier, results_dir, kind=kind)
+    compared = how(_sources(names, kind), choice, names.index(baseline), earlier)
+    return document(compared, results.kind(kind).comparison)
+
+
+def chosen(how: type[Comparison], asked: Asked) -> Choice:
+    """Return what was asked for; raises SettingsError for what this kind has not."""
+    for name, value in asked._asdict().items():
+        if value and name not in how.options:
+            option = name.replace("_", "-")
+            raise SettingsError(f"compare: --{option} is not for {how.noun}s")
+    columns = (how.column(text, "--columns") for text in asked.columns or how.default)
+    sort = asked.sort or "time"
+    return Choice(
+        tuple(dict.fromkeys(columns)),
+        tuple(how.gate(text) for text in asked.fail_if),
+        sort if sort in ("time", "model") else how.column(sort, "--sort").name,
+        _share(asked.margin) if asked.margin else how.margin,
+    )
+
+
+def _share(text: str) -> float:
+    try:
+        share = float(text.removesuffix("%")) / 100
+    except ValueError:
+        share = -1.0
+    if not 0 <= share < 1:
+        raise SettingsError(f"--margin: '{text}' is refused: write a percentage, as 3%")
+    return share
+
+
+def _sources(paths: Sequence[Path], kind: str) -> Iterator[tuple[str, Document]]:
+    """Yield the files, each read when it is asked for."""
+    for path in paths:
+        found = results.load(path)
         if found["schema"] != results.PREFIX + kind:
-            raise ResultsError(f"compare: {path} is no {_WORDS[kind]} as the first file is")
-    return sources
+            raise ResultsError(
+                f"compare: {path} has the schema {found['schema']}, {paths[0]} has "
+                f"{results.PREFIX}{kind}: name files of one kind"
+            )
+        yield str(path), found
 
 
-def check(settings: Benchmark | Stress, kind: str) -> None:
-    """Raise UsageError where --compare names no file of the kind, or --fail-if is no gate."""
-    for text in settings.fail_if:
-        _GATES[kind](text)
-    if settings.fail_if and settings.compare is None:
-        raise SettingsError("--fail-if judges a comparison: name the baseline with --compare")
-    if settings.compare not in (None, LAST):
-        path = results.find(Path(settings.results_dir), settings.compare)
-        schema = results.load(path)["schema"]
-        if schema != results.PREFIX + kind:
-            raise ResultsError(f"{path} is no {_WORDS[kind]}: its schema is {schema}")
+def document(compared: Comparison, name: str) -> Document:
+    """Return the content of the result file of a comparison; `name` is its kind."""
+    changes: list[Document] = []
+    verdicts: list[list[Document]] = []  # by file, then by gate
+    for other in compared.others:
+        found = [compared.change(other, column) for column in compared.planned[other.label]]
+        changes += map(compared.written, found)
+        verdicts.append([_weighed(compared, gate, other, found) for gate in compared.choice.gates])
+    by_gate = {"gates": [verdict for weighed in zip(*verdicts, strict=True) for verdict in weighed]}
+    now = datetime.now(UTC)
+    return {
+        "schema": results.PREFIX + name,
+        "schema_version": results.SCHEMA_VERSION,
+        "run_id": f"{now:%Y-%m-%dT%H-%M-%S}-{secrets.token_hex(3)}",
+        "status": "complete",
+        "timestamp": now.isoformat(timespec="seconds").replace("+00:00", "Z"),
+        "config": compared.config(),
+        "results": {
+            "files": [compared.file(subject) for subject in compared.subjects],
+            "warnings": compared.warnings(),
+            compared.changes_key: changes,
+            **(by_gate if "fail_if" in compared.options else {}),
+            "method": compared.method(),
+        },
+    }
+
+
+def _weighed(
+    compared: Comparison, gate: Gate, other: Subject, changes: Sequence[Change]
+) -> Document:
+    """Return the verdict of a gate on a file."""
+    column = compared.gated(gate.column)
+    change = next((change for change in changes if change.column == column), None)
+    found = change.estimate if change else Estimate(reason=compared.absent(column))
+    word, reason = gates.weigh_change(found._asdict(), gate.bound, column.better, found.advice)
+    return {
+        "expression": gate.expression,
+        "file": other.label,
+        **({"unit": column.unit} if compared.gates_have_units else {}),
+        "change": found.change,
+        "interval": found.interval,
+        "verdict": word,
+        "reason": reason,
+    }
+
+
+def broken(document: Document) -> list[str]:
+    """Return a sentence for each gate of a comparison that did not pass."""
+    found = document["results"].get("gates", ())
+    return [gates.change_sentence(gate) for gate in found if gate["verdict"] != "pass"]
+
+
+# A new result file and the baseline that its settings name
 
 
 def with_baseline(path: Path, settings: Any) -> tuple[Path | None, list[str]]:
@@ -99,43 +166,26 @@ def with_baseline(path: Path, settings: Any) -> tuple[Path | None, list[str]]:
     """
     if getattr(settings, "compare", None) is None:
         return None, []
-    directory, kind = Path(settings.results_dir), kind_of(path)
-    before = _baseline(path, kind, settings)
+    directory, now = Path(settings.results_dir), results.load(path)
+    how = comparison_of(kind_of(path))
+    before = _baseline(now, how, settings)
     if before is None:
-        model = results.load(path)["model"]["id"]
-        mode = f" in mode {settings.mode}" if kind == "stress" else ""
-        missing = f"no earlier {_WORDS[kind]} of {model}{mode} in {directory}"
+        mode = f" in mode {settings.mode}" if "mode" in how.like else ""
+        missing = f"no earlier {how.noun} of {now['model']['id']}{mode} in {directory}"
         return None, [f"{gate}: undecided: {missing}" for gate in settings.fail_if]
-    parsed = tuple(map(_GATES[kind], settings.fail_if))
-    if kind == "stress":
-        choice = compare_stress.Choice(gates=parsed)
-        document = compared_loads(directory, [before, path], 0, choice)
-    else:
-        document = compared(directory, [before, path], 0, compare.Choice(gates=parsed))
-    return results.write(directory, document), broken(document)
+    found = compare(directory, [before, path], before, Asked(fail_if=settings.fail_if))
+    return results.write(directory, found), broken(found)
 
 
-def broken(document: dict[str, Any]) -> list[str]:
-    """Return a sentence for each gate of a comparison that did not pass."""
-    found = document["results"].get("gates", ())
-    return [gates.change_sentence(gate) for gate in found if gate["verdict"] != "pass"]
-
-
-def _baseline(path: Path, kind: str, settings: Any) -> Path | None:
+def _baseline(now: Document, how: type[Comparison], settings: Any) -> Path | None:
+    """Return the file that --compare names, or the newest one that is like the new one."""
     directory = Path(settings.results_dir)
     if settings.compare != LAST:
         return results.find(directory, str(settings.compare))
-    now = results.load(path)
+    kind = now["schema"].removeprefix(results.PREFIX)
     for earlier in results.of_model(directory, kind, now["model"]["id"]):
         then = results.load(earlier)
-        alike = all(then["config"].get(n) == now["config"].get(n) for n in ("mode", "arrival"))
+        alike = all(then["config"].get(n) == now["config"].get(n) for n in how.like)
         if then["run_id"] != now["run_id"] and alike and then["status"] == "complete":
             return earlier
     return None
-
-
-def _identity() -> tuple[str, str]:
-    """Return a new run id and its time stamp."""
-    now = datetime.now(UTC)
-    run_id = f"{now:%Y-%m-%dT%H-%M-%S}-{secrets.token_hex(3)}"
-    return run_id, now.isoformat(timespec="seconds").replace("+00:00", "Z")

@@ -1,12 +1,86 @@
-"""The result file of a comparison; `compare.py` makes its content."""
+"""The result files of comparisons: one form for the files of each kind; `engine.py` fills them."""
 
 from __future__ import annotations
 
+from functools import cache
 from typing import Any, Literal
 
-from pydantic import Field
+from pydantic import Field, create_model
 
 from pytest_llamaburn.kinds._file import ComparisonGate, ModelFacts, Part, ServerFacts, Version
+
+
+class Compared(Part):
+    """A result file that was compared; `label` is what changes, gates and warnings call it."""
+
+    label: str
+    path: str
+    run_id: str
+    model: ModelFacts
+    server: ServerFacts
+    timestamp: str
+    status: str
+    baseline: bool
+
+
+class LoadWarning(Part):
+    """Something besides the numbers that differs from the baseline."""
+
+    file: str
+    text: str
+
+
+class LoadNoise(Part):
+    """How much earlier runs of the same load differ: the deviation of logs, of shares their own."""
+
+    runs: int
+    std: float
+
+
+class LoadChange(Part):
+    """What one number is against the baseline's: at a level, or of a point.
+
+    A change of 0.05 is 5 % more; of a share it is the difference, 5 points.
+    """
+
+    file: str
+    level: float | None
+    metric: str
+    statistic: str | None
+    unit: str
+    better: Literal["lower", "higher", "none"]
+    baseline: float | None
+    value: float | None
+    change: float | None
+    interval: tuple[float, float] | None
+    verdict: Literal["better", "worse", "higher", "lower", "same", "inconclusive"]
+    reason: str | None
+    noise: LoadNoise | None = None
+
+
+class AnyResults(Part):
+    """What differs between the files."""
+
+    files: list[Compared]
+    warnings: list[LoadWarning]
+    changes: list[LoadChange]
+    gates: list[ComparisonGate] = Field(default_factory=list)
+    method: dict[str, Any] = Field(default_factory=dict)
+
+
+class AnyFile(Part):
+    """A result file of `llamaburn compare`."""
+
+    schema_: str = Field(alias="schema")
+    schema_version: Version
+    run_id: str
+    status: Literal["complete"]
+    timestamp: str
+    config: dict[str, Any]
+    results: AnyResults
+
+
+# Of benchmarks
 
 
 class ComparedRun(Part):
@@ -17,17 +91,9 @@ class ComparedRun(Part):
     values: dict[str, float | None]
 
 
-class ComparedFile(Part):
+class ComparedFile(Compared):
     """A benchmark that was compared; `label` is what changes, gates and warnings call it."""
 
-    label: str
-    path: str
-    run_id: str
-    model: ModelFacts
-    server: ServerFacts
-    timestamp: str
-    status: str
-    baseline: bool
     runs: list[ComparedRun]
 
 
@@ -92,13 +158,79 @@ class ComparisonResults(Part):
     method: Method
 
 
-class File(Part):
-    """A result file of `llamaburn compare`."""
+# Of evals
 
-    schema_: Literal["llamaburn/comparison"] = Field(alias="schema")
-    schema_version: Version
-    run_id: str
-    status: Literal["complete"]
-    timestamp: str
-    config: dict[str, Any]
-    results: ComparisonResults
+
+class ComparedEval(Compared):
+    """An eval that was compared; `label` is what differences and warnings call it."""
+
+    eval_set: dict[str, Any]
+
+
+class EvalWarning(Part):
+    """Something besides the marks that differs from the baseline."""
+
+    file: str
+    text: str
+
+
+class Difference(Part):
+    """The mean difference of a mark to the baseline, over the questions that both have it for."""
+
+    file: str
+    mark: str
+    unit: str
+    baseline: float | None
+    value: float | None
+    difference: float | None
+    ci95: tuple[float, float] | None
+    questions: int
+    shared: int
+    verdict: Literal["better", "worse", "higher", "lower", "same", "inconclusive"]
+    reason: str | None
+
+
+class EvalComparisonResults(Part):
+    """What differs between the evals."""
+
+    files: list[ComparedEval]
+    warnings: list[EvalWarning]
+    differences: list[Difference]
+    method: dict[str, Any]
+
+
+# Of stress runs
+
+
+class ComparedLoad(Compared):
+    """A stress run that was compared; `label` is what changes and warnings call it."""
+
+    mode: str
+    axis: Literal["concurrency", "rate"]
+
+
+class LoadComparisonResults(AnyResults):
+    """What differs between the stress runs."""
+
+    files: list[ComparedLoad]  # type: ignore[assignment]
+
+
+_RESULTS: dict[str, tuple[type[Part], str]] = {
+    "comparison": (ComparisonResults, ""),
+    "eval-comparison": (EvalComparisonResults, " for evals"),
+    "stress-comparison": (LoadComparisonResults, " for stress runs"),
+}
+
+
+@cache
+def file(name: str) -> type[AnyFile]:
+    """Return the model of the comparisons of a kind; those of a new kind have any results."""
+    model, of = _RESULTS.get(name, (AnyResults, ""))
+    schema: Any = Literal.__getitem__(f"llamaburn/{name}")
+    return create_model(
+        "File",
+        __base__=AnyFile,
+        __doc__=f"A result file of `llamaburn compare`{of}.",
+        schema_=(schema, Field(alias="schema")),
+        results=(model, ...),
+    )

@@ -1,118 +1,134 @@
-"""What tables of any format show of a comparison."""
+"""What tables of any format show of a comparison, whatever the kind of its files."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from operator import itemgetter
+from typing import TYPE_CHECKING, Any, NamedTuple
 
-from pytest_llamaburn import gates
-from pytest_llamaburn.kinds.benchmark.measures import MEASURES
+from pytest_llamaburn import gates, registry
+from pytest_llamaburn.store import results
 from pytest_llamaburn.tables import ABSENT, Bar, Forest, Sheet, number
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator, Mapping, Sequence
     from pathlib import Path
 
-Document = dict[str, Any]
-Change = dict[str, Any]
+    from pytest_llamaburn.measures import Measure
 
-COLUMNS = ("model", "file", "metric", "unit", "baseline", "value", "change", "interval", "verdict")
-_WORDS = 4
+Document = dict[str, Any]
+
 _MOST_BARS = 100
+_AXES = {"concurrency": "clients", "rate": "requests/s"}
+
+
+class Layout(NamedTuple):
+    """How comparisons of one kind are shown: their noun, columns, files and notes."""
+
+    noun: str
+    columns: tuple[str, ...]
+    words: int  # so many columns from the left are not numbers
+    described: Callable[[Document], str]
+    notes: Callable[[Sequence[Document], Document], Iterator[str]]
+    charted: bool = False
 
 
 def sheets(document: Document, path: Path) -> Iterator[Sheet]:
-    """Yield the table of a comparison: warnings above, a row per file and column, notes below."""
-    found = document["results"]
+    """Yield the table: files and warnings above, a row per file and number, notes below."""
+    layout, found = _layout(document), document["results"]
     files = {file["label"]: file for file in found["files"]}
-    facts = [_file(file) for file in found["files"]]
-    facts += [f"warning: {warning['text']}" for warning in found["warnings"]]
-    rows = [_row(change, files, document) for change in found["changes"]]
-    notes = [*_notes(document), f"file {path}"]
-    baseline = next(file["label"] for file in found["files"] if file["baseline"])
-    title = f"{len(files)} files, compared with {baseline}"
-    yield Sheet(title, facts, _grouped(rows), notes, COLUMNS, _WORDS)
+    facts = [
+        f"{name}{' (baseline)' if file['baseline'] else ''}: {layout.described(file)}, "
+        f"{file['path']}"
+        for name, file in files.items()
+    ]
+    for warning in found["warnings"]:
+        of = f"{warning['file']}: " if "file" in warning else ""
+        facts.append(f"warning: {of}{warning['text']}")
+    changes = _changes(document)
+    table = [tuple(_CELLS[name](change) for name in layout.columns) for change in changes]
+    baseline = next(name for name, file in files.items() if file["baseline"])
+    title = f"{len(files)} {layout.noun}, compared with {baseline}"
+    judged = (f"gate {gates.change_sentence(gate)}" for gate in found.get("gates", ()))
+    notes = [*judged, *layout.notes(changes, found.get("method", {})), f"file {path}"]
+    yield Sheet(title, facts, _grouped(table, layout.columns), notes, layout.columns, layout.words)
 
 
 def charts(document: Document) -> Iterator[Forest]:
-    """Yield a chart of each column's changes."""
-    found, margin = document["results"], document["config"]["margin"]
-    models = {file["label"]: file["model"]["id"] for file in found["files"]}
+    """Yield a chart of each column's changes, where those are ratios."""
+    if not _layout(document).charted:
+        return
     columns: dict[str, list[Bar]] = {}
-    for change in found["changes"][:_MOST_BARS]:
+    for change in _changes(document)[:_MOST_BARS]:
         if change["interval"] is not None:
             low, high = change["interval"]
-            about = f"{models[change['file']][:36]} {change['file']}"
+            about = f"{change['model'][:36]} {change['file']}"
             bar = Bar(about, low, change["change"], high, change["verdict"])
-            columns.setdefault(label(change), []).append(bar)
+            columns.setdefault(change["name"], []).append(bar)
     for name, bars in columns.items():
-        yield Forest(f"{name}: change and its interval", bars, margin)
+        yield Forest(f"{name}: change and its interval", bars, document["config"]["margin"])
 
 
 def rows(document: Document) -> Iterator[dict[str, Any]]:
     """Yield every change as one flat row, for spreadsheets."""
     files = {file["label"]: file for file in document["results"]["files"]}
-    for change in document["results"]["changes"]:
+    dropped = ("interval", "ci95", "runs", "noise")
+    for change in _stored(document):
         file = files[change["file"]]
-        low, high = change["interval"] or (None, None)
-        counts = dict(zip(("baseline_runs", "value_runs"), change["runs"], strict=True))
+        low, high = change.get("interval", change.get("ci95")) or (None, None)
         about = {"model": file["model"]["id"], "run_id": file["run_id"], "path": file["path"]}
-        kept = {k: v for k, v in change.items() if k not in ("interval", "runs", "noise")}
-        yield {**about, **kept, "low": low, "high": high, **counts}
+        kept = {name: value for name, value in change.items() if name not in dropped}
+        counts = zip(("baseline_runs", "value_runs"), change.get("runs", ()), strict=False)
+        yield {**about, **kept, "low": low, "high": high, **dict(counts)}
 
 
-def label(change: Change) -> str:
-    """Return the name of what a change is of."""
-    measure = MEASURES.get(change["metric"])
-    name = (measure and measure.label) or change["metric"]
-    return name if change["statistic"] == "mean" else f"{name}, {change['statistic']}"
+def _layout(document: Document) -> Layout:
+    return _LAYOUTS.get(document["schema"].removeprefix(results.PREFIX), _ANY)
 
 
-def percent(share: float | None, unit: str = "%") -> str:
-    """Return a change in percent, with its sign; the difference of shares has percentage points."""
-    return ABSENT if share is None else f"{100 * share:+.1f} {unit}".replace("-", "−")
+def _changes(document: Document) -> list[Document]:
+    """Return the changes as cells are made of them: each with its name, model, axis and margin.
+
+    What comparisons of evals call otherwise has the name here that it has in all others.
+    """
+    files = {file["label"]: file for file in document["results"]["files"]}
+    measures, margin = _measures(document), document["config"].get("margin", 0)
+    found = []
+    for change in _stored(document):
+        file, more = files[change["file"]], {"margin": margin}
+        if "mark" in change:
+            more |= {"change": change["difference"], "interval": change["ci95"]}
+        name = change["mark"] if "mark" in change else _name(change, measures)
+        more |= {"name": name, "model": file["model"]["id"], "axis": file.get("axis")}
+        found.append({**change, **more})
+    return found
 
 
-def interval(change: Change, unit: str = "%") -> str:
-    """Return a change's interval in percent."""
-    if change["interval"] is None:
-        return ABSENT
-    low, high = (f"{100 * end:+.1f}".replace("-", "−") for end in change["interval"])
-    return f"[{low}, {high}] {unit}"
+def _stored(document: Document) -> list[Document]:
+    found: list[Document] = document["results"].get("changes", [])
+    return found or document["results"].get("differences", [])
 
 
-def verdict(change: Change, margin: float) -> str:
-    """Return a change's verdict in words."""
-    word: str = change["verdict"]
-    return f"same within {100 * margin:g} %" if word == "same" else word
+def _measures(document: Document) -> Mapping[str, Measure]:
+    """Return the measures of the files that were compared, by name."""
+    for kind in map(results.kind, registry.names("kinds")):
+        if kind.comparison and results.PREFIX + kind.comparison == document["schema"]:
+            found: Mapping[str, Measure] = kind.load("comparable.Comparison").measures
+            return found
+    return {}
 
 
-def _file(file: dict[str, Any]) -> str:
-    server, requests = file["server"], sum(run["requests"] for run in file["runs"])
-    role = " (baseline)" if file["baseline"] else ""
-    count = f"{len(file['runs'])} run{'s' if len(file['runs']) != 1 else ''}"
-    where = f"{server['kind']} {server['version'] or ''}".strip()
-    return (
-        f"{file['label']}{role}: {file['model']['id']}, {where}, {file['timestamp']}, "
-        f"{count} of {requests} requests, {file['path']}"
-    )
+def _name(change: Document, measures: Mapping[str, Measure]) -> str:
+    """Return the name of what a change is of; the mean needs no word where it is usual."""
+    measure = measures.get(change["metric"])
+    name = str((measure and measure.label) or change["metric"])
+    usual = None if "level" in change else "mean"
+    return name if change["statistic"] == usual else f"{name}, {change['statistic']}"
 
 
-def _row(change: Change, files: dict[str, Any], document: Document) -> tuple[str, ...]:
-    return (
-        files[change["file"]]["model"]["id"],
-        change["file"],
-        label(change),
-        change["unit"],
-        number(change["baseline"]),
-        number(change["value"]),
-        percent(change["change"]),
-        interval(change),
-        verdict(change, document["config"]["margin"]),
-    )
-
-
-def _grouped(table: list[tuple[str, ...]]) -> list[tuple[str, ...]]:
-    """Return the rows with model and file shown where they change."""
+def _grouped(table: list[tuple[str, ...]], columns: Sequence[str]) -> list[tuple[str, ...]]:
+    """Return the rows; where the model leads, model and file are shown where they change."""
+    if columns[0] != "model":
+        return table
     found, before = [], ("", "")
     for row in table:
         model, file = row[:2]
@@ -122,20 +138,99 @@ def _grouped(table: list[tuple[str, ...]]) -> list[tuple[str, ...]]:
     return found
 
 
-def _notes(document: Document) -> Iterator[str]:
-    found = document["results"]
-    for gate in found["gates"]:
-        yield f"gate {gates.change_sentence(gate)}"
-    for change in found["changes"]:
-        if change["reason"]:
-            yield f"{change['file']}, {label(change)}: {change['reason']}"
-    yield from _method(found["method"])
-    yield from _noise(found["changes"])
-    if _undecided(found["changes"]):
+# Cells
+
+
+def _at(change: Document) -> str:
+    level, unit = change["level"], _AXES.get(change["axis"], "")
+    unit = "client" if level == 1 and unit == "clients" else unit
+    return ABSENT if level is None else f"{level:.3g} {unit}".rstrip()
+
+
+def _points(change: Document) -> str:
+    """Return the unit of a change: that of a share is in points where the files have levels."""
+    return "points" if "level" in change and change["unit"] == "share" else "%"
+
+
+def _percent(change: Document) -> str:
+    """Return a change in percent, with its sign; the difference of shares has percentage points."""
+    share = change["change"]
+    return ABSENT if share is None else _signed(100 * share, 1) + f" {_points(change)}"
+
+
+def _interval(change: Document) -> str:
+    if change["interval"] is None:
+        return ABSENT
+    low, high = (_signed(100 * end, 1) for end in change["interval"])
+    return f"[{low}, {high}] {_points(change)}"
+
+
+def _verdict(change: Document) -> str:
+    word: str = change["verdict"]
+    return f"same within {100 * change['margin']:g} %" if word == "same" else word
+
+
+def _signed(value: float | None, decimals: int = 2) -> str:
+    return ABSENT if value is None else f"{value:+.{decimals}f}".replace("-", "−")
+
+
+def _marks(change: Document) -> str:
+    ends = change["interval"]
+    return "[{}, {}]".format(*map(_signed, ends)) if ends else ABSENT
+
+
+_CELLS: dict[str, Callable[[Document], str]] = {
+    **{name: itemgetter(name) for name in ("model", "file", "unit")},
+    **dict.fromkeys(("metric", "what", "mark"), itemgetter("name")),
+    "at": _at,
+    "verdict": _verdict,
+    "baseline": lambda change: number(change["baseline"]),
+    "value": lambda change: number(change["value"]),
+    "change": _percent,
+    "interval": _interval,
+    "difference": lambda change: _signed(change["difference"]),
+    "95 % interval": _marks,
+    "questions": lambda change: f"{change['questions']} of {change['shared']}",
+}
+
+
+# Files and notes
+
+
+def _benchmark(file: Document) -> str:
+    server, requests = file["server"], sum(run["requests"] for run in file["runs"])
+    count = f"{len(file['runs'])} run{'s' if len(file['runs']) != 1 else ''}"
+    where = f"{server['kind']} {server['version'] or ''}".strip()
+    return f"{file['model']['id']}, {where}, {file['timestamp']}, {count} of {requests} requests"
+
+
+def _eval(file: Document) -> str:
+    return f"{file['model']['id']} on {file['eval_set']['name']}, {file['timestamp']}"
+
+
+def _stress(file: Document) -> str:
+    return f"{file['model']['id']}, {file['mode']}, {file['timestamp']}"
+
+
+def _any(file: Document) -> str:
+    return f"{file['model']['id']}, {file['timestamp']}"
+
+
+def _notes_of_benchmarks(changes: Sequence[Document], method: Document) -> Iterator[str]:
+    yield from _reasons(changes)
+    yield from _method(method)
+    yield from _noise(changes)
+    if any(change["verdict"] == "inconclusive" for change in changes):
         yield "inconclusive is not same: more runs a side decide (benchmark --repeats 5)"
 
 
-def _method(method: dict[str, Any]) -> Iterator[str]:
+def _reasons(changes: Sequence[Document]) -> Iterator[str]:
+    for change in changes:
+        if change["reason"]:
+            yield f"{change['file']}, {change['name']}: {change['reason']}"
+
+
+def _method(method: Document) -> Iterator[str]:
     if method["fixed_n"] is not None:
         yield (
             f"total at fixed N: time to first token + (N − 1) · inter-token latency, "
@@ -149,12 +244,12 @@ def _method(method: dict[str, Any]) -> Iterator[str]:
     )
 
 
-def _noise(changes: list[Change]) -> Iterator[str]:
+def _noise(changes: Sequence[Document]) -> Iterator[str]:
     told: dict[str, list[str]] = {}
     for change in changes:
         for noise in change["noise"]:
             names = told.setdefault(_noise_text(noise), [])
-            names += [label(change)] if label(change) not in names else []
+            names += [change["name"]] if change["name"] not in names else []
     for text, names in told.items():
         yield f"one run a side, noise between runs {text}: {', '.join(names)}"
 
@@ -169,5 +264,58 @@ def _noise_text(noise: dict[str, Any]) -> str:
     return f"{share} assumed ({noise['runs']} earlier runs show {seen}, too few to be sure)"
 
 
-def _undecided(changes: list[Change]) -> bool:
-    return any(change["verdict"] == "inconclusive" for change in changes)
+def _notes_of_evals(changes: Sequence[Document], method: Document) -> Iterator[str]:
+    yield from _reasons(changes)
+    yield f"intervals: {method['interval']}"
+
+
+def _notes(changes: Sequence[Document], method: Document) -> Iterator[str]:
+    """Yield why there is no verdict, once for all that lack it for one reason, and the method."""
+    names: dict[tuple[str, str], dict[str, None]] = {}
+    for change in changes:
+        if change["reason"]:
+            names.setdefault((change["file"], change["reason"]), {})[change["name"]] = None
+    for (file, reason), (first, *more) in names.items():
+        yield f"{file}, {first}{f' and {len(more)} more' if more else ''}: {reason}"
+    if "confidence" in method:
+        yield (
+            f"each interval is a {100 * method['confidence']:.5g} % one: of reports of equal runs "
+            f"at most {100 * method['alarm_rate']:g} in 100 says otherwise anywhere"
+        )
+    runs = sorted({change["noise"]["runs"] for change in changes if change.get("noise")})
+    if runs:
+        counts = f"{runs[0]} to {runs[-1]}" if len(runs) > 1 else f"{runs[0]}"
+        yield f"intervals of levels are from {counts} earlier runs of the same load"
+
+
+_WORDS = ("file", "at", "what", "unit", "verdict")
+_NUMBERS = ("baseline", "value", "change", "interval")
+_ANY = Layout("files", (*_WORDS, *_NUMBERS), 5, _any, _notes)
+_LAYOUTS = {
+    "comparison": Layout(
+        "files",
+        ("model", "file", "metric", "unit", *_NUMBERS, "verdict"),
+        4,
+        _benchmark,
+        _notes_of_benchmarks,
+        charted=True,
+    ),
+    "eval-comparison": Layout(
+        "evals",
+        (
+            "file",
+            "mark",
+            "unit",
+            "verdict",
+            "baseline",
+            "value",
+            "difference",
+            "95 % interval",
+            "questions",
+        ),
+        4,
+        _eval,
+        _notes_of_evals,
+    ),
+    "stress-comparison": _ANY._replace(noun="stress runs", described=_stress),
+}

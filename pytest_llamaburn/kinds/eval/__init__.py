@@ -4,14 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from pytest_llamaburn.kinds._kind import (
-    Broken,
-    Function,
-    Params,
-    RunKind,
-    or_broken,
-    target_id,
-)
+from pytest_llamaburn.errors import LlamaBurnError
+from pytest_llamaburn.kinds._kind import Params, RunKind, or_broken, target_id
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -22,14 +16,12 @@ QUESTION = "llm_question"  # the argument by which a test is parametrized with t
 
 
 class _Eval(RunKind):
-    description = (
-        "Ask a model the questions of an eval set and mark its answers, by scorers and by judges."
-    )
+    description = "Ask a model the questions of an eval set; scorers and judges score its answers."
     name = "eval"
     folder = "evals"
     settings = "settings.Eval"
     run = "run.EvalRun"
-    help = "ask a model questions and mark its answers"
+    help = "ask a model questions and score its answers"
     example = (
         "llamaburn eval llama3.1:8b --set factual --judge claude --threshold 'accuracy.mean>=4'"
     )
@@ -38,21 +30,19 @@ class _Eval(RunKind):
 
     Parametrized by model and set; session scope, so that each model is loaded once.
     """
-    functions = (
-        Function(
-            "llm_answer",
+    functions = {  # noqa: RUF012
+        "llm_answer": (
             "calls.answer",
             "Return a function that has the model answer a question; it returns the answers' rows.",
         ),
-        Function(
-            "llm_scores",
+        "llm_scores": (
             "calls.scores",
             """Return a function that scores the answers to a question: scorers, and judges if any.
 
     The thresholds of the marker are held against this question alone.
     """,
         ),
-    )
+    }
     marker_help = "asks a model questions: thresholds=['accuracy.mean>=4']"
     variant_setting = "set"
 
@@ -68,7 +58,7 @@ class _Eval(RunKind):
 
     def check(self, settings: Any) -> None:
         """Raise SettingsError for settings that do not go together."""
-        self.load("result.check")(settings)
+        self.load("checks.check")(settings)
 
     def preview(self, settings: Any) -> Iterable[str] | None:
         """Return what judging would send and cost, with --dry-run."""
@@ -87,13 +77,13 @@ class _Eval(RunKind):
         if QUESTION not in fixtures:
             return [self.runs(session)]
         pairs = or_broken(lambda: self._pairs(session))
-        pairs = [(one, one) if isinstance(one, Broken) else one for one in pairs]
+        pairs = [(one, one) if isinstance(one, LlamaBurnError) else one for one in pairs]
         return [Params((self.fixture, QUESTION), pairs, [*map(_pair_id, pairs)], "session")]
 
     def wanted(self, item: Item, session: Session) -> bool:
-        """Return whether an item is needed: answers of --answers are there already."""
+        """Return whether an item is needed: answers of --rescore are there already."""
         answers = "llm_answer" in item.fixtures and item.target is not None
-        return not (answers and session.settings(self.name).answers)
+        return not (answers and session.settings(self.name).rescore)
 
     def planned(self, item: Item, session: Session) -> int:
         """Return how many rows an item writes: one for each sample, and one for all scores."""
@@ -111,7 +101,7 @@ class _Eval(RunKind):
     def header(self, target: Target, session: Session) -> dict[str, Any]:
         """Return which run has the answers that these are compared with."""
         other = self._opponent(session.settings(self.name))
-        return {"rival_run": session.run_id(target._replace(model=other))} if other else {}
+        return {"opponent_run": session.run_id(target._replace(model=other))} if other else {}
 
     def resumable(self, results: Mapping[str, Any]) -> bool:
         """Return whether judgments failed on the way, or found no room in their budget."""
@@ -127,18 +117,18 @@ class _Eval(RunKind):
         return None if other is None or self.load("task.is_file")(other) else other
 
     def _pairs(self, session: Session) -> list[Any]:
-        paper = self.load("task.paper")
+        load = self.load("task.load")
         settings = session.settings(self.name)
         return [
             (target, question)
             for target in session.targets(self.name)
-            for question in paper(settings, target.variant).questions
+            for question in load(settings, target.variant).questions
         ]
 
 
 def _pair_id(pair: tuple[Any, Any]) -> str:
     target, question = pair
-    return target_id(target) + ("" if isinstance(target, Broken) else f"-{question.id}")
+    return target_id(target) + ("" if isinstance(target, LlamaBurnError) else f"-{question.id}")
 
 
 KIND = _Eval()

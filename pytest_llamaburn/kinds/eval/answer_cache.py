@@ -1,8 +1,8 @@
-"""Answers of earlier runs, so that nothing is asked twice of the same model in the same way.
+"""Answers of earlier runs, so that no model is asked the same twice.
 
-The key is all that determines an answer: the model's digest, the server and its version, and the
-request to the letter. A model without a digest could be another one tomorrow: its answers are not
-kept, and neither are failures.
+The key is everything that determines an answer: the digest of the model, the server and its
+version, and the exact request. A model without a digest may change between runs, so its answers are
+not kept. Failures are not kept either.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ FOLDER = ".answers"
 
 
 def key_of(model: Model, server: Server, body: dict[str, Any]) -> str | None:
-    """Return the key of the answer to a request, None where the model cannot be told for sure."""
+    """Return the key of the answer to a request; None for a model without a digest."""
     if model.digest is None:
         return None
     about = [model.digest, server.kind, server.version, body]
@@ -35,11 +35,11 @@ class Cache:
     """The answers kept in a results directory."""
 
     def __init__(self, results_dir: Path) -> None:
-        """Take the directory; nothing is made before the first answer."""
+        """Take the directory; nothing is created before the first answer."""
         self._folder = results_dir / FOLDER
 
     def get(self, key: str | None) -> dict[str, Any] | None:
-        """Return the row of an answer, None where there is none or its file is damaged."""
+        """Return the row of an answer; None if there is none or its file is damaged."""
         if key is None:
             return None
         try:
@@ -49,12 +49,12 @@ class Cache:
         return row
 
     def put(self, key: str | None, row: dict[str, Any]) -> None:
-        """Keep the row of an answer that succeeded."""
+        """Keep the row of a successful answer."""
         if key is None or row["error"] is not None:
             return
         path = self._path(key)
         temporary = path.with_suffix(f".{os.getpid()}")
-        with suppress(OSError):  # a full disk: the journal says so, and the answer is there
+        with suppress(OSError):  # if the disk is full, the journal says so
             path.parent.mkdir(parents=True, exist_ok=True)
             temporary.write_text(dumps(row), encoding="utf-8")
             temporary.replace(path)

@@ -1,7 +1,7 @@
-"""What a model is sent around a question: a system message, solved examples, lettered choices.
+"""What a model is sent with a question: a system message, solved examples, lettered choices.
 
-The examples come as turns of a conversation that went before. They are those of the set or, where
-it has none for a category, its other questions of that category: the same ones on every run.
+The examples are sent as earlier turns of the conversation. They are those of the set or, if it has
+none for a category, other questions of that category, the same ones in every run.
 """
 
 from __future__ import annotations
@@ -12,23 +12,33 @@ import re
 from itertools import islice
 from typing import TYPE_CHECKING, Any, Final
 
-from pytest_llamaburn import datasets, files
-from pytest_llamaburn.datasets import Example
+from pytest_llamaburn import evalsets, files
 from pytest_llamaburn.errors import SettingsError
+from pytest_llamaburn.evalsets import Example
 from pytest_llamaburn.scorers import choice
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
 
     from pytest_llamaburn.backends._base import Message, Model, Server
-    from pytest_llamaburn.datasets import EvalSet, Question
+    from pytest_llamaburn.evalsets import EvalSet, Question
 
 ONE_LETTER: Final = {"max_tokens": 1, "think": "off"}  # the settings that ask for a letter alone
-_MARKS = (") ", ". ", ": ", " - ", "] ", ")", ".", " ", "\t")  # between a letter and its choice
+_SEPARATORS = (
+    ") ",
+    ". ",
+    ": ",
+    " - ",
+    "] ",
+    ")",
+    ".",
+    " ",
+    "\t",
+)  # between a letter and its choice
 _INSTRUCTION = "Answer with the letter of the right choice only."
 _INSTRUCTED = re.compile(r"(?i)\bletter\b.*\b(?:only|alone)\b|\b(?:only|just)\b.*\bletter\b")
-LIMIT, THINKING_LIMIT = 512, 4096  # tokens of an answer where --max-tokens is not given
-_THINKING_CONTEXT = 8192  # tokens, of which half are for the answer
+LIMIT, THINKING_LIMIT = 512, 4096  # tokens of an answer without --max-tokens
+_THINKING_CONTEXT = 8192  # tokens; half of them are for the answer
 _LETTER_TOKEN = re.compile(r"\W*([A-J])\W*")  # as "A", " A", "(A" and "A."
 
 
@@ -36,7 +46,7 @@ class Asking:
     """How the questions of one set are asked."""
 
     def __init__(self, settings: Any, found: EvalSet) -> None:
-        """Take the settings and the set; raises SettingsError for a system message not there."""
+        """Take the settings and the set; raises SettingsError for an unreadable system message."""
         self._settings, self._set = settings, found
         self.system = _read(settings.system)
         if self.system is None:
@@ -44,15 +54,15 @@ class Asking:
         self._pools: dict[str, list[Example]] = {}
 
     def by_letter(self, question: Question) -> bool:
-        """Return whether the question is answered by the probabilities of letters."""
+        """Return whether the answer is read from the probabilities of letters."""
         return self._settings.choice_by == "logprob" and question.scorer == "choice"
 
     def text(self, question: Question) -> str:
-        """Return the question as it is asked."""
+        """Return the text of the question as it is sent."""
         return _lettered(question) if self.by_letter(question) else question.prompt
 
     def messages(self, question: Question, prompt: str) -> list[Message]:
-        """Return the conversation that asks a question, whose text is `prompt`."""
+        """Return the conversation that asks a question with the text `prompt`."""
         before = [{"role": "system", "content": self.system}] if self.system else []
         for one in islice(self._examples(question), self._settings.few_shot):
             before.append({"role": "user", "content": one.prompt})
@@ -60,20 +70,20 @@ class Asking:
         return [*before, {"role": "user", "content": prompt}]
 
     def check(self, questions: Iterable[Question]) -> None:
-        """Raise SettingsError for a question that has too few examples."""
+        """Raise SettingsError if a question has too few examples."""
         wanted = self._settings.few_shot
         for question in questions if wanted else ():
             there = len([*islice(self._examples(question), wanted)])
             if there < wanted:
                 raise SettingsError(
                     f"--few-shot: {wanted} is refused: question '{question.id}' of "
-                    f"{self._set.name} has {there} examples, those of the set or other questions "
-                    f"of its category '{question.category}' with a reference: set --few-shot "
-                    f"{there} or less, or add examples to the set"
+                    f"{self._set.name} has {there} examples, which are those of the set or other "
+                    f"questions of its category '{question.category}' with a reference: set "
+                    f"--few-shot {there} or less, or add examples to the set"
                 )
 
     def _examples(self, question: Question) -> Iterator[Example]:
-        """Yield all solved questions that may stand before a question, itself left out."""
+        """Yield all examples for a question, without the question itself."""
         mine = {question.prompt, self.text(question)}
         if question.category not in self._pools:
             own = self._own(question.category)
@@ -81,11 +91,11 @@ class Asking:
         yield from (one for one in self._pools[question.category] if one.prompt not in mine)
 
     def _own(self, category: str) -> list[Example]:
-        """Return the set's examples for a category, in their order."""
+        """Return the examples of the set for a category, in their order."""
         return [one for one in self._set.examples if one.category in (None, category)]
 
     def _others(self, category: str) -> list[Example]:
-        """Return the questions of a category that can be examples, in an order of the seed's."""
+        """Return the questions of a category that can be examples, in the order of the seed."""
         alike = [q for q in self._set.questions if q.category == category and q.reference]
         seed = f"{self._settings.seed}/{category}"
         random.Random(seed).shuffle(alike)  # noqa: S311 - a reproducible choice, not a secret
@@ -93,19 +103,19 @@ class Asking:
 
 
 def check(settings: Any) -> None:
-    """Raise SettingsError where the questions cannot be asked as the settings say."""
+    """Raise SettingsError if the questions cannot be asked as the settings say."""
     from pytest_llamaburn.kinds.eval import task
 
     if settings.choice_by == "logprob" and settings.think not in (None, "off"):
         raise SettingsError(
-            f"--think: {settings.think} is refused with --choice-by logprob: the first token of a "
-            "model that thinks is no letter: leave out one of the two"
+            f"--think: {settings.think} is refused with --choice-by logprob: a model that thinks "
+            "does not begin with a letter: leave out one of the two"
         )
     if not settings.few_shot and settings.choice_by == "text":
         _read(settings.system)
         return
-    found = [datasets.load_eval_set(name) for name in settings.set]
-    asked = [task.paper(settings, name).questions for name in settings.set]
+    found = [evalsets.load_eval_set(name) for name in settings.set]
+    asked = [task.load(settings, name).questions for name in settings.set]
     for one, questions in zip(found, asked, strict=True):
         Asking(settings, one).check(questions)
     letters = any(question.scorer == "choice" for questions in asked for question in questions)
@@ -117,9 +127,9 @@ def check(settings: Any) -> None:
 
 
 def limits(settings: Any, model: Model, server: Server) -> dict[str, int]:
-    """Return the longest answer where the settings leave it open: longer for a model that thinks.
+    """Return the limit of tokens if the settings have none: more for a model that thinks.
 
-    Its context has to hold that; Ollama takes one with each request.
+    The context must hold the answer; Ollama gets the size of the context with each request.
     """
     if "thinking" not in model.capabilities or settings.think == "off":
         return {"max_tokens": LIMIT}
@@ -130,10 +140,10 @@ def limits(settings: Any, model: Model, server: Server) -> dict[str, int]:
 
 
 def letter_of(question: Question, likely: Sequence[tuple[str, float]]) -> dict[str, Any]:
-    """Return the log probability of each choice's letter and the share of all letters.
+    """Return the log probability of each letter and the share of all letters.
 
-    `answer` is the likeliest letter, left out where none is among the likeliest tokens; the
-    logarithm of a letter that is not among them is None.
+    `answer` is the likeliest letter; it is left out if no letter is among the likeliest tokens. The
+    log probability of a letter that is not among them is None.
     """
     found = dict.fromkeys(choice.by_letter(question), 0.0)
     for token, logprob in likely:
@@ -149,17 +159,17 @@ def letter_of(question: Question, likely: Sequence[tuple[str, float]]) -> dict[s
 
 
 def _solution(question: Question) -> str:
-    """Return the right answer: for a choice its letter, as the prompt asks for."""
+    """Return the right answer; of a choice it is the letter, as the prompt asks for."""
     return choice.right(question) if question.scorer == "choice" else question.reference or ""
 
 
 def recorded(system: str | None) -> str | None:
-    """Return a system message as the option takes it: `@` at its beginning is doubled."""
+    """Return a system message as the option takes it, with a first `@` doubled."""
     return f"@{system}" if system and system.startswith("@") else system
 
 
 def _read(given: str | None) -> str | None:
-    """Return the text that --system stands for."""
+    """Return the system message that --system gives or names."""
     if given is None or not given.startswith("@"):
         return given
     if given.startswith("@@"):
@@ -174,7 +184,7 @@ def _read(given: str | None) -> str | None:
 
 
 def _lettered(question: Question) -> str:
-    """Return a question with its choices by letter, and what to answer with."""
+    """Return a question with its lettered choices and how to answer."""
     texts = choice.by_letter(question)
     lines = [question.prompt]
     if not all(_shown(letter, text, question.prompt) for letter, text in texts.items()):
@@ -185,4 +195,4 @@ def _lettered(question: Question) -> str:
 
 
 def _shown(letter: str, text: str, prompt: str) -> bool:
-    return any(f"{letter}{mark}{text}" in prompt for mark in _MARKS)
+    return any(f"{letter}{mark}{text}" in prompt for mark in _SEPARATORS)

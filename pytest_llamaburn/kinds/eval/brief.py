@@ -59,14 +59,14 @@ class Results(_brief.Results):
 
     @property
     def requests(self) -> tuple[int, int] | None:
-        """How many answers there are, and how many were planned, or else asked for."""
+        """How many answers succeeded, and how many were planned or asked for."""
         if self.totals is None:
             return None
         return self.totals.succeeded, max(self.totals.requests, self.totals.planned_answers or 0)
 
     @property
-    def marks(self) -> dict[str, float]:
-        """The means of criteria, grades, right answers and wins; without those that have none."""
+    def scores(self) -> dict[str, float]:
+        """Means of criteria and grades, the share of right answers, the win rate; if known."""
         rate = self.pairwise.win_rate.value if self.pairwise else None
         means = {name: one.mean for name, one in self.criteria.items()}
         means |= {name: self.grades[name].mean for name in _LISTED if name in self.grades}

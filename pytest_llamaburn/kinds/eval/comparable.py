@@ -1,22 +1,24 @@
 """Evals compared: the difference of each mark over the same questions, and how sure it is.
 
-It is better or worse where its whole interval is (`figures.mean`), which takes 6 questions. Of
-several answers to a question, the mean counts.
+The questions are paired: it is better or worse where its whole interval is (`figures.mean`),
+which takes 6 questions. Of several answers to a question, the mean counts.
 """
 
 from __future__ import annotations
 
+from functools import cached_property
 from statistics import fmean
 from typing import TYPE_CHECKING, Any
 
 from pytest_llamaburn import criteria
 from pytest_llamaburn.errors import ResultsError
+from pytest_llamaburn.kinds import _comparable
+from pytest_llamaburn.kinds._comparable import Change, Column, Estimate, Subject
 from pytest_llamaburn.kinds.eval.measures import MEASURES
-from pytest_llamaburn.stats import figures, runs
-from pytest_llamaburn.store import results
+from pytest_llamaburn.stats import figures
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Iterator
 
 Document = dict[str, Any]
 
@@ -32,185 +34,157 @@ _SHARES: dict[str, Callable[[Document], bool | None]] = {
     "correct_of_parsed": lambda answer: None if _unread(answer) else answer["correct"],
     "unparsable": _unread,
 }
-_ALIKE = (
-    *("judge", "judge_repeats", "temperature", "max_tokens", "web_search", "samples", "seed"),
-    *("system", "few_shot", "choice_by"),
-)
 _BEFORE = {"few_shot": 0, "choice_by": "text"}  # what files of earlier versions do not say
-_SHOWN = 60  # characters of a system message
+_F_SCORE = "f_score"
+_ON_A_SCALE = "1 to 5"
 
 
-def document(
-    sources: Mapping[str, Document], baseline: str, run_id: str, timestamp: str
-) -> Document:
-    """Return the content of the comparison of some evals, by path, with one of them.
+class Marked(Subject):
+    """An eval as one side of comparisons."""
 
-    Raises ResultsError where files share no question.
-    """
-    labels = {path: runs.label(index) for index, path in enumerate(sources)}
-    others = [path for path in sources if path != baseline]
-    return {
-        "schema": "llamaburn/eval-comparison",
-        "schema_version": results.SCHEMA_VERSION,
-        "run_id": run_id,
-        "status": "complete",
-        "timestamp": timestamp,
-        "config": {"baseline": labels[baseline]},
-        "results": {
-            "files": [_file(path, labels, baseline, found) for path, found in sources.items()],
-            "warnings": [
-                {"file": labels[path], "text": text}
-                for path in others
-                for text in _unlike(sources[baseline], sources[path])
-            ],
-            "differences": [
-                {"file": labels[path], **found}
-                for path in others
-                for found in _differences(sources[baseline], sources[path], path)
-            ],
-            "method": {
-                "interval": "95 % over questions, by Gaffke's method for means on a scale; of an "
-                "F-score by MOVER",
-            },
-        },
-    }
+    alike = (
+        *("judge", "judge_repeats", "temperature", "max_tokens", "web_search", "samples", "seed"),
+        *("system", "few_shot", "choice_by"),
+    )
+
+    @cached_property
+    def items(self) -> dict[tuple[Any, ...], Document]:
+        """Its items by what makes a question the same."""
+        names = ("id", "prompt", "reference", "rubric")
+        return {
+            (*(item["question"][n] for n in names), *item["question"].get("context", ())): item
+            for item in self.document["results"]["items"]
+        }
+
+    @cached_property
+    def defined(self) -> dict[str, set[str]]:
+        """The definitions that it has of each criterion of the user's own."""
+        told: dict[str, set[str]] = {}
+        for item in self.document["results"]["items"]:
+            for one in criteria.defined(item["question"].get("definitions", ())).values():
+                told.setdefault(one.name, set()).add(one.key)
+        return told
+
+    def setting(self, name: str) -> Any:
+        """Return what an eval was asked with; an empty system message is none."""
+        value = self.document["config"].get(name, _BEFORE.get(name))
+        return value or None if name == "system" else value
 
 
-def _file(path: str, labels: Mapping[str, str], baseline: str, found: Document) -> Document:
-    kept = ("run_id", "model", "server", "timestamp", "status")
-    about = {"label": labels[path], "path": path, "baseline": path == baseline}
-    return {**about, **{n: found[n] for n in kept}, "eval_set": found["results"]["eval_set"]}
+class Comparison(_comparable.Comparison):
+    """Evals, one of them the baseline, compared over the questions that both have."""
+
+    kind = noun = "eval"
+    options = ("margin",)
+    margin = 0.01  # of a mark's scale; questions do not vary between sessions as speeds do
+    subject = Marked
+    changes_key = "differences"
+
+    def columns(self, other: Marked) -> list[Column]:
+        """Return the marks that either side has, those of criteria first.
+
+        Raises ResultsError for a file that has no question of the baseline.
+        """
+        sides, shared = (self.baseline.items, other.items), self._shared(other)
+        if not shared:
+            raise ResultsError(
+                f"compare: {other.path} has no question in common with the baseline, "
+                f"{self.baseline.path}"
+            )
+        unread = any(_mark(side[key], "unparsable") for side in sides for key in shared)
+        redefined = self._redefined(other)
+        found = dict.fromkeys(name for s in sides for item in s.values() for name in item["scores"])
+        judged = [n for n in (*criteria.BUILT_IN, *found) if n != "grade" and n not in redefined]
+        shares = _SHARES if unread else ("correct",)
+        names = dict.fromkeys((*judged, *criteria.SHARES_OF_GRADES, *shares, _F_SCORE))
+        return [
+            _column(name)
+            for name in names
+            if any(_mark(side[key], name) is not None for side in sides for key in shared)
+        ]
+
+    def estimate(self, other: Marked, column: Column) -> Estimate:
+        """Return the mean difference over the questions that both have the mark for."""
+        shared = self._shared(other)
+        marks = (
+            (_mark(self.baseline.items[key], column.metric), _mark(other.items[key], column.metric))
+            for key in shared
+        )
+        pairs = [(a, b) for a, b in marks if a is not None and b is not None]
+        sides = [pair[0] for pair in pairs], [pair[1] for pair in pairs]
+        if column.metric == _F_SCORE:
+            before, after = (figures.graded(_F_SCORE, side) for side in sides)
+            found, values = figures.difference(before, after), (before.value, after.value)
+        else:
+            scale = (1, 5) if column.unit == _ON_A_SCALE else (0, 1)
+            found = figures.paired_difference(*sides, scale)
+            values = (fmean(sides[0]), fmean(sides[1])) if pairs else (None, None)
+        facts = {"questions": len(pairs), "shared": len(shared)}
+        return Estimate(*values, found.value, found.ci95, found.reason, facts)
+
+    def file(self, subject: Marked) -> Document:
+        """Return a file as the comparison tells of it, with its eval set."""
+        return {**super().file(subject), "eval_set": subject.document["results"]["eval_set"]}
+
+    def differing(self, other: Marked) -> Iterator[str]:
+        """Yield what differs from the baseline besides the marks."""
+        yield from super().differing(other)
+        sets = [one.document["results"]["eval_set"]["sha256"] for one in (self.baseline, other)]
+        if sets[0] != sets[1]:
+            yield "the eval set is another one: only questions that are the same are compared"
+        for name in self._redefined(other):
+            yield f"{name} is defined in other words than in the baseline: it is not compared"
+
+    def written(self, change: Change) -> Document:
+        """Return a change as the result file has it."""
+        column, found = change.column, change.estimate
+        return {
+            "file": change.file,
+            "mark": column.metric,
+            "unit": column.unit,
+            "baseline": found.baseline,
+            "value": found.value,
+            "difference": found.change,
+            "ci95": None if found.interval is None else [*found.interval],
+            **found.facts,
+            "verdict": change.verdict,
+            "reason": found.reason,
+        }
+
+    def method(self) -> Document:
+        """Return how the intervals were made."""
+        return {
+            "interval": "95 % over questions, by Gaffke's method for means on a scale; of an "
+            "F-score by MOVER",
+        }
+
+    def _shared(self, other: Marked) -> list[tuple[Any, ...]]:
+        return [key for key in self.baseline.items if key in other.items]
+
+    def _redefined(self, other: Marked) -> list[str]:
+        """Return the criteria of the user's own whose definitions differ."""
+        was, now = self.baseline.defined, other.defined
+        return [name for name in was if name in now and was[name] != now[name]]
 
 
-def _unlike(before: Document, after: Document) -> Iterator[str]:
-    """Yield what differs between two evals besides the marks."""
-    for name in _ALIKE:
-        sides = (found["config"].get(name, _BEFORE.get(name)) for found in (before, after))
-        was, now = (value or None if name == "system" else value for value in sides)
-        if was != now:
-            yield f"{name} is {_word(now)}, {_word(was)} in the baseline"
-    sets = [found["results"]["eval_set"] for found in (before, after)]
-    if sets[0]["sha256"] != sets[1]["sha256"]:
-        yield "the eval set is another one: only questions that are the same are compared"
-    for name in _redefined(before, after):
-        yield f"{name} is defined in other words than in the baseline: it is not compared"
-
-
-def _redefined(before: Document, after: Document) -> list[str]:
-    """Return the criteria of the user's own whose definitions differ."""
-    was, now = (_defined(found) for found in (before, after))
-    return [name for name in was if name in now and was[name] != now[name]]
-
-
-def _defined(found: Document) -> dict[str, set[str]]:
-    """Return the definitions that a file has of each criterion of the user's own."""
-    told: dict[str, set[str]] = {}
-    for item in found["results"]["items"]:
-        for one in criteria.defined(item["question"].get("definitions", ())).values():
-            told.setdefault(one.name, set()).add(one.key)
-    return told
-
-
-def _differences(before: Document, after: Document, path: str) -> Iterator[Document]:
-    """Yield the difference of each mark that both have."""
-    sides = [_by_question(found) for found in (before, after)]
-    shared = [key for key in sides[0] if key in sides[1]]
-    if not shared:
-        raise ResultsError(f"compare: {path} has no question in common with the baseline")
-    unread = any(_mark(side[key], "unparsable") for side in sides for key in shared)
-    shares = _SHARES if unread else ("correct",)
-    names = [name for name in _judged(sides) if name not in _redefined(before, after)]
-    for name in (*names, *criteria.SHARES_OF_GRADES, *shares):
-        pairs = [(_mark(sides[0][key], name), _mark(sides[1][key], name)) for key in shared]
-        both = [(a, b) for a, b in pairs if a is not None and b is not None]
-        if any(side is not None for pair in pairs for side in pair):
-            yield _difference(name, both, len(shared))
-    grades = [(_grade(sides[0][key]), _grade(sides[1][key])) for key in shared]
-    if any(side is not None for pair in grades for side in pair):
-        yield _f_score([(a, b) for a, b in grades if a and b], len(shared))
-
-
-def _judged(sides: Sequence[Mapping[Any, Document]]) -> list[str]:
-    """Return the criteria that have scores, built-in ones first."""
-    found = (name for side in sides for item in side.values() for name in item["scores"])
-    return [n for n in dict.fromkeys((*criteria.BUILT_IN, *found)) if n != "grade"]
-
-
-def _difference(name: str, pairs: Sequence[tuple[float, float]], shared: int) -> Document:
-    a, b = [pair[0] for pair in pairs], [pair[1] for pair in pairs]
-    is_share = name in _SHARES or name in criteria.SHARES_OF_GRADES
-    scale = (0, 1) if is_share else criteria.named(name).scale
-    found = figures.paired_difference(a, b, scale)
-    means = [fmean(side) if side else None for side in (a, b)]
-    return _told(name, "share" if scale == (0, 1) else "1 to 5", means, found, (len(pairs), shared))
-
-
-def _f_score(grades: Sequence[tuple[str, str]], shared: int) -> Document:
-    sides = [figures.graded("f_score", [pair[side] for pair in grades]) for side in (0, 1)]
-    found, values = figures.difference(*sides), [one.value for one in sides]
-    return _told("f_score", "share", values, found, (len(grades), shared))
-
-
-def _told(
-    name: str,
-    unit: str,
-    values: Sequence[float | None],
-    found: figures.Figure,
-    counts: tuple[int, int],
-) -> Document:
+def _column(name: str) -> Column:
+    of_shares = name in _SHARES or name in criteria.SHARES_OF_GRADES or name == _F_SCORE
+    is_share = of_shares or criteria.named(name).scale == (0, 1)
     measure = MEASURES.get(name)
-    return {
-        "mark": name,
-        "unit": unit,
-        "baseline": values[0],
-        "value": values[1],
-        "difference": found.value,
-        "ci95": None if found.ci95 is None else [*found.ci95],
-        "questions": counts[0],
-        "shared": counts[1],
-        "verdict": _verdict(found.ci95, measure.better if measure else "higher"),
-        "reason": found.reason,
-    }
+    better = measure.better if measure else "higher"
+    return Column(name, "share", better) if is_share else Column(name, _ON_A_SCALE, better, width=4)
 
 
-def _verdict(interval: Sequence[float] | None, better: str) -> str:
-    low, high = interval or (0.0, 0.0)
-    if low <= 0 <= high:
-        return "inconclusive"
-    if better == "none":
-        return "higher" if low > 0 else "lower"
-    return "better" if (low > 0) == (better == "higher") else "worse"
-
-
-def _by_question(found: Document) -> dict[tuple[Any, ...], Document]:
-    """Return the items by what makes a question the same."""
-    names = ("id", "prompt", "reference", "rubric")
-    return {
-        (*(item["question"][n] for n in names), *item["question"].get("context", ())): item
-        for item in found["results"]["items"]
-    }
-
-
-def _grade(item: Document) -> str | None:
-    grade: str | None = item["scores"].get("grade", {}).get("verdict")
-    return grade
-
-
-def _mark(item: Document, name: str) -> float | None:
+def _mark(item: Document, name: str) -> Any:
+    """Return a question's mark: a number or, for the F-score, the grade; None without any."""
+    if name == _F_SCORE:
+        return item["scores"].get("grade", {}).get("verdict")
     if name in criteria.SHARES_OF_GRADES:
-        grade = _grade(item)
+        grade = _mark(item, _F_SCORE)
         told = None if grade is None else criteria.SHARES_OF_GRADES[name](grade)
         return None if told is None else float(told)
     if name not in _SHARES:
-        score: float | None = item["scores"].get(name, {}).get("score")
-        return score
+        return item["scores"].get(name, {}).get("score")
     found = [_SHARES[name](answer) for answer in (item, *item["more_samples"])]
     counted = [float(one) for one in found if one is not None]
     return fmean(counted) if counted else None
-
-
-def _word(value: Any) -> str:
-    if isinstance(value, list):
-        return ", ".join(map(str, value)) or "none"
-    words = str(value)
-    return words if len(words) <= _SHOWN else f"{words[:_SHOWN]}…"

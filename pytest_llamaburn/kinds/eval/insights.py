@@ -3,29 +3,138 @@
 from __future__ import annotations
 
 import math
+import re
+from collections import Counter
 from statistics import median
 from typing import TYPE_CHECKING, Any
 
+from pytest_llamaburn import insights, registry
+
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
 
-    from pytest_llamaburn.insights import Insight
+    from pytest_llamaburn.insights import Document, Insight, Rule
 
+    Found = tuple[str, dict[str, Any]]
+
+MANY_UNPARSABLE = 0.1
+FEWEST_UNPARSABLE = 3
+LOW_ALPHA = 2 / 3  # below it not even tentative conclusions hold (Krippendorff, ch. 12)
 _NEARLY = 0.9  # of the limit; an answer that was cut below it did not fit in the context
 _STEP = 128  # tokens; an advised limit is a multiple
+_ADVICE = "Say in the questions, or with --system, in which form to answer"
+_LETTERS = re.compile(r"[a-z]+")
+
+RULES: list[Rule] = []
+_rule = insights.adding_to(RULES)
+
+
+def find(document: Document) -> list[Insight]:
+    """Return the insights whose evidence is in an eval's result file."""
+    return insights.evidenced(RULES, document)
+
+
+@_rule
+def cut_before_answer(document: Document) -> Found | None:
+    """Count the answers that the limit of tokens cut before they began."""
+    answers = [{**one, **one["timing"]} for one in _answers(document)]
+    return cut_answers(answers, document["config"])
+
+
+@_rule
+def unparsable_answers(document: Document) -> Found | None:
+    """Count the answers in which a scorer found no answer, for the scorer with the most of them."""
+    states: dict[str, Counter[str]] = {}
+    for item in document["results"]["items"]:
+        for one in (item, *item["more_samples"]):
+            if one["correct"] is not None:
+                counts = states.setdefault(item["question"]["scorer"], Counter())
+                counts[one["verdict"]["state"]] += 1
+    shares = {name: counts["unparsable"] / counts.total() for name, counts in states.items()}
+    name = max(shares, key=lambda name: shares[name], default=None)
+    if name is None or shares[name] < MANY_UNPARSABLE:
+        return None
+    count, total = states[name]["unparsable"], states[name].total()
+    if count < FEWEST_UNPARSABLE:
+        return None
+    advice = _ADVICE
+    if name in registry.names("scorers"):
+        advice = getattr(registry.load("scorers", name), "ADVICE", _ADVICE)
+    text = (
+        f"The scorer {name} found no answer, or several, in {count} of {total} answers "
+        f"({shares[name]:.0%}). They count as wrong. {advice}."
+    )
+    return text, {"scorer": name, "unparsable": count, "of": total, "share": shares[name]}
+
+
+@_rule
+def judges_disagree(document: Document) -> Found | None:
+    """Find the criterion on which the agreement of the judges is lowest, if it is surely low."""
+    alphas = {
+        name: one["jury_alpha"]
+        for name, one in document["results"]["criteria"].items()
+        if one["jury_alpha"] and one["jury_alpha"]["ci95"]
+    }
+    low = {name: one for name, one in alphas.items() if one["ci95"][1] < LOW_ALPHA}
+    if not low:
+        return None
+    name = min(low, key=lambda name: low[name]["value"])
+    alpha, (lower, upper), n = (low[name][key] for key in ("value", "ci95", "n"))
+    text = (
+        f"The judges disagree on {name}: Krippendorff's alpha is {alpha:.2f} (95 % interval "
+        f"{lower:.2f} to {upper:.2f}) over {n} answers, below {LOW_ALPHA:.2f}. Compare each judge "
+        "with human labels: llamaburn judge calibrate."
+    )
+    return text, {"criterion": name, "alpha": alpha, "ci95": [lower, upper], "n": n}
+
+
+@_rule
+def judge_position_bias(document: Document) -> Found | None:
+    """Read whether judges surely prefer the answer that is shown first, or the second."""
+    pairwise = document["results"]["pairwise"]
+    rate = pairwise and pairwise["first_position_rate"]
+    if not rate or not rate["ci95"] or rate["ci95"][0] <= 0.5 <= rate["ci95"][1]:
+        return None
+    share, (low, high) = rate["value"], rate["ci95"]
+    text = (
+        f"The judges chose the answer shown first in {share:.0%} of their decisions (95 % interval "
+        f"{low:.0%} to {high:.0%}); without bias it is 50 %. Use another judge, or several with "
+        "--judge."
+    )
+    return text, {"first_position_rate": share, "ci95": [low, high], "n": rate["n"]}
+
+
+@_rule
+def self_preference(document: Document) -> Found | None:
+    """Find a judge of the same family as one of the models whose answers it judged."""
+    results = document["results"]
+    families = {document["model"]["id"]: _families(document["model"])}
+    if results["pairwise"]:
+        opponent = results["pairwise"]["rival"]
+        families[opponent] = _families({"id": opponent})
+    for judge, states in results["judging"]["by_judge"].items():
+        own = _family(judge.partition("@")[0].partition(":")[2])
+        alike = [model for model, names in families.items() if own in names]
+        if states.get("scored") and len(alike) == 1:
+            text = (
+                f"The judge {judge} and the model {alike[0]} are of one family, {own}. Judges tend "
+                "to prefer answers of their own family. Add a judge of another family with --judge."
+            )
+            return text, {"judge": judge, "model": alike[0], "family": own}
+    return None
 
 
 def unbegun(answer: dict[str, Any]) -> bool:
-    """Return whether the limit of tokens cut an answer of an eval before it began."""
+    """Return whether the limit of tokens cut an answer before it began."""
     return answer["finish_reason"] == "length" and not answer["answer"] and not answer["error"]
 
 
-def cut_before_answer(
+def cut_answers(
     answers: Sequence[dict[str, Any]], config: dict[str, Any], least: int = 1
-) -> Insight | None:
-    """Return what the limit of tokens cut before an answer began; None for fewer than `least`.
+) -> Found | None:
+    """Return sentence and evidence on answers cut before they began; None for fewer than `least`.
 
-    The answers are an eval's, with their lengths in tokens.
+    The answers have their lengths in tokens.
     """
     cut = [one for one in answers if unbegun(one)]
     if len(cut) < least:
@@ -33,7 +142,7 @@ def cut_before_answer(
     limit = config["max_tokens"]
     finished = [n for n in _lengths(answers, "stop") if n]
     p95 = finished[math.ceil(0.95 * len(finished)) - 1] if finished else None
-    found = {
+    evidence = {
         "cut": len(cut),
         "of": len(answers),
         "thinking": sum(bool(one["thinking"]) for one in cut),
@@ -42,7 +151,12 @@ def cut_before_answer(
         "finished_p95_tokens": p95,
         "advised_max_tokens": _step_up(2 * max(limit, p95) if p95 else 4 * limit),
     }
-    return {"id": "cut_before_answer", "text": _cut_text(found, config), "evidence": found}
+    return _cut_text(evidence, config), evidence
+
+
+def _answers(document: Document) -> Iterator[dict[str, Any]]:
+    for item in document["results"]["items"]:
+        yield from (item, *item["more_samples"])
 
 
 def _lengths(answers: Sequence[dict[str, Any]], reason: str) -> list[float]:
@@ -51,20 +165,20 @@ def _lengths(answers: Sequence[dict[str, Any]], reason: str) -> list[float]:
     return sorted(tokens for tokens in alike if tokens is not None)
 
 
-def _cut_text(found: dict[str, Any], config: dict[str, Any]) -> str:
+def _cut_text(cut: dict[str, Any], config: dict[str, Any]) -> str:
     advised, p95, used = (
-        found[name] for name in ("advised_max_tokens", "finished_p95_tokens", "cut_after_tokens")
+        cut[name] for name in ("advised_max_tokens", "finished_p95_tokens", "cut_after_tokens")
     )
-    early = used < _NEARLY * found["max_tokens"]
-    limit = f"at the limit of {found['max_tokens']} tokens"
+    early = used < _NEARLY * cut["max_tokens"]
+    limit = f"at the limit of {cut['max_tokens']} tokens"
     at = f"after {used:.0f} tokens, where the context was full," if early else limit
-    thought = f"; {found['thinking']} of them were all thinking" if found["thinking"] else ""
+    thought = f"; {cut['thinking']} of them were all thinking" if cut["thinking"] else ""
     others = f"Of the others, 95 % took up to {p95:.0f} tokens" if p95 else "No other finished"
     context = config["sent"].get("options", {}).get("num_ctx")
     room = f" --num-ctx {2 * advised}" if context and context < 2 * advised else ""
-    off = " or --think off" if found["thinking"] and config["think"] != "off" else ""
+    off = " or --think off" if cut["thinking"] and config["think"] != "off" else ""
     return (
-        f"{found['cut']} of {found['of']} answers were cut off {at} before they began{thought}. "
+        f"{cut['cut']} of {cut['of']} answers were cut off {at} before they began{thought}. "
         f"They count as wrong. "
         f"{others}. Use --max-tokens {advised}{room}{off}."
     )
@@ -72,3 +186,14 @@ def _cut_text(found: dict[str, Any], config: dict[str, Any]) -> str:
 
 def _step_up(tokens: float) -> int:
     return _STEP * math.ceil(tokens / _STEP)
+
+
+def _families(model: dict[str, Any]) -> set[str | None]:
+    """Return the families that a model belongs to, by its name and by what its server says."""
+    return {_family(model["id"]), _family(model.get("family") or "")} - {None}
+
+
+def _family(name: str) -> str | None:
+    """Return the family that a model's name begins with, such as llama in meta/Llama-3.1-8B."""
+    match = _LETTERS.match(name.lower().rpartition("/")[2])
+    return match and match[0]

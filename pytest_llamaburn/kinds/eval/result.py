@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Any, Literal
 from pydantic import Field
 
 from pytest_llamaburn import flags, gates
-from pytest_llamaburn.errors import SettingsError
 from pytest_llamaburn.kinds import _energy
 from pytest_llamaburn.kinds._file import (
     Distribution,
@@ -20,8 +19,7 @@ from pytest_llamaburn.kinds._file import (
     status,
     totals,
 )
-from pytest_llamaburn.kinds.eval import insights, measures
-from pytest_llamaburn.kinds.eval import scores as _marks
+from pytest_llamaburn.kinds.eval import insights, judge_totals, measures, scores
 from pytest_llamaburn.metrics import REQUEST, summary
 
 if TYPE_CHECKING:
@@ -218,90 +216,32 @@ class File(RunFile):
     results: EvalResults
 
 
-def check(settings: Any) -> None:
-    """Raise SettingsError for settings that do not go together."""
-    from pytest_llamaburn.kinds.eval import asking, task
-
-    _check_gates(settings)
-    if settings.dry_run:
-        raise SettingsError("--dry-run is refused in pytest: use llamaburn eval --dry-run")
-    if settings.pass_k is not None and settings.pass_k > settings.samples:
-        raise SettingsError(
-            f"--pass-k: {settings.pass_k} is refused: pass@k is estimated from at least k answers "
-            f"to each question: set --samples {settings.pass_k} or more"
-        )
-    if settings.samples > 1 and settings.temperature == 0:
-        raise SettingsError(
-            f"--samples: {settings.samples} is refused: at temperature 0 all answers to a question "
-            "are the same: set --temperature 0.8"
-        )
-    if settings.pairwise != (settings.compare_to is not None):
-        raise SettingsError("--pairwise and --compare-to MODEL need each other: give both")
-    for model in settings.model:
-        task.refuse_itself(settings, model)
-    if settings.answers and settings.compare_to and not settings.compare_to.endswith(".json"):
-        raise SettingsError(
-            f"--compare-to: {settings.compare_to} is refused: answers that are there are compared "
-            "with those of a result file"
-        )
-    if settings.web_search and not settings.answers:
-        _check_searching(settings)
-    if not settings.answers:
-        asking.check(settings)
-    if settings.pairwise and not settings.judge:
-        raise SettingsError("--pairwise: which judge compares the answers? Add --judge claude")
-
-
-def _check_gates(settings: Any) -> None:
-    """Raise SettingsError for a gate that is wrong; it may be on a criterion of the user's own."""
-    from pytest_llamaburn.kinds.eval import task
-
-    if not settings.threshold and not settings.criteria and not settings.criterion:
-        return
-    asked = [task.paper(settings, name) for name in settings.set]
-    own = [d["name"] for one in asked for q in one.questions for d in q.definitions]
-    for expression in settings.threshold:
-        gates.parse(expression, measures.with_own(own))
-
-
-def _check_searching(settings: Any) -> None:
-    """Raise SettingsError where a search is asked for and no question may be searched for."""
-    from pytest_llamaburn.kinds.eval import task
-
-    asked = [task.paper(settings, name) for name in settings.set]
-    if not any(question.allow_web_search for one in asked for question in one.questions):
-        raise SettingsError(
-            f"--with-web-search: no question of {', '.join(settings.set)} allows a search: leave "
-            'the option out, or write "allow_web_search": true beside the questions of your own set'
-        )
-
-
 def build(record: Record) -> dict[str, Any]:
     """Return the content of an eval's result file, made from its journal."""
     header = record.header or {}
     config, items = header["config"], _items(record, header)
-    answers = [answer for item in items for answer in _marks.samples(item)]
+    answers = [answer for item in items for answer in scores.samples(item)]
     errors = [answer["error"] for answer in answers]
     document: dict[str, Any] = {
         **opening(header, _status(record)),
         "results": {
             "eval_set": {**header["eval_set"], "used": len(items)},
             "items": items,
-            **_marks.counts(items, len(config["judge"]) * config["judge_repeats"]),
-            "criteria": _marks.criteria(items),
-            "grades": _marks.grades(items),
-            **_marks.correctness(items),
-            "pass_at_k": _marks.pass_at_k(items, config["pass_k"]),
+            **judge_totals.counts(items, len(config["judge"]) * config["judge_repeats"]),
+            "criteria": scores.criteria(items),
+            "grades": scores.grades(items),
+            **scores.correctness(items),
+            "pass_at_k": scores.pass_at_k(items, config["pass_k"]),
             **_by_category(items),
-            "pairwise": _marks.pairwise(items, config["compare_to"]),
-            "evidence": _marks.evidence(items),
+            "pairwise": scores.pairwise(items, config["compare_to"]),
+            "evidence": scores.evidence(items),
             "judging": {
                 "judges": config["judge"],
-                "by_judge": _marks.by_judge(items),
-                "commonest_error": _marks.commonest_error(items),
+                "by_judge": judge_totals.by_judge(items),
+                "commonest_error": judge_totals.commonest_error(items),
                 "notes": record.facts.get("judge_notes", []),
             },
-            "cost": _marks.cost(items),
+            "cost": judge_totals.cost(items),
             **_measured(record),
             "totals": {
                 "planned": record.planned,
@@ -313,39 +253,35 @@ def build(record: Record) -> dict[str, Any]:
             "gates": [],
         },
         **_energy.seen(record.profile),
-        "insights": _insights(answers, config),
     }
     document["telemetry"] |= {k: v for k, v in record.facts.items() if k != "type"}
     document["results"]["gates"] = [*record.gates, *_gates(document)]
+    document["insights"] = insights.find(document)
     return document
 
 
 def _planned_answers(record: Record, config: Mapping[str, Any]) -> int | None:
-    """Return how many of the planned rows are answers: each question has its samples and a marking.
+    """Return how many of the planned rows are answers; the other rows are scores, one a question.
 
-    None where the answers came from a file, or where a session had tests of other kinds.
+    None if the answers came from a file, or if a session had tests of other kinds.
     """
     questions, others = divmod(record.planned, config["samples"] + 1)
-    return None if config["answers"] or others else questions * config["samples"]
+    rescored = config.get("rescore") or config.get("answers")  # as earlier versions called it
+    return None if rescored or others else questions * config["samples"]
 
 
 def _by_category(items: Sequence[dict[str, Any]]) -> dict[str, Any]:
-    groups = _marks.by_category(items)
+    groups = scores.by_category(items)
     means = [group["correct"]["mean"] for group in groups.values()]
     known = [mean for mean in means if mean is not None]
     macro = {"mean": fmean(known) if known else None, "categories": len(known)}
     return {"by_category": groups, "correct_macro": macro}
 
 
-def _insights(answers: Sequence[dict[str, Any]], config: dict[str, Any]) -> list[dict[str, Any]]:
-    found = insights.cut_before_answer([{**a, **a["timing"]} for a in answers], config)
-    return [found] if found else []
-
-
 def modern(document: dict[str, Any]) -> dict[str, Any]:
-    """Return the content of a file with what earlier versions did not count: unreadable answers.
+    """Return the content of a file of any version, with unreadable answers counted as wrong.
 
-    They left such an answer out of `correct`; it is wrong.
+    Earlier versions left such answers out of `correct`.
     """
     found, config = document["results"], document["config"]
     found.setdefault("grades", {})
@@ -354,12 +290,12 @@ def modern(document: dict[str, Any]) -> dict[str, Any]:
     if "correct_of_parsed" in found:
         return document
     for item in found["items"]:
-        _marks.as_wrong(item)
+        scores.as_wrong(item)
         item["pass_at_k"] = _pass_at_k(item, config["pass_k"])
     before = found["correct"]["mean"]
     found |= {
-        **_marks.correctness(found["items"]),
-        "pass_at_k": _marks.pass_at_k(found["items"], config["pass_k"]),
+        **scores.correctness(found["items"]),
+        "pass_at_k": scores.pass_at_k(found["items"], config["pass_k"]),
         **_by_category(found["items"]),
     }
     if found["correct"]["mean"] != before:
@@ -370,39 +306,39 @@ def modern(document: dict[str, Any]) -> dict[str, Any]:
 
 
 def _pass_at_k(item: dict[str, Any], k: int | None) -> float | None:
-    """Return a question's pass@k, None if not asked for and without a verdict of a scorer."""
+    """Return a question's pass@k; None without a k, or if no answer has a score."""
     from pytest_llamaburn.scorers import code  # with it comes the sandbox
 
-    marks = [s["correct"] for s in _marks.samples(item) if s["correct"] is not None]
-    return code.pass_at_k(len(marks), sum(marks), k) if k is not None and marks else None
+    right = [s["correct"] for s in scores.samples(item) if s["correct"] is not None]
+    return code.pass_at_k(len(right), sum(right), k) if k is not None and right else None
 
 
 def _gates(document: dict[str, Any]) -> list[dict[str, Any]]:
     config, results, table = document["config"], document["results"], measures.of(document)
     found = gates.judged(document, table, config["threshold"], config["gate_mode"])
-    if results["n_total"] or _marks.missing(results["correct"]):
+    if results["n_total"] or scores.missing(results["correct"]):
         limit = f"unscored<={config['max_unscored']:g}"
         found += gates.judged(document, table, [limit], "point")
     return found
 
 
 def _items(record: Record, header: Mapping[str, Any]) -> list[dict[str, Any]]:
-    """Return the questions that were answered, each with its answers and marks, in their order."""
+    """Return the questions that were answered, each with its answers and scores, in their order."""
     about = flags.context(record.rows, header["config"], record.facts)
     groups: dict[str, dict[int, dict[str, Any]]] = {}
     for row in record.rows:
         groups.setdefault(row["prompt_id"], {})[row["iteration"]] = row
-    marks = {**_so_far(record, header["config"]), **_scored(record)}
-    return [_item([*group.values()], marks.get(key), about) for key, group in groups.items()]
+    found = {**_so_far(record, header["config"]), **_scored(record)}
+    return [_item([*group.values()], found.get(key), about) for key, group in groups.items()]
 
 
 def _so_far(record: Record, config: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
-    """Return the marks that a cut run was about to give, by question."""
+    """Return the scores so far of a run that was cut, by question."""
     if not config["judge"] or _status(record) not in ("interrupted", "partial"):
         return {}
     from pytest_llamaburn.kinds.eval import unfinished  # with it come the judges
 
-    return unfinished.marks(record, config["pairwise"])
+    return unfinished.scores(record, config["pairwise"])
 
 
 def _status(record: Record) -> str:
@@ -417,19 +353,19 @@ def _scored(record: Record) -> dict[str, dict[str, Any]]:
 
 
 def _item(
-    rows: Sequence[dict[str, Any]], marks: dict[str, Any] | None, about: flags.Context
+    rows: Sequence[dict[str, Any]], found: dict[str, Any] | None, about: flags.Context
 ) -> dict[str, Any]:
-    marks = marks or {}
-    verdicts = marks.get("verdicts") or [None] * len(rows)
+    found = found or {}
+    verdicts = found.get("verdicts") or [None] * len(rows)
     pairs = zip(rows, verdicts, strict=False)
     first, *rest = (_answer(row, verdict, about) for row, verdict in pairs)
     return {
         "question": rows[0]["question"],
         **first,
-        "scores": marks.get("scores", {}),
-        "comparisons": marks.get("comparisons", []),
-        "rival_answer": marks.get("rival_answer"),
-        "pass_at_k": marks.get("pass_at_k"),
+        "scores": found.get("scores", {}),
+        "comparisons": found.get("comparisons", []),
+        "rival_answer": found.get("rival_answer"),
+        "pass_at_k": found.get("pass_at_k"),
         "search": rows[0]["search"],
         "reference_found": rows[0]["reference_found"],
         "cited": rows[0]["cited"],

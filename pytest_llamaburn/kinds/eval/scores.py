@@ -1,7 +1,6 @@
-"""What the marks of many answers come to. Only what was scored enters a mean.
+"""Summaries of the scores of many answers. Only answers with a score enter a mean.
 
-Beside each mean stand the bounds it would have if all that is missing were at the lowest mark, and
-if it were at the highest.
+Each mean has bounds: what it would be if all missing scores were the lowest, and the highest.
 """
 
 from __future__ import annotations
@@ -11,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from pytest_llamaburn import metrics
 from pytest_llamaburn.criteria import BUILT_IN, GRADED, GRADES, NOT_APPLICABLE, SCORES, named
-from pytest_llamaburn.stats import agreement, figures, games
+from pytest_llamaburn.stats import figures, games, jury
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -20,15 +19,15 @@ if TYPE_CHECKING:
 
 Item = dict[str, Any]
 
-UNFINISHED = "unfinished"  # the state of a verdict that a run was cut before
-MOST_INCONSISTENT = 0.3  # above it the judge looks at the position, not at the answers
-MOST_BY_CHANCE = 0.05  # a sign test's p above it is no evidence
+UNFINISHED = "unfinished"  # the state of a score that is missing because the run was cut
+MOST_INCONSISTENT = 0.3  # above this share the verdicts depend on the order of the answers
+MOST_BY_CHANCE = 0.05  # a sign test with a larger p shows nothing
 FEWEST_DECISIVE = 6  # 2 / 2**6 < MOST_BY_CHANCE < 2 / 2**5
-_TOO_FEW = "fewer than 6 questions have a winner: chance alone could do that"
+_TOO_FEW = "fewer than 6 questions have a winner, so the result can be chance"
 
 
 def criteria(items: Sequence[Item]) -> dict[str, dict[str, Any]]:
-    """Return the summary of each criterion that any question is judged on, grades aside."""
+    """Return the summary of each criterion that judges scored, except grades."""
     names = dict.fromkeys((*BUILT_IN, *(name for item in items for name in item["scores"])))
     asked = {name: [i["scores"][name] for i in items if name in i["scores"]] for name in names}
     return {
@@ -45,9 +44,9 @@ def _criterion(found: Sequence[dict[str, Any]], asked: Criterion) -> dict[str, A
     middle = figures.mean(scores, scale=asked.scale)
     ends = asked.scale if fit else ()
     bounds = {f"missing_at_{end}": (sum(scores) + missing * end) / len(fit) for end in ends}
-    marked = asked.kind == "scale"
+    is_scale = asked.kind == "scale"
     return {
-        "unit": "1 to 5" if marked else "share",
+        "unit": "1 to 5" if is_scale else "share",
         "n_total": len(fit),
         "n_scored": len(scores),
         "by_state": dict(Counter(one["state"] for one in found)),
@@ -55,32 +54,32 @@ def _criterion(found: Sequence[dict[str, Any]], asked: Criterion) -> dict[str, A
         "ci95": _listed(middle.ci95),
         "reason": middle.reason if fit else _inapplicable(found),
         "bounds": bounds or None,
-        "histogram": _histogram(scores) if marked else None,
+        "histogram": _histogram(scores) if is_scale else None,
         "flip_rate": _mean(one["flip_rate"] for one in found),
         "jury_alpha": _alpha(found),
     }
 
 
 def _histogram(scores: Iterable[float]) -> dict[str, int]:
-    """Return how often each score was given.
+    """Return how often each score was given; a half point counts as the nearest even score.
 
-    A jury's half points count as the even score beside them: on the scale turned round too.
+    So the histogram of the reversed scale is the reversed histogram.
     """
     counts = Counter(map(round, scores))
     return {str(score): counts[score] for score in SCORES}
 
 
 def _inapplicable(found: Sequence[dict[str, Any]]) -> str:
-    """Return why nobody could give a verdict on any of some answers."""
+    """Return why a criterion does not apply to any of these answers."""
     (first, *_) = found[0]["judgments"]
     return first["error"]["words"] if first["error"] else "the texts make no claim"
 
 
 def grades(items: Sequence[Item]) -> dict[str, dict[str, Any]]:
-    """Return the shares of SimpleQA's grades and its F-score, by their names as metrics.
+    """Return the shares of SimpleQA's grades and its F-score, by the names of the measures.
 
-    Empty where no answer was to be graded. `bounds` has the lowest and the highest that each can be
-    if all that is missing had one grade.
+    Empty if no answer was to be graded. `bounds` has the lowest and the highest value that each
+    measure has if all missing grades are the same.
     """
     found = [i["scores"]["grade"] for i in items if "grade" in i["scores"]]
     fit = [one for one in found if one["state"] != NOT_APPLICABLE]
@@ -106,34 +105,21 @@ def _grade(name: str, given: Sequence[str], total: int, why: str | None) -> dict
 
 
 def _alpha(found: Sequence[dict[str, Any]]) -> dict[str, Any] | None:
-    """Return the agreement of several judges, Krippendorff's ordinal alpha; None for one judge.
-
-    A judge that never came to a verdict was one of them: the reason says why there is no value.
-    """
-    votes = [_votes(one["judgments"]) for one in found]
-    judges = sorted({j["judge"] for one in found for j in one["judgments"] if j["judge"]})
-    if len(judges) < 2:
-        return None
-    table = [[vote.get(name) for vote in votes] for name in judges]
-    return agreement.krippendorff(table, "ordinal").as_dict()
-
-
-def _votes(judgments: Iterable[dict[str, Any]]) -> dict[str, float]:
-    given: dict[str, list[float]] = {}
-    for one in judgments:
-        if one["judge"] is not None and one["score"] is not None:
-            given.setdefault(one["judge"], []).append(one["score"])
-    return {name: agreement.consensus(scores) for name, scores in given.items()}
+    """Return the agreement of several judges, Krippendorff's ordinal alpha; None for one judge."""
+    alpha = jury.alpha(
+        [(one["judge"], one["score"]) for one in each["judgments"]] for each in found
+    )
+    return None if alpha is None else alpha.as_dict()
 
 
 def correctness(items: Sequence[Item]) -> dict[str, dict[str, Any]]:
-    """Return the shares of answers that the scorers found right and that they could not read.
+    """Return the share of right answers, and the share of those that scorers could not read.
 
-    `correct` is over all answers: one from which nothing can be read is wrong. What is missing for
-    reasons that are not the model's is left out; `bounds` has the share with all of it wrong and
-    with all of it right. `correct_of_parsed` is over the answers that could be read. `unparsable`
-    is the share of the others, so that correct = correct_of_parsed · (1 − unparsable). Several
-    answers to a question are not independent: the intervals take them together.
+    `correct` is over all answers; an answer that cannot be read is wrong. Answers that are missing
+    for a reason other than the model are left out; `bounds` has the share if all of them were
+    wrong, and if all were right. `correct_of_parsed` is over the answers that were read, and
+    `unparsable` is the share of the others: correct = correct_of_parsed · (1 − unparsable). Several
+    answers to a question are not independent; the intervals treat them as one cluster.
     """
     asked = [told for item in items for told in _scored(item)]
     given = [(name, v) for name, v in asked if v["correct"] is not None]
@@ -155,7 +141,7 @@ def correctness(items: Sequence[Item]) -> dict[str, dict[str, Any]]:
 
 
 def _scored(item: Item) -> Iterator[tuple[str, dict[str, Any]]]:
-    """Yield the scorer's verdict on each answer to a question that has one, with the question."""
+    """Yield question and score of each answer to a question that has a scorer."""
     question = item["question"]
     missing = {"correct": None, "state": UNFINISHED} if question.get("scorer") else None
     for answer in samples(item):
@@ -177,7 +163,7 @@ def _share_of(
         "by_state": dict(Counter(verdict["state"] for _, verdict in asked)),
         "mean": found.value,
         "ci95": _listed(found.ci95),
-        "reason": found.reason and "no answer has a verdict of a scorer",
+        "reason": found.reason and "no answer was scored by a scorer",
     }
 
 
@@ -188,7 +174,7 @@ def _bounds(right: float, given: int, asked: int) -> dict[str, float] | None:
 
 
 def as_wrong(item: Item) -> None:
-    """Make the answers of an earlier version's item wrong that could not be read."""
+    """Make unreadable answers wrong in an item of an earlier version, which did not score them."""
     for answer in samples(item):
         verdict = answer["verdict"]
         if verdict and verdict["correct"] is None and verdict["state"] not in metrics.NO_VERDICT:
@@ -196,7 +182,7 @@ def as_wrong(item: Item) -> None:
 
 
 def pass_at_k(items: Sequence[Item], k: int | None) -> dict[str, Any] | None:
-    """Return the mean of pass@k over the questions that have a scorer; None if not asked for."""
+    """Return the mean of pass@k over the questions that have a scorer; None without a k."""
     if k is None:
         return None
     asked = [item for item in items if any(_scored(item))]
@@ -214,7 +200,7 @@ def pass_at_k(items: Sequence[Item], k: int | None) -> dict[str, Any] | None:
 
 
 def by_category(items: Sequence[Item]) -> dict[str, dict[str, Any]]:
-    """Return for each category its questions, the share of right answers and the mean scores."""
+    """Return for each category the number of questions, the share of right answers, mean scores."""
     groups: dict[str, list[Item]] = {}
     for item in items:
         groups.setdefault(item["question"]["category"], []).append(item)
@@ -230,20 +216,20 @@ def _category(group: Sequence[Item]) -> dict[str, Any]:
     }
 
 
-def pairwise(items: Sequence[Item], rival: str | None) -> dict[str, Any] | None:
-    """Return how the model fares against the other one; None if answers were not compared.
+def pairwise(items: Sequence[Item], opponent: str | None) -> dict[str, Any] | None:
+    """Return how the model compares with its opponent; None if answers were not compared.
 
-    Each question has one vote. There is no verdict where more than 30 % of the pairs turn with the
-    order of the answers; to be better or worse takes both the interval of the win rate and the
-    sign test, which takes 6 questions that have a winner.
+    Each question has one vote. There is no verdict if more than 30 % of the pairs have another
+    winner in the other order. The verdict is better or worse only if both the interval of the win
+    rate and the sign test show it; the sign test needs 6 questions with a winner.
     """
-    if rival is None:
+    if opponent is None:
         return None
     found = games.games([game for item in items for game in _games(item)])
     verdict, reason = _winner(found)
     states = Counter(c["state"] for item in items for c in item["comparisons"])
     return {
-        "rival": rival,
+        "rival": opponent,
         **found,
         "inconsistent": sum(c["inconsistent"] for i in items for c in i["comparisons"]),
         "by_state": dict(states),
@@ -271,7 +257,7 @@ def _winner(found: dict[str, Any]) -> tuple[str | None, str | None]:
         return None, "no pair was judged"
     if 1 - consistency > MOST_INCONSISTENT:
         return None, (
-            f"{1 - consistency:.0%} of the pairs turn with the order of the answers: "
+            f"{1 - consistency:.0%} of the pairs have another winner in the other order: "
             "this judge cannot tell these models apart"
         )
     low, high = rate["ci95"] or (0.0, 1.0)
@@ -282,88 +268,8 @@ def _winner(found: dict[str, Any]) -> tuple[str | None, str | None]:
     return ("better" if low > 0.5 else "worse"), None
 
 
-def judgments(items: Iterable[Item]) -> Iterator[dict[str, Any]]:
-    """Yield every single judgment."""
-    for item in items:
-        for found in (*item["scores"].values(), *item["comparisons"]):
-            yield from found["judgments"]
-
-
-def counts(items: Iterable[Item], each: int) -> dict[str, Any]:
-    """Return how many verdicts were asked for, how many there are, and the states.
-
-    A verdict is what one judge says, each time it is asked, on one criterion of an answer or on a
-    pair, where there can be one. `each` is how often judges are asked of one: a mark by rule stands
-    for all of them.
-    """
-    told = (state for _, state in _verdicts(items, each))
-    states = Counter(state for state in told if state != NOT_APPLICABLE)
-    return {
-        "n_total": states.total(),
-        "n_scored": states["scored"],
-        "by_state": dict(states),
-    }
-
-
-def by_judge(items: Iterable[Item]) -> dict[str, dict[str, int]]:
-    """Return the states of each judge's own verdicts."""
-    found: dict[str, Counter[str]] = {}
-    for name, state in _verdicts(items, 1):
-        if name is not None:
-            found.setdefault(name, Counter())[state] += 1
-    return {name: dict(states) for name, states in found.items()}
-
-
-def commonest_error(items: Iterable[Item]) -> dict[str, Any] | None:
-    """Return what most often kept a judge from its verdict, with the count; None if nothing did."""
-    errors = Counter(
-        (one["judge"], one["error"]["kind"], one["error"]["words"])
-        for one in judgments(items)
-        if one["source"] == "judge" and one["error"] is not None
-    )
-    for (judge, kind, words), count in errors.most_common(1):
-        return {"judge": judge, "kind": kind, "words": words, "count": count}
-    return None
-
-
-def _verdicts(items: Iterable[Item], each: int) -> Iterator[tuple[str | None, str]]:
-    """Yield who gave each verdict, None for a rule or nobody yet, and its state."""
-    for item in items:
-        for one in item["scores"].values():
-            yield from _all_of([(j["judge"], j["state"]) for j in one["judgments"]], each)
-        if item["comparisons"]:
-            yield from _all_of([(_judge_of(c), c["state"]) for c in item["comparisons"]], each)
-
-
-def _all_of(told: list[tuple[str | None, str]], each: int) -> list[tuple[str | None, str]]:
-    if len(told) == 1 and told[0][0] is None:
-        return told * each
-    return told + [(None, UNFINISHED)] * (each - len(told))
-
-
-def _judge_of(comparison: dict[str, Any]) -> str | None:
-    return next((one["judge"] for one in comparison["judgments"]), None)
-
-
-def cost(items: Iterable[Item]) -> dict[str, Any]:
-    """Return what judging took: calls, tokens, USD; None where the cost of any is unknown."""
-    asked = [one for one in judgments(items) if one["source"] == "judge"]
-    tiers = ("input", "cache_read", "cache_write", "output", "reasoning")
-    tokens = {name: _sum(one["usage"][name] for one in asked) for name in tiers}
-    known = [one["cost_usd"] for one in asked if one["cost_usd"] is not None]
-    reasons = [one["cost_reason"] for one in asked if one["cost_usd"] is None]
-    return {
-        "calls": sum(one["calls"] for one in asked),
-        "tokens": tokens,
-        "cost_usd": None if reasons else sum(known),
-        "known_cost_usd": sum(known),
-        "unpriced": len(reasons),
-        "reason": reasons[0] if reasons else None,
-    }
-
-
 def evidence(items: Sequence[Item]) -> dict[str, Any] | None:
-    """Return what became of the searches; None where there were none."""
+    """Return what the searches found and the answers cited; None without searches."""
     with_search = [item for item in items if item["search"] is not None]
     if not with_search:
         return None
@@ -381,13 +287,13 @@ def evidence(items: Sequence[Item]) -> dict[str, Any] | None:
 
 
 def missing(found: dict[str, Any]) -> int:
-    """Return how many of the verdicts that were asked for are not there."""
+    """Return how many scores are missing."""
     count: int = found["n_total"] - found["n_scored"]
     return count
 
 
 def samples(item: Item) -> Iterator[Item]:
-    """Yield the answers to a question, each with its verdict."""
+    """Yield the answers to a question, each with its score."""
     yield item
     yield from item["more_samples"]
 
@@ -399,8 +305,3 @@ def _listed(interval: Sequence[float] | None) -> list[float] | None:
 def _mean(values: Iterable[float | None]) -> float | None:
     known = [value for value in values if value is not None]
     return sum(known) / len(known) if known else None
-
-
-def _sum(values: Iterable[int | None]) -> int | None:
-    known = [value for value in values if value is not None]
-    return sum(known) if known else None

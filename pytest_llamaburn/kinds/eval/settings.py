@@ -10,48 +10,53 @@ class Eval(Run, Judging, Searching):
 
     set: tuple[str, ...] = opt(
         ("general_knowledge",),
-        "eval set: a built-in name, or a JSON, JSONL or CSV file; repeatable, with a file each",
+        "eval set: a built-in name, or a JSON, JSONL or CSV file; repeatable, with one result file "
+        "per set",
         scope="eval",
         bounds={"min_length": 1},
     )
     limit: int | None = opt(
         None,
-        "ask so many questions of a set, a fixed choice over its categories",
+        "number of questions to ask from a set: always the same ones, balanced over its categories",
         bounds={"ge": 1},
         example=20,
     )
     system: str | None = opt(
         None,
-        "system message before each question, instead of the set's: text, or @FILE",
+        "system message, which replaces that of the set: text, or @FILE",
         example="Answer in one sentence.",
     )
-    few_shot: int = opt(0, "solved examples before each question", bounds={"ge": 0})
+    few_shot: int = opt(0, "number of solved examples before each question", bounds={"ge": 0})
     choice_by: str = opt(
         "text",
-        "how a choice is read: from the answer's text, or as the letter with the greatest "
+        "how the choice of an answer is found: from its text, or as the letter with the highest "
         "probability (logprob)",
         choices=words("text", "logprob"),
     )
-    answers: str | None = opt(
+    rescore: str | None = opt(
         None,
-        "score the answers of this result file again instead of asking a model",
+        "result file whose answers are scored again; no model is asked",
         path=True,
         example="results/evals/earlier.json",
     )
-    samples: int = opt(1, "answers to each question, for pass@k", bounds={"ge": 1, "le": 10_000})
+    samples: int = opt(
+        1, "number of answers to each question, for pass@k", bounds={"ge": 1, "le": 10_000}
+    )
     pass_k: int | None = opt(
-        None, "k of pass@k: the chance that one of k answers is right", bounds={"ge": 1}, example=1
+        None,
+        "k of pass@k, the probability that at least one of k answers is right",
+        bounds={"ge": 1},
+        example=1,
     )
     criteria: str | None = opt(
         None,
-        "have judges mark every answer on these instead of what the set says, as "
-        "accuracy,faithfulness",
+        "criteria for every answer, such as accuracy,faithfulness; they replace those of the set",
         scope="eval",
         example="accuracy,faithfulness",
     )
     criterion: tuple[str, ...] = opt(
         (),
-        "a criterion of your own to mark every answer on, as 'politeness=it stays polite'; "
+        "a criterion of your own for every answer, such as 'politeness=it stays polite'; "
         "repeatable",
         scope="eval",
         toml="criteria.*",
@@ -59,20 +64,21 @@ class Eval(Run, Judging, Searching):
         example='politeness = "it stays polite, also where it declines"',
     )
     pairwise: bool = opt(
-        False, "have the judge compare answers with those of --compare-to, not mark them"
+        False, "have judges compare the answers with those of --compare-to instead of scoring them"
     )
     compare_to: str | None = opt(
         None,
-        "the other model of --pairwise, or the result file that has its answers",
+        "the opponent of --pairwise: a model, or a result file with its answers",
         path=True,
         example="results/evals/other.json",
     )
     cache_answers: bool = opt(
-        True, "take an answer from an earlier run of the same model, question and options"
+        True, "reuse the answer of an earlier run with the same model, question and options"
     )
     max_tokens: int | None = opt(  # type: ignore[assignment]  # None: by what the model can do
         None,
-        "longest answer, thinking included (default: 512; for a model that thinks up to 4096)",
+        "maximum length of an answer, thinking included (default: 512; up to 4096 for a model that "
+        "thinks)",
         unit="tokens",
         scope="eval",
         bounds={"ge": 1},
@@ -80,13 +86,13 @@ class Eval(Run, Judging, Searching):
     )
     cache: str = opt(
         "none",
-        "prompt cache: none (the question as it stands) or bust (a fresh prefix per request)",
+        "prompt cache: none (the question unchanged) or bust (a new prefix for each request)",
         scope="eval",
         choices=words("none", "bust"),
     )
     threshold: tuple[str, ...] = opt(
         (),
-        "a gate, as in 'accuracy.mean>=4', 'correct.mean>0.8' or 'win_rate>0.5'; repeatable",
+        "a gate, such as 'accuracy.mean>=4', 'correct.mean>0.8' or 'win_rate>0.5'; repeatable",
         scope="eval",
         toml="eval_thresholds.*",
         example='accuracy.mean = ">=4"',

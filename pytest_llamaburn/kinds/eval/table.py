@@ -1,13 +1,13 @@
-"""What tables of any format show of an eval, and its transcript: every question with its marks."""
+"""What tables of any format show of an eval."""
 
 from __future__ import annotations
 
-import math
 from statistics import fmean
 from typing import TYPE_CHECKING, Any
 
 from pytest_llamaburn import gates
 from pytest_llamaburn.criteria import NOT_APPLICABLE
+from pytest_llamaburn.kinds.eval import transcript as _transcript
 from pytest_llamaburn.tables import (
     ABSENT,
     COLUMNS,
@@ -28,17 +28,17 @@ if TYPE_CHECKING:
 Document = dict[str, Any]
 Found = dict[str, Any]
 
-_MARKS = (
-    *("mark", "unit", "mean", "95 % interval", "scored", "of"),
-    *("worst case", "best case"),  # with all that is missing at the lowest and the highest mark
+_SCORES = (
+    *("score", "unit", "mean", "95 % interval", "scored", "of"),
+    *("worst case", "best case"),  # if all missing scores were the lowest, and the highest
 )
 _HISTOGRAM = ("1", "2", "3", "4", "5")
-_GRADES_SHOWN = ("graded_correct", "not_attempted", "f_score")  # of each category
+_GRADES_SHOWN = ("graded_correct", "not_attempted", "f_score")  # for each category
 _PAIRS = (
     *("against", "verdict", "won", "lost", "tied", "scored", "of", "win rate", "95 % interval"),
     *("of decisive", "at equal length", "consistent", "first picked"),
 )
-_LOW_MASS = 0.5  # of the probability on letters; below it they are not what the model would say
+_LOW_MASS = 0.5  # share of the probability; with less on letters the model would say another thing
 _TIMED = (
     *("time_to_first_token_ms", "inter_token_latency_ms", "tokens_per_sec"),
     *("total_generation_ms", "input_sequence_length", "output_sequence_length"),
@@ -46,13 +46,13 @@ _TIMED = (
 
 
 def sheets(document: Document, path: Path) -> Iterator[Sheet]:
-    """Yield the marks, the categories, the comparison if there is one, and the answers' timing."""
+    """Yield the scores, the comparison if there is one, the categories, and the timing."""
     found = document["results"]
     facts = [server(document), machine(document["environment"]), *_facts(document)]
     about = f"{title(document)} on {found['eval_set']['name']}"
     rows = [*_criteria(found["criteria"]), *_grades(found["grades"]), *_shares(found)]
     notes = [*_notes(document), f"file {path}"]
-    columns, rows = _filled((*_MARKS, *_HISTOGRAM), rows)
+    columns, rows = _filled((*_SCORES, *_HISTOGRAM), rows)
     yield Sheet(about, facts, rows, notes, columns)
     if found["pairwise"]:
         yield _pairs(found["pairwise"])
@@ -64,13 +64,13 @@ def sheets(document: Document, path: Path) -> Iterator[Sheet]:
 def _filled(
     columns: tuple[str, ...], rows: list[tuple[str, ...]]
 ) -> tuple[tuple[str, ...], list[tuple[str, ...]]]:
-    """Return a table without the columns that say nothing in any row."""
+    """Return a table without the columns that are empty in every row."""
     kept = [i for i in range(len(columns)) if not rows or any(row[i] != ABSENT for row in rows)]
     return tuple(columns[i] for i in kept), [tuple(row[i] for i in kept) for row in rows]
 
 
 def rows(document: Document) -> Iterator[Found]:
-    """Yield every question as one flat row, for spreadsheets."""
+    """Yield one flat row for each question, for spreadsheets."""
     about = {"model": document["model"]["id"], "run_id": document["run_id"]}
     for item in document["results"]["items"]:
         question = item["question"]
@@ -92,28 +92,8 @@ def rows(document: Document) -> Iterator[Found]:
 
 
 def transcript(document: Document) -> Iterator[str]:
-    """Yield lines that tell each question, its answer, and each mark with its reasons."""
-    yield from map(printable, _told(document))
-
-
-def _told(document: Document) -> Iterator[str]:
-    for item in document["results"]["items"]:
-        question = item["question"]
-        yield f"── {question['id']} ({question['category']})"
-        yield from _said("question", question["prompt"])
-        if question["reference"]:
-            yield from _said("reference", question["reference"])
-        yield from _sources(item)
-        yield from _answer(item)
-        for name, one in item["scores"].items():
-            mark = one.get("verdict") or (ABSENT if one["score"] is None else f"{one['score']:g}")
-            yield f"{name}: {mark} ({one['state']})"
-            yield from _judgments(one["judgments"], "score" if name != "grade" else "verdict")
-        for one in item["comparisons"]:
-            turned = ", turns with the order" if one["inconsistent"] else ""
-            yield f"compared: {one['verdict'] or ABSENT} ({one['state']}{turned})"
-            yield from _judgments(one["judgments"], "verdict")
-        yield ""
+    """Yield the lines of the transcript."""
+    yield from map(printable, _transcript.lines(document))
 
 
 def _criteria(criteria: Found) -> Iterator[tuple[str, ...]]:
@@ -151,7 +131,7 @@ def _shares(found: Found) -> Iterator[tuple[str, ...]]:
 
 
 def _shares_of(found: Found) -> tuple[str, ...]:
-    """Return the shares to show: what could not be read only where that is anything."""
+    """Return the shares to show; those of unreadable answers only if there are any."""
     if not found["correct"]["n_total"]:
         return ()
     return (
@@ -177,8 +157,8 @@ def _pairs(found: Found) -> Sheet:
     )
     p = number(found["sign_test_p"]["value"])
     said = (
-        f"{found['inconsistent']} pairs turn with the order of the answers and count as ties; "
-        f"sign test without ties p = {p}; mean difference of length "
+        f"{found['inconsistent']} pairs have another winner in the other order and count as ties; "
+        f"sign test without ties: p = {p}; mean difference in length: "
         f"{number(found['length_delta']['value'])} characters"
     )
     notes = [said, *([found["reason"]] if found["reason"] else [])]
@@ -188,21 +168,21 @@ def _pairs(found: Found) -> Sheet:
 def _categories(found: Found) -> Sheet:
     shares = [name for name in _shares_of(found) if name != "correct_of_parsed"]
     graded = [name for name in _GRADES_SHOWN if name in found["grades"]]
-    marks = [*shares, *graded, *found["criteria"]] or ["correct"]
+    scores = [*shares, *graded, *found["criteria"]] or ["correct"]
     table = [
         (
             name,
             str(group["questions"]),
-            *(number((group.get(mark) or {}).get("mean")) for mark in marks),
+            *(number((group.get(name) or {}).get("mean")) for name in scores),
         )
         for name, group in found["by_category"].items()
     ]
-    columns = ("category", "questions", *marks)
+    columns = ("category", "questions", *scores)
     return Sheet("by category", [], table, [*_macro(found)], columns, 1)
 
 
 def _macro(found: Found) -> Iterator[str]:
-    """Yield the mean over categories beside the mean over questions, where there are several."""
+    """Yield the mean over categories and the mean over answers, if there are several categories."""
     macro = found.get("correct_macro")
     if macro and macro["categories"] > 1:
         yield (
@@ -231,13 +211,13 @@ def _facts(document: Document) -> Iterator[str]:
 
 
 def _asked(config: Found) -> Iterator[str]:
-    """Yield what was sent around each question; files of earlier versions had nothing."""
+    """Yield what was sent with each question; files of earlier versions have nothing."""
     if config.get("few_shot"):
         yield f"{config['few_shot']} solved examples before each question"
     if config.get("system"):
         yield f"a system message of {len(config['system'])} characters"
     if config.get("choice_by") == "logprob":
-        yield "choices by the probabilities of their letters"
+        yield "choices read by the probability of their letters"
 
 
 def _spent(cost: Found) -> str:
@@ -262,14 +242,14 @@ def _notes(document: Document) -> Iterator[str]:
     found = document["results"]
     if found["n_total"]:
         states = _states(found["by_state"])
-        yield f"{found['n_scored']} of {found['n_total']} verdicts asked for: {states}"
+        yield f"{found['n_scored']} of {found['n_total']} verdicts of judges: {states}"
     yield from _judges(found["judging"])
     yield from _reasons(found)
     for name, one in found["criteria"].items():
         if one["jury_alpha"]:
             alpha = one["jury_alpha"]
             why = f": {alpha['reason']}" if alpha["reason"] else ""
-            yield f"{name}: the judges agree with alpha {number(alpha['value'])}{why}"
+            yield f"{name}: agreement of the judges, alpha {number(alpha['value'])}{why}"
         if one["flip_rate"] is not None:
             yield f"{name}: {one['flip_rate']:.0%} of a judge's repeats differ"
     yield from _unread(document)
@@ -285,9 +265,8 @@ def _notes(document: Document) -> Iterator[str]:
 
 
 def _reasons(found: Found) -> Iterator[str]:
-    """Yield why marks have no value, and to how many answers a criterion cannot be applied."""
-    marks = {**found["criteria"], **found["grades"]}
-    for name, one in marks.items():
+    """Yield why scores have no mean, and to how many answers a criterion does not apply."""
+    for name, one in {**found["criteria"], **found["grades"]}.items():
         if one["reason"] and one["n_total"]:
             yield f"{name}: {one['reason']}"
     if found["correct"]["reason"] and found["correct"]["n_total"]:
@@ -297,19 +276,20 @@ def _reasons(found: Found) -> Iterator[str]:
         left = [one for one in scores if one["state"] == NOT_APPLICABLE]
         if left:
             why = (left[0]["judgments"][0]["error"] or {}).get("words", "the text makes no claim")
-            yield f"{name}: none for {len(left)} of {len(scores)} answers: {why}"
+            yield f"{name}: does not apply to {len(left)} of {len(scores)} answers: {why}"
 
 
 def _unread(document: Document) -> Iterator[str]:
-    """Yield why answers were not read, and how many of them the limit of tokens cut."""
+    """Yield why answers were not read, and how many of them were cut at the limit of tokens."""
     found = document["results"]
     states = {k: v for k, v in found["correct"]["by_state"].items() if k != "scored"}
     if not states:
         return
-    wrong = "; what cannot be read is wrong" if found["unparsable"]["count"] else ""
+    wrong = "; an answer that cannot be read is wrong" if found["unparsable"]["count"] else ""
     yield f"scorers: {_states(states)}{wrong}"
     answers = [one for item in found["items"] for one in (item, *item["more_samples"])]
-    told = ("unparsable",) if document["insights"] else ("unparsable", "truncated")
+    known = any(insight["id"] == "cut_before_answer" for insight in document["insights"])
+    told = ("unparsable",) if known else ("unparsable", "truncated")
     cut = sum(
         one["finish_reason"] == "length"
         and one["verdict"] is not None
@@ -327,102 +307,41 @@ def _letters(items: list[Found]) -> Iterator[str]:
     answers = [one for item in items for one in (item, *item["more_samples"])]
     masses = [one["choice_mass"] for one in answers if one.get("choice_mass") is not None]
     if masses:
-        low = "" if fmean(masses) >= _LOW_MASS else ": the model wants to say something else"
+        low = "" if fmean(masses) >= _LOW_MASS else ": the model tends to say something else"
         yield (
-            f"choices by probability: the letters had {fmean(masses):.0%} of it in the mean of "
-            f"{len(masses)} answers, {min(masses):.0%} at least{low}"
+            f"choices read by probability: on average the letters had {fmean(masses):.0%} of it in "
+            f"{len(masses)} answers, at least {min(masses):.0%}{low}"
         )
 
 
 def _unmarked(document: Document) -> Iterator[str]:
-    """Yield how many answers nobody could mark for want of a judge."""
+    """Yield how many answers have no score because there is no judge."""
     items = document["results"]["items"]
     asked = [one for one in items if not one["question"]["scorer"]]
     left = [one for one in asked if one["answer"] and not (one["scores"] or one["verdict"])]
     if left and not document["config"]["judge"]:
-        yield f"{len(left)} of {len(items)} answers only a judge can mark: add --judge"
+        yield f"{len(left)} of {len(items)} answers need a judge: add --judge"
 
 
 def _judges(judging: Found) -> Iterator[str]:
-    """Yield what became of each judge's verdicts where that differs, and what most often failed."""
+    """Yield the states of each judge's verdicts if they differ, and the most frequent error."""
     each = list(judging["by_judge"].values())
     if any(states != each[0] for states in each):
         told = (f"{name} {_states(states)}" for name, states in judging["by_judge"].items())
         yield f"by judge: {'; '.join(told)}"
     if error := judging["commonest_error"]:
-        who = f"most often, {error['count']} ×, from {error['judge']}: {error['kind']}"
-        yield from _said(who, error["words"])
+        who = f"most frequent error, {error['count']} × from {error['judge']}: {error['kind']}"
+        yield from _transcript.said(who, error["words"])
 
 
 def _states(counts: dict[str, int]) -> str:
     return ", ".join(f"{state} {count}" for state, count in counts.items())
 
 
-def _sources(item: Found) -> Iterator[str]:
-    """Yield what a search gave the model as evidence, and what of it the answer cites."""
-    hits = item["search"]["hits"] if item["search"] else []
-    told = [f"{hit['title']} <{hit['url']}>" for hit in hits]
-    told += item["question"].get("context", ())
-    for count, words in enumerate(told, 1):
-        cited = ", cited" if count in item["cited"] else ""
-        yield from _said(f"source [{count}]{cited}", words)
-    if item["search"] and not hits:
-        yield f"source: none, {item['search']['backend']} found nothing"
-
-
-def _answer(item: Found) -> Iterator[str]:
-    for one in (item, *item["more_samples"]):
-        if one["error"]:
-            yield f"failed: {one['error']['kind']}: {one['error']['message']}"
-        if one["thinking"]:
-            yield from _said("thinking", one["thinking"])
-        if one["answer"] is not None:
-            yield from _said("answer", one["answer"])
-        if one.get("choice_logprobs"):
-            yield f"letters: {_probabilities(one['choice_logprobs'])}"
-        if one["verdict"]:
-            word = {True: "right", False: "wrong", None: "no verdict"}[one["correct"]]
-            reason = f": {one['verdict']['reason']}" if one["verdict"]["reason"] else ""
-            yield f"scorer: {word} ({one['verdict']['state']}){reason}"
-
-
-def _probabilities(logprobs: dict[str, float | None]) -> str:
-    """Return the probability of each letter."""
-    shares = {k: ABSENT if v is None else f"{math.exp(v):.1%}" for k, v in logprobs.items()}
-    return ", ".join(f"{letter} {share}" for letter, share in shares.items())
-
-
-def _judgments(judgments: list[Found], field: str) -> Iterator[str]:
-    for one in judgments:
-        who = one["judge"] or "rule"
-        mark = one["state"] if one[field] is None else one[field]
-        words = one["reasoning"] or (one["error"] or {}).get("words", "")
-        yield from _said(f"  {who} {mark}", words)
-        for quote in one["evidence"]:
-            yield from _said("    quotes", quote)
-        for claim in one.get("claims", ()):
-            yield from _claim(claim)
-
-
-def _claim(claim: Found) -> Iterator[str]:
-    """Yield a claim, whether it counts as supported, and by which passage."""
-    good = claim["supported"] and claim["found"]
-    yield from _said("    supported" if good else "    unsupported", claim["claim"])
-    if claim["quote"]:
-        where = "quotes" if claim["found"] else "quotes what is not in the evidence"
-        yield from _said(f"      {where}", claim["quote"])
-
-
-def _said(who: str, words: str) -> Iterator[str]:
-    """Yield someone's words under their name."""
-    for index, line in enumerate(words.splitlines() or [""]):
-        yield f"{who}: {line}" if index == 0 else f"    {line}"
-
-
 def _score(name: str, one: Found) -> Found:
     reasons = " / ".join(j["reasoning"] for j in one["judgments"] if j["reasoning"])
-    mark = one["score"] if one["score"] is not None else one.get("verdict")
-    return {name: mark, f"{name}_state": one["state"], f"{name}_reasoning": reasons}
+    score = one["score"] if one["score"] is not None else one.get("verdict")
+    return {name: score, f"{name}_state": one["state"], f"{name}_reasoning": reasons}
 
 
 def _joined(entries: list[Found], field: str) -> str | None:
@@ -434,7 +353,7 @@ def _interval(found: Found) -> str:
 
 
 def _bounds(found: Found) -> tuple[str, ...]:
-    """Return the bounds of a mean where anything is missing."""
+    """Return the bounds of a mean if any score is missing."""
     if found["n_scored"] == found["n_total"] or "bounds" not in found:
         return ABSENT, ABSENT
     low, high = found["bounds"].values()

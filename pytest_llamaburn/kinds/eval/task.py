@@ -1,11 +1,11 @@
-"""What an exam asks and has asked: the questions of a set, or those of a result file's answers."""
+"""What an eval run asks: the questions of a set, or those that a result file has answers to."""
 
 from __future__ import annotations
 
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from pytest_llamaburn import criteria, datasets, judges
+from pytest_llamaburn import criteria, datasets, evalsets, judges
 from pytest_llamaburn.errors import ResultsError, SettingsError
 from pytest_llamaburn.search import _record
 from pytest_llamaburn.search._base import Hit
@@ -15,29 +15,29 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from pytest_llamaburn.criteria import Criterion
-    from pytest_llamaburn.datasets import Question
+    from pytest_llamaburn.evalsets import Question
 
 Row = dict[str, Any]
 
 
-class Paper(NamedTuple):
-    """The questions of one exam, and how a result file describes where they are from."""
+class Task(NamedTuple):
+    """The questions of an eval run, and how a result file describes their set."""
 
     questions: tuple[Question, ...]
     about: dict[str, Any]
 
 
-def paper(settings: Any, name: str) -> Paper:
-    """Return the questions to ask: of a set, or those that a result file has answers to.
+def load(settings: Any, name: str) -> Task:
+    """Return the questions of a set, or those that a result file has answers to.
 
-    What judges are asked is as the settings say. Raises DatasetError, ResultsError, or
-    SettingsError for a criterion that there is not.
+    Their criteria are those of the settings, if any. Raises DatasetError, ResultsError, or
+    SettingsError for an unknown criterion.
     """
-    if settings.answers:
-        known = stored(settings.answers)["results"]
+    if settings.rescore:
+        known = stored(settings.rescore)["results"]
         questions = tuple(question(item["question"]) for item in known["items"])
-        return Paper(_chosen(questions, settings), known["eval_set"])
-    found = datasets.load_eval_set(name)
+        return Task(_chosen(questions, settings), known["eval_set"])
+    found = evalsets.load_eval_set(name)
     about = {
         "name": found.name,
         "version": found.version,
@@ -45,11 +45,11 @@ def paper(settings: Any, name: str) -> Paper:
         "path": str(found.path),
         "available": len(found.questions),
     }
-    return Paper(_chosen(found.questions, settings), about)
+    return Task(_chosen(found.questions, settings), about)
 
 
 def _chosen(questions: tuple[Question, ...], settings: Any) -> tuple[Question, ...]:
-    """Return those questions that --limit leaves, in their order, with the criteria asked for."""
+    """Return the questions that --limit chooses, in their order, with the criteria to judge on."""
     count = min(settings.limit or len(questions), len(questions))
     chosen = {q.id for q in datasets.stratified(questions, count, settings.seed)}
     own = [_own(text) for text in settings.criterion]
@@ -58,18 +58,18 @@ def _chosen(questions: tuple[Question, ...], settings: Any) -> tuple[Question, .
 
 
 def _own(text: str) -> Criterion:
-    """Return the criterion that --criterion defines; raises SettingsError."""
+    """Return the criterion that a --criterion defines; raises SettingsError."""
     try:
         found = criteria.parse(text)
-        return datasets.own_criterion(found.name, found.meaning)
+        return evalsets.own_criterion(found.name, found.meaning)
     except ValueError as err:
         raise SettingsError(f"--criterion: {err}") from None
 
 
 def _asked(question: Question, own: Sequence[Criterion], names: Sequence[str]) -> Question:
-    """Return a question with the criteria of the settings: a definition there replaces its own.
+    """Return a question with the criteria of the settings, which replace those of the question.
 
-    Raises SettingsError for a name that is not defined.
+    Raises SettingsError for a criterion that is not defined.
     """
     known = {**criteria.defined(question.definitions), **{one.name: one for one in own}}
     try:
@@ -81,14 +81,14 @@ def _asked(question: Question, own: Sequence[Criterion], names: Sequence[str]) -
 
 
 def documents(asked: Question) -> list[Hit]:
-    """Return a question's own documents as sources to answer with."""
+    """Return the documents of a question as sources to answer with."""
     return [Hit(f"document {n}", "", text) for n, text in enumerate(asked.context, 1)]
 
 
 def evidence(asked: Question, found: Any) -> str | None:
-    """Return what an answer was given as evidence, by a search and by the question; None for none.
+    """Return the sources of an answer, from the search and the question; None without sources.
 
-    The sources are numbered as in the model's prompt.
+    They are numbered as in the prompt of the model.
     """
     hits = [*(_record.hits_of(found) if found else ()), *documents(asked)]
     told = [f"[{number}] {hit.title}\n{hit.text}" for number, hit in enumerate(hits, 1)]
@@ -96,28 +96,28 @@ def evidence(asked: Question, found: Any) -> str | None:
 
 
 def items(settings: Any) -> dict[str, Row]:
-    """Return the items of the result file that is scored again, by question."""
-    found: list[Row] = stored(settings.answers)["results"]["items"]
+    """Return the items of the result file that --rescore names, by question."""
+    found: list[Row] = stored(settings.rescore)["results"]["items"]
     return {item["question"]["id"]: item for item in found}
 
 
 def is_file(name: str) -> bool:
-    """Return whether --compare-to names a result file and not a model."""
+    """Return whether --compare-to names a result file, not a model."""
     return name.endswith(".json")
 
 
 def refuse_itself(settings: Any, model: str) -> None:
-    """Raise SettingsError where --compare-to names the model under test."""
+    """Raise SettingsError if --compare-to names the model under test."""
     other = settings.compare_to
     if other is not None and judges.bare(other) == judges.bare(model):
         raise SettingsError(
-            f"--compare-to: {other} is the model under test, whose answers would be compared with "
+            f"--compare-to: {other} is the model under test, so its answers would be compared with "
             "themselves: name another model, or a result file"
         )
 
 
 def judged_models(settings: Any) -> list[str]:
-    """Return the models that settings name whose answers judges will read; raises ResultsError."""
+    """Return the models whose answers judges will read; raises ResultsError."""
     other = settings.compare_to
     if other is None:
         return [*settings.model]
@@ -125,21 +125,23 @@ def judged_models(settings: Any) -> list[str]:
 
 
 def stored(path: str) -> dict[str, Any]:
-    """Return an eval's result file; raises ResultsError for any other."""
+    """Return the content of an eval's result file; raises ResultsError for another file."""
     document = results.load(Path(path))
     if document["schema"] != "llamaburn/eval":
-        raise ResultsError(f"{path} is no eval: its schema is {document['schema']}")
+        raise ResultsError(
+            f"{path} is not the result of an eval: its schema is {document['schema']}"
+        )
     return document
 
 
 def question(fields: dict[str, Any]) -> Question:
-    """Return the question of a result file's item or a journal's row."""
+    """Return the question of an item of a result file, or of a row of a journal."""
     listed = {n: tuple(fields.get(n, ())) for n in ("criteria", "definitions", "context")}
-    return datasets.Question(**{**fields, **listed})
+    return evalsets.Question(**{**fields, **listed})
 
 
 def rows_of(item: dict[str, Any]) -> list[Row]:
-    """Return the journal rows that a result file's item was made from."""
+    """Return the journal rows of an item of a result file."""
     asked = question(item["question"])
     shared = {
         "prompt_id": asked.id,
@@ -152,7 +154,7 @@ def rows_of(item: dict[str, Any]) -> list[Row]:
         **{name: item[name] for name in ("search", "reference_found", "cited")},
     }
     kept = ("answer", "thinking", "timestamp", "finish_reason", "error", "flags", "null_reasons")
-    letters = ("choice_logprobs", "choice_mass")  # files of earlier versions have none
+    letters = ("choice_logprobs", "choice_mass")  # not in files of earlier versions
     return [
         {
             **shared,

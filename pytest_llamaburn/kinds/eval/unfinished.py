@@ -1,6 +1,7 @@
-"""The marks of questions whose judging was cut: the verdicts that had come, and what is unfinished.
+"""The scores of questions whose judging was cut.
 
-A question's `scores` row is written when it has all its verdicts; each verdict has a row before.
+The `scores` row of a question is written when all its judgments are there. Each judgment has a row
+of its own before that, from which the scores so far are made here.
 """
 
 from __future__ import annotations
@@ -8,7 +9,6 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from pytest_llamaburn import judges
-from pytest_llamaburn.judges import _queue
 from pytest_llamaburn.kinds.eval.scores import UNFINISHED
 
 if TYPE_CHECKING:
@@ -21,10 +21,10 @@ if TYPE_CHECKING:
     Told = Mapping[tuple[str, ...], Judgment]
 
 
-def marks(record: Record, pairwise: bool) -> dict[str, Row]:
-    """Return what a `scores` row would hold so far, by question, for all that were answered."""
+def scores(record: Record, pairwise: bool) -> dict[str, Row]:
+    """Return what the `scores` rows would hold so far, by question, for all that were answered."""
     told, found = _told(record), {}
-    rivals = {k: v for row in record.others.get("rivals", []) for k, v in row["answers"].items()}
+    opponent = {k: v for row in record.others.get("rivals", []) for k, v in row["answers"].items()}
     for row in record.rows:
         name, mine = row["prompt_id"], told.get(row["prompt_id"], {})
         scores = {} if pairwise else {c: _score(c, mine) for c in row["question"]["criteria"]}
@@ -32,15 +32,15 @@ def marks(record: Record, pairwise: bool) -> dict[str, Row]:
         found[name] = {
             "scores": scores,
             "comparisons": compared,
-            "rival_answer": rivals.get(name),
+            "rival_answer": opponent.get(name),
         }
     return found
 
 
 def _told(record: Record) -> dict[str, dict[tuple[str, ...], Judgment]]:
-    """Return the finished judgments by question and key."""
+    """Return the finished judgments of each question, by key."""
     found: dict[str, dict[tuple[str, ...], Judgment]] = {}
-    for key, one in _queue.restored(record.others.get("judgment", []), without=()).items():
+    for key, one in judges.restored(record.others.get("judgment", []), without=()).items():
         found.setdefault(key[0], {})[key] = one
     return found
 
@@ -48,12 +48,12 @@ def _told(record: Record) -> dict[str, dict[tuple[str, ...], Judgment]]:
 def _score(criterion: str, told: Told) -> Row:
     given = [one for key, one in told.items() if one.criterion == criterion]
     if given:
-        return judges.score(given).as_dict()
+        return judges.combined(given).as_dict()
     return {"score": None, "state": UNFINISHED, "flip_rate": None, "judgments": []}
 
 
 def _comparisons(told: Told) -> list[Row]:
-    """Return the pairs of verdicts in both orders, as far as they go."""
+    """Return the comparisons, complete or not."""
     pairs: dict[tuple[str, ...], dict[str, Judgment]] = {}
     for key, one in told.items():
         pairs.setdefault(key[:-1], {})[key[-1]] = one

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from pytest_llamaburn.kinds._kind import Function, RunKind
+from pytest_llamaburn.kinds._kind import RunKind
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -24,9 +24,8 @@ class _Stress(RunKind):
     example = "llamaburn stress llama3.1:8b --mode ramp --max-concurrency 20"
     fixture = "llm_under_load"
     fixture_help = "Give the server and model that a load is sent to, warmed up."
-    functions = (
-        Function(
-            "llm_stress",
+    functions = {  # noqa: RUF012
+        "llm_stress": (
             "calls.send",
             """Return a function that sends the load of `--llamaburn-stress-mode`.
 
@@ -35,7 +34,7 @@ class _Stress(RunKind):
     the marker that this load never decides.
     """,
         ),
-    )
+    }
     marker_help = "loads a model: thresholds=['error_rate<0.01']"
     variant_setting = "mode"
 

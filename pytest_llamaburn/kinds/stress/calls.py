@@ -12,20 +12,20 @@ from pytest_llamaburn.measures import properties
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from pytest_llamaburn.kinds._kind import Test
+    from pytest_llamaburn.kinds._kind import Item, Session
     from pytest_llamaburn.kinds.stress.run import StressRun
 
 
-def send(run: StressRun, test: Test) -> Callable[[], dict[str, Any]]:
+def send(run: StressRun, item: Item, session: Session) -> Callable[[], dict[str, Any]]:
     """Return the function of the fixture `llm_stress`."""
 
     def sent() -> dict[str, Any]:
-        wanted = list(test.item.keywords.get("thresholds", ()))
+        wanted = list(item.keywords.get("thresholds", ()))
         check_gates(wanted, run.settings)
         run.expect(wanted)
-        test.session.run(run.drive())
+        session.run(run.drive())
         found = run.results()
-        test.properties.extend(properties(MEASURES, {"results": found}))
+        item.node.user_properties.extend(properties(MEASURES, {"results": found}))
         judged = [gate for gate in found["gates"] if gate["expression"] in wanted]
         broken = [sentence(gate) for gate in judged if gate["verdict"] != "pass"]
         if broken:

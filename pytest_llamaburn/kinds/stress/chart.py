@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 from pytest_llamaburn.tables import number
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
 _HEIGHT = 8
 _GAP = 6
@@ -17,14 +17,14 @@ _SERIES = (
 )
 
 
-def lines(levels: Sequence[dict[str, Any]], places: Sequence[float]) -> list[str]:
+def lines(levels: Sequence[Mapping[str, Any]], places: Sequence[float]) -> list[str]:
     """Return the chart, each series on its own scale from 0; empty below two levels."""
     if len(levels) < 2:
         return []
     drawn = [[" "] * (_GAP * len(levels)) for _ in range(_HEIGHT)]
     legend = []
     for name, statistic, mark, label in _SERIES:
-        values = [_value(level, name, statistic) for level in levels]
+        values = [level[name][statistic] if statistic else level[name] for level in levels]
         most = max((value for value in values if value is not None), default=None)
         legend.append(f"{mark} {label}, top {number(most)}")
         for column, value in enumerate(values):
@@ -35,9 +35,3 @@ def lines(levels: Sequence[dict[str, Any]], places: Sequence[float]) -> list[str
     axis = "".join(f"{place:^{_GAP}.3g}" for place in places)
     plot = ["│" + "".join(row).rstrip() for row in drawn]
     return ["", *plot, "└" + "─" * len(axis), f" {axis}", f"  {'   '.join(legend)}", ""]
-
-
-def _value(level: dict[str, Any], name: str, statistic: str | None) -> float | None:
-    value: Any = level[name]
-    found: float | None = value[statistic] if statistic else value
-    return found

@@ -1,13 +1,14 @@
-"""What a level of a load comes to: rates, distributions, failures, and whether we kept up.
+"""The numbers of a level of a load: rates, distributions, failures, and whether we kept up.
 
-A level is all steps at one number of clients or one rate. Only requests that were sent while the
-load was whole count (`steady`), and rates are over the inner part of those stretches. There the
-requests and their tokens count by the share of the generation that lies inside, so that it does not
-matter where between two ends a stretch begins.
+A level is all visits to one number of clients or one rate. Only requests count that were sent while
+the load was complete (`capacity/measuring_window.py`), and rates are over the inner part of those
+stretches. A request and its tokens count there by the share of its generation that lies inside, so
+a rate does not depend on where between two ends a stretch begins.
 """
 
 from __future__ import annotations
 
+import functools
 from collections import Counter
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -15,19 +16,22 @@ import numpy as np
 
 from pytest_llamaburn import metrics
 from pytest_llamaburn.capacity import measuring_window, slo
+from pytest_llamaburn.capacity.sustained import Second
+from pytest_llamaburn.kinds._file import NO_COUNTS, without_counts
+from pytest_llamaburn.kinds.stress import axis
 from pytest_llamaburn.kinds.stress.measures import OF_REQUESTS
-from pytest_llamaburn.load.rows import record_of, unsent
-from pytest_llamaburn.load.step import CLIENTS
-from pytest_llamaburn.measures import CHUNK_GAP, REASONS
+from pytest_llamaburn.load.rows import request_of, unsent
+from pytest_llamaburn.load.step import StepHealth
+from pytest_llamaburn.measures import CHUNK_GAP
 from pytest_llamaburn.stats import clustered, samples
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Sequence
 
     from pytest_llamaburn.capacity.measuring_window import Stretch
     from pytest_llamaburn.kinds.stress.plan import Window
-    from pytest_llamaburn.load.records import Record
-    from pytest_llamaburn.load.rows import Row
+    from pytest_llamaburn.load.rows import Request, Row
+    from pytest_llamaburn.load.step import Step
 
 # Latencies from the time a request was due: what a user waited, whatever kept it from being sent.
 FROM_SCHEDULE = {
@@ -35,20 +39,38 @@ FROM_SCHEDULE = {
     "time_to_first_token_from_schedule_ms": "time_to_first_token_ms",
 }
 BUSY_SHARE = 0.9  # of one processor, used by the process that sends
-NO_COUNTS = REASONS["no_usage"]
 LATE_MS, LATE_SHARE = 5.0, 0.1  # lateness that matters: of the level's own median TTFT
 
 
-class Part(NamedTuple):
-    """One step of a level: its rows in the order they were sent, and how our side kept up."""
+class Visit(NamedTuple):
+    """One visit to a level: its load, its rows in the order of sending, how our side kept up.
 
+    `number` is the step that it began with. `began_busy` says that the server was not seen to be
+    idle before it.
+    """
+
+    load: Step
     rows: list[Row]
     started_ns: int
-    health: dict[str, Any]
+    health: StepHealth = StepHealth()
+    number: int = 0
+    began_busy: bool = False
+
+    @property
+    def own(self) -> Visit:
+        """The visit with its own load alone: without what came with its first burst or after it.
+
+        A burst slows what is due after it began.
+        """
+        if not self.load.bursts:
+            return self
+        first_ns = self.load.bursts[0].begin_ns(self.started_ns)
+        calm = [row for row in self.rows if row.scheduled_ns < first_ns and not row.burst]
+        return self._replace(rows=calm)
 
 
 class Excluded(NamedTuple):
-    """What of each step is left out of the statistics.
+    """Which requests of each visit the statistics leave out.
 
     Clients that think for no longer than `pause_ns` between two requests are still at work.
     """
@@ -59,34 +81,35 @@ class Excluded(NamedTuple):
 
 
 class Piece(NamedTuple):
-    """What was sent in one stretch in which a step's load was whole, and what of it counts."""
+    """What was sent in one stretch in which a visit's load was complete, and what of it counts."""
 
-    part: Part
+    visit: Visit
     sent: list[Row]
     kept: list[Row]
 
 
 def summarize(
-    level: float, unit: str, parts: Sequence[Part], excluded: Excluded, wanted: str | None = None
+    visits: Sequence[Visit], excluded: Excluded, objective: str | None = None
 ) -> dict[str, Any]:
-    """Return a level as result files have it, before anything is judged about it.
+    """Return the level of some visits as result files have it, before it is judged.
 
-    `wanted` are the bounds of a good request, for goodput.
+    `objective` are the bounds of a good request, for goodput.
     """
-    found = pieces(level, unit, parts, excluded)
+    load = visits[0].load
+    found = pieces(visits, excluded)
     counted = [row for piece in found for row in piece.kept]
-    rows = [row for part in parts for row in part.rows]
+    rows = [row for visit in visits for row in visit.rows]
     good = [row for row in counted if row.error is None]
     failed = len(counted) - len(good)
-    whole = stretches(level, unit, found)
+    whole = stretches(found)
     seconds = sum(one.end_ns - one.start_ns for _, one in whole) / 1e9
     rate = _rate(whole, _share_in, seconds)
     uncounted = without_counts(_lengths(good))
     return {
-        "concurrency" if unit == CLIENTS else "rate": level,
+        axis.AXES[load.unit]: load.level,
         "requests": len(rows),
         "excluded": len(rows) - len(counted),
-        "not_held": sum(len(kept(part, excluded)) for part in parts) - len(counted),
+        "not_held": sum(len(kept(visit, excluded)) for visit in visits) - len(counted),
         "failed": failed,
         "error_rate": failed / len(counted) if counted else None,
         "error_rate_ci95": _error_interval(counted),
@@ -99,33 +122,28 @@ def summarize(
         "rate_reason": whole[0][1].reason,
         "tokens_reason": uncounted,
         **distributions(good, failed),
-        "goodput": _goodput(wanted, counted, rate),
-        "client_health": _health(parts, counted),
+        "goodput": _goodput(objective, counted, rate),
+        "client_health": _health(visits, counted),
     }
 
 
-def kept_up(
-    level: float, unit: str, parts: Sequence[Part], excluded: Excluded
-) -> tuple[list[Part], int]:
-    """Return the visits in which our side kept up, and how many requests the others have.
+def kept_up(visits: Sequence[Visit], excluded: Excluded) -> list[Visit]:
+    """Return the visits in which our side kept up.
 
-    All visits where it never did: the level then says that our side was its limit.
+    If it never did, return all of them: the level then says that our side was its limit.
     """
-    if len(parts) == 1:
-        return [*parts], 0
-    found = [part for part in parts if not _visit_limited(level, unit, part, excluded)]
-    found = found or [*parts]
-    return found, sum(len(part.rows) for part in parts) - sum(len(part.rows) for part in found)
-
-
-def _visit_limited(level: float, unit: str, part: Part, excluded: Excluded) -> bool:
-    counted = [row for piece in pieces(level, unit, [part], excluded) for row in piece.kept]
-    found: bool = _health([part], counted)["client_limited"]
-    return found
+    if len(visits) == 1:
+        return [*visits]
+    found = []
+    for visit in visits:
+        counted = [row for piece in pieces([visit], excluded) for row in piece.kept]
+        if not _health([visit], counted)["client_limited"]:
+            found.append(visit)
+    return found or [*visits]
 
 
 def burst(rows: Sequence[Row]) -> dict[str, Any]:
-    """Return how the requests of a burst went: how many failed of what, and their waits in ms."""
+    """Return the requests of a burst: how many failed, by kind, and their latencies in ms."""
     good = [row for row in rows if row.error is None]
     waits = distributions(good, len(rows) - len(good))
     return {
@@ -185,11 +203,8 @@ def _goodput(wanted: str | None, counted: Sequence[Row], rate: float | None) -> 
     return {**told, **dict.fromkeys(("requests_per_sec", "share", "wilson95")), "reason": reason}
 
 
-def timeline(rows: Iterable[Row], start_ns: int) -> list[dict[str, Any]]:
-    """Return, for each second since `start_ns`, what was in flight, ended, failed and generated.
-
-    Tokens are null where no answer came with a count of them.
-    """
+def timeline(rows: Iterable[Row], start_ns: int) -> list[Second]:
+    """Return what happened in each second since `start_ns`."""
     rows = list(rows)
     if not rows:
         return []
@@ -197,19 +212,23 @@ def timeline(rows: Iterable[Row], start_ns: int) -> list[dict[str, Any]]:
     edges = start_ns + 10**9 * np.arange(1, seconds + 1)
     sent, ended = (np.sort([getattr(row, name) for row in rows]) for name in ("sent_ns", "end_ns"))
     in_flight = np.searchsorted(sent, edges) - np.searchsorted(ended, edges)
-    done: list[Counter[str]] = [Counter() for _ in range(seconds)]
+    completed, failed = [0] * seconds, [Counter[str]() for _ in range(seconds)]
     for row in rows:
-        done[int((row.end_ns - start_ns) // 10**9)][row.error["kind"] if row.error else ""] += 1
+        second = int((row.end_ns - start_ns) // 10**9)
+        if row.error:
+            failed[second][row.error["kind"]] += 1
+        else:
+            completed[second] += 1
     tokens = _tokens_by_second(rows, start_ns, seconds)
     return [
-        {
-            "second": second,
-            "in_flight": int(in_flight[second]),
-            "completed": counts.pop("", 0),
-            "failed": dict(counts),
-            "tokens": tokens and round(tokens[second], 1),
-        }
-        for second, counts in enumerate(done)
+        Second(
+            second,
+            int(in_flight[second]),
+            completed[second],
+            dict(failed[second]),
+            None if tokens is None else round(tokens[second], 1),
+        )
+        for second in range(seconds)
     ]
 
 
@@ -219,73 +238,67 @@ def _distribution(name: str, rows: Iterable[Row]) -> dict[str, Any]:
     return samples.distribution(known, metrics.REQUEST[name].unit, why or "not_reported")
 
 
-def kept(part: Part, excluded: Excluded) -> list[Row]:
-    """Return the rows of a step that its statistics are over, as they were due.
+def kept(visit: Visit, excluded: Excluded) -> list[Row]:
+    """Return the rows of a visit that its statistics are over, in the order of the schedule.
 
-    None of what our own process could not send: the server did nothing with it.
+    Requests that our own process could not send are left out: they never reached the server.
     """
-    rows = sorted(part.rows, key=lambda row: row.scheduled_ns)
+    rows = sorted(visit.rows, key=lambda row: row.scheduled_ns)
     if not rows:
         return []
-    begin = part.started_ns + excluded.warmup.seconds * 1e9
+    begin = visit.started_ns + excluded.warmup.seconds * 1e9
     end = rows[-1].scheduled_ns - excluded.cooldown.seconds * 1e9
     rows = rows[excluded.warmup.requests : len(rows) - excluded.cooldown.requests]
     return [row for row in rows if begin <= row.scheduled_ns <= end and not unsent(row)]
 
 
-def pieces(level: float, unit: str, parts: Sequence[Part], excluded: Excluded) -> list[Piece]:
-    """Return what counts of a level's steps: what was sent while its load was whole.
+def pieces(visits: Sequence[Visit], excluded: Excluded) -> list[Piece]:
+    """Return what counts of the visits to a level: what was sent while its load was complete.
 
-    Where it never was, all that was sent.
+    If it never was, return all that was sent.
     """
-    load = measuring_window.Load(level, unit, excluded.pause_ns)
-    found = [piece for part in parts for piece in _pieces(part, load, excluded)]
-    return found or [Piece(part, part.rows, kept(part, excluded)) for part in parts]
+    found = []
+    for visit in visits:
+        load = measuring_window.Load(visit.load.level, visit.load.unit, excluded.pause_ns)
+        counts = {id(row) for row in kept(visit, excluded)}
+        rows = [row for row in visit.rows if not unsent(row)]
+        rows.sort(key=lambda row: row.scheduled_ns)
+        for places in measuring_window.counted([request_of(row) for row in rows], load):
+            sent = [rows[place] for place in places]
+            found.append(Piece(visit, sent, [row for row in sent if id(row) in counts]))
+    return found or [Piece(visit, visit.rows, kept(visit, excluded)) for visit in visits]
 
 
-def _pieces(part: Part, load: measuring_window.Load, excluded: Excluded) -> Iterator[Piece]:
-    counts = {id(row) for row in kept(part, excluded)}
-    rows = [row for row in part.rows if not unsent(row)]
-    rows.sort(key=lambda row: row.scheduled_ns)
-    for places in measuring_window.counted([record_of(row) for row in rows], load):
-        sent = [rows[place] for place in places]
-        yield Piece(part, sent, [row for row in sent if id(row) in counts])
+def stretches(found: Sequence[Piece]) -> list[tuple[Visit, Stretch]]:
+    """Return the stretches that rates and energy are over, each with its visit.
 
-
-def stretches(level: float, unit: str, found: Sequence[Piece]) -> list[tuple[Part, Stretch]]:
-    """Return the stretches that rates and energy are over, each with its step.
-
-    Those alone in which the load was whole for long enough, if there are any.
+    If the load was complete for long enough in some of them, return those alone.
     """
-    all_of_them = [
-        (piece.part, measuring_window.stretch(piece.sent, piece.kept, level, unit))
-        for piece in found
+    every = [
+        (visit, measuring_window.stretch(sent, kept, visit.load.level, visit.load.unit))
+        for visit, sent, kept in found
     ]
-    return [pair for pair in all_of_them if pair[1].reason is None] or all_of_them
+    return [pair for pair in every if pair[1].reason is None] or every
 
 
-def tokens(whole: Sequence[tuple[Part, Stretch]]) -> float | None:
-    """Return the output tokens inside some stretches, None where answers came without a count."""
-    good = [(row, one) for part, one in whole for row in part.rows if row.error is None]
+def tokens(whole: Sequence[tuple[Visit, Stretch]]) -> float | None:
+    """Return the output tokens inside some stretches, None if answers came without a count."""
+    good = [(row, one) for visit, one in whole for row in visit.rows if row.error is None]
     if without_counts(_lengths([row for row, _ in good])):
         return None
     return sum(_tokens_in(row, one.start_ns, one.end_ns) for row, one in good)
 
 
-def _rate(whole: Sequence[tuple[Part, Stretch]], count: Any, seconds: float) -> float | None:
-    """Return what was done inside the stretches, a second; None where there is none."""
+def _rate(
+    whole: Sequence[tuple[Visit, Stretch]],
+    count: Callable[[Row, float, float], float],
+    seconds: float,
+) -> float | None:
+    """Return what was done inside the stretches per second, None if they have no length."""
     if seconds <= 0:
         return None
-    done = sum(count(row, *one[:2]) for part, one in whole for row in part.rows if not row.error)
-    return float(done / seconds)
-
-
-def without_counts(lengths: Sequence[float | None]) -> str | None:
-    """Return why the tokens of all answers are not known: some or all came without their count."""
-    known = sum(length is not None for length in lengths)
-    if known == len(lengths):
-        return None
-    return f"only {known} of {len(lengths)} answers came with a token count" if known else NO_COUNTS
+    good = ((row, one) for visit, one in whole for row in visit.rows if not row.error)
+    return sum(count(row, one.start_ns, one.end_ns) for row, one in good) / seconds
 
 
 def _lengths(good: Sequence[Row]) -> list[float | None]:
@@ -319,56 +332,57 @@ def _tokens_by_second(rows: Sequence[Row], start_ns: int, seconds: int) -> list[
     return found
 
 
-def _health(parts: Sequence[Part], kept: Sequence[Row]) -> dict[str, Any]:
+def _health(visits: Sequence[Visit], kept: Sequence[Row]) -> dict[str, Any]:
     """Return how our side kept up, and whether it was the limit."""
+    worst = functools.reduce(StepHealth.worst, (visit.health for visit in visits))
     late = [(row.sent_ns - row.scheduled_ns) / 1e6 for row in kept]
     chunks = sum(len(row.gaps_ms) + 1 for row in kept if row.first_ns is not None)
     shared = sum(gap == 0 for row in kept for gap in row.gaps_ms)
-    health = {
-        "schedule_lateness_p50_ms": _percentile(late, 50),
-        "schedule_lateness_p99_ms": _percentile(late, 99),
-        "loop_lag_p50_ms": _worst(parts, "loop_lag_p50_ms"),
-        "loop_lag_p99_ms": _worst(parts, "loop_lag_p99_ms"),
-        "cpu_share": _worst(parts, "cpu_share"),
-        "chunks_per_read": chunks / (chunks - shared) if chunks else None,
-    }
-    missing = sum(unsent(row) for part in parts for row in part.rows)
+    late_p99_ms = _percentile(late, 99)
+    missing = sum(unsent(row) for visit in visits for row in visit.rows)
     first = [v for r in kept if (v := r.values["time_to_first_token_ms"]) is not None]
-    return {**health, **_limited(health, first, missing)}
+    reasons = _limits(worst, late_p99_ms, first)
+    if missing:
+        reasons.append(f"it had too few open files to send {missing} requests: raise ulimit -n")
+    return {
+        "schedule_lateness_p50_ms": _percentile(late, 50),
+        "schedule_lateness_p99_ms": late_p99_ms,
+        "loop_lag_p50_ms": worst.loop_lag_p50_ms,
+        "loop_lag_p99_ms": worst.loop_lag_p99_ms,
+        "cpu_share": worst.cpu_share,
+        "chunks_per_read": chunks / (chunks - shared) if chunks else None,
+        "client_limited": bool(reasons),
+        "reasons": reasons,
+    }
 
 
 def client_limited(
-    seen: Sequence[Record], load: measuring_window.Load, facts: Mapping[str, Any]
+    seen: Sequence[Request], load: measuring_window.Load, health: StepHealth
 ) -> bool:
-    """Return whether our own process was the limit of a visit, from its records and health."""
+    """Return whether our own process was the limit of a visit, from its requests and health."""
     held = [
         seen[place] for places in measuring_window.counted(seen, load) for place in places
     ] or seen
     late = [(one.sent_ns - one.scheduled_ns) / 1e6 for one in held]
     first = [(one.first_ns - one.sent_ns) / 1e6 for one in held if one.first_ns is not None]
-    health = {**facts, "schedule_lateness_p99_ms": _percentile(late, 99)}
-    found: bool = _limited(health, first, 0)["client_limited"]
-    return found
+    return bool(_limits(health, _percentile(late, 99), first))
 
 
-def _limited(health: dict[str, Any], first: Sequence[float], missing: int) -> dict[str, Any]:
-    """Return whether the client was the limit, and why it was; `first` are TTFT in ms."""
+def _limits(health: StepHealth, late_p99_ms: float | None, first: Sequence[float]) -> list[str]:
+    """Return why the client was the limit, empty if it was not; `first` are TTFT in ms."""
     allowed = max(LATE_MS, LATE_SHARE * float(np.median(first))) if first else LATE_MS
+    delays = {
+        "schedule_lateness_p99_ms": late_p99_ms,
+        "loop_lag_p99_ms": health.loop_lag_p99_ms,
+    }
     reasons = [
-        f"{name} is {health[name]:.3g} ms, over {allowed:.3g}"
-        for name in ("schedule_lateness_p99_ms", "loop_lag_p99_ms")
-        if health.get(name) is not None and health[name] > allowed
+        f"{name} is {delay:.3g} ms, over {allowed:.3g}"
+        for name, delay in delays.items()
+        if delay is not None and delay > allowed
     ]
-    if health.get("cpu_share") is not None and health["cpu_share"] > BUSY_SHARE:
-        reasons.append(f"it used {health['cpu_share']:.0%} of a processor")
-    if missing:
-        reasons.append(f"it had too few open files to send {missing} requests: raise ulimit -n")
-    return {"client_limited": bool(reasons), "reasons": reasons}
-
-
-def _worst(parts: Sequence[Part], name: str) -> float | None:
-    found = [part.health[name] for part in parts if part.health.get(name) is not None]
-    return max(found, default=None)
+    if health.cpu_share is not None and health.cpu_share > BUSY_SHARE:
+        reasons.append(f"it used {health.cpu_share:.0%} of a processor")
+    return reasons
 
 
 def _percentile(values: Sequence[float], percent: float) -> float | None:

@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING, Any
 
 from pytest_llamaburn import gates, measures, metrics
 from pytest_llamaburn.errors import SettingsError
-from pytest_llamaburn.kinds.stress import plan
+from pytest_llamaburn.kinds.stress import axis, plan
+from pytest_llamaburn.load.step import CLIENTS, RATE
 from pytest_llamaburn.measures import Measure, Observed
 
 if TYPE_CHECKING:
@@ -58,12 +59,6 @@ _OTHER_AXIS = {
 }
 
 
-def place(found: Mapping[str, Any]) -> float | None:
-    """Return where a level or a point lies: its clients or its rate, None for neither."""
-    at: float | None = found.get("concurrency") or found.get("rate")
-    return at
-
-
 def check(expressions: Iterable[str], asked: Any) -> None:
     """Raise SettingsError for a gate that is wrong, or that this load can never decide."""
     for expression in expressions:
@@ -82,9 +77,10 @@ def no_level(level: float | None, asked: Any) -> str | None:
 
 def _never(gate: Gate, asked: Any) -> str | None:
     """Return why a load cannot decide a gate, whatever its server does."""
-    (measure, statistic, level), axis = gate.of, "rate" if asked.arrival else "concurrency"
-    if statistic in measures.AXES and statistic != axis:
-        return f"{_OTHER_AXIS[axis]}: write {measure.name}.{axis}"
+    measure, statistic, level = gate.of
+    own = axis.AXES[RATE if asked.arrival else CLIENTS]
+    if statistic in measures.AXES and statistic != own:
+        return f"{_OTHER_AXIS[own]}: write {measure.name}.{own}"
     if measure.name == "goodput_share" and not asked.slo:
         return "it needs --slo, which says what a good request keeps"
     if measure.name == measures.RECOVERY.name and asked.mode != "spike":
@@ -95,9 +91,9 @@ def _never(gate: Gate, asked: Any) -> str | None:
 def _level(document: Document, wanted: float | None) -> Mapping[str, Any] | Observed:
     """Return a level, the optimal one unless another is wanted, or why there is none."""
     results = document["results"]
-    at = place(results["optimal"] or {}) if wanted is None else wanted
+    at = axis.place(results["optimal"] or {}) if wanted is None else wanted
     for level in results["levels"]:
-        if at is not None and place(level) == at:
+        if at is not None and axis.place(level) == at:
             found: Mapping[str, Any] = level
             return found
     which = "no level was optimal" if wanted is None else f"there is no level {wanted:g}"
@@ -136,22 +132,22 @@ def _goodput(found: Mapping[str, Any] | None) -> Observed:
 
 
 def _point(
-    measure: Measure, document: Document, axis: str | None, _level: float | None
+    measure: Measure, document: Document, named: str | None, _level: float | None
 ) -> Observed:
     results = document["results"]
     point = results[measure.name]
     if point is None:
         return Observed(reason=results.get("points_reason") or "there is none")
-    if axis is not None and axis not in point:
-        return Observed(reason=f"this load has no {axis}")
-    value = place(point)
+    if named is not None and named not in point:
+        return Observed(reason=f"this load has no {named}")
+    value = axis.place(point)
     if value is not None:
         return Observed(value, point.get("interval"))
     if point["reached"]:
         low, high = point.get("bracket") or (None, point["failing"])
         return _somewhere(low, high)
     counted = [level for level in results["levels"] if level["requests"] > level["excluded"]]
-    most = max((at for level in counted if (at := place(level))), default=0.0)
+    most = max((at for level in counted if (at := axis.place(level))), default=0.0)
     return Observed(reason=f"not reached up to {most:g}", within=(most, math.inf))
 
 

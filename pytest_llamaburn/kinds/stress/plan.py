@@ -4,41 +4,53 @@ from __future__ import annotations
 
 import math
 from contextlib import suppress
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
 
 from pytest_llamaburn import registry
-from pytest_llamaburn.capacity import loops
-from pytest_llamaburn.capacity import search as probing
+from pytest_llamaburn.capacity import loops, search
 from pytest_llamaburn.errors import SettingsError
 from pytest_llamaburn.load.step import CLIENTS
 from pytest_llamaburn.load.think import think_seconds
 from pytest_llamaburn.settings import MOST, MOST_CLIENTS, MOST_S, seconds
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Generator, Iterator, Sequence
 
+    from pytest_llamaburn.capacity.search import FailurePoint
+    from pytest_llamaburn.kinds.stress.settings import Stress
+    from pytest_llamaburn.load.rows import Request
     from pytest_llamaburn.load.step import Burst, Step
 
 BASELINE_REQUESTS = 10
-SPARE_FILES = 64  # descriptors that a process needs besides its connections
-_DIGITS = 10  # of a count of requests, fewer than these
-_NO_TIME = 1e-9  # that a request takes, where nothing is known of it
-_ENDS = {  # of what a mode searches or sends: the upper end and the lower one
+SPARE_FILES = 64  # open files that a process needs besides its connections
+_DIGITS = 10  # a count of requests has fewer digits
+_NO_TIME = 1e-9  # seconds that a request takes if nothing is known about it
+_ENDS = {  # upper and lower end of what a mode sends
     "ramp": (("max_concurrency", "concurrency"), ("max_rate", "rate")),
     "sweep": (("max_rate", "rate"),),
     "spike": (("spike_rate", "rate"),),
 }
 
 
+class Ending(NamedTuple):
+    """Why a mode has no more steps, and the failure point if it searched for one."""
+
+    stop_reason: str
+    failure_point: FailurePoint | None = None
+
+
+Plan: TypeAlias = "Generator[Step, Sequence[Request], Ending]"  # a mode's steps
+
+
 class Window(NamedTuple):
-    """The beginning or the end of a level: so many seconds, or so many requests."""
+    """The beginning or the end of a level, in seconds or in requests."""
 
     seconds: float = 0.0
     requests: int = 0
 
 
 def window(text: str | None, option: str) -> Window:
-    """Return the window that a text such as 10s or 20 means; raises SettingsError for no such."""
+    """Return the window that a text such as 10s or 20 means; raises SettingsError for others."""
     if text is None:
         return Window()
     if text.strip().isdecimal() and len(text.strip()) < _DIGITS:
@@ -50,7 +62,7 @@ def window(text: str | None, option: str) -> Window:
 
 
 def longest_think_ns(text: str | None) -> float:
-    """Return the longest pause of clients in ns; raises SettingsError for what is none."""
+    """Return the longest pause of clients in ns; raises SettingsError for an invalid text."""
     return think_seconds(text)[1] * 1e9 if text else 0.0
 
 
@@ -75,7 +87,7 @@ def named_levels(text: str, *, clients: bool = False) -> list[float]:
     return found
 
 
-def at_once(asked: Any, total_s: float = _NO_TIME) -> int:
+def at_once(asked: Stress, total_s: float = _NO_TIME) -> int:
     """Return the most requests in flight at once if each takes `total_s`, as it does alone.
 
     Without that time the clients of closed loops count, and nothing that comes by a rate.
@@ -83,8 +95,8 @@ def at_once(asked: Any, total_s: float = _NO_TIME) -> int:
     return max(1, *(round(_most(step, total_s)) for step in _foreseen(asked, total_s)))
 
 
-def may_send(asked: Any, level: float) -> bool:
-    """Return whether a load may come to a level; True where that depends on its baseline."""
+def may_send(asked: Stress, level: float) -> bool:
+    """Return whether a load may reach a level; True if that depends on its baseline."""
     steps = _foreseen(asked)
     if asked.mode == "ramp":
         return bool(asked.arrival) or (1 <= level <= steps[-1].level and level.is_integer())
@@ -92,14 +104,14 @@ def may_send(asked: Any, level: float) -> bool:
     return not known or level in [step.level for step in steps]
 
 
-def _foreseen(asked: Any, total_s: float = _NO_TIME) -> list[Step]:
-    """Return the steps that a mode foresees, lowest first; of a search, its first and its last."""
+def _foreseen(asked: Stress, total_s: float = _NO_TIME) -> list[Step]:
+    """Return the steps that a mode may send, lowest first; of a search, its first and last."""
     steps: list[Step] = registry.load("kinds.stress.modes", asked.mode).steps(asked, total_s)
     return steps
 
 
 def _most(step: Step, total_s: float) -> float:
-    """Return how much of a step is in flight at once where nobody waits."""
+    """Return how many requests of a step are in flight at once if none has to wait."""
     burst = _in_flight(step.bursts[0], total_s) if step.bursts else 0.0
     return min(_in_flight(step, total_s) + burst, step.requests or math.inf)
 
@@ -108,11 +120,11 @@ def _in_flight(load: Step | Burst, total_s: float) -> float:
     return load.level if load.unit == CLIENTS else load.level * total_s
 
 
-def checked(asked: Any) -> Any:
-    """Return the settings of a load with what follows from them made plain.
+def checked(asked: Any) -> Stress:
+    """Return the settings of a load with what follows from them filled in.
 
-    A rate wants a schedule; a fixed length of answers is their limit. Raises SettingsError for what
-    cannot be meant together.
+    A rate needs a schedule; a fixed length of answers limits them. Raises SettingsError for options
+    that contradict each other.
     """
     rates = (asked.rate, asked.max_rate) if asked.mode != "spike" else ()
     update: dict[str, Any] = {}
@@ -120,15 +132,15 @@ def checked(asked: Any) -> Any:
         update["arrival"] = asked.arrival or "poisson"
     if asked.osl:
         update["max_tokens"] = asked.osl
-    found = asked.model_copy(update=update)
+    found: Stress = asked.model_copy(update=update)
     for contradiction in _contradictions(found):
         raise SettingsError(contradiction)
     allow_files(at_once(found))
     return found
 
 
-def _contradictions(asked: Any) -> Iterator[str]:
-    """Yield a sentence for each thing that cannot be meant."""
+def _contradictions(asked: Stress) -> Iterator[str]:
+    """Yield a sentence for each contradiction."""
     window(asked.warmup_window, "--warmup-window")
     window(asked.cooldown_window, "--cooldown-window")
     if asked.concurrency and asked.arrival:
@@ -145,11 +157,11 @@ def _contradictions(asked: Any) -> Iterator[str]:
     yield from _below(asked)
     yield from _too_long(asked)
     if asked.mode == "ramp" and asked.level_requests:
-        yield from _too_few(asked, rates=bool(asked.arrival))
+        yield from _too_few(asked, asked.level_requests)
 
 
 def _below(asked: Any) -> Iterator[str]:
-    """Yield a sentence for each upper end, of those that the mode has, below its lower one."""
+    """Yield a sentence for each upper end of the mode that is below its lower end."""
     for most, least in _ENDS.get(asked.mode, ()):
         high, low = getattr(asked, most), getattr(asked, least)
         if high is not None and low is not None and high < low:
@@ -160,8 +172,8 @@ def _below(asked: Any) -> Iterator[str]:
             )
 
 
-def _too_long(asked: Any) -> Iterator[str]:
-    """Yield a sentence if the windows are as long as the shortest level, where that is known."""
+def _too_long(asked: Stress) -> Iterator[str]:
+    """Yield a sentence if the windows leave nothing of the shortest level, if that is known."""
     ends = [window(getattr(asked, name), name) for name in ("warmup_window", "cooldown_window")]
     step = _foreseen(asked)[0]
     measures: list[tuple[Callable[[Window], float], float | None, str]] = [
@@ -177,20 +189,20 @@ def _too_long(asked: Any) -> Iterator[str]:
             )
 
 
-def _too_few(asked: Any, *, rates: bool) -> Iterator[str]:
-    """Yield a sentence if a ramp's requests would be spent before it has come to its maximum."""
+def _too_few(asked: Stress, budget: int) -> Iterator[str]:
+    """Yield a sentence if a ramp would spend its requests before it reaches its maximum."""
     first, last = _foreseen(asked)
-    search = loops.least(first.level, last.level, rates=rates)
-    least = min(BASELINE_REQUESTS + search, probing.BUDGET)
-    if asked.level_requests < least:
+    sent = loops.least(first.level, last.level, rates=bool(asked.arrival))
+    least = min(BASELINE_REQUESTS + sent, search.BUDGET)
+    if budget < least:
         yield (
-            f"--requests {asked.level_requests} is refused: of a ramp they are its whole budget, "
+            f"--requests {budget} is refused: of a ramp they are its whole budget, "
             f"and to come to its maximum takes {least}: ask for more, or for a lower maximum"
         )
 
 
 def allow_files(requests: int) -> None:
-    """Have files for so many requests at once; raises SettingsError if there may not be as many."""
+    """Allow enough open files for so many requests at once; raises SettingsError if it cannot."""
     try:
         import resource
     except ImportError:  # Windows has no such limit

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 from bisect import bisect_right
 from itertools import groupby
-from typing import TYPE_CHECKING, Any, Literal, NamedTuple
+from typing import TYPE_CHECKING, Any, Literal
 
 from pydantic import Field
 
 from pytest_llamaburn import gates
-from pytest_llamaburn.capacity import slo
-from pytest_llamaburn.capacity import sustained as stability
+from pytest_llamaburn.capacity import degradation, slo, sustained
 from pytest_llamaburn.energy import profiles, timeline
 from pytest_llamaburn.errors import SettingsError
 from pytest_llamaburn.kinds import _energy
@@ -22,12 +21,14 @@ from pytest_llamaburn.kinds._file import (
     opening,
     status,
     totals,
+    without_counts,
 )
-from pytest_llamaburn.kinds.comparison import engine as comparing
-from pytest_llamaburn.kinds.stress import comparable, findings, levels, measures, plan
+from pytest_llamaburn.kinds.stress import findings, levels, measures, plan
+from pytest_llamaburn.kinds.stress.comparable import Comparison
+from pytest_llamaburn.kinds.stress.levels import Visit
 from pytest_llamaburn.load import rows
-from pytest_llamaburn.load.rows import record_of
-from pytest_llamaburn.load.step import CLIENTS, RATE, SERVER_GONE, Step
+from pytest_llamaburn.load.rows import request_of
+from pytest_llamaburn.load.step import CLIENTS, SERVER_GONE, Step, StepHealth
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -114,8 +115,8 @@ def check(settings: Any) -> None:
     check_gates(settings.threshold, asked)
     if settings.slo:
         slo.parse(settings.slo)
-    comparing.check(settings, "stress")
-    for gate in map(comparable.gate, settings.fail_if):
+    Comparison.check_asked(settings)
+    for gate in map(Comparison.gate, settings.fail_if):
         reason = measures.no_level(gate.column.level, asked)
         if reason:
             raise SettingsError(f"--fail-if: '{gate.expression}' is refused: {reason}")
@@ -135,105 +136,102 @@ def write_companions(record: Record, path: Path) -> None:
 def build(record: Record) -> dict[str, Any]:
     """Return the content of a stress run's result file, made from its journal and its rows."""
     header = record.header or {}
-    steps = _steps(record, rows.read(record.folder))
-    everything = [row for step in steps for row in step.part.rows]
-    good = sum(row.error is None for row in everything)
-    load = _load(steps, record)
-    results = _results(load, steps, everything, record)
+    config, others = header["config"], record.facts.get("other_cpu_share")
+    visits = _visits(record, rows.read(record.folder))
+    everything = [row for visit in visits for row in visit.rows]
+    good = [row.values for row in everything if row.error is None]
+    load, summaries = _load(visits, record)
+    results = _results(load, summaries, visits, record)
     profile = profiles.Profile(record.profile, (), [_energy.window(row) for row in everything])
-    results["totals"] |= _energy.totals(profile, [r.values for r in everything if not r.error])
+    results["totals"] |= _energy.totals(profile, good)
     energy, samples = profiles.facts(profile, profile.total()), profile.samples()
-    results["idle"] = stability.idle(samples)
-    results["sustained"] = _sustained(steps, load, profile.timelines)
-    results["cost"] = _energy.price(
-        header["config"], profile, results["totals"], energy.get("reason")
-    )
-    others = record.facts.get("other_cpu_share")
-    expressions = [*header["config"]["threshold"], *record.facts.get("thresholds", ())]
-    mode, document = header["config"]["gate_mode"], {"results": results}
-    results["gates"] = gates.judged(document, measures.MEASURES, expressions, mode)
+    results["idle"] = sustained.idle(samples)
+    results["sustained"] = _sustained(visits, load, profile.timelines)
+    results["cost"] = _energy.price(config, profile, results["totals"], energy.get("reason"))
+    expressions = [*config["threshold"], *record.facts.get("thresholds", ())]
+    document = {"results": results}
+    results["gates"] = gates.judged(document, measures.MEASURES, expressions, config["gate_mode"])
     return {
-        **opening(header, status(record, good, done=_cut(record) is None)),
+        **opening(header, status(record, len(good), done=_cut(record) is None)),
         "results": results,
         "telemetry": {**energy, "other_cpu_share": others},
         "system_profile": samples,
         "insights": [
             *findings.insights(load),
-            *stability.insights(samples),
-            *stability.busy_machine(others, samples),
+            *sustained.insights(samples),
+            *sustained.busy_machine(others, samples),
         ],
     }
 
 
-class _Step(NamedTuple):
-    """A visit as it was made: its load, its rows, and how our side kept up."""
-
-    number: int
-    load: Step
-    part: levels.Part
-    unsettled: bool  # the server was not seen to be idle before
-
-
-def _steps(record: Record, found: Any) -> list[_Step]:
-    """Return the visits, by the step each began with; of one taken again, the later try."""
+def _visits(record: Record, found: Iterable[Row]) -> list[Visit]:
+    """Return the visits in the order in which they began; of one taken again, the later try."""
     said = record.others.get("step", [])
     loads = [s for s in said if "load" in s]
     begun = {s["step"]: s for s in loads if s["step"] == s["visit"]}  # a later try replaces
-    health = _health(said)
     busy = {s["step"] for s in said if "wait" in s and not s["wait"]["idle"]}
+    health: dict[tuple[int, int], StepHealth] = {}
+    for step in said:
+        if "health" in step:
+            key = (step["visit"], step["attempt"])
+            health[key] = health.get(key, StepHealth()).worst(StepHealth(**step["health"]))
     grouped: dict[tuple[int, int], list[Row]] = {}
     for row in found:
         grouped.setdefault((row.step, row.attempt), []).append(row)
-    steps = []
+    visits = []
     for number, one in sorted(begun.items()):
         key = (number, one["attempt"])
-        part = levels.Part(grouped.get(key, []), one["started_ns"], health.get(key, {}))
-        steps.append(_Step(number, Step.restored(one["load"]), part, number in busy))
-    return steps
+        mine, kept_up = grouped.get(key, []), health.get(key, StepHealth())
+        load = Step.restored(one["load"])
+        visits.append(Visit(load, mine, one["started_ns"], kept_up, number, number in busy))
+    return visits
 
 
-def _health(said: Sequence[dict[str, Any]]) -> dict[tuple[int, int], dict[str, Any]]:
-    """Return the worst that our side was during each visit, by visit and attempt."""
-    found: dict[tuple[int, int], dict[str, Any]] = {}
-    for step in said:
-        if "health" in step:
-            worst = found.setdefault((step["visit"], step["attempt"]), {})
-            rows.worsen(worst, step["health"])
-    return found
+def _load(visits: Sequence[Visit], record: Record) -> tuple[findings.Load, list[dict[str, Any]]]:
+    """Return the levels, lowest first, and what the file says of each before it is judged.
 
-
-def _load(steps: Sequence[_Step], record: Record) -> findings.Load:
-    """Return the levels, lowest first; all steps at one level are one."""
+    All visits at one level are one level.
+    """
     config = (record.header or {})["config"]
     excluded = levels.Excluded(
         plan.window(config["warmup_window"], "--warmup-window"),
         plan.window(config["cooldown_window"], "--cooldown-window"),
         plan.longest_think_ns(config["think_time"]),
     )
-    windows_sent = [_energy.window(row) for step in steps for row in step.part.rows]
+    windows_sent = [_energy.window(row) for visit in visits for row in visit.rows]
     lines = _energy.lines(record.profile, windows_sent)
-    sent = [step for step in steps if step.number != BASELINE and step.part.rows]
-    sent.sort(key=lambda step: (step.load.level, step.number))
-    seen = []
-    for (level, unit), found in groupby(sent, key=lambda step: step.load[:2]):
-        group = [*found]
-        every = [_calm(step) for step in group]
-        parts, left_out = levels.kept_up(level, unit, every, excluded)
-        summary = levels.summarize(level, unit, parts, excluded, config["slo"])
-        pieces = levels.pieces(level, unit, parts, excluded)
-        summary |= _energy.level(lines, levels.stretches(level, unit, pieces))
+    baseline = [request_of(row) for visit in _baseline(visits) for row in visit.rows]
+    sent = sorted(_loaded(visits), key=lambda visit: (visit.load.level, visit.number))
+    found, summaries = [], []
+    for _, group in groupby(sent, key=lambda visit: visit.load[:2]):
+        every = [visit.own for visit in group]
+        kept = levels.kept_up(every, excluded)
+        summary = levels.summarize(kept, excluded, config["slo"])
+        pieces = levels.pieces(kept, excluded)
+        whole = levels.stretches(pieces)
+        stretches = [stretch for _, stretch in whole]
+        summary |= _energy.level(lines, stretches, levels.tokens(whole))
+        left_out = sum(len(visit.rows) for visit in every) - sum(len(v.rows) for v in kept)
         summary["requests"] += left_out
         summary["excluded"] += left_out
         summary["client_health"]["not_counted"] = left_out
-        summary["began_busy"] = any(step.unsettled for step in group)
-        runs = [[record_of(row) for row in piece.kept] for piece in pieces]
-        seen.append(findings.Seen(summary, runs))
-    alone = [step for step in steps if step.number == BASELINE]
-    baseline = [record_of(row) for step in alone for row in step.part.rows]
+        summary["began_busy"] = any(visit.began_busy for visit in every)
+        runs = [[request_of(row) for row in piece.kept] for piece in pieces]
+        found.append(findings.level(summary, runs, baseline))
+        summaries.append(summary)
     deadline_s = record.facts.get("baseline", {}).get("deadline_s", 0.0)
     unit = sent[0].load.unit if sent else CLIENTS
     engine = (record.header or {})["server"]["kind"]
-    return findings.Load(seen, baseline, config, deadline_s, unit, engine, _cut(record))
+    load = findings.Load(found, baseline, config, deadline_s, unit, engine, _cut(record))
+    return load, summaries
+
+
+def _baseline(visits: Iterable[Visit]) -> list[Visit]:
+    return [visit for visit in visits if visit.number == BASELINE and visit.rows]
+
+
+def _loaded(visits: Iterable[Visit]) -> list[Visit]:
+    return [visit for visit in visits if visit.number != BASELINE and visit.rows]
 
 
 def _cut(record: Record) -> str | None:
@@ -244,82 +242,73 @@ def _cut(record: Record) -> str | None:
     return "server_gone" if found["stop_reason"] == SERVER_GONE else None
 
 
-def _calm(step: _Step) -> levels.Part:
-    """Return a step's own load without what was due from its first burst on, which bursts slow."""
-    part, bursts = step.part, step.load.bursts
-    if not bursts:
-        return part
-    first_ns = bursts[0].begin_ns(part.started_ns)
-    calm = [row for row in part.rows if row.scheduled_ns < first_ns and not row.burst]
-    return part._replace(rows=calm)
-
-
 def _results(
-    load: findings.Load, steps: Sequence[_Step], everything: Sequence[Row], record: Record
+    load: findings.Load,
+    summaries: Sequence[dict[str, Any]],
+    visits: Sequence[Visit],
+    record: Record,
 ) -> dict[str, Any]:
     found = record.facts.get("findings", {})
-    alone = [step.part for step in steps if step.number == BASELINE and step.part.rows]
-    line = levels.timeline(everything, steps[0].part.started_ns) if steps else []
-    findings.judge(load)
+    everything = [row for visit in visits for row in visit.rows]
     pointless = ONE_LEVEL if load.config["mode"] == "spike" else None
     points = findings.degradation_points(load) if load.levels and not pointless else []
+    lowest = degradation.lowest(points) or next(iter(points), None)  # one says why none is reached
     searched = found.get("failure_point")
-    recovered = _recovery(steps, load)
+    recovered = _recovery(visits)
+    states = [findings.state(level, load) for level in load.levels]
+    alone = _baseline(visits)
+    line = levels.timeline(everything, visits[0].started_ns) if visits else []
     errors = [row.error for row in everything]
     good = [row.values for row in everything if row.error is None]
     return {
-        "baseline": levels.summarize(1, CLIENTS, alone, _NOTHING) if alone else None,
+        "baseline": levels.summarize(alone, _NOTHING) if alone else None,
         "deadline_s": load.deadline_s or None,
-        "levels": [seen.summary for seen in load.levels],
+        "levels": [
+            {**summary, "state": state.state, "evidence": state.evidence}
+            for summary, state in zip(summaries, states, strict=True)
+        ],
         "failure_point": None if pointless else findings.failure_point(load, searched),
-        "degradation_point": findings.lowest(points, load.axis),
-        "degradation_points": points,
+        "degradation_point": lowest and findings.degradation_document(lowest, load),
+        "degradation_points": [findings.degradation_document(point, load) for point in points],
         "points_reason": pointless,
         "optimal": findings.optimal(load),
         "recovery_time_ms": recovered and recovered["recovery_time_ms"],
         "recovery": recovered,
-        "timeline": line,
+        "timeline": [second._asdict() for second in line],
         "totals": {**totals(errors), "output_tokens": _energy.tokens(good)},
-        "tokens_reason": levels.without_counts([row["output_sequence_length"] for row in good]),
+        "tokens_reason": without_counts([row["output_sequence_length"] for row in good]),
         "errors": by_kind(errors),
         "client_health": {"calibration": record.facts.get("calibration")},
         "stop_reason": found.get("stop_reason"),
     }
 
 
-def _recovery(steps: Sequence[_Step], load: findings.Load) -> dict[str, Any] | None:
-    """Return the recovery from the bursts of a spike run, None where there were none."""
-    for step in steps:
-        if step.load.bursts and load.unit == RATE:
-            own = [record_of(row) for row in step.part.rows if not row.burst]
-            started = step.part.started_ns
-            found = stability.recoveries(own, step.load.bursts, started, step.load.level)
-            for spike, burst in zip(found["spikes"], _bursts(step), strict=False):  # a cut run
-                spike["burst"] = burst
-            return found
-    return None
-
-
-def _bursts(step: _Step) -> list[dict[str, Any]]:
-    """Return how the requests of each burst went."""
-    begins = [burst.begin_ns(step.part.started_ns) for burst in step.load.bursts]
+def _recovery(visits: Iterable[Visit]) -> dict[str, Any] | None:
+    """Return the recovery from the bursts of a spike run, None if it sent none."""
+    visit = next((one for one in visits if one.load.bursts), None)
+    if visit is None:
+        return None
+    own = [request_of(row) for row in visit.rows if not row.burst]
+    bursts, started_ns = visit.load.bursts, visit.started_ns
+    found = sustained.recoveries(own, bursts, started_ns, visit.load.level)
+    begins = [burst.begin_ns(started_ns) for burst in bursts]
     groups: list[list[Row]] = [[] for _ in begins]
-    for row in step.part.rows:
+    for row in visit.rows:
         if row.burst:
             groups[max(0, bisect_right(begins, row.scheduled_ns) - 1)].append(row)
-    return [levels.burst(rows) for rows in groups]
+    for spike, group in zip(found["spikes"], groups, strict=False):  # a run that was cut has fewer
+        spike["burst"] = levels.burst(group)
+    return found
 
 
 def _sustained(
-    steps: Sequence[_Step], load: findings.Load, read: Sequence[timeline.Timeline]
+    visits: Sequence[Visit], load: findings.Load, read: Sequence[timeline.Timeline]
 ) -> dict[str, Any] | None:
-    if load.config["mode"] != "sustained":
+    long = _loaded(visits)
+    if load.config["mode"] != "sustained" or not long:
         return None
-    long = [step for step in steps if step.number != BASELINE and step.part.rows]
-    if not long:
-        return None
-    part = long[-1].part
-    line = levels.timeline(part.rows, part.started_ns)
-    here = [one for one in read if one.began_ns <= part.started_ns <= one.ended_ns]
-    samples = [*here[-1].samples(part.started_ns)] if here else []
-    return stability.sustained(line, [record_of(row) for row in part.rows], samples)
+    visit = long[-1]
+    line = levels.timeline(visit.rows, visit.started_ns)
+    here = [one for one in read if one.began_ns <= visit.started_ns <= one.ended_ns]
+    samples = [*here[-1].samples(visit.started_ns)] if here else []
+    return sustained.sustained(line, [request_of(row) for row in visit.rows], samples)

@@ -1,4 +1,4 @@
-"""A stress run: the loads that a mode asks for, one after another, each followed to its end."""
+"""A stress run: the steps of a mode, one after another, each until its last request has ended."""
 
 from __future__ import annotations
 
@@ -13,40 +13,39 @@ from pytest_llamaburn import datasets, metrics, registry
 from pytest_llamaburn.capacity import measuring_window
 from pytest_llamaburn.errors import NothingMeasuredError
 from pytest_llamaburn.kinds._run import Run
-from pytest_llamaburn.kinds.stress import KIND, levels
-from pytest_llamaburn.kinds.stress import plan as windows
+from pytest_llamaburn.kinds.stress import KIND, levels, plan
+from pytest_llamaburn.kinds.stress.plan import Ending
 from pytest_llamaburn.load import clock_error, prompts, rows
-from pytest_llamaburn.load.sender import Place, Sender
+from pytest_llamaburn.load.sender import RequestRange, Sender
 from pytest_llamaburn.load.status import LoadStatus
-from pytest_llamaburn.load.step import CLIENTS, SERVER_GONE, Step
-from pytest_llamaburn.load.workers import Crew
+from pytest_llamaburn.load.step import CLIENTS, SERVER_GONE, Step, StepHealth
+from pytest_llamaburn.load.workers import Workers
 from pytest_llamaburn.store import journal, results
 
 if TYPE_CHECKING:
-    from collections.abc import Generator, Sequence
-    from typing import TypeAlias
+    from collections.abc import Sequence
 
-    from pytest_llamaburn.load.records import Record
+    from pytest_llamaburn.kinds.stress.plan import Plan
+    from pytest_llamaburn.load.rows import Request
     from pytest_llamaburn.load.sender import Health
     from pytest_llamaburn.trace import Trace
 
-    Plan: TypeAlias = Generator[Step, Sequence[Record], dict[str, Any]]
 
 LEAST_DEADLINE_S = 10.0
-DEADLINE_TIMES = 10.0  # of the baseline's median
+DEADLINE_TIMES = 10.0  # deadline, in medians of the baseline
 IDLE_WITHIN_S = 60.0
-IDLE_TIMES = 2.0  # a short probe's TTFT, of the baseline's, that shows an idle server
-_TELL_EVERY_S = 0.5
-_LEAD_NS = 20_000_000  # all that sends is ready before a step's clock starts
+IDLE_TIMES = 2.0  # highest TTFT of a short probe that shows an idle server, in baseline TTFTs
+_REPORT_EVERY_S = 0.5
+_LEAD_NS = 20_000_000  # a step's clock starts this much later, when every sender is ready
 
 
 class Baseline(NamedTuple):
-    """What one client alone saw, in seconds, and the deadline that follows from it."""
+    """What a single client measured, in seconds, and the deadline that follows from it."""
 
     total_s: float
     ttft_s: float
     deadline_s: float
-    records: Sequence[Record] = ()
+    requests: Sequence[Request] = ()
 
 
 class StressRun(Run):
@@ -56,37 +55,39 @@ class StressRun(Run):
 
     def __init__(self, asked: Any, *args: Any) -> None:
         """Take what a Run takes. Raises SettingsError for options that contradict each other."""
-        super().__init__(windows.checked(asked), *args)
-        self._finished: dict[int, list[Record]] = {}
+        super().__init__(plan.checked(asked), *args)
+        self._finished: dict[int, list[Request]] = {}
         self._attempt = 0
-        self._own: rows.Rows | None = None  # where one process alone sends
-        self._visit: tuple[int, int] | None = None  # that the next step may go on with
-        self._idle_ttft_s = 0.0  # of one client alone, or of a probe after it
+        self._own: rows.Rows | None = None  # None if workers send
+        self._visit: tuple[int, int] | None = None  # the open visit: its number, its next request
+        self._idle_ttft_s = 0.0  # of the baseline, or of a probe after it
         self._reader: rows.Reader | None = None
-        self._seen: dict[tuple[int, int], dict[int, Record]] = {}  # of each visit, by number
-        self._worst: dict[str, float] = {}  # that our side was during the visit
+        self._seen: dict[tuple[int, int], dict[int, Request]] = {}  # of each visit, by number
+        self._worst = StepHealth()  # of the visit so far
 
     async def drive(self) -> None:
-        """Send all that the mode asks for; what it did is in the journal and the rows."""
+        """Send all steps of the mode; the journal and the rows have what happened."""
         await self._start_sending()
         try:
             baseline = await self._baseline()
-            findings = await self._follow(baseline)
+            ending = await self._follow(baseline)
         finally:
             await self._sender.close()
-        self._journal("facts", {"findings": findings})
+        findings = {"stop_reason": ending.stop_reason}
+        point = ending.failure_point and {"failure_point": ending.failure_point._asdict()}
+        self._journal("facts", {"findings": {**findings, **(point or {})}})
 
     def expect(self, expressions: Sequence[str]) -> None:
-        """Have these thresholds judged with the settings' own."""
+        """Add thresholds to those of the settings."""
         self._journal("facts", {"thresholds": list(expressions)})
 
     def results(self) -> dict[str, Any]:
-        """Return what was found so far, as the result file will have it."""
+        """Return the results so far, as the result file will have them."""
         found: dict[str, Any] = results.build(journal.read(self.folder))["results"]
         return found
 
     def settle(self) -> None:
-        """Have journal and rows go on elsewhere where the results directory is gone."""
+        """Continue journal and rows elsewhere if the results directory is gone."""
         super().settle()
         if self._own is not None:
             self._own.settle(self.folder)
@@ -103,35 +104,37 @@ class StressRun(Run):
         for end in steps:
             if "ended_ns" in end:
                 begun = loads[end["step"], end["attempt"]]
-                place = Place(begun["visit"], begun["attempt"], begun["first"])
+                wanted = RequestRange(begun["visit"], begun["attempt"], begun["first"])
                 count = begun["load"]["requests"]
-                told = self._told(place, count)
-                self._finished[end["step"]] = _marked(told, limited=end.get("limited", False))
+                sent = self._requests(wanted, count)
+                self._finished[end["step"]] = _marked(sent, limited=end.get("limited", False))
         self._attempt = 1 + max((end["attempt"] for end in steps), default=-1)
 
     async def _warm_up(self) -> None:
-        """Warm up, and find prompts of the wanted length: before anything is written."""
+        """Warm up, and find prompts of the wanted length, before anything is written."""
         await super()._warm_up()
         given = datasets.load_prompts(self.settings.prompts)
         self._prompts = await prompts.prompts(self.settings.isl, given, self._ask_briefly)
 
     async def _start_sending(self) -> None:
         streams, rate = self._expected()
-        windows.allow_files(streams)
+        plan.allow_files(streams)
         if 0 not in self._finished:
             found = await clock_error.calibrate(streams, rate)
             self._journal("facts", {"calibration": found})
         worker = f"{self.identity.worker}-{self._attempt}"
         if self.settings.workers == 1:
             self._own = rows.Rows(self.folder, worker)
-            self._sender: Sender | Crew = Sender(self.backend, self.model, self._prompts, self._own)
+            self._sender: Sender | Workers = Sender(
+                self.backend, self.model, self._prompts, self._own
+            )
             return
-        self._sender = Crew(self.backend, self.model, self._prompts)
+        self._sender = Workers(self.backend, self.model, self._prompts)
         await self._sender.start(self.settings.workers, self.folder, worker)
 
     async def _baseline(self) -> Baseline:
-        """Return what one client alone sees; raises NothingMeasuredError if all requests fail."""
-        seen = await self._take(0, Step(1, CLIENTS, windows.BASELINE_REQUESTS))
+        """Measure a single client; raises NothingMeasuredError if all its requests fail."""
+        seen = await self._take(0, Step(1, CLIENTS, plan.BASELINE_REQUESTS))
         good = [r for r in seen if r.failure is None and r.first_ns is not None]
         if not good:
             kinds = ", ".join(Counter(r.failure for r in seen if r.failure))
@@ -146,93 +149,96 @@ class StressRun(Run):
         about = {"total_s": total_s, "ttft_s": ttft_s, "deadline_s": deadline_s}
         self._journal("facts", {"baseline": about})
         self._idle_ttft_s = max(ttft_s, await self._probe() or 0.0)
-        return Baseline(**about, records=seen)
+        return Baseline(**about, requests=seen)
 
-    async def _follow(self, baseline: Baseline) -> dict[str, Any]:
-        """Take the steps that the mode asks for, until it has no more or the server is gone."""
-        plan: Plan = registry.load("kinds.stress.modes", self.settings.mode).plan(
-            self.settings, baseline
-        )
+    async def _follow(self, baseline: Baseline) -> Ending:
+        """Send the mode's steps until it has no more or the server is gone."""
+        mode = registry.load("kinds.stress.modes", self.settings.mode)
+        steps: Plan = mode.plan(self.settings, baseline)
         number = 1
-        step: Step | dict[str, Any] = next(plan)
+        step: Step | Ending = next(steps)
         while isinstance(step, Step):
-            if step.fresh and number not in self._finished:
+            if step.from_idle and number not in self._finished:
                 await self._sender.leave()
                 await self._wait_until_idle(number)
             seen = await self._take(number, step)
             if self._sender.gone:
-                return {"stop_reason": SERVER_GONE}
-            # Beside the loop, which goes on to serve the clients of a step that stays.
-            number, step = number + 1, await asyncio.to_thread(_planned, plan, seen)
+                return Ending(SERVER_GONE)
+            # In a thread, so that the event loop still serves the clients of a held-open step.
+            number, step = number + 1, await asyncio.to_thread(_planned, steps, seen)
         return step
 
-    async def _take(self, number: int, step: Step) -> list[Record]:
-        """Send a step, or take over what an earlier part of this run saw of it."""
+    async def _take(self, number: int, step: Step) -> list[Request]:
+        """Send a step and return its requests, or those of an earlier part of this run."""
         if number in self._finished:
             return self._finished[number]
-        place = self._place(number, step)
-        if place.first == 0:
-            self._seen.clear()  # what earlier visits saw was told
-            self._worst.clear()
-        about = {"step": number, "attempt": self._attempt, "visit": place.step}
+        wanted = self._range(number, step)
+        if wanted.first == 0:
+            self._seen.clear()  # the mode has the requests of earlier visits
+            self._worst = StepHealth()
+        about = {"step": number, "attempt": self._attempt, "visit": wanted.step}
         start_ns = perf_counter_ns() + _LEAD_NS
-        load = {"load": step._asdict(), "started_ns": start_ns, "first": place.first}
+        load = {"load": step._asdict(), "started_ns": start_ns, "first": wanted.first}
         self._journal("step", {**about, **load})
-        telling = asyncio.create_task(self._tell(step))
+        reporting = asyncio.create_task(self._report(step, "sending" if number else "baseline"))
         try:
-            health = await self._sender.send(step, place, start_ns)
+            health = await self._sender.send(step, wanted, start_ns)
         finally:
-            telling.cancel()
+            reporting.cancel()
             self.settle()
-        ended_ns, facts = perf_counter_ns(), _facts(health)
-        told = await asyncio.to_thread(self._told, place, step.requests) if step.tells else []
-        limited = self._limited(step, place, facts)
-        ended = {"ended_ns": ended_ns, "health": facts, "limited": limited}
+        ended_ns, kept_up = perf_counter_ns(), _step_health(health)
+        sent = (
+            await asyncio.to_thread(self._requests, wanted, step.requests)
+            if step.keep_records
+            else []
+        )
+        limited = self._limited(step, wanted, kept_up)
+        ended = {"ended_ns": ended_ns, "health": kept_up._asdict(), "limited": limited}
         self._journal("step", {**about, **ended})
         self.sync()
-        return _marked(told, limited=limited)
+        return _marked(sent, limited=limited)
 
-    def _limited(self, step: Step, place: Place, facts: dict[str, Any]) -> bool:
-        """Return whether our side was the limit in a visit so far; False where none is told."""
-        rows.worsen(self._worst, facts)
-        seen = [*self._seen.get(place[:2], {}).values()]
-        pause_ns = windows.longest_think_ns(self.settings.think_time)
+    def _limited(self, step: Step, wanted: RequestRange, health: StepHealth) -> bool:
+        """Return whether our side was the limit in a visit so far; False if nothing was read."""
+        self._worst = self._worst.worst(health)
+        seen = [*self._seen.get(wanted[:2], {}).values()]
+        pause_ns = plan.longest_think_ns(self.settings.think_time)
         load = measuring_window.Load(step.level, step.unit, pause_ns)
         return bool(seen) and levels.client_limited(seen, load, self._worst)
 
-    def _place(self, number: int, step: Step) -> Place:
-        """Return where a step's requests belong: in a new visit, unless it goes on with one."""
-        goes_on = self._visit is not None and not step.fresh
+    def _range(self, number: int, step: Step) -> RequestRange:
+        """Return the numbers of a step's requests, in a new visit or in the open one."""
+        goes_on = self._visit is not None and not step.from_idle
         visit, first = self._visit if goes_on and self._visit else (number, 0)
-        self._visit = (visit, first + (step.requests or 0)) if step.stays else None
-        return Place(visit, self._attempt, first)
+        self._visit = (visit, first + (step.requests or 0)) if step.hold_open else None
+        return RequestRange(visit, self._attempt, first)
 
-    def _told(self, place: Place, count: int | None) -> list[Record]:
-        """Return the records of a step, in the order of sending."""
+    def _requests(self, wanted: RequestRange, count: int | None) -> list[Request]:
+        """Return a step's requests in the order of sending; reads the rows since the last call."""
         self._reader = self._reader or rows.Reader(self.folder)
         for row in self._reader.new():
             if not rows.unsent(row):
                 seen = self._seen.setdefault((row.step, row.attempt), {})
-                seen[row.number] = rows.record_of(row)
-        seen = self._seen.get(place[:2], {})
-        wanted = seen if count is None else range(place.first, place.first + count)
-        found = [seen[number] for number in wanted if number in seen]
-        return sorted(found, key=lambda record: record.scheduled_ns)
+                seen[row.number] = rows.request_of(row)
+        seen = self._seen.get(wanted[:2], {})
+        numbers = seen if count is None else range(wanted.first, wanted.first + count)
+        found = [seen[number] for number in numbers if number in seen]
+        return sorted(found, key=lambda request: request.scheduled_ns)
 
-    async def _tell(self, step: Step) -> None:
-        """Tell twice a second how the step goes."""
+    async def _report(self, step: Step, stage: str) -> None:
+        """Report twice a second how the step goes."""
         sender = self._sender
-        status = LoadStatus(step, perf_counter(), sender.counts)
+        status = LoadStatus(step, perf_counter(), sender.counts, stage)
         while True:
-            await asyncio.sleep(_TELL_EVERY_S)
+            await asyncio.sleep(_REPORT_EVERY_S)
             self.settle()
             now = status.now(perf_counter(), sender.counts, sender.recent_ms)
             self._progress.load(now)
 
     async def _wait_until_idle(self, number: int) -> None:
-        """Wait until a short request is answered as an idle server does, and journal for how long.
+        """Wait until a short request is answered as fast as by an idle server; journal how long.
 
-        A server that does not become idle is loaded all the same, and its level says so.
+        After IDLE_WITHIN_S the server is loaded anyway, and the level says so.
         """
         began, idle = perf_counter(), False
         while not idle and perf_counter() - began < IDLE_WITHIN_S:
@@ -246,7 +252,7 @@ class StressRun(Run):
     async def _probe(self) -> float | None:
         """Return the TTFT of a short request in seconds, None if it failed.
 
-        It may well be longer than the baseline's, whose prompts a server may have in its cache.
+        It may be longer than the baseline's, whose prompts the server may have in its cache.
         """
         trace = await self._ask_briefly("Hello.")
         if trace.failure or trace.first_ns is None:
@@ -263,38 +269,34 @@ class StressRun(Run):
             wire.close()
 
     def _at_once(self) -> int:
-        return windows.at_once(self.settings)
+        return plan.at_once(self.settings)
 
     def _expected(self) -> tuple[int, float]:
-        """Return the most streams the run may have at once, and the chunks a second of each."""
+        """Return how many streams the run may have at once, and the chunks per second of each."""
         values = metrics.compute(self._last)[0] if self._last else {}
         gap_ms = values.get("inter_token_latency_ms") or 20.0
         total_ms = values.get("total_generation_ms")
         alone = (total_ms / 1e3,) if total_ms else ()
-        return windows.at_once(self.settings, *alone), 1e3 / gap_ms
+        return plan.at_once(self.settings, *alone), 1e3 / gap_ms
 
 
-def _marked(told: Sequence[Record], *, limited: bool) -> list[Record]:
-    return [one._replace(limited=limited) for one in told]
+def _marked(requests: Sequence[Request], *, limited: bool) -> list[Request]:
+    return [request._replace(limited=limited) for request in requests]
 
 
-def _planned(plan: Plan, seen: Sequence[Record]) -> Step | dict[str, Any]:
-    """Return the step that a mode asks for next, or what it found."""
+def _planned(steps: Plan, seen: Sequence[Request]) -> Step | Ending:
+    """Return a mode's next step, or how it ended."""
     try:
-        return plan.send(seen)
+        return steps.send(seen)
     except StopIteration as end:
-        found: dict[str, Any] = end.value
-        return found
+        ending: Ending = end.value
+        return ending
 
 
-def _facts(health: Health) -> dict[str, Any]:
-    """Return a step's health as the journal has it: the loop's lag as exact percentiles, in ms."""
+def _step_health(health: Health) -> StepHealth:
+    """Return a step's health as the journal has it, with exact percentiles of the loop's lag."""
     import numpy as np
 
     lags = health.loop_lag_ms
-    p50, p99 = np.percentile(lags, [50, 99]) if lags else (None, None)
-    return {
-        "cpu_share": health.cpu_s / health.wall_s if health.wall_s else None,
-        "loop_lag_p50_ms": None if p50 is None else float(p50),
-        "loop_lag_p99_ms": None if p99 is None else float(p99),
-    }
+    p50_ms, p99_ms = map(float, np.percentile(lags, [50, 99])) if lags else (None, None)
+    return StepHealth(health.cpu_s / health.wall_s if health.wall_s else None, p50_ms, p99_ms)

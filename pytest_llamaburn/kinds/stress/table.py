@@ -1,11 +1,12 @@
-"""What tables of any format show of a stress run: a row per level, and what follows from them."""
+"""What tables of any format show of a stress run: a row per level, and the findings."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
 from pytest_llamaburn import gates
-from pytest_llamaburn.energy import words as _power
+from pytest_llamaburn.energy import words as power
+from pytest_llamaburn.kinds.stress import axis
 from pytest_llamaburn.kinds.stress import chart as _chart
 from pytest_llamaburn.kinds.stress.measures import POINTS
 from pytest_llamaburn.tables import ABSENT, Curves, Sheet, Stop, machine, number, server, title
@@ -13,8 +14,10 @@ from pytest_llamaburn.tables import ABSENT, Curves, Sheet, Stop, machine, number
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
     from pathlib import Path
+    from typing import TypeAlias
 
-Level = dict[str, Any]
+    Document: TypeAlias = dict[str, Any]  # a result file, or a part of it
+    Level: TypeAlias = Document
 
 COLUMNS = (
     *("level", "state", "requests", "failed", "requests/s", "tokens/s"),
@@ -26,35 +29,37 @@ _ADJUSTED = tuple(f"adj_{name}" for name in _STATISTICS[2:])
 _WORDS = 2
 
 
-def sheets(document: dict[str, Any], path: Path) -> Iterator[Sheet]:
+def sheets(document: Document, path: Path) -> Iterator[Sheet]:
     """Yield the table of a stress run."""
     found = document["results"]
     facts = [server(document), machine(document["environment"]), _load(document)]
     columns = (*COLUMNS, *(_GOODPUT if document["config"]["slo"] else ()))
     rows = [_row(level) for level in found["levels"]]
     notes = [*_notes(document), f"file {path}"]
-    chart = _chart.lines(found["levels"], [place(level) for level in found["levels"]])
+    chart = _chart.lines(found["levels"], [axis.place(level) or 0.0 for level in found["levels"]])
     yield Sheet(title(document), facts, rows, notes, columns, _WORDS, tuple(chart))
 
 
-def charts(document: dict[str, Any]) -> Iterator[Curves]:
+def charts(document: Document) -> Iterator[Curves]:
     """Yield the chart of throughput and latency over the levels."""
     found = document["results"]
-    stops = [_stop(level) for level in found["levels"]]
+    stops = [
+        Stop(
+            axis.place(level) or 0.0,
+            level.get("state") or "",
+            (level["output_tokens_per_sec"], level["total_generation_ms"]["p50"]),
+        )
+        for level in found["levels"]
+    ]
     if len(stops) > 1:
         yield Curves(stops, ("tokens/s", "total p50, ms"), marks(found))
 
 
-def _stop(level: Level) -> Stop:
-    values = (level["output_tokens_per_sec"], level["total_generation_ms"]["p50"])
-    return Stop(place(level), level.get("state") or "", values)
-
-
-def rows(document: dict[str, Any]) -> Iterator[dict[str, Any]]:
+def rows(document: Document) -> Iterator[Document]:
     """Yield every level as one flat row, distributions by statistic."""
     about = {"model": document["model"]["id"], "run_id": document["run_id"]}
     for level in document["results"]["levels"]:
-        flat: dict[str, Any] = {}
+        flat: Document = {}
         for name, value in level.items():
             if isinstance(value, dict) and "p50" in value:
                 words = (word for word in (*_STATISTICS, *_ADJUSTED) if word in value)
@@ -63,31 +68,19 @@ def rows(document: dict[str, Any]) -> Iterator[dict[str, Any]]:
                 flat |= {f"goodput.{word}": value[word] for word in ("requests_per_sec", "share")}
             elif not isinstance(value, dict | list):
                 flat[name] = value
-        yield {**about, **flat, "energy_of": _power.of(document)}
+        yield {**about, **flat, "energy_of": power.of(document)}
 
 
-def place(level: Level) -> float:
-    """Return where a level lies: its clients or its rate."""
-    found: float = level["rate"] if level.get("concurrency") is None else level["concurrency"]
-    return found
-
-
-def marks(found: dict[str, Any]) -> list[tuple[float, str]]:
+def marks(found: Document) -> list[tuple[float, str]]:
     """Return the points on the axis of levels that are known, with their names."""
     return [
         (at, name.replace("_", " "))
         for name in POINTS
-        if (point := found[name]) and (at := point.get("concurrency") or point.get("rate"))
+        if found[name] and (at := axis.place(found[name])) is not None
     ]
 
 
-def name(level: Level) -> str:
-    """Return a level in words."""
-    unit = "requests/s" if level.get("concurrency") is None else "clients"
-    return f"{place(level):.3g} {unit}"
-
-
-def _load(document: dict[str, Any]) -> str:
+def _load(document: Document) -> str:
     config, totals = document["config"], document["results"]["totals"]
     sent = f"{totals['succeeded']} of {totals['requests']} requests succeeded"
     arrival = f", {config['arrival']} arrivals" if config["arrival"] else ""
@@ -101,7 +94,7 @@ def _row(level: Level) -> tuple[str, ...]:
     total, ttft = level["total_generation_ms"], level["time_to_first_token_ms"]
     due = level["total_generation_from_schedule_ms"]
     return (
-        name(level),
+        axis.name(level),
         level.get("state") or ABSENT,
         str(level["requests"] - level["excluded"]),
         str(level["failed"]),
@@ -126,12 +119,12 @@ def _goodput(level: Level) -> tuple[str, ...]:
     return number(found["requests_per_sec"]), share
 
 
-def _marked(values: dict[str, Any], statistic: str) -> str:
+def _marked(values: Document, statistic: str) -> str:
     star = "" if statistic in values["certified"] or not values["n"] else "*"
     return number(values[statistic]) + star
 
 
-def _notes(document: dict[str, Any]) -> Iterator[str]:
+def _notes(document: Document) -> Iterator[str]:
     found = document["results"]
     yield "* fewer samples than certify this percentile (p95: 59, p99: 299)"
     yield from _idle(found["idle"])
@@ -145,11 +138,11 @@ def _notes(document: dict[str, Any]) -> Iterator[str]:
     yield from _rates(found["levels"])
     for level in found["levels"]:
         if level["evidence"] and not level["state"]:
-            yield f"{name(level)}: {level['evidence']}"
+            yield f"{axis.name(level)}: {level['evidence']}"
     yield from _findings(found)
     if document["status"] != "complete" and found["stop_reason"]:
         yield f"stopped before the end: {found['stop_reason']}"
-    yield from _power.levels(document)
+    yield from energy(document)
     for kind, count in found["errors"].items():
         yield f"failed: {kind} × {count}"
     yield from _client(found)
@@ -160,7 +153,7 @@ def _notes(document: dict[str, Any]) -> Iterator[str]:
 
 
 def _rates(levels: Iterable[Level]) -> Iterator[str]:
-    """Yield why levels have no throughput or an uncertain one, those with one reason together."""
+    """Yield why levels have no or an uncertain throughput, grouped by reason."""
     found: dict[str, list[str]] = {}
     for level in levels:
         reasons = {
@@ -170,13 +163,13 @@ def _rates(levels: Iterable[Level]) -> Iterator[str]:
         }
         for what, reason in reasons.items():
             if reason:
-                found.setdefault(f"{what}: {reason}", []).append(name(level))
+                found.setdefault(f"{what}: {reason}", []).append(axis.name(level))
     for reason, names in found.items():
         yield f"{', '.join(names)}: {reason}"
 
 
-def _findings(found: dict[str, Any]) -> Iterator[str]:
-    """Yield where the server bends and breaks, what is optimal, and how it recovered."""
+def _findings(found: Document) -> Iterator[str]:
+    """Yield the degradation and failure points, the optimal level, and the recovery."""
     for name in POINTS:
         if found[name]:
             yield _point(name, found[name])
@@ -192,20 +185,19 @@ def _findings(found: dict[str, Any]) -> Iterator[str]:
         yield from _sustained(found["sustained"])
 
 
-def _at(point: dict[str, Any]) -> str:
-    unit = "clients" if "concurrency" in point else "requests/s"
-    value = point.get("concurrency", point.get("rate"))
+def _at(point: Document) -> str:
+    value, unit = axis.place(point), axis.unit(point)
     if value is not None:
-        return f"{value:.3g} {unit}"
+        return axis.words(value, unit)
     low, high = point.get("bracket") or (point["passing"], point["failing"])
     if low is None:
-        return f"at or below {high:.3g}, the lowest that was sent"
+        return f"somewhere at or below {axis.words(high, unit)}; lower levels were not measured"
     if high is None:
-        return f"above {low:.3g} {unit}"
-    return f"between {low:.3g} and {high:.3g} {unit}"
+        return f"above {axis.words(low, unit)}"
+    return f"between {low:.3g} and {axis.words(high, unit)}"
 
 
-def _point(name: str, point: dict[str, Any]) -> str:
+def _point(name: str, point: Document) -> str:
     words = name.replace("_", " ")
     if name == "failure_point":
         meaning = f"more than {point['failure_rate']:.0%} fail by {point['deadline_s']:.3g} s"
@@ -215,7 +207,7 @@ def _point(name: str, point: dict[str, Any]) -> str:
         tried = f" up to {point['passing']:g}" if name == POINTS[0] and point["passing"] else ""
         return f"{words} ({meaning}): not reached{tried}: {point['reason']}"
     interval = point.get("interval")
-    number = point.get("concurrency", point.get("rate")) is not None
+    number = axis.place(point) is not None
     between = f" [{interval[0]:.3g}, {interval[1]:.3g}]" if interval and number else ""
     if number and point.get("confirmed") is False:
         between += ", not confirmed by levels at 0.9× and 1.1×"
@@ -230,7 +222,7 @@ def _point(name: str, point: dict[str, Any]) -> str:
     return f"{words} ({meaning}): {_at(point)}{between}; {bracket}{others}"
 
 
-def _recovery(found: dict[str, Any]) -> str:
+def _recovery(found: Document) -> str:
     if found["recovery_time_ms"] is None:
         bound = found.get("lower_bound_ms")
         known = ABSENT if bound is None else f"at least {number(bound)} ms"
@@ -246,7 +238,7 @@ def _recovery(found: dict[str, Any]) -> str:
     )
 
 
-def _bursts(spikes: Iterable[dict[str, Any]]) -> Iterator[str]:
+def _bursts(spikes: Iterable[Document]) -> Iterator[str]:
     """Yield how the requests of each burst went."""
     for order, spike in enumerate(spikes, start=1):
         if burst := spike.get("burst"):
@@ -260,7 +252,7 @@ def _bursts(spikes: Iterable[dict[str, Any]]) -> Iterator[str]:
             )
 
 
-def _sustained(found: dict[str, Any]) -> Iterator[str]:
+def _sustained(found: Document) -> Iterator[str]:
     for name in ("tokens_per_sec", "total_p50_ms"):
         judged = found[name]
         if judged["reason"]:
@@ -273,7 +265,7 @@ def _sustained(found: dict[str, Any]) -> Iterator[str]:
     yield from _memory(found)
 
 
-def _idle(found: dict[str, Any] | None) -> Iterator[str]:
+def _idle(found: Document | None) -> Iterator[str]:
     """Yield what the machine did before it was sent anything."""
     if found is None:
         return
@@ -286,7 +278,7 @@ def _idle(found: dict[str, Any] | None) -> Iterator[str]:
         yield f"idle, before the load: {', '.join(known)}"
 
 
-def _memory(found: dict[str, Any]) -> Iterator[str]:
+def _memory(found: Document) -> Iterator[str]:
     """Yield what the server and we held in the first and in the last minute."""
     ends = [found["per_minute"][i] for i in (0, -1)]
     for name, whose in (("server_rss_mb", "the server's"), ("client_rss_mb", "our")):
@@ -298,18 +290,31 @@ def _memory(found: dict[str, Any]) -> Iterator[str]:
         yield f"memory per minute: {found['memory_reason']}"
 
 
-def _client(found: dict[str, Any]) -> Iterator[str]:
+def energy(document: Document) -> Iterator[str]:
+    """Yield the energy of each level, if it is known, and what it is the energy of."""
+    known = [one for one in document["results"]["levels"] if one.get("energy_wh") is not None]
+    for level in known:
+        token, watts = level["joules_per_output_token"], level["power_draw_watts"]
+        each = f", {power.digits(token)} J per output token" if token is not None else ""
+        energy = f"{power.digits(level['energy_wh'])} Wh, {power.digits(watts)} W mean"
+        yield f"{axis.name(level)}: {energy}{each}"
+    if known:
+        yield from power.source(document["telemetry"])
+
+
+def _client(found: Document) -> Iterator[str]:
+    """Yield where our own side, or a busy server, limits what the numbers say."""
     for level in found["levels"]:
+        where, health = axis.name(level), level["client_health"]
         if level.get("began_busy"):
-            yield f"{name(level)}: the server was not seen to be idle before"
-        health = level["client_health"]
+            yield f"{where}: the server was not seen to be idle before"
         if health["client_limited"]:
             reasons = "; ".join(health["reasons"])
-            yield f"{name(level)}: the client was the limit ({reasons}): use --workers"
+            yield f"{where}: the client was the limit ({reasons}): use --workers"
         if health.get("not_counted"):
             yield (
-                f"{name(level)}: {health['not_counted']} requests do not count: the client was the "
-                "limit while they were sent, and the level was measured again"
+                f"{where}: {health['not_counted']} requests do not count: the client was the limit "
+                "while they were sent, and the level was measured again"
             )
     calibration = found["client_health"]["calibration"]
     if calibration and calibration.get("ttft_error_ms"):

@@ -7,11 +7,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from samples import checked
+from support.benchmark_documents import checked
 
 from pytest_llamaburn import options
 from pytest_llamaburn.backends import _detect, embedded, ollama, openai
 from pytest_llamaburn.errors import ModelError
+from pytest_llamaburn.kinds import benchmark
 from pytest_llamaburn.kinds.benchmark.settings import Benchmark
 from pytest_llamaburn.store import resume
 
@@ -90,7 +91,7 @@ def test_what_is_no_model_file_is_refused_before_anything_is_waited_for(
         Path(name).write_bytes(content)
     given = options.resolve(Benchmark, {"model": [name]}, {}, tmp_path)
     with pytest.raises(ModelError) as caught:
-        resume.settled(Benchmark, *given)
+        resume.settled(benchmark.KIND, *given)
     assert str(caught.value).startswith(f"--model: {reason}")
 
 
@@ -104,4 +105,4 @@ def test_a_model_file_and_a_server_s_names_are_no_concern_of_ours(
         {"model": ["far.gguf"], "backend": "openai"},
     ):
         given = options.resolve(Benchmark, flags, {}, tmp_path)
-        assert resume.settled(Benchmark, *given)[1] is None
+        assert resume.settled(benchmark.KIND, *given)[1] is None

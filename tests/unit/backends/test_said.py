@@ -8,10 +8,10 @@ from dataclasses import asdict
 from typing import Any
 
 import pytest
-import samples
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
-from scripted import (
+from support import benchmark_documents
+from support.scripted import (
     LlamaCppFacade,
     OllamaFacade,
     Request,
@@ -110,7 +110,7 @@ async def everything(backend: Backend) -> list[Any]:
 
 def fits_a_file(found: list[Any], notes: list[str]) -> None:
     """Check that a result file which holds all of it is a valid one, and can be written."""
-    document = samples.document()
+    document = benchmark_documents.document()
     models = [one for part in found for one in (part if isinstance(part, list) else [part])]
     held = [one for one in models if isinstance(one, dict)]
     document["telemetry"] |= {"loaded_before": held, "server_notes": notes}

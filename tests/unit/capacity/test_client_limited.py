@@ -7,8 +7,8 @@ from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from loads import alone, closed, document, level, saved
-from virtual_server import (
+from support.stress_documents import alone, closed, document, level, saved
+from support.virtual_server import (
     DEADLINE_S,
     SECOND,
     VirtualServer,
@@ -23,17 +23,18 @@ from pytest_llamaburn.capacity.search import FailurePoint, Limits
 from pytest_llamaburn.kinds.stress import levels
 from pytest_llamaburn.kinds.stress.run import StressRun as Load
 from pytest_llamaburn.load.rows import Rows
-from pytest_llamaburn.load.sender import Place
-from pytest_llamaburn.load.step import CLIENTS, Step
+from pytest_llamaburn.load.sender import RequestRange
+from pytest_llamaburn.load.step import CLIENTS, Step, StepHealth
 from pytest_llamaburn.reports import table
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
-    from loads import Taken
+    from support.stress_documents import Taken
 
-    from pytest_llamaburn.load.records import Probe, Record
+    from pytest_llamaburn.load.rows import Request
+from pytest_llamaburn.load.step import Probe
 
 LIMITS = Limits(1, 1000, round(DEADLINE_S * SECOND), budget=740)
 
@@ -42,20 +43,20 @@ class Busy:
     """What sends; of some visits, by level and how many came before, our side is the limit."""
 
     def __init__(
-        self, send: Callable[[Probe], list[Record]], when: Callable[[float, int], bool]
+        self, send: Callable[[Probe], list[Request]], when: Callable[[float, int], bool]
     ) -> None:
         self.send, self.when = send, when
         self.visits: dict[float, int] = {}
 
-    def __call__(self, probe: Probe) -> list[Record]:
+    def __call__(self, probe: Probe) -> list[Request]:
         seen = self.send(probe)
-        self.visits[probe.level] = self.visits.get(probe.level, 0) + probe.fresh
+        self.visits[probe.level] = self.visits.get(probe.level, 0) + probe.from_idle
         if not self.when(probe.level, self.visits[probe.level] - 1):
             return seen
         return [one._replace(failure="timeout_total", limited=True) for one in seen]
 
 
-def ramp(busy: Busy, alone_seen: list[Record]) -> FailurePoint:
+def ramp(busy: Busy, alone_seen: list[Request]) -> FailurePoint:
     return drive(loops.search(LIMITS._replace(baseline=alone_seen)), busy)[0]
 
 
@@ -117,20 +118,20 @@ def test_a_rate_beside_the_point_that_our_side_limits_ends_the_search() -> None:
     assert max(busy.visits.values()) == 3
 
 
-HEALTHY = {"cpu_share": 0.1, "loop_lag_p99_ms": 0.5}
+HEALTHY = StepHealth(cpu_share=0.1, loop_lag_p99_ms=0.5)
 
 
 @pytest.mark.parametrize(
     ("health", "late_ms", "limited"),
     [
         (HEALTHY, 0, False),
-        (HEALTHY | {"loop_lag_p99_ms": 11}, 0, True),  # over a tenth of a TTFT of 100 ms
-        (HEALTHY | {"cpu_share": 0.95}, 0, True),
+        (HEALTHY._replace(loop_lag_p99_ms=11), 0, True),  # over a tenth of a TTFT of 100 ms
+        (HEALTHY._replace(cpu_share=0.95), 0, True),
         (HEALTHY, 30, True),
     ],
 )
 def test_a_visit_was_limited_by_the_same_rules_as_its_level(
-    health: dict[str, float], late_ms: int, limited: bool
+    health: StepHealth, late_ms: int, limited: bool
 ) -> None:
     seen = [
         one._replace(scheduled_ns=one.sent_ns - late_ms * 1_000_000)
@@ -142,12 +143,12 @@ def test_a_visit_was_limited_by_the_same_rules_as_its_level(
 def test_what_is_told_of_a_visit_says_whether_our_side_was_the_limit_in_it_so_far() -> None:
     seen = dict(enumerate(VirtualServer(4, "constant").closed(4, 40)))
     asked = SimpleNamespace(think_time=None)
-    run: Any = SimpleNamespace(_worst={}, _seen={(3, 0): seen}, settings=asked)
-    step, place = Step(4, CLIENTS, 40, stays=True), Place(3)
+    run: Any = SimpleNamespace(_worst=StepHealth(), _seen={(3, 0): seen}, settings=asked)
+    step, place = Step(4, CLIENTS, 40, hold_open=True), RequestRange(3)
     assert not Load._limited(run, step, place, HEALTHY)
-    assert Load._limited(run, step, place, HEALTHY | {"cpu_share": 0.95})
+    assert Load._limited(run, step, place, HEALTHY._replace(cpu_share=0.95))
     assert Load._limited(run, step, place, HEALTHY), "the visit stays limited"
-    assert not Load._limited(run, step, Place(4), HEALTHY), "of another nothing was told"
+    assert not Load._limited(run, step, RequestRange(4), HEALTHY), "of another nothing was told"
 
 
 def test_a_run_that_goes_on_is_told_the_same_marks(tmp_path: Path) -> None:
@@ -160,7 +161,7 @@ def test_a_run_that_goes_on_is_told_the_same_marks(tmp_path: Path) -> None:
     load = Step(2, CLIENTS, 6)._asdict()
     said = [{**about, "load": load, "first": 0}, {**about, "ended_ns": 1, "limited": True}]
     run: Any = SimpleNamespace(folder=tmp_path, _reader=None, _seen={}, _finished={})
-    run._told = lambda *args: Load._told(run, *args)
+    run._requests = lambda *args: Load._requests(run, *args)
     Load._continue(run, SimpleNamespace(others={"step": said}))  # type: ignore[arg-type]
     assert [one.limited for one in run._finished[1]] == [True] * 6
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from virtual_server import Outside, VirtualServer, ramp, true_degradation_point
+from support.virtual_server import Outside, VirtualServer, ramp, true_degradation_point
 
 from pytest_llamaburn.capacity import degradation
 from pytest_llamaburn.capacity.degradation import Latency
@@ -16,7 +16,7 @@ from pytest_llamaburn.stats import samples
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from pytest_llamaburn.load.records import Record
+    from pytest_llamaburn.load.rows import Request
 
 TTFT, TOTAL = degradation.WAITS
 
@@ -70,7 +70,7 @@ def test_among_points_the_lowest_is_the_servers_be_it_a_bracket() -> None:
 
 
 def test_exactly_twice_the_baseline_is_neither_good_nor_bad() -> None:
-    levels: dict[float, Sequence[Record]] = {
+    levels: dict[float, Sequence[Request]] = {
         n: VirtualServer(1, "constant", 1e9).closed(n, 50 + n)[n:] for n in (1, 2, 3)
     }
     found = {(p.metric, p.statistic): p for p in degradation.points(levels, levels[1])}
@@ -84,7 +84,7 @@ def test_exactly_twice_the_baseline_is_neither_good_nor_bad() -> None:
 
 def test_failures_are_infinitely_slow() -> None:
     server = VirtualServer(1, "constant", 2.5)
-    levels: dict[float, Sequence[Record]] = {n: server.closed(n, 50 + n)[n:] for n in (1, 2, 5)}
+    levels: dict[float, Sequence[Request]] = {n: server.closed(n, 50 + n)[n:] for n in (1, 2, 5)}
     found = degradation.points(levels, levels[1])
     assert {p.failing for p in found if p.metric == TOTAL} == {5}
 

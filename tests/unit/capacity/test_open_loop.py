@@ -6,18 +6,18 @@ import math
 
 import numpy as np
 import pytest
-from virtual_server import SECOND, Faults, VirtualServer
+from support.virtual_server import SECOND, Faults, VirtualServer
 
 from pytest_llamaburn.capacity import crossing, open_loop
 from pytest_llamaburn.load import arrivals
-from pytest_llamaburn.load.records import Record
+from pytest_llamaburn.load.rows import Request
 from pytest_llamaburn.stats import clustered
 
 ALONE = open_loop.Idle(0.1e9, 0.25)
 NONE = open_loop.Backlog(0.0, 0.0, grows=False)
 
 
-def served(slots: int, rate: float, count: int = 400, pattern: str = "poisson") -> list[Record]:
+def served(slots: int, rate: float, count: int = 400, pattern: str = "poisson") -> list[Request]:
     times = arrivals.schedule(pattern, rate, count=count, seed=3).tolist()
     return VirtualServer(slots, "lognormal", 1e9).seed(2).open(times)
 
@@ -54,10 +54,10 @@ def test_chance_is_no_backlog() -> None:
 
 
 def test_a_backlog_of_one_moment_is_none() -> None:
-    assert open_loop.backlog([Record(0, 0, None, 9)], 1.0, ALONE) == NONE
+    assert open_loop.backlog([Request(0, 0, None, 9)], 1.0, ALONE) == NONE
 
 
-def constant(rate: float, count: int, slots: int) -> list[Record]:
+def constant(rate: float, count: int, slots: int) -> list[Request]:
     times = [number / rate for number in range(count)]
     return VirtualServer(slots, "constant", 1e9).seed(2).open(times)
 
@@ -92,12 +92,12 @@ def test_what_one_client_sees_is_the_idle_server() -> None:
     assert alone.cv2 == pytest.approx(0.25, abs=0.07)
     assert alone.ttft_ns == pytest.approx(0.09 * SECOND, rel=0.1)
     assert alone.total_ns == pytest.approx(0.9 * SECOND, rel=0.1)
-    assert open_loop.idle([Record(0, 0, None, 9)]).ttft_ns == 9
+    assert open_loop.idle([Request(0, 0, None, 9)]).ttft_ns == 9
 
 
 def test_a_baseline_without_success_is_refused() -> None:
     with pytest.raises(ValueError, match="no request that succeeded"):
-        open_loop.idle([Record(0, 0, None, 9, "reset")])
+        open_loop.idle([Request(0, 0, None, 9, "reset")])
 
 
 def test_the_share_lost_rises_with_the_rate() -> None:
@@ -144,9 +144,9 @@ def test_a_logistic_curve_is_recovered_from_counts() -> None:
 
 
 def test_where_nothing_fails_and_nothing_is_late_there_is_no_crossing() -> None:
-    records = [Record(0, 0, None, 5, "reset") for _ in range(40)]
+    records = [Request(0, 0, None, 5, "reset") for _ in range(40)]
     sample = crossing.sample(2, records)
     assert crossing.beyond([sample], 9)(2) == 0.0
     assert crossing.solve(lambda _: 0.0, 0.05, 1, 9) is None
     late = open_loop.late([], ALONE, 9)
-    assert crossing.crossing([crossing.sample(1, [Record(0, 0, 1, 5)])], late, 0.05) is None
+    assert crossing.crossing([crossing.sample(1, [Request(0, 0, 1, 5)])], late, 0.05) is None

@@ -9,10 +9,11 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from virtual_server import LOOPS, SECOND, VirtualServer, schedules
+from support.virtual_server import LOOPS, SECOND, VirtualServer, schedules
 
 from pytest_llamaburn.capacity import queue_replay
-from pytest_llamaburn.load.records import Probe, Record
+from pytest_llamaburn.load.rows import Request
+from pytest_llamaburn.load.step import Probe
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
 services = st.sampled_from(["constant", "lognormal", "bimodal"])
 
 
-def share_late(records: Sequence[Record]) -> float:
+def share_late(records: Sequence[Request]) -> float:
     return sum(r.timed_out for r in records) / len(records)
 
 
@@ -71,7 +72,7 @@ def test_too_few_requests_show_no_queue() -> None:
 def test_a_request_that_was_refused_took_no_slot() -> None:
     records = VirtualServer(2, "constant", deadline_s=math.inf).closed(6, 200)
     at = [r.sent_ns + 1000 for r in records]
-    refused = [Record(t, t, None, t + SECOND // 100, "queue_full") for t in at]
+    refused = [Request(t, t, None, t + SECOND // 100, "queue_full") for t in at]
     found = queue_replay.seen([[*records, *refused]], 6)
     assert found is not None
     assert found.slots == 2
@@ -95,9 +96,9 @@ def test_an_open_loop_is_played_as_the_server_plays_it(slots: int, loop: str) ->
     server = VirtualServer(slots, "lognormal", deadline_s=6.0).seed(2)
     queue = queue_replay.Queue(slots, np.array([SECOND * _drawn(server) for _ in range(4000)]))
     send = schedules(server, loop, 5)
-    curve = queue_replay.opened(queue, [send(Probe(slots, 500, fresh=True))], 6.0 * SECOND)
+    curve = queue_replay.opened(queue, [send(Probe(slots, 500, from_idle=True))], 6.0 * SECOND)
     for load in (0.9, 1.05, 1.2):
-        seen = send(Probe(load * slots, 20_000, fresh=True))
+        seen = send(Probe(load * slots, 20_000, from_idle=True))
         assert curve(load * slots) == pytest.approx(share_late(seen), abs=0.03)
 
 
@@ -110,6 +111,6 @@ def test_between_whole_numbers_of_clients_the_share_is_a_straight_line() -> None
 
 
 def _drawn(server: VirtualServer) -> float:
-    from virtual_server import SERVICES
+    from support.virtual_server import SERVICES
 
     return SERVICES[server.service](server.rng)

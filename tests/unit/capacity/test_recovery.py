@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import pytest
-from virtual_server import SECOND, VirtualServer
+from support.virtual_server import SECOND, VirtualServer
 
 from pytest_llamaburn.capacity import recovery
 from pytest_llamaburn.load import arrivals
-from pytest_llamaburn.load.records import Record
+from pytest_llamaburn.load.rows import Request
 
 BEFORE_S = 150.0
 
@@ -80,7 +80,7 @@ def test_failures_are_no_recovery() -> None:
 
 
 def test_a_short_baseline_is_none() -> None:
-    records = [Record(i * SECOND, i * SECOND, None, i * SECOND + 1) for i in range(40)]
+    records = [Request(i * SECOND, i * SECOND, None, i * SECOND + 1) for i in range(40)]
     found = recovery.recovery(records, (8 * SECOND, 9 * SECOND), 2.0)
     assert (found.recovery_ms, found.lower_bound_ms) == (None, None)
     assert "fewer than 3 windows" in (found.reason or "")

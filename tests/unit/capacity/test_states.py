@@ -5,15 +5,15 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from virtual_server import SECOND, VirtualServer
+from support.virtual_server import SECOND, VirtualServer
 
 from pytest_llamaburn.capacity import states
-from pytest_llamaburn.capacity.states import LevelSummary
+from pytest_llamaburn.capacity.states import Level
 
 
-def level(value: float, **fields: Any) -> LevelSummary:
+def level(value: float, **fields: Any) -> Level:
     usual = {"requests": 100, "error_rate": 0.0, "requests_per_sec": 4.0, "latency_ratio": 1.0}
-    return LevelSummary(value, **{**usual, **fields})
+    return Level(value, **{**usual, **fields})
 
 
 @pytest.mark.parametrize(
@@ -55,7 +55,7 @@ def test_without_an_acceptable_level_none_is_optimal() -> None:
     assert states.optimal([level(1, error_rate=1.0)]) is None
 
 
-def measured(slots: int, clients: int, service: str = "lognormal") -> LevelSummary:
+def measured(slots: int, clients: int, service: str = "lognormal") -> Level:
     records = VirtualServer(slots, service, 1e9).seed(1).closed(clients, 300 + clients)[clients:]
     good = [r for r in records if r.first_ns is not None]
     ttft = sum((r.first_ns or 0) - r.sent_ns for r in good) / len(good) / 1e6

@@ -5,24 +5,24 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from loads import MS, SECOND, opened, row
+from support.stress_documents import MS, SECOND, opened, row
 
 from pytest_llamaburn.capacity import sustained
 from pytest_llamaburn.kinds.stress import levels
-from pytest_llamaburn.load.rows import record_of
+from pytest_llamaburn.load.rows import request_of
 from pytest_llamaburn.load.step import RATE, Burst
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from pytest_llamaburn.load.records import Record
+    from pytest_llamaburn.load.rows import Request
 
 
 def judged(seconds: int, total_ms: Callable[[float], float]) -> dict[str, Any]:
     """Return what a load of ten requests/s comes to, whose latency is a function of the time."""
     rows = [row(100 * i, total_ms(i / 10)) for i in range(10 * seconds)]
     line = levels.timeline(rows, 0)
-    return sustained.sustained(line, [record_of(one) for one in rows])
+    return sustained.sustained(line, [request_of(one) for one in rows])
 
 
 def test_a_server_that_stays_the_same_neither_drifts_nor_shifts_and_is_steady() -> None:
@@ -60,7 +60,7 @@ def test_tokens_that_nobody_counted_are_not_judged_and_the_reason_is_the_server(
     for one in rows:
         one.values["output_sequence_length"] = None
     line = levels.timeline(rows, 0)
-    found = sustained.sustained(line, [record_of(one) for one in rows])
+    found = sustained.sustained(line, [request_of(one) for one in rows])
     assert (
         found["tokens_per_sec"]["reason"]
         == "the server sent no token counts, or 0 for what was there"
@@ -79,12 +79,12 @@ def test_each_minute_has_its_throughput_and_the_last_its_own_length() -> None:
 
 
 def test_each_minute_has_the_median_memory_of_the_server_and_of_ours() -> None:
-    samples = [
+    samples: list[Any] = [
         {"t_ms": 1000.0 * s, "server_rss_mb": 500.0 + s, "client_rss_mb": 80.0} for s in range(90)
     ]
     rows = [row(100 * i, 100) for i in range(890)]
     found = sustained.sustained(levels.timeline(rows, 0), [], samples)
-    memory = [[minute[name] for name in sustained.MEMORY] for minute in found["per_minute"]]
+    memory = [[one["server_rss_mb"], one["client_rss_mb"]] for one in found["per_minute"]]
     assert memory == [[529.5, 80], [574.5, 80]]
     assert found["memory_reason"] is None
 
@@ -99,9 +99,7 @@ def test_each_minute_has_the_median_memory_of_the_server_and_of_ours() -> None:
         ),
     ],
 )
-def test_memory_that_was_not_read_is_null_with_a_reason(
-    samples: list[dict[str, Any]], reason: str
-) -> None:
+def test_memory_that_was_not_read_is_null_with_a_reason(samples: list[Any], reason: str) -> None:
     found = sustained.sustained(levels.timeline([row(0, 100)], 0), [], samples)
     assert found["per_minute"][0]["server_rss_mb"] is None
     assert found["memory_reason"] == reason
@@ -112,7 +110,7 @@ def test_failures_are_no_latency_and_no_load_has_none() -> None:
     for one in rows[::2]:
         one.error = {"kind": "oom"}
         one.end_ns += 9 * SECOND
-    records = [record_of(one) for one in rows]
+    records = [request_of(one) for one in rows]
     assert set(sustained._medians(records, 1, 10)) == {100}
     assert sustained._medians([], 1, 10) == []
 
@@ -120,13 +118,13 @@ def test_failures_are_no_latency_and_no_load_has_none() -> None:
 BURSTS = (Burst(20, 10, 50, RATE), Burst(60, 10, 50, RATE))
 
 
-def load(slow: Callable[[float], bool]) -> list[Record]:
+def load(slow: Callable[[float], bool]) -> list[Request]:
     """Return the records of ten requests/s for 100 s, slow at some times."""
     found = opened(10, 100)
     for i, one in enumerate(found):
         if slow(one.scheduled_ns / SECOND):
             found[i] = row(one.scheduled_ns / MS, 2000)
-    return [record_of(one) for one in found]
+    return [request_of(one) for one in found]
 
 
 def test_recovery_is_the_median_of_the_bursts_with_their_range() -> None:
@@ -167,9 +165,7 @@ def test_a_run_cut_before_its_first_burst_has_no_recovery() -> None:
     assert sustained.recoveries([], BURSTS, 0, 10)["reason"] == "no burst was sent"
 
 
-def sample(
-    phase: str = "mixed", *, active: int = 2, rss_mb: float | None = 500.0
-) -> dict[str, Any]:
+def sample(phase: str = "mixed", *, active: int = 2, rss_mb: float | None = 500.0) -> Any:
     read = {"cpu_pct": 10.0, "ram_used_mb": None, "server_rss_mb": rss_mb}
     return {"phase": phase, "active": active, **read, "gpus": []}
 

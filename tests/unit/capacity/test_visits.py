@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import itertools
+from typing import TYPE_CHECKING
 
 import pytest
-from virtual_server import (
+from support.virtual_server import (
     SECOND,
     Outside,
     VirtualServer,
@@ -17,10 +18,13 @@ from virtual_server import (
 
 from pytest_llamaburn.capacity import loops, open_loop, visits
 from pytest_llamaburn.capacity.search import Limits
-from pytest_llamaburn.load.records import Probe, Record
+from pytest_llamaburn.load.rows import Request
+
+if TYPE_CHECKING:
+    from pytest_llamaburn.load.step import Probe
 
 
-def visit(clients: int, count: int, failed: int, seconds: float = 1.0) -> list[Record]:
+def visit(clients: int, count: int, failed: int, seconds: float = 1.0) -> list[Request]:
     """Return what so many clients sent, the failures spread over it; none waits for a slot."""
     found, spread = [], count / max(failed, 1)
     for i in range(count):
@@ -28,7 +32,7 @@ def visit(clients: int, count: int, failed: int, seconds: float = 1.0) -> list[R
         broken = failed and int((i + 1) / spread) > int(i / spread)
         end = sent + round(seconds * SECOND)
         found.append(
-            Record(sent, sent, None if broken else sent + 1, end, "oom" if broken else None)
+            Request(sent, sent, None if broken else sent + 1, end, "oom" if broken else None)
         )
     return found
 
@@ -127,6 +131,14 @@ def test_a_visit_slower_than_levels_on_both_sides_is_set_aside() -> None:
     assert visits.settled([slow], 0, [visit(9, 72, 0, seconds=4)], [below]) == [slow]
 
 
+def test_a_visit_whose_answers_take_longer_than_those_of_more_clients_is_set_aside() -> None:
+    alone, more = visit(1, 50, 0, seconds=2.5), visit(4, 40, 0)
+    assert visits.settled([alone], 1, [more]) == []
+    assert visits.settled([alone], 0, [more]) == [alone]  # a schedule's depends on its length
+    assert visits.settled([more], 4, [alone]) == [more]
+    assert visits.settled([alone[:9]], 1, [more]) == [alone[:9]]
+
+
 def test_levels_next_to_a_visit_show_what_those_farther_up_do_not() -> None:
     broken, next_to_it, far_up = visit(4, 40, 14), visit(5, 100, 0), visit(9, 300, 200)
     assert visits.settled([broken], 0, [next_to_it, far_up]) == []
@@ -142,13 +154,13 @@ def test_a_request_that_failed_in_the_middle_was_worked_on() -> None:
     assert visits._pace(refused).ended == 0
 
 
-def waited(clients: int, count: int, deadline_s: float = 10.0) -> list[Record]:
+def waited(clients: int, count: int, deadline_s: float = 10.0) -> list[Request]:
     """Return what so many clients of a server with one slot see, a second each."""
     server = VirtualServer(1, "constant", deadline_s=deadline_s)
     return server.closed(clients, count)
 
 
-def told(kind: loops._Closed, level: int, records: list[Record]) -> None:
+def told(kind: loops._Closed, level: int, records: list[Request]) -> None:
     sending = kind.send(level, len(records), burst=level, fresh=True)
     next(sending)
     with pytest.raises(StopIteration):
@@ -194,7 +206,7 @@ def test_a_first_rate_that_was_disturbed_is_no_point(pattern: str) -> None:
     )
     send, probes = schedules(server, pattern, 3), itertools.count()
 
-    def disturbed(probe: Probe) -> list[Record]:
+    def disturbed(probe: Probe) -> list[Request]:
         records = send(probe)
         broken = range(10, 22) if next(probes) == 0 else ()
         return [r._replace(failure="reset") if i in broken else r for i, r in enumerate(records)]

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 from pytest_llamaburn import registry
 from pytest_llamaburn.commands import main
-from pytest_llamaburn.datasets import load_eval_set
+from pytest_llamaburn.evalsets import load_eval_set
 
 if TYPE_CHECKING:
     from collections.abc import Callable

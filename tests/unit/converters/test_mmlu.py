@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from pytest_llamaburn import datasets
+from pytest_llamaburn import evalsets
 from pytest_llamaburn.commands import evalset
 from pytest_llamaburn.converters import mmlu
 from pytest_llamaburn.errors import DatasetError
@@ -51,7 +51,7 @@ def test_a_directory_of_subjects_is_one_set_with_its_dev_files_as_examples(
 ) -> None:
     data, written = tarball(tmp_path), tmp_path / "mmlu.json"
     assert imported(data, output=written) == 0
-    found = datasets.load_eval_set(written)
+    found = evalsets.load_eval_set(written)
     assert found.name == "mmlu"
     assert {q.id: q.category for q in found.questions} == {
         "mmlu-law-1": "law",
@@ -97,7 +97,7 @@ def test_a_column_of_subjects_makes_one_set_with_ids_of_its_own(
 def test_dev_files_alone_are_the_questions(tmp_path: Path) -> None:
     data = tarball(tmp_path)
     assert imported(data / "dev", output=tmp_path / "dev.json") == 0
-    assert len(datasets.load_eval_set(tmp_path / "dev.json").questions) == 3
+    assert len(evalsets.load_eval_set(tmp_path / "dev.json").questions) == 3
 
 
 def test_a_val_file_without_a_test_file_has_questions(tmp_path: Path) -> None:

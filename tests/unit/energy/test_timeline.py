@@ -7,7 +7,8 @@ from typing import Any
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from samples import document, failed_trace, header, record, row
+from support.benchmark_documents import document, failed_trace, header, record, row
+from support.comparisons import compared
 
 from pytest_llamaburn import gates
 from pytest_llamaburn.capacity.measuring_window import Stretch
@@ -15,10 +16,10 @@ from pytest_llamaburn.energy import profiles, timeline
 from pytest_llamaburn.energy import words as power_report
 from pytest_llamaburn.energy.timeline import Timeline, Window
 from pytest_llamaburn.kinds import _energy
-from pytest_llamaburn.kinds.benchmark import comparable, insights
 from pytest_llamaburn.kinds.benchmark.measures import MEASURES
-from pytest_llamaburn.kinds.stress import levels
+from pytest_llamaburn.kinds.stress import levels, table
 from pytest_llamaburn.load.rows import Row
+from pytest_llamaburn.load.step import Step
 from pytest_llamaburn.store import results
 
 S = 10**9
@@ -452,13 +453,14 @@ def levelled(*parts: list[Row], entries: Any = (WATCHED,)) -> dict[str, Any]:
     windows = [_energy.window(row) for rows in parts for row in rows]
     whole = [
         (
-            levels.Part(rows, rows[0].sent_ns, {}),
+            levels.Visit(Step(1), rows, rows[0].sent_ns),
             Stretch(min(row.sent_ns for row in rows), max(row.end_ns for row in rows)),
         )
         for rows in parts
         if rows
     ]
-    return _energy.level(_energy.lines(entries, windows), whole)
+    stretches, tokens = [stretch for _, stretch in whole], levels.tokens(whole)
+    return _energy.level(_energy.lines(entries, windows), stretches, tokens)
 
 
 def test_level_takes_what_its_steps_took_failed_requests_too() -> None:
@@ -473,9 +475,9 @@ def test_level_takes_what_its_steps_took_failed_requests_too() -> None:
 
 def test_energy_of_a_level_is_of_its_held_stretch_and_of_the_tokens_inside() -> None:
     rows = [sent(5, 7), sent(7, 9), sent(9, 11)]
-    part, stretch = levels.Part(rows, 0, {}), Stretch(7 * S, 9 * S)
+    visit, stretch = levels.Visit(Step(1), rows, 0), Stretch(7 * S, 9 * S)
     lines = _energy.lines((WATCHED,), [_energy.window(row) for row in rows])
-    found = _energy.level(lines, [(part, stretch)])
+    found = _energy.level(lines, [stretch], levels.tokens([(visit, stretch)]))
     assert found["energy_wh"] == pytest.approx(200 / 3600)
     assert found["joules_per_output_token"] == pytest.approx(200 / 5)
 
@@ -544,7 +546,7 @@ def test_table_of_levels_says_what_each_took() -> None:
     rate = {**levelled([sent(5, 7, None)]), "rate": 2.5}
     unknown = {**levelled([]), "concurrency": 8}
     made = {"results": {"levels": [clients, rate, unknown]}, "telemetry": telemetry}
-    assert list(power_report.levels(made)) == [
+    assert list(table.energy(made)) == [
         "4 clients: 0.0556 Wh, 100 W mean, 40.0 J per output token",
         "2.5 requests/s: 0.0556 Wh, 100 W mean",
         "energy is that of the whole chip alone, from amd-sysfs; its error: unvalidated",
@@ -595,21 +597,18 @@ def test_energy_a_token_is_compared() -> None:
     sources = []
     for name, watts in (("a", 100), ("b", 150)):
         made = built(ROWS, [entry(power(watts=watts), GPU)])
-        sources.append(comparable.Source(name, {**made, "run_id": name}))
-    column = comparable.column("joules_per_output_token", "--columns")
-    assert (column.unit, column.better) == ("J", "lower")
-    comparison = comparable.Comparison(sources, comparable.Choice((column,)), 0, lambda _: ())
-    found = comparable.document(comparison, "c", "2026-01-01T00:00:00Z")["results"]
+        sources.append({**made, "run_id": name})
+    found = compared("benchmark", *sources, columns=["joules_per_output_token"])["results"]
     (change,) = found["changes"]
+    assert (change["unit"], change["better"]) == ("J", "lower")
     assert change["change"] == pytest.approx(0.5)
     assert found["files"][1]["runs"][0]["values"] == {"joules_per_output_token": pytest.approx(75)}
 
 
 def test_energy_a_token_that_is_not_known_is_not_compared() -> None:
-    sources = [comparable.Source(name, {**built(ROWS, []), "run_id": name}) for name in "ab"]
-    column = comparable.column("joules_per_output_token", "--columns")
-    comparison = comparable.Comparison(sources, comparable.Choice((column,)), 0, lambda _: ())
-    (change,) = comparable.document(comparison, "c", "2026-01-01T00:00:00Z")["results"]["changes"]
+    sources = [{**built(ROWS, []), "run_id": name} for name in "ab"]
+    found = compared("benchmark", *sources, columns=["joules_per_output_token"])
+    (change,) = found["results"]["changes"]
     assert (change["value"], change["verdict"]) == (None, "inconclusive")
 
 
@@ -619,10 +618,8 @@ def energies(*sides: tuple[list[Any], tuple[Any, ...]], **machine: Any) -> dict[
     for name, (readings, devices) in zip("ab", sides, strict=True):
         made = {**built(ROWS, [entry(readings, *devices)]), "run_id": name}
         made["environment"] = {**made["environment"], "fingerprint": machine.get(name, "same")}
-        sources.append(comparable.Source(name, made))
-    column = comparable.column("run_energy_wh", "--columns")
-    comparison = comparable.Comparison(sources, comparable.Choice((column,)), 0, lambda _: ())
-    found: dict[str, Any] = comparable.document(comparison, "c", "2026-01-01T00:00:00Z")["results"]
+        sources.append(made)
+    found: dict[str, Any] = compared("benchmark", *sources, columns=["run_energy_wh"])["results"]
     return found
 
 
@@ -648,7 +645,7 @@ def test_energy_of_another_machine_is_compared_where_it_is_of_the_same_scope() -
 def said(readings: list[Any], *devices: dict[str, Any], **fields: Any) -> set[str]:
     watched = entry([*readings, *host(server_cpu_pct=190.0)], *devices, **fields)
     found = built([clocked(5, 19.5)], [watched])
-    told = insights.find(found)
+    told = found["insights"]
     assert all(insight["text"].endswith(".") and insight["evidence"] for insight in told)
     return {insight["id"] for insight in told}
 

@@ -7,16 +7,16 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
-from fake_judges import KEY, OpenAI, judging, preference, serving, verdict
 from hypothesis import HealthCheck, given
 from hypothesis import settings as how
 from hypothesis import strategies as st
+from support.judge_servers import KEY, OpenAI, judging, preference, serving, verdict
 
 from pytest_llamaburn.errors import SettingsError
 from pytest_llamaburn.judges import _calibration, _calibration_run
 from pytest_llamaburn.judges._calibration import VERDICTS, Label, Preference
-from pytest_llamaburn.kinds.eval import scores as _marks
-from pytest_llamaburn.stats import agreement, games
+from pytest_llamaburn.kinds.eval import scores as eval_scores
+from pytest_llamaburn.stats import agreement, games, jury
 from pytest_llamaburn.stats.games import Game
 from pytest_llamaburn.store.journal import Journal
 
@@ -127,8 +127,8 @@ def test_exchanging_the_models_of_all_games_changes_nothing_but_sides(played: An
 @how(max_examples=30, deadline=None)
 @given(st.lists(SCORES, max_size=20))
 def test_histogram_of_the_scale_turned_round_is_the_histogram_turned_round(scores: Any) -> None:
-    found = _marks._histogram(scores)
-    assert [*_marks._histogram([6 - s for s in scores]).values()] == [*found.values()][::-1]
+    found = eval_scores._histogram(scores)
+    assert [*eval_scores._histogram([6 - s for s in scores]).values()] == [*found.values()][::-1]
 
 
 def test_people_who_disagree_are_halfway_between() -> None:
@@ -176,7 +176,7 @@ def test_interval_is_that_of_the_statistic_over_questions_drawn_again(drawn: Any
 
 def test_alpha_of_two_raters_is_that_of_a_panel() -> None:
     x, y = [1.0, 2, 3, 3, 5, 1.5], [1.0, 2, 4, 3, 4, 2]
-    panel = agreement.krippendorff([x, y], "ordinal").value
+    panel = jury.krippendorff([x, y], "ordinal").value
     assert agreement.alpha(x, y).value == pytest.approx(panel)
 
 
@@ -209,7 +209,7 @@ def scored(count: int) -> list[Label]:
     ]
 
 
-def nobody(told: _calibration_run.Told) -> None:
+def nobody(state: str) -> None:
     """Hear of a verdict and go on."""
 
 
@@ -220,25 +220,25 @@ def work(
 
 
 def test_verdicts_that_were_paid_for_are_not_asked_again_after_a_cut(tmp_path: Path) -> None:
-    heard: list[_calibration_run.Told] = []
+    heard: list[str] = []
 
-    def cut(told: _calibration_run.Told) -> None:
-        heard.append(told)
+    def cut(state: str) -> None:
+        heard.append(state)
         if len(heard) == 3:
             raise KeyboardInterrupt
 
     fake, labels = OpenAI([verdict(4)]), scored(6)
     with serving(fake, "m") as name:
         with pytest.raises(KeyboardInterrupt):
-            work(name, labels, tmp_path, judge_concurrency=1).work(cut, resume=False)
+            work(name, labels, tmp_path, judge_concurrency=1).run(cut, resume=False)
         paid = len(fake.calls)
         again = work(name, labels, tmp_path)
         assert 3 <= again.earlier <= paid
         known = again.earlier
-        found = again.work(nobody, resume=True)
+        found = again.run(nobody, resume=True)
     assert len(found) == 6
     assert len(fake.calls) == paid + 6 - known
-    assert heard[0] == _calibration_run.Told("f:0", "scored")
+    assert heard[0] == "scored"
     assert again.panel.spent()["calls"] == 6
     assert not [*(tmp_path / "calibrations" / ".journal").glob("*")]
 
@@ -247,13 +247,13 @@ def test_calls_beyond_the_budget_are_made_up_for_when_it_is_raised(tmp_path: Pat
     fake, labels = OpenAI([verdict(4)]), scored(5)
     with serving(fake, "m") as name:
         first = work(name, labels, tmp_path, max_judge_calls=2)
-        first.work(nobody, resume=False)
+        first.run(nobody, resume=False)
         assert first.unfinished == 3
         second = work(name, labels, tmp_path, max_judge_calls=4)
-        second.work(nobody, resume=True)
+        second.run(nobody, resume=True)
         assert second.unfinished == 1
         anew = work(name, labels, tmp_path)
-        anew.work(nobody, resume=False)
+        anew.run(nobody, resume=False)
     assert len(fake.calls) == 2 + 2 + 5
     assert anew.unfinished == 0
 
@@ -262,7 +262,7 @@ def test_answers_that_several_lines_label_are_judged_once(tmp_path: Path) -> Non
     labels = [*scored(2), *scored(2)]
     fake = OpenAI([verdict(4)])
     with serving(fake, "m") as name:
-        found = work(name, labels, tmp_path).work(nobody, resume=False)
+        found = work(name, labels, tmp_path).run(nobody, resume=False)
     assert len(fake.calls) == 2
     assert set(found) == {_calibration_run.name_of(one) for one in labels}
 
@@ -271,7 +271,7 @@ def test_pairs_are_journalled_too(tmp_path: Path) -> None:
     fake = OpenAI([preference("A")])
     with serving(fake, "m") as name:
         again = work(name, [label(1, [1])], tmp_path)
-        ((compared,),) = again.work(nobody, resume=False).values()
+        ((compared,),) = again.run(nobody, resume=False).values()
     assert (compared.state, len(again.kept)) == ("scored", 2)
 
 
@@ -280,7 +280,7 @@ def test_calibration_that_runs_elsewhere_is_left_alone(tmp_path: Path) -> None:
         one = work(name, scored(1), tmp_path)
         other = Journal(tmp_path / "calibrations", one._id, "main")
         with pytest.raises(SettingsError, match="right now"):
-            work(name, scored(1), tmp_path).work(nobody, resume=False)
+            work(name, scored(1), tmp_path).run(nobody, resume=False)
         other.close()
 
 

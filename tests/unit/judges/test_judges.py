@@ -12,7 +12,10 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
 import pytest
-from fake_judges import (
+from hypothesis import given
+from hypothesis import settings as how
+from hypothesis import strategies as st
+from support.judge_servers import (
     KEY,
     PROVIDERS,
     Claude,
@@ -23,14 +26,11 @@ from fake_judges import (
     serving,
     verdict,
 )
-from hypothesis import given
-from hypothesis import settings as how
-from hypothesis import strategies as st
-from scripted import Close, Hang, Pause, ScriptedServer, Steps, head, sized
+from support.scripted import Close, Hang, Pause, ScriptedServer, Steps, head, sized
 
 from pytest_llamaburn import judges
 from pytest_llamaburn.errors import MissingExtraError, ServerError, SettingsError, UsageError
-from pytest_llamaburn.judges import Case, Judgment, Pair, Panel, Score, Spec
+from pytest_llamaburn.judges import Case, JudgeResult, Judgment, Pair, Panel, Spec
 from pytest_llamaburn.judges._base import Ask, CallError, Usage
 from pytest_llamaburn.judges._caller import Budget, BudgetError, Window
 from pytest_llamaburn.judges._parsing import ParseError, parse
@@ -85,7 +85,7 @@ def judged(fake: Fake, model: str | None = "m", case: Case = CASE, **values: Any
     """Return a panel's judgments of one answer's accuracy."""
     with serving(fake, model) as name:
         found = using(judging(judge=(name,), **values), lambda p: p.judge(case, "accuracy"))
-    assert isinstance(found, Score)
+    assert isinstance(found, JudgeResult)
     return list(found.judgments)
 
 
@@ -166,7 +166,7 @@ def test_openai_model_that_reasons_gets_an_effort_and_another_a_temperature() ->
 def test_temperature_that_a_model_refuses_is_not_sent_again() -> None:
     fake, waits = OpenAI([verdict(4)]), Waits()
 
-    async def twice(panel: Panel) -> list[Score]:
+    async def twice(panel: Panel) -> list[JudgeResult]:
         return [await panel.judge(CASE, c) for c in ("accuracy", "coherence")]
 
     with serving(fake, "strict") as name:
@@ -419,7 +419,7 @@ def test_wrong_key_is_asked_once_and_never_told(
         monkeypatch.setenv(variable, "sk-another-secret")
     fake = kind([verdict(4)])
 
-    async def twice(panel: Panel) -> list[Score]:
+    async def twice(panel: Panel) -> list[JudgeResult]:
         return [await panel.judge(CASE, "accuracy") for _ in range(2)]
 
     with serving(fake, "m") as name:
@@ -528,7 +528,7 @@ def test_failure_of_another_call_does_not_hide_a_fatal_one() -> None:
     late: Steps = [Pause(0.2), OpenAI().error(400, "odd")]  # was sent before the key was refused
     fake = OpenAI([[OpenAI().error(401, "no such key")], late])
 
-    async def work(panel: Panel) -> list[Score]:
+    async def work(panel: Panel) -> list[JudgeResult]:
         both = await asyncio.gather(*(panel.judge(CASE, "accuracy") for _ in range(2)))
         return [*both, await panel.judge(CASE, "accuracy")]
 
@@ -620,16 +620,16 @@ def test_reply_without_usage_has_no_tokens_and_no_cost() -> None:
 def test_deprecated_model_is_noted_and_still_judges() -> None:
     about = {"lifecycle": "deprecated", "retires_at": "2026-11-30T00:00:00Z"}
 
-    async def work(panel: Panel) -> tuple[Score, list[str]]:
+    async def work(panel: Panel) -> tuple[JudgeResult, list[str]]:
         return await panel.judge(CASE, "accuracy"), panel.notes
 
     with serving(Claude([verdict(4)], about), "claude-sonnet-4-5") as name:
         found, notes = using(judging(judge=(name,)), work)
     assert found.score == 4
-    assert notes == ["judge claude-sonnet-4-5 is deprecated, its end is 2026-11-30"]
+    assert notes == ["judge claude-sonnet-4-5 is deprecated and ends on 2026-11-30"]
     with serving(OpenAI([verdict(4)], {"shutdown_date": "2027-01-14"}), "gpt-4o") as name:
         found, notes = using(judging(judge=(name,)), work)
-    assert notes == ["judge gpt-4o is deprecated, its end is 2027-01-14"]
+    assert notes == ["judge gpt-4o is deprecated and ends on 2027-01-14"]
 
 
 def test_active_model_needs_no_note() -> None:
@@ -848,7 +848,7 @@ def test_estimate_sends_nothing() -> None:
     fake = Claude([verdict(4)])
 
     async def work(panel: Panel) -> Any:
-        return panel.estimate(cases, ("accuracy", "coherence"))
+        return panel.estimate((case, ("accuracy", "coherence")) for case in cases)
 
     with serving(fake, "m") as name:
         settings = judging(judge=(name,), judge_repeats=2, judge_price=PRICES["claude"])
@@ -871,7 +871,7 @@ def test_estimates_most_holds_where_every_reply_is_cut_twice() -> None:
 
     async def work(panel: Panel) -> tuple[float, float]:
         pair = Pair(CASE.question, "Pâris.", "Lyon.", "Paris")
-        told = panel.estimate([CASE], ("accuracy",)) + panel.estimate_pairs([pair])
+        told = panel.estimate([(CASE, ("accuracy",))]) + panel.estimate_pairs([pair])
         await panel.judge(CASE, "accuracy")
         await panel.compare(pair)
         return sum(one.most_usd or 0 for one in told), panel.spent()["cost_usd"]
@@ -984,13 +984,21 @@ def test_repeats_tell_how_often_a_judge_changes_its_mind() -> None:
     assert sorted(j["score"] for j in told["judgments"]) == [2, 4, 4, 4]
 
 
-def test_agreement_of_a_jury_is_told_with_the_reason_where_there_is_none() -> None:
-    def by(name: str, score: int) -> Judgment:
-        return Judgment("accuracy", "scored", score=score, judge=name)
+def test_a_judgment_on_another_prompt_is_not_taken_for_this_one() -> None:
+    fake = Claude([verdict(4), verdict(2)])
+    rows: list[Any] = []
 
-    agreeing = [judges.score([by("a", s), by("b", s)]) for s in (1, 3, 5)]
-    assert judges.alpha(agreeing)["value"] == 1
-    assert judges.alpha([judges.score([by("a", 3)])])["reason"] == "no unit has two ratings"
+    async def resumed(panel: Panel) -> list[float | None]:
+        panel.note = rows.append
+        first = await panel.judge(CASE, "accuracy", "q")
+        panel.resume(rows)
+        same = await panel.judge(CASE, "accuracy", "q")
+        other = await panel.judge(CASE._replace(answer="Another."), "accuracy", "q")
+        return [first.score, same.score, other.score]
+
+    with serving(fake, "m") as name:
+        assert using(judging(judge=(name,)), resumed) == [4, 4, 2]
+    assert (len(fake.calls), len(rows)) == (2, 2)
 
 
 def test_comparison_is_made_in_both_orders() -> None:
@@ -1128,7 +1136,7 @@ def test_entry_of_the_table_of_models_that_is_none_is_refused(entry: str) -> Non
 
 
 def test_judge_without_a_model_or_with_an_address_it_cannot_have_is_refused() -> None:
-    with pytest.raises(SettingsError, match="Write ollama:MODEL"):
+    with pytest.raises(SettingsError, match="write ollama:MODEL"):
         Panel.of(judging(judge=("ollama",)))
     with pytest.raises(SettingsError, match="has no address"):
         Panel.of(judging(judge=("embedded@http://127.0.0.1:1",)))

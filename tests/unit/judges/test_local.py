@@ -8,8 +8,8 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import pytest
-from fake_judges import judging, verdict
-from scripted import (
+from support.judge_servers import judging, verdict
+from support.scripted import (
     Close,
     Hang,
     LlamaCppFacade,

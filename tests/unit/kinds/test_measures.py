@@ -11,7 +11,7 @@ import generate
 import pytest
 from golden import record
 
-from pytest_llamaburn import datasets, gates, measures, registry
+from pytest_llamaburn import evalsets, gates, measures, metrics, registry
 from pytest_llamaburn.errors import SettingsError
 from pytest_llamaburn.kinds import _kind
 
@@ -65,6 +65,36 @@ def test_a_measure_is_read_from_a_file_and_gated(kind: str, measure: Measure) ->
                 assert math.isfinite(found["value"])
 
 
+def at(document: Any, key: str) -> Any:
+    """Return what a file has at a place; of levels the optimal one is meant."""
+    found = document
+    for part in key.replace("levels[]", "levels.optimal").split("."):
+        if part == "optimal" and isinstance(found, list):
+            best = document["results"]["optimal"]["concurrency"]
+            found = next(level for level in found if level["concurrency"] == best)
+        else:
+            found = found.get(part) if found else None
+    return found
+
+
+PLACED = [
+    pytest.param(kind, measure, id=f"{kind}-{measure.name}")
+    for kind, table in TABLES.items()
+    for measure in table.values()
+    if measure.key and not re.search(r" / |runs\[\]", measure.key)
+]
+
+
+@pytest.mark.parametrize(("kind", "measure"), PLACED)
+def test_what_is_read_is_what_stands_at_the_place_that_the_docs_name(
+    kind: str, measure: Measure
+) -> None:
+    found = at(DOCUMENTS[kind], measure.key)
+    if isinstance(found, dict):
+        found = found["mean" if "mean" in measure.statistics else "concurrency"]
+    assert measure.observed(DOCUMENTS[kind]).value == found
+
+
 @of_each_measure
 def test_a_bound_may_have_the_unit_of_the_docs_and_no_other(kind: str, measure: Measure) -> None:
     plain = gates.parse(f"{measure.name}>1", TABLES[kind])
@@ -99,13 +129,16 @@ def test_the_docs_of_a_kind_name_its_own_measures_with_unit_and_place(kind: str)
     section = page.partition(f"## {title}\n")[2].partition("\n## ")[0]
     for measure in TABLES[kind].values():
         if measure.key:
-            assert f"| `{measure.name}` | {measure.unit} | {measure.better} |" in section
+            assert (
+                f"| `{measure.name}` | {measure.unit} | {measure.better} | {measure.source} |"
+                in section
+            )
 
 
 @pytest.mark.parametrize("name", sorted(TABLES["eval"]))
 def test_a_criterion_of_ones_own_cannot_have_the_name_of_a_measure(name: str) -> None:
     with pytest.raises(ValueError, match="is refused"):
-        datasets.own_criterion(name, "it is funny")
+        evalsets.own_criterion(name, "it is funny")
 
 
 @pytest.mark.parametrize("kind", ROOMS)
@@ -116,6 +149,18 @@ def test_a_report_of_tests_shows_each_number_that_a_file_has(kind: str) -> None:
     summary = DOCUMENTS[kind]["results"].get("summary", {})
     medians = {f"{name}_p50": one["p50"] for name, one in summary.items() if one["n"]}
     assert medians.items() <= found.items()
+
+
+@pytest.mark.parametrize("kind", ROOMS)
+def test_spreadsheets_have_a_column_for_each_measure_of_their_rows(
+    kind: str, tmp_path: Path
+) -> None:
+    path = tmp_path / "result.json"
+    path.write_text(json.dumps(DOCUMENTS[kind]))
+    head = registry.load("reports", "csv").render([path]).partition("\n")[0].split(",")
+    of_levels = [m.key.rpartition("[].")[2] or m.name for m in TABLES[kind].values() if m.of_level]
+    for name in of_levels or metrics.REQUEST:
+        assert name in head or f"{name}.p50" in head
 
 
 @pytest.mark.parametrize("suffix", ["csv", "jsonl"])

@@ -8,13 +8,13 @@ from time import perf_counter_ns
 from typing import TYPE_CHECKING, Any, cast
 
 import pytest
-from fake_server import PROMPTS, FakeBackend
-from samples import failed_trace, trace_of
+from support.benchmark_documents import failed_trace, trace_of
+from support.fake_backend import PROMPTS, FakeBackend
 
 from pytest_llamaburn.backends._base import Model
 from pytest_llamaburn.load import rows
 from pytest_llamaburn.load.rows import Rows
-from pytest_llamaburn.load.sender import Place, Sender
+from pytest_llamaburn.load.sender import RequestRange, Sender
 from pytest_llamaburn.load.step import CLIENTS, RATE, Burst, Step
 
 if TYPE_CHECKING:
@@ -46,7 +46,7 @@ def sent(
     return asyncio.run(sending_of(folder, backend, work))
 
 
-def one(step: Step, place: Place = Place(1)) -> Callable[[Sender], Awaitable[None]]:  # noqa: B008
+def one(step: Step, place: RequestRange = RequestRange(1)) -> Callable[[Sender], Awaitable[None]]:  # noqa: B008
     async def work(sender: Sender) -> None:
         await sender.send(step, place, perf_counter_ns())
 
@@ -55,7 +55,7 @@ def one(step: Step, place: Place = Place(1)) -> Callable[[Sender], Awaitable[Non
 
 def test_a_step_of_requests_sends_so_many_and_counts_them(tmp_path: Path) -> None:
     async def work(sender: Sender) -> None:
-        health = await sender.send(Step(3, CLIENTS, 7), Place(4, 2), perf_counter_ns())
+        health = await sender.send(Step(3, CLIENTS, 7), RequestRange(4, 2), perf_counter_ns())
         assert health.wall_s > 0
         assert sender.counts == {"in_flight": 0, "done": 7, "tokens": 7 * 5}
         assert not sender.gone
@@ -72,7 +72,7 @@ def test_workers_share_the_numbers_of_a_step(unit: str, tmp_path: Path) -> None:
     for worker in range(3):
         folder = tmp_path / str(worker)
         folder.mkdir()
-        place = Place(1, worker=worker, workers=3)
+        place = RequestRange(1, worker=worker, workers=3)
         mine = sent(folder, FakeBackend(), one(Step(300, unit, 10), place))
         assert {row.number % 3 for row in mine} == {worker}
         found += [row.number for row in mine]
@@ -80,7 +80,7 @@ def test_workers_share_the_numbers_of_a_step(unit: str, tmp_path: Path) -> None:
 
 
 def test_numbers_of_a_visit_that_goes_on_are_shared_as_from_its_beginning() -> None:
-    shares = [Place(1, 0, 5, worker, 3).numbers(7) for worker in range(3)]
+    shares = [RequestRange(1, 0, 5, worker, 3).numbers(7) for worker in range(3)]
     assert [list(share) for share in shares] == [[6, 9], [7, 10], [5, 8, 11]]
 
 
@@ -93,13 +93,13 @@ def test_a_step_of_seconds_sends_until_they_are_over(tmp_path: Path) -> None:
 
 
 def test_clients_that_stay_work_on_until_they_are_left(tmp_path: Path) -> None:
-    step = Step(2, CLIENTS, 4, stays=True)
+    step = Step(2, CLIENTS, 4, hold_open=True)
 
     async def work(sender: Sender) -> None:
-        await sender.send(step, Place(1), perf_counter_ns())
+        await sender.send(step, RequestRange(1), perf_counter_ns())
         seen = {row.number for row in rows.read(tmp_path)}
         assert set(range(4)) <= seen
-        await sender.send(step, Place(1, 0, 4), perf_counter_ns())
+        await sender.send(step, RequestRange(1, 0, 4), perf_counter_ns())
         await sender.leave()
 
     found = sent(tmp_path, FakeBackend(), work)
@@ -109,31 +109,35 @@ def test_clients_that_stay_work_on_until_they_are_left(tmp_path: Path) -> None:
 
 
 def test_what_was_sent_ahead_is_not_waited_for_again(tmp_path: Path) -> None:
-    step = Step(1, CLIENTS, 2, stays=True)
+    step = Step(1, CLIENTS, 2, hold_open=True)
 
     async def work(sender: Sender) -> None:
-        await sender.send(step, Place(1), perf_counter_ns())
+        await sender.send(step, RequestRange(1), perf_counter_ns())
         while sender.counts["done"] < 6:  # noqa: ASYNC110 - the sender has no event for it
             await asyncio.sleep(0)
-        await sender.send(step, Place(1, 0, 2), perf_counter_ns())
-        await sender.send(Step(1, CLIENTS, 3), Place(2), perf_counter_ns())  # leaves by itself
+        await sender.send(step, RequestRange(1, 0, 2), perf_counter_ns())
+        await sender.send(
+            Step(1, CLIENTS, 3), RequestRange(2), perf_counter_ns()
+        )  # leaves by itself
 
     found = sent(tmp_path, FakeBackend(), work)
     assert sorted(row.number for row in found if row.step == 2) == [0, 1, 2]
 
 
 def test_what_fails_ahead_has_a_limit_and_the_visit_goes_on_behind_it(tmp_path: Path) -> None:
-    step = Step(1, CLIENTS, 2, stays=True)
+    step = Step(1, CLIENTS, 2, hold_open=True)
 
     async def answer() -> Trace:
         return failed_trace()
 
     async def work(sender: Sender) -> None:
-        await sender.send(step, Place(1), perf_counter_ns())
+        await sender.send(step, RequestRange(1), perf_counter_ns())
         for _ in range(1000):  # a server that refuses at once is not asked without end
             await asyncio.sleep(0)
         assert sender.counts["failed"] == 2 + 4
-        await sender.send(Step(1, CLIENTS, 9, stays=True), Place(1, 0, 2), perf_counter_ns())
+        await sender.send(
+            Step(1, CLIENTS, 9, hold_open=True), RequestRange(1, 0, 2), perf_counter_ns()
+        )
         await sender.leave()
 
     numbers = [row.number for row in sent(tmp_path, FakeBackend(answer), work)]
@@ -146,10 +150,10 @@ def test_a_server_that_is_gone_ends_the_load_early(tmp_path: Path) -> None:
         return failed_trace("connect_refused")
 
     async def work(sender: Sender) -> None:
-        await sender.send(Step(1, CLIENTS, 500, stays=True), Place(1), perf_counter_ns())
+        await sender.send(Step(1, CLIENTS, 500, hold_open=True), RequestRange(1), perf_counter_ns())
         assert sender.gone
         assert sender.counts["failed"] == 20
-        await sender.send(Step(1000, RATE, 50), Place(2), perf_counter_ns())
+        await sender.send(Step(1000, RATE, 50), RequestRange(2), perf_counter_ns())
 
     found = sent(tmp_path, FakeBackend(answer), work)
     assert len(found) == 20
@@ -163,7 +167,7 @@ def test_an_answer_in_between_shows_that_the_server_is_there(tmp_path: Path) -> 
         return failed_trace(kind) if kind else trace_of()
 
     async def work(sender: Sender) -> None:
-        await sender.send(Step(1, CLIENTS, 60), Place(1), perf_counter_ns())
+        await sender.send(Step(1, CLIENTS, 60), RequestRange(1), perf_counter_ns())
         assert not sender.gone
 
     assert len(sent(tmp_path, FakeBackend(answer), work)) == 60
@@ -180,7 +184,7 @@ def test_recent_latencies_are_of_answers_that_ended_in_the_last_seconds(tmp_path
         return trace
 
     async def work(sender: Sender) -> None:
-        await sender.send(Step(1, CLIENTS, 3), Place(1), perf_counter_ns())
+        await sender.send(Step(1, CLIENTS, 3), RequestRange(1), perf_counter_ns())
         assert sender.recent_ms == [pytest.approx(142)]
 
     assert len(sent(tmp_path, FakeBackend(aged), work)) == 3
@@ -218,7 +222,9 @@ def test_a_burst_comes_on_top_and_its_requests_say_so(
 
     async def work(sender: Sender) -> None:
         begun_ns.append(perf_counter_ns())
-        await sender.send(Step(20, RATE, seconds=0.6, bursts=(burst,)), Place(1), begun_ns[0])
+        await sender.send(
+            Step(20, RATE, seconds=0.6, bursts=(burst,)), RequestRange(1), begun_ns[0]
+        )
 
     found = sent(tmp_path, FakeBackend(), work)
     upon = [row for row in found if row.burst]
@@ -266,7 +272,9 @@ def test_what_is_in_flight_is_dropped_when_the_run_is_cut(stays: bool, tmp_path:
             assert sending.cancelled()
 
         async def send(sender: Sender) -> None:
-            await sender.send(Step(2, CLIENTS, 4, stays=stays), Place(1), perf_counter_ns())
+            await sender.send(
+                Step(2, CLIENTS, 4, hold_open=stays), RequestRange(1), perf_counter_ns()
+            )
 
         found = await sending_of(tmp_path, FakeBackend(never), work)
         await asyncio.sleep(0)  # what was cancelled ends

@@ -8,11 +8,11 @@ import json
 import re
 from typing import TYPE_CHECKING, Any
 
-import loads
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from samples import document, failed_trace, header, row, rows, saved, trace_of
+from support import stress_documents
+from support.benchmark_documents import document, failed_trace, header, row, rows, saved, trace_of
 
 from pytest_llamaburn import registry, reports, tables
 from pytest_llamaburn.errors import ResultsError, SettingsError
@@ -395,7 +395,11 @@ def test_a_broken_gate_of_a_stress_run_is_an_error_line_too(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv(_github.SUMMARY_VARIABLE, str(tmp_path / "summary.md"))
-    path = loads.saved(tmp_path, [loads.alone(), loads.level(2)], threshold=("error_rate@2<0",))
+    path = stress_documents.saved(
+        tmp_path,
+        [stress_documents.alone(), stress_documents.level(2)],
+        threshold=("error_rate@2<0",),
+    )
     (line,) = _github.annotate([path])
     assert line == f"::error file={path}::error_rate@2<0: fail: 0 [0, 0.138], margin 0"
 

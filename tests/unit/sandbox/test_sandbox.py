@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 
 import psutil
 import pytest
-from containing import contained
+from support.containment import contained
 
 from pytest_llamaburn import sandbox
 from pytest_llamaburn.errors import UsageError

@@ -7,9 +7,9 @@ import sys
 from typing import Any, NamedTuple
 
 import pytest
-from containing import contained
 from hypothesis import given
 from hypothesis import strategies as st
+from support.containment import contained
 
 from pytest_llamaburn.sandbox import _remote
 from pytest_llamaburn.scorers import code

@@ -10,9 +10,9 @@ from itertools import combinations
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import pytest
-from containing import contained
 from hypothesis import given
 from hypothesis import strategies as st
+from support.containment import contained
 
 from pytest_llamaburn import registry, sandbox
 from pytest_llamaburn.errors import DatasetError
@@ -184,7 +184,9 @@ def test_regex(answer: str, pattern: str, found: str | None) -> None:
 
 
 def test_faulty_pattern_is_the_sets_fault() -> None:
-    with pytest.raises(DatasetError, match=r"the pattern '\(' is no regular expression: missing"):
+    with pytest.raises(
+        DatasetError, match=r"the pattern '\(' is not a regular expression: missing"
+    ):
         regex.score("x", Asked(options={"pattern": "("}))
 
 
@@ -306,7 +308,7 @@ def test_tolerance_is_a_number(options: dict[str, Any]) -> None:
 
 
 def test_reference_without_a_number_is_the_sets_fault() -> None:
-    with pytest.raises(DatasetError, match="the reference 'many' is no number"):
+    with pytest.raises(DatasetError, match="the reference 'many' is not a number"):
         number.score("18", Asked("many"))
 
 
@@ -523,7 +525,7 @@ def test_choices_are_two_to_ten(choices: Any) -> None:
 
 
 def test_reference_beside_the_choices_is_the_sets_fault() -> None:
-    with pytest.raises(DatasetError, match="the reference 'Rome' is none of the choices"):
+    with pytest.raises(DatasetError, match="the reference 'Rome' is not one of the choices"):
         choice.score("A", Asked("Rome", CITIES))
 
 
@@ -605,7 +607,7 @@ def test_errors_are_counted_by_kind() -> None:
 
 def test_rate_without_a_bound_is_measured_not_judged() -> None:
     verdict = wer.score("the hat", Asked("the cat"))
-    assert verdict[:3] == (None, "scored", "measured, not judged: no max_wer is set")
+    assert verdict[:3] == (None, "scored", "measured only: no max_wer is set")
     assert wer.score("the hat", Asked("the cat", {"max_wer": 0.2})).reason == (
         "WER is 0.500, above 0.2"
     )
@@ -625,7 +627,7 @@ def test_languages_without_spaces_are_counted_by_the_letter() -> None:
 def test_silence_is_right_where_nothing_was_said() -> None:
     assert wer.score("", Asked("", {"max_wer": 0}))[:2] == (True, "scored")
     verdict = wer.score("two words", Asked(" "))
-    assert verdict[:3] == (False, "scored", "words where the reference has none")
+    assert verdict[:3] == (False, "scored", "the answer has words, the reference has none")
     assert verdict.details["wer"] is None
     assert verdict.details["insertions"] == 2
 
@@ -634,14 +636,6 @@ def test_silence_loses_every_word() -> None:
     verdict = wer.score("", Asked("the cat sat"))
     assert verdict[:2] == (False, "empty")
     assert (verdict.details["wer"], verdict.details["deletions"]) == (1, 3)
-
-
-def test_corpus_rate_is_no_mean_of_rates() -> None:
-    pairs = [("a", "b"), ("one two three", "one two three"), ("noise", "")]
-    details = [wer.score(said, Asked(ref, {"language": "xx"})).details for said, ref in pairs]
-    assert wer.corpus_wer(details) == 2 / 4
-    assert wer.corpus_wer(details[2:]) is None
-    assert wer.corpus_wer([]) is None
 
 
 @pytest.mark.parametrize(

@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 from scipy import optimize, stats
 from sklearn.metrics import cohen_kappa_score
 
-from pytest_llamaburn.stats import agreement, figures, games
+from pytest_llamaburn.stats import agreement, figures, games, jury
 from pytest_llamaburn.stats.games import Game
 
 if TYPE_CHECKING:
@@ -103,7 +103,7 @@ def test_weighted_kappa_is_scikit_learns(pairs: list[tuple[int, int]]) -> None:
 )
 def test_alpha_is_krippendorffs(level: str, table: list[list[int | None]]) -> None:
     ratings = [list(rater) for rater in zip(*table, strict=True)]
-    found = agreement.krippendorff(ratings, level)
+    found = jury.krippendorff(ratings, level)
     shared = [unit for unit in table if sum(v is not None for v in unit) > 1]
     assert found.n == len(shared)
     if len({v for unit in shared for v in unit if v is not None}) < 2:

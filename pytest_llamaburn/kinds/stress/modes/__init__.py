@@ -1,4 +1,5 @@
-"""Stress modes: one module each.
+"""Stress modes, one module each.
 
-`plan` asks for loads and is told what they did; `steps` says before the run which those may be.
+`plan` yields the steps of a load and is sent the requests of each; `steps` says before the run
+which steps these may be.
 """

@@ -1,30 +1,30 @@
-"""A steady load that never stops, and bursts upon it: how long until all is as before."""
+"""A steady load that never stops, with bursts on top: how long the server takes to recover."""
 
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from pytest_llamaburn.capacity import recovery
 from pytest_llamaburn.errors import SettingsError
+from pytest_llamaburn.kinds.stress.plan import Ending
 from pytest_llamaburn.load.step import CLIENTS, RATE, Burst, Step
 
 if TYPE_CHECKING:
-    from collections.abc import Generator, Sequence
-
+    from pytest_llamaburn.kinds.stress.plan import Plan
     from pytest_llamaburn.kinds.stress.run import Baseline
-    from pytest_llamaburn.load.records import Record
+    from pytest_llamaburn.kinds.stress.settings import Stress
 
-SHARE_OF_BASELINE = 0.4  # the steady load, of what one client gets done
-TIMES = 4.0  # the burst, of what one client gets done
-STEADY_WINDOWS = 4  # before the first burst, to know the band that recovery ends in
-WAIT_TIMES = 6.0  # recovery is waited for so many lengths of the burst
+SHARE_OF_BASELINE = 0.4  # steady load, as a share of the throughput of one client
+TIMES = 4.0  # burst, in multiples of the throughput of one client
+STEADY_WINDOWS = 4  # windows before the first burst, which define when latency is normal again
+WAIT_TIMES = 6.0  # wait for recovery, in lengths of the burst
 
 
-def plan(settings: Any, baseline: Baseline) -> Generator[Step, Sequence[Record], dict[str, Any]]:
-    """Ask for the steady load with its bursts, as one step: the load must not stop in between.
+def plan(settings: Stress, baseline: Baseline) -> Plan:
+    """Yield the steady load with its bursts as one step: the load must not stop in between.
 
-    Raises SettingsError for a burst below that load.
+    Raises SettingsError if a burst is below the steady load.
     """
     (step,) = steps(settings, baseline.total_s)
     if settings.spike_rate and settings.spike_rate < step.level:
@@ -33,13 +33,13 @@ def plan(settings: Any, baseline: Baseline) -> Generator[Step, Sequence[Record],
             f"{step.level:.3g} requests/s here: raise it, or set a lower --rate"
         )
     yield step
-    return {"stop_reason": "all bursts were sent", "steady_rate": step.level}
+    return Ending("all bursts were sent")
 
 
-def steps(settings: Any, total_s: float) -> list[Step]:
-    """Return the one load with its bursts, where one client's requests take so long.
+def steps(settings: Stress, total_s: float) -> list[Step]:
+    """Return the one load with its bursts, given the latency `total_s` of a single client.
 
-    Raises SettingsError for a wait after a burst that is too short to tell a recovery.
+    Raises SettingsError if the wait after a burst is too short to measure recovery.
     """
     rate = settings.rate or SHARE_OF_BASELINE / total_s
     steady_s = STEADY_WINDOWS * recovery.window_s(rate)
@@ -57,7 +57,7 @@ def steps(settings: Any, total_s: float) -> list[Step]:
     return [Step(rate, RATE, seconds=seconds, bursts=bursts)]
 
 
-def _burst(settings: Any, total_s: float, start_s: float) -> Burst:
+def _burst(settings: Stress, total_s: float, start_s: float) -> Burst:
     if settings.spike_concurrency:
         return Burst(start_s, settings.spike_duration, settings.spike_concurrency, CLIENTS)
     rate = settings.spike_rate or TIMES / total_s

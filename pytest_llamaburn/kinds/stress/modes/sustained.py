@@ -1,34 +1,34 @@
-"""One fixed load for a long time: whether the server stays as it began."""
+"""One fixed load for a long time, to see whether the server stays as fast as it began."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
+from pytest_llamaburn.kinds.stress.plan import Ending
 from pytest_llamaburn.load.step import CLIENTS, RATE, Step
 
 if TYPE_CHECKING:
-    from collections.abc import Generator, Sequence
-
+    from pytest_llamaburn.kinds.stress.plan import Plan
     from pytest_llamaburn.kinds.stress.run import Baseline
-    from pytest_llamaburn.load.records import Record
+    from pytest_llamaburn.kinds.stress.settings import Stress
 
 LENGTH_S = 15 * 60.0
-CLIENTS_UNASKED = 4
-SHARE_OF_BASELINE = 0.5  # of what one client gets done: a rate that any server can keep up
+CLIENTS_DEFAULT = 4
+SHARE_OF_BASELINE = 0.5  # rate, as a share of the throughput of one client
 
 
-def plan(settings: Any, baseline: Baseline) -> Generator[Step, Sequence[Record], dict[str, Any]]:
-    """Ask for the one load."""
+def plan(settings: Stress, baseline: Baseline) -> Plan:
+    """Yield the one load."""
     (step,) = steps(settings, baseline.total_s)
     yield step
-    return {"stop_reason": "the time was over"}
+    return Ending("the time was over")
 
 
-def steps(settings: Any, total_s: float) -> list[Step]:
-    """Return the one load that is sent where one client's requests take so long."""
+def steps(settings: Stress, total_s: float) -> list[Step]:
+    """Return the one load that is sent, given the latency `total_s` of a single client."""
     seconds = settings.duration or LENGTH_S
     if settings.arrival:
         rate = settings.rate or SHARE_OF_BASELINE / total_s
-        return [Step(rate, RATE, seconds=seconds, tells=False)]
-    clients = settings.concurrency or CLIENTS_UNASKED
-    return [Step(clients, CLIENTS, seconds=seconds, tells=False)]
+        return [Step(rate, RATE, seconds=seconds, keep_records=False)]
+    clients = settings.concurrency or CLIENTS_DEFAULT
+    return [Step(clients, CLIENTS, seconds=seconds, keep_records=False)]

@@ -2,40 +2,40 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from pytest_llamaburn.kinds.stress.plan import named_levels
+from pytest_llamaburn.kinds.stress.plan import Ending, named_levels
 from pytest_llamaburn.load.step import CLIENTS, RATE, Step
 
 if TYPE_CHECKING:
-    from collections.abc import Generator, Sequence
-
+    from pytest_llamaburn.kinds.stress.plan import Plan
     from pytest_llamaburn.kinds.stress.run import Baseline
-    from pytest_llamaburn.load.records import Record
+    from pytest_llamaburn.kinds.stress.settings import Stress
 
-FEWEST = 12  # requests of a level whose length nobody gave
-ROUNDS = 6  # so many requests of each client
-LATENCIES = 8  # of one client alone, that a schedule lasts: in a quarter the server has filled up
-_APART = 1.1  # of two levels, the quotient at least
-MOST = 4000  # requests of a schedule whose length nobody gave
+# The length of a level if no option gives it:
+FEWEST = 12  # requests at least
+ROUNDS = 6  # requests of each client
+LATENCIES = 8  # length of a schedule in latencies of one client; a quarter of it is the ramp-up
+MOST = 4000  # requests of a schedule at most
+_APART = 1.1  # the least ratio of two levels
 
 
-def plan(settings: Any, baseline: Baseline) -> Generator[Step, Sequence[Record], dict[str, Any]]:
-    """Ask for each level in turn."""
+def plan(settings: Stress, baseline: Baseline) -> Plan:
+    """Yield each level in turn."""
     for level in levels(settings, baseline.total_s):
         yield step(settings, level, baseline.total_s)
-    return {"stop_reason": "all levels were measured"}
+    return Ending("all levels were measured")
 
 
-def steps(settings: Any, total_s: float) -> list[Step]:
-    """Return all that is sent where one client's requests take so long."""
+def steps(settings: Stress, total_s: float) -> list[Step]:
+    """Return all that is sent, given the latency `total_s` of a single client."""
     return [step(settings, level, total_s) for level in levels(settings, total_s)]
 
 
-def levels(settings: Any, total_s: float) -> list[float]:
+def levels(settings: Stress, total_s: float) -> list[float]:
     """Return the levels of a sweep: clients, or requests a second where an arrival is given.
 
-    Without a rate, level k of an arrival offers k times what one client got done.
+    Without --rate, level k of a schedule is k times the throughput of one client.
     """
     if settings.levels:
         return named_levels(settings.levels)
@@ -46,9 +46,9 @@ def levels(settings: Any, total_s: float) -> list[float]:
 
 
 def doubling(first: float, most: float) -> list[float]:
-    """Return first, twice first, four times … and last of all the most.
+    """Return first, twice first, four times first, and so on, and last the most.
 
-    One that lies just below the most is left out: it would say the same.
+    A level just below the most is left out: it would show the same.
     """
     found = [first]
     while found[-1] * 2 * _APART < most:
@@ -56,7 +56,7 @@ def doubling(first: float, most: float) -> list[float]:
     return [*found, most] if found[-1] < most else found
 
 
-def step(settings: Any, level: float, total_s: float) -> Step:
+def step(settings: Stress, level: float, total_s: float) -> Step:
     """Return a level as a step that ends by its own rule."""
     requests = settings.level_requests
     if requests is None and settings.level_duration is None:
@@ -66,7 +66,7 @@ def step(settings: Any, level: float, total_s: float) -> Step:
 
 
 def _length(level: float, latency_s: float | None) -> int:
-    """Return how many requests a level takes; `latency_s` is None for a closed loop."""
+    """Return how many requests a level sends; `latency_s` is None for a closed loop."""
     if latency_s is None:
         return max(FEWEST, round(ROUNDS * level))
     return max(FEWEST, min(MOST, round(LATENCIES * latency_s * level)))

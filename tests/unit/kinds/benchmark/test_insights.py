@@ -2,21 +2,24 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
-from samples import document, failed_trace, header, row
+from support.benchmark_documents import document, failed_trace, header, row
 
 from pytest_llamaburn import flags
 from pytest_llamaburn.kinds.benchmark import insights
 
+if TYPE_CHECKING:
+    from pytest_llamaburn.insights import Insight
+
 FULL_LENGTH = {"max_tokens": 5}  # as many tokens as the samples have: none stops early
 
 
-def told(made: list[dict[str, Any]], **fields: Any) -> dict[str, dict[str, Any]]:
+def told(made: list[dict[str, Any]], **fields: Any) -> dict[str, Insight]:
     """Return what is said about a run of these rows, by rule."""
     fields.setdefault("header", header(config=FULL_LENGTH))
-    found = insights.find(document(made, **fields))
+    found = document(made, **fields)["insights"]
     for insight in found:
         assert insight["text"].endswith(".")
         assert insight["evidence"]

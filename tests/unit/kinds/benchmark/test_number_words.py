@@ -15,12 +15,12 @@ from pytest_llamaburn.errors import SettingsError
 from pytest_llamaburn.kinds.benchmark.number_words import (
     MAGNITUDES,
     Item,
-    Verdict,
+    Score,
     expected,
-    judge,
     languages,
     numbers,
     prompt,
+    score,
     summary,
 )
 from pytest_llamaburn.stats import samples
@@ -107,8 +107,8 @@ def item(number: str) -> Item:
     return Item("number-001", number, "any")
 
 
-def verdict(answer: str, number: str, lang: str = "en") -> Verdict:
-    return judge(answer, item(number), lang)
+def verdict(answer: str, number: str, lang: str = "en") -> Score:
+    return score(answer, item(number), lang)
 
 
 @st.composite
@@ -323,7 +323,7 @@ def test_the_prompt_names_number_and_language_and_asks_for_words_only() -> None:
 
 
 def test_an_unknown_language_is_refused_with_the_near_and_the_known_ones() -> None:
-    for ask in (prompt, expected, lambda i, lang: judge("", i, lang)):
+    for ask in (prompt, expected, lambda i, lang: score("", i, lang)):
         with pytest.raises(SettingsError, match=r"'pt-BR'; did you mean 'pt_BR'\? .*az, .*, sr"):
             ask(item("1"), "pt-BR")
 

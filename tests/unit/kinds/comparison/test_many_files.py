@@ -7,25 +7,27 @@ from itertools import islice
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from samples import document, row, saved
+from support.benchmark_documents import document, row, saved
 
 from pytest_llamaburn import registry, reports
 from pytest_llamaburn.errors import ResultsError
-from pytest_llamaburn.kinds.benchmark import comparable
-from pytest_llamaburn.kinds.benchmark.comparable import Choice, Comparison, Source
+from pytest_llamaburn.kinds.benchmark.comparable import FIXED_N, Comparison
+from pytest_llamaburn.kinds.comparison import engine
 from pytest_llamaburn.store import results
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from pathlib import Path
 
+CHOICE = engine.chosen(Comparison, engine.Asked())
 
-def sources(count: int) -> Iterator[Source]:
+
+def sources(count: int) -> Iterator[tuple[str, Any]]:
     """Yield files of two runs each, every file with a run id and every second with a model."""
     for number in range(count):
         made = document([row(), row(iteration=1), row(repeat=1)])
         model = {**made["model"], "id": f"m{number // 2}"}
-        yield Source(f"{number}.json", {**made, "run_id": f"r{number}", "model": model})
+        yield f"{number}.json", {**made, "run_id": f"r{number}", "model": model}
 
 
 def lines_run(work: Callable[[], Any]) -> int:
@@ -47,8 +49,8 @@ def lines_run(work: Callable[[], Any]) -> int:
 
 
 def compared(count: int) -> Any:
-    made = Comparison(list(sources(count)), Choice(), 0, lambda _: ())
-    return comparable.document(made, "x", "2026-01-14T10:30:00Z")
+    made = Comparison(list(sources(count)), CHOICE)
+    return engine.document(made, "comparison")
 
 
 def test_comparing_takes_work_in_proportion_to_the_files() -> None:
@@ -58,10 +60,10 @@ def test_comparing_takes_work_in_proportion_to_the_files() -> None:
 
 
 def test_files_are_read_one_after_another_and_only_what_is_compared_is_kept() -> None:
-    (side,) = Comparison(islice(sources(1), 1), Choice(), 0, lambda _: ()).sides
+    (side,) = Comparison(islice(sources(1), 1), CHOICE).subjects
     fields = {"prompt", "time_to_first_token_ms", "inter_token_latency_ms", "tokens_per_sec"}
     kept = set(side.runs[0][0])
-    assert kept == fields | {"output_sequence_length", comparable.FIXED_N}
+    assert kept == fields | {"output_sequence_length", FIXED_N}
     assert "runs" not in side.document["results"]
 
 

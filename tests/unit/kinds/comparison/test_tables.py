@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import csv
-import io
 import json
 import re
 import sys
@@ -12,14 +10,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from samples import document, failed_trace, header, row, rows, saved
-from virtual_runs import Machine, benchmark, dice
-from virtual_runs import rows as virtual_rows
+from support.benchmark_documents import document, failed_trace, header, row, rows, saved
+from support.comparisons import compared
+from support.virtual_benchmarks import Machine, benchmark, dice
+from support.virtual_benchmarks import rows as virtual_rows
 
 from pytest_llamaburn import registry
 from pytest_llamaburn.errors import MissingExtraError, ResultsError
-from pytest_llamaburn.kinds.benchmark import comparable
-from pytest_llamaburn.kinds.benchmark.comparable import Choice, Column, Comparison, Source
 from pytest_llamaburn.kinds.benchmark.frame import to_frame
 from pytest_llamaburn.kinds.comparison import table as _comparison
 from pytest_llamaburn.reports._svg import drawn
@@ -39,9 +36,9 @@ def rendered(name: str, *paths: Path) -> str:
 def comparison(
     directory: Path,
     runs: int = 5,
-    choice: Choice | None = None,
     models: tuple[str, ...] = ("x", "x"),
     speed: float = 0.9,
+    **asked: Any,
 ) -> Path:
     """Save a comparison; each file is a tenth slower than the one before."""
     luck = dice(0)
@@ -49,9 +46,8 @@ def comparison(
         benchmark(virtual_rows(Machine(), runs, luck, speed**index), f"run-{index}", 1, model)
         for index, model in enumerate(models)
     ]
-    sources = [Source(f"{d['run_id']}.json", d) for d in made]
-    found = Comparison(sources, choice or Choice(), 0, lambda _: ())
-    return results.write(directory, comparable.document(found, "cmp", "2026-01-14T10:30:00Z"))
+    found = {**compared("benchmark", *made, **asked), "run_id": "cmp"}
+    return results.write(directory, {**found, "timestamp": "2026-01-14T10:30:00Z"})
 
 
 # Comparisons
@@ -111,18 +107,16 @@ def test_noise_is_told_with_where_it_comes_from(noise: tuple[str, int, float], t
 
 
 def test_gates_and_reasons_are_told(tmp_path: Path) -> None:
-    choice = Choice(
-        (Column("energy_wh"), Column("tokens_per_sec", "p50")), (comparable.gate("tps:-5%"),)
-    )
-    text = rendered("table", comparison(tmp_path, choice=choice))
+    columns = ["energy_wh", "tokens_per_sec.p50"]
+    text = rendered("table", comparison(tmp_path, columns=columns, fail_if=["tps:-5%"]))
     assert "gate tps:-5%: B: fail: -1" in text
     assert "B, energy: no request of A gave a value\n" in text
     assert "tokens per second, p50" in text
 
 
 def test_a_change_within_the_margin_is_called_the_same(tmp_path: Path) -> None:
-    choice = Choice((Column("tokens_per_sec"),), margin=0.05)
-    assert "same within 5 %" in rendered("table", comparison(tmp_path, 10, choice, speed=1.0))
+    path = comparison(tmp_path, 10, speed=1.0, columns=["tokens_per_sec"], margin="5%")
+    assert "same within 5 %" in rendered("table", path)
 
 
 def test_markdown_has_a_line_a_change(tmp_path: Path) -> None:
@@ -130,23 +124,6 @@ def test_markdown_has_a_line_a_change(tmp_path: Path) -> None:
     lines = [line for line in text.splitlines() if line.startswith("|")]
     assert len(lines) == 2 + 4
     assert lines[2].startswith("| x\\|y | B | time to first token | ms | ")
-
-
-def test_csv_and_jsonl_have_a_row_a_change(tmp_path: Path) -> None:
-    path = comparison(tmp_path)
-    found = results.load(path)["results"]["changes"]
-    lines = [json.loads(line) for line in rendered("jsonl", path).splitlines()]
-    cells = list(csv.DictReader(io.StringIO(rendered("csv", path))))
-    assert len(lines) == len(cells) == len(found) == 4
-    for line, cell, change in zip(lines, cells, found, strict=True):
-        assert [line["low"], line["high"]] == change["interval"]
-        assert cell["change"] == str(change["change"])
-        assert (line["model"], line["baseline_runs"], line["value_runs"]) == ("x", 5, 5)
-
-
-def test_json_is_the_comparison_s_file(tmp_path: Path) -> None:
-    path = comparison(tmp_path)
-    assert rendered("json", path) == path.read_text(encoding="utf-8")
 
 
 # benchstat
@@ -166,8 +143,8 @@ def test_benchstat_gets_one_line_a_run_in_go_s_format(tmp_path: Path) -> None:
 
 
 def test_benchstat_tells_the_files_of_a_comparison_apart(tmp_path: Path) -> None:
-    choice = Choice((Column("output_sequence_length", "p50"), Column("energy_wh")))
-    lines = rendered("benchstat", comparison(tmp_path, 2, choice)).splitlines()
+    columns = ["output_sequence_length.p50", "energy_wh"]
+    lines = rendered("benchstat", comparison(tmp_path, 2, columns=columns)).splitlines()
     assert lines[:2] == ["Unit output_sequence_length.p50", "Unit energy_wh better=lower"]
     assert [line.split("\t")[0] for line in lines[2:]] == [
         *("file: A", "BenchmarkRun", "BenchmarkRun"),
@@ -259,7 +236,7 @@ def test_a_comparison_s_page_draws_each_change(tmp_path: Path) -> None:
 
 
 def test_a_change_without_an_interval_is_not_drawn(tmp_path: Path) -> None:
-    path = comparison(tmp_path, choice=Choice((Column("energy_wh"),)))
+    path = comparison(tmp_path, columns=["energy_wh"])
     assert alone(rendered("html", path)).tags.count("svg") == 0
 
 
@@ -298,10 +275,8 @@ def test_a_file_of_the_first_schema_is_still_read_shown_and_compared(tmp_path: P
     assert results.brief(GOLDEN).models == ["tiny:latest"]
     for name in registry.names("reports"):
         assert "tiny:latest" in rendered(name, GOLDEN)
-    source = Source(str(GOLDEN), results.load(GOLDEN))
-    found = comparable.document(
-        Comparison([source, source], Choice(), 0, lambda _: ()), "x", "2026-01-14"
-    )
+    first = results.load(GOLDEN)
+    found = compared("benchmark", first, {**first, "run_id": "again"})
     assert results.check(found) is None
     assert [change["change"] for change in found["results"]["changes"]] == [0.0] * 4
     assert found["results"]["changes"][0]["runs"] == [3, 3]

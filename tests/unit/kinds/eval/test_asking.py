@@ -10,10 +10,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pytest_llamaburn import datasets
+from pytest_llamaburn import datasets, evalsets
 from pytest_llamaburn.backends._base import Model, Server
-from pytest_llamaburn.datasets import EvalSet, Question
 from pytest_llamaburn.errors import SettingsError
+from pytest_llamaburn.evalsets import EvalSet, Question
 from pytest_llamaburn.kinds.eval import asking
 from pytest_llamaburn.kinds.eval.asking import Asking
 from pytest_llamaburn.kinds.eval.settings import Eval
@@ -43,7 +43,7 @@ def settings(**values: Any) -> Any:
 def written(directory: Path, *questions: Any, **fields: Any) -> EvalSet:
     path = directory / "mine.json"
     path.write_text(json.dumps({"name": "mine", "questions": questions, **fields}))
-    return datasets.load_eval_set(path)
+    return evalsets.load_eval_set(path)
 
 
 def turns(found: EvalSet, name: str, **values: Any) -> list[tuple[str, str]]:
@@ -80,7 +80,7 @@ def test_solved_examples_are_turns_of_a_conversation_before_the_question(tmp_pat
 def test_a_question_is_never_its_own_example_and_the_choice_is_the_seeds(
     asked: int, count: int, seed: int
 ) -> None:
-    found = datasets.eval_set({"name": "s", "questions": SUMS}, datasets.data_dir("none"))
+    found = evalsets.eval_set({"name": "s", "questions": SUMS}, datasets.data_dir("none"))
     given, again = (turns(found, f"sum{asked}", few_shot=count, seed=seed) for _ in range(2))
     assert given == again
     prompts = [text for role, text in given if role == "user"]
@@ -106,9 +106,9 @@ def test_examples_are_of_the_same_category_and_have_a_reference(tmp_path: Path) 
     assert turns(found, "sum0", few_shot=1)[:2] == [("user", "1 + 1?"), ("assistant", "2")]
     said = refusal(set=(str(found.path),), few_shot=2)
     assert said == (
-        "--few-shot: 2 is refused: question 'sum0' of mine has 1 examples, those of the set or "
-        "other questions of its category 'sums' with a reference: set --few-shot 1 or less, or "
-        "add examples to the set"
+        "--few-shot: 2 is refused: question 'sum0' of mine has 1 examples, which are those of "
+        "the set or other questions of its category 'sums' with a reference: set "
+        "--few-shot 1 or less, or add examples to the set"
     )
 
 

@@ -8,12 +8,13 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from support import comparisons
 
 from pytest_llamaburn import gates, judges
 from pytest_llamaburn.errors import ResultsError
-from pytest_llamaburn.kinds.eval import comparable, table, unfinished
+from pytest_llamaburn.kinds.eval import judge_totals, table, unfinished
 from pytest_llamaburn.kinds.eval import result as _eval_kind
-from pytest_llamaburn.kinds.eval import scores as _marks
+from pytest_llamaburn.kinds.eval import scores as eval_scores
 from pytest_llamaburn.kinds.eval.measures import MEASURES
 from pytest_llamaburn.measures import Observed
 from pytest_llamaburn.stats import samples as stats
@@ -65,7 +66,7 @@ def pairs(verdicts: Sequence[str | None], turned: int = 0) -> dict[str, Any]:
         )
         for number, one in enumerate(verdicts)
     ]
-    found = _marks.pairwise(given, "rival")
+    found = eval_scores.pairwise(given, "rival")
     assert found is not None
     return found
 
@@ -73,7 +74,7 @@ def pairs(verdicts: Sequence[str | None], turned: int = 0) -> dict[str, Any]:
 @given(st.lists(st.sampled_from((1, 2, 3, 4, 5, None)), min_size=1, max_size=12))
 def test_mean_lies_between_its_bounds(scores: list[int | None]) -> None:
     items = [item(str(n), scores={"accuracy": score(one)}) for n, one in enumerate(scores)]
-    found = _marks.criteria(items)["accuracy"]
+    found = eval_scores.criteria(items)["accuracy"]
     low, high = found["bounds"]["missing_at_1"], found["bounds"]["missing_at_5"]
     known = [one for one in scores if one is not None]
     assert sum(found["histogram"].values()) == found["n_scored"] == len(known)
@@ -89,22 +90,22 @@ def test_mean_lies_between_its_bounds(scores: list[int | None]) -> None:
 
 def test_half_points_of_a_jury_count_as_the_score_above() -> None:
     half = {**score(3, 4), "score": 3.5}
-    found = _marks.criteria([item(scores={"accuracy": half})])["accuracy"]
+    found = eval_scores.criteria([item(scores={"accuracy": half})])["accuracy"]
     assert found["histogram"]["4"] == 1
 
 
 def test_agreement_of_a_jury_is_over_the_answers() -> None:
     marks = [(1, 1), (3, 3), (5, 5), (2, 2)]
     items = [item(str(n), scores={"accuracy": score(*both)}) for n, both in enumerate(marks)]
-    assert _marks.criteria(items)["accuracy"]["jury_alpha"]["value"] == pytest.approx(1.0)
+    assert eval_scores.criteria(items)["accuracy"]["jury_alpha"]["value"] == pytest.approx(1.0)
 
 
 def test_jury_of_which_one_never_scores_has_no_agreement_and_says_why() -> None:
     items = [item(str(n), scores={"accuracy": score(n, None)}) for n in (1, 3, 5)]
-    found = _marks.criteria(items)["accuracy"]["jury_alpha"]
+    found = eval_scores.criteria(items)["accuracy"]["jury_alpha"]
     assert (found["value"], found["reason"]) == (None, "no unit has two ratings")
     alone = [item(scores={"accuracy": score(3)})]
-    assert _marks.criteria(alone)["accuracy"]["jury_alpha"] is None
+    assert eval_scores.criteria(alone)["accuracy"]["jury_alpha"] is None
 
 
 def test_each_judges_verdict_counts_and_one_by_rule_for_all_of_them() -> None:
@@ -113,10 +114,10 @@ def test_each_judges_verdict_counts_and_one_by_rule_for_all_of_them() -> None:
     uncompared = {**compared(None), "judgments": []}
     pairs = [compared("A"), compared(None)]
     items = [item(scores=jury), item(comparisons=pairs), item(comparisons=[uncompared])]
-    found = _marks.counts(items, 2)
+    found = judge_totals.counts(items, 2)
     assert (found["n_total"], found["n_scored"]) == (10, 6)
     assert found["by_state"] == {"scored": 6, "refused": 4}
-    assert _marks.by_judge(items) == {
+    assert judge_totals.by_judge(items) == {
         "j0": {"scored": 2},
         "j1": {"refused": 1, "scored": 1},
         "j": {"scored": 1, "refused": 1},
@@ -142,13 +143,17 @@ def test_verdicts_that_came_before_a_cut_count_and_the_others_are_unfinished() -
         told("a", "accuracy", "k", "0", score=5),
     )
     failed = {**told("a", "coherence", "k", "0"), "state": "api_error"}
-    marks = unfinished.marks(cut(first, failed, again), pairwise=False)
+    marks = unfinished.scores(cut(first, failed, again), pairwise=False)
     assert marks["a"]["scores"]["accuracy"]["score"] == 4.0
     assert marks["b"]["scores"]["coherence"]["state"] == "unfinished"
     items = [item(scores=one["scores"]) for one in marks.values()]
-    assert _marks.counts(items, 2)["by_state"] == {"scored": 2, "api_error": 1, "unfinished": 5}
-    assert _marks.cost(items)["calls"] == 3
-    accuracy = _marks.criteria(items)["accuracy"]
+    assert judge_totals.counts(items, 2)["by_state"] == {
+        "scored": 2,
+        "api_error": 1,
+        "unfinished": 5,
+    }
+    assert judge_totals.cost(items)["calls"] == 3
+    accuracy = eval_scores.criteria(items)["accuracy"]
     assert (accuracy["n_total"], accuracy["bounds"]["missing_at_1"]) == (2, 2.5)
 
 
@@ -156,14 +161,14 @@ def test_pair_of_which_a_cut_run_has_one_order_is_unfinished() -> None:
     key = ("a", "preference", "j")
     both = [told(*key, "0", order, verdict=v) for order, v in (("ab", "A"), ("ba", "B"))]
     one = told(*key, "1", "ba", verdict="A")
-    marks = unfinished.marks(cut(*both, one, rivals=[{"answers": {"a": "x"}}]), pairwise=True)
+    marks = unfinished.scores(cut(*both, one, rivals=[{"answers": {"a": "x"}}]), pairwise=True)
     whole, half = marks["a"]["comparisons"]
     assert (whole["verdict"], whole["state"]) == ("A", "scored")
     assert (half["verdict"], half["state"], len(half["judgments"])) == (None, "unfinished", 1)
     assert [one["rival_answer"] for one in marks.values()] == ["x", None]
     items = [item(comparisons=one["comparisons"]) for one in marks.values()]
-    assert _marks.counts(items, 2)["by_state"] == {"scored": 1, "unfinished": 3}
-    assert _marks.cost(items)["calls"] == 3
+    assert judge_totals.counts(items, 2)["by_state"] == {"scored": 1, "unfinished": 3}
+    assert judge_totals.cost(items)["calls"] == 3
 
 
 def test_commonest_error_is_the_judges_own() -> None:
@@ -171,8 +176,8 @@ def test_commonest_error_is_the_judges_own() -> None:
     given = [judgment(None, error=one) for one in (lost, slow, slow)]
     given += [judgment(None, judge=None, source="rule", error=lost)] * 2 + [judgment(3, error=None)]
     items = [item(scores={"accuracy": {**score(3), "judgments": given}})]
-    assert _marks.commonest_error(items) == {"judge": "j", **slow, "count": 2}
-    assert _marks.commonest_error([]) is None
+    assert judge_totals.commonest_error(items) == {"judge": "j", **slow, "count": 2}
+    assert judge_totals.commonest_error([]) is None
 
 
 BOUNDS = ("missing_at_0", "missing_at_1")
@@ -191,7 +196,7 @@ def marked(*states: str) -> list[dict[str, Any]]:
 
 
 def test_answer_that_cannot_be_read_is_wrong_and_is_counted_beside() -> None:
-    found = _marks.correctness(marked(*["right"] * 6, *["unparsable"] * 24))
+    found = eval_scores.correctness(marked(*["right"] * 6, *["unparsable"] * 24))
     assert (found["correct"]["n_scored"], found["correct"]["mean"]) == (30, 0.2)
     assert found["correct"]["by_state"] == {"scored": 6, "unparsable": 24}
     parsed, unread = found["correct_of_parsed"], found["unparsable"]
@@ -201,7 +206,9 @@ def test_answer_that_cannot_be_read_is_wrong_and_is_counted_beside() -> None:
 
 def test_what_is_not_the_models_doing_is_left_out_and_bounded() -> None:
     cut = item("cut", question={**item()["question"], "id": "cut", "scorer": "number"})
-    found = _marks.correctness([*marked("right", "empty", "unavailable"), cut, item("no scorer")])
+    found = eval_scores.correctness(
+        [*marked("right", "empty", "unavailable"), cut, item("no scorer")]
+    )
     right = found["correct"]
     assert (right["n_total"], right["n_scored"], right["mean"]) == (4, 2, 0.5)
     assert right["bounds"] == {"missing_at_0": 0.25, "missing_at_1": 0.75}
@@ -211,9 +218,9 @@ def test_what_is_not_the_models_doing_is_left_out_and_bounded() -> None:
 
 def test_without_a_verdict_there_is_no_share_and_a_reason() -> None:
     for items, bounds in (([], None), (marked("unavailable"), (0.0, 1.0))):
-        found = _marks.correctness(items)
+        found = eval_scores.correctness(items)
         assert {one["mean"] for one in found.values()} == {None}
-        assert {one["reason"] for one in found.values()} == {"no answer has a verdict of a scorer"}
+        assert {one["reason"] for one in found.values()} == {"no answer was scored by a scorer"}
         assert found["correct"]["bounds"] == (bounds and dict(zip(BOUNDS, bounds, strict=True)))
 
 
@@ -226,7 +233,7 @@ def test_correct_is_what_is_right_of_the_parsed_times_the_share_of_the_parsed(
         {**item(str(n)), **scored(first), "more_samples": [*map(scored, rest)]}
         for n, (first, *rest) in enumerate(questions)
     ]
-    found = _marks.correctness(items)
+    found = eval_scores.correctness(items)
     correct, parsed, unread = (
         found[name]["mean"] for name in ("correct", "correct_of_parsed", "unparsable")
     )
@@ -242,7 +249,7 @@ def test_correct_is_what_is_right_of_the_parsed_times_the_share_of_the_parsed(
 
 
 def test_categories_have_the_three_shares() -> None:
-    (found,) = _marks.by_category(marked("right", "unparsable", "unparsable")).values()
+    (found,) = eval_scores.by_category(marked("right", "unparsable", "unparsable")).values()
     assert found["questions"] == 3
     assert found["correct"]["mean"] == pytest.approx(1 / 3)
     assert found["correct_of_parsed"]["mean"] == 1
@@ -259,17 +266,17 @@ def test_categories_have_the_three_shares() -> None:
     ],
 )
 def test_gates_hold_the_three_shares(expression: str, verdict: str) -> None:
-    results = {"n_total": 0, **_marks.correctness(marked("right", "unparsable"))}
+    results = {"n_total": 0, **eval_scores.correctness(marked("right", "unparsable"))}
     (found,) = gates.judged({"results": results}, MEASURES, [expression], "point")
     assert found["verdict"] == verdict
 
 
 def test_missing_verdicts_of_scorers_count_as_unscored_where_judges_miss_fewer() -> None:
-    found = _marks.correctness(marked("right", "unavailable"))
+    found = eval_scores.correctness(marked("right", "unavailable"))
     judged = {"n_total": 100, "n_scored": 99, "by_state": {"scored": 99, "refused": 1}}
     unscored = MEASURES["unscored"].observed({"results": {**judged, **found}})
     assert unscored == Observed(0.5, stats.wilson(1, 2))
-    nothing = {"n_total": 0, **_marks.correctness([])}
+    nothing = {"n_total": 0, **eval_scores.correctness([])}
     none = MEASURES["unscored"].observed({"results": nothing})
     assert none == Observed(reason="nothing was marked")
 
@@ -309,7 +316,7 @@ def test_verdict_on_two_models_takes_the_interval_and_the_sign_test(
 ) -> None:
     found = pairs(verdicts)
     assert found["verdict"] == expected
-    few = "fewer than 6 questions have a winner: chance alone could do that"
+    few = "fewer than 6 questions have a winner, so the result can be chance"
     assert found["reason"] == (few if len(verdicts) - verdicts.count("tie") < 6 else None)
 
 
@@ -326,20 +333,20 @@ def test_cost_is_unknown_where_one_price_is() -> None:
     beyond = judgment(None, state="budget", calls=0, cost_usd=0.0)
     ruled = judgment(1, source="rule", cost_usd=None)
     scores = {"accuracy": {**score(3), "judgments": [known, unknown, beyond, ruled]}}
-    found = _marks.cost([item(scores=scores)])
+    found = judge_totals.cost([item(scores=scores)])
     assert (found["cost_usd"], found["known_cost_usd"], found["unpriced"]) == (None, 0.5, 1)
     assert (found["calls"], found["reason"]) == (4, "it is not said")
-    assert _marks.cost([])["cost_usd"] == 0
+    assert judge_totals.cost([])["cost_usd"] == 0
 
 
 def test_pass_at_k_is_the_mean_over_questions_that_have_it() -> None:
     a, b, c = marked("right", "wrong", "unavailable")
     items = [{**a, "pass_at_k": 1.0}, {**b, "pass_at_k": 0.5}, c, item("no scorer")]
-    found = _marks.pass_at_k(items, 2)
+    found = eval_scores.pass_at_k(items, 2)
     assert found is not None
     assert (found["k"], found["n_scored"], found["n_total"], found["mean"]) == (2, 2, 3, 0.75)
     assert found["bounds"] == {"missing_at_0": 0.5, "missing_at_1": pytest.approx(2.5 / 3)}
-    assert _marks.pass_at_k(items, None) is None
+    assert eval_scores.pass_at_k(items, None) is None
 
 
 def eval_document(*items: dict[str, Any], **config: Any) -> dict[str, Any]:
@@ -360,7 +367,7 @@ def test_difference_is_sure_where_every_one_of_many_questions_is_better(
         return eval_document(*(item(n, scores={"accuracy": score(mark)}) for n in names))
 
     sources = {"x": judged(2), "y": judged(4), "z": judged(1)}
-    found = comparable.document(sources, "x", "run", "now")["results"]
+    found = comparisons.compared("eval", *sources.values())["results"]
     assert [d["verdict"] for d in found["differences"]] == verdicts
     assert [d["difference"] for d in found["differences"]] == [2.0, -1.0]
     assert [d["file"] for d in found["differences"]] == ["B", "C"]
@@ -377,7 +384,7 @@ def test_only_the_questions_that_both_have_are_compared_and_what_differs_is_said
         judge=[],
         sha256="1",
     )
-    found = comparable.document({"x": before, "y": after}, "x", "run", "now")["results"]
+    found = comparisons.compared("eval", before, after)["results"]
     (only,) = found["differences"]
     assert (only["mark"], only["difference"], only["questions"]) == ("correct", -1.0, 1)
     texts = [warning["text"] for warning in found["warnings"]]
@@ -389,7 +396,7 @@ def test_only_the_questions_that_both_have_are_compared_and_what_differs_is_said
 
 def compared_marks(before: Sequence[str], after: Sequence[str]) -> dict[str, dict[str, Any]]:
     sources = {"x": eval_document(*marked(*before)), "y": eval_document(*marked(*after))}
-    found = comparable.document(sources, "x", "run", "now")["results"]["differences"]
+    found = comparisons.compared("eval", *sources.values())["results"]["differences"]
     return {one["mark"]: one for one in found}
 
 
@@ -408,7 +415,7 @@ def test_difference_in_what_could_be_read_stands_beside_that_in_what_is_right() 
 def test_question_with_several_answers_is_compared_by_their_mean() -> None:
     half = {**item("a", **scored("right")), "more_samples": [scored("empty")]}
     sources = {"x": eval_document(half), "y": eval_document(item("a", **scored("right")))}
-    found = comparable.document(sources, "x", "run", "now")["results"]["differences"]
+    found = comparisons.compared("eval", *sources.values())["results"]["differences"]
     assert [(d["mark"], d["difference"]) for d in found] == [
         ("correct", 0.5),
         ("correct_of_parsed", 0.0),
@@ -418,8 +425,8 @@ def test_question_with_several_answers_is_compared_by_their_mean() -> None:
 
 def test_nothing_in_common_is_refused() -> None:
     sources = {"x": eval_document(item("a")), "y": eval_document(item("b"))}
-    with pytest.raises(ResultsError, match="y has no question in common"):
-        comparable.document(sources, "x", "run", "now")
+    with pytest.raises(ResultsError, match=r"r\.json has no question in common with the baseline"):
+        comparisons.compared("eval", *sources.values())
 
 
 GOLDEN = Path(__file__).parents[3] / "golden" / "eval-1.json"  # it left out what it could not read
@@ -437,7 +444,7 @@ def test_file_of_an_earlier_version_is_counted_as_a_new_one() -> None:
     )
     assert shares["pass_at_k"]["mean"] == pytest.approx(1 / 3)
     assert shares["by_category"]["things"]["unparsable"]["count"] == 4
-    assert results.brief(GOLDEN).results.marks == {"correct": pytest.approx(1 / 3)}
+    assert results.brief(GOLDEN).results.scores == {"correct": pytest.approx(1 / 3)}
     assert _eval_kind.modern(found) is found
 
 
@@ -459,7 +466,7 @@ def test_earlier_file_is_compared_by_todays_count() -> None:
     for one in old["results"]["items"]:
         verdicts = [{**answer, **scored("right")} for answer in one["more_samples"]]
         read["results"]["items"].append({**one, **scored("right"), "more_samples": verdicts})
-    found = comparable.document({"x": old, "y": read}, "x", "run", "now")["results"]
+    found = comparisons.compared("eval", old, read)["results"]
     assert {d["mark"]: d["difference"] for d in found["differences"]} == {
         "correct": pytest.approx(2 / 3),
         "correct_of_parsed": 0.0,
@@ -468,14 +475,20 @@ def test_earlier_file_is_compared_by_todays_count() -> None:
 
 
 @pytest.mark.parametrize(
-    ("planned", "samples", "answers", "expected"),
-    [(20, 1, None, 10), (9, 2, None, 6), (9, 1, None, None), (20, 1, "file.json", None)],
+    ("planned", "samples", "option", "expected"),
+    [
+        (20, 1, {"rescore": None}, 10),
+        (9, 2, {"rescore": None}, 6),
+        (9, 1, {"rescore": None}, None),
+        (20, 1, {"rescore": "file.json"}, None),
+        (20, 1, {"answers": "file.json"}, None),
+    ],
 )
-def test_planned_answers_are_the_planned_rows_without_the_markings(
-    planned: int, samples: int, answers: str | None, expected: int | None
+def test_planned_answers_are_the_planned_rows_without_the_scores(
+    planned: int, samples: int, option: dict[str, str | None], expected: int | None
 ) -> None:
     record = Record({}, planned, [], {}, [], interrupted=True, folder=Path(), others={})
-    config = {"samples": samples, "answers": answers}
+    config = {"samples": samples, **option}
     assert _eval_kind._planned_answers(record, config) == expected
 
 

@@ -1,4 +1,4 @@
-"""Scorers in an exam: what they cannot do is told before it, or in the verdict."""
+"""Scorers in an eval run: what they cannot do is said before it, or in the score."""
 
 from __future__ import annotations
 
@@ -7,22 +7,22 @@ from typing import Any
 
 import pytest
 
-from pytest_llamaburn import datasets, gates, registry, sandbox
+from pytest_llamaburn import evalsets, gates, registry, sandbox
 from pytest_llamaburn.errors import DatasetError, MissingExtraError, UsageError
-from pytest_llamaburn.kinds.eval import run, task
+from pytest_llamaburn.kinds.eval import run, scoring, task
 from pytest_llamaburn.kinds.eval.measures import MEASURES
 from pytest_llamaburn.progress import Silent
 from pytest_llamaburn.scorers import json_schema, wer
 
 
-def asked(scorer: str = "number", **options: Any) -> datasets.Question:
-    given = datasets.Question("q", "What?", "things", "0" * 64)
+def asked(scorer: str = "number", **options: Any) -> evalsets.Question:
+    given = evalsets.Question("q", "What?", "things", "0" * 64)
     return given._replace(scorer=scorer, reference="18", options=options)
 
 
-def found(question: datasets.Question, answer: str = "18") -> dict[str, Any]:
+def found(question: evalsets.Question, answer: str = "18") -> dict[str, Any]:
     row = {"answer": answer, "error": None, "finish_reason": "stop", "search": None}
-    verdict = run._verdict(question, row)
+    verdict = scoring.score(question, row)
     assert verdict is not None
     return verdict
 
@@ -55,7 +55,7 @@ def test_what_is_no_verdict_leaves_one_that_says_so(
 
 
 def test_faulty_question_still_stops_the_run() -> None:
-    with pytest.raises(DatasetError, match="is no number"):
+    with pytest.raises(DatasetError, match="is not a number"):
         found(asked()._replace(reference="many"))
 
 
@@ -68,8 +68,8 @@ def test_sandbox_that_breaks_in_mid_run_is_the_reason_of_each_verdict(
     assert "cannot be run safely here" in verdict["reason"]
 
 
-def exam_of(questions: list[datasets.Question], monkeypatch: pytest.MonkeyPatch) -> run.EvalRun:
-    monkeypatch.setattr(task, "paper", lambda *about: task.Paper(tuple(questions), {}))
+def run_of(questions: list[evalsets.Question], monkeypatch: pytest.MonkeyPatch) -> run.EvalRun:
+    monkeypatch.setattr(task, "load", lambda *about: task.Task(tuple(questions), {}))
     return run.EvalRun(
         SimpleNamespace(seed=0, results_dir="r"), SimpleNamespace(variant="s"), 0, Silent()
     )
@@ -79,10 +79,10 @@ def test_set_that_needs_a_sandbox_is_refused_before_anything_is_asked(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(sandbox._filter, "MACHINES", ())
-    room = exam_of([asked(), asked("code", tests="")], monkeypatch)
+    room = run_of([asked(), asked("code", tests="")], monkeypatch)
     with pytest.raises(UsageError, match="or leave out the questions whose scorer is code"):
         room._refuse_unscorable()
-    exam_of([asked()], monkeypatch)._refuse_unscorable()
+    run_of([asked()], monkeypatch)._refuse_unscorable()
 
 
 @pytest.mark.parametrize(
@@ -104,3 +104,41 @@ def test_gate_does_not_pass_on_answers_that_could_not_be_scored() -> None:
     for metric in ("correct.mean>0.8", "pass_at_k.mean>0.8"):
         (judged,) = gates.judged({"results": marks}, MEASURES, [metric], "point")
         assert judged["reason"] == "1 answers could not be scored: their verdicts say why"
+
+
+def answered(answer: str | None, **fields: Any) -> dict[str, Any]:
+    return {"answer": answer, "error": None, "finish_reason": "stop", "search": None, **fields}
+
+
+@pytest.mark.parametrize(
+    ("opponent", "compared"),
+    [
+        (answered("19"), ("18", "19")),
+        (answered(None, error={"kind": "timeout_total"}), ("18", "")),
+        (answered(None, error={"kind": "connect_error"}), None),
+        (None, None),
+    ],
+)
+def test_an_answer_that_is_missing_through_no_fault_of_the_model_is_not_compared(
+    opponent: dict[str, Any] | None, compared: tuple[str, str] | None
+) -> None:
+    pair = scoring.pair(asked(), answered("18"), opponent)
+    assert (pair and (pair.answer_a, pair.answer_b)) == compared
+
+
+@pytest.mark.parametrize(
+    ("row", "state"),
+    [
+        (answered(None, error={"kind": "timeout_total"}), "failed"),
+        (answered("", finish_reason="length"), "truncated"),
+        (answered(""), "empty"),
+        (answered(None, error={"kind": "connect_error"}), "skipped_sut_error"),
+    ],
+)
+def test_the_state_of_a_missing_answer_says_why_it_is_missing(
+    row: dict[str, Any], state: str
+) -> None:
+    found = scoring.score(asked(), row)
+    assert found is not None
+    assert found["state"] == state
+    assert found["correct"] is (None if state == "skipped_sut_error" else False)

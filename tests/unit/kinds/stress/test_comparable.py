@@ -8,12 +8,22 @@ import random
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from loads import BASELINE, Taken, alone, closed, failed, level, opened, saved, searched
+from support.comparisons import checked, comparison
+from support.stress_documents import (
+    BASELINE,
+    Taken,
+    alone,
+    closed,
+    failed,
+    level,
+    opened,
+    saved,
+    searched,
+)
 
 from pytest_llamaburn.errors import ResultsError, SettingsError
 from pytest_llamaburn.kinds.comparison import engine
-from pytest_llamaburn.kinds.stress import comparable
-from pytest_llamaburn.kinds.stress.comparable import Choice, Column
+from pytest_llamaburn.kinds.stress.comparable import Comparison
 from pytest_llamaburn.load.step import RATE, Step
 from pytest_llamaburn.reports import csv, html, table
 from pytest_llamaburn.store import results
@@ -33,18 +43,13 @@ def run(directory: Path, name: str, *taken: Taken, **fields: Any) -> Path:
     return saved(directory / name, [alone(), *taken], run_id=name, **fields)
 
 
-def compared(
-    *paths: Path, baseline: int = 0, earlier: Path | None = None, **choice: Any
-) -> Document:
+def compared(*paths: Path, earlier: Path | None = None, **asked: Any) -> Document:
     directory = earlier or paths[0].parent
-    document = engine.compared_loads(directory, paths, baseline, Choice(**choice))
-    assert results.check(document) is None
-    found: dict[str, Any] = document
-    return found
+    return checked(engine.compare(directory, paths, paths[0], engine.Asked(**asked)))
 
 
-def changes(*paths: Path, **choice: Any) -> dict[tuple[float | None, str], Document]:
-    found = compared(*paths, **choice)["results"]["changes"]
+def changes(*paths: Path, **asked: Any) -> dict[tuple[float | None, str], Document]:
+    found = compared(*paths, **asked)["results"]["changes"]
     return {(one["level"], f"{one['metric']}.{one['statistic'] or ''}"): one for one in found}
 
 
@@ -90,6 +95,15 @@ def test_shares_that_failed_are_told_apart_by_their_intervals(
     assert changes(*paths[::-1])[8, "error_rate."]["interval"] == pytest.approx([-high, -low])
 
 
+def test_a_run_without_a_point_says_so(tmp_path: Path) -> None:
+    paths = run(tmp_path, "a", level(8)), run(tmp_path, "b", level(8))
+    document = json.loads(paths[0].read_text())
+    document["results"]["failure_point"] = None
+    paths[0].write_text(json.dumps(document))
+    words = changes(*paths)[None, "failure_point."]["reason"]
+    assert words.startswith("there is no number of it in the baseline; the file did not reach it")
+
+
 def test_a_point_that_one_side_did_not_reach_says_how_far_it_came(tmp_path: Path) -> None:
     broken = (level(8)[0], [failed(10 * i, 10, "oom") for i in range(96)])
     found = changes(run(tmp_path, "a", level(4), level(8)), run(tmp_path, "b", level(4), broken))
@@ -125,14 +139,9 @@ def test_points_that_a_search_bracketed_are_told_apart_by_their_intervals(
     assert low < point["change"] < high
 
 
-def test_what_is_neither_better_nor_worse_is_higher_or_lower() -> None:
-    assert comparable.verdict([0.1, 0.2], "none", 0.03) == "higher"
-    assert comparable.verdict([-0.2, -0.1], "none", 0.03) == "lower"
-
-
 def test_gaps_between_pieces_are_compared_where_they_are_asked_for(tmp_path: Path) -> None:
     paths = run(tmp_path, "a", level(2)), run(tmp_path, "b", level(2))
-    one = changes(*paths, columns=(Column("chunk_gap_ms", "max"),))[2, "chunk_gap_ms.max"]
+    one = changes(*paths, columns=["chunk_gap_ms.max"])[2, "chunk_gap_ms.max"]
     assert (one["unit"], one["better"], one["change"]) == ("ms", "lower", 0)
 
 
@@ -144,7 +153,7 @@ def test_energy_of_different_devices_is_not_compared(tmp_path: Path) -> None:
         document["telemetry"] |= {"counted": counted, "scope": "gpu_board"}
         document["environment"]["fingerprint"] = "same"
         path.write_text(json.dumps(document))
-    found = compared(*paths, columns=(Column("energy_wh"),))["results"]
+    found = compared(*paths, columns=["energy_wh"])["results"]
     (change,) = found["changes"]
     reason = "energy was counted of different devices: 01:00.0 and 02:00.0"
     assert (change["value"], change["change"], change["reason"]) == (0.5, None, reason)
@@ -204,19 +213,6 @@ def test_a_busy_machine_on_either_side_is_warned_of(tmp_path: Path) -> None:
     ]
 
 
-def test_the_baseline_may_be_any_of_the_files(tmp_path: Path) -> None:
-    paths = [run(tmp_path, name, level(2)) for name in ("a", "b", "c")]
-    document = compared(*paths, baseline=1)
-    assert document["config"]["baseline"] == "B"
-    assert {one["file"] for one in document["results"]["changes"]} == {"A", "C"}
-
-
-def test_a_file_is_not_compared_with_itself(tmp_path: Path) -> None:
-    path = run(tmp_path, "a", level(2))
-    with pytest.raises(ResultsError, match="is named twice"):
-        compared(path, path)
-
-
 def test_every_report_shows_the_changes(tmp_path: Path) -> None:
     before = run(tmp_path, "a", level(2), level(8), facts=searched(10, 8, 12))
     after = run(tmp_path, "b", level(8, slots=1), facts=searched(20, 18, 22))
@@ -264,7 +260,7 @@ def history(directory: Path, *factors: float, **fields: Any) -> Document:
     return made
 
 
-RATES = (Column("requests_per_sec"),)
+RATES = ("requests_per_sec",)
 
 
 @pytest.mark.parametrize(
@@ -335,10 +331,10 @@ def test_a_percentile_that_too_few_requests_certify_decides_nothing(tmp_path: Pa
         document["results"]["levels"][1]["total_generation_ms"]["p99_9"] *= 1 + number / 1000
         path.write_text(json.dumps(document))
     paths = [filed(tmp_path, side) for side in sides]
-    column = (Column("total_generation_ms", "p99_9"),)
-    one = changes(*paths, earlier=tmp_path, columns=column)[8, "total_generation_ms.p99_9"]
+    columns = ["total_generation_ms.p99_9"]
+    one = changes(*paths, earlier=tmp_path, columns=columns)[8, "total_generation_ms.p99_9"]
     assert one["interval"][0] > 0
-    assert (one["verdict"], one["reason"]) == ("inconclusive", "96 requests do not certify it")
+    assert (one["verdict"], one["reason"]) == ("inconclusive", "96 requests are too few for it")
 
 
 def test_goodput_that_is_0_on_both_sides_is_shown(tmp_path: Path) -> None:
@@ -356,7 +352,7 @@ def test_a_gate_on_goodput_without_its_bounds_says_that_it_was_not_measured(tmp_
 def test_a_point_of_the_other_axis_is_refused(tmp_path: Path) -> None:
     paths = run(tmp_path, "a", level(8)), run(tmp_path, "b", level(8))
     with pytest.raises(SettingsError, match=r"failure_point\.rate: these loads have no rate"):
-        compared(*paths, columns=(comparable.column("failure_point.rate", "--columns"),))
+        compared(*paths, columns=["failure_point.rate"])
 
 
 def test_a_run_that_was_cut_before_its_first_level_keeps_its_axis(tmp_path: Path) -> None:
@@ -365,13 +361,6 @@ def test_a_run_that_was_cut_before_its_first_level_keeps_its_axis(tmp_path: Path
     cut = run(tmp_path, "b", arrival="static", interrupted=True)
     warnings = compared(before, cut)["results"]["warnings"]
     assert "it is interrupted" in [one["text"] for one in warnings]
-
-
-def test_files_beyond_the_alphabet_have_labels_too(tmp_path: Path) -> None:
-    made = json.loads(run(tmp_path, "a", level(2)).read_text())
-    sources = {str(n): {**made, "run_id": str(n)} for n in range(28)}
-    labels = comparable.Comparison(sources, "0", Choice()).labels
-    assert [labels[str(n)] for n in (0, 25, 26, 27)] == ["A", "Z", "AA", "AB"]
 
 
 def test_a_file_without_intervals_of_its_failures_is_compared(tmp_path: Path) -> None:
@@ -387,11 +376,12 @@ def jittered(found: Document, rng: random.Random, by: float = 1) -> Document:
     changed: Document = copy.deepcopy(found)
     changed["run_id"] = str(rng.random())
     for one in changed["results"]["levels"]:
-        for of in comparable.DEFAULT:
-            if of.statistic:
-                one[of.metric][of.statistic] *= by * rng.lognormvariate(0, 0.01)
-            elif of.metric.endswith("_per_sec"):
-                one[of.metric] *= by * rng.lognormvariate(0, 0.01)
+        for name in Comparison.default:
+            metric, _, statistic = name.partition(".")
+            if statistic:
+                one[metric][statistic] *= by * rng.lognormvariate(0, 0.01)
+            elif metric.endswith("_per_sec"):
+                one[metric] *= by * rng.lognormvariate(0, 0.01)
     return changed
 
 
@@ -403,51 +393,15 @@ def test_reports_of_equal_runs_raise_no_alarm_and_unequal_ones_do(
     rng, alarms = random.Random(1), 0  # noqa: S311 - not a secret
     for _ in range(200):
         earlier = [jittered(made, rng) for _ in range(12)]
-        sides = {"a": jittered(made, rng), "b": jittered(made, rng, by)}
-        found = comparable.Comparison(sides, "a", Choice(), earlier).changes("b")
-        alarms += any(one["verdict"] in ("better", "worse") for one in found)
+        sides = jittered(made, rng), jittered(made, rng, by)
+        found = comparison("stress", *sides, history=earlier)
+        changes = [found.change(found.others[0], column) for column in found.planned["B"]]
+        alarms += any(one.verdict in ("better", "worse") for one in changes)
     assert least <= alarms <= most
 
 
-# Columns and gates
-
-
-@pytest.mark.parametrize(
-    ("text", "column"),
-    [
-        ("requests_per_sec@8", Column("requests_per_sec", None, 8)),
-        ("ttft_ms@2.5", Column("time_to_first_token_ms", "mean", 2.5)),
-        ("e2e_ms.p95", Column("total_generation_ms", "p95")),
-        ("chunk_gap_ms.max", Column("chunk_gap_ms", "max")),
-        ("ttft_ms.median", Column("time_to_first_token_ms", "p50")),
-        ("failure_point.concurrency", Column("failure_point", axis="concurrency")),
-    ],
-)
-def test_columns_are_written_as_in_thresholds(text: str, column: Column) -> None:
-    assert comparable.column(text, "--columns") == column
-
-
-@pytest.mark.parametrize(
-    ("text", "words"),
-    [
-        ("request_per_sec", "requests_per_sec"),
-        ("ttft_ms.p96", "p95"),
-        ("error_rate.p50", "statistic"),
-        ("failure_point.p50", "concurrency"),
-        ("failure_point@8", "is not a number of one level"),
-        ("tps.std", "mean"),
-        ("load_duration_ms", "unknown metric"),
-        ("optimal", "unknown metric"),
-    ],
-)
-def test_a_column_that_is_none_is_refused_with_the_nearest(text: str, words: str) -> None:
-    with pytest.raises(SettingsError, match=words):
-        comparable.column(text, "--columns")
-
-
 def gated(*paths: Path, earlier: Path, gates: Sequence[str]) -> list[tuple[str, str | None]]:
-    parsed = tuple(map(comparable.gate, gates))
-    found = compared(*paths, earlier=earlier, columns=RATES, gates=parsed)["results"]["gates"]
+    found = compared(*paths, earlier=earlier, columns=RATES, fail_if=gates)["results"]["gates"]
     return [(one["verdict"], one["reason"]) for one in found]
 
 
@@ -458,7 +412,7 @@ def test_a_gate_passes_only_what_is_surely_no_worse_than_its_bound(tmp_path: Pat
     gates = ["requests_per_sec@8:-5%", "requests_per_sec:-5%", "requests_per_sec@8:-9.5%"]
     found = gated(now[0], now[1], earlier=tmp_path, gates=gates)
     holds = (
-        "the interval holds the bound: more earlier runs of the same load in the results directory "
+        "the interval contains the bound: more earlier runs of the same load in the results directory "
         "make it narrower"
     )
     assert found == [("fail", None), ("fail", None), ("undecided", holds)]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from loads import (
+from support.stress_documents import (
     BASELINE,
     HEALTHY,
     MS,
@@ -20,14 +20,15 @@ from loads import (
 )
 
 from pytest_llamaburn.capacity import degradation, sustained
+from pytest_llamaburn.capacity.states import Level
 from pytest_llamaburn.kinds.stress import findings
-from pytest_llamaburn.load.rows import record_of
+from pytest_llamaburn.load.rows import request_of
 from pytest_llamaburn.load.step import CLIENTS, RATE, Step
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from loads import Taken
+    from support.stress_documents import Taken
 
 
 def found(folder: Path, *taken: Taken, **fields: Any) -> dict[str, Any]:
@@ -35,9 +36,9 @@ def found(folder: Path, *taken: Taken, **fields: Any) -> dict[str, Any]:
     return {**made["results"], "insights": made["insights"]}
 
 
-def failing(clients: int, every: int, kind: str = "oom") -> Taken:
-    """Return a level on a server with a slot for each client of which every n-th request fails."""
-    rows = closed(clients, 12, 100, clients)
+def failing(clients: int, every: int, kind: str = "oom", slots: int | None = None) -> Taken:
+    """Return a level of which every n-th request fails; by default each client has a slot."""
+    rows = closed(clients, 12, 100, slots or clients)
     for i in range(0, len(rows), every):
         rows[i] = failed(rows[i].sent_ns / 1e6, 100, kind)
     return Step(clients, CLIENTS, len(rows)), rows
@@ -148,7 +149,7 @@ def test_levels_that_nobody_searched_bracket_the_failure_point(tmp_path: Path, k
 
 
 def test_levels_too_far_apart_bracket_a_point_and_give_it_no_number(tmp_path: Path) -> None:
-    results = found(tmp_path, level(1), level(2), level(4), failing(8, 3))
+    results = found(tmp_path, level(1), level(2), level(4), failing(8, 3, slots=2))
     failure, bends = results["failure_point"], results["degradation_point"]
     assert (failure["concurrency"], failure["bracket"], failure["reached"]) == (None, (4, 8), True)
     assert failure["interval"] == (4, 8)
@@ -255,7 +256,7 @@ def test_a_degradation_point_is_about_the_measure_of_the_levels_that_it_names(
         one.scheduled_ns -= 3 * MS
         one.end_ns += 7 * MS
     (made,) = found(tmp_path, (Step(1, CLIENTS, 40), rows))["levels"]
-    records = [record_of(one) for one in rows]
+    records = [request_of(one) for one in rows]
     for statistic in degradation.QUANTILES:
         waited = degradation.latencies(wait, statistic, records)
         assert waited == pytest.approx(made[wait][statistic])
@@ -292,18 +293,22 @@ def test_rates_infer_no_slots(tmp_path: Path) -> None:
     assert "slots_inferred" not in {one["id"] for one in insights}
 
 
+def test_levels_that_our_own_client_limited_infer_nothing_of_the_server(tmp_path: Path) -> None:
+    step, rows = level(8)
+    for one in rows:
+        one.scheduled_ns -= 900 * MS
+    made = found(tmp_path, level(1), (step, rows))
+    assert [one["client_health"]["client_limited"] for one in made["levels"]] == [False, True]
+    assert made["insights"] == []
+
+
 def test_p95_is_held_against_the_baseline_only_where_both_certify_it() -> None:
-    def seen(count: int) -> findings.Seen:
-        rows = [row(200 * i, 100 if i % 10 else 900) for i in range(count)]
-        return findings.Seen({}, [[record_of(one) for one in rows]])
-
-    def load(count: int) -> findings.Load:
-        baseline = [record_of(row(200 * i, 100)) for i in range(count)]
-        return findings.Load([], baseline, {}, 10.0, CLIENTS)
-
-    assert findings._ratio(seen(60), load(60)) == pytest.approx(9)
-    assert findings._ratio(seen(60), load(58)) == pytest.approx(1)
-    assert findings._ratio(findings.Seen({}, [[]]), load(60)) is None
+    rows = [row(200 * i, 100 if i % 10 else 900) for i in range(60)]
+    requests = [request_of(one) for one in rows]
+    baseline = [request_of(row(200 * i, 100)) for i in range(60)]
+    assert findings.latency_ratio(requests, baseline) == pytest.approx(9)
+    assert findings.latency_ratio(requests, baseline[:58]) == pytest.approx(1)
+    assert findings.latency_ratio([], baseline) is None
 
 
 def test_a_level_of_failures_alone_has_no_ratio(tmp_path: Path) -> None:
@@ -318,7 +323,7 @@ def test_without_levels_there_is_no_point_and_a_sample_of_none_crosses_nothing(
     results = found(tmp_path)
     assert (results["failure_point"], results["degradation_point"]) == (None, None)
     assert results["optimal"] is None
-    empty = findings.Seen({"concurrency": 2}, [[]])
+    empty = Level(2, 0, None, None, None)
     for unit in (CLIENTS, RATE):
         load = findings.Load([empty], [], {}, 10.0, unit)
         assert findings._crossing(load, 1.0, 0.05) is None
@@ -331,8 +336,9 @@ def test_our_sides_health_is_in_each_level(tmp_path: Path) -> None:
 
 def test_a_machine_that_others_use_is_told(tmp_path: Path) -> None:
     def told(share: float | None, cpu: float | None) -> dict[str, Any]:
-        read = {"cpu_pct": cpu, "phase": "idle_before_load", "active": 0}
-        insights = sustained.busy_machine(share, [{**read}, {**read, "phase": "load"}])
+        read: Any = {"cpu_pct": cpu, "phase": "idle_before_load", "active": 0}
+        samples: list[Any] = [read, read | {"phase": "load"}]
+        insights = sustained.busy_machine(share, samples)
         return {one["id"]: one["evidence"] for one in insights}
 
     assert told(0.5, 5.0) == {"other_load": {"other_cpu_share": 0.5}}

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from loads import alone, closed, document, failed, level, opened, spike
+from support.stress_documents import alone, closed, document, failed, level, opened, spike
 
 from pytest_llamaburn import gates
 from pytest_llamaburn.errors import SettingsError
@@ -72,7 +72,7 @@ def test_a_percentile_that_the_requests_do_not_certify_is_undecided(swept: dict[
     found = verdict("ttft_ms.p99@1<500", swept)
     assert (found["verdict"], found["reason"]) == (
         "undecided",
-        "12 samples do not certify it, 299 do",
+        "12 samples are too few for it, 299 are needed",
     )
 
 

@@ -2,25 +2,30 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, cast
 
 import pytest
-from loads import alone, closed
+from support.stress_documents import alone, closed
 
 from pytest_llamaburn.errors import SettingsError
 from pytest_llamaburn.kinds.stress.modes import ramp, spike, sustained, sweep
+from pytest_llamaburn.kinds.stress.plan import Ending
 from pytest_llamaburn.kinds.stress.run import Baseline
 from pytest_llamaburn.kinds.stress.settings import Stress
-from pytest_llamaburn.load.rows import record_of
+from pytest_llamaburn.load.rows import request_of
 from pytest_llamaburn.load.step import CLIENTS, RATE, Burst, Step
 from pytest_llamaburn.settings import model_of
 
-BASELINE = Baseline(0.1, 0.01, 10.0, [record_of(row) for row in alone(60)[1]])
+BASELINE = Baseline(0.1, 0.01, 10.0, [request_of(row) for row in alone(60)[1]])
 
 
-def steps(mode: Any, **values: Any) -> tuple[list[Step], dict[str, Any]]:
+def made(**values: Any) -> Stress:
+    return cast("Stress", model_of(Stress)(**values))
+
+
+def steps(mode: Any, **values: Any) -> tuple[list[Step], Ending]:
     """Return all that a mode asks for if told nothing, and what it found."""
-    plan = mode.plan(model_of(Stress)(**values), BASELINE)
+    plan = mode.plan(made(**values), BASELINE)
     asked = [next(plan)]
     while True:
         try:
@@ -47,7 +52,7 @@ def test_a_sweep_doubles_up_to_its_maximum_or_takes_the_levels_named(
     asked, found = steps(sweep, **values)
     assert [step.level for step in asked] == levels
     assert {step.unit for step in asked} == {RATE if "arrival" in values else CLIENTS}
-    assert found == {"stop_reason": "all levels were measured"}
+    assert found == Ending("all levels were measured")
 
 
 @pytest.mark.parametrize(
@@ -80,17 +85,16 @@ def test_sustained_is_one_load_whose_records_are_not_held(
 ) -> None:
     ((step,), found) = steps(sustained, **values)
     assert (step.level, step.unit, step.seconds) == load
-    assert not step.tells
-    assert found == {"stop_reason": "the time was over"}
+    assert not step.keep_records
+    assert found == Ending("the time was over")
 
 
 def test_spikes_come_apart_upon_one_load_that_is_known_before_the_first() -> None:
-    (step,), found = steps(spike, spikes=2, spike_duration=5)
+    (step,), _ = steps(spike, spikes=2, spike_duration=5)
     assert (step.level, step.unit) == (4, RATE)  # 0.4 of what one client gets done
     steady_s = step.bursts[0].start_s
     assert step.bursts == (Burst(20, 5, 40, RATE), Burst(55, 5, 40, RATE))
     assert step.seconds == steady_s + 2 * 35
-    assert found["steady_rate"] == 4
 
 
 def test_a_spike_takes_clients_or_a_rate_and_waits_as_long_as_it_is_told() -> None:
@@ -112,9 +116,9 @@ def test_a_wait_too_short_for_the_windows_of_a_slow_load_is_refused() -> None:
         steps(spike, spikes=1, rate=0.5, duration=79)
 
 
-def ramped(slots: int, **values: Any) -> tuple[list[Step], dict[str, Any]]:
+def ramped(slots: int, **values: Any) -> tuple[list[Step], Ending]:
     """Return what a ramp asks a server for that refuses all beyond its slots."""
-    plan = ramp.plan(model_of(Stress)(**values), BASELINE)
+    plan = ramp.plan(made(**values), BASELINE)
     step, asked = next(plan), []
     while True:
         asked.append(step)
@@ -124,7 +128,7 @@ def ramped(slots: int, **values: Any) -> tuple[list[Step], dict[str, Any]]:
             if number % int(step.level) >= slots:
                 row.error = {"kind": "queue_full"}
         try:
-            step = plan.send([record_of(row) for row in rows])
+            step = plan.send([request_of(row) for row in rows])
         except StopIteration as end:
             return asked, end.value
 
@@ -132,16 +136,17 @@ def ramped(slots: int, **values: Any) -> tuple[list[Step], dict[str, Any]]:
 def test_a_ramp_of_clients_stays_at_its_levels_and_brackets_the_failure_point() -> None:
     asked, found = ramped(3, max_concurrency=16)
     assert asked[0].level == 1
-    assert all(step.stays and step.unit == CLIENTS for step in asked)
-    assert found["failure_point"]["passing"] == 3
-    assert found["failure_point"]["failing"] == 4
-    assert found["stop_reason"] == found["failure_point"]["reason"]
+    assert all(step.hold_open and step.unit == CLIENTS for step in asked)
+    assert found.failure_point is not None
+    assert (found.failure_point.passing, found.failure_point.failing) == (3, 4)
+    assert found.stop_reason == found.failure_point.reason
 
 
 def test_a_ramp_that_nothing_stops_ends_at_its_maximum() -> None:
     asked, found = ramped(99, max_concurrency=4, concurrency=2, level_requests=100)
     assert (asked[0].level, max(step.level for step in asked)) == (2, 4)
-    assert not found["failure_point"]["reached"]
+    assert found.failure_point is not None
+    assert not found.failure_point.reached
 
 
 @pytest.mark.parametrize(
@@ -150,6 +155,6 @@ def test_a_ramp_that_nothing_stops_ends_at_its_maximum() -> None:
 def test_a_ramp_of_rates_begins_at_the_rate_or_at_what_one_client_gets_done(
     values: dict[str, Any], start: float
 ) -> None:
-    plan = ramp.plan(model_of(Stress)(arrival="poisson", **values), BASELINE)
+    plan = ramp.plan(made(arrival="poisson", **values), BASELINE)
     step = next(plan)
-    assert (step.level, step.unit, step.stays) == (start, RATE, False)
+    assert (step.level, step.unit, step.hold_open) == (start, RATE, False)

@@ -9,16 +9,16 @@ from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from loads import alone, document, failed, level, opened, row, spike
-from samples import header
+from support.benchmark_documents import header
+from support.stress_documents import alone, document, failed, level, opened, row, spike
 
 from pytest_llamaburn.errors import SettingsError
 from pytest_llamaburn.kinds.stress import result
 from pytest_llamaburn.kinds.stress.run import StressRun as Load
 from pytest_llamaburn.kinds.stress.settings import Stress
 from pytest_llamaburn.load.rows import Rows
-from pytest_llamaburn.load.sender import Place
-from pytest_llamaburn.load.step import CLIENTS, RATE, Burst, Step
+from pytest_llamaburn.load.sender import RequestRange
+from pytest_llamaburn.load.step import CLIENTS, RATE, Burst, Step, StepHealth
 from pytest_llamaburn.settings import model_of
 from pytest_llamaburn.store.journal import Record
 
@@ -28,7 +28,6 @@ if TYPE_CHECKING:
 
 def test_a_step_comes_back_from_json_as_it_went_in() -> None:
     step = Step(10, RATE, seconds=60, bursts=(Burst(20, 10, 50, RATE),))
-    assert Step.restored(json.loads(json.dumps(step))) == step
     assert Step.restored(json.loads(json.dumps(step._asdict()))) == step
 
 
@@ -54,7 +53,7 @@ def test_a_mode_is_not_told_what_our_own_process_could_not_send(tmp_path: Path) 
         file.write(one)
     file.close()
     run: Any = SimpleNamespace(folder=tmp_path, _reader=None, _seen={})
-    told = Load._told(run, Place(1), None)
+    told = Load._requests(run, RequestRange(1), None)
     assert [record.failure for record in told] == [None, "oom"]
 
 
@@ -103,10 +102,10 @@ def test_of_a_level_taken_again_the_later_try_counts() -> None:
     for number, one in enumerate(rows):
         one.attempt = number % 2
     record = Record({}, 1, [], {}, [], False, others={"step": said})
-    (step,) = result._steps(record, rows)
-    assert (step.number, step.part.started_ns, len(step.part.rows)) == (1, 9, 6)
-    assert step.part.health == {"cpu_share": 0.1}
-    assert step.load == Step(2, CLIENTS)
+    (visit,) = result._visits(record, rows)
+    assert (visit.number, visit.started_ns, len(visit.rows)) == (1, 9, 6)
+    assert visit.health == StepHealth(cpu_share=0.1)
+    assert visit.load == Step(2, CLIENTS)
 
 
 def test_the_level_of_a_spike_run_is_its_load_before_the_first_burst(tmp_path: Path) -> None:

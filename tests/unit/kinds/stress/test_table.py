@@ -7,7 +7,7 @@ import re
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from loads import (
+from support.stress_documents import (
     BASELINE,
     SECOND,
     Taken,
@@ -103,7 +103,7 @@ def test_what_the_machine_did_before_the_load_is_told(tmp_path: Path) -> None:
 def test_a_level_that_an_idle_server_did_not_begin_says_so(tmp_path: Path) -> None:
     text = shown(tmp_path, level(1), level(8), idle={1: True, 2: False})
     assert "8 clients: the server was not seen to be idle before" in text
-    assert "1 clients: the server was" not in text
+    assert "1 client: the server was" not in text
 
 
 def test_bounds_of_good_requests_have_their_columns(tmp_path: Path) -> None:
@@ -134,12 +134,12 @@ def test_what_was_not_reached_says_why(tmp_path: Path) -> None:
 
 def test_a_level_without_a_state_says_why(tmp_path: Path) -> None:
     text = shown(tmp_path, level(1), level(4), warmup_window="12")
-    assert "1 clients: all 12 requests were left out by the windows" in text
+    assert "1 client: all 12 requests were left out by the windows" in text
 
 
 def test_a_point_that_the_levels_only_bracket_has_no_number(tmp_path: Path) -> None:
     text = shown(tmp_path, failing(1, 12))
-    assert "by 10 s): at or below 1, the lowest that was sent; highest passing –, lowest" in text
+    assert "by 10 s): somewhere at or below 1 client; lower levels were not measured; " in text
     older = {"concurrency": None, "passing": 2, "failing": 8}  # of a file without brackets
     assert table._at(older) == "between 2 and 8 clients"
 
@@ -166,7 +166,7 @@ def test_a_server_that_counts_no_tokens_has_none_in_file_table_and_chart(tmp_pat
     assert found["totals"]["output_tokens"] is None
     assert found["tokens_reason"].startswith("the server sent no token counts")
     text = text_table.render([path])
-    assert "1 clients, 2 clients: tokens/s: the server sent no token counts" in text
+    assert "1 client, 2 clients: tokens/s: the server sent no token counts" in text
     assert "● tokens/s, top –" in text
 
 
@@ -293,7 +293,7 @@ def test_spreadsheets_have_a_row_a_level_with_its_distributions(tmp_path: Path) 
     head, *lines = csv.render([path]).splitlines()
     assert {"concurrency", "state", "total_generation_ms.p95"} <= set(head.split(","))
     assert len(lines) == 2
-    assert markdown.render([path]).count("clients |") == 2
+    assert re.findall(r"\d clients? \|", markdown.render([path])) == ["1 client |", "4 clients |"]
 
 
 def test_the_page_draws_levels_states_and_points(tmp_path: Path) -> None:
@@ -365,3 +365,10 @@ def test_the_chart_in_text_is_drawn_in_text_alone(tmp_path: Path) -> None:
     page = html.render([path])
     assert "│" not in page
     assert "<svg" in page
+
+
+def test_a_wide_table_scrolls_in_its_own_box_and_its_headings_wrap(tmp_path: Path) -> None:
+    page = html.render([saved(tmp_path, [alone(), level(1)])])
+    assert "div { overflow-x: auto; }" in page
+    assert "<div><table>" in page
+    assert "th { white-space: normal;" in page

@@ -1,0 +1,277 @@
+"""Eval sets: their questions, how a file is read and checked, what a digest is of."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from functools import cache
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
+
+from pytest_llamaburn import criteria, datasets, measures, metrics, registry
+from pytest_llamaburn.errors import DatasetError
+from pytest_llamaburn.registry import unknown
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+    from pathlib import Path
+
+    from pydantic import BaseModel
+
+    from pytest_llamaburn.criteria import Criterion
+
+_SUFFIXES = (".json", ".jsonl", ".csv")
+# Names that columns of spreadsheets and tables have already.
+_TAKEN: Final = (
+    *("model", "run_id", "question_id", "questions", "category", "prompt", "reference"),
+    *("answer", "scorer_state", "comparison", "preference", "flags", "error"),
+)
+
+
+class Question(NamedTuple):
+    """One question of an eval set; without a scorer, only judges can score its answer.
+
+    `options` has the fields that only the scorer reads, as they are in the file. `definitions` has
+    the user's own criteria, `context` the documents to answer with.
+    """
+
+    id: str
+    prompt: str
+    reference: str | None
+    category: str
+    allow_web_search: bool = False
+    rubric: str | None = None
+    scorer: str | None = None
+    criteria: tuple[str, ...] = criteria.USUAL
+    options: dict[str, Any] = {}  # noqa: RUF012 - never changed
+    definitions: tuple[dict[str, Any], ...] = ()
+    context: tuple[str, ...] = ()
+
+    @property
+    def sha256(self) -> str:
+        """A short digest of what is asked and what counts as the answer."""
+        context = [self.context] if self.context else []
+        return _digest([self.prompt, self.reference, self.rubric, self.options, *context])
+
+    @property
+    def asked(self) -> tuple[Criterion, ...]:
+        """The criteria that judges are asked about."""
+        known = criteria.defined(self.definitions)
+        return tuple(known.get(name) or criteria.named(name) for name in self.criteria)
+
+    @property
+    def content(self) -> tuple[Any, ...]:
+        """What the digest of a set is made of; fields of later versions only if they are given."""
+        return tuple(value for n, value in enumerate(self) if n < _FIRST_FIELDS or value)
+
+
+_FIRST_FIELDS: Final = 9
+
+
+class Example(NamedTuple):
+    """A solved question to show before others: those of its category, or all if it has none."""
+
+    prompt: str
+    answer: str
+    category: str | None = None
+
+
+class EvalSet(NamedTuple):
+    """The questions of one eval set; `sha256` does not depend on the layout of the file."""
+
+    name: str
+    version: str
+    questions: tuple[Question, ...]
+    sha256: str
+    path: Path
+    system: str | None = None
+    examples: tuple[Example, ...] = ()
+
+
+def builtin_eval_sets() -> list[str]:
+    """Return the names of the built-in eval sets."""
+    return datasets.shipped("eval_sets")
+
+
+def load_eval_set(name_or_path: str | Path) -> EvalSet:
+    """Return a built-in eval set, or that of a JSON, JSONL or CSV file.
+
+    Raises DatasetError with the file, the entry and the field that is wrong.
+    """
+    path = datasets.find(str(name_or_path), "eval_sets", "eval set", _SUFFIXES)
+    content, places = datasets.content_of(path, "questions")
+    return eval_set(content, path, places)
+
+
+def eval_set(content: Any, path: Path, places: Sequence[str] = ()) -> EvalSet:
+    """Return a checked eval set; `places` has the place of each question in the file at `path`.
+
+    Raises DatasetError with the file, the entry and the field that is wrong.
+    """
+    from pydantic import ValidationError
+
+    try:
+        checked: Any = eval_set_model().model_validate(content)
+    except ValidationError as err:
+        raise DatasetError(f"{path}: {datasets.located(err, content, places)}") from None
+    own = _own_criteria(checked.criteria, path)
+    questions = tuple(_question(entry, own) for entry in checked.questions)
+    first: dict[str, str] = {}
+    for index, question in enumerate(questions):
+        where = datasets.named_place(
+            places[index] if places else f"questions[{index}]", question.id
+        )
+        if question.id in first:
+            raise DatasetError(f"{path}: {where}: id: {first[question.id]} has it already")
+        first[question.id] = where
+        for field, reason in _faults(question, own):
+            raise DatasetError(f"{path}: {where}: {field}: {reason}")
+    examples = tuple(Example(e.prompt, e.answer, e.category) for e in checked.examples)
+    around = [checked.system, examples] if checked.system or examples else []
+    contents = [question.content for question in questions]
+    digest = _digest([contents, *around] if around else contents)
+    return EvalSet(checked.name, checked.version, questions, digest, path, checked.system, examples)
+
+
+def own_criterion(name: str, description: str, anchors: dict[str, str] | None = None) -> Criterion:
+    """Return a criterion of the user's own; raises ValueError for a name that is taken."""
+    found = criteria.own(name, description, anchors)
+    taken = {m.name for m in measures.ANSWERS} | {*_TAKEN, *measures.names(metrics.MEASURES)}
+    if name in taken:
+        msg = f"'{name}' is refused: a measure has this name already; choose another one"
+        raise ValueError(msg)
+    return found
+
+
+def _own_criteria(entries: Sequence[Any], path: Path) -> dict[str, Criterion]:
+    found: dict[str, Criterion] = {}
+    for index, one in enumerate(entries):
+        where = f"{path}: criteria[{index}]"
+        if one.name in found:
+            raise DatasetError(f"{where}: name: '{one.name}' is given twice")
+        try:
+            found[one.name] = own_criterion(one.name, one.description, one.anchors)
+        except ValueError as err:
+            raise DatasetError(f"{where}: name: {err}") from None
+    return found
+
+
+def _faults(question: Question, own: dict[str, Criterion]) -> Iterator[tuple[str, str]]:
+    """Yield the field and the reason of whatever keeps the question from being scored."""
+    try:
+        criteria.chosen(question.criteria, own)
+    except ValueError as err:
+        yield "criteria", str(err)
+    known, scorer = registry.names("scorers"), question.scorer
+    values = {**question.options, "reference": question.reference}
+    if scorer and known and scorer not in known:
+        yield "scorer", unknown("scorer", scorer, known)
+    elif scorer in known:
+        module = registry.load("scorers", scorer)
+        lacking = [n for n in getattr(module, "NEEDS", ()) if values.get(n) in (None, [])]
+        yield from ((name, f"the scorer {scorer} needs it") for name in lacking)
+        if not lacking and hasattr(module, "faults"):
+            yield from module.faults(question)
+
+
+def _question(entry: Any, defined: dict[str, Criterion]) -> Question:
+    """Return a checked entry as a Question; fields that Question does not have go to options."""
+    given = {k: v for k, v in entry.model_dump(by_alias=True).items() if v is not None}
+    own = {name: given.pop(name) for name in Question._fields if name in given}
+    own["options"] = {**given, **own["options"]}
+    own["criteria"] = tuple(dict.fromkeys(own["criteria"]))
+    own["definitions"] = tuple(one.definition for one in defined.values())
+    own["context"] = tuple(own.get("context", ()))
+    if own.get("scorer") == "judge":
+        own["scorer"] = None
+    return Question(**{"reference": None, **own})
+
+
+def _digest(content: Any) -> str:
+    text = json.dumps(content, sort_keys=True)
+    return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+
+@cache
+def eval_set_model() -> type[BaseModel]:
+    """Return the model of an eval set file, from which its JSON Schema is made."""
+    from typing import Annotated, Literal
+
+    from pydantic import (
+        BaseModel,
+        BeforeValidator,
+        ConfigDict,
+        Field,
+        FiniteFloat,
+        StringConstraints,
+        WithJsonSchema,
+    )
+
+    text = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1)]
+    identifier = Annotated[
+        text, BeforeValidator(datasets.as_text), WithJsonSchema(datasets.TEXT_OR_NUMBER)
+    ]
+    code = Annotated[str, StringConstraints(min_length=1)]
+
+    class CriterionEntry(BaseModel):
+        """A criterion of your own: its name, its description for judges, what each score means."""
+
+        model_config = ConfigDict(extra="forbid")
+        name: text
+        description: text
+        anchors: (
+            Annotated[dict[Literal["1", "2", "3", "4", "5"], text], Field(min_length=5)] | None
+        ) = None
+
+    class EvalQuestion(BaseModel):
+        """One question; the fields from `accept` on are for its scorer.
+
+        Without a scorer, or with `judge`, only judges can score the answer. `accept` has further
+        right answers besides the reference, `choices` the texts of A, B, C … in the prompt, `tests`
+        Python statements that call `entry_point`, `audio` the path of a recording, and `options`
+        further settings of a scorer. `context` has documents that the model gets with the question.
+        """
+
+        model_config = ConfigDict(extra="forbid")
+        id: identifier
+        prompt: text
+        reference: identifier | None = None
+        category: text = "custom"
+        allow_web_search: bool = False
+        rubric: text | None = None
+        scorer: text | None = None
+        criteria: Annotated[tuple[text, ...], Field(min_length=1)] = criteria.USUAL
+        context: Annotated[list[text], Field(min_length=1)] | None = None
+        accept: list[text] | None = None
+        choices: Annotated[list[text], Field(min_length=2, max_length=10)] | None = None
+        tolerance: Annotated[FiniteFloat, Field(ge=0)] | None = None
+        pattern: code | None = None
+        schema_: Annotated[dict[str, Any] | None, Field(alias="schema")] = None
+        entry_point: Annotated[str, StringConstraints(pattern=r"^[A-Za-z_]\w*$")] | None = None
+        tests: list[code] | None = None
+        audio: text | None = None
+        options: dict[str, Any] = {}
+
+    class SolvedExample(BaseModel):
+        """A solved question that `--few-shot` shows before those of its category, or before all."""
+
+        model_config = ConfigDict(extra="forbid")
+        prompt: text
+        answer: text
+        category: text | None = None
+
+    class EvalSetFile(BaseModel):
+        """A set of questions for `llamaburn eval --set`.
+
+        `system` is the system message before each question; `--few-shot` shows the `examples`.
+        """
+
+        model_config = ConfigDict(extra="forbid")
+        name: text
+        version: str = "1.0"
+        description: str = ""
+        system: text | None = None
+        examples: list[SolvedExample] = []
+        criteria: list[CriterionEntry] = []
+        questions: Annotated[list[EvalQuestion], Field(min_length=1)]
+
+    return EvalSetFile

@@ -1,0 +1,57 @@
+"""How many calls judging would take, and what they would cost, before anything is sent."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, NamedTuple
+
+from pytest_llamaburn.judges import _judging, _prices
+from pytest_llamaburn.judges._base import Usage
+from pytest_llamaburn.judges._caller import CHARS_PER_TOKEN
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from pytest_llamaburn.judges._caller import Caller
+    from pytest_llamaburn.judges._prompt import Prompt
+
+_OUTPUT_TOKENS = 500  # of a typical reply
+
+
+class Estimate(NamedTuple):
+    """What one judge would take; costs are None if its price is unknown.
+
+    `most_usd` assumes that no call fails: a call that breaks off may be billed, and is repeated.
+    """
+
+    judge: str
+    calls: int
+    input_tokens: int
+    output_tokens: int
+    cost_usd: float | None
+    most_usd: float | None
+
+    def sentence(self, material: str) -> str:
+        """Return the estimate as a sentence; `material` says what would be judged."""
+        price = "at an unknown price"
+        if self.cost_usd is not None and self.most_usd is not None:
+            price = (
+                f"about {self.cost_usd:.2f} USD, at most {self.most_usd:.2f} USD if no call fails"
+            )
+        return (
+            f"{self.judge}: {self.calls} calls for {material}, about {self.input_tokens} tokens in "
+            f"and {self.output_tokens} out, {price}"
+        )
+
+
+def of(caller: Caller, prompts: Sequence[Prompt]) -> Estimate:
+    """Return what a judge would take for some prompts.
+
+    A token is taken to be 4 characters, a reply 500 tokens. `most_usd` is the cost if every reply
+    is cut at its limit twice and every byte is a token.
+    """
+    tokens = sum(len(p.system) + len(p.user) for p in prompts) // CHARS_PER_TOKEN
+    output = len(prompts) * _OUTPUT_TOKENS
+    usual = _prices.cost_usd(Usage(input=tokens, output=output), caller.prices)
+    worst = [_judging.worst_usd(caller, prompt) for prompt in prompts]
+    most = None if None in worst else sum(filter(None, worst))
+    return Estimate(caller.judge.name, len(prompts), tokens, output, usual, most)

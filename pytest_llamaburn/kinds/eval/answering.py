@@ -1,0 +1,175 @@
+"""Having a model answer questions: the search before, the request, and the row of the answer."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from time import perf_counter_ns
+from typing import TYPE_CHECKING, Any
+
+from pytest_llamaburn.errors import ServerError
+from pytest_llamaburn.kinds._run import row_of
+from pytest_llamaburn.kinds.eval import answer_cache, asking, task
+from pytest_llamaburn.search import _evidence, _record
+from pytest_llamaburn.texts import whole
+from pytest_llamaburn.thinking import split_thinking
+from pytest_llamaburn.trace import Failed, Sent, Trace, fold
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+
+    from pytest_llamaburn.backends._base import Backend, Likely, Message, Model, Server
+    from pytest_llamaburn.evalsets import Question
+    from pytest_llamaburn.search._base import Hit, Search
+
+    Row = dict[str, Any]
+
+_LETTER_PROMPT = "Which letter comes first, A or B? Answer with the letter only."
+_ALTERNATIVES = (20, 5)  # likeliest tokens to ask for: the first number that a server accepts
+
+
+@dataclass
+class Answering:
+    """One model, and how it is asked the questions of one set.
+
+    `conversation` returns the messages that send a text, with a fresh prefix if nothing is to come
+    from the server's cache.
+    """
+
+    settings: Any
+    backend: Backend
+    model: Model
+    server: Server
+    asking: asking.Asking
+    search: Search | None
+    conversation: Callable[[str], list[Message]]
+    _alternatives: int = field(default=_ALTERNATIVES[0], init=False)
+
+    def __post_init__(self) -> None:
+        """Open the cache of earlier answers; it reads and writes nothing yet."""
+        self._cache = answer_cache.Cache(Path(self.settings.results_dir))
+
+    async def row(self, question: Question, number: int) -> Row:
+        """Return the row of an answer; `number` counts the samples of a question from 0."""
+        about = {
+            "prompt_id": question.id,
+            "category": question.category,
+            "prompt_sha256": question.sha256,
+            "repeat": 0,
+            "iteration": number,
+            "start": "warm",
+            "question": question._asdict(),
+        }
+        try:
+            record = await self._searched(question)
+        except ServerError as err:
+            facts = _facts(_unsearched(str(err)), question.prompt)
+            return {**about, **facts, **_cited(None, question, "", [])}
+        hits = [*(_record.hits_of(record) if record else ()), *task.documents(question)]
+        facts = await self._answer(question, number, hits)
+        return {**about, **facts, **_cited(record, question, facts["answer"] or "", hits)}
+
+    async def check_logprobs(self, questions: Iterable[Question]) -> None:
+        """Raise ServerError if a question needs log probabilities and the server gives none."""
+        if not any(map(self.asking.by_letter, questions)):
+            return  # another set of the session has choices
+        messages = self.conversation(_LETTER_PROMPT)
+        for self._alternatives in _ALTERNATIVES:
+            trace, likely = await self._sent(self._letter_body(messages, 0))
+            if likely:
+                self.backend.settings = self.settings
+                return
+            if trace.failure is None:
+                break
+        why = f" ({trace.failure.message})" if trace.failure else ""
+        raise ServerError(
+            f"--choice-by: logprob is refused: {self.server.host} gave no log probabilities with "
+            f"an answer of {self.model.id}{why}: leave the option out, or use a server that gives "
+            "them: llama.cpp, vLLM, SGLang, or Ollama from 0.12.11"
+        )
+
+    async def _searched(self, question: Question) -> Any:
+        if self.search is None or not question.allow_web_search:
+            return None
+        return await _record.look_up(self.search, question.prompt, self.settings.search_results)
+
+    async def _answer(self, question: Question, number: int, hits: list[Hit]) -> Row:
+        """Return what the model says, now or in an earlier run that sent the same request."""
+        prompt = _evidence.prompt_with(self.asking.text(question), hits)
+        messages = self._messages(question, prompt)
+        by_letter = self.asking.by_letter(question)
+        body = (self._letter_body if by_letter else self._body)(messages, number)
+        key = answer_cache.key_of(self.model, self.server, body)
+        cached = self._cache.get(key) if self.settings.cache_answers else None
+        if cached is not None:
+            return {**cached, "cached": True}
+        facts = await self._said(question, body)
+        self._cache.put(key, facts)
+        return facts
+
+    def _messages(self, question: Question, prompt: str) -> list[Message]:
+        """Return the conversation that asks a question; a fresh prefix stands before all of it."""
+        first, *rest = self.asking.messages(question, prompt)
+        (fresh,) = self.conversation(first["content"])
+        return [{**first, "content": fresh["content"]}, *rest]
+
+    def _body(self, messages: list[Message], number: int, **update: Any) -> Row:
+        """Return the request for an answer."""
+        update["seed"] = self.settings.seed + number
+        self.backend.settings = self.settings.model_copy(update=update)
+        return self.backend.body(self.model, messages)
+
+    def _letter_body(self, messages: list[Message], number: int) -> Row:
+        """Return the request for the probabilities of an answer's first token."""
+        body = self._body(messages, number, **asking.ONE_LETTER)
+        return {**body, "logprobs": True, "top_logprobs": self._alternatives}
+
+    async def _said(self, question: Question, body: Row) -> Row:
+        """Return what the model says to a request."""
+        trace, likely = await self._sent(body)
+        by_letter = self.asking.by_letter(question) and trace.failure is None
+        if by_letter and trace.text and not likely:
+            words = "the answer came without log probabilities"
+            trace.failure = Failed(trace.end_ns, "no_logprobs", "stream", 200, words)
+        facts = _facts(trace, "\n".join(message["content"] for message in body["messages"]))
+        return facts | (asking.letter_of(question, likely) if by_letter and likely else {})
+
+    async def _sent(self, body: Row) -> tuple[Trace, Likely]:
+        """Send a request; return its trace, and the likeliest first tokens if asked for."""
+        wire = self.backend.wire()
+        try:
+            if "logprobs" in body:
+                return await self.backend.first_token(wire, body)
+            return await self.backend.stream(wire, self.backend.request(body)), []
+        finally:
+            wire.close()
+
+
+def _facts(trace: Trace, prompt: str) -> Row:
+    """Return what a request's row says of the answer, without its thinking."""
+    text, thought = split_thinking(whole(trace.text))
+    return {
+        **row_of(trace, prompt),
+        "answer": text or (None if trace.failure else ""),
+        "thinking": whole(trace.thinking or thought) or None,
+        "cached": False,
+        "choice_logprobs": None,
+        "choice_mass": None,
+    }
+
+
+def _cited(record: Any, question: Question, answer: str, hits: list[Hit]) -> Row:
+    """Return the search of an answer, whether it found the reference, and what the answer cites."""
+    accept = question.options.get("accept", [])
+    more = [accept] if isinstance(accept, str) else accept
+    found = _evidence.reference_found(question.reference, more, hits)
+    return {
+        "search": record,
+        "reference_found": found if record else None,
+        "cited": _evidence.citations(answer, hits),
+    }
+
+
+def _unsearched(words: str) -> Trace:
+    now = perf_counter_ns()
+    return fold([Sent(now), Failed(now, "search_failed", "search", None, words)])

@@ -1,0 +1,63 @@
+"""Which settings of an eval go together."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from pytest_llamaburn import gates
+from pytest_llamaburn.errors import SettingsError
+from pytest_llamaburn.kinds.eval import asking, measures, task
+
+
+def check(settings: Any) -> None:
+    """Raise SettingsError for settings that do not go together."""
+    _check_gates(settings)
+    if settings.dry_run:
+        raise SettingsError("--dry-run is refused in pytest: use llamaburn eval --dry-run")
+    if settings.pass_k is not None and settings.pass_k > settings.samples:
+        raise SettingsError(
+            f"--pass-k: {settings.pass_k} is refused: pass@k is estimated from at least k answers "
+            f"to each question: set --samples {settings.pass_k} or more"
+        )
+    if settings.samples > 1 and settings.temperature == 0:
+        raise SettingsError(
+            f"--samples: {settings.samples} is refused: at temperature 0 all answers to a question "
+            "are the same: set --temperature 0.8"
+        )
+    if settings.pairwise != (settings.compare_to is not None):
+        raise SettingsError("--pairwise and --compare-to MODEL need each other: give both")
+    for model in settings.model:
+        task.refuse_itself(settings, model)
+    if settings.rescore and settings.compare_to and not settings.compare_to.endswith(".json"):
+        raise SettingsError(
+            f"--compare-to: {settings.compare_to} is refused: with --rescore, name a result "
+            "file to compare with"
+        )
+    if settings.web_search and not settings.rescore:
+        _check_searching(settings)
+    if not settings.rescore:
+        asking.check(settings)
+    if settings.pairwise and not settings.judge:
+        raise SettingsError(
+            "--pairwise: no judge is named to compare the answers: add --judge claude"
+        )
+
+
+def _check_gates(settings: Any) -> None:
+    """Raise SettingsError for a gate that is wrong; it may be on a criterion of the user's own."""
+    if not settings.threshold and not settings.criteria and not settings.criterion:
+        return
+    asked = [task.load(settings, name) for name in settings.set]
+    own = [d["name"] for one in asked for q in one.questions for d in q.definitions]
+    for expression in settings.threshold:
+        gates.parse(expression, measures.with_own(own))
+
+
+def _check_searching(settings: Any) -> None:
+    """Raise SettingsError for a search if no question allows one."""
+    asked = [task.load(settings, name) for name in settings.set]
+    if not any(question.allow_web_search for one in asked for question in one.questions):
+        raise SettingsError(
+            f"--with-web-search: no question of {', '.join(settings.set)} allows a search: leave "
+            'the option out, or write "allow_web_search": true beside the questions of your own set'
+        )

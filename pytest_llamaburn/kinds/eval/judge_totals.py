@@ -1,0 +1,99 @@
+"""What judges did in an eval: their verdicts by state, what went wrong, what it cost."""
+
+from __future__ import annotations
+
+from collections import Counter
+from typing import TYPE_CHECKING, Any
+
+from pytest_llamaburn.criteria import NOT_APPLICABLE
+from pytest_llamaburn.kinds.eval.scores import UNFINISHED
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+
+    Item = dict[str, Any]
+
+
+def judgments(items: Iterable[Item]) -> Iterator[dict[str, Any]]:
+    """Yield every single judgment."""
+    for item in items:
+        for found in (*item["scores"].values(), *item["comparisons"]):
+            yield from found["judgments"]
+
+
+def counts(items: Iterable[Item], each: int) -> dict[str, Any]:
+    """Return how many verdicts were asked for, how many there are, and their states.
+
+    A verdict is what one judge says, each time it is asked, about one criterion of an answer or
+    about a pair. Criteria that do not apply are not counted. `each` is the number of verdicts on
+    one criterion or pair; a score by rule counts as all of them.
+    """
+    told = (state for _, state in _verdicts(items, each))
+    states = Counter(state for state in told if state != NOT_APPLICABLE)
+    return {
+        "n_total": states.total(),
+        "n_scored": states["scored"],
+        "by_state": dict(states),
+    }
+
+
+def by_judge(items: Iterable[Item]) -> dict[str, dict[str, int]]:
+    """Return the states of each judge's own verdicts."""
+    found: dict[str, Counter[str]] = {}
+    for name, state in _verdicts(items, 1):
+        if name is not None:
+            found.setdefault(name, Counter())[state] += 1
+    return {name: dict(states) for name, states in found.items()}
+
+
+def commonest_error(items: Iterable[Item]) -> dict[str, Any] | None:
+    """Return the most frequent error of a judge, with its count; None without errors."""
+    errors = Counter(
+        (one["judge"], one["error"]["kind"], one["error"]["words"])
+        for one in judgments(items)
+        if one["source"] == "judge" and one["error"] is not None
+    )
+    for (judge, kind, words), count in errors.most_common(1):
+        return {"judge": judge, "kind": kind, "words": words, "count": count}
+    return None
+
+
+def _verdicts(items: Iterable[Item], each: int) -> Iterator[tuple[str | None, str]]:
+    """Yield the judge of each verdict and its state; None for a rule, or if it is unfinished."""
+    for item in items:
+        for one in item["scores"].values():
+            yield from _all_of([(j["judge"], j["state"]) for j in one["judgments"]], each)
+        if item["comparisons"]:
+            yield from _all_of([(_judge_of(c), c["state"]) for c in item["comparisons"]], each)
+
+
+def _all_of(told: list[tuple[str | None, str]], each: int) -> list[tuple[str | None, str]]:
+    if len(told) == 1 and told[0][0] is None:
+        return told * each
+    return told + [(None, UNFINISHED)] * (each - len(told))
+
+
+def _judge_of(comparison: dict[str, Any]) -> str | None:
+    return next((one["judge"] for one in comparison["judgments"]), None)
+
+
+def cost(items: Iterable[Item]) -> dict[str, Any]:
+    """Return the calls, tokens and USD of judging; the cost is None if that of any is unknown."""
+    asked = [one for one in judgments(items) if one["source"] == "judge"]
+    tiers = ("input", "cache_read", "cache_write", "output", "reasoning")
+    tokens = {name: _sum(one["usage"][name] for one in asked) for name in tiers}
+    known = [one["cost_usd"] for one in asked if one["cost_usd"] is not None]
+    reasons = [one["cost_reason"] for one in asked if one["cost_usd"] is None]
+    return {
+        "calls": sum(one["calls"] for one in asked),
+        "tokens": tokens,
+        "cost_usd": None if reasons else sum(known),
+        "known_cost_usd": sum(known),
+        "unpriced": len(reasons),
+        "reason": reasons[0] if reasons else None,
+    }
+
+
+def _sum(values: Iterable[int | None]) -> int | None:
+    known = [value for value in values if value is not None]
+    return sum(known) if known else None

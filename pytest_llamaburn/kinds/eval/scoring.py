@@ -1,0 +1,94 @@
+"""What a question's scorer finds in an answer, and what judges are given of it."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any
+
+from pytest_llamaburn import judges, registry
+from pytest_llamaburn.errors import UsageError
+from pytest_llamaburn.kinds.eval import task
+from pytest_llamaburn.scorers import _base
+from pytest_llamaburn.scorers._base import Score
+
+if TYPE_CHECKING:
+    from pytest_llamaburn.evalsets import Question
+    from pytest_llamaburn.judges import Case, Pair
+
+    Row = dict[str, Any]
+
+_LONGEST_REASON = 500  # characters of an error of another distribution's scorer
+
+
+def score(question: Question, row: Row) -> Row | None:
+    """Return the score of an answer as JSON types; None for a question without a scorer.
+
+    Raises UsageError for a faulty question and a missing extra.
+    """
+    if question.scorer is None:
+        return None
+    ruled = judges.by_rule(case(question, row), "correct")
+    if ruled is not None:
+        state = _silence(row) if ruled.scored else ruled.state
+        reason = ruled.reasoning or (ruled.error or {})["words"]
+        return Score(False if ruled.scored else None, state, reason, None, {})._asdict()
+    if row.get("choice_mass") == 0:
+        return _base.unparsable("no letter of a choice is among the likeliest tokens")._asdict()
+    found = _scored(question.scorer, row["answer"], question)
+    if found.state == "unparsable" and _base.is_no_attempt(row["answer"]):
+        found = found._replace(state="not_attempted")
+    return found._asdict()
+
+
+def case(question: Question, row: Row) -> Case:
+    """Return an answer as judges are given it."""
+    return judges.Case(
+        question.prompt,
+        row["answer"] or "",
+        question.reference,
+        question.rubric,
+        row["error"] and row["error"]["kind"],
+        row["finish_reason"],
+        task.evidence(question, row["search"]),
+    )
+
+
+def pair(question: Question, row: Row, opponent: Row | None) -> Pair | None:
+    """Return two answers as judges compare them; None if one is missing, not by the model."""
+    texts = [_compared(question, one) for one in (row, opponent)]
+    if texts[0] is None or texts[1] is None:
+        return None
+    return judges.Pair(question.prompt, texts[0], texts[1], question.reference, question.rubric)
+
+
+def _compared(question: Question, row: Row | None) -> str | None:
+    """Return an answer as it is compared: an empty one if the model failed to give it."""
+    if row is None:
+        return None
+    ruled = judges.by_rule(case(question, row), "preference")
+    if ruled is None:
+        answer: str = row["answer"]
+        return answer
+    return "" if ruled.scored else None
+
+
+def _scored(name: str, answer: str, question: Question) -> Score:
+    """Return what a scorer finds; if the scorer fails, the score says so and the run goes on."""
+    try:
+        found = Score._make(registry.load("scorers", name).score(answer, question))
+        json.dumps(found, allow_nan=False)  # a result file must be able to hold it
+        if not isinstance(found.correct, bool | None):
+            raise TypeError(f"{found.correct!r} is neither true, false nor null")  # noqa: TRY301
+    except UsageError:
+        raise
+    except Exception as err:  # noqa: BLE001 - a scorer of another distribution may raise anything
+        reason = f"the scorer '{name}' failed: {type(err).__name__}: {err}"[:_LONGEST_REASON]
+        return Score(None, "unavailable", reason, None, {})
+    return found
+
+
+def _silence(row: Row) -> str:
+    """Return the state of an answer that the model did not give."""
+    if row["error"] is not None:
+        return "failed"
+    return "truncated" if row["finish_reason"] == "length" else "empty"

@@ -1,0 +1,95 @@
+"""The transcript of an eval: every question with its answers, and what was said of them."""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING, Any
+
+from pytest_llamaburn.tables import ABSENT
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    Found = dict[str, Any]
+
+
+def lines(document: dict[str, Any]) -> Iterator[str]:
+    """Yield the lines of each question, its answers, and each score with its reasons."""
+    for item in document["results"]["items"]:
+        question = item["question"]
+        yield f"── {question['id']} ({question['category']})"
+        yield from said("question", question["prompt"])
+        if question["reference"]:
+            yield from said("reference", question["reference"])
+        yield from _sources(item)
+        yield from _answer(item)
+        for name, one in item["scores"].items():
+            score = one.get("verdict") or (ABSENT if one["score"] is None else f"{one['score']:g}")
+            yield f"{name}: {score} ({one['state']})"
+            yield from _judgments(one["judgments"], "score" if name != "grade" else "verdict")
+        for one in item["comparisons"]:
+            turned = ", another winner in the other order" if one["inconsistent"] else ""
+            yield f"compared: {one['verdict'] or ABSENT} ({one['state']}{turned})"
+            yield from _judgments(one["judgments"], "verdict")
+        yield ""
+
+
+def _sources(item: Found) -> Iterator[str]:
+    """Yield the sources that the model was given, and whether the answer cites them."""
+    hits = item["search"]["hits"] if item["search"] else []
+    told = [f"{hit['title']} <{hit['url']}>" for hit in hits]
+    told += item["question"].get("context", ())
+    for count, words in enumerate(told, 1):
+        cited = ", cited" if count in item["cited"] else ""
+        yield from said(f"source [{count}]{cited}", words)
+    if item["search"] and not hits:
+        yield f"source: none; {item['search']['backend']} found nothing"
+
+
+def _answer(item: Found) -> Iterator[str]:
+    for one in (item, *item["more_samples"]):
+        if one["error"]:
+            yield f"failed: {one['error']['kind']}: {one['error']['message']}"
+        if one["thinking"]:
+            yield from said("thinking", one["thinking"])
+        if one["answer"] is not None:
+            yield from said("answer", one["answer"])
+        if one.get("choice_logprobs"):
+            yield f"letters: {_probabilities(one['choice_logprobs'])}"
+        if one["verdict"]:
+            word = {True: "right", False: "wrong", None: "no score"}[one["correct"]]
+            reason = f": {one['verdict']['reason']}" if one["verdict"]["reason"] else ""
+            yield f"scorer: {word} ({one['verdict']['state']}){reason}"
+
+
+def _probabilities(logprobs: dict[str, float | None]) -> str:
+    """Return the probability of each letter."""
+    shares = {k: ABSENT if v is None else f"{math.exp(v):.1%}" for k, v in logprobs.items()}
+    return ", ".join(f"{letter} {share}" for letter, share in shares.items())
+
+
+def _judgments(judgments: list[Found], field: str) -> Iterator[str]:
+    for one in judgments:
+        who = one["judge"] or "rule"
+        score = one["state"] if one[field] is None else one[field]
+        words = one["reasoning"] or (one["error"] or {}).get("words", "")
+        yield from said(f"  {who} {score}", words)
+        for quote in one["evidence"]:
+            yield from said("    quotes", quote)
+        for claim in one.get("claims", ()):
+            yield from _claim(claim)
+
+
+def _claim(claim: Found) -> Iterator[str]:
+    """Yield a claim, whether it counts as supported, and the passage that is quoted for it."""
+    good = claim["supported"] and claim["found"]
+    yield from said("    supported" if good else "    unsupported", claim["claim"])
+    if claim["quote"]:
+        where = "quotes" if claim["found"] else "quotes what is not in the evidence"
+        yield from said(f"      {where}", claim["quote"])
+
+
+def said(who: str, words: str) -> Iterator[str]:
+    """Yield the lines of a text, the first one after a name."""
+    for index, line in enumerate(words.splitlines() or [""]):
+        yield f"{who}: {line}" if index == 0 else f"    {line}"
