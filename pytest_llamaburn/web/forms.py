@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import shlex
 from typing import TYPE_CHECKING, Any
 
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
     from pytest_llamaburn.settings import Option
 
 _SERVERS_OWN = {option.name for option in options_of(Storage)}
-_OF_PATHS = ("/", "~", ".", "@")
+_OF_PATHS = re.compile(r"(?:^|[:=])(?!//)[/~.@]|\\")  # @ is before a file with a text
 _DURATION = {"anyOf": [{"type": "number"}, {"type": "string", "pattern": r"^[0-9.]+(ms|s|m|h)$"}]}
 
 
@@ -83,9 +84,17 @@ async def order(kind: RunKind, body: Any, results_dir: str) -> Order:
     said = await child.run([*words, *there, "--print-pytest"], env)
     if said.code:
         raise _refusal(said.sentence, kind)
-    pytest = said.stdout.decode().strip() or None
+    printed = said.stdout.decode(errors="replace").splitlines()
+    pytest = next((line for line in printed if line.startswith("pytest ")), None)
     shown = shlex.join(["llamaburn", *words, *there])
-    return Order(kind.name, [*words, *there, "--progress=json"], shown, pytest, env)
+    return Order(
+        kind.name,
+        [*words, *there, "--progress=json"],
+        shown,
+        pytest,
+        env,
+        () if pytest else printed,
+    )
 
 
 def _given(kind: RunKind, body: Any) -> dict[str, Any]:
@@ -113,11 +122,20 @@ def _not_a_setting(name: str, known: Mapping[str, Option]) -> str:
 def _refuse_paths(name: str, value: Any) -> None:
     """Raise Refusal for a text that names a file or directory of the server's machine."""
     for text in _texts(value):
-        shaped = text.startswith(_OF_PATHS) or "\\" in text or ".." in text.split("/")
-        if shaped or os.path.exists(text):  # noqa: PTH110 - Path.exists raises for odd names
+        if _means_path(text):
             raise Refusal(
                 422, f"{name}: {text!r} is refused: a client can name no file of the server", name
             )
+
+
+def _means_path(text: str) -> bool:
+    """Return whether a text, or what follows its first colon, is a path by its shape or is there.
+
+    A judge is named as provider:model, and the model of an embedded one may be a file.
+    """
+    names = filter(None, (text, text.partition(":")[2]))
+    there = any(map(os.path.exists, names))  # Path.exists raises for odd names
+    return there or bool(_OF_PATHS.search(text)) or ".." in text.split("/")
 
 
 def _texts(value: Any) -> Iterator[str]:

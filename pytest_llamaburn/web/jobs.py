@@ -91,6 +91,7 @@ class Order(NamedTuple):
     command: str
     pytest: str | None = None
     env: Mapping[str, str] | None = None
+    preview: Sequence[str] = ()  # what it only says, as with dry_run, where it runs nothing
 
 
 class Jobs:
@@ -143,6 +144,7 @@ class Jobs:
             command=order.command,
             pytest=order.pytest,
             created=_stamp(now),
+            lines=[*order.preview],
         )
         self._save(job)
         self._jobs[job_id], self._waiting[job_id] = job, order

@@ -50,6 +50,18 @@ async def test_a_run_tells_its_equals_in_a_terminal(tmp_path: Path) -> None:
     assert job["kind"] == "benchmark"
 
 
+async def test_a_dry_run_tells_what_judging_would_send(tmp_path: Path) -> None:
+    body = {"model": "m", "set": "math", "judge": "embedded", "dry_run": True}
+    status, job = await posted(tmp_path, "eval", body)
+    assert (status, job["pytest"]) == (202, None)
+    assert job["lines"]
+
+
+@pytest.mark.parametrize("text", ["http://127.0.0.1:1/v1", "library/llama3.1:8b", "a.b<5", "x=1"])
+async def test_addresses_names_and_gates_are_no_paths(text: str) -> None:
+    assert not forms._means_path(text)
+
+
 @pytest.mark.parametrize("kind", KINDS)
 async def test_each_kind_has_a_route_and_a_schema(kind: str, tmp_path: Path) -> None:
     async with serving(tmp_path) as api:
@@ -155,12 +167,15 @@ async def test_a_body_that_is_not_json_is_refused(content: bytes, tmp_path: Path
         ("compare", "../other/result.json"),
         ("corpus", "documents"),
         ("system", "@/etc/passwd"),
+        ("judge", "embedded:/etc/model.gguf"),
+        ("judge", "embedded:here.gguf"),
+        ("criterion", "mine=~/text"),
     ],
 )
 async def test_a_client_names_no_file(name: str, value: Any, tmp_path: Path) -> None:
     (tmp_path / "here" / "here.gguf").write_bytes(b"GGUF")
     (tmp_path / "here" / "documents").mkdir()
-    kind = "eval" if name in ("corpus", "system") else "benchmark"
+    kind = "eval" if name in ("corpus", "system", "judge", "criterion") else "benchmark"
     status, problem = await posted(tmp_path, kind, {name: value})
     assert (status, problem["field"]) == (422, name)
     assert "a client can name no file of the server" in problem["detail"]
