@@ -103,14 +103,15 @@ def judge(request: pytest.FixtureRequest) -> Iterator[Callable[..., JudgeResult]
 @pytest.fixture(scope="session")
 def ollama_client(request: pytest.FixtureRequest) -> OllamaClient:
     """Return Ollama's untimed calls, blocking; `.aio` has the same ones as coroutines."""
-    from pytest_llamaburn.backends.ollama import Backend, Client
+    from pytest_llamaburn.backends._ollama_client import Client
+    from pytest_llamaburn.backends.ollama import Backend
 
     harness = request.config.stash[HARNESS]
     return OllamaClient(Client(Backend(harness.common)), harness.run)
 
 
 class OllamaClient:
-    """The blocking face of `backends.ollama.Client`.
+    """The blocking face of `backends._ollama_client.Client`.
 
     list, show, ps, chat, generate, embed, load and unload take and return what their coroutines
     in `.aio` do.

@@ -1,4 +1,4 @@
-"""List the models a server has and the embedded catalogue, or fetch one."""
+"""List the models of a server and of the embedded catalogue, or download one."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     from pytest_llamaburn.backends._base import Model
 
-HELP = "list models, or fetch one"
+HELP = "list models, or download one"
 EXAMPLE = "llamaburn models pull smollm2-135m"
 _COLUMNS = ("name", "where", "size", "quantization", "family", "parameters", "context", "loaded")
 
@@ -43,15 +43,15 @@ def run(arguments: argparse.Namespace) -> int:
         if arguments.action == "pull":
             tell = _tell_json if arguments.progress == "json" else _tell
             return asyncio.run(_pull(arguments.name, settings, tell))
-        found, complaint = asyncio.run(_models(settings))
-    print(_render(found, arguments.output))
-    if complaint:
-        print(f"llamaburn: {complaint}", file=sys.stderr)
-    return 4 if complaint and "host" in given else 0
+        models, error = asyncio.run(_models(settings))
+    print(_render(models, arguments.output))
+    if error:
+        print(f"llamaburn: {error}", file=sys.stderr)
+    return 4 if error and "host" in given else 0
 
 
 async def _models(settings: Run) -> tuple[list[tuple[str, Model]], str]:
-    """Return (where, model) pairs, and why the server's are missing."""
+    """Return (where, model) pairs, and why the server's models are missing."""
     from pytest_llamaburn.backends import _detect
 
     embedded = await _detect.make("embedded", settings).models()
@@ -70,19 +70,19 @@ async def _pull(name: str | None, settings: Run, tell: Callable[[dict[str, Any]]
     from pytest_llamaburn.backends.ollama import Backend
 
     if name is None:
-        raise ServerError("models pull: name the model to fetch, as in: llamaburn models pull NAME")
+        raise ServerError("models pull: no model given: write llamaburn models pull NAME")
     if name in _catalogue.entries():
         print(_catalogue.fetch(name, quiet=not sys.stderr.isatty()))
         return 0
     backend = await _detect.at_host(settings)
     if not isinstance(backend, Backend):
-        raise ServerError(f"{backend.address.url} cannot fetch models: only Ollama can")
-    said = None
+        raise ServerError(f"{backend.address.url} cannot download models: only Ollama can")
+    last = None
     async for event in backend.pull(name):
         line = _line(event)
-        if line not in (said, ""):
+        if line not in (last, ""):
             tell(event)
-        said = line
+        last = line
     return 0
 
 
@@ -112,12 +112,12 @@ def _share(event: dict[str, Any]) -> str:
     return ""
 
 
-def _render(found: list[tuple[str, Model]], form: str) -> str:
+def _render(models: list[tuple[str, Model]], form: str) -> str:
     if form == "json":
-        return json.dumps([{"where": where, **asdict(m)} for where, m in found], indent=2)
+        return json.dumps([{"where": where, **asdict(m)} for where, m in models], indent=2)
     from pytest_llamaburn.tables import grid
 
-    return grid(_COLUMNS, [_row(where, model) for where, model in found])
+    return grid(_COLUMNS, [_row(where, model) for where, model in models])
 
 
 def _row(where: str, model: Model) -> tuple[str, ...]:

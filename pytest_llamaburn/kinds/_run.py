@@ -95,7 +95,7 @@ class Run:
             "facts", {"loaded_before": await self._loaded(), "slots": await self._slots()}
         )
         self._journal("facts", {"server_notes": [*self.backend.notes]})
-        self._profiler.tell()
+        self._profiler.publish_facts()
         self.sync()
         self._other_load.start()
         self._begin(sum(planned.values()))

@@ -152,7 +152,7 @@ def test_killed_run_that_was_to_measure_nothing_is_recovered_as_nothing(tmp_path
     made.write("header", **header(run_id="run-1"))
     made.close()
     done = llamaburn("results", "recover", cwd=tmp_path)
-    assert done.stdout == "run-1 measured nothing and was not to\n"
+    assert done.stdout == "run-1: there was nothing to measure, so there is no result\n"
     assert list((tmp_path / "results").iterdir()) == []
 
 

@@ -155,7 +155,7 @@ def test_energy_of_different_devices_is_not_compared(tmp_path: Path) -> None:
         path.write_text(json.dumps(document))
     found = compared(*paths, columns=["energy_wh"])["results"]
     (change,) = found["changes"]
-    reason = "energy was counted of different devices: 01:00.0 and 02:00.0"
+    reason = "the energy of different devices was counted: 01:00.0 and 02:00.0"
     assert (change["value"], change["change"], change["reason"]) == (0.5, None, reason)
     assert {"file": "B", "text": reason} in found["warnings"]
 
@@ -412,8 +412,8 @@ def test_a_gate_passes_only_what_is_surely_no_worse_than_its_bound(tmp_path: Pat
     gates = ["requests_per_sec@8:-5%", "requests_per_sec:-5%", "requests_per_sec@8:-9.5%"]
     found = gated(now[0], now[1], earlier=tmp_path, gates=gates)
     holds = (
-        "the interval contains the bound: more earlier runs of the same load in the results directory "
-        "make it narrower"
+        "the interval contains the bound: more earlier runs of the same load in the results "
+        "directory make it narrower"
     )
     assert found == [("fail", None), ("fail", None), ("undecided", holds)]
     assert {one[0] for one in gated(now[0], now[2], earlier=tmp_path, gates=gates)} == {"pass"}

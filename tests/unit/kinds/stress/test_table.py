@@ -198,7 +198,7 @@ def test_a_spike_without_a_steady_time_before_it_has_no_bound_of_its_recovery(
     step, rows = spike()
     early = [one for one in rows if one.scheduled_ns >= 15_000_000_000]
     text = shown(tmp_path, (step, early), mode="spike", arrival="poisson")
-    assert "recovery: –: fewer than 3 windows before the spike were served" in text
+    assert "recovery: –: fewer than 3 windows before the spike had successful requests" in text
 
 
 def test_a_recovery_within_the_resolution_is_under_it() -> None:
@@ -215,7 +215,10 @@ def test_a_spike_tells_its_recovery_or_that_there_was_none(tmp_path: Path) -> No
         "beside 10 requests/s"
     ) in text
     text = shown(tmp_path / "b", spike(comes_back=False), **fields)
-    assert "recovery: at least 25,000 ms: latency did not come back before the run ended" in text
+    assert (
+        "recovery: at least 25,000 ms: latency did not return to the baseline before the run ended"
+        in text
+    )
 
 
 def test_a_sustained_load_tells_drift_and_plateau(tmp_path: Path) -> None:
@@ -253,7 +256,7 @@ def test_a_sustained_load_tells_memory_by_the_minute_from_its_own_begin(tmp_path
 
 def test_memory_that_nobody_read_is_told_to_be_unknown(tmp_path: Path) -> None:
     text = shown(tmp_path, sustained(), mode="sustained")
-    assert "memory per minute: nothing was read of the machine meanwhile" in text
+    assert "memory per minute: the machine was not profiled during the load" in text
 
 
 def test_a_run_cut_in_its_baseline_has_a_table_all_the_same(tmp_path: Path) -> None:
