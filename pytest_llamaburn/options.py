@@ -17,7 +17,7 @@ from pytest_llamaburn import files, registry, settings
 from pytest_llamaburn.errors import SettingsError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Container, Iterator, Mapping, Sequence
 
     from pydantic import ValidationError
     from pydantic_core import ErrorDetails
@@ -81,14 +81,17 @@ def given(namespace: argparse.Namespace, kind: type, prefix: str = "") -> dict[s
     return {name: value for name, value in values.items() if value is not None}
 
 
-def to_argv(values: Any, kind: type, prefix: str = "") -> list[str]:
-    """Return the flags for exactly these settings.
+def to_argv(
+    values: Any, kind: type, prefix: str = "", only: Container[str] | None = None
+) -> list[str]:
+    """Return the flags for exactly these settings, or for those in `only`.
 
     Defaults are included, because the reader's environment or file could set another value.
     """
     return [
         word
         for o in settings.options_of(kind)
+        if only is None or o.name in only
         for word in _words(o, getattr(values, o.name), prefix)
     ]
 

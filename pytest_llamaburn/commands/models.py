@@ -13,6 +13,7 @@ from pytest_llamaburn.settings import Connection, Run
 
 if TYPE_CHECKING:
     import argparse
+    from collections.abc import Callable
 
     from pytest_llamaburn.backends._base import Model
 
@@ -26,6 +27,9 @@ def add(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("action", nargs="?", choices=("list", "pull"), default="list")
     parser.add_argument("name", nargs="?", help="the model to pull")
     options.declare(parser.add_argument, Connection)
+    parser.add_argument(
+        "--progress", choices=("plain", "json"), default="plain", help="how pull says how far it is"
+    )
     parser.add_argument("--output", "-o", choices=("table", "json"), default="table")
 
 
@@ -37,7 +41,8 @@ def run(arguments: argparse.Namespace) -> int:
     settings, origins = options.resolve(Run, given)
     with options.blaming(origins):
         if arguments.action == "pull":
-            return asyncio.run(_pull(arguments.name, settings))
+            tell = _tell_json if arguments.progress == "json" else _tell
+            return asyncio.run(_pull(arguments.name, settings, tell))
         models, error = asyncio.run(_models(settings))
     print(_render(models, arguments.output))
     if error:
@@ -60,7 +65,7 @@ async def _models(settings: Run) -> tuple[list[tuple[str, Model]], str]:
         return rows, str(err)
 
 
-async def _pull(name: str | None, settings: Run) -> int:
+async def _pull(name: str | None, settings: Run, tell: Callable[[dict[str, Any]], None]) -> int:
     from pytest_llamaburn.backends import _catalogue, _detect
     from pytest_llamaburn.backends.ollama import Backend
 
@@ -72,17 +77,32 @@ async def _pull(name: str | None, settings: Run) -> int:
     backend = await _detect.at_host(settings)
     if not isinstance(backend, Backend):
         raise ServerError(f"{backend.address.url} cannot download models: only Ollama can")
-    await _follow(backend, name)
+    last = None
+    async for event in backend.pull(name):
+        line = _line(event)
+        if line not in (last, ""):
+            tell(event)
+        last = line
     return 0
 
 
-async def _follow(backend: Any, name: str) -> None:
-    last = None
-    async for event in backend.pull(name):
-        line = f"{event.get('status', '')}{_share(event)}"
-        if line not in (last, ""):
-            print(line, file=sys.stderr)
-        last = line
+def _line(event: dict[str, Any]) -> str:
+    return f"{event.get('status', '')}{_share(event)}"
+
+
+def _tell(event: dict[str, Any]) -> None:
+    print(_line(event), file=sys.stderr)
+
+
+def _tell_json(event: dict[str, Any]) -> None:
+    """Print an event of a pull as runs print theirs."""
+    from pytest_llamaburn.progress import Event, Json
+
+    counts: dict[str, Any] = {"done": event.get("completed"), "planned": event.get("total")}
+    known: dict[str, Any] = {
+        name: count for name, count in counts.items() if isinstance(count, int)
+    }
+    Json(sys.stderr).load(Event(stage=str(event.get("status", "")), unit="bytes", **known))
 
 
 def _share(event: dict[str, Any]) -> str:

@@ -67,3 +67,12 @@ class Results:
     def scores(self) -> dict[str, float]:
         """The mean of each score by name; scores without a mean are left out."""
         return {}
+
+    @property
+    def headlines(self) -> dict[str, float]:
+        """The few numbers that say most, by measure and statistic; without those not measured."""
+        speeds = {
+            "tokens_per_sec.p50": self.summary.tokens_per_sec.p50,
+            "time_to_first_token_ms.p50": self.summary.time_to_first_token_ms.p50,
+        }
+        return {**{n: v for n, v in speeds.items() if v is not None}, **self.scores}

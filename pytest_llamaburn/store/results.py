@@ -272,6 +272,7 @@ class _Outline:
     run_id: str
     status: str
     results: msgspec.Raw
+    timestamp: str | None = None
     model: _Named | None = None
     environment: _Machine = field(default_factory=_Machine)
 
@@ -285,6 +286,8 @@ class Brief:
     models: list[str]  # the model's id, or those that were compared
     fingerprint: str | None
     results: Any
+    run_id: str
+    timestamp: str | None  # of its begin, UTC
 
 
 def brief(path: Path) -> Brief:
@@ -299,7 +302,15 @@ def brief(path: Path) -> Brief:
     results = _decode(path, outline.results, kind(outline.schema.removeprefix(PREFIX)).brief())
     models = [*([outline.model.id] if outline.model else []), *results.models]
     machine = outline.environment.fingerprint
-    return Brief(outline.schema, outline.status, [*dict.fromkeys(models)], machine, results)
+    return Brief(
+        outline.schema,
+        outline.status,
+        [*dict.fromkeys(models)],
+        machine,
+        results,
+        outline.run_id,
+        outline.timestamp,
+    )
 
 
 def _decode(path: Path, raw: bytes | msgspec.Raw, fields: type) -> Any:

@@ -184,6 +184,19 @@ def test_pull_follows_the_server(tmp_path: Path) -> None:
     assert done.stderr.splitlines() == ["pulling 50%", "success"]
 
 
+def test_pull_tells_programs_its_progress_as_runs_do(tmp_path: Path) -> None:
+    facade = Registry()
+    odd = ndjson({"status": "pulling", "total": "many"})
+    facade.pulling = [sized(200, PULLING + odd + SUCCESS)]
+    with ScriptedServer(facade) as server:
+        words = ("models", "pull", "tiny", f"--host={server.host}", "--progress=json")
+        said = llamaburn(*words, cwd=tmp_path).stderr
+    first, *rest = map(json.loads, said.splitlines())
+    about = {"event": "progress", "stage": "pulling", "unit": "bytes"}
+    assert first == {**about, "done": 2, "planned": 4}
+    assert rest == [about, {**about, "stage": "success"}]
+
+
 @pytest.mark.parametrize("body", [b"", PULLING, b"<p>\n", PULLING + b"[]\n"])
 def test_pull_that_ends_without_success_exits_four(body: bytes, tmp_path: Path) -> None:
     *_, last = pulled([sized(200, body)], tmp_path, 4).splitlines()

@@ -42,6 +42,11 @@ class _Stress(RunKind):
         """Return the start of a file's name: the model and the mode."""
         return f"{header['model']['id']}_{header['config']['mode']}"
 
+    def brief(self) -> type:
+        """Return the dataclass of what lists read of a file's `results`."""
+        found: type = self.load("brief.Results")
+        return found
+
     def check(self, settings: Any) -> None:
         """Raise SettingsError for options that contradict each other or have no meaning."""
         self.load("result.check")(settings)
