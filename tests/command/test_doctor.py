@@ -18,7 +18,7 @@ from support.sensors import Fakes
 
 from pytest_llamaburn import registry
 from pytest_llamaburn.backends._base import Server
-from pytest_llamaburn.commands import _look, doctor
+from pytest_llamaburn.commands import _checks, _look, doctor
 from pytest_llamaburn.sandbox import _filter
 from pytest_llamaburn.store.journal import Journal
 from pytest_llamaburn.telemetry import _base
@@ -71,9 +71,11 @@ def examine(*args: str, cwd: Path, check: int | None = 0, **env: str) -> dict[st
     return found
 
 
-def scene(seen: _look.Look | None = None, facts: Any = None, **values: Any) -> doctor.Context:
+def scene(seen: _look.Look | None = None, facts: Any = None, **values: Any) -> _checks.Context:
     """Return what checks look at; `facts` replaces those about this machine."""
-    made = doctor.Context(checked(**values), {}, seen or _look.Look(why={"server": "none. There."}))
+    made = _checks.Context(
+        checked(**values), {}, seen or _look.Look(why={"server": "none. There."})
+    )
     if facts is not None:
         made.__dict__["facts"] = facts
     return made
@@ -121,7 +123,7 @@ def test_other_kinds_of_servers_do_not_say_their_slots(tmp_path: Path) -> None:
 @pytest.mark.parametrize("name", ["Tiny", "library/tiny:latest"])
 def test_model_to_measure_is_none_that_takes_its_room_by_whatever_name(name: str) -> None:
     seen = _look.Look(loaded=[{"name": "tiny:latest"}])
-    verdict = doctor.model_loaded(scene(seen, model=[name]))
+    verdict = _checks.model_loaded(scene(seen, model=[name]))
     assert (verdict.level, verdict.finding) == ("ok", "tiny:latest")
 
 
@@ -160,7 +162,7 @@ def test_server_that_refuses_is_reachable_and_of_no_known_kind(tmp_path: Path) -
 
 def test_silence_at_the_default_address_is_a_warning() -> None:
     fix = "Start it (ollama serve), choose another with --host, or use --backend embedded."
-    assert doctor.server_reachable(scene()) == doctor.CheckResult("warn", "none", fix)
+    assert _checks.server_reachable(scene()) == _checks.CheckResult("warn", "none", fix)
 
 
 @pytest.mark.parametrize(
@@ -169,8 +171,8 @@ def test_silence_at_the_default_address_is_a_warning() -> None:
 def test_silence_where_a_server_is_needed_fails(values: dict[str, Any]) -> None:
     made = scene(**values)
     made.origins = dict.fromkeys(values, "LLAMABURN_X")
-    assert doctor.server_reachable(made).level == "fail"
-    assert doctor.model_present(made).level == "ok"
+    assert _checks.server_reachable(made).level == "fail"
+    assert _checks.model_present(made).level == "ok"
 
 
 def test_silence_of_a_named_server_exits_four_and_says_what_failed(tmp_path: Path) -> None:
@@ -197,7 +199,7 @@ def test_embedded_model_that_is_no_gguf_fails(tmp_path: Path) -> None:
     ("governor", "level"), [("performance", "ok"), (None, "ok"), ("powersave", "warn")]
 )
 def test_governor_other_than_performance_is_a_warning(governor: str | None, level: str) -> None:
-    verdict = doctor.cpu_governor(scene(facts={"governor": governor}))
+    verdict = _checks.cpu_governor(scene(facts={"governor": governor}))
     assert verdict.level == level
     assert (governor or "unknown") in verdict.finding
 
@@ -216,7 +218,7 @@ def test_governor_other_than_performance_is_a_warning(governor: str | None, leve
 )
 def test_limits_of_a_container_are_told(limits: Any, level: str, finding: str) -> None:
     machine = {"cores_logical": 2, "ram_mb": 25_300}
-    verdict = doctor.machine_limits(scene(facts={**machine, **limits}))
+    verdict = _checks.machine_limits(scene(facts={**machine, **limits}))
     assert (verdict.level, verdict.finding) == (level, finding)
 
 
@@ -233,7 +235,7 @@ def test_load_of_other_programs_is_a_warning_above_ten_percent(
     load: _look.Load, level: str, finding: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(_look, "load", lambda _: load)
-    verdict = doctor.cpu_other_load(scene())
+    verdict = _checks.cpu_other_load(scene())
     assert verdict.level == level
     assert finding in verdict.finding
 
@@ -257,7 +259,7 @@ def test_full_disk_fails_and_a_nearly_full_one_is_a_warning(
         return Usage(1e12, 0, free)
 
     monkeypatch.setattr(shutil, "disk_usage", usage)
-    verdict = doctor.disk_free(scene(results_dir=str(tmp_path / "not" / "yet")))
+    verdict = _checks.disk_free(scene(results_dir=str(tmp_path / "not" / "yet")))
     assert (verdict.level, asked) == (level, [tmp_path])
     assert bool(verdict.fix) == (level != "ok")
 
@@ -304,9 +306,9 @@ def resolves_not(*_: Any) -> list[str]:
 
 
 def test_sandbox_that_cannot_work_is_a_warning(monkeypatch: pytest.MonkeyPatch) -> None:
-    assert doctor.sandbox(scene()).level in {"ok", "warn"}
+    assert _checks.sandbox(scene()).level in {"ok", "warn"}
     monkeypatch.setattr(_filter, "MACHINES", ())
-    verdict = doctor.sandbox(scene())
+    verdict = _checks.sandbox(scene())
     assert verdict.level == "warn"
     assert "cannot be run safely on this machine" in verdict.finding
     assert verdict.fix
@@ -323,20 +325,20 @@ def test_container_without_a_server_is_told_where_the_host_is(
     lookup: Callable[..., Any], fix: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(socket, "getaddrinfo", lookup)
-    verdict = doctor.container(scene(facts={"container": True}))
+    verdict = _checks.container(scene(facts={"container": True}))
     assert verdict.level == "warn"
     assert verdict.fix.endswith(fix)
 
 
 def test_container_that_reaches_its_server_is_well(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(socket, "getaddrinfo", resolves)
-    verdict = doctor.container(scene(_look.Look(server=OLLAMA), {"container": True}))
-    assert verdict == doctor.CheckResult("ok", "in a container; host.docker.internal resolves")
+    verdict = _checks.container(scene(_look.Look(server=OLLAMA), {"container": True}))
+    assert verdict == _checks.CheckResult("ok", "in a container; host.docker.internal resolves")
 
 
 def test_outside_a_container_nothing_is_said() -> None:
-    verdict = doctor.container(scene(facts={"container": False}))
-    assert verdict == doctor.CheckResult("ok", "not in a container")
+    verdict = _checks.container(scene(facts={"container": False}))
+    assert verdict == _checks.CheckResult("ok", "not in a container")
 
 
 def distribution(*needs: str) -> Callable[[str], metadata.PackageMetadata]:
@@ -368,7 +370,7 @@ def test_missing_engine_is_a_warning_where_there_is_no_server(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(metadata, "metadata", distribution(*needs))
-    verdict = doctor.extras(scene(seen))
+    verdict = _checks.extras(scene(seen))
     assert (verdict.level, verdict.finding) == (level, finding)
     missing = [word.split(":")[0] for word in finding.split(", ") if word.endswith("missing")]
     line = f"Install with: pip install 'pytest-llamaburn[{','.join(missing)}]'"
@@ -376,7 +378,7 @@ def test_missing_engine_is_a_warning_where_there_is_no_server(
 
 
 def test_extras_of_this_installation_can_be_read() -> None:
-    assert "embedded:" in doctor.extras(scene()).finding
+    assert "embedded:" in _checks.extras(scene()).finding
 
 
 def test_sensor_that_only_root_may_read_is_a_warning(
@@ -390,7 +392,7 @@ def test_sensor_that_only_root_may_read_is_a_warning(
     fakes = Fakes(tmp_path)
     fakes.files("sys/class/powercap/intel-rapl:0", {"name": "package-0", "energy_uj": "1"})
     monkeypatch.setattr(_base, "Machine", lambda: fakes.machine(read=read))
-    verdict = doctor.CHECKS["sensor.rapl"](scene())
+    verdict = _checks.CHECKS["sensor.rapl"](scene())
     assert verdict[:2] == ("warn", "present, but only root may read it")
     assert "sudo chmod a+r" in verdict.fix
 
@@ -398,10 +400,10 @@ def test_sensor_that_only_root_may_read_is_a_warning(
 def test_check_that_breaks_leaves_the_others_alone(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    def broken(_: doctor.Context) -> doctor.CheckResult:
+    def broken(_: _checks.Context) -> _checks.CheckResult:
         raise ZeroDivisionError("by nothing")
 
-    monkeypatch.setitem(doctor.CHECKS, "disk.free", broken)
+    monkeypatch.setitem(_checks.CHECKS, "disk.free", broken)
     found = doctor._checked("disk.free", scene())
     assert found.level == "warn"
     assert found.finding == "could not be checked: ZeroDivisionError: by nothing"
