@@ -37,6 +37,7 @@ REASONS = {
     "no_usage": "the server sent no token counts, or 0 for what was there",
     "below_two_tokens": "one token has no gap to the next",
     "no_samples": "no request gave a value",
+    "too_few_samples": "too few requests gave a value",
     "one_read": "the whole answer came in one read",
     "not_reported": "the server does not say",
     "unreadable": "what the server says is no number",
