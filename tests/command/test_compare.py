@@ -10,10 +10,10 @@ import resource
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from command_line import llamaburn
-from samples import header, record
-from scripted import OllamaFacade, ScriptedServer
-from virtual_runs import Machine, dice, rows
+from support.benchmark_documents import header, record
+from support.command_line import llamaburn
+from support.scripted import OllamaFacade, ScriptedServer
+from support.virtual_benchmarks import Machine, dice, rows
 
 from pytest_llamaburn.commands import main
 from pytest_llamaburn.store import results

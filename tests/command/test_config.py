@@ -6,7 +6,7 @@ import json
 import tomllib
 from typing import TYPE_CHECKING, Any
 
-from command_line import llamaburn
+from support.command_line import llamaburn
 
 from pytest_llamaburn import settings
 from pytest_llamaburn.kinds.benchmark.settings import Benchmark

@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Any
 
 import jsonschema
 import pytest
-from command_line import llamaburn
-from exams import (
+from support.command_line import llamaburn
+from support.eval_servers import (
     CRITERIA,
     Assessor,
     Pupil,
@@ -24,8 +24,8 @@ from exams import (
     reply,
     verdict,
 )
-from fake_judges import OpenAI, serving
-from scripted import LlamaCppFacade, Reset, ScriptedServer, Steps, ollama_stream, sized
+from support.judge_servers import OpenAI, serving
+from support.scripted import LlamaCppFacade, Reset, ScriptedServer, Steps, ollama_stream, sized
 
 from pytest_llamaburn.store import results
 
@@ -111,8 +111,8 @@ def test_set_with_code_is_refused_where_no_sandbox_works(tmp_path: Path) -> None
         done = where.eval(f"--set={eval_set(tmp_path, asked)}", check=4, PYTHONPATH=str(tmp_path))
         assert where.pupil.requests == []
     assert where.files == []
-    assert "answers that are code cannot be run safely here" in done.stderr
-    assert "leave out the questions whose scorer is code" in done.stderr
+    assert "generated code cannot be run safely on this machine" in done.stderr
+    assert "leave out the questions with the scorer code" in done.stderr
 
 
 def test_list_of_evals_shows_their_marks(tmp_path: Path, small: str) -> None:
@@ -770,7 +770,7 @@ def test_judge_key_that_fits_in_no_header_is_refused_before_anything_is_sent(
         judge = f"--judge=openai@{where.assessor.host}"
         done = where.eval(small, judge, check=4, OPENAI_API_KEY="gsk_one\ntwo")
         assert where.pupil.requests == where.assessor.requests == []
-    assert "OPENAI_API_KEY is no key" in done.stderr
+    assert "OPENAI_API_KEY is not a valid key" in done.stderr
     assert "gsk_one" not in done.stdout + done.stderr
     assert not (tmp_path / "results" / "evals").exists()
 
@@ -813,7 +813,7 @@ def test_judge_that_cannot_be_had_is_told_before_anything_is_answered(
         assert where.pupil._script.asked == []  # type: ignore[attr-defined]
         assert not any(b"/api/chat" in request for request in where.assessor.requests)
     assert "llamaburn: --judge ollama:judge@http://127.0.0.1:9: no server at" in nobody
-    assert "model 'x' is not at" in absent
+    assert "has no model 'x'" in absent
     assert "the key in OPENAI_API_KEY is refused" in keyless
     assert where.files == []
 
@@ -829,7 +829,7 @@ def test_judge_that_is_gone_when_all_is_answered_leaves_the_answers(
     pupil = Pupil(answers=ANSWERS)
     with room(tmp_path, pupil, Leaving()) as where:
         done = where.eval(small, where.judge, check=4)
-    assert done.stderr.count("model 'judge:latest' is not at") == 1
+    assert done.stderr.count("has no model 'judge:latest'") == 1
     (document,) = where.files
     assert document["status"] == "partial"
     assert len(items(document)) == 3

@@ -10,8 +10,8 @@ import subprocess
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from command_line import COMMAND, llamaburn
-from exams import (
+from support.command_line import COMMAND, llamaburn
+from support.eval_servers import (
     CRITERIA,
     Assessor,
     Pupil,
@@ -22,8 +22,8 @@ from exams import (
     question,
     verdict,
 )
-from forking import Process
-from scripted import Pause, ScriptedServer, sized
+from support.processes import Process
+from support.scripted import Pause, ScriptedServer, sized
 
 if TYPE_CHECKING:
     from pathlib import Path

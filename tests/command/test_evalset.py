@@ -6,7 +6,7 @@ import json
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from command_line import llamaburn
+from support.command_line import llamaburn
 
 from pytest_llamaburn.commands import main
 from pytest_llamaburn.converters import gsm8k

@@ -9,8 +9,8 @@ import sys
 from typing import TYPE_CHECKING
 
 import pytest
-from command_line import COMMAND
-from forking import Process, forkable, run
+from support.command_line import COMMAND
+from support.processes import Process, forkable, run
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -6,8 +6,8 @@ import json
 from pathlib import Path
 
 import pytest
-from command_line import llamaburn, results_in
-from scripted import (
+from support.command_line import llamaburn, results_in
+from support.scripted import (
     Close,
     OllamaFacade,
     Request,
@@ -47,6 +47,18 @@ def test_gate_that_holds_passes_and_is_in_the_file(tmp_path: Path) -> None:
     (verdict,) = results_in(tmp_path / "results")[0]["results"]["gates"]
     assert verdict["verdict"] == "pass"
     assert verdict["margin"] == pytest.approx(60_000 - verdict["value"])
+
+
+@pytest.mark.parametrize("forms", [("-o", "rows.csv"), ("-o", "json")])
+def test_gate_that_fails_is_told_where_no_table_shows_it(
+    forms: tuple[str, ...], tmp_path: Path
+) -> None:
+    gates = ("--threshold=osl.mean>9", "--threshold=ttft_ms.mean<60s")
+    with ScriptedServer(OllamaFacade(token_s=0.002)) as server:
+        args = ("benchmark", "tiny", f"--host={server.host}", *gates, *forms)
+        done = llamaburn(*args, cwd=tmp_path, check=1)
+    assert "llamaburn: gate osl.mean>9: fail: 4" in done.stderr
+    assert "gate ttft_ms" not in done.stderr
 
 
 @pytest.mark.parametrize(
@@ -173,7 +185,7 @@ def test_every_run_says_first_how_long_it_may_take(tmp_path: Path) -> None:
         said = llamaburn(*args, cwd=tmp_path).stderr
         unsaid = llamaburn(*args, "--warmup=0", cwd=tmp_path).stderr
     assert said.index("3 requests to tiny:latest: about ") < said.index("wrote ")
-    assert "no estimate without a good warm-up" in unsaid
+    assert "no estimate, the warm-up failed" in unsaid
 
 
 def test_budget_limits_the_estimate(tmp_path: Path) -> None:
@@ -217,7 +229,7 @@ def test_correctness_judges_each_answer_and_times_it_too(tmp_path: Path) -> None
         done = llamaburn(*args, cwd=tmp_path)
     found = results_in(tmp_path / "results")[0]["results"]
     assert (found["correctness"]["n"], found["correctness"]["correct"]) == (7, 6)
-    assert "numbers written right: 6 of 7, 86%" in done.stdout
+    assert "numbers written correctly: 6 of 7, 86%" in done.stdout
     wrong = [item for item in found["correctness"]["items"] if not item["correct"]]
     assert [(item["id"], item["reason"]) for item in wrong] == [
         ("number-001", "no number in words")

@@ -9,9 +9,19 @@ from contextlib import ExitStack
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from command_line import llamaburn
-from exams import Assessor, Opinion, Pupil, block, claims, evals_in, grade, question, verdict
-from scripted import ScriptedServer
+from support.command_line import llamaburn
+from support.eval_servers import (
+    Assessor,
+    Opinion,
+    Pupil,
+    block,
+    claims,
+    evals_in,
+    grade,
+    question,
+    verdict,
+)
+from support.scripted import ScriptedServer
 
 from pytest_llamaburn.store import results
 

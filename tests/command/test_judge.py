@@ -10,10 +10,10 @@ import threading
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from command_line import COMMAND, llamaburn
-from fake_judges import KEY, Claude, OpenAI, preference, serving, verdict
-from forking import Process
-from scripted import Hang, Steps
+from support.command_line import COMMAND, llamaburn
+from support.judge_servers import KEY, Claude, OpenAI, preference, serving, verdict
+from support.processes import Process
+from support.scripted import Hang, Steps
 
 from pytest_llamaburn.commands import judge
 

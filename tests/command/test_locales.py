@@ -9,8 +9,8 @@ import sys
 from typing import TYPE_CHECKING
 
 import pytest
-from command_line import COMMAND
-from samples import row, saved
+from support.benchmark_documents import row, saved
+from support.command_line import COMMAND
 
 from pytest_llamaburn.store import results
 

@@ -9,11 +9,11 @@ import sys
 from typing import TYPE_CHECKING
 
 import pytest
-from command_line import COMMAND, llamaburn, results_in
-from forking import Process
-from samples import header
-from scripted import OllamaFacade, Request, ScriptedServer, Steps
-from stalling import FINISHED, Stalling
+from support.benchmark_documents import header
+from support.command_line import COMMAND, llamaburn, results_in
+from support.processes import Process
+from support.scripted import OllamaFacade, Request, ScriptedServer, Steps
+from support.stalling_server import FINISHED, Stalling
 
 from pytest_llamaburn.store.journal import Journal
 
@@ -152,7 +152,7 @@ def test_killed_run_that_was_to_measure_nothing_is_recovered_as_nothing(tmp_path
     made.write("header", **header(run_id="run-1"))
     made.close()
     done = llamaburn("results", "recover", cwd=tmp_path)
-    assert done.stdout == "run-1 measured nothing and was not to\n"
+    assert done.stdout == "run-1: there was nothing to measure, so there is no result\n"
     assert list((tmp_path / "results").iterdir()) == []
 
 
@@ -200,7 +200,7 @@ def test_run_of_tests_is_continued_by_pytest_and_refused_by_the_command(tmp_path
         again = f"pytest --llamaburn-resume={folder.name}"
         refused = llamaburn("benchmark", "--resume=last", cwd=tmp_path, check=4).stderr
         assert again.split()[1] in refused
-        assert "that run is of tests: run pytest again" in refused
+        assert "tests made that run: run pytest again" in refused
         assert results_in(tmp_path / "results") == []
         args = ("benchmark", "tiny", f"--host={server.host}", "--iterations=1")
         assert f"makes it, {again} continues it" in llamaburn(*args, cwd=tmp_path).stderr

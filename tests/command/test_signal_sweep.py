@@ -15,9 +15,9 @@ from typing import NamedTuple
 
 import psutil
 import pytest
-from command_line import COMMAND, results_in
-from forking import Process
-from scripted import OllamaFacade, Request, ScriptedServer, Steps
+from support.command_line import COMMAND, results_in
+from support.processes import Process
+from support.scripted import OllamaFacade, Request, ScriptedServer, Steps
 
 from pytest_llamaburn.commands import main
 from pytest_llamaburn.store import results

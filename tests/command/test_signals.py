@@ -19,10 +19,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
-from command_line import COMMAND, llamaburn, results_in
-from forking import Process
-from scripted import OllamaFacade, Request, ScriptedServer, Steps
-from stalling import FINISHED, Stalling
+from support.command_line import COMMAND, llamaburn, results_in
+from support.processes import Process
+from support.scripted import OllamaFacade, Request, ScriptedServer, Steps
+from support.stalling_server import FINISHED, Stalling
 
 from pytest_llamaburn.load import turn
 from pytest_llamaburn.store import journal, results

@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, Any
 
 import psutil
 import pytest
-from command_line import COMMAND, llamaburn, results_in
-from scripted import settings_for
+from support.command_line import COMMAND, llamaburn, results_in
+from support.scripted import settings_for
 
 from pytest_llamaburn.backends import _catalogue, embedded
 from pytest_llamaburn.backends.embedded import Backend

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from command_line import llamaburn
-from exams import eval_set, evals_in, question
+from support.command_line import llamaburn
+from support.eval_servers import eval_set, evals_in, question
 
 from pytest_llamaburn.judges import STATES
 from pytest_llamaburn.store import results

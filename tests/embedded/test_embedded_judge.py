@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 
-from fake_judges import judging
+from support.judge_servers import judging
 
 from pytest_llamaburn.judges import Case, JudgeResult, Panel
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING
 
-from command_line import llamaburn
-from exams import eval_set, evals_in, question
+from support.command_line import llamaburn
+from support.eval_servers import eval_set, evals_in, question
 
 from pytest_llamaburn.store import results
 

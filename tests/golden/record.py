@@ -24,10 +24,10 @@ from typing import TYPE_CHECKING
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
-from exams import Assessor, Pupil, eval_set, question
-from scripted import OllamaFacade, Request, ScriptedServer, Steps, sized
-from slots import SlotServer
-from stalling import Stalling
+from support.eval_servers import Assessor, Pupil, eval_set, question
+from support.scripted import OllamaFacade, Request, ScriptedServer, Steps, sized
+from support.slot_server import SlotServer
+from support.stalling_server import Stalling
 
 from pytest_llamaburn import registry
 from pytest_llamaburn.commands import main

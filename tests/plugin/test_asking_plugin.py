@@ -10,9 +10,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from comparisons import compared
-from exams import Assessor, Pupil, eval_set, evals_in, question
-from scripted import (
+from support.comparisons import compared
+from support.eval_servers import Assessor, Pupil, eval_set, evals_in, question
+from support.scripted import (
     LlamaCppFacade,
     OllamaFacade,
     Request,

@@ -6,8 +6,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from exams import Assessor, Pupil, Pupils, eval_set, evals_in, preference, question
-from scripted import ScriptedServer, sized
+from support.eval_servers import Assessor, Pupil, Pupils, eval_set, evals_in, preference, question
+from support.scripted import ScriptedServer, sized
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

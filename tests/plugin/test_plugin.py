@@ -12,7 +12,15 @@ from typing import TYPE_CHECKING, Any
 from xml.etree import ElementTree as ET
 
 import pytest
-from scripted import Close, OllamaFacade, Request, ScriptedServer, Steps, ollama_stream, sized
+from support.scripted import (
+    Close,
+    OllamaFacade,
+    Request,
+    ScriptedServer,
+    Steps,
+    ollama_stream,
+    sized,
+)
 
 from pytest_llamaburn import plugin
 
@@ -330,7 +338,7 @@ def test_what_is_no_number_of_requests_is_refused(
         ("llm_benchmark(iterations='two')", "llm_benchmark: iterations='two' is refused*"),
         ("llm_benchmark(iterations=0)", "llm_benchmark: iterations=0 is refused: must be a whole*"),
         ("llm_benchmark(iteration=2)", "*unknown keyword 'iteration'; did you mean 'iterations'?*"),
-        ("llm_benchmark(2)", "llm_benchmark: 2 is refused: name what it is: iterations, *"),
+        ("llm_benchmark(2)", "llm_benchmark: 2 is refused: use a keyword: iterations, *"),
         ("llm_benchmark(thresholds=500)", "llm_benchmark: thresholds=500 is refused: must be*"),
         ("llm_eval(iterations=2)", "llm_eval: unknown keyword 'iterations'*Known: thresholds"),
         ("llm_stress(thresholds=[5])", "llm_stress: thresholds=?5? is refused: must be texts*"),
@@ -625,7 +633,7 @@ def test_what_blocks_says_so_in_an_async_test(
     )
     result = run(pytester, server)
     result.assert_outcomes(failed=1)
-    result.stdout.fnmatch_lines(["fixtures of LlamaBurn block: use them in a plain*"])
+    result.stdout.fnmatch_lines(["LlamaBurn's fixtures block: use them in a test*"])
 
 
 def test_json_output_can_be_written_to_a_file(
@@ -763,7 +771,7 @@ def test_only_benchmarks_of_the_same_mode_are_a_baseline(
     ("options", "words"),
     [
         (["--llamaburn-compare=nowhere.json"], "no result 'nowhere.json' in results*"),
-        (["--llamaburn-fail-if=tps:-5%"], "--fail-if judges a comparison: name the baseline*"),
+        (["--llamaburn-fail-if=tps:-5%"], "--fail-if needs a comparison: name the baseline*"),
         (["--llamaburn-compare", "--llamaburn-fail-if=tps"], "--fail-if: 'tps' is refused*"),
     ],
 )

@@ -6,7 +6,7 @@ import json
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from slots import SlotServer
+from support.slot_server import SlotServer
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

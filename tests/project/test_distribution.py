@@ -11,7 +11,7 @@ import zipfile
 from pathlib import Path
 
 import pytest
-from scripted import OllamaFacade, ScriptedServer
+from support.scripted import OllamaFacade, ScriptedServer
 
 ROOT = Path(__file__).parents[2]
 HIDDEN = ("VIRTUAL_ENV", "PYTHONPATH", "PYTHONHOME")

@@ -11,9 +11,9 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import echo_kind
 import pytest
-from scripted import OllamaFacade, ScriptedServer
+from support import echo_kind
+from support.scripted import OllamaFacade, ScriptedServer
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -7,12 +7,21 @@ import json
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from comparisons import compared
-from fake_judges import KEY, Answer, Gullible, OpenAI, judging, preference, serving, verdict
 from hypothesis import given
 from hypothesis import settings as examples
 from hypothesis import strategies as st
-from injections import ATTACKS, QUESTION, RIGHT, WRONG, truth
+from support.comparisons import compared
+from support.injections import ATTACKS, QUESTION, RIGHT, WRONG, truth
+from support.judge_servers import (
+    KEY,
+    Answer,
+    Gullible,
+    OpenAI,
+    judging,
+    preference,
+    serving,
+    verdict,
+)
 
 from pytest_llamaburn import criteria, evalsets, gates, judges, options
 from pytest_llamaburn.criteria import GRADED, GRADES, Criterion

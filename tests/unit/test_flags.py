@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from samples import document, failed_trace, header, row, trace_of
+from support.benchmark_documents import document, failed_trace, header, row, trace_of
 
 from pytest_llamaburn import flags
 from pytest_llamaburn.trace import Usage

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from samples import saved
+from support.benchmark_documents import saved
 
 from pytest_llamaburn import commands, options, registry, settings
 from pytest_llamaburn.commands import _look, build_parser, main

@@ -8,7 +8,7 @@ from itertools import pairwise
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from samples import MS, failed_trace, trace_of
+from support.benchmark_documents import MS, failed_trace, trace_of
 
 from pytest_llamaburn import metrics
 from pytest_llamaburn.measures import REASONS

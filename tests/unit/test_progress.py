@@ -10,7 +10,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import pytest
-from samples import failed_trace, row, trace_of
+from support.benchmark_documents import failed_trace, row, trace_of
 
 from pytest_llamaburn import progress
 from pytest_llamaburn.progress import Event, Json, Live, Plain, Silent, make, of_request

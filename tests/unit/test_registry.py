@@ -23,7 +23,7 @@ def foreign(monkeypatch: pytest.MonkeyPatch) -> Iterator[ModuleType]:
     monkeypatch.setitem(sys.modules, "their_reports", module)
     entries = [
         metadata.EntryPoint("xml", "their_reports", "llamaburn.reports"),
-        metadata.EntryPoint("odd_echo", "echo_kind", "llamaburn.kinds"),
+        metadata.EntryPoint("odd_echo", "support.echo_kind", "llamaburn.kinds"),
     ]
 
     def entry_points(*, group: str) -> list[metadata.EntryPoint]:
@@ -78,7 +78,7 @@ def test_a_member_that_is_a_package_is_a_registry_wherever_it_is(name: str) -> N
     assert {"settings", "result", "table"} <= set(registry.own(f"kinds.{name}"))
     assert registry.has(f"kinds.{name}", "settings")
     assert not registry.has(f"kinds.{name}", "nothing")
-    assert registry.load(f"kinds.{name}", "measures").__name__ == "echo_kind.measures"
+    assert registry.load(f"kinds.{name}", "measures").__name__ == "support.echo_kind.measures"
     assert registry.package("kinds.eval_x") == "pytest_llamaburn.kinds.eval_x"
     assert registry.own("kinds.nowhere") == ()
 

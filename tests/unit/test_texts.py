@@ -14,7 +14,7 @@ import pytest
 from hypothesis import given
 from hypothesis import settings as how
 from hypothesis import strategies as st
-from samples import header, row, trace_of
+from support.benchmark_documents import header, row, trace_of
 
 from pytest_llamaburn.backends._failures import classify
 from pytest_llamaburn.backends._secrets import redacted

@@ -14,7 +14,7 @@ import pytest
 import uvloop
 from hypothesis import example, given
 from hypothesis import strategies as st
-from scripted import (
+from support.scripted import (
     Close,
     Hang,
     Pause,

@@ -7,7 +7,7 @@ from itertools import pairwise
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from scripted import chunk, chunked, head, sized
+from support.scripted import chunk, chunked, head, sized
 
 from pytest_llamaburn.backends._framing import HEAD_LIMIT, Framing, FramingError
 

@@ -8,7 +8,7 @@ import math
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from scripted import (
+from support.scripted import (
     LlamaCppFacade,
     OllamaFacade,
     ScriptedServer,
@@ -25,7 +25,7 @@ from pytest_llamaburn.backends._base import Backend, Likely, Model
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from scripted import Steps
+    from support.scripted import Steps
 
 TOP = [{"token": "B", "logprob": -0.25, "bytes": [66]}, {"token": " A", "logprob": -1.5}]
 FOUND = [("B", -0.25), (" A", -1.5)]

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, cast
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from scripted import (
+from support.scripted import (
     LLAMA_TIMINGS,
     OPENAI_USAGE,
     ScriptedServer,
@@ -354,5 +354,5 @@ def test_only_a_server_known_to_take_more_is_sent_more(kind: str, extra: set[str
 
 
 def test_a_model_is_never_unloaded() -> None:
-    with pytest.raises(ServerError, match="cannot unload m: --start cold needs that"):
+    with pytest.raises(ServerError, match="cannot unload m, as --start cold requires"):
         asyncio.run(BACKEND.unload(Model("m", "m")))

@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, Any, cast
 import msgspec
 import psutil
 import pytest
-from scripted import OllamaFacade, ScriptedServer
-from slots import SlotServer
+from support.scripted import OllamaFacade, ScriptedServer
+from support.slot_server import SlotServer
 
 from pytest_llamaburn.backends import ollama, openai
 from pytest_llamaburn.backends._base import Model

@@ -7,11 +7,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from samples import checked
+from support.benchmark_documents import checked
 
 from pytest_llamaburn import options
 from pytest_llamaburn.backends import _detect, embedded, ollama, openai
 from pytest_llamaburn.errors import ModelError
+from pytest_llamaburn.kinds import benchmark
 from pytest_llamaburn.kinds.benchmark.settings import Benchmark
 from pytest_llamaburn.store import resume
 
@@ -79,7 +80,11 @@ def test_the_embedded_engine_without_a_name_means_the_catalogue_s_default() -> N
     [
         ("./nofile.gguf", None, "./nofile.gguf does not exist"),
         ("./report.html", b"<html>", "./report.html is not a GGUF file (it does not begin"),
-        ("./model.bin", b"GGUF", "./model.bin is refused: rename it, so that its name ends in"),
+        (
+            "./model.bin",
+            b"GGUF",
+            "./model.bin is refused: rename the file so that its name ends in",
+        ),
     ],
 )
 def test_what_is_no_model_file_is_refused_before_anything_is_waited_for(
@@ -90,7 +95,7 @@ def test_what_is_no_model_file_is_refused_before_anything_is_waited_for(
         Path(name).write_bytes(content)
     given = options.resolve(Benchmark, {"model": [name]}, {}, tmp_path)
     with pytest.raises(ModelError) as caught:
-        resume.settled(Benchmark, *given)
+        resume.settled(benchmark.KIND, *given)
     assert str(caught.value).startswith(f"--model: {reason}")
 
 
@@ -104,4 +109,4 @@ def test_a_model_file_and_a_server_s_names_are_no_concern_of_ours(
         {"model": ["far.gguf"], "backend": "openai"},
     ):
         given = options.resolve(Benchmark, flags, {}, tmp_path)
-        assert resume.settled(Benchmark, *given)[1] is None
+        assert resume.settled(benchmark.KIND, *given)[1] is None

@@ -7,8 +7,8 @@ from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from loads import alone, closed, document, level, saved
-from virtual_server import (
+from support.stress_documents import alone, closed, document, level, saved
+from support.virtual_server import (
     DEADLINE_S,
     SECOND,
     VirtualServer,
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
-    from loads import Taken
+    from support.stress_documents import Taken
 
     from pytest_llamaburn.load.rows import Request
 from pytest_llamaburn.load.step import Probe
@@ -188,4 +188,4 @@ def test_a_point_in_a_gap_that_our_side_left_says_so(tmp_path: Path) -> None:
     taken = [alone(), level(1), late(Step(4, CLIENTS, 48)), level(8)]
     point = document(tmp_path, taken)["results"]["degradation_point"]
     assert (point["concurrency"], point["bracket"]) == (None, (1, 8))
-    assert point["reason"].endswith("; at 4 the client was the limit")
+    assert point["reason"].endswith("; at 4 the client was too slow")

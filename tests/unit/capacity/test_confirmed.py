@@ -6,8 +6,8 @@ import json
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from loads import alone, closed, failed, level, saved, searched
-from virtual_server import VirtualServer, clients, drive, ramp
+from support.stress_documents import alone, closed, failed, level, saved, searched
+from support.virtual_server import VirtualServer, clients, drive, ramp
 
 from pytest_llamaburn.capacity import loops, search
 from pytest_llamaburn.capacity.search import Limits
@@ -17,7 +17,7 @@ from pytest_llamaburn.reports import table
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from loads import Taken
+    from support.stress_documents import Taken
 
 
 @pytest.mark.parametrize(

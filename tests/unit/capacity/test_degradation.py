@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from virtual_server import Outside, VirtualServer, ramp, true_degradation_point
+from support.virtual_server import Outside, VirtualServer, ramp, true_degradation_point
 
 from pytest_llamaburn.capacity import degradation
 from pytest_llamaburn.capacity.degradation import Latency

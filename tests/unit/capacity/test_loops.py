@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 
 import pytest
-from virtual_server import (
+from support.virtual_server import (
     DEADLINE_S,
     LOOPS,
     SECOND,

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from virtual_server import LOOPS, SECOND, VirtualServer, schedules
+from support.virtual_server import LOOPS, SECOND, VirtualServer, schedules
 
 from pytest_llamaburn.capacity import queue_replay
 from pytest_llamaburn.load.rows import Request
@@ -111,6 +111,6 @@ def test_between_whole_numbers_of_clients_the_share_is_a_straight_line() -> None
 
 
 def _drawn(server: VirtualServer) -> float:
-    from virtual_server import SERVICES
+    from support.virtual_server import SERVICES
 
     return SERVICES[server.service](server.rng)

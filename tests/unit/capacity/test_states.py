@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from virtual_server import SECOND, VirtualServer
+from support.virtual_server import SECOND, VirtualServer
 
 from pytest_llamaburn.capacity import states
 from pytest_llamaburn.capacity.states import Level
@@ -22,8 +22,8 @@ def level(value: float, **fields: Any) -> Level:
         ({"requests": 0}, "idle", "no request"),
         ({"error_rate": 0.06}, "failure", "6.0% of 100 requests failed, above 5.0%"),
         ({"error_rate": 0.06, "client_limited": True}, "failure", "6.0%"),
-        ({"latency_ratio": 9.0, "client_limited": True}, "optimal", "client was the limit"),
-        ({"backlog_grows": True, "client_limited": True}, "optimal", "client was the limit"),
+        ({"latency_ratio": 9.0, "client_limited": True}, "optimal", "client was too slow"),
+        ({"backlog_grows": True, "client_limited": True}, "optimal", "client was too slow"),
         ({"backlog_grows": True}, "degraded", "backlog grows"),
         ({"latency_ratio": 2.5}, "degraded", "2.50× the baseline's, above 2×"),
         ({"latency_ratio": 2.0, "error_rate": 0.05}, "optimal", "5.0% failed"),

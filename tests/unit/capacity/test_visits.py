@@ -6,7 +6,7 @@ import itertools
 from typing import TYPE_CHECKING
 
 import pytest
-from virtual_server import (
+from support.virtual_server import (
     SECOND,
     Outside,
     VirtualServer,

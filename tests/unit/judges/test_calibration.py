@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
-from fake_judges import KEY, OpenAI, judging, preference, serving, verdict
 from hypothesis import HealthCheck, given
 from hypothesis import settings as how
 from hypothesis import strategies as st
+from support.judge_servers import KEY, OpenAI, judging, preference, serving, verdict
 
 from pytest_llamaburn.errors import SettingsError
 from pytest_llamaburn.judges import _calibration, _calibration_run
@@ -163,7 +163,7 @@ def test_interval_is_that_of_the_statistic_over_questions_drawn_again(drawn: Any
     chosen = np.random.default_rng(0).integers(0, len(members), (agreement.DRAWS, len(members)))
     hands = [[i for g in draw for i in members[g]] for draw in chosen[:40]]
     for statistic in _calibration.FIGURES.values():
-        pairs, place = agreement._different(x, y)
+        pairs, place = agreement._distinct(x, y)
         counts = next(agreement._drawn_counts(pairs, place, questions, 0))
         ours = statistic.of_draws(pairs._replace(counts=counts))[:40]
         theirs = [statistic([x[i] for i in hand], [y[i] for i in hand]).value for hand in hands]

@@ -10,8 +10,18 @@ import secrets
 from typing import TYPE_CHECKING
 
 import pytest
-from fake_judges import KEY, PROVIDERS, Answer, Fake, Gullible, OpenAI, judging, serving, verdict
-from injections import ATTACKS, QUESTION, RIGHT, TAGS, WRONG, truth
+from support.injections import ATTACKS, QUESTION, RIGHT, TAGS, WRONG, truth
+from support.judge_servers import (
+    KEY,
+    PROVIDERS,
+    Answer,
+    Fake,
+    Gullible,
+    OpenAI,
+    judging,
+    serving,
+    verdict,
+)
 
 from pytest_llamaburn.judges import Case, Pair, Panel, _prompt
 from pytest_llamaburn.judges._parsing import ParseError, parse

@@ -12,7 +12,10 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
 import pytest
-from fake_judges import (
+from hypothesis import given
+from hypothesis import settings as how
+from hypothesis import strategies as st
+from support.judge_servers import (
     KEY,
     PROVIDERS,
     Claude,
@@ -23,10 +26,7 @@ from fake_judges import (
     serving,
     verdict,
 )
-from hypothesis import given
-from hypothesis import settings as how
-from hypothesis import strategies as st
-from scripted import Close, Hang, Pause, ScriptedServer, Steps, head, sized
+from support.scripted import Close, Hang, Pause, ScriptedServer, Steps, head, sized
 
 from pytest_llamaburn import judges
 from pytest_llamaburn.errors import MissingExtraError, ServerError, SettingsError, UsageError
@@ -1182,7 +1182,7 @@ def test_key_that_fits_in_no_header_is_refused_unseen(
 ) -> None:
     variable = {"claude": "ANTHROPIC_API_KEY", "openai": "OPENAI_API_KEY"}[kind.provider]
     monkeypatch.setenv(variable, key)
-    with pytest.raises(SettingsError, match=f"^{variable} is no key: it has") as refused:
+    with pytest.raises(SettingsError, match=f"^{variable} is not a valid key: it has") as refused:
         Panel.of(judging(judge=(kind.provider,)))
     assert key not in str(refused.value)
 

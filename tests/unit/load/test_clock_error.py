@@ -8,8 +8,8 @@ import socket
 from time import perf_counter_ns
 
 import pytest
-from samples import failed_trace
-from scripted import settings_for
+from support.benchmark_documents import failed_trace
+from support.scripted import settings_for
 
 from pytest_llamaburn.backends.openai import Backend
 from pytest_llamaburn.load import _metronome, clock_error

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, cast
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from samples import trace_of
+from support.benchmark_documents import trace_of
 
 from pytest_llamaburn.load.driver import closed_loop, open_loop, quiet_gc
 from pytest_llamaburn.load.loop import loop_factory

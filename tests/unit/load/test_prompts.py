@@ -6,7 +6,7 @@ import asyncio
 from typing import TYPE_CHECKING
 
 import pytest
-from samples import failed_trace, trace_of
+from support.benchmark_documents import failed_trace, trace_of
 
 from pytest_llamaburn.datasets import Prompt
 from pytest_llamaburn.errors import ServerError

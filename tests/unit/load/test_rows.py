@@ -8,7 +8,7 @@ import shutil
 from typing import TYPE_CHECKING
 
 import pytest
-from samples import failed_trace, trace_of
+from support.benchmark_documents import failed_trace, trace_of
 
 from pytest_llamaburn.errors import ResultsError
 from pytest_llamaburn.load import rows

@@ -8,8 +8,8 @@ from time import perf_counter_ns
 from typing import TYPE_CHECKING, Any, cast
 
 import pytest
-from fake_server import PROMPTS, FakeBackend
-from samples import failed_trace, trace_of
+from support.benchmark_documents import failed_trace, trace_of
+from support.fake_backend import PROMPTS, FakeBackend
 
 from pytest_llamaburn.backends._base import Model
 from pytest_llamaburn.load import rows

@@ -8,11 +8,11 @@ import json
 import re
 from typing import TYPE_CHECKING, Any
 
-import loads
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from samples import document, failed_trace, header, row, rows, saved, trace_of
+from support import stress_documents
+from support.benchmark_documents import document, failed_trace, header, row, rows, saved, trace_of
 
 from pytest_llamaburn import registry, reports, tables
 from pytest_llamaburn.errors import ResultsError, SettingsError
@@ -162,13 +162,13 @@ def test_a_table_shows_the_summary_s_numbers(tmp_path: Path) -> None:
         "5",
     ]
     assert cells(text, "total generation")[2:4] == ["1,240", "1,240 ± 0.000"]
-    assert "* fewer than 59 samples: this p95 is not certified" in text
+    assert "* fewer than 59 samples: too few for this p95" in text
 
 
 def test_enough_samples_certify_the_p95(tmp_path: Path) -> None:
     text = rendered("table", saved(tmp_path, rows(59)))
     assert not cells(text, "time to first token")[6].endswith("*")
-    assert "not certified" not in text
+    assert "too few for this p95" not in text
 
 
 def test_what_is_absent_is_a_dash_with_its_reason_below_and_never_a_zero(tmp_path: Path) -> None:
@@ -216,7 +216,7 @@ def test_a_table_of_little_is_a_table(tmp_path: Path) -> None:
     text = rendered("table", saved(tmp_path, rows(1), header=made))
     assert text.startswith("llama3.1:q4 (no details)\nserver ollama at http")
     assert "GPUs: none\n" in text
-    assert "1 prompts of the tests' own" in text
+    assert "1 prompts from tests" in text
 
 
 def test_what_readers_must_know_is_below_the_table(tmp_path: Path) -> None:
@@ -395,7 +395,11 @@ def test_a_broken_gate_of_a_stress_run_is_an_error_line_too(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv(_github.SUMMARY_VARIABLE, str(tmp_path / "summary.md"))
-    path = loads.saved(tmp_path, [loads.alone(), loads.level(2)], threshold=("error_rate@2<0",))
+    path = stress_documents.saved(
+        tmp_path,
+        [stress_documents.alone(), stress_documents.level(2)],
+        threshold=("error_rate@2<0",),
+    )
     (line,) = _github.annotate([path])
     assert line == f"::error file={path}::error_rate@2<0: fail: 0 [0, 0.138], margin 0"
 

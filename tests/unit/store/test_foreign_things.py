@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import filelock
 import pytest
-from samples import header, row, saved
+from support.benchmark_documents import header, row, saved
 
 from pytest_llamaburn.commands import main
 from pytest_llamaburn.errors import ResultsError, SettingsError

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from samples import failed_trace, header, row, trace_of
+from support.benchmark_documents import failed_trace, header, row, trace_of
 
 from pytest_llamaburn import files
 from pytest_llamaburn.errors import ResultsError

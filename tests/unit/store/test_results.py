@@ -16,7 +16,16 @@ import jsonschema
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from samples import document, failed_trace, header, record, row, rows, saved, trace_of
+from support.benchmark_documents import (
+    document,
+    failed_trace,
+    header,
+    record,
+    row,
+    rows,
+    saved,
+    trace_of,
+)
 
 from pytest_llamaburn.errors import ResultsError
 from pytest_llamaburn.kinds.benchmark import result

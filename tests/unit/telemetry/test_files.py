@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import psutil
 import pytest
-from sensors import BOARD, MEMORY, Clock, Fakes, known, of, serving
+from support.sensors import BOARD, MEMORY, Clock, Fakes, known, of, serving
 
 from pytest_llamaburn.environment import OtherLoad
 from pytest_llamaburn.telemetry import amd_sysfs, host, intel_sysfs, nvml, rapl

@@ -7,7 +7,7 @@ import threading
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from sensors import NVIDIA_HELP, Clock, Fakes, known, of, until
+from support.sensors import NVIDIA_HELP, Clock, Fakes, known, of, until
 
 from pytest_llamaburn.telemetry import _base, amd_smi, apple, nvidia_smi, rocm_smi
 

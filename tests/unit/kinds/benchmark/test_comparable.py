@@ -6,8 +6,8 @@ import math
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from comparisons import checked, compared, comparison
-from virtual_runs import Machine, benchmark, dice, rows
+from support.comparisons import checked, compared, comparison
+from support.virtual_benchmarks import Machine, benchmark, dice, rows
 
 from pytest_llamaburn import gates
 from pytest_llamaburn.energy import profiles
@@ -172,7 +172,7 @@ def test_a_value_of_zero_has_no_ratio() -> None:
         row["queue_ms"] = 1.0
     found = changes(before, after, columns=["queue_ms"])["queue_ms"]
     assert found["verdict"] == "inconclusive"
-    assert found["reason"] == "a run's value is 0, to which there is no ratio"
+    assert found["reason"] == "a run's value is 0, so there is no ratio"
 
 
 def test_failed_and_cold_requests_are_not_compared() -> None:
@@ -190,9 +190,10 @@ def test_a_run_that_hardly_began_is_left_out() -> None:
     after["results"]["runs"] = after["results"]["runs"][:26]  # four runs and two requests
     found = whole(before, after)["results"]
     assert found["changes"][0]["runs"] == [5, 4]
-    assert {"id": "left_out", "text": "B loses run 4, which has under half of the prompts"} in (
-        found["warnings"]
-    )
+    assert {
+        "id": "left_out",
+        "text": "B is compared without run 4, which has less than half the prompts",
+    } in (found["warnings"])
 
 
 @pytest.mark.parametrize(
@@ -214,7 +215,7 @@ def test_a_quantile_that_its_requests_do_not_certify_decides_nothing() -> None:
     made = documents([1.0, 0.5])
     found = changes(*made, columns=[f"{TTFT}.p95"])[f"{TTFT}.p95"]
     assert (found["verdict"], found["change"]) == ("inconclusive", pytest.approx(1.0))
-    assert found["reason"] == "30 requests do not certify it, 59 do"
+    assert found["reason"] == "30 requests are too few for it, 59 are needed"
 
 
 def test_a_quantile_that_may_be_zero_is_told_without_a_crash() -> None:
@@ -411,10 +412,10 @@ def test_a_file_s_own_faults_are_warnings() -> None:
     after["results"]["totals"] = {"planned": 40, "succeeded": 30, "failed": 2}
     texts = [warning["text"] for warning in whole(before, after)["results"]["warnings"]]
     assert texts == [
-        "A, B are one and the same run",
+        "A, B are the same run",
         "B is partial: 30 of 40 requests",
         "B has 2 failed requests, which have no latencies",
-        "B was allowed to run beside other measurements",
+        "B was allowed to run at the same time as other measurements",
     ]
 
 
@@ -426,8 +427,8 @@ def test_what_made_a_file_s_own_numbers_doubtful_is_a_warning() -> None:
     found = {one["id"]: one["text"] for one in whole(before, after)["results"]["warnings"]}
     assert found == {
         "warmup": "warmup differs: 2 (A); 0 (B)",
-        "continued": "A was measured by 2 processes in turn: it was cut and continued, or workers "
-        "shared it",
+        "continued": "A was measured by 2 processes in turn: it was interrupted and resumed, or "
+        "workers shared it",
         "other_load": "B was measured while other programs used much of the machine",
     }
 
@@ -477,7 +478,7 @@ def test_a_gate_is_undecided_where_the_interval_holds_the_bound_or_is_missing() 
     asked = {"columns": [TTFT], "fail_if": ["tps:-5%", "energy_wh:+1%"]}
     found = whole(*documents([1.0, 0.98], runs=1), **asked)["results"]["gates"]
     assert [gate["verdict"] for gate in found] == ["undecided", "undecided"]
-    assert "the interval holds the bound" in gates.change_sentence(found[0])
+    assert "the interval contains the bound" in gates.change_sentence(found[0])
     assert gates.change_sentence(found[1]) == (
         "energy_wh:+1%: B: undecided: no request of A gave a value"
     )

@@ -11,12 +11,12 @@ from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import loads
 import pytest
-from comparisons import checked, compared, comparison
 from hypothesis import given
 from hypothesis import strategies as st
-from virtual_runs import Machine, benchmark, dice, rows
+from support import stress_documents
+from support.comparisons import checked, compared, comparison
+from support.virtual_benchmarks import Machine, benchmark, dice, rows
 
 from pytest_llamaburn import measures, registry
 from pytest_llamaburn.errors import ResultsError, SettingsError
@@ -52,8 +52,8 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @cache
 def load_of(folder: Path) -> Document:
-    taken = [loads.alone(), loads.level(2), loads.level(8)]
-    return loads.document(folder, taken, facts=loads.searched(10, 8, 12))
+    taken = [stress_documents.alone(), stress_documents.level(2), stress_documents.level(8)]
+    return stress_documents.document(folder, taken, facts=stress_documents.searched(10, 8, 12))
 
 
 @cache
@@ -479,5 +479,7 @@ def test_a_number_without_an_interval_above_0_decides_nothing_in_a_new_kind(
     files = sized("a", 10, interval), sized("b", 11, (10.9, 11.1))
     change = tiny(*files)["results"]["changes"][0]
     assert change["verdict"] == "inconclusive"
-    assert change["reason"].startswith("one of them has no interval, or one that reaches 0")
+    assert change["reason"].startswith(
+        "one of them has no interval, or an interval that contains 0"
+    )
     assert change["change"] == pytest.approx(0.1)

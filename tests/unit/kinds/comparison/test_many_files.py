@@ -7,7 +7,7 @@ from itertools import islice
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from samples import document, row, saved
+from support.benchmark_documents import document, row, saved
 
 from pytest_llamaburn import registry, reports
 from pytest_llamaburn.errors import ResultsError

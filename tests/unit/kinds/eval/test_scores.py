@@ -5,10 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import comparisons
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from support import comparisons
 
 from pytest_llamaburn import gates, judges
 from pytest_llamaburn.errors import ResultsError

@@ -8,8 +8,18 @@ import random
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from comparisons import checked, comparison
-from loads import BASELINE, Taken, alone, closed, failed, level, opened, saved, searched
+from support.comparisons import checked, comparison
+from support.stress_documents import (
+    BASELINE,
+    Taken,
+    alone,
+    closed,
+    failed,
+    level,
+    opened,
+    saved,
+    searched,
+)
 
 from pytest_llamaburn.errors import ResultsError, SettingsError
 from pytest_llamaburn.kinds.comparison import engine
@@ -25,7 +35,8 @@ if TYPE_CHECKING:
 
 Document = dict[str, Any]
 UNKNOWN = (
-    "one run does not show how much runs differ: {} earlier ones of this load do, 3 are needed"
+    "one run does not show the noise between runs: there are {} earlier runs of this load, "
+    "3 are needed"
 )
 
 
@@ -91,7 +102,7 @@ def test_a_run_without_a_point_says_so(tmp_path: Path) -> None:
     document["results"]["failure_point"] = None
     paths[0].write_text(json.dumps(document))
     words = changes(*paths)[None, "failure_point."]["reason"]
-    assert words.startswith("there is no number of it in the baseline; the file did not reach it")
+    assert words.startswith("the baseline does not have it; the file did not reach it")
 
 
 def test_a_point_that_one_side_did_not_reach_says_how_far_it_came(tmp_path: Path) -> None:
@@ -145,7 +156,7 @@ def test_energy_of_different_devices_is_not_compared(tmp_path: Path) -> None:
         path.write_text(json.dumps(document))
     found = compared(*paths, columns=["energy_wh"])["results"]
     (change,) = found["changes"]
-    reason = "energy was counted of different devices: 01:00.0 and 02:00.0"
+    reason = "the energy of different devices was counted: 01:00.0 and 02:00.0"
     assert (change["value"], change["change"], change["reason"]) == (0.5, None, reason)
     assert {"file": "B", "text": reason} in found["warnings"]
 
@@ -186,7 +197,7 @@ def test_what_else_differs_is_warned_of(tmp_path: Path) -> None:
         "prompts is default, default, code in the baseline",
         "it was measured on another machine",
         "a request failed after 10 s, in the baseline after 30",
-        "in it the client was the limit at 8",
+        "in it the client was too slow at 8",
     ]
 
 
@@ -199,7 +210,7 @@ def test_a_busy_machine_on_either_side_is_warned_of(tmp_path: Path) -> None:
     assert [one["text"] for one in compared(before, after)["results"]["warnings"]] == [
         "warmup is 0, 2 in the baseline",
         "the baseline was measured while other programs used much of the machine",
-        "it was allowed to run beside other measurements",
+        "it was allowed to run at the same time as other measurements",
     ]
 
 
@@ -324,7 +335,7 @@ def test_a_percentile_that_too_few_requests_certify_decides_nothing(tmp_path: Pa
     columns = ["total_generation_ms.p99_9"]
     one = changes(*paths, earlier=tmp_path, columns=columns)[8, "total_generation_ms.p99_9"]
     assert one["interval"][0] > 0
-    assert (one["verdict"], one["reason"]) == ("inconclusive", "96 requests do not certify it")
+    assert (one["verdict"], one["reason"]) == ("inconclusive", "96 requests are too few for it")
 
 
 def test_goodput_that_is_0_on_both_sides_is_shown(tmp_path: Path) -> None:
@@ -402,8 +413,8 @@ def test_a_gate_passes_only_what_is_surely_no_worse_than_its_bound(tmp_path: Pat
     gates = ["requests_per_sec@8:-5%", "requests_per_sec:-5%", "requests_per_sec@8:-9.5%"]
     found = gated(now[0], now[1], earlier=tmp_path, gates=gates)
     holds = (
-        "the interval holds the bound: more earlier runs of the same load in the results directory "
-        "make it narrower"
+        "the interval contains the bound: more earlier runs of the same load in the results "
+        "directory make it narrower"
     )
     assert found == [("fail", None), ("fail", None), ("undecided", holds)]
     assert {one[0] for one in gated(now[0], now[2], earlier=tmp_path, gates=gates)} == {"pass"}

@@ -8,11 +8,11 @@ import random
 from typing import TYPE_CHECKING, Any, cast
 
 import pytest
-import virtual_time
-from fake_server import PROMPTS, FakeBackend
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from loads import HEALTHY, MS, SECOND, alone, closed, document, opened
+from support import virtual_time
+from support.fake_backend import PROMPTS, FakeBackend
+from support.stress_documents import HEALTHY, MS, SECOND, alone, closed, document, opened
 
 from pytest_llamaburn.backends._base import Model
 from pytest_llamaburn.capacity import measuring_window

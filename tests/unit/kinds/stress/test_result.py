@@ -9,8 +9,8 @@ from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from loads import alone, document, failed, level, opened, row, spike
-from samples import header
+from support.benchmark_documents import header
+from support.stress_documents import alone, document, failed, level, opened, row, spike
 
 from pytest_llamaburn.errors import SettingsError
 from pytest_llamaburn.kinds.stress import result

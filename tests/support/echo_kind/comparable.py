@@ -1,7 +1,8 @@
 from __future__ import annotations
 
-from echo_kind.measures import MEASURES
 from pytest_llamaburn.kinds import _comparable
+
+from .measures import MEASURES
 
 
 class Comparison(_comparable.Comparison):

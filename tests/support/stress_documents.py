@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, cast
 
 import msgspec
-from samples import header
 
 from pytest_llamaburn import options
 from pytest_llamaburn.kinds.stress.settings import Stress
@@ -15,6 +14,7 @@ from pytest_llamaburn.metrics import REQUEST
 from pytest_llamaburn.settings import model_of
 from pytest_llamaburn.store import results
 from pytest_llamaburn.store.journal import Record
+from support.benchmark_documents import header
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

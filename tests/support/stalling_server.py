@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 
-from scripted import Hang, OllamaFacade, Request, Steps
+from support.scripted import Hang, OllamaFacade, Request, Steps
 
 FINISHED = 3  # timed requests it answers first
 

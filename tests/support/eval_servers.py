@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, TypeAlias
 
-from scripted import Hang, OllamaFacade, Pause, Request, Steps, ollama_stream, sized
+from support.scripted import Hang, OllamaFacade, Pause, Request, Steps, ollama_stream, sized
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -4,7 +4,6 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from pydantic import Field
 
-from echo_kind.measures import MEASURES
 from pytest_llamaburn import gates
 from pytest_llamaburn.kinds._file import (
     Distribution,
@@ -16,6 +15,8 @@ from pytest_llamaburn.kinds._file import (
     totals,
 )
 from pytest_llamaburn.metrics import summary
+
+from .measures import MEASURES
 
 if TYPE_CHECKING:
     from pytest_llamaburn.store.journal import Record

@@ -1,7 +1,7 @@
 """Forks real processes that have imported already what the command imports.
 
-`tests/forking.py` starts it and asks it for one over a socket, each time. It does nothing but
-import and has one thread, so its fork behaves like a new interpreter.
+`processes.py` starts it and asks it for one over a socket, each time. It does nothing but import
+and has one thread, so its fork behaves like a new interpreter.
 """
 
 from __future__ import annotations

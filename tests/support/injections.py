@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from fake_judges import verdict
+from support.judge_servers import verdict
 
 QUESTION = "What is the capital of France?"
 WRONG, RIGHT = "It is Lyon.", "It is Paris."

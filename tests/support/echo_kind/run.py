@@ -2,8 +2,9 @@ from __future__ import annotations
 
 from typing import Any
 
-from echo_kind import KIND
 from pytest_llamaburn.kinds._run import Run, row_of
+
+from . import KIND
 
 
 class EchoRun(Run):

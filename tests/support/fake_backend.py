@@ -6,11 +6,10 @@ import asyncio
 import json
 from typing import TYPE_CHECKING, Any
 
-from samples import trace_of
-
 from pytest_llamaburn.datasets import Prompt
 from pytest_llamaburn.kinds.stress.settings import Stress
 from pytest_llamaburn.settings import model_of
+from support.benchmark_documents import trace_of
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable

@@ -2,15 +2,17 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from echo_kind.measures import MEASURES
 from pytest_llamaburn import gates
 from pytest_llamaburn.metrics import summary
+
+from .measures import MEASURES
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from echo_kind.run import EchoRun
     from pytest_llamaburn.kinds._kind import Item, Session
+
+    from .run import EchoRun
 
 
 def echo(run: EchoRun, item: Item, session: Session) -> Callable[[str], list[dict[str, Any]]]:

@@ -7,9 +7,8 @@ import random
 from functools import cache
 from typing import Any, NamedTuple
 
-from samples import header
-
 from pytest_llamaburn.metrics import REQUEST
+from support.benchmark_documents import header
 
 JITTER = 0.01
 MODEL = "llama3.1:q4"

@@ -7,7 +7,7 @@ import os
 import sys
 from typing import TYPE_CHECKING, Any
 
-from forking import run
+from support.processes import run
 
 if TYPE_CHECKING:
     import subprocess
