@@ -86,7 +86,7 @@ def header_of(results_dir: Path, run: str) -> dict[str, Any]:
             if run != LAST:
                 raise
             continue
-        if header is not None:
+        if header is not None and (run != LAST or schema in (None, header["schema"])):
             return header
     names = ", ".join(folder.name for folder in folders)
     have = f"unfinished runs: {names}" if names else "no run was left unfinished"
@@ -149,7 +149,7 @@ def _resumed(kind: Any, settings: Any, origins: Mapping[str, str]) -> Any:
 
     Raises SettingsError if another flag differs from the run's own settings.
     """
-    header = header_of(Path(settings.results_dir), settings.resume or LAST)
+    header = header_of(Path(settings.results_dir), settings.resume or LAST, kind.schema)
     if header["schema"] != kind.schema:
         words = f"{header['run_id']} is of {header['schema']}, not {kind.schema}"
         raise SettingsError(f"--resume: {words}")
