@@ -37,6 +37,7 @@ REASONS = {
     "no_usage": "the server sent no token counts, or 0 although there were tokens",
     "below_two_tokens": "the answer has only one token",
     "no_samples": "no request gave a value",
+    "too_few_samples": "too few requests gave a value",
     "one_read": "the whole answer came in one read",
     "not_reported": "the server does not report it",
     "unreadable": "the server reported something that is not a number",

@@ -73,10 +73,10 @@ def _sound(header: dict[str, Any], folder: Path) -> dict[str, Any]:
     return header
 
 
-def header_of(results_dir: Path, run: str) -> dict[str, Any]:
+def header_of(results_dir: Path, run: str, schema: str | None = None) -> dict[str, Any]:
     """Return the header of the unfinished run with this id, or of the `last` one.
 
-    Raises ResultsError if there is none.
+    If a schema is given, `last` is the newest run that has it. Raises ResultsError if there is none.
     """
     folders = journal.leftovers(results_dir)
     for folder in reversed(folders) if run == LAST else [f for f in folders if f.name == run]:
@@ -86,7 +86,7 @@ def header_of(results_dir: Path, run: str) -> dict[str, Any]:
             if run != LAST:
                 raise
             continue
-        if header is not None:
+        if header is not None and (run != LAST or schema in (None, header["schema"])):
             return header
     names = ", ".join(folder.name for folder in folders)
     have = f"unfinished runs: {names}" if names else "no run was left unfinished"
@@ -149,7 +149,7 @@ def _resumed(kind: Any, settings: Any, origins: Mapping[str, str]) -> Any:
 
     Raises SettingsError if another flag differs from the run's own settings.
     """
-    header = header_of(Path(settings.results_dir), settings.resume or LAST)
+    header = header_of(Path(settings.results_dir), settings.resume or LAST, kind.schema)
     if header["schema"] != kind.schema:
         words = f"{header['run_id']} is of {header['schema']}, not {kind.schema}"
         raise SettingsError(f"--resume: {words}")

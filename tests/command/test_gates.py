@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING
+from pathlib import Path
 
 import pytest
 from support.command_line import llamaburn, results_in
@@ -18,10 +18,9 @@ from support.scripted import (
     sized,
 )
 
+from pytest_llamaburn import gates
 from pytest_llamaburn.kinds.benchmark import number_words
-
-if TYPE_CHECKING:
-    from pathlib import Path
+from pytest_llamaburn.kinds.benchmark.measures import MEASURES
 
 BROKEN: Steps = [sized(500, {"error": "boom"}), Close()]
 
@@ -275,3 +274,20 @@ def test_unknown_language_exits_four(tmp_path: Path) -> None:
     done = llamaburn(*args, cwd=tmp_path, check=4)
     assert "unknown language 'klingon'" in done.stderr
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("gate", "reason"),
+    [
+        ("ttft_ms.std<1s", "too few requests gave a value"),
+        ("run_energy_wh<1", "no power sensor is read"),
+    ],
+)
+def test_undecided_gate_says_in_words_why_there_is_no_value(gate: str, reason: str) -> None:
+    golden = Path(__file__).parents[1] / "golden" / "benchmark-1.json"
+    document = json.loads(golden.read_text(encoding="utf-8"))
+    document["telemetry"]["reason"] = "no_provider"
+    document["results"]["totals"]["energy_wh"] = None
+    document["results"]["summary"]["time_to_first_token_ms"]["std"] = None
+    (found,) = gates.judged(document, MEASURES, [gate], "point")
+    assert (found["verdict"], found["reason"]) == ("undecided", reason)

@@ -66,7 +66,10 @@ def _fixed_n(
 
 def _total(measure: Measure, document: Document, *_: Any) -> Observed:
     value = document["results"].get("totals", {}).get(measure.field)
-    return Observed(value, reason="" if value is not None else "no value of the whole run")
+    if value is not None:
+        return Observed(value)
+    why = document["telemetry"].get("reason") or document["results"].get("tokens_reason")
+    return measures.missing(why or "no value of the whole run")
 
 
 def _error_rate(_measure: Measure, document: Document, *_: Any) -> Observed:
