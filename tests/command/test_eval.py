@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import jsonschema
 import pytest
-from support.command_line import llamaburn
+from support.command_line import run_cli
 from support.eval_servers import (
     CRITERIA,
     Assessor,
@@ -24,7 +24,7 @@ from support.eval_servers import (
     reply,
     verdict,
 )
-from support.judge_servers import OpenAI, serving
+from support.judge_servers import OpenAI, judge_server
 from support.scripted import LlamaCppFacade, Reset, ScriptedServer, Steps, ollama_stream, sized
 
 from pytest_llamaburn.store import results
@@ -53,7 +53,7 @@ class Room:
         self.judge = f"--judge=ollama:judge:latest@{assessor.host}"
 
     def eval(self, *args: str, **more: Any) -> subprocess.CompletedProcess[str]:
-        return llamaburn("eval", "tiny", f"--host={self.pupil.host}", *args, cwd=self.cwd, **more)
+        return run_cli("eval", "tiny", f"--host={self.pupil.host}", *args, cwd=self.cwd, **more)
 
     @property
     def files(self) -> list[dict[str, Any]]:
@@ -120,11 +120,11 @@ def test_list_of_evals_shows_their_marks(tmp_path: Path, small: str) -> None:
         where.eval(small)
         where.eval(small, where.judge)
     (document,) = (d for d in where.files if d["config"]["judge"])
-    listed = llamaburn("results", "list", "evals", cwd=tmp_path).stdout.splitlines()
+    listed = run_cli("results", "list", "evals", cwd=tmp_path).stdout.splitlines()
     assert listed[0].split()[-2:] == ["requests", "scores"]
     assert listed[3].endswith("3/3        correct 0.500")
     assert listed[2].endswith("accuracy 4.00, completeness 4.00, coherence 4.00, correct 0.500")
-    schema = json.loads(llamaburn("schema", "eval", cwd=tmp_path).stdout)
+    schema = json.loads(run_cli("schema", "eval", cwd=tmp_path).stdout)
     jsonschema.Draft202012Validator(schema).validate(document)
 
 
@@ -167,7 +167,7 @@ def test_all_is_answered_before_anything_is_judged(tmp_path: Path, small: str) -
 def test_timing_of_the_answers_is_kept(tmp_path: Path, small: str) -> None:
     with room(tmp_path, Pupil(answers=ANSWERS)) as where:
         done = where.eval(small)
-        listed = llamaburn("results", "list", "evals", cwd=tmp_path).stdout
+        listed = run_cli("results", "list", "evals", cwd=tmp_path).stdout
     (document,) = where.files
     assert document["results"]["summary"]["time_to_first_token_ms"]["n"] == 3
     assert all(i["timing"]["total_generation_ms"] > 0 for i in items(document).values())
@@ -289,8 +289,8 @@ def test_model_that_cannot_be_told_for_sure_is_asked_every_time(tmp_path: Path, 
     facade = LlamaCppFacade()
     with ScriptedServer(facade) as server:
         args = ("eval", "tiny:latest", f"--host={server.host}", small, "--warmup=0")
-        llamaburn(*args, cwd=tmp_path)
-        llamaburn(*args, cwd=tmp_path)
+        run_cli(*args, cwd=tmp_path)
+        run_cli(*args, cwd=tmp_path)
     assert facade.chats == 6
     assert not (tmp_path / "results" / ".answers").exists()
 
@@ -476,7 +476,7 @@ def test_answers_are_compared_with_those_of_a_file(tmp_path: Path, small: str) -
     assert (pairs["n_total"], pairs["ties"], pairs["losses"]) == (3, 1, 1)
     assert found["by_state"] == {"scored": 2, "skipped_sut_error": 1}
     assert len(assessor.calls) == 2
-    shown = llamaburn("results", "show", _ids(tmp_path)[1], cwd=tmp_path).stdout
+    shown = run_cli("results", "show", _ids(tmp_path)[1], cwd=tmp_path).stdout
     assert "compared: tie (scored)" in shown
     assert "compared: B (scored)\n  rule B: an answer is empty" in shown
     assert "compared: – (skipped_sut_error)" in shown
@@ -490,9 +490,9 @@ def test_marks_are_given_again_without_the_model(tmp_path: Path, small: str) -> 
         (path,) = (tmp_path / "results" / "evals").iterdir()
     with ScriptedServer(kind) as other:
         args = (f"--judge=ollama:kind:latest@{other.host}", "--pass-k=2")
-        done = llamaburn("rejudge", path.stem, *args, cwd=tmp_path)
+        done = run_cli("rejudge", path.stem, *args, cwd=tmp_path)
         prices = ("--judge-price=kind:latest.input=1", "--judge-price=kind:latest.output=1")
-        again = llamaburn("rejudge", path.stem, "--dry-run", *args, *prices, cwd=tmp_path)
+        again = run_cli("rejudge", path.stem, "--dry-run", *args, *prices, cwd=tmp_path)
     first, second = where.files
     assert second["status"] == "complete"
     assert second["config"]["rescore"].endswith(path.name)
@@ -511,9 +511,9 @@ def test_so_many_answers_as_the_limit_says_are_marked_again(tmp_path: Path, smal
         where.eval(small)
         (path,) = (tmp_path / "results" / "evals").iterdir()
         args = (where.judge, "--limit=1")
-        again = llamaburn("rejudge", path.stem, "--dry-run", *args, cwd=tmp_path)
-        llamaburn("rejudge", path.stem, *args, cwd=tmp_path)
-        llamaburn("rejudge", path.stem, where.judge, cwd=tmp_path)
+        again = run_cli("rejudge", path.stem, "--dry-run", *args, cwd=tmp_path)
+        run_cli("rejudge", path.stem, *args, cwd=tmp_path)
+        run_cli("rejudge", path.stem, where.judge, cwd=tmp_path)
     _, limited, whole = where.files
     assert (len(items(limited)), limited["results"]["n_total"]) == (1, 3)
     assert (limited["config"]["limit"], limited["status"]) == (1, "complete")
@@ -522,7 +522,7 @@ def test_so_many_answers_as_the_limit_says_are_marked_again(tmp_path: Path, smal
 
 
 def test_answers_of_a_file_are_not_marked_by_another_set(tmp_path: Path) -> None:
-    done = llamaburn("rejudge", "any", "--set=math", cwd=tmp_path, check=4)
+    done = run_cli("rejudge", "any", "--set=math", cwd=tmp_path, check=4)
     assert done.stderr == (
         "llamaburn: rejudge: --set is refused: the questions are those of the file\n"
     )
@@ -558,7 +558,7 @@ def test_questions_are_answered_with_evidence_where_they_allow_it(tmp_path: Path
         (path,) = (tmp_path / "results" / "evals").iterdir()
         where.eval(chosen, "--with-web-search", f"--search-replay={path}")
         where.eval(chosen, "--no-web-search")
-        compared = llamaburn("compare", *_ids(tmp_path)[::2], cwd=tmp_path).stdout
+        compared = run_cli("compare", *_ids(tmp_path)[::2], cwd=tmp_path).stdout
     first, second, third = where.files
     moss = items(first)["moss"]
     assert moss["search"]["hits"][0]["url"] == "a.txt"
@@ -584,7 +584,7 @@ def test_sources_of_an_answer_are_shown_with_it(tmp_path: Path) -> None:
     chosen = (f"--set={eval_set(tmp_path, *asked)}", other)
     with room(tmp_path, Pupil(answers={"BEGIN SOURCE": "It is right moss [1]."})) as where:
         done = where.eval(*chosen, "--with-web-search", f"--corpus={corpus}", "--progress=plain")
-    shown = "".join(llamaburn("results", "show", i, cwd=tmp_path).stdout for i in _ids(tmp_path))
+    shown = "".join(run_cli("results", "show", i, cwd=tmp_path).stdout for i in _ids(tmp_path))
     assert "source [1], cited: " in shown
     assert "<moss.md>" in shown
     assert "source: none; corpus found nothing" in shown
@@ -626,8 +626,8 @@ def test_evals_are_compared_by_question(tmp_path: Path, small: str) -> None:
         better = {name: f"right {name}" for name in ANSWERS}
         where.pupil._script.answers = better  # type: ignore[attr-defined]
         where.eval(small, where.judge, "--seed=5")
-        done = llamaburn("compare", *_ids(tmp_path), cwd=tmp_path)
-        data = llamaburn("compare", *_ids(tmp_path), "-o", "csv", cwd=tmp_path).stdout
+        done = run_cli("compare", *_ids(tmp_path), cwd=tmp_path)
+        data = run_cli("compare", *_ids(tmp_path), "-o", "csv", cwd=tmp_path).stdout
     document = json.loads(next((tmp_path / "results" / "eval_comparisons").iterdir()).read_text())
     assert results.check(document) is None
     found = {d["mark"]: d for d in document["results"]["differences"]}
@@ -644,10 +644,10 @@ def test_eval_is_not_compared_with_a_benchmark(tmp_path: Path, small: str) -> No
     with room(tmp_path, Pupil()) as where:
         where.eval(small)
         args = ("benchmark", "tiny", f"--host={where.pupil.host}", "--iterations=1")
-        llamaburn(*args, cwd=tmp_path)
+        run_cli(*args, cwd=tmp_path)
         (benchmark,) = (tmp_path / "results" / "benchmarks").iterdir()
-        done = llamaburn("compare", *_ids(tmp_path), str(benchmark), cwd=tmp_path, check=4)
-        again = llamaburn("rejudge", str(benchmark), cwd=tmp_path, check=4)
+        done = run_cli("compare", *_ids(tmp_path), str(benchmark), cwd=tmp_path, check=4)
+        again = run_cli("rejudge", str(benchmark), cwd=tmp_path, check=4)
         pairs = ("--pairwise", f"--compare-to={benchmark}")
         other = where.eval(small, where.judge, *pairs, check=4)
     assert "has the schema llamaburn/benchmark, " in done.stderr
@@ -684,7 +684,7 @@ def test_shown_result_has_each_question_answer_and_mark_with_its_reasons(
     with room(tmp_path, Pupil(answers={**odd, "love": CRASH})) as where:
         where.eval(small, where.judge)
     (name,) = _ids(tmp_path)
-    shown = llamaburn("results", "show", name, cwd=tmp_path).stdout
+    shown = run_cli("results", "show", name, cwd=tmp_path).stdout
     for line in (
         "── red (colours)",
         "question: What is red?",
@@ -704,7 +704,7 @@ def test_shown_result_has_each_question_answer_and_mark_with_its_reasons(
     assert json.loads(show(name, "jsonl", tmp_path).splitlines()[0])["correct"] is True
     assert "| accuracy | 1 to 5 |" in show(name, "markdown", tmp_path)
     assert "<td" in show(name, "html", tmp_path)
-    refused = llamaburn("results", "show", name, "-o", "benchstat", cwd=tmp_path, check=4)
+    refused = run_cli("results", "show", name, "-o", "benchstat", cwd=tmp_path, check=4)
     assert "benchstat compares speeds" in refused.stderr
 
 
@@ -714,7 +714,7 @@ def test_words_of_a_set_cannot_steer_a_terminal(tmp_path: Path) -> None:
     with room(tmp_path, Pupil(answers={"red": "\x9b31m \x1b]0;title\x07"})) as where:
         done = where.eval(f"--set={chosen}")
     (name,) = _ids(tmp_path)
-    told = llamaburn("results", "show", name, cwd=tmp_path).stdout
+    told = run_cli("results", "show", name, cwd=tmp_path).stdout
     told += "".join(show(name, output, tmp_path) for output in ("markdown", "csv", "html"))
     told += done.stdout + done.stderr
     assert {c for c in told if unicodedata.category(c) == "Cc"} == {"\n"}
@@ -722,7 +722,7 @@ def test_words_of_a_set_cannot_steer_a_terminal(tmp_path: Path) -> None:
 
 
 def show(name: str, output: str, cwd: Path) -> str:
-    return llamaburn("results", "show", name, "-o", output, cwd=cwd).stdout
+    return run_cli("results", "show", name, "-o", output, cwd=cwd).stdout
 
 
 @pytest.mark.parametrize(
@@ -778,14 +778,14 @@ def test_judge_key_that_fits_in_no_header_is_refused_before_anything_is_sent(
 def test_only_model_of_a_server_is_not_compared_with_itself(tmp_path: Path, small: str) -> None:
     with room(tmp_path, Pupil(answers=ANSWERS)) as where:
         args = ("eval", f"--host={where.pupil.host}", small, where.judge)
-        done = llamaburn(*args, "--pairwise", "--compare-to=tiny", cwd=tmp_path, check=4)
+        done = run_cli(*args, "--pairwise", "--compare-to=tiny", cwd=tmp_path, check=4)
     assert "--compare-to: tiny is the model under test" in done.stderr
 
 
 def test_model_whose_answers_a_file_has_does_not_judge_them(tmp_path: Path, small: str) -> None:
     pupils = Pupils(by_model={"tiny": ANSWERS, "rival": ANSWERS})
     with room(tmp_path, pupils, Assessor(model="rival:latest")) as where:
-        llamaburn("eval", "rival", f"--host={where.pupil.host}", small, cwd=tmp_path)
+        run_cli("eval", "rival", f"--host={where.pupil.host}", small, cwd=tmp_path)
         (path,) = (tmp_path / "results" / "evals").iterdir()
         asked = len(pupils.asked)
         judge = f"--judge=ollama:rival@{where.assessor.host}"
@@ -806,7 +806,7 @@ def test_model_judges_itself_only_where_that_is_allowed(tmp_path: Path, small: s
 def test_judge_that_cannot_be_had_is_told_before_anything_is_answered(
     tmp_path: Path, small: str
 ) -> None:
-    with room(tmp_path, Pupil(answers=ANSWERS)) as where, serving(OpenAI()) as openai:
+    with room(tmp_path, Pupil(answers=ANSWERS)) as where, judge_server(OpenAI()) as openai:
         nobody = where.eval(small, "--judge=ollama:judge@http://127.0.0.1:9", check=4).stderr
         absent = where.eval(small, f"--judge=ollama:x@{where.assessor.host}", check=4).stderr
         keyless = where.eval(small, f"--judge={openai}", check=4, OPENAI_API_KEY="sk-no").stderr

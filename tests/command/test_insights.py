@@ -10,7 +10,7 @@ from contextlib import ExitStack
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import pytest
-from support.command_line import llamaburn, results_in
+from support.command_line import results_in, run_cli
 from support.scripted import (
     LlamaCppFacade,
     OllamaFacade,
@@ -169,7 +169,7 @@ def told(server: Script, cwd: Path, *args: str) -> tuple[dict[str, Any], str]:
     """Return the insights of a benchmark, by id, and the table."""
     with ScriptedServer(server) as running:
         host = f"--host={running.host}"
-        shown = llamaburn("benchmark", "tiny:latest", host, FULL, *args, cwd=cwd).stdout
+        shown = run_cli("benchmark", "tiny:latest", host, FULL, *args, cwd=cwd).stdout
     (document,) = results_in(cwd / "results")
     return {insight["id"]: insight for insight in document["insights"]}, shown
 

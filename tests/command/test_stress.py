@@ -14,7 +14,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import pytest
-from support.command_line import COMMAND, llamaburn
+from support.command_line import COMMAND, run_cli
 from support.processes import Process
 from support.slot_server import SlotServer
 
@@ -31,7 +31,7 @@ def fast(_: int) -> float:
 
 def stress(server: SlotServer, cwd: Path, *args: str, check: int | None = 0, **env: str) -> Any:
     words = ("stress", "tiny", f"--host={server.host}", *args)
-    return llamaburn(*words, cwd=cwd, check=check, **env)
+    return run_cli(*words, cwd=cwd, check=check, **env)
 
 
 def apart(factory: pytest.TempPathFactory) -> dict[str, str]:
@@ -142,10 +142,10 @@ def test_a_sweep_measures_each_level_and_judges_it(swept: Done) -> None:
 def test_the_file_is_named_after_model_and_mode_and_is_listed(swept: Done) -> None:
     (path,) = (swept.cwd / "results" / "stress").iterdir()
     assert path.name.startswith("tiny_sweep_20")
-    assert path.stem in llamaburn("results", "list", "stress", cwd=swept.cwd).stdout
-    shown = llamaburn("results", "show", path.stem, "-o", "csv", cwd=swept.cwd).stdout
+    assert path.stem in run_cli("results", "list", "stress", cwd=swept.cwd).stdout
+    shown = run_cli("results", "show", path.stem, "-o", "csv", cwd=swept.cwd).stdout
     assert "total_generation_ms.p95" in shown.splitlines()[0]
-    markdown = llamaburn("results", "show", path.stem, "-o", "markdown", cwd=swept.cwd)
+    markdown = run_cli("results", "show", path.stem, "-o", "markdown", cwd=swept.cwd)
     assert markdown.stdout.count("|")
 
 
@@ -169,14 +169,14 @@ def test_a_sweep_is_compared_with_a_sweep_and_with_nothing_else(
     (path,) = (swept.cwd / "results" / "stress").iterdir()
     names = (str(path), str(shutil.copy(path, tmp_path / "again.json")))
     gate = "--fail-if=tps.mean@8:-5%"
-    gated = llamaburn("compare", *names, "--columns=tps.mean", gate, cwd=tmp_path, check=1)
+    gated = run_cli("compare", *names, "--columns=tps.mean", gate, cwd=tmp_path, check=1)
     assert "tps.mean@8:-5%: B: undecided: one run does not show how much runs" in gated.stderr
     assert "Traceback" not in gated.stderr
     assert "2 stress runs, compared with A" in gated.stdout
     assert "8 clients" in gated.stdout
     (written,) = (tmp_path / "results" / "stress_comparisons").glob("*.json")
     assert results.check(json.loads(written.read_text())) is None
-    mixed = llamaburn("compare", str(path), str(written), cwd=tmp_path, check=4)
+    mixed = run_cli("compare", str(path), str(written), cwd=tmp_path, check=4)
     assert (
         f"{written} has the schema llamaburn/stress-comparison, {path} has llamaburn/stress"
         in mixed.stderr
@@ -381,7 +381,7 @@ def test_a_signal_leaves_a_file_and_the_run_can_go_on(
         assert running.returncode == 2, said
         cut = stored(tmp_path)
         server.service = fast
-        llamaburn("stress", "--resume=last", cwd=tmp_path)
+        run_cli("stress", "--resume=last", cwd=tmp_path)
     whole = stored(tmp_path)
     assert (cut["status"], whole["status"]) == ("interrupted", "complete")
     assert cut["run_id"] == whole["run_id"]
@@ -399,7 +399,7 @@ def test_a_killed_run_is_recovered_from_its_rows(tmp_path: Path) -> None:
         assert service.reached.wait(60)
         running.kill()
         running.communicate(timeout=60)
-    llamaburn("results", "recover", cwd=tmp_path)
+    run_cli("results", "recover", cwd=tmp_path)
     found = stored(tmp_path)
     assert found["status"] == "interrupted"
     assert found["results"]["totals"]["requests"] >= 10 + 12

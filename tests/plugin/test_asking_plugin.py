@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from support.comparisons import compared
+from support.comparisons import comparison_document
 from support.eval_servers import Assessor, Pupil, eval_set, evals_in, question
 from support.scripted import (
     LlamaCppFacade,
@@ -302,7 +302,7 @@ def test_compare_warns_of_what_was_sent_differently(pytester: pytest.Pytester) -
         )
     for name in ("system", "few_shot", "choice_by"):
         del plain["config"][name]  # as earlier versions wrote it
-    found = compared("eval", plain, other)
+    found = comparison_document("eval", plain, other)
     assert [warning["text"] for warning in found["results"]["warnings"]] == [
         f"system is {'x' * 60}…, none in the baseline",
         "few_shot is 1, 0 in the baseline",

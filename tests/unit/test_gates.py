@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from support.benchmark_documents import document, failed_trace, header, row, trace_of
+from support.benchmark_documents import benchmark_document, failed_trace, header, row, trace_of
 
 from pytest_llamaburn import gates
 from pytest_llamaburn.errors import SettingsError
@@ -20,7 +20,7 @@ def judged(
 ) -> dict[str, Any]:
     """Return the verdict on a run of these rows."""
     config = {"threshold": (expression,), "gate_mode": mode, "start": start}
-    (verdict,) = document(made, header=header(config=config))["results"]["gates"]
+    (verdict,) = benchmark_document(made, header=header(config=config))["results"]["gates"]
     found: dict[str, Any] = verdict
     return found
 

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from support.benchmark_documents import checked
+from support.benchmark_documents import benchmark_settings
 
 from pytest_llamaburn import options, settings
 from pytest_llamaburn.errors import SettingsError
@@ -151,7 +151,7 @@ def test_settings_turned_into_flags_and_read_again_are_the_same(
 
 @pytest.mark.parametrize("prefix", PREFIXES)
 def test_values_that_look_like_flags_come_back_as_they_were(prefix: str) -> None:
-    odd = checked(model=("-x", "a=b", "two words", ""), host="--host", prompts=("-",))
+    odd = benchmark_settings(model=("-x", "a=b", "two words", ""), host="--host", prompts=("-",))
     round_trip(Benchmark, prefix, odd)
 
 
@@ -189,7 +189,7 @@ def text_of(value: Any) -> str:
 
 def test_without_any_source_defaults_hold_and_have_no_origin() -> None:
     values, origins = resolved()
-    assert values == checked()
+    assert values == benchmark_settings()
     assert origins == {}
 
 
@@ -427,7 +427,7 @@ def test_an_empty_list_of_prompt_sets_is_refused(tmp_path: Path) -> None:
 
 
 def test_the_record_leaves_out_what_is_no_part_of_a_result() -> None:
-    values = checked(model=("a",), results_dir="/elsewhere", top_p=0.5)
+    values = benchmark_settings(model=("a",), results_dir="/elsewhere", top_p=0.5)
     found = options.record(values, Benchmark)
     assert json.loads(json.dumps(found, allow_nan=False)) == found
     assert (found["model"], found["top_p"], found["seed"]) == (["a"], 0.5, 0)
@@ -442,7 +442,7 @@ def test_short_flags_are_ours_on_the_command_line_only() -> None:
 
 
 def test_a_name_that_kinds_of_run_share_has_its_scope_in_pytest() -> None:
-    words = [options.to_argv(checked(), Benchmark, prefix) for prefix in PREFIXES]
+    words = [options.to_argv(benchmark_settings(), Benchmark, prefix) for prefix in PREFIXES]
     assert "--mode=standard" in words[0]
     assert "--llamaburn-benchmark-mode=standard" in words[1]
 
@@ -471,7 +471,7 @@ def test_a_flag_s_name_is_its_long_spelling() -> None:
 
 def test_floats_survive_their_spelling_exactly() -> None:
     tiny = math.nextafter(0, 1)
-    argv = options.to_argv(checked(temperature=0.1 + 0.2, kwh_rate=tiny), Benchmark)
+    argv = options.to_argv(benchmark_settings(temperature=0.1 + 0.2, kwh_rate=tiny), Benchmark)
     values, _ = resolved(*argv)
     assert (values.temperature, values.kwh_rate) == (0.1 + 0.2, tiny)
 

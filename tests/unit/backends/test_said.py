@@ -110,7 +110,7 @@ async def everything(backend: Backend) -> list[Any]:
 
 def fits_a_file(found: list[Any], notes: list[str]) -> None:
     """Check that a result file which holds all of it is a valid one, and can be written."""
-    document = benchmark_documents.document()
+    document = benchmark_documents.benchmark_document()
     models = [one for part in found for one in (part if isinstance(part, list) else [part])]
     held = [one for one in models if isinstance(one, dict)]
     document["telemetry"] |= {"loaded_before": held, "server_notes": notes}

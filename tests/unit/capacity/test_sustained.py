@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from support.stress_documents import MS, SECOND, opened, row
+from support.stress_documents import MS, SECOND, open_loop, row
 
 from pytest_llamaburn.capacity import sustained
 from pytest_llamaburn.kinds.stress import levels
@@ -120,7 +120,7 @@ BURSTS = (Burst(20, 10, 50, RATE), Burst(60, 10, 50, RATE))
 
 def load(slow: Callable[[float], bool]) -> list[Request]:
     """Return the records of ten requests/s for 100 s, slow at some times."""
-    found = opened(10, 100)
+    found = open_loop(10, 100)
     for i, one in enumerate(found):
         if slow(one.scheduled_ns / SECOND):
             found[i] = row(one.scheduled_ns / MS, 2000)

@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from support.benchmark_documents import document, failed_trace, header, record, row
-from support.comparisons import compared
+from support.benchmark_documents import benchmark_document, failed_trace, header, record, row
+from support.comparisons import comparison_document
 
 from pytest_llamaburn import gates
 from pytest_llamaburn.capacity.measuring_window import Stretch
@@ -128,7 +128,7 @@ def test_requests_and_run_have_their_energy() -> None:
 
 
 def test_no_profile_at_all_is_no_provider() -> None:
-    found = document()
+    found = benchmark_document()
     assert found["telemetry"]["reason"] == "no_provider"
     assert found["system_profile"] == []
     assert found["results"]["totals"]["energy_wh"] is None
@@ -598,7 +598,9 @@ def test_energy_a_token_is_compared() -> None:
     for name, watts in (("a", 100), ("b", 150)):
         made = built(ROWS, [entry(power(watts=watts), GPU)])
         sources.append({**made, "run_id": name})
-    found = compared("benchmark", *sources, columns=["joules_per_output_token"])["results"]
+    found = comparison_document("benchmark", *sources, columns=["joules_per_output_token"])[
+        "results"
+    ]
     (change,) = found["changes"]
     assert (change["unit"], change["better"]) == ("J", "lower")
     assert change["change"] == pytest.approx(0.5)
@@ -607,7 +609,7 @@ def test_energy_a_token_is_compared() -> None:
 
 def test_energy_a_token_that_is_not_known_is_not_compared() -> None:
     sources = [{**built(ROWS, []), "run_id": name} for name in "ab"]
-    found = compared("benchmark", *sources, columns=["joules_per_output_token"])
+    found = comparison_document("benchmark", *sources, columns=["joules_per_output_token"])
     (change,) = found["results"]["changes"]
     assert (change["value"], change["verdict"]) == (None, "inconclusive")
 
@@ -619,7 +621,9 @@ def energies(*sides: tuple[list[Any], tuple[Any, ...]], **machine: Any) -> dict[
         made = {**built(ROWS, [entry(readings, *devices)]), "run_id": name}
         made["environment"] = {**made["environment"], "fingerprint": machine.get(name, "same")}
         sources.append(made)
-    found: dict[str, Any] = compared("benchmark", *sources, columns=["run_energy_wh"])["results"]
+    found: dict[str, Any] = comparison_document("benchmark", *sources, columns=["run_energy_wh"])[
+        "results"
+    ]
     return found
 
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import pytest
-from support.judge_servers import judging, verdict
+from support.judge_servers import judging, verdict_json
 from support.scripted import (
     Close,
     Hang,
@@ -67,7 +67,7 @@ async def no_sleep(seconds: float) -> None:
 
 
 def test_ollama_is_held_to_the_schema_at_temperature_zero_with_room_for_the_answer() -> None:
-    fake = Ollama(replies=(said(verdict(4)),))
+    fake = Ollama(replies=(said(verdict_json(4)),))
     found = judged(fake)
     assert (found.state, found.score, found.model_served) == ("scored", 4, "tiny:latest")
     assert found.usage == Usage(input=700, output=90)
@@ -83,7 +83,7 @@ def test_ollama_is_held_to_the_schema_at_temperature_zero_with_room_for_the_answ
 
 
 def test_ollama_may_be_named_by_its_variable(monkeypatch: pytest.MonkeyPatch) -> None:
-    fake = Ollama(replies=(said(verdict(4)),))
+    fake = Ollama(replies=(said(verdict_json(4)),))
 
     async def work() -> list[str]:
         panel = Panel.of(judging(judge=("ollama:tiny",)))
@@ -97,7 +97,7 @@ def test_ollama_may_be_named_by_its_variable(monkeypatch: pytest.MonkeyPatch) ->
 
 
 def test_answer_that_does_not_fit_the_judges_context_is_not_sent() -> None:
-    fake = Ollama(replies=(said(verdict(4)),))
+    fake = Ollama(replies=(said(verdict_json(4)),))
     found = judged(fake, case=CASE._replace(answer="word " * 8000))
     assert (found.state, found.score) == ("api_error", None)
     assert (found.error or {})["kind"] == "context_overflow"
@@ -106,14 +106,14 @@ def test_answer_that_does_not_fit_the_judges_context_is_not_sent() -> None:
 
 
 def test_long_answer_leaves_the_verdict_the_rest_of_the_context() -> None:
-    fake = Ollama(replies=(said(verdict(4)),))
+    fake = Ollama(replies=(said(verdict_json(4)),))
     assert judged(fake, case=CASE._replace(answer="word " * 4000)).score == 4
     assert 256 < fake.calls[0]["options"]["num_predict"] < 1000
 
 
 def test_thinking_that_a_model_cannot_switch_off_is_not_asked_to_be() -> None:
     refusal: Steps = [sized(400, {"error": '"tiny" does not support thinking'})]
-    fake = Ollama(replies=(refusal, said(verdict(4))))
+    fake = Ollama(replies=(refusal, said(verdict_json(4))))
     assert judged(fake).score == 4
     assert "think" not in fake.calls[1]
 
@@ -146,12 +146,12 @@ def test_model_that_ollama_does_not_have_ends_the_run() -> None:
 
 
 def test_judge_that_thinks_in_its_text_is_understood() -> None:
-    text = f"<think>The answer {{is}} right.</think>\n{verdict(5)}"
+    text = f"<think>The answer {{is}} right.</think>\n{verdict_json(5)}"
     assert judged(Ollama(replies=(said(text),))).score == 5
 
 
 def test_local_judge_needs_no_price_under_a_cost_limit() -> None:
-    assert judged(Ollama(replies=(said(verdict(2)),)), max_judge_cost=0.01).score == 2
+    assert judged(Ollama(replies=(said(verdict_json(2)),)), max_judge_cost=0.01).score == 2
 
 
 def probed(script: Any, model: str = "tiny") -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from support.benchmark_documents import document, failed_trace, header, row
+from support.benchmark_documents import benchmark_document, failed_trace, header, row
 
 from pytest_llamaburn import flags
 from pytest_llamaburn.kinds.benchmark import insights
@@ -19,7 +19,7 @@ FULL_LENGTH = {"max_tokens": 5}  # as many tokens as the samples have: none stop
 def told(made: list[dict[str, Any]], **fields: Any) -> dict[str, Insight]:
     """Return what is said about a run of these rows, by rule."""
     fields.setdefault("header", header(config=FULL_LENGTH))
-    found = document(made, **fields)["insights"]
+    found = benchmark_document(made, **fields)["insights"]
     for insight in found:
         assert insight["text"].endswith(".")
         assert insight["evidence"]
@@ -138,7 +138,7 @@ def test_a_mean_known_to_less_than_a_twentieth_asks_for_more_requests(
 def test_more_requests_of_the_correctness_mode_are_more_numbers() -> None:
     made = [row(tokens_per_sec=speed, server_tokens_per_sec=None) for speed in (50, 75, 100, 125)]
     asked = header(config={**FULL_LENGTH, "mode": "correctness"})
-    found = insights.spread_wide({**document(made * 2), "config": asked["config"]})
+    found = insights.spread_wide({**benchmark_document(made * 2), "config": asked["config"]})
     assert found is not None
     assert f"use --numbers {found['evidence']['needed']}." in found["text"]
 

@@ -15,8 +15,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from support import stress_documents
-from support.comparisons import checked, compared, comparison
-from support.virtual_benchmarks import Machine, benchmark, dice, rows
+from support.comparisons import comparison, comparison_document, valid_document
+from support.virtual_benchmarks import Machine, dice, rows, virtual_benchmark
 
 from pytest_llamaburn import measures, registry
 from pytest_llamaburn.errors import ResultsError, SettingsError
@@ -52,8 +52,10 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @cache
 def load_of(folder: Path) -> Document:
-    taken = [stress_documents.alone(), stress_documents.level(2), stress_documents.level(8)]
-    return stress_documents.document(folder, taken, facts=stress_documents.searched(10, 8, 12))
+    taken = [stress_documents.baseline(), stress_documents.level(2), stress_documents.level(8)]
+    return stress_documents.stress_document(
+        folder, taken, facts=stress_documents.search_facts(10, 8, 12)
+    )
 
 
 @cache
@@ -66,7 +68,7 @@ def made(kind: str, folder: Path, name: str, worth: float = 1.0) -> Document:
     """Return a file of a kind; one that is worth 0.8 is a fifth worse in what is sure."""
     if kind == "benchmark":
         quiet = Machine(jitter=0.0, first_noise=0.0, gap_noise=0.0, length_noise=0.0)
-        return benchmark(rows(quiet, 4, dice(0), worth), name)
+        return virtual_benchmark(rows(quiet, 4, dice(0), worth), name)
     if kind == "stress":
         found = copy.deepcopy(load_of(folder))
         for level in found["results"]["levels"]:
@@ -98,7 +100,9 @@ def told(
     kind: str, folder: Path, *documents: Document, **how: Any
 ) -> dict[tuple[str, str], Document]:
     """Return the changes of a comparison by the file's path and what they are of."""
-    found = checked(compared(kind, *documents, history=history(kind, folder), **how))["results"]
+    found = valid_document(
+        comparison_document(kind, *documents, history=history(kind, folder), **how)
+    )["results"]
     paths = {file["label"]: file["path"] for file in found["files"]}
     return {
         (paths[change.pop("file")], name_of(change)): change
@@ -178,7 +182,7 @@ def test_the_order_of_further_files_changes_no_number(kind: str, folder: Path) -
     more = [made(kind, folder, name, worth) for name, worth in (("b", 0.8), ("c", 1), ("d", 1.25))]
     assert told(kind, folder, first, *more) == told(kind, folder, first, *more[::-1])
     assert told(kind, folder, first, *more) == told(kind, folder, *more, first, baseline=3)
-    found = compared(kind, *more, first, baseline=3)
+    found = comparison_document(kind, *more, first, baseline=3)
     assert [file["label"] for file in found["results"]["files"] if file["baseline"]] == ["D"]
     assert found["config"]["baseline"] in ("D", "a.json")
 
@@ -224,7 +228,7 @@ def test_files_are_labelled_a_to_z_and_on(kind: str, folder: Path) -> None:
 @pytest.mark.parametrize("kind", ["benchmark", "stress"])
 def test_confidence_is_shared_among_all_intervals(kind: str, folder: Path) -> None:
     files = [made(kind, folder, name) for name in "abc"]
-    found = compared(kind, *files)["results"]
+    found = comparison_document(kind, *files)["results"]
     confidence = 1 - 0.01 / len(found["changes"])
     assert found["method"]["confidence"] == pytest.approx(confidence)
 
@@ -232,7 +236,7 @@ def test_confidence_is_shared_among_all_intervals(kind: str, folder: Path) -> No
 @pytest.mark.parametrize("kind", KINDS)
 def test_every_report_shows_every_change(kind: str, folder: Path, tmp_path: Path) -> None:
     files = [made(kind, folder, "a"), made(kind, folder, "b", 0.8)]
-    document = compared(kind, *files, history=history(kind, folder))
+    document = comparison_document(kind, *files, history=history(kind, folder))
     path = results.write(tmp_path, document)
     changes = document["results"].get("changes") or document["results"]["differences"]
     (sheet,) = table.sheets(document, path)

@@ -367,7 +367,7 @@ def test_difference_is_sure_where_every_one_of_many_questions_is_better(
         return eval_document(*(item(n, scores={"accuracy": score(mark)}) for n in names))
 
     sources = {"x": judged(2), "y": judged(4), "z": judged(1)}
-    found = comparisons.compared("eval", *sources.values())["results"]
+    found = comparisons.comparison_document("eval", *sources.values())["results"]
     assert [d["verdict"] for d in found["differences"]] == verdicts
     assert [d["difference"] for d in found["differences"]] == [2.0, -1.0]
     assert [d["file"] for d in found["differences"]] == ["B", "C"]
@@ -384,7 +384,7 @@ def test_only_the_questions_that_both_have_are_compared_and_what_differs_is_said
         judge=[],
         sha256="1",
     )
-    found = comparisons.compared("eval", before, after)["results"]
+    found = comparisons.comparison_document("eval", before, after)["results"]
     (only,) = found["differences"]
     assert (only["mark"], only["difference"], only["questions"]) == ("correct", -1.0, 1)
     texts = [warning["text"] for warning in found["warnings"]]
@@ -396,7 +396,7 @@ def test_only_the_questions_that_both_have_are_compared_and_what_differs_is_said
 
 def compared_marks(before: Sequence[str], after: Sequence[str]) -> dict[str, dict[str, Any]]:
     sources = {"x": eval_document(*marked(*before)), "y": eval_document(*marked(*after))}
-    found = comparisons.compared("eval", *sources.values())["results"]["differences"]
+    found = comparisons.comparison_document("eval", *sources.values())["results"]["differences"]
     return {one["mark"]: one for one in found}
 
 
@@ -415,7 +415,7 @@ def test_difference_in_what_could_be_read_stands_beside_that_in_what_is_right() 
 def test_question_with_several_answers_is_compared_by_their_mean() -> None:
     half = {**item("a", **scored("right")), "more_samples": [scored("empty")]}
     sources = {"x": eval_document(half), "y": eval_document(item("a", **scored("right")))}
-    found = comparisons.compared("eval", *sources.values())["results"]["differences"]
+    found = comparisons.comparison_document("eval", *sources.values())["results"]["differences"]
     assert [(d["mark"], d["difference"]) for d in found] == [
         ("correct", 0.5),
         ("correct_of_parsed", 0.0),
@@ -426,7 +426,7 @@ def test_question_with_several_answers_is_compared_by_their_mean() -> None:
 def test_nothing_in_common_is_refused() -> None:
     sources = {"x": eval_document(item("a")), "y": eval_document(item("b"))}
     with pytest.raises(ResultsError, match=r"r\.json has no question in common with the baseline"):
-        comparisons.compared("eval", *sources.values())
+        comparisons.comparison_document("eval", *sources.values())
 
 
 GOLDEN = Path(__file__).parents[3] / "golden" / "eval-1.json"  # it left out what it could not read
@@ -466,7 +466,7 @@ def test_earlier_file_is_compared_by_todays_count() -> None:
     for one in old["results"]["items"]:
         verdicts = [{**answer, **scored("right")} for answer in one["more_samples"]]
         read["results"]["items"].append({**one, **scored("right"), "more_samples": verdicts})
-    found = comparisons.compared("eval", old, read)["results"]
+    found = comparisons.comparison_document("eval", old, read)["results"]
     assert {d["mark"]: d["difference"] for d in found["differences"]} == {
         "correct": pytest.approx(2 / 3),
         "correct_of_parsed": 0.0,

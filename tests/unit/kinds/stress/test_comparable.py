@@ -8,17 +8,17 @@ import random
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from support.comparisons import checked, comparison
+from support.comparisons import comparison, valid_document
 from support.stress_documents import (
     BASELINE,
     Taken,
-    alone,
-    closed,
-    failed,
+    baseline,
+    closed_loop,
+    failed_row,
     level,
-    opened,
-    saved,
-    searched,
+    open_loop,
+    saved_stress,
+    search_facts,
 )
 
 from pytest_llamaburn.errors import ResultsError, SettingsError
@@ -40,12 +40,12 @@ UNKNOWN = (
 
 
 def run(directory: Path, name: str, *taken: Taken, **fields: Any) -> Path:
-    return saved(directory / name, [alone(), *taken], run_id=name, **fields)
+    return saved_stress(directory / name, [baseline(), *taken], run_id=name, **fields)
 
 
 def compared(*paths: Path, earlier: Path | None = None, **asked: Any) -> Document:
     directory = earlier or paths[0].parent
-    return checked(engine.compare(directory, paths, paths[0], engine.Asked(**asked)))
+    return valid_document(engine.compare(directory, paths, paths[0], engine.Asked(**asked)))
 
 
 def changes(*paths: Path, **asked: Any) -> dict[tuple[float | None, str], Document]:
@@ -82,9 +82,9 @@ def test_what_has_no_interval_is_inconclusive_with_the_reason(tmp_path: Path) ->
 def test_shares_that_failed_are_told_apart_by_their_intervals(
     every: int, verdict: str, tmp_path: Path
 ) -> None:
-    rows = closed(8, 12, 100, 2)
+    rows = closed_loop(8, 12, 100, 2)
     for i in range(0, len(rows), every):
-        rows[i] = failed(rows[i].sent_ns / 1e6, (rows[i].end_ns - rows[i].sent_ns) / 1e6, "oom")
+        rows[i] = failed_row(rows[i].sent_ns / 1e6, (rows[i].end_ns - rows[i].sent_ns) / 1e6, "oom")
     paths = run(tmp_path, "a", level(8)), run(tmp_path, "b", (level(8)[0], rows))
     one = changes(*paths)[8, "error_rate."]
     assert (one["baseline"], one["value"]) == (0, pytest.approx(1 / every, abs=0.01))
@@ -105,7 +105,7 @@ def test_a_run_without_a_point_says_so(tmp_path: Path) -> None:
 
 
 def test_a_point_that_one_side_did_not_reach_says_how_far_it_came(tmp_path: Path) -> None:
-    broken = (level(8)[0], [failed(10 * i, 10, "oom") for i in range(96)])
+    broken = (level(8)[0], [failed_row(10 * i, 10, "oom") for i in range(96)])
     found = changes(run(tmp_path, "a", level(4), level(8)), run(tmp_path, "b", level(4), broken))
     words = found[None, "failure_point."]["reason"]
     assert words == "the baseline did not reach it up to 8; in the file it lies between 4 and 8"
@@ -129,8 +129,8 @@ def test_points_that_a_search_bracketed_are_told_apart_by_their_intervals(
     after: tuple[float, float, float], verdict: str, tmp_path: Path
 ) -> None:
     paths = (
-        run(tmp_path, "a", level(8), facts=searched(10, 8, 12)),
-        run(tmp_path, "b", level(8), facts=searched(*after)),
+        run(tmp_path, "a", level(8), facts=search_facts(10, 8, 12)),
+        run(tmp_path, "b", level(8), facts=search_facts(*after)),
     )
     point = changes(*paths)[None, "failure_point."]
     assert (point["verdict"], point["reason"]) == (verdict, None)
@@ -171,7 +171,7 @@ def test_what_was_not_measured_on_a_side_has_no_change(tmp_path: Path) -> None:
 
 
 def test_rates_are_compared_with_rates_and_not_with_clients(tmp_path: Path) -> None:
-    scheduled = Step(10, RATE, 100), opened(10, 10)
+    scheduled = Step(10, RATE, 100), open_loop(10, 10)
     before = run(tmp_path, "a", scheduled, arrival="static")
     after = run(tmp_path, "b", scheduled, arrival="static")
     assert (10, "requests_per_sec.") in changes(before, after)
@@ -180,7 +180,7 @@ def test_rates_are_compared_with_rates_and_not_with_clients(tmp_path: Path) -> N
 
 
 def test_what_else_differs_is_warned_of(tmp_path: Path) -> None:
-    limited = closed(8, 12, 100, 2)
+    limited = closed_loop(8, 12, 100, 2)
     for one in limited:
         one.scheduled_ns -= 200_000_000
     said = {"baseline": {**BASELINE, "deadline_s": 30.0}}
@@ -214,8 +214,8 @@ def test_a_busy_machine_on_either_side_is_warned_of(tmp_path: Path) -> None:
 
 
 def test_every_report_shows_the_changes(tmp_path: Path) -> None:
-    before = run(tmp_path, "a", level(2), level(8), facts=searched(10, 8, 12))
-    after = run(tmp_path, "b", level(8, slots=1), facts=searched(20, 18, 22))
+    before = run(tmp_path, "a", level(2), level(8), facts=search_facts(10, 8, 12))
+    after = run(tmp_path, "b", level(8, slots=1), facts=search_facts(20, 18, 22))
     path = results.write(tmp_path, compared(before, after))
     text = table.render([path])
     for words in (
@@ -356,7 +356,7 @@ def test_a_point_of_the_other_axis_is_refused(tmp_path: Path) -> None:
 
 
 def test_a_run_that_was_cut_before_its_first_level_keeps_its_axis(tmp_path: Path) -> None:
-    scheduled = Step(10, RATE, 100), opened(10, 10)
+    scheduled = Step(10, RATE, 100), open_loop(10, 10)
     before = run(tmp_path, "a", scheduled, arrival="static")
     cut = run(tmp_path, "b", arrival="static", interrupted=True)
     warnings = compared(before, cut)["results"]["warnings"]
@@ -444,9 +444,9 @@ def test_a_gate_without_a_level_needs_an_optimal_one(tmp_path: Path) -> None:
 
 def test_points_are_gated_by_their_intervals(tmp_path: Path) -> None:
     paths = (
-        run(tmp_path, "a", level(8), facts=searched(10, 9.8, 10.2)),
-        run(tmp_path, "b", level(8), facts=searched(10, 9.8, 10.2)),
-        run(tmp_path, "c", level(8), facts=searched(5, 4.9, 5.1)),
+        run(tmp_path, "a", level(8), facts=search_facts(10, 9.8, 10.2)),
+        run(tmp_path, "b", level(8), facts=search_facts(10, 9.8, 10.2)),
+        run(tmp_path, "c", level(8), facts=search_facts(5, 4.9, 5.1)),
     )
     gates = ["failure_point.concurrency:-10%"]
     assert gated(*paths, earlier=tmp_path, gates=gates) == [("pass", None), ("fail", None)]

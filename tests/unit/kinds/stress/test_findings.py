@@ -9,14 +9,14 @@ from support.stress_documents import (
     BASELINE,
     HEALTHY,
     MS,
-    alone,
-    closed,
-    document,
-    failed,
+    baseline,
+    closed_loop,
+    failed_row,
     level,
-    opened,
+    open_loop,
     row,
-    searched,
+    search_facts,
+    stress_document,
 )
 
 from pytest_llamaburn.capacity import degradation, sustained
@@ -32,20 +32,20 @@ if TYPE_CHECKING:
 
 
 def found(folder: Path, *taken: Taken, **fields: Any) -> dict[str, Any]:
-    made: dict[str, Any] = document(folder, [alone(), *taken], **fields)
+    made: dict[str, Any] = stress_document(folder, [baseline(), *taken], **fields)
     return {**made["results"], "insights": made["insights"]}
 
 
 def failing(clients: int, every: int, kind: str = "oom", slots: int | None = None) -> Taken:
     """Return a level of which every n-th request fails; by default each client has a slot."""
-    rows = closed(clients, 12, 100, slots or clients)
+    rows = closed_loop(clients, 12, 100, slots or clients)
     for i in range(0, len(rows), every):
-        rows[i] = failed(rows[i].sent_ns / 1e6, 100, kind)
+        rows[i] = failed_row(rows[i].sent_ns / 1e6, 100, kind)
     return Step(clients, CLIENTS, len(rows)), rows
 
 
 def scheduled(rate: float, slots: int, seconds: float = 30) -> Taken:
-    return Step(rate, RATE, round(rate * seconds)), opened(rate, seconds, 100, slots)
+    return Step(rate, RATE, round(rate * seconds)), open_loop(rate, seconds, 100, slots)
 
 
 def states(results: dict[str, Any]) -> list[str]:
@@ -60,7 +60,7 @@ def test_states_follow_from_latency_and_failures(tmp_path: Path) -> None:
 
 
 def test_a_level_that_our_side_limited_is_never_called_degraded(tmp_path: Path) -> None:
-    rows = closed(8, 12, 100, 2)
+    rows = closed_loop(8, 12, 100, 2)
     for one in rows:
         one.scheduled_ns -= 200_000_000
     results = found(tmp_path, (Step(8, CLIENTS, 96), rows))
@@ -101,7 +101,7 @@ def test_a_run_whose_levels_were_left_out_passed_at_none(tmp_path: Path) -> None
 
 
 def test_a_level_of_which_we_could_send_nothing_has_no_state(tmp_path: Path) -> None:
-    rows = [failed(i, 1, "client_files") for i in range(9)]
+    rows = [failed_row(i, 1, "client_files") for i in range(9)]
     (one,) = found(tmp_path, (Step(9, CLIENTS, 9), rows))["levels"]
     assert (one["state"], one["evidence"]) == (None, "none of 9 requests could be sent")
 
@@ -131,7 +131,7 @@ def test_a_load_that_hardly_rose_does_not_show_that_throughput_no_longer_grows(
 
 
 def test_a_level_whose_throughput_is_unknown_is_no_level_of_none(tmp_path: Path) -> None:
-    short = Step(40, RATE, 6), opened(40, 0.15, 100)
+    short = Step(40, RATE, 6), open_loop(40, 0.15, 100)
     results = found(tmp_path, scheduled(10, 99), scheduled(20, 99), short, arrival="static")
     assert results["levels"][2]["requests_per_sec"] is None
     assert results["optimal"]["rate"] == 20
@@ -171,21 +171,21 @@ def test_every_degradation_point_that_is_a_number_has_an_interval_that_holds_it(
 def test_a_visit_that_another_of_its_level_shows_to_be_disturbed_bends_nothing(
     tmp_path: Path,
 ) -> None:
-    slow = closed(2, 12, 900, 2)
+    slow = closed_loop(2, 12, 900, 2)
     taken = [level(1), (Step(2, CLIENTS, 24), slow), level(2), level(3), level(4)]
     points = found(tmp_path, *taken)["degradation_points"]
     assert {point["passing"] for point in points} == {2, 3}
 
 
 def test_a_fit_that_misses_the_levels_it_is_held_between_is_no_point(tmp_path: Path) -> None:
-    dead = Step(8, CLIENTS, 96), [failed(10 * i, 10, "connect_refused") for i in range(96)]
+    dead = Step(8, CLIENTS, 96), [failed_row(10 * i, 10, "connect_refused") for i in range(96)]
     point = found(tmp_path, level(2), level(4), dead)["failure_point"]
     assert (point["passing"], point["failing"], point["concurrency"]) == (4, 8, None)
     assert all(at is None or at <= 8 * 1.1 for at in point["at_deadline_s"].values())
 
 
 def test_a_level_that_our_side_limited_decides_no_point_and_no_insight(tmp_path: Path) -> None:
-    rows = closed(8, 12, 100, 2)
+    rows = closed_loop(8, 12, 100, 2)
     for one in rows:
         one.scheduled_ns -= 200_000_000
     results = found(tmp_path, level(1), level(2), (Step(8, CLIENTS, 96), rows))
@@ -195,7 +195,7 @@ def test_a_level_that_our_side_limited_decides_no_point_and_no_insight(tmp_path:
 
 
 def test_where_nothing_succeeded_throughput_is_not_called_flat(tmp_path: Path) -> None:
-    dead = [(Step(n, CLIENTS, 12), [failed(10 * i, 10) for i in range(12)]) for n in (1, 2)]
+    dead = [(Step(n, CLIENTS, 12), [failed_row(10 * i, 10) for i in range(12)]) for n in (1, 2)]
     assert found(tmp_path, *dead)["insights"] == []
 
 
@@ -220,14 +220,14 @@ def test_one_failure_of_twelve_reaches_the_point_and_does_not_say_where(tmp_path
 
 
 def test_a_rate_has_its_failure_point_in_rates(tmp_path: Path) -> None:
-    refused = Step(40, RATE, 60), [failed(25 * i, 10, "queue_full") for i in range(60)]
+    refused = Step(40, RATE, 60), [failed_row(25 * i, 10, "queue_full") for i in range(60)]
     point = found(tmp_path, scheduled(10, 2), refused, arrival="static")["failure_point"]
     assert (point["passing"], point["failing"]) == (10, 40)
     assert (point["rate"], point["bracket"]) == (None, (10, 40))
 
 
 def test_what_a_search_found_stands_and_is_named_after_the_axis(tmp_path: Path) -> None:
-    point = found(tmp_path, failing(7, 99), failing(8, 3), facts=searched(7.5, 7, 8))[
+    point = found(tmp_path, failing(7, 99), failing(8, 3), facts=search_facts(7.5, 7, 8))[
         "failure_point"
     ]
     assert (point["concurrency"], point["interval"], point["proven"]) == (7.5, [7, 8], True)
@@ -344,6 +344,6 @@ def test_a_machine_that_others_use_is_told(tmp_path: Path) -> None:
     assert told(0.5, 5.0) == {"other_load": {"other_cpu_share": 0.5}}
     assert told(None, 100.0) == {"busy_before": {"cpu_pct": 100.0}}
     assert told(0.05, 100.0) == told(None, 5.0) == told(None, None) == {}
-    made = document(tmp_path, [alone(), level(1)], facts={"other_cpu_share": 0.5})
+    made = stress_document(tmp_path, [baseline(), level(1)], facts={"other_cpu_share": 0.5})
     assert made["telemetry"]["other_cpu_share"] == 0.5
     assert "Other programs used 50%" in made["insights"][-1]["text"]

@@ -5,7 +5,15 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from support.stress_documents import alone, closed, document, failed, level, opened, spike
+from support.stress_documents import (
+    baseline,
+    closed_loop,
+    failed_row,
+    level,
+    open_loop,
+    spike_load,
+    stress_document,
+)
 
 from pytest_llamaburn import gates
 from pytest_llamaburn.errors import SettingsError
@@ -22,12 +30,12 @@ if TYPE_CHECKING:
 @pytest.fixture(scope="module")
 def swept(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
     """Return the results of a sweep on two slots that fails a third of the requests at level 9."""
-    rows = closed(9, 12, 100, 2)
+    rows = closed_loop(9, 12, 100, 2)
     for i in range(0, len(rows), 3):
-        rows[i] = failed(rows[i].sent_ns / 1e6, (rows[i].end_ns - rows[i].sent_ns) / 1e6, "oom")
-    taken = [alone(), *map(level, (1, 2, 3, 4, 8)), (Step(9, CLIENTS, 108), rows)]
+        rows[i] = failed_row(rows[i].sent_ns / 1e6, (rows[i].end_ns - rows[i].sent_ns) / 1e6, "oom")
+    taken = [baseline(), *map(level, (1, 2, 3, 4, 8)), (Step(9, CLIENTS, 108), rows)]
     folder = tmp_path_factory.mktemp("swept")
-    found: dict[str, Any] = document(folder, taken, slo="ttft_ms<50")["results"]
+    found: dict[str, Any] = stress_document(folder, taken, slo="ttft_ms<50")["results"]
     return found
 
 
@@ -96,7 +104,7 @@ def test_what_was_not_measured_is_undecided_with_the_reason(
 
 
 def test_a_point_that_was_not_reached_lies_above_all_that_was_sent(tmp_path: Path) -> None:
-    found = document(tmp_path, [alone(), level(1), level(2)])["results"]
+    found = stress_document(tmp_path, [baseline(), level(1), level(2)])["results"]
     assert not found["failure_point"]["reached"]
     above = verdict("failure_point.concurrency>=2", found)
     assert (above["verdict"], above["value"]) == ("pass", 2)
@@ -107,16 +115,16 @@ def test_a_point_that_was_not_reached_lies_above_all_that_was_sent(tmp_path: Pat
 
 
 def test_a_level_that_was_left_out_is_not_below_a_point(tmp_path: Path) -> None:
-    taken = [alone(), level(1, each=20), level(2, each=6)]
-    found = document(tmp_path, taken, cooldown_window="12")["results"]
+    taken = [baseline(), level(1, each=20), level(2, each=6)]
+    found = stress_document(tmp_path, taken, cooldown_window="12")["results"]
     gate = verdict("failure_point.concurrency>=2", found)
     assert (gate["verdict"], gate["reason"]) == ("undecided", "not reached up to 1")
 
 
 def test_a_point_that_is_reached_somewhere_below_is_undecided(tmp_path: Path) -> None:
-    rows = closed(4, 3, 100, 4)
-    rows[5] = failed(100, 100, "oom")
-    found = document(tmp_path, [alone(), (Step(4, CLIENTS, 12), rows)])["results"]
+    rows = closed_loop(4, 3, 100, 4)
+    rows[5] = failed_row(100, 100, "oom")
+    found = stress_document(tmp_path, [baseline(), (Step(4, CLIENTS, 12), rows)])["results"]
     gate = verdict("failure_point.concurrency>=2", found)
     assert (gate["verdict"], gate["reason"]) == (
         "undecided",
@@ -144,13 +152,13 @@ def test_a_point_that_is_known_to_lie_above_a_level_decides_what_that_decides(
 
 
 def test_a_run_without_levels_has_no_point_and_no_optimal_level(tmp_path: Path) -> None:
-    found = document(tmp_path, [alone()])["results"]
+    found = stress_document(tmp_path, [baseline()])["results"]
     assert verdict("failure_point.rate>=2", found)["reason"] == "there is none"
     assert verdict("error_rate<1", found)["reason"] == "no level was optimal"
 
 
 def test_goodput_needs_bounds_and_a_level_without_requests_no_rate(tmp_path: Path) -> None:
-    found = document(tmp_path, [alone(), level(1)])["results"]
+    found = stress_document(tmp_path, [baseline(), level(1)])["results"]
     assert verdict("goodput_share>0", found)["reason"] == "goodput needs --slo"
     found["levels"][0]["requests_per_sec"] = None
     assert verdict("requests_per_sec>0", found)["reason"] == "not measured"
@@ -160,15 +168,15 @@ def test_goodput_of_numbers_that_cannot_be_believed_decides_nothing(tmp_path: Pa
     step, rows = level(1)
     for one in rows:
         one.doubts = {"time_to_first_token_ms": "not_streamed"}
-    found = document(tmp_path, [alone(), (step, rows)], slo="ttft_ms<5")["results"]
+    found = stress_document(tmp_path, [baseline(), (step, rows)], slo="ttft_ms<5")["results"]
     judged = verdict("goodput_share@1<=1", found)
     assert (judged["verdict"], judged["value"]) == ("undecided", None)
     assert "have no number that can be held against --slo" in judged["reason"]
 
 
 def test_a_rate_that_a_schedule_was_too_short_for_says_so(tmp_path: Path) -> None:
-    short = Step(40, RATE, 6), opened(40, 0.15, 100)
-    found = document(tmp_path, [alone(), short], arrival="static")["results"]
+    short = Step(40, RATE, 6), open_loop(40, 0.15, 100)
+    found = stress_document(tmp_path, [baseline(), short], arrival="static")["results"]
     assert "must last longer" in verdict("requests_per_sec@40>0", found)["reason"]
 
 
@@ -176,7 +184,7 @@ def test_tokens_that_nobody_counted_are_undecided_with_the_reason(tmp_path: Path
     step, rows = level(2)
     for one in rows:
         one.values["output_sequence_length"] = None
-    found = document(tmp_path, [alone(), (step, rows)])["results"]
+    found = stress_document(tmp_path, [baseline(), (step, rows)])["results"]
     gate = verdict("output_tokens_per_sec>1", found)
     assert (gate["verdict"], gate["reason"]) == (
         "undecided",
@@ -185,16 +193,18 @@ def test_tokens_that_nobody_counted_are_undecided_with_the_reason(tmp_path: Path
 
 
 def test_recovery_is_gated_in_its_own_unit(tmp_path: Path) -> None:
-    taken = [alone(), spike()]
-    found = document(tmp_path, taken, mode="spike", arrival="poisson")["results"]
+    taken = [baseline(), spike_load()]
+    found = stress_document(tmp_path, taken, mode="spike", arrival="poisson")["results"]
     assert verdict("recovery_time_ms<=5s", found)["verdict"] == "pass"
     assert verdict("recovery_time_ms<4s", found)["verdict"] == "fail"
     assert "one steady level" in verdict("failure_point.rate>=2", found)["reason"]
 
 
 def test_a_point_of_a_rate_is_gated_by_its_rate(tmp_path: Path) -> None:
-    rows = [failed(100 * i, 100, "oom") for i in range(30)]
-    found = document(tmp_path, [alone(), (Step(10, RATE, 30), rows)], arrival="static")["results"]
+    rows = [failed_row(100 * i, 100, "oom") for i in range(30)]
+    found = stress_document(tmp_path, [baseline(), (Step(10, RATE, 30), rows)], arrival="static")[
+        "results"
+    ]
     assert found["failure_point"]["reached"]
     assert verdict("failure_point.rate<=10", found)["verdict"] == "pass"
 
@@ -249,7 +259,7 @@ def test_a_gate_that_a_load_may_decide_is_taken(values: dict[str, Any], expressi
 
 
 def test_energy_of_a_level_is_gated_in_its_own_unit(tmp_path: Path) -> None:
-    found = document(tmp_path, [alone(), level(1)])["results"]
+    found = stress_document(tmp_path, [baseline(), level(1)])["results"]
     found["levels"][0] |= {"energy_wh": 0.002, "joules_per_output_token": 0.5}
     assert verdict("energy_wh@1<3mWh", found)["verdict"] == "pass"
     assert verdict("joules_per_output_token@1<0.4", found)["verdict"] == "fail"

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any, cast
 
 import pytest
-from support.stress_documents import alone, closed
+from support.stress_documents import baseline, closed_loop
 
 from pytest_llamaburn.errors import SettingsError
 from pytest_llamaburn.kinds.stress.modes import ramp, spike, sustained, sweep
@@ -16,7 +16,7 @@ from pytest_llamaburn.load.rows import request_of
 from pytest_llamaburn.load.step import CLIENTS, RATE, Burst, Step
 from pytest_llamaburn.settings import model_of
 
-BASELINE = Baseline(0.1, 0.01, 10.0, [request_of(row) for row in alone(60)[1]])
+BASELINE = Baseline(0.1, 0.01, 10.0, [request_of(row) for row in baseline(60)[1]])
 
 
 def made(**values: Any) -> Stress:
@@ -122,7 +122,7 @@ def ramped(slots: int, **values: Any) -> tuple[list[Step], Ending]:
     step, asked = next(plan), []
     while True:
         asked.append(step)
-        rows = closed(int(step.level), 1, 100, int(step.level)) * int(step.requests or 0)
+        rows = closed_loop(int(step.level), 1, 100, int(step.level)) * int(step.requests or 0)
         rows = rows[: step.requests]
         for number, row in enumerate(rows):
             if number % int(step.level) >= slots:
