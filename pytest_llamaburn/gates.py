@@ -1,11 +1,11 @@
-"""Gates: what a result must keep, written as `NAME[.STATISTIC][@LEVEL] OPERATOR BOUND`.
+"""Gates: bounds of a result, written as `NAME[.STATISTIC][@LEVEL] OPERATOR BOUND`.
 
-`ttft_ms.p95<500`, `error_rate@8<1%`. A gate passes, fails, or is undecided: where the statistic has
-no value or too few samples to be trusted, or, in `certain` mode, where its 95 % interval lies on
-both sides of the bound. Which names there are, and how they are read, says the table of measures of
-a kind of run.
+Examples: `ttft_ms.p95<500`, `error_rate@8<1%`. The verdict is pass, fail or undecided. A gate is
+undecided if the statistic has no value or too few samples or, in `certain` mode, if its 95 %
+interval contains the bound. The names come from the table of measures of a kind of run.
 
-A change between files must keep `tokens_per_sec.mean:-5%`: that is judged by its interval alone.
+A gate on a change between two files, `tokens_per_sec.mean:-5%`, is decided by the change's 95 %
+interval.
 """
 
 from __future__ import annotations
@@ -43,10 +43,10 @@ _OF_CHANGE = re.compile(r"\s*(?P<column>[^:]+?)\s*:\s*(?P<bound>[+-]\d+(\.\d+)?)
 
 
 class Selector(NamedTuple):
-    """What an expression is about: a statistic of a measure, at a level of a load.
+    """A statistic of a measure, at a level of a load.
 
-    The statistic is None where the measure is one number, or a point whose axis is not named; the
-    level where none is named.
+    `statistic` is None if the measure is one number, or a point without a named axis. `level` is
+    None if the expression names no level.
     """
 
     measure: Measure
@@ -54,7 +54,7 @@ class Selector(NamedTuple):
     level: float | None = None
 
     def observed(self, document: Mapping[str, Any]) -> Observed:
-        """Return what a document has of it."""
+        """Return its value in a document."""
         return self.measure.observed(document, self.statistic, self.level)
 
 
@@ -72,33 +72,33 @@ class Gate(NamedTuple):
 
 
 def parse(expression: str, table: Mapping[str, Measure], option: str = THRESHOLD) -> Gate:
-    """Return the gate that an expression means; `table` has the measures that it can be on.
+    """Return the gate of an expression; `table` has the measures that it may name.
 
     Raises SettingsError for an unknown name, statistic or unit, with the nearest names, and for a
     bound that is not a finite number.
     """
-    found = _GATE.match(expression)
-    if not found:
+    match = _GATE.match(expression)
+    if not match:
         raise SettingsError(
             f"{option}: '{expression}' is refused: write METRIC.STATISTIC<NUMBER, as in "
             "ttft_ms.p95<500"
         )
     where = f"{option}: '{expression}'"
-    of = _selected(found, table, where)
-    bound = float(found["bound"]) * _scale(of, found["unit"], where)
+    selected = _selected(match, table, where)
+    bound = float(match["bound"]) * _scale(selected, match["unit"], where)
     if not math.isfinite(bound):
-        raise SettingsError(f"{where}: {found['bound']} is refused: write a number below 1e308")
-    return Gate(expression, of, found["operator"], bound)
+        raise SettingsError(f"{where}: {match['bound']} is refused: write a number below 1e308")
+    return Gate(expression, selected, match["operator"], bound)
 
 
 def selector(text: str, table: Mapping[str, Measure], option: str) -> Selector:
-    """Return what a text such as `ttft_ms.p50@8` is about; raises SettingsError as `parse` does."""
-    found = _SELECTOR.match(text)
-    if not found:
+    """Return the selector of a text such as `ttft_ms.p50@8`; raises SettingsError as `parse`."""
+    match = _SELECTOR.match(text)
+    if not match:
         raise SettingsError(
             f"{option}: '{text}' is refused: write METRIC.STATISTIC, as ttft_ms.p50"
         )
-    return _selected(found, table, f"{option}: '{text}'")
+    return _selected(match, table, f"{option}: '{text}'")
 
 
 def judged(
@@ -107,20 +107,21 @@ def judged(
     expressions: Iterable[str],
     mode: str,
 ) -> list[dict[str, Any]]:
-    """Return the verdicts of gates on a document, as `results.gates[]` has them."""
-    found = [parse(expression, table) for expression in expressions]
-    return [decide(gate, gate.of.observed(document), mode) for gate in found]
+    """Return the entries of `results.gates[]`: the verdict of each gate on a document."""
+    gates = [parse(expression, table) for expression in expressions]
+    return [decide(gate, gate.of.observed(document), mode) for gate in gates]
 
 
 def decide(gate: Gate, observed: Observed, mode: str) -> dict[str, Any]:
-    """Return the verdict on what was observed, as `results.gates[]` has it.
+    """Return the entry of `results.gates[]` for a gate and the value of its measure.
 
-    `margin` is how far inside the bound the value lies, in the measure's unit; negative outside.
+    `margin` is the distance of the value to the bound, in the measure's unit. It is negative if the
+    gate fails.
     """
     value, interval, reason, _ = _settled(gate, observed)
     verdict = "undecided" if value is None or reason else _verdict(gate, value, interval, mode)
     if verdict == "undecided" and not reason:
-        reason = "the 95 % interval lies on both sides of the bound" if interval else "no interval"
+        reason = "the 95 % interval contains the bound" if interval else "no interval"
     sign = 1 if gate.operator in ("<", "<=") else -1
     return {
         "expression": gate.expression,
@@ -133,26 +134,26 @@ def decide(gate: Gate, observed: Observed, mode: str) -> dict[str, Any]:
 
 
 def bound_of(expression: str) -> tuple[str, float]:
-    """Return what a gate on a change is on, and its bound as a share.
+    """Return the column and the bound, as a share, of a gate on a change.
 
-    Raises SettingsError for what is none.
+    Raises SettingsError if the expression is not such a gate.
     """
-    found = _OF_CHANGE.match(expression)
-    if not found or not math.isfinite(float(found["bound"])):
+    match = _OF_CHANGE.match(expression)
+    if not match or not math.isfinite(float(match["bound"])):
         raise SettingsError(
             f"--fail-if: '{expression}' is refused: write METRIC.STATISTIC:±x%, as in "
             "tokens_per_sec.mean:-5%"
         )
-    return found["column"], float(found["bound"]) / 100
+    return match["column"], float(match["bound"]) / 100
 
 
 def weigh_change(
     change: dict[str, Any], bound: float, better: str, undecided: str
 ) -> tuple[str, str | None]:
-    """Return the verdict on a change, pass only where it is surely no worse than the bound.
+    """Return the verdict on a change, and the reason of an undecided one.
 
-    With the reason where none is possible; `undecided` is what helps where the interval holds the
-    bound.
+    The gate passes only if the whole 95 % interval is no worse than the bound. `undecided` is the
+    advice for an interval that contains the bound.
     """
     if change["reason"]:
         return "undecided", change["reason"]
@@ -162,11 +163,11 @@ def weigh_change(
         return "fail", None
     if low >= bound if falls else high <= bound:
         return "pass", None
-    return "undecided", f"the interval holds the bound: {undecided}"
+    return "undecided", f"the interval contains the bound: {undecided}"
 
 
 def change_sentence(gate: dict[str, Any]) -> str:
-    """Return the verdict on a change in words; that of a share is in points."""
+    """Return the verdict on a change as a sentence; changes of shares are in percentage points."""
     start = f"{gate['expression']}: {gate['file']}: {gate['verdict']}"
     if gate["interval"] is None:
         return f"{start}: {gate['reason']}"
@@ -177,7 +178,7 @@ def change_sentence(gate: dict[str, Any]) -> str:
 
 
 def sentence(verdict: dict[str, Any]) -> str:
-    """Return a verdict in words."""
+    """Return a verdict as a sentence."""
     if verdict["value"] is None:
         return f"{verdict['expression']}: {verdict['verdict']}: {verdict['reason']}"
     between = ""
@@ -187,20 +188,20 @@ def sentence(verdict: dict[str, Any]) -> str:
     return f"{verdict['expression']}: {verdict['verdict']}: {verdict['value']:.4g}{between}{why}"
 
 
-def _selected(found: re.Match[str], table: Mapping[str, Measure], where: str) -> Selector:
-    measure = measures.find(table, found["name"])
+def _selected(match: re.Match[str], table: Mapping[str, Measure], where: str) -> Selector:
+    measure = measures.find(table, match["name"])
     if measure is None:
         known = measures.names(table)
-        raise SettingsError(f"{where}: {registry.unknown('metric', found['name'], known)}")
-    if found["level"] is None:
-        return Selector(measure, _statistic(measure, found["statistic"], where))
+        raise SettingsError(f"{where}: {registry.unknown('metric', match['name'], known)}")
+    if match["level"] is None:
+        return Selector(measure, _statistic(measure, match["statistic"], where))
     if not measure.of_level:
         raise SettingsError(f"{where}: {measure.name} is not a number of one level: leave out @")
-    return Selector(measure, _statistic(measure, found["statistic"], where), float(found["level"]))
+    return Selector(measure, _statistic(measure, match["statistic"], where), float(match["level"]))
 
 
 def _statistic(measure: Measure, name: str | None, where: str) -> str | None:
-    """Return the statistic that is meant: of a distribution the mean, unless one is named."""
+    """Return the statistic with this name; the mean of a distribution if no name is given."""
     full = ALIASES.get(name or "mean", name or "mean")
     if full in measure.statistics:
         return full
@@ -211,8 +212,8 @@ def _statistic(measure: Measure, name: str | None, where: str) -> str | None:
     raise SettingsError(f"{where}: {registry.unknown('statistic', full, measure.statistics)}")
 
 
-def _scale(of: Selector, unit: str, where: str) -> float:
-    units = measures.units(of.measure.unit_of(of.statistic))
+def _scale(selected: Selector, unit: str, where: str) -> float:
+    units = measures.units(selected.measure.unit_of(selected.statistic))
     if unit not in units:
         known = ", ".join(filter(None, units)) or "none"
         raise SettingsError(f"{where}: unit '{unit}' is unknown; known: {known}")
@@ -220,7 +221,7 @@ def _scale(of: Selector, unit: str, where: str) -> float:
 
 
 def _settled(gate: Gate, observed: Observed) -> Observed:
-    """Return what is observed, with a value where all that it may be is on one side."""
+    """Return the observation, with a value if both ends of `within` are on the same side."""
     if observed.within is None or len({gate.holds(end) for end in observed.within}) > 1:
         return observed
     return Observed(min(observed.within, key=lambda end: abs(end - gate.bound)))

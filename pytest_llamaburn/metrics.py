@@ -1,8 +1,8 @@
-"""Every number about one request: one function, one definition, one place.
+"""The metrics of one request: one function defines each.
 
-TTFT is defined here (`time_to_first_token_ms`) and stamped in `backends/_http.py`. A function
-returns its value in its unit, or a `Missing` with the reason; the decorator makes its measure
-(`measures.py`).
+TTFT is defined here (`time_to_first_token_ms`); `backends/_http.py` takes its timestamps. A
+function returns the value in the metric's unit, or a `Missing` with the reason. Its decorator
+makes the `Measure` (`measures.py`).
 """
 
 from __future__ import annotations
@@ -23,21 +23,22 @@ if TYPE_CHECKING:
 
 
 class Missing(NamedTuple):
-    """Why a number is null."""
+    """The reason why a number is null."""
 
     reason: str
 
 
-REQUEST: dict[str, Measure] = {}  # the measures that each request has a number of
+REQUEST: dict[str, Measure] = {}  # the measures of a single request, by name
 _COMPUTE: dict[str, Compute] = {}
-# States of a scorer's verdict that are not the model's doing: such an answer is in no share.
+# States of a scorer's verdict that the model did not cause. No share counts such an answer.
 NO_VERDICT = ("unavailable", "skipped_sut_error", "unfinished")
-DOUBTS = ("unreadable", "implausible", "not_streamed")  # of one answer, not of a kind of server
+# Reasons that concern single answers; the other reasons concern every answer of a server.
+DOUBTS = ("unreadable", "implausible", "not_streamed")
 
 
-def metric(name: str, **about: Any) -> Callable[[Compute], Compute]:
-    """Register a function as the one definition of a number; `about` are fields of its Measure."""
-    measure = Measure(name, statistics=STATISTICS, **about)
+def metric(name: str, **fields: Any) -> Callable[[Compute], Compute]:
+    """Register a function as the definition of a metric; `fields` are those of its Measure."""
+    measure = Measure(name, statistics=STATISTICS, **fields)
 
     def register(compute: Compute) -> Compute:
         REQUEST[name], _COMPUTE[name] = measure, compute
@@ -47,9 +48,9 @@ def metric(name: str, **about: Any) -> Callable[[Compute], Compute]:
 
 
 def compute(trace: Trace) -> tuple[dict[str, float | None], dict[str, str]]:
-    """Return (value by metric, reason by metric that is null) of one request.
+    """Return the values of one request by metric, and the reasons of those that are null.
 
-    A failed request has no values: a latency of something that did not happen is not a latency.
+    All metrics of a failed request are null.
     """
     if trace.failure:
         return dict.fromkeys(REQUEST), dict.fromkeys(REQUEST, "failed")
@@ -65,7 +66,7 @@ def compute(trace: Trace) -> tuple[dict[str, float | None], dict[str, str]]:
 
 
 def chunk_gaps_ms(trace: Trace) -> list[float]:
-    """Return the times between successive pieces of the answer, in ms; 0 within one read."""
+    """Return the times between successive deltas in ms; deltas of one read have the same time."""
     stamps = trace.delta_ns
     return [(b - a) / 1e6 for a, b in pairwise(stamps)]
 
@@ -75,17 +76,17 @@ def summary(
 ) -> dict[str, dict[str, Any]]:
     """Return the distribution of each metric over successful requests, and of the chunk gaps.
 
-    A metric without values gives the reason its requests gave most often.
+    A metric without values has the most frequent reason of its requests.
     """
-    found = {}
+    distributions = {}
     for name, measure in REQUEST.items():
         values = [row[name] for row in rows if row[name] is not None]
         reasons = Counter(r["null_reasons"].get(name) for r in rows or every)
         reason = reasons.most_common(1)[0][0] if reasons else None
-        found[name] = samples.distribution(values, measure.unit, reason)
+        distributions[name] = samples.distribution(values, measure.unit, reason)
     gaps = [gap for row in rows for gap in row["chunk_gaps_ms"]]
-    found[CHUNK_GAP.name] = samples.distribution(gaps, CHUNK_GAP.unit)
-    return found
+    distributions[CHUNK_GAP.name] = samples.distribution(gaps, CHUNK_GAP.unit)
+    return distributions
 
 
 @metric(
@@ -97,7 +98,7 @@ def summary(
     formula="first non-empty content or thinking delta − request sent",
 )
 def time_to_first_token_ms(trace: Trace) -> float | Missing:
-    """Return TTFT; role chunks and keep-alives are not tokens, thinking is."""
+    """Return TTFT. A thinking token counts; a role chunk or a keep-alive does not."""
     return _since_first(trace.first_ns, trace.sent_ns, trace)
 
 
@@ -110,7 +111,7 @@ def time_to_first_token_ms(trace: Trace) -> float | Missing:
     formula="(total_generation_ms − time_to_first_token_ms) / (output_sequence_length − 1)",
 )
 def inter_token_latency_ms(trace: Trace) -> float | Missing:
-    """Return the mean time from one token to the next, of this request."""
+    """Return the mean time between two successive tokens of this request."""
     tokens = output_sequence_length(trace)
     if isinstance(tokens, Missing):
         return tokens
@@ -131,7 +132,7 @@ def inter_token_latency_ms(trace: Trace) -> float | Missing:
     formula="1000 / inter_token_latency_ms",
 )
 def tokens_per_sec(trace: Trace) -> float | Missing:
-    """Return the speed of generation once it runs."""
+    """Return the generation speed after the first token."""
     gap = inter_token_latency_ms(trace)
     return gap if isinstance(gap, Missing) else 1000 / gap
 
@@ -144,7 +145,7 @@ def tokens_per_sec(trace: Trace) -> float | Missing:
     formula="1000 · output_sequence_length / total_generation_ms",
 )
 def e2e_tokens_per_sec(trace: Trace) -> float | Missing:
-    """Return tokens over the whole wait, the first token's included."""
+    """Return the tokens per second over the whole request, the time to first token included."""
     tokens, total = output_sequence_length(trace), total_generation_ms(trace)
     if isinstance(tokens, Missing):
         return tokens
@@ -162,7 +163,7 @@ def e2e_tokens_per_sec(trace: Trace) -> float | Missing:
     formula="last content or thinking delta − request sent",
 )
 def total_generation_ms(trace: Trace) -> float | Missing:
-    """Return the wait for the whole answer."""
+    """Return the time from sending the request to the end of the answer."""
     return _span_ms(trace.last_ns, trace.sent_ns)
 
 
@@ -172,10 +173,10 @@ def total_generation_ms(trace: Trace) -> float | Missing:
     better="lower",
     source="server",
     label="prompt evaluation",
-    formula="the server's time on the uncached part of the prompt",
+    formula="the server's processing time of the uncached part of the prompt",
 )
 def prompt_eval_ms(trace: Trace) -> float | Missing:
-    """Return the server's prompt processing time."""
+    """Return the time in which the server processed the prompt."""
     return _given(trace, "prompt_ms", trace.timings.prompt_ms)
 
 
@@ -185,10 +186,10 @@ def prompt_eval_ms(trace: Trace) -> float | Missing:
     better="lower",
     source="server",
     label="load duration",
-    formula="the server's time to have the model in memory",
+    formula="the server's time to load the model into memory",
 )
 def load_duration_ms(trace: Trace) -> float | Missing:
-    """Return the server's load time: about a millisecond when warm."""
+    """Return the server's time to load the model: about 1 ms if it was loaded already."""
     return _given(trace, "load_ms", trace.timings.load_ms)
 
 
@@ -202,7 +203,7 @@ def load_duration_ms(trace: Trace) -> float | Missing:
     formula="the server's count of prompt tokens, cached ones included",
 )
 def input_sequence_length(trace: Trace) -> float | Missing:
-    """Return the prompt's length."""
+    """Return the length of the prompt."""
     return _counted(trace, "prompt", trace.usage.prompt, there=True)
 
 
@@ -216,7 +217,7 @@ def input_sequence_length(trace: Trace) -> float | Missing:
     formula="the server's count of generated tokens, thinking included",
 )
 def output_sequence_length(trace: Trace) -> float | Missing:
-    """Return the answer's length; chunks are never counted for tokens."""
+    """Return the length of the answer. Chunks are never counted as tokens."""
     return _counted(trace, "completion", trace.usage.completion, there=bool(trace.delta_ns))
 
 
@@ -229,7 +230,7 @@ def output_sequence_length(trace: Trace) -> float | Missing:
     formula="time-weighted mean power during the request",
 )
 def power_draw_watts(trace: Trace) -> float | Missing:  # noqa: ARG001
-    """Return null: a trace holds no power; `timeline.powered` sets it from the readings."""
+    """Return Missing: `timeline.powered` sets the value later, from the sensor's readings."""
     return Missing("no_provider")
 
 
@@ -242,7 +243,7 @@ def power_draw_watts(trace: Trace) -> float | Missing:  # noqa: ARG001
     formula="integral of power over the request / 3600",
 )
 def energy_wh(trace: Trace) -> float | Missing:  # noqa: ARG001
-    """Return null: a trace holds no power; `timeline.powered` sets it from the readings."""
+    """Return Missing: `timeline.powered` sets the value later, from the sensor's readings."""
     return Missing("no_provider")
 
 
@@ -253,7 +254,7 @@ def energy_wh(trace: Trace) -> float | Missing:  # noqa: ARG001
     formula="end of the stream − request sent",
 )
 def stream_ms(trace: Trace) -> float | Missing:
-    """Return the time to the terminal event."""
+    """Return the time from sending the request to the end of the stream."""
     return (trace.end_ns - trace.sent_ns) / 1e6
 
 
@@ -264,7 +265,7 @@ def stream_ms(trace: Trace) -> float | Missing:
     formula="first delta that is not thinking − request sent",
 )
 def time_to_first_answer_token_ms(trace: Trace) -> float | Missing:
-    """Return the wait until thinking is over and the answer begins."""
+    """Return the time from sending the request to the first token after thinking."""
     if trace.first_answer_ns is None and trace.first_ns is not None:
         return Missing("no_thinking_end")
     return _since_first(trace.first_answer_ns, trace.sent_ns, trace)
@@ -279,7 +280,7 @@ def time_to_first_answer_token_ms(trace: Trace) -> float | Missing:
     formula="Ollama: total − load − prompt − generation; llama.cpp: response head − request sent",
 )
 def queue_ms(trace: Trace) -> float | Missing:
-    """Return how long the request waited for a slot."""
+    """Return how long the request waited in the server's queue."""
     return _given(trace, "queue_ms", trace.timings.queue_ms)
 
 
@@ -292,7 +293,7 @@ def queue_ms(trace: Trace) -> float | Missing:
     formula="1000 · uncached prompt tokens / prompt_eval_ms",
 )
 def prompt_tokens_per_sec(trace: Trace) -> float | Missing:
-    """Return the prompt rate; a rate over cached tokens would be a fake one."""
+    """Return the speed of prompt processing, without cached tokens, which take no time."""
     tokens = _given(trace, "prompt_tokens", trace.timings.prompt_tokens, "no_uncached_count")
     elapsed_ms = prompt_eval_ms(trace)
     if isinstance(elapsed_ms, Missing):
@@ -307,10 +308,11 @@ def prompt_tokens_per_sec(trace: Trace) -> float | Missing:
     unit="tokens/s",
     better="higher",
     source="server",
-    formula="1000 · (generated − 1) / the server's generation time, which starts at token 1",
+    formula="1000 · (generated tokens − 1) / the server's generation time, which starts at the "
+    "first token",
 )
 def server_tokens_per_sec(trace: Trace) -> float | Missing:
-    """Return the server's own speed, its intervals counted as ours are: a cross-check."""
+    """Return the generation speed by the server's clock, a cross-check of `tokens_per_sec`."""
     tokens = _given(trace, "eval_tokens", trace.timings.eval_tokens)
     elapsed_ms = _given(trace, "eval_ms", trace.timings.eval_ms or None)
     if isinstance(elapsed_ms, Missing):
@@ -327,10 +329,10 @@ def server_tokens_per_sec(trace: Trace) -> float | Missing:
     unit="tokens",
     better="none",
     source="server",
-    formula="prompt tokens the server took from its cache",
+    formula="prompt tokens that the server took from its cache",
 )
 def cached_tokens(trace: Trace) -> float | Missing:
-    """Return how much of the prompt was not processed again."""
+    """Return the part of the prompt that the server did not process again."""
     return _given(trace, "cached", trace.usage.cached)
 
 
@@ -342,7 +344,7 @@ def cached_tokens(trace: Trace) -> float | Missing:
     formula="output_sequence_length / number of deltas",
 )
 def tokens_per_chunk(trace: Trace) -> float | Missing:
-    """Return how coarse the stream is: above 1, gaps between chunks are not gaps of tokens."""
+    """Return the tokens per chunk. Above 1, the time between chunks is not that between tokens."""
     tokens = output_sequence_length(trace)
     if isinstance(tokens, Missing):
         return tokens
@@ -353,10 +355,10 @@ def tokens_per_chunk(trace: Trace) -> float | Missing:
     "connect_ms",
     unit="ms",
     better="lower",
-    formula="time to connect, before the request's clock; null on a reused connection",
+    formula="time to connect, before the request is sent; null on a reused connection",
 )
 def connect_ms(trace: Trace) -> float | Missing:
-    """Return the connection's cost, which no latency contains."""
+    """Return the time to connect. No other latency contains it."""
     return Missing("connection_reused") if trace.connect_ms is None else trace.connect_ms
 
 
@@ -367,20 +369,21 @@ def _span_ms(end_ns: int | None, start_ns: int | None) -> float | Missing:
 
 
 def _since_first(end_ns: int | None, start_ns: int | None, trace: Trace) -> float | Missing:
-    """Return a time from or to the first token, which nobody saw where nothing was streamed."""
+    """Return a span that starts or ends at the first token; Missing for an unstreamed answer."""
     return _span_ms(end_ns, start_ns) if trace.streamed else Missing("not_streamed")
 
 
 def _given(
     trace: Trace, name: str, value: float | None, otherwise: str = "not_reported"
 ) -> float | Missing:
-    """Return a number of the server's, or why there is none."""
+    """Return a number that the server reports, or why it is missing."""
     return Missing(trace.refused.get(name, otherwise)) if value is None else value
 
 
 def _counted(trace: Trace, name: str, count: float | None, *, there: bool) -> float | Missing:
-    """Return a count of tokens; 0 where something was there is how some servers say nothing."""
+    """Return a count of tokens. Servers that do not count report 0, which is Missing if `there`."""
     return _given(trace, name, None if there and not count else count, "no_usage")
 
 
-MEASURES = {**REQUEST, CHUNK_GAP.name: CHUNK_GAP}  # those of requests, with the gaps of all pooled
+# The measures of requests, and the chunk gaps, which are pooled over all requests.
+MEASURES = {**REQUEST, CHUNK_GAP.name: CHUNK_GAP}

@@ -1,10 +1,10 @@
-"""The settings that several kinds of run or commands share, and what declares a setting.
+"""`Option`, which declares one setting, and the settings that several kinds of run share.
 
-Each setting is declared once: here, or in `settings.py` of its kind of run. One attribute gives the
-command's flag, the pytest option, the environment variable, the `llamaburn.toml` key, the `config`
-block of a result file and the docs table (`options.py` derives them). These are plain classes
-because pytest imports them in every session of the environment; the pydantic model that checks
-values is built on first use by `model_of`.
+Each setting is declared once: here, or in `settings.py` of its kind of run. From that declaration,
+`options.py` derives the flag of the command, the pytest option, the environment variable, the
+`llamaburn.toml` key, the `config` block of a result file and the docs table. The classes are plain,
+because pytest imports them in every session of the environment. `model_of` builds the pydantic
+model that checks the values when it is first needed.
 """
 
 from __future__ import annotations
@@ -20,17 +20,17 @@ if TYPE_CHECKING:
     from pydantic import BaseModel
 
 P = ParamSpec("P")
-# Keys of the configuration file that belong to parts of the tool which read them themselves.
+# Prefixes of configuration keys that other parts of the tool read.
 RESERVED_TOML = ("audio.",)
 
 
 class Option:
-    """One setting: its default, its help and how it is spelled in each place."""
+    """One setting: its default, its help, and its name as a flag, variable and file key."""
 
     def __init__(  # noqa: PLR0913 - each is one fact of the declaration
         self,
         default: Any,
-        help: str,  # noqa: A002 - as argparse
+        help: str,  # noqa: A002 - the name that argparse uses
         *,
         group: str = "",
         short: str | None = None,
@@ -50,26 +50,27 @@ class Option:
         resume: bool = False,
         path: bool = False,
     ) -> None:
-        """Take the default, one line of help, and what is special about this option.
+        """Declare an option.
 
-        - `group`: the heading that lists it; the settings class that declares it by default.
+        - `default`, `help`: the default value, and one line of help.
+        - `group`: its heading in the help. By default, the name of its settings class.
         - `short`: a short flag.
-        - `scope`: a prefix of the name everywhere but in the command's flag, for a name that two
-          kinds of run use differently.
-        - `toml`: the key; `table.*` is a whole table. Each of its entries is a key, `join` and a
-          value, as in the line `example`.
-        - `example`: a valid value, where there is no default.
-        - `env`: further variables, after `LLAMABURN_<NAME>`.
-        - `bounds`: pydantic's ge, gt, le, min_length.
+        - `scope`: a prefix of the name, everywhere except in the command's flag. It keeps apart
+          two kinds of run that use one name for different things.
+        - `toml`: its key in `llamaburn.toml`. `table.*` is a whole table; each entry becomes the
+          key, `join` and the value in one text, as in `example`.
+        - `example`: a valid value, for an option without a default.
+        - `env`: more environment variables, read after `LLAMABURN_<NAME>`.
+        - `bounds`: pydantic's ge, gt, le, lt and min_length.
         - `choices`: a function that returns the valid words.
-        - `unit`: "s" also takes 90s, 15m, 1h.
-        - `bare`: the value of the flag alone.
+        - `unit`: the unit. With "s", the option also accepts 90s, 15m and 1h.
+        - `bare`: the value of a flag that is given without one.
         - `on`: a prefix of the flag that turns a switch on.
-        - `modes`: the modes that read it.
-        - `unless`: options beside which it is not read.
-        - `record=False`: it is not part of a result's `config`.
-        - `resume=True`: a resumed run may have another value than before.
-        - `path`: it names a file or directory, whose `~` is resolved.
+        - `modes`: the modes that use it.
+        - `unless`: the options that replace it.
+        - `record=False`: it is not part of `config` in a result file.
+        - `resume=True`: a resumed run may change it.
+        - `path`: it names a file or directory; a leading `~` is expanded.
         """
         self.default, self.help, self.group = default, help, group
         self.short, self.scope, self.env = short, scope, env
@@ -81,42 +82,42 @@ class Option:
 
     @property
     def repeats(self) -> bool:
-        """Whether the option may be given several times."""
+        """Whether the option may be given more than once."""
         return self.annotation.startswith("tuple[")
 
     @property
     def switch(self) -> bool:
-        """Whether the option is on or off."""
+        """Whether the option is a switch: either on or off."""
         return self.annotation == "bool"
 
     @property
     def key(self) -> str:
-        """The name where all kinds of run meet."""
+        """The name with its scope. It is unique over all kinds of run."""
         return f"{self.scope}_{self.name}" if self.scope else self.name
 
     @property
     def spelling(self) -> str:
-        """The name as it is part of flags."""
+        """The name with hyphens, as flags contain it."""
         return self.name.replace("_", "-")
 
     @property
     def flag(self) -> str:
-        """The long flag without dashes and prefix, as it is given to set the option."""
+        """The long flag that sets the option, without dashes and prefix."""
         return self.on + self.spelling
 
     @property
     def toml_key(self) -> str:
-        """The dotted key in `llamaburn.toml`; `table.*` takes all keys of a table."""
+        """The dotted key in `llamaburn.toml`; `table.*` stands for all keys of a table."""
         return self.toml or f"defaults.{self.key}"
 
     @property
     def variables(self) -> tuple[str, ...]:
-        """The environment variables that set it, strongest first."""
+        """The environment variables that set it; the first one that is set wins."""
         return (f"LLAMABURN_{self.key.upper()}", *self.env)
 
 
 def _untyped(make: Callable[P, object]) -> Callable[P, Any]:
-    """Return a class as a function whose result may be assigned to an attribute of any type."""
+    """Return `make` typed as returning Any, so that its result may be assigned to any attribute."""
     return make
 
 
@@ -136,147 +137,166 @@ def words(*valid: str) -> Callable[[], tuple[str, ...]]:
     return lambda: valid
 
 
-MOST = 2**31 - 1  # of any number: servers count in 32 bits
+MOST = 2**31 - 1  # the highest value of any number; servers use 32-bit integers
 MOST_CLIENTS = 100_000
 MOST_S = 366 * 86_400.0
 
 
 class Settings:
-    """Base of all settings classes; each key of `llamaburn.toml` belongs to one of them."""
+    """Base of all settings classes. Together they declare every key of `llamaburn.toml`."""
 
 
 class Connection(Settings):
-    """Which server, and how long to wait for it."""
+    """The server, and the time limits of its requests."""
 
     backend: str = opt("auto", "auto, ollama, openai or embedded", choices=_backends)
     host: str | None = opt(
         None,
-        "server address, or the root of its API, as http://HOST/v1",
+        "address of the server, or base URL of its API, such as http://HOST/v1",
         toml="ollama.host",
         env=("OLLAMA_HOST",),
         example="http://127.0.0.1:11434",
     )
-    timeout_connect: float = opt(5.0, "deadline to connect", unit="s", bounds={"gt": 0})
+    timeout_connect: float = opt(5.0, "time limit to connect", unit="s", bounds={"gt": 0})
     timeout_first_token: float = opt(
-        300.0, "deadline to the first token", unit="s", bounds={"gt": 0}
+        300.0, "time limit to the first token", unit="s", bounds={"gt": 0}
     )
-    timeout_idle: float = opt(60.0, "longest silence after it", unit="s", bounds={"gt": 0})
-    timeout_total: float = opt(600.0, "deadline of the whole answer", unit="s", bounds={"gt": 0})
+    timeout_idle: float = opt(
+        60.0, "time limit between two chunks of an answer", unit="s", bounds={"gt": 0}
+    )
+    timeout_total: float = opt(600.0, "time limit of the whole answer", unit="s", bounds={"gt": 0})
 
 
 class Storage(Settings):
-    """Where results are kept."""
+    """Where result files are stored."""
 
-    results_dir: str = opt("results", "directory of result files", record=False, path=True)
+    results_dir: str = opt("results", "directory of the result files", record=False, path=True)
 
 
 class Run(Connection, Storage):
-    """What every kind of run needs besides: the model, how to ask and where to write."""
+    """The settings that every kind of run has: model, sampling, sensors, costs and gates."""
 
     model: tuple[str, ...] = opt(
-        (), "model to measure; repeat it for several, each gets its own file", short="-m", path=True
+        (), "model to measure; repeatable, with one result file per model", short="-m", path=True
     )
     temperature: float = opt(0.0, "sampling temperature", bounds={"ge": 0, "le": 5})
-    top_p: float | None = opt(None, "nucleus sampling", bounds={"gt": 0, "le": 1}, example=0.9)
-    top_k: int | None = opt(
-        None, "sample from the k likeliest tokens", bounds={"ge": 0}, example=40
+    top_p: float | None = opt(
+        None,
+        "nucleus sampling: sample from the most likely tokens whose probabilities add up to this",
+        bounds={"gt": 0, "le": 1},
+        example=0.9,
     )
-    max_tokens: int = opt(128, "longest answer", unit="tokens", bounds={"ge": 1})
-    seed: int = opt(0, "seed of everything that is random", bounds={"ge": 0})
+    top_k: int | None = opt(
+        None, "sample from the k most likely tokens", bounds={"ge": 0}, example=40
+    )
+    max_tokens: int = opt(128, "maximum length of an answer", unit="tokens", bounds={"ge": 1})
+    seed: int = opt(0, "seed of all random choices", bounds={"ge": 0})
     num_ctx: int | None = opt(
-        None, "context length to ask the server for", unit="tokens", bounds={"ge": 64}, example=8192
+        None,
+        "context length to request from the server",
+        unit="tokens",
+        bounds={"ge": 64},
+        example=8192,
     )
     think: str | None = opt(
         None,
-        "thinking: on, off, low, medium, high or max",
+        "whether or how much the model thinks: on, off, low, medium, high or max",
         bare="on",
         choices=words("on", "off", "low", "medium", "high", "max"),
         example="on",
     )
     slots: int = opt(
-        1, "requests that the embedded engine works on at once", bounds={"ge": 1, "le": 64}
+        1, "number of requests that the embedded engine serves at once", bounds={"ge": 1, "le": 64}
     )
-    keep_alive: str = opt("5m", "how long the server keeps the model loaded afterwards")
+    keep_alive: str = opt("5m", "how long the server keeps the model loaded after a request")
     cache: str = opt(
         "bust",
-        "prompt cache: bust (a fresh prefix per request) or warm",
+        "prompt cache: bust (a new prefix for each request prevents hits) or warm (hits are "
+        "allowed)",
         choices=words("bust", "warm"),
     )
     kwh_rate: float | None = opt(
         None,
-        "price of a kilowatt-hour, for costs",
+        "electricity price per kilowatt-hour",
         toml="cost.kwh_rate",
         bounds={"ge": 0, "le": 100_000},
         example=0.3,
     )
     tariff: tuple[str, ...] = opt(
         (),
-        "another price for part of each day, as 22:00-06:00=0.08; repeatable",
+        "electricity price for a part of each day, such as 22:00-06:00=0.08; repeatable",
         toml="cost.tariff",
     )
-    currency: str = opt("$", "what prices are in", toml="cost.currency")
+    currency: str = opt("$", "currency of the electricity prices", toml="cost.currency")
     pue: float = opt(
         1.0,
-        "power of the whole site over that of its computers",
+        "power usage effectiveness (PUE): facility power / IT power",
         toml="cost.pue",
         bounds={"ge": 1, "le": 10},
     )
     duty: float | None = opt(
         None,
-        "share of the time under load, for a monthly cost beside the sustained one",
+        "share of the time that the server is under load, for a second estimate of the monthly "
+        "cost",
         toml="cost.duty",
         bounds={"ge": 0, "le": 1},
         example=0.5,
     )
     co2_g_per_kwh: float | None = opt(
         None,
-        "grams of CO2 a kilowatt-hour of your grid stands for",
+        "carbon intensity of your grid, in g CO2 per kWh",
         toml="cost.co2_g_per_kwh",
         bounds={"ge": 0, "le": 5000},
         example=380,
     )
-    profile: bool = opt(True, "read this machine's sensors while measuring")
+    profile: bool = opt(True, "read the sensors of this machine during the run")
     profile_interval: float = opt(
         0.5,
-        "time between two entries of system_profile; power is read every 100 ms",
+        "interval of the entries in system_profile; power is always read every 100 ms",
         unit="s",
         bounds={"ge": 0.02, "le": 60},
     )
     gpu_provider: str = opt(
-        "auto", "where GPU sensors are read: auto, or one that llamaburn status lists"
+        "auto", "provider of GPU sensors: auto, or one that llamaburn status lists"
     )
     gpu: tuple[str, ...] = opt(
         (),
-        "count the energy of this device alone: its id or place in llamaburn status, as 03:00.0 "
-        "or amd:0; repeatable",
+        "count only the energy of this device: its id or place in llamaburn status, such as "
+        "03:00.0 or amd:0; repeatable",
     )
     sampler: str = opt(
         "auto",
-        "read sensors in a thread, in a process, or auto: a process at high concurrency",
+        "where sensors are read: in a thread, in a process, or auto (a process at high "
+        "concurrency)",
         choices=words("auto", "thread", "process"),
     )
     allow_parallel: bool = opt(
-        False, "measure even while another measurement runs; the file says contended"
+        False, "measure while another measurement runs; the result file is marked as contended"
     )
-    warmup: int = opt(2, "requests discarded first", toml="defaults.warmup_runs", bounds={"ge": 0})
+    warmup: int = opt(
+        2,
+        "number of warm-up requests, which are not counted",
+        toml="defaults.warmup_runs",
+        bounds={"ge": 0},
+    )
     threshold: tuple[str, ...] = opt(
         (),
-        "a gate, as in 'ttft_ms.p95<500'; repeatable",
+        "a gate, such as 'ttft_ms.p95<500'; repeatable",
         toml="thresholds.*",
         example='ttft_ms.p95 = "<500"',
     )
     gate_mode: str = opt(
         "point",
-        "gates compare the value itself (point) or its whole 95 % interval (certain)",
+        "what a gate compares with its bound: the value (point) or its 95 % interval (certain)",
         choices=words("point", "certain"),
     )
     resume: str | None = opt(
-        None, "continue a run where it stopped: its run id, or last", record=False, example="last"
+        None, "continue a run that stopped: its run id, or last", record=False, example="last"
     )
 
 
 class Prompted(Run):
-    """What runs that send prompts need besides."""
+    """The settings of runs that send prompts."""
 
     prompts: tuple[str, ...] = opt(
         ("default",),
@@ -286,19 +306,21 @@ class Prompted(Run):
 
 
 class Searching(Connection):
-    """Whether questions are answered with evidence, and where it is searched for.
+    """Whether to search for evidence before a question is asked, and where.
 
-    Keys of search services come from the environment only: BRAVE_API_KEY, TAVILY_API_KEY,
-    OLLAMA_API_KEY. The connection is that of Ollama, which searches for those who signed in.
+    API keys come only from the environment: BRAVE_API_KEY, TAVILY_API_KEY, OLLAMA_API_KEY. The
+    connection is for a local Ollama server, which offers web search to users who signed in.
     """
 
     web_search: bool = opt(
-        False, "search for evidence for the questions that allow it, and answer with it", on="with-"
+        False,
+        "search for evidence for each question that allows it, and add it to the question",
+        on="with-",
     )
     search: str = opt(
         "auto",
-        "auto (the first of the following that is there), corpus, searxng (SEARXNG_URL), ollama, "
-        "brave, tavily or ddgs",
+        "search service: auto (the first one that is available), corpus, searxng (SEARXNG_URL), "
+        "ollama, brave, tavily or ddgs",
         choices=_searches,
     )
     corpus: str | None = opt(
@@ -307,27 +329,27 @@ class Searching(Connection):
         path=True,
         example="documents",
     )
-    search_results: int = opt(5, "most sources to give to a question", bounds={"ge": 1})
+    search_results: int = opt(5, "maximum number of sources for each question", bounds={"ge": 1})
     search_replay: str | None = opt(
         None,
-        "replay the searches of a result file, or of a JSONL file of them",
+        "use the recorded searches of a result file or a JSONL file instead of searching",
         path=True,
         example="searches.jsonl",
     )
 
 
 class Judging(Settings):
-    """Which models judge answers, and what they may spend."""
+    """The judges, and limits of their calls and costs."""
 
     judge: tuple[str, ...] = opt(
         (),
-        "judge of the answers: PROVIDER[:MODEL][@URL] with claude, openai, ollama or embedded; "
-        "repeatable: several judges vote",
+        "judge of the answers: PROVIDER[:MODEL][@URL], where PROVIDER is claude, openai, ollama or "
+        "embedded; repeatable: several judges vote",
         toml="defaults.judge_provider",
     )
     judge_model: tuple[str, ...] = opt(
         (),
-        "model of a judge that is named without one, such as claude=claude-opus-5-5; repeatable",
+        "default model of a judge provider, such as claude=claude-opus-5-5; repeatable",
         toml="judge.models.*",
         join="=",
         example='claude = "claude-opus-5-5"',
@@ -341,56 +363,62 @@ class Judging(Settings):
         example='"claude-sonnet-5-5".input = 3.0',
     )
     judge_concurrency: int = opt(
-        4, "number of calls to each judge at the same time", bounds={"ge": 1, "le": 10_000}
+        4, "number of simultaneous calls to each judge", bounds={"ge": 1, "le": 10_000}
     )
     judge_repeats: int = opt(
         1, "number of judgments of each answer by each judge", bounds={"ge": 1, "le": 10_000}
     )
     judge_timeout: float = opt(300.0, "time limit of a call to a judge", unit="s", bounds={"gt": 0})
-    judge_retries: int = opt(4, "how often a failed call to a judge is repeated", bounds={"ge": 0})
+    judge_retries: int = opt(
+        4, "number of times that a failed call to a judge is repeated", bounds={"ge": 0}
+    )
     max_judge_cost: float | None = opt(
         None,
-        "most USD to spend on judging, including resumed runs; needs --judge-price",
+        "maximum cost of judging in USD, including resumed runs; needs --judge-price",
         resume=True,
         bounds={"ge": 0},
         example=1.5,
     )
     max_judge_calls: int | None = opt(
         None,
-        "most calls to judges; --resume RUN with a higher limit judges only what is missing",
+        "maximum number of calls to judges; --resume RUN with a higher limit judges only what is "
+        "missing",
         resume=True,
         bounds={"ge": 0},
         example=100,
     )
     max_unscored: float = opt(
         0.1,
-        "share of scores, by judges or by scorers, that may be missing",
+        "maximum share of missing scores, of judges or of scorers",
         bounds={"ge": 0, "le": 1},
     )
     allow_self_judge: bool = opt(False, "let a model judge its own answers")
-    dry_run: bool = opt(False, "print the calls and the cost of judging, and stop", record=False)
+    dry_run: bool = opt(
+        False, "print the number of calls and the cost of judging, and stop", record=False
+    )
 
 
 class Display(Settings):
-    """How progress and results are shown; never part of a result."""
+    """How progress and results are shown. No result file contains these settings."""
 
     output: tuple[str, ...] = opt(
         (),
-        "table, json, jsonl, csv, markdown, or a file whose suffix names one; repeatable",
+        "format of the output: table, json, jsonl, csv or markdown; or a file with the suffix of a "
+        "format; repeatable",
         short="-o",
         record=False,
         path=True,
     )
     progress: str = opt(
         "auto",
-        "auto, live, plain, json or none",
+        "display of the progress: auto, live, plain, json or none",
         choices=words("auto", "live", "plain", "json", "none"),
         record=False,
     )
 
 
 def classes(kinds: Iterable[str]) -> set[type]:
-    """Return the settings classes of these kinds, and those that are of no kind."""
+    """Return the settings classes of these kinds, and those that belong to no kind."""
     for kind in kinds:
         if registry.has(f"kinds.{kind}", "settings"):
             registry.load(f"kinds.{kind}", "settings")
@@ -404,16 +432,16 @@ def _heirs(base: type) -> set[type]:
 
 @cache
 def options_of(kind: type) -> tuple[Option, ...]:
-    """Return the options of a settings class, inherited ones first, each knowing its name."""
-    found: dict[str, Option] = {}
+    """Return the options of a settings class, inherited ones first."""
+    declared: dict[str, Option] = {}
     for base in reversed(kind.__mro__):
         for name, annotation in getattr(base, "__annotations__", {}).items():
             option = base.__dict__[name]
             option.name, option.annotation = name, annotation
             option.group = option.group or base.__name__
             option.bounds = {**_most(option), **option.bounds}
-            found[name] = option
-    return tuple(found.values())
+            declared[name] = option
+    return tuple(declared.values())
 
 
 @cache
@@ -446,9 +474,9 @@ def _field(option: Option, hint: Any) -> tuple[Any, Any]:
 
 
 def _most(option: Option) -> dict[str, float]:
-    """Return the highest value of a number that has no bound of its own.
+    """Return the highest value that servers, clocks, files and random generators accept.
 
-    What is larger no server takes, and no clock, file or random generator holds.
+    It holds for a number whose declaration has no upper bound.
     """
     if option.annotation.startswith("int"):
         return {"le": MOST}
@@ -458,7 +486,7 @@ def _most(option: Option) -> dict[str, float]:
 
 
 def _readable(value: Any) -> Any:
-    """Return text as it is; raises ValueError for bytes of the command line that are none."""
+    """Return text unchanged; raises ValueError if its bytes were not valid in the locale."""
     for text in value if isinstance(value, tuple) else (value or "",):
         try:
             text.encode()
@@ -468,11 +496,11 @@ def _readable(value: Any) -> Any:
 
 
 def _at_home(value: Any) -> Any:
-    """Return paths with their `~` resolved, as a shell does only for some spellings of a flag."""
+    """Return paths with `~` expanded; a shell does not expand it in `--flag=~/path`."""
     if isinstance(value, tuple):
         return tuple(map(_at_home, value))
-    found = isinstance(value, str) and value.startswith("~")
-    return str(files.home(value)) if found else value
+    in_home = isinstance(value, str) and value.startswith("~")
+    return str(files.home(value)) if in_home else value
 
 
 def _chosen(word: str | None, option: Option) -> str | None:
@@ -484,7 +512,7 @@ def _chosen(word: str | None, option: Option) -> str | None:
 
 
 def seconds(value: Any) -> Any:
-    """Return a duration such as 90s, 15m, 1h or 250ms in seconds; other values as they are."""
+    """Return a duration such as 90s, 15m, 1h or 250ms in seconds; other values unchanged."""
     text = str(value).strip().lower()
     for suffix, scale in (("ms", 0.001), ("s", 1), ("m", 60), ("h", 3600)):
         if text.endswith(suffix):

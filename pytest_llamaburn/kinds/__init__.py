@@ -1,1 +1,1 @@
-"""Kinds of result files: one module each, with FOLDER, the model File and how one is built."""
+"""Kinds of result files, a package each with `KIND`; `_kind.py` says what a kind is."""

@@ -20,9 +20,12 @@ RECENT_S = 5.0
 class LoadStatus:
     """The live status of one step."""
 
-    def __init__(self, step: Step, now_s: float, counts: Counter[str]) -> None:
+    def __init__(
+        self, step: Step, now_s: float, counts: Counter[str], stage: str = "sending"
+    ) -> None:
         """Take the step and what was counted before it: a visit may go on from another."""
         self._step, self._before, self._began_s = step, Counter(counts), now_s
+        self._stage = stage
         self._seen = deque([(now_s, self._before)])
 
     def now(self, now_s: float, counts: Counter[str], latencies_ms: Sequence[float]) -> Event:
@@ -37,7 +40,7 @@ class LoadStatus:
         rate, tokens = ((counts[n] - then[n]) / (now_s - since_s) for n in ("done", "tokens"))
         done, failed = (counts[n] - self._before[n] for n in ("done", "failed"))
         return Event(
-            stage="sending",
+            stage=self._stage,
             done=done + failed,
             planned=self._step.requests,
             failed=failed,

@@ -46,7 +46,7 @@ CALL_USD = (300 * 10 + 40 * 100) / 1e6  # what the assessor's calls cost each
 
 
 class Room:
-    """Where an exam takes place: a directory and the two servers."""
+    """Where an eval takes place: a directory and the two servers."""
 
     def __init__(self, cwd: Path, pupil: ScriptedServer, assessor: ScriptedServer) -> None:
         self.cwd, self.pupil, self.assessor = cwd, pupil, assessor

@@ -93,6 +93,15 @@ def test_marker_holds_thresholds_against_one_question(
     assert [g["verdict"] for g in document["results"]["gates"]] == ["pass", "fail"]
 
 
+def test_a_test_may_only_look_at_the_model_of_an_eval(
+    pytester: pytest.Pytester, pupil: ScriptedServer
+) -> None:
+    pytester.makepyfile("def test_mine(llm_eval): assert llm_eval.model.id")
+    options = (*on(pupil), chosen(pytester, "red", "blue"))
+    pytester.runpytest_inprocess(*QUIET, *options).assert_outcomes(passed=1)
+    assert not evals_in(pytester.path / "results")
+
+
 def test_marks_without_an_answer_are_refused(
     pytester: pytest.Pytester, pupil: ScriptedServer
 ) -> None:

@@ -10,6 +10,7 @@ import shlex
 import shutil
 import subprocess
 import sys
+from dataclasses import fields
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -19,6 +20,7 @@ import pytest
 from pytest_llamaburn import options
 from pytest_llamaburn.commands import build_parser, main
 from pytest_llamaburn.kinds import _kind
+from pytest_llamaburn.progress import Event
 from pytest_llamaburn.session import PREFIX
 from pytest_llamaburn.settings import Display
 
@@ -172,3 +174,10 @@ def test_fragments_become_a_changelog(tmp_path: Path) -> None:
     written = (tmp_path / "CHANGELOG.md").read_text(encoding="utf-8")
     new, first = written.index("## 0.2.0"), written.index("## 0.1.0")
     assert "### Added\n\n- A sample." in written[new:first]
+
+
+def test_docs_name_every_field_of_a_progress_event() -> None:
+    page = (ROOT / "docs" / "ci.md").read_text("utf-8")
+    section = page.partition("## How do I follow a run")[2].partition("\n## ")[0]
+    named = set(re.findall(r"`(\w+)`", section))
+    assert {one.name for one in fields(Event)} <= named

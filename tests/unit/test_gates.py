@@ -142,7 +142,7 @@ def test_a_certain_gate_without_an_interval_is_undecided() -> None:
 def test_a_percentile_that_is_not_certified_is_undecided() -> None:
     found = judged("ttft_ms.p95<1000", with_ttfts(*range(100, 158)))
     assert found["verdict"] == "undecided"
-    assert found["reason"] == "58 samples do not certify it, 59 do"
+    assert found["reason"] == "58 samples are too few for it, 59 are needed"
     assert judged("ttft_ms.p95<1000", with_ttfts(*range(100, 159)))["verdict"] == "pass"
 
 
@@ -183,7 +183,7 @@ def test_a_cold_run_is_judged_by_its_cold_requests() -> None:
         ("ttft_ms.max<130", "ttft_ms.max<130: fail: 140, margin -10"),
         (
             "ttft_ms.p95<500",
-            "ttft_ms.p95<500: undecided: 138: 5 samples do not certify it, 59 do",
+            "ttft_ms.p95<500: undecided: 138: 5 samples are too few for it, 59 are needed",
         ),
     ],
 )

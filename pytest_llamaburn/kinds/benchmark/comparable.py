@@ -299,7 +299,7 @@ def _uncertified(statistic: str, runs: Sides) -> str | None:
         return None
     needed = samples.floor(samples.PERCENTILES[statistic] / 100)
     least = min(sum(len(v) for run in side for v in run.values()) for side in runs)
-    return f"{least} requests do not certify it, {needed} do" if least < needed else None
+    return f"{least} requests are too few for it, {needed} are needed" if least < needed else None
 
 
 def _noise_facts(noise: Noise) -> dict[str, Any]:

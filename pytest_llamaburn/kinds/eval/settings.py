@@ -10,25 +10,26 @@ class Eval(Run, Judging, Searching):
 
     set: tuple[str, ...] = opt(
         ("general_knowledge",),
-        "eval set: a built-in name, or a JSON, JSONL or CSV file; repeatable, one result per set",
+        "eval set: a built-in name, or a JSON, JSONL or CSV file; repeatable, with one result file "
+        "per set",
         scope="eval",
         bounds={"min_length": 1},
     )
     limit: int | None = opt(
         None,
-        "number of questions to ask from a set, always the same ones, from each category in turn",
+        "number of questions to ask from a set: always the same ones, balanced over its categories",
         bounds={"ge": 1},
         example=20,
     )
     system: str | None = opt(
         None,
-        "system message before each question, instead of that of the set: text, or @FILE",
+        "system message, which replaces that of the set: text, or @FILE",
         example="Answer in one sentence.",
     )
     few_shot: int = opt(0, "number of solved examples before each question", bounds={"ge": 0})
     choice_by: str = opt(
         "text",
-        "how a choice is read: from the text of the answer, or as the letter with the highest "
+        "how the choice of an answer is found: from its text, or as the letter with the highest "
         "probability (logprob)",
         choices=words("text", "logprob"),
     )
@@ -49,7 +50,7 @@ class Eval(Run, Judging, Searching):
     )
     criteria: str | None = opt(
         None,
-        "criteria for every answer, instead of those of the set, such as accuracy,faithfulness",
+        "criteria for every answer, such as accuracy,faithfulness; they replace those of the set",
         scope="eval",
         example="accuracy,faithfulness",
     )
@@ -67,7 +68,7 @@ class Eval(Run, Judging, Searching):
     )
     compare_to: str | None = opt(
         None,
-        "the model to compare with, or a result file with its answers; needs --pairwise",
+        "the opponent of --pairwise: a model, or a result file with its answers",
         path=True,
         example="results/evals/other.json",
     )
@@ -76,7 +77,8 @@ class Eval(Run, Judging, Searching):
     )
     max_tokens: int | None = opt(  # type: ignore[assignment]  # None: by what the model can do
         None,
-        "longest answer, including thinking (default: 512; up to 4096 for a model that thinks)",
+        "maximum length of an answer, thinking included (default: 512; up to 4096 for a model that "
+        "thinks)",
         unit="tokens",
         scope="eval",
         bounds={"ge": 1},

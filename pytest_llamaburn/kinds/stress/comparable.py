@@ -303,7 +303,7 @@ def _uncertified(both: Sequence[Load], of: Column) -> str | None:
         return None
     found = [one.levels[of.level][of.metric] for one in both]
     few = [values["n"] for values in found if of.statistic not in values["certified"]]
-    return f"{min(few)} requests do not certify it" if few else None
+    return f"{min(few)} requests are too few for it" if few else None
 
 
 def _no_point(side: str, point: Document | None) -> str:

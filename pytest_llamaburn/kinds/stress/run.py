@@ -180,7 +180,7 @@ class StressRun(Run):
         start_ns = perf_counter_ns() + _LEAD_NS
         load = {"load": step._asdict(), "started_ns": start_ns, "first": wanted.first}
         self._journal("step", {**about, **load})
-        reporting = asyncio.create_task(self._report(step))
+        reporting = asyncio.create_task(self._report(step, "sending" if number else "baseline"))
         try:
             health = await self._sender.send(step, wanted, start_ns)
         finally:
@@ -225,10 +225,10 @@ class StressRun(Run):
         found = [seen[number] for number in numbers if number in seen]
         return sorted(found, key=lambda request: request.scheduled_ns)
 
-    async def _report(self, step: Step) -> None:
+    async def _report(self, step: Step, stage: str) -> None:
         """Report twice a second how the step goes."""
         sender = self._sender
-        status = LoadStatus(step, perf_counter(), sender.counts)
+        status = LoadStatus(step, perf_counter(), sender.counts, stage)
         while True:
             await asyncio.sleep(_REPORT_EVERY_S)
             self.settle()

@@ -19,46 +19,48 @@ class Stress(Prompted):
 
     mode: str = opt(
         "ramp",
-        "ramp (up to the failure point), sweep (level by level), sustained or spike",
+        "shape of the load: ramp (finds the failure point), sweep (measures given levels), "
+        "sustained or spike",
         scope="stress",
         choices=_modes,
     )
     concurrency: int | None = opt(
         None,
-        "clients that each send their next request when the last ended; ramp begins here",
+        "number of clients; each sends its next request when its last one has ended; a ramp begins "
+        "with this number",
         modes=("ramp", "sustained"),
         bounds={"ge": 1, "le": MOST_CLIENTS},
         example=4,
     )
     arrival: str | None = opt(
         None,
-        "send by a schedule instead: static (evenly) or poisson (at random)",
+        "send by a schedule instead of by clients: static (even intervals) or poisson (random)",
         choices=_arrivals,
         example="poisson",
     )
     rate: float | None = opt(
         None,
-        "scheduled requests a second; ramp begins here",
+        "number of scheduled requests per second; a ramp begins with this rate",
         unit="requests/s",
         bounds={"gt": 0},
         example=2.5,
     )
     think_time: str | None = opt(
         None,
-        "pause of a client between requests, as 2s, or 1s-3s for a random one",
+        "pause of a client between two requests: 2s, or 1s-3s for a random one",
         modes=("ramp", "sweep", "sustained"),
         example="1s-3s",
     )
     max_concurrency: int = opt(
         32,
-        "most clients of ramp and sweep",
+        "maximum number of clients of a ramp or a sweep",
         modes=("ramp", "sweep"),
         unless=("levels", "max_rate"),
         bounds={"ge": 1, "le": MOST_CLIENTS},
     )
     max_rate: float | None = opt(
         None,
-        "highest rate of ramp and sweep",
+        "maximum rate of a ramp or a sweep",
         modes=("ramp", "sweep"),
         unless=("levels",),
         unit="requests/s",
@@ -66,11 +68,14 @@ class Stress(Prompted):
         example=20.0,
     )
     levels: str | None = opt(
-        None, "clients or rates of a sweep, as 1,2,3,5,8", modes=("sweep",), example="1,2,3,5,8"
+        None,
+        "levels of a sweep, in clients or as rates, such as 1,2,3,5,8",
+        modes=("sweep",),
+        example="1,2,3,5,8",
     )
     duration: float | None = opt(
         None,
-        "length of sustained (default: 15m), and the most that a spike's recovery is waited for",
+        "length of a sustained load (default: 15m); time limit of a spike's recovery",
         modes=("sustained", "spike"),
         unit="s",
         toml="defaults.stress_duration_sec",
@@ -79,7 +84,7 @@ class Stress(Prompted):
     )
     level_duration: float | None = opt(
         None,
-        "time that a level of a sweep sends for",
+        "length of each level of a sweep",
         modes=("sweep",),
         unless=("level_requests",),
         unit="s",
@@ -88,7 +93,7 @@ class Stress(Prompted):
     )
     level_requests: int | None = opt(
         None,
-        "requests of a level of a sweep; of a ramp, its whole budget (default: 750)",
+        "number of requests of each level of a sweep, or of a whole ramp (default: 750)",
         short="--requests",
         modes=("ramp", "sweep"),
         bounds={"ge": 1},
@@ -96,29 +101,31 @@ class Stress(Prompted):
     )
     warmup_window: str | None = opt(
         None,
-        "beginning of a level to leave out of its statistics, as 10s or 20 (requests)",
+        "start of each level to leave out of its statistics: 10s, or 20 (requests)",
         example="10s",
     )
     cooldown_window: str | None = opt(
-        None, "end of a level to leave out, as 10s or 20 (requests)", example="10s"
+        None,
+        "end of each level to leave out of its statistics: 10s, or 20 (requests)",
+        example="10s",
     )
     isl: int | None = opt(
         None,
-        "length of prompts as the server counts it",
+        "length of the prompts, as the server counts tokens",
         unit="tokens",
         bounds={"ge": 8, "le": 10_000_000},
         example=512,
     )
     osl: int | None = opt(
         None,
-        "length of answers, kept to where the server can",
+        "length of the answers, if the server can enforce it",
         unit="tokens",
         bounds={"ge": 1},
         example=128,
     )
     timeout_total: float | None = opt(  # type: ignore[assignment]  # None: from the baseline
         None,
-        "deadline of the whole answer (default: 10 times the baseline's p50, at least 10 s)",
+        "time limit of the whole answer (default: 10 times the baseline's p50, at least 10 s)",
         scope="stress",
         unit="s",
         bounds={"gt": 0},
@@ -126,25 +133,27 @@ class Stress(Prompted):
     )
     slo: str | None = opt(
         None,
-        "what a good request keeps, as 'ttft_ms<500,itl_ms<50'",
+        "service level objectives of a request, such as 'ttft_ms<500,itl_ms<50'",
         example="ttft_ms<500,itl_ms<50",
     )
     degradation_factor: float = opt(
-        2.0, "latency over the baseline's that counts as degraded", bounds={"gt": 1}
+        2.0, "a level is degraded at this multiple of the baseline's latency", bounds={"gt": 1}
     )
     failure_rate: float = opt(
-        0.05, "share of failed requests that counts as failure", bounds={"gt": 0, "lt": 1}
+        0.05,
+        "share of failed requests at which a level counts as failing",
+        bounds={"gt": 0, "lt": 1},
     )
     spike_concurrency: int | None = opt(
         None,
-        "clients of a spike's burst",
+        "number of clients in the burst of a spike",
         modes=("spike",),
         bounds={"ge": 1, "le": MOST_CLIENTS},
         example=16,
     )
     spike_rate: float | None = opt(
         None,
-        "rate of a spike's burst",
+        "rate in the burst of a spike",
         modes=("spike",),
         unless=("spike_concurrency",),
         unit="requests/s",
@@ -152,17 +161,18 @@ class Stress(Prompted):
         example=10.0,
     )
     spike_duration: float = opt(
-        10.0, "length of a spike's burst", modes=("spike",), unit="s", bounds={"gt": 0}
+        10.0, "length of the burst of a spike", modes=("spike",), unit="s", bounds={"gt": 0}
     )
-    spikes: int = opt(3, "how many bursts", modes=("spike",), bounds={"ge": 1, "le": 10_000})
+    spikes: int = opt(3, "number of bursts", modes=("spike",), bounds={"ge": 1, "le": 10_000})
     workers: int = opt(
         1,
-        "processes that send, where one is too slow to measure truly",
+        "number of processes that send, if one process is too slow to time the load correctly",
         bounds={"ge": 1, "le": 256},
     )
     compare: str | None = opt(
         None,
-        "compare with this result file or id; last: the newest earlier one of the model and mode",
+        "compare with this result file or run id; last: the newest earlier file of the model and "
+        "mode",
         scope="stress",
         bare="last",
         record=False,
@@ -171,10 +181,10 @@ class Stress(Prompted):
     )
     fail_if: tuple[str, ...] = opt(
         (),
-        "with --compare, a gate on the change, as in 'requests_per_sec@8:-5%'; repeatable",
+        "with --compare, a gate on the change, such as 'requests_per_sec@8:-5%'; repeatable",
         scope="stress",
         record=False,
     )
     save_requests: bool = opt(
-        False, "keep a row per request beside the result file, as .requests.jsonl.gz"
+        False, "write one row per request to a .requests.jsonl.gz file beside the result file"
     )

@@ -18,8 +18,9 @@ def counted(done: int, failed: int = 0, each: int = 10) -> Counter[str]:
 
 
 def test_a_load_tells_its_rates_and_latencies_and_its_failures_since_it_began() -> None:
-    status = LoadStatus(STEP, 100.0, counted(40, failed=3))
+    status = LoadStatus(STEP, 100.0, counted(40, failed=3), "baseline")
     now = status.now(102.0, counted(60, failed=5), [10.0] * 94 + [400.0] * 6)
+    assert now.stage == "baseline"
     assert (now.clients, now.rate_per_sec, now.in_flight) == (8, None, 8)
     assert (now.done, now.failed, now.state) == (22, 2, "failing")
     assert (now.requests_per_sec, now.tokens_per_sec) == (10, 100)

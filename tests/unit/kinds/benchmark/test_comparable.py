@@ -214,7 +214,7 @@ def test_a_quantile_that_its_requests_do_not_certify_decides_nothing() -> None:
     made = documents([1.0, 0.5])
     found = changes(*made, columns=[f"{TTFT}.p95"])[f"{TTFT}.p95"]
     assert (found["verdict"], found["change"]) == ("inconclusive", pytest.approx(1.0))
-    assert found["reason"] == "30 requests do not certify it, 59 do"
+    assert found["reason"] == "30 requests are too few for it, 59 are needed"
 
 
 def test_a_quantile_that_may_be_zero_is_told_without_a_crash() -> None:
@@ -477,7 +477,7 @@ def test_a_gate_is_undecided_where_the_interval_holds_the_bound_or_is_missing() 
     asked = {"columns": [TTFT], "fail_if": ["tps:-5%", "energy_wh:+1%"]}
     found = whole(*documents([1.0, 0.98], runs=1), **asked)["results"]["gates"]
     assert [gate["verdict"] for gate in found] == ["undecided", "undecided"]
-    assert "the interval holds the bound" in gates.change_sentence(found[0])
+    assert "the interval contains the bound" in gates.change_sentence(found[0])
     assert gates.change_sentence(found[1]) == (
         "energy_wh:+1%: B: undecided: no request of A gave a value"
     )

@@ -334,7 +334,7 @@ def test_a_percentile_that_too_few_requests_certify_decides_nothing(tmp_path: Pa
     columns = ["total_generation_ms.p99_9"]
     one = changes(*paths, earlier=tmp_path, columns=columns)[8, "total_generation_ms.p99_9"]
     assert one["interval"][0] > 0
-    assert (one["verdict"], one["reason"]) == ("inconclusive", "96 requests do not certify it")
+    assert (one["verdict"], one["reason"]) == ("inconclusive", "96 requests are too few for it")
 
 
 def test_goodput_that_is_0_on_both_sides_is_shown(tmp_path: Path) -> None:
@@ -412,7 +412,7 @@ def test_a_gate_passes_only_what_is_surely_no_worse_than_its_bound(tmp_path: Pat
     gates = ["requests_per_sec@8:-5%", "requests_per_sec:-5%", "requests_per_sec@8:-9.5%"]
     found = gated(now[0], now[1], earlier=tmp_path, gates=gates)
     holds = (
-        "the interval holds the bound: more earlier runs of the same load in the results directory "
+        "the interval contains the bound: more earlier runs of the same load in the results directory "
         "make it narrower"
     )
     assert found == [("fail", None), ("fail", None), ("undecided", holds)]

@@ -80,7 +80,7 @@ def test_a_percentile_that_the_requests_do_not_certify_is_undecided(swept: dict[
     found = verdict("ttft_ms.p99@1<500", swept)
     assert (found["verdict"], found["reason"]) == (
         "undecided",
-        "12 samples do not certify it, 299 do",
+        "12 samples are too few for it, 299 are needed",
     )
 
 
