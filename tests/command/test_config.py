@@ -37,14 +37,14 @@ def configure(directory: Path, text: str = FILE) -> str:
     return str(path)
 
 
-def shown(cwd: Path, **env: str) -> dict[str, dict[str, Any]]:
+def shown_settings(cwd: Path, **env: str) -> dict[str, dict[str, Any]]:
     done = run_cli("config", "show", "-o", "json", cwd=cwd, check=0, **env)
     found: dict[str, dict[str, Any]] = json.loads(done.stdout)
     return found
 
 
 def test_every_setting_is_shown_with_its_default(tmp_path: Path) -> None:
-    found = shown(tmp_path)
+    found = shown_settings(tmp_path)
     kinds = (Benchmark, Stress, Eval, Display)
     assert found.keys() == {o.toml_key for kind in kinds for o in settings.options_of(kind)}
     assert {entry["origin"] for entry in found.values()} == {"default"}
@@ -53,7 +53,7 @@ def test_every_setting_is_shown_with_its_default(tmp_path: Path) -> None:
 
 def test_each_value_says_where_it_comes_from(tmp_path: Path) -> None:
     path = configure(tmp_path)
-    found = shown(tmp_path, LLAMABURN_SEED="9", OLLAMA_HOST="http://there:2")
+    found = shown_settings(tmp_path, LLAMABURN_SEED="9", OLLAMA_HOST="http://there:2")
     assert found["defaults.benchmark_iterations"] == {
         "value": 7,
         "origin": f"{path}: defaults.benchmark_iterations",

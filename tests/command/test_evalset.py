@@ -24,7 +24,7 @@ def jsonl(path: Path, *rows: Any) -> Path:
     return path
 
 
-def refusal(*args: str, cwd: Path, **env: str) -> str:
+def evalset_refusal(*args: str, cwd: Path, **env: str) -> str:
     done = run_cli("evalset", *args, cwd=cwd, check=4, **env)
     assert done.stdout == ""
     assert done.stderr.startswith("llamaburn: ")
@@ -75,9 +75,9 @@ def test_a_scorer_must_be_known_and_have_what_its_module_needs(tmp_path: Path) -
     jsonl(tmp_path / "unknown.jsonl", {**asked, "scorer": "lowdness"})
     path = str(tmp_path)
     run_cli("evalset", "validate", "good.jsonl", cwd=tmp_path, PYTHONPATH=path)
-    said = refusal("validate", "lacking.jsonl", cwd=tmp_path, PYTHONPATH=path)
+    said = evalset_refusal("validate", "lacking.jsonl", cwd=tmp_path, PYTHONPATH=path)
     assert "line 1 (id 'q'): volume: the scorer loudness needs it" in said
-    said = refusal("validate", "unknown.jsonl", cwd=tmp_path, PYTHONPATH=path)
+    said = evalset_refusal("validate", "unknown.jsonl", cwd=tmp_path, PYTHONPATH=path)
     assert "scorer: unknown scorer 'lowdness'; did you mean 'loudness'?" in said
 
 
@@ -147,7 +147,7 @@ def test_a_file_that_does_not_fit_is_refused_with_the_place(
 ) -> None:
     (tmp_path / name).write_text(content)
     args = ("import", name, "--format", form, "-o", "out.json")
-    assert said in refusal(*args, cwd=tmp_path)
+    assert said in evalset_refusal(*args, cwd=tmp_path)
     assert not (tmp_path / "out.json").exists()
 
 
@@ -174,7 +174,7 @@ def test_what_is_missing_or_wrong_in_the_command_is_said(
     tmp_path: Path, args: list[str], said: str
 ) -> None:
     jsonl(tmp_path / "a.jsonl", SUM)
-    assert said in refusal(*args, cwd=tmp_path)
+    assert said in evalset_refusal(*args, cwd=tmp_path)
 
 
 def test_option_says_how_answers_are_written(tmp_path: Path) -> None:
@@ -182,7 +182,7 @@ def test_option_says_how_answers_are_written(tmp_path: Path) -> None:
     args = ("import", "a.csv", "--format", "mmlu", "-o", "out.json", "--answers")
     run_cli("evalset", *args, "number", cwd=tmp_path)
     assert load_eval_set(tmp_path / "out.json").questions[0].reference == "A"
-    assert "--answers: unknown way of mmlu 'roman'" in refusal(*args, "roman", cwd=tmp_path)
+    assert "--answers: unknown way of mmlu 'roman'" in evalset_refusal(*args, "roman", cwd=tmp_path)
 
 
 def test_module_of_another_distribution_that_fails_tells_what_it_needs(

@@ -235,23 +235,23 @@ def test_samples_survive_a_kill(tmp_path: Path) -> None:
     assert "generate" in {sample["phase"] for sample in found["system_profile"]}
 
 
-def shown(fakes: Fakes, *args: str) -> str:
+def command_output(fakes: Fakes, *args: str) -> str:
     env = {"PATH": path_with(fakes), "OLLAMA_HOST": "127.0.0.1:1"}
     return run_cli(*args, cwd=fakes.home, check=None, **env).stdout
 
 
 def test_status_shows_gauges_and_why_others_are_not_there(fake_gpu: Fakes) -> None:
-    text = shown(fake_gpu, "status")
+    text = command_output(fake_gpu, "status")
     assert "nvidia-smi: ok" in text
     assert "Example RTX 01:00.0: 3.00 % busy, 8,389 of 25,166 MB, 15" in text
-    state = json.loads(shown(fake_gpu, "status", "--output=json"))
+    state = json.loads(command_output(fake_gpu, "status", "--output=json"))
     assert [sensor["id"] for sensor in state["sensors"]] == ["01:00.0"]
     assert state["sensors"][0]["energy_j"] is None
     assert {probe["name"] for probe in state["probes"]} >= {"amd-sysfs", "nvml", "nvidia-smi"}
 
 
 def test_doctor_has_a_line_for_each_provider(fake_gpu: Fakes) -> None:
-    said = json.loads(shown(fake_gpu, "doctor", "--output=json"))
+    said = json.loads(command_output(fake_gpu, "doctor", "--output=json"))
     found = {check["id"]: check for check in said}
     assert found["sensor.nvidia-smi"]["finding"] == "Example RTX"
     assert found["sensor.host"]["level"] == "ok"

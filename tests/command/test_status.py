@@ -52,7 +52,7 @@ def lm_studio(request: Request) -> Steps:
     return [sized(200, {"data": [{"id": "m"}]}) if ours else sized(404)]
 
 
-def shown(host: str, cwd: Path) -> dict[str, Any]:
+def status_document(host: str, cwd: Path) -> dict[str, Any]:
     text = run_cli("status", f"--host={host}", "--output=json", cwd=cwd).stdout
     found: dict[str, Any] = json.loads(text)
     return found
@@ -80,7 +80,7 @@ def test_server_that_holds_nothing_says_none(tmp_path: Path) -> None:
 
 def test_llama_cpp_says_in_its_list_what_it_holds(tmp_path: Path) -> None:
     with ScriptedServer(LlamaCppFacade(model="m")) as server:
-        found = shown(server.host, tmp_path)
+        found = status_document(server.host, tmp_path)
         about = {"version": "b0-unknown", "host": f"{server.host}/v1", "local": True}
     assert found["server"] == {"kind": "llama.cpp", **about}
     (held,) = found["loaded"]
@@ -89,14 +89,14 @@ def test_llama_cpp_says_in_its_list_what_it_holds(tmp_path: Path) -> None:
 
 def test_what_a_server_does_not_say_is_null_with_its_reason(tmp_path: Path) -> None:
     with ScriptedServer(vllm) as server:
-        found = shown(server.host, tmp_path)
+        found = status_document(server.host, tmp_path)
     assert (found["server"]["kind"], found["loaded"]) == ("vllm", None)
     assert found["null_reasons"]["loaded"] == "this kind of server does not say"
 
 
 def test_lm_studio_is_known_by_its_own_list(tmp_path: Path) -> None:
     with ScriptedServer(lm_studio) as server:
-        assert shown(server.host, tmp_path)["server"]["kind"] == "lmstudio"
+        assert status_document(server.host, tmp_path)["server"]["kind"] == "lmstudio"
 
 
 def test_server_that_is_not_of_the_named_kind_exits_four(tmp_path: Path) -> None:
@@ -109,14 +109,14 @@ def test_server_that_is_not_of_the_named_kind_exits_four(tmp_path: Path) -> None
 
 def test_listing_that_is_missing_is_a_reason(tmp_path: Path) -> None:
     with ScriptedServer(NoPs()) as server:
-        found = shown(server.host, tmp_path)
+        found = status_document(server.host, tmp_path)
     assert found["server"]["kind"] == "ollama"
     assert "/api/ps lists no models in Ollama's shape" in found["null_reasons"]["loaded"]
 
 
 def test_an_odd_value_is_null_with_a_note(tmp_path: Path) -> None:
     with ScriptedServer(OddSize()) as server:
-        found = shown(server.host, tmp_path)
+        found = status_document(server.host, tmp_path)
         text = run_cli("status", f"--host={server.host}", cwd=tmp_path).stdout
     (loaded,) = found["loaded"]
     assert (loaded["name"], loaded["size_mb"]) == ("tiny", None)

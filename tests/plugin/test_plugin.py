@@ -49,19 +49,21 @@ def server() -> Iterator[ScriptedServer]:
         yield running
 
 
-def run(pytester: pytest.Pytester, server: ScriptedServer, *args: str) -> pytest.RunResult:
+def benchmark_session(
+    pytester: pytest.Pytester, server: ScriptedServer, *args: str
+) -> pytest.RunResult:
     options = (f"--llamaburn-host={server.host}", "--llamaburn-model=tiny:latest")
-    return session(pytester, *options, *args)
+    return pytest_session(pytester, *options, *args)
 
 
-def session(pytester: pytest.Pytester, *args: str) -> pytest.RunResult:
+def pytest_session(pytester: pytest.Pytester, *args: str) -> pytest.RunResult:
     """Run a session in this process, or in its own where it has workers."""
     apart = any(arg.startswith("-n") and arg != "-n0" for arg in args)
     start = pytester.runpytest_subprocess if apart else pytester.runpytest_inprocess
     return start(*QUIET, *args)
 
 
-def written(pytester: pytest.Pytester) -> list[dict[str, Any]]:
+def result_files(pytester: pytest.Pytester) -> list[dict[str, Any]]:
     paths = sorted((pytester.path / "results" / "benchmarks").glob("*.json"))
     return [json.loads(path.read_text()) for path in paths]
 
@@ -70,8 +72,8 @@ def test_users_test_measures_and_leaves_a_result_file(
     pytester: pytest.Pytester, server: ScriptedServer
 ) -> None:
     pytester.makepyfile(USER_TEST)
-    run(pytester, server).assert_outcomes(passed=1)
-    (document,) = written(pytester)
+    benchmark_session(pytester, server).assert_outcomes(passed=1)
+    (document,) = result_files(pytester)
     assert document["status"] == "complete"
     assert [r["prompt_id"] for r in document["results"]["runs"]] == ["test_answers_quickly"] * 3
     assert not (pytester.path / "results" / ".journal").exists()
@@ -81,23 +83,27 @@ def test_table_stands_in_the_terminal_summary(
     pytester: pytest.Pytester, server: ScriptedServer
 ) -> None:
     pytester.makepyfile(USER_TEST)
-    result = run(pytester, server)
+    result = benchmark_session(pytester, server)
     result.stdout.fnmatch_lines(["tiny:latest (Q4_1*", "*time to first token*ms*"])
 
 
 def test_suite_spreads_iterations_over_prompts(
     pytester: pytest.Pytester, server: ScriptedServer
 ) -> None:
-    run(pytester, server, str(SUITES), "--llamaburn-iterations=7").assert_outcomes(passed=7)
-    (document,) = written(pytester)
+    benchmark_session(pytester, server, str(SUITES), "--llamaburn-iterations=7").assert_outcomes(
+        passed=7
+    )
+    (document,) = result_files(pytester)
     assert document["results"]["prompts"] == {"sets": ["default"], "available": 24, "used": 7}
 
 
 def test_more_iterations_than_prompts_repeat_prompts_evenly(
     pytester: pytest.Pytester, server: ScriptedServer
 ) -> None:
-    run(pytester, server, str(SUITES), "--llamaburn-iterations=30").assert_outcomes(passed=24)
-    (document,) = written(pytester)
+    benchmark_session(pytester, server, str(SUITES), "--llamaburn-iterations=30").assert_outcomes(
+        passed=24
+    )
+    (document,) = result_files(pytester)
     ids = [run["prompt_id"] for run in document["results"]["runs"]]
     assert len(ids) == 30
     assert {ids.count(one) for one in ids} == {1, 2}
@@ -108,7 +114,7 @@ def test_order_of_prompts_follows_the_seed(
 ) -> None:
     def order(seed: int) -> list[str]:
         collect = ("--collect-only", "-q", f"--llamaburn-seed={seed}", "--llamaburn-iterations=24")
-        lines = run(pytester, server, str(SUITES), *collect).outlines
+        lines = benchmark_session(pytester, server, str(SUITES), *collect).outlines
         return [line.rpartition("[")[2] for line in lines if "[" in line]
 
     assert order(1) == order(1)
@@ -128,8 +134,8 @@ def test_workers_that_each_measure_less_than_expected_complete_the_plan(
             measure(f"x{n}", iterations=2)
         """
     )
-    run(pytester, server, "-n2").assert_outcomes(passed=4)
-    (document,) = written(pytester)
+    benchmark_session(pytester, server, "-n2").assert_outcomes(passed=4)
+    (document,) = result_files(pytester)
     assert document["status"] == "complete"
     assert document["results"]["totals"]["planned"] == 8
 
@@ -140,7 +146,7 @@ def test_workers_of_one_session_share_one_file_and_never_overlap(
     facade = OllamaFacade(token_s=0.02)
     args = (str(SUITES), "-n2", "--llamaburn-iterations=6", "--llamaburn-warmup=0")
     with ScriptedServer(facade) as slow:
-        run(pytester, slow, *args).assert_outcomes(passed=6)
+        benchmark_session(pytester, slow, *args).assert_outcomes(passed=6)
         stamps = sorted(
             (sent[0], sent[-1])
             for request, sent in zip(slow.requests, slow.sent_ns, strict=True)
@@ -148,7 +154,7 @@ def test_workers_of_one_session_share_one_file_and_never_overlap(
         )
     assert len(stamps) == 6
     assert all(before[1] <= after[0] for before, after in pairwise(stamps))
-    (document,) = written(pytester)
+    (document,) = result_files(pytester)
     assert document["status"] == "complete"
     assert document["results"]["totals"]["requests"] == 6
 
@@ -156,11 +162,11 @@ def test_workers_of_one_session_share_one_file_and_never_overlap(
 def test_two_models_give_two_files_of_one_session(
     pytester: pytest.Pytester, server: ScriptedServer
 ) -> None:
-    result = run(
+    result = benchmark_session(
         pytester, server, str(SUITES), "--llamaburn-model=tiny", "--llamaburn-iterations=2"
     )
     result.assert_outcomes(passed=4)
-    first, second = written(pytester)
+    first, second = result_files(pytester)
     assert first["session_id"] == second["session_id"]
     assert first["run_id"] != second["run_id"]
 
@@ -168,17 +174,19 @@ def test_two_models_give_two_files_of_one_session(
 def test_repeats_are_runs_of_their_own_in_one_file(
     pytester: pytest.Pytester, server: ScriptedServer
 ) -> None:
-    run(pytester, server, str(SUITES), "--llamaburn-repeats=2", "--llamaburn-iterations=3")
-    (document,) = written(pytester)
+    benchmark_session(
+        pytester, server, str(SUITES), "--llamaburn-repeats=2", "--llamaburn-iterations=3"
+    )
+    (document,) = result_files(pytester)
     assert document["status"] == "complete"
     assert [r["repeat"] for r in document["results"]["runs"]] == [0, 0, 0, 1, 1, 1]
 
 
 def test_failed_requests_do_not_fail_the_session(pytester: pytest.Pytester) -> None:
     with ScriptedServer(OllamaFacade(faults={3: BROKEN})) as server:
-        result = run(pytester, server, str(SUITES))
+        result = benchmark_session(pytester, server, str(SUITES))
     assert result.ret == 0
-    (document,) = written(pytester)
+    (document,) = result_files(pytester)
     assert document["results"]["errors"] == {"server_error": 1}
     assert document["results"]["totals"]["failed"] == 1
     assert document["results"]["summary"]["time_to_first_token_ms"]["n"] == 4
@@ -186,9 +194,9 @@ def test_failed_requests_do_not_fail_the_session(pytester: pytest.Pytester) -> N
 
 def test_nothing_measured_exits_five(pytester: pytest.Pytester) -> None:
     with ScriptedServer(OllamaFacade(faults=dict.fromkeys(range(9), BROKEN))) as server:
-        result = run(pytester, server, str(SUITES))
+        result = benchmark_session(pytester, server, str(SUITES))
     assert result.ret == 5
-    (document,) = written(pytester)
+    (document,) = result_files(pytester)
     assert document["status"] == "failed"
     assert document["results"]["errors"] == {"server_error": 5}
 
@@ -196,7 +204,7 @@ def test_nothing_measured_exits_five(pytester: pytest.Pytester) -> None:
 def test_statistics_of_nothing_name_the_errors(pytester: pytest.Pytester) -> None:
     pytester.makepyfile(USER_TEST)
     with ScriptedServer(OllamaFacade(faults=dict.fromkeys(range(9), BROKEN))) as server:
-        result = run(pytester, server)
+        result = benchmark_session(pytester, server)
     assert result.ret == 5
     result.stdout.fnmatch_lines(
         ["*time_to_first_token_ms.p50: nothing was measured*server_error*3*"]
@@ -207,8 +215,8 @@ def test_failed_assertion_about_a_model_exits_one(
     pytester: pytest.Pytester, server: ScriptedServer
 ) -> None:
     pytester.makepyfile(USER_TEST.replace("60_000", "0"))
-    assert run(pytester, server).ret == 1
-    assert written(pytester)[0]["status"] == "complete"
+    assert benchmark_session(pytester, server).ret == 1
+    assert result_files(pytester)[0]["status"] == "complete"
 
 
 @pytest.mark.parametrize("workers", ["-n0", "-n2"])
@@ -216,7 +224,7 @@ def test_no_server_exits_four_with_one_sentence_and_no_file(
     pytester: pytest.Pytester, workers: str
 ) -> None:
     options = ("--llamaburn-host=127.0.0.1:1", "--llamaburn-model=any", workers)
-    result = session(pytester, *options, str(SUITES))
+    result = pytest_session(pytester, *options, str(SUITES))
     assert result.ret == 4
     result.stdout.fnmatch_lines(["no server at http://127.0.0.1:1*ollama serve*embedded*"])
     assert "Traceback" not in result.stdout.str()
@@ -228,14 +236,14 @@ def test_our_errors_leave_the_users_other_tests_and_exit_code_alone(
 ) -> None:
     pytester.makepyfile(USER_TEST + "\n    def test_plain():\n        assert True\n")
     options = ("--llamaburn-host=127.0.0.1:1", "--llamaburn-model=any")
-    result = session(pytester, *options)
+    result = pytest_session(pytester, *options)
     result.assert_outcomes(passed=1, errors=1)
     assert result.ret == 1
 
 
 def test_wrong_setting_fails_only_our_items(pytester: pytest.Pytester) -> None:
     pytester.makepyfile(USER_TEST + "\n    def test_plain():\n        assert True\n")
-    result = session(pytester, "--llamaburn-iterations=0")
+    result = pytest_session(pytester, "--llamaburn-iterations=0")
     result.assert_outcomes(passed=1, errors=1)
     result.stdout.fnmatch_lines(["--iterations: '0' is refused*"])
 
@@ -244,14 +252,14 @@ def test_unknown_model_names_the_nearest_and_how_to_pull(
     pytester: pytest.Pytester, server: ScriptedServer
 ) -> None:
     options = (f"--llamaburn-host={server.host}", "--llamaburn-model=tinny")
-    result = session(pytester, *options, str(SUITES))
+    result = pytest_session(pytester, *options, str(SUITES))
     assert result.ret == 4
     result.stdout.fnmatch_lines(["model 'tinny'*tiny:latest*llamaburn models pull tinny"])
 
 
 def test_collecting_asks_no_server(pytester: pytest.Pytester) -> None:
     options = ("--llamaburn-host=127.0.0.1:1", "--llamaburn-model=any")
-    result = session(pytester, *options, "--collect-only", str(SUITES))
+    result = pytest_session(pytester, *options, "--collect-only", str(SUITES))
     assert result.ret == 0
     assert not (pytester.path / "results").exists()
 
@@ -312,14 +320,14 @@ def test_second_measure_call_in_a_test_is_planned_too(
             assert measure("Two?", iterations=1).ttft_ms.n == 1
         """
     )
-    run(pytester, server).assert_outcomes(passed=1)
-    totals = written(pytester)[0]["results"]["totals"]
+    benchmark_session(pytester, server).assert_outcomes(passed=1)
+    totals = result_files(pytester)[0]["results"]["totals"]
     assert (totals["planned"], totals["requests"]) == (3, 3)
 
 
 def test_measuring_zero_times_is_refused(pytester: pytest.Pytester, server: ScriptedServer) -> None:
     pytester.makepyfile("def test_none(measure):\n    measure('Hi?', iterations=-1)\n")
-    result = run(pytester, server)
+    result = benchmark_session(pytester, server)
     result.stdout.fnmatch_lines(["measure: iterations=-1 is refused*"])
 
 
@@ -328,7 +336,7 @@ def test_what_is_no_number_of_requests_is_refused(
     iterations: str, pytester: pytest.Pytester, server: ScriptedServer
 ) -> None:
     pytester.makepyfile(f"def test_none(measure):\n    measure('Hi?', iterations={iterations})\n")
-    result = run(pytester, server)
+    result = benchmark_session(pytester, server)
     result.stdout.fnmatch_lines([f"measure: iterations={iterations} is refused: must be a whole*"])
 
 
@@ -359,7 +367,7 @@ def test_wrong_marker_is_told_by_its_test_alone_and_asks_no_server(
             assert True
         """
     )
-    result = run(pytester, server)
+    result = benchmark_session(pytester, server)
     result.assert_outcomes(passed=1, errors=1)
     result.stdout.fnmatch_lines([words])
     assert server.requests == []
@@ -369,7 +377,7 @@ def test_threshold_of_a_marker_may_stand_alone(
     pytester: pytest.Pytester, server: ScriptedServer
 ) -> None:
     pytester.makepyfile(USER_TEST.replace("iterations=3", "thresholds='osl.mean<4'"))
-    result = run(pytester, server)
+    result = benchmark_session(pytester, server)
     result.assert_outcomes(failed=1)
     result.stdout.fnmatch_lines(["*osl.mean<4: fail: 4*"])
 
@@ -400,8 +408,8 @@ def test_items_that_are_skipped_or_only_look_at_the_model_leave_a_complete_file(
             assert llm.model.id == "tiny:latest"
         """
     )
-    run(pytester, server, workers).assert_outcomes(passed=2, skipped=3)
-    (document,) = written(pytester)
+    benchmark_session(pytester, server, workers).assert_outcomes(passed=2, skipped=3)
+    (document,) = result_files(pytester)
     assert document["status"] == "complete"
     assert document["results"]["totals"]["planned"] == 2
 
@@ -440,15 +448,15 @@ def test_statistics_and_thresholds_of_both_starts_are_of_the_warm_requests(
         """
     )
     with ScriptedServer(LongCold()) as server:
-        run(pytester, server, "--llamaburn-start=both").assert_outcomes(passed=1)
+        benchmark_session(pytester, server, "--llamaburn-start=both").assert_outcomes(passed=1)
 
 
 def test_precision_of_both_starts_is_of_the_warm_requests(pytester: pytest.Pytester) -> None:
     options = ("start=both", "iterations=4", "precision=0.1", "precision-metric=osl")
     with ScriptedServer(LongCold()) as server:
         flags = [f"--llamaburn-{option}" for option in (*options, "max-iterations=12")]
-        assert run(pytester, server, str(SUITES), *flags).ret == 0
-    assert len(written(pytester)[0]["results"]["runs"]) == 4 * 2
+        assert benchmark_session(pytester, server, str(SUITES), *flags).ret == 0
+    assert len(result_files(pytester)[0]["results"]["runs"]) == 4 * 2
 
 
 def test_failed_measuring_test_makes_the_file_partial(
@@ -463,8 +471,8 @@ def test_failed_measuring_test_makes_the_file_partial(
             assert False
         """
     )
-    run(pytester, server).assert_outcomes(passed=1, failed=1)
-    assert written(pytester)[0]["status"] == "partial"
+    benchmark_session(pytester, server).assert_outcomes(passed=1, failed=1)
+    assert result_files(pytester)[0]["status"] == "partial"
 
 
 def test_options_are_declared_where_the_command_line_may_name_one(
@@ -507,7 +515,7 @@ def test_session_that_measures_nothing_and_was_not_to_leaves_no_file(
     body: str, pytester: pytest.Pytester, server: ScriptedServer
 ) -> None:
     pytester.makepyfile(f"import pytest\n\ndef test_name(llm):\n    {body}\n")
-    assert run(pytester, server).ret == 0
+    assert benchmark_session(pytester, server).ret == 0
     assert list((pytester.path / "results").iterdir()) == []
 
 
@@ -515,7 +523,9 @@ def test_unknown_metric_of_a_result_lists_the_known(
     pytester: pytest.Pytester, server: ScriptedServer
 ) -> None:
     pytester.makepyfile("def test_x(measure):\n    measure('Hi?', iterations=1).speed\n")
-    run(pytester, server).stdout.fnmatch_lines(["*no metric 'speed'; known: time_to_first_token*"])
+    benchmark_session(pytester, server).stdout.fnmatch_lines(
+        ["*no metric 'speed'; known: time_to_first_token*"]
+    )
 
 
 def test_unknown_statistic_of_a_metric_lists_the_known(
@@ -523,7 +533,7 @@ def test_unknown_statistic_of_a_metric_lists_the_known(
 ) -> None:
     pytester.makepyfile("def test_x(measure):\n    measure('Hi?', iterations=1).ttft_ms.p42\n")
     lines = ["*time_to_first_token_ms has no 'p42'; known: unit, n, *"]
-    run(pytester, server).stdout.fnmatch_lines(lines)
+    benchmark_session(pytester, server).stdout.fnmatch_lines(lines)
 
 
 def test_marker_holds_thresholds_against_what_its_test_measures(
@@ -538,10 +548,10 @@ def test_marker_holds_thresholds_against_what_its_test_measures(
             measure("Hi?")
         """
     )
-    result = run(pytester, server)
+    result = benchmark_session(pytester, server)
     result.assert_outcomes(failed=1)
     result.stdout.fnmatch_lines(["*AssertionError: osl.max<4*"])
-    gates = written(pytester)[0]["results"]["gates"]
+    gates = result_files(pytester)[0]["results"]["gates"]
     assert [gate["verdict"] for gate in gates] == ["pass", "fail"]
 
 
@@ -563,7 +573,7 @@ def test_session_in_another_thread_leaves_its_file_when_it_is_cut(
     options = (f"--llamaburn-host={server.host}", "--llamaburn-model=tiny:latest")
     result = pytester.run(sys.executable, "-c", code, *QUIET, *options)
     assert "code 2" in result.outlines
-    assert written(pytester)[0]["status"] == "interrupted"
+    assert result_files(pytester)[0]["status"] == "interrupted"
 
 
 def test_session_cut_where_the_interpreter_knows_no_line_ends_like_any_other(
@@ -591,7 +601,7 @@ def test_session_cut_where_the_interpreter_knows_no_line_ends_like_any_other(
     result = pytester.runpytest_subprocess(*QUIET, *options)
     assert result.ret == pytest.ExitCode.INTERRUPTED
     result.stdout.no_fnmatch_line("*TypeError*")
-    assert written(pytester)[0]["status"] == "interrupted"
+    assert result_files(pytester)[0]["status"] == "interrupted"
 
 
 def test_ollama_client_is_blocking_and_async(
@@ -614,7 +624,7 @@ def test_ollama_client_is_blocking_and_async(
             assert asyncio.run(names()) == ["tiny:latest"]
         """
     )
-    run(pytester, server).assert_outcomes(passed=2)
+    benchmark_session(pytester, server).assert_outcomes(passed=2)
 
 
 @pytest.mark.parametrize("call", ["measure('Hi?')", "ollama_client.list()"])
@@ -631,7 +641,7 @@ def test_what_blocks_says_so_in_an_async_test(
             asyncio.run(blocking())
         """
     )
-    result = run(pytester, server)
+    result = benchmark_session(pytester, server)
     result.assert_outcomes(failed=1)
     result.stdout.fnmatch_lines(["fixtures of LlamaBurn block: use them in a plain*"])
 
@@ -639,9 +649,11 @@ def test_what_blocks_says_so_in_an_async_test(
 def test_json_output_can_be_written_to_a_file(
     pytester: pytest.Pytester, server: ScriptedServer
 ) -> None:
-    run(pytester, server, str(SUITES), "--llamaburn-output=out.json").assert_outcomes(passed=5)
+    benchmark_session(pytester, server, str(SUITES), "--llamaburn-output=out.json").assert_outcomes(
+        passed=5
+    )
     out = json.loads((pytester.path / "out.json").read_text())
-    assert out == written(pytester)[0]
+    assert out == result_files(pytester)[0]
 
 
 def test_key_reaches_the_server_and_no_file(
@@ -649,7 +661,7 @@ def test_key_reaches_the_server_and_no_file(
 ) -> None:
     monkeypatch.setenv("LLAMABURN_API_KEY", "secret-5b1f")
     monkeypatch.setenv("OPENAI_API_KEY", "other-77aa")
-    result = run(pytester, server, str(SUITES))
+    result = benchmark_session(pytester, server, str(SUITES))
     sent = b"".join(server.requests)
     assert b"Bearer secret-5b1f" in sent
     assert b"other-77aa" not in sent
@@ -667,14 +679,14 @@ def test_session_is_compared_with_the_newest_earlier_benchmark_of_its_model(
     pytester: pytest.Pytester, server: ScriptedServer
 ) -> None:
     gate = "--llamaburn-fail-if=osl.mean:-50%"
-    first = run(pytester, server, str(SUITES), "--llamaburn-compare")
+    first = benchmark_session(pytester, server, str(SUITES), "--llamaburn-compare")
     assert first.ret == 0
     assert comparisons(pytester) == []
-    second = run(pytester, server, str(SUITES), "--llamaburn-compare=last", gate)
+    second = benchmark_session(pytester, server, str(SUITES), "--llamaburn-compare=last", gate)
     assert second.ret == 0
     second.stdout.fnmatch_lines(["2 files, compared with A", "gate osl.mean:-50%: B: pass*"])
     (document,) = comparisons(pytester)
-    before, after = sorted(written(pytester), key=lambda d: str(d["timestamp"] + d["run_id"]))
+    before, after = sorted(result_files(pytester), key=lambda d: str(d["timestamp"] + d["run_id"]))
     compared = {file["run_id"]: file["baseline"] for file in document["results"]["files"]}
     assert sorted(compared) == sorted([before["run_id"], after["run_id"]])
     assert sorted(compared.values()) == [False, True]
@@ -684,7 +696,7 @@ def test_an_output_of_no_known_format_is_refused_before_anything_is_measured(
     pytester: pytest.Pytester, server: ScriptedServer
 ) -> None:
     options = (f"--llamaburn-host={server.host}", "--llamaburn-output=x.foo")
-    result = session(pytester, *options, str(SUITES))
+    result = pytest_session(pytester, *options, str(SUITES))
     assert result.ret == 4
     result.stderr.fnmatch_lines(["ERROR: --output: unknown format 'x.foo'*"])
     assert server.requests == []
@@ -702,21 +714,21 @@ def test_a_run_whose_journal_is_removed_at_its_end_keeps_what_was_finished(
             shutil.rmtree("results")
         """
     )
-    result = run(pytester, server)
+    result = benchmark_session(pytester, server)
     assert result.ret == 4
     result.stdout.fnmatch_lines([f"llamaburn: {SENTENCE}*"])
-    (document,) = written(pytester)
+    (document,) = result_files(pytester)
     assert document["results"]["totals"]["succeeded"] == 1
 
 
 def test_an_unfinished_run_is_no_baseline(
     pytester: pytest.Pytester, server: ScriptedServer
 ) -> None:
-    run(pytester, server, str(SUITES))
-    (whole,) = written(pytester)
+    benchmark_session(pytester, server, str(SUITES))
+    (whole,) = result_files(pytester)
     cut = {**whole, "run_id": "cut", "status": "interrupted", "timestamp": "2099-01-01T00:00:00Z"}
     (pytester.path / "results" / "benchmarks" / "zz.json").write_text(json.dumps(cut))
-    run(pytester, server, str(SUITES), "--llamaburn-compare")
+    benchmark_session(pytester, server, str(SUITES), "--llamaburn-compare")
     (document,) = comparisons(pytester)
     assert whole["run_id"] in [file["run_id"] for file in document["results"]["files"]]
 
@@ -724,9 +736,11 @@ def test_an_unfinished_run_is_no_baseline(
 def test_sessions_of_several_workers_are_compared_too(
     pytester: pytest.Pytester, server: ScriptedServer
 ) -> None:
-    run(pytester, server, str(SUITES))
+    benchmark_session(pytester, server, str(SUITES))
     gate = "--llamaburn-fail-if=osl.mean:-50%"
-    result = run(pytester, server, str(SUITES), "-n2", "--llamaburn-compare=last", gate)
+    result = benchmark_session(
+        pytester, server, str(SUITES), "-n2", "--llamaburn-compare=last", gate
+    )
     assert result.ret == 0
     result.stdout.fnmatch_lines(["2 files, compared with A", "gate osl.mean:-50%: B: pass*"])
     assert len(comparisons(pytester)) == 1
@@ -735,11 +749,13 @@ def test_sessions_of_several_workers_are_compared_too(
 def test_regression_against_a_stored_baseline_fails_the_session(
     pytester: pytest.Pytester, server: ScriptedServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    run(pytester, server, str(SUITES), "--llamaburn-output=baseline.json")
+    benchmark_session(pytester, server, str(SUITES), "--llamaburn-output=baseline.json")
     monkeypatch.setenv("GITHUB_STEP_SUMMARY", str(pytester.path / "summary.md"))
     options = ("--llamaburn-compare=baseline.json", "--llamaburn-fail-if=osl.mean:-5%")
     with ScriptedServer(OllamaFacade(final={"eval_count": 2})) as shorter:
-        result = run(pytester, shorter, str(SUITES), *options, "--llamaburn-results-dir=new")
+        result = benchmark_session(
+            pytester, shorter, str(SUITES), *options, "--llamaburn-results-dir=new"
+        )
     assert result.ret == 1
     result.stdout.fnmatch_lines(
         [
@@ -754,7 +770,7 @@ def test_gate_on_a_change_without_an_earlier_benchmark_is_undecided(
     pytester: pytest.Pytester, server: ScriptedServer
 ) -> None:
     options = ("--llamaburn-compare=last", "--llamaburn-fail-if=tps:-5%")
-    result = run(pytester, server, str(SUITES), *options)
+    result = benchmark_session(pytester, server, str(SUITES), *options)
     assert result.ret == 1
     result.stdout.fnmatch_lines(["*tps:-5%: undecided: no earlier benchmark of tiny:latest in*"])
 
@@ -762,8 +778,8 @@ def test_gate_on_a_change_without_an_earlier_benchmark_is_undecided(
 def test_only_benchmarks_of_the_same_mode_are_a_baseline(
     pytester: pytest.Pytester, server: ScriptedServer
 ) -> None:
-    run(pytester, server, str(SUITES), "--llamaburn-benchmark-mode=correctness")
-    run(pytester, server, str(SUITES), "--llamaburn-compare")
+    benchmark_session(pytester, server, str(SUITES), "--llamaburn-benchmark-mode=correctness")
+    benchmark_session(pytester, server, str(SUITES), "--llamaburn-compare")
     assert comparisons(pytester) == []
 
 
@@ -778,7 +794,7 @@ def test_only_benchmarks_of_the_same_mode_are_a_baseline(
 def test_baseline_or_gate_that_cannot_be_read_exits_four_before_anything_is_measured(
     options: list[str], words: str, pytester: pytest.Pytester, server: ScriptedServer
 ) -> None:
-    result = run(pytester, server, str(SUITES), *options)
+    result = benchmark_session(pytester, server, str(SUITES), *options)
     assert result.ret == 4
     result.stdout.fnmatch_lines([words])
     assert server.requests == []
@@ -788,7 +804,7 @@ def test_baseline_or_gate_that_cannot_be_read_exits_four_before_anything_is_meas
 def test_baseline_that_is_gone_when_it_is_needed_is_told(
     pytester: pytest.Pytester, server: ScriptedServer
 ) -> None:
-    run(pytester, server, str(SUITES), "--llamaburn-output=baseline.json")
+    benchmark_session(pytester, server, str(SUITES), "--llamaburn-output=baseline.json")
     pytester.makepyfile(
         """
         from pathlib import Path
@@ -798,7 +814,7 @@ def test_baseline_that_is_gone_when_it_is_needed_is_told(
             Path("baseline.json").unlink()
         """
     )
-    result = run(pytester, server, "--llamaburn-compare=baseline.json")
+    result = benchmark_session(pytester, server, "--llamaburn-compare=baseline.json")
     assert result.ret == 4
     result.stdout.fnmatch_lines(["llamaburn: --compare: no result 'baseline.json'*"])
 
@@ -815,7 +831,7 @@ def test_file_that_cannot_be_written_is_told_in_the_summary(
             Path("results/benchmarks").touch()
         """
     )
-    result = run(pytester, server)
+    result = benchmark_session(pytester, server)
     assert result.ret == 4
     result.stdout.fnmatch_lines(["llamaburn: *cannot be written*its journal is kept in*"])
 
@@ -824,7 +840,7 @@ def test_junit_report_carries_the_headline_numbers(
     pytester: pytest.Pytester, server: ScriptedServer
 ) -> None:
     pytester.makepyfile(USER_TEST)
-    run(pytester, server, "--junitxml=report.xml")
+    benchmark_session(pytester, server, "--junitxml=report.xml")
     report = (pytester.path / "report.xml").read_text()
     properties = ET.fromstring(report).iter("property")  # noqa: S314 - pytest's own writing
     found = {one.attrib["name"]: float(one.attrib["value"]) for one in properties}
@@ -838,7 +854,7 @@ def test_progress_is_whole_lines_in_pytest_s_report(
     shown: str, pytester: pytest.Pytester, server: ScriptedServer
 ) -> None:
     pytester.makepyfile(USER_TEST)
-    result = run(pytester, server, "--llamaburn-progress=auto", shown)
+    result = benchmark_session(pytester, server, "--llamaburn-progress=auto", shown)
     steps = [line for line in result.outlines if re.search(r"\d/3 requests", line)]
     assert [line.partition(" requests")[0] for line in steps] == [
         f"llamaburn: {number}/3" for number in (1, 2, 3)
@@ -872,8 +888,10 @@ def test_results_directory_that_is_removed_costs_no_request(
             return super().__call__(request)
 
     with ScriptedServer(Losing()) as losing:
-        result = run(pytester, losing, str(SUITES), workers, "--llamaburn-iterations=9")
-    (document,) = written(pytester)
+        result = benchmark_session(
+            pytester, losing, str(SUITES), workers, "--llamaburn-iterations=9"
+        )
+    (document,) = result_files(pytester)
     assert document["status"] == "complete"
     assert len(document["results"]["runs"]) == 9
     assert result.ret == 4
@@ -902,7 +920,7 @@ def test_disk_that_is_full_when_a_run_is_cut_costs_no_finished_request(
     options = (f"--llamaburn-host={server.host}", "--llamaburn-model=tiny:latest")
     result = pytester.runpytest_subprocess(*QUIET, *options)
     assert result.ret == 2
-    (document,) = written(pytester)
+    (document,) = result_files(pytester)
     assert document["status"] == "interrupted"
     assert len(document["results"]["runs"]) == 2
     result.stdout.fnmatch_lines(["llamaburn: *.jsonl cannot be written: No space left on device*"])
@@ -912,8 +930,8 @@ def test_disk_that_refuses_to_be_synced_is_told(
     pytester: pytest.Pytester, server: ScriptedServer
 ) -> None:
     pytester.makepyfile(f"{REFUSED}        llm.journal._ledger.sync = full\n")
-    result = run(pytester, server)
-    (document,) = written(pytester)
+    result = benchmark_session(pytester, server)
+    (document,) = result_files(pytester)
     assert (result.ret, document["status"]) == (4, "complete")
     result.stdout.fnmatch_lines(["llamaburn: *.jsonl cannot be written to disk: No space left on*"])
 

@@ -11,6 +11,7 @@ from hypothesis import given
 from hypothesis import settings as examples
 from hypothesis import strategies as st
 from support.comparisons import comparison_document
+from support.eval_documents import eval_document, eval_item
 from support.injections import ATTACKS, QUESTION, RIGHT, WRONG, truth
 from support.judge_servers import (
     KEY,
@@ -44,24 +45,10 @@ EVIDENCE = "[1] Atlas\nParis is the capital of France.\n\n[2] Census\nIt has 2,1
 CASE = Case(QUESTION, RIGHT, "Paris", evidence=EVIDENCE)
 
 
-def item(name: str = "q", **fields: Any) -> dict[str, Any]:
-    """Return what a result file has of a question."""
-    question = {"id": name, "prompt": name, "reference": None, "rubric": None, "category": "c"}
-    rest: dict[str, Any] = {"comparisons": [], "verdict": None, "correct": None, "more_samples": []}
-    return {"question": question, "answer": "abc", "scores": {}, **rest, **fields}
-
-
-def score(mark: float | None) -> dict[str, Any]:
+def judge_score(mark: float | None) -> dict[str, Any]:
     """Return the common verdict of one judge."""
     state = "scored" if mark is not None else "parse_error"
     return {"score": mark, "state": state, "flip_rate": None, "judgments": []}
-
-
-def eval_document(*items: dict[str, Any]) -> dict[str, Any]:
-    """Return what comparisons need of a result file."""
-    about = {"run_id": "r", "model": {}, "server": {}, "timestamp": "t", "status": "complete"}
-    found = {"items": [*items], "eval_set": {"sha256": "0"}}
-    return {**about, "config": {}, "results": found}
 
 
 def listed(*told: tuple[str, str, bool], **more: Any) -> str:
@@ -219,11 +206,11 @@ def test_where_nothing_was_attempted_nothing_is_known_of_the_attempted() -> None
 def graded(*told: str | None) -> list[dict[str, Any]]:
     """Return items with these grades; None is a verdict that could not be read."""
     return [
-        item(
+        eval_item(
             str(n),
             scores={
                 "grade": {
-                    **score(None),
+                    **judge_score(None),
                     "verdict": one,
                     "state": "scored" if one else "parse_error",
                 }
@@ -284,7 +271,10 @@ def test_f_scores_that_are_far_apart_differ_surely() -> None:
 def test_question_with_other_documents_is_another_question() -> None:
     (one,) = graded("correct")
     other = {**one, "question": {**one["question"], "context": ["news"]}}
-    sources = {"x": eval_document(one, item("same")), "y": eval_document(other, item("same"))}
+    sources = {
+        "x": eval_document(one, eval_item("same")),
+        "y": eval_document(other, eval_item("same")),
+    }
     found = comparison_document("eval", *sources.values())["results"]["differences"]
     assert found == []
 
@@ -326,10 +316,15 @@ def test_share_is_counted_here_and_not_by_the_judge() -> None:
 def test_text_without_claims_has_no_share() -> None:
     (found,) = scored(listed(), (CASE, "faithfulness"))
     assert (found.score, found.state) == (None, "not_applicable")
-    told = eval_scores.criteria([item(scores={"faithfulness": found.as_dict()})])["faithfulness"]
+    told = eval_scores.criteria([eval_item(scores={"faithfulness": found.as_dict()})])[
+        "faithfulness"
+    ]
     assert (told["mean"], told["n_total"], told["bounds"]) == (None, 0, None)
     assert told["reason"] == "the texts make no claim"
-    assert judge_totals.counts([item(scores={"faithfulness": found.as_dict()})], 1)["n_total"] == 0
+    assert (
+        judge_totals.counts([eval_item(scores={"faithfulness": found.as_dict()})], 1)["n_total"]
+        == 0
+    )
 
 
 @pytest.mark.parametrize(
@@ -531,8 +526,8 @@ def test_file_of_settings_defines_criteria(tmp_path: Path) -> None:
 
 
 def test_gate_is_on_a_criterion_of_ones_own() -> None:
-    scores = {"wit": score(4)}
-    results = {"criteria": eval_scores.criteria([item(scores=scores)]), "grades": {}}
+    scores = {"wit": judge_score(4)}
+    results = {"criteria": eval_scores.criteria([eval_item(scores=scores)]), "grades": {}}
     gate = gates.parse("wit.mean>=4", with_own(["wit"]))
     assert gate.of.observed({"results": results}).value == 4
 
@@ -546,7 +541,7 @@ def test_labels_are_of_criteria_on_a_scale(tmp_path: Path) -> None:
 
 def test_criterion_in_other_words_is_not_compared_nor_is_a_mark_of_one_side() -> None:
     def told(words: str, **scores: Any) -> dict[str, Any]:
-        made = item("a", scores={"wit": score(4), **scores})
+        made = eval_item("a", scores={"wit": judge_score(4), **scores})
         made["question"]["definitions"] = [criteria.own("wit", words).definition]
         return eval_document(made)
 

@@ -127,8 +127,8 @@ def test_exchanging_the_models_of_all_games_changes_nothing_but_sides(played: An
 @how(max_examples=30, deadline=None)
 @given(st.lists(SCORES, max_size=20))
 def test_histogram_of_the_scale_turned_round_is_the_histogram_turned_round(scores: Any) -> None:
-    found = eval_scores._histogram(scores)
-    assert [*eval_scores._histogram([6 - s for s in scores]).values()] == [*found.values()][::-1]
+    found = eval_scores.histogram(scores)
+    assert [*eval_scores.histogram([6 - s for s in scores]).values()] == [*found.values()][::-1]
 
 
 def test_people_who_disagree_are_halfway_between() -> None:

@@ -51,7 +51,7 @@ def rendered(name: str, *paths: Path) -> str:
     return text
 
 
-def shown(paths: Iterable[Path], *outputs: str) -> list[str]:
+def report_lines(paths: Iterable[Path], *outputs: str) -> list[str]:
     told: list[str] = []
     reports.show(list(paths), outputs, told.append)
     return told
@@ -74,25 +74,25 @@ def test_the_formats_are_the_folder_s_modules_each_with_a_suffix_of_its_own() ->
 @every_format
 def test_a_word_is_written_to_the_terminal(tmp_path: Path, name: str) -> None:
     path = saved_benchmark(tmp_path)
-    assert shown([path], name) == [rendered(name, path)]
+    assert report_lines([path], name) == [rendered(name, path)]
 
 
 @every_format
 def test_a_suffix_names_the_format_of_a_file(tmp_path: Path, name: str) -> None:
     path, target = saved_benchmark(tmp_path), tmp_path / f"OUT{FORMATS[name].upper()}"
-    assert shown([path], str(target)) == []
+    assert report_lines([path], str(target)) == []
     assert target.read_text(encoding="utf-8") == rendered(name, path)
     assert sorted(entry.name for entry in tmp_path.iterdir()) == [target.name, "benchmarks"]
 
 
 def test_a_table_is_shown_where_nothing_is_asked_for(tmp_path: Path) -> None:
     path = saved_benchmark(tmp_path)
-    assert shown([path]) == [rendered("table", path)]
+    assert report_lines([path]) == [rendered("table", path)]
 
 
 def test_several_outputs_are_made_in_their_order(tmp_path: Path) -> None:
     path = saved_benchmark(tmp_path)
-    told = shown([path], "csv", str(tmp_path / "out.md"), "json")
+    told = report_lines([path], "csv", str(tmp_path / "out.md"), "json")
     assert told == [rendered("csv", path), rendered("json", path)]
     assert (tmp_path / "out.md").exists()
 
@@ -122,7 +122,7 @@ def test_each_file_that_was_written_is_told_on_stderr(
 def test_a_file_is_replaced_whole(tmp_path: Path) -> None:
     path, target = saved_benchmark(tmp_path), tmp_path / "out.json"
     target.write_text("x" * 1_000_000)
-    shown([path], str(target))
+    report_lines([path], str(target))
     assert json.loads(target.read_text(encoding="utf-8")) == results.load(path)
 
 
@@ -131,7 +131,7 @@ def test_an_output_that_cannot_be_written_is_told(tmp_path: Path, place: str, re
     path = saved_benchmark(tmp_path)
     (tmp_path / "file").touch()
     with pytest.raises(ResultsError) as caught:
-        shown([path], str(tmp_path / place))
+        report_lines([path], str(tmp_path / place))
     assert str(caught.value).startswith(f"--output: {tmp_path / place} cannot be written: {reason}")
 
 
@@ -139,7 +139,7 @@ def test_a_failed_output_leaves_no_temporary_file(tmp_path: Path) -> None:
     path, target = saved_benchmark(tmp_path), tmp_path / "out.md"
     target.mkdir()
     with pytest.raises(ResultsError, match="Is a directory"):
-        shown([path], str(target))
+        report_lines([path], str(target))
     assert {entry.name for entry in tmp_path.iterdir()} == {"out.md", "benchmarks"}
 
 

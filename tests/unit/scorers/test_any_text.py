@@ -35,7 +35,7 @@ CITIES = {"choices": ["London", "Paris", "York", "New York"]}
 OPTIONS = {**CITIES, "schema": {"type": "object"}, "pattern": r"\d+$", "tests": "assert f()"}
 
 
-def asked(scorer: str) -> Asked:
+def question_for(scorer: str) -> Asked:
     return Asked("A" if scorer == "choice" else "18", OPTIONS)
 
 
@@ -183,7 +183,7 @@ ANY_TEXT = st.text(st.characters()) | st.lists(st.sampled_from(SCRAPS), max_size
 @settings(max_examples=60)
 @given(text=ANY_TEXT)
 def test_any_text_has_a_verdict(scorer: str, text: str) -> None:
-    verdict = registry.load("scorers", scorer).score(text, asked(scorer))
+    verdict = registry.load("scorers", scorer).score(text, question_for(scorer))
     assert verdict.state in {"scored", "unparsable", "empty"}
     assert isinstance(verdict.reason, str)
 
@@ -215,7 +215,7 @@ def test_any_text_is_a_reference_or_refused(text: str) -> None:
 )
 def test_a_long_text_is_scored_in_time_that_grows_with_its_length(scorer: str, scrap: str) -> None:
     start = time.process_time()
-    registry.load("scorers", scorer).score(scrap * (20_000 // len(scrap)), asked(scorer))
+    registry.load("scorers", scorer).score(scrap * (20_000 // len(scrap)), question_for(scorer))
     assert time.process_time() - start < 20  # far more than it takes, far less than by squares
 
 

@@ -337,7 +337,7 @@ def test_decimal_is_read_back(
     value = Fraction(f"{abs(whole)}.{thousandths:03d}") * (-1 if whole < 0 else 1)
     text = statement.format((minus if whole < 0 else "") + digits)
     sign = "-" if whole < 0 else ""
-    assert number._stated(text) == (value, False, sign + _read(digits), False)
+    assert number.stated_number(text) == (value, False, sign + _read(digits), False)
 
 
 def _read(digits: str) -> str:
@@ -346,14 +346,14 @@ def _read(digits: str) -> str:
 
 @given(st.fractions(), st.sampled_from(STATEMENTS))
 def test_fraction_is_read_back(value: Fraction, statement: str) -> None:
-    stated = number._stated(statement.format(value))
+    stated = number.stated_number(statement.format(value))
     assert stated is not None
     assert stated.value == value
 
 
 @given(st.integers(1, 10**6), st.integers(-300, 300), st.sampled_from(["{}e{}", "{} × 10^{{{}}}"]))
 def test_power_of_ten_is_read_back(mantissa: int, exponent: int, form: str) -> None:
-    stated = number._stated(form.format(mantissa, exponent))
+    stated = number.stated_number(form.format(mantissa, exponent))
     assert stated is not None
     assert stated.value == mantissa * Fraction(10) ** exponent
 

@@ -48,14 +48,14 @@ def lines_run(work: Callable[[], Any]) -> int:
     return count
 
 
-def compared(count: int) -> Any:
+def comparison_of_many(count: int) -> Any:
     made = Comparison(list(sources(count)), CHOICE)
     return engine.document(made, "comparison")
 
 
 def test_comparing_takes_work_in_proportion_to_the_files() -> None:
-    compared(2)
-    few, many = (lines_run(lambda n=n: compared(n)) for n in (20, 120))  # type: ignore[misc]
+    comparison_of_many(2)
+    few, many = (lines_run(lambda n=n: comparison_of_many(n)) for n in (20, 120))  # type: ignore[misc]
     assert many < 6.6 * few
 
 

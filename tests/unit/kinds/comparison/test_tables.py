@@ -25,7 +25,7 @@ from support.virtual_benchmarks import rows as virtual_rows
 from pytest_llamaburn import registry
 from pytest_llamaburn.errors import MissingExtraError, ResultsError
 from pytest_llamaburn.kinds.benchmark.frame import to_frame
-from pytest_llamaburn.kinds.comparison import table as _comparison
+from pytest_llamaburn.kinds.comparison.table import noise_text
 from pytest_llamaburn.reports._svg import drawn
 from pytest_llamaburn.store import results
 from pytest_llamaburn.tables import Bar, Forest, Series
@@ -112,7 +112,7 @@ def test_a_single_run_a_side_says_which_noise_was_taken(tmp_path: Path) -> None:
 def test_noise_is_told_with_where_it_comes_from(noise: tuple[str, int, float], text: str) -> None:
     source, runs, seen = noise
     facts = {"share": 0.012, "source": source, "runs": runs, "seen": seen}
-    assert _comparison._noise_text(facts) == text
+    assert noise_text(facts) == text
 
 
 def test_gates_and_reasons_are_told(tmp_path: Path) -> None:
@@ -194,7 +194,7 @@ class Page(HTMLParser):
         self.words += data
 
 
-def alone(text: str) -> Page:
+def standalone_page(text: str) -> Page:
     """Return a page once it is known to be small and to ask nothing of anyone."""
     page = Page(text)
     assert len(text.encode()) <= 150_000
@@ -211,7 +211,7 @@ def alone(text: str) -> Page:
 
 def test_a_benchmark_s_page_has_its_table_its_notes_and_its_charts(tmp_path: Path) -> None:
     path = saved_benchmark(tmp_path, rows(60))
-    page = alone(rendered("html", path))
+    page = standalone_page(rendered("html", path))
     assert page.tags.count("svg") == 3
     assert page.tags.count("circle") == 180
     for part in ("llama3.1:q4 (Q4_1, 8B, llama)", "tokens per second by request, tokens/s"):
@@ -222,22 +222,22 @@ def test_a_benchmark_s_page_has_its_table_its_notes_and_its_charts(tmp_path: Pat
 @pytest.mark.parametrize("count", [0, 1, 10_000])
 def test_pages_of_any_number_of_requests_are_small(count: int, tmp_path: Path) -> None:
     made = [dict(one) for one in virtual_rows(Machine(prompts=24, iterations=420), 1, dice(0))]
-    page = alone(rendered("html", saved_benchmark(tmp_path, made[:count])))
+    page = standalone_page(rendered("html", saved_benchmark(tmp_path, made[:count])))
     assert page.tags.count("svg") == (3 if count else 0)
 
 
 def test_pages_of_many_files_are_small(tmp_path: Path) -> None:
     paths = [saved_benchmark(tmp_path, rows(50), header=header(run_id=f"r{i}")) for i in range(15)]
-    assert alone(rendered("html", *paths)).tags.count("svg") == 45
+    assert standalone_page(rendered("html", *paths)).tags.count("svg") == 45
     many = comparison(tmp_path, 2, models=("a rather long name of a model:70b-q4",) * 60)
-    page = alone(rendered("html", many))
+    page = standalone_page(rendered("html", many))
     assert page.tags.count("tr") == 1 + 4 * 59
 
 
 def test_a_comparison_s_page_draws_each_change(tmp_path: Path) -> None:
     path = comparison(tmp_path, models=("x", "x", "y"))
     text = rendered("html", path)
-    page = alone(text)
+    page = standalone_page(text)
     assert page.tags.count("svg") == 4
     assert text.count('<g class="slower">') == 8
     assert text.count('<td class="slower">slower</td>') == 8
@@ -246,14 +246,16 @@ def test_a_comparison_s_page_draws_each_change(tmp_path: Path) -> None:
 
 def test_a_change_without_an_interval_is_not_drawn(tmp_path: Path) -> None:
     path = comparison(tmp_path, columns=["energy_wh"])
-    assert alone(rendered("html", path)).tags.count("svg") == 0
+    assert standalone_page(rendered("html", path)).tags.count("svg") == 0
 
 
 def test_hostile_words_are_shown_literally(tmp_path: Path) -> None:
     made = [*rows(2), row(failed_trace(message=HOSTILE))]
-    page = alone(rendered("html", saved_benchmark(tmp_path, made, header=header(HOSTILE))))
+    page = standalone_page(
+        rendered("html", saved_benchmark(tmp_path, made, header=header(HOSTILE)))
+    )
     assert "<script>alert(1)</script><img src=//evil>" in page.words
-    compared = alone(rendered("html", comparison(tmp_path, models=(HOSTILE, HOSTILE))))
+    compared = standalone_page(rendered("html", comparison(tmp_path, models=(HOSTILE, HOSTILE))))
     assert "<script>alert(1)</script>" in compared.words
 
 

@@ -49,13 +49,15 @@ def failing(clients: int, every: int) -> Taken:
     return Step(clients, CLIENTS, len(rows)), rows
 
 
-def shown(directory: Path, *taken: Taken, **fields: Any) -> str:
+def table_text(directory: Path, *taken: Taken, **fields: Any) -> str:
     """Return the table of a run."""
     return text_table.render([saved_stress(directory, [baseline(), *taken], **fields)])
 
 
 def test_a_sweep_has_a_row_a_level_its_points_and_its_insights(tmp_path: Path) -> None:
-    text = shown(tmp_path, level(1), level(2), level(8), failing(16, 3), threshold=("ttft_ms<1",))
+    text = table_text(
+        tmp_path, level(1), level(2), level(8), failing(16, 3), threshold=("ttft_ms<1",)
+    )
     assert re.search(r"^ *8 clients +degraded +96 +0 +20\.0 +200 ", text, re.MULTILINE)
     assert re.search(r"^ *16 clients +failure +192 +64 ", text, re.MULTILINE)
     for words in (
@@ -74,13 +76,13 @@ def test_a_sweep_has_a_row_a_level_its_points_and_its_insights(tmp_path: Path) -
 
 
 def test_a_search_shows_the_interval_of_its_point(tmp_path: Path) -> None:
-    text = shown(tmp_path, failing(8, 3), facts=search_facts(7.5, 7, 8))
+    text = table_text(tmp_path, failing(8, 3), facts=search_facts(7.5, 7, 8))
     assert "fail by 10 s): 7.5 clients [7, 8]; highest passing 7, lowest failing 8" in text
 
 
 def test_a_run_that_lost_its_server_says_where_it_stopped(tmp_path: Path) -> None:
     facts = {"findings": {"stop_reason": SERVER_GONE}}
-    text = shown(tmp_path, level(1), failing(8, 2), facts=facts)
+    text = table_text(tmp_path, level(1), failing(8, 2), facts=facts)
     assert "partial: sweep" in text
     assert "stopped before the end: the server is gone" in text
 
@@ -101,7 +103,7 @@ def test_what_the_machine_did_before_the_load_is_told(tmp_path: Path) -> None:
 
 
 def test_a_level_that_an_idle_server_did_not_begin_says_so(tmp_path: Path) -> None:
-    text = shown(tmp_path, level(1), level(8), idle={1: True, 2: False})
+    text = table_text(tmp_path, level(1), level(8), idle={1: True, 2: False})
     assert "8 clients: the server was not seen to be idle before" in text
     assert "1 client: the server was" not in text
 
@@ -122,23 +124,23 @@ def test_bounds_of_good_requests_have_their_columns(tmp_path: Path) -> None:
 def test_shorter_deadlines_stand_beside_the_point(tmp_path: Path) -> None:
     said = {"baseline": {**BASELINE, "deadline_s": 1.0}}
     taken = [level(n, slots=1, each=24) for n in (1, 2, 4, 8)]
-    text = shown(tmp_path, *taken, failing(16, 3), facts=said)
+    text = table_text(tmp_path, *taken, failing(16, 3), facts=said)
     assert re.search(r"lowest failing 16 \(by 0\.5 s: [\d.]+, by 0\.25 s: [\d.]+\)", text)
 
 
 def test_what_was_not_reached_says_why(tmp_path: Path) -> None:
-    text = shown(tmp_path, level(1), level(2))
+    text = table_text(tmp_path, level(1), level(2))
     assert "failure point (more than 5% fail by 10 s): not reached up to 2: maximum" in text
     assert "over 2× the baseline): not reached: up to 2 it stays below 2×" in text
 
 
 def test_a_level_without_a_state_says_why(tmp_path: Path) -> None:
-    text = shown(tmp_path, level(1), level(4), warmup_window="12")
+    text = table_text(tmp_path, level(1), level(4), warmup_window="12")
     assert "1 client: all 12 requests were left out by the windows" in text
 
 
 def test_a_point_that_the_levels_only_bracket_has_no_number(tmp_path: Path) -> None:
-    text = shown(tmp_path, failing(1, 12))
+    text = table_text(tmp_path, failing(1, 12))
     assert "by 10 s): somewhere at or below 1 client; lower levels were not measured; " in text
     older = {"concurrency": None, "passing": 2, "failing": 8}  # of a file without brackets
     assert table._at(older) == "between 2 and 8 clients"
@@ -147,12 +149,12 @@ def test_a_point_that_the_levels_only_bracket_has_no_number(tmp_path: Path) -> N
 def test_goodput_without_numbers_says_why(tmp_path: Path) -> None:
     step, rows = level(2)
     rows[-1].doubts = {"time_to_first_token_ms": "implausible"}
-    text = shown(tmp_path, (step, rows), slo="ttft_ms<5")
+    text = table_text(tmp_path, (step, rows), slo="ttft_ms<5")
     assert "2 clients: goodput: 1 of " in text
 
 
 def test_a_rate_without_throughput_says_why(tmp_path: Path) -> None:
-    text = shown(tmp_path, (Step(40, RATE, 6), open_loop(40, 0.15, 100)), arrival="static")
+    text = table_text(tmp_path, (Step(40, RATE, 6), open_loop(40, 0.15, 100)), arrival="static")
     assert "40 requests/s: throughput: the schedule ended too soon" in text
 
 
@@ -172,7 +174,7 @@ def test_a_server_that_counts_no_tokens_has_none_in_file_table_and_chart(tmp_pat
 
 def test_rates_are_told_as_rates(tmp_path: Path) -> None:
     rates = [(Step(rate, RATE, 300), open_loop(rate, 10, 100, 2)) for rate in (10, 30)]
-    text = shown(tmp_path, *rates, arrival="static")
+    text = table_text(tmp_path, *rates, arrival="static")
     assert "sweep, static arrivals" in text
     assert re.search(r"^ *30 requests/s +degraded ", text, re.MULTILINE)
     assert "optimal: 10 requests/s" in text
@@ -183,7 +185,7 @@ def test_a_spike_tells_how_its_burst_went_and_looks_for_no_points(tmp_path: Path
     rows[-2:] = [failed_row(25_000, 900), failed_row(25_000, 1, "queue_full")]
     for one in rows[-2:]:
         one.burst = True
-    text = shown(tmp_path, (step, rows), mode="spike", arrival="poisson")
+    text = table_text(tmp_path, (step, rows), mode="spike", arrival="poisson")
     assert (
         "burst 1: 500 requests, 2 failed (timeout_total × 1, queue_full × 1), TTFT p50 100 ms, "
         "p95 100, total p50 1,000 ms, p95 1,000"
@@ -197,7 +199,7 @@ def test_a_spike_without_a_steady_time_before_it_has_no_bound_of_its_recovery(
 ) -> None:
     step, rows = spike_load()
     early = [one for one in rows if one.scheduled_ns >= 15_000_000_000]
-    text = shown(tmp_path, (step, early), mode="spike", arrival="poisson")
+    text = table_text(tmp_path, (step, early), mode="spike", arrival="poisson")
     assert "recovery: –: fewer than 3 windows before the spike were served" in text
 
 
@@ -209,19 +211,19 @@ def test_a_recovery_within_the_resolution_is_under_it() -> None:
 
 def test_a_spike_tells_its_recovery_or_that_there_was_none(tmp_path: Path) -> None:
     fields = {"mode": "spike", "arrival": "poisson"}
-    text = shown(tmp_path / "a", spike_load(), **fields)
+    text = table_text(tmp_path / "a", spike_load(), **fields)
     assert (
         "recovery after a spike: 5,000 ms (of 1 spikes, 5,000 to 5,000 ms), resolution 5,000 ms, "
         "beside 10 requests/s"
     ) in text
-    text = shown(tmp_path / "b", spike_load(comes_back=False), **fields)
+    text = table_text(tmp_path / "b", spike_load(comes_back=False), **fields)
     assert "recovery: at least 25,000 ms: latency did not come back before the run ended" in text
 
 
 def test_a_sustained_load_tells_drift_and_plateau(tmp_path: Path) -> None:
-    text = shown(tmp_path / "a", sustained_load(), mode="sustained")
+    text = table_text(tmp_path / "a", sustained_load(), mode="sustained")
     assert "tokens_per_sec over time: does not drift (p 1), steady at 200" in text
-    short = shown(tmp_path / "b", sustained_load(4), mode="sustained")
+    short = table_text(tmp_path / "b", sustained_load(4), mode="sustained")
     assert "total_p50_ms over time: not judged: fewer than 8 batches" in short
     path = saved_stress(tmp_path / "c", [baseline(), sustained_load()], mode="sustained")
     found = results.load(path)
@@ -254,7 +256,7 @@ def test_a_sustained_load_tells_memory_by_the_minute_from_its_own_begin(tmp_path
 
 
 def test_memory_that_nobody_read_is_told_to_be_unknown(tmp_path: Path) -> None:
-    text = shown(tmp_path, sustained_load(), mode="sustained")
+    text = table_text(tmp_path, sustained_load(), mode="sustained")
     assert "memory per minute: nothing was read of the machine meanwhile" in text
 
 
@@ -271,16 +273,16 @@ def test_the_instruments_error_and_a_client_that_was_the_limit_are_told(tmp_path
     for one in rows:
         one.scheduled_ns -= 200_000_000
     limited = (Step(8, CLIENTS, 96), rows)
-    text = shown(tmp_path, limited, facts={"calibration": CALIBRATION})
+    text = table_text(tmp_path, limited, facts={"calibration": CALIBRATION})
     assert "8 clients: the client was the limit (schedule_lateness_p99_ms is 200 ms" in text
     assert "use --workers" in text
     assert "instrument, 8 streams: TTFT error p50 0.100 ms, p99 0.400 ms" in text
-    other = shown(tmp_path / "b", level(1), facts={"calibration": {"reason": "not here"}})
+    other = table_text(tmp_path / "b", level(1), facts={"calibration": {"reason": "not here"}})
     assert "TTFT error" not in other
 
 
 def test_a_point_between_two_levels_far_apart_is_printed_as_these(tmp_path: Path) -> None:
-    text = shown(tmp_path, level(1), level(2), level(8), failing(16, 3))
+    text = table_text(tmp_path, level(1), level(2), level(8), failing(16, 3))
     assert "by 10 s): between 8 and 16 clients; highest passing 8, lowest failing 16" in text
     assert re.search(r"degradation point \(.*\): between 2 and 8 clients; highest", text)
 
