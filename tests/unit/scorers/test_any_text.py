@@ -7,28 +7,19 @@ import signal
 import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from support.questions import Asked
 
 from pytest_llamaburn import registry
 from pytest_llamaburn.scorers import choice, code, exact, includes, number, regex, wer
 
-if TYPE_CHECKING:
-    from collections.abc import Mapping
-
 LABELLED = json.loads((Path(__file__).parents[2] / "answers" / "labelled.json").read_text("utf-8"))
 # What a person reads in them, null where that is nothing. Of what earlier versions read, 113 of 193
 # letters and 68 of 105 numbers were right, and 13 of 55 answers without a letter had one.
-
-
-class Asked(NamedTuple):
-    """A question, as far as scorers look."""
-
-    reference: str | None = None
-    options: Mapping[str, Any] = {}
 
 
 CITIES = {"choices": ["London", "Paris", "York", "New York"]}

@@ -4,27 +4,21 @@
 from __future__ import annotations
 
 import sys
-from typing import Any, NamedTuple
+from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from support.containment import contained
+from support.questions import Asked
 
 from pytest_llamaburn.sandbox import _remote
 from pytest_llamaburn.scorers import code
 
 
-class Asked(NamedTuple):
-    """A question, as far as the scorer looks."""
-
-    options: dict[str, Any]
-    reference: str | None = None
-
-
 def code_score(program: str, tests: str, **options: Any) -> Any:
     return code.score(
-        f"```python\n{program}\n```", Asked({"tests": tests, "timeout_s": 10, **options})
+        f"```python\n{program}\n```", Asked(options={"tests": tests, "timeout_s": 10, **options})
     )
 
 
@@ -488,5 +482,5 @@ def test_program_gets_nothing_of_the_tests_but_what_they_passed(
 
 @pytest.mark.parametrize(("value", "fault"), [(True, []), ("no", ["isolated"])])
 def test_isolated_is_true_or_false(value: object, fault: list[str]) -> None:
-    asked = Asked({"tests": "", "isolated": value})
+    asked = Asked(options={"tests": "", "isolated": value})
     assert [field for field, _ in code.faults(asked)] == fault
