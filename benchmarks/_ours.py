@@ -1,4 +1,4 @@
-"""Our own timed path, driven at a scheduled server as a load run drives it."""
+"""LlamaBurn's timed path against a server with a known schedule, as in a stress run."""
 
 from __future__ import annotations
 
@@ -24,14 +24,14 @@ if TYPE_CHECKING:
 
 
 class Spent(NamedTuple):
-    """What a piece of work took."""
+    """Wall time and CPU time of a piece of work."""
 
     wall_s: float
     cpu_s: float
 
 
 class Driven(NamedTuple):
-    """What our client measured: TTFT in ms by request, the chunks seen, the cost."""
+    """The measurements of our client: TTFT in ms by request, chunks received, time spent."""
 
     ttft_ms: dict[int, float]
     chunks: int
@@ -61,13 +61,13 @@ def drive(url: str, requests: int, clients: int, dialect: str = "openai") -> Dri
 
 
 def payload(backend: Backend, number: int) -> bytes:
-    """Return a request that its number can be read from."""
+    """Return a request that contains its number."""
     model = Model("scheduled", "scheduled")
     return backend.payload(model, [{"role": "user", "content": f"request {number}"}])
 
 
 def timed(work: Coroutine[Any, Any, Any]) -> Spent:
-    """Run on uvloop; return the wall and the CPU time (user and system) of the work alone."""
+    """Run on uvloop; return the wall time and the CPU time (user and system) of the work only."""
 
     async def clocked() -> Spent:
         wall, cpu = perf_counter(), _cpu_s()

@@ -1,4 +1,4 @@
-"""How a script here states what it found: a line per figure, with its goal and the verdict."""
+"""The output of the benchmarks: one line per figure, with its goal and whether it is met."""
 
 from __future__ import annotations
 
@@ -7,13 +7,13 @@ from typing import NamedTuple
 
 
 class Line(NamedTuple):
-    """One figure; without a goal it is only told."""
+    """One figure; without a goal it is only shown."""
 
     what: str
     value: float
     unit: str
     goal: float | None = None
-    within: bool = True  # the goal is the most allowed; False: the least
+    within: bool = True  # True: the goal is an upper limit; False: a lower limit
 
     @property
     def met(self) -> bool:

@@ -1,11 +1,11 @@
-"""How well the searches find the limits of virtual servers whose true ones are known.
+"""Measure how well the searches find the limits of virtual servers with known limits.
 
-A row a server and a point: of all ramps, the share within 10 % and within 5 % (of a degradation
-point 15 % and 10 %) of the truth, the mean error and its spread, the requests used, and how often
-the interval held the truth, how often levels beside the point confirmed it, and how often it was a
-bracket: a point without a number counts as a miss. In the rows `disturbed` a
-visit has, with a chance of 5 %, a stretch in which a machine's other work slows the server 2.5
-times or fails 40 % of the requests.
+Each row is a server and a point. It shows the share of ramps within 10 % and within 5 % of the true
+value (15 % and 10 % for a degradation point), the mean error and its spread, and the number of
+requests. It also shows how often the interval contained the true value, how often levels next to
+the point confirmed it, and how often there was only a bracket; a point without a number counts as a
+miss. In the rows `disturbed`, 5 % of the visits have a period in which other work on the machine
+slows the server by a factor of 2.5 or makes 40 % of the requests fail.
 """
 
 from __future__ import annotations
@@ -39,12 +39,12 @@ if TYPE_CHECKING:
     from support.virtual_server import Found
 
 FAULTS = {"no errors": Faults(), "4 % clustered": Faults(0.04, cluster=2)}
-DISTURBED = 0.05  # of the visits
+DISTURBED = 0.05  # share of disturbed visits
 MOST = 750
 
 
 class Goal(NamedTuple):
-    """The share of searches that must be within a share of the truth, near and nearer."""
+    """The shares of searches that must be near and nearer to the true value."""
 
     near: tuple[float, float]
     nearer: tuple[float, float]
@@ -56,7 +56,7 @@ BENDS = Goal((0.95, 0.15), (0.0, 0.10))
 
 
 class Row(NamedTuple):
-    """What the searches on one server gave, as shares of the truth."""
+    """The results of the searches on one server, relative to the true value."""
 
     what: str
     truth: float
@@ -68,12 +68,12 @@ class Row(NamedTuple):
     goal: Goal
 
     def share(self, within: float) -> float:
-        """Return the share of searches that were this close."""
+        """Return the share of searches within this relative error."""
         return float(np.sum(np.abs(self.errors) <= within)) / self.searches
 
     @property
     def met(self) -> bool:
-        """Whether the goal is met, and the budget kept."""
+        """Whether the goal is met within the budget."""
         return self.used <= MOST and all(self.share(within) >= least for least, within in self.goal)
 
 
@@ -82,7 +82,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--searches", type=int, default=100)
     parser.add_argument("--first", type=int, default=0, help="the first seed")
-    parser.add_argument("--only", default="", help="rows whose name has this in it")
+    parser.add_argument("--only", default="", help="only rows whose name contains this")
     asked = parser.parse_args()
     print(
         f"{'server':52} {'truth':>6} {'near':>5} {'nearer':>6} {'error':>15} {'most':>4} "
@@ -118,7 +118,7 @@ def _rows(seeds: range, only: str) -> Iterator[Row]:
 
 
 def _found(what: str, server: VirtualServer, loop: str, seeds: range) -> Iterator[Row]:
-    """Yield how well ramps found a server's failure point and, of clients, where it bends."""
+    """Yield the rows of a server's failure point and, for clients, its degradation point."""
     found = [ramp(server, loop, seed) for seed in seeds]
     truth = true_failure_point(server, loop)
     goal = SHAKEN if server.outside.chance else CALM

@@ -1,12 +1,13 @@
-"""What a streamed chunk costs our process, against the obvious ways to write such a client.
+"""Measure the CPU cost of a streamed chunk, compared with simple clients.
 
-CPU time (user and system) of the whole run beyond start-up, divided by the chunks: requests,
-parsing and metrics included. `benchmark` is the path of a benchmark; `stress` is that of a load,
-with its sender and a row on disk for each request. The rivals are bare: aiohttp under uvloop, its
-reads split into events, `json.loads` and a clock reading for each; httpx with `aiter_lines` and the
-same. The floor is a uvloop protocol that only stamps each read, keeps it, and counts the events at
-the end: no client in Python can cost less. All face the same scheduled server, in turns, each in a
-process of its own. Goals: at most 0.45 of aiohttp's cost, at most 1.7 times the floor.
+The cost is the CPU time (user and system) of the whole run without start-up, divided by the number
+of chunks; it includes requests, parsing and metrics. `benchmark` is the path of a benchmark.
+`stress` is the path of a stress run, with its sender and a row on disk per request. The other
+clients are minimal: aiohttp on uvloop, which splits its reads into events, with `json.loads` and a
+timestamp for each; httpx does the same with `aiter_lines`. The floor is a uvloop protocol that only
+stamps and keeps each read and counts the events at the end: no client in Python can cost less. All
+use the same scheduled server in turns, each in its own process. Goals: at most 0.45 of aiohttp's
+cost, at most 1.7 times the floor.
 """
 
 from __future__ import annotations
@@ -46,11 +47,11 @@ if TYPE_CHECKING:
 
 _SCHEDULE = Schedule()
 _PATH = "/v1/chat/completions"
-_FEWER = 10  # httpx cannot read a hundred such streams on one core: it gets a tenth
+_FEWER = 10  # httpx is too slow for a hundred streams on one core, so it gets a tenth
 
 
 class Cost(NamedTuple):
-    """What a client came to: chunks read, CPU and wall time."""
+    """The result of a client: chunks read, CPU time and wall time."""
 
     chunks: int
     cpu_s: float
@@ -75,7 +76,7 @@ def main() -> int:
         print(json.dumps(_CLIENTS[kind](url, chosen.clients, chosen.waves)))
         return 0
     if chosen.clients < _FEWER or chosen.waves < 2:
-        parser.error(f"at least {_FEWER} clients and 2 waves: one tenth and one wave are left out")
+        parser.error(f"use at least {_FEWER} clients and 2 waves")
     return _compare(chosen.clients, chosen.waves, chosen.rounds)
 
 
@@ -123,7 +124,7 @@ def _benchmark(url: str, clients: int, waves: int) -> Cost:
 
 
 def _stress(url: str, clients: int, waves: int) -> Cost:
-    """Send one level of a load, as `llamaburn stress` does, and count the gaps of its rows."""
+    """Send one level as `llamaburn stress` does, and count the gaps of its rows."""
     backend = backend_at(url, "openai", Stress)
     step = Step(clients, CLIENTS, requests=clients * waves)
     with TemporaryDirectory() as folder:
@@ -135,7 +136,7 @@ def _stress(url: str, clients: int, waves: int) -> Cost:
 
 
 class _Stamping(asyncio.Protocol):
-    """Stamps each read of a response and keeps it, until it has ended."""
+    """Stamps and keeps each read of a response until it ends."""
 
     def __init__(self) -> None:
         self.reads: list[bytes] = []
@@ -159,7 +160,7 @@ def _floor(url: str, clients: int, waves: int) -> Cost:
         transport.write(request_bytes(address, _PATH.removeprefix("/v1"), body, {"Host": "floor"}))
         await wire.over.wait()
         transport.close()
-        return b"".join(wire.reads).count(b'"content":') - 1  # the first is of the role
+        return b"".join(wire.reads).count(b'"content":') - 1  # the first one is the role
 
     return _cost(lambda tally: _loop(ask, clients, waves, tally))
 
@@ -213,7 +214,7 @@ async def _httpx_ask(client: httpx.AsyncClient, number: int) -> int:
 
 
 def _content(event: str | bytes) -> bool:
-    """Return whether an event holds a piece of the answer."""
+    """Return whether an event has a part of the answer."""
     with suppress(json.JSONDecodeError):  # [DONE]
         for choice in json.loads(event)["choices"]:
             return bool(choice["delta"].get("content"))

@@ -1,7 +1,7 @@
-"""Whether memory stays flat: the real command under a sustained load, its resident memory watched.
+"""Check that memory use stays constant: resident memory of the real command under sustained load.
 
-The slope is Theil and Sen's, over what was read after minute two. Goal: 5 MB an hour at 200 streams
-for 15 minutes; `--minutes 4` is a shortened form.
+The slope is the Theil–Sen slope of the readings after minute two. Goal: at most 5 MB per hour with
+200 streams for 15 minutes; `--minutes 4` is a shorter form.
 """
 
 from __future__ import annotations
@@ -39,17 +39,17 @@ def main() -> int:
             f"--results-dir={results}",
         )
     if not samples:
-        raise SystemExit("the command did not run: see what it said")
+        raise SystemExit("the command failed: see its output")
     settled = [(t, mb) for t, mb in samples if t > min(_SETTLED_S, samples[-1][0] / 2)]
     lines = [
         Line("resident memory at the end", settled[-1][1], "MB"),
-        Line("slope", slope(settled) * 3600, "MB an hour", 5.0),
+        Line("slope", slope(settled) * 3600, "MB per hour", 5.0),
     ]
     return report(f"{chosen.streams} streams, {chosen.minutes:g} minutes", lines)
 
 
 def watch(*args: str) -> list[tuple[float, float]]:
-    """Return (seconds, resident MB) of the command while it sends."""
+    """Return (seconds, resident MB) readings of the command while it sends."""
     command = [sys.executable, "-m", "pytest_llamaburn", "stress", "scheduled", *args]
     began, found = time.monotonic(), []
     with subprocess.Popen(command, stdout=subprocess.DEVNULL) as running:
@@ -57,11 +57,11 @@ def watch(*args: str) -> list[tuple[float, float]]:
         while running.poll() is None:
             found.append((time.monotonic() - began, process.memory_info().rss / 1e6))
             time.sleep(_EVERY_S)
-    return found[: -int(10 / _EVERY_S)]  # at the end it makes the file
+    return found[: -int(10 / _EVERY_S)]  # at the end it writes the result file
 
 
 def slope(samples: list[tuple[float, float]]) -> float:
-    """Return the median slope between all pairs, in MB a second."""
+    """Return the median slope between all pairs, in MB per second."""
     thinned = samples[:: max(1, len(samples) // 300)]
     return median((b[1] - a[1]) / (b[0] - a[0]) for a, b in combinations(thinned, 2))
 

@@ -1,7 +1,7 @@
-"""How close judging comes to the ideal, and what its journal costs.
+"""Compare the duration of judging with the ideal, and measure the cost of its journal.
 
-A model on the loopback answers 100 questions; a judge there takes 200 ms a call. The ideal is
-calls / concurrency × latency. The journal's share is the time of its writes over that of judging.
+A model on the loopback answers 100 questions; a judge there takes 200 ms per call. The ideal is
+calls / concurrency × latency. The journal's share is its write time / the judging time.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from support.scripted import ScriptedServer
 
 _QUESTIONS = 100
 _LATENCY_S = 0.2
-_CONCURRENCIES = {4: 1.1, 16: None}  # with the goal; at 16 the loopback's own work shows
+_CONCURRENCIES = {4: 1.1, 16: None}  # goals; at 16 the loopback servers need much CPU themselves
 
 
 def main() -> int:
@@ -45,7 +45,7 @@ def main() -> int:
 
 
 def _judged(concurrency: int) -> tuple[float, list[dict[str, Any]]]:
-    """Return the seconds from the first call to the end of the last, and the judgments."""
+    """Return the seconds from the first call to the end of the last call, and the judgments."""
     starts: list[float] = []
 
     def opinion(_prompt: str, _criterion: str) -> dict[str, Any]:

@@ -1,8 +1,8 @@
-"""How true our stamps are: TTFT and wall time against what a scheduled server really did.
+"""Measure the error of our timestamps: TTFT and wall time compared with a server's true times.
 
-Each TTFT is paired with the server's own for that request: from the kernel's stamp of the request's
-arrival to the send of the first token. Goals: one stream, median error 0.3 ms; 100 closed-loop
-streams of 100 tokens/s, median 0.3 ms and p99 1 ms, wall within 1 % of the schedule.
+Each TTFT is compared with the server's own: from the kernel's timestamp of the request's arrival to
+the send of the first token. Goals: one stream, median error 0.3 ms; 100 closed-loop streams of 100
+tokens/s, median 0.3 ms and p99 1 ms, wall time within 1 % of the schedule.
 """
 
 from __future__ import annotations
@@ -53,7 +53,7 @@ def _many(schedule: Schedule, requests: int, clients: int) -> int:
 
 
 def _measure(schedule: Schedule, requests: int, clients: int) -> tuple[Driven, np.ndarray]:
-    """Return what we measured and by how much each TTFT was off, in ms, either way."""
+    """Return the measurements, and the absolute error of each TTFT in ms."""
     with Server(schedule) as server:
         driven = drive(server.url, requests, clients, schedule.dialect)
     errors = [abs(driven.ttft_ms[n] - server.log[n].ttft_ms) for n in range(requests)]

@@ -1,9 +1,9 @@
-"""Outside truth: our speeds against llama-bench's, on the same build, model and threads.
+"""Compare our speeds with llama-bench's, on the same build, model and threads.
 
-A llama-server of the build that llama-bench comes from answers us at one stream; the two take
-turns, each pair in the other order. llama-bench generates at the depth our prompt leaves and
-processes as many prompt tokens as were not cached, after as many as were. Goals: tokens_per_sec
-within 5 % of its tg, prompt_tokens_per_sec within 10 % of its pp.
+A llama-server of the same build as llama-bench answers one stream of ours. Both tools take turns;
+every pair has the reverse order. llama-bench generates at the context depth of our prompt. It
+processes as many prompt tokens as were not cached, after as many as were cached. Goals:
+tokens_per_sec within 5 % of its tg, prompt_tokens_per_sec within 10 % of its pp.
 """
 
 from __future__ import annotations
@@ -43,13 +43,13 @@ _READY_WITHIN_S = 60.0
 
 
 class Speeds(NamedTuple):
-    """Generated and processed tokens a second, and what the prompt was made of."""
+    """Generated and processed tokens per second, and the tokens of the prompt."""
 
     tg: float
     pp: float
     uncached: int = 0
     cached: int = 0
-    own_tg: float = 0.0  # what the server itself says
+    own_tg: float = 0.0  # the server's own figure
 
 
 def main() -> int:
@@ -112,7 +112,7 @@ def _bench(chosen: argparse.Namespace, shape: Speeds) -> Speeds:
 
 
 def _test(command: list[str]) -> float:
-    """Return the median speed of the one test a command makes."""
+    """Return the median speed of the single test of a command."""
     said = subprocess.check_output(command, stderr=subprocess.DEVNULL, text=True)
     (test,) = json.loads(said)
     return float(median(test["samples_ts"]))
@@ -125,7 +125,7 @@ def _ours(chosen: argparse.Namespace, url: str) -> Speeds:
         where = [f"--host={url}", "--backend=openai", f"--results-dir={folder}"]
         what = [f"--prompts={prompts}", f"--max-tokens={chosen.tokens}"]
         often = [f"--iterations={chosen.repetitions}", "--warmup=1"]
-        environ = {**os.environ, "TMPDIR": folder}  # nobody else's lock to wait for
+        environ = {**os.environ, "TMPDIR": folder}  # a lock of its own, so it never waits
         command = [*_COMMAND, *where, *what, *often]
         subprocess.run(command, env=environ, stdout=subprocess.DEVNULL, check=True)
         (path,) = Path(folder).glob("benchmarks/*.json")

@@ -1,6 +1,6 @@
-"""How punctual an open loop is: sends against the times that its schedule says.
+"""Measure the lateness of an open loop: send times compared with its schedule.
 
-Goal: at 500 Poisson requests a second, 99 of 100 are sent within 2 ms of when they are due.
+Goal: at 500 Poisson requests per second, 99 % are sent within 2 ms after they are due.
 """
 
 from __future__ import annotations
@@ -42,11 +42,11 @@ def main() -> int:
         Line("lateness, max", float(late_ms.max()), "ms"),
         Line("requests sent before they were due", float((late_ms < 0).sum()), "", 0.0),
     ]
-    return report(f"open loop, {len(late_ms)} requests at {chosen.rate:g} a second", lines)
+    return report(f"open loop, {len(late_ms)} requests at {chosen.rate:g} per second", lines)
 
 
 def drive(backend: Backend, rate: float, seconds: float) -> np.ndarray:
-    """Return by how much each request was sent late, in ms; raises RuntimeError if one fails."""
+    """Return the lateness of each request in ms; raises RuntimeError if one fails."""
     times = arrivals.schedule("poisson", rate, seconds=seconds, seed=1)
     start_ns = perf_counter_ns() + _LEAD_NS
     late: list[float] = []

@@ -1,9 +1,9 @@
-"""What a benchmark costs beside its requests, with the embedded model.
+"""Measure the time that a benchmark needs besides its requests, with the embedded model.
 
-Goals: measuring 100 requests of 16 tokens takes at most 1.02 times the requests' own time plus 1 s,
-and everything around that phase, from the command's start to the first request and from the last
-byte to the exit, at most 1.5 s. Loading and warming up the model, the same in any tool, are timed
-on their own and left out. Result files stamp the end of a request; its start follows from its length.
+Goals: 100 requests of 16 tokens take at most 1.02 times their own time plus 1 s. The time from the
+command's start to the first request and from the last byte to the exit is at most 1.5 s. Loading
+and warm-up of the model, which any tool needs, are timed separately and subtracted. Result files
+have the end time of a request; its start is computed from its duration.
 """
 
 from __future__ import annotations
@@ -79,7 +79,7 @@ def _run(iterations: int) -> Took:
     with tempfile.TemporaryDirectory() as folder:
         options = [f"--iterations={iterations}", f"--max-tokens={_MAX_TOKENS}"]
         where = [_MODEL, "--backend=embedded", f"--warmup={_WARMUPS}", f"--results-dir={folder}"]
-        environ = {**os.environ, "TMPDIR": folder}  # nobody else's lock to wait for
+        environ = {**os.environ, "TMPDIR": folder}  # a lock of its own, so it never waits
         started = time()
         subprocess.run(
             [*_COMMAND, *where, *options], env=environ, stdout=subprocess.DEVNULL, check=True

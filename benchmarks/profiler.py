@@ -1,11 +1,11 @@
-"""What the profiler costs, and whether it keeps its schedule beside a busy event loop.
+"""Measure the cost of the profiler, and whether it keeps its schedule next to a busy event loop.
 
-An event loop in the main thread decodes large JSON without a pause, which holds Python's lock, while
-the profiler reads the host and a made-up AMD GPU (real files, so each value is a read) in a thread,
-then in a process. Then both once more beside an idle loop: that is the profiler's own cost.
+An event loop in the main thread decodes large JSON without a pause and holds Python's global lock.
+Meanwhile the profiler reads the host and a fake AMD GPU (real files), in a thread and then in a
+process. Both are repeated with an idle event loop, which shows the profiler's own cost.
 
-Goals: at most 1 % of one core; no drift, that is the last reading within one period of where the
-absolute schedule has it. Readings that came late are counted as missed, not made up.
+Goals: at most 1 % of one core; no drift: the last reading is within one period of its scheduled
+time. Late readings count as missed.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
-"""What it costs to have us installed: `llamaburn --help`, and a pytest session that never uses us.
+"""Measure the start-up cost of LlamaBurn: `llamaburn --help`, and a pytest session without its use.
 
-Help is set against an empty Python, the session (one trivial test) with our plugin against the
-same one without, in turns. Others' plugins are off: they cost a hundred times ours and vary by more.
-Goals: 80 ms and 5 ms.
+Help is compared with an empty Python; the session (one trivial test) with our plugin is compared
+with the same session without it, in turns. Other plugins are off: they take a hundred times as long
+and vary more. Goals: 80 ms and 5 ms.
 """
 
 from __future__ import annotations
@@ -67,7 +67,7 @@ def _session(pairs: int) -> int:
 def _alternate(
     first: list[str], second: list[str], folder: Path, pairs: int
 ) -> tuple[list[float], list[float]]:
-    """Return the wall times of both commands in ms; which one leads changes with every pair."""
+    """Return the wall times of both commands in ms; every pair has the reverse order."""
     for command in (first, second):
         _wall_ms(command, folder)
     taken: tuple[list[float], list[float]] = ([], [])

@@ -1,9 +1,9 @@
-"""How often `llamaburn compare` is wrong, on servers whose runs vary by 1 %.
+"""Measure the error rates of `llamaburn compare`, with servers whose runs vary by 1 %.
 
-Everything is real but the model: the command measures a loopback server that draws its speed anew
-for each run, first token and generation apart, and the command compares the files. Goals: at most
-1 in 100 reports of equal servers raises an alarm in any metric, and a server that is 5 % slower is
-found in at least 9 of 10 reports with 5 runs a side. With the defaults it takes a quarter of an hour.
+Only the model is simulated. The command measures a loopback server with a new random speed in each
+run, separately for first token and generation; then the command compares the files. Goals: at most
+1 % of reports of equal servers show a difference in any metric, and at least 90 % of reports detect
+a server that is 5 % slower, with 5 runs per side. With the defaults it takes 15 minutes.
 """
 
 from __future__ import annotations
@@ -28,16 +28,16 @@ from pytest_llamaburn.load._metronome import Body, Schedule
 _COMMAND = str(Path(sys.executable).with_name("llamaburn"))
 _ALARMS = {"faster", "slower", "higher", "lower"}
 _SCHEDULE = Schedule(ttft_s=0.01, rate=500, chunks=16)
-_LATER_S = 1e-4  # time.sleep wakes about so much later than asked
+_LATER_S = 1e-4  # time.sleep wakes about this much too late
 
 
 class Server(ThreadingHTTPServer):
-    """A llama.cpp server that exists in its schedule only."""
+    """A simulated llama.cpp server."""
 
     daemon_threads = True
 
     def __init__(self, jitter: float) -> None:
-        """Listen on a free port; `speed` scales everything, each run's luck varies it."""
+        """Listen on a free port; `speed` scales all times, and each run varies them randomly."""
         super().__init__(("127.0.0.1", 0), Handler)
         self.jitter, self.speed = jitter, 1.0
         self.luck = (1.0, 1.0)
@@ -47,11 +47,11 @@ class Server(ThreadingHTTPServer):
 
     @property
     def url(self) -> str:
-        """Where it listens."""
+        """The server's address."""
         return f"http://127.0.0.1:{self.server_address[1]}"
 
     def draw(self) -> None:
-        """Draw a run's luck."""
+        """Draw the random factors of a run."""
         first, rest = (math.exp(self._random.gauss(0, self.jitter)) for _ in range(2))
         self.luck = (first, rest)
 
@@ -65,11 +65,11 @@ class Handler(BaseHTTPRequestHandler):
     server: Server
 
     def version_string(self) -> str:
-        """Return what identifies llama.cpp."""
+        """Return llama.cpp's Server header."""
         return "llama.cpp"
 
     def do_GET(self) -> None:
-        """Answer what is asked before a run, whose luck is drawn then."""
+        """Answer the requests before a run, and draw its random factors."""
         self.server.draw()
         replies: dict[str, Any] = {
             "/v1/models": {
@@ -84,7 +84,7 @@ class Handler(BaseHTTPRequestHandler):
         self.wfile.write(body)
 
     def do_POST(self) -> None:
-        """Stream an answer, each part at its absolute time."""
+        """Stream an answer with each part at its absolute time."""
         arrived = time.perf_counter()
         self.rfile.read(int(self.headers["Content-Length"]))
         first, rest = (luck / self.server.speed for luck in self.server.luck)
@@ -96,7 +96,7 @@ class Handler(BaseHTTPRequestHandler):
         self.close_connection = True
 
     def log_message(self, *_: Any) -> None:
-        """Say nothing."""
+        """Write no log."""
 
 
 def main() -> int:
@@ -104,8 +104,8 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--reports", type=int, default=100, help="comparisons of equal servers")
     parser.add_argument("--slower", type=int, default=40, help="comparisons with a slower one")
-    parser.add_argument("--runs", type=int, default=5, help="runs a side")
-    parser.add_argument("--jitter", type=float, default=0.01, help="between runs")
+    parser.add_argument("--runs", type=int, default=5, help="runs per side")
+    parser.add_argument("--jitter", type=float, default=0.01, help="variation between runs")
     chosen = parser.parse_args()
     server = Server(chosen.jitter)
     with tempfile.TemporaryDirectory() as folder:
@@ -120,7 +120,7 @@ def main() -> int:
         Line("reports with a server 5 % slower", len(found), ""),
         Line("share of them that find it", _share(found), "", 0.9, within=False),
     ]
-    return report(f"verdicts, {chosen.runs} runs a side, {chosen.jitter:.0%} between runs", lines)
+    return report(f"verdicts, {chosen.runs} runs per side, {chosen.jitter:.0%} between runs", lines)
 
 
 def _pair(server: Server, home: Path, runs: int, speed: float) -> tuple[Path, Path]:

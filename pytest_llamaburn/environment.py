@@ -1,4 +1,4 @@
-"""Facts about this machine that a result cannot be read without."""
+"""Facts about this machine that are needed to interpret a result."""
 
 from __future__ import annotations
 
@@ -17,12 +17,11 @@ _LIBRARIES = ("httpx", "msgspec", "numpy", "psutil", "pydantic", "pytest", "uvlo
 
 
 def facts(root: Path = Path("/")) -> dict[str, Any]:
-    """Return OS, CPU, memory, GPUs, container and versions; None is what could not be read.
+    """Return OS, CPU, memory, GPUs, container and versions; a fact is None if unreadable.
 
-    `cpu_quota` and `ram_limit_mb` are what a container or a service leaves this process of the
-    machine, None where it leaves all; `cpus_allowed` counts the processors that it may run on.
-    `fingerprint` is a digest of the stable hardware facts and of these limits: equal on the same
-    machine tomorrow.
+    `cpu_quota` and `ram_limit_mb` are this process's limits in a container or service, or None
+    without a limit; `cpus_allowed` is the number of processors it may use. `fingerprint` is a
+    digest of the stable hardware facts and these limits, so it stays the same on one machine.
     """
     import psutil
 
@@ -54,17 +53,17 @@ def facts(root: Path = Path("/")) -> dict[str, Any]:
 
 
 def binding(limits: Mapping[str, Any], hardware: Mapping[str, Any]) -> dict[str, Any]:
-    """Return those of the limits that leave a process less than the whole machine.
+    """Return the limits that restrict a process to less than the whole machine.
 
-    Both may be the `facts` of a machine; those of an older version have no limits.
+    Both arguments may be the `facts` of a machine; facts of an older version have no limits.
     """
-    found = {name: limits.get(name) for name in ("cpu_quota", "cpus_allowed", "ram_limit_mb")}
+    values = {name: limits.get(name) for name in ("cpu_quota", "cpus_allowed", "ram_limit_mb")}
     whole = {"cpus_allowed": hardware["cores_logical"]}
-    return {name: v for name, v in found.items() if v is not None and v != whole.get(name)}
+    return {name: v for name, v in values.items() if v is not None and v != whole.get(name)}
 
 
 def _limits(root: Path, cores: int | None, ram_mb: int) -> dict[str, Any]:
-    """Return what control groups and the affinity leave this process."""
+    """Return the limits that control groups and the CPU affinity set for this process."""
     allowed = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else None
     groups = [*_groups(root)]
     quotas = [quota for group in groups if (quota := _quota(group)) is not None]
@@ -78,10 +77,10 @@ def _limits(root: Path, cores: int | None, ram_mb: int) -> dict[str, Any]:
 
 
 def _groups(root: Path) -> Iterator[Path]:
-    """Yield the directories of this process's control groups and of all that hold them.
+    """Yield the directories of this process's control groups and of their parents.
 
-    The tightest of their limits holds. In a container the path that the kernel gives may be the
-    host's, which is not there: the container's own group is then the top.
+    The lowest of their limits applies. In a container the kernel may report a path of the host,
+    which does not exist there; the container's own group is then the top directory.
     """
     top = root / "sys/fs/cgroup"
     for line in (_text(root / "proc/self/cgroup") or "").splitlines():
@@ -97,7 +96,7 @@ def _groups(root: Path) -> Iterator[Path]:
 
 
 def _quota(group: Path) -> float | None:
-    """Return how many processors a control group may use at most, None without a limit."""
+    """Return the most processors that a control group may use, or None without a limit."""
     words = (_text(group / "cpu.max") or "").split()
     if not words:
         words = [_text(group / f"cpu.cfs_{name}_us") or "" for name in ("quota", "period")]
@@ -106,25 +105,25 @@ def _quota(group: Path) -> float | None:
 
 
 def _memory_mb(group: Path) -> int | None:
-    """Return the memory that a control group may use at most, None without a limit."""
+    """Return the most memory that a control group may use in MB, or None without a limit."""
     text = _text(group / "memory.max") or _text(group / "memory.limit_in_bytes") or ""
     return round(int(text) / 1e6) if text.isdecimal() else None
 
 
 class OtherLoad:
-    """How much of this machine's processors other programs use.
+    """The share of this machine's processors that other programs use.
 
-    Ours are this process, its children, and whatever serves models under a known name.
+    This process, its children and known model servers do not count as other programs.
     """
 
     SERVERS = ("llama-server", "lms", "ollama", "sglang", "vllm")
 
     def start(self) -> None:
-        """Begin the window."""
+        """Start to measure."""
         self._since = self._now()
 
     def share(self) -> float | None:
-        """Return the share of all processors that others used since `start`; None before it."""
+        """Return the share of all processors that other programs used since `start`, else None."""
         since = getattr(self, "_since", None)
         if since is None:
             return None
@@ -132,7 +131,7 @@ class OtherLoad:
         return min(1.0, max(0.0, (busy - ours) / capacity)) if capacity > 0 else None
 
     def _now(self) -> tuple[float, float, float]:
-        """Return (busy, ours, capacity) so far, in processor seconds."""
+        """Return (busy, own, capacity) since the boot, in processor seconds."""
         import psutil
 
         busy, capacity = processor_seconds()
@@ -146,7 +145,7 @@ class OtherLoad:
 
 
 def processor_seconds() -> tuple[float, float]:
-    """Return how long this machine's processors were busy so far, and how long they could be."""
+    """Return (busy, capacity) of this machine's processors since the boot, in seconds."""
     import psutil
 
     times = psutil.cpu_times()
@@ -157,7 +156,7 @@ def processor_seconds() -> tuple[float, float]:
 
 
 def _cpu_seconds(process: Any) -> float:
-    """Return what a process used so far, with those of its children that have ended."""
+    """Return the processor seconds of a process and of its ended children."""
     import psutil
 
     try:
@@ -175,18 +174,18 @@ def _cpu_model(root: Path) -> str | None:
 
 
 def _gpus(root: Path) -> list[dict[str, Any]]:
-    """Return the GPUs the kernel shows, by name where its driver gives one."""
-    found = []
+    """Return vendor and name of the GPUs that the kernel shows; the name may be None."""
+    gpus = []
     for information in sorted(root.glob("proc/driver/nvidia/gpus/*/information")):
         fields = dict(
             line.split(":", 1) for line in (_text(information) or "").splitlines() if ":" in line
         )
-        found.append({"vendor": "nvidia", "name": fields.get("Model", "").strip() or None})
+        gpus.append({"vendor": "nvidia", "name": fields.get("Model", "").strip() or None})
     for card in sorted(root.glob("sys/class/drm/card[0-9]*/device")):
         vendor = {"0x1002": "amd", "0x8086": "intel"}.get(_text(card / "vendor") or "")
         if vendor and "-" not in card.parent.name:
-            found.append({"vendor": vendor, "name": _text(card / "product_name")})
-    return found
+            gpus.append({"vendor": vendor, "name": _text(card / "product_name")})
+    return gpus
 
 
 def _os_version(root: Path) -> str:
@@ -202,13 +201,13 @@ def _container(root: Path) -> bool:
 
 
 def _versions() -> dict[str, str]:
-    found = {}
+    versions = {}
     for name in _LIBRARIES:
         try:
-            found[name] = metadata.version(name)
+            versions[name] = metadata.version(name)
         except metadata.PackageNotFoundError:
             continue
-    return found
+    return versions
 
 
 def _text(path: Path) -> str | None:

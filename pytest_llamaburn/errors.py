@@ -1,37 +1,37 @@
-"""Everything LlamaBurn raises on purpose, with the exit code each one ends a run with.
+"""All errors that LlamaBurn raises, with their exit codes.
 
-LlamaBurnError              3  internal
-├── UsageError              4  bad input or environment: one sentence naming value, reason and fix
+LlamaBurnError              3  internal error
+├── UsageError              4  bad input or environment: one sentence with value, reason and fix
 │   ├── SettingsError          an option, environment variable or TOML key
-│   │   └── MissingKeyError       the key of a service is not in the environment
+│   │   └── MissingKeyError       a service's API key is not in the environment
 │   ├── DatasetError           a prompt set or eval set
-│   ├── ServerError            no server, or one that cannot do what was asked
-│   ├── ModelError             no such model, or a file that is not one
-│   ├── MissingExtraError      an optional part is not installed
+│   ├── ServerError            no server, or a server that cannot do what is requested
+│   ├── ModelError             an unknown model, or a file that is not a model
+│   ├── MissingExtraError      an optional dependency is not installed
 │   └── ResultsError           the results directory or a result file
-├── UnscoredError           1  an answer was to be judged, and no judge came to a verdict
-├── StoppedError            1  too many failures of one kind in a row: the run was stopped
-└── NothingMeasuredError    5  a number was asked for and no request succeeded
+├── UnscoredError           1  no judge could score an answer
+├── StoppedError            1  the run stopped after too many failures of one kind in a row
+└── NothingMeasuredError    5  a statistic was requested, but no request succeeded
 """
 
 import re
 
-_LONGEST_WORD = 200  # characters; no path or name that people give is longer
+_LONGEST_WORD = 200  # characters; longer words are cut
 _LONGEST_SENTENCE = 1500
 
 
 class LlamaBurnError(Exception):
-    """Base of all our errors."""
+    """The base class of all errors of LlamaBurn."""
 
     exit_code = 3
 
     def __str__(self) -> str:
-        """Return the message as one line to read, whatever values it quotes."""
+        """Return the message as one readable line, even if it quotes arbitrary values."""
         return sentence(super().__str__())
 
 
 def sentence(text: str) -> str:
-    """Return a text as one line: without control characters, and with overlong words cut."""
+    """Return a text as one line: control characters are escaped, overlong words are cut."""
     line = text
     if not text.isprintable():
         line = "".join(c if c.isprintable() else ascii(c)[1:-1] for c in text)
@@ -39,13 +39,13 @@ def sentence(text: str) -> str:
     return _cut(words, _LONGEST_SENTENCE)
 
 
-def _cut(text: str, most: int) -> str:
-    """Return a text without its middle where it is too long."""
-    return text if len(text) <= most else f"{text[: most * 2 // 3]}…{text[-most // 4 :]}"
+def _cut(text: str, limit: int) -> str:
+    """Return a text; one longer than `limit` loses its middle."""
+    return text if len(text) <= limit else f"{text[: limit * 2 // 3]}…{text[-limit // 4 :]}"
 
 
 class UsageError(LlamaBurnError):
-    """The input or the environment is at fault; the message says what, why and how to mend it."""
+    """Bad input or environment; the message names the value, the reason and the fix."""
 
     exit_code = 4
 
@@ -55,7 +55,7 @@ class SettingsError(UsageError):
 
 
 class MissingKeyError(SettingsError):
-    """The key of a service is not in the environment; the message names the variable."""
+    """A service's API key is not in the environment; the message names the variable."""
 
 
 class DatasetError(UsageError):
@@ -63,7 +63,7 @@ class DatasetError(UsageError):
 
 
 class ServerError(UsageError):
-    """No server answers, or it cannot do what was asked."""
+    """No server answers, or it cannot do what is requested."""
 
 
 class ModelError(UsageError):
@@ -71,10 +71,10 @@ class ModelError(UsageError):
 
 
 class MissingExtraError(UsageError):
-    """An optional dependency is missing; the message is the exact install line."""
+    """An optional dependency is missing; the message has the exact install command."""
 
     def __init__(self, extra: str, needed_for: str) -> None:
-        """Name the extra and what it is needed for."""
+        """Take the extra and the feature that needs it."""
         super().__init__(
             f"{needed_for} needs the extra [{extra}]: pip install 'pytest-llamaburn[{extra}]'"
         )
@@ -85,18 +85,18 @@ class ResultsError(UsageError):
 
 
 class UnscoredError(LlamaBurnError):
-    """An answer was to be judged, and no judge came to a verdict."""
+    """No judge could score an answer."""
 
     exit_code = 1
 
 
 class StoppedError(LlamaBurnError):
-    """A run was stopped after too many failures in a row."""
+    """A run stopped after too many failures in a row."""
 
     exit_code = 1
 
 
 class NothingMeasuredError(LlamaBurnError):
-    """A statistic was asked for, but no request succeeded."""
+    """A statistic was requested, but no request succeeded."""
 
     exit_code = 5

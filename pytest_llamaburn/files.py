@@ -1,4 +1,4 @@
-"""Reading files that others made: in any common encoding, and only regular files."""
+"""Read files that users provide: in any common encoding, and only regular files."""
 
 import os
 import stat
@@ -6,8 +6,8 @@ import tempfile
 from functools import cache
 from pathlib import Path
 
-MOST_BYTES = 1 << 30  # of a file that is read whole
-# The marks that Windows programs put first; that of UTF-32 begins with that of UTF-16.
+MOST_BYTES = 1 << 30  # size limit of a file
+# Byte order marks; the mark of UTF-32 begins with the mark of UTF-16, so it comes first.
 _MARKS = {
     b"\xef\xbb\xbf": "utf-8",
     b"\xff\xfe\x00\x00": "utf-32-le",
@@ -20,23 +20,23 @@ _MARKS = {
 def plain_bytes(path: Path, most: int = MOST_BYTES) -> bytes:
     """Return the content of a regular file.
 
-    A pipe, a socket or a device would block the reader, so they are refused unread, like a file of
-    more than `most` bytes. Raises OSError, and ValueError for a path that no file can have.
+    Pipes, sockets and devices are refused, since they could block; so are files of more than `most`
+    bytes. Raises OSError, or ValueError if the path is invalid.
     """
-    about = os.stat(path)  # noqa: PTH116 - twice as fast as Path.stat
-    if not stat.S_ISREG(about.st_mode):
+    status = os.stat(path)  # noqa: PTH116 - twice as fast as Path.stat
+    if not stat.S_ISREG(status.st_mode):
         raise OSError("it is not a regular file")
-    if about.st_size > most:
+    if status.st_size > most:
         raise OSError(f"it is larger than {most / (1 << 30):.3g} GB")
-    with open(path, "rb", buffering=0) as file:  # noqa: PTH123 - thrice as fast as Path.open
+    with open(path, "rb", buffering=0) as file:  # noqa: PTH123 - three times as fast as Path.open
         return file.readall()
 
 
 def text(raw: bytes) -> str:
     r"""Return the text of a file's content, with `\n` as line ends.
 
-    The encoding is UTF-8 unless the file begins with the mark of UTF-16 or UTF-32. Raises
-    UnicodeDecodeError, a ValueError.
+    The encoding is UTF-8, unless the file begins with the byte order mark of UTF-16 or UTF-32.
+    Raises UnicodeDecodeError, a ValueError.
     """
     mark = next((mark for mark in _MARKS if raw.startswith(mark)), b"")
     decoded = raw[len(mark) :].decode(_MARKS.get(mark, "utf-8"))
@@ -44,12 +44,12 @@ def text(raw: bytes) -> str:
 
 
 def exists(path: str | Path) -> bool:
-    """Return whether a path is of a regular file; False for a name that no file can have."""
+    """Return whether a path is a regular file; False for an invalid path."""
     return os.path.isfile(path)  # noqa: PTH113 - Path.is_file raises OSError for a long name
 
 
 def found(folder: Path, pattern: str) -> list[Path]:
-    """Return what matches in a folder, sorted; nothing in one that cannot be, or be read."""
+    """Return the sorted matches in a folder; empty if the folder is missing or unreadable."""
     try:
         return sorted(folder.glob(pattern))
     except (OSError, ValueError):
@@ -57,7 +57,7 @@ def found(folder: Path, pattern: str) -> list[Path]:
 
 
 def home(path: str | Path) -> Path:
-    """Return a path with its `~` resolved; one of an unknown user stays as it is."""
+    """Return a path with `~` expanded; the `~` of an unknown user stays."""
     try:
         return Path(path).expanduser()
     except (RuntimeError, ValueError):
@@ -65,17 +65,17 @@ def home(path: str | Path) -> Path:
 
 
 def lasting() -> Path:
-    """Return a directory that stays: the user's home or, where there is none, a temporary one."""
-    place = home("~")
-    return place if place.is_dir() else temporary()
+    """Return the user's home directory, or a temporary directory if there is no home."""
+    folder = home("~")
+    return folder if folder.is_dir() else temporary()
 
 
 @cache
 def temporary() -> Path:
-    """Return a new temporary directory, the same in all of this process; raises OSError."""
+    """Return a temporary directory, one per process; raises OSError."""
     return Path(tempfile.mkdtemp(prefix="llamaburn-"))
 
 
 def reason(err: Exception) -> str:
-    """Return why the system refused a file, in its own words without the path."""
+    """Return the reason in an error of the file system, without the path."""
     return getattr(err, "strerror", None) or str(err) or type(err).__name__

@@ -1,6 +1,6 @@
-"""The fixtures, which tests use; `session.py` has what they share.
+"""The fixtures for tests. They share the `Harness` of `session.py`.
 
-Those of a kind of run are made from what its `KIND` says.
+The fixtures of a kind of run are made from its `KIND`.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ HARNESS = pytest.StashKey[Harness]()
 
 
 def of_kinds(kinds: Iterable[RunKind]) -> ModuleType:
-    """Return a module, to be a plugin of one session, with the fixtures of kinds of runs."""
+    """Return a module with the fixtures of kinds of run, for use as a pytest plugin."""
     made = ModuleType(f"{__name__}.of_kinds")
     for kind in kinds:
         setattr(made, kind.fixture, _opening(kind))
@@ -64,10 +64,11 @@ def _function(kind: RunKind, name: str, path: str, text: str) -> object:
 
 @pytest.fixture
 def gpu_profiler(request: pytest.FixtureRequest) -> Callable[[], Profiler]:
-    """Return a function that makes a profiler: `with make() as p:` watches a block.
+    """Return a function that makes a profiler: `with make() as p:` measures a block.
 
-    Afterwards `p.energy_wh`, `p.power_draw_watts`, `p.power_peak_watts` and `p.system_profile` are
-    about the block; what is None has its code in `p.reason`. The provider is `--gpu-provider`.
+    Afterwards `p.energy_wh`, `p.power_draw_watts`, `p.power_peak_watts` and `p.system_profile` have
+    the values of the block. If one is None, `p.reason` is the code of the reason. `--gpu-provider`
+    chooses the provider.
     """
     from pytest_llamaburn.energy.profiler import Profiler
 
@@ -80,14 +81,14 @@ def gpu_profiler(request: pytest.FixtureRequest) -> Callable[[], Profiler]:
 
 @pytest.fixture(scope="session")
 def judge(request: pytest.FixtureRequest) -> Iterator[Callable[..., JudgeResult]]:
-    """Return a function that has an answer judged, from 1 to 5 unless another criterion is given.
+    """Return a function that asks a judge to score an answer, by default from 1 to 5.
 
     `judge(question, answer, reference="Paris")` returns a `JudgeResult`: `result.score`,
     `result.reasoning`. `criterion` is the name of a built-in one, such as `grade`
     (`result.verdict`) or `faithfulness` (with `evidence`), or your own:
-    `criterion="politeness=it stays polite"`. The judge is that of `--llamaburn-judge` or of the
-    configuration, else claude; without its key the test is skipped. An answer that could not be
-    judged raises UnscoredError.
+    `criterion="politeness=it stays polite"`. `--llamaburn-judge` or the configuration names the
+    judge; the default is claude. If its API key is missing, the test is skipped. If the answer
+    cannot be judged, the function raises UnscoredError.
     """
     from pytest_llamaburn import judges
 
@@ -102,18 +103,19 @@ def judge(request: pytest.FixtureRequest) -> Iterator[Callable[..., JudgeResult]
 
 @pytest.fixture(scope="session")
 def ollama_client(request: pytest.FixtureRequest) -> OllamaClient:
-    """Return Ollama's untimed calls, blocking; `.aio` has the same ones as coroutines."""
-    from pytest_llamaburn.backends.ollama import Backend, Client
+    """Return a blocking client of Ollama's API, without timing; `.aio` has the coroutines."""
+    from pytest_llamaburn.backends._ollama_client import Client
+    from pytest_llamaburn.backends.ollama import Backend
 
     harness = request.config.stash[HARNESS]
     return OllamaClient(Client(Backend(harness.common)), harness.run)
 
 
 class OllamaClient:
-    """The blocking face of `backends.ollama.Client`.
+    """A blocking client with the methods of `backends._ollama_client.Client`.
 
-    list, show, ps, chat, generate, embed, load and unload take and return what their coroutines
-    in `.aio` do.
+    list, show, ps, chat, generate, embed, load and unload have the arguments and results of the
+    coroutines in `.aio`.
     """
 
     def __init__(self, aio: Any, run: Callable[[Coroutine[Any, Any, Any]], Any]) -> None:
@@ -122,13 +124,13 @@ class OllamaClient:
         self._run = run
 
     def __getattr__(self, name: str) -> Callable[..., Any]:
-        """Return a blocking twin of the coroutine function `name`."""
+        """Return a blocking version of the coroutine function `name`."""
         coroutine = getattr(self.aio, name)
         return lambda *args, **fields: self._run(coroutine(*args, **fields))
 
 
 def target_of(item: pytest.Item) -> Target | None:
-    """Return what an item runs on, None if it opens no run."""
+    """Return the target of an item, or None if it opens no run."""
     return next((v for v in params_of(item).values() if isinstance(v, Target)), None)
 
 
@@ -139,27 +141,27 @@ def params_of(item: pytest.Item) -> dict[str, Any]:
 
 
 def seen(item: pytest.Item) -> Item:
-    """Return an item as kinds see it; a wrong marker has no keywords here."""
+    """Return the Item of a pytest item; an invalid marker has no keywords here."""
     try:
         keywords = marked(item)
-    except SettingsError:  # its own test tells it; here it would end the session
+    except SettingsError:  # the item's test raises it; here it would end the session
         keywords = {}
     fixtures = getattr(item, "fixturenames", ())
     return Item(target_of(item), fixtures, params_of(item), keywords, item)
 
 
 def marked(item: pytest.Item) -> dict[str, Any]:
-    """Return the keywords of an item's markers; raises SettingsError for a wrong one."""
+    """Return the keywords of an item's markers; raises SettingsError for an invalid one."""
     kinds = item.config.stash[HARNESS].kinds.values()
-    found = ((kind, item.get_closest_marker(kind.marker)) for kind in kinds)
-    pairs = [(kind, marker) for kind, marker in found if marker]
+    markers = ((kind, item.get_closest_marker(kind.marker)) for kind in kinds)
+    pairs = [(kind, marker) for kind, marker in markers if marker]
     return {name: value for pair in pairs for name, value in _keywords(*pair).items()}
 
 
 def _keywords(kind: RunKind, marker: pytest.Mark) -> dict[str, Any]:
     checks = kind.marker_keywords
     if marker.args:
-        words = f"{marker.args[0]!r} is refused: name what it is: {', '.join(checks)}"
+        words = f"{marker.args[0]!r} is refused: use a keyword: {', '.join(checks)}"
         raise SettingsError(f"{marker.name}: {words}")
     for name in marker.kwargs:
         if name not in checks:

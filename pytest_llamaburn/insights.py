@@ -1,7 +1,7 @@
-"""Plain sentences about a result: what it shows, on what evidence, and one advice.
+"""Insights: sentences about a result file, each with its evidence and an advice.
 
-Each rule is one function over a result file's content. It returns its sentence and its evidence,
-or None if the evidence is missing. No rule guesses. Each kind of run has its own list of rules.
+A rule is a function over the content of a result file. It returns a sentence and its evidence, or
+None if the evidence is missing. Each kind of run has its own list of rules.
 """
 
 from __future__ import annotations
@@ -50,7 +50,7 @@ def adding_to(
 
 
 def evidenced(rules: list[Rule], document: Document) -> list[Insight]:
-    """Return the insights of those rules whose evidence is in a document."""
+    """Return the insights of all rules that apply to a document."""
     insights = (rule(document) for rule in rules)
     return [insight for insight in insights if insight is not None]
 
@@ -60,7 +60,7 @@ _COMMON: list[Rule] = []
 
 @adding_to(_COMMON)
 def other_load(document: Document) -> Finding | None:
-    """Read how much of the machine other programs used while we measured."""
+    """Read how much of the processors other programs used during the run."""
     share = document["telemetry"].get("other_cpu_share")
     if share is None or share < BUSY_SHARE:
         return None

@@ -170,7 +170,9 @@ def of_distribution(
     quantile = samples.PERCENTILES[name] / 100
     needed = samples.floor(quantile)
     n = distribution["n"]
-    few = f"{n} samples are too few for it, {needed} are needed" if n < needed else ""
+    few = (
+        f"{n} sample{'s' * (n != 1)} are too few for it, {needed} are needed" if n < needed else ""
+    )
     return Observed(value, samples.quantile_interval(values, quantile), few)
 
 

@@ -1,8 +1,8 @@
-"""The one bridge between settings and their spellings.
+"""The conversion between settings and their flags, environment variables and file keys.
 
-`declare` makes flags (argparse and pytest take the same call), `given` reads back the ones that
-were used, `resolve` merges them with environment and files and checks the result, `to_argv`
-turns checked settings into flags again: `resolve(parse(to_argv(s))) == s`.
+`declare` declares flags for argparse or pytest. `given` returns the flags that were used. `resolve`
+merges them with environment and files, and checks the values. `to_argv` turns checked settings into
+flags again: `resolve(parse(to_argv(s))) == s`.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from pytest_llamaburn import files, registry, settings
 from pytest_llamaburn.errors import SettingsError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Container, Iterator, Mapping, Sequence
 
     from pydantic import ValidationError
     from pydantic_core import ErrorDetails
@@ -30,7 +30,7 @@ CONFIG_NAME = "llamaburn.toml"
 
 
 class _Switch(argparse.Action):
-    """True for the flag, False for the one that begins with `--no-`."""
+    """Sets True for a flag, and False for its form with `--no-`."""
 
     def __init__(self, option_strings: Sequence[str], dest: str, **more: Any) -> None:
         super().__init__(option_strings, dest, nargs=0, **more)
@@ -46,9 +46,9 @@ class _Switch(argparse.Action):
 
 
 def declare(add: Callable[..., Any], *kinds: type, prefix: str = "") -> None:
-    """Declare the flags of settings classes, each once, through `add`, argparse's or pytest's.
+    """Declare the flags of settings classes through `add`, argparse's or pytest's method.
 
-    Absent flags are None, so that weaker sources can speak; values stay text until `resolve`.
+    An absent flag is None, so that other sources can set the value. `resolve` converts the texts.
     """
     for option in distinct(*kinds):
         declare_one(add, option, prefix)
@@ -61,34 +61,37 @@ def declare_one(add: Callable[..., Any], option: Option, prefix: str = "") -> No
         names.append(f"--no-{_spelling(option, prefix)}")
     if option.short and not prefix:
         names.append(option.short)
-    dest, about = _dest(option, prefix), _help(option)
-    made = add(*names, dest=dest, default=None, help=about, **_action(option))
-    if made is not None:  # argparse's: `completion` offers the words that it takes
-        made.words = option.choices
+    dest, text = _dest(option, prefix), _help(option)
+    action = add(*names, dest=dest, default=None, help=text, **_action(option))
+    if action is not None:  # argparse returns the action; `completion` reads its valid words
+        action.words = option.choices
 
 
 def distinct(*kinds: type) -> list[Option]:
-    """Return the options of settings classes, each once: kinds of run share most of theirs."""
-    found: dict[str, Option] = {}
+    """Return the options of settings classes, each once; kinds of run share most options."""
+    by_key: dict[str, Option] = {}
     for option in (o for kind in kinds for o in settings.options_of(kind)):
-        found.setdefault(option.key, option)
-    return [*found.values()]
+        by_key.setdefault(option.key, option)
+    return [*by_key.values()]
 
 
 def given(namespace: argparse.Namespace, kind: type, prefix: str = "") -> dict[str, Any]:
     """Return the values of the flags that were used, by setting name."""
-    found = {o.name: getattr(namespace, _dest(o, prefix), None) for o in settings.options_of(kind)}
-    return {name: value for name, value in found.items() if value is not None}
+    values = {o.name: getattr(namespace, _dest(o, prefix), None) for o in settings.options_of(kind)}
+    return {name: value for name, value in values.items() if value is not None}
 
 
-def to_argv(values: Any, kind: type, prefix: str = "") -> list[str]:
-    """Return the flags that say exactly these settings, defaults included.
+def to_argv(
+    values: Any, kind: type, prefix: str = "", only: Container[str] | None = None
+) -> list[str]:
+    """Return the flags for exactly these settings, or for those in `only`.
 
-    Defaults are spelled out too: left out, the reader's own environment or file would speak.
+    Defaults are included, because the reader's environment or file could set another value.
     """
     return [
         word
         for o in settings.options_of(kind)
+        if only is None or o.name in only
         for word in _words(o, getattr(values, o.name), prefix)
     ]
 
@@ -101,14 +104,14 @@ def resolve(
 ) -> tuple[Kind, dict[str, str]]:
     """Return the checked settings of a kind, and the origin of each value.
 
-    Weakest first: defaults, the user's configuration file, the one in `directory`, environment,
-    flags. Raises SettingsError in one sentence that names the value and where it was set.
+    The sources, weakest first: defaults, the user's configuration file, the one in `directory`,
+    environment, flags. Raises SettingsError with one sentence that names the value and its source.
     """
     values: dict[str, Any] = {}
     origins: dict[str, str] = {}
     environ = os.environ if environ is None else environ
-    found = [_user_config(), (directory or _here()) / CONFIG_NAME]
-    layers = [*(_from_file(kind, f) for f in found), _from_environ(kind, environ)]
+    paths = [_user_config(), (directory or _here()) / CONFIG_NAME]
+    layers = [*(_from_file(kind, path) for path in paths), _from_environ(kind, environ)]
     for layer in [*layers, {k: (v, flag_name(kind, k)) for k, v in flags.items()}]:
         for name, (value, origin) in layer.items():
             values[name], origins[name] = value, origin
@@ -116,40 +119,40 @@ def resolve(
 
 
 def of_mode(kind: type, values: Any, origins: Mapping[str, str]) -> Any:
-    """Return settings without what a file, which is for all runs, says for other modes.
+    """Return settings without those that a file sets for other modes.
 
-    Raises SettingsError for what was asked of this run and is not read. A run that is continued was
-    asked before.
+    A file is for all runs, but a flag is for this run. Raises SettingsError for a flag or variable
+    that this mode does not use. A continued run was checked when it began.
     """
     given = {o.name: o for o in settings.options_of(kind) if getattr(values, o.name) != o.default}
     if "resume" in given:
         return values
     for name, option in [*given.items()]:
         if option.modes and values.mode not in option.modes:
-            reason = f"--mode {values.mode} does not read it, only {' and '.join(option.modes)}"
+            reason = f"--mode {values.mode} does not use it, only {' and '.join(option.modes)}"
             _leave_out(given, (name,), values, origins, reason)
     for name, option in [*given.items()]:
         for other in option.unless:
             if {name, other} <= given.keys():
-                reason = f"beside {origins[other]} it is not read: leave one out"
+                reason = f"{origins[other]} replaces it: leave one out"
                 _leave_out(given, (name, other), values, origins, reason)
     left_out = [o for o in settings.options_of(kind) if o.name not in given]
     return values.model_copy(update={o.name: o.default for o in left_out})
 
 
 def record(values: Any, kind: type) -> dict[str, Any]:
-    """Return the settings that belong in a result file, as JSON types."""
+    """Return the settings for `config` of a result file, as JSON types."""
     dumped: dict[str, Any] = values.model_dump(mode="json")
     return {o.name: dumped[o.name] for o in settings.options_of(kind) if o.record}
 
 
 def flag_name(kind: type, name: str) -> str:
-    """Return how a setting is spelled on the command line."""
+    """Return the flag of a setting on the command line."""
     return next(f"--{o.flag}" for o in settings.options_of(kind) if o.name == name)
 
 
 def blamed(refusal: str, origins: Mapping[str, str]) -> str:
-    """Return a sentence about a flag as one about the variable or file that set its value."""
+    """Return a sentence about a flag with the variable or file that set its value instead."""
     flag, colon, rest = refusal.partition(":")
     origin = origins.get(flag[2:].replace("-", "_")) if flag.startswith("--") else None
     return f"{origin or flag}{colon}{rest}"
@@ -157,7 +160,7 @@ def blamed(refusal: str, origins: Mapping[str, str]) -> str:
 
 @contextmanager
 def blaming(origins: Mapping[str, str]) -> Iterator[None]:
-    """Have a SettingsError about a flag name the variable or file that set its value."""
+    """In a SettingsError, replace the flag by the variable or file that set its value."""
     try:
         yield
     except SettingsError as err:
@@ -197,9 +200,9 @@ def _words(option: Option, value: Any, prefix: str) -> Iterator[str]:
         on, off = f"--{_spelling(option, prefix, option.on)}", f"--no-{_spelling(option, prefix)}"
         yield on if value else off
         return
-    for one in value if option.repeats else (value,):
-        if one is not None:
-            yield f"--{_spelling(option, prefix)}={one}"
+    for item in value if option.repeats else (value,):
+        if item is not None:
+            yield f"--{_spelling(option, prefix)}={item}"
 
 
 def _user_config() -> Path:
@@ -209,7 +212,7 @@ def _user_config() -> Path:
 
 
 def _here() -> Path:
-    """Return the current directory; where it was deleted, nothing is found in it."""
+    """Return the current directory; an empty path if it was deleted."""
     try:
         return Path.cwd()
     except FileNotFoundError:
@@ -229,32 +232,32 @@ def _from_file(kind: type, path: Path) -> dict[str, tuple[Any, str]]:
     mine = {o.toml_key: o for o in settings.options_of(kind)}
     entries = [*_flatten(tables)]
     known = _known_keys([key for key, _ in entries])
-    found: dict[str, tuple[Any, str]] = {}
+    values: dict[str, tuple[Any, str]] = {}
     for key, value in entries:
         table = _table(key, known)
         option = mine.get(table or key)
         if option is not None and table:
             _refuse_no_operator(option, f"{path}: {key}", value)
             entry = f"{key.removeprefix(table[:-1])}{option.join}{value}"
-            before = found[option.name][0] if option.name in found else []
-            found[option.name] = ([*before, entry], f"{path}: {table[:-2]}")
+            before = values[option.name][0] if option.name in values else []
+            values[option.name] = ([*before, entry], f"{path}: {table[:-2]}")
         elif option is not None:
-            one = option.repeats and isinstance(value, str)
-            found[option.name] = ([value] if one else value, f"{path}: {key}")
+            single = option.repeats and isinstance(value, str)
+            values[option.name] = ([value] if single else value, f"{path}: {key}")
         elif not _is_known(key, known):
             raise SettingsError(_unknown_key(path, key, known))
-    return found
+    return values
 
 
 def _known_keys(keys: Sequence[str]) -> set[str]:
     """Return the keys that a file may have.
 
-    Those of other distributions' kinds are looked up, which costs 20 ms, only if one may be meant.
+    Kinds of other distributions are looked up, which takes 20 ms, only if a key is unknown.
     """
     known: set[str] = set()
     for kinds in (registry.own, registry.names):
         classes = settings.classes(kinds("kinds"))
-        known = {o.toml_key for one in classes for o in settings.options_of(one)}
+        known = {o.toml_key for group in classes for o in settings.options_of(group)}
         if all(_is_known(key, known) for key in keys):
             break
     return known
@@ -265,12 +268,12 @@ def _is_known(key: str, known: set[str]) -> bool:
 
 
 def _table(key: str, known: set[str]) -> str:
-    """Return the key of the table, such as `thresholds.*`, that a key is an entry of."""
+    """Return the key of the table that contains a key, such as `thresholds.*`, or ""."""
     return next((k for k in known if k.endswith(".*") and key.startswith(k[:-1])), "")
 
 
 def _refuse_no_operator(option: Option, origin: str, value: Any) -> None:
-    """Raise SettingsError for the bound of a gate that does not say on which side it is."""
+    """Raise SettingsError for the bound of a gate without an operator."""
     if not option.join and not str(value).lstrip().startswith(("<", ">")):
         words = f'write an operator before the bound, as in "<{value}"'
         raise SettingsError(f"{origin}: {value!r} is refused: {words}")
@@ -293,15 +296,15 @@ def _unknown_key(path: Path, key: str, known: set[str]) -> str:
 
 
 def _from_environ(kind: type, environ: Mapping[str, str]) -> dict[str, tuple[Any, str]]:
-    found: dict[str, tuple[Any, str]] = {}
+    values: dict[str, tuple[Any, str]] = {}
     for option in settings.options_of(kind):
         for variable in option.variables:
             text = environ.get(variable)
             if text:
                 value = text.split(",") if option.repeats else text
-                found[option.name] = (value, variable)
+                values[option.name] = (value, variable)
                 break
-    return found
+    return values
 
 
 def _check(kind: type[Kind], values: dict[str, Any], origins: dict[str, str]) -> Kind:
@@ -321,7 +324,7 @@ def _leave_out(
     origins: Mapping[str, str],
     reason: str,
 ) -> None:
-    """Take away the first of these that a file gave; raises SettingsError where none is."""
+    """Remove the first of these settings that a file set; raises SettingsError if there is none."""
     for name in names:
         if ": " in origins[name]:  # a path and its key
             del given[name]

@@ -1,4 +1,4 @@
-"""pytest's hooks. Inert in sessions that have no item of ours and no option of ours.
+"""pytest's hooks. They do nothing in a session without LlamaBurn's items and options.
 
 PYTEST_DONT_REWRITE
 """
@@ -37,14 +37,14 @@ __all__ = ["gpu_profiler", "judge", "ollama_client"]
 
 
 def pytest_addoption(parser: pytest.Parser, pluginmanager: pytest.PytestPluginManager) -> None:
-    """Declare the options of our own kinds of runs, all of them under one prefix."""
+    """Declare the options of our own kinds of run, all with one prefix."""
     if _asked(pluginmanager.get_plugin("pytestconfig")):
         _declare(parser, _options_of(_kind.own()))
 
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_load_initial_conftests(early_config: pytest.Config, parser: pytest.Parser) -> None:
-    """Declare the options of other distributions' kinds: their plugins are loaded by now."""
+    """Declare the options of other distributions' kinds, whose plugins are now loaded."""
     foreign = _foreign(early_config)
     if foreign and _asked(early_config):
         known = {option.key for option in _options_of(_kind.own())}
@@ -52,13 +52,13 @@ def pytest_load_initial_conftests(early_config: pytest.Config, parser: pytest.Pa
 
 
 def _asked(config: Any) -> bool:
-    """Return whether the command line may name an option of ours, or asks for help.
+    """Return whether the command line may contain an option of LlamaBurn or asks for help.
 
-    In all other sessions they are not declared: that would take a third of the time that we cost.
+    In other sessions the options are not declared, which saves a third of the plugin's start time.
     """
     try:
         stored = config.getini("addopts")
-    except ValueError:  # we are loaded before any configuration file
+    except ValueError:  # the plugin is loaded before any configuration file
         return True
     words = [*config.invocation_params.args, os.environ.get("PYTEST_ADDOPTS", ""), *stored]
     return any(PREFIX in word or word[:1] == "@" or word in ("-h", "--help") for word in words)
@@ -76,16 +76,16 @@ def _declare(parser: pytest.Parser, declared: Iterable[Option]) -> None:
 
 
 def _foreign(config: pytest.Config) -> list[RunKind]:
-    """Return the kinds of runs of other distributions: modules that are plugins and have KIND."""
+    """Return the kinds of run of other distributions: pytest plugins with a KIND."""
     modules = (p for p in config.pluginmanager.get_plugins() if isinstance(p, ModuleType))
-    found = (vars(module).get("KIND") for module in modules)
+    candidates = (vars(module).get("KIND") for module in modules)
     ours = {kind.name for kind in _kind.own()}
-    kinds = [k for k in found if isinstance(k, RunKind) and k.name not in ours]
+    kinds = [k for k in candidates if isinstance(k, RunKind) and k.name not in ours]
     return sorted(kinds, key=lambda kind: kind.name)
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Register markers, fixtures and the session's harness, which opens nothing yet."""
+    """Register markers, fixtures and the session's harness; nothing is opened yet."""
     kinds = [*_kind.own(), *_foreign(config)]
     for kind in kinds:
         config.addinivalue_line("markers", f"{kind.marker}(**options): {kind.marker_help}")
@@ -97,7 +97,7 @@ def pytest_configure(config: pytest.Config) -> None:
 
 
 def _check_output(config: pytest.Config) -> None:
-    """Raise UsageError for a format that is none: it would be told when all is measured."""
+    """Reject an unknown output format now, not after the run."""
     wanted = getattr(config.option, "llamaburn_output", None)
     if wanted:
         from pytest_llamaburn.reports import check
@@ -110,12 +110,12 @@ def _check_output(config: pytest.Config) -> None:
 
 @pytest.hookimpl(optionalhook=True)
 def pytest_configure_node(node: Any) -> None:
-    """Tell an xdist worker which session it belongs to."""
+    """Give an xdist worker the id of its session."""
     node.workerinput["llamaburn_session"] = node.config.stash[HARNESS].session_id
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
-    """Parametrize what opens a run, and what else its kind has parameters for."""
+    """Parametrize the fixtures that open a run, and the other arguments of its kind."""
     harness = metafunc.config.stash[HARNESS]
     for kind in harness.kinds.values():
         if kind.fixture not in metafunc.fixturenames:
@@ -128,7 +128,7 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
 
 @pytest.hookimpl(trylast=True)
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Leave out what the settings do not ask for; let each kind of run order its items."""
+    """Drop the items that the settings do not select; let each kind order its items."""
     harness = config.stash[HARNESS]
     items[:] = [item for item in items if _wanted(item, harness)]
     for kind in harness.kinds.values():
@@ -149,7 +149,7 @@ def _is_of(target: Target | None, kind: RunKind) -> bool:
 
 
 def pytest_collection_finish(session: pytest.Session) -> None:
-    """Note what is planned; from here on signals end a measuring session as Ctrl-C does."""
+    """Count the planned requests; from now on, signals end a session as Ctrl-C does."""
     harness = session.config.stash[HARNESS]
     ours = [item for item in session.items if is_ours(item)]
     if not ours:
@@ -163,13 +163,13 @@ def pytest_collection_finish(session: pytest.Session) -> None:
 
 
 def _key(item: pytest.Item) -> str:
-    """Return the name, in a run's plan, of what an item measures first."""
+    """Return the key, in a run's plan, of the first measurement of an item."""
     return f"{item.nodeid}#1"
 
 
 @pytest.hookimpl(wrapper=True)
 def pytest_runtestloop(session: pytest.Session) -> Generator[None, object, object]:
-    """Let the session come to its end where its directory was removed: pytest goes back to it."""
+    """Give pytest another directory if its start directory, to which it returns, is gone."""
     try:
         return (yield)
     finally:
@@ -180,18 +180,18 @@ def pytest_runtestloop(session: pytest.Session) -> Generator[None, object, objec
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_sessionfinish(session: pytest.Session) -> None:
-    """Let nothing cut the end of a measuring session: workers stop, files are written."""
+    """Ignore signals while workers stop and files are written."""
     session.config.stash[HARNESS].stop_once()
 
 
 def pytest_runtest_setup(item: pytest.Item) -> None:
-    """Refuse a wrong marker, in its test alone and before anything is opened for it."""
+    """Reject an invalid marker, only in its test and before anything is opened."""
     marked(item)
 
 
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_protocol(item: pytest.Item) -> Generator[None, object, object]:
-    """Measure alone on this machine, whatever other sessions and workers do."""
+    """Hold the machine-wide lock while an item measures."""
     target = target_of(item)
     if target is None:
         return (yield)
@@ -203,7 +203,7 @@ def pytest_runtest_protocol(item: pytest.Item) -> Generator[None, object, object
 def pytest_runtest_makereport(
     item: pytest.Item, call: pytest.CallInfo[None]
 ) -> Generator[None, pytest.TestReport, pytest.TestReport]:
-    """Say our errors in one sentence, and let the report carry what the controller must know."""
+    """Shorten our errors to one sentence, and add to the report what the controller needs."""
     report = yield
     error = call.excinfo.value if call.excinfo else None
     if isinstance(error, LlamaBurnError):
@@ -224,7 +224,7 @@ def pytest_runtest_makereport(
 
 
 def _skipped(item: pytest.Item, harness: Harness) -> list[str] | None:
-    """Return the run of a skipped item and its key in the run's plan, None if it has no run."""
+    """Return a skipped item's run and its key in the plan, or None if it has no run."""
     target = target_of(item)
     return [harness.run_id(target), _key(item)] if target else None
 
@@ -250,35 +250,35 @@ def _sync(item: pytest.Item) -> None:
 
 
 def _has_line(entry: Any) -> bool:
-    """Return whether the interpreter knows where it was: a signal may come where it does not.
+    """Return whether a traceback entry has a line number; a signal may come where there is none.
 
-    pytest's own report of the interrupt fails on such an entry, and with it the session.
+    pytest's report of an interrupt fails on an entry without one.
     """
     return entry._rawentry.tb_lineno is not None  # noqa: SLF001 - its public names need a line
 
 
 class Outcome:
-    """What a session comes to: files written, failures told, the exit code."""
+    """The end of a session: it writes the files, reports failures and sets the exit code."""
 
     def __init__(self, harness: Harness) -> None:
-        """Watch a harness."""
+        """Take the session's harness."""
         self.harness = harness
 
     @pytest.hookimpl(tryfirst=True)
     def pytest_keyboard_interrupt(self, excinfo: pytest.ExceptionInfo[BaseException]) -> None:
-        """Remember that the session was cut, so that its files say so."""
+        """Record the interrupt, so that the files have the status interrupted."""
         self.harness.interrupted = True
         self.harness.stop_once()
         excinfo.traceback = excinfo.traceback.filter(_has_line)
 
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
-        """Gather on the controller what its own or its workers' items measured."""
+        """Collect, on the controller, the runs of its own items and of its workers' items."""
         harness, carried = self.harness, getattr(report, "llamaburn", None)
         if carried is None:
             harness.mixed = True
             return
         if carried["runs"] and not harness.run_ids:
-            harness.end_on_signals()  # the controller of workers learns it here
+            harness.end_on_signals()  # on the controller of workers, this is the first report
         harness.run_ids.update(dict.fromkeys(carried["runs"]))
         if carried["skipped"]:
             run_id, key = carried["skipped"]
@@ -292,7 +292,7 @@ class Outcome:
 
     @pytest.hookimpl(trylast=True)
     def pytest_sessionfinish(self, session: pytest.Session) -> None:
-        """Write the result files, and say with the exit code what kind of end this is."""
+        """Write the result files and set the exit code."""
         harness = self.harness
         for run in [*harness.open_runs]:
             harness.end(run)
@@ -311,7 +311,7 @@ class Outcome:
             session.exitstatus = 1
 
     def pytest_terminal_summary(self, terminalreporter: Any) -> None:
-        """Show the tables, and what else is to be told."""
+        """Show the tables, failures and annotations."""
         harness, write = self.harness, terminalreporter.write
         if not harness.shows_tables or harness.worker != "main":
             return
@@ -322,7 +322,8 @@ class Outcome:
             show(harness.paths, harness.display.output, write)
             write("\n" if harness.comparisons else "")
             show(harness.comparisons, (), write)
-        for line in (*(f"llamaburn: {told}" for told in harness.failures), *harness.annotations):
+        failures = (f"llamaburn: {sentence}" for sentence in harness.failures)
+        for line in (*failures, *harness.annotations):
             terminalreporter.write_line(line)
 
     def pytest_unconfigure(self) -> None:

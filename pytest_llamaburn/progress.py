@@ -1,6 +1,6 @@
 """Progress of a run on standard error: a bar, plain lines, JSON lines or nothing.
 
-pytest captures standard error while tests run, so this writes to a duplicate of it taken before.
+pytest captures standard error while tests run, so this module writes to an earlier duplicate of it.
 """
 
 from __future__ import annotations
@@ -22,27 +22,27 @@ _PLAIN_SHARE = 0.1
 
 
 class Stream(Protocol):
-    """What progress is written to."""
+    """The stream to which progress is written."""
 
     def write(self, text: str, /) -> object:
-        """Take text."""
+        """Write text."""
 
     def flush(self) -> object:
-        """Show it."""
+        """Flush it."""
 
     def close(self) -> object:
-        """Give up what was taken to write."""
+        """Close it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Event:
-    """How a run goes right now. A field is None if it is unknown or does not apply.
+    """The current state of a run. A field is None if it is unknown or does not apply.
 
-    `done` of `planned` things of the stage are finished; `unit` names them. `eta_s` is how long the
-    rest takes at the present pace. Speed and TTFT are those of the last finished request. `clients`
-    or `rate_per_sec` is the load; `requests_per_sec`, `total_p50_ms` and `total_p95_ms` are of the
-    last few seconds of it. `failure` is the kind of the last failure. `state` is `failing` if more
-    than 5 % of what has ended failed, else `ok`.
+    `done` of `planned` units of the stage are finished; `unit` names the unit. `eta_s` is the
+    remaining time at the current speed. Speed and TTFT are those of the last finished request.
+    `clients` or `rate_per_sec` is the load; `requests_per_sec`, `total_p50_ms` and `total_p95_ms`
+    cover its last few seconds. `failure` is the kind of the last failure. `state` is `failing` if
+    more than 5 % of the finished requests failed, else `ok`.
     """
 
     stage: str = "measuring"
@@ -74,35 +74,35 @@ def of_request(row: dict[str, Any], **fields: Any) -> Event:
 
 
 def state_of(failed: int, ended: int) -> str | None:
-    """Return whether requests fail, from how many have ended; None if none has."""
+    """Return `failing` or `ok`, or None if no request has ended."""
     if not ended:
         return None
     return "failing" if failed > FAILING_SHARE * ended else "ok"
 
 
 class Progress(Protocol):
-    """What a run tells about itself while it goes on."""
+    """A display of the progress of runs."""
 
     def plan(self, total: int) -> None:
-        """Take how many more things are to come."""
+        """Add `total` units to the plan."""
 
     def say(self, text: str) -> None:
-        """Take a sentence."""
+        """Show a sentence."""
 
     def step(self, event: Event) -> None:
-        """Take that one more of the planned things is finished."""
+        """Count one finished unit and show the event."""
 
     def load(self, event: Event) -> None:
-        """Take how a load goes right now. Called often; shown as often as is useful."""
+        """Show the state of a load. Runs call it often; not every call is shown."""
 
     def close(self) -> None:
         """Leave the terminal as it was."""
 
 
 def make(word: str, descriptor: int | None) -> Progress:
-    """Return the progress a word names, on a descriptor it will close.
+    """Return the display that a word names; it writes to a descriptor and will close it.
 
-    auto is live on a terminal that takes control codes, else plain.
+    `auto` is `live` on a terminal that supports control codes, else `plain`.
     """
     if word == "none" or descriptor is None:
         return Silent()
@@ -114,19 +114,16 @@ def make(word: str, descriptor: int | None) -> Progress:
 
 
 def takes_control_codes(stream: TextIO) -> bool:
-    """Return whether a stream is a terminal that may be drawn on, not one that shows plain text.
-
-    Who sets NO_COLOR wants plain text too.
-    """
+    """Return whether a stream is a terminal that supports control codes; not with NO_COLOR."""
     plain = os.environ.get("TERM") in ("dumb", "unknown") or os.environ.get("NO_COLOR")
     return stream.isatty() and not plain
 
 
 class Lossy(io.TextIOWrapper):
-    """Text that nobody may read any more: where the terminal is gone it is lost, and no run is."""
+    """A stream that ignores errors, so that a closed terminal does not end a run."""
 
     def write(self, text: str, /) -> int:
-        """Write text at once, if it can be."""
+        """Write text at once; an error is ignored."""
         with suppress(OSError):
             os.write(self.fileno(), text.encode(errors="replace"))
         return len(text)
@@ -152,7 +149,7 @@ class Silent:
 
 
 class Counter:
-    """What all styles count: things done, planned and failed, and the time that the rest takes."""
+    """Base of the displays: it counts finished, planned and failed units and the remaining time."""
 
     def __init__(self, stream: Stream) -> None:
         """Write to `stream`."""
@@ -161,7 +158,7 @@ class Counter:
         self._grows = False
 
     def plan(self, total: int) -> None:
-        """Take how many more things are to come."""
+        """Add `total` units to the plan."""
         self._grows |= self._done > 0
         self._planned += total
 
@@ -170,9 +167,9 @@ class Counter:
         self._stream.close()
 
     def _counted(self, event: Event) -> Event:
-        """Return the event of a finished thing with what was counted so far.
+        """Return the event of a finished unit with the counts so far.
 
-        The time left is unknown while the plan grows with the run.
+        The remaining time is unknown if the plan grows during the run.
         """
         self._done += 1
         self._failed += event.failure is not None
@@ -193,7 +190,7 @@ class Counter:
 
 
 class Plain(Counter):
-    """A line each tenth of the requests or 30 seconds and at the end; no control bytes."""
+    """One line for each 10 % of the requests or 30 seconds, and at the end; no control bytes."""
 
     def __init__(self, stream: Stream) -> None:
         """Write to `stream`."""
@@ -205,7 +202,7 @@ class Plain(Counter):
         self._write(text)
 
     def step(self, event: Event) -> None:
-        """Say how far the run is, if it is time to."""
+        """Write a line about the progress, if one is due."""
         event = self._counted(event)
         due = self._done - self._said >= max(1, self._planned * _PLAIN_SHARE)
         last = self._done == self._planned and not self._grows
@@ -215,7 +212,7 @@ class Plain(Counter):
             self._write(", ".join(filter(None, [count, words(event)])))
 
     def load(self, event: Event) -> None:
-        """Say how the load goes, if it is time to."""
+        """Write a line about the load, if one is due."""
         if self._silent_for_long():
             self._since = monotonic()
             self._write(words(event))
@@ -225,29 +222,29 @@ class Plain(Counter):
 
 
 class Json(Counter):
-    """One JSON object an event: what is known of it."""
+    """One JSON object per event, with its known fields."""
 
     def say(self, text: str) -> None:
         """Write a sentence as an event."""
         self._write(json.dumps({"event": "note", "text": text}))
 
     def step(self, event: Event) -> None:
-        """Write that one more thing is finished."""
+        """Count one finished unit and write the event."""
         self.load(self._counted(event))
 
     def load(self, event: Event) -> None:
-        """Write how it goes."""
+        """Write the event."""
         known = {name: value for name, value in asdict(event).items() if value is not None}
         self._write(json.dumps({"event": "progress", **known}))
 
 
 class Live(Counter):
-    """One bar with speed, elapsed and remaining time."""
+    """A progress bar with speed, elapsed and remaining time."""
 
     _bar: Bar | None = None
 
     def plan(self, total: int) -> None:
-        """Show the bar, or make it longer."""
+        """Show the bar, or extend it."""
         super().plan(total)
         if self._bar is None:
             self._bar = _bar(self._stream)
@@ -261,11 +258,11 @@ class Live(Counter):
             self._bar.console.print(text, highlight=False, markup=False)
 
     def step(self, event: Event) -> None:
-        """Move the bar; drawn between requests only."""
+        """Move the bar; it is drawn only between requests."""
         self._draw(self._counted(event), advance=1)
 
     def load(self, event: Event) -> None:
-        """Show how the load goes beside the bar."""
+        """Show the load beside the bar."""
         self._draw(event, advance=0)
 
     def close(self) -> None:
@@ -286,7 +283,7 @@ class Live(Counter):
 
 
 def words(event: Event) -> str:
-    """Return an event's numbers as one line for people."""
+    """Return an event as one line of text."""
     if event.clients is not None:
         clients = "client" if event.clients == 1 else "clients"
         return f"{event.clients:.3g} {clients}: {_load_words(event)}"
@@ -309,7 +306,7 @@ def _load_words(event: Event) -> str:
 
 
 def _bar(stream: Stream) -> Bar:
-    """Return a bar that is drawn only when it is told to."""
+    """Return a bar that is drawn only on a call to refresh it."""
     from rich.console import Console
     from rich.progress import (
         BarColumn,
@@ -329,7 +326,7 @@ def _bar(stream: Stream) -> Bar:
         TimeRemainingColumn(),
         console=Console(file=cast("TextIO", stream), force_terminal=True),
         transient=True,
-        auto_refresh=False,  # a drawing thread would share the processor with the clock
+        auto_refresh=False,  # a drawing thread would disturb the timing
         redirect_stdout=False,
         redirect_stderr=False,
     )

@@ -1,8 +1,8 @@
-"""A folder is a registry: each public module in it is one member, named after its file.
+"""A folder is a registry: each public module in it is a member, named after its file.
 
-Members are listed without being imported, so that a heavy optional one costs nothing until it is
-chosen. Other distributions add members through the entry-point group `llamaburn.<folder>`. A member
-that is a package, such as a kind of run, is a registry too: its modules are its members.
+Members are listed without importing them, so that an unused optional member costs nothing. Other
+distributions add members through the entry-point group `llamaburn.<folder>`. A member that is a
+package, such as `kinds.benchmark`, is a registry too: its modules are its members.
 """
 
 import difflib
@@ -25,7 +25,7 @@ _PACKAGE = "pytest_llamaburn"
 
 @cache
 def names(folder: str) -> tuple[str, ...]:
-    """Return the sorted names of a folder's members, as they are written on the command line."""
+    """Return the sorted names of a folder's members, as used on the command line."""
     return tuple(sorted({*own(folder), *_foreign(folder)}))
 
 
@@ -44,7 +44,7 @@ def has(folder: str, name: str) -> bool:
 def load(folder: str, name: str) -> ModuleType:
     """Import and return one member's module.
 
-    Raises SettingsError for an unknown name, listing the valid ones.
+    Raises SettingsError if the name is unknown; the message lists the valid names.
     """
     if name in own(folder):
         return importlib.import_module(f"{package(folder)}.{name.replace('-', '_')}")
@@ -56,7 +56,7 @@ def load(folder: str, name: str) -> ModuleType:
 
 @cache
 def package(folder: str) -> str:
-    """Return the full name of a folder's package: ours, or that of another distribution."""
+    """Return the full name of a folder's package, of LlamaBurn or of another distribution."""
     parent, _, name = folder.replace("_", "-").rpartition(".")
     if not parent or name in own(parent) or name not in _foreign(parent):
         return f"{_PACKAGE}.{folder.replace('-', '_')}"
@@ -84,7 +84,7 @@ def _places(folder: str) -> list[str]:
 
 
 def unknown(what: str, name: str, valid: tuple[str, ...] | list[str]) -> str:
-    """Return a sentence that refuses a name, with the nearest valid one and the whole list."""
+    """Return the error message for an unknown name, with the most similar and all valid names."""
     near = difflib.get_close_matches(name, valid, n=1)
     hint = f"; did you mean '{near[0]}'?" if near else "."
     return f"unknown {what} '{name}'{hint} Known: {', '.join(valid) or 'none'}"
@@ -92,7 +92,7 @@ def unknown(what: str, name: str, valid: tuple[str, ...] | list[str]) -> str:
 
 @cache
 def _foreign(folder: str) -> "dict[str, EntryPoint]":
-    from importlib import metadata  # costs 20 ms: only when a member is looked up
+    from importlib import metadata  # takes 20 ms, so only when needed
 
     found = metadata.entry_points(group=f"llamaburn.{folder}")
     return {entry.name.replace("_", "-"): entry for entry in found}

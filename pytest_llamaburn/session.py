@@ -1,4 +1,4 @@
-"""The harness: what one pytest session shares."""
+"""The harness: the state of one pytest session."""
 
 from __future__ import annotations
 
@@ -36,17 +36,17 @@ if TYPE_CHECKING:
     from pytest_llamaburn.progress import Progress
 
 PREFIX = "llamaburn-"
-# Signals that end a run with its file, as Ctrl-C does: SIGHUP comes when the terminal is closed.
+# Signals that end a run as Ctrl-C does, with its result file. A closed terminal sends SIGHUP.
 ENDING = tuple(
     getattr(signal, name) for name in ("SIGTERM", "SIGHUP", "SIGQUIT") if hasattr(signal, name)
 )
 
 
 class Harness:
-    """Everything a session needs for our items, made when the first one asks."""
+    """The state of a pytest session; each part is made when it is first needed."""
 
     def __init__(self, config: Any, kinds: Iterable[RunKind]) -> None:
-        """Note the session of a pytest configuration and its kinds of runs; opens nothing."""
+        """Take the pytest configuration and the kinds of run; opens nothing."""
         workerinput = getattr(config, "workerinput", {})
         self._config = config
         self.kinds = {kind.name: kind for kind in kinds}
@@ -67,13 +67,14 @@ class Harness:
         self.mixed = False
         self.shows_tables = True
         self.gated = False
+        self.broken_gates: list[str] = []
         self.annotations: list[str] = []
         self._stderr: int | None = None
         self._closing = ExitStack()
 
     @cached_property
     def common(self) -> Common:
-        """The checked settings that all kinds of runs share; raises SettingsError."""
+        """The checked settings that all kinds of run share; raises SettingsError."""
         return options.resolve(Common, options.given(self._config.option, Common, PREFIX))[0]
 
     def settings(self, kind: str) -> Any:
@@ -94,13 +95,13 @@ class Harness:
 
     @cached_property
     def display(self) -> Display:
-        """The checked display settings; inside pytest, progress is silent unless asked for."""
+        """The checked display settings; in pytest, the default of the progress is none."""
         given = {"progress": "none", **options.given(self._config.option, Display, PREFIX)}
         return options.resolve(Display, given, {})[0]
 
     @cached_property
     def judging(self) -> Judging:
-        """The checked settings of the judges for tests' own answers; claude if none is named."""
+        """The checked settings of the judges for the fixture `judge`; the default is claude."""
         given = options.given(self._config.option, Judging, PREFIX)
         settings = options.resolve(Judging, given)[0]
         return (
@@ -111,22 +112,22 @@ class Harness:
 
     @cached_property
     def runner(self) -> asyncio.Runner:
-        """The event loop of the timed path: in the main thread, uvloop where there is one."""
-        import asyncio  # costs every session's start 40 ms
+        """The event loop of the timed path, in the main thread; uvloop if it is installed."""
+        import asyncio  # at the top, it would add 40 ms to the start of every session
 
         from pytest_llamaburn.load.loop import loop_factory
 
         return self._closing.enter_context(asyncio.Runner(loop_factory=loop_factory()))
 
     def keep_stderr(self) -> None:
-        """Keep standard error as it is before pytest captures it, if progress is to be shown."""
+        """Duplicate standard error before pytest captures it, if progress will be shown."""
         wanted = getattr(self._config.option, "llamaburn_progress", None)
         if self.worker == "main" and wanted not in (None, "none"):
             self._stderr = os.dup(2)
 
     @cached_property
     def progress(self) -> Progress:
-        """Where finished requests are told."""
+        """The display of the progress."""
         from pytest_llamaburn import progress
 
         word = self.display.progress if self._stderr is not None else "none"
@@ -140,9 +141,9 @@ class Harness:
 
     def targets(self, kind: str) -> list[Target]:
         """Return all runs of a kind: each variant, model and repeat."""
-        about, settings = self.kinds[kind], self.settings(kind)
-        models, repeats = about.models(settings), range(getattr(settings, "repeats", 1))
-        variants = getattr(settings, about.variant_setting) if about.variant_setting else ""
+        run_kind, settings = self.kinds[kind], self.settings(kind)
+        models, repeats = run_kind.models(settings), range(getattr(settings, "repeats", 1))
+        variants = getattr(settings, run_kind.variant_setting) if run_kind.variant_setting else ""
         variants = [variants] if isinstance(variants, str) else variants
         return [Target(kind, m, r, v) for v in variants for m in models for r in repeats]
 
@@ -166,23 +167,23 @@ class Harness:
 
     @property
     def _moment(self) -> str:
-        """When the session began, as result files have it."""
+        """The start of the session, in the format of result files."""
         moment = datetime.strptime(self.session_id[:19], "%Y-%m-%dT%H-%M-%S").replace(tzinfo=UTC)
         return moment.isoformat().replace("+00:00", "Z")
 
     def run_id(self, target: Target) -> str:
-        """Return the id of the run of a target, the same in every worker of the session."""
+        """Return the id of a target's run; it is the same in every worker of the session."""
         words = [target.kind, str(target.model), target.variant]
         key = "/".join(filter(None, words))
         return f"{self.session_id}-{zlib.crc32(whole(key).encode()):08x}"
 
     def run(self, work: Coroutine[Any, Any, Any]) -> Any:
-        """Run on the timed loop, in this thread; raises SettingsError where a loop runs already."""
+        """Run on the timed loop, in this thread; raises SettingsError if a loop already runs."""
         if _inside_a_loop():
             work.close()
             raise SettingsError(
-                "fixtures of LlamaBurn block: use them in a plain test, or await the coroutines of "
-                "ollama_client.aio in an async one"
+                "LlamaBurn's fixtures block: use them in a test that is not async, or await the "
+                "coroutines of ollama_client.aio in an async test"
             )
         from pytest_llamaburn.load.loop import completed
 
@@ -193,7 +194,7 @@ class Harness:
             raise
 
     def write(self) -> None:
-        """Make the result files from the journals."""
+        """Write the result files, made from the journals."""
         from pytest_llamaburn.store.finish import write_result
 
         homes = self.settle()
@@ -212,7 +213,7 @@ class Harness:
                 self._compare(path)
 
     def settle(self) -> dict[str, Path]:
-        """Return the results directory of each run of this process, replaced where it is gone."""
+        """Return the results directory of each run of this process; a lost one is replaced."""
         homes = {}
         for run in self._runs:
             if run.journal is None:
@@ -228,50 +229,53 @@ class Harness:
 
     @property
     def lost(self) -> list[str]:
-        """The sentences on results directories that were removed or moved while runs went on."""
+        """A sentence for each results directory that was removed or moved during a run."""
         journals = (run.journal for run in self._runs)
-        return list(dict.fromkeys(one.lost for one in journals if one and one.lost))
+        return list(dict.fromkeys(journal.lost for journal in journals if journal and journal.lost))
 
     def misplaced(self, sentence: str) -> None:
-        """Note that something is not where the user wanted it."""
+        """Record a sentence about something that is not where the user wanted it."""
         if sentence not in self.failures:
             self.failures.append(sentence)
         self.exit_code = ResultsError.exit_code
 
     def _judge(self, path: Path) -> None:
+        from pytest_llamaburn import gates
         from pytest_llamaburn.store import results
 
         document = results.load(path)
-        found = document["results"]
-        failure = results.kind_of(document).failure(found)
+        content = document["results"]
+        failure = results.kind_of(document).failure(content)
         if failure is not None:
             self.failures.append(failure)
             self.gated = True
-        if not found["totals"]["succeeded"] and self.exit_code in (0, StoppedError.exit_code):
+        if not content["totals"]["succeeded"] and self.exit_code in (0, StoppedError.exit_code):
             self.failures.append("nothing was measured: no request succeeded")
             self.exit_code = NothingMeasuredError.exit_code
-        self.gated |= any(gate["verdict"] != "pass" for gate in found["gates"])
+        broken = [gate for gate in content["gates"] if gate["verdict"] != "pass"]
+        self.broken_gates += [f"gate {gates.sentence(gate)}" for gate in broken]
+        self.gated |= bool(broken)
 
     def _compare(self, path: Path) -> None:
-        """Compare a new file with the baseline of its kind, if one is named."""
+        """Compare a new file with the baseline of --compare, if there is one."""
         from pytest_llamaburn.kinds.comparison import engine
 
         try:
             kind = self.kinds[engine.kind_of(path)].settings_class
             given = options.given(self._config.option, kind, PREFIX)
-            found, broken = engine.with_baseline(path, options.resolve(kind, given)[0])
+            comparison, broken = engine.with_baseline(path, options.resolve(kind, given)[0])
         except LlamaBurnError as err:
             self.failures.append(f"--compare: {err}")
             self.exit_code = err.exit_code
             return
-        self.comparisons += [found] if found else []
+        self.comparisons += [comparison] if comparison else []
         self.failures += broken
         self.gated |= bool(broken)
 
     def end_on_signals(self) -> None:
-        """Have each of ENDING end the session as Ctrl-C does, its files written, until `close`.
+        """Until `close`, let each signal of ENDING end the session as Ctrl-C does.
 
-        What this process was started to ignore, as nohup does with SIGHUP, it goes on to ignore.
+        A signal that was ignored at the start, such as SIGHUP by nohup, stays ignored.
         """
         if threading.current_thread() is not threading.main_thread():
             return
@@ -281,9 +285,9 @@ class Harness:
                 self._closing.callback(signal.signal, number, handler)
 
     def stop_once(self) -> None:
-        """Ignore further signals to stop: what goes on is the stopping.
+        """Ignore further signals while the session stops.
 
-        `close` gives them back; the command does so itself, when it has shown the tables.
+        `close` restores the handlers. The command restores them itself, after the tables.
         """
         if threading.current_thread() is not threading.main_thread():
             return
@@ -299,7 +303,7 @@ class Harness:
                 self._closing.callback(signal.signal, number, handler)
 
     def _find_begun(self) -> None:
-        """Note the runs that xdist's workers have begun: no report of them may have come yet."""
+        """Find the runs of interrupted xdist workers, which may not have sent a report yet."""
         if self.interrupted and getattr(self._config.option, "numprocesses", None):
             from pytest_llamaburn.store import journal
 
@@ -308,14 +312,14 @@ class Harness:
                 self.run_ids.update(dict.fromkeys(journal.of_session(directory, self.session_id)))
 
     def close(self) -> None:
-        """Give back what the session took."""
+        """Close what the session opened, and restore the signal handlers."""
         for run in self._runs:
             run.forget()
         self._runs.clear()
         self._closing.close()
 
     def end(self, run: Run) -> None:
-        """Finish a run; what goes wrong at the end of a cut session costs no file."""
+        """Finish a run; after an interrupt, an error here must not prevent the result file."""
         self.open_runs.remove(run)
         try:
             self.run(run.finish("interrupted" if self.interrupted else "finished"))
@@ -325,18 +329,18 @@ class Harness:
             self.misplaced(str(err))
 
     def alone(self, target: Target) -> AbstractContextManager[None]:
-        """Return what holds the machine-wide lock: nothing else of ours measures meanwhile."""
+        """Return a context manager that holds the machine-wide lock of measurements."""
         from pytest_llamaburn.load import turn
 
         if self.common.allow_parallel:
             return nullcontext()
-        main = self.worker == "main"  # workers of one session take turns by design
+        main = self.worker == "main"  # workers of one session always take turns
         pid = os.getpid() if main else os.getppid()
         holder = turn.Holder(pid, self._moment, self.run_id(target), target.model)
         return turn.alone(holder, self.tell if main else str)
 
     def tell(self, text: str) -> None:
-        """Say at once, whatever pytest captures, what cannot wait until the session's end."""
+        """Print a message at once, even while pytest captures output."""
         with suppress(OSError):  # the terminal may be gone
             if self.shows_tables and self._config.pluginmanager.hasplugin("terminalreporter"):
                 Lines(self._config).write(f"{text}\n")
@@ -345,25 +349,25 @@ class Harness:
 
 
 def drop_gone_streams() -> None:
-    """Send to nowhere what would be written to a terminal, or a reader, that is gone.
+    """Redirect standard output and error to the null device if their reader is gone.
 
     An error there would end the session before its files are written.
     """
     for number in (1, 2):
-        with suppress(OSError, AttributeError):  # closed, or a system that cannot ask
+        with suppress(OSError, AttributeError):  # closed, or the system has no poll
             watch = select.poll()
             watch.register(number, 0)
-            if watch.poll(0):  # it was hung up, or nobody reads it
+            if watch.poll(0):  # the reader is gone
                 nowhere = os.open(os.devnull, os.O_WRONLY)
                 os.dup2(nowhere, number)
                 os.close(nowhere)
 
 
 class Lines:
-    """Whole lines between those of pytest's own report, whatever it has begun to write."""
+    """A stream that writes whole lines between the lines of pytest's report."""
 
     def __init__(self, config: Any) -> None:
-        """Find what writes to the terminal."""
+        """Take pytest's capture manager and terminal reporter."""
         self._capture: Any = config.pluginmanager.getplugin("capturemanager")
         self._report: Any = config.pluginmanager.getplugin("terminalreporter")
 

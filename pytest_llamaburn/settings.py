@@ -49,6 +49,7 @@ class Option:
         record: bool = True,
         resume: bool = False,
         path: bool = False,
+        keys: str = "",
     ) -> None:
         """Declare an option.
 
@@ -71,13 +72,14 @@ class Option:
         - `record=False`: it is not part of `config` in a result file.
         - `resume=True`: a resumed run may change it.
         - `path`: it names a file or directory; a leading `~` is expanded.
+        - `keys`: it may name a server, which is sent the keys in variables of this pattern.
         """
         self.default, self.help, self.group = default, help, group
         self.short, self.scope, self.env = short, scope, env
         self.toml, self.join, self.example = toml, join, example
         self.bounds, self.choices, self.unit = bounds or {}, choices, unit
         self.bare, self.on, self.modes, self.unless = bare, on, modes, unless
-        self.record, self.resume, self.path = record, resume, path
+        self.record, self.resume, self.path, self.keys = record, resume, path, keys
         self.name = self.annotation = ""  # `options_of` sets them
 
     @property
@@ -156,6 +158,7 @@ class Connection(Settings):
         toml="ollama.host",
         env=("OLLAMA_HOST",),
         example="http://127.0.0.1:11434",
+        keys="LLAMABURN_API_KEY",
     )
     timeout_connect: float = opt(5.0, "time limit to connect", unit="s", bounds={"gt": 0})
     timeout_first_token: float = opt(
@@ -346,6 +349,7 @@ class Judging(Settings):
         "judge of the answers: PROVIDER[:MODEL][@URL], where PROVIDER is claude, openai, ollama or "
         "embedded; repeatable: several judges vote",
         toml="defaults.judge_provider",
+        keys="*_API_KEY",
     )
     judge_model: tuple[str, ...] = opt(
         (),
@@ -403,8 +407,8 @@ class Display(Settings):
 
     output: tuple[str, ...] = opt(
         (),
-        "format of the output: table, json, jsonl, csv or markdown; or a file with the suffix of a "
-        "format; repeatable",
+        "format of the output: table, json, jsonl, csv, markdown, html or benchstat; or a file "
+        "whose suffix names one; repeatable",
         short="-o",
         record=False,
         path=True,

@@ -1,4 +1,4 @@
-"""What tables of any format show of a result file."""
+"""Tables and charts of a result file, independent of the output format."""
 
 from __future__ import annotations
 
@@ -41,8 +41,8 @@ class Sheet(NamedTuple):
     rows: list[tuple[str, ...]]
     notes: list[str]
     columns: tuple[str, ...] = COLUMNS
-    words: int = 2  # so many columns from the left are not numbers
-    chart: tuple[str, ...] = ()  # lines of equal-width characters, for formats in text
+    words: int = 2  # number of text columns at the left; the others are numbers
+    chart: tuple[str, ...] = ()  # a chart in text, for text formats
 
 
 class Series(NamedTuple):
@@ -53,7 +53,7 @@ class Series(NamedTuple):
 
 
 class Bar(NamedTuple):
-    """One interval of a Forest; numbers are shares, the kind is its colour's class."""
+    """One interval of a Forest; the numbers are shares, `kind` is the CSS class of its colour."""
 
     label: str
     low: float
@@ -63,7 +63,7 @@ class Bar(NamedTuple):
 
 
 class Forest(NamedTuple):
-    """A chart of changes with their intervals; those within the margin count as none."""
+    """A chart of changes with their intervals; `margin` is the limit of an unimportant change."""
 
     title: str
     bars: Sequence[Bar]
@@ -71,7 +71,7 @@ class Forest(NamedTuple):
 
 
 class Stop(NamedTuple):
-    """A level of a load on a chart: where it is, its state, and its values by series."""
+    """A level of a load on a chart: its load, its state, and its value in each series."""
 
     level: float
     state: str
@@ -79,7 +79,7 @@ class Stop(NamedTuple):
 
 
 class Curves(NamedTuple):
-    """A chart of series over the levels of a load; `marks` are points on its axis with names."""
+    """A chart of series over the levels of a load; `marks` are named points on its axis."""
 
     stops: Sequence[Stop]
     series: Sequence[str]
@@ -90,7 +90,7 @@ Chart: TypeAlias = Series | Forest | Curves
 
 
 def charts_of(document: dict[str, Any]) -> Iterator[Chart]:
-    """Yield the charts of a file: what `charts` in the table module of its kind yields."""
+    """Yield the charts of a file, if the table module of its kind has `charts`."""
     yield from getattr(results.room(document, "table"), "charts", _no_charts)(document)
 
 
@@ -105,7 +105,7 @@ def sheets(paths: Sequence[Path]) -> Iterator[Sheet]:
 
 
 def sheets_of(document: dict[str, Any], path: Path) -> Iterator[Sheet]:
-    """Yield the tables of a file; what would command a terminal is left out of their texts."""
+    """Yield the tables of a file, without control characters in their texts."""
     yield from map(_cleaned, results.room(document, "table").sheets(document, path))
 
 
@@ -120,20 +120,20 @@ def _cleaned(sheet: Sheet) -> Sheet:
 
 
 def request_rows(paths: Sequence[Path]) -> Iterator[dict[str, Any]]:
-    """Yield what a line of data is in each file: a timed request, a change, a question."""
+    """Yield the rows of each file: timed requests, levels, questions or changes."""
     for path in paths:
         document = results.load(path)
         rows = [*results.room(document, "table").rows(document)]
         if not rows:
             words = f"{path} ({document['status']}) has no request, level, question or change"
-            print(f"llamaburn: {words} to write as a row", file=sys.stderr)  # noqa: T201 - beside what goes to stdout
+            print(f"llamaburn: {words} to write as a row", file=sys.stderr)  # noqa: T201 - stdout has the rows
         yield from rows
 
 
 def grid(columns: Sequence[str], rows: Sequence[Sequence[str]], *, numeric: int = 99) -> str:
     """Return a text table; columns from index `numeric` on are aligned to the right.
 
-    Nothing is wrapped or cut: a terminal narrower than the table scrolls.
+    Nothing is wrapped or cut, even if the table is wider than the terminal.
     """
     from rich.cells import cell_len
 
@@ -150,19 +150,19 @@ def grid(columns: Sequence[str], rows: Sequence[Sequence[str]], *, numeric: int 
 
 
 def printable(text: str) -> str:
-    """Return a line of text with spaces for what is no character to see."""
+    """Return a line of text with a space for each unprintable character."""
     return text if text.isprintable() else "".join(c if c.isprintable() else " " for c in text)
 
 
 def failed_words(kind: str, requests: Iterable[dict[str, Any]]) -> str:
-    """Return what the first failure of a kind said, in one line."""
-    errors = (one["error"] for one in requests if one["error"])
+    """Return the message of the first failure of a kind, in one line."""
+    errors = (request["error"] for request in requests if request["error"])
     words: str = next(e["message"] for e in errors if e["kind"] == kind)
     return " ".join(printable(words).split())
 
 
 def number(value: float | None) -> str:
-    """Return a number with at least three significant digits, or the sign for none."""
+    """Return a number with at least three significant digits, or ABSENT for None."""
     if value is None:
         return ABSENT
     size = abs(value)
@@ -171,28 +171,28 @@ def number(value: float | None) -> str:
 
 
 def title(document: dict[str, Any], which: str = "") -> str:
-    """Return the model of a run in words."""
+    """Return the model of a run as text."""
     model = document["model"]
     details = [model["quantization"], model["parameter_size"], model["family"]]
     return f"{model['id']}{which} ({', '.join(filter(None, details)) or 'no details'})"
 
 
 def server(document: dict[str, Any]) -> str:
-    """Return the server of a run in words."""
-    found = document["server"]
-    return f"server {found['kind']} {found['version'] or ''}".strip() + f" at {found['host']}"
+    """Return the server of a run as text."""
+    facts = document["server"]
+    return f"server {facts['kind']} {facts['version'] or ''}".strip() + f" at {facts['host']}"
 
 
-def machine(found: dict[str, Any]) -> str:
-    """Return a run's `environment` in words."""
-    gpus = ", ".join(gpu["name"] or gpu["vendor"] for gpu in found["gpus"]) or "none"
-    return f"machine {found['cpu']}, {room(found)}, GPUs: {gpus}"
+def machine(environment: dict[str, Any]) -> str:
+    """Return a run's `environment` as text."""
+    gpus = ", ".join(gpu["name"] or gpu["vendor"] for gpu in environment["gpus"]) or "none"
+    return f"machine {environment['cpu']}, {room(environment)}, GPUs: {gpus}"
 
 
-def room(found: dict[str, Any]) -> str:
-    """Return the processors and memory of an `environment`, and what of them may be used."""
-    limits = binding(found, found)
-    cores, memory = f"{found['cores_logical']} cores", f"{found['ram_mb'] / 1000:.1f} GB"
+def room(facts: dict[str, Any]) -> str:
+    """Return the processors and memory of an `environment`, and the usable part of them."""
+    limits = binding(facts, facts)
+    cores, memory = f"{facts['cores_logical']} cores", f"{facts['ram_mb'] / 1000:.1f} GB"
     few = [limits[name] for name in ("cpu_quota", "cpus_allowed") if name in limits]
     if few:
         cores = f"{min(few):g} of {cores}"
@@ -204,7 +204,7 @@ def room(found: dict[str, Any]) -> str:
 
 
 def measured(name: str, values: dict[str, Any]) -> tuple[str, ...]:
-    """Return the row of a metric's distribution, as in COLUMNS."""
+    """Return the row of a metric's distribution, with the cells of COLUMNS."""
     interval, p95 = values["ci95"], number(values["p95"])
     spread = f" ± {number((interval[1] - interval[0]) / 2)}" if interval else ""
     star = "" if "p95" in values["certified"] or not values["n"] else "*"

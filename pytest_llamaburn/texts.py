@@ -1,4 +1,4 @@
-"""Text that files can hold: what others send may have halves of surrogate pairs, which none can."""
+"""Text that can be written to files: without lone surrogates, which UTF-8 cannot encode."""
 
 from __future__ import annotations
 
@@ -8,14 +8,14 @@ from typing import Any
 
 # Compiled where they are used: that takes 2 ms, which a session that only imports us need not pay.
 _GROUPED = r"(?<=\d)[,\u2009\u202f](?=\d{3}(?!\d))"
-_CJK = "\u3040-\u30ff\u3400-\u9fff"  # written without spaces: each sign is a word
+_CJK = "\u3040-\u30ff\u3400-\u9fff"  # scripts without spaces: each character counts as a word
 _WORD = rf"\d+(?:\.\d+)+|[{_CJK}]|[^\W{_CJK}]+"
 
 
 def whole(text: str) -> str:
-    """Return a text in which halves of a surrogate pair are joined, and lone ones replaced.
+    """Return a text in which the halves of a surrogate pair are joined and lone ones replaced.
 
-    The two halves may have come in two parts of a stream.
+    The two halves may have arrived in two chunks of a stream.
     """
     try:
         text.encode()
@@ -25,15 +25,15 @@ def whole(text: str) -> str:
 
 
 def words(text: str) -> str:
-    """Return the words of a text between single spaces, one also at each end; empty without any.
+    """Return the words of a text, separated and surrounded by single spaces; empty without a word.
 
-    Case, punctuation and the grouping of digits are left out, so that `words(a) in words(b)` tells
-    whether one text stands in another.
+    Case, punctuation and digit grouping are removed, so that `words(a) in words(b)` is true if `b`
+    contains `a` word for word.
     """
-    found = re.findall(_WORD, re.sub(_GROUPED, "", text.casefold()))
-    return f" {' '.join(found)} " if found else ""
+    parts = re.findall(_WORD, re.sub(_GROUPED, "", text.casefold()))
+    return f" {' '.join(parts)} " if parts else ""
 
 
 def dumps(value: Any) -> str:
-    """Return a value as JSON that any file can hold; raises ValueError for NaN and infinities."""
+    """Return a value as JSON in valid Unicode; raises ValueError for NaN and infinities."""
     return whole(json.dumps(value, ensure_ascii=False, allow_nan=False))

@@ -1,4 +1,4 @@
-"""What one request did: the events a backend yields and the record they fold into.
+"""The events of one request, and the trace that is built from them.
 
 All `*_ns` are `time.perf_counter_ns` of this process, taken when a socket read returned.
 """
@@ -15,12 +15,12 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
 
-CLIENT_FILES = "client_files"  # the kind of failure that is ours: the server never heard of it
-UNREADABLE, IMPLAUSIBLE = "unreadable", "implausible"  # why a number of the server's is refused
+CLIENT_FILES = "client_files"  # the client's own failure: the request never reached the server
+UNREADABLE, IMPLAUSIBLE = "unreadable", "implausible"  # why a number of the server is rejected
 NOT_STREAMED = "not_streamed"
-# What counts and durations may be. The margins are wide: tokens without a text exist (hidden
-# thinking, special tokens, a system prompt of the server's), and clocks tick in steps.
-_MOST_TOKENS = 10_000_000  # the longest context there is
+# Limits of counts and durations. They are wide: some tokens have no text (hidden thinking, special
+# tokens, a system prompt of the server), and clocks have a limited resolution.
+_MOST_TOKENS = 10_000_000  # the longest known context
 _TOKENS_PER_BYTE, _BYTES_PER_CHARACTER = 4, 4
 _UNSEEN_ANSWER, _UNSEEN_PROMPT = 4096, 65_536  # tokens
 _CLOCK_SHARE, _CLOCK_STEPS_MS = 1.01, 50.0
@@ -40,7 +40,7 @@ class Headers(msgspec.Struct):
 
 
 class Delta(msgspec.Struct, gc=False):
-    """A non-empty piece of the answer; `kind` is content, thinking, tool or audio."""
+    """A non-empty part of the answer; `kind` is content, thinking, tool or audio."""
 
     t_ns: int
     kind: str
@@ -48,9 +48,9 @@ class Delta(msgspec.Struct, gc=False):
 
 
 class Usage(msgspec.Struct):
-    """The server's own token counts, as it says them: None where it gives none, NaN if unreadable.
+    """The server's token counts as received: None if missing, NaN if unreadable.
 
-    In a Trace they are whole numbers that can be true, or None.
+    In a Trace they are plausible whole numbers, or None.
     """
 
     prompt: float | None = None
@@ -60,10 +60,10 @@ class Usage(msgspec.Struct):
 
 
 class ServerTimings(msgspec.Struct):
-    """The server's own clock in milliseconds, None and NaN as in Usage.
+    """The server's own durations in ms; None and NaN as in Usage.
 
-    `prompt_tokens` are those really processed (uncached); `eval_tokens` were generated, the first
-    of them before `eval_ms` starts.
+    `prompt_tokens` are the processed (uncached) tokens. `eval_tokens` are the generated tokens;
+    the first of them was generated before `eval_ms` starts.
     """
 
     load_ms: float | None = None
@@ -75,9 +75,9 @@ class ServerTimings(msgspec.Struct):
 
 
 class Finished(msgspec.Struct):
-    """The answer ended as the protocol wants it to; `reason` is stop, length or the server's.
+    """The answer ended as the protocol defines; `reason` is stop, length or the server's own word.
 
-    `streamed` is False where the whole answer came in one piece, although a stream was asked for.
+    `streamed` is False if the whole answer came in one part, although a stream was requested.
     """
 
     t_ns: int
@@ -86,7 +86,7 @@ class Finished(msgspec.Struct):
 
 
 class Failed(msgspec.Struct):
-    """The request failed; `kind` is one of the failure kinds, `message` the server's own words."""
+    """The request failed; `kind` is a failure kind, `message` the server's own text."""
 
     t_ns: int
     kind: str
@@ -102,10 +102,10 @@ Numbers = TypeVar("Numbers", Usage, ServerTimings)
 
 @dataclass(slots=True)
 class Trace:
-    """One request from send to its one terminal event.
+    """One request, from send to its terminal event.
 
-    `refused` names the server's numbers that are None because they could not be believed, and why.
-    An answer that was not streamed has no `first_ns`: nobody saw its first token come.
+    `refused` maps the server's numbers that were rejected, and are None, to the reason. An answer
+    that was not streamed has no `first_ns`, since its first token was not observed.
     """
 
     sent_ns: int = 0
@@ -126,18 +126,18 @@ class Trace:
 
     @property
     def flags(self) -> list[str]:
-        """What the wire told that the numbers must be read with."""
+        """Warnings about the numbers of this request."""
         if self.failure is not None:
             return [self.failure.flag] if self.failure.flag else []
-        none = bool(self.delta_ns) and 0 in (self.usage.prompt, self.usage.completion)
+        zero = bool(self.delta_ns) and 0 in (self.usage.prompt, self.usage.completion)
         return [
             *([] if self.streamed else [NOT_STREAMED]),
-            *(["implausible_counts"] if self.refused or none else []),
+            *(["implausible_counts"] if self.refused or zero else []),
         ]
 
     @property
     def error(self) -> dict[str, Any] | None:
-        """How it failed, as result files have it; None if it did not."""
+        """The failure as in result files, or None if the request succeeded."""
         if self.failure is None:
             return None
         names = ("kind", "phase", "status", "message")
@@ -145,14 +145,14 @@ class Trace:
 
     @property
     def last_ns(self) -> int | None:
-        """When the last piece of the answer arrived."""
+        """The time when the last part of the answer arrived, or None."""
         return self.delta_ns[-1] if self.delta_ns else None
 
 
 def fold(
     events: Iterable[Event], connect_ms: float | None = None, sent_bytes: int | None = None
 ) -> Trace:
-    """Return the Trace of one request's events; `sent_bytes` bounds the count of prompt tokens."""
+    """Return the Trace of one request's events; `sent_bytes` limits the count of prompt tokens."""
     trace = Trace(connect_ms=connect_ms)
     text: dict[str, list[str]] = {"content": [], "thinking": []}
     for event in events:
@@ -173,7 +173,7 @@ def fold(
 
 
 def _writable(text: str) -> str:
-    """Return a text without halves of surrogate pairs, which fit in no file; two halves are one."""
+    """Return a text that UTF-8 can encode: surrogate pairs are joined, lone halves replaced."""
     try:
         text.encode()
     except UnicodeEncodeError:
@@ -182,66 +182,66 @@ def _writable(text: str) -> str:
 
 
 def _believe(trace: Trace, characters: int, sent_bytes: int | None) -> None:
-    """Keep of the server's numbers what can be true; note why the others are None."""
-    most = _limits(trace, characters, sent_bytes)
-    trace.usage = _believed(trace.usage, most, trace.refused)
-    trace.timings = _believed(trace.timings, most, trace.refused)
+    """Keep the plausible numbers of the server; note why the others become None."""
+    limits = _limits(trace, characters, sent_bytes)
+    trace.usage = _believed(trace.usage, limits, trace.refused)
+    trace.timings = _believed(trace.timings, limits, trace.refused)
 
 
 def _limits(trace: Trace, characters: int, sent_bytes: int | None) -> dict[str, float]:
-    """Return the most that each number can be.
+    """Return the upper limit of each number.
 
-    A token has at least a byte, give or take; a part is no more than its whole; nothing takes
-    longer than the request. A queue of less than 0 says that the parts of the server's time are
-    more than all of it, so that none of them can be believed.
+    A token has about one byte or more; a part is no larger than its whole; nothing takes longer
+    than the request. A negative queue time means that the server's partial times exceed its total,
+    so all of its times are rejected.
     """
-    said, took_ms = trace.usage, (trace.end_ns - trace.sent_ns) / 1e6
+    usage, took_ms = trace.usage, (trace.end_ns - trace.sent_ns) / 1e6
     longest_ms = _CLOCK_SHARE * took_ms + _CLOCK_STEPS_MS
     if (trace.timings.queue_ms or 0) < 0:
         longest_ms = -1.0
     prompt = _MOST_TOKENS if sent_bytes is None else _TOKENS_PER_BYTE * sent_bytes + _UNSEEN_PROMPT
     answer = _TOKENS_PER_BYTE * _BYTES_PER_CHARACTER * characters + _UNSEEN_ANSWER
-    if _within(said.reasoning, _MOST_TOKENS):
-        answer += int(said.reasoning or 0)
+    if _within(usage.reasoning, _MOST_TOKENS):
+        answer += int(usage.reasoning or 0)
     return {
         **dict.fromkeys(("load_ms", "prompt_ms", "eval_ms", "queue_ms"), longest_ms),
         **dict.fromkeys(("prompt", "prompt_tokens"), prompt),
         **dict.fromkeys(("completion", "eval_tokens"), answer),
-        "cached": (said.prompt or prompt) if _within(said.prompt, prompt) else prompt,
-        "reasoning": (said.completion or answer) if _within(said.completion, answer) else answer,
+        "cached": (usage.prompt or prompt) if _within(usage.prompt, prompt) else prompt,
+        "reasoning": (usage.completion or answer) if _within(usage.completion, answer) else answer,
     }
 
 
-def _believed(said: Numbers, most: dict[str, float], refused: dict[str, str]) -> Numbers:
-    """Return the numbers without those that are no numbers, too small, too large or not whole."""
+def _believed(numbers: Numbers, limits: dict[str, float], refused: dict[str, str]) -> Numbers:
+    """Return the numbers; an unreadable or implausible number becomes None and is noted."""
     kept: dict[str, float | None] = {}
-    for name in said.__struct_fields__:
-        value, whole = getattr(said, name), not name.endswith("_ms")
+    for name in numbers.__struct_fields__:
+        value, whole = getattr(numbers, name), not name.endswith("_ms")
         kept[name] = None
         if value is None:
             continue
         if math.isnan(value):
             refused[name] = UNREADABLE
-        elif not _within(value, most[name]) or (whole and value != int(value)):
+        elif not _within(value, limits[name]) or (whole and value != int(value)):
             refused[name] = IMPLAUSIBLE
         else:
             kept[name] = int(value) if whole else value
-    return type(said)(**kept)
+    return type(numbers)(**kept)
 
 
-def _within(value: float | None, most: float) -> bool:
-    return value is not None and 0 <= value <= most
+def _within(value: float | None, limit: float) -> bool:
+    return value is not None and 0 <= value <= limit
 
 
 def answered(trace: Trace) -> Trace:
-    """Return the trace of a timed request, failed where it ended well without a piece of an answer.
+    """Return the trace of a timed request; one that ended without any answer becomes a failure.
 
-    A server that counts one generated token has answered: the first may be the end.
+    One counted token is an answer even without text: it may be the end token.
     """
     counted = trace.usage.completion or 0
     if not (trace.failure or trace.delta_ns or counted == 1):
-        words = "the stream ended without any piece of an answer"
-        words += f", although the server counts {counted} tokens" if counted else ""
+        words = "the stream ended without any part of an answer"
+        words += f", although the server counted {counted} tokens" if counted else ""
         trace.failure = Failed(trace.end_ns, "empty_answer", "stream", 200, words)
     return trace
 

@@ -1,6 +1,6 @@
 """Write the generated files: the JSON Schemas in the package and the tables in the docs.
 
-A test compares them with what this would write, so that none can go stale.
+A test checks that they are up to date.
 """
 
 from __future__ import annotations
@@ -95,7 +95,7 @@ def _formula(name: str) -> str | None:
 
 
 def _section(kind: RunKind) -> str:
-    """Return the measures of a kind of run, under its heading: those of requests by name alone."""
+    """Return the measures of a kind of run, under its heading; request measures only by name."""
     title, about, table = (kind.load(f"measures.{name}") for name in ("TITLE", "ABOUT", "MEASURES"))
     known = table.values()
     shared = [f"`{m.name}`" for m in known if m.formula == _formula(m.name)]

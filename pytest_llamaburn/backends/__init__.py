@@ -1,1 +1,1 @@
-"""How to talk to each kind of server: one public module a kind, named as on the command line."""
+"""The servers under test: one public module per `--backend` name."""

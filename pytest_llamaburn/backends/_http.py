@@ -1,8 +1,7 @@
 """The timed transport: one HTTP/1.1 request on one connection, stamped at every socket read.
 
-TTFT is stamped in `Connection.data_received`. Nothing else happens between the kernel and that
-stamp, and almost nothing after it until the response has ended: framing, decoding and metrics all
-come when the request is over. A timed request is never retried.
+TTFT is stamped in `Connection.data_received`, as the first thing after the read. Framing, decoding
+and metrics wait until the response has ended. A timed request is never retried.
 """
 
 from __future__ import annotations
@@ -26,12 +25,12 @@ if TYPE_CHECKING:
 
     from pytest_llamaburn.backends._address import Address
 
-REUSE_WITHIN_S = 2.0  # an older idle connection may be closed by the server just as we send
-_HUGE = 60_000  # a read of so many bytes: timers and others' reads come before the next one
-_LOOK_EVERY = 256_000  # bytes between two looks at an answer that streams
-_END = b"\r\n\r\n"  # every chunked response ends so; a smaller read may hold only part of it
-_SMALL = 8
-_LARGE, _MANY = 8_000, 500  # a read of so many bytes, and so many reads, are not left to pile up
+REUSE_WITHIN_S = 2.0  # the server may close a connection that has been idle for longer
+_HUGE = 60_000  # after a read of this many bytes, timers and other connections go first
+_LOOK_EVERY = 256_000  # bytes of a streaming answer between two checks
+_END = b"\r\n\r\n"  # the end of every chunked response
+_SMALL = 8  # a read below this size may hold only a part of that end
+_LARGE, _MANY = 8_000, 500  # parse after a read of this many bytes, or after this many reads
 _NO_FILES = tuple(f"[Errno {number}]" for number in (errno.EMFILE, errno.ENFILE))
 _REFUSED = ("refused", f"[Errno {errno.ECONNREFUSED}]")
 
@@ -47,9 +46,9 @@ class Deadlines(NamedTuple):
 
 @cache
 def tls_context() -> ssl.SSLContext:
-    """Return what certificates are checked with: the system's authorities, or `SSL_CERT_FILE`'s.
+    """Return the TLS context: the certificate authorities of the system or of `SSL_CERT_FILE`.
 
-    Timed and untimed calls must trust the same servers. Made once: it takes 20 ms.
+    Timed and untimed calls share it, so both trust the same servers. Creating it takes 20 ms.
     """
     return ssl.create_default_context()
 
@@ -60,7 +59,7 @@ def common_headers(address: Address) -> dict[str, str]:
 
 
 def request_bytes(address: Address, path: str, body: bytes, headers: dict[str, str]) -> bytes:
-    """Return the bytes of a POST, ready before the clock starts."""
+    """Return the bytes of a POST; they are built before the clock starts."""
     head = {
         **headers,
         "Content-Type": "application/json",
@@ -71,7 +70,7 @@ def request_bytes(address: Address, path: str, body: bytes, headers: dict[str, s
 
 
 class Connection(asyncio.Protocol):
-    """One connection; it carries one exchange at a time."""
+    """One connection with at most one exchange at a time."""
 
     def __init__(self) -> None:
         """Start unconnected."""
@@ -88,12 +87,12 @@ class Connection(asyncio.Protocol):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Keep the transport."""
-        self.transport = cast("asyncio.Transport", transport)  # uvloop's is no subclass of it
+        self.transport = cast("asyncio.Transport", transport)  # uvloop's class is not a subclass
 
     def data_received(self, data: bytes) -> None:
-        """Stamp the read; look closer only where the response may end, or has become long.
+        """Stamp the read; parse only if the response may have ended or is long.
 
-        That look waits for the loop to have read, and so stamped, what else has arrived by now.
+        The parsing waits until the event loop has read and stamped all data that is already there.
         """
         self._stamps.append(perf_counter_ns())
         self._reads.append(data)
@@ -103,7 +102,7 @@ class Connection(asyncio.Protocol):
             self._look_soon(len(data))
 
     def connection_lost(self, exc: Exception | None) -> None:
-        """Finish the exchange in flight: whole if the body ran to the close, else cut."""
+        """Finish the current exchange: complete if the close ends the body, else as cut off."""
         self.transport = None
         if self._exchange is None:
             return
@@ -115,16 +114,16 @@ class Connection(asyncio.Protocol):
 
     @property
     def fresh(self) -> bool:
-        """Whether a timed request may use this connection."""
+        """Whether a timed request may reuse this connection."""
         return self.transport is not None and perf_counter() - self.idle_since < REUSE_WITHIN_S
 
     async def exchange(
         self, payload: bytes, deadlines: Deadlines, last_delta: Callable[[Exchange], int | None]
     ) -> Exchange:
-        """Send the payload and return what came back, whole or with its failure.
+        """Send the payload and return the exchange, complete or with its failure.
 
-        `last_delta` tells when the newest piece of answer came among what is new in an unfinished
-        exchange, so that keep-alive comments and role chunks never count as progress.
+        `last_delta` returns the stamp of the newest delta in an unfinished exchange: keep-alive
+        comments and role chunks are not progress.
         """
         assert self.transport is not None  # noqa: S101 - the caller opened it
         self._loop = asyncio.get_running_loop()
@@ -150,19 +149,19 @@ class Connection(asyncio.Protocol):
         self._loop.call_soon(self.catch_up)
 
     def catch_up(self) -> None:
-        """Frame all reads so far."""
+        """Parse all reads so far."""
         if self._exchange is not None:
             self._advance()
         if self.transport is not None:
             self.transport.resume_reading()
 
     def fail(self, failure: Failed) -> None:
-        """End the exchange in flight with this failure and drop the connection."""
+        """End the current exchange with this failure and close the connection."""
         self._finish(failure)
         self.abort()
 
     def abort(self) -> None:
-        """Drop the connection; the server sees a client that left."""
+        """Close the connection at once, even during an answer."""
         self._exchange = None
         if self.transport is not None:
             self.transport.abort()
@@ -170,7 +169,7 @@ class Connection(asyncio.Protocol):
 
     def _advance(self) -> None:
         exchange = self._exchange
-        if exchange is None:  # bytes nobody asked for: this connection is not to be trusted
+        if exchange is None:  # unexpected bytes: do not reuse the connection
             self.abort()
             return
         framing, reads = exchange.framing, self._reads
@@ -199,7 +198,7 @@ class Connection(asyncio.Protocol):
             self._watch.check()
 
     def _look_over(self, exchange: Exchange) -> None:
-        """Keep a long answer within bounds; its lines are needed anyway."""
+        """Split a long answer into lines and check its limits."""
         self._unlooked = 0
         if exchange.framing.succeeded:
             exchange.split()
@@ -213,13 +212,13 @@ class Connection(asyncio.Protocol):
         self._reads, self._stamps, self._careful = [], [], True
         exchange.failure = failure
         if failure or not (exchange.framing.succeeded and exchange.framing.keep_alive):
-            self.abort()  # after an error many servers close, whatever they announce
+            self.abort()  # after an error many servers close, even if they announce keep-alive
         self.idle_since = perf_counter()
         self._done.set_result(None)
 
 
 class _Watch:
-    """The deadlines of one exchange. Costs nothing while bytes flow: it looks only when due."""
+    """The deadlines of one exchange. It runs only when a deadline is due, not at each read."""
 
     def __init__(
         self,
@@ -240,12 +239,12 @@ class _Watch:
         self._timer.cancel()
 
     def check(self) -> None:
-        """See to the deadlines amid so many bytes that each look must be at a few of them."""
+        """Check the deadlines now, between two parts of a long answer."""
         self.stop()
         self._see()
 
     def _arm(self, delay_s: float) -> None:
-        # An idle deadline starts at some delta between two looks: none may outlast it.
+        # An idle deadline may start at any time between two checks, so check at least that often.
         self._timer = self._loop.call_later(min(delay_s, self._deadlines.idle), self._look)
 
     def _look(self) -> None:
@@ -257,7 +256,7 @@ class _Watch:
         kind, phase, at = min(due, key=lambda d: d[2])
         if now >= at:
             seconds = (at - self._exchange.sent_ns) / 1e9
-            message = f"no end in sight {seconds:.3g} s after the request was sent"
+            message = f"unfinished {seconds:.3g} s after the request was sent"
             self._connection.fail(
                 Failed(now, kind, phase, self._exchange.framing.status or None, message)
             )
@@ -274,16 +273,16 @@ class _Watch:
 
 
 class Wire:
-    """One virtual user's way to a server: connected before the clock, reused while fresh."""
+    """One virtual user's connection: opened before the clock starts, reused while it is fresh."""
 
     def __init__(self, address: Address, deadlines: Deadlines) -> None:
-        """Remember where to connect; nothing is opened yet."""
+        """Keep the address; nothing is opened yet."""
         self.address, self.deadlines = address, deadlines
         self._connection: Connection | None = None
         self._tls = tls_context() if address.tls else None
 
     async def open(self) -> float | None:
-        """Make sure of a fresh connection; return what connecting took in ms, None if reused.
+        """Open a connection unless one is fresh; return the connect time in ms, None if reused.
 
         Raises OSError, ssl.SSLError or TimeoutError.
         """
@@ -297,11 +296,11 @@ class Wire:
         )
         async with asyncio.timeout(self.deadlines.connect):  # Python 3.11's wait_for loses a Ctrl-C
             transport, self._connection = await opening
-        transport.set_write_buffer_limits(0)  # uvloop then sends in write(), not some time later
+        transport.set_write_buffer_limits(0)  # uvloop then sends in write(), not later
         return (perf_counter() - started) * 1e3
 
     async def send(self, payload: bytes, last_delta: Callable[[Exchange], int | None]) -> Exchange:
-        """Return the exchange of one request; failures to connect are failures in it."""
+        """Return the exchange of one request; a failed connection is a failure in it."""
         try:
             connect_ms = await self.open()
         except (OSError, TimeoutError) as err:
@@ -335,7 +334,7 @@ def connect_failure(err: BaseException, address: Address, now: int) -> Failed:
     if isinstance(err, TimeoutError):
         kind = "connect_timeout"
     elif isinstance(err, ConnectionRefusedError) or any(word in str(err) for word in _REFUSED):
-        kind = "connect_refused"  # several addresses refused come as one plain OSError
+        kind = "connect_refused"  # if several addresses refuse, asyncio raises one plain OSError
     elif any(word in str(err) for word in _NO_FILES):
         kind = CLIENT_FILES
     elif isinstance(err, socket.gaierror):

@@ -1,4 +1,4 @@
-"""Keys in what servers say: left out, in whatever notation a server repeats them."""
+"""Remove API keys from texts that servers send, in any encoding."""
 
 from __future__ import annotations
 
@@ -9,16 +9,16 @@ from functools import lru_cache
 
 KEY_VARIABLE = "LLAMABURN_API_KEY"  # of the server under test
 HIDDEN = "[key]"
-_LOOK_ALIKE = re.compile(r"\bsk-[\w*.-]+")  # keys of others, and ours with stars in it
-_SHORTEST = 8  # a shorter key is looked for as it is: its encodings are in ordinary words
-_SHORTEST_PART = 6  # of a key that was cut at the end of a text
+_LOOK_ALIKE = re.compile(r"\bsk-[\w*.-]+")  # other keys, and our key with masked characters
+_SHORTEST = 8  # a shorter key is only searched as plain text: its encodings match ordinary words
+_SHORTEST_PART = 6  # characters of a key that is cut off at the end of a text
 
 
 def redacted(text: str, key: str) -> str:
-    """Return a text without a key, and without what looks like one.
+    """Return a text in which the key, and anything that looks like a key, is hidden.
 
     The key may be URL-encoded, escaped as in JSON, Python or HTML, in base64, in capital letters,
-    or cut at the end of the text.
+    or cut off at the end of the text.
     """
     for pattern in _patterns(key):
         text = pattern.sub(HIDDEN, text)
@@ -36,15 +36,15 @@ def _patterns(key: str) -> tuple[re.Pattern[str], ...]:
 
 
 def _written(sign: str) -> str:
-    """Return a pattern of the ways to write one character of a key."""
+    """Return a pattern that matches one character of a key in every encoding."""
     n, plain, entity = ord(sign), re.escape(sign), re.escape(html.escape(sign))
     return rf"(?:\\*{plain}|%(?:25)*{n:02x}|\\+(?:u00|x){n:02x}|&#(?:0*{n}|x0*{n:x});|{entity})"
 
 
 def _base64(key: str) -> list[str]:
-    """Return what base64 makes of a key wherever in a longer text it stands."""
-    found = []
+    """Return the base64 forms of a key at each of the three possible offsets in a longer text."""
+    encoded = []
     for before, begin in ((0, 0), (1, 2), (2, 3)):
         data = bytes(before) + key.encode()
-        found.append(b64encode(data).decode()[begin : len(data) * 8 // 6])
-    return [*found, *(text.replace("+", "-").replace("/", "_") for text in found)]
+        encoded.append(b64encode(data).decode()[begin : len(data) * 8 // 6])
+    return [*encoded, *(text.replace("+", "-").replace("/", "_") for text in encoded)]

@@ -1,7 +1,7 @@
-"""Tokens by which chat templates begin and end turns, made harmless in text of others.
+"""Make the control tokens of chat templates harmless in untrusted text.
 
-Many servers turn such words in a message into the tokens themselves: a document that holds one
-could end the user's turn and speak for someone else.
+Many servers convert such words in a message into real control tokens. A document with one could
+then end the user's turn and continue as another role.
 """
 
 from __future__ import annotations
@@ -18,17 +18,17 @@ _ANGLED = (
     r"s|bos|eos|pad|unk|sop|eop|eod|(?:start|end|begin)_of_\w+|think|thinking|seed:\w+"
     r"|(?:\w+:)?tool_(?:calls?|responses?|results?)|extra_id_\d+|reserved_\w+|unused\d+|0x[0-9a-f]{2}"
 )
-_BARS = "|\uff5c"  # DeepSeek's are of full width
+_BARS = "|\uff5c"  # DeepSeek uses full-width bars
 _TOKENS = re.compile(
     rf"<(?=[{_BARS}])[{_BARS}]|[{_BARS}]>|\[(?=/?(?:{_BRACKETED})\])|<(?=<?/?SYS>)"
     rf"|<(?=/?(?:{_ANGLED})>)|\u25c1(?=/?think\u25b7)|\](?=~!?b[\[\]])|\[(?=e~\[)",
     re.IGNORECASE,
 )
-# What no screen shows or shows in another order: letters in it would be read all the same.
+# Invisible or reordering characters: a screen hides them, but a model reads them.
 _HIDDEN = re.compile("[\u202a-\u202e\u2066-\u2069\U000e0000-\U000e007f]")
 
 
 def defused(text: str) -> str:
-    """Return a text in which nothing can be taken for a token of a chat template."""
+    """Return a text without anything that a server could read as a chat-template token."""
     visible = _HIDDEN.sub("\N{REPLACEMENT CHARACTER}", whole(text))
-    return _TOKENS.sub(lambda found: " ".join(found[0]) + " ", visible)
+    return _TOKENS.sub(lambda token: " ".join(token[0]) + " ", visible)

@@ -1,4 +1,4 @@
-"""What bounds an untimed call: httpx limits each silence, but neither the time nor the bytes."""
+"""Limits on untimed calls: httpx limits each pause, but neither total time nor bytes."""
 
 from __future__ import annotations
 
@@ -15,18 +15,18 @@ if TYPE_CHECKING:
 
 
 class Bounded(httpx.AsyncHTTPTransport):
-    """A transport whose answers are bounded in bytes and, unless `within_s` is None, in time.
+    """A transport that limits an answer's bytes and, unless `within_s` is None, its time.
 
-    Raises httpx.ReadError or httpx.ReadTimeout where an answer has or takes more.
+    Raises httpx.ReadError if an answer is too long, httpx.ReadTimeout if it takes too long.
     """
 
     def __init__(self, within_s: float | None, **options: Any) -> None:
-        """Take the longest time of a whole answer, and httpx's own options."""
+        """Take the time limit of a whole answer in seconds, and httpx's own options."""
         super().__init__(**options)
         self._within_s = within_s
 
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
-        """Return the answer; its body is bounded as it is read."""
+        """Return the answer; its body is checked against the limits while it is read."""
         now = asyncio.get_running_loop().time()
         until = None if self._within_s is None else now + self._within_s
         async with self._ended(until):

@@ -1,4 +1,4 @@
-"""Our own llama.cpp in a child process, with a small real model or any GGUF file."""
+"""llama.cpp in a child process, with a small model from the catalogue or any GGUF file."""
 
 from __future__ import annotations
 
@@ -23,14 +23,14 @@ if TYPE_CHECKING:
 
 DEFAULT_NUM_CTX = 4096
 _SERVE = (sys.executable, "-m", f"{__package__}._embedded_server")
-# By default OpenMP's threads wait for one another at full speed for milliseconds. Where another
-# process has one of the cores, that makes tokens ten times slower; so short a wait costs nothing.
+# OpenMP's threads spin for milliseconds while they wait. If another process uses one of the cores,
+# that makes tokens ten times slower. This shorter spin costs nothing.
 _PATIENCE = {"GOMP_SPINCOUNT": "10000"}
 _DIGEST_UP_TO_BYTES = 2_000_000_000  # hashing a larger file would take longer than loading it
 
 
 class Backend(openai.Backend):
-    """A llama.cpp server of ours, on a free loopback port, for one model."""
+    """A llama.cpp server for one model, in a child process on a free loopback port."""
 
     can_unload = True
 
@@ -44,7 +44,7 @@ class Backend(openai.Backend):
         self._path: Path | None = None
 
     async def open(self, model: str | None) -> None:
-        """Fetch the model if need be and serve it; raises ModelError or MissingExtraError."""
+        """Download the model if needed and serve it; raises ModelError or MissingExtraError."""
         self._path = locate(model or _catalogue.DEFAULT_MODEL, quiet=not sys.stderr.isatty())
         await self._start()
 
@@ -81,7 +81,7 @@ class Backend(openai.Backend):
         return served
 
     async def unload(self, model: Model) -> float | None:  # noqa: ARG002 - one child, one model
-        """Start the child anew, so that the next request meets a fresh process."""
+        """Restart the child, so that the next request meets a new process."""
         self.close()
         await self._start()
         load_ms: float = self._ready["load_ms"]
@@ -101,7 +101,7 @@ class Backend(openai.Backend):
                 start_new_session=True,  # Ctrl-C in the terminal is ours to handle
             )
             assert self._child.stdout is not None  # noqa: S101 - it is a pipe
-            try:  # in a thread: loading may take minutes, in which Ctrl-C must be heard
+            try:  # in a thread: loading may take minutes, and Ctrl-C must work meanwhile
                 line = await asyncio.to_thread(self._child.stdout.readline)
             except asyncio.CancelledError:
                 self.close()
@@ -115,9 +115,9 @@ class Backend(openai.Backend):
 
 
 def locate(name: str, *, quiet: bool) -> Path:
-    """Return the GGUF file of a catalogue name or a path.
+    """Return the GGUF file for a catalogue name or a path.
 
-    Raises ModelError for an unknown name, a missing file or one that is not GGUF.
+    Raises ModelError if the name is unknown, or the file is missing or not GGUF.
     """
     if find_spec("xllamacpp") is None:
         raise MissingExtraError("embedded", "the embedded llama.cpp")
@@ -130,7 +130,7 @@ def locate(name: str, *, quiet: bool) -> Path:
 
 
 def model_file(name: str) -> Path:
-    """Return the path of a model file; raises ModelError where it is missing or not GGUF."""
+    """Return the path of a model file; raises ModelError if it is missing or not GGUF."""
     path = Path(name).expanduser()
     if not path.is_file():
         raise ModelError(f"--model: {name} does not exist")
@@ -138,7 +138,9 @@ def model_file(name: str) -> Path:
         if file.read(4) != b"GGUF":
             raise ModelError(f"--model: {name} is not a GGUF file (it does not begin with GGUF)")
     if path.suffix != ".gguf":
-        raise ModelError(f"--model: {name} is refused: rename it, so that its name ends in .gguf")
+        raise ModelError(
+            f"--model: {name} is refused: rename the file so that its name ends in .gguf"
+        )
     return path
 
 
@@ -163,5 +165,5 @@ def _digest(path: Path) -> str | None:
 
 def _load_failure(path: Path | None, log: str) -> str:
     errors = [line for line in log.splitlines() if " E " in line or "error" in line.lower()]
-    said = (errors or log.splitlines() or ["no reason given"])[-1].strip()
-    return f"llama.cpp cannot load {path}: {said}"
+    reason = (errors or log.splitlines() or ["no reason given"])[-1].strip()
+    return f"llama.cpp cannot load {path}: {reason}"

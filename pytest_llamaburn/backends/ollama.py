@@ -1,4 +1,4 @@
-"""Ollama through its own `/api/*`: newline-delimited JSON with the server's own durations."""
+"""Ollama's own API under `/api/*`: newline-delimited JSON with the server's durations."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from pytest_llamaburn.backends import _address, _base, _failures, _said
+from pytest_llamaburn.backends import _address, _base, _failures, _lenient
 from pytest_llamaburn.backends._base import Model, Server
 from pytest_llamaburn.backends._failures import classify
-from pytest_llamaburn.backends._said import NO_CALLS, Said
+from pytest_llamaburn.backends._lenient import NO_CALLS, ServerFields
 from pytest_llamaburn.errors import ModelError, ServerError
 from pytest_llamaburn.trace import Delta, Event, Failed, ServerTimings, Usage
 
@@ -30,8 +30,8 @@ DEFAULT_NUM_CTX = 4096  # Ollama's own default varies with the machine's memory
 _UNLOAD_WITHIN_S = 30.0
 _SHOW_WITHIN_S = 30.0
 _PULL_SILENCE_S = 300.0
-_GUARD_CHUNKS = 30  # Ollama stops a stream after this many equal chunks, without saying so
-_REGISTRY, _NAMESPACE = "registry.ollama.ai", "library"  # of a name that has none
+_GUARD_CHUNKS = 30  # Ollama ends a stream after this many equal chunks, without an error
+_REGISTRY, _NAMESPACE = "registry.ollama.ai", "library"  # the defaults in a model's name
 
 
 class _Message(msgspec.Struct, gc=False):
@@ -65,74 +65,75 @@ class Backend(_base.Backend):
     default_host = "127.0.0.1:11434"
 
     def __init__(self, settings: Run) -> None:
-        """Take the address; the root of either API of an Ollama names its server."""
+        """Take the address, without `/api` or `/v1` at the end."""
         super().__init__(settings)
         self.address = server_of(self.address)
 
     def connection_info(self) -> dict[str, str]:
-        """Return its address."""
+        """Return the address."""
         return {"backend": "ollama", "host": self.address.url}
 
     async def server(self) -> Server:
-        """Return Ollama's version; 0.0.0 is what a build without release flags says."""
+        """Return Ollama's version; a build without release flags reports 0.0.0."""
         version = await self.get("/api/version")
         if not isinstance(version, dict):
             raise ServerError(
-                f"{self.address.url} answers, but not as Ollama: try --backend openai"
+                f"{self.address.url} does not answer like Ollama: try --backend openai"
             )
-        told = Said(version, "/api/version", self.notes).text("version")
-        return Server("ollama", told, self.address.url, _address.is_local(self.address))
+        number = ServerFields(version, "/api/version", self.notes).text("version")
+        return Server("ollama", number, self.address.url, _address.is_local(self.address))
 
     async def models(self) -> list[Model]:
-        """Return the local models, the loaded ones with their share on the GPU."""
+        """Return the local models; loaded models have their `gpu_share`."""
         loaded = dict(await self._listing("/api/ps"))
         listed = await self._listing("/api/tags")
         return [
             _listed(name, m, loaded.get(name)) for name, m in listed if not m.text("remote_model")
         ]
 
-    async def _listing(self, path: str) -> list[tuple[str, Said]]:
-        """Return (name, model) of what a path lists; raises ServerError where it lists none."""
-        found = await self.told(path)
-        if "models" not in found:
+    async def _listing(self, path: str) -> list[tuple[str, ServerFields]]:
+        """Return (name, model) pairs from a path; raises ServerError if it has no model list."""
+        fields = await self.get_fields(path)
+        if "models" not in fields:
             raise ServerError(
-                f"{self.address.url}{path} lists no models in Ollama's shape: try --backend openai"
+                f"{self.address.url}{path} has no model list in Ollama's format: "
+                "try --backend openai"
             )
-        named = [(m.text("name"), m) for m in found.each("models")]
-        return [(name, m) for name, m in named if name]  # without one it cannot be asked for
+        named = [(m.text("name"), m) for m in fields.each("models")]
+        return [(name, m) for name, m in named if name]  # a model without a name is unusable
 
     async def describe(self, name: str) -> Model:
-        """Return one model, by any name that Ollama takes for it, with context and capabilities."""
+        """Return one model, by any of its names, with its context length and capabilities."""
         known = await self.models()
-        found = next((m for m in known if full_name(m.id) == full_name(name)), None)
-        if found is None:
+        model = next((m for m in known if full_name(m.id) == full_name(name)), None)
+        if model is None:
             raise ModelError(self._not_found(name, [m.id for m in known]))
-        await self._complete(found)
-        return found
+        await self._complete(model)
+        return model
 
     async def described(self) -> list[Model]:
-        """Return the models with their context lengths, None where the server fails to say."""
-        found = await self.models()
-        await asyncio.gather(*map(self._complete, found), return_exceptions=True)
-        return found
+        """Return the models with their context lengths, None if the server does not report one."""
+        models = await self.models()
+        await asyncio.gather(*map(self._complete, models), return_exceptions=True)
+        return models
 
     async def _complete(self, model: Model) -> None:
         shown = await self.post("/api/show", {"model": model.id}, _SHOW_WITHIN_S)
-        told = Said(shown, "/api/show", self.notes)
-        model.capabilities = told.texts("capabilities")
-        info = told.part("model_info")
+        fields = ServerFields(shown, "/api/show", self.notes)
+        model.capabilities = fields.texts("capabilities")
+        info = fields.part("model_info")
         for key in info:
             if key.endswith(".context_length"):
                 model.context_length = info.count(key) or model.context_length
 
     async def load(self, model: Model) -> None:
-        """Load with the options of the timed requests: other ones would load it again."""
+        """Load with the options of the timed requests: other options would reload the model."""
         body = self.body(model, [])
         await self.post("/api/chat", {**body, "stream": False})
 
     async def unload(self, model: Model) -> float | None:
         """Unload and wait until the server no longer lists the model."""
-        await Client(self).unload(model.id)
+        await self.post("/api/chat", {"model": model.id, "messages": [], "keep_alive": 0})
         deadline = asyncio.get_running_loop().time() + _UNLOAD_WITHIN_S
         while model.id in dict(await self._listing("/api/ps")):
             if asyncio.get_running_loop().time() > deadline:
@@ -141,9 +142,9 @@ class Backend(_base.Backend):
         return None
 
     async def pull(self, name: str) -> AsyncIterator[dict[str, Any]]:
-        """Yield the server's progress while it fetches a model.
+        """Yield the server's progress events while it downloads a model.
 
-        Raises ModelError if it cannot, ServerError if it does not say in the end that it did.
+        Raises ModelError if the server reports an error, ServerError if it reports no success.
         """
         request, status = {"model": name, "stream": True}, None
         async with (
@@ -160,14 +161,14 @@ class Backend(_base.Backend):
                 status = event.get("status")
                 yield event
         if status != "success":
-            reason = "the answer ended without success; see its log, then pull again"
+            reason = "the answer ended without success. Read the server's log, then pull again"
             raise ServerError(self._not_pulled(name, reason))
 
     def _not_pulled(self, name: str, reason: str) -> str:
         return f"{self.address.url} cannot pull {name}: {reason}"
 
     async def loaded(self) -> list[dict[str, Any]]:
-        """Return what is in memory: name, size, share on the GPU and context length."""
+        """Return the models in memory: name, size, GPU share and context length."""
         return [
             {
                 "name": name,
@@ -179,11 +180,11 @@ class Backend(_base.Backend):
         ]
 
     def body(self, model: Model, messages: Sequence[_base.Message]) -> dict[str, Any]:
-        """Return a request that leaves nothing to the server's or the model file's defaults."""
+        """Return a request that sets every option, so that no default of the server applies."""
         s = self.settings
-        fits = min(DEFAULT_NUM_CTX, model.context_length or DEFAULT_NUM_CTX)
+        default_ctx = min(DEFAULT_NUM_CTX, model.context_length or DEFAULT_NUM_CTX)
         options = {
-            "num_ctx": s.num_ctx or fits,
+            "num_ctx": s.num_ctx or default_ctx,
             "num_predict": s.max_tokens,
             "seed": s.seed,
             "temperature": s.temperature,
@@ -202,10 +203,10 @@ class Backend(_base.Backend):
 
     def _not_found(self, name: str, known: list[str]) -> str:
         near = difflib.get_close_matches(name, known, n=3, cutoff=0.4)
-        have = f"nearest: {', '.join(near)}" if near else f"it has: {', '.join(known) or 'none'}"
+        have = f"similar: {', '.join(near)}" if near else f"it has: {', '.join(known) or 'none'}"
         return (
-            f"model '{name}' is not at {self.address.url} ({have}); "
-            f"fetch it with: llamaburn models pull {name}"
+            f"{self.address.url} has no model '{name}' ({have}); "
+            f"download it with: llamaburn models pull {name}"
         )
 
     def _answer(self, exchange: Exchange) -> Generator[Event, None, Event | None]:
@@ -216,7 +217,7 @@ class Backend(_base.Backend):
                 continue
             try:
                 chunk = _read(line)
-            except (ValueError, RecursionError) as err:  # bad UTF-8 is no MsgspecError
+            except (ValueError, RecursionError) as err:  # invalid UTF-8 is a plain ValueError
                 return self._unread(exchange, stamp, line, err)
             if chunk.error is not None:
                 return _failures.failed(stamp, chunk.error)
@@ -233,66 +234,24 @@ class Backend(_base.Backend):
         return exchange.failure or _guarded(exchange, recent)
 
     def _likeliest(self, exchange: Exchange) -> _base.Likely:
-        """Return what stands in the first line with log probabilities."""
+        """Return the tokens of the first line with log probabilities."""
         for _, line in exchange.lines():
             with suppress(ValueError, RecursionError):
-                told = Said(_said.parse(line), "", {})
-                if found := _said.likeliest(told.each("logprobs")):
-                    return found
+                fields = ServerFields(_lenient.parse(line), "", {})
+                if tokens := _lenient.likeliest(fields.each("logprobs")):
+                    return tokens
         return []
 
 
-class Client:
-    """Ollama's untimed calls, for tests and tools; each returns the server's JSON."""
-
-    def __init__(self, backend: Backend) -> None:
-        """Speak to the backend's server."""
-        self._backend = backend
-
-    async def list(self) -> Any:
-        """Return `/api/tags`: the models the server has."""
-        return await self._backend.get("/api/tags")
-
-    async def show(self, model: str) -> Any:
-        """Return `/api/show`: template, parameters, capabilities."""
-        return await self._backend.post("/api/show", {"model": model})
-
-    async def ps(self) -> Any:
-        """Return `/api/ps`: the models in memory."""
-        return await self._backend.get("/api/ps")
-
-    async def chat(self, model: str, messages: Sequence[_base.Message], **fields: Any) -> Any:
-        """Return one whole answer of `/api/chat`."""
-        body = {"model": model, "messages": [*messages], "stream": False, **fields}
-        return await self._backend.post("/api/chat", body)
-
-    async def generate(self, model: str, prompt: str, **fields: Any) -> Any:
-        """Return one whole answer of `/api/generate`."""
-        body = {"model": model, "prompt": prompt, "stream": False, **fields}
-        return await self._backend.post("/api/generate", body)
-
-    async def embed(self, model: str, text: str | Sequence[str], **fields: Any) -> Any:
-        """Return the embeddings of one or several texts."""
-        return await self._backend.post("/api/embed", {"model": model, "input": text, **fields})
-
-    async def load(self, model: str, **fields: Any) -> Any:
-        """Have a model in memory; pass the `options` later requests will send."""
-        return await self.chat(model, [], **fields)
-
-    async def unload(self, model: str) -> Any:
-        """Ask the server to drop a model."""
-        return await self.chat(model, [], keep_alive=0)
-
-
 def server_of(address: Address) -> Address:
-    """Return where a server listens, from the root of either of its APIs."""
+    """Return a server's address without `/api` or `/v1` at the end."""
     return address._replace(path=re.sub(r"/(api|v1)$", "", address.path))
 
 
 def full_name(name: str) -> str:
-    """Return what Ollama understands by a model's name: two of one model are equal here.
+    """Return a model's full name: in lower case, with registry, namespace and tag.
 
-    Case tells nothing; a registry, a namespace and a tag that are left out have their defaults.
+    Two names of the same model have the same full name.
     """
     place, _, last = name.lower().rpartition("/")
     model, _, tag = last.partition(":")
@@ -301,7 +260,7 @@ def full_name(name: str) -> str:
 
 
 def _event(line: str) -> dict[str, Any]:
-    """Return one line of progress; what is no JSON object is an event that tells nothing."""
+    """Return one progress event; empty if the line is not a JSON object."""
     try:
         event = json.loads(line)
     except (ValueError, RecursionError):
@@ -310,37 +269,37 @@ def _event(line: str) -> dict[str, Any]:
 
 
 def _read(line: bytes) -> _Line:
-    """Return a line, read with patience where its fields are not of the types documented.
+    """Return a decoded line; read it leniently if its fields have undocumented types.
 
-    Only a line without a message is searched for errors of all shapes. Raises ValueError or
-    RecursionError for what is no JSON object, or is an answer of `/api/generate`.
+    Only a line without a message is searched for errors. Raises ValueError or RecursionError if
+    the line is not a JSON object, or is an answer of `/api/generate`.
     """
     try:
         chunk = _decode(line)
         if chunk.message is not None and chunk.error is None:
             return chunk
-        found = _said.parse(line)
+        fields = _lenient.parse(line)
     except (ValueError, RecursionError):
-        found = _said.parse(line)
-        _said.part(found.get("message"))
-        chunk = _said.fit(_Line, found)
-    chunk.error = _failures.error_in(found)
-    if chunk.message is None and chunk.error is None and "response" in found:
-        raise ValueError("this answers /api/generate, not a chat")
+        fields = _lenient.parse(line)
+        _lenient.part(fields.get("message"))
+        chunk = _lenient.fit(_Line, fields)
+    chunk.error = _failures.error_in(fields)
+    if chunk.message is None and chunk.error is None and "response" in fields:
+        raise ValueError("this is an answer of /api/generate, not of /api/chat")
     return chunk
 
 
 def _deltas(stamp: int, message: _Message) -> list[Delta]:
-    found = [Delta(stamp, "thinking", message.thinking)] if message.thinking else []
+    deltas = [Delta(stamp, "thinking", message.thinking)] if message.thinking else []
     if message.content:
-        found.append(Delta(stamp, "content", message.content))
-    if message.tool_calls is not NO_CALLS and (called := _said.calls(message.tool_calls)):
-        found.append(Delta(stamp, "tool", called))
-    return found
+        deltas.append(Delta(stamp, "content", message.content))
+    if message.tool_calls is not NO_CALLS and (called := _lenient.calls(message.tool_calls)):
+        deltas.append(Delta(stamp, "tool", called))
+    return deltas
 
 
 def _counts(line: _Line) -> Iterator[Event]:
-    """Yield the final line's counts. What is left of the total after load and work is queueing."""
+    """Yield the final line's counts. Queue time is the total minus load, prompt and eval time."""
     durations = (line.load_duration, line.prompt_eval_duration, line.eval_duration)
     work = sum(duration or 0 for duration in durations)
     cached, prompt = line.prompt_eval_cached_count, line.prompt_eval_count
@@ -356,7 +315,7 @@ def _counts(line: _Line) -> Iterator[Event]:
 
 
 def _ms(nanoseconds: float | None) -> float | None:
-    """Return milliseconds; Ollama leaves a duration of 0 out, so 0 means that it gave none."""
+    """Return milliseconds, or None for 0: Ollama sends a missing duration as 0 or not at all."""
     return nanoseconds / 1e6 if nanoseconds else None
 
 
@@ -376,19 +335,19 @@ def _think(word: str | None, model: Model) -> bool | str:
 
 
 def _keep_alive(text: str) -> int | str:
-    """Return seconds as a number: Ollama refuses a number in quotes."""
+    """Return seconds as a number, since Ollama rejects a number in quotes."""
     try:
         return int(text)
     except ValueError:
         return text
 
 
-def _mb(entry: Said) -> float | None:
+def _mb(entry: ServerFields) -> float | None:
     size = entry.amount("size")
     return size / 1e6 if size else None
 
 
-def _listed(name: str, entry: Said, loaded: Said | None) -> Model:
+def _listed(name: str, entry: ServerFields, loaded: ServerFields | None) -> Model:
     details = entry.part("details")
     return Model(
         id=name,

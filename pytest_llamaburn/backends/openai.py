@@ -1,6 +1,6 @@
 """Any OpenAI-compatible server: llama.cpp, vLLM, LM Studio, SGLang and others.
 
-The answer streams as server-sent events from `/chat/completions` under the API's root. llama.cpp
+An answer streams as server-sent events from `/chat/completions` below the API's root. llama.cpp
 adds `timings`.
 """
 
@@ -14,9 +14,9 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from pytest_llamaburn import registry
-from pytest_llamaburn.backends import _address, _base, _failures, _said
+from pytest_llamaburn.backends import _address, _base, _failures, _lenient
 from pytest_llamaburn.backends._base import Model, Server
-from pytest_llamaburn.backends._said import NO_CALLS, Said
+from pytest_llamaburn.backends._lenient import NO_CALLS, ServerFields
 from pytest_llamaburn.errors import ModelError, ServerError, SettingsError
 from pytest_llamaburn.trace import Delta, Event, ServerTimings, Usage
 
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from pytest_llamaburn.settings import Run
 
 _THINKS = re.compile(r"enable_thinking|</?think>|reasoning_effort")  # in a chat template
-# Servers known to take sampling fields beyond OpenAI's own; a strict one would answer 400.
+# Servers that accept more sampling fields than OpenAI's API; a strict server would answer 400.
 _TAKES_MORE = ("llama.cpp", "vllm", "sglang", "lmstudio", "embedded")
 
 
@@ -43,7 +43,7 @@ class _Delta(msgspec.Struct, gc=False):
 
 class _Choice(msgspec.Struct, gc=False):
     delta: _Delta | None = None
-    message: _Delta | None = None  # of an answer that was not streamed
+    message: _Delta | None = None  # set if the answer was not streamed
     finish_reason: str | None = None
     error: Any = None
 
@@ -82,79 +82,79 @@ _decode = msgspec.json.Decoder(_Chunk).decode
 
 
 class Backend(_base.Backend):
-    """A server whose API's root is `address`: the likeliest, till `server` or `models` finds it."""
+    """A server with its API at `address`, a guess until `server` or `models` has checked it."""
 
     chat_path = "/chat/completions"
     opening = re.compile(rb"(data|event|id|retry|error)?:")
     can_unload = False
 
     def __init__(self, settings: Run) -> None:
-        """Take the address; raises SettingsError without a host."""
+        """Take the address and the paths at which the API may be."""
         super().__init__(settings)
         self._kind = "openai"
         self._roots = [self.address._replace(path=path) for path in _roots(self.address.path)]
         self.address = self._roots[0]
 
     def connection_info(self) -> dict[str, str]:
-        """Return its address and what it was found to be; the embedded one's owner keeps it."""
+        """Return the address and the detected kind; an embedded server stays with its owner."""
         return {"backend": "openai", "host": self.address.url, "kind": self._kind}
 
     def connect_to(self, connection: dict[str, str]) -> None:
-        """Take the address and what was found."""
+        """Take the address and the kind; detect nothing."""
         super().connect_to(connection)
         self._kind = connection["kind"]
         self._roots = []
 
     async def server(self) -> Server:
-        """Return the kind found by the server's own marks."""
+        """Return the server with its kind, detected from its headers and paths."""
         if not self.address.port:
-            raise SettingsError("--backend openai needs --host URL: no server to ask")
+            raise SettingsError("--backend openai needs a server: set --host URL")
         self._kind, version = await self._identify()
         return Server(self._kind, version, self.address.url, _address.is_local(self.address))
 
     async def models(self) -> list[Model]:
-        """Return `/models`; llama.cpp also tells size, quantization and context."""
+        """Return `/models`; llama.cpp also reports size, quantization and context length."""
         await self._find_root()
-        found = _models(await self.told("/models"))
-        if not found:
-            raise ServerError(f"{self.address.url}/models lists no models in OpenAI's shape")
-        return found
+        models = _models(await self.get_fields("/models"))
+        if not models:
+            raise ServerError(f"{self.address.url}/models has no model list in OpenAI's format")
+        return models
 
     async def describe(self, name: str) -> Model:
-        """Return the model, which a llama.cpp server with a single one has under any name."""
+        """Return one model; raises ModelError with similar names if it is unknown."""
         models = await self.models()
-        found = next((m for m in models if m.id == name), None)
-        if found is None:
+        model = next((m for m in models if m.id == name), None)
+        if model is None:
             valid = [m.id for m in models]
             raise ModelError(registry.unknown(f"model at {self.address.url}", name, valid))
-        found.capabilities = await self._capabilities()
-        return found
+        model.capabilities = await self._capabilities()
+        return model
 
     async def _capabilities(self) -> tuple[str, ...]:
-        """Return that the model can think where llama.cpp's chat template shows it."""
+        """Return ("thinking",) if llama.cpp's chat template supports thinking, else ()."""
         if self._kind not in ("llama.cpp", "embedded"):
             return ()
         try:
             template = (await self._props()).text("chat_template")
-        except ServerError:  # nobody knows then; what can be measured is not lost for it
+        except ServerError:  # unknown then; the measurement can go on
             return ()
         return ("thinking",) if _THINKS.search(template or "") else ()
 
     async def load(self, model: Model) -> None:
-        """Do nothing: such servers load a model when they start or at the first warm-up."""
+        """Do nothing: these servers load a model at their start or at the first warm-up."""
 
     async def unload(self, model: Model) -> float | None:
-        """Refuse: the protocol has no unload."""
-        raise ServerError(f"{self.address.url} cannot unload {model.id}: --start cold needs that")
+        """Raise ServerError: the API has no unload."""
+        raise ServerError(f"{self.address.url} cannot unload {model.id}, as --start cold requires")
 
     async def slots(self) -> int | None:
-        """Return llama.cpp's slots."""
+        """Return llama.cpp's number of slots; None for other servers."""
         if self._kind not in ("llama.cpp", "embedded"):
             return None
         return (await self._props()).count("total_slots")
 
     def body(self, model: Model, messages: Sequence[_base.Message]) -> dict[str, Any]:
-        """Return what this server takes: OpenAI's fields, and more only where known to work."""
+        """Return a request with OpenAI's fields, and more fields if this server accepts them."""
         s = self.settings
         body: dict[str, Any] = {
             "model": model.id,
@@ -182,35 +182,35 @@ class Backend(_base.Backend):
         return more
 
     async def _find_root(self) -> None:
-        """Take as the API's root the first of the likely ones that lists models, else the first."""
+        """Set `address` to the first candidate root that lists models, else to the first one."""
         first = self.address
         for root in self._roots:
             self.address = root
-            if _models(Said(await self.get("/models"), "/models", {})):
+            if _models(ServerFields(await self.get("/models"), "/models", {})):
                 break
         else:
             self.address = first
         self._roots = []
 
-    async def _beside(self, path: str) -> Any:
-        """Return the JSON of a GET from beside the API: its root without a `/v1`."""
+    async def _get_above(self, path: str) -> Any:
+        """Return the JSON of a GET below the API's root without `/v1`."""
         above = self.address.path.removesuffix("/v1")
         return await self.get(self.address._replace(path=above).url + path)
 
-    async def _props(self) -> Said:
-        """Return what llama.cpp says of itself."""
-        return Said(await self._beside("/props"), "/props", self.notes)
+    async def _props(self) -> ServerFields:
+        """Return llama.cpp's properties."""
+        return ServerFields(await self._get_above("/props"), "/props", self.notes)
 
     async def _identify(self) -> tuple[str, str | None]:
         await self._find_root()
         async with self.http() as client:
-            mark = (await client.get("/models")).headers.get("server")
-        if mark == "llama.cpp":
+            name = (await client.get("/models")).headers.get("server")
+        if name == "llama.cpp":
             return "llama.cpp", (await self._props()).text("build_info")
-        theirs = await self._beside("/api/v1/models")
+        theirs = await self._get_above("/api/v1/models")
         if isinstance(theirs, dict) and not theirs.keys().isdisjoint(("models", "data")):
             return "lmstudio", None
-        owners = {e.text("owned_by") for e in (await self.told("/models")).each("data")}
+        owners = {e.text("owned_by") for e in (await self.get_fields("/models")).each("data")}
         return next((o for o in ("vllm", "sglang") if o in owners), "openai"), None
 
     def ends_event(self, line: bytes) -> bool:
@@ -242,12 +242,12 @@ class Backend(_base.Backend):
         return None
 
     def _likeliest(self, exchange: Exchange) -> _base.Likely:
-        """Return what stands in the first chunk with log probabilities."""
+        """Return the tokens of the first chunk with log probabilities."""
         for _, data in _payloads(exchange):
             with suppress(ValueError, RecursionError):
-                for choice in _said.Said(_said.parse(data), "", {}).each("choices"):
-                    if found := _said.likeliest(choice.part("logprobs").each("content")):
-                        return found
+                for choice in ServerFields(_lenient.parse(data), "", {}).each("choices"):
+                    if tokens := _lenient.likeliest(choice.part("logprobs").each("content")):
+                        return tokens
         return []
 
     def _counts(self, chunk: _Chunk, exchange: Exchange) -> Iterator[Event]:
@@ -270,22 +270,24 @@ class Backend(_base.Backend):
                 prompt_tokens=timings.prompt_n,
                 eval_ms=timings.predicted_ms,
                 eval_tokens=timings.predicted_n,
-                queue_ms=_ms(exchange.headers_ns, exchange.sent_ns),  # llama.cpp: a slot is free
+                queue_ms=_ms(
+                    exchange.headers_ns, exchange.sent_ns
+                ),  # llama.cpp: until a slot is free
             )
 
 
 def _roots(path: str) -> list[str]:
-    """Return where an API's root may be: the path itself, unless there is none, and `/v1` below."""
+    """Return the candidate root paths of the API: the path itself and `/v1` below it."""
     below = [] if path.endswith("/v1") else [f"{path}/v1"]
     return [path, *below] if path else [*below, ""]
 
 
 def sse(lines: Iterable[tuple[int, bytes]]) -> Iterator[tuple[int, bytes]]:
-    """Yield (stamp, data) of each server-sent event; comments, ids and event names are skipped.
+    """Yield (stamp, data) of each server-sent event.
 
-    So is an event whose data are empty. Blanks around data are left out: JSON does not need them.
-    An event named `error`, or an `error:` field as old llama.cpp builds send it, becomes an object
-    with that key.
+    Comments, ids, event names and events without data are skipped. Data lose their outer blanks.
+    An event named `error`, or an `error:` field as old llama.cpp builds send, becomes the object
+    `{"error": …}`.
     """
     data, at, failed = b"", 0, False
     more: list[bytes] = []
@@ -309,80 +311,80 @@ def sse(lines: Iterable[tuple[int, bytes]]) -> Iterator[tuple[int, bytes]]:
 
 
 def _event(data: bytes, more: list[bytes], *, failed: bool) -> bytes:
-    """Return the data of an event from its lines, as an error where it is named so."""
+    """Return the joined data lines of an event; as an error object if `failed`."""
     whole = b"\n".join([data, *more]) if more else data
     return _error(whole) if failed else whole
 
 
 def _error(data: bytes) -> bytes:
-    """Return an object that has the data, JSON or words, as its error."""
+    """Return `{"error": data}`; the data may be JSON or plain text."""
     try:
-        said = json.loads(data)
+        error = json.loads(data)
     except (ValueError, RecursionError):
-        said = data.decode("utf-8", "replace").strip()
-    return json.dumps({"error": said or "an error without words"}).encode()
+        error = data.decode("utf-8", "replace").strip()
+    return json.dumps({"error": error or "an error without a message"}).encode()
 
 
 def _payloads(exchange: Exchange) -> Iterator[tuple[int, bytes]]:
-    """Yield the data of the events or, where a server ignores that it was to stream, its JSON."""
-    none = True
+    """Yield (stamp, data) of the events; if there are none, yield a JSON body as one event."""
+    empty = True
     for event in sse(exchange.lines()):
-        none = False
+        empty = False
         yield event
-    if none and not exchange.failure:
+    if empty and not exchange.failure:
         body = b"\n".join(line for _, line in exchange.lines()).strip()
         if body[:1] == b"{":
             yield exchange.ended_ns, body
 
 
 def _read(data: bytes) -> _Chunk:
-    """Return a chunk, read with patience where its fields are not of the types documented.
+    """Return a decoded chunk; read it leniently if its fields have undocumented types.
 
-    Only a chunk without choices is searched for errors of all shapes. Raises ValueError or
-    RecursionError for what is no JSON object.
+    Only a chunk without choices is searched for errors. Raises ValueError or RecursionError if the
+    data are not a JSON object.
     """
     try:
         chunk = _decode(data)
     except (ValueError, RecursionError):
-        chunk = _patiently(_said.parse(data))
+        chunk = _read_leniently(_lenient.parse(data))
     if chunk.error is not None or not (chunk.choices or chunk.usage or chunk.timings):
-        chunk.error = _failures.error_in(_said.parse(data))
+        chunk.error = _failures.error_in(_lenient.parse(data))
     elif chunk.choices and chunk.choices[0].error:
         chunk.error = chunk.choices[0].error
     return chunk
 
 
-def _patiently(found: dict[str, Any]) -> _Chunk:
-    choices = found.get("choices")
+def _read_leniently(fields: dict[str, Any]) -> _Chunk:
+    choices = fields.get("choices")
     for choice in choices if isinstance(choices, list) else [choices]:
         if isinstance(choice, dict):
-            _said.part(choice.get("delta"))
-            _said.part(choice.get("message"))
-    return _said.fit(_Chunk, found)
+            _lenient.part(choice.get("delta"))
+            _lenient.part(choice.get("message"))
+    return _lenient.fit(_Chunk, fields)
 
 
 def _deltas(stamp: int, delta: _Delta) -> list[Delta]:
     thinking = delta.reasoning_content or delta.reasoning or delta.thinking
-    found = [Delta(stamp, "thinking", thinking)] if thinking else []
+    deltas = [Delta(stamp, "thinking", thinking)] if thinking else []
     if content := delta.content or delta.refusal:
-        found.append(Delta(stamp, "content", content))
+        deltas.append(Delta(stamp, "content", content))
     if delta.tool_calls is not NO_CALLS or delta.function_call is not NO_CALLS:
-        called = _said.calls(delta.tool_calls) or _said.calls(delta.function_call)
-        found += [Delta(stamp, "tool", called)] if called else []
-    return found
+        called = _lenient.calls(delta.tool_calls) or _lenient.calls(delta.function_call)
+        deltas += [Delta(stamp, "tool", called)] if called else []
+    return deltas
 
 
 def _ms(end_ns: int | None, start_ns: int) -> float | None:
     return None if end_ns is None else (end_ns - start_ns) / 1e6
 
 
-def _models(listing: Said) -> list[Model]:
-    """Return the models that are listed; what has no name cannot be asked for."""
+def _models(listing: ServerFields) -> list[Model]:
+    """Return the listed models; entries without a name are skipped."""
     return [model for entry in listing.each("data") if (model := _model(entry)) is not None]
 
 
-def _model(entry: Said) -> Model | None:
-    """Return a model that is listed, None for one without a name: it cannot be asked for."""
+def _model(entry: ServerFields) -> Model | None:
+    """Return a listed model, or None if the entry has no name."""
     name = entry.text("id")
     if name is None:
         return None

@@ -1,10 +1,14 @@
-"""The number of clients at which a failure rate is crossed, from every request of every probe.
+"""Estimate the number of clients at which a failure rate is crossed, from all requests.
 
-Two causes are kept apart. Deadlines: in a loaded closed loop latency grows with the number of
-clients (Little's law: clients = throughput × latency), so latency / clients is one sample for all
-levels near the top; what a deadline cut off is censored, and the share beyond a deadline is the
-product-limit estimate (Kaplan and Meier, JASA 53, 1958). Other failures: a logistic curve over the
-level's logarithm pooled over all levels, or one constant where its rise is not significant.
+Two causes of failure are estimated separately.
+
+Deadlines: in a loaded closed loop, latency grows with the number of clients (Little's law: clients
+= throughput × latency). So latency / clients is one sample for all levels near the top. Requests
+cut off by a deadline are censored values, and the share beyond a deadline is the product-limit
+estimate (Kaplan and Meier, JASA 53, 1958).
+
+Other failures: a logistic curve over the logarithm of the level, pooled over all levels, or a
+constant if the rise is not significant.
 """
 
 from __future__ import annotations
@@ -29,23 +33,23 @@ if TYPE_CHECKING:
     Flags = NDArray[np.bool_]
     Curve = Callable[[float], float]
 
-NEAR = 0.6  # levels from this share of the highest one on tell of its queue
+NEAR = 0.6  # use levels from this share of the highest level on: they have the same queue
 _SIGNIFICANT = 6.63  # chi-square, 1 degree of freedom, 99 %
-_ROOM = 0.9  # of the rate is the most that a background not proven higher is taken for
-_CLUSTER = 20  # errors this many requests apart are taken as independent
+_ROOM = 0.9  # limit a background that is not proven higher to this share of the rate
+_CLUSTER = 20  # errors this many requests apart count as independent
 
 
 class Sample(NamedTuple):
-    """One level's requests as columns, in order of sending: latency in ns and how they failed."""
+    """One level's requests as columns, in the order of sending: latency in ns and failures."""
 
     level: float
     latency: Floats
     timed_out: Flags
-    failed: Flags  # by anything but a deadline
+    failed: Flags  # for another reason than a deadline
 
 
 def sample(level: float, requests: Sequence[Request], deadline_ns: float = math.inf) -> Sample:
-    """Return a level's requests as columns, as if this deadline had ended the longer ones."""
+    """Return a level's requests as columns, as if this deadline had applied."""
     latency = np.array([r.end_ns - r.sent_ns for r in requests], float)
     late = np.array([r.timed_out for r in requests], bool) | (latency > deadline_ns)
     failed = np.array([r.failure is not None for r in requests], bool) & ~late
@@ -55,10 +59,10 @@ def sample(level: float, requests: Sequence[Request], deadline_ns: float = math.
 def crossing(
     samples: Sequence[Sample], late: Curve, rate: float, errors: float = 0.0
 ) -> float | None:
-    """Return the level at which `rate` of the requests fail, None if none points to one.
+    """Return the level at which the share `rate` of the requests fails, or None if unknown.
 
-    `late` is the share that a deadline cuts off; the others are in the samples, taken for that
-    many standard errors more.
+    `late` is the share that a deadline cuts off. Other failures are estimated from the samples and
+    increased by `errors` standard errors.
     """
     levels = sorted(s.level for s in samples)
     curve = either(late, background(samples, rate, errors))
@@ -68,9 +72,9 @@ def crossing(
 
 
 def interpolated(rows: Sequence[tuple[float, float, int]], rate: float) -> float | None:
-    """Return where a rising fit of levels' shares crosses `rate`; None if it never does.
+    """Return where a nondecreasing fit of the levels' shares crosses `rate`, or None if nowhere.
 
-    `rows` are (level, share failed, n), lowest first; a straight line joins the levels.
+    `rows` are (level, failed share, n), lowest level first; between levels the fit is linear.
     """
     shares = stats.rising([share for _, share, _ in rows], [n for _, _, n in rows])
     above = next((i for i, share in enumerate(shares) if share > rate), None)
@@ -81,17 +85,17 @@ def interpolated(rows: Sequence[tuple[float, float, int]], rate: float) -> float
 
 
 def either(first: Curve, second: Curve) -> Curve:
-    """Return the share that at least one of two independent causes takes."""
+    """Return the share of requests that fail for at least one of two independent causes."""
     return lambda level: both(first(level), second(level))
 
 
 def both(first: float, second: float) -> float:
-    """Return the share that at least one of two independent causes takes, each of its own share."""
+    """Return the share that fails for at least one of two independent causes with these shares."""
     return 1 - (1 - first) * (1 - second)
 
 
 def solve(curve: Curve, rate: float, low: float, high: float) -> float | None:
-    """Return where a rising curve crosses `rate`, to 0.1 %; `low` if before it, None if after."""
+    """Return where a rising curve crosses `rate`, to 0.1 %; `low` if below it, None if above."""
     if curve(high) <= rate:
         return None
     while high > low * 1.001:
@@ -112,15 +116,15 @@ def beyond(samples: Sequence[Sample], deadline_ns: float, think_ns: float = 0.0)
     if not len(scaled):
         return lambda _: 0.0
     scaled, left = product_limit(scaled, ended)
-    steps = np.concatenate([[1.0], left[:-1], [0.0]])  # beyond the longest wait nothing is known
+    steps = np.concatenate([[1.0], left[:-1], [0.0]])  # nothing is known beyond the longest wait
     cut = deadline_ns + think_ns
     return lambda level: float(steps[np.searchsorted(scaled, cut / level, side="right")])
 
 
 def product_limit(values: Floats, ended: Flags) -> tuple[Floats, Floats]:
-    """Return the values in order, and the share that lies beyond each.
+    """Return the sorted values, and the share beyond each.
 
-    By Kaplan and Meier (JASA 53, 1958), those that have not `ended` being cut off.
+    By Kaplan and Meier (JASA 53, 1958); values that have not `ended` are censored.
     """
     order = np.lexsort((~ended, values))
     left = np.cumprod(1 - ended[order] / np.arange(len(values), 0, -1))
@@ -128,9 +132,9 @@ def product_limit(values: Floats, ended: Flags) -> tuple[Floats, Floats]:
 
 
 def background(samples: Sequence[Sample], rate: float, errors: float = 0.0) -> Curve:
-    """Return the share that fails by anything else, of what no deadline cuts off, over the level.
+    """Return the share of other failures among requests that no deadline cut off, over the level.
 
-    A constant one is taken for more than nine tenths of `rate` only if its interval lies above.
+    A constant share exceeds nine tenths of `rate` only if its interval is above `rate`.
     """
     ended = [s.failed[~s.timed_out] for s in samples]
     counts = [
@@ -150,11 +154,11 @@ def background(samples: Sequence[Sample], rate: float, errors: float = 0.0) -> C
 
 
 def logistic(counts: Sequence[tuple[float, int, int]]) -> tuple[float, float, float]:
-    """Return (a, b, gain) of the likeliest P(fail) = 1 / (1 + exp(−a − b·ln level)).
+    """Return (a, b, gain) of the maximum-likelihood P(fail) = 1 / (1 + exp(−a − b·ln level)).
 
-    `counts` are (level, failed, issued), some but not all failed or the curve is flat; the gain is
-    twice the log likelihood over a constant's. Newton's method, with a ridge of 0.01 on b, which
-    keeps it finite where no level has both outcomes.
+    `counts` are (level, failed, issued); if none or all failed, the curve is flat. The gain is
+    twice the log-likelihood ratio to a constant. It uses Newton's method with a ridge of 0.01 on b,
+    which keeps b finite if no level has both outcomes.
     """
     logs, hits, n = (np.array(column, float) for column in zip(*counts, strict=True))
     logs = np.log(logs)

@@ -1,9 +1,10 @@
-"""Where a server bends: the level at which a latency is a multiple of its baseline.
+"""The degradation point: the level at which a latency is a multiple of its baseline.
 
 The ratio of a level's percentile to the baseline's is noisy, and with one slot two clients are
-exactly at 2×, so a level within ±10 % of the factor is called neither good nor bad. The point comes
-from all levels: a rising fit of the ratio's logarithm, linear between levels on a logarithmic axis.
-Where the two levels beside it are too far apart, it is said to lie between them, and no more.
+exactly at 2×. So a level within ±10 % of the factor counts neither as good nor as bad. The point is
+estimated from all levels: a nondecreasing fit of the ratio's logarithm, linear between levels on a
+logarithmic axis. If the two levels around the point are too far apart, only that interval is
+reported.
 """
 
 from __future__ import annotations
@@ -22,30 +23,30 @@ if TYPE_CHECKING:
 
 DEGRADATION_FACTOR = 2.0
 INDIFFERENCE = 0.10
-_NEAR = 2.0  # levels up to this many times above or below the crossing lie on its line
-_PRIOR = 60.0  # how many requests, a unit of the logarithm away, say that the line's slope is 1
-_ENDLESS = 1e9  # the ratio of a percentile that is a failure's
+_NEAR = 2.0  # fit a line through levels up to this factor above or below the crossing
+_PRIOR = 60.0  # weight of the prior slope of 1, in requests one logarithmic unit away
+_ENDLESS = 1e9  # the ratio of a percentile that is a failure
 _STEEP = 1.5  # a steeper rise, in logarithms, is a step
-_TRUST = 0.2  # the most, in the level's logarithm, that the line moves a crossing
-_RISE = 12  # requests that tell on which side of the point a level lies
-_SURE = 40  # those that the levels beside the point are measured with
-_LEAP = 4  # times a level is the next one, as long as it is below the point
-_NARROW = 1.15  # of the levels beside the point, the quotient
-WIDEST = 1.5  # of them; farther apart they say no more than that it lies between
+_TRUST = 0.2  # most by which the line may move a crossing, in the level's logarithm
+_RISE = 12  # requests that show on which side of the point a level is
+_SURE = 40  # requests at the two levels around the point
+_LEAP = 4  # factor to the next level while levels are below the point
+_NARROW = 1.15  # quotient of the levels around the point that is narrow enough
+WIDEST = 1.5  # above this quotient only the interval is reported
 QUANTILES = {"p50": 0.50, "p95": 0.95}
-# Waits from when a request was due, as a level's distributions have them under the same names.
+# Latencies from the scheduled time, with the names of a level's distributions.
 TTFT = "time_to_first_token_from_schedule_ms"
 WAITS = (TTFT, "total_generation_from_schedule_ms")
 
 
 class DegradationPoint(NamedTuple):
-    """Where one percentile of one metric crosses the factor.
+    """The level at which one percentile of one metric crosses the factor.
 
-    `passing` is the highest level whose ratio lies surely below the zone of indifference, `failing`
-    the lowest above it; `bracket` are the two levels that the fit crosses between, None for one
-    that was not sent. `estimate` is None unless `reached`, and where the bracket is too wide for a
-    number; `interval` holds it at 95 %, within the levels that were sent. `estimator` is crossing
-    or bracket; `reason` says why there is no number.
+    `passing` is the highest level whose ratio is below the indifference zone, `failing` the lowest
+    level above it. `bracket` are the two levels between which the fit crosses; the lower one is
+    None if it was not sent. `estimate` is None if the point was not `reached`, or if the bracket is
+    too wide. `interval` is the 95 % interval within the sent levels. `estimator` is crossing or
+    bracket; `reason` says why there is no estimate.
     """
 
     metric: str
@@ -61,7 +62,7 @@ class DegradationPoint(NamedTuple):
 
     @property
     def place(self) -> float:
-        """Roughly where it lies, to find the lowest of several points."""
+        """The approximate level, for comparing points."""
         if self.estimate is not None:
             return self.estimate
         low, high = self.bracket or (math.inf, math.inf)
@@ -81,12 +82,12 @@ class Latency(NamedTuple):
 
 
 def latencies(metric: str, statistic: str, requests: Sequence[Request]) -> float:
-    """Return one percentile of TTFT or of the whole time, in ms from schedule; failures are +∞."""
+    """Return one percentile of TTFT or total time, in ms from schedule; failures are +∞."""
     return latency(0, metric, statistic, requests).ms
 
 
 def latency(level: float, metric: str, statistic: str, requests: Sequence[Request]) -> Latency:
-    """Return one percentile of TTFT or of the whole time at a level, in ms from schedule."""
+    """Return one percentile of TTFT or total time at a level, in ms from schedule."""
     values = [_value(metric, r) for r in requests]
     q = QUANTILES[statistic]
     ms = float(np.percentile(values, q * 100, method="higher")) if values else math.nan
@@ -103,11 +104,11 @@ def points(
 ) -> list[DegradationPoint]:
     """Return a point for each metric and percentile, from each level's counted requests.
 
-    `levels` are numbers of `clients`, of which the baseline is the lowest, or else rates.
+    `levels` are numbers of `clients`, with the baseline as the lowest, or else rates.
     """
     alone = [*baseline, *levels.get(1, ())] if clients else baseline
     known = {**levels, 1: alone} if clients else levels
-    found = []
+    result = []
     for metric in WAITS:
         for statistic in QUANTILES:
             rows = [
@@ -116,13 +117,13 @@ def points(
                 if requests
             ]
             base = latency(1, metric, statistic, alone)
-            found.append(point(metric, statistic, rows, base, factor, clients=clients))
-    return found
+            result.append(point(metric, statistic, rows, base, factor, clients=clients))
+    return result
 
 
-def lowest(found: Sequence[DegradationPoint]) -> DegradationPoint | None:
-    """Return the lowest point that was reached, None if none was."""
-    return min((point for point in found if point.reached), key=lambda p: p.place, default=None)
+def lowest(points: Sequence[DegradationPoint]) -> DegradationPoint | None:
+    """Return the lowest reached point, or None."""
+    return min((point for point in points if point.reached), key=lambda p: p.place, default=None)
 
 
 def point(
@@ -134,7 +135,7 @@ def point(
     *,
     clients: bool = True,
 ) -> DegradationPoint:
-    """Return where the ratio of rising levels' latencies to the baseline's crosses the factor."""
+    """Return where the ratio of the levels' latencies to the baseline's crosses the factor."""
     if not rows or not 0 < base.ms < math.inf:
         why = "no level was measured" if not rows else f"the baseline's {statistic} is {base.ms} ms"
         return DegradationPoint(metric, statistic, None, None, None, reached=False, reason=why)
@@ -142,21 +143,23 @@ def point(
     low, high = math.log(factor * (1 - INDIFFERENCE)), math.log(factor * (1 + INDIFFERENCE))
     failing = next((r.level for r, y in zip(rows, logs, strict=True) if y > high), None)
     passing = max((r.level for r, y in zip(rows, logs, strict=True) if y < low), default=None)
-    about = DegradationPoint(metric, statistic, passing, failing, None, reached=False)
+    result = DegradationPoint(metric, statistic, passing, failing, None, reached=False)
     i = next((i for i, y in enumerate(logs) if y >= math.log(factor)), None)
     if i is None:
-        return about._replace(reason=f"up to {rows[-1].level:g} it stays below {factor:g}×")
-    about = about._replace(bracket=(rows[i - 1].level if i else None, rows[i].level), reached=True)
+        return result._replace(reason=f"up to {rows[-1].level:g} it stays below {factor:g}×")
+    result = result._replace(
+        bracket=(rows[i - 1].level if i else None, rows[i].level), reached=True
+    )
     if not i:
-        why = f"at {rows[0].level:g}, the lowest that was sent, it is above {factor:g}×"
-        return about._replace(estimator="bracket", reason=why)
+        why = f"at {rows[0].level:g}, the lowest level sent, it is above {factor:g}×"
+        return result._replace(estimator="bracket", reason=why)
     if wide(rows[i - 1].level, rows[i].level, whole=clients):
         ends = f"{rows[i - 1].level:g} and {rows[i].level:g}"
-        why = f"between {ends} no level was measured that says more"
+        why = f"no level was measured between {ends}"
         between = (rows[i - 1].level, rows[i].level)
-        return about._replace(interval=between, estimator="bracket", reason=why)
+        return result._replace(interval=between, estimator="bracket", reason=why)
     estimate = _crossing(rows, logs, math.log(factor))
-    return about._replace(
+    return result._replace(
         estimate=estimate,
         interval=_interval(rows, base, factor, (rows[i - 1].level, rows[i].level)),
         estimator="crossing",
@@ -164,9 +167,9 @@ def point(
 
 
 def wide(low: float | None, high: float | None, *, whole: bool) -> bool:
-    """Return whether two levels are too far apart for a number between them.
+    """Return whether two levels are too far apart for an estimate between them.
 
-    Two `whole` numbers of clients next to each other have none between them.
+    `whole` numbers of clients next to each other are never too far apart.
     """
     if low is None or high is None or (whole and high - low <= 1):
         return False
@@ -176,12 +179,12 @@ def wide(low: float | None, high: float | None, *, whole: bool) -> bool:
 def _interval(
     rows: Sequence[Latency], base: Latency, factor: float, bracket: tuple[float, float]
 ) -> tuple[float, float]:
-    """Return where the point lies: where the ends of the ratios' intervals cross, or farther."""
-    at, found = math.log(factor), []
+    """Return the point's interval: the crossings of the ratios' bounds, or the wider bracket."""
+    at, ends = math.log(factor), []
     for end in (1, 0):
         ratios = [r.interval[end] / (base.interval[1 - end] or base.ms) for r in rows]
-        found.append(_crossing(rows, _logs(rows, ratios), at) or rows[-1].level)
-    return min(found[0], bracket[0]), max(found[1], bracket[1])
+        ends.append(_crossing(rows, _logs(rows, ratios), at) or rows[-1].level)
+    return min(ends[0], bracket[0]), max(ends[1], bracket[1])
 
 
 def _logs(rows: Sequence[Latency], ratios: Sequence[float]) -> list[float]:
@@ -190,10 +193,10 @@ def _logs(rows: Sequence[Latency], ratios: Sequence[float]) -> list[float]:
 
 
 def _crossing(rows: Sequence[Latency], logs: Sequence[float], at: float) -> float | None:
-    """Return the level at which the fit crosses: between two levels, or on a line through more.
+    """Return the level at which the fit crosses: between two levels, or on a line through several.
 
-    Where latency rises no faster than the level, as a queue's does (Little's law: a slope of 1), a
-    line through all levels near by has less chance in it than two levels have; a step is no line.
+    If latency rises no faster than the level, as in a queue (Little's law: a slope of 1), a line
+    through all near levels is less noisy than two levels. A step does not fit a line.
     """
     i = next((i for i, y in enumerate(logs) if y >= at), None)
     if not i:

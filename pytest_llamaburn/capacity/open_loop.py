@@ -1,9 +1,9 @@
-"""The request rate at which a failure rate is crossed, and whether a backlog grows.
+"""Estimate the request rate at which a failure rate is crossed, and whether a backlog grows.
 
-Above a server's capacity an open loop's latency depends on how long one waits, not on the rate, so
-a short probe that fails nothing says little. Capacity is therefore measured where somebody waits:
-there each start follows an end, and starts per second are the most the server does. The share that
-a deadline then cuts off is that of a queue with limited patience in heavy traffic: a Brownian
+Above a server's capacity, latency in an open loop depends on the duration of the test, not on the
+rate, so a short probe without failures proves little. The service rate is therefore measured while
+requests queue: then each start follows an end, and starts per second are the server's maximum. The
+share that a deadline cuts off is that of a queue with limited patience in heavy traffic: a Brownian
 motion with drift between 0 and the deadline (Ward and Glynn, Queueing Systems 43, 2003).
 """
 
@@ -21,16 +21,17 @@ if TYPE_CHECKING:
     from pytest_llamaburn.capacity.crossing import Curve
     from pytest_llamaburn.load.rows import Request
 
-_WAITING = 0.4  # of the requests must have waited for a probe to show the capacity
-_Z = 3.0  # one-sided 99.9 %, since every probe is looked at
-_PHASE = 2.0  # requests that a count may see or miss because they end as others arrive
+_WAITING = 0.4  # a probe shows the service rate if at least this share of its requests waited
+_Z = 3.0  # one-sided 99.9 %, since every probe is tested
+_PHASE = 2.0  # error of a count, in requests that end just as others arrive
 _SECOND = 1e9
 
 
 class Idle(NamedTuple):
-    """How the server serves when no request waits.
+    """The latency of the server without a queue.
 
-    Its median TTFT and total time in ns, and the squared coefficient of variation of the latter.
+    Its median TTFT and median total time in ns, and the squared coefficient of variation (CV²) of
+    the total time.
     """
 
     ttft_ns: float
@@ -39,7 +40,7 @@ class Idle(NamedTuple):
 
 
 class Backlog(NamedTuple):
-    """How requests in flight grew: per second, as a share of the rate, and if beyond chance."""
+    """The growth of requests in flight: per second, as a share of the rate, and if significant."""
 
     per_sec: float
     share: float
@@ -47,10 +48,10 @@ class Backlog(NamedTuple):
 
 
 def idle(requests: Sequence[Request]) -> Idle:
-    """Return what a single client measured; raises ValueError if no request succeeded."""
+    """Return the latency of a single client; raises ValueError if no request succeeded."""
     good = [r for r in requests if r.failure is None]
     if not good:
-        raise ValueError("the baseline has no request that succeeded")
+        raise ValueError("the baseline has no successful request")
     total = np.array([r.end_ns - r.sent_ns for r in good], float)
     first = [(r.end_ns if r.first_ns is None else r.first_ns) - r.sent_ns for r in good]
     cv2 = float((total.std() / total.mean()) ** 2)
@@ -58,12 +59,12 @@ def idle(requests: Sequence[Request]) -> Idle:
 
 
 def backlog(requests: Sequence[Request], rate: float, alone: Idle, effect: float = 0.05) -> Backlog:
-    """Return how the number in flight grew from the first quarter to the last arrival.
+    """Return how the number of requests in flight grew, from the first quarter to the last arrival.
 
-    Before an idle server's first answer is due it only fills up, so the first count is no earlier;
-    a schedule that ended by then says nothing. Arrivals and services make the number wander by
-    about √(n (ca² + cs²)) over n arrivals (Kingman's heavy traffic); it grows if it went further
-    than chance and by more than `effect` of the rate.
+    An idle server only fills up until its first answer, so the first count is not earlier than
+    that; a schedule that ends before it shows nothing. Over n arrivals, chance changes the number
+    by about √(n (ca² + cs²)) (Kingman's heavy traffic). The backlog grows if the growth is more
+    than chance and more than the share `effect` of the rate.
     """
     scheduled = np.array([r.scheduled_ns for r in requests], float)
     ended = np.array([r.end_ns for r in requests], float)
@@ -79,7 +80,7 @@ def backlog(requests: Sequence[Request], rate: float, alone: Idle, effect: float
 
 
 def arrival_cv2(runs: Sequence[Sequence[Request]]) -> float:
-    """Return the squared coefficient of variation of the gaps between arrivals: 1 for Poisson."""
+    """Return the CV² of the gaps between arrivals: 1 for a Poisson process."""
     gaps = [np.diff([r.scheduled_ns for r in run]) for run in runs if len(run) > 2]
     if not gaps:
         return 1.0
@@ -87,17 +88,17 @@ def arrival_cv2(runs: Sequence[Sequence[Request]]) -> float:
 
 
 def capacity(runs: Sequence[Sequence[Request]], alone: Idle) -> float | None:
-    """Return the requests per second that a server starts while somebody waits.
+    """Return the requests per second that a server starts while requests queue, or None.
 
-    Only probes in which much of the load waited count, up to the first that a deadline cut off,
-    whose slot came free early. None if there is none.
+    A probe counts if much of its load waited, up to the first request cut off by a deadline, which
+    freed its slot early. Returns None without such a probe.
     """
     gaps = _busy(runs, alone)
     return _SECOND * len(gaps) / sum(gaps) if sum(gaps) else None
 
 
 def precision(runs: Sequence[Sequence[Request]], alone: Idle) -> float:
-    """Return the relative standard error of `capacity`, of a renewal process; 1 where none is."""
+    """Return the relative standard error of the service rate (renewal process); 1 if unknown."""
     gaps = np.array(_busy(runs, alone), float)
     return float(gaps.std() / gaps.mean() / math.sqrt(len(gaps))) if len(gaps) else 1.0
 
@@ -107,7 +108,7 @@ def _busy(runs: Sequence[Sequence[Request]], alone: Idle) -> list[int]:
 
 
 def _busy_gaps(run: Sequence[Request], lead_ns: float) -> list[int]:
-    """Return the gaps between first tokens whose later request waited when the earlier began."""
+    """Return the gaps between successive first tokens whose second request was already waiting."""
     cut = min((r.end_ns for r in run if r.timed_out), default=None)
     starts = sorted(
         (r.first_ns, r.scheduled_ns)
@@ -121,9 +122,9 @@ def _busy_gaps(run: Sequence[Request], lead_ns: float) -> list[int]:
 def lost(capacity_per_sec: float, deadline_ns: float, variability: float, cv2: float) -> Curve:
     """Return the share of requests that the deadline cuts off, over the rate.
 
-    With load x = rate / capacity − 1 and κ = 2 · deadline · capacity / (ca² + cs²) the Brownian
-    queue overflows by x / (1 − exp(−κx)); as an overflowing request is cut while it is served, its
-    time is lost too, which raises the share by 2 / (1 + cs²), found by simulation.
+    With load x = rate / capacity − 1 and κ = 2 · deadline · capacity / (ca² + cs²), the Brownian
+    queue overflows by x / (1 − exp(−κx)). A request is cut off during its service, so the server's
+    time for it is lost as well; simulation shows that this raises the share by 2 / (1 + cs²).
     """
     patience = 2 * deadline_ns / _SECOND * capacity_per_sec / max(variability, 1e-3)
 
@@ -137,8 +138,8 @@ def lost(capacity_per_sec: float, deadline_ns: float, variability: float, cv2: f
 
 
 def late(runs: Sequence[Sequence[Request]], alone: Idle, deadline_ns: float) -> Curve:
-    """Return the share of requests that a deadline cuts off, over the rate, by `lost`."""
-    most = capacity(runs, alone)
-    if most is None:
-        return lambda _: 0.0  # nobody waited: no deadline is near
-    return lost(most, deadline_ns, arrival_cv2(runs) + alone.cv2, alone.cv2)
+    """Return the share of requests that a deadline cuts off, over the rate, from these runs."""
+    rate = capacity(runs, alone)
+    if rate is None:
+        return lambda _: 0.0  # no request waited, so the deadline is far away
+    return lost(rate, deadline_ns, arrival_cv2(runs) + alone.cv2, alone.cv2)

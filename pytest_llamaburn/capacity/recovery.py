@@ -1,9 +1,8 @@
-"""How long a server takes after a burst until it is as fast as before.
+"""Measure how long a server takes to recover after a burst (spike).
 
-The baseline load runs throughout in an open loop (a closed one would hide the delay: its clients
-wait with the server). Windows hold requests by when they were *scheduled*, so that a request sent
-late counts where it belongs. A window is slow if its median latency from schedule lies above the
-upper edge of a band around the baseline's; being faster than the baseline is no delay.
+The baseline load runs all the time in an open loop; in a closed loop the waiting clients would hide
+the delay. A request belongs to the time window in which it was *scheduled*. A window is slow if its
+median latency from schedule is above a band around the baseline's median; faster is not slow.
 """
 
 from __future__ import annotations
@@ -20,18 +19,17 @@ if TYPE_CHECKING:
 
     from pytest_llamaburn.load.rows import Request
 
-_SLACK = 0.10  # up to this share above the baseline's median counts as no delay
-_LEAST_WINDOWS = 3  # windows of the baseline
-_Z = 3.5  # chance may raise a window's median by so many standard deviations
+_SLACK = 0.10  # a window up to this share above the baseline's median is not slow
+_LEAST_WINDOWS = 3  # windows that the baseline needs
+_Z = 3.5  # standard deviations of a window's median that count as chance
 _MS = 1e6
 
 
 class Recovery(NamedTuple):
-    """The end of one spike, in ms from its end.
+    """The recovery after one spike; times in ms from the end of the spike.
 
-    `recovery_ms` is None if the server was not seen to recover: it took at least `lower_bound_ms`,
-    and `reason` says why. `resolution_ms` is the window's length, the finest that can be told.
-    `rate_per_sec` is the load that ran meanwhile.
+    `recovery_ms` is None if no recovery was observed; it then took at least `lower_bound_ms`, and
+    `reason` says why. `resolution_ms` is the window's length. `rate_per_sec` is the baseline load.
     """
 
     recovery_ms: float | None
@@ -43,7 +41,7 @@ class Recovery(NamedTuple):
 
 
 class Recoveries(NamedTuple):
-    """Several spikes: the median and range of those that recovered, and how many did not."""
+    """Several spikes: median and range of the observed recoveries, and the number of others."""
 
     median_ms: float | None
     range_ms: tuple[float, float] | None
@@ -58,52 +56,51 @@ def recovery(
     rate_per_sec: float,
     least_s: float = 5.0,
 ) -> Recovery:
-    """Return the recovery from one spike, of the baseline load's `requests` before and after it.
+    """Return the recovery from one spike, from the baseline load's `requests` before and after it.
 
-    `spike_ns` are its start and end, `rate_per_sec` the baseline's rate λ0. The window is the
+    `spike_ns` are its start and end, `rate_per_sec` is the baseline's rate λ0. The window is the
     longer of `least_s` and the time of ten requests.
 
-    Two windows in a row must lie within the band; the time is the start of the first of them, and
-    0 where that is the first after the spike. So a spike of nothing recovers at once unless chance
-    takes a median three standard deviations up.
+    The server has recovered when two windows in a row are within the band. The recovery time is the
+    start of the first of them; it is 0 for the first window after the spike.
     """
     window_ns = round(window_s(rate_per_sec, least_s) * 1e9)
     before, after = _windows(requests, spike_ns, window_ns)
     band = _band(before)
     if band is None:
-        short = f"fewer than {_LEAST_WINDOWS} windows before the spike were served"
+        short = f"fewer than {_LEAST_WINDOWS} windows before the spike had successful requests"
         return Recovery(None, None, window_ns / _MS, None, rate_per_sec, short)
     calm = [bool(window) and median(window) <= band for window in after]
     first = next((i for i, both in enumerate(pairwise(calm)) if all(both)), None)
     if first is None:
         bound = (len(calm) - bool(calm and calm[-1])) * window_ns / _MS
-        why = "latency did not come back before the run ended"
+        why = "latency did not return to the baseline before the run ended"
         return Recovery(None, bound, window_ns / _MS, band / _MS, rate_per_sec, why)
     return Recovery(first * window_ns / _MS, None, window_ns / _MS, band / _MS, rate_per_sec)
 
 
 def window_s(rate_per_sec: float, least_s: float = 5.0) -> float:
-    """Return the length of a window in seconds: enough for ten requests."""
+    """Return the length of a window in seconds, enough for ten requests."""
     return max(least_s, 10 / rate_per_sec)
 
 
-def repeated(found: Sequence[Recovery]) -> Recoveries:
-    """Return the recovery of several spikes; one that never recovered counts as infinite."""
-    times = sorted(math.inf if r.recovery_ms is None else r.recovery_ms for r in found)
+def repeated(recoveries: Sequence[Recovery]) -> Recoveries:
+    """Return the summary of several spikes; a missing recovery counts as infinitely long."""
+    times = sorted(math.inf if r.recovery_ms is None else r.recovery_ms for r in recoveries)
     middle, seen = median(times), [t for t in times if t < math.inf]
     return Recoveries(
         middle if middle < math.inf else None,
         (seen[0], seen[-1]) if seen else None,
-        max(r.resolution_ms for r in found),
-        len(found),
-        len(found) - len(seen),
+        max(r.resolution_ms for r in recoveries),
+        len(recoveries),
+        len(recoveries) - len(seen),
     )
 
 
 def _windows(
     requests: Sequence[Request], spike_ns: tuple[int, int], window_ns: int
 ) -> tuple[list[list[float]], list[list[float]]]:
-    """Return the latencies from schedule by window, of whole windows before and after the spike."""
+    """Return the latencies from schedule in each full window before and after the spike."""
     start, end = spike_ns
     last = max(r.scheduled_ns for r in requests)
     first = min(r.scheduled_ns for r in requests)
@@ -121,11 +118,11 @@ def _windows(
 
 
 def _band(before: Sequence[Sequence[float]]) -> float | None:
-    """Return the upper edge: the baseline's median plus 10 % or what chance takes a window up.
+    """Return the upper edge: the baseline's median plus 10 %, or plus chance if that is more.
 
-    A window's median of n latencies has the standard error 1.253 s / √n; s is 1.4826 MAD, and
-    where the windows' own medians differ more (a queue remembers), their spread counts instead.
-    A window of which half failed is no baseline.
+    The median of n latencies has the standard error 1.253 s / √n, with s = 1.4826 MAD. If the
+    windows' medians differ more than that (queueing), their spread is used instead. A window with
+    half of its requests failed does not belong to the baseline.
     """
     full = [window for window in before if window and median(window) < math.inf]
     if len(full) < _LEAST_WINDOWS:

@@ -1,6 +1,6 @@
-"""Goodput: the requests that keep every bound of a service level objective.
+"""Goodput: the requests that meet every bound of a service level objective (SLO).
 
-And percentiles that count failures: a request that never came back is slower than all that did.
+And percentiles that include failures: a failed request counts as slower than all others.
 """
 
 from __future__ import annotations
@@ -19,12 +19,12 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
 
-# Of one request each measure is one number.
+# A single request has one number per measure, so no statistic.
 _MEASURES = {name: measure._replace(statistics=()) for name, measure in metrics.REQUEST.items()}
 
 
 class Goodput(NamedTuple):
-    """Good requests per second, their share with its 95 % interval, None without requests."""
+    """Good requests per second, and their share with its 95 % interval; None without requests."""
 
     requests_per_sec: float | None
     share: float | None
@@ -36,7 +36,7 @@ class Goodput(NamedTuple):
 def parse(expression: str) -> list[gates.Gate]:
     """Return the bounds of an expression such as `ttft_ms<500,itl_ms<50`.
 
-    Each is about single requests, so it has no statistic. Raises SettingsError.
+    Each bound applies to single requests, so it has no statistic. Raises SettingsError.
     """
     return [_bound(part.strip()) for part in expression.split(",")]
 
@@ -44,13 +44,13 @@ def parse(expression: str) -> list[gates.Gate]:
 def _bound(part: str) -> gates.Gate:
     if re.match(r"[^<>]*\.", part):
         raise SettingsError(
-            f"--slo: '{part}' is refused: one request has no statistic: write ttft_ms<500"
+            f"--slo: '{part}' is refused: a single request has no statistic; write ttft_ms<500"
         )
     return gates.parse(part, _MEASURES, "--slo")
 
 
 def keeps(bounds: Sequence[gates.Gate], row: Mapping[str, Any]) -> bool:
-    """Return whether one request's row keeps every bound; without a value it does not."""
+    """Return whether a request's row meets every bound; a missing value does not."""
     if row["error"] is not None:
         return False
     numbers = ((bound, row.get(bound.of.measure.name)) for bound in bounds)
@@ -60,7 +60,7 @@ def keeps(bounds: Sequence[gates.Gate], row: Mapping[str, Any]) -> bool:
 def goodput(
     bounds: Sequence[gates.Gate], rows: Sequence[Mapping[str, Any]], seconds: float
 ) -> Goodput:
-    """Return the goodput of the requests of `seconds`."""
+    """Return the goodput of the requests in a period of `seconds`."""
     good = sum(keeps(bounds, row) for row in rows)
     rate = good / seconds if seconds > 0 else None
     share = good / len(rows) if rows else None
@@ -68,21 +68,21 @@ def goodput(
 
 
 def adjusted(values: Sequence[float], failed: int) -> dict[str, Any]:
-    """Return `adj_p50` … `adj_p99_9` of values and failures, which count as +∞.
+    """Return the percentiles `adj_p50` … `adj_p99_9` of values and failures, which count as +∞.
 
-    A percentile that reaches a failure is None, with `adj_reason` "failures"; without any request
-    the reason is "no_samples".
+    A percentile that reaches a failure is None, with `adj_reason` "failures"; without requests the
+    reason is "no_samples".
     """
     names = {f"adj_{name}": p for name, p in samples.PERCENTILES.items()}
     if not len(values) + failed:
         return {**dict.fromkeys(names), "adj_reason": "no_samples"}
     ordered = np.sort(np.concatenate([np.asarray(values, float), np.full(failed, math.inf)]))
-    found = {name: _percentile(ordered, p) for name, p in names.items()}
-    return {**found, **({"adj_reason": "failures"} if None in found.values() else {})}
+    percentiles = {name: _percentile(ordered, p) for name, p in names.items()}
+    return {**percentiles, **({"adj_reason": "failures"} if None in percentiles.values() else {})}
 
 
 def _percentile(ordered: Any, percent: float) -> float | None:
-    """Return a percentile as `stats` interpolates it; None if it leans on an infinite value."""
+    """Return a percentile, interpolated as in `stats`; None if it depends on an infinite value."""
     at = (len(ordered) - 1) * percent / 100
     low, high = ordered[math.floor(at)], ordered[math.ceil(at)]
     if math.isinf(high):

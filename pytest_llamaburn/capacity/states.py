@@ -1,6 +1,7 @@
-"""What a server's levels show together: their states, its slots, where throughput is flat.
+"""Conclusions from all levels: the state of each, the number of slots, flat throughput.
 
-A state is the first rule of `RULES` that holds; each gives its evidence as a sentence.
+The state of a level is that of the first rule in `RULES` that applies; each has an evidence
+sentence.
 """
 
 from __future__ import annotations
@@ -40,7 +41,7 @@ class Level(NamedTuple):
 
 
 class Bounds(NamedTuple):
-    """What is acceptable."""
+    """The limits of an acceptable level."""
 
     failure_rate: float = 0.05
     degradation_factor: float = 2.0
@@ -66,12 +67,12 @@ def _failure(s: Level, b: Bounds) -> str | None:
 
 def _limited(s: Level, _: Bounds) -> str | None:
     return (
-        "the client was the limit, so its latency is not the server's" if s.client_limited else None
+        "the client was too slow, so the latency is not the server's" if s.client_limited else None
     )
 
 
 def _backlog(s: Level, _: Bounds) -> str | None:
-    return "more requests arrive than leave: the backlog grows" if s.backlog_grows else None
+    return "the backlog grows: more requests arrive than end" if s.backlog_grows else None
 
 
 def _slow(s: Level, b: Bounds) -> str | None:
@@ -120,11 +121,11 @@ def optimal(levels: Sequence[Level], bounds: Bounds = Bounds()) -> State | None:
 
 
 def slots(levels: Sequence[Level]) -> int | None:
-    """Return how many requests a server works on at once; None if none was seen to wait.
+    """Return how many requests a server processes at once, or None if no request waited.
 
-    By Little's law, clients × (time in service / total time) requests are in service. The time
-    before service is how much TTFT has grown since the lowest level. This is read at the highest
-    level of a closed loop without failures, where the wait is longest.
+    By Little's law the number of served requests is clients × (service time / total time). The
+    waiting time is the growth of TTFT since the lowest level. The estimate uses the highest level
+    of a closed loop without failures, where the waiting time dominates.
     """
     rows = sorted(
         (s.value, s.ttft_ms, s.total_ms)
@@ -139,10 +140,10 @@ def slots(levels: Sequence[Level]) -> int | None:
 
 
 def flat_from(levels: Sequence[Level]) -> float | None:
-    """Return the lowest level from which on throughput stays within 5 % of its best or falls.
+    """Return the lowest level whose throughput is within 5 % of the best.
 
-    None if it still rises at the last level or nothing succeeded. Levels without throughput are
-    left out.
+    Returns None if throughput still rises at the last level, or if no request succeeded. Levels
+    without a known throughput are left out.
     """
     rows = sorted((s.value, s.requests_per_sec) for s in levels if s.requests_per_sec)
     best = max((rate for _, rate in rows), default=0.0)
@@ -151,6 +152,6 @@ def flat_from(levels: Sequence[Level]) -> float | None:
 
 
 def halves_at(levels: Sequence[Level]) -> float | None:
-    """Return the lowest level at which one stream is at most half as fast as at the first."""
+    """Return the lowest level at which a stream has at most half the speed of the first level."""
     rows = sorted((s.value, s.stream_tokens) for s in levels if s.stream_tokens)
     return next((value for value, speed in rows if speed <= rows[0][1] / 2), None)

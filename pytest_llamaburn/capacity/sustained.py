@@ -1,4 +1,4 @@
-"""What a long load shows of its server: whether it changes over time, and how it recovers."""
+"""Analyse a long load: whether performance stays constant, and recovery after bursts."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from pytest_llamaburn.load.step import Burst
 
 BATCHES = 30  # a long load is split into so many, of equal length
-UNREAD, UNSEEN = "nothing was read of the machine meanwhile", "no process of the server was seen"
+UNREAD, UNSEEN = "the machine was not profiled during the load", "no server process was found"
 IDLE_NAMES = ("cpu_pct", "ram_used_mb", "server_rss_mb")
 BUSY_IDLE_PCT = 25.0  # of all processors; above it the machine was busy before the load
 IDLE_GPU_NAMES = ("util_pct", "vram_used_mb")
@@ -58,11 +58,11 @@ def sustained(
     requests: Sequence[Request],
     samples: Sequence[Sample] = (),
 ) -> dict[str, Any]:
-    """Return throughput and memory per minute, and drift, shift and plateau of a long load.
+    """Return throughput and memory per minute, and drift, shift and plateau of both metrics.
 
-    Drift, shift and plateau are those of throughput and latency over batches of equal length,
-    without the first and the last second, which are ramp-up and drain. `samples` count from the
-    start of the load.
+    The metrics are throughput and latency, in batches of equal duration; the first and the last
+    second (ramp-up and drain) are left out. `samples` are those of the profile, in ms from the
+    start. Memory is the median per minute in MB, of the server's processes and of our own.
     """
     whole = list(timeline[1:-1])
     size = max(1, len(whole) // BATCHES)
@@ -82,11 +82,12 @@ def sustained(
 def recoveries(
     requests: Sequence[Request], bursts: Sequence[Burst], started_ns: int, rate: float
 ) -> dict[str, Any]:
-    """Return each burst's recovery, and the median and range of them; times in ms.
+    """Return each burst's recovery, and their median and range; times in ms.
 
-    Each is compared with the load before the first: the server may still be slow between two.
+    All are compared with the load before the first burst: between two bursts the server may still
+    be slow.
     """
-    found = []
+    spikes = []
     first_ns = bursts[0].begin_ns(started_ns)
     calm = [r for r in requests if _between(r, started_ns, first_ns)]
     for i, burst in enumerate(bursts):
@@ -96,49 +97,52 @@ def recoveries(
         mine = [r for r in requests if _between(r, start, after)]
         if mine:
             before = [_later(r, start - first_ns) for r in calm]
-            found.append(recovery.recovery([*before, *mine], (start, end), rate))
-    if not found:
+            spikes.append(recovery.recovery([*before, *mine], (start, end), rate))
+    if not spikes:
         return {"recovery_time_ms": None, "reason": "no burst was sent", "spikes": []}
-    together = recovery.repeated(found)
+    together = recovery.repeated(spikes)
     return {
         "recovery_time_ms": together.median_ms,
-        "lower_bound_ms": _at_least(found) if together.median_ms is None else None,
+        "lower_bound_ms": _at_least(spikes) if together.median_ms is None else None,
         "range_ms": together.range_ms,
         "resolution_ms": together.resolution_ms,
         "steady_rate": rate,
         "unrecovered": together.unrecovered,
-        "spikes": [one._asdict() for one in found],
-        "reason": next((one.reason for one in found if one.reason), None),
+        "spikes": [spike._asdict() for spike in spikes],
+        "reason": next((spike.reason for spike in spikes if spike.reason), None),
     }
 
 
-def _at_least(found: Sequence[recovery.Recovery]) -> float | None:
-    """Return a lower bound of the median, None if nothing is known of some spike."""
-    bounds = [r.lower_bound_ms if r.recovery_ms is None else r.recovery_ms for r in found]
+def _at_least(spikes: Sequence[recovery.Recovery]) -> float | None:
+    """Return a lower bound of the median recovery time, or None if a spike has no bound."""
+    bounds = [r.lower_bound_ms if r.recovery_ms is None else r.recovery_ms for r in spikes]
     known = [bound for bound in bounds if bound is not None]
     return median(known) if len(known) == len(bounds) else None
 
 
 def idle(samples: Sequence[Sample]) -> dict[str, Any] | None:
-    """Return medians over the samples before the first request, None if there are none."""
+    """Return the machine's state without load: medians of the samples before the first request.
+
+    Returns None without such samples.
+    """
     calm = [s for s in takewhile(lambda s: s["phase"] != "mixed", samples) if not s["active"]]
     if not calm:
         return None
-    of_gpus: dict[str, list[GpuSample]] = {}
+    by_gpu: dict[str, list[GpuSample]] = {}
     for gpu in (gpu for sample in calm for gpu in sample["gpus"]):
-        of_gpus.setdefault(gpu["id"], []).append(gpu)
+        by_gpu.setdefault(gpu["id"], []).append(gpu)
     return {
         "samples": len(calm),
         **{name: _middle(calm, name) for name in IDLE_NAMES},
         "gpus": [
             {"id": name, **{value: _middle(read, value) for value in IDLE_GPU_NAMES}}
-            for name, read in of_gpus.items()
+            for name, read in by_gpu.items()
         ],
     }
 
 
 def insights(samples: Sequence[Sample]) -> list[Insight]:
-    """Return an insight if the server's memory grows while it works."""
+    """Return an insight if the server's memory grows during the load."""
     memory = [s["server_rss_mb"] for s in samples if s["active"] and s["server_rss_mb"] is not None]
     memory = memory[len(memory) // 10 :]  # a runner is seen only some seconds after its start
     size = max(1, len(memory) // BATCHES)
@@ -146,20 +150,21 @@ def insights(samples: Sequence[Sample]) -> list[Insight]:
     trend = drift.trend(batches)
     if trend is None or not trend.drifts or trend.share < 0:
         return []
-    share = batches[-1] / batches[0] - 1  # the share of the trend is of a fitted line
+    share = batches[-1] / batches[0] - 1  # the trend's share belongs to its fitted line
     text = (
-        f"The server's memory grew by {share:.0%} while it worked, from {batches[0]:.0f} to "
-        f"{batches[-1]:.0f} MB. Run it longer to see whether it ends, and limit what it may keep."
+        f"The server's memory grew by {share:.0%} during the load, from {batches[0]:.0f} to "
+        f"{batches[-1]:.0f} MB. Run a longer load to see whether the growth ends, and limit the "
+        "server's memory."
     )
     evidence = {"share": share, "first_mb": batches[0], "last_mb": batches[-1]}
     return [{"id": "memory_grows", "text": text, "evidence": evidence}]
 
 
 def busy_machine(other_cpu_share: float | None, samples: Sequence[Sample]) -> list[Insight]:
-    """Return an insight if other programs used the processors during the run or before the load."""
+    """Return an insight if other programs used the processors, during the run or before it."""
     if other_cpu_share is not None:
-        found = other_load({"telemetry": {"other_cpu_share": other_cpu_share}})
-        return [found] if found else []
+        insight = other_load({"telemetry": {"other_cpu_share": other_cpu_share}})
+        return [insight] if insight else []
     calm = [s for s in samples if s["phase"] in (IDLE_BEFORE_LOAD, IDLE_LOADED)]
     cpu = _middle(calm, "cpu_pct")
     if cpu is None or cpu < BUSY_IDLE_PCT:
@@ -182,7 +187,7 @@ def _between(request: Request, start: int, end: int | None) -> bool:
 
 
 def _later(request: Request, by_ns: int) -> Request:
-    """Return a request with all its times moved by `by_ns`."""
+    """Return a request with all its times shifted by `by_ns`."""
     times = ("scheduled_ns", "sent_ns", "first_ns", "end_ns", "last_token_ns")
     known = {name: at for name in times if (at := getattr(request, name)) is not None}
     return request._replace(**{name: at + by_ns for name, at in known.items()})
@@ -206,10 +211,10 @@ def _minutes(timeline: Sequence[Second], samples: Sequence[Sample]) -> list[Minu
     for sample in samples:
         if sample["t_ms"] < 1000 * len(timeline):
             read[sample["t_ms"] // 60_000].append(sample)
-    found = []
+    minutes = []
     for number, i in enumerate(range(0, len(timeline), 60)):
         part = timeline[i : i + 60]
-        found.append(
+        minutes.append(
             Minute(
                 number,
                 seconds=len(part),
@@ -220,24 +225,24 @@ def _minutes(timeline: Sequence[Second], samples: Sequence[Sample]) -> list[Minu
                 client_rss_mb=_middle(read[number], "client_rss_mb"),
             )
         )
-    return found
+    return minutes
 
 
 def _why_unread(samples: Sequence[Sample]) -> str | None:
-    """Return why there is no memory of the server."""
+    """Return why memory, or the server's memory, is missing; None if it is there."""
     if not samples:
         return UNREAD
     return None if any(sample["server_rss_mb"] is not None for sample in samples) else UNSEEN
 
 
 def _tokens_per_sec(part: Sequence[Second]) -> float | None:
-    """Return the mean over some seconds, None if tokens were not counted."""
+    """Return the mean over some seconds, or None if tokens were not counted."""
     known = [second.tokens for second in part if second.tokens is not None]
     return sum(known) / len(known) if len(known) == len(part) else None
 
 
 def _judged(values: Sequence[float], why: str | None = None) -> dict[str, Any]:
-    """Return trend, shift and plateau of a series; `why` is a known reason for having none."""
+    """Return drift, shift and plateau of a series; `why` is the reason if the series has gaps."""
     trend, shift = drift.trend(values), drift.shift(values)
     steady = drift.steady(values)
     return {

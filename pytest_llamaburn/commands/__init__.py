@@ -1,4 +1,4 @@
-"""The `llamaburn` command: one module a sub-command, with its arguments and its handler."""
+"""The `llamaburn` command: one module per sub-command, with its arguments and its handler."""
 
 from __future__ import annotations
 
@@ -30,35 +30,35 @@ def main(argv: Sequence[str] | None = None) -> int:
     _open_closed()
     _encode()
     words = sys.argv[1:] if argv is None else list(argv)
-    if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:  # as shells start background jobs
-        with contextlib.suppress(ValueError):  # another thread than the main one cannot
+    if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:  # shells do so for background jobs
+        with contextlib.suppress(ValueError):  # only the main thread may set handlers
             signal.signal(signal.SIGINT, signal.default_int_handler)
     code: int = 0
     try:
         arguments = _parsed(words)
         code = arguments.run(arguments)
-        sys.stdout.flush()  # here, for Python's own flush at the end would tell what went wrong
+        sys.stdout.flush()  # here, because an error in Python's flush at exit prints a traceback
     except LlamaBurnError as err:
         _write(f"llamaburn: {err}", sys.stderr)
         return err.exit_code
     except KeyboardInterrupt:
         return 2
-    except Exception as err:  # noqa: BLE001 - else Python exits with 1: a gate failed
+    except Exception as err:  # noqa: BLE001 - Python would exit with 1, which means: a gate failed
         return _unforeseen(err, code)
     return code
 
 
 def _open_closed() -> None:
-    """Send to nowhere what the caller closed, as `>&-` does: else the next file opened gets it."""
+    """Open the null device for a closed stream (`>&-`), whose number the next file would get."""
     for name in ("stdout", "stderr"):
         if getattr(sys, name) is None:
             setattr(sys, name, open(os.devnull, "w", encoding="utf-8"))  # noqa: PTH123, SIM115
 
 
 def _encode() -> None:
-    """Have output be data: UTF-8 whatever the locale, unless a terminal shows it.
+    """Write output as UTF-8 in every locale, except to a terminal.
 
-    What an encoding lacks is written as an escape, which in JSON means the same character.
+    A character that the encoding lacks is escaped; in JSON, the escape means the same character.
     """
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
@@ -71,18 +71,18 @@ def _parsed(words: list[str]) -> argparse.Namespace:
     try:
         return build_parser(words[0] if words else "").parse_args(words)
     except SystemExit:
-        sys.stdout.flush()  # help has a reader who may be gone
+        sys.stdout.flush()  # the reader of the help may be gone
         raise
 
 
 def _unforeseen(err: Exception, code: int) -> int:
-    """Return the exit code for what no command raises on purpose: output was lost, or a bug.
+    """Return the exit code for an unexpected error: lost output, or a bug.
 
-    `code` is the command's own, if it came to an end.
+    `code` is the exit code of the command, if it has finished.
     """
     lost = _write("", sys.stdout) if isinstance(err, OSError) else None
     if isinstance(lost, BrokenPipeError):
-        return code  # the reader of our output left: nothing more to say
+        return code  # the reader of the output has closed the pipe
     if lost is None:
         _write("".join(traceback.format_exception(err)), sys.stderr)
         return LlamaBurnError.exit_code
@@ -94,7 +94,7 @@ def _unforeseen(err: Exception, code: int) -> int:
 
 
 def _write(line: str, stream: TextIO) -> OSError | None:
-    """Write a line; return what prevents that, and have the interpreter not try it once more."""
+    """Write a line; return the error if that fails, and redirect the stream to the null device."""
     try:
         print(line, file=stream, flush=True)
     except OSError as err:
@@ -106,12 +106,12 @@ def _write(line: str, stream: TextIO) -> OSError | None:
 def build_parser(word: str | None = None) -> argparse.ArgumentParser:
     """Return the parser of the whole command.
 
-    With the first word of a command line, only that sub-command gets its arguments, and other
-    distributions' commands are looked up only if it may be one of them.
+    If `word`, the first word of a command line, is given, only that sub-command gets its arguments,
+    and commands of other distributions are looked up only if it may be one of them.
     """
     parser = _Parser(
         prog="llamaburn",
-        description="Benchmark local language models, truthfully.",
+        description="Benchmark, stress-test and evaluate local language models.",
         epilog=EXIT_CODES,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
@@ -136,7 +136,7 @@ class Command(NamedTuple):
 
 
 def _commands(names: Callable[[str], tuple[str, ...]]) -> dict[str, Command]:
-    """Return the modules of this folder and the kinds of runs, as commands by name."""
+    """Return the modules of this folder and the kinds of run, as commands by name."""
     found = {}
     for name in names("commands"):
         module = registry.load("commands", name)
@@ -170,18 +170,18 @@ def _add(
 
 
 class _Parser(argparse.ArgumentParser):
-    """argparse with our exit code for usage errors."""
+    """An argument parser with our exit code for usage errors."""
 
     def error(self, message: str) -> None:  # type: ignore[override]
-        """Say what is wrong and end with 4."""
+        """Print the error and exit with 4."""
         self.exit(4, f"llamaburn: {sentence(message)}; try {self.prog} --help\n")
 
 
 class _CommandParser(_Parser):
-    """A sub-command's parser: names may stand between and after its options."""
+    """The parser of a sub-command; names may stand between and after its options."""
 
     def parse_known_args(self, args: Any = None, namespace: Any = None) -> Any:
-        """Parse; where names are left over, take them apart from the options."""
+        """Parse; if names are left over, parse them separately from the options."""
         parsed, rest = super().parse_known_args(args, namespace)
         if not rest or "--" in args or self._mixing:
             return parsed, rest

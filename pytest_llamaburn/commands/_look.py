@@ -1,4 +1,4 @@
-"""What `status` and `doctor` both look at: a server, and who uses the processors."""
+"""The inspection for `status` and `doctor`: a server, and the load of the processors."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ Answer = TypeVar("Answer")
 
 @dataclass
 class Look:
-    """What a server says of itself; a part that is None has its reason in `why`."""
+    """The facts that a server reports; `why` has the reason of each part that is None."""
 
     backend: Backend | None = None
     server: Server | None = None
@@ -31,13 +31,13 @@ class Look:
     origins: Mapping[str, str] = field(default_factory=dict)
 
     async def ask(self, part: str, question: Awaitable[Answer | None]) -> Answer | None:
-        """Return the answer, or None with its reason noted; never raises for what a server does."""
+        """Return the answer, or None with its reason in `why`; a server's error is not raised."""
         try:
             answer = await question
         except LlamaBurnError as err:
             self.why[part] = options.blamed(str(err), self.origins)
-        except Exception as err:  # noqa: BLE001 - servers imitate others' answers badly
-            self.why[part] = f"not the answer expected ({type(err).__name__}: {err})"
+        except Exception as err:  # noqa: BLE001 - a server that imitates another may send anything
+            self.why[part] = f"unexpected answer ({type(err).__name__}: {err})"
         else:
             if answer is None:
                 self.why[part] = "this kind of server does not say"
@@ -46,9 +46,9 @@ class Look:
 
 
 async def look(settings: Run, origins: Mapping[str, str]) -> Look:
-    """Return what the server at the host says; nothing is loaded or measured.
+    """Return the facts of the server at the host; nothing is loaded or measured.
 
-    `origins` are where the settings were set, to be named where one is refused.
+    `origins` are the sources of the settings, for messages about a refused one.
     """
     from pytest_llamaburn.backends._detect import at_host
 
@@ -67,17 +67,17 @@ async def look(settings: Run, origins: Mapping[str, str]) -> Look:
 
 
 async def _loaded(backend: Backend, models: list[Model]) -> list[dict[str, Any]] | None:
-    """Return what is in memory; llama.cpp says it only in its list of models."""
-    said = await backend.loaded()
-    if said is not None or all(model.loaded is None for model in models):
-        return said
+    """Return the loaded models; llama.cpp reports them only in its list of models."""
+    reported = await backend.loaded()
+    if reported is not None or all(model.loaded is None for model in models):
+        return reported
     names = ("size_mb", "gpu_share", "context_length")
-    held = [model for model in models if model.loaded]
-    return [{"name": m.id, **{name: getattr(m, name) for name in names}} for m in held]
+    loaded = [model for model in models if model.loaded]
+    return [{"name": m.id, **{name: getattr(m, name) for name in names}} for m in loaded]
 
 
 class Load(NamedTuple):
-    """The processors over a while, in percent of all of them; None could not be read."""
+    """The load of the processors, in percent of all of them; None if it could not be read."""
 
     cpu: float | None
     others: float | None
@@ -85,9 +85,9 @@ class Load(NamedTuple):
 
 
 def load(seconds: float) -> Load:
-    """Return the load over the next seconds: all of it, that of other programs, the busiest one.
+    """Return the load over the next seconds: in total, of other programs, and of the busiest one.
 
-    Neither this process nor servers of models count as other programs.
+    This process and model servers do not count as other programs.
     """
     import psutil
 
@@ -106,7 +106,7 @@ def load(seconds: float) -> Load:
 
 
 def _cpu_seconds() -> dict[tuple[int, str], float]:
-    """Return the processor seconds each other program used so far."""
+    """Return the processor seconds that each other program has used."""
     import psutil
 
     from pytest_llamaburn.environment import OtherLoad

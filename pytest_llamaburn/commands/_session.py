@@ -1,4 +1,4 @@
-"""What the commands that run something share: arguments, one pytest session, and what it gave."""
+"""The commands of kinds of run: their arguments, one pytest session, and its results."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def add(parser: argparse.ArgumentParser, kind: RunKind) -> None:
     parser.add_argument("models", nargs="*", metavar="MODEL", help="the same as --model")
     options.declare(parser.add_argument, kind.settings_class, Display)
     parser.add_argument(
-        "--print-pytest", action="store_true", help="print the equal pytest command and exit"
+        "--print-pytest", action="store_true", help="print the equivalent pytest command and exit"
     )
 
 
@@ -64,6 +64,8 @@ def run(arguments: argparse.Namespace, kind: RunKind) -> int:
         outcome, code = _pytest(kind, [*suite, f"--{PREFIX}progress={display.progress}"])
         if outcome.paths:
             _show(outcome, display)
+        if display.output and "table" not in display.output:
+            _tell_gates(outcome)
     return code
 
 
@@ -76,13 +78,19 @@ def _show(outcome: Outcome, display: Display) -> None:
         tables.write("\n" if outcome.comparisons else "")
         reports.show(outcome.comparisons, (), tables.write)
         sys.stdout.flush()
-    finally:  # where the tables are lost, what was measured is not
+    finally:  # print the paths even if the tables cannot be written
         for path in (*outcome.paths, *outcome.comparisons):
             print(f"wrote {path}", file=sys.stderr)
 
 
+def _tell_gates(outcome: Outcome) -> None:
+    """Print the gates that did not pass: no table on the screen shows them."""
+    for line in outcome.broken_gates:
+        print(f"llamaburn: {line}", file=sys.stderr)
+
+
 def _refuse_nowhere() -> None:
-    """Raise SettingsError where the current directory was deleted: pytest cannot start in it."""
+    """Raise SettingsError if the current directory was deleted: pytest cannot start in it."""
     try:
         Path.cwd()
     except FileNotFoundError:
@@ -90,14 +98,14 @@ def _refuse_nowhere() -> None:
 
 
 def _refuse_tests(settings: Any) -> None:
-    """Raise SettingsError where a run of tests is to be continued: our suite is not theirs."""
+    """Raise SettingsError if the run to continue belongs to the user's tests."""
     from pytest_llamaburn.store.resume import continuing, header_of, of_tests
 
     if settings.resume is None:
         return
     header = header_of(Path(settings.results_dir), settings.resume)
     if of_tests(header):
-        words = f"that run is of tests: run pytest again with {continuing(header).split()[-1]}"
+        words = f"tests made that run: run pytest again with {continuing(header).split()[-1]}"
         raise SettingsError(f"--resume: {words}")
 
 
@@ -108,8 +116,8 @@ def _offer_recovery(results_dir: Path, resumed: str | None) -> None:
         print(f"llamaburn: {remark}", file=sys.stderr)
     for left in set(unfiled(results_dir)) - {resumed}:
         print(
-            f"run {left} was killed before it wrote its file: llamaburn results recover makes it, "
-            f"{continuing(header_of(results_dir, left))} continues it",
+            f"run {left} was killed before it wrote its file: llamaburn results recover writes "
+            f"the file, {continuing(header_of(results_dir, left))} continues the run",
             file=sys.stderr,
         )
 
@@ -132,7 +140,7 @@ def _print_pytest(kind: RunKind, suite: list[str]) -> int:
 
 
 def _pytest(kind: RunKind, suite: list[str]) -> tuple[Outcome, int]:
-    """Run pytest once, in this process, away from the user's own configuration and plugins."""
+    """Run pytest once, in this process, without the user's configuration and plugins."""
     import pytest
 
     from pytest_llamaburn.datasets import data_dir
@@ -143,41 +151,42 @@ def _pytest(kind: RunKind, suite: list[str]) -> tuple[Outcome, int]:
     argv += ["--disable-plugin-autoload", "-ppytest_llamaburn.plugin", f"-p{kind.package}"]
     argv += ["-pno:cacheprovider"]
     outcome = Outcome()
-    said = io.StringIO()
-    with _clean_environment(), contextlib.redirect_stdout(said):
+    output = io.StringIO()
+    with _clean_environment(), contextlib.redirect_stdout(output):
         code = int(pytest.main([*argv, *suite], plugins=[outcome]))
     for line in (*(f"llamaburn: {failure}" for failure in outcome.failures), *outcome.annotations):
         print(line, file=sys.stderr)
     silent = code and not (outcome.paths or outcome.failures or outcome.interrupted)
     if outcome.bugs or code == INTERNAL or silent:
-        sys.stderr.write("\n".join(outcome.bugs) or said.getvalue())
+        sys.stderr.write("\n".join(outcome.bugs) or output.getvalue())
         return outcome, INTERNAL
     return outcome, code
 
 
 class Outcome:
-    """Takes from a pytest session what the command shows."""
+    """A pytest plugin that collects what the command shows of a session."""
 
     def __init__(self) -> None:
-        """Start with nothing."""
+        """Start empty."""
         self.paths: list[Path] = []
         self.comparisons: list[Path] = []
         self.failures: list[str] = []
         self.annotations: list[str] = []
+        self.broken_gates: list[str] = []
         self.bugs: list[str] = []
         self.interrupted = False
 
     def pytest_keyboard_interrupt(self) -> None:
-        """Note that the user ended it."""
+        """Record the interrupt."""
         self.interrupted = True
 
     def pytest_runtest_logreport(self, report: Any) -> None:
-        """Keep what failed without a sentence of ours: that is a bug."""
+        """Keep the text of a failure without a message of ours, which is a bug."""
         if report.failed and not getattr(report, "llamaburn", {}).get("message"):
             self.bugs.append(report.longreprtext)
 
     def pytest_sessionstart(self, session: Any) -> None:
-        """Follow the session's harness; its tables are ours to show."""
+        """Take the lists of the session's harness; the command shows the tables."""
         from pytest_llamaburn.fixtures import HARNESS
 
         harness = session.config.stash[HARNESS]
@@ -185,11 +194,12 @@ class Outcome:
         self.paths, self.failures = harness.paths, harness.failures
         self.comparisons = harness.comparisons
         self.annotations = harness.annotations
+        self.broken_gates = harness.broken_gates
 
 
 @contextlib.contextmanager
 def _signals_given_back() -> Iterator[None]:
-    """Give back the handlers of signals, which an ended session leaves ignored."""
+    """Restore the signal handlers, which a finished session leaves ignored."""
     handlers = {number: signal.getsignal(number) for number in (signal.SIGINT, *ENDING)}
     try:
         yield
@@ -200,7 +210,7 @@ def _signals_given_back() -> Iterator[None]:
 
 @contextlib.contextmanager
 def _clean_environment() -> Iterator[None]:
-    """Hide the variables by which a user's own pytest settings would reach this session."""
+    """Remove the variables with the user's pytest settings during this session."""
     hidden = {k: os.environ.pop(k) for k in ("PYTEST_ADDOPTS", "PYTEST_PLUGINS") if k in os.environ}
     try:
         yield

@@ -18,9 +18,9 @@ def by_key(*kinds: type) -> dict[str, Option]:
 
 
 def lines(key: str, value: Any) -> list[str]:
-    """Return the lines that set a key; none where nothing is set.
+    """Return the lines that set a key; no line for None.
 
-    A key such as `thresholds.*` has one line an entry: `a.p95<5` gives `thresholds.a.p95 = "<5"`,
+    A key such as `thresholds.*` has one line per entry: `a.p95<5` gives `thresholds.a.p95 = "<5"`,
     and `a.input=3` under `judge.prices.*` gives `judge.prices.a.input = "3"`.
     """
     if value is None:
@@ -34,7 +34,7 @@ def lines(key: str, value: Any) -> list[str]:
 
 
 def _bare(key: str) -> str:
-    """Return a key that TOML reads as this one; dots in quotes are read as those between tables."""
+    """Return a key in TOML's syntax, quoted if necessary."""
     return key if re.fullmatch(r"[\w.-]+", key, re.ASCII) else json.dumps(key)
 
 

@@ -1,4 +1,4 @@
-"""Compare benchmarks, evals or stress runs: what changed, how sure that is, what else differs."""
+"""Compare benchmarks, evals or stress runs: changes with their certainty, and other differences."""
 
 from __future__ import annotations
 
@@ -26,18 +26,22 @@ def add(parser: argparse.ArgumentParser) -> None:
         action="append",
         default=[],
         metavar="METRIC.STAT[@LEVEL]:±x%",
-        help="exit 1 unless the change is surely no worse than this; repeatable",
+        help="exit with 1 unless the 95 %% interval of the change is within this bound; repeatable",
     )
-    parser.add_argument("--sort", help="time, model or METRIC (default: time)")
-    parser.add_argument("--columns", metavar="METRIC,…", help="what to compare, as ttft_ms,tps.p50")
+    parser.add_argument("--sort", help="order of the files: time, model or METRIC (default: time)")
     parser.add_argument(
-        "--margin", metavar="x%", help="changes within it are 'same' (default: 3%%, of evals 1%%)"
+        "--columns", metavar="METRIC,…", help="metrics to compare, such as ttft_ms,tps.p50"
+    )
+    parser.add_argument(
+        "--margin",
+        metavar="x%",
+        help="a change within ± this margin is called 'same' (default: 3%%; of evals 1%%)",
     )
     options.declare(parser.add_argument, Storage, Display)
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Compare, file and show; return the exit code, 1 for gates that did not pass."""
+    """Compare, write and show the result; return the exit code, 1 if a gate did not pass."""
     from pytest_llamaburn import reports
     from pytest_llamaburn.kinds.comparison import engine
     from pytest_llamaburn.store import results
@@ -60,7 +64,7 @@ def run(arguments: argparse.Namespace) -> int:
 
 
 def _paths(directory: Path, arguments: argparse.Namespace) -> tuple[list[Path], Path]:
-    """Return the files that are meant, and the baseline among them."""
+    """Return the named files, and the baseline among them."""
     from pytest_llamaburn.store import results
 
     known = results.Finder(directory)

@@ -1,4 +1,4 @@
-"""Print a script that completes this command's words in a shell."""
+"""Print a shell completion script for this command."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ if TYPE_CHECKING:
     import argparse
     from collections.abc import Iterator
 
-HELP = "print a completion script for a shell"
+HELP = "print a shell completion script"
 EXAMPLE = "llamaburn completion bash > ~/.local/share/bash-completion/completions/llamaburn"
 _SHELLS = ("bash", "zsh", "fish")
 
@@ -31,7 +31,7 @@ def run(arguments: argparse.Namespace) -> int:
 
 
 def _offer_words(parser: argparse.ArgumentParser) -> None:
-    """Give each flag the words its setting takes; as it runs, the parser leaves them unchecked."""
+    """Give each flag the values of its setting, for completion only; a run does not check them."""
     for action in _actions(parser):
         words = getattr(action, "words", None)
         if words is not None and action.choices is None:

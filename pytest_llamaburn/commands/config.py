@@ -1,4 +1,4 @@
-"""Show the settings that runs started here would have, and where each comes from."""
+"""Show the settings of a run started here, and the origin of each."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from pytest_llamaburn.settings import Display
 if TYPE_CHECKING:
     import argparse
 
-HELP = "show the settings in force and where each comes from"
+HELP = "show the settings and where each comes from"
 EXAMPLE = "llamaburn config show --origin"
 
 
@@ -21,7 +21,7 @@ def add(parser: argparse.ArgumentParser) -> None:
     """Declare the arguments."""
     parser.add_argument("action", nargs="?", choices=("show",), default="show")
     parser.add_argument(
-        "--origin", action="store_true", help="say default, file and key, or variable"
+        "--origin", action="store_true", help="show the origin: default, file and key, or variable"
     )
     parser.add_argument("--output", "-o", choices=("toml", "json"), default="toml")
 
@@ -29,11 +29,11 @@ def add(parser: argparse.ArgumentParser) -> None:
 def run(arguments: argparse.Namespace) -> int:
     """Print the settings; return the exit code."""
     kinds = (*(kind.settings_class for kind in _kind.every()), Display)
-    found = {key: entry for kind in kinds for key, entry in _resolved(kind).items()}
+    settings = {key: entry for kind in kinds for key, entry in _resolved(kind).items()}
     if arguments.output == "json":
-        print(json.dumps(found, indent=2))
+        print(json.dumps(settings, indent=2))
         return 0
-    for key, entry in found.items():
+    for key, entry in settings.items():
         origin = f"  # {entry['origin']}" if arguments.origin else ""
         for line in _toml.lines(key, entry["value"]) or [f"# {key} is not set"]:
             print(line + origin)
@@ -41,7 +41,7 @@ def run(arguments: argparse.Namespace) -> int:
 
 
 def _resolved(kind: type[Any]) -> dict[str, dict[str, Any]]:
-    """Return value and origin of each setting of a class, by its key."""
+    """Return the value and origin of each setting of a class, by key."""
     values, origins = options.resolve(kind, {})
     return {
         key: {"value": getattr(values, o.name), "origin": origins.get(o.name, "default")}

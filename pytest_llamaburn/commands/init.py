@@ -21,24 +21,24 @@ EXAMPLE = "llamaburn init && pytest test_llm.py"
 _TEST_NAME = "test_llm.py"
 _UNSET = "  # not set by default"
 _HEAD = """\
-# Settings of LlamaBurn for this directory, each with its default or, where it has none, an example.
-# To change one, take away its #.
-# Variables and flags are stronger: LLAMABURN_ITERATIONS=20, --iterations 20.
-# `llamaburn config show --origin` says what is in force.
+# Settings of LlamaBurn for this directory, each with its default or, if it has none, an example.
+# To change a setting, remove its #.
+# Environment variables and flags override this file: LLAMABURN_ITERATIONS=20, --iterations 20.
+# `llamaburn config show --origin` shows the current settings and their sources.
 """
 
 
 def add(parser: argparse.ArgumentParser) -> None:
-    """Declare the arguments: none."""
+    """Declare no arguments."""
 
 
 def run(arguments: argparse.Namespace) -> int:  # noqa: ARG001
-    """Write both files, or none where one of them exists; return the exit code."""
+    """Write both files, or none if one of them exists; return the exit code."""
     example = next(kind.example_test for kind in _kind.own() if kind.example_test)
     files = {Path(CONFIG_NAME): configuration(), Path(_TEST_NAME): example}
     for path in files:
         if path.exists():
-            raise SettingsError(f"{path} exists and is left as it is: move it away first")
+            raise SettingsError(f"{path} exists and is not overwritten: move it away first")
     for path, text in files.items():
         _write(path, text)
         print(f"wrote {path}")
@@ -46,7 +46,7 @@ def run(arguments: argparse.Namespace) -> int:  # noqa: ARG001
 
 
 def configuration() -> str:
-    """Return a configuration file with every key, its help and its default, all commented out."""
+    """Return a configuration file with all keys, their help and defaults, as comments."""
     classes = settings.classes(registry.names("kinds"))
     kinds = sorted(classes, key=lambda kind: (len(kind.__mro__), kind.__name__))
     tables: dict[str, list[str]] = {}
@@ -57,9 +57,9 @@ def configuration() -> str:
 
 
 def _entry(name: str, option: Option) -> str:
-    """Return help and default; what has no default has an example."""
+    """Return the help and the default of an option, or its example if it has no default."""
     if name == "*":
-        return f"# {option.help}; here each is one line:\n#{option.example}{_UNSET}\n"
+        return f"# {option.help}; in this file, one line each:\n#{option.example}{_UNSET}\n"
     unit = f", in {'seconds' if option.unit == 's' else option.unit}" if option.unit else ""
     unset = option.default is None
     (line,) = _toml.lines(name, option.example if unset else option.default)

@@ -1,4 +1,4 @@
-"""List the models a server has and the embedded catalogue, or fetch one."""
+"""List the models of a server and of the embedded catalogue, or download one."""
 
 from __future__ import annotations
 
@@ -13,10 +13,11 @@ from pytest_llamaburn.settings import Connection, Run
 
 if TYPE_CHECKING:
     import argparse
+    from collections.abc import Callable
 
     from pytest_llamaburn.backends._base import Model
 
-HELP = "list models, or fetch one"
+HELP = "list models, or download one"
 EXAMPLE = "llamaburn models pull smollm2-135m"
 _COLUMNS = ("name", "where", "size", "quantization", "family", "parameters", "context", "loaded")
 
@@ -26,6 +27,9 @@ def add(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("action", nargs="?", choices=("list", "pull"), default="list")
     parser.add_argument("name", nargs="?", help="the model to pull")
     options.declare(parser.add_argument, Connection)
+    parser.add_argument(
+        "--progress", choices=("plain", "json"), default="plain", help="how pull says how far it is"
+    )
     parser.add_argument("--output", "-o", choices=("table", "json"), default="table")
 
 
@@ -37,16 +41,17 @@ def run(arguments: argparse.Namespace) -> int:
     settings, origins = options.resolve(Run, given)
     with options.blaming(origins):
         if arguments.action == "pull":
-            return asyncio.run(_pull(arguments.name, settings))
-        found, complaint = asyncio.run(_models(settings))
-    print(_render(found, arguments.output))
-    if complaint:
-        print(f"llamaburn: {complaint}", file=sys.stderr)
-    return 4 if complaint and "host" in given else 0
+            tell = _tell_json if arguments.progress == "json" else _tell
+            return asyncio.run(_pull(arguments.name, settings, tell))
+        models, error = asyncio.run(_models(settings))
+    print(_render(models, arguments.output))
+    if error:
+        print(f"llamaburn: {error}", file=sys.stderr)
+    return 4 if error and "host" in given else 0
 
 
 async def _models(settings: Run) -> tuple[list[tuple[str, Model]], str]:
-    """Return (where, model) pairs, and why the server's are missing."""
+    """Return (where, model) pairs, and why the server's models are missing."""
     from pytest_llamaburn.backends import _detect
 
     embedded = await _detect.make("embedded", settings).models()
@@ -60,29 +65,44 @@ async def _models(settings: Run) -> tuple[list[tuple[str, Model]], str]:
         return rows, str(err)
 
 
-async def _pull(name: str | None, settings: Run) -> int:
+async def _pull(name: str | None, settings: Run, tell: Callable[[dict[str, Any]], None]) -> int:
     from pytest_llamaburn.backends import _catalogue, _detect
     from pytest_llamaburn.backends.ollama import Backend
 
     if name is None:
-        raise ServerError("models pull: name the model to fetch, as in: llamaburn models pull NAME")
+        raise ServerError("models pull: no model given: write llamaburn models pull NAME")
     if name in _catalogue.entries():
         print(_catalogue.fetch(name, quiet=not sys.stderr.isatty()))
         return 0
     backend = await _detect.at_host(settings)
     if not isinstance(backend, Backend):
-        raise ServerError(f"{backend.address.url} cannot fetch models: only Ollama can")
-    await _follow(backend, name)
+        raise ServerError(f"{backend.address.url} cannot download models: only Ollama can")
+    last = None
+    async for event in backend.pull(name):
+        line = _line(event)
+        if line not in (last, ""):
+            tell(event)
+        last = line
     return 0
 
 
-async def _follow(backend: Any, name: str) -> None:
-    said = None
-    async for event in backend.pull(name):
-        line = f"{event.get('status', '')}{_share(event)}"
-        if line not in (said, ""):
-            print(line, file=sys.stderr)
-        said = line
+def _line(event: dict[str, Any]) -> str:
+    return f"{event.get('status', '')}{_share(event)}"
+
+
+def _tell(event: dict[str, Any]) -> None:
+    print(_line(event), file=sys.stderr)
+
+
+def _tell_json(event: dict[str, Any]) -> None:
+    """Print an event of a pull as runs print theirs."""
+    from pytest_llamaburn.progress import Event, Json
+
+    counts: dict[str, Any] = {"done": event.get("completed"), "planned": event.get("total")}
+    known: dict[str, Any] = {
+        name: count for name, count in counts.items() if isinstance(count, int)
+    }
+    Json(sys.stderr).load(Event(stage=str(event.get("status", "")), unit="bytes", **known))
 
 
 def _share(event: dict[str, Any]) -> str:
@@ -92,12 +112,12 @@ def _share(event: dict[str, Any]) -> str:
     return ""
 
 
-def _render(found: list[tuple[str, Model]], form: str) -> str:
+def _render(models: list[tuple[str, Model]], form: str) -> str:
     if form == "json":
-        return json.dumps([{"where": where, **asdict(m)} for where, m in found], indent=2)
+        return json.dumps([{"where": where, **asdict(m)} for where, m in models], indent=2)
     from pytest_llamaburn.tables import grid
 
-    return grid(_COLUMNS, [_row(where, model) for where, model in found])
+    return grid(_COLUMNS, [_row(where, model) for where, model in models])
 
 
 def _row(where: str, model: Model) -> tuple[str, ...]:

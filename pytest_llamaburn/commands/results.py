@@ -24,13 +24,13 @@ def add(parser: argparse.ArgumentParser) -> None:
     """Declare the arguments."""
     parser.add_argument("action", choices=tuple(_ACTIONS))
     parser.add_argument(
-        "names", nargs="*", metavar="NAME", help="a kind to list; else the files or ids meant"
+        "names", nargs="*", metavar="NAME", help="for list: kinds of results; else: files or ids"
     )
     options.declare(parser.add_argument, Storage, Display)
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Do what the action says; return the exit code."""
+    """Run the action; return the exit code."""
     storage, _ = options.resolve(Storage, options.given(arguments, Storage))
     display, _ = options.resolve(Display, options.given(arguments, Display))
     action = _ACTIONS[arguments.action]
@@ -44,10 +44,10 @@ def _list(results_dir: Path, names: list[str], display: Display) -> int:
     known = sorted(results.folders().values())
     for name in names:
         if name not in known:
-            raise ResultsError(f"results list: '{name}' is no kind; known: {', '.join(known)}")
+            raise ResultsError(f"results list: unknown kind '{name}'; known: {', '.join(known)}")
     for form in display.output:
         if form not in ("table", "json"):
-            raise ResultsError(f"results list: -o {form} is refused: a list is a table or json")
+            raise ResultsError(f"results list: -o {form} is refused: use table or json")
     rows = [_row(f, path) for f in names or known for path in results.paths(results_dir, f)]
     if "json" in display.output:
         print(json.dumps([dict(zip(_COLUMNS, row, strict=True)) for row in rows], indent=2))
@@ -77,17 +77,17 @@ def _show(results_dir: Path, names: list[str], display: Display) -> int:
     from pytest_llamaburn.store import results
 
     if not names:
-        raise ResultsError("results show: name a file or an id; llamaburn results list shows them")
+        raise ResultsError("results show: no file or id given; llamaburn results list shows them")
     reports.check(display.output)
     paths = [*map(results.Finder(results_dir).find, names)]
     reports.show(paths, display.output, sys.stdout.write)
     if not display.output or "table" in display.output:
-        _tell(paths)
+        _print_transcripts(paths)
     return 0
 
 
-def _tell(paths: list[Path]) -> None:
-    """Print what a kind has besides its table, such as the answers of an eval."""
+def _print_transcripts(paths: list[Path]) -> None:
+    """Print the transcript of each result that has one, such as the answers of an eval."""
     from pytest_llamaburn.store import results
 
     for path in paths:
@@ -101,7 +101,7 @@ def _validate(results_dir: Path, names: list[str], display: Display) -> int:  # 
     from pytest_llamaburn.store import results
 
     if not names:
-        raise ResultsError("results validate: name the files to check")
+        raise ResultsError("results validate: no file given")
     bad, known = 0, results.Finder(results_dir)
     for name in names:
         try:
@@ -114,20 +114,20 @@ def _validate(results_dir: Path, names: list[str], display: Display) -> int:  # 
 
 
 def _export(results_dir: Path, names: list[str], display: Display) -> int:
-    """Show into files only, each in the format its suffix names."""
+    """Write results to files; the suffix of each sets its format."""
     from pytest_llamaburn import registry
 
     formats = registry.names("reports")
     if not display.output or not set(display.output).isdisjoint(formats):
-        raise ResultsError("results export: name the file to write, as in -o report.md")
+        raise ResultsError("results export: no output file given: write -o report.md")
     _show(results_dir, names, display)
     return 0
 
 
 def _remove(results_dir: Path, names: list[str], display: Display) -> int:  # noqa: ARG001
-    """Remove files of the results directory: all that are named, or none if one is not there."""
+    """Remove result files: all named files, or none if one does not exist."""
     if not names:
-        raise ResultsError("results rm: name the files or ids to remove")
+        raise ResultsError("results rm: no file or id given")
     for path in _own(results_dir, names):
         try:
             path.unlink()
@@ -138,17 +138,17 @@ def _remove(results_dir: Path, names: list[str], display: Display) -> int:  # no
 
 
 def _own(results_dir: Path, names: list[str]) -> list[Path]:
-    """Return the result files that names mean, each once; raises ResultsError for other files."""
+    """Return the named result files, each once; raises ResultsError for other files."""
     from pytest_llamaburn.store import results
 
     known = results.Finder(results_dir)
     own = {os.path.realpath(path): path for path in results.paths(results_dir)}
-    found = {name: os.path.realpath(known.find(name)) for name in names}
-    for name, path in found.items():
+    chosen = {name: os.path.realpath(known.find(name)) for name in names}
+    for name, path in chosen.items():
         if path not in own:
-            words = f"is no result file in {results_dir}: it is left alone"
+            words = f"is not a result file in {results_dir} and is not removed"
             raise ResultsError(f"results rm: {name} {words}")
-    return [own[path] for path in dict.fromkeys(found.values())]
+    return [own[path] for path in dict.fromkeys(chosen.values())]
 
 
 def _recover(results_dir: Path, names: list[str], display: Display) -> int:  # noqa: ARG001
@@ -157,23 +157,26 @@ def _recover(results_dir: Path, names: list[str], display: Display) -> int:  # n
     bad = 0
     for remark in () if names else resume.left_alone(results_dir):
         print(f"llamaburn: {remark}", file=sys.stderr)
-    for name in names or resume.unfiled(results_dir):
+    unfiled = names or resume.unfiled(results_dir)
+    if not unfiled:
+        print("no run was left unfinished", file=sys.stderr)
+    for name in unfiled:
         try:
             run_id = resume.header_of(results_dir, name)["run_id"]
             _check_journal(results_dir, run_id)
             path = finish.write_result(results_dir, run_id, tell=_complain)
-            print(path or f"{name} measured nothing and was not to")
+            print(path or f"{name}: there was nothing to measure, so there is no result")
         except Exception as err:  # noqa: BLE001 - a bad journal must not stop the others
             bad += 1
             ours = isinstance(err, LlamaBurnError)
             reason = err if ours else f"its journal is damaged ({type(err).__name__}: {err})"
-            told = sentence(f"run {name} is not recovered: {reason}")
-            print(f"llamaburn: {told}", file=sys.stderr)
+            message = sentence(f"run {name} cannot be recovered: {reason}")
+            print(f"llamaburn: {message}", file=sys.stderr)
     return 4 if bad else 0
 
 
 def _check_journal(results_dir: Path, run_id: str) -> None:
-    """Raise ResultsError where a run's journal would make a file that cannot be read again."""
+    """Raise ResultsError if the result file from a run's journal would be invalid."""
     from pytest_llamaburn.store import journal, results
 
     record = journal.read(journal.directory(results_dir, run_id))

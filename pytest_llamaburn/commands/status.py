@@ -1,4 +1,4 @@
-"""Show the server, the models it holds in memory, and what this machine is doing."""
+"""Show the server, its loaded models, and the load of this machine."""
 
 from __future__ import annotations
 
@@ -19,16 +19,16 @@ if TYPE_CHECKING:
 
 HELP = "show the server, its loaded models and this machine's load"
 EXAMPLE = "llamaburn status --watch --interval 5s"
-_WINDOW_S = 0.5  # how long the processors are watched, unless the interval says it
+_WINDOW_S = 0.5  # seconds over which CPU use is measured, unless the interval is shorter
 _LONGEST_S = 86_400.0
 _CLEAR = "\x1b[H\x1b[2J"
 _ROOM = ("cores_logical", "ram_mb", "cpu_quota", "cpus_allowed", "ram_limit_mb")
 _REASONS = {
-    "loaded": "no server to ask",
+    "loaded": "there is no server",
     "cpu_percent": "this system has no counters",
     "others_percent": "this system has no counters",
-    "busiest": "no other program was seen at work",
-    "gpus": "no driver shows one",
+    "busiest": "no other program used the CPU",
+    "gpus": "no driver reports a GPU",
     "sensors": "no sensor of a GPU or processor can be read",
 }
 
@@ -74,14 +74,16 @@ def _interval(text: str) -> float:
     except ValueError:
         value = 0.0
     if not 0 < value <= _LONGEST_S:
-        raise argparse.ArgumentTypeError(f"'{text}' is refused: give seconds, as in 2, 500ms or 1m")
+        raise argparse.ArgumentTypeError(
+            f"'{text}' is refused: write a time such as 2, 500ms or 1m"
+        )
     return value
 
 
 def _watch(
     settings: Run, origins: Mapping[str, str], gauges: Gauges, arguments: argparse.Namespace
 ) -> None:
-    """Show the state again and again; the processors are watched in between."""
+    """Show the state repeatedly; CPU use is measured between two refreshes."""
     from pytest_llamaburn.progress import takes_control_codes
 
     interval, form = arguments.interval, arguments.output
@@ -97,7 +99,7 @@ def _watch(
 def _state(
     settings: Run, origins: Mapping[str, str], gauges: Gauges, window: float
 ) -> dict[str, Any]:
-    """Return all that is shown; what is null has its sentence in `null_reasons`."""
+    """Return the whole state; `null_reasons` has a sentence for each null."""
     import asyncio
 
     from pytest_llamaburn.commands import _look
@@ -129,7 +131,7 @@ def _machine(load: Load) -> dict[str, Any]:
         "ram_used_mb": (memory.total - memory.available) / 1e6,
         "ram_total_mb": memory.total / 1e6,
         "machine": {name: known.get(name) for name in _ROOM},
-        "gpus": known["gpus"] or None,  # a driver may hide one: none seen is not none there
+        "gpus": known["gpus"] or None,  # null, not an empty list: a driver may hide a GPU
     }
 
 
@@ -174,7 +176,7 @@ def _machine_rows(state: dict[str, Any]) -> list[tuple[str, str]]:
 
 
 def _room_rows(machine: dict[str, Any]) -> list[tuple[str, str]]:
-    """Return a row that says what of the machine may be used, where that is not all."""
+    """Return a row with the limits of this process, if there are any."""
     from pytest_llamaburn.environment import binding
     from pytest_llamaburn.tables import room
 
@@ -182,7 +184,7 @@ def _room_rows(machine: dict[str, Any]) -> list[tuple[str, str]]:
 
 
 def _sensor_rows(state: dict[str, Any]) -> list[tuple[str, str]]:
-    """Return a row a device that is read, and one a provider that was asked, with its reason."""
+    """Return one row per device, and one per probed provider with its state."""
     shown = [_gauge(device) for device in state["sensors"] or ()]
     first = _or_why(state, "sensors", shown[0] if shown else None)
     probes = [f"{p['name']}: {'ok' if p['ok'] else p['message']}" for p in state["probes"]]
@@ -202,7 +204,7 @@ def _gauge(device: dict[str, Any]) -> str:
     }
     known = [text for name, text in parts.items() if device[name] is not None]
     name = " ".join(filter(None, (device.get("name"), device["id"])))
-    return f"{name}: {', '.join(known) or 'says nothing now'}"
+    return f"{name}: {', '.join(known) or 'no values now'}"
 
 
 def _model(entry: dict[str, Any]) -> str:
@@ -219,7 +221,7 @@ def _percent(value: float | None, more: str = "") -> str:
 
 
 def _or_why(state: dict[str, Any], name: str, text: str | None) -> str:
-    """Return the text, or the sign for none with its reason."""
+    """Return the text, or the sign for a missing value with its reason."""
     from pytest_llamaburn.tables import ABSENT
 
     return text or f"{ABSENT} ({state['null_reasons'][name]})"

@@ -1,9 +1,9 @@
-"""Eval sets in the formats of others: one module a format, with `HELP` and `convert`.
+"""Converters from other eval set formats: one module per format, with `HELP` and `convert`.
 
-`convert` takes the file's rows, each a `_row.Row`, and yields a question for each, as an eval set
-file has them. The functions of `_row` read fields and raise DatasetError with place and field.
-`COLUMNS` are the names of a CSV file's columns where such files have no header. A module with
-`ANSWERS`, the ways in which its answers are written, takes one of them, or None, as well. One with
-`parts` takes several files: it tells those of questions from those of examples, and `subject_of`
-says the subject of a file.
+`convert` takes the rows of a file, each a `_row.Row`, and yields one question of an eval set for
+each. The functions of `_row` read fields and raise DatasetError with place and field. A module may
+also have:
+- `COLUMNS`: the column names of CSV files without a header.
+- `ANSWERS`: the notations of answers; `convert` then takes one of them, or None, as well.
+- `parts`: separates question files from example files; `subject_of` returns the subject of a file.
 """

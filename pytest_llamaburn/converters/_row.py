@@ -1,4 +1,4 @@
-"""The fields of a row of someone else's file; what is wrong with one is told by place and field."""
+"""Read the fields of a row of an imported file; errors name the place and the field."""
 
 from __future__ import annotations
 
@@ -13,41 +13,41 @@ if TYPE_CHECKING:
 
 
 class Row(dict[str, Any]):
-    """A row that knows where it stands in its file, and the format it is to have."""
+    """A row with its place in the file and its format's name."""
 
     def __init__(self, fields: Any, place: str, form: str) -> None:
-        """Take the row. Raises DatasetError for what has no fields."""
+        """Take the row. Raises DatasetError if it is not an object."""
         self.place, self.form = place, form
         if not isinstance(fields, dict):
             raise DatasetError(f"{place}: should have fields, but is {_shown(fields)}")
         super().__init__(fields)
 
     def __missing__(self, name: str) -> Any:
-        """Refuse to give a field that the row does not have."""
+        """Raise DatasetError for a missing field."""
         raise fault(self, name, f"{self.form} needs it")
 
 
 def text(row: Mapping[str, Any], name: str) -> str:
-    """Return a field that is a text, or a number as one. Raises DatasetError for anything else."""
+    """Return a text field, or a number as text. Raises DatasetError for another type."""
     return _text(row, name, row[name])
 
 
 def optional(row: Mapping[str, Any], name: str) -> str | None:
-    """Return a field that may be absent, null or empty: None. Raises DatasetError as `text`."""
+    """Return a text field, or None if it is missing, null or empty. Raises as `text` does."""
     value = row.get(name)
     return None if value is None or value == "" else _text(row, name, value)
 
 
 def texts(row: Mapping[str, Any], name: str) -> list[str]:
-    """Return a field that is a list of texts. Raises DatasetError for anything else."""
-    found = row[name]
-    if not isinstance(found, list):
-        raise fault(row, name, f"should be a list, but is {_shown(found)}")
-    return [_text(row, f"{name}[{index}]", value) for index, value in enumerate(found)]
+    """Return a field that is a list of texts. Raises DatasetError for another type."""
+    values = row[name]
+    if not isinstance(values, list):
+        raise fault(row, name, f"should be a list, but is {_shown(values)}")
+    return [_text(row, f"{name}[{index}]", value) for index, value in enumerate(values)]
 
 
 def fault(row: Mapping[str, Any], name: str, reason: str) -> DatasetError:
-    """Return the error that a field of a row is."""
+    """Return the error for a field of a row."""
     return DatasetError(f"{getattr(row, 'place', 'a row')}: {name}: {reason}")
 
 

@@ -9,11 +9,11 @@ from pytest_llamaburn.converters._row import optional, text
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
-HELP = "instruction, input, output; an output of a generator is not used as reference"
+HELP = "instruction, input, output; an output with a generator is not used as reference"
 
 
 def convert(rows: Iterable[Any]) -> Iterator[dict[str, Any]]:
-    """Yield the instructions, for a judge; the output of another model is not a reference."""
+    """Yield the instructions, for a judge; the output of another model is not used as reference."""
     for count, row in enumerate(rows, 1):
         parts = (text(row, "instruction"), optional(row, "input"))
         yield {

@@ -13,7 +13,7 @@ HELP = "question, answer ending in '#### NUMBER'"
 
 
 def convert(rows: Iterable[Any]) -> Iterator[dict[str, Any]]:
-    """Yield number questions; of the worked answer only the number is kept."""
+    """Yield number questions; only the final number of a worked answer is kept."""
     for count, row in enumerate(rows, 1):
         _, mark, number = text(row, "answer").rpartition("####")
         if not mark:

@@ -1,4 +1,4 @@
-"""HumanEval: Python functions to be completed, with hidden tests in a function `check`."""
+"""HumanEval: Python functions to complete, with hidden tests in a function `check`."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _ASK = "Complete this Python function. Reply with the whole function, its import
 def convert(rows: Iterable[Any]) -> Iterator[dict[str, Any]]:
     """Yield code questions; the tests call `check` on the answer's function.
 
-    What a prompt has before that function is the program's preamble: answers need not repeat it.
+    The part of a prompt before that function is the preamble, which answers need not repeat.
     """
     for row in rows:
         prompt, entry_point = text(row, "prompt"), text(row, "entry_point")

@@ -1,4 +1,4 @@
-"""MMLU: multiple-choice questions, with one column a choice or all choices in a list."""
+"""MMLU: multiple-choice questions, with one column per choice or all choices in a list."""
 
 from __future__ import annotations
 
@@ -15,15 +15,13 @@ if TYPE_CHECKING:
 HELP = "question, choices or A B C D, answer as letter or index"
 COLUMNS = ("question", "A", "B", "C", "D", "answer")
 _LETTERS = "ABCDEFGHIJ"
-_FILE = re.compile(r"(?P<subject>.+)_(?P<split>test|val|dev)")  # as its makers name them
-_TRAINING = "auxiliary_train"  # the folder of what is neither of a subject nor of a test
-
-
+_FILE = re.compile(r"(?P<subject>.+)_(?P<split>test|val|dev)")  # MMLU's own file names
+_TRAINING = "auxiliary_train"  # the folder of training data
 LEFT_OUT = "training data, and the val file of each subject that has a test file"
 
 
 class Parts(NamedTuple):
-    """What the files of an import are for."""
+    """The files of an import by their use."""
 
     questions: list[Path]
     examples: list[Path]
@@ -31,34 +29,34 @@ class Parts(NamedTuple):
 
 
 def parts(paths: Sequence[Path]) -> Parts:
-    """Return what files are for, by their names: dev files hold examples.
+    """Return the use of each file by its name: dev files hold examples.
 
-    What is left out is told by LEFT_OUT. Where there are only dev or training files, those are the
-    questions.
+    LEFT_OUT describes the files that are not used. If there are only dev or training files, they
+    hold the questions.
     """
     tested = {subject_of(path) for path in paths if _split(path) == "test"}
-    found = Parts([], [], [])
+    files = Parts([], [], [])
     for path in paths:
         spare = _split(path) == "val" and subject_of(path) in tested
         if spare or path.parent.name == _TRAINING:
-            found.left_out.append(path)
+            files.left_out.append(path)
         else:
-            (found.examples if _split(path) == "dev" else found.questions).append(path)
-    return found if found.questions else Parts([*paths], [], [])
+            (files.examples if _split(path) == "dev" else files.questions).append(path)
+    return files if files.questions else Parts([*paths], [], [])
 
 
 def subject_of(path: Path) -> str | None:
-    """Return the subject that a file is named after, None if it is named otherwise."""
-    named = _FILE.fullmatch(path.stem)
-    return named["subject"] if named else None
+    """Return the subject in a file's name, or None if the name has none."""
+    match = _FILE.fullmatch(path.stem)
+    return match["subject"] if match else None
 
 
 def _split(path: Path) -> str | None:
-    named = _FILE.fullmatch(path.stem)
-    return named["split"] if named else None
+    match = _FILE.fullmatch(path.stem)
+    return match["split"] if match else None
 
 
-class _Asked(NamedTuple):
+class _Item(NamedTuple):
     row: Any
     question: str
     choices: list[str]
@@ -66,54 +64,56 @@ class _Asked(NamedTuple):
 
 
 def convert(rows: Iterable[Any], answers: str | None = None) -> Iterator[dict[str, Any]]:
-    """Yield choice questions, their choices lettered in the prompt.
+    """Yield choice questions, with lettered choices in the prompt.
 
-    `answers`, one of ANSWERS, says how the answers are written; None finds it out. Raises
-    DatasetError if they can be read in several ways, or in none.
+    `answers` is the notation of the answers, one of ANSWERS, or None to detect it. Raises
+    DatasetError if no notation fits, or if several fit and differ.
     """
-    asked = [_asked(row) for row in rows]
+    items = [_item(row) for row in rows]
     counts: Counter[str] = Counter()
-    for count, (one, right) in enumerate(zip(asked, _right(asked, answers), strict=True), 1):
-        lettered = [f"{_LETTERS[i]}) {choice}" for i, choice in enumerate(one.choices)]
+    for count, (item, right) in enumerate(zip(items, _right(items, answers), strict=True), 1):
+        lettered = [f"{_LETTERS[i]}) {choice}" for i, choice in enumerate(item.choices)]
         ask = "Reply with the letter of the right answer only."
-        subject = optional(one.row, "subject")
+        subject = optional(item.row, "subject")
         counts[subject or ""] += 1
         yield {
             "id": f"mmlu-{subject}-{counts[subject]}" if subject else f"mmlu-{count}",
-            "prompt": "\n".join([one.question, "", *lettered, "", ask]),
+            "prompt": "\n".join([item.question, "", *lettered, "", ask]),
             "reference": _LETTERS[right],
             "category": subject or "knowledge",
             "scorer": "choice",
-            "choices": one.choices,
+            "choices": item.choices,
         }
 
 
-def _asked(row: Any) -> _Asked:
+def _item(row: Any) -> _Item:
     listed = texts(row, "choices") if "choices" in row else [text(row, name) for name in "ABCD"]
     if not 2 <= len(listed) <= len(_LETTERS):
-        raise fault(row, "choices", f"are {len(listed)}: 2 to {len(_LETTERS)} are possible")
-    return _Asked(row, text(row, "question"), listed, text(row, "answer").strip())
+        raise fault(
+            row, "choices", f"has {len(listed)} choices, but 2 to {len(_LETTERS)} are allowed"
+        )
+    return _Item(row, text(row, "question"), listed, text(row, "answer").strip())
 
 
-def _letter(one: _Asked) -> int | None:
-    place = _LETTERS.find(one.answer.upper()) if len(one.answer) == 1 else -1
-    return place if 0 <= place < len(one.choices) else None
+def _letter(item: _Item) -> int | None:
+    index = _LETTERS.find(item.answer.upper()) if len(item.answer) == 1 else -1
+    return index if 0 <= index < len(item.choices) else None
 
 
-def _index(one: _Asked) -> int | None:
-    return next((i for i in range(len(one.choices)) if one.answer == str(i)), None)
+def _index(item: _Item) -> int | None:
+    return next((i for i in range(len(item.choices)) if item.answer == str(i)), None)
 
 
-def _number(one: _Asked) -> int | None:
-    return next((i for i in range(len(one.choices)) if one.answer == str(i + 1)), None)
+def _number(item: _Item) -> int | None:
+    return next((i for i in range(len(item.choices)) if item.answer == str(i + 1)), None)
 
 
-def _choice(one: _Asked) -> int | None:
-    return next((i for i, text in enumerate(one.choices) if one.answer == text.strip()), None)
+def _choice(item: _Item) -> int | None:
+    return next((i for i, text in enumerate(item.choices) if item.answer == text.strip()), None)
 
 
-# How an answer can be written; an index counts from 0, a number from 1.
-ANSWERS: dict[str, Callable[[_Asked], int | None]] = {
+# The notations of an answer; an index counts from 0, a number from 1.
+ANSWERS: dict[str, Callable[[_Item], int | None]] = {
     "letter": _letter,
     "index": _index,
     "number": _number,
@@ -121,34 +121,34 @@ ANSWERS: dict[str, Callable[[_Asked], int | None]] = {
 }
 
 
-def _right(asked: Sequence[_Asked], answers: str | None) -> list[int]:
-    """Return the place of each right answer among its choices."""
-    read = {name: [_read(one, name, answers) for one in asked] for name in ANSWERS}
-    fitting = {name: places for name, places in read.items() if None not in places}
+def _right(items: Sequence[_Item], answers: str | None) -> list[int]:
+    """Return the index of each right answer in its choices."""
+    read = {name: [_read(item, name, answers) for item in items] for name in ANSWERS}
+    fitting = {name: indexes for name, indexes in read.items() if None not in indexes}
     if not fitting:
-        raise _unread(asked, read)
+        raise _unread(items, read)
     first, *others = fitting.values()
     for other in others:
-        for one, place, another in zip(asked, first, other, strict=True):
-            if place != another:
-                ways = " or ".join(fitting)
-                words = f"'{one.answer}' can be read as {ways}: say which with --answers"
-                raise fault(one.row, "answer", words)
-    return [place for place in first if place is not None]
+        for item, index, another in zip(items, first, other, strict=True):
+            if index != another:
+                notations = " or ".join(fitting)
+                words = f"'{item.answer}' can be read as {notations}: choose one with --answers"
+                raise fault(item.row, "answer", words)
+    return [index for index in first if index is not None]
 
 
-def _read(one: _Asked, name: str, answers: str | None) -> int | None:
-    """Return the place that an answer names; a whole number in JSON is an index, as published."""
-    published = type(one.row["answer"]) is int
-    return ANSWERS[answers or ("index" if published else name)](one)
+def _read(item: _Item, name: str, answers: str | None) -> int | None:
+    """Return the index of an answer; an integer in JSON is an index, as in the original MMLU."""
+    published = type(item.row["answer"]) is int
+    return ANSWERS[answers or ("index" if published else name)](item)
 
 
-def _unread(asked: Sequence[_Asked], read: dict[str, list[int | None]]) -> Exception:
-    """Return the error of the first answer that the best way of reading does not understand."""
-    best = max(read, key=lambda name: sum(place is not None for place in read[name]))
-    place = read[best].index(None)
-    one = asked[place]
-    words = f"'{one.answer}' names none of its {len(one.choices)} choices"
-    if any(places[place] is not None for places in read.values()):
-        words = f"'{one.answer}' is written in another way than most answers, {best}"
-    return fault(one.row, "answer", f"{words}; --answers says how all are written")
+def _unread(items: Sequence[_Item], read: dict[str, list[int | None]]) -> Exception:
+    """Return the error for the first answer that the most frequent notation cannot read."""
+    best = max(read, key=lambda name: sum(index is not None for index in read[name]))
+    first_bad = read[best].index(None)
+    item = items[first_bad]
+    words = f"'{item.answer}' is none of its {len(item.choices)} choices"
+    if any(indexes[first_bad] is not None for indexes in read.values()):
+        words = f"'{item.answer}' is not written as most answers are ({best})"
+    return fault(item.row, "answer", f"{words}; set the notation of all answers with --answers")

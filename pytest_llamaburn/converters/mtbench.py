@@ -9,11 +9,11 @@ from pytest_llamaburn.converters._row import fault, text, texts
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
-HELP = "question_id, category, turns, reference; only first turns are taken"
+HELP = "question_id, category, turns, reference; only the first turns are used"
 
 
 def convert(rows: Iterable[Any]) -> Iterator[dict[str, Any]]:
-    """Yield the first turn of each question, for a judge; the second needs the first's answer."""
+    """Yield the first turn of each question, for a judge; a second turn needs a first answer."""
     for row in rows:
         turns = texts(row, "turns")
         if not turns:
@@ -27,7 +27,7 @@ def convert(rows: Iterable[Any]) -> Iterator[dict[str, Any]]:
 
 
 def _first_reference(row: Any) -> str | None:
-    """Return the reference of the first turn, None where only later ones have one."""
+    """Return the reference of the first turn, or None if only later turns have one."""
     if row.get("reference") is None:
         return None
     return next(iter(texts(row, "reference")), None) or None

@@ -1,4 +1,4 @@
-"""SimpleQA and its like: a question and a short answer."""
+"""SimpleQA and similar sets: a question and a short answer."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ HELP = "question or problem, answer"
 
 
 def convert(rows: Iterable[Any]) -> Iterator[dict[str, Any]]:
-    """Yield questions whose answer has to be in the reply, by search too where that is wanted.
+    """Yield questions whose reply must include the answer; they allow a web search.
 
-    Where there is a judge, it gives SimpleQA's grades.
+    A judge, if there is one, assigns SimpleQA's grades.
     """
     for count, row in enumerate(rows, 1):
         yield {

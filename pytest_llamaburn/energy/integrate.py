@@ -1,6 +1,7 @@
-"""Energy from sensor readings: integrals, how far to trust them, and which request used it.
+"""Integrate power to energy, check sensor data, and divide energy among concurrent requests.
 
-Joules, watts and nanoseconds of one clock; nothing here knows what a sensor or a request is.
+Units are joules, watts and nanoseconds of one clock. This module does not depend on sensors or
+requests.
 """
 
 from __future__ import annotations
@@ -16,20 +17,20 @@ if TYPE_CHECKING:
 Points = list[tuple[int, float]]
 
 MIN_COVERAGE = 0.8
-GAP_PERIODS = 2.5  # two readings further apart than this have a hole between them
-COUNTER_AGREES = (0.8, 1.25)  # counter / integrated power
-FROZEN_S = 10.0  # a value that stands still for longer while the load changes is no reading
-SHORTEST_S = {"instant": 1.0, "counter": 1.0}  # window by what the power is; 1 s averages need 4 s
+GAP_PERIODS = 2.5  # two readings more than this many periods apart have a gap between them
+COUNTER_AGREES = (0.8, 1.25)  # accepted range of counter / integrated power
+FROZEN_S = 10.0  # a sensor is frozen if its value stays equal for longer while the load changes
+SHORTEST_S = {"instant": 1.0, "counter": 1.0}  # shortest window by power kind; averages need 4 s
 _SHORTEST_OTHER_S = 4.0
 _FAST_PERIOD_S = 0.25
 
 
 class Energy(NamedTuple):
-    """The energy of a window; `reason` says why the numbers are None.
+    """The energy of a time window; `reason` says why the numbers are None.
 
-    `joules` is gross. `watts` is its mean over the window, `peak_watts` the highest reading in it.
-    `coverage` is the share of the window in which readings were close enough to each other.
-    `method` is counter or trapezoid.
+    `joules` is gross energy. `watts` is the mean power in the window, `peak_watts` the highest
+    reading. `coverage` is the share of the window without gaps between readings. `method` is
+    counter, trapezoid or mixed.
     """
 
     joules: float | None = None
@@ -48,13 +49,13 @@ class Energy(NamedTuple):
 class Curve:
     """Energy over time: the integral of power, or a counter.
 
-    Between readings power is taken as linear (trapezoids with interpolated edges), also across a
-    hole, which does not count as covered. Before the first and after the last reading the nearest
-    power holds, and a counter stands still. So energies of adjacent windows always add up.
+    Between readings power is interpolated linearly (trapezoids), also across a gap, which does not
+    count as covered. Before the first and after the last reading the nearest power applies, and a
+    counter does not change. The energies of adjacent windows therefore always add up.
     """
 
     def __init__(self, points: Sequence[tuple[int, float]], *, counter: bool = False) -> None:
-        """Take (ns, watts) or (ns, joules) in the order of time, at least two."""
+        """Take at least two (ns, watts) or (ns, joules) pairs, ordered by time."""
         self.times = [t for t, _ in points]
         self.values = [value for _, value in points]
         self._counter = counter
@@ -70,25 +71,25 @@ class Curve:
         self._sums = self.values if counter else [*accumulate(areas, initial=0.0)]
 
     def joules(self, start_ns: int, end_ns: int) -> float:
-        """Return the energy between two moments."""
+        """Return the energy between two times."""
         return self._sum(end_ns) - self._sum(start_ns)
 
     def watts(self, t_ns: int) -> float:
-        """Return the power at a moment."""
+        """Return the power at a time."""
         index, share = self._place(t_ns)
         low, high = self.values[index], self.values[index + 1]
         return low + (high - low) * min(max(share, 0.0), 1.0)
 
     def covered_ns(self, start_ns: int, end_ns: int) -> float:
-        """Return how much of a window lies between readings that are close to each other."""
+        """Return the length of a window without its gaps between readings, in ns."""
         return self._covered_until(end_ns) - self._covered_until(start_ns)
 
     def inside(self, start_ns: int, end_ns: int) -> list[int]:
-        """Return when there were readings in a window."""
+        """Return the times of the readings in a window."""
         return self.times[bisect_right(self.times, start_ns - 1) : bisect_right(self.times, end_ns)]
 
     def _place(self, t_ns: int) -> tuple[int, float]:
-        """Return the pair of readings around a moment, and how far between them it is."""
+        """Return the index of the reading before a time, and its position before the next one."""
         index = min(max(bisect_right(self.times, t_ns) - 1, 0), len(self.times) - 2)
         step = self.times[index + 1] - self.times[index]
         return index, (t_ns - self.times[index]) / step if step else 0.0
@@ -110,9 +111,9 @@ class Curve:
 
 
 class Source(NamedTuple):
-    """A device's power and, where it is to be believed, its counter.
+    """A device's power and, if it is plausible, its energy counter.
 
-    `rejected` says why a counter is not believed.
+    `rejected` says why a counter is not used.
     """
 
     power: Curve
@@ -122,7 +123,7 @@ class Source(NamedTuple):
 
     @property
     def shortest_s(self) -> float:
-        """The shortest window this sensor resolves."""
+        """The shortest window, in seconds, that this sensor can resolve."""
         if self.counter is not None:
             return SHORTEST_S["counter"]
         fast = self.power.period_ns <= _FAST_PERIOD_S * 1e9
@@ -130,7 +131,7 @@ class Source(NamedTuple):
 
 
 def source(power: Points, counter: Points, kind: str | None) -> Source | None:
-    """Return what a device's readings can be integrated from; None below two powers."""
+    """Return the source for a device's readings, or None with fewer than two power readings."""
     if len(power) < 2:
         return None
     curve = Curve(power)
@@ -140,33 +141,33 @@ def source(power: Points, counter: Points, kind: str | None) -> Source | None:
 
 
 def _distrust(power: Curve, counter: Points, kind: str | None) -> str | None:
-    """Return why a counter is not believed: it fell, stands, or contradicts the power."""
+    """Return why a counter is not used: it decreased, stood still, or contradicts the power."""
     if any(b < a for (_, a), (_, b) in pairwise(counter)):
-        return "the energy counter went back"
+        return "the energy counter decreased"
     gained = counter[-1][1] - counter[0][1]
     expected = power.joules(counter[0][0], counter[-1][0])
     if kind == "counter" and gained > 0:  # the power was derived from it
         return None
     if counter[-1][0] - counter[0][0] < 1e9 or expected <= 0:
-        return "the energy counter was watched for under a second"
+        return "the energy counter was read for less than a second"
     low, high = COUNTER_AGREES
     if low <= gained / expected <= high:
         return None
-    return f"the energy counter gained {gained / expected:.2f} times what the power amounts to"
+    return f"the energy counter gained {gained / expected:.2f} times the integrated power"
 
 
 def measure(sources: Sequence[Source], start_ns: int, end_ns: int) -> Energy:
-    """Return what several devices took together in a window."""
+    """Return the total energy of several devices in a window."""
     length = end_ns - start_ns
     if not sources or length <= 0:
         return Energy(reason="no_provider" if not sources else "window_too_short")
-    if length < 1e9 * max(one.shortest_s for one in sources):
+    if length < 1e9 * max(source.shortest_s for source in sources):
         return Energy(reason="window_too_short")
-    coverage = min(covered(one, start_ns, end_ns) for one in sources)
+    coverage = min(covered(source, start_ns, end_ns) for source in sources)
     if coverage < MIN_COVERAGE:
         return Energy(coverage=coverage, reason="low_coverage")
-    joules = sum((one.counter or one.power).joules(start_ns, end_ns) for one in sources)
-    methods = {"counter" if one.counter else "trapezoid" for one in sources}
+    joules = sum((source.counter or source.power).joules(start_ns, end_ns) for source in sources)
+    methods = {"counter" if source.counter else "trapezoid" for source in sources}
     return Energy(
         joules,
         joules / length * 1e9,
@@ -176,24 +177,25 @@ def measure(sources: Sequence[Source], start_ns: int, end_ns: int) -> Energy:
     )
 
 
-def covered(one: Source, start_ns: int, end_ns: int) -> float:
-    """Return the share of a window in which a device's readings were close to each other."""
-    curve = one.counter or one.power
-    if one.counter is None and len(curve.inside(start_ns, end_ns)) < 2:
+def covered(source: Source, start_ns: int, end_ns: int) -> float:
+    """Return the share of a window without gaps between a device's readings."""
+    curve = source.counter or source.power
+    if source.counter is None and len(curve.inside(start_ns, end_ns)) < 2:
         return 0.0
     return curve.covered_ns(start_ns, end_ns) / (end_ns - start_ns)
 
 
 def _peak(sources: Sequence[Source], start_ns: int, end_ns: int) -> float:
-    moments = [t for one in sources for t in one.power.inside(start_ns, end_ns)] or [end_ns]
-    return max(sum(one.power.watts(t) for one in sources) for t in moments)
+    times = [t for source in sources for t in source.power.inside(start_ns, end_ns)] or [end_ns]
+    return max(sum(source.power.watts(t) for source in sources) for t in times)
 
 
 def thawed(points: Points, changes: Iterable[int]) -> tuple[Points, bool]:
-    """Return the readings without those of a sensor that froze, and whether it did.
+    """Return the readings without those of a frozen sensor, and whether it was frozen.
 
-    Frozen is a value that stays exactly the same for over FROZEN_S while the load changed at
-    least a second after it began and a second before it ended; what is later than that is dropped.
+    A sensor is frozen if its value stays exactly equal for more than FROZEN_S while the load
+    changes, at least a second after the start and before the end of that time. Its readings after
+    FROZEN_S are dropped.
     """
     kept: Points = []
     froze = False
@@ -210,19 +212,19 @@ def thawed(points: Points, changes: Iterable[int]) -> tuple[Points, bool]:
 
 
 def _runs(points: Points) -> list[Points]:
-    found: list[Points] = []
+    runs: list[Points] = []
     for point in points:
-        if found and found[-1][0][1] == point[1]:
-            found[-1].append(point)
+        if runs and runs[-1][0][1] == point[1]:
+            runs[-1].append(point)
         else:
-            found.append([point])
-    return found
+            runs.append([point])
+    return runs
 
 
 class Span(NamedTuple):
     """A request for `shared`: when it was sent, when its service began, and when it ended.
 
-    `served_ns` is None if queueing cannot be told from service.
+    `served_ns` is None if queueing and service cannot be distinguished.
     """
 
     sent_ns: int
@@ -231,30 +233,30 @@ class Span(NamedTuple):
 
     @property
     def start_ns(self) -> int:
-        """When it began to take energy, as far as is known."""
+        """The earliest time at which it may have used energy."""
         return self.sent_ns if self.served_ns is None else self.served_ns
 
 
 def shared(joules: Callable[[int, int], float], spans: Sequence[Span]) -> list[float | None]:
-    """Return each request's share in joules: the integral of power over the number in service.
+    """Return each request's share in joules: the integral of power / number of served requests.
 
-    The shares and the energy of the time when nobody was served add up to the whole. A request
-    gets None while it is, or is beside one that is, perhaps still in a queue: charging a queued
-    request would be worse than saying nothing. Alone, a request is in service from its start.
+    The shares and the energy of the time without requests add up to the total. A request gets None
+    if it, or a concurrent request, may have been in a queue for some of its time: an unknown share
+    is better than a wrong one. A request without concurrent ones is served from its start.
     """
     moments = sorted({t for span in spans for t in (span.start_ns, span.end_ns)})
     share, doubt = _running(joules, spans, moments)
-    found: list[float | None] = []
+    shares: list[float | None] = []
     for span in spans:
         doubtful = doubt[span.end_ns] > doubt[span.start_ns]
-        found.append(None if doubtful else share[span.end_ns] - share[span.start_ns])
-    return found
+        shares.append(None if doubtful else share[span.end_ns] - share[span.start_ns])
+    return shares
 
 
 def _running(
     joules: Callable[[int, int], float], spans: Sequence[Span], moments: Sequence[int]
 ) -> tuple[dict[int, float], dict[int, int]]:
-    """Return until each moment: energy for one of those in service, and the time in doubt."""
+    """Return, up to each time: the energy of one served request, and the ns in doubt."""
     steps: dict[int, list[int]] = {t: [0, 0] for t in moments}
     for span in spans:
         unknown = span.served_ns is None

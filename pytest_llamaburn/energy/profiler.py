@@ -1,4 +1,4 @@
-"""The profiler: reads the sensors of this machine while something else is measured."""
+"""The profiler: it reads the sensors of this machine during a measurement."""
 
 from __future__ import annotations
 
@@ -18,20 +18,18 @@ from pytest_llamaburn.telemetry._detect import POWER, Plan
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
-    from typing import Self, TypeVar
+    from typing import Self
 
     from pytest_llamaburn.energy.integrate import Energy
     from pytest_llamaburn.settings import Run
 
-    Said = TypeVar("Said")
-
-PROCESS_ABOVE = 32  # concurrent requests from which the sampler leaves the process
+PROCESS_ABOVE = 32  # with more concurrent requests the sampler runs in a child process
 
 
 class Profiler:
-    """Watches this machine from `start` to `stop`; a context manager.
+    """Reads this machine's sensors from `start` to `stop`; a context manager.
 
-    `between` says what a window took, as soon as it is over.
+    `between` returns the energy of any window in the past.
     """
 
     def __init__(
@@ -43,13 +41,13 @@ class Profiler:
         publish: Callable[[dict[str, Any]], None] | None = None,
         machine: Machine | None = None,
     ) -> None:
-        """Take the settings, the server under test, and the most requests at once.
+        """Take the settings, the server under test, and the highest number of concurrent requests.
 
-        `server` has `local` and `host` as `backends.Server` has; None stands for no server.
-        `publish` is called from other threads with each entry for the journal.
+        `server` has `local` and `host` as in `backends.Server`; None means no server. `publish`
+        receives each journal entry, called from other threads.
         """
         self.segment = secrets.token_hex(4)
-        self.remembers = True  # False where what is published is kept: hours would fill the memory
+        self.remembers = True  # False if `publish` stores the readings: long runs would fill memory
         self._on, self._sent = settings.profile, publish
         local = server is None or server.local
         port = urlsplit(server.host).port if server is not None and local else None
@@ -74,7 +72,7 @@ class Profiler:
         self._window: list[int] = []
 
     def start(self) -> Self:
-        """Begin. Raises SettingsError if a provider was forced that finds no device."""
+        """Start. Raises SettingsError if a named provider or device does not work."""
         self._about |= {
             "wall_ns": time.time_ns(),
             "perf_ns": perf_counter_ns(),
@@ -85,23 +83,23 @@ class Profiler:
             self._running = True
         else:
             self._about["reason"] = "profile_off"
-        self.tell()
+        self.publish_facts()
         return self
 
     def stop(self) -> None:
-        """End; calling it twice does nothing more."""
+        """Stop; a second call has no effect."""
         if self._running:
             self._running = False
             self._about |= self._sampler.stop()
-            self.tell()
+            self.publish_facts()
 
     def follow(self, port: int | None) -> None:
-        """Take the new port of a local server that was started anew, None while it has none."""
+        """Take the new port of a restarted local server, or None while it has none."""
         if self._running and self._about["server_location"] == "local":
             self._sampler.follow(port)
 
     def __enter__(self) -> Self:
-        """Start, and begin the window that the properties are about."""
+        """Start, and begin the window of the properties."""
         self.start()
         self._window = [perf_counter_ns()]
         return self
@@ -111,13 +109,13 @@ class Profiler:
         self._window.append(perf_counter_ns())
         self.stop()
 
-    def tell(self) -> None:
-        """Publish what is known about this profiler by now."""
-        self._tell({"about": dict(self._about)})
+    def publish_facts(self) -> None:
+        """Publish the current facts about this profiler."""
+        self._publish({"about": dict(self._about)})
 
     @contextmanager
     def phase(self, name: str) -> Iterator[None]:
-        """Give the samples of this time a name."""
+        """Name the phase of the samples in this block."""
         began = perf_counter_ns()
         try:
             yield
@@ -126,21 +124,21 @@ class Profiler:
 
     @property
     def has_power(self) -> bool:
-        """Whether any provider gives power, so that idling is worth watching."""
+        """Whether any provider reports power, so that idle power can be measured."""
         return not POWER.isdisjoint(self._about.get("fields", ()))
 
     def between(self, start_ns: int, end_ns: int) -> Energy:
-        """Return the energy of a window, in `time.perf_counter_ns`."""
+        """Return the energy of a window; times are `time.perf_counter_ns`."""
         return self.timeline().energy(start_ns, end_ns)
 
     def timeline(self) -> Timeline:
-        """Return all that was read so far; one timeline answers many windows faster."""
+        """Return all readings so far; for many windows, reuse one timeline."""
         with self._lock:
             return Timeline(dict(self._about), list(self._readings))
 
     @property
     def energy(self) -> Energy:
-        """The energy of the `with` block, or of it so far."""
+        """The energy of the `with` block, so far."""
         start, end = [*self._window, perf_counter_ns()][:2]
         return self.between(start, end)
 
@@ -161,21 +159,21 @@ class Profiler:
 
     @property
     def reason(self) -> str | None:
-        """Why there is no energy, None if there is."""
+        """Why there is no energy, or None if there is."""
         return self.energy.reason
 
     @property
     def system_profile(self) -> list[Sample]:
-        """What was read, one entry an interval, as result files have it."""
+        """The readings, one entry per interval, as in result files."""
         return list(self.timeline().samples(self._about["perf_ns"]))
 
     def _take(self, rows: Rows) -> None:
         if self.remembers:
             with self._lock:
                 self._readings += rows
-        self._tell({"readings": rows})
+        self._publish({"readings": rows})
 
-    def _tell(self, fields: dict[str, Any]) -> None:
+    def _publish(self, fields: dict[str, Any]) -> None:
         if self._sent is not None:
-            with suppress(LlamaBurnError):  # a full disk: the next request's row says so
+            with suppress(LlamaBurnError):  # a full disk: the next request's row reports it
                 self._sent({"segment": self.segment, **fields})

@@ -1,4 +1,4 @@
-"""The readings of all processes of a run: energy, idle power, samples, and missing values."""
+"""The readings of all processes of a run: energy, idle power, samples, and reasons for gaps."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from pytest_llamaburn.energy.timeline import (
 
 
 class Profile:
-    """The timelines of a run, one for each time a profiler ran, and the run's totals."""
+    """The timelines of a run, one per profiler, and the run's totals."""
 
     def __init__(
         self,
@@ -29,57 +29,57 @@ class Profile:
         rows: Sequence[Mapping[str, Any]],
         sent: Sequence[Window] = (),
     ) -> None:
-        """Take the journal's `profile` entries, and its requests: rows, or `sent` by time alone."""
+        """Take the journal's `profile` entries and its requests, as rows or only their times."""
         about: dict[str, dict[str, Any]] = {}
         readings: dict[str, list[Any]] = {}
         for entry in entries:
             about.setdefault(entry["segment"], {}).update(entry.get("about", {}))
             readings.setdefault(entry["segment"], []).extend(entry.get("readings", ()))
         windows = {name: [_window(r) for r in rows if _segment(r) == name] for name in about}
-        for name, found in readings.items():
-            times = [reading[1] for reading in found] or [0]
+        for name, own in readings.items():
+            times = [reading[1] for reading in own] or [0]
             first, last = min(times), max(times)
             windows[name] += [w for w in sent if first <= w.sent_ns <= last]
         self._timelines = {n: Timeline(about[n], readings[n], windows[n]) for n in about}
 
     @property
     def timelines(self) -> list[Timeline]:
-        """The timelines in the order of time."""
+        """The timelines, ordered by time."""
         return sorted(self._timelines.values(), key=lambda line: int(line.about["wall_ns"]))
 
     def powered(self, row: dict[str, Any]) -> dict[str, Any]:
-        """Return a request's row with its power and energy, or why they are null."""
+        """Return a request's row with its power and energy, or the reasons why they are null."""
         line = self._timelines.get(_segment(row) or "")
         return powered(row, line) if line else row
 
     def total(self) -> Energy:
-        """Return the energy of all measuring: in each timeline from first send to last end."""
-        found = [line.energy(*span(line)) for line in self._measuring]
-        if not found:
+        """Return the total energy: of each timeline from its first send to its last end."""
+        energies = [line.energy(*span(line)) for line in self._measuring]
+        if not energies:
             reasons = [line.reason for line in self.timelines if line.reason]
             return Energy(reason=[*reasons, "no_samples" if self._timelines else "no_provider"][0])
-        failed = next((one for one in found if one.reason), None)
+        failed = next((energy for energy in energies if energy.reason), None)
         if failed is not None:
             return failed
         if len({tuple(d["id"] for d in line.counted) for line in self._measuring}) > 1:
             return Energy(reason="devices_differ")
-        joules = sum(one.joules or 0.0 for one in found)
-        methods = {one.method for one in found}
+        joules = sum(energy.joules or 0.0 for energy in energies)
+        methods = {energy.method for energy in energies}
         return Energy(
             joules,
             joules / self.seconds if self.seconds else None,
-            max(one.peak_watts or 0.0 for one in found),
-            min(one.coverage for one in found),
+            max(energy.peak_watts or 0.0 for energy in energies),
+            min(energy.coverage for energy in energies),
             methods.pop() if len(methods) == 1 else "mixed",
         )
 
     @property
     def seconds(self) -> float:
-        """How long was measured."""
+        """The measured time in seconds."""
         return sum(end - start for start, end in map(span, self._measuring)) / 1e9
 
     def above_idle_joules(self, total: Energy) -> float | None:
-        """Return the run's energy above that of idling with the model loaded."""
+        """Return the energy above idle, with the model in memory; None if unknown."""
         idle = [(line.idle_watts(IDLE_LOADED), span(line)) for line in self._measuring]
         if total.joules is None or any(watts is None for watts, _ in idle):
             return None
@@ -87,34 +87,34 @@ class Profile:
         return total.joules - spent
 
     def package_joules(self) -> float | None:
-        """Return the energy of the processors beside the GPUs."""
-        found = [line.package_joules(*span(line)) for line in self._measuring]
-        return sum(j for j in found if j is not None) if found and None not in found else None
+        """Return the energy of the processors in addition to GPUs, or None if unknown."""
+        joules = [line.package_joules(*span(line)) for line in self._measuring]
+        return sum(j for j in joules if j is not None) if joules and None not in joules else None
 
     def samples(self) -> list[Sample]:
         """Return `system_profile[]`; `t_ms` counts from the start of the first profiler."""
-        found: list[Sample] = []
+        samples: list[Sample] = []
         for line in self.timelines:
             later = line.about["wall_ns"] - self.timelines[0].about["wall_ns"]
-            found += line.samples(line.about["perf_ns"] - later)
-        return found
+            samples += line.samples(line.about["perf_ns"] - later)
+        return samples
 
     def minutes(self) -> list[tuple[int, float]]:
-        """Return (minute of the local day, seconds measured in it), for prices by the hour."""
-        found: dict[int, float] = {}
+        """Return (minute of the local day, measured seconds in it), for prices by time of day."""
+        seconds: dict[int, float] = {}
         for line in self._measuring:
             start, end = span(line)
             ahead_ns = line.about["wall_ns"] - line.about["perf_ns"]
             ahead_ns += line.about.get("utc_offset_s", 0) * 10**9
             for t in range(start, end, 10**9):
                 minute = (t + ahead_ns) // (60 * 10**9) % (24 * 60)
-                found[minute] = found.get(minute, 0.0) + min(1.0, (end - t) / 1e9)
-        return sorted(found.items())
+                seconds[minute] = seconds.get(minute, 0.0) + min(1.0, (end - t) / 1e9)
+        return sorted(seconds.items())
 
     def idle_watts(self, phase: str) -> float | None:
         """Return the last known power of an idle phase."""
-        found = [line.idle_watts(phase) for line in self.timelines]
-        return next((watts for watts in reversed(found) if watts is not None), None)
+        powers = [line.idle_watts(phase) for line in self.timelines]
+        return next((watts for watts in reversed(powers) if watts is not None), None)
 
     @property
     def _measuring(self) -> list[Timeline]:
@@ -125,20 +125,20 @@ _POWERED = ("power_draw_watts", "energy_wh")
 
 
 def powered(row: dict[str, Any], line: Timeline) -> dict[str, Any]:
-    """Return a request's row with power and energy from its timeline, or why they are null."""
+    """Return a request's row with power and energy of its timeline, or why they are null."""
     if row["error"] is not None:
         return row
     window = _window(row)
-    found = line.energy(window.sent_ns, window.end_ns)
+    energy = line.energy(window.sent_ns, window.end_ns)
     reasons = {k: v for k, v in row["null_reasons"].items() if k not in _POWERED}
-    if found.reason:
-        reasons.update(dict.fromkeys(_POWERED, found.reason))
-    values = {"power_draw_watts": found.watts, "energy_wh": found.wh}
+    if energy.reason:
+        reasons.update(dict.fromkeys(_POWERED, energy.reason))
+    values = {"power_draw_watts": energy.watts, "energy_wh": energy.wh}
     return {**row, **values, "null_reasons": reasons}
 
 
 def between(lines: Sequence[Timeline], start_ns: int, end_ns: int) -> Energy:
-    """Return the energy of a window, from the timeline that covers its start."""
+    """Return the energy of a window from the timeline that includes its start."""
     here = [line for line in lines if line.began_ns <= start_ns <= line.ended_ns]
     if here:
         return here[-1].energy(start_ns, end_ns)
@@ -147,9 +147,9 @@ def between(lines: Sequence[Timeline], start_ns: int, end_ns: int) -> Energy:
 
 
 def processes(rows: Iterable[Mapping[str, Any]]) -> int | None:
-    """Return how many processes sent these requests, None if their rows do not say.
+    """Return how many processes sent these requests, or None if their rows do not say.
 
-    A run that was cut and continued has several, as has one that workers share.
+    A resumed run has several processes, and so has a run with workers.
     """
     return len({_segment(row) for row in rows} - {None}) or None
 
@@ -165,29 +165,29 @@ def _window(row: Mapping[str, Any]) -> Window:
 
 
 def counted_in(file: Mapping[str, Any]) -> tuple[str, ...]:
-    """Return the devices whose energy a result file has."""
+    """Return the ids of the devices whose energy a result file counts."""
     return tuple(file.get("telemetry", {}).get("counted", ()))
 
 
 def unlike(files: Sequence[Mapping[str, Any]]) -> str | None:
-    """Return why the energy of two result files cannot be compared, None if it can.
+    """Return why the energy of two result files cannot be compared, or None if it can.
 
-    On one machine the same devices must count. Other machines have others, of the same scope.
+    On one machine the same devices must count; on two machines, devices of the same scope.
     """
     counted = [counted_in(file) for file in files]
     if not all(counted):
         return None
     machines = {file["environment"].get("fingerprint") for file in files}
-    alone = len(machines) == 1 and None not in machines
-    alike = counted if alone else [file["telemetry"]["scope"] for file in files]
-    if alike[0] == alike[1]:
+    same_machine = len(machines) == 1 and None not in machines
+    keys = counted if same_machine else [file["telemetry"]["scope"] for file in files]
+    if keys[0] == keys[1]:
         return None
     first, second = (", ".join(ids) for ids in counted)
-    return f"energy was counted of different devices: {first} and {second}"
+    return f"the energy of different devices was counted: {first} and {second}"
 
 
 def facts(profile: Profile, total: Energy) -> dict[str, Any]:
-    """Return the `telemetry` of a result file, but for what the server said."""
+    """Return the `telemetry` of a result file, without the server's own data."""
     lines = profile.timelines
     last = lines[-1].about if lines else {}
     devices = lines[-1].devices if lines else []

@@ -1,10 +1,10 @@
-"""The sampler: reads every sensor on a schedule of its own, in threads here or in a child process.
+"""The sampler reads every sensor periodically, in threads of this process or of a child process.
 
-Each provider has a thread that keeps an absolute schedule: a late reading delays no later one. A
-tick that passes while a reading takes place is counted as missed, and a provider whose readings
-cost too much is read less often. `--sampler process` moves these threads into a child process,
-which a busy event loop cannot hold up. `python -m pytest_llamaburn.energy.sampler` is that child;
-it lives until its standard input closes.
+Each provider has a thread with an absolute schedule, so that a late reading does not delay the next
+ones. A tick that passes during a reading counts as missed; a provider with slow readings is read
+less often. `--sampler process` runs the threads in a child process, which a busy event loop cannot
+delay. That child is `python -m pytest_llamaburn.energy.sampler`; it ends when its standard input
+closes.
 """
 
 from __future__ import annotations
@@ -32,18 +32,18 @@ if TYPE_CHECKING:
 
     from pytest_llamaburn.telemetry._base import Base
 
-    Said = TypeVar("Said")
+    Result = TypeVar("Result")
 
 
-READ_SHARE = 0.25  # of a period that a reading may take before the period is stretched
-_LOOK_S = 5.0  # how often it is asked which devices the server uses
-_REMEMBERED = 5
-_PATIENCE_S = 10.0
+READ_SHARE = 0.25  # stretch the period if a reading takes more than this share of it
+_LOOK_S = 5.0  # seconds between two checks of which devices the server uses
+_REMEMBERED = 5  # readings whose cost is averaged
+_PATIENCE_S = 10.0  # time limit for threads and the child to end
 Rows = list[list[Any]]
 
 
 class Loop:
-    """One provider on its absolute schedule."""
+    """Reads one provider on an absolute schedule."""
 
     def __init__(
         self,
@@ -53,7 +53,7 @@ class Loop:
         publish: Callable[[Sequence[Reading]], None],
         clock: Callable[[], int] = perf_counter_ns,
     ) -> None:
-        """Take a probed provider, its name, the plan, and who gets the readings of an interval."""
+        """Take a probed provider, its name, the plan and a callback for readings."""
         self.provider, self.name = provider, name
         self.period_ns = round(1e9 * max(plan.power_period_s, provider.min_period_s))
         if name == HOST:
@@ -67,7 +67,7 @@ class Loop:
         self._looked_ns: int | None = None
 
     def run(self, stopped: Callable[[float], bool]) -> None:
-        """Read until `stopped`, which waits for so many seconds, says that it is over."""
+        """Read until `stopped`, which waits for the given seconds, returns True."""
         batch: list[Reading] = []
         began_cpu = time.thread_time_ns()
         due = published = self._clock()
@@ -84,7 +84,7 @@ class Loop:
         self.cpu_ns = time.thread_time_ns() - began_cpu
 
     def facts(self) -> dict[str, Any]:
-        """Return how the schedule was kept."""
+        """Return how well the schedule was kept."""
         cost = [ns / 1e6 for ns in self._cost_ns]
         return {
             "provider": self.name,
@@ -97,37 +97,37 @@ class Loop:
 
     def _read(self) -> list[Reading]:
         began = self._clock()
-        found = self._said(self.provider.read) or []
+        readings = self._guarded(self.provider.read) or []
         self._cost_ns.append(self._clock() - began)
         del self._cost_ns[:-_REMEMBERED]
         self.reads += 1
-        return found
+        return readings
 
     def _look(self) -> list[Reading]:
-        """Return which devices the server uses, if it is time to ask."""
+        """Return which devices the server uses, if it is time to check."""
         now = self._clock()
         if self._looked_ns is not None and now - self._looked_ns < _LOOK_S * 1e9:
             return []
         self._looked_ns = now
-        uses = self._said(self.provider.uses)
+        uses = self._guarded(self.provider.uses)
         return [Reading(SERVER, now, 0.0, dict(uses))] if uses else []
 
-    def _said(self, ask: Callable[[], Said]) -> Said | None:
-        """Return what a provider says; a sensor that fails must not end the run it watches."""
+    def _guarded(self, call: Callable[[], Result]) -> Result | None:
+        """Return the result of a provider's call; if it fails, note that and return None."""
         try:
-            return ask()
+            return call()
         except Exception as err:  # noqa: BLE001
             words = f"{self.name} failed: {type(err).__name__}: {err}"
             self.provider.note("provider_failed", self.name, words)
             return None
 
     def _next(self, due: int) -> int:
-        """Return when to read next; ticks that have passed are missed."""
+        """Return when to read next; ticks in the past count as missed."""
         cost = median(self._cost_ns)
         if cost > READ_SHARE * self.period_ns and len(self._cost_ns) == _REMEMBERED:
             self.period_ns = round(cost / READ_SHARE)
             self.stretched = True
-            words = f"{self.name} takes {cost / 1e6:.0f} ms a reading: read less often"
+            words = f"{self.name} takes {cost / 1e6:.0f} ms per reading, so it is read less often"
             self.provider.note("stretched_period", self.name, words)
         due += self.period_ns
         late = -(min(0, due - self._clock()) // self.period_ns)
@@ -136,38 +136,41 @@ class Loop:
 
 
 class Threads:
-    """The sampler in this process: probes, then one thread a provider."""
+    """The sampler in this process, with one thread per provider."""
 
     def __init__(self, plan: Plan, machine: Machine, publish: Callable[[Rows], None]) -> None:
-        """Take the plan, the machine to read and who gets readings."""
+        """Take the plan, the machine to read and a callback for readings."""
         self._plan, self._machine, self._publish = plan, machine, publish
         self._stop = threading.Event()
         self._loops: list[Loop] = []
         self._threads: list[threading.Thread] = []
 
     def start(self) -> dict[str, Any]:
-        """Probe and begin; return what was found. Raises SettingsError for a forced provider."""
+        """Probe the providers and start; return what was found.
+
+        Raises SettingsError if a named provider or device does not exist or does not work.
+        """
         self._began_ns, self._children = perf_counter_ns(), _children_s()
         host = _detect.provider(HOST, self._machine)
         host.probe()
         used, probes = _detect.choose(self._plan, self._machine)
-        about = self._about(used)
+        summary = self._summary(used)
         members = {HOST: host, **{name: provider for name, provider, _ in used}}
         self._loops = [Loop(p, n, self._plan, self._take) for n, p in members.items()]
         for loop in self._loops:
             thread = threading.Thread(target=loop.run, args=(self._stop.wait,), daemon=True)
             thread.start()
             self._threads.append(thread)
-        return {**about, "probes": probes}
+        return {**summary, "probes": probes}
 
     def follow(self, port: int | None) -> None:
-        """Take the server's new port, None while it has none."""
+        """Take the server's new port, or None while it has none."""
         self._machine.server_port = port
         for loop in self._loops:
             loop.provider.moved()
 
     def stop(self) -> dict[str, Any]:
-        """End; return how the schedule was kept, what it cost, and the notes."""
+        """Stop; return how well the schedules were kept, the CPU use and the notes."""
         self._stop.set()
         for thread in self._threads:
             thread.join(_PATIENCE_S)
@@ -190,32 +193,32 @@ class Threads:
         if rows:
             self._publish(rows)
 
-    def _about(self, used: _detect.Used) -> dict[str, Any]:
-        """Return what there is to read, and what is wanted of it or why there is nothing."""
-        found = _detect.summary(used)
+    def _summary(self, used: _detect.Used) -> dict[str, Any]:
+        """Return the devices to read and the chosen ones, or the reason why there are none."""
+        summary = _detect.summary(used)
         if not self._plan.local:
-            return {**found, "reason": "remote_server"}
+            return {**summary, "reason": "remote_server"}
         try:
-            chosen = _detect.wanted(self._plan.gpus, found["devices"])
+            chosen = _detect.wanted(self._plan.gpus, summary["devices"])
         except SettingsError:
             for _, member, _ in used:
                 member.close()
             raise
-        return {**found, "chosen": chosen, "reason": None if used else "no_provider"}
+        return {**summary, "chosen": chosen, "reason": None if used else "no_provider"}
 
 
 class Child:
-    """The sampler in a process of its own, with the same face as Threads."""
+    """The sampler in a child process, with the same methods as Threads."""
 
     def __init__(self, plan: Plan, machine: Machine, publish: Callable[[Rows], None]) -> None:
-        """Take the plan, the machine to read and who gets readings."""
+        """Take the plan, the machine to read and a callback for readings."""
         self._publish = publish
         self._task = {"plan": plan._asdict(), "root": str(machine.root)}
         self._environ = dict(machine.environ)
         self._last: dict[str, Any] = {}
 
     def start(self) -> dict[str, Any]:
-        """Start the process; return what it found. Raises SettingsError as it says."""
+        """Start the process; return what it found. Raises SettingsError with its error."""
         self._process = subprocess.Popen(  # noqa: S603 - ourselves
             [sys.executable, "-m", "pytest_llamaburn.energy.sampler", json.dumps(self._task)],
             stdin=subprocess.PIPE,
@@ -223,23 +226,23 @@ class Child:
             env=self._environ,
             start_new_session=True,
         )
-        found = self._line()
-        if "error" in found:
+        summary = self._line()
+        if "error" in summary:
             self.stop()
-            raise SettingsError(found["error"])
+            raise SettingsError(summary["error"])
         self._thread = threading.Thread(target=self._follow, daemon=True)
         self._thread.start()
-        return found
+        return summary
 
     def follow(self, port: int | None) -> None:
-        """Tell the process the server's new port, None while it has none."""
+        """Send the process the server's new port, or None while it has none."""
         assert self._process.stdin is not None  # noqa: S101
         with suppress(OSError):  # it may be gone
             self._process.stdin.write(json.dumps(port).encode() + b"\n")
             self._process.stdin.flush()
 
     def stop(self) -> dict[str, Any]:
-        """End the process; return what it says last."""
+        """End the process; return its last message."""
         assert self._process.stdin is not None  # noqa: S101
         with suppress(OSError):
             self._process.stdin.close()
@@ -257,8 +260,8 @@ class Child:
     def _line(self) -> dict[str, Any]:
         assert self._process.stdout is not None  # noqa: S101
         text = self._process.stdout.readline()
-        found: dict[str, Any] = json.loads(text) if text else {"error": "the sampler did not start"}
-        return found
+        line: dict[str, Any] = json.loads(text) if text else {"error": "the sampler did not start"}
+        return line
 
     def _follow(self) -> None:
         while "error" not in (line := self._line()):
@@ -270,15 +273,15 @@ class Child:
 
 
 def _children_s() -> float:
-    """Return the processor seconds of ended child processes: tools are charged to us too."""
+    """Return the processor seconds of ended child processes, such as sensor tools."""
     times = os.times()
     return times.children_user + times.children_system
 
 
 def main(task: Mapping[str, Any]) -> None:
-    """Sample as told, one line of JSON a message, until standard input closes.
+    """Sample until standard input closes; write each message as one line of JSON.
 
-    Each line of it is the server's new port.
+    Each line of standard input is a new port of the server.
     """
     from pathlib import Path
 
@@ -293,10 +296,10 @@ def main(task: Mapping[str, Any]) -> None:
     machine = Machine(root=Path(task["root"]), server_port=plan.port, local=plan.local)
     sampler = Threads(plan, machine, lambda rows: say(readings=rows))
     try:
-        about = sampler.start()
+        summary = sampler.start()
     except LlamaBurnError as err:
         return say(error=str(err))
-    say(**about)
+    say(**summary)
     for line in sys.stdin:
         sampler.follow(json.loads(line))
     return say(**sampler.stop())

@@ -1,8 +1,7 @@
-"""The sensor readings of a run over time: which devices count, their energy, samples.
+"""The sensor readings of a run: which devices count, their energy, and the phase of each sample.
 
-A timeline is made of what one profiler says of itself (`about`) and its readings, live or from a
-journal.
-Nanoseconds are those of `time.perf_counter_ns`, as requests have them.
+A timeline is built from the facts (`about`) and the readings of one profiler, live or from a
+journal. Nanoseconds are on the clock of the requests, `time.perf_counter_ns`.
 """
 
 from __future__ import annotations
@@ -20,27 +19,29 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 HOST = "host"
-SERVER = "server"  # whose readings say which devices it uses
+SERVER = "server"  # the device id of readings that list the devices the server uses
 SENSOR_ERRORS = {
-    "nvidia": "± 5 to 7 % (the board's own sensor against a meter)",
-    "apple": "unknown: a model of the chip estimates it",
+    "nvidia": "± 5 to 7 % (the board's sensor compared with a meter)",
+    "apple": "unknown: the chip's own model estimates it",
     "cpu": "unvalidated: the package's own counter, without memory",
 }
 UNVALIDATED = "unvalidated: no public comparison with a meter"
 NOT_COUNTED = {
-    "not_chosen": "--gpu names others",
+    "not_chosen": "--gpu names other devices",
     "not_used": "the server does not use it",
     "other_scope": "energy of different scopes is not added",
-    "other_die": "the sensor of the first die of its card covers it",
-    "no_power_sensor": "it has no power sensor that can be read",
-    "low_coverage": "its sensor was silent for a part of the run",
+    "other_die": "the sensor of its card's first die covers it",
+    "no_power_sensor": "it has no readable power sensor",
+    "low_coverage": "its sensor reported no values for a part of the run",
 }
 IDLE_LOADED, IDLE_BEFORE_LOAD = "idle_loaded", "idle_before_load"
 _UTIL_STEP = 20.0
 _IDLE_UTIL = 5.0
 _PAUSE_NS = 10**9
 
-Reading = tuple[str, int, float, dict[str, float]]  # device, ns, ms the read took, values there are
+Reading = tuple[
+    str, int, float, dict[str, float]
+]  # device, time in ns, duration of the read in ms, values
 
 
 class Device(TypedDict):
@@ -88,7 +89,7 @@ class Sample(TypedDict):
 
 
 class Window(NamedTuple):
-    """A request on the timeline: sent, its first token, its end, and the server's loading time."""
+    """A request on the timeline: when it was sent, its first token, its end, and the load time."""
 
     sent_ns: int
     first_ns: int | None
@@ -96,7 +97,7 @@ class Window(NamedTuple):
     load_ms: float | None = None
 
     def phase(self, t_ns: int) -> str:
-        """Return its phase at a moment between send and end."""
+        """Return the phase of the request at a time between send and end."""
         if self.load_ms and t_ns < self.sent_ns + self.load_ms * 1e6:
             return "load"
         before_first = self.first_ns is None or t_ns < self.first_ns
@@ -104,7 +105,7 @@ class Window(NamedTuple):
 
 
 class Timeline:
-    """The readings of one profiler, from its start to its end."""
+    """The readings of one profiler."""
 
     def __init__(
         self,
@@ -112,25 +113,25 @@ class Timeline:
         readings: Iterable[Sequence[Any]],
         requests: Sequence[Window] = (),
     ) -> None:
-        """Take what the profiler says of itself, its readings, and the requests of that time."""
+        """Take the profiler's facts, its readings, and the requests of that time."""
         self.about = about
         self.requests = sorted(requests)
         self.notes: list[dict[str, str]] = list(about.get("notes", ()))
         self._by_device: dict[str, list[Reading]] = {}
         for reading in readings:
             self._by_device.setdefault(reading[0], []).append(tuple(reading))
-        for found in self._by_device.values():
-            found.sort(key=lambda reading: reading[1])
+        for own in self._by_device.values():
+            own.sort(key=lambda reading: reading[1])
 
     @cached_property
     def began_ns(self) -> int:
-        """When the first reading was; 0 without one."""
-        return min((found[0][1] for found in self._by_device.values()), default=0)
+        """The time of the first reading; 0 without one."""
+        return min((readings[0][1] for readings in self._by_device.values()), default=0)
 
     @cached_property
     def ended_ns(self) -> int:
-        """When the last reading was; 0 without one."""
-        return max((found[-1][1] for found in self._by_device.values()), default=0)
+        """The time of the last reading; 0 without one."""
+        return max((readings[-1][1] for readings in self._by_device.values()), default=0)
 
     @property
     def devices(self) -> list[Device]:
@@ -139,36 +140,36 @@ class Timeline:
 
     @property
     def counted(self) -> list[Device]:
-        """The devices whose energy is counted: those without a reason against it."""
+        """The devices whose energy counts."""
         return [device for device in self.devices if self.standing[device["id"]] is None]
 
     @property
     def not_counted(self) -> list[dict[str, str]]:
-        """The other devices, each with its reason, a key of NOT_COUNTED."""
+        """The other devices, each with a reason, which is a key of NOT_COUNTED."""
         return [{"device": name, "reason": why} for name, why in self.standing.items() if why]
 
     @cached_property
     def standing(self) -> dict[str, str | None]:
-        """Why each device does not count, None for those that do.
+        """Why each device does not count; None for a device that counts.
 
         GPU boards count, else the chip, else the processors: an integrated GPU is not added to a
-        discrete one, nor a processor to any GPU. Of these, those count whose sensors cover the run.
+        discrete GPU, and a processor is not added to a GPU. The sensors must also cover the run.
         """
-        found = {device["id"]: self._set_aside(device) for device in self.devices}
-        left = [device for device in self.devices if found[device["id"]] is None]
+        reasons = {device["id"]: self._set_aside(device) for device in self.devices}
+        left = [device for device in self.devices if reasons[device["id"]] is None]
         group = _of_one_scope(left)
-        found |= {d["id"]: "other_scope" for d in left if d not in group}
+        reasons |= {d["id"]: "other_scope" for d in left if d not in group}
         for device in group:
             if device["id"] not in self.sources:
-                found[device["id"]] = "other_die" if _die_of(device) else "no_power_sensor"
-        lasting = {name for name in self.sources if found[name] is None and self._covers(name)}
+                reasons[device["id"]] = "other_die" if _die_of(device) else "no_power_sensor"
+        lasting = {name for name in self.sources if reasons[name] is None and self._covers(name)}
         if lasting:
-            gone = (name for name, why in found.items() if why is None and name not in lasting)
-            found |= dict.fromkeys(gone, "low_coverage")
-        return found
+            gone = (name for name, why in reasons.items() if why is None and name not in lasting)
+            reasons |= dict.fromkeys(gone, "low_coverage")
+        return reasons
 
     def _set_aside(self, device: Device) -> str | None:
-        """Return why a device does not count: the user chose others, or the server uses others."""
+        """Return why a device is excluded (the user or the server uses others), or None."""
         chosen = self.about.get("chosen")
         if chosen:
             return None if device["id"] in chosen else "not_chosen"
@@ -176,15 +177,15 @@ class Timeline:
 
     @cached_property
     def _uses(self) -> dict[str, bool]:
-        """Whether the server used each device, for those of which that is known."""
-        found: dict[str, bool] = {}
+        """Whether the server used each device, for the devices of which this is known."""
+        used: dict[str, bool] = {}
         for _, _, _, uses in self._by_device.get(SERVER, ()):
             for name, use in uses.items():
-                found[name] = found.get(name, False) or use > 0
+                used[name] = used.get(name, False) or use > 0
         for device in self.devices:
-            if found.get(device["id"]) and _die_of(device):
-                found[_die_of(device)] = True
-        return found
+            if used.get(device["id"]) and _die_of(device):
+                used[_die_of(device)] = True
+        return used
 
     def _covers(self, device: str) -> bool:
         """Return whether a device's readings cover the time from the first send to the last end."""
@@ -195,28 +196,28 @@ class Timeline:
 
     @property
     def scope(self) -> str | None:
-        """What the energy is of: gpu_board, soc or cpu_package."""
+        """The part whose energy is measured: gpu_board, soc or cpu_package."""
         return self.counted[0]["scope"] if self.counted else None
 
     @cached_property
     def sources(self) -> dict[str, Source]:
-        """The energy sources by device; adds notes on sensors that froze or gave wrong values."""
-        found = {}
+        """The source of each device that has one; also notes frozen or implausible sensors."""
+        sources = {}
         for device in self.devices:
             name = device["id"]
             power, froze = energy.thawed(self._points(name, "power_w"), self._load_changes(name))
             if froze:
-                self._note("frozen_sensor", name, "its power stood still while the load changed")
-            made = energy.source(power, self._points(name, "energy_j"), device["power_kind"])
-            if made is not None:
-                found[name] = made
-                if made.rejected:
-                    self._note("counter_rejected", name, made.rejected)
-        return found
+                self._note("frozen_sensor", name, "its power did not change while the load did")
+            source = energy.source(power, self._points(name, "energy_j"), device["power_kind"])
+            if source is not None:
+                sources[name] = source
+                if source.rejected:
+                    self._note("counter_rejected", name, source.rejected)
+        return sources
 
     @property
     def reason(self) -> str | None:
-        """Why there is no energy at all, None if there may be some."""
+        """Why there can be no energy, or None."""
         given: str | None = self.about.get("reason")
         if given or not self.devices:
             return given or "no_provider"
@@ -226,25 +227,25 @@ class Timeline:
         return "gpu_not_used" if unused else "unsupported_field"
 
     def energy(self, start_ns: int, end_ns: int) -> Energy:
-        """Return the energy of all counted devices in a window."""
+        """Return the total energy of the counted devices in a window."""
         if self.reason:
             return Energy(reason=self.reason)
         return energy.measure([self.sources[d["id"]] for d in self.counted], start_ns, end_ns)
 
     def joules(self, start_ns: int, end_ns: int) -> float:
-        """Return the counted devices' energy for `energy.shared`, where `reason` is None."""
-        counted = (self.sources[d["id"]] for d in self.counted)
-        return sum((one.counter or one.power).joules(start_ns, end_ns) for one in counted)
+        """Return the energy of the counted devices for `energy.shared`; `reason` must be None."""
+        sources = (self.sources[d["id"]] for d in self.counted)
+        return sum((s.counter or s.power).joules(start_ns, end_ns) for s in sources)
 
     def package_joules(self, start_ns: int, end_ns: int) -> float | None:
-        """Return the energy of the processor packages beside the GPUs, None if it is not known."""
+        """Return the energy of the processor packages in addition to GPUs; None if unknown."""
         packages = [d["id"] for d in self.devices if d["scope"] == "cpu_package"]
         if self.scope == "cpu_package" or not packages or not self.sources.keys() >= set(packages):
-            return None  # a total of some of them would look like one of all
+            return None  # the sum of some packages would look like the sum of all
         return energy.measure([self.sources[p] for p in packages], start_ns, end_ns).joules
 
     def idle_watts(self, phase: str) -> float | None:
-        """Return the median power of an idle phase, None if the GPU was in use."""
+        """Return the median power of an idle phase, or None if something used the GPU then."""
         marks = [(a, b) for name, a, b in self.about.get("marks", ()) if name == phase]
         if self.reason or not marks:
             return None
@@ -258,7 +259,7 @@ class Timeline:
         return median(sum(c.watts(t) for c in curves) for t in moments) if moments else None
 
     def samples(self, origin_ns: int) -> Iterator[Sample]:
-        """Yield `system_profile[]`: one entry each time the host was read."""
+        """Yield `system_profile[]`: one entry per reading of the host."""
         gpus = [d for d in self.devices if d["scope"] != "cpu_package"]
         for _, t_ns, _, values in self._by_device.get(HOST, ()):
             phase, active = self._phase(t_ns)
@@ -276,7 +277,7 @@ class Timeline:
             }
 
     def _phase(self, t_ns: int) -> tuple[str, int]:
-        """Return the phase of the run at a moment, and how many requests were in flight."""
+        """Return the phase at a time, and the number of requests in flight."""
         by_send, ends = self._in_order
         begun = bisect_right(by_send, t_ns, key=lambda request: request.sent_ns)
         active = begun - bisect_left(ends, t_ns)
@@ -290,12 +291,12 @@ class Timeline:
 
     @cached_property
     def _in_order(self) -> tuple[list[Window], list[int]]:
-        """The requests by when they were sent, and when they ended: for quick look-ups."""
+        """The requests by send time, and the sorted end times, for fast look-ups."""
         by_send = sorted(self.requests, key=lambda request: request.sent_ns)
         return by_send, sorted(request.end_ns for request in self.requests)
 
     def _latest(self, device: str, t_ns: int) -> GpuSample:
-        """Return a device's last reading unless it is old: a value is never repeated for long."""
+        """Return a device's last reading; its values are None if it is too old."""
         readings = self._by_device.get(device, [])
         index = bisect_right(readings, t_ns, key=lambda reading: reading[1]) - 1
         fresh = index >= 0 and t_ns - readings[index][1] <= self._patience_ns(device)
@@ -322,7 +323,7 @@ class Timeline:
         return [(t, values[name]) for _, t, _, values in readings if name in values]
 
     def _load_changes(self, device: str) -> list[int]:
-        """Return when the load on a device changed: its utilization, or requests began or ended."""
+        """Return when the load on a device changed: by its utilization, or by the requests."""
         loads = self._points(device, "util_pct")
         jumps = [t for (_, a), (t, b) in pairwise(loads) if abs(b - a) >= _UTIL_STEP]
         return jumps + [t for busy in _busy(self.requests) for t in busy]
@@ -332,27 +333,27 @@ class Timeline:
 
 
 def _of_one_scope(devices: Sequence[Device]) -> Sequence[Device]:
-    """Return the GPU boards among devices, else all but processor packages, else all."""
+    """Return the discrete GPU boards, else all devices but processor packages, else all."""
     boards = [d for d in devices if d["scope"] == "gpu_board" and not d["integrated"]]
     return boards or [d for d in devices if d["scope"] != "cpu_package"] or devices
 
 
 def _die_of(device: Device) -> str:
-    """Return the device whose sensor covers this one, empty if it has its own."""
+    """Return the device whose sensor covers this one; empty if it has its own sensor."""
     return device.get("covered_by") or ""
 
 
 def _busy(requests: Sequence[Window]) -> list[tuple[int, int]]:
-    """Return the times with requests in flight, joined over pauses under a second."""
-    found: list[tuple[int, int]] = []
+    """Return the periods with requests; pauses of less than a second do not separate them."""
+    periods: list[tuple[int, int]] = []
     for request in requests:
-        if found and request.sent_ns - found[-1][1] < _PAUSE_NS:
-            found[-1] = (found[-1][0], max(found[-1][1], request.end_ns))
+        if periods and request.sent_ns - periods[-1][1] < _PAUSE_NS:
+            periods[-1] = (periods[-1][0], max(periods[-1][1], request.end_ns))
         else:
-            found.append((request.sent_ns, request.end_ns))
-    return found
+            periods.append((request.sent_ns, request.end_ns))
+    return periods
 
 
 def span(line: Timeline) -> tuple[int, int]:
-    """Return when a process's first request was sent and its last one ended, in ns."""
+    """Return when the first request was sent and when the last one ended, in ns."""
     return line.requests[0].sent_ns, max(request.end_ns for request in line.requests)

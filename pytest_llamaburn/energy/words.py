@@ -1,4 +1,4 @@
-"""Sentences about energy and its cost, for tables."""
+"""Sentences about energy and its cost, for tables and reports."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ _SCOPES = {"gpu_board": "GPU board", "soc": "whole chip", "cpu_package": "CPU pa
 
 
 def digits(value: float, like: float | None = None) -> str:
-    """Return a number with three significant digits: sensors are not better than that.
+    """Return a number with three significant digits, the precision of sensors.
 
-    A difference has the digits of what it was taken from, `like`.
+    A difference is rounded like the number `like` from which it was computed.
     """
     scale = abs(value if like is None else like)
     size = math.floor(math.log10(scale)) if scale else 0
@@ -26,7 +26,7 @@ def digits(value: float, like: float | None = None) -> str:
 
 
 def notes(document: Document) -> Iterator[str]:
-    """Yield the energy of a run, its cost, and which devices it is of, as far as they are known."""
+    """Yield the energy and the cost of a run, if known, and the devices that were measured."""
     totals, telemetry = document["results"]["totals"], document["telemetry"]
     if totals.get("energy_wh") is None:
         return
@@ -38,7 +38,7 @@ def notes(document: Document) -> Iterator[str]:
     if totals["joules_per_output_token"] is not None:
         words.append(f"{digits(totals['joules_per_output_token'])} J per output token")
     scope = _SCOPES[telemetry["scope"]]
-    yield f"energy of the {scope} alone: {', '.join(words)}"
+    yield f"energy of the {scope} only: {', '.join(words)}"
     yield (
         f"sensor {telemetry['provider']}, {telemetry['measurement_method']}; its error: "
         + (telemetry["sensor_error"])
@@ -50,24 +50,24 @@ def notes(document: Document) -> Iterator[str]:
 def source(telemetry: Document) -> Iterator[str]:
     """Yield which sensor the energy of levels is from, its error, and which devices count."""
     yield (
-        f"energy is that of the {_SCOPES[telemetry['scope']]} alone, from "
+        f"energy of the {_SCOPES[telemetry['scope']]} only, from "
         f"{telemetry['provider']}; its error: {telemetry['sensor_error']}"
     )
     yield from _counted(telemetry)
 
 
 def _counted(telemetry: Document) -> Iterator[str]:
-    """Yield which devices the energy is of, where there are others or it is of several."""
+    """Yield the devices whose energy is counted, and the others with their reasons."""
     left_out = telemetry.get("not_counted", ())
     if left_out or len(telemetry["counted"]) > 1:
         names = {d["id"]: d["name"] for d in telemetry["devices"]}
         yield f"counted: {', '.join(_device(own, names) for own in telemetry['counted'])}"
-    for one in left_out:
-        yield f"not counted: {_device(one['device'], names)}: {NOT_COUNTED[one['reason']]}"
+    for device in left_out:
+        yield f"not counted: {_device(device['device'], names)}: {NOT_COUNTED[device['reason']]}"
 
 
 def of(document: Document) -> str | None:
-    """Return the devices whose energy a file has, as spreadsheets have it."""
+    """Return the ids of the counted devices, joined with commas, or None."""
     return ", ".join(document["telemetry"].get("counted", ())) or None
 
 
@@ -75,20 +75,20 @@ def _device(own_id: str, names: dict[str, str | None]) -> str:
     return " ".join(filter(None, (names[own_id], own_id)))
 
 
-def _cost(found: Document) -> Iterator[str]:
-    if found["cost_per_run"] is None:
+def _cost(cost: Document) -> Iterator[str]:
+    if cost["cost_per_run"] is None:
         return
     parts = {
-        "a run": found["cost_per_run"],
-        "per million tokens": found["cost_per_1m_tokens"],
-        "a month at sustained load": found["cost_per_month"],
+        "per run": cost["cost_per_run"],
+        "per million tokens": cost["cost_per_1m_tokens"],
+        "per month at sustained load": cost["cost_per_month"],
     }
-    if found["duty"] is not None:
-        parts[f"a month at {found['duty']:.0%} load"] = found["cost_per_month_at_duty"]
-    shown = (f"{_money(v, found['currency'])} {k}" for k, v in parts.items() if v is not None)
+    if cost["duty"] is not None:
+        parts[f"per month at {cost['duty']:.0%} load"] = cost["cost_per_month_at_duty"]
+    shown = (f"{_money(v, cost['currency'])} {k}" for k, v in parts.items() if v is not None)
     yield f"cost of that energy: {', '.join(shown)}"
-    if found["co2_g"] is not None:
-        yield f"CO2 of that energy: {digits(found['co2_g'])} g a run"
+    if cost["co2_g"] is not None:
+        yield f"CO2 of that energy: {digits(cost['co2_g'])} g per run"
 
 
 def _money(amount: float, currency: str) -> str:

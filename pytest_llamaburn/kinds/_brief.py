@@ -1,4 +1,4 @@
-"""What lists and look-ups read of a result file's `results`; all else is skipped unread."""
+"""The part of a result file's `results` that lists read; they do not parse the rest."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ class Totals:
 
 @dataclass
 class Results:
-    """What all kinds have; a kind with more to list inherits from it."""
+    """The fields of all kinds; a kind that lists more fields inherits from it."""
 
     summary: Summary = field(default_factory=Summary)
     totals: Totals | None = None
@@ -58,12 +58,21 @@ class Results:
 
     @property
     def requests(self) -> tuple[int, int] | None:
-        """How many requests succeeded, and how many were planned, or else sent."""
+        """The number of requests that succeeded, and the number planned or, if larger, sent."""
         if self.totals is None:
             return None
         return self.totals.succeeded, max(self.totals.requests, self.totals.planned or 0)
 
     @property
     def scores(self) -> dict[str, float]:
-        """Means of scores by name; without those that have none."""
+        """The mean of each score by name; scores without a mean are left out."""
         return {}
+
+    @property
+    def headlines(self) -> dict[str, float]:
+        """The few numbers that say most, by measure and statistic; without those not measured."""
+        speeds = {
+            "tokens_per_sec.p50": self.summary.tokens_per_sec.p50,
+            "time_to_first_token_ms.p50": self.summary.time_to_first_token_ms.p50,
+        }
+        return {**{n: v for n, v in speeds.items() if v is not None}, **self.scores}

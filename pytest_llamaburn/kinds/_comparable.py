@@ -1,7 +1,7 @@
-"""What comparisons of every kind are made of: files, columns, estimates, changes, verdicts.
+"""The parts of a comparison of any kind: files, columns, estimates, changes, verdicts.
 
-The `comparable.py` of a kind has a class `Comparison` after the one here. It says what is compared
-in its files and how sure a difference is. `kinds/comparison/` does the rest.
+The `comparable.py` of a kind has a subclass of the `Comparison` here. It defines the columns of its
+files and the uncertainty of a difference. `kinds/comparison/` does the rest.
 """
 
 from __future__ import annotations
@@ -24,14 +24,14 @@ if TYPE_CHECKING:
 Document = dict[str, Any]
 
 LAST = "last"  # of --compare: the newest earlier file
-_NO_INTERVAL = "one of them has no interval, or one that reaches 0, to which there is no ratio"
+_NO_INTERVAL = "one of them has no interval, or an interval that contains 0, so there is no ratio"
 _SHOWN = 60  # characters of a setting's value
 
 
 class Column(NamedTuple):
-    """What is compared: a statistic of a measure, at a level where the files have levels.
+    """A column of a comparison: a statistic of a measure, at a level if the files have levels.
 
-    `axis` is what the user said a point is a number of; `width` how long the scale of a mark is.
+    `axis` is the axis of a point that the user named. `width` is the length of a score's scale.
     """
 
     metric: str
@@ -44,13 +44,13 @@ class Column(NamedTuple):
 
     @property
     def name(self) -> str:
-        """How it is written; the mean needs no word."""
+        """The column as text; the mean has no suffix."""
         plain = self.statistic in (None, "mean")
         return self.metric if plain else f"{self.metric}.{self.statistic}"
 
 
 class Gate(NamedTuple):
-    """One parsed --fail-if: a file whose column changes for the worse past `bound` fails."""
+    """One parsed --fail-if: a file fails if its column gets worse by more than `bound`."""
 
     expression: str
     column: Column
@@ -58,7 +58,7 @@ class Gate(NamedTuple):
 
 
 class Choice(NamedTuple):
-    """What was asked for."""
+    """The user's choice of columns, gates, order and margin."""
 
     columns: tuple[Column, ...] = ()
     gates: tuple[Gate, ...] = ()
@@ -72,10 +72,10 @@ class Choice(NamedTuple):
 
 
 class Estimate(NamedTuple):
-    """A column in the baseline and in a file, its change, and the interval of that.
+    """A column in the baseline and in a file, its change, and the interval of the change.
 
-    A `reason` says why the change decides nothing, `advice` what helps where a gate is undecided.
-    `facts` are what a kind tells besides.
+    `reason` says why the change is inconclusive. `advice` says what decides an undecided gate.
+    `facts` are further fields of a kind.
     """
 
     baseline: float | None = None
@@ -88,7 +88,7 @@ class Estimate(NamedTuple):
 
 
 class Change(NamedTuple):
-    """What one column of a file is against the baseline."""
+    """The change of one column from the baseline to a file, with its verdict."""
 
     file: str
     column: Column
@@ -97,12 +97,12 @@ class Change(NamedTuple):
 
 
 class Subject:
-    """A result file that is compared; `label` is what changes, gates and warnings call it."""
+    """A result file that is compared. Changes, gates and warnings name it by its `label`."""
 
     alike: ClassVar[tuple[str, ...]] = ()  # settings that should not differ
 
     def __init__(self, path: str, document: Document, choice: Choice) -> None:  # noqa: ARG002
-        """Take a file; kinds with large files keep only what the choice needs."""
+        """Take a file. Kinds with large files keep only the part that the choice needs."""
         self.path, self.document, self.label = path, document, ""
 
     @property
@@ -112,40 +112,40 @@ class Subject:
 
     @property
     def machine(self) -> str | None:
-        """The machine's fingerprint, None if it is not known."""
-        found: str | None = self.document["environment"].get("fingerprint")
-        return found
+        """The machine's fingerprint, or None if it is not known."""
+        fingerprint: str | None = self.document["environment"].get("fingerprint")
+        return fingerprint
 
     @cached_property
     def conditions(self) -> tuple[Any, ...]:
-        """What must be equal for runs to differ by noise alone."""
+        """The facts that are equal in runs that differ only by noise."""
         model, server = self.document["model"], self.document["server"]
-        about = (model["id"], model["digest"], model["quantization"], self.machine)
-        asked = (str(self.setting(name)) for name in self.alike)
-        return (*about, server["kind"], server["version"], *asked)
+        facts = (model["id"], model["digest"], model["quantization"], self.machine)
+        settings = (str(self.setting(name)) for name in self.alike)
+        return (*facts, server["kind"], server["version"], *settings)
 
     def setting(self, name: str) -> Any:
-        """Return what a run was asked with."""
+        """Return a setting of the run."""
         return self.document["config"].get(name)
 
 
 class Comparison:
     """Files of one kind, one of them the baseline. Each kind has a subclass.
 
-    As it is, a change is sure where the two numbers have intervals of their own.
+    This base class computes the interval of a change from the intervals of the two numbers.
     """
 
     kind: ClassVar[str]
     noun: ClassVar[str] = "run"
     options: ClassVar[tuple[str, ...]] = ("columns", "fail_if", "margin")  # of the command
     measures: ClassVar[Mapping[str, Measure]] = {}
-    default: ClassVar[tuple[str, ...]] = ()  # columns, as --columns has them
-    like: ClassVar[tuple[str, ...]] = ()  # settings that `--compare last` wants equal
+    default: ClassVar[tuple[str, ...]] = ()  # the default of --columns
+    like: ClassVar[tuple[str, ...]] = ()  # settings that must be equal for `--compare last`
     subject: ClassVar[type[Any]] = Subject
-    margin: ClassVar[float] = runs.MARGIN  # unless the user names another
+    margin: ClassVar[float] = runs.MARGIN  # the default of --margin
     words: ClassVar[tuple[str, str]] = ("better", "worse")
-    worded: ClassVar[tuple[str, ...] | None] = None  # units of changes that have words; None: all
-    changes_key: ClassVar[str] = "changes"  # what results call the changes
+    worded: ClassVar[tuple[str, ...] | None] = None  # units to which `words` apply; None: all
+    changes_key: ClassVar[str] = "changes"  # the field of the changes in `results`
     gates_have_units: ClassVar[bool] = True
     evidence: ClassVar[str] = "the intervals of each file"
 
@@ -156,20 +156,20 @@ class Comparison:
         baseline: int = 0,
         earlier: Callable[[set[tuple[str, str]]], Iterable[Document]] = lambda _: (),
     ) -> None:
-        """Take the files by path, and which of them is the baseline.
+        """Take the files by path, and the index of the baseline.
 
-        `earlier` returns earlier files of some (machine, model) pairs. Each source is read when its
-        turn comes, so that one file at a time is in memory as a whole. Raises ResultsError or
-        SettingsError for files that cannot be compared.
+        `earlier` returns earlier files of some (machine, model) pairs. The sources are read one by
+        one, so that only one whole file is in memory. Raises ResultsError or SettingsError for
+        files that cannot be compared.
         """
         self.choice = choice
-        self.memory: dict[Any, Any] = {}  # what a kind computes once
+        self.memory: dict[Any, Any] = {}  # a kind's cache
         self.subjects = [self.subject(path, document, choice) for path, document in sources]
         self.baseline = self.subjects[baseline]
         self.subjects = self.arranged()
         for index, subject in enumerate(self.subjects):
             subject.label = label(index)
-        self.others = [one for one in self.subjects if one is not self.baseline]
+        self.others = [subject for subject in self.subjects if subject is not self.baseline]
         self.planned = {other.label: self.columns(other) for other in self.others}
         compared = {subject.document["run_id"] for subject in self.subjects}
         history = (d for d in earlier(self.wanted()) if d["run_id"] not in compared)
@@ -177,7 +177,7 @@ class Comparison:
 
     @classmethod
     def column(cls, text: str, option: str) -> Column:
-        """Return the column that a text such as `ttft_ms.p50@8` means.
+        """Return the column of a text such as `ttft_ms.p50@8`.
 
         Raises SettingsError with the nearest names for an unknown measure or statistic.
         """
@@ -186,7 +186,7 @@ class Comparison:
 
     @classmethod
     def gate(cls, expression: str) -> Gate:
-        """Return the gate that a text such as `tokens_per_sec.mean:-5%` means.
+        """Return the gate of a text such as `tokens_per_sec.mean:-5%`.
 
         Raises SettingsError for any other text.
         """
@@ -195,11 +195,11 @@ class Comparison:
 
     @classmethod
     def check_asked(cls, settings: Any) -> None:
-        """Raise UsageError where --compare names no file of the kind, or --fail-if is no gate."""
+        """Raise UsageError if --compare names a file of another kind, or a --fail-if is invalid."""
         for text in settings.fail_if:
             cls.gate(text)
         if settings.fail_if and settings.compare is None:
-            raise SettingsError("--fail-if judges a comparison: name the baseline with --compare")
+            raise SettingsError("--fail-if needs a comparison: name the baseline with --compare")
         if settings.compare not in (None, LAST):
             path = results.find(Path(settings.results_dir), settings.compare)
             schema = results.load(path)["schema"]
@@ -210,52 +210,52 @@ class Comparison:
 
     @cached_property
     def intervals(self) -> int:
-        """How many intervals the report has."""
+        """The number of intervals in the report."""
         return max(1, sum(map(len, self.planned.values())))
 
     @property
     def confidence(self) -> float:
-        """The level of each interval that makes all of them hold together (Bonferroni)."""
+        """The confidence level of each interval, by Bonferroni's correction for all of them."""
         return 1 - runs.ALARM_RATE / self.intervals
 
     def change(self, other: Any, column: Column) -> Change:
-        """Return what a column of a file is against the baseline."""
-        found = self.estimate(other, column)
-        ends = None if found.reason else found.interval
+        """Return the change of a column from the baseline to a file."""
+        estimate = self.estimate(other, column)
+        ends = None if estimate.reason else estimate.interval
         words = self.words if self.worded is None or column.unit in self.worded else None
         margin = self.choice.margin * column.width
         return Change(
-            other.label, column, found, changes.verdict(ends, column.better, margin, words)
+            other.label, column, estimate, changes.verdict(ends, column.better, margin, words)
         )
 
     def of_sensors(self, column: Column) -> bool:
-        """Return whether a column rests on power sensors, which must be of the same devices."""
+        """Return whether power sensors measured a column; both files need the same devices."""
         return self.measures[column.metric].source == "sensor"
 
     def unlike_sensors(self, other: Any, column: Column) -> str | None:
-        """Return why the energy of two files cannot be compared; None where it can."""
+        """Return why the energy of the two files cannot be compared, or None."""
         both = [self.baseline.document, other.document]
         return profiles.unlike(both) if self.of_sensors(column) else None
 
-    # What kinds say
+    # Kinds override these methods.
 
     def arranged(self) -> list[Any]:
         """Return the files in the order in which they are shown."""
         return self.subjects
 
     def columns(self, other: Any) -> Sequence[Column]:  # noqa: ARG002 - not the same for all kinds
-        """Return what is compared in a file; raises ResultsError or SettingsError for nothing."""
+        """Return the columns of a file; raises ResultsError or SettingsError if there is none."""
         return self.choice.every
 
     def wanted(self) -> set[tuple[str, str]]:
-        """Return the machines and models whose earlier runs show how much runs differ."""
+        """Return the (machine, model) pairs whose earlier runs are needed to estimate the noise."""
         return set()
 
     def estimate(self, other: Any, column: Column) -> Estimate:
-        """Return the change of a column with its interval, or with the reason for none."""
+        """Return the change of a column with its interval, or the reason why it has none."""
         measure, both = self.measures[column.metric], (self.baseline, other)
         before, after = (
-            measure.observed(one.document, column.statistic, column.level) for one in both
+            measure.observed(side.document, column.statistic, column.level) for side in both
         )
         values, reason = (before.value, after.value), before.reason or after.reason
         change = changes.difference(*values, column.unit)
@@ -265,30 +265,34 @@ class Comparison:
         return Estimate(*values, change, ends, reason or None)
 
     def gated(self, column: Column) -> Column:
-        """Return the column that a gate is on."""
+        """Return the column of a change that decides a gate on `column`."""
         return column
 
     def absent(self, column: Column) -> str:
-        """Return why a gate's column is in no change."""
+        """Return why no change has a gate's column."""
         return f"{column.name} was not compared"
 
-    # What the result file has of it
+    # The content of the result file
 
     def config(self) -> Document:
-        """Return what was asked for."""
+        """Return `config`: the user's choice."""
         gated = [gate.expression for gate in self.choice.gates]
-        about = {"baseline": self.baseline.label, "margin": self.choice.margin}
-        return {**about, "fail_if": gated} if "fail_if" in self.options else about
+        config = {"baseline": self.baseline.label, "margin": self.choice.margin}
+        return {**config, "fail_if": gated} if "fail_if" in self.options else config
 
     def file(self, subject: Any) -> Document:
-        """Return a file as the comparison tells of it."""
+        """Return the entry of a file in `files`."""
         kept = ("run_id", "model", "server", "timestamp", "status")
-        about = {"label": subject.label, "path": subject.path}
         facts = {name: subject.document[name] for name in kept}
-        return {**about, "baseline": subject is self.baseline, **facts}
+        return {
+            "label": subject.label,
+            "path": subject.path,
+            "baseline": subject is self.baseline,
+            **facts,
+        }
 
     def warnings(self) -> list[dict[str, str]]:
-        """Return what differs from the baseline besides the numbers."""
+        """Return a warning for each setting that differs from the baseline's."""
         return [
             {"file": other.label, "text": text}
             for other in self.others
@@ -296,15 +300,15 @@ class Comparison:
         ]
 
     def differing(self, other: Any) -> Iterator[str]:
-        """Yield what differs between a file and the baseline besides the numbers."""
+        """Yield a text for each setting in which a file differs from the baseline."""
         for name in self.subject.alike:
             was, now = self.baseline.setting(name), other.setting(name)
             if was != now:
                 yield f"{name} is {_shown(now)}, {_shown(was)} in the baseline"
 
     def written(self, change: Change) -> Document:
-        """Return a change as the result file has it."""
-        column, found = change.column, change.estimate
+        """Return the entry of a change in the result file."""
+        column, estimate = change.column, change.estimate
         return {
             "file": change.file,
             "level": column.level,
@@ -312,17 +316,17 @@ class Comparison:
             "statistic": column.statistic,
             "unit": column.unit,
             "better": column.better,
-            "baseline": found.baseline,
-            "value": found.value,
-            "change": found.change,
-            "interval": None if found.interval is None else [*found.interval],
+            "baseline": estimate.baseline,
+            "value": estimate.value,
+            "change": estimate.change,
+            "interval": None if estimate.interval is None else [*estimate.interval],
             "verdict": change.verdict,
-            "reason": found.reason,
-            **found.facts,
+            "reason": estimate.reason,
+            **estimate.facts,
         }
 
     def method(self) -> Document:
-        """Return how the intervals were made."""
+        """Return `method`: how the intervals were computed."""
         return {
             "evidence": self.evidence,
             "correction": "Bonferroni",
@@ -332,7 +336,7 @@ class Comparison:
 
 
 def label(index: int) -> str:
-    """Return what a comparison calls the file at a place: A to Z, then AA, AB."""
+    """Return the label of the file at an index: A to Z, then AA, AB, and so on."""
     text = ""
     index += 1
     while index:
@@ -342,7 +346,7 @@ def label(index: int) -> str:
 
 
 def _shown(value: Any) -> str:
-    """Return a setting's value as warnings write it."""
+    """Return the value of a setting as text for a warning."""
     if isinstance(value, list):
         return ", ".join(map(str, value)) or "none"
     text = "none" if value is None else str(value)

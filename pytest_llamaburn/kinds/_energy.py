@@ -1,4 +1,4 @@
-"""The energy of a run and its cost, as the files of all kinds of run have them."""
+"""The energy and the cost of a run, as result files of all kinds of run store them."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ if TYPE_CHECKING:
 
 
 def tokens(good: Sequence[Mapping[str, Any]]) -> float | None:
-    """Return the tokens of all answers, None if there is no answer or one has no count."""
+    """Return the tokens of all answers, or None if there is no answer or a count is missing."""
     lengths = [row["output_sequence_length"] for row in good]
     return sum(lengths) if lengths and None not in lengths else None
 
 
 def totals(profile: profiles.Profile, good: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
-    """Return the energy of a run, by the fields of measures.ENERGY; None for what is not known."""
+    """Return the energy of a run, by the fields of measures.ENERGY; None for unknown values."""
     spent = profile.total()
     generated = tokens(good)
     above = profile.above_idle_joules(spent)
@@ -42,14 +42,14 @@ def totals(profile: profiles.Profile, good: Sequence[Mapping[str, Any]]) -> dict
 def by_repeat(
     entries: Sequence[Mapping[str, Any]], rows: Sequence[Mapping[str, Any]]
 ) -> list[dict[str, Any]]:
-    """Return the energy of each repeat of a run; comparisons are made of these."""
+    """Return the energy of each repeat of a run; comparisons use these values."""
     keys = [measure.field for measure in ENERGY]
-    found = []
+    repeats = []
     for repeat in sorted({row["repeat"] for row in rows}):
         mine = [row for row in rows if row["repeat"] == repeat]
         spent = totals(profiles.Profile(entries, mine), [r for r in mine if r["error"] is None])
-        found.append({"repeat": repeat, **{key: spent[key] for key in keys}})
-    return found
+        repeats.append({"repeat": repeat, **{key: spent[key] for key in keys}})
+    return repeats
 
 
 def price(
@@ -58,7 +58,7 @@ def price(
     taken: Mapping[str, Any],
     reason: str | None,
 ) -> dict[str, Any]:
-    """Return the cost of the run's energy and of a month; prices by the hour are weighted."""
+    """Return the cost of the run's energy and of a month, weighted by the tariff's hours."""
     rate, pue, duty = config["kwh_rate"], config.get("pue", 1.0), config.get("duty")
     bands = [cost.band(text) for text in config.get("tariff", ())]
     paid = cost.rate_over(bands, rate, profile.minutes())
@@ -84,21 +84,21 @@ def price(
 
 
 def window(row: Row) -> timeline.Window:
-    """Return when a request of a load was in flight."""
+    """Return the window in which a request of a load was in flight."""
     return timeline.Window(row.sent_ns, row.first_ns, row.end_ns)
 
 
 def lines(
     entries: Sequence[Mapping[str, Any]], sent: Sequence[timeline.Window]
 ) -> list[timeline.Timeline]:
-    """Return the timelines of a run, each with the requests of its time."""
+    """Return the timelines of a run, each with the requests that were sent during it."""
     return profiles.Profile(entries, (), sent).timelines
 
 
 def seen(
     entries: Sequence[Mapping[str, Any]], sent: Sequence[timeline.Window] = ()
 ) -> dict[str, Any]:
-    """Return `telemetry` and `system_profile` of a run whose requests get no energy each."""
+    """Return `telemetry` and `system_profile` of a run without energy for each request."""
     profile = profiles.Profile(entries, (), sent)
     return {
         "telemetry": profiles.facts(profile, profile.total()),
@@ -107,25 +107,25 @@ def seen(
 
 
 def level(
-    found: Sequence[timeline.Timeline], whole: Sequence[Stretch], generated: float | None
+    timelines: Sequence[timeline.Timeline], whole: Sequence[Stretch], generated: float | None
 ) -> dict[str, Any]:
-    """Return the energy of a level over the stretches in which its load was complete.
+    """Return the energy of a level over the stretches with its full load.
 
-    `generated` are the tokens of these stretches. Failed requests use energy too. If the energy of
-    a stretch is not known, the level's is null.
+    `generated` is the number of tokens generated in these stretches. Failed requests use energy
+    too. The energy of a level is null if that of one stretch is not known.
     """
-    spans = [(int(one.start_ns), int(one.end_ns)) for one in whole if one.end_ns > one.start_ns]
-    taken = [profiles.between(found, *span) for span in spans]
-    reason = next((one.reason for one in taken if one.reason), None)
+    spans = [(int(s.start_ns), int(s.end_ns)) for s in whole if s.end_ns > s.start_ns]
+    taken = [profiles.between(timelines, *span) for span in spans]
+    reason = next((energy.reason for energy in taken if energy.reason), None)
     if reason or not taken:
         names = (measure.name for measure in LEVEL_ENERGY)
         return {**dict.fromkeys(names), "energy_reason": reason or "no_samples"}
-    joules = sum(one.joules or 0.0 for one in taken)
+    joules = sum(energy.joules or 0.0 for energy in taken)
     seconds = sum(end - start for start, end in spans) / 1e9
     return {
         "energy_wh": joules / 3600,
         "power_draw_watts": joules / seconds,
-        "power_peak_watts": max(one.peak_watts or 0.0 for one in taken),
+        "power_peak_watts": max(energy.peak_watts or 0.0 for energy in taken),
         "joules_per_output_token": joules / generated if generated else None,
         "output_tokens_per_joule": generated / joules if joules and generated else None,
         "energy_reason": None,

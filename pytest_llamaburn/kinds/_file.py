@@ -1,4 +1,4 @@
-"""What every kind of result file is made of: its parts' models, and its status."""
+"""The parts of every kind of result file: their pydantic models, and the run's status."""
 
 from __future__ import annotations
 
@@ -24,11 +24,11 @@ HEADER = (
 
 def _no_boolean(value: Any) -> Any:
     if isinstance(value, bool):
-        raise ValueError("input should be 1")  # noqa: TRY004 - pydantic's way to refuse
+        raise ValueError("input should be 1")  # noqa: TRY004 - pydantic expects a ValueError
     return value
 
 
-Version = Annotated[Literal[1], BeforeValidator(_no_boolean)]  # to Python, true is 1 as well
+Version = Annotated[Literal[1], BeforeValidator(_no_boolean)]  # in Python, True == 1
 
 
 class Part(BaseModel):
@@ -38,7 +38,7 @@ class Part(BaseModel):
 
 
 class Distribution(Part):
-    """The one shape of every summary; `certified` lists the percentiles that n supports."""
+    """A distribution; `certified` lists the percentiles for which `n` samples are enough."""
 
     unit: str
     n: int
@@ -80,7 +80,7 @@ class ServerFacts(Part):
 
 
 class RunError(Part):
-    """Why a request failed, with the server's own words."""
+    """Why a request failed; `message` is the server's."""
 
     kind: str
     phase: str
@@ -89,7 +89,7 @@ class RunError(Part):
 
 
 class RunFile(Part):
-    """What the file of every kind of run begins and ends with."""
+    """The fields that the result files of all kinds of run share."""
 
     schema_version: Version
     session_id: str
@@ -107,7 +107,7 @@ class RunFile(Part):
 
 
 class ComparisonGate(Part):
-    """The verdict on one --fail-if for one file."""
+    """The verdict of one --fail-if on one file."""
 
     expression: str
     file: str
@@ -121,7 +121,7 @@ class ComparisonGate(Part):
 def status(record: Record, succeeded: int, *, done: bool) -> str:
     """Return complete, partial, interrupted or failed.
 
-    `done` is whether all that was planned was done, whatever became of single requests.
+    `done` is whether all planned requests were sent, whether or not they succeeded.
     """
     if record.interrupted:
         return "interrupted"
@@ -131,18 +131,18 @@ def status(record: Record, succeeded: int, *, done: bool) -> str:
 
 
 def totals(errors: Sequence[Mapping[str, Any] | None]) -> dict[str, int]:
-    """Return how many requests there were and how they ended, from the error of each or None."""
+    """Return the numbers of all, successful and failed requests; `errors` has None for success."""
     failed = sum(error is not None for error in errors)
     return {"requests": len(errors), "succeeded": len(errors) - failed, "failed": failed}
 
 
 def by_kind(errors: Sequence[Mapping[str, Any] | None]) -> dict[str, int]:
-    """Return how many requests failed, by kind of failure."""
+    """Return the number of failed requests by kind of failure."""
     return dict(Counter(error["kind"] for error in errors if error is not None))
 
 
 def without_counts(lengths: Sequence[float | None]) -> str | None:
-    """Return why the tokens of all answers are not known: some or all came without their count."""
+    """Return why the number of all tokens is not known: some answers have no token count."""
     known = sum(length is not None for length in lengths)
     if known == len(lengths):
         return None
@@ -150,7 +150,7 @@ def without_counts(lengths: Sequence[float | None]) -> str | None:
 
 
 def opening(header: dict[str, Any], status: str) -> dict[str, Any]:
-    """Return what a run's file begins with, from its journal's header."""
+    """Return the first fields of a run's result file, from the header of its journal."""
     return {
         **{k: header[k] for k in HEADER[:4]},
         "status": status,

@@ -1,8 +1,8 @@
-"""What the tool has to know of a kind of run before one begins.
+"""The description of a kind of run: name, settings, command, fixtures and items.
 
-Every package in `kinds/` has `KIND`. All that is special about a kind is said there or in the other
-modules of its package; the plugin, the command, the store and the reports are loops over kinds.
-Standard library only: pytest loads the kinds in every session of the environment.
+Every package in `kinds/` exports its `KIND`. All code that is specific to a kind is in its package;
+the plugin, the command, the store and the reports loop over kinds. This module and the packages'
+`__init__.py` use only the standard library, because pytest loads them in every session.
 """
 
 from __future__ import annotations
@@ -23,13 +23,13 @@ if TYPE_CHECKING:
     from pytest_llamaburn.settings import Run
 
     class Session(Protocol):
-        """What a kind may ask a pytest session for."""
+        """The part of a pytest session that a kind may use."""
 
-        memory: dict[str, Any]  # what kinds keep until the session ends, by the kind's name
+        memory: dict[str, Any]  # a cache until the session ends, by the kind's name
 
         @property
         def common(self) -> Run:
-            """The checked settings that all kinds of runs share; raises SettingsError."""
+            """The checked settings that all kinds of run share; raises SettingsError."""
 
         def settings(self, kind: str) -> Any:
             """Return the checked settings of a kind of run; raises SettingsError."""
@@ -45,9 +45,10 @@ if TYPE_CHECKING:
 
 
 class Target(NamedTuple):
-    """The parameter of a fixture that opens a run: what is run on which model.
+    """A run to make; the parameter of a fixture that opens a run.
 
-    `kind` is the kind's name, `repeat` which independent run it is, `variant` its mode or set.
+    `kind` is the name of the kind, `repeat` the number of the independent run, and `variant` its
+    mode or set.
     """
 
     kind: str
@@ -57,17 +58,17 @@ class Target(NamedTuple):
 
 
 class Item(NamedTuple):
-    """A pytest item as a kind sees it: what it runs on, and what it asks for."""
+    """A pytest item as a kind sees it: its target, fixtures, parameters and marker."""
 
     target: Target | None
     fixtures: Sequence[str]
     params: Mapping[str, Any]
-    keywords: Mapping[str, Any]  # of its marker; none where the marker is wrong
+    keywords: Mapping[str, Any]  # of its marker; empty if the marker is invalid
     node: Any  # pytest's own object
 
 
 class Params(NamedTuple):
-    """Values for arguments of a test function, with an id for each, as pytest parametrizes."""
+    """Values for the arguments of a test, with an id for each: pytest's parametrization."""
 
     names: tuple[str, ...]
     values: Sequence[Any]
@@ -76,28 +77,28 @@ class Params(NamedTuple):
 
 
 class Kind:
-    """A kind of result file: of a run, or of a comparison, which no run writes."""
+    """A kind of result file: that of a run or of a comparison."""
 
-    name: str  # in the command, and in the file's `schema`
-    folder: str  # of its files, below the results directory
+    name: str  # its name in the command, and in the file's `schema`
+    folder: str  # the folder of its files, in the results directory
 
     def file_stem(self, header: Mapping[str, Any]) -> str:
-        """Return what a file's name begins with, from its journal's header or its content."""
+        """Return the start of a file's name, from the journal's header or the file's content."""
         return str(header["model"]["id"])
 
     def brief(self) -> type:
-        """Return the dataclass of what lists read of a file's `results`, a `_brief.Results`."""
+        """Return the subclass of `_brief.Results` with which lists read a file's `results`."""
         from pytest_llamaburn.kinds._brief import Results
 
         return Results
 
     def file_model(self) -> Any:
-        """Return the model that a result file is checked against."""
+        """Return the pydantic model of the result file."""
         return self.load("result.File")
 
     @property
     def comparison(self) -> str | None:
-        """What comparisons of its files are called; None if files of the kind are not compared."""
+        """The kind of comparisons of its files, or None if they cannot be compared."""
         return None
 
     @property
@@ -107,11 +108,11 @@ class Kind:
 
     @property
     def package(self) -> str:
-        """The full name of the package that has the kind's modules."""
+        """The full name of the kind's package."""
         return type(self).__module__
 
     def load(self, path: str) -> Any:
-        """Return what a path as module.name means in the kind's package."""
+        """Return the object at a path such as `module.name` in the kind's package."""
         module, _, name = path.partition(".")
         return getattr(import_module(f"{self.package}.{module}"), name)
 
@@ -119,33 +120,33 @@ class Kind:
 class RunKind(Kind):
     """A kind of run: its settings, its fixtures, its items and its command."""
 
-    settings: str  # class of its settings, as module.Class
-    run: str  # class of its runs, as module.Class
+    settings: str  # path of the class of its settings: module.Class
+    run: str  # path of the class of its runs: module.Class
 
     # the command
     help: str
     description: str
     example: str
-    example_test = ""  # what `llamaburn init` writes
+    example_test = ""  # the test that `llamaburn init` writes
 
     # fixtures and marker
-    fixture: str  # opens a run
+    fixture: str  # name of the fixture that opens a run
     fixture_help: str
-    # Fixtures for one test, by name: what makes one, as module.function, and the docstring. The
-    # function gets the run, the Item and the Session, and returns what the test calls.
+    # Function-scoped fixtures by name: the path module.function and the docstring. The function
+    # takes the run, the Item and the Session, and returns the function that the test calls.
     functions: dict[str, tuple[str, str]] = {}  # noqa: RUF012 - never written to
     marker_help: str
-    variant_setting: str | None = None  # each of its values is a run of its own
+    variant_setting: str | None = None  # the setting of which each value is a separate run
 
     @cached_property
     def settings_class(self) -> type:
         """The class of the settings."""
-        found: type = self.load(self.settings)
-        return found
+        loaded: type = self.load(self.settings)
+        return loaded
 
     @property
     def comparison(self) -> str | None:
-        """What comparisons of its files are called; None if files of the kind are not compared."""
+        """The kind of comparisons of its files, or None if they cannot be compared."""
         is_compared = registry.has(f"kinds.{self.name}", "comparable")
         return f"{self.name}-comparison" if is_compared else None
 
@@ -160,14 +161,14 @@ class RunKind(Kind):
         return {"thresholds": expressions}
 
     def check(self, settings: Any) -> None:
-        """Raise SettingsError for settings that contradict each other or mean nothing."""
+        """Raise SettingsError for settings that contradict each other or have no meaning."""
 
     def preview(self, settings: Any) -> Iterable[str] | None:  # noqa: ARG002
-        """Return what to print instead of running, None to run."""
+        """Return the lines to print instead of running, or None to run."""
         return None
 
     def models(self, settings: Any) -> tuple[str | None, ...]:
-        """Return the models to run on; None is the only one that the server has."""
+        """Return the models to run on; None means the only model of the server."""
         return settings.model or (None,)
 
     def parametrize(self, session: Session, fixtures: Sequence[str]) -> list[Params]:  # noqa: ARG002
@@ -175,16 +176,16 @@ class RunKind(Kind):
         return [self.runs(session)]
 
     def runs(self, session: Session) -> Params:
-        """Return the targets as the parameter of the fixture that opens a run."""
+        """Return the targets, as the parameter of the fixture that opens a run."""
         targets = or_broken(lambda: session.targets(self.name))
         return Params((self.fixture,), targets, [*map(target_id, targets)])
 
     def wanted(self, item: Item, session: Session) -> bool:  # noqa: ARG002
-        """Return whether the settings ask for an item; others are left out."""
+        """Return whether the settings select an item; other items do not run."""
         return True
 
     def planned(self, item: Item, session: Session) -> int:  # noqa: ARG002
-        """Return how many rows of the journal an item is known to write."""
+        """Return the number of journal rows that an item is expected to write."""
         return 0
 
     def order(self, items: list[Item], session: Session) -> list[Item]:  # noqa: ARG002
@@ -192,49 +193,52 @@ class RunKind(Kind):
         return items
 
     def header(self, target: Target, session: Session) -> dict[str, Any]:  # noqa: ARG002
-        """Return what the session adds to the header of a run's journal."""
+        """Return the fields that the session adds to the header of a run's journal."""
         return {}
 
     def of_tests(self, header: Mapping[str, Any]) -> bool:  # noqa: ARG002
-        """Return whether a run is of tests that bring their own prompts, which no command has."""
+        """Return whether a run's prompts come from tests; then no command can repeat the run."""
         return False
 
     def write_companions(self, record: Any, path: Path) -> None:
-        """Write what belongs beside a result file."""
+        """Write the files that belong beside a result file."""
 
     def resumable(self, results: Mapping[str, Any]) -> bool:  # noqa: ARG002
-        """Return whether there is more to do though a run is complete: then its journal stays."""
+        """Return whether a complete run can be continued; then its journal is kept."""
         return False
 
     def failure(self, results: Mapping[str, Any]) -> str | None:  # noqa: ARG002
-        """Return why a run failed as a whole, None if it did not."""
+        """Return why a whole run failed, or None."""
         return None
 
 
 def named(name: str) -> Kind:
-    """Return a kind by its name; raises SettingsError if there is none."""
+    """Return the kind with this name; raises SettingsError if there is none."""
     kind: Kind = registry.load("kinds", name).KIND
     return kind
 
 
 def of_runs(names: Iterable[str]) -> list[RunKind]:
-    """Return those of these kinds that are of runs: their packages have settings."""
-    having = (name for name in names if registry.has(f"kinds.{name}", "settings"))
-    return [kind for kind in map(named, having) if isinstance(kind, RunKind)]
+    """Return the kinds of run among these kinds: their packages have settings."""
+    of_run = (name for name in names if registry.has(f"kinds.{name}", "settings"))
+    return [kind for kind in map(named, of_run) if isinstance(kind, RunKind)]
 
 
 def own() -> list[RunKind]:
-    """Return our own kinds of runs."""
+    """Return the kinds of run of this package."""
     return of_runs(registry.own("kinds"))
 
 
 def every() -> list[RunKind]:
-    """Return all kinds of runs; looking for those of other distributions costs 20 ms."""
+    """Return all kinds of run. To look for those of other distributions takes 20 ms."""
     return of_runs(registry.names("kinds"))
 
 
 def or_broken(make: Callable[[], list[Any]]) -> list[Any]:
-    """Return the parameters, or an error, which its own tests raise: others' tests must run."""
+    """Return the parameters, or the error as the only parameter.
+
+    The tests of the kind raise that error, so that tests of other kinds still run.
+    """
     try:
         return make()
     except LlamaBurnError as err:
@@ -242,7 +246,7 @@ def or_broken(make: Callable[[], list[Any]]) -> list[Any]:
 
 
 def target_id(target: Target | LlamaBurnError) -> str:
-    """Return what a test's id calls a run."""
+    """Return the part of a test's id that names the run."""
     if isinstance(target, LlamaBurnError):
         return "unusable"
     words = (str(target.model), PurePath(target.variant).stem, str(target.repeat or ""))
@@ -259,10 +263,10 @@ def count(who: str, value: Any) -> int:
 
 
 def expressions(who: str, value: Any) -> list[str]:
-    """Return thresholds, of which one may stand alone; raises SettingsError unless all are text."""
-    found = [value] if isinstance(value, str) else value
-    if isinstance(found, list | tuple) and all(isinstance(one, str) for one in found):
-        return [*found]
+    """Return thresholds from a text or a list of texts; raises SettingsError for other values."""
+    texts = [value] if isinstance(value, str) else value
+    if isinstance(texts, list | tuple) and all(isinstance(text, str) for text in texts):
+        return [*texts]
     raise SettingsError(
         f"{who}: thresholds={value!r} is refused: must be texts, as ['ttft_ms<500']"
     )

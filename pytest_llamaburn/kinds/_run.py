@@ -1,6 +1,6 @@
-"""One model on one server, loaded, warmed up and journalled: what every kind of run begins with.
+"""The base of all runs: it connects to a server, loads and warms up a model, and opens a journal.
 
-pytest drives runs through fixtures, but nothing here knows pytest.
+Fixtures create runs, but this module does not import pytest.
 """
 
 from __future__ import annotations
@@ -13,8 +13,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
 
-# Before the first request: a signal in the middle of this import would leave numpy broken, and the
-# file of what was finished could not be made.
+# Import numpy before the first request. A signal during this import would leave numpy broken, and
+# the result file of the finished requests could not be made.
 import numpy as np  # noqa: F401
 
 from pytest_llamaburn import environment, metrics, options
@@ -38,11 +38,11 @@ RECORDED_FIELDS = (
     *("id", "name", "quantization", "family", "parameter_size", "digest", "context_length"),
 )
 _WARMUP_PROMPT = "Say hello in one short sentence."
-_IDLE_S = 1.5  # how long idling is watched, before and after loading, where power can be read
+_IDLE_S = 1.5  # how long the idle power is measured, both before and after the model is loaded
 
 
 class Identity(NamedTuple):
-    """Which run of which session this is, and which worker measures."""
+    """The ids of a run: its session, its run id, and the worker that measures."""
 
     session_id: str
     run_id: str
@@ -71,12 +71,12 @@ class Run:
         self._other_load = environment.OtherLoad()
         self._last: Trace | None = None
         self._told_lost: str | None = None
-        self.alarm: Callable[[str], None] = progress.say  # what cannot wait until the end
+        self.alarm: Callable[[str], None] = progress.say  # prints an urgent message at once
 
     async def prepare(
-        self, model: str | None, planned: dict[str, int], about: dict[str, Any]
+        self, model: str | None, planned: dict[str, int], extra: dict[str, Any]
     ) -> None:
-        """Connect, load and warm up, then open the journal; `about` joins its header.
+        """Connect, load and warm up, then open the journal; its header includes `extra`.
 
         Raises UsageError before anything is written.
         """
@@ -90,12 +90,12 @@ class Run:
         self._profiler.remembers = False
         self._profiler.start()
         await self._warm_up()
-        self._open_journal(self._header(model, about), planned)
+        self._open_journal(self._header(model, extra), planned)
         self._journal(
             "facts", {"loaded_before": await self._loaded(), "slots": await self._slots()}
         )
         self._journal("facts", {"server_notes": [*self.backend.notes]})
-        self._profiler.tell()
+        self._profiler.publish_facts()
         self.sync()
         self._other_load.start()
         self._begin(sum(planned.values()))
@@ -108,23 +108,23 @@ class Run:
         return journal.directory(Path(self.settings.results_dir), self.identity.run_id)
 
     def settle(self) -> None:
-        """Have the journal go on elsewhere where the results directory is gone, and tell it."""
+        """If the results directory is gone, continue the journal elsewhere and say so."""
         if self.journal is not None:
             self.journal.settle()
             self._tell_lost()
 
     def forget(self) -> None:
-        """Close the files of a run whose result is written."""
+        """Close the journal's files, after the result file was written."""
         if self.journal is not None:
             self.journal.forget()
 
     def sync(self) -> None:
-        """Have the disk hold the journal; between items, never while measuring."""
+        """Write the journal to disk; only between items, never during a measurement."""
         if self.journal is not None:
             self.journal.sync()
 
     async def finish(self, reason: str) -> None:
-        """End the journal and give the server back."""
+        """End the journal and close the connection to the server."""
         try:
             if hasattr(self, "_profiler"):
                 self._profiler.stop()
@@ -138,21 +138,21 @@ class Run:
         return conversation(text, self._random if self.settings.cache == "bust" else None)
 
     def _about(self) -> dict[str, Any]:
-        """Return what else the header of this kind of run holds."""
+        """Return the fields that this kind of run adds to the header."""
         return {}
 
     def _check(self) -> None:
-        """Raise UsageError for what this server or model cannot do."""
+        """Raise UsageError for settings that this server or model does not support."""
 
     def _at_once(self) -> int:
-        """Return the most requests that may be in flight at once."""
+        """Return the maximum number of requests in flight."""
         return 1
 
     def _begin(self, requests: int) -> None:
-        """Take note that all is ready and so many requests are planned."""
+        """Start, after all preparations; `requests` is the number of planned requests."""
 
     def _continue(self, record: journal.Record) -> None:
-        """Take over what an earlier part of this run has done."""
+        """Take over the results of an earlier part of this run."""
 
     def _open_journal(self, header: dict[str, Any], planned: dict[str, int]) -> None:
         directory = Path(self.settings.results_dir)
@@ -162,14 +162,15 @@ class Run:
             self._continue(record)
         self.journal = journal.Journal(directory, self.identity.run_id, self.identity.worker)
         self._journal("header", header)
-        # every worker expects all items; what an item then really plans has the last word
+        # Every worker expects all items. The plan that an item writes later replaces this number.
         self._journal("expected", {"items": planned})
 
     async def _end_journal(self, reason: str) -> None:
         if self.journal is None:
             return
         known = self.server.local and self.server.kind in ("embedded", "ollama")
-        share = self._other_load.share() if known else None  # else the server counts as another
+        # The processes of an unknown server would count as other load.
+        share = self._other_load.share() if known else None
         self._journal("facts", {"other_cpu_share": share})
         if reason == "finished":
             self._journal("facts", {"loaded_after": await self._loaded()})
@@ -177,8 +178,8 @@ class Run:
         self.journal.close()
 
     async def _warm_up(self) -> None:
-        held = [entry["name"] for entry in await self._loaded() or ()]
-        if self.model.id not in held:
+        loaded = [entry["name"] for entry in await self._loaded() or ()]
+        if self.model.id not in loaded:
             await self._idle(timeline.IDLE_BEFORE_LOAD)
         with self._profiler.phase("load"):
             await self.backend.load(self.model)
@@ -188,18 +189,18 @@ class Run:
                 self._last = await self._untimed(_WARMUP_PROMPT)
 
     async def _idle(self, name: str) -> None:
-        """Watch what doing nothing takes, if anything says what it takes."""
+        """Measure the idle power, if there is a power sensor."""
         if self._profiler.has_power:
             with self._profiler.phase(name):
                 await asyncio.sleep(_IDLE_S)
 
     def _keep(self, entry: dict[str, Any]) -> None:
-        """Journal what the profiler read; what comes before the journal is open waits for it."""
+        """Write an entry of the profiler to the journal, once the journal is open."""
         with self._keeping:
             self._unwritten.append(entry)
             if self.journal is not None:
-                for one in self._unwritten:
-                    self.journal.write("profile", **one)
+                for unwritten in self._unwritten:
+                    self.journal.write("profile", **unwritten)
                 self._unwritten.clear()
 
     async def _untimed(self, text: str) -> Trace:
@@ -213,7 +214,7 @@ class Run:
     async def _loaded(self) -> Any:
         try:
             return await self.backend.loaded()
-        except ServerError:  # a server that died was already noted in its requests' rows
+        except ServerError:  # the rows of the requests already record the server's failure
             return None
 
     async def _slots(self) -> int | None:
@@ -228,12 +229,12 @@ class Run:
             self._tell_lost()
 
     def _tell_lost(self) -> None:
-        """Say where the run went on; in the main thread alone, which may write to the terminal."""
+        """Say where the run continues; only the main thread may write to the terminal."""
         if self.journal is not None and self.journal.lost not in (None, self._told_lost):
             self._told_lost = self.journal.lost
             self.alarm(self.journal.lost)
 
-    def _header(self, asked: str | None, about: dict[str, Any]) -> dict[str, Any]:
+    def _header(self, asked: str | None, extra: dict[str, Any]) -> dict[str, Any]:
         sent = self.backend.body(self.model, [])
         del sent["messages"]
         model = asdict(self.model)
@@ -244,7 +245,7 @@ class Run:
             "config": {**self._config(), "model": [asked] if asked else [], "sent": sent},
             "contended": self.settings.allow_parallel,
             "environment": environment.facts(),
-            **about,
+            **extra,
             **self._about(),
         }
 
@@ -262,7 +263,7 @@ class Run:
 
 
 def row_of(trace: Trace, prompt: str) -> dict[str, Any]:
-    """Return what a finished request's row holds whatever the run, from its prompt's text on."""
+    """Return the fields of a finished request's row that all kinds of run share."""
     values, reasons = metrics.compute(trace)
     return {
         "timestamp": utc_now(),
@@ -278,5 +279,5 @@ def row_of(trace: Trace, prompt: str) -> dict[str, Any]:
 
 
 def utc_now() -> str:
-    """Return the time in UTC, as result files have it."""
+    """Return the time in UTC, in the format of result files."""
     return datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")

@@ -1,10 +1,10 @@
-"""A loopback server with a known schedule, in a process of its own, that logs what it truly did.
+"""A loopback server with a known schedule, in a child process, that logs its true times.
 
-It speaks as much of OpenAI's or Ollama's dialect as our own clients need.
+It implements the part of OpenAI's or Ollama's API that LlamaBurn's clients use.
 
-The first token of a stream leaves a given time after its request arrived, then one chunk every
-1/rate seconds, all due times absolute. Arrivals are the kernel's own stamps, sends are stamped by
-the clock that `time.perf_counter_ns` reads, which on Linux all processes share. Linux only.
+The first token of a stream is sent a given time after the request arrived, then one chunk every
+1/rate seconds; all due times are absolute. Arrivals have the kernel's timestamps. Sends are stamped
+with `time.perf_counter_ns`, whose clock all processes share on Linux. Linux only.
 """
 
 from __future__ import annotations
@@ -46,7 +46,7 @@ _MODELS = b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n%s" % (len(_LISTING), _
 
 
 class Schedule(NamedTuple):
-    """When each stream sends what; `dialect` is openai (events) or ollama (lines)."""
+    """The timing of each stream; `dialect` is openai (events) or ollama (lines)."""
 
     ttft_s: float = 0.05
     rate: float = 100.0
@@ -55,24 +55,24 @@ class Schedule(NamedTuple):
 
     @property
     def request_s(self) -> float:
-        """How long one request takes on this schedule."""
+        """The duration of one request in seconds."""
         return self.ttft_s + (self.chunks - 1) / self.rate
 
 
 class Log(NamedTuple):
-    """One request as the server saw it."""
+    """The server's times of one request."""
 
     arrived_ns: int
     sent_ns: list[int]
 
     @property
     def ttft_ms(self) -> float:
-        """The true time to the first token."""
+        """The true time to the first token in ms."""
         return (self.sent_ns[0] - self.arrived_ns) / 1e6
 
 
 class Server:
-    """The server's process, as a context; its log is whole once the context is left."""
+    """The server's process, as a context manager; its log is complete after the exit."""
 
     def __init__(self, schedule: Schedule) -> None:
         """Take the schedule; the process starts on entry."""
@@ -82,7 +82,7 @@ class Server:
         self._process: subprocess.Popen[str]
 
     def __enter__(self) -> Self:
-        """Start the process and learn its port."""
+        """Start the process and read its port."""
         self._process = subprocess.Popen(
             [sys.executable, __file__, json.dumps(self.schedule)],
             stdin=subprocess.PIPE,
@@ -93,13 +93,13 @@ class Server:
         return self
 
     def __exit__(self, *_: object) -> None:
-        """End the process and take its log."""
-        said, _err = self._process.communicate()
-        self.log = {int(key): Log(*entry) for key, entry in json.loads(said).items()}
+        """End the process and read its log."""
+        output, _err = self._process.communicate()
+        self.log = {int(key): Log(*entry) for key, entry in json.loads(output).items()}
 
 
 class Body:
-    """The bytes of one answer, made before anyone asks."""
+    """The bytes of one answer, prepared before the first request."""
 
     def __init__(self, schedule: Schedule) -> None:
         openai = schedule.dialect == "openai"
@@ -113,7 +113,7 @@ class Body:
 
 
 class _Stream:
-    """One connection: it reads a request, then its answer falls due part by part."""
+    """One connection: it reads a request, then sends the answer part by part."""
 
     def __init__(self, sock: socket.socket, body: Body) -> None:
         self.sock, self._body = sock, body
@@ -122,7 +122,7 @@ class _Stream:
         self._received = b""
 
     def read(self) -> int | None:
-        """Read; return the id of a request that is now complete, None if none is, -1 at the end."""
+        """Read; return the id of a complete request, None if incomplete, -1 if closed."""
         data, notes, _, _ = self.sock.recvmsg(65536, 64)
         if not data:
             return -1
@@ -137,11 +137,11 @@ class _Stream:
             return None
         self.arrived_ns, self.log, self._received = _kernel_stamp(notes), [], b""
         self.sock.send(self._body.head)
-        found = _REQUEST_ID.search(rest)
-        return int(found[1]) if found else 0
+        request_id = _REQUEST_ID.search(rest)
+        return int(request_id[1]) if request_id else 0
 
     def send(self) -> bool:
-        """Send the next part; return whether there are more."""
+        """Send the next part; return whether more parts follow."""
         log, parts = self.log, self._body.parts
         part = parts[len(log)]
         log.append(perf_counter_ns())
@@ -206,8 +206,8 @@ class _Loop:
 
 
 def _kernel_stamp(notes: list[Any]) -> int:
-    """Return when the kernel received the bytes just read, on the clock of perf_counter_ns."""
-    if not notes:  # the kernel begins to stamp shortly after it is first asked to
+    """Return when the kernel received the last read, on the clock of perf_counter_ns."""
+    if not notes:  # the kernel's timestamps start shortly after the socket option is set
         return perf_counter_ns()
     seconds, nanoseconds = struct.unpack("qq", notes[0][2])
     return int(seconds * 10**9 + nanoseconds - (time_ns() - perf_counter_ns()))

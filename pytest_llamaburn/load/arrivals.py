@@ -1,10 +1,10 @@
-"""When an open loop sends its requests: one schedule, made in one place, before the run.
+"""The schedule of an open loop, made before the run.
 
-A schedule holds the rising times of its requests in seconds after the start. It does not depend on
-when answers come, so a slow server cannot reduce its own load (coordinated omission). Several
-workers split one schedule (`share`); a generator in each would repeat the same gaps.
+A schedule is the ascending send times of its requests, in seconds after the start. It does not
+depend on the answers, so a slow server cannot reduce its own load (coordinated omission). Several
+workers split one schedule (`share`); with a generator per worker, all would repeat the same gaps.
 
-A new pattern is one decorated function.
+A new arrival pattern is one decorated function.
 """
 
 from __future__ import annotations
@@ -25,18 +25,18 @@ if TYPE_CHECKING:
     Pattern = Callable[[float, int, Any], Times]
 
 PATTERNS: dict[str, Pattern] = {}
-_SPARE = 6.0  # a drawn schedule is longer by so many standard deviations of a Poisson count
+_SPARE = 6.0  # draw this many standard deviations more than the expected Poisson count
 
 
 def pattern(draw: Pattern) -> Pattern:
-    """Register a function (rate per second, count, generator) → `count` times under its name."""
+    """Register a function (rate per second, count, generator) → `count` times by its name."""
     PATTERNS[draw.__name__] = draw
     return draw
 
 
 @pattern
 def static(rate: float, count: int, _: Any) -> Times:
-    """Return times at a constant interval, from 0; multiplied, so that no error accumulates."""
+    """Return times at a constant interval from 0, without accumulated rounding errors."""
     import numpy as np
 
     return np.arange(count, dtype=float) / rate
@@ -44,7 +44,7 @@ def static(rate: float, count: int, _: Any) -> Times:
 
 @pattern
 def poisson(rate: float, count: int, rng: Any) -> Times:
-    """Return the times of a Poisson process: its gaps are exponential and independent."""
+    """Return the times of a Poisson process, with independent exponential gaps."""
     import numpy as np
 
     return np.cumsum(rng.exponential(1 / rate, count), dtype=float)
@@ -58,9 +58,9 @@ def schedule(
     count: int | None = None,
     seed: int = 0,
 ) -> Times:
-    """Return the times, in seconds from 0, of `count` requests or of those within `seconds`.
+    """Return the times, in seconds from 0, of `count` requests or of all within `seconds`.
 
-    Raises SettingsError for an unknown pattern or a rate, count or length that is not above 0.
+    Raises SettingsError if the pattern is unknown, or the rate, count or length is not above 0.
     """
     if name not in PATTERNS:
         raise SettingsError(registry.unknown("arrival pattern", name, list(PATTERNS)))
@@ -78,5 +78,5 @@ def schedule(
 
 
 def share(times: Times, worker: int, workers: int) -> Times:
-    """Return one worker's part of a schedule: every `workers`-th request, from `worker` on."""
+    """Return one worker's part of a schedule: every `workers`-th request, starting at `worker`."""
     return times[worker::workers]

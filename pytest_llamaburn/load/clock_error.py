@@ -1,8 +1,8 @@
-"""The error of this machine's timestamps right now, against a server with a known schedule.
+"""Measure the error of LlamaBurn's timestamps on this machine, with a server of known timing.
 
-The server is `_metronome.py` in its own process. It logs when the kernel received each request and
-when it sent each chunk, on the clock of `time.perf_counter_ns`; the difference to what we measured
-is the instrument's error. It takes two seconds.
+The server is `_metronome.py` in a child process. It logs when the kernel received each request and
+when it sent each chunk, on the clock of `time.perf_counter_ns`. The difference between these times
+and the measured ones is the error of the instrument. The measurement takes two seconds.
 """
 
 from __future__ import annotations
@@ -26,18 +26,18 @@ if TYPE_CHECKING:
 
 SECONDS = 2.0
 MOST_STREAMS = 200
-MOST_RATE = 200.0  # chunks a second of one stream
+MOST_RATE = 200.0  # chunks per second in one stream
 _TTFT_S = 0.05
 
 
 async def calibrate(streams: int, rate: float, platform: str = sys.platform) -> dict[str, Any]:
-    """Return the error of our timestamps with so many streams of `rate` chunks per second.
+    """Return the timestamp error with a number of streams of `rate` chunks per second each.
 
-    Keys: streams, chunks_per_sec (of one stream), requests, and the medians and 99th percentiles of
-    the errors of TTFT and of inter-token latency in ms; only a reason if it cannot be measured.
+    Keys: streams, chunks_per_sec (per stream), requests, and the median and 99th percentile of the
+    errors of TTFT and of inter-token latency in ms; only `reason` if it cannot be measured.
     """
     if platform != "linux":
-        return {"reason": "it needs Linux, where processes share a clock and the kernel stamps"}
+        return {"reason": "it needs Linux: a clock for all processes and timestamps of the kernel"}
     from pytest_llamaburn.load._metronome import Schedule, Server
 
     streams, rate = min(streams, MOST_STREAMS), min(max(rate, 1.0), MOST_RATE)

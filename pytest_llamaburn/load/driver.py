@@ -1,8 +1,8 @@
-"""The two loads: clients that wait for their answers, or a schedule that does not wait.
+"""Send requests in a closed or an open loop; all concurrency of requests is in this module.
 
-A closed loop has N clients, each with its own connection, which send their next request when the
-last one has ended; a benchmark is N = 1. An open loop sends at the times of a schedule that was
-made beforehand, whatever the server does.
+A closed loop has N clients with a connection each; a client sends its next request when its last
+one has ended. A benchmark has N = 1. An open loop sends at the times of a prepared schedule,
+independently of the answers.
 """
 
 from __future__ import annotations
@@ -31,11 +31,11 @@ async def closed_loop(
     done: Callable[[Item, Trace], None],
     pause: Callable[[bool], Awaitable[None]] | None = None,
 ) -> None:
-    """Send all requests with this many clients; `done` is called as each ends.
+    """Send all requests with this many clients; call `done` for each when it ends.
 
-    Clients share the source of requests and stop when it is empty; `pause` is their time to think
-    before each request; its argument says whether it is their first. What `send` or `done` raises
-    stops all clients and is raised here.
+    Clients take requests from one iterable and stop when it is empty. `pause` is awaited before
+    each request (think time); its argument is True before a client's first. An error in `send` or
+    `done` stops all clients and is raised here.
     """
     source = iter(requests)
 
@@ -59,17 +59,17 @@ async def open_loop(
     send: Callable[[Wire, Item], Awaitable[Trace]],
     done: Callable[[Item, Trace], None],
 ) -> None:
-    """Send each request when it is due, on an open connection; `done` is called as each ends.
+    """Send each request when it is due, on a connection opened before; call `done` when it ends.
 
-    `requests` are (due time on `perf_counter_ns`, request), rising. What `send` or `done` raises
-    stops everything and is raised here.
+    `requests` are (due time on `perf_counter_ns`, request) pairs in ascending order. An error in
+    `send` or `done` stops everything and is raised here.
     """
     idle: list[Wire] = []
 
     async def arrival(due_ns: int, request: Item) -> None:
         wire = idle.pop() if idle else open_wire()
         try:
-            with suppress(OSError, TimeoutError):  # `send` tries again, and reports the failure
+            with suppress(OSError, TimeoutError):  # `send` tries again and reports the failure
                 await wire.open()
             await until(due_ns)
             done(request, await send(wire, request))
@@ -92,20 +92,20 @@ async def open_loop(
 
 
 async def until(due_ns: int) -> None:
-    """Sleep until a time on `perf_counter_ns`, never less."""
+    """Sleep until a time on `perf_counter_ns`, never shorter."""
     while (left_ns := due_ns - perf_counter_ns()) > 0:  # noqa: ASYNC110 - timers may be early
         await asyncio.sleep(left_ns / 1e9)
 
 
 async def _together(tasks: Iterable[Awaitable[None]]) -> None:
-    """Await all with the garbage collector off; raise only the first error."""
+    """Await all tasks with the garbage collector off; raise only the first error."""
     with quiet_gc():
         try:
             async with asyncio.TaskGroup() as group:
                 for task in tasks:
                     group.create_task(_awaited(task))
         except BaseExceptionGroup as several:
-            raise _first(several) from several  # one sentence is shown, not a tree
+            raise _first(several) from several  # the user sees one sentence, not an error tree
 
 
 async def _awaited(task: Awaitable[None]) -> None:
@@ -119,7 +119,7 @@ def _first(several: BaseExceptionGroup) -> BaseException:
 
 @contextmanager
 def quiet_gc() -> Iterator[None]:
-    """Keep the garbage collector out of the timed window."""
+    """Switch the garbage collector off during the timed block."""
     was_on = gc.isenabled()
     gc.disable()
     try:

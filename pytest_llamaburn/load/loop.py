@@ -1,4 +1,4 @@
-"""The event loop of the timed path, and what Ctrl-C does to it."""
+"""The event loop of the timed path, and its handling of Ctrl-C."""
 
 from __future__ import annotations
 
@@ -13,25 +13,26 @@ if TYPE_CHECKING:
 
 
 def loop_factory() -> Callable[[], asyncio.AbstractEventLoop] | None:
-    """Return uvloop's factory of event loops, or None for asyncio's own if there is no uvloop."""
+    """Return uvloop's loop factory, or None (asyncio's own loop) if uvloop is not installed."""
     try:
         import uvloop
-    except ImportError:  # Windows has none
+    except ImportError:  # there is none for Windows
         return None
     return uvloop.new_event_loop
 
 
 def completed(loop: asyncio.AbstractEventLoop, work: Coroutine[Any, Any, Any]) -> Any:
-    """Return the result of a coroutine. Ctrl-C cancels it; KeyboardInterrupt is raised after it.
+    """Return the result of a coroutine. Ctrl-C cancels it; then KeyboardInterrupt is raised.
 
-    Raised inside, as asyncio's runner may do, it can leave a loop that stays marked as running.
+    KeyboardInterrupt raised inside the loop, as by asyncio's runner, could leave a loop that is
+    marked as running forever.
     """
     task: asyncio.Task[Any] | None = None
-    cuts = 0
+    interrupts = 0
 
     def cancel(*_: Any) -> None:
-        nonlocal cuts
-        cuts += 1
+        nonlocal interrupts
+        interrupts += 1
         if task:
             loop.call_soon_threadsafe(task.cancel)
 
@@ -40,16 +41,16 @@ def completed(loop: asyncio.AbstractEventLoop, work: Coroutine[Any, Any, Any]) -
             task = loop.create_task(work)
             return loop.run_until_complete(task)
     finally:
-        if cuts:
+        if interrupts:
             raise KeyboardInterrupt from None
 
 
 @contextmanager
 def _on_sigint(handler: Callable[..., None]) -> Iterator[None]:
-    """Call a handler on Ctrl-C instead of raising KeyboardInterrupt."""
-    apart = threading.current_thread() is not threading.main_thread()
+    """Call a handler on Ctrl-C, if Ctrl-C would raise KeyboardInterrupt otherwise."""
+    other_thread = threading.current_thread() is not threading.main_thread()
     before = signal.getsignal(signal.SIGINT)
-    if apart or before is not signal.default_int_handler:
+    if other_thread or before is not signal.default_int_handler:
         yield
         return
     signal.signal(signal.SIGINT, handler)

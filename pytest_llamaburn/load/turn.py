@@ -1,7 +1,7 @@
-"""One measurement at a time on a machine: the lock, and who holds it.
+"""A machine-wide lock: one measurement at a time on a machine.
 
-The holder writes its name beside the lock, so that others can say what they wait for. The kernel
-releases the lock when its process ends.
+The holder writes its process, run and model to a file next to the lock, so that waiting processes
+can show them. The kernel releases the lock when its process ends.
 """
 
 from __future__ import annotations
@@ -20,11 +20,11 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
 _NAME = "llamaburn-measuring"
-_LONGEST = 80  # characters of another process's words
+_LONGEST = 80  # most characters shown of another process's command line
 
 
 class Holder(NamedTuple):
-    """Who measures: the process, its run and model if known, and since when."""
+    """The holder of the lock: the process, its run and model if known, and the start time."""
 
     pid: int
     since: str
@@ -34,7 +34,7 @@ class Holder(NamedTuple):
 
 @contextmanager
 def alone(holder: Holder, tell: Callable[[str], object]) -> Iterator[None]:
-    """Hold the machine-wide lock; if it has to wait, `tell` gets a sentence that says for what.
+    """Hold the machine-wide lock; call `tell` with a sentence if it has to wait.
 
     Raises SettingsError if the lock file cannot be used.
     """
@@ -49,7 +49,7 @@ def alone(holder: Holder, tell: Callable[[str], object]) -> Iterator[None]:
     except OSError as err:
         raise SettingsError(
             f"the lock file {lock.lock_file} cannot be used: {err.strerror or err}; remove it, "
-            "or measure without it: --allow-parallel"
+            "or measure without a lock: --allow-parallel"
         ) from None
     try:
         _sign(holder)
@@ -61,17 +61,17 @@ def alone(holder: Holder, tell: Callable[[str], object]) -> Iterator[None]:
 
 
 def waiting() -> str:
-    """Return a sentence for those who wait: which process measures, what, and since when."""
+    """Return the sentence about the running measurement: its process, run, model and start."""
     words = "waiting: another LlamaBurn measurement runs on this machine"
     try:
-        found = Holder(**json.loads(_place(".json").read_text(encoding="utf-8")))
-        parts = [f"process {int(found.pid)} ({_command(found.pid)})"]
+        holder = Holder(**json.loads(_place(".json").read_text(encoding="utf-8")))
+        parts = [f"process {int(holder.pid)} ({_command(holder.pid)})"]
     except (OSError, ValueError, TypeError, LookupError):
         return words
-    if found.run_id:
-        parts.append(f"run {found.run_id}" + (f" of {found.model}" if found.model else ""))
-    told = ", ".join([*parts, f"since {found.since}"])
-    return f"{words}: {_plain(told, 4 * _LONGEST)}; Ctrl-C ends the wait"
+    if holder.run_id:
+        parts.append(f"run {holder.run_id}" + (f" of {holder.model}" if holder.model else ""))
+    description = ", ".join([*parts, f"since {holder.since}"])
+    return f"{words}: {_plain(description, 4 * _LONGEST)}; Ctrl-C ends the wait"
 
 
 def _command(pid: int) -> str:
@@ -85,7 +85,7 @@ def _command(pid: int) -> str:
 
 
 def _sign(holder: Holder) -> None:
-    """Write who holds the lock, atomically; the file of another user is left alone."""
+    """Write the holder's file atomically; another user's file stays unchanged."""
     with suppress(OSError):
         number, name = tempfile.mkstemp(prefix=f"{_NAME}-", dir=tempfile.gettempdir())
         with os.fdopen(number, "w", encoding="utf-8") as file:
@@ -101,7 +101,7 @@ def _place(suffix: str) -> Path:
     return Path(tempfile.gettempdir()) / f"{_NAME}{suffix}"
 
 
-def _plain(text: Any, most: int) -> str:
-    """Return a text of another process as one line without control characters."""
+def _plain(text: Any, limit: int) -> str:
+    """Return another process's text as one shortened line without control characters."""
     shown = "".join(c if c.isprintable() else " " for c in str(text))
-    return shown if len(shown) <= most else f"{shown[: most - 1]}…"
+    return shown if len(shown) <= limit else f"{shown[: limit - 1]}…"

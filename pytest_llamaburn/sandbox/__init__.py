@@ -1,13 +1,13 @@
-"""Runs a program nobody vouches for, in a child process that can do no harm; or refuses to.
+"""Run an untrusted Python program in a confined child process, or refuse to run it.
 
-The child computes and reads Python's own library. It cannot reach a network, read or write another
-file, start a process or thread, or signal anybody; its memory, time and output are bounded. Nothing
-needs root or namespaces: Landlock closes the files, a seccomp filter refuses the system calls, both
-for good before the program's first line. Where one of them is missing nothing runs.
+The child can compute and read Python's own library. It cannot use the network, read or write other
+files, start a process or thread, or send signals; its memory, time and output are limited. This
+needs neither root nor namespaces: Landlock restricts the files and a seccomp filter the system
+calls, both irrevocably before the program's first line. If one of them is missing, nothing runs.
 
-Not hidden are the names and sizes of files. A program that runs alone could forge its own ending.
-Tests of a program run in a process of their own. The program reaches that process only by answering
-its calls, and how the tests ended is for that process alone to say (docs/decisions/0008).
+The names and sizes of files stay visible. A program that runs alone could forge its own result.
+Tests of a program therefore run in a second process. The program can only answer the calls of that
+process, which alone reports how the tests ended (docs/decisions/0008).
 """
 
 from __future__ import annotations
@@ -36,12 +36,12 @@ _CHILD = Path(__file__).parent / "_child.py"
 _CHUNK = 65536
 _OPEN_FILES = 32
 _REPORT_BYTES = 16384
-_START_S = 60.0  # for the interpreter to start on a machine that is busy
-_STOPPED = {"timeout": "its time was over", "output": "it printed too much"}
+_START_S = 60.0  # time for the interpreter to start on a busy machine
+_STOPPED = {"timeout": "it exceeded its time limit", "output": "it printed too much"}
 
 
 class Limits(NamedTuple):
-    """What a program may use; `wall_s` counts from its first line."""
+    """The limits of a program; `wall_s` counts from its first line."""
 
     wall_s: float = 10.0
     cpu_s: int = 10
@@ -53,7 +53,7 @@ _DEFAULT = Limits()
 
 
 class Outcome(NamedTuple):
-    """How a program ended, what it printed first, and how long it ran if it lived to tell.
+    """How a program ended, the start of its output, and its run time if it could report one.
 
     state: `finished` (its last line was reached), `assertion`, `exception`, `memory`, `exit` (it
     ended itself), `timeout`, `output` (too much of it) or `crash`.
@@ -68,8 +68,8 @@ class Outcome(NamedTuple):
 class Tests(NamedTuple):
     """Tests of a program: statements that run after `preamble` in a process of their own.
 
-    Of the program's names they use `wanted`; `common` are classes of the preamble that the program
-    has as well.
+    `wanted` are the names of the program that the tests use; `common` are classes of the preamble
+    that the program also defines.
     """
 
     text: str
@@ -79,16 +79,16 @@ class Tests(NamedTuple):
 
 
 class _Start(msgspec.Struct):
-    """The child's first line: the version of Landlock that holds it, or why nothing does."""
+    """The child's first line: the Landlock version that confines it, or why it is not confined."""
 
     ready: int = 0
     refused: str = ""
 
 
 class _End(msgspec.Struct):
-    """The child's second line, which a program that is alone may have invented.
+    """The child's second line; a program that runs alone could forge it.
 
-    `gone` and `broken` tell of a program that its tests could no longer talk to.
+    `gone` and `broken` mean that the tests lost the connection to the program.
     """
 
     state: Literal["finished", "assertion", "exception", "memory", "exit", "gone", "broken"]
@@ -97,17 +97,17 @@ class _End(msgspec.Struct):
 
 
 class _Part(NamedTuple):
-    """A text to run in a process of its own, what that is told, and the pipes it may use."""
+    """Source code to run in a process of its own, its plan, and the pipes it may use."""
 
     text: str
-    about: dict[str, Any]
+    plan: dict[str, Any]
     pipes: tuple[FileIO, ...] = ()
 
 
-class _Heard(NamedTuple):
-    """What children printed and each reported, what stopped them, and their exit codes.
+class _Record(NamedTuple):
+    """The children's output, the reports of each, what stopped them, and their exit codes.
 
-    The first is the one whose word counts.
+    Only the first child's report is trusted.
     """
 
     output: bytes
@@ -117,31 +117,31 @@ class _Heard(NamedTuple):
 
 
 def run(program: str, *, tests: Tests | None = None, limits: Limits = _DEFAULT) -> Outcome:
-    """Return how a Python program, or its tests, ended that had only its limits to use.
+    """Run a Python program, or its tests, within its limits, and return how it ended.
 
-    Raises UsageError where the platform cannot contain it; then nothing has run.
+    Raises UsageError if the platform cannot confine it; then nothing has run.
     """
     if tests is None:
-        heard = _contained([_Part(program, {"part": "alone"})], limits)
+        record = _contained([_Part(program, {"part": "alone"})], limits)
     else:
-        heard = _tested(program, tests, limits)
-    state, message, runtime_ms = _end(heard)
-    output = heard.output[: limits.output_bytes].decode("utf-8", "replace")
+        record = _tested(program, tests, limits)
+    state, message, runtime_ms = _end(record)
+    output = record.output[: limits.output_bytes].decode("utf-8", "replace")
     return Outcome(state, message, output, runtime_ms)
 
 
 def limits_of_platform() -> dict[str, str]:
-    """Return what bounds a program on this machine, by what is bounded, after trying it.
+    """Return the mechanism of each restriction on this machine, after a trial run.
 
-    Raises UsageError where the platform cannot contain a program.
+    Raises UsageError if the platform cannot confine a program.
     """
-    heard = _contained([_Part("", {"part": "alone"})], _DEFAULT)
-    version = _start(heard.reports[0]).ready
+    record = _contained([_Part("", {"part": "alone"})], _DEFAULT)
+    version = _start(record.reports[0]).ready
     return {
-        "network": "seccomp: no socket leads out of the process",
-        "files": f"Landlock {version} and seccomp: Python's library is read, nothing is written",
-        "processes": "seccomp: none is started, nor a thread",
-        "signals": "seccomp: none is sent",
+        "network": "seccomp: no sockets to other processes",
+        "files": f"Landlock {version} and seccomp: reads only Python's library, writes nothing",
+        "processes": "seccomp: no new processes or threads",
+        "signals": "seccomp: no signals",
         "memory": "RLIMIT_AS",
         "cpu_time": "RLIMIT_CPU",
         "wall_time": "a deadline, then SIGKILL",
@@ -149,13 +149,13 @@ def limits_of_platform() -> dict[str, str]:
     }
 
 
-def _tested(program: str, tests: Tests, limits: Limits) -> _Heard:
-    """Return what was heard of tests and of the program that they call."""
+def _tested(program: str, tests: Tests, limits: Limits) -> _Record:
+    """Run tests and the program that they call; return their record."""
     questions, answers = _pipe(), _pipe()
-    about = {"common": tests.common, "wanted": tests.wanted, "preamble": tests.preamble}
+    plan = {"common": tests.common, "wanted": tests.wanted, "preamble": tests.preamble}
     parts = [
-        _Part(tests.text, {**about, "part": "tests"}, (answers[0], questions[1])),
-        _Part(program, {**about, "part": "program"}, (questions[0], answers[1])),
+        _Part(tests.text, {**plan, "part": "tests"}, (answers[0], questions[1])),
+        _Part(program, {**plan, "part": "program"}, (questions[0], answers[1])),
     ]
     try:
         return _contained(parts, limits)
@@ -164,19 +164,19 @@ def _tested(program: str, tests: Tests, limits: Limits) -> _Heard:
             pipe.close()
 
 
-def _contained(parts: list[_Part], limits: Limits) -> _Heard:
-    """Return what was heard of programs that ran confined. Raises UsageError if they could not."""
+def _contained(parts: list[_Part], limits: Limits) -> _Record:
+    """Run programs confined; return their record. Raises UsageError if they cannot be confined."""
     if sys.platform != "linux" or platform.machine() not in _filter.MACHINES:
         raise _refusal(f"{platform.system()} on {platform.machine()} is not supported")
-    with tempfile.TemporaryDirectory(prefix="llamaburn-") as place:
-        os.chmod(place, 0o500)  # noqa: PTH101 - nothing is written there
-        heard = _started(parts, place, limits)
-    for report, code in zip(heard.reports, heard.codes, strict=True):
+    with tempfile.TemporaryDirectory(prefix="llamaburn-") as folder:
+        os.chmod(folder, 0o500)  # noqa: PTH101 - nothing is written there
+        record = _started(parts, folder, limits)
+    for report, code in zip(record.reports, record.codes, strict=True):
         start = _start(report)
         if not start.ready:
-            said = heard.output.decode("utf-8", "replace").strip().rpartition("\n")[2]
-            raise _refusal(start.refused or said or f"Python ended with code {code}")
-    return heard
+            last_line = record.output.decode("utf-8", "replace").strip().rpartition("\n")[2]
+            raise _refusal(start.refused or last_line or f"Python ended with code {code}")
+    return record
 
 
 def _start(report: list[bytes]) -> _Start:
@@ -184,20 +184,20 @@ def _start(report: list[bytes]) -> _Start:
 
 
 def _pipe() -> tuple[FileIO, FileIO]:
-    """Return the end to read from and the end to write to; closing one twice does no harm."""
+    """Return the read end and the write end of a pipe; closing an end twice is harmless."""
     reader, writer = os.pipe()
     return FileIO(reader, "rb"), FileIO(writer, "wb")
 
 
 def _refusal(reason: str) -> UsageError:
     return UsageError(
-        f"answers that are code cannot be run safely here ({reason}): use a Linux machine "
+        f"generated code cannot be run safely on this machine ({reason}): use a Linux machine "
         f"({' or '.join(_filter.MACHINES)}) with Landlock and seccomp, or leave out the questions "
-        "whose scorer is code"
+        "with the scorer code"
     )
 
 
-def _started(parts: list[_Part], place: str, limits: Limits) -> _Heard:
+def _started(parts: list[_Part], folder: str, limits: Limits) -> _Record:
     children: list[subprocess.Popen[bytes]] = []
     with ExitStack() as stack:
         output, printing = map(stack.enter_context, _pipe())
@@ -205,13 +205,13 @@ def _started(parts: list[_Part], place: str, limits: Limits) -> _Heard:
         for part in parts:
             reader, writer = map(stack.enter_context, _pipe())
             reports.append(reader)
-            child = _spawned(place, printing, (writer, *part.pipes))
+            child = _spawned(folder, printing, (writer, *part.pipes))
             children.append(child)
             stack.callback(_end_child, child)
-            plan = {**_plan(place, writer.fileno(), limits), **part.about}
+            plan = {**_plan(folder, writer.fileno(), limits), **part.plan}
             line = [pipe.fileno() for pipe in part.pipes]
             _hand_over(child, {**plan, "line": line}, part.text)
-            for pipe in (writer, *part.pipes):  # the child alone holds them from then on
+            for pipe in (writer, *part.pipes):  # only the child keeps them open
                 pipe.close()
         printing.close()
         return _listen(children, output, reports, limits)
@@ -223,7 +223,7 @@ def _end_child(child: subprocess.Popen[bytes]) -> None:
             os.killpg(child.pid, signal.SIGKILL)
 
 
-def _spawned(place: str, output: FileIO, passed: tuple[FileIO, ...]) -> subprocess.Popen[bytes]:
+def _spawned(folder: str, output: FileIO, passed: tuple[FileIO, ...]) -> subprocess.Popen[bytes]:
     command = [sys.executable, "-I", "-S", str(_CHILD)]
     try:
         return subprocess.Popen(  # noqa: S603 - our own script
@@ -231,7 +231,7 @@ def _spawned(place: str, output: FileIO, passed: tuple[FileIO, ...]) -> subproce
             stdin=subprocess.PIPE,
             stdout=output,
             stderr=output,
-            cwd=place,
+            cwd=folder,
             env={},
             pass_fds=[pipe.fileno() for pipe in passed],
             start_new_session=True,
@@ -240,25 +240,25 @@ def _spawned(place: str, output: FileIO, passed: tuple[FileIO, ...]) -> subproce
         raise _refusal(f"{sys.executable or 'Python'} does not start: {err.strerror}") from err
 
 
-def _plan(place: str, report: int, limits: Limits) -> dict[str, Any]:
+def _plan(folder: str, report: int, limits: Limits) -> dict[str, Any]:
     memory = limits.memory_mb * 1024 * 1024
     nothing = ("CORE", "FSIZE", "MEMLOCK", "MSGQUEUE", "NPROC")
     bounds = {f"RLIMIT_{name}": (0, 0) for name in nothing} | {
         "RLIMIT_AS": (memory, memory),
-        "RLIMIT_CPU": (limits.cpu_s, limits.cpu_s + 1),  # a signal that tells, then one that kills
+        "RLIMIT_CPU": (limits.cpu_s, limits.cpu_s + 1),  # SIGXCPU first, then SIGKILL
         "RLIMIT_NOFILE": (_OPEN_FILES, _OPEN_FILES),
     }
     return {
         "report": report,
         "parent": os.getpid(),
         "limits": bounds,
-        "readable": [place, *_library()],
+        "readable": [folder, *_library()],
         "filter": _filter.program(platform.machine()).hex(),
     }
 
 
 def _library() -> list[str]:
-    """Return where Python's own modules, and the system's libraries they load, may lie."""
+    """Return the paths of Python's own modules and of the system libraries that they load."""
     system = ("/lib", "/lib64", "/usr/lib", "/usr/lib64", "/etc/ld.so.cache", "/usr/share/zoneinfo")
     extensions = sysconfig.get_config_var("DESTSHARED")
     return [f"{sys.base_prefix}/lib", str(Path(os.__file__).parent), str(extensions), *system]
@@ -271,8 +271,8 @@ def _hand_over(child: subprocess.Popen[bytes], plan: dict[str, Any], program: st
 
 def _listen(
     children: list[subprocess.Popen[bytes]], output: FileIO, reports: list[FileIO], limits: Limits
-) -> _Heard:
-    """Return what was heard until the first child ended, time was over or too much was printed."""
+) -> _Record:
+    """Read pipes until the first child ends, time is over or too much is printed; return all."""
     printed, *reported = (bytearray() for _ in (output, *reports))
     deadline = time.monotonic() + _START_S
     stopped, running = "", False
@@ -281,20 +281,22 @@ def _listen(
             watch.register(source, selectors.EVENT_READ, sink)
         while watch.get_map() and not stopped:
             _take(watch, deadline)
-            if not running and all(reported):  # their first words: the program's clock starts
+            if not running and all(reported):  # all children are ready: the program's time starts
                 running, deadline = True, time.monotonic() + limits.wall_s
-            if reports[0] not in watch.get_map():  # the tests are over, the program is not needed
+            if reports[0] not in watch.get_map():  # the tests are over, so end the program
                 for child in children[1:]:
                     _end_child(child)
             full = len(printed) > limits.output_bytes or max(map(len, reported)) > _REPORT_BYTES
-            stopped = "output" if full else _late(deadline)
+            late = time.monotonic() >= deadline
+            stopped = "output" if full else "timeout" if late else ""
     stopped = stopped or _wait(children[0], deadline)
     codes = [child.returncode or 0 for child in children]
-    return _Heard(bytes(printed), [bytes(one).splitlines() for one in reported], stopped, codes)
+    reports_read = [bytes(report).splitlines() for report in reported]
+    return _Record(bytes(printed), reports_read, stopped, codes)
 
 
 def _take(watch: selectors.BaseSelector, deadline: float) -> None:
-    """Read what has come by the deadline."""
+    """Read the available data; wait for some until the deadline."""
     for key, _ in watch.select(max(0.0, deadline - time.monotonic())):
         chunk = os.read(key.fd, _CHUNK)
         key.data.extend(chunk)
@@ -302,12 +304,8 @@ def _take(watch: selectors.BaseSelector, deadline: float) -> None:
             watch.unregister(key.fileobj)
 
 
-def _late(deadline: float) -> str:
-    return "timeout" if time.monotonic() >= deadline else ""
-
-
 def _wait(child: subprocess.Popen[bytes], deadline: float) -> str:
-    """Return "timeout" if a child that has closed its streams lives on, else ""."""
+    """Return "timeout" if a child that has closed its streams does not end in time, else ""."""
     try:
         child.wait(max(0.0, deadline - time.monotonic()))
     except subprocess.TimeoutExpired:
@@ -315,22 +313,22 @@ def _wait(child: subprocess.Popen[bytes], deadline: float) -> str:
     return ""
 
 
-def _end(heard: _Heard) -> tuple[str, str, float | None]:
-    """Return state, message and runtime."""
-    if heard.stopped:
-        return heard.stopped, _STOPPED[heard.stopped], None
+def _end(record: _Record) -> tuple[str, str, float | None]:
+    """Return state, message and run time in ms."""
+    if record.stopped:
+        return record.stopped, _STOPPED[record.stopped], None
     try:
-        end = msgspec.json.decode(heard.reports[0][1], type=_End)
+        end = msgspec.json.decode(record.reports[0][1], type=_End)
     except (IndexError, msgspec.DecodeError):
-        return *_silent_end(heard.codes[0]), None
+        return *_silent_end(record.codes[0]), None
     if end.state == "gone":
-        return *_silent_end(heard.codes[-1]), None
+        return *_silent_end(record.codes[-1]), None
     state = "exception" if end.state == "broken" else end.state
     return state, end.message, end.runtime_ms
 
 
 def _silent_end(code: int) -> tuple[str, str]:
     if code >= 0:
-        return "exit", f"it ended its own process with code {code}"
+        return "exit", f"it exited with code {code}"
     name = signal.Signals(-code).name
     return ("timeout", "its CPU time was used up") if name == "SIGXCPU" else ("crash", name)

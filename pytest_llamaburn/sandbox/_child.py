@@ -1,10 +1,11 @@
-"""What the confined process runs: gives up every right for good, then runs one program.
+"""The script of the confined process: it drops its rights irrevocably, then runs one program.
 
-Started by `sandbox` as a script, never imported. On stdin: a line of JSON, then the program. On the
-report's descriptor: `{"ready": …}` or `{"refused": …}`, then how the program ended.
+`sandbox` starts it as a script; nothing imports it. It reads a line of JSON (the plan) and the
+program from stdin. It writes `{"ready": …}` or `{"refused": …}`, then how the program ended, to the
+report's descriptor.
 
-A program and its tests that are kept apart each have such a process. Only that of the tests reports
-how they ended; that of the program loads it and then does what the tests ask for (`_remote.py`).
+A program and its tests each have such a process. Only the tests' process reports how they ended;
+the program's process loads the program and then serves the calls of the tests (`_remote`).
 """
 
 from __future__ import annotations
@@ -28,10 +29,14 @@ from typing import Any
 
 _GIVEN = frozenset(
     {*vars(ModuleType("")), "__builtins__", "__annotations__"}
-)  # names that every module has, and exec adds
-_NAME = "answer"  # of the program's module, and of its file in tracebacks
+)  # names that every module has, and names that exec adds
+_NAME = "answer"  # the name of the program's module, and of its file in tracebacks
 _SET_PDEATHSIG, _SET_SECCOMP, _SET_NO_NEW_PRIVS = 1, 22, 38  # prctl
-_CREATE_RULESET, _ADD_RULE, _RESTRICT_SELF = 444, 445, 446  # Landlock, the same on every machine
+_CREATE_RULESET, _ADD_RULE, _RESTRICT_SELF = (
+    444,
+    445,
+    446,
+)  # Landlock; the same numbers on every architecture
 _READ_FILE, _READ_DIR = 1 << 2, 1 << 3
 _CAPSET = {"x86_64": 126, "aarch64": 91}
 
@@ -39,7 +44,7 @@ _libc = ctypes.CDLL(None, use_errno=True)
 
 
 def main() -> None:
-    """Run the program, then end without any clean-up that it could have planted."""
+    """Run the program, then end at once, so that no exit handler of the program runs."""
     plan = json.loads(sys.stdin.buffer.readline())
     program = sys.stdin.buffer.read().decode("utf-8", "replace")
     link = _link(plan)
@@ -61,25 +66,27 @@ def _report(descriptor: int, **facts: Any) -> None:
 
 
 def _confine(plan: dict[str, Any]) -> int:
-    """Return the version of Landlock. Raises OSError, saying what cannot be had."""
+    """Confine this process; return Landlock's version. Raises OSError if a mechanism is missing."""
     for name, (soft, hard) in plan["limits"].items():
         kind = getattr(resource, name)
         top = resource.getrlimit(kind)[1]
-        both = (soft, hard) if top == resource.RLIM_INFINITY else (min(soft, top), min(hard, top))
-        resource.setrlimit(kind, both)
+        pair = (soft, hard) if top == resource.RLIM_INFINITY else (min(soft, top), min(hard, top))
+        resource.setrlimit(kind, pair)
     _prctl("no_new_privs", _SET_NO_NEW_PRIVS, 1)
     version = _close_files(plan["readable"])
     _drop_capabilities()
     _prctl("a signal when the parent ends", _SET_PDEATHSIG, signal.SIGKILL)
     if os.getppid() != plan["parent"]:
-        raise OSError("its parent has ended already")
+        raise OSError("the parent process has already ended")
     _filter_calls(bytes.fromhex(plan["filter"]))
     return version
 
 
 def _close_files(readable: list[str]) -> int:
     version = _call("Landlock", _CREATE_RULESET, None, 0, 1)
-    rights = {1: 13, 2: 14, 3: 15, 4: 15}.get(version, 16)  # how many a version knows
+    rights = {1: 13, 2: 14, 3: 15, 4: 15}.get(
+        version, 16
+    )  # number of rights that each version knows
     attributes = struct.pack("QQQ", (1 << rights) - 1, 0, 0)
     ruleset = _call("Landlock", _CREATE_RULESET, attributes, len(attributes), 0)
     for path in filter(Path.exists, map(Path, readable)):
@@ -104,10 +111,10 @@ def _filter_calls(steps: bytes) -> None:
 
 
 def _drop_capabilities() -> None:
-    """Leave root without its powers; its user stays, so that Python's own files stay readable."""
+    """Drop all capabilities; the user stays the same, so that Python's files stay readable."""
     none = struct.pack("IIIIII", 0, 0, 0, 0, 0, 0)
     header = struct.pack("Ii", 0x20080522, 0)
-    _call("giving up capabilities", _CAPSET[os.uname().machine], header, none)
+    _call("dropping capabilities", _CAPSET[os.uname().machine], header, none)
 
 
 def _prctl(what: str, option: int, *arguments: int) -> None:
@@ -125,7 +132,7 @@ def _call(what: str, number: int, *arguments: Any) -> int:
 
 
 def _link(plan: dict[str, Any]) -> Any:
-    """Return the line to the other process, None for a program that is alone."""
+    """Return the link to the other process, or None for a program that runs alone."""
     if plan["part"] == "alone":
         return None
     name = "_remote"
@@ -136,26 +143,26 @@ def _link(plan: dict[str, Any]) -> Any:
 
 
 def _serve(program: str, common: list[str], link: Any) -> None:
-    """Load the program, say what it defines or why it ended, and do what its tests ask for."""
+    """Load the program, report its names or why it failed, and serve the calls of its tests."""
     module = _module(program)
-    link.tell(started=True)
+    link.send(started=True)
     try:
         _execute(program, module)
-    except BaseException as err:  # noqa: BLE001 - whatever a program may raise
+    except BaseException as err:  # noqa: BLE001 - a program may raise anything
         _flush()
-        link.tell(state=_state(err), message=_message(err))
+        link.send(state=_state(err), message=_message(err))
         return
     _flush()
     link.describe, link.settle = _message, _flush
     own = {name: value for name, value in vars(module).items() if name not in _GIVEN}
     link.common = {n: own[n] for n in common if isinstance(own.get(n), type)}
-    link.tell(names=[n for n in own if n not in common], errors=_error_classes(own))
+    link.send(names=[n for n in own if n not in common], errors=_error_classes(own))
     link.lend(own)
     link.serve()
 
 
 def _error_classes(own: dict[str, Any]) -> dict[str, list[str]]:
-    """Return the names of the classes that each error class of a program is derived from."""
+    """Return the names of the base classes of each error class that a program defines."""
     kinds = {name: value for name, value in own.items() if isinstance(value, type)}
     return {
         name: [base.__name__ for base in kind.__mro__[1:]]
@@ -165,7 +172,7 @@ def _error_classes(own: dict[str, Any]) -> dict[str, list[str]]:
 
 
 def _execute(text: str, module: ModuleType) -> None:
-    exec(compile(text, _NAME, "exec"), module.__dict__)  # noqa: S102 - what the sandbox is for
+    exec(compile(text, _NAME, "exec"), module.__dict__)  # noqa: S102 - this is the sandbox's purpose
 
 
 def _module(program: str) -> ModuleType:
@@ -175,56 +182,56 @@ def _module(program: str) -> ModuleType:
 
 
 def _run(program: str, plan: dict[str, Any], link: Any) -> dict[str, Any]:
-    """Return the state, a message and how long it ran; tests first take over what they test."""
+    """Run a program or tests; return state, message and run time. Tests first import the names."""
     module = _module(program)
     started = time.perf_counter()
     try:
         if link is not None:
             _execute(plan["preamble"], module)
             link.common = {n: module.__dict__[n] for n in plan["common"]}
-            link.heard()
+            link.receive()
             started = time.perf_counter()
             ended = _take_over(module, plan["wanted"], link)
             if ended:
                 return {**ended, "runtime_ms": (time.perf_counter() - started) * 1000}
         _execute(program, module)
-    except BaseException as err:  # noqa: BLE001 - whatever a program may raise
+    except BaseException as err:  # noqa: BLE001 - a program may raise anything
         state, message = _state(err), _message(err)
     else:
         state, message = "finished", ""
     runtime_ms = (time.perf_counter() - started) * 1000
     _flush()
     if link is not None and link.fault:
-        state, message = link.fault, "the line between the program and its tests is broken"
+        state, message = link.fault, "the connection between the program and its tests is broken"
     return {"state": state, "message": message, "runtime_ms": runtime_ms}
 
 
 def _take_over(module: ModuleType, wanted: list[str], link: Any) -> dict[str, str]:
-    """Give the tests the program's names; return how it ended if it did while it was loaded."""
-    heard = link.heard()
-    if "names" not in heard:
-        state = heard.get("state")
+    """Give the tests the program's names; return how the program ended if it failed to load."""
+    report = link.receive()
+    if "names" not in report:
+        state = report.get("state")
         known = state in ("assertion", "exception", "memory", "exit")
-        return {"state": state if known else "broken", "message": str(heard.get("message"))[:600]}
-    link.errors = _mirrored(heard["errors"])
+        return {"state": state if known else "broken", "message": str(report.get("message"))[:600]}
+    link.errors = _mirrored(report["errors"])
     own, link.loading = link.borrowed(0), True
     for name in wanted:
-        if name in heard["names"]:
+        if name in report["names"]:
             mirror = link.errors.get(name)
             module.__dict__[name] = own[name] if mirror is None else mirror
     link.loading = False
     return {}
 
 
-def _mirrored(told: dict[str, list[str]]) -> dict[str, type[BaseException]]:
-    """Return classes of our own for a program's error classes, so that tests can catch them."""
+def _mirrored(ancestors: dict[str, list[str]]) -> dict[str, type[BaseException]]:
+    """Return local copies of a program's error classes, so that tests can catch them."""
     known = {n: k for n, k in vars(builtins).items() if isinstance(k, type)}
-    made: dict[str, type[BaseException]] = {}
-    for name in sorted(told, key=lambda one: len(told[one])):
-        bases = [one for one in told[name] if one in made or one in known]
-        base = {**known, **made}[bases[0]]
-        made[name] = type(name, (base,), {}) if issubclass(base, BaseException) else Exception
-    return made
+    mirrors: dict[str, type[BaseException]] = {}
+    for name in sorted(ancestors, key=lambda name: len(ancestors[name])):
+        bases = [base for base in ancestors[name] if base in mirrors or base in known]
+        base = {**known, **mirrors}[bases[0]]
+        mirrors[name] = type(name, (base,), {}) if issubclass(base, BaseException) else Exception
+    return mirrors
 
 
 def _state(err: BaseException) -> str:
@@ -235,12 +242,12 @@ def _state(err: BaseException) -> str:
 def _message(err: BaseException) -> str:
     """Return the error's last line and the line of the program that raised it."""
     try:
-        if told := getattr(err, "told", ""):  # by the process that it was raised in
-            return str(told)[:600]
+        if message := getattr(err, "remote_message", ""):  # written by the program's process
+            return str(message)[:600]
         text = traceback.format_exception_only(err)[-1].strip()
         lines = [f for f in traceback.extract_tb(err.__traceback__) if f.filename == _NAME]
         place = f" (line {lines[-1].lineno}: {lines[-1].line})" if lines else ""
-    except BaseException as second:  # noqa: BLE001 - the message is the program's own code
+    except BaseException as second:  # noqa: BLE001 - the message runs the program's own code
         return type(second).__name__[:100]
     return f"{text[:300]}{place[:300]}"
 

@@ -1,8 +1,8 @@
-"""The seccomp filter: the system calls a confined program may make. What is not named is refused.
+"""The seccomp filter: the system calls that a confined program may make. All others are refused.
 
-Named are those that Python itself needs to compute, read, wait and end. None makes a socket that
-reaches beyond the process, starts a process or thread, signals or traces another, changes a file
-or leaves memory behind.
+The allowed calls are those that Python needs to compute, read, wait and end. None of them can open
+a socket to another process, start a process or thread, signal or trace another process, change a
+file or leave shared memory behind.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ import errno
 import struct
 from typing import NamedTuple
 
-# The audit numbers of the machines whose system calls are known, in the order of the columns.
+# The audit numbers of the supported architectures, in the order of the columns below.
 _MACHINES = {"x86_64": 0xC000003E, "aarch64": 0xC00000B7}
 MACHINES = tuple(_MACHINES)
 
@@ -46,7 +46,7 @@ sched_getaffinity 204 123
 
 
 class _Condition(NamedTuple):
-    """What an argument must be: one of `values`, or without any of the bits of `barred`."""
+    """A condition on an argument: it is one of `values`, or has none of the bits in `barred`."""
 
     argument: int
     values: tuple[int, ...] = ()
@@ -63,8 +63,11 @@ _CONDITIONAL = {
     "openat 257 56": (_Condition(2, barred=_WRITING),),
     "fcntl 72 25": (_Condition(1, _DUPLICATE_AND_FLAGS),),
     "ioctl 16 29": (_Condition(1, _ASK_TERMINAL_AND_FLAGS),),
-    "prlimit64 302 261": (_Condition(0, (0,)),),  # its own limits only
-    "socketpair 53 199": (_Condition(0, (1,)), _Condition(1, _STREAMS)),  # asyncio wakes itself up
+    "prlimit64 302 261": (_Condition(0, (0,)),),  # only its own limits
+    "socketpair 53 199": (
+        _Condition(0, (1,)),
+        _Condition(1, _STREAMS),
+    ),  # asyncio needs it to wake itself up
 }
 
 _LOAD, _EQUAL, _ANY_BIT, _RETURN = 0x20, 0x15, 0x45, 0x06  # classic BPF, on words
@@ -73,12 +76,12 @@ _ALLOW, _KILL, _REFUSE = 0x7FFF0000, 0x80000000, 0x00050000 | errno.EPERM
 
 
 def program(machine: str) -> bytes:
-    """Return the filter as an array of struct sock_filter, for one of MACHINES."""
+    """Return the filter for one of MACHINES, as an array of struct sock_filter."""
     column = 1 + MACHINES.index(machine)
     steps = [
         _step(_LOAD, _MACHINE_AT),
         _step(_EQUAL, _MACHINES[machine], yes=1),
-        _step(_RETURN, _KILL),  # the same number is another call on another machine
+        _step(_RETURN, _KILL),  # on another architecture the numbers mean other calls
         _step(_LOAD, _NUMBER_AT),
     ]
     for number in _ALLOWED.split()[column::3]:
@@ -89,7 +92,7 @@ def program(machine: str) -> bytes:
 
 
 def _when(number: str, checks: list[bytes]) -> list[bytes]:
-    """Return the steps that allow a call after its checks, none if the machine lacks the call."""
+    """Return the steps that allow a call after its checks; empty if the machine lacks the call."""
     if number == "-":
         return []
     body = [*checks, _step(_RETURN, _ALLOW)]
@@ -97,7 +100,7 @@ def _when(number: str, checks: list[bytes]) -> list[bytes]:
 
 
 def _check(condition: _Condition) -> list[bytes]:
-    """Return the steps that refuse unless the condition holds; kernels read these as 32 bits."""
+    """Return the steps that refuse a call unless the condition holds; arguments have 32 bits."""
     load = _step(_LOAD, _ARGUMENTS_AT + 8 * condition.argument)
     refuse = _step(_RETURN, _REFUSE)
     if condition.barred:

@@ -1,9 +1,10 @@
-"""Lets tests use a program that runs in another process: calls go out, values and errors come back.
+"""Remote calls from tests to a program in another process; values and errors come back.
 
-Both processes load this file. Plain data is copied; what a call changes in its arguments is changed
-for the caller too. Anything else stays where it is and is used through a Proxy. The process of the
-tests believes nothing it is sent: it builds plain data only, compares that by itself, and lets the
-other side call nothing but the functions that it passed out. The module imports nothing of ours.
+Both processes load this file. Plain data is copied; a call's changes to its arguments are copied
+back. Other values stay in their process and are used through a Proxy. The tests' process trusts no
+message: it builds only plain data, compares values itself, and lets the program call only functions
+that the tests passed to it. The module imports nothing else of LlamaBurn, and is one file because
+the confined process loads it by its path.
 """
 
 from __future__ import annotations
@@ -22,7 +23,7 @@ from decimal import Decimal
 from fractions import Fraction
 from typing import Any
 
-_MOST_BYTES = 1 << 26  # of one message
+_MOST_BYTES = 1 << 26  # size limit of one message
 _CHUNK = 1 << 16
 _SMALL = 1 << 62
 _ATOMS = (type(None), bool, float, str)
@@ -31,7 +32,7 @@ _READABLE = (
     "__qualname__",
     "__doc__",
     "__module__",
-)  # of a function that was passed out
+)  # attributes of a function passed to the program that it may read
 _SEQUENCES: dict[str, Any] = {t.__name__: t for t in (list, deque, tuple, set, frozenset)}
 _MAPPINGS: dict[str, Any] = {t.__name__: t for t in (dict, OrderedDict, Counter, defaultdict)}
 _PLAIN_BASES: tuple[Any, ...] = (bool, int, float, str, bytes, tuple, list, dict, set, frozenset)
@@ -55,7 +56,7 @@ _OPERATIONS: dict[str, Any] = {
     "run": lambda coroutine: importlib.import_module("asyncio").run(coroutine),
     "plain": lambda value: _base_value(value),  # noqa: PLW0108 - it is defined below
     "enter": lambda value: type(value).__enter__(value),
-    "exit": lambda value, *about: type(value).__exit__(value, *about),
+    "exit": lambda value, *error: type(value).__exit__(value, *error),
     **{f.__name__: f for f in (len, iter, next, reversed, bool, str, repr, hash, int, float, abs)},
     **{
         name: getattr(operator, name)
@@ -69,26 +70,26 @@ _OPERATIONS: dict[str, Any] = {
 
 
 class GoneError(BaseException):
-    """The other process has ended, or closed the line."""
+    """The other process has ended or closed the connection."""
 
 
 class BrokenError(BaseException):
-    """The other process sent what no honest one sends."""
+    """The other process sent an invalid message."""
 
 
 class Link:
-    """One end of the line between two processes.
+    """One end of the connection between two processes.
 
-    `common` are the classes that both sides have, by name. A `guarded` end gives the other side
-    nothing of its own but plain data and functions to call.
+    `common` are the classes that both sides have, by name. A `guarded` end passes only plain data
+    and callable functions to the other side.
     """
 
     def __init__(self, reading: int, writing: int, *, guarded: bool) -> None:
         """Take the descriptors to read from and to write to."""
         self.common: dict[str, type] = {}
         self.errors: dict[str, type[BaseException]] = {}
-        self.loading = False  # whether the tests take over the program's names
-        self.fault = ""  # why the line is of no more use
+        self.loading = False  # True while the tests import the program's names
+        self.fault = ""  # why the connection is unusable
         self.guarded = guarded
         self._reading, self._writing = reading, writing
         self._unread = bytearray()
@@ -96,85 +97,80 @@ class Link:
         self._numbers: dict[int, int] = {}
 
     def ask(self, operation: str, /, *values: Any, **named: Any) -> Any:
-        """Have the other side do something and return what comes of it, or raise what it raised."""
-        sent = _Writer(self)
-        request: dict[str, Any] = {"do": operation, "with": [sent.node(value) for value in values]}
-        request["named"] = {name: sent.node(value) for name, value in named.items()}
-        self._send({**request, "heap": sent.heap()})
-        reply = self._receive()
+        """Run an operation on the other side; return its result or raise its error."""
+        writer = _Writer(self)
+        request: dict[str, Any] = {"do": operation, "with": [writer.node(v) for v in values]}
+        request["named"] = {name: writer.node(value) for name, value in named.items()}
+        self._write({**request, "heap": writer.heap()})
+        reply = self.receive()
         while "do" in reply:
             self._answer(reply)
-            reply = self._receive()
-        found = self._read(reply, ["is"], sent.objects)[0][0]
+            reply = self.receive()
+        result = self._read(reply, ["is"], writer.objects)[0][0]
         if "raised" in reply:
-            raise self._error(reply["raised"], found, str(reply.get("told", "")))
-        return found
+            raise self._error(reply["raised"], result, str(reply.get("description", "")))
+        return result
 
     def serve(self) -> None:
-        """Do what the other side asks for until it is gone."""
+        """Run the operations that the other side asks for, until it is gone."""
         with suppress(GoneError):
             while True:
-                self._answer(self._receive())
+                self._answer(self.receive())
 
-    def tell(self, **facts: Any) -> None:
-        """Send what needs no answer."""
-        self._send(facts)
-
-    def heard(self) -> dict[str, Any]:
-        """Return what the other side told."""
-        return self._receive()
+    def send(self, **facts: Any) -> None:
+        """Send a message that needs no answer."""
+        self._write(facts)
 
     def lend(self, value: Any) -> int:
-        """Return the number by which the other side may use a value of ours."""
+        """Return a number by which the other side can use one of our values."""
         if id(value) not in self._numbers:
             self._numbers[id(value)] = len(self._lent)
             self._lent.append(value)
         return self._numbers[id(value)]
 
     def borrowed(self, number: int) -> Any:
-        """Return the other side's value of a number, to be used from here."""
+        """Return a proxy for the other side's value with this number."""
         return Proxy(self, number)
 
     def lent(self, number: int) -> Any:
-        """Return the value of a number."""
+        """Return our value with this number."""
         return self._lent[number]
 
     def lendable(self, value: Any) -> bool:
-        """Return whether the other side may have the use of a value."""
+        """Return whether the other side may use a value."""
         return not self.guarded or _is_tests_own(value)
 
     def _answer(self, request: dict[str, Any]) -> None:
-        told = ""
+        description = ""
         values, named, objects = self._read(request, ["with", "named"], [])
         try:
-            raised, found = None, self._done(str(request.get("do")), values, named)
+            operation = str(request.get("do"))
+            if self.guarded:
+                self._check(operation, values)
+            raised, result = None, _OPERATIONS[operation](*values, **named)
         except (GoneError, BrokenError):
             raise
-        except BaseException as err:  # noqa: BLE001 - it is the caller's to handle
-            raised, found, told = _kinds(err), _plain_arguments(err), self.describe(err)
-        sent = _Writer(self, objects)
+        except BaseException as err:  # noqa: BLE001 - the caller handles it
+            raised, result = [kind.__name__ for kind in type(err).__mro__], _plain_arguments(err)
+            description = self.describe(err)
+        writer = _Writer(self, objects)
         try:
-            node = sent.node(found)
+            node = writer.node(result)
         except TypeError as err:
-            node, raised = sent.node([str(err)]), ["TypeError"]
+            node, raised = writer.node([str(err)]), ["TypeError"]
         self.settle()
-        reply = {"is": [node], "heap": sent.heap()}
-        self._send(reply | ({"raised": raised, "told": told} if raised else {}))
+        reply = {"is": [node], "heap": writer.heap()}
+        self._write(reply | ({"raised": raised, "description": description} if raised else {}))
 
     def settle(self) -> None:
-        """Do what is to be done before the other side goes on."""
+        """Run before each reply; the program's process flushes its output here."""
 
     def describe(self, err: BaseException) -> str:
-        """Return an error in words; the process of the program says where in it it was raised."""
+        """Return a description of an error; the program's process adds the line that raised it."""
         return type(err).__name__
 
-    def _done(self, operation: str, values: list[Any], named: dict[str, Any]) -> Any:
-        if self.guarded:
-            self._check(operation, values)
-        return _OPERATIONS[operation](*values, **named)
-
     def _check(self, operation: str, values: list[Any]) -> None:
-        """Raise for all that the program has no business with in the process of its tests."""
+        """Raise an error for an operation that the program may not run in the tests' process."""
         target = values[0]
         function = isinstance(target, types.FunctionType | types.MethodType)
         if operation in ("getattr", "setattr") and not isinstance(target, type):
@@ -183,37 +179,37 @@ class Link:
             if not (public or (operation == "getattr" and function and name in _READABLE)):
                 raise AttributeError(name)
         elif operation not in ("call", "bool", "str", "repr", "len", "iter", "next", "eq", "hash"):
-            raise TypeError(f"{operation} is not to be had")
+            raise TypeError(f"{operation} is not allowed")
         if not _is_tests_own(target):
-            raise TypeError("only what tests define can be used")
+            raise TypeError("only objects that the tests define can be used")
 
-    def _error(self, kinds: list[str], arguments: Any, told: str) -> BaseException:
-        """Return an error to raise: of a class that both sides know."""
+    def _error(self, kinds: list[str], arguments: Any, description: str) -> BaseException:
+        """Return an error to raise, of the nearest class that both sides know."""
         known = {**_ERRORS, **self.errors}
         kind = next((known[k] for k in kinds if k in known), Exception)
         err = kind.__new__(kind)
         err.args = tuple(arguments) if isinstance(arguments, list | tuple) else ()
-        err.__dict__["told"] = told
+        err.__dict__["remote_message"] = description
         return err
 
     def _read(self, message: dict[str, Any], fields: list[str], own: list[Any]) -> list[Any]:
-        """Return what the fields of a message stand for, and the objects in it.
+        """Return the values of a message's fields, and the objects in it.
 
-        `own` are our containers that the message gives new contents.
+        `own` are our containers whose contents the message replaces.
         """
         try:
             reader = _Reader(self, message["heap"], own)
             return [*(reader.several(message[field]) for field in fields), reader.objects]
         except (GoneError, BrokenError):
             raise
-        except Exception as err:  # noqa: BLE001 - whatever is wrong with it
-            raise self._broken(f"a message of no known shape: {err}") from None
+        except Exception as err:  # noqa: BLE001 - any defect of the message
+            raise self._broken(f"an invalid message: {err}") from None
 
     def _broken(self, reason: str) -> BaseException:
         self.fault = self.fault or "broken"
         return BrokenError(reason)
 
-    def _send(self, message: dict[str, Any]) -> None:
+    def _write(self, message: dict[str, Any]) -> None:
         text = json.dumps(message).encode()
         left = memoryview(len(text).to_bytes(4, "big") + text)
         try:
@@ -222,16 +218,17 @@ class Link:
         except OSError:
             self._gone()
 
-    def _receive(self) -> dict[str, Any]:
+    def receive(self) -> dict[str, Any]:
+        """Return the next message of the other side. Raises GoneError or BrokenError."""
         size = int.from_bytes(self._bytes(4), "big")
         if size > _MOST_BYTES:
-            raise self._broken("a message without an end")
+            raise self._broken("a message that is too long")
         try:
             message = json.loads(self._bytes(size))
         except (ValueError, RecursionError):
             raise self._broken("a message that is not JSON") from None
         if not isinstance(message, dict):
-            raise self._broken("a message of no known shape")
+            raise self._broken("a message that is not an object")
         return message
 
     def _bytes(self, count: int) -> bytes:
@@ -240,9 +237,9 @@ class Link:
             if not chunk:
                 self._gone()
             self._unread += chunk
-        got = bytes(self._unread[:count])
+        data = bytes(self._unread[:count])
         del self._unread[:count]
-        return got
+        return data
 
     def _gone(self) -> None:
         self.fault = self.fault or "gone"
@@ -250,10 +247,11 @@ class Link:
 
 
 class Proxy:
-    """A value that lives in the other process.
+    """A value in the other process.
 
-    `_mixed` is one that came of reckoning with plain data of this process, which the other one has
-    seen then: nothing plain is taken from it, or `abs(f(x) - 1.5)` could always be 0.
+    `_mixed` is True for the result of a computation with plain data of this process. The other
+    process has seen that data, so no plain result is accepted: it could always return 0 for
+    `abs(f(x) - 1.5)`.
     """
 
     __slots__ = ("_link", "_mixed", "_number")
@@ -282,10 +280,10 @@ class Proxy:
         return self._link.ask("issubclass", self, other) is True
 
     def __hash__(self) -> int:
-        found: int = self._link.ask("hash", self)
-        return found
+        value: int = self._link.ask("hash", self)
+        return value
 
-    def __exit__(self, kind: type[BaseException] | None, *about: object) -> Any:
+    def __exit__(self, kind: type[BaseException] | None, *error: object) -> Any:
         return self._link.ask("exit", self, kind, None, None)
 
     def __eq__(self, other: object) -> Any:
@@ -307,7 +305,7 @@ class Proxy:
         return self._compared("ge", other)
 
     def _compared(self, operation: str, other: object) -> Any:
-        """Compare two values over there; with plain data here, or every answer could be right."""
+        """Compare two proxies remotely, but compare with plain data here: the program could lie."""
         if isinstance(other, Proxy):
             return self._link.ask(operation, self, other)
         if type(other).__module__ == "answer":
@@ -316,27 +314,27 @@ class Proxy:
         return NotImplemented if plain is None else getattr(operator, operation)(plain, other)
 
     def _plain(self) -> Any:
-        """Return the plain data that a value of a derived type is, None for any other."""
+        """Return the plain data in a value of a derived type, or None for another type."""
         return None if self._mixed else self._link.ask("plain", self)
 
-    def _reckoned(self, operation: str, other: object, *, swapped: bool) -> Any:
-        """Reckon with plain data here if both are plain, else over there."""
+    def _computed(self, operation: str, other: object, *, swapped: bool) -> Any:
+        """Compute here if both operands are plain data, else remotely."""
         plain = None if isinstance(other, Proxy) else self._plain()
         own = self if plain is None else plain
         values = (other, own) if swapped else (own, other)
         if plain is not None:
             return _OPERATIONS[operation](*values)
         mixed = self._mixed or not isinstance(other, Proxy) or other._mixed  # noqa: SLF001
-        return _taken(self._link.ask(operation, *values), mixed=mixed)
+        return _accepted(self._link.ask(operation, *values), mixed=mixed)
 
 
-def _taken(found: Any, *, mixed: bool) -> Any:
-    """Return what came of reckoning; raise TypeError where plain data came of a mixture."""
-    if mixed and isinstance(found, Proxy):
-        object.__setattr__(found, "_mixed", True)
-    elif mixed and found is not NotImplemented:
-        raise TypeError("an object of the program and plain data come to plain data")
-    return found
+def _accepted(result: Any, *, mixed: bool) -> Any:
+    """Return the result of a remote computation; raise TypeError if a mixed one is plain data."""
+    if mixed and isinstance(result, Proxy):
+        object.__setattr__(result, "_mixed", True)
+    elif mixed and result is not NotImplemented:
+        raise TypeError("an object of the program combined with plain data returned plain data")
+    return result
 
 
 def _forward(operation: str) -> Any:
@@ -348,14 +346,14 @@ def _forward(operation: str) -> Any:
 
 def _converted(operation: str) -> Any:
     def method(self: Proxy) -> Any:
-        return _taken(self._link.ask(operation, self), mixed=self._mixed)
+        return _accepted(self._link.ask(operation, self), mixed=self._mixed)
 
     return method
 
 
-def _reckoning(operation: str, *, swapped: bool) -> Any:
+def _binary(operation: str, *, swapped: bool) -> Any:
     def method(self: Proxy, other: object) -> Any:
-        return self._reckoned(operation, other, swapped=swapped)
+        return self._computed(operation, other, swapped=swapped)
 
     return method
 
@@ -371,20 +369,20 @@ for _name in (
     *("and", "or", "xor"),
 ):
     _known = _name if _name in _OPERATIONS else f"{_name}_"
-    setattr(Proxy, f"__{_name}__", _reckoning(_known, swapped=False))
-    setattr(Proxy, f"__r{_name}__", _reckoning(_known, swapped=True))
+    setattr(Proxy, f"__{_name}__", _binary(_known, swapped=False))
+    setattr(Proxy, f"__r{_name}__", _binary(_known, swapped=True))
 
 
 class _Writer:
-    """Turns values into a message; each container once, however often it is met."""
+    """Turns values into a message; writes each container once, even if it occurs several times."""
 
     def __init__(self, link: Link, objects: list[Any] | None = None) -> None:
         self.objects = [*(objects or [])]
         self._link = link
-        self._places = {id(one): at for at, one in enumerate(self.objects)}
+        self._places = {id(value): at for at, value in enumerate(self.objects)}
 
     def node(self, value: Any) -> Any:
-        """Return what stands for a value in a message."""
+        """Return the form of a value in a message."""
         kind = type(value)
         if kind in _ATOMS or (kind is int and -_SMALL < value < _SMALL):
             return value
@@ -395,7 +393,7 @@ class _Writer:
         return ["at", self._place(value)] if self._is_container(value) else self._reference(value)
 
     def _reference(self, value: Any) -> list[Any]:
-        """Return what stands for a value that is not copied."""
+        """Return the reference to a value that is not copied."""
         if type(value) is Proxy and value._link is self._link:  # noqa: SLF001
             return ["yours", value._number]  # noqa: SLF001
         if value is NotImplemented or value is Ellipsis:
@@ -404,13 +402,13 @@ class _Writer:
             return ["name", *name, self._link.lend(value)]
         if not self._link.lendable(value):
             raise TypeError(f"a {type(value).__name__} cannot be passed to the program")
-        about = "coroutine" if isinstance(value, types.CoroutineType) else "mine"
-        return [about, self._link.lend(value)]
+        kind = "coroutine" if isinstance(value, types.CoroutineType) else "mine"
+        return [kind, self._link.lend(value)]
 
     def heap(self) -> list[Any]:
-        """Return the contents of all containers that were met, by their numbers."""
+        """Return the contents of all containers, by their numbers."""
         heap: list[Any] = []
-        while len(heap) < len(self.objects):  # writing one may meet others
+        while len(heap) < len(self.objects):  # a container may add others
             heap.append(self._content(self.objects[len(heap)]))
         return heap
 
@@ -433,7 +431,7 @@ class _Writer:
         if self._shared(value):
             return ["object", kind, [[name, self.node(v)] for name, v in vars(value).items()]]
         if _is_record(value):
-            return ["record", kind, [*value._fields], [self.node(one) for one in value]]
+            return ["record", kind, [*value._fields], [self.node(item) for item in value]]
         if isinstance(value, dict):
             return [kind, [[self.node(k), self.node(v)] for k, v in value.items()]]
         if isinstance(value, range | slice):
@@ -441,13 +439,13 @@ class _Writer:
         if isinstance(value, timedelta):
             return [kind, [value.days, value.seconds, value.microseconds]]
         is_bytes = isinstance(value, bytearray)
-        return [kind, value.hex() if is_bytes else [self.node(one) for one in value]]
+        return [kind, value.hex() if is_bytes else [self.node(item) for item in value]]
 
 
 class _Reader:
     """Turns a message into values: plain data, and proxies for the rest.
 
-    `own` are our containers that stand first in it: they get the contents it gives them.
+    `own` are our containers, the first objects of the message: they receive its contents.
     """
 
     def __init__(self, link: Link, heap: list[Any], own: list[Any]) -> None:
@@ -462,13 +460,13 @@ class _Reader:
             self._fill(self.objects[at], entry)
 
     def several(self, nodes: Any) -> Any:
-        """Return what each of some parts stands for."""
+        """Return the values of several parts of the message."""
         if isinstance(nodes, dict):
             return {name: self.value(node) for name, node in nodes.items()}
         return [self.value(node) for node in nodes]
 
     def value(self, node: Any) -> Any:
-        """Return what a part of the message stands for."""
+        """Return the value of a part of the message."""
         if not isinstance(node, list):
             return node
         kind, what = node[0], node[1]
@@ -481,7 +479,7 @@ class _Reader:
         return self._referred(kind, what, *node[2:])
 
     def _referred(self, kind: str, what: Any, *name: Any) -> Any:
-        """Return what a part of the message refers to."""
+        """Return the value that a part of the message refers to."""
         if kind == "yours":
             return self._link.lent(what)
         if kind == "name":
@@ -492,20 +490,20 @@ class _Reader:
         return proxy if kind == "mine" else _awaited(proxy)
 
     def _named(self, module: str, name: str, number: int) -> Any:
-        """Return what both sides have; tests take more than built-in types only while loading."""
+        """Return an importable value; tests accept only built-in types, except while loading."""
         allowed = module == "builtins" and isinstance(getattr(builtins, name), _NAMED[:3])
         package = module.partition(".")[0]
         known = self._link.loading and package in _TAKEN and not name.startswith("_")
         if self._link.guarded and not (allowed or known):
             return Proxy(self._link, number)
         owner = importlib.import_module(module)
-        found = getattr(owner, name) if name else owner
-        if self._link.guarded and not isinstance(found, _NAMED):
+        value = getattr(owner, name) if name else owner
+        if self._link.guarded and not isinstance(value, _NAMED):
             return Proxy(self._link, number)
-        return found
+        return value
 
     def _shell(self, entry: list[Any]) -> Any:
-        """Return an empty container to be filled, or that it has to be made in one go."""
+        """Return an empty container to fill later, or _UNREAD for an immutable container."""
         kind = entry[0]
         if kind == "object":
             common = self._link.common[entry[1]]
@@ -516,21 +514,21 @@ class _Reader:
         return _UNREAD if made in (tuple, frozenset) else made()
 
     def _fixed(self, at: int) -> Any:
-        """Make a container that cannot be changed, after those in it."""
+        """Make an immutable container, after the containers in it."""
         entry = self._heap[at]
         values = [self.value(node) for node in entry[-1]]
         made = {"range": range, "slice": slice, "timedelta": timedelta}.get(entry[0])
         if entry[0] == "record":
-            found: Any = namedtuple(entry[1], entry[2])(*values)  # noqa: PYI024 - known only now
+            container: Any = namedtuple(entry[1], entry[2])(*values)  # noqa: PYI024 - known only now
         elif made:
-            found = made(*values)
+            container = made(*values)
         else:
-            found = frozenset(values) if entry[0] == "frozenset" else tuple(values)
-        self.objects[at] = found
-        return found
+            container = frozenset(values) if entry[0] == "frozenset" else tuple(values)
+        self.objects[at] = container
+        return container
 
     def _fill(self, target: Any, entry: list[Any]) -> None:
-        """Give a container its contents, in place."""
+        """Replace a container's contents in place."""
         kind, parts = entry[0], entry[-1]
         if kind == "object":
             vars(target).clear()
@@ -550,7 +548,7 @@ class _Reader:
 _UNREAD = object()
 _NAMED: tuple[type, ...] = (type, type(NotImplemented), type(Ellipsis))
 _NAMED += (types.ModuleType, types.FunctionType, types.BuiltinFunctionType)
-_TAKEN = sys.stdlib_module_names - {"unittest"}  # whose mocks equal whatever they are told to
+_TAKEN = sys.stdlib_module_names - {"unittest"}  # its mocks can compare equal to anything
 _ERRORS = {
     name: kind
     for name, kind in vars(builtins).items()
@@ -558,18 +556,13 @@ _ERRORS = {
 }
 
 
-def _kinds(err: BaseException) -> list[str]:
-    """Return the names of an error's classes, its own first."""
-    return [kind.__name__ for kind in type(err).__mro__]
-
-
 def _plain_arguments(err: BaseException) -> list[Any]:
-    return [one if type(one) in (*_ATOMS, int) else str(one)[:300] for one in err.args]
+    return [arg if type(arg) in (*_ATOMS, int) else str(arg)[:300] for arg in err.args]
 
 
 def _base_value(value: Any) -> Any:
-    """Return a value of a type derived from a plain one as that plain one, None for any other."""
-    base = next((one for one in _PLAIN_BASES if isinstance(value, one)), None)
+    """Return a value of a type derived from a plain type as that plain type, else None."""
+    base = next((base for base in _PLAIN_BASES if isinstance(value, base)), None)
     if base is None:
         return None
     if issubclass(base, (bool, int, float, str, bytes)):
@@ -578,7 +571,7 @@ def _base_value(value: Any) -> Any:
 
 
 def _is_tests_own(value: Any) -> bool:
-    """Return whether a value is a function, a class or an object of a class of the tests."""
+    """Return whether a value is a function, a class or an instance that the tests define."""
     return type(value) is not Proxy and getattr(value, "__module__", None) == "answer"
 
 
@@ -588,7 +581,7 @@ def _is_record(value: Any) -> bool:
 
 
 def _importable(value: Any) -> tuple[str, str] | None:
-    """Return the module and name by which both sides have a value: a type or function of Python."""
+    """Return (module, name) of a type or function that both sides can import, else None."""
     if isinstance(value, types.ModuleType):
         standard = value.__name__.partition(".")[0] in sys.stdlib_module_names
         return (value.__name__, "") if standard else None

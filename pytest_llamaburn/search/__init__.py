@@ -1,5 +1,5 @@
-"""Where evidence for questions is searched for: one public module a backend.
+"""Web and document search for questions: one public module per search.
 
-Each has `RANK` (a lower one is tried first), `available(options, environ)` (None, or why it cannot
+Each has `RANK` (the lowest is tried first), `available(options, environ)` (None, or why it cannot
 be used) and `make(options, environ)`.
 """

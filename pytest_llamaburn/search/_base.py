@@ -1,4 +1,4 @@
-"""What every search has: hits, and for those on the network one untimed call."""
+"""The base of all searches: hits, and the HTTP call of remote searches."""
 
 from __future__ import annotations
 
@@ -20,11 +20,11 @@ TITLE_LIMIT = 200
 URL_LIMIT = 2000
 TEXT_LIMIT = 2000  # five such texts fit in a context of 4096 tokens
 _WORDS_LIMIT = 200
-_LONGEST_WAIT_S = 10.0  # a service that asks for more is not waited for
+_LONGEST_WAIT_S = 10.0  # fail if a service asks for a longer wait
 
 
 class Hit(NamedTuple):
-    """One piece of evidence; in a local corpus `url` is the path within it."""
+    """One source; for a local corpus `url` is the path in it."""
 
     title: str
     url: str
@@ -32,12 +32,12 @@ class Hit(NamedTuple):
 
 
 class Search(Protocol):
-    """A place to search."""
+    """A search."""
 
     name: str
 
     async def find(self, query: str, limit: int) -> list[Hit]:
-        """Return at most `limit` hits, best first, none where nothing was found.
+        """Return at most `limit` hits, the best first; empty if nothing matches.
 
         Raises ServerError if the search failed.
         """
@@ -45,22 +45,22 @@ class Search(Protocol):
 
 
 class Remote:
-    """A search service that is asked over HTTP."""
+    """A search service with an HTTP API."""
 
     name: str
     key_variable: str | None = None
     hints: ClassVar[Mapping[int, str]] = {}
 
     def __init__(self, url: str, key: str = "", timeout_s: float = 30.0) -> None:
-        """Take the service's base URL, its key and the deadline of a whole answer."""
+        """Take the service's base URL, its key and the time limit of a whole answer."""
         self.url, self._key, self._timeout_s = url.rstrip("/"), key, timeout_s
 
     async def ask(self, method: str, path: str, **content: Any) -> dict[str, Any]:
-        """Return the JSON object that the service answers with.
+        """Return the JSON object of the service's answer.
 
         `content` is httpx's `params` or `json`. The environment's proxies are used, except for a
-        service on this machine. A service that is crowded and says for how long is asked once more:
-        searches are not timed. Raises ServerError in one sentence, without the key.
+        service on this machine. If the service is overloaded and sends Retry-After, the request is
+        repeated once: searches are not timed. Raises ServerError; its message hides the key.
         """
         import httpx
 
@@ -84,13 +84,13 @@ class Remote:
         try:
             return _object(reply.content)
         except (ValueError, TypeError, RecursionError):
-            raise ServerError(self._sentence("the answer is no JSON object")) from None
+            raise ServerError(self._sentence("the answer is not a JSON object")) from None
 
-    def results(self, found: Any) -> list[dict[str, Any]]:
-        """Return the results of an answer; raises ServerError where it has no list of them."""
-        if not isinstance(found, list) or not all(isinstance(entry, dict) for entry in found):
+    def results(self, value: Any) -> list[dict[str, Any]]:
+        """Return the results in an answer; raises ServerError if it is not a list of objects."""
+        if not isinstance(value, list) or not all(isinstance(entry, dict) for entry in value):
             raise ServerError(self._sentence("the answer has no list of results"))
-        return found
+        return value
 
     def _headers(self) -> dict[str, str]:
         return {"Authorization": f"Bearer {self._key}"} if self._key else {}
@@ -102,29 +102,29 @@ class Remote:
         if not hint and status in (401, 403) and self.key_variable:
             hint = f"check {self.key_variable}"
         if not hint and status == 429:
-            hint = "its rate limit is reached: wait, or choose another with --search"
+            hint = "its rate limit is reached: wait, or choose another search with --search"
         return self._sentence(reason, hint)
 
     def _sentence(self, reason: str, hint: str = "") -> str:
-        told = f"search with {self.name} at {_without_user(self.url)} failed: {reason}"
-        told += f"; {hint}" if hint else ""
-        return redacted(told, self._key)
+        message = f"search with {self.name} at {_without_user(self.url)} failed: {reason}"
+        message += f"; {hint}" if hint else ""
+        return redacted(message, self._key)
 
 
-def hits(found: Iterable[tuple[Any, Any, Any]], limit: int) -> list[Hit]:
-    """Return (title, url, text) of results as at most `limit` hits of bounded size.
+def hits(results: Iterable[tuple[Any, Any, Any]], limit: int) -> list[Hit]:
+    """Return (title, url, text) tuples as at most `limit` hits of limited length.
 
-    A result without a text is no evidence and is left out.
+    A result without text is skipped.
     """
-    made = (
+    shortened = (
         Hit(_line(title)[:TITLE_LIMIT], _line(url)[:URL_LIMIT], _text(text)[:TEXT_LIMIT])
-        for title, url, text in found
+        for title, url, text in results
     )
-    return [hit for hit in made if hit.text][:limit]
+    return [hit for hit in shortened if hit.text][:limit]
 
 
 def reached(url: str, timeout_s: float) -> Any:
-    """Return the JSON that a server of the user's answers an empty POST with, else None."""
+    """Return the JSON answer to an empty POST to a local server, or None."""
     import httpx
 
     try:
@@ -135,23 +135,23 @@ def reached(url: str, timeout_s: float) -> Any:
 
 
 def base_url(environ: Mapping[str, str], variable: str, default: str = "") -> str:
-    """Return a service's base URL from the environment; raises SettingsError for what is none."""
+    """Return a service's base URL from the environment; raises SettingsError if it is invalid."""
     url = environ.get(variable) or default
     try:
         parts = urlsplit(url)
-        sound = parts.scheme in ("http", "https") and parts.hostname and parts.port != 0
+        valid = parts.scheme in ("http", "https") and parts.hostname and parts.port != 0
     except ValueError:
-        sound = False
-    if not sound:
+        valid = False
+    if not valid:
         shown = url.rpartition("@")[2]
         raise SettingsError(
-            f"{variable}: '{shown}' is refused: write the whole address, as http://localhost:8080"
+            f"{variable}: '{shown}' is refused: write a full URL such as http://localhost:8080"
         )
     return url
 
 
 def _worth_waiting(status: int, headers: Mapping[str, str]) -> float | None:
-    """Return how long to wait before asking a crowded service again, None where that is no use."""
+    """Return the seconds to wait before one repeated request, or None if it should not repeat."""
     wait = retry_after(headers) if status in (429, 503) else None
     return wait if wait is not None and wait <= _LONGEST_WAIT_S else None
 
@@ -162,29 +162,26 @@ def _without_user(url: str) -> str:
 
 
 def _object(body: bytes) -> dict[str, Any]:
-    found = json.loads(body)
-    if not isinstance(found, dict):
+    value = json.loads(body)
+    if not isinstance(value, dict):
         raise TypeError
-    return found
+    return value
 
 
 def _words(body: str) -> str:
-    """Return what an error reply says, in one bounded line: JSON's message, or a page's text."""
+    """Return the message of an error reply in one short line: from its JSON or its HTML text."""
     try:
-        said = _said(json.loads(body))
+        value = json.loads(body)
+        while isinstance(value, dict):
+            value = next((value[k] for k in ("error", "detail", "message") if value.get(k)), "")
+        message = str(value)
     except (ValueError, RecursionError):
-        said = _html.read(body).text
-    return _line(said)[:_WORDS_LIMIT]
-
-
-def _said(body: Any) -> str:
-    while isinstance(body, dict):
-        body = next((body[k] for k in ("error", "detail", "message") if body.get(k)), "")
-    return str(body)
+        message = _html.read(body).text
+    return _line(message)[:_WORDS_LIMIT]
 
 
 def _text(value: Any) -> str:
-    """Return a text as it can be written to a file: no lone surrogates, no NULs."""
+    """Return a text that can be written to a file: without lone surrogates and NULs."""
     text = value if isinstance(value, str) else ""
     return text.encode(errors="replace").decode().replace("\0", "").strip()
 

@@ -1,4 +1,4 @@
-"""Which search a run uses. There is always one, or an error: never a silent run without."""
+"""Choose the search of a run; without a usable search the run stops with an error."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ if TYPE_CHECKING:
 
 
 def choose(options: Searching, environ: Mapping[str, str]) -> Search:
-    """Return the replay, the named search, or with `auto` the first that can be used, by rank.
+    """Return the replay, the named search, or with `auto` the first usable search by rank.
 
-    Raises UsageError, which lists what was tried and why each cannot be used.
+    Raises UsageError, which lists the searches that were tried and why each cannot be used.
     """
     if options.search_replay:
         return Replay(Path(options.search_replay))
@@ -34,5 +34,5 @@ def choose(options: Searching, environ: Mapping[str, str]) -> Search:
         tried.append(f"{name} ({reason})")
     raise UsageError(
         f"--with-web-search: no search can be used: {', '.join(tried)}; "
-        "the simplest is a directory of documents: --corpus DIR"
+        "the simplest search is a directory of documents: --corpus DIR"
     )

@@ -1,4 +1,4 @@
-"""Evidence in a prompt, and what became of it: retrieve, then answer."""
+"""Sources in a prompt (retrieval-augmented answers), and their citations in the answer."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ _CODE = re.compile(r"(`+).*?\1", re.DOTALL)
 
 
 def prompt_with(question_prompt: str, hits: Sequence[Hit]) -> str:
-    """Return the prompt to answer with the hits as numbered sources; without hits, the question.
+    """Return the prompt with the hits as numbered sources; without hits, the plain question.
 
     The same question and hits give the same prompt. The fence's code is a digest of all of them,
     so that no source can contain it.
@@ -42,24 +42,24 @@ def prompt_with(question_prompt: str, hits: Sequence[Hit]) -> str:
 def reference_found(
     reference: str | None, accept: Iterable[str], hits: Iterable[Hit]
 ) -> bool | None:
-    """Return whether the reference or another accepted answer stands in a hit, word for word.
+    """Return whether a hit contains the reference or another accepted answer, word for word.
 
-    Case, punctuation and digit grouping do not count. None without any reference to look for.
+    Case, punctuation and digit grouping are ignored. Returns None without a reference.
     """
-    wanted = [found for found in (words(text or "") for text in (reference, *accept)) if found]
+    accepted = [answer for text in (reference, *accept) if (answer := words(text or ""))]
     texts = [words(f"{hit.title}\n{hit.text}") for hit in hits]
-    return any(one in text for one in wanted for text in texts) if wanted else None
+    return any(answer in text for answer in accepted for text in texts) if accepted else None
 
 
 def citations(answer: str, hits: Sequence[Hit]) -> list[int]:
-    """Return the sorted numbers of the sources that an answer cites, code and inventions aside."""
+    """Return the sorted numbers of the existing sources that an answer cites outside of code."""
     prose = _CODE.sub(" ", answer)
     listed = (int(n) for group in _CITED.findall(prose) for n in re.findall(r"\d{1,9}", group))
     return sorted({number for number in listed if 1 <= number <= len(hits)})
 
 
 def _source(number: int, hit: Hit, fence: str) -> str:
-    about = f"Title: {hit.title}\nAddress: {hit.url}\n{hit.text}"
-    # No look-alike of the lines around it, nor of the end of the turn that it stands in.
-    inside = _turns.defused(_MARKER.sub("(marker)", about))
+    content = f"Title: {hit.title}\nAddress: {hit.url}\n{hit.text}"
+    # The source must not imitate the fence lines or the end of the user's turn.
+    inside = _turns.defused(_MARKER.sub("(marker)", content))
     return f"BEGIN SOURCE {number} {fence}\n{inside}\nEND SOURCE {number} {fence}"

@@ -14,16 +14,16 @@ _INLINE = frozenset(
 
 
 class Page(NamedTuple):
-    """What a reader sees of a page; `title` is empty where it has none."""
+    """The visible text of a page; `title` is empty if the page has none."""
 
     title: str
     text: str
 
 
 def read(html: str) -> Page:
-    """Return title and text of a page, a paragraph for each block; broken markup is read too."""
+    """Return title and text of a page, one paragraph per block; accepts broken markup."""
     reader = _Reader(convert_charrefs=True)
-    reader.feed(html.replace("<![", "<! ["))  # a comment in HTML; older parsers may raise at it
+    reader.feed(html.replace("<![", "<! ["))  # older parsers may raise an error at "<!["
     reader.close()
     lines = (" ".join(line.split()) for line in "".join(reader.pieces).split("\n"))
     text = re.sub(r"\n{3,}", "\n\n", "\n".join(lines)).strip()
@@ -40,7 +40,7 @@ class _Reader(HTMLParser):
 
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:  # noqa: ARG002
         if tag == "body":
-            self._unseen.clear()  # the end of the head may be left out
+            self._unseen.clear()  # HTML may omit the end of the head
         elif tag == "title":
             self._in_title = not self.title
         elif tag in _UNSEEN:
@@ -60,5 +60,5 @@ class _Reader(HTMLParser):
         if self._in_title:
             self.title.append(data)
         elif not self._unseen:
-            # A line break in the source is only a space: blocks alone begin a line.
+            # A line break in the source is a space; only blocks begin a new line.
             self.pieces.append(data.replace("\n", " "))

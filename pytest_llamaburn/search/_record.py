@@ -1,4 +1,4 @@
-"""Searches as result files keep them, and a search that replays them."""
+"""Recorded searches in result files, and a search that replays them."""
 
 from __future__ import annotations
 
@@ -19,17 +19,17 @@ if TYPE_CHECKING:
 
 
 class HitRecord(TypedDict):
-    """A hit in a file."""
+    """A recorded hit."""
 
     title: str
     url: str
     text: str
 
 
-class Record(TypedDict):
-    """One search: `limit` is how many hits were asked for, `timestamp` is UTC.
+class SearchRecord(TypedDict):
+    """One recorded search: `limit` is the requested number of hits, `timestamp` is in UTC.
 
-    In a replay, time and time stamp are those of the search that was recorded.
+    In a replay, `time_ms` and `timestamp` are those of the original search.
     """
 
     query: str
@@ -42,42 +42,42 @@ class Record(TypedDict):
 
 
 class Replay:
-    """Recorded searches; a query that is not among them is refused, never searched anew."""
+    """Recorded searches; an unknown query is an error and is never searched again."""
 
     name = "replay"
 
     def __init__(self, path: Path) -> None:
-        """Read a result file, or JSON lines. Raises ResultsError naming what is wrong."""
+        """Read a result file or JSON lines. Raises ResultsError if the file cannot be used."""
         self._path = path
         self._records = {record["query"]: record for record in _read(path)}
 
-    def recall(self, query: str, limit: int) -> Record:
-        """Return the search of this query, the last if there are several.
+    def recall(self, query: str, limit: int) -> SearchRecord:
+        """Return the last recorded search for this query.
 
-        Raises ResultsError where there is none, or one for fewer hits.
+        Raises ResultsError if there is none, or if it requested fewer hits.
         """
-        found = self._records.get(query)
-        if found is None:
+        record = self._records.get(query)
+        if record is None:
             raise ResultsError(f"--search-replay: {self._path} has no search for '{query[:200]}'")
-        if found["limit"] < limit:
+        if record["limit"] < limit:
             raise ResultsError(
-                f"--search-replay: {self._path} was recorded with {found['limit']} results a "
-                f"question, fewer than {limit}: set --search-results {found['limit']}"
+                f"--search-replay: {self._path} was recorded with {record['limit']} results per "
+                f"question, fewer than {limit}: set --search-results {record['limit']}"
             )
-        return {**found, "limit": limit, "replayed": True, "hits": found["hits"][:limit]}
+        return {**record, "limit": limit, "replayed": True, "hits": record["hits"][:limit]}
 
     async def find(self, query: str, limit: int) -> list[Hit]:
-        """Return the hits that were recorded; raises as `recall` does."""
+        """Return the recorded hits; raises the same errors as `recall`."""
         return hits_of(self.recall(query, limit))
 
 
-async def look_up(search: Search, query: str, limit: int) -> Record:
-    """Return what a search found, as it belongs in a result file. Raises what `find` raises."""
+async def look_up(search: Search, query: str, limit: int) -> SearchRecord:
+    """Search and return the record for the result file. Raises the same errors as `find`."""
     if isinstance(search, Replay):
         return search.recall(query, limit)
     timestamp = datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
     started = perf_counter()
-    found = await search.find(query, limit)
+    hits = await search.find(query, limit)
     return {
         "query": query,
         "backend": search.name,
@@ -85,27 +85,27 @@ async def look_up(search: Search, query: str, limit: int) -> Record:
         "timestamp": timestamp,
         "time_ms": (perf_counter() - started) * 1e3,
         "replayed": False,
-        "hits": [{"title": h.title, "url": h.url, "text": h.text} for h in found],
+        "hits": [{"title": h.title, "url": h.url, "text": h.text} for h in hits],
     }
 
 
-def hits_of(record: Record) -> list[Hit]:
+def hits_of(record: SearchRecord) -> list[Hit]:
     """Return the hits of a recorded search."""
     return [Hit(**hit) for hit in record["hits"]]
 
 
-def _read(path: Path) -> list[Record]:
+def _read(path: Path) -> list[SearchRecord]:
     import msgspec
 
     try:
         content = _decode(files.text(files.plain_bytes(path)))
-        found = [msgspec.convert(one, Record) for one in _searches(content)]
+        records = [msgspec.convert(search, SearchRecord) for search in _searches(content)]
     except (OSError, ValueError, RecursionError) as err:
         reason = str(err) or type(err).__name__
         raise ResultsError(f"--search-replay: {path} cannot be replayed: {reason}") from None
-    if not found:
+    if not records:
         raise ResultsError(f"--search-replay: {path} has no recorded search")
-    return found
+    return records
 
 
 def _decode(text: str) -> Any:
@@ -116,7 +116,7 @@ def _decode(text: str) -> Any:
 
 
 def _searches(content: Any) -> Iterator[Any]:
-    """Yield the searches anywhere in a document, in order."""
+    """Yield all searches in a document, at any depth and in order."""
     if isinstance(content, dict):
         if {"query", "backend", "hits"} <= content.keys():
             yield content

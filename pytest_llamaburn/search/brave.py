@@ -22,20 +22,20 @@ MOST_RESULTS = 20
 
 
 class Brave(Remote):
-    """GET /res/v1/web/search; a wrong key is its status 422."""
+    """GET /res/v1/web/search; its status for a wrong key is 422."""
 
     name = "brave"
     key_variable = KEY_VARIABLE
     hints: ClassVar = {422: f"check {KEY_VARIABLE}"}
 
     async def find(self, query: str, limit: int) -> list[Hit]:
-        """Return at most twenty hits, the service's own bound."""
+        """Return at most twenty hits, the limit of the service."""
         count = min(limit, MOST_RESULTS)
         params = {"q": query, "count": count, "text_decorations": "false"}
         reply = await self.ask("GET", "/res/v1/web/search", params=params)
         if reply.get("type") != "search":
-            raise ServerError(self._sentence("the answer is none of a search"))
-        web = reply.get("web")  # left out where nothing was found
+            raise ServerError(self._sentence("the answer is not a search result"))
+        web = reply.get("web")  # missing if nothing matches
         found = self.results(web.get("results") if isinstance(web, dict) else [])
         return hits(((_plain(e.get("title")), e.get("url"), _snippets(e)) for e in found), limit)
 
@@ -44,17 +44,17 @@ class Brave(Remote):
 
 
 def available(options: Searching, environ: Mapping[str, str]) -> str | None:  # noqa: ARG001
-    """Return why it cannot be used, None if there is a key."""
+    """Return why it cannot be used, or None if there is a key."""
     return None if environ.get(KEY_VARIABLE) else f"{KEY_VARIABLE} is not set"
 
 
 def make(options: Searching, environ: Mapping[str, str]) -> Brave:  # noqa: ARG001
-    """Return the search; BRAVE_BASE_URL names another address of the service."""
+    """Return the search; BRAVE_BASE_URL overrides the address of the service."""
     return Brave(base_url(environ, URL_VARIABLE, URL), key_of(environ, KEY_VARIABLE))
 
 
 def _snippets(entry: dict[str, Any]) -> str:
-    extra = entry.get("extra_snippets")  # of the larger plans
+    extra = entry.get("extra_snippets")  # only in larger plans
     more = extra if isinstance(extra, list) else []
     return "\n".join(filter(None, map(_plain, (entry.get("description"), *more))))
 

@@ -1,6 +1,6 @@
-"""A directory of documents, searched offline: the same question always finds the same passages.
+"""Offline search in a directory of documents; the same question always returns the same passages.
 
-SQLite's FTS5 ranks them by BM25 (k1 = 1.2, b = 0.75) over English word stems.
+SQLite's FTS5 ranks passages by BM25 (k1 = 1.2, b = 0.75) over English word stems.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ _SUFFIXES = (*_TEXTS, *_PAGES, ".pdf")
 
 
 class _Part(NamedTuple):
-    """A document, or a page of one."""
+    """A document or one page of it."""
 
     title: str
     url: str
@@ -38,14 +38,14 @@ class _Part(NamedTuple):
 
 
 class Corpus:
-    """The passages of some documents."""
+    """An index of the passages of documents."""
 
     name = "corpus"
 
     def __init__(self, parts: Iterable[_Part]) -> None:
-        """Index the documents, in memory."""
+        """Index the documents in memory."""
         self._index = sqlite3.connect(":memory:", check_same_thread=False)
-        weakref.finalize(self, self._index.close)  # from Python 3.13 on an open one is warned of
+        weakref.finalize(self, self._index.close)  # Python 3.13 warns about an open connection
         self._index.execute(
             "CREATE VIRTUAL TABLE passages USING fts5"
             "(title, url UNINDEXED, text, tokenize = 'porter unicode61')"
@@ -54,50 +54,50 @@ class Corpus:
         self._index.executemany("INSERT INTO passages VALUES (?, ?, ?)", rows)
 
     async def find(self, query: str, limit: int) -> list[Hit]:
-        """Return the passages that share most and rarest words with the query, best first."""
+        """Return the passages that match the query's words best, the best first."""
         words = matching(query)
         if not words:
             return []
-        found = self._index.execute(
+        rows = self._index.execute(
             "SELECT title, url, text FROM passages WHERE passages MATCH ?"
             " ORDER BY bm25(passages), rowid LIMIT ?",
             (words, limit),
         )
-        return hits(found, limit)
+        return hits(rows, limit)
 
 
 def available(options: Searching, environ: Mapping[str, str]) -> str | None:  # noqa: ARG001
-    """Return why there is no corpus, None if one was named: then a broken one is an error."""
-    return None if options.corpus else "no --corpus was given"
+    """Return why there is no corpus, or None if one is named; an unusable one is an error later."""
+    return None if options.corpus else "--corpus is not set"
 
 
 def make(options: Searching, environ: Mapping[str, str]) -> Corpus:  # noqa: ARG001
     """Return the indexed corpus.
 
-    Raises SettingsError (no such directory, nothing in it), DatasetError (a file that cannot be
-    read) or MissingExtraError (a PDF without the package that reads it).
+    Raises SettingsError (the directory is missing or empty), DatasetError (a file cannot be read)
+    or MissingExtraError (a PDF, but the package that reads it is missing).
     """
     folder = files.home(options.corpus or "")
     if not os.path.isdir(folder):  # noqa: PTH112 - Path.is_dir raises OSError for a long name
         raise SettingsError(f"--corpus: {options.corpus} is not a directory")
-    found = [path for path in sorted(folder.rglob("*")) if _wanted(path.relative_to(folder), path)]
-    if not found:
+    paths = [path for path in sorted(folder.rglob("*")) if _wanted(path.relative_to(folder), path)]
+    if not paths:
         listed = ", ".join(_SUFFIXES)
-        raise SettingsError(f"--corpus: {options.corpus} has no file of the kinds {listed}")
-    return Corpus(part for path in found for part in _parts(path, path.relative_to(folder)))
+        raise SettingsError(f"--corpus: {options.corpus} has no file with the suffix {listed}")
+    return Corpus(part for path in paths for part in _parts(path, path.relative_to(folder)))
 
 
 def matching(query: str) -> str:
-    """Return an FTS5 expression that any word of a text matches, empty if it has no word.
+    """Return an FTS5 expression that matches any word of a query; empty without a word.
 
-    Each word is quoted: as it stands, hardly any question is free of syntax errors.
+    Each word is quoted, since an unquoted question is usually a syntax error.
     """
     words = dict.fromkeys(re.findall(r"\w+", query.lower()))
     return " OR ".join(f'"{word}"' for word in words)
 
 
 def passages(text: str) -> Iterator[str]:
-    """Yield a text in pieces of at most PASSAGE_LIMIT characters that together are the text.
+    """Yield the pieces of a text, each of at most PASSAGE_LIMIT characters.
 
     A piece ends at a paragraph if one ends in its second half, else at a line, else at a word.
     """
@@ -149,10 +149,10 @@ def _pdf_pages(path: Path) -> list[str]:
         raise MissingExtraError("search", f"--corpus: reading {path}") from None
     try:
         pages = [page.extract_text() for page in pypdf.PdfReader(path).pages]
-    except Exception as err:  # noqa: BLE001 - pypdf lets whatever a broken file causes through
+    except Exception as err:  # noqa: BLE001 - for a broken file pypdf may raise anything
         msg = f"--corpus: {path} is not readable as PDF: {err}"
         raise DatasetError(msg) from None
     if not any(map(str.strip, pages)):
-        msg = f"--corpus: {path} has no text, only pictures of it: run OCR over it or remove it"
+        msg = f"--corpus: {path} has no text, only images: run OCR on it or remove it"
         raise DatasetError(msg)
     return pages

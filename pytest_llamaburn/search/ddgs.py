@@ -1,4 +1,4 @@
-"""Search engines' public pages, through the package `ddgs`: no key, but soon rate-limited."""
+"""Public pages of search engines, through the package `ddgs`: no key, but strict rate limits."""
 
 from __future__ import annotations
 
@@ -15,35 +15,35 @@ if TYPE_CHECKING:
     from pytest_llamaburn.settings import Searching
 
 RANK = 60
-_NOTHING = "No results found."  # how the package says so, with the class of all its errors
+_NOTHING = "No results found."  # the package raises its general error with this text
 
 
 class Scraper:
-    """Reads pages that are made for people: they block who asks often, and change."""
+    """Scrapes web pages; these limit frequent requests and may change."""
 
     name = "ddgs"
 
     def __init__(self, text: Callable[..., list[dict[str, Any]]]) -> None:
-        """Take the function that searches, that of `ddgs.DDGS`."""
+        """Take the search function of `ddgs.DDGS`."""
         self._text = text
 
     async def find(self, query: str, limit: int) -> list[Hit]:
-        """Return hits; raises ServerError where the engines refuse."""
+        """Return hits; raises ServerError if the engines refuse."""
         from ddgs.exceptions import DDGSException
 
         try:
-            found = await asyncio.to_thread(self._text, query, max_results=limit)
+            results = await asyncio.to_thread(self._text, query, max_results=limit)
         except DDGSException as err:
-            said = str(err) or type(err).__name__
-            if said == _NOTHING:
+            reason = str(err) or type(err).__name__
+            if reason == _NOTHING:
                 return []
-            hint = "scraped engines limit who asks often: wait, or choose another with --search"
-            raise ServerError(f"search with ddgs failed: {said}; {hint}") from None
-        return hits(((e.get("title"), e.get("href"), e.get("body")) for e in found), limit)
+            hint = "public engines limit frequent requests: wait, or choose another with --search"
+            raise ServerError(f"search with ddgs failed: {reason}; {hint}") from None
+        return hits(((e.get("title"), e.get("href"), e.get("body")) for e in results), limit)
 
 
 def available(options: Searching, environ: Mapping[str, str]) -> str | None:  # noqa: ARG001
-    """Return why it cannot be used, None if the package is installed."""
+    """Return why it cannot be used, or None if the package is installed."""
     return None if find_spec("ddgs") else str(MissingExtraError("search", "it"))
 
 

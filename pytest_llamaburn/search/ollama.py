@@ -1,4 +1,4 @@
-"""Ollama's web search: its cloud with OLLAMA_API_KEY, or through a local server that signed in."""
+"""Ollama's web search: in its cloud with OLLAMA_API_KEY, or through a signed-in local server."""
 
 from __future__ import annotations
 
@@ -16,22 +16,22 @@ if TYPE_CHECKING:
 
 RANK = 30
 KEY_VARIABLE = "OLLAMA_API_KEY"
-CLOUD_VARIABLE = "OLLAMA_CLOUD_BASE_URL"  # Ollama's own variable for it
+CLOUD_VARIABLE = "OLLAMA_CLOUD_BASE_URL"  # Ollama's own name for this variable
 CLOUD = "https://ollama.com"
 MOST_RESULTS = 10
 
 
 class Ollama(Remote):
-    """POST with query and number of results, to the cloud; a local server passes it on."""
+    """POST /api/web_search in the cloud."""
 
     name = "ollama"
     key_variable: str | None = KEY_VARIABLE
 
     async def find(self, query: str, limit: int) -> list[Hit]:
-        """Return at most ten hits, the service's own bound."""
+        """Return at most ten hits, the limit of the service."""
         body = {"query": query, "max_results": min(limit, MOST_RESULTS)}
-        found = self.results((await self.ask("POST", self._path, json=body)).get("results"))
-        return hits(((e.get("title"), e.get("url"), e.get("content")) for e in found), limit)
+        results = self.results((await self.ask("POST", self._path, json=body)).get("results"))
+        return hits(((e.get("title"), e.get("url"), e.get("content")) for e in results), limit)
 
     @property
     def _path(self) -> str:
@@ -39,17 +39,17 @@ class Ollama(Remote):
 
 
 class Proxy(Ollama):
-    """A local server; it signs requests itself and takes no key from a client."""
+    """A local server that forwards the request to the cloud and signs it itself."""
 
     key_variable = None
     hints: ClassVar = {
-        401: "run ollama signin on its machine",
+        401: "run `ollama signin` on the server's machine",
         404: "this Ollama is too old for web search: update it",
     }
 
 
 def available(options: Searching, environ: Mapping[str, str]) -> str | None:
-    """Return why it cannot be used: no key, and no local server that is signed in."""
+    """Return why it cannot be used, or None if there is a key or a signed-in local server."""
     if environ.get(KEY_VARIABLE):
         return None
     url = _local(options)
@@ -60,7 +60,7 @@ def available(options: Searching, environ: Mapping[str, str]) -> str | None:
 
 
 def make(options: Searching, environ: Mapping[str, str]) -> Ollama:
-    """Return the search in the cloud if there is a key, else through the local server."""
+    """Return the cloud's search if there is a key, else the local server's."""
     key = key_of(environ, KEY_VARIABLE)
     return Ollama(base_url(environ, CLOUD_VARIABLE, CLOUD), key) if key else Proxy(_local(options))
 

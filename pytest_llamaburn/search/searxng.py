@@ -1,4 +1,4 @@
-"""A SearXNG instance of your own, named by SEARXNG_URL."""
+"""Your own SearXNG instance; SEARXNG_URL is its address."""
 
 from __future__ import annotations
 
@@ -17,36 +17,35 @@ VARIABLE = "SEARXNG_URL"
 
 
 class SearXNG(Remote):
-    """GET /search with `format=json`, which an instance allows only if its settings say so."""
+    """GET /search with `format=json`, which the instance's settings must allow."""
 
     name = "searxng"
     hints: ClassVar = {
-        403: "add json to search.formats in the instance's settings.yml, where html alone is the "
-        "default",
+        403: "add json to search.formats in the instance's settings.yml (default: html only)",
         429: "its limiter is on: allow this machine, or set server.limiter to false",
     }
 
     async def find(self, query: str, limit: int) -> list[Hit]:
-        """Return hits; raises ServerError also where none came because no engine answered."""
+        """Return hits; raises ServerError if there are none because no engine answered."""
         reply = await self.ask("GET", "/search", params={"q": query, "format": "json"})
-        found = self.results(reply.get("results"))
+        results = self.results(reply.get("results"))
         silent = reply.get("unresponsive_engines")
-        if not found and silent:
+        if not results and silent:
             raise ServerError(self._sentence(f"no engine answered: {_engines(silent)}"))
-        return hits(((e.get("title"), e.get("url"), e.get("content")) for e in found), limit)
+        return hits(((e.get("title"), e.get("url"), e.get("content")) for e in results), limit)
 
 
 def available(options: Searching, environ: Mapping[str, str]) -> str | None:  # noqa: ARG001
-    """Return why it cannot be used, None if an instance is named."""
+    """Return why it cannot be used, or None if SEARXNG_URL is set."""
     return None if environ.get(VARIABLE) else f"{VARIABLE} is not set"
 
 
 def make(options: Searching, environ: Mapping[str, str]) -> SearXNG:  # noqa: ARG001
-    """Return the search; raises SettingsError for what is no address."""
+    """Return the search; raises SettingsError if SEARXNG_URL is invalid."""
     return SearXNG(base_url(environ, VARIABLE))
 
 
 def _engines(silent: Any) -> str:
-    """Return `[["google", "CAPTCHA"], …]` as words."""
-    pairs = [" ".join(map(str, one)) if isinstance(one, list) else str(one) for one in silent]
-    return ", ".join(pairs)[:200]
+    """Return `[["google", "CAPTCHA"], …]` as text."""
+    texts = [" ".join(map(str, pair)) if isinstance(pair, list) else str(pair) for pair in silent]
+    return ", ".join(texts)[:200]

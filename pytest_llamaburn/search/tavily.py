@@ -21,24 +21,24 @@ _PLAN = "the plan's limit is reached: raise it, or choose another with --search"
 
 
 class Tavily(Remote):
-    """POST /search; 432 and 433 are its own statuses for a plan's limits."""
+    """POST /search; its statuses 432 and 433 mean that a plan's limit is reached."""
 
     name = "tavily"
     key_variable = KEY_VARIABLE
     hints: ClassVar = {432: _PLAN, 433: _PLAN}
 
     async def find(self, query: str, limit: int) -> list[Hit]:
-        """Return at most twenty hits, the service's own bound."""
+        """Return at most twenty hits, the limit of the service."""
         body = {"query": query, "max_results": min(limit, MOST_RESULTS), "search_depth": "basic"}
-        found = self.results((await self.ask("POST", "/search", json=body)).get("results"))
-        return hits(((e.get("title"), e.get("url"), e.get("content")) for e in found), limit)
+        results = self.results((await self.ask("POST", "/search", json=body)).get("results"))
+        return hits(((e.get("title"), e.get("url"), e.get("content")) for e in results), limit)
 
 
 def available(options: Searching, environ: Mapping[str, str]) -> str | None:  # noqa: ARG001
-    """Return why it cannot be used, None if there is a key."""
+    """Return why it cannot be used, or None if there is a key."""
     return None if environ.get(KEY_VARIABLE) else f"{KEY_VARIABLE} is not set"
 
 
 def make(options: Searching, environ: Mapping[str, str]) -> Tavily:  # noqa: ARG001
-    """Return the search; TAVILY_BASE_URL names another address of the service."""
+    """Return the search; TAVILY_BASE_URL overrides the address of the service."""
     return Tavily(base_url(environ, URL_VARIABLE, URL), key_of(environ, KEY_VARIABLE))

@@ -1,8 +1,8 @@
-"""How well two raters agree, and how sure that is.
+"""Agreement of two raters, with intervals.
 
-Every figure of degenerate input (fewer than 3 pairs, a constant rater) is None with a reason. All
-intervals are 95 % percentile bootstraps with a fixed seed; where ratings come in clusters, such as
-several of one question, whole clusters are drawn.
+A figure of degenerate input (fewer than 3 pairs, a constant rater) is None with a reason. All
+intervals are 95 % percentile bootstraps with a fixed seed. For clustered ratings, such as several
+per question, whole clusters are drawn.
 """
 
 from __future__ import annotations
@@ -26,13 +26,13 @@ if TYPE_CHECKING:
 DRAWS = 2000
 _CELLS = 1 << 20  # numbers in one table of draws: a few megabytes
 _FEWEST = 3
-USABLE = 0.9  # an interval from fewer usable draws would leave out the unlucky ones
+USABLE = 0.9  # share of draws with a value that an interval needs, or it would be biased
 
 
 class Pairs(NamedTuple):
-    """The pairs of ratings of two raters: each different pair once, and how often it came.
+    """The distinct pairs of ratings of two raters, with their counts.
 
-    `counts` has a row for each draw of a bootstrap.
+    `counts` has one row per bootstrap draw.
     """
 
     x: Array
@@ -44,8 +44,8 @@ class Pairs(NamedTuple):
 class Statistic:
     """A statistic of two raters: called with their ratings, it returns a Figure.
 
-    `of_draws` returns its value for each draw, NaN where it has none for the `reason`. A statistic
-    that is the mean of a value of y − x has that as `of_difference`.
+    `of_draws` returns its value for each draw, or NaN if there is none; `reason` says why. For a
+    statistic that is a mean over a function of y − x, `of_difference` is that function.
     """
 
     of_draws: Callable[[Pairs], Array]
@@ -54,7 +54,7 @@ class Statistic:
     of_difference: Callable[[Array], Any] | None = None
 
     def __call__(self, x: Ratings, y: Ratings) -> Figure:
-        """Return the value without an interval; raises ValueError for raters of unequal length."""
+        """Return the value without an interval; raises ValueError for unequal lengths."""
         import numpy as np
 
         if len(x) != len(y):
@@ -62,7 +62,7 @@ class Statistic:
         if len(x) < self.fewest:
             few = f"fewer than {self.fewest} pairs" if self.fewest > 1 else "no pairs"
             return Figure(None, len(x), reason=few)
-        pairs, place = _different(x, y)
+        pairs, place = _distinct(x, y)
         counts = np.bincount(place, minlength=len(pairs.x))[None, :].astype(float)
         value = float(self.of_draws(pairs._replace(counts=counts))[0])
         if math.isnan(value):
@@ -113,49 +113,50 @@ def _alpha(pairs: Pairs) -> Array:
 
 
 def _mean_of(value: Callable[[Array], Any]) -> Statistic:
-    """Return the statistic that is the mean of a value of y − x."""
+    """Return the statistic that is the mean over a function of y − x."""
 
     def mean_of(pairs: Pairs) -> Array:
-        found: Array = pairs.counts @ value(pairs.y - pairs.x) / pairs.counts.sum(1)
-        return found
+        means: Array = pairs.counts @ value(pairs.y - pairs.x) / pairs.counts.sum(1)
+        return means
 
     return Statistic(mean_of, 1, "no pairs", value)
 
 
 def _equal(difference: Array) -> Array:
-    """Return 1 where no other whole rating is nearer, a half where another one is as near."""
+    """Return 1 if the ratings round to the same whole rating, 0.5 if one is halfway, else 0."""
     import numpy as np
 
     size = np.abs(difference).round(9)
-    found: Array = np.where(size == 0.5, 0.5, size < 0.5)
-    return found
+    equal: Array = np.where(size == 0.5, 0.5, size < 0.5)
+    return equal
 
 
 # The linear correlation, from -1 to 1.
 pearson = Statistic(_pearson, _FEWEST, "a rater is constant")
 # The rank correlation, ties sharing their mean rank.
 spearman = Statistic(_spearman, _FEWEST, "a rater is constant")
-# Kendall's τ-b: concordant less discordant pairs, corrected for ties.
+# Kendall's τ-b: concordant minus discordant pairs, corrected for ties.
 kendall = Statistic(_kendall, _FEWEST, "a rater is constant")
-# Cohen's κ with quadratic weights: 1 − E(x−y)² / what it would be by chance, which is the same
-# ratings, paired at random.
+# Cohen's κ with quadratic weights: 1 − E(x−y)² / its value by chance (the same ratings, paired at
+# random).
 qwk = Statistic(_qwk, _FEWEST, "both raters are constant and equal")
-# Krippendorff's ordinal alpha of two raters who rated everything.
+# Krippendorff's ordinal alpha of two raters without missing ratings.
 alpha = Statistic(_alpha, 1, "all ratings are equal")
-# The share of equal ratings; one between whole ratings equals the nearest, halfway both by half.
+# The share of equal ratings; a rating between two whole ratings counts as the nearest one, a rating
+# halfway between two counts half for both.
 exact = _mean_of(_equal)
 # The share of ratings at most one apart.
 within_one = _mean_of(lambda d: (abs(d) <= 1) * 1.0)
 # The mean absolute difference.
 mae = _mean_of(abs)
-# The mean of y − x: above 0, the second rater is the kinder one.
+# The mean of y − x: above 0, the second rater gives higher ratings.
 bias = _mean_of(lambda d: d)
 
 
 def confusion(x: Sequence[float], y: Sequence[float], labels: Sequence[int]) -> list[list[float]]:
-    """Return how often x gave the row's label and y the column's.
+    """Return the confusion matrix: how often x has the row's label and y the column's.
 
-    A rating between two labels counts for the nearest, one halfway for both by half.
+    A rating between two labels counts for the nearest one; a rating halfway counts half for both.
     """
     counts: dict[tuple[int, int], float] = {}
     for (a, b), times in Counter(zip(x, y, strict=True)).items():
@@ -174,14 +175,14 @@ def with_interval(
 ) -> Figure:
     """Return a statistic of two raters with its bootstrap interval.
 
-    Without an interval where more than a tenth of the draws have no value; the reason says so.
+    There is no interval, but a reason, if more than a tenth of the draws have no value.
     """
     import numpy as np
 
     figure = statistic(x, y)
     if figure.value is None:
         return figure
-    pairs, place = _different(x, y)
+    pairs, place = _distinct(x, y)
     drawn = np.concatenate(
         [
             statistic.of_draws(pairs._replace(counts=counts))
@@ -195,33 +196,33 @@ def with_interval(
 
 
 def consensus(ratings: Sequence[float]) -> float:
-    """Return what several raters say together: their median, which may be halfway."""
+    """Return the consensus of several raters: the median, which may be between two ratings."""
     return float(median(ratings))
 
 
 def ceiling(statistic: Statistic, ratings: Sequence[Sequence[float]]) -> Figure:
-    """Return how well one human agrees with the others: the mean over raters, each left out once.
+    """Return how well one human agrees with the others: the mean over leave-one-out comparisons.
 
-    `ratings` has the human ratings of each item; place k is taken for one rater. Items with one
-    rating do not count.
+    `ratings` has the human ratings of each item; index k is the same rater in all items. Items with
+    one rating are skipped.
     """
     shared = [item for item in ratings if len(item) > 1]
     if not shared:
         return Figure(None, 0, reason="no item has two human ratings")
-    found = []
+    each = []
     for k in range(max(map(len, shared))):
         rated = [item for item in shared if k < len(item)]
-        found.append(statistic(*_left_out(rated, k)).value)
-    values = [value for value in found if value is not None]
+        each.append(statistic(*_left_out(rated, k)).value)
+    values = [value for value in each if value is not None]
     if not values:
         return Figure(None, len(shared), reason="too few items, or a constant rater")
     return Figure(sum(values) / len(values), len(shared))
 
 
 def constant(x: Sequence[float]) -> dict[str, Any]:
-    """Return how well the most frequent whole rating, given to all, would agree with x.
+    """Return the agreement of x with a constant rater that always gives the most frequent rating.
 
-    The figures of several equally frequent `values` are averaged, so that no side is preferred.
+    The figures of several equally frequent `values` are averaged.
     """
     counts: dict[int, float] = {}
     for rating in x:
@@ -230,26 +231,26 @@ def constant(x: Sequence[float]) -> dict[str, Any]:
     values = sorted(v for v, count in counts.items() if count == max(counts.values()))
     if not values:
         return {"values": [], "reason": "no ratings"}
-    found: dict[str, Any] = {"values": values}
+    figures: dict[str, Any] = {"values": values}
     for name, statistic in (("exact", exact), ("within_one", within_one), ("mae", mae)):
         each = [statistic(x, [float(value)] * len(x)).value or 0.0 for value in values]
-        found[name] = sum(each) / len(each)
-    return found
+        figures[name] = sum(each) / len(each)
+    return figures
 
 
-def _different(x: Ratings, y: Ratings) -> tuple[Pairs, Any]:
-    """Return each different pair of ratings, still without counts, and the place of every item."""
+def _distinct(x: Ratings, y: Ratings) -> tuple[Pairs, Any]:
+    """Return the distinct pairs of ratings, without counts, and the index of each item's pair."""
     import numpy as np
 
     table = np.column_stack([np.asarray(x, dtype=float), np.asarray(y, dtype=float)])
-    found, place = np.unique(table, axis=0, return_inverse=True)
-    return Pairs(found[:, 0], found[:, 1], np.zeros((0, len(found)))), place.reshape(-1)
+    distinct, place = np.unique(table, axis=0, return_inverse=True)
+    return Pairs(distinct[:, 0], distinct[:, 1], np.zeros((0, len(distinct)))), place.reshape(-1)
 
 
 def _drawn_counts(
     pairs: Pairs, place: Any, clusters: Sequence[Hashable] | None, seed: int
 ) -> Iterator[Array]:
-    """Yield how often each pair is in each bootstrap draw, some draws at a time."""
+    """Yield the counts of each pair in each bootstrap draw, some draws at a time."""
     import numpy as np
 
     groups = {name: i for i, name in enumerate(dict.fromkeys(clusters or range(len(place))))}
@@ -274,37 +275,37 @@ def _correlation(x: Array, y: Array, counts: Array) -> Array:
 
 
 def _scaled(values: Array) -> Array:
-    """Return the values of each draw divided by the largest: their squares cannot vanish."""
+    """Return the values of each draw divided by the largest, so that squares do not underflow."""
     import numpy as np
 
     largest = np.abs(values).max(1, keepdims=True)
-    found: Array = values / np.where(largest > 0, largest, 1.0)
-    return found
+    scaled: Array = values / np.where(largest > 0, largest, 1.0)
+    return scaled
 
 
 def _ratio(part: Array, whole: Array, bound: float = 1.0) -> Array:
-    """Return part / whole within ±bound, NaN where the whole is 0 or not finite."""
+    """Return part / whole, clipped to ±bound; NaN if the whole is 0 or not finite."""
     import numpy as np
 
     usable = (whole != 0) & np.isfinite(whole)
-    found: Array = np.clip(part / np.where(usable, whole, np.nan), -bound, bound)
-    return found
+    ratio: Array = np.clip(part / np.where(usable, whole, np.nan), -bound, bound)
+    return ratio
 
 
 def _centred(values: Array, counts: Array) -> Array:
-    """Return the values less their mean in each draw, exactly 0 where a draw has but one value."""
+    """Return the values minus their mean in each draw; exactly 0 if a draw has only one value."""
     import numpy as np
 
     drawn = counts > 0
     low = np.where(drawn, values, np.inf).min(1, keepdims=True)
     high = np.where(drawn, values, -np.inf).max(1, keepdims=True)
     middle = (counts * values).sum(1, keepdims=True) / counts.sum(1, keepdims=True)
-    found: Array = np.where(drawn & (low < high), values - middle, 0.0)
-    return found
+    centred: Array = np.where(drawn & (low < high), values - middle, 0.0)
+    return centred
 
 
 def _ranks(values: Array, counts: Array) -> Array:
-    """Return the rank of each value in each draw, equal ones sharing their mean rank."""
+    """Return the rank of each value in each draw; equal values share their mean rank."""
     import numpy as np
 
     different, place = np.unique(values, return_inverse=True)
@@ -336,7 +337,7 @@ def _beyond(tables: Array) -> Array:
 
 
 def _nearest(rating: float) -> dict[int, float]:
-    """Return the whole rating nearest to one, or the two that it is halfway between, by half."""
+    """Return the nearest whole rating with weight 1, or the two nearest with weight 0.5 each."""
     low = math.floor(rating)
     part = round(rating - low, 9)
     return {low: 0.5, low + 1: 0.5} if part == 0.5 else {low + (part > 0.5): 1.0}
@@ -351,6 +352,6 @@ def percentile_interval(values: Ratings) -> tuple[float, float]:
 
 
 def _left_out(items: Sequence[Sequence[float]], k: int) -> tuple[list[float], list[float]]:
-    """Return what the others say together, and what rater k says."""
+    """Return the consensus of the other raters, and the ratings of rater k."""
     others = [consensus([*item[:k], *item[k + 1 :]]) for item in items]
     return others, [float(item[k]) for item in items]

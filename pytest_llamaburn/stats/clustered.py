@@ -1,4 +1,4 @@
-"""Failure rates of requests that fail together: how many of them count as independent."""
+"""Failure rates of autocorrelated requests: their effective number of independent requests."""
 
 from __future__ import annotations
 
@@ -14,15 +14,16 @@ if TYPE_CHECKING:
 
     Flags = NDArray[np.bool_]
 
-Z = 3.0  # 95 % of an interval that is looked at some twenty times (Bonferroni: 0.05 / 20)
-_NOISE = 0.02  # an autocorrelation below this ends the sum
+Z = 3.0  # for a 95 % interval that is checked about twenty times (Bonferroni: 0.05 / 20)
+_NOISE = 0.02  # end the sum at an autocorrelation below this
 
 
 def design_effect(runs: Sequence[Flags], most: int | None = None) -> float:
-    """Return how many successive requests count as one, at least 1.
+    """Return how many successive requests count as one independent request, at least 1.
 
-    1 + 2 Σ r(lag), the autocorrelations of failing pooled over runs and summed until they fade
-    (the initial positive sequence of Geyer, Statistical Science 7, 1992), up to lag `most`.
+    It is 1 + 2 Σ r(lag). The autocorrelations r of failures are pooled over runs and summed until
+    they become negligible (the initial positive sequence of Geyer, Statistical Science 7, 1992), at
+    most up to lag `most`.
     """
     n = sum(map(len, runs))
     share = sum(int(run.sum()) for run in runs) / max(n, 1)

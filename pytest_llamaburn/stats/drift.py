@@ -1,6 +1,6 @@
-"""Whether a fixed load is served alike from beginning to end: trend, level shift, steady state.
+"""Tests whether performance under a fixed load is constant: trend, level shift, steady state.
 
-All tests are over a series of equal batches in time (say, per-minute medians), oldest first.
+All tests use a series of equal batches in time (for example per-minute medians), oldest first.
 """
 
 from __future__ import annotations
@@ -18,13 +18,13 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-LEAST = 8  # batches
-EFFECT = 0.05  # of the median: a smaller drift from end to end is none
+LEAST = 8  # batches that a test needs
+EFFECT = 0.05  # ignore a change of less than this share of the median
 _ALPHA = 0.05
 
 
 class Trend(NamedTuple):
-    """A monotone drift: its slope per batch, end to end as a share of the median, and p."""
+    """A monotone drift: slope per batch, total change as a share of the median, and p."""
 
     slope: float
     share: float
@@ -33,7 +33,7 @@ class Trend(NamedTuple):
 
 
 class Shift(NamedTuple):
-    """The most likely change of level: before batch `at`, by `share` of the median, and p."""
+    """The most likely level shift: before batch `at`, by `share` of the median, and p."""
 
     at: int
     share: float
@@ -42,7 +42,7 @@ class Shift(NamedTuple):
 
 
 class Steady(NamedTuple):
-    """The first plateau: batches `start` (included) to `end` (excluded), its mean and interval."""
+    """The first plateau: batches `start` (included) to `end` (excluded), mean and interval."""
 
     start: int
     end: int
@@ -51,11 +51,11 @@ class Steady(NamedTuple):
 
 
 def trend(values: Sequence[float]) -> Trend | None:
-    """Return the drift, None below eight batches.
+    """Return the trend, or None with fewer than eight batches.
 
-    Mann–Kendall's test with Hamed and Rao's variance for autocorrelated series (Journal of
-    Hydrology 204, 1998), and Theil and Sen's slope: the median over all pairs. It drifts if p is
-    below 5 % and the drift from end to end is at least 5 % of the median.
+    It uses the Mann–Kendall test with Hamed and Rao's variance for autocorrelated series (Journal
+    of Hydrology 204, 1998), and the Theil–Sen slope (median over all pairs). There is a drift if p
+    is below 5 % and the total change is at least 5 % of the median.
     """
     n = len(values)
     if n < LEAST:
@@ -75,7 +75,7 @@ def trend(values: Sequence[float]) -> Trend | None:
 
 
 def _correction(detrended: NDArray[np.float64]) -> float:
-    """Return how much autocorrelation widens the score's variance: Hamed and Rao's n / n*, ≥ 1."""
+    """Return the factor by which autocorrelation increases the variance (n / n*), at least 1."""
     n = len(detrended)
     ranks = np.argsort(np.argsort(detrended)).astype(float)
     centred = ranks - ranks.mean()
@@ -90,10 +90,10 @@ def _correction(detrended: NDArray[np.float64]) -> float:
 
 
 def shift(values: Sequence[float]) -> Shift | None:
-    """Return the likeliest level shift, None below eight batches.
+    """Return the most likely level shift, or None with fewer than eight batches.
 
-    Pettitt's test (Applied Statistics 28, 1979): K = max |U_t|, p ≈ 2 exp(−6K² / (n³ + n²)). It
-    shifts if p is below 5 % and the medians of the two sides differ by at least 5 %.
+    Pettitt's test (Applied Statistics 28, 1979) has K = max |U_t|, p ≈ 2 exp(−6K² / (n³ + n²)).
+    There is a shift if p is below 5 % and the medians of both sides differ by at least 5 %.
     """
     n = len(values)
     if n < LEAST:
@@ -108,12 +108,11 @@ def shift(values: Sequence[float]) -> Shift | None:
 
 
 def steady(values: Sequence[float]) -> Steady | None:
-    """Return the first plateau, None if there is none of eight batches.
+    """Return the first plateau of at least eight batches, or None.
 
-    The first batches are dropped while they lie outside the band that the later half spans around
-    its median (three scaled MADs, at least 5 %); the plateau ends where the next level shift is,
-    and it must not drift. The interval is Student's t over batch means, which holds as far as
-    batches are long enough to be independent.
+    First batches are dropped while they lie outside the band of the later half around its median
+    (three scaled MADs, at least 5 %). The plateau ends at the next level shift and must not drift.
+    The interval is Student's t over batch means; it is valid if the batches are independent.
     """
     data = np.asarray(values, float)
     if len(data) < LEAST:

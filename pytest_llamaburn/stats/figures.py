@@ -1,6 +1,6 @@
-"""A statistic with its 95 % interval: means and shares, and differences of two.
+"""Statistics with their 95 % intervals: means, shares, and differences of two of them.
 
-Intervals of means on a scale hold for any distribution on it and any number of values (`mean`).
+The intervals of means on a bounded scale hold for any distribution and any number of values.
 """
 
 from __future__ import annotations
@@ -22,14 +22,14 @@ if TYPE_CHECKING:
     Ratings = Sequence[float] | Array
 
 
-_TAIL = 0.025  # on each side of an interval
+_TAIL = 0.025  # probability on each side of an interval
 _BISECTIONS = 30
-_LOG_STEP = 0.2  # of the integral in `_share_below`; an interval then has seven exact digits
+_LOG_STEP = 0.2  # step of the integral in `_share_below`: intervals have seven exact digits
 
 
 @dataclass(frozen=True)
 class Figure:
-    """A statistic with its 95 % interval; None with a reason where there is none."""
+    """A statistic with its 95 % interval; `reason` says why one of them is None."""
 
     value: float | None
     n: int
@@ -46,37 +46,37 @@ def mean(
     clusters: Sequence[Hashable] | None = None,
     scale: tuple[float, float] | None = None,
 ) -> Figure:
-    """Return the mean with its interval; values of one cluster count as one independent value.
+    """Return the mean with its interval; the values of a cluster count as one independent value.
 
-    With a scale, the lowest and the highest possible value, it is Gaffke's interval: it assumes
-    nothing else, and for shares (values of 0 and 1) it is Clopper and Pearson's. Without a scale
-    it is Student's, which needs two values that differ and ignores clusters.
+    With `scale` (the lowest and the highest possible value) it is Gaffke's interval, which needs no
+    other assumption; for shares (values of 0 and 1) it equals Clopper and Pearson's. Without a
+    scale it is Student's interval, which needs two different values and ignores clusters.
     """
     if len(values) == 0:
         return Figure(None, 0, reason="no values")
     figure = Figure(math.fsum(values) / len(values), len(values))
     if scale is not None:
         return replace(figure, ci95=_gaffke(_units(values, clusters), scale))
-    found = samples.distribution(values, "")
-    if not found["std"]:
+    summary = samples.distribution(values, "")
+    if not summary["std"]:
         return replace(figure, reason="one value, or all are equal: no interval")
-    return replace(figure, ci95=tuple(found["ci95"]))
+    return replace(figure, ci95=tuple(summary["ci95"]))
 
 
 def graded(name: str, grades: Sequence[str]) -> Figure:
     """Return a share of grades, by its name in `criteria.GRADED`, or their F-score.
 
-    The F-score is the harmonic mean of the share of correct answers and of that among the attempted
-    ones, which is 2 · correct / (answers + attempted). It is above some t where the mean over
-    answers is above t if a correct one counts 1, an incorrect one 0 and one not attempted t / 2: so
-    its interval ends where that mean's does.
+    The F-score is the harmonic mean of two shares: correct among all answers, and correct among
+    the attempted answers. It equals 2 · correct / (answers + attempted). The F-score is above t
+    exactly if the mean over answers is above t, where a correct answer counts 1, an incorrect one 0
+    and one not attempted t / 2. So the ends of its interval follow from the interval of that mean.
     """
     if not grades:
         return Figure(None, 0, reason="no answer was graded")
     if name != "f_score":
-        told = [SHARES_OF_GRADES[name](grade) for grade in grades]
-        found = mean([float(one) for one in told if one is not None], scale=(0, 1))
-        return found if found.n else replace(found, reason="no answer was attempted")
+        values = [SHARES_OF_GRADES[name](grade) for grade in grades]
+        figure = mean([float(value) for value in values if value is not None], scale=(0, 1))
+        return figure if figure.n else replace(figure, reason="no answer was attempted")
     correct = sum(grade == "correct" for grade in grades)
     attempted = sum(grade != "not_attempted" for grade in grades)
     ends = (_f_score_end(grades, upper=False), _f_score_end(grades, upper=True))
@@ -96,10 +96,10 @@ def _f_score_end(grades: Sequence[str], *, upper: bool) -> float:
 
 
 def difference(before: Figure, after: Figure) -> Figure:
-    """Return after − before of two figures that have intervals, and its own by the MOVER method.
+    """Return after − before, with an interval by the MOVER method.
 
-    It takes the two for independent, which makes the interval too wide rather than too narrow where
-    they are of the same questions.
+    The method assumes independent figures. For figures of the same questions its interval is
+    therefore rather too wide than too narrow.
     """
     if before.value is None or after.value is None or not (before.ci95 and after.ci95):
         return Figure(None, 0, reason=before.reason or after.reason)
@@ -110,14 +110,14 @@ def difference(before: Figure, after: Figure) -> Figure:
 
 
 def paired_difference(a: Sequence[float], b: Sequence[float], scale: tuple[float, float]) -> Figure:
-    """Return the mean of b − a over the same questions, both on a scale, with its interval."""
+    """Return the mean of b − a over the same questions, both on `scale`, with its interval."""
     width = scale[1] - scale[0]
-    found = [after - before for before, after in zip(a, b, strict=True)]
-    return mean(found, scale=(-width, width))
+    differences = [after - before for before, after in zip(a, b, strict=True)]
+    return mean(differences, scale=(-width, width))
 
 
 class _Unit(NamedTuple):
-    """One independent value: the mean of so many values."""
+    """One independent value: the mean of `size` values."""
 
     value: float
     size: int
@@ -133,10 +133,10 @@ def _units(values: Sequence[float], clusters: Sequence[Hashable] | None) -> list
 def _gaffke(units: Sequence[_Unit], scale: tuple[float, float]) -> tuple[float, float]:
     """Return the interval of a mean of independent values on a scale.
 
-    Gaffke (2005), as Learned-Miller and Thomas put it (A new confidence interval for the mean of a
-    bounded random variable, arXiv 1905.06208): the upper end is the 97.5 % quantile of the mean
-    when the values, and one more at the top of the scale, get random weights, uniform among all
-    that sum to 1. The lower end is the same of the mirrored values.
+    By Gaffke (2005), in the form of Learned-Miller and Thomas (A new confidence interval for the
+    mean of a bounded random variable, arXiv 1905.06208). The upper end is the 97.5 % quantile of
+    the weighted mean of the values and one more value at the top of the scale, with random weights
+    that are uniform among all that sum to 1. The lower end is that of the mirrored values.
     """
     mirrored = [unit._replace(value=-unit.value) for unit in units]
     low, high = scale
@@ -144,7 +144,7 @@ def _gaffke(units: Sequence[_Unit], scale: tuple[float, float]) -> tuple[float, 
 
 
 def _upper(units: Sequence[_Unit], top: float) -> float:
-    """Return the upper end, found by bisection between the mean and the top of the scale."""
+    """Return the upper end, by bisection between the mean and the top of the scale."""
     total = sum(unit.size for unit in units)
     low, high = math.fsum(unit.value * unit.size for unit in units) / total, top
     is_below_end = _test_of_upper(units, top)
@@ -155,25 +155,25 @@ def _upper(units: Sequence[_Unit], top: float) -> float:
 
 
 def _test_of_upper(units: Sequence[_Unit], top: float) -> Callable[[float], bool]:
-    """Return what tells whether a value is below the upper end of the mean's interval."""
+    """Return a function that tests whether a value is below the upper end of the interval."""
     import numpy as np
 
     counts = Counter(units)
     counts[_Unit(top, 0)] += 1
     values, sizes = (np.array(column, dtype=float) for column in zip(*counts, strict=True))
     times = np.array([*counts.values()], dtype=float)
-    # The one more is as large as the others on average.
+    # The added value has the mean size of the others.
     sizes[sizes == 0] = sum(unit.size for unit in units) / len(units)
     return lambda at: _share_below(sizes * (values - at), times) < 1 - _TAIL
 
 
 def _share_below(steps: Array, times: Array) -> float:
-    """Return the chance that Σ G·step is below 0, each G gamma-distributed with shape `times`.
+    """Return the probability that Σ G·step is below 0, for gamma-distributed G of shape `times`.
 
-    Random weights that sum to 1 are such G, divided by their sum. The chance is Gil-Pelaez's
-    integral (1951) of the characteristic function Π (1 − i·u·step)^−times, taken over log u by the
-    trapezoidal rule. Where the mean of the sum lies √39 or more standard deviations below 0, the
-    chance is at least 97.5 % by Cantelli's inequality; 1 is returned.
+    Such G, divided by their sum, are random weights that sum to 1. The probability is Gil-Pelaez's
+    integral (1951) of the characteristic function Π (1 − i·u·step)^−times, computed over log u with
+    the trapezoidal rule. If the mean of the sum is at least √39 standard deviations below 0, the
+    probability is at least 97.5 % by Cantelli's inequality, and 1 is returned.
     """
     import numpy as np
 
@@ -186,5 +186,5 @@ def _share_below(steps: Array, times: Array) -> float:
 
 
 def share(values: Sequence[float], reason: str) -> Figure:
-    """Return the mean of shares; `reason` says why there are none."""
+    """Return the mean of shares; without values, None with this `reason`."""
     return mean(values, scale=(0, 1)) if values else Figure(None, 0, reason=reason)

@@ -1,4 +1,4 @@
-"""Pairs of answers that were compared: win rates, preference of a place, control for length."""
+"""Pairwise comparisons of answers: win rates, position bias and length control."""
 
 from __future__ import annotations
 
@@ -22,10 +22,10 @@ _Z = 1.959963984540054
 
 
 class Game(NamedTuple):
-    """One pair of answers, compared: the verdict is A, B, tie, or None where unscored.
+    """One compared pair of answers; the verdict is A, B, tie, or None if unscored.
 
-    `first_picks` and `picks` count the single verdicts for the answer shown first, and those for
-    either; `length_delta` is A's length less B's; all games of one question are one vote.
+    `first_picks` counts the single verdicts for the answer shown first, `picks` those for either
+    answer. `length_delta` is A's length minus B's. All games of one question count as one vote.
     """
 
     verdict: str | None
@@ -37,7 +37,7 @@ class Game(NamedTuple):
 
 
 def sign_test(wins: int, losses: int) -> Figure:
-    """Return the two-sided exact p of so unequal a split if each side were as likely."""
+    """Return the exact two-sided p of the sign test: both sides equally likely to win."""
     n = wins + losses
     if n == 0:
         return Figure(None, 0, reason="no decisive pairs")
@@ -46,11 +46,11 @@ def sign_test(wins: int, losses: int) -> Figure:
 
 
 def games(played: Sequence[Game]) -> dict[str, Any]:
-    """Return the figures of A against B: counts, rates with intervals, bias of position and length.
+    """Return the figures of A against B: counts, rates with intervals, position and length bias.
 
-    A question has one vote, whatever the number of judges and repeats: the winner of most of its
-    games. `win_rate` counts a tie as half a win; a judge that prefers a position drags it to 0.5,
-    so `decisive_rate`, of the questions that have a winner, stands beside it.
+    Each question has one vote, for any number of judges and repeats: the winner of most of its
+    games. `win_rate` counts a tie as half a win. A judge with a position bias moves it towards 0.5;
+    `decisive_rate`, the share of wins among questions with a winner, does not have that problem.
     """
     questions = dict.fromkeys(game.question for game in played)
     votes = _votes(played)
@@ -73,10 +73,10 @@ def games(played: Sequence[Game]) -> dict[str, Any]:
 
 
 def length_controlled(played: Sequence[Game]) -> Figure:
-    """Return A's win rate if both answers were equally long.
+    """Return A's win rate for answers of equal length.
 
-    That is 1 / (1 + e^−a) of a logistic fit of the points on a + b·tanh(length difference over its
-    standard deviation); None where the fit does not converge.
+    It is 1 / (1 + e^−a) of a logistic fit of the points on a + b·tanh(length difference / its
+    standard deviation); None if the fit does not converge.
     """
     import numpy as np
 
@@ -95,7 +95,7 @@ def length_controlled(played: Sequence[Game]) -> Figure:
 
 
 class _Vote(NamedTuple):
-    """What the games of one question say: A's points, and the shares that a Game counts."""
+    """The vote of one question: A's points, and the shares of the counts in its games."""
 
     points: float
     consistent: float
@@ -104,7 +104,7 @@ class _Vote(NamedTuple):
 
 
 def _votes(played: Sequence[Game]) -> list[_Vote]:
-    """Return a vote for each question that has a scored game."""
+    """Return one vote per question with a scored game."""
     groups: dict[str, list[Game]] = {}
     for game in played:
         if game.verdict is not None:
@@ -124,9 +124,9 @@ def _vote(games: Sequence[Game]) -> _Vote:
 
 
 def _logistic(design: Array, points: Array) -> tuple[float, float] | None:
-    """Return the intercept of a logistic fit and its standard error, None without convergence.
+    """Return the intercept of a logistic fit and its standard error, or None without convergence.
 
-    Newton's method; points of 0.5 count as half a win. Separated points have no finite fit.
+    It uses Newton's method; points of 0.5 count as half a win. Separated points have no finite fit.
     """
     import numpy as np
 

@@ -1,11 +1,11 @@
-"""How sure a difference between two sets of runs is.
+"""The uncertainty of a difference between two sets of runs.
 
-The unit of evidence is the run: requests of one run share its luck (memory layout, clocks, heat),
-so that pooling them calls most pairs of equal runs different. Each run gives one number; the
-change is the ratio of the two sides' geometric means over runs, and its interval is symmetric on
-the log scale: Student's t with the variances of both sides and Welch's degrees of freedom
-(Welch, Biometrika 34, 1947; Satterthwaite, Biometrics 2, 1946). The log of a run's
-number has, for small spreads, the run's coefficient of variation as its standard deviation.
+The unit of evidence is the run. Requests of one run share its conditions (memory layout, clocks,
+heat); with pooled requests, most pairs of equal runs would look different. Each run gives one
+number. The change is the ratio of the two sides' geometric means over runs. Its interval is
+symmetric on the log scale: Student's t with the variances of both sides and Welch's degrees of
+freedom (Welch, Biometrika 34, 1947; Satterthwaite, Biometrics 2, 1946). For small spreads, the
+standard deviation of a log equals the coefficient of variation.
 """
 
 from __future__ import annotations
@@ -20,15 +20,15 @@ from pytest_llamaburn.stats import samples as stats
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
-Samples = dict[str, list[float]]  # what one run gave, by prompt
+Samples = dict[str, list[float]]  # the values of one run, by prompt
 Sides: TypeAlias = "Sequence[Sequence[Samples]]"
 
-ALARM_RATE = 0.01  # of reports of equal runs, at most, that say otherwise anywhere
-MARGIN = 0.03  # changes within it are the same
-STATISTICS = ("mean", "min", *stats.PERCENTILES, "max")  # that changes are of
-ASSUMED = 0.03  # the noise between runs where it cannot be learnt
+ALARM_RATE = 0.01  # most reports of equal runs that may show any difference (false alarms)
+MARGIN = 0.03  # a change within this share counts as no change
+STATISTICS = ("mean", "min", *stats.PERCENTILES, "max")  # statistics that can be compared
+ASSUMED = 0.03  # noise between runs if it cannot be estimated
 LEAST_RUNS = 3
-_CERTAIN = 10**9  # degrees of freedom of what is taken as known
+_CERTAIN = 10**9  # degrees of freedom of a known variance
 _RESAMPLES = 400
 
 
@@ -40,7 +40,7 @@ class Part(NamedTuple):
 
 
 class Noise(NamedTuple):
-    """The standard deviation between runs, as a share; `seen` in `runs` earlier ones."""
+    """The relative standard deviation between runs; `seen` is that of `runs` earlier runs."""
 
     share: float
     df: int
@@ -58,18 +58,18 @@ class Interval(NamedTuple):
 
 
 def variance(values: Sequence[float]) -> float:
-    """Return the variance of a sample; `statistics.variance`, in fractions, takes 50 times as long.
+    """Return the variance of a sample, 50 times as fast as `statistics.variance`.
 
-    In two passes, so that numbers which are close together lose no digits.
+    It takes two passes, so that close numbers lose no digits.
     """
     middle = fmean(values)
     return math.fsum((value - middle) ** 2 for value in values) / (len(values) - 1)
 
 
 def number(samples: Samples, statistic: str) -> float:
-    """Return a run's number: the mean over prompts of each prompt's mean, or a quantile of all.
+    """Return a run's number: the mean of the prompts' means, or a quantile of all values.
 
-    So every prompt counts once, however often it was asked.
+    In the mean every prompt has the same weight, for any number of repetitions.
     """
     if statistic == "mean":
         return fmean(fmean(values) for values in samples.values())
@@ -79,21 +79,22 @@ def number(samples: Samples, statistic: str) -> float:
 
 
 def quantile(statistic: str) -> float:
-    """Return the percentile that a statistic other than the mean is."""
+    """Return the percentile of a statistic other than the mean."""
     return {"min": 0.0, "max": 100.0, **stats.PERCENTILES}[statistic]
 
 
 def aligned(sides: Sides) -> tuple[list[list[Samples]], bool]:
     """Return the sides' runs with only the prompts that every run has, and True.
 
-    What prompts differ in then cancels in a ratio. Without a common prompt: all of them and False.
+    Differences between prompts then cancel in a ratio. Without a common prompt, return all prompts
+    and False.
     """
-    found = [[run for run in side if run] for side in sides]
-    shared = set.intersection(*(set(run) for side in found for run in side))
+    runs = [[run for run in side if run] for side in sides]
+    shared = set.intersection(*(set(run) for side in runs for run in side))
     if not shared:
-        return found, False
-    order = [prompt for prompt in found[0][0] if prompt in shared]
-    return [[{p: run[p] for p in order} for run in side] for side in found], True
+        return runs, False
+    order = [prompt for prompt in runs[0][0] if prompt in shared]
+    return [[{p: run[p] for p in order} for run in side] for side in runs], True
 
 
 def ratio(
@@ -104,8 +105,8 @@ def ratio(
 ) -> Interval:
     """Return the log ratio of the second side's runs to the first's, with its interval.
 
-    Sides of a single run, which show no spread, bring the machine's noise and the variance that
-    their requests give. The noise's degrees of freedom then are the most there can be.
+    A side with a single run has no spread; its variance is the machine's noise plus the variance of
+    its requests. The degrees of freedom are then at most those of the noise.
     """
     middle = fmean(logs[1]) - fmean(logs[0])
     parts = [*_between(logs), *_noise_parts(noises), *requests]
@@ -114,10 +115,10 @@ def ratio(
 
 
 def _between(logs: Iterable[Sequence[float]]) -> list[Part]:
-    """Return the variance of each side's mean that the spread of its runs shows.
+    """Return the variance of each side's mean, from the spread of its runs.
 
-    No side's variance is taken below the pooled one: by chance, two or three runs lie close
-    together far too often for Welch's degrees of freedom.
+    A side's variance is at least the pooled variance: two or three runs are close together by
+    chance so often that Welch's degrees of freedom do not account for it.
     """
     several = [side for side in logs if len(side) > 1]
     df = sum(len(side) - 1 for side in several)
@@ -126,7 +127,7 @@ def _between(logs: Iterable[Sequence[float]]) -> list[Part]:
 
 
 def half_width(parts: Sequence[Part], confidence: float, most_df: int = _CERTAIN) -> float:
-    """Return the half width of the interval that these parts of the variance give."""
+    """Return the half width of the interval for these parts of the variance."""
     total = sum(part.variance for part in parts)
     if not total:
         return 0.0
@@ -135,26 +136,26 @@ def half_width(parts: Sequence[Part], confidence: float, most_df: int = _CERTAIN
 
 
 def _t_quantile(df: float, confidence: float) -> float:
-    """Return Student's quantile between whole degrees of freedom, linear in their reciprocal."""
+    """Return Student's quantile; between whole degrees of freedom linear in their reciprocal."""
     whole = math.floor(df * (1 + 1e-12))
     low, high = (stats.t_quantile(whole + i, confidence) for i in (0, 1))
     return low + (high - low) * (1 / whole - 1 / df) * whole * (whole + 1)
 
 
 def _noise_parts(noises: Iterable[Noise]) -> list[Part]:
-    """Return the variance between runs of sides with a single run.
+    """Return the variance between runs, for sides with a single run.
 
-    Two sides with one and the same noise share its degrees of freedom.
+    Two sides with the same noise share its degrees of freedom.
     """
     return [Part(count * noise.share**2, noise.df) for noise, count in Counter(noises).items()]
 
 
 def request_parts(sides: Sides, statistic: str, *, paired: bool) -> list[Part]:
-    """Return the variance that requests give the log ratio, for the sides with a single run.
+    """Return the variance of the log ratio due to requests, for the sides with a single run.
 
-    From each prompt's own repetitions if all have some; else from how the prompts differ in their
-    change or, without common prompts, from how they differ. For means by formula, for quantiles by
-    resampling.
+    It is estimated from the repetitions of each prompt if all prompts have some, else from the
+    spread of the prompts' changes or, without common prompts, from the spread of the prompts. Means
+    use a formula, quantiles use resampling.
     """
     singles = [side[0] for side in sides if len(side) == 1]
     means = statistic == "mean"
@@ -166,34 +167,33 @@ def request_parts(sides: Sides, statistic: str, *, paired: bool) -> list[Part]:
 
 
 def learnt(groups: Iterable[Sequence[Samples]], statistic: str) -> Part | None:
-    """Return the variance between runs that were made alike, pooled over groups of them.
+    """Return the variance between equal runs, pooled over groups of them.
 
-    Its degrees of freedom are those of the pool; None without two runs in one group.
+    Returns None if no group has two runs.
     """
     return within(_logs(group, statistic) for group in groups)
 
 
 def within(groups: Iterable[Sequence[float]]) -> Part | None:
-    """Return the variance within groups of numbers, None without two numbers in one group."""
+    """Return the pooled variance in groups of numbers, or None if no group has two numbers."""
     parts = [Part(variance(group), len(group) - 1) for group in groups if len(group) > 1]
     df = sum(part.df for part in parts)
     return Part(sum(part.variance * part.df for part in parts) / df, df) if df else None
 
 
-def noise(found: Part | None, runs: int, confidence: float) -> Noise:
-    """Return the noise between runs to reckon with.
+def noise(observed: Part | None, runs: int, confidence: float) -> Noise:
+    """Return the noise between runs: that of `runs` earlier runs, or the assumed noise.
 
-    That is what `runs` earlier runs showed, unless there are too few of them: fewer than three, or
-    so few that their uncertainty makes a wider interval than the assumed noise, which they do not
-    contradict.
+    The noise is assumed if there are fewer than three earlier runs, or if the earlier runs do not
+    show more noise and are so few that their interval would be wider than the assumed one.
     """
-    assumed = Noise(ASSUMED, _CERTAIN, "assumed", runs, found and math.sqrt(found.variance))
-    if found is None or runs < LEAST_RUNS:
+    assumed = Noise(ASSUMED, _CERTAIN, "assumed", runs, observed and math.sqrt(observed.variance))
+    if observed is None or runs < LEAST_RUNS:
         return assumed
     known = half_width([Part(ASSUMED**2, _CERTAIN)], confidence)
-    if found.variance <= ASSUMED**2 and half_width([found], confidence) >= known:
+    if observed.variance <= ASSUMED**2 and half_width([observed], confidence) >= known:
         return assumed
-    return assumed._replace(share=math.sqrt(found.variance), df=found.df, source="learnt")
+    return assumed._replace(share=math.sqrt(observed.variance), df=observed.df, source="learnt")
 
 
 def _logs(group: Sequence[Samples], statistic: str) -> list[float]:
@@ -209,16 +209,16 @@ def _pooled(samples: Samples) -> list[float]:
 
 
 def _repeated(run: Samples) -> Part:
-    """Return the variance of the log of a run's mean, its prompts taken as given."""
+    """Return the variance of the log of a run's mean, for fixed prompts."""
     whole = number(run, "mean")
     of_means = sum(variance(values) / len(values) for values in run.values())
     return Part(of_means / (len(run) * whole) ** 2, _repetitions(run))
 
 
 def _spread(group: Sides) -> Part:
-    """Return the variance that prompts give a side's log mean, or the log ratio of two sides.
+    """Return the variance due to prompts of a side's log mean, or of the log ratio of two sides.
 
-    By linearising: the variance over prompts of b_p / B − a_p / A, divided by their number.
+    By linearisation: the variance over prompts of b_p / B − a_p / A, divided by their number.
     """
     changes = [last - first for first, last in zip(*_ends(group), strict=True)]
     return Part(variance(changes) / len(changes), len(changes) - 1)
@@ -230,14 +230,14 @@ def _ends(group: Sides) -> tuple[list[float], list[float]]:
 
 
 def _relative(side: Sequence[Samples]) -> list[float]:
-    """Return each prompt's mean over a side's runs, as a share of the side's."""
+    """Return each prompt's mean over a side's runs, divided by the mean of the side."""
     means = [fmean(fmean(run[prompt]) for run in side) for prompt in side[0]]
     whole = fmean(means)
     return [mean / whole for mean in means]
 
 
 def _redrawn(run: Samples, statistic: str) -> Part:
-    """Return the variance of the log of a run's quantile, each prompt's requests drawn anew."""
+    """Return the variance of the log of a run's quantile, by resampling each prompt's requests."""
     import numpy as np
 
     rng = np.random.default_rng(0)
@@ -248,7 +248,7 @@ def _redrawn(run: Samples, statistic: str) -> Part:
 
 
 def _redealt(group: Sides, statistic: str) -> Part:
-    """Return the variance of a quantile's log, or log ratio, the prompts drawn anew."""
+    """Return the variance of a quantile's log, or log ratio, by resampling the prompts."""
     import numpy as np
 
     prompts = list(group[0][0])
@@ -263,7 +263,7 @@ def _redealt(group: Sides, statistic: str) -> Part:
 
 
 def _log(numbers: Any) -> Any:
-    """Return the logs of numbers; one that fell to 0 shows as a huge spread."""
+    """Return the logs of numbers; a number of 0 becomes a very low log, so a huge spread."""
     import numpy as np
 
     return np.log(np.maximum(numbers, 1e-300))

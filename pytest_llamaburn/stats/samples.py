@@ -1,7 +1,7 @@
-"""Statistics of repeated measurements, exact and with their uncertainty.
+"""Statistics of repeated measurements and their uncertainty.
 
-Percentiles are exact (linear interpolation between closest ranks); the standard deviation is the
-sample's (ddof 1); the interval is Student's t for the mean at 95 %.
+Percentiles are exact (linear interpolation between closest ranks). The standard deviation is that
+of the sample (ddof 1). The interval of the mean is Student's t at 95 %.
 """
 
 from __future__ import annotations
@@ -19,17 +19,18 @@ if TYPE_CHECKING:
 PERCENTILES = {"p50": 50.0, "p90": 90.0, "p95": 95.0, "p99": 99.0, "p99_9": 99.9}
 CI_METHOD = "student_t_mean_95"
 _EMPTY = dict.fromkeys(("mean", "std", "cv", "min", *PERCENTILES, "max", "ci95"))
-_EXACT_DF = 200  # beyond it the expansion of the quantile is exact to six digits
+_EXACT_DF = 200  # above this, the series of the quantile is exact to six digits
+_Z95 = 1.959963984540054
 
 
 def distribution(
     values: Sequence[float] | NDArray[Any], unit: str, reason: str | None = None
 ) -> dict[str, Any]:
-    """Return the summary of `values` in the one shape that result files use.
+    """Return the summary of `values` as in result files.
 
     Keys: unit, n, mean, std, cv, min, p50 … p99_9, max, ci95 ([low, high] of the mean, with
-    ci95_method), certified (the percentiles n supports) and, for n = 0, the reason. std, cv and
-    ci95 are None below two values; cv also when the mean is 0.
+    ci95_method), certified (the percentiles that n supports) and, for n = 0, the reason. std, cv
+    and ci95 are None with fewer than two values; cv is also None if the mean is 0.
     """
     if len(values) == 0:
         return {"unit": unit, "n": 0, **_EMPTY, "certified": [], "reason": reason or "no_samples"}
@@ -55,21 +56,21 @@ def distribution(
 
 
 def certified(n: int) -> list[str]:
-    """Return the percentiles whose upper bound n samples hold with 95 % confidence.
+    """Return the percentiles for which n samples give an upper bound with 95 % confidence.
 
-    The largest of n samples exceeds the p-quantile with probability 1 - p^n (the binomial floor:
-    5 samples for p50, 29 for p90, 59 for p95, 299 for p99, 2995 for p99.9).
+    The largest of n samples exceeds the p-quantile with probability 1 - p^n. This needs 5 samples
+    for p50, 29 for p90, 59 for p95, 299 for p99 and 2995 for p99.9.
     """
     return [name for name, p in PERCENTILES.items() if n >= floor(p / 100)]
 
 
 def floor(quantile: float) -> int:
-    """Return the fewest samples that certify a quantile (0 < quantile < 1)."""
+    """Return the minimum number of samples that certify a quantile (0 < quantile < 1)."""
     return math.ceil(math.log(0.05) / math.log(quantile))
 
 
 def mean_interval(mean: float, std: float | None, n: int) -> list[float] | None:
-    """Return the 95 % interval of the mean as [low, high], or None below two values."""
+    """Return the 95 % interval of the mean as [low, high], or None if `std` is None."""
     if std is None:
         return None
     half = t_quantile(n - 1) * std / math.sqrt(n)
@@ -77,9 +78,9 @@ def mean_interval(mean: float, std: float | None, n: int) -> list[float] | None:
 
 
 def needed(cv: float, half_width: float) -> int:
-    """Return how many samples of this CV put the mean's 95 % interval within ± `half_width`.
+    """Return how many samples with this CV give a 95 % interval of the mean within ± `half_width`.
 
-    The smallest n with t(n − 1) · cv / √n ≤ half_width; both are shares of the mean.
+    It is the smallest n with t(n − 1) · cv / √n ≤ half_width; both are shares of the mean.
     """
     n = max(2, math.ceil((1.9599 * cv / half_width) ** 2))  # t is never below 1.95996
     while t_quantile(n - 1) * cv / math.sqrt(n) > half_width:
@@ -88,16 +89,16 @@ def needed(cv: float, half_width: float) -> int:
 
 
 def cv_interval(values: Sequence[float]) -> list[float] | None:
-    """Return the 95 % interval of a coefficient of variation, None below two values or mean 0.
+    """Return the 95 % interval of a coefficient of variation (CV), or None if there is no CV.
 
-    From the chi-square interval of the standard deviation, the mean taken as known; its quantiles
-    by Wilson and Hilferty's cube-root approximation.
+    It is the chi-square interval of the standard deviation, with the mean taken as known; the
+    quantiles are Wilson and Hilferty's cube-root approximation.
     """
-    found = distribution(values, "")
-    if not found["cv"]:
-        return None if found["cv"] is None else [0.0, 0.0]
-    df = found["n"] - 1
-    return [found["cv"] * math.sqrt(df / _chi_square(df, z)) for z in (1.959964, -1.959964)]
+    summary = distribution(values, "")
+    if not summary["cv"]:
+        return None if summary["cv"] is None else [0.0, 0.0]
+    df = summary["n"] - 1
+    return [summary["cv"] * math.sqrt(df / _chi_square(df, z)) for z in (1.959964, -1.959964)]
 
 
 def _chi_square(df: int, z: float) -> float:
@@ -107,20 +108,20 @@ def _chi_square(df: int, z: float) -> float:
 
 
 def relative_half_width(values: Sequence[float]) -> float | None:
-    """Return the mean's 95 % interval as ± a share of the mean, None where there is none."""
-    found = distribution(values, "")
-    if found["ci95"] is None or not found["mean"]:
+    """Return half of the mean's 95 % interval as a share of the mean, or None without interval."""
+    summary = distribution(values, "")
+    if summary["ci95"] is None or not summary["mean"]:
         return None
-    half: float = (found["ci95"][1] - found["ci95"][0]) / 2 / abs(found["mean"])
+    half: float = (summary["ci95"][1] - summary["ci95"][0]) / 2 / abs(summary["mean"])
     return half
 
 
 def quantile_interval(values: Sequence[float], quantile: float) -> list[float] | None:
-    """Return the 95 % interval of a quantile from order statistics, None where n is too small.
+    """Return the 95 % interval of a quantile from order statistics, or None if n is too small.
 
-    The number of samples below the true quantile is binomial(n, quantile); the two order
-    statistics are the closest ones with at most 2.5 % of it beyond each (David and Nagaraja,
-    Order Statistics, 7.1).
+    The number of samples below the true quantile is binomial(n, quantile). The two order statistics
+    are the closest ones with a probability of at most 2.5 % beyond each (David and Nagaraja, Order
+    Statistics, 7.1).
     """
     n, ordered = len(values), sorted(values)
     if n == 0:
@@ -134,15 +135,15 @@ def quantile_interval(values: Sequence[float], quantile: float) -> list[float] |
 
 
 def _binomial(k: int, n: int, share: float) -> float:
-    """Return the chance of k successes in n tries, stable for large n."""
+    """Return the probability of k successes in n tries, numerically stable for large n."""
     ways = math.lgamma(n + 1) - math.lgamma(k + 1) - math.lgamma(n - k + 1)
     return math.exp(ways + k * math.log(share) + (n - k) * math.log1p(-share))
 
 
 def rising(values: Sequence[float], weights: Sequence[float]) -> list[float]:
-    """Return the closest rising values by weight: neighbours that fall are averaged.
+    """Return the closest nondecreasing values (weighted isotonic regression).
 
-    Pool adjacent violators (Ayer et al., Annals of Mathematical Statistics 26, 1955).
+    By pool adjacent violators (Ayer et al., Annals of Mathematical Statistics 26, 1955).
     """
     blocks: list[tuple[float, float, int]] = []  # value, weight, length
     for value, weight in zip(values, weights, strict=True):
@@ -156,7 +157,7 @@ def rising(values: Sequence[float], weights: Sequence[float]) -> list[float]:
 
 
 def wilson(hits: float, n: int) -> list[float] | None:
-    """Return the 95 % interval of a share by Wilson's score, None for n = 0."""
+    """Return the 95 % interval of a share by Wilson's score, or None for n = 0."""
     return [*wilson_interval(hits / n, n, 1.959963984540054)] if n else None
 
 
@@ -165,11 +166,12 @@ def wilson_interval(share: float, n: float, z: float) -> tuple[float, float]:
     z2 = z * z
     middle = (share + z2 / (2 * n)) / (1 + z2 / n)
     half = z * math.sqrt(share * (1 - share) / n + z2 / (4 * n * n)) / (1 + z2 / n)
-    return max(0.0, middle - half), min(1.0, middle + half)
+    low = 0.0 if share == 0 else max(0.0, middle - half)  # exact, without rounding errors
+    return low, 1.0 if share == 1 else min(1.0, middle + half)
 
 
 def outliers(values: Sequence[float], iqrs: float) -> list[float]:
-    """Return the values more than `iqrs` interquartile ranges outside the middle half."""
+    """Return the values more than `iqrs` interquartile ranges outside the quartiles."""
     import numpy as np
 
     low, high = np.percentile(values, [25, 75])
@@ -179,10 +181,10 @@ def outliers(values: Sequence[float], iqrs: float) -> list[float]:
 
 @lru_cache
 def t_quantile(df: int, confidence: float = 0.95) -> float:
-    """Return the t that |T| stays below with this confidence, at df ≥ 1 degrees of freedom.
+    """Return Student's two-sided quantile for df ≥ 1 degrees of freedom.
 
-    Found by bisection on the finite series of its distribution for whole df (Abramowitz and
-    Stegun 26.7.3-4); above 200 degrees by their expansion 26.7.5.
+    Up to 200 degrees it is found by bisection on the finite series of the distribution (Abramowitz
+    and Stegun 26.7.3-4), above that by their expansion 26.7.5.
     """
     if df > _EXACT_DF:
         z = normal_quantile(confidence)
@@ -197,7 +199,7 @@ def t_quantile(df: int, confidence: float = 0.95) -> float:
 
 
 def normal_quantile(confidence: float) -> float:
-    """Return the z that |Z| stays below with this confidence."""
+    """Return the two-sided quantile of the normal distribution."""
     return NormalDist().inv_cdf((1 + confidence) / 2)
 
 

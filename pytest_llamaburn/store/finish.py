@@ -1,4 +1,4 @@
-"""From a run's journal to its result file, whatever ended the run."""
+"""Writes the result file of a run from its journal, however the run ended."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ def write_result(
     skipped: Iterable[str] = (),
     tell: Callable[[str], object] = str,
 ) -> Path | None:
-    """Make a run's result file from its journal; None when it measured nothing nor was to.
+    """Write a run's result file from its journal; return None for a run without a plan and rows.
 
-    `skipped` are the keys, in the journal's plan, of items that were skipped. The journal goes once
-    the file says complete and nothing is to be tried again; otherwise it stays, for the run to
-    be resumed. Where the results directory cannot be written the file goes elsewhere, and `tell` is
-    told why and where. Raises ResultsError where it can be written nowhere.
+    `skipped` are the keys of skipped items in the journal's plan. The journal is removed if the
+    run is complete and cannot be continued; otherwise it is kept for --resume. If the results
+    directory cannot be written, the file is written elsewhere, and `tell` gets a sentence about it.
+    Raises ResultsError if no place can be written.
     """
     folder = journal.directory(results_dir, run_id)
     record = journal.read(folder, skipped)
@@ -46,7 +46,7 @@ def write_result(
 
 
 def _elsewhere(document: dict[str, Any], why_not_here: str) -> Path:
-    """Return where a result file was written that its own directory did not take."""
+    """Write a result file to another place and return its path."""
 
     def write(place: Path) -> Path:
         return results.write(place, document)

@@ -1,11 +1,11 @@
-"""The journal of a run: one JSON line per fact, written as it happens.
+"""The journal of a run: one JSON line per fact, written at once.
 
-`results/.journal/{run_id}/{worker}.jsonl` holds a header, what is planned, one row per finished
-request and the end. A result file is always made from it, so that whatever ends the process, what
-was finished is kept. Reading tolerates a last line that was cut.
+`results/.journal/{run_id}/{worker}.jsonl` has a header, the plan, one row per finished request and
+the end. Every result file is made from the journal, so that finished requests are kept however the
+process ends. A last line that was cut is ignored.
 
-Where the results directory is removed or moved meanwhile, the open files still hold what was
-written: they are copied to a new directory, and the run goes on there.
+If the results directory is removed or moved during the run, the open files are copied to a new
+directory, and the run continues there.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ _BLOCK = 1 << 20
 
 
 class Record(NamedTuple):
-    """What the journals of one run say."""
+    """The content of the journals of one run."""
 
     header: dict[str, Any] | None
     planned: int
@@ -44,23 +44,23 @@ class Record(NamedTuple):
     gates: list[dict[str, Any]]
     interrupted: bool
     folder: Path = Path()
-    others: dict[str, list[dict[str, Any]]] = {}  # noqa: RUF012 - what one kind of run alone writes
+    others: dict[str, list[dict[str, Any]]] = {}  # noqa: RUF012 - lines of other types, by type
 
     @property
     def idle(self) -> bool:
-        """Whether nothing was to be measured, and nothing was."""
+        """Whether nothing was planned and nothing was measured."""
         return not (self.planned or self.rows or self.others.keys() - {"profile"})
 
     @property
     def profile(self) -> list[dict[str, Any]]:
-        """What profilers said and read."""
+        """The entries of the profilers."""
         return self.others.get("profile", [])
 
 
 class Ledger:
-    """A file that is appended to, each piece handed to the kernel at once.
+    """An append-only file; each piece is given to the kernel at once.
 
-    All of it can be moved to another place as long as it is open, also when its directory is gone.
+    While it is open, it can be moved to another place, even if its directory is gone.
     """
 
     def __init__(self, path: Path) -> None:
@@ -81,19 +81,19 @@ class Ledger:
         _write(self._fd, data)
 
     def read(self) -> bytes:
-        """Return all that was written, wherever the file is by now."""
+        """Return the content, even if the file was moved."""
         return b"".join(self._blocks())
 
     def sync(self) -> None:
-        """Have the disk hold what was written."""
+        """Write the content to disk."""
         os.fsync(self._fd)
 
     def move(self, path: Path) -> None:
-        """Go on in a new file that begins with all of this one; raises OSError."""
+        """Copy the content to a new file and continue there; raises OSError."""
         part = path.with_name(f".{path.name}.part")
         fresh = _opened(part)
         try:
-            os.ftruncate(fresh, 0)  # an earlier try may have left something
+            os.ftruncate(fresh, 0)  # remove the rest of an earlier attempt
             for block in self._blocks():
                 _write(fresh, block)
             part.replace(path)
@@ -114,8 +114,8 @@ class Ledger:
 
 
 def _opened(path: Path) -> int:
-    as_it_is = getattr(os, "O_BINARY", 0)  # Windows would write other line ends
-    return os.open(path, os.O_RDWR | os.O_APPEND | os.O_CREAT | as_it_is, 0o666)
+    binary = getattr(os, "O_BINARY", 0)  # otherwise Windows changes line ends
+    return os.open(path, os.O_RDWR | os.O_APPEND | os.O_CREAT | binary, 0o666)
 
 
 def _write(number: int, data: bytes) -> None:
@@ -131,10 +131,10 @@ def _same(path: Path, number: int) -> bool:
 
 
 class Journal:
-    """The journal of one run, as one worker writes it.
+    """The journal of one run, written by one worker.
 
-    While it is open a lock on its directory is held: that is how a run which was killed is told
-    from one that goes on.
+    While it is open, it holds a lock in its directory. The lock distinguishes a running run from a
+    killed one.
     """
 
     def __init__(self, results_dir: Path, run_id: str, worker: str) -> None:
@@ -143,7 +143,7 @@ class Journal:
         Raises ResultsError when the results directory cannot be written.
         """
         self.results_dir, self._run_id, self._worker = results_dir, run_id, worker
-        self.lost: str | None = None  # the sentence that says where the run went on
+        self.lost: str | None = None  # a sentence that says where the run continued
         self.closed = False
         self._one_at_a_time = threading.RLock()
         try:
@@ -154,9 +154,9 @@ class Journal:
             raise ResultsError(_unwritable(results_dir, err)) from err
 
     def write(self, kind: str, **fields: Any) -> None:
-        """Append one fact and hand it to the kernel, where it outlives this process.
+        """Append one fact and give it to the kernel, which keeps it if this process is killed.
 
-        Raises ResultsError when the disk is full or no longer to be written.
+        Raises ResultsError if the disk is full or cannot be written.
         """
         line = dumps({"type": kind, **fields})
         try:
@@ -171,9 +171,9 @@ class Journal:
             ) from err
 
     def sync(self) -> None:
-        """Have the disk hold what was written; called between items, never while measuring.
+        """Write the journal to disk; only between items, never during a measurement.
 
-        Raises ResultsError when the disk refuses.
+        Raises ResultsError if that fails.
         """
         try:
             self._ledger.sync()
@@ -182,10 +182,9 @@ class Journal:
             raise ResultsError(words) from err
 
     def settle(self) -> None:
-        """Go on in a new directory where the old one was removed or moved; `lost` says where.
+        """Continue in a new directory if the old one was removed or moved; `lost` says where.
 
-        That is the same place once more if it can be, else one of `refuges`. Raises ResultsError
-        where there is none.
+        The same path is tried first, then the `refuges`. Raises ResultsError if all fail.
         """
         with self._one_at_a_time:
             if self._ledger.here:
@@ -200,20 +199,20 @@ class Journal:
             )
 
     def close(self) -> None:
-        """Sync, and let others have the run; what was written can still be settled."""
+        """Sync and release the lock; `settle` still works afterwards."""
         if not self.closed:
-            with suppress(ResultsError):  # the result is made of what the kernel has
+            with suppress(ResultsError):  # the result file is made from what the kernel has
                 self.sync()
             self.closed = True
             self._lock.release()
 
     def forget(self) -> None:
-        """Close the file: its result is written."""
+        """Close the file, after the result file was written."""
         self.close()
         self._ledger.close()
 
     def _enter(self, results_dir: Path) -> None:
-        """Make the run's directory ready in a results directory, and lock it; raises OSError."""
+        """Create and lock the run's directory in a results directory; raises OSError."""
         from filelock import FileLock
 
         self.results_dir, self._whole = results_dir, results_dir.absolute()
@@ -224,28 +223,28 @@ class Journal:
         self._lock.acquire()
 
     def _move(self, results_dir: Path) -> Path:
-        self._lock.release()  # of a directory that nobody finds any more
+        self._lock.release()  # the lock of the old directory
         self._enter(results_dir)
         self._ledger.move(self.directory / f"{self._worker}.jsonl")
         return results_dir
 
     def _end_cut_line(self) -> None:
-        """Begin a new line where a killed process left half of one."""
-        held = self._ledger.read()
-        if held and not held.endswith(b"\n"):
+        """End an incomplete last line of a killed process."""
+        content = self._ledger.read()
+        if content and not content.endswith(b"\n"):
             self._ledger.write(b"\n")
 
     def _reserve(self) -> None:
-        """Take the space that the result file will need, in case the disk fills up."""
+        """Reserve the disk space for the result file, in case the disk fills up."""
         path = self.directory / _RESERVE
         if not path.exists():
             path.write_bytes(os.urandom(RESERVE_BYTES))  # zeros could be stored as a hole
 
 
 def refuges() -> Iterator[Path]:
-    """Yield where to put what has lost its place: here, at home, else in a temporary directory.
+    """Yield the places for files whose directory is gone: here, at home, then a temporary one.
 
-    A session whose current directory is removed ends in `files.lasting`: the answer stays the same.
+    If the current directory is gone too, `files.lasting` is the first.
     """
     for find in (Path.cwd, files.lasting, files.temporary):
         try:
@@ -256,9 +255,9 @@ def refuges() -> Iterator[Path]:
 
 
 def first_that_works(work: Callable[[Path], Path], places: Iterable[Path]) -> Path:
-    """Return what `work` comes to in the first place that can be written.
+    """Return the result of `work` in the first place that can be written.
 
-    Raises ResultsError where none can.
+    Raises ResultsError if no place can be written.
     """
     problems = []
     for place in places:
@@ -277,9 +276,9 @@ def directory(results_dir: Path, run_id: str) -> Path:
 
 
 def read(folder: Path, skipped: Iterable[str] = ()) -> Record:
-    """Return what the journals in a run's directory say, workers merged.
+    """Return the merged content of the journals in a run's directory.
 
-    What the session expected of `skipped` items is not planned; what they measured before is.
+    The expected requests of `skipped` items are not planned; those that they already sent are.
     """
     header: dict[str, Any] | None = None
     expected: dict[str, int] = {}
@@ -317,7 +316,7 @@ def read(folder: Path, skipped: Iterable[str] = ()) -> Record:
 
 
 def _header(first: dict[str, Any] | None, now: dict[str, Any]) -> dict[str, Any]:
-    """Return a run's header: its first, with the settings by which it went on."""
+    """Return the first header of a run, with the settings of its last part."""
     return {**(first or now), **{name: now[name] for name in ("config",) if name in now}}
 
 
@@ -339,7 +338,7 @@ def _alive(folder: Path) -> bool:
         try:
             with FileLock(path, timeout=0):
                 continue
-        except (Timeout, PermissionError):  # one that another user holds is not ours to try
+        except (Timeout, PermissionError):  # a lock of another user raises PermissionError
             return True
         except OSError:
             continue
@@ -347,17 +346,17 @@ def _alive(folder: Path) -> bool:
 
 
 def release(folder: Path) -> None:
-    """Give the reserved space back, for the result file to use."""
+    """Free the reserved disk space for the result file."""
     (folder / _RESERVE).unlink(missing_ok=True)
 
 
 def discard(folder: Path) -> None:
-    """Remove a journal whose run is complete and whose result file is written."""
+    """Remove the journal of a run."""
     shutil.rmtree(folder, ignore_errors=True)
     try:
         folder.parent.rmdir()
     except OSError:
-        return  # other runs' journals are there
+        return  # it contains journals of other runs
 
 
 _NEEDED: dict[str, tuple[str, type]] = {
@@ -368,9 +367,9 @@ _NEEDED: dict[str, tuple[str, type]] = {
 
 
 def _lines(path: Path) -> Iterator[dict[str, Any]]:
-    """Yield the facts of a journal; a line that is none, as a killed process leaves, is skipped.
+    """Yield the facts of a journal; invalid lines, which a killed process leaves, are skipped.
 
-    Raises ResultsError where the file cannot be read.
+    Raises ResultsError if the file cannot be read.
     """
     try:
         with path.open(encoding="utf-8", errors="replace") as file:

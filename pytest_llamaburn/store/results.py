@@ -1,7 +1,7 @@
-"""Result files: how they are checked, kept and found, whatever their kind.
+"""Result files of all kinds: checking, writing, finding and loading them.
 
-The models in `kinds/` are the published contract: `llamaburn schema` prints their JSON Schema,
-`results validate` checks files against it, and every table is rendered from such a file alone.
+The pydantic models in `kinds/` define the format: `llamaburn schema` prints their JSON Schema, and
+`results validate` checks files against them. Every table is made from a result file alone.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ if TYPE_CHECKING:
 SCHEMA_VERSION = 1
 PREFIX = "llamaburn/"
 _NAME_BYTES = 120
-_EARLIER_FILES = 50  # enough to learn a machine's noise from
+_EARLIER_FILES = 50  # enough to estimate the noise of a machine
 
 
 @cache
@@ -46,13 +46,13 @@ def kinds() -> tuple[str, ...]:
 
 
 def with_comparisons(names: Iterable[str]) -> tuple[str, ...]:
-    """Return some kinds of files and the kinds that comparisons of them are."""
+    """Return these kinds of files and the kinds of their comparisons."""
     every = {name: kind(name).comparison or name for name in names}
     return tuple(sorted({*every, *every.values()}))
 
 
 def room(document: Mapping[str, Any], name: str) -> Any:
-    """Return a module of the package of a document's, or a journal header's, kind."""
+    """Return a module of the package of a document's kind; also for a journal's header."""
     return import_module(f"{kind_of(document).package}.{name}")
 
 
@@ -75,7 +75,7 @@ def _kind_name(document: Mapping[str, Any]) -> str:
 def build(record: Record) -> dict[str, Any]:
     """Return the content of a run's result file, made from its journal.
 
-    Raises ResultsError where the journal is gone.
+    Raises ResultsError if the journal is gone.
     """
     if record.header is None:
         raise ResultsError(f"the journal {record.folder} is gone: was it removed, or moved away?")
@@ -92,8 +92,8 @@ def folders() -> dict[str, str]:
 def write(results_dir: Path, document: dict[str, Any]) -> Path:
     """Write a result file atomically and return its path.
 
-    Nothing is ever overwritten but an earlier file of the same run, which this one continues.
-    Raises ResultsError when it cannot be written.
+    Only an earlier file of the same run, which this one continues, is overwritten. Raises
+    ResultsError if the file cannot be written.
     """
     folder, stem = _home(results_dir, document)
     text = _indented(document)
@@ -109,12 +109,12 @@ def write(results_dir: Path, document: dict[str, Any]) -> Path:
 
 
 def _indented(document: dict[str, Any]) -> str:
-    """Return a document's JSON; `json` itself indents in Python, ten times as slowly."""
+    """Return a document as indented JSON; msgspec is ten times as fast as `json` here."""
     return msgspec.json.format(dumps(document), indent=2) + "\n"
 
 
 def of_run(results_dir: Path, header: Mapping[str, Any]) -> Path | None:
-    """Return the result file that a run already has; `header` is its journal's, or a document."""
+    """Return a run's existing result file, or None; `header` is its journal's or a document."""
     folder, stem = _home(results_dir, header)
     found = (path for path in folder.glob(f"{glob.escape(stem)}*.json"))
     return next((path for path in found if _run_id(path) == header["run_id"]), None)
@@ -122,16 +122,16 @@ def of_run(results_dir: Path, header: Mapping[str, Any]) -> Path | None:
 
 def _home(results_dir: Path, header: Mapping[str, Any]) -> tuple[Path, str]:
     """Return the folder and the file name, without suffix, of a run's result."""
-    about = kind_of(header)
+    kind = kind_of(header)
     stamp = header["timestamp"][:19].replace(":", "-")
-    return results_dir / about.folder, f"{safe_name(about.file_stem(header))}_{stamp}"
+    return results_dir / kind.folder, f"{safe_name(kind.file_stem(header))}_{stamp}"
 
 
 def safe_name(subject: str) -> str:
-    """Return what a file is about as its name: `llama3.1:q4` gives `llama3.1_q4`.
+    """Return a valid file name for a subject: `llama3.1:q4` gives `llama3.1_q4`.
 
-    Letters of any script stay where file names can have them; a name that is too long is cut and
-    marked with its checksum.
+    Letters of any script are kept if the file system allows them. A name that is too long is cut
+    and gets a checksum.
     """
     encoding, subject = sys.getfilesystemencoding(), whole(subject)
     text = unicodedata.normalize("NFC", subject).encode(encoding, "replace").decode(encoding)
@@ -143,9 +143,9 @@ def safe_name(subject: str) -> str:
 
 
 def load(path: Path) -> dict[str, Any]:
-    """Return a result file's content, counted as this version counts.
+    """Return a result file's content; files of older versions are converted.
 
-    Raises ResultsError saying why it is not one.
+    Raises ResultsError with the reason if it is not a result file.
     """
     raw = _read(path)
     try:
@@ -156,25 +156,25 @@ def load(path: Path) -> dict[str, Any]:
     if problem:
         raise ResultsError(f"{path} is not a result file: {problem}")
     modern = getattr(room(document, "result"), "modern", None)
-    found: dict[str, Any] = modern(document) if modern else document
-    return found
+    converted: dict[str, Any] = modern(document) if modern else document
+    return converted
 
 
 def load_of(path: Path, kind: str) -> dict[str, Any]:
     """Return the content of a file of a kind; raises ResultsError for any other."""
     document = load(path)
     if document["schema"] != PREFIX + kind:
-        raise ResultsError(f"{path} is no {kind}: its schema is {document['schema']}")
+        raise ResultsError(f"{path} is not of kind {kind}: its schema is {document['schema']}")
     return document
 
 
 def check(document: Any) -> str | None:
-    """Return what is wrong with a document as a result file, None if nothing is."""
+    """Return why a document is not a valid result file, or None."""
     return _problem(document, json.dumps(document))
 
 
 def _problem(document: Any, text: str | bytes) -> str | None:
-    """Return what is wrong with a document whose JSON is `text`."""
+    """Return why a document, whose JSON is `text`, is not a valid result file, or None."""
     if not isinstance(document, dict) or "schema" not in document:
         return "it has no 'schema'"
     if str(document["schema"]).removeprefix(PREFIX) not in kinds():
@@ -205,7 +205,7 @@ def paths(results_dir: Path, folder: str | None = None) -> Iterator[Path]:
 
 
 def _changed_s(path: Path) -> float:
-    """Return when a file was changed last; 0 for a link that leads nowhere."""
+    """Return the time of a file's last change; 0 for a broken link."""
     try:
         return path.stat().st_mtime
     except OSError:
@@ -213,21 +213,21 @@ def _changed_s(path: Path) -> float:
 
 
 def find(results_dir: Path, name: str) -> Path:
-    """Return the file a path, a path below the results directory, or a run id means."""
+    """Return the file of a path, a path below the results directory, or a run id."""
     return Finder(results_dir).find(name)
 
 
 class Finder:
-    """Finds the result files that names mean; the directory is read once for all names."""
+    """Finds result files by name; it reads the directory once for all names."""
 
     def __init__(self, results_dir: Path) -> None:
         """Take the directory."""
         self._directory = results_dir
 
     def find(self, name: str) -> Path:
-        """Return the file a path, a path below the results directory, or a run id means.
+        """Return the file of a path, a path below the results directory, or a run id.
 
-        Raises ResultsError where there is none.
+        Raises ResultsError if there is none.
         """
         for candidate in (files.home(name), self._directory / name):
             if files.exists(candidate):
@@ -272,26 +272,29 @@ class _Outline:
     run_id: str
     status: str
     results: msgspec.Raw
+    timestamp: str | None = None
     model: _Named | None = None
     environment: _Machine = field(default_factory=_Machine)
 
 
 @dataclass
 class Brief:
-    """What lists and look-ups need of a result file; `results` is what its kind says they need."""
+    """The fields of a result file that lists need; the kind defines those of `results`."""
 
     schema: str
     status: str
     models: list[str]  # the model's id, or those that were compared
     fingerprint: str | None
     results: Any
+    run_id: str
+    timestamp: str | None  # of its begin, UTC
 
 
 def brief(path: Path) -> Brief:
-    """Return the few facts of a result file that lists and look-ups need.
+    """Return the fields of a result file that lists need.
 
-    Only these are decoded and checked, so that a list of ten thousand files takes a second or two;
-    `load` checks everything. Raises ResultsError saying why the file is not a result.
+    Only these are decoded and checked, so that a list of 10,000 files takes one or two seconds;
+    `load` checks everything. Raises ResultsError with the reason if it is not a result file.
     """
     outline = _decode(path, _read(path), _Outline)
     if outline.schema.removeprefix(PREFIX) not in kinds():
@@ -299,11 +302,19 @@ def brief(path: Path) -> Brief:
     results = _decode(path, outline.results, kind(outline.schema.removeprefix(PREFIX)).brief())
     models = [*([outline.model.id] if outline.model else []), *results.models]
     machine = outline.environment.fingerprint
-    return Brief(outline.schema, outline.status, [*dict.fromkeys(models)], machine, results)
+    return Brief(
+        outline.schema,
+        outline.status,
+        [*dict.fromkeys(models)],
+        machine,
+        results,
+        outline.run_id,
+        outline.timestamp,
+    )
 
 
 def _decode(path: Path, raw: bytes | msgspec.Raw, fields: type) -> Any:
-    """Return those fields of a file's JSON that a dataclass has; raises ResultsError."""
+    """Decode a file's JSON into a dataclass; raises ResultsError."""
     try:
         return _decoder(fields).decode(raw)
     except msgspec.ValidationError as err:
@@ -326,23 +337,23 @@ def _decoder(fields: type) -> Any:
 
 
 def earlier(results_dir: Path, wanted: set[tuple[str, str]], kind: str) -> Iterator[dict[str, Any]]:
-    """Yield a kind's newest files, up to a limit, of wanted (machine fingerprint, model) pairs.
+    """Yield the newest files of a kind, up to a limit, of these (fingerprint, model) pairs.
 
-    Damaged files are passed over: they are evidence of nothing.
+    Damaged files are skipped.
     """
     left = _EARLIER_FILES
     for path in paths(results_dir, folders()[kind]) if wanted else ():
         if not left:
             return
         with suppress(ResultsError):
-            about = brief(path)
-            if (about.fingerprint, *about.models) in wanted:
+            facts = brief(path)
+            if (facts.fingerprint, *facts.models) in wanted:
                 yield load(path)
                 left -= 1
 
 
 def of_model(results_dir: Path, kind: str, model_id: str) -> Iterator[Path]:
-    """Yield the files of a kind and a model, newest first; damaged ones are passed over."""
+    """Yield the files of a kind and a model, newest first; damaged files are skipped."""
     for path in paths(results_dir, folders()[kind]):
         with suppress(ResultsError):
             if brief(path).models == [model_id]:
@@ -353,7 +364,7 @@ def _run_id(path: Path) -> str | None:
     try:
         return str(_decode(path, _read(path), _Run).run_id)
     except ResultsError:
-        return None  # not a result file: `results list` says so
+        return None  # it is not a result file
 
 
 def _written(temporary: Path, text: str) -> Path:

@@ -1,4 +1,4 @@
-"""Runs that were cut: which there are, and how one continues."""
+"""Interrupted runs: finding them, and checking whether one can be continued."""
 
 from __future__ import annotations
 
@@ -22,13 +22,13 @@ ASKED_AGAIN = ("api_error", "budget")  # judgments that a continued run asks for
 
 
 def unfiled(results_dir: Path) -> list[str]:
-    """Return the ids of runs that left a journal but no result file: they were killed."""
+    """Return the ids of killed runs: they have a journal but no result file."""
     headers, _ = _left_behind(results_dir)
     return [name for name, it in headers.items() if results.of_run(results_dir, it) is None]
 
 
 def left_alone(results_dir: Path) -> list[str]:
-    """Return a sentence for each journal that this version cannot make a result file from."""
+    """Return a sentence for each journal that this version cannot turn into a result file."""
     return [*_left_behind(results_dir)[1].values()]
 
 
@@ -47,16 +47,16 @@ def _left_behind(results_dir: Path) -> tuple[dict[str, dict[str, Any]], dict[str
 
 
 def _header(folder: Path) -> dict[str, Any] | None:
-    """Return a journal's header, None where the run was killed before it wrote one.
+    """Return a journal's header, or None if the run was killed before it wrote one.
 
-    Raises ResultsError where this version cannot tell the run by it.
+    Raises ResultsError if the header is damaged or of an unknown kind.
     """
     header = journal.read(folder).header
     return header and _sound(header, folder)
 
 
 def _sound(header: dict[str, Any], folder: Path) -> dict[str, Any]:
-    """Return a journal's header if a run can be told by it; raises ResultsError."""
+    """Return a journal's header; raises ResultsError if it is damaged or of an unknown kind."""
     kind = header.get("schema")
     if str(kind).removeprefix(results.PREFIX) not in results.kinds():
         raise ResultsError(
@@ -74,9 +74,9 @@ def _sound(header: dict[str, Any], folder: Path) -> dict[str, Any]:
 
 
 def header_of(results_dir: Path, run: str) -> dict[str, Any]:
-    """Return the header of the unfinished run that an id or `last` means.
+    """Return the header of the unfinished run with this id, or of the `last` one.
 
-    Raises ResultsError when there is none.
+    Raises ResultsError if there is none.
     """
     folders = journal.leftovers(results_dir)
     for folder in reversed(folders) if run == LAST else [f for f in folders if f.name == run]:
@@ -95,7 +95,7 @@ def header_of(results_dir: Path, run: str) -> dict[str, Any]:
 
 
 def of_tests(header: Mapping[str, Any]) -> bool:
-    """Return whether a run is of tests that bring their own prompts, which no command has."""
+    """Return whether a run's prompts come from tests; then no command can repeat the run."""
     return bool(results.kind_of(header).of_tests(header))
 
 
@@ -107,9 +107,9 @@ def continuing(header: Mapping[str, Any]) -> str:
 
 
 def settled(kind: Any, settings: Any, origins: Mapping[str, str]) -> tuple[Any, str | None]:
-    """Return the settings a run of a kind really has, and a note where that was our choice.
+    """Return the final settings of a run, and a note about a choice that LlamaBurn made.
 
-    Raises SettingsError for what a run cannot have, named by where it was set.
+    Raises SettingsError for an invalid setting; it names the source of the setting.
     """
     settings = options.of_mode(kind.settings_class, settings, origins)
     _check_names(settings)
@@ -124,7 +124,7 @@ def settled(kind: Any, settings: Any, origins: Mapping[str, str]) -> tuple[Any, 
 
 
 def _check_names(settings: Any) -> None:
-    """Raise UsageError for a model whose name no server can be told, or that is no model file."""
+    """Raise UsageError for a model name that is not text, or a file that is not a model."""
     from pytest_llamaburn.backends.embedded import model_file
 
     for name in settings.model:
@@ -135,7 +135,7 @@ def _check_names(settings: Any) -> None:
 
 
 def _check_sensors(settings: Any) -> None:
-    """Raise SettingsError for a provider there is not, or a price band that is none."""
+    """Raise SettingsError for an unknown sensor provider or an invalid --tariff."""
     _detect.check(settings.gpu_provider)
     for text in settings.tariff:
         try:
@@ -145,9 +145,9 @@ def _check_sensors(settings: Any) -> None:
 
 
 def _resumed(kind: Any, settings: Any, origins: Mapping[str, str]) -> Any:
-    """Return the settings to continue a run with: its own, but for what it may spend.
+    """Return the settings of a run to continue: its own, except for new limits of spending.
 
-    Raises SettingsError when a flag asks for anything else: that would be another run.
+    Raises SettingsError if another flag differs from the run's own settings.
     """
     header = header_of(Path(settings.results_dir), settings.resume or LAST)
     if header["schema"] != kind.schema:
@@ -171,9 +171,9 @@ def _resumed(kind: Any, settings: Any, origins: Mapping[str, str]) -> Any:
 
 
 def check_same(before: Mapping[str, Any], now: Mapping[str, Any]) -> None:
-    """Raise SettingsError when a run would continue on another model or server."""
+    """Raise SettingsError if a run would continue on another model or server."""
     pairs = [("model", "digest"), ("model", "id"), ("server", "kind"), ("server", "version")]
-    embedded = before["server"]["kind"] == "embedded"  # whose port is new each time
+    embedded = before["server"]["kind"] == "embedded"  # its port differs each time
     for part, name in [*pairs, *([] if embedded else [("server", "host")])]:
         was, is_now = before[part][name], now[part][name]
         if was != is_now:

@@ -1,1 +1,1 @@
-"""What sensors say: one module a provider, each reading one source and nothing else."""
+"""Sensors: one module per provider, each of which reads one source."""

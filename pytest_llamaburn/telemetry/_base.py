@@ -1,6 +1,6 @@
-"""What all providers share: the machine they read from, and the shapes of what they say.
+"""The base class and the data types of all providers, and the machine that they read.
 
-A provider touches the world only through its `Machine`, so that a test can give it another one.
+A provider accesses files, tools and clocks only through its `Machine`, which tests replace.
 """
 
 from __future__ import annotations
@@ -33,13 +33,13 @@ Values = dict[str, float | None]
 
 
 class Device(NamedTuple):
-    """Something with sensors.
+    """A device with sensors.
 
     `id` is the PCI address or a UUID, never an index: tools number the same GPUs differently.
-    `scope` says what its watts are of: gpu_board, soc or cpu_package. `power_kind` is instant,
-    avg_1s (a mean over the last second), average (over an unknown time) or counter (derived from
-    energy). `integrated` GPUs share the processor's memory. `covered_by` is the device whose power
-    includes this one's: the first of two dies on one card.
+    `scope` is the part whose power is measured: gpu_board, soc or cpu_package. `power_kind` is
+    instant, avg_1s (mean of the last second), average (over an unknown time) or counter (derived
+    from energy). `integrated` GPUs share the processor's memory. `covered_by` is the device whose
+    power includes this one's: the first of two dies on one card.
     """
 
     id: str
@@ -54,7 +54,7 @@ class Device(NamedTuple):
 
 
 class Probe(NamedTuple):
-    """Whether a provider can say anything here; `reason` is a code, `message` a sentence."""
+    """Whether a provider works on this machine; `reason` is a code, `message` a sentence."""
 
     ok: bool
     reason: str = ""
@@ -65,9 +65,9 @@ class Probe(NamedTuple):
 
 
 class Reading(NamedTuple):
-    """What one device said at one moment; a value that it did not say is None.
+    """The values of one device at one moment; a missing value is None.
 
-    `t_ns` is the middle of the read on the clock of `time.perf_counter_ns`, as requests are.
+    `t_ns` is the middle of the read, on the clock of the requests (`time.perf_counter_ns`).
     """
 
     device_id: str
@@ -77,7 +77,7 @@ class Reading(NamedTuple):
 
 
 class Note(NamedTuple):
-    """Something to know about the readings, told once."""
+    """A remark about the readings, kept once."""
 
     code: str
     field: str
@@ -85,7 +85,7 @@ class Note(NamedTuple):
 
 
 class Done(NamedTuple):
-    """How a command ended; `problem` says why there is no output, and is empty otherwise."""
+    """How a command ended; `problem` is the reason why there is no output, else empty."""
 
     stdout: str = ""
     stderr: str = ""
@@ -94,7 +94,7 @@ class Done(NamedTuple):
 
 
 def run(command: Sequence[str], timeout_s: float = _TIMEOUT_S) -> Done:
-    """Run a command to its end; one that hangs is killed with all it started. Never raises."""
+    """Run a command; after the timeout kill it and its children. Never raises."""
     try:
         child = spawn(command, stderr=subprocess.PIPE)
     except OSError as err:
@@ -109,7 +109,7 @@ def run(command: Sequence[str], timeout_s: float = _TIMEOUT_S) -> Done:
 
 
 def spawn(command: Sequence[str], stderr: int = subprocess.DEVNULL) -> subprocess.Popen[str]:
-    """Start a command whose output is read, in a session of its own: Ctrl-C is not for it."""
+    """Start a command with piped output, in a session of its own so that Ctrl-C does not end it."""
     return subprocess.Popen(  # noqa: S603 - a tool found on the user's own path
         command,
         stdin=subprocess.DEVNULL,
@@ -123,16 +123,16 @@ def spawn(command: Sequence[str], stderr: int = subprocess.DEVNULL) -> subproces
 
 
 def kill(child: subprocess.Popen[str]) -> None:
-    """Kill a command and what it started."""
+    """Kill a command and its children."""
     with suppress(OSError):
         if hasattr(os, "killpg"):
             os.killpg(child.pid, signal.SIGKILL)
-        else:  # Windows has no groups of processes
+        else:  # Windows has no process groups
             child.kill()
 
 
 def reap(child: subprocess.Popen[str]) -> None:
-    """Wait for a command that was killed, and close its pipes."""
+    """Wait for a killed command and close its pipes."""
     child.wait()
     for pipe in (child.stdout, child.stderr):
         if pipe is not None:
@@ -146,11 +146,10 @@ def read_text(path: Path) -> str:
 
 @dataclass
 class Machine:
-    """The machine whose sensors are read, and who serves models on it.
+    """The machine whose sensors are read, and the model server on it.
 
-    `server_port` is where the server listens, where there is one, and `server_pids` are the
-    processes that were found there; `local` is False when it is on another machine, whose
-    processors and memory are not ours.
+    `server_port` is the server's port, if there is one, and `server_pids` are its processes.
+    `local` is False if the server runs on another machine.
     """
 
     root: Path = Path("/")
@@ -166,13 +165,13 @@ class Machine:
     local: bool = True
 
     def tool(self, name: str) -> str | None:
-        """Return the path of a command line tool, from PATH or from ROCm's own places."""
+        """Return the path of a command line tool, from PATH or ROCm's folders; None if missing."""
         rocm = self.environ.get("ROCM_PATH")
         places = [self.environ.get("PATH"), rocm and f"{rocm}/bin", str(self.root / "opt/rocm/bin")]
         return shutil.which(name, path=os.pathsep.join(filter(None, places)))
 
     def text(self, path: Path) -> str | None:
-        """Return a file's text, None where it cannot be read."""
+        """Return a file's text, or None if it cannot be read."""
         try:
             return self.read(path)
         except OSError:
@@ -180,10 +179,7 @@ class Machine:
 
 
 class Stream:
-    """A tool that goes on printing: its whole lines, each stamped as it arrives.
-
-    What is left of a line that was cut is no line.
-    """
+    """A tool that prints continuously: its complete lines, each stamped on arrival."""
 
     def __init__(self, machine: Machine, command: Sequence[str]) -> None:
         """Start the tool; raises OSError."""
@@ -194,16 +190,16 @@ class Stream:
 
     @property
     def ended(self) -> bool:
-        """Whether the tool is gone and all it said was taken."""
+        """Whether the tool has ended and all its lines were read."""
         return not self._thread.is_alive() and not self._lines
 
     def lines(self) -> Iterator[tuple[int, str]]:
-        """Yield the stamp and text of each line since the last call."""
+        """Yield (stamp, text) of each line since the last call."""
         while self._lines:
             yield self._lines.popleft()
 
     def close(self) -> None:
-        """End the tool and wait until its output is read."""
+        """Kill the tool and wait until its output is read."""
         kill(self._child)
         self._thread.join(_TIMEOUT_S)
         reap(self._child)
@@ -215,9 +211,9 @@ class Stream:
 
 
 class Base:
-    """A provider: `probe` once, `read` as often as `min_period_s` allows, `close` at the end.
+    """A provider: call `probe` once, `read` at most every `min_period_s`, and `close` at the end.
 
-    Of the providers of one `vendor`, the one with the lowest `rank` that works is used.
+    For each `vendor`, the working provider with the lowest `rank` is used.
     """
 
     vendor: ClassVar[str]
@@ -230,34 +226,34 @@ class Base:
         self.notes: dict[tuple[str, str], Note] = {}
 
     def probe(self) -> Probe:
-        """Return whether there is anything to read, and open it. Never raises."""
+        """Open the source and return whether it can be read. Never raises."""
         raise NotImplementedError
 
     def read(self) -> list[Reading]:
-        """Return what devices say now; nothing once they are gone. Never raises."""
+        """Return one reading per device; none for a device that is gone. Never raises."""
         raise NotImplementedError
 
     def uses(self) -> dict[str, float]:
-        """Return 1.0 for each device that the server's processes use and 0.0 for each other one.
+        """Return 1.0 for each device that the server's processes use, 0.0 for the others.
 
-        A device of which that cannot be told is left out.
+        A device is left out if its use is unknown.
         """
         return {}
 
     def moved(self) -> None:
-        """Take note that the machine's `server_port` has changed."""
+        """React to a new `server_port` of the machine."""
 
     def close(self) -> None:
-        """Give back what `probe` opened."""
+        """Release what `probe` opened."""
 
     def note(self, code: str, field: str, message: str) -> None:
-        """Remember something to be told once."""
+        """Keep a remark, the first of its code and field."""
         self.notes.setdefault((code, field), Note(code, field, message))
 
-    def found(
+    def probed(
         self, readings: Sequence[Reading], devices: Sequence[Device], version: str | None, why: str
     ) -> Probe:
-        """Return the probe of devices that gave first readings; `why` is for there being none."""
+        """Return the probe for the first readings; `why` is the message if no value is a GPU's."""
         fields = frozenset(n for r in readings for n, v in r.values.items() if v is not None)
         if not fields & _SHOWS_A_GPU:
             return Probe(ok=False, reason="unsupported_field", message=why, version=version)

@@ -1,4 +1,4 @@
-"""Which sensors there are on a machine, and which of them are read."""
+"""Find the sensors of a machine and choose which to read."""
 
 from __future__ import annotations
 
@@ -22,9 +22,9 @@ Used = list[Member]
 
 
 class Plan(NamedTuple):
-    """What is read and how often; `local` says that the server is on this machine.
+    """The provider to read and how often; `local` is True if the server runs on this machine.
 
-    `gpus` are the devices whose energy is wanted, as a user names them; none means any.
+    `gpus` are the devices of `--gpu`, whose energy is counted; empty means all.
     """
 
     provider: str
@@ -35,21 +35,21 @@ class Plan(NamedTuple):
 
     @property
     def power_period_s(self) -> float:
-        """How often sensors are read."""
+        """Seconds between two readings of power."""
         return min(POWER_PERIOD_S, self.interval_s)
 
 
 def provider(name: str, machine: Machine) -> Base:
-    """Return a provider that has not looked at anything yet."""
-    found: Base = registry.load(FOLDER, name).Provider(machine)
-    return found
+    """Return a provider that is not probed yet."""
+    member: Base = registry.load(FOLDER, name).Provider(machine)
+    return member
 
 
 def choose(plan: Plan, machine: Machine) -> tuple[Used, list[dict[str, Any]]]:
-    """Return the providers to read, and what each that was asked had to say.
+    """Return the providers to read, and the result of each probe.
 
-    Of each vendor's the first that works, and a further one where that one has no power. A forced
-    provider stands alone, and raises SettingsError with its reason if it has nothing to say.
+    For each vendor it is the first working provider; if that one reports no power, the next one is
+    read too. A provider named by the user is read alone; raises SettingsError if it does not work.
     """
     check(plan.provider, machine)
     if not plan.local:
@@ -61,93 +61,93 @@ def choose(plan: Plan, machine: Machine) -> tuple[Used, list[dict[str, Any]]]:
     for members in _by_vendor(machine).values():
         for name, member in members:
             mine = [probe for _, other, probe in used if other.vendor == member.vendor]
-            if any(_powered(probe) for probe in mine):
+            if any(map(_powered, mine)):
                 continue
-            found = member.probe()
-            probes.append(_told(name, found))
-            if found.ok and (not mine or _powered(found)):
-                used.append((name, member, found))
+            probe = member.probe()
+            probes.append(_row(name, probe))
+            if probe.ok and (not mine or _powered(probe)):
+                used.append((name, member, probe))
             else:
                 member.close()
     return used, probes
 
 
 def check(name: str, machine: Machine | None = None) -> None:
-    """Raise SettingsError for an unknown provider, saying of each known one why it is not there."""
+    """Raise SettingsError if a provider is unknown; the message lists the known ones."""
     valid = registry.names(FOLDER)
     if name in ("auto", *valid):
         return
-    said = [f"{row['name']} ({row['message'] or 'ok'})" for row in table(machine or Machine())]
+    states = [f"{row['name']} ({row['message'] or 'ok'})" for row in table(machine or Machine())]
     words = registry.unknown("provider", name, ["auto", *valid]).partition(" Known:")[0]
-    raise SettingsError(f"--gpu-provider: {words} Known: auto, {', '.join(said)}")
+    raise SettingsError(f"--gpu-provider: {words} Known: auto, {', '.join(states)}")
 
 
 def table(machine: Machine) -> list[dict[str, Any]]:
-    """Return what each provider says of itself on this machine: name, ok, reason, message."""
-    found = []
+    """Return the state of each provider on this machine: name, ok, reason, message."""
+    rows = []
     for name in registry.names(FOLDER):
         member = provider(name, machine)
-        found.append(_told(name, member.probe()))
+        rows.append(_row(name, member.probe()))
         member.close()
-    return found
+    return rows
 
 
 class Gauges:
-    """The sensors as they are now, for someone who looks at them again and again."""
+    """The current values of all sensors, for repeated display."""
 
     def __init__(self, machine: Machine) -> None:
-        """Find the sensors; `probes` is what each provider that was asked said."""
+        """Find the sensors; `probes` holds the result of each probe."""
         self._used, self.probes = choose(Plan("auto", 0.5, local=True, port=None), machine)
 
     def read(self) -> list[dict[str, Any]]:
-        """Return what each device is and its last reading; power from a counter needs two calls."""
-        found: dict[str, dict[str, Any]] = {}
+        """Return each device with its last values; power from a counter needs two calls."""
+        rows: dict[str, dict[str, Any]] = {}
         for _, member, probe in self._used:
             devices = {device.id: device._asdict() for device in probe.devices}
-            found.update({name: {**devices[name]} for name in devices if name not in found})
+            rows.update({name: {**devices[name]} for name in devices if name not in rows})
             for reading in member.read():
                 known = {k: v for k, v in reading.values.items() if v is not None}
-                found.setdefault(reading.device_id, {"id": reading.device_id}).update(known)
-        return [{**dict.fromkeys(FIELDS), **device} for device in found.values()]
+                rows.setdefault(reading.device_id, {"id": reading.device_id}).update(known)
+        return [{**dict.fromkeys(FIELDS), **row} for row in rows.values()]
 
     def close(self) -> None:
-        """Give the sensors back."""
+        """Close the sensors."""
         for _, member, _ in self._used:
             member.close()
 
 
 def _forced(name: str, machine: Machine) -> tuple[Used, list[dict[str, Any]]]:
     member = provider(name, machine)
-    found = member.probe()
-    if not found.ok:
+    probe = member.probe()
+    if not probe.ok:
         member.close()
-        raise SettingsError(f"--gpu-provider: {name} cannot be used: {found.message}")
-    if name == HOST:  # it is read anyway
-        return [], [_told(name, found)]
-    return [(name, member, found)], [_told(name, found)]
+        raise SettingsError(f"--gpu-provider: {name} cannot be used: {probe.message}")
+    if name == HOST:  # it is always read
+        return [], [_row(name, probe)]
+    return [(name, member, probe)], [_row(name, probe)]
 
 
 def _by_vendor(machine: Machine) -> dict[str, list[tuple[str, Base]]]:
-    """Return the providers of each vendor, the preferred ones first."""
-    found: dict[str, list[tuple[str, Base]]] = {}
+    """Return the providers of each vendor, by rank."""
+    vendors: dict[str, list[tuple[str, Base]]] = {}
     for name in registry.names(FOLDER):
         if name != HOST:
             member = provider(name, machine)
-            found.setdefault(member.vendor, []).append((name, member))
-    return {vendor: sorted(m, key=lambda one: one[1].rank) for vendor, m in found.items()}
+            vendors.setdefault(member.vendor, []).append((name, member))
+    return {vendor: sorted(m, key=lambda named: named[1].rank) for vendor, m in vendors.items()}
 
 
 def _powered(probe: Probe) -> bool:
-    """Return whether power can be had; of a suspended GPU, which is not woken, it is assumed."""
+    """Return whether a provider reports power; assumed for a suspended GPU, which is not read."""
     return probe.ok and (not probe.fields or bool(POWER & probe.fields))
 
 
-def _told(name: str, probe: Probe) -> dict[str, Any]:
+def _row(name: str, probe: Probe) -> dict[str, Any]:
     return {"name": name, "ok": probe.ok, "reason": probe.reason, "message": probe.message}
 
 
 def summary(used: Iterable[Member]) -> dict[str, Any]:
-    """Return devices, providers and fields of the providers to read, each device once."""
+    """Return the devices, providers and fields of all providers to read; each device once."""
     devices: dict[str, dict[str, Any]] = {}
     providers: list[dict[str, Any]] = []
     fields: set[str] = set()
@@ -164,9 +164,9 @@ def summary(used: Iterable[Member]) -> dict[str, Any]:
 def wanted(texts: Iterable[str], devices: Sequence[dict[str, Any]]) -> list[str]:
     """Return the ids of the devices that a user named.
 
-    A device is named by its id (a PCI address or a UUID), by its place among those of its vendor,
-    as in `amd:0`, or by its place among all of them, as in `0`. Raises SettingsError for a name
-    that no device has, with the names of those there are.
+    A name is the id of a device (PCI address or UUID), its index among the devices of its vendor
+    (`amd:0`), or its index among all devices (`0`). Raises SettingsError for an unknown name; the
+    message lists the devices.
     """
     names: dict[str, str] = {}
     counts: dict[str, int] = {}
@@ -176,14 +176,13 @@ def wanted(texts: Iterable[str], devices: Sequence[dict[str, Any]]) -> list[str]
     for device in devices:
         own = filter(None, (device["id"], device["uuid"]))
         names |= dict.fromkeys((name.lower() for name in own), device["id"])
-    found = [names.get(text.lower()) or names.get(pci(text) or "") for text in texts]
-    for text, name in zip(texts, found, strict=True):
-        if name is None:
-            there = [f"{n} ({d['id']})" for d in devices for n in _ordinals(d, names)]
-            have = ", ".join(there) or "none whose sensors can be read"
-            raise SettingsError(f"--gpu: '{text}' is no device of this machine; there are: {have}")
-    return [name for name in found if name is not None]
-
-
-def _ordinals(device: dict[str, Any], names: dict[str, str]) -> list[str]:
-    return [n for n, own in names.items() if own == device["id"] and n.startswith(device["vendor"])]
+    ids = [names.get(text.lower()) or names.get(pci(text) or "") for text in texts]
+    for text, device_id in zip(texts, ids, strict=True):
+        if device_id is None:
+            vendors = {device["id"]: device["vendor"] for device in devices}
+            listed = [
+                f"{n} ({own})" for n, own in names.items() if n.startswith(f"{vendors[own]}:")
+            ]
+            have = ", ".join(listed) or "none with readable sensors"
+            raise SettingsError(f"--gpu: this machine has no device '{text}'; it has: {have}")
+    return [device_id for device_id in ids if device_id is not None]

@@ -1,6 +1,6 @@
-"""AMD's newer command line tool: one process a reading, so once a second at most.
+"""AMD's newer command line tool: one process per reading, so at most once a second.
 
-Its watch mode is not used: with JSON it printed nothing, then everything twice.
+Its watch mode is unusable with JSON: it printed nothing at first, then everything twice.
 """
 
 from __future__ import annotations
@@ -29,16 +29,16 @@ class Provider(Base):
     min_period_s = 1.0
 
     def __init__(self, machine: Machine) -> None:
-        """Take the machine, on whose PATH and in whose ROCm the tool is looked for."""
+        """Take the machine; the tool is searched on its PATH and in its ROCm folders."""
         super().__init__(machine)
         self._tool = ""
         self._names: dict[str, str] = {}
 
     def probe(self) -> Probe:
-        """Ask once for the GPUs and their PCI addresses."""
+        """List the GPUs and their PCI addresses."""
         tool = self.machine.tool("amd-smi")
         if tool is None:
-            return Probe(ok=False, reason="no_tool", message="no amd-smi on PATH or in ROCm")
+            return Probe(ok=False, reason="no_tool", message="amd-smi is not on PATH or in ROCm")
         self._tool = tool
         listed = first_json(self.machine.run([tool, "list", "--json"]).stdout, _fits)
         for gpu in _gpus(listed):
@@ -47,41 +47,43 @@ class Provider(Base):
         devices = [
             Device(r.device_id, None, "amd", power_kind="average") for r in _first_of_each(readings)
         ]
-        return self.found(readings, devices, None, f"amd-smi gives no value: {self._why or 'N/A'}")
+        return self.probed(
+            readings, devices, None, f"amd-smi reports no value: {self._why or 'N/A'}"
+        )
 
     def read(self) -> list[Reading]:
-        """Return one reading a GPU; one stands for its partitions."""
+        """Return one reading per GPU; the partitions of a GPU share one."""
         began = self.machine.clock()
         done = self.machine.run([self._tool, "metric", "--json"])
         ended = self.machine.clock()
         self._why = done.problem or done.stderr.strip().partition("\n")[0]
-        found = []
+        readings = []
         for gpu in _gpus(first_json(done.stdout, _fits)):
             name = self._names.get(str(gpu["gpu"])) or f"amd-smi:{gpu['gpu']}"
             values = plausible(self, {field: _at(gpu, *path) for field, path in _PATHS.items()})
-            one = name.partition(".")[0] + ".0" if "." in name else name
-            found.append(Reading(one, (began + ended) // 2, (ended - began) / 1e6, values))
-        return _first_of_each(found)
+            gpu_id = name.partition(".")[0] + ".0" if "." in name else name
+            readings.append(Reading(gpu_id, (began + ended) // 2, (ended - began) / 1e6, values))
+        return _first_of_each(readings)
 
 
 def _gpus(document: Any) -> list[dict[str, Any]]:
-    """Return the GPUs of a document: a list until ROCm 6, under `gpu_data` from ROCm 7 on."""
+    """Return the GPUs of a document: a list up to ROCm 6, under `gpu_data` since ROCm 7."""
     entries = document.get("gpu_data") if isinstance(document, dict) else document
     return [entry for entry in entries or () if isinstance(entry, dict) and "gpu" in entry]
 
 
-def _fits(found: Any) -> bool:
-    return bool(isinstance(found, dict | list) and _gpus(found))
+def _fits(document: Any) -> bool:
+    return bool(isinstance(document, dict | list) and _gpus(document))
 
 
 def _at(gpu: dict[str, Any], section: str, names: tuple[str, ...], scale: float) -> float | None:
-    """Return a number in a section, which may be absent or the text N/A as a whole."""
+    """Return a number in a section, or None; a section may be missing or the text N/A."""
     table = gpu.get(section)
     return number(lookup(table, names), scale) if isinstance(table, dict) else None
 
 
 def _first_of_each(readings: list[Reading]) -> list[Reading]:
-    found: dict[str, Reading] = {}
+    first: dict[str, Reading] = {}
     for reading in readings:
-        found.setdefault(reading.device_id, reading)
-    return list(found.values())
+        first.setdefault(reading.device_id, reading)
+    return list(first.values())

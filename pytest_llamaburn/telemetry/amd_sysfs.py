@@ -1,4 +1,4 @@
-"""AMD GPUs as the kernel shows them in sysfs: no tool, no ROCm, no root."""
+"""AMD GPUs through the kernel's sysfs: without a tool, ROCm or root."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 _POWER = ("power1_average", "power1_input")  # most GPUs have one of the two
-_APU_METRICS = (2, 3)  # revisions of the table `gpu_metrics` that only APUs have
+_APU_METRICS = (2, 3)  # format revisions of `gpu_metrics` that only APUs have
 
 
 class Provider(Base):
     """amdgpu: power, load, VRAM, temperatures, clock.
 
-    Reading a suspended GPU would wake it, so it is left alone. On an APU the power is that of the
-    whole chip, and memory is its own part and what it borrows, together.
+    A suspended GPU is not read, since that would wake it. On an APU the power is that of the whole
+    chip, and the memory is the sum of dedicated and shared memory.
     """
 
     vendor = "amd"
@@ -31,7 +31,7 @@ class Provider(Base):
         self._integrated: set[str] = set()
 
     def probe(self) -> Probe:
-        """Find AMD's cards; display controllers of other vendors are none."""
+        """Find AMD's cards."""
         for device in cards(self.machine, "0x1002"):
             self._gpus.setdefault(address(self.machine, device), device)
         if not self._gpus:
@@ -42,15 +42,15 @@ class Provider(Base):
         first = self.read()
         if any(code == "suspended" for code, _ in self.notes):
             return Probe(ok=True, version=kernel, devices=tuple(devices))
-        return self.found(first, devices, kernel, "the AMD GPUs give no power, load or memory")
+        return self.probed(first, devices, kernel, "the AMD GPUs report no power, load or memory")
 
     def read(self) -> list[Reading]:
-        """Return one reading a GPU; one that is gone gives none."""
-        found = [self._reading(own_id, path) for own_id, path in self._gpus.items()]
-        return [reading for reading in found if any(v is not None for v in reading.values.values())]
+        """Return one reading per GPU; none for a GPU that is gone."""
+        readings = [self._reading(own_id, path) for own_id, path in self._gpus.items()]
+        return [r for r in readings if any(v is not None for v in r.values.values())]
 
     def uses(self) -> dict[str, float]:
-        """Return which GPUs the server uses, as the kernel tells it."""
+        """Return which GPUs the server uses, according to the kernel."""
         return used(self.machine, self._gpus)
 
     def _is_apu(self, path: Path) -> bool:
@@ -82,7 +82,9 @@ class Provider(Base):
     def _reading(self, own_id: str, path: Path) -> Reading:
         began = self.machine.clock()
         if self.machine.text(path / "power/runtime_status") == "suspended":
-            self.note("suspended", "power_w", f"{own_id} is suspended: reading would wake it")
+            self.note(
+                "suspended", "power_w", f"{own_id} is suspended and not read: that would wake it"
+            )
             return Reading(own_id, began, 0.0, plausible(self, {}))
         raw = {**self._memory(own_id, path), **self._monitored(path)}
         raw["util_pct"] = value(self.machine, path / "gpu_busy_percent")
@@ -92,16 +94,16 @@ class Provider(Base):
 
     def _memory(self, own_id: str, path: Path) -> dict[str, float | None]:
         pools = ("vram", "gtt") if own_id in self._integrated else ("vram",)
-        found = {}
+        memory = {}
         for part in ("used", "total"):
             sizes = [value(self.machine, path / f"mem_info_{pool}_{part}", 1e-6) for pool in pools]
             known = [size for size in sizes if size is not None]
-            found[f"vram_{part}_mb"] = sum(known) if known else None
-        return found
+            memory[f"vram_{part}_mb"] = sum(known) if known else None
+        return memory
 
     def _monitored(self, path: Path) -> dict[str, float | None]:
-        """Return what the hardware monitor says: µW, m°C and Hz as W, °C and MHz."""
-        found: dict[str, float | None] = {}
+        """Return the values of the hardware monitors in W, °C and MHz."""
+        values: dict[str, float | None] = {}
         for monitor in monitors(path):
             temperatures = labelled(self.machine, monitor, "temp")
             watts = [value(self.machine, monitor / name, 1e-6) for name in _POWER]
@@ -112,5 +114,5 @@ class Provider(Base):
                 "temp_mem_c": temperatures.get("mem"),
                 "clock_mhz": value(self.machine, monitor / "freq1_input", 1e-6),
             }
-            found.update({name: v for name, v in more.items() if v is not None})
-        return found
+            values.update({name: v for name, v in more.items() if v is not None})
+        return values

@@ -1,6 +1,6 @@
-"""Apple's chips, without root: the extra [apple], else Homebrew's `macmon`.
+"""Apple's chips, without root: through the extra [apple], else through Homebrew's `macmon`.
 
-Both report what Apple's own model of the chip estimates, not what a sensor measures.
+Both report an estimate of Apple's power model, not a sensor's measurement.
 """
 
 from __future__ import annotations
@@ -14,17 +14,17 @@ _ID = "apple-soc"
 _PARTS = ("cpu_total_mj", "gpu_mj", "dram_mj", "ane_mj")
 _PERIOD_MS = 100
 _NOTHING = (
-    "no Apple sensor is readable: pip install 'pytest-llamaburn[apple]', or brew install macmon"
+    "no Apple sensor can be read: pip install 'pytest-llamaburn[apple]', or brew install macmon"
 )
 
 
 class Provider(Base):
-    """The whole chip's energy (zeus-apple-silicon) or power and GPU load (macmon)."""
+    """The chip's energy (zeus-apple-silicon), or its power and GPU load (macmon)."""
 
     vendor = "apple"
 
     def __init__(self, machine: Machine) -> None:
-        """Take the machine, whose `load` gives the module and whose PATH has the tool."""
+        """Take the machine; its `load` imports the module and its PATH has the tool."""
         super().__init__(machine)
         self._monitor: Any = None
         self._counter = Counter()
@@ -33,23 +33,23 @@ class Provider(Base):
     def probe(self) -> Probe:
         """Open the module, else the tool."""
         if self.machine.platform != "darwin":
-            return Probe(ok=False, reason="no_device", message="this is no Mac")
+            return Probe(ok=False, reason="no_device", message="this machine is not a Mac")
         first = self._open_module() or self._open_tool()
         kind = "average" if self._monitor is None else "counter"
         device = Device(_ID, None, "apple", "soc", kind, "unified", integrated=True)
-        return self.found(first, [device], None, _NOTHING)
+        return self.probed(first, [device], None, _NOTHING)
 
     def read(self) -> list[Reading]:
-        """Return the chip's energy now, or what the tool said since the last call."""
+        """Return the chip's energy now, or the tool's readings since the last call."""
         if self._monitor is not None:
             return self._cumulative()
-        found = []
+        readings = []
         for t_ns, line in self._stream.lines() if self._stream else ():
-            said = first_json(line, lambda found: isinstance(found, dict))
-            found += [self._reading(said, t_ns)] if said else []
+            sample = first_json(line, lambda value: isinstance(value, dict))
+            readings += [self._reading(sample, t_ns)] if sample else []
         if self._stream and self._stream.ended:
-            self.note("provider_ended", "power_w", "macmon ended: nothing is read any more")
-        return found
+            self.note("provider_ended", "power_w", "macmon ended: there are no more readings")
+        return readings
 
     def close(self) -> None:
         """End the tool."""
@@ -59,19 +59,19 @@ class Provider(Base):
     def _open_module(self) -> list[Reading]:
         try:
             self._monitor = self.machine.load("zeus_apple_silicon").AppleEnergyMonitor()
-        except Exception:  # noqa: BLE001 - absent, or a chip it does not know
+        except Exception:  # noqa: BLE001 - missing module or unknown chip
             return []
         return self._cumulative()
 
     def _cumulative(self) -> list[Reading]:
         began = self.machine.clock()
         try:
-            said = self._monitor.get_cumulative_energy()
+            energy = self._monitor.get_cumulative_energy()
         except Exception as err:  # noqa: BLE001 - a private framework of macOS
             self.note("provider_ended", "power_w", f"the energy counter failed: {err}")
             return []
         ended = self.machine.clock()
-        parts = [number(getattr(said, name, None), 1e-3) for name in _PARTS]
+        parts = [number(getattr(energy, name, None), 1e-3) for name in _PARTS]
         known = [part for part in parts if part is not None]
         if not known:
             return []
@@ -86,18 +86,21 @@ class Provider(Base):
         if tool is None:
             return []
         command = [tool, "pipe", "-i", str(_PERIOD_MS)]
-        once = first_json(self.machine.run([*command, "-s", "1"]).stdout, _fits)
-        if once is None:
+        sample = first_json(
+            self.machine.run([*command, "-s", "1"]).stdout,
+            lambda value: isinstance(value, dict) and "all_power" in value,
+        )
+        if sample is None:
             return []
         self._stream = Stream(self.machine, [*command, "-s", "0"])
-        return [self._reading(once, self.machine.clock())]
+        return [self._reading(sample, self.machine.clock())]
 
-    def _reading(self, said: dict[str, Any], t_ns: int) -> Reading:
-        load = said.get("gpu_usage")
-        memory, heat = said.get("memory") or {}, said.get("temp") or {}
+    def _reading(self, sample: dict[str, Any], t_ns: int) -> Reading:
+        load = sample.get("gpu_usage")
+        memory, heat = sample.get("memory") or {}, sample.get("temp") or {}
         share = number(load[1]) if isinstance(load, list) and len(load) > 1 else None
         raw = {
-            "power_w": number(said.get("all_power")),
+            "power_w": number(sample.get("all_power")),
             "util_pct": None if share is None else 100 * share,
             "vram_used_mb": number(memory.get("ram_usage"), 1e-6),
             "vram_total_mb": number(memory.get("ram_total"), 1e-6),
@@ -105,7 +108,3 @@ class Provider(Base):
             "clock_mhz": number(load[0]) if isinstance(load, list) and load else None,
         }
         return Reading(_ID, t_ns, 0.0, plausible(self, raw))
-
-
-def _fits(found: Any) -> bool:
-    return isinstance(found, dict) and "all_power" in found

@@ -1,4 +1,4 @@
-"""This machine's processors and memory, the server's processes, and what we cost ourselves."""
+"""This machine's processors and memory, the server's processes, and LlamaBurn's own process."""
 
 from __future__ import annotations
 
@@ -18,27 +18,27 @@ HOST_FIELDS = (
 )
 _LEAST_S = 0.01
 _LEAST_CPU_S = 0.1  # the kernel counts processor time in steps of 10 ms
-_SCAN_S = 5.0  # listing processes costs 14 ms
+_SCAN_S = 5.0  # listing the processes takes 14 ms
 
 
 class Provider(Base):
-    """psutil. CPU is in percent: of all cores for the machine, of one core for a process.
+    """psutil. CPU is a percentage: of all cores for the machine, of one core for a process.
 
-    A server's resident memory counts the model's file where it is mapped into memory.
+    A server's resident memory includes the model's file if it is memory-mapped.
     """
 
     vendor = "host"
     min_period_s = 0.5
 
     def __init__(self, machine: Machine) -> None:
-        """Take the machine; its server, where there is one, is found by its port."""
+        """Take the machine; its server is found by its port."""
         super().__init__(machine)
         self._server: list[Any] = []
         self._last_ns = self._scanned_ns = 0
         self._scanning = threading.Lock()
 
     def probe(self) -> Probe:
-        """Begin the windows that CPU percentages are over: a first value would be 0."""
+        """Start the intervals of the CPU percentages: psutil's first value would be 0."""
         import psutil
 
         self._me = psutil.Process()
@@ -49,11 +49,13 @@ class Provider(Base):
         return Probe(ok=True, version=psutil.__version__, fields=frozenset(HOST_FIELDS))
 
     def read(self) -> list[Reading]:
-        """Return the one reading of the host; its `values` are HOST_FIELDS."""
+        """Return one reading, of the host; its `values` are HOST_FIELDS."""
         import psutil
 
         began = self.machine.clock()
-        if began - self._last_ns < _LEAST_S * 1e9:  # a percentage over no time is 0
+        if (
+            began - self._last_ns < _LEAST_S * 1e9
+        ):  # a percentage over so short a time is meaningless
             return []
         self._last_ns = began
         memory = psutil.virtual_memory()
@@ -73,9 +75,9 @@ class Provider(Base):
         return [Reading("host", (began + ended) // 2, (ended - began) / 1e6, values)]
 
     def _cpu_percent(self) -> float | None:
-        """Return the share of the processors in use since last time, None over too short a time.
+        """Return the CPU use since the last call in percent, or None if that was too recent.
 
-        psutil's own function has a window for each thread, and the first value of one is 0.
+        psutil's own function keeps an interval per thread, and the first value of each is 0.
         """
         import psutil
 
@@ -87,7 +89,7 @@ class Provider(Base):
         return min(100.0, max(0.0, 100 * busy / capacity))
 
     def moved(self) -> None:
-        """Find the server at its new port now, so that the next reading has its percentage."""
+        """Find the server at its new port now, so that the next reading has its CPU percentage."""
         self._scan(self.machine.clock())
 
     def _scan(self, now_ns: int) -> None:
@@ -95,7 +97,7 @@ class Provider(Base):
             self._find(now_ns)
 
     def _find(self, now_ns: int) -> None:
-        """Find the server's processes; those already known keep their CPU windows."""
+        """Find the server's processes; known processes keep their CPU intervals."""
         self._scanned_ns = now_ns
         if self.machine.server_port is None:
             return
@@ -110,17 +112,17 @@ class Provider(Base):
         self._server = [*known, *(family - known)]
         self.machine.server_pids = frozenset(process.pid for process in family)
         if not family:
-            self.note("no_server_process", "server_rss_mb", "no process of the server is visible")
+            self.note("no_server_process", "server_rss_mb", "no process of the server was found")
 
 
 def _roots(port: int) -> list[Any]:
-    """Return who listens at a port of this machine, else the processes named as servers are."""
+    """Return the processes that listen at a local port, else those with a known server's name."""
     import psutil
 
     listening = {
-        found.pid
-        for found in _connections()
-        if found.status == psutil.CONN_LISTEN and found.laddr.port == port and found.pid
+        socket.pid
+        for socket in _connections()
+        if socket.status == psutil.CONN_LISTEN and socket.laddr.port == port and socket.pid
     }
     named = [p for p in psutil.process_iter(["name"]) if p.pid in listening]
     if not named:
@@ -136,10 +138,10 @@ def _connections() -> Iterable[Any]:
     import psutil
 
     try:
-        found: Iterable[Any] = psutil.net_connections("tcp")
-    except psutil.Error:  # macOS wants root for it
+        connections: Iterable[Any] = psutil.net_connections("tcp")
+    except psutil.Error:  # macOS requires root
         return ()
-    return found
+    return connections
 
 
 def _tree(process: Any) -> list[Any]:
@@ -152,13 +154,13 @@ def _tree(process: Any) -> list[Any]:
 
 
 def _usage(processes: Iterable[Any]) -> tuple[float | None, float | None]:
-    """Return (CPU percent, resident MB) of processes together, None where none is left."""
+    """Return (CPU percent, resident MB), summed over the processes that still run, or Nones."""
     import psutil
 
-    found = []
+    usages = []
     for process in processes:
         with suppress(psutil.Error), process.oneshot():
-            found.append((process.cpu_percent(), process.memory_info().rss / 1e6))
-    if not found:
+            usages.append((process.cpu_percent(), process.memory_info().rss / 1e6))
+    if not usages:
         return None, None
-    return sum(cpu for cpu, _ in found), sum(rss for _, rss in found)
+    return sum(cpu for cpu, _ in usages), sum(rss for _, rss in usages)

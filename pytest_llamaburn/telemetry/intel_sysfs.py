@@ -1,4 +1,4 @@
-"""Intel's discrete GPUs as the kernel (i915, xe) shows them: an energy counter, no load."""
+"""Intel's discrete GPUs through the kernel (i915, xe): an energy counter, but no load."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ from pytest_llamaburn.telemetry._parsing import Counter, plausible
 if TYPE_CHECKING:
     from pathlib import Path
 
-_ENERGY = ("energy1_input", "energy2_input")  # the card's, else the chip's; never their sum
-_INTEGRATED = "00:02.0"  # where Intel's processors have their own GPU
+_ENERGY = ("energy1_input", "energy2_input")  # the card's energy, else the chip's; never the sum
+_INTEGRATED = "00:02.0"  # the address of the GPU in Intel's processors
 
 
 class Provider(Base):
-    """hwmon of Intel GPUs: energy, the power that it means, temperature, power limit."""
+    """hwmon of Intel GPUs: energy, power derived from it, temperature, power limit."""
 
     vendor = "intel"
 
@@ -27,21 +27,21 @@ class Provider(Base):
 
     def probe(self) -> Probe:
         """Find Intel's cards that have a hardware monitor."""
-        found = {address(self.machine, device): device for device in cards(self.machine, "0x8086")}
-        if not found:
+        paths = {address(self.machine, device): device for device in cards(self.machine, "0x8086")}
+        if not paths:
             return Probe(ok=False, reason="no_device", message="the kernel shows no Intel GPU")
-        for own_id, path in found.items():
+        for own_id, path in paths.items():
             for monitor in monitors(path):
                 self._gpus.setdefault(own_id, (monitor, Counter()))
         devices = [
             Device(own_id, None, "intel", power_kind="counter", integrated=own_id == _INTEGRATED)
             for own_id in self._gpus
         ]
-        return self.found(self.read(), devices, None, "the Intel GPUs have no energy counter")
+        return self.probed(self.read(), devices, None, "the Intel GPUs have no energy counter")
 
     def read(self) -> list[Reading]:
-        """Return one reading a GPU; a counter that stands at 0 is none."""
-        found = []
+        """Return one reading per GPU; a counter at 0 counts as missing."""
+        readings = []
         for own_id, (monitor, counter) in self._gpus.items():
             began = self.machine.clock()
             levels = [value(self.machine, monitor / name, 1e-6) for name in _ENERGY]
@@ -58,9 +58,9 @@ class Provider(Base):
             }
             values = plausible(self, raw)
             if any(v is not None for v in values.values()):
-                found.append(Reading(own_id, middle, (ended - began) / 1e6, values))
-        return found
+                readings.append(Reading(own_id, middle, (ended - began) / 1e6, values))
+        return readings
 
     def uses(self) -> dict[str, float]:
-        """Return which GPUs the server uses, as the kernel tells it."""
+        """Return which GPUs the server uses, according to the kernel."""
         return used(self.machine, self._gpus)

@@ -1,6 +1,6 @@
 """NVIDIA's command line tool, for a machine with the driver but without the extra [nvidia].
 
-One child streams CSV, whose column names stayed the same where those of its XML moved.
+One child process streams CSV: its column names are stable across versions, those of XML are not.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ import csv
 from pytest_llamaburn.telemetry._base import Base, Device, Done, Machine, Probe, Reading, Stream
 from pytest_llamaburn.telemetry._parsing import number, pci, plausible
 
-_ABOUT = ("pci.bus_id", "name", "driver_version")
+_IDENTITY = ("pci.bus_id", "name", "driver_version")
 _COLUMNS = {
     "power.draw.instant": ("power_w", 1.0),
     "power.draw": ("power_w", 1.0),
@@ -23,7 +23,9 @@ _COLUMNS = {
     "clocks.sm": ("clock_mhz", 1.0),
 }
 _PERIOD_MS = 100
-_AVERAGING = 8.6  # compute capability from which power.draw is a mean over one second; not 8.0
+_AVERAGING = (
+    8.6  # compute capability since which power.draw is a mean over one second; 8.0 is older
+)
 
 
 class Provider(Base):
@@ -34,48 +36,48 @@ class Provider(Base):
     min_period_s = _PERIOD_MS / 1e3
 
     def __init__(self, machine: Machine) -> None:
-        """Take the machine, on whose PATH the tool is looked for."""
+        """Take the machine; the tool is searched on its PATH."""
         super().__init__(machine)
         self._columns: list[str] = []
         self._power: dict[str, str] = {}
         self._stream: Stream | None = None
 
     def probe(self) -> Probe:
-        """Ask once which GPUs there are and which columns this version knows, then stream."""
+        """List the GPUs and the columns that this version knows, then start to stream."""
         tool = self.machine.tool("nvidia-smi")
         if tool is None:
-            return Probe(ok=False, reason="no_tool", message="no nvidia-smi on PATH")
+            return Probe(ok=False, reason="no_tool", message="nvidia-smi is not on PATH")
         known = self.machine.run([tool, "--help-query-gpu"]).stdout
         self._columns = [c for c in _COLUMNS if f'"{c}"' in known] or [*_COLUMNS][1:]
-        about = [*_ABOUT, *(c for c in ("compute_cap", "uuid") if f'"{c}"' in known)]
-        asked = self.machine.run([tool, _query([*about, *self._columns]), *_FORM])
-        rows = _rows(asked.stdout, len(about) + len(self._columns))
+        identity = [*_IDENTITY, *(c for c in ("compute_cap", "uuid") if f'"{c}"' in known)]
+        done = self.machine.run([tool, _query([*identity, *self._columns]), *_FORM])
+        rows = _rows(done.stdout, len(identity) + len(self._columns))
         if not rows:
-            return Probe(ok=False, reason="no_data", message=_complaint(asked))
+            return Probe(ok=False, reason="no_data", message=_complaint(done))
         now = self.machine.clock()
-        facts = [dict(zip([*about, *self._columns], row, strict=True)) for row in rows]
+        facts = [dict(zip([*identity, *self._columns], row, strict=True)) for row in rows]
         devices = [self._device(fact) for fact in facts]
-        readings = [self._reading([row[0], *row[len(about) :]], now) for row in rows]
+        readings = [self._reading([row[0], *row[len(identity) :]], now) for row in rows]
         version = facts[0]["driver_version"]
-        found = self.found(readings, devices, version, "nvidia-smi gives no value of any GPU")
-        if found.ok:
+        probe = self.probed(readings, devices, version, "nvidia-smi reports no value for any GPU")
+        if probe.ok:
             self._stream = Stream(
                 self.machine,
                 [tool, _query(["pci.bus_id", *self._columns]), *_FORM, f"--loop-ms={_PERIOD_MS}"],
             )
-        return found
+        return probe
 
     def read(self) -> list[Reading]:
-        """Return what the child said since the last call; nothing once it has ended."""
-        found = []
+        """Return the tool's readings since the last call; none once it has ended."""
+        readings = []
         for t_ns, line in self._stream.lines() if self._stream else ():
-            found += [self._reading(row, t_ns) for row in _rows(line, 1 + len(self._columns))]
+            readings += [self._reading(row, t_ns) for row in _rows(line, 1 + len(self._columns))]
         if self._stream and self._stream.ended:
-            self.note("provider_ended", "power_w", "nvidia-smi ended: nothing is read any more")
-        return found
+            self.note("provider_ended", "power_w", "nvidia-smi ended: there are no more readings")
+        return readings
 
     def close(self) -> None:
-        """End the child."""
+        """End the tool."""
         if self._stream is not None:
             self._stream.close()
 
@@ -89,7 +91,7 @@ class Provider(Base):
         return Reading(own_id, t_ns, 0.0, plausible(self, raw))
 
     def _device(self, fact: dict[str, str]) -> Device:
-        """Return a GPU, and settle which of the two powers is read of it from now on."""
+        """Return a GPU; decide which of the two power columns is read from now on."""
         own_id = pci(fact["pci.bus_id"]) or fact["pci.bus_id"]
         instant = number(fact.get("power.draw.instant")) is not None
         self._power[own_id] = "power.draw.instant" if instant else "power.draw"
@@ -114,7 +116,7 @@ def _query(columns: list[str]) -> str:
 
 
 def _rows(text: str, width: int) -> list[list[str]]:
-    """Return the lines that are rows of the table; warnings and cut lines are none."""
+    """Return the complete rows of the table; warnings and incomplete lines are skipped."""
     rows = csv.reader(text.splitlines(), skipinitialspace=True)
     return [[cell.strip() for cell in row] for row in rows if len(row) == width]
 

@@ -1,4 +1,4 @@
-"""NVIDIA's management library, through the extra [nvidia]."""
+"""NVIDIA's management library (NVML), through the extra [nvidia]."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from pytest_llamaburn.telemetry._base import Base, Device, Machine, Probe, Readi
 from pytest_llamaburn.telemetry._parsing import pci, plausible
 
 _POWER_INSTANT = 186  # NVML_FI_DEV_POWER_INSTANT
-_AMPERE = 7  # from here on nvmlDeviceGetPowerUsage is a mean over one second
+_AMPERE = 7  # since this architecture nvmlDeviceGetPowerUsage is a mean over one second
 
 
 class Provider(Base):
@@ -19,7 +19,7 @@ class Provider(Base):
     vendor = "nvidia"
 
     def __init__(self, machine: Machine) -> None:
-        """Take the machine; its `load` gives the module `pynvml`."""
+        """Take the machine; its `load` imports the module `pynvml`."""
         super().__init__(machine)
         self._nvml: Any = None
         self._gpus: list[tuple[Any, Device]] = []
@@ -35,24 +35,26 @@ class Provider(Base):
         try:
             self._nvml.nvmlInit()
             count = self._nvml.nvmlDeviceGetCount()
-        except Exception as err:  # noqa: BLE001 - a driver that is absent or does not fit
+        except Exception as err:  # noqa: BLE001 - a missing or incompatible driver
             self._nvml = None
             return Probe(ok=False, reason="no_driver", message=f"NVML cannot be used: {err}")
         version = self._ask("nvmlSystemGetDriverVersion")
         handles = [self._ask("nvmlDeviceGetHandleByIndex", index) for index in range(count)]
         self._gpus = [(h, self._device(h)) for h in handles if h is not None]
         devices = [device for _, device in self._gpus]
-        return self.found(self.read(), devices, version and _text(version), "no GPU gives a value")
+        return self.probed(
+            self.read(), devices, version and _text(version), "no GPU reports a value"
+        )
 
     def read(self) -> list[Reading]:
-        """Return one reading a GPU; one that is gone gives none."""
-        found = [self._reading(handle, device) for handle, device in self._gpus]
-        return [reading for reading in found if any(v is not None for v in reading.values.values())]
+        """Return one reading per GPU; none for a GPU that is gone."""
+        readings = [self._reading(handle, device) for handle, device in self._gpus]
+        return [r for r in readings if any(v is not None for v in r.values.values())]
 
     def uses(self) -> dict[str, float]:
-        """Return which GPUs the server computes on; nothing where its processes are not listed.
+        """Return which GPUs the server computes on; {} if the server's processes are not listed.
 
-        In a container the library lists the process ids of the host, which are not ours.
+        In a container the library lists the host's process ids, which differ from the container's.
         """
         listed = {device.id: self._processes(handle) for handle, device in self._gpus}
         ours = {name for name, pids in listed.items() if pids & self.machine.server_pids}
@@ -65,10 +67,10 @@ class Provider(Base):
                 self._nvml.nvmlShutdown()
 
     def _ask(self, name: str, *arguments: Any) -> Any:
-        """Return what a call says, None where it is not supported: one field costs no other."""
+        """Return the result of a call, or None if it is not supported: other fields still work."""
         try:
             return getattr(self._nvml, name)(*arguments)
-        except Exception:  # noqa: BLE001 - NVMLError and what a library that is too old lacks
+        except Exception:  # noqa: BLE001 - NVMLError, or a function that an old library lacks
             return None
 
     def _processes(self, handle: Any) -> frozenset[int]:
@@ -120,17 +122,17 @@ class Provider(Base):
         return Reading(device.id, (began + ended) // 2, read_ms, plausible(self, raw))
 
     def _power(self, handle: Any, device: Device) -> float | None:
-        """Return the power in watts, always from the source that the probe found."""
+        """Return the power in watts, always from the source that `probe` chose."""
         if device.id in self._has_instant:
             return self._instant(handle)
         return _scaled(self._ask("nvmlDeviceGetPowerUsage", handle), 1e-3)
 
     def _instant(self, handle: Any) -> float | None:
-        """Return the power of this moment in watts; older drivers and GPUs give none."""
-        found = self._ask("nvmlDeviceGetFieldValues", handle, [_POWER_INSTANT])
-        if not found or found[0].nvmlReturn != 0:
+        """Return the instantaneous power in watts, or None on older drivers and GPUs."""
+        fields = self._ask("nvmlDeviceGetFieldValues", handle, [_POWER_INSTANT])
+        if not fields or fields[0].nvmlReturn != 0:
             return None
-        return float(found[0].value.uiVal) / 1e3
+        return float(fields[0].value.uiVal) / 1e3
 
 
 def _scaled(value: Any, scale: float) -> float | None:
@@ -138,5 +140,5 @@ def _scaled(value: Any, scale: float) -> float | None:
 
 
 def _text(value: Any) -> str:
-    """Return a string of the library, which older ones give as bytes."""
+    """Return a string of the library; older versions return bytes."""
     return value.decode() if isinstance(value, bytes) else str(value)

@@ -1,4 +1,4 @@
-"""The processor packages' energy counters (Intel and AMD), which only root may read by default."""
+"""Energy counters of processor packages (Intel and AMD); by default only root may read them."""
 
 from __future__ import annotations
 
@@ -13,16 +13,16 @@ if TYPE_CHECKING:
 
 _FOLDER = "sys/class/powercap"
 PERMISSION = (
-    "RAPL is there but only root may read it: sudo chmod a+r "
-    "/sys/class/powercap/intel-rapl:*/energy_uj (until the next start)"
+    "RAPL exists, but only root may read it: sudo chmod a+r "
+    "/sys/class/powercap/intel-rapl:*/energy_uj (until the next boot)"
 )
 
 
 class Provider(Base):
-    """RAPL: the energy of each package, without memory; never added to a GPU's.
+    """RAPL: the energy of each package, without memory; it is never added to a GPU's energy.
 
-    Only `package-*` of `intel-rapl` count: `psys` holds them, `intel-rapl-mmio` repeats them and
-    sub-domains are part of them.
+    Only `package-*` of `intel-rapl` count: `psys` includes them, `intel-rapl-mmio` repeats them and
+    sub-domains are parts of them.
     """
 
     vendor = "cpu"
@@ -38,7 +38,7 @@ class Provider(Base):
         named = {zone: self.machine.text(zone / "name") or "" for zone in zones}
         packages = {zone: name for zone, name in named.items() if name.startswith("package")}
         if not packages:
-            message = "the kernel shows no processor package's energy"
+            message = "the kernel shows no energy counter of a processor package"
             return Probe(ok=False, reason="no_device", message=message)
         for zone, name in packages.items():
             wrap = value(self.machine, zone / "max_energy_range_uj", 1e-6)
@@ -50,11 +50,11 @@ class Provider(Base):
             Device(name, None, "cpu", scope="cpu_package", power_kind="counter", memory_kind="none")
             for name in self._packages
         ]
-        return self.found(readings, devices, None, "no processor package gives its energy")
+        return self.probed(readings, devices, None, "no processor package reports its energy")
 
     def read(self) -> list[Reading]:
-        """Return one reading a package: its energy, and its mean power since the last reading."""
-        found = []
+        """Return one reading per package: its energy and its mean power since the last reading."""
+        readings = []
         for name, (zone, counter) in self._packages.items():
             began = self.machine.clock()
             joules = value(self.machine, zone / "energy_uj", 1e-6)
@@ -64,8 +64,8 @@ class Provider(Base):
             middle = (began + ended) // 2
             total, watts = counter.add(joules, middle)
             values = plausible(self, {"energy_j": total, "power_w": watts})
-            found.append(Reading(name, middle, (ended - began) / 1e6, values))
-        return found
+            readings.append(Reading(name, middle, (ended - began) / 1e6, values))
+        return readings
 
     def _refused(self, zone: Path) -> bool:
         try:

@@ -1,4 +1,4 @@
-"""AMD's older command line tool, which ROCm no longer builds: one process a reading."""
+"""AMD's older command line tool, which newer ROCm lacks: one process per reading."""
 
 from __future__ import annotations
 
@@ -26,9 +26,9 @@ _NAMES = ("Device Name", "Card Series", "Card Model")
 
 
 class Provider(Base):
-    """rocm-smi from ROCm 4 on: power, load, VRAM, temperatures.
+    """rocm-smi since ROCm 4: power, load, VRAM, temperatures.
 
-    The key that holds the power differs by version, and between the GPUs of one output.
+    The key of the power differs between versions, and between the GPUs of one output.
     """
 
     vendor = "amd"
@@ -36,15 +36,15 @@ class Provider(Base):
     min_period_s = 1.0
 
     def __init__(self, machine: Machine) -> None:
-        """Take the machine, on whose PATH and in whose ROCm the tool is looked for."""
+        """Take the machine; the tool is searched on its PATH and in its ROCm folders."""
         super().__init__(machine)
         self._tool = ""
 
     def probe(self) -> Probe:
-        """Ask once for everything."""
+        """Run the tool once to find the GPUs and their values."""
         tool = self.machine.tool("rocm-smi")
         if tool is None:
-            return Probe(ok=False, reason="no_tool", message="no rocm-smi on PATH or in ROCm")
+            return Probe(ok=False, reason="no_tool", message="rocm-smi is not on PATH or in ROCm")
         self._tool = tool
         done, cards, readings = self._ask()
         if not cards:
@@ -55,32 +55,32 @@ class Provider(Base):
             Device(own, names[own], "amd", power_kind="average", covered_by=first.get(own))
             for own in (reading.device_id for reading in readings)
         ]
-        return self.found(readings, devices, None, "rocm-smi gives no value of any GPU")
+        return self.probed(readings, devices, None, "rocm-smi reports no value for any GPU")
 
     def read(self) -> list[Reading]:
-        """Return one reading a GPU; one stands for its partitions."""
+        """Return one reading per GPU; the partitions of a GPU share one."""
         return self._ask()[2]
 
     def _ask(self) -> tuple[Done, dict[str, Any], list[Reading]]:
         began = self.machine.clock()
         done = self.machine.run([self._tool, *_SHOW])
         ended = self.machine.clock()
-        cards = _cards(first_json(done.stdout, lambda found: bool(_cards(found))))
-        found: dict[str, Reading] = {}
+        cards = _cards(first_json(done.stdout, lambda document: bool(_cards(document))))
+        readings: dict[str, Reading] = {}
         for name, card in cards.items():
             raw = {field: number(lookup(card, keys)) for field, keys in _KEYS.items()}
             for field in ("vram_used_mb", "vram_total_mb"):
                 size = raw[field]
                 raw[field] = None if size is None else size / 1e6
-            one = _id(name, card)
+            gpu_id = _id(name, card)
             values = plausible(self, raw)
-            reading = Reading(one, (began + ended) // 2, (ended - began) / 1e6, values)
-            found.setdefault(one, reading)
-        return done, cards, list(found.values())
+            reading = Reading(gpu_id, (began + ended) // 2, (ended - began) / 1e6, values)
+            readings.setdefault(gpu_id, reading)
+        return done, cards, list(readings.values())
 
 
 def _cards(document: Any) -> dict[str, Any]:
-    """Return the parts of a document that are cards; `system` and texts are none."""
+    """Return the cards in a document, without other entries such as `system`."""
     if not isinstance(document, dict):
         return {}
     return {k: v for k, v in document.items() if k.startswith("card") and isinstance(v, dict)}
@@ -93,21 +93,21 @@ def _id(name: str, card: dict[str, Any]) -> str:
 
 
 def _product(card: dict[str, Any]) -> str | None:
-    """Return the product's name; version 4.3 gave its number instead."""
+    """Return the product's name, or None; version 4.3 reported a number instead."""
     plain = {key.rstrip(": ").lower(): str(value) for key, value in card.items()}
-    found = (plain.get(name.lower(), "") for name in _NAMES)
-    return next((n for n in found if n and not n.lower().startswith(("0x", "n/a"))), None)
+    names = (plain.get(name.lower(), "") for name in _NAMES)
+    return next((n for n in names if n and not n.lower().startswith(("0x", "n/a"))), None)
 
 
 def _first_dies(cards: dict[str, Any]) -> dict[str, str]:
-    """Return for each second die of a card its first one, whose power is that of both."""
-    found, first = {}, ""
+    """Return the first die for each second die of a card; the first one's power covers both."""
+    first_dies, first = {}, ""
     for name, card in cards.items():
         if any("secondary die" in str(text).lower() for text in card.values()) and first:
-            found[_id(name, card)] = first
+            first_dies[_id(name, card)] = first
         elif number(lookup(card, _KEYS["power_w"])) is not None:
             first = _id(name, card)
-    return found
+    return first_dies
 
 
 def _complaint(done: Done) -> str:

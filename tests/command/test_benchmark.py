@@ -321,7 +321,7 @@ def test_an_answer_of_nothing_is_a_failed_request(tmp_path: Path) -> None:
     with ScriptedServer(OllamaFacade(faults={3: nothing})) as server:
         done = bench(server.host, tmp_path)
     assert "complete: 4 of 5 requests" in done.stdout
-    assert "failed: empty_answer × 1: the stream ended without any piece" in done.stdout
+    assert "failed: empty_answer × 1: the stream ended without any part" in done.stdout
 
 
 @pytest.mark.parametrize("iterations", [3, 20])  # the latter are stopped after five
@@ -413,7 +413,7 @@ def test_results_directory_on_another_file_system_works(ollama: str, tmp_path: P
 
 BAD_INPUT = {
     "no server": (["m", "--host=127.0.0.1:1"], "no server at http://127.0.0.1:1"),
-    "unknown model": (["tinny"], "model 'tinny' is not at"),
+    "unknown model": (["tinny"], "has no model 'tinny'"),
     "unknown prompt set": (["tiny", "--prompts=codding"], "unknown prompt set 'codding'"),
     "missing prompt file": (["tiny", "--prompts=none.json"], "none.json does not exist"),
     "empty prompt file": (["tiny", "--prompts=empty.json"], "empty.json: is not JSON"),
@@ -429,7 +429,7 @@ BAD_INPUT = {
     "unknown format": (["tiny", "-o", "xml"], "--output: unknown format 'xml'"),
     "output nowhere": (["tiny", "-o", "nowhere/x.csv"], "there is no directory nowhere"),
     "no output file": (["tiny", "-o", "."], "--output: unknown format '.'"),
-    "no port": (["tiny", "--host=localhost:99999"], "its port is no number up to 65535"),
+    "no port": (["tiny", "--host=localhost:99999"], "its port is not a number up to 65535"),
     "unknown file to continue": (["tiny", "--resume=../x"], "there is no unfinished run '../x'"),
     "unknown language": (["tiny", "--mode=correctness", "--lang=xx"], "unknown language 'xx'"),
     "prompt file of an array": (
@@ -442,7 +442,7 @@ BAD_INPUT = {
     "no such file": (["x.gguf"], "x.gguf does not exist"),
     "not a GGUF": (["empty.gguf"], "empty.gguf is not a GGUF file"),
     "unwritable results": (["tiny", "--results-dir=empty.json"], "empty.json cannot be written"),
-    "openai without host": (["m", "--backend=openai"], "--backend openai needs --host"),
+    "openai without host": (["m", "--backend=openai"], "--backend openai needs a server"),
 }
 
 

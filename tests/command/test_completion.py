@@ -48,7 +48,7 @@ def test_script_names_every_command_and_the_shell_accepts_it(shell: str, tmp_pat
 
 
 def test_commands_are_completed(script: Path) -> None:
-    assert completed(script, "llamaburn", "s") == {"schema", "status", "stress"}
+    assert completed(script, "llamaburn", "s") == {"schema", "serve", "status", "stress"}
 
 
 def test_flags_are_completed(script: Path) -> None:

@@ -71,9 +71,9 @@ def examine(*args: str, cwd: Path, check: int | None = 0, **env: str) -> dict[st
     return found
 
 
-def scene(seen: _look.Look | None = None, facts: Any = None, **values: Any) -> doctor.Scene:
+def scene(seen: _look.Look | None = None, facts: Any = None, **values: Any) -> doctor.Context:
     """Return what checks look at; `facts` replaces those about this machine."""
-    made = doctor.Scene(
+    made = doctor.Context(
         benchmark_settings(**values), {}, seen or _look.Look(why={"server": "none. There."})
     )
     if facts is not None:
@@ -109,14 +109,14 @@ def test_llama_cpp_says_its_slots(tmp_path: Path) -> None:
         found = examine(f"--host={server.host}", cwd=tmp_path)
     assert found["server.kind"]["finding"] == "llama.cpp b0-unknown"
     assert found["server.slots"]["finding"].startswith("1:")
-    assert found["model.present"]["finding"] == "no model is named; the server has 1"
+    assert found["model.present"]["finding"] == "no model given; the server has 1"
     assert found["model.on_gpu"]["finding"].startswith("unknown")
 
 
 def test_other_kinds_of_servers_do_not_say_their_slots(tmp_path: Path) -> None:
     with ScriptedServer(LlamaCppFacade(server="uvicorn", owner="vllm")) as server:
         found = examine(f"--host={server.host}", cwd=tmp_path)
-    assert found["server.kind"]["finding"] == "vllm (version not said)"
+    assert found["server.kind"]["finding"] == "vllm (version unknown)"
     assert found["server.slots"]["finding"] == "unknown: this kind of server does not say"
 
 
@@ -140,7 +140,7 @@ def test_unknown_model_fails_with_the_nearest(tmp_path: Path) -> None:
     with ScriptedServer(OllamaFacade()) as server:
         found = examine("tinny", f"--host={server.host}", cwd=tmp_path, check=4)
     assert found["model.present"]["level"] == "fail"
-    assert "nearest: tiny:latest" in found["model.present"]["finding"]
+    assert "similar: tiny:latest" in found["model.present"]["finding"]
     assert found["model.loaded"]["finding"] == "none in memory: the warm-up loads it"
 
 
@@ -161,7 +161,7 @@ def test_server_that_refuses_is_reachable_and_of_no_known_kind(tmp_path: Path) -
 
 
 def test_silence_at_the_default_address_is_a_warning() -> None:
-    fix = "Start it (ollama serve), name another with --host, or use --backend embedded."
+    fix = "Start it (ollama serve), choose another with --host, or use --backend embedded."
     assert doctor.server_reachable(scene()) == doctor.CheckResult("warn", "none", fix)
 
 
@@ -209,7 +209,11 @@ def test_governor_other_than_performance_is_a_warning(governor: str | None, leve
     [
         ({"cpus_allowed": 2}, "ok", "none: 2 cores, 25.3 GB"),
         ({"cpus_allowed": 1, "ram_limit_mb": 512}, "ok", "1 of 2 cores, 512 MB of 25.3 GB"),
-        ({"cpu_quota": 0.5}, "warn", "0.5 of 2 cores, 25.3 GB: a quota pauses what measures"),
+        (
+            {"cpu_quota": 0.5},
+            "warn",
+            "0.5 of 2 cores, 25.3 GB: a quota pauses the measuring process",
+        ),
     ],
 )
 def test_limits_of_a_container_are_told(limits: Any, level: str, finding: str) -> None:
@@ -306,7 +310,7 @@ def test_sandbox_that_cannot_work_is_a_warning(monkeypatch: pytest.MonkeyPatch) 
     monkeypatch.setattr(_filter, "MACHINES", ())
     verdict = doctor.sandbox(scene())
     assert verdict.level == "warn"
-    assert "cannot be run safely here" in verdict.finding
+    assert "cannot be run safely on this machine" in verdict.finding
     assert verdict.fix
 
 
@@ -396,7 +400,7 @@ def test_sensor_that_only_root_may_read_is_a_warning(
 def test_check_that_breaks_leaves_the_others_alone(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    def broken(_: doctor.Scene) -> doctor.CheckResult:
+    def broken(_: doctor.Context) -> doctor.CheckResult:
         raise ZeroDivisionError("by nothing")
 
     monkeypatch.setitem(doctor.CHECKS, "disk.free", broken)

@@ -54,8 +54,8 @@ def test_set_with_code_is_refused_where_no_sandbox_works(tmp_path: Path) -> None
         done = where.eval(f"--set={eval_set(tmp_path, asked)}", check=4, PYTHONPATH=str(tmp_path))
         assert where.pupil.requests == []
     assert where.files == []
-    assert "answers that are code cannot be run safely here" in done.stderr
-    assert "leave out the questions whose scorer is code" in done.stderr
+    assert "generated code cannot be run safely on this machine" in done.stderr
+    assert "leave out the questions with the scorer code" in done.stderr
 
 
 def test_list_of_evals_shows_their_marks(tmp_path: Path, small: str) -> None:

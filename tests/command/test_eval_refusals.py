@@ -65,7 +65,7 @@ def test_judge_key_that_fits_in_no_header_is_refused_before_anything_is_sent(
         judge = f"--judge=openai@{where.assessor.host}"
         done = where.eval(small, judge, check=4, OPENAI_API_KEY="gsk_one\ntwo")
         assert where.pupil.requests == where.assessor.requests == []
-    assert "OPENAI_API_KEY is no key" in done.stderr
+    assert "OPENAI_API_KEY is not a valid key" in done.stderr
     assert "gsk_one" not in done.stdout + done.stderr
     assert not (tmp_path / "results" / "evals").exists()
 
@@ -108,7 +108,7 @@ def test_judge_that_cannot_be_had_is_told_before_anything_is_answered(
         assert where.pupil._script.asked == []  # type: ignore[attr-defined]
         assert not any(b"/api/chat" in request for request in where.assessor.requests)
     assert "llamaburn: --judge ollama:judge@http://127.0.0.1:9: no server at" in nobody
-    assert "model 'x' is not at" in absent
+    assert "has no model 'x'" in absent
     assert "the key in OPENAI_API_KEY is refused" in keyless
     assert where.files == []
 
@@ -124,7 +124,7 @@ def test_judge_that_is_gone_when_all_is_answered_leaves_the_answers(
     pupil = Pupil(answers=ANSWERS)
     with room(tmp_path, pupil, Leaving()) as where:
         done = where.eval(small, where.judge, check=4)
-    assert done.stderr.count("model 'judge:latest' is not at") == 1
+    assert done.stderr.count("has no model 'judge:latest'") == 1
     (document,) = where.files
     assert document["status"] == "partial"
     assert len(items_by_id(document)) == 3

@@ -50,6 +50,18 @@ def test_gate_that_holds_passes_and_is_in_the_file(tmp_path: Path) -> None:
     assert verdict["margin"] == pytest.approx(60_000 - verdict["value"])
 
 
+@pytest.mark.parametrize("forms", [("-o", "rows.csv"), ("-o", "json")])
+def test_gate_that_fails_is_told_where_no_table_shows_it(
+    forms: tuple[str, ...], tmp_path: Path
+) -> None:
+    gates = ("--threshold=osl.mean>9", "--threshold=ttft_ms.mean<60s")
+    with ScriptedServer(OllamaFacade(token_s=0.002)) as server:
+        args = ("benchmark", "tiny", f"--host={server.host}", *gates, *forms)
+        done = run_cli(*args, cwd=tmp_path, check=1)
+    assert "llamaburn: gate osl.mean>9: fail: 4" in done.stderr
+    assert "gate ttft_ms" not in done.stderr
+
+
 @pytest.mark.parametrize(
     ("gate", "verdict"),
     [("osl.mean>9", "fail"), ("ttft_ms.p99<60s", "undecided"), ("energy_wh<1", "undecided")],
@@ -174,7 +186,7 @@ def test_every_run_says_first_how_long_it_may_take(tmp_path: Path) -> None:
         said = run_cli(*args, cwd=tmp_path).stderr
         unsaid = run_cli(*args, "--warmup=0", cwd=tmp_path).stderr
     assert said.index("3 requests to tiny:latest: about ") < said.index("wrote ")
-    assert "no estimate without a good warm-up" in unsaid
+    assert "no estimate, the warm-up failed" in unsaid
 
 
 def test_budget_limits_the_estimate(tmp_path: Path) -> None:
@@ -218,7 +230,7 @@ def test_correctness_judges_each_answer_and_times_it_too(tmp_path: Path) -> None
         done = run_cli(*args, cwd=tmp_path)
     found = results_in(tmp_path / "results")[0]["results"]
     assert (found["correctness"]["n"], found["correctness"]["correct"]) == (7, 6)
-    assert "numbers written right: 6 of 7, 86%" in done.stdout
+    assert "numbers written correctly: 6 of 7, 86%" in done.stdout
     wrong = [item for item in found["correctness"]["items"] if not item["correct"]]
     assert [(item["id"], item["reason"]) for item in wrong] == [
         ("number-001", "no number in words")

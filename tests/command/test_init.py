@@ -99,7 +99,7 @@ def test_example_test_passes(tmp_path: Path) -> None:
 def test_nothing_is_overwritten(name: str, tmp_path: Path) -> None:
     (tmp_path / name).write_text("mine")
     done = run_cli("init", cwd=tmp_path, check=4)
-    assert done.stderr.startswith(f"llamaburn: {name} exists and is left as it is")
+    assert done.stderr.startswith(f"llamaburn: {name} exists and is not overwritten")
     assert [path.read_text() for path in tmp_path.iterdir()] == ["mine"]
 
 

@@ -81,7 +81,7 @@ CASES = {
     ),
     "context_differs": Case(
         OllamaFacade,
-        "2048 was asked for, but the server has the model loaded with 4096",
+        "2048 was requested, but the server loaded the model with 4096",
         ("--num-ctx=2048",),
     ),
     "reloaded": Case(
@@ -113,11 +113,11 @@ CASES = {
         "cache_hit on 4 of 5 requests: part of the prompt came from the cache",
     ),
     "repetition_guard": Case(
-        repeating, "repetition_guard on 1 of 5 requests: the server ended a stream"
+        repeating, "repetition_guard on 1 of 5 requests: the server ended an answer"
     ),
     "implausible_counts": Case(
         lambda: OllamaFacade(final={"eval_count": -1}),
-        "implausible_counts on 5 of 5 requests: the server sent counts or durations that cannot",
+        "implausible_counts on 5 of 5 requests: the server sent counts or durations that are not",
     ),
     "not_streamed": Case(
         lambda: timed(*[chunked(ollama_line("Red.", done=True, **WHOLE))] * 5),
@@ -127,14 +127,14 @@ CASES = {
         lambda: timed(
             *[paced(0, first_s=0.4, prompt_eval_duration=390_000_000, total_duration=None)] * 5
         ),
-        "of the whole wait. Shorten prompts",
+        "of the total time. Shorten the prompts",
     ),
     "first_run_slow": Case(
         lambda: timed(paced(0.8), *[paced(0.01)] * 4),
         "times slower than the others. Raise --warmup.",
     ),
     "spread_wide": Case(
-        lambda: timed(*(paced(0.01 * n) for n in range(1, 6))), "tokens_per_sec is known to ± "
+        lambda: timed(*(paced(0.01 * n) for n in range(1, 6))), "tokens_per_sec is known only to ± "
     ),
     "outliers": Case(
         lambda: timed(*[paced(0.01)] * 8, paced(0.01, stall_s=3), *[paced(0.01)] * 3),
@@ -146,9 +146,9 @@ CASES = {
     ),
     "clocks_disagree": Case(
         lambda: OllamaFacade(token_s=0.01, final={"eval_duration": 3_000_000}),
-        "fewer tokens a second than the server's own clock says",
+        "fewer tokens per second than the server reported",
     ),
-    "one_slot": Case(LlamaCppFacade, "The server has one parallel slot", ("--max-tokens=12",)),
+    "one_slot": Case(LlamaCppFacade, "The server has one slot", ("--max-tokens=12",)),
 }
 
 

@@ -117,7 +117,7 @@ def test_models_of_what_is_no_model_server_exits_four(tmp_path: Path) -> None:
     with ScriptedServer([sized(200, "<html>It works!</html>")]) as server:
         done = run_cli("models", f"--host={server.host}", cwd=tmp_path, check=4)
         assert done.stderr == (
-            f"llamaburn: {server.host}/v1/models lists no models in OpenAI's shape\n"
+            f"llamaburn: {server.host}/v1/models has no model list in OpenAI's format\n"
         )
 
 
@@ -141,8 +141,8 @@ def test_pull_of_an_embedded_model_says_where_it_lies(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("entry", "words"),
     [
-        ({"id": 5}, "lists no models in OpenAI's shape"),
-        ("tiny", "lists no models in OpenAI's shape"),
+        ({"id": 5}, "has no model list in OpenAI's format"),
+        ("tiny", "has no model list in OpenAI's format"),
     ],
 )
 @pytest.mark.parametrize("command", ["models", "benchmark tiny"])
@@ -162,7 +162,7 @@ def test_host_of_a_variable_that_is_no_address_is_told_by_the_variable(
 ) -> None:
     done = run_cli(*command.split(), cwd=tmp_path, check=None, OLLAMA_HOST="foo:bar")
     told = done.stdout + done.stderr
-    assert "OLLAMA_HOST: 'foo:bar' is refused: its port is no number up to 65535" in told
+    assert "OLLAMA_HOST: 'foo:bar' is refused: its port is not a number up to 65535" in told
     assert "--host: " not in told
 
 
@@ -173,7 +173,7 @@ def test_key_that_fits_in_no_header_is_told_without_being_shown(
 ) -> None:
     args = (*command.split(), "--host=127.0.0.1:1")
     done = run_cli(*args, cwd=tmp_path, check=None, LLAMABURN_API_KEY=key)
-    assert "LLAMABURN_API_KEY is no key" in done.stdout + done.stderr
+    assert "LLAMABURN_API_KEY is not a valid key" in done.stdout + done.stderr
     assert "cret" not in done.stdout + done.stderr
     assert "Traceback" not in done.stderr
 
@@ -184,12 +184,25 @@ def test_pull_follows_the_server(tmp_path: Path) -> None:
     assert done.stderr.splitlines() == ["pulling 50%", "success"]
 
 
+def test_pull_tells_programs_its_progress_as_runs_do(tmp_path: Path) -> None:
+    facade = Registry()
+    odd = ndjson({"status": "pulling", "total": "many"})
+    facade.pulling = [sized(200, PULLING + odd + SUCCESS)]
+    with ScriptedServer(facade) as server:
+        words = ("models", "pull", "tiny", f"--host={server.host}", "--progress=json")
+        said = run_cli(*words, cwd=tmp_path).stderr
+    first, *rest = map(json.loads, said.splitlines())
+    about = {"event": "progress", "stage": "pulling", "unit": "bytes"}
+    assert first == {**about, "done": 2, "planned": 4}
+    assert rest == [about, {**about, "stage": "success"}]
+
+
 @pytest.mark.parametrize("body", [b"", PULLING, b"<p>\n", PULLING + b"[]\n"])
 def test_pull_that_ends_without_success_exits_four(body: bytes, tmp_path: Path) -> None:
     *_, last = pulled([sized(200, body)], tmp_path, 4).splitlines()
     assert last == (
-        "llamaburn: HOST cannot pull tiny: the answer ended without success; "
-        "see its log, then pull again"
+        "llamaburn: HOST cannot pull tiny: the answer ended without success. "
+        "Read the server's log, then pull again"
     )
 
 
@@ -204,7 +217,7 @@ def test_pull_that_is_refused_tells_the_status_and_the_words_in_one_line(tmp_pat
 def test_pull_that_is_cut_says_so_of_a_server_that_was_there(tmp_path: Path) -> None:
     answer = head(200, content_length="999") + PULLING
     *_, last = pulled([answer, Pause(0.2), Reset()], tmp_path, 4).splitlines()
-    assert last.startswith("llamaburn: HOST gave no whole answer: ")
+    assert last.startswith("llamaburn: HOST sent no complete answer: ")
 
 
 @pytest.mark.parametrize("more", [b"\n", b'{"completed": 3}\n', b'{"completed":1,"total":"9"}\n'])
@@ -217,7 +230,7 @@ def test_models_of_what_is_no_ollama_is_one_sentence(tmp_path: Path) -> None:
     with ScriptedServer(LlamaCppFacade()) as server:
         args = ("models", "--backend=ollama", f"--host={server.host}")
         done = run_cli(*args, cwd=tmp_path, check=4)
-    assert "/api/ps lists no models in Ollama's shape: try --backend openai" in done.stderr
+    assert "/api/ps has no model list in Ollama's format: try --backend openai" in done.stderr
     assert done.stderr.count("\n") == 1
 
 

@@ -132,7 +132,7 @@ def test_fake_gpu_gives_energy_cost_and_a_gate(fake_gpu: Fakes, sampler: str) ->
     assert cost["cost_per_run"] == pytest.approx(totals["energy_wh"] / 1000 * 0.12)
     assert [gate["verdict"] for gate in found["results"]["gates"]] == ["pass"]
     table = run_cli("results", "show", found["run_id"], cwd=fake_gpu.home).stdout
-    assert "energy of the GPU board alone: " in table
+    assert "energy of the GPU board only: " in table
     assert "cost of that energy: $" in table
 
 
@@ -159,7 +159,7 @@ def test_levels_of_a_load_have_their_energy(fake_gpu: Fakes) -> None:
     assert 4 <= tokens <= 4.001 * level["requests"]  # those inside the stretches that were held
     table = run_cli("results", "show", found["run_id"], cwd=fake_gpu.home).stdout
     assert "2 clients: " in table
-    assert "energy is that of the GPU board alone, from nvidia-smi" in table
+    assert "energy of the GPU board only, from nvidia-smi" in table
 
 
 def test_levels_without_a_sensor_are_null_with_a_reason(tmp_path: Path) -> None:
@@ -197,7 +197,7 @@ def test_gpu_that_vanishes_is_noted_and_the_run_goes_on(fakes: Fakes) -> None:
         (("--pue=0.5",), "--pue: '0.5' is refused"),
         (("--duty=2",), "--duty: '2' is refused"),
         (("--tariff=night",), "--tariff: 'night' is refused: write FROM-TO=RATE"),
-        (("--gpu=amd:77",), "--gpu: 'amd:77' is no device of this machine; there are: "),
+        (("--gpu=amd:77",), "--gpu: this machine has no device 'amd:77'; it has: "),
         (("--sampler=fibre",), "--sampler: 'fibre' is refused"),
     ],
 )

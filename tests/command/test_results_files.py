@@ -52,7 +52,7 @@ def test_what_is_no_result_of_this_directory_is_left_alone(
     done = run_cli("results", "rm", kept.stem, name, cwd=tmp_path, check=4)
     assert (
         done.stderr
-        == f"llamaburn: results rm: {name} is no result file in results: it is left alone\n"
+        == f"llamaburn: results rm: {name} is not a result file in results and is not removed\n"
     )
     assert (tmp_path / name).read_text() == "mine"
     assert files(tmp_path) == [kept.name]
@@ -91,13 +91,11 @@ def test_file_that_cannot_be_removed_is_one_sentence(
 def test_list_in_a_form_it_has_not_is_refused(output: str, kept: Path, tmp_path: Path) -> None:
     done = run_cli("results", "list", "-o", output, cwd=tmp_path, check=4)
     assert done.stdout == ""
-    assert done.stderr == (
-        f"llamaburn: results list: -o {output} is refused: a list is a table or json\n"
-    )
+    assert done.stderr == (f"llamaburn: results list: -o {output} is refused: use table or json\n")
 
 
 def test_names_are_needed_to_remove(tmp_path: Path) -> None:
-    assert "name the files" in run_cli("results", "rm", cwd=tmp_path, check=4).stderr
+    assert "no file or id given" in run_cli("results", "rm", cwd=tmp_path, check=4).stderr
 
 
 def test_exported_files_are_what_show_shows(kept: Path, tmp_path: Path) -> None:
@@ -114,7 +112,7 @@ def test_export_without_a_file_is_refused(
     flags: tuple[str, ...], kept: Path, tmp_path: Path
 ) -> None:
     done = run_cli("results", "export", kept.stem, *flags, cwd=tmp_path, check=4)
-    assert done.stderr == "llamaburn: results export: name the file to write, as in -o report.md\n"
+    assert done.stderr == "llamaburn: results export: no output file given: write -o report.md\n"
     assert not (tmp_path / "a.md").exists()
 
 
@@ -139,7 +137,7 @@ def test_journal_that_makes_no_file_does_not_stop_the_others(
     bad_and_good: Path, tmp_path: Path
 ) -> None:
     done = run_cli("results", "recover", cwd=tmp_path, check=4)
-    assert "llamaburn: run a-run is not recovered: its journal is damaged (KeyErr" in done.stderr
+    assert "llamaburn: run a-run cannot be recovered: its journal is damaged (KeyErr" in done.stderr
     assert "Traceback" not in done.stderr
     assert json.loads((tmp_path / done.stdout.strip()).read_text())["run_id"] == "b-run"
     assert [path.name for path in (bad_and_good / ".journal").glob("a-*")] == ["a-run"]
@@ -151,6 +149,12 @@ def test_journal_whose_file_could_not_be_read_makes_none(tmp_path: Path) -> None
     made.write("request", **{**row(), "chunks": "many"})
     made.close()
     done = run_cli("results", "recover", cwd=tmp_path, check=4)
-    assert "is not recovered: its journal is damaged: results.runs.0.chunks: input" in done.stderr
+    assert (
+        "cannot be recovered: its journal is damaged: results.runs.0.chunks: input" in done.stderr
+    )
     assert not list(tmp_path.glob("results/benchmarks/*"))
     assert (tmp_path / "results" / ".journal" / "a-run").exists()
+
+
+def test_recovering_nothing_is_said(tmp_path: Path) -> None:
+    assert run_cli("results", "recover", cwd=tmp_path).stderr == "no run was left unfinished\n"

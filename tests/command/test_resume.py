@@ -152,7 +152,7 @@ def test_killed_run_that_was_to_measure_nothing_is_recovered_as_nothing(tmp_path
     made.write("header", **header(run_id="run-1"))
     made.close()
     done = run_cli("results", "recover", cwd=tmp_path)
-    assert done.stdout == "run-1 measured nothing and was not to\n"
+    assert done.stdout == "run-1: there was nothing to measure, so there is no result\n"
     assert list((tmp_path / "results").iterdir()) == []
 
 
@@ -200,7 +200,7 @@ def test_run_of_tests_is_continued_by_pytest_and_refused_by_the_command(tmp_path
         again = f"pytest --llamaburn-resume={folder.name}"
         refused = run_cli("benchmark", "--resume=last", cwd=tmp_path, check=4).stderr
         assert again.split()[1] in refused
-        assert "that run is of tests: run pytest again" in refused
+        assert "tests made that run: run pytest again" in refused
         assert results_in(tmp_path / "results") == []
         args = ("benchmark", "tiny", f"--host={server.host}", "--iterations=1")
         assert f"makes it, {again} continues it" in run_cli(*args, cwd=tmp_path).stderr

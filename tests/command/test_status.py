@@ -103,7 +103,7 @@ def test_server_that_is_not_of_the_named_kind_exits_four(tmp_path: Path) -> None
     with ScriptedServer(vllm) as server:
         words = ("status", "--backend=ollama", f"--host={server.host}")
         done = run_cli(*words, cwd=tmp_path, check=4)
-        told = f"{server.host} answers, but not as Ollama: try --backend openai"
+        told = f"{server.host} does not answer like Ollama: try --backend openai"
     assert done.stderr == f"llamaburn: {told}\n"
 
 
@@ -111,7 +111,7 @@ def test_listing_that_is_missing_is_a_reason(tmp_path: Path) -> None:
     with ScriptedServer(NoPs()) as server:
         found = status_document(server.host, tmp_path)
     assert found["server"]["kind"] == "ollama"
-    assert "/api/ps lists no models in Ollama's shape" in found["null_reasons"]["loaded"]
+    assert "/api/ps has no model list in Ollama's format" in found["null_reasons"]["loaded"]
 
 
 def test_an_odd_value_is_null_with_a_note(tmp_path: Path) -> None:
@@ -128,7 +128,7 @@ def test_an_odd_value_is_null_with_a_note(tmp_path: Path) -> None:
 def test_no_server_is_no_error_unless_it_was_named(tmp_path: Path) -> None:
     done = run_cli("status", cwd=tmp_path, OLLAMA_HOST=NOWHERE)
     assert rows(done.stdout)["server"].startswith(f"– (no server at http://{NOWHERE}")
-    assert rows(done.stdout)["in memory"] == "– (no server to ask)"
+    assert rows(done.stdout)["in memory"] == "– (there is no server)"
     assert done.stderr == ""
     named = run_cli("status", f"--host={NOWHERE}", cwd=tmp_path, check=4)
     assert named.stderr.startswith(f"llamaburn: no server at http://{NOWHERE}")
@@ -198,7 +198,7 @@ def test_watched_table_is_plain_lines_on_a_terminal_that_shows_plain_text(
 @pytest.mark.parametrize("text", ["0", "-1", "nan", "inf", "soon"])
 def test_interval_that_is_none_is_refused(text: str, tmp_path: Path) -> None:
     done = run_cli("status", "--watch", f"--interval={text}", cwd=tmp_path, check=4)
-    assert f"'{text}' is refused: give seconds" in done.stderr
+    assert f"'{text}' is refused: write a time" in done.stderr
 
 
 def test_busiest_other_program_is_named(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -101,7 +101,7 @@ def test_only_benchmarks_of_the_same_mode_are_a_baseline(
     ("options", "words"),
     [
         (["--llamaburn-compare=nowhere.json"], "no result 'nowhere.json' in results*"),
-        (["--llamaburn-fail-if=tps:-5%"], "--fail-if judges a comparison: name the baseline*"),
+        (["--llamaburn-fail-if=tps:-5%"], "--fail-if needs a comparison: name the baseline*"),
         (["--llamaburn-compare", "--llamaburn-fail-if=tps"], "--fail-if: 'tps' is refused*"),
     ],
 )

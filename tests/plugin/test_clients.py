@@ -52,4 +52,4 @@ def test_what_blocks_says_so_in_an_async_test(
     )
     result = benchmark_session(pytester, server)
     result.assert_outcomes(failed=1)
-    result.stdout.fnmatch_lines(["fixtures of LlamaBurn block: use them in a plain*"])
+    result.stdout.fnmatch_lines(["LlamaBurn's fixtures block: use them in a test*"])

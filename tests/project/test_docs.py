@@ -30,7 +30,16 @@ if TYPE_CHECKING:
 ROOT = Path(__file__).parents[2]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 PAGES = {page.name: page.read_text(encoding="utf-8") for page in (ROOT / "docs").glob("*.md")}
-GUIDES = ("benchmark.md", "ci.md", "eval.md", "eval_sets.md", "judging.md", "power.md", "stress.md")
+GUIDES = (
+    "benchmark.md",
+    "ci.md",
+    "eval.md",
+    "eval_sets.md",
+    "judging.md",
+    "power.md",
+    "stress.md",
+    "web.md",
+)
 WRITTEN = {"README.md": README, **PAGES}
 ENVIRONMENTS = {"py311", "py312", "py313", "py314", "lint", "types", "live", "docs", "pkg", "bench"}
 RUNS = ("benchmark", "eval", "stress")

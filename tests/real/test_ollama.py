@@ -15,7 +15,8 @@ from support.eval_servers import eval_set, evals_in, question
 from support.real_ollama import MODEL, RealOllama, require
 from support.scripted import settings_for
 
-from pytest_llamaburn.backends.ollama import Backend, Client
+from pytest_llamaburn.backends._ollama_client import Client
+from pytest_llamaburn.backends.ollama import Backend
 from pytest_llamaburn.store import results
 
 if TYPE_CHECKING:
@@ -88,7 +89,7 @@ def test_models_lists_what_is_loaded(ollama: RealOllama, tmp_path: Path) -> None
 def test_unknown_model_is_named_with_the_nearest(ollama: RealOllama, tmp_path: Path) -> None:
     args = ("benchmark", "smollm2:360m", f"--host={ollama.host}")
     done = run_cli(*args, cwd=tmp_path, check=4)
-    assert f"nearest: {MODEL}" in done.stderr
+    assert f"similar: {MODEL}" in done.stderr
     assert "llamaburn models pull smollm2:360m" in done.stderr
 
 

@@ -484,19 +484,19 @@ def of_mode(*argv: str, directory: Path = NOWHERE, **environ: str) -> Any:
     [
         (["mode=sweep", "concurrency=4"], "--concurrency: 4 is refused: --mode sweep does not"),
         (["mode=ramp", "level-duration=5s"], "--level-duration: 5.0 is refused"),
-        (["duration=5s"], "--mode ramp does not read it, only sustained and spike"),
+        (["duration=5s"], "--mode ramp does not use it, only sustained and spike"),
         (["mode=sweep", "spike-rate=5"], "--spike-rate: 5.0 is refused"),
         (["mode=sustained", "max-concurrency=8"], "only ramp and sweep"),
         (["mode=spike", "level-requests=8"], "--level-requests: 8 is refused"),
         (["levels=1,2"], "--levels: '1,2' is refused"),
         (
             ["mode=sweep", "level-requests=10", "level-duration=20s"],
-            "--level-duration: 20.0 is refused: beside --level-requests it is not read",
+            "--level-duration: 20.0 is refused: --level-requests replaces it",
         ),
-        (["mode=sweep", "levels=1,2", "max-concurrency=8"], "beside --levels"),
-        (["mode=sweep", "levels=1,2", "max-rate=8"], "beside --levels"),
-        (["max-rate=9", "max-concurrency=8"], "beside --max-rate"),
-        (["mode=spike", "spike-rate=9", "spike-concurrency=8"], "beside --spike-concurrency"),
+        (["mode=sweep", "levels=1,2", "max-concurrency=8"], "--levels replaces it"),
+        (["mode=sweep", "levels=1,2", "max-rate=8"], "--levels replaces it"),
+        (["max-rate=9", "max-concurrency=8"], "--max-rate replaces it"),
+        (["mode=spike", "spike-rate=9", "spike-concurrency=8"], "--spike-concurrency replaces it"),
     ],
 )
 def test_what_was_asked_of_a_run_and_its_mode_does_not_read_is_refused(

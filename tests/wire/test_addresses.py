@@ -128,7 +128,7 @@ def test_a_twin_asks_nothing_again() -> None:
 def test_where_nothing_lists_models_the_first_place_is_named() -> None:
     with ScriptedServer([sized(404)]) as server:
         backend = openai.Backend(settings_for(f"{server.host}/v3"))
-        with pytest.raises(ServerError, match=r"/v3/models lists no models in OpenAI's shape$"):
+        with pytest.raises(ServerError, match=r"/v3/models has no model list in OpenAI's format$"):
             asyncio.run(backend.models())
 
 

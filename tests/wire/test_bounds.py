@@ -28,7 +28,7 @@ from support.scripted import (
     sse,
 )
 
-from pytest_llamaburn.backends import _http, _untimed, ollama, openai
+from pytest_llamaburn.backends import _exchange, _untimed, ollama, openai
 from pytest_llamaburn.errors import ServerError
 from pytest_llamaburn.load import loop
 from pytest_llamaburn.trace import Event, Trace, fold
@@ -110,9 +110,9 @@ def test_ctrl_c_ends_a_request_amid_a_flood() -> None:
 @pytest.fixture
 def little(monkeypatch: pytest.MonkeyPatch) -> None:
     """Have bounds that a test reaches at once."""
-    monkeypatch.setattr(_http, "ANSWER_LIMIT", 2_000_000)
-    monkeypatch.setattr(_http, "LINE_LIMIT", 500_000)
-    monkeypatch.setattr(_http, "LINES_LIMIT", 20_000)
+    monkeypatch.setattr(_exchange, "ANSWER_LIMIT", 2_000_000)
+    monkeypatch.setattr(_exchange, "LINE_LIMIT", 500_000)
+    monkeypatch.setattr(_exchange, "LINES_LIMIT", 20_000)
 
 
 @pytest.mark.usefixtures("little")
@@ -232,6 +232,6 @@ def test_an_untimed_call_ends_too(start: bytes, more: bytes) -> None:
 
 def test_an_untimed_answer_is_bounded_too(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(_untimed, "ANSWER_LIMIT", 1_000_000)
-    longer = pytest.raises(ServerError, match="no whole answer: it is longer than 1 MB")
+    longer = pytest.raises(ServerError, match="no complete answer: it is longer than 1 MB")
     with ScriptedServer(endlessly(*ENDLESS["tokens"])) as server, longer:
         asyncio.run(ollama.Backend(settings_for(server.host)).get("/api/tags"))

@@ -105,7 +105,7 @@ def test_an_error_that_says_nothing_is_none(none: object) -> None:
         (b'{"message": "engine died"}', "server_error", "engine died"),
         (b'{"error": {"message": "no room", "code": 429}}', "queue_full", "no room"),
         (b"upstream died", "server_error", "upstream died"),
-        (b"", "server_error", "an error without words"),
+        (b"", "server_error", "an error without a message"),
         (b"[" * 5000, "server_error", "[" * 500),
     ],
 )
@@ -140,7 +140,7 @@ def test_an_answer_that_the_server_broke_off_failed(
     payloads = [RED, sse(openai_chunk({}, finish=reason)), *([DONE] if done else [])]
     if backend is OLLAMA:
         payloads = [ollama_line("Red"), ollama_line(done=True, done_reason=reason)]
-    words = f"the server broke the answer off: its reason to finish is '{reason}'"
+    words = f"the server aborted the answer: finish reason '{reason}'"
     assert failed(backend, *payloads) == ("server_error", words)
 
 
@@ -156,7 +156,7 @@ def test_an_answer_of_generate_is_no_answer_to_a_chat() -> None:
     for sent in ([*lines, last], [last]):
         kind, words = failed(OLLAMA, *sent)
         assert kind == "malformed_chunk"
-        assert words.startswith("this answers /api/generate, not a chat")
+        assert words.startswith("this is an answer of /api/generate, not of /api/chat")
 
 
 @BOTH
@@ -165,21 +165,21 @@ def test_an_answer_of_generate_is_no_answer_to_a_chat() -> None:
     [
         (HTML, "an HTML page titled 'Sign in & pay'"),
         (b"\xef\xbb\xbf <html>moved", "a page in HTML or XML: <html>moved"),
-        (b"Ollama is running", "text that is no stream: Ollama is running"),
-        (b"[1,\n 2]", "JSON that is no stream: [1, 2]"),
+        (b"Ollama is running", "plain text: Ollama is running"),
+        (b"[1,\n 2]", "plain JSON: [1, 2]"),
     ],
 )
 def test_what_is_no_stream_is_told(backend: Backend, body: bytes, words: str) -> None:
     failure = trace_of(backend, [sized(200, body)]).failure
     assert failure is not None
     assert failure.kind == "not_a_stream"
-    assert failure.message == f"asked for a stream, the server sent {words}"
+    assert failure.message == f"the server sent no stream, but {words}"
 
 
 def test_json_that_is_no_completion_is_told() -> None:
     kind, words = failed(OPENAI, b'{"status": "ok"}')
     assert kind == "not_a_stream"
-    assert words.endswith('JSON that is no stream: {"status": "ok"}')
+    assert words.endswith('plain JSON: {"status": "ok"}')
 
 
 @BOTH
@@ -200,7 +200,7 @@ def test_a_role_and_done_alone_are_an_empty_answer() -> None:
 def test_counted_tokens_of_which_no_piece_came_are_an_empty_answer() -> None:
     kind, words = failed(OPENAI, sse({"choices": [], "usage": OPENAI_USAGE}), STOP, DONE)
     assert kind == "empty_answer"
-    assert words.endswith("although the server counts 12 tokens")
+    assert words.endswith("although the server counted 12 tokens")
 
 
 WHOLE = {
@@ -488,4 +488,4 @@ def test_a_redirect_says_where_it_leads() -> None:
     failure = trace_of(OPENAI, [moved]).failure
     assert failure is not None
     assert failure.kind == "not_found"
-    assert failure.message == "it redirects to http://127.0.0.1:1/v1: name that address with --host"
+    assert failure.message == "it redirects to http://127.0.0.1:1/v1: set --host to that address"

@@ -25,6 +25,7 @@ from support.scripted import (
 
 from pytest_llamaburn.backends import ollama
 from pytest_llamaburn.backends._base import Model
+from pytest_llamaburn.backends._ollama_client import Client
 from pytest_llamaburn.errors import ServerError
 from pytest_llamaburn.trace import Delta, Failed, ServerTimings, Trace, Usage, fold
 
@@ -287,7 +288,7 @@ def test_another_model_is_not_taken_for_it(asked: str, installed: str) -> None:
 
 def test_a_client_embeds_one_or_several_texts() -> None:
     with ScriptedServer([sized(200, {"embeddings": [[0.5], [0.25]]})]) as server:
-        client = ollama.Client(ollama.Backend(settings_for(server.host)))
+        client = Client(ollama.Backend(settings_for(server.host)))
         found = asyncio.run(client.embed("tiny", ["one", "two"], truncate=False))
     assert found == {"embeddings": [[0.5], [0.25]]}
     start, _, body = server.requests[0].partition(b"\r\n\r\n")
@@ -310,6 +311,6 @@ def test_a_model_that_stays_in_memory_is_told(monkeypatch: pytest.MonkeyPatch) -
 
 def test_an_untimed_answer_that_is_no_json_is_told_by_its_path() -> None:
     with ScriptedServer([sized(200, "<p>")]) as server:
-        client = ollama.Client(ollama.Backend(settings_for(server.host)))
-        with pytest.raises(ServerError, match=r"/api/show: the answer is no JSON$"):
+        client = Client(ollama.Backend(settings_for(server.host)))
+        with pytest.raises(ServerError, match=r"/api/show: the answer is not JSON$"):
             asyncio.run(client.show("tiny"))

@@ -354,5 +354,5 @@ def test_only_a_server_known_to_take_more_is_sent_more(kind: str, extra: set[str
 
 
 def test_a_model_is_never_unloaded() -> None:
-    with pytest.raises(ServerError, match="cannot unload m: --start cold needs that"):
+    with pytest.raises(ServerError, match="cannot unload m, as --start cold requires"):
         asyncio.run(BACKEND.unload(Model("m", "m")))

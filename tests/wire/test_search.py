@@ -156,10 +156,10 @@ REFUSALS = {
         ("searxng", 403, "HTTP 403 (Forbidden No access.); add json to search.formats"),
         ("searxng", 429, "; its limiter is on"),
         ("ollama", 401, "HTTP 401 (invalid key); check OLLAMA_API_KEY"),
-        ("proxy", 401, "HTTP 401 (unauthorized); run ollama signin"),
+        ("proxy", 401, "HTTP 401 (unauthorized); run `ollama signin`"),
         ("proxy", 404, "; this Ollama is too old for web search"),
         ("brave", 422, "(The provided subscription token is invalid.); check BRAVE_API_KEY"),
-        ("brave", 429, "; its rate limit is reached: wait, or choose another with --search"),
+        ("brave", 429, "; its rate limit is reached: wait, or choose another search with --search"),
         ("tavily", 401, "(Unauthorized: invalid API key [key].); check TAVILY_API_KEY"),
         ("tavily", 432, "; the plan's limit is reached"),
         ("tavily", 500, "HTTP 500 (Unauthorized"),
@@ -187,7 +187,7 @@ def test_an_answer_without_a_body_is_told_by_its_status(name: str, status: int) 
     "body", [b"", b"<html>hello</html>", b'{"results": [', b"[]", b"7", b"[" * 100_000, b"\xff"]
 )
 def test_garbage_is_an_error_and_never_an_empty_result(name: str, body: bytes) -> None:
-    assert search_refusal(name, sized(200, body)).endswith("the answer is no JSON object")
+    assert search_refusal(name, sized(200, body)).endswith("the answer is not a JSON object")
 
 
 @services
@@ -199,7 +199,7 @@ def test_an_answer_without_a_list_of_results_is_an_error(name: str, found: Any) 
 
 
 def test_an_answer_of_another_endpoint_is_none_of_brave_s_search() -> None:
-    assert "is none of a search" in search_refusal("brave", sized(200, {"results": []}))
+    assert "is not a search result" in search_refusal("brave", sized(200, {"results": []}))
 
 
 @services
@@ -292,7 +292,7 @@ def test_a_password_in_the_address_is_sent_and_not_shown() -> None:
 )
 def test_what_is_no_address_is_refused(address: str) -> None:
     with pytest.raises(
-        SettingsError, match=r"^SEARXNG_URL: .* is refused: write the whole"
+        SettingsError, match=r"^SEARXNG_URL: .* is refused: write a full URL"
     ) as told:
         service("searxng", address)
     assert "pass" not in str(told.value)
@@ -300,7 +300,7 @@ def test_what_is_no_address_is_refused(address: str) -> None:
 
 @pytest.mark.parametrize("key", ["two\nlines", "schl\u00fcssel"])
 def test_a_key_that_fits_in_no_header_is_refused_unseen(key: str) -> None:
-    with pytest.raises(SettingsError, match=r"^BRAVE_API_KEY is no key") as caught:
+    with pytest.raises(SettingsError, match=r"^BRAVE_API_KEY is not a valid key") as caught:
         brave.make(options(), {"BRAVE_API_KEY": key})
     assert key not in str(caught.value)
 

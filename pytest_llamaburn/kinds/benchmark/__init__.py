@@ -1,4 +1,4 @@
-"""Benchmarks: one request at a time to one model, prompt after prompt."""
+"""Benchmarks: they send one request at a time and measure how fast a model answers."""
 
 from __future__ import annotations
 
@@ -14,13 +14,14 @@ if TYPE_CHECKING:
     from pytest_llamaburn.datasets import Planned
     from pytest_llamaburn.kinds._kind import Item, Session, Target
 
-PROMPT = "llm_prompt"  # the argument by which a test is parametrized with the prompts
-NO_SET = {"sets": [], "available": 0}  # tests that bring their own prompts
+PROMPT = "llm_prompt"  # the argument of a test that is parametrized with the prompts
+NO_SET = {"sets": [], "available": 0}  # for tests with prompts of their own
 
 
 class _Benchmark(RunKind):
     description = (
-        "Measure how fast a model answers: one pytest session, then the table of its result file."
+        "Measure how fast a model answers, in one pytest session, and show the result file as a "
+        "table."
     )
     name = "benchmark"
     folder = "benchmarks"
@@ -30,8 +31,8 @@ class _Benchmark(RunKind):
     help = "measure how fast a model answers"
     example = "llamaburn benchmark llama3.1:8b --iterations 20 --prompts coding -o report.md"
     example_test = '''\
-"""An example. Run it with `pytest test_llm.py --llamaburn-model NAME`, or without a model: then the
-embedded one is measured.
+"""An example. Run it with `pytest test_llm.py --llamaburn-model NAME`. Without a model, it measures
+the embedded one.
 """
 
 import pytest
@@ -45,23 +46,24 @@ def test_answers_quickly(measure):
     assert result.tokens_per_sec.mean > 1
 '''
     fixture = "llm"
-    fixture_help = """Give the server and model under test, loaded and warmed up.
+    fixture_help = """Return the server and model under test, loaded and warmed up.
 
-    Parametrized by model and repeat; session scope, so that each model is loaded once.
+    The fixture is parametrized by model and repeat. It has session scope, so that each model is
+    loaded once.
     """
     functions = {  # noqa: RUF012
         "measure": (
             "calls.measure",
-            """Return a function that sends a prompt's timed requests and returns what it measured.
+            """Return a function that sends the timed requests of a prompt and returns the results.
 
     `measure("Name three colours.")` returns a `Measured`: `result.ttft_ms.p50`,
-    `result.tokens_per_sec.mean`, `result.errors`. The number of requests is the keyword
-    `iterations`, else the marker's, else `--llamaburn-iterations`.
+    `result.tokens_per_sec.mean`, `result.errors`. The number of requests is the argument
+    `iterations`; by default, that of the marker or of `--llamaburn-iterations`.
     """,
         ),
         "measure_more": (
             "calls.measure_more",
-            "Return a function that measures until --precision is met or --budget is spent.",
+            "Return a function that measures until --precision is reached or --budget is used up.",
         ),
     }
     marker_help = "measures a model: iterations=N, thresholds=['ttft_ms.p50<500']"
@@ -72,50 +74,50 @@ def test_answers_quickly(measure):
         return {"iterations": count, "thresholds": expressions}
 
     def check(self, settings: Any) -> None:
-        """Raise SettingsError for a setting that only the metrics or other settings can refuse."""
+        """Raise SettingsError for an unknown metric, or for settings that contradict each other."""
         self.load("result.check")(settings)
 
     def parametrize(self, session: Session, fixtures: Sequence[str]) -> list[Params]:
-        """Return the runs, and the prompts for a test that asks for one."""
+        """Return the runs, and the prompts if the test has an argument for one."""
         runs = self.runs(session)
         if PROMPT not in fixtures:
             return [runs]
         prompts = or_broken(lambda: self.prompts(session)[0])
-        broken = [one for one in prompts if isinstance(one, LlamaBurnError)]
-        ids = ["unusable" if broken else one.prompt.id for one in prompts]
+        broken = [prompt for prompt in prompts if isinstance(prompt, LlamaBurnError)]
+        ids = ["unusable" if broken else planned.prompt.id for planned in prompts]
         if broken:
             runs = Params(runs.names, broken, ids)
         return [Params((PROMPT,), prompts, ids), runs]
 
     def prompts(self, session: Session) -> tuple[list[Planned], dict[str, Any]]:
-        """Return the prompts with their iterations, and how a file describes the choice."""
+        """Return the prompts with their iterations, and the description for the result file."""
         if self.name not in session.memory:
             session.memory[self.name] = self.load("calls.prompts")(session.settings(self.name))
         chosen: tuple[list[Planned], dict[str, Any]] = session.memory[self.name]
         return chosen
 
     def wanted(self, item: Item, session: Session) -> bool:
-        """Return whether an item measures on although neither --precision nor --budget asks it."""
+        """Return whether to run an item; `measure_more` needs --precision or --budget."""
         if "measure_more" not in item.fixtures:
             return True
         settings = session.settings(self.name) if item.target else None
         return bool(settings and (settings.precision, settings.budget) != (None, None))
 
     def planned(self, item: Item, session: Session) -> int:
-        """Return how many timed requests an item makes: none if it only looks at the model."""
+        """Return the number of timed requests of an item; 0 if it does not use `measure`."""
         if "measure" not in item.fixtures:
             return 0
         both = 2 if session.settings(self.name).start == "both" else 1
         return self.iterations(item, session) * both
 
     def iterations(self, item: Item, session: Session) -> int:
-        """Return how many timed requests of each start an item asks for."""
+        """Return the number of timed requests of an item for each start."""
         planned = item.params.get(PROMPT)
-        asked = planned.iterations if planned else item.keywords.get("iterations")
-        return int(session.settings(self.name).iterations if asked is None else asked)
+        iterations = planned.iterations if planned else item.keywords.get("iterations")
+        return int(session.settings(self.name).iterations if iterations is None else iterations)
 
     def order(self, items: list[Item], session: Session) -> list[Item]:
-        """Shuffle the prompts of each model's run, by the seed: order must not favour any."""
+        """Shuffle the prompts of each run by the seed, so that their order favours none."""
         ordered = items[:]
         places: dict[Target, list[int]] = {}
         for place, item in enumerate(items):
@@ -129,11 +131,11 @@ def test_answers_quickly(measure):
         return ordered
 
     def header(self, target: Target, session: Session) -> dict[str, Any]:  # noqa: ARG002
-        """Return which prompts the session chose."""
+        """Return the description of the chosen prompts."""
         return {"prompts": self.prompts(session)[1] if self.name in session.memory else NO_SET}
 
     def of_tests(self, header: Mapping[str, Any]) -> bool:
-        """Return whether a run is of tests that bring their own prompts, which no command has."""
+        """Return whether a run's prompts come from tests; then no command can repeat the run."""
         return not header["prompts"]["sets"]
 
 

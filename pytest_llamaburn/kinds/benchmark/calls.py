@@ -1,4 +1,4 @@
-"""What tests call to measure prompts, and which prompts the settings choose."""
+"""The functions that tests call to measure prompts, and the choice of prompts by the settings."""
 
 from __future__ import annotations
 
@@ -28,19 +28,19 @@ def measure(run: BenchmarkRun, item: Item, session: Session) -> Callable[..., Me
         planned = _planned(prompt, item, session)
         requests = planned.iterations if iterations is None else count("measure", iterations)
         key = f"{item.node.nodeid}#{calls}"
-        found: Measured = session.run(run.measure(planned.prompt, requests, key))
-        item.node.user_properties.extend(run.properties(found))
-        broken = run.gate(item.keywords.get("thresholds", ()), found)
+        result: Measured = session.run(run.measure(planned.prompt, requests, key))
+        item.node.user_properties.extend(run.properties(result))
+        broken = run.gate(item.keywords.get("thresholds", ()), result)
         if broken:
             raise AssertionError("; ".join(broken))
-        return found
+        return result
 
     return measured
 
 
 def measure_more(
     run: BenchmarkRun,
-    item: Item,  # noqa: ARG001 - as all such functions
+    item: Item,  # noqa: ARG001 - all such functions take it
     session: Session,
 ) -> Callable[[], Measured]:
     """Return the function of the fixture `measure_more`."""
@@ -48,11 +48,11 @@ def measure_more(
 
 
 def prompts(settings: Benchmark) -> tuple[list[Planned], dict[str, Any]]:
-    """Return the prompts with their iterations, and how a file describes the choice."""
+    """Return the prompts with their iterations, and the description for the result file."""
     if settings.mode == "correctness":
-        asked = number_words.prompts(settings.numbers, settings.seed, settings.lang)
-        facts = {"sets": [f"numbers in words, {settings.lang}"], "available": len(asked)}
-        return [Planned(prompt, 1) for prompt in asked], facts
+        questions = number_words.prompts(settings.numbers, settings.seed, settings.lang)
+        facts = {"sets": [f"numbers in words, {settings.lang}"], "available": len(questions)}
+        return [Planned(question, 1) for question in questions], facts
     available = datasets.load_prompts(settings.prompts)
     chosen = datasets.plan(available, settings.iterations, settings.seed)
     return chosen, {"sets": list(settings.prompts), "available": len(available)}

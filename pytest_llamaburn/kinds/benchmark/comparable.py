@@ -1,9 +1,8 @@
-"""What differs between benchmarks: changes with their certainty, and what else differs.
+"""Comparisons of benchmarks: the changes with their intervals, and other differences.
 
-`stats/runs.py` has the statistics: the noise is that between runs. All intervals of one report hold
-together: with Bonferroni's correction over every column of every file, at most one report in a
-hundred of equal files says otherwise anywhere. The columns are closely related, for which
-Bonferroni's bound is safe and, if anything, strict.
+The noise is that between runs; `stats/runs.py` has the statistics. Bonferroni's correction covers
+every column of every file: of a hundred reports on equal files, at most one shows any change. The
+columns are correlated, so the correction is conservative.
 """
 
 from __future__ import annotations
@@ -34,13 +33,13 @@ Row = dict[str, Any]
 FIXED_N = measures.FIXED_N.name
 _TTFT, _ITL, _OSL = "time_to_first_token_ms", "inter_token_latency_ms", "output_sequence_length"
 _ALL = "all prompts"
-_MORE_RUNS = "more runs decide, as --repeats 5 makes"
+_MORE_RUNS = "more runs decide, such as with --repeats 5"
 _OF_RUNS = tuple(measure.name for measure in measures.ENERGY)
-ALONE = (_TTFT, _ITL, "tokens_per_sec")  # columns that need no common N
+ALONE = (_TTFT, _ITL, "tokens_per_sec")  # columns that do not need the N of FIXED_N
 
 
 class Side(_comparable.Subject):
-    """A benchmark as one side of comparisons."""
+    """A benchmark that is compared."""
 
     alike = (
         *("num_ctx", "temperature", "top_p", "top_k", "max_tokens", "think", "cache", "start"),
@@ -48,9 +47,10 @@ class Side(_comparable.Subject):
     )
 
     def __init__(self, path: str, document: Document, choice: Choice) -> None:
-        """Take its successful requests, apart by run; nearly empty runs are left out.
+        """Take its successful requests by run, without runs that have less than half the prompts.
 
-        Of each request only what is compared is kept, so that thousands of files fit in memory.
+        Of each request, only the compared fields are kept, so that thousands of files fit in
+        memory.
         """
         super().__init__(path, _without_rows(document), choice)
         start = "cold" if self.document["config"]["start"] == "cold" else "warm"
@@ -70,24 +70,24 @@ class Side(_comparable.Subject):
 
     @cached_property
     def conditions(self) -> tuple[Any, ...]:
-        """What must be equal for runs to differ by noise alone."""
+        """The facts that are equal in runs that differ only by noise."""
         return (*super().conditions, self.prompts)
 
     def samples(self, metric: str, fixed_n: int | None) -> list[Samples]:
-        """Return a metric's values in each run, by prompt; what is of whole runs has one."""
+        """Return a metric's values in each run by prompt; a measure of the run has one value."""
         if metric in _OF_RUNS:
             return [self._whole(repeat, metric) for repeat in self.runs]
         return [_samples(rows, metric, fixed_n) for rows in self.runs.values()]
 
     def _whole(self, repeat: int, metric: str) -> Samples:
-        found = self.document["results"].get("energy_by_repeat", ())
+        energies = self.document["results"].get("energy_by_repeat", ())
         key = MEASURES[metric].field
-        values = [one[key] for one in found if one["repeat"] == repeat]
+        values = [energy[key] for energy in energies if energy["repeat"] == repeat]
         return {_ALL: values} if values and values[0] is not None else {}
 
 
 class Comparison(_comparable.Comparison):
-    """Benchmarks in order, and how sure to be of what differs between them."""
+    """A comparison of benchmarks."""
 
     kind = noun = "benchmark"
     options = ("columns", "fail_if", "sort", "margin")
@@ -99,54 +99,54 @@ class Comparison(_comparable.Comparison):
     like = ("mode",)
     subject = Side
     words = ("faster", "slower")
-    worded = ("ms", "tokens/s")  # all else is higher or lower
+    worded = ("ms", "tokens/s")  # changes of other units are called higher or lower
     gates_have_units = False
 
     @cached_property
     def fixed_n(self) -> int | None:
         """The smallest median length of the files' answers, in tokens."""
         sides = self.subjects
-        found = [median_length(row for rows in one.runs.values() for row in rows) for one in sides]
-        return min((n for n in found if n is not None), default=None)
+        lengths = [median_length(r for rows in side.runs.values() for r in rows) for side in sides]
+        return min((n for n in lengths if n is not None), default=None)
 
     @classmethod
     def column(cls, text: str, option: str) -> Column:
-        """Return the column that a text such as `ttft_ms.p50` means; of runs it is the mean."""
-        found = super().column(text, option)
-        return found._replace(statistic=found.statistic or "mean")
+        """Return the column of a text such as `ttft_ms.p50`; the default statistic is the mean."""
+        column = super().column(text, option)
+        return column._replace(statistic=column.statistic or "mean")
 
     def arranged(self) -> list[Side]:
-        """Return the files in the order that --sort names, models kept together."""
+        """Return the files in the order of --sort, with the files of a model together."""
         sort = self.choice.sort
-        ordered: list[Side] = sorted(self.subjects, key=lambda one: one.document["timestamp"])
+        ordered: list[Side] = sorted(self.subjects, key=lambda side: side.document["timestamp"])
         if sort == "model":
             ordered.sort(key=lambda side: side.model)
         elif sort != "time":
-            of = self.column(sort, "--sort")
-            ordered.sort(key=lambda side: self._rank(side, of))
+            column = self.column(sort, "--sort")
+            ordered.sort(key=lambda side: self._rank(side, column))
         models = {name: n for n, name in enumerate(dict.fromkeys(side.model for side in ordered))}
         return sorted(ordered, key=lambda side: models[side.model])
 
-    def _rank(self, side: Side, of: Column) -> tuple[bool, float]:
-        """Return a key that sorts the best first and those without a value last."""
-        found = side.samples(of.metric, self.fixed_n)
-        numbers = [statistics.number(run, str(of.statistic)) for run in found if run]
+    def _rank(self, side: Side, column: Column) -> tuple[bool, float]:
+        """Return a sort key: the best file first, and files without a value last."""
+        runs = side.samples(column.metric, self.fixed_n)
+        numbers = [statistics.number(run, str(column.statistic)) for run in runs if run]
         if not numbers:
             return True, 0.0
-        return False, fmean(numbers) * (-1 if of.better == "higher" else 1)
+        return False, fmean(numbers) * (-1 if column.better == "higher" else 1)
 
     def wanted(self) -> set[tuple[str, str]]:
-        """Return the machines and models whose noise no file itself shows."""
+        """Return the (machine, model) pairs of files with a single run, which shows no noise."""
         alone = [side for side in self.subjects if len(side.runs) == 1]
         return {(side.machine, side.model) for side in alone if side.machine is not None}
 
     def estimate(self, other: Side, column: Column) -> Estimate:
-        """Return the change over runs, with the interval that their spread or noise gives."""
+        """Return the change over runs, with an interval from their spread or the noise."""
         pair = (self.baseline, other)
         runs = [self._of_baseline(column.metric), other.samples(column.metric, self.fixed_n)]
         facts = {"runs": [0, 0], "prompts": 0, "paired": False, "noise": []}
-        for side, found in zip(pair, runs, strict=True):
-            if not any(found):
+        for side, values in zip(pair, runs, strict=True):
+            if not any(values):
                 return Estimate(reason=f"no request of {side.label} gave a value", facts=facts)
         apart = self.unlike_sensors(other, column)
         if apart:
@@ -157,44 +157,44 @@ class Comparison(_comparable.Comparison):
         facts["paired"] = paired
         noises = [
             self._noise(side, column)
-            for side, found in zip(pair, (first, second), strict=True)
-            if len(found) == 1
+            for side, values in zip(pair, (first, second), strict=True)
+            if len(values) == 1
         ]
-        return self._sure(column, (first, second), noises, facts)
+        return self._estimated(column, (first, second), noises, facts)
 
     def _of_baseline(self, metric: str) -> list[Samples]:
         if metric not in self.memory:
             self.memory[metric] = self.baseline.samples(metric, self.fixed_n)
-        found: list[Samples] = self.memory[metric]
-        return found
+        runs: list[Samples] = self.memory[metric]
+        return runs
 
-    def _sure(
+    def _estimated(
         self, column: Column, runs: Sides, noises: Sequence[Noise], facts: Document
     ) -> Estimate:
-        """Return values, change and interval of runs that have some."""
+        """Return the values, the change and its interval for runs that have values."""
         statistic, paired = str(column.statistic), facts["paired"]
         numbers = [[statistics.number(run, statistic) for run in side] for side in runs]
         if min(map(min, numbers)) <= 0:
-            return Estimate(reason="a run's value is 0, to which there is no ratio", facts=facts)
+            return Estimate(reason="a run's value is 0, so there is no ratio", facts=facts)
         first, second = ([math.log(value) for value in side] for side in numbers)
         requests = statistics.request_parts(runs, statistic, paired=paired) if noises else ()
         ends = statistics.ratio((first, second), noises, requests, self.confidence)
         change, *interval = map(math.expm1, ends)
         values = math.exp(fmean(first)), math.exp(fmean(second))
-        told = [_noise_facts(noise) for noise in dict.fromkeys(noises)]
+        noise = [_noise_facts(noise) for noise in dict.fromkeys(noises)]
         few = _uncertified(statistic, runs)
-        return Estimate(*values, change, interval, few, {**facts, "noise": told}, _MORE_RUNS)
+        return Estimate(*values, change, interval, few, {**facts, "noise": noise}, _MORE_RUNS)
 
     def _noise(self, side: Side, column: Column) -> Noise:
-        """Return the noise between runs of a side's model on its machine."""
+        """Return the noise between earlier runs of a side's model on its machine."""
         key = (side.machine, side.model, column)
         if key not in self.memory:
             groups: dict[Any, list[Samples]] = {}
-            for one in self.history:
-                if one.machine and (one.machine, one.model) == key[:2]:
-                    found = one.samples(column.metric, self.fixed_n)
-                    counted = self.of_sensors(column) and profiles.counted_in(one.document)
-                    groups.setdefault((one.conditions, counted), []).extend(filter(None, found))
+            for earlier in self.history:
+                if earlier.machine and (earlier.machine, earlier.model) == key[:2]:
+                    values = filter(None, earlier.samples(column.metric, self.fixed_n))
+                    counted = self.of_sensors(column) and profiles.counted_in(earlier.document)
+                    groups.setdefault((earlier.conditions, counted), []).extend(values)
             several = [group for group in groups.values() if len(group) > 1]
             seen = statistics.learnt(several, str(column.statistic))
             self.memory[key] = statistics.noise(seen, sum(map(len, several)), self.confidence)
@@ -202,27 +202,27 @@ class Comparison(_comparable.Comparison):
         return noise
 
     def config(self) -> Document:
-        """Return what was asked for."""
+        """Return `config`: the user's choice."""
         columns = [column.name for column in self.choice.columns]
-        about = {"baseline": self.baseline.path, "sort": self.choice.sort, "columns": columns}
-        return {**about, **super().config(), "baseline": self.baseline.path}
+        config = {"baseline": self.baseline.path, "sort": self.choice.sort, "columns": columns}
+        return {**config, **super().config(), "baseline": self.baseline.path}
 
     def file(self, subject: Side) -> Document:
-        """Return a file as the comparison tells of it, with what each run gave."""
+        """Return the entry of a file in `files`, with the values of each run."""
         return {**super().file(subject), "runs": _runs(subject, self.choice.every, self.fixed_n)}
 
     def warnings(self) -> list[dict[str, str]]:
-        """Return what differs besides the numbers, and what readers must know of each file."""
+        """Return a warning for each other difference, and the remarks on each file."""
         return [{"id": name, "text": text} for name, text in differences.of(self.subjects)]
 
     def written(self, change: Change) -> Document:
-        """Return a change as the result file has it."""
-        found = super().written(change)
-        del found["level"]
-        return found
+        """Return the entry of a change in the result file."""
+        entry = super().written(change)
+        del entry["level"]
+        return entry
 
     def method(self) -> Document:
-        """Return how the intervals were made."""
+        """Return `method`: how the intervals were computed."""
         return {
             "evidence": "runs: a model in one repeat of a session",
             "interval": "Student's t of the log ratio, Welch's degrees of freedom",
@@ -235,47 +235,55 @@ class Comparison(_comparable.Comparison):
 
 
 def runs(document: Document) -> list[dict[str, Any]]:
-    """Return the runs of one benchmark as comparisons have them."""
+    """Return the runs of one benchmark, in the format of comparisons."""
     columns = tuple(Comparison.column(name, "") for name in ALONE)
     return _runs(Side("", document, Choice(columns)), columns, None)
 
 
 def _runs(side: Side, columns: Sequence[Column], n: int | None) -> list[dict[str, Any]]:
-    found = zip(*(side.samples(of.metric, n) for of in columns), strict=True)
+    by_run = zip(*(side.samples(column.metric, n) for column in columns), strict=True)
     return [
         {
             "repeat": repeat,
             "requests": len(rows),
             "values": {
-                of.name: statistics.number(run, str(of.statistic)) if run else None
-                for of, run in zip(columns, runs, strict=True)
+                column.name: statistics.number(run, str(column.statistic)) if run else None
+                for column, run in zip(columns, runs, strict=True)
             },
         }
-        for (repeat, rows), runs in zip(side.runs.items(), found, strict=True)
+        for (repeat, rows), runs in zip(side.runs.items(), by_run, strict=True)
     ]
 
 
 def _without_rows(document: Document) -> Document:
-    """Return what is told of a file besides its requests."""
-    kept = ("run_id", "model", "server", "timestamp", "status", "config", "environment")
-    found = document["results"]
-    results = {"totals": found["totals"], "energy_by_repeat": found.get("energy_by_repeat", ())}
-    about = {name: document[name] for name in (*kept, "contended")}
-    telemetry = document.get("telemetry", {})
-    names = ("counted", "scope", "processes")
-    sensors = {name: telemetry.get(name) for name in names if name in telemetry}
-    return {**about, "busy": insights.busy(document), "telemetry": sensors, "results": results}
+    """Return the fields of a file that a comparison needs, without its requests."""
+    kept = (
+        *("run_id", "model", "server", "timestamp", "status", "config", "environment"),
+        "contended",
+    )
+    measured, telemetry = document["results"], document.get("telemetry", {})
+    sensors = ("counted", "scope", "processes")
+    return {
+        **{name: document[name] for name in kept},
+        "busy": insights.busy(document),
+        "telemetry": {name: telemetry.get(name) for name in sensors if name in telemetry},
+        "results": {
+            "totals": measured["totals"],
+            "energy_by_repeat": measured.get("energy_by_repeat", ()),
+        },
+    }
 
 
 def _fields(choice: Choice) -> frozenset[str]:
-    """Return the fields of a request that are read."""
+    """Return the fields of a request that the comparison reads."""
     sort = choice.sort
     ordered = () if sort in ("time", "model") else (Comparison.column(sort, "--sort"),)
-    return frozenset((_TTFT, _ITL, _OSL, *(of.metric for of in (*choice.every, *ordered))))
+    columns = (*choice.every, *ordered)
+    return frozenset((_TTFT, _ITL, _OSL, *(column.metric for column in columns)))
 
 
 def _kept(row: Row, fields: Iterable[str]) -> Row:
-    """Return those fields of a request, and its prompt, whose text all files share."""
+    """Return these fields of a request, and its prompt, interned to save memory."""
     prompt = sys.intern(f"{row['prompt_id']} {row['prompt_sha256']}")
     return {"prompt": prompt, **{name: row.get(name) for name in fields}}
 
@@ -285,16 +293,16 @@ def _prompts(rows: Iterable[Row]) -> set[str]:
 
 
 def _samples(rows: Iterable[Row], metric: str, n: int | None) -> Samples:
-    found: Samples = {}
+    by_prompt: Samples = {}
     for row in rows:
         value = at_fixed_n(row, n) if metric == FIXED_N else row.get(metric)
         if value is not None:
-            found.setdefault(row["prompt"], []).append(value)
-    return found
+            by_prompt.setdefault(row["prompt"], []).append(value)
+    return by_prompt
 
 
 def _uncertified(statistic: str, runs: Sides) -> str | None:
-    """Return why a percentile is not to be trusted, None where it is."""
+    """Return why there are too few requests for a percentile, or None."""
     if statistic not in samples.PERCENTILES:
         return None
     needed = samples.floor(samples.PERCENTILES[statistic] / 100)

@@ -1,4 +1,4 @@
-"""What differs between benchmarks besides the numbers, and what is to be known of each file."""
+"""The warnings of a comparison of benchmarks: different settings, and remarks on each file."""
 
 from __future__ import annotations
 
@@ -11,11 +11,13 @@ from pytest_llamaburn.energy import profiles
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
 
-_CONTINUED = "was measured by {} processes in turn: it was cut and continued, or workers shared it"
+_CONTINUED = (
+    "was measured by {} processes in turn: it was interrupted and resumed, or workers shared it"
+)
 
 
 class Side(Protocol):
-    """What is read of a benchmark that is compared."""
+    """The attributes of a compared benchmark that this module reads."""
 
     label: str
     document: dict[str, Any]
@@ -27,7 +29,7 @@ class Side(Protocol):
 
     @property
     def machine(self) -> str | None:
-        """The machine it ran on, None if the file does not say."""
+        """The machine's fingerprint, or None if it is not known."""
 
     @property
     def prompts(self) -> frozenset[str]:
@@ -35,7 +37,7 @@ class Side(Protocol):
 
 
 def of(sides: Sequence[Side]) -> Iterator[tuple[str, str]]:
-    """Yield (id, text) of what differs between files, then of what is to be known of each."""
+    """Yield (id, text) of each difference between the files, then of each remark on a file."""
     for name, (words, read) in _FACTS.items():
         yield from _differing(name, words, sides, read)
     for model, alike in _grouped(sides, lambda side: side.model):
@@ -44,7 +46,7 @@ def of(sides: Sequence[Side]) -> Iterator[tuple[str, str]]:
     for _, same in _grouped(sides, lambda side: side.document["run_id"]):
         if len(same) > 1:
             labels = ", ".join(side.label for side in same)
-            yield "same_run", f"{labels} are one and the same run"
+            yield "same_run", f"{labels} are the same run"
     counting = [side for side in sides if profiles.counted_in(side.document)]
     yield from _differing("counted", "device whose energy counts", counting, _counted)
     for side in sides:
@@ -87,36 +89,36 @@ _FACTS: dict[str, tuple[str, Callable[[Side], Any]]] = {
 def _differing(
     name: str, words: str, sides: Sequence[Side], read: Callable[[Side], Any]
 ) -> Iterator[tuple[str, str]]:
-    """Yield the warning that a fact is not the same in all files, if it is not."""
+    """Yield a warning if a fact is not the same in all files."""
     values: dict[Any, list[str]] = {}
     for side in sides:
         value = read(side)
         values.setdefault("not known" if value is None else value, []).append(side.label)
     if len(values) > 1:
-        told = (f"{value} ({', '.join(labels)})" for value, labels in values.items())
-        yield name, f"{words} differs: {'; '.join(told)}"
+        texts = (f"{value} ({', '.join(labels)})" for value, labels in values.items())
+        yield name, f"{words} differs: {'; '.join(texts)}"
 
 
 def _grouped(sides: Iterable[Side], key: Callable[[Side], str]) -> Iterable[tuple[str, list[Side]]]:
-    """Return the sides with each key, in their order."""
-    found: dict[str, list[Side]] = {}
+    """Return the sides of each key, in their order."""
+    groups: dict[str, list[Side]] = {}
     for side in sides:
-        found.setdefault(key(side), []).append(side)
-    return found.items()
+        groups.setdefault(key(side), []).append(side)
+    return groups.items()
 
 
 def _remarks(side: Side) -> Iterator[tuple[str, str]]:
-    """Yield (id, text) of what one file is to be read with."""
+    """Yield (id, text) of each remark on one file."""
     totals, status = side.document["results"]["totals"], side.document["status"]
     if status != "complete":
         yield "status", f"is {status}: {totals['succeeded']} of {totals['planned']} requests"
     if totals["failed"]:
         yield "failed", f"has {totals['failed']} failed requests, which have no latencies"
     if side.document["contended"]:
-        yield "contended", "was allowed to run beside other measurements"
+        yield "contended", "was allowed to run at the same time as other measurements"
     if side.document["busy"]:
         yield "other_load", insights.BUSY
     if (side.document["telemetry"].get("processes") or 1) > 1:
         yield "continued", _CONTINUED.format(side.document["telemetry"]["processes"])
     for repeat in side.left_out:
-        yield "left_out", f"loses run {repeat}, which has under half of the prompts"
+        yield "left_out", f"is compared without run {repeat}, which has less than half the prompts"

@@ -16,10 +16,10 @@ if TYPE_CHECKING:
 
 
 def to_frame(paths: Iterable[Path]) -> pd.DataFrame:
-    """Return a data frame with one row per timed request of some benchmarks, failed ones too.
+    """Return a data frame with one row per timed request of benchmarks, failed ones included.
 
     Its columns are `file`, `session_id`, `run_id`, `model`, `server` and `fingerprint`, then the
-    request's fields as in the file, `error` being the kind of failure.
+    fields of the request in the file. `error` is the kind of failure.
     Raises MissingExtraError without the extra [pandas], ResultsError for other files.
     """
     try:

@@ -1,7 +1,7 @@
-"""Plain sentences about a result: what it shows, on what evidence, and one advice.
+"""The insights of benchmarks: each is a sentence with an advice, and its evidence.
 
-Each rule is one function over a result file's content. It returns its evidence and its sentence,
-or None where the evidence is missing: no rule guesses.
+A rule is a function over the content of a result file. It returns a sentence and its evidence, or
+None if the evidence is missing.
 """
 
 from __future__ import annotations
@@ -17,32 +17,32 @@ if TYPE_CHECKING:
     from pytest_llamaburn.insights import Document, Finding, Insight, Rule
 
 CLOCK_TOLERANCE = 0.05
-PROMPT_SHARE = 0.7  # of the total wait
+PROMPT_SHARE = 0.7  # share of the prompt processing in total_generation_ms
 SLOW_FIRST = 2.0
 WIDE_CV = 0.05
 OUTLIER_IQRS = 3.0
 HOT_C = 80.0
-THROTTLED = 0.9  # of the clock or power before it was hot
+THROTTLED = 0.9  # clock or power when hot / when cool
 AT_CAP = 0.97
 FULL_VRAM = 0.95
-IDLE_GPU, BUSY_CPU = 20.0, 100.0  # percent; of one core for the processors
+IDLE_GPU, BUSY_CPU = 20.0, 100.0  # in percent; for the processors, of one core
 IDLE_SHARE = 0.3
 _FEW = 5
 
 _FLAG_TEXTS = {
     "truncated_prompt": "the server cut the prompt to fit its context: raise --num-ctx",
-    "cache_hit": "part of the prompt came from the cache, so TTFT is too good: use --cache bust",
+    "cache_hit": "part of the prompt came from the cache, so TTFT is too low: use --cache bust",
     "reloaded": "the model was loaded again although it was warm: keep num_ctx and other options "
     "the same for all clients, and raise --keep-alive",
-    "cpu_spill": "{cpu_share} of the model runs on the CPU: take a smaller quantization or context",
-    "coalesced": "several tokens came at once: read inter_token_latency_ms, not chunk_gap_ms",
+    "cpu_spill": "{cpu_share} of the model runs on the CPU: use a smaller quantization or context",
+    "coalesced": "several tokens came at once: use inter_token_latency_ms, not chunk_gap_ms",
     "early_stop": "the model ended before the limit of {max_tokens} tokens: compare TTFT and "
     "inter-token latency rather than totals",
-    "implausible_counts": "the server sent counts or durations that cannot be true or are no "
-    "numbers, so they are left out: update the server, or report it to its makers",
-    "not_streamed": "the server sent the whole answer at once, so no first token could be seen: "
-    "choose a server or a proxy that streams",
-    "repetition_guard": "the server ended a stream that repeated itself: raise --temperature or "
+    "implausible_counts": "the server sent counts or durations that are not numbers or cannot be "
+    "true, so they are left out: update the server, or report it to its makers",
+    "not_streamed": "the server sent the whole answer at once, so the time to the first token is "
+    "not known: use a server or a proxy that streams",
+    "repetition_guard": "the server ended an answer that repeated itself: raise --temperature or "
     "change the prompt",
 }
 
@@ -51,7 +51,7 @@ _rule = adding_to(RULES)
 
 
 def find(document: Document) -> list[Insight]:
-    """Return the insights whose evidence is in a benchmark's result file."""
+    """Return the insights into a benchmark's result file."""
     return [*evidenced(RULES, document), *_flags(document)]
 
 
@@ -65,21 +65,21 @@ def _flagged(document: Document, name: str) -> Insight:
     runs = document["results"]["runs"]
     count = sum(name in run["flags"] for run in runs)
     share = flags.cpu_share(document["config"], document["telemetry"])
-    about = {**document["config"], "cpu_share": "part" if share is None else f"{share:.0%}"}
+    values = {**document["config"], "cpu_share": "part" if share is None else f"{share:.0%}"}
     evidence = {"cpu_share": share} if name == "cpu_spill" else {}
     return {
         "id": name,
-        "text": f"{name} on {count} of {len(runs)} requests: {_FLAG_TEXTS[name].format(**about)}.",
+        "text": f"{name} on {count} of {len(runs)} requests: {_FLAG_TEXTS[name].format(**values)}.",
         "evidence": {"requests": count, "of": len(runs), **evidence},
     }
 
 
 @_rule
 def prompt_dominates(document: Document) -> Finding | None:
-    """Compare the time on the prompt with the whole wait; a clock that says more is no evidence."""
+    """Compare the prompt's processing time with the total time; larger times are not counted."""
     names = ("prompt_eval_ms", "time_to_first_token_ms", "total_generation_ms")
     times = [[run[name] for name in names] for run in _good(document)]
-    known = [found for found in times if all(found) and found[0] <= found[2]]
+    known = [spans for spans in times if all(spans) and spans[0] <= spans[2]]
     shares = [prompt / total for prompt, _, total in known]
     if not shares or median(shares) < PROMPT_SHARE:
         return None
@@ -87,8 +87,8 @@ def prompt_dominates(document: Document) -> Finding | None:
     of_first = median(min(1.0, prompt / first) for prompt, first, _ in known)
     text = (
         f"Processing the prompt is {of_first:.0%} of the time to the first token and {share:.0%} "
-        "of the whole wait. Shorten prompts, put what repeats first so that it is cached, or "
-        "raise the server's batch size."
+        "of the total time. Shorten the prompts, put the repeated text first so that it is cached, "
+        "or raise the server's batch size."
     )
     evidence = {"median_share": share, "of_first_token": of_first, "requests": len(shares)}
     return text, evidence
@@ -96,7 +96,7 @@ def prompt_dominates(document: Document) -> Finding | None:
 
 @_rule
 def first_run_slow(document: Document) -> Finding | None:
-    """Compare the first warm request's speed of generation with that of the others."""
+    """Compare the generation speed of the first warm request with that of the others."""
     runs = [r for r in _good(document) if r["start"] == "warm" and r["inter_token_latency_ms"]]
     if len(runs) < _FEW:
         return None
@@ -112,7 +112,7 @@ def first_run_slow(document: Document) -> Finding | None:
 
 @_rule
 def spread_wide(document: Document) -> Finding | None:
-    """Hold the interval of the mean speed against five percent of it."""
+    """Compare the interval of the mean speed with ± 5 %."""
     speed = document["results"]["summary"]["tokens_per_sec"]
     if speed["n"] < _FEW or not speed["cv"]:
         return None
@@ -122,7 +122,7 @@ def spread_wide(document: Document) -> Finding | None:
     needed = stats.needed(speed["cv"], WIDE_CV)
     more = "--numbers" if document["config"]["mode"] == "correctness" else "--iterations"
     text = (
-        f"tokens_per_sec is known to ± {half:.0%} only (CV {speed['cv']:.0%}, n {speed['n']}). "
+        f"tokens_per_sec is known only to ± {half:.0%} (CV {speed['cv']:.0%}, n {speed['n']}). "
         f"About {needed} requests would give ± {WIDE_CV:.0%}: use {more} {needed}."
     )
     return text, {"cv": speed["cv"], "n": speed["n"], "half_width": half, "needed": needed}
@@ -130,7 +130,7 @@ def spread_wide(document: Document) -> Finding | None:
 
 @_rule
 def outliers(document: Document) -> Finding | None:
-    """Find requests whose inter-token latency lies far outside the middle half."""
+    """Find requests whose inter-token latency is far outside the interquartile range."""
     values = [r["inter_token_latency_ms"] for r in _good(document) if r["inter_token_latency_ms"]]
     if len(values) < 2 * _FEW:
         return None
@@ -139,8 +139,8 @@ def outliers(document: Document) -> Finding | None:
         return None
     text = (
         f"{len(far)} of {len(values)} requests generated far slower or faster than the rest "
-        f"(up to {max(far):.3g} ms a token, median {median(values):.3g}). Look for what else ran, "
-        "and read p50 rather than the mean."
+        f"(up to {max(far):.3g} ms per token, median {median(values):.3g}). Look for other "
+        "programs that ran, and use p50 instead of the mean."
     )
     return text, {"values_ms": far, "median_ms": median(values)}
 
@@ -150,7 +150,7 @@ RULES.append(other_load)
 
 @_rule
 def context_differs(document: Document) -> Finding | None:
-    """Compare the context length we asked for with what the server has loaded."""
+    """Compare the requested context length with that of the loaded model."""
     asked = document["config"]["sent"].get("options", {}).get("num_ctx")
     loaded = {
         m["context_length"]
@@ -160,8 +160,8 @@ def context_differs(document: Document) -> Finding | None:
     if asked is None or not loaded or loaded == {asked}:
         return None
     text = (
-        f"num_ctx {asked} was asked for, but the server has the model loaded with "
-        f"{', '.join(map(str, sorted(loaded)))}. Give --num-ctx what the server really uses."
+        f"num_ctx {asked} was requested, but the server loaded the model with "
+        f"{', '.join(map(str, sorted(loaded)))}. Set --num-ctx to the value that the server uses."
     )
     return text, {"asked": asked, "loaded": sorted(loaded)}
 
@@ -178,16 +178,16 @@ def clocks_disagree(document: Document) -> Finding | None:
         return None
     percent = 100 * (median(ratios) - 1)
     text = (
-        f"The client saw {abs(percent):.0f} % {'more' if percent > 0 else 'fewer'} tokens a "
-        "second than the server's own clock says. Look for a proxy between the two, or a busy "
-        "client machine."
+        f"The client measured {abs(percent):.0f} % {'more' if percent > 0 else 'fewer'} tokens per "
+        "second than the server reported. Look for a proxy between the two, or a busy client "
+        "machine."
     )
     return text, {"median_ratio": median(ratios), "requests": len(ratios)}
 
 
 @_rule
 def thermal_throttling(document: Document) -> Finding | None:
-    """Compare clock, or power, of a GPU at work while it is hot and while it is not."""
+    """Compare the clock or the power of a busy GPU while it is hot and while it is not."""
     for gpu in _gpus(document):
         for name in ("clock_mhz", "power_w"):
             hot, cool = (
@@ -199,7 +199,7 @@ def thermal_throttling(document: Document) -> Finding | None:
             words = {"clock_mhz": "clock", "power_w": "power"}[name]
             text = (
                 f"GPU {gpu[0]['id']} throttled: its {words} fell from {median(cool):.4g} to "
-                f"{median(hot):.4g} once it was over {HOT_C:.0f} °C. Improve its cooling, or "
+                f"{median(hot):.4g} above {HOT_C:.0f} °C. Improve its cooling, or "
                 "lower its power limit, and measure again."
             )
             return text, {"field": name, "cool": median(cool), "hot": median(hot)}
@@ -208,15 +208,15 @@ def thermal_throttling(document: Document) -> Finding | None:
 
 @_rule
 def power_cap(document: Document) -> Finding | None:
-    """Hold a GPU's power at work against its limit."""
+    """Compare the power of a busy GPU with its limit."""
     for gpu in _gpus(document):
         shares = [
             s["power_w"] / s["power_limit_w"] for s in gpu if s["power_w"] and s["power_limit_w"]
         ]
         if len(shares) >= _FEW and median(shares) >= AT_CAP:
             text = (
-                f"GPU {gpu[0]['id']} ran at {median(shares):.0%} of its power limit. The limit, "
-                "not the model, sets the speed: raise it if cooling and supply allow."
+                f"GPU {gpu[0]['id']} ran at {median(shares):.0%} of its power limit, which limits "
+                "the speed. Raise the limit if cooling and power supply allow."
             )
             return text, {"median_share": median(shares), "samples": len(shares)}
     return None
@@ -224,7 +224,7 @@ def power_cap(document: Document) -> Finding | None:
 
 @_rule
 def vram_nearly_full(document: Document) -> Finding | None:
-    """Hold a GPU's memory in use against what it has."""
+    """Compare the used memory of a GPU with its total memory."""
     samples = [gpu for sample in document["system_profile"] for gpu in sample["gpus"]]
     shares = {
         s["id"]: s["vram_used_mb"] / s["vram_total_mb"]
@@ -236,8 +236,8 @@ def vram_nearly_full(document: Document) -> Finding | None:
         return None
     name, share = max(full.items(), key=lambda item: item[1])
     text = (
-        f"GPU {name} had {share:.0%} of its memory in use. A longer context or a second request "
-        "may not fit: take a smaller quantization or --num-ctx."
+        f"GPU {name} used {share:.0%} of its memory. A longer context or a second request may not "
+        "fit: use a smaller quantization or --num-ctx."
     )
     return text, {"gpu": name, "share": share}
 
@@ -257,8 +257,8 @@ def gpu_idle_cpu_busy(document: Document) -> Finding | None:
     if gpu >= IDLE_GPU or cpu < BUSY_CPU:
         return None
     text = (
-        f"While tokens were generated the GPU was {gpu:.0f} % busy and the server kept "
-        f"{cpu / 100:.1f} processor cores busy. Layers are not offloaded: give the server its GPU "
+        f"While tokens were generated, the GPU was {gpu:.0f} % busy and the server used "
+        f"{cpu / 100:.1f} processor cores. Layers are not offloaded: let the server use the GPU "
         "(num_gpu, a build with GPU support)."
     )
     return text, {"gpu_util_pct": gpu, "server_cpu_pct": cpu, "samples": len(pairs)}
@@ -266,14 +266,14 @@ def gpu_idle_cpu_busy(document: Document) -> Finding | None:
 
 @_rule
 def idle_energy(document: Document) -> Finding | None:
-    """Compare the run's energy with what idling would have taken."""
+    """Compare the energy of the run with that of an idle machine over the same time."""
     totals = document["results"]["totals"]
     gross, above = totals.get("energy_wh"), totals.get("energy_above_idle_wh")
     if not gross or above is None or 1 - above / gross < IDLE_SHARE:
         return None
     share = min(1.0, 1 - above / gross)
     text = (
-        f"Idle power is {share:.0%} of the energy. Serve more requests at once to spread it, or "
+        f"Idle power is {share:.0%} of the energy. Serve more requests at once to share it, or "
         "unload the model when it is not used."
     )
     return text, {"share": share, "energy_wh": gross}
@@ -281,38 +281,38 @@ def idle_energy(document: Document) -> Finding | None:
 
 @_rule
 def device_not_counted(document: Document) -> Finding | None:
-    """Name the GPUs whose energy is missing from the run's for want of a sensor."""
+    """Name the GPUs whose energy is missing because they could not be read."""
     left_out = document["telemetry"].get("not_counted", ())
     blind = [o["device"] for o in left_out if o["reason"] in ("no_power_sensor", "low_coverage")]
     if not blind or not document["telemetry"]["counted"]:
         return None
     text = (
-        f"The energy is that of {', '.join(document['telemetry']['counted'])} alone: "
-        f"{', '.join(blind)} could not be read all the time. Where the server does not use them, "
-        "say so with --gpu."
+        f"The energy is only that of {', '.join(document['telemetry']['counted'])}: "
+        f"{', '.join(blind)} could not be read all the time. If the server does not use them, "
+        "select the used devices with --gpu."
     )
     return text, {"not_counted": blind}
 
 
 @_rule
 def one_slot(document: Document) -> Finding | None:
-    """Read how many requests the server works on at once."""
+    """Read how many requests the server can serve at once."""
     if document["telemetry"].get("slots") != 1 or document["server"]["kind"] == "embedded":
         return None
     text = (
-        "The server has one parallel slot: concurrent requests would wait for each other. Start "
-        "it with more (llama.cpp: --parallel) if several clients will use it."
+        "The server has one slot, so concurrent requests wait for each other. Start it with more "
+        "slots (llama.cpp: --parallel) if several clients will use it."
     )
     return text, {"slots": 1}
 
 
 def _gpus(document: Document) -> list[list[dict[str, Any]]]:
-    """Return the samples of each GPU while it had requests."""
-    found: dict[str, list[dict[str, Any]]] = {}
+    """Return the samples of each GPU taken while requests were in flight."""
+    samples: dict[str, list[dict[str, Any]]] = {}
     for sample in document["system_profile"]:
         for gpu in sample["gpus"] if sample["active"] else ():
-            found.setdefault(gpu["id"], []).append(gpu)
-    return list(found.values())
+            samples.setdefault(gpu["id"], []).append(gpu)
+    return list(samples.values())
 
 
 def _is_hot(sample: dict[str, Any]) -> bool | None:

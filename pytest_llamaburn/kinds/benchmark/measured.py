@@ -1,4 +1,4 @@
-"""What a test gets from `measure`: statistics by metric, as attributes."""
+"""The result of `measure` in a test: statistics by metric, as attributes."""
 
 from __future__ import annotations
 
@@ -14,30 +14,30 @@ if TYPE_CHECKING:
 
 
 class Measured:
-    """What the requests of one `measure` call gave.
+    """The results of one `measure` call.
 
-    Each metric, by its name or alias, is an attribute with its statistics:
-    `measured.ttft_ms.p50`, `measured.tokens_per_sec.mean`. With --start both they are over the
-    warm requests, as in the result file's summary; `runs` and `errors` are of all.
+    Each metric is an attribute, by its name or alias, and has statistics: `measured.ttft_ms.p50`,
+    `measured.tokens_per_sec.mean`. With --start both, they are over the warm requests, as in the
+    result file's summary. `runs` and `errors` cover all requests.
     """
 
     def __init__(self, rows: Sequence[dict[str, Any]]) -> None:
-        """Keep the rows: one a request, as in the result file."""
+        """Keep the rows, one per request, as in the result file."""
         self.runs = list(rows)
 
     @property
     def counted(self) -> list[dict[str, Any]]:
-        """The rows that statistics and thresholds are over."""
+        """The rows over which statistics and thresholds are computed."""
         warm = [row for row in self.runs if row["start"] == "warm"]
         return warm or self.runs
 
     @property
     def errors(self) -> dict[str, int]:
-        """How many requests failed, by kind of failure."""
+        """The number of failed requests by kind of failure."""
         return dict(Counter(row["error"]["kind"] for row in self.runs if row["error"]))
 
     def __getattr__(self, name: str) -> Stat:
-        """Return a metric's statistics over the requests that succeeded."""
+        """Return the statistics of a metric over the successful requests."""
         measure = measures.find(metrics.MEASURES, name)
         if measure is None:
             raise AttributeError(f"no metric '{name}'; known: {', '.join(metrics.MEASURES)}")
@@ -50,11 +50,11 @@ class Stat:
     """The distribution of one metric, its fields as attributes."""
 
     def __init__(self, name: str, values: dict[str, Any], errors: dict[str, int]) -> None:
-        """Keep a distribution as result files have it."""
+        """Keep a distribution, in the format of result files."""
         self.name, self.values, self._errors = name, values, errors
 
     def __getattr__(self, field: str) -> Any:
-        """Return a field; raises NothingMeasuredError where there was nothing to measure."""
+        """Return a field; raises NothingMeasuredError if there is no sample."""
         if field not in (*samples.PERCENTILES, *self.values):
             raise AttributeError(f"{self.name} has no '{field}'; known: {', '.join(self.values)}")
         if self.values["n"] == 0 and field != "n":
@@ -63,5 +63,5 @@ class Stat:
         return self.values[field]
 
     def __repr__(self) -> str:
-        """Return the field values, for a failed assertion's message."""
+        """Return the field values, for the message of a failed assertion."""
         return f"{self.name}({', '.join(f'{k}={v}' for k, v in self.values.items())})"

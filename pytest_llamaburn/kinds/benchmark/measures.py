@@ -1,4 +1,4 @@
-"""Which measures a benchmark's file has, and how each is read."""
+"""The measures of a benchmark's result file, and how each is read."""
 
 from __future__ import annotations
 
@@ -17,25 +17,25 @@ if TYPE_CHECKING:
 
 TITLE = "Of a benchmark run"
 ABOUT = """\
-These names are used in gates and comparisons. A metric of requests is a distribution over the
-requests; the numbers in this table are of the whole run. The energy is that of the devices in
+Gates and comparisons use these names. A metric of requests is a distribution over the requests; the
+numbers in this table are of the whole run. The energy is that of the devices in
 `telemetry.counted`: the GPU boards; if there are none, the whole chip; if there is neither, the CPU
 packages.
 
 A benchmark in correctness mode has a `number_accuracy`. Each number counts once, by its first
-answer, even if `--repeats`, `--precision` or `--budget` asked for it again. `--numbers` asks for
-more numbers.
+answer, even if `--repeats`, `--precision` or `--budget` repeats its question. `--numbers` sets how
+many numbers are asked.
 """
 
 
 def counted(document: Document) -> list[Row]:
-    """Return the requests that statistics and gates are over: the cold ones of a cold run."""
+    """Return the requests that statistics and gates use: the warm ones; in a cold run, all."""
     start = "cold" if document["config"]["start"] == "cold" else "warm"
     return [row for row in document["results"]["runs"] if row["start"] == start]
 
 
 def at_fixed_n(row: Row, n: int | None) -> float | None:
-    """Return how long the first n tokens of an answer took, in ms, None where that is not known."""
+    """Return the time until the n-th token of an answer in ms, or None if it is not known."""
     first, gap = row["time_to_first_token_ms"], row["inter_token_latency_ms"]
     if first is None or gap is None or n is None:
         return None
@@ -43,7 +43,7 @@ def at_fixed_n(row: Row, n: int | None) -> float | None:
 
 
 def median_length(rows: Iterable[Row]) -> int | None:
-    """Return the median length of some answers, in tokens."""
+    """Return the median length of answers in tokens."""
     lengths = [row["output_sequence_length"] for row in rows if row["output_sequence_length"]]
     return round(median(lengths)) if lengths else None
 
@@ -76,10 +76,10 @@ def _error_rate(_measure: Measure, document: Document, *_: Any) -> Observed:
 
 
 def _number_accuracy(_measure: Measure, document: Document, *_: Any) -> Observed:
-    found = document["results"].get("correctness")
-    if not found or found["accuracy"] is None:
+    correctness = document["results"].get("correctness")
+    if not correctness or correctness["accuracy"] is None:
         return Observed(reason="no answers were judged")
-    return Observed(found["accuracy"], found["wilson95"])
+    return Observed(correctness["accuracy"], correctness["wilson95"])
 
 
 MEASURES = {

@@ -1,8 +1,8 @@
-"""Numbers to words: the questions of the correctness mode, and what counts as a right answer.
+"""Numbers in words: the questions of the correctness mode, and which answers are correct.
 
-num2words is the oracle. An answer is read as runs of number words, a run being as long as the text
-lets it be, and every run has to be an accepted spelling of the one number that was asked for:
-"one hundred" is never found inside "one hundred one". Sentences around the runs do not matter.
+num2words gives the expected answer (the oracle). An answer is split into its longest runs of number
+words, so that "one hundred" is not found inside "one hundred one". Each run must be an accepted
+spelling of the number in the question. Other words around the runs are ignored.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from pytest_llamaburn.thinking import split_thinking
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
-# What a magnitude draws from. Decimals count hundredths, whole numbers among them left out.
+# The numbers of each magnitude. Decimals are hundredths, without whole numbers.
 _RANGES = {
     "0-20": range(21),
     "tens": range(21, 100),
@@ -34,8 +34,8 @@ _RANGES = {
 }
 MAGNITUDES = tuple(_RANGES)
 
-# num2words offers more. Left out is where it raises, hangs or gives two of these numbers one form,
-# and where its words run into each other ("centotto"), so that they cannot be read one by one.
+# num2words has more languages. Left out are those in which it raises, hangs or writes two of these
+# numbers alike, and those that join words ("centotto"), which cannot be read one by one.
 _LANGUAGES = {
     "az": "Azerbaijani",
     "be": "Belarusian",
@@ -60,7 +60,7 @@ _LANGUAGES = {
 
 
 class Item(NamedTuple):
-    """One question: the number as its digits are written."""
+    """One question; `number` is the number in digits."""
 
     id: str
     number: str
@@ -68,7 +68,7 @@ class Item(NamedTuple):
 
 
 class Score(NamedTuple):
-    """Whether an answer is right; `reason` is empty if so. `heard` are the numbers found in it.
+    """Whether an answer is correct, and if not, the reason. `heard` are the numbers in the answer.
 
     A failed request is not scored here: it is wrong if the model failed, else `correct` is None.
     """
@@ -79,11 +79,12 @@ class Score(NamedTuple):
 
 
 class _Spelling(NamedTuple):
-    """What a language accepts beside the oracle's spelling.
+    """The spellings of a language that are accepted besides the oracle's.
 
-    `rewrites` lead both sides to one form. `particles` are words that do other work as well, so
-    that one alone is no number. `known` are number words to hear that the oracle does not use.
-    After `grouped`, the decimals may also be read as one number.
+    - `rewrites` bring both sides to one form.
+    - `particles` are words with other meanings too; one alone is not a number.
+    - `known` are number words that the oracle does not use.
+    - After the word `grouped`, the decimals may be written as one number.
     """
 
     rewrites: tuple[tuple[str, str], ...] = ()
@@ -137,8 +138,8 @@ _TOKEN = re.compile(r"[^\W\d_]+(?:-[^\W\d_]+)*|\d+(?:[.,]\d+)*|\n|\S")
 _HYPHENS = re.compile("[\u2010\u2012\u2013\u2212]")
 _UNSEEN = re.compile("[\u0300-\u036f\u00ad\u200b-\u200f\u2060\ufeff]")  # accents, invisible marks
 _EMPHASIS = re.compile(r"[*_`]+")
-_HEARD = 200  # characters of `heard`: an answer can be a book
-# Together they use every word the oracle has for the numbers it is asked for.
+_HEARD = 200  # maximum length of `heard`; an answer can be very long
+# Together, these numbers use all words of the oracle for the numbers in the questions.
 _SAMPLES = (
     *range(100),
     *range(100, 1000, 100),
@@ -148,14 +149,14 @@ _SAMPLES = (
 
 
 def languages() -> list[str]:
-    """Return the codes of the languages that can be asked for."""
+    """Return the codes of the supported languages."""
     return sorted(_LANGUAGES)
 
 
 def numbers(count: int, seed: int) -> list[Item]:
-    """Return `count` different questions, fixed by the seed, one of each magnitude in turn.
+    """Return `count` different questions, chosen by the seed, from each magnitude in turn.
 
-    A magnitude that is used up (there are 21 numbers in 0-20) leaves its turns to the others.
+    A magnitude without numbers left (0-20 has only 21) is skipped.
     """
     rng = random.Random(seed)  # noqa: S311 - a reproducible choice, not a secret
     drawn = {m: rng.sample(r, min(count, len(r))) for m, r in _RANGES.items()}
@@ -183,11 +184,11 @@ def prompt(item: Item, lang: str) -> str:
 
 def prompts(count: int, seed: int, lang: str) -> list[Prompt]:
     """Return the questions of the correctness mode; their categories are magnitudes."""
-    return [Prompt(one.id, one.magnitude, prompt(one, lang)) for one in numbers(count, seed)]
+    return [Prompt(item.id, item.magnitude, prompt(item, lang)) for item in numbers(count, seed)]
 
 
 def expected(item: Item, lang: str) -> str:
-    """Return the oracle's form.
+    """Return the expected answer.
 
     Raises SettingsError for an unknown language, listing the known ones.
     """
@@ -202,7 +203,7 @@ def _name(lang: str) -> str:
 
 
 def _oracle(number: str, lang: str) -> str:
-    """Return num2words' form; -0.5 and the like must not be asked for, it loses their sign."""
+    """Return num2words' form; it must not be used for -0.5 and the like, whose sign it loses."""
     from num2words import num2words  # type: ignore[import-untyped]
 
     form: str = num2words(float(number) if "." in number else int(number), lang=lang)
@@ -210,20 +211,20 @@ def _oracle(number: str, lang: str) -> str:
 
 
 def score(answer: str, item: Item, lang: str) -> Score:
-    """Return whether an answer names the number, in words, and no other number.
+    """Return whether an answer contains the number, in words, and no other number.
 
-    Ignored: case, hyphens, commas, accents, emphasis, words that are no numbers, digits that stand
-    apart, and all up to the end of thinking (thinking without an end leaves no answer). The reasons
-    are: empty; no number in words; digits, not words; another number; ambiguous.
+    Case, hyphens, commas, accents, emphasis, other words and separate digits are ignored. Thinking
+    is removed; if it does not end, the answer is empty. The reasons are: empty; no number in words;
+    digits, not words; another number; ambiguous.
 
     Raises SettingsError for an unknown language, listing the known ones.
     """
     _name(lang)
-    said = split_thinking(answer)[0]
-    runs, forms = _runs(_plain(said), lang), _accepted(item.number, lang)
+    text = split_thinking(answer)[0]
+    runs, forms = _runs(_plain(text), lang), _accepted(item.number, lang)
     spoken = [r for r in runs if _is_number(r, lang) or _names(r, forms, lang)]
     heard = list(dict.fromkeys(_form(r, lang) for r in spoken or runs))
-    fault = _fault(spoken, forms, lang) if spoken else _silence(said, runs)
+    fault = _fault(spoken, forms, lang) if spoken else _silence(text, runs)
     return Score(not fault, fault, "; ".join(heard)[:_HEARD])
 
 
@@ -235,23 +236,23 @@ def _fault(spoken: Sequence[str], forms: frozenset[str], lang: str) -> str:
     return "digits, not words" if _has_digit(spoken[0]) else "another number"
 
 
-def _silence(said: str, runs: Sequence[str]) -> str:
-    if not said:
+def _silence(text: str, runs: Sequence[str]) -> str:
+    if not text:
         return "empty"
     return "digits, not words" if any(map(_has_digit, runs)) else "no number in words"
 
 
 def _plain(text: str) -> str:
-    """Return a text in lower case, without accents and emphasis, and with one kind of hyphen."""
+    """Return a text in lower case, without accents and emphasis, with all hyphens as "-"."""
     bare = _UNSEEN.sub("", unicodedata.normalize("NFKD", text.casefold()))
     return _EMPHASIS.sub(" ", _HYPHENS.sub("-", bare))
 
 
 def _runs(text: str, lang: str) -> list[str]:
-    """Return the longest stretches of number words, digits and commas.
+    """Return the longest runs of number words, digits and commas.
 
-    Any other word and any other mark ends a stretch, as does a line's end. A hyphenated word is all
-    number words or none: "one-word" is no one.
+    Any other word or mark ends a run, and so does the end of a line. A hyphenated word counts only
+    if all its parts are number words: "one-word" does not.
     """
     marked = (_marked(token, lang) for token in _TOKEN.findall(text))
     stretches = (run.strip(" ,") for run in " ".join(marked).split("|"))
@@ -266,14 +267,14 @@ def _marked(text: str, lang: str) -> str:
 
 
 def _atoms(word: str, lang: str) -> list[str]:
-    """Return the number words a word is made of, none if anything else is in it."""
-    found = _vocabulary(lang).findall(word)
-    return found if sum(map(len, found)) == len(word) else []
+    """Return the number words that make up a word; an empty list if other parts remain."""
+    parts = _vocabulary(lang).findall(word)
+    return parts if sum(map(len, parts)) == len(word) else []
 
 
 @lru_cache
 def _vocabulary(lang: str) -> re.Pattern[str]:
-    """Return what matches a number word that is not made of shorter ones, the longest first."""
+    """Return a pattern of the number words that do not consist of shorter ones, longest first."""
     spelling = _SPELLINGS.get(lang, _ORACLE_ONLY)
     text = _plain(" ".join(_oracle(str(number), lang) for number in _SAMPLES))
     words = {*re.findall(r"[^\W\d_]+", text), *f"{spelling.particles} {spelling.known}".split()}
@@ -291,18 +292,18 @@ def _made_of(word: str, parts: set[str]) -> bool:
 
 @lru_cache
 def _accepted(number: str, lang: str) -> frozenset[str]:
-    """Return the forms that name a number: the oracle's and, where usual, with grouped decimals."""
+    """Return the accepted forms of a number: the oracle's, and the one with grouped decimals."""
     spellings = [_oracle(number, lang)]
     whole, _, decimals = number.partition(".")
     point = _SPELLINGS.get(lang, _ORACLE_ONLY).grouped
     if point and decimals and decimals[0] != "0":  # "virgule cinq" is 0.5, never 0.05
         spellings.append(f"{_oracle(whole, lang)} {point} {_oracle(decimals, lang)}")
     read = [_runs(_plain(spelling), lang) for spelling in spellings]
-    return frozenset(_form(run, lang) for (run,) in read)  # more runs would be more numbers
+    return frozenset(_form(run, lang) for (run,) in read)  # each spelling is exactly one run
 
 
 def _names(run: str, forms: frozenset[str], lang: str) -> bool:
-    """Return whether a run is one of the forms, or several of them between commas."""
+    """Return whether a run is one of the forms, or several of them separated by commas."""
     return _form(run, lang) in forms or all(_form(p, lang) in forms for p in run.split(","))
 
 
@@ -312,7 +313,7 @@ def _is_number(run: str, lang: str) -> bool:
 
 
 def _form(run: str, lang: str) -> str:
-    """Return a run in the one spelling that runs are compared in."""
+    """Return the normal form of a run, in which runs are compared."""
     form = " ".join(run.replace(",", " ").split())
     for pattern, replacement in _SPELLINGS.get(lang, _ORACLE_ONLY).rewrites:
         form = re.sub(pattern, replacement, form)
@@ -324,12 +325,12 @@ def _has_digit(run: str) -> bool:
 
 
 def summary(rows: Iterable[Mapping[str, Any]]) -> dict[str, Any]:
-    """Return how many numbers were written right, altogether and by magnitude.
+    """Return the number and share of correct answers, in total and by magnitude.
 
-    A row has `id`, `magnitude` and `correct`; one whose `correct` is None was not judged and is not
-    counted. Of several rows of a number only the first is: asking again is no further evidence.
-    Keys: n, correct, accuracy, wilson95 ([low, high] of the accuracy), by_magnitude and, for n = 0,
-    the reason.
+    A row has `id`, `magnitude` and `correct`. A row whose `correct` is None was not judged and is
+    not counted. Of several rows of a number, only the first counts, because the others are not
+    independent. The keys are n, correct, accuracy, wilson95 ([low, high] of the accuracy),
+    by_magnitude and, if n is 0, the reason.
     """
     firsts: dict[str, Mapping[str, Any]] = {}
     for row in rows:

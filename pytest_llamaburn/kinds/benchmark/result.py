@@ -35,7 +35,7 @@ if TYPE_CHECKING:
     from pytest_llamaburn.store.journal import Record
 
 REPEATABLE = ("time_to_first_token_ms", "inter_token_latency_ms", "tokens_per_sec")
-VARIANCE_GOAL = 0.05  # CV between runs
+VARIANCE_GOAL = 0.05  # maximum coefficient of variation (CV) between runs
 
 
 class _RunFacts(Part):
@@ -63,7 +63,7 @@ BenchmarkRun = create_model(
 
 
 class BenchmarkResults(Part):
-    """What a benchmark measured."""
+    """The results of a benchmark."""
 
     prompts: dict[str, Any]
     runs: list[BenchmarkRun]  # type: ignore[valid-type]
@@ -87,7 +87,7 @@ class File(RunFile):
 
 
 def check(settings: Any) -> None:
-    """Raise SettingsError for a setting that only the metrics or other settings can refuse."""
+    """Raise SettingsError for an unknown metric, or for settings that contradict each other."""
     for expression in settings.threshold:
         gates.parse(expression, MEASURES)
     Comparison.check_asked(settings)
@@ -98,14 +98,14 @@ def check(settings: Any) -> None:
 
 
 def _check_limit(settings: Any) -> None:
-    """Raise SettingsError where more requests are asked for than --max-iterations allows."""
+    """Raise SettingsError if the settings need more requests than --max-iterations allows."""
     name = "numbers" if settings.mode == "correctness" else "iterations"
-    asked = getattr(settings, name) * (2 if settings.start == "both" else 1)
+    requests = getattr(settings, name) * (2 if settings.start == "both" else 1)
     limited = settings.precision is not None or settings.budget is not None
-    if limited and asked > settings.max_iterations:
+    if limited and requests > settings.max_iterations:
         raise SettingsError(
-            f"--max-iterations: {settings.max_iterations} is less than the {asked} requests that "
-            f"--{name} asks for: raise it, or lower --{name}"
+            f"--max-iterations: {settings.max_iterations} is less than the {requests} requests of "
+            f"--{name}: raise it, or lower --{name}"
         )
 
 
@@ -115,8 +115,8 @@ def build(record: Record) -> dict[str, Any]:
     profile = profiles.Profile(record.profile, record.rows)
     rows = [profile.powered(row) for row in record.rows]
     rows.sort(key=lambda r: (r["repeat"], r["timestamp"], r["iteration"]))
-    about = flags.context(rows, header["config"], record.facts)
-    runs = [_run(row, about) for row in rows]
+    context = flags.context(rows, header["config"], record.facts)
+    runs = [_run(row, context) for row in rows]
     good = [row for row in rows if row["error"] is None]
     warm = [row for row in good if row["start"] == "warm"]
     cold = [row for row in good if row["start"] == "cold"]
@@ -159,28 +159,28 @@ def _gates(document: dict[str, Any]) -> list[dict[str, Any]]:
     return gates.judged(document, MEASURES, config["threshold"], config["gate_mode"])
 
 
-def _run(row: dict[str, Any], about: flags.Context) -> dict[str, Any]:
+def _run(row: dict[str, Any], context: flags.Context) -> dict[str, Any]:
     kept = {k: v for k, v in row.items() if k not in ("chunk_gaps_ms", "clock")}
-    return {**kept, "flags": flags.of(row, about)}
+    return {**kept, "flags": flags.of(row, context)}
 
 
 def _between_runs(rows: Sequence[dict[str, Any]]) -> dict[str, Any]:
-    """Return how much the means of independent runs vary, for the metrics that should repeat."""
+    """Return the variation of the means of independent runs, for the metrics of REPEATABLE."""
     repeats = sorted({row["repeat"] for row in rows})
-    found = {}
+    variation = {}
     for name in REPEATABLE if len(repeats) > 1 else ():
         groups = (
             [r[name] for r in rows if r["repeat"] == k and r[name] is not None] for k in repeats
         )
         means = [sum(group) / len(group) for group in groups if group]
         spread, interval = samples.distribution(means, "share"), samples.cv_interval(means)
-        found[name] = {
+        variation[name] = {
             "runs": len(means),
             "cv": spread["cv"],
             "ci95": interval,
             "under_5_percent": _under(interval, VARIANCE_GOAL),
         }
-    return found
+    return variation
 
 
 def _under(interval: list[float] | None, goal: float) -> str:
@@ -192,12 +192,12 @@ def _under(interval: list[float] | None, goal: float) -> str:
 def _correctness(
     rows: Sequence[dict[str, Any]], config: Mapping[str, Any]
 ) -> dict[str, Any] | None:
-    """Return how many numbers were written right, and each answer with its verdict."""
+    """Return the share of correctly written numbers, and each answer with its verdict."""
     if config.get("mode") != "correctness":
         return None
     lang = config["lang"]
-    asked = {item.id: item for item in correctness.numbers(config["numbers"], config["seed"])}
-    items = [_judged(row, asked[row["prompt_id"]], lang) for row in rows]
+    questions = {item.id: item for item in correctness.numbers(config["numbers"], config["seed"])}
+    items = [_judged(row, questions[row["prompt_id"]], lang) for row in rows]
     return {"lang": lang, **correctness.summary(items), "items": items}
 
 
@@ -212,7 +212,7 @@ def _judged(row: dict[str, Any], item: correctness.Item, lang: str) -> dict[str,
 
 
 def _tokens(good: Sequence[dict[str, Any]]) -> dict[str, Any]:
-    """Return the tokens of the requests that succeeded, and how fast they came."""
+    """Return the tokens of the successful requests, and the mean generation speed."""
     generated = [
         (
             row["output_sequence_length"] - 1,
@@ -233,6 +233,6 @@ def _tokens(good: Sequence[dict[str, Any]]) -> dict[str, Any]:
 
 
 def _sum(rows: Sequence[dict[str, Any]], name: str) -> float | None:
-    """Return the sum over all rows, None where one has no value: a part is not the whole."""
+    """Return the sum over all rows, or None if a row has no value."""
     values = [row[name] for row in rows]
     return sum(values) if values and None not in values else None

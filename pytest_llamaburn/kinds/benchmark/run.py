@@ -1,4 +1,4 @@
-"""A benchmark: one request at a time to one model, prompt after prompt."""
+"""A benchmark run: it sends one request at a time, prompt after prompt."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ _KEY = ("prompt_id", "prompt_sha256", "repeat", "iteration", "start")
 
 
 class TimedRequest(NamedTuple):
-    """One timed request to make."""
+    """A timed request to send."""
 
     prompt: Prompt
     repeat: int
@@ -42,17 +42,17 @@ class TimedRequest(NamedTuple):
 
     @property
     def key(self) -> tuple[Any, ...]:
-        """What identifies the request within its run; a row of it has the same."""
+        """The request's key within its run; its row has the same values."""
         return (self.prompt.id, self.prompt.sha256, self.repeat, self.iteration, self.start)
 
 
 class BenchmarkRun(Run):
-    """A model under test: it measures prompts."""
+    """The run of a benchmark: it measures prompts on one model."""
 
     kind = KIND
 
     def __init__(self, *args: Any) -> None:
-        """Take what a Run takes."""
+        """Take the arguments of Run."""
         super().__init__(*args)
         self._rows: list[dict[str, Any]] = []
         self._began = perf_counter()
@@ -60,9 +60,9 @@ class BenchmarkRun(Run):
         self._streak: tuple[str | None, int] = (None, 0)
 
     async def measure(self, prompt: Prompt, iterations: int, key: str) -> Measured:
-        """Send a prompt's timed requests one after another; return what they measured.
+        """Send the timed requests of a prompt one after another; return their results.
 
-        `key` names the call in the journal's plan.
+        `key` is the name of this call in the journal's plan.
         """
         self._plan(key, iterations * len(starts(self.settings)))
         measured = await self._take(prompt, range(iterations))
@@ -71,7 +71,7 @@ class BenchmarkRun(Run):
         return measured
 
     async def extend(self, prompts: Sequence[Planned]) -> Measured:
-        """Go on, prompt after prompt, until --precision is reached or --budget is spent."""
+        """Measure prompt after prompt until --precision is reached or --budget is used up."""
         for number, planned in enumerate(itertools.cycle(prompts)):
             if self._enough():
                 break
@@ -92,10 +92,10 @@ class BenchmarkRun(Run):
 
     def _continue(self, record: Record) -> None:
         self._done = {tuple(row[name] for name in _KEY): row for row in record.rows}
-        self._random.seed(f"{self.identity}/{len(self._done)}")  # no prefix comes twice
+        self._random.seed(f"{self.identity}/{len(self._done)}")  # prefixes must not repeat
 
     def _until_stopped(self, requests: Iterator[TimedRequest]) -> Iterator[TimedRequest]:
-        """Yield the requests to send until too many in a row failed in the same way."""
+        """Yield the requests; raises StoppedError after too many equal failures in a row."""
         for request in requests:
             if self._over_budget():
                 return
@@ -103,12 +103,12 @@ class BenchmarkRun(Run):
             if count >= self.settings.max_failures:
                 raise StoppedError(
                     f"stopped after {count} requests in a row failed with {kind}: see the "
-                    "server's words in the table; --max-failures raises the limit"
+                    "server's message in the table; --max-failures raises the limit"
                 )
             yield request
 
     async def _take(self, prompt: Prompt, iterations: Iterable[int]) -> Measured:
-        """Send the requests of a prompt that are not done yet, one after another."""
+        """Send the requests of a prompt that an earlier part of the run did not send."""
         kinds = starts(self.settings)
         requests = [
             TimedRequest(prompt, self.repeat, i, start) for i in iterations for start in kinds
@@ -127,14 +127,14 @@ class BenchmarkRun(Run):
         return Measured(rows)
 
     def _power(self, rows: Iterable[dict[str, Any]]) -> None:
-        """Give rows of this run the power that was read meanwhile; the file does it again."""
+        """Set the power of rows, so that tests can read it; the result file computes it again."""
         line = self._profiler.timeline()
         for row in rows:
             if row["clock"]["segment"] == self._profiler.segment:
                 row.update(profiles.powered(row, line))
 
     def gate(self, expressions: Iterable[str], measured: Measured) -> list[str]:
-        """Judge and journal the gates of one test; return the sentences of those not passed."""
+        """Decide and journal the gates of one test; return a sentence for each one not passed."""
         document, mode = _document(measured), self.settings.gate_mode
         verdicts = gates.judged(document, MEASURES, expressions, mode)
         for verdict in verdicts:
@@ -142,7 +142,7 @@ class BenchmarkRun(Run):
         return [gates.sentence(v) for v in verdicts if v["verdict"] != "pass"]
 
     def properties(self, measured: Measured) -> Iterator[tuple[str, float]]:
-        """Return what a report of tests shows of one test: names and values."""
+        """Yield the names and values of one test for a test report."""
         return measures.properties(MEASURES, _document(measured))
 
     def _note(self, request: TimedRequest, trace: Trace) -> dict[str, Any]:
@@ -158,7 +158,7 @@ class BenchmarkRun(Run):
         self._journal("planned", {"items": {key: requests}})
 
     def _enough(self) -> bool:
-        """Return whether --precision, --budget or --max-iterations says to go no further."""
+        """Return whether --precision, --budget or --max-iterations ends the run."""
         s = self.settings
         if len(self._rows) >= s.max_iterations or self._over_budget():
             return True
@@ -191,18 +191,19 @@ class BenchmarkRun(Run):
         if load_ms is not None:
             trace.timings.load_ms = load_ms
         if self.settings.mode == "correctness":
-            return trace  # silence is a wrong answer there
+            return trace  # in this mode, an empty answer is wrong, not a failure
         return answered(trace)
 
     def _estimate(self, requests: int) -> str:
-        """Return how long the planned requests may take, judging by the last warm-up request."""
+        """Return a sentence with the expected time, estimated from the last warm-up request."""
         values = metrics.compute(self._last)[0] if self._last else {}
         first, gap = values.get("time_to_first_token_ms"), values.get("inter_token_latency_ms")
+        counted = f"{requests} request{'s' * (requests != 1)}"
         if first is None or gap is None:
-            return f"{requests} requests to {self.model.id}: no estimate without a good warm-up"
+            return f"{counted} to {self.model.id}: no estimate, the warm-up failed"
         longest_s = (first + gap * self.settings.max_tokens) / 1000
         total_s = min(requests * longest_s, self.settings.budget or math.inf)
-        return f"{requests} requests to {self.model.id}: about {total_s:.0f} s"
+        return f"{counted} to {self.model.id}: about {total_s:.0f} s"
 
     def _row(self, request: TimedRequest, trace: Trace) -> dict[str, Any]:
         return {
@@ -224,7 +225,7 @@ class BenchmarkRun(Run):
 
 
 def _document(measured: Measured) -> dict[str, Any]:
-    """Return what one test measured as a result file has it."""
+    """Return the results of one test, in the format of a result file."""
     rows = measured.counted
     good = [row for row in rows if row["error"] is None]
     return {
@@ -234,5 +235,5 @@ def _document(measured: Measured) -> dict[str, Any]:
 
 
 def starts(settings: Benchmark) -> tuple[str, ...]:
-    """Return the kinds of start each iteration measures."""
+    """Return the kinds of start that each iteration measures."""
     return ("cold", "warm") if settings.start == "both" else (settings.start,)

@@ -1,4 +1,4 @@
-"""What tables of any format show of a benchmark."""
+"""The tables, charts and rows of a benchmark, for all output formats."""
 
 from __future__ import annotations
 
@@ -30,20 +30,20 @@ _CHARTED = ("time_to_first_token_ms", "inter_token_latency_ms", "tokens_per_sec"
 
 
 def sheets(document: Document, path: Path) -> Iterator[Sheet]:
-    """Yield the table of a benchmark; a run with both starts gives two."""
-    found = document["results"]
-    yield _sheet(document, path, found["summary"], "")
-    if found.get("summary_cold"):
-        yield _sheet(document, path, found["summary_cold"], ", cold start")
+    """Yield the table of a benchmark; a run with --start both has two."""
+    results = document["results"]
+    yield _sheet(document, path, results["summary"], "")
+    if results.get("summary_cold"):
+        yield _sheet(document, path, results["summary_cold"], ", cold start")
 
 
 def charts(document: Document) -> Iterator[Series]:
-    """Yield a chart of each headline metric over the requests, in their order."""
-    found = document["results"]
+    """Yield a chart of each charted metric over the requests, in their order."""
+    results = document["results"]
     for name in _CHARTED:
-        values = [run[name] for run in found["runs"] if run[name] is not None]
+        values = [run[name] for run in results["runs"] if run[name] is not None]
         if values:
-            unit = found["summary"][name]["unit"]
+            unit = results["summary"][name]["unit"]
             yield Series(f"{HEADLINES[name]} by request, {unit}", values)
 
 
@@ -74,17 +74,17 @@ def _requests(document: Document) -> str:
 
 def _prompts(used: Document) -> str:
     if not used["available"]:
-        return f"{used['used']} prompts of the tests' own"
+        return f"{used['used']} prompts from tests"
     return f"{used['used']} of {used['available']} prompts ({', '.join(used['sets'])})"
 
 
 def _precision(config: Document, summary: Document) -> Iterator[str]:
-    """Yield how well a mean is known where that is less well than was asked for."""
+    """Yield a note if the interval of a mean is wider than --precision."""
     wanted = config.get("precision")
     measure = measures.find(metrics.REQUEST, config["precision_metric"]) if wanted else None
-    found = summary[measure.name] if measure else {"ci95": None}
-    if measure and found["ci95"] and found["mean"]:
-        known = (found["ci95"][1] - found["ci95"][0]) / 2 / found["mean"]
+    mean = summary[measure.name] if measure else {"ci95": None}
+    if measure and mean["ci95"] and mean["mean"]:
+        known = (mean["ci95"][1] - mean["ci95"][0]) / 2 / mean["mean"]
         if known > wanted:
             yield (
                 f"the mean of {measure.name} is known to ± {known:.2g}, not to the ± {wanted:g} of "
@@ -95,7 +95,7 @@ def _precision(config: Document, summary: Document) -> Iterator[str]:
 def _notes(document: Document, summary: Document) -> Iterator[str]:
     shown = [summary[name] for name in HEADLINES]
     if any(d["n"] > 0 and "p95" not in d["certified"] for d in shown):
-        yield f"* fewer than {samples.floor(0.95)} samples: this p95 is not certified"
+        yield f"* fewer than {samples.floor(0.95)} samples: too few for this p95"
     absent: dict[str, list[str]] = {}
     for name, label in HEADLINES.items():
         reason = summary[name].get("reason")
@@ -108,10 +108,10 @@ def _notes(document: Document, summary: Document) -> Iterator[str]:
         yield f"failed: {kind} × {count}: {failed_words(kind, document['results']['runs'])}"
     yield from words.notes(document)
     yield from _correctness(document["results"].get("correctness"))
-    for name, found in document["results"].get("between_runs", {}).items():
-        cv = "unknown" if found["cv"] is None else f"{found['cv']:.1%}"
-        verdict = found["under_5_percent"]
-        yield f"between {found['runs']} runs, {name} has CV {cv}: under 5 %: {verdict}"
+    for name, variation in document["results"].get("between_runs", {}).items():
+        cv = "unknown" if variation["cv"] is None else f"{variation['cv']:.1%}"
+        verdict = variation["under_5_percent"]
+        yield f"between {variation['runs']} runs, {name} has CV {cv}: under 5 %: {verdict}"
     for gate in document["results"]["gates"]:
         yield f"gate {gates.sentence(gate)}"
     if document["contended"]:
@@ -120,10 +120,10 @@ def _notes(document: Document, summary: Document) -> Iterator[str]:
         yield insight["text"]
 
 
-def _correctness(found: Document | None) -> Iterator[str]:
-    if found is None:
+def _correctness(correctness: Document | None) -> Iterator[str]:
+    if correctness is None:
         return
-    groups = {"numbers written right": found, **found["by_magnitude"]}
+    groups = {"numbers written correctly": correctness, **correctness["by_magnitude"]}
     for name, group in groups.items():
         low, high = group["wilson95"] or (0, 1)
         share = ABSENT if group["accuracy"] is None else f"{group['accuracy']:.0%}"

@@ -1,4 +1,4 @@
-"""Stress runs: loads that grow, stay or burst, until the server bends or breaks."""
+"""Stress runs: loads that grow, stay constant or burst, until the server degrades or fails."""
 
 from __future__ import annotations
 
@@ -13,25 +13,25 @@ if TYPE_CHECKING:
 
 class _Stress(RunKind):
     description = (
-        "Load a model until it bends and breaks: one pytest session, then the table of its result "
-        "file."
+        "Load a server until it degrades and fails, in one pytest session, and show the result "
+        "file as a table."
     )
     name = "stress"
     folder = "stress"
     settings = "settings.Stress"
     run = "run.StressRun"
-    help = "find where a model's server bends and where it breaks"
+    help = "find the load at which a model's server degrades and at which it fails"
     example = "llamaburn stress llama3.1:8b --mode ramp --max-concurrency 20"
     fixture = "llm_under_load"
-    fixture_help = "Give the server and model that a load is sent to, warmed up."
+    fixture_help = "Return the server and model under load, warmed up."
     functions = {  # noqa: RUF012
         "llm_stress": (
             "calls.send",
             """Return a function that sends the load of `--llamaburn-stress-mode`.
 
-    It returns `results` as the result file has them: `found["levels"]`, `found["failure_point"]` …
-    Raises NothingMeasuredError if one client alone gets no answer, SettingsError for a threshold of
-    the marker that this load never decides.
+    It returns the `results` of the result file: `found["levels"]`, `found["failure_point"]` and so
+    on. Raises NothingMeasuredError if a single client gets no answer, and SettingsError for a
+    threshold of the marker that this load can never decide.
     """,
         ),
     }
@@ -39,19 +39,24 @@ class _Stress(RunKind):
     variant_setting = "mode"
 
     def file_stem(self, header: Mapping[str, Any]) -> str:
-        """Return what a file's name begins with: the model and the mode."""
+        """Return the start of a file's name: the model and the mode."""
         return f"{header['model']['id']}_{header['config']['mode']}"
 
+    def brief(self) -> type:
+        """Return the dataclass of what lists read of a file's `results`."""
+        found: type = self.load("brief.Results")
+        return found
+
     def check(self, settings: Any) -> None:
-        """Raise SettingsError for options that contradict each other or mean nothing."""
+        """Raise SettingsError for options that contradict each other or have no meaning."""
         self.load("result.check")(settings)
 
     def write_companions(self, record: Any, path: Path) -> None:
-        """Write a row per request beside the result file, where the run asked for them."""
+        """Write a row per request beside the result file, if --save-requests is set."""
         self.load("result.write_companions")(record, path)
 
     def failure(self, results: Mapping[str, Any]) -> str | None:
-        """Return that the server is gone, if the load ended for that."""
+        """Return a sentence if the load ended because the server is gone, else None."""
         from pytest_llamaburn.load.step import SERVER_GONE
 
         gone = results["stop_reason"] == SERVER_GONE

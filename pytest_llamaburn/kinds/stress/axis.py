@@ -1,4 +1,4 @@
-"""Where a level or a point lies: at a number of clients, or at a rate in requests per second."""
+"""The axis of levels and points: a number of clients, or a rate in requests per second."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ UNITS = {name: unit for unit, name in AXES.items()}
 
 
 def place(found: Mapping[str, Any]) -> float | None:
-    """Return where a level or a point of a result file lies, None if it has no number."""
+    """Return the value of a level or a point of a result file, or None if it has none."""
     values = (found.get(name) for name in AXES.values())
     return next((value for value in values if value is not None), None)
 
@@ -28,10 +28,10 @@ def unit(found: Mapping[str, Any]) -> str:
 
 
 def words(value: float, unit: str) -> str:
-    """Return a place with its unit, as `1 client` or `2.5 requests/s`."""
+    """Return a value with its unit, such as `1 client` or `2.5 requests/s`."""
     return f"{value:.3g} {'client' if unit == CLIENTS and value == 1 else unit}"
 
 
 def name(level: Mapping[str, Any]) -> str:
-    """Return the place of a level of a result file with its unit."""
+    """Return the value of a level of a result file with its unit."""
     return words(place(level) or 0.0, unit(level))

@@ -1,4 +1,4 @@
-"""What tests call to send a load."""
+"""The function that tests call to send a load."""
 
 from __future__ import annotations
 

@@ -1,9 +1,9 @@
-"""Loads compared: what changed at the levels that both were sent, and at which points they bend.
+"""Comparisons of stress runs: the changes at common levels, and of the points.
 
-A file is one run, and requests under load wait for each other: they are not independent samples. So
-a change has an interval where a file has one itself (the share that failed, the failure point of a
-ramp), or where earlier runs of the same load show how much runs differ; else it is inconclusive,
-however large. As in comparisons of benchmarks, all intervals of one report hold together.
+A file is one run. Requests under load wait for each other, so they are not independent samples. A
+change has an interval only if the files have intervals of their own (the error rate, the failure
+point of a ramp), or if earlier runs of the same load show the noise between runs. Any other change
+is inconclusive. Bonferroni's correction covers all intervals of one report.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ _LOADED = {"concurrency": "clients", "rate": "a rate"}
 
 
 class Load(Subject):
-    """A stress run as one side of comparisons."""
+    """A stress run that is compared."""
 
     alike = (
         *("mode", "arrival", "think_time", "isl", "osl", "max_tokens", "cache", "num_ctx"),
@@ -50,7 +50,7 @@ class Load(Subject):
 
     @cached_property
     def axis(self) -> str:
-        """What its levels are numbers of: concurrency or rate."""
+        """The axis of its levels: concurrency or rate."""
         levels = self.document["results"]["levels"]
         if levels:
             return _axis.AXES[_axis.unit(levels[0])]
@@ -58,30 +58,30 @@ class Load(Subject):
 
     @cached_property
     def levels(self) -> dict[float, Document]:
-        """Its levels by their number of clients, or requests a second."""
+        """Its levels by number of clients or by rate."""
         return {level[self.axis]: level for level in self.document["results"]["levels"]}
 
     @cached_property
     def conditions(self) -> tuple[Any, ...]:
-        """What must be equal for runs to differ by noise alone."""
+        """The facts that are equal in runs that differ only by noise."""
         return (*super().conditions, self.setting("timeout_total"))
 
     def point(self, name: str) -> Document | None:
-        """Return a failure or degradation point, None where the run has none."""
+        """Return a failure or degradation point, or None."""
         found: Document | None = self.document["results"][name]
         return found
 
-    def observed(self, of: Column) -> Observed:
-        """Return what it has of a point, or of a level."""
-        return MEASURES[of.metric].observed(self.document, of.statistic, of.level)
+    def observed(self, column: Column) -> Observed:
+        """Return the value of a column, with its interval or reason."""
+        return MEASURES[column.metric].observed(self.document, column.statistic, column.level)
 
-    def number(self, of: Column) -> float | None:
-        """Return a number of a point, or of a level; None where there is none."""
-        return self.observed(of).value
+    def number(self, column: Column) -> float | None:
+        """Return the value of a column, or None."""
+        return self.observed(column).value
 
 
 class Comparison(_comparable.Comparison):
-    """Stress runs, one of them the baseline, and earlier ones that show the noise."""
+    """A comparison of stress runs; earlier runs show the noise."""
 
     kind = "stress"
     noun = "stress run"
@@ -101,16 +101,16 @@ class Comparison(_comparable.Comparison):
 
     @classmethod
     def column(cls, text: str, option: str) -> Column:
-        """Return the column that a text such as `ttft_ms.p50@8` or `failure_point.rate` means."""
+        """Return the column of a text such as `ttft_ms.p50@8` or `failure_point.rate`."""
         found = super().column(text, option)
         if found.metric in POINTS:
             return found._replace(statistic=None, axis=found.statistic)
         return found
 
     def columns(self, other: Load) -> list[Column]:
-        """Return what is compared, lowest level first, then the points.
+        """Return the columns, lowest level first, then the points.
 
-        Raises ResultsError where clients loaded one run and a rate another.
+        Raises ResultsError if one run was loaded by clients and the other by a rate.
         """
         both, axis = (self.baseline, other), self.baseline.axis
         if other.axis != axis:
@@ -135,7 +135,7 @@ class Comparison(_comparable.Comparison):
         return [*dict.fromkeys((*found, *(of for of in wanted if of.metric in POINTS)))]
 
     def gated(self, column: Column) -> Column:
-        """Return a gate's column, at the baseline's optimal level where it names none."""
+        """Return a gate's column; its default level is the baseline's optimal one."""
         if column.metric in POINTS:
             return column._replace(axis=None)
         if column.level is not None:
@@ -144,11 +144,11 @@ class Comparison(_comparable.Comparison):
         return column._replace(level=optimal.get(self.baseline.axis, math.nan))
 
     def wanted(self) -> set[tuple[str, str]]:
-        """Return the machines and models whose earlier runs show how much runs differ."""
+        """Return the (machine, model) pairs whose earlier runs are needed to estimate the noise."""
         return {(one.machine, one.model) for one in self.subjects if one.machine is not None}
 
     def estimate(self, other: Load, column: Column) -> Estimate:
-        """Return the change, with the interval that the files have or that earlier runs show."""
+        """Return the change, with an interval from the files or from earlier runs."""
         pair = self.baseline.number(column), other.number(column)
         apart = self.unlike_sensors(other, column)
         if apart:
@@ -164,7 +164,7 @@ class Comparison(_comparable.Comparison):
     def _interval(
         self, other: Load, of: Column, pair: Sequence[float | None]
     ) -> tuple[list[float] | None, Document | None]:
-        """Return the interval of a change and the noise it is from; None where it has none."""
+        """Return the interval of a change and the noise behind it, each None if it is unknown."""
         before, now = pair
         if before is None or now is None:
             return None, None
@@ -185,7 +185,7 @@ class Comparison(_comparable.Comparison):
         return [end if of.unit == SHARE else math.expm1(end) for end in ends], noise
 
     def _noise(self, of: Column) -> tuple[int, Part | None]:
-        """Return how many earlier runs were made alike, and how much they differ."""
+        """Return the number of earlier runs with equal conditions, and their variance."""
         alike: dict[Any, list[float]] = {}
         conditions = {one.conditions for one in self.subjects}
         for one in self.history:
@@ -240,31 +240,31 @@ class Comparison(_comparable.Comparison):
         yield from _disturbed(other, "it")
 
     def written(self, change: Change) -> Document:
-        """Return a change as the result file has it; a point is a number of what levels are."""
-        found = super().written(change)
+        """Return the entry of a change in the result file; a point has the unit of the levels."""
+        entry = super().written(change)
         if change.column.metric in POINTS:
-            found["unit"] = _axis.UNITS[self.baseline.axis]
-        return found
+            entry["unit"] = _axis.UNITS[self.baseline.axis]
+        return entry
 
 
 def _disturbed(load: Load, which: str) -> Iterator[str]:
-    """Yield what disturbed one run: other programs, other measurements, our own side."""
+    """Yield what disturbed one run: other programs, other measurements, or a slow client."""
     if insights.busy(load.document):
         yield f"{which} {insights.BUSY}"
     if load.document["contended"]:
-        yield f"{which} was allowed to run beside other measurements"
+        yield f"{which} was allowed to run at the same time as other measurements"
     for level in load.document["results"]["levels"]:
         if level["client_health"]["client_limited"]:
-            yield f"in {which} the client was the limit at {level[load.axis]:g}"
+            yield f"in {which} the client was too slow at {level[load.axis]:g}"
 
 
 def _scaled(value: float, of: Column) -> float:
-    """Return a value on the scale on which changes are differences."""
+    """Return a value on the scale of its changes: the logarithm, except for shares."""
     return value if of.unit == SHARE else math.log(value)
 
 
 def _own_interval(both: Sequence[Load], of: Column, confidence: float) -> list[float] | None:
-    """Return the interval of a change that the two files' own give."""
+    """Return the interval of a change from the files' own intervals, or None."""
     if of.metric == "error_rate":
         before, after = (one.observed(of) for one in both)
         return changes.interval(before, after, of.unit, confidence)
@@ -281,24 +281,24 @@ def _own_interval(both: Sequence[Load], of: Column, confidence: float) -> list[f
 
 
 def _stretched(ends: Sequence[float], value: float, by: float) -> tuple[float, float]:
-    """Return an interval with its ends that much farther from the value, as ratios."""
+    """Return an interval whose ends are `by` times as far from the value, on a log scale."""
     low, high = (value * (end / value) ** by if value else end for end in ends)
     return low, high
 
 
 def _alone(runs: int) -> str:
-    """Return why a single run on each side has no interval, `runs` earlier ones being known."""
+    """Return why one run on each side has no interval; `runs` earlier runs are known."""
     if runs >= statistics.LEAST_RUNS:
         return f"{runs} earlier runs of the same load show no spread"
     least = statistics.LEAST_RUNS
     return (
-        f"one run does not show how much runs differ: {runs} earlier ones of this load do, {least} "
-        "are needed"
+        f"one run does not show the noise between runs: there are {runs} earlier runs of this "
+        f"load, {least} are needed"
     )
 
 
 def _uncertified(both: Sequence[Load], of: Column) -> str | None:
-    """Return why a percentile is not to be trusted, None where it is."""
+    """Return why there are too few requests for a percentile, or None."""
     if of.statistic not in samples.PERCENTILES or of.level is None:
         return None
     found = [one.levels[of.level][of.metric] for one in both]
@@ -307,9 +307,9 @@ def _uncertified(both: Sequence[Load], of: Column) -> str | None:
 
 
 def _no_point(side: str, point: Document | None) -> str:
-    """Return why a point has no number on a side, with what is known of where it lies."""
+    """Return why a point has no number in a file, and the known bounds."""
     if point is None:
-        return f"there is no number of it in {side}"
+        return f"{side} does not have it"
     if point["reached"]:
         low, high = point.get("bracket") or (None, point["failing"])
         ends = f"at or below {high:g}" if low is None else f"between {low:g} and {high:g}"

@@ -1,4 +1,4 @@
-"""What the levels of a load show: their states, degradation and failure points, the best level."""
+"""The findings of a load: the levels' states, degradation and failure points, the optimal level."""
 
 from __future__ import annotations
 
@@ -27,17 +27,17 @@ if TYPE_CHECKING:
     from pytest_llamaburn.load.rows import Request
 
 UNMEASURED = "no level was measured"
-OTHER_DEADLINES = (0.5, 0.25)  # shares of the run's deadline; a longer one cannot be judged
+OTHER_DEADLINES = (0.5, 0.25)  # shares of the run's deadline; a longer one was not measured
 _CERTIFIES_P95 = 59
-_SLACK = 1.1  # a fit may miss the levels that bracket a point by this factor
-_HIGHER = 1.1  # a load must be this many times higher before flat throughput means something
+_SLACK = 1.1  # a fit may be outside the bracket of a point by at most this factor
+_HIGHER = 1.1  # flat throughput is reported only if the load rises by at least this factor
 
 
 class Load(NamedTuple):
-    """All levels of a run, lowest first, the baseline, and the settings that judge them.
+    """All levels of a run, lowest first, the baseline, and the settings.
 
-    `engine` is the kind of server. `cut` is what ended the run before it had sent all of its load:
-    interrupted or server_gone.
+    `engine` is the kind of server. `cut` says why the run ended early: interrupted, server_gone or
+    None.
     """
 
     levels: list[Level]
@@ -50,24 +50,24 @@ class Load(NamedTuple):
 
     @property
     def axis(self) -> str:
-        """How results name a point on the axis."""
+        """The field of a point in results: concurrency or rate."""
         return axis.AXES[self.unit]
 
     @property
     def bounds(self) -> states.Bounds:
-        """Which error rate and latency are acceptable."""
+        """The acceptable error rate and latency ratio."""
         return states.Bounds(self.config["failure_rate"], self.config["degradation_factor"])
 
     @property
     def counted(self) -> list[Level]:
-        """The levels of which any request counts."""
+        """The levels with at least one counted request."""
         return [level for level in self.levels if level.requests]
 
 
 def level(
     summary: Mapping[str, Any], runs: Sequence[Sequence[Request]], baseline: Sequence[Request]
 ) -> Level:
-    """Return a level in numbers, from what result files have of it and its counted requests."""
+    """Return a level, from its entry in the result file and its counted requests."""
     value, grows = axis.place(summary) or 0.0, False
     if axis.unit(summary) != CLIENTS and baseline:
         alone = open_loop.idle(baseline)
@@ -90,7 +90,7 @@ def level(
 
 
 def latency_ratio(requests: Sequence[Request], baseline: Sequence[Request]) -> float | None:
-    """Return the highest ratio of a latency to the baseline's; p95 only if both certify it."""
+    """Return the highest ratio of a latency to the baseline's; p95 only with enough requests."""
     certain = min(len(requests), len(baseline)) >= _CERTIFIES_P95
     ratios = []
     for wait in degradation.WAITS:
@@ -103,7 +103,7 @@ def latency_ratio(requests: Sequence[Request], baseline: Sequence[Request]) -> f
 
 
 def state(level: Level, load: Load) -> states.State:
-    """Return a level's state with its evidence; without a state if none of its requests counts."""
+    """Return a level's state with its evidence; the state is None if no request counts."""
     if level.requests:
         return states.state(level, load.bounds)
     if load.config["warmup_window"] or load.config["cooldown_window"]:
@@ -120,7 +120,7 @@ def optimal(load: Load) -> dict[str, Any] | None:
 
 
 def degradation_points(load: Load) -> list[DegradationPoint]:
-    """Return where each percentile of TTFT and of total time crosses the degradation factor."""
+    """Return the points at which percentiles of TTFT and total time cross the factor."""
     factor, clients = load.config["degradation_factor"], load.unit == CLIENTS
     runs = {x.value: [[*run] for run in x.runs] for x in load.levels if not x.client_limited}
     limited = [level.value for level in load.levels if level.client_limited]
@@ -130,7 +130,7 @@ def degradation_points(load: Load) -> list[DegradationPoint]:
 
 
 def degradation_document(point: DegradationPoint, load: Load) -> dict[str, Any]:
-    """Return a degradation point as result files have it."""
+    """Return the entry of a degradation point in the result file."""
     return {
         load.axis: point.estimate,
         "metric": f"{point.metric}.{point.statistic}",
@@ -146,17 +146,17 @@ def degradation_document(point: DegradationPoint, load: Load) -> dict[str, Any]:
 
 
 def _why(point: DegradationPoint, limited: Sequence[float]) -> str | None:
-    """Return why a point has no number; levels that our client limited may be the reason."""
+    """Return why a point has no number, with the levels at which the client was too slow."""
     if point.reason is None or not limited:
         return point.reason
     low, high = point.bracket or (point.passing, math.inf)
     between = [level for level in limited if (low or 0) < level < high]
     names = ", ".join(f"{level:g}" for level in between)
-    return f"{point.reason}; at {names} the client was the limit" if between else point.reason
+    return f"{point.reason}; at {names} the client was too slow" if between else point.reason
 
 
 def failure_point(load: Load, searched: Mapping[str, Any] | None) -> dict[str, Any] | None:
-    """Return where more than the failure rate fails: by the search, or else by the levels."""
+    """Return the level at which the failure rate is crossed, by the search or by the levels."""
     if not load.levels:
         return None
     rate = load.config["failure_rate"]
@@ -178,7 +178,7 @@ def failure_point(load: Load, searched: Mapping[str, Any] | None) -> dict[str, A
 
 
 def insights(load: Load) -> list[Insight]:
-    """Return what the levels show of the server, each with its evidence and one advice."""
+    """Return the insights into the server, each with its evidence and an advice."""
     judged = [level for level in load.counted if not level.client_limited]
     found = []
     slots = states.slots(judged) if load.unit == CLIENTS else None
@@ -187,8 +187,8 @@ def insights(load: Load) -> list[Insight]:
         found.append(
             _insight(
                 "slots_inferred",
-                f"The server works on {slots} request{'s' if slots > 1 else ''} at once: more "
-                f"clients wait. Raise its parallel slots ({names}) if there is memory for their "
+                f"The server serves {slots} request{'s' if slots > 1 else ''} at once; more "
+                f"clients wait. Raise its number of slots ({names}) if there is memory for their "
                 "contexts.",
                 slots=slots,
             )
@@ -198,8 +198,8 @@ def insights(load: Load) -> list[Insight]:
         found.append(
             _insight(
                 "throughput_flat",
-                f"Throughput no longer grows from {axis.words(flat, load.unit)} on: more load only "
-                "makes everyone wait longer. Stay at or below it.",
+                f"Throughput does not grow above {axis.words(flat, load.unit)}: more load only "
+                "makes requests wait longer. Stay at or below this load.",
                 level=flat,
             )
         )
@@ -208,8 +208,8 @@ def insights(load: Load) -> list[Insight]:
         found.append(
             _insight(
                 "stream_halves",
-                f"At {axis.words(half, load.unit)} each stream is at most half as fast as alone. "
-                "Allow fewer at once where people read along.",
+                f"At {axis.words(half, load.unit)}, each stream is at most half as fast as a "
+                "single one. Allow fewer at once if people read the answers as they come.",
                 level=half,
             )
         )
@@ -221,7 +221,7 @@ def _insight(name: str, text: str, **evidence: Any) -> Insight:
 
 
 def _bracket(load: Load, rate: float) -> dict[str, Any]:
-    """Return the failure point as levels show it that were not chosen by a search."""
+    """Return the failure point from the levels of a run that did not search for it."""
     known = [(x.value, x.error_rate or 0.0, x.requests) for x in load.counted]
     failing = min((value for value, share, _ in known if share > rate), default=None)
     held = [value for value, _, _ in known if failing is None or value < failing]
@@ -246,7 +246,7 @@ def _bracket(load: Load, rate: float) -> dict[str, Any]:
 
 
 def _confirmed(estimate: float, load: Load) -> bool:
-    """Return whether a level at most a tenth below held, and one at most a tenth above failed."""
+    """Return whether a level within 10 % below passed, and one within 10 % above failed."""
     low, high = search.around(estimate, whole=load.unit == CLIENTS)
     rate = load.config["failure_rate"]
     fails = {level.value: (level.error_rate or 0.0) > rate for level in load.counted}
@@ -255,14 +255,14 @@ def _confirmed(estimate: float, load: Load) -> bool:
 
 
 def _inside(value: float | None, low: float, high: float) -> float | None:
-    """Return a fit's crossing, limited to the levels around it; None if it misses them."""
+    """Return the crossing of a fit, clipped to its bracket; None if it is far outside."""
     if value is None or not low / _SLACK <= value <= high * _SLACK:
         return None
     return min(max(value, low), high)
 
 
 def _crossing(load: Load, share: float, rate: float) -> float | None:
-    """Return the level at which the rate is crossed with a share of the deadline."""
+    """Return the level at which the failure rate is crossed, with a shorter deadline."""
     levels = {level.value: level.runs for level in load.counted}
     deadline_ns = share * load.deadline_s * 1e9
     if not levels:

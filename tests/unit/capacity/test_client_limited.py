@@ -188,4 +188,4 @@ def test_a_point_in_a_gap_that_our_side_left_says_so(tmp_path: Path) -> None:
     taken = [baseline(), level(1), late(Step(4, CLIENTS, 48)), level(8)]
     point = stress_document(tmp_path, taken)["results"]["degradation_point"]
     assert (point["concurrency"], point["bracket"]) == (None, (1, 8))
-    assert point["reason"].endswith("; at 4 the client was the limit")
+    assert point["reason"].endswith("; at 4 the client was too slow")

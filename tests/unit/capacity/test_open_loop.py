@@ -96,7 +96,7 @@ def test_what_one_client_sees_is_the_idle_server() -> None:
 
 
 def test_a_baseline_without_success_is_refused() -> None:
-    with pytest.raises(ValueError, match="no request that succeeded"):
+    with pytest.raises(ValueError, match="no successful request"):
         open_loop.idle([Request(0, 0, None, 9, "reset")])
 
 

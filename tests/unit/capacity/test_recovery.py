@@ -70,7 +70,7 @@ def test_a_server_that_did_not_come_back_has_a_lower_bound() -> None:
     found = spiked(VirtualServer(4, "constant", 1e9), "static", 2.0, 400, after_s=60)
     assert found.recovery_ms is None
     assert found.lower_bound_ms == pytest.approx(60_000, abs=2 * found.resolution_ms)
-    assert found.reason == "latency did not come back before the run ended"
+    assert found.reason == "latency did not return to the baseline before the run ended"
 
 
 def test_failures_are_no_recovery() -> None:

@@ -41,7 +41,7 @@ def test_goodput_of_nothing_is_unknown() -> None:
         ("ttft_ms<5,", "--slo: '' is refused"),
         ("ttft<5", "--slo: 'ttft<5': unknown metric"),
         ("ttft_ms<5 parsecs", "unit 'parsecs'"),
-        ("ttft_ms.p95<500", "one request has no statistic"),
+        ("ttft_ms.p95<500", "a single request has no statistic"),
         ("error_rate<1%", "unknown metric 'error_rate'"),
         ("chunk_gap_ms<9", "unknown metric 'chunk_gap_ms'"),
     ],

@@ -63,7 +63,7 @@ def test_tokens_that_nobody_counted_are_not_judged_and_the_reason_is_the_server(
     found = sustained.sustained(line, [request_of(one) for one in rows])
     assert (
         found["tokens_per_sec"]["reason"]
-        == "the server sent no token counts, or 0 for what was there"
+        == "the server sent no token counts, or 0 although there were tokens"
     )
     assert found["tokens_per_sec"]["steady"] is None
     assert found["per_minute"][0]["tokens_per_sec"] is None
@@ -92,10 +92,10 @@ def test_each_minute_has_the_median_memory_of_the_server_and_of_ours() -> None:
 @pytest.mark.parametrize(
     ("samples", "reason"),
     [
-        ([], "nothing was read of the machine meanwhile"),
+        ([], "the machine was not profiled during the load"),
         (
             [{"t_ms": 5.0, "server_rss_mb": None, "client_rss_mb": 80.0}],
-            "no process of the server was seen",
+            "no server process was found",
         ),
     ],
 )
@@ -146,7 +146,7 @@ def test_a_load_that_failed_before_the_burst_has_nothing_to_come_back_to() -> No
     records = [r._replace(first_ns=None, failure="oom") for r in load(lambda _: False)]
     found = sustained.recoveries(records, BURSTS, 0, 10)
     assert (found["recovery_time_ms"], found["lower_bound_ms"]) == (None, None)
-    assert found["reason"] == "fewer than 3 windows before the spike were served"
+    assert found["reason"] == "fewer than 3 windows before the spike had successful requests"
 
 
 def test_a_burst_that_nobody_felt_is_recovered_from_at_once() -> None:
@@ -158,7 +158,7 @@ def test_a_server_that_never_comes_back_has_no_time_but_a_lower_bound_and_a_reas
     assert (found["recovery_time_ms"], found["range_ms"], found["unrecovered"]) == (None, None, 1)
     assert found["spikes"][0]["lower_bound_ms"] >= 60_000
     assert found["lower_bound_ms"] == found["spikes"][0]["lower_bound_ms"]
-    assert "did not come back" in found["reason"]
+    assert "did not return" in found["reason"]
 
 
 def test_a_run_cut_before_its_first_burst_has_no_recovery() -> None:
@@ -196,7 +196,7 @@ def test_memory_that_grows_while_the_server_works_is_told() -> None:
     assert insight["id"] == "memory_grows"
     seen = insight["evidence"]
     assert seen["share"] == pytest.approx(seen["last_mb"] / seen["first_mb"] - 1)
-    assert f"grew by {seen['share']:.0%} while" in insight["text"]
+    assert f"grew by {seen['share']:.0%} during" in insight["text"]
 
 
 def test_a_runner_that_is_found_late_is_no_growth() -> None:

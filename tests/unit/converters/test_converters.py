@@ -79,7 +79,7 @@ def test_answers_that_can_be_read_in_several_ways_need_the_option(
     if expected:
         assert references(rows, how) == [expected]
         return
-    words = "answer: '1' can be read as index or number or text: say which with --answers"
+    words = "answer: '1' can be read as index or number or text: choose one with --answers"
     with pytest.raises(DatasetError, match=words):
         references(rows)
 
@@ -87,13 +87,13 @@ def test_answers_that_can_be_read_in_several_ways_need_the_option(
 @pytest.mark.parametrize(
     ("rows", "how", "said"),
     [
-        (answered("Q"), None, "answer: 'Q' names none of its 3 choices; --answers says how"),
-        (answered(3), None, "answer: '3' names none of its 3 choices; --answers says how"),
-        (answered("D"), "letter", "answer: 'D' names none of its 3 choices; --answers says how"),
-        (answered("B", "A", "2"), None, "'2' is written in another way than most answers, letter"),
+        (answered("Q"), None, "answer: 'Q' is none of its 3 choices; set the notation"),
+        (answered(3), None, "answer: '3' is none of its 3 choices; set the notation"),
+        (answered("D"), "letter", "answer: 'D' is none of its 3 choices; set the notation"),
+        (answered("B", "A", "2"), None, "'2' is not written as most answers are .letter"),
         (answered(None), None, "answer: should be a text, but is null"),
         (answered(True), None, "answer: should be a text, but is true"),
-        (answered("A", choices="x"), None, "choices: are 1: 2 to 10 are possible"),
+        (answered("A", choices="x"), None, "choices: has 1 choices, but 2 to 10 are allowed"),
         (answered("A", choices=["x", {}]), None, r"choices\[1\]: should be a text, but is {}"),
     ],
 )

@@ -108,7 +108,7 @@ def test_a_val_file_without_a_test_file_has_questions(tmp_path: Path) -> None:
 def test_a_bad_row_is_named_with_its_file(tmp_path: Path) -> None:
     data = tarball(tmp_path, **{"test/law_test.csv": "Law 1?,w,x,y,z,A\nLaw 2?,w,x,y,z,E\n"})
     place = f"mmlu: {data}/test/law_test.csv: line 2: answer: "
-    assert import_refusal(data).startswith(f"{place}'E' names none of its 4 choices")
+    assert import_refusal(data).startswith(f"{place}'E' is none of its 4 choices")
     tarball(tmp_path, **{"test/law_test.csv": "x,y\n"})
     place = f"mmlu: {data}/test/law_test.csv: line 1: "
     assert import_refusal(data).startswith(f"{place}has 2 columns instead of 6")

@@ -170,7 +170,7 @@ def test_counter_that_the_power_was_derived_from_is_believed() -> None:
 def test_counter_watched_for_too_short_is_not_believed() -> None:
     found = source(constant(100, 0.5), every(0.1, [0.0, 10, 20, 30, 40, 50]), "instant")
     assert found is not None
-    assert "under a second" in str(found.rejected)
+    assert "less than a second" in str(found.rejected)
 
 
 def test_devices_with_and_without_a_counter_are_a_mixed_method() -> None:

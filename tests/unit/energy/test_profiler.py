@@ -183,7 +183,7 @@ def test_forced_provider_stands_alone(fakes: Fakes) -> None:
 
 
 def test_forced_provider_that_is_absent_is_an_error_with_its_reason(fakes: Fakes) -> None:
-    with pytest.raises(SettingsError, match="rocm-smi cannot be used: no rocm-smi on PATH"):
+    with pytest.raises(SettingsError, match="rocm-smi cannot be used: rocm-smi is not on PATH"):
         used(fakes.machine(), "rocm-smi")
 
 
@@ -273,7 +273,7 @@ def test_device_that_is_not_there_ends_the_start_with_those_that_are(
     fakes.card(0, "03:00.0", **BOARD)
     fakes.card(1, "0c:00.0", **BOARD)
     choice = settings(sampler=sampler, gpu=("0c:00.0", "amd:2"))
-    words = "--gpu: 'amd:2' is no device of this machine; there are: amd:0 .03:00.0., amd:1 .0c"
+    words = "--gpu: this machine has no device 'amd:2'; it has: amd:0 .03:00.0., amd:1 .0c"
     with pytest.raises(SettingsError, match=words):
         Profiler(choice, machine=fakes.machine()).start()
 
@@ -288,7 +288,7 @@ def test_device_is_chosen_by_each_of_its_names(name: str) -> None:
 
 
 def test_no_device_can_be_chosen_where_none_is_read() -> None:
-    with pytest.raises(SettingsError, match="there are: none whose sensors can be read"):
+    with pytest.raises(SettingsError, match="it has: none with readable sensors"):
         _detect.wanted(["0"], [])
 
 

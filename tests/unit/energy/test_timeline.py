@@ -239,7 +239,7 @@ def test_board_without_a_sensor_leaves_the_energy_of_the_others() -> None:
     ]
     notes = [*power_report.notes(found)]
     assert "counted: Example 01:00.0" in notes
-    assert "not counted: 02:00.0: it has no power sensor that can be read" in notes
+    assert "not counted: 02:00.0: it has no readable power sensor" in notes
     assert "device_not_counted" in {insight["id"] for insight in found["insights"]}
     assert results.check(found) is None
 
@@ -521,18 +521,20 @@ def test_table_says_what_a_run_took_and_cost() -> None:
     config = {"kwh_rate": 0.2, "currency": "EUR", "duty": 0.25, "co2_g_per_kwh": 400.0}
     energy, sensor, cost, co2 = power_report.notes(built(ROWS, [WATCHED], **config))
     taken = "0.139 Wh, 100 W mean, 100 W peak, 0.000 Wh above idle, 50.0 J per output token"
-    assert energy == f"energy of the GPU board alone: {taken}"
+    assert energy == f"energy of the GPU board only: {taken}"
     assert sensor.startswith("sensor nvml, trapezoid; its error: ± 5 to 7 %")
-    price = "0.0000278 EUR a run, 2.78 EUR per million tokens, 14.6 EUR a month at sustained load"
-    assert cost == f"cost of that energy: {price}, 14.6 EUR a month at 25% load"
-    assert co2 == "CO2 of that energy: 0.0556 g a run"
+    price = (
+        "0.0000278 EUR per run, 2.78 EUR per million tokens, 14.6 EUR per month at sustained load"
+    )
+    assert cost == f"cost of that energy: {price}, 14.6 EUR per month at 25% load"
+    assert co2 == "CO2 of that energy: 0.0556 g per run"
 
 
 def test_table_leaves_out_what_is_not_known() -> None:
     unwatched = entry(WATCHED["readings"], GPU)
     uncounted: dict[str, Any] = {"output_sequence_length": None, "inter_token_latency_ms": None}
     first, *others = power_report.notes(built([clocked(5, 7, **uncounted)], [unwatched]))
-    assert first == "energy of the GPU board alone: 0.0556 Wh, 100 W mean, 100 W peak"
+    assert first == "energy of the GPU board only: 0.0556 Wh, 100 W mean, 100 W peak"
     assert len(others) == 1  # the sensor; without a price there is no cost
     assert list(power_report.notes(built(ROWS, []))) == []
 
@@ -551,7 +553,7 @@ def test_table_of_levels_says_what_each_took() -> None:
     assert list(table.energy(made)) == [
         "4 clients: 0.0556 Wh, 100 W mean, 40.0 J per output token",
         "2.5 requests/s: 0.0556 Wh, 100 W mean",
-        "energy is that of the whole chip alone, from amd-sysfs; its error: unvalidated",
+        "energy of the whole chip only, from amd-sysfs; its error: unvalidated",
     ]
 
 
@@ -633,7 +635,7 @@ def test_energy_of_different_devices_is_not_compared() -> None:
     both = ([*power(), *power("02:00.0", 50)], (GPU, SECOND))
     found = energies((power(), (GPU, SECOND)), both)
     (change,) = found["changes"]
-    reason = "energy was counted of different devices: 01:00.0 and 01:00.0, 02:00.0"
+    reason = "the energy of different devices was counted: 01:00.0 and 01:00.0, 02:00.0"
     assert (change["verdict"], change["change"], change["reason"]) == ("inconclusive", None, reason)
     text = "device whose energy counts differs: 01:00.0 (A); 01:00.0, 02:00.0 (B)"
     assert {"id": "counted", "text": text} in found["warnings"]

@@ -163,7 +163,7 @@ def test_interval_is_that_of_the_statistic_over_questions_drawn_again(drawn: Any
     chosen = np.random.default_rng(0).integers(0, len(members), (agreement.DRAWS, len(members)))
     hands = [[i for g in draw for i in members[g]] for draw in chosen[:40]]
     for statistic in _calibration.FIGURES.values():
-        pairs, place = agreement._different(x, y)
+        pairs, place = agreement._distinct(x, y)
         counts = next(agreement._drawn_counts(pairs, place, questions, 0))
         ours = statistic.of_draws(pairs._replace(counts=counts))[:40]
         theirs = [statistic([x[i] for i in hand], [y[i] for i in hand]).value for hand in hands]

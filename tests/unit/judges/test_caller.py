@@ -253,6 +253,6 @@ def test_key_that_fits_in_no_header_is_refused_unseen(
 ) -> None:
     variable = {"claude": "ANTHROPIC_API_KEY", "openai": "OPENAI_API_KEY"}[kind.provider]
     monkeypatch.setenv(variable, key)
-    with pytest.raises(SettingsError, match=f"^{variable} is no key: it has") as refused:
+    with pytest.raises(SettingsError, match=f"^{variable} is not a valid key: it has") as refused:
         Panel.of(judging(judge=(kind.provider,)))
     assert key not in str(refused.value)

@@ -175,9 +175,11 @@ def test_look_up_neither_loads_nor_asks() -> None:
 
 
 def test_look_up_speaks_of_the_judge() -> None:
-    with pytest.raises(ModelError, match=r"^--judge ollama:big@http\S+: model 'big' is not at"):
+    with pytest.raises(ModelError, match=r"^--judge ollama:big@http\S+: \S+ has no model 'big'"):
         probed(Ollama(), "big")
-    with pytest.raises(ServerError, match=r"not as Ollama: try --judge openai:m@http://127\.0\.0"):
+    with pytest.raises(
+        ServerError, match=r"does not answer like Ollama: try --judge openai:m@http://127\.0\.0"
+    ):
         probed(LlamaCppFacade(), "m")
     with socket.create_server(("127.0.0.1", 0)) as free:
         name = f"ollama:m@http://127.0.0.1:{free.getsockname()[1]}"

@@ -170,13 +170,13 @@ def test_a_table_shows_the_summary_s_numbers(tmp_path: Path) -> None:
         "5",
     ]
     assert cells(text, "total generation")[2:4] == ["1,240", "1,240 ± 0.000"]
-    assert "* fewer than 59 samples: this p95 is not certified" in text
+    assert "* fewer than 59 samples: too few for this p95" in text
 
 
 def test_enough_samples_certify_the_p95(tmp_path: Path) -> None:
     text = rendered("table", saved_benchmark(tmp_path, rows(59)))
     assert not cells(text, "time to first token")[6].endswith("*")
-    assert "not certified" not in text
+    assert "too few for this p95" not in text
 
 
 def test_what_is_absent_is_a_dash_with_its_reason_below_and_never_a_zero(tmp_path: Path) -> None:
@@ -226,7 +226,7 @@ def test_a_table_of_little_is_a_table(tmp_path: Path) -> None:
     text = rendered("table", saved_benchmark(tmp_path, rows(1), header=made))
     assert text.startswith("llama3.1:q4 (no details)\nserver ollama at http")
     assert "GPUs: none\n" in text
-    assert "1 prompts of the tests' own" in text
+    assert "1 prompts from tests" in text
 
 
 def test_what_readers_must_know_is_below_the_table(tmp_path: Path) -> None:

@@ -219,7 +219,7 @@ def refused(outcome: Outcome) -> bool:
         ("def f(): f()\nf()", "exception", "RecursionError: maximum recursion depth exceeded"),
         ("input()", "exception", "EOFError: EOF when reading a line (line 1: input())"),
         ("raise SystemExit", "exit", "SystemExit (line 1: raise SystemExit)"),
-        ("import os; os._exit(0)", "exit", "it ended its own process with code 0"),
+        ("import os; os._exit(0)", "exit", "it exited with code 0"),
         ("import ctypes; ctypes.string_at(0)", "crash", "SIGSEGV"),
         ("import sys; sys.stdout = None", "finished", ""),
         ("class E(Exception):\n  def __str__(self): raise self\nraise E", "exception", "answer.E"),
@@ -312,7 +312,7 @@ except errors.UsageError as err:
 @pytest.mark.parametrize(("number", "what"), [(444, "Landlock"), (446, "Landlock")])
 def test_kernel_without_landlock_is_refused(number: int, what: str) -> None:
     said = python(WITHOUT.format(number=number))
-    assert said.startswith(f"answers that are code cannot be run safely here ({what}: ")
+    assert said.startswith(f"generated code cannot be run safely on this machine ({what}: ")
 
 
 def test_unknown_machine_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -327,7 +327,7 @@ def test_interpreter_that_does_not_start_is_refused(
     interpreter: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(sys, "executable", interpreter)
-    with pytest.raises(UsageError, match="cannot be run safely here"):
+    with pytest.raises(UsageError, match="cannot be run safely on this machine"):
         run("print('ran')")
 
 

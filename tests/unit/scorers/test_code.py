@@ -474,7 +474,7 @@ def test_program_gets_nothing_of_the_tests_but_what_they_passed(
         assert not link.lendable(value)
     with pytest.raises((AttributeError, TypeError)):
         link._check(operation, [passed, attribute])
-    with pytest.raises(TypeError, match="only what tests define"):
+    with pytest.raises(TypeError, match="only objects that the tests define"):
         link._check("call", [exec])
     link._check("call", [passed])
     link._check("getattr", [passed, "__name__"])

@@ -185,7 +185,7 @@ def test_code_is_unavailable_without_a_sandbox(monkeypatch: pytest.MonkeyPatch) 
     monkeypatch.setattr(sandbox._filter, "MACHINES", ())
     verdict = code.score(ADD, Asked(options=TESTS))
     assert verdict[:2] == (None, "unavailable")
-    assert verdict.reason.startswith("answers that are code cannot be run safely here")
+    assert verdict.reason.startswith("generated code cannot be run safely on this machine")
 
 
 @given(st.integers(0, 8), st.data())

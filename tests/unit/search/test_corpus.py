@@ -202,7 +202,7 @@ def test_what_is_no_directory_is_refused(tmp_path: Path) -> None:
 
 def test_a_directory_without_documents_is_refused(tmp_path: Path) -> None:
     (tmp_path / "a.py").touch()
-    with pytest.raises(SettingsError, match=r"has no file of the kinds \.txt, \.md, "):
+    with pytest.raises(SettingsError, match=r"has no file with the suffix \.txt, \.md, "):
         corpus_of(tmp_path)
 
 
@@ -222,7 +222,7 @@ def test_a_broken_pdf_is_refused_by_name(folder: Path, content: bytes) -> None:
 
 def test_a_pdf_of_pictures_only_is_refused_by_name(folder: Path) -> None:
     (folder / "scan.pdf").write_bytes(pdf("", ""))
-    with pytest.raises(DatasetError, match=r"scan\.pdf has no text, only pictures of it"):
+    with pytest.raises(DatasetError, match=r"scan\.pdf has no text, only images"):
         corpus_of(folder)
 
 

@@ -69,12 +69,12 @@ def test_every_search_is_listed_with_its_reason_if_none_can_be_used(
     with pytest.raises(UsageError) as caught:
         choose(options(), {})
     assert str(caught.value) == (
-        "--with-web-search: no search can be used: corpus (no --corpus was given), "
+        "--with-web-search: no search can be used: corpus (--corpus is not set), "
         "searxng (SEARXNG_URL is not set), ollama (OLLAMA_API_KEY is not set and no signed-in "
         f"Ollama answers at http://{NOBODY}), brave (BRAVE_API_KEY is not set), "
         "tavily (TAVILY_API_KEY is not set), "
         f"ddgs ({MissingExtraError('search', 'it')}); "
-        "the simplest is a directory of documents: --corpus DIR"
+        "the simplest search is a directory of documents: --corpus DIR"
     )
 
 
@@ -153,7 +153,9 @@ def test_a_query_that_was_not_recorded_is_refused(tmp_path: Path) -> None:
 
 def test_more_results_than_were_asked_for_are_refused(tmp_path: Path) -> None:
     replay = replay_of(tmp_path / "a.json")
-    with pytest.raises(ResultsError, match="recorded with 5 results a question, fewer than 6: set"):
+    with pytest.raises(
+        ResultsError, match="recorded with 5 results per question, fewer than 6: set"
+    ):
         asyncio.run(look_up(replay, "q", 6))
 
 

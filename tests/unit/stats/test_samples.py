@@ -225,6 +225,11 @@ def test_a_share_of_nothing_has_no_interval() -> None:
     assert stats.wilson(0, 0) is None
 
 
+def test_a_share_of_none_or_of_all_has_an_exact_end() -> None:
+    assert (stats.wilson(0, 6) or [1])[0] == 0
+    assert (stats.wilson(6, 6) or [0])[-1] == 1
+
+
 @given(st.integers(1, 10_000), st.data())
 def test_wilson_s_interval_holds_the_share_and_stays_between_0_and_1(
     n: int, data: st.DataObject

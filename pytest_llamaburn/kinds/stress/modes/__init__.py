@@ -1,5 +1,5 @@
-"""Stress modes, one module each.
+"""The stress modes, one module each.
 
-`plan` yields the steps of a load and is sent the requests of each; `steps` says before the run
-which steps these may be.
+`plan` is a generator: it yields the steps of a load, and receives the requests of each step.
+`steps` returns the possible steps before the run.
 """

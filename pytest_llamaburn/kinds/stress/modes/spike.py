@@ -1,4 +1,4 @@
-"""A steady load that never stops, with bursts on top: how long the server takes to recover."""
+"""A steady load with bursts on top, to measure how long the server takes to recover."""
 
 from __future__ import annotations
 
@@ -29,15 +29,15 @@ def plan(settings: Stress, baseline: Baseline) -> Plan:
     (step,) = steps(settings, baseline.total_s)
     if settings.spike_rate and settings.spike_rate < step.level:
         raise SettingsError(
-            f"--spike-rate {settings.spike_rate:g} is refused: the load that it comes upon is "
-            f"{step.level:.3g} requests/s here: raise it, or set a lower --rate"
+            f"--spike-rate {settings.spike_rate:g} is refused: it is below the steady load of "
+            f"{step.level:.3g} requests/s: raise it, or set a lower --rate"
         )
     yield step
     return Ending("all bursts were sent")
 
 
 def steps(settings: Stress, total_s: float) -> list[Step]:
-    """Return the one load with its bursts, given the latency `total_s` of a single client.
+    """Return the load with its bursts, given the latency `total_s` of a single client.
 
     Raises SettingsError if the wait after a burst is too short to measure recovery.
     """
@@ -46,8 +46,8 @@ def steps(settings: Stress, total_s: float) -> list[Step]:
     wait_s = settings.duration or max(WAIT_TIMES * settings.spike_duration, steady_s)
     if wait_s < steady_s:
         raise SettingsError(
-            f"--duration {wait_s:g}s is refused: to tell a recovery takes {math.ceil(steady_s)}s "
-            "here: raise it, or leave it out"
+            f"--duration {wait_s:g}s is refused: to measure a recovery takes "
+            f"{math.ceil(steady_s)}s here: raise it, or leave it out"
         )
     period_s = settings.spike_duration + wait_s
     bursts = tuple(

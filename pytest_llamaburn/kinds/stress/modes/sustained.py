@@ -1,4 +1,4 @@
-"""One fixed load for a long time, to see whether the server stays as fast as it began."""
+"""A constant load for a long time, to see whether the server gets slower."""
 
 from __future__ import annotations
 
@@ -18,14 +18,14 @@ SHARE_OF_BASELINE = 0.5  # rate, as a share of the throughput of one client
 
 
 def plan(settings: Stress, baseline: Baseline) -> Plan:
-    """Yield the one load."""
+    """Yield the load as one step."""
     (step,) = steps(settings, baseline.total_s)
     yield step
     return Ending("the time was over")
 
 
 def steps(settings: Stress, total_s: float) -> list[Step]:
-    """Return the one load that is sent, given the latency `total_s` of a single client."""
+    """Return the load as one step, given the latency `total_s` of a single client."""
     seconds = settings.duration or LENGTH_S
     if settings.arrival:
         rate = settings.rate or SHARE_OF_BASELINE / total_s

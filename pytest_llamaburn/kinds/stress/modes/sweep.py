@@ -1,4 +1,4 @@
-"""Level by level: 1, 2, 4 … up to the maximum, or the levels that were named."""
+"""Level by level: 1, 2, 4 and so on up to the maximum, or the levels of --levels."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ if TYPE_CHECKING:
     from pytest_llamaburn.kinds.stress.run import Baseline
     from pytest_llamaburn.kinds.stress.settings import Stress
 
-# The length of a level if no option gives it:
-FEWEST = 12  # requests at least
+# The default length of a level:
+FEWEST = 12  # minimum number of requests
 ROUNDS = 6  # requests of each client
-LATENCIES = 8  # length of a schedule in latencies of one client; a quarter of it is the ramp-up
-MOST = 4000  # requests of a schedule at most
-_APART = 1.1  # the least ratio of two levels
+LATENCIES = 8  # length of a schedule / latency of one client; a quarter of it is the ramp-up
+MOST = 4000  # maximum number of requests of a schedule
+_APART = 1.1  # minimum ratio of two levels
 
 
 def plan(settings: Stress, baseline: Baseline) -> Plan:
@@ -28,12 +28,12 @@ def plan(settings: Stress, baseline: Baseline) -> Plan:
 
 
 def steps(settings: Stress, total_s: float) -> list[Step]:
-    """Return all that is sent, given the latency `total_s` of a single client."""
+    """Return the steps of all levels, given the latency `total_s` of a single client."""
     return [step(settings, level, total_s) for level in levels(settings, total_s)]
 
 
 def levels(settings: Stress, total_s: float) -> list[float]:
-    """Return the levels of a sweep: clients, or requests a second where an arrival is given.
+    """Return the levels of a sweep: clients, or requests per second if --arrival is set.
 
     Without --rate, level k of a schedule is k times the throughput of one client.
     """
@@ -46,9 +46,9 @@ def levels(settings: Stress, total_s: float) -> list[float]:
 
 
 def doubling(first: float, most: float) -> list[float]:
-    """Return first, twice first, four times first, and so on, and last the most.
+    """Return first, 2 · first, 4 · first and so on, and at the end `most`.
 
-    A level just below the most is left out: it would show the same.
+    A level just below `most` is left out.
     """
     found = [first]
     while found[-1] * 2 * _APART < most:
@@ -57,7 +57,7 @@ def doubling(first: float, most: float) -> list[float]:
 
 
 def step(settings: Stress, level: float, total_s: float) -> Step:
-    """Return a level as a step that ends by its own rule."""
+    """Return the step of a level, with its number of requests or its length."""
     requests = settings.level_requests
     if requests is None and settings.level_duration is None:
         requests = _length(level, total_s if settings.arrival else None)
@@ -66,7 +66,7 @@ def step(settings: Stress, level: float, total_s: float) -> Step:
 
 
 def _length(level: float, latency_s: float | None) -> int:
-    """Return how many requests a level sends; `latency_s` is None for a closed loop."""
+    """Return the number of requests of a level; `latency_s` is None for a closed loop."""
     if latency_s is None:
         return max(FEWEST, round(ROUNDS * level))
     return max(FEWEST, min(MOST, round(LATENCIES * latency_s * level)))

@@ -172,7 +172,7 @@ def test_a_value_of_zero_has_no_ratio() -> None:
         row["queue_ms"] = 1.0
     found = changes(before, after, columns=["queue_ms"])["queue_ms"]
     assert found["verdict"] == "inconclusive"
-    assert found["reason"] == "a run's value is 0, to which there is no ratio"
+    assert found["reason"] == "a run's value is 0, so there is no ratio"
 
 
 def test_failed_and_cold_requests_are_not_compared() -> None:
@@ -190,9 +190,10 @@ def test_a_run_that_hardly_began_is_left_out() -> None:
     after["results"]["runs"] = after["results"]["runs"][:26]  # four runs and two requests
     found = whole(before, after)["results"]
     assert found["changes"][0]["runs"] == [5, 4]
-    assert {"id": "left_out", "text": "B loses run 4, which has under half of the prompts"} in (
-        found["warnings"]
-    )
+    assert {
+        "id": "left_out",
+        "text": "B is compared without run 4, which has less than half the prompts",
+    } in (found["warnings"])
 
 
 @pytest.mark.parametrize(
@@ -411,10 +412,10 @@ def test_a_file_s_own_faults_are_warnings() -> None:
     after["results"]["totals"] = {"planned": 40, "succeeded": 30, "failed": 2}
     texts = [warning["text"] for warning in whole(before, after)["results"]["warnings"]]
     assert texts == [
-        "A, B are one and the same run",
+        "A, B are the same run",
         "B is partial: 30 of 40 requests",
         "B has 2 failed requests, which have no latencies",
-        "B was allowed to run beside other measurements",
+        "B was allowed to run at the same time as other measurements",
     ]
 
 
@@ -426,8 +427,8 @@ def test_what_made_a_file_s_own_numbers_doubtful_is_a_warning() -> None:
     found = {one["id"]: one["text"] for one in whole(before, after)["results"]["warnings"]}
     assert found == {
         "warmup": "warmup differs: 2 (A); 0 (B)",
-        "continued": "A was measured by 2 processes in turn: it was cut and continued, or workers "
-        "shared it",
+        "continued": "A was measured by 2 processes in turn: it was interrupted and resumed, or "
+        "workers shared it",
         "other_load": "B was measured while other programs used much of the machine",
     }
 

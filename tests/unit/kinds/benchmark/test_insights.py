@@ -61,7 +61,7 @@ def test_without_a_success_nothing_is_said(made: list[dict[str, Any]]) -> None:
 )
 def test_clocks_that_differ_by_more_than_a_twentieth_disagree(ratio: float, words: str) -> None:
     found = insights_by_id(with_ratios(ratio))["clocks_disagree"]
-    assert f"The client saw {words} tokens a second" in found["text"]
+    assert f"The client measured {words} tokens per second" in found["text"]
     assert found["evidence"] == {"median_ratio": pytest.approx(ratio), "requests": 1}
 
 

@@ -67,7 +67,9 @@ def test_a_comparison_is_a_result_file_of_its_own_folder(tmp_path: Path) -> None
     assert path == tmp_path / "comparisons" / "comparison_2026-01-14T10-30-00.json"
     assert results.load(path)["schema"] == "llamaburn/comparison"
     assert results.find(tmp_path, "cmp") == results.find(tmp_path, path.stem) == path
-    with pytest.raises(ResultsError, match="is no benchmark: its schema is llamaburn/comparison"):
+    with pytest.raises(
+        ResultsError, match="is not of kind benchmark: its schema is llamaburn/comparison"
+    ):
         results.load_of(path, "benchmark")
 
 
@@ -386,7 +388,7 @@ def test_a_data_frame_has_a_row_a_request(tmp_path: Path) -> None:
     assert frame["error"].iloc[2] == "oom"
     assert frame["error"].isna().tolist() == [True, True, False, True]
     assert "null_reasons" not in frame
-    with pytest.raises(ResultsError, match="is no benchmark"):
+    with pytest.raises(ResultsError, match="is not of kind benchmark"):
         to_frame([comparison(tmp_path)])
 
 

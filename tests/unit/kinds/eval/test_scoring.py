@@ -65,7 +65,7 @@ def test_sandbox_that_breaks_in_mid_run_is_the_reason_of_each_verdict(
     monkeypatch.setattr(sandbox._filter, "MACHINES", ())
     verdict = scorer_verdict(scored_question("code", tests="assert f()"), "def f(): return 1")
     assert (verdict["correct"], verdict["state"]) == (None, "unavailable")
-    assert "cannot be run safely here" in verdict["reason"]
+    assert "cannot be run safely on this machine" in verdict["reason"]
 
 
 def run_of(questions: list[evalsets.Question], monkeypatch: pytest.MonkeyPatch) -> run.EvalRun:
@@ -80,7 +80,7 @@ def test_set_that_needs_a_sandbox_is_refused_before_anything_is_asked(
 ) -> None:
     monkeypatch.setattr(sandbox._filter, "MACHINES", ())
     room = run_of([scored_question(), scored_question("code", tests="")], monkeypatch)
-    with pytest.raises(UsageError, match="or leave out the questions whose scorer is code"):
+    with pytest.raises(UsageError, match="or leave out the questions with the scorer code"):
         room._refuse_unscorable()
     run_of([scored_question()], monkeypatch)._refuse_unscorable()
 

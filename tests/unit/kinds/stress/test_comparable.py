@@ -35,7 +35,8 @@ if TYPE_CHECKING:
 
 Document = dict[str, Any]
 UNKNOWN = (
-    "one run does not show how much runs differ: {} earlier ones of this load do, 3 are needed"
+    "one run does not show the noise between runs: there are {} earlier runs of this load, "
+    "3 are needed"
 )
 
 
@@ -103,7 +104,7 @@ def test_a_run_without_a_point_says_so(tmp_path: Path) -> None:
     document["results"]["failure_point"] = None
     paths[0].write_text(json.dumps(document))
     words = changes(*paths)[None, "failure_point."]["reason"]
-    assert words.startswith("there is no number of it in the baseline; the file did not reach it")
+    assert words.startswith("the baseline does not have it; the file did not reach it")
 
 
 def test_a_point_that_one_side_did_not_reach_says_how_far_it_came(tmp_path: Path) -> None:
@@ -159,7 +160,7 @@ def test_energy_of_different_devices_is_not_compared(tmp_path: Path) -> None:
         path.write_text(json.dumps(document))
     found = stress_comparison(*paths, columns=["energy_wh"])["results"]
     (change,) = found["changes"]
-    reason = "energy was counted of different devices: 01:00.0 and 02:00.0"
+    reason = "the energy of different devices was counted: 01:00.0 and 02:00.0"
     assert (change["value"], change["change"], change["reason"]) == (0.5, None, reason)
     assert {"file": "B", "text": reason} in found["warnings"]
 
@@ -200,7 +201,7 @@ def test_what_else_differs_is_warned_of(tmp_path: Path) -> None:
         "prompts is default, default, code in the baseline",
         "it was measured on another machine",
         "a request failed after 10 s, in the baseline after 30",
-        "in it the client was the limit at 8",
+        "in it the client was too slow at 8",
     ]
 
 
@@ -213,7 +214,7 @@ def test_a_busy_machine_on_either_side_is_warned_of(tmp_path: Path) -> None:
     assert [one["text"] for one in stress_comparison(before, after)["results"]["warnings"]] == [
         "warmup is 0, 2 in the baseline",
         "the baseline was measured while other programs used much of the machine",
-        "it was allowed to run beside other measurements",
+        "it was allowed to run at the same time as other measurements",
     ]
 
 

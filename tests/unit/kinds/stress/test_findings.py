@@ -66,7 +66,7 @@ def test_a_level_that_our_side_limited_is_never_called_degraded(tmp_path: Path) 
     results = stress_findings(tmp_path, (Step(8, CLIENTS, 96), rows))
     assert results["levels"][0]["client_health"]["client_limited"]
     assert states(results) == ["optimal"]
-    assert "client was the limit" in results["levels"][0]["evidence"]
+    assert "client was too slow" in results["levels"][0]["evidence"]
 
 
 @pytest.mark.parametrize(
@@ -109,7 +109,7 @@ def test_a_level_of_which_we_could_send_nothing_has_no_state(tmp_path: Path) -> 
 def test_above_capacity_a_schedule_is_degraded_by_its_backlog(tmp_path: Path) -> None:
     results = stress_findings(tmp_path, scheduled(10, 2), scheduled(40, 2), arrival="static")
     assert states(results) == ["optimal", "degraded"]
-    assert results["levels"][1]["evidence"] == "more requests arrive than leave: the backlog grows"
+    assert results["levels"][1]["evidence"] == "the backlog grows: more requests arrive than end"
     assert results["optimal"]["rate"] == 10
 
 
@@ -157,7 +157,7 @@ def test_levels_too_far_apart_bracket_a_point_and_give_it_no_number(tmp_path: Pa
     assert failure["interval"] == (4, 8)
     assert (bends["concurrency"], bends["bracket"], bends["interval"]) == (None, (2, 4), (2, 4))
     assert {failure["estimator"], bends["estimator"]} == {"bracket"}
-    assert bends["reason"] == "between 2 and 4 no level was measured that says more"
+    assert bends["reason"] == "no level was measured between 2 and 4"
 
 
 def test_every_degradation_point_that_is_a_number_has_an_interval_that_holds_it(
@@ -282,12 +282,12 @@ def test_the_advice_on_slots_names_the_engine_s_own_option(
     tmp_path: Path, engine: str, names: str
 ) -> None:
     (slots, *_) = stress_findings(tmp_path, level(1), level(8), engine=engine)["insights"]
-    assert f"Raise its parallel slots {names} if" in slots["text"]
+    assert f"Raise its number of slots {names} if" in slots["text"]
 
 
 def test_one_slot_is_one_request(tmp_path: Path) -> None:
     (slots, *_) = stress_findings(tmp_path, level(1, slots=1), level(4, slots=1))["insights"]
-    assert "works on 1 request at once" in slots["text"]
+    assert "serves 1 request at once" in slots["text"]
 
 
 def test_rates_infer_no_slots(tmp_path: Path) -> None:

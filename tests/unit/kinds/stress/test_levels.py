@@ -273,7 +273,9 @@ def test_tokens_that_nobody_counted_are_null_with_a_reason_and_never_nothing() -
     level = summary(2, CLIENTS, rows)
     assert level["requests_per_sec"] == pytest.approx(20)
     assert level["output_tokens_per_sec"] is None
-    assert level["tokens_reason"] == "the server sent no token counts, or 0 for what was there"
+    assert (
+        level["tokens_reason"] == "the server sent no token counts, or 0 although there were tokens"
+    )
     assert {second.tokens for second in levels.timeline(rows, 0)} == {None}
 
 

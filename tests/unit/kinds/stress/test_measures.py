@@ -171,7 +171,7 @@ def test_goodput_of_numbers_that_cannot_be_believed_decides_nothing(tmp_path: Pa
     found = stress_document(tmp_path, [baseline(), (step, rows)], slo="ttft_ms<5")["results"]
     judged = gate_verdict("goodput_share@1<=1", found)
     assert (judged["verdict"], judged["value"]) == ("undecided", None)
-    assert "have no number that can be held against --slo" in judged["reason"]
+    assert "have no number to compare with --slo" in judged["reason"]
 
 
 def test_a_rate_that_a_schedule_was_too_short_for_says_so(tmp_path: Path) -> None:
@@ -188,7 +188,7 @@ def test_tokens_that_nobody_counted_are_undecided_with_the_reason(tmp_path: Path
     gate = gate_verdict("output_tokens_per_sec>1", found)
     assert (gate["verdict"], gate["reason"]) == (
         "undecided",
-        "the server sent no token counts, or 0 for what was there",
+        "the server sent no token counts, or 0 although there were tokens",
     )
 
 
@@ -220,7 +220,7 @@ def test_a_point_of_clients_is_no_number_for_a_gate_on_a_rate(swept: dict[str, A
         ({}, "failure_point.rate>=5", "have no rate: write failure_point.concurrency"),
         ({"rate": 2}, "optimal.concurrency>=5", "have no clients: write optimal.rate"),
         ({}, "goodput_share>0.9", "it needs --slo"),
-        ({}, "recovery_time_ms<5s", "--mode ramp sends no spike"),
+        ({}, "recovery_time_ms<5s", "only --mode spike measures it, not --mode ramp"),
         ({"mode": "sweep", "levels": "1,2"}, "error_rate@8<0.01", "no level 8"),
         ({"mode": "sweep", "max_concurrency": 8}, "error_rate@3<0.01", "no level 3"),
         ({"mode": "sustained", "concurrency": 3}, "error_rate@4<0.01", "no level 4"),

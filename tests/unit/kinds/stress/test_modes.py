@@ -106,7 +106,9 @@ def test_a_spike_takes_clients_or_a_rate_and_waits_as_long_as_it_is_told() -> No
 
 
 def test_a_spike_below_the_load_that_it_comes_upon_is_refused() -> None:
-    with pytest.raises(SettingsError, match=r"--spike-rate 3 is refused: .* is 4 requests/s here"):
+    with pytest.raises(
+        SettingsError, match=r"--spike-rate 3 is refused: .* steady load of 4 requests/s"
+    ):
         steps(spike, spike_rate=3)
 
 

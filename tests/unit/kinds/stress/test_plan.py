@@ -75,26 +75,38 @@ def test_other_levels_are_refused(text: str) -> None:
         ({"think_time": "1s", "rate": 2}, "--think-time is refused"),
         ({"think_time": "often"}, "--think-time: 'often'"),
         ({"levels": "2,1", "mode": "sweep"}, "--levels: '2,1'"),
-        ({"levels": "0.5,1.5", "mode": "sweep"}, "'0.5,1.5' is refused: clients are whole"),
+        ({"levels": "0.5,1.5", "mode": "sweep"}, "'0.5,1.5' is refused: write whole numbers"),
         ({"concurrency": 40, "max_concurrency": 8}, "--max-concurrency 8 is refused"),
         ({"rate": 9, "max_rate": 3}, "--max-rate 3 is refused"),
         ({"mode": "spike", "rate": 9, "spike_rate": 3}, "--spike-rate 3 is refused"),
         (
             {"mode": "spike", "duration": 5},
-            "--duration 5s is refused: to tell a recovery",
+            "--duration 5s is refused: to measure a recovery",
         ),
         (
             {"mode": "sustained", "duration": 10, "warmup_window": "6s", "cooldown_window": "4s"},
-            "leave out 10 s, all of 10",
+            "leave out 10 s, but a level has only 10",
         ),
         (
             {"mode": "sweep", "level_requests": 20, "warmup_window": "20"},
-            "leave out 20 requests, all of 20",
+            "leave out 20 requests, but a level has only 20",
         ),
-        ({"mode": "sweep", "warmup_window": "12"}, "leave out 12 requests, all of 12 that a level"),
-        ({"mode": "ramp", "cooldown_window": "13"}, "leave out 13 requests, all of 13"),
-        ({"arrival": "static", "cooldown_window": "40"}, "leave out 40 requests, all of 40"),
-        ({"mode": "sustained", "warmup_window": "15m"}, "leave out 900 s, all of 900"),
+        (
+            {"mode": "sweep", "warmup_window": "12"},
+            "leave out 12 requests, but a level has only 12",
+        ),
+        (
+            {"mode": "ramp", "cooldown_window": "13"},
+            "leave out 13 requests, but a level has only 13",
+        ),
+        (
+            {"arrival": "static", "cooldown_window": "40"},
+            "leave out 40 requests, but a level has only 40",
+        ),
+        (
+            {"mode": "sustained", "warmup_window": "15m"},
+            "leave out 900 s, but a level has only 900",
+        ),
     ],
 )
 def test_what_cannot_be_meant_together_is_refused(values: dict[str, Any], words: str) -> None:
@@ -127,7 +139,7 @@ def test_the_requests_of_a_ramp_are_enough_for_one_search(
     values: dict[str, Any], least: int
 ) -> None:
     assert plan.checked(stress_settings(**values, level_requests=least)).level_requests == least
-    with pytest.raises(SettingsError, match=f"--requests {least - 1} is refused.*takes {least}:"):
+    with pytest.raises(SettingsError, match=f"--requests {least - 1} is refused.*needs {least} to"):
         plan.checked(stress_settings(**values, level_requests=least - 1))
 
 
@@ -213,7 +225,7 @@ def test_more_clients_than_files_are_refused_with_the_limit_and_what_to_set(
 ) -> None:
     most = 4096
     monkeypatch.setattr(resource, "getrlimit", lambda _: (256, most))
-    with pytest.raises(SettingsError, match=rf"at most {most}\).*raise it with ulimit -n"):
+    with pytest.raises(SettingsError, match=rf"at most {most}\).*raise the limit with ulimit -n"):
         plan.checked(stress_settings(mode=mode, **{option: spelling.format(most + 1)}))
 
 

@@ -62,14 +62,14 @@ def test_a_sweep_has_a_row_a_level_its_points_and_its_insights(tmp_path: Path) -
     assert re.search(r"^ *16 clients +failure +192 +64 ", text, re.MULTILINE)
     for words in (
         "complete: sweep, 270 of 334 requests succeeded",
-        "baseline, one client: total p50 100 ms, TTFT p50 10.0 ms; a request fails after 10 s",
-        "failure point (more than 5% fail by 10 s): ",
+        "baseline, one client: total p50 100 ms, TTFT p50 10.0 ms; deadline of a request 10 s",
+        "failure point (over 5% fail, deadline 10 s): ",
         "highest passing 8, lowest failing 16",
         "degradation point (time_to_first_token_from_schedule_ms.p",
         "optimal: 2 clients: 20 requests/s, within 5 % of the best, 20",
         "failed: oom × 64",
         "gate ttft_ms<1: fail: 10 ",
-        "Throughput no longer grows from",
+        "Throughput does not grow above",
         "● tokens/s, top",
     ):
         assert words in text, words
@@ -77,7 +77,7 @@ def test_a_sweep_has_a_row_a_level_its_points_and_its_insights(tmp_path: Path) -
 
 def test_a_search_shows_the_interval_of_its_point(tmp_path: Path) -> None:
     text = table_text(tmp_path, failing(8, 3), facts=search_facts(7.5, 7, 8))
-    assert "fail by 10 s): 7.5 clients [7, 8]; highest passing 7, lowest failing 8" in text
+    assert "fail, deadline 10 s): 7.5 clients [7, 8]; highest passing 7, lowest failing 8" in text
 
 
 def test_a_run_that_lost_its_server_says_where_it_stopped(tmp_path: Path) -> None:
@@ -104,7 +104,7 @@ def test_what_the_machine_did_before_the_load_is_told(tmp_path: Path) -> None:
 
 def test_a_level_that_an_idle_server_did_not_begin_says_so(tmp_path: Path) -> None:
     text = table_text(tmp_path, level(1), level(8), idle={1: True, 2: False})
-    assert "8 clients: the server was not seen to be idle before" in text
+    assert "8 clients: the server was not idle before this level" in text
     assert "1 client: the server was" not in text
 
 
@@ -130,7 +130,7 @@ def test_shorter_deadlines_stand_beside_the_point(tmp_path: Path) -> None:
 
 def test_what_was_not_reached_says_why(tmp_path: Path) -> None:
     text = table_text(tmp_path, level(1), level(2))
-    assert "failure point (more than 5% fail by 10 s): not reached up to 2: maximum" in text
+    assert "failure point (over 5% fail, deadline 10 s): not reached up to 2: maximum" in text
     assert "over 2× the baseline): not reached: up to 2 it stays below 2×" in text
 
 
@@ -141,7 +141,9 @@ def test_a_level_without_a_state_says_why(tmp_path: Path) -> None:
 
 def test_a_point_that_the_levels_only_bracket_has_no_number(tmp_path: Path) -> None:
     text = table_text(tmp_path, failing(1, 12))
-    assert "by 10 s): somewhere at or below 1 client; lower levels were not measured; " in text
+    assert (
+        "deadline 10 s): somewhere at or below 1 client; lower levels were not measured; " in text
+    )
     older = {"concurrency": None, "passing": 2, "failing": 8}  # of a file without brackets
     assert table._at(older) == "between 2 and 8 clients"
 
@@ -190,7 +192,7 @@ def test_a_spike_tells_how_its_burst_went_and_looks_for_no_points(tmp_path: Path
         "burst 1: 500 requests, 2 failed (timeout_total × 1, queue_full × 1), TTFT p50 100 ms, "
         "p95 100, total p50 1,000 ms, p95 1,000"
     ) in text
-    assert "no failure and no degradation point: a spike run holds one steady level" in text
+    assert "no failure and no degradation point: a spike run has only one steady level" in text
     assert "failure point (" not in text
 
 
@@ -200,7 +202,7 @@ def test_a_spike_without_a_steady_time_before_it_has_no_bound_of_its_recovery(
     step, rows = spike_load()
     early = [one for one in rows if one.scheduled_ns >= 15_000_000_000]
     text = table_text(tmp_path, (step, early), mode="spike", arrival="poisson")
-    assert "recovery: –: fewer than 3 windows before the spike were served" in text
+    assert "recovery: –: fewer than 3 windows before the spike had successful requests" in text
 
 
 def test_a_recovery_within_the_resolution_is_under_it() -> None:
@@ -214,17 +216,20 @@ def test_a_spike_tells_its_recovery_or_that_there_was_none(tmp_path: Path) -> No
     text = table_text(tmp_path / "a", spike_load(), **fields)
     assert (
         "recovery after a spike: 5,000 ms (of 1 spikes, 5,000 to 5,000 ms), resolution 5,000 ms, "
-        "beside 10 requests/s"
+        "steady load 10 requests/s"
     ) in text
     text = table_text(tmp_path / "b", spike_load(comes_back=False), **fields)
-    assert "recovery: at least 25,000 ms: latency did not come back before the run ended" in text
+    assert (
+        "recovery: at least 25,000 ms: latency did not return to the baseline before the run ended"
+        in text
+    )
 
 
 def test_a_sustained_load_tells_drift_and_plateau(tmp_path: Path) -> None:
     text = table_text(tmp_path / "a", sustained_load(), mode="sustained")
     assert "tokens_per_sec over time: does not drift (p 1), steady at 200" in text
     short = table_text(tmp_path / "b", sustained_load(4), mode="sustained")
-    assert "total_p50_ms over time: not judged: fewer than 8 batches" in short
+    assert "total_p50_ms over time: no verdict: fewer than 8 batches" in short
     path = saved_stress(tmp_path / "c", [baseline(), sustained_load()], mode="sustained")
     found = results.load(path)
     judged = found["results"]["sustained"]["total_p50_ms"]
@@ -252,12 +257,12 @@ def test_a_sustained_load_tells_memory_by_the_minute_from_its_own_begin(tmp_path
     assert [minute["server_rss_mb"] for minute in minutes] == [531.5, 577]  # from second 2 on
     text = text_table.render([path])
     assert "the server's memory: 532 MB in the first minute, 577 in the last" in text
-    assert "our memory: 83.2 MB in the first minute, 87.7 in the last" in text
+    assert "the client's memory: 83.2 MB in the first minute, 87.7 in the last" in text
 
 
 def test_memory_that_nobody_read_is_told_to_be_unknown(tmp_path: Path) -> None:
     text = table_text(tmp_path, sustained_load(), mode="sustained")
-    assert "memory per minute: nothing was read of the machine meanwhile" in text
+    assert "memory per minute: the machine was not profiled during the load" in text
 
 
 def test_a_run_cut_in_its_baseline_has_a_table_all_the_same(tmp_path: Path) -> None:
@@ -274,16 +279,16 @@ def test_the_instruments_error_and_a_client_that_was_the_limit_are_told(tmp_path
         one.scheduled_ns -= 200_000_000
     limited = (Step(8, CLIENTS, 96), rows)
     text = table_text(tmp_path, limited, facts={"calibration": CALIBRATION})
-    assert "8 clients: the client was the limit (schedule_lateness_p99_ms is 200 ms" in text
+    assert "8 clients: the client was too slow (schedule_lateness_p99_ms is 200 ms" in text
     assert "use --workers" in text
-    assert "instrument, 8 streams: TTFT error p50 0.100 ms, p99 0.400 ms" in text
+    assert "clock error, 8 streams: TTFT error p50 0.100 ms, p99 0.400 ms" in text
     other = table_text(tmp_path / "b", level(1), facts={"calibration": {"reason": "not here"}})
     assert "TTFT error" not in other
 
 
 def test_a_point_between_two_levels_far_apart_is_printed_as_these(tmp_path: Path) -> None:
     text = table_text(tmp_path, level(1), level(2), level(8), failing(16, 3))
-    assert "by 10 s): between 8 and 16 clients; highest passing 8, lowest failing 16" in text
+    assert "deadline 10 s): between 8 and 16 clients; highest passing 8, lowest failing 16" in text
     assert re.search(r"degradation point \(.*\): between 2 and 8 clients; highest", text)
 
 

@@ -23,7 +23,7 @@ from support.scripted import (
 
 from pytest_llamaburn.backends import ollama, openai
 from pytest_llamaburn.backends._base import Backend, Model, Server
-from pytest_llamaburn.backends._said import Said
+from pytest_llamaburn.backends._lenient import ServerFields
 from pytest_llamaburn.errors import ModelError, ServerError
 from pytest_llamaburn.kinds._run import RECORDED_FIELDS
 from pytest_llamaburn.store import results
@@ -142,15 +142,15 @@ def test_whatever_a_server_says_of_itself_is_read_or_refused_in_a_sentence(
     for made in (ToldOllama, ToldOpenAI):
         backend: Any = made(settings_for("127.0.0.1:1"))
         backend.answers = answers
-        backend.become({"host": "127.0.0.1:1", "kind": kind})
+        backend.connect_to({"host": "127.0.0.1:1", "kind": kind})
         backend._identify = lambda: asyncio.sleep(0, (kind, None))
         found = asyncio.run(everything(backend))
         fits_a_file(found, [*backend.notes])
 
 
-def said(value: Any) -> tuple[Said, dict[str, None]]:
+def said(value: Any) -> tuple[ServerFields, dict[str, None]]:
     notes: dict[str, None] = {}
-    return Said(value, "/api/ps", notes), notes
+    return ServerFields(value, "/api/ps", notes), notes
 
 
 @pytest.mark.parametrize("value", ["8192", 8192.0, 8192], ids=repr)
@@ -181,7 +181,7 @@ def test_what_is_not_said_leaves_no_note(name: str) -> None:
 def test_what_is_no_object_leaves_a_note() -> None:
     told, notes = said(["x"])
     assert not told
-    assert [*notes] == ['/api/ps: what came is ["x"], not an object']
+    assert [*notes] == ['/api/ps: the value is ["x"], not an object']
 
 
 def test_texts_are_those_of_a_list_and_fit_in_a_file() -> None:
@@ -205,7 +205,7 @@ def test_entries_that_are_no_objects_are_empty_with_a_note() -> None:
     assert [entry.text("name") for entry in told.each("models")] == ["a", None]
     assert told.each("other") == []
     assert [*notes] == [
-        "/api/ps: models: what came is 5, not an object",
+        "/api/ps: models: the value is 5, not an object",
         "/api/ps: 'other' is {}, not a list",
     ]
 
@@ -248,7 +248,7 @@ def test_an_answer_that_is_no_list_of_models_is_a_sentence(body: str) -> None:
     with ScriptedServer([sized(200, body)]) as server:
         for backend in (ollama.Backend(settings_for(server.host)),
                         openai.Backend(settings_for(server.host))):  # fmt: skip
-            with pytest.raises(ServerError, match="lists no models in"):
+            with pytest.raises(ServerError, match="has no model list in"):
                 asyncio.run(backend.models())
             with pytest.raises(ServerError):
                 asyncio.run(backend.describe("tiny"))

@@ -1,7 +1,7 @@
-"""What a server says, read as the type that is wanted.
+"""Read JSON from servers leniently: convert each value to the expected type where possible.
 
-Servers imitate one another badly: a count comes as text, a list stands where a name should be.
-`fit` reads the pieces of an answer that way, `Said` what a server tells about itself.
+Many servers imitate an API imprecisely: a count is a text, or a list stands in place of a name.
+`fit` reads the chunks of an answer; `ServerFields` reads a server's metadata.
 """
 
 from __future__ import annotations
@@ -18,28 +18,28 @@ if TYPE_CHECKING:
 
 Piece = TypeVar("Piece", bound=msgspec.Struct)
 
-NO_CALLS = msgspec.Raw()  # where a message has no tool calls
-_ROUNDED = 1e-3  # what rounding may put on top of the logarithm of 1
-_LONGEST_NUMBER = 40  # digits; Python refuses to read very long ones
-_TEXTS = ("text", "content", "thinking", "reasoning", "summary")  # where parts keep their text
+NO_CALLS = msgspec.Raw()  # a message without tool calls
+_ROUNDED = 1e-3  # tolerate a log probability this far above 0 (rounding)
+_LONGEST_NUMBER = 40  # digits; Python refuses to convert very long numbers
+_TEXTS = ("text", "content", "thinking", "reasoning", "summary")  # keys with the text of a part
 _THOUGHTS = ("thinking", "reasoning")
 _SHOWN = 60  # characters of a value in a note
 
 
 def parse(data: bytes) -> dict[str, Any]:
-    """Return a JSON object, read with more patience than the fast decoder has.
+    """Return a JSON object that the strict decoder rejects.
 
-    It may hold NaN, Infinity, numbers of any length and half a surrogate pair. Raises ValueError,
-    or RecursionError where it is nested too deeply.
+    It may contain NaN, Infinity, numbers of any length and lone surrogates. Raises ValueError, or
+    RecursionError if it is nested too deeply.
     """
-    found = json.loads(data.decode("utf-8-sig"), parse_int=_integer)
-    if not isinstance(found, dict):
-        raise ValueError(f"Expected `object`, got `{type(found).__name__}`")  # noqa: TRY004
-    return found
+    value = json.loads(data.decode("utf-8-sig"), parse_int=_integer)
+    if not isinstance(value, dict):
+        raise ValueError(f"Expected `object`, got `{type(value).__name__}`")  # noqa: TRY004
+    return value
 
 
 def number(value: Any) -> float | None:
-    """Return a number, which may be written as text; None for null, NaN for anything else."""
+    """Return a number, also from a text; None for null, NaN for anything else."""
     if value is None:
         return None
     if isinstance(value, bool) or not isinstance(value, int | float | str):
@@ -51,7 +51,7 @@ def number(value: Any) -> float | None:
 
 
 def text(value: Any) -> str:
-    """Return the text in a piece of an answer; a value of no known shape is its JSON."""
+    """Return the text in a part of an answer; a value of unknown shape is returned as JSON."""
     if isinstance(value, str):
         return value
     if isinstance(value, list):
@@ -62,14 +62,14 @@ def text(value: Any) -> str:
     return "" if value is None or value is False else json.dumps(value)
 
 
-def calls(said: msgspec.Raw) -> str:
-    """Return the JSON of tool calls, empty where there are none."""
-    written = bytes(said)
-    return "" if written in (b"", b"null", b"[]", b"{}") else written.decode("utf-8", "replace")
+def calls(raw: msgspec.Raw) -> str:
+    """Return the JSON of tool calls, or an empty text if there are none."""
+    data = bytes(raw)
+    return "" if data in (b"", b"null", b"[]", b"{}") else data.decode("utf-8", "replace")
 
 
 def part(message: Any) -> None:
-    """Move the thinking that a message has among the parts of its content to where it belongs."""
+    """Move the thinking parts in a message's `content` list to its `thinking` field."""
     if not isinstance(message, dict) or not isinstance(message.get("content"), list):
         return
     thinking: list[Any] = []
@@ -82,16 +82,16 @@ def part(message: Any) -> None:
 
 
 def fit(kind: type[Piece], value: Any) -> Piece:
-    """Return a struct with what can be read of a JSON value; the rest has its default."""
-    said = value if isinstance(value, dict) else {}
+    """Return a struct with the readable fields of a JSON value; the others keep their defaults."""
+    given = value if isinstance(value, dict) else {}
     fields = _fields(kind)
-    read = {name: _as(fields[name], said[name]) for name in fields if said.get(name) is not None}
-    return kind(**{name: found for name, found in read.items() if found is not None})
+    read = {name: _as(fields[name], given[name]) for name in fields if given.get(name) is not None}
+    return kind(**{name: item for name, item in read.items() if item is not None})
 
 
 @cache
 def _fields(kind: type[msgspec.Struct]) -> dict[str, tuple[Any, ...]]:
-    """Return the types that each field of a struct may have; finding them out takes long."""
+    """Return the possible types of each field of a struct; cached, since it is slow."""
     fields = msgspec.structs.fields(kind)
     return {field.name: get_args(field.type) or (field.type,) for field in fields}
 
@@ -111,35 +111,35 @@ def _as(kinds: tuple[Any, ...], value: Any) -> Any:
     return fit(kinds[0], value) if issubclass(kinds[0], msgspec.Struct) else value
 
 
-def likeliest(tokens: Sequence[Said]) -> list[tuple[str, float]]:
-    """Return the likeliest tokens at the first place of an answer, with their log probabilities."""
-    found = []
-    for one in tokens[0].each("top_logprobs") if tokens else ():
-        token, logprob = one.text("token"), one.logarithm("logprob")
+def likeliest(tokens: Sequence[ServerFields]) -> list[tuple[str, float]]:
+    """Return the candidates for an answer's first token, with their log probabilities."""
+    candidates = []
+    for candidate in tokens[0].each("top_logprobs") if tokens else ():
+        token, logprob = candidate.text("token"), candidate.logarithm("logprob")
         if token is not None and logprob is not None:
-            found.append((token, logprob))
-    return found
+            candidates.append((token, logprob))
+    return candidates
 
 
-class Said:
-    """One JSON value in which a server describes itself; what is not of the type wanted is None.
+class ServerFields:
+    """One JSON object of a server's metadata; a value of the wrong type reads as None.
 
-    Each such value leaves a note in `notes`, the keys of which are sentences.
+    Each such value adds a sentence to the keys of `notes`.
     """
 
     def __init__(self, value: Any, where: str, notes: dict[str, None]) -> None:
-        """Read a value that came from `where`, a path of the server's."""
+        """Take a JSON value from `where`, a path of the server."""
         self._where, self._notes = where, notes
         self._fields: dict[str, Any] = value if isinstance(value, dict) else {}
         if value is not None and not isinstance(value, dict):
             self._note("", value, "an object")
 
     def __bool__(self) -> bool:
-        """Return whether anything is said."""
+        """Return whether the object has any field."""
         return bool(self._fields)
 
     def __contains__(self, name: str) -> bool:
-        """Return whether a field is there, of any type."""
+        """Return whether a field exists, of any type."""
         return name in self._fields
 
     def __iter__(self) -> Iterator[str]:
@@ -147,7 +147,7 @@ class Said:
         return iter(self._fields)
 
     def text(self, name: str) -> str | None:
-        """Return a text, None for an empty one."""
+        """Return a text, or None if it is empty."""
         value = self._fields.get(name)
         if value is None or isinstance(value, str):
             return _writable(value) if value else None
@@ -156,32 +156,32 @@ class Said:
 
     def texts(self, name: str) -> tuple[str, ...]:
         """Return a list of texts."""
-        return tuple(_writable(one) for one in self._list(name) if isinstance(one, str))
+        return tuple(_writable(item) for item in self._list(name) if isinstance(item, str))
 
     def amount(self, name: str) -> float | None:
         """Return a finite number of at least 0."""
         value = self._fields.get(name)
-        found = number(value)
-        if found is None or 0 <= found < math.inf:
-            return found
+        amount = number(value)
+        if amount is None or 0 <= amount < math.inf:
+            return amount
         self._note(name, value, "a number of at least 0")
         return None
 
     def logarithm(self, name: str) -> float | None:
         """Return the logarithm of a probability."""
-        found = number(self._fields.get(name))
-        return found if found is not None and found <= _ROUNDED else None
+        value = number(self._fields.get(name))
+        return value if value is not None and value <= _ROUNDED else None
 
     def count(self, name: str) -> int | None:
         """Return a whole number of at least 0."""
-        found = self.amount(name)
-        if found is None or found.is_integer():
-            return None if found is None else int(found)
-        self._note(name, found, "a whole number")
+        amount = self.amount(name)
+        if amount is None or amount.is_integer():
+            return None if amount is None else int(amount)
+        self._note(name, amount, "a whole number")
         return None
 
     def share(self, name: str, whole: str) -> float | None:
-        """Return the amount of one field as a share of another's, None where it cannot be one."""
+        """Return one field divided by another; None if the result is not between 0 and 1."""
         part, total = self.amount(name), self.amount(whole)
         if part is None or not total:
             return None
@@ -190,13 +190,14 @@ class Said:
         self._note(name, part, f"at most '{whole}', {total:g}")
         return None
 
-    def part(self, name: str) -> Said:
-        """Return an object in this one, empty where there is none."""
-        return Said(self._fields.get(name), f"{self._where}: {name}", self._notes)
+    def part(self, name: str) -> ServerFields:
+        """Return a nested object; empty if there is none."""
+        return ServerFields(self._fields.get(name), f"{self._where}: {name}", self._notes)
 
-    def each(self, name: str) -> list[Said]:
+    def each(self, name: str) -> list[ServerFields]:
         """Return the objects of a list."""
-        return [Said(one, f"{self._where}: {name}", self._notes) for one in self._list(name)]
+        where = f"{self._where}: {name}"
+        return [ServerFields(item, where, self._notes) for item in self._list(name)]
 
     def _list(self, name: str) -> list[Any]:
         value = self._fields.get(name)
@@ -206,12 +207,12 @@ class Said:
 
     def _note(self, name: str, value: Any, wanted: str) -> None:
         shown = json.dumps(value)[:_SHOWN]
-        what = f"'{name}'" if name else "what came"
+        what = f"'{name}'" if name else "the value"
         self._notes[_writable(f"{self._where}: {what} is {shown}, not {wanted}")] = None
 
 
 def _writable(words: str) -> str:
-    """Return a text that fits in a file: half a surrogate pair does not."""
+    """Return a text that UTF-8 can encode: lone surrogates are replaced."""
     return words.encode(errors="replace").decode()
 
 

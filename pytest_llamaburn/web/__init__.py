@@ -1,0 +1,1 @@
+"""`llamaburn serve`: the REST API. Only the command imports this, and it needs the extra [web]."""

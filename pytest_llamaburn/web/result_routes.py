@@ -1,0 +1,285 @@
+"""Routes that read: results, comparisons, sets, models, this machine."""
+
+import asyncio
+from collections.abc import Callable
+from functools import partial
+from operator import attrgetter, itemgetter
+from pathlib import Path as FilePath
+from typing import Annotated, Any
+
+import msgspec
+from fastapi import APIRouter, Header, Path, Query, Response
+from pydantic import BaseModel, ConfigDict, Field
+
+from pytest_llamaburn import datasets, evalsets, registry
+from pytest_llamaburn.store import results
+from pytest_llamaburn.web import child, library
+from pytest_llamaburn.web.index import Row
+from pytest_llamaburn.web.jobs import Reference
+from pytest_llamaburn.web.refusals import Problem, Refusal
+from pytest_llamaburn.web.service import Service, Using
+
+_REFUSED = {"model": Problem}
+_FORMATS = registry.names("reports")
+_TYPES = sorted(results.folders().values())
+_Type = Annotated[
+    str,
+    Path(
+        alias="type",
+        description="the folder of a kind",
+        json_schema_extra={"enum": [*_TYPES]},
+    ),
+]
+_Id = Annotated[str, Path(alias="id", pattern=library.ID)]
+_Text = Annotated[str, Field(min_length=1, max_length=200, pattern=r"^[^\x00-\x1f]+$")]
+
+router = APIRouter(responses={404: _REFUSED, 422: _REFUSED})
+
+
+class Page(BaseModel):
+    """A part of a list. `total` match the filters; `unread` files are not in the list yet."""
+
+    rows: list[Row]
+    total: int
+    unread: int
+
+
+class Comparing(BaseModel):
+    """Results of one type to compare; `gates` as after `--fail-if`."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    type: Annotated[str, Field(examples=["benchmarks"])]
+    ids: Annotated[
+        list[Annotated[str, Field(pattern=library.ID)]], Field(min_length=2, max_length=50)
+    ]
+    baseline: Annotated[str | None, Field(pattern=library.ID)] = None
+    gates: Annotated[list[_Text], Field(max_length=50)] = []
+    columns: _Text | None = None
+    sort: _Text | None = None
+    margin: _Text | None = None
+
+
+class Compared(BaseModel):
+    """A comparison: where it is kept, what it says, and whether all gates passed."""
+
+    result: Reference
+    passed: bool
+    document: dict[str, Any]
+
+
+class PromptSet(BaseModel):
+    """A set of prompts that a run may name."""
+
+    name: str
+    prompts: int
+    categories: list[str]
+
+
+class EvalSet(BaseModel):
+    """A set of questions that an eval may name."""
+
+    name: str
+    version: str
+    questions: int
+    categories: list[str]
+    sha256: str
+
+
+class Models(BaseModel):
+    """Models by where they are; `complaint` says why those of the server are missing."""
+
+    models: list[dict[str, Any]]
+    complaint: str | None
+
+
+class Filter(BaseModel):
+    """Which results of a type to list, and in which order."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    model: Annotated[str | None, Field(description="part of the model's name")] = None
+    status: str | None = None
+    since: Annotated[str | None, Field(description="UTC, as 2026-11-30 or a time stamp")] = None
+    until: Annotated[str | None, Field(description="before this time")] = None
+    sort: Annotated[str, Field(description="time, model, status, id or a measure; -x reverses")] = (
+        "-time"
+    )
+    offset: Annotated[int, Field(ge=0, le=10_000_000)] = 0
+    limit: Annotated[int, Field(ge=1, le=500)] = 50
+
+    def takes(self, row: Row) -> bool:
+        """Return whether a result is to be listed."""
+        name, time = (self.model or "").lower(), row.time or ""
+        named = not name or any(name in model.lower() for model in row.models)
+        begun = (self.since is None or time >= self.since) and (
+            self.until is None or time < self.until
+        )
+        return named and begun and self.status in (None, row.status)
+
+
+@router.get("/results/{type}", tags=["results"])
+async def list_results(folder: _Type, service: Using, wanted: Annotated[Filter, Query()]) -> Page:
+    """Return results of a type with their headline measures: filtered, sorted and paged."""
+    service.library.check_type(folder)
+    found, unread = await asyncio.to_thread(service.index.rows, folder)
+    rows = _sorted([*filter(wanted.takes, found)], wanted.sort)
+    shown = rows[wanted.offset : wanted.offset + wanted.limit]
+    return Page(rows=shown, total=len(rows), unread=unread)
+
+
+def _sorted(rows: list[Row], sort: str) -> list[Row]:
+    """Return rows by a fact or a measure; those that lack it come last."""
+    name = sort.removeprefix("-")
+    key = _KEYS.get(name) or partial(_measure, name)
+    having = [(key(row), row.id, row) for row in rows]
+    known = [one for one in having if one[0] is not None]
+    known.sort(key=itemgetter(0, 1), reverse=sort.startswith("-"))
+    return [row for *_, row in [*known, *(one for one in having if one[0] is None)]]
+
+
+def _measure(name: str, row: Row) -> float | None:
+    return row.measures.get(name)
+
+
+_KEYS: dict[str, Callable[[Row], Any]] = {
+    **{name: attrgetter(name) for name in ("time", "status", "id")},
+    "model": lambda row: ", ".join(row.models),
+}
+
+
+@router.get(
+    "/results/{type}/{id}",
+    tags=["results"],
+    response_class=Response,
+    responses={
+        200: {"content": {"application/json": {"schema": {"type": "object"}}, "text/html": {}}},
+        304: {"description": "it is as it was"},
+    },
+)
+async def get_result(
+    folder: _Type,
+    result_id: _Id,
+    service: Using,
+    form: Annotated[str, Query(alias="format", json_schema_extra={"enum": [*_FORMATS]})] = "json",
+    if_none_match: Annotated[str | None, Header()] = None,
+) -> Response:
+    """Return a result file, or a report of it in a format."""
+    if form not in _FORMATS:
+        raise Refusal(422, registry.unknown("format", form, _FORMATS), "format")
+    tag = service.library.tag(folder, result_id, form)
+    headers = {"etag": tag, "cache-control": "no-cache"}
+    if tag in (one.strip() for one in (if_none_match or "").split(",")):
+        return Response(status_code=304, headers=headers)
+    found = await asyncio.to_thread(service.library.render, folder, result_id, form)
+    if form != "json":  # a report is a file to keep, not a page of ours
+        headers["content-disposition"] = f"attachment; filename*=UTF-8''{_quoted(found.name)}"
+    return Response(found.text, media_type=found.media_type, headers=headers)
+
+
+def _quoted(name: str) -> str:
+    from urllib.parse import quote
+
+    return quote(name, safe="")
+
+
+@router.delete("/results/{type}/{id}", status_code=204, tags=["results"], responses={503: _REFUSED})
+async def remove_result(folder: _Type, result_id: _Id, service: Using) -> None:
+    """Move a result to the trash, from which it can be restored."""
+    await asyncio.to_thread(service.library.remove, folder, result_id)
+
+
+@router.post(
+    "/results/{type}/{id}/restore",
+    tags=["results"],
+    responses={409: _REFUSED, 503: _REFUSED},
+)
+async def restore_result(folder: _Type, result_id: _Id, service: Using) -> Reference:
+    """Move a result that was removed back to its place."""
+    await asyncio.to_thread(service.library.restore, folder, result_id)
+    return Reference(type=folder, id=result_id)
+
+
+@router.post("/compare", status_code=201, tags=["results"])
+async def compare(wanted: Comparing, response: Response, service: Using) -> Compared:
+    """Compare results of one type with a baseline, the first if none is named, and keep that."""
+    said = await child.run(_words(wanted, service))
+    if said.code not in (0, 1) or not said.wrote:
+        raise Refusal(422, said.sentence)
+    path = FilePath(said.wrote[-1])
+    found = Reference(type=path.parent.name, id=path.stem)
+    response.headers["location"] = f"/results/{found.type}/{found.id}"
+    document = msgspec.json.decode(said.stdout)
+    return Compared(result=found, passed=said.code == 0, document=document)
+
+
+def _words(wanted: Comparing, service: Service) -> list[str]:
+    def path(result_id: str) -> str:
+        return str(service.library.path(wanted.type, result_id))
+
+    more = {
+        "baseline": wanted.baseline and path(wanted.baseline),
+        "columns": wanted.columns,
+        "sort": wanted.sort,
+        "margin": wanted.margin,
+        "results-dir": str(service.results_dir),
+        "output": "json",
+    }
+    options = [f"--{name}={value}" for name, value in more.items() if value is not None]
+    gates = [f"--fail-if={gate}" for gate in wanted.gates]
+    return ["compare", *options, *gates, "--", *map(path, wanted.ids)]
+
+
+@router.get("/prompts", tags=["sets"])
+async def prompts() -> list[PromptSet]:
+    """Return the sets of prompts that are shipped."""
+    return await asyncio.to_thread(_prompts)
+
+
+def _prompts() -> list[PromptSet]:
+    found = {name: datasets.load_prompts([name]) for name in datasets.shipped("prompts")}
+    return [
+        PromptSet(name=name, prompts=len(them), categories=sorted({one.category for one in them}))
+        for name, them in found.items()
+    ]
+
+
+@router.get("/eval-sets", tags=["sets"])
+async def eval_sets() -> list[EvalSet]:
+    """Return the sets of questions that are shipped."""
+    return await asyncio.to_thread(_eval_sets)
+
+
+def _eval_sets() -> list[EvalSet]:
+    found = {name: evalsets.load_eval_set(name) for name in evalsets.builtin_eval_sets()}
+    return [
+        EvalSet(
+            name=name,
+            version=one.version,
+            questions=len(one.questions),
+            categories=sorted({question.category for question in one.questions}),
+            sha256=one.sha256,
+        )
+        for name, one in found.items()
+    ]
+
+
+@router.get("/models", tags=["models"], responses={503: _REFUSED})
+async def models() -> Models:
+    """Return the models of the server under test and of the embedded catalogue."""
+    said = await child.run(["models", "list", "--output=json"])
+    return Models(models=_answer(said), complaint=said.sentence or None)
+
+
+@router.get("/system/status", tags=["system"], responses={503: _REFUSED})
+async def status() -> dict[str, Any]:
+    """Return the server, its loaded models and this machine's load, with reasons for nulls."""
+    found: dict[str, Any] = _answer(await child.run(["status", "--output=json"]))
+    return found
+
+
+def _answer(said: child.Said) -> Any:
+    """Return what a command printed as JSON; raises Refusal where it could not."""
+    if said.code:
+        raise Refusal(503, said.sentence)
+    return msgspec.json.decode(said.stdout)

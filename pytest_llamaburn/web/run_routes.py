@@ -1,0 +1,190 @@
+"""Routes that run something: runs of each kind, jobs, events, fetching of models."""
+
+import asyncio
+import shlex
+from typing import TYPE_CHECKING, Annotated, Any, Literal
+
+import msgspec
+from fastapi import APIRouter, Header, Path, Query, Request, Response
+from fastapi.responses import StreamingResponse
+from pydantic import BaseModel, ConfigDict, Field
+
+from pytest_llamaburn.errors import ResultsError
+from pytest_llamaburn.kinds import _kind
+from pytest_llamaburn.registry import unknown
+from pytest_llamaburn.store import journal, resume
+from pytest_llamaburn.web import child, forms, jobs
+from pytest_llamaburn.web.events import MOST_LISTENERS
+from pytest_llamaburn.web.jobs import Job, Order
+from pytest_llamaburn.web.refusals import Problem, Refusal
+from pytest_llamaburn.web.service import Service, Using
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+_REFUSED = {"model": Problem}
+_Queue = Annotated[bool, Query(description="wait for the turn where another job runs")]
+_Kind = Annotated[str, Path(json_schema_extra={"enum": [one.name for one in _kind.every()]})]
+_JobId = Annotated[str, Path(pattern=jobs.ID, examples=["20261130T120000-0a1b2c"])]
+router = APIRouter(responses={422: _REFUSED})
+
+
+class Unfinished(BaseModel):
+    """A run that was cut: POST its kind's run with `{"resume": run_id}`, or use the command."""
+
+    run_id: str
+    kind: str
+    model: str | None
+    time: str | None
+    command: str
+
+
+class JobList(BaseModel):
+    """Jobs, the newest first, and the runs that can be continued."""
+
+    jobs: list[Job]
+    total: int
+    unfinished: list[Unfinished]
+
+
+class Pull(BaseModel):
+    """A model to fetch: its name at Ollama, or in the embedded catalogue."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    name: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._:/@+-]{0,199}$", examples=["smollm2-135m"])
+
+
+def add_kinds(to: APIRouter) -> None:
+    """Add the route that starts a run, for each kind of run there is."""
+    for kind in _kind.every():
+        to.add_api_route(
+            f"/{kind.name}/run",
+            _runner(kind),
+            methods=["POST"],
+            status_code=202,
+            response_model=Job,
+            responses={409: _REFUSED, 422: _REFUSED, 503: _REFUSED},
+            summary=f"Run: {kind.help}",
+            operation_id=f"run_{kind.name.replace('-', '_')}",
+            tags=["runs"],
+            openapi_extra={"requestBody": _body_of(forms.schema(kind))},
+        )
+
+
+def _runner(kind: _kind.RunKind) -> "Callable[..., Any]":
+    async def run(
+        request: Request, response: Response, service: Using, *, queue: _Queue = False
+    ) -> Job:
+        order = await forms.order(kind, await _json(request), str(service.results_dir))
+        return _accepted(service, order, response, queue=queue)
+
+    run.__doc__ = (
+        f"{kind.description} The body has settings by their long names. The answer is a job."
+    )
+    return run
+
+
+@router.get("/schema/{kind}", tags=["runs"], responses={404: _REFUSED})
+async def schema(kind: _Kind) -> dict[str, Any]:
+    """Return the JSON Schema of the settings of a kind of run, with what a form needs to know."""
+    known = {one.name: one for one in _kind.every()}
+    if kind not in known:
+        raise Refusal(404, unknown("kind", kind, [*known]), "kind")
+    return forms.schema(known[kind])
+
+
+@router.get("/jobs", tags=["jobs"])
+async def list_jobs(
+    service: Using,
+    limit: Annotated[int, Query(ge=1, le=500)] = 100,
+    state: Literal["queued", "running", "stopping", "ended", "cancelled", "lost"] | None = None,
+) -> JobList:
+    """Return the newest jobs, and the runs that were cut and can be continued."""
+    found = [job for job in service.jobs.every() if state in (None, job.state)]
+    cut = await asyncio.to_thread(_unfinished, service)
+    return JobList(jobs=found[:limit], total=len(found), unfinished=cut)
+
+
+@router.get("/jobs/{id}", tags=["jobs"], responses={404: _REFUSED})
+async def get_job(job_id: Annotated[_JobId, Path(alias="id")], service: Using) -> Job:
+    """Return a job: its state, its last progress, what it wrote, its exit code."""
+    return service.jobs.find(job_id)
+
+
+@router.delete(
+    "/jobs/{id}", status_code=202, tags=["jobs"], responses={404: _REFUSED, 409: _REFUSED}
+)
+async def stop_job(job_id: Annotated[_JobId, Path(alias="id")], service: Using) -> Job:
+    """Stop a job: SIGINT, after 10 s SIGTERM, then SIGKILL. What was finished is kept."""
+    return service.jobs.stop(job_id)
+
+
+@router.get(
+    "/events",
+    tags=["jobs"],
+    response_class=StreamingResponse,
+    responses={200: {"content": {"text/event-stream": {}}}, 503: _REFUSED},
+)
+async def events(
+    service: Using, last_event_id: Annotated[str | None, Header()] = None
+) -> StreamingResponse:
+    """Stream `job`, `progress` and `system` events; those after `Last-Event-ID` come first.
+
+    `reset` says that some are no longer known: read the lists again.
+    """
+    if service.bus.listeners >= MOST_LISTENERS:
+        raise Refusal(503, f"{MOST_LISTENERS} pages listen already: close one")
+    return StreamingResponse(service.bus.follow(last_event_id), media_type="text/event-stream")
+
+
+@router.post(
+    "/models/pull",
+    status_code=202,
+    tags=["models"],
+    responses={409: _REFUSED, 503: _REFUSED},
+)
+async def pull(wanted: Pull, response: Response, service: Using, *, queue: _Queue = False) -> Job:
+    """Fetch a model to the server under test, or to the embedded catalogue."""
+    words = ["models", "pull", wanted.name]
+    order = Order("pull", [*words, "--progress=json"], shlex.join(["llamaburn", *words]))
+    return _accepted(service, order, response, queue=queue)
+
+
+def _accepted(service: Service, order: Order, response: Response, *, queue: bool) -> Job:
+    env = child.environment() if order.env is None else order.env
+    job = service.jobs.submit(order._replace(env=env), queue=queue)
+    response.headers["location"] = f"/jobs/{job.id}"
+    return job
+
+
+async def _json(request: Request) -> Any:
+    """Return the body of a request; raises Refusal where it is no JSON."""
+    try:
+        return msgspec.json.decode(await request.body())
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as err:
+        raise Refusal(422, f"the body is not JSON: {err}") from None
+
+
+def _unfinished(service: Service) -> list[Unfinished]:
+    found = []
+    for folder in journal.leftovers(service.results_dir):
+        try:
+            header = resume.header_of(service.results_dir, folder.name)
+            command = resume.continuing(header)
+        except ResultsError:  # a journal of another version, or none at all
+            continue
+        found.append(
+            Unfinished(
+                run_id=folder.name,
+                kind=header["schema"].removeprefix("llamaburn/"),
+                model=(header.get("model") or {}).get("id"),
+                time=header.get("timestamp"),
+                command=command,
+            )
+        )
+    return found
+
+
+def _body_of(found: dict[str, Any]) -> dict[str, Any]:
+    return {"required": True, "content": {"application/json": {"schema": found}}}

@@ -1,0 +1,198 @@
+"""Who may ask what: checked before any of the application sees a request.
+
+A page of another site that a browser shows can send requests to this server. It cannot name our
+host in `Host`, has no token, and tells its own origin with every request that changes something.
+"""
+
+from __future__ import annotations
+
+import hmac
+import json
+import sys
+from typing import TYPE_CHECKING, Any, NamedTuple
+from urllib.parse import urlsplit
+
+from pytest_llamaburn.errors import sentence
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, MutableMapping
+
+    from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+PUBLIC = ("/", "/health", "/docs", "/docs.css", "/openapi.json")  # they need no token
+INTERNAL = "an internal error: the terminal of llamaburn serve says more"
+MOST_BYTES = 1_000_000  # of a request's body
+_MOST_DRAINED = 512_000_000
+_SAFE = ("GET", "HEAD", "OPTIONS")
+_POLICY = (
+    "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' blob: data:; "
+    "media-src 'self' blob:; connect-src 'self'; worker-src 'self'; base-uri 'none'; "
+    "form-action 'none'; frame-ancestors 'none'"
+)
+_HEADERS = {
+    "content-security-policy": _POLICY,
+    "x-content-type-options": "nosniff",
+    "referrer-policy": "no-referrer",
+    "cross-origin-resource-policy": "same-origin",
+    "permissions-policy": "microphone=(self), camera=(), geolocation=(), usb=(), payment=()",
+    "cache-control": "no-store",
+}
+
+
+class Rules(NamedTuple):
+    """The names by which this server may be called, and its token."""
+
+    hosts: frozenset[str]
+    token: str
+
+
+def rules(bind: str, port: int, trusted: Iterable[str], token: str) -> Rules:
+    """Return the rules of a server at this address; trusted names count with and without its port.
+
+    An address that means all of a machine's is no name.
+    """
+    own = {"127.0.0.1", "localhost", "[::1]"}
+    if bind not in ("0.0.0.0", "::", ""):  # noqa: S104 - compared, not bound
+        own.add(f"[{bind}]" if ":" in bind else bind)
+    names = {f"{name}:{port}" for name in own}
+    for name in trusted:
+        names |= {name.lower(), f"{name.lower()}:{port}"}
+    if port == 80:
+        names |= own
+    return Rules(frozenset(names), token)
+
+
+class _No(NamedTuple):
+    """Why a request goes no further."""
+
+    status: int
+    detail: str
+
+
+class Guard:
+    """The application behind its checks. Each answer has the security headers; none a traceback."""
+
+    def __init__(self, app: ASGIApp, rules: Rules) -> None:
+        """Guard an application by rules."""
+        self._app, self._rules = app, rules
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer a request, or have the application answer it."""
+        if scope["type"] != "http":
+            if scope["type"] == "lifespan":
+                await self._app(scope, receive, send)
+            return
+        answer = _Answer(send)
+        refused = self._refused(scope)
+        try:
+            if refused is None:
+                body, refused = await _body(scope, receive)
+            if refused is None:
+                await self._app(scope, _replayed(body, receive), answer)
+        except Exception as err:  # noqa: BLE001 - whatever it is, the server goes on
+            told = sentence(f"{scope['method']} {scope['path']}: {type(err).__name__}: {err}")
+            print(f"llamaburn: {told}", file=sys.stderr, flush=True)  # noqa: T201
+            refused = _No(500, INTERNAL)
+        if refused is not None and not answer.begun:
+            await _refuse(refused, answer)
+
+    def _refused(self, scope: Scope) -> _No | None:
+        headers = _headers(scope)
+        host = headers.get("host", "").lower()
+        if host not in self._rules.hosts:
+            return _No(421, "this server is not called by that name: see --trusted-host")
+        if scope["method"] not in _SAFE and not self._same_origin(headers):
+            return _No(403, "a page of another origin may not ask this")
+        if scope["path"] not in PUBLIC and not self._has_token(headers):
+            return _No(
+                401,
+                "the token is missing or is not that of this server: open the address that "
+                "llamaburn serve printed when it began",
+            )
+        return None
+
+    def _same_origin(self, headers: dict[str, str]) -> bool:
+        """Return whether the request is of our own page, or of no page at all."""
+        if headers.get("sec-fetch-site", "none") not in ("same-origin", "none"):
+            return False
+        origin = headers.get("origin")
+        if origin is None:
+            return True
+        try:
+            parts = urlsplit(origin.lower())
+        except ValueError:
+            return False
+        return parts.scheme in ("http", "https") and parts.netloc in self._rules.hosts
+
+    def _has_token(self, headers: dict[str, str]) -> bool:
+        scheme, _, given = headers.get("authorization", "").partition(" ")
+        same = hmac.compare_digest(given.encode(), self._rules.token.encode())
+        return scheme.lower() == "bearer" and same
+
+
+class _Answer:
+    """Sends an answer with the security headers, which a route's own of the same name replace."""
+
+    def __init__(self, send: Send) -> None:
+        self._send, self.begun = send, False
+
+    async def __call__(self, message: Message) -> None:
+        if message["type"] == "http.response.start":
+            self.begun = True
+            given = {name.lower() for name, _ in message["headers"]}
+            more = [
+                (n.encode(), v.encode()) for n, v in _HEADERS.items() if n.encode() not in given
+            ]
+            message = {**message, "headers": [*message["headers"], *more]}
+        await self._send(message)
+
+
+def _headers(scope: MutableMapping[str, Any]) -> dict[str, str]:
+    """Return the headers; of one that came twice nothing is believed."""
+    found: dict[str, str] = {}
+    for raw_name, raw in scope["headers"]:
+        name = raw_name.decode("latin-1").lower()
+        found[name] = "" if name in found else raw.decode("latin-1")
+    return found
+
+
+async def _body(scope: Scope, receive: Receive) -> tuple[bytes, _No | None]:
+    """Return the body of a request, and why it is refused: only JSON of some size is taken."""
+    if scope["method"] in _SAFE:
+        return b"", None
+    body, size, more = b"", 0, True
+    while more and size < _MOST_DRAINED:  # a client that still sends would not see our answer
+        message = await receive()
+        piece = message.get("body", b"")
+        size += len(piece)
+        body = body + piece if size <= MOST_BYTES else b""
+        more = message.get("more_body", False)
+    if size > MOST_BYTES:
+        return b"", _No(413, f"the body is larger than {MOST_BYTES:,} bytes, the most that is read")
+    kind = _headers(scope).get("content-type", "").partition(";")[0].strip().lower()
+    if body and kind != "application/json":
+        return b"", _No(415, "the body is not JSON: send it with Content-Type: application/json")
+    return body, None
+
+
+def _replayed(body: bytes, receive: Receive) -> Receive:
+    """Return what gives the application the body that was read."""
+    sent = False
+
+    async def replay() -> Message:
+        nonlocal sent
+        if sent:
+            return await receive()
+        sent = True
+        return {"type": "http.request", "body": body, "more_body": False}
+
+    return replay
+
+
+async def _refuse(why: _No, send: _Answer) -> None:
+    text = json.dumps({"detail": why.detail, "field": None}).encode()
+    headers = [(b"content-type", b"application/json"), (b"content-length", b"%d" % len(text))]
+    if why.status == 401:
+        headers.append((b"www-authenticate", b"Bearer"))
+    await send({"type": "http.response.start", "status": why.status, "headers": headers})
+    await send({"type": "http.response.body", "body": text})

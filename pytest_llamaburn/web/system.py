@@ -1,0 +1,50 @@
+"""What this machine does, every two seconds, while somebody listens."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from pytest_llamaburn.telemetry._detect import Gauges
+    from pytest_llamaburn.web.events import Bus
+
+EVERY_S = 2.0
+_FIRST_S = 0.2
+
+
+class Sampler:
+    """Reads processors, memory and sensors, and publishes them as `system` events."""
+
+    def __init__(self, bus: Bus) -> None:
+        """Publish on a bus."""
+        self._bus = bus
+        self._gauges: Gauges | None = None
+
+    async def work(self) -> None:
+        """Read and publish until this is cancelled."""
+        try:
+            while True:
+                if self._bus.listeners:
+                    self._bus.publish("system", await asyncio.to_thread(self._read))
+                await asyncio.sleep(EVERY_S)
+        finally:
+            if self._gauges is not None:
+                self._gauges.close()
+
+    def _read(self) -> dict[str, Any]:
+        import psutil
+
+        from pytest_llamaburn.telemetry._base import Machine
+        from pytest_llamaburn.telemetry._detect import Gauges
+
+        window_s = None  # since the reading before
+        if self._gauges is None:
+            self._gauges, window_s = Gauges(Machine()), _FIRST_S
+        memory = psutil.virtual_memory()
+        return {
+            "cpu_percent": psutil.cpu_percent(window_s),
+            "ram_used_mb": (memory.total - memory.available) / 1e6,
+            "ram_total_mb": memory.total / 1e6,
+            "sensors": self._gauges.read(),
+        }

@@ -1,0 +1,368 @@
+"""Results over HTTP: listed, read, removed, compared."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import time
+from typing import TYPE_CHECKING
+
+import pytest
+from support.web_api import keep, serving
+
+from pytest_llamaburn import registry
+from pytest_llamaburn.web import child, index
+from pytest_llamaburn.web.index import Index
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+pytestmark = pytest.mark.asyncio
+BENCHMARK = "benchmark-complete"
+
+
+def model(name: str) -> dict[str, str | None]:
+    """Return the facts of a model."""
+    names = ("quantization", "family", "parameter_size", "digest", "context_length")
+    return {"id": name, "name": name, **dict.fromkeys(names)}
+
+
+async def test_a_list_has_headline_measures_newest_first(tmp_path: Path) -> None:
+    keep(tmp_path, BENCHMARK, "benchmarks", "old", timestamp="2026-01-01T00:00:00Z")
+    keep(tmp_path, BENCHMARK, "benchmarks", "new", timestamp="2026-02-01T00:00:00Z")
+    async with serving(tmp_path) as api:
+        page = (await api.get("/results/benchmarks")).json()
+    first, second = page["rows"]
+    assert (first["id"], second["id"], page["total"], page["unread"]) == ("new", "old", 2, 0)
+    assert first["type"] == "benchmarks"
+    assert {*first["measures"]} == {"tokens_per_sec.p50", "time_to_first_token_ms.p50"}
+    assert first["requests"]["succeeded"] <= first["requests"]["planned"]
+
+
+@pytest.mark.parametrize(
+    ("journal", "folder", "measure"),
+    [("stress-complete", "stress", "failure_point"), ("eval-complete", "evals", "correct")],
+)
+async def test_each_kind_has_headlines_of_its_own(
+    journal: str, folder: str, measure: str, tmp_path: Path
+) -> None:
+    keep(tmp_path, journal, folder, "one")
+    async with serving(tmp_path) as api:
+        (row,) = (await api.get(f"/results/{folder}")).json()["rows"]
+    assert row["measures"][measure] > 0
+
+
+async def test_a_list_is_filtered_sorted_and_paged(tmp_path: Path) -> None:
+    for number, name in enumerate(("alpha", "beta", "Alphabet")):
+        stamp = f"2026-01-0{number + 1}T00:00:00Z"
+        status = "partial" if name == "beta" else "complete"
+        about = {"model": model(name), "timestamp": stamp, "status": status}
+        keep(tmp_path, BENCHMARK, "benchmarks", name, **about)
+
+    async with serving(tmp_path) as api:
+
+        async def names(**query: str | int) -> list[str]:
+            answer = await api.get("/results/benchmarks", params=query)
+            return [row["id"] for row in answer.json()["rows"]]
+
+        assert await names(model="ALPHA") == ["Alphabet", "alpha"]
+        assert await names(status="partial") == ["beta"]
+        assert await names(since="2026-01-02") == ["Alphabet", "beta"]
+        assert await names(until="2026-01-02") == ["alpha"]
+        assert await names(sort="time") == ["alpha", "beta", "Alphabet"]
+        assert await names(sort="model") == ["Alphabet", "alpha", "beta"]
+        assert await names(sort="-id", limit=1, offset=1) == ["alpha"]
+        assert len(await names(sort="tokens_per_sec.p50")) == 3
+        assert len(await names(sort="of_nothing")) == 3
+        assert await names(offset=3) == []
+
+
+@pytest.mark.parametrize(
+    "query", ["limit=0", "limit=many", "offset=-1", "nothing=1", "offset=99999999999999999999"]
+)
+async def test_a_wrong_parameter_is_named(query: str, tmp_path: Path) -> None:
+    async with serving(tmp_path) as api:
+        answer = await api.get(f"/results/benchmarks?{query}")
+    assert answer.status_code == 422
+    assert answer.json()["field"] == query.partition("=")[0]
+
+
+async def test_an_unknown_type_gets_the_nearest_one(tmp_path: Path) -> None:
+    async with serving(tmp_path) as api:
+        answer = await api.get("/results/benchmark")
+    assert answer.status_code == 404
+    assert "did you mean 'benchmarks'?" in answer.json()["detail"]
+
+
+async def test_broken_foreign_and_huge_files_are_listed_with_the_reason(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = tmp_path / "benchmarks"
+    folder.mkdir()
+    (folder / "broken.json").write_text("{", encoding="utf-8")
+    (folder / "foreign.json").write_text('{"a": 1}', encoding="utf-8")
+    (folder / "huge.json").write_text(" " * 5000, encoding="utf-8")
+    (folder / "a directory.json").mkdir()
+    (folder / "nowhere.json").symlink_to(tmp_path / "gone")
+    (folder / ".hidden.json").write_text("{}", encoding="utf-8")
+    (folder / "notes.txt").write_text("hello", encoding="utf-8")
+    monkeypatch.setattr(index, "_MOST_BYTES", 4500)
+    async with serving(tmp_path) as api:
+        rows = (await api.get("/results/benchmarks", params={"sort": "id"})).json()["rows"]
+        broken = await api.get("/results/benchmarks/broken")
+    reasons = {row["id"]: (row["status"], row["reason"]) for row in rows}
+    assert {*reasons} == {"a directory", "broken", "foreign", "huge"}
+    assert {status for status, _ in reasons.values()} == {"unreadable"}
+    assert reasons["huge"][1] == "the file is too large to be listed"
+    assert broken.status_code == 422
+    assert "is not JSON" in broken.json()["detail"]
+
+
+async def test_a_file_that_changed_is_never_shown_as_it_was(tmp_path: Path) -> None:
+    path = keep(tmp_path, BENCHMARK, "benchmarks", "one", status="complete")
+    async with serving(tmp_path) as api:
+        for status in ("partial", "failed", "interrupted") * 2:
+            keep(tmp_path, BENCHMARK, "benchmarks", "one", status=status)
+            (row,) = (await api.get("/results/benchmarks")).json()["rows"]
+            assert row["status"] == status
+        path.unlink()
+        assert (await api.get("/results/benchmarks")).json()["rows"] == []
+
+
+async def test_a_file_changed_in_the_same_tick_is_read_again(tmp_path: Path) -> None:
+    path = keep(tmp_path, BENCHMARK, "benchmarks", "one", status="partial")
+    found = Index(tmp_path)
+    assert found.rows("benchmarks")[0][0].status == "partial"
+    was = path.stat()
+    text = path.read_text(encoding="utf-8")
+    path.write_text(text.replace('"partial"', '"failed" '), encoding="utf-8")
+    os.utime(path, ns=(was.st_atime_ns, was.st_mtime_ns))
+    assert found.rows("benchmarks")[0][0].status == "failed"
+
+
+async def test_what_is_not_read_in_time_is_counted_and_read_later(tmp_path: Path) -> None:
+    for number in range(3):
+        path = keep(tmp_path, BENCHMARK, "benchmarks", f"n{number}")
+        old = time.time_ns() - 10**12 + number
+        os.utime(path, ns=(old, old))
+    found = Index(tmp_path)
+    assert found.rows("benchmarks", patience_s=0) == ([], 3)
+    rows, unread = found.rows("benchmarks", patience_s=60)
+    assert ([row.id for row in rows], unread) == (["n2", "n1", "n0"], 0)
+
+
+async def test_files_that_are_as_they_were_are_not_read_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(index, "_SETTLED_NS", -1)
+    for number in range(20):
+        keep(tmp_path, BENCHMARK, "benchmarks", f"n{number}")
+    found = Index(tmp_path)
+    before, _ = found.rows("benchmarks", patience_s=60)
+    monkeypatch.setattr(index, "_row", None)
+    assert found.rows("benchmarks") == (before, 0)
+
+
+async def test_a_result_is_the_file_and_its_tag_spares_the_second_time(tmp_path: Path) -> None:
+    path = keep(tmp_path, BENCHMARK, "benchmarks", "one")
+    async with serving(tmp_path) as api:
+        answer = await api.get("/results/benchmarks/one")
+        tag = {"if-none-match": f'"other", {answer.headers["etag"]}'}
+        same = await api.get("/results/benchmarks/one", headers=tag)
+        other = await api.get("/results/benchmarks/one?format=csv", headers=tag)
+        keep(tmp_path, BENCHMARK, "benchmarks", "one", status="partial")
+        changed = await api.get("/results/benchmarks/one", headers=tag)
+    assert answer.json()["schema"] == "llamaburn/benchmark"
+    assert answer.headers["cache-control"] == "no-cache"
+    assert (same.status_code, same.content) == (304, b"")
+    assert other.status_code == changed.status_code == 200
+    assert path.exists()
+
+
+@pytest.mark.parametrize("form", registry.names("reports"))
+async def test_a_result_comes_in_each_format(form: str, tmp_path: Path) -> None:
+    keep(tmp_path, BENCHMARK, "benchmarks", "one")
+    async with serving(tmp_path) as api:
+        answer = await api.get("/results/benchmarks/one", params={"format": form})
+    assert answer.status_code == 200
+    assert answer.text
+    assert ("content-disposition" in answer.headers) == (form != "json")
+
+
+async def test_an_unknown_format_gets_the_nearest_one(tmp_path: Path) -> None:
+    keep(tmp_path, BENCHMARK, "benchmarks", "one")
+    async with serving(tmp_path) as api:
+        answer = await api.get("/results/benchmarks/one?format=cvs")
+    assert answer.status_code == 422
+    assert "did you mean 'csv'?" in answer.json()["detail"]
+
+
+@pytest.mark.parametrize(
+    "result_id",
+    ["..%2F..%2Fetc%2Fpasswd", "..", ".hidden", "a%00b", "a%20b", "-x", "a%0Ab", "x" * 300, "%5Cx"],
+)
+async def test_an_id_is_no_path(result_id: str, tmp_path: Path) -> None:
+    (tmp_path / "benchmarks").mkdir()
+    async with serving(tmp_path) as api:
+        answers = [
+            await api.get(f"/results/benchmarks/{result_id}"),
+            await api.delete(f"/results/benchmarks/{result_id}"),
+        ]
+    assert {answer.status_code for answer in answers} <= {404, 405, 422}
+
+
+async def test_a_link_that_leads_out_of_the_results_is_not_followed(tmp_path: Path) -> None:
+    outside = keep(tmp_path / "outside", BENCHMARK, "benchmarks", "one")
+    results = tmp_path / "results"
+    (results / "benchmarks").mkdir(parents=True)
+    (results / "benchmarks" / "link.json").symlink_to(outside)
+    async with serving(results) as api:
+        assert (await api.get("/results/benchmarks/link")).status_code == 404
+
+
+async def test_a_removed_result_comes_back(tmp_path: Path) -> None:
+    path = keep(tmp_path, BENCHMARK, "benchmarks", "one")
+    text, link = path.read_text(encoding="utf-8"), "/results/benchmarks/one"
+    async with serving(tmp_path) as api:
+        gone = await api.delete(link)
+        assert (await api.get("/results/benchmarks")).json()["total"] == 0
+        assert (await api.delete(link)).status_code == 404
+        back = await api.post(f"{link}/restore")
+        assert (await api.post(f"{link}/restore")).status_code == 409
+    assert (gone.status_code, back.json()) == (204, {"type": "benchmarks", "id": "one"})
+    assert path.read_text(encoding="utf-8") == text
+
+
+async def test_the_last_removed_of_two_with_one_id_comes_back_and_none_is_lost(
+    tmp_path: Path,
+) -> None:
+    link = "/results/benchmarks/one"
+    async with serving(tmp_path) as api:
+        for status in ("partial", "complete"):
+            keep(tmp_path, BENCHMARK, "benchmarks", "one", status=status)
+            await api.delete(link)
+        await api.post(f"{link}/restore")
+        assert (await api.get(link)).json()["status"] == "complete"
+        assert (await api.post("/results/benchmarks/two/restore")).status_code == 404
+    assert len([*(tmp_path / ".trash" / "benchmarks").iterdir()]) == 1
+
+
+async def test_a_directory_that_cannot_be_written_is_told(tmp_path: Path) -> None:
+    path = keep(tmp_path, BENCHMARK, "benchmarks", "one")
+    (tmp_path / ".trash").write_text("a file")
+    async with serving(tmp_path) as api:
+        removed = await api.delete("/results/benchmarks/one")
+        (tmp_path / ".trash").unlink()
+        await api.delete("/results/benchmarks/one")
+        (tmp_path / "benchmarks").rmdir()
+        (tmp_path / "benchmarks").write_text("a file")
+        restored = await api.post("/results/benchmarks/one/restore")
+    assert removed.status_code == restored.status_code == 503
+    assert "cannot be" in removed.json()["detail"]
+    assert not path.exists()
+
+
+async def test_a_results_directory_that_vanished_is_empty(tmp_path: Path) -> None:
+    results = tmp_path / "results"
+    keep(results, BENCHMARK, "benchmarks", "one")
+    async with serving(results) as api:
+        assert (await api.get("/results/benchmarks")).json()["total"] == 1
+        results.rename(tmp_path / "moved")
+        assert (await api.get("/results/benchmarks")).json()["total"] == 0
+        assert (await api.get("/results/benchmarks/one")).status_code == 404
+
+
+async def test_a_comparison_is_given_and_kept(tmp_path: Path) -> None:
+    keep(tmp_path, BENCHMARK, "benchmarks", "before")
+    keep(tmp_path, BENCHMARK, "benchmarks", "after")
+    body = {"type": "benchmarks", "ids": ["before", "after"], "gates": ["tps.mean:-5%"]}
+    async with serving(tmp_path) as api:
+        answer = await api.post("/compare", json=body)
+        found = answer.json()
+        kept = await api.get(answer.headers["location"])
+        more = {"margin": "no", "baseline": "after"}
+        wrong, missing = await asyncio.gather(
+            api.post("/compare", json={**body, **more}),
+            api.post("/compare", json={**body, "ids": ["before", "nothing"]}),
+        )
+    assert answer.status_code == 201
+    assert found["result"]["type"] == "comparisons"
+    assert found["document"] == kept.json()
+    assert found["passed"] is (found["document"]["results"]["gates"][0]["verdict"] == "pass")
+    assert (wrong.status_code, missing.status_code) == (422, 404)
+    assert wrong.json()["detail"] == "--margin: 'no' is refused: write a percentage, as 3%"
+
+
+@pytest.mark.parametrize(
+    ("body", "field"),
+    [
+        ({"type": "benchmarks", "ids": ["one"]}, "ids"),
+        ({"type": "benchmarks", "ids": ["one", "../two"]}, "ids.1"),
+        ({"type": "benchmarks", "ids": ["one", "two"], "gates": ["a\nb"]}, "gates.0"),
+        ({"type": "benchmarks", "ids": ["one", "two"], "gate": []}, "gate"),
+        ([], None),
+    ],
+)
+async def test_a_wrong_comparison_names_the_field(
+    body: object, field: str | None, tmp_path: Path
+) -> None:
+    async with serving(tmp_path) as api:
+        answer = await api.post("/compare", json=body)
+    assert (answer.status_code, answer.json()["field"]) == (422, field)
+
+
+async def test_sets_are_listed_by_the_names_that_runs_take(tmp_path: Path) -> None:
+    async with serving(tmp_path) as api:
+        prompts, sets = (await api.get("/prompts")).json(), (await api.get("/eval-sets")).json()
+    assert {"default", "coding"} <= {one["name"] for one in prompts}
+    assert {"math", "general_knowledge"} <= {one["name"] for one in sets}
+    assert all(one["prompts"] and one["categories"] for one in prompts)
+    assert all(one["questions"] and one["sha256"] for one in sets)
+
+
+async def test_models_and_the_machine_are_what_the_command_says(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("OLLAMA_HOST", "127.0.0.1:1")
+    async with serving(tmp_path) as api:
+        models, status = await asyncio.gather(api.get("/models"), api.get("/system/status"))
+    assert models.json()["models"][0]["where"] == "embedded"
+    assert "127.0.0.1:1" in models.json()["complaint"]
+    assert status.json()["server"] is None
+    assert "127.0.0.1:1" in status.json()["null_reasons"]["server"]
+
+
+async def test_a_command_that_fails_is_told_in_its_words(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("LLAMABURN_TIMEOUT_CONNECT", "soon")
+    async with serving(tmp_path) as api:
+        answer = await api.get("/models")
+    assert answer.status_code == 503
+    assert answer.json()["detail"].startswith("LLAMABURN_TIMEOUT_CONNECT: 'soon' is refused")
+
+
+async def test_a_command_ends_with_the_request(tmp_path: Path) -> None:
+    with pytest.raises(TimeoutError):
+        await asyncio.wait_for(child.run(["status", "--watch"]), 0.2)
+
+
+async def test_a_file_that_vanishes_while_it_is_looked_at_is_not_there(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    keep(tmp_path, BENCHMARK, "benchmarks", "one")
+    monkeypatch.setattr(index, "stamp", lambda _: None)
+    async with serving(tmp_path) as api:
+        assert (await api.get("/results/benchmarks/one")).status_code == 404
+        assert (await api.get("/results/benchmarks")).json()["rows"] == []
+
+
+async def test_a_folder_that_is_a_link_out_of_the_results_takes_nothing(tmp_path: Path) -> None:
+    outside = tmp_path / "outside"
+    outside.mkdir()
+    results = tmp_path / "results"
+    results.mkdir()
+    (results / "benchmarks").symlink_to(outside)
+    async with serving(results) as api:
+        answer = await api.post("/results/benchmarks/one/restore")
+    assert answer.status_code == 404
