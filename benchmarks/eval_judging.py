@@ -20,7 +20,7 @@ from pytest_llamaburn.store.journal import Journal
 
 sys.path.append(str(Path(__file__).parent.parent / "tests"))
 
-from support.command_line import llamaburn
+from support.command_line import run_cli
 from support.eval_servers import CRITERIA, Assessor, Pupil, eval_set, question, verdict
 from support.scripted import ScriptedServer
 
@@ -62,7 +62,7 @@ def _judged(concurrency: int) -> tuple[float, list[dict[str, Any]]]:
         args = ("tiny", f"--host={model.host}", f"--set={eval_set(Path(folder), *asked)}")
         spec = f"--judge=ollama:judge@{judge.host}"
         limit = f"--judge-concurrency={concurrency}"
-        llamaburn("eval", *args, spec, limit, cwd=Path(folder))
+        run_cli("eval", *args, spec, limit, cwd=Path(folder))
         (path,) = (Path(folder) / "results" / "evals").glob("*.json")
         items = json.loads(path.read_text())["results"]["items"]
     found = [j for item in items for s in item["scores"].values() for j in s["judgments"]]

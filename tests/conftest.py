@@ -4,8 +4,13 @@ from __future__ import annotations
 
 import os
 
+import pytest
+
 # Two engines with a thread for every core each wait for each other most of the time.
 os.environ.setdefault("OMP_THREAD_LIMIT", "1")
 
 # Every process that a test starts would compile all modules anew.
 os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
+
+# An assertion in a helper that fails tells its values, as one in a test does.
+pytest.register_assert_rewrite("support")

@@ -64,7 +64,7 @@ _OOM = (
     "requires more system memory",
 )
 # The first match wins. A message is more reliable than a status code.
-_WORDS: tuple[tuple[str, tuple[str, ...]], ...] = (
+KIND_WORDS: tuple[tuple[str, tuple[str, ...]], ...] = (
     ("oom", _OOM),
     (
         "context_overflow",
@@ -103,7 +103,7 @@ def classify(status: int | None, body: Any) -> tuple[str, str]:
     words = redacted(whole(words), os.environ.get(KEY_VARIABLE, "").strip())
     status = code if status in (None, 200) and code else status
     lowered = words.lower()
-    for kind, needles in _WORDS:
+    for kind, needles in KIND_WORDS:
         if any(needle in lowered for needle in needles):
             return kind, _shown(words, MESSAGE_LIMIT)
     return _by_status(status, words), _shown(words, MESSAGE_LIMIT)

@@ -305,7 +305,7 @@ class Wire:
             connect_ms = await self.open()
         except (OSError, TimeoutError) as err:
             now = perf_counter_ns()
-            return Exchange(sent_ns=now, failure=_unconnected(err, self.address, now))
+            return Exchange(sent_ns=now, failure=connect_failure(err, self.address, now))
         assert self._connection is not None  # noqa: S101 - open() made it
         exchange = await self._connection.exchange(payload, self.deadlines, last_delta)
         exchange.connect_ms = connect_ms
@@ -329,7 +329,7 @@ def _cut(exc: Exception | None, exchange: Exchange) -> Failed:
     return Failed(perf_counter_ns(), "reset", phase, exchange.framing.status or None, message)
 
 
-def _unconnected(err: BaseException, address: Address, now: int) -> Failed:
+def connect_failure(err: BaseException, address: Address, now: int) -> Failed:
     kind = "connect_error"
     if isinstance(err, TimeoutError):
         kind = "connect_timeout"

@@ -270,9 +270,8 @@ class Backend(_base.Backend):
                 prompt_tokens=timings.prompt_n,
                 eval_ms=timings.predicted_ms,
                 eval_tokens=timings.predicted_n,
-                queue_ms=_ms(
-                    exchange.headers_ns, exchange.sent_ns
-                ),  # llama.cpp: until a slot is free
+                # llama.cpp sends the head when a slot is free
+                queue_ms=_ms(exchange.headers_ns, exchange.sent_ns),
             )
 
 

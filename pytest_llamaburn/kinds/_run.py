@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     from pytest_llamaburn.progress import Progress
     from pytest_llamaburn.trace import Trace
 
-_RECORDED = (
+RECORDED_FIELDS = (
     *("id", "name", "quantization", "family", "parameter_size", "digest", "context_length"),
 )
 _WARMUP_PROMPT = "Say hello in one short sentence."
@@ -240,7 +240,7 @@ class Run:
         model = asdict(self.model)
         return {
             **self._opening(),
-            "model": {name: model[name] for name in _RECORDED},
+            "model": {name: model[name] for name in RECORDED_FIELDS},
             "server": self.server._asdict(),
             "config": {**self._config(), "model": [asked] if asked else [], "sent": sent},
             "contended": self.settings.allow_parallel,

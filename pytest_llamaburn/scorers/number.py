@@ -123,7 +123,7 @@ def score(answer: str, question: Question) -> Score:
         return _base.empty()
     own = _text.own_turn(said)
     settled = own if _MARKER.search(own) or len(own) < _BRIEF else said
-    number = _stated(settled) or _stated(said)
+    number = stated_number(settled) or stated_number(said)
     if number is None:
         return _base.unparsable("no number in the answer")
     if number.torn:
@@ -135,13 +135,13 @@ def score(answer: str, question: Question) -> Score:
 def faults(question: Question) -> Iterator[tuple[str, str]]:
     """Yield field and reason of whatever is not a number."""
     for index, text in enumerate(_base.accepted(question)):
-        if _stated(text) is None:
+        if stated_number(text) is None:
             yield "accept" if index else "reference", f"'{text}' is not a number"
     yield from _base.bad_figures(question, "tolerance")
 
 
 def _wanted(text: str) -> _Number:
-    number = _stated(text)
+    number = stated_number(text)
     if number is None:
         raise DatasetError(f"the reference '{text}' is not a number: give one, or another scorer")
     return number
@@ -156,7 +156,7 @@ def _equal(one: _Number, other: _Number, tolerance: Fraction) -> bool:
     return difference <= tolerance
 
 
-def _stated(text: str) -> _Number | None:
+def stated_number(text: str) -> _Number | None:
     """Return the final number of a text."""
     plain = _plain(text)
     end = len(plain)

@@ -76,7 +76,7 @@ def _sound(header: dict[str, Any], folder: Path) -> dict[str, Any]:
 def header_of(results_dir: Path, run: str, schema: str | None = None) -> dict[str, Any]:
     """Return the header of the unfinished run with this id, or of the `last` one.
 
-    If a schema is given, `last` is the newest run that has it. Raises ResultsError if there is none.
+    If a schema is given, `last` is the newest run with it. Raises ResultsError if there is none.
     """
     folders = journal.leftovers(results_dir)
     for folder in reversed(folders) if run == LAST else [f for f in folders if f.name == run]:

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 import pytest
 import trustme
 from filelock import FileLock
-from support.command_line import COMMAND, llamaburn, results_in
+from support.command_line import COMMAND, results_in, run_cli
 from support.processes import Process
 from support.scripted import (
     Close,
@@ -45,7 +45,7 @@ def ollama() -> Iterator[str]:
 
 
 def bench(host: str, cwd: Path, *args: str, check: int = 0) -> subprocess.CompletedProcess[str]:
-    return llamaburn("benchmark", "tiny", f"--host={host}", *args, cwd=cwd, check=check)
+    return run_cli("benchmark", "tiny", f"--host={host}", *args, cwd=cwd, check=check)
 
 
 def test_table_on_stdout_and_everything_else_on_stderr(ollama: str, tmp_path: Path) -> None:
@@ -173,7 +173,7 @@ def test_both_starts_are_summarised_apart(tmp_path: Path) -> None:
 def test_llama_cpp_server_is_detected(tmp_path: Path) -> None:
     with ScriptedServer(LlamaCppFacade(model="m")) as server:
         host = f"--host={server.host}/v1"
-        llamaburn("benchmark", "m", host, "--iterations=2", cwd=tmp_path)
+        run_cli("benchmark", "m", host, "--iterations=2", cwd=tmp_path)
     (document,) = results_in(tmp_path / "results")
     assert document["server"]["kind"] == "llama.cpp"
     assert document["config"]["sent"].keys() >= {"stream_options", "max_tokens", "seed"}
@@ -183,14 +183,14 @@ def test_llama_cpp_server_is_detected(tmp_path: Path) -> None:
 
 def test_only_model_of_a_named_host_needs_no_name(tmp_path: Path) -> None:
     with ScriptedServer(LlamaCppFacade(model="m")) as server:
-        llamaburn("benchmark", f"--host={server.host}", "--iterations=1", cwd=tmp_path)
+        run_cli("benchmark", f"--host={server.host}", "--iterations=1", cwd=tmp_path)
     assert results_in(tmp_path / "results")[0]["model"]["id"] == "m"
 
 
 def test_named_host_with_several_models_needs_a_name(tmp_path: Path) -> None:
     listing = sized(200, {"data": [{"id": "one"}, {"id": "two"}]})
     with ScriptedServer([listing]) as server:
-        done = llamaburn("benchmark", f"--host={server.host}", cwd=tmp_path, check=4)
+        done = run_cli("benchmark", f"--host={server.host}", cwd=tmp_path, check=4)
         assert done.stderr == f"llamaburn: --model is needed: {server.host}/v1 has one, two\n"
 
 
@@ -239,7 +239,7 @@ def test_slots_that_cannot_be_asked_for_are_unknown(tmp_path: Path) -> None:
 @pytest.mark.parametrize("props", ['[{"total_slots": 1}]', '{"total_slots": "one"}'])
 def test_properties_in_no_shape_known_cost_no_run(props: str, tmp_path: Path) -> None:
     with ScriptedServer(LlamaCppFacade(props=props)) as server:
-        llamaburn("benchmark", f"--host={server.host}", "--iterations=1", cwd=tmp_path)
+        run_cli("benchmark", f"--host={server.host}", "--iterations=1", cwd=tmp_path)
     (document,) = results_in(tmp_path / "results")
     assert document["status"] == "complete"
     assert document["server"]["kind"] == "llama.cpp"
@@ -290,7 +290,7 @@ def test_server_behind_tls_is_measured_if_its_authority_is_trusted(tmp_path: Pat
     with ScriptedServer(OllamaFacade(), tls) as server:
         refused = bench(server.host, tmp_path, check=4)
         args = ("benchmark", "tiny", f"--host={server.host}")
-        llamaburn(*args, cwd=tmp_path, SSL_CERT_FILE=str(tmp_path / "authority.pem"))
+        run_cli(*args, cwd=tmp_path, SSL_CERT_FILE=str(tmp_path / "authority.pem"))
     assert "CERTIFICATE_VERIFY_FAILED" in refused.stderr
     assert refused.stderr.count("llamaburn: ") == 1
     assert "Traceback" not in refused.stderr
@@ -302,7 +302,7 @@ def test_server_behind_tls_is_measured_if_its_authority_is_trusted(tmp_path: Pat
 def test_strange_model_names_become_safe_file_names(tmp_path: Path) -> None:
     name = "../模型/x:" + "y" * 300
     with ScriptedServer(LlamaCppFacade(model=name)) as server:
-        llamaburn("benchmark", "-m", name, f"--host={server.host}", "--iterations=1", cwd=tmp_path)
+        run_cli("benchmark", "-m", name, f"--host={server.host}", "--iterations=1", cwd=tmp_path)
     (path,) = (tmp_path / "results" / "benchmarks").iterdir()
     assert path.name.startswith("模型_x_yyy")
     assert results_in(tmp_path / "results")[0]["model"]["id"] == name
@@ -365,7 +365,7 @@ def test_configuration_file_of_the_specification_works(ollama: str, tmp_path: Pa
         "stress_duration_sec = 60\ntemperature = 0.5\n"
         f'[ollama]\nhost = "{ollama}"\n[cost]\nkwh_rate = 0.12\n'
     )
-    llamaburn("benchmark", "tiny", cwd=tmp_path)
+    run_cli("benchmark", "tiny", cwd=tmp_path)
     config = results_in(tmp_path / "results")[0]["config"]
     assert (config["iterations"], config["warmup"], config["temperature"]) == (3, 1, 0.5)
     assert results_in(tmp_path / "results")[0]["results"]["cost"] == {
@@ -387,7 +387,7 @@ def test_configuration_file_of_the_specification_works(ollama: str, tmp_path: Pa
 def test_users_pytest_settings_do_not_reach_the_run(ollama: str, tmp_path: Path) -> None:
     (tmp_path / "pytest.ini").write_text("[pytest]\naddopts = --no-such-option\n")
     (tmp_path / "conftest.py").write_text("raise RuntimeError('not for us')\n")
-    llamaburn(
+    run_cli(
         *("benchmark", "tiny", f"--host={ollama}", "--iterations=1"),
         cwd=tmp_path,
         PYTEST_ADDOPTS="--no-such-option",
@@ -457,7 +457,7 @@ def test_bad_input_is_one_sentence_and_exit_code_four(
     before = sorted(tmp_path.iterdir())
     args, sentence = BAD_INPUT[case]
     hosted = any(a.startswith(("--host", "--backend=openai")) for a in args)
-    done = llamaburn(
+    done = run_cli(
         "benchmark", *args, *([] if hosted else [f"--host={ollama}"]), cwd=tmp_path, check=4
     )
     told = [line for line in done.stderr.splitlines() if not line.startswith("waiting: ")]

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 from support.benchmark_documents import header, record
-from support.command_line import llamaburn
+from support.command_line import run_cli
 from support.scripted import OllamaFacade, ScriptedServer
 from support.virtual_benchmarks import Machine, dice, rows
 
@@ -48,15 +48,15 @@ def kept(directory: Path) -> list[dict[str, Any]]:
 
 
 def test_comparison_is_shown_filed_and_named(pair: list[str], tmp_path: Path) -> None:
-    done = llamaburn("compare", *pair, cwd=tmp_path)
+    done = run_cli("compare", *pair, cwd=tmp_path)
     assert done.stdout.startswith("2 files, compared with A\nA (baseline): llama3.1:q4, ollama")
     assert done.stdout.count(" slower\n") == 4
     (path,) = (tmp_path / "results" / "comparisons").iterdir()
     assert path.name.startswith("comparison_20")
     assert done.stderr == f"wrote {path.relative_to(tmp_path)}\n"
-    llamaburn("results", "validate", str(path), cwd=tmp_path)
-    assert llamaburn("results", "show", path.stem, cwd=tmp_path).stdout == done.stdout
-    listed = llamaburn("results", "list", "comparisons", "-o", "json", cwd=tmp_path).stdout
+    run_cli("results", "validate", str(path), cwd=tmp_path)
+    assert run_cli("results", "show", path.stem, cwd=tmp_path).stdout == done.stdout
+    listed = run_cli("results", "list", "comparisons", "-o", "json", cwd=tmp_path).stdout
     (entry,) = json.loads(listed)
     assert (entry["id"], entry["kind"], entry["model"]) == (path.stem, "comparisons", "llama3.1:q4")
 
@@ -202,15 +202,15 @@ def test_results_directory_that_cannot_be_written_exits_four(
 def test_benchmark_is_compared_and_judged_in_one_command(tmp_path: Path) -> None:
     with ScriptedServer(OllamaFacade()) as server:
         args = ("benchmark", "tiny", f"--host={server.host}", "--iterations=3")
-        llamaburn(*args, "-o", "baseline.json", cwd=tmp_path)
+        run_cli(*args, "-o", "baseline.json", cwd=tmp_path)
         more = ("--compare=baseline.json", "--fail-if=osl.mean:-50%")
-        done = llamaburn(*args, *more, cwd=tmp_path)
+        done = run_cli(*args, *more, cwd=tmp_path)
         assert "2 files, compared with A" in done.stdout
         assert "gate osl.mean:-50%: B: pass" in done.stdout
         assert "wrote results/comparisons/comparison_" in done.stderr
     with ScriptedServer(OllamaFacade(final={"eval_count": 1})) as server:
         args = ("benchmark", "tiny", f"--host={server.host}", "--iterations=3")
-        done = llamaburn(*args, *more, "-o", "json", cwd=tmp_path, check=1)
+        done = run_cli(*args, *more, "-o", "json", cwd=tmp_path, check=1)
     assert json.loads(done.stdout)["schema"] == "llamaburn/benchmark"
     assert "llamaburn: osl.mean:-50%: B: fail: -75.0%" in done.stderr
 
@@ -232,15 +232,15 @@ def test_ten_thousand_files_are_listed_and_compared_in_two_seconds(tmp_path: Pat
 def timed(*words: str, cwd: Path) -> tuple[str, float]:
     """Return what a command says, and the processor time it took in seconds."""
     before = resource.getrusage(resource.RUSAGE_CHILDREN)
-    said = llamaburn(*words, cwd=cwd).stdout
+    said = run_cli(*words, cwd=cwd).stdout
     after = resource.getrusage(resource.RUSAGE_CHILDREN)
     return said, after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
 
 
 def test_list_follows_files_that_change(tmp_path: Path) -> None:
     first = tmp_path / measured(tmp_path, "first")
-    assert " complete " in llamaburn("results", "list", cwd=tmp_path).stdout
+    assert " complete " in run_cli("results", "list", cwd=tmp_path).stdout
     stat = first.stat()
     first.write_text(first.read_text().replace('"complete"', '"failed00"'))
     os.utime(first, ns=(stat.st_atime_ns, stat.st_mtime_ns))  # same name, size and time
-    assert " failed00 " in llamaburn("results", "list", cwd=tmp_path).stdout
+    assert " failed00 " in run_cli("results", "list", cwd=tmp_path).stdout

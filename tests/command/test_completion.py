@@ -8,7 +8,7 @@ import subprocess
 from typing import TYPE_CHECKING
 
 import pytest
-from support.command_line import llamaburn
+from support.command_line import run_cli
 
 from pytest_llamaburn import registry
 
@@ -21,7 +21,7 @@ SHELLS = {"bash": ["bash", "-n"], "zsh": ["zsh", "-n"], "fish": ["fish", "--no-e
 @pytest.fixture(scope="module")
 def script(tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = tmp_path_factory.mktemp("completion") / "llamaburn.bash"
-    path.write_text(llamaburn("completion", "bash", cwd=path.parent).stdout)
+    path.write_text(run_cli("completion", "bash", cwd=path.parent).stdout)
     return path
 
 
@@ -38,7 +38,7 @@ def completed(script: Path, *words: str) -> set[str]:
 
 @pytest.mark.parametrize("shell", SHELLS)
 def test_script_names_every_command_and_the_shell_accepts_it(shell: str, tmp_path: Path) -> None:
-    text = llamaburn("completion", shell, cwd=tmp_path).stdout
+    text = run_cli("completion", shell, cwd=tmp_path).stdout
     assert all(name in text for name in registry.names("commands"))
     assert "results-dir" in text
     path = tmp_path / "script"
@@ -64,4 +64,4 @@ def test_actions_are_completed(script: Path) -> None:
 
 
 def test_unknown_shell_exits_four(tmp_path: Path) -> None:
-    assert "invalid choice: 'tcsh'" in llamaburn("completion", "tcsh", cwd=tmp_path, check=4).stderr
+    assert "invalid choice: 'tcsh'" in run_cli("completion", "tcsh", cwd=tmp_path, check=4).stderr

@@ -6,7 +6,7 @@ import json
 import tomllib
 from typing import TYPE_CHECKING, Any
 
-from support.command_line import llamaburn
+from support.command_line import run_cli
 
 from pytest_llamaburn import settings
 from pytest_llamaburn.kinds.benchmark.settings import Benchmark
@@ -37,14 +37,14 @@ def configure(directory: Path, text: str = FILE) -> str:
     return str(path)
 
 
-def shown(cwd: Path, **env: str) -> dict[str, dict[str, Any]]:
-    done = llamaburn("config", "show", "-o", "json", cwd=cwd, check=0, **env)
+def shown_settings(cwd: Path, **env: str) -> dict[str, dict[str, Any]]:
+    done = run_cli("config", "show", "-o", "json", cwd=cwd, check=0, **env)
     found: dict[str, dict[str, Any]] = json.loads(done.stdout)
     return found
 
 
 def test_every_setting_is_shown_with_its_default(tmp_path: Path) -> None:
-    found = shown(tmp_path)
+    found = shown_settings(tmp_path)
     kinds = (Benchmark, Stress, Eval, Display)
     assert found.keys() == {o.toml_key for kind in kinds for o in settings.options_of(kind)}
     assert {entry["origin"] for entry in found.values()} == {"default"}
@@ -53,7 +53,7 @@ def test_every_setting_is_shown_with_its_default(tmp_path: Path) -> None:
 
 def test_each_value_says_where_it_comes_from(tmp_path: Path) -> None:
     path = configure(tmp_path)
-    found = shown(tmp_path, LLAMABURN_SEED="9", OLLAMA_HOST="http://there:2")
+    found = shown_settings(tmp_path, LLAMABURN_SEED="9", OLLAMA_HOST="http://there:2")
     assert found["defaults.benchmark_iterations"] == {
         "value": 7,
         "origin": f"{path}: defaults.benchmark_iterations",
@@ -65,10 +65,10 @@ def test_each_value_says_where_it_comes_from(tmp_path: Path) -> None:
 
 def test_lines_give_the_origin_only_when_asked(tmp_path: Path) -> None:
     path = configure(tmp_path)
-    plain = llamaburn("config", "show", cwd=tmp_path).stdout.splitlines()
+    plain = run_cli("config", "show", cwd=tmp_path).stdout.splitlines()
     assert "defaults.seed = 3" in plain
     assert "# defaults.top_p is not set" in plain
-    told = llamaburn("config", "show", "--origin", cwd=tmp_path).stdout.splitlines()
+    told = run_cli("config", "show", "--origin", cwd=tmp_path).stdout.splitlines()
     assert f"defaults.seed = 3  # {path}: defaults.seed" in told
     assert "# defaults.top_p is not set  # default" in told
     assert len(plain) == len(told)
@@ -77,15 +77,15 @@ def test_lines_give_the_origin_only_when_asked(tmp_path: Path) -> None:
 def test_lines_are_a_file_that_says_the_same(tmp_path: Path) -> None:
     configure(tmp_path)
     awkward = 'quote " back\\slash \u007f gr\u00fcn'
-    before = llamaburn("config", cwd=tmp_path, LLAMABURN_KEEP_ALIVE=awkward).stdout
+    before = run_cli("config", cwd=tmp_path, LLAMABURN_KEEP_ALIVE=awkward).stdout
     assert tomllib.loads(before)["thresholds"] == {"ttft_ms": {"p95": "<500"}}
     configure(tmp_path, before)
-    assert llamaburn("config", cwd=tmp_path).stdout == before
+    assert run_cli("config", cwd=tmp_path).stdout == before
     values, _ = resolve(Benchmark, {}, {}, tmp_path)
     assert record(values, Benchmark)["keep_alive"] == awkward
 
 
 def test_wrong_value_is_one_sentence_with_its_place(tmp_path: Path) -> None:
-    done = llamaburn("config", "show", cwd=tmp_path, check=4, LLAMABURN_SEED="x")
+    done = run_cli("config", "show", cwd=tmp_path, check=4, LLAMABURN_SEED="x")
     assert done.stdout == ""
     assert done.stderr.startswith("llamaburn: LLAMABURN_SEED: 'x' is refused")

@@ -11,8 +11,8 @@ from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import pytest
-from support.benchmark_documents import checked
-from support.command_line import llamaburn
+from support.benchmark_documents import benchmark_settings
+from support.command_line import run_cli
 from support.scripted import LlamaCppFacade, OllamaFacade, Request, ScriptedServer, Steps, sized
 from support.sensors import Fakes
 
@@ -64,7 +64,7 @@ def locked(request: Request) -> Steps:
 
 def examine(*args: str, cwd: Path, check: int | None = 0, **env: str) -> dict[str, dict[str, str]]:
     """Return the checks of the real command by id."""
-    done = llamaburn("doctor", *args, "--output=json", cwd=cwd, check=check, **env)
+    done = run_cli("doctor", *args, "--output=json", cwd=cwd, check=check, **env)
     found = {entry["id"]: entry for entry in json.loads(done.stdout)}
     assert list(found) == IDS
     assert all(entry["fix"] for entry in found.values() if entry["level"] != "ok")
@@ -74,7 +74,7 @@ def examine(*args: str, cwd: Path, check: int | None = 0, **env: str) -> dict[st
 def scene(seen: _look.Look | None = None, facts: Any = None, **values: Any) -> _checks.Context:
     """Return what checks look at; `facts` replaces those about this machine."""
     made = _checks.Context(
-        checked(**values), {}, seen or _look.Look(why={"server": "none. There."})
+        benchmark_settings(**values), {}, seen or _look.Look(why={"server": "none. There."})
     )
     if facts is not None:
         made.__dict__["facts"] = facts
@@ -176,7 +176,7 @@ def test_silence_where_a_server_is_needed_fails(values: dict[str, Any]) -> None:
 
 
 def test_silence_of_a_named_server_exits_four_and_says_what_failed(tmp_path: Path) -> None:
-    done = llamaburn("doctor", f"--host={NOWHERE}", cwd=tmp_path, check=4)
+    done = run_cli("doctor", f"--host={NOWHERE}", cwd=tmp_path, check=4)
     assert done.stdout.splitlines()[0].split() == ["id", "level", "finding", "fix"]
     assert len(done.stdout.splitlines()) == 2 + len(IDS)
     assert done.stderr == "llamaburn: failed: server.reachable\n"
@@ -292,7 +292,7 @@ def test_wrong_file_fails_alone(tmp_path: Path) -> None:
 
 
 def test_wrong_flag_is_bad_input(tmp_path: Path) -> None:
-    done = llamaburn("doctor", "--backend=best", cwd=tmp_path, check=4)
+    done = run_cli("doctor", "--backend=best", cwd=tmp_path, check=4)
     assert done.stdout == ""
     assert done.stderr.startswith("llamaburn: --backend: 'best' is refused")
 

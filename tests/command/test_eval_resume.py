@@ -10,7 +10,7 @@ import subprocess
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from support.command_line import COMMAND, llamaburn
+from support.command_line import COMMAND, run_cli
 from support.eval_servers import (
     CRITERIA,
     Assessor,
@@ -73,7 +73,7 @@ def test_eval_killed_at_random_moments_judges_nothing_twice(tmp_path: Path, seed
             assert done <= journalled(tmp_path)
             args = ["--resume=last", f"--judge=ollama:judge@{judge.host}"]
         done, assessor.calls, assessor.stop_at = journalled(tmp_path), [], 0
-        llamaburn("eval", *args, cwd=tmp_path)
+        run_cli("eval", *args, cwd=tmp_path)
     assert sorted(assessor.calls) == sorted(ASKED - done)
     (document,) = evals_in(tmp_path / "results")
     assert document["status"] == "complete"
@@ -97,7 +97,7 @@ def test_eval_interrupted_while_it_is_judged_is_filed_and_continued(
         (before,) = evals_in(tmp_path / "results")
         finished = len(journalled(tmp_path))
         assessor.stop_at = 0
-        llamaburn("eval", "--resume=last", cwd=tmp_path)
+        run_cli("eval", "--resume=last", cwd=tmp_path)
     (after,) = evals_in(tmp_path / "results")
     assert (before["status"], after["status"]) == ("interrupted", "complete")
     assert before["run_id"] == after["run_id"]
@@ -152,7 +152,7 @@ def test_judgments_that_failed_on_the_way_are_tried_again(tmp_path: Path) -> Non
         running.send_signal(signal.SIGKILL)
         running.wait(60)
         broken[0], assessor.calls = False, []
-        llamaburn("eval", "--resume=last", "--max-unscored=0.1", cwd=tmp_path)
+        run_cli("eval", "--resume=last", "--max-unscored=0.1", cwd=tmp_path)
     assert {c for c in assessor.calls if "blue" in c[0]} >= {
         ("What is blue?", criterion) for criterion in CRITERIA
     }
@@ -176,7 +176,7 @@ def test_answer_that_is_asked_for_again_is_marked_again(tmp_path: Path) -> None:
         running.wait(60)
         (before,) = evals_in(tmp_path / "results")
         assessor.stop_at, searx[0] = 0, sized(200, {"results": []})
-        llamaburn("eval", "--resume=last", cwd=tmp_path, SEARXNG_URL=search.host)
+        run_cli("eval", "--resume=last", cwd=tmp_path, SEARXNG_URL=search.host)
     assert before["results"]["by_state"] == {"skipped_sut_error": 3, "unfinished": 3}
     (document,) = evals_in(tmp_path / "results")
     assert document["results"]["by_state"] == {"scored": 6}
@@ -192,7 +192,7 @@ def test_eval_is_not_continued_with_a_set_that_changed(tmp_path: Path) -> None:
         running.send_signal(signal.SIGKILL)
         running.wait(60)
         eval_set(tmp_path, question("red"), question("yellow"))
-        done = llamaburn("eval", "--resume=last", cwd=tmp_path, check=4)
+        done = run_cli("eval", "--resume=last", cwd=tmp_path, check=4)
     assert "--resume: the eval set was" in done.stderr
 
 
@@ -206,13 +206,13 @@ def test_judging_that_its_budget_stopped_goes_on_with_a_higher_one(
         first: tuple[str, ...] = ("eval", "tiny", f"--host={model.host}", f"--set={chosen}")
         limits = (f"--judge=ollama:judge@{judge.host}", "--max-judge-calls=4")
         if again:
-            llamaburn(*first, cwd=tmp_path)
+            run_cli(*first, cwd=tmp_path)
             (path,) = (tmp_path / "results" / "evals").iterdir()
             first = ("rejudge", path.stem)
-        llamaburn(*first, *limits, cwd=tmp_path, check=1)
+        run_cli(*first, *limits, cwd=tmp_path, check=1)
         before = evals_in(tmp_path / "results")[-1]
-        said = llamaburn("eval", "--resume=last", "--seed=3", cwd=tmp_path, check=4)
-        llamaburn("eval", "--resume=last", "--max-judge-calls=15", cwd=tmp_path)
+        said = run_cli("eval", "--resume=last", "--seed=3", cwd=tmp_path, check=4)
+        run_cli("eval", "--resume=last", "--max-judge-calls=15", cwd=tmp_path)
     after = evals_in(tmp_path / "results")[-1]
     assert (before["status"], after["status"]) == ("complete", "complete")
     assert before["results"]["by_state"] == {"scored": 4, "budget": 11}
@@ -237,6 +237,6 @@ def test_what_was_spent_before_counts_when_an_eval_goes_on(tmp_path: Path) -> No
         running.send_signal(signal.SIGKILL)
         running.wait(60)
         assessor.stop_at = 0
-        llamaburn("eval", "--resume=last", cwd=tmp_path, check=1)
+        run_cli("eval", "--resume=last", cwd=tmp_path, check=1)
     (document,) = evals_in(tmp_path / "results")
     assert document["results"]["by_state"] == {"scored": 9, "budget": 6}

@@ -6,7 +6,7 @@ import json
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from support.command_line import llamaburn
+from support.command_line import run_cli
 
 from pytest_llamaburn.commands import main
 from pytest_llamaburn.converters import gsm8k
@@ -24,8 +24,8 @@ def jsonl(path: Path, *rows: Any) -> Path:
     return path
 
 
-def refusal(*args: str, cwd: Path, **env: str) -> str:
-    done = llamaburn("evalset", *args, cwd=cwd, check=4, **env)
+def evalset_refusal(*args: str, cwd: Path, **env: str) -> str:
+    done = run_cli("evalset", *args, cwd=cwd, check=4, **env)
     assert done.stdout == ""
     assert done.stderr.startswith("llamaburn: ")
     assert done.stderr.count("\n") == 1
@@ -33,14 +33,14 @@ def refusal(*args: str, cwd: Path, **env: str) -> str:
 
 
 def test_the_built_in_sets_are_listed(tmp_path: Path) -> None:
-    header, _, *rows = llamaburn("evalset", "list", cwd=tmp_path).stdout.splitlines()
+    header, _, *rows = run_cli("evalset", "list", cwd=tmp_path).stdout.splitlines()
     assert header.split() == ["name", "version", "questions", "categories", "scorers"]
     assert [row.split()[0] for row in rows] == builtin_eval_sets()
     assert rows[0].split()[-3:] == ["dates", "code", "37"]
 
 
 def test_the_list_as_json_counts_categories_and_scorers(tmp_path: Path) -> None:
-    found = json.loads(llamaburn("evalset", "list", "-o", "json", cwd=tmp_path).stdout)
+    found = json.loads(run_cli("evalset", "list", "-o", "json", cwd=tmp_path).stdout)
     for about in found:
         assert sum(about["categories"].values()) == about["questions"]
         assert sum(about["scorers"].values()) == about["questions"]
@@ -49,13 +49,13 @@ def test_the_list_as_json_counts_categories_and_scorers(tmp_path: Path) -> None:
 
 def test_sound_files_and_built_in_names_are_valid(tmp_path: Path) -> None:
     jsonl(tmp_path / "a.jsonl", {"id": "q", "prompt": "Who?"})
-    done = llamaburn("evalset", "validate", "a.jsonl", "math", cwd=tmp_path)
+    done = run_cli("evalset", "validate", "a.jsonl", "math", cwd=tmp_path)
     assert done.stdout == "a.jsonl: valid, 1 questions\nmath: valid, 41 questions\n"
 
 
 def test_each_unsound_file_is_named_and_the_others_are_still_looked_at(tmp_path: Path) -> None:
     jsonl(tmp_path / "a.jsonl", {"id": "q", "prompt": ""})
-    done = llamaburn("evalset", "validate", "a.jsonl", "maths", "math", cwd=tmp_path, check=4)
+    done = run_cli("evalset", "validate", "a.jsonl", "maths", "math", cwd=tmp_path, check=4)
     assert done.stdout == "math: valid, 41 questions\n"
     first, second = done.stderr.splitlines()
     assert first.startswith("llamaburn: a.jsonl: line 1 (id 'q'): prompt: ")
@@ -74,17 +74,17 @@ def test_a_scorer_must_be_known_and_have_what_its_module_needs(tmp_path: Path) -
     jsonl(tmp_path / "lacking.jsonl", asked)
     jsonl(tmp_path / "unknown.jsonl", {**asked, "scorer": "lowdness"})
     path = str(tmp_path)
-    llamaburn("evalset", "validate", "good.jsonl", cwd=tmp_path, PYTHONPATH=path)
-    said = refusal("validate", "lacking.jsonl", cwd=tmp_path, PYTHONPATH=path)
+    run_cli("evalset", "validate", "good.jsonl", cwd=tmp_path, PYTHONPATH=path)
+    said = evalset_refusal("validate", "lacking.jsonl", cwd=tmp_path, PYTHONPATH=path)
     assert "line 1 (id 'q'): volume: the scorer loudness needs it" in said
-    said = refusal("validate", "unknown.jsonl", cwd=tmp_path, PYTHONPATH=path)
+    said = evalset_refusal("validate", "unknown.jsonl", cwd=tmp_path, PYTHONPATH=path)
     assert "scorer: unknown scorer 'lowdness'; did you mean 'loudness'?" in said
 
 
 def test_an_imported_set_is_written_and_valid(tmp_path: Path) -> None:
     jsonl(tmp_path / "test.jsonl", SUM, SUM)
     args = ("import", "test.jsonl", "--format", "gsm8k", "--name", "sums", "-o", "out.json")
-    done = llamaburn("evalset", *args, cwd=tmp_path)
+    done = run_cli("evalset", *args, cwd=tmp_path)
     assert (done.stdout, done.stderr) == ("", "wrote out.json: 2 questions\n")
     found = load_eval_set(tmp_path / "out.json")
     assert (found.name, found.questions[1].id) == ("sums", "gsm8k-2")
@@ -93,7 +93,7 @@ def test_an_imported_set_is_written_and_valid(tmp_path: Path) -> None:
 
 def test_without_a_file_to_write_an_import_is_printed(tmp_path: Path) -> None:
     (tmp_path / "test.json").write_text(json.dumps([SUM]))
-    done = llamaburn("evalset", "import", "test.json", "--format=gsm8k", cwd=tmp_path)
+    done = run_cli("evalset", "import", "test.json", "--format=gsm8k", cwd=tmp_path)
     assert json.loads(done.stdout)["name"] == "test"
 
 
@@ -105,7 +105,7 @@ def test_a_csv_file_may_lack_the_header_that_its_format_fixes(tmp_path: Path, he
     if head.startswith("answer"):
         row = 'C,w,x,y,z,"Which, then?\nThis?"\n'
     (tmp_path / "law.csv").write_text(head + row, encoding="utf-8")
-    done = llamaburn("evalset", "import", "law.csv", "--format=mmlu", cwd=tmp_path)
+    done = run_cli("evalset", "import", "law.csv", "--format=mmlu", cwd=tmp_path)
     (question,) = json.loads(done.stdout)["questions"]
     assert question["prompt"].startswith("Which, then?\nThis?\n\nA) w\n")
     assert question["reference"] == "C"
@@ -113,7 +113,7 @@ def test_a_csv_file_may_lack_the_header_that_its_format_fixes(tmp_path: Path, he
 
 def test_a_csv_file_with_a_header_is_read_by_its_names(tmp_path: Path) -> None:
     (tmp_path / "qa.csv").write_text("metadata,problem,answer\n{},Who?,Ada\n")
-    done = llamaburn("evalset", "import", "qa.csv", "--format=simpleqa", cwd=tmp_path)
+    done = run_cli("evalset", "import", "qa.csv", "--format=simpleqa", cwd=tmp_path)
     assert json.loads(done.stdout)["questions"][0]["reference"] == "Ada"
 
 
@@ -147,7 +147,7 @@ def test_a_file_that_does_not_fit_is_refused_with_the_place(
 ) -> None:
     (tmp_path / name).write_text(content)
     args = ("import", name, "--format", form, "-o", "out.json")
-    assert said in refusal(*args, cwd=tmp_path)
+    assert said in evalset_refusal(*args, cwd=tmp_path)
     assert not (tmp_path / "out.json").exists()
 
 
@@ -174,15 +174,15 @@ def test_what_is_missing_or_wrong_in_the_command_is_said(
     tmp_path: Path, args: list[str], said: str
 ) -> None:
     jsonl(tmp_path / "a.jsonl", SUM)
-    assert said in refusal(*args, cwd=tmp_path)
+    assert said in evalset_refusal(*args, cwd=tmp_path)
 
 
 def test_option_says_how_answers_are_written(tmp_path: Path) -> None:
     (tmp_path / "a.csv").write_text("Who?,w,x,y,z,1\n")
     args = ("import", "a.csv", "--format", "mmlu", "-o", "out.json", "--answers")
-    llamaburn("evalset", *args, "number", cwd=tmp_path)
+    run_cli("evalset", *args, "number", cwd=tmp_path)
     assert load_eval_set(tmp_path / "out.json").questions[0].reference == "A"
-    assert "--answers: unknown way of mmlu 'roman'" in refusal(*args, "roman", cwd=tmp_path)
+    assert "--answers: unknown way of mmlu 'roman'" in evalset_refusal(*args, "roman", cwd=tmp_path)
 
 
 def test_module_of_another_distribution_that_fails_tells_what_it_needs(

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 from support.command_line import COMMAND
-from support.processes import Process, forkable, run
+from support.processes import Process, forkable, run_process
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 def test_fork_says_and_returns_the_same(words: tuple[str, ...], tmp_path: Path) -> None:
     argv = [*COMMAND, *words]
     real = subprocess.run(argv, cwd=tmp_path, capture_output=True, text=True, check=False)
-    forked = run(argv, cwd=tmp_path, text=True)
+    forked = run_process(argv, cwd=tmp_path, text=True)
     assert (forked.returncode, forked.stdout, forked.stderr) == (
         real.returncode,
         real.stdout,

@@ -6,7 +6,7 @@ import json
 from pathlib import Path
 
 import pytest
-from support.command_line import llamaburn, results_in
+from support.command_line import results_in, run_cli
 from support.scripted import (
     Close,
     OllamaFacade,
@@ -42,7 +42,7 @@ def test_gate_that_holds_passes_and_is_in_the_file(tmp_path: Path) -> None:
     with ScriptedServer(OllamaFacade(token_s=0.002)) as server:
         gate = ("--threshold", "ttft_ms.mean<60s")
         args = ("benchmark", "tiny", f"--host={server.host}", *gate)
-        done = llamaburn(*args, cwd=tmp_path)
+        done = run_cli(*args, cwd=tmp_path)
     assert "gate ttft_ms.mean<60s: pass: " in done.stdout
     (verdict,) = results_in(tmp_path / "results")[0]["results"]["gates"]
     assert verdict["verdict"] == "pass"
@@ -56,7 +56,7 @@ def test_gate_that_fails_is_told_where_no_table_shows_it(
     gates = ("--threshold=osl.mean>9", "--threshold=ttft_ms.mean<60s")
     with ScriptedServer(OllamaFacade(token_s=0.002)) as server:
         args = ("benchmark", "tiny", f"--host={server.host}", *gates, *forms)
-        done = llamaburn(*args, cwd=tmp_path, check=1)
+        done = run_cli(*args, cwd=tmp_path, check=1)
     assert "llamaburn: gate osl.mean>9: fail: 4" in done.stderr
     assert "gate ttft_ms" not in done.stderr
 
@@ -70,7 +70,7 @@ def test_gate_that_does_not_hold_or_decide_exits_one(
 ) -> None:
     with ScriptedServer(OllamaFacade(token_s=0.002)) as server:
         args = ("benchmark", "tiny", f"--host={server.host}", "--threshold", gate)
-        done = llamaburn(*args, cwd=tmp_path, check=1)
+        done = run_cli(*args, cwd=tmp_path, check=1)
     assert f"gate {gate}: {verdict}" in done.stdout
     assert "Traceback" not in done.stderr
 
@@ -80,7 +80,7 @@ def test_gates_come_from_the_configuration_file_too(tmp_path: Path) -> None:
         '[thresholds]\n"error_rate" = "<50%"\nttft_ms.p50 = "<60s"\n'
     )
     with ScriptedServer(OllamaFacade()) as server:
-        llamaburn("benchmark", "tiny", f"--host={server.host}", cwd=tmp_path)
+        run_cli("benchmark", "tiny", f"--host={server.host}", cwd=tmp_path)
     gates = results_in(tmp_path / "results")[0]["results"]["gates"]
     assert {g["expression"]: g["verdict"] for g in gates} == {
         "error_rate<50%": "pass",
@@ -91,7 +91,7 @@ def test_gates_come_from_the_configuration_file_too(tmp_path: Path) -> None:
 def test_gate_of_a_file_that_cannot_be_read_is_told_by_the_file(tmp_path: Path) -> None:
     path = tmp_path / "llamaburn.toml"
     path.write_text('[thresholds]\nttft_ms.p50 = "<fast"\nerror_rate = "<1%"\n')
-    done = llamaburn("benchmark", "tiny", cwd=tmp_path, check=4)
+    done = run_cli("benchmark", "tiny", cwd=tmp_path, check=4)
     assert done.stderr.startswith(f"llamaburn: {path}: thresholds: 'ttft_ms.p50<fast' is refused: ")
 
 
@@ -99,7 +99,7 @@ def test_certain_gates_want_the_whole_interval(tmp_path: Path) -> None:
     with ScriptedServer(OllamaFacade(faults={3: BROKEN})) as server:
         gate = ("--threshold", "error_rate<50%", "--gate-mode=certain")
         args = ("benchmark", "tiny", f"--host={server.host}", *gate)
-        done = llamaburn(*args, cwd=tmp_path, check=1)
+        done = run_cli(*args, cwd=tmp_path, check=1)
     assert "error_rate<50%: undecided: 0.2" in done.stdout
 
 
@@ -113,7 +113,7 @@ def test_certain_gates_want_the_whole_interval(tmp_path: Path) -> None:
     ],
 )
 def test_gate_that_cannot_be_read_exits_four(gate: str, words: str, tmp_path: Path) -> None:
-    done = llamaburn("benchmark", "tiny", "--threshold", gate, cwd=tmp_path, check=4)
+    done = run_cli("benchmark", "tiny", "--threshold", gate, cwd=tmp_path, check=4)
     assert words.removesuffix("p5") in done.stderr
     assert not (tmp_path / "results").exists()
 
@@ -122,7 +122,7 @@ def test_github_gets_a_summary_and_an_error_line(tmp_path: Path) -> None:
     with ScriptedServer(OllamaFacade(token_s=0.002)) as server:
         args = ("benchmark", "tiny", f"--host={server.host}", "--threshold", "osl.mean>9")
         summary = tmp_path / "summary.md"
-        done = llamaburn(*args, cwd=tmp_path, check=1, GITHUB_STEP_SUMMARY=str(summary))
+        done = run_cli(*args, cwd=tmp_path, check=1, GITHUB_STEP_SUMMARY=str(summary))
     assert summary.read_text().startswith("### tiny:latest")
     assert "::error file=results/benchmarks/tiny_latest_" in done.stderr
 
@@ -131,7 +131,7 @@ def test_run_stops_after_too_many_failures_of_one_kind(tmp_path: Path) -> None:
     faults = dict.fromkeys(range(4, 99), BROKEN)
     with ScriptedServer(OllamaFacade(faults=faults)) as server:
         args = ("benchmark", "tiny", f"--host={server.host}", "--iterations=20")
-        done = llamaburn(*args, "--max-failures=3", cwd=tmp_path, check=1)
+        done = run_cli(*args, "--max-failures=3", cwd=tmp_path, check=1)
     assert "stopped after 3 requests in a row failed with server_error" in done.stderr
     (document,) = results_in(tmp_path / "results")
     assert document["status"] == "partial"
@@ -144,8 +144,8 @@ def test_precision_goes_on_until_it_is_reached_or_the_limit_is(tmp_path: Path) -
         args = ("benchmark", "tiny", f"--host={server.host}", "--iterations=3")
         limit = ("--precision=0.000001", "--max-iterations=8")
         known = ("--precision=0.01", "--precision-metric=osl")
-        missed = llamaburn(*args, *limit, "--results-dir=a", cwd=tmp_path)
-        met = llamaburn(*args, *known, "--results-dir=b", cwd=tmp_path)
+        missed = run_cli(*args, *limit, "--results-dir=a", cwd=tmp_path)
+        met = run_cli(*args, *known, "--results-dir=b", cwd=tmp_path)
     assert "not to the ± 1e-06 of --precision: --max-iterations or" in missed.stdout
     assert "--precision" not in met.stdout
     (long,), (short,) = results_in(tmp_path / "a"), results_in(tmp_path / "b")
@@ -155,13 +155,13 @@ def test_precision_goes_on_until_it_is_reached_or_the_limit_is(tmp_path: Path) -
 
 def test_unknown_precision_metric_exits_four(tmp_path: Path) -> None:
     args = ("benchmark", "tiny", "--precision=0.1", "--precision-metric=speed")
-    assert "unknown metric 'speed'" in llamaburn(*args, cwd=tmp_path, check=4).stderr
+    assert "unknown metric 'speed'" in run_cli(*args, cwd=tmp_path, check=4).stderr
 
 
 def test_spent_budget_ends_the_run_complete(tmp_path: Path) -> None:
     with ScriptedServer(OllamaFacade(token_s=0.03)) as server:
         args = ("benchmark", "tiny", f"--host={server.host}", "--iterations=24", "--budget=1s")
-        llamaburn(*args, cwd=tmp_path)
+        run_cli(*args, cwd=tmp_path)
     (document,) = results_in(tmp_path / "results")
     assert document["status"] == "complete"
     assert 1 <= document["results"]["totals"]["requests"] < 24
@@ -170,7 +170,7 @@ def test_spent_budget_ends_the_run_complete(tmp_path: Path) -> None:
 def test_left_budget_is_used_for_more_requests_and_progress_counts_them(tmp_path: Path) -> None:
     with ScriptedServer(OllamaFacade()) as server:
         args = ("benchmark", "tiny", f"--host={server.host}", "--iterations=2", "--budget=10m")
-        done = llamaburn(*args, "--max-iterations=5", "--progress=json", cwd=tmp_path)
+        done = run_cli(*args, "--max-iterations=5", "--progress=json", cwd=tmp_path)
     (document,) = results_in(tmp_path / "results")
     assert document["status"] == "complete"
     assert document["results"]["totals"]["requests"] == 5
@@ -182,8 +182,8 @@ def test_left_budget_is_used_for_more_requests_and_progress_counts_them(tmp_path
 def test_every_run_says_first_how_long_it_may_take(tmp_path: Path) -> None:
     with ScriptedServer(OllamaFacade(token_s=0.002)) as server:
         args = ("benchmark", "tiny", f"--host={server.host}", "--iterations=3")
-        said = llamaburn(*args, cwd=tmp_path).stderr
-        unsaid = llamaburn(*args, "--warmup=0", cwd=tmp_path).stderr
+        said = run_cli(*args, cwd=tmp_path).stderr
+        unsaid = run_cli(*args, "--warmup=0", cwd=tmp_path).stderr
     assert said.index("3 requests to tiny:latest: about ") < said.index("wrote ")
     assert "no estimate, the warm-up failed" in unsaid
 
@@ -191,7 +191,7 @@ def test_every_run_says_first_how_long_it_may_take(tmp_path: Path) -> None:
 def test_budget_limits_the_estimate(tmp_path: Path) -> None:
     with ScriptedServer(OllamaFacade(token_s=0.02)) as server:
         args = ("benchmark", "tiny", f"--host={server.host}", "--iterations=3", "--budget=1s")
-        said = llamaburn(*args, "--progress=json", cwd=tmp_path).stderr.splitlines()
+        said = run_cli(*args, "--progress=json", cwd=tmp_path).stderr.splitlines()
     first = next(json.loads(line) for line in said if line.startswith("{"))
     assert first["text"] == "3 requests to tiny:latest: about 1 s"
 
@@ -207,7 +207,7 @@ def test_budget_limits_the_estimate(tmp_path: Path) -> None:
 def test_more_requests_than_the_limit_exit_four(
     args: tuple[str, ...], words: str, tmp_path: Path
 ) -> None:
-    done = llamaburn("benchmark", "tiny", "--max-iterations=4", *args, cwd=tmp_path, check=4)
+    done = run_cli("benchmark", "tiny", "--max-iterations=4", *args, cwd=tmp_path, check=4)
     assert f"--max-iterations: 4 is less than the {words}" in done.stderr
     assert len(done.stderr.splitlines()) == 1
 
@@ -215,7 +215,7 @@ def test_more_requests_than_the_limit_exit_four(
 def test_repeats_say_whether_they_vary_by_less_than_five_percent(tmp_path: Path) -> None:
     with ScriptedServer(OllamaFacade()) as server:
         args = ("benchmark", "tiny", f"--host={server.host}", "--repeats=3")
-        done = llamaburn(*args, cwd=tmp_path)
+        done = run_cli(*args, cwd=tmp_path)
     found = results_in(tmp_path / "results")[0]["results"]["between_runs"]["time_to_first_token_ms"]
     assert found["runs"] == 3
     assert found["under_5_percent"] in ("met", "not met", "undecided")
@@ -226,7 +226,7 @@ def test_correctness_judges_each_answer_and_times_it_too(tmp_path: Path) -> None
     with ScriptedServer(Scholar()) as server:
         mode = ("--mode=correctness", "--numbers=7", "--threshold", "number_accuracy>0.5")
         args = ("benchmark", "tiny", f"--host={server.host}", *mode)
-        done = llamaburn(*args, cwd=tmp_path)
+        done = run_cli(*args, cwd=tmp_path)
     found = results_in(tmp_path / "results")[0]["results"]
     assert (found["correctness"]["n"], found["correctness"]["correct"]) == (7, 6)
     assert "numbers written correctly: 6 of 7, 86%" in done.stdout
@@ -243,7 +243,7 @@ def test_repeats_and_precision_make_no_more_numbers_of_correctness(tmp_path: Pat
     more = ("--repeats=2", "--precision=0.0001", "--max-iterations=9")
     with ScriptedServer(Scholar()) as server:
         args = ("benchmark", "tiny", f"--host={server.host}", "--mode=correctness", "--numbers=7")
-        llamaburn(*args, *more, cwd=tmp_path)
+        run_cli(*args, *more, cwd=tmp_path)
     found = results_in(tmp_path / "results")[0]["results"]["correctness"]
     assert (len(found["items"]), found["n"], found["correct"]) == (18, 7, 6)
 
@@ -251,7 +251,7 @@ def test_repeats_and_precision_make_no_more_numbers_of_correctness(tmp_path: Pat
 def test_silence_is_a_wrong_answer_of_correctness_and_no_failed_request(tmp_path: Path) -> None:
     with ScriptedServer(OllamaFacade(texts=[], final={"eval_count": None})) as server:
         args = ("benchmark", "tiny", f"--host={server.host}", "--mode=correctness", "--numbers=2")
-        llamaburn(*args, cwd=tmp_path)
+        run_cli(*args, cwd=tmp_path)
     found = results_in(tmp_path / "results")[0]["results"]
     assert [item["reason"] for item in found["correctness"]["items"]] == ["empty", "empty"]
     assert found["totals"]["failed"] == 0
@@ -263,7 +263,7 @@ def test_failed_requests_of_correctness_are_wrong_where_the_connection_held(
 ) -> None:
     with ScriptedServer(OllamaFacade(faults={3: fault})) as server:
         args = ("benchmark", "tiny", f"--host={server.host}", "--mode=correctness", "--numbers=4")
-        llamaburn(*args, "-o", "json", cwd=tmp_path)
+        run_cli(*args, "-o", "json", cwd=tmp_path)
     found = results_in(tmp_path / "results")[0]["results"]["correctness"]
     assert (found["n"], found["correct"]) == (n, 0)
     assert [i["correct"] for i in found["items"] if i["reason"] == "failed"] == [mark]
@@ -271,7 +271,7 @@ def test_failed_requests_of_correctness_are_wrong_where_the_connection_held(
 
 def test_unknown_language_exits_four(tmp_path: Path) -> None:
     args = ("benchmark", "tiny", "--mode=correctness", "--lang=klingon")
-    done = llamaburn(*args, cwd=tmp_path, check=4)
+    done = run_cli(*args, cwd=tmp_path, check=4)
     assert "unknown language 'klingon'" in done.stderr
     assert list(tmp_path.iterdir()) == []
 

@@ -9,7 +9,7 @@ from contextlib import ExitStack
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from support.command_line import llamaburn
+from support.command_line import run_cli
 from support.eval_servers import (
     Assessor,
     Opinion,
@@ -74,7 +74,7 @@ class Room:
         self.judge = f"--judge=ollama:judge:latest@{judge.host}"
 
     def __call__(self, *args: str, **more: Any) -> subprocess.CompletedProcess[str]:
-        return llamaburn(*args, self.judge, cwd=self.cwd, **more)
+        return run_cli(*args, self.judge, cwd=self.cwd, **more)
 
     def eval(self, *args: str, **more: Any) -> subprocess.CompletedProcess[str]:
         chosen = () if any(a.startswith("--set") for a in args) else ("--set=mine.json",)
@@ -151,9 +151,9 @@ def test_set_has_criteria_of_its_own_grades_and_claims(
     assert "faithfulness: does not apply to 1 of 2 answers: there is no evidence" in done.stdout
     things = found["by_category"]["things"]
     assert (things["f_score"]["mean"], things["faithfulness"]["mean"]) == (pytest.approx(0.4), 0.5)
-    listed = llamaburn("results", "list", "evals", cwd=room.cwd).stdout
+    listed = run_cli("results", "list", "evals", cwd=room.cwd).stdout
     assert "graded_correct 0.500, f_score 0.571" in listed
-    shown = llamaburn("results", "show", document["run_id"], cwd=room.cwd).stdout
+    shown = run_cli("results", "show", document["run_id"], cwd=room.cwd).stdout
     assert "source [2]: It was made in 1990." in shown
     assert "    supported: Blue is right.\n      quotes: blue is RIGHT" in shown
     assert "unsupported: It is 9.\n      quotes what is not in the evidence: It is 9 years" in shown
@@ -180,7 +180,7 @@ def test_criterion_in_other_words_is_another_one(room: Room) -> None:
     again = room.files[-1]
     assert again["results"]["criteria"]["politeness"]["n_total"] == 4
     assert again["results"]["grades"]["f_score"]["n_total"] == 4
-    told = llamaburn("compare", first["run_id"], again["run_id"], cwd=room.cwd).stdout
+    told = run_cli("compare", first["run_id"], again["run_id"], cwd=room.cwd).stdout
     assert "politeness is defined in other words than in the baseline: it is not compared" in told
     (compared,) = (room.cwd / "results" / "eval_comparisons").glob("*.json")
     marks = {d["mark"] for d in json.loads(compared.read_text())["results"]["differences"]}

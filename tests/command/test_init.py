@@ -9,7 +9,7 @@ import tomllib
 from typing import TYPE_CHECKING
 
 import pytest
-from support.command_line import llamaburn
+from support.command_line import run_cli
 from support.scripted import OllamaFacade, ScriptedServer
 
 from pytest_llamaburn import options, registry, settings
@@ -34,19 +34,19 @@ def uncomment(directory: Path) -> None:
 
 
 def test_files_are_written_and_named(tmp_path: Path) -> None:
-    done = llamaburn("init", cwd=tmp_path)
+    done = run_cli("init", cwd=tmp_path)
     assert done.stdout.splitlines() == [f"wrote {name}" for name in NAMES]
     assert sorted(path.name for path in tmp_path.iterdir()) == [*NAMES]
 
 
 def test_file_as_it_is_says_nothing(tmp_path: Path) -> None:
-    before = llamaburn("config", "show", "--origin", cwd=tmp_path).stdout
-    llamaburn("init", cwd=tmp_path)
-    assert llamaburn("config", "show", "--origin", cwd=tmp_path).stdout == before
+    before = run_cli("config", "show", "--origin", cwd=tmp_path).stdout
+    run_cli("init", cwd=tmp_path)
+    assert run_cli("config", "show", "--origin", cwd=tmp_path).stdout == before
 
 
 def test_every_key_is_there_with_its_help(tmp_path: Path) -> None:
-    llamaburn("init", cwd=tmp_path)
+    run_cli("init", cwd=tmp_path)
     text = (tmp_path / "llamaburn.toml").read_text()
     for kind in settings.classes(registry.own("kinds")):
         for option in settings.options_of(kind):
@@ -71,18 +71,18 @@ def test_each_line_is_valid_when_its_comment_sign_is_taken_away(tmp_path: Path) 
 
 
 def test_uncommented_defaults_change_nothing(tmp_path: Path) -> None:
-    before = llamaburn("config", "show", cwd=tmp_path).stdout
-    llamaburn("init", cwd=tmp_path)
+    before = run_cli("config", "show", cwd=tmp_path).stdout
+    run_cli("init", cwd=tmp_path)
     uncomment(tmp_path)
     assert tomllib.loads((tmp_path / "llamaburn.toml").read_text())["defaults"]["seed"] == 0
-    assert llamaburn("config", "show", cwd=tmp_path).stdout == before
+    assert run_cli("config", "show", cwd=tmp_path).stdout == before
     with ScriptedServer(OllamaFacade()) as server:
         command = ("benchmark", "tiny", f"--host={server.host}", "--iterations=1")
-        assert "complete: 1 of 1" in llamaburn(*command, cwd=tmp_path).stdout
+        assert "complete: 1 of 1" in run_cli(*command, cwd=tmp_path).stdout
 
 
 def test_example_test_passes(tmp_path: Path) -> None:
-    llamaburn("init", cwd=tmp_path)
+    run_cli("init", cwd=tmp_path)
     with ScriptedServer(OllamaFacade(token_s=0.001)) as server:
         flags = (f"--llamaburn-host={server.host}", "--llamaburn-model=tiny")
         done = subprocess.run(
@@ -98,12 +98,12 @@ def test_example_test_passes(tmp_path: Path) -> None:
 @pytest.mark.parametrize("name", NAMES)
 def test_nothing_is_overwritten(name: str, tmp_path: Path) -> None:
     (tmp_path / name).write_text("mine")
-    done = llamaburn("init", cwd=tmp_path, check=4)
+    done = run_cli("init", cwd=tmp_path, check=4)
     assert done.stderr.startswith(f"llamaburn: {name} exists and is not overwritten")
     assert [path.read_text() for path in tmp_path.iterdir()] == ["mine"]
 
 
 def test_directory_that_takes_no_file_is_one_sentence(tmp_path: Path) -> None:
     (tmp_path / "llamaburn.toml").symlink_to(tmp_path / "no" / "such" / "place")
-    done = llamaburn("init", cwd=tmp_path, check=4)
+    done = run_cli("init", cwd=tmp_path, check=4)
     assert done.stderr.startswith("llamaburn: llamaburn.toml cannot be written: File exists")

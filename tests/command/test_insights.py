@@ -10,7 +10,7 @@ from contextlib import ExitStack
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import pytest
-from support.command_line import llamaburn, results_in
+from support.command_line import results_in, run_cli
 from support.scripted import (
     LlamaCppFacade,
     OllamaFacade,
@@ -165,11 +165,11 @@ def load() -> Iterator[Callable[[], None]]:
         yield start
 
 
-def told(server: Script, cwd: Path, *args: str) -> tuple[dict[str, Any], str]:
+def benchmark_insights(server: Script, cwd: Path, *args: str) -> tuple[dict[str, Any], str]:
     """Return the insights of a benchmark, by id, and the table."""
     with ScriptedServer(server) as running:
         host = f"--host={running.host}"
-        shown = llamaburn("benchmark", "tiny:latest", host, FULL, *args, cwd=cwd).stdout
+        shown = run_cli("benchmark", "tiny:latest", host, FULL, *args, cwd=cwd).stdout
     (document,) = results_in(cwd / "results")
     return {insight["id"]: insight for insight in document["insights"]}, shown
 
@@ -188,7 +188,7 @@ def test_insight_is_told_where_its_condition_is(
     (tmp_path / "long.json").write_text(json.dumps(long))
     if case.busy:
         load()
-    found, shown = told(case.server(), tmp_path, *case.args)
+    found, shown = benchmark_insights(case.server(), tmp_path, *case.args)
     assert found.keys() - BY_CLOCK <= {name}
     assert case.words in found[name]["text"]
     assert found[name]["text"] in shown
@@ -202,4 +202,4 @@ def test_without_a_condition_nothing_is_told_but_what_the_clock_shows(
     server: Script, tmp_path: Path
 ) -> None:
     limit = "--max-tokens=12" if isinstance(server, LlamaCppFacade) else FULL
-    assert told(server, tmp_path, limit)[0].keys() <= BY_CLOCK
+    assert benchmark_insights(server, tmp_path, limit)[0].keys() <= BY_CLOCK

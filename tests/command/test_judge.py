@@ -10,8 +10,8 @@ import threading
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from support.command_line import COMMAND, llamaburn
-from support.judge_servers import KEY, Claude, OpenAI, preference, serving, verdict
+from support.command_line import COMMAND, run_cli
+from support.judge_servers import KEY, Claude, OpenAI, judge_server, preference, verdict_json
 from support.processes import Process
 from support.scripted import Hang, Steps
 
@@ -41,7 +41,7 @@ def calibrate(
     (directory / "labels.jsonl").write_text(text + "\n\n")
     keys = {"ANTHROPIC_API_KEY": KEY, "OPENAI_API_KEY": KEY}
     words = ("judge", "calibrate", "--labels", "labels.jsonl", *args)
-    return llamaburn(*words, cwd=directory, check=check, **keys)
+    return run_cli(*words, cwd=directory, check=check, **keys)
 
 
 def recorded(shift: int = 0) -> list[dict[str, Any]]:
@@ -98,11 +98,11 @@ def test_too_many_missing_verdicts_fail(tmp_path: Path) -> None:
 
 def test_judge_is_asked_for_each_label_and_told_with_its_cost(tmp_path: Path) -> None:
     def honest(system: str, user: str) -> str:
-        return verdict(int(user.partition("worth ")[2][0]))
+        return verdict_json(int(user.partition("worth ")[2][0]))
 
     fake = Claude([honest], {"lifecycle": "deprecated", "retires_at": None})
     lines = [label(h, i) for i, h in enumerate(HUMAN)]
-    with serving(fake, "m") as name:
+    with judge_server(fake, "m") as name:
         prices = ("--judge-price=m.input=3", "--judge-price=m.output=15")
         tiers = ("--judge-price=m.cache_read=0", "--judge-price=m.cache_write=0")
         done = calibrate(tmp_path, lines, "--judge", name, *prices, *tiers)
@@ -118,9 +118,9 @@ def test_judge_is_asked_for_each_label_and_told_with_its_cost(tmp_path: Path) ->
 
 
 def test_jury_tells_its_own_agreement(tmp_path: Path) -> None:
-    fakes = Claude([verdict(4), verdict(2)]), OpenAI([verdict(4), verdict(2)])
+    fakes = Claude([verdict_json(4), verdict_json(2)]), OpenAI([verdict_json(4), verdict_json(2)])
     lines = [label(h, i) for i, h in enumerate(HUMAN[:4])]
-    with serving(fakes[0], "m") as one, serving(fakes[1], "m") as other:
+    with judge_server(fakes[0], "m") as one, judge_server(fakes[1], "m") as other:
         words = ("--judge", one, "--judge", other, "-o", "json")
         document = json.loads(calibrate(tmp_path, lines, *words).stdout)
     assert document["jury_alpha"]["n"] == 4
@@ -132,7 +132,7 @@ def test_pairs_are_judged_in_both_orders(tmp_path: Path) -> None:
         return preference("A" if user.index("good") < user.index("bad") else "B")
 
     lines = [pair("A", i) for i in range(3)]
-    with serving(OpenAI([honest]), "m") as name:
+    with judge_server(OpenAI([honest]), "m") as name:
         shown = calibrate(tmp_path, lines, "--judge", name).stdout
     assert "A wins 3, loses 0, ties 0; win_rate 1.000" in shown
     assert "first_position_rate 0.500" in shown
@@ -141,7 +141,7 @@ def test_pairs_are_judged_in_both_orders(tmp_path: Path) -> None:
 
 def test_pairs_without_a_verdict_are_missing(tmp_path: Path) -> None:
     lines = [pair("A", i) for i in range(3)]
-    with serving(OpenAI([""]), "m") as name:
+    with judge_server(OpenAI([""]), "m") as name:
         done = calibrate(tmp_path, lines, "--judge", name, check=1)
     assert "3 parse_error" in done.stdout
     assert "3 of 3 verdicts are missing" in done.stderr
@@ -158,14 +158,14 @@ def test_recorded_pairs_are_held_against_people(tmp_path: Path) -> None:
 
 
 def test_dry_run_says_what_would_be_sent_and_sends_nothing(tmp_path: Path) -> None:
-    fake = Claude([verdict(4)])
+    fake = Claude([verdict_json(4)])
     words = (
         "--dry-run",
         "--judge-repeats=2",
         "--judge-price=m.input=3",
         "--judge-price=m.output=15",
     )
-    with serving(fake, "m") as name:
+    with judge_server(fake, "m") as name:
         shown = calibrate(tmp_path, [label(3, 1), label(4, 2)], "--judge", name, *words).stdout
         unpriced = calibrate(tmp_path, [pair("A", 1)], "--judge", name, "--dry-run").stdout
     assert f"{name}: 4 calls for the 2 labels of " in shown
@@ -212,14 +212,14 @@ def test_what_cannot_be_meant_is_refused(tmp_path: Path) -> None:
         ("--judge=nobody", "unknown provider 'nobody'"),
     ):
         assert words in calibrate(tmp_path, recorded(), argument, check=4).stderr
-    missing = llamaburn("judge", "calibrate", "--labels", "none.jsonl", cwd=tmp_path, check=4)
+    missing = run_cli("judge", "calibrate", "--labels", "none.jsonl", cwd=tmp_path, check=4)
     assert "none.jsonl cannot be read" in missing.stderr
 
 
 def test_missing_key_is_one_sentence(tmp_path: Path) -> None:
     (tmp_path / "labels.jsonl").write_text(json.dumps(label(3, 1)))
     words = ("judge", "calibrate", "--labels", "labels.jsonl", "--judge", "claude")
-    done = llamaburn(*words, cwd=tmp_path, check=4)
+    done = run_cli(*words, cwd=tmp_path, check=4)
     assert "set the environment variable ANTHROPIC_API_KEY" in done.stderr
     assert len(done.stderr.splitlines()) == 1
 
@@ -231,11 +231,11 @@ def test_cut_calibration_is_continued_without_paying_again(tmp_path: Path) -> No
         if len(fake.calls) == 3:
             reached.set()
             return [Hang()]
-        return verdict(4)
+        return verdict_json(4)
 
     fake = OpenAI([slow])
     (tmp_path / "labels.jsonl").write_text("\n".join(json.dumps(label(4, i)) for i in range(4)))
-    with serving(fake, "m") as name:
+    with judge_server(fake, "m") as name:
         words = ("judge", "calibrate", "--labels=labels.jsonl", f"--judge={name}")
         one = [*COMMAND, *words, "--judge-concurrency=1"]
         env = {**os.environ, "OPENAI_API_KEY": KEY}
@@ -248,9 +248,9 @@ def test_cut_calibration_is_continued_without_paying_again(tmp_path: Path) -> No
         assert "2 verdicts are kept: continue with --resume" in stderr
         assert "1/4 labels" in stderr
         more: Any = {"cwd": tmp_path, "OPENAI_API_KEY": KEY}
-        anew = llamaburn(*words, "--max-judge-calls=0", check=None, **more)
-        done = llamaburn(*words, "--resume", "--progress=json", **more)
-        again = llamaburn(*words, "--resume", "--max-judge-calls=0", check=None, **more)
+        anew = run_cli(*words, "--max-judge-calls=0", check=None, **more)
+        done = run_cli(*words, "--resume", "--progress=json", **more)
+        again = run_cli(*words, "--resume", "--max-judge-calls=0", check=None, **more)
     assert "there are no verdicts of these labels and judges: all are asked for" in again.stderr
     assert "there are 2 verdicts of a calibration that was cut: --resume uses them" in anew.stderr
     assert len(fake.calls) == 3 + 2

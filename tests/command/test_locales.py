@@ -9,7 +9,7 @@ import sys
 from typing import TYPE_CHECKING
 
 import pytest
-from support.benchmark_documents import row, saved
+from support.benchmark_documents import row, saved_benchmark
 from support.command_line import COMMAND
 
 from pytest_llamaburn.store import results
@@ -24,7 +24,7 @@ LOCALES = {"POSIX": POSIX, "cp1252": {"PYTHONIOENCODING": "cp1252"}}
 @pytest.mark.parametrize("form", ["table", "csv", "json"])
 @pytest.mark.parametrize("locale", LOCALES.values(), ids=LOCALES.keys())
 def test_data_is_utf_8_in_every_locale(form: str, locale: dict[str, str], tmp_path: Path) -> None:
-    path = saved(tmp_path, [row(prompt_id="日本")])
+    path = saved_benchmark(tmp_path, [row(prompt_id="日本")])
     words = [*COMMAND, "results", "show", str(path), "-o", form]
     done = subprocess.run(words, env={**os.environ, **locale}, capture_output=True, check=True)
     assert "?" not in done.stdout.decode("utf-8")
@@ -46,7 +46,7 @@ def test_file_of_a_model_whose_name_the_file_system_lacks_is_written(tmp_path: P
         "import json, sys; from pathlib import Path; from pytest_llamaburn.store import results;"
         "print(results.write(Path(sys.argv[1]), json.load(open(sys.argv[2], encoding='utf-8'))))"
     )
-    made = json.loads(saved(tmp_path / "made").read_text(encoding="utf-8"))
+    made = json.loads(saved_benchmark(tmp_path / "made").read_text(encoding="utf-8"))
     made["model"]["id"] = "modèle-日本"
     (tmp_path / "made.json").write_text(json.dumps(made), encoding="utf-8")
     words = [sys.executable, "-c", script, str(tmp_path / "results"), str(tmp_path / "made.json")]

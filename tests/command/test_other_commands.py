@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 import jsonschema
 import pytest
-from support.command_line import COMMAND, llamaburn, results_in
+from support.command_line import COMMAND, results_in, run_cli
 from support.processes import Process
 from support.scripted import (
     Hang,
@@ -63,13 +63,13 @@ def pulled(pulling: Steps, cwd: Path, check: int) -> str:
     facade.pulling = pulling
     with ScriptedServer(facade) as server:
         args = ("models", "pull", "tiny", f"--host={server.host}")
-        return llamaburn(*args, cwd=cwd, check=check).stderr.replace(server.host, "HOST")
+        return run_cli(*args, cwd=cwd, check=check).stderr.replace(server.host, "HOST")
 
 
 def test_models_lists_the_servers_and_the_catalogue(tmp_path: Path) -> None:
     facade = OllamaFacade(loaded=True)
     with ScriptedServer(facade) as server:
-        done = llamaburn("models", f"--host={server.host}", cwd=tmp_path)
+        done = run_cli("models", f"--host={server.host}", cwd=tmp_path)
     header, _, tiny, embedded = done.stdout.splitlines()
     assert header.split()[:3] == ["name", "where", "size"]
     assert tiny.startswith("tiny:latest")
@@ -89,33 +89,33 @@ def test_models_shows_the_context_length_that_ollama_says_of_each(
         return [fault] if fault and request.path == "/api/show" else facade(request)
 
     with ScriptedServer(script) as server:
-        done = llamaburn("models", f"--host={server.host}", cwd=tmp_path)
+        done = run_cli("models", f"--host={server.host}", cwd=tmp_path)
     tiny = done.stdout.splitlines()[2]
     assert tiny.split()[-2:] == [context, "no"]
 
 
 def test_models_as_json_has_every_field(tmp_path: Path) -> None:
     with ScriptedServer(LlamaCppFacade(model="m")) as server:
-        done = llamaburn("models", f"--host={server.host}", "-o", "json", cwd=tmp_path)
+        done = run_cli("models", f"--host={server.host}", "-o", "json", cwd=tmp_path)
     first, second = json.loads(done.stdout)
     assert (first["id"], first["context_length"]) == ("m", 2048)
     assert second["where"] == "embedded"
 
 
 def test_models_without_a_server_shows_the_catalogue(tmp_path: Path) -> None:
-    done = llamaburn("models", cwd=tmp_path, OLLAMA_HOST=NOWHERE)
+    done = run_cli("models", cwd=tmp_path, OLLAMA_HOST=NOWHERE)
     assert "smollm2-135m" in done.stdout
     assert f"no server at http://{NOWHERE}" in done.stderr
 
 
 def test_models_of_a_named_host_that_is_silent_exits_four(tmp_path: Path) -> None:
-    done = llamaburn("models", f"--host={NOWHERE}", cwd=tmp_path, check=4)
+    done = run_cli("models", f"--host={NOWHERE}", cwd=tmp_path, check=4)
     assert f"no server at http://{NOWHERE}" in done.stderr
 
 
 def test_models_of_what_is_no_model_server_exits_four(tmp_path: Path) -> None:
     with ScriptedServer([sized(200, "<html>It works!</html>")]) as server:
-        done = llamaburn("models", f"--host={server.host}", cwd=tmp_path, check=4)
+        done = run_cli("models", f"--host={server.host}", cwd=tmp_path, check=4)
         assert done.stderr == (
             f"llamaburn: {server.host}/v1/models has no model list in OpenAI's format\n"
         )
@@ -124,7 +124,7 @@ def test_models_of_what_is_no_model_server_exits_four(tmp_path: Path) -> None:
 def test_models_of_the_embedded_engine_asks_no_server(tmp_path: Path) -> None:
     with ScriptedServer(OllamaFacade()) as server:
         words = ("models", "--backend=embedded", f"--host={server.host}", "--output=json")
-        listed = json.loads(llamaburn(*words, cwd=tmp_path).stdout)
+        listed = json.loads(run_cli(*words, cwd=tmp_path).stdout)
     assert {row["where"] for row in listed} == {"embedded"}
     assert server.requests == []
 
@@ -134,7 +134,7 @@ def test_pull_of_an_embedded_model_says_where_it_lies(tmp_path: Path) -> None:
     lies.parent.mkdir()
     lies.touch()  # what is here is not fetched again
     words = ("models", "pull", "smollm2-135m")
-    done = llamaburn(*words, cwd=tmp_path, LLAMABURN_CACHE_DIR=str(tmp_path))
+    done = run_cli(*words, cwd=tmp_path, LLAMABURN_CACHE_DIR=str(tmp_path))
     assert (done.stdout, done.stderr) == (f"{lies}\n", "")
 
 
@@ -151,7 +151,7 @@ def test_list_in_an_odd_shape_is_one_sentence(
 ) -> None:
     with ScriptedServer([sized(200, {"data": [entry]})]) as server:
         args = (*command.split(), f"--host={server.host}", "--backend=openai")
-        done = llamaburn(*args, cwd=tmp_path, check=4)
+        done = run_cli(*args, cwd=tmp_path, check=4)
     assert f"llamaburn: {server.host}/v1/models {words}" in done.stderr
     assert "Traceback" not in done.stderr
 
@@ -160,7 +160,7 @@ def test_list_in_an_odd_shape_is_one_sentence(
 def test_host_of_a_variable_that_is_no_address_is_told_by_the_variable(
     command: str, tmp_path: Path
 ) -> None:
-    done = llamaburn(*command.split(), cwd=tmp_path, check=None, OLLAMA_HOST="foo:bar")
+    done = run_cli(*command.split(), cwd=tmp_path, check=None, OLLAMA_HOST="foo:bar")
     told = done.stdout + done.stderr
     assert "OLLAMA_HOST: 'foo:bar' is refused: its port is not a number up to 65535" in told
     assert "--host: " not in told
@@ -172,7 +172,7 @@ def test_key_that_fits_in_no_header_is_told_without_being_shown(
     command: str, key: str, tmp_path: Path
 ) -> None:
     args = (*command.split(), "--host=127.0.0.1:1")
-    done = llamaburn(*args, cwd=tmp_path, check=None, LLAMABURN_API_KEY=key)
+    done = run_cli(*args, cwd=tmp_path, check=None, LLAMABURN_API_KEY=key)
     assert "LLAMABURN_API_KEY is not a valid key" in done.stdout + done.stderr
     assert "cret" not in done.stdout + done.stderr
     assert "Traceback" not in done.stderr
@@ -180,7 +180,7 @@ def test_key_that_fits_in_no_header_is_told_without_being_shown(
 
 def test_pull_follows_the_server(tmp_path: Path) -> None:
     with ScriptedServer(Registry()) as server:
-        done = llamaburn("models", "pull", "tiny", f"--host={server.host}", cwd=tmp_path)
+        done = run_cli("models", "pull", "tiny", f"--host={server.host}", cwd=tmp_path)
     assert done.stderr.splitlines() == ["pulling 50%", "success"]
 
 
@@ -190,7 +190,7 @@ def test_pull_tells_programs_its_progress_as_runs_do(tmp_path: Path) -> None:
     facade.pulling = [sized(200, PULLING + odd + SUCCESS)]
     with ScriptedServer(facade) as server:
         words = ("models", "pull", "tiny", f"--host={server.host}", "--progress=json")
-        said = llamaburn(*words, cwd=tmp_path).stderr
+        said = run_cli(*words, cwd=tmp_path).stderr
     first, *rest = map(json.loads, said.splitlines())
     about = {"event": "progress", "stage": "pulling", "unit": "bytes"}
     assert first == {**about, "done": 2, "planned": 4}
@@ -229,47 +229,47 @@ def test_pull_follows_a_server_that_leaves_things_out(more: bytes, tmp_path: Pat
 def test_models_of_what_is_no_ollama_is_one_sentence(tmp_path: Path) -> None:
     with ScriptedServer(LlamaCppFacade()) as server:
         args = ("models", "--backend=ollama", f"--host={server.host}")
-        done = llamaburn(*args, cwd=tmp_path, check=4)
+        done = run_cli(*args, cwd=tmp_path, check=4)
     assert "/api/ps has no model list in Ollama's format: try --backend openai" in done.stderr
     assert done.stderr.count("\n") == 1
 
 
 def test_pull_of_an_unknown_model_gives_the_servers_words(tmp_path: Path) -> None:
     with ScriptedServer(Registry()) as server:
-        done = llamaburn("models", "pull", "no", f"--host={server.host}", cwd=tmp_path, check=4)
+        done = run_cli("models", "pull", "no", f"--host={server.host}", cwd=tmp_path, check=4)
     assert "cannot pull no: pull model manifest: file does not exist" in done.stderr
 
 
 def test_pull_without_a_name_says_so(tmp_path: Path) -> None:
-    assert "name the model" in llamaburn("models", "pull", cwd=tmp_path, check=4).stderr
+    assert "name the model" in run_cli("models", "pull", cwd=tmp_path, check=4).stderr
 
 
 def test_pull_from_a_server_that_cannot_says_so(tmp_path: Path) -> None:
     with ScriptedServer(LlamaCppFacade()) as server:
-        done = llamaburn("models", "pull", "x", f"--host={server.host}", cwd=tmp_path, check=4)
+        done = run_cli("models", "pull", "x", f"--host={server.host}", cwd=tmp_path, check=4)
     assert "only Ollama can" in done.stderr
 
 
 def test_results_are_listed_shown_and_validated(tmp_path: Path) -> None:
     with ScriptedServer(OllamaFacade()) as server:
         bench = ("benchmark", "tiny", f"--host={server.host}", "--iterations=2")
-        table = llamaburn(*bench, cwd=tmp_path).stdout
-    listed = llamaburn("results", "list", "benchmarks", cwd=tmp_path).stdout.splitlines()
+        table = run_cli(*bench, cwd=tmp_path).stdout
+    listed = run_cli("results", "list", "benchmarks", cwd=tmp_path).stdout.splitlines()
     identifier = listed[2].split()[0]
     assert listed[2].split()[1:4] == ["benchmarks", "complete", "tiny:latest"]
-    assert llamaburn("results", "show", identifier, cwd=tmp_path).stdout == table
+    assert run_cli("results", "show", identifier, cwd=tmp_path).stdout == table
     path = f"results/benchmarks/{identifier}.json"
-    shown = llamaburn("results", "show", path, "-o", "json", cwd=tmp_path).stdout
+    shown = run_cli("results", "show", path, "-o", "json", cwd=tmp_path).stdout
     assert shown == (tmp_path / path).read_text()
     run_id = json.loads(shown)["run_id"]
-    assert llamaburn("results", "show", run_id, cwd=tmp_path).stdout == table
-    assert llamaburn("results", "validate", path, cwd=tmp_path).stdout == f"{path}: valid\n"
-    rows = json.loads(llamaburn("results", "list", "-o", "json", cwd=tmp_path).stdout)
+    assert run_cli("results", "show", run_id, cwd=tmp_path).stdout == table
+    assert run_cli("results", "validate", path, cwd=tmp_path).stdout == f"{path}: valid\n"
+    rows = json.loads(run_cli("results", "list", "-o", "json", cwd=tmp_path).stdout)
     assert [row["id"] for row in rows] == [identifier]
 
 
 def test_no_results_is_said_plainly(tmp_path: Path) -> None:
-    assert llamaburn("results", "list", cwd=tmp_path).stdout == "no results in results\n"
+    assert run_cli("results", "list", cwd=tmp_path).stdout == "no results in results\n"
 
 
 def test_damaged_files_are_refused_with_the_place(tmp_path: Path) -> None:
@@ -277,20 +277,20 @@ def test_damaged_files_are_refused_with_the_place(tmp_path: Path) -> None:
     (tmp_path / "b.json").write_text("{")
     (tmp_path / "c.json").write_text('{"schema": "llamaburn/benchmark"}')
     files = ("a.json", "b.json", "c.json", "d.json")
-    done = llamaburn("results", "validate", *files, cwd=tmp_path, check=4)
+    done = run_cli("results", "validate", *files, cwd=tmp_path, check=4)
     reasons = ("it has no 'schema'", "b.json is not JSON", "schema_version: field required")
     assert all(reason in done.stderr for reason in (*reasons, "no result 'd.json'"))
 
 
 @pytest.mark.parametrize("action", [("list", "benchmark"), ("show",), ("validate",)])
 def test_results_without_what_they_need_exit_four(action: tuple[str, ...], tmp_path: Path) -> None:
-    assert llamaburn("results", *action, cwd=tmp_path, check=4).stderr.startswith("llamaburn: ")
+    assert run_cli("results", *action, cwd=tmp_path, check=4).stderr.startswith("llamaburn: ")
 
 
 def test_list_shows_a_file_it_cannot_read(tmp_path: Path) -> None:
     (tmp_path / "results" / "benchmarks").mkdir(parents=True)
     (tmp_path / "results" / "benchmarks" / "x.json").write_text("{")
-    assert "unreadable" in llamaburn("results", "list", cwd=tmp_path).stdout
+    assert "unreadable" in run_cli("results", "list", cwd=tmp_path).stdout
 
 
 @pytest.mark.parametrize("kind", [*results.kinds(), "eval_set", "prompts", "settings"])
@@ -304,18 +304,18 @@ def test_schema_of_each_kind_of_file_is_json_schema(
 
 
 def test_version_is_the_packages(tmp_path: Path) -> None:
-    assert llamaburn("--version", cwd=tmp_path).stdout == f"llamaburn {__version__}\n"
+    assert run_cli("--version", cwd=tmp_path).stdout == f"llamaburn {__version__}\n"
 
 
 @pytest.mark.parametrize("name", registry.names("commands"))
 def test_help_of_each_command_has_an_example_and_the_exit_codes(name: str, tmp_path: Path) -> None:
-    text = llamaburn(name, "--help", cwd=tmp_path).stdout
+    text = run_cli(name, "--help", cwd=tmp_path).stdout
     assert f"example:\n  llamaburn {name}" in text
     assert "exit codes:" in text
 
 
 def test_no_command_exits_four(tmp_path: Path) -> None:
-    assert "command" in llamaburn(cwd=tmp_path, check=4).stderr
+    assert "command" in run_cli(cwd=tmp_path, check=4).stderr
 
 
 def test_help_imports_nothing_heavy() -> None:
@@ -376,7 +376,7 @@ def test_ctrl_c_exits_two_without_a_word(tmp_path: Path) -> None:
 def test_data_is_utf_8_whatever_the_locale_s_encoding(tmp_path: Path) -> None:
     with ScriptedServer(LlamaCppFacade()) as server:
         args = ("models", f"--host={server.host}")
-        done = llamaburn(*args, cwd=tmp_path, PYTHONIOENCODING="ascii")
+        done = run_cli(*args, cwd=tmp_path, PYTHONIOENCODING="ascii")
     header, rule, tiny, _ = done.stdout.splitlines()
     assert header.startswith("name")
     assert set(rule) == {"─"}

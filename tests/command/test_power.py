@@ -10,7 +10,7 @@ import sys
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from support.command_line import COMMAND, llamaburn, results_in
+from support.command_line import COMMAND, results_in, run_cli
 from support.processes import Process
 from support.scripted import OllamaFacade, ScriptedServer
 from support.sensors import Fakes, path_with
@@ -75,7 +75,7 @@ def benchmark(
     with ScriptedServer(OllamaFacade(token_s=token_s)) as server:
         host = f"--host={server.host}"
         command = ("benchmark", "tiny", host, "--iterations=2", *args)
-        llamaburn(*command, cwd=cwd, PATH=path or os.environ["PATH"])
+        run_cli(*command, cwd=cwd, PATH=path or os.environ["PATH"])
     (found,) = results_in(cwd / "results")
     return found
 
@@ -131,7 +131,7 @@ def test_fake_gpu_gives_energy_cost_and_a_gate(fake_gpu: Fakes, sampler: str) ->
     cost = found["results"]["cost"]
     assert cost["cost_per_run"] == pytest.approx(totals["energy_wh"] / 1000 * 0.12)
     assert [gate["verdict"] for gate in found["results"]["gates"]] == ["pass"]
-    table = llamaburn("results", "show", found["run_id"], cwd=fake_gpu.home).stdout
+    table = run_cli("results", "show", found["run_id"], cwd=fake_gpu.home).stdout
     assert "energy of the GPU board only: " in table
     assert "cost of that energy: $" in table
 
@@ -140,7 +140,7 @@ def stress(cwd: Path, *args: str, path: str | None = None) -> dict[str, Any]:
     with ScriptedServer(OllamaFacade(token_s=0.02)) as server:
         mode = ("--mode=sweep", "--levels=2", "--level-duration=2s", "--warmup-window=0s")
         command = ("stress", "tiny", f"--host={server.host}", *mode, "--cooldown-window=0s", *args)
-        llamaburn(*command, cwd=cwd, PATH=path or os.environ["PATH"])
+        run_cli(*command, cwd=cwd, PATH=path or os.environ["PATH"])
     (found,) = (cwd / "results" / "stress").glob("*.json")
     content: dict[str, Any] = json.loads(found.read_text(encoding="utf-8"))
     return content
@@ -157,7 +157,7 @@ def test_levels_of_a_load_have_their_energy(fake_gpu: Fakes) -> None:
     assert 150 <= level["power_draw_watts"] <= level["power_peak_watts"] <= 156
     tokens = level["energy_wh"] * 3600 / level["joules_per_output_token"]
     assert 4 <= tokens <= 4.001 * level["requests"]  # those inside the stretches that were held
-    table = llamaburn("results", "show", found["run_id"], cwd=fake_gpu.home).stdout
+    table = run_cli("results", "show", found["run_id"], cwd=fake_gpu.home).stdout
     assert "2 clients: " in table
     assert "energy of the GPU board only, from nvidia-smi" in table
 
@@ -206,7 +206,7 @@ def test_bad_input_is_refused_in_one_sentence(
 ) -> None:
     with ScriptedServer(OllamaFacade()) as server:
         command = ("benchmark", "tiny", f"--host={server.host}", *args)
-        done = llamaburn(*command, cwd=tmp_path, check=4, PATH="/bin", ROCM_PATH="/nowhere")
+        done = run_cli(*command, cwd=tmp_path, check=4, PATH="/bin", ROCM_PATH="/nowhere")
     assert words in done.stdout + done.stderr
 
 
@@ -235,23 +235,23 @@ def test_samples_survive_a_kill(tmp_path: Path) -> None:
     assert "generate" in {sample["phase"] for sample in found["system_profile"]}
 
 
-def shown(fakes: Fakes, *args: str) -> str:
+def command_output(fakes: Fakes, *args: str) -> str:
     env = {"PATH": path_with(fakes), "OLLAMA_HOST": "127.0.0.1:1"}
-    return llamaburn(*args, cwd=fakes.home, check=None, **env).stdout
+    return run_cli(*args, cwd=fakes.home, check=None, **env).stdout
 
 
 def test_status_shows_gauges_and_why_others_are_not_there(fake_gpu: Fakes) -> None:
-    text = shown(fake_gpu, "status")
+    text = command_output(fake_gpu, "status")
     assert "nvidia-smi: ok" in text
     assert "Example RTX 01:00.0: 3.00 % busy, 8,389 of 25,166 MB, 15" in text
-    state = json.loads(shown(fake_gpu, "status", "--output=json"))
+    state = json.loads(command_output(fake_gpu, "status", "--output=json"))
     assert [sensor["id"] for sensor in state["sensors"]] == ["01:00.0"]
     assert state["sensors"][0]["energy_j"] is None
     assert {probe["name"] for probe in state["probes"]} >= {"amd-sysfs", "nvml", "nvidia-smi"}
 
 
 def test_doctor_has_a_line_for_each_provider(fake_gpu: Fakes) -> None:
-    said = json.loads(shown(fake_gpu, "doctor", "--output=json"))
+    said = json.loads(command_output(fake_gpu, "doctor", "--output=json"))
     found = {check["id"]: check for check in said}
     assert found["sensor.nvidia-smi"]["finding"] == "Example RTX"
     assert found["sensor.host"]["level"] == "ok"

@@ -7,8 +7,8 @@ import os
 from pathlib import Path
 
 import pytest
-from support.benchmark_documents import header, row, saved
-from support.command_line import llamaburn
+from support.benchmark_documents import header, row, saved_benchmark
+from support.command_line import run_cli
 
 from pytest_llamaburn.commands import main
 from pytest_llamaburn.store.journal import Journal
@@ -17,7 +17,7 @@ from pytest_llamaburn.store.journal import Journal
 @pytest.fixture
 def kept(tmp_path: Path) -> Path:
     """Return a result file below the working directory."""
-    return saved(tmp_path / "results")
+    return saved_benchmark(tmp_path / "results")
 
 
 def files(directory: Path) -> list[str]:
@@ -26,17 +26,17 @@ def files(directory: Path) -> list[str]:
 
 @pytest.mark.parametrize("how", ["id", "path", "path below the results directory", "run id"])
 def test_removed_file_is_the_one_that_was_named(how: str, kept: Path, tmp_path: Path) -> None:
-    other = saved(tmp_path / "results", header=header("other", run_id="another"))
+    other = saved_benchmark(tmp_path / "results", header=header("other", run_id="another"))
     below = kept.relative_to(tmp_path)
     names = {"id": kept.stem, "path": str(kept), "run id": "2026-01-13T10-30-00-abcdef-01234567"}
     name = names.get(how, str(below.relative_to("results")))
-    done = llamaburn("results", "rm", name, cwd=tmp_path)
+    done = run_cli("results", "rm", name, cwd=tmp_path)
     assert done.stdout == f"removed {below}\n"
     assert files(tmp_path) == [other.name]
 
 
 def test_file_named_twice_is_removed_once(kept: Path, tmp_path: Path) -> None:
-    done = llamaburn("results", "rm", kept.stem, str(kept), cwd=tmp_path)
+    done = run_cli("results", "rm", kept.stem, str(kept), cwd=tmp_path)
     assert done.stdout.count("removed") == 1
     assert files(tmp_path) == []
 
@@ -49,7 +49,7 @@ def test_what_is_no_result_of_this_directory_is_left_alone(
 ) -> None:
     for path in ("elsewhere.json", "results/notes.txt"):
         (tmp_path / path).write_text("mine")
-    done = llamaburn("results", "rm", kept.stem, name, cwd=tmp_path, check=4)
+    done = run_cli("results", "rm", kept.stem, name, cwd=tmp_path, check=4)
     assert (
         done.stderr
         == f"llamaburn: results rm: {name} is not a result file in results and is not removed\n"
@@ -59,17 +59,17 @@ def test_what_is_no_result_of_this_directory_is_left_alone(
 
 
 def test_nothing_is_removed_when_one_name_is_unknown(kept: Path, tmp_path: Path) -> None:
-    done = llamaburn("results", "rm", kept.stem, kept.stem[:-1], cwd=tmp_path, check=4)
+    done = run_cli("results", "rm", kept.stem, kept.stem[:-1], cwd=tmp_path, check=4)
     assert "no result" in done.stderr
     assert files(tmp_path) == [kept.name]
 
 
 def test_link_is_removed_and_what_it_points_at_is_not(tmp_path: Path) -> None:
-    target = saved(tmp_path / "archive")
+    target = saved_benchmark(tmp_path / "archive")
     link = tmp_path / "results" / "benchmarks" / "link.json"
     link.parent.mkdir(parents=True)
     link.symlink_to(target)
-    llamaburn("results", "rm", "link", cwd=tmp_path)
+    run_cli("results", "rm", "link", cwd=tmp_path)
     assert target.exists()
     assert not link.is_symlink()
 
@@ -89,21 +89,21 @@ def test_file_that_cannot_be_removed_is_one_sentence(
 
 @pytest.mark.parametrize("output", ["csv", "x.csv", "foo"])
 def test_list_in_a_form_it_has_not_is_refused(output: str, kept: Path, tmp_path: Path) -> None:
-    done = llamaburn("results", "list", "-o", output, cwd=tmp_path, check=4)
+    done = run_cli("results", "list", "-o", output, cwd=tmp_path, check=4)
     assert done.stdout == ""
     assert done.stderr == (f"llamaburn: results list: -o {output} is refused: use table or json\n")
 
 
 def test_names_are_needed_to_remove(tmp_path: Path) -> None:
-    assert "no file or id given" in llamaburn("results", "rm", cwd=tmp_path, check=4).stderr
+    assert "no file or id given" in run_cli("results", "rm", cwd=tmp_path, check=4).stderr
 
 
 def test_exported_files_are_what_show_shows(kept: Path, tmp_path: Path) -> None:
     flags = ("-o", "a.md", "-o", "b.csv")
-    done = llamaburn("results", "export", kept.stem, *flags, cwd=tmp_path)
+    done = run_cli("results", "export", kept.stem, *flags, cwd=tmp_path)
     assert (done.stdout, done.stderr) == ("", "wrote a.md\nwrote b.csv\n")
     for form, name in (("markdown", "a.md"), ("csv", "b.csv")):
-        shown = llamaburn("results", "show", kept.stem, "-o", form, cwd=tmp_path).stdout
+        shown = run_cli("results", "show", kept.stem, "-o", form, cwd=tmp_path).stdout
         assert (tmp_path / name).read_text() == shown
 
 
@@ -111,13 +111,13 @@ def test_exported_files_are_what_show_shows(kept: Path, tmp_path: Path) -> None:
 def test_export_without_a_file_is_refused(
     flags: tuple[str, ...], kept: Path, tmp_path: Path
 ) -> None:
-    done = llamaburn("results", "export", kept.stem, *flags, cwd=tmp_path, check=4)
+    done = run_cli("results", "export", kept.stem, *flags, cwd=tmp_path, check=4)
     assert done.stderr == "llamaburn: results export: no output file given: write -o report.md\n"
     assert not (tmp_path / "a.md").exists()
 
 
 def test_export_to_an_unknown_suffix_is_refused(kept: Path, tmp_path: Path) -> None:
-    done = llamaburn("results", "export", kept.stem, "-o", "a.xml", cwd=tmp_path, check=4)
+    done = run_cli("results", "export", kept.stem, "-o", "a.xml", cwd=tmp_path, check=4)
     assert "unknown format 'a.xml'" in done.stderr
 
 
@@ -136,7 +136,7 @@ def bad_and_good(tmp_path: Path) -> Path:
 def test_journal_that_makes_no_file_does_not_stop_the_others(
     bad_and_good: Path, tmp_path: Path
 ) -> None:
-    done = llamaburn("results", "recover", cwd=tmp_path, check=4)
+    done = run_cli("results", "recover", cwd=tmp_path, check=4)
     assert "llamaburn: run a-run cannot be recovered: its journal is damaged (KeyErr" in done.stderr
     assert "Traceback" not in done.stderr
     assert json.loads((tmp_path / done.stdout.strip()).read_text())["run_id"] == "b-run"
@@ -148,7 +148,7 @@ def test_journal_whose_file_could_not_be_read_makes_none(tmp_path: Path) -> None
     made.write("header", **header(run_id="a-run"))
     made.write("request", **{**row(), "chunks": "many"})
     made.close()
-    done = llamaburn("results", "recover", cwd=tmp_path, check=4)
+    done = run_cli("results", "recover", cwd=tmp_path, check=4)
     assert (
         "cannot be recovered: its journal is damaged: results.runs.0.chunks: input" in done.stderr
     )
@@ -157,4 +157,4 @@ def test_journal_whose_file_could_not_be_read_makes_none(tmp_path: Path) -> None
 
 
 def test_recovering_nothing_is_said(tmp_path: Path) -> None:
-    assert llamaburn("results", "recover", cwd=tmp_path).stderr == "no run was left unfinished\n"
+    assert run_cli("results", "recover", cwd=tmp_path).stderr == "no run was left unfinished\n"

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 from support.benchmark_documents import header
-from support.command_line import COMMAND, llamaburn, results_in
+from support.command_line import COMMAND, results_in, run_cli
 from support.processes import Process
 from support.scripted import OllamaFacade, Request, ScriptedServer, Steps
 from support.stalling_server import FINISHED, Stalling
@@ -58,7 +58,7 @@ def test_cut_run_is_continued_under_its_name_and_path(
     with ScriptedServer(facade) as server:
         cut(server, facade, tmp_path, number)
         before = results_in(tmp_path / "results")
-        llamaburn("benchmark", "--resume=last", cwd=tmp_path)
+        run_cli("benchmark", "--resume=last", cwd=tmp_path)
     (document,) = results_in(tmp_path / "results")
     assert document["status"] == "complete"
     assert len(document["results"]["runs"]) == PLANNED
@@ -74,16 +74,16 @@ def test_killed_run_is_offered_and_recovered(tmp_path: Path) -> None:
     with ScriptedServer(facade) as server:
         cut(server, facade, tmp_path, signal.SIGKILL)
         args = ("benchmark", "tiny", f"--host={server.host}", "--iterations=1", "--max-tokens=9")
-        offered = llamaburn(*args, cwd=tmp_path).stderr
+        offered = run_cli(*args, cwd=tmp_path).stderr
         assert "was killed before it wrote its file: llamaburn results recover" in offered
-        recovered = llamaburn("results", "recover", cwd=tmp_path).stdout.strip()
-        again = llamaburn(*args, cwd=tmp_path).stderr
+        recovered = run_cli("results", "recover", cwd=tmp_path).stdout.strip()
+        again = run_cli(*args, cwd=tmp_path).stderr
     assert "was killed" not in again
     found = {d["config"]["max_tokens"]: d for d in results_in(tmp_path / "results")}
     assert found[128]["status"] == "interrupted"
     assert len(found[128]["results"]["runs"]) == FINISHED
     assert (tmp_path / recovered).is_file()
-    llamaburn("results", "validate", recovered, cwd=tmp_path)
+    run_cli("results", "validate", recovered, cwd=tmp_path)
 
 
 def test_continuing_with_other_settings_is_refused(tmp_path: Path) -> None:
@@ -91,7 +91,7 @@ def test_continuing_with_other_settings_is_refused(tmp_path: Path) -> None:
     with ScriptedServer(facade) as server:
         cut(server, facade, tmp_path, signal.SIGINT)
         args = ("benchmark", "--resume=last", "--max-tokens=7")
-        done = llamaburn(*args, cwd=tmp_path, check=4)
+        done = run_cli(*args, cwd=tmp_path, check=4)
     assert "--max-tokens 7 differs from the run's own, 128" in done.stderr
     assert results_in(tmp_path / "results")[0]["status"] == "interrupted"
 
@@ -100,7 +100,7 @@ def test_continuing_a_run_of_another_kind_is_refused(tmp_path: Path) -> None:
     left = Journal(tmp_path / "results", "run-1", "main")
     left.write("header", **header(run_id="run-1"))
     left.close()
-    done = llamaburn("stress", "--resume=last", cwd=tmp_path, check=4)
+    done = run_cli("stress", "--resume=last", cwd=tmp_path, check=4)
     assert done.stderr == (
         "llamaburn: --resume: run-1 is of llamaburn/benchmark, not llamaburn/stress\n"
     )
@@ -117,7 +117,7 @@ def test_continuing_on_another_model_is_refused(tmp_path: Path) -> None:
     facade = Changing()
     with ScriptedServer(facade) as server:
         cut(server, facade, tmp_path, signal.SIGINT)
-        done = llamaburn("benchmark", "--resume=last", cwd=tmp_path, check=4)
+        done = run_cli("benchmark", "--resume=last", cwd=tmp_path, check=4)
     assert "the model's digest was 765525e6, now it is ffffffff" in done.stderr
     assert len(results_in(tmp_path / "results")[0]["results"]["runs"]) == FINISHED
 
@@ -131,19 +131,19 @@ def test_continuing_on_another_server_is_refused(tmp_path: Path) -> None:
     facade = Updated()
     with ScriptedServer(facade) as server:
         cut(server, facade, tmp_path, signal.SIGINT)
-        updated = llamaburn("benchmark", "--resume=last", cwd=tmp_path, check=4).stderr
+        updated = run_cli("benchmark", "--resume=last", cwd=tmp_path, check=4).stderr
         with ScriptedServer(OllamaFacade()) as other:
             moved = ("benchmark", "--resume=last", f"--host={other.host}")
-            elsewhere = llamaburn(*moved, cwd=tmp_path, check=4).stderr
+            elsewhere = run_cli(*moved, cwd=tmp_path, check=4).stderr
     assert "the server's version was 0.32.15, now it is 0.33.0" in updated
     assert f"--host {other.host} differs from the run's own, {server.host}" in elsewhere
     assert len(results_in(tmp_path / "results")[0]["results"]["runs"]) == FINISHED
 
 
 def test_nothing_to_continue_is_said(tmp_path: Path) -> None:
-    done = llamaburn("benchmark", "--resume=last", cwd=tmp_path, check=4)
+    done = run_cli("benchmark", "--resume=last", cwd=tmp_path, check=4)
     assert "no run was left unfinished" in done.stderr
-    done = llamaburn("results", "recover", "x", cwd=tmp_path, check=4)
+    done = run_cli("results", "recover", "x", cwd=tmp_path, check=4)
     assert "there is no unfinished run 'x'" in done.stderr
 
 
@@ -151,7 +151,7 @@ def test_killed_run_that_was_to_measure_nothing_is_recovered_as_nothing(tmp_path
     made = Journal(tmp_path / "results", "run-1", "main")
     made.write("header", **header(run_id="run-1"))
     made.close()
-    done = llamaburn("results", "recover", cwd=tmp_path)
+    done = run_cli("results", "recover", cwd=tmp_path)
     assert done.stdout == "run-1: there was nothing to measure, so there is no result\n"
     assert list((tmp_path / "results").iterdir()) == []
 
@@ -164,10 +164,10 @@ def test_running_measurement_is_no_leftover(server: ScriptedServer, tmp_path: Pa
         [*COMMAND, *args], cwd=tmp_path, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
     )
     assert facade.stalled.wait(60)
-    assert llamaburn("results", "recover", cwd=tmp_path).stdout == ""
+    assert run_cli("results", "recover", cwd=tmp_path).stdout == ""
     running.kill()
     running.wait(60)
-    assert "benchmarks" in llamaburn("results", "recover", cwd=tmp_path).stdout
+    assert "benchmarks" in run_cli("results", "recover", cwd=tmp_path).stdout
 
 
 OWN_TESTS = """
@@ -198,13 +198,13 @@ def test_run_of_tests_is_continued_by_pytest_and_refused_by_the_command(tmp_path
         assert own_tests(server, tmp_path, KILLED="1") == -signal.SIGKILL
         (folder,) = (tmp_path / "results" / ".journal").iterdir()
         again = f"pytest --llamaburn-resume={folder.name}"
-        refused = llamaburn("benchmark", "--resume=last", cwd=tmp_path, check=4).stderr
+        refused = run_cli("benchmark", "--resume=last", cwd=tmp_path, check=4).stderr
         assert again.split()[1] in refused
         assert "tests made that run: run pytest again" in refused
         assert results_in(tmp_path / "results") == []
         args = ("benchmark", "tiny", f"--host={server.host}", "--iterations=1")
-        assert f"makes it, {again} continues it" in llamaburn(*args, cwd=tmp_path).stderr
-        advice = llamaburn("doctor", f"--host={server.host}", cwd=tmp_path, check=None).stdout
+        assert f"makes it, {again} continues it" in run_cli(*args, cwd=tmp_path).stderr
+        advice = run_cli("doctor", f"--host={server.host}", cwd=tmp_path, check=None).stdout
         assert again in advice
         assert own_tests(server, tmp_path, "--llamaburn-resume=last") == 0
     (own,) = [d for d in results_in(tmp_path / "results") if d["run_id"] == folder.name]

@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
-from support.command_line import COMMAND, llamaburn, results_in
+from support.command_line import COMMAND, results_in, run_cli
 from support.processes import Process
 from support.scripted import OllamaFacade, Request, ScriptedServer, Steps
 from support.stalling_server import FINISHED, Stalling
@@ -172,7 +172,7 @@ def test_full_disk_keeps_what_was_finished(tmp_path: Path) -> None:
     try:
         with ScriptedServer(OllamaFacade(texts=["x"] * 400)) as server:
             args = ("benchmark", "tiny", f"--host={server.host}", "--iterations=200")
-            done = llamaburn(*args, f"--results-dir={small}", cwd=tmp_path, check=4)
+            done = run_cli(*args, f"--results-dir={small}", cwd=tmp_path, check=4)
         (document,) = results_in(small)
     finally:
         subprocess.run(["umount", str(small)], check=True)
@@ -300,7 +300,7 @@ def test_results_directory_that_goes_away_costs_no_finished_request(
 
     with ScriptedServer(Losing()) as server:
         args = ("benchmark", "tiny", f"--host={server.host}", "--iterations=9")
-        done = llamaburn(*args, "--progress=plain", cwd=tmp_path, check=4)
+        done = run_cli(*args, "--progress=plain", cwd=tmp_path, check=4)
     (document,) = results_in(place)
     assert results.check(document) is None
     assert document["status"] == "complete"

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import psutil
 import pytest
-from support.command_line import COMMAND, llamaburn
+from support.command_line import COMMAND, run_cli
 from support.processes import Process
 from support.scripted import LlamaCppFacade, OllamaFacade, Request, ScriptedServer, Steps, sized
 
@@ -52,8 +52,8 @@ def lm_studio(request: Request) -> Steps:
     return [sized(200, {"data": [{"id": "m"}]}) if ours else sized(404)]
 
 
-def shown(host: str, cwd: Path) -> dict[str, Any]:
-    text = llamaburn("status", f"--host={host}", "--output=json", cwd=cwd).stdout
+def status_document(host: str, cwd: Path) -> dict[str, Any]:
+    text = run_cli("status", f"--host={host}", "--output=json", cwd=cwd).stdout
     found: dict[str, Any] = json.loads(text)
     return found
 
@@ -64,7 +64,7 @@ def rows(text: str) -> dict[str, str]:
 
 def test_table_names_the_server_and_what_it_holds(tmp_path: Path) -> None:
     with ScriptedServer(OllamaFacade(loaded=True)) as server:
-        found = rows(llamaburn("status", f"--host={server.host}", cwd=tmp_path).stdout)
+        found = rows(run_cli("status", f"--host={server.host}", cwd=tmp_path).stdout)
         assert found["server"] == f"ollama 0.32.15 at {server.host}"
     assert found["in memory"] == "tiny:latest: 98.4 MB, on the GPU: 100%, context: 4096"
     assert found["CPU"].endswith(" %")
@@ -74,13 +74,13 @@ def test_table_names_the_server_and_what_it_holds(tmp_path: Path) -> None:
 
 def test_server_that_holds_nothing_says_none(tmp_path: Path) -> None:
     with ScriptedServer(OllamaFacade()) as server:
-        found = rows(llamaburn("status", f"--host={server.host}", cwd=tmp_path).stdout)
+        found = rows(run_cli("status", f"--host={server.host}", cwd=tmp_path).stdout)
     assert found["in memory"] == "none"
 
 
 def test_llama_cpp_says_in_its_list_what_it_holds(tmp_path: Path) -> None:
     with ScriptedServer(LlamaCppFacade(model="m")) as server:
-        found = shown(server.host, tmp_path)
+        found = status_document(server.host, tmp_path)
         about = {"version": "b0-unknown", "host": f"{server.host}/v1", "local": True}
     assert found["server"] == {"kind": "llama.cpp", **about}
     (held,) = found["loaded"]
@@ -89,35 +89,35 @@ def test_llama_cpp_says_in_its_list_what_it_holds(tmp_path: Path) -> None:
 
 def test_what_a_server_does_not_say_is_null_with_its_reason(tmp_path: Path) -> None:
     with ScriptedServer(vllm) as server:
-        found = shown(server.host, tmp_path)
+        found = status_document(server.host, tmp_path)
     assert (found["server"]["kind"], found["loaded"]) == ("vllm", None)
     assert found["null_reasons"]["loaded"] == "this kind of server does not say"
 
 
 def test_lm_studio_is_known_by_its_own_list(tmp_path: Path) -> None:
     with ScriptedServer(lm_studio) as server:
-        assert shown(server.host, tmp_path)["server"]["kind"] == "lmstudio"
+        assert status_document(server.host, tmp_path)["server"]["kind"] == "lmstudio"
 
 
 def test_server_that_is_not_of_the_named_kind_exits_four(tmp_path: Path) -> None:
     with ScriptedServer(vllm) as server:
         words = ("status", "--backend=ollama", f"--host={server.host}")
-        done = llamaburn(*words, cwd=tmp_path, check=4)
+        done = run_cli(*words, cwd=tmp_path, check=4)
         told = f"{server.host} does not answer like Ollama: try --backend openai"
     assert done.stderr == f"llamaburn: {told}\n"
 
 
 def test_listing_that_is_missing_is_a_reason(tmp_path: Path) -> None:
     with ScriptedServer(NoPs()) as server:
-        found = shown(server.host, tmp_path)
+        found = status_document(server.host, tmp_path)
     assert found["server"]["kind"] == "ollama"
     assert "/api/ps has no model list in Ollama's format" in found["null_reasons"]["loaded"]
 
 
 def test_an_odd_value_is_null_with_a_note(tmp_path: Path) -> None:
     with ScriptedServer(OddSize()) as server:
-        found = shown(server.host, tmp_path)
-        text = llamaburn("status", f"--host={server.host}", cwd=tmp_path).stdout
+        found = status_document(server.host, tmp_path)
+        text = run_cli("status", f"--host={server.host}", cwd=tmp_path).stdout
     (loaded,) = found["loaded"]
     assert (loaded["name"], loaded["size_mb"]) == ("tiny", None)
     note = "/api/ps: models: 'size' is \"large\", not a number of at least 0"
@@ -126,17 +126,17 @@ def test_an_odd_value_is_null_with_a_note(tmp_path: Path) -> None:
 
 
 def test_no_server_is_no_error_unless_it_was_named(tmp_path: Path) -> None:
-    done = llamaburn("status", cwd=tmp_path, OLLAMA_HOST=NOWHERE)
+    done = run_cli("status", cwd=tmp_path, OLLAMA_HOST=NOWHERE)
     assert rows(done.stdout)["server"].startswith(f"– (no server at http://{NOWHERE}")
     assert rows(done.stdout)["in memory"] == "– (there is no server)"
     assert done.stderr == ""
-    named = llamaburn("status", f"--host={NOWHERE}", cwd=tmp_path, check=4)
+    named = run_cli("status", f"--host={NOWHERE}", cwd=tmp_path, check=4)
     assert named.stderr.startswith(f"llamaburn: no server at http://{NOWHERE}")
     assert named.stderr.count("\n") == 1
 
 
 def test_embedded_engine_runs_only_while_it_measures(tmp_path: Path) -> None:
-    done = llamaburn("status", "--backend=embedded", cwd=tmp_path)
+    done = run_cli("status", "--backend=embedded", cwd=tmp_path)
     assert rows(done.stdout)["server"] == "– (the embedded engine runs only while it measures)"
 
 
@@ -197,7 +197,7 @@ def test_watched_table_is_plain_lines_on_a_terminal_that_shows_plain_text(
 
 @pytest.mark.parametrize("text", ["0", "-1", "nan", "inf", "soon"])
 def test_interval_that_is_none_is_refused(text: str, tmp_path: Path) -> None:
-    done = llamaburn("status", "--watch", f"--interval={text}", cwd=tmp_path, check=4)
+    done = run_cli("status", "--watch", f"--interval={text}", cwd=tmp_path, check=4)
     assert f"'{text}' is refused: write a time" in done.stderr
 
 

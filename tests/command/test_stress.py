@@ -14,7 +14,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import pytest
-from support.command_line import COMMAND, llamaburn
+from support.command_line import COMMAND, run_cli
 from support.processes import Process
 from support.slot_server import SlotServer
 
@@ -31,10 +31,10 @@ def fast(_: int) -> float:
 
 def stress(server: SlotServer, cwd: Path, *args: str, check: int | None = 0, **env: str) -> Any:
     words = ("stress", "tiny", f"--host={server.host}", *args)
-    return llamaburn(*words, cwd=cwd, check=check, **env)
+    return run_cli(*words, cwd=cwd, check=check, **env)
 
 
-def apart(factory: pytest.TempPathFactory) -> dict[str, str]:
+def own_directories(factory: pytest.TempPathFactory) -> dict[str, str]:
     """Return what keeps a run that outlives a test from other runs, as each test's own is kept."""
     base = factory.getbasetemp()
     return {"TMPDIR": str(base), "XDG_CONFIG_HOME": str(base / "no-config")}
@@ -61,9 +61,9 @@ class Running(NamedTuple):
 
 
 @contextmanager
-def beside(slots: int, factory: pytest.TempPathFactory, *args: str) -> Iterator[Running]:
+def running_stress(slots: int, factory: pytest.TempPathFactory, *args: str) -> Iterator[Running]:
     cwd, pipe = factory.mktemp("beside"), subprocess.PIPE
-    env = {**os.environ, **apart(factory)}
+    env = {**os.environ, **own_directories(factory)}
     with SlotServer(slots, fast) as server:
         words = ("stress", "tiny", f"--host={server.host}", "--allow-parallel", *args)
         with Process(
@@ -76,14 +76,14 @@ def beside(slots: int, factory: pytest.TempPathFactory, *args: str) -> Iterator[
 @pytest.fixture(scope="module", autouse=True)
 def spiked(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
     args = ("--mode=spike", "--rate=10", "--spike-rate=60", "--spike-duration=1s", "--spikes=1")
-    with beside(4, tmp_path_factory, *args) as running:
+    with running_stress(4, tmp_path_factory, *args) as running:
         yield running
 
 
 @pytest.fixture(scope="module", autouse=True)
-def held(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
+def sustained_run(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
     args = ("--mode=sustained", "--concurrency=2", "--duration=12s")
-    with beside(2, tmp_path_factory, *args) as running:
+    with running_stress(2, tmp_path_factory, *args) as running:
         yield running
 
 
@@ -120,7 +120,9 @@ def swept(tmp_path_factory: pytest.TempPathFactory) -> Done:
     shown = ("--output=table", f"--output={cwd / 'page.html'}")
     levels = ("--mode=sweep", "--levels=1,2,8", "--requests=24", "--slo=ttft_ms<60000")
     with SlotServer(2, fast) as server:
-        ended = stress(server, cwd, *levels, *gates, *shown, check=1, **apart(tmp_path_factory))
+        ended = stress(
+            server, cwd, *levels, *gates, *shown, check=1, **own_directories(tmp_path_factory)
+        )
     return Done(ended, cwd, server, stored(cwd))
 
 
@@ -142,10 +144,10 @@ def test_a_sweep_measures_each_level_and_judges_it(swept: Done) -> None:
 def test_the_file_is_named_after_model_and_mode_and_is_listed(swept: Done) -> None:
     (path,) = (swept.cwd / "results" / "stress").iterdir()
     assert path.name.startswith("tiny_sweep_20")
-    assert path.stem in llamaburn("results", "list", "stress", cwd=swept.cwd).stdout
-    shown = llamaburn("results", "show", path.stem, "-o", "csv", cwd=swept.cwd).stdout
+    assert path.stem in run_cli("results", "list", "stress", cwd=swept.cwd).stdout
+    shown = run_cli("results", "show", path.stem, "-o", "csv", cwd=swept.cwd).stdout
     assert "total_generation_ms.p95" in shown.splitlines()[0]
-    markdown = llamaburn("results", "show", path.stem, "-o", "markdown", cwd=swept.cwd)
+    markdown = run_cli("results", "show", path.stem, "-o", "markdown", cwd=swept.cwd)
     assert markdown.stdout.count("|")
 
 
@@ -169,14 +171,14 @@ def test_a_sweep_is_compared_with_a_sweep_and_with_nothing_else(
     (path,) = (swept.cwd / "results" / "stress").iterdir()
     names = (str(path), str(shutil.copy(path, tmp_path / "again.json")))
     gate = "--fail-if=tps.mean@8:-5%"
-    gated = llamaburn("compare", *names, "--columns=tps.mean", gate, cwd=tmp_path, check=1)
+    gated = run_cli("compare", *names, "--columns=tps.mean", gate, cwd=tmp_path, check=1)
     assert "tps.mean@8:-5%: B: undecided: one run does not show the noise between" in gated.stderr
     assert "Traceback" not in gated.stderr
     assert "2 stress runs, compared with A" in gated.stdout
     assert "8 clients" in gated.stdout
     (written,) = (tmp_path / "results" / "stress_comparisons").glob("*.json")
     assert results.check(json.loads(written.read_text())) is None
-    mixed = llamaburn("compare", str(path), str(written), cwd=tmp_path, check=4)
+    mixed = run_cli("compare", str(path), str(written), cwd=tmp_path, check=4)
     assert (
         f"{written} has the schema llamaburn/stress-comparison, {path} has llamaburn/stress"
         in mixed.stderr
@@ -356,7 +358,7 @@ class Stalls:
         return 3600.0
 
 
-def start(server: SlotServer, cwd: Path, *args: str) -> Process[str]:
+def started_stress(server: SlotServer, cwd: Path, *args: str) -> Process[str]:
     words = ("stress", "tiny", f"--host={server.host}", "--mode=sweep", "--levels=1,2")
     return Process(
         [*COMMAND, *words, "--requests=12", "--warmup=0", *args],
@@ -374,14 +376,14 @@ def test_a_signal_leaves_a_file_and_the_run_can_go_on(
 ) -> None:
     service: Callable[[int], float] = Stalls(10 + 1 + 12 + 1 + 5)  # idle probes are served too
     with SlotServer(4, service) as server:
-        running = start(server, tmp_path, f"--workers={workers}")
+        running = started_stress(server, tmp_path, f"--workers={workers}")
         assert service.reached.wait(60)  # type: ignore[attr-defined]
         running.send_signal(number)
         _, said = running.communicate(timeout=60)
         assert running.returncode == 2, said
         cut = stored(tmp_path)
         server.service = fast
-        llamaburn("stress", "--resume=last", cwd=tmp_path)
+        run_cli("stress", "--resume=last", cwd=tmp_path)
     whole = stored(tmp_path)
     assert (cut["status"], whole["status"]) == ("interrupted", "complete")
     assert cut["run_id"] == whole["run_id"]
@@ -395,11 +397,11 @@ def test_a_signal_leaves_a_file_and_the_run_can_go_on(
 def test_a_killed_run_is_recovered_from_its_rows(tmp_path: Path) -> None:
     service = Stalls(10 + 1 + 12 + 1 + 5)
     with SlotServer(4, service) as server:
-        running = start(server, tmp_path)
+        running = started_stress(server, tmp_path)
         assert service.reached.wait(60)
         running.kill()
         running.communicate(timeout=60)
-    llamaburn("results", "recover", cwd=tmp_path)
+    run_cli("results", "recover", cwd=tmp_path)
     found = stored(tmp_path)
     assert found["status"] == "interrupted"
     assert found["results"]["totals"]["requests"] >= 10 + 12
@@ -423,8 +425,8 @@ def test_bursts_come_on_top_of_a_load_that_never_stops(spiked: Running) -> None:
     assert re.search("recovery( after a spike)?: ", said)
 
 
-def test_a_sustained_load_is_judged_for_drift(held: Running) -> None:
-    said, document = held.end()
+def test_a_sustained_load_is_judged_for_drift(sustained_run: Running) -> None:
+    said, document = sustained_run.end()
     sustained = document["results"]["sustained"]
     assert sustained["tokens_per_sec"]["batches"] >= 8
     assert sum(minute["seconds"] for minute in sustained["per_minute"]) >= 12

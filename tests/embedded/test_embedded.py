@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import psutil
 import pytest
-from support.command_line import COMMAND, llamaburn, results_in
+from support.command_line import COMMAND, results_in, run_cli
 from support.scripted import settings_for
 
 from pytest_llamaburn.backends import _catalogue, embedded
@@ -68,7 +68,7 @@ def measured(document: dict[str, Any]) -> dict[str, Any]:
 
 
 def test_command_without_a_model_measures_the_embedded_one_and_says_why(tmp_path: Path) -> None:
-    done = llamaburn("benchmark", *SMALL, cwd=tmp_path, OLLAMA_HOST="127.0.0.1:1")
+    done = run_cli("benchmark", *SMALL, cwd=tmp_path, OLLAMA_HOST="127.0.0.1:1")
     assert "no --model given and none configured: using the embedded SmolLM2" in done.stderr
     document = measured(results_in(tmp_path / "results")[0])
     facts = {"id": "smollm2-135m", "quantization": "Q4_1", "family": "llama"}
@@ -81,7 +81,7 @@ def test_command_without_a_model_measures_the_embedded_one_and_says_why(tmp_path
 
 def test_any_gguf_file_is_measured_the_same_way(gguf: Path, tmp_path: Path) -> None:
     (tmp_path / "my model.gguf").symlink_to(gguf)
-    llamaburn("benchmark", "./my model.gguf", *SMALL, "--num-ctx=1024", cwd=tmp_path)
+    run_cli("benchmark", "./my model.gguf", *SMALL, "--num-ctx=1024", cwd=tmp_path)
     document = measured(results_in(tmp_path / "results")[0])
     assert document["model"]["id"] == "my model"
     assert document["model"]["context_length"] == 1024
@@ -90,7 +90,7 @@ def test_any_gguf_file_is_measured_the_same_way(gguf: Path, tmp_path: Path) -> N
 def test_llama_cpp_server_is_measured_over_its_openai_dialect(
     llama_cpp: str, tmp_path: Path
 ) -> None:
-    llamaburn("benchmark", f"--host={llama_cpp}", *SMALL, cwd=tmp_path)
+    run_cli("benchmark", f"--host={llama_cpp}", *SMALL, cwd=tmp_path)
     document = measured(results_in(tmp_path / "results")[0])
     assert document["server"]["kind"] == "llama.cpp"
     assert document["model"]["parameter_size"] == "134.52M"
@@ -98,7 +98,7 @@ def test_llama_cpp_server_is_measured_over_its_openai_dialect(
 
 def test_server_of_every_cold_start_is_loaded_anew_and_profiled(tmp_path: Path) -> None:
     cold = ("--start=cold", "--iterations=3", "--max-tokens=64", "--profile-interval=50ms")
-    llamaburn("benchmark", *cold, cwd=tmp_path)
+    run_cli("benchmark", *cold, cwd=tmp_path)
     (document,) = results_in(tmp_path / "results")
     summary = document["results"]["summary"]
     assert summary["load_duration_ms"]["n"] == 3
@@ -110,7 +110,7 @@ def test_server_of_every_cold_start_is_loaded_anew_and_profiled(tmp_path: Path) 
 
 
 def test_warm_cache_leaves_little_of_the_prompt_to_process(tmp_path: Path) -> None:
-    llamaburn("benchmark", *SMALL, "--cache=warm", cwd=tmp_path)
+    run_cli("benchmark", *SMALL, "--cache=warm", cwd=tmp_path)
     for run in results_in(tmp_path / "results")[0]["results"]["runs"]:
         assert run["cached_tokens"] >= run["input_sequence_length"] - 2
 
@@ -133,7 +133,7 @@ def test_greedy_answers_of_a_warm_cache_repeat(llama_cpp: str) -> None:
 
 def test_file_that_only_begins_like_a_gguf_is_refused(tmp_path: Path) -> None:
     (tmp_path / "bad.gguf").write_bytes(b"GGUF" + bytes(100))
-    done = llamaburn("benchmark", "bad.gguf", cwd=tmp_path, check=4)
+    done = run_cli("benchmark", "bad.gguf", cwd=tmp_path, check=4)
     assert "llama.cpp cannot load bad.gguf" in done.stderr
     assert "Traceback" not in done.stderr
     assert [path.name for path in tmp_path.iterdir()] == ["bad.gguf"]
@@ -162,7 +162,7 @@ def test_loading_that_takes_for_ever_ends_with_whoever_waits_for_it(
 
 def test_unknown_embedded_model_lists_the_catalogue(tmp_path: Path) -> None:
     args = ("benchmark", "smollm", "--backend=embedded")
-    assert "smollm2-135m" in llamaburn(*args, cwd=tmp_path, check=4).stderr
+    assert "smollm2-135m" in run_cli(*args, cwd=tmp_path, check=4).stderr
 
 
 def test_missing_engine_prints_the_install_line(tmp_path: Path) -> None:

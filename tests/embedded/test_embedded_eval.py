@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from support.command_line import llamaburn
+from support.command_line import run_cli
 from support.eval_servers import eval_set, evals_in, question
 
 from pytest_llamaburn.judges import STATES
@@ -23,7 +23,7 @@ def test_local_judge_marks_the_answers_of_the_embedded_model(tmp_path: Path) -> 
     args = (f"--set={eval_set(tmp_path, *judged)}", "--judge=embedded", "--allow-self-judge")
     small = ("--max-tokens=8", "--warmup=1", "--max-unscored=1")
     limits = ("--judge-retries=0", "--judge-timeout=30s")  # so small a model may never stop
-    done = llamaburn("eval", "smollm2-135m", *args, *small, *limits, cwd=tmp_path)
+    done = run_cli("eval", "smollm2-135m", *args, *small, *limits, cwd=tmp_path)
     (document,) = evals_in(tmp_path / "results")
     assert results.check(document) is None
     assert document["status"] == "complete"

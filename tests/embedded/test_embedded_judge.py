@@ -12,7 +12,7 @@ from pytest_llamaburn.judges import Case, JudgeResult, Panel
 PARIS = Case("Capital of France?", "Paris", "Paris")  # on which this judge has little to say
 
 
-async def judged() -> tuple[JudgeResult, JudgeResult]:
+async def panel_results() -> tuple[JudgeResult, JudgeResult]:
     panel = Panel.of(judging(judge=("embedded",), judge_concurrency=1))
     try:
         await panel.open()
@@ -24,7 +24,7 @@ async def judged() -> tuple[JudgeResult, JudgeResult]:
 
 
 def test_embedded_judge_keeps_to_the_schema() -> None:
-    asked, silent = asyncio.run(judged())
+    asked, silent = asyncio.run(panel_results())
     (found,) = asked.judgments
     assert (found.state, found.source) == ("scored", "judge"), found
     assert found.score in (1, 2, 3, 4, 5)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING
 
-from support.command_line import llamaburn
+from support.command_line import run_cli
 from support.eval_servers import eval_set, evals_in, question
 
 from pytest_llamaburn.store import results
@@ -26,7 +26,7 @@ def test_the_embedded_model_chooses_by_the_probabilities_of_letters(tmp_path: Pa
         for name, capital in (("France", "Paris"), ("Italy", "Rome"), ("Norway", "Oslo"))
     ]
     args = (f"--set={eval_set(tmp_path, *asked)}", "--choice-by=logprob", "--few-shot=2")
-    done = llamaburn("eval", "smollm2-135m", *args, "--warmup=1", cwd=tmp_path)
+    done = run_cli("eval", "smollm2-135m", *args, "--warmup=1", cwd=tmp_path)
     (document,) = evals_in(tmp_path / "results")
     assert results.check(document) is None
     assert document["results"]["correct"]["n_scored"] == len(asked)

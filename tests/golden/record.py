@@ -81,7 +81,7 @@ def made_from(folder: Path) -> dict[str, str]:
     return {"result.json": text, "table.txt": table}
 
 
-def compared(name: str) -> dict[str, str]:
+def comparison_reports(name: str) -> dict[str, str]:
     """Return a comparison of golden files, as document and as table, without what is of today."""
     words = COMPARISONS[name]
     with directory() as cwd, contextlib.chdir(cwd):
@@ -110,7 +110,7 @@ def render() -> None:
             (folder / name).write_text(text, encoding="utf-8")
     COMPARED.mkdir(exist_ok=True)
     for comparison in COMPARISONS:
-        for name, text in compared(comparison).items():
+        for name, text in comparison_reports(comparison).items():
             (COMPARED / name).write_text(text, encoding="utf-8")
 
 

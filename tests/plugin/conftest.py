@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 from _pytest.pytester import SysModulesSnapshot
+from support.scripted import OllamaFacade, ScriptedServer
 
 import pytest_llamaburn
 
@@ -56,3 +57,9 @@ def installed_plugins_are_loaded(
 ) -> None:
     monkeypatch.delenv("PYTEST_DISABLE_PLUGIN_AUTOLOAD")
     monkeypatch.delenv("PYTEST_PLUGINS")
+
+
+@pytest.fixture
+def server() -> Iterator[ScriptedServer]:
+    with ScriptedServer(OllamaFacade()) as running:
+        yield running

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from support.comparisons import compared
+from support.comparisons import comparison_document
 from support.eval_servers import Assessor, Pupil, eval_set, evals_in, question
 from support.scripted import (
     LlamaCppFacade,
@@ -64,7 +64,7 @@ def chosen(pytester: pytest.Pytester, *questions: Any, **fields: Any) -> str:
     return f"--llamaburn-eval-set={path}"
 
 
-def shown(document: dict[str, Any]) -> str:
+def table_text(document: dict[str, Any]) -> str:
     sheets = table.sheets(document, Path("r.json"))
     return "\n".join(line for sheet in sheets for line in (*sheet.facts, *sheet.notes))
 
@@ -82,7 +82,7 @@ def test_system_message_and_examples_are_sent_and_recorded(pytester: pytest.Pyte
         ]
         assert document["config"]["system"] == "Be kind."
         assert document["config"]["few_shot"] == 1
-        said = shown(document)
+        said = table_text(document)
         assert "1 solved examples before each question, a system message of 8 characters" in said
         _, again = run(*options)
         assert again["results"]["totals"]["cached"] == 2
@@ -154,9 +154,9 @@ def test_answers_cut_while_thinking_are_told_during_the_run(pytester: pytest.Pyt
     said = done.stdout.str()
     assert f"3 of 3{advice.format(3)}" in said
     assert said.count("3 of 3 answers") == 1
-    assert f"4 of 4{advice.format(4)}" in shown(document)
+    assert f"4 of 4{advice.format(4)}" in table_text(document)
     assert [found["id"] for found in document["insights"]] == ["cut_before_answer"]
-    assert "cut off at the limit of 100 tokens: " not in shown(document)
+    assert "cut off at the limit of 100 tokens: " not in table_text(document)
 
 
 @dataclass
@@ -204,7 +204,7 @@ def test_a_choice_is_the_letter_with_the_greatest_probability(pytester: pytest.P
         assert paris["verdict"]["reason"] == ("no letter of a choice is among the likeliest tokens")
         assert (red["choice_mass"], red["answer"]) == (None, "The answer is B.")
         assert document["config"]["sent"]["options"]["num_predict"] == 512
-        said = shown(document)
+        said = table_text(document)
         assert "choices read by the probability of their letters" in said
         assert (
             "choices read by probability: on average the letters had 30% of it in 2 answers, at "
@@ -302,7 +302,7 @@ def test_compare_warns_of_what_was_sent_differently(pytester: pytest.Pytester) -
         )
     for name in ("system", "few_shot", "choice_by"):
         del plain["config"][name]  # as earlier versions wrote it
-    found = compared("eval", plain, other)
+    found = comparison_document("eval", plain, other)
     assert [warning["text"] for warning in found["results"]["warnings"]] == [
         f"system is {'x' * 60}…, none in the baseline",
         "few_shot is 1, 0 in the baseline",
@@ -322,4 +322,4 @@ def test_the_mean_over_categories_stands_beside_the_one_over_answers(
     assert document["results"]["correct_macro"] == {"mean": 0.5, "categories": 2}
     assert (
         "correct: 0.500 is the mean over 2 categories (macro), 0.333 over all answers (micro)"
-    ) in shown(document)
+    ) in table_text(document)

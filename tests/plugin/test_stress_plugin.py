@@ -42,7 +42,7 @@ def server() -> Iterator[SlotServer]:
         yield running
 
 
-def run(pytester: pytest.Pytester, server: SlotServer, *args: str) -> pytest.RunResult:
+def stress_session(pytester: pytest.Pytester, server: SlotServer, *args: str) -> pytest.RunResult:
     options = (f"--llamaburn-host={server.host}", "--llamaburn-model=tiny")
     apart = any(arg.startswith("-n") for arg in args)
     start = pytester.runpytest_subprocess if apart else pytester.runpytest_inprocess
@@ -59,7 +59,7 @@ def test_a_users_test_loads_the_model_and_leaves_a_result_file(
     pytester: pytest.Pytester, server: SlotServer
 ) -> None:
     pytester.makepyfile(USER_TEST)
-    result = run(pytester, server, "--junitxml=report.xml")
+    result = stress_session(pytester, server, "--junitxml=report.xml")
     result.assert_outcomes(passed=1)
     document = written(pytester)
     report = (pytester.path / "report.xml").read_text()
@@ -75,7 +75,7 @@ def test_a_threshold_of_the_marker_that_is_broken_fails_the_test_and_keeps_the_f
     pytester: pytest.Pytester, server: SlotServer
 ) -> None:
     pytester.makepyfile(STRICT_TEST)
-    result = run(pytester, server)
+    result = stress_session(pytester, server)
     result.assert_outcomes(failed=1)
     result.stdout.fnmatch_lines(["*requests_per_sec@2>1e9: fail: *"])
     gates = written(pytester)["results"]["gates"]
@@ -86,7 +86,7 @@ def test_a_threshold_of_the_marker_that_no_level_decides_is_refused_before_the_l
     pytester: pytest.Pytester, server: SlotServer
 ) -> None:
     pytester.makepyfile(STRICT_TEST.replace("@2", "@3"))
-    result = run(pytester, server)
+    result = stress_session(pytester, server)
     result.assert_outcomes(failed=1)
     result.stdout.fnmatch_lines(["*requests_per_sec@3>1e9' is refused: *no level 3*"])
     assert server.served == 2  # the warm-up
@@ -103,7 +103,7 @@ def test_a_file_that_cannot_be_written_costs_no_other_its_own(
             Path("results/benchmarks").touch()
     """
     pytester.makepyfile(test_a=spoils, test_b=USER_TEST)
-    result = run(pytester, server)
+    result = stress_session(pytester, server)
     assert result.ret == 4
     result.stdout.fnmatch_lines(["*benchmarks*cannot be written*its journal is kept in*"])
     assert written(pytester)["status"] == "complete"
@@ -113,7 +113,7 @@ def test_collecting_sends_nothing_and_writes_nothing(
     pytester: pytest.Pytester, server: SlotServer
 ) -> None:
     pytester.makepyfile(USER_TEST)
-    result = run(pytester, server, "--collect-only", "-q")
+    result = stress_session(pytester, server, "--collect-only", "-q")
     result.stdout.fnmatch_lines(["*test_bears_two_clients*"])
     assert server.served == 0
     assert not (pytester.path / "results").exists()
@@ -123,7 +123,7 @@ def test_of_several_workers_of_a_session_one_sends_the_load(
     pytester: pytest.Pytester, server: SlotServer
 ) -> None:
     pytester.makepyfile(USER_TEST)
-    run(pytester, server, "-n2").assert_outcomes(passed=1)
+    stress_session(pytester, server, "-n2").assert_outcomes(passed=1)
     document = written(pytester)
     assert document["status"] == "complete"
     assert document["results"]["totals"]["requests"] == 10 + 2 * 6

@@ -19,7 +19,7 @@ HIDDEN = ("VIRTUAL_ENV", "PYTHONPATH", "PYTHONHOME")
 QUICK = {"PIP_NO_COMPILE": "1", "LLAMABURN_ITERATIONS": "2", "LLAMABURN_MAX_TOKENS": "16"}
 
 
-def run(*command: str | Path, cwd: Path) -> str:
+def output_of(*command: str | Path, cwd: Path) -> str:
     clean = {k: v for k, v in os.environ.items() if k not in HIDDEN}
     done = subprocess.run(
         command, cwd=cwd, env={**clean, **QUICK}, capture_output=True, text=True, check=False
@@ -31,7 +31,7 @@ def run(*command: str | Path, cwd: Path) -> str:
 @pytest.fixture(scope="module")
 def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
     target = tmp_path_factory.mktemp("dist")
-    run(sys.executable, "-m", "build", "--wheel", "--outdir", target, ROOT, cwd=target)
+    output_of(sys.executable, "-m", "build", "--wheel", "--outdir", target, ROOT, cwd=target)
     (built,) = target.glob("*.whl")
     return built
 
@@ -40,9 +40,9 @@ def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def environment(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """An empty environment with the wheel, its core dependencies and xdist."""
     home = tmp_path_factory.mktemp("installed") / "venv"
-    run(sys.executable, "-m", "venv", "--without-pip", home, cwd=home.parent)
+    output_of(sys.executable, "-m", "venv", "--without-pip", home, cwd=home.parent)
     pip = (sys.executable, "-m", "pip", "--python", home / "bin" / "python")
-    run(*pip, "install", "--quiet", wheel, "pytest-xdist", cwd=home.parent)
+    output_of(*pip, "install", "--quiet", wheel, "pytest-xdist", cwd=home.parent)
     return home / "bin"
 
 
@@ -66,11 +66,11 @@ def test_installed_command_and_suite_measure_from_any_directory(
 ) -> None:
     with ScriptedServer(OllamaFacade()) as server:
         args = ("benchmark", "tiny", f"--host={server.host}", "--iterations=2")
-        assert "complete: 2 of 2" in run(environment / "llamaburn", *args, cwd=tmp_path)
-        line = run(environment / "llamaburn", *args, "--print-pytest", cwd=tmp_path)
+        assert "complete: 2 of 2" in output_of(environment / "llamaburn", *args, cwd=tmp_path)
+        line = output_of(environment / "llamaburn", *args, "--print-pytest", cwd=tmp_path)
         words = shlex.split(line)
         assert words[:3] == ["pytest", "--pyargs", "pytest_llamaburn.suites"]
-        assert "2 passed" in run(environment / "pytest", *words[1:], "-n2", cwd=tmp_path)
+        assert "2 passed" in output_of(environment / "pytest", *words[1:], "-n2", cwd=tmp_path)
     assert len(list((tmp_path / "results" / "benchmarks").iterdir())) == 2
 
 
@@ -107,8 +107,8 @@ def test_readme_opens_with_two_commands_of_one_line() -> None:
 def clone(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A fresh clone of what is committed, plus what is not yet, in a directory with a space."""
     target = tmp_path_factory.mktemp("a clone") / "Llama Burn"
-    run("git", "clone", "--quiet", ROOT, target, cwd=target.parent)
-    changed = run("git", "diff", "--binary", "HEAD", cwd=ROOT)
+    output_of("git", "clone", "--quiet", ROOT, target, cwd=target.parent)
+    changed = output_of("git", "diff", "--binary", "HEAD", cwd=ROOT)
     if changed:
         subprocess.run(["git", "apply"], cwd=target, input=changed, text=True, check=True)
     return target
@@ -116,7 +116,7 @@ def clone(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.mark.parametrize("time", ["first", "second"])
 def test_readmes_first_command_measures_in_a_fresh_clone(clone: Path, time: str) -> None:
-    said = run("bash", "-c", readme_commands()[0], cwd=clone)
+    said = output_of("bash", "-c", readme_commands()[0], cwd=clone)
     assert "smollm2-135m (Q4_1" in said
     assert (
         len(list((clone / "results" / "benchmarks").glob("*.json")))
@@ -132,5 +132,5 @@ def test_readmes_second_command_installs_what_the_tests_need_and_runs_them() -> 
     assert {"embedded", "test"} == {*extras.split(",")}
     program, *words = shlex.split(started)
     assert program == ".venv/bin/python"
-    said = run(sys.executable, *words, "--collect-only", "-q", "tests/project", cwd=ROOT)
+    said = output_of(sys.executable, *words, "--collect-only", "-q", "tests/project", cwd=ROOT)
     assert "tests/project/test_distribution.py::test_readmes_second_command" in said

@@ -40,4 +40,4 @@ def test_a_golden_journal_gives_the_golden_result_and_table(name: str) -> None:
 
 @pytest.mark.parametrize("name", record.COMPARISONS)
 def test_golden_results_compare_as_they_did(name: str) -> None:
-    check(record.compared(name), record.COMPARED)
+    check(record.comparison_reports(name), record.COMPARED)

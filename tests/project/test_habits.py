@@ -26,14 +26,16 @@ LONGER = {
 
 @pytest.mark.parametrize("name", CHECKS)
 def test_source_keeps(name: str) -> None:
-    run([sys.executable, "-m", *CHECKS[name]])
+    assert_succeeds([sys.executable, "-m", *CHECKS[name]])
 
 
 def test_imports_point_downwards() -> None:
-    run([sys.executable, "-c", "from importlinter.cli import lint_imports_command as c; c()"])
+    assert_succeeds(
+        [sys.executable, "-c", "from importlinter.cli import lint_imports_command as c; c()"]
+    )
 
 
-def run(command: list[str]) -> None:
+def assert_succeeds(command: list[str]) -> None:
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stdout + done.stderr
 

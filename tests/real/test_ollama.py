@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import psutil
 import pytest
-from support.command_line import llamaburn, results_in
+from support.command_line import results_in, run_cli
 from support.eval_servers import eval_set, evals_in, question
 from support.real_ollama import MODEL, RealOllama, require
 from support.scripted import settings_for
@@ -35,7 +35,7 @@ def ollama(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RealOllama]:
 
 
 def test_benchmark_of_a_real_ollama_is_whole(ollama: RealOllama, tmp_path: Path) -> None:
-    llamaburn("benchmark", MODEL, f"--host={ollama.host}", *SMALL, cwd=tmp_path)
+    run_cli("benchmark", MODEL, f"--host={ollama.host}", *SMALL, cwd=tmp_path)
     (document,) = results_in(tmp_path / "results")
     assert results.check(document) is None
     assert document["status"] == "complete"
@@ -64,13 +64,13 @@ def test_a_model_has_every_name_that_ollama_takes_for_it(ollama: RealOllama, nam
 
 
 def test_host_is_taken_from_ollamas_own_variable(ollama: RealOllama, tmp_path: Path) -> None:
-    llamaburn("benchmark", MODEL, *SMALL, cwd=tmp_path, OLLAMA_HOST=ollama.address)
+    run_cli("benchmark", MODEL, *SMALL, cwd=tmp_path, OLLAMA_HOST=ollama.address)
     assert results_in(tmp_path / "results")[0]["server"]["host"] == ollama.host
 
 
 def test_cold_starts_load_and_warm_ones_do_not(ollama: RealOllama, tmp_path: Path) -> None:
     args = (f"--host={ollama.host}", "--start=both", *SMALL)
-    llamaburn("benchmark", MODEL, *args, cwd=tmp_path)
+    run_cli("benchmark", MODEL, *args, cwd=tmp_path)
     found = results_in(tmp_path / "results")[0]["results"]
     cold, warm = (found[s]["load_duration_ms"] for s in ("summary_cold", "summary"))
     assert cold["n"] == warm["n"] == 2
@@ -79,7 +79,7 @@ def test_cold_starts_load_and_warm_ones_do_not(ollama: RealOllama, tmp_path: Pat
 
 def test_models_lists_what_is_loaded(ollama: RealOllama, tmp_path: Path) -> None:
     asyncio.run(Client(Backend(settings_for(ollama.host))).load(MODEL))
-    done = llamaburn("models", f"--host={ollama.host}", cwd=tmp_path)
+    done = run_cli("models", f"--host={ollama.host}", cwd=tmp_path)
     row = next(line for line in done.stdout.splitlines() if line.startswith(MODEL))
     assert "Q4_1" in row
     assert "134.52M" in row
@@ -88,7 +88,7 @@ def test_models_lists_what_is_loaded(ollama: RealOllama, tmp_path: Path) -> None
 
 def test_unknown_model_is_named_with_the_nearest(ollama: RealOllama, tmp_path: Path) -> None:
     args = ("benchmark", "smollm2:360m", f"--host={ollama.host}")
-    done = llamaburn(*args, cwd=tmp_path, check=4)
+    done = run_cli(*args, cwd=tmp_path, check=4)
     assert f"similar: {MODEL}" in done.stderr
     assert "llamaburn models pull smollm2:360m" in done.stderr
 
@@ -136,7 +136,7 @@ def test_over_long_prompt_is_truncated_and_flagged(ollama: RealOllama, tmp_path:
     prompts = {"name": "long", "prompts": [{"id": "long", "prompt": f"Repeat this: {words}"}]}
     (tmp_path / "long.json").write_text(json.dumps(prompts))
     args = ("--num-ctx=512", "--prompts=long.json", "--iterations=1", "--max-tokens=8")
-    done = llamaburn("benchmark", MODEL, f"--host={ollama.host}", *args, cwd=tmp_path)
+    done = run_cli("benchmark", MODEL, f"--host={ollama.host}", *args, cwd=tmp_path)
     (run,) = results_in(tmp_path / "results")[0]["results"]["runs"]
     assert "truncated_prompt" in run["flags"]
     assert run["input_sequence_length"] <= 512
@@ -196,7 +196,7 @@ def test_an_eval_reads_choices_by_probability_after_solved_examples(
         for name, capital in (("France", "Paris"), ("Italy", "Rome"), ("Norway", "Oslo"))
     ]
     args = (f"--set={eval_set(tmp_path, *asked)}", "--choice-by=logprob", "--few-shot=2")
-    llamaburn("eval", MODEL, f"--host={ollama.host}", *args, "--system=Be brief.", cwd=tmp_path)
+    run_cli("eval", MODEL, f"--host={ollama.host}", *args, "--system=Be brief.", cwd=tmp_path)
     (document,) = evals_in(tmp_path / "results")
     assert results.check(document) is None
     assert document["config"]["system"] == "Be brief."

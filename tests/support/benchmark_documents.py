@@ -97,14 +97,14 @@ def rows(count: int = 5) -> list[dict[str, Any]]:
     ]
 
 
-def checked(**values: Any) -> Benchmark:
+def benchmark_settings(**values: Any) -> Benchmark:
     """Return checked settings of a benchmark, defaults but for these."""
     return cast("Benchmark", model_of(Benchmark)(**values))
 
 
 def header(model: str = "llama3.1:q4", **fields: Any) -> dict[str, Any]:
     """Return the header of a run's journal; `config` gives settings that differ."""
-    config = options.record(checked(**fields.pop("config", {})), Benchmark)
+    config = options.record(benchmark_settings(**fields.pop("config", {})), Benchmark)
     made = {
         "schema": "llamaburn/benchmark",
         "schema_version": results.SCHEMA_VERSION,
@@ -153,11 +153,13 @@ def record(made: list[dict[str, Any]] | None = None, **fields: Any) -> Record:
     )
 
 
-def document(made: list[dict[str, Any]] | None = None, **fields: Any) -> dict[str, Any]:
+def benchmark_document(made: list[dict[str, Any]] | None = None, **fields: Any) -> dict[str, Any]:
     """Return the content of a result file, built from rows."""
     return results.build(record(made, **fields))
 
 
-def saved(directory: Path, made: list[dict[str, Any]] | None = None, **fields: Any) -> Path:
+def saved_benchmark(
+    directory: Path, made: list[dict[str, Any]] | None = None, **fields: Any
+) -> Path:
     """Write a result file below a directory and return its path."""
-    return results.write(directory, document(made, **fields))
+    return results.write(directory, benchmark_document(made, **fields))

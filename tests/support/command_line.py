@@ -7,7 +7,7 @@ import os
 import sys
 from typing import TYPE_CHECKING, Any
 
-from support.processes import run
+from support.processes import run_process
 
 if TYPE_CHECKING:
     import subprocess
@@ -16,11 +16,11 @@ if TYPE_CHECKING:
 COMMAND = (sys.executable, "-m", "pytest_llamaburn")
 
 
-def llamaburn(
+def run_cli(
     *args: str, cwd: Path, check: int | None = 0, **env: str
 ) -> subprocess.CompletedProcess[str]:
     """Return the ended command; `check` is the exit code it must have, None for any."""
-    done = run([*COMMAND, *args], cwd=cwd, env={**os.environ, **env}, text=True)
+    done = run_process([*COMMAND, *args], cwd=cwd, env={**os.environ, **env}, text=True)
     if check is not None:
         assert done.returncode == check, f"{done.returncode}\n{done.stdout}\n{done.stderr}"
     return done

@@ -28,12 +28,12 @@ def comparison(
     return how(sources, engine.chosen(how, engine.Asked(**asked)), baseline, lambda _: history)
 
 
-def compared(kind: str, *documents: Document, **how: Any) -> Document:
+def comparison_document(kind: str, *documents: Document, **how: Any) -> Document:
     """Return the comparison's document."""
     return engine.document(comparison(kind, *documents, **how), results.kind(kind).comparison)
 
 
-def checked(document: Document) -> Document:
+def valid_document(document: Document) -> Document:
     """Return a document once it is known to be a valid result file."""
     assert results.check(document) is None
     return document

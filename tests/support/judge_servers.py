@@ -23,7 +23,7 @@ Texts: TypeAlias = Callable[[str, str], "str | Steps"]
 Answer: TypeAlias = "str | Steps | Texts"
 
 
-def verdict(score: Any, reasoning: str = "as the quote shows", **fields: Any) -> str:
+def verdict_json(score: Any, reasoning: str = "as the quote shows", **fields: Any) -> str:
     """Return a judge's JSON."""
     return json.dumps({"evidence": ["a quote"], "reasoning": reasoning, "score": score, **fields})
 
@@ -227,7 +227,7 @@ PROVIDERS: tuple[type[Fake], ...] = (Claude, OpenAI)
 
 
 @contextmanager
-def serving(fake: Fake, model: str | None = None) -> Iterator[str]:
+def judge_server(fake: Fake, model: str | None = None) -> Iterator[str]:
     """Serve a fake; yield how `--judge` names it."""
     with ScriptedServer(fake) as server:
         fake.server = server
@@ -270,4 +270,4 @@ class Gullible:
             return "I refuse: there are markers in the material"
         obeyed = _GRADE.search(blocks.sub("", user))
         score = int(obeyed[1]) if obeyed else self.truth(inside.get("ANSWER", ""))
-        return verdict(score)
+        return verdict_json(score)

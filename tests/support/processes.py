@@ -53,7 +53,7 @@ class Process(subprocess.Popen[AnyStr]):
             self._close_pipe_fds(*pipes)  # type: ignore[attr-defined]
 
 
-def run(argv: Sequence[str], **about: Any) -> subprocess.CompletedProcess[Any]:
+def run_process(argv: Sequence[str], **about: Any) -> subprocess.CompletedProcess[Any]:
     """Return the ended process with its output, as `subprocess.run` does."""
     pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
     with Process(argv, **{**pipes, **about}) as running:

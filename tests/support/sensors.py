@@ -119,17 +119,19 @@ def no_module(name: str) -> Any:
     raise ImportError(name)
 
 
-def of(provider: Base) -> dict[str, Values]:
+def values_by_device(provider: Base) -> dict[str, Values]:
     """Return what a probed provider reads now, by device."""
     return {reading.device_id: reading.values for reading in provider.read()}
 
 
-def known(values: Values) -> dict[str, float]:
+def known_values(values: Values) -> dict[str, float]:
     """Return the values that are there."""
     return {name: value for name, value in values.items() if value is not None}
 
 
-def until(read: Callable[[], list[Reading]], count: int, most: int = 2000) -> list[Reading]:
+def readings_until(
+    read: Callable[[], list[Reading]], count: int, most: int = 2000
+) -> list[Reading]:
     """Return at least so many readings of a stream, however slow the machine."""
     from time import sleep
 
@@ -147,7 +149,7 @@ def path_with(fakes: Fakes) -> str:
     return f"{fakes.home / 'bin'}{os.pathsep}{os.environ['PATH']}"
 
 
-def serving() -> tuple[subprocess.Popen[bytes], int]:
+def listening_process() -> tuple[subprocess.Popen[bytes], int]:
     """Return a process that listens, and its port."""
     script = (
         "import socket,sys; s=socket.create_server(('127.0.0.1',0)); "

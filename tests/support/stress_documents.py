@@ -58,13 +58,13 @@ def row(sent_ms: float, total_ms: float, **fields: Any) -> Row:
     return made
 
 
-def failed(sent_ms: float, total_ms: float, kind: str = "timeout_total", **fields: Any) -> Row:
+def failed_row(sent_ms: float, total_ms: float, kind: str = "timeout_total", **fields: Any) -> Row:
     none: dict[str, float | None] = dict.fromkeys(REQUEST)
     fields |= {"values": none, "first_ns": None, "last_ns": None, "error": {"kind": kind}}
     return row(sent_ms, total_ms, **fields)
 
 
-def closed(clients: int, each: int, service_ms: float, slots: int) -> list[Row]:
+def closed_loop(clients: int, each: int, service_ms: float, slots: int) -> list[Row]:
     """Return what clients in a closed loop see of a server whose answers all take as long."""
     found, free = [], [0.0] * slots
     ready = [0.0] * clients
@@ -81,7 +81,7 @@ def closed(clients: int, each: int, service_ms: float, slots: int) -> list[Row]:
     return found
 
 
-def opened(rate: float, seconds: float, service_ms: float = 100, slots: int = 99) -> list[Row]:
+def open_loop(rate: float, seconds: float, service_ms: float = 100, slots: int = 99) -> list[Row]:
     """Return what an evenly scheduled load sees of a server whose answers all take as long."""
     found, free = [], [0.0] * slots
     for number in range(round(rate * seconds)):
@@ -96,25 +96,27 @@ def opened(rate: float, seconds: float, service_ms: float = 100, slots: int = 99
     return found
 
 
-def alone(count: int = 10) -> Taken:
+def baseline(count: int = 10) -> Taken:
     """Return the baseline: one client, 100 ms a request."""
-    return Step(1, CLIENTS, count), closed(1, count, 100, 1)
+    return Step(1, CLIENTS, count), closed_loop(1, count, 100, 1)
 
 
 def level(clients: int, slots: int = 2, each: int = 12) -> Taken:
     """Return a level of a sweep on a server of so many slots, 100 ms a request."""
-    return Step(clients, CLIENTS, clients * each), closed(clients, each, 100, slots)
+    return Step(clients, CLIENTS, clients * each), closed_loop(clients, each, 100, slots)
 
 
-def sustained(seconds: int = 60) -> Taken:
+def sustained_load(seconds: int = 60) -> Taken:
     """Return a long load of two clients."""
-    return Step(2, CLIENTS, seconds=seconds, keep_records=False), closed(2, 10 * seconds, 100, 2)
+    return Step(2, CLIENTS, seconds=seconds, keep_records=False), closed_loop(
+        2, 10 * seconds, 100, 2
+    )
 
 
-def spike(*, comes_back: bool = True) -> Taken:
+def spike_load(*, comes_back: bool = True) -> Taken:
     """Return a steady load of 10 requests/s with a burst from second 20 to 30, over after 60."""
     step = Step(10, RATE, seconds=60, bursts=(Burst(20, 10, 50, RATE),))
-    own = opened(10, 60)
+    own = open_loop(10, 60)
     for one in own:
         after_s = one.scheduled_ns / SECOND - 20
         if after_s >= 0 and (after_s < 17 or not comes_back):
@@ -124,14 +126,14 @@ def spike(*, comes_back: bool = True) -> Taken:
     return step, own + burst
 
 
-def searched(estimate: float, low: float, high: float) -> dict[str, Any]:
+def search_facts(estimate: float, low: float, high: float) -> dict[str, Any]:
     """Return the facts of a run whose search bracketed the failure point so."""
     point = {"estimate": estimate, "interval": [low, high], "passing": low, "failing": high}
     point |= {"proven": True, "reached": True, "reason": "bracketed"}
     return {"findings": {"failure_point": point, "stop_reason": "bracketed"}}
 
 
-def document(
+def stress_document(
     folder: Path, taken: Sequence[Taken], *, facts: dict[str, Any] | None = None, **config: Any
 ) -> dict[str, Any]:
     """Return the content of a stress run's result file; the first step is the baseline.
@@ -154,12 +156,12 @@ def document(
     return results.build(record)
 
 
-def saved(directory: Path, taken: Sequence[Taken], **fields: Any) -> Path:
+def saved_stress(directory: Path, taken: Sequence[Taken], **fields: Any) -> Path:
     """Write a stress run's result file below a directory and return its path."""
     run_id = fields.pop("run_id", "2026-01-13T10-30-00-abcdef-01234567")
     folder = directory / "rows" / run_id
     folder.mkdir(parents=True)
-    return results.write(directory, document(folder, taken, **fields) | {"run_id": run_id})
+    return results.write(directory, stress_document(folder, taken, **fields) | {"run_id": run_id})
 
 
 def _steps(folder: Path, taken: Sequence[Taken]) -> list[dict[str, Any]]:

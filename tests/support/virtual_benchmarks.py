@@ -40,7 +40,7 @@ def rows(
     return [row for repeat in range(runs) for row in _run(machine, repeat, rng, speed)]
 
 
-def benchmark(
+def virtual_benchmark(
     made: list[dict[str, Any]], run_id: str = "a", day: int = 1, model: str = MODEL
 ) -> dict[str, Any]:
     """Return of a result file what a comparison reads."""

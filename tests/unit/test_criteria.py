@@ -10,17 +10,18 @@ import pytest
 from hypothesis import given
 from hypothesis import settings as examples
 from hypothesis import strategies as st
-from support.comparisons import compared
+from support.comparisons import comparison_document
+from support.eval_documents import eval_document, eval_item
 from support.injections import ATTACKS, QUESTION, RIGHT, WRONG, truth
 from support.judge_servers import (
     KEY,
     Answer,
     Gullible,
     OpenAI,
+    judge_server,
     judging,
     preference,
-    serving,
-    verdict,
+    verdict_json,
 )
 
 from pytest_llamaburn import criteria, evalsets, gates, judges, options
@@ -44,24 +45,10 @@ EVIDENCE = "[1] Atlas\nParis is the capital of France.\n\n[2] Census\nIt has 2,1
 CASE = Case(QUESTION, RIGHT, "Paris", evidence=EVIDENCE)
 
 
-def item(name: str = "q", **fields: Any) -> dict[str, Any]:
-    """Return what a result file has of a question."""
-    question = {"id": name, "prompt": name, "reference": None, "rubric": None, "category": "c"}
-    rest: dict[str, Any] = {"comparisons": [], "verdict": None, "correct": None, "more_samples": []}
-    return {"question": question, "answer": "abc", "scores": {}, **rest, **fields}
-
-
-def score(mark: float | None) -> dict[str, Any]:
+def judge_score(mark: float | None) -> dict[str, Any]:
     """Return the common verdict of one judge."""
     state = "scored" if mark is not None else "parse_error"
     return {"score": mark, "state": state, "flip_rate": None, "judgments": []}
-
-
-def eval_document(*items: dict[str, Any]) -> dict[str, Any]:
-    """Return what comparisons need of a result file."""
-    about = {"run_id": "r", "model": {}, "server": {}, "timestamp": "t", "status": "complete"}
-    found = {"items": [*items], "eval_set": {"sha256": "0"}}
-    return {**about, "config": {}, "results": found}
 
 
 def listed(*told: tuple[str, str, bool], **more: Any) -> str:
@@ -82,7 +69,7 @@ def scored(
         finally:
             await panel.close()
 
-    with serving(OpenAI([answer]), "m") as name:
+    with judge_server(OpenAI([answer]), "m") as name:
         return asyncio.run(work(name))
 
 
@@ -128,8 +115,8 @@ def test_verdict_under_other_words_is_not_taken_for_this_ones() -> None:
     assert POLITE.key == criteria.defined([POLITE.definition])["politeness"].key
     assert criteria.named("accuracy").key == "accuracy"
     rows: list[dict[str, Any]] = []
-    fake = OpenAI([verdict(4)])
-    with serving(fake, "m") as name:
+    fake = OpenAI([verdict_json(4)])
+    with judge_server(fake, "m") as name:
         for asked in (POLITE, other, POLITE):
             panel = Panel.of(judging(judge=(name,)))
             panel.resume(rows)
@@ -219,11 +206,11 @@ def test_where_nothing_was_attempted_nothing_is_known_of_the_attempted() -> None
 def graded(*told: str | None) -> list[dict[str, Any]]:
     """Return items with these grades; None is a verdict that could not be read."""
     return [
-        item(
+        eval_item(
             str(n),
             scores={
                 "grade": {
-                    **score(None),
+                    **judge_score(None),
                     "verdict": one,
                     "state": "scored" if one else "parse_error",
                 }
@@ -262,20 +249,20 @@ def test_grades_are_compared_and_more_unattempted_is_neither_better_nor_worse() 
         "x": eval_document(*graded(*["incorrect"] * 20)),
         "y": eval_document(*graded(*["not_attempted"] * 19, "correct")),
     }
-    found = compared("eval", *sources.values())["results"]["differences"]
+    found = comparison_document("eval", *sources.values())["results"]["differences"]
     told = {one["mark"]: (one["verdict"], one["questions"]) for one in found}
     assert told["not_attempted"] == ("higher", 20)
     assert told["graded_incorrect"] == ("better", 20)
     assert told["correct_given_attempted"] == ("inconclusive", 1)
     assert told["f_score"] == ("inconclusive", 20)
-    back = compared("eval", *sources.values(), baseline=1)["results"]["differences"]
+    back = comparison_document("eval", *sources.values(), baseline=1)["results"]["differences"]
     assert {d["mark"]: d["verdict"] for d in back}["not_attempted"] == "lower"
 
 
 def test_f_scores_that_are_far_apart_differ_surely() -> None:
     good, bad = ["correct"] * 30, ["incorrect"] * 25 + ["correct"] * 5
     sources = {"x": eval_document(*graded(*bad)), "y": eval_document(*graded(*good))}
-    found = compared("eval", *sources.values())["results"]["differences"]
+    found = comparison_document("eval", *sources.values())["results"]["differences"]
     (one,) = (d for d in found if d["mark"] == "f_score")
     assert one["difference"] == pytest.approx(5 / 6)
     assert one["verdict"] == "better"
@@ -284,8 +271,11 @@ def test_f_scores_that_are_far_apart_differ_surely() -> None:
 def test_question_with_other_documents_is_another_question() -> None:
     (one,) = graded("correct")
     other = {**one, "question": {**one["question"], "context": ["news"]}}
-    sources = {"x": eval_document(one, item("same")), "y": eval_document(other, item("same"))}
-    found = compared("eval", *sources.values())["results"]["differences"]
+    sources = {
+        "x": eval_document(one, eval_item("same")),
+        "y": eval_document(other, eval_item("same")),
+    }
+    found = comparison_document("eval", *sources.values())["results"]["differences"]
     assert found == []
 
 
@@ -326,10 +316,15 @@ def test_share_is_counted_here_and_not_by_the_judge() -> None:
 def test_text_without_claims_has_no_share() -> None:
     (found,) = scored(listed(), (CASE, "faithfulness"))
     assert (found.score, found.state) == (None, "not_applicable")
-    told = eval_scores.criteria([item(scores={"faithfulness": found.as_dict()})])["faithfulness"]
+    told = eval_scores.criteria([eval_item(scores={"faithfulness": found.as_dict()})])[
+        "faithfulness"
+    ]
     assert (told["mean"], told["n_total"], told["bounds"]) == (None, 0, None)
     assert told["reason"] == "the texts make no claim"
-    assert judge_totals.counts([item(scores={"faithfulness": found.as_dict()})], 1)["n_total"] == 0
+    assert (
+        judge_totals.counts([eval_item(scores={"faithfulness": found.as_dict()})], 1)["n_total"]
+        == 0
+    )
 
 
 @pytest.mark.parametrize(
@@ -531,8 +526,8 @@ def test_file_of_settings_defines_criteria(tmp_path: Path) -> None:
 
 
 def test_gate_is_on_a_criterion_of_ones_own() -> None:
-    scores = {"wit": score(4)}
-    results = {"criteria": eval_scores.criteria([item(scores=scores)]), "grades": {}}
+    scores = {"wit": judge_score(4)}
+    results = {"criteria": eval_scores.criteria([eval_item(scores=scores)]), "grades": {}}
     gate = gates.parse("wit.mean>=4", with_own(["wit"]))
     assert gate.of.observed({"results": results}).value == 4
 
@@ -546,19 +541,19 @@ def test_labels_are_of_criteria_on_a_scale(tmp_path: Path) -> None:
 
 def test_criterion_in_other_words_is_not_compared_nor_is_a_mark_of_one_side() -> None:
     def told(words: str, **scores: Any) -> dict[str, Any]:
-        made = item("a", scores={"wit": score(4), **scores})
+        made = eval_item("a", scores={"wit": judge_score(4), **scores})
         made["question"]["definitions"] = [criteria.own("wit", words).definition]
         return eval_document(made)
 
     grade = graded("correct")[0]["scores"]["grade"]
     sources = {"x": told("it is funny"), "y": told("it is dry", grade=grade)}
-    found = compared("eval", *sources.values())["results"]
+    found = comparison_document("eval", *sources.values())["results"]
     (warning,) = found["warnings"]
     assert warning["text"].startswith("wit is defined in other words than in the baseline")
     assert {d["mark"] for d in found["differences"]} == {*GRADED}
     assert {d["difference"] for d in found["differences"]} == {None}
     same = {"x": sources["x"], "y": told("it is funny")}
-    (wit,) = compared("eval", *same.values())["results"]["differences"]
+    (wit,) = comparison_document("eval", *same.values())["results"]["differences"]
     assert (wit["mark"], wit["difference"], wit["unit"]) == ("wit", 0, "1 to 5")
 
 
@@ -583,7 +578,7 @@ def test_scorer_s_verdict_says_where_an_answer_is_plainly_no_try(answer: str, st
 
 
 def asked_in_a_test(answer: Answer, *asked: str, **more: Any) -> Any:
-    with serving(OpenAI([answer]), "m") as name:
+    with judge_server(OpenAI([answer]), "m") as name:
         queue = JudgeQueue(Panel.of(judging(judge=(name,))))
         try:
             return queue.ask(*asked, **more)
@@ -593,7 +588,7 @@ def asked_in_a_test(answer: Answer, *asked: str, **more: Any) -> Any:
 
 def test_test_asks_for_a_criterion_of_its_own() -> None:
     def kind(system: str, _: str) -> str:
-        return verdict(5 if "politeness: it says please" in system else 1)
+        return verdict_json(5 if "politeness: it says please" in system else 1)
 
     found = asked_in_a_test(kind, "Why?", "Please.", criterion="politeness=it says please")
     assert (found.score, found.verdict) == (5, None)

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from support.refusals import refusal
 
 from pytest_llamaburn import datasets
 from pytest_llamaburn.datasets import Planned, Prompt, load_prompts, plan
@@ -35,12 +36,8 @@ def saved(directory: Path, content: Any, name: str = "mine.json") -> str:
     return str(path)
 
 
-def refusal(*names: str) -> str:
-    with pytest.raises(DatasetError) as caught:
-        load_prompts(names)
-    message = str(caught.value)
-    assert "\n" not in message
-    return message
+def prompts_refusal(*names: str) -> str:
+    return refusal(DatasetError, load_prompts, names)
 
 
 def test_there_are_five_built_in_sets() -> None:
@@ -106,7 +103,7 @@ def test_the_same_prompt_in_two_sets_is_used_once(tmp_path: Path) -> None:
 def test_one_id_for_two_prompts_in_two_sets_is_refused(tmp_path: Path) -> None:
     first = saved(tmp_path, prompt_set(entry()), "a.json")
     second = saved(tmp_path, prompt_set(entry(prompt="Say goodbye.")), "b.json")
-    assert refusal(first, second) == f"{second}: id 'one' is also in another prompt set"
+    assert prompts_refusal(first, second) == f"{second}: id 'one' is also in another prompt set"
 
 
 @pytest.mark.parametrize(
@@ -154,24 +151,24 @@ def test_an_unsound_file_is_refused_by_file_entry_and_field(
     tmp_path: Path, content: Any, where: str
 ) -> None:
     path = saved(tmp_path, content)
-    assert refusal(path).startswith(f"{path}: {where}")
+    assert prompts_refusal(path).startswith(f"{path}: {where}")
 
 
 def test_a_file_that_is_not_text_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "mine.json"
     path.write_bytes(b"\xff\x00")
-    assert refusal(str(path)).startswith(f"{path}: is not JSON: ")
+    assert prompts_refusal(str(path)).startswith(f"{path}: is not JSON: ")
 
 
 def test_an_unknown_set_is_refused_with_the_nearest_and_all() -> None:
-    message = refusal("codign")
+    message = prompts_refusal("codign")
     assert message.startswith("unknown prompt set 'codign'; did you mean 'coding'?")
     assert message.endswith(f"Known: {', '.join(BUILT_IN)}, or a .json, .jsonl, .csv or .txt file")
 
 
 def test_a_file_that_does_not_exist_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "none.json"
-    assert refusal(str(path)) == f"prompt set: {path} does not exist"
+    assert prompts_refusal(str(path)) == f"prompt set: {path} does not exist"
 
 
 def test_a_built_in_set_cannot_be_hidden_by_a_file(

@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from support.refusals import refusal
 
 from pytest_llamaburn import evalsets, registry
 from pytest_llamaburn.criteria import USUAL
@@ -36,12 +37,8 @@ def lines(*entries: Any) -> str:
     return "".join(json.dumps(one) + "\n" for one in entries)
 
 
-def refusal(name: str | Path) -> str:
-    with pytest.raises(DatasetError) as caught:
-        load_eval_set(name)
-    message = str(caught.value)
-    assert "\n" not in message
-    return message
+def file_refusal(name: str | Path) -> str:
+    return refusal(DatasetError, load_eval_set, name)
 
 
 def test_what_is_not_given_has_its_default(tmp_path: Path) -> None:
@@ -146,7 +143,7 @@ def test_an_unsound_file_is_refused_by_file_entry_and_field(
     tmp_path: Path, content: Any, where: str
 ) -> None:
     path = saved(tmp_path, content)
-    assert refusal(path).startswith(f"{path}: {where}")
+    assert file_refusal(path).startswith(f"{path}: {where}")
 
 
 DEEP: dict[str, Any] = {}
@@ -205,7 +202,7 @@ def test_a_question_that_cannot_be_scored_is_refused(
     tmp_path: Path, fields: dict[str, Any], where: str
 ) -> None:
     path = saved(tmp_path, eval_set(entry(**fields)))
-    assert refusal(path).startswith(f"{path}: questions[0] (id 'one'): {where}")
+    assert file_refusal(path).startswith(f"{path}: questions[0] (id 'one'): {where}")
 
 
 @pytest.mark.skipif("code" not in registry.own("scorers"), reason="there is no such scorer yet")
@@ -218,7 +215,7 @@ def test_a_scorer_without_what_it_needs_is_refused(tmp_path: Path, scorer: str, 
     given = {key: value for key, value in fields.items() if value}
     path = saved(tmp_path, eval_set(entry(scorer=scorer, **given)))
     where = f"{path}: questions[0] (id 'one'): {field}"
-    assert refusal(path) == f"{where}: the scorer {scorer} needs it"
+    assert file_refusal(path) == f"{where}: the scorer {scorer} needs it"
 
 
 @pytest.mark.parametrize(
@@ -253,23 +250,23 @@ def test_a_question_that_can_be_scored_is_taken(tmp_path: Path, fields: dict[str
 )
 def test_an_unsound_line_is_refused_by_its_number(tmp_path: Path, content: str, where: str) -> None:
     path = saved(tmp_path, content, "mine.jsonl")
-    assert refusal(path).startswith(f"{path}: {where}")
+    assert file_refusal(path).startswith(f"{path}: {where}")
 
 
 def test_a_file_that_is_not_text_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "mine.jsonl"
     path.write_bytes(b"\xff\x00")
-    assert refusal(path).startswith(f"{path}: cannot be read: ")
+    assert file_refusal(path).startswith(f"{path}: cannot be read: ")
 
 
 def test_an_unknown_set_is_refused_with_the_nearest_and_all(tmp_path: Path) -> None:
-    message = refusal("reasonning")
+    message = file_refusal("reasonning")
     assert message.startswith("unknown eval set 'reasonning'; did you mean 'reasoning'?")
     assert message.endswith(
         f"Known: {', '.join(builtin_eval_sets())}, or a .json, .jsonl or .csv file"
     )
     path = tmp_path / "none.jsonl"
-    assert refusal(path) == f"eval set: {path} does not exist"
+    assert file_refusal(path) == f"eval set: {path} does not exist"
 
 
 values = st.recursive(

@@ -32,7 +32,7 @@ SETS = {name: load_eval_set(name) for name in builtin_eval_sets()}
 ALL = [(name, question) for name, found in SETS.items() for question in found.questions]
 
 
-def asked(name: str) -> dict[str, Question]:
+def questions_by_id(name: str) -> dict[str, Question]:
     return {question.id: question for question in SETS[name].questions}
 
 
@@ -48,7 +48,7 @@ def accepted(question: Question) -> list[str]:
     return [str(question.reference), *question.options.get("accept", [])]
 
 
-def said(text: str, words: str) -> bool:
+def says_words(text: str, words: str) -> bool:
     """Whether a text has these words, by the strictest reading: whole words only."""
     return re.search(rf"(?<!\w){re.escape(words.casefold())}(?!\w)", text.casefold()) is not None
 
@@ -97,9 +97,9 @@ def test_a_question_only_a_judge_can_score_has_reference_and_rubric() -> None:
 def test_a_reference_is_accepted_and_the_bare_question_is_not(question: Question) -> None:
     answers = accepted(question)
     assert len({answer.casefold() for answer in answers}) == len(answers)
-    assert any(said(f"It is the {question.reference}.", answer) for answer in answers)
+    assert any(says_words(f"It is the {question.reference}.", answer) for answer in answers)
     if question.scorer == "includes":
-        assert not [answer for answer in answers if said(question.prompt, answer)]
+        assert not [answer for answer in answers if says_words(question.prompt, answer)]
 
 
 @pytest.mark.parametrize(
@@ -107,7 +107,7 @@ def test_a_reference_is_accepted_and_the_bare_question_is_not(question: Question
     [("q5", "Qomolangma."), ("q26", "The spiny anteater."), ("q26", "Spiny anteaters lay eggs.")],
 )
 def test_other_names_of_what_is_asked_for_are_accepted(identifier: str, answer: str) -> None:
-    assert includes.score(answer, asked("factual")[identifier]).correct
+    assert includes.score(answer, questions_by_id("factual")[identifier]).correct
 
 
 def test_a_reference_is_right_by_its_own_scorer_and_the_bare_question_is_not() -> None:
@@ -270,12 +270,12 @@ MATH: dict[str, Callable[[], float | Fraction]] = {
 
 
 def test_every_sum_is_worked_out_here() -> None:
-    assert MATH.keys() == asked("math").keys()
+    assert MATH.keys() == questions_by_id("math").keys()
 
 
 @pytest.mark.parametrize("identifier", MATH)
 def test_a_sum_has_this_result(identifier: str) -> None:
-    question = asked("math")[identifier]
+    question = questions_by_id("math")[identifier]
     result, given = MATH[identifier](), Fraction(str(question.reference))
     tolerance = question.options.get("tolerance", 0)
     decimals = len(str(question.reference).partition(".")[2])
@@ -391,10 +391,10 @@ REASONING: dict[str, object] = {
 
 @pytest.mark.parametrize("identifier", REASONING)
 def test_a_puzzle_has_this_solution(identifier: str) -> None:
-    assert asked("reasoning")[identifier].reference == str(REASONING[identifier])
+    assert questions_by_id("reasoning")[identifier].reference == str(REASONING[identifier])
 
 
 def test_patterns_begin_as_the_puzzles_say() -> None:
-    questions = asked("reasoning")
+    questions = questions_by_id("reasoning")
     assert ", ".join(letters_by_growing_steps(3)) in questions["q41"].prompt
     assert ", ".join(str(n * (n + 1)) for n in range(1, 6)) in questions["q40"].prompt

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from support.benchmark_documents import document, failed_trace, header, row, trace_of
+from support.benchmark_documents import benchmark_document, failed_trace, header, row, trace_of
 
 from pytest_llamaburn import flags
 from pytest_llamaburn.trace import Usage
@@ -19,7 +19,8 @@ def flagged(
     head["config"]["sent"]["options"] = options or {}
     before = [dict(one) for one in made]
     found = [
-        run["flags"] for run in document(list(made), header=head, facts=facts)["results"]["runs"]
+        run["flags"]
+        for run in benchmark_document(list(made), header=head, facts=facts)["results"]["runs"]
     ]
     assert list(made) == before
     return found

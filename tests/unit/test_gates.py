@@ -8,19 +8,19 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from support.benchmark_documents import document, failed_trace, header, row, trace_of
+from support.benchmark_documents import benchmark_document, failed_trace, header, row, trace_of
 
 from pytest_llamaburn import gates
 from pytest_llamaburn.errors import SettingsError
 from pytest_llamaburn.kinds.benchmark.measures import MEASURES
 
 
-def judged(
+def gate_verdict(
     expression: str, made: list[dict[str, Any]], mode: str = "point", start: str = "warm"
 ) -> dict[str, Any]:
     """Return the verdict on a run of these rows."""
     config = {"threshold": (expression,), "gate_mode": mode, "start": start}
-    (verdict,) = document(made, header=header(config=config))["results"]["gates"]
+    (verdict,) = benchmark_document(made, header=header(config=config))["results"]["gates"]
     found: dict[str, Any] = verdict
     return found
 
@@ -120,7 +120,7 @@ def test_any_bound_is_a_finite_number_or_refused(bound: str) -> None:
     ],
 )
 def test_a_value_is_held_against_the_bound(expression: str, verdict: str, margin: float) -> None:
-    found = judged(expression, with_ttfts(100, 110, 120, 130, 140))
+    found = gate_verdict(expression, with_ttfts(100, 110, 120, 130, 140))
     assert (found["verdict"], found["reason"]) == (verdict, None)
     assert found["margin"] == pytest.approx(margin)
 
@@ -129,26 +129,26 @@ def test_a_value_is_held_against_the_bound(expression: str, verdict: str, margin
 def test_a_certain_gate_holds_the_whole_interval_against_the_bound(
     bound: float, verdict: str
 ) -> None:
-    found = judged(f"ttft_ms<{bound}", with_ttfts(100, 110, 120, 130, 140), mode="certain")
+    found = gate_verdict(f"ttft_ms<{bound}", with_ttfts(100, 110, 120, 130, 140), mode="certain")
     assert found["ci95"] == pytest.approx([100.37, 139.63], abs=0.01)
     assert found["verdict"] == verdict
 
 
 def test_a_certain_gate_without_an_interval_is_undecided() -> None:
-    found = judged("ttft_ms.max<1000", with_ttfts(100, 110), mode="certain")
+    found = gate_verdict("ttft_ms.max<1000", with_ttfts(100, 110), mode="certain")
     assert (found["verdict"], found["reason"]) == ("undecided", "no interval")
 
 
 def test_a_percentile_that_is_not_certified_is_undecided() -> None:
-    found = judged("ttft_ms.p95<1000", with_ttfts(*range(100, 158)))
+    found = gate_verdict("ttft_ms.p95<1000", with_ttfts(*range(100, 158)))
     assert found["verdict"] == "undecided"
     assert found["reason"] == "58 samples are too few for it, 59 are needed"
-    assert judged("ttft_ms.p95<1000", with_ttfts(*range(100, 159)))["verdict"] == "pass"
+    assert gate_verdict("ttft_ms.p95<1000", with_ttfts(*range(100, 159)))["verdict"] == "pass"
 
 
 @pytest.mark.parametrize("expression", ["energy_wh<100", "ttft_ms.std<1", "number_accuracy>0.5"])
 def test_what_has_no_value_is_undecided_for_a_reason(expression: str) -> None:
-    found = judged(expression, with_ttfts(100))
+    found = gate_verdict(expression, with_ttfts(100))
     assert (found["verdict"], found["value"], found["margin"]) == ("undecided", None, None)
     assert found["reason"]
     assert gates.sentence(found) == f"{expression}: undecided: {found['reason']}"
@@ -156,11 +156,11 @@ def test_what_has_no_value_is_undecided_for_a_reason(expression: str) -> None:
 
 def test_the_error_rate_is_of_the_requests_that_were_judged() -> None:
     made = [*with_ttfts(100, 110, 120), row(failed_trace()), row(failed_trace(), start="cold")]
-    found = judged("error_rate<=25%", made)
+    found = gate_verdict("error_rate<=25%", made)
     assert (found["value"], found["verdict"]) == (0.25, "pass")
     assert found["ci95"] == pytest.approx([0.0456, 0.6994], abs=1e-4)
-    assert judged("error_rate<=25%", made, mode="certain")["verdict"] == "undecided"
-    assert judged("error_rate<1%", [])["reason"] == "no requests"
+    assert gate_verdict("error_rate<=25%", made, mode="certain")["verdict"] == "undecided"
+    assert gate_verdict("error_rate<1%", [])["reason"] == "no requests"
 
 
 def test_accuracy_is_what_the_results_say_of_correctness() -> None:
@@ -173,7 +173,7 @@ def test_accuracy_is_what_the_results_say_of_correctness() -> None:
 
 def test_a_cold_run_is_judged_by_its_cold_requests() -> None:
     made = [*with_ttfts(500, 510, start="cold"), *with_ttfts(100)]
-    assert judged("ttft_ms<400", made, start="cold")["value"] == 505
+    assert gate_verdict("ttft_ms<400", made, start="cold")["value"] == 505
 
 
 @pytest.mark.parametrize(
@@ -188,4 +188,4 @@ def test_a_cold_run_is_judged_by_its_cold_requests() -> None:
     ],
 )
 def test_a_verdict_is_told_in_a_line(expression: str, words: str) -> None:
-    assert gates.sentence(judged(expression, with_ttfts(100, 110, 120, 130, 140))) == words
+    assert gates.sentence(gate_verdict(expression, with_ttfts(100, 110, 120, 130, 140))) == words

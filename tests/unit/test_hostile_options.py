@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from support.benchmark_documents import saved
+from support.benchmark_documents import saved_benchmark
 
 from pytest_llamaburn import commands, options, registry, settings
 from pytest_llamaburn.commands import _look, build_parser, main
@@ -70,7 +70,7 @@ def seam(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setattr(pytest, "main", reached)
     monkeypatch.setattr(asyncio, "run", unrun)
     monkeypatch.setattr(_look, "load", reached)
-    saved(tmp_path / "results")
+    saved_benchmark(tmp_path / "results")
     label = {"question": "?", "response": "!", "criterion": "accuracy", "human": 3, "judge": 3}
     Path("labels.jsonl").write_text(json.dumps(label) + "\n")
 

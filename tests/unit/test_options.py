@@ -12,7 +12,8 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from support.benchmark_documents import checked
+from support.benchmark_documents import benchmark_settings
+from support.refusals import refusal
 
 from pytest_llamaburn import options, settings
 from pytest_llamaburn.errors import SettingsError
@@ -56,13 +57,10 @@ def resolved(
     return options.resolve(Benchmark, parsed(list(argv)), environ or {}, directory)
 
 
-def refusal(*argv: str, kind: type = Benchmark, **sources: Any) -> str:
+def option_refusal(*argv: str, kind: type = Benchmark, **sources: Any) -> str:
     environ, directory = sources.get("environ", {}), sources.get("directory", NOWHERE)
-    with pytest.raises(SettingsError) as caught:
-        options.resolve(kind, parsed(list(argv), kind), environ, directory)
-    message = str(caught.value)
-    assert "\n" not in message
-    return message
+    given = parsed(list(argv), kind)
+    return refusal(SettingsError, options.resolve, kind, given, environ, directory)
 
 
 def configure(directory: Path, text: str) -> Path:
@@ -151,7 +149,7 @@ def test_settings_turned_into_flags_and_read_again_are_the_same(
 
 @pytest.mark.parametrize("prefix", PREFIXES)
 def test_values_that_look_like_flags_come_back_as_they_were(prefix: str) -> None:
-    odd = checked(model=("-x", "a=b", "two words", ""), host="--host", prompts=("-",))
+    odd = benchmark_settings(model=("-x", "a=b", "two words", ""), host="--host", prompts=("-",))
     round_trip(Benchmark, prefix, odd)
 
 
@@ -189,7 +187,7 @@ def text_of(value: Any) -> str:
 
 def test_without_any_source_defaults_hold_and_have_no_origin() -> None:
     values, origins = resolved()
-    assert values == checked()
+    assert values == benchmark_settings()
     assert origins == {}
 
 
@@ -270,7 +268,7 @@ def test_an_unknown_key_is_refused_with_the_nearest_one(
     tmp_path: Path, text: str, key: str, hint: str
 ) -> None:
     path = configure(tmp_path, text)
-    assert refusal(directory=tmp_path).startswith(f"{path}: unknown key '{key}': {hint}")
+    assert option_refusal(directory=tmp_path).startswith(f"{path}: unknown key '{key}': {hint}")
 
 
 def test_each_key_of_the_thresholds_is_a_gate(tmp_path: Path) -> None:
@@ -286,7 +284,7 @@ def test_each_key_of_the_thresholds_is_a_gate(tmp_path: Path) -> None:
 def test_a_broken_file_is_refused_by_name(tmp_path: Path, content: bytes) -> None:
     path = tmp_path / "llamaburn.toml"
     path.write_bytes(content)
-    assert refusal(directory=tmp_path).startswith(f"{path}: not readable as TOML: ")
+    assert option_refusal(directory=tmp_path).startswith(f"{path}: not readable as TOML: ")
 
 
 @pytest.mark.parametrize(
@@ -393,10 +391,10 @@ def test_a_refused_value_is_told_in_a_sentence_that_begins_with_its_origin(
     shown = -5.0 if text == "-5s" else text
     told = f": {shown!r} is refused: {reason}"
     flag, variable = f"--{option.spelling}", option.variables[0]
-    assert refusal(f"{flag}={text}").startswith(flag + told)
-    assert refusal(environ={variable: text}).startswith(variable + told)
+    assert option_refusal(f"{flag}={text}").startswith(flag + told)
+    assert option_refusal(environ={variable: text}).startswith(variable + told)
     path = configure(tmp_path, f"{option.toml_key} = {text!r}\n")
-    assert refusal(directory=tmp_path).startswith(f"{path}: {option.toml_key}{told}")
+    assert option_refusal(directory=tmp_path).startswith(f"{path}: {option.toml_key}{told}")
 
 
 @pytest.mark.parametrize(
@@ -417,17 +415,17 @@ def test_a_refusal_of_a_flag_names_what_set_its_value(refusal: str, told: str) -
 
 def test_a_refused_member_of_a_list_is_told_by_the_list_s_origin(tmp_path: Path) -> None:
     path = configure(tmp_path, "[defaults]\nmodel = ['a', 7]\n")
-    message = refusal(directory=tmp_path)
+    message = option_refusal(directory=tmp_path)
     assert message == f"{path}: defaults.model: 7 is refused: input should be a valid string"
 
 
 def test_an_empty_list_of_prompt_sets_is_refused(tmp_path: Path) -> None:
     path = configure(tmp_path, "[defaults]\nprompts = []\n")
-    assert refusal(directory=tmp_path).startswith(f"{path}: defaults.prompts: ")
+    assert option_refusal(directory=tmp_path).startswith(f"{path}: defaults.prompts: ")
 
 
 def test_the_record_leaves_out_what_is_no_part_of_a_result() -> None:
-    values = checked(model=("a",), results_dir="/elsewhere", top_p=0.5)
+    values = benchmark_settings(model=("a",), results_dir="/elsewhere", top_p=0.5)
     found = options.record(values, Benchmark)
     assert json.loads(json.dumps(found, allow_nan=False)) == found
     assert (found["model"], found["top_p"], found["seed"]) == (["a"], 0.5, 0)
@@ -442,7 +440,7 @@ def test_short_flags_are_ours_on_the_command_line_only() -> None:
 
 
 def test_a_name_that_kinds_of_run_share_has_its_scope_in_pytest() -> None:
-    words = [options.to_argv(checked(), Benchmark, prefix) for prefix in PREFIXES]
+    words = [options.to_argv(benchmark_settings(), Benchmark, prefix) for prefix in PREFIXES]
     assert "--mode=standard" in words[0]
     assert "--llamaburn-benchmark-mode=standard" in words[1]
 
@@ -471,7 +469,7 @@ def test_a_flag_s_name_is_its_long_spelling() -> None:
 
 def test_floats_survive_their_spelling_exactly() -> None:
     tiny = math.nextafter(0, 1)
-    argv = options.to_argv(checked(temperature=0.1 + 0.2, kwh_rate=tiny), Benchmark)
+    argv = options.to_argv(benchmark_settings(temperature=0.1 + 0.2, kwh_rate=tiny), Benchmark)
     values, _ = resolved(*argv)
     assert (values.temperature, values.kwh_rate) == (0.1 + 0.2, tiny)
 

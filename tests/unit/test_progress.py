@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 
-def told(word: str, path: Path, steps: int, total: int) -> str:
+def progress_output(word: str, path: Path, steps: int, total: int) -> str:
     """Return what a style writes about a run to the descriptor it is given."""
     descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_TRUNC)
     shown = make(word, descriptor)
@@ -60,13 +60,13 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> Callable[[float], None]:
 def test_plain_lines_come_each_tenth_and_at_the_end(
     place: Path, total: int, counts: list[int]
 ) -> None:
-    lines = told("plain", place, total, total).splitlines()
+    lines = progress_output("plain", place, total, total).splitlines()
     assert [line.partition(" ")[0] for line in lines] == [f"{n}/{total}" for n in counts]
 
 
 @pytest.mark.usefixtures("clock")
 def test_a_plain_line_has_speed_and_no_control_bytes(place: Path) -> None:
-    text = told("plain", place, 1, 1)
+    text = progress_output("plain", place, 1, 1)
     assert text == "1/1 requests, 100.0 tokens/s, TTFT 100 ms\n"
 
 
@@ -188,7 +188,7 @@ def test_a_plain_line_tells_how_a_load_goes_after_half_a_minute(
 
 
 def test_live_draws_on_its_own_stream_only(place: Path, capfd: pytest.CaptureFixture[str]) -> None:
-    text = told("live", place, 2, 2)
+    text = progress_output("live", place, 2, 2)
     assert "2/2" in text
     assert "100.0 tokens/s" in text
     assert capfd.readouterr() == ("", "")
@@ -280,7 +280,7 @@ def test_auto_is_live_on_a_terminal_that_can(
 
 
 def test_auto_is_plain_where_there_is_no_terminal(place: Path) -> None:
-    text = told("auto", place, 1, 1)
+    text = progress_output("auto", place, 1, 1)
     assert text.startswith("1/1 requests, ")
 
 

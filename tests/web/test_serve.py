@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import httpx
 import psutil
 import pytest
-from support.command_line import COMMAND, llamaburn
+from support.command_line import COMMAND, run_cli
 from support.processes import Process
 from support.scripted import OllamaFacade, ScriptedServer
 from support.web_api import TOKEN, WAITS_S
@@ -129,7 +129,7 @@ def test_an_upload_of_a_hundred_megabytes_is_refused_with_a_sentence(tmp_path: P
 def test_a_port_that_is_taken_is_one_sentence(tmp_path: Path) -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
-        done = llamaburn("serve", f"--port={port}", cwd=tmp_path, check=4)
+        done = run_cli("serve", f"--port={port}", cwd=tmp_path, check=4)
     assert done.stdout == ""
     assert done.stderr.count("\n") == 1
     assert done.stderr.startswith(f"llamaburn: --port: {port} at 127.0.0.1 cannot be used")
@@ -146,7 +146,7 @@ def test_a_port_that_is_taken_is_one_sentence(tmp_path: Path) -> None:
     ],
 )
 def test_what_cannot_be_served_is_one_sentence(words: list[str], said: str, tmp_path: Path) -> None:
-    done = llamaburn("serve", *words, cwd=tmp_path, check=4)
+    done = run_cli("serve", *words, cwd=tmp_path, check=4)
     assert said in done.stderr
     assert done.stderr.count("\n") == 1
 

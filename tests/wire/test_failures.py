@@ -42,7 +42,7 @@ from support.scripted import (
 from pytest_llamaburn.backends import ollama, openai
 from pytest_llamaburn.backends._address import Address
 from pytest_llamaburn.backends._failures import MESSAGE_LIMIT, classify
-from pytest_llamaburn.backends._http import Connection, _unconnected
+from pytest_llamaburn.backends._http import Connection, connect_failure
 from pytest_llamaburn.trace import Failed, Trace, fold
 
 if TYPE_CHECKING:
@@ -70,7 +70,7 @@ def failure_of(trace: Trace) -> Failed:
     return trace.failure
 
 
-def asked(steps: Steps, kind: type[Backend] = ollama.Backend, **limits: float) -> Trace:
+def trace_of(steps: Steps, kind: type[Backend] = ollama.Backend, **limits: float) -> Trace:
     """Return the trace of one request that the steps answer."""
     with ScriptedServer(steps) as server:
         [trace] = asyncio.run(ask(kind(settings_for(server.host, **limits))))
@@ -218,7 +218,7 @@ def test_several_addresses_that_refuse_are_refused(
 def test_a_process_without_an_open_file_left_is_at_fault_itself(number: int) -> None:
     alone = OSError(number, "Too many open files")
     for err in (alone, OSError(f"Multiple exceptions: {alone}, {alone}")):
-        assert _unconnected(err, Address("h", 1), 0).kind == "client_files"
+        assert connect_failure(err, Address("h", 1), 0).kind == "client_files"
 
 
 def test_a_name_that_does_not_resolve_is_dns(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -265,7 +265,7 @@ def test_a_cut_answer_is_a_crash_only_if_the_server_is_gone(
 
 @pytest.mark.parametrize("end", [Reset(), Close()], ids=["rst", "fin"])
 def test_a_cut_before_the_head_is_in_the_phase_of_the_first_token(end: Step) -> None:
-    failure = failure_of(asked([end]))
+    failure = failure_of(trace_of([end]))
     assert (failure.kind, failure.phase, failure.status) == ("reset", "first_token", None)
 
 
@@ -285,7 +285,7 @@ def test_no_token_in_time_is_a_first_token_timeout(
 @pytest.mark.parametrize("noise", [COMMENT, ROLE], ids=["comment", "role"])
 def test_noise_does_not_put_off_the_first_token_deadline(noise: bytes) -> None:
     noisy = [step for _ in range(400) for step in (Pause(SOON / 10), noise)]
-    trace = asked([STREAM, *noisy, RED, Close()], openai.Backend, timeout_first_token=SOON)
+    trace = trace_of([STREAM, *noisy, RED, Close()], openai.Backend, timeout_first_token=SOON)
     assert failure_of(trace).kind == "timeout_first_token"
     assert trace.first_ns is None
 
@@ -293,7 +293,7 @@ def test_noise_does_not_put_off_the_first_token_deadline(noise: bytes) -> None:
 @pytest.mark.parametrize("noise", [COMMENT, ROLE], ids=["comment", "role"])
 def test_noise_does_not_put_off_the_idle_deadline(noise: bytes) -> None:
     noisy = [step for _ in range(400) for step in (Pause(SOON / 10), noise)]
-    trace = asked([STREAM, RED, *noisy, RED, Close()], openai.Backend, timeout_idle=SOON)
+    trace = trace_of([STREAM, RED, *noisy, RED, Close()], openai.Backend, timeout_idle=SOON)
     assert failure_of(trace).kind == "timeout_idle"
     assert trace.text == "Red"
 
@@ -315,7 +315,7 @@ def test_silence_after_a_token_is_an_idle_timeout_long_before_the_other_deadline
 def test_a_long_wait_for_the_first_token_is_not_idle() -> None:
     """The idle deadline, though far shorter, starts only with the first token."""
     answer = b"".join(ollama_stream(["Red"]))
-    trace = asked([Pause(3 * SOON), answer], timeout_idle=SOON)
+    trace = trace_of([Pause(3 * SOON), answer], timeout_idle=SOON)
     assert trace.failure is None
 
 
@@ -330,12 +330,12 @@ def test_an_answer_that_goes_on_too_long_is_a_total_timeout() -> None:
 
 def test_steady_tokens_do_not_put_off_the_total_deadline() -> None:
     steady = [step for _ in range(400) for step in (Pause(SOON / 10), chunk(ollama_line("x")))]
-    trace = asked([STREAM, *steady, Close()], timeout_total=SOON)
+    trace = trace_of([STREAM, *steady, Close()], timeout_total=SOON)
     assert failure_of(trace).kind == "timeout_total"
 
 
 def test_a_total_timeout_may_come_before_the_first_token() -> None:
-    failure = failure_of(asked([Hang()], timeout_total=SOON))
+    failure = failure_of(trace_of([Hang()], timeout_total=SOON))
     assert (failure.kind, failure.phase) == ("timeout_total", "first_token")
 
 

@@ -43,7 +43,7 @@ def of_ollama(logprobs: Any) -> Steps:
     return chunked(ollama_line("B", logprobs=logprobs), last)
 
 
-def asked(backend: type[Backend], steps: Steps) -> Likely:
+def likely_token(backend: type[Backend], steps: Steps) -> Likely:
     async def ask(host: str) -> Likely:
         sender = backend(settings_for(host))
         wire, body = sender.wire(), sender.body(Model("tiny", "tiny"), [])
@@ -65,7 +65,7 @@ def asked(backend: type[Backend], steps: Steps) -> Likely:
     ids=["openai", "ollama"],
 )
 def test_the_likeliest_first_tokens_are_read(backend: type[Backend], steps: Steps) -> None:
-    assert asked(backend, steps) == FOUND
+    assert likely_token(backend, steps) == FOUND
 
 
 @pytest.mark.parametrize(
@@ -93,26 +93,26 @@ def test_the_likeliest_first_tokens_are_read(backend: type[Backend], steps: Step
 def test_what_is_no_logarithm_of_a_probability_is_left_out(
     backend: type[Backend], dialect: Callable[[Any], Steps], top: Any
 ) -> None:
-    assert asked(backend, dialect(top)) == []
+    assert likely_token(backend, dialect(top)) == []
 
 
 @pytest.mark.parametrize("logprobs", [None, [], {}, {"content": None}, {"content": [None]}, "B"])
 def test_a_server_may_give_none(logprobs: Any) -> None:
-    assert asked(openai.Backend, of_openai(logprobs)) == []
-    assert asked(ollama.Backend, of_ollama(logprobs)) == []
+    assert likely_token(openai.Backend, of_openai(logprobs)) == []
+    assert likely_token(ollama.Backend, of_ollama(logprobs)) == []
 
 
 def test_a_backend_that_cannot_tell_has_none() -> None:
     class Bare(ollama.Backend):
         _likeliest = Backend._likeliest
 
-    assert asked(Bare, of_ollama([{"top_logprobs": TOP}])) == []
+    assert likely_token(Bare, of_ollama([{"top_logprobs": TOP}])) == []
 
 
 def test_the_logarithm_of_nothing_is_kept() -> None:
     """vLLM says -9999, which Python's exp makes 0."""
     top = [{"token": "B", "logprob": -9999.0}]
-    (found,) = asked(ollama.Backend, of_ollama([{"top_logprobs": top}]))
+    (found,) = likely_token(ollama.Backend, of_ollama([{"top_logprobs": top}]))
     assert math.exp(found[1]) == 0
 
 

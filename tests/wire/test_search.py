@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 import pytest
 from ddgs.exceptions import DDGSException, RatelimitException
+from support.refusals import refusal
 from support.scripted import Hang, Pause, Reset, ScriptedServer, Step, Steps, head, sized
 
 from pytest_llamaburn.errors import ServerError, SettingsError
@@ -68,18 +69,15 @@ def service(name: str, host: str) -> Search:
     return cast("Search", MODULES[name].make(options(host=host), environ))
 
 
-def asked(name: str, steps: Steps, limit: int = 5) -> tuple[list[Hit], bytes]:
+def search_exchange(name: str, steps: Steps, limit: int = 5) -> tuple[list[Hit], bytes]:
     """Return the hits for `q?`, and the request as it was sent."""
     with ScriptedServer(steps) as server:
         found = asyncio.run(service(name, server.host).find("q?", limit))
         return found, server.requests[0]
 
 
-def refusal(name: str, *steps: Any) -> str:
-    with pytest.raises(ServerError) as caught:
-        asked(name, steps)
-    message = str(caught.value)
-    assert "\n" not in message
+def search_refusal(name: str, *steps: Any) -> str:
+    message = refusal(ServerError, search_exchange, name, steps)
     assert KEY not in message
     assert "failed: " in message
     return message
@@ -88,13 +86,13 @@ def refusal(name: str, *steps: Any) -> str:
 @services
 def test_hits_are_read_in_their_order_and_bounded_in_number(name: str) -> None:
     answer = [sized(200, ANSWERS[name])]
-    assert asked(name, answer)[0] == HITS
-    assert asked(name, answer, limit=1)[0] == HITS[:1]
+    assert search_exchange(name, answer)[0] == HITS
+    assert search_exchange(name, answer, limit=1)[0] == HITS[:1]
 
 
 @services
 def test_nothing_found_is_no_failure(name: str) -> None:
-    assert asked(name, [sized(200, NOTHING[name])])[0] == []
+    assert search_exchange(name, [sized(200, NOTHING[name])])[0] == []
 
 
 @pytest.mark.parametrize(
@@ -125,7 +123,7 @@ def test_nothing_found_is_no_failure(name: str) -> None:
 def test_each_service_is_asked_as_it_wants_to_be(
     name: str, line: str, header: str | None, body: dict[str, Any] | None
 ) -> None:
-    _, request = asked(name, [sized(200, ANSWERS[name])], limit=99)
+    _, request = search_exchange(name, [sized(200, ANSWERS[name])], limit=99)
     head, _, sent = request.partition(b"\r\n\r\n")
     lines = head.decode().lower().split("\r\n")
     assert lines[0] == f"{line} http/1.1".lower()
@@ -170,18 +168,18 @@ REFUSALS = {
 def test_a_refusal_says_what_the_service_said_and_what_to_do(
     name: str, status: int, told: str
 ) -> None:
-    assert told in refusal(name, sized(status, REFUSALS[name]))
+    assert told in search_refusal(name, sized(status, REFUSALS[name]))
 
 
 def test_a_local_server_with_its_cloud_off_says_so() -> None:
     words = "ollama cloud is disabled: web search is unavailable"
-    assert f"HTTP 403 ({words})" in refusal("proxy", sized(403, {"error": words}))
+    assert f"HTTP 403 ({words})" in search_refusal("proxy", sized(403, {"error": words}))
 
 
 @services
 @pytest.mark.parametrize("status", [204, 302, 500, 503])
 def test_an_answer_without_a_body_is_told_by_its_status(name: str, status: int) -> None:
-    assert refusal(name, sized(status, b"")).endswith(f"failed: HTTP {status}")
+    assert search_refusal(name, sized(status, b"")).endswith(f"failed: HTTP {status}")
 
 
 @services
@@ -189,7 +187,7 @@ def test_an_answer_without_a_body_is_told_by_its_status(name: str, status: int) 
     "body", [b"", b"<html>hello</html>", b'{"results": [', b"[]", b"7", b"[" * 100_000, b"\xff"]
 )
 def test_garbage_is_an_error_and_never_an_empty_result(name: str, body: bytes) -> None:
-    assert refusal(name, sized(200, body)).endswith("the answer is not a JSON object")
+    assert search_refusal(name, sized(200, body)).endswith("the answer is not a JSON object")
 
 
 @services
@@ -197,27 +195,27 @@ def test_garbage_is_an_error_and_never_an_empty_result(name: str, body: bytes) -
 def test_an_answer_without_a_list_of_results_is_an_error(name: str, found: Any) -> None:
     body: dict[str, Any] = {"results": found}
     body = {"type": "search", "web": body} if name == "brave" else body
-    assert "the answer has no list of results" in refusal(name, sized(200, body))
+    assert "the answer has no list of results" in search_refusal(name, sized(200, body))
 
 
 def test_an_answer_of_another_endpoint_is_none_of_brave_s_search() -> None:
-    assert "is not a search result" in refusal("brave", sized(200, {"results": []}))
+    assert "is not a search result" in search_refusal("brave", sized(200, {"results": []}))
 
 
 @services
 def test_a_connection_that_breaks_is_an_error(name: str) -> None:
-    assert "failed: " in refusal(name, Reset())
+    assert "failed: " in search_refusal(name, Reset())
 
 
 def test_results_without_text_are_left_out_and_strange_fields_are_empty() -> None:
     odd = [{"title": 7, "url": None, "content": "x"}, {"title": "no text", "url": "u"}]
-    found, _ = asked("tavily", [sized(200, {"results": odd})])
+    found, _ = search_exchange("tavily", [sized(200, {"results": odd})])
     assert found == [Hit("", "", "x")]
 
 
 def test_texts_are_bounded_and_fit_in_a_file() -> None:
     text = {"title": "t\n" * 999, "url": "u" * 9999, "content": "\ud800a\x00" + "b" * 9999}
-    found, _ = asked("tavily", [sized(200, {"results": [text]})])
+    found, _ = search_exchange("tavily", [sized(200, {"results": [text]})])
     assert [len(field) for field in found[0]] == [200, 2000, 2000]
     assert found[0].text.startswith("?ab")
     assert "\n" not in found[0].title
@@ -226,14 +224,16 @@ def test_texts_are_bounded_and_fit_in_a_file() -> None:
 
 def test_brave_s_entities_are_read_and_its_extra_snippets_added() -> None:
     entry = {"title": "A &amp; B", "url": "u", "description": "it&#x27;s", "extra_snippets": ["x"]}
-    found, _ = asked("brave", [sized(200, {"type": "search", "web": {"results": [entry]}})])
+    found, _ = search_exchange(
+        "brave", [sized(200, {"type": "search", "web": {"results": [entry]}})]
+    )
     assert found == [Hit("A & B", "u", "it's\nx")]
 
 
 def test_no_result_because_no_engine_answered_is_a_failure() -> None:
     silent = [["google", "CAPTCHA"], ["bing", "timeout"], "qwant"]
     answer = {"results": [], "unresponsive_engines": silent}
-    message = refusal("searxng", sized(200, answer))
+    message = search_refusal("searxng", sized(200, answer))
     assert message.endswith("no engine answered: google CAPTCHA, bing timeout, qwant")
 
 
@@ -312,7 +312,7 @@ def test_a_service_on_this_machine_is_not_asked_through_a_proxy(
         nowhere = gone.host
     monkeypatch.setenv("HTTP_PROXY", nowhere)
     monkeypatch.setenv("http_proxy", nowhere)
-    assert asked("searxng", [sized(200, SEARXNG)])[0] == HITS
+    assert search_exchange("searxng", [sized(200, SEARXNG)])[0] == HITS
 
 
 def test_a_service_elsewhere_is_asked_through_the_environment_s_proxy(

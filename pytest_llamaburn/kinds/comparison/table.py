@@ -248,13 +248,14 @@ def _noise(changes: Sequence[Document]) -> Iterator[str]:
     told: dict[str, list[str]] = {}
     for change in changes:
         for noise in change["noise"]:
-            names = told.setdefault(_noise_text(noise), [])
+            names = told.setdefault(noise_text(noise), [])
             names += [change["name"]] if change["name"] not in names else []
     for text, names in told.items():
         yield f"one run a side, noise between runs {text}: {', '.join(names)}"
 
 
-def _noise_text(noise: dict[str, Any]) -> str:
+def noise_text(noise: dict[str, Any]) -> str:
+    """Return why changes between these runs are uncertain, in words."""
     share = f"{100 * noise['share']:.2g} %"
     if noise["source"] == "learnt":
         return f"{share}, learnt from {noise['runs']} earlier runs"

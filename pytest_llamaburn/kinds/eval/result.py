@@ -245,7 +245,7 @@ def build(record: Record) -> dict[str, Any]:
             **_measured(record),
             "totals": {
                 "planned": record.planned,
-                "planned_answers": _planned_answers(record, config),
+                "planned_answers": planned_answers(record, config),
                 **totals(errors),
                 "cached": sum(answer["cached"] for answer in answers),
             },
@@ -260,7 +260,7 @@ def build(record: Record) -> dict[str, Any]:
     return document
 
 
-def _planned_answers(record: Record, config: Mapping[str, Any]) -> int | None:
+def planned_answers(record: Record, config: Mapping[str, Any]) -> int | None:
     """Return how many of the planned rows are answers; the other rows are scores, one a question.
 
     None if the answers came from a file, or if a session had tests of other kinds.

@@ -54,13 +54,13 @@ def _criterion(found: Sequence[dict[str, Any]], asked: Criterion) -> dict[str, A
         "ci95": _listed(middle.ci95),
         "reason": middle.reason if fit else _inapplicable(found),
         "bounds": bounds or None,
-        "histogram": _histogram(scores) if is_scale else None,
+        "histogram": histogram(scores) if is_scale else None,
         "flip_rate": _mean(one["flip_rate"] for one in found),
         "jury_alpha": _alpha(found),
     }
 
 
-def _histogram(scores: Iterable[float]) -> dict[str, int]:
+def histogram(scores: Iterable[float]) -> dict[str, int]:
     """Return how often each score was given; a half point counts as the nearest even score.
 
     So the histogram of the reversed scale is the reversed histogram.

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from support.benchmark_documents import checked
+from support.benchmark_documents import benchmark_settings
 
 from pytest_llamaburn import options
 from pytest_llamaburn.backends import _detect, embedded, ollama, openai
@@ -67,11 +67,11 @@ def test_the_catalogue_s_models_and_files_are_embedded(name: str, expected: bool
     [("ollama", ollama.Backend), ("openai", openai.Backend), ("embedded", embedded.Backend)],
 )
 def test_a_backend_is_made_by_its_name(kind: str, backend: type) -> None:
-    assert type(_detect.make(kind, checked(host="box"))) is backend
+    assert type(_detect.make(kind, benchmark_settings(host="box"))) is backend
 
 
 def test_the_embedded_engine_without_a_name_means_the_catalogue_s_default() -> None:
-    engine = _detect.make("embedded", checked(backend="embedded"))
+    engine = _detect.make("embedded", benchmark_settings(backend="embedded"))
     assert asyncio.run(engine.only_model()) == "smollm2-135m"
 
 

@@ -11,9 +11,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pytest_llamaburn.backends._failures import _WORDS, MESSAGE_LIMIT, classify, retry_after
+from pytest_llamaburn.backends._failures import KIND_WORDS, MESSAGE_LIMIT, classify, retry_after
 
-KINDS = {kind for kind, _ in _WORDS} | {
+KINDS = {kind for kind, _ in KIND_WORDS} | {
     "auth",
     "not_found",
     "bad_request",
@@ -39,7 +39,7 @@ def test_the_words_are_found_in_an_error_of_any_shape(shape: Any) -> None:
 
 
 @pytest.mark.parametrize(
-    ("kind", "needle"), [(kind, needle) for kind, needles in _WORDS for needle in needles]
+    ("kind", "needle"), [(kind, needle) for kind, needles in KIND_WORDS for needle in needles]
 )
 @pytest.mark.parametrize("status", [400, 404, 500, 503, None])
 def test_known_words_outweigh_the_status(kind: str, needle: str, status: int | None) -> None:

@@ -25,7 +25,7 @@ from pytest_llamaburn.backends import ollama, openai
 from pytest_llamaburn.backends._base import Backend, Model, Server
 from pytest_llamaburn.backends._lenient import ServerFields
 from pytest_llamaburn.errors import ModelError, ServerError
-from pytest_llamaburn.kinds._run import _RECORDED
+from pytest_llamaburn.kinds._run import RECORDED_FIELDS
 from pytest_llamaburn.store import results
 
 WORDS = st.text(max_size=4)
@@ -110,7 +110,7 @@ async def everything(backend: Backend) -> list[Any]:
 
 def fits_a_file(found: list[Any], notes: list[str]) -> None:
     """Check that a result file which holds all of it is a valid one, and can be written."""
-    document = benchmark_documents.document()
+    document = benchmark_documents.benchmark_document()
     models = [one for part in found for one in (part if isinstance(part, list) else [part])]
     held = [one for one in models if isinstance(one, dict)]
     document["telemetry"] |= {"loaded_before": held, "server_notes": notes}
@@ -118,7 +118,7 @@ def fits_a_file(found: list[Any], notes: list[str]) -> None:
         if isinstance(model, Model):
             facts = asdict(model)
             json.dumps(facts, allow_nan=False, ensure_ascii=False).encode()
-            document["model"] = {name: facts[name] for name in _RECORDED}
+            document["model"] = {name: facts[name] for name in RECORDED_FIELDS}
             assert results.check(document) is None
         elif isinstance(model, Server):
             document["server"] = model._asdict()

@@ -7,7 +7,7 @@ from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from support.stress_documents import alone, closed, document, level, saved
+from support.stress_documents import baseline, closed_loop, level, saved_stress, stress_document
 from support.virtual_server import (
     DEADLINE_S,
     SECOND,
@@ -153,7 +153,7 @@ def test_what_is_told_of_a_visit_says_whether_our_side_was_the_limit_in_it_so_fa
 
 def test_a_run_that_goes_on_is_told_the_same_marks(tmp_path: Path) -> None:
     file = Rows(tmp_path, "main")
-    for number, one in enumerate(closed(2, 3, 100, 2)):
+    for number, one in enumerate(closed_loop(2, 3, 100, 2)):
         one.number = number
         file.write(one)
     file.close()
@@ -168,7 +168,7 @@ def test_a_run_that_goes_on_is_told_the_same_marks(tmp_path: Path) -> None:
 
 def late(step: Step, each: int = 12) -> Taken:
     """Return a visit whose requests our side sent 200 ms after they were due."""
-    rows = closed(int(step.level), each, 100, 2)
+    rows = closed_loop(int(step.level), each, 100, 2)
     for one in rows:
         one.scheduled_ns -= 200_000_000
     return step, rows
@@ -176,7 +176,7 @@ def late(step: Step, each: int = 12) -> Taken:
 
 def test_a_level_counts_the_visits_in_which_our_side_kept_up(tmp_path: Path) -> None:
     again = [late(Step(8, CLIENTS, 96)), level(8)]
-    path = saved(tmp_path, [alone(), level(1), *again])
+    path = saved_stress(tmp_path, [baseline(), level(1), *again])
     last = json.loads(path.read_text())["results"]["levels"][-1]
     assert (last["requests"], last["excluded"]) == (192, 96)
     assert last["client_health"]["client_limited"] is False
@@ -185,7 +185,7 @@ def test_a_level_counts_the_visits_in_which_our_side_kept_up(tmp_path: Path) -> 
 
 
 def test_a_point_in_a_gap_that_our_side_left_says_so(tmp_path: Path) -> None:
-    taken = [alone(), level(1), late(Step(4, CLIENTS, 48)), level(8)]
-    point = document(tmp_path, taken)["results"]["degradation_point"]
+    taken = [baseline(), level(1), late(Step(4, CLIENTS, 48)), level(8)]
+    point = stress_document(tmp_path, taken)["results"]["degradation_point"]
     assert (point["concurrency"], point["bracket"]) == (None, (1, 8))
     assert point["reason"].endswith("; at 4 the client was too slow")

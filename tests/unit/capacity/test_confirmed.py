@@ -6,7 +6,14 @@ import json
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from support.stress_documents import alone, closed, failed, level, saved, searched
+from support.stress_documents import (
+    baseline,
+    closed_loop,
+    failed_row,
+    level,
+    saved_stress,
+    search_facts,
+)
 from support.virtual_server import VirtualServer, clients, drive, ramp
 
 from pytest_llamaburn.capacity import loops, search
@@ -54,9 +61,9 @@ def test_a_search_whose_budget_is_spent_says_that_its_point_is_not_confirmed() -
 
 def rejecting(clients: int, *, bad: bool) -> Taken:
     """Return a level of a sweep, on which every third request fails if it is a bad one."""
-    rows = closed(clients, 12, 100, clients)
+    rows = closed_loop(clients, 12, 100, clients)
     for i in range(0, len(rows) if bad else 0, 3):
-        rows[i] = failed(rows[i].sent_ns / 1e6, 100, "oom")
+        rows[i] = failed_row(rows[i].sent_ns / 1e6, 100, "oom")
     return Step(clients, CLIENTS, len(rows)), rows
 
 
@@ -64,8 +71,8 @@ def rejecting(clients: int, *, bad: bool) -> Taken:
 def test_levels_that_nobody_searched_confirm_a_point_too(
     above: int, confirmed: bool, tmp_path: Path
 ) -> None:
-    taken = [alone(), level(1), rejecting(10, bad=False), rejecting(above, bad=True)]
-    path = saved(tmp_path, taken)
+    taken = [baseline(), level(1), rejecting(10, bad=False), rejecting(above, bad=True)]
+    path = saved_stress(tmp_path, taken)
     point: dict[str, Any] = json.loads(path.read_text())["results"]["failure_point"]
     assert point["concurrency"] is not None
     assert point["confirmed"] is confirmed
@@ -73,6 +80,6 @@ def test_levels_that_nobody_searched_confirm_a_point_too(
 
 
 def test_a_file_of_an_earlier_version_says_nothing_of_it(tmp_path: Path) -> None:
-    path = saved(tmp_path, [alone(), level(1), level(2)], facts=searched(1.5, 1, 2))
+    path = saved_stress(tmp_path, [baseline(), level(1), level(2)], facts=search_facts(1.5, 1, 2))
     assert json.loads(path.read_text())["results"]["failure_point"]["confirmed"] is None
     assert "not confirmed" not in table.render([path])

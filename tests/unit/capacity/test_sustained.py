@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from support.stress_documents import MS, SECOND, opened, row
+from support.stress_documents import MS, SECOND, open_loop, row
 
 from pytest_llamaburn.capacity import sustained
 from pytest_llamaburn.kinds.stress import levels
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from pytest_llamaburn.load.rows import Request
 
 
-def judged(seconds: int, total_ms: Callable[[float], float]) -> dict[str, Any]:
+def sustained_findings(seconds: int, total_ms: Callable[[float], float]) -> dict[str, Any]:
     """Return what a load of ten requests/s comes to, whose latency is a function of the time."""
     rows = [row(100 * i, total_ms(i / 10)) for i in range(10 * seconds)]
     line = levels.timeline(rows, 0)
@@ -26,7 +26,7 @@ def judged(seconds: int, total_ms: Callable[[float], float]) -> dict[str, Any]:
 
 
 def test_a_server_that_stays_the_same_neither_drifts_nor_shifts_and_is_steady() -> None:
-    found = judged(120, lambda s: 100 + s % 3)
+    found = sustained_findings(120, lambda s: 100 + s % 3)
     for name in ("tokens_per_sec", "total_p50_ms"):
         assert not found[name]["trend"]["drifts"]
         assert not found[name]["shift"]["shifts"]
@@ -36,21 +36,21 @@ def test_a_server_that_stays_the_same_neither_drifts_nor_shifts_and_is_steady() 
 
 
 def test_latency_that_creeps_up_drifts_and_has_no_plateau() -> None:
-    found = judged(120, lambda s: 100 + s)["total_p50_ms"]
+    found = sustained_findings(120, lambda s: 100 + s)["total_p50_ms"]
     assert found["trend"]["drifts"]
     assert found["trend"]["share"] > 0.5
     assert found["steady"] is None
 
 
 def test_a_step_in_latency_is_a_shift_where_it_happened() -> None:
-    found = judged(120, lambda s: 100 if s < 60 else 200)["total_p50_ms"]
+    found = sustained_findings(120, lambda s: 100 if s < 60 else 200)["total_p50_ms"]
     assert found["shift"]["shifts"]
     assert found["shift"]["at"] == pytest.approx(found["batches"] / 2, abs=2)
     assert found["steady"]["end"] == found["shift"]["at"]
 
 
 def test_a_short_load_is_not_judged_and_says_why() -> None:
-    found = judged(6, lambda _: 100)["tokens_per_sec"]
+    found = sustained_findings(6, lambda _: 100)["tokens_per_sec"]
     assert (found["trend"], found["shift"], found["steady"]) == (None, None, None)
     assert found["reason"] == "fewer than 8 batches"
 
@@ -71,7 +71,7 @@ def test_tokens_that_nobody_counted_are_not_judged_and_the_reason_is_the_server(
 
 
 def test_each_minute_has_its_throughput_and_the_last_its_own_length() -> None:
-    minutes = judged(90, lambda _: 100)["per_minute"]
+    minutes = sustained_findings(90, lambda _: 100)["per_minute"]
     assert [minute["minute"] for minute in minutes] == [0, 1]
     assert [minute["seconds"] for minute in minutes] == [60, 31]
     assert sum(minute["completed"] for minute in minutes) == 900
@@ -120,7 +120,7 @@ BURSTS = (Burst(20, 10, 50, RATE), Burst(60, 10, 50, RATE))
 
 def load(slow: Callable[[float], bool]) -> list[Request]:
     """Return the records of ten requests/s for 100 s, slow at some times."""
-    found = opened(10, 100)
+    found = open_loop(10, 100)
     for i, one in enumerate(found):
         if slow(one.scheduled_ns / SECOND):
             found[i] = row(one.scheduled_ns / MS, 2000)

@@ -160,7 +160,7 @@ def waited(clients: int, count: int, deadline_s: float = 10.0) -> list[Request]:
     return server.closed(clients, count)
 
 
-def told(kind: loops._Closed, level: int, records: list[Request]) -> None:
+def report_records(kind: loops._Closed, level: int, records: list[Request]) -> None:
     sending = kind.send(level, len(records), burst=level, fresh=True)
     next(sending)
     with pytest.raises(StopIteration):
@@ -169,12 +169,12 @@ def told(kind: loops._Closed, level: int, records: list[Request]) -> None:
 
 def test_a_failing_level_that_those_below_foretold_is_probed_again_only_with_enough_left() -> None:
     kind = loops._Closed(Limits(1, 64, 10 * SECOND))
-    told(kind, 8, waited(8, 60))
-    told(kind, 12, waited(12, 60))
+    report_records(kind, 8, waited(8, 60))
+    report_records(kind, 12, waited(12, 60))
     assert kind.bad(kind.levels[12])
     assert kind.doubtful() == 12
     assert kind.doubtful(lone=False) is None
-    told(kind, 6, [r._replace(failure="reset") for r in waited(6, 60)])
+    report_records(kind, 6, [r._replace(failure="reset") for r in waited(6, 60)])
     assert kind.doubtful(lone=False) == 6
 
 

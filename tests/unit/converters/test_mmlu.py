@@ -6,7 +6,7 @@ import argparse
 import json
 from typing import TYPE_CHECKING, Any
 
-import pytest
+from support.refusals import refusal
 
 from pytest_llamaburn import evalsets
 from pytest_llamaburn.commands import evalset
@@ -15,6 +15,8 @@ from pytest_llamaburn.errors import DatasetError
 
 if TYPE_CHECKING:
     from pathlib import Path
+
+    import pytest
 
 TARBALL = {
     "auxiliary_train/race.csv": "Trained?,w,x,y,z,A\n",
@@ -40,10 +42,8 @@ def imported(*names: Any, output: Path | None = None, form: str | None = "mmlu")
     return evalset.run(argparse.Namespace(action="import", output=output and str(output), **asked))
 
 
-def refusal(*names: Any, form: str | None = "mmlu") -> str:
-    with pytest.raises(DatasetError) as caught:
-        imported(*names, form=form)
-    return str(caught.value)
+def import_refusal(*names: Any, form: str | None = "mmlu") -> str:
+    return refusal(DatasetError, imported, *names, form=form)
 
 
 def test_a_directory_of_subjects_is_one_set_with_its_dev_files_as_examples(
@@ -108,16 +108,16 @@ def test_a_val_file_without_a_test_file_has_questions(tmp_path: Path) -> None:
 def test_a_bad_row_is_named_with_its_file(tmp_path: Path) -> None:
     data = tarball(tmp_path, **{"test/law_test.csv": "Law 1?,w,x,y,z,A\nLaw 2?,w,x,y,z,E\n"})
     place = f"mmlu: {data}/test/law_test.csv: line 2: answer: "
-    assert refusal(data).startswith(f"{place}'E' is none of its 4 choices")
+    assert import_refusal(data).startswith(f"{place}'E' is none of its 4 choices")
     tarball(tmp_path, **{"test/law_test.csv": "x,y\n"})
     place = f"mmlu: {data}/test/law_test.csv: line 1: "
-    assert refusal(data).startswith(f"{place}has 2 columns instead of 6")
+    assert import_refusal(data).startswith(f"{place}has 2 columns instead of 6")
 
 
 def test_what_cannot_be_imported_at_once_is_refused(tmp_path: Path) -> None:
     (tmp_path / "empty").mkdir()
-    assert refusal(tmp_path / "empty").endswith("has no .csv, .json, .jsonl file")
-    assert refusal("a.jsonl", "b.jsonl", form="gsm8k") == (
+    assert import_refusal(tmp_path / "empty").endswith("has no .csv, .json, .jsonl file")
+    assert import_refusal("a.jsonl", "b.jsonl", form="gsm8k") == (
         "evalset import: gsm8k takes one file at a time"
     )
-    assert refusal() == refusal("a.csv", form=None)
+    assert import_refusal() == import_refusal("a.csv", form=None)

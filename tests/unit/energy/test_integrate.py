@@ -33,14 +33,14 @@ def constant(watts: float, seconds: float = 10) -> list[tuple[int, float]]:
     return every(0.1, [watts] * (round(seconds * 10) + 1))
 
 
-def one(points: list[tuple[int, float]], kind: str = "instant") -> Source:
+def single_source(points: list[tuple[int, float]], kind: str = "instant") -> Source:
     found = source(points, [], kind)
     assert found is not None
     return found
 
 
 def test_constant_power_is_watts_times_seconds() -> None:
-    found = measure([one(constant(200))], S, 4 * S)
+    found = measure([single_source(constant(200))], S, 4 * S)
     assert found == Energy(600.0, 200.0, 200.0, 1.0, "trapezoid")
     assert found.wh == pytest.approx(600 / 3600)
 
@@ -90,17 +90,17 @@ def test_energies_of_adjacent_windows_add_up(
 
 def test_hole_is_not_covered_and_too_large_a_one_makes_it_null() -> None:
     points = [p for p in constant(100) if not 2 * S < p[0] < 4 * S]
-    small = measure([one(points)], 0, 10 * S)
+    small = measure([single_source(points)], 0, 10 * S)
     assert small.joules == pytest.approx(1000)
     assert small.coverage == pytest.approx(0.8)
-    large = measure([one(points)], S, 5 * S)
+    large = measure([single_source(points)], S, 5 * S)
     assert (large.joules, large.reason, large.coverage) == (None, "low_coverage", 0.5)
 
 
 def test_window_beyond_the_readings_is_not_covered() -> None:
-    assert measure([one(constant(100))], 9 * S, 12 * S).reason == "low_coverage"
-    assert measure([one(constant(100))], 20 * S, 30 * S).reason == "low_coverage"
-    late = measure([one(constant(100))], 5 * S, 10 * S + S // 2)
+    assert measure([single_source(constant(100))], 9 * S, 12 * S).reason == "low_coverage"
+    assert measure([single_source(constant(100))], 20 * S, 30 * S).reason == "low_coverage"
+    late = measure([single_source(constant(100))], 5 * S, 10 * S + S // 2)
     assert late.joules == pytest.approx(550)  # the last power holds
 
 
@@ -127,7 +127,7 @@ def test_window_must_be_as_long_as_the_sensor_resolves(
 
 def test_nothing_to_measure_with_or_in() -> None:
     assert measure([], 0, S).reason == "no_provider"
-    assert measure([one(constant(1))], 5, 5).reason == "window_too_short"
+    assert measure([single_source(constant(1))], 5, 5).reason == "window_too_short"
     assert source([(0, 1.0)], [], "instant") is None
     assert Energy(reason="no_provider").wh is None
 
@@ -136,7 +136,7 @@ def test_two_devices_are_added_and_the_peak_is_of_both_at_once() -> None:
     rising, falling = every(0.1, [float(i) for i in range(101)]), every(
         0.1, [100.0 - i for i in range(101)]
     )  # fmt: skip
-    found = measure([one(rising), one(falling)], 0, 10 * S)
+    found = measure([single_source(rising), single_source(falling)], 0, 10 * S)
     assert found.joules == pytest.approx(1000)
     assert found.peak_watts == pytest.approx(100)
 
@@ -174,7 +174,7 @@ def test_counter_watched_for_too_short_is_not_believed() -> None:
 
 
 def test_devices_with_and_without_a_counter_are_a_mixed_method() -> None:
-    assert measure([counted(100), one(constant(50))], 0, 10 * S).method == "mixed"
+    assert measure([counted(100), single_source(constant(50))], 0, 10 * S).method == "mixed"
 
 
 def ramp_that_freezes() -> list[tuple[int, float]]:
@@ -187,7 +187,7 @@ def test_sensor_that_freezes_under_changing_load_is_null_after_ten_seconds() -> 
     kept, froze = thawed(points, [25 * S])
     assert froze
     assert kept[-1][0] == pytest.approx(19.9 * S)
-    again = measure([one(kept)], 25 * S, 35 * S)
+    again = measure([single_source(kept)], 25 * S, 35 * S)
     assert (again.joules, again.reason) == (None, "low_coverage")
 
 

@@ -10,7 +10,7 @@ import time
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from support.sensors import BOARD, Clock, Fakes, path_with, serving
+from support.sensors import BOARD, Clock, Fakes, listening_process, path_with
 
 from pytest_llamaburn import registry
 from pytest_llamaburn.backends._base import Server
@@ -352,7 +352,7 @@ def test_remote_server_leaves_the_clients_own_values(fakes: Fakes) -> None:
 
 @SAMPLERS
 def test_server_that_is_started_anew_is_watched_again(fakes: Fakes, sampler: str) -> None:
-    (first, port), (second, new_port) = serving(), serving()
+    (first, port), (second, new_port) = listening_process(), listening_process()
     told: list[dict[str, Any]] = []
     seen, moved_ns = threading.Event(), [time.perf_counter_ns() * 2]
 

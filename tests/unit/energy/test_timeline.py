@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from support.benchmark_documents import document, failed_trace, header, record, row
-from support.comparisons import compared
+from support.benchmark_documents import benchmark_document, failed_trace, header, record, row
+from support.comparisons import comparison_document
 
 from pytest_llamaburn import gates
 from pytest_llamaburn.capacity.measuring_window import Stretch
@@ -128,7 +128,7 @@ def test_requests_and_run_have_their_energy() -> None:
 
 
 def test_no_profile_at_all_is_no_provider() -> None:
-    found = document()
+    found = benchmark_document()
     assert found["telemetry"]["reason"] == "no_provider"
     assert found["system_profile"] == []
     assert found["results"]["totals"]["energy_wh"] is None
@@ -443,7 +443,7 @@ def test_month_at_a_duty_cycle_and_co2_are_what_the_user_asked_for() -> None:
 # --- levels of a load
 
 
-def sent(start: float, end: float, tokens: float | None = 5, error: Any = None) -> Row:
+def sent_row(start: float, end: float, tokens: float | None = 5, error: Any = None) -> Row:
     """Return a request of a load, as its rows have it."""
     stamps = (round(start * S), round(start * S), round(start * S) + 1, None, round(end * S))
     return Row(1, 0, 0, "p", *stamps, {"output_sequence_length": tokens}, [], error)
@@ -464,7 +464,9 @@ def levelled(*parts: list[Row], entries: Any = (WATCHED,)) -> dict[str, Any]:
 
 
 def test_level_takes_what_its_steps_took_failed_requests_too() -> None:
-    found = levelled([sent(5, 7), sent(5, 8)], [], [sent(10, 12, error={"kind": "oom"})])
+    found = levelled(
+        [sent_row(5, 7), sent_row(5, 8)], [], [sent_row(10, 12, error={"kind": "oom"})]
+    )
     assert found["energy_wh"] == pytest.approx(500 / 3600)
     assert found["power_draw_watts"] == pytest.approx(100)
     assert found["power_peak_watts"] == pytest.approx(100)
@@ -474,7 +476,7 @@ def test_level_takes_what_its_steps_took_failed_requests_too() -> None:
 
 
 def test_energy_of_a_level_is_of_its_held_stretch_and_of_the_tokens_inside() -> None:
-    rows = [sent(5, 7), sent(7, 9), sent(9, 11)]
+    rows = [sent_row(5, 7), sent_row(7, 9), sent_row(9, 11)]
     visit, stretch = levels.Visit(Step(1), rows, 0), Stretch(7 * S, 9 * S)
     lines = _energy.lines((WATCHED,), [_energy.window(row) for row in rows])
     found = _energy.level(lines, [stretch], levels.tokens([(visit, stretch)]))
@@ -486,10 +488,10 @@ def test_energy_of_a_level_is_of_its_held_stretch_and_of_the_tokens_inside() -> 
     ("parts", "entries", "reason"),
     [
         (([],), [WATCHED], "no_samples"),
-        (([sent(5, 7)],), [], "no_provider"),
-        (([sent(5, 7)],), [entry(host(), reason="remote_server")], "remote_server"),
-        (([sent(50, 70)],), [WATCHED], "low_coverage"),
-        (([sent(5, 5.2)],), [WATCHED], "window_too_short"),
+        (([sent_row(5, 7)],), [], "no_provider"),
+        (([sent_row(5, 7)],), [entry(host(), reason="remote_server")], "remote_server"),
+        (([sent_row(50, 70)],), [WATCHED], "low_coverage"),
+        (([sent_row(5, 5.2)],), [WATCHED], "window_too_short"),
     ],
 )
 def test_level_whose_energy_is_not_known_is_null_with_a_reason(
@@ -501,12 +503,12 @@ def test_level_whose_energy_is_not_known_is_null_with_a_reason(
 
 
 def test_level_without_token_counts_has_no_joules_a_token() -> None:
-    found = levelled([sent(5, 7, None)])
+    found = levelled([sent_row(5, 7, None)])
     assert (found["joules_per_output_token"], found["output_tokens_per_joule"]) == (None, None)
 
 
 def test_requests_of_a_load_are_in_the_profile() -> None:
-    rows = [sent(5, 7), sent(6, 8)]
+    rows = [sent_row(5, 7), sent_row(6, 8)]
     found = _energy.seen([WATCHED], [_energy.window(row) for row in rows])
     assert {s["phase"] for s in found["system_profile"]} >= {"generate", "mixed", "cooldown"}
     assert found["telemetry"]["reason"] is None
@@ -544,8 +546,8 @@ def test_table_of_levels_says_what_each_took() -> None:
         "sensor_error": "unvalidated",
     }
     telemetry |= {"counted": ["c1:00.0"], "devices": [CHIP]}
-    clients = {**levelled([sent(5, 7)]), "concurrency": 4}
-    rate = {**levelled([sent(5, 7, None)]), "rate": 2.5}
+    clients = {**levelled([sent_row(5, 7)]), "concurrency": 4}
+    rate = {**levelled([sent_row(5, 7, None)]), "rate": 2.5}
     unknown = {**levelled([]), "concurrency": 8}
     made = {"results": {"levels": [clients, rate, unknown]}, "telemetry": telemetry}
     assert list(table.energy(made)) == [
@@ -600,7 +602,9 @@ def test_energy_a_token_is_compared() -> None:
     for name, watts in (("a", 100), ("b", 150)):
         made = built(ROWS, [entry(power(watts=watts), GPU)])
         sources.append({**made, "run_id": name})
-    found = compared("benchmark", *sources, columns=["joules_per_output_token"])["results"]
+    found = comparison_document("benchmark", *sources, columns=["joules_per_output_token"])[
+        "results"
+    ]
     (change,) = found["changes"]
     assert (change["unit"], change["better"]) == ("J", "lower")
     assert change["change"] == pytest.approx(0.5)
@@ -609,7 +613,7 @@ def test_energy_a_token_is_compared() -> None:
 
 def test_energy_a_token_that_is_not_known_is_not_compared() -> None:
     sources = [{**built(ROWS, []), "run_id": name} for name in "ab"]
-    found = compared("benchmark", *sources, columns=["joules_per_output_token"])
+    found = comparison_document("benchmark", *sources, columns=["joules_per_output_token"])
     (change,) = found["results"]["changes"]
     assert (change["value"], change["verdict"]) == (None, "inconclusive")
 
@@ -621,7 +625,9 @@ def energies(*sides: tuple[list[Any], tuple[Any, ...]], **machine: Any) -> dict[
         made = {**built(ROWS, [entry(readings, *devices)]), "run_id": name}
         made["environment"] = {**made["environment"], "fingerprint": machine.get(name, "same")}
         sources.append(made)
-    found: dict[str, Any] = compared("benchmark", *sources, columns=["run_energy_wh"])["results"]
+    found: dict[str, Any] = comparison_document("benchmark", *sources, columns=["run_energy_wh"])[
+        "results"
+    ]
     return found
 
 
@@ -644,7 +650,7 @@ def test_energy_of_another_machine_is_compared_where_it_is_of_the_same_scope() -
     assert change["change"] is None
 
 
-def said(readings: list[Any], *devices: dict[str, Any], **fields: Any) -> set[str]:
+def insight_ids(readings: list[Any], *devices: dict[str, Any], **fields: Any) -> set[str]:
     watched = entry([*readings, *host(server_cpu_pct=190.0)], *devices, **fields)
     found = built([clocked(5, 19.5)], [watched])
     told = found["insights"]
@@ -654,7 +660,7 @@ def said(readings: list[Any], *devices: dict[str, Any], **fields: Any) -> set[st
 
 def test_ordinary_readings_are_not_commented() -> None:
     calm = power(util_pct=90.0, temp_c=60.0, clock_mhz=2000.0, power_limit_w=300.0)
-    assert said(calm, GPU) == {"early_stop"}
+    assert insight_ids(calm, GPU) == {"early_stop"}
 
 
 @pytest.mark.parametrize("name", ["clock_mhz", "power_w"])
@@ -664,26 +670,26 @@ def test_clock_or_power_that_falls_when_it_is_hot_is_throttling(name: str) -> No
         hot = reading[1] > 12 * S
         reading[3]["temp_c"] = 90.0 if hot else 70.0
         reading[3][name] = 100.0 if hot else 150.0
-    assert "thermal_throttling" in said(readings, GPU)
+    assert "thermal_throttling" in insight_ids(readings, GPU)
 
 
 def test_power_at_its_limit_is_said() -> None:
-    assert "power_cap" in said(power(power_limit_w=101.0), GPU)
-    assert "power_cap" not in said(power(power_limit_w=110.0), GPU)
+    assert "power_cap" in insight_ids(power(power_limit_w=101.0), GPU)
+    assert "power_cap" not in insight_ids(power(power_limit_w=110.0), GPU)
 
 
 def test_memory_that_is_nearly_full_is_said() -> None:
-    assert "vram_nearly_full" in said(power(vram_used_mb=96.0, vram_total_mb=100.0), GPU)
-    assert "vram_nearly_full" not in said(power(vram_used_mb=90.0, vram_total_mb=100.0), GPU)
+    assert "vram_nearly_full" in insight_ids(power(vram_used_mb=96.0, vram_total_mb=100.0), GPU)
+    assert "vram_nearly_full" not in insight_ids(power(vram_used_mb=90.0, vram_total_mb=100.0), GPU)
 
 
 def test_idle_gpu_beside_a_busy_server_is_said() -> None:
-    assert "gpu_idle_cpu_busy" in said(power(util_pct=2.0), GPU)
+    assert "gpu_idle_cpu_busy" in insight_ids(power(util_pct=2.0), GPU)
 
 
 def test_idle_power_that_is_most_of_the_energy_is_said() -> None:
     marks = [["idle_loaded", 0, 3 * S]]
-    assert "idle_energy" in said(power(), GPU, marks=marks)
+    assert "idle_energy" in insight_ids(power(), GPU, marks=marks)
 
 
 def test_facts_without_a_profile_are_null() -> None:

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import HealthCheck, given
 from hypothesis import settings as how
 from hypothesis import strategies as st
-from support.judge_servers import KEY, OpenAI, judging, preference, serving, verdict
+from support.judge_servers import KEY, OpenAI, judge_server, judging, preference, verdict_json
 
 from pytest_llamaburn.errors import SettingsError
 from pytest_llamaburn.judges import _calibration, _calibration_run
@@ -127,8 +127,8 @@ def test_exchanging_the_models_of_all_games_changes_nothing_but_sides(played: An
 @how(max_examples=30, deadline=None)
 @given(st.lists(SCORES, max_size=20))
 def test_histogram_of_the_scale_turned_round_is_the_histogram_turned_round(scores: Any) -> None:
-    found = eval_scores._histogram(scores)
-    assert [*eval_scores._histogram([6 - s for s in scores]).values()] == [*found.values()][::-1]
+    found = eval_scores.histogram(scores)
+    assert [*eval_scores.histogram([6 - s for s in scores]).values()] == [*found.values()][::-1]
 
 
 def test_people_who_disagree_are_halfway_between() -> None:
@@ -227,8 +227,8 @@ def test_verdicts_that_were_paid_for_are_not_asked_again_after_a_cut(tmp_path: P
         if len(heard) == 3:
             raise KeyboardInterrupt
 
-    fake, labels = OpenAI([verdict(4)]), scored(6)
-    with serving(fake, "m") as name:
+    fake, labels = OpenAI([verdict_json(4)]), scored(6)
+    with judge_server(fake, "m") as name:
         with pytest.raises(KeyboardInterrupt):
             work(name, labels, tmp_path, judge_concurrency=1).run(cut, resume=False)
         paid = len(fake.calls)
@@ -244,8 +244,8 @@ def test_verdicts_that_were_paid_for_are_not_asked_again_after_a_cut(tmp_path: P
 
 
 def test_calls_beyond_the_budget_are_made_up_for_when_it_is_raised(tmp_path: Path) -> None:
-    fake, labels = OpenAI([verdict(4)]), scored(5)
-    with serving(fake, "m") as name:
+    fake, labels = OpenAI([verdict_json(4)]), scored(5)
+    with judge_server(fake, "m") as name:
         first = work(name, labels, tmp_path, max_judge_calls=2)
         first.run(nobody, resume=False)
         assert first.unfinished == 3
@@ -260,8 +260,8 @@ def test_calls_beyond_the_budget_are_made_up_for_when_it_is_raised(tmp_path: Pat
 
 def test_answers_that_several_lines_label_are_judged_once(tmp_path: Path) -> None:
     labels = [*scored(2), *scored(2)]
-    fake = OpenAI([verdict(4)])
-    with serving(fake, "m") as name:
+    fake = OpenAI([verdict_json(4)])
+    with judge_server(fake, "m") as name:
         found = work(name, labels, tmp_path).run(nobody, resume=False)
     assert len(fake.calls) == 2
     assert set(found) == {_calibration_run.name_of(one) for one in labels}
@@ -269,14 +269,14 @@ def test_answers_that_several_lines_label_are_judged_once(tmp_path: Path) -> Non
 
 def test_pairs_are_journalled_too(tmp_path: Path) -> None:
     fake = OpenAI([preference("A")])
-    with serving(fake, "m") as name:
+    with judge_server(fake, "m") as name:
         again = work(name, [label(1, [1])], tmp_path)
         ((compared,),) = again.run(nobody, resume=False).values()
     assert (compared.state, len(again.kept)) == ("scored", 2)
 
 
 def test_calibration_that_runs_elsewhere_is_left_alone(tmp_path: Path) -> None:
-    with serving(OpenAI([verdict(4)]), "m") as name:
+    with judge_server(OpenAI([verdict_json(4)]), "m") as name:
         one = work(name, scored(1), tmp_path)
         other = Journal(tmp_path / "calibrations", one._id, "main")
         with pytest.raises(SettingsError, match="right now"):

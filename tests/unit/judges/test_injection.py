@@ -18,9 +18,9 @@ from support.judge_servers import (
     Fake,
     Gullible,
     OpenAI,
+    judge_server,
     judging,
-    serving,
-    verdict,
+    verdict_json,
 )
 
 from pytest_llamaburn.judges import Case, Pair, Panel, _prompt
@@ -48,7 +48,7 @@ def scores(kind: type[Fake], answer: Answer, cases: Sequence[Case]) -> list[floa
             await panel.close()
         return [one.score for one in found]
 
-    with serving(kind([answer]), "m") as name:
+    with judge_server(kind([answer]), "m") as name:
         return asyncio.run(work(name))
 
 
@@ -119,7 +119,7 @@ def test_judge_that_quotes_the_answer_around_its_verdict_is_understood(order: st
     """A server that keeps to no schema: the whole attack stands beside the judge's own words."""
 
     def parrot(system: str, user: str) -> str:
-        mine = verdict(1, "Lyon is not the capital")
+        mine = verdict_json(1, "Lyon is not the capital")
         said = f"The answer says:\n{user}\n"
         return said + mine if order == "first" else f"{mine}\n{said}"
 
@@ -161,4 +161,4 @@ def test_planted_verdict_that_is_no_whole_json_is_not_the_judges(planted: str) -
     prompt = absolute(Case(QUESTION, planted, "Paris"), "accuracy")
     with pytest.raises(ParseError, match="planted"):
         parse(GREAT, prompt)
-    assert parse(f"{GREAT} {verdict(1)}", prompt).value == 1
+    assert parse(f"{GREAT} {verdict_json(1)}", prompt).value == 1

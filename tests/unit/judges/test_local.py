@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import pytest
-from support.judge_servers import judging, verdict
+from support.judge_servers import judging, verdict_json
 from support.scripted import (
     Close,
     Hang,
@@ -43,14 +43,14 @@ class Ollama(OllamaFacade):
         return [sized(200, reply)] if isinstance(reply, dict) else reply
 
 
-def said(text: str, **fields: Any) -> dict[str, Any]:
+def chat_reply(text: str, **fields: Any) -> dict[str, Any]:
     message = {"role": "assistant", "content": text}
     counts = {"prompt_eval_count": 700, "eval_count": 90}
     done = {"done": True, "done_reason": "stop", **counts}
     return {"model": "tiny:latest", "message": message, **done, **fields}
 
 
-def judged(fake: Ollama, model: str = "tiny", case: Case = CASE, **values: Any) -> Judgment:
+def local_judgment(fake: Ollama, model: str = "tiny", case: Case = CASE, **values: Any) -> Judgment:
     async def work(name: str) -> Judgment:
         panel = Panel.of(judging(judge=(name,), **values), no_sleep)
         try:
@@ -67,8 +67,8 @@ async def no_sleep(seconds: float) -> None:
 
 
 def test_ollama_is_held_to_the_schema_at_temperature_zero_with_room_for_the_answer() -> None:
-    fake = Ollama(replies=(said(verdict(4)),))
-    found = judged(fake)
+    fake = Ollama(replies=(chat_reply(verdict_json(4)),))
+    found = local_judgment(fake)
     assert (found.state, found.score, found.model_served) == ("scored", 4, "tiny:latest")
     assert found.usage == Usage(input=700, output=90)
     assert (found.cost_usd, found.temperature) == (
@@ -83,7 +83,7 @@ def test_ollama_is_held_to_the_schema_at_temperature_zero_with_room_for_the_answ
 
 
 def test_ollama_may_be_named_by_its_variable(monkeypatch: pytest.MonkeyPatch) -> None:
-    fake = Ollama(replies=(said(verdict(4)),))
+    fake = Ollama(replies=(chat_reply(verdict_json(4)),))
 
     async def work() -> list[str]:
         panel = Panel.of(judging(judge=("ollama:tiny",)))
@@ -97,8 +97,8 @@ def test_ollama_may_be_named_by_its_variable(monkeypatch: pytest.MonkeyPatch) ->
 
 
 def test_answer_that_does_not_fit_the_judges_context_is_not_sent() -> None:
-    fake = Ollama(replies=(said(verdict(4)),))
-    found = judged(fake, case=CASE._replace(answer="word " * 8000))
+    fake = Ollama(replies=(chat_reply(verdict_json(4)),))
+    found = local_judgment(fake, case=CASE._replace(answer="word " * 8000))
     assert (found.state, found.score) == ("api_error", None)
     assert (found.error or {})["kind"] == "context_overflow"
     assert (found.calls, found.cost_usd) == (0, 0.0)
@@ -106,23 +106,23 @@ def test_answer_that_does_not_fit_the_judges_context_is_not_sent() -> None:
 
 
 def test_long_answer_leaves_the_verdict_the_rest_of_the_context() -> None:
-    fake = Ollama(replies=(said(verdict(4)),))
-    assert judged(fake, case=CASE._replace(answer="word " * 4000)).score == 4
+    fake = Ollama(replies=(chat_reply(verdict_json(4)),))
+    assert local_judgment(fake, case=CASE._replace(answer="word " * 4000)).score == 4
     assert 256 < fake.calls[0]["options"]["num_predict"] < 1000
 
 
 def test_thinking_that_a_model_cannot_switch_off_is_not_asked_to_be() -> None:
     refusal: Steps = [sized(400, {"error": '"tiny" does not support thinking'})]
-    fake = Ollama(replies=(refusal, said(verdict(4))))
-    assert judged(fake).score == 4
+    fake = Ollama(replies=(refusal, chat_reply(verdict_json(4))))
+    assert local_judgment(fake).score == 4
     assert "think" not in fake.calls[1]
 
 
 @pytest.mark.parametrize(
     ("reply", "state", "kind"),
     [
-        (said("{", done_reason="length"), "truncated", "max_tokens"),
-        (said("I like it."), "parse_error", "parse_error"),
+        (chat_reply("{", done_reason="length"), "truncated", "max_tokens"),
+        (chat_reply("I like it."), "parse_error", "parse_error"),
         ([sized(200, "<html>")], "api_error", "malformed"),
         ([sized(404, {"error": "model 'tiny' not found"})], "api_error", "not_found"),
         ([sized(500, "it broke")], "api_error", "server_error"),
@@ -131,27 +131,30 @@ def test_thinking_that_a_model_cannot_switch_off_is_not_asked_to_be() -> None:
     ],
 )
 def test_what_goes_wrong_is_a_state(reply: Any, state: str, kind: str) -> None:
-    found = judged(Ollama(replies=(reply,)))
+    found = local_judgment(Ollama(replies=(reply,)))
     assert (found.state, found.score, (found.error or {})["kind"]) == (state, None, kind)
 
 
 def test_hanging_ollama_is_a_timeout() -> None:
-    found = judged(Ollama(replies=([Hang()],)), judge_timeout=0.3, judge_retries=0)
+    found = local_judgment(Ollama(replies=([Hang()],)), judge_timeout=0.3, judge_retries=0)
     assert (found.state, (found.error or {})["kind"]) == ("api_error", "timeout")
 
 
 def test_model_that_ollama_does_not_have_ends_the_run() -> None:
     with pytest.raises(ModelError, match="big"):
-        judged(Ollama(), model="big")
+        local_judgment(Ollama(), model="big")
 
 
 def test_judge_that_thinks_in_its_text_is_understood() -> None:
-    text = f"<think>The answer {{is}} right.</think>\n{verdict(5)}"
-    assert judged(Ollama(replies=(said(text),))).score == 5
+    text = f"<think>The answer {{is}} right.</think>\n{verdict_json(5)}"
+    assert local_judgment(Ollama(replies=(chat_reply(text),))).score == 5
 
 
 def test_local_judge_needs_no_price_under_a_cost_limit() -> None:
-    assert judged(Ollama(replies=(said(verdict(2)),)), max_judge_cost=0.01).score == 2
+    assert (
+        local_judgment(Ollama(replies=(chat_reply(verdict_json(2)),)), max_judge_cost=0.01).score
+        == 2
+    )
 
 
 def probed(script: Any, model: str = "tiny") -> str:

@@ -48,7 +48,7 @@ def answer(client: socket.socket, words: bytes) -> bytes:
     return received
 
 
-def said(schedule: Schedule) -> tuple[bytes, Server]:
+def metronome_reply(schedule: Schedule) -> tuple[bytes, Server]:
     """Return what the server answers to a request that comes in two parts, and the server."""
     with Server(schedule) as server:
         place = ("127.0.0.1", int(server.url.rpartition(":")[2]))
@@ -63,7 +63,7 @@ def said(schedule: Schedule) -> tuple[bytes, Server]:
 @pytest.mark.parametrize("dialect", ["openai", "ollama"])
 def test_the_server_keeps_its_schedule_in_either_dialect(dialect: str) -> None:
     schedule = Schedule(0.01, 200.0, 4, dialect)
-    received, server = said(schedule)
+    received, server = metronome_reply(schedule)
     assert received.count(b'"content":" ') == 4
     log = server.log[7]
     due_ms = [10 + 5 * i for i in range(4)]
@@ -74,7 +74,7 @@ def test_the_server_keeps_its_schedule_in_either_dialect(dialect: str) -> None:
 
 
 def test_the_end_counts_the_tokens() -> None:
-    received, _ = said(Schedule(0.01, 200.0, 3, "ollama"))
+    received, _ = metronome_reply(Schedule(0.01, 200.0, 3, "ollama"))
     last = [line for line in received.splitlines() if b'"done":true' in line]
     assert json.loads(last[0])["eval_count"] == 3
 

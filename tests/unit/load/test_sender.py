@@ -39,14 +39,17 @@ async def sending_of(
     return list(rows.read(folder))
 
 
-def sent(
+def sent_traces(
     folder: Path, backend: FakeBackend, work: Callable[[Sender], Awaitable[None]]
 ) -> list[Row]:
     """Do the same from the outside."""
     return asyncio.run(sending_of(folder, backend, work))
 
 
-def one(step: Step, place: RequestRange = RequestRange(1)) -> Callable[[Sender], Awaitable[None]]:  # noqa: B008
+def single_send(
+    step: Step,
+    place: RequestRange = RequestRange(1),  # noqa: B008
+) -> Callable[[Sender], Awaitable[None]]:
     async def work(sender: Sender) -> None:
         await sender.send(step, place, perf_counter_ns())
 
@@ -60,7 +63,7 @@ def test_a_step_of_requests_sends_so_many_and_counts_them(tmp_path: Path) -> Non
         assert sender.counts == {"in_flight": 0, "done": 7, "tokens": 7 * 5}
         assert not sender.gone
 
-    found = sent(tmp_path, FakeBackend(), work)
+    found = sent_traces(tmp_path, FakeBackend(), work)
     assert sorted(row.number for row in found) == list(range(7))
     assert {(row.step, row.attempt) for row in found} == {(4, 2)}
     assert {row.prompt_id for row in found} == {"one", "two"}
@@ -73,7 +76,7 @@ def test_workers_share_the_numbers_of_a_step(unit: str, tmp_path: Path) -> None:
         folder = tmp_path / str(worker)
         folder.mkdir()
         place = RequestRange(1, worker=worker, workers=3)
-        mine = sent(folder, FakeBackend(), one(Step(300, unit, 10), place))
+        mine = sent_traces(folder, FakeBackend(), single_send(Step(300, unit, 10), place))
         assert {row.number % 3 for row in mine} == {worker}
         found += [row.number for row in mine]
     assert sorted(found) == list(range(10))
@@ -86,7 +89,7 @@ def test_numbers_of_a_visit_that_goes_on_are_shared_as_from_its_beginning() -> N
 
 def test_a_step_of_seconds_sends_until_they_are_over(tmp_path: Path) -> None:
     begun = perf_counter_ns()
-    found = sent(tmp_path, FakeBackend(), one(Step(2, CLIENTS, seconds=0.2)))
+    found = sent_traces(tmp_path, FakeBackend(), single_send(Step(2, CLIENTS, seconds=0.2)))
     assert found
     assert max(row.scheduled_ns for row in found) - begun < 60e9
     assert sorted(row.number for row in found) == list(range(len(found)))
@@ -102,7 +105,7 @@ def test_clients_that_stay_work_on_until_they_are_left(tmp_path: Path) -> None:
         await sender.send(step, RequestRange(1, 0, 4), perf_counter_ns())
         await sender.leave()
 
-    found = sent(tmp_path, FakeBackend(), work)
+    found = sent_traces(tmp_path, FakeBackend(), work)
     numbers = sorted(row.number for row in found)
     assert set(range(8)) <= set(numbers)
     assert numbers == list(range(len(numbers)))
@@ -120,7 +123,7 @@ def test_what_was_sent_ahead_is_not_waited_for_again(tmp_path: Path) -> None:
             Step(1, CLIENTS, 3), RequestRange(2), perf_counter_ns()
         )  # leaves by itself
 
-    found = sent(tmp_path, FakeBackend(), work)
+    found = sent_traces(tmp_path, FakeBackend(), work)
     assert sorted(row.number for row in found if row.step == 2) == [0, 1, 2]
 
 
@@ -140,7 +143,7 @@ def test_what_fails_ahead_has_a_limit_and_the_visit_goes_on_behind_it(tmp_path: 
         )
         await sender.leave()
 
-    numbers = [row.number for row in sent(tmp_path, FakeBackend(answer), work)]
+    numbers = [row.number for row in sent_traces(tmp_path, FakeBackend(answer), work)]
     assert numbers == list(range(len(numbers)))
     assert 2 + 9 <= len(numbers) <= 2 + 9 + 4
 
@@ -155,7 +158,7 @@ def test_a_server_that_is_gone_ends_the_load_early(tmp_path: Path) -> None:
         assert sender.counts["failed"] == 20
         await sender.send(Step(1000, RATE, 50), RequestRange(2), perf_counter_ns())
 
-    found = sent(tmp_path, FakeBackend(answer), work)
+    found = sent_traces(tmp_path, FakeBackend(answer), work)
     assert len(found) == 20
 
 
@@ -170,7 +173,7 @@ def test_an_answer_in_between_shows_that_the_server_is_there(tmp_path: Path) -> 
         await sender.send(Step(1, CLIENTS, 60), RequestRange(1), perf_counter_ns())
         assert not sender.gone
 
-    assert len(sent(tmp_path, FakeBackend(answer), work)) == 60
+    assert len(sent_traces(tmp_path, FakeBackend(answer), work)) == 60
 
 
 def test_recent_latencies_are_of_answers_that_ended_in_the_last_seconds(tmp_path: Path) -> None:
@@ -187,14 +190,14 @@ def test_recent_latencies_are_of_answers_that_ended_in_the_last_seconds(tmp_path
         await sender.send(Step(1, CLIENTS, 3), RequestRange(1), perf_counter_ns())
         assert sender.recent_ms == [pytest.approx(142)]
 
-    assert len(sent(tmp_path, FakeBackend(aged), work)) == 3
+    assert len(sent_traces(tmp_path, FakeBackend(aged), work)) == 3
 
 
 def test_an_answer_of_nothing_is_a_failed_request(tmp_path: Path) -> None:
     async def nothing() -> Trace:
         return trace_of([], None, None)
 
-    (row,) = sent(tmp_path, FakeBackend(nothing), one(Step(1, CLIENTS, 1)))
+    (row,) = sent_traces(tmp_path, FakeBackend(nothing), single_send(Step(1, CLIENTS, 1)))
     assert row.error is not None
     assert row.error["kind"] == "empty_answer"
 
@@ -203,7 +206,7 @@ def test_a_schedule_is_kept_and_is_the_same_for_the_same_seed(tmp_path: Path) ->
     def offsets(name: str, **asked: Any) -> list[int]:
         folder = tmp_path / name
         folder.mkdir()
-        found = sent(folder, FakeBackend(**asked), one(Step(200, RATE, 12)))
+        found = sent_traces(folder, FakeBackend(**asked), single_send(Step(200, RATE, 12)))
         due = sorted(row.scheduled_ns for row in found)
         return [ns - due[0] for ns in due]
 
@@ -226,7 +229,7 @@ def test_a_burst_comes_on_top_and_its_requests_say_so(
             Step(20, RATE, seconds=0.6, bursts=(burst,)), RequestRange(1), begun_ns[0]
         )
 
-    found = sent(tmp_path, FakeBackend(), work)
+    found = sent_traces(tmp_path, FakeBackend(), work)
     upon = [row for row in found if row.burst]
     own = [row for row in found if not row.burst]
     assert upon
@@ -243,13 +246,15 @@ def test_prompts_are_fresh_unless_the_cache_is_to_be_warm(
     for run in ("first", "second"):
         folder = tmp_path / run
         folder.mkdir()
-        sent(folder, backend, one(Step(1, CLIENTS, 4)))
+        sent_traces(folder, backend, single_send(Step(1, CLIENTS, 4)))
     assert (backend.bodies[0] == backend.bodies[2]) is alike
     assert (backend.bodies[:4] == backend.bodies[4:]) is alike
 
 
 def test_clients_think_between_their_requests(tmp_path: Path) -> None:
-    found = sent(tmp_path, FakeBackend(think_time="40ms-60ms"), one(Step(1, CLIENTS, 3)))
+    found = sent_traces(
+        tmp_path, FakeBackend(think_time="40ms-60ms"), single_send(Step(1, CLIENTS, 3))
+    )
     due = [row.scheduled_ns for row in found]
     assert all(b - a >= 40_000_000 for a, b in pairwise(due))
 
@@ -289,4 +294,4 @@ def test_what_sending_raises_is_raised_alone(tmp_path: Path) -> None:
         raise LookupError("ours")
 
     with pytest.raises(LookupError, match="ours"):
-        sent(tmp_path, FakeBackend(answer), one(Step(50, RATE, 4)))
+        sent_traces(tmp_path, FakeBackend(answer), single_send(Step(50, RATE, 4)))

@@ -20,23 +20,23 @@ def note() -> Path:
     return Path(tempfile.gettempdir()) / "llamaburn-measuring.json"
 
 
-def held(holder: turn.Holder) -> str:
+def waiting_message(holder: turn.Holder) -> str:
     """Return what who waits is told while this process holds the lock."""
     with turn.alone(holder, str):
         return turn.waiting()
 
 
 def test_process_run_model_and_time_are_named() -> None:
-    said = held(ME._replace(run_id="run-1", model="tiny"))
+    said = waiting_message(ME._replace(run_id="run-1", model="tiny"))
     assert said.startswith(f"{NOBODY}: process {ME.pid} (")
     assert said.endswith("), run run-1 of tiny, since 2026-01-14T10:30:00Z; Ctrl-C ends the wait")
-    assert ", run run-1, since" in held(ME._replace(run_id="run-1"))
-    assert "), since 2026" in held(ME)
+    assert ", run run-1, since" in waiting_message(ME._replace(run_id="run-1"))
+    assert "), since 2026" in waiting_message(ME)
     assert not note().exists()
 
 
 def test_words_of_another_process_command_no_terminal_and_end() -> None:
-    said = held(ME._replace(run_id="\x1b[2J", model="x" * 500))
+    said = waiting_message(ME._replace(run_id="\x1b[2J", model="x" * 500))
     assert "\x1b" not in said
     assert len(said) < 500
 
@@ -66,7 +66,7 @@ def test_lock_is_held_also_where_its_holder_cannot_say_so(monkeypatch: pytest.Mo
         raise PermissionError
 
     monkeypatch.setattr(Path, "replace", refused)
-    assert held(ME) == NOBODY
+    assert waiting_message(ME) == NOBODY
     left = [path.name for path in note().parent.glob("llamaburn-measuring-*")]
     assert left == []
 
@@ -75,5 +75,5 @@ def test_symbolic_link_of_somebody_else_is_not_followed(tmp_path: Path) -> None:
     target = tmp_path / "precious"
     target.write_text("mine")
     note().symlink_to(target)
-    assert "process" in held(ME)
+    assert "process" in waiting_message(ME)
     assert target.read_text() == "mine"

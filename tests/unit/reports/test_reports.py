@@ -12,7 +12,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from support import stress_documents
-from support.benchmark_documents import document, failed_trace, header, row, rows, saved, trace_of
+from support.benchmark_documents import (
+    benchmark_document,
+    failed_trace,
+    header,
+    row,
+    rows,
+    saved_benchmark,
+    trace_of,
+)
 
 from pytest_llamaburn import registry, reports, tables
 from pytest_llamaburn.errors import ResultsError, SettingsError
@@ -43,7 +51,7 @@ def rendered(name: str, *paths: Path) -> str:
     return text
 
 
-def shown(paths: Iterable[Path], *outputs: str) -> list[str]:
+def report_lines(paths: Iterable[Path], *outputs: str) -> list[str]:
     told: list[str] = []
     reports.show(list(paths), outputs, told.append)
     return told
@@ -65,26 +73,26 @@ def test_the_formats_are_the_folder_s_modules_each_with_a_suffix_of_its_own() ->
 
 @every_format
 def test_a_word_is_written_to_the_terminal(tmp_path: Path, name: str) -> None:
-    path = saved(tmp_path)
-    assert shown([path], name) == [rendered(name, path)]
+    path = saved_benchmark(tmp_path)
+    assert report_lines([path], name) == [rendered(name, path)]
 
 
 @every_format
 def test_a_suffix_names_the_format_of_a_file(tmp_path: Path, name: str) -> None:
-    path, target = saved(tmp_path), tmp_path / f"OUT{FORMATS[name].upper()}"
-    assert shown([path], str(target)) == []
+    path, target = saved_benchmark(tmp_path), tmp_path / f"OUT{FORMATS[name].upper()}"
+    assert report_lines([path], str(target)) == []
     assert target.read_text(encoding="utf-8") == rendered(name, path)
     assert sorted(entry.name for entry in tmp_path.iterdir()) == [target.name, "benchmarks"]
 
 
 def test_a_table_is_shown_where_nothing_is_asked_for(tmp_path: Path) -> None:
-    path = saved(tmp_path)
-    assert shown([path]) == [rendered("table", path)]
+    path = saved_benchmark(tmp_path)
+    assert report_lines([path]) == [rendered("table", path)]
 
 
 def test_several_outputs_are_made_in_their_order(tmp_path: Path) -> None:
-    path = saved(tmp_path)
-    told = shown([path], "csv", str(tmp_path / "out.md"), "json")
+    path = saved_benchmark(tmp_path)
+    told = report_lines([path], "csv", str(tmp_path / "out.md"), "json")
     assert told == [rendered("csv", path), rendered("json", path)]
     assert (tmp_path / "out.md").exists()
 
@@ -107,31 +115,31 @@ def test_each_file_that_was_written_is_told_on_stderr(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     target = tmp_path / "a.md"
-    reports.show([saved(tmp_path)], ["json", str(target)], lambda _: None)
+    reports.show([saved_benchmark(tmp_path)], ["json", str(target)], lambda _: None)
     assert capsys.readouterr() == ("", f"wrote {target}\n")
 
 
 def test_a_file_is_replaced_whole(tmp_path: Path) -> None:
-    path, target = saved(tmp_path), tmp_path / "out.json"
+    path, target = saved_benchmark(tmp_path), tmp_path / "out.json"
     target.write_text("x" * 1_000_000)
-    shown([path], str(target))
+    report_lines([path], str(target))
     assert json.loads(target.read_text(encoding="utf-8")) == results.load(path)
 
 
 @pytest.mark.parametrize(("place", "reason"), [("file/out.md", "Not a directory"), ("no/x.md", "")])
 def test_an_output_that_cannot_be_written_is_told(tmp_path: Path, place: str, reason: str) -> None:
-    path = saved(tmp_path)
+    path = saved_benchmark(tmp_path)
     (tmp_path / "file").touch()
     with pytest.raises(ResultsError) as caught:
-        shown([path], str(tmp_path / place))
+        report_lines([path], str(tmp_path / place))
     assert str(caught.value).startswith(f"--output: {tmp_path / place} cannot be written: {reason}")
 
 
 def test_a_failed_output_leaves_no_temporary_file(tmp_path: Path) -> None:
-    path, target = saved(tmp_path), tmp_path / "out.md"
+    path, target = saved_benchmark(tmp_path), tmp_path / "out.md"
     target.mkdir()
     with pytest.raises(ResultsError, match="Is a directory"):
-        shown([path], str(target))
+        report_lines([path], str(target))
     assert {entry.name for entry in tmp_path.iterdir()} == {"out.md", "benchmarks"}
 
 
@@ -139,7 +147,7 @@ def test_a_failed_output_leaves_no_temporary_file(tmp_path: Path) -> None:
 
 
 def test_a_table_shows_every_headline_and_wraps_nothing(tmp_path: Path) -> None:
-    path = saved(tmp_path, rows(60), header=header("x" * 300))
+    path = saved_benchmark(tmp_path, rows(60), header=header("x" * 300))
     text = rendered("table", path)
     for label in tables.HEADLINES.values():
         assert sum(line.startswith(f"{label}  ") for line in text.splitlines()) == 1
@@ -149,7 +157,7 @@ def test_a_table_shows_every_headline_and_wraps_nothing(tmp_path: Path) -> None:
 
 def test_a_table_shows_the_summary_s_numbers(tmp_path: Path) -> None:
     made = [row(trace_of([100 + 10 * i, 1240])) for i in range(5)]
-    text = rendered("table", saved(tmp_path, made))
+    text = rendered("table", saved_benchmark(tmp_path, made))
     # 100 110 120 130 140: deviation 15.81, half an interval 2.776 · 15.81 / √5
     assert cells(text, "time to first token") == [
         "time to first token",
@@ -166,13 +174,15 @@ def test_a_table_shows_the_summary_s_numbers(tmp_path: Path) -> None:
 
 
 def test_enough_samples_certify_the_p95(tmp_path: Path) -> None:
-    text = rendered("table", saved(tmp_path, rows(59)))
+    text = rendered("table", saved_benchmark(tmp_path, rows(59)))
     assert not cells(text, "time to first token")[6].endswith("*")
     assert "too few for this p95" not in text
 
 
 def test_what_is_absent_is_a_dash_with_its_reason_below_and_never_a_zero(tmp_path: Path) -> None:
-    text = rendered("table", saved(tmp_path, [row(trace_of(usage=None, timings=None))] * 2))
+    text = rendered(
+        "table", saved_benchmark(tmp_path, [row(trace_of(usage=None, timings=None))] * 2)
+    )
     assert cells(text, "tokens per second") == ["tokens per second", "tokens/s", *"–––––", "0"]
     assert cells(text, "power draw") == ["power draw", "W", *"–––––", "0"]
     assert f"– power draw, energy: {REASONS['no_provider']}\n" in text
@@ -181,27 +191,27 @@ def test_what_is_absent_is_a_dash_with_its_reason_below_and_never_a_zero(tmp_pat
 
 
 def test_a_reason_is_told_in_words(tmp_path: Path) -> None:
-    text = rendered("table", saved(tmp_path, [row(trace_of([100]))]))
+    text = rendered("table", saved_benchmark(tmp_path, [row(trace_of([100]))]))
     assert "– gap between chunks: no request gave a value\n" in text
     assert f"– inter-token latency, tokens per second: {REASONS['one_read']}\n" in text
 
 
 def test_failures_are_told_with_the_server_s_words(tmp_path: Path) -> None:
     made = [*rows(1), row(failed_trace("oom", "out of\n  memory")), row(failed_trace("oom", "x"))]
-    text = rendered("table", saved(tmp_path, made))
+    text = rendered("table", saved_benchmark(tmp_path, made))
     assert "complete: 1 of 3 requests" in text
     assert "failed: oom × 2: out of memory\n" in text
 
 
 def test_a_server_s_words_cannot_steer_a_terminal(tmp_path: Path) -> None:
-    text = rendered("table", saved(tmp_path, [row(failed_trace(message=HOSTILE))]))
+    text = rendered("table", saved_benchmark(tmp_path, [row(failed_trace(message=HOSTILE))]))
     assert not {c for c in text if not c.isprintable()} - {"\n"}
     assert "[link](http://evil) \\* &amp; # heading [2J\n" in text
 
 
 def test_a_table_names_server_machine_and_settings(tmp_path: Path) -> None:
     made = header(config={"temperature": 0.5, "max_tokens": 64, "seed": 7, "cache": "warm"})
-    text = rendered("table", saved(tmp_path, rows(2), header=made))
+    text = rendered("table", saved_benchmark(tmp_path, rows(2), header=made))
     assert "server ollama 0.12.0 at http://127.0.0.1:11434\n" in text
     assert "machine Example CPU, 8 cores, 16.0 GB, GPUs: amd\n" in text
     assert "1 of 24 prompts (default), temperature 0.5, up to 64 tokens, cache warm, seed 7" in text
@@ -213,14 +223,14 @@ def test_a_table_of_little_is_a_table(tmp_path: Path) -> None:
     made["server"]["version"] = None
     made["environment"]["gpus"] = []
     made["prompts"] = {"sets": [], "available": 0}
-    text = rendered("table", saved(tmp_path, rows(1), header=made))
+    text = rendered("table", saved_benchmark(tmp_path, rows(1), header=made))
     assert text.startswith("llama3.1:q4 (no details)\nserver ollama at http")
     assert "GPUs: none\n" in text
     assert "1 prompts from tests" in text
 
 
 def test_what_readers_must_know_is_below_the_table(tmp_path: Path) -> None:
-    made = document(header=header(contended=True))
+    made = benchmark_document(header=header(contended=True))
     made["insights"] = [{"id": "x", "text": "Look for a proxy."}]
     text = rendered("table", results.write(tmp_path, made))
     assert "contended: other measurements were allowed to run at the same time\n" in text
@@ -229,7 +239,7 @@ def test_what_readers_must_know_is_below_the_table(tmp_path: Path) -> None:
 
 def test_a_run_with_both_starts_has_two_tables(tmp_path: Path) -> None:
     made = [row(start="cold"), row()]
-    path = saved(tmp_path, made, header=header(config={"start": "both"}))
+    path = saved_benchmark(tmp_path, made, header=header(config={"start": "both"}))
     for name in ("table", "markdown"):
         text = rendered(name, path)
         assert text.count("llama3.1:q4 (Q4_1, 8B, llama)") == 1
@@ -237,7 +247,7 @@ def test_a_run_with_both_starts_has_two_tables(tmp_path: Path) -> None:
 
 
 def test_several_files_have_a_table_each(tmp_path: Path) -> None:
-    paths = [saved(tmp_path, header=header(model)) for model in ("one", "two")]
+    paths = [saved_benchmark(tmp_path, header=header(model)) for model in ("one", "two")]
     titles = [line for line in rendered("markdown", *paths).splitlines() if line.startswith("#")]
     assert titles == ["### one (Q4_1, 8B, llama)", "### two (Q4_1, 8B, llama)"]
 
@@ -273,7 +283,9 @@ def test_a_grid_takes_its_words_literally() -> None:
 
 def test_markdown_has_a_line_a_headline_with_as_many_cells_as_columns(tmp_path: Path) -> None:
     lines = [
-        line for line in rendered("markdown", saved(tmp_path)).splitlines() if line.startswith("|")
+        line
+        for line in rendered("markdown", saved_benchmark(tmp_path)).splitlines()
+        if line.startswith("|")
     ]
     assert len(lines) == 2 + len(tables.HEADLINES)
     assert {line.count("|") for line in lines} == {len(tables.COLUMNS) + 1}
@@ -282,7 +294,7 @@ def test_markdown_has_a_line_a_headline_with_as_many_cells_as_columns(tmp_path: 
 
 def test_markdown_shows_a_server_s_words_literally(tmp_path: Path) -> None:
     made = [*rows(1), row(failed_trace("oom", HOSTILE))]
-    text = rendered("markdown", saved(tmp_path, made, header=header("evil\n# <img>|x")))
+    text = rendered("markdown", saved_benchmark(tmp_path, made, header=header("evil\n# <img>|x")))
     assert "<" not in text
     assert text.splitlines()[0] == "### evil # &lt;img>|x (Q4_1, 8B, llama)"
     words = next(line for line in text.splitlines() if line.startswith("- failed"))
@@ -314,7 +326,7 @@ def test_a_bar_in_a_cell_ends_no_cell() -> None:
 def test_csv_gives_the_requests_back(tmp_path: Path) -> None:
     refused = failed_trace("oom", 'a "word",\nanother')
     made = [*rows(2), row(refused, flags=["coalesced", "early_stop"], iteration=2)]
-    path = saved(tmp_path, made)
+    path = saved_benchmark(tmp_path, made)
     found = list(csv.DictReader(io.StringIO(rendered("csv", path))))
     runs = results.load(path)["results"]["runs"]
     assert len(found) == len(runs) == 3
@@ -329,24 +341,27 @@ def test_csv_gives_the_requests_back(tmp_path: Path) -> None:
 
 
 def test_csv_of_several_files_has_one_header(tmp_path: Path) -> None:
-    paths = [saved(tmp_path, rows(2), header=header(model)) for model in ("one", "two")]
+    paths = [saved_benchmark(tmp_path, rows(2), header=header(model)) for model in ("one", "two")]
     found = list(csv.DictReader(io.StringIO(rendered("csv", *paths))))
     assert [line["model"] for line in found] == ["one", "one", "two", "two"]
 
 
 def test_json_is_the_file_itself(tmp_path: Path) -> None:
-    path = saved(tmp_path)
+    path = saved_benchmark(tmp_path)
     assert rendered("json", path) == path.read_text(encoding="utf-8")
 
 
 @pytest.mark.parametrize("count", [2, 3])
 def test_json_of_several_files_is_an_array_of_them(tmp_path: Path, count: int) -> None:
-    paths = [saved(tmp_path, rows(n + 1), header=header(run_id=f"run-{n}")) for n in range(count)]
+    paths = [
+        saved_benchmark(tmp_path, rows(n + 1), header=header(run_id=f"run-{n}"))
+        for n in range(count)
+    ]
     assert json.loads(rendered("json", *paths)) == [results.load(path) for path in paths]
 
 
 def test_jsonl_is_an_object_a_request(tmp_path: Path) -> None:
-    paths = [saved(tmp_path, [*rows(1), row(failed_trace(message="gr\u00fcn\n"))])] * 2
+    paths = [saved_benchmark(tmp_path, [*rows(1), row(failed_trace(message="gr\u00fcn\n"))])] * 2
     lines: list[dict[str, Any]] = [json.loads(x) for x in rendered("jsonl", *paths).splitlines()]
     runs = results.load(paths[0])["results"]["runs"]
     about = {"model": "llama3.1:q4", "run_id": header()["run_id"]}
@@ -355,7 +370,7 @@ def test_jsonl_is_an_object_a_request(tmp_path: Path) -> None:
 
 @every_format
 def test_a_run_without_a_single_request_can_be_shown(tmp_path: Path, name: str) -> None:
-    text = rendered(name, saved(tmp_path, []))
+    text = rendered(name, saved_benchmark(tmp_path, []))
     assert "0.000" not in text
 
 
@@ -383,7 +398,7 @@ def test_a_workflow_s_summary_has_the_tables_and_its_log_the_broken_gates(
     summary.write_text("before\n")
     monkeypatch.setenv(_github.SUMMARY_VARIABLE, str(summary))
     passed = {**broken(), "verdict": "pass"}
-    path = saved(tmp_path, gates=[passed, broken()])
+    path = saved_benchmark(tmp_path, gates=[passed, broken()])
     assert _github.annotate([path]) == [
         f"::error file={path}::error_rate<1%25%0A: fail: 0.5, margin -0.49"
     ]
@@ -395,9 +410,9 @@ def test_a_broken_gate_of_a_stress_run_is_an_error_line_too(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv(_github.SUMMARY_VARIABLE, str(tmp_path / "summary.md"))
-    path = stress_documents.saved(
+    path = stress_documents.saved_stress(
         tmp_path,
-        [stress_documents.alone(), stress_documents.level(2)],
+        [stress_documents.baseline(), stress_documents.level(2)],
         threshold=("error_rate@2<0",),
     )
     (line,) = _github.annotate([path])
@@ -411,7 +426,7 @@ def test_a_summary_too_long_is_cut_with_a_word_about_it(
     summary = tmp_path / "summary.md"
     summary.write_bytes(b"x" * (900_000 - room))
     monkeypatch.setenv(_github.SUMMARY_VARIABLE, str(summary))
-    path = saved(tmp_path, gates=[broken()])
+    path = saved_benchmark(tmp_path, gates=[broken()])
     assert len(_github.annotate([path])) == 1
     assert summary.stat().st_size <= 900_000
     added = summary.read_text(encoding="utf-8").lstrip("x")
@@ -426,7 +441,7 @@ def test_a_summary_that_cannot_be_written_is_a_warning(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv(_github.SUMMARY_VARIABLE, str(tmp_path))
-    error, warning = _github.annotate([saved(tmp_path, gates=[broken()])])
+    error, warning = _github.annotate([saved_benchmark(tmp_path, gates=[broken()])])
     assert error.startswith("::error ")
     assert warning == "::warning::GITHUB_STEP_SUMMARY cannot be written: Is a directory"
 
@@ -435,7 +450,7 @@ def test_outside_a_workflow_nothing_is_annotated(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.delenv(_github.SUMMARY_VARIABLE, raising=False)
-    assert _github.annotate([saved(tmp_path, gates=[broken()])]) == []
+    assert _github.annotate([saved_benchmark(tmp_path, gates=[broken()])]) == []
     monkeypatch.setenv(_github.SUMMARY_VARIABLE, str(tmp_path / "summary.md"))
     assert _github.annotate([]) == []
 
@@ -445,6 +460,8 @@ def test_outside_a_workflow_nothing_is_annotated(
 
 def test_how_much_independent_runs_vary_is_told_below_the_table(tmp_path: Path) -> None:
     made = [row(trace_of([100 + n, 110 + n]), repeat=n) for n in range(3)]
-    text = rendered("table", saved(tmp_path, made))
+    text = rendered("table", saved_benchmark(tmp_path, made))
     assert "between 3 runs, time_to_first_token_ms has CV 1.0%: under 5 %: " in text
-    assert " runs, time_to_first" not in rendered("table", saved(tmp_path / "one", rows(3)))
+    assert " runs, time_to_first" not in rendered(
+        "table", saved_benchmark(tmp_path / "one", rows(3))
+    )

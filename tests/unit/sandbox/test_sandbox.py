@@ -374,13 +374,13 @@ def python(program: str, *, interpreter: str = sys.executable, user: int | None 
 
 @pytest.mark.parametrize("machine", _filter.MACHINES)
 def test_filter_refuses_what_it_does_not_name(machine: str) -> None:
-    judge = judged(_filter.program(machine), machine)
+    judge = filter_decision(_filter.program(machine), machine)
     allowed = [number for number in range(600) if judge(number, ())]
     assert 60 < len(allowed) < 120
     assert not judge(allowed[0] | 0x40000000, ())  # the same call by x86's other table
 
 
-def judged(code: bytes, machine: str) -> Callable[[int, tuple[int, ...]], bool]:
+def filter_decision(code: bytes, machine: str) -> Callable[[int, tuple[int, ...]], bool]:
     import struct
 
     steps = list(struct.iter_unpack("=HBBI", code))
@@ -428,4 +428,4 @@ def judged(code: bytes, machine: str) -> Callable[[int, tuple[int, ...]], bool]:
 def test_filter_looks_at_arguments(
     machine: str, number: int, arguments: tuple[int, ...], allowed: bool
 ) -> None:
-    assert judged(_filter.program(machine), machine)(number, arguments) is allowed
+    assert filter_decision(_filter.program(machine), machine)(number, arguments) is allowed

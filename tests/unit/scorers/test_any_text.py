@@ -7,35 +7,26 @@ import signal
 import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from support.questions import Asked
 
 from pytest_llamaburn import registry
 from pytest_llamaburn.scorers import choice, code, exact, includes, number, regex, wer
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping
 
 LABELLED = json.loads((Path(__file__).parents[2] / "answers" / "labelled.json").read_text("utf-8"))
 # What a person reads in them, null where that is nothing. Of what earlier versions read, 113 of 193
 # letters and 68 of 105 numbers were right, and 13 of 55 answers without a letter had one.
 
 
-class Asked(NamedTuple):
-    """A question, as far as scorers look."""
-
-    reference: str | None = None
-    options: Mapping[str, Any] = {}
-
-
 CITIES = {"choices": ["London", "Paris", "York", "New York"]}
 OPTIONS = {**CITIES, "schema": {"type": "object"}, "pattern": r"\d+$", "tests": "assert f()"}
 
 
-def asked(scorer: str) -> Asked:
+def question_for(scorer: str) -> Asked:
     return Asked("A" if scorer == "choice" else "18", OPTIONS)
 
 
@@ -183,7 +174,7 @@ ANY_TEXT = st.text(st.characters()) | st.lists(st.sampled_from(SCRAPS), max_size
 @settings(max_examples=60)
 @given(text=ANY_TEXT)
 def test_any_text_has_a_verdict(scorer: str, text: str) -> None:
-    verdict = registry.load("scorers", scorer).score(text, asked(scorer))
+    verdict = registry.load("scorers", scorer).score(text, question_for(scorer))
     assert verdict.state in {"scored", "unparsable", "empty"}
     assert isinstance(verdict.reason, str)
 
@@ -215,7 +206,7 @@ def test_any_text_is_a_reference_or_refused(text: str) -> None:
 )
 def test_a_long_text_is_scored_in_time_that_grows_with_its_length(scorer: str, scrap: str) -> None:
     start = time.process_time()
-    registry.load("scorers", scorer).score(scrap * (20_000 // len(scrap)), asked(scorer))
+    registry.load("scorers", scorer).score(scrap * (20_000 // len(scrap)), question_for(scorer))
     assert time.process_time() - start < 20  # far more than it takes, far less than by squares
 
 

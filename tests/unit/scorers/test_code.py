@@ -4,27 +4,21 @@
 from __future__ import annotations
 
 import sys
-from typing import Any, NamedTuple
+from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from support.containment import contained
+from support.questions import Asked
 
 from pytest_llamaburn.sandbox import _remote
 from pytest_llamaburn.scorers import code
 
 
-class Asked(NamedTuple):
-    """A question, as far as the scorer looks."""
-
-    options: dict[str, Any]
-    reference: str | None = None
-
-
-def verdict(program: str, tests: str, **options: Any) -> Any:
+def code_score(program: str, tests: str, **options: Any) -> Any:
     return code.score(
-        f"```python\n{program}\n```", Asked({"tests": tests, "timeout_s": 10, **options})
+        f"```python\n{program}\n```", Asked(options={"tests": tests, "timeout_s": 10, **options})
     )
 
 
@@ -125,7 +119,7 @@ TRICKS = {
 @pytest.mark.parametrize("trick", TRICKS)
 def test_no_trick_makes_a_wrong_program_pass(trick: str) -> None:
     program = TRICKS[trick]
-    found = verdict(program if "def add" in program else f"{program}{WRONG}", TESTS)
+    found = code_score(program if "def add" in program else f"{program}{WRONG}", TESTS)
     assert found.correct is False
     assert found.details["isolated"] is True
     assert found.details["happened"] != "finished"
@@ -190,7 +184,7 @@ def test_no_trick_makes_a_wrong_program_pass(trick: str) -> None:
     ],
 )
 def test_no_part_of_the_tests_is_at_the_programs_mercy(trick: str, tests: str) -> None:
-    assert verdict(trick, tests).correct is False
+    assert code_score(trick, tests).correct is False
 
 
 NODE = "class Node:\n  def __init__(self, val, next=None):\n    self.val, self.next = val, next\n"
@@ -362,10 +356,10 @@ HONEST = {
 @pytest.mark.parametrize("case", HONEST)
 def test_tests_in_another_process_see_no_difference(case: str) -> None:
     program, tests = HONEST[case]
-    found = verdict(program, tests)
+    found = code_score(program, tests)
     assert (found.correct, found.reason) == (True, "")
     assert found.details["isolated"] is True
-    assert verdict(program, tests, isolated=False).correct
+    assert code_score(program, tests, isolated=False).correct
 
 
 @contained
@@ -376,7 +370,7 @@ def test_classes_of_the_preamble_are_the_same_on_both_sides() -> None:
     )
     tests = "head = back(Node(1, Node(2)))\nassert (head.val, head.next.val, head.next.next) == (2, 1, None)"
     for own in ("", NODE):
-        assert verdict(f"{own}{program}", tests, preamble=NODE)[:3] == (True, "scored", "")
+        assert code_score(f"{own}{program}", tests, preamble=NODE)[:3] == (True, "scored", "")
 
 
 @contained
@@ -386,7 +380,7 @@ def test_helpers_of_the_preamble_are_the_tests_own(stub: str, entry_point: str |
     right, wrong = "def half(x): return x / 2\n", "def half(x): return 9\n"
     tests, cheat = "assert near(half(3), 1.5)", "def near(a, b): return True\n"
     for program, correct in ((wrong + cheat, False), (right, True), (right + cheat, True)):
-        found = verdict(program, tests, entry_point=entry_point, **options)
+        found = code_score(program, tests, entry_point=entry_point, **options)
         assert found.correct is correct
 
 
@@ -414,7 +408,7 @@ def test_helpers_of_the_preamble_are_the_tests_own(stub: str, entry_point: str |
     ],
 )
 def test_tests_that_reach_into_the_program_share_its_process(program: str, tests: str) -> None:
-    found = verdict(program, tests)
+    found = code_score(program, tests)
     assert (found.correct, found.reason) == (True, "")
     assert found.details["isolated"] is False
 
@@ -423,13 +417,13 @@ def test_tests_that_reach_into_the_program_share_its_process(program: str, tests
 def test_program_cannot_choose_to_share_the_process_of_its_tests() -> None:
     forging = "import __main__\n__main__._state = lambda e: 'finished'\nnode = Base = object\n"
     tests = "class Base: pass\nclass B(Base): pass\nnode = B()\nnode.x = 1\nassert add(1, 2) == 3"
-    found = verdict(f"{forging}{WRONG}", tests)
+    found = code_score(f"{forging}{WRONG}", tests)
     assert (found.correct, found.details["isolated"]) == (False, True)
 
 
 @contained
 def test_what_a_program_prints_while_it_is_tested_is_kept() -> None:
-    found = verdict("print('loaded')\ndef f(): print('called')", "f()\nassert 0")
+    found = code_score("print('loaded')\ndef f(): print('called')", "f()\nassert 0")
     assert found.details["output"].split() == ["loaded", "called"]
     assert found.details["happened"] == "assertion"
 
@@ -488,5 +482,5 @@ def test_program_gets_nothing_of_the_tests_but_what_they_passed(
 
 @pytest.mark.parametrize(("value", "fault"), [(True, []), ("no", ["isolated"])])
 def test_isolated_is_true_or_false(value: object, fault: list[str]) -> None:
-    asked = Asked({"tests": "", "isolated": value})
+    asked = Asked(options={"tests": "", "isolated": value})
     assert [field for field, _ in code.faults(asked)] == fault

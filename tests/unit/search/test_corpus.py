@@ -70,14 +70,14 @@ def folder(tmp_path: Path) -> Path:
     return tmp_path
 
 
-def made(folder: Path | str) -> corpus.Corpus:
+def corpus_of(folder: Path | str) -> corpus.Corpus:
     options = cast("Searching", model_of(Searching)(corpus=str(folder)))
     assert corpus.available(options, {}) is None
     return corpus.make(options, {})
 
 
-def found(folder: Path, query: str, limit: int = 5) -> list[Hit]:
-    return asyncio.run(made(folder).find(query, limit))
+def corpus_hits(folder: Path, query: str, limit: int = 5) -> list[Hit]:
+    return asyncio.run(corpus_of(folder).find(query, limit))
 
 
 @pytest.mark.parametrize(
@@ -92,33 +92,36 @@ def found(folder: Path, query: str, limit: int = 5) -> list[Hit]:
 def test_the_best_passage_of_each_kind_of_document_comes_first(
     folder: Path, query: str, title: str, url: str, text: str
 ) -> None:
-    best = found(folder, query)[0]
+    best = corpus_hits(folder, query)[0]
     assert (best.title, best.url) == (title, url)
     assert text in best.text
 
 
 def test_hidden_files_and_other_kinds_are_left_alone(folder: Path) -> None:
-    assert [hit.url for hit in found(folder, "capital")] == ["deep/er/capitals.md"]
+    assert [hit.url for hit in corpus_hits(folder, "capital")] == ["deep/er/capitals.md"]
 
 
 def test_a_rare_word_outweighs_a_frequent_one(tmp_path: Path) -> None:
     for number in range(20):
         (tmp_path / f"{number}.txt").write_text(f"the number of the page is {number}")
     (tmp_path / "x.txt").write_text("an axolotl lives in water")
-    hits = found(tmp_path, "the axolotl", limit=3)
+    hits = corpus_hits(tmp_path, "the axolotl", limit=3)
     assert hits[0].url == "x.txt"
     assert len(hits) == 3
 
 
 def test_the_same_question_finds_the_same_in_the_same_order(folder: Path) -> None:
     (folder / "twin.md").write_bytes((folder / "deep/er/capitals.md").read_bytes())
-    first, again = found(folder, "capital of France"), found(folder, "capital of France")
+    first, again = (
+        corpus_hits(folder, "capital of France"),
+        corpus_hits(folder, "capital of France"),
+    )
     assert first == again
     assert [hit.url for hit in first][:2] == ["deep/er/capitals.md", "twin.md"]
 
 
 def test_the_words_of_a_title_are_found_too(folder: Path) -> None:
-    assert found(folder, "lake")[0].url == "rivers.html"
+    assert corpus_hits(folder, "lake")[0].url == "rivers.html"
 
 
 @given(query=st.text())
@@ -151,7 +154,7 @@ def test_questions_that_look_like_a_query_language_are_words(query: str) -> None
 def test_a_question_of_thousands_of_words_is_searched(tmp_path: Path) -> None:
     (tmp_path / "a.txt").write_text("needle")
     query = " ".join(f"w{number}" for number in range(5000)) + " needle"
-    assert [hit.url for hit in found(tmp_path, query)] == ["a.txt"]
+    assert [hit.url for hit in corpus_hits(tmp_path, query)] == ["a.txt"]
 
 
 texts = st.lists(st.sampled_from(["\n\n", "\n", " ", "word", "x" * 700, "y" * 2500]))
@@ -194,19 +197,19 @@ def test_no_markup_is_too_broken_to_be_read(html: str) -> None:
 
 def test_what_is_no_directory_is_refused(tmp_path: Path) -> None:
     with pytest.raises(SettingsError, match=r"^--corpus: .*/nowhere is not a directory$"):
-        made(tmp_path / "nowhere")
+        corpus_of(tmp_path / "nowhere")
 
 
 def test_a_directory_without_documents_is_refused(tmp_path: Path) -> None:
     (tmp_path / "a.py").touch()
     with pytest.raises(SettingsError, match=r"has no file with the suffix \.txt, \.md, "):
-        made(tmp_path)
+        corpus_of(tmp_path)
 
 
 def test_a_file_in_another_encoding_is_refused_by_name(folder: Path) -> None:
     (folder / "old.txt").write_bytes("grün".encode("latin-1"))
     with pytest.raises(DatasetError, match=r"old\.txt is not readable as text: "):
-        made(folder)
+        corpus_of(folder)
 
 
 @pytest.mark.parametrize("content", [b"", b"no pdf", pdf("x")[:200], b"%PDF-1.4\n%%EOF"])
@@ -214,13 +217,13 @@ def test_a_file_in_another_encoding_is_refused_by_name(folder: Path) -> None:
 def test_a_broken_pdf_is_refused_by_name(folder: Path, content: bytes) -> None:
     (folder / "broken.pdf").write_bytes(content)
     with pytest.raises(DatasetError, match=r"broken\.pdf (is not readable as PDF: |has no text)"):
-        made(folder)
+        corpus_of(folder)
 
 
 def test_a_pdf_of_pictures_only_is_refused_by_name(folder: Path) -> None:
     (folder / "scan.pdf").write_bytes(pdf("", ""))
     with pytest.raises(DatasetError, match=r"scan\.pdf has no text, only images"):
-        made(folder)
+        corpus_of(folder)
 
 
 def test_a_pdf_without_its_reader_names_the_extra(
@@ -228,4 +231,4 @@ def test_a_pdf_without_its_reader_names_the_extra(
 ) -> None:
     monkeypatch.setitem(sys.modules, "pypdf", None)
     with pytest.raises(MissingExtraError, match=r"moons\.pdf needs the extra \[search\]"):
-        made(folder)
+        corpus_of(folder)

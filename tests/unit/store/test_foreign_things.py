@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import filelock
 import pytest
-from support.benchmark_documents import header, row, saved
+from support.benchmark_documents import header, row, saved_benchmark
 
 from pytest_llamaburn.commands import main
 from pytest_llamaburn.errors import ResultsError, SettingsError
@@ -49,7 +49,7 @@ FOREIGN: dict[str, Callable[[Path], Any]] = {
 def crowded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """Return the path of a result file that lies, and whose journal lay, among foreign things."""
     monkeypatch.chdir(tmp_path)
-    kept = saved(Path("results"))
+    kept = saved_benchmark(Path("results"))
     for name, make in FOREIGN.items():
         make(kept.parent / f"{name}.json")
         folder = Path("results", ".journal", name)

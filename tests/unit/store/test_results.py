@@ -17,13 +17,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from support.benchmark_documents import (
-    document,
+    benchmark_document,
     failed_trace,
     header,
     record,
     row,
     rows,
-    saved,
+    saved_benchmark,
     trace_of,
 )
 
@@ -49,7 +49,9 @@ def both_starts() -> dict[str, Any]:
         *(row(start="cold", iteration=i) for i in range(2)),
         row(failed_trace(), iteration=2),
     ]
-    return document(made, header=header(config={"start": "both"}), facts={"loaded_before": []})
+    return benchmark_document(
+        made, header=header(config={"start": "both"}), facts={"loaded_before": []}
+    )
 
 
 # Building
@@ -57,7 +59,7 @@ def both_starts() -> dict[str, Any]:
 
 def test_the_summary_is_over_successful_warm_requests() -> None:
     made = [*rows(3), row(failed_trace())]
-    found = document(made)["results"]
+    found = benchmark_document(made)["results"]
     ttft = found["summary"]["time_to_first_token_ms"]
     assert (ttft["n"], ttft["min"], ttft["mean"], ttft["max"]) == (3, 100, 101, 102)
     assert found["summary"].keys() == {*REQUEST, "chunk_gap_ms"}
@@ -65,7 +67,7 @@ def test_the_summary_is_over_successful_warm_requests() -> None:
 
 
 def test_chunk_gaps_of_all_requests_are_pooled_and_not_kept() -> None:
-    found = document(rows(2))["results"]
+    found = benchmark_document(rows(2))["results"]
     gaps = found["summary"]["chunk_gap_ms"]
     assert (gaps["n"], gaps["min"], gaps["max"]) == (8, 10, 20)
     assert all("chunk_gaps_ms" not in run for run in found["runs"])
@@ -73,14 +75,14 @@ def test_chunk_gaps_of_all_requests_are_pooled_and_not_kept() -> None:
 
 def test_cold_requests_are_the_summary_of_a_cold_run() -> None:
     made = [row(trace_of([500, 510]), start="cold")]
-    found = document(made, header=header(config={"start": "cold"}))["results"]
+    found = benchmark_document(made, header=header(config={"start": "cold"}))["results"]
     assert found["summary"]["time_to_first_token_ms"]["mean"] == 500
     assert found["summary_cold"] is None
 
 
 def test_both_starts_have_a_summary_each() -> None:
     made = [row(trace_of([500, 510]), start="cold"), row(trace_of([100, 110]))]
-    found = document(made, header=header(config={"start": "both"}))["results"]
+    found = benchmark_document(made, header=header(config={"start": "both"}))["results"]
     assert found["summary"]["time_to_first_token_ms"]["mean"] == 100
     assert found["summary_cold"]["time_to_first_token_ms"]["mean"] == 500
 
@@ -91,13 +93,13 @@ def test_runs_are_in_the_order_in_which_they_were_made() -> None:
         row(repeat=0, timestamp="2026-01-13T10:30:09Z", iteration=6),
         row(repeat=0, timestamp="2026-01-13T10:30:01Z", iteration=5),
     ]
-    runs = document(made)["results"]["runs"]
+    runs = benchmark_document(made)["results"]["runs"]
     assert [run["iteration"] for run in runs] == [5, 6, 7]
 
 
 def test_totals_count_requests_and_tokens() -> None:
     made = [*rows(2), row(failed_trace())]
-    totals = document(made, planned=4)["results"]["totals"]
+    totals = benchmark_document(made, planned=4)["results"]["totals"]
     assert (totals["requests"], totals["succeeded"], totals["failed"]) == (3, 2, 1)
     assert (totals["input_tokens"], totals["output_tokens"]) == (40, 10)
     assert totals["requests_ms"] == pytest.approx(152 + 153)
@@ -107,29 +109,29 @@ def test_totals_count_requests_and_tokens() -> None:
 
 def test_tokens_that_took_no_measured_time_do_not_raise_the_total_speed() -> None:
     in_one_read = row(trace_of([100], Usage(completion=500)))
-    totals = document([*rows(1), in_one_read])["results"]["totals"]
+    totals = benchmark_document([*rows(1), in_one_read])["results"]["totals"]
     assert totals["output_tokens"] == 505
     assert totals["tokens_per_sec"] == pytest.approx(1000 * 4 / 50)
 
 
 def test_a_total_of_which_a_part_is_not_known_is_null_with_its_reason() -> None:
     unknown = row(trace_of(usage=Usage(prompt=-1, completion=-1)))
-    results = document([*rows(1), unknown])["results"]
+    results = benchmark_document([*rows(1), unknown])["results"]
     assert (results["totals"]["input_tokens"], results["totals"]["output_tokens"]) == (None, None)
     assert results["tokens_reason"] == "only 1 of 2 answers came with a token count"
-    assert document()["results"]["tokens_reason"] is None
+    assert benchmark_document()["results"]["tokens_reason"] is None
 
 
 def test_without_any_success_totals_are_absent_and_not_zero() -> None:
-    totals = document([row(failed_trace())])["results"]["totals"]
+    totals = benchmark_document([row(failed_trace())])["results"]["totals"]
     absent = ("input_tokens", "output_tokens", "requests_ms", "tokens_per_sec")
     assert [totals[name] for name in absent] == [None] * 4
 
 
 def test_failures_are_counted_by_kind() -> None:
     made = [row(failed_trace(kind)) for kind in ("oom", "reset", "oom")]
-    assert document(made)["results"]["errors"] == {"oom": 2, "reset": 1}
-    assert document(rows(1))["results"]["errors"] == {}
+    assert benchmark_document(made)["results"]["errors"] == {"oom": 2, "reset": 1}
+    assert benchmark_document(rows(1))["results"]["errors"] == {}
 
 
 def test_a_metric_without_values_gives_its_most_frequent_reason() -> None:
@@ -138,26 +140,26 @@ def test_a_metric_without_values_gives_its_most_frequent_reason() -> None:
         row(trace_of(usage=None)),
         row(trace_of([100], Usage(1, 1, 1))),
     ]
-    summary = document(made)["results"]["summary"]
+    summary = benchmark_document(made)["results"]["summary"]
     assert summary["tokens_per_sec"]["reason"] == "no_usage"
     assert summary["power_draw_watts"]["reason"] == "no_provider"
     assert "reason" not in summary["time_to_first_token_ms"]
 
 
 def test_where_all_failed_every_reason_is_the_failure() -> None:
-    summary = document([row(failed_trace())])["results"]["summary"]
+    summary = benchmark_document([row(failed_trace())])["results"]["summary"]
     assert {summary[name]["reason"] for name in REQUEST} == {"failed"}
 
 
 @pytest.mark.parametrize(("rate", "reason"), [(None, "no_kwh_rate"), (0.12, "no_provider")])
 def test_a_cost_is_null_for_a_reason(rate: float | None, reason: str) -> None:
-    cost = document(header=header(config={"kwh_rate": rate}))["results"]["cost"]
+    cost = benchmark_document(header=header(config={"kwh_rate": rate}))["results"]["cost"]
     assert (cost["kwh_rate"], cost["reason"]) == (rate, reason)
     assert cost["cost_per_run"] is None
 
 
 def test_facts_of_the_journal_are_telemetry() -> None:
-    telemetry = document(facts={"loaded_after": []})["telemetry"]
+    telemetry = benchmark_document(facts={"loaded_after": []})["telemetry"]
     assert (telemetry["loaded_after"], telemetry["provider"]) == ([], None)
 
 
@@ -176,7 +178,7 @@ def test_facts_of_the_journal_are_telemetry() -> None:
 def test_a_status_says_how_the_run_ended(
     made: list[dict[str, Any]], planned: int, interrupted: bool, expected: str
 ) -> None:
-    assert document(made, planned=planned, interrupted=interrupted)["status"] == expected
+    assert benchmark_document(made, planned=planned, interrupted=interrupted)["status"] == expected
 
 
 # Names and places
@@ -224,7 +226,7 @@ def test_any_id_is_one_plain_path_component(model: str) -> None:
 
 
 def test_a_file_is_named_after_model_and_time_and_holds_the_document(tmp_path: Path) -> None:
-    made = document()
+    made = benchmark_document()
     path = results.write(tmp_path, made)
     assert path == tmp_path / "benchmarks" / "llama3.1_q4_2026-01-13T10-30-00.json"
     assert json.loads(path.read_text(encoding="utf-8")) == results.load(path) == made
@@ -232,7 +234,8 @@ def test_a_file_is_named_after_model_and_time_and_holds_the_document(tmp_path: P
 
 def test_nothing_is_ever_overwritten(tmp_path: Path) -> None:
     paths = [
-        saved(tmp_path, rows(count), header=header(run_id=f"run-{count}")) for count in (1, 2, 3)
+        saved_benchmark(tmp_path, rows(count), header=header(run_id=f"run-{count}"))
+        for count in (1, 2, 3)
     ]
     stem = "llama3.1_q4_2026-01-13T10-30-00"
     assert [path.name for path in paths] == [f"{stem}.json", f"{stem}_2.json", f"{stem}_3.json"]
@@ -241,8 +244,8 @@ def test_nothing_is_ever_overwritten(tmp_path: Path) -> None:
 
 
 def test_a_run_that_is_continued_replaces_its_own_file_and_no_other(tmp_path: Path) -> None:
-    other = saved(tmp_path, rows(1), header=header(run_id="run-1"))
-    paths = [saved(tmp_path, rows(n), header=header(run_id="run-2")) for n in (1, 2)]
+    other = saved_benchmark(tmp_path, rows(1), header=header(run_id="run-1"))
+    paths = [saved_benchmark(tmp_path, rows(n), header=header(run_id="run-2")) for n in (1, 2)]
     assert paths[0] == paths[1] != other
     assert results.of_run(tmp_path, header(run_id="run-2")) == paths[1]
     assert [len(results.load(path)["results"]["runs"]) for path in (other, paths[1])] == [1, 2]
@@ -256,18 +259,18 @@ def test_a_file_system_without_links_overwrites_nothing_either(
         raise OSError(errno.EPERM, os.strerror(errno.EPERM))
 
     monkeypatch.setattr(os, "link", refuse)
-    paths = [saved(tmp_path, rows(n), header=header(run_id=f"run-{n}")) for n in (1, 2)]
+    paths = [saved_benchmark(tmp_path, rows(n), header=header(run_id=f"run-{n}")) for n in (1, 2)]
     assert [len(results.load(path)["results"]["runs"]) for path in paths] == [1, 2]
     assert paths[1].name.endswith("_2.json")
 
 
 def test_no_temporary_file_is_left(tmp_path: Path) -> None:
-    path = saved(tmp_path)
+    path = saved_benchmark(tmp_path)
     assert list(path.parent.iterdir()) == [path]
 
 
 def test_a_document_that_is_not_json_writes_nothing(tmp_path: Path) -> None:
-    made = document()
+    made = benchmark_document()
     made["results"]["totals"]["tokens_per_sec"] = math.nan
     with pytest.raises(ValueError, match="not JSON compliant"):
         results.write(tmp_path, made)
@@ -278,7 +281,7 @@ def test_a_place_that_cannot_be_written_is_told(tmp_path: Path) -> None:
     place = tmp_path / "results"
     place.write_text("not a directory")
     with pytest.raises(ResultsError) as caught:
-        saved(place)
+        saved_benchmark(place)
     assert str(caught.value) == f"{place / 'benchmarks'} cannot be written: Not a directory"
 
 
@@ -290,7 +293,7 @@ def test_a_full_disk_is_told_and_leaves_no_half_file(
 
     monkeypatch.setattr(os, "fsync", fill)
     with pytest.raises(ResultsError, match="benchmarks cannot be written: No space left"):
-        saved(tmp_path)
+        saved_benchmark(tmp_path)
     assert list((tmp_path / "benchmarks").iterdir()) == []
 
 
@@ -299,7 +302,7 @@ def test_a_full_disk_is_told_and_leaves_no_half_file(
 
 def kept(directory: Path, count: int) -> list[Path]:
     """Save several results, each a minute newer than the one before."""
-    paths = [saved(directory, header=header(run_id=f"run-{i}")) for i in range(count)]
+    paths = [saved_benchmark(directory, header=header(run_id=f"run-{i}")) for i in range(count)]
     for minute, path in enumerate(paths):
         os.utime(path, (60 * minute, 60 * minute))
     return paths
@@ -344,11 +347,11 @@ def test_an_unknown_result_is_told(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     "made",
     [
-        document(),
-        document(rows(1)),
-        document([]),
-        document([row(failed_trace())]),
-        document([row(trace_of(usage=None, timings=None))]),
+        benchmark_document(),
+        benchmark_document(rows(1)),
+        benchmark_document([]),
+        benchmark_document([row(failed_trace())]),
+        benchmark_document([row(trace_of(usage=None, timings=None))]),
         both_starts(),
     ],
     ids=["five", "one", "none", "failed", "uncounted", "both"],
@@ -495,7 +498,7 @@ def test_building_changes_nothing_in_the_record() -> None:
 
 
 def test_equal_rows_give_equal_documents() -> None:
-    assert all(a == b for a, b in pairwise(document(rows(3)) for _ in range(3)))
+    assert all(a == b for a, b in pairwise(benchmark_document(rows(3)) for _ in range(3)))
 
 
 # Repeats
@@ -519,7 +522,7 @@ def test_independent_runs_vary_by_less_than_a_twentieth_or_not(
         for repeat, mean in enumerate(means)
         for shift in (-10, 10)
     ]
-    found = document(made)["results"]["between_runs"]
+    found = benchmark_document(made)["results"]["between_runs"]
     if verdict is None:
         assert found == {}
     else:
@@ -534,7 +537,7 @@ def test_a_run_in_which_all_failed_says_nothing_of_its_variation() -> None:
         row(trace_of(usage=None), repeat=1),
         row(failed_trace(), repeat=2),
     ]
-    found = document(made)["results"]["between_runs"]
+    found = benchmark_document(made)["results"]["between_runs"]
     assert found["tokens_per_sec"]["runs"] == 1
     assert found["tokens_per_sec"]["under_5_percent"] == "undecided"
     assert found["time_to_first_token_ms"]["runs"] == 2

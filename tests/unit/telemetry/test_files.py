@@ -9,7 +9,15 @@ from typing import TYPE_CHECKING, Any
 
 import psutil
 import pytest
-from support.sensors import BOARD, MEMORY, Clock, Fakes, known, of, serving
+from support.sensors import (
+    BOARD,
+    MEMORY,
+    Clock,
+    Fakes,
+    known_values,
+    listening_process,
+    values_by_device,
+)
 
 from pytest_llamaburn.environment import OtherLoad
 from pytest_llamaburn.telemetry import amd_sysfs, host, intel_sysfs, nvml, rapl
@@ -43,7 +51,7 @@ def test_amd_board_gives_all_its_files(fakes: Fakes) -> None:
     provider = amd(fakes)
     (device,) = provider.probe().devices
     assert (device.id, device.scope, device.power_kind) == ("03:00.0", "gpu_board", "average")
-    assert known(of(provider)["03:00.0"]) == {
+    assert known_values(values_by_device(provider)["03:00.0"]) == {
         "power_w": 150.0,
         "util_pct": 42.0,
         "vram_used_mb": 8000.0,
@@ -59,7 +67,10 @@ def test_amd_newer_kernels_have_the_other_power_file_only(fakes: Fakes) -> None:
     fakes.card(0, "03:00.0", hwmon__power1_input="35000000", hwmon__power1_cap="300000000")
     provider = amd(fakes)
     assert provider.probe().devices[0].power_kind == "instant"
-    assert known(of(provider)["03:00.0"]) == {"power_w": 35.0, "power_limit_w": 300.0}
+    assert known_values(values_by_device(provider)["03:00.0"]) == {
+        "power_w": 35.0,
+        "power_limit_w": 300.0,
+    }
 
 
 def test_amd_display_controllers_and_connectors_are_no_gpus(fakes: Fakes) -> None:
@@ -93,7 +104,7 @@ def test_amd_field_the_kernel_does_not_support_costs_no_other(fakes: Fakes) -> N
             raise OSError(errno.EOPNOTSUPP, "Operation not supported")
         return read_text(path)
 
-    values = of(opened(amd(fakes, read=read)))["03:00.0"]
+    values = values_by_device(opened(amd(fakes, read=read)))["03:00.0"]
     assert (values["util_pct"], values["power_w"]) == (None, 150.0)
 
 
@@ -107,7 +118,7 @@ def test_amd_apu_is_a_whole_chip_with_shared_memory(fakes: Fakes, metrics: bytes
     provider = amd(fakes)
     (device,) = provider.probe().devices
     assert (device.scope, device.memory_kind, device.integrated) == ("soc", "unified", True)
-    values = of(provider)["c1:00.0"]
+    values = values_by_device(provider)["c1:00.0"]
     assert (values["vram_used_mb"], values["vram_total_mb"]) == (9000.0, 30000.0)
 
 
@@ -214,7 +225,7 @@ def test_intel_power_is_what_the_energy_counter_means(fakes: Fakes, name: str) -
     assert (device.power_kind, device.integrated) == ("counter", False)
     clock.now += 500_000_000
     fakes.card(0, "03:00.0", vendor="0x8086", **{name: "31000000"})
-    values = known(of(provider)["03:00.0"])
+    values = known_values(values_by_device(provider)["03:00.0"])
     assert values == {"energy_j": 30.0, "power_w": 60.0, "power_limit_w": 190.0, "temp_c": 50.0}
 
 
@@ -227,7 +238,7 @@ def test_intel_counter_that_goes_mad_gives_no_power(fakes: Fakes) -> None:
     provider = opened(intel(fakes, clock, hwmon__energy1_input="1000000"))
     clock.now += 100_000_000
     fakes.card(0, "03:00.0", vendor="0x8086", hwmon__energy1_input="9000000000000")
-    assert of(provider)["03:00.0"]["power_w"] is None
+    assert values_by_device(provider)["03:00.0"]["power_w"] is None
     assert ("implausible", "power_w") in provider.notes
 
 
@@ -271,7 +282,7 @@ def test_rapl_counts_packages_only_and_knows_hex_names(fakes: Fakes) -> None:
     clock.now += 1_000_000_000
     zone(fakes, "0", "package-0", 31_000_000)
     zone(fakes, "a", "package-10", 42_000_000)
-    found = of(provider)
+    found = values_by_device(provider)
     assert (found["package-0"]["power_w"], found["package-10"]["power_w"]) == (30.0, 40.0)
 
 
@@ -281,7 +292,7 @@ def test_rapl_goes_on_where_the_register_wraps(fakes: Fakes) -> None:
     provider = opened(rapl.Provider(fakes.machine(clock=clock)))
     clock.now += 1_000_000_000
     zone(fakes, "0", "package-0", 10_000_000)
-    assert known(of(provider)["package-0"]) == {
+    assert known_values(values_by_device(provider)["package-0"]) == {
         "energy_j": pytest.approx(15.0),
         "power_w": pytest.approx(15.0),
     }
@@ -370,7 +381,7 @@ def test_nvml_gives_everything(fakes: Fakes) -> None:
     (device,) = probe.devices
     assert (probe.version, device.id, device.name) == ("595.10", "01:00.0", "Example")
     assert device.power_kind == "instant"
-    assert known(of(provider)["01:00.0"]) == {
+    assert known_values(values_by_device(provider)["01:00.0"]) == {
         "power_w": 151.5,
         "energy_j": 5000.0,
         "util_pct": 88.0,
@@ -392,7 +403,7 @@ def test_nvml_without_instant_power_says_over_what_it_is_a_mean(
 ) -> None:
     provider = nvidia(fakes, Nvml(architecture=architecture, instant=False))
     assert provider.probe().devices[0].power_kind == kind
-    assert of(provider)["01:00.0"]["power_w"] == 140.0
+    assert values_by_device(provider)["01:00.0"]["power_w"] == 140.0
 
 
 def test_nvml_unified_memory_and_a_counter_that_is_missing_cost_no_power(fakes: Fakes) -> None:
@@ -400,7 +411,7 @@ def test_nvml_unified_memory_and_a_counter_that_is_missing_cost_no_power(fakes: 
     provider = nvidia(fakes, Nvml(*missing, "nvmlDeviceGetFieldValues", "nvmlDeviceGetPciInfo"))
     (device,) = provider.probe().devices
     assert (device.id, device.memory_kind) == ("GPU-1234", "unified")
-    values = of(provider)["GPU-1234"]
+    values = values_by_device(provider)["GPU-1234"]
     assert (values["power_w"], values["energy_j"], values["vram_used_mb"]) == (140.0, None, None)
 
 
@@ -457,7 +468,7 @@ def listening_port() -> tuple[Any, int]:
 def test_host_reads_the_machine_and_ourselves(fakes: Fakes) -> None:
     provider = host.Provider(fakes.machine(clock=Later()))
     assert provider.probe().ok
-    values = of(provider)["host"]
+    values = values_by_device(provider)["host"]
     assert values["ram_used_mb"] is not None
     assert values["client_rss_mb"] is not None
     assert values["client_rss_mb"] > 1
@@ -476,7 +487,9 @@ def test_host_s_percentage_is_over_the_time_since_the_last_in_whatever_thread(
 
     def later(user: float, idle: float) -> None:
         used[:] = [used[0] + user * cores, used[1] + idle * cores]
-        thread = threading.Thread(target=lambda: found.append(of(provider)["host"]["cpu_pct"]))
+        thread = threading.Thread(
+            target=lambda: found.append(values_by_device(provider)["host"]["cpu_pct"])
+        )
         thread.start()
         thread.join()
 
@@ -495,26 +508,26 @@ def test_host_says_no_percentage_over_no_time(fakes: Fakes) -> None:
 def test_host_of_a_remote_server_is_not_the_servers(fakes: Fakes) -> None:
     provider = host.Provider(fakes.machine(clock=Later(), local=False))
     provider.probe()
-    values = of(provider)["host"]
-    assert set(known(values)) == {"client_cpu_pct", "client_rss_mb"}
+    values = values_by_device(provider)["host"]
+    assert set(known_values(values)) == {"client_cpu_pct", "client_rss_mb"}
 
 
 def test_host_finds_the_server_by_its_port(fakes: Fakes) -> None:
-    child, port = serving()
+    child, port = listening_process()
     provider = host.Provider(fakes.machine(clock=Later(), server_port=port))
     provider.probe()
-    values = of(provider)["host"]
+    values = values_by_device(provider)["host"]
     rss = psutil.Process(child.pid).memory_info().rss / 1e6
     assert values["server_rss_mb"] == pytest.approx(rss, rel=0.5)
     assert values["server_cpu_pct"] is not None
     assert provider.machine.server_pids == {child.pid}
     child.communicate()
-    after = of(provider)["host"]
+    after = values_by_device(provider)["host"]
     assert (after["server_rss_mb"], after["server_cpu_pct"]) == (None, None)
 
 
 def test_host_reads_a_server_that_was_started_anew_at_once(fakes: Fakes) -> None:
-    first, port = serving()
+    first, port = listening_process()
     clock = Clock()
     machine = fakes.machine(clock=clock, server_port=port)
     provider = host.Provider(machine)
@@ -522,10 +535,10 @@ def test_host_reads_a_server_that_was_started_anew_at_once(fakes: Fakes) -> None
     machine.server_port = None
     provider.moved()
     first.communicate()
-    second, machine.server_port = serving()
+    second, machine.server_port = listening_process()
     provider.moved()
     clock.now += 10**9  # less than until the next look for processes
-    assert of(provider)["host"]["server_rss_mb"] is not None
+    assert values_by_device(provider)["host"]["server_rss_mb"] is not None
     assert provider.notes == {}
     second.communicate()
 
@@ -551,7 +564,7 @@ def test_host_falls_back_on_the_names_of_servers(
     monkeypatch.setattr(OtherLoad, "SERVERS", (psutil.Process(1).name(),))
     provider = host.Provider(fakes.machine(clock=Later(), server_port=port))
     provider.probe()
-    assert of(provider)["host"]["server_rss_mb"] is not None
+    assert values_by_device(provider)["host"]["server_rss_mb"] is not None
 
 
 def test_process_that_is_gone_has_no_tree() -> None:

@@ -7,7 +7,14 @@ import threading
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from support.sensors import NVIDIA_HELP, Clock, Fakes, known, of, until
+from support.sensors import (
+    NVIDIA_HELP,
+    Clock,
+    Fakes,
+    known_values,
+    readings_until,
+    values_by_device,
+)
 
 from pytest_llamaburn.telemetry import _base, amd_smi, apple, nvidia_smi, rocm_smi
 
@@ -82,7 +89,7 @@ def test_rocm_smi_of_version_5(fakes: Fakes) -> None:
     assert probe.ok
     (device,) = probe.devices
     assert (device.id, device.name, device.power_kind) == ("03:00.0", "Example RX", "average")
-    assert known(of(provider)["03:00.0"]) == {
+    assert known_values(values_by_device(provider)["03:00.0"]) == {
         "power_w": 41.0,
         "util_pct": 7.0,
         "vram_used_mb": 1000.0,
@@ -95,7 +102,7 @@ def test_rocm_smi_of_version_5(fakes: Fakes) -> None:
 def test_rocm_smi_of_version_6_names_power_differently_for_each_gpu(fakes: Fakes) -> None:
     provider = rocm(fakes, ROCM_61)
     assert [d.name for d in provider.probe().devices] == ["Example MI", "Example APU"]
-    found = of(provider)
+    found = values_by_device(provider)
     assert (found["0c:00.0"]["power_w"], found["0c:00.0"]["temp_c"]) == (150.0, 71.0)
     assert (found["0d:00.0"]["power_w"], found["0d:00.0"]["util_pct"]) == (12.5, 0.0)
 
@@ -103,7 +110,7 @@ def test_rocm_smi_of_version_6_names_power_differently_for_each_gpu(fakes: Fakes
 def test_rocm_smi_power_of_a_secondary_die_is_null_and_the_rest_stays(fakes: Fakes) -> None:
     provider = rocm(fakes, SECONDARY)
     assert "power_w" not in provider.probe().fields
-    values = of(provider)["2d:00.0"]
+    values = values_by_device(provider)["2d:00.0"]
     assert (values["power_w"], values["util_pct"]) == (None, 3.0)
 
 
@@ -119,7 +126,7 @@ def test_rocm_smi_of_2019_spells_temperatures_its_own_way(fakes: Fakes) -> None:
     card = {"Temperature (Sensor mem) (c)": "40.0", "GPU use (%)": "1", "PCI Bus": "nowhere"}
     provider = rocm(fakes, {"card3": card})
     assert provider.probe().devices[0].id == "rocm-smi:card3"
-    assert of(provider)["rocm-smi:card3"]["temp_mem_c"] == 40.0
+    assert values_by_device(provider)["rocm-smi:card3"]["temp_mem_c"] == 40.0
 
 
 def test_rocm_smi_partitions_that_repeat_the_sockets_watts_are_one(fakes: Fakes) -> None:
@@ -129,7 +136,7 @@ def test_rocm_smi_partitions_that_repeat_the_sockets_watts_are_one(fakes: Fakes)
     }
     provider = rocm(fakes, cards)
     assert len(provider.probe().devices) == 1
-    assert of(provider)["05:00.0"]["power_w"] == 300.0
+    assert values_by_device(provider)["05:00.0"]["power_w"] == 300.0
 
 
 WARNED = "WARNING: AMD GPU device(s) is/are in a low-power state [0]. {Check power control}\n\n"
@@ -216,7 +223,7 @@ def test_amd_smi_of_both_shapes(fakes: Fakes, metric: Any) -> None:
     probe = provider.probe()
     assert probe.ok
     assert [d.id for d in probe.devices] == ["03:00.0"]
-    assert known(of(provider)["03:00.0"]) == {
+    assert known_values(values_by_device(provider)["03:00.0"]) == {
         "power_w": 95.0,
         "energy_j": 1234.5,
         "util_pct": 12.0,
@@ -231,9 +238,9 @@ def test_amd_smi_section_that_is_a_text_or_absent_costs_no_other(fakes: Fakes) -
     metric = {"gpu_data": [gpu(0, usage="N/A", power={"socket_power": 10}), gpu(1, usage={})]}
     provider = amd(fakes, metric)
     assert provider.probe().ok
-    found = of(provider)
-    assert known(found["03:00.0"]) == {"power_w": 10.0}
-    assert known(found["43:00.0"]) == {}
+    found = values_by_device(provider)
+    assert known_values(found["03:00.0"]) == {"power_w": 10.0}
+    assert known_values(found["43:00.0"]) == {}
 
 
 def test_amd_smi_without_addresses_counts_its_gpus(fakes: Fakes) -> None:
@@ -304,9 +311,9 @@ def test_nvidia_smi_streams_rows(stream: Any) -> None:
     assert (probe.ok, probe.version) == (True, "595.10")
     (device,) = probe.devices
     assert (device.id, device.name, device.power_kind) == ("01:00.0", "Example RTX", "instant")
-    first, second = until(provider.read, 2)
+    first, second = readings_until(provider.read, 2)
     assert first.t_ns <= second.t_ns
-    assert known(first.values) == {
+    assert known_values(first.values) == {
         "power_w": 150.0,
         "util_pct": 35.0,
         "vram_used_mb": pytest.approx(8388.608),
@@ -322,13 +329,13 @@ def test_nvidia_smi_values_change_with_the_stream(stream: Any) -> None:
     other = LINE.replace("150.00", "90.5")
     provider = stream(f"echo '{LINE}'; echo '{other}'; exec /bin/sleep 600")
     provider.probe()
-    assert [r.values["power_w"] for r in until(provider.read, 2)] == [150.0, 90.5]
+    assert [r.values["power_w"] for r in readings_until(provider.read, 2)] == [150.0, 90.5]
 
 
 def test_nvidia_smi_that_vanishes_gives_nothing_more_and_says_so(stream: Any) -> None:
     provider = stream(f"echo '{LINE}'; printf '{LINE[:20]}'")
     provider.probe()
-    assert len(until(provider.read, 1)) == 1  # the line that was cut is none
+    assert len(readings_until(provider.read, 1)) == 1  # the line that was cut is none
     provider._stream._thread.join(10)
     assert provider.read() == []
     assert ("provider_ended", "power_w") in provider.notes
@@ -338,7 +345,7 @@ def test_nvidia_smi_warnings_and_garbage_in_the_stream_are_no_rows(stream: Any) 
     noise = "echo 'WARNING: infoROM is corrupted'; echo ,,"
     provider = stream(f"{noise}; echo '{LINE}'; exec /bin/sleep 600")
     provider.probe()
-    assert len(until(provider.read, 1)) == 1
+    assert len(readings_until(provider.read, 1)) == 1
 
 
 @pytest.mark.parametrize(
@@ -358,7 +365,7 @@ def test_nvidia_smi_field_that_is_missing_costs_no_other(
         f"echo '00000000:01:00.0, {values}'; exec /bin/sleep 600", [f"{ROW}, {values}"]
     )
     (device,) = provider.probe().devices
-    (reading,) = until(provider.read, 1)
+    (reading,) = readings_until(provider.read, 1)
     assert (device.power_kind, device.memory_kind, reading.values["power_w"]) == expected
 
 
@@ -476,8 +483,8 @@ def test_apple_module_gives_energy_and_the_power_it_means(fakes: Fakes) -> None:
     probe = provider.probe()
     (device,) = probe.devices
     assert (probe.ok, device.scope, device.power_kind) == (True, "soc", "counter")
-    (values,) = of(provider).values()
-    assert known(values) == {"energy_j": pytest.approx(0.75), "power_w": pytest.approx(0.75)}
+    (values,) = values_by_device(provider).values()
+    assert known_values(values) == {"energy_j": pytest.approx(0.75), "power_w": pytest.approx(0.75)}
     provider.read()
     assert provider.read() == []
     assert ("provider_ended", "power_w") in provider.notes
@@ -508,8 +515,8 @@ def test_macmon_streams_the_chips_power(fakes: Fakes) -> None:
     provider = apple.Provider(fakes.machine(platform="darwin"))
     probe = provider.probe()
     assert (probe.ok, probe.devices[0].power_kind) == (True, "average")
-    (reading,) = until(provider.read, 1)
-    assert known(reading.values) == {
+    (reading,) = readings_until(provider.read, 1)
+    assert known_values(reading.values) == {
         "power_w": 12.5,
         "util_pct": 25.0,
         "vram_used_mb": 8000.0,
@@ -524,7 +531,7 @@ def test_macmon_that_ends_says_so(fakes: Fakes) -> None:
     fakes.tool("macmon", f"echo '{MACMON}'; echo garbage")
     provider = apple.Provider(fakes.machine(platform="darwin"))
     provider.probe()
-    until(provider.read, 1)
+    readings_until(provider.read, 1)
     assert provider._stream is not None
     provider._stream._thread.join(10)
     assert provider.read() == []

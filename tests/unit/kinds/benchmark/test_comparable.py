@@ -6,8 +6,8 @@ import math
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from support.comparisons import checked, compared, comparison
-from support.virtual_benchmarks import Machine, benchmark, dice, rows
+from support.comparisons import comparison, comparison_document, valid_document
+from support.virtual_benchmarks import Machine, dice, rows, virtual_benchmark
 
 from pytest_llamaburn import gates
 from pytest_llamaburn.energy import profiles
@@ -38,11 +38,11 @@ def documents(speeds: Sequence[float], runs: int = 5, machine: Machine = QUIET) 
     """Return benchmarks of one machine, a day apart."""
     rng = dice(0)
     made = [rows(machine, runs, rng, speed) for speed in speeds]
-    return [benchmark(m, NAMES[i], i + 1) for i, m in enumerate(made)]
+    return [virtual_benchmark(m, NAMES[i], i + 1) for i, m in enumerate(made)]
 
 
 def whole(*made: Document, **how: Any) -> Document:
-    return checked(compared("benchmark", *made, **how))
+    return valid_document(comparison_document("benchmark", *made, **how))
 
 
 # A thousand reports of a machine whose runs vary by 1 %
@@ -55,9 +55,9 @@ def reports(
     rng, machine = dice(20260113), Machine()
     found = []
     for _ in range(count):
-        before = benchmark(rows(machine, runs[0], rng), "a")
-        after = benchmark(rows(machine, runs[1], rng, speed), "b", 2)
-        past = [benchmark(rows(machine, 1, rng), f"past-{i}") for i in range(earlier)]
+        before = virtual_benchmark(rows(machine, runs[0], rng), "a")
+        after = virtual_benchmark(rows(machine, runs[1], rng, speed), "b", 2)
+        past = [virtual_benchmark(rows(machine, 1, rng), f"past-{i}") for i in range(earlier)]
         found.append(changes(before, after, history=past))
     return found
 
@@ -246,7 +246,7 @@ def test_times_and_speeds_are_faster_or_slower_and_all_else_higher_or_lower(
 
 def history(count: int, jitter: float = 0.02) -> list[Document]:
     rng, machine = dice(3), QUIET._replace(jitter=jitter)
-    return [benchmark(rows(machine, 1, rng), f"past-{i}") for i in range(count)]
+    return [virtual_benchmark(rows(machine, 1, rng), f"past-{i}") for i in range(count)]
 
 
 @pytest.mark.parametrize("count", [0, 1, 2])
@@ -359,7 +359,7 @@ def test_runs_without_numbers_teach_nothing() -> None:
 
 def test_files_are_ordered_by_time_and_models_kept_together() -> None:
     made = [
-        benchmark(rows(QUIET, 1, dice(0), speed), name, day, model)
+        virtual_benchmark(rows(QUIET, 1, dice(0), speed), name, day, model)
         for name, day, model, speed in [
             ("late", 9, "x", 1.0),
             ("other", 5, "y", 3.0),

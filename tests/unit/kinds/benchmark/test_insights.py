@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from support.benchmark_documents import document, failed_trace, header, row
+from support.benchmark_documents import benchmark_document, failed_trace, header, row
 
 from pytest_llamaburn import flags
 from pytest_llamaburn.kinds.benchmark import insights
@@ -16,10 +16,10 @@ if TYPE_CHECKING:
 FULL_LENGTH = {"max_tokens": 5}  # as many tokens as the samples have: none stops early
 
 
-def told(made: list[dict[str, Any]], **fields: Any) -> dict[str, Insight]:
+def insights_by_id(made: list[dict[str, Any]], **fields: Any) -> dict[str, Insight]:
     """Return what is said about a run of these rows, by rule."""
     fields.setdefault("header", header(config=FULL_LENGTH))
-    found = document(made, **fields)["insights"]
+    found = benchmark_document(made, **fields)["insights"]
     for insight in found:
         assert insight["text"].endswith(".")
         assert insight["evidence"]
@@ -47,12 +47,12 @@ def with_latencies(*latencies_ms: float) -> list[dict[str, Any]]:
 
 
 def test_an_ordinary_run_is_not_commented() -> None:
-    assert told([row()] * 5) == {}
+    assert insights_by_id([row()] * 5) == {}
 
 
 @pytest.mark.parametrize("made", [[], [row(failed_trace())]], ids=["none", "failed"])
 def test_without_a_success_nothing_is_said(made: list[dict[str, Any]]) -> None:
-    assert told(made) == {}
+    assert insights_by_id(made) == {}
 
 
 @pytest.mark.parametrize(
@@ -60,23 +60,23 @@ def test_without_a_success_nothing_is_said(made: list[dict[str, Any]]) -> None:
     [(1.051, "5 % more"), (0.949, "5 % fewer"), (2.0, "100 % more"), (0.25, "75 % fewer")],
 )
 def test_clocks_that_differ_by_more_than_a_twentieth_disagree(ratio: float, words: str) -> None:
-    found = told(with_ratios(ratio))["clocks_disagree"]
+    found = insights_by_id(with_ratios(ratio))["clocks_disagree"]
     assert f"The client measured {words} tokens per second" in found["text"]
     assert found["evidence"] == {"median_ratio": pytest.approx(ratio), "requests": 1}
 
 
 @pytest.mark.parametrize("ratio", [0.951, 1.0, 1.049, None])
 def test_clocks_that_differ_by_less_agree(ratio: float | None) -> None:
-    assert told(with_ratios(ratio)) == {}
+    assert insights_by_id(with_ratios(ratio)) == {}
 
 
 def test_a_server_without_a_clock_is_not_compared() -> None:
-    assert told([row(server_tokens_per_sec=None, tokens_per_sec=1000.0)]) == {}
+    assert insights_by_id([row(server_tokens_per_sec=None, tokens_per_sec=1000.0)]) == {}
 
 
 def test_the_middle_request_decides_and_not_one_that_stands_out() -> None:
-    assert told(with_ratios(1.0, 1.01, 9.0)) == {}
-    found = told(with_ratios(1.0, 1.2, 1.3))["clocks_disagree"]
+    assert insights_by_id(with_ratios(1.0, 1.01, 9.0)) == {}
+    found = insights_by_id(with_ratios(1.0, 1.2, 1.3))["clocks_disagree"]
     assert found["evidence"] == {"median_ratio": pytest.approx(1.2), "requests": 3}
 
 
@@ -87,7 +87,7 @@ def test_the_middle_request_decides_and_not_one_that_stands_out() -> None:
 def test_a_prompt_that_takes_seven_tenths_of_the_wait_dominates(
     prompt_ms: float | None, said: bool
 ) -> None:
-    found = told([row(prompt_eval_ms=prompt_ms, total_generation_ms=140.0)])
+    found = insights_by_id([row(prompt_eval_ms=prompt_ms, total_generation_ms=140.0)])
     assert ("prompt_dominates" in found) is said
     if said:
         assert found["prompt_dominates"]["evidence"]["of_first_token"] == min(
@@ -97,7 +97,7 @@ def test_a_prompt_that_takes_seven_tenths_of_the_wait_dominates(
 
 def test_the_share_on_the_cpu_is_told() -> None:
     held = [{"name": "llama3.1:q4", "gpu_share": 0.62}]
-    found = told([row()], facts={"loaded_before": held})["cpu_spill"]
+    found = insights_by_id([row()], facts={"loaded_before": held})["cpu_spill"]
     assert "1 of 1 requests: 38% of the model runs on the CPU" in found["text"]
     assert found["evidence"]["cpu_share"] == pytest.approx(0.38)
 
@@ -114,7 +114,7 @@ def test_the_share_on_the_cpu_is_told() -> None:
 def test_a_first_request_twice_as_slow_as_any_other_was_not_warm(
     latencies_ms: tuple[float, ...], said: bool
 ) -> None:
-    found = told(with_latencies(*latencies_ms))
+    found = insights_by_id(with_latencies(*latencies_ms))
     assert ("first_run_slow" in found) is said
 
 
@@ -124,7 +124,7 @@ def test_a_mean_known_to_less_than_a_twentieth_asks_for_more_requests(
 ) -> None:
     speeds = [100 * (1 + spread * k) for k in (-1, -0.5, 0, 0.5, 1)]
     made = [row(tokens_per_sec=speed, server_tokens_per_sec=None) for speed in speeds]
-    found = told(made)
+    found = insights_by_id(made)
     assert ("spread_wide" in found) is said
     if said:
         evidence = found["spread_wide"]["evidence"]
@@ -132,31 +132,31 @@ def test_a_mean_known_to_less_than_a_twentieth_asks_for_more_requests(
         assert evidence["needed"] > 5
         assert evidence["half_width"] > 0.05
         assert f"use --iterations {evidence['needed']}." in found["spread_wide"]["text"]
-    assert "spread_wide" not in told(made[:4])
+    assert "spread_wide" not in insights_by_id(made[:4])
 
 
 def test_more_requests_of_the_correctness_mode_are_more_numbers() -> None:
     made = [row(tokens_per_sec=speed, server_tokens_per_sec=None) for speed in (50, 75, 100, 125)]
     asked = header(config={**FULL_LENGTH, "mode": "correctness"})
-    found = insights.spread_wide({**document(made * 2), "config": asked["config"]})
+    found = insights.spread_wide({**benchmark_document(made * 2), "config": asked["config"]})
     assert found is not None
     assert f"use --numbers {found['evidence']['needed']}." in found["text"]
 
 
 def test_requests_far_from_the_middle_half_stand_out() -> None:
     latencies = [10.0, 10.1, 10.2, 10.3, 10.4, 10.5, 10.6, 10.7, 10.8]
-    found = told(with_latencies(*latencies, 50.0))["outliers"]
+    found = insights_by_id(with_latencies(*latencies, 50.0))["outliers"]
     assert found["evidence"]["values_ms"] == [50.0]
     assert found["text"].startswith("1 of 10 requests")
-    assert "outliers" not in told(with_latencies(*latencies, 11.0))
-    assert "outliers" not in told(with_latencies(*latencies[1:], 50.0))
+    assert "outliers" not in insights_by_id(with_latencies(*latencies, 11.0))
+    assert "outliers" not in insights_by_id(with_latencies(*latencies[1:], 50.0))
 
 
 @pytest.mark.parametrize(("share", "said"), [(None, False), (0.09, False), (0.1, True)])
 def test_other_programs_are_told_of_from_a_tenth_of_the_machine_on(
     share: float | None, said: bool
 ) -> None:
-    found = told([row()], facts={"other_cpu_share": share})
+    found = insights_by_id([row()], facts={"other_cpu_share": share})
     assert ("other_load" in found) is said
 
 
@@ -171,11 +171,11 @@ def test_another_context_length_than_asked_for_is_told(
     head["config"]["sent"]["options"] = {} if asked is None else {"num_ctx": asked}
     other = {"name": "other", "context_length": 1, "gpu_share": 1}
     mine = {"name": "llama3.1:q4", "context_length": loaded, "gpu_share": 1}
-    found = told([row()], header=head, facts={"loaded_after": [other, mine]})
+    found = insights_by_id([row()], header=head, facts={"loaded_after": [other, mine]})
     assert ("context_differs" in found) is said
     if said:
         assert found["context_differs"]["evidence"] == {"asked": 4096, "loaded": [8192]}
-    assert told([row()], header=head, facts={"loaded_after": None}) == {}
+    assert insights_by_id([row()], header=head, facts={"loaded_after": None}) == {}
 
 
 @pytest.mark.parametrize(
@@ -185,11 +185,11 @@ def test_another_context_length_than_asked_for_is_told(
 def test_a_server_with_one_slot_is_told_of(slots: int | None, kind: str, said: bool) -> None:
     head = header(config=FULL_LENGTH)
     head["server"]["kind"] = kind
-    assert ("one_slot" in told([row()], header=head, facts={"slots": slots})) is said
+    assert ("one_slot" in insights_by_id([row()], header=head, facts={"slots": slots})) is said
 
 
 def test_a_flag_is_told_once_with_the_number_of_its_requests() -> None:
-    found = told([*([row()] * 3), *(row(load_duration_ms=101.0) for _ in range(2))])
+    found = insights_by_id([*([row()] * 3), *(row(load_duration_ms=101.0) for _ in range(2))])
     assert list(found) == ["reloaded"]
     assert found["reloaded"]["text"].startswith("reloaded on 2 of 5 requests: ")
     assert found["reloaded"]["evidence"] == {"requests": 2, "of": 5}
@@ -198,4 +198,4 @@ def test_a_flag_is_told_once_with_the_number_of_its_requests() -> None:
 def test_every_flag_has_its_words() -> None:
     assert insights._FLAG_TEXTS.keys() >= flags.FLAGS.keys()
     for name in insights._FLAG_TEXTS:
-        assert list(told([row(flags=[name])])) == [name]
+        assert list(insights_by_id([row(flags=[name])])) == [name]

@@ -107,7 +107,7 @@ def item(number: str) -> Item:
     return Item("number-001", number, "any")
 
 
-def verdict(answer: str, number: str, lang: str = "en") -> Score:
+def number_score(answer: str, number: str, lang: str = "en") -> Score:
     return score(answer, item(number), lang)
 
 
@@ -150,7 +150,7 @@ def test_every_accepted_spelling_in_any_wrapping_is_correct(
     lang: str, data: st.DataObject, number: str
 ) -> None:
     answer = data.draw(answers(number, lang))
-    assert verdict(answer, number, lang)[:2] == (True, "")
+    assert number_score(answer, number, lang)[:2] == (True, "")
 
 
 @pytest.mark.parametrize("lang", PROVEN)
@@ -160,8 +160,8 @@ def test_no_spelling_of_another_number_is_correct(
 ) -> None:
     near = st.sampled_from(sorted(relatives(number)))
     other = data.draw((near | asked).filter(lambda other: other != number))
-    assert not verdict(data.draw(answers(other, lang)), number, lang).correct
-    assert not verdict(data.draw(answers(number, lang)), other, lang).correct
+    assert not number_score(data.draw(answers(other, lang)), number, lang).correct
+    assert not number_score(data.draw(answers(number, lang)), other, lang).correct
 
 
 @pytest.mark.parametrize("lang", PROVEN)
@@ -172,7 +172,7 @@ def test_two_different_numbers_are_ambiguous(lang: str, data: st.DataObject, num
     for answer in (both, f"{data.draw(spelt(number, lang))}. {data.draw(spelt(other, lang))}"):
         # One in French and a in French are one word.
         if (number, lang) != ("1", "fr"):
-            assert verdict(answer, number, lang)[:2] == (False, "ambiguous")
+            assert number_score(answer, number, lang)[:2] == (False, "ambiguous")
 
 
 @pytest.mark.parametrize("lang", languages())
@@ -180,7 +180,7 @@ def test_no_two_numbers_share_a_form_and_each_accepts_its_own(lang: str) -> None
     small = range(-120, 1130) if lang in PROVEN else range(-30, 130)
     seen = set()
     for number in dict.fromkeys((*map(str, small), *(i.number for i in numbers(200, 7)))):
-        found = verdict(expected(item(number), lang), number, lang)
+        found = number_score(expected(item(number), lang), number, lang)
         assert found.correct, number
         assert found.heard not in seen, number
         seen.add(found.heard)
@@ -188,7 +188,7 @@ def test_no_two_numbers_share_a_form_and_each_accepts_its_own(lang: str) -> None
 
 @given(text=st.text(), lang=st.sampled_from(languages()), number=asked)
 def test_no_text_makes_judging_fail(text: str, lang: str, number: str) -> None:
-    assert verdict(text, number, lang).correct in (True, False)
+    assert number_score(text, number, lang).correct in (True, False)
 
 
 scraps = ["one", "hundred", "and", "a", "-", ",", "\n", "7", ".", "<think>", "</think>", "|", "*"]
@@ -198,7 +198,7 @@ scraps = ["one", "hundred", "and", "a", "-", ",", "\n", "7", ".", "<think>", "</
 def test_no_jumble_of_number_words_makes_judging_fail(
     jumble: list[str], between: str, number: str
 ) -> None:
-    found = verdict(between.join(jumble), number)
+    found = number_score(between.join(jumble), number)
     assert found.correct is (found.reason == "")
 
 
@@ -207,7 +207,7 @@ def test_no_jumble_of_number_words_makes_judging_fail(
 )
 def test_a_long_answer_is_judged_in_time(scrap: str) -> None:
     start = time.process_time()
-    found = verdict(scrap * (200_000 // len(scrap)) + "x", "1001")
+    found = number_score(scrap * (200_000 // len(scrap)) + "x", "1001")
     assert time.process_time() - start < 5
     assert not found.correct
     assert len(found.heard) <= 200
@@ -247,7 +247,7 @@ def test_a_long_answer_is_judged_in_time(scrap: str) -> None:
     ],
 )
 def test_a_wrong_answer_is_refused_for_a_reason(number: str, answer: str, reason: str) -> None:
-    assert verdict(answer, number)[:2] == (False, reason)
+    assert number_score(answer, number)[:2] == (False, reason)
 
 
 @pytest.mark.parametrize(
@@ -271,7 +271,7 @@ def test_a_wrong_answer_is_refused_for_a_reason(number: str, answer: str, reason
     ],
 )
 def test_what_is_no_spelling_of_the_number_is_refused(lang: str, number: str, answer: str) -> None:
-    assert not verdict(answer, number, lang).correct
+    assert not number_score(answer, number, lang).correct
 
 
 @pytest.mark.parametrize(
@@ -293,14 +293,14 @@ def test_what_is_no_spelling_of_the_number_is_refused(lang: str, number: str, an
 def test_usual_answers_that_are_not_in_the_oracles_spelling_are_accepted(
     lang: str, number: str, answer: str
 ) -> None:
-    assert verdict(answer, number, lang).correct
+    assert number_score(answer, number, lang).correct
 
 
 def test_a_verdict_says_what_was_heard() -> None:
-    assert verdict("Forty-Two! Or 7, or one hundred and three?", "42").heard == (
+    assert number_score("Forty-Two! Or 7, or one hundred and three?", "42").heard == (
         "forty two; one hundred three"
     )
-    assert verdict("It is 43.", "42").heard == "43"
+    assert number_score("It is 43.", "42").heard == "43"
 
 
 @pytest.mark.parametrize(

@@ -15,8 +15,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from support import stress_documents
-from support.comparisons import checked, compared, comparison
-from support.virtual_benchmarks import Machine, benchmark, dice, rows
+from support.comparisons import comparison, comparison_document, valid_document
+from support.virtual_benchmarks import Machine, dice, rows, virtual_benchmark
 
 from pytest_llamaburn import measures, registry
 from pytest_llamaburn.errors import ResultsError, SettingsError
@@ -52,8 +52,10 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @cache
 def load_of(folder: Path) -> Document:
-    taken = [stress_documents.alone(), stress_documents.level(2), stress_documents.level(8)]
-    return stress_documents.document(folder, taken, facts=stress_documents.searched(10, 8, 12))
+    taken = [stress_documents.baseline(), stress_documents.level(2), stress_documents.level(8)]
+    return stress_documents.stress_document(
+        folder, taken, facts=stress_documents.search_facts(10, 8, 12)
+    )
 
 
 @cache
@@ -62,11 +64,11 @@ def golden(name: str) -> Document:
     return found
 
 
-def made(kind: str, folder: Path, name: str, worth: float = 1.0) -> Document:
+def document_of(kind: str, folder: Path, name: str, worth: float = 1.0) -> Document:
     """Return a file of a kind; one that is worth 0.8 is a fifth worse in what is sure."""
     if kind == "benchmark":
         quiet = Machine(jitter=0.0, first_noise=0.0, gap_noise=0.0, length_noise=0.0)
-        return benchmark(rows(quiet, 4, dice(0), worth), name)
+        return virtual_benchmark(rows(quiet, 4, dice(0), worth), name)
     if kind == "stress":
         found = copy.deepcopy(load_of(folder))
         for level in found["results"]["levels"]:
@@ -91,14 +93,16 @@ def history(kind: str, folder: Path) -> list[Document]:
     if kind != "stress":
         return []
     factors = (1.0, 1.002, 0.998, 1.001, 1.0005, 0.9995, 0.999, 1.0015)
-    return [made(kind, folder, f"earlier-{factor}", factor) for factor in factors]
+    return [document_of(kind, folder, f"earlier-{factor}", factor) for factor in factors]
 
 
-def told(
+def changes_by_subject(
     kind: str, folder: Path, *documents: Document, **how: Any
 ) -> dict[tuple[str, str], Document]:
     """Return the changes of a comparison by the file's path and what they are of."""
-    found = checked(compared(kind, *documents, history=history(kind, folder), **how))["results"]
+    found = valid_document(
+        comparison_document(kind, *documents, history=history(kind, folder), **how)
+    )["results"]
     paths = {file["label"]: file["path"] for file in found["files"]}
     return {
         (paths[change.pop("file")], name_of(change)): change
@@ -134,8 +138,8 @@ def ends(change: Document) -> tuple[float | None, list[float] | None]:
 def test_exchanged_files_turn_every_change_and_every_word_around(
     kind: str, worth: float, folder: Path
 ) -> None:
-    a, b = made(kind, folder, "a"), made(kind, folder, "b", worth)
-    forth, back = told(kind, folder, a, b), told(kind, folder, b, a)
+    a, b = document_of(kind, folder, "a"), document_of(kind, folder, "b", worth)
+    forth, back = changes_by_subject(kind, folder, a, b), changes_by_subject(kind, folder, b, a)
     assert {name for _, name in forth} == {name for _, name in back}
     for (_, name), change in forth.items():
         other = back["a.json", name]
@@ -160,13 +164,20 @@ def test_exchanged_files_turn_every_change_and_every_word_around(
 def test_what_is_surely_different_is_better_or_worse(
     kind: str, worth: float, words: set[str], folder: Path
 ) -> None:
-    change = sure(kind, told(kind, folder, made(kind, folder, "a"), made(kind, folder, "b", worth)))
+    change = sure(
+        kind,
+        changes_by_subject(
+            kind, folder, document_of(kind, folder, "a"), document_of(kind, folder, "b", worth)
+        ),
+    )
     assert change["verdict"] in words
 
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_a_copy_of_a_file_is_the_same_and_differs_in_nothing(kind: str, folder: Path) -> None:
-    found = told(kind, folder, made(kind, folder, "a"), made(kind, folder, "b"))
+    found = changes_by_subject(
+        kind, folder, document_of(kind, folder, "a"), document_of(kind, folder, "b")
+    )
     assert {ends(change)[0] for change in found.values()} <= {0, None}
     assert {change["verdict"] for change in found.values()} <= {"same", "inconclusive"}
     assert sure(kind, found)["verdict"] == "same"
@@ -174,19 +185,26 @@ def test_a_copy_of_a_file_is_the_same_and_differs_in_nothing(kind: str, folder: 
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_the_order_of_further_files_changes_no_number(kind: str, folder: Path) -> None:
-    first = made(kind, folder, "a")
-    more = [made(kind, folder, name, worth) for name, worth in (("b", 0.8), ("c", 1), ("d", 1.25))]
-    assert told(kind, folder, first, *more) == told(kind, folder, first, *more[::-1])
-    assert told(kind, folder, first, *more) == told(kind, folder, *more, first, baseline=3)
-    found = compared(kind, *more, first, baseline=3)
+    first = document_of(kind, folder, "a")
+    more = [
+        document_of(kind, folder, name, worth)
+        for name, worth in (("b", 0.8), ("c", 1), ("d", 1.25))
+    ]
+    assert changes_by_subject(kind, folder, first, *more) == changes_by_subject(
+        kind, folder, first, *more[::-1]
+    )
+    assert changes_by_subject(kind, folder, first, *more) == changes_by_subject(
+        kind, folder, *more, first, baseline=3
+    )
+    found = comparison_document(kind, *more, first, baseline=3)
     assert [file["label"] for file in found["results"]["files"] if file["baseline"]] == ["D"]
     assert found["config"]["baseline"] in ("D", "a.json")
 
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_a_file_that_is_there_twice_has_its_changes_twice(kind: str, folder: Path) -> None:
-    first, second = made(kind, folder, "a"), made(kind, folder, "b", 0.8)
-    found = told(kind, folder, first, second, {**second, "run_id": "c"})
+    first, second = document_of(kind, folder, "a"), document_of(kind, folder, "b", 0.8)
+    found = changes_by_subject(kind, folder, first, second, {**second, "run_id": "c"})
     for (path, name), change in found.items():
         if path == "b.json":
             assert found["c.json", name] == change
@@ -196,14 +214,14 @@ def test_a_file_that_is_there_twice_has_its_changes_twice(kind: str, folder: Pat
 def test_a_file_in_two_parts_differs_on_the_whole_as_the_whole_does(
     kind: str, folder: Path
 ) -> None:
-    first, whole = made(kind, folder, "a"), made(kind, folder, "b", 0.8)
+    first, whole = document_of(kind, folder, "a"), document_of(kind, folder, "b", 0.8)
     listed = {"benchmark": "runs", "eval": "items", "stress": "levels"}[kind]
     parts = [copy.deepcopy(whole), copy.deepcopy(whole)]
     middle = len(whole["results"][listed]) // 2
     del parts[0]["results"][listed][middle:]
     del parts[1]["results"][listed][:middle]
-    of_parts = [told(kind, folder, first, {**part, "run_id": "b"}) for part in parts]
-    change = ends(sure(kind, told(kind, folder, first, whole)))[0]
+    of_parts = [changes_by_subject(kind, folder, first, {**part, "run_id": "b"}) for part in parts]
+    change = ends(sure(kind, changes_by_subject(kind, folder, first, whole)))[0]
     if kind == "stress":  # a level is in one of them
         assert ends(sure(kind, of_parts[1]))[0] == change
         assert ("b.json", SURE[kind]) not in of_parts[0]
@@ -214,7 +232,7 @@ def test_a_file_in_two_parts_differs_on_the_whole_as_the_whole_does(
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_files_are_labelled_a_to_z_and_on(kind: str, folder: Path) -> None:
-    one = made(kind, folder, "a")
+    one = document_of(kind, folder, "a")
     sides = comparison(kind, *({**one, "run_id": f"{n:02}"} for n in range(28))).subjects
     labels = [sides[n].label for n in (0, 1, 25, 26, 27)]
     assert labels == ["A", "B", "Z", "AA", "AB"]
@@ -223,16 +241,16 @@ def test_files_are_labelled_a_to_z_and_on(kind: str, folder: Path) -> None:
 
 @pytest.mark.parametrize("kind", ["benchmark", "stress"])
 def test_confidence_is_shared_among_all_intervals(kind: str, folder: Path) -> None:
-    files = [made(kind, folder, name) for name in "abc"]
-    found = compared(kind, *files)["results"]
+    files = [document_of(kind, folder, name) for name in "abc"]
+    found = comparison_document(kind, *files)["results"]
     confidence = 1 - 0.01 / len(found["changes"])
     assert found["method"]["confidence"] == pytest.approx(confidence)
 
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_every_report_shows_every_change(kind: str, folder: Path, tmp_path: Path) -> None:
-    files = [made(kind, folder, "a"), made(kind, folder, "b", 0.8)]
-    document = compared(kind, *files, history=history(kind, folder))
+    files = [document_of(kind, folder, "a"), document_of(kind, folder, "b", 0.8)]
+    document = comparison_document(kind, *files, history=history(kind, folder))
     path = results.write(tmp_path, document)
     changes = document["results"].get("changes") or document["results"]["differences"]
     (sheet,) = table.sheets(document, path)
@@ -258,7 +276,7 @@ def filed(kind: str, folder: Path, directory: Path, name: str = "a") -> Path:
     """File a document of a kind as it is."""
     if kind == "benchmark":
         return results.write(directory, {**golden("benchmark-complete"), "run_id": name})
-    return results.write(directory, made(kind, folder, name))
+    return results.write(directory, document_of(kind, folder, name))
 
 
 @pytest.mark.parametrize("kind", KINDS)

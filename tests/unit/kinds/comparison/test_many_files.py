@@ -7,7 +7,7 @@ from itertools import islice
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from support.benchmark_documents import document, row, saved
+from support.benchmark_documents import benchmark_document, row, saved_benchmark
 
 from pytest_llamaburn import registry, reports
 from pytest_llamaburn.errors import ResultsError
@@ -25,7 +25,7 @@ CHOICE = engine.chosen(Comparison, engine.Asked())
 def sources(count: int) -> Iterator[tuple[str, Any]]:
     """Yield files of two runs each, every file with a run id and every second with a model."""
     for number in range(count):
-        made = document([row(), row(iteration=1), row(repeat=1)])
+        made = benchmark_document([row(), row(iteration=1), row(repeat=1)])
         model = {**made["model"], "id": f"m{number // 2}"}
         yield f"{number}.json", {**made, "run_id": f"r{number}", "model": model}
 
@@ -48,14 +48,14 @@ def lines_run(work: Callable[[], Any]) -> int:
     return count
 
 
-def compared(count: int) -> Any:
+def comparison_of_many(count: int) -> Any:
     made = Comparison(list(sources(count)), CHOICE)
     return engine.document(made, "comparison")
 
 
 def test_comparing_takes_work_in_proportion_to_the_files() -> None:
-    compared(2)
-    few, many = (lines_run(lambda n=n: compared(n)) for n in (20, 120))  # type: ignore[misc]
+    comparison_of_many(2)
+    few, many = (lines_run(lambda n=n: comparison_of_many(n)) for n in (20, 120))  # type: ignore[misc]
     assert many < 6.6 * few
 
 
@@ -70,7 +70,7 @@ def test_files_are_read_one_after_another_and_only_what_is_compared_is_kept() ->
 def test_directory_is_read_once_for_all_names(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    paths = [saved(tmp_path / "results") for _ in range(3)]
+    paths = [saved_benchmark(tmp_path / "results") for _ in range(3)]
     asked: list[Path] = []
     whole = results.paths
 
@@ -86,7 +86,7 @@ def test_directory_is_read_once_for_all_names(
 
 @pytest.mark.parametrize("form", ["table", "markdown", "jsonl"])
 def test_first_file_is_shown_before_the_next_is_read(form: str, tmp_path: Path) -> None:
-    good, bad = saved(tmp_path / "results"), tmp_path / "bad.json"
+    good, bad = saved_benchmark(tmp_path / "results"), tmp_path / "bad.json"
     bad.write_text("{}")
     shown: list[str] = []
     with pytest.raises(ResultsError):
@@ -96,7 +96,7 @@ def test_first_file_is_shown_before_the_next_is_read(form: str, tmp_path: Path) 
 
 @pytest.mark.parametrize("form", ["table", "markdown", "jsonl", "csv", "json"])
 def test_many_files_read_the_same_one_by_one_and_at_once(form: str, tmp_path: Path) -> None:
-    paths = [saved(tmp_path / "results") for _ in range(2)]
+    paths = [saved_benchmark(tmp_path / "results") for _ in range(2)]
     shown: list[str] = []
     reports.show(paths, [form], shown.append)
     target = tmp_path / f"out{registry.load('reports', form).SUFFIX}"

@@ -10,15 +10,22 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from support.benchmark_documents import document, failed_trace, header, row, rows, saved
-from support.comparisons import compared
-from support.virtual_benchmarks import Machine, benchmark, dice
+from support.benchmark_documents import (
+    benchmark_document,
+    failed_trace,
+    header,
+    row,
+    rows,
+    saved_benchmark,
+)
+from support.comparisons import comparison_document
+from support.virtual_benchmarks import Machine, dice, virtual_benchmark
 from support.virtual_benchmarks import rows as virtual_rows
 
 from pytest_llamaburn import registry
 from pytest_llamaburn.errors import MissingExtraError, ResultsError
 from pytest_llamaburn.kinds.benchmark.frame import to_frame
-from pytest_llamaburn.kinds.comparison import table as _comparison
+from pytest_llamaburn.kinds.comparison.table import noise_text
 from pytest_llamaburn.reports._svg import drawn
 from pytest_llamaburn.store import results
 from pytest_llamaburn.tables import Bar, Forest, Series
@@ -43,10 +50,12 @@ def comparison(
     """Save a comparison; each file is a tenth slower than the one before."""
     luck = dice(0)
     made = [
-        benchmark(virtual_rows(Machine(), runs, luck, speed**index), f"run-{index}", 1, model)
+        virtual_benchmark(
+            virtual_rows(Machine(), runs, luck, speed**index), f"run-{index}", 1, model
+        )
         for index, model in enumerate(models)
     ]
-    found = {**compared("benchmark", *made, **asked), "run_id": "cmp"}
+    found = {**comparison_document("benchmark", *made, **asked), "run_id": "cmp"}
     return results.write(directory, {**found, "timestamp": "2026-01-14T10:30:00Z"})
 
 
@@ -105,7 +114,7 @@ def test_a_single_run_a_side_says_which_noise_was_taken(tmp_path: Path) -> None:
 def test_noise_is_told_with_where_it_comes_from(noise: tuple[str, int, float], text: str) -> None:
     source, runs, seen = noise
     facts = {"share": 0.012, "source": source, "runs": runs, "seen": seen}
-    assert _comparison._noise_text(facts) == text
+    assert noise_text(facts) == text
 
 
 def test_gates_and_reasons_are_told(tmp_path: Path) -> None:
@@ -133,7 +142,7 @@ def test_markdown_has_a_line_a_change(tmp_path: Path) -> None:
 
 def test_benchstat_gets_one_line_a_run_in_go_s_format(tmp_path: Path) -> None:
     made = [{**r, "repeat": repeat} for repeat in (0, 1) for r in rows(3)]
-    lines = rendered("benchstat", saved(tmp_path, made)).splitlines()
+    lines = rendered("benchstat", saved_benchmark(tmp_path, made)).splitlines()
     assert lines[:3] == [
         "Unit time_to_first_token_ms better=lower",
         "Unit inter_token_latency_ms better=lower",
@@ -187,7 +196,7 @@ class Page(HTMLParser):
         self.words += data
 
 
-def alone(text: str) -> Page:
+def standalone_page(text: str) -> Page:
     """Return a page once it is known to be small and to ask nothing of anyone."""
     page = Page(text)
     assert len(text.encode()) <= 150_000
@@ -203,8 +212,8 @@ def alone(text: str) -> Page:
 
 
 def test_a_benchmark_s_page_has_its_table_its_notes_and_its_charts(tmp_path: Path) -> None:
-    path = saved(tmp_path, rows(60))
-    page = alone(rendered("html", path))
+    path = saved_benchmark(tmp_path, rows(60))
+    page = standalone_page(rendered("html", path))
     assert page.tags.count("svg") == 3
     assert page.tags.count("circle") == 180
     for part in ("llama3.1:q4 (Q4_1, 8B, llama)", "tokens per second by request, tokens/s"):
@@ -215,22 +224,22 @@ def test_a_benchmark_s_page_has_its_table_its_notes_and_its_charts(tmp_path: Pat
 @pytest.mark.parametrize("count", [0, 1, 10_000])
 def test_pages_of_any_number_of_requests_are_small(count: int, tmp_path: Path) -> None:
     made = [dict(one) for one in virtual_rows(Machine(prompts=24, iterations=420), 1, dice(0))]
-    page = alone(rendered("html", saved(tmp_path, made[:count])))
+    page = standalone_page(rendered("html", saved_benchmark(tmp_path, made[:count])))
     assert page.tags.count("svg") == (3 if count else 0)
 
 
 def test_pages_of_many_files_are_small(tmp_path: Path) -> None:
-    paths = [saved(tmp_path, rows(50), header=header(run_id=f"r{i}")) for i in range(15)]
-    assert alone(rendered("html", *paths)).tags.count("svg") == 45
+    paths = [saved_benchmark(tmp_path, rows(50), header=header(run_id=f"r{i}")) for i in range(15)]
+    assert standalone_page(rendered("html", *paths)).tags.count("svg") == 45
     many = comparison(tmp_path, 2, models=("a rather long name of a model:70b-q4",) * 60)
-    page = alone(rendered("html", many))
+    page = standalone_page(rendered("html", many))
     assert page.tags.count("tr") == 1 + 4 * 59
 
 
 def test_a_comparison_s_page_draws_each_change(tmp_path: Path) -> None:
     path = comparison(tmp_path, models=("x", "x", "y"))
     text = rendered("html", path)
-    page = alone(text)
+    page = standalone_page(text)
     assert page.tags.count("svg") == 4
     assert text.count('<g class="slower">') == 8
     assert text.count('<td class="slower">slower</td>') == 8
@@ -239,14 +248,16 @@ def test_a_comparison_s_page_draws_each_change(tmp_path: Path) -> None:
 
 def test_a_change_without_an_interval_is_not_drawn(tmp_path: Path) -> None:
     path = comparison(tmp_path, columns=["energy_wh"])
-    assert alone(rendered("html", path)).tags.count("svg") == 0
+    assert standalone_page(rendered("html", path)).tags.count("svg") == 0
 
 
 def test_hostile_words_are_shown_literally(tmp_path: Path) -> None:
     made = [*rows(2), row(failed_trace(message=HOSTILE))]
-    page = alone(rendered("html", saved(tmp_path, made, header=header(HOSTILE))))
+    page = standalone_page(
+        rendered("html", saved_benchmark(tmp_path, made, header=header(HOSTILE)))
+    )
     assert "<script>alert(1)</script><img src=//evil>" in page.words
-    compared = alone(rendered("html", comparison(tmp_path, models=(HOSTILE, HOSTILE))))
+    compared = standalone_page(rendered("html", comparison(tmp_path, models=(HOSTILE, HOSTILE))))
     assert "<script>alert(1)</script>" in compared.words
 
 
@@ -278,7 +289,7 @@ def test_a_file_of_the_first_schema_is_still_read_shown_and_compared(tmp_path: P
     for name in registry.names("reports"):
         assert "tiny:latest" in rendered(name, GOLDEN)
     first = results.load(GOLDEN)
-    found = compared("benchmark", first, {**first, "run_id": "again"})
+    found = comparison_document("benchmark", first, {**first, "run_id": "again"})
     assert results.check(found) is None
     assert [change["change"] for change in found["results"]["changes"]] == [0.0] * 4
     assert found["results"]["changes"][0]["runs"] == [3, 3]
@@ -304,7 +315,7 @@ def test_a_cut_run_shows_how_many_requests_were_planned(tmp_path: Path) -> None:
 
 
 def test_a_brief_has_what_lists_show(tmp_path: Path) -> None:
-    path = saved(tmp_path)
+    path = saved_benchmark(tmp_path)
     about, whole = results.brief(path), results.load(path)
     assert (about.status, about.models) == ("complete", ["llama3.1:q4"])
     for name in ("tokens_per_sec", "time_to_first_token_ms"):
@@ -334,7 +345,7 @@ def test_a_brief_of_a_damaged_file_says_why(tmp_path: Path, content: str, reason
 
 def test_a_brief_of_another_schema_or_of_nothing_says_so(tmp_path: Path) -> None:
     path = tmp_path / "x.json"
-    path.write_text(json.dumps({**document(), "schema": "other/thing"}))
+    path.write_text(json.dumps({**benchmark_document(), "schema": "other/thing"}))
     with pytest.raises(ResultsError, match="schema 'other/thing' is unknown"):
         results.brief(path)
     with pytest.raises(ResultsError, match="cannot be read: No such file"):
@@ -345,10 +356,10 @@ def test_earlier_files_are_those_of_the_machine_and_model(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     for index in range(4):
-        saved(tmp_path, header=header(run_id=f"mine-{index}"))
-    saved(tmp_path, header=header("other", run_id="other"))
+        saved_benchmark(tmp_path, header=header(run_id=f"mine-{index}"))
+    saved_benchmark(tmp_path, header=header("other", run_id="other"))
     elsewhere = {**header()["environment"], "fingerprint": "e" * 16}
-    saved(tmp_path, header=header(run_id="elsewhere", environment=elsewhere))
+    saved_benchmark(tmp_path, header=header(run_id="elsewhere", environment=elsewhere))
     (tmp_path / "benchmarks" / "damaged.json").write_text("{")
     wanted = {("f" * 16, "llama3.1:q4")}
 
@@ -366,7 +377,10 @@ def test_earlier_files_are_those_of_the_machine_and_model(
 def test_a_data_frame_has_a_row_a_request(tmp_path: Path) -> None:
     pytest.importorskip("pandas")
     made = [*rows(2), row(failed_trace("oom", "x"), iteration=9)]
-    paths = [saved(tmp_path, made), saved(tmp_path, rows(1), header=header("b", run_id="b"))]
+    paths = [
+        saved_benchmark(tmp_path, made),
+        saved_benchmark(tmp_path, rows(1), header=header("b", run_id="b")),
+    ]
     frame: Any = to_frame(paths)
     assert list(frame["model"]) == ["llama3.1:q4"] * 3 + ["b"]
     assert list(frame["file"]) == [str(paths[0])] * 3 + [str(paths[1])]

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from support.refusals import refusal
 
 from pytest_llamaburn import datasets, evalsets
 from pytest_llamaburn.backends._base import Model, Server
@@ -57,11 +58,8 @@ def named(found: EvalSet, name: str) -> Question:
     return next(q for q in found.questions if q.id == name)
 
 
-def refusal(**values: Any) -> str:
-    with pytest.raises(SettingsError) as caught:
-        asking.check(settings(**values))
-    assert "\n" not in str(caught.value)
-    return str(caught.value)
+def setting_refusal(**values: Any) -> str:
+    return refusal(SettingsError, asking.check, settings(**values))
 
 
 def test_without_options_a_question_is_asked_alone(tmp_path: Path) -> None:
@@ -104,7 +102,7 @@ def test_examples_are_of_the_same_category_and_have_a_reference(tmp_path: Path) 
     bare = {"id": "bare", "prompt": "9 + 1?", "category": "sums"}
     found = written(tmp_path, SUMS[0], SUMS[1], CITY, bare)
     assert turns(found, "sum0", few_shot=1)[:2] == [("user", "1 + 1?"), ("assistant", "2")]
-    said = refusal(set=(str(found.path),), few_shot=2)
+    said = setting_refusal(set=(str(found.path),), few_shot=2)
     assert said == (
         "--few-shot: 2 is refused: question 'sum0' of mine has 1 examples, which are those of "
         "the set or other questions of its category 'sums' with a reference: set "
@@ -128,7 +126,7 @@ def test_the_sets_own_examples_come_first_in_their_order(tmp_path: Path) -> None
     shown = turns(found, "sum0", few_shot=2)
     assert [text for _, text in shown] == ["Say a.", "a", "Say b.", "b", "0 + 1?"]
     assert len(turns(found, "city", few_shot=3)) == 7
-    assert "has 2 examples" in refusal(set=(str(found.path),), few_shot=3)
+    assert "has 2 examples" in setting_refusal(set=(str(found.path),), few_shot=3)
 
 
 def test_a_choice_is_solved_by_its_letter(tmp_path: Path) -> None:
@@ -156,7 +154,7 @@ def test_a_system_message_may_be_a_file(tmp_path: Path) -> None:
     assert turns(found, "sum0", system=path)[0] == ("system", "You are\na clerk.")
     assert asking.recorded("@all") == "@@all"
     assert asking.recorded("You") == "You"
-    said = refusal(set=(str(found.path),), system="@no.txt")
+    said = setting_refusal(set=(str(found.path),), system="@no.txt")
     assert said == (
         "--system: @no.txt cannot be read: No such file or directory: name a text file, or write "
         "@@ for a message that begins with @"
@@ -203,12 +201,12 @@ def test_choices_by_probability_need_a_choice_and_a_model_that_does_not_think(
     tmp_path: Path,
 ) -> None:
     path = (str(written(tmp_path, *SUMS).path),)
-    assert refusal(set=path, choice_by="logprob") == (
+    assert setting_refusal(set=path, choice_by="logprob") == (
         f"--choice-by: logprob is refused: no question of {path[0]} has the scorer choice: leave "
         "the option out"
     )
     path = (str(written(tmp_path, CITY).path),)
-    assert refusal(set=path, choice_by="logprob", think="on").startswith(
+    assert setting_refusal(set=path, choice_by="logprob", think="on").startswith(
         "--think: on is refused with --choice-by logprob: "
     )
     asking.check(settings(set=path, choice_by="logprob", think="off"))

@@ -83,7 +83,7 @@ def scored(state: str, scorer: str = "number", **fields: Any) -> dict[str, Any]:
     return {**made, "question": {"scorer": scorer}, "verdict": verdict, "correct": False, **fields}
 
 
-def document(
+def eval_results(
     *items: dict[str, Any], model: str = "tiny", family: str | None = None, **results: Any
 ) -> dict[str, Any]:
     found: dict[str, Any] = {
@@ -104,14 +104,14 @@ def only(document: dict[str, Any]) -> Insight:
 
 
 def test_without_evidence_nothing_is_said() -> None:
-    assert insights.find(document()) == []
+    assert insights.find(eval_results()) == []
     silent: dict[str, Any] = {"verdict": None, "correct": None}
-    assert insights.find(document(*[scored("scored", **silent)] * 9)) == []
+    assert insights.find(eval_results(*[scored("scored", **silent)] * 9)) == []
 
 
 def test_answers_cut_before_they_began_are_an_insight_of_the_file() -> None:
     cut = {**CUT, "timing": {"output_sequence_length": 512}}
-    found = only(document(scored("truncated", **cut), *[scored("scored")] * 9))
+    found = only(eval_results(scored("truncated", **cut), *[scored("scored")] * 9))
     assert (found["id"], found["evidence"]["cut"]) == ("cut_before_answer", 1)
 
 
@@ -126,7 +126,7 @@ def test_answers_cut_before_they_began_are_an_insight_of_the_file() -> None:
 def test_many_answers_that_cannot_be_read_have_the_advice_of_their_scorer(
     scorer: str, advice: str
 ) -> None:
-    found = only(document(*[scored("unparsable", scorer)] * 3, *[scored("scored", scorer)] * 9))
+    found = only(eval_results(*[scored("unparsable", scorer)] * 3, *[scored("scored", scorer)] * 9))
     assert found["id"] == "unparsable_answers"
     assert found["evidence"] == {"scorer": scorer, "unparsable": 3, "of": 12, "share": 0.25}
     assert found["text"] == (
@@ -138,7 +138,7 @@ def test_many_answers_that_cannot_be_read_have_the_advice_of_their_scorer(
 @pytest.mark.parametrize("counts", [(2, 2), (3, 28)])
 def test_few_answers_that_cannot_be_read_are_no_insight(counts: tuple[int, int]) -> None:
     items = [*[scored("unparsable")] * counts[0], *[scored("scored")] * counts[1]]
-    assert insights.find(document(*items)) == []
+    assert insights.find(eval_results(*items)) == []
 
 
 def alpha(value: float | None, *ci95: float) -> dict[str, Any]:
@@ -151,7 +151,7 @@ def test_judges_that_surely_disagree_are_told_by_the_worst_criterion() -> None:
         "coherence": alpha(0.2, -0.1, 0.6),
         "completeness": alpha(0.1, -0.3, 0.7),
     }
-    found = only(document(criteria=criteria))
+    found = only(eval_results(criteria=criteria))
     assert found["id"] == "judges_disagree"
     assert found["evidence"] == {
         "criterion": "coherence",
@@ -166,10 +166,10 @@ def test_judges_that_surely_disagree_are_told_by_the_worst_criterion() -> None:
     "one", [{"jury_alpha": None}, alpha(None), alpha(0.2), alpha(0.5, 0.2, 0.7), alpha(0.9, 0.8, 1)]
 )
 def test_judges_that_may_agree_are_no_insight(one: dict[str, Any]) -> None:
-    assert insights.find(document(criteria={"accuracy": one})) == []
+    assert insights.find(eval_results(criteria={"accuracy": one})) == []
 
 
-def compared(share: float | None, *ci95: float, rival: str = "other") -> dict[str, Any]:
+def pairwise_figures(share: float | None, *ci95: float, rival: str = "other") -> dict[str, Any]:
     return {
         "rival": rival,
         "first_position_rate": {"value": share, "ci95": [*ci95] or None, "n": 40},
@@ -180,7 +180,7 @@ def compared(share: float | None, *ci95: float, rival: str = "other") -> dict[st
 def test_a_judge_that_surely_looks_at_the_position_is_told(
     share: float, interval: tuple[float, float]
 ) -> None:
-    found = only(document(pairwise=compared(share, *interval)))
+    found = only(eval_results(pairwise=pairwise_figures(share, *interval)))
     assert found["id"] == "judge_position_bias"
     assert found["evidence"] == {"first_position_rate": share, "ci95": [*interval], "n": 40}
     assert f"in {share:.0%} of their decisions (95 % interval" in found["text"]
@@ -188,7 +188,7 @@ def test_a_judge_that_surely_looks_at_the_position_is_told(
 
 @pytest.mark.parametrize("rate", [(None,), (0.6, 0.45, 0.8), (0.9,)])
 def test_a_position_that_may_not_matter_is_no_insight(rate: tuple[float, ...]) -> None:
-    assert insights.find(document(pairwise=compared(*rate))) == []
+    assert insights.find(eval_results(pairwise=pairwise_figures(*rate))) == []
 
 
 @pytest.mark.parametrize(
@@ -201,7 +201,7 @@ def test_a_position_that_may_not_matter_is_no_insight(rate: tuple[float, ...]) -
 )
 def test_a_judge_of_the_model_s_family_is_told(judge: str, model: str, family: str | None) -> None:
     judging = {"by_judge": {"claude:x": {"scored": 1}, judge: {"scored": 3}}}
-    found = only(document(model=model, family=family, judging=judging))
+    found = only(eval_results(model=model, family=family, judging=judging))
     assert found["id"] == "self_preference"
     assert (found["evidence"]["judge"], found["evidence"]["model"]) == (judge, model)
 
@@ -212,18 +212,23 @@ def test_a_judge_of_the_model_s_family_is_told(judge: str, model: str, family: s
         ("ollama:qwen3", {"scored": 3}, "llama3", {}),
         ("ollama:llama3", {"api_error": 3}, "llama3", {}),
         ("ollama:7b", {"scored": 3}, "7b", {}),
-        ("ollama:llama3", {"scored": 3}, "llama3", {"pairwise": compared(None, rival="llama2")}),
+        (
+            "ollama:llama3",
+            {"scored": 3},
+            "llama3",
+            {"pairwise": pairwise_figures(None, rival="llama2")},
+        ),
     ],
 )
 def test_a_judge_that_cannot_favour_the_model_is_no_insight(
     judge: str, states: dict[str, int], model: str, results: dict[str, Any]
 ) -> None:
     judging = {"by_judge": {judge: states}}
-    assert insights.find(document(model=model, judging=judging, **results)) == []
+    assert insights.find(eval_results(model=model, judging=judging, **results)) == []
 
 
 def test_a_judge_of_the_opponent_s_family_is_told() -> None:
     judging = {"by_judge": {"ollama:llama3": {"scored": 3}}}
-    pairwise = compared(None, rival="llama2:7b")
-    found = only(document(model="qwen3", judging=judging, pairwise=pairwise))
+    pairwise = pairwise_figures(None, rival="llama2:7b")
+    found = only(eval_results(model="qwen3", judging=judging, pairwise=pairwise))
     assert found["evidence"]["model"] == "llama2:7b"

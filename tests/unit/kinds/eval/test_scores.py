@@ -9,11 +9,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from support import comparisons
+from support.eval_documents import eval_document, eval_item
 
 from pytest_llamaburn import gates, judges
 from pytest_llamaburn.errors import ResultsError
-from pytest_llamaburn.kinds.eval import judge_totals, table, unfinished
-from pytest_llamaburn.kinds.eval import result as _eval_kind
+from pytest_llamaburn.kinds.eval import judge_totals, result, table, unfinished
 from pytest_llamaburn.kinds.eval import scores as eval_scores
 from pytest_llamaburn.kinds.eval.measures import MEASURES
 from pytest_llamaburn.measures import Observed
@@ -32,7 +32,7 @@ def judgment(score: int | None, judge: str | None = "j", **fields: Any) -> dict[
     return {**made, "state": state, "usage": usage, "cost_usd": 0.5, **fields}
 
 
-def score(*scores: int | None) -> dict[str, Any]:
+def panel_score(*scores: int | None) -> dict[str, Any]:
     """Return the common verdict of judges of these scores."""
     known = sorted(s for s in scores if s is not None)
     return {
@@ -43,14 +43,7 @@ def score(*scores: int | None) -> dict[str, Any]:
     }
 
 
-def item(name: str = "q", **fields: Any) -> dict[str, Any]:
-    question = {"id": name, "prompt": name, "reference": None, "rubric": None, "category": "c"}
-    made = {"question": question, "answer": "abc", "rival_answer": "ab", "scores": {}}
-    rest: dict[str, Any] = {"comparisons": [], "verdict": None, "correct": None, "more_samples": []}
-    return {**made, **rest, "pass_at_k": None, "search": None, **fields}
-
-
-def compared(verdict: str | None, *, inconsistent: bool = False) -> dict[str, Any]:
+def pair_verdict(verdict: str | None, *, inconsistent: bool = False) -> dict[str, Any]:
     state = "scored" if verdict else "refused"
     both = [judgment(None, verdict=verdict) for _ in range(2)]
     about = {"verdict": verdict, "state": state, "first_picks": 1, "judgments": both}
@@ -60,9 +53,9 @@ def compared(verdict: str | None, *, inconsistent: bool = False) -> dict[str, An
 def pairs(verdicts: Sequence[str | None], turned: int = 0) -> dict[str, Any]:
     """Return the figures of comparisons with these verdicts; the last so many are inconsistent."""
     given = [
-        item(
+        eval_item(
             str(number),
-            comparisons=[compared(one, inconsistent=number >= len(verdicts) - turned)],
+            comparisons=[pair_verdict(one, inconsistent=number >= len(verdicts) - turned)],
         )
         for number, one in enumerate(verdicts)
     ]
@@ -73,7 +66,9 @@ def pairs(verdicts: Sequence[str | None], turned: int = 0) -> dict[str, Any]:
 
 @given(st.lists(st.sampled_from((1, 2, 3, 4, 5, None)), min_size=1, max_size=12))
 def test_mean_lies_between_its_bounds(scores: list[int | None]) -> None:
-    items = [item(str(n), scores={"accuracy": score(one)}) for n, one in enumerate(scores)]
+    items = [
+        eval_item(str(n), scores={"accuracy": panel_score(one)}) for n, one in enumerate(scores)
+    ]
     found = eval_scores.criteria(items)["accuracy"]
     low, high = found["bounds"]["missing_at_1"], found["bounds"]["missing_at_5"]
     known = [one for one in scores if one is not None]
@@ -89,31 +84,37 @@ def test_mean_lies_between_its_bounds(scores: list[int | None]) -> None:
 
 
 def test_half_points_of_a_jury_count_as_the_score_above() -> None:
-    half = {**score(3, 4), "score": 3.5}
-    found = eval_scores.criteria([item(scores={"accuracy": half})])["accuracy"]
+    half = {**panel_score(3, 4), "score": 3.5}
+    found = eval_scores.criteria([eval_item(scores={"accuracy": half})])["accuracy"]
     assert found["histogram"]["4"] == 1
 
 
 def test_agreement_of_a_jury_is_over_the_answers() -> None:
     marks = [(1, 1), (3, 3), (5, 5), (2, 2)]
-    items = [item(str(n), scores={"accuracy": score(*both)}) for n, both in enumerate(marks)]
+    items = [
+        eval_item(str(n), scores={"accuracy": panel_score(*both)}) for n, both in enumerate(marks)
+    ]
     assert eval_scores.criteria(items)["accuracy"]["jury_alpha"]["value"] == pytest.approx(1.0)
 
 
 def test_jury_of_which_one_never_scores_has_no_agreement_and_says_why() -> None:
-    items = [item(str(n), scores={"accuracy": score(n, None)}) for n in (1, 3, 5)]
+    items = [eval_item(str(n), scores={"accuracy": panel_score(n, None)}) for n in (1, 3, 5)]
     found = eval_scores.criteria(items)["accuracy"]["jury_alpha"]
     assert (found["value"], found["reason"]) == (None, "no unit has two ratings")
-    alone = [item(scores={"accuracy": score(3)})]
+    alone = [eval_item(scores={"accuracy": panel_score(3)})]
     assert eval_scores.criteria(alone)["accuracy"]["jury_alpha"] is None
 
 
 def test_each_judges_verdict_counts_and_one_by_rule_for_all_of_them() -> None:
-    ruled = {**score(1), "judgments": [judgment(1, judge=None, source="rule")]}
-    jury = {"accuracy": score(4, None), "coherence": score(2, 5), "completeness": ruled}
-    uncompared = {**compared(None), "judgments": []}
-    pairs = [compared("A"), compared(None)]
-    items = [item(scores=jury), item(comparisons=pairs), item(comparisons=[uncompared])]
+    ruled = {**panel_score(1), "judgments": [judgment(1, judge=None, source="rule")]}
+    jury = {"accuracy": panel_score(4, None), "coherence": panel_score(2, 5), "completeness": ruled}
+    uncompared = {**pair_verdict(None), "judgments": []}
+    pairs = [pair_verdict("A"), pair_verdict(None)]
+    items = [
+        eval_item(scores=jury),
+        eval_item(comparisons=pairs),
+        eval_item(comparisons=[uncompared]),
+    ]
     found = judge_totals.counts(items, 2)
     assert (found["n_total"], found["n_scored"]) == (10, 6)
     assert found["by_state"] == {"scored": 6, "refused": 4}
@@ -124,7 +125,7 @@ def test_each_judges_verdict_counts_and_one_by_rule_for_all_of_them() -> None:
     }
 
 
-def told(*key: str, **fields: Any) -> dict[str, Any]:
+def judge_row(*key: str, **fields: Any) -> dict[str, Any]:
     """Return a journal's row of a judgment."""
     made = judges.Judgment(key[1], "scored", judge=key[2], calls=1, **fields)
     return {"key": [*key], **made.as_dict()}
@@ -139,14 +140,14 @@ def cut(*judgments: dict[str, Any], **others: Any) -> Record:
 
 def test_verdicts_that_came_before_a_cut_count_and_the_others_are_unfinished() -> None:
     first, again = (
-        told("a", "accuracy", "j", "0", score=3),
-        told("a", "accuracy", "k", "0", score=5),
+        judge_row("a", "accuracy", "j", "0", score=3),
+        judge_row("a", "accuracy", "k", "0", score=5),
     )
-    failed = {**told("a", "coherence", "k", "0"), "state": "api_error"}
+    failed = {**judge_row("a", "coherence", "k", "0"), "state": "api_error"}
     marks = unfinished.scores(cut(first, failed, again), pairwise=False)
     assert marks["a"]["scores"]["accuracy"]["score"] == 4.0
     assert marks["b"]["scores"]["coherence"]["state"] == "unfinished"
-    items = [item(scores=one["scores"]) for one in marks.values()]
+    items = [eval_item(scores=one["scores"]) for one in marks.values()]
     assert judge_totals.counts(items, 2)["by_state"] == {
         "scored": 2,
         "api_error": 1,
@@ -159,14 +160,14 @@ def test_verdicts_that_came_before_a_cut_count_and_the_others_are_unfinished() -
 
 def test_pair_of_which_a_cut_run_has_one_order_is_unfinished() -> None:
     key = ("a", "preference", "j")
-    both = [told(*key, "0", order, verdict=v) for order, v in (("ab", "A"), ("ba", "B"))]
-    one = told(*key, "1", "ba", verdict="A")
+    both = [judge_row(*key, "0", order, verdict=v) for order, v in (("ab", "A"), ("ba", "B"))]
+    one = judge_row(*key, "1", "ba", verdict="A")
     marks = unfinished.scores(cut(*both, one, rivals=[{"answers": {"a": "x"}}]), pairwise=True)
     whole, half = marks["a"]["comparisons"]
     assert (whole["verdict"], whole["state"]) == ("A", "scored")
     assert (half["verdict"], half["state"], len(half["judgments"])) == (None, "unfinished", 1)
     assert [one["rival_answer"] for one in marks.values()] == ["x", None]
-    items = [item(comparisons=one["comparisons"]) for one in marks.values()]
+    items = [eval_item(comparisons=one["comparisons"]) for one in marks.values()]
     assert judge_totals.counts(items, 2)["by_state"] == {"scored": 1, "unfinished": 3}
     assert judge_totals.cost(items)["calls"] == 3
 
@@ -175,7 +176,7 @@ def test_commonest_error_is_the_judges_own() -> None:
     slow, lost = ({"kind": "connection", "words": words} for words in ("slow", "lost"))
     given = [judgment(None, error=one) for one in (lost, slow, slow)]
     given += [judgment(None, judge=None, source="rule", error=lost)] * 2 + [judgment(3, error=None)]
-    items = [item(scores={"accuracy": {**score(3), "judgments": given}})]
+    items = [eval_item(scores={"accuracy": {**panel_score(3), "judgments": given}})]
     assert judge_totals.commonest_error(items) == {"judge": "j", **slow, "count": 2}
     assert judge_totals.commonest_error([]) is None
 
@@ -192,7 +193,7 @@ def scored(state: str) -> dict[str, Any]:
 
 
 def marked(*states: str) -> list[dict[str, Any]]:
-    return [item(str(number), **scored(state)) for number, state in enumerate(states)]
+    return [eval_item(str(number), **scored(state)) for number, state in enumerate(states)]
 
 
 def test_answer_that_cannot_be_read_is_wrong_and_is_counted_beside() -> None:
@@ -205,9 +206,9 @@ def test_answer_that_cannot_be_read_is_wrong_and_is_counted_beside() -> None:
 
 
 def test_what_is_not_the_models_doing_is_left_out_and_bounded() -> None:
-    cut = item("cut", question={**item()["question"], "id": "cut", "scorer": "number"})
+    cut = eval_item("cut", question={**eval_item()["question"], "id": "cut", "scorer": "number"})
     found = eval_scores.correctness(
-        [*marked("right", "empty", "unavailable"), cut, item("no scorer")]
+        [*marked("right", "empty", "unavailable"), cut, eval_item("no scorer")]
     )
     right = found["correct"]
     assert (right["n_total"], right["n_scored"], right["mean"]) == (4, 2, 0.5)
@@ -230,7 +231,7 @@ def test_correct_is_what_is_right_of_the_parsed_times_the_share_of_the_parsed(
     questions: list[list[str]],
 ) -> None:
     items = [
-        {**item(str(n)), **scored(first), "more_samples": [*map(scored, rest)]}
+        {**eval_item(str(n)), **scored(first), "more_samples": [*map(scored, rest)]}
         for n, (first, *rest) in enumerate(questions)
     ]
     found = eval_scores.correctness(items)
@@ -332,8 +333,8 @@ def test_cost_is_unknown_where_one_price_is() -> None:
     unknown = judgment(3, calls=3, cost_usd=None, cost_reason="it is not said")
     beyond = judgment(None, state="budget", calls=0, cost_usd=0.0)
     ruled = judgment(1, source="rule", cost_usd=None)
-    scores = {"accuracy": {**score(3), "judgments": [known, unknown, beyond, ruled]}}
-    found = judge_totals.cost([item(scores=scores)])
+    scores = {"accuracy": {**panel_score(3), "judgments": [known, unknown, beyond, ruled]}}
+    found = judge_totals.cost([eval_item(scores=scores)])
     assert (found["cost_usd"], found["known_cost_usd"], found["unpriced"]) == (None, 0.5, 1)
     assert (found["calls"], found["reason"]) == (4, "it is not said")
     assert judge_totals.cost([])["cost_usd"] == 0
@@ -341,18 +342,12 @@ def test_cost_is_unknown_where_one_price_is() -> None:
 
 def test_pass_at_k_is_the_mean_over_questions_that_have_it() -> None:
     a, b, c = marked("right", "wrong", "unavailable")
-    items = [{**a, "pass_at_k": 1.0}, {**b, "pass_at_k": 0.5}, c, item("no scorer")]
+    items = [{**a, "pass_at_k": 1.0}, {**b, "pass_at_k": 0.5}, c, eval_item("no scorer")]
     found = eval_scores.pass_at_k(items, 2)
     assert found is not None
     assert (found["k"], found["n_scored"], found["n_total"], found["mean"]) == (2, 2, 3, 0.75)
     assert found["bounds"] == {"missing_at_0": 0.5, "missing_at_1": pytest.approx(2.5 / 3)}
     assert eval_scores.pass_at_k(items, None) is None
-
-
-def eval_document(*items: dict[str, Any], **config: Any) -> dict[str, Any]:
-    about = {"run_id": "r", "model": {}, "server": {}, "timestamp": "t", "status": "complete"}
-    results = {"items": [*items], "eval_set": {"sha256": config.pop("sha256", "0")}}
-    return {**about, "config": config, "results": results}
 
 
 @pytest.mark.parametrize(
@@ -364,10 +359,10 @@ def test_difference_is_sure_where_every_one_of_many_questions_is_better(
 ) -> None:
     def judged(mark: int) -> dict[str, Any]:
         names = map(str, range(questions))
-        return eval_document(*(item(n, scores={"accuracy": score(mark)}) for n in names))
+        return eval_document(*(eval_item(n, scores={"accuracy": panel_score(mark)}) for n in names))
 
     sources = {"x": judged(2), "y": judged(4), "z": judged(1)}
-    found = comparisons.compared("eval", *sources.values())["results"]
+    found = comparisons.comparison_document("eval", *sources.values())["results"]
     assert [d["verdict"] for d in found["differences"]] == verdicts
     assert [d["difference"] for d in found["differences"]] == [2.0, -1.0]
     assert [d["file"] for d in found["differences"]] == ["B", "C"]
@@ -375,16 +370,18 @@ def test_difference_is_sure_where_every_one_of_many_questions_is_better(
 
 def test_only_the_questions_that_both_have_are_compared_and_what_differs_is_said() -> None:
     before = eval_document(
-        item("a", scores={"accuracy": score(3)}), item("b", **scored("right")), judge=["claude"]
+        eval_item("a", scores={"accuracy": panel_score(3)}),
+        eval_item("b", **scored("right")),
+        judge=["claude"],
     )
-    changed = {**item("a")["question"], "reference": "new"}
+    changed = {**eval_item("a")["question"], "reference": "new"}
     after = eval_document(
-        item("a", scores={"accuracy": score(5)}, question=changed),
-        item("b", **scored("wrong")),
+        eval_item("a", scores={"accuracy": panel_score(5)}, question=changed),
+        eval_item("b", **scored("wrong")),
         judge=[],
         sha256="1",
     )
-    found = comparisons.compared("eval", before, after)["results"]
+    found = comparisons.comparison_document("eval", before, after)["results"]
     (only,) = found["differences"]
     assert (only["mark"], only["difference"], only["questions"]) == ("correct", -1.0, 1)
     texts = [warning["text"] for warning in found["warnings"]]
@@ -396,7 +393,7 @@ def test_only_the_questions_that_both_have_are_compared_and_what_differs_is_said
 
 def compared_marks(before: Sequence[str], after: Sequence[str]) -> dict[str, dict[str, Any]]:
     sources = {"x": eval_document(*marked(*before)), "y": eval_document(*marked(*after))}
-    found = comparisons.compared("eval", *sources.values())["results"]["differences"]
+    found = comparisons.comparison_document("eval", *sources.values())["results"]["differences"]
     return {one["mark"]: one for one in found}
 
 
@@ -413,9 +410,9 @@ def test_difference_in_what_could_be_read_stands_beside_that_in_what_is_right() 
 
 
 def test_question_with_several_answers_is_compared_by_their_mean() -> None:
-    half = {**item("a", **scored("right")), "more_samples": [scored("empty")]}
-    sources = {"x": eval_document(half), "y": eval_document(item("a", **scored("right")))}
-    found = comparisons.compared("eval", *sources.values())["results"]["differences"]
+    half = {**eval_item("a", **scored("right")), "more_samples": [scored("empty")]}
+    sources = {"x": eval_document(half), "y": eval_document(eval_item("a", **scored("right")))}
+    found = comparisons.comparison_document("eval", *sources.values())["results"]["differences"]
     assert [(d["mark"], d["difference"]) for d in found] == [
         ("correct", 0.5),
         ("correct_of_parsed", 0.0),
@@ -424,9 +421,9 @@ def test_question_with_several_answers_is_compared_by_their_mean() -> None:
 
 
 def test_nothing_in_common_is_refused() -> None:
-    sources = {"x": eval_document(item("a")), "y": eval_document(item("b"))}
+    sources = {"x": eval_document(eval_item("a")), "y": eval_document(eval_item("b"))}
     with pytest.raises(ResultsError, match=r"r\.json has no question in common with the baseline"):
-        comparisons.compared("eval", *sources.values())
+        comparisons.comparison_document("eval", *sources.values())
 
 
 GOLDEN = Path(__file__).parents[3] / "golden" / "eval-1.json"  # it left out what it could not read
@@ -445,7 +442,7 @@ def test_file_of_an_earlier_version_is_counted_as_a_new_one() -> None:
     assert shares["pass_at_k"]["mean"] == pytest.approx(1 / 3)
     assert shares["by_category"]["things"]["unparsable"]["count"] == 4
     assert results.brief(GOLDEN).results.scores == {"correct": pytest.approx(1 / 3)}
-    assert _eval_kind.modern(found) is found
+    assert result.modern(found) is found
 
 
 def test_table_of_an_earlier_file_says_that_it_counts_differently() -> None:
@@ -466,7 +463,7 @@ def test_earlier_file_is_compared_by_todays_count() -> None:
     for one in old["results"]["items"]:
         verdicts = [{**answer, **scored("right")} for answer in one["more_samples"]]
         read["results"]["items"].append({**one, **scored("right"), "more_samples": verdicts})
-    found = comparisons.compared("eval", old, read)["results"]
+    found = comparisons.comparison_document("eval", old, read)["results"]
     assert {d["mark"]: d["difference"] for d in found["differences"]} == {
         "correct": pytest.approx(2 / 3),
         "correct_of_parsed": 0.0,
@@ -489,7 +486,7 @@ def test_planned_answers_are_the_planned_rows_without_the_scores(
 ) -> None:
     record = Record({}, planned, [], {}, [], interrupted=True, folder=Path(), others={})
     config = {"samples": samples, **option}
-    assert _eval_kind._planned_answers(record, config) == expected
+    assert result.planned_answers(record, config) == expected
 
 
 def test_the_table_of_a_cut_eval_says_how_many_answers_were_planned() -> None:

@@ -15,12 +15,12 @@ from pytest_llamaburn.progress import Silent
 from pytest_llamaburn.scorers import json_schema, wer
 
 
-def asked(scorer: str = "number", **options: Any) -> evalsets.Question:
+def scored_question(scorer: str = "number", **options: Any) -> evalsets.Question:
     given = evalsets.Question("q", "What?", "things", "0" * 64)
     return given._replace(scorer=scorer, reference="18", options=options)
 
 
-def found(question: evalsets.Question, answer: str = "18") -> dict[str, Any]:
+def scorer_verdict(question: evalsets.Question, answer: str = "18") -> dict[str, Any]:
     row = {"answer": answer, "error": None, "finish_reason": "stop", "search": None}
     verdict = scoring.score(question, row)
     assert verdict is not None
@@ -37,7 +37,7 @@ def test_scorer_that_fails_leaves_a_verdict_with_the_reason(
         raise error
 
     monkeypatch.setattr(registry, "load", lambda *names: SimpleNamespace(score=score))
-    verdict = found(asked("theirs"))
+    verdict = scorer_verdict(scored_question("theirs"))
     assert (verdict["correct"], verdict["state"]) == (None, "unavailable")
     assert verdict["reason"].startswith(f"the scorer 'theirs' failed: {type(error).__name__}: ")
 
@@ -51,19 +51,19 @@ def test_what_is_no_verdict_leaves_one_that_says_so(
 ) -> None:
     module = SimpleNamespace(score=lambda answer, question: verdict)
     monkeypatch.setattr(registry, "load", lambda *names: module)
-    assert found(asked("theirs"))["state"] == "unavailable"
+    assert scorer_verdict(scored_question("theirs"))["state"] == "unavailable"
 
 
 def test_faulty_question_still_stops_the_run() -> None:
     with pytest.raises(DatasetError, match="is not a number"):
-        found(asked()._replace(reference="many"))
+        scorer_verdict(scored_question()._replace(reference="many"))
 
 
 def test_sandbox_that_breaks_in_mid_run_is_the_reason_of_each_verdict(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(sandbox._filter, "MACHINES", ())
-    verdict = found(asked("code", tests="assert f()"), "def f(): return 1")
+    verdict = scorer_verdict(scored_question("code", tests="assert f()"), "def f(): return 1")
     assert (verdict["correct"], verdict["state"]) == (None, "unavailable")
     assert "cannot be run safely on this machine" in verdict["reason"]
 
@@ -79,10 +79,10 @@ def test_set_that_needs_a_sandbox_is_refused_before_anything_is_asked(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(sandbox._filter, "MACHINES", ())
-    room = run_of([asked(), asked("code", tests="")], monkeypatch)
+    room = run_of([scored_question(), scored_question("code", tests="")], monkeypatch)
     with pytest.raises(UsageError, match="or leave out the questions with the scorer code"):
         room._refuse_unscorable()
-    run_of([asked()], monkeypatch)._refuse_unscorable()
+    run_of([scored_question()], monkeypatch)._refuse_unscorable()
 
 
 @pytest.mark.parametrize(
@@ -122,7 +122,7 @@ def answered(answer: str | None, **fields: Any) -> dict[str, Any]:
 def test_an_answer_that_is_missing_through_no_fault_of_the_model_is_not_compared(
     opponent: dict[str, Any] | None, compared: tuple[str, str] | None
 ) -> None:
-    pair = scoring.pair(asked(), answered("18"), opponent)
+    pair = scoring.pair(scored_question(), answered("18"), opponent)
     assert (pair and (pair.answer_a, pair.answer_b)) == compared
 
 
@@ -138,7 +138,7 @@ def test_an_answer_that_is_missing_through_no_fault_of_the_model_is_not_compared
 def test_the_state_of_a_missing_answer_says_why_it_is_missing(
     row: dict[str, Any], state: str
 ) -> None:
-    found = scoring.score(asked(), row)
+    found = scoring.score(scored_question(), row)
     assert found is not None
     assert found["state"] == state
     assert found["correct"] is (None if state == "skipped_sut_error" else False)

@@ -8,17 +8,17 @@ import random
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from support.comparisons import checked, comparison
+from support.comparisons import comparison, valid_document
 from support.stress_documents import (
     BASELINE,
     Taken,
-    alone,
-    closed,
-    failed,
+    baseline,
+    closed_loop,
+    failed_row,
     level,
-    opened,
-    saved,
-    searched,
+    open_loop,
+    saved_stress,
+    search_facts,
 )
 
 from pytest_llamaburn.errors import ResultsError, SettingsError
@@ -40,23 +40,23 @@ UNKNOWN = (
 )
 
 
-def run(directory: Path, name: str, *taken: Taken, **fields: Any) -> Path:
-    return saved(directory / name, [alone(), *taken], run_id=name, **fields)
+def stress_file(directory: Path, name: str, *taken: Taken, **fields: Any) -> Path:
+    return saved_stress(directory / name, [baseline(), *taken], run_id=name, **fields)
 
 
-def compared(*paths: Path, earlier: Path | None = None, **asked: Any) -> Document:
+def stress_comparison(*paths: Path, earlier: Path | None = None, **asked: Any) -> Document:
     directory = earlier or paths[0].parent
-    return checked(engine.compare(directory, paths, paths[0], engine.Asked(**asked)))
+    return valid_document(engine.compare(directory, paths, paths[0], engine.Asked(**asked)))
 
 
 def changes(*paths: Path, **asked: Any) -> dict[tuple[float | None, str], Document]:
-    found = compared(*paths, **asked)["results"]["changes"]
+    found = stress_comparison(*paths, **asked)["results"]["changes"]
     return {(one["level"], f"{one['metric']}.{one['statistic'] or ''}"): one for one in found}
 
 
 def test_each_common_level_has_its_changes_and_each_point_its_own(tmp_path: Path) -> None:
-    before = run(tmp_path, "a", level(1), level(2), level(8))
-    after = run(tmp_path, "b", level(2, slots=1), level(8, slots=1), level(16))
+    before = stress_file(tmp_path, "a", level(1), level(2), level(8))
+    after = stress_file(tmp_path, "b", level(2, slots=1), level(8, slots=1), level(16))
     found = changes(before, after)
     assert {at for at, _ in found} == {2, 8, None}
     slower = found[8, "requests_per_sec."]
@@ -67,7 +67,9 @@ def test_each_common_level_has_its_changes_and_each_point_its_own(tmp_path: Path
 
 
 def test_what_has_no_interval_is_inconclusive_with_the_reason(tmp_path: Path) -> None:
-    found = changes(run(tmp_path, "a", level(8)), run(tmp_path, "b", level(8, slots=1)))
+    found = changes(
+        stress_file(tmp_path, "a", level(8)), stress_file(tmp_path, "b", level(8, slots=1))
+    )
     assert {one["verdict"] for one in found.values()} == {"inconclusive"}
     assert found[8, "error_rate."]["reason"] is None
     assert found[8, "total_generation_ms.p95"]["reason"] == UNKNOWN.format(0)
@@ -83,10 +85,10 @@ def test_what_has_no_interval_is_inconclusive_with_the_reason(tmp_path: Path) ->
 def test_shares_that_failed_are_told_apart_by_their_intervals(
     every: int, verdict: str, tmp_path: Path
 ) -> None:
-    rows = closed(8, 12, 100, 2)
+    rows = closed_loop(8, 12, 100, 2)
     for i in range(0, len(rows), every):
-        rows[i] = failed(rows[i].sent_ns / 1e6, (rows[i].end_ns - rows[i].sent_ns) / 1e6, "oom")
-    paths = run(tmp_path, "a", level(8)), run(tmp_path, "b", (level(8)[0], rows))
+        rows[i] = failed_row(rows[i].sent_ns / 1e6, (rows[i].end_ns - rows[i].sent_ns) / 1e6, "oom")
+    paths = stress_file(tmp_path, "a", level(8)), stress_file(tmp_path, "b", (level(8)[0], rows))
     one = changes(*paths)[8, "error_rate."]
     assert (one["baseline"], one["value"]) == (0, pytest.approx(1 / every, abs=0.01))
     assert one["change"] == one["value"]
@@ -97,7 +99,7 @@ def test_shares_that_failed_are_told_apart_by_their_intervals(
 
 
 def test_a_run_without_a_point_says_so(tmp_path: Path) -> None:
-    paths = run(tmp_path, "a", level(8)), run(tmp_path, "b", level(8))
+    paths = stress_file(tmp_path, "a", level(8)), stress_file(tmp_path, "b", level(8))
     document = json.loads(paths[0].read_text())
     document["results"]["failure_point"] = None
     paths[0].write_text(json.dumps(document))
@@ -106,16 +108,18 @@ def test_a_run_without_a_point_says_so(tmp_path: Path) -> None:
 
 
 def test_a_point_that_one_side_did_not_reach_says_how_far_it_came(tmp_path: Path) -> None:
-    broken = (level(8)[0], [failed(10 * i, 10, "oom") for i in range(96)])
-    found = changes(run(tmp_path, "a", level(4), level(8)), run(tmp_path, "b", level(4), broken))
+    broken = (level(8)[0], [failed_row(10 * i, 10, "oom") for i in range(96)])
+    found = changes(
+        stress_file(tmp_path, "a", level(4), level(8)), stress_file(tmp_path, "b", level(4), broken)
+    )
     words = found[None, "failure_point."]["reason"]
     assert words == "the baseline did not reach it up to 8; in the file it lies between 4 and 8"
 
 
 def test_goodput_is_compared_where_both_have_its_bounds(tmp_path: Path) -> None:
     paths = (
-        run(tmp_path, "a", level(8), slo="e2e_ms<500"),
-        run(tmp_path, "b", level(8, slots=1), slo="e2e_ms<500"),
+        stress_file(tmp_path, "a", level(8), slo="e2e_ms<500"),
+        stress_file(tmp_path, "b", level(8, slots=1), slo="e2e_ms<500"),
     )
     one = changes(*paths)[8, "goodput_share."]
     assert (one["baseline"], one["verdict"]) == (1, "inconclusive")
@@ -130,8 +134,8 @@ def test_points_that_a_search_bracketed_are_told_apart_by_their_intervals(
     after: tuple[float, float, float], verdict: str, tmp_path: Path
 ) -> None:
     paths = (
-        run(tmp_path, "a", level(8), facts=searched(10, 8, 12)),
-        run(tmp_path, "b", level(8), facts=searched(*after)),
+        stress_file(tmp_path, "a", level(8), facts=search_facts(10, 8, 12)),
+        stress_file(tmp_path, "b", level(8), facts=search_facts(*after)),
     )
     point = changes(*paths)[None, "failure_point."]
     assert (point["verdict"], point["reason"]) == (verdict, None)
@@ -141,20 +145,20 @@ def test_points_that_a_search_bracketed_are_told_apart_by_their_intervals(
 
 
 def test_gaps_between_pieces_are_compared_where_they_are_asked_for(tmp_path: Path) -> None:
-    paths = run(tmp_path, "a", level(2)), run(tmp_path, "b", level(2))
+    paths = stress_file(tmp_path, "a", level(2)), stress_file(tmp_path, "b", level(2))
     one = changes(*paths, columns=["chunk_gap_ms.max"])[2, "chunk_gap_ms.max"]
     assert (one["unit"], one["better"], one["change"]) == ("ms", "lower", 0)
 
 
 def test_energy_of_different_devices_is_not_compared(tmp_path: Path) -> None:
-    paths = run(tmp_path, "a", level(2)), run(tmp_path, "b", level(2))
+    paths = stress_file(tmp_path, "a", level(2)), stress_file(tmp_path, "b", level(2))
     for path, counted in zip(paths, (["01:00.0"], ["02:00.0"]), strict=True):
         document = json.loads(path.read_text())
         document["results"]["levels"][0]["energy_wh"] = 0.5
         document["telemetry"] |= {"counted": counted, "scope": "gpu_board"}
         document["environment"]["fingerprint"] = "same"
         path.write_text(json.dumps(document))
-    found = compared(*paths, columns=["energy_wh"])["results"]
+    found = stress_comparison(*paths, columns=["energy_wh"])["results"]
     (change,) = found["changes"]
     reason = "the energy of different devices was counted: 01:00.0 and 02:00.0"
     assert (change["value"], change["change"], change["reason"]) == (0.5, None, reason)
@@ -162,7 +166,7 @@ def test_energy_of_different_devices_is_not_compared(tmp_path: Path) -> None:
 
 
 def test_what_was_not_measured_on_a_side_has_no_change(tmp_path: Path) -> None:
-    before, after = run(tmp_path, "a", level(2)), run(tmp_path, "b", level(2))
+    before, after = stress_file(tmp_path, "a", level(2)), stress_file(tmp_path, "b", level(2))
     document = json.loads(after.read_text())
     document["results"]["levels"][0]["requests_per_sec"] = None
     after.write_text(json.dumps(document))
@@ -172,25 +176,25 @@ def test_what_was_not_measured_on_a_side_has_no_change(tmp_path: Path) -> None:
 
 
 def test_rates_are_compared_with_rates_and_not_with_clients(tmp_path: Path) -> None:
-    scheduled = Step(10, RATE, 100), opened(10, 10)
-    before = run(tmp_path, "a", scheduled, arrival="static")
-    after = run(tmp_path, "b", scheduled, arrival="static")
+    scheduled = Step(10, RATE, 100), open_loop(10, 10)
+    before = stress_file(tmp_path, "a", scheduled, arrival="static")
+    after = stress_file(tmp_path, "b", scheduled, arrival="static")
     assert (10, "requests_per_sec.") in changes(before, after)
     with pytest.raises(ResultsError, match="loaded by clients, the baseline by a rate"):
-        compared(before, run(tmp_path, "c", level(10)))
+        stress_comparison(before, stress_file(tmp_path, "c", level(10)))
 
 
 def test_what_else_differs_is_warned_of(tmp_path: Path) -> None:
-    limited = closed(8, 12, 100, 2)
+    limited = closed_loop(8, 12, 100, 2)
     for one in limited:
         one.scheduled_ns -= 200_000_000
     said = {"baseline": {**BASELINE, "deadline_s": 30.0}}
-    before = run(tmp_path, "a", level(8), facts=said, prompts=("default", "code"))
-    after = run(tmp_path, "b", (level(8)[0], limited), osl=20)
+    before = stress_file(tmp_path, "a", level(8), facts=said, prompts=("default", "code"))
+    after = stress_file(tmp_path, "b", (level(8)[0], limited), osl=20)
     document = json.loads(after.read_text())
     document["environment"]["fingerprint"] = "other"
     after.write_text(json.dumps(document))
-    found = compared(before, after)["results"]["warnings"]
+    found = stress_comparison(before, after)["results"]["warnings"]
     assert {one["file"] for one in found} == {"B"}
     assert [one["text"] for one in found] == [
         "osl is 20, none in the baseline",
@@ -202,12 +206,12 @@ def test_what_else_differs_is_warned_of(tmp_path: Path) -> None:
 
 
 def test_a_busy_machine_on_either_side_is_warned_of(tmp_path: Path) -> None:
-    before = run(tmp_path, "a", level(2), facts={"other_cpu_share": 0.5})
-    after = run(tmp_path, "b", level(2), warmup=0)
+    before = stress_file(tmp_path, "a", level(2), facts={"other_cpu_share": 0.5})
+    after = stress_file(tmp_path, "b", level(2), warmup=0)
     document = json.loads(after.read_text())
     document["contended"] = True
     after.write_text(json.dumps(document))
-    assert [one["text"] for one in compared(before, after)["results"]["warnings"]] == [
+    assert [one["text"] for one in stress_comparison(before, after)["results"]["warnings"]] == [
         "warmup is 0, 2 in the baseline",
         "the baseline was measured while other programs used much of the machine",
         "it was allowed to run at the same time as other measurements",
@@ -215,9 +219,9 @@ def test_a_busy_machine_on_either_side_is_warned_of(tmp_path: Path) -> None:
 
 
 def test_every_report_shows_the_changes(tmp_path: Path) -> None:
-    before = run(tmp_path, "a", level(2), level(8), facts=searched(10, 8, 12))
-    after = run(tmp_path, "b", level(8, slots=1), facts=searched(20, 18, 22))
-    path = results.write(tmp_path, compared(before, after))
+    before = stress_file(tmp_path, "a", level(2), level(8), facts=search_facts(10, 8, 12))
+    after = stress_file(tmp_path, "b", level(8, slots=1), facts=search_facts(20, 18, 22))
+    path = results.write(tmp_path, stress_comparison(before, after))
     text = table.render([path])
     for words in (
         "2 stress runs, compared with A",
@@ -254,7 +258,7 @@ def filed(directory: Path, document: Document) -> Path:
 
 def history(directory: Path, *factors: float, **fields: Any) -> Document:
     """File earlier runs of one load that differ by these factors; return the first as made."""
-    path = run(directory / "made", "a", level(2), level(8), **fields)
+    path = stress_file(directory / "made", "a", level(2), level(8), **fields)
     made: Document = json.loads(path.read_text())
     for number, factor in enumerate(factors):
         filed(directory, slower(made, factor, f"earlier-{number}"))
@@ -277,7 +281,7 @@ def test_earlier_runs_of_the_load_show_how_much_of_a_change_is_noise(
     low, high = one["interval"]
     assert low < one["change"] < high
     assert one["noise"] == {"runs": 4, "std": pytest.approx(0.0017, abs=0.0002)}
-    text = table.render([results.write(tmp_path, compared(*paths, earlier=tmp_path))])
+    text = table.render([results.write(tmp_path, stress_comparison(*paths, earlier=tmp_path))])
     assert "intervals of levels are from 4 earlier runs of the same load" in text
 
 
@@ -339,33 +343,33 @@ def test_a_percentile_that_too_few_requests_certify_decides_nothing(tmp_path: Pa
 
 
 def test_goodput_that_is_0_on_both_sides_is_shown(tmp_path: Path) -> None:
-    paths = [run(tmp_path, name, level(8), slo="e2e_ms<1") for name in ("a", "b")]
+    paths = [stress_file(tmp_path, name, level(8), slo="e2e_ms<1") for name in ("a", "b")]
     one = changes(*paths)[8, "goodput_share."]
     assert (one["baseline"], one["value"], one["change"]) == (0, 0, 0)
 
 
 def test_a_gate_on_goodput_without_its_bounds_says_that_it_was_not_measured(tmp_path: Path) -> None:
-    paths = run(tmp_path, "a", level(8)), run(tmp_path, "b", level(8))
+    paths = stress_file(tmp_path, "a", level(8)), stress_file(tmp_path, "b", level(8))
     ((verdict, reason),) = gated(*paths, earlier=tmp_path, gates=["goodput_share@8:-1%"])
     assert (verdict, reason) == ("undecided", "goodput_share was not measured at 8 on each side")
 
 
 def test_a_point_of_the_other_axis_is_refused(tmp_path: Path) -> None:
-    paths = run(tmp_path, "a", level(8)), run(tmp_path, "b", level(8))
+    paths = stress_file(tmp_path, "a", level(8)), stress_file(tmp_path, "b", level(8))
     with pytest.raises(SettingsError, match=r"failure_point\.rate: these loads have no rate"):
-        compared(*paths, columns=["failure_point.rate"])
+        stress_comparison(*paths, columns=["failure_point.rate"])
 
 
 def test_a_run_that_was_cut_before_its_first_level_keeps_its_axis(tmp_path: Path) -> None:
-    scheduled = Step(10, RATE, 100), opened(10, 10)
-    before = run(tmp_path, "a", scheduled, arrival="static")
-    cut = run(tmp_path, "b", arrival="static", interrupted=True)
-    warnings = compared(before, cut)["results"]["warnings"]
+    scheduled = Step(10, RATE, 100), open_loop(10, 10)
+    before = stress_file(tmp_path, "a", scheduled, arrival="static")
+    cut = stress_file(tmp_path, "b", arrival="static", interrupted=True)
+    warnings = stress_comparison(before, cut)["results"]["warnings"]
     assert "it is interrupted" in [one["text"] for one in warnings]
 
 
 def test_a_file_without_intervals_of_its_failures_is_compared(tmp_path: Path) -> None:
-    paths = run(tmp_path, "a", level(8)), run(tmp_path, "b", level(8))
+    paths = stress_file(tmp_path, "a", level(8)), stress_file(tmp_path, "b", level(8))
     old = json.loads(paths[0].read_text())
     del old["results"]["levels"][0]["error_rate_ci95"]
     paths[0].write_text(json.dumps(old))
@@ -390,7 +394,7 @@ def jittered(found: Document, rng: random.Random, by: float = 1) -> Document:
 def test_reports_of_equal_runs_raise_no_alarm_and_unequal_ones_do(
     by: float, least: int, most: int, tmp_path: Path
 ) -> None:
-    made = json.loads(run(tmp_path, "a", level(4), level(8)).read_text())
+    made = json.loads(stress_file(tmp_path, "a", level(4), level(8)).read_text())
     rng, alarms = random.Random(1), 0  # noqa: S311 - not a secret
     for _ in range(200):
         earlier = [jittered(made, rng) for _ in range(12)]
@@ -402,7 +406,9 @@ def test_reports_of_equal_runs_raise_no_alarm_and_unequal_ones_do(
 
 
 def gated(*paths: Path, earlier: Path, gates: Sequence[str]) -> list[tuple[str, str | None]]:
-    found = compared(*paths, earlier=earlier, columns=RATES, fail_if=gates)["results"]["gates"]
+    found = stress_comparison(*paths, earlier=earlier, columns=RATES, fail_if=gates)["results"][
+        "gates"
+    ]
     return [(one["verdict"], one["reason"]) for one in found]
 
 
@@ -421,7 +427,7 @@ def test_a_gate_passes_only_what_is_surely_no_worse_than_its_bound(tmp_path: Pat
 
 
 def test_a_gate_that_nothing_can_decide_says_why(tmp_path: Path) -> None:
-    paths = run(tmp_path, "a", level(8)), run(tmp_path, "b", level(8))
+    paths = stress_file(tmp_path, "a", level(8)), stress_file(tmp_path, "b", level(8))
     gates = ["tps@4:-5%", "ttft_ms.p50@8:+5%", "failure_point.concurrency:-10%"]
     assert gated(*paths, earlier=tmp_path, gates=gates) == [
         ("undecided", "the files have no level 4 in common"),
@@ -434,7 +440,7 @@ def test_a_gate_that_nothing_can_decide_says_why(tmp_path: Path) -> None:
 
 
 def test_a_gate_without_a_level_needs_an_optimal_one(tmp_path: Path) -> None:
-    paths = run(tmp_path, "a", level(8)), run(tmp_path, "b", level(8))
+    paths = stress_file(tmp_path, "a", level(8)), stress_file(tmp_path, "b", level(8))
     before = json.loads(paths[0].read_text())
     before["results"]["optimal"] = None
     paths[0].write_text(json.dumps(before))
@@ -445,9 +451,9 @@ def test_a_gate_without_a_level_needs_an_optimal_one(tmp_path: Path) -> None:
 
 def test_points_are_gated_by_their_intervals(tmp_path: Path) -> None:
     paths = (
-        run(tmp_path, "a", level(8), facts=searched(10, 9.8, 10.2)),
-        run(tmp_path, "b", level(8), facts=searched(10, 9.8, 10.2)),
-        run(tmp_path, "c", level(8), facts=searched(5, 4.9, 5.1)),
+        stress_file(tmp_path, "a", level(8), facts=search_facts(10, 9.8, 10.2)),
+        stress_file(tmp_path, "b", level(8), facts=search_facts(10, 9.8, 10.2)),
+        stress_file(tmp_path, "c", level(8), facts=search_facts(5, 4.9, 5.1)),
     )
     gates = ["failure_point.concurrency:-10%"]
     assert gated(*paths, earlier=tmp_path, gates=gates) == [("pass", None), ("fail", None)]

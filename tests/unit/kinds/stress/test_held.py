@@ -12,7 +12,15 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from support import virtual_time
 from support.fake_backend import PROMPTS, FakeBackend
-from support.stress_documents import HEALTHY, MS, SECOND, alone, closed, document, opened
+from support.stress_documents import (
+    HEALTHY,
+    MS,
+    SECOND,
+    baseline,
+    closed_loop,
+    open_loop,
+    stress_document,
+)
 
 from pytest_llamaburn.backends._base import Model
 from pytest_llamaburn.capacity import measuring_window
@@ -153,9 +161,9 @@ def test_clients_that_think_are_at_work_meanwhile(
 
 def abandoned() -> list[Row]:
     """Return a level of 8 clients, 20 requests each, which all but one then leave for long."""
-    whole = closed(8, 20, 100, 8)
+    whole = closed_loop(8, 20, 100, 8)
     end_ms = max(row.end_ns for row in whole) / MS + 1
-    lonely = closed(1, 100, 50, 1)
+    lonely = closed_loop(1, 100, 50, 1)
     for row in lonely:
         for name in ("scheduled_ns", "sent_ns", "first_ns", "last_ns", "end_ns"):
             setattr(row, name, getattr(row, name) + int(end_ms * MS))
@@ -173,7 +181,7 @@ def test_what_one_client_sent_after_the_others_had_left_does_not_count_at_their_
 
 
 def test_points_and_energy_are_of_the_held_stretches_alone(tmp_path: Path) -> None:
-    found = document(tmp_path, [alone(), (Step(8, CLIENTS, 260), abandoned())])["results"]
+    found = stress_document(tmp_path, [baseline(), (Step(8, CLIENTS, 260), abandoned())])["results"]
     assert found["levels"][0]["state"] != "failure"
     assert found["failure_point"]["reached"] is False
     pieces = levels.pieces([visit(8, abandoned())], NOTHING)
@@ -182,7 +190,7 @@ def test_points_and_energy_are_of_the_held_stretches_alone(tmp_path: Path) -> No
 
 
 def test_a_schedule_with_a_gap_in_sending_counts_what_was_sent_on_time() -> None:
-    made = opened(20, 30)
+    made = open_loop(20, 30)
     for row in made[200:260]:  # our process was kept from working for three seconds
         late = made[260].scheduled_ns - row.scheduled_ns
         row.sent_ns, row.end_ns = row.sent_ns + late, row.end_ns + late + 400 * MS
@@ -194,7 +202,7 @@ def test_a_schedule_with_a_gap_in_sending_counts_what_was_sent_on_time() -> None
 
 
 def test_clients_of_several_processes_are_counted_together() -> None:
-    made = closed(6, 10, 100, 6)
+    made = closed_loop(6, 10, 100, 6)
     mine, others = made[::2], made[1::2]
     held = measuring_window.held(
         [request_of(row) for row in [*mine, *others]], measuring_window.Load(6)

@@ -7,7 +7,16 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from support.stress_documents import HEALTHY, MS, alone, closed, document, failed, opened, row
+from support.stress_documents import (
+    HEALTHY,
+    MS,
+    baseline,
+    closed_loop,
+    failed_row,
+    open_loop,
+    row,
+    stress_document,
+)
 
 from pytest_llamaburn.capacity import measuring_window
 from pytest_llamaburn.kinds.stress import levels
@@ -35,7 +44,7 @@ def summary(
 def test_the_steady_rate_is_the_servers_whatever_the_ramp_and_the_drain(
     clients: int, slots: int
 ) -> None:
-    level = summary(clients, CLIENTS, closed(clients, 20, 100, slots))
+    level = summary(clients, CLIENTS, closed_loop(clients, 20, 100, slots))
     rate = min(clients, slots) * 10
     assert level["requests_per_sec"] == pytest.approx(rate, rel=0.06)
     assert level["output_tokens_per_sec"] == pytest.approx(10 * rate, rel=0.06)
@@ -45,14 +54,14 @@ def test_the_steady_rate_is_the_servers_whatever_the_ramp_and_the_drain(
 
 @pytest.mark.parametrize("each", [1, 2])
 def test_clients_of_a_round_or_two_are_counted_from_end_to_end_and_that_is_said(each: int) -> None:
-    level = summary(4, CLIENTS, closed(4, each, 100, 2))
+    level = summary(4, CLIENTS, closed_loop(4, each, 100, 2))
     assert level["requests_per_sec"] == pytest.approx(20)
     assert "ramp-up and drain" in level["rate_reason"]
 
 
 def test_refusals_that_end_a_level_at_once_leave_it_the_rate_of_what_was_served() -> None:
     served = [row(0, 50 * n) for n in (1, 1, 2, 2, 3, 3)]
-    refused = [failed(0.1 * n, 0.1, "queue_full") for n in range(60)]
+    refused = [failed_row(0.1 * n, 0.1, "queue_full") for n in range(60)]
     level = summary(13, CLIENTS, served + refused)
     assert level["duration_s"] == pytest.approx(0.15)
     assert level["requests_per_sec"] == pytest.approx(40)
@@ -61,14 +70,14 @@ def test_refusals_that_end_a_level_at_once_leave_it_the_rate_of_what_was_served(
 
 
 def test_a_visit_that_was_cut_short_does_not_blur_one_whose_load_was_whole() -> None:
-    whole, short = closed(4, 20, 100, 4), closed(4, 1, 100, 4)
+    whole, short = closed_loop(4, 20, 100, 4), closed_loop(4, 1, 100, 4)
     level = summary(4, CLIENTS, short, whole)
     assert level["requests_per_sec"] == pytest.approx(40)
     assert level["rate_reason"] is None
 
 
 def test_clients_that_are_only_refused_succeed_at_a_rate_of_nothing() -> None:
-    rows = [failed(5 * n, 5, "queue_full") for n in range(20)]
+    rows = [failed_row(5 * n, 5, "queue_full") for n in range(20)]
     level = summary(1, CLIENTS, rows)
     assert (level["requests_per_sec"], level["rate_reason"]) == (0, None)
 
@@ -86,7 +95,7 @@ def test_an_open_loops_rate_is_over_the_schedule_not_over_the_wait_for_the_last(
 def test_a_schedule_that_nobody_waits_in_has_its_own_rate_however_long_an_answer_takes(
     rate: float, lasts_s: float
 ) -> None:
-    rows = opened(rate, lasts_s, service_ms=1000)
+    rows = open_loop(rate, lasts_s, service_ms=1000)
     level = summary(rate, RATE, rows)
     assert level["requests_per_sec"] == pytest.approx(rate)
     assert level["output_tokens_per_sec"] == pytest.approx(10 * rate)
@@ -95,38 +104,38 @@ def test_a_schedule_that_nobody_waits_in_has_its_own_rate_however_long_an_answer
 
 @pytest.mark.parametrize("rate", [5, 20, 80])
 def test_a_schedule_above_capacity_has_the_servers_rate(rate: float) -> None:
-    rows = opened(rate, 8, service_ms=1000, slots=4)
+    rows = open_loop(rate, 8, service_ms=1000, slots=4)
     level = summary(rate, RATE, rows)
     assert level["requests_per_sec"] == pytest.approx(4, rel=0.02)
 
 
 def test_a_schedule_over_before_anything_ended_has_no_rate_and_says_why() -> None:
-    level = summary(32, RATE, opened(32, 0.5, service_ms=1000))
+    level = summary(32, RATE, open_loop(32, 0.5, service_ms=1000))
     assert (level["requests_per_sec"], level["output_tokens_per_sec"]) == (None, None)
     assert "must last longer" in level["rate_reason"]
 
 
 def test_refusals_do_not_hide_that_nothing_was_answered_yet() -> None:
-    rows = opened(32, 1.5, service_ms=1000)
-    rows[1::2] = [failed(one.sent_ns / MS, 1, "queue_full") for one in rows[1::2]]
+    rows = open_loop(32, 1.5, service_ms=1000)
+    rows[1::2] = [failed_row(one.sent_ns / MS, 1, "queue_full") for one in rows[1::2]]
     assert summary(32, RATE, rows)["requests_per_sec"] is None
 
 
 def test_a_schedule_that_is_refused_throughout_succeeds_at_a_rate_of_nothing() -> None:
-    rows = [failed(100 * i, 5, "queue_full") for i in range(20)]
+    rows = [failed_row(100 * i, 5, "queue_full") for i in range(20)]
     assert summary(10, RATE, rows)["requests_per_sec"] == 0
 
 
 def test_what_is_left_out_of_a_schedule_holds_the_ramp_up() -> None:
     excluded = Excluded(Window(seconds=5), Window())
-    rows = opened(10, 12, service_ms=1000)
+    rows = open_loop(10, 12, service_ms=1000)
     level = summary(10, RATE, rows, excluded=excluded)
     assert level["duration_s"] == pytest.approx(6.9)
     assert level["requests_per_sec"] == pytest.approx(10)
 
 
 def test_failures_are_counted_by_kind_and_never_enter_a_latency() -> None:
-    rows = [row(0, 100), failed(0, 9000), failed(10, 9000, "queue_full"), row(20, 100)]
+    rows = [row(0, 100), failed_row(0, 9000), failed_row(10, 9000, "queue_full"), row(20, 100)]
     level = summary(4, CLIENTS, rows)
     assert (level["failed"], level["error_rate"]) == (2, 0.5)
     assert level["errors"] == {"timeout_total": 1, "queue_full": 1}
@@ -179,7 +188,7 @@ def test_lateness_of_the_schedule_is_the_clients_limit_too() -> None:
 
 
 def test_what_we_had_no_open_file_for_is_our_limit_and_no_failure_of_the_server() -> None:
-    rows = [row(0, 100), row(10, 100), failed(20, 1, "client_files"), failed(30, 9, "oom")]
+    rows = [row(0, 100), row(10, 100), failed_row(20, 1, "client_files"), failed_row(30, 9, "oom")]
     level = summary(4, CLIENTS, rows)
     assert (level["requests"], level["excluded"], level["failed"]) == (4, 1, 1)
     assert level["errors"] == {"oom": 1}
@@ -210,7 +219,7 @@ def test_the_timeline_loses_no_request_and_no_token(
 ) -> None:
     rows = [row(*span) for span in times]
     if bad < len(rows):
-        rows[bad] = failed(*times[bad])
+        rows[bad] = failed_row(*times[bad])
     line = levels.timeline(rows, 0)
     good = [r for r in rows if r.error is None]
     assert sum(second.completed for second in line) == len(good)
@@ -248,7 +257,7 @@ def test_goodput_is_unknown_where_a_number_for_a_bound_cannot_be_believed() -> N
 
 
 def test_goodput_of_failures_alone_has_no_rate() -> None:
-    level = summary(10, RATE, [failed(0, 50)], objective="ttft_ms<6")
+    level = summary(10, RATE, [failed_row(0, 50)], objective="ttft_ms<6")
     assert (level["goodput"]["share"], level["goodput"]["requests_per_sec"]) == (0.0, None)
 
 
@@ -260,7 +269,7 @@ def uncounted(rows: list[Row]) -> list[Row]:
 
 
 def test_tokens_that_nobody_counted_are_null_with_a_reason_and_never_nothing() -> None:
-    rows = uncounted(closed(2, 20, 100, 2))
+    rows = uncounted(closed_loop(2, 20, 100, 2))
     level = summary(2, CLIENTS, rows)
     assert level["requests_per_sec"] == pytest.approx(20)
     assert level["output_tokens_per_sec"] is None
@@ -271,14 +280,14 @@ def test_tokens_that_nobody_counted_are_null_with_a_reason_and_never_nothing() -
 
 
 def test_a_number_that_no_answer_has_gives_the_reason_of_the_answers() -> None:
-    rows = uncounted(closed(1, 3, 100, 1))
+    rows = uncounted(closed_loop(1, 3, 100, 1))
     assert levels.distributions(rows, 0)["output_sequence_length"]["reason"] == "not_reported"
     rows[1].doubts = {"output_sequence_length": "implausible"}
     assert levels.distributions(rows, 0)["output_sequence_length"]["reason"] == "implausible"
 
 
 def test_answers_of_which_only_some_are_counted_leave_a_note_beside_their_tokens() -> None:
-    rows = closed(1, 20, 100, 1)
+    rows = closed_loop(1, 20, 100, 1)
     uncounted(rows[::2])
     level = summary(1, CLIENTS, rows)
     assert level["output_tokens_per_sec"] == pytest.approx(50, rel=0.15)
@@ -295,8 +304,8 @@ def test_tokens_whose_times_are_one_instant_count_where_it_lies() -> None:
 def test_a_schedule_of_which_nothing_is_due_while_its_load_is_whole_has_no_rate(
     requests: int, tmp_path: Path
 ) -> None:
-    taken = [alone(), (Step(1, RATE, requests), opened(1, requests, 20))]
-    found = document(tmp_path, taken, arrival="static")
+    taken = [baseline(), (Step(1, RATE, requests), open_loop(1, requests, 20))]
+    found = stress_document(tmp_path, taken, arrival="static")
     (level,) = found["results"]["levels"]
     assert level["requests_per_sec"] is None
     assert level["rate_reason"] == measuring_window.TOO_SHORT

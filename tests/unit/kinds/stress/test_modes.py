@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any, cast
 
 import pytest
-from support.stress_documents import alone, closed
+from support.stress_documents import baseline, closed_loop
 
 from pytest_llamaburn.errors import SettingsError
 from pytest_llamaburn.kinds.stress.modes import ramp, spike, sustained, sweep
@@ -16,16 +16,16 @@ from pytest_llamaburn.load.rows import request_of
 from pytest_llamaburn.load.step import CLIENTS, RATE, Burst, Step
 from pytest_llamaburn.settings import model_of
 
-BASELINE = Baseline(0.1, 0.01, 10.0, [request_of(row) for row in alone(60)[1]])
+BASELINE = Baseline(0.1, 0.01, 10.0, [request_of(row) for row in baseline(60)[1]])
 
 
-def made(**values: Any) -> Stress:
+def stress_settings(**values: Any) -> Stress:
     return cast("Stress", model_of(Stress)(**values))
 
 
 def steps(mode: Any, **values: Any) -> tuple[list[Step], Ending]:
     """Return all that a mode asks for if told nothing, and what it found."""
-    plan = mode.plan(made(**values), BASELINE)
+    plan = mode.plan(stress_settings(**values), BASELINE)
     asked = [next(plan)]
     while True:
         try:
@@ -120,11 +120,11 @@ def test_a_wait_too_short_for_the_windows_of_a_slow_load_is_refused() -> None:
 
 def ramped(slots: int, **values: Any) -> tuple[list[Step], Ending]:
     """Return what a ramp asks a server for that refuses all beyond its slots."""
-    plan = ramp.plan(made(**values), BASELINE)
+    plan = ramp.plan(stress_settings(**values), BASELINE)
     step, asked = next(plan), []
     while True:
         asked.append(step)
-        rows = closed(int(step.level), 1, 100, int(step.level)) * int(step.requests or 0)
+        rows = closed_loop(int(step.level), 1, 100, int(step.level)) * int(step.requests or 0)
         rows = rows[: step.requests]
         for number, row in enumerate(rows):
             if number % int(step.level) >= slots:
@@ -157,6 +157,6 @@ def test_a_ramp_that_nothing_stops_ends_at_its_maximum() -> None:
 def test_a_ramp_of_rates_begins_at_the_rate_or_at_what_one_client_gets_done(
     values: dict[str, Any], start: float
 ) -> None:
-    plan = ramp.plan(made(arrival="poisson", **values), BASELINE)
+    plan = ramp.plan(stress_settings(arrival="poisson", **values), BASELINE)
     step = next(plan)
     assert (step.level, step.unit, step.hold_open) == (start, RATE, False)

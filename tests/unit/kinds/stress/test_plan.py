@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 
-def asked(**values: Any) -> Any:
+def stress_settings(**values: Any) -> Any:
     return model_of(Stress)(**values)
 
 
@@ -111,17 +111,17 @@ def test_other_levels_are_refused(text: str) -> None:
 )
 def test_what_cannot_be_meant_together_is_refused(values: dict[str, Any], words: str) -> None:
     with pytest.raises(SettingsError) as caught:
-        plan.checked(asked(**values))
+        plan.checked(stress_settings(**values))
     assert words in str(caught.value)
 
 
 def test_a_load_that_does_not_rise_has_no_maximum_to_be_above() -> None:
-    assert plan.checked(asked(mode="sustained", concurrency=40)).concurrency == 40
+    assert plan.checked(stress_settings(mode="sustained", concurrency=40)).concurrency == 40
 
 
 def test_a_maximum_that_nobody_gave_is_called_the_default() -> None:
     with pytest.raises(SettingsError, match=r"32, the default, is refused.*40: raise it"):
-        plan.checked(asked(mode="ramp", concurrency=40))
+        plan.checked(stress_settings(mode="ramp", concurrency=40))
 
 
 @pytest.mark.parametrize(
@@ -138,17 +138,17 @@ def test_a_maximum_that_nobody_gave_is_called_the_default() -> None:
 def test_the_requests_of_a_ramp_are_enough_for_one_search(
     values: dict[str, Any], least: int
 ) -> None:
-    assert plan.checked(asked(**values, level_requests=least)).level_requests == least
+    assert plan.checked(stress_settings(**values, level_requests=least)).level_requests == least
     with pytest.raises(SettingsError, match=f"--requests {least - 1} is refused.*needs {least} to"):
-        plan.checked(asked(**values, level_requests=least - 1))
+        plan.checked(stress_settings(**values, level_requests=least - 1))
 
 
 def test_a_rate_wants_a_schedule_and_a_fixed_length_is_the_limit() -> None:
-    found = plan.checked(asked(rate=3.0, osl=17))
+    found = plan.checked(stress_settings(rate=3.0, osl=17))
     assert (found.arrival, found.max_tokens) == ("poisson", 17)
-    assert plan.checked(asked(mode="spike")).arrival == "poisson"
-    assert plan.checked(asked(rate=3.0, arrival="static")).arrival == "static"
-    assert plan.checked(asked()).arrival is None
+    assert plan.checked(stress_settings(mode="spike")).arrival == "poisson"
+    assert plan.checked(stress_settings(rate=3.0, arrival="static")).arrival == "static"
+    assert plan.checked(stress_settings()).arrival is None
 
 
 @pytest.mark.parametrize(
@@ -164,11 +164,11 @@ def test_a_rate_wants_a_schedule_and_a_fixed_length_is_the_limit() -> None:
 def test_windows_shorter_than_a_level_or_than_what_is_known_of_it_are_taken(
     values: dict[str, Any],
 ) -> None:
-    assert plan.checked(asked(**values))
+    assert plan.checked(stress_settings(**values))
 
 
 def test_levels_of_a_rate_need_not_be_whole() -> None:
-    assert plan.checked(asked(mode="sweep", levels="0.5,1.5", arrival="static")).levels
+    assert plan.checked(stress_settings(mode="sweep", levels="0.5,1.5", arrival="static")).levels
 
 
 @pytest.mark.parametrize(
@@ -190,7 +190,7 @@ def test_levels_of_a_rate_need_not_be_whole() -> None:
 def test_how_much_is_in_flight_at_once_follows_from_the_highest_load(
     values: dict[str, Any], most: int
 ) -> None:
-    assert plan.at_once(plan.checked(asked(**values)), total_s=0.5) == most
+    assert plan.at_once(plan.checked(stress_settings(**values)), total_s=0.5) == most
 
 
 @pytest.fixture
@@ -202,12 +202,12 @@ def few_files() -> Iterator[int]:
 
 
 def test_enough_files_are_left_as_they_are(few_files: int) -> None:
-    plan.checked(asked(max_concurrency=few_files - plan.SPARE_FILES))
+    plan.checked(stress_settings(max_concurrency=few_files - plan.SPARE_FILES))
     assert resource.getrlimit(resource.RLIMIT_NOFILE)[0] == few_files
 
 
 def test_the_limit_of_open_files_is_raised_where_that_is_allowed(few_files: int) -> None:
-    plan.checked(asked(max_concurrency=400))
+    plan.checked(stress_settings(max_concurrency=400))
     assert resource.getrlimit(resource.RLIMIT_NOFILE)[0] == 400 + plan.SPARE_FILES > few_files
 
 
@@ -226,9 +226,9 @@ def test_more_clients_than_files_are_refused_with_the_limit_and_what_to_set(
     most = 4096
     monkeypatch.setattr(resource, "getrlimit", lambda _: (256, most))
     with pytest.raises(SettingsError, match=rf"at most {most}\).*raise the limit with ulimit -n"):
-        plan.checked(asked(mode=mode, **{option: spelling.format(most + 1)}))
+        plan.checked(stress_settings(mode=mode, **{option: spelling.format(most + 1)}))
 
 
 def test_a_system_without_such_a_limit_asks_for_none(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "resource", None)
-    assert plan.checked(asked(max_concurrency=100_000)).max_concurrency == 100_000
+    assert plan.checked(stress_settings(max_concurrency=100_000)).max_concurrency == 100_000

@@ -10,7 +10,15 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 from support.benchmark_documents import header
-from support.stress_documents import alone, document, failed, level, opened, row, spike
+from support.stress_documents import (
+    baseline,
+    failed_row,
+    level,
+    open_loop,
+    row,
+    spike_load,
+    stress_document,
+)
 
 from pytest_llamaburn.errors import SettingsError
 from pytest_llamaburn.kinds.stress import result
@@ -47,7 +55,7 @@ def test_what_means_nothing_is_refused_before_the_run(values: dict[str, Any]) ->
 
 def test_a_mode_is_not_told_what_our_own_process_could_not_send(tmp_path: Path) -> None:
     file = Rows(tmp_path, "main")
-    made = row(0, 100), failed(0, 1, "client_files"), failed(0, 100, "oom")
+    made = row(0, 100), failed_row(0, 1, "client_files"), failed_row(0, 100, "oom")
     for number, one in enumerate(made):
         one.number = number
         file.write(one)
@@ -65,7 +73,7 @@ def test_more_in_flight_than_there_may_be_files_is_refused_before_the_baseline()
 
 def test_rows_are_kept_beside_the_file_only_where_that_is_asked(tmp_path: Path) -> None:
     file = Rows(tmp_path, "main")
-    file.write(alone(1)[1][0])
+    file.write(baseline(1)[1][0])
     file.close()
     path = tmp_path / "tiny.json"
     for wanted in (False, True):
@@ -78,14 +86,16 @@ def test_rows_are_kept_beside_the_file_only_where_that_is_asked(tmp_path: Path) 
 
 
 def test_what_is_excluded_is_counted_and_kept(tmp_path: Path) -> None:
-    found = document(tmp_path, [alone(), level(2)], warmup_window="4", cooldown_window="2")
+    found = stress_document(
+        tmp_path, [baseline(), level(2)], warmup_window="4", cooldown_window="2"
+    )
     (one,) = found["results"]["levels"]
     assert (one["requests"], one["excluded"], one["total_generation_ms"]["n"]) == (24, 6, 18)
     assert found["results"]["totals"]["requests"] == 34
 
 
 def test_visits_to_one_level_are_one_level(tmp_path: Path) -> None:
-    found = document(tmp_path, [alone(), level(2), level(4), level(2)])["results"]
+    found = stress_document(tmp_path, [baseline(), level(2), level(4), level(2)])["results"]
     assert [(one["concurrency"], one["requests"]) for one in found["levels"]] == [(2, 48), (4, 48)]
 
 
@@ -109,9 +119,11 @@ def test_of_a_level_taken_again_the_later_try_counts() -> None:
 
 
 def test_the_level_of_a_spike_run_is_its_load_before_the_first_burst(tmp_path: Path) -> None:
-    step, rows = spike(comes_back=False)
-    rows[-9:] = [failed(29_000, 500, "queue_full", burst=True) for _ in range(9)]
-    found = document(tmp_path, [alone(), (step, rows)], mode="spike", arrival="poisson")["results"]
+    step, rows = spike_load(comes_back=False)
+    rows[-9:] = [failed_row(29_000, 500, "queue_full", burst=True) for _ in range(9)]
+    found = stress_document(tmp_path, [baseline(), (step, rows)], mode="spike", arrival="poisson")[
+        "results"
+    ]
     (one,) = found["levels"]
     assert (one["requests"], one["failed"], one["state"]) == (200, 0, "optimal")
     assert one["requests_per_sec"] == pytest.approx(10)
@@ -126,9 +138,9 @@ def test_each_burst_has_its_own_requests_failures_and_waits(tmp_path: Path) -> N
     step = Step(10, RATE, seconds=80, bursts=(Burst(20, 5, 50, RATE), Burst(50, 5, 50, RATE)))
     first = [row(20_000 + 20 * i, 1000, burst=True) for i in range(250)]
     second = [row(50_000 + 20 * i, 3000, burst=True) for i in range(200)]
-    second += [failed(54_900, 10, "queue_full", burst=True) for _ in range(50)]
-    taken = [alone(), (step, opened(10, 80) + first + second)]
-    found = document(tmp_path, taken, mode="spike", arrival="poisson")["results"]
+    second += [failed_row(54_900, 10, "queue_full", burst=True) for _ in range(50)]
+    taken = [baseline(), (step, open_loop(10, 80) + first + second)]
+    found = stress_document(tmp_path, taken, mode="spike", arrival="poisson")["results"]
     bursts = [one["burst"] for one in found["recovery"]["spikes"]]
     assert [(one["requests"], one["failed"]) for one in bursts] == [(250, 0), (250, 50)]
     assert bursts[1]["errors"] == {"queue_full": 50}

@@ -11,16 +11,16 @@ from support.stress_documents import (
     BASELINE,
     SECOND,
     Taken,
-    alone,
-    closed,
-    document,
-    failed,
+    baseline,
+    closed_loop,
+    failed_row,
     level,
-    opened,
-    saved,
-    searched,
-    spike,
-    sustained,
+    open_loop,
+    saved_stress,
+    search_facts,
+    spike_load,
+    stress_document,
+    sustained_load,
 )
 
 from pytest_llamaburn.kinds.stress import chart, table
@@ -43,19 +43,21 @@ CALIBRATION = {
 
 
 def failing(clients: int, every: int) -> Taken:
-    rows = closed(clients, 12, 100, 2)
+    rows = closed_loop(clients, 12, 100, 2)
     for i in range(0, len(rows), every):
-        rows[i] = failed(rows[i].sent_ns / 1e6, (rows[i].end_ns - rows[i].sent_ns) / 1e6, "oom")
+        rows[i] = failed_row(rows[i].sent_ns / 1e6, (rows[i].end_ns - rows[i].sent_ns) / 1e6, "oom")
     return Step(clients, CLIENTS, len(rows)), rows
 
 
-def shown(directory: Path, *taken: Taken, **fields: Any) -> str:
+def table_text(directory: Path, *taken: Taken, **fields: Any) -> str:
     """Return the table of a run."""
-    return text_table.render([saved(directory, [alone(), *taken], **fields)])
+    return text_table.render([saved_stress(directory, [baseline(), *taken], **fields)])
 
 
 def test_a_sweep_has_a_row_a_level_its_points_and_its_insights(tmp_path: Path) -> None:
-    text = shown(tmp_path, level(1), level(2), level(8), failing(16, 3), threshold=("ttft_ms<1",))
+    text = table_text(
+        tmp_path, level(1), level(2), level(8), failing(16, 3), threshold=("ttft_ms<1",)
+    )
     assert re.search(r"^ *8 clients +degraded +96 +0 +20\.0 +200 ", text, re.MULTILINE)
     assert re.search(r"^ *16 clients +failure +192 +64 ", text, re.MULTILINE)
     for words in (
@@ -74,19 +76,19 @@ def test_a_sweep_has_a_row_a_level_its_points_and_its_insights(tmp_path: Path) -
 
 
 def test_a_search_shows_the_interval_of_its_point(tmp_path: Path) -> None:
-    text = shown(tmp_path, failing(8, 3), facts=searched(7.5, 7, 8))
+    text = table_text(tmp_path, failing(8, 3), facts=search_facts(7.5, 7, 8))
     assert "fail, deadline 10 s): 7.5 clients [7, 8]; highest passing 7, lowest failing 8" in text
 
 
 def test_a_run_that_lost_its_server_says_where_it_stopped(tmp_path: Path) -> None:
     facts = {"findings": {"stop_reason": SERVER_GONE}}
-    text = shown(tmp_path, level(1), failing(8, 2), facts=facts)
+    text = table_text(tmp_path, level(1), failing(8, 2), facts=facts)
     assert "partial: sweep" in text
     assert "stopped before the end: the server is gone" in text
 
 
 def test_what_the_machine_did_before_the_load_is_told(tmp_path: Path) -> None:
-    path = saved(tmp_path, [alone(), level(2)])
+    path = saved_stress(tmp_path, [baseline(), level(2)])
     made = json.loads(path.read_text())
     gpus = [{"id": "01:00.0", "util_pct": 3.0, "vram_used_mb": 512.0}]
     read = {"samples": 4, "cpu_pct": 2.0, "ram_used_mb": None, "server_rss_mb": 300.0, "gpus": gpus}
@@ -101,13 +103,13 @@ def test_what_the_machine_did_before_the_load_is_told(tmp_path: Path) -> None:
 
 
 def test_a_level_that_an_idle_server_did_not_begin_says_so(tmp_path: Path) -> None:
-    text = shown(tmp_path, level(1), level(8), idle={1: True, 2: False})
+    text = table_text(tmp_path, level(1), level(8), idle={1: True, 2: False})
     assert "8 clients: the server was not idle before this level" in text
     assert "1 client: the server was" not in text
 
 
 def test_bounds_of_good_requests_have_their_columns(tmp_path: Path) -> None:
-    path = saved(tmp_path, [alone(), level(2), level(8)], slo="e2e_ms<150")
+    path = saved_stress(tmp_path, [baseline(), level(2), level(8)], slo="e2e_ms<150")
     text = text_table.render([path])
     assert "goodput/s goodput %" in re.sub(" +", " ", text)
     assert re.search(r"^ *2 clients .* 20\.0 +100\.0%", text, re.MULTILINE)
@@ -122,23 +124,23 @@ def test_bounds_of_good_requests_have_their_columns(tmp_path: Path) -> None:
 def test_shorter_deadlines_stand_beside_the_point(tmp_path: Path) -> None:
     said = {"baseline": {**BASELINE, "deadline_s": 1.0}}
     taken = [level(n, slots=1, each=24) for n in (1, 2, 4, 8)]
-    text = shown(tmp_path, *taken, failing(16, 3), facts=said)
+    text = table_text(tmp_path, *taken, failing(16, 3), facts=said)
     assert re.search(r"lowest failing 16 \(by 0\.5 s: [\d.]+, by 0\.25 s: [\d.]+\)", text)
 
 
 def test_what_was_not_reached_says_why(tmp_path: Path) -> None:
-    text = shown(tmp_path, level(1), level(2))
+    text = table_text(tmp_path, level(1), level(2))
     assert "failure point (over 5% fail, deadline 10 s): not reached up to 2: maximum" in text
     assert "over 2× the baseline): not reached: up to 2 it stays below 2×" in text
 
 
 def test_a_level_without_a_state_says_why(tmp_path: Path) -> None:
-    text = shown(tmp_path, level(1), level(4), warmup_window="12")
+    text = table_text(tmp_path, level(1), level(4), warmup_window="12")
     assert "1 client: all 12 requests were left out by the windows" in text
 
 
 def test_a_point_that_the_levels_only_bracket_has_no_number(tmp_path: Path) -> None:
-    text = shown(tmp_path, failing(1, 12))
+    text = table_text(tmp_path, failing(1, 12))
     assert (
         "deadline 10 s): somewhere at or below 1 client; lower levels were not measured; " in text
     )
@@ -149,21 +151,21 @@ def test_a_point_that_the_levels_only_bracket_has_no_number(tmp_path: Path) -> N
 def test_goodput_without_numbers_says_why(tmp_path: Path) -> None:
     step, rows = level(2)
     rows[-1].doubts = {"time_to_first_token_ms": "implausible"}
-    text = shown(tmp_path, (step, rows), slo="ttft_ms<5")
+    text = table_text(tmp_path, (step, rows), slo="ttft_ms<5")
     assert "2 clients: goodput: 1 of " in text
 
 
 def test_a_rate_without_throughput_says_why(tmp_path: Path) -> None:
-    text = shown(tmp_path, (Step(40, RATE, 6), opened(40, 0.15, 100)), arrival="static")
+    text = table_text(tmp_path, (Step(40, RATE, 6), open_loop(40, 0.15, 100)), arrival="static")
     assert "40 requests/s: throughput: the schedule ended too soon" in text
 
 
 def test_a_server_that_counts_no_tokens_has_none_in_file_table_and_chart(tmp_path: Path) -> None:
-    taken = [alone(), level(1), level(2)]
+    taken = [baseline(), level(1), level(2)]
     for _, rows in taken:
         for one in rows:
             one.values["output_sequence_length"] = None
-    path = saved(tmp_path, taken)
+    path = saved_stress(tmp_path, taken)
     found = results.load(path)["results"]
     assert found["totals"]["output_tokens"] is None
     assert found["tokens_reason"].startswith("the server sent no token counts")
@@ -173,19 +175,19 @@ def test_a_server_that_counts_no_tokens_has_none_in_file_table_and_chart(tmp_pat
 
 
 def test_rates_are_told_as_rates(tmp_path: Path) -> None:
-    rates = [(Step(rate, RATE, 300), opened(rate, 10, 100, 2)) for rate in (10, 30)]
-    text = shown(tmp_path, *rates, arrival="static")
+    rates = [(Step(rate, RATE, 300), open_loop(rate, 10, 100, 2)) for rate in (10, 30)]
+    text = table_text(tmp_path, *rates, arrival="static")
     assert "sweep, static arrivals" in text
     assert re.search(r"^ *30 requests/s +degraded ", text, re.MULTILINE)
     assert "optimal: 10 requests/s" in text
 
 
 def test_a_spike_tells_how_its_burst_went_and_looks_for_no_points(tmp_path: Path) -> None:
-    step, rows = spike()
-    rows[-2:] = [failed(25_000, 900), failed(25_000, 1, "queue_full")]
+    step, rows = spike_load()
+    rows[-2:] = [failed_row(25_000, 900), failed_row(25_000, 1, "queue_full")]
     for one in rows[-2:]:
         one.burst = True
-    text = shown(tmp_path, (step, rows), mode="spike", arrival="poisson")
+    text = table_text(tmp_path, (step, rows), mode="spike", arrival="poisson")
     assert (
         "burst 1: 500 requests, 2 failed (timeout_total × 1, queue_full × 1), TTFT p50 100 ms, "
         "p95 100, total p50 1,000 ms, p95 1,000"
@@ -197,9 +199,9 @@ def test_a_spike_tells_how_its_burst_went_and_looks_for_no_points(tmp_path: Path
 def test_a_spike_without_a_steady_time_before_it_has_no_bound_of_its_recovery(
     tmp_path: Path,
 ) -> None:
-    step, rows = spike()
+    step, rows = spike_load()
     early = [one for one in rows if one.scheduled_ns >= 15_000_000_000]
-    text = shown(tmp_path, (step, early), mode="spike", arrival="poisson")
+    text = table_text(tmp_path, (step, early), mode="spike", arrival="poisson")
     assert "recovery: –: fewer than 3 windows before the spike had successful requests" in text
 
 
@@ -211,12 +213,12 @@ def test_a_recovery_within_the_resolution_is_under_it() -> None:
 
 def test_a_spike_tells_its_recovery_or_that_there_was_none(tmp_path: Path) -> None:
     fields = {"mode": "spike", "arrival": "poisson"}
-    text = shown(tmp_path / "a", spike(), **fields)
+    text = table_text(tmp_path / "a", spike_load(), **fields)
     assert (
         "recovery after a spike: 5,000 ms (of 1 spikes, 5,000 to 5,000 ms), resolution 5,000 ms, "
         "steady load 10 requests/s"
     ) in text
-    text = shown(tmp_path / "b", spike(comes_back=False), **fields)
+    text = table_text(tmp_path / "b", spike_load(comes_back=False), **fields)
     assert (
         "recovery: at least 25,000 ms: latency did not return to the baseline before the run ended"
         in text
@@ -224,11 +226,11 @@ def test_a_spike_tells_its_recovery_or_that_there_was_none(tmp_path: Path) -> No
 
 
 def test_a_sustained_load_tells_drift_and_plateau(tmp_path: Path) -> None:
-    text = shown(tmp_path / "a", sustained(), mode="sustained")
+    text = table_text(tmp_path / "a", sustained_load(), mode="sustained")
     assert "tokens_per_sec over time: does not drift (p 1), steady at 200" in text
-    short = shown(tmp_path / "b", sustained(4), mode="sustained")
+    short = table_text(tmp_path / "b", sustained_load(4), mode="sustained")
     assert "total_p50_ms over time: no verdict: fewer than 8 batches" in short
-    path = saved(tmp_path / "c", [alone(), sustained()], mode="sustained")
+    path = saved_stress(tmp_path / "c", [baseline(), sustained_load()], mode="sustained")
     found = results.load(path)
     judged = found["results"]["sustained"]["total_p50_ms"]
     judged["trend"] |= {"drifts": True, "share": 0.42, "p": 0.001}
@@ -248,7 +250,9 @@ def profile(seconds: int) -> list[dict[str, Any]]:
 
 
 def test_a_sustained_load_tells_memory_by_the_minute_from_its_own_begin(tmp_path: Path) -> None:
-    path = saved(tmp_path, [alone(), sustained(90)], mode="sustained", profile=profile(120))
+    path = saved_stress(
+        tmp_path, [baseline(), sustained_load(90)], mode="sustained", profile=profile(120)
+    )
     minutes = results.load(path)["results"]["sustained"]["per_minute"]
     assert [minute["server_rss_mb"] for minute in minutes] == [531.5, 577]  # from second 2 on
     text = text_table.render([path])
@@ -257,33 +261,33 @@ def test_a_sustained_load_tells_memory_by_the_minute_from_its_own_begin(tmp_path
 
 
 def test_memory_that_nobody_read_is_told_to_be_unknown(tmp_path: Path) -> None:
-    text = shown(tmp_path, sustained(), mode="sustained")
+    text = table_text(tmp_path, sustained_load(), mode="sustained")
     assert "memory per minute: the machine was not profiled during the load" in text
 
 
 def test_a_run_cut_in_its_baseline_has_a_table_all_the_same(tmp_path: Path) -> None:
     said = {"baseline": None, "findings": None}
-    text = text_table.render([saved(tmp_path, [alone()], facts=said, mode="sustained")])
+    text = text_table.render([saved_stress(tmp_path, [baseline()], facts=said, mode="sustained")])
     assert "10 of 10 requests succeeded" in text
     assert "baseline, one client" not in text
-    assert "0 of 0" in text_table.render([saved(tmp_path / "none", [], facts=said)])
+    assert "0 of 0" in text_table.render([saved_stress(tmp_path / "none", [], facts=said)])
 
 
 def test_the_instruments_error_and_a_client_that_was_the_limit_are_told(tmp_path: Path) -> None:
-    rows = closed(8, 12, 100, 2)
+    rows = closed_loop(8, 12, 100, 2)
     for one in rows:
         one.scheduled_ns -= 200_000_000
     limited = (Step(8, CLIENTS, 96), rows)
-    text = shown(tmp_path, limited, facts={"calibration": CALIBRATION})
+    text = table_text(tmp_path, limited, facts={"calibration": CALIBRATION})
     assert "8 clients: the client was too slow (schedule_lateness_p99_ms is 200 ms" in text
     assert "use --workers" in text
     assert "clock error, 8 streams: TTFT error p50 0.100 ms, p99 0.400 ms" in text
-    other = shown(tmp_path / "b", level(1), facts={"calibration": {"reason": "not here"}})
+    other = table_text(tmp_path / "b", level(1), facts={"calibration": {"reason": "not here"}})
     assert "TTFT error" not in other
 
 
 def test_a_point_between_two_levels_far_apart_is_printed_as_these(tmp_path: Path) -> None:
-    text = shown(tmp_path, level(1), level(2), level(8), failing(16, 3))
+    text = table_text(tmp_path, level(1), level(2), level(8), failing(16, 3))
     assert "deadline 10 s): between 8 and 16 clients; highest passing 8, lowest failing 16" in text
     assert re.search(r"degradation point \(.*\): between 2 and 8 clients; highest", text)
 
@@ -294,7 +298,7 @@ def test_a_point_above_all_that_was_sent_is_said_to_be_there() -> None:
 
 
 def test_spreadsheets_have_a_row_a_level_with_its_distributions(tmp_path: Path) -> None:
-    path = saved(tmp_path, [alone(), level(1), level(4)])
+    path = saved_stress(tmp_path, [baseline(), level(1), level(4)])
     head, *lines = csv.render([path]).splitlines()
     assert {"concurrency", "state", "total_generation_ms.p95"} <= set(head.split(","))
     assert len(lines) == 2
@@ -302,13 +306,15 @@ def test_spreadsheets_have_a_row_a_level_with_its_distributions(tmp_path: Path) 
 
 
 def test_the_page_draws_levels_states_and_points(tmp_path: Path) -> None:
-    path = saved(tmp_path, [alone(), level(1), level(2), level(3), level(12), failing(16, 3)])
+    path = saved_stress(
+        tmp_path, [baseline(), level(1), level(2), level(3), level(12), failing(16, 3)]
+    )
     page = html.render([path])
     assert "tokens/s and total p50, ms over the load" in page
     assert [page.count(f'class="s-{state}"') for state in ("optimal", "degraded")] == [3, 1]
     assert "failure point</text>" in page
     assert "degradation point</text>" in page
-    one = html.render([saved(tmp_path / "one", [alone(), level(1)])])
+    one = html.render([saved_stress(tmp_path / "one", [baseline(), level(1)])])
     assert "<svg" not in one
 
 
@@ -354,18 +360,18 @@ def test_a_series_of_nothing_is_no_line_and_of_zeros_a_flat_one(value: float | N
 
 
 def test_a_run_that_got_no_answer_was_cut_or_found_nothing_says_so(tmp_path: Path) -> None:
-    nothing = (Step(1, CLIENTS, 3), [failed(100 * i, 50, "oom") for i in range(3)])
-    wanted = {"failed": [nothing], "interrupted": [alone()], "partial": [alone()]}
+    nothing = (Step(1, CLIENTS, 3), [failed_row(100 * i, 50, "oom") for i in range(3)])
+    wanted = {"failed": [nothing], "interrupted": [baseline()], "partial": [baseline()]}
     for status, taken in wanted.items():
         (tmp_path / status).mkdir()
         said = {"findings": None, "baseline": None}
         cut = status == "interrupted"
-        made = document(tmp_path / status, taken, facts=said, interrupted=cut)
+        made = stress_document(tmp_path / status, taken, facts=said, interrupted=cut)
         assert made["status"] == status
 
 
 def test_the_chart_in_text_is_drawn_in_text_alone(tmp_path: Path) -> None:
-    path = saved(tmp_path, [alone(), level(1), level(2)])
+    path = saved_stress(tmp_path, [baseline(), level(1), level(2)])
     assert "```text\n│" in markdown.render([path])
     page = html.render([path])
     assert "│" not in page
@@ -373,7 +379,7 @@ def test_the_chart_in_text_is_drawn_in_text_alone(tmp_path: Path) -> None:
 
 
 def test_a_wide_table_scrolls_in_its_own_box_and_its_headings_wrap(tmp_path: Path) -> None:
-    page = html.render([saved(tmp_path, [alone(), level(1)])])
+    page = html.render([saved_stress(tmp_path, [baseline(), level(1)])])
     assert "div { overflow-x: auto; }" in page
     assert "<div><table>" in page
     assert "th { white-space: normal;" in page

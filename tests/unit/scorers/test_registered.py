@@ -1,0 +1,28 @@
+"""All scorers have names, needs and one verdict on silence."""
+
+from __future__ import annotations
+
+import pytest
+from support.questions import Asked
+
+from pytest_llamaburn import registry
+from pytest_llamaburn.errors import DatasetError
+
+
+def test_scorers_are_named_as_in_eval_sets() -> None:
+    named = ("choice", "code", "exact", "includes", "json-schema", "number", "regex", "wer")
+    assert registry.names("scorers") == named
+    for name in named:
+        needs = registry.load("scorers", name).NEEDS
+        assert needs
+        with pytest.raises(DatasetError, match=f"lacks '{needs[0]}'"):
+            registry.load("scorers", name).score("18", Asked())
+
+
+@pytest.mark.parametrize("silence", ["", " \n", "<think>It is 18.", "<think>18</think>\n"])
+def test_silence_is_empty_and_wrong(silence: str) -> None:
+    options = {"choices": ["a", "b"], "schema": {}, "tests": "", "pattern": ""}
+    for name in registry.names("scorers"):
+        reference = "1" if name == "number" else "A"
+        verdict = registry.load("scorers", name).score(silence, Asked(reference, options))
+        assert verdict[:4] == (False, "empty", "the answer is empty", None)
