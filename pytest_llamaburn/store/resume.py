@@ -76,8 +76,10 @@ def _sound(header: dict[str, Any], folder: Path) -> dict[str, Any]:
 def header_of(results_dir: Path, run: str, schema: str | None = None) -> dict[str, Any]:
     """Return the header of the unfinished run with this id, or of the `last` one.
 
-    If a schema is given, `last` is the newest run with it. Raises ResultsError if there is none.
+    If a schema is given, `last` is the newest run that has it, or else the newest of all. Raises
+    ResultsError if there is none.
     """
+    other = None
     folders = journal.leftovers(results_dir)
     for folder in reversed(folders) if run == LAST else [f for f in folders if f.name == run]:
         try:
@@ -88,6 +90,9 @@ def header_of(results_dir: Path, run: str, schema: str | None = None) -> dict[st
             continue
         if header is not None and (run != LAST or schema in (None, header["schema"])):
             return header
+        other = other or header
+    if other is not None:
+        return other
     names = ", ".join(folder.name for folder in folders)
     have = f"unfinished runs: {names}" if names else "no run was left unfinished"
     words = f"there is no unfinished run '{run}' in {results_dir}"

@@ -138,7 +138,7 @@ def test_a_csv_file_with_a_header_is_read_by_its_names(tmp_path: Path) -> None:
             "a.jsonl",
             '{"question":"?","choices":["x","y"],"answer":2}',
             "mmlu",
-            "answer: '2' names none of",
+            "answer: '2' is none of its 2",
         ),
     ],
 )

@@ -199,9 +199,9 @@ def test_budget_limits_the_estimate(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("args", "words"),
     [
-        (("--iterations=30", "--precision=0.5"), "30 requests that --iterations asks for"),
-        (("--start=both", "--iterations=3", "--budget=1s"), "6 requests that --iterations asks"),
-        (("--mode=correctness", "--budget=1s"), "35 requests that --numbers asks for"),
+        (("--iterations=30", "--precision=0.5"), "30 requests of --iterations"),
+        (("--start=both", "--iterations=3", "--budget=1s"), "6 requests of --iterations"),
+        (("--mode=correctness", "--budget=1s"), "35 requests of --numbers"),
     ],
 )
 def test_more_requests_than_the_limit_exit_four(

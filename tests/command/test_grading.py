@@ -191,7 +191,7 @@ def test_criterion_in_other_words_is_another_one(room: Room) -> None:
     ("argument", "words"),
     [
         ("--criteria=acuracy", "--criteria: unknown criterion 'acuracy'; did you mean 'accuracy'?"),
-        ("--criterion=Politeness=kind", "--criterion: 'Politeness' is refused: a name has small"),
+        ("--criterion=Politeness=kind", "--criterion: 'Politeness' is refused: a name has lower"),
         ("--criterion=accuracy=kind", "--criterion: 'accuracy' is refused: it is built in"),
         ("--criterion=win_rate=kind", "--criterion: 'win_rate' is refused: a measure has this"),
         ("--criterion=politeness", "--criterion: 'politeness' is refused: write NAME=DESCRIPTION"),

@@ -68,7 +68,7 @@ def _total(measure: Measure, document: Document, *_: Any) -> Observed:
     value = document["results"].get("totals", {}).get(measure.field)
     if value is not None:
         return Observed(value)
-    why = document["telemetry"].get("reason") or document["results"].get("tokens_reason")
+    why = document.get("telemetry", {}).get("reason") or document["results"].get("tokens_reason")
     return measures.missing(why or "no value of the whole run")
 
 
