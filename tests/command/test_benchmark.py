@@ -356,7 +356,7 @@ def test_disagreeing_clocks_become_a_note(tmp_path: Path) -> None:
         done = bench(server.host, tmp_path)
     (document,) = results_in(tmp_path / "results")
     assert "clocks_disagree" in {insight["id"] for insight in document["insights"]}
-    assert "fewer tokens a second than the server's own clock" in done.stdout
+    assert "fewer tokens per second than the server reported" in done.stdout
 
 
 def test_configuration_file_of_the_specification_works(ollama: str, tmp_path: Path) -> None:
