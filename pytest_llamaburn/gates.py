@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
 
 THRESHOLD = "--threshold"
+_HUGE = 1e5  # percent; more is written in powers of ten
 ALIASES = {"median": "p50", "p99.9": "p99_9"}
 _OPERATORS: dict[str, Callable[[float, float], bool]] = {
     "<=": operator.le,
@@ -172,9 +173,13 @@ def change_sentence(gate: dict[str, Any]) -> str:
     if gate["interval"] is None:
         return f"{start}: {gate['reason']}"
     unit = " points" if gate.get("unit") == "share" else "%"
-    change, low, high = (f"{100 * x:+.1f}{unit}" for x in (gate["change"], *gate["interval"]))
+    change, low, high = (f"{_percent(100 * x)}{unit}" for x in (gate["change"], *gate["interval"]))
     why = f": {gate['reason']}" if gate["reason"] else ""
     return f"{start}: {change} [{low}, {high}]{why}"
+
+
+def _percent(value: float) -> str:
+    return f"{value:+.1f}" if abs(value) < _HUGE else f"{value:+.1e}"
 
 
 def sentence(verdict: dict[str, Any]) -> str:

@@ -86,6 +86,9 @@ class Progress(Protocol):
     def plan(self, total: int) -> None:
         """Add `total` units to the plan."""
 
+    def resume(self, done: int) -> None:
+        """Take how many of the planned units an earlier part of the run finished."""
+
     def say(self, text: str) -> None:
         """Show a sentence."""
 
@@ -135,6 +138,9 @@ class Silent:
     def plan(self, total: int) -> None:
         """Say nothing."""
 
+    def resume(self, done: int) -> None:
+        """Say nothing."""
+
     def say(self, text: str) -> None:
         """Say nothing."""
 
@@ -154,13 +160,17 @@ class Counter:
     def __init__(self, stream: Stream) -> None:
         """Write to `stream`."""
         self._stream, self._began = stream, monotonic()
-        self._planned = self._done = self._failed = 0
+        self._planned = self._done = self._failed = self._earlier = 0
         self._grows = False
 
     def plan(self, total: int) -> None:
         """Add `total` units to the plan."""
         self._grows |= self._done > 0
         self._planned += total
+
+    def resume(self, done: int) -> None:
+        """Count things that an earlier part of the run finished; they have no pace."""
+        self._earlier += done
 
     def close(self) -> None:
         """Close the stream."""
@@ -173,11 +183,12 @@ class Counter:
         """
         self._done += 1
         self._failed += event.failure is not None
-        left = max(0, self._planned - self._done)
+        done = self._done + self._earlier
+        left = max(0, self._planned - done)
         pace_s = (monotonic() - self._began) / self._done
         return replace(
             event,
-            done=self._done,
+            done=done,
             planned=self._planned,
             failed=self._failed,
             state=state_of(self._failed, self._done),
@@ -205,7 +216,7 @@ class Plain(Counter):
         """Write a line about the progress, if one is due."""
         event = self._counted(event)
         due = self._done - self._said >= max(1, self._planned * _PLAIN_SHARE)
-        last = self._done == self._planned and not self._grows
+        last = event.done == self._planned and not self._grows
         if due or last or self._silent_for_long():
             self._said, self._since = self._done, monotonic()
             count = f"{event.done}/{event.planned} {event.unit}"
@@ -251,6 +262,12 @@ class Live(Counter):
             self._bar.start()
             self._task = self._bar.add_task("measuring", total=0, words="")
         self._bar.update(self._task, total=self._planned, refresh=True)
+
+    def resume(self, done: int) -> None:
+        """Show what an earlier part of the run finished as done."""
+        super().resume(done)
+        if self._bar is not None:
+            self._bar.update(self._task, advance=done, refresh=True)
 
     def say(self, text: str) -> None:
         """Print a line above the bar."""

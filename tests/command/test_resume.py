@@ -203,7 +203,7 @@ def test_run_of_tests_is_continued_by_pytest_and_refused_by_the_command(tmp_path
         assert "tests made that run: run pytest again" in refused
         assert results_in(tmp_path / "results") == []
         args = ("benchmark", "tiny", f"--host={server.host}", "--iterations=1")
-        assert f"makes it, {again} continues it" in run_cli(*args, cwd=tmp_path).stderr
+        assert f"writes the file, {again} continues the run" in run_cli(*args, cwd=tmp_path).stderr
         advice = run_cli("doctor", f"--host={server.host}", cwd=tmp_path, check=None).stdout
         assert again in advice
         assert own_tests(server, tmp_path, "--llamaburn-resume=last") == 0

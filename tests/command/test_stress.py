@@ -431,3 +431,16 @@ def test_a_sustained_load_is_judged_for_drift(sustained_run: Running) -> None:
     assert sustained["tokens_per_sec"]["batches"] >= 8
     assert sum(minute["seconds"] for minute in sustained["per_minute"]) >= 12
     assert "tokens_per_sec over time:" in said
+
+
+def test_progress_of_a_level_ends_with_all_of_its_requests(tmp_path: Path) -> None:
+    levels = ("--mode=sweep", "--levels=2", "--level-requests=20", "--allow-parallel")
+    with SlotServer(4, fast) as server:
+        told = stress(server, tmp_path, *levels, "--progress=json").stderr.splitlines()
+    events = [json.loads(line) for line in told if line.startswith("{")]
+    baseline, level = (
+        [one for one in events if one.get("stage") == stage][-1]
+        for stage in ("baseline", "sending")
+    )
+    assert baseline["done"] == baseline["planned"]
+    assert (level["done"], level["planned"], level["failed"]) == (20, 20, 0)

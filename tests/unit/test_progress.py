@@ -293,3 +293,25 @@ def test_progress_is_lost_where_the_terminal_is_gone_and_the_run_is_not(word: st
     shown.say("Hello.")
     shown.step(of_request(row()))
     shown.close()
+
+
+@pytest.mark.parametrize("style", [Json, Plain, Live])
+def test_what_an_earlier_part_of_a_run_finished_counts_as_done(style: type[Json]) -> None:
+    stream = io.StringIO()
+    shown = style(stream)
+    shown.plan(4)
+    shown.resume(3)
+    shown.step(of_request(row()))
+    assert ("4/4" if style is not Json else '"done": 4, "planned": 4') in stream.getvalue()
+    shown.close()
+
+
+def test_an_earlier_part_of_a_run_has_no_pace(clock: Callable[[float], None]) -> None:
+    stream = io.StringIO()
+    shown = Json(stream)
+    shown.plan(10)
+    shown.resume(6)
+    clock(2.0)
+    shown.step(of_request(row()))
+    event = json.loads(stream.getvalue())
+    assert (event["done"], event["eta_s"]) == (7, 6.0)

@@ -86,8 +86,9 @@ class BenchmarkRun(Run):
             raise ServerError(f"--start: {self.backend.address.url} has no way to unload a model")
 
     def _begin(self, requests: int) -> None:
-        if requests:
-            self._progress.say(self._estimate(requests))
+        left = requests - len(self._done)
+        if left > 0:
+            self._progress.say(self._estimate(left))
         self._began = perf_counter()
 
     def _continue(self, record: Record) -> None:
@@ -115,6 +116,7 @@ class BenchmarkRun(Run):
         ]
         rows = [self._done[request.key] for request in requests if request.key in self._done]
         self._rows += rows
+        self._progress.resume(len(rows))
         if self.settings.cache == "warm":
             await self._untimed(prompt.text)
 

@@ -6,6 +6,7 @@ from operator import itemgetter
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from pytest_llamaburn import gates, registry
+from pytest_llamaburn.measures import FIXED_N
 from pytest_llamaburn.store import results
 from pytest_llamaburn.tables import ABSENT, Bar, Forest, Sheet, number
 
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
 Document = dict[str, Any]
 
 _MOST_BARS = 100
+_HUGE = 1e5  # percent; more is written in powers of ten
 _AXES = {"concurrency": "clients", "rate": "requests/s"}
 
 
@@ -161,8 +163,13 @@ def _percent(change: Document) -> str:
 def _interval(change: Document) -> str:
     if change["interval"] is None:
         return ABSENT
-    low, high = (_signed(100 * end, 1) for end in change["interval"])
+    low, high = (_end(100 * end) for end in change["interval"])
     return f"[{low}, {high}] {_points(change)}"
+
+
+def _end(percent: float) -> str:
+    """Return an end of an interval; a huge one in powers of ten, for few runs say little."""
+    return _signed(percent, 1) if abs(percent) < _HUGE else f"{percent:+.1e}".replace("-", "−", 1)
 
 
 def _verdict(change: Document) -> str:
@@ -218,7 +225,7 @@ def _any(file: Document) -> str:
 
 def _notes_of_benchmarks(changes: Sequence[Document], method: Document) -> Iterator[str]:
     yield from _reasons(changes)
-    yield from _method(method)
+    yield from _method(method, changes)
     yield from _noise(changes)
     if any(change["verdict"] == "inconclusive" for change in changes):
         yield "inconclusive is not same: more runs a side decide (benchmark --repeats 5)"
@@ -230,8 +237,9 @@ def _reasons(changes: Sequence[Document]) -> Iterator[str]:
             yield f"{change['file']}, {change['name']}: {change['reason']}"
 
 
-def _method(method: Document) -> Iterator[str]:
-    if method["fixed_n"] is not None:
+def _method(method: Document, changes: Sequence[Document]) -> Iterator[str]:
+    compared = any(change["metric"] == FIXED_N.name for change in changes)
+    if compared and method["fixed_n"] is not None:
         yield (
             f"total at fixed N: time to first token + (N − 1) · inter-token latency, "
             f"N = {method['fixed_n']} tokens, the smallest median length of the files' answers"

@@ -199,8 +199,8 @@ def _too_few(asked: Stress, budget: int) -> Iterator[str]:
     least = min(BASELINE_REQUESTS + sent, search.BUDGET)
     if budget < least:
         yield (
-            f"--requests {budget} is refused: this is the number for the whole ramp, which needs "
-            f"{least} to reach its maximum: raise it, or lower the maximum"
+            f"--level-requests: {budget} is refused: this is the number for the whole ramp, which "
+            f"needs {least} to reach its maximum: raise it, or lower the maximum"
         )
 
 

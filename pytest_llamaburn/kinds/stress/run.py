@@ -180,9 +180,13 @@ class StressRun(Run):
         start_ns = perf_counter_ns() + _LEAD_NS
         load = {"load": step._asdict(), "started_ns": start_ns, "first": wanted.first}
         self._journal("step", {**about, **load})
-        reporting = asyncio.create_task(self._report(step, "sending" if number else "baseline"))
+        stage = "sending" if number else "baseline"
+        before = self._sender.counts if wanted.first else Counter[str]()  # a visit counts from 0
+        status = LoadStatus(step, perf_counter(), before, stage)
+        reporting = asyncio.create_task(self._report(status))
         try:
             health = await self._sender.send(step, wanted, start_ns)
+            self._show(status)
         finally:
             reporting.cancel()
             self.settle()
@@ -225,15 +229,16 @@ class StressRun(Run):
         found = [seen[number] for number in numbers if number in seen]
         return sorted(found, key=lambda request: request.scheduled_ns)
 
-    async def _report(self, step: Step, stage: str) -> None:
+    async def _report(self, status: LoadStatus) -> None:
         """Report the progress of a step twice per second."""
-        sender = self._sender
-        status = LoadStatus(step, perf_counter(), sender.counts, stage)
         while True:
             await asyncio.sleep(_REPORT_EVERY_S)
             self.settle()
-            now = status.now(perf_counter(), sender.counts, sender.recent_ms)
-            self._progress.load(now)
+            self._show(status)
+
+    def _show(self, status: LoadStatus) -> None:
+        now = status.now(perf_counter(), self._sender.counts, self._sender.recent_ms)
+        self._progress.load(now)
 
     async def _wait_until_idle(self, number: int) -> None:
         """Wait until a short request is as fast as on an idle server; journal the time.

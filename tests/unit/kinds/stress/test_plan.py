@@ -139,7 +139,9 @@ def test_the_requests_of_a_ramp_are_enough_for_one_search(
     values: dict[str, Any], least: int
 ) -> None:
     assert plan.checked(stress_settings(**values, level_requests=least)).level_requests == least
-    with pytest.raises(SettingsError, match=f"--requests {least - 1} is refused.*needs {least} to"):
+    with pytest.raises(
+        SettingsError, match=f"--level-requests: {least - 1} is refused.*needs {least} to"
+    ):
         plan.checked(stress_settings(**values, level_requests=least - 1))
 
 
