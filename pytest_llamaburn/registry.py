@@ -2,7 +2,7 @@
 
 Members are listed without importing them, so that an unused optional member costs nothing. Other
 distributions add members through the entry-point group `llamaburn.<folder>`. A member that is a
-package in a folder is a registry too: its modules are its members.
+package is a registry too: its modules are its members.
 """
 
 import difflib
