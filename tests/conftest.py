@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 
 import pytest
 
@@ -14,3 +15,8 @@ os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
 
 # An assertion in a helper that fails tells its values, as one in a test does.
 pytest.register_assert_rewrite("support")
+
+# nohup and shells in the background have signals ignored, and our commands go on to ignore them.
+for _name, _handler in (("SIGHUP", signal.SIG_DFL), ("SIGINT", signal.default_int_handler)):
+    if hasattr(signal, _name) and signal.getsignal(getattr(signal, _name)) is signal.SIG_IGN:
+        signal.signal(getattr(signal, _name), _handler)

@@ -85,10 +85,19 @@ def serve(place: Place, results_dir: Path, begun: Callable[[str], object]) -> No
     secret = token()
     with listening(place) as listener:
         port = listener.getsockname()[1]
-        service = Service(results_dir)
+        service = _service(results_dir)
         guarded = app.make(service, security.rules(place.bind, port, place.trusted, secret))
         begun(f"http://{_shown(place.bind)}:{port}/#token={secret}")
         asyncio.run(_serve(guarded, service, listener))
+
+
+def _service(results_dir: Path) -> Service:
+    """Return the service of a results directory; raises SettingsError if it cannot be read."""
+    try:
+        return Service(results_dir)
+    except OSError as err:
+        reason = err.strerror or err
+        raise SettingsError(f"--results-dir: {results_dir} cannot be read: {reason}") from None
 
 
 async def _serve(guarded: Callable[..., object], service: Service, listener: socket.socket) -> None:

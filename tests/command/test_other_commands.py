@@ -241,7 +241,7 @@ def test_pull_of_an_unknown_model_gives_the_servers_words(tmp_path: Path) -> Non
 
 
 def test_pull_without_a_name_says_so(tmp_path: Path) -> None:
-    assert "name the model" in run_cli("models", "pull", cwd=tmp_path, check=4).stderr
+    assert "no model given" in run_cli("models", "pull", cwd=tmp_path, check=4).stderr
 
 
 def test_pull_from_a_server_that_cannot_says_so(tmp_path: Path) -> None:

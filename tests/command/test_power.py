@@ -150,10 +150,10 @@ def test_levels_of_a_load_have_their_energy(fake_gpu: Fakes) -> None:
     found = stress(fake_gpu.home, "--gpu-provider=nvidia-smi", path=path_with(fake_gpu))
     (level,) = found["results"]["levels"]
     assert found["telemetry"]["provider"] == "nvidia-smi"
-    assert "mixed" in {sample["phase"] for sample in found["system_profile"]}
     if level["energy_reason"] in ("low_coverage", "window_too_short"):
         return  # as it may be where this machine is overloaded: the clients are not held together
     assert level["energy_reason"] is None
+    assert "mixed" in {sample["phase"] for sample in found["system_profile"]}
     assert 150 <= level["power_draw_watts"] <= level["power_peak_watts"] <= 156
     tokens = level["energy_wh"] * 3600 / level["joules_per_output_token"]
     assert 4 <= tokens <= 4.001 * level["requests"]  # those inside the stretches that were held
@@ -185,7 +185,10 @@ def test_gpu_that_vanishes_is_noted_and_the_run_goes_on(fakes: Fakes) -> None:
 @pytest.mark.parametrize(
     ("args", "words"),
     [
-        (("--gpu-provider=rocm-smi",), "--gpu-provider: rocm-smi cannot be used: no rocm-smi"),
+        (
+            ("--gpu-provider=rocm-smi",),
+            "--gpu-provider: rocm-smi cannot be used: rocm-smi is not on PATH",
+        ),
         (("--gpu-provider=rocm",), "--gpu-provider: unknown provider 'rocm'; did you mean"),
         (
             ("--profile-interval=10ms",),

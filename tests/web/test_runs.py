@@ -129,7 +129,7 @@ async def test_wrong_settings_are_refused_as_the_command_refuses_them(
     [
         ("benchmark", {"threshold": "nothing<1"}, "threshold", "nothing"),
         ("benchmark", {"resume": "last"}, None, "no unfinished run"),
-        ("stress", {"mode": "ramp", "spikes": 2}, "spikes", "does not read it, only spike"),
+        ("stress", {"mode": "ramp", "spikes": 2}, "spikes", "does not use it, only spike"),
         ("eval", {"pairwise": True}, "pairwise", "--compare-to"),
     ],
 )

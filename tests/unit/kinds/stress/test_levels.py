@@ -112,7 +112,7 @@ def test_a_schedule_above_capacity_has_the_servers_rate(rate: float) -> None:
 def test_a_schedule_over_before_anything_ended_has_no_rate_and_says_why() -> None:
     level = summary(32, RATE, open_loop(32, 0.5, service_ms=1000))
     assert (level["requests_per_sec"], level["output_tokens_per_sec"]) == (None, None)
-    assert "must last longer" in level["rate_reason"]
+    assert "ended too soon" in level["rate_reason"]
 
 
 def test_refusals_do_not_hide_that_nothing_was_answered_yet() -> None:

@@ -177,7 +177,7 @@ def test_goodput_of_numbers_that_cannot_be_believed_decides_nothing(tmp_path: Pa
 def test_a_rate_that_a_schedule_was_too_short_for_says_so(tmp_path: Path) -> None:
     short = Step(40, RATE, 6), open_loop(40, 0.15, 100)
     found = stress_document(tmp_path, [baseline(), short], arrival="static")["results"]
-    assert "must last longer" in gate_verdict("requests_per_sec@40>0", found)["reason"]
+    assert "ended too soon" in gate_verdict("requests_per_sec@40>0", found)["reason"]
 
 
 def test_tokens_that_nobody_counted_are_undecided_with_the_reason(tmp_path: Path) -> None:
