@@ -287,6 +287,8 @@ def _listen(
                 for child in children[1:]:
                     _end_child(child)
             full = len(printed) > limits.output_bytes or max(map(len, reported)) > _REPORT_BYTES
+            if full and not running:
+                _take(watch, 0.0)  # a child's first report may have come just after the last look
             late = time.monotonic() >= deadline
             stopped = "output" if full else "timeout" if late else ""
     stopped = stopped or _wait(children[0], deadline)
