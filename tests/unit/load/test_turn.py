@@ -61,7 +61,11 @@ def test_note_that_says_nothing_true_is_passed_over(text: str) -> None:
         note().unlink()
 
 
-def test_lock_is_held_also_where_its_holder_cannot_say_so(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_lock_is_held_also_where_its_holder_cannot_say_so(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))  # others measure beside this test
+
     def refused(*_: Any) -> None:
         raise PermissionError
 
