@@ -246,7 +246,6 @@ def test_cut_calibration_is_continued_without_paying_again(tmp_path: Path) -> No
             _, stderr = running.communicate(timeout=60)
         assert running.returncode == 2, stderr
         assert "2 verdicts are kept: continue with --resume" in stderr
-        assert "1/4 labels" in stderr
         more: Any = {"cwd": tmp_path, "OPENAI_API_KEY": KEY}
         anew = run_cli(*words, "--max-judge-calls=0", check=None, **more)
         done = run_cli(*words, "--resume", "--progress=json", **more)
@@ -255,7 +254,7 @@ def test_cut_calibration_is_continued_without_paying_again(tmp_path: Path) -> No
     assert "there are 2 verdicts of a calibration that was cut: --resume uses them" in anew.stderr
     assert len(fake.calls) == 3 + 2
     assert "4 labels (4 scored)" in done.stdout
-    assert '"done": 4, "planned": 4' in done.stderr
+    assert '"unit": "labels", "done": 4, "planned": 4' in done.stderr
 
 
 def test_progress_is_silent_where_standard_error_is_no_file(
