@@ -173,12 +173,13 @@ def change_sentence(gate: dict[str, Any]) -> str:
     if gate["interval"] is None:
         return f"{start}: {gate['reason']}"
     unit = " points" if gate.get("unit") == "share" else "%"
-    change, low, high = (f"{_percent(100 * x)}{unit}" for x in (gate["change"], *gate["interval"]))
+    change, low, high = (f"{percent(100 * x)}{unit}" for x in (gate["change"], *gate["interval"]))
     why = f": {gate['reason']}" if gate["reason"] else ""
     return f"{start}: {change} [{low}, {high}]{why}"
 
 
-def _percent(value: float) -> str:
+def percent(value: float) -> str:
+    """Return a change in percent; a huge one in powers of ten."""
     return f"{value:+.1f}" if abs(value) < _HUGE else f"{value:+.1e}"
 
 
@@ -191,6 +192,13 @@ def sentence(verdict: dict[str, Any]) -> str:
         between = " [{:.4g}, {:.4g}]".format(*verdict["ci95"])
     why = f": {verdict['reason']}" if verdict["reason"] else f", margin {verdict['margin']:.4g}"
     return f"{verdict['expression']}: {verdict['verdict']}: {verdict['value']:.4g}{between}{why}"
+
+
+def not_passed(
+    verdicts: Iterable[dict[str, Any]], words: Callable[[dict[str, Any]], str] = sentence
+) -> list[str]:
+    """Return a sentence for each gate that failed or was undecided."""
+    return [words(verdict) for verdict in verdicts if verdict["verdict"] != "pass"]
 
 
 def _selected(match: re.Match[str], table: Mapping[str, Measure], where: str) -> Selector:

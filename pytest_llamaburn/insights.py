@@ -30,23 +30,29 @@ BUSY_SHARE = 0.1
 BUSY = "was measured while other programs used much of the machine"  # in comparisons
 
 
+def rule(function: Callable[[Document], Finding | None]) -> Rule:
+    """Return the rule whose insight has the function's name."""
+
+    @wraps(function)
+    def named(document: Document) -> Insight | None:
+        found = function(document)
+        if found is None:
+            return None
+        return {"id": function.__name__, "text": found[0], "evidence": found[1]}
+
+    return named
+
+
 def adding_to(
     rules: list[Rule],
 ) -> Callable[[Callable[[Document], Finding | None]], Rule]:
-    """Return a decorator that adds a function to `rules` as the insight of the function's name."""
+    """Return a decorator that makes a rule of a function and adds it to `rules`."""
 
-    def rule(function: Callable[[Document], Finding | None]) -> Rule:
-        @wraps(function)
-        def named(document: Document) -> Insight | None:
-            found = function(document)
-            if found is None:
-                return None
-            return {"id": function.__name__, "text": found[0], "evidence": found[1]}
+    def add(function: Callable[[Document], Finding | None]) -> Rule:
+        rules.append(rule(function))
+        return rules[-1]
 
-        rules.append(named)
-        return named
-
-    return rule
+    return add
 
 
 def evidenced(rules: list[Rule], document: Document) -> list[Insight]:
@@ -55,10 +61,7 @@ def evidenced(rules: list[Rule], document: Document) -> list[Insight]:
     return [insight for insight in insights if insight is not None]
 
 
-_COMMON: list[Rule] = []
-
-
-@adding_to(_COMMON)
+@rule
 def other_load(document: Document) -> Finding | None:
     """Read how much of the processors other programs used during the run."""
     share = document["telemetry"].get("other_cpu_share")

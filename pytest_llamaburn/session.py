@@ -252,8 +252,8 @@ class Harness:
         if not content["totals"]["succeeded"] and self.exit_code in (0, StoppedError.exit_code):
             self.failures.append("nothing was measured: no request succeeded")
             self.exit_code = NothingMeasuredError.exit_code
-        broken = [gate for gate in content["gates"] if gate["verdict"] != "pass"]
-        self.broken_gates += [f"gate {gates.sentence(gate)}" for gate in broken]
+        broken = gates.not_passed(content["gates"])
+        self.broken_gates += [f"gate {words}" for words in broken]
         self.gated |= bool(broken)
 
     def _compare(self, path: Path) -> None:

@@ -250,9 +250,11 @@ def _estimate(settings: Judging, labels: Sequence[Label], path: str) -> int:
 
 def _verdict(document: dict[str, Any], max_unscored: float) -> int:
     """Print what is not good enough; return the exit code."""
-    broken = [gate for gate in document["gates"] if gate["verdict"] != "pass"]
-    for gate in broken:
-        print(f"llamaburn: {_sentence(gate)}", file=sys.stderr)
+    from pytest_llamaburn import gates
+
+    broken = gates.not_passed(document["gates"], _sentence)
+    for words in broken:
+        print(f"llamaburn: {words}", file=sys.stderr)
     if document["unscored_share"] > max_unscored:
         missing = document["n_total"] - document["n_scored"]
         print(

@@ -14,7 +14,6 @@ if TYPE_CHECKING:
 
     from pytest_llamaburn.store.journal import Record
 
-STATUS = Literal["complete", "partial", "interrupted", "failed"]
 NO_COUNTS = REASONS["no_usage"]
 HEADER = (
     *("schema", "schema_version", "session_id", "run_id"),

@@ -51,7 +51,7 @@ def _broken(path: Path) -> list[str]:
     document = results.load(path)
     compared = document["schema"].endswith("comparison")
     sentence = gates.change_sentence if compared else gates.sentence
-    return [sentence(g) for g in document["results"]["gates"] if g["verdict"] != "pass"]
+    return gates.not_passed(document["results"]["gates"], sentence)
 
 
 def _error(path: Path, words: str) -> str:

@@ -7,6 +7,7 @@ from collections import Counter
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from pytest_llamaburn.stats.figures import Figure, mean, share
+from pytest_llamaburn.stats.samples import Z95
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -18,7 +19,6 @@ if TYPE_CHECKING:
 
 _FEWEST = 3
 _NEWTON_STEPS = 50
-_Z = 1.959963984540054
 
 
 class Game(NamedTuple):
@@ -90,7 +90,7 @@ def length_controlled(played: Sequence[Game]) -> Figure:
     if fit is None:
         return Figure(None, n, reason="the fit does not converge")
     level, spread = fit
-    low, high = (_sigmoid(level + z * spread) for z in (-_Z, _Z))
+    low, high = (_sigmoid(level + z * spread) for z in (-Z95, Z95))
     return Figure(_sigmoid(level), n, (low, high))
 
 

@@ -20,7 +20,7 @@ PERCENTILES = {"p50": 50.0, "p90": 90.0, "p95": 95.0, "p99": 99.0, "p99_9": 99.9
 CI_METHOD = "student_t_mean_95"
 _EMPTY = dict.fromkeys(("mean", "std", "cv", "min", *PERCENTILES, "max", "ci95"))
 _EXACT_DF = 200  # above this, the series of the quantile is exact to six digits
-_Z95 = 1.959963984540054
+Z95 = 1.959963984540054  # standard errors on each side of a 95 % interval
 
 
 def distribution(
@@ -158,7 +158,7 @@ def rising(values: Sequence[float], weights: Sequence[float]) -> list[float]:
 
 def wilson(hits: float, n: int) -> list[float] | None:
     """Return the 95 % interval of a share by Wilson's score, or None for n = 0."""
-    return [*wilson_interval(hits / n, n, 1.959963984540054)] if n else None
+    return [*wilson_interval(hits / n, n, Z95)] if n else None
 
 
 def wilson_interval(share: float, n: float, z: float) -> tuple[float, float]:

@@ -141,7 +141,7 @@ class BenchmarkRun(Run):
         verdicts = gates.judged(document, MEASURES, expressions, mode)
         for verdict in verdicts:
             self._journal("gate", verdict)
-        return [gates.sentence(v) for v in verdicts if v["verdict"] != "pass"]
+        return gates.not_passed(verdicts)
 
     def properties(self, measured: Measured) -> Iterator[tuple[str, float]]:
         """Yield the names and values of one test for a test report."""

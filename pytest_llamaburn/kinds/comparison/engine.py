@@ -152,7 +152,7 @@ def _weighed(
 def broken(document: Document) -> list[str]:
     """Return a sentence for each gate of a comparison that did not pass."""
     found = document["results"].get("gates", ())
-    return [gates.change_sentence(gate) for gate in found if gate["verdict"] != "pass"]
+    return gates.not_passed(found, gates.change_sentence)
 
 
 # A new result file and the baseline that its settings name

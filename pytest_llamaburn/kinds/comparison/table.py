@@ -19,7 +19,6 @@ if TYPE_CHECKING:
 Document = dict[str, Any]
 
 _MOST_BARS = 100
-_HUGE = 1e5  # percent; more is written in powers of ten
 _AXES = {"concurrency": "clients", "rate": "requests/s"}
 
 
@@ -163,13 +162,8 @@ def _percent(change: Document) -> str:
 def _interval(change: Document) -> str:
     if change["interval"] is None:
         return ABSENT
-    low, high = (_end(100 * end) for end in change["interval"])
+    low, high = (gates.percent(100 * end).replace("-", "−") for end in change["interval"])
     return f"[{low}, {high}] {_points(change)}"
-
-
-def _end(percent: float) -> str:
-    """Return an end of an interval; a huge one in powers of ten, for few runs say little."""
-    return _signed(percent, 1) if abs(percent) < _HUGE else f"{percent:+.1e}".replace("-", "−", 1)
 
 
 def _verdict(change: Document) -> str:

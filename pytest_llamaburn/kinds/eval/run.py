@@ -107,7 +107,7 @@ class EvalRun(Run):
         verdicts = gates.judged(document, table, expressions, mode)
         for verdict in verdicts:
             self._journal("gate", verdict)
-        return [gates.sentence(v) for v in verdicts if v["verdict"] != "pass"]
+        return gates.not_passed(verdicts)
 
     async def finish(self, reason: str) -> None:
         """End the judging, then end as every run does."""

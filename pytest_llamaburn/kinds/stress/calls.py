@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from pytest_llamaburn.gates import sentence
+from pytest_llamaburn.gates import not_passed
 from pytest_llamaburn.kinds.stress.measures import MEASURES
 from pytest_llamaburn.kinds.stress.result import check_gates
 from pytest_llamaburn.measures import properties
@@ -26,8 +26,7 @@ def send(run: StressRun, item: Item, session: Session) -> Callable[[], dict[str,
         session.run(run.drive())
         found = run.results()
         item.node.user_properties.extend(properties(MEASURES, {"results": found}))
-        judged = [gate for gate in found["gates"] if gate["expression"] in wanted]
-        broken = [sentence(gate) for gate in judged if gate["verdict"] != "pass"]
+        broken = not_passed(gate for gate in found["gates"] if gate["expression"] in wanted)
         if broken:
             raise AssertionError("; ".join(broken))
         return found
