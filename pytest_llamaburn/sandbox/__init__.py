@@ -6,8 +6,8 @@ needs neither root nor namespaces: Landlock restricts the files and a seccomp fi
 calls, both irrevocably before the program's first line. If one of them is missing, nothing runs.
 
 The names and sizes of files stay visible. A program that runs alone could forge its own result.
-Tests of a program therefore run in a second process. The program can only answer the calls of that
-process, which alone reports how the tests ended (docs/decisions/0008).
+Tests of a program therefore always run in a second process. The program can only answer the calls
+of that process, which alone reports how the tests ended (docs/decisions/0008 and 0030).
 """
 
 from __future__ import annotations

@@ -234,7 +234,7 @@ def _unloaded(report: dict[str, Any]) -> dict[str, str]:
     """Return how a program ended that failed to load."""
     state = report.get("state")
     known = state in ("assertion", "exception", "memory", "exit")
-    return {"state": state if known else "broken", "message": str(report.get("message"))[:600]}
+    return {"state": str(state) if known else "broken", "message": str(report.get("message"))[:600]}
 
 
 def _taken_over(

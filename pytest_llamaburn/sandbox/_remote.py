@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import builtins
 import importlib
-import inspect
 import json
 import operator
 import os
@@ -345,12 +344,12 @@ class Proxy:
             raise TypeError("a class of the program cannot derive from a class of its tests")
         return (self._link.stand_in,)
 
-    @property
+    @property  # type: ignore[misc]
     def __class__(self) -> Any:
         return _KIND_NAMED.get(self._link.ask("kind", self), Proxy)
 
     @property
-    def __signature__(self) -> inspect.Signature:
+    def __signature__(self) -> Any:
         """The parameters of a function or a class."""
         return _signature(*self._link.ask("signature", self))
 
@@ -697,28 +696,27 @@ def _derive(name: str, bases: list[Any], members: dict[str, list[Any]], **named:
 
 def _signature_parts(value: Any) -> list[Any]:
     """Return the parameters of a function as plain data, and what it returns."""
+    inspect = importlib.import_module("inspect")  # here, because it is rarely needed and slow
     found = inspect.signature(value)
-    return [
-        [
-            [one.name, int(one.kind), *map(_given, (one.default, one.annotation))]
-            for one in found.parameters.values()
-        ],
-        _given(found.return_annotation),
+
+    def given(part: Any) -> list[Any]:
+        return [] if part is inspect.Signature.empty else [part]
+
+    parameters = [
+        [one.name, int(one.kind), given(one.default), given(one.annotation)]
+        for one in found.parameters.values()
     ]
+    return [parameters, given(found.return_annotation)]
 
 
-def _given(value: Any) -> list[Any]:
-    return [] if value is inspect.Signature.empty else [value]
-
-
-def _signature(parameters: list[Any], returns: list[Any]) -> inspect.Signature:
+def _signature(parameters: list[Any], returns: list[Any]) -> Any:
+    """Return the signature of these parts."""
+    inspect = importlib.import_module("inspect")
+    kinds = {int(kind): kind for kind in type(inspect.Parameter.VAR_KEYWORD)}
     empty = inspect.Signature.empty
     made = [
         inspect.Parameter(
-            name,
-            inspect._ParameterKind(kind),  # noqa: SLF001 - the only way to name a kind
-            default=[*default, empty][0],
-            annotation=[*annotation, empty][0],
+            name, kinds[kind], default=[*default, empty][0], annotation=[*annotation, empty][0]
         )
         for name, kind, default, annotation in parameters
     ]

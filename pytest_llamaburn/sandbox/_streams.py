@@ -88,7 +88,7 @@ class _Input(io.TextIOBase):
         return self._streams.asked("readline", size)
 
     @property
-    def buffer(self) -> io.BufferedIOBase:  # type: ignore[override]
+    def buffer(self) -> io.BufferedIOBase:
         return _Bytes(self)
 
 

@@ -178,9 +178,13 @@ def _tests(program: str, checks: str, preamble: str, entry_point: str | None) ->
     live = wanted - held - _bound(checks)
     classes = (node for node in _statements(preamble) if isinstance(node, ast.ClassDef))
     lines = "\n" * (program.count("\n") + 2)  # tracebacks count lines as in one text
-    names = (tuple(sorted(some)) for some in (wanted, held, live))
     return sandbox.Tests(
-        f"{lines}{checks}\n", preamble, *names, tuple(node.name for node in classes)
+        f"{lines}{checks}\n",
+        preamble,
+        wanted=tuple(sorted(wanted)),
+        held=tuple(sorted(held)),
+        live=tuple(sorted(live)),
+        common=tuple(node.name for node in classes),
     )
 
 
