@@ -95,7 +95,7 @@ def test_a_choice_is_what_is_stated_and_not_what_is_mentioned(
         ("**Step 2:** 3 × 4 is 12", "12"),
         ("If n = 5 then the sum is 15", "15"),
         ("two hundred and five", "two hundred and five"),
-        ("We get the answer as a percentage:\n\n(3/4) × 100 = 75\n\nIt has 75% left.", "75"),
+        ("We get the answer as a percentage:\n\n(3/4) × 100 = 75\n\nIt has 75% left.", "75%"),
         ("To get the answer as a percentage, multiply: 0.2 * 100\n\nSo 20% are left.", "20%"),
         ("The answer is 4 or 5.", None),
         ("It may be 4 or 5", None),
