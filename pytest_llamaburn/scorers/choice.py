@@ -3,8 +3,9 @@
 `choices` are the texts in order, or a mapping from letter to text; the reference is a letter or a
 text. A single letter is that choice, even if it is the text of another one. If an answer says "the
 answer is B", only such sentences count; otherwise lines that begin with a letter, then mentions of
-letters, then the texts. An answer with two different choices cannot be read. An "A" that is an
-article is not a choice.
+letters, then the texts. Lines and mentions count neither in a text that ends in a loop, nor in a
+list of all choices; mentions do not count where the answer says that no choice, or each one, is
+right. An answer with two different choices cannot be read. An "A" that is an article is not a choice.
 """
 
 from __future__ import annotations
@@ -53,7 +54,7 @@ _SAID = re.compile(
     rf"(?i){_NOUN}(?:['\u2019]s\b|[^.:=\n]{{0,60}}?(?=[^:=]){_IS}"
     rf"|(?:\s+(?:{_NOUN}|{_RIGHTLY}|\([^()\n]{{0,60}}\))){{0,2}}\s*[:=])"
     r"|\bI(?:'d|'ll| would| will|'m)? "
-    r"(?:choose|pick|select|say|opt for|go(?:ing)? with|settle on)\b"
+    r"(?:choose|pick|select|say|opt for|go(?:ing)? with|settle on|answer)\b"
     r"|\b(?:it|that)(?:'s| is| (?:must|should|would|has to) be)\b(?:\s+(?:most likely|probably))?"
     r"|\b(?:correct|right|best)(?: one)?(?:\s*:|\s+is\b)|[选選][择擇]?[:\s]{0,3}(?=[A-J])"
 )
@@ -62,7 +63,8 @@ _CONCLUDED = re.compile(
     r"(?i)(?:\b(?:(?:most )?(?:likely|probabl[ey])|definitely|certainly|clearly|surely"
     r"|leav(?:ing|es)(?: only| us with)?|so|thus|hence|therefore|but(?: rather)?"
     r"|lean(?:ing)?(?: towards?)?|choose|pick|select|go(?:ing)? (?:with|for)"
-    r"|(?:closest|nearest|best|most \w{1,12})(?: \w{1,12})? (?:is|would be|to)|which is"
+    r"|(?:closest|nearest|best|most \w{1,12})(?: \w{1,12})? (?:is|would be|to)|which is|i\.e\."
+    r"|ha(?:s|ve) to be"
     r"|guess (?:is|would be)|match(?:es)?|corresponds? to|ans\.|I (?:think|believe|guess)"
     r"|(?:guess|verdict|conclusion|result|select(?:ed|ion)|pick)(?=:)),?:?\s+)"
     rf"(?:the )?(?:(?:option|choice|answer) )?(?-i:{_END_OF_CLAUSE})"
@@ -86,10 +88,19 @@ _LETTER = re.compile(
     r"([)\]}.,:;!?\"'$/\u2013\u2014\u3002」』】-]*)(\s*)(.*)"
 )
 _REASON = re.compile(r"(?i)(?:because|since|as|for|which|that|is|was|due|given|and|or|with|by)\b")
-_DENIED = re.compile(r"(?i)(?:(?:is|was)\s+(?:not|wrong|incorrect|false)\b|isn't\b)")
-_SECOND = re.compile(r"(?:(?:or|and)\s+|(?<=[,/])\s*)\(?([A-J])\)?(?=\s*(?:[.,;!/)]|$|or\b|and\b))")
+_DENIED = re.compile(
+    r"(?i)(?:(?:is|was)\s+(?:not|wrong|incorrect|false|out|excluded|eliminated)\b|isn't\b)"
+)
+_SECOND = re.compile(
+    r"(?:(?:or|and)\s+|(?<=[,/])\s*|(?=\())\(?([A-J])\)?(?=\s*(?:[.,;!/()]|$|(?:or|and|are)\b))"
+)
 _ALONE = re.compile(rf"(?i:{_LEAD.pattern})[A-Ja-j][)\]}}.!\"'$」』】\s]*")
-_EACH = re.compile(r"(?i)\b(?:each|every|any|all|other|another|these)\s+(?:\w+\s+)?$")
+_NEGATED = re.compile(
+    r"(?i)(?:\b(?:not|never|no|none|nothing|neither|nor|cannot|worst|least)\b|n['\u2019]t\b)"
+    r"(?!\s+(?:doubt|surpris))(?:\s+\w+){0,2}\s*$"
+)
+_SO = re.compile(r"(?i)(?:so|thus|hence|therefore|but)\b")  # after these a denial ends
+_EACH = re.compile(r"(?i)\b(?:each|every|any|all|other|another|these|possible)\s+(?:\w+\s+)?$")
 _LIST = re.compile(
     r"(?i)\b(?:each|every|following|options|choices|answers)\b[^.]*:\s*$"
     r"|\b(?:let(?:'s| us)|we|I(?:'ll)?|first|step \d{1,2}:?)\s[^.:]{0,60}\b(?:evaluate|consider"
@@ -101,7 +112,7 @@ _OPTION = re.compile(r"(?i:\b(?:option|choice))\s+\(?([A-J])\b")
 _NO_CHOICE = re.compile(
     r"(?i)\b(?:none|neither|all|both|any) of "
     r"(?:these|them|the (?:\w+ )?(?:above|options|choices|answers))\b"
-    r"|\bno (?:option|choice|answer)\b|\bnot (?:listed|given|(?:among|one of) the \w+)\b"
+    r"|\bno (?:\w+ )?(?:option|choice|answer)\b|\bnot (?:listed|given|(?:among|one of) the \w+)\b"
 )
 _UNSURE = re.compile(
     r"(?i)\b(?:cannot|can't|don't|unable|need|check|consider|compare|whether|if|might|could|no|not"
@@ -207,10 +218,11 @@ def _implied(text: str, choices: Mapping[str, str]) -> list[Iterable[set[str]]]:
 
 
 def _stated(text: str, pattern: re.Pattern[str]) -> Iterator[str]:
-    """Yield the text after each statement, except one about "each option" or before a list."""
+    """Yield the text after each statement, unless it is denied, of "each option" or of a list."""
     for match, _ in zip(pattern.finditer(text), range(_MOST_STATEMENTS), strict=False):
-        rest = _after(match)
-        if not _EACH.search(text[max(0, match.start() - 40) : match.start()]) and not _lists(rest):
+        rest, before = _after(match), text[max(0, match.start() - 40) : match.start()]
+        denied = _NEGATED.search(before) and not _SO.match(match[0])
+        if not denied and not _EACH.search(before) and not _lists(rest):
             yield rest
 
 
