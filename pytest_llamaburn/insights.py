@@ -12,9 +12,10 @@ from typing import TYPE_CHECKING, Any, TypedDict
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from pytest_llamaburn.documents import Document
+
     Rule = Callable[["Document"], "Insight | None"]
 
-Document = dict[str, Any]
 Finding = tuple[str, dict[str, Any]]  # a sentence and its evidence
 
 

@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from pytest_llamaburn.capacity.measuring_window import Stretch
+    from pytest_llamaburn.documents import BenchmarkRow
     from pytest_llamaburn.load.rows import Row
 
 
@@ -40,7 +41,7 @@ def totals(profile: profiles.Profile, good: Sequence[Mapping[str, Any]]) -> dict
 
 
 def by_repeat(
-    entries: Sequence[Mapping[str, Any]], rows: Sequence[Mapping[str, Any]]
+    entries: Sequence[Mapping[str, Any]], rows: Sequence[BenchmarkRow]
 ) -> list[dict[str, Any]]:
     """Return the energy of each repeat of a run; comparisons use these values."""
     keys = [measure.field for measure in ENERGY]

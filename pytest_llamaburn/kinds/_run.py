@@ -11,7 +11,7 @@ import threading
 from dataclasses import asdict
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
+from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple, cast
 
 # Import numpy before the first request. A signal during this import would leave numpy broken, and
 # the result file of the finished requests could not be made.
@@ -27,9 +27,10 @@ from pytest_llamaburn.store import journal, results
 from pytest_llamaburn.store.resume import check_same
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
 
     from pytest_llamaburn.backends._base import Backend, Message, Model, Server
+    from pytest_llamaburn.documents import Outcome
     from pytest_llamaburn.kinds._kind import RunKind
     from pytest_llamaburn.progress import Progress
     from pytest_llamaburn.trace import Trace
@@ -223,7 +224,7 @@ class Run:
         except ServerError:
             return None
 
-    def _journal(self, kind: str, fields: dict[str, Any]) -> None:
+    def _journal(self, kind: str, fields: Mapping[str, Any]) -> None:
         if self.journal is not None:
             self.journal.write(kind, **fields)
             self._tell_lost()
@@ -262,10 +263,10 @@ class Run:
         return options.record(self.settings, self.kind.settings_class)
 
 
-def row_of(trace: Trace, prompt: str) -> dict[str, Any]:
+def row_of(trace: Trace, prompt: str) -> Outcome:
     """Return the fields of a finished request's row that all kinds of run share."""
     values, reasons = metrics.compute(trace)
-    return {
+    row: Any = {
         "timestamp": utc_now(),
         **values,
         "finish_reason": trace.finish_reason,
@@ -276,6 +277,7 @@ def row_of(trace: Trace, prompt: str) -> dict[str, Any]:
         "error": trace.error,
         "chunk_gaps_ms": [round(gap, 6) for gap in metrics.chunk_gaps_ms(trace)],
     }
+    return cast("Outcome", row)
 
 
 def utc_now() -> str:
