@@ -19,7 +19,7 @@ from pytest_llamaburn.energy.timeline import (
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
-    from pytest_llamaburn.documents import RequestRow
+    from pytest_llamaburn.documents import Document, RequestRow
 
 Row = TypeVar("Row", bound="RequestRow")
 
@@ -34,7 +34,7 @@ class Profile:
         sent: Sequence[Window] = (),
     ) -> None:
         """Take the journal's `profile` entries and its requests, as rows or only their times."""
-        about: dict[str, dict[str, Any]] = {}
+        about: dict[str, Document] = {}
         readings: dict[str, list[Any]] = {}
         for entry in entries:
             about.setdefault(entry["segment"], {}).update(entry.get("about", {}))
@@ -192,7 +192,7 @@ def unlike(files: Sequence[Mapping[str, Any]]) -> str | None:
     return f"the energy of different devices was counted: {first} and {second}"
 
 
-def facts(profile: Profile, total: Energy) -> dict[str, Any]:
+def facts(profile: Profile, total: Energy) -> Document:
     """Return the `telemetry` of a result file, without the server's own data."""
     lines = profile.timelines
     last = lines[-1].about if lines else {}
