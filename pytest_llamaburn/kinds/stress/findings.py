@@ -125,7 +125,7 @@ def degradation_points(load: Load) -> list[DegradationPoint]:
     factor, clients = load.config["degradation_factor"], load.unit == CLIENTS
     runs = {x.value: [[*run] for run in x.runs] for x in load.levels if not x.client_limited}
     limited = [level.value for level in load.levels if level.client_limited]
-    levels = visits.told(runs, clients=clients)
+    levels = visits.for_points(runs, clients=clients)
     points = degradation.points(levels, load.baseline, factor, clients=clients)
     return [point._replace(reason=_why(point, limited)) for point in points]
 
