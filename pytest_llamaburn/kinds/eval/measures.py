@@ -66,8 +66,11 @@ def _mean(found: Mapping[str, Any] | None, doubt: str = "") -> Observed:
 
 def _scored(measure: Measure, document: Document, *_: Any) -> Observed:
     results = document["results"]
-    unscored = results["correct"]["by_state"].get("unavailable", 0)
-    doubt = f"{unscored} answers could not be scored: their verdicts say why" if unscored else ""
+    scored = results["correct"]
+    unscored, doubt = scored["by_state"].get("unavailable", 0), ""
+    if unscored:
+        why = scores.why_unavailable(one["verdict"] for one in _answers(document))
+        doubt = f"{unscored} of {scored['n_total']} answers could not be scored: {why}"
     return _mean(results.get(measure.name), doubt)
 
 

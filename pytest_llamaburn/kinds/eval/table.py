@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from pytest_llamaburn import gates
 from pytest_llamaburn.criteria import NOT_APPLICABLE
 from pytest_llamaburn.kinds.eval import transcript as _transcript
+from pytest_llamaburn.kinds.eval.scores import why_unavailable
 from pytest_llamaburn.tables import (
     ABSENT,
     COLUMNS,
@@ -288,6 +289,9 @@ def _unread(document: Document) -> Iterator[str]:
     wrong = "; an answer that cannot be read is wrong" if found["unparsable"]["count"] else ""
     yield f"scorers: {_states(states)}{wrong}"
     answers = [one for item in found["items"] for one in (item, *item["more_samples"])]
+    why = why_unavailable(one["verdict"] for one in answers)
+    if why and not found["correct"]["reason"]:
+        yield f"unavailable: {why}"
     known = any(insight["id"] == "cut_before_answer" for insight in document["insights"])
     told = ("unparsable",) if known else ("unparsable", "truncated")
     cut = sum(
