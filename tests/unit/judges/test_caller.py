@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import socket
+from typing import Any
 
 import pytest
 from support.judge_servers import (
@@ -61,8 +62,24 @@ def test_crowded_server_is_waited_for_as_long_as_it_asks(
 
 def test_server_that_asks_for_too_long_a_wait_is_given_up() -> None:
     fake = Claude([[Claude().error(429, "tomorrow", retry_after="86400")]])
-    unscored(judgment_of(fake), "api_error", "rate_limit")
+    words = unscored(judgment_of(fake), "api_error", "rate_limit")
+    assert words.endswith("tomorrow (rate_limit_error); the server asks to wait longer than 120 s")
     assert len(fake.calls) == 1
+
+
+@pytest.mark.parametrize("words", ["You exceeded your current quota", "Too many requests"])
+def test_limit_that_passes_is_waited_for(words: str) -> None:
+    fake = OpenAI([[OpenAI().error(429, words)], verdict_json(4)])
+    assert judgment_of(fake).retries == 1
+
+
+@pytest.mark.parametrize("said", ["0", "nan", "Sun, 06 Nov 1994 08:49:44 GMT"])
+def test_server_that_asks_for_no_wait_is_not_asked_again_at_once(said: str) -> None:
+    fake, waits = Claude([[Claude().error(429, "x", retry_after=said)]]), Waits()
+    with judge_server(fake, "m") as name:
+        panel_result(judging(judge=(name,)), lambda p: p.judge(CASE, "accuracy"), waits)
+    for wait, most in zip(waits, (0.5, 1, 2, 4), strict=True):
+        assert most * 3 / 4 <= wait <= most
 
 
 @pytest.mark.parametrize("said", ["soon", "-3"])
@@ -109,6 +126,17 @@ def test_account_without_money_is_not_asked_again() -> None:
         (400, "billing_hard_limit_reached", "billing"),
         (402, "Insufficient Balance", "billing"),
         (429, "Your account is not active, please check your billing details", "billing"),
+        (400, "You have reached your specified API usage limits until 1 December.", "billing"),
+        (429, "Your team used all available credits or reached its spending limit.", "billing"),
+        (429, "Your team has reached its monthly spending limit.", "billing"),
+        (429, "Your prepayment credits are depleted.", "billing"),
+        (429, "You have exceeded your monthly included credits", "billing"),
+        (400, "Access denied, please make sure your account is in good standing.", "billing"),
+        (429, "exceeded_current_quota_error: no balance", "billing"),
+        (400, "API Key not found. Please pass a valid API key.", "auth"),
+        (400, "The account that this API key belongs to has been deactivated", "auth"),
+        (400, "Organization has been restricted. Contact support.", "auth"),
+        (429, "Your account org-7f is suspended", "auth"),
         (400, "API key not valid. Please pass a valid API key.", "auth"),
         (400, "This organization has been disabled.", "auth"),
         (403, "Your key lacks permission", "auth"),
@@ -212,6 +240,22 @@ def test_server_that_is_not_there_is_a_connection_error(kind: type[Fake]) -> Non
 def test_body_that_is_no_reply_is_malformed(kind: type[Fake], body: str | bytes) -> None:
     steps = [sized(200, body, content_type="application/json")]
     unscored(judgment_of(kind([steps])), "api_error", "malformed")
+
+
+@pytest.mark.parametrize(
+    ("error", "named", "calls"),
+    [
+        ({"message": "Insufficient credits", "code": 402}, "billing", 1),
+        ({"message": "Provider returned error", "code": 502}, "server_error", 5),
+        ("the model is gone", "bad_request", 1),
+    ],
+)
+def test_error_under_status_200_is_that_error(error: Any, named: str, calls: int) -> None:
+    fake = OpenAI([[sized(200, {"error": error}, content_type="application/json")]])
+    found = judgment_of(fake, judge_price=PRICES["openai"])
+    words = error if isinstance(error, str) else error["message"]
+    assert unscored(found, "api_error", named) == words
+    assert (found.calls, found.cost_usd) == (calls, None)
 
 
 def test_reply_without_usage_has_no_tokens_and_no_cost() -> None:
