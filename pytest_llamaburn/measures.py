@@ -15,6 +15,8 @@ from pytest_llamaburn.stats import samples
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
+    from pytest_llamaburn.criteria import Criterion
+
     Document = Mapping[str, Any]
     Read = Callable[["Measure", Document, str | None, float | None], "Observed"]
 
@@ -314,10 +316,13 @@ def _judged(name: str, unit: str, formula: str) -> Measure:
     return Measure(name, unit, "higher", formula, "judge", key=f"results.criteria.{name}.mean")
 
 
-def own_criterion(name: str) -> Measure:
-    """Return the measure of a criterion that is scored from 1 to 5."""
-    formula = f"mean of the judges' scores for {name}, 1 to 5, over the scored answers"
-    return _judged(name, "score", formula)
+def of_criterion(asked: Criterion) -> Measure:
+    """Return the measure of a criterion that is scored from 1 to 5, or gets yes or no."""
+    if asked.kind == "yes_no":
+        formula = f"answers that judges say yes to for {asked.name} / scored answers"
+        return _judged(asked.name, "share", formula)
+    formula = f"mean of the judges' scores for {asked.name}, 1 to 5, over the scored answers"
+    return _judged(asked.name, "score", formula)
 
 
 _CLAIMS = {
@@ -327,7 +332,7 @@ _CLAIMS = {
     "its claims",
 }
 CRITERIA = tuple(
-    _judged(name, "share", _CLAIMS[name]) if name in _CLAIMS else own_criterion(name)
+    _judged(name, "share", _CLAIMS[name]) if name in _CLAIMS else of_criterion(criterion)
     for name, criterion in BUILT_IN.items()
     if criterion.kind != "grade"
 )

@@ -20,6 +20,8 @@ from pytest_llamaburn.stats import figures
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
+    from pytest_llamaburn.criteria import Criterion
+
 Document = dict[str, Any]
 
 
@@ -60,10 +62,20 @@ class Marked(Subject):
     def defined(self) -> dict[str, set[str]]:
         """The definitions that it has of each criterion of the user's own."""
         told: dict[str, set[str]] = {}
-        for item in self.document["results"]["items"]:
-            for one in criteria.defined(item["question"].get("definitions", ())).values():
-                told.setdefault(one.name, set()).add(one.key)
+        for one in self._definitions:
+            told.setdefault(one.name, set()).add(one.key)
         return told
+
+    @property
+    def own(self) -> dict[str, Criterion]:
+        """The criteria of the user's own, by name."""
+        return {one.name: one for one in self._definitions}
+
+    @cached_property
+    def _definitions(self) -> list[Criterion]:
+        asked = [item["question"] for item in self.document["results"]["items"]]
+        told = (criteria.defined(question.get("definitions", ())) for question in asked)
+        return [one for each in told for one in each.values()]
 
     def setting(self, name: str) -> Any:
         """Return what an eval was asked with; an empty system message is none."""
@@ -97,8 +109,9 @@ class Comparison(_comparable.Comparison):
         judged = [n for n in (*criteria.BUILT_IN, *found) if n != "grade" and n not in redefined]
         shares = _SHARES if unread else ("correct",)
         names = dict.fromkeys((*judged, *criteria.SHARES_OF_GRADES, *shares, _F_SCORE))
+        own = {**other.own, **self.baseline.own}
         return [
-            _column(name)
+            _column(name, own.get(name) or criteria.named(name))
             for name in names
             if any(_mark(side[key], name) is not None for side in sides for key in shared)
         ]
@@ -167,9 +180,9 @@ class Comparison(_comparable.Comparison):
         return [name for name in was if name in now and was[name] != now[name]]
 
 
-def _column(name: str) -> Column:
+def _column(name: str, asked: Criterion) -> Column:
     of_shares = name in _SHARES or name in criteria.SHARES_OF_GRADES or name == _F_SCORE
-    is_share = of_shares or criteria.named(name).scale == (0, 1)
+    is_share = of_shares or asked.scale == (0, 1)
     measure = MEASURES.get(name)
     better = measure.better if measure else "higher"
     return Column(name, "share", better) if is_share else Column(name, _ON_A_SCALE, better, width=4)

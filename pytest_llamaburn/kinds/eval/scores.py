@@ -9,7 +9,15 @@ from collections import Counter
 from typing import TYPE_CHECKING, Any
 
 from pytest_llamaburn import metrics
-from pytest_llamaburn.criteria import BUILT_IN, GRADED, GRADES, NOT_APPLICABLE, SCORES, named
+from pytest_llamaburn.criteria import (
+    BUILT_IN,
+    GRADED,
+    GRADES,
+    NOT_APPLICABLE,
+    SCORES,
+    defined,
+    named,
+)
 from pytest_llamaburn.stats import figures, games, jury
 
 if TYPE_CHECKING:
@@ -28,10 +36,11 @@ _TOO_FEW = "fewer than 6 questions have a winner, so the result can be chance"
 
 def criteria(items: Sequence[Item]) -> dict[str, dict[str, Any]]:
     """Return the summary of each criterion that judges scored, except grades."""
+    own = defined(d for item in items for d in item["question"].get("definitions", ()))
     names = dict.fromkeys((*BUILT_IN, *(name for item in items for name in item["scores"])))
     asked = {name: [i["scores"][name] for i in items if name in i["scores"]] for name in names}
     return {
-        name: _criterion(found, named(name))
+        name: _criterion(found, own.get(name) or named(name))
         for name, found in asked.items()
         if found and named(name).kind != "grade"
     }
