@@ -347,8 +347,10 @@ def _share(name: str, formula: str, source: str, key: str) -> Measure:
 _GRADES = {
     "graded_correct": "answers graded correct / graded answers",
     "graded_incorrect": "answers graded incorrect / graded answers",
-    "not_attempted": "answers graded not attempted / graded answers",
-    "correct_given_attempted": "answers graded correct / answers graded correct or incorrect",
+    "not_attempted": "answers graded not attempted / graded answers; without grades: answers that "
+    "only decline or say that they do not know, and empty ones / all answers with a scorer",
+    "correct_given_attempted": "answers graded correct / answers graded correct or incorrect; "
+    "without grades: answers that the scorers found right / attempted answers",
     "f_score": "harmonic mean of graded_correct and correct_given_attempted",
 }
 GRADES = tuple(_share(n, formula, "judge", f"grades.{n}.mean") for n, formula in _GRADES.items())

@@ -278,7 +278,8 @@ def _models() -> tuple[type[BaseModel], type[BaseModel]]:
 
     text = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1)]
     score = Annotated[float, Field(strict=True, ge=1, le=5)]
-    verdict, decision = Literal["A", "B", "tie"], Literal["yes", "no"]
+    verdict = Literal["A", "B", "tie"]
+    decision = Literal["yes", "no"]
     one_or_several = BeforeValidator(lambda found: found if isinstance(found, list) else [found])
 
     class _Line(BaseModel):

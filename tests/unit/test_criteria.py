@@ -34,6 +34,7 @@ from pytest_llamaburn.kinds.eval import judge_totals, scoring, task
 from pytest_llamaburn.kinds.eval import scores as eval_scores
 from pytest_llamaburn.kinds.eval.measures import MEASURES, with_own
 from pytest_llamaburn.kinds.eval.settings import Eval
+from pytest_llamaburn.scorers._text import spoken
 from pytest_llamaburn.settings import Judging
 from pytest_llamaburn.stats import figures
 
@@ -646,7 +647,8 @@ def test_criterion_in_other_words_is_not_compared_nor_is_a_mark_of_one_side() ->
         ("I don't know.", "not_attempted"),
         ("I’m sorry, but I do not know the answer to that question.", "not_attempted"),  # noqa: RUF001
         ("I don't know, maybe many.", "unparsable"),
-        ("No idea at all", "unparsable"),
+        ("No idea at all", "not_attempted"),
+        ("It is many.", "unparsable"),
     ],
 )
 def test_scorer_s_verdict_says_where_an_answer_is_plainly_no_try(answer: str, state: str) -> None:
@@ -655,6 +657,33 @@ def test_scorer_s_verdict_says_where_an_answer_is_plainly_no_try(answer: str, st
     found = scoring.score(question, row)
     assert found is not None
     assert (found["state"], found["correct"]) == (state, False)
+
+
+@pytest.mark.parametrize(
+    ("answer", "state"),
+    [
+        ("I don't know.", "not_attempted"),
+        ("I'm sorry, but I can't help with that request.", "not_attempted"),
+        ("I cannot answer this question. Could you give more context?", "not_attempted"),
+        ("As an AI language model, I don't have access to such data.", "not_attempted"),
+        ("There is not enough information to tell.", "not_attempted"),
+        ("**Unknown**", "not_attempted"),
+        ("<answer>No idea</answer>", "not_attempted"),
+        ("I don't know. Is it Lyon?", "scored"),
+        ("I'm not sure but I think it is Lyon", "scored"),
+        ("I can't say more than Lyon, sorry", "scored"),
+        (f"I don't know {'that ' * 200}", "scored"),
+    ],
+)
+@pytest.mark.parametrize("scorer", ["exact", "includes"])
+def test_refusal_is_no_attempt_for_every_scorer(scorer: str, answer: str, state: str) -> None:
+    question = evalsets.Question("q", "Capital of France?", "Paris", "c", scorer=scorer)
+    row = {"answer": answer, "error": None, "finish_reason": "stop", "search": None}
+    found = scoring.score(question, row)
+    assert found is not None
+    assert (found["state"], found["correct"]) == (state, False)
+    right = question._replace(reference=spoken(answer))
+    assert (scoring.score(right, row) or {})["correct"] is True
 
 
 # The judge fixture

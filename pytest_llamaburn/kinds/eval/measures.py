@@ -55,7 +55,8 @@ def _failed(_measure: Measure, document: Document, *_: Any) -> Observed:
 
 def _judged(measure: Measure, document: Document, *_: Any) -> Observed:
     results = document["results"]
-    return _mean({**results["criteria"], **results["grades"]}.get(measure.name))
+    found = {**results["criteria"], **results["grades"]}.get(measure.name)
+    return _mean(found or results.get(measure.name))
 
 
 def _mean(found: Mapping[str, Any] | None, doubt: str = "") -> Observed:
