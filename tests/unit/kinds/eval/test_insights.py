@@ -110,11 +110,11 @@ def test_without_evidence_nothing_is_said() -> None:
     assert insights.find(eval_results(*[scored("scored", **silent)] * 9)) == []
 
 
-HALF = answered("length", 512, timing={"output_sequence_length": 512})
+HALF: Any = answered("length", 512, timing={"output_sequence_length": 512})
 
 
 def test_judged_answers_that_were_cut_in_the_middle_are_told() -> None:
-    judged = {"scores": {"accuracy": {}}}
+    judged: Any = {"scores": {"accuracy": {}}}
     done = scored("scored", **judged)
     found = only(eval_results(scored("scored", **HALF, **judged), scored("scored", **HALF), done))
     assert found["id"] == "cut_in_judged_answers"
