@@ -14,7 +14,7 @@ import msgspec
 
 from pytest_llamaburn import registry
 from pytest_llamaburn.backends._base import key_of
-from pytest_llamaburn.backends._secrets import redacted
+from pytest_llamaburn.backends._secrets import redacted, without
 from pytest_llamaburn.errors import MissingKeyError, SettingsError
 from pytest_llamaburn.texts import dumps, whole
 
@@ -223,7 +223,7 @@ class Judge(ABC):
         """Send one call; raises CallError for every failure of network and server."""
 
     async def send(self, ask: Ask) -> Reply:
-        """Send one call, within the deadline, and return the raw reply.
+        """Send one call, within the deadline, and return the reply; a key in it is hidden.
 
         Raises only CallError. Its kind is `parameter` if the server refused an optional parameter;
         that parameter is not sent to this model again.
@@ -231,7 +231,9 @@ class Judge(ABC):
         options = {n: v for n, v in self.options(ask).items() if n not in self.rejected}
         try:
             async with asyncio.timeout(self.timeout_s):
-                return await self._send(ask, options)
+                reply = await self._send(ask, options)
+                texts = {n: without(getattr(reply, n), self.key) for n in ("text", "words")}
+                return reply._replace(**texts)
         except TimeoutError:
             words = f"no whole answer within {self.timeout_s:g} s"
             raise CallError("timeout", words) from None

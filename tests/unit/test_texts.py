@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 from support.benchmark_documents import header, row, trace_of
 
 from pytest_llamaburn.backends._failures import classify, malformed, no_stream
-from pytest_llamaburn.backends._secrets import redacted
+from pytest_llamaburn.backends._secrets import redacted, without
 from pytest_llamaburn.kinds.eval import answering
 from pytest_llamaburn.kinds.eval.answer_cache import Cache
 from pytest_llamaburn.store import journal, results
@@ -125,6 +125,9 @@ def test_beginning_of_a_key_that_was_cut_is_left_out_too() -> None:
 def test_short_key_is_looked_for_as_it_is() -> None:
     assert redacted("the KEY is none", "none") == "the KEY is [key]"
     assert redacted("No words", "") == "No words"
+    assert without("it is none of sk-learn", "none") == "it is none of sk-learn"
+    assert without("it is sk_live of sk-learn", "sk_live-7") == "it is sk_live of sk-learn"
+    assert without(f"it is {KEY} of sk-learn", KEY) == "it is [key] of sk-learn"
 
 
 def test_key_of_the_server_under_test_is_not_in_its_words(monkeypatch: pytest.MonkeyPatch) -> None:

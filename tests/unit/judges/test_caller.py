@@ -6,9 +6,11 @@ import asyncio
 import json
 import socket
 from typing import Any
+from urllib.parse import quote
 
 import pytest
 from support.judge_servers import (
+    KEY,
     Claude,
     Fake,
     OpenAI,
@@ -289,6 +291,14 @@ def test_key_that_a_broken_reply_echoes_is_not_told(
         settings = judging(judge=(f"{kind.provider}:m@{server.host}",))
         found = panel_result(settings, lambda p: p.judge(CASE, "accuracy"))
     assert "no header [key]!" in unscored(found.judgments[0], "api_error", "connection")
+
+
+def test_key_that_a_verdict_echoes_is_not_kept(kind: type[Fake]) -> None:
+    for text in (verdict_json(4, f"use {quote(KEY)} with sk-learn"), f"bad key {KEY}"):
+        told = json.dumps(judgment_of(kind([text])).as_dict())
+        assert "[key]" in told
+        assert KEY not in told
+        assert ("sk-learn" in told) == ("sk-learn" in text)
 
 
 @pytest.mark.parametrize("key", ["two\nlines", "schl\u00fcssel"])
