@@ -35,6 +35,7 @@ _SCORES = (
 )
 _HISTOGRAM = ("1", "2", "3", "4", "5")
 _GRADES_SHOWN = ("graded_correct", "not_attempted", "f_score")  # for each category
+_OF_SOME = ("correct_of_parsed", "correct_given_attempted")  # shares of a part of the answers
 _PAIRS = (
     *("against", "verdict", "won", "lost", "tied", "scored", "of", "win rate", "95 % interval"),
     *("of decisive", "at equal length", "consistent", "first picked"),
@@ -132,12 +133,15 @@ def _shares(found: Found) -> Iterator[tuple[str, ...]]:
 
 
 def _shares_of(found: Found) -> tuple[str, ...]:
-    """Return the shares to show; those of unreadable answers only if there are any."""
+    """Return the shares to show; those of answers not read or not attempted if there are any."""
     if not found["correct"]["n_total"]:
         return ()
+    unread, untried = (found[name]["count"] for name in ("unparsable", "not_attempted"))
     return (
         "correct",
-        *(("correct_of_parsed", "unparsable") if found["unparsable"]["count"] else ()),
+        *(("correct_of_parsed", "unparsable") if unread else ()),
+        # A judge's grades have the same names, and more of them.
+        *(("not_attempted", "correct_given_attempted") if untried and not found["grades"] else ()),
     )
 
 
@@ -167,7 +171,7 @@ def _pairs(found: Found) -> Sheet:
 
 
 def _categories(found: Found) -> Sheet:
-    shares = [name for name in _shares_of(found) if name != "correct_of_parsed"]
+    shares = [name for name in _shares_of(found) if name not in _OF_SOME]
     graded = [name for name in _GRADES_SHOWN if name in found["grades"]]
     scores = [*shares, *graded, *found["criteria"]] or ["correct"]
     table = [
