@@ -8,7 +8,9 @@ from collections import Counter
 from typing import TYPE_CHECKING, Any
 
 from pytest_llamaburn import files, registry
+from pytest_llamaburn.commands import _printing
 from pytest_llamaburn.errors import DatasetError
+from pytest_llamaburn.grids import Table
 
 if TYPE_CHECKING:
     import argparse
@@ -47,6 +49,7 @@ def add(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--output", "-o", help="file for an import (default: standard output); json for a list"
     )
+    _printing.declare(parser)
 
 
 def run(arguments: argparse.Namespace) -> int:
@@ -64,9 +67,8 @@ def _list(arguments: argparse.Namespace) -> int:
     if arguments.output:
         print(json.dumps(found, indent=2))
         return 0
-    from pytest_llamaburn.tables import grid
-
-    print(grid(_COLUMNS, list(map(_row, found))))
+    table = Table(_COLUMNS, [*map(_row, found)], wrapped=("categories", "scorers"))
+    print(_printing.fitted(table, arguments))
     return 0
 
 

@@ -7,18 +7,19 @@ from typing import TYPE_CHECKING, Any
 
 from pytest_llamaburn import gates
 from pytest_llamaburn.criteria import NOT_APPLICABLE
+from pytest_llamaburn.grids import printable
 from pytest_llamaburn.kinds.eval import transcript as _transcript
 from pytest_llamaburn.tables import (
     ABSENT,
-    COLUMNS,
+    FILE,
     Sheet,
-    failed_words,
+    failures,
     machine,
     measured,
     number,
-    printable,
     server,
     title,
+    under,
 )
 
 if TYPE_CHECKING:
@@ -32,12 +33,14 @@ _SCORES = (
     *("score", "unit", "mean", "95 % interval", "scored", "of"),
     *("worst case", "best case"),  # if all missing scores were the lowest, and the highest
 )
+_LEAST = ("worst case", "best case", "3", "2", "4", "1", "5", "unit", "of")
 _HISTOGRAM = ("1", "2", "3", "4", "5")
 _GRADES_SHOWN = ("graded_correct", "not_attempted", "f_score")  # for each category
 _PAIRS = (
     *("against", "verdict", "won", "lost", "tied", "scored", "of", "win rate", "95 % interval"),
     *("of decisive", "at equal length", "consistent", "first picked"),
 )
+_LEAST_PAIRS = ("first picked", "consistent", "at equal length", "of decisive", "of", "scored")
 _LOW_MASS = 0.5  # share of the probability; with less on letters the model would say another thing
 _TIMED = (
     *("time_to_first_token_ms", "inter_token_latency_ms", "tokens_per_sec"),
@@ -51,14 +54,14 @@ def sheets(document: Document, path: Path) -> Iterator[Sheet]:
     facts = [server(document), machine(document["environment"]), *_facts(document)]
     about = f"{title(document)} on {found['eval_set']['name']}"
     rows = [*_criteria(found["criteria"]), *_grades(found["grades"]), *_shares(found)]
-    notes = [*_notes(document), f"file {path}"]
+    notes = [*_notes(document), (FILE, f"file {path}")]
     columns, rows = _filled((*_SCORES, *_HISTOGRAM), rows)
-    yield Sheet(about, facts, rows, notes, columns)
+    yield Sheet(about, facts, rows, notes, columns, least=_LEAST, empty="nothing was scored")
     if found["pairwise"]:
         yield _pairs(found["pairwise"])
     yield _categories(found)
     timed = [measured(name, found["summary"][name]) for name in _TIMED]
-    yield Sheet("timing of the answers", [], timed, [], COLUMNS)
+    yield Sheet("timing of the answers", [], timed, [])
 
 
 def _filled(
@@ -162,7 +165,8 @@ def _pairs(found: Found) -> Sheet:
         f"{number(found['length_delta']['value'])} characters"
     )
     notes = [said, *([found["reason"]] if found["reason"] else [])]
-    return Sheet(f"compared with {found['rival']}", [], [row], notes, _PAIRS)
+    told = [("comparison", note) for note in notes]
+    return Sheet(f"compared with {found['rival']}", [], [row], told, _PAIRS, least=_LEAST_PAIRS)
 
 
 def _categories(found: Found) -> Sheet:
@@ -178,7 +182,8 @@ def _categories(found: Found) -> Sheet:
         for name, group in found["by_category"].items()
     ]
     columns = ("category", "questions", *scores)
-    return Sheet("by category", [], table, [*_macro(found)], columns, 1)
+    notes = [*under("mean over categories", _macro(found))]
+    return Sheet("by category", [], table, notes, columns, 1, least=(), wrapped=("category",))
 
 
 def _macro(found: Found) -> Iterator[str]:
@@ -238,13 +243,23 @@ def _searched(found: Found) -> str:
     )
 
 
-def _notes(document: Document) -> Iterator[str]:
+def _notes(document: Document) -> Iterator[tuple[str, str]]:
+    """Yield what readers must know, each sentence with its heading."""
     found = document["results"]
+    answers = [one for item in found["items"] for one in (item, *item["more_samples"])]
+    yield from under("gates", (f"gate {gates.sentence(gate)}" for gate in found["gates"]))
+    yield from under("insights", (insight["text"] for insight in document["insights"]))
+    yield from under("failures", failures(found["errors"], answers))
+    yield from under("scoring", _scoring(document))
+    yield from under("judges", _judged(found))
+
+
+def _judged(found: Found) -> Iterator[str]:
+    """Yield what came of the judges, and how far they agree."""
     if found["n_total"]:
         states = _states(found["by_state"])
         yield f"{found['n_scored']} of {found['n_total']} verdicts of judges: {states}"
     yield from _judges(found["judging"])
-    yield from _reasons(found)
     for name, one in found["criteria"].items():
         if one["jury_alpha"]:
             alpha = one["jury_alpha"]
@@ -252,16 +267,16 @@ def _notes(document: Document) -> Iterator[str]:
             yield f"{name}: agreement of the judges, alpha {number(alpha['value'])}{why}"
         if one["flip_rate"] is not None:
             yield f"{name}: {one['flip_rate']:.0%} of a judge's repeats differ"
+    yield from found["judging"]["notes"]
+
+
+def _scoring(document: Document) -> Iterator[str]:
+    """Yield why scores are missing, and how answers were read."""
+    found = document["results"]
+    yield from _reasons(found)
     yield from _unread(document)
-    yield from (insight["text"] for insight in document["insights"])
     yield from _letters(found["items"])
     yield from _unmarked(document)
-    answers = [one for item in found["items"] for one in (item, *item["more_samples"])]
-    for kind, count in found["errors"].items():
-        yield f"failed: {kind} × {count}: {failed_words(kind, answers)}"
-    yield from found["judging"]["notes"]
-    for gate in found["gates"]:
-        yield f"gate {gates.sentence(gate)}"
 
 
 def _reasons(found: Found) -> Iterator[str]:

@@ -23,15 +23,34 @@ def lines(document: dict[str, Any]) -> Iterator[str]:
             yield from said("reference", question["reference"])
         yield from _sources(item)
         yield from _answer(item)
-        for name, one in item["scores"].items():
-            score = one.get("verdict") or (ABSENT if one["score"] is None else f"{one['score']:g}")
-            yield f"{name}: {score} ({one['state']})"
-            yield from _judgments(one["judgments"], "score" if name != "grade" else "verdict")
-        for one in item["comparisons"]:
-            turned = ", another winner in the other order" if one["inconsistent"] else ""
-            yield f"compared: {one['verdict'] or ABSENT} ({one['state']}{turned})"
-            yield from _judgments(one["judgments"], "verdict")
+        yield from _scored(item)
         yield ""
+
+
+def texts(item: Found) -> list[tuple[str, str]]:
+    """Return what was asked, answered and said of a question, by heading."""
+    question = item["question"]
+    parts = {
+        "question": [question["prompt"]],
+        "reference": [question["reference"] or ""],
+        "sources": [*_sources(item)],
+        "answer": [*_answer(item)],
+        "scores": [*_scored(item)],
+        "flags": [*item["flags"]],
+    }
+    return [(name, "\n".join(told)) for name, told in parts.items() if any(told)]
+
+
+def _scored(item: Found) -> Iterator[str]:
+    """Yield each score and comparison with its reasons and quotes."""
+    for name, one in item["scores"].items():
+        score = one.get("verdict") or (ABSENT if one["score"] is None else f"{one['score']:g}")
+        yield f"{name}: {score} ({one['state']})"
+        yield from _judgments(one["judgments"], "score" if name != "grade" else "verdict")
+    for one in item["comparisons"]:
+        turned = ", another winner in the other order" if one["inconsistent"] else ""
+        yield f"compared: {one['verdict'] or ABSENT} ({one['state']}{turned})"
+        yield from _judgments(one["judgments"], "verdict")
 
 
 def _sources(item: Found) -> Iterator[str]:
