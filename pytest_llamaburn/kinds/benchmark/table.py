@@ -69,7 +69,8 @@ def _prompts(used: Document) -> str:
 
 def _precision(document: Document, summary: Document) -> Iterator[str]:
     """Yield how sure the numbers are: few samples, other measurements, variation between runs."""
-    if any(d["n"] > 0 and "p95" not in d["certified"] for d in map(summary.get, HEADLINES)):
+    shown = [summary[name] for name in HEADLINES]
+    if any(found["n"] > 0 and "p95" not in found["certified"] for found in shown):
         yield f"* fewer than {samples.floor(0.95)} samples: too few for this p95"
     yield from _wider(document["config"], summary)
     for name, variation in document["results"].get("between_runs", {}).items():

@@ -61,10 +61,10 @@ def _ratios(document: Document, changes: Sequence[Change]) -> Iterator[Forest]:
     for change in changes:
         if change["interval"] is not None:
             ends = (change["interval"][0], change["change"], change["interval"][1])
-            places = (max(-100.0, min(100.0, 100 * end)) for end in ends)
+            low, middle, high = (max(-100.0, min(100.0, 100 * end)) for end in ends)
             about = f"{change['file']} {change['model']}, {change['verdict']}"
             words = f"{percent(change)} {interval(change)}"
-            span = Span(about, *places, words, change["verdict"])
+            span = Span(about, low, middle, high, words, change["verdict"])
             spans.setdefault(change["name"], []).append(span)
     margin = 100 * document["config"]["margin"]
     for name, found in spans.items():

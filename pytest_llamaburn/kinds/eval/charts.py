@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
     Document = dict[str, Any]
-    Found = Mapping[str, Any]
+    Found = dict[str, Any]
 
 _TIMED = ("time_to_first_token_ms", "inter_token_latency_ms", "total_generation_ms")
 _SCALES = {"1 to 5": (1.0, 5.0), "share": (0.0, 1.0)}  # the ends of the scale of each unit

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
     Document = dict[str, Any]  # a result file, or a part of it
     Level = Document
+    Series = tuple[str, Callable[[Level], Point | None]]
 
 _PERCENTILES = ("p50", "p95", "p99")
 _WIDE = 8  # levels that span such a factor are drawn on a logarithmic axis
@@ -124,35 +125,35 @@ def _latency(level: Level, statistic: str) -> Point | None:
 def _by_level(found: Document, levels: Sequence[Level]) -> Iterator[Plot]:
     """Yield throughput, latencies and failures over the levels, with their states as bands."""
     places = [axis.place(level) or 0.0 for level in levels]
-    log = places[0] > 0 and max(places) / min(places) >= _WIDE
+    log = min(places) > 0 and max(places) / min(places) >= _WIDE
     name = "concurrency" if axis.unit(levels[0]) == CLIENTS else "rate"
     x = Axis(name, axis.unit(levels[0]), log=log, at=places)
-    more = {"bands": _states(levels, places, log=log), "marks": _marks(found)}
+    bands, marks = _states(levels, places, log=log), _marks(found)
+    for title, y, series in _measured_by_level():
+        lines = [_line(what, places, [value(one) for one in levels]) for what, value in series]
+        if lines[0].points:
+            yield Plot(title, x, y, lines, bands, marks)
 
-    def line(name: str, value: Callable[[Level], Point | None]) -> Line:
-        points = zip(places, map(value, levels), strict=True)
-        return Line(name, [p._replace(x=x) for x, p in points if p is not None])
 
-    yield Plot(
+def _measured_by_level() -> Iterator[tuple[str, Axis, list[Series]]]:
+    """Yield the title of each chart, its y axis, and its series: names and what reads a level."""
+    tokens = Axis("all clients", "tokens/s", low=0.0)
+    yield (
         "Throughput by level",
-        x,
-        Axis("all clients", "tokens/s", low=0.0),
-        [line("tokens per second", lambda level: _value(level, level["output_tokens_per_sec"]))],
-        **more,
+        tokens,
+        [("tokens/s", lambda level: _value(level, level["output_tokens_per_sec"]))],
     )
     for measure in _BY_LEVEL:
-        lines = [line(p, _percentile(measure, p)) for p in _PERCENTILES]
-        if lines[0].points:
-            label = HEADLINES[measure]
-            y = Axis(label, "ms", low=0.0)
-            yield Plot(f"{label.capitalize()} by level", x, y, lines, **more)
-    yield Plot(
-        "Failures by level",
-        x,
-        Axis("requests that failed", "%", low=0.0, high=5.0),
-        [line("failed, with 95 % interval", _failed)],
-        **more,
-    )
+        label = HEADLINES[measure]
+        series: list[Series] = [(p, _percentile(measure, p)) for p in _PERCENTILES]
+        yield f"{label[:1].upper()}{label[1:]} by level", Axis(label, "ms", low=0.0), series
+    share = Axis("requests that failed", "%", low=0.0, high=5.0)
+    yield "Failures by level", share, [("failed, with 95 % interval", _failed)]
+
+
+def _line(name: str, places: Sequence[float], points: Sequence[Point | None]) -> Line:
+    pairs = zip(places, points, strict=True)
+    return Line(name, [point._replace(x=place) for place, point in pairs if point is not None])
 
 
 def _value(level: Level, value: float | None) -> Point | None:
