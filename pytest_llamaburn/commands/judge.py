@@ -15,6 +15,7 @@ from pytest_llamaburn.commands import _printing
 from pytest_llamaburn.errors import SettingsError
 from pytest_llamaburn.grids import Table
 from pytest_llamaburn.settings import Judging, Storage
+from pytest_llamaburn.texts import counted
 
 if TYPE_CHECKING:
     import argparse
@@ -123,7 +124,7 @@ def _ask(settings: Judging, labels: Sequence[Label], arguments: argparse.Namespa
         with _ending_as_ctrl_c():
             found = work.run(lambda state: shown.step(_step(state)), resume=arguments.resume)
     except KeyboardInterrupt:
-        _say(f"interrupted: {len(work.kept)} verdicts are kept: continue with --resume")
+        _say(f"interrupted with {counted(len(work.kept), 'verdict')}, kept: continue with --resume")
         raise
     finally:
         shown.close()
@@ -283,14 +284,14 @@ def _sentence(gate: dict[str, Any]) -> str:
 def _table(document: dict[str, Any], width: int | None) -> str:
     states = ", ".join(f"{n} {state}" for state, n in document["by_state"].items())
     names = ", ".join(document["judges"]) or "recorded verdicts"
-    parts = [f"{names}: {document['n_total']} labels ({states})"]
+    parts = [f"{names}: {counted(document['n_total'], 'label')} ({states})"]
     parts += [_section(name, found, width) for name, found in document["criteria"].items()]
     if "pairwise" in document:
         parts.append(_pairwise(document["pairwise"]))
     if document.get("spent"):
         spent = document["spent"]
         cost = "unknown" if spent["cost_usd"] is None else f"{spent['cost_usd']:.4f} USD"
-        parts.append(f"{spent['calls']} calls, cost {cost}")
+        parts.append(f"{counted(spent['calls'], 'call')}, cost {cost}")
     return "\n\n".join([*parts, *(f"note: {note}" for note in document.get("notes", ()))])
 
 

@@ -20,6 +20,7 @@ from pytest_llamaburn.tables import (
     title,
     under,
 )
+from pytest_llamaburn.texts import counted
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -54,7 +55,7 @@ def _requests(document: Document) -> str:
     used, totals = document["results"]["prompts"], document["results"]["totals"]
     config = document["config"]
     return (
-        f"{document['status']}: {totals['succeeded']} of {totals['planned']} requests, "
+        f"{document['status']}: {totals['succeeded']} of {counted(totals['planned'], 'request')}, "
         f"{_prompts(used)}, "
         f"temperature {config['temperature']}, up to {config['max_tokens']} tokens, "
         f"cache {config['cache']}, seed {config['seed']}"
@@ -63,8 +64,8 @@ def _requests(document: Document) -> str:
 
 def _prompts(used: Document) -> str:
     if not used["available"]:
-        return f"{used['used']} prompts from tests"
-    return f"{used['used']} of {used['available']} prompts ({', '.join(used['sets'])})"
+        return f"{counted(used['used'], 'prompt')} from tests"
+    return f"{used['used']} of {counted(used['available'], 'prompt')} ({', '.join(used['sets'])})"
 
 
 def _precision(document: Document, summary: Document) -> Iterator[str]:

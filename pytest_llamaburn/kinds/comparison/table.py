@@ -9,6 +9,7 @@ from pytest_llamaburn import gates, registry
 from pytest_llamaburn.measures import FIXED_N
 from pytest_llamaburn.store import results
 from pytest_llamaburn.tables import ABSENT, FILE, Sheet, number, under
+from pytest_llamaburn.texts import counted
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -202,9 +203,10 @@ _CELLS: dict[str, Callable[[Document], str]] = {
 
 def _benchmark(file: Document) -> str:
     server, requests = file["server"], sum(run["requests"] for run in file["runs"])
-    count = f"{len(file['runs'])} run{'s' if len(file['runs']) != 1 else ''}"
+    count = counted(len(file["runs"]), "run")
     where = f"{server['kind']} {server['version'] or ''}".strip()
-    return f"{file['model']['id']}, {where}, {file['timestamp']}, {count} of {requests} requests"
+    of = f"{count} of {counted(requests, 'request')}"
+    return f"{file['model']['id']}, {where}, {file['timestamp']}, {of}"
 
 
 def _eval(file: Document) -> str:
@@ -245,8 +247,9 @@ def _method(method: Document, changes: Sequence[Document]) -> Iterator[str]:
         )
     yield (
         f"values: means of runs, each prompt counted once; intervals: "
-        f"{100 * method['confidence']:.4g} % each ({method['interval']}, over runs), so that all "
-        f"{method['intervals']} hold in {100 * (1 - method['alarm_rate']):g} of 100 reports "
+        f"{100 * method['confidence']:.4g} % each ({method['interval']}, over runs), so that "
+        f"{'it holds' if method['intervals'] == 1 else 'all %d hold' % method['intervals']} in "
+        f"{100 * (1 - method['alarm_rate']):g} of 100 reports "
         f"({method['correction']})"
     )
 

@@ -21,6 +21,7 @@ from pytest_llamaburn.tables import (
     title,
     under,
 )
+from pytest_llamaburn.texts import counted
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -201,10 +202,10 @@ def _facts(document: Document) -> Iterator[str]:
     totals, asked = found["totals"], found["eval_set"]
     answers = max(totals["requests"], totals.get("planned_answers") or 0)
     yield (
-        f"{document['status']}: {totals['succeeded']} of {answers} answers "
-        f"({totals['cached']} from earlier runs) to {asked['used']} of {asked['available']} "
-        f"questions, temperature {config['temperature']}, up to {config['max_tokens']} tokens, "
-        f"seed {config['seed']}"
+        f"{document['status']}: {totals['succeeded']} of {counted(answers, 'answer')} "
+        f"({totals['cached']} from earlier runs) to {asked['used']} of "
+        f"{counted(asked['available'], 'question')}, temperature {config['temperature']}, "
+        f"up to {config['max_tokens']} tokens, seed {config['seed']}"
     )
     if asked_with := ", ".join(_asked(config)):
         yield asked_with
@@ -218,7 +219,7 @@ def _facts(document: Document) -> Iterator[str]:
 def _asked(config: Found) -> Iterator[str]:
     """Yield what was sent with each question; files of earlier versions have nothing."""
     if config.get("few_shot"):
-        yield f"{config['few_shot']} solved examples before each question"
+        yield f"{counted(config['few_shot'], 'solved example')} before each question"
     if config.get("system"):
         yield f"a system message of {len(config['system'])} characters"
     if config.get("choice_by") == "logprob":
@@ -229,8 +230,8 @@ def _spent(cost: Found) -> str:
     tokens = cost["tokens"]
     price = f"{cost['cost_usd']:.4f} USD" if cost["cost_usd"] is not None else cost["reason"]
     return (
-        f"{cost['calls']} calls, {tokens['input'] or 0} tokens in, {tokens['output'] or 0} out, "
-        f"{price}"
+        f"{counted(cost['calls'], 'call')}, {tokens['input'] or 0} tokens in, "
+        f"{tokens['output'] or 0} out, {price}"
     )
 
 
@@ -238,8 +239,8 @@ def _searched(found: Found) -> str:
     share, n = found["reference_found"]["share"], found["reference_found"]["n"]
     reference = f"the reference was in the evidence of {share:.0%} of {n}, " if n else ""
     return (
-        f"{found['questions']} questions with evidence from {', '.join(found['backends'])}: "
-        f"{reference}{found['cited']['share']:.0%} of the answers cite it"
+        f"{counted(found['questions'], 'question')} with evidence from "
+        f"{', '.join(found['backends'])}: {reference}{found['cited']['share']:.0%} of the answers cite it"
     )
 
 
@@ -258,7 +259,7 @@ def _judged(found: Found) -> Iterator[str]:
     """Yield what came of the judges, and how far they agree."""
     if found["n_total"]:
         states = _states(found["by_state"])
-        yield f"{found['n_scored']} of {found['n_total']} verdicts of judges: {states}"
+        yield f"{found['n_scored']} of {counted(found['n_total'], 'verdict')} of judges: {states}"
     yield from _judges(found["judging"])
     for name, one in found["criteria"].items():
         if one["jury_alpha"]:
@@ -291,7 +292,8 @@ def _reasons(found: Found) -> Iterator[str]:
         left = [one for one in scores if one["state"] == NOT_APPLICABLE]
         if left:
             why = (left[0]["judgments"][0]["error"] or {}).get("words", "the text makes no claim")
-            yield f"{name}: does not apply to {len(left)} of {len(scores)} answers: {why}"
+            answers = counted(len(scores), "answer")
+            yield f"{name}: does not apply to {len(left)} of {answers}: {why}"
 
 
 def _unread(document: Document) -> Iterator[str]:
@@ -325,7 +327,7 @@ def _letters(items: list[Found]) -> Iterator[str]:
         low = "" if fmean(masses) >= _LOW_MASS else ": the model tends to say something else"
         yield (
             f"choices read by probability: on average the letters had {fmean(masses):.0%} of it in "
-            f"{len(masses)} answers, at least {min(masses):.0%}{low}"
+            f"{counted(len(masses), 'answer')}, at least {min(masses):.0%}{low}"
         )
 
 
@@ -335,7 +337,7 @@ def _unmarked(document: Document) -> Iterator[str]:
     asked = [one for one in items if not one["question"]["scorer"]]
     left = [one for one in asked if one["answer"] and not (one["scores"] or one["verdict"])]
     if left and not document["config"]["judge"]:
-        yield f"{len(left)} of {len(items)} answers need a judge: add --judge"
+        yield f"{len(left)} of {counted(len(items), 'answer')} need a judge: add --judge"
 
 
 def _judges(judging: Found) -> Iterator[str]:

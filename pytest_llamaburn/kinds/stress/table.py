@@ -19,6 +19,7 @@ from pytest_llamaburn.tables import (
     title,
     under,
 )
+from pytest_llamaburn.texts import counted
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -82,7 +83,7 @@ def marks(found: Document) -> list[tuple[float, str]]:
 
 def _load(document: Document) -> str:
     config, totals = document["config"], document["results"]["totals"]
-    sent = f"{totals['succeeded']} of {totals['requests']} requests succeeded"
+    sent = f"{totals['succeeded']} of {counted(totals['requests'], 'request')} succeeded"
     arrival = f", {config['arrival']} arrivals" if config["arrival"] else ""
     return (
         f"{document['status']}: {config['mode']}{arrival}, {sent}, up to {config['max_tokens']} "
@@ -243,8 +244,8 @@ def _recovery(found: Document) -> str:
         for ms in (found["recovery_time_ms"], *found["range_ms"])
     )
     return (
-        f"recovery after a spike: {middle} ms (of {len(found['spikes'])} spikes, {low} to {high} "
-        f"ms), resolution {number(resolution)} ms, steady load {found['steady_rate']:.3g} "
+        f"recovery after a spike: {middle} ms (of {counted(len(found['spikes']), 'spike')}, "
+        f"{low} to {high} ms), resolution {number(resolution)} ms, steady load {found['steady_rate']:.3g} "
         "requests/s"
     )
 
@@ -256,7 +257,7 @@ def _bursts(spikes: Iterable[Document]) -> Iterator[str]:
             kinds = ", ".join(f"{kind} × {count}" for kind, count in burst["errors"].items())
             ttft, total = burst["time_to_first_token_ms"], burst["total_generation_ms"]
             yield (
-                f"burst {order}: {burst['requests']} requests, {burst['failed']} failed"
+                f"burst {order}: {counted(burst['requests'], 'request')}, {burst['failed']} failed"
                 f"{f' ({kinds})' if kinds else ''}, TTFT p50 {number(ttft['p50'])} ms, p95 "
                 f"{_marked(ttft, 'p95')}, total p50 {number(total['p50'])} ms, p95 "
                 f"{_marked(total, 'p95')}"
@@ -331,6 +332,6 @@ def _client(found: Document) -> Iterator[str]:
     if calibration and calibration.get("ttft_error_ms"):
         ttft, itl = calibration["ttft_error_ms"], calibration["itl_error_ms"]
         yield (
-            f"clock error, {calibration['streams']} streams: TTFT error p50 {number(ttft['p50'])} "
-            f"ms, p99 {number(ttft['p99'])} ms; inter-token error p99 {number(itl['p99'])} ms"
+            f"clock error, {counted(calibration['streams'], 'stream')}: TTFT error p50 "
+            f"{number(ttft['p50'])} ms, p99 {number(ttft['p99'])} ms; inter-token error p99 {number(itl['p99'])} ms"
         )
