@@ -14,6 +14,8 @@ from time import monotonic
 from typing import TYPE_CHECKING, Any, Protocol, TextIO, cast
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from rich.progress import Progress as Bar
 
 FAILING_SHARE = 0.05
@@ -63,7 +65,7 @@ class Event:
     eta_s: float | None = None
 
 
-def of_request(row: dict[str, Any], **fields: Any) -> Event:
+def of_request(row: Mapping[str, Any], **fields: Any) -> Event:
     """Return the event of a finished request, from its row."""
     return Event(
         failure=row["error"] and row["error"]["kind"],

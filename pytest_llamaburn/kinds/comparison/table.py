@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from operator import itemgetter
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from pytest_llamaburn import gates, registry
 from pytest_llamaburn.measures import FIXED_N
@@ -15,9 +15,9 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
     from pathlib import Path
 
+    from pytest_llamaburn.documents import Document
     from pytest_llamaburn.measures import Measure
 
-Document = dict[str, Any]
 
 _LEAST = ("model", "unit", "questions", "baseline", "value", "interval", "95 % interval")
 _NO_VERDICT = "without a verdict"
@@ -71,7 +71,7 @@ def _warning(warning: Document) -> str:
     return f"{warning['file']}: {warning['text']}" if "file" in warning else str(warning["text"])
 
 
-def rows(document: Document) -> Iterator[dict[str, Any]]:
+def rows(document: Document) -> Iterator[Document]:
     """Yield every change as one flat row, for spreadsheets."""
     files = {file["label"]: file for file in document["results"]["files"]}
     dropped = ("interval", "ci95", "runs", "noise")
@@ -264,7 +264,7 @@ def _noise(changes: Sequence[Document]) -> Iterator[str]:
         yield f"one run a side, noise between runs {text}: {', '.join(names)}"
 
 
-def noise_text(noise: dict[str, Any]) -> str:
+def noise_text(noise: Document) -> str:
     """Return why changes between these runs are uncertain, in words."""
     share = f"{100 * noise['share']:.2g} %"
     if noise["source"] == "learnt":

@@ -14,7 +14,8 @@ from pytest_llamaburn.texts import counted
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-    from pytest_llamaburn.insights import Document, Insight, Rule
+    from pytest_llamaburn.documents import Document
+    from pytest_llamaburn.insights import Insight, Rule
 
     Found = tuple[str, dict[str, Any]]
 
