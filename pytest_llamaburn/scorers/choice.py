@@ -3,9 +3,9 @@
 `choices` are the texts in order, or a mapping from letter to text; the reference is a letter or a
 text. A single letter is that choice, even if it is the text of another one. If an answer says "the
 answer is B", only such sentences count; otherwise lines that begin with a letter, then mentions of
-letters, then the texts. Lines and mentions count neither in a text that ends in a loop, nor in a
-list of all choices; mentions do not count where the answer says that no choice, or each one, is
-right. An answer with two different choices cannot be read. An "A" that is an article is not a choice.
+letters, then the texts. Lines and mentions do not count in a text that ends in a loop or in a list
+of all choices; mentions do not count if the answer says that no choice, or each one, is right. An
+answer with two different choices cannot be read. An "A" that is an article is not a choice.
 """
 
 from __future__ import annotations
