@@ -154,8 +154,8 @@ class Backend(_base.Backend):
             return ()
         thinks = ("thinking",) if _THINKS.search(props.text("chat_template") or "") else ()
         modalities = props.part("modalities")
-        told = ("completion",) if modalities else ()
-        return (*told, *thinks, *(name for name in _SENSES if modalities.get(name) is True))
+        told = ("completion",) if [*modalities] else ()
+        return (*told, *thinks, *filter(modalities.true, _SENSES))
 
     async def load(self, model: Model) -> None:
         """Do nothing: these servers load a model at their start or at the first warm-up."""

@@ -43,6 +43,19 @@ def named(name: str) -> Any:
     return registry.load("modalities", name)
 
 
+def given(settings: Any) -> list[Any]:
+    """Return the modalities whose option, such as --image, names files."""
+    return [named(name) for name in registry.names("modalities") if getattr(settings, name, ())]
+
+
+def of_settings(modality: Any, settings: Any) -> list[Medium]:
+    """Return the media that an option such as --image names; raises DatasetError."""
+    paths = [Path(path) for path in getattr(settings, modality.KIND)]
+    for path in paths:
+        modality.check(path)
+    return [modality.encode(path, settings) for path in paths]
+
+
 def encoded(entries: Sequence[Entry], settings: Any) -> list[Medium]:
     """Return the media of a question as a request carries them."""
     return [named(entry["kind"]).encode(located(entry), settings) for entry in entries]
