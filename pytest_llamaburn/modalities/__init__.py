@@ -23,6 +23,7 @@ from __future__ import annotations
 
 import json
 import os
+from contextlib import suppress
 from hashlib import sha256
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -100,7 +101,8 @@ def _made(entry: Entry, path: Path) -> None:
         named(entry["kind"]).make(entry["make"], temporary)
         temporary.replace(path)
     except OSError as err:
-        temporary.unlink(missing_ok=True)
+        with suppress(OSError):
+            temporary.unlink()
         raise DatasetError(
             f"{path} cannot be written: {err.strerror or err}: set LLAMABURN_CACHE_DIR to a "
             "directory with room"

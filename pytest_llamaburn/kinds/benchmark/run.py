@@ -24,9 +24,9 @@ from pytest_llamaburn.trace import answered
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
 
+    from pytest_llamaburn.backends._base import Message
     from pytest_llamaburn.backends._http import Wire
     from pytest_llamaburn.datasets import Planned, Prompt
-    from pytest_llamaburn.backends._base import Message
     from pytest_llamaburn.documents import BenchmarkRow, Document
     from pytest_llamaburn.kinds.benchmark.settings import Benchmark
     from pytest_llamaburn.media import Medium
