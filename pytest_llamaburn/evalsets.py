@@ -185,8 +185,8 @@ def eval_set(
     around = [checked.system, examples] if checked.system or examples else []
     contents = [question.content for question in questions]
     digest = _digest([contents, *around] if around else contents)
-    around = (checked.system, examples, checked.modality)
-    return EvalSet(checked.name, checked.version, questions, digest, path, *around)
+    about = (checked.name, checked.version, questions, digest, path)
+    return EvalSet(*about, checked.system, examples, checked.modality)
 
 
 def _check_modality(name: str | None, path: Path) -> None:
