@@ -67,6 +67,7 @@ END
 
 start_ollama() { # the embedded model under the name that the lines have
   export OLLAMA_HOST=127.0.0.1:11434 OLLAMA_MODELS="$work/models" HOME="$work"
+  export GOMP_SPINCOUNT=10000 # other programs may have the processors, too
   "$ollama/bin/ollama" serve 2>"$work/ollama.log" &
   ended+=($!)
   cache=$(docker volume inspect llamaburn_cache --format '{{.Mountpoint}}')

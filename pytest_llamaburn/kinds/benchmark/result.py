@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from pydantic import Field, create_model
 
-from pytest_llamaburn import flags, gates, measures, registry
+from pytest_llamaburn import datasets, flags, gates, measures, registry
 from pytest_llamaburn.backends._failures import NOT_THE_MODELS
 from pytest_llamaburn.energy import profiles
 from pytest_llamaburn.errors import SettingsError
@@ -92,6 +92,8 @@ def check(settings: Any) -> None:
         gates.parse(expression, MEASURES)
     Comparison.check_asked(settings)
     _check_limit(settings)
+    if settings.mode != "correctness":
+        datasets.load_prompts(settings.prompts)
     if measures.find(REQUEST, settings.precision_metric) is None:
         words = registry.unknown("metric", settings.precision_metric, list(REQUEST))
         raise SettingsError(f"--precision-metric: {words}")

@@ -2,11 +2,18 @@
 
 from __future__ import annotations
 
-from typing import Any
+import os
+from typing import TYPE_CHECKING, Any
 
-from pytest_llamaburn import gates
+from pytest_llamaburn import gates, judges, registry
 from pytest_llamaburn.errors import SettingsError
 from pytest_llamaburn.kinds.eval import asking, measures, task
+from pytest_llamaburn.search import _choose
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from pytest_llamaburn.evalsets import Question
 
 
 def check(settings: Any) -> None:
@@ -41,6 +48,25 @@ def check(settings: Any) -> None:
         raise SettingsError(
             "--pairwise: no judge is named to compare the answers: add --judge claude"
         )
+    _check_here(settings)
+
+
+def refuse_unscorable(questions: Iterable[Question]) -> None:
+    """Raise UsageError for a question that this machine cannot score."""
+    for name in sorted({q.scorer for q in questions if q.scorer}):
+        if check := getattr(registry.load("scorers", name), "ready", None):
+            check()
+
+
+def _check_here(settings: Any) -> None:
+    """Raise UsageError for a set, scorer, search or judge that cannot be used on this machine."""
+    refuse_unscorable(q for name in settings.set for q in task.load(settings, name).questions)
+    if settings.web_search and not settings.rescore:
+        _choose.choose(settings, os.environ)
+    panel = judges.Panel.of(settings)
+    if not settings.allow_self_judge:
+        for model in task.judged_models(settings):
+            panel.refuse_self(model)
 
 
 def _check_gates(settings: Any) -> None:
