@@ -22,6 +22,7 @@ from pytest_llamaburn.kinds._file import (
     totals,
     without_counts,
 )
+from pytest_llamaburn.kinds._kind import naming
 from pytest_llamaburn.kinds.benchmark import insights
 from pytest_llamaburn.kinds.benchmark import number_words as correctness
 from pytest_llamaburn.kinds.benchmark.comparable import Comparison
@@ -93,7 +94,8 @@ def check(settings: Any) -> None:
     Comparison.check_asked(settings)
     _check_limit(settings)
     if settings.mode != "correctness":
-        datasets.load_prompts(settings.prompts)
+        with naming("--prompts"):
+            datasets.load_prompts(settings.prompts)
     if measures.find(REQUEST, settings.precision_metric) is None:
         words = registry.unknown("metric", settings.precision_metric, list(REQUEST))
         raise SettingsError(f"--precision-metric: {words}")

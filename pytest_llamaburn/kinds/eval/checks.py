@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from pytest_llamaburn import gates, judges, registry
 from pytest_llamaburn.errors import SettingsError
+from pytest_llamaburn.kinds._kind import naming
 from pytest_llamaburn.kinds.eval import asking, measures, task
 from pytest_llamaburn.search import _choose
 
@@ -60,7 +61,7 @@ def refuse_unscorable(questions: Iterable[Question]) -> None:
 
 def _check_here(settings: Any) -> None:
     """Raise UsageError for a set, scorer, search or judge that cannot be used on this machine."""
-    refuse_unscorable(q for name in settings.set for q in task.load(settings, name).questions)
+    refuse_unscorable(q for one in _asked(settings) for q in one.questions)
     if settings.web_search and not settings.rescore:
         _choose.choose(settings, os.environ)
     panel = judges.Panel.of(settings)
@@ -73,15 +74,21 @@ def _check_gates(settings: Any) -> None:
     """Raise SettingsError for a gate that is wrong; it may be on a criterion of the user's own."""
     if not settings.threshold and not settings.criteria and not settings.criterion:
         return
-    asked = [task.load(settings, name) for name in settings.set]
+    asked = _asked(settings)
     own = [d["name"] for one in asked for q in one.questions for d in q.definitions]
     for expression in settings.threshold:
         gates.parse(expression, measures.with_own(own))
 
 
+def _asked(settings: Any) -> list[task.Task]:
+    """Return what the sets of the settings ask."""
+    with naming("--rescore" if settings.rescore else "--set"):
+        return [task.load(settings, name) for name in settings.set]
+
+
 def _check_searching(settings: Any) -> None:
     """Raise SettingsError for a search if no question allows one."""
-    asked = [task.load(settings, name) for name in settings.set]
+    asked = _asked(settings)
     if not any(question.allow_web_search for one in asked for question in one.questions):
         raise SettingsError(
             f"--with-web-search: no question of {', '.join(settings.set)} allows a search: leave "

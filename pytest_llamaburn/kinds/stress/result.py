@@ -23,6 +23,7 @@ from pytest_llamaburn.kinds._file import (
     totals,
     without_counts,
 )
+from pytest_llamaburn.kinds._kind import naming
 from pytest_llamaburn.kinds.stress import findings, levels, measures, plan
 from pytest_llamaburn.kinds.stress.comparable import Comparison
 from pytest_llamaburn.kinds.stress.levels import Visit
@@ -112,7 +113,8 @@ class File(RunFile):
 def check(settings: Any) -> None:
     """Raise SettingsError for options that contradict each other or have no meaning."""
     asked = plan.checked(settings)
-    datasets.load_prompts(settings.prompts)
+    with naming("--prompts"):
+        datasets.load_prompts(settings.prompts)
     check_gates(settings.threshold, asked)
     if settings.slo:
         slo.parse(settings.slo)
