@@ -66,7 +66,8 @@ END
   cd "$work/clone"
 }
 
-start_ollama() { # the embedded model under the name that the lines have
+start_ollama() { # the embedded model under the name that the lines have, unless one runs already
+  curl --silent --output /dev/null http://127.0.0.1:11434/ && return
   export OLLAMA_HOST=127.0.0.1:11434 OLLAMA_MODELS="$work/models" HOME="$work"
   export GOMP_SPINCOUNT=10000 # other programs may have the processors, too
   "$ollama/bin/ollama" serve 2>"$work/ollama.log" &
@@ -93,7 +94,6 @@ prove_lines() {
 prove_page() {
   docker compose up --detach web
   until address=$(docker compose logs web | grep -o 'http://127.0.0.1:7737/#token=.*'); do sleep 1; done
-
   curl --fail --silent --header "Authorization: Bearer ${address#*token=}" \
     http://127.0.0.1:7737/results/benchmarks | grep -q llama3.1
   curl --fail --silent http://127.0.0.1:7737/ | grep -q "<script"
