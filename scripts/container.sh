@@ -81,8 +81,7 @@ proved() { echo "proved: $*"; }
 
 prove_lines() {
   docker compose build
-  docker compose run --rm llamaburn benchmark smollm2-135m --iterations 2
-  proved "the embedded model is fetched and measured in the container"
+  docker compose run --rm llamaburn models pull smollm2-135m
   start_ollama
   docker compose run --rm llamaburn models | tee /dev/stderr | grep -q '^llama3.1:8b'
   docker compose run --rm llamaburn benchmark llama3.1:8b --iterations 5
@@ -99,6 +98,11 @@ prove_page() {
   curl --fail --silent http://127.0.0.1:7737/ | grep -q "<script"
   docker compose down --timeout 5
   proved "the page is served on this machine's loopback, with its token"
+}
+
+prove_embedded() {
+  docker compose run --rm llamaburn benchmark smollm2-135m --iterations 2
+  proved "the embedded model is measured in the container"
 }
 
 prove_limits() {
@@ -119,3 +123,4 @@ make_clone
 prove_lines
 prove_page
 prove_limits
+prove_embedded
