@@ -1,5 +1,5 @@
-// Bundles the page into the folder that is given: one script, a part for each tab, one stylesheet,
-// the page itself, and the licences of what is in it. Names have the hash of their content.
+// Bundles the page into the folder that is given: one script, one stylesheet, the page itself, and
+// the licences of what is in it. Names have the hash of their content.
 import { build } from "esbuild";
 import { existsSync, readdirSync } from "node:fs";
 import { mkdir, readFile, writeFile } from "node:fs/promises";
@@ -11,14 +11,12 @@ const { metafile } = await build({
   entryPoints: ["src/main.tsx", "src/style.css"],
   outdir: out,
   bundle: true,
-  splitting: true,
   format: "esm",
   target: "es2022",
   minify: true,
   jsx: "automatic",
   jsxImportSource: "preact",
   entryNames: "[name]-[hash]",
-  chunkNames: "[name]-[hash]",
   metafile: true,
   logLevel: "warning",
   legalComments: "none",
