@@ -94,7 +94,7 @@ def _traffic(page: Page) -> tuple[list[int], list[str]]:
 def delay(browser: Browser, place: Place, count: int) -> list[Line]:
     """Return the time from an event of a run until a frame with it is painted, at 10 Hz."""
     page = _watching(browser, place)
-    job = _played(page, place, count)
+    job = _played(page, place)
     written = {e["done"]: e["at"] for e in place.client.get(f"/jobs/{job}/progress").json()}
     seen = page.evaluate("() => window.seen")
     page.context.close()
@@ -116,7 +116,7 @@ def growth(browser: Browser, place: Place, count: int, minutes: float) -> list[L
         done = page.locator("progress[aria-label=Progress]").first
         heap.append((int(done.evaluate("bar => bar.value")), _heap_mb(page)))
 
-    _played(page, place, count, look)
+    _played(page, place, look)
     page.context.close()
     settled = [mb for done, mb in heap if done >= count / 3]
     return [
@@ -143,7 +143,7 @@ def opened(browser: Browser, place: Place, tab: str) -> Page:
     return page
 
 
-def _played(page: Page, place: Place, count: int, look: Any = None) -> str:
+def _played(page: Page, place: Place, look: Any = None) -> str:
     """Have a run played and wait for its end; return its job."""
     body = {"model": ["m"], "mode": "sweep"}
     job: str = place.client.post("/stress/run", json=body).raise_for_status().json()["id"]
