@@ -206,7 +206,8 @@ def _listen(client: httpx.Client) -> None:
 
 
 def _cpu_s(process: subprocess.Popen[str]) -> float:
-    return sum(psutil.Process(process.pid).cpu_times()[:2])
+    times = psutil.Process(process.pid).cpu_times()
+    return float(times.user + times.system)
 
 
 def _wall_ms(client: httpx.Client) -> float:

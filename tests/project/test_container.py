@@ -1,4 +1,4 @@
-"""What the image is built from, and the lines that its page shows; `scripts/container.sh` runs both."""
+"""What the image is built from, and the lines that its page shows."""
 
 from __future__ import annotations
 
