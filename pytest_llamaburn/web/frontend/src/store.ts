@@ -4,7 +4,7 @@ import { get, locked } from "./api";
 import { type Connection, follow } from "./events";
 import type { Job, JobList, JobState, Kind, Measures, Progress, SystemSample, Unfinished } from "./types";
 
-const MOST_POINTS = 4_000; // of a run's progress; then every second one is dropped
+const MOST_POINTS = 2_000; // of a run's progress; then every second one is dropped
 const MOST_SAMPLES = 300; // ten minutes
 
 export const connection = signal<Connection>("connecting");
