@@ -232,8 +232,8 @@ class Judge(ABC):
         try:
             async with asyncio.timeout(self.timeout_s):
                 reply = await self._send(ask, options)
-                texts = {n: without(getattr(reply, n), self.key) for n in ("text", "words")}
-                return reply._replace(**texts)
+                text, words = (without(one, self.key) for one in (reply.text, reply.words))
+                return reply._replace(text=text, words=words)
         except TimeoutError:
             words = f"no whole answer within {self.timeout_s:g} s"
             raise CallError("timeout", words) from None
