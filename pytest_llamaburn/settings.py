@@ -411,7 +411,17 @@ class Judging(Settings):
     )
 
 
-class Display(Settings):
+class Layout(Settings):
+    """How tables are laid out. No result file contains these settings."""
+
+    wide: bool = opt(
+        False,
+        "show all columns of tables, even if the terminal has fewer",
+        record=False,
+    )
+
+
+class Display(Layout):
     """How progress and results are shown. No result file contains these settings."""
 
     output: tuple[str, ...] = opt(

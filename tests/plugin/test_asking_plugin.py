@@ -66,7 +66,8 @@ def chosen(pytester: pytest.Pytester, *questions: Any, **fields: Any) -> str:
 
 def table_text(document: dict[str, Any]) -> str:
     sheets = table.sheets(document, Path("r.json"))
-    return "\n".join(line for sheet in sheets for line in (*sheet.facts, *sheet.notes))
+    parts = ((*sheet.facts, *(line for _, line in sheet.notes)) for sheet in sheets)
+    return "\n".join(line for part in parts for line in part)
 
 
 def test_system_message_and_examples_are_sent_and_recorded(pytester: pytest.Pytester) -> None:

@@ -9,6 +9,7 @@ from statistics import median
 from typing import TYPE_CHECKING, Any
 
 from pytest_llamaburn import insights, registry
+from pytest_llamaburn.texts import counted
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -94,7 +95,7 @@ def unparsable_answers(document: Document) -> Found | None:
     if name in registry.names("scorers"):
         advice = getattr(registry.load("scorers", name), "ADVICE", _ADVICE)
     text = (
-        f"The scorer {name} found no answer, or several, in {count} of {total} answers "
+        f"The scorer {name} found no answer, or several, in {count} of {counted(total, 'answer')} "
         f"({shares[name]:.0%}). They count as wrong. {advice}."
     )
     return text, {"scorer": name, "unparsable": count, "of": total, "share": shares[name]}

@@ -8,6 +8,7 @@ from pytest_llamaburn import criteria, measures, metrics
 from pytest_llamaburn.kinds.eval import scores
 from pytest_llamaburn.measures import Measure, Observed
 from pytest_llamaburn.stats import samples
+from pytest_llamaburn.texts import counted
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -67,8 +68,11 @@ def _mean(found: Mapping[str, Any] | None, doubt: str = "") -> Observed:
 
 def _scored(measure: Measure, document: Document, *_: Any) -> Observed:
     results = document["results"]
-    unscored = results["correct"]["by_state"].get("unavailable", 0)
-    doubt = f"{unscored} answers could not be scored: their verdicts say why" if unscored else ""
+    scored = results["correct"]
+    unscored, doubt = scored["by_state"].get("unavailable", 0), ""
+    if unscored:
+        why = scores.why_unavailable(one["verdict"] for one in _answers(document))
+        doubt = f"{unscored} of {counted(scored['n_total'], 'answer')} could not be scored: {why}"
     return _mean(results.get(measure.name), doubt)
 
 
@@ -87,7 +91,7 @@ def _unscored(_measure: Measure, document: Document, *_: Any) -> Observed:
         return Observed(reason="nothing was marked")
     worst = max(asked, key=lambda one: scores.missing(one) / one["n_total"])
     total, cut = worst["n_total"], worst["by_state"].get(scores.UNFINISHED, 0)
-    why = f"the run was cut before {cut} of {total} verdicts" if cut else ""
+    why = f"the run was cut before {cut} of {counted(total, 'verdict')}" if cut else ""
     missing = scores.missing(worst)
     return Observed(missing / total, samples.wilson(missing, total), why)
 

@@ -186,8 +186,19 @@ def _share_of(
         "by_state": dict(Counter(verdict["state"] for _, verdict in asked)),
         "mean": found.value,
         "ci95": _listed(found.ci95),
-        "reason": found.reason and "no answer was scored by a scorer",
+        "reason": found.reason and _why_none(verdict for _, verdict in asked),
     }
+
+
+def _why_none(verdicts: Iterable[dict[str, Any]]) -> str:
+    why = why_unavailable(verdicts)
+    return f"no answer was scored: {why}" if why else "no answer was scored by a scorer"
+
+
+def why_unavailable(verdicts: Iterable[dict[str, Any] | None]) -> str:
+    """Return the most frequent reason why this machine could not score; empty if it could."""
+    reasons = Counter(v["reason"] for v in verdicts if v and v["state"] == "unavailable")
+    return reasons.most_common(1)[0][0] if reasons else ""
 
 
 def _bounds(right: float, given: int, asked: int) -> dict[str, float] | None:

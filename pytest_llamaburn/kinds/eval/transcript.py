@@ -25,15 +25,35 @@ def lines(document: dict[str, Any]) -> Iterator[str]:
             yield from said("reference", question["reference"])
         yield from _sources(item)
         yield from _answer(item)
-        for name, one in item["scores"].items():
-            said_yes = _YES_NO if name in _yes_no(question) else {}
-            yield f"{name}: {_scored(one, said_yes) or ABSENT} ({one['state']})"
-            yield from _judgments(one["judgments"], said_yes)
-        for one in item["comparisons"]:
-            turned = ", another winner in the other order" if one["inconsistent"] else ""
-            yield f"compared: {one['verdict'] or ABSENT} ({one['state']}{turned})"
-            yield from _judgments(one["judgments"], {})
+        yield from _marks(item)
         yield ""
+
+
+def texts(item: Found) -> list[tuple[str, str]]:
+    """Return what was asked, answered and said of a question, by heading."""
+    question = item["question"]
+    parts = {
+        "question": [question["prompt"]],
+        "reference": [question["reference"] or ""],
+        "sources": [*_sources(item)],
+        "answer": [*_answer(item)],
+        "scores": [*_marks(item)],
+        "flags": [*item["flags"]],
+    }
+    return [(name, "\n".join(told)) for name, told in parts.items() if any(told)]
+
+
+def _marks(item: Found) -> Iterator[str]:
+    """Yield each score and comparison with its reasons and quotes."""
+    yes_no = _yes_no(item["question"])
+    for name, one in item["scores"].items():
+        words = _YES_NO if name in yes_no else {}
+        yield f"{name}: {_scored(one, words) or ABSENT} ({one['state']})"
+        yield from _judgments(one["judgments"], words)
+    for one in item["comparisons"]:
+        turned = ", another winner in the other order" if one["inconsistent"] else ""
+        yield f"compared: {one['verdict'] or ABSENT} ({one['state']}{turned})"
+        yield from _judgments(one["judgments"], {})
 
 
 def _sources(item: Found) -> Iterator[str]:

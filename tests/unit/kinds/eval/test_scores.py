@@ -192,7 +192,8 @@ def scored(state: str) -> dict[str, Any]:
     """Return an answer's mark and verdict; right and wrong are states of an answer that is read."""
     correct = None if state == "unavailable" else state == "right"
     told = "scored" if state in ("right", "wrong") else state
-    return {"correct": correct, "verdict": {"correct": correct, "state": told}}
+    reason = "no sandbox" if state == "unavailable" else ""
+    return {"correct": correct, "verdict": {"correct": correct, "state": told, "reason": reason}}
 
 
 def marked(*states: str) -> list[dict[str, Any]]:
@@ -262,10 +263,15 @@ def test_what_is_not_the_models_doing_is_left_out_and_bounded() -> None:
 
 
 def test_without_a_verdict_there_is_no_share_and_a_reason() -> None:
-    for items, bounds in (([], None), (marked("unavailable"), (0.0, 1.0))):
+    unscored = "no answer was scored"
+    cases: tuple[Any, ...] = (
+        ([], None, "by a scorer"),
+        (marked("unavailable"), (0.0, 1.0), ": no sandbox"),
+    )
+    for items, bounds, why in cases:
         found = eval_scores.correctness(items)
         assert {one["mean"] for one in found.values()} == {None}
-        assert {one["reason"] for one in found.values()} == {"no answer was scored by a scorer"}
+        assert f"{unscored} {why}".replace(" :", ":") == found["correct"]["reason"]
         assert found["correct"]["bounds"] == (bounds and dict(zip(BOUNDS, bounds, strict=True)))
 
 
@@ -509,7 +515,8 @@ def test_table_of_an_earlier_file_says_that_it_counts_differently() -> None:
         ("pass@2", "share", "0.333"),
     ]
     assert categories.columns == ("category", "questions", "correct", "unparsable")
-    assert "correct: 1 in the file, whose version left out what could not be read" in marks.notes
+    told = "correct: 1 in the file, whose version left out what could not be read"
+    assert ("scoring", told) in marks.notes
 
 
 def test_earlier_file_is_compared_by_todays_count() -> None:
@@ -548,3 +555,9 @@ def test_the_table_of_a_cut_eval_says_how_many_answers_were_planned() -> None:
     document = results.load(GOLDEN)
     document["results"]["totals"]["planned_answers"] = 10
     assert "6 of 10 answers" in next(table._facts(document))
+
+
+def test_table_says_why_answers_could_not_be_scored() -> None:
+    items = [{**one, "finish_reason": "stop"} for one in marked("right", "unavailable")]
+    document = {"results": {"items": items, **eval_scores.correctness(items)}, "insights": []}
+    assert "unavailable: no sandbox" in [*table._unread(document)]
