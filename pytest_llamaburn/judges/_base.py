@@ -232,7 +232,7 @@ class Judge(ABC):
         try:
             async with asyncio.timeout(self.timeout_s):
                 reply = await self._send(ask, options)
-                text, words = (without(one, self.key) for one in (reply.text, reply.words))
+                text, words = (without(text, self.key) for text in (reply.text, reply.words))
                 return reply._replace(text=text, words=words)
         except TimeoutError:
             words = f"no whole answer within {self.timeout_s:g} s"
