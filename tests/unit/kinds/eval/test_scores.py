@@ -244,7 +244,7 @@ def test_answer_that_is_no_attempt_is_wrong_and_has_a_share_of_its_own() -> None
 
 def test_page_says_yes_or_no_and_what_is_no_attempt() -> None:
     devout = criteria.own("devout", "Does it name a saint?", scale="yes/no")
-    given = {"devout": 1.0, "accuracy": 4.5, "wit": None}
+    given: dict[str, Any] = {"devout": 1.0, "accuracy": 4.5, "wit": None}
     told = {name: {**panel_score(mark), "judgments": []} for name, mark in given.items()}
     items = [
         eval_item("a", scores=told, **scored("not_attempted")),
