@@ -49,8 +49,9 @@ def browser() -> Iterator[Browser]:
     reason = _missing()
     if reason:
         (pytest.fail if os.environ.get("CI") else pytest.skip)(reason)
-    from playwright.sync_api import sync_playwright
+    from playwright.sync_api import expect, sync_playwright
 
+    expect.set_options(timeout=WAITS_MS)
     root = hasattr(os, "geteuid") and os.geteuid() == 0
     with sync_playwright() as playwright:
         found = playwright.chromium.launch(
@@ -65,7 +66,7 @@ def served(browser: Browser, tmp_path: Path) -> Iterator[Served]:
     """A server with a result of each kind."""
     for journal, folder in _RESULTS:
         keep(tmp_path / "results", journal, folder, f"golden-{folder}")
-    with serving(tmp_path) as found:
+    with serving(tmp_path, OLLAMA_HOST="http://127.0.0.1:9") as found:  # which is nobody's
         yield found
 
 
