@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hmac
 import json
+import re
 import sys
 from typing import TYPE_CHECKING, Any, NamedTuple
 from urllib.parse import urlsplit
@@ -15,19 +16,20 @@ from urllib.parse import urlsplit
 from pytest_llamaburn.errors import sentence
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, MutableMapping
+    from collections.abc import Iterable, Mapping, MutableMapping
 
     from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 PUBLIC = ("/", "/health", "/docs", "/docs.css", "/openapi.json")  # they need no token
+SANDBOX = "/sandbox/"  # neither do the files of the frame in which generated code runs
 INTERNAL = "an internal error: the terminal of llamaburn serve says more"
 MOST_BYTES = 1_000_000  # of a request's body
 _MOST_DRAINED = 512_000_000
 _SAFE = ("GET", "HEAD", "OPTIONS")
 _POLICY = (
     "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' blob: data:; "
-    "media-src 'self' blob:; connect-src 'self'; worker-src 'self'; base-uri 'none'; "
-    "form-action 'none'; frame-ancestors 'none'"
+    "media-src 'self' blob:; connect-src 'self'; worker-src 'self'; frame-src {frame}; "
+    "base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
 )
 _HEADERS = {
     "content-security-policy": _POLICY,
@@ -36,6 +38,20 @@ _HEADERS = {
     "cross-origin-resource-policy": "same-origin",
     "permissions-policy": "microphone=(self), camera=(), geolocation=(), usb=(), payment=()",
     "cache-control": "no-store",
+}
+# Generated code runs in an origin of its own without a network: it is given nothing else to load.
+_SANDBOX_HEADERS = {
+    **_HEADERS,
+    "content-security-policy": (
+        "sandbox allow-scripts; default-src 'none'; script-src 'unsafe-inline' 'self' blob:; "
+        "style-src 'unsafe-inline'; img-src data: blob:; base-uri 'none'; form-action 'none'; "
+        "frame-ancestors 'self'"
+    ),
+    "permissions-policy": "microphone=(), camera=(), geolocation=(), usb=(), payment=()",
+    "cross-origin-resource-policy": "cross-origin",  # the frame's origin is not ours
+    "access-control-allow-origin": "*",  # modules are fetched with CORS
+    "x-dns-prefetch-control": "off",
+    "cache-control": "no-cache",
 }
 
 
@@ -82,7 +98,7 @@ class Guard:
             if scope["type"] == "lifespan":
                 await self._app(scope, receive, send)
             return
-        answer = _Answer(send)
+        answer = _Answer(send, _headers_of(scope))
         refused = self._refused(scope)
         try:
             if refused is None:
@@ -103,7 +119,7 @@ class Guard:
             return _No(421, "this server is not called by that name: see --trusted-host")
         if scope["method"] not in _SAFE and not self._same_origin(headers):
             return _No(403, "a page of another origin may not ask this")
-        if scope["path"] not in PUBLIC and not self._has_token(headers):
+        if not _open(scope) and not self._has_token(headers):
             return _No(
                 401,
                 "the token is missing or is not that of this server: open the address that "
@@ -133,18 +149,33 @@ class Guard:
 class _Answer:
     """Sends an answer with the security headers, which a route's own of the same name replace."""
 
-    def __init__(self, send: Send) -> None:
-        self._send, self.begun = send, False
+    def __init__(self, send: Send, headers: Mapping[str, str]) -> None:
+        self._send, self._headers, self.begun = send, headers, False
 
     async def __call__(self, message: Message) -> None:
         if message["type"] == "http.response.start":
             self.begun = True
             given = {name.lower() for name, _ in message["headers"]}
-            more = [
-                (n.encode(), v.encode()) for n, v in _HEADERS.items() if n.encode() not in given
-            ]
+            ours = [(n.encode(), v.encode()) for n, v in self._headers.items()]
+            more = [one for one in ours if one[0] not in given]
             message = {**message, "headers": [*message["headers"], *more]}
         await self._send(message)
+
+
+def _open(scope: Scope) -> bool:
+    """Return whether a request needs no token."""
+    reads = scope["method"] in _SAFE
+    return scope["path"] in PUBLIC or (reads and scope["path"].startswith(SANDBOX))
+
+
+def _headers_of(scope: Scope) -> dict[str, str]:
+    """Return the security headers of an answer. Our page may frame the sandbox and nothing else."""
+    if scope["path"].startswith(SANDBOX):
+        return _SANDBOX_HEADERS
+    host = _headers(scope).get("host", "")
+    named = re.fullmatch(r"[A-Za-z0-9.-]+(:[0-9]+)?", host)  # a policy cannot name [::1]
+    policy = _POLICY.format(frame=f"{host}{SANDBOX}" if named else "'self'")
+    return {**_HEADERS, "content-security-policy": policy}
 
 
 def _headers(scope: MutableMapping[str, Any]) -> dict[str, str]:

@@ -13,6 +13,7 @@ from pytest_llamaburn.web.events import Bus
 from pytest_llamaburn.web.index import Index
 from pytest_llamaburn.web.jobs import Jobs
 from pytest_llamaburn.web.library import Library
+from pytest_llamaburn.web.programs import Programs
 from pytest_llamaburn.web.system import Sampler
 
 if TYPE_CHECKING:
@@ -30,6 +31,7 @@ class Service:
         self.library = Library(results_dir)
         self.index = Index(results_dir)
         self.jobs = Jobs(results_dir, self.library.types, self.bus, program)
+        self.programs = Programs()
         self._sampler = Sampler(self.bus)
 
     @asynccontextmanager
@@ -47,8 +49,9 @@ class Service:
                     await task
 
     async def close(self) -> None:
-        """End streams and jobs."""
+        """End streams, programs and jobs."""
         self.bus.close()
+        self.programs.close()
         await self.jobs.close()
 
     async def _fill(self) -> None:
