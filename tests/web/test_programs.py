@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import json
+from io import BytesIO, TextIOWrapper
 from typing import TYPE_CHECKING, Any
 
 import pytest
 from support.web_api import WAITS_S, serving
 
 from pytest_llamaburn import sandbox
+from pytest_llamaburn.errors import UsageError
 from pytest_llamaburn.sandbox import __main__ as entry
 from pytest_llamaburn.web import child, programs
 
@@ -18,7 +20,6 @@ if TYPE_CHECKING:
 
     import httpx
 
-pytestmark = pytest.mark.asyncio
 FOREVER = "print('begun', flush=True)\nwhile True: pass"
 
 
@@ -29,6 +30,7 @@ async def run(tmp_path: Path, code: str, **more: Any) -> httpx.Response:
         return await api.post("/programs/run", content=body, headers=headers)
 
 
+@pytest.mark.asyncio
 async def test_a_program_says_what_it_printed_and_how_long_it_ran(tmp_path: Path) -> None:
     answer = await run(tmp_path, "print(6 * 7)")
     found = answer.json()
@@ -49,6 +51,7 @@ async def test_a_program_says_what_it_printed_and_how_long_it_ran(tmp_path: Path
         ("while True: print('x' * 1000)", "output", "printed too much"),
     ],
 )
+@pytest.mark.asyncio
 async def test_a_program_reaches_nothing_and_says_why(
     code: str, state: str, word: str, tmp_path: Path
 ) -> None:
@@ -57,6 +60,7 @@ async def test_a_program_reaches_nothing_and_says_why(
     assert word in found["message"]
 
 
+@pytest.mark.asyncio
 async def test_a_program_that_does_not_end_is_stopped_at_its_limit(tmp_path: Path) -> None:
     found = (await run(tmp_path, FOREVER, timeout_s=0.1)).json()
     assert (found["state"], found["runtime_ms"]) == ("timeout", None)
@@ -75,6 +79,7 @@ async def test_a_program_that_does_not_end_is_stopped_at_its_limit(tmp_path: Pat
         ({"code": "x" * 200_001}, "code", "string should have at most 200000 characters"),
     ],
 )
+@pytest.mark.asyncio
 async def test_a_wrong_field_is_refused_with_a_sentence(
     more: dict[str, Any], field: str, words: str, tmp_path: Path
 ) -> None:
@@ -84,6 +89,7 @@ async def test_a_wrong_field_is_refused_with_a_sentence(
     assert words in answer.json()["detail"]
 
 
+@pytest.mark.asyncio
 async def test_a_machine_that_cannot_confine_a_program_runs_none(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -96,11 +102,20 @@ async def test_a_machine_that_cannot_confine_a_program_runs_none(
     assert answer.json()["detail"] == "generated code cannot be run safely"
 
 
-async def test_one_program_runs_at_a_time_and_none_beside_a_job(tmp_path: Path) -> None:
+@pytest.mark.asyncio
+async def test_one_program_runs_at_a_time_and_none_beside_a_job(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    begun, real = asyncio.Event(), programs._run
+
+    async def watched(program: programs.Program) -> child.Said:
+        begun.set()
+        return await real(program)
+
+    monkeypatch.setattr(programs, "_run", watched)
     async with serving(tmp_path) as api:
         first = asyncio.create_task(api.post("/programs/run", json={"code": FOREVER}))
-        while api.service.programs._running is None:
-            await asyncio.sleep(0.01)
+        await begun.wait()
         second = await api.post("/programs/run", json={"code": "pass"})
         api.service.programs.close()
         assert (await first).status_code == 503
@@ -112,6 +127,7 @@ async def test_one_program_runs_at_a_time_and_none_beside_a_job(tmp_path: Path) 
     assert beside.json()["detail"].startswith("a job runs")
 
 
+@pytest.mark.asyncio
 async def test_a_program_ends_with_the_request_of_its_client(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -133,20 +149,42 @@ async def test_a_program_ends_with_the_request_of_its_client(
 
     monkeypatch.setattr(programs, "_run", watched)
     async with serving(tmp_path) as api:
-        scope = {
-            **{"type": "http", "method": "POST", "path": "/programs/run", "query_string": b""},
-            "headers": [
-                (b"host", b"127.0.0.1:7737"),
-                (b"authorization", api.headers["authorization"].encode()),
-                (b"content-type", b"application/json"),
-            ],
+        headers = [
+            (b"host", b"127.0.0.1:7737"),
+            (b"authorization", api.headers["authorization"].encode()),
+            (b"content-type", b"application/json"),
+        ]
+        scope: dict[str, Any] = {
+            "type": "http",
+            "method": "POST",
+            "path": "/programs/run",
+            "query_string": b"",
         }
+        scope["headers"] = headers
         await api._transport.app(scope, receive, send)  # type: ignore[attr-defined]
         async with asyncio.timeout(WAITS_S):
             await killed.wait()
 
 
+def test_the_entry_of_the_sandbox_says_why_it_refuses(
+    monkeypatch: pytest.MonkeyPatch, capfdbinary: pytest.CaptureFixture[bytes]
+) -> None:
+    def refuse(*_: object, **__: object) -> sandbox.Outcome:
+        raise UsageError("generated code cannot be run safely")
+
+    given = b'["print(1)", [5, 5, 512, 65536]]'
+    monkeypatch.setattr(entry.sys, "stdin", TextIOWrapper(BytesIO(given)))  # type: ignore[attr-defined]
+    assert entry.main() == 0
+    monkeypatch.setattr(entry.sys, "stdin", TextIOWrapper(BytesIO(given)))  # type: ignore[attr-defined]
+    monkeypatch.setattr(sandbox, "run", refuse)
+    assert entry.main() == 4
+    told = capfdbinary.readouterr()
+    assert b'"output":"1\\n"' in told.out
+    assert told.err == b"llamaburn: generated code cannot be run safely\n"
+
+
 @pytest.mark.parametrize("path", ["/sandbox/", "/sandbox/frame.js", "/sandbox/nothing"])
+@pytest.mark.asyncio
 async def test_the_frame_has_a_policy_of_its_own_and_needs_no_token(
     path: str, tmp_path: Path
 ) -> None:
@@ -175,6 +213,7 @@ async def test_the_frame_has_a_policy_of_its_own_and_needs_no_token(
         ("[::1]:7737", "'self'"),
     ],
 )
+@pytest.mark.asyncio
 async def test_a_page_of_ours_may_frame_the_sandbox_alone(
     host: str, source: str, tmp_path: Path
 ) -> None:
@@ -183,6 +222,7 @@ async def test_a_page_of_ours_may_frame_the_sandbox_alone(
     assert f"; frame-src {source}; " in answer.headers["content-security-policy"]
 
 
+@pytest.mark.asyncio
 async def test_a_host_that_is_refused_is_not_written_into_the_policy(tmp_path: Path) -> None:
     async with serving(tmp_path) as api:
         answer = await api.get("/", headers={"host": "evil; script-src *"})
