@@ -8,7 +8,7 @@ from pathlib import Path as FilePath
 from typing import Annotated, Any
 
 import msgspec
-from fastapi import APIRouter, Header, Path, Query, Response
+from fastapi import APIRouter, Header, Path, Query, Request, Response
 from pydantic import BaseModel, ConfigDict, Field
 
 from pytest_llamaburn import datasets, evalsets, registry
@@ -183,6 +183,22 @@ def _quoted(name: str) -> str:
     return quote(name, safe="")
 
 
+@router.post(
+    "/results/look",
+    tags=["results"],
+    responses={413: _REFUSED},
+    openapi_extra={
+        "requestBody": {
+            "required": True,
+            "content": {"application/json": {"schema": {"type": "object"}}},
+        }
+    },
+)
+async def look(request: Request) -> dict[str, Any]:
+    """Check a result file of anywhere and return it in today's form; nothing of it is kept."""
+    return await asyncio.to_thread(results.parsed, await request.body(), "the file")
+
+
 @router.delete("/results/{type}/{id}", status_code=204, tags=["results"], responses={503: _REFUSED})
 async def remove_result(folder: _Type, result_id: _Id, service: Using) -> None:
     """Move a result to the trash, from which it can be restored."""
@@ -276,6 +292,28 @@ async def status() -> dict[str, Any]:
     """Return the server, its loaded models and this machine's load, with reasons for nulls."""
     found: dict[str, Any] = _answer(await child.run(["status", "--output=json"]))
     return found
+
+
+@router.get("/system/history", tags=["system"])
+async def history(service: Using) -> list[dict[str, Any]]:
+    """Return what the last `system` events said: at most ten minutes, while somebody listened."""
+    return [*service.sampler.history]
+
+
+class Check(BaseModel):
+    """A check of what would distort a measurement: `ok`, `warn` or `fail`, and how to mend it."""
+
+    id: str
+    level: str
+    finding: str
+    fix: str
+
+
+@router.get("/system/doctor", tags=["system"], responses={503: _REFUSED})
+async def doctor() -> list[Check]:
+    """Return what `llamaburn doctor` says of the server and this machine."""
+    said = await child.run(["doctor", "--output=json"])
+    return [Check(**one) for one in _answer(said._replace(code=0 if said.stdout else said.code))]
 
 
 def _answer(said: child.Said) -> Any:

@@ -24,6 +24,7 @@ PUBLIC = ("/", "/health", "/docs", "/docs.css", "/openapi.json")  # they need no
 SANDBOX = "/sandbox/"  # neither do the files of the frame in which generated code runs
 INTERNAL = "an internal error: the terminal of llamaburn serve says more"
 MOST_BYTES = 1_000_000  # of a request's body
+MOST_BYTES_OF = {"/results/look": 20_000_000}  # of bodies that are files
 _MOST_DRAINED = 512_000_000
 _SAFE = ("GET", "HEAD", "OPTIONS")
 _POLICY = (
@@ -191,19 +192,23 @@ async def _body(scope: Scope, receive: Receive) -> tuple[bytes, _No | None]:
     """Return the body of a request, and why it is refused: only JSON of some size is taken."""
     if scope["method"] in _SAFE:
         return b"", None
-    body, size, more = b"", 0, True
+    body, size, more = bytearray(), 0, True
+    most = MOST_BYTES_OF.get(scope["path"], MOST_BYTES)
     while more and size < _MOST_DRAINED:  # a client that still sends would not see our answer
         message = await receive()
         piece = message.get("body", b"")
         size += len(piece)
-        body = body + piece if size <= MOST_BYTES else b""
+        if size <= most:
+            body += piece
+        else:
+            body.clear()
         more = message.get("more_body", False)
-    if size > MOST_BYTES:
-        return b"", _No(413, f"the body is larger than {MOST_BYTES:,} bytes, the most that is read")
+    if size > most:
+        return b"", _No(413, f"the body is larger than {most:,} bytes, the most that is read")
     kind = _headers(scope).get("content-type", "").partition(";")[0].strip().lower()
     if body and kind != "application/json":
         return b"", _No(415, "the body is not JSON: send it with Content-Type: application/json")
-    return body, None
+    return bytes(body), None
 
 
 def _replayed(body: bytes, receive: Receive) -> Receive:

@@ -32,12 +32,12 @@ class Service:
         self.index = Index(results_dir)
         self.jobs = Jobs(results_dir, self.library.types, self.bus, program)
         self.programs = Programs()
-        self._sampler = Sampler(self.bus)
+        self.sampler = Sampler(self.bus)
 
     @asynccontextmanager
     async def running(self) -> AsyncIterator[None]:
         """Run jobs, read sensors and fill the index; end all of it at the end."""
-        works = (self.jobs.work(), self._sampler.work(), self._fill())
+        works = (self.jobs.work(), self.sampler.work(), self._fill())
         tasks = [asyncio.create_task(work) for work in works]
         try:
             yield

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+from collections import deque
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -10,6 +12,7 @@ if TYPE_CHECKING:
     from pytest_llamaburn.web.events import Bus
 
 EVERY_S = 2.0
+_KEPT = 300  # ten minutes
 _FIRST_S = 0.2
 
 
@@ -19,6 +22,7 @@ class Sampler:
     def __init__(self, bus: Bus) -> None:
         """Publish on a bus."""
         self._bus = bus
+        self.history: deque[dict[str, Any]] = deque(maxlen=_KEPT)
         self._gauges: Gauges | None = None
 
     async def work(self) -> None:
@@ -26,7 +30,8 @@ class Sampler:
         try:
             while True:
                 if self._bus.listeners:
-                    self._bus.publish("system", await asyncio.to_thread(self._read))
+                    self.history.append(await asyncio.to_thread(self._read))
+                    self._bus.publish("system", self.history[-1])
                 await asyncio.sleep(EVERY_S)
         finally:
             if self._gauges is not None:
@@ -43,6 +48,7 @@ class Sampler:
             self._gauges, window_s = Gauges(Machine()), _FIRST_S
         memory = psutil.virtual_memory()
         return {
+            "time": datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z"),
             "cpu_percent": psutil.cpu_percent(window_s),
             "ram_used_mb": (memory.total - memory.available) / 1e6,
             "ram_total_mb": memory.total / 1e6,

@@ -311,6 +311,59 @@ async def test_a_wrong_comparison_names_the_field(
     assert (answer.status_code, answer.json()["field"]) == (422, field)
 
 
+async def test_a_file_of_anywhere_is_looked_at_and_not_kept(tmp_path: Path) -> None:
+    path = keep(tmp_path / "elsewhere", BENCHMARK, "benchmarks", "one")
+    results = tmp_path / "results"
+    headers = {"content-type": "application/json"}
+    async with serving(results) as api:
+        answer = await api.post("/results/look", content=path.read_bytes(), headers=headers)
+        assert (await api.get("/results/benchmarks")).json()["total"] == 0
+    assert answer.status_code == 200
+    assert answer.json()["schema"] == "llamaburn/benchmark"
+    assert not (results / "benchmarks").exists()
+
+
+@pytest.mark.parametrize(
+    ("content", "status", "words"),
+    [
+        (b"{", 422, "the file is not JSON: "),
+        (b"[" * 100_000, 422, "the file is not JSON: "),
+        (b'{"a": 1}', 422, "the file is not a result file: it has no 'schema'"),
+        (b'{"schema": "llamaburn/no"}', 422, "schema 'llamaburn/no' is unknown"),
+        (b'{"schema": "llamaburn/benchmark"}', 422, "field required"),
+        (b'{"a": "' + b"x" * 20_000_000 + b'"}', 413, "larger than 20,000,000 bytes"),
+    ],
+)
+async def test_a_file_that_is_no_result_is_refused_with_the_reason(
+    content: bytes, status: int, words: str, tmp_path: Path
+) -> None:
+    headers = {"content-type": "application/json"}
+    async with serving(tmp_path) as api:
+        answer = await api.post("/results/look", content=content, headers=headers)
+    assert answer.status_code == status
+    assert words in answer.json()["detail"]
+
+
+async def test_the_checks_of_the_doctor_are_told_even_if_one_fails(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("OLLAMA_HOST", "127.0.0.1:1")
+    async with serving(tmp_path) as api:
+        checks = (await api.get("/system/doctor")).json()
+    (reachable,) = [one for one in checks if one["id"] == "server.reachable"]
+    assert reachable["level"] != "ok"
+    assert reachable["fix"]
+
+
+async def test_samples_of_this_machine_are_kept_for_those_who_come_later(tmp_path: Path) -> None:
+    async with serving(tmp_path) as api:
+        assert (await api.get("/system/history")).json() == []
+        api.service.sampler.history.append(api.service.sampler._read())
+        (sample,) = (await api.get("/system/history")).json()
+    assert sample["time"].endswith("Z")
+    assert sample["ram_used_mb"] > 0
+
+
 async def test_sets_are_listed_by_the_names_that_runs_take(tmp_path: Path) -> None:
     async with serving(tmp_path) as api:
         prompts, sets = (await api.get("/prompts")).json(), (await api.get("/eval-sets")).json()
