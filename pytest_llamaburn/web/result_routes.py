@@ -13,7 +13,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from pytest_llamaburn import datasets, evalsets, registry
 from pytest_llamaburn.store import results
-from pytest_llamaburn.web import child, library
+from pytest_llamaburn.web import child, index, library
 from pytest_llamaburn.web.index import Row
 from pytest_llamaburn.web.jobs import Reference
 from pytest_llamaburn.web.refusals import Problem, Refusal
@@ -42,6 +42,18 @@ class Page(BaseModel):
     rows: list[Row]
     total: int
     unread: int
+
+
+class Folder(BaseModel):
+    """A type of results: its folder, the kind of its files, how many there are.
+
+    `compared` says whether its files can be compared.
+    """
+
+    type: str
+    kind: str
+    total: int
+    compared: bool
 
 
 class Comparing(BaseModel):
@@ -116,6 +128,24 @@ class Filter(BaseModel):
             self.until is None or time < self.until
         )
         return named and begun and self.status in (None, row.status)
+
+
+@router.get("/results", tags=["results"])
+async def list_types(service: Using) -> list[Folder]:
+    """Return the types of results there are, and how many files each has."""
+    return await asyncio.to_thread(_folders, service)
+
+
+def _folders(service: Service) -> list[Folder]:
+    return [
+        Folder(
+            type=folder,
+            kind=kind,
+            total=len(index.stamps(service.results_dir / folder)),
+            compared=results.kind(kind).comparison is not None,
+        )
+        for kind, folder in results.folders().items()
+    ]
 
 
 @router.get("/results/{type}", tags=["results"])

@@ -52,6 +52,16 @@ async def test_each_kind_has_headlines_of_its_own(
     assert row["measures"][measure] > 0
 
 
+async def test_the_types_of_results_are_listed_with_their_numbers(tmp_path: Path) -> None:
+    keep(tmp_path, BENCHMARK, "benchmarks", "one")
+    async with serving(tmp_path) as api:
+        found = {one["type"]: one for one in (await api.get("/results")).json()}
+    benchmarks = {"type": "benchmarks", "kind": "benchmark", "total": 1, "compared": True}
+    assert found["benchmarks"] == benchmarks
+    assert found["stress_comparisons"]["total"] == 0
+    assert not found["comparisons"]["compared"]
+
+
 async def test_a_list_is_filtered_sorted_and_paged(tmp_path: Path) -> None:
     for number, name in enumerate(("alpha", "beta", "Alphabet")):
         stamp = f"2026-01-0{number + 1}T00:00:00Z"
