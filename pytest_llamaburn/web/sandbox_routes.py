@@ -2,13 +2,17 @@
 
 import asyncio
 
-from fastapi import APIRouter, Request
+from fastapi import APIRouter, Request, Response
 
+from pytest_llamaburn.web import bundle
+from pytest_llamaburn.web.page import Files
 from pytest_llamaburn.web.programs import Ended, Program
 from pytest_llamaburn.web.refusals import Problem, Refusal
+from pytest_llamaburn.web.security import SANDBOX
 from pytest_llamaburn.web.service import Using
 
 _REFUSED = {"model": Problem}
+_files = Files(bundle.BUNDLE / "sandbox")
 router = APIRouter(responses={422: _REFUSED})
 
 
@@ -36,3 +40,15 @@ async def _left(request: Request) -> None:
     """Return once the client has closed its connection."""
     while (await request.receive())["type"] != "http.disconnect":
         pass
+
+
+@router.get(SANDBOX, include_in_schema=False)
+async def frame(request: Request) -> Response:
+    """Return the page of the frame in which generated code runs."""
+    return _files.answer("index.html", request)
+
+
+@router.get(SANDBOX + "{name}", include_in_schema=False)
+async def frame_file(name: str, request: Request) -> Response:
+    """Return a script of the frame, or a part of three.js."""
+    return _files.answer(name, request)

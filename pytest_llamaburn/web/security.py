@@ -21,7 +21,8 @@ if TYPE_CHECKING:
     from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 PUBLIC = ("/", "/health", "/docs", "/docs.css", "/openapi.json")  # they need no token
-SANDBOX = "/sandbox/"  # neither do the files of the frame in which generated code runs
+SANDBOX = "/sandbox/"  # the files of the frame in which generated code runs
+PUBLIC_FOLDERS = ("/assets/", SANDBOX)
 INTERNAL = "an internal error: the terminal of llamaburn serve says more"
 MOST_BYTES = 1_000_000  # of a request's body
 MOST_BYTES_OF = {"/results/look": 20_000_000}  # of bodies that are files
@@ -30,7 +31,8 @@ _SAFE = ("GET", "HEAD", "OPTIONS")
 _POLICY = (
     "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' blob: data:; "
     "media-src 'self' blob:; connect-src 'self'; worker-src 'self'; frame-src {frame}; "
-    "base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
+    "base-uri 'none'; form-action 'none'; frame-ancestors 'none'; "
+    "require-trusted-types-for 'script'; trusted-types 'none'"
 )
 _HEADERS = {
     "content-security-policy": _POLICY,
@@ -120,7 +122,7 @@ class Guard:
             return _No(421, "this server is not called by that name: see --trusted-host")
         if scope["method"] not in _SAFE and not self._same_origin(headers):
             return _No(403, "a page of another origin may not ask this")
-        if not _open(scope) and not self._has_token(headers):
+        if not _is_public(scope["path"]) and not self._has_token(headers):
             return _No(
                 401,
                 "the token is missing or is not that of this server: open the address that "
@@ -163,10 +165,8 @@ class _Answer:
         await self._send(message)
 
 
-def _open(scope: Scope) -> bool:
-    """Return whether a request needs no token."""
-    reads = scope["method"] in _SAFE
-    return scope["path"] in PUBLIC or (reads and scope["path"].startswith(SANDBOX))
+def _is_public(path: str) -> bool:
+    return path in PUBLIC or path.startswith(PUBLIC_FOLDERS)
 
 
 def _headers_of(scope: Scope) -> dict[str, str]:

@@ -38,7 +38,7 @@ const ADDONS = [
 /** Bundle into a folder; return the files that it was made of. */
 export async function buildSandbox(out) {
   await mkdir(out, { recursive: true });
-  const shared = { bundle: true, target: "es2022", minify: true, metafile: true, legalComments: "none" };
+  const shared = { bundle: true, target: "es2022", minify: true, metafile: true };
   const script = await build({
     ...shared,
     entryPoints: [join(SOURCES, "frame.ts")],
@@ -53,6 +53,7 @@ export async function buildSandbox(out) {
     outdir: out,
     format: "esm",
     splitting: true,
+    legalComments: "inline",
     chunkNames: "part-[hash]",
   });
   const page = await readFile(join(SOURCES, "index.html"), "utf8");
