@@ -7,6 +7,7 @@ import { globalAddons, THREE, wantsGlobalThree, withOwnThree } from "./three";
 const EVERY_MS = 1000;
 const MOST_LINES = 100; // in that time; the others are counted
 const page = window.parent;
+let port: MessagePort | null = null;
 const now = performance.now.bind(performance);
 const nextFrame = window.requestAnimationFrame.bind(window);
 let lines = 0;
@@ -16,7 +17,7 @@ let frameDrawn = -1; // the time of the last of them
 let renderer: string | null = null;
 
 function tell(what: Told): void {
-  page.postMessage(what, "*"); // what the frame can say is no secret
+  port?.postMessage(what);
 }
 
 function say(level: Level, text: string): void {
@@ -80,7 +81,8 @@ function watchRenderers(): void {
       ...words: unknown[]
     ) {
       const context = original.apply(this, words);
-      if (context) renderer = nameOf(context, String(words[0]));
+      const kind = String(words[0]);
+      if (context && (renderer === null || kind !== "2d")) renderer = nameOf(context, kind);
       return context;
     };
   }
@@ -140,12 +142,20 @@ async function run(order: Order): Promise<void> {
   const code = withOwnThree(order.code);
   if (THREE.test(code) && wantsGlobalThree(code)) await giveThree(code);
   if (order.language === "html") write(code);
+  else if (MODULE.test(code)) await imported(code);
   else append(code);
+}
+
+const MODULE = /^\s*(?:import|export)\b|\bawait\b/m;
+
+/** Run a module; unlike a script element, this tells why one cannot be loaded. */
+async function imported(code: string): Promise<void> {
+  const address = URL.createObjectURL(new Blob([code], { type: "text/javascript" }));
+  await import(address);
 }
 
 function append(code: string): void {
   const script = document.createElement("script");
-  if (/^\s*(?:import|export)\b|\bawait\b/m.test(code)) script.type = "module";
   script.textContent = code;
   document.body.append(script);
 }
@@ -166,8 +176,11 @@ reportEachSecond();
 // A call to another machine needs no address that a policy could forbid.
 Reflect.deleteProperty(window, "RTCPeerConnection");
 Reflect.deleteProperty(window, "webkitRTCPeerConnection");
-window.addEventListener("message", (event) => {
-  if (event.source !== page) return;
+window.addEventListener("message", begin);
+
+function begin(event: MessageEvent): void {
+  if (event.source !== page || !event.ports[0]) return;
+  window.removeEventListener("message", begin);
+  port = event.ports[0];
   run(event.data as Order).catch((err: unknown) => say("error", shown(err)));
-}, { once: true });
-document.addEventListener("DOMContentLoaded", () => tell({ kind: "ready" }), { once: true });
+}

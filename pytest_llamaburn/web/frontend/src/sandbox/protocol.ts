@@ -4,7 +4,7 @@
 export const LANGUAGES = ["javascript", "html"] as const;
 export type FrameLanguage = (typeof LANGUAGES)[number];
 
-/** What the page asks of the frame, once. */
+/** What the page asks of the frame, once; a port for what the frame says comes with it. */
 export interface Order {
   language: FrameLanguage;
   code: string;
@@ -14,7 +14,6 @@ export type Level = "debug" | "log" | "info" | "warn" | "error";
 
 /** What the frame says. `frames_per_s` is null while the code draws nothing. */
 export type Told =
-  | { kind: "ready" }
   | { kind: "line"; level: Level; text: string }
   | { kind: "alive"; frames_per_s: number | null; renderer: string | null; dropped: number };
 
@@ -25,7 +24,6 @@ const MOST_TEXT = 2000;
 export function told(data: unknown): Told | null {
   if (typeof data !== "object" || data === null) return null;
   const given = data as Record<string, unknown>;
-  if (given.kind === "ready") return { kind: "ready" };
   if (given.kind === "line" && typeof given.text === "string") {
     const level = LEVELS.includes(String(given.level)) ? (given.level as Level) : "log";
     return { kind: "line", level, text: cut(given.text) };

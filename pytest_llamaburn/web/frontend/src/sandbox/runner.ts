@@ -1,6 +1,6 @@
 // Runs code of a model in a frame: begins, watches and ends it. Its one means against the code is
 // to remove the frame, which always works because the frame is a process of its own.
-import { cut, type FrameLanguage, type Level, told } from "./protocol";
+import { type FrameLanguage, type Level, told } from "./protocol";
 
 export const WATCHDOG_MS = 10_000;
 const MOST_MESSAGES = 500; // in a second; honest code sends at most a few more than 100
@@ -29,23 +29,23 @@ export function runInFrame(
   frame.setAttribute("sandbox", "allow-scripts");
   frame.title = "What the generated code draws";
   frame.src = "/sandbox/";
-  let begun = false;
+  const { port1: ours, port2: its } = new MessageChannel(); // which delivers at once, unlike windows
   let messages = 0;
   let silent_ms = 0;
 
-  function hear(event: MessageEvent): void {
-    if (event.source !== frame.contentWindow) return;
+  ours.onmessage = ({ data }: MessageEvent) => {
     messages += 1;
-    const what = told(event.data);
+    const what = told(data);
     if (messages > MOST_MESSAGES) end("It sent too many messages and was stopped.");
-    else if (what?.kind === "ready" && !begun) {
-      begun = true;
-      frame.contentWindow?.postMessage(order, "*"); // the origin of the frame has no name
-    } else if (what?.kind === "line") watcher.line({ level: what.level, text: cut(what.text) });
+    else if (what?.kind === "line") watcher.line({ level: what.level, text: what.text });
     else if (what?.kind === "alive") {
       silent_ms = 0;
       watcher.alive({ framesPerS: what.frames_per_s, renderer: what.renderer, dropped: what.dropped });
     }
+  };
+
+  function begin(): void {
+    frame.contentWindow?.postMessage(order, "*", [its]); // the origin of the frame has no name
   }
 
   function check(): void {
@@ -58,12 +58,12 @@ export function runInFrame(
 
   function end(why: string | null): void {
     window.clearInterval(timer);
-    window.removeEventListener("message", hear);
+    ours.close();
     frame.remove();
     watcher.ended(why);
   }
 
-  window.addEventListener("message", hear);
+  frame.addEventListener("load", begin, { once: true });
   const timer = window.setInterval(check, CHECK_MS);
   host.append(frame);
   return () => {
