@@ -14,6 +14,8 @@ from time import monotonic, time
 from typing import TYPE_CHECKING, Any, Protocol, TextIO, cast
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from rich.progress import Progress as Bar
 
 FAILING_SHARE = 0.05
@@ -65,7 +67,7 @@ class Event:
     at: float | None = None
 
 
-def of_request(row: dict[str, Any], **fields: Any) -> Event:
+def of_request(row: Mapping[str, Any], **fields: Any) -> Event:
     """Return the event of a finished request, from its row."""
     return Event(
         failure=row["error"] and row["error"]["kind"],

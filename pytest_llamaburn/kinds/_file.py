@@ -12,6 +12,7 @@ from pytest_llamaburn.measures import REASONS
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
+    from pytest_llamaburn.documents import Document, Header
     from pytest_llamaburn.store.journal import Record
 
 NO_COUNTS = REASONS["no_usage"]
@@ -148,10 +149,11 @@ def without_counts(lengths: Sequence[float | None]) -> str | None:
     return f"only {known} of {len(lengths)} answers came with a token count" if known else NO_COUNTS
 
 
-def opening(header: dict[str, Any], status: str) -> dict[str, Any]:
+def opening(header: Header, status: str) -> Document:
     """Return the first fields of a run's result file, from the header of its journal."""
+    shared: Mapping[str, Any] = header
     return {
-        **{k: header[k] for k in HEADER[:4]},
+        **{k: shared[k] for k in HEADER[:4]},
         "status": status,
-        **{k: header[k] for k in HEADER[4:]},
+        **{k: shared[k] for k in HEADER[4:]},
     }

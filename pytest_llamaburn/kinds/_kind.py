@@ -20,12 +20,13 @@ if TYPE_CHECKING:
     from pathlib import Path
     from typing import Protocol
 
+    from pytest_llamaburn.documents import Document
     from pytest_llamaburn.settings import Run
 
     class Session(Protocol):
         """The part of a pytest session that a kind may use."""
 
-        memory: dict[str, Any]  # a cache until the session ends, by the kind's name
+        memory: Document  # a cache until the session ends, by the kind's name
 
         @property
         def common(self) -> Run:
@@ -193,7 +194,7 @@ class RunKind(Kind):
         """Return the items in the order in which they should run."""
         return items
 
-    def header(self, target: Target, session: Session) -> dict[str, Any]:  # noqa: ARG002
+    def header(self, target: Target, session: Session) -> Document:  # noqa: ARG002
         """Return the fields that the session adds to the header of a run's journal."""
         return {}
 

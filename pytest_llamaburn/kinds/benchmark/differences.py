@@ -11,6 +11,8 @@ from pytest_llamaburn.energy import profiles
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
 
+    from pytest_llamaburn.documents import Document
+
 _CONTINUED = (
     "was measured by {} processes in turn: it was interrupted and resumed, or workers shared it"
 )
@@ -20,7 +22,7 @@ class Side(Protocol):
     """The attributes of a compared benchmark that this module reads."""
 
     label: str
-    document: dict[str, Any]
+    document: Document
     left_out: list[int]  # its nearly empty runs
 
     @property

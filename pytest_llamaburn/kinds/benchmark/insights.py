@@ -7,14 +7,15 @@ None if the evidence is missing.
 from __future__ import annotations
 
 from statistics import median
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from pytest_llamaburn import flags
 from pytest_llamaburn.insights import adding_to, evidenced, other_load
 from pytest_llamaburn.stats import samples as stats
 
 if TYPE_CHECKING:
-    from pytest_llamaburn.insights import Document, Finding, Insight, Rule
+    from pytest_llamaburn.documents import Document
+    from pytest_llamaburn.insights import Finding, Insight, Rule
 
 CLOCK_TOLERANCE = 0.05
 PROMPT_SHARE = 0.7  # share of the prompt processing in total_generation_ms
@@ -306,18 +307,18 @@ def one_slot(document: Document) -> Finding | None:
     return text, {"slots": 1}
 
 
-def _gpus(document: Document) -> list[list[dict[str, Any]]]:
+def _gpus(document: Document) -> list[list[Document]]:
     """Return the samples of each GPU taken while requests were in flight."""
-    samples: dict[str, list[dict[str, Any]]] = {}
+    samples: dict[str, list[Document]] = {}
     for sample in document["system_profile"]:
         for gpu in sample["gpus"] if sample["active"] else ():
             samples.setdefault(gpu["id"], []).append(gpu)
     return list(samples.values())
 
 
-def _is_hot(sample: dict[str, Any]) -> bool | None:
+def _is_hot(sample: Document) -> bool | None:
     return None if sample["temp_c"] is None else sample["temp_c"] >= HOT_C
 
 
-def _good(document: Document) -> list[dict[str, Any]]:
+def _good(document: Document) -> list[Document]:
     return [run for run in document["results"]["runs"] if run["error"] is None]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from pytest_llamaburn import gates, measures, metrics
 from pytest_llamaburn.energy import words
@@ -24,7 +24,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-Document = dict[str, Any]  # a result file, or a part of it
+    from pytest_llamaburn.documents import Document
+
 
 _CHARTED = ("time_to_first_token_ms", "inter_token_latency_ms", "tokens_per_sec")
 

@@ -20,9 +20,8 @@ from pytest_llamaburn.store import results
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
+    from pytest_llamaburn.documents import Document
     from pytest_llamaburn.kinds._comparable import Change, Comparison, Gate, Subject
-
-Document = dict[str, Any]
 
 
 class Asked(NamedTuple):

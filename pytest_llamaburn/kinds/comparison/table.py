@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from operator import itemgetter
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from pytest_llamaburn import gates, registry
 from pytest_llamaburn.measures import FIXED_N
@@ -14,9 +14,9 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
     from pathlib import Path
 
+    from pytest_llamaburn.documents import Document
     from pytest_llamaburn.measures import Measure
 
-Document = dict[str, Any]
 
 _MOST_BARS = 100
 _AXES = {"concurrency": "clients", "rate": "requests/s"}
@@ -69,7 +69,7 @@ def charts(document: Document) -> Iterator[Forest]:
         yield Forest(f"{name}: change and its interval", bars, document["config"]["margin"])
 
 
-def rows(document: Document) -> Iterator[dict[str, Any]]:
+def rows(document: Document) -> Iterator[Document]:
     """Yield every change as one flat row, for spreadsheets."""
     files = {file["label"]: file for file in document["results"]["files"]}
     dropped = ("interval", "ci95", "runs", "noise")
@@ -256,7 +256,7 @@ def _noise(changes: Sequence[Document]) -> Iterator[str]:
         yield f"one run a side, noise between runs {text}: {', '.join(names)}"
 
 
-def noise_text(noise: dict[str, Any]) -> str:
+def noise_text(noise: Document) -> str:
     """Return why changes between these runs are uncertain, in words."""
     share = f"{100 * noise['share']:.2g} %"
     if noise["source"] == "learnt":

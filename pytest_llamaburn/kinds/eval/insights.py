@@ -13,7 +13,8 @@ from pytest_llamaburn import insights, registry
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-    from pytest_llamaburn.insights import Document, Insight, Rule
+    from pytest_llamaburn.documents import Document
+    from pytest_llamaburn.insights import Insight, Rule
 
     Found = tuple[str, dict[str, Any]]
 

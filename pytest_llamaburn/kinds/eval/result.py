@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from statistics import fmean
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, cast
 
 from pydantic import Field
 
@@ -25,6 +25,7 @@ from pytest_llamaburn.metrics import REQUEST, summary
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
+    from pytest_llamaburn.documents import GateVerdict, RequestRow
     from pytest_llamaburn.store.journal import Record
 
 
@@ -218,7 +219,7 @@ class File(RunFile):
 
 def build(record: Record) -> dict[str, Any]:
     """Return the content of an eval's result file, made from its journal."""
-    header = record.header or {}
+    header: Any = record.opened
     config, items = header["config"], _items(record, header)
     answers = [answer for item in items for answer in scores.samples(item)]
     errors = [answer["error"] for answer in answers]
@@ -313,7 +314,7 @@ def _pass_at_k(item: dict[str, Any], k: int | None) -> float | None:
     return code.pass_at_k(len(right), sum(right), k) if k is not None and right else None
 
 
-def _gates(document: dict[str, Any]) -> list[dict[str, Any]]:
+def _gates(document: dict[str, Any]) -> list[GateVerdict]:
     config, results, table = document["config"], document["results"], measures.of(document)
     found = gates.judged(document, table, config["threshold"], config["gate_mode"])
     if results["n_total"] or scores.missing(results["correct"]):
@@ -383,7 +384,7 @@ def _answer(
         "finish_reason": row["finish_reason"],
         "error": row["error"],
         "cached": row["cached"],
-        "flags": flags.of(row, about),
+        "flags": flags.of(cast("RequestRow", row), about),
         "null_reasons": row["null_reasons"],
         "timing": {name: row[name] for name in REQUEST},
         "correct": verdict and verdict["correct"],

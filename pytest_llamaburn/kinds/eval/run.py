@@ -218,7 +218,8 @@ class EvalRun(Run):
                 self._journal("request", row)
 
     def _continue(self, record: journal.Record) -> None:
-        before = (record.header or {})["eval_set"]["sha256"]
+        header: Any = record.opened
+        before = header["eval_set"]["sha256"]
         now = self._about()["eval_set"]["sha256"]
         if before != now:
             raise SettingsError(f"--resume: the eval set was {before}, now it is {now}")

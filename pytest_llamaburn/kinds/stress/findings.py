@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from pytest_llamaburn.capacity.degradation import DegradationPoint
+    from pytest_llamaburn.documents import Document
     from pytest_llamaburn.insights import Insight
     from pytest_llamaburn.load.rows import Request
 
@@ -113,7 +114,7 @@ def state(level: Level, load: Load) -> states.State:
     return states.State(level.value, None, why)
 
 
-def optimal(load: Load) -> dict[str, Any] | None:
+def optimal(load: Load) -> Document | None:
     """Return the smallest level within 5 % of the best throughput at an acceptable latency."""
     found = states.optimal(load.levels, load.bounds)
     return found and {load.axis: found.level, "evidence": found.evidence}
@@ -124,12 +125,12 @@ def degradation_points(load: Load) -> list[DegradationPoint]:
     factor, clients = load.config["degradation_factor"], load.unit == CLIENTS
     runs = {x.value: [[*run] for run in x.runs] for x in load.levels if not x.client_limited}
     limited = [level.value for level in load.levels if level.client_limited]
-    levels = visits.told(runs, clients=clients)
+    levels = visits.for_points(runs, clients=clients)
     points = degradation.points(levels, load.baseline, factor, clients=clients)
     return [point._replace(reason=_why(point, limited)) for point in points]
 
 
-def degradation_document(point: DegradationPoint, load: Load) -> dict[str, Any]:
+def degradation_document(point: DegradationPoint, load: Load) -> Document:
     """Return the entry of a degradation point in the result file."""
     return {
         load.axis: point.estimate,
@@ -155,7 +156,7 @@ def _why(point: DegradationPoint, limited: Sequence[float]) -> str | None:
     return f"{point.reason}; at {names} the client was too slow" if between else point.reason
 
 
-def failure_point(load: Load, searched: Mapping[str, Any] | None) -> dict[str, Any] | None:
+def failure_point(load: Load, searched: Mapping[str, Any] | None) -> Document | None:
     """Return the level at which the failure rate is crossed, by the search or by the levels."""
     if not load.levels:
         return None
@@ -220,7 +221,7 @@ def _insight(name: str, text: str, **evidence: Any) -> Insight:
     return {"id": name, "text": text, "evidence": evidence}
 
 
-def _bracket(load: Load, rate: float) -> dict[str, Any]:
+def _bracket(load: Load, rate: float) -> Document:
     """Return the failure point from the levels of a run that did not search for it."""
     known = [(x.value, x.error_rate or 0.0, x.requests) for x in load.counted]
     failing = min((value for value, share, _ in known if share > rate), default=None)

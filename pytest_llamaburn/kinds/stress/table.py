@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from pytest_llamaburn import gates
 from pytest_llamaburn.energy import words as power
@@ -16,7 +16,8 @@ if TYPE_CHECKING:
     from pathlib import Path
     from typing import TypeAlias
 
-    Document: TypeAlias = dict[str, Any]  # a result file, or a part of it
+    from pytest_llamaburn.documents import Document
+
     Level: TypeAlias = Document
 
 COLUMNS = (

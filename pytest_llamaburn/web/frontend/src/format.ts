@@ -52,6 +52,11 @@ export function bytes(size: number): string {
   return `${number(value)} ${units[step]}`;
 }
 
+/** Return a share as a percentage. */
+export function percent(share: number | null | undefined): string {
+  return share === null || share === undefined ? UNKNOWN : `${number(share * 100)} %`;
+}
+
 const UNITS: [RegExp, string][] = [
   [/_ms$/, "ms"],
   [/_mb$/, "MB"],

@@ -2,7 +2,7 @@
 import { computed, effect, signal } from "@preact/signals";
 import { get, locked } from "./api";
 import { type Connection, follow } from "./events";
-import type { Job, JobList, Kind, Progress, SystemSample, Unfinished } from "./types";
+import type { Job, JobList, Kind, Measures, Progress, SystemSample, Unfinished } from "./types";
 
 const MOST_POINTS = 4_000; // of a run's progress; then every second one is dropped
 const MOST_SAMPLES = 300; // ten minutes
@@ -12,6 +12,8 @@ export const jobs = signal<Job[]>([]);
 export const unfinished = signal<Unfinished[]>([]);
 export const kinds = signal<Kind[]>([]);
 export const samples = signal<(SystemSample & { at: number })[]>([]);
+/** What the numbers of result files are called, once `loadMeasures` has read it. */
+export const measures = signal<Measures>({ measures: {}, reasons: {} });
 /** The progress of the runs that were looked at, by job. */
 export const histories = signal<Record<string, Progress[]>>({});
 /** The job that runs or waits, if there is one: the first one in turn. */
@@ -47,10 +49,28 @@ export async function refresh(): Promise<void> {
 }
 
 function heard(name: string, data: unknown): void {
-  if (name === "reset") void refresh();
+  if (name === "reset") void readAgain();
   else if (name === "job") takeJob(data as Job);
   else if (name === "progress") takeProgress(data as Progress & { job: string });
   else if (name === "system") takeSample(data as SystemSample);
+}
+
+/** Read what events would have told: some were missed. */
+async function readAgain(): Promise<void> {
+  const watched = Object.keys(histories.value);
+  histories.value = {};
+  await Promise.all([refresh(), ...watched.map(watch)]);
+}
+
+let asked = false;
+
+/** Read what the numbers are called; once is enough. */
+export function loadMeasures(): void {
+  if (asked) return;
+  asked = true;
+  get<Measures>("/measures")
+    .then((found) => (measures.value = found))
+    .catch(() => (asked = false));
 }
 
 /** Put a job in its place in the list; events lack some of its fields. */

@@ -11,7 +11,11 @@ export interface Tab {
 }
 
 /** The tabs of kinds that show more than the form and the progress, by the name of the kind. */
-const OF_KINDS: Record<string, Tab["load"]> = {};
+const OF_KINDS: Record<string, Tab["load"]> = {
+  benchmark: () => import("./tabs/benchmark"),
+  stress: () => import("./tabs/stress"),
+  eval: () => import("./tabs/eval"),
+};
 
 /** The tabs that are of no kind; `kind` names one that a tab stands for. */
 const OTHERS: (Tab & { kind?: string })[] = [

@@ -105,6 +105,12 @@ export interface Distribution {
   reason?: string | null;
 }
 
+/** The numbers of result files by name, and why one may be missing, by the code of the file. */
+export interface Measures {
+  measures: Record<string, { label: string; unit: string; better: string; formula: string }>;
+  reasons: Record<string, string>;
+}
+
 /** What this machine does, every two seconds; `sensors` are those of GPUs and processors. */
 export interface SystemSample {
   cpu_percent: number;

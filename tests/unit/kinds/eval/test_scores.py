@@ -135,7 +135,7 @@ def cut(*judgments: dict[str, Any], **others: Any) -> Record:
     """Return what the journal of a run that was cut says of two questions."""
     asked = {"criteria": ["accuracy", "coherence"]}
     rows = [{"prompt_id": name, "question": asked} for name in ("a", "b")]
-    return Record({}, 4, rows, {}, [], True, others={"judgment": [*judgments], **others})
+    return Record(None, 4, rows, {}, [], True, others={"judgment": [*judgments], **others})
 
 
 def test_verdicts_that_came_before_a_cut_count_and_the_others_are_unfinished() -> None:
@@ -484,7 +484,7 @@ def test_earlier_file_is_compared_by_todays_count() -> None:
 def test_planned_answers_are_the_planned_rows_without_the_scores(
     planned: int, samples: int, option: dict[str, str | None], expected: int | None
 ) -> None:
-    record = Record({}, planned, [], {}, [], interrupted=True, folder=Path(), others={})
+    record = Record(None, planned, [], {}, [], interrupted=True, folder=Path(), others={})
     config = {"samples": samples, **option}
     assert result.planned_answers(record, config) == expected
 

@@ -24,14 +24,20 @@ interface Refusal {
 }
 
 /** The form of a kind; what was typed is kept for this browser tab. */
-export function RunForm({ kind }: { kind: Kind }) {
+export function RunForm({ kind, started }: { kind: Kind; started: () => void }) {
   const { data: schema, problem } = useLoad<Schema>(`/schema/${kind.name}`);
   if (problem) return <Problem>{problem}</Problem>;
   if (!schema) return <Waiting />;
-  return <Fields kind={kind} schema={schema} />;
+  return <Fields kind={kind} schema={schema} started={started} />;
 }
 
-function Fields({ kind, schema }: { kind: Kind; schema: Schema }) {
+interface FieldsProps {
+  kind: Kind;
+  schema: Schema;
+  started: () => void;
+}
+
+function Fields({ kind, schema, started }: FieldsProps) {
   const [given, setGiven] = useKept(`form-${kind.name}`);
   const settings = settingsOf(given, schema);
   const { checked, refusal, setRefusal } = useCheck(kind.name, settings);
@@ -43,6 +49,7 @@ function Fields({ kind, schema }: { kind: Kind; schema: Schema }) {
     setStarting(true);
     try {
       takeJob(await post<Job>(`/${kind.name}/run?queue=${active.value !== null}`, settings));
+      started();
     } catch (error) {
       setRefusal(refusalOf(error));
     }

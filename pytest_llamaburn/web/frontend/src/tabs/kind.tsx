@@ -1,8 +1,6 @@
-// The tab of a kind of run that has no tab of its own: its form.
-import { kinds } from "../store";
-import { RunForm } from "../run/form";
+// The tab of a kind of run that has no tab of its own.
+import { RunTab } from "../run/run-tab";
 
 export default function KindTab({ kind }: { kind: string }) {
-  const about = kinds.value.find((one) => one.name === kind);
-  return about ? <RunForm kind={about} /> : null;
+  return <RunTab kind={kind} />;
 }

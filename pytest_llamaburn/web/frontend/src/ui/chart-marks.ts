@@ -55,6 +55,34 @@ function interval(ctx: CanvasRenderingContext2D, at: number, low: number, high: 
   ctx.stroke();
 }
 
+/** Draw the line that joins points in an order of their own, and the words beside them. */
+export const drawPoints: Draw = (plot, { x, series }, ink) => {
+  const { ctx } = plot;
+  const ratio = devicePixelRatio;
+  ctx.save();
+  ctx.font = `${11 * ratio}px system-ui, sans-serif`;
+  series.forEach((one, place) => {
+    const at = (index: number): [number, number] | null => {
+      const value = one.values[index];
+      if (typeof value !== "number") return null;
+      const side = one.side ?? "left";
+      return [plot.valToPos(x.values[index]!, "x", true), plot.valToPos(value, side, true)];
+    };
+    const line = (one.path ?? []).map(at).filter((point) => point !== null);
+    ctx.strokeStyle = ink.series[place % ink.series.length]!;
+    ctx.lineWidth = ratio;
+    ctx.beginPath();
+    line.forEach((point, index) => (index ? ctx.lineTo(...point) : ctx.moveTo(...point)));
+    ctx.stroke();
+    ctx.fillStyle = ink.text;
+    (one.labels ?? []).forEach((label, index) => {
+      const point = at(index);
+      if (point) ctx.fillText(label, point[0] + 8 * ratio, point[1] - 6 * ratio);
+    });
+  });
+  ctx.restore();
+};
+
 /** Draw marks as dashed lines with their labels, each below the one before. */
 export const drawMarks: Draw = (plot, { marks = [] }, ink) => {
   const { ctx, bbox } = plot;

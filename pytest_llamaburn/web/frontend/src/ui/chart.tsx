@@ -2,7 +2,7 @@
 import { useEffect, useId, useRef, useState } from "preact/hooks";
 import type uPlot from "uplot";
 import { number, withUnit } from "../format";
-import { drawBands, drawIntervals, drawMarks } from "./chart-marks";
+import { drawBands, drawIntervals, drawMarks, drawPoints } from "./chart-marks";
 import { Table } from "./table";
 import { Value } from "./value";
 
@@ -15,6 +15,10 @@ export interface Series {
   /** The ends of each value's interval. */
   low?: Numbers;
   high?: Numbers;
+  /** A word beside each point. */
+  labels?: readonly string[];
+  /** The places of the points in the order in which a line joins them. */
+  path?: readonly number[];
   look?: "line" | "points" | "steps" | "bars";
   dashed?: boolean;
   /** Which axis it is read at: the right one is for another unit. */
@@ -116,6 +120,7 @@ function Plot(props: ChartProps) {
       plot.current = make(box.current, () => latest.current, setAt, [
         drawBands,
         drawIntervals,
+        drawPoints,
         drawMarks,
       ]);
       sized.observe(box.current);

@@ -1,10 +1,10 @@
 // A number as the whole page shows it: with its unit, and on demand its n and its interval.
-import { number, UNKNOWN, unitOf, withUnit } from "../format";
-import type { Distribution } from "../types";
+import { number, percent, UNKNOWN, withUnit } from "../format";
 import { Tip } from "./tip";
 
 export interface ValueProps {
   value: number | null | undefined;
+  /** Its unit; a `share` is shown in percent. */
   unit?: string | undefined;
   n?: number | undefined;
   interval?: readonly [number, number] | null | undefined;
@@ -21,39 +21,17 @@ export function Value({ value, unit = "", n, interval, reason, note, bare }: Val
   if (value === null || value === undefined) {
     return <Tip text={reason ?? "It was not measured."}>{UNKNOWN}</Tip>;
   }
+  const shown = (one: number) => (unit === "share" ? percent(one) : withUnit(one, unit));
   const about = [
-    withUnit(value, unit),
-    interval && `95 % interval ${number(interval[0])} to ${withUnit(interval[1], unit)}`,
+    shown(value),
+    interval && `95 % interval ${shown(interval[0])} to ${shown(interval[1])}`,
     n !== undefined && `n = ${number(n)}`,
     note,
   ];
   return (
     <Tip text={about.filter(Boolean).join("; ")}>
-      <span class="number">{number(value)}</span>
-      {unit && !bare && <span class="unit"> {unit}</span>}
+      <span class="number">{unit === "share" ? percent(value) : number(value)}</span>
+      {unit && unit !== "share" && !bare && <span class="unit"> {unit}</span>}
     </Tip>
-  );
-}
-
-interface StatisticProps {
-  name: string;
-  of: Distribution | null | undefined;
-  statistic?: "mean" | "p50" | "p90" | "p95" | "p99" | "min" | "max";
-  bare?: boolean;
-}
-
-/** Show a statistic of a measure's distribution. */
-export function Statistic({ name, of, statistic = "mean", bare = false }: StatisticProps) {
-  const open = of?.certified !== undefined && /^p9/.test(statistic) && !of.certified.includes(statistic);
-  return (
-    <Value
-      value={of?.[statistic] ?? null}
-      unit={of?.unit ?? unitOf(name)}
-      n={of?.n}
-      interval={statistic === "mean" ? of?.ci95 : null}
-      reason={of?.reason}
-      note={open ? "too few requests to be sure of this percentile" : undefined}
-      bare={bare}
-    />
   );
 }
