@@ -206,7 +206,7 @@ def test_the_page_its_storage_and_devices_are_out_of_reach(code: str, told: str,
         "top.location.href = 'OUTSIDE/top'",
         "parent.location = 'OUTSIDE/parent'",
         "open('OUTSIDE/popup')",
-        "const a = document.createElement('a'); a.href = 'OUTSIDE/a'; a.target = '_blank'; a.click()",
+        "const a = document.createElement('a'); a.href = 'OUTSIDE/a'; a.target = 'x'; a.click()",
     ],
 )
 def test_no_script_reaches_another_address(code: str, tab: Page) -> None:

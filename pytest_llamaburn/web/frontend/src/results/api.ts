@@ -1,6 +1,7 @@
 // What the tab of results asks of the server.
 import { post, remove, request, Refused } from "../api";
 import type { Reference } from "../types";
+import type { Document } from "../views/document";
 
 /** A type of results, as the server lists it. */
 export interface Folder {
@@ -8,20 +9,6 @@ export interface Folder {
   kind: string;
   total: number;
   compared: boolean;
-}
-
-/** A result file; what is in `results` depends on the kind. */
-export interface Document {
-  schema: string;
-  run_id: string;
-  status: string;
-  timestamp: string;
-  model?: { id: string; name: string } | null;
-  server?: { kind: string; version: string | null; host: string } | null;
-  config?: Record<string, unknown>;
-  environment?: Record<string, unknown>;
-  results: Record<string, unknown>;
-  insights?: { id: string; text: string }[];
 }
 
 export interface Compared {
@@ -42,8 +29,6 @@ export const MOST_BYTES = 20_000_000; // of a file that is looked at; the server
 
 export const pathOf = ({ type, id }: Reference): string =>
   `/results/${encodeURIComponent(type)}/${encodeURIComponent(id)}`;
-
-export const kindOf = (document: Document): string => document.schema.replace(/^llamaburn\//, "");
 
 /** Move results to the trash; return those that were moved, and why the first other was not. */
 export async function removeAll(results: Reference[]): Promise<[Reference[], unknown]> {

@@ -1,6 +1,5 @@
 // The three forms of comparisons, as one: what changed, from what to what, and how sure that is.
-import { type Document, kindOf } from "./api";
-import type { Gate } from "./details";
+import type { Document } from "../views/document";
 
 export interface Change {
   file: string;
@@ -14,6 +13,14 @@ export interface Change {
   change: number | null;
   interval: [number, number] | null;
   changeUnit: string;
+  verdict: string;
+  reason: string | null;
+}
+
+/** A gate on a change. */
+export interface Gate {
+  expression: string;
+  file: string;
   verdict: string;
   reason: string | null;
 }
@@ -39,13 +46,12 @@ export interface ComparisonOf {
 
 type Raw = Record<string, unknown>;
 
-/** Return what a comparison says, null for any other result. */
-export function comparisonOf(document: Document): ComparisonOf | null {
-  const kind = kindOf(document);
-  if (kind !== "comparison" && !kind.endsWith("-comparison")) return null;
-  const { files, warnings, changes, differences, gates, method } = document.results;
+/** Return what a comparison says. */
+export function comparisonOf(document: Document): ComparisonOf {
+  const kind = (document.schema ?? "").replace(/^llamaburn\/(?:(.+)-)?comparison$/, "$1");
+  const { files, warnings, changes, differences, gates, method } = (document.results ?? {}) as Raw;
   return {
-    kind: kind === "comparison" ? "benchmark" : kind.replace(/-comparison$/, ""),
+    kind: kind || "benchmark",
     files: list(files) as unknown as ComparedFile[],
     warnings: list(warnings).map(({ file, text }) => (file ? `${file}: ${text}` : String(text))),
     changes: changes ? list(changes).map(ofMeasure) : list(differences).map(ofMark),

@@ -5,8 +5,9 @@ import { Badge, Card, Figures, Sentences, type Tone } from "../ui/card";
 import { Table } from "../ui/table";
 import { Tip } from "../ui/tip";
 import { Value } from "../ui/value";
-import { type Change, type ComparedFile, type ComparisonOf, signed } from "./changes";
-import { Gates } from "./details";
+import type { Document } from "../views/document";
+import { VERDICTS } from "../views/parts";
+import { type Change, type ComparedFile, comparisonOf, type ComparisonOf, type Gate, signed } from "./changes";
 import { Intervals } from "./intervals";
 import { Levels } from "./levels";
 
@@ -22,8 +23,8 @@ const FOLDERS: Record<string, string> = { benchmark: "benchmarks", stress: "stre
 /** The tone of a verdict. */
 export const toneOf = (verdict: string): Tone => TONES[verdict] ?? "plain";
 
-/** The parts of a comparison. */
-export function Comparison({ of }: { of: ComparisonOf }) {
+export default function ComparisonView({ document }: { document: Document }) {
+  const of = comparisonOf(document);
   return (
     <>
       <Card title="Verdicts">
@@ -48,6 +49,30 @@ export function Comparison({ of }: { of: ComparisonOf }) {
         )}
       </Card>
     </>
+  );
+}
+
+/** The verdicts of gates on changes. */
+function Gates({ of }: { of: Gate[] }) {
+  if (of.length === 0) return null;
+  return (
+    <Card title="Gates">
+      <Table
+        label="Gates"
+        rows={of}
+        keyOf={(_, place) => place}
+        columns={[
+          { name: "Gate", words: true, show: (gate) => <code>{gate.expression}</code> },
+          { name: "File", words: true, show: (gate) => gate.file },
+          {
+            name: "Verdict",
+            words: true,
+            show: (gate) => <Badge tone={VERDICTS[gate.verdict] ?? "warn"}>{gate.verdict}</Badge>,
+          },
+          { name: "Reason", words: true, show: (gate) => gate.reason ?? "" },
+        ]}
+      />
+    </Card>
   );
 }
 

@@ -4,14 +4,8 @@ import { get } from "../api";
 import type { Distribution, Reference } from "../types";
 import { Card } from "../ui/card";
 import { Chart, type Series } from "../ui/chart";
-import { type Document, pathOf } from "./api";
-
-interface Level {
-  concurrency?: number | null;
-  rate_per_sec?: number | null;
-  requests_per_sec: number | null;
-  total_generation_ms: Distribution | null;
-}
+import type { Document, Level } from "../views/document";
+import { pathOf } from "./api";
 
 interface Run {
   name: string;
@@ -54,7 +48,7 @@ export function Levels({ files }: { files: File[] }) {
         title="Total generation, p95"
         x={x}
         y={{ label: "Time", unit: "ms" }}
-        series={series((level) => level.total_generation_ms?.p95 ?? null, "ms")}
+        series={series((level) => (level.total_generation_ms as Distribution | null)?.p95 ?? null, "ms")}
         sync="levels"
       />
     </Card>
@@ -64,11 +58,11 @@ export function Levels({ files }: { files: File[] }) {
 async function runOf(file: File): Promise<Run | null> {
   try {
     const document = await get<Document>(pathOf(file));
-    const levels = (document.results.levels ?? []) as Level[];
+    const { levels = [] } = (document.results ?? {}) as { levels?: Level[] };
     return { name: `${file.label}: ${file.model.name}`, levels };
   } catch {
     return null; // it was deleted, or lies elsewhere
   }
 }
 
-const placeOf = (level: Level): number => level.concurrency ?? level.rate_per_sec ?? 0;
+const placeOf = (level: Level): number => level.concurrency ?? level.rate ?? 0;

@@ -1,4 +1,4 @@
-// Finds the code in an answer of a model.
+// Code in answers of models: what it is written in, as far as it can be run here.
 
 export type Language = "python" | "javascript" | "html";
 
@@ -7,7 +7,6 @@ export interface Block {
   code: string;
 }
 
-const FENCE = /^[ \t]*(```+|~~~+)[ \t]*([\w+#.-]*)[^\n]*\n([\s\S]*?)(?:^[ \t]*\1|(?![\s\S]))/gm;
 const NAMES: Record<string, Language> = {
   py: "python",
   python: "python",
@@ -21,17 +20,10 @@ const NAMES: Record<string, Language> = {
   svg: "html",
 };
 
-/** Return the blocks of code in an answer that can be run here; an answer may be one as a whole. */
-export function codeBlocks(answer: string): Block[] {
-  const fenced = [...answer.matchAll(FENCE)];
-  if (fenced.length === 0) {
-    const whole = guess(answer);
-    return whole ? [{ language: whole, code: answer.trim() }] : [];
-  }
-  return fenced.flatMap(([, , tag = "", code = ""]) => {
-    const language = tag ? NAMES[tag.toLowerCase()] : guess(code);
-    return language && code.trim() ? [{ language, code }] : [];
-  });
+/** Return a piece of code with its language, by its tag or its looks; null if it cannot be run. */
+export function runnable(code: string, tag: string): Block | null {
+  const language = tag ? NAMES[tag.toLowerCase()] : guess(code);
+  return language && code.trim() ? { language, code } : null;
 }
 
 /** Return the language of a text that does not name it, null where it does not look like code. */

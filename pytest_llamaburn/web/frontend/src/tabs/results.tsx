@@ -4,12 +4,14 @@ import { sentence } from "../api";
 import { number } from "../format";
 import { href, route } from "../routes";
 import { jobs } from "../store";
-import { type Document, type Folder, look } from "../results/api";
+import { type Folder, look } from "../results/api";
 import { ResultList } from "../results/list";
-import { OneResult, Shown } from "../results/one";
+import { OneResult } from "../results/one";
 import { Card, Problem, Waiting } from "../ui/card";
 import { titleOf } from "../ui/job-bar";
 import { useLoad } from "../ui/use-load";
+import type { Document } from "../views/document";
+import { DocumentView } from "../views/result";
 
 /** The tab. Its address says what is shown: nothing, a type, or a result of a type. */
 export default function Results() {
@@ -80,7 +82,7 @@ function Foreign({ name, document, close }: { name: string; document: Document; 
           {name} <span class="quiet">is only looked at: it is not kept here.</span>
         </span>
       </p>
-      <Shown document={document} />
+      <DocumentView document={document} />
     </>
   );
 }

@@ -2,7 +2,7 @@
 import { useEffect, useState } from "preact/hooks";
 import { get, sentence } from "../api";
 import { number, UNKNOWN, withUnit } from "../format";
-import { active, samples } from "../store";
+import { active, loadSamples, samples } from "../store";
 import { Badge, Card, Figures, Problem, type Tone, Waiting } from "../ui/card";
 import { Table } from "../ui/table";
 import { Tip } from "../ui/tip";
@@ -15,6 +15,7 @@ export default function System() {
   const status = useAsked<Status>("/system/status");
   const doctor = useAsked<Check[]>("/system/doctor");
   const reasons = status.data?.null_reasons ?? {};
+  useEffect(() => void loadSamples(), []);
   return (
     <>
       <Card title="Now">

@@ -3,7 +3,7 @@
 import { useEffect, useRef, useState } from "preact/hooks";
 import { post, sentence } from "../api";
 import { number, span } from "../format";
-import { type Block, codeBlocks, type Language } from "../sandbox/code-blocks";
+import { type Block, type Language, runnable } from "../sandbox/code-blocks";
 import { type Line, runInFrame, WATCHDOG_MS } from "../sandbox/runner";
 import { Badge, Problem, type Tone } from "./card";
 
@@ -197,21 +197,20 @@ function Console({ run }: { run: Run }) {
   );
 }
 
-/** Each piece of code in an answer of a model, with a button that runs it; nothing without code. */
-export function CodeOfAnswer({ answer }: { answer: string }) {
-  const blocks = codeBlocks(answer);
+/** A piece of code in an answer of a model; what can be run here has a button for it. */
+export function Code({ text, tag }: { text: string; tag: string }) {
+  const block = runnable(text, tag);
+  if (block) return <RunnableCode block={block} />;
   return (
-    <>
-      {blocks.map((block, place) => (
-        <RunnableCode key={place} block={block} place={place} of={blocks.length} />
-      ))}
-    </>
+    <pre>
+      <code>{text}</code>
+    </pre>
   );
 }
 
-function RunnableCode({ block, place, of }: { block: Block; place: number; of: number }) {
+function RunnableCode({ block }: { block: Block }) {
   const run = useRun();
-  const name = `${NAMES[block.language]} code${of > 1 ? ` ${place + 1} of ${of}` : ""}`;
+  const name = `${NAMES[block.language]} code`;
   return (
     <div class="runnable">
       <header>

@@ -51,7 +51,8 @@ export function Insights({ document }: Props) {
   );
 }
 
-const VERDICTS: Record<string, Tone> = { pass: "good", fail: "bad", undecided: "warn" };
+/** The tones of the verdicts of gates. */
+export const VERDICTS: Record<string, Tone> = { pass: "good", fail: "bad", undecided: "warn" };
 
 /** The gates with their verdicts; nothing if there are none. */
 export function Gates({ of = [] }: { of?: Gate[] | undefined }) {

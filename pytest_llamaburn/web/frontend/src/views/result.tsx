@@ -16,6 +16,9 @@ const VIEWS: Record<string, () => Promise<{ default: View }>> = {
   benchmark: () => import("./benchmark"),
   stress: () => import("./stress"),
   eval: () => import("./eval"),
+  comparison: () => import("../results/comparison"),
+  "eval-comparison": () => import("../results/comparison"),
+  "stress-comparison": () => import("../results/comparison"),
 };
 
 /** Return the kind of a document. */
