@@ -67,6 +67,7 @@ function MeanValue({ of, unit, bare = false }: { of: Mean; unit: string; bare?: 
       interval={of.ci95}
       reason={reasonOf(of.reason)}
       note={counts ? `${number(of.n_scored)} of ${number(of.n_total)} were scored` : undefined}
+      decimals={unit === "share" ? undefined : 2}
       bare={bare}
     />
   );

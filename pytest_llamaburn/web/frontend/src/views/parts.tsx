@@ -168,14 +168,15 @@ function phases(entries: ProfileEntry[]): Band[] {
   const found: Band[] = [];
   for (const { phase, t_ms } of entries) {
     const at = t_ms / 1000;
+    const label = phase.replaceAll("_", " ");
     const last = found.at(-1);
     if (last) last.to = at;
-    if (last?.label !== phase) found.push({ from: at, to: at, label: phase, tone: toneOf(phase) });
+    if (last?.label !== label) found.push({ from: at, to: at, label, tone: toneOf(phase) });
   }
   return found;
 }
 
-/** Return the tone of a phase: only what is measured stands out. */
+/** Return the tone of a phase: those in which requests are measured stand out. */
 function toneOf(phase: string): Band["tone"] {
-  return ["prefill", "decode", "mixed"].includes(phase) ? "good" : "plain";
+  return ["prompt_eval", "generate", "mixed"].includes(phase) ? "plain" : "none";
 }
