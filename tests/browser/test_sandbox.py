@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 from support.served import serving
-from support.web_api import TOKEN, WAITS_S
+from support.web_api import TOKEN
 
 expect: Any = pytest.importorskip("playwright.sync_api").expect
 
@@ -18,7 +18,6 @@ if TYPE_CHECKING:
 
     from playwright.sync_api import Browser, BrowserContext, Page
 
-expect.set_options(timeout=WAITS_S * 1000)
 LARGEST_GAP_MS = 1_000  # 60 to 90 ms on a quiet machine; without a process of its own it is forever
 CDN = "https://unpkg.com/three@0.160.0"
 TICKS = """() => {
@@ -64,7 +63,8 @@ def context(browser: Browser, tmp_path_factory: pytest.TempPathFactory) -> Itera
     """A browser that has been given the token of a server."""
     with serving(tmp_path_factory.mktemp("served")) as served:
         found = browser.new_context(viewport={"width": 1280, "height": 900}, base_url=served.url)
-        found.add_init_script(f"sessionStorage.setItem('llamaburn-token', '{TOKEN}')")
+        keep = f"sessionStorage.setItem('llamaburn-token', '{TOKEN}')"
+        found.add_init_script(f"if (window === top) {keep}")
         yield found
         found.close()
 

@@ -5,12 +5,13 @@ from __future__ import annotations
 import asyncio
 import os
 import time
+from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING
 
 import pytest
 from support.web_api import keep, serving
 
-from pytest_llamaburn import registry
+from pytest_llamaburn import environment, registry
 from pytest_llamaburn.web import child, index
 from pytest_llamaburn.web.index import Index
 
@@ -372,6 +373,18 @@ async def test_samples_of_this_machine_are_kept_for_those_who_come_later(tmp_pat
         (sample,) = (await api.get("/system/history")).json()
     assert sample["time"].endswith("Z")
     assert sample["ram_used_mb"] > 0
+
+
+async def test_the_use_of_processors_does_not_depend_on_the_thread_that_asks(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    readings = iter([(0.0, 0.0), (1.0, 2.0), (4.0, 6.0), (4.0, 6.0)])
+    monkeypatch.setattr(environment, "processor_seconds", lambda: next(readings))
+    async with serving(tmp_path) as api:
+        read = api.service.sampler._read
+        with ThreadPoolExecutor(1) as first, ThreadPoolExecutor(1) as second:
+            found = [pool.submit(read).result() for pool in (first, second, first)]
+    assert [one["cpu_percent"] for one in found] == [50.0, 75.0, None]
 
 
 async def test_sets_are_listed_by_the_names_that_runs_take(tmp_path: Path) -> None:

@@ -1,5 +1,6 @@
-// Bundles the page into the folder that is given: one script, a part for each tab, one stylesheet,
-// the page itself, and the licences of what is in it. Names have the hash of their content.
+// Bundles the page into the folder that is given: one script, one for charts, one stylesheet, the
+// page itself, what the sandbox loads, and the licences of it all. Names have the hash of their
+// content. A script for each tab would make ten more of what tabs share.
 import { build } from "esbuild";
 import { existsSync, readdirSync } from "node:fs";
 import { mkdir, readFile, writeFile } from "node:fs/promises";

@@ -1,11 +1,12 @@
 // A comparison: the verdicts, how large and how sure each change is, and what differs besides.
-import { number, when, words } from "../format";
+import { number, when } from "../format";
 import { href } from "../routes";
 import { Badge, Card, Figures, Sentences, type Tone } from "../ui/card";
 import { Table } from "../ui/table";
 import { Tip } from "../ui/tip";
 import { Value } from "../ui/value";
 import type { Document } from "../views/document";
+import { fullLabelOf } from "../views/measure";
 import { VERDICTS } from "../views/parts";
 import { type Change, type ComparedFile, comparisonOf, type ComparisonOf, type Gate, signed } from "./changes";
 import { Intervals } from "./intervals";
@@ -28,8 +29,10 @@ export default function ComparisonView({ document }: { document: Document }) {
   return (
     <>
       <Card title="Verdicts">
-        <Figures of={countsOf(of.changes)} />
-        <Sentences of={of.warnings} />
+        <div class="verdicts">
+          <Figures of={countsOf(of.changes)} />
+          <Sentences of={of.warnings} />
+        </div>
       </Card>
       <Gates of={of.gates} />
       <Card title="Changes with their intervals">
@@ -80,9 +83,9 @@ function countsOf(changes: Change[]): [string, preact.ComponentChildren][] {
   const found = new Map<string, number>();
   for (const { verdict } of changes) found.set(verdict, (found.get(verdict) ?? 0) + 1);
   return [...found].map(([verdict, count]) => [
-    count === 1 ? "measure" : "measures",
+    verdict,
     <>
-      {number(count)} <Badge tone={toneOf(verdict)}>{verdict}</Badge>
+      {number(count)} <span class="unit">of {number(changes.length)} measures</span>
     </>,
   ]);
 }
@@ -96,7 +99,7 @@ function referenceOf(kind: string, { path }: ComparedFile): { type: string; id: 
 /** Return the name of what changed. */
 export function nameOf({ measure, statistic, level }: Change): string {
   const at = level === null ? "" : ` at ${number(level)}`;
-  return `${words(statistic && statistic !== "mean" ? `${measure}.${statistic}` : measure)}${at}`;
+  return `${fullLabelOf(statistic && statistic !== "mean" ? `${measure}.${statistic}` : measure)}${at}`;
 }
 
 function Changes({ of: { changes } }: { of: ComparisonOf }) {

@@ -3,6 +3,8 @@ import { type Change, signed } from "./changes";
 import { nameOf, toneOf } from "./comparison";
 import { Badge } from "../ui/card";
 
+const MOST_PERCENT = 100; // what changed more is drawn at the end of the scale
+
 /** The changes of each unit on a scale of their own; those without a number have no line. */
 export function Intervals({ of }: { of: Change[] }) {
   const known = of.filter((one) => one.change !== null);
@@ -19,8 +21,9 @@ export function Intervals({ of }: { of: Change[] }) {
 
 function Scale({ unit, of }: { unit: string; of: Change[] }) {
   const ends = of.flatMap((one) => [one.change ?? 0, ...(one.interval ?? [])]);
-  const most = Math.max(...ends.map(Math.abs)) || 1;
-  const place = (value: number) => 50 + (value / most) * 48;
+  const largest = Math.max(...ends.map(Math.abs)) || 1;
+  const most = unit === "%" ? Math.min(largest, MOST_PERCENT) : largest;
+  const place = (value: number) => 50 + (Math.max(-most, Math.min(value, most)) / most) * 48;
   const several = new Set(of.map((one) => one.file)).size > 1;
   return (
     <figure class="intervals" aria-label={`Changes in ${unit}`}>
@@ -35,9 +38,15 @@ function Scale({ unit, of }: { unit: string; of: Change[] }) {
         ))}
       </ul>
       <figcaption class="axis" aria-hidden="true">
-        <span>{signed(-most, unit)}</span>
+        <span>
+          {signed(-most, unit)}
+          {largest > most && " or less"}
+        </span>
         <span>no change</span>
-        <span>{signed(most, unit)}</span>
+        <span>
+          {signed(most, unit)}
+          {largest > most && " or more"}
+        </span>
       </figcaption>
     </figure>
   );

@@ -1,13 +1,14 @@
 // The list of results: which are shown, which are selected, and what is done with those.
 import { useEffect, useState } from "preact/hooks";
 import { get, post, save, sentence } from "../api";
-import { bytes, number, UNKNOWN, unitOf, when, words } from "../format";
+import { bytes, number, UNKNOWN, when } from "../format";
 import { go, href } from "../routes";
-import { jobs } from "../store";
+import { jobs, loadMeasures } from "../store";
 import type { Page, Reference, Row } from "../types";
 import { Badge, Card, Problem, type Tone, Waiting } from "../ui/card";
 import { type Column, Table } from "../ui/table";
 import { Tip } from "../ui/tip";
+import { fullLabelOf, measureUnit } from "../views/measure";
 import { type Compared, type Folder, FORMATS, pathOf, removeAll, restoreAll } from "./api";
 
 const LIMIT = 50;
@@ -31,6 +32,7 @@ export function ResultList({ folder }: { folder: Folder }) {
   const [chosen, setChosen] = useState<string[]>([]);
   const [removed, setRemoved] = useState<Reference[]>([]);
   const { page, problem, again } = usePage(folder.type, filter);
+  useEffect(loadMeasures, []);
   const change = (changed: Partial<Filter>) => setFilter({ ...filter, offset: 0, ...changed });
   const selected = chosen.map((id) => ({ type: folder.type, id }));
   const afterRemoval = (moved: Reference[]) => {
@@ -100,7 +102,7 @@ function Filters({ filter, rows, change }: FiltersProps) {
   const set = (name: keyof Filter) => (event: { currentTarget: { value: string } }) =>
     change({ [name]: event.currentTarget.value });
   return (
-    <form class="fields filters" aria-label="Filters" onSubmit={(event) => event.preventDefault()}>
+    <form class="fields result-filters" aria-label="Filters" onSubmit={(event) => event.preventDefault()}>
       <label>
         Model
         <input type="search" value={filter.model} placeholder="part of the name" onInput={set("model")} />
@@ -130,8 +132,8 @@ function Filters({ filter, rows, change }: FiltersProps) {
           <option value="model">model, A to Z</option>
           <option value="status">status</option>
           {measures.flatMap((name) => [
-            <option key={`-${name}`} value={`-${name}`}>{`${words(name)}: highest first`}</option>,
-            <option key={name} value={name}>{`${words(name)}: lowest first`}</option>,
+            <option key={`-${name}`} value={`-${name}`}>{`${fullLabelOf(name)}: highest first`}</option>,
+            <option key={name} value={name}>{`${fullLabelOf(name)}: lowest first`}</option>,
           ])}
         </select>
       </label>
@@ -164,11 +166,11 @@ function Rows({ page, chosen, choose }: RowsProps) {
     },
     { name: "Result", words: true, show: (row) => <NameOf row={row} /> },
     { name: "Status", words: true, show: (row) => <StatusOf row={row} /> },
-    { name: "Time", words: true, show: (row) => when(row.time) },
+    { name: "Time", words: true, show: (row) => <span class="number">{when(row.time)}</span> },
     { name: "Requests", show: (row) => <RequestsOf row={row} /> },
     ...measures.map((name) => ({
-      name: words(name),
-      unit: unitOf(name) || undefined,
+      name: fullLabelOf(name),
+      unit: measureUnit(name.split(".")[0]!) || undefined,
       show: (row: Row) => number(row.measures[name]),
     })),
     { name: "Size", show: (row) => bytes(row.size_bytes) },
@@ -313,6 +315,7 @@ export function ExportButtons({ results, doing, busy = false }: ExportProps) {
   };
   return (
     <div class="actions" role="group" aria-label="Export">
+      <span class="quiet">Export</span>
       {Object.entries(FORMATS).map(([format, suffix]) => (
         <button
           key={format}

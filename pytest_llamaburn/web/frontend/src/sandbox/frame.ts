@@ -14,6 +14,7 @@ let lines = 0;
 let dropped = 0;
 let drawn = 0; // frames
 let frameDrawn = -1; // the time of the last of them
+let shownFrames = 0; // in which the code could have drawn
 let renderer: string | null = null;
 
 function tell(what: Told): void {
@@ -64,6 +65,11 @@ function listenToErrors(): void {
 
 /** Count the frames in which the code draws. */
 function countFrames(): void {
+  const seen = () => {
+    shownFrames += 1;
+    nextFrame(seen);
+  };
+  nextFrame(seen);
   window.requestAnimationFrame = (callback) =>
     nextFrame((time) => {
       if (time !== frameDrawn) drawn += 1;
@@ -114,9 +120,10 @@ function reportEachSecond(): void {
   window.setInterval(() => {
     const elapsed_s = (now() - since) / 1000;
     const frames_per_s = drawn ? drawn / elapsed_s : null;
-    tell({ kind: "alive", frames_per_s, renderer, dropped });
+    tell({ kind: "alive", frames_per_s, in_view: shownFrames > 0, renderer, dropped });
     since = now();
     drawn = 0;
+    shownFrames = 0;
     lines = 0;
   }, EVERY_MS);
 }

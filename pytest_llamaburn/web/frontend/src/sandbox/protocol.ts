@@ -12,10 +12,20 @@ export interface Order {
 
 export type Level = "debug" | "log" | "info" | "warn" | "error";
 
-/** What the frame says. `frames_per_s` is null while the code draws nothing. */
-export type Told =
-  | { kind: "line"; level: Level; text: string }
-  | { kind: "alive"; frames_per_s: number | null; renderer: string | null; dropped: number };
+/** That the code does not hang, and how it draws. */
+export interface Alive {
+  kind: "alive";
+  /** Null while the code draws nothing. */
+  frames_per_s: number | null;
+  /** Whether the browser lets it draw: it does not while the frame is out of view. */
+  in_view: boolean;
+  renderer: string | null;
+  /** How many lines came too fast. */
+  dropped: number;
+}
+
+/** What the frame says. */
+export type Told = { kind: "line"; level: Level; text: string } | Alive;
 
 const LEVELS: readonly string[] = ["debug", "log", "info", "warn", "error"];
 const MOST_TEXT = 2000;
@@ -31,7 +41,8 @@ export function told(data: unknown): Told | null {
   if (given.kind === "alive") {
     const renderer = typeof given.renderer === "string" ? cut(given.renderer, 200) : null;
     const frames_per_s = number(given.frames_per_s);
-    return { kind: "alive", frames_per_s, renderer, dropped: number(given.dropped) ?? 0 };
+    const in_view = given.in_view !== false;
+    return { kind: "alive", frames_per_s, in_view, renderer, dropped: number(given.dropped) ?? 0 };
   }
   return null;
 }

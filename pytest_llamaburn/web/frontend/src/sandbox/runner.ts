@@ -1,6 +1,6 @@
 // Runs code of a model in a frame: begins, watches and ends it. Its one means against the code is
 // to remove the frame, which always works because the frame is a process of its own.
-import { type FrameLanguage, type Level, told } from "./protocol";
+import { type Alive, type FrameLanguage, type Level, told } from "./protocol";
 
 export const WATCHDOG_MS = 10_000;
 const MOST_MESSAGES = 500; // in a second; honest code sends at most a few more than 100
@@ -14,7 +14,7 @@ export interface Line {
 /** What the page shows of code that runs. */
 export interface Watcher {
   line(line: Line): void;
-  alive(state: { framesPerS: number | null; renderer: string | null; dropped: number }): void;
+  alive(state: Alive): void;
   /** The frame is gone; `why` is a sentence, null where it was asked for. */
   ended(why: string | null): void;
 }
@@ -40,7 +40,7 @@ export function runInFrame(
     else if (what?.kind === "line") watcher.line({ level: what.level, text: what.text });
     else if (what?.kind === "alive") {
       silent_ms = 0;
-      watcher.alive({ framesPerS: what.frames_per_s, renderer: what.renderer, dropped: what.dropped });
+      watcher.alive(what);
     }
   };
 

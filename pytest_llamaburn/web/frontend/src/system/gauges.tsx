@@ -16,8 +16,8 @@ export function Gauges({ sample, reasons }: GaugesProps) {
   const devices = sample.sensors as Device[];
   return (
     <div class="gauges">
-      <Gauge name="CPU" value={sample.cpu_percent} most={100} unit="%" />
-      <Gauge name="RAM" value={sample.ram_used_mb} most={sample.ram_total_mb} unit="MB" />
+      <Gauge name="CPU" value={sample.cpu_percent} most={100} unit="%" reason="too little time went by" />
+      <Gauge name="RAM" value={gigabytes(sample.ram_used_mb)} most={gigabytes(sample.ram_total_mb)} unit="GB" />
       {devices.map((device) => (
         <DeviceGauges key={device.id} of={device} several={devices.length > 1} />
       ))}
@@ -25,6 +25,9 @@ export function Gauges({ sample, reasons }: GaugesProps) {
     </div>
   );
 }
+
+/** Return megabytes in the unit in which memory is shown. */
+export const gigabytes = (mb: number | null): number | null => (mb === null ? null : mb / 1000);
 
 const NONE = "no sensor of a GPU or processor can be read";
 
@@ -44,7 +47,7 @@ function DeviceGauges({ of, several }: { of: Device; several: boolean }) {
   return (
     <>
       <Gauge name={`GPU${suffix}`} value={of.util_pct} most={100} unit="%" reason={reason} />
-      <Gauge name={`VRAM${suffix}`} value={of.vram_used_mb} most={of.vram_total_mb} unit="MB" reason={reason} />
+      <Gauge name={`VRAM${suffix}`} value={gigabytes(of.vram_used_mb)} most={gigabytes(of.vram_total_mb)} unit="GB" reason={reason} />
       <Gauge name={`Temperature${suffix}`} value={of.temp_c} most={null} unit="°C" reason={reason} />
       <Gauge name={`Power${suffix}`} value={of.power_w} most={null} unit="W" reason={reason} />
     </>

@@ -2,16 +2,17 @@
 import type { SystemSample } from "../types";
 import { Waiting } from "../ui/card";
 import { Chart, type Series } from "../ui/chart";
+import { gigabytes } from "./gauges";
 import type { Device } from "./types";
 
 type Sample = SystemSample & { at: number };
-type Field = "util_pct" | "vram_used_mb" | "temp_c" | "power_w";
+type Take = (device: Device) => number | null;
 
-const OF_DEVICES: [title: string, field: Field, unit: string][] = [
-  ["GPU", "util_pct", "%"],
-  ["VRAM", "vram_used_mb", "MB"],
-  ["Temperature", "temp_c", "°C"],
-  ["Power", "power_w", "W"],
+const OF_DEVICES: [title: string, unit: string, take: Take][] = [
+  ["GPU", "%", (device) => device.util_pct],
+  ["VRAM", "GB", (device) => gigabytes(device.vram_used_mb)],
+  ["Temperature", "°C", (device) => device.temp_c],
+  ["Power", "W", (device) => device.power_w],
 ];
 
 /** A chart for each thing that is watched; they share their crosshair. */
@@ -25,26 +26,27 @@ export function Traces({ of }: { of: Sample[] }) {
   return (
     <div class="traces">
       {chart("CPU", "%", [{ name: "CPU", unit: "%", values: of.map((one) => one.cpu_percent) }])}
-      {chart("RAM", "MB", [{ name: "RAM", unit: "MB", values: of.map((one) => one.ram_used_mb) }])}
-      {OF_DEVICES.map(([title, field, unit]) => {
-        const series = seriesOf(of, field, unit);
+      {chart("RAM", "GB", [{ name: "RAM", unit: "GB", values: of.map((one) => gigabytes(one.ram_used_mb)) }])}
+      {OF_DEVICES.map(([title, unit, take]) => {
+        const series = seriesOf(of, unit, take);
         return series.length > 0 ? chart(title, unit, series) : null;
       })}
     </div>
   );
 }
 
-/** Return the values of a field by device, without devices that never told it. */
-function seriesOf(of: Sample[], field: Field, unit: string): Series[] {
-  const devices = new Map<string, string>();
+/** Return what each device told, without devices that never told it. */
+function seriesOf(of: Sample[], unit: string, take: Take): Series[] {
+  const names = new Map<string, string>();
   for (const one of of) {
-    for (const device of one.sensors as Device[]) devices.set(device.id, device.name ?? device.id);
+    for (const device of one.sensors as Device[]) names.set(device.id, device.name ?? device.id);
   }
-  return [...devices]
-    .map(([id, name]) => ({
-      name,
-      unit,
-      values: of.map((one) => (one.sensors as Device[]).find((device) => device.id === id)?.[field] ?? null),
-    }))
+  const values = (id: string) =>
+    of.map((one) => {
+      const device = (one.sensors as Device[]).find((known) => known.id === id);
+      return device ? take(device) : null;
+    });
+  return [...names]
+    .map(([id, name]) => ({ name, unit, values: values(id) }))
     .filter((one) => one.values.some((value) => value !== null));
 }

@@ -4,6 +4,7 @@ import { useEffect, useRef, useState } from "preact/hooks";
 import { post, sentence } from "../api";
 import { number, span } from "../format";
 import { type Block, type Language, runnable } from "../sandbox/code-blocks";
+import type { Alive } from "../sandbox/protocol";
 import { type Line, runInFrame, WATCHDOG_MS } from "../sandbox/runner";
 import { Badge, Problem, type Tone } from "./card";
 
@@ -22,12 +23,6 @@ interface Ended {
   runtime_ms: number | null;
 }
 
-interface Drawing {
-  framesPerS: number | null;
-  renderer: string | null;
-  dropped: number;
-}
-
 type State = "idle" | "runs" | "stopped";
 
 /** What running a piece of code is like now, and how to begin and to stop it. */
@@ -35,7 +30,7 @@ export interface Run {
   state: State;
   language: Language | null;
   lines: Line[];
-  drawing: Drawing | null;
+  drawing: Alive | null;
   ended: Ended | null;
   problem: string | null;
   start: (block: Block) => void;
@@ -48,7 +43,7 @@ export function useRun(): Run {
   const [state, setState] = useState<State>("idle");
   const [language, setLanguage] = useState<Language | null>(null);
   const [lines, setLines] = useState<Line[]>([]);
-  const [drawing, setDrawing] = useState<Drawing | null>(null);
+  const [drawing, setDrawing] = useState<Alive | null>(null);
   const [ended, setEnded] = useState<Ended | null>(null);
   const [problem, setProblem] = useState<string | null>(null);
   const box = useRef<HTMLElement | null>(null);
@@ -67,6 +62,7 @@ export function useRun(): Run {
     setDrawing(null);
     setEnded(null);
     setProblem(null);
+    setTimeout(() => box.current?.parentElement?.scrollIntoView({ block: "nearest" }));
     if (block.language === "python") halt.current = runOnServer(block.code, setEnded, over);
     else if (box.current) {
       halt.current = runInFrame(box.current, { language: block.language, code: block.code }, {
@@ -162,11 +158,11 @@ function toneOf(run: Run): Tone {
 /** Frames per second, with what drew them: a processor's are not a GPU's. */
 function Frames({ run: { drawing } }: { run: Run }) {
   if (!drawing) return null;
-  const { framesPerS, renderer } = drawing;
-  const rate = framesPerS === null ? "draws no frames" : `${number(framesPerS)} frames/s`;
+  const { frames_per_s: rate, in_view: inView, renderer } = drawing;
+  const paused = inView ? "draws no frames" : "paused while it is out of view";
   return (
     <span class="quiet">
-      <span class="number">{rate}</span>
+      <span class="number">{rate === null ? paused : `${number(rate)} frames/s`}</span>
       {renderer && <> · {renderer}</>}
     </span>
   );

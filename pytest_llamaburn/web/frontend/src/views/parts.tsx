@@ -28,9 +28,9 @@ export function Head({ document: { model, server, status, timestamp, contended }
     <div class="row">
       <Status of={status} />
       {contended && <Badge tone="warn">beside another measurement</Badge>}
-      <strong>{model?.id ?? "unknown model"}</strong>
+      {model && <strong>{model.id ?? "unknown model"}</strong>}
       {facts.length > 0 && <span class="quiet">{facts.join(", ")}</span>}
-      <span class="quiet">on {where || "an unknown server"}</span>
+      {server && <span class="quiet">on {where || "an unknown server"}</span>}
       <span class="quiet">{when(timestamp)}</span>
     </div>
   );
