@@ -43,9 +43,12 @@ def _missing() -> str | None:
     return None
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
-    """A browser without a window."""
+    """A browser without a window.
+
+    It ends with each file of tests: while Playwright runs, this thread can run no other event loop.
+    """
     reason = _missing()
     if reason:
         (pytest.fail if os.environ.get("CI") else pytest.skip)(reason)
