@@ -22,12 +22,12 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "tests"))
 
-from support.eval_servers import Assessor, block  # noqa: E402
-from support.scripted import OllamaFacade, Pause, Request, ScriptedServer, Steps, ollama_stream  # noqa: E402
-from support.served import Served, serving  # noqa: E402
-from support.slot_server import SlotServer  # noqa: E402
+from support.eval_servers import Assessor, block
+from support.scripted import OllamaFacade, Pause, Request, ScriptedServer, Steps, ollama_stream
+from support.served import Served, serving
+from support.slot_server import SlotServer
 
-from pytest_llamaburn.evalsets import load_eval_set  # noqa: E402
+from pytest_llamaburn.evalsets import load_eval_set
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
