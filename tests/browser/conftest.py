@@ -29,9 +29,12 @@ WIDE = {"width": 1280, "height": 900}
 NARROW = {"width": 360, "height": 740}
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
-    """A browser without a window."""
+    """A browser without a window.
+
+    It ends with each file of tests: while Playwright runs, this thread can run no other event loop.
+    """
     chromium.require()
     from playwright.sync_api import expect, sync_playwright
 

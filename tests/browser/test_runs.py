@@ -13,6 +13,11 @@ from support.scripted import OllamaFacade, ScriptedServer
 from support.served import Served, serving
 from support.slot_server import SlotServer
 
+from pytest_llamaburn import options
+from pytest_llamaburn.evalsets import load_eval_set
+from pytest_llamaburn.kinds.eval import task
+from pytest_llamaburn.kinds.eval.settings import Eval
+
 expect: Any = pytest.importorskip("playwright.sync_api").expect
 
 if TYPE_CHECKING:
@@ -133,7 +138,7 @@ def test_a_page_finds_its_run_after_the_server_was_killed_and_started_again(
             first.process.send_signal(signal.SIGKILL)
             expect(page.get_by_text("no connection; trying again")).to_be_visible()
             with serving(tmp_path, f"--port={port}", OLLAMA_HOST=NOBODY):
-                expect(page.get_by_text("live")).to_be_visible(timeout=SOON_MS)
+                expect(page.get_by_text("live", exact=True)).to_be_visible(timeout=SOON_MS)
                 panel = page.get_by_role("tabpanel")
                 before = panel.get_by_text(re.compile(r"\d+ of 5,000 requests")).inner_text()
                 expect(panel.get_by_text(before)).to_have_count(0)  # it goes on
@@ -144,13 +149,13 @@ def test_a_page_finds_its_run_after_the_server_was_killed_and_started_again(
 def test_the_graph_of_a_load_has_its_levels_and_a_table(empty: Served, opened: Opened) -> None:
     page = opened(empty, "#/stress")
     with SlotServer(2, lambda _: 0.05) as server:
-        fill(page, host=server.host, mode="sweep", levels="1,2,4,8", level_duration="4s")
+        fill(page, host=server.host, mode="sweep", levels="1,2,12", level_duration="5s")
         page.get_by_label("Another model").fill("tiny")
         page.get_by_role("button", name="Add").click()
         start(page)
         graph = page.get_by_role("figure", name="Latency of the whole answer")
         expect(graph.get_by_role("img")).to_have_attribute(
-            "aria-label", re.compile("p95 .* ms; .*4: degraded"), timeout=SOON_MS
+            "aria-label", re.compile("p95 .* ms; .*12: degraded"), timeout=SOON_MS
         )
         graph.get_by_role("button", name="Table").click()
         expect(graph.get_by_role("columnheader", name="p50")).to_be_visible()
@@ -162,24 +167,34 @@ def test_the_graph_of_a_load_has_its_levels_and_a_table(empty: Served, opened: O
 def test_answers_verdicts_and_judgments_are_shown_and_filtered(
     empty: Served, opened: Opened
 ) -> None:
-    pupil = Pupil(answers={"capital of France": "Paris it is right <b>bold</b>"})
+    known = [one for one in load_eval_set("math").questions if one.reference]
+    right, *_ = (one for one in known if one.id in ids_of(6))
+    pupil = Pupil(answers={right.prompt: f"<b>bold</b> right\nAnswer: {right.reference}"})
     page = opened(empty, "#/eval")
     with ScriptedServer(pupil) as ollama, ScriptedServer(Assessor()) as judge:
+        page.get_by_role("checkbox", name="general_knowledge").uncheck()
+        page.get_by_role("checkbox", name="math").check()
         fill(page, host=ollama.host, limit="6", judge=f"ollama:judge@{judge.host}")
         page.get_by_label("Another model").fill("tiny")
         page.get_by_role("button", name="Add").click()
         start(page)
         expect(heading(page, "Eval: done")).to_be_visible(timeout=SOON_MS)
-    everything = page.get_by_role("group", name="Which questions")
-    expect(everything.get_by_role("button", name="all 6")).to_be_visible()
-    everything.get_by_role("button", name=re.compile("^wrong")).click()
+    which = page.get_by_role("group", name="Which questions")
+    expect(which.get_by_role("button", name="all 6")).to_be_visible()
+    which.get_by_role("button", name="wrong 5").click()
     expect(page.get_by_text("right", exact=True)).to_have_count(0)
-    everything.get_by_role("button", name=re.compile("^right 1")).click()
-    page.get_by_text("What is the capital of France?").click()
-    expect(page.get_by_text("<b>bold</b>", exact=False).first).to_be_visible()
+    which.get_by_role("button", name="right 1").click()
+    page.get_by_text(right.prompt).click()
+    expect(page.get_by_text("<b>bold</b> right")).to_be_visible()
     expect(page.get_by_text("worth 5").first).to_be_visible()
     expect(page.locator("blockquote").first).to_have_text("a quote")
-    expect(page.get_by_text(f"ollama:judge@{judge.host}").first).to_be_visible()
+    expect(page.get_by_text(f"ollama:judge@{judge.host}").last).to_be_visible()
+
+
+def ids_of(limit: int) -> set[str]:
+    """Return the ids of the questions that an eval of the set asks with a limit."""
+    settings, _ = options.resolve(Eval, {"set": ["math"], "limit": limit})
+    return {one.id for one in task.load(settings, "math").questions}
 
 
 def test_the_servers_sentence_stands_at_its_field_as_one_types(

@@ -360,17 +360,14 @@ async def test_a_process_that_ends_while_it_is_looked_at_is_over(
 
 async def test_what_a_run_writes_is_told_as_it_is_written(tmp_path: Path) -> None:
     async with serving(tmp_path) as api:
-        heard: list[str] = []
-        following = asyncio.create_task(_collect(api, heard))
+        following = asyncio.create_task(_heard(api))
         await asyncio.sleep(0)
         job = (await api.pull("once")).json()
         await api.over(job["id"])
         api.service.bus.close()
-        await following
-    notes = [one for one in heard if "event: note" in one]
+        notes = [one for one in await following if "event: note" in one]
     assert any("a line of its own" in one for one in notes)
 
 
-async def _collect(api: Any, heard: list[str]) -> None:
-    async for piece in api.service.bus.follow(None):
-        heard.append(piece)
+async def _heard(api: Any) -> list[str]:
+    return [piece async for piece in api.service.bus.follow(None)]

@@ -132,5 +132,14 @@ function thinned(points: Progress[]): Progress[] {
 }
 
 function takeSample(sample: SystemSample): void {
-  samples.value = [...samples.value, { ...sample, at: Date.now() / 1000 }].slice(-MOST_SAMPLES);
+  samples.value = [...samples.value, timed(sample)].slice(-MOST_SAMPLES);
 }
+
+/** Read the samples from before this page was opened. */
+export async function loadSamples(): Promise<void> {
+  const before = (await get<SystemSample[]>("/system/history").catch(() => [])).map(timed);
+  const latest = before.at(-1)?.at ?? 0;
+  samples.value = [...before, ...samples.value.filter((one) => one.at > latest)];
+}
+
+const timed = (sample: SystemSample) => ({ ...sample, at: Date.parse(sample.time) / 1000 });

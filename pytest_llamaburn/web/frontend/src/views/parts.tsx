@@ -28,9 +28,9 @@ export function Head({ document: { model, server, status, timestamp, contended }
     <div class="row">
       <Status of={status} />
       {contended && <Badge tone="warn">beside another measurement</Badge>}
-      <strong>{model?.id ?? "unknown model"}</strong>
+      {model && <strong>{model.id ?? "unknown model"}</strong>}
       {facts.length > 0 && <span class="quiet">{facts.join(", ")}</span>}
-      <span class="quiet">on {where || "an unknown server"}</span>
+      {server && <span class="quiet">on {where || "an unknown server"}</span>}
       <span class="quiet">{when(timestamp)}</span>
     </div>
   );
@@ -51,7 +51,8 @@ export function Insights({ document }: Props) {
   );
 }
 
-const VERDICTS: Record<string, Tone> = { pass: "good", fail: "bad", undecided: "warn" };
+/** The tones of the verdicts of gates. */
+export const VERDICTS: Record<string, Tone> = { pass: "good", fail: "bad", undecided: "warn" };
 
 /** The gates with their verdicts; nothing if there are none. */
 export function Gates({ of = [] }: { of?: Gate[] | undefined }) {
