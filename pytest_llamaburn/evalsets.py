@@ -50,7 +50,7 @@ class Question(NamedTuple):
     def sha256(self) -> str:
         """A short digest of what is asked and what counts as the answer."""
         context = [self.context] if self.context else []
-        return _digest([self.prompt, self.reference, self.rubric, self.options, *context])
+        return digest([self.prompt, self.reference, self.rubric, self.options, *context])
 
     @property
     def asked(self) -> tuple[Criterion, ...]:
@@ -65,6 +65,7 @@ class Question(NamedTuple):
 
 
 _FIRST_FIELDS: Final = 9
+NO_CATEGORY: Final = "custom"  # the category of a question that names none
 
 
 class Example(NamedTuple):
@@ -76,14 +77,18 @@ class Example(NamedTuple):
 
 
 class EvalSet(NamedTuple):
-    """The questions of one eval set; `sha256` does not depend on the layout of the file."""
+    """The questions of one eval set.
+
+    `sha256` is of the questions and the system prompt; the layout of the file does not matter, nor
+    do the examples, which are shown only on demand.
+    """
 
     name: str
     version: str
     questions: tuple[Question, ...]
     sha256: str
     path: Path
-    system: str | None = None
+    system_prompt: str | None = None
     examples: tuple[Example, ...] = ()
 
 
@@ -126,10 +131,10 @@ def eval_set(content: Any, path: Path, places: Sequence[str] = ()) -> EvalSet:
         for field, reason in _faults(question, own):
             raise DatasetError(f"{path}: {where}: {field}: {reason}")
     examples = tuple(Example(e.prompt, e.answer, e.category) for e in checked.examples)
-    around = [checked.system, examples] if checked.system or examples else []
     contents = [question.content for question in questions]
-    digest = _digest([contents, *around] if around else contents)
-    return EvalSet(checked.name, checked.version, questions, digest, path, checked.system, examples)
+    system = checked.system_prompt
+    sha256 = digest([contents, system] if system else contents)
+    return EvalSet(checked.name, checked.version, questions, sha256, path, system, examples)
 
 
 def own_criterion(name: str, description: str, anchors: dict[str, str] | None = None) -> Criterion:
@@ -186,7 +191,8 @@ def _question(entry: Any, defined: dict[str, Criterion]) -> Question:
     return Question(**{"reference": None, **own})
 
 
-def _digest(content: Any) -> str:
+def digest(content: Any) -> str:
+    """Return a short digest of JSON types."""
     text = json.dumps(content, sort_keys=True)
     return hashlib.sha256(text.encode()).hexdigest()[:16]
 
@@ -235,7 +241,7 @@ def eval_set_model() -> type[BaseModel]:
         id: identifier
         prompt: text
         reference: identifier | None = None
-        category: text = "custom"
+        category: text = NO_CATEGORY
         allow_web_search: bool = False
         rubric: text | None = None
         scorer: text | None = None
@@ -262,14 +268,14 @@ def eval_set_model() -> type[BaseModel]:
     class EvalSetFile(BaseModel):
         """A set of questions for `llamaburn eval --set`.
 
-        `system` is the system message before each question; `--few-shot` shows the `examples`.
+        `system_prompt` stands before each question; `--few-shot` shows the `examples`.
         """
 
         model_config = ConfigDict(extra="forbid")
         name: text
         version: str = "1.0"
         description: str = ""
-        system: text | None = None
+        system_prompt: text | None = None
         examples: list[SolvedExample] = []
         criteria: list[CriterionEntry] = []
         questions: Annotated[list[EvalQuestion], Field(min_length=1)]

@@ -35,6 +35,7 @@ if TYPE_CHECKING:
 SUITE = Path(__file__).parents[2] / "suites" / "eval"
 QUIET = ("-p", "no:cacheprovider")
 RED, BLUE = (question(name, scorer="includes") for name in ("red", "blue"))
+GREEN = {"prompt": "What is green?", "answer": "right green"}
 CITIES = [
     question(name, prompt=f"{name}?", reference=right, scorer="choice", choices=["x", "y"])
     for name, right in (("Rome", "A"), ("Paris", "B"))
@@ -69,37 +70,39 @@ def table_text(document: dict[str, Any]) -> str:
     return "\n".join(line for sheet in sheets for line in (*sheet.facts, *sheet.notes))
 
 
-def test_system_message_and_examples_are_sent_and_recorded(pytester: pytest.Pytester) -> None:
+def test_system_prompt_and_examples_are_sent_and_recorded(pytester: pytest.Pytester) -> None:
     pupil = Pupil(answers={"red": "right red"})
+    own = {"system_prompt": "Be kind.", "examples": [GREEN]}
     with session(pytester, pupil) as run:
-        options = (chosen(pytester, RED, BLUE, system="Be kind."), "--llamaburn-few-shot=1")
+        options = (chosen(pytester, RED, BLUE, **own), "--llamaburn-few-shot=1")
         _, document = run(*options)
         asked = {r["messages"][-1]["content"]: r["messages"][:-1] for r in pupil.asked}
         assert asked["What is red?"] == [
             {"role": "system", "content": "Be kind."},
-            {"role": "user", "content": "What is blue?"},
-            {"role": "assistant", "content": "right blue"},
+            {"role": "user", "content": "What is green?"},
+            {"role": "assistant", "content": "right green"},
         ]
-        assert document["config"]["system"] == "Be kind."
+        assert document["config"]["system_prompt"] == "Be kind."
+        assert len(document["results"]["eval_set"]["few_shot_sha256"]) == 16
         assert document["config"]["few_shot"] == 1
         said = table_text(document)
-        assert "1 solved examples before each question, a system message of 8 characters" in said
+        assert "1 solved examples before each question, a system prompt of 8 characters" in said
         _, again = run(*options)
         assert again["results"]["totals"]["cached"] == 2
-        _, other = run(*options, "--llamaburn-system=Be brief.")
+        _, other = run(*options, "--llamaburn-system-prompt=Be brief.")
         assert other["results"]["totals"]["cached"] == 0
 
 
 def test_a_fresh_prefix_stands_before_all_that_is_sent(pytester: pytest.Pytester) -> None:
     pupil = Pupil()
     with session(pytester, pupil) as run:
-        run(chosen(pytester, RED), "--llamaburn-system=Be.", "--llamaburn-eval-cache=bust")
+        run(chosen(pytester, RED), "--llamaburn-system-prompt=Be.", "--llamaburn-eval-cache=bust")
     system, asked = pupil.asked[0]["messages"]
     assert system["content"].endswith("\n\nBe.")
     assert asked["content"] == "What is red?"
 
 
-def test_a_judge_sees_neither_examples_nor_system_message(pytester: pytest.Pytester) -> None:
+def test_a_judge_sees_neither_examples_nor_system_prompt(pytester: pytest.Pytester) -> None:
     assessor = Assessor()
     prompts: list[str] = []
 
@@ -110,7 +113,10 @@ def test_a_judge_sees_neither_examples_nor_system_message(pytester: pytest.Pytes
     assessor.opinion = opinion
     with ScriptedServer(assessor) as judge, session(pytester, Pupil()) as run:
         own = [{"prompt": "Solved?", "answer": "So."}]
-        options = (chosen(pytester, RED, examples=own, system="Be kind."), "--llamaburn-few-shot=1")
+        options = (
+            chosen(pytester, RED, examples=own, system_prompt="Be kind."),
+            "--llamaburn-few-shot=1",
+        )
         run(*options, f"--llamaburn-judge=ollama:judge@{judge.host}")
     assert prompts
     assert not [p for p in prompts if "Solved?" in p or "Be kind." in p]
@@ -122,7 +128,7 @@ def test_too_few_examples_are_refused_before_anything_is_asked(pytester: pytest.
         done, document = run(chosen(pytester, RED, BLUE), "--llamaburn-few-shot=2")
     assert (done.ret, document, pupil.asked) == (4, {}, [])
     said = done.stderr.str() + done.stdout.str()
-    assert "few-shot: 2 is refused: question 'red' of small has 1 examples" in said
+    assert "few-shot: 2 is refused: small has 0 examples for question 'red'" in said
 
 
 def test_a_model_that_thinks_gets_more_tokens_unless_told(pytester: pytest.Pytester) -> None:
@@ -296,16 +302,26 @@ def test_another_set_of_the_session_may_have_no_choices(pytester: pytest.Pyteste
 
 def test_compare_warns_of_what_was_sent_differently(pytester: pytest.Pytester) -> None:
     with session(pytester, Pupil()) as run:
-        _, plain = run(chosen(pytester, RED, BLUE))
-        _, other = run(
-            chosen(pytester, RED, BLUE), "--llamaburn-few-shot=1", f"--llamaburn-system={'x' * 99}"
-        )
-    for name in ("system", "few_shot", "choice_by"):
+        asked = chosen(pytester, RED, BLUE, examples=[GREEN])
+        _, plain = run(asked)
+        _, other = run(asked, "--llamaburn-few-shot=1", f"--llamaburn-system-prompt={'x' * 99}")
+        asked = chosen(pytester, RED, BLUE, examples=[{**GREEN, "answer": "another"}])
+        _, third = run(asked, "--llamaburn-few-shot=1", f"--llamaburn-system-prompt={'x' * 99}")
+    for name in ("system_prompt", "few_shot", "choice_by"):
         del plain["config"][name]  # as earlier versions wrote it
     found = comparison_document("eval", plain, other)
     assert [warning["text"] for warning in found["results"]["warnings"]] == [
-        f"system is {'x' * 60}…, none in the baseline",
+        f"system_prompt is {'x' * 60}…, none in the baseline",
         "few_shot is 1, 0 in the baseline",
+    ]
+    found = comparison_document("eval", other, third)
+    assert [warning["text"] for warning in found["results"]["warnings"]] == [
+        "the solved examples before the questions are other ones than in the baseline"
+    ]
+    renamed = {**other["config"], "system": "x" * 99}  # as earlier versions called it
+    del renamed["system_prompt"]
+    assert not comparison_document("eval", {**other, "config": renamed}, other)["results"][
+        "warnings"
     ]
 
 

@@ -22,7 +22,7 @@ FEWEST_UNPARSABLE = 3
 LOW_ALPHA = 2 / 3  # below it not even tentative conclusions hold (Krippendorff, ch. 12)
 _NEARLY = 0.9  # of the limit; an answer that was cut below it did not fit in the context
 _STEP = 128  # tokens; an advised limit is a multiple
-_ADVICE = "Say in the questions, or with --system, in which form to answer"
+_ADVICE = "Say in the questions, or with --system-prompt, in which form to answer"
 _LETTERS = re.compile(r"[a-z]+")
 
 RULES: list[Rule] = []

@@ -7,6 +7,7 @@ scorers work here, judges in the background (`judges.JudgeQueue`).
 from __future__ import annotations
 
 import os
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from pytest_llamaburn import evalsets, gates, registry
@@ -137,8 +138,8 @@ class EvalRun(Run):
         self._judging.refuse_self(self.model.id)
         if not self._is_opponent:
             task.refuse_itself(self.settings, self.model.id)
-        ask = asking.Asking(self.settings, evalsets.load_eval_set(self.identity.variant))
-        self._decide(ask.system)
+        ask = self._asking
+        self._decide(ask.system_prompt)
         self._answering = Answering(
             self.settings,
             self.backend,
@@ -149,9 +150,9 @@ class EvalRun(Run):
             self.messages,
         )
 
-    def _decide(self, system: str | None) -> None:
+    def _decide(self, system_prompt: str | None) -> None:
         """Put what the settings leave open into them, so that it is recorded."""
-        decided: Row = {"system": asking.recorded(system)}
+        decided: Row = {"system_prompt": asking.recorded(system_prompt)}
         if self.settings.max_tokens is None:
             decided |= asking.limits(self.settings, self.model, self.server)
             if decided["max_tokens"] != asking.LIMIT:
@@ -185,8 +186,14 @@ class EvalRun(Run):
             config["threshold"] = []
         return config
 
+    @cached_property
+    def _asking(self) -> asking.Asking:
+        found = evalsets.load_eval_set(self.identity.variant)
+        return asking.Asking(self.settings, found, self._questions)
+
     def _about(self) -> dict[str, Any]:
-        return {"eval_set": task.load(self.settings, self.identity.variant).about}
+        about = task.load(self.settings, self.identity.variant).about
+        return {"eval_set": {**about, "few_shot_sha256": self._asking.few_shot_sha256}}
 
     def _begin(self, requests: int) -> None:
         self._progress.say(f"{requests} {_UNIT} of {self.model.id}")
@@ -218,10 +225,13 @@ class EvalRun(Run):
                 self._journal("request", row)
 
     def _continue(self, record: journal.Record) -> None:
-        before = (record.header or {})["eval_set"]["sha256"]
-        now = self._about()["eval_set"]["sha256"]
-        if before != now:
-            raise SettingsError(f"--resume: the eval set was {before}, now it is {now}")
+        before, now = (record.header or {})["eval_set"], self._about()["eval_set"]
+        for name, what in {"sha256": "eval set", "few_shot_sha256": "examples"}.items():
+            if before.get(name) != now[name]:
+                raise SettingsError(
+                    f"--resume: {what}: {before.get(name)} before, {now[name]} now: undo the "
+                    "change of the file, or start a new run without --resume"
+                )
         for row in record.rows:
             if row["error"] is None:
                 self._rows.setdefault(row["prompt_id"], {})[row["iteration"]] = row

@@ -214,8 +214,8 @@ def _asked(config: Found) -> Iterator[str]:
     """Yield what was sent with each question; files of earlier versions have nothing."""
     if config.get("few_shot"):
         yield f"{config['few_shot']} solved examples before each question"
-    if config.get("system"):
-        yield f"a system message of {len(config['system'])} characters"
+    if system_prompt := config.get("system_prompt") or config.get("system"):
+        yield f"a system prompt of {len(system_prompt)} characters"
     if config.get("choice_by") == "logprob":
         yield "choices read by the probability of their letters"
 
