@@ -109,6 +109,20 @@ def difference(before: Figure, after: Figure) -> Figure:
     return Figure(change, after.n, (change - down, change + up))
 
 
+def macro(groups: Sequence[Figure]) -> Figure:
+    """Return the mean of the groups' means, each group counted alike, with its interval.
+
+    The groups are independent. The interval is by the MOVER method, from those of the groups.
+    """
+    known = [(one.value, one.ci95) for one in groups if one.value is not None and one.ci95]
+    if not known:
+        return Figure(None, 0, reason="no values")
+    value = math.fsum(one for one, _ in known) / len(known)
+    down = math.hypot(*(one - low for one, (low, _) in known)) / len(known)
+    up = math.hypot(*(high - one for one, (_, high) in known)) / len(known)
+    return Figure(value, len(known), (value - down, value + up))
+
+
 def paired_difference(a: Sequence[float], b: Sequence[float], scale: tuple[float, float]) -> Figure:
     """Return the mean of b − a over the same questions, both on `scale`, with its interval."""
     width = scale[1] - scale[0]

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import json
 import math
+import re
 from contextlib import contextmanager
 from dataclasses import dataclass
+from itertools import permutations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -291,6 +293,51 @@ def test_an_answer_without_log_probabilities_is_a_failure_and_not_read(
     assert (second["error"]["kind"], second["correct"]) == ("no_logprobs", None)
 
 
+class ByText(LlamaCppFacade):
+    """A model that finds each choice as likely as its text says, wherever it stands."""
+
+    def __call__(self, request: Request) -> Steps:
+        if request.path != "/v1/chat/completions" or "logprobs" not in request.json:
+            return super().__call__(request)
+        text = request.json["messages"][-1]["content"]
+        told = re.findall(r"^([A-D])\) odds (\S+)", text, re.MULTILINE)
+        found = {letter: float(odds) for letter, odds in told}
+        top = [{"token": x, "logprob": math.log(p)} for x, p in (found or {"A": 0.9}).items()]
+        piece = openai_chunk({"content": "I"})
+        piece["choices"][0]["logprobs"] = {"content": [{"token": "I", "top_logprobs": top}]}
+        return chunked(sse(piece), sse(openai_chunk({}, finish="length")), sse("[DONE]"))
+
+
+def test_the_share_of_right_choices_is_exact_and_the_same_in_every_order(
+    pytester: pytest.Pytester,
+) -> None:
+    """A sure right one, one that wins by a hair, a wrong one: 2 of 3, in each of 6 orders."""
+    odds = {"sure": (0.8, 0.1, 0.05), "hair": (0.31, 0.3, 0.3), "wrong": (0.2, 0.3, 0.1)}
+    asked = [
+        question(
+            f"{name}{number}",
+            category=f"order {number}",
+            prompt=f"{name} {number}?",
+            reference=f"odds {right}",
+            scorer="choice",
+            choices=[f"odds {p}" for p in order],
+        )
+        for name, (right, *others) in odds.items()
+        for number, order in enumerate(permutations((right, *others)))
+    ]
+    with session(pytester, ByText()) as run:
+        _, document = run(chosen(pytester, *asked), "--llamaburn-choice-by=logprob")
+    results_of = document["results"]
+    assert results_of["correct"]["mean"] == 2 / 3
+    assert {group["correct"]["mean"] for group in results_of["by_category"].values()} == {2 / 3}
+    for item in results_of["items"]:
+        texts = item["question"]["options"]["choices"]
+        by_text = dict(zip(texts, item["choice_logprobs"].values(), strict=True))
+        assert {t: math.exp(p) for t, p in by_text.items()} == {
+            t: pytest.approx(float(t.split()[1])) for t in texts
+        }
+
+
 def test_another_set_of_the_session_may_have_no_choices(pytester: pytest.Pytester) -> None:
     facade = Lettered(likely={"Rome": {"A": 0.9}, "Paris": {"A": 0.9}})
     other = f"--llamaburn-eval-set={eval_set(pytester.path, RED, name='other')}"
@@ -334,8 +381,14 @@ def test_the_mean_over_categories_stands_beside_the_one_over_answers(
         {**question("green", scorer="includes"), "category": "b"},
     ]
     with session(pytester, Pupil(answers={"green": "right green"})) as run:
-        _, document = run(chosen(pytester, *asked))
-    assert document["results"]["correct_macro"] == {"mean": 0.5, "categories": 2}
+        gate = "--llamaburn-eval-threshold=correct_macro>=0.5"
+        _, document = run(chosen(pytester, *asked), gate)
+    macro = document["results"]["correct_macro"]
+    assert (macro["mean"], macro["categories"], macro["reason"]) == (0.5, 2, None)
+    low, high = macro["ci95"]
     assert (
-        "correct: 0.500 is the mean over 2 categories (macro), 0.333 over all answers (micro)"
+        f"correct: 0.500 [{low:.3f}, {high:.3f}] is the mean over 2 categories (macro), 0.333 over "
+        "all answers (micro)"
     ) in table_text(document)
+    told = [(gate["value"], gate["ci95"], gate["verdict"]) for gate in document["results"]["gates"]]
+    assert told[0] == (0.5, [low, high], "pass")

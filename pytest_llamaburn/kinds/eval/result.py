@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from statistics import fmean
 from typing import TYPE_CHECKING, Any, Literal
 
 from pydantic import Field
@@ -180,6 +179,8 @@ class Macro(Part):
     """The mean over categories of the share of right answers: each category counts alike."""
 
     mean: float | None
+    ci95: tuple[float, float] | None = None
+    reason: str | None = None
     categories: int
 
 
@@ -272,10 +273,7 @@ def planned_answers(record: Record, config: Mapping[str, Any]) -> int | None:
 
 def _by_category(items: Sequence[dict[str, Any]]) -> dict[str, Any]:
     groups = scores.by_category(items)
-    means = [group["correct"]["mean"] for group in groups.values()]
-    known = [mean for mean in means if mean is not None]
-    macro = {"mean": fmean(known) if known else None, "categories": len(known)}
-    return {"by_category": groups, "correct_macro": macro}
+    return {"by_category": groups, "correct_macro": scores.macro(groups)}
 
 
 def modern(document: dict[str, Any]) -> dict[str, Any]:

@@ -13,7 +13,7 @@ from pytest_llamaburn.criteria import BUILT_IN, GRADED, GRADES, NOT_APPLICABLE, 
 from pytest_llamaburn.stats import figures, games, jury
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
     from pytest_llamaburn.criteria import Criterion
 
@@ -213,6 +213,19 @@ def _category(group: Sequence[Item]) -> dict[str, Any]:
     return {
         "questions": len(group),
         **{name: {k: one[k] for k in kept if k in one} for name, one in found.items()},
+    }
+
+
+def macro(groups: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
+    """Return the mean over categories of the share of right answers."""
+    shares = [group["correct"] for group in groups.values()]
+    listed = [figures.Figure(s["mean"], s["n_scored"], s["ci95"]) for s in shares]
+    found = figures.macro(listed)
+    return {
+        "mean": found.value,
+        "ci95": _listed(found.ci95),
+        "reason": found.reason and "no answer was scored by a scorer",
+        "categories": found.n,
     }
 
 

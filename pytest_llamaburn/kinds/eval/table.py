@@ -186,8 +186,9 @@ def _macro(found: Found) -> Iterator[str]:
     macro = found.get("correct_macro")
     if macro and macro["categories"] > 1:
         yield (
-            f"correct: {number(macro['mean'])} is the mean over {macro['categories']} categories "
-            f"(macro), {number(found['correct']['mean'])} over all answers (micro)"
+            f"correct: {number(macro['mean'])}{_within(macro)} is the mean over "
+            f"{macro['categories']} categories (macro), {number(found['correct']['mean'])} over "
+            "all answers (micro)"
         )
 
 
@@ -350,6 +351,10 @@ def _joined(entries: list[Found], field: str) -> str | None:
 
 def _interval(found: Found) -> str:
     return "[{}, {}]".format(*map(number, found["ci95"])) if found["ci95"] else ABSENT
+
+
+def _within(found: Found) -> str:
+    return f" {_interval(found)}" if found.get("ci95") else ""
 
 
 def _bounds(found: Found) -> tuple[str, ...]:
