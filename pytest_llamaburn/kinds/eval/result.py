@@ -272,8 +272,7 @@ def planned_answers(record: Record, config: Mapping[str, Any]) -> int | None:
 
 
 def _by_category(items: Sequence[dict[str, Any]]) -> dict[str, Any]:
-    groups = scores.by_category(items)
-    return {"by_category": groups, "correct_macro": scores.macro(groups)}
+    return {"by_category": scores.by_category(items), "correct_macro": scores.macro(items)}
 
 
 def modern(document: dict[str, Any]) -> dict[str, Any]:

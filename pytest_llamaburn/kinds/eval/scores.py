@@ -13,7 +13,7 @@ from pytest_llamaburn.criteria import BUILT_IN, GRADED, GRADES, NOT_APPLICABLE, 
 from pytest_llamaburn.stats import figures, games, jury
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Sequence
 
     from pytest_llamaburn.criteria import Criterion
 
@@ -216,11 +216,15 @@ def _category(group: Sequence[Item]) -> dict[str, Any]:
     }
 
 
-def macro(groups: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
-    """Return the mean over categories of the share of right answers."""
-    shares = [group["correct"] for group in groups.values()]
-    listed = [figures.Figure(s["mean"], s["n_scored"], s["ci95"]) for s in shares]
-    found = figures.macro(listed)
+def macro(items: Sequence[Item]) -> dict[str, Any]:
+    """Return the mean over categories of the share of right answers: each category counts alike."""
+    groups: dict[str, list[tuple[str, float]]] = {}
+    for item in items:
+        given = ((name, v["correct"]) for name, v in _scored(item) if v["correct"] is not None)
+        group = groups.setdefault(item["question"]["category"], [])
+        group += [(name, float(right)) for name, right in given]
+    split = ([*zip(*group, strict=True)] for group in groups.values() if group)
+    found = figures.macro([(rights, names) for names, rights in split])
     return {
         "mean": found.value,
         "ci95": _listed(found.ci95),
