@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 _PROMPT_SUFFIXES = (".json", ".jsonl", ".csv", ".txt")
 _DELIMITERS = ",;\t"  # of a CSV file, likeliest first: in some countries spreadsheets write ;
 TEXT_OR_NUMBER: Final = {"anyOf": [{"type": "string", "minLength": 1}, {"type": "integer"}]}
+_TEXTS: Final = {"type": "array", "minItems": 1, "items": {"type": "string", "minLength": 1}}
+TEXT_OR_TEXTS: Final = {"anyOf": [{"type": "string", "minLength": 1}, _TEXTS]}
 
 
 class Prompt(NamedTuple):

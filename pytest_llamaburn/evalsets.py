@@ -216,6 +216,12 @@ def eval_set_model() -> type[BaseModel]:
     identifier = Annotated[
         text, BeforeValidator(datasets.as_text), WithJsonSchema(datasets.TEXT_OR_NUMBER)
     ]
+    documents = Annotated[
+        list[text],
+        Field(min_length=1),
+        BeforeValidator(lambda given: [given] if isinstance(given, str) else given),
+        WithJsonSchema(datasets.TEXT_OR_TEXTS),
+    ]
     code = Annotated[str, StringConstraints(min_length=1)]
 
     class CriterionEntry(BaseModel):
@@ -234,7 +240,8 @@ def eval_set_model() -> type[BaseModel]:
         Without a scorer, or with `judge`, only judges can score the answer. `accept` has further
         right answers besides the reference, `choices` the texts of A, B, C … in the prompt, `tests`
         Python statements that call `entry_point`, `audio` the path of a recording, and `options`
-        further settings of a scorer. `context` has documents that the model gets with the question.
+        further settings of a scorer. `context` has the documents that the model gets with the
+        question, or the only one.
         """
 
         model_config = ConfigDict(extra="forbid")
@@ -246,7 +253,7 @@ def eval_set_model() -> type[BaseModel]:
         rubric: text | None = None
         scorer: text | None = None
         criteria: Annotated[tuple[text, ...], Field(min_length=1)] = criteria.USUAL
-        context: Annotated[list[text], Field(min_length=1)] | None = None
+        context: documents | None = None
         accept: list[text] | None = None
         choices: Annotated[list[text], Field(min_length=2, max_length=10)] | None = None
         tolerance: Annotated[FiniteFloat, Field(ge=0)] | None = None
