@@ -251,6 +251,14 @@ def find(name: str, folder: str, what: str, suffixes: tuple[str, ...]) -> Path:
     return path
 
 
+def digest_of(path: Path) -> str | None:
+    """Return a digest of a file's content; None if the file cannot be read."""
+    try:
+        return hashlib.sha256(files.plain_bytes(path)).hexdigest()
+    except (OSError, ValueError):
+        return None
+
+
 def _json(path: Path) -> Any:
     return _parsed(str(path), _text(path, "is not JSON"))
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from functools import cache
+from functools import cache, lru_cache
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from pytest_llamaburn import criteria, datasets, measures, metrics, registry
@@ -103,6 +103,11 @@ def load_eval_set(name_or_path: str | Path) -> EvalSet:
     Raises DatasetError with the file, the entry and the field that is wrong.
     """
     path = datasets.find(str(name_or_path), "eval_sets", "eval set", _SUFFIXES)
+    return _read(path, datasets.digest_of(path))
+
+
+@lru_cache(maxsize=8)  # a run asks for its set often, and a large one takes a second
+def _read(path: Path, content_sha256: str | None) -> EvalSet:  # noqa: ARG001 - part of the key
     content, places = datasets.content_of(path, "questions")
     return eval_set(content, path, places)
 

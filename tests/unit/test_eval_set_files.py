@@ -310,3 +310,11 @@ def test_the_only_document_of_a_question_may_be_a_text_also_in_a_table(tmp_path:
     for path in (listed, text, tmp_path / "rows.csv"):
         contexts = [question.context for question in load_eval_set(path).questions]
         assert contexts == [("A note.",), ()]
+
+
+def test_a_set_is_read_once_until_its_content_changes(tmp_path: Path) -> None:
+    path = saved(tmp_path, eval_set(entry()))
+    first = load_eval_set(path)
+    assert load_eval_set(path) is first
+    saved(tmp_path, eval_set(entry(prompt="Why?")))
+    assert load_eval_set(path).questions[0].prompt == "Why?"
