@@ -89,7 +89,7 @@ def test_system_prompt_and_examples_are_sent_and_recorded(pytester: pytest.Pytes
         assert len(document["results"]["eval_set"]["few_shot_sha256"]) == 16
         assert document["config"]["few_shot"] == 1
         said = table_text(document)
-        assert "1 solved examples before each question, a system prompt of 8 characters" in said
+        assert "1 solved example before each question, a system prompt of 8 characters" in said
         _, again = run(*options)
         assert again["results"]["totals"]["cached"] == 2
         _, other = run(*options, "--llamaburn-system-prompt=Be brief.")
