@@ -13,9 +13,10 @@ from itertools import islice
 from typing import TYPE_CHECKING, Any, Final
 
 from pytest_llamaburn import evalsets, files
-from pytest_llamaburn.errors import SettingsError
+from pytest_llamaburn.errors import DatasetError, SettingsError
 from pytest_llamaburn.evalsets import Example
 from pytest_llamaburn.scorers import choice
+from pytest_llamaburn.texts import counted
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -81,10 +82,11 @@ class Asking:
             there = len(self._shots_of(question.category))
             if there < wanted:
                 source = self._settings.examples or self._set.name
+                fewer = f"set --few-shot {there} or less" if there else "leave it out"
                 raise SettingsError(
-                    f"--few-shot: {wanted} is refused: {source} has {there} examples for question "
-                    f"'{question.id}' of the category '{question.category}'; questions that are "
-                    f"scored do not count: set --few-shot {there} or less, or name a set with more "
+                    f"--few-shot: {wanted} is refused: {source} has {counted(there, 'example')} "
+                    f"for question '{question.id}' of the category '{question.category}'; "
+                    f"questions that are scored do not count: {fewer}, or name a set with more "
                     "solved questions with --examples"
                 )
 
@@ -110,7 +112,10 @@ class Asking:
     def _source(self) -> list[Example]:
         if self._settings.examples is None:
             return [*self._set.examples]
-        given = evalsets.load_eval_set(self._settings.examples).questions
+        try:
+            given = evalsets.load_eval_set(self._settings.examples).questions
+        except DatasetError as err:
+            raise DatasetError(f"--examples: {err}") from None
         return [Example(self.text(q), _solution(q), _category(q)) for q in given if q.reference]
 
 

@@ -13,7 +13,7 @@ from support.refusals import refusal
 
 from pytest_llamaburn import datasets, evalsets
 from pytest_llamaburn.backends._base import Model, Server
-from pytest_llamaburn.errors import SettingsError
+from pytest_llamaburn.errors import DatasetError, SettingsError
 from pytest_llamaburn.evalsets import EvalSet, Question
 from pytest_llamaburn.kinds.eval import asking
 from pytest_llamaburn.kinds.eval.asking import Asking
@@ -120,9 +120,20 @@ def test_too_few_examples_are_refused_with_the_way_out(tmp_path: Path) -> None:
     found = written(tmp_path, SUMS[0], CITY, examples=[SOLVED])
     assert setting_refusal(set=(str(found.path),), few_shot=1) == (
         "--few-shot: 1 is refused: mine has 0 examples for question 'city' of the category "
-        "'cities'; questions that are scored do not count: set --few-shot 0 or less, or name a "
-        "set with more solved questions with --examples"
+        "'cities'; questions that are scored do not count: leave it out, or name a set with more "
+        "solved questions with --examples"
     )
+    found = written(tmp_path, SUMS[0], examples=[SOLVED])
+    said = setting_refusal(set=(str(found.path),), few_shot=2)
+    assert "mine has 1 example for question 'sum0'" in said
+    assert "do not count: set --few-shot 1 or less, or name a set" in said
+
+
+def test_examples_that_cannot_be_read_name_the_option(tmp_path: Path) -> None:
+    path = str(written(tmp_path, *SUMS).path)
+    asked = settings(set=(path,), few_shot=1, examples="no.jsonl")
+    said = refusal(DatasetError, asking.check, asked)
+    assert said == "--examples: eval set: no.jsonl does not exist"
 
 
 def test_the_digest_of_the_examples_is_of_those_that_are_shown(tmp_path: Path) -> None:
