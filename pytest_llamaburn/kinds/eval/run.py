@@ -251,11 +251,12 @@ class EvalRun(Run):
     def _continue(self, record: journal.Record) -> None:
         header: Any = record.opened
         before, now = header["eval_set"], self._about()["eval_set"]
-        for name, what in {"sha256": "eval set", "few_shot_sha256": "examples"}.items():
-            if before.get(name) != now[name]:
+        for name, what in {"sha256": "eval set was", "few_shot_sha256": "examples were"}.items():
+            was, is_now = before.get(name), now[name]
+            if was != is_now:
                 raise SettingsError(
-                    f"--resume: {what}: {before.get(name)} before, {now[name]} now: undo the "
-                    "change of the file, or start a new run without --resume"
+                    f"--resume: the {what} {was}, now {is_now}: undo the change of the file, or "
+                    "start a new run without --resume"
                 )
         for row in record.rows:
             if row["error"] is None:
