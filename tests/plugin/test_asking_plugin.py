@@ -87,6 +87,8 @@ def test_system_prompt_and_examples_are_sent_and_recorded(pytester: pytest.Pytes
         ]
         assert document["config"]["system_prompt"] == "Be kind."
         assert len(document["results"]["eval_set"]["few_shot_sha256"]) == 16
+        shown = [{**GREEN, "category": None}]
+        assert document["results"]["few_shot_examples"] == shown
         assert document["config"]["few_shot"] == 1
         said = table_text(document)
         assert "1 solved example before each question, a system prompt of 8 characters" in said
@@ -94,6 +96,9 @@ def test_system_prompt_and_examples_are_sent_and_recorded(pytester: pytest.Pytes
         assert again["results"]["totals"]["cached"] == 2
         _, other = run(*options, "--llamaburn-system-prompt=Be brief.")
         assert other["results"]["totals"]["cached"] == 0
+        (path, *_) = (pytester.path / "results" / "evals").iterdir()
+        _, scored = run(f"--llamaburn-rescore={path}", f"--llamaburn-eval-set={path}")
+        assert scored["results"]["few_shot_examples"] == shown
 
 
 def test_a_fresh_prefix_stands_before_all_that_is_sent(pytester: pytest.Pytester) -> None:

@@ -91,6 +91,12 @@ class Asking:
                 )
 
     @property
+    def few_shot_examples(self) -> list[dict[str, Any]]:
+        """The examples that any question gets, each once."""
+        shown = dict.fromkeys(one for q in self._asked for one in self._shots_of(q.category))
+        return [one._asdict() for one in shown]
+
+    @property
     def few_shot_sha256(self) -> str | None:
         """A digest of the examples that the questions get; None without examples."""
         shown = {q.category: self._shots_of(q.category) for q in self._asked}

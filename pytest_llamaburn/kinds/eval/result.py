@@ -189,6 +189,7 @@ class EvalResults(Part):
     """What an eval found; its own counts are of single verdicts, those of a mean are of answers."""
 
     eval_set: dict[str, Any]
+    few_shot_examples: list[dict[str, Any]] = Field(default_factory=list)
     items: list[Item]
     n_total: int
     n_scored: int
@@ -230,6 +231,7 @@ def build(record: Record) -> dict[str, Any]:
         **opening(header, _status(record)),
         "results": {
             "eval_set": {**header["eval_set"], "used": len(items)},
+            "few_shot_examples": header.get("few_shot_examples", []),
             "items": items,
             **judge_totals.counts(items, len(config["judge"]) * config["judge_repeats"]),
             "criteria": scores.criteria(items),

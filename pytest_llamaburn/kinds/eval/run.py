@@ -217,7 +217,10 @@ class EvalRun(Run):
 
     def _about(self) -> dict[str, Any]:
         about = task.load(self.settings, self.identity.variant).about
-        return {"eval_set": {**about, "few_shot_sha256": self._asking.few_shot_sha256}}
+        return {
+            "eval_set": {**about, "few_shot_sha256": self._asking.few_shot_sha256},
+            "few_shot_examples": self._asking.few_shot_examples,
+        }
 
     def _begin(self, requests: int) -> None:
         self._progress.say(f"{requests} {_UNIT} of {self.model.id}")
@@ -234,6 +237,7 @@ class EvalRun(Run):
             **{name: stored[name] for name in kept},
             "config": {**config, "rescore": self.settings.rescore},
             "eval_set": stored["results"]["eval_set"],
+            "few_shot_examples": stored["results"].get("few_shot_examples", []),
         }
         asked = {question.id: question for question in self._questions}
         items = [i for i in stored["results"]["items"] if i["question"]["id"] in asked]
