@@ -1,7 +1,7 @@
 """Measure how often the 95 % intervals of an eval hold the truth, by distribution and sample size.
 
-Means of scores, shares of right answers and win rates: every possible sample of 6 and 10 answers
-with its probability, and random samples of 20 and 50. Agreement of a judge with people: random
+Means of scores, shares of right answers and win rates: every possible sample of 6 answers with its
+probability, and random samples of 10, 20 and 50. Agreement of a judge with people: random
 samples. Student's interval is shown beside ours. It ends with the time that a calibration takes.
 With the defaults it takes two minutes.
 """
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 Interval = tuple[float, float] | None
 SIZES = (6, 10, 20, 50)
-EXACT = 10  # the largest sample size for which every sample is looked at
+EXACT = 6  # the largest sample size for which every sample is looked at
 SCORES: dict[str, tuple[float, ...]] = {  # the chances of the scores 1 to 5
     "skewed": (0.60, 0.20, 0.10, 0.07, 0.03),
     "bimodal": (0.35, 0.10, 0.05, 0.10, 0.40),

@@ -12,7 +12,7 @@ from statistics import NormalDist
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Sequence
 
     from numpy.typing import NDArray
 
@@ -53,6 +53,19 @@ def distribution(
         "ci95_method": CI_METHOD,
         "certified": certified(n),
     }
+
+
+def percentile(values: Iterable[float], percent: float) -> float | None:
+    """Return a percentile (linear interpolation between closest ranks), without numpy.
+
+    It is None without values, and if it depends on an infinite value.
+    """
+    ordered = sorted(values)
+    if not ordered:
+        return None
+    at = (len(ordered) - 1) * percent / 100
+    low, high = ordered[math.floor(at)], ordered[math.ceil(at)]
+    return None if math.isinf(high) else float(low + (high - low) * (at - math.floor(at)))
 
 
 def certified(n: int) -> list[str]:
