@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-Row = dict[str, Any]
+    from pytest_llamaburn.documents import RequestRow
 
 RELOADED_OVER_MS = 100.0  # a warm load_duration is 1 to 4 ms
 NONCE_TOKENS = 24  # maximum tokens of the fresh prefix that may add to the shared part of prompts
@@ -28,10 +28,10 @@ class Context(NamedTuple):
     cpu_share: float | None
 
 
-FLAGS: dict[str, Callable[[Row, Context], bool]] = {}
+FLAGS: dict[str, Callable[[RequestRow, Context], bool]] = {}
 
 
-def context(rows: Sequence[Row], config: dict[str, Any], facts: dict[str, Any]) -> Context:
+def context(rows: Sequence[RequestRow], config: dict[str, Any], facts: dict[str, Any]) -> Context:
     """Return the facts of a run with which its rows are compared."""
     cached = [row["cached_tokens"] for row in rows if row["cached_tokens"] is not None]
     sent = config["sent"].get("options", {})
@@ -52,20 +52,20 @@ def cpu_share(config: dict[str, Any], facts: dict[str, Any]) -> float | None:
     return None if share is None else 1 - share
 
 
-def of(row: Row, about: Context) -> list[str]:
+def of(row: RequestRow, about: Context) -> list[str]:
     """Return a row's flags: those set while the answer was read, then those of its numbers."""
     if row["error"] is not None:
         return list(row["flags"])
     return [*row["flags"], *(name for name, applies in FLAGS.items() if applies(row, about))]
 
 
-def _flag(rule: Callable[[Row, Context], bool]) -> Callable[[Row, Context], bool]:
+def _flag(rule: Callable[[RequestRow, Context], bool]) -> Callable[[RequestRow, Context], bool]:
     FLAGS[rule.__name__] = rule
     return rule
 
 
 @_flag
-def truncated_prompt(row: Row, about: Context) -> bool:
+def truncated_prompt(row: RequestRow, about: Context) -> bool:
     """Return whether the server cut the prompt to fit its context.
 
     Ollama silently cuts a prompt that is too long to about half of num_ctx. The server then reports
@@ -79,27 +79,27 @@ def truncated_prompt(row: Row, about: Context) -> bool:
 
 
 @_flag
-def cache_hit(row: Row, about: Context) -> bool:
+def cache_hit(row: RequestRow, about: Context) -> bool:
     """Return whether more of the prompt was cached than the chat template of all requests."""
     cached = row["cached_tokens"]
     return cached is not None and cached > about.least_cached + NONCE_TOKENS
 
 
 @_flag
-def reloaded(row: Row, about: Context) -> bool:  # noqa: ARG001 - all rules take the same
+def reloaded(row: RequestRow, about: Context) -> bool:  # noqa: ARG001 - all rules take the same
     """Return whether a warm request waited until the model was loaded."""
     load_ms = row["load_duration_ms"]
     return row["start"] == "warm" and load_ms is not None and load_ms > RELOADED_OVER_MS
 
 
 @_flag
-def cpu_spill(row: Row, about: Context) -> bool:  # noqa: ARG001
+def cpu_spill(row: RequestRow, about: Context) -> bool:  # noqa: ARG001
     """Return whether the server keeps a part of the model outside the GPU."""
     return about.cpu_share is not None and 0 < about.cpu_share < 1
 
 
 @_flag
-def coalesced(row: Row, about: Context) -> bool:  # noqa: ARG001
+def coalesced(row: RequestRow, about: Context) -> bool:  # noqa: ARG001
     """Return whether chunks have several tokens, or several chunks came in one read."""
     gaps, per_chunk = row["chunk_gaps_ms"], row["tokens_per_chunk"]
     shared = sum(gap == 0 for gap in gaps) > MANY_SHARED_READS * len(gaps)
@@ -107,7 +107,7 @@ def coalesced(row: Row, about: Context) -> bool:  # noqa: ARG001
 
 
 @_flag
-def early_stop(row: Row, about: Context) -> bool:
+def early_stop(row: RequestRow, about: Context) -> bool:
     """Return whether the model ended its answer before the limit."""
     tokens = row["output_sequence_length"]
     return row["finish_reason"] == "stop" and tokens is not None and tokens < about.max_tokens

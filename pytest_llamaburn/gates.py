@@ -22,6 +22,8 @@ from pytest_llamaburn.measures import Measure, Observed
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
 
+    from pytest_llamaburn.documents import ChangeVerdict, GateVerdict
+
 THRESHOLD = "--threshold"
 _HUGE = 1e5  # percent; more is written in powers of ten
 ALIASES = {"median": "p50", "p99.9": "p99_9"}
@@ -107,13 +109,13 @@ def judged(
     table: Mapping[str, Measure],
     expressions: Iterable[str],
     mode: str,
-) -> list[dict[str, Any]]:
+) -> list[GateVerdict]:
     """Return the entries of `results.gates[]`: the verdict of each gate on a document."""
     gates = [parse(expression, table) for expression in expressions]
     return [decide(gate, gate.of.observed(document), mode) for gate in gates]
 
 
-def decide(gate: Gate, observed: Observed, mode: str) -> dict[str, Any]:
+def decide(gate: Gate, observed: Observed, mode: str) -> GateVerdict:
     """Return the entry of `results.gates[]` for a gate and the value of its measure.
 
     `margin` is the distance of the value to the bound, in the measure's unit. It is negative if the
@@ -167,10 +169,10 @@ def weigh_change(
     return "undecided", f"the interval contains the bound: {undecided}"
 
 
-def change_sentence(gate: dict[str, Any]) -> str:
+def change_sentence(gate: ChangeVerdict) -> str:
     """Return the verdict on a change as a sentence; changes of shares are in percentage points."""
     start = f"{gate['expression']}: {gate['file']}: {gate['verdict']}"
-    if gate["interval"] is None:
+    if gate["change"] is None or gate["interval"] is None:
         return f"{start}: {gate['reason']}"
     unit = " points" if gate.get("unit") == "share" else "%"
     change, low, high = (f"{percent(100 * x)}{unit}" for x in (gate["change"], *gate["interval"]))
@@ -183,7 +185,7 @@ def percent(value: float) -> str:
     return f"{value:+.1f}" if abs(value) < _HUGE else f"{value:+.1e}"
 
 
-def sentence(verdict: dict[str, Any]) -> str:
+def sentence(verdict: GateVerdict) -> str:
     """Return a verdict as a sentence."""
     if verdict["value"] is None:
         return f"{verdict['expression']}: {verdict['verdict']}: {verdict['reason']}"
@@ -195,7 +197,7 @@ def sentence(verdict: dict[str, Any]) -> str:
 
 
 def not_passed(
-    verdicts: Iterable[dict[str, Any]], words: Callable[[dict[str, Any]], str] = sentence
+    verdicts: Iterable[Mapping[str, Any]], words: Callable[[Any], str] = sentence
 ) -> list[str]:
     """Return a sentence for each gate that failed or was undecided."""
     return [words(verdict) for verdict in verdicts if verdict["verdict"] != "pass"]

@@ -7,15 +7,16 @@ None if the evidence is missing. Each kind of run has its own list of rules.
 from __future__ import annotations
 
 from functools import wraps
-from typing import TYPE_CHECKING, Any, TypedDict
+from typing import TYPE_CHECKING, TypedDict
+
+from pytest_llamaburn.documents import Document
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     Rule = Callable[["Document"], "Insight | None"]
 
-Document = dict[str, Any]
-Finding = tuple[str, dict[str, Any]]  # a sentence and its evidence
+Finding = tuple[str, Document]  # a sentence and its evidence
 
 
 class Insight(TypedDict):
@@ -23,7 +24,7 @@ class Insight(TypedDict):
 
     id: str
     text: str
-    evidence: dict[str, Any]
+    evidence: Document
 
 
 BUSY_SHARE = 0.1

@@ -11,12 +11,14 @@ from collections import Counter
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from pytest_llamaburn import documents
 from pytest_llamaburn.measures import CHUNK_GAP, STATISTICS, Measure
 from pytest_llamaburn.stats import samples
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
+    from pytest_llamaburn.documents import Distribution, RequestRow
     from pytest_llamaburn.trace import Trace
 
     Compute = Callable[[Trace], "float | Missing"]
@@ -72,15 +74,15 @@ def chunk_gaps_ms(trace: Trace) -> list[float]:
 
 
 def summary(
-    rows: Sequence[dict[str, Any]], every: Sequence[dict[str, Any]] = ()
-) -> dict[str, dict[str, Any]]:
+    rows: Sequence[RequestRow], every: Sequence[RequestRow] = ()
+) -> dict[str, Distribution]:
     """Return the distribution of each metric over successful requests, and of the chunk gaps.
 
     A metric without values has the most frequent reason of its requests.
     """
     distributions = {}
     for name, measure in REQUEST.items():
-        values = [row[name] for row in rows if row[name] is not None]
+        values = documents.values(rows, name)
         reasons = Counter(r["null_reasons"].get(name) for r in rows or every)
         reason = reasons.most_common(1)[0][0] if reasons else None
         distributions[name] = samples.distribution(values, measure.unit, reason)

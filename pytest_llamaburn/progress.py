@@ -10,10 +10,12 @@ import json
 import os
 from contextlib import suppress
 from dataclasses import asdict, dataclass, replace
-from time import monotonic
+from time import monotonic, time
 from typing import TYPE_CHECKING, Any, Protocol, TextIO, cast
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from rich.progress import Progress as Bar
 
 FAILING_SHARE = 0.05
@@ -42,7 +44,8 @@ class Event:
     remaining time at the current speed. Speed and TTFT are those of the last finished request.
     `clients` or `rate_per_sec` is the load; `requests_per_sec`, `total_p50_ms` and `total_p95_ms`
     cover its last few seconds. `failure` is the kind of the last failure. `state` is `failing` if
-    more than 5 % of the finished requests failed, else `ok`.
+    more than 5 % of the finished requests failed, else `ok`. `at` is when it was written, in
+    seconds since 1970.
     """
 
     stage: str = "measuring"
@@ -61,9 +64,10 @@ class Event:
     total_p50_ms: float | None = None
     total_p95_ms: float | None = None
     eta_s: float | None = None
+    at: float | None = None
 
 
-def of_request(row: dict[str, Any], **fields: Any) -> Event:
+def of_request(row: Mapping[str, Any], **fields: Any) -> Event:
     """Return the event of a finished request, from its row."""
     return Event(
         failure=row["error"] and row["error"]["kind"],
@@ -245,6 +249,7 @@ class Json(Counter):
 
     def load(self, event: Event) -> None:
         """Write the event."""
+        event = replace(event, at=round(time(), 3))
         known = {name: value for name, value in asdict(event).items() if value is not None}
         self._write(json.dumps({"event": "progress", **known}))
 

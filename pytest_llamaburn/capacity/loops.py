@@ -1,7 +1,7 @@
-"""Where a server fails: how a search rises and narrows, in a closed and in an open loop.
+"""The search for the failure point, in a closed loop (clients) and in an open loop (rates).
 
-The search rises until a level fails or latency says that the next one would, then goes back and
-forth around the estimate. What it asks for and how it ends is in `search`.
+The search rises until a level fails, or until latency predicts that the next one would. Then it
+probes levels just below and just above the estimate. `search` has what both loops share.
 """
 
 from __future__ import annotations
@@ -33,35 +33,35 @@ if TYPE_CHECKING:
 
     Runs: TypeAlias = Mapping[float, Sequence[Sequence[Request]]]  # by level
 
-_STEP = 30  # requests between two looks
-_LAST = 60  # requests of the rate that should hold
-_PROBE, _RESERVE = 40, 200  # requests of a rate, and those that must be left to try the next
+_STEP = 30  # requests between two estimates
+_LAST = 60  # requests of the rate that should pass
+_PROBE, _RESERVE = 40, 200  # requests of a rate; requests that must be left for the next rate
 _ALONE = 50  # requests of one client, beside the baseline's
-_BEND = 0.32  # of the budget, that the degradation point gets at most
-_AGAIN = 30  # requests, at least, of a level that is probed again
-_FAILS = 1.07  # times a point, where a level that fails confirms it though it moves a little
-_CUT_OFF = 16  # deadlines that a schedule so far above must last until enough is cut off
-_NEAR = 1.3  # times a level is near enough to look for the point from it
-_LEAP = 16  # clients up to which a level rises to its fourfold where the point is far, then doubles
+_DEGRADATION_SHARE = 0.32  # maximum share of the budget for the degradation point
+_AGAIN = 30  # minimum requests of a repeated probe
+_FAILS = 1.07  # factor above a point; a failing level there still confirms a moved estimate
+_CUT_OFF = 16  # length of a schedule above the point, in deadlines
+_NEAR = 1.3  # within this factor, a level is near the point
+_LEAP = 16  # below this many clients and far from the point, levels quadruple; above, they double
 
 
 def search(limits: Limits) -> Search:
-    """Yield probes; send each one's records, in order of sending, every one followed to its end.
+    """Yield probes, take the finished requests of each, and return the failure point.
 
-    Returns the failure point (the generator's value). Sending no records ends the search.
+    Requests are sent into the generator in order of sending. Sending none ends the search.
     """
     kind = _Closed(limits) if limits.alone is None else _Open(limits, limits.alone)
     try:
-        yield from kind.bend()
+        yield from kind.bracket_degradation_point()
         yield from kind.rise()
         while kind.reached:
             yield from kind.narrow()
             left = kind.left
             if kind.done() or kind.estimate() is not None:
                 break
-            yield from kind.rise()  # what had failed was a disturbance
+            yield from kind.rise()  # the failure was a disturbance
             if kind.left == left:
-                break  # it has nothing to ask for
+                break  # nothing is left to probe
     except StoppedError:
         kind.stopped = True
     return kind.found()
@@ -70,23 +70,25 @@ def search(limits: Limits) -> Search:
 def clients_at(
     levels: Runs, deadline_ns: float, rate: float, think_ns: float = 0.0
 ) -> float | None:
-    """Return the number of clients at which a deadline's failures and others cross `rate`.
+    """Return the number of clients at which the share of failures crosses `rate`.
 
-    From the counted runs by level, in which no request waited less than this deadline. Where the
-    server's queue is not known, nor is what a request given up earlier would have spared the
-    others: the true point is then a little higher.
+    `levels` are the counted runs; their deadline was not shorter than `deadline_ns`. If the queue
+    is not known, the effect of requests that are given up earlier is not known either: the true
+    point is then a little higher.
     """
     queue, samples = _clients_queue(levels), _samples(levels)
     if queue:
         return crossing.crossing(samples, queue_replay.closed(queue, deadline_ns, think_ns), rate)
     beyond = [s.timed_out | (s.latency > deadline_ns) for s in samples]
     late = [i for i, cut in enumerate(beyond) if cut.mean() > 2 * rate]
-    kept = samples[: late[0] + 1] if late else samples  # what is far beyond the point tells nothing
+    kept = (
+        samples[: late[0] + 1] if late else samples
+    )  # levels far above the point have another queue
     return crossing.crossing(kept, crossing.beyond(kept, deadline_ns, think_ns), rate)
 
 
 def rate_at(levels: Runs, deadline_ns: float, rate: float, alone: open_loop.Idle) -> float | None:
-    """Return the requests per second at which a deadline's failures and others cross `rate`."""
+    """Return the requests per second at which the share of failures crosses `rate`."""
     runs = [run for several in levels.values() for run in several]
     queue = _rates_queue(runs, alone)
     late = (
@@ -105,7 +107,7 @@ def _samples(levels: Runs) -> list[crossing.Sample]:
 
 
 def _clients_queue(levels: Runs) -> queue_replay.Queue | None:
-    """Return the queue behind the highest levels, None where not all of them had to wait."""
+    """Return the queue behind the highest levels, or None if not all clients had to wait."""
     near = [level for level in levels if level >= crossing.NEAR * max(levels)]
     return queue_replay.seen([run for level in near for run in levels[level]], min(near))
 
@@ -113,12 +115,12 @@ def _clients_queue(levels: Runs) -> queue_replay.Queue | None:
 def _rates_queue(
     runs: Sequence[Sequence[Request]], alone: open_loop.Idle
 ) -> queue_replay.Queue | None:
-    """Return the queue behind some probes, None where nobody had to wait."""
+    """Return the queue behind some probes, or None if no request had to wait."""
     return queue_replay.seen(runs, math.inf) if open_loop.capacity(runs, alone) else None
 
 
 def least(start: float, maximum: float, *, rates: bool) -> int:
-    """Return the requests that reach a maximum where each level is twice the one before."""
+    """Return the number of requests that reach the maximum by doubling the level."""
     levels = [start]
     while levels[-1] < maximum:
         levels.append(min(2 * levels[-1], maximum))
@@ -128,24 +130,24 @@ def least(start: float, maximum: float, *, rates: bool) -> int:
 
 
 def _share(limits: Limits) -> float:
-    """Return the requests that the degradation point gets: none that the maximum needs."""
+    """Return the number of requests for the degradation point; the maximum comes first."""
     spare = limits.budget - least(limits.start, limits.maximum, rates=False)
-    share = _BEND * limits.budget
+    share = _DEGRADATION_SHARE * limits.budget
     return share if spare < 0 else min(share, spare)
 
 
 def _begins(value: float) -> float:
-    """Return the requests that a number of clients is probed with at first."""
+    """Return the number of requests of the first probe of a level."""
     return value + max(LEAST, value * 0.8)
 
 
 def _again(value: float) -> float:
-    """Return the requests that a level is probed with again."""
+    """Return the number of requests of a repeated probe."""
     return value + max(_AGAIN, value / 2)
 
 
 class _Closed(Pursuit):
-    """Levels are whole numbers of clients; their first round, one burst, is sent but not judged."""
+    """A closed loop: levels are numbers of clients; each one's first request is not counted."""
 
     def late(self, below: float = math.inf) -> crossing.Curve:
         samples = [sample for sample in self.samples if sample.level < below]
@@ -160,9 +162,9 @@ class _Closed(Pursuit):
     def spread(self) -> float:
         """Return the relative standard error of a quantile of latency / level.
 
-        A latency is a sum over as many services as there are clients, so n latencies at a level
-        hold n / level independent ones; of that many, a normal quantile z standard deviations out
-        has an error of √(1 + z²/2) standard deviations of the mean.
+        A latency is a sum of as many services as there are clients, so n latencies at a level are
+        worth n / level independent ones. The standard error of a normal quantile, z standard
+        deviations from the mean, is √(1 + z²/2) times that of the mean.
         """
         top = max(s.level for s in self.samples)
         near = [s for s in self.samples if s.level >= top / 2]
@@ -175,13 +177,13 @@ class _Closed(Pursuit):
     def begin(self, value: int) -> Sending:
         yield from self.send(value, _begins(value), burst=value)
 
-    def bend(self) -> Sending:
+    def bracket_degradation_point(self) -> Sending:
         """Bracket the lowest degradation point with a share of the budget."""
         value = int(self.limits.start)
         end = self.left - _share(self.limits)
         if value == 1 and self.left - end > _ALONE:
             yield from self.send(1, _ALONE, burst=1)
-        while wanted := self._bend_wants():
+        while wanted := self._next_for_degradation():
             value, count = wanted[0], sum(wanted)
             if self.left - count < end or value < self.limits.start or self.given_up(value):
                 return
@@ -199,13 +201,13 @@ class _Closed(Pursuit):
                 return value
         return None
 
-    def _bend_wants(self) -> tuple[int, int] | None:
+    def _next_for_degradation(self) -> tuple[int, int] | None:
         known = {v: [r for run in x.counted() for r in run] for v, x in self.levels.items()}
         limits = self.limits
         return degradation.wanted(known, limits.baseline, limits.factor, limits.maximum)
 
     def rise(self) -> Sending:
-        """Rise until a level fails, or until latency says that the next one would."""
+        """Rise until a level fails, or until latency predicts that the next one would."""
         self.reached = False
         value = int(max(self.levels, default=self.limits.start))
         while True:
@@ -227,12 +229,12 @@ class _Closed(Pursuit):
             value = min(self.next(value, far), int(self.limits.maximum))
 
     def next(self, value: int, far: float) -> int:
-        """Return the level after one, where the point is `far`: just below it, then just above."""
+        """Return the next level: first just below the estimate `far`, then just above it."""
         most = max(2 * value, min(4 * value, _LEAP))
         return math.ceil(min(most, max(0.97 * far, min(1.25 * value, _FAILS * far))))
 
     def narrow(self) -> Sending:
-        """Spend the rest in turn just below and just above the estimate as it moves."""
+        """Spend the rest of the budget alternately just below and just above the estimate."""
         above = False
         while not self.done() and (point := self.estimate()) is not None:
             if missing := self.missing(point):
@@ -243,14 +245,14 @@ class _Closed(Pursuit):
             value = max(self.over(point), below + 1) if above else below
             value = min(max(value, 1), int(self.limits.maximum))
             if self.left < value + LEAST:
-                value = int(self.last or value)  # too little is left to fill the server up again
+                value = int(self.last or value)  # too little is left to start another level
             yield from self.stay(value, point, above=above)
             yield from self.again()
             above = not above and self.held(point)
 
     def under(self, point: float) -> int:
-        """Return a level below that should hold: next to one that fails, or some percent down."""
-        near = point / degradation.WIDEST  # what fails farther below does so by chance
+        """Return a level below the estimate that should pass."""
+        near = point / degradation.WIDEST  # failures farther below are chance
         failed = int(
             min((v for v, x in self.trusted.items() if v >= near and self.bad(x)), default=0)
         )
@@ -262,12 +264,12 @@ class _Closed(Pursuit):
         return math.floor(point * (0.96 if self.held(point) else 0.92))
 
     def beside(self, point: float) -> bool:
-        """Return whether a level was sent near below the estimate: else it is no number."""
+        """Return whether a level just below the estimate was measured."""
         near = point / degradation.WIDEST, point * (1 + TOLERANCE)
         return any(near[0] <= value <= near[1] for value in self.trusted)
 
     def over(self, point: float) -> int:
-        """Return a level above that may fail: half way to one that does, or some percent up."""
+        """Return a level above the estimate that may fail."""
         failed = min((v for v, x in self.trusted.items() if v >= point and self.bad(x)), default=0)
         if not failed:
             return math.ceil(point * _FAILS)
@@ -275,31 +277,31 @@ class _Closed(Pursuit):
         return math.ceil((max(held, default=point) + failed) / 2)
 
     def held(self, point: float) -> bool:
-        """Return whether a level just below the estimate was seen to hold.
+        """Return whether a level just below the estimate passed.
 
-        Where all near it fail, nothing is known of how far below the point is.
+        If all levels near it fail, the point may be much lower.
         """
         rate = self.limits.failure_rate
         near = [x for v, x in self.trusted.items() if 0.8 * point < v < 1.02 * point]
         return any(level.seen()[1][0] <= rate for level in near)
 
     def unconfirmed(self, point: float) -> list[int]:
-        """Return the levels that would confirm the estimate, but for a side that has one.
+        """Return the levels that are missing to confirm the estimate.
 
-        They are not quite a tenth away: the estimate still moves.
+        They are a little nearer than a tenth, because the estimate still moves.
         """
         sides = zip(around(point, whole=True, by=_FAILS - 1), self.confirmed(point), strict=True)
         most = self.limits.maximum
         return [int(level) for level, seen in sides if seen is None and 1 <= level <= most]
 
     def reserve(self, point: float) -> float:
-        """Return the requests that confirming the estimate takes."""
+        """Return the number of requests needed to confirm the estimate."""
         return sum(map(_begins, self.unconfirmed(point)))
 
     def missing(self, point: float) -> list[int]:
-        """Return the levels that are left to confirm the estimate, once it is time for them.
+        """Return the levels to confirm the estimate with, once the budget is nearly used up.
 
-        One of them may have to be probed again.
+        The budget for one repeated probe is kept.
         """
         if self.left > self.reserve(point) + _again(_FAILS * point) + _STEP:
             return []
@@ -311,10 +313,10 @@ class _Closed(Pursuit):
         yield from self.again()
 
     def stay(self, value: int, point: float, *, above: bool) -> Sending:
-        """Measure a level until it has had its share or the estimate has left it.
+        """Measure a level until its share is used up or the estimate has moved away.
 
-        A level that fails tells less than one that holds, so it gets half of the other's share.
-        What is left at the end is kept for a level that must be probed again.
+        A failing level gets half the share, because it carries less information. The rest of the
+        budget is kept for a repeated probe.
         """
         if self.given_up(value):
             self.limited = True
@@ -339,13 +341,13 @@ class _Closed(Pursuit):
 
 
 class _Open(Pursuit):
-    """Levels are requests per second; each probe starts on an idle server."""
+    """An open loop: levels are requests per second. Each probe starts on an idle server."""
 
     def __init__(self, limits: Limits, alone: open_loop.Idle) -> None:
         super().__init__(limits)
         self.alone = alone
         self.backlogs: dict[tuple[float, int], tuple[bool, bool]] = {}
-        self.tried_above = False  # of the point, for as long as shows that it fails
+        self.tried_above = False  # whether a long schedule above the point was tried
 
     @property
     def runs(self) -> list[list[Request]]:
@@ -358,9 +360,9 @@ class _Open(Pursuit):
         return _rates_queue(self.runs, self.alone)
 
     def best(self) -> tuple[str, crossing.Curve | None]:
-        """Return the replay where it fits, else the share in heavy traffic.
+        """Return the replay if it fits, otherwise the share in heavy traffic.
 
-        The levels' own shares would say nothing: they are of short schedules.
+        The measured shares do not count, because they belong to short schedules.
         """
         queue = self.queue()
         if queue and self.fits(lambda level: self.scheduled(queue, level)):
@@ -370,7 +372,7 @@ class _Open(Pursuit):
     def scheduled(self, queue: queue_replay.Queue, level: Level) -> float:
         """Return the share of a level's own schedules that the queue would cut off.
 
-        They begin on an idle server, so it is less than such a rate has in the long run.
+        They start on an idle server, so the share is smaller than in the long run.
         """
         return queue_replay.scheduled(queue, level.visits, self.limits.deadline_ns)
 
@@ -390,11 +392,11 @@ class _Open(Pursuit):
     def bad(self, level: Level) -> bool:
         return super().bad(level) or any(self.backlog(level))
 
-    def fell(self, level: Level) -> bool:
-        return super().fell(level) or self.backlog(level)[1]
+    def failed(self, level: Level) -> bool:
+        return super().failed(level) or self.backlog(level)[1]
 
     def backlog(self, level: Level) -> tuple[bool, bool]:
-        """Return whether much of a level's load waited, and whether a backlog grew."""
+        """Return whether much of a level's load had to wait, and whether a backlog grew."""
         key = (level.value, level.issued)
         if key not in self.backlogs:
             alone, rate = self.alone, self.limits.failure_rate
@@ -404,8 +406,8 @@ class _Open(Pursuit):
             self.backlogs[key] = (waits, any(grows))
         return self.backlogs[key]
 
-    def bend(self) -> Sending:
-        """Ask for nothing: a latency that rises with the backlog has no point."""
+    def bracket_degradation_point(self) -> Sending:
+        """Probe nothing: in an open loop, latency depends on the length of the schedule."""
         yield from ()
 
     def rise(self) -> Sending:
@@ -413,7 +415,7 @@ class _Open(Pursuit):
         self.reached = False
         value = max(self.levels, default=self.limits.start)
         if value in self.levels and self.left >= _RESERVE:
-            yield from self.send(value, _PROBE, fresh=True)  # it said too little
+            yield from self.send(value, _PROBE, fresh=True)  # its first probe was too short
         while True:
             yield from self.first(value)
             yield from self.again()
@@ -428,7 +430,7 @@ class _Open(Pursuit):
             value = min(2 * value, self.limits.maximum)
 
     def first(self, value: float) -> Sending:
-        """Probe a rate that was not seen, again while our own process is the limit."""
+        """Probe a new rate, and repeat the probe while our own process is the bottleneck."""
         if value not in self.levels:
             yield from self.send(value, _PROBE, fresh=True)
         while value not in self.trusted and not self.given_up(value) and self.left >= LEAST:
@@ -446,7 +448,7 @@ class _Open(Pursuit):
         return most is not None and value > 1.1 * most
 
     def narrow(self) -> Sending:
-        """Measure the capacity where it is exceeded; the last probe is one that should hold."""
+        """Measure the capacity above the point; the last probe is a rate that should pass."""
         while not self.done() and (point := self.estimate()) is not None:
             yield from self.again()
             point = self.estimate() or point

@@ -1,10 +1,12 @@
-"""A server's queue, read off its answers and played again under other loads and deadlines.
+"""The queue of a server, found from its answers, and simulated under other loads and deadlines.
 
-A server works on some requests at once and lets the others wait in order of arrival. Given its
-slots, when each request began follows from when those before it ended; the slots are the fewest
-with which none begins after its own first token. A queue of as many slots, given the same work in
-an order by chance, is then played on a clock of its own (Kiefer and Wolfowitz, Transactions of the
-AMS 78, 1955). What is not done by its deadline is dropped and frees its slot, as a client does it.
+A server works on as many requests at once as it has slots; the others wait in order of arrival. The
+start of each request follows from the ends of earlier ones. The number of slots is the smallest for
+which no request starts after its own first token.
+
+The queue is then simulated with the same times of work in random order (Kiefer and Wolfowitz,
+Transactions of the AMS 78, 1955). A request that exceeds its deadline is dropped and frees its
+slot, as a client that gives up does.
 """
 
 from __future__ import annotations
@@ -29,57 +31,57 @@ if TYPE_CHECKING:
 
     Floats = NDArray[np.float64]
 
-_PLAYED = 8000  # requests of a queue that is played
-_HANDS = 8  # orders of the work in which a schedule is played
-_FILLING = 5  # rounds of a closed loop until its queue is what it stays
-_LEAST = 20  # times in work that make a sample to draw from
-_ASTRAY = 0.02  # of the requests may seem to begin after their first token: not all keep their turn
+_SIMULATED = 8000  # requests of a simulation
+_ORDERS = 8  # random orders of work for a schedule
+_FILLING = 5  # rounds of a closed loop until its queue is stable
+_LEAST = 20  # minimum number of known times of work
+_MISPLACED = 0.02  # tolerate 2 % of requests that start after their first token (reordering)
 
 
 class Queue(NamedTuple):
-    """How many requests are worked on at once, and how long each was, in ns: a sample to draw."""
+    """The number of requests worked on at once, and a sample of their times of work in ns."""
 
     slots: int
     work_ns: Floats
 
 
 class _Work(NamedTuple):
-    """The times in work that some slots would explain, and the share of requests that they do not.
+    """The times of work for a number of slots, and the share of requests that do not fit it.
 
-    `ended` is False where the deadline cut the work off.
+    `ended` is False if the deadline cut the work off.
     """
 
     took_ns: Floats
     ended: NDArray[np.bool_]
-    astray: float
+    misplaced: float
 
 
 def seen(runs: Sequence[Sequence[Request]], most: float) -> Queue | None:
-    """Return the queue behind some runs, None if it has not fewer than `most` slots.
+    """Return the queue behind some runs.
 
-    Or if too few requests show it. A run's first requests, which find the slots as what is not
-    counted left them, show nothing.
+    None if it does not have fewer than `most` slots, or if there are too few requests. The first
+    requests of a run do not count, because earlier requests may still occupy slots.
     """
     runs = [sorted(run, key=lambda r: r.sent_ns) for run in runs]
     low, high = 0, 1
-    while _work(runs, high).astray > _ASTRAY:
+    while _work(runs, high).misplaced > _MISPLACED:
         low, high = high, 2 * high
         if low >= most:
             return None
     while high - low > 1:
         middle = (low + high) // 2
-        low, high = (middle, high) if _work(runs, middle).astray > _ASTRAY else (low, middle)
+        low, high = (middle, high) if _work(runs, middle).misplaced > _MISPLACED else (low, middle)
     work = _work(runs, high)
-    return Queue(high, _whole(work)) if high < most and work.ended.sum() >= _LEAST else None
+    return Queue(high, _complete(work)) if high < most and work.ended.sum() >= _LEAST else None
 
 
 def closed(queue: Queue, deadline_ns: float, think_ns: float = 0.0) -> Curve:
     """Return the share of requests that a deadline cuts off, over the number of clients.
 
-    Between whole numbers it is a straight line.
+    It is linear between whole numbers.
     """
-    work = _dealt(queue.work_ns)
-    spared = 0  # so many clients lose nothing, nor do fewer
+    work = _shuffled(queue.work_ns)
+    spared = 0  # with this number of clients or fewer, the deadline cuts nothing off
 
     @cache
     def share(clients: int) -> float:
@@ -98,10 +100,10 @@ def closed(queue: Queue, deadline_ns: float, think_ns: float = 0.0) -> Curve:
 
 
 def opened(queue: Queue, runs: Sequence[Sequence[Request]], deadline_ns: float) -> Curve:
-    """Return the share of requests that a deadline cuts off, over the rate of such arrivals."""
+    """Return the share of requests that a deadline cuts off, over the rate of arrivals."""
     gaps = [np.diff(sorted(r.scheduled_ns for r in run)) for run in runs if len(run) > 2]
-    work = _dealt(queue.work_ns)
-    due = np.cumsum(_dealt(np.concatenate([gap / gap.mean() for gap in gaps])))
+    work = _shuffled(queue.work_ns)
+    due = np.cumsum(_shuffled(np.concatenate([gap / gap.mean() for gap in gaps])))
 
     @cache
     def share(rate: float) -> float:
@@ -111,16 +113,16 @@ def opened(queue: Queue, runs: Sequence[Sequence[Request]], deadline_ns: float) 
 
 
 def scheduled(queue: Queue, runs: Sequence[Sequence[Request]], deadline_ns: float) -> float:
-    """Return the share of these runs' requests that a deadline cuts off, each from an idle server.
+    """Return the share of the runs' requests that a deadline cuts off.
 
-    The mean over several orders of the work.
+    Each run starts on an idle server. The share is the mean over several orders of the work.
     """
-    work, cut, sent = _dealt(queue.work_ns), 0.0, 0
+    work, cut, sent = _shuffled(queue.work_ns), 0.0, 0
     for run in runs:
         due = sorted(float(r.scheduled_ns) for r in run)
-        for first in range(0, _HANDS * len(due), len(due)):
-            dealt = [work[(first + i) % len(work)] for i in range(len(due))]
-            cut += _open_share(dealt, queue.slots, due, deadline_ns) * len(due) / _HANDS
+        for first in range(0, _ORDERS * len(due), len(due)):
+            ordered = [work[(first + i) % len(work)] for i in range(len(due))]
+            cut += _open_share(ordered, queue.slots, due, deadline_ns) * len(due) / _ORDERS
         sent += len(due)
     return cut / max(sent, 1)
 
@@ -128,39 +130,36 @@ def scheduled(queue: Queue, runs: Sequence[Sequence[Request]], deadline_ns: floa
 def _work(runs: Sequence[Sequence[Request]], slots: int) -> _Work:
     took: list[int] = []
     ended: list[bool] = []
-    astray = known = 0
+    misplaced = known = 0
     for run in runs:
         free = [0] * slots
         for number, (_, sent, first, end, failure, _, _) in enumerate(run):
             start = max(sent, free[0])
             known += first is not None
-            astray += first is not None and start > first
-            refused = first is None and failure not in (None, TIMED_OUT)  # nobody worked on it
+            misplaced += first is not None and start > first
+            refused = first is None and failure not in (None, TIMED_OUT)  # it occupied no slot
             if start < end and not refused:
                 heapreplace(free, end)
                 if number >= slots:
                     took.append(end - start)
                     ended.append(failure != TIMED_OUT)
-    return _Work(np.array(took, float), np.array(ended, bool), astray / max(known, 1))
+    return _Work(np.array(took, float), np.array(ended, bool), misplaced / max(known, 1))
 
 
-def _whole(work: _Work) -> Floats:
-    """Return a sample of times in work of which none is cut off.
-
-    As many evenly spaced quantiles of the product-limit estimate.
-    """
+def _complete(work: _Work) -> Floats:
+    """Return a sample of complete times of work: quantiles of the product-limit estimate."""
     took, left = product_limit(work.took_ns, work.ended)
     n = len(took)
     places = np.searchsorted(1 - left, (np.arange(n) + 0.5) / n)
     return np.asarray(took[np.minimum(places, n - 1)])
 
 
-def _dealt(values: Floats) -> list[float]:
-    """Return values in an order by chance, all of them equally often."""
+def _shuffled(values: Floats) -> list[float]:
+    """Return the values in random order, each equally often."""
     rng = np.random.default_rng(0)
-    hands = [rng.permutation(values) for _ in range(math.ceil(_PLAYED / len(values)))]
-    dealt: list[float] = np.concatenate(hands)[:_PLAYED].tolist()
-    return dealt
+    orders = [rng.permutation(values) for _ in range(math.ceil(_SIMULATED / len(values)))]
+    shuffled: list[float] = np.concatenate(orders)[:_SIMULATED].tolist()
+    return shuffled
 
 
 def _closed_share(
@@ -176,7 +175,7 @@ def _closed_share(
         if end > limit:
             end = limit
             late += number >= first
-        if free[0] < limit:  # else nobody came to work on it
+        if free[0] < limit:  # otherwise it was still waiting
             heapreplace(free, end)
         heapreplace(ready, end + think_ns)
     return late / (len(work) - first)

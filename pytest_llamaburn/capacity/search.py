@@ -1,12 +1,14 @@
 """A search for the failure point: what it asks for, what it has seen, how it ends.
 
-A level (clients, or requests per second) fails if more than `failure_rate` of its requests do. The
-deadline is part of the definition, since a server that queues without limit rejects nothing. The
-point is estimated from all probes together, because one probe near it decides by chance: roughly
-and at once while it guides the search (`crossing`, `open_loop`), and at the end from the server's
-queue, played again (`queue_replay`). What is certain of single levels bounds it. Requests of one
-level share its queue, so their number is an effective one, and every interval is wide enough to be
-looked at many times (`stats/clustered.py`).
+A level (clients, or requests per second) fails if more than `failure_rate` of its requests fail.
+The deadline is part of the definition, because a server that queues without limit rejects nothing.
+
+The point is estimated from all probes together, because a single probe near the point is decided by
+chance. A quick estimate guides the search (`crossing`, `open_loop`). The final estimate comes from
+a replay of the server's queue (`queue_replay`). Levels that certainly pass or fail bound it.
+
+Requests of one level share its queue. So statistics use an effective sample size, and intervals
+hold for repeated looks (`stats/clustered.py`).
 """
 
 from __future__ import annotations
@@ -37,22 +39,23 @@ BUDGET = 750
 TOLERANCE = 0.05  # a proven bracket this narrow ends the search
 LEAST = 12  # requests that a level is measured with
 _JUST = 1.03  # above a level that certainly passes, below one that certainly fails
-_CLUSTERS = 8  # failures, at least, that are more than one or two clusters
-_MEMORY = 8  # of so many clients one request says something new: who waits waits for the others
-_CONFIRMS = 1.1  # times a level, up to which another one that fails confirms it
-_VISITS = 3  # to a level, at most, that something odd is seen of
+_CLUSTERS = 8  # minimum failures; fewer may be one or two clusters
+_MEMORY = 8  # clients per independent request: waiting requests depend on one another
+_CONFIRMS = 1.1  # a failing level up to this factor above another one confirms it
+_VISITS = 3  # maximum visits to a level with odd results
 _ROUNDING = 1e-6
-_ODD = 2.0  # standard errors by which a level fails more than one above it
-_Z = 2.5  # 95 % of an estimate that decided four times where to probe next
+_ODD = 2.0  # standard errors by which a level fails more often than one above it
+_Z = 2.5  # standard errors of a 95 % interval after an adaptive search
 
 
 class Limits(NamedTuple):
     """What is searched: levels from `start` to `maximum`, with at most `budget` requests.
 
-    `alone` is what one client saw: given, levels are requests per second in an open loop. Else
-    they are clients, which pause for `think_ns` on average and begin spread over one pause: a
-    common start would time out together, again and again. `baseline` is what one client saw before;
-    the search of clients also brackets where a latency is `factor` times that.
+    With `alone`, the times of a single client, levels are requests per second in an open loop.
+    Without it they are numbers of clients, which pause for `think_ns` on average. Their starts are
+    spread over one pause; otherwise they would time out together again and again. `baseline` are
+    the requests of one client. A search over clients also brackets the level at which a latency is
+    `factor` times that of the baseline.
     """
 
     start: float
@@ -69,15 +72,18 @@ class Limits(NamedTuple):
 class FailurePoint(NamedTuple):
     """How a search ended.
 
-    `passing` is the highest level seen to hold, `failing` the lowest seen to fail, None without
-    one; `proven` says whether both lie beyond chance. `estimate` is where the failure rate is
-    crossed, with its 95 % interval: None unless `reached`, and where the levels beside it are too
-    far apart for a number; the interval is then from the one to the other. `estimator` is what it
-    comes from: queue_replay, product_limit, heavy_traffic, crossing (of the levels' own shares) or
-    bracket, and `bracket` are the levels beside it. `reason` is why the search stopped: bracketed,
-    budget, maximum, fails_at_start, client_limited (our own process stayed the limit) or stopped
-    (by the driver). The estimate is `confirmed` if a level within a tenth below it was seen to
-    hold, and one within a tenth above it to fail.
+    - `passing`, `failing`: the highest level that passed and the lowest that failed, or None.
+    - `proven`: whether both are certain.
+    - `estimate`: the level at which the failure rate is crossed. None if the point was not
+      `reached`, or if the levels around it are too far apart.
+    - `interval`: the 95 % interval of the estimate; without an estimate, the levels around it.
+    - `estimator`: queue_replay, product_limit, heavy_traffic, crossing (a line between the shares
+      of levels) or bracket.
+    - `bracket`: the levels around the estimate.
+    - `reason`: why the search stopped: bracketed, budget, maximum, fails_at_start, client_limited
+      (our own process stayed the bottleneck) or stopped (by the driver).
+    - `confirmed`: a level at most a tenth below the estimate passed, and one at most a tenth above
+      it failed.
     """
 
     passing: float | None
@@ -103,24 +109,24 @@ class StoppedError(Exception):
 
 @dataclass
 class Level:
-    """All that was seen at one level, a run for each time that it began on an idle server."""
+    """The requests of one level: one run for each time it started on an idle server."""
 
     value: float
-    burst: int  # of each run's first requests are left out: clients that start at once
+    burst: int  # first requests of each run to leave out: all clients start at once
     pause_ns: float = 0.0
     runs: list[list[Request]] = field(default_factory=list)
-    visits: list[list[Request]] = field(default_factory=list)  # but for disturbed ones
+    visits: list[list[Request]] = field(default_factory=list)  # the undisturbed runs
     _seen: Any = None
-    _held: tuple[int, list[list[Request]]] = (0, [])  # of so many requests
+    _held: tuple[int, list[list[Request]]] = (0, [])  # with the number of requests
 
     @property
     def limited(self) -> int:
-        """How many visits say nothing of the server, because our own process was the limit."""
+        """The number of visits in which our own process was the bottleneck."""
         return len(self.runs) - len(self._kept_up())
 
     @property
     def issued(self) -> int:
-        """How many requests were sent."""
+        """The number of requests sent."""
         return sum(map(len, self.runs))
 
     def counted(self) -> list[list[Request]]:
@@ -128,11 +134,11 @@ class Level:
         return [run[self.burst :] or run[-1:] for run in self.visits]
 
     def settle(self, above: Sequence[list[Request]], below: Sequence[list[Request]]) -> None:
-        """Find the visits that were not disturbed, as those to levels above and below show too."""
+        """Find the undisturbed visits; visits to levels above and below are evidence too."""
         self.visits, self._seen = visits.settled(self.held(), self.burst, above, below), None
 
     def seen(self) -> tuple[crossing.Sample, tuple[float, float, float]]:
-        """Return the counted requests and (share failed, its lower, its upper bound)."""
+        """Return the counted requests, and the share that failed with its interval."""
         if self._seen is None:
             counted = self.counted()
             sample = crossing.sample(self.value, [r for run in counted for r in run])
@@ -141,7 +147,7 @@ class Level:
         return found
 
     def held(self) -> list[list[Request]]:
-        """Return the requests of each stretch in which the load was whole; all if it never was."""
+        """Return the requests of each stretch with the full load; all of them if there is none."""
         if self._held[0] != self.issued:
             self._held = self.issued, self._stretches()
         return self._held[1]
@@ -171,19 +177,19 @@ class Level:
 
 @dataclass
 class Pursuit(ABC):
-    """What both loops share; `last` is the level that the server is at, None if it must be left."""
+    """A search in either loop; `last` is the current level, or None if it must be left."""
 
     limits: Limits
     levels: dict[float, Level] = field(default_factory=dict)
     last: float | None = None
     reached: bool = False
     stopped: bool = False
-    limited: bool = False  # our own process stays the limit where the search has to measure
+    limited: bool = False  # our own process stays the bottleneck
     _known: tuple[int, float | None] = (0, None)
 
     @property
     def left(self) -> int:
-        """How many requests of the budget are left."""
+        """The number of requests left in the budget."""
         return self.limits.budget - sum(level.issued for level in self.levels.values())
 
     @property
@@ -193,13 +199,13 @@ class Pursuit(ABC):
 
     @property
     def trusted(self) -> dict[float, Level]:
-        """The levels with a visit that neither we nor others disturbed, lowest first."""
+        """The levels with an undisturbed visit, lowest first."""
         return {value: level for value, level in sorted(self.levels.items()) if level.visits}
 
     def send(
         self, value: float, requests: float, burst: int = 0, *, fresh: bool = False
     ) -> Sending:
-        """Ask for a probe and keep its records; raises StoppedError if the driver sent none."""
+        """Ask for a probe and keep its requests; raises StoppedError if the driver sent none."""
         fresh = fresh or value != self.last
         count = min(math.ceil(requests), self.left)
         records = yield Probe(value, count, fresh)
@@ -213,23 +219,23 @@ class Pursuit(ABC):
         self.settle()
 
     def settle(self) -> None:
-        """Find the visits of each level that were not disturbed."""
+        """Find the undisturbed visits of each level."""
         above: list[list[Request]] = []
         for value, one in sorted(self.levels.items(), reverse=True):
             one.settle(above, self.below(value))
             above = [*one.counted(), *above]
 
     def below(self, value: float) -> list[list[Request]]:
-        """Return the visits to levels below one, nearest first."""
+        """Return the visits to lower levels, nearest first."""
         lower = sorted((v for v in self.trusted if v < value), reverse=True)
         return [run for v in lower for run in self.trusted[v].visits]
 
     def given_up(self, value: float) -> bool:
-        """Return whether a level was measured again as often as it may be, and stayed limited."""
+        """Return whether our own process stayed the bottleneck in all allowed visits."""
         return value in self.levels and self.levels[value].limited >= _VISITS
 
     def fails(self, level: Level) -> bool | None:
-        """Return whether a level fails, None where it is not certain."""
+        """Return whether a level fails; None if it is not certain."""
         sample, (share, low, high) = level.seen()
         rate = self.limits.failure_rate
         if low > rate and share * len(sample.failed) >= _CLUSTERS:
@@ -237,24 +243,24 @@ class Pursuit(ABC):
         return False if high < rate and level.issued >= 3 * level.burst else None
 
     def bad(self, level: Level) -> bool:
-        """Return whether more than the rate failed at a level, be it by chance."""
+        """Return whether more than the rate failed at a level, even if by chance."""
         return level.seen()[1][0] > self.limits.failure_rate
 
     def bounds(self) -> tuple[float | None, float | None]:
-        """Return the highest level that certainly passes below the lowest that certainly fails."""
+        """Return the highest level that certainly passes and the lowest that certainly fails."""
         failing = [v for v, level in self.trusted.items() if self.fails(level)]
         top = min(failing, default=math.inf)
         passing = [v for v, x in self.trusted.items() if v < top and self.fails(x) is False]
         return max(passing, default=None), min(failing, default=None)
 
     def estimate(self) -> float | None:
-        """Return the level at which the rate is crossed, as near as the search needs it."""
+        """Return a quick estimate of the level at which the rate is crossed."""
         if self._known[0] != self.left:
             self._known = (self.left, self._guess())
         return self._known[1]
 
     def _guess(self) -> float | None:
-        """Return the crossing of the quick curve, or of the levels' own shares where it misses."""
+        """Return the crossing of the quick curve, or of the measured shares if it does not fit."""
         if not self.trusted:
             return None
         found = self._crossing(self.late())
@@ -266,11 +272,11 @@ class Pursuit(ABC):
         return self._between()
 
     def doubtful(self, *, lone: bool = True) -> float | None:
-        """Return a level to probe again, the lowest that a visit says something odd of.
+        """Return the lowest level with an odd result, which is probed again; None if there is none.
 
-        Our own process was the limit, it fails more than a level above or than another visit did,
-        it does less than one below, or it is the lowest that fails: a `lone` one, or one that the
-        levels below had not foretold.
+        A result is odd if our own process was the bottleneck, if the level fails more often than a
+        level above or in another visit, or if it is slower than one below. The lowest failing level
+        is odd if the levels below did not predict it or, with `lone`, if it has one visit only.
         """
         trusted = self.trusted
         failing = [value for value, level in trusted.items() if self.bad(level)]
@@ -288,7 +294,7 @@ class Pursuit(ABC):
         return None
 
     def _surprises(self, value: float) -> bool:
-        """Return whether the levels below one that fails put the point farther up than it is."""
+        """Return whether the levels below a failing one predict a clearly higher point."""
         samples = [sample for sample in self.samples if sample.level < value]
         if not samples:
             return True
@@ -297,20 +303,20 @@ class Pursuit(ABC):
         return before is None or now is None or before > _CONFIRMS * now
 
     def again(self) -> Sending:
-        """Probe again what a single visit says something odd of."""
+        """Probe the levels with odd results again."""
         while (value := self.odd()) is not None:
             yield from self.repeat(value)
 
     @abstractmethod
     def odd(self) -> float | None:
-        """Return a level to probe again, if there is enough left for it."""
+        """Return a level to probe again, if the budget allows it."""
 
     @abstractmethod
     def repeat(self, value: float) -> Sending:
         """Probe a level again."""
 
     def _outdone(self, level: Level, above: Sequence[Level]) -> bool:
-        """Return whether a level above fails less than this one."""
+        """Return whether a level above fails less often than this one."""
         return any(
             not self.bad(other) or visits.worse(_pooled(level), other.counted()) > _ODD
             for other in above
@@ -319,12 +325,14 @@ class Pursuit(ABC):
     def fits(self, late: Callable[[Level], float]) -> bool:
         """Return whether no level failed more or less often than predicted, beyond chance.
 
-        `late` is the share of a level's requests that the deadline should cut off. Levels that fail
-        more than those above them are taken together with them.
+        `late` predicts the share of a level's requests that the deadline cuts off. A level that
+        fails more often than one above it is pooled with that one.
         """
         others = crossing.background(self.samples, self.limits.failure_rate)
         levels = [*self.trusted.values()]
-        cut = [late(level) for level in reversed(levels)][::-1]  # fewer clients are quick to play
+        cut = [late(level) for level in reversed(levels)][
+            ::-1
+        ]  # a replay that finds no failures is then reused for fewer clients
         n = [len(level.seen()[0].failed) for level in levels]
         fitted = stats.rising([level.seen()[1][0] for level in levels], n)
         for share in set(fitted):
@@ -340,7 +348,7 @@ class Pursuit(ABC):
         return True
 
     def _crossing(self, late: crossing.Curve, errors: float = 0.0) -> float | None:
-        """Return the level at which the rate is crossed, inside of what is certain."""
+        """Return the level at which the rate is crossed, within the certain levels."""
         found = crossing.crossing(self.samples, late, self.limits.failure_rate, errors)
         return self._inside(found)
 
@@ -358,25 +366,25 @@ class Pursuit(ABC):
 
     @abstractmethod
     def late(self, below: float = math.inf) -> crossing.Curve:
-        """Return the share that the deadline cuts off, over the level: at once, and roughly.
+        """Return a quick estimate of the share that the deadline cuts off, over the level.
 
-        From levels `below` one.
+        It uses the levels `below` a level.
         """
 
     @abstractmethod
     def queue(self) -> queue_replay.Queue | None:
-        """Return the server's queue, None if none was seen."""
+        """Return the server's queue, or None if no request had to wait."""
 
     @abstractmethod
     def replayed(self, queue: queue_replay.Queue) -> crossing.Curve:
-        """Return the share that the deadline cuts off, over the level, of this queue."""
+        """Return the share that the deadline cuts off in this queue, over the level."""
 
     @abstractmethod
     def spread(self) -> float:
         """Return the standard error of the estimate's logarithm."""
 
     def done(self) -> bool:
-        """Return whether more probes would tell no more, or may not be sent."""
+        """Return whether more probes would not help, or the budget does not allow them."""
         low, high = self.bounds()
         if self.limited or high == self.limits.start:
             return True
@@ -384,7 +392,7 @@ class Pursuit(ABC):
         return self.left < LEAST or (narrow and self.limits.alone is None)
 
     def found(self) -> FailurePoint:
-        """Return the end of the search."""
+        """Return the result of the search."""
         estimator, late = self.best() if self.reached else (None, None)
         estimate = self._crossing(late) if late else self._between() if estimator else None
         proven = self.bounds()
@@ -416,25 +424,25 @@ class Pursuit(ABC):
         )
 
     def confirmed(self, estimate: float) -> tuple[float | None, float | None]:
-        """Return a level that holds within a tenth below an estimate, one that fails above it."""
+        """Return a passing level at most a tenth below an estimate, and a failing one above it."""
         low, high = around(estimate, whole=self.limits.alone is None)
         holds = [v for v, x in self.trusted.items() if low <= v <= estimate and self.holds(x)]
-        fails = [v for v, x in self.trusted.items() if estimate <= v <= high and self.fell(x)]
+        fails = [v for v, x in self.trusted.items() if estimate <= v <= high and self.failed(x)]
         return max(holds, default=None), min(fails, default=None)
 
     def holds(self, level: Level) -> bool:
-        """Return whether no more than the rate failed at a level."""
+        """Return whether at most the rate failed at a level."""
         return level.seen()[1][0] <= self.limits.failure_rate
 
-    def fell(self, level: Level) -> bool:
-        """Return whether a level was seen to fail."""
+    def failed(self, level: Level) -> bool:
+        """Return whether a level failed."""
         return not self.holds(level)
 
     def _beside(self, estimate: float) -> tuple[float | None, float]:
-        """Return the levels next to an estimate, below it one that does not fail by far.
+        """Return the levels next to an estimate; the lower one does not clearly fail.
 
-        A level within a tenth of it is on the side that it shows: above if it fails, be it by
-        little. The estimate itself is above where nothing else is.
+        A failing level within a tenth of the estimate counts as above it. If there is no level
+        above, the estimate itself is the upper one.
         """
         most = 2 * self.limits.failure_rate
         near = {v: x for v, x in self.trusted.items() if v <= estimate * _CONFIRMS}
@@ -452,7 +460,7 @@ class Pursuit(ABC):
         return below or None, min(upper, default=max(estimate, below))
 
     def best(self) -> tuple[str, crossing.Curve | None]:
-        """Return the best estimator that nothing contradicts which was measured."""
+        """Return the best estimator that fits all measured levels, and its curve."""
         queue = self.queue()
         curves = [("queue_replay", self.replayed(queue))] if queue else []
         for estimator, late in [*curves, ("product_limit", self.late())]:
@@ -461,7 +469,7 @@ class Pursuit(ABC):
         return "crossing", None
 
     def _between(self) -> float | None:
-        """Return where the levels' own shares cross the rate, inside of what is certain."""
+        """Return where the measured shares cross the rate, within the certain levels."""
         shares = [(value, *level.seen()) for value, level in self.trusted.items()]
         rows = [(value, seen[0], len(sample.failed)) for value, sample, seen in shares]
         return self._inside(crossing.interpolated(rows, self.limits.failure_rate))
@@ -485,9 +493,9 @@ class Pursuit(ABC):
         passing: float | None,
         failing: float | None,
     ) -> tuple[float, float]:
-        """Return the estimate's interval; the bracket lies within it.
+        """Return the interval of the estimate; it contains the bracket.
 
-        From its standard error, and from that of the share which fails by anything but a deadline.
+        It is made from the standard errors of the estimate and of the share of other failures.
         """
         half = 1.0
         if late:
@@ -499,9 +507,9 @@ class Pursuit(ABC):
 
 
 def around(estimate: float, *, whole: bool, by: float = 0.1) -> tuple[float, float]:
-    """Return the levels a tenth, or another share, below and above an estimate.
+    """Return the levels a share `by` below and above an estimate.
 
-    Where they are `whole` numbers of clients, the nearest ones, on their own sides of it.
+    If levels are `whole` numbers of clients, they are rounded but stay on their side.
     """
     low, high = (1 - by) * estimate, (1 + by) * estimate
     if not whole:
@@ -510,12 +518,12 @@ def around(estimate: float, *, whole: bool, by: float = 0.1) -> tuple[float, flo
 
 
 def _near(value: float, failing: Sequence[float]) -> bool:
-    """Return whether another level that fails lies just above one."""
+    """Return whether another failing level lies just above this one."""
     return any(value < other <= _CONFIRMS * value for other in failing)
 
 
 def _split(level: Level) -> bool:
-    """Return whether a visit to a level fails more than the others."""
+    """Return whether a visit to a level fails more often than its others."""
     runs = level.counted()
     others = [[other for other in runs if other is not run] for run in runs]
     pairs = zip(runs, others, strict=True)

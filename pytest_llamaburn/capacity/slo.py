@@ -16,6 +16,8 @@ from pytest_llamaburn.stats import samples
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
+    from pytest_llamaburn.documents import Document
+
 
 # A single request has one number per measure, so no statistic.
 _MEASURES = {name: measure._replace(statistics=()) for name, measure in metrics.REQUEST.items()}
@@ -65,7 +67,7 @@ def goodput(
     return Goodput(rate, share, samples.wilson(good, len(rows)), good, len(rows))
 
 
-def adjusted(values: Sequence[float], failed: int) -> dict[str, Any]:
+def adjusted(values: Sequence[float], failed: int) -> Document:
     """Return the percentiles `adj_p50` … `adj_p99_9` of values and failures, which count as +∞.
 
     A percentile that reaches a failure is None, with `adj_reason` "failures"; without requests the

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import defaultdict
 from itertools import takewhile
 from statistics import median
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from pytest_llamaburn.capacity import recovery
 from pytest_llamaburn.energy.timeline import IDLE_BEFORE_LOAD, IDLE_LOADED
@@ -16,6 +16,7 @@ from pytest_llamaburn.stats import drift
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
+    from pytest_llamaburn.documents import Document
     from pytest_llamaburn.energy.timeline import GpuSample, Sample
     from pytest_llamaburn.insights import Insight
     from pytest_llamaburn.load.rows import Request
@@ -57,7 +58,7 @@ def sustained(
     timeline: Sequence[Second],
     requests: Sequence[Request],
     samples: Sequence[Sample] = (),
-) -> dict[str, Any]:
+) -> Document:
     """Return throughput and memory per minute, and drift, shift and plateau of both metrics.
 
     The metrics are throughput and latency, in batches of equal duration; the first and the last
@@ -81,7 +82,7 @@ def sustained(
 
 def recoveries(
     requests: Sequence[Request], bursts: Sequence[Burst], started_ns: int, rate: float
-) -> dict[str, Any]:
+) -> Document:
     """Return each burst's recovery, and their median and range; times in ms.
 
     All are compared with the load before the first burst: between two bursts the server may still
@@ -120,7 +121,7 @@ def _at_least(spikes: Sequence[recovery.Recovery]) -> float | None:
     return median(known) if len(known) == len(bounds) else None
 
 
-def idle(samples: Sequence[Sample]) -> dict[str, Any] | None:
+def idle(samples: Sequence[Sample]) -> Document | None:
     """Return the machine's state without load: medians of the samples before the first request.
 
     Returns None without such samples.
@@ -241,7 +242,7 @@ def _tokens_per_sec(part: Sequence[Second]) -> float | None:
     return sum(known) / len(known) if len(known) == len(part) else None
 
 
-def _judged(values: Sequence[float], why: str | None = None) -> dict[str, Any]:
+def _judged(values: Sequence[float], why: str | None = None) -> Document:
     """Return drift, shift and plateau of a series; `why` is the reason if the series has gaps."""
     trend, shift = drift.trend(values), drift.shift(values)
     steady = drift.steady(values)

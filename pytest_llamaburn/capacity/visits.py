@@ -1,7 +1,8 @@
-"""Visits to one level that differ beyond chance: what comes from outside only slows and breaks.
+"""Disturbed visits to a level: they differ from other visits by more than chance.
 
-A machine with other work serves a visit slower, or fails requests in it. Another visit of the same
-level shows that, and the worse of the two is then set aside for points; the level still counts it.
+If a machine has other work, it is slower or fails more requests during a visit. Another visit to
+the same level shows this. The worse visit is then left out of the estimates of points; the level
+still counts its requests.
 """
 
 from __future__ import annotations
@@ -25,13 +26,13 @@ if TYPE_CHECKING:
 
 _Z = 3.0  # of two visits that differ
 _VARY = 0.6  # a service's coefficient of variation
-_SLOWER = 0.15  # in the logarithm of the throughput: less than that is no disturbance
+_SLOWER = 0.15  # a smaller difference in the logarithm of throughput is not a disturbance
 _CLUSTER = 20  # failures this many requests apart are taken as independent
-_FEWEST = 12  # requests of a visit that can be told from another
+_FEWEST = 12  # minimum requests of a visit that is compared
 
 
 class _Pace(NamedTuple):
-    """How many requests ended in a time."""
+    """The number of requests that ended in a time span."""
 
     ended: int
     span_ns: int
@@ -40,16 +41,17 @@ class _Pace(NamedTuple):
 def settled(
     runs: Sequence[list[Request]], burst: int = 0, above: Visits = (), below: Visits = ()
 ) -> list[list[Request]]:
-    """Return the visits to a level without those that others show to have been disturbed.
+    """Return the undisturbed visits to a level.
 
-    Of each visit the first `burst` requests fail as their start makes them. Visits to levels
-    `above` and `below`, nearest first, show it too: a level above fails no less often, one below
-    does no more work, and more clients wait no shorter.
+    The failures of the first `burst` requests of each visit do not count, because all clients start
+    at once. Visits to levels `above` and `below`, nearest first, are evidence too: an undisturbed
+    level does not fail more often or answer later than a level above, and is not slower than one
+    below.
     """
     kept = [run for run in runs if run]
     for run in sorted(kept, key=lambda one: float(flags(one).mean()), reverse=True):
         others = [other for other in kept if other is not run]
-        lags = burst and _lags(run, above)  # a schedule's latency depends on how long it is
+        lags = burst and _lags(run, above)  # in an open loop, latency depends on the length
         if lags or _slow(run, others, above, below) or _fails(run, others, burst, above):
             kept = others
     return kept
@@ -58,7 +60,7 @@ def settled(
 def _slow(run: Sequence[Request], others: Visits, above: Visits, below: Visits) -> bool:
     """Return whether a visit is slower than others of its level, or than levels on both sides.
 
-    One that is slower than levels below alone may be of a server that its load slows down.
+    A level that is slower only than lower levels may belong to a server that slows under load.
     """
     if others and slower(run, others):
         return True
@@ -66,12 +68,12 @@ def _slow(run: Sequence[Request], others: Visits, above: Visits, below: Visits) 
 
 
 def _lags(run: Sequence[Request], above: Visits) -> bool:
-    """Return whether answers took longer than where more clients wait."""
+    """Return whether answers took longer than at a level with more clients."""
     return any(_longer(run, above[:n]) for n in range(1, len(above) + 1))
 
 
 def _longer(run: Sequence[Request], others: Visits) -> bool:
-    """Return whether answers took longer than some others, beyond chance and by much."""
+    """Return whether answers took much longer than others, beyond chance."""
     mine, theirs = _latencies([run]), _latencies(others)
     if min(len(mine), len(theirs)) < _FEWEST:
         return False
@@ -85,13 +87,13 @@ def _latencies(runs: Visits) -> NDArray[np.float64]:
 
 
 def slower_than_any(run: Sequence[Request], near: Visits, others: Visits = ()) -> bool:
-    """Return whether a visit is slower than its nearest neighbours, be they few or many."""
+    """Return whether a visit is slower than some number of its nearest neighbours."""
     mine, theirs, nearest = _pace(run), _paces(others), _paces(near)
     return any(_behind(mine, [*theirs, *nearest[:n]]) for n in range(1, len(nearest) + 1))
 
 
 def _fails(run: Sequence[Request], others: Visits, burst: int, above: Visits) -> bool:
-    """Return whether a visit fails more than others of its level, or also of some above it."""
+    """Return whether a visit fails more often than others of its level and of levels above."""
     mine, theirs = run[burst:], [other[burst:] for other in others]
     if theirs and worse(mine, theirs) <= 1:
         return False
@@ -99,11 +101,13 @@ def _fails(run: Sequence[Request], others: Visits, burst: int, above: Visits) ->
     return any(pool and worse(mine, pool) > _Z for pool in pools)
 
 
-def told(levels: Mapping[float, Sequence[list[Request]]], *, clients: bool) -> dict[float, Any]:
-    """Return the requests of each level that its points come from, by the visits to it.
+def for_points(
+    levels: Mapping[float, Sequence[list[Request]]], *, clients: bool
+) -> dict[float, Any]:
+    """Return the requests of each level from which points are estimated, from its visits.
 
-    Neither those of disturbed visits nor each visit's first of `clients` that start at once; these
-    too where nothing else was sent.
+    Requests of disturbed visits are left out, and so is the first request of each of the `clients`,
+    unless a level has no others.
     """
     found: dict[float, list[Request]] = {}
     above: list[list[Request]] = []
@@ -117,7 +121,7 @@ def told(levels: Mapping[float, Sequence[list[Request]]], *, clients: bool) -> d
 
 
 def worse(run: Sequence[Request], others: Sequence[Sequence[Request]]) -> float:
-    """Return by how many standard errors a visit fails more often than some others."""
+    """Return by how many standard errors a visit fails more often than others."""
     several = [flags(other) for other in others]
     mine, theirs = flags(run), np.concatenate(several)
     if min(len(mine), len(theirs)) < _FEWEST or mine.mean() <= theirs.mean():
@@ -129,7 +133,7 @@ def worse(run: Sequence[Request], others: Sequence[Sequence[Request]]) -> float:
 
 
 def slower(run: Sequence[Request], others: Visits) -> bool:
-    """Return whether a visit was served slower than some others, beyond chance and by much."""
+    """Return whether a visit was served much slower than others, beyond chance."""
     return _behind(_pace(run), _paces(others))
 
 
@@ -152,9 +156,10 @@ def _paces(runs: Visits) -> list[_Pace]:
 
 
 def _pace(run: Sequence[Request]) -> _Pace:
-    """Return how many requests were worked on, from the first end to the last.
+    """Return the number of requests that occupied a slot, and the time from first to last end.
 
-    One that failed in the middle took its slot too; one that was refused or only waited did not.
+    A request that failed during its answer occupied a slot; one that was refused or only waited did
+    not.
     """
     ends = [r.end_ns for r in run if r.failure is None or r.first_ns is not None]
     span_ns = max(ends) - min(ends) if ends else 0

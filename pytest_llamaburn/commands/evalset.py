@@ -8,7 +8,10 @@ from collections import Counter
 from typing import TYPE_CHECKING, Any
 
 from pytest_llamaburn import files, registry
+from pytest_llamaburn.commands import _printing
 from pytest_llamaburn.errors import DatasetError
+from pytest_llamaburn.grids import Table
+from pytest_llamaburn.texts import counted
 
 if TYPE_CHECKING:
     import argparse
@@ -47,6 +50,7 @@ def add(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--output", "-o", help="file for an import (default: standard output); json for a list"
     )
+    _printing.declare(parser)
 
 
 def run(arguments: argparse.Namespace) -> int:
@@ -64,9 +68,8 @@ def _list(arguments: argparse.Namespace) -> int:
     if arguments.output:
         print(json.dumps(found, indent=2))
         return 0
-    from pytest_llamaburn.tables import grid
-
-    print(grid(_COLUMNS, list(map(_row, found))))
+    table = Table(_COLUMNS, [*map(_row, found)], wrapped=("categories", "scorers"))
+    print(_printing.fitted(table, arguments))
     return 0
 
 
@@ -93,7 +96,7 @@ def _validate(arguments: argparse.Namespace) -> int:
     for name in arguments.files:
         try:
             found = evalsets.load_eval_set(name)
-            print(f"{name}: valid, {len(found.questions)} questions")
+            print(f"{name}: valid, {counted(len(found.questions), 'question')}")
         except DatasetError as err:
             bad += 1
             print(f"llamaburn: {err}", file=sys.stderr)
@@ -119,8 +122,8 @@ def _import(arguments: argparse.Namespace) -> int:
         print(text, end="")
         return 0
     _write(files.home(arguments.output), text)
-    count = f"{len(content['examples'])} examples and " if examples else ""
-    print(f"wrote {arguments.output}: {count}{len(found)} questions", file=sys.stderr)
+    count = f"{counted(len(content['examples']), 'example')} and " if examples else ""
+    print(f"wrote {arguments.output}: {count}{counted(len(found), 'question')}", file=sys.stderr)
     return 0
 
 
@@ -139,7 +142,7 @@ def _sources(arguments: argparse.Namespace) -> tuple[list[Path], list[Path]]:
     found = module.parts([file for path in paths for file in _files_in(path)])
     if found.left_out:
         count = len(found.left_out)
-        print(f"llamaburn: {count} files left out: {module.LEFT_OUT}", file=sys.stderr)
+        print(f"llamaburn: {counted(count, 'file')} left out: {module.LEFT_OUT}", file=sys.stderr)
     return found.questions, found.examples
 
 

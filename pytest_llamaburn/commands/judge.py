@@ -10,9 +10,12 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from pytest_llamaburn import files, options
+from pytest_llamaburn import files, grids, options
+from pytest_llamaburn.commands import _printing
 from pytest_llamaburn.errors import SettingsError
+from pytest_llamaburn.grids import Table
 from pytest_llamaburn.settings import Judging, Storage
+from pytest_llamaburn.texts import counted
 
 if TYPE_CHECKING:
     import argparse
@@ -55,8 +58,8 @@ def add(parser: argparse.ArgumentParser) -> None:
         "--labels",
         metavar="FILE",
         help="labels, one JSON object per line: question, response (or response_a and response_b), "
-        "criterion, human (1 to 5 with fractions, or A, B, tie; one or a list); optional reference "
-        "and judge, a recorded verdict that is used without --judge",
+        "criterion, human (1 to 5 with fractions, yes or no, or A, B, tie; one or a list); "
+        "optional reference and judge, a recorded verdict that is used without --judge",
     )
     parser.add_argument(
         "--format",
@@ -80,6 +83,7 @@ def add(parser: argparse.ArgumentParser) -> None:
     words = ("auto", "live", "plain", "json", "none")
     parser.add_argument("--progress", choices=words, default="auto", help=progress)
     options.declare(parser.add_argument, Judging, Storage)
+    _printing.declare(parser)
 
 
 def run(arguments: argparse.Namespace) -> int:
@@ -105,6 +109,7 @@ def _task(arguments: argparse.Namespace, results_dir: Path) -> _Task:
 
     Raises UsageError for a flag that differs from them.
     """
+    from pytest_llamaburn import evalsets
     from pytest_llamaburn.judges import _calibration, _calibration_run
     from pytest_llamaburn.store import resume
 
@@ -118,10 +123,11 @@ def _task(arguments: argparse.Namespace, results_dir: Path) -> _Task:
     if path is None:
         raise SettingsError("--labels: no file is named: name one, or continue with --resume last")
     if form is None:
-        return _Task(settings, _calibration.read(Path(path)), path, form, run_id)
+        own = evalsets.own_criteria(settings.criterion)
+        return _Task(settings, _calibration.read(Path(path), own), path, form, run_id)
     labels, left_out = _calibration.imported(files.home(path), form)
     if left_out:
-        _say(f"{left_out} rows left out: they are about second turns")
+        _say(f"{counted(left_out, 'row')} left out: they are about second turns")
     return _Task(settings, labels, path, form, run_id)
 
 
@@ -137,7 +143,8 @@ def _report(
     document = _calibration.report(task.labels, judged.verdicts, minima)
     document |= {"by_state": _calibration.by_state(judged.states), **judged.about}
     as_json = arguments.output == "json"
-    print(json.dumps(document, indent=2, ensure_ascii=False) if as_json else _table(document))
+    table = "" if as_json else _table(document, _printing.width(arguments))
+    print(table or json.dumps(document, indent=2, ensure_ascii=False))
     sys.stdout.flush()
     return _verdict(document, task.settings.max_unscored)
 
@@ -145,17 +152,17 @@ def _report(
 @contextmanager
 def _keeping(work: Calibration) -> Iterator[None]:
     """Keep the verdicts until the report is printed; say how to go on if that does not happen."""
-    again = f"llamaburn judge calibrate --resume {work.id}"
+    again = f"continue with llamaburn judge calibrate --resume {work.id}"
     try:
         with _ending_as_ctrl_c():
             yield
     except BaseException as err:
         if work.kept:
             cut = "interrupted: " if isinstance(err, KeyboardInterrupt) else ""
-            _say(f"{cut}{len(work.kept)} verdicts are kept: continue with {again}")
+            _say(f"{cut}{counted(len(work.kept), 'verdict')} kept: {again}")
         raise
     if work.unfinished:
-        _say(f"{work.unfinished} verdicts are missing after failed calls: continue with {again}")
+        _say(f"{counted(work.unfinished, 'verdict')} missing after failed calls: {again}")
     work.finish()
 
 
@@ -181,12 +188,8 @@ def _recorded(labels: Sequence[Label]) -> _Judged:
 def _ask(task: _Task, work: Calibration, progress: str) -> _Judged:
     """Have the judges judge all labels; raises UsageError if a judge is not available."""
     if task.run_id is None and work.earlier:
-        _say(
-            f"there are {work.earlier} verdicts of a calibration that was cut: --resume {work.id} "
-            "uses them"
-        )
-    about = {"labels": str(Path(task.path).absolute())}
-    about |= {} if task.form is None else {"format": task.form}
+        _say(f"a cut calibration left {counted(work.earlier, 'verdict')}: --resume {work.id}")
+    about = {"labels": str(files.home(task.path).absolute()), "format": task.form}
     shown = _progress(progress)
     shown.plan(len(work.labels))
     shown.resume(len(work.known))
@@ -345,31 +348,30 @@ def _sentence(gate: dict[str, Any]) -> str:
     )
 
 
-def _table(document: dict[str, Any]) -> str:
+def _table(document: dict[str, Any], width: int | None) -> str:
     states = ", ".join(f"{n} {state}" for state, n in document["by_state"].items())
     names = ", ".join(document["judges"]) or "recorded verdicts"
-    parts = [f"{names}: {document['n_total']} labels ({states})"]
-    parts += [_section(name, found) for name, found in document["criteria"].items()]
+    parts = [f"{names}: {counted(document['n_total'], 'label')} ({states})"]
+    parts += [_section(name, found, width) for name, found in document["criteria"].items()]
     if "pairwise" in document:
         parts.append(_pairwise(document["pairwise"]))
     if document.get("spent"):
         spent = document["spent"]
         cost = "unknown" if spent["cost_usd"] is None else f"{spent['cost_usd']:.4f} USD"
-        parts.append(f"{spent['calls']} calls, cost {cost}")
+        parts.append(f"{counted(spent['calls'], 'call')}, cost {cost}")
     return "\n\n".join([*parts, *(f"note: {note}" for note in document.get("notes", ()))])
 
 
-def _section(name: str, found: dict[str, Any]) -> str:
-    from pytest_llamaburn.tables import grid
-
+def _section(name: str, found: dict[str, Any], width: int | None) -> str:
     columns = (name, "judge", "95 % interval", "one human", "constant")
     confusion = found["confusion"]
     heads = [str(label) for label in confusion["labels"]]
     rows = [
         (h, *(f"{n:g}" for n in r)) for h, r in zip(heads, confusion["human_by_judge"], strict=True)
     ]
-    crossed = grid(("human \\ judge", *heads), rows, numeric=1)
-    return f"{grid(columns, list(_rows(found)), numeric=1)}\n\n{crossed}"
+    figures = Table(columns, [*_rows(found)], 1, least=("constant", "one human"))
+    crossed = Table(("human \\ judge", *heads), rows, 1)
+    return f"{grids.text(figures, width)}\n\n{grids.text(crossed, width)}"
 
 
 def _rows(found: dict[str, Any]) -> Iterator[tuple[str, ...]]:

@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from pytest_llamaburn.energy.integrate import Energy
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
 from pytest_llamaburn.energy.timeline import (
     IDLE_BEFORE_LOAD,
     IDLE_LOADED,
@@ -19,6 +16,13 @@ from pytest_llamaburn.energy.timeline import (
     span,
 )
 
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping, Sequence
+
+    from pytest_llamaburn.documents import Document, RequestRow
+
+Row = TypeVar("Row", bound="RequestRow")
+
 
 class Profile:
     """The timelines of a run, one per profiler, and the run's totals."""
@@ -26,11 +30,11 @@ class Profile:
     def __init__(
         self,
         entries: Iterable[Mapping[str, Any]],
-        rows: Sequence[Mapping[str, Any]],
+        rows: Sequence[RequestRow],
         sent: Sequence[Window] = (),
     ) -> None:
         """Take the journal's `profile` entries and its requests, as rows or only their times."""
-        about: dict[str, dict[str, Any]] = {}
+        about: dict[str, Document] = {}
         readings: dict[str, list[Any]] = {}
         for entry in entries:
             about.setdefault(entry["segment"], {}).update(entry.get("about", {}))
@@ -47,7 +51,7 @@ class Profile:
         """The timelines, ordered by time."""
         return sorted(self._timelines.values(), key=lambda line: int(line.about["wall_ns"]))
 
-    def powered(self, row: dict[str, Any]) -> dict[str, Any]:
+    def powered(self, row: Row) -> Row:
         """Return a request's row with its power and energy, or the reasons why they are null."""
         line = self._timelines.get(_segment(row) or "")
         return powered(row, line) if line else row
@@ -124,7 +128,7 @@ class Profile:
 _POWERED = ("power_draw_watts", "energy_wh")
 
 
-def powered(row: dict[str, Any], line: Timeline) -> dict[str, Any]:
+def powered(row: Row, line: Timeline) -> Row:
     """Return a request's row with power and energy of its timeline, or why they are null."""
     if row["error"] is not None:
         return row
@@ -133,8 +137,10 @@ def powered(row: dict[str, Any], line: Timeline) -> dict[str, Any]:
     reasons = {k: v for k, v in row["null_reasons"].items() if k not in _POWERED}
     if energy.reason:
         reasons.update(dict.fromkeys(_POWERED, energy.reason))
-    values = {"power_draw_watts": energy.watts, "energy_wh": energy.wh}
-    return {**row, **values, "null_reasons": reasons}
+    measured = row.copy()
+    measured["power_draw_watts"], measured["energy_wh"] = energy.watts, energy.wh
+    measured["null_reasons"] = reasons
+    return measured
 
 
 def between(lines: Sequence[Timeline], start_ns: int, end_ns: int) -> Energy:
@@ -146,7 +152,7 @@ def between(lines: Sequence[Timeline], start_ns: int, end_ns: int) -> Energy:
     return Energy(reason=[*reasons, "low_coverage" if lines else "no_provider"][0])
 
 
-def processes(rows: Iterable[Mapping[str, Any]]) -> int | None:
+def processes(rows: Iterable[RequestRow]) -> int | None:
     """Return how many processes sent these requests, or None if their rows do not say.
 
     A resumed run has several processes, and so has a run with workers.
@@ -154,11 +160,11 @@ def processes(rows: Iterable[Mapping[str, Any]]) -> int | None:
     return len({_segment(row) for row in rows} - {None}) or None
 
 
-def _segment(row: Mapping[str, Any]) -> str | None:
-    return (row.get("clock") or {}).get("segment")
+def _segment(row: RequestRow) -> str | None:
+    return row["clock"]["segment"] if "clock" in row else None
 
 
-def _window(row: Mapping[str, Any]) -> Window:
+def _window(row: RequestRow) -> Window:
     clock = row["clock"]
     load_ms = row["load_duration_ms"]
     return Window(clock["sent_ns"], clock["first_ns"], clock["end_ns"], load_ms)
@@ -186,7 +192,7 @@ def unlike(files: Sequence[Mapping[str, Any]]) -> str | None:
     return f"the energy of different devices was counted: {first} and {second}"
 
 
-def facts(profile: Profile, total: Energy) -> dict[str, Any]:
+def facts(profile: Profile, total: Energy) -> Document:
     """Return the `telemetry` of a result file, without the server's own data."""
     lines = profile.timelines
     last = lines[-1].about if lines else {}

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from pytest_llamaburn.energy.timeline import NOT_COUNTED
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-Document = dict[str, Any]  # a result file, or a part of it
+    from pytest_llamaburn.documents import Document
+
 
 _SCOPES = {"gpu_board": "GPU board", "soc": "whole chip", "cpu_package": "CPU package"}
 

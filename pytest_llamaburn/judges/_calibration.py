@@ -5,11 +5,12 @@ from __future__ import annotations
 import json
 from collections import Counter
 from functools import cache
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from pytest_llamaburn import datasets, files, registry
 from pytest_llamaburn.converters._row import Row
-from pytest_llamaburn.criteria import named
+from pytest_llamaburn.criteria import SCORES, YES_NO, named
 from pytest_llamaburn.errors import DatasetError
 from pytest_llamaburn.gates import Gate, Selector, decide
 from pytest_llamaburn.measures import Measure, Observed
@@ -22,7 +23,10 @@ if TYPE_CHECKING:
 
     from pydantic import BaseModel, ValidationError
 
+    from pytest_llamaburn.criteria import Criterion
+
 VERDICTS = {"A": 1, "tie": 0, "B": -1}  # verdicts of a comparison, as ratings
+_WORDS = {**VERDICTS, **{word: value for value, word in enumerate(YES_NO)}}
 FIGURES: dict[str, agreement.Statistic] = {
     "qwk": agreement.qwk,
     "spearman": agreement.spearman,
@@ -41,7 +45,8 @@ class Label(NamedTuple):
 
     Ratings are scores from 1 to 5, which may be fractions; of comparisons they are 1, 0 and −1 for
     A, tie and B. `recorded` is the verdict of a judge in the file, None if the judge gave none;
-    `judged` says whether the file has the field at all.
+    `judged` says whether the file has the field at all. `scale` has the scores that an answer can
+    get; yes is 1 and no is 0.
     """
 
     question: str
@@ -52,10 +57,11 @@ class Label(NamedTuple):
     judged: bool
     recorded: float | None
     place: str
+    scale: tuple[int, ...] = SCORES
 
 
-def read(path: Path) -> list[Label]:
-    """Return the labels of a JSON Lines file.
+def read(path: Path, own: Mapping[str, Criterion] = MappingProxyType({})) -> list[Label]:
+    """Return the labels of a JSON Lines file; `own` has the user's own criteria.
 
     Raises DatasetError with file, line and field.
     """
@@ -64,7 +70,7 @@ def read(path: Path) -> list[Label]:
     except (OSError, ValueError) as err:
         raise DatasetError(f"--labels: {path} cannot be read: {err}") from None
     places = ((f"{path}:{number}", line) for number, line in enumerate(lines, 1) if line.strip())
-    return _alike([_label(_parsed(line, place), place) for place, line in places], path)
+    return _alike([_label(_parsed(line, place), place, own) for place, line in places], path)
 
 
 def formats() -> list[str]:
@@ -80,7 +86,8 @@ def imported(path: Path, form: str) -> tuple[list[Label], int]:
     """
     rows = (Row(fields, f"{path}: {place}", form) for place, fields in datasets.rows(path))
     found = registry.load("converters", form).labels(rows)
-    return _alike([_label(fields, place) for place, fields in found.entries], path), found.left_out
+    labels = [_label(fields, place, {}) for place, fields in found.entries]
+    return _alike(labels, path), found.left_out
 
 
 def _alike(labels: list[Label], path: Path) -> list[Label]:
@@ -172,7 +179,7 @@ def _agreement(pairs: Sequence[tuple[Label, float | None]]) -> dict[str, Any]:
     questions = [label.question for label, _ in scored]
     ratings = [label.human for label, _ in pairs]
     compared = len(pairs[0][0].answers) > 1
-    scale = (*VERDICTS.values(),) if compared else (1, 2, 3, 4, 5)
+    scale = (*VERDICTS.values(),) if compared else pairs[0][0].scale
     return {
         "n": len(scored),
         "raters": max(map(len, ratings)),
@@ -185,7 +192,7 @@ def _agreement(pairs: Sequence[tuple[Label, float | None]]) -> dict[str, Any]:
         },
         "constant_predictor": agreement.constant(human),
         "confusion": {
-            "labels": [*VERDICTS] if compared else [*scale],
+            "labels": [*VERDICTS] if compared else [*YES_NO] if len(scale) == 2 else [*scale],
             "human_by_judge": agreement.confusion(human, judge, scale),
         },
     }
@@ -240,7 +247,7 @@ def _parsed(line: str, place: str) -> Any:
         raise DatasetError(f"{place}: is not JSON: {err}") from None
 
 
-def _label(content: Any, place: str) -> Label:
+def _label(content: Any, place: str, own: Mapping[str, Criterion]) -> Label:
     from pydantic import ValidationError
 
     scores, compares = _models()
@@ -249,8 +256,7 @@ def _label(content: Any, place: str) -> Label:
         entry: Any = model.model_validate(content)
     except ValidationError as err:
         raise DatasetError(f"{place}: {_located(err)}") from None
-    if named(entry.criterion).kind != "scale":
-        raise DatasetError(f"{place}: criterion: {entry.criterion} is not scored from 1 to 5")
+    scale = SCORES if model is compares else _scale(entry, place, own)
     answers = ("response",) if model is scores else ("response_a", "response_b")
     return Label(
         entry.question,
@@ -261,16 +267,32 @@ def _label(content: Any, place: str) -> Label:
         "judge" in entry.model_fields_set,
         None if entry.judge is None else _rating(entry.judge),
         place,
+        scale,
     )
 
 
+def _scale(entry: Any, place: str, own: Mapping[str, Criterion]) -> tuple[int, ...]:
+    """Return the ratings that a label's criterion has; raises DatasetError for another rating."""
+    asked = own.get(entry.criterion) or named(entry.criterion)
+    if asked.kind not in ("scale", "yes_no"):
+        raise DatasetError(f"{place}: criterion: {entry.criterion} is not scored from 1 to 5")
+    given = [("human", one) for one in entry.human]
+    given += [("judge", entry.judge)] if entry.judge is not None else []
+    for field, one in given:
+        if isinstance(one, str) != (asked.kind == "yes_no"):
+            wanted = "a score from 1 to 5" if asked.kind == "scale" else "yes or no"
+            raise DatasetError(f"{place}: {field}: '{one}' is refused: {asked.name} gets {wanted}")
+    return SCORES if asked.kind == "scale" else (0, 1)
+
+
 def _rating(label: float | str) -> float:
-    return VERDICTS[label] if isinstance(label, str) else label
+    return _WORDS[label] if isinstance(label, str) else label
 
 
 def _located(err: ValidationError) -> str:
     first = err.errors()[0]
-    where = ".".join(map(str, first["loc"])) or "the whole line"
+    field, *rest = first["loc"] or ("the whole line",)
+    where = ".".join(map(str, [field, *(one for one in rest if isinstance(one, int))]))
     return f"{where}: {first['msg'][:1].lower()}{first['msg'][1:]}"
 
 
@@ -284,6 +306,7 @@ def _models() -> tuple[type[BaseModel], type[BaseModel]]:
     text = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1)]
     score = Annotated[float, Field(strict=True, ge=1, le=5)]
     verdict = Literal["A", "B", "tie"]
+    decision = Literal["yes", "no"]
     one_or_several = BeforeValidator(lambda found: found if isinstance(found, list) else [found])
 
     class _Line(BaseModel):
@@ -294,8 +317,8 @@ def _models() -> tuple[type[BaseModel], type[BaseModel]]:
     class Scored(_Line):
         response: str
         criterion: text = "accuracy"
-        human: Annotated[list[score], Field(min_length=1), one_or_several]
-        judge: score | None = None
+        human: Annotated[list[score | decision], Field(min_length=1), one_or_several]
+        judge: score | decision | None = None
 
     class Compared(_Line):
         response_a: str

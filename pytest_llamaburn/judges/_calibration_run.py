@@ -59,7 +59,7 @@ class Calibration:
             self.panel.resume(rows)
         self.known = self._known()
 
-    def run(self, finished: Callable[[str], None], about: Mapping[str, str]) -> Found:
+    def run(self, finished: Callable[[str], None], about: Mapping[str, str | None]) -> Found:
         """Return the verdicts on each label; `finished` gets the state of each new one at once.
 
         `about` says where the labels come from: a continued calibration reads them there. Raises
@@ -125,9 +125,9 @@ def header_of(results_dir: Path, run: str) -> dict[str, Any]:
 
     Raises ResultsError if there is none.
     """
-    headers = {}
+    headers: dict[str, dict[str, Any]] = {}
     for folder in sorted(journal.leftovers(results_dir / FOLDER), key=_written_at):
-        header = journal.read(folder).header
+        header: Any = journal.read(folder).header
         if header is not None and {"run_id", "labels", "config"} <= header.keys():
             headers[folder.name] = header
     if run == LAST and headers:

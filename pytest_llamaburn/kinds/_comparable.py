@@ -19,9 +19,9 @@ from pytest_llamaburn.store import results
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
+    from pytest_llamaburn.documents import Document
     from pytest_llamaburn.measures import Measure
 
-Document = dict[str, Any]
 
 LAST = "last"  # of --compare: the newest earlier file
 _NO_INTERVAL = "one of them has no interval, or an interval that contains 0, so there is no ratio"

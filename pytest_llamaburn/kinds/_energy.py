@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from pytest_llamaburn.capacity.measuring_window import Stretch
+    from pytest_llamaburn.documents import BenchmarkRow, Document
     from pytest_llamaburn.load.rows import Row
 
 
@@ -20,7 +21,7 @@ def tokens(good: Sequence[Mapping[str, Any]]) -> float | None:
     return sum(lengths) if lengths and None not in lengths else None
 
 
-def totals(profile: profiles.Profile, good: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+def totals(profile: profiles.Profile, good: Sequence[Mapping[str, Any]]) -> Document:
     """Return the energy of a run, by the fields of measures.ENERGY; None for unknown values."""
     spent = profile.total()
     generated = tokens(good)
@@ -39,9 +40,7 @@ def totals(profile: profiles.Profile, good: Sequence[Mapping[str, Any]]) -> dict
     }
 
 
-def by_repeat(
-    entries: Sequence[Mapping[str, Any]], rows: Sequence[Mapping[str, Any]]
-) -> list[dict[str, Any]]:
+def by_repeat(entries: Sequence[Mapping[str, Any]], rows: Sequence[BenchmarkRow]) -> list[Document]:
     """Return the energy of each repeat of a run; comparisons use these values."""
     keys = [measure.field for measure in ENERGY]
     repeats = []
@@ -57,7 +56,7 @@ def price(
     profile: profiles.Profile,
     taken: Mapping[str, Any],
     reason: str | None,
-) -> dict[str, Any]:
+) -> Document:
     """Return the cost of the run's energy and of a month, weighted by the tariff's hours."""
     rate, pue, duty = config["kwh_rate"], config.get("pue", 1.0), config.get("duty")
     bands = [cost.band(text) for text in config.get("tariff", ())]
@@ -95,9 +94,7 @@ def lines(
     return profiles.Profile(entries, (), sent).timelines
 
 
-def seen(
-    entries: Sequence[Mapping[str, Any]], sent: Sequence[timeline.Window] = ()
-) -> dict[str, Any]:
+def seen(entries: Sequence[Mapping[str, Any]], sent: Sequence[timeline.Window] = ()) -> Document:
     """Return `telemetry` and `system_profile` of a run without energy for each request."""
     profile = profiles.Profile(entries, (), sent)
     return {
@@ -108,7 +105,7 @@ def seen(
 
 def level(
     timelines: Sequence[timeline.Timeline], whole: Sequence[Stretch], generated: float | None
-) -> dict[str, Any]:
+) -> Document:
     """Return the energy of a level over the stretches with its full load.
 
     `generated` is the number of tokens generated in these stretches. Failed requests use energy

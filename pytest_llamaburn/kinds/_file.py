@@ -8,10 +8,12 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 from pydantic import BaseModel, BeforeValidator, ConfigDict
 
 from pytest_llamaburn.measures import REASONS
+from pytest_llamaburn.texts import counted
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
+    from pytest_llamaburn.documents import Document, Header
     from pytest_llamaburn.store.journal import Record
 
 NO_COUNTS = REASONS["no_usage"]
@@ -145,13 +147,18 @@ def without_counts(lengths: Sequence[float | None]) -> str | None:
     known = sum(length is not None for length in lengths)
     if known == len(lengths):
         return None
-    return f"only {known} of {len(lengths)} answers came with a token count" if known else NO_COUNTS
+    return (
+        f"only {known} of {counted(len(lengths), 'answer')} came with a token count"
+        if known
+        else NO_COUNTS
+    )
 
 
-def opening(header: dict[str, Any], status: str) -> dict[str, Any]:
+def opening(header: Header, status: str) -> Document:
     """Return the first fields of a run's result file, from the header of its journal."""
+    shared: Mapping[str, Any] = header
     return {
-        **{k: header[k] for k in HEADER[:4]},
+        **{k: shared[k] for k in HEADER[:4]},
         "status": status,
-        **{k: header[k] for k in HEADER[4:]},
+        **{k: shared[k] for k in HEADER[4:]},
     }

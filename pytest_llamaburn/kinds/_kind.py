@@ -20,12 +20,13 @@ if TYPE_CHECKING:
     from pathlib import Path
     from typing import Protocol
 
+    from pytest_llamaburn.documents import Document
     from pytest_llamaburn.settings import Run
 
     class Session(Protocol):
         """The part of a pytest session that a kind may use."""
 
-        memory: dict[str, Any]  # a cache until the session ends, by the kind's name
+        memory: Document  # a cache until the session ends, by the kind's name
 
         @property
         def common(self) -> Run:
@@ -128,6 +129,7 @@ class RunKind(Kind):
     description: str
     example: str
     example_test = ""  # the test that `llamaburn init` writes
+    first: tuple[str, ...] = ()  # the settings that a form shows at once; by default, its own
 
     # fixtures and marker
     fixture: str  # name of the fixture that opens a run
@@ -192,7 +194,7 @@ class RunKind(Kind):
         """Return the items in the order in which they should run."""
         return items
 
-    def header(self, target: Target, session: Session) -> dict[str, Any]:  # noqa: ARG002
+    def header(self, target: Target, session: Session) -> Document:  # noqa: ARG002
         """Return the fields that the session adds to the header of a run's journal."""
         return {}
 

@@ -11,7 +11,7 @@ import threading
 from dataclasses import asdict
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
+from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple, cast
 
 # Import numpy before the first request. A signal during this import would leave numpy broken, and
 # the result file of the finished requests could not be made.
@@ -27,9 +27,10 @@ from pytest_llamaburn.store import journal, results
 from pytest_llamaburn.store.resume import check_same
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
 
     from pytest_llamaburn.backends._base import Backend, Message, Model, Server
+    from pytest_llamaburn.documents import Document, Outcome
     from pytest_llamaburn.kinds._kind import RunKind
     from pytest_llamaburn.progress import Progress
     from pytest_llamaburn.trace import Trace
@@ -66,16 +67,14 @@ class Run:
         self.server: Server
         self.journal: journal.Journal | None = None
         self._profiler: Profiler
-        self._unwritten: list[dict[str, Any]] = []
+        self._unwritten: list[Document] = []
         self._keeping = threading.Lock()
         self._other_load = environment.OtherLoad()
         self._last: Trace | None = None
         self._told_lost: str | None = None
         self.alarm: Callable[[str], None] = progress.say  # prints an urgent message at once
 
-    async def prepare(
-        self, model: str | None, planned: dict[str, int], extra: dict[str, Any]
-    ) -> None:
+    async def prepare(self, model: str | None, planned: dict[str, int], extra: Document) -> None:
         """Connect, load and warm up, then open the journal; its header includes `extra`.
 
         Raises UsageError before anything is written.
@@ -137,7 +136,7 @@ class Run:
         """Return the conversation that asks a prompt."""
         return conversation(text, self._random if self.settings.cache == "bust" else None)
 
-    def _about(self) -> dict[str, Any]:
+    def _about(self) -> Document:
         """Return the fields that this kind of run adds to the header."""
         return {}
 
@@ -154,7 +153,7 @@ class Run:
     def _continue(self, record: journal.Record) -> None:
         """Take over the results of an earlier part of this run."""
 
-    def _open_journal(self, header: dict[str, Any], planned: dict[str, int]) -> None:
+    def _open_journal(self, header: Document, planned: dict[str, int]) -> None:
         directory = Path(self.settings.results_dir)
         record = journal.read(journal.directory(directory, self.identity.run_id))
         if self.settings.resume and record.header:
@@ -194,7 +193,7 @@ class Run:
             with self._profiler.phase(name):
                 await asyncio.sleep(_IDLE_S)
 
-    def _keep(self, entry: dict[str, Any]) -> None:
+    def _keep(self, entry: Document) -> None:
         """Write an entry of the profiler to the journal, once the journal is open."""
         with self._keeping:
             self._unwritten.append(entry)
@@ -223,7 +222,7 @@ class Run:
         except ServerError:
             return None
 
-    def _journal(self, kind: str, fields: dict[str, Any]) -> None:
+    def _journal(self, kind: str, fields: Mapping[str, Any]) -> None:
         if self.journal is not None:
             self.journal.write(kind, **fields)
             self._tell_lost()
@@ -234,7 +233,7 @@ class Run:
             self._told_lost = self.journal.lost
             self.alarm(self.journal.lost)
 
-    def _header(self, asked: str | None, extra: dict[str, Any]) -> dict[str, Any]:
+    def _header(self, asked: str | None, extra: Document) -> Document:
         sent = self.backend.body(self.model, [])
         del sent["messages"]
         model = asdict(self.model)
@@ -249,7 +248,7 @@ class Run:
             **self._about(),
         }
 
-    def _opening(self) -> dict[str, Any]:
+    def _opening(self) -> Document:
         return {
             "schema": self.kind.schema,
             "schema_version": results.SCHEMA_VERSION,
@@ -258,14 +257,14 @@ class Run:
             "timestamp": self.identity.timestamp,
         }
 
-    def _config(self) -> dict[str, Any]:
+    def _config(self) -> Document:
         return options.record(self.settings, self.kind.settings_class)
 
 
-def row_of(trace: Trace, prompt: str) -> dict[str, Any]:
+def row_of(trace: Trace, prompt: str) -> Outcome:
     """Return the fields of a finished request's row that all kinds of run share."""
     values, reasons = metrics.compute(trace)
-    return {
+    row: Any = {
         "timestamp": utc_now(),
         **values,
         "finish_reason": trace.finish_reason,
@@ -276,6 +275,7 @@ def row_of(trace: Trace, prompt: str) -> dict[str, Any]:
         "error": trace.error,
         "chunk_gaps_ms": [round(gap, 6) for gap in metrics.chunk_gaps_ms(trace)],
     }
+    return cast("Outcome", row)
 
 
 def utc_now() -> str:

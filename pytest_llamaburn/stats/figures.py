@@ -58,9 +58,10 @@ def mean(
     if scale is not None:
         return replace(figure, ci95=_gaffke(_units(values, clusters), scale))
     summary = samples.distribution(values, "")
-    if not summary["std"]:
+    if not summary["std"] or summary["ci95"] is None:
         return replace(figure, reason="one value, or all are equal: no interval")
-    return replace(figure, ci95=tuple(summary["ci95"]))
+    low, high = summary["ci95"]
+    return replace(figure, ci95=(low, high))
 
 
 def graded(name: str, grades: Sequence[str]) -> Figure:

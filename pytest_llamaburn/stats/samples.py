@@ -16,16 +16,17 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
+    from pytest_llamaburn.documents import Distribution
+
 PERCENTILES = {"p50": 50.0, "p90": 90.0, "p95": 95.0, "p99": 99.0, "p99_9": 99.9}
 CI_METHOD = "student_t_mean_95"
-_EMPTY = dict.fromkeys(("mean", "std", "cv", "min", *PERCENTILES, "max", "ci95"))
 _EXACT_DF = 200  # above this, the series of the quantile is exact to six digits
 Z95 = 1.959963984540054  # standard errors on each side of a 95 % interval
 
 
 def distribution(
     values: Sequence[float] | NDArray[Any], unit: str, reason: str | None = None
-) -> dict[str, Any]:
+) -> Distribution:
     """Return the summary of `values` as in result files.
 
     Keys: unit, n, mean, std, cv, min, p50 … p99_9, max, ci95 ([low, high] of the mean, with
@@ -33,13 +34,13 @@ def distribution(
     and ci95 are None with fewer than two values; cv is also None if the mean is 0.
     """
     if len(values) == 0:
-        return {"unit": unit, "n": 0, **_EMPTY, "certified": [], "reason": reason or "no_samples"}
+        return _without_values(unit, reason or "no_samples")
     import numpy as np
 
     data = np.asarray(values, dtype=float)
     mean, n = float(data.mean()), len(data)
     std = float(data.std(ddof=1)) if n > 1 else None
-    points = np.percentile(data, list(PERCENTILES.values()))
+    p50, p90, p95, p99, p99_9 = map(float, np.percentile(data, list(PERCENTILES.values())))
     return {
         "unit": unit,
         "n": n,
@@ -47,7 +48,11 @@ def distribution(
         "std": std,
         "cv": std / abs(mean) if std is not None and mean else None,
         "min": float(data.min()),
-        **{name: float(p) for name, p in zip(PERCENTILES, points, strict=True)},
+        "p50": p50,
+        "p90": p90,
+        "p95": p95,
+        "p99": p99,
+        "p99_9": p99_9,
         "max": float(data.max()),
         "ci95": mean_interval(mean, std, n),
         "ci95_method": CI_METHOD,
@@ -66,6 +71,26 @@ def percentile(values: Iterable[float], percent: float) -> float | None:
     at = (len(ordered) - 1) * percent / 100
     low, high = ordered[math.floor(at)], ordered[math.ceil(at)]
     return None if math.isinf(high) else float(low + (high - low) * (at - math.floor(at)))
+
+
+def _without_values(unit: str, reason: str) -> Distribution:
+    return {
+        "unit": unit,
+        "n": 0,
+        "mean": None,
+        "std": None,
+        "cv": None,
+        "min": None,
+        "p50": None,
+        "p90": None,
+        "p95": None,
+        "p99": None,
+        "p99_9": None,
+        "max": None,
+        "ci95": None,
+        "certified": [],
+        "reason": reason,
+    }
 
 
 def certified(n: int) -> list[str]:

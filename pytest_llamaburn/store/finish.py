@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from pytest_llamaburn.errors import ResultsError
 from pytest_llamaburn.store import journal, results
@@ -10,6 +10,8 @@ from pytest_llamaburn.store import journal, results
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
     from pathlib import Path
+
+    from pytest_llamaburn.documents import Document
 
 
 def write_result(
@@ -45,7 +47,7 @@ def write_result(
     return path
 
 
-def _elsewhere(document: dict[str, Any], why_not_here: str) -> Path:
+def _elsewhere(document: Document, why_not_here: str) -> Path:
     """Write a result file to another place and return its path."""
 
     def write(place: Path) -> Path:

@@ -17,7 +17,7 @@ import threading
 from contextlib import suppress
 from itertools import chain
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple, cast
 
 from pytest_llamaburn import files
 from pytest_llamaburn.errors import ResultsError
@@ -25,6 +25,8 @@ from pytest_llamaburn.texts import dumps
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
+
+    from pytest_llamaburn.documents import GateVerdict, Header
 
 FOLDER = ".journal"
 RESERVE_BYTES = 1 << 20
@@ -37,14 +39,21 @@ _BLOCK = 1 << 20
 class Record(NamedTuple):
     """The content of the journals of one run."""
 
-    header: dict[str, Any] | None
+    header: Header | None
     planned: int
-    rows: list[dict[str, Any]]
+    rows: list[Any]  # documents.RequestRow, with the fields of its kind
     facts: dict[str, Any]
-    gates: list[dict[str, Any]]
+    gates: list[GateVerdict]
     interrupted: bool
     folder: Path = Path()
     others: dict[str, list[dict[str, Any]]] = {}  # noqa: RUF012 - lines of other types, by type
+
+    @property
+    def opened(self) -> Header:
+        """The header; raises ResultsError if the journal is gone."""
+        if self.header is None:
+            raise ResultsError(f"the journal {self.folder} is gone: was it removed, or moved away?")
+        return self.header
 
     @property
     def idle(self) -> bool:
@@ -280,12 +289,12 @@ def read(folder: Path, skipped: Iterable[str] = ()) -> Record:
 
     The expected requests of `skipped` items are not planned; those that they already sent are.
     """
-    header: dict[str, Any] | None = None
+    header: Header | None = None
     expected: dict[str, int] = {}
     planned: dict[str, int] = {}
     rows: list[dict[str, Any]] = []
     facts: dict[str, Any] = {}
-    gates: list[dict[str, Any]] = []
+    gates: list[GateVerdict] = []
     others: dict[str, list[dict[str, Any]]] = {}
     endings: list[str] = []
     for path in sorted(filter(files.exists, folder.glob("*.jsonl"))):
@@ -293,7 +302,7 @@ def read(folder: Path, skipped: Iterable[str] = ()) -> Record:
         for line in _lines(path):
             match line.pop("type"):
                 case "header":
-                    header, ending = _header(header, line), "killed"
+                    header, ending = _header(header, cast("Header", line)), "killed"
                 case "expected":
                     expected.update(line["items"])
                 case "planned":
@@ -303,7 +312,7 @@ def read(folder: Path, skipped: Iterable[str] = ()) -> Record:
                 case "facts":
                     facts.update(line)
                 case "gate":
-                    gates.append(line)
+                    gates.append(cast("GateVerdict", line))
                 case "end":
                     ending = line["reason"]
                 case other:
@@ -315,9 +324,12 @@ def read(folder: Path, skipped: Iterable[str] = ()) -> Record:
     return Record(header, count, rows, facts, gates, interrupted, folder, others)
 
 
-def _header(first: dict[str, Any] | None, now: dict[str, Any]) -> dict[str, Any]:
+def _header(first: Header | None, now: Header) -> Header:
     """Return the first header of a run, with the settings of its last part."""
-    return {**(first or now), **{name: now[name] for name in ("config",) if name in now}}
+    header = (first or now).copy()
+    if "config" in now:
+        header["config"] = now["config"]
+    return header
 
 
 def of_session(results_dir: Path, session_id: str) -> list[str]:

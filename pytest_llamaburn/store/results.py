@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
     from pathlib import Path
 
+    from pytest_llamaburn.documents import Document
     from pytest_llamaburn.store.journal import Record
 
 SCHEMA_VERSION = 1
@@ -72,14 +73,12 @@ def _kind_name(document: Mapping[str, Any]) -> str:
     return str(document["schema"]).removeprefix(PREFIX)
 
 
-def build(record: Record) -> dict[str, Any]:
+def build(record: Record) -> Document:
     """Return the content of a run's result file, made from its journal.
 
     Raises ResultsError if the journal is gone.
     """
-    if record.header is None:
-        raise ResultsError(f"the journal {record.folder} is gone: was it removed, or moved away?")
-    document: dict[str, Any] = room(record.header, "result").build(record)
+    document: Document = room(record.opened, "result").build(record)
     return document
 
 
@@ -89,7 +88,7 @@ def folders() -> dict[str, str]:
     return {name: kind(name).folder for name in kinds()}
 
 
-def write(results_dir: Path, document: dict[str, Any]) -> Path:
+def write(results_dir: Path, document: Document) -> Path:
     """Write a result file atomically and return its path.
 
     Only an earlier file of the same run, which this one continues, is overwritten. Raises
@@ -108,7 +107,7 @@ def write(results_dir: Path, document: dict[str, Any]) -> Path:
         raise ResultsError(f"{folder} cannot be written: {err.strerror or err}") from err
 
 
-def _indented(document: dict[str, Any]) -> str:
+def _indented(document: Document) -> str:
     """Return a document as indented JSON; msgspec is ten times as fast as `json` here."""
     return msgspec.json.format(dumps(document), indent=2) + "\n"
 
@@ -142,7 +141,7 @@ def safe_name(subject: str) -> str:
     return name.encode()[: _NAME_BYTES - len(mark)].decode(errors="ignore") + mark
 
 
-def load(path: Path) -> dict[str, Any]:
+def load(path: Path) -> Document:
     """Return a result file's content; files of older versions are converted.
 
     Raises ResultsError with the reason if it is not a result file.
@@ -156,11 +155,11 @@ def load(path: Path) -> dict[str, Any]:
     if problem:
         raise ResultsError(f"{path} is not a result file: {problem}")
     modern = getattr(room(document, "result"), "modern", None)
-    converted: dict[str, Any] = modern(document) if modern else document
+    converted: Document = modern(document) if modern else document
     return converted
 
 
-def load_of(path: Path, kind: str) -> dict[str, Any]:
+def load_of(path: Path, kind: str) -> Document:
     """Return the content of a file of a kind; raises ResultsError for any other."""
     document = load(path)
     if document["schema"] != PREFIX + kind:
@@ -191,7 +190,7 @@ def _unknown(schema: Any) -> str:
     return f"schema '{schema}' is unknown (known: {', '.join(kinds())})"
 
 
-def schema(name: str) -> dict[str, Any]:
+def schema(name: str) -> Document:
     """Return the JSON Schema (2020-12) of a kind of result file."""
     found = kind(name).file_model().model_json_schema(by_alias=True)
     return {"$schema": "https://json-schema.org/draft/2020-12/schema", **found}
@@ -336,7 +335,7 @@ def _decoder(fields: type) -> Any:
     return msgspec.json.Decoder(fields)
 
 
-def earlier(results_dir: Path, wanted: set[tuple[str, str]], kind: str) -> Iterator[dict[str, Any]]:
+def earlier(results_dir: Path, wanted: set[tuple[str, str]], kind: str) -> Iterator[Document]:
     """Yield the newest files of a kind, up to a limit, of these (fingerprint, model) pairs.
 
     Damaged files are skipped.

@@ -17,6 +17,8 @@ from pytest_llamaburn.telemetry import _detect
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from pytest_llamaburn.documents import Header
+
 LAST = "last"
 ASKED_AGAIN = ("api_error", "budget")  # judgments that a continued run asks for again
 
@@ -32,9 +34,9 @@ def left_alone(results_dir: Path) -> list[str]:
     return [*_left_behind(results_dir)[1].values()]
 
 
-def _left_behind(results_dir: Path) -> tuple[dict[str, dict[str, Any]], dict[str, str]]:
+def _left_behind(results_dir: Path) -> tuple[dict[str, Header], dict[str, str]]:
     """Return the headers of unfinished runs, oldest first, and why other journals have none."""
-    headers: dict[str, dict[str, Any]] = {}
+    headers: dict[str, Header] = {}
     refused: dict[str, str] = {}
     for folder in journal.leftovers(results_dir):
         try:
@@ -46,7 +48,7 @@ def _left_behind(results_dir: Path) -> tuple[dict[str, dict[str, Any]], dict[str
     return headers, refused
 
 
-def _header(folder: Path) -> dict[str, Any] | None:
+def _header(folder: Path) -> Header | None:
     """Return a journal's header, or None if the run was killed before it wrote one.
 
     Raises ResultsError if the header is damaged or of an unknown kind.
@@ -55,7 +57,7 @@ def _header(folder: Path) -> dict[str, Any] | None:
     return header and _sound(header, folder)
 
 
-def _sound(header: dict[str, Any], folder: Path) -> dict[str, Any]:
+def _sound(header: Header, folder: Path) -> Header:
     """Return a journal's header; raises ResultsError if it is damaged or of an unknown kind."""
     kind = header.get("schema")
     if str(kind).removeprefix(results.PREFIX) not in results.kinds():
@@ -73,7 +75,7 @@ def _sound(header: dict[str, Any], folder: Path) -> dict[str, Any]:
     return header
 
 
-def header_of(results_dir: Path, run: str, schema: str | None = None) -> dict[str, Any]:
+def header_of(results_dir: Path, run: str, schema: str | None = None) -> Header:
     """Return the header of the unfinished run with this id, or of the `last` one.
 
     If a schema is given, `last` is the newest run that has it, or else the newest of all. Raises

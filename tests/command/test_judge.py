@@ -256,13 +256,13 @@ def test_cut_calibration_is_continued_without_paying_again(
             assert reached.wait(60)
             running.send_signal(number)
             _, stderr = running.communicate(timeout=60)
-        told = "2 verdicts are kept: continue with llamaburn judge calibrate --resume " in stderr
+        told = "2 verdicts kept: continue with llamaburn judge calibrate --resume " in stderr
         assert (running.returncode, told) == ((-9, False) if number == 9 else (2, True))
         more: Any = {"cwd": tmp_path, "OPENAI_API_KEY": KEY}
         hint = run_cli(*words, *about, "--max-judge-calls=0", check=None, **more).stderr
         done = run_cli(*words, "--resume=last", "--max-judge-calls=9", "--progress=json", **more)
         none_left = run_cli(*words, "--resume=last", check=4, **more).stderr
-    assert "there are 2 verdicts of a calibration that was cut: --resume " in hint
+    assert "a cut calibration left 2 verdicts: --resume " in hint
     assert len(fake.calls) == 3 + 2
     assert "4 labels (4 scored)" in done.stdout
     events = [json.loads(line) for line in done.stderr.splitlines()]
@@ -272,7 +272,8 @@ def test_cut_calibration_is_continued_without_paying_again(
 
 
 def test_continued_calibration_keeps_its_judge_and_takes_a_higher_limit(tmp_path: Path) -> None:
-    fake, more = OpenAI([verdict_json(4)]), {"cwd": tmp_path, "OPENAI_API_KEY": KEY}
+    fake = OpenAI([verdict_json(4)])
+    more: Any = {"cwd": tmp_path, "OPENAI_API_KEY": KEY}
     with judge_server(fake, "m") as name:
         lines = [label(4, i) for i in range(4)]
         limited = calibrate(tmp_path, lines, f"--judge={name}", "--max-judge-calls=3", check=1)
@@ -281,7 +282,7 @@ def test_continued_calibration_keeps_its_judge_and_takes_a_higher_limit(tmp_path
         other = run_cli(*words, "--judge=claude:x", **more, check=4).stderr
         wrong = run_cli("judge", "calibrate", "--resume=x", **more, check=4).stderr
         done = run_cli(*words, "--max-judge-calls=9", **more)
-    assert "1 verdicts are missing after failed calls: continue with " in limited.stderr
+    assert "1 verdict missing after failed calls: continue with " in limited.stderr
     assert "--resume: --judge ['claude:x'] differs from the run's own" in other
     assert f"there is no calibration 'x' in results: there are: {run_id}" in wrong
     assert "4 labels (4 scored)" in done.stdout
@@ -303,7 +304,7 @@ def test_verdicts_are_kept_until_the_report_is_printed(
         monkeypatch.setattr(judge, "_table", full)
         with suppress(OSError):
             main(["judge", "calibrate", "--labels=labels.jsonl", f"--judge={name}"])
-        assert "llamaburn: 3 verdicts are kept: continue with " in capsys.readouterr().err
+        assert "llamaburn: 3 verdicts kept: continue with " in capsys.readouterr().err
         monkeypatch.setattr(judge, "_table", printed)
         assert main(["judge", "calibrate", "--resume=last"]) == 0
     assert "3 labels (3 scored)" in capsys.readouterr().out
@@ -358,7 +359,7 @@ def test_human_judgments_of_mt_bench_are_labels(tmp_path: Path) -> None:
     found = document["criteria"]["preference"]
     assert found["raters"] == 3
     assert found["confusion"]["human_by_judge"][2][2] == 1  # two votes of three for gpt, and B
-    assert "llamaburn: 1 rows left out: they are about second turns" in done.stderr
+    assert "llamaburn: 1 row left out: they are about second turns" in done.stderr
     assert "Q2" not in json.dumps(fake.calls)
 
 

@@ -102,7 +102,7 @@ def benchmark_settings(**values: Any) -> Benchmark:
     return cast("Benchmark", model_of(Benchmark)(**values))
 
 
-def header(model: str = "llama3.1:q4", **fields: Any) -> dict[str, Any]:
+def header(model: str = "llama3.1:q4", **fields: Any) -> Any:
     """Return the header of a run's journal; `config` gives settings that differ."""
     config = options.record(benchmark_settings(**fields.pop("config", {})), Benchmark)
     made = {

@@ -50,7 +50,7 @@ def virtual_benchmark(
 
 
 @cache
-def _header(model: str) -> dict[str, Any]:
+def _header(model: str) -> Any:
     return header(model)
 
 

@@ -251,7 +251,7 @@ def ramp(server: VirtualServer, loop: str, seed: int) -> Found:
         limits = Limits(0.5, 1000, deadline_ns, budget=730, alone=idle)
     send = clients(server) if closed else schedules(server, loop, seed)
     found, sent = drive(search(limits), _kept(send, runs))
-    levels = visits.told(runs, clients=closed)
+    levels = visits.for_points(runs, clients=closed)
     point = degradation.lowest(degradation.points(levels, alone)) if closed else None
     return Found(found, point, sent + len(alone))
 

@@ -17,7 +17,7 @@ from pytest_llamaburn.kinds.benchmark.measures import MEASURES
 
 def gate_verdict(
     expression: str, made: list[dict[str, Any]], mode: str = "point", start: str = "warm"
-) -> dict[str, Any]:
+) -> Any:
     """Return the verdict on a run of these rows."""
     config = {"threshold": (expression,), "gate_mode": mode, "start": start}
     (verdict,) = benchmark_document(made, header=header(config=config))["results"]["gates"]

@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
     from pytest_llamaburn.datasets import Planned
+    from pytest_llamaburn.documents import Document
     from pytest_llamaburn.kinds._kind import Item, Session, Target
 
 PROMPT = "llm_prompt"  # the argument of a test that is parametrized with the prompts
@@ -45,6 +46,7 @@ def test_answers_quickly(measure):
     assert result.ttft_ms.p50 < 5000
     assert result.tokens_per_sec.mean > 1
 '''
+    first = ("mode", "iterations", "prompts", "max_tokens")
     fixture = "llm"
     fixture_help = """Return the server and model under test, loaded and warmed up.
 
@@ -89,11 +91,11 @@ def test_answers_quickly(measure):
             runs = Params(runs.names, broken, ids)
         return [Params((PROMPT,), prompts, ids), runs]
 
-    def prompts(self, session: Session) -> tuple[list[Planned], dict[str, Any]]:
+    def prompts(self, session: Session) -> tuple[list[Planned], Document]:
         """Return the prompts with their iterations, and the description for the result file."""
         if self.name not in session.memory:
             session.memory[self.name] = self.load("calls.prompts")(session.settings(self.name))
-        chosen: tuple[list[Planned], dict[str, Any]] = session.memory[self.name]
+        chosen: tuple[list[Planned], Document] = session.memory[self.name]
         return chosen
 
     def wanted(self, item: Item, session: Session) -> bool:
@@ -130,7 +132,7 @@ def test_answers_quickly(measure):
                 ordered[place] = items[source]
         return ordered
 
-    def header(self, target: Target, session: Session) -> dict[str, Any]:  # noqa: ARG002
+    def header(self, target: Target, session: Session) -> Document:  # noqa: ARG002
         """Return the description of the chosen prompts."""
         return {"prompts": self.prompts(session)[1] if self.name in session.memory else NO_SET}
 

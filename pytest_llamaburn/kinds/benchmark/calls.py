@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from pytest_llamaburn import datasets
 from pytest_llamaburn.datasets import Planned, Prompt
@@ -12,6 +12,7 @@ from pytest_llamaburn.kinds.benchmark import KIND, number_words
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from pytest_llamaburn.documents import Document
     from pytest_llamaburn.kinds._kind import Item, Session
     from pytest_llamaburn.kinds.benchmark.measured import Measured
     from pytest_llamaburn.kinds.benchmark.run import BenchmarkRun
@@ -47,7 +48,7 @@ def measure_more(
     return lambda: session.run(run.extend(KIND.prompts(session)[0]))
 
 
-def prompts(settings: Benchmark) -> tuple[list[Planned], dict[str, Any]]:
+def prompts(settings: Benchmark) -> tuple[list[Planned], Document]:
     """Return the prompts with their iterations, and the description for the result file."""
     if settings.mode == "correctness":
         questions = number_words.prompts(settings.numbers, settings.seed, settings.lang)

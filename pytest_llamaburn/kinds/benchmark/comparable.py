@@ -25,10 +25,10 @@ from pytest_llamaburn.stats import samples
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
+    from pytest_llamaburn.documents import Document
     from pytest_llamaburn.stats.runs import Noise, Samples, Sides
 
-Document = dict[str, Any]
-Row = dict[str, Any]
+Row = dict[str, Any]  # the compared fields of a request, and its prompt
 
 FIXED_N = measures.FIXED_N.name
 _TTFT, _ITL, _OSL = "time_to_first_token_ms", "inter_token_latency_ms", "output_sequence_length"
@@ -234,13 +234,13 @@ class Comparison(_comparable.Comparison):
         }
 
 
-def runs(document: Document) -> list[dict[str, Any]]:
+def runs(document: Document) -> list[Document]:
     """Return the runs of one benchmark, in the format of comparisons."""
     columns = tuple(Comparison.column(name, "") for name in ALONE)
     return _runs(Side("", document, Choice(columns)), columns, None)
 
 
-def _runs(side: Side, columns: Sequence[Column], n: int | None) -> list[dict[str, Any]]:
+def _runs(side: Side, columns: Sequence[Column], n: int | None) -> list[Document]:
     by_run = zip(*(side.samples(column.metric, n) for column in columns), strict=True)
     return [
         {
@@ -310,7 +310,7 @@ def _uncertified(statistic: str, runs: Sides) -> str | None:
     return f"{least} requests are too few for it, {needed} are needed" if least < needed else None
 
 
-def _noise_facts(noise: Noise) -> dict[str, Any]:
+def _noise_facts(noise: Noise) -> Document:
     facts = noise._asdict()
     del facts["df"]
     return facts

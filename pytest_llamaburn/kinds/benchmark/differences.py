@@ -7,9 +7,12 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from pytest_llamaburn import insights
 from pytest_llamaburn.energy import profiles
+from pytest_llamaburn.texts import counted
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
+
+    from pytest_llamaburn.documents import Document
 
 _CONTINUED = (
     "was measured by {} processes in turn: it was interrupted and resumed, or workers shared it"
@@ -20,7 +23,7 @@ class Side(Protocol):
     """The attributes of a compared benchmark that this module reads."""
 
     label: str
-    document: dict[str, Any]
+    document: Document
     left_out: list[int]  # its nearly empty runs
 
     @property
@@ -111,7 +114,10 @@ def _remarks(side: Side) -> Iterator[tuple[str, str]]:
     """Yield (id, text) of each remark on one file."""
     totals, status = side.document["results"]["totals"], side.document["status"]
     if status != "complete":
-        yield "status", f"is {status}: {totals['succeeded']} of {totals['planned']} requests"
+        yield (
+            "status",
+            f"is {status}: {totals['succeeded']} of {counted(totals['planned'], 'request')}",
+        )
     if totals["failed"]:
         yield "failed", f"has {totals['failed']} failed requests, which have no latencies"
     if side.document["contended"]:

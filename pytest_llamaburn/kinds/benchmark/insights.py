@@ -7,14 +7,16 @@ None if the evidence is missing.
 from __future__ import annotations
 
 from statistics import median
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from pytest_llamaburn import flags
 from pytest_llamaburn.insights import adding_to, evidenced, other_load
 from pytest_llamaburn.stats import samples as stats
+from pytest_llamaburn.texts import counted
 
 if TYPE_CHECKING:
-    from pytest_llamaburn.insights import Document, Finding, Insight, Rule
+    from pytest_llamaburn.documents import Document
+    from pytest_llamaburn.insights import Finding, Insight, Rule
 
 CLOCK_TOLERANCE = 0.05
 PROMPT_SHARE = 0.7  # share of the prompt processing in total_generation_ms
@@ -69,7 +71,8 @@ def _flagged(document: Document, name: str) -> Insight:
     evidence = {"cpu_share": share} if name == "cpu_spill" else {}
     return {
         "id": name,
-        "text": f"{name} on {count} of {len(runs)} requests: {_FLAG_TEXTS[name].format(**values)}.",
+        "text": f"{name} on {count} of {counted(len(runs), 'request')}: "
+        f"{_FLAG_TEXTS[name].format(**values)}.",
         "evidence": {"requests": count, "of": len(runs), **evidence},
     }
 
@@ -138,8 +141,8 @@ def outliers(document: Document) -> Finding | None:
     if not far:
         return None
     text = (
-        f"{len(far)} of {len(values)} requests generated far slower or faster than the rest "
-        f"(up to {max(far):.3g} ms per token, median {median(values):.3g}). Look for other "
+        f"{len(far)} of {counted(len(values), 'request')} generated far slower or faster than "
+        f"the rest (up to {max(far):.3g} ms per token, median {median(values):.3g}). Look for other "
         "programs that ran, and use p50 instead of the mean."
     )
     return text, {"values_ms": far, "median_ms": median(values)}
@@ -306,18 +309,18 @@ def one_slot(document: Document) -> Finding | None:
     return text, {"slots": 1}
 
 
-def _gpus(document: Document) -> list[list[dict[str, Any]]]:
+def _gpus(document: Document) -> list[list[Document]]:
     """Return the samples of each GPU taken while requests were in flight."""
-    samples: dict[str, list[dict[str, Any]]] = {}
+    samples: dict[str, list[Document]] = {}
     for sample in document["system_profile"]:
         for gpu in sample["gpus"] if sample["active"] else ():
             samples.setdefault(gpu["id"], []).append(gpu)
     return list(samples.values())
 
 
-def _is_hot(sample: dict[str, Any]) -> bool | None:
+def _is_hot(sample: Document) -> bool | None:
     return None if sample["temp_c"] is None else sample["temp_c"] >= HOT_C
 
 
-def _good(document: Document) -> list[dict[str, Any]]:
+def _good(document: Document) -> list[Document]:
     return [run for run in document["results"]["runs"] if run["error"] is None]

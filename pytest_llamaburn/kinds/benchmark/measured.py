@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from pytest_llamaburn import measures, metrics
 from pytest_llamaburn.errors import NothingMeasuredError
@@ -11,6 +11,8 @@ from pytest_llamaburn.stats import samples
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+
+    from pytest_llamaburn.documents import BenchmarkRow, Distribution
 
 
 class Measured:
@@ -21,12 +23,12 @@ class Measured:
     result file's summary. `runs` and `errors` cover all requests.
     """
 
-    def __init__(self, rows: Sequence[dict[str, Any]]) -> None:
+    def __init__(self, rows: Sequence[BenchmarkRow]) -> None:
         """Keep the rows, one per request, as in the result file."""
         self.runs = list(rows)
 
     @property
-    def counted(self) -> list[dict[str, Any]]:
+    def counted(self) -> list[BenchmarkRow]:
         """The rows over which statistics and thresholds are computed."""
         warm = [row for row in self.runs if row["start"] == "warm"]
         return warm or self.runs
@@ -49,7 +51,7 @@ class Measured:
 class Stat:
     """The distribution of one metric, its fields as attributes."""
 
-    def __init__(self, name: str, values: dict[str, Any], errors: dict[str, int]) -> None:
+    def __init__(self, name: str, values: Distribution, errors: dict[str, int]) -> None:
         """Keep a distribution, in the format of result files."""
         self.name, self.values, self._errors = name, values, errors
 
@@ -60,7 +62,7 @@ class Stat:
         if self.values["n"] == 0 and field != "n":
             why = self._errors or self.values.get("reason")
             raise NothingMeasuredError(f"{self.name}.{field}: nothing was measured: {why}")
-        return self.values[field]
+        return cast("dict[str, Any]", self.values)[field]
 
     def __repr__(self) -> str:
         """Return the field values, for the message of a failed assertion."""

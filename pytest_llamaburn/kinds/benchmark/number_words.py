@@ -22,6 +22,8 @@ from pytest_llamaburn.thinking import split_thinking
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
+    from pytest_llamaburn.documents import Document
+
 # The numbers of each magnitude. Decimals are hundredths, without whole numbers.
 _RANGES = {
     "0-20": range(21),
@@ -324,7 +326,7 @@ def _has_digit(run: str) -> bool:
     return any(map(str.isdecimal, run))
 
 
-def summary(rows: Iterable[Mapping[str, Any]]) -> dict[str, Any]:
+def summary(rows: Iterable[Mapping[str, Any]]) -> Document:
     """Return the number and share of correct answers, in total and by magnitude.
 
     A row has `id`, `magnitude` and `correct`. A row whose `correct` is None was not judged and is
@@ -342,7 +344,7 @@ def summary(rows: Iterable[Mapping[str, Any]]) -> dict[str, Any]:
     return {**_rate(judged), "by_magnitude": by_magnitude}
 
 
-def _rate(rows: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+def _rate(rows: Sequence[Mapping[str, Any]]) -> Document:
     n, correct = len(rows), sum(bool(row["correct"]) for row in rows)
     accuracy = correct / n if n else None
     rate = {

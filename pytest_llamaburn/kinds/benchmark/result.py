@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from pydantic import Field, create_model
 
-from pytest_llamaburn import flags, gates, measures, registry
+from pytest_llamaburn import documents, flags, gates, measures, registry
 from pytest_llamaburn.backends._failures import NOT_THE_MODELS
 from pytest_llamaburn.energy import profiles
 from pytest_llamaburn.errors import SettingsError
@@ -32,6 +32,7 @@ from pytest_llamaburn.stats import samples
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
+    from pytest_llamaburn.documents import BenchmarkRow, Document, GateVerdict
     from pytest_llamaburn.store.journal import Record
 
 REPEATABLE = ("time_to_first_token_ms", "inter_token_latency_ms", "tokens_per_sec")
@@ -109,11 +110,11 @@ def _check_limit(settings: Any) -> None:
         )
 
 
-def build(record: Record) -> dict[str, Any]:
+def build(record: Record) -> Document:
     """Return the content of a benchmark's result file, made from its journal."""
-    header = record.header or {}
+    header: Any = record.opened
     profile = profiles.Profile(record.profile, record.rows)
-    rows = [profile.powered(row) for row in record.rows]
+    rows: list[BenchmarkRow] = [profile.powered(row) for row in record.rows]
     rows.sort(key=lambda r: (r["repeat"], r["timestamp"], r["iteration"]))
     context = flags.context(rows, header["config"], record.facts)
     runs = [_run(row, context) for row in rows]
@@ -125,7 +126,7 @@ def build(record: Record) -> dict[str, Any]:
     errors = [row["error"] for row in rows]
     counts = {"planned": record.planned, **totals(errors), **_tokens(good)}
     counts |= _energy.totals(profile, good)
-    document: dict[str, Any] = {
+    document: Document = {
         **opening(header, status(record, len(good), done=len(rows) >= record.planned)),
         "results": {
             "prompts": {**header["prompts"], "used": len({row["prompt_id"] for row in rows})},
@@ -154,24 +155,22 @@ def build(record: Record) -> dict[str, Any]:
     return document
 
 
-def _gates(document: dict[str, Any]) -> list[dict[str, Any]]:
+def _gates(document: Document) -> list[GateVerdict]:
     config = document["config"]
     return gates.judged(document, MEASURES, config["threshold"], config["gate_mode"])
 
 
-def _run(row: dict[str, Any], context: flags.Context) -> dict[str, Any]:
+def _run(row: BenchmarkRow, context: flags.Context) -> Document:
     kept = {k: v for k, v in row.items() if k not in ("chunk_gaps_ms", "clock")}
     return {**kept, "flags": flags.of(row, context)}
 
 
-def _between_runs(rows: Sequence[dict[str, Any]]) -> dict[str, Any]:
+def _between_runs(rows: Sequence[BenchmarkRow]) -> Document:
     """Return the variation of the means of independent runs, for the metrics of REPEATABLE."""
     repeats = sorted({row["repeat"] for row in rows})
     variation = {}
     for name in REPEATABLE if len(repeats) > 1 else ():
-        groups = (
-            [r[name] for r in rows if r["repeat"] == k and r[name] is not None] for k in repeats
-        )
+        groups = (documents.values([r for r in rows if r["repeat"] == k], name) for k in repeats)
         means = [sum(group) / len(group) for group in groups if group]
         spread, interval = samples.distribution(means, "share"), samples.cv_interval(means)
         variation[name] = {
@@ -189,9 +188,7 @@ def _under(interval: list[float] | None, goal: float) -> str:
     return "met" if interval[1] <= goal else "not met"
 
 
-def _correctness(
-    rows: Sequence[dict[str, Any]], config: Mapping[str, Any]
-) -> dict[str, Any] | None:
+def _correctness(rows: Sequence[BenchmarkRow], config: Mapping[str, Any]) -> dict[str, Any] | None:
     """Return the share of correctly written numbers, and each answer with its verdict."""
     if config.get("mode") != "correctness":
         return None
@@ -201,7 +198,7 @@ def _correctness(
     return {"lang": lang, **correctness.summary(items), "items": items}
 
 
-def _judged(row: dict[str, Any], item: correctness.Item, lang: str) -> dict[str, Any]:
+def _judged(row: BenchmarkRow, item: correctness.Item, lang: str) -> dict[str, Any]:
     if row["error"] is None:
         judged = correctness.score(row["answer"] or "", item, lang)._asdict()
     else:
@@ -211,18 +208,12 @@ def _judged(row: dict[str, Any], item: correctness.Item, lang: str) -> dict[str,
     return {**item._asdict(), "expected": expected, "answer": row["answer"], **judged}
 
 
-def _tokens(good: Sequence[dict[str, Any]]) -> dict[str, Any]:
+def _tokens(good: Sequence[BenchmarkRow]) -> dict[str, Any]:
     """Return the tokens of the successful requests, and the mean generation speed."""
-    generated = [
-        (
-            row["output_sequence_length"] - 1,
-            row["total_generation_ms"] - row["time_to_first_token_ms"],
-        )
-        for row in good
-        if row["inter_token_latency_ms"] is not None
-    ]
-    tokens, elapsed_ms = (
-        (sum(column) for column in zip(*generated, strict=True)) if generated else (0, 0)
+    gaps = [row for row in good if row["inter_token_latency_ms"] is not None]
+    tokens = sum(row["output_sequence_length"] or 0 for row in gaps) - len(gaps)
+    elapsed_ms = sum(
+        (row["total_generation_ms"] or 0.0) - (row["time_to_first_token_ms"] or 0.0) for row in gaps
     )
     return {
         "input_tokens": _sum(good, "input_sequence_length"),
@@ -232,7 +223,7 @@ def _tokens(good: Sequence[dict[str, Any]]) -> dict[str, Any]:
     }
 
 
-def _sum(rows: Sequence[dict[str, Any]], name: str) -> float | None:
+def _sum(rows: Sequence[BenchmarkRow], name: str) -> float | None:
     """Return the sum over all rows, or None if a row has no value."""
-    values = [row[name] for row in rows]
-    return sum(values) if values and None not in values else None
+    known = documents.values(rows, name)
+    return sum(known) if known and len(known) == len(rows) else None

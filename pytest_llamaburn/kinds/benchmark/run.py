@@ -7,7 +7,7 @@ import math
 from time import perf_counter
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from pytest_llamaburn import gates, measures, metrics
+from pytest_llamaburn import documents, gates, measures, metrics
 from pytest_llamaburn.energy import profiles
 from pytest_llamaburn.errors import ServerError, StoppedError
 from pytest_llamaburn.kinds._run import Run, row_of
@@ -17,6 +17,7 @@ from pytest_llamaburn.kinds.benchmark.measures import MEASURES
 from pytest_llamaburn.load.driver import closed_loop
 from pytest_llamaburn.progress import of_request
 from pytest_llamaburn.stats import samples
+from pytest_llamaburn.texts import counted
 from pytest_llamaburn.trace import answered
 
 if TYPE_CHECKING:
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
 
     from pytest_llamaburn.backends._http import Wire
     from pytest_llamaburn.datasets import Planned, Prompt
+    from pytest_llamaburn.documents import BenchmarkRow, Document
     from pytest_llamaburn.kinds.benchmark.settings import Benchmark
     from pytest_llamaburn.store.journal import Record
     from pytest_llamaburn.trace import Trace
@@ -54,9 +56,9 @@ class BenchmarkRun(Run):
     def __init__(self, *args: Any) -> None:
         """Take the arguments of Run."""
         super().__init__(*args)
-        self._rows: list[dict[str, Any]] = []
+        self._rows: list[BenchmarkRow] = []
         self._began = perf_counter()
-        self._done: dict[tuple[Any, ...], dict[str, Any]] = {}
+        self._done: dict[tuple[Any, ...], BenchmarkRow] = {}
         self._streak: tuple[str | None, int] = (None, 0)
 
     async def measure(self, prompt: Prompt, iterations: int, key: str) -> Measured:
@@ -103,8 +105,8 @@ class BenchmarkRun(Run):
             kind, count = self._streak
             if count >= self.settings.max_failures:
                 raise StoppedError(
-                    f"stopped after {count} requests in a row failed with {kind}: see the "
-                    "server's message in the table; --max-failures raises the limit"
+                    f"stopped after {counted(count, 'request')} in a row failed with {kind}: "
+                    "see the server's message in the table; --max-failures raises the limit"
                 )
             yield request
 
@@ -128,7 +130,7 @@ class BenchmarkRun(Run):
         self._power(rows)
         return Measured(rows)
 
-    def _power(self, rows: Iterable[dict[str, Any]]) -> None:
+    def _power(self, rows: Iterable[BenchmarkRow]) -> None:
         """Set the power of rows, so that tests can read it; the result file computes it again."""
         line = self._profiler.timeline()
         for row in rows:
@@ -147,7 +149,7 @@ class BenchmarkRun(Run):
         """Yield the names and values of one test for a test report."""
         return measures.properties(MEASURES, _document(measured))
 
-    def _note(self, request: TimedRequest, trace: Trace) -> dict[str, Any]:
+    def _note(self, request: TimedRequest, trace: Trace) -> BenchmarkRow:
         row = self._row(request, trace)
         self._journal("request", row)
         self._rows.append(row)
@@ -168,7 +170,7 @@ class BenchmarkRun(Run):
             return bool(s.budget is None)
         measure = measures.find(metrics.REQUEST, s.precision_metric)
         name = measure.name if measure else s.precision_metric
-        values = [row[name] for row in Measured(self._rows).counted if row[name] is not None]
+        values = documents.values(Measured(self._rows).counted, name)
         half = samples.relative_half_width(values)
         return half is not None and half <= s.precision
 
@@ -207,7 +209,7 @@ class BenchmarkRun(Run):
         total_s = min(requests * longest_s, self.settings.budget or math.inf)
         return f"{counted} to {self.model.id}: about {total_s:.0f} s"
 
-    def _row(self, request: TimedRequest, trace: Trace) -> dict[str, Any]:
+    def _row(self, request: TimedRequest, trace: Trace) -> BenchmarkRow:
         return {
             "prompt_id": request.prompt.id,
             "category": request.prompt.category,
@@ -226,7 +228,7 @@ class BenchmarkRun(Run):
         }
 
 
-def _document(measured: Measured) -> dict[str, Any]:
+def _document(measured: Measured) -> Document:
     """Return the results of one test, in the format of a result file."""
     rows = measured.counted
     good = [row for row in rows if row["error"] is None]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from statistics import fmean
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, cast
 
 from pydantic import Field
 
@@ -25,6 +25,7 @@ from pytest_llamaburn.metrics import REQUEST, summary
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
+    from pytest_llamaburn.documents import GateVerdict, RequestRow
     from pytest_llamaburn.store.journal import Record
 
 
@@ -170,8 +171,8 @@ class Right(Mean):
     bounds: dict[str, float] | None = None
 
 
-class Unread(Mean):
-    """The share of answers from which nothing could be read."""
+class Counted(Mean):
+    """The share of answers from which nothing could be read, or which are no attempt."""
 
     count: int
 
@@ -195,7 +196,9 @@ class EvalResults(Part):
     grades: dict[str, Graded] = Field(default_factory=dict)
     correct: Right
     correct_of_parsed: Right | None = None
-    unparsable: Unread | None = None
+    unparsable: Counted | None = None
+    not_attempted: Counted | None = None
+    correct_given_attempted: Right | None = None
     pass_at_k: dict[str, Any] | None
     by_category: dict[str, dict[str, Any]]
     correct_macro: Macro | None = None
@@ -218,7 +221,7 @@ class File(RunFile):
 
 def build(record: Record) -> dict[str, Any]:
     """Return the content of an eval's result file, made from its journal."""
-    header = record.header or {}
+    header: Any = record.opened
     config, items = header["config"], _items(record, header)
     answers = [answer for item in items for answer in scores.samples(item)]
     errors = [answer["error"] for answer in answers]
@@ -287,11 +290,11 @@ def modern(document: dict[str, Any]) -> dict[str, Any]:
     found.setdefault("grades", {})
     for one in found["criteria"].values():
         one.setdefault("unit", "1 to 5")
-    if "correct_of_parsed" in found:
+    if "not_attempted" in found:
         return document
     for item in found["items"]:
         scores.as_wrong(item)
-        item["pass_at_k"] = _pass_at_k(item, config["pass_k"])
+        item["pass_at_k"] = scores.pass_at_k_of(item, config["pass_k"])
     before = found["correct"]["mean"]
     found |= {
         **scores.correctness(found["items"]),
@@ -305,15 +308,7 @@ def modern(document: dict[str, Any]) -> dict[str, Any]:
     return document
 
 
-def _pass_at_k(item: dict[str, Any], k: int | None) -> float | None:
-    """Return a question's pass@k; None without a k, or if no answer has a score."""
-    from pytest_llamaburn.scorers import code  # with it comes the sandbox
-
-    right = [s["correct"] for s in scores.samples(item) if s["correct"] is not None]
-    return code.pass_at_k(len(right), sum(right), k) if k is not None and right else None
-
-
-def _gates(document: dict[str, Any]) -> list[dict[str, Any]]:
+def _gates(document: dict[str, Any]) -> list[GateVerdict]:
     config, results, table = document["config"], document["results"], measures.of(document)
     found = gates.judged(document, table, config["threshold"], config["gate_mode"])
     if results["n_total"] or scores.missing(results["correct"]):
@@ -383,7 +378,7 @@ def _answer(
         "finish_reason": row["finish_reason"],
         "error": row["error"],
         "cached": row["cached"],
-        "flags": flags.of(row, about),
+        "flags": flags.of(cast("RequestRow", row), about),
         "null_reasons": row["null_reasons"],
         "timing": {name: row[name] for name in REQUEST},
         "correct": verdict and verdict["correct"],

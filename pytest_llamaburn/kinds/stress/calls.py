@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from pytest_llamaburn.gates import not_passed
 from pytest_llamaburn.kinds.stress.measures import MEASURES
@@ -12,14 +12,15 @@ from pytest_llamaburn.measures import properties
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from pytest_llamaburn.documents import Document
     from pytest_llamaburn.kinds._kind import Item, Session
     from pytest_llamaburn.kinds.stress.run import StressRun
 
 
-def send(run: StressRun, item: Item, session: Session) -> Callable[[], dict[str, Any]]:
+def send(run: StressRun, item: Item, session: Session) -> Callable[[], Document]:
     """Return the function of the fixture `llm_stress`."""
 
-    def sent() -> dict[str, Any]:
+    def sent() -> Document:
         wanted = list(item.keywords.get("thresholds", ()))
         check_gates(wanted, run.settings)
         run.expect(wanted)

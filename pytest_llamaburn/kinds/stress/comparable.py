@@ -28,10 +28,10 @@ from pytest_llamaburn.stats.changes import SHARE
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
+    from pytest_llamaburn.documents import Document
     from pytest_llamaburn.measures import Observed
     from pytest_llamaburn.stats.runs import Part
 
-Document = dict[str, Any]
 
 _MORE_RUNS = "more earlier runs of the same load in the results directory make it narrower"
 _MORE_REQUESTS = "more requests make it narrower"

@@ -18,11 +18,13 @@ from pytest_llamaburn.capacity.states import Level
 from pytest_llamaburn.kinds.stress import axis
 from pytest_llamaburn.load.step import CLIENTS
 from pytest_llamaburn.load.think import mean_think_ns
+from pytest_llamaburn.texts import counted
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from pytest_llamaburn.capacity.degradation import DegradationPoint
+    from pytest_llamaburn.documents import Document
     from pytest_llamaburn.insights import Insight
     from pytest_llamaburn.load.rows import Request
 
@@ -109,11 +111,11 @@ def state(level: Level, load: Load) -> states.State:
     if load.config["warmup_window"] or load.config["cooldown_window"]:
         why = f"all {level.sent} requests were left out by the windows"
     else:
-        why = f"none of {level.sent} requests could be sent"
+        why = f"none of {counted(level.sent, 'request')} could be sent"
     return states.State(level.value, None, why)
 
 
-def optimal(load: Load) -> dict[str, Any] | None:
+def optimal(load: Load) -> Document | None:
     """Return the smallest level within 5 % of the best throughput at an acceptable latency."""
     found = states.optimal(load.levels, load.bounds)
     return found and {load.axis: found.level, "evidence": found.evidence}
@@ -124,12 +126,12 @@ def degradation_points(load: Load) -> list[DegradationPoint]:
     factor, clients = load.config["degradation_factor"], load.unit == CLIENTS
     runs = {x.value: [[*run] for run in x.runs] for x in load.levels if not x.client_limited}
     limited = [level.value for level in load.levels if level.client_limited]
-    levels = visits.told(runs, clients=clients)
+    levels = visits.for_points(runs, clients=clients)
     points = degradation.points(levels, load.baseline, factor, clients=clients)
     return [point._replace(reason=_why(point, limited)) for point in points]
 
 
-def degradation_document(point: DegradationPoint, load: Load) -> dict[str, Any]:
+def degradation_document(point: DegradationPoint, load: Load) -> Document:
     """Return the entry of a degradation point in the result file."""
     return {
         load.axis: point.estimate,
@@ -155,7 +157,7 @@ def _why(point: DegradationPoint, limited: Sequence[float]) -> str | None:
     return f"{point.reason}; at {names} the client was too slow" if between else point.reason
 
 
-def failure_point(load: Load, searched: Mapping[str, Any] | None) -> dict[str, Any] | None:
+def failure_point(load: Load, searched: Mapping[str, Any] | None) -> Document | None:
     """Return the level at which the failure rate is crossed, by the search or by the levels."""
     if not load.levels:
         return None
@@ -187,7 +189,7 @@ def insights(load: Load) -> list[Insight]:
         found.append(
             _insight(
                 "slots_inferred",
-                f"The server serves {slots} request{'s' if slots > 1 else ''} at once; more "
+                f"The server serves {counted(slots, 'request')} at once; more "
                 f"clients wait. Raise its number of slots ({names}) if there is memory for their "
                 "contexts.",
                 slots=slots,
@@ -220,7 +222,7 @@ def _insight(name: str, text: str, **evidence: Any) -> Insight:
     return {"id": name, "text": text, "evidence": evidence}
 
 
-def _bracket(load: Load, rate: float) -> dict[str, Any]:
+def _bracket(load: Load, rate: float) -> Document:
     """Return the failure point from the levels of a run that did not search for it."""
     known = [(x.value, x.error_rate or 0.0, x.requests) for x in load.counted]
     failing = min((value for value, share, _ in known if share > rate), default=None)

@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
 
     from pytest_llamaburn.capacity.measuring_window import Stretch
+    from pytest_llamaburn.documents import Distribution, Document
     from pytest_llamaburn.kinds.stress.plan import Window
     from pytest_llamaburn.load.rows import Request, Row
     from pytest_llamaburn.load.step import Step
@@ -89,7 +90,7 @@ class Piece(NamedTuple):
 
 def summarize(
     visits: Sequence[Visit], excluded: Excluded, objective: str | None = None
-) -> dict[str, Any]:
+) -> Document:
     """Return the entry of a level in the result file, without its state.
 
     `objective` is the --slo of a good request, for goodput.
@@ -141,7 +142,7 @@ def kept_up(visits: Sequence[Visit], excluded: Excluded) -> list[Visit]:
     return found or [*visits]
 
 
-def burst(rows: Sequence[Row]) -> dict[str, Any]:
+def burst(rows: Sequence[Row]) -> Document:
     """Return the entry of a burst: its failures by kind, and its latencies in ms."""
     good = [row for row in rows if row.error is None]
     waits = distributions(good, len(rows) - len(good))
@@ -153,19 +154,19 @@ def burst(rows: Sequence[Row]) -> dict[str, Any]:
     }
 
 
-def distributions(good: Sequence[Row], failed: int) -> dict[str, dict[str, Any]]:
+def distributions(good: Sequence[Row], failed: int) -> dict[str, Document]:
     """Return the distribution of each shown metric over successful requests.
 
     Latencies also have percentiles that count a failure as infinite (`adj_`).
     """
-    found = {name: _distribution(name, good) for name in OF_REQUESTS}
+    found: dict[str, Document] = {name: {**_distribution(name, good)} for name in OF_REQUESTS}
     for name, of in FROM_SCHEDULE.items():
         known = [(row, value) for row in good if (value := row.values[of]) is not None]
         due = [value + (row.sent_ns - row.scheduled_ns) / 1e6 for row, value in known]
         found[name] = {**samples.distribution(due, "ms"), **slo.adjusted(due, failed)}
         found[of] |= slo.adjusted([value for _, value in known], failed)
     gaps = np.concatenate([row.gaps_ms for row in good]) if good else np.empty(0)
-    found[CHUNK_GAP.name] = samples.distribution(gaps, CHUNK_GAP.unit)
+    found[CHUNK_GAP.name] = {**samples.distribution(gaps, CHUNK_GAP.unit)}
     return found
 
 
@@ -231,7 +232,7 @@ def timeline(rows: Iterable[Row], start_ns: int) -> list[Second]:
     ]
 
 
-def _distribution(name: str, rows: Iterable[Row]) -> dict[str, Any]:
+def _distribution(name: str, rows: Iterable[Row]) -> Distribution:
     known = [value for row in rows if (value := row.values[name]) is not None]
     why = next((row.doubts[name] for row in rows if row.doubts and name in row.doubts), None)
     return samples.distribution(known, metrics.REQUEST[name].unit, why or "not_reported")
@@ -331,7 +332,7 @@ def _tokens_by_second(rows: Sequence[Row], start_ns: int, seconds: int) -> list[
     return found
 
 
-def _health(visits: Sequence[Visit], kept: Sequence[Row]) -> dict[str, Any]:
+def _health(visits: Sequence[Visit], kept: Sequence[Row]) -> Document:
     """Return the client's health, and whether the client was too slow for the load."""
     worst = functools.reduce(StepHealth.worst, (visit.health for visit in visits))
     late = [(row.sent_ns - row.scheduled_ns) / 1e6 for row in kept]

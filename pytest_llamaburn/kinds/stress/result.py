@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
     from pathlib import Path
 
+    from pytest_llamaburn.documents import Document
     from pytest_llamaburn.load.rows import Row
     from pytest_llamaburn.store.journal import Record
 
@@ -129,13 +130,13 @@ def check_gates(expressions: Iterable[str], settings: Any) -> None:
 
 def write_companions(record: Record, path: Path) -> None:
     """Write a row per request beside the result file, if --save-requests is set."""
-    if (record.header or {})["config"]["save_requests"]:
+    if record.opened["config"]["save_requests"]:
         rows.export(record.folder, path.with_suffix(".requests.jsonl.gz"))
 
 
-def build(record: Record) -> dict[str, Any]:
+def build(record: Record) -> Document:
     """Return the content of a stress run's result file, made from its journal and its rows."""
-    header = record.header or {}
+    header: Any = record.opened
     config, others = header["config"], record.facts.get("other_cpu_share")
     visits = _visits(record, rows.read(record.folder))
     everything = [row for visit in visits for row in visit.rows]
@@ -187,12 +188,12 @@ def _visits(record: Record, found: Iterable[Row]) -> list[Visit]:
     return visits
 
 
-def _load(visits: Sequence[Visit], record: Record) -> tuple[findings.Load, list[dict[str, Any]]]:
+def _load(visits: Sequence[Visit], record: Record) -> tuple[findings.Load, list[Document]]:
     """Return the levels, lowest first, and the entry of each in the file, without its state.
 
     All visits to the same load are one level.
     """
-    config = (record.header or {})["config"]
+    config = record.opened["config"]
     excluded = levels.Excluded(
         plan.window(config["warmup_window"], "--warmup-window"),
         plan.window(config["cooldown_window"], "--cooldown-window"),
@@ -221,7 +222,7 @@ def _load(visits: Sequence[Visit], record: Record) -> tuple[findings.Load, list[
         summaries.append(summary)
     deadline_s = record.facts.get("baseline", {}).get("deadline_s", 0.0)
     unit = sent[0].load.unit if sent else CLIENTS
-    engine = (record.header or {})["server"]["kind"]
+    engine = record.opened["server"]["kind"]
     load = findings.Load(found, baseline, config, deadline_s, unit, engine, _cut(record))
     return load, summaries
 
@@ -244,10 +245,10 @@ def _cut(record: Record) -> str | None:
 
 def _results(
     load: findings.Load,
-    summaries: Sequence[dict[str, Any]],
+    summaries: Sequence[Document],
     visits: Sequence[Visit],
     record: Record,
-) -> dict[str, Any]:
+) -> Document:
     found = record.facts.get("findings", {})
     everything = [row for visit in visits for row in visit.rows]
     pointless = ONE_LEVEL if load.config["mode"] == "spike" else None
@@ -284,7 +285,7 @@ def _results(
     }
 
 
-def _recovery(visits: Iterable[Visit]) -> dict[str, Any] | None:
+def _recovery(visits: Iterable[Visit]) -> Document | None:
     """Return the recovery from the bursts of a spike run, or None for other runs."""
     visit = next((one for one in visits if one.load.bursts), None)
     if visit is None:
@@ -304,7 +305,7 @@ def _recovery(visits: Iterable[Visit]) -> dict[str, Any] | None:
 
 def _sustained(
     visits: Sequence[Visit], load: findings.Load, read: Sequence[timeline.Timeline]
-) -> dict[str, Any] | None:
+) -> Document | None:
     long = _loaded(visits)
     if load.config["mode"] != "sustained" or not long:
         return None

@@ -25,6 +25,7 @@ from pytest_llamaburn.store import journal, results
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from pytest_llamaburn.documents import Document
     from pytest_llamaburn.kinds.stress.plan import Plan
     from pytest_llamaburn.load.rows import Request
     from pytest_llamaburn.load.sender import Health
@@ -81,9 +82,9 @@ class StressRun(Run):
         """Add thresholds to those of the settings."""
         self._journal("facts", {"thresholds": list(expressions)})
 
-    def results(self) -> dict[str, Any]:
+    def results(self) -> Document:
         """Return the results so far, in the format of the result file."""
-        so_far: dict[str, Any] = results.build(journal.read(self.folder))["results"]
+        so_far: Document = results.build(journal.read(self.folder))["results"]
         return so_far
 
     def settle(self) -> None:

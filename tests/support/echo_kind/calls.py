@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 def echo(run: EchoRun, item: Item, session: Session) -> Callable[[str], list[dict[str, Any]]]:
     def sent(text: str) -> list[dict[str, Any]]:
-        rows: list[dict[str, Any]] = session.run(run.echo(text, f"{item.node.nodeid}#1"))
+        rows: list[Any] = session.run(run.echo(text, f"{item.node.nodeid}#1"))
         document = {"results": {"runs": rows, "summary": summary(rows)}}
         wanted = item.keywords.get("thresholds", ())
         judged = gates.judged(document, MEASURES, wanted, run.settings.gate_mode)

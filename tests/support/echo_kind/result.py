@@ -45,7 +45,7 @@ def check(settings: Any) -> None:
 
 
 def build(record: Record) -> dict[str, Any]:
-    header = record.header or {}
+    header = record.opened
     errors = [row["error"] for row in record.rows]
     good = [row for row in record.rows if row["error"] is None]
     runs = [{k: v for k, v in row.items() if k != "chunk_gaps_ms"} for row in record.rows]

@@ -217,7 +217,7 @@ def test_a_first_rate_that_was_disturbed_is_no_point(pattern: str) -> None:
 
 def test_points_come_from_no_disturbed_visit_and_from_no_burst() -> None:
     calm, broken = visit(4, 80, 0), visit(4, 80, 30)
-    found = visits.told({4: [calm, broken], 8: [visit(8, 6, 0)]}, clients=True)
+    found = visits.for_points({4: [calm, broken], 8: [visit(8, 6, 0)]}, clients=True)
     assert found[4] == calm[4:]
     assert len(found[8]) == 6  # nothing was sent but the burst
 

@@ -191,7 +191,8 @@ def test_verdicts_are_kept(tmp_path: Path) -> None:
     made = Journal(tmp_path, RUN, "main")
     made.write("gate", expression="ttft_ms<1", verdict="fail")
     made.close()
-    assert read(tmp_path).gates == [{"expression": "ttft_ms<1", "verdict": "fail"}]
+    (gate,) = read(tmp_path).gates
+    assert (gate["expression"], gate["verdict"]) == ("ttft_ms<1", "fail")
 
 
 def test_only_runs_that_nobody_writes_any_more_are_left_over(tmp_path: Path) -> None:

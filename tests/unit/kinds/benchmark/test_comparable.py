@@ -434,9 +434,10 @@ def test_what_made_a_file_s_own_numbers_doubtful_is_a_warning() -> None:
 
 
 def test_processes_are_counted_by_the_rows_they_wrote() -> None:
-    made = [{"clock": {"segment": name}} for name in "aab"]
+    made: list[Any] = [{"clock": {"segment": name}} for name in "aab"]
     assert profiles.processes(made) == 2
-    assert profiles.processes([{}]) is None
+    without: list[Any] = [{}]
+    assert profiles.processes(without) is None
 
 
 def test_the_context_that_was_sent_is_compared_where_none_was_asked_for() -> None:

@@ -39,7 +39,7 @@ def swept(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
     return found
 
 
-def gate_verdict(expression: str, results: dict[str, Any], mode: str = "point") -> dict[str, Any]:
+def gate_verdict(expression: str, results: dict[str, Any], mode: str = "point") -> Any:
     (found,) = gates.judged({"results": results}, MEASURES, [expression], mode)
     assert found["expression"] == expression
     return found

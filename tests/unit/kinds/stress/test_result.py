@@ -111,7 +111,7 @@ def test_of_a_level_taken_again_the_later_try_counts() -> None:
     rows = level(1)[1]
     for number, one in enumerate(rows):
         one.attempt = number % 2
-    record = Record({}, 1, [], {}, [], False, others={"step": said})
+    record = Record(None, 1, [], {}, [], False, others={"step": said})
     (visit,) = result._visits(record, rows)
     assert (visit.number, visit.started_ns, len(visit.rows)) == (1, 9, 6)
     assert visit.health == StepHealth(cpu_share=0.1)
