@@ -61,16 +61,19 @@ def distribution(
 
 
 def percentile(values: Iterable[float], percent: float) -> float | None:
-    """Return a percentile (linear interpolation between closest ranks), without numpy.
+    """Return a percentile, interpolated as in `distribution`. It does not import numpy.
 
     It is None without values, and if it depends on an infinite value.
     """
     ordered = sorted(values)
     if not ordered:
         return None
-    at = (len(ordered) - 1) * percent / 100
-    low, high = ordered[math.floor(at)], ordered[math.ceil(at)]
-    return None if math.isinf(high) else float(low + (high - low) * (at - math.floor(at)))
+    at = (len(ordered) - 1) * (percent / 100)
+    low, high, part = ordered[math.floor(at)], ordered[math.ceil(at)], at - math.floor(at)
+    if math.isinf(high):
+        return None
+    step = high - low  # counted from the nearer end, as numpy does
+    return float(low + step * part if part < 0.5 else high - step * (1 - part))
 
 
 def _without_values(unit: str, reason: str) -> Distribution:
