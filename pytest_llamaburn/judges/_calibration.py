@@ -291,8 +291,9 @@ def _rating(label: float | str) -> float:
 
 def _located(err: ValidationError) -> str:
     first = err.errors()[0]
-    field, *rest = first["loc"] or ("the whole line",)
-    where = ".".join(map(str, [field, *(one for one in rest if isinstance(one, int))]))
+    # Names of fields and indices; what is left names the alternatives of a type.
+    places = [str(one) for one in first["loc"] if isinstance(one, int) or one.isidentifier()]
+    where = ".".join(places) or "the whole line"
     return f"{where}: {first['msg'][:1].lower()}{first['msg'][1:]}"
 
 

@@ -253,9 +253,9 @@ def test_cut_calibration_is_continued_without_paying_again(
         env = {**os.environ, "OPENAI_API_KEY": KEY}
         pipes: Any = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
         with Process[str]([*COMMAND, *words, *about], cwd=tmp_path, env=env, **pipes) as running:
-            assert reached.wait(60)
+            assert reached.wait(300)
             running.send_signal(number)
-            _, stderr = running.communicate(timeout=60)
+            _, stderr = running.communicate(timeout=300)
         told = "2 verdicts kept: continue with llamaburn judge calibrate --resume " in stderr
         assert (running.returncode, told) == ((-9, False) if number == 9 else (2, True))
         more: Any = {"cwd": tmp_path, "OPENAI_API_KEY": KEY}
@@ -297,7 +297,7 @@ def test_verdicts_are_kept_until_the_report_is_printed(
     (tmp_path / "labels.jsonl").write_text("\n".join(json.dumps(label(4, i)) for i in range(3)))
     fake, printed = OpenAI([verdict_json(4)]), judge._table
 
-    def full(_: Any) -> str:
+    def full(*_: Any) -> str:
         raise OSError(28, "No space left on device")
 
     with judge_server(fake, "m") as name:
