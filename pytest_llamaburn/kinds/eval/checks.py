@@ -62,8 +62,8 @@ def refuse_unscorable(questions: Iterable[Question]) -> None:
 def _check_here(settings: Any) -> None:
     """Raise UsageError for a set, scorer, search or judge that cannot be used on this machine."""
     refuse_unscorable(q for one in _asked(settings) for q in one.questions)
-    if settings.web_search and not settings.rescore:
-        _choose.choose(settings, os.environ)
+    if settings.web_search and not (settings.rescore or settings.search_replay):
+        _choose.usable(settings, os.environ)
     panel = judges.Panel.of(settings)
     if not settings.allow_self_judge:
         for model in task.judged_models(settings):
