@@ -93,7 +93,8 @@ def _traffic(page: Page) -> tuple[list[int], list[str]]:
 
 def delay(browser: Browser, place: Place, count: int) -> list[Line]:
     """Return the time from an event of a run until a frame with it is painted, at 10 Hz."""
-    page = _watching(browser, place)
+    page = opened(browser, place, "Stress")
+    page.evaluate(_WATCH)
     job = _played(page, place)
     written = {e["done"]: e["at"] for e in place.client.get(f"/jobs/{job}/progress").json()}
     seen = page.evaluate("() => window.seen")
@@ -109,7 +110,7 @@ def delay(browser: Browser, place: Place, count: int) -> list[Line]:
 
 def growth(browser: Browser, place: Place, count: int, minutes: float) -> list[Line]:
     """Return how the page's heap grows while it shows a run of so many events."""
-    page = _watching(browser, place)
+    page = opened(browser, place, "Stress")
     heap: list[tuple[int, float]] = []
 
     def look() -> None:
@@ -128,13 +129,6 @@ def growth(browser: Browser, place: Place, count: int, minutes: float) -> list[L
         Line("growth from the start", (last / heap[0][1] - 1) * 100, "%", 20),
         Line("growth from the second third", (last / middle - 1) * 100, "%", 20),
     ]
-
-
-def _watching(browser: Browser, place: Place) -> Page:
-    """Return an open page that notes what it paints."""
-    page = opened(browser, place, "Stress")
-    page.evaluate(_WATCH)
-    return page
 
 
 def opened(browser: Browser, place: Place, tab: str) -> Page:
