@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 LIVE_HZ = 10
 _OPENED = 5
 _FIRST_PAINT = "() => performance.getEntriesByName('first-contentful-paint')[0]?.startTime ?? null"
+_DONE = "() => document.querySelector('progress[aria-label=Progress]')?.value ?? null"
 # Each number of finished requests, with the time at which a frame that shows it has been painted.
 _WATCH = """() => {
   const seen = (window.seen = []);
@@ -114,8 +115,9 @@ def growth(browser: Browser, place: Place, count: int, minutes: float) -> list[L
     heap: list[tuple[int, float]] = []
 
     def look() -> None:
-        done = page.locator("progress[aria-label=Progress]").first
-        heap.append((int(done.evaluate("bar => bar.value")), _heap_mb(page)))
+        done = page.evaluate(_DONE)
+        if done is not None:
+            heap.append((done, _heap_mb(page)))
 
     _played(page, place, look)
     page.context.close()
@@ -143,12 +145,10 @@ def _played(page: Page, place: Place, look: Any = None) -> str:
     """Have a run played and wait for its end; return its job."""
     body = {"model": ["m"], "mode": "sweep"}
     job: str = place.client.post("/stress/run", json=body).raise_for_status().json()["id"]
-    page.wait_for_function(
-        "() => document.querySelector('progress[aria-label=Progress]')?.value > 1"
-    )
+    page.wait_for_function(f"() => ({_DONE})() > 1")
     pause_ms = 500 if look is None else 5_000
     while place.client.get(f"/jobs/{job}").json()["state"] != "ended":
-        if look is not None and page.locator("progress[aria-label=Progress]").count():
+        if look is not None:
             look()
         page.wait_for_timeout(pause_ms)
     sleep(0.5)
