@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import hashlib
 import json
-from functools import cache
+from functools import cache, lru_cache
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from pytest_llamaburn import criteria, datasets, measures, metrics, registry
-from pytest_llamaburn.errors import DatasetError
+from pytest_llamaburn.errors import DatasetError, SettingsError
 from pytest_llamaburn.registry import unknown
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterable, Iterator, Sequence
     from pathlib import Path
 
     from pydantic import BaseModel
@@ -50,7 +50,7 @@ class Question(NamedTuple):
     def sha256(self) -> str:
         """A short digest of what is asked and what counts as the answer."""
         context = [self.context] if self.context else []
-        return _digest([self.prompt, self.reference, self.rubric, self.options, *context])
+        return digest([self.prompt, self.reference, self.rubric, self.options, *context])
 
     @property
     def asked(self) -> tuple[Criterion, ...]:
@@ -65,6 +65,7 @@ class Question(NamedTuple):
 
 
 _FIRST_FIELDS: Final = 9
+NO_CATEGORY: Final = "custom"  # the category of a question that names none
 
 
 class Example(NamedTuple):
@@ -76,14 +77,18 @@ class Example(NamedTuple):
 
 
 class EvalSet(NamedTuple):
-    """The questions of one eval set; `sha256` does not depend on the layout of the file."""
+    """The questions of one eval set.
+
+    `sha256` is of the questions and the system prompt; the layout of the file does not matter, nor
+    do the examples, which are shown only on demand.
+    """
 
     name: str
     version: str
     questions: tuple[Question, ...]
     sha256: str
     path: Path
-    system: str | None = None
+    system_prompt: str | None = None
     examples: tuple[Example, ...] = ()
 
 
@@ -98,6 +103,11 @@ def load_eval_set(name_or_path: str | Path) -> EvalSet:
     Raises DatasetError with the file, the entry and the field that is wrong.
     """
     path = datasets.find(str(name_or_path), "eval_sets", "eval set", _SUFFIXES)
+    return _read(path, datasets.digest_of(path))
+
+
+@lru_cache(maxsize=8)  # a run asks for its set often, and a large one takes a second
+def _read(path: Path, content_sha256: str | None) -> EvalSet:  # noqa: ARG001 - part of the key
     content, places = datasets.content_of(path, "questions")
     return eval_set(content, path, places)
 
@@ -126,20 +136,28 @@ def eval_set(content: Any, path: Path, places: Sequence[str] = ()) -> EvalSet:
         for field, reason in _faults(question, own):
             raise DatasetError(f"{path}: {where}: {field}: {reason}")
     examples = tuple(Example(e.prompt, e.answer, e.category) for e in checked.examples)
-    around = [checked.system, examples] if checked.system or examples else []
     contents = [question.content for question in questions]
-    digest = _digest([contents, *around] if around else contents)
-    return EvalSet(checked.name, checked.version, questions, digest, path, checked.system, examples)
+    system = checked.system_prompt
+    sha256 = digest([contents, system] if system else contents)
+    return EvalSet(checked.name, checked.version, questions, sha256, path, system, examples)
 
 
-def own_criterion(name: str, description: str, anchors: dict[str, str] | None = None) -> Criterion:
+def checked_criterion(found: Criterion) -> Criterion:
     """Return a criterion of the user's own; raises ValueError for a name that is taken."""
-    found = criteria.own(name, description, anchors)
     taken = {m.name for m in measures.ANSWERS} | {*_TAKEN, *measures.names(metrics.MEASURES)}
-    if name in taken:
-        msg = f"'{name}' is refused: a measure has this name already; choose another one"
+    if found.name in taken:
+        msg = f"'{found.name}' is refused: a measure has this name already; choose another one"
         raise ValueError(msg)
     return found
+
+
+def own_criteria(texts: Iterable[str]) -> dict[str, Criterion]:
+    """Return the criteria that --criterion defines, by name; raises SettingsError."""
+    try:
+        found = [checked_criterion(criteria.parse(text)) for text in texts]
+    except ValueError as err:
+        raise SettingsError(f"--criterion: {err}") from None
+    return {one.name: one for one in found}
 
 
 def _own_criteria(entries: Sequence[Any], path: Path) -> dict[str, Criterion]:
@@ -149,7 +167,8 @@ def _own_criteria(entries: Sequence[Any], path: Path) -> dict[str, Criterion]:
         if one.name in found:
             raise DatasetError(f"{where}: name: '{one.name}' is given twice")
         try:
-            found[one.name] = own_criterion(one.name, one.description, one.anchors)
+            own = criteria.own(one.name, one.description, one.anchors, one.scale)
+            found[one.name] = checked_criterion(own)
         except ValueError as err:
             raise DatasetError(f"{where}: name: {err}") from None
     return found
@@ -186,7 +205,8 @@ def _question(entry: Any, defined: dict[str, Criterion]) -> Question:
     return Question(**{"reference": None, **own})
 
 
-def _digest(content: Any) -> str:
+def digest(content: Any) -> str:
+    """Return a short digest of JSON types."""
     text = json.dumps(content, sort_keys=True)
     return hashlib.sha256(text.encode()).hexdigest()[:16]
 
@@ -194,7 +214,7 @@ def _digest(content: Any) -> str:
 @cache
 def eval_set_model() -> type[BaseModel]:
     """Return the model of an eval set file, from which its JSON Schema is made."""
-    from typing import Annotated, Literal
+    from typing import Annotated, Literal, Self
 
     from pydantic import (
         BaseModel,
@@ -204,16 +224,27 @@ def eval_set_model() -> type[BaseModel]:
         FiniteFloat,
         StringConstraints,
         WithJsonSchema,
+        model_validator,
     )
+    from pydantic_core import PydanticCustomError
 
     text = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1)]
     identifier = Annotated[
         text, BeforeValidator(datasets.as_text), WithJsonSchema(datasets.TEXT_OR_NUMBER)
     ]
+    documents = Annotated[
+        list[text],
+        Field(min_length=1),
+        BeforeValidator(lambda given: [given] if isinstance(given, str) else given),
+        WithJsonSchema(datasets.TEXT_OR_TEXTS),
+    ]
     code = Annotated[str, StringConstraints(min_length=1)]
 
     class CriterionEntry(BaseModel):
-        """A criterion of your own: its name, its description for judges, what each score means."""
+        """A criterion of your own: its name, its description for judges, what each score means.
+
+        With the scale `yes/no`, judges say yes, which counts 1, or no, which counts 0.
+        """
 
         model_config = ConfigDict(extra="forbid")
         name: text
@@ -221,6 +252,13 @@ def eval_set_model() -> type[BaseModel]:
         anchors: (
             Annotated[dict[Literal["1", "2", "3", "4", "5"], text], Field(min_length=5)] | None
         ) = None
+        scale: Literal["1 to 5", "yes/no"] = "1 to 5"
+
+        @model_validator(mode="after")
+        def _anchored(self) -> Self:
+            if self.anchors and self.scale == "yes/no":
+                raise PydanticCustomError("anchors", "anchors belong to the scale 1 to 5")
+            return self
 
     class EvalQuestion(BaseModel):
         """One question; the fields from `accept` on are for its scorer.
@@ -228,19 +266,20 @@ def eval_set_model() -> type[BaseModel]:
         Without a scorer, or with `judge`, only judges can score the answer. `accept` has further
         right answers besides the reference, `choices` the texts of A, B, C … in the prompt, `tests`
         Python statements that call `entry_point`, `audio` the path of a recording, and `options`
-        further settings of a scorer. `context` has documents that the model gets with the question.
+        further settings of a scorer. `context` has the documents that the model gets with the
+        question, or the only one.
         """
 
         model_config = ConfigDict(extra="forbid")
         id: identifier
         prompt: text
         reference: identifier | None = None
-        category: text = "custom"
+        category: text = NO_CATEGORY
         allow_web_search: bool = False
         rubric: text | None = None
         scorer: text | None = None
         criteria: Annotated[tuple[text, ...], Field(min_length=1)] = criteria.USUAL
-        context: Annotated[list[text], Field(min_length=1)] | None = None
+        context: documents | None = None
         accept: list[text] | None = None
         choices: Annotated[list[text], Field(min_length=2, max_length=10)] | None = None
         tolerance: Annotated[FiniteFloat, Field(ge=0)] | None = None
@@ -262,14 +301,14 @@ def eval_set_model() -> type[BaseModel]:
     class EvalSetFile(BaseModel):
         """A set of questions for `llamaburn eval --set`.
 
-        `system` is the system message before each question; `--few-shot` shows the `examples`.
+        `system_prompt` stands before each question; `--few-shot` shows the `examples`.
         """
 
         model_config = ConfigDict(extra="forbid")
         name: text
         version: str = "1.0"
         description: str = ""
-        system: text | None = None
+        system_prompt: text | None = None
         examples: list[SolvedExample] = []
         criteria: list[CriterionEntry] = []
         questions: Annotated[list[EvalQuestion], Field(min_length=1)]

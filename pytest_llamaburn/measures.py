@@ -15,6 +15,8 @@ from pytest_llamaburn.stats import samples
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
+    from pytest_llamaburn.criteria import Criterion
+
     Document = Mapping[str, Any]
     Read = Callable[["Measure", Document, str | None, float | None], "Observed"]
 
@@ -314,10 +316,13 @@ def _judged(name: str, unit: str, formula: str) -> Measure:
     return Measure(name, unit, "higher", formula, "judge", key=f"results.criteria.{name}.mean")
 
 
-def own_criterion(name: str) -> Measure:
-    """Return the measure of a criterion that is scored from 1 to 5."""
-    formula = f"mean of the judges' scores for {name}, 1 to 5, over the scored answers"
-    return _judged(name, "score", formula)
+def of_criterion(asked: Criterion) -> Measure:
+    """Return the measure of a criterion that is scored from 1 to 5, or gets yes or no."""
+    if asked.kind == "yes_no":
+        formula = f"answers that judges say yes to for {asked.name} / scored answers"
+        return _judged(asked.name, "share", formula)
+    formula = f"mean of the judges' scores for {asked.name}, 1 to 5, over the scored answers"
+    return _judged(asked.name, "score", formula)
 
 
 _CLAIMS = {
@@ -327,7 +332,7 @@ _CLAIMS = {
     "its claims",
 }
 CRITERIA = tuple(
-    _judged(name, "share", _CLAIMS[name]) if name in _CLAIMS else own_criterion(name)
+    _judged(name, "share", _CLAIMS[name]) if name in _CLAIMS else of_criterion(criterion)
     for name, criterion in BUILT_IN.items()
     if criterion.kind != "grade"
 )
@@ -342,13 +347,23 @@ def _share(name: str, formula: str, source: str, key: str) -> Measure:
 _GRADES = {
     "graded_correct": "answers graded correct / graded answers",
     "graded_incorrect": "answers graded incorrect / graded answers",
-    "not_attempted": "answers graded not attempted / graded answers",
-    "correct_given_attempted": "answers graded correct / answers graded correct or incorrect",
+    "not_attempted": "answers graded not attempted / graded answers; without grades: answers that "
+    "only decline or say that they do not know, and empty ones / all answers with a scorer",
+    "correct_given_attempted": "answers graded correct / answers graded correct or incorrect; "
+    "without grades: answers that the scorers found right / attempted answers",
     "f_score": "harmonic mean of graded_correct and correct_given_attempted",
 }
-GRADES = tuple(_share(n, formula, "judge", f"grades.{n}.mean") for n, formula in _GRADES.items())
+_ALSO_OF_SCORERS = ("not_attempted", "correct_given_attempted")
+GRADES = tuple(
+    _share(
+        *(name, formula, "both" if name in _ALSO_OF_SCORERS else "judge"),
+        f"grades.{name}.mean" + (f" or results.{name}.mean" if name in _ALSO_OF_SCORERS else ""),
+    )
+    for name, formula in _GRADES.items()
+)
 _SCORED = {
     "correct": "answers that the scorers found right / all answers; an unreadable answer is wrong",
+    "correct_macro": "mean over categories of correct: each category counts alike, not each answer",
     "correct_of_parsed": "answers that the scorers found right / readable answers",
     "unparsable": "unreadable answers (also empty, cut and failed ones) / all answers",
     "pass_at_k": "mean over questions of 1 − C(n − right, k) / C(n, k), with n answers to each",

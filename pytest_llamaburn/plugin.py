@@ -316,12 +316,15 @@ class Outcome:
         if not harness.shows_tables or harness.worker != "main":
             return
         if harness.paths:
+            from pytest_llamaburn.grids import columns_of
             from pytest_llamaburn.reports import show
 
+            screen = terminalreporter._tw._file  # noqa: SLF001 - sys.stdout may be captured
+            width = columns_of(screen, wide=harness.display.wide)
             terminalreporter.ensure_newline()
-            show(harness.paths, harness.display.output, write)
+            show(harness.paths, harness.display.output, write, width)
             write("\n" if harness.comparisons else "")
-            show(harness.comparisons, (), write)
+            show(harness.comparisons, (), write, width)
         failures = (f"llamaburn: {sentence}" for sentence in harness.failures)
         for line in (*failures, *harness.annotations):
             terminalreporter.write_line(line)

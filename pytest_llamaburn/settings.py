@@ -366,6 +366,15 @@ class Judging(Settings):
         join="=",
         example='"claude-sonnet-5-5".input = 3.0',
     )
+    criterion: tuple[str, ...] = opt(
+        (),
+        "a criterion of your own for every answer, such as 'politeness=it stays polite' or "
+        "'polite=yes/no: does it stay polite?'; repeatable",
+        scope="eval",
+        toml="criteria.*",
+        join="=",
+        example='politeness = "it stays polite, also where it declines"',
+    )
     judge_concurrency: int = opt(
         4, "number of simultaneous calls to each judge", bounds={"ge": 1, "le": 10_000}
     )
@@ -402,7 +411,17 @@ class Judging(Settings):
     )
 
 
-class Display(Settings):
+class Layout(Settings):
+    """How tables are laid out. No result file contains these settings."""
+
+    wide: bool = opt(
+        False,
+        "show all columns of tables, even if the terminal has fewer",
+        record=False,
+    )
+
+
+class Display(Layout):
     """How progress and results are shown. No result file contains these settings."""
 
     output: tuple[str, ...] = opt(

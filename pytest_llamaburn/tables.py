@@ -1,11 +1,12 @@
-"""Tables and charts of a result file, independent of the output format."""
+"""Tables of a result file, independent of the output format."""
 
 from __future__ import annotations
 
 import sys
-from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from pytest_llamaburn.environment import binding
+from pytest_llamaburn.grids import printable
 from pytest_llamaburn.metrics import MEASURES
 from pytest_llamaburn.store import results
 
@@ -14,6 +15,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 COLUMNS = ("metric", "unit", "p50", "mean ± 95 %", "min", "max", "p95", "n")
+LEAST = ("max", "min", "unit", "n", "p95")
 # The measures that tables show, in their order.
 HEADLINES = {
     name: MEASURES[name].label
@@ -30,72 +32,38 @@ HEADLINES = {
     )
 }
 ABSENT = "–"
-_GAP = "   "
+FILE = ""  # the heading of the last note, the name of the file
 
 
 class Sheet(NamedTuple):
-    """A result file as a table: a heading, rows of cells, and notes below."""
+    """A result file as a table: a heading, rows of cells, and notes below.
+
+    A note is a sentence with the heading under which it stands. `least` names the columns that a
+    narrow terminal can do without, the least important first.
+    """
 
     title: str
     facts: list[str]
     rows: list[tuple[str, ...]]
-    notes: list[str]
+    notes: list[tuple[str, str]]
     columns: tuple[str, ...] = COLUMNS
     words: int = 2  # number of text columns at the left; the others are numbers
     chart: tuple[str, ...] = ()  # a chart in text, for text formats
+    least: tuple[str, ...] = LEAST
+    wrapped: tuple[str, ...] = ()  # text columns that may be wrapped
+    empty: str = "there is nothing to show"  # the sentence for a table without rows
+    warnings: tuple[str, ...] = ()
 
+    def head(self) -> list[str]:
+        """Return the lines above the table: title, facts and warnings."""
+        return [self.title, *self.facts, *(f"warning: {words}" for words in self.warnings)]
 
-class Series(NamedTuple):
-    """A chart of values in the order of the requests."""
-
-    title: str
-    values: Sequence[float]
-
-
-class Bar(NamedTuple):
-    """One interval of a Forest; the numbers are shares, `kind` is the CSS class of its colour."""
-
-    label: str
-    low: float
-    middle: float
-    high: float
-    kind: str
-
-
-class Forest(NamedTuple):
-    """A chart of changes with their intervals; `margin` is the limit of an unimportant change."""
-
-    title: str
-    bars: Sequence[Bar]
-    margin: float
-
-
-class Stop(NamedTuple):
-    """A level of a load on a chart: its load, its state, and its value in each series."""
-
-    level: float
-    state: str
-    values: tuple[float | None, ...]
-
-
-class Curves(NamedTuple):
-    """A chart of series over the levels of a load; `marks` are named points on its axis."""
-
-    stops: Sequence[Stop]
-    series: Sequence[str]
-    marks: Sequence[tuple[float, str]]
-
-
-Chart: TypeAlias = Series | Forest | Curves
-
-
-def charts_of(document: dict[str, Any]) -> Iterator[Chart]:
-    """Yield the charts of a file, if the table module of its kind has `charts`."""
-    yield from getattr(results.room(document, "table"), "charts", _no_charts)(document)
-
-
-def _no_charts(document: dict[str, Any]) -> tuple[()]:  # noqa: ARG001
-    return ()
+    def sections(self) -> dict[str, list[str]]:
+        """Return the notes by heading, in the order in which the headings occur."""
+        found: dict[str, list[str]] = {}
+        for heading, line in self.notes:
+            found.setdefault(heading, []).append(line)
+        return found
 
 
 def sheets(paths: Sequence[Path]) -> Iterator[Sheet]:
@@ -113,8 +81,9 @@ def _cleaned(sheet: Sheet) -> Sheet:
     return sheet._replace(
         title=printable(sheet.title),
         facts=[*map(printable, sheet.facts)],
+        warnings=tuple(map(printable, sheet.warnings)),
         rows=[tuple(map(printable, row)) for row in sheet.rows],
-        notes=[*map(printable, sheet.notes)],
+        notes=[(printable(heading), printable(line)) for heading, line in sheet.notes],
         columns=tuple(map(printable, sheet.columns)),
     )
 
@@ -130,28 +99,16 @@ def request_rows(paths: Sequence[Path]) -> Iterator[dict[str, Any]]:
         yield from rows
 
 
-def grid(columns: Sequence[str], rows: Sequence[Sequence[str]], *, numeric: int = 99) -> str:
-    """Return a text table; columns from index `numeric` on are aligned to the right.
-
-    Nothing is wrapped or cut, even if the table is wider than the terminal.
-    """
-    from rich.cells import cell_len
-
-    lines = [[printable(cell) for cell in row] for row in (columns, *rows)]
-    widths = [max(map(cell_len, column)) for column in zip(*lines, strict=True)]
-
-    def line(cells: list[str]) -> str:
-        gaps = [" " * (w - cell_len(c)) for c, w in zip(cells, widths, strict=True)]
-        pairs = enumerate(zip(cells, gaps, strict=True))
-        return _GAP.join(g + c if i >= numeric else c + g for i, (c, g) in pairs).rstrip()
-
-    rule = "─" * (sum(widths) + len(_GAP) * (len(widths) - 1))
-    return "\n".join([line(lines[0]), rule, *map(line, lines[1:])])
+def under(heading: str, lines: Iterable[str]) -> Iterator[tuple[str, str]]:
+    """Yield the lines as notes under a heading."""
+    for line in lines:
+        yield heading, line
 
 
-def printable(text: str) -> str:
-    """Return a line of text with a space for each unprintable character."""
-    return text if text.isprintable() else "".join(c if c.isprintable() else " " for c in text)
+def failures(errors: dict[str, int], requests: Sequence[dict[str, Any]]) -> Iterator[str]:
+    """Yield how many requests failed in each way, with the words of the first one."""
+    for kind, count in errors.items():
+        yield f"failed: {kind} × {count}: {failed_words(kind, requests)}"
 
 
 def failed_words(kind: str, requests: Iterable[dict[str, Any]]) -> str:

@@ -1,4 +1,4 @@
-"""Text that can be written to files: without lone surrogates, which UTF-8 cannot encode."""
+"""Words: text that can be written to files, words of a text, and numbers of things."""
 
 from __future__ import annotations
 
@@ -22,6 +22,11 @@ def whole(text: str) -> str:
     except UnicodeEncodeError:
         return text.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace")
     return text
+
+
+def counted(count: int, noun: str, plural: str = "") -> str:
+    """Return a number of things in words, such as `1 request` or `2 requests`."""
+    return f"{count} {noun if count == 1 else plural or f'{noun}s'}"
 
 
 def words(text: str) -> str:

@@ -8,6 +8,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, NamedTuple
 
+from pytest_llamaburn.texts import counted
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
@@ -62,7 +64,9 @@ def _idle(s: Level, _: Bounds) -> str | None:
 def _failure(s: Level, b: Bounds) -> str | None:
     if s.error_rate is None or s.error_rate <= b.failure_rate:
         return None
-    return f"{s.error_rate:.1%} of {s.requests} requests failed, above {b.failure_rate:.1%}"
+    return (
+        f"{s.error_rate:.1%} of {counted(s.requests, 'request')} failed, above {b.failure_rate:.1%}"
+    )
 
 
 def _limited(s: Level, _: Bounds) -> str | None:

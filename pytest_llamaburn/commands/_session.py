@@ -11,7 +11,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from pytest_llamaburn import options
+from pytest_llamaburn import grids, options
 from pytest_llamaburn.errors import LlamaBurnError, SettingsError
 from pytest_llamaburn.session import ENDING, PREFIX
 from pytest_llamaburn.settings import Display
@@ -73,10 +73,12 @@ def _show(outcome: Outcome, display: Display) -> None:
     from pytest_llamaburn import reports
 
     try:
-        reports.show(outcome.paths, display.output, sys.stdout.write)
+        width = grids.columns_of(sys.stdout, wide=display.wide)
+        reports.show(outcome.paths, display.output, sys.stdout.write, width)
         tables = sys.stderr if display.output else sys.stdout
         tables.write("\n" if outcome.comparisons else "")
-        reports.show(outcome.comparisons, (), tables.write)
+        width = grids.columns_of(tables, wide=display.wide)
+        reports.show(outcome.comparisons, (), tables.write, width)
         sys.stdout.flush()
     finally:  # print the paths even if the tables cannot be written
         for path in (*outcome.paths, *outcome.comparisons):

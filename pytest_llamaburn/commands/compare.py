@@ -6,7 +6,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from pytest_llamaburn import options
+from pytest_llamaburn import grids, options
 from pytest_llamaburn.errors import ResultsError
 from pytest_llamaburn.settings import Display, Storage
 
@@ -55,7 +55,8 @@ def run(arguments: argparse.Namespace) -> int:
     asked = engine.Asked(columns, arguments.fail_if, arguments.sort, arguments.margin)
     document = engine.compare(directory, paths, baseline, asked)
     path = results.write(directory, document)
-    reports.show([path], display.output, sys.stdout.write)
+    width = grids.columns_of(sys.stdout, wide=display.wide)
+    reports.show([path], display.output, sys.stdout.write, width)
     print(f"wrote {path}", file=sys.stderr)
     broken = engine.broken(document)
     for sentence in broken:

@@ -11,8 +11,10 @@ import sys
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from pytest_llamaburn import options, registry
+from pytest_llamaburn.commands import _printing
 from pytest_llamaburn.commands._checks import CHECKS, CheckResult, Context, sensor_of
 from pytest_llamaburn.errors import SettingsError
+from pytest_llamaburn.grids import Table
 from pytest_llamaburn.settings import Connection, Run, Storage, model_of
 
 if TYPE_CHECKING:
@@ -38,6 +40,7 @@ def add(parser: argparse.ArgumentParser) -> None:
         "models", nargs="*", metavar="MODEL", help="models that you want to measure"
     )
     options.declare(parser.add_argument, Connection, Storage)
+    _printing.declare(parser)
     parser.add_argument("--output", "-o", choices=("table", "json"), default="table")
 
 
@@ -45,7 +48,7 @@ def run(arguments: argparse.Namespace) -> int:
     """Run all checks and show them; return 4 if one fails."""
     context = _context(arguments)
     checks = [_checked(name, context) for name in CHECKS]
-    print(_render(checks, arguments.output))
+    print(_render(checks, arguments))
     failed = [check.id for check in checks if check.level == "fail"]
     if failed:
         print(f"llamaburn: failed: {', '.join(failed)}", file=sys.stderr)
@@ -85,12 +88,10 @@ def _checked(name: str, context: Context) -> Check:
     return Check(name, *verdict)
 
 
-def _render(checks: list[Check], form: str) -> str:
-    if form == "json":
+def _render(checks: list[Check], arguments: argparse.Namespace) -> str:
+    if arguments.output == "json":
         return json.dumps([check._asdict() for check in checks], indent=2)
-    from pytest_llamaburn.tables import grid
-
-    return grid(Check._fields, checks)
+    return _printing.fitted(Table(Check._fields, checks, wrapped=("finding", "fix")), arguments)
 
 
 for _name in registry.own("telemetry"):

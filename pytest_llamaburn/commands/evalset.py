@@ -2,25 +2,29 @@
 
 from __future__ import annotations
 
+import glob
 import json
 import sys
 from collections import Counter
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pytest_llamaburn import files, registry
+from pytest_llamaburn.commands import _printing
 from pytest_llamaburn.errors import DatasetError
+from pytest_llamaburn.grids import Table
+from pytest_llamaburn.texts import counted
 
 if TYPE_CHECKING:
     import argparse
     from collections.abc import Iterator
-    from pathlib import Path
 
     from pytest_llamaburn.converters._row import Row
     from pytest_llamaburn.evalsets import EvalSet
 
 HELP = "list, check and import eval sets"
 EXAMPLE = "llamaburn evalset import test.jsonl --format gsm8k -o gsm8k.json"
-_SUFFIXES = (".csv", ".json", ".jsonl")  # files of a directory that are read
+_SUFFIXES = (".csv", ".json", ".jsonl", ".parquet")  # files of a directory that are read
 _COLUMNS = ("name", "version", "questions", "categories", "scorers")
 
 
@@ -33,7 +37,7 @@ def add(parser: argparse.ArgumentParser) -> None:
         "files",
         nargs="*",
         metavar="FILE",
-        help="files to validate or import",
+        help="files to validate or import; mmlu also takes directories and patterns",
     )
     parser.add_argument(
         "--format", choices=formats, help=f"format of an import: {'; '.join(fields)}"
@@ -47,6 +51,7 @@ def add(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--output", "-o", help="file for an import (default: standard output); json for a list"
     )
+    _printing.declare(parser)
 
 
 def run(arguments: argparse.Namespace) -> int:
@@ -64,9 +69,8 @@ def _list(arguments: argparse.Namespace) -> int:
     if arguments.output:
         print(json.dumps(found, indent=2))
         return 0
-    from pytest_llamaburn.tables import grid
-
-    print(grid(_COLUMNS, list(map(_row, found))))
+    table = Table(_COLUMNS, [*map(_row, found)], wrapped=("categories", "scorers"))
+    print(_printing.fitted(table, arguments))
     return 0
 
 
@@ -93,7 +97,7 @@ def _validate(arguments: argparse.Namespace) -> int:
     for name in arguments.files:
         try:
             found = evalsets.load_eval_set(name)
-            print(f"{name}: valid, {len(found.questions)} questions")
+            print(f"{name}: valid, {counted(len(found.questions), 'question')}")
         except DatasetError as err:
             bad += 1
             print(f"llamaburn: {err}", file=sys.stderr)
@@ -119,8 +123,8 @@ def _import(arguments: argparse.Namespace) -> int:
         print(text, end="")
         return 0
     _write(files.home(arguments.output), text)
-    count = f"{len(content['examples'])} examples and " if examples else ""
-    print(f"wrote {arguments.output}: {count}{len(found)} questions", file=sys.stderr)
+    count = f"{counted(len(content['examples']), 'example')} and " if examples else ""
+    print(f"wrote {arguments.output}: {count}{counted(len(found), 'question')}", file=sys.stderr)
     return 0
 
 
@@ -136,11 +140,23 @@ def _sources(arguments: argparse.Namespace) -> tuple[list[Path], list[Path]]:
         if len(paths) > 1:
             raise DatasetError(f"evalset import: {arguments.format} takes one file at a time")
         return paths, []
-    found = module.parts([file for path in paths for file in _files_in(path)])
+    named = (one for path in paths for one in _matches(path))
+    found = module.parts([*dict.fromkeys(file for path in named for file in _files_in(path))])
     if found.left_out:
         count = len(found.left_out)
-        print(f"llamaburn: {count} files left out: {module.LEFT_OUT}", file=sys.stderr)
+        print(f"llamaburn: {counted(count, 'file')} left out: {module.LEFT_OUT}", file=sys.stderr)
     return found.questions, found.examples
+
+
+def _matches(path: Path) -> list[Path]:
+    """Return what a pattern such as data/*_test.csv matches; any other path as it is."""
+    pattern = str(path)
+    if path.exists() or not glob.has_magic(pattern):
+        return [path]
+    found = sorted(glob.glob(pattern, recursive=True))  # noqa: PTH207 - it may be absolute
+    if not found:
+        raise DatasetError(f"evalset import: {pattern} matches no file")
+    return [*map(Path, found)]
 
 
 def _files_in(path: Path) -> list[Path]:
@@ -155,8 +171,6 @@ def _files_in(path: Path) -> list[Path]:
 
 def _whole(sources: list[Path], form: str) -> Path:
     """Return what errors and the name of the set begin with: the one file, else the format."""
-    from pathlib import Path
-
     return sources[0] if len(sources) == 1 else Path(form)
 
 

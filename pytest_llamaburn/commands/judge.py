@@ -10,9 +10,12 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from pytest_llamaburn import options
+from pytest_llamaburn import grids, options
+from pytest_llamaburn.commands import _printing
 from pytest_llamaburn.errors import SettingsError
+from pytest_llamaburn.grids import Table
 from pytest_llamaburn.settings import Judging, Storage
+from pytest_llamaburn.texts import counted
 
 if TYPE_CHECKING:
     import argparse
@@ -44,8 +47,8 @@ def add(parser: argparse.ArgumentParser) -> None:
         required=True,
         metavar="FILE.jsonl",
         help="labels, one JSON object per line: question, response (or response_a and response_b), "
-        "criterion, human (1 to 5 with fractions, or A, B, tie; one or a list); optional reference "
-        "and judge, a recorded verdict that is used without --judge",
+        "criterion, human (1 to 5 with fractions, yes or no, or A, B, tie; one or a list); "
+        "optional reference and judge, a recorded verdict that is used without --judge",
     )
     for name in _GATES:
         parser.add_argument(
@@ -64,15 +67,18 @@ def add(parser: argparse.ArgumentParser) -> None:
     words = ("auto", "live", "plain", "json", "none")
     parser.add_argument("--progress", choices=words, default="auto", help=progress)
     options.declare(parser.add_argument, Judging, Storage)
+    _printing.declare(parser)
 
 
 def run(arguments: argparse.Namespace) -> int:
     """Judge the labelled answers and print the agreement; return the exit code."""
+    from pytest_llamaburn import evalsets
     from pytest_llamaburn.judges import _calibration
 
     settings, _ = options.resolve(Judging, options.given(arguments, Judging))
     minima = {name: _minimum(arguments, name) for name in _GATES}
-    labels = _calibration.read(Path(arguments.labels))
+    own = evalsets.own_criteria(settings.criterion)
+    labels = _calibration.read(Path(arguments.labels), own)
     offline = not arguments.judge and (not settings.judge or labels[0].judged)
     if settings.dry_run and not offline:
         return _estimate(settings, labels, arguments.labels)
@@ -80,7 +86,8 @@ def run(arguments: argparse.Namespace) -> int:
     document = _calibration.report(labels, judged.verdicts, minima)
     document |= {"by_state": _calibration.by_state(judged.states), **judged.about}
     as_json = arguments.output == "json"
-    print(json.dumps(document, indent=2, ensure_ascii=False) if as_json else _table(document))
+    table = "" if as_json else _table(document, _printing.width(arguments))
+    print(table or json.dumps(document, indent=2, ensure_ascii=False))
     return _verdict(document, settings.max_unscored)
 
 
@@ -119,7 +126,7 @@ def _ask(settings: Judging, labels: Sequence[Label], arguments: argparse.Namespa
         with _ending_as_ctrl_c():
             found = work.run(lambda state: shown.step(_step(state)), resume=arguments.resume)
     except KeyboardInterrupt:
-        _say(f"interrupted: {len(work.kept)} verdicts are kept: continue with --resume")
+        _say(f"interrupted with {counted(len(work.kept), 'verdict')}, kept: continue with --resume")
         raise
     finally:
         shown.close()
@@ -276,31 +283,30 @@ def _sentence(gate: dict[str, Any]) -> str:
     )
 
 
-def _table(document: dict[str, Any]) -> str:
+def _table(document: dict[str, Any], width: int | None) -> str:
     states = ", ".join(f"{n} {state}" for state, n in document["by_state"].items())
     names = ", ".join(document["judges"]) or "recorded verdicts"
-    parts = [f"{names}: {document['n_total']} labels ({states})"]
-    parts += [_section(name, found) for name, found in document["criteria"].items()]
+    parts = [f"{names}: {counted(document['n_total'], 'label')} ({states})"]
+    parts += [_section(name, found, width) for name, found in document["criteria"].items()]
     if "pairwise" in document:
         parts.append(_pairwise(document["pairwise"]))
     if document.get("spent"):
         spent = document["spent"]
         cost = "unknown" if spent["cost_usd"] is None else f"{spent['cost_usd']:.4f} USD"
-        parts.append(f"{spent['calls']} calls, cost {cost}")
+        parts.append(f"{counted(spent['calls'], 'call')}, cost {cost}")
     return "\n\n".join([*parts, *(f"note: {note}" for note in document.get("notes", ()))])
 
 
-def _section(name: str, found: dict[str, Any]) -> str:
-    from pytest_llamaburn.tables import grid
-
+def _section(name: str, found: dict[str, Any], width: int | None) -> str:
     columns = (name, "judge", "95 % interval", "one human", "constant")
     confusion = found["confusion"]
     heads = [str(label) for label in confusion["labels"]]
     rows = [
         (h, *(f"{n:g}" for n in r)) for h, r in zip(heads, confusion["human_by_judge"], strict=True)
     ]
-    crossed = grid(("human \\ judge", *heads), rows, numeric=1)
-    return f"{grid(columns, list(_rows(found)), numeric=1)}\n\n{crossed}"
+    figures = Table(columns, [*_rows(found)], 1, least=("constant", "one human"))
+    crossed = Table(("human \\ judge", *heads), rows, 1)
+    return f"{grids.text(figures, width)}\n\n{grids.text(crossed, width)}"
 
 
 def _rows(found: dict[str, Any]) -> Iterator[tuple[str, ...]]:

@@ -8,7 +8,9 @@ from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 from pytest_llamaburn import options
+from pytest_llamaburn.commands import _printing
 from pytest_llamaburn.errors import ServerError
+from pytest_llamaburn.grids import Table
 from pytest_llamaburn.settings import Connection, Run
 
 if TYPE_CHECKING:
@@ -20,6 +22,7 @@ if TYPE_CHECKING:
 HELP = "list models, or download one"
 EXAMPLE = "llamaburn models pull smollm2-135m"
 _COLUMNS = ("name", "where", "size", "quantization", "family", "parameters", "context", "loaded")
+_LEAST = ("family", "context", "parameters", "quantization")
 
 
 def add(parser: argparse.ArgumentParser) -> None:
@@ -30,6 +33,7 @@ def add(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--progress", choices=("plain", "json"), default="plain", help="how pull says how far it is"
     )
+    _printing.declare(parser)
     parser.add_argument("--output", "-o", choices=("table", "json"), default="table")
 
 
@@ -44,7 +48,7 @@ def run(arguments: argparse.Namespace) -> int:
             tell = _tell_json if arguments.progress == "json" else _tell
             return asyncio.run(_pull(arguments.name, settings, tell))
         models, error = asyncio.run(_models(settings))
-    print(_render(models, arguments.output))
+    print(_render(models, arguments))
     if error:
         print(f"llamaburn: {error}", file=sys.stderr)
     return 4 if error and "host" in given else 0
@@ -112,12 +116,11 @@ def _share(event: dict[str, Any]) -> str:
     return ""
 
 
-def _render(models: list[tuple[str, Model]], form: str) -> str:
-    if form == "json":
+def _render(models: list[tuple[str, Model]], arguments: argparse.Namespace) -> str:
+    if arguments.output == "json":
         return json.dumps([{"where": where, **asdict(m)} for where, m in models], indent=2)
-    from pytest_llamaburn.tables import grid
-
-    return grid(_COLUMNS, [_row(where, model) for where, model in models])
+    rows = [_row(where, model) for where, model in models]
+    return _printing.fitted(Table(_COLUMNS, rows, least=_LEAST), arguments)
 
 
 def _row(where: str, model: Model) -> tuple[str, ...]:

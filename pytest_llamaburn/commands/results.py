@@ -8,7 +8,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from pytest_llamaburn import options
+from pytest_llamaburn import grids, options
 from pytest_llamaburn.errors import LlamaBurnError, ResultsError, sentence
 from pytest_llamaburn.settings import Display, Storage
 
@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 HELP = "list, show, check, export, remove and recover result files"
 EXAMPLE = "llamaburn results show llama3.1_8b_2026-01-13T10-30-00 -o markdown"
 _COLUMNS = ("id", "kind", "status", "model", "tokens/s", "TTFT ms", "requests", "scores")
+_LEAST = ("requests", "scores", "TTFT ms", "tokens/s", "model", "kind")
 
 
 def add(parser: argparse.ArgumentParser) -> None:
@@ -39,7 +40,6 @@ def run(arguments: argparse.Namespace) -> int:
 
 def _list(results_dir: Path, names: list[str], display: Display) -> int:
     from pytest_llamaburn.store import results
-    from pytest_llamaburn.tables import grid
 
     known = sorted(results.folders().values())
     for name in names:
@@ -52,7 +52,9 @@ def _list(results_dir: Path, names: list[str], display: Display) -> int:
     if "json" in display.output:
         print(json.dumps([dict(zip(_COLUMNS, row, strict=True)) for row in rows], indent=2))
     else:
-        print(grid(_COLUMNS, rows) if rows else f"no results in {results_dir}")
+        table = grids.Table(_COLUMNS, rows, least=_LEAST)
+        width = grids.columns_of(sys.stdout, wide=display.wide)
+        print(grids.text(table, width) if rows else f"no results in {results_dir}")
     return 0
 
 
@@ -80,7 +82,8 @@ def _show(results_dir: Path, names: list[str], display: Display) -> int:
         raise ResultsError("results show: no file or id given; llamaburn results list shows them")
     reports.check(display.output)
     paths = [*map(results.Finder(results_dir).find, names)]
-    reports.show(paths, display.output, sys.stdout.write)
+    width = grids.columns_of(sys.stdout, wide=display.wide)
+    reports.show(paths, display.output, sys.stdout.write, width)
     if not display.output or "table" in display.output:
         _print_transcripts(paths)
     return 0

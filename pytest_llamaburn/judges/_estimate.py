@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from pytest_llamaburn.judges import _judging, _prices
 from pytest_llamaburn.judges._base import Usage
 from pytest_llamaburn.judges._caller import CHARS_PER_TOKEN
+from pytest_llamaburn.texts import counted
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -38,8 +39,8 @@ class Estimate(NamedTuple):
                 f"about {self.cost_usd:.2f} USD, at most {self.most_usd:.2f} USD if no call fails"
             )
         return (
-            f"{self.judge}: {self.calls} calls for {material}, about {self.input_tokens} tokens in "
-            f"and {self.output_tokens} out, {price}"
+            f"{self.judge}: {counted(self.calls, 'call')} for {material}, "
+            f"about {self.input_tokens} tokens in and {self.output_tokens} out, {price}"
         )
 
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 from pydantic import BaseModel, BeforeValidator, ConfigDict
 
 from pytest_llamaburn.measures import REASONS
+from pytest_llamaburn.texts import counted
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -146,7 +147,11 @@ def without_counts(lengths: Sequence[float | None]) -> str | None:
     known = sum(length is not None for length in lengths)
     if known == len(lengths):
         return None
-    return f"only {known} of {len(lengths)} answers came with a token count" if known else NO_COUNTS
+    return (
+        f"only {known} of {counted(len(lengths), 'answer')} came with a token count"
+        if known
+        else NO_COUNTS
+    )
 
 
 def opening(header: Header, status: str) -> Document:

@@ -1,5 +1,7 @@
 """Rendering result files: one module a format, named as after `-o`; each has `render`.
 
+A format for terminals also has `fitted`, which takes their width.
+
 A format in which one file is independent of the others has `BETWEEN`, the text between two files:
 then each is shown as soon as it is rendered.
 """
@@ -9,6 +11,7 @@ from __future__ import annotations
 import os
 import sys
 from contextlib import suppress
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -20,16 +23,23 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
 
 
-def show(paths: Sequence[Path], outputs: Iterable[str], write: Callable[[str], Any]) -> None:
+def show(
+    paths: Sequence[Path],
+    outputs: Iterable[str],
+    write: Callable[[str], Any],
+    width: int | None = None,
+) -> None:
     """Render result files in each wanted format: words to `write`, paths to files.
 
-    Each file that was written is told on stderr. Raises SettingsError for an unknown format,
-    ResultsError for a file that cannot be written.
+    What goes to `write` is fitted to a terminal of `width` columns, if that is given. Each file
+    that was written is told on stderr. Raises SettingsError for an unknown format, ResultsError for
+    a file that cannot be written.
     """
     wanted = list(outputs) or ["table"]
     for output in wanted:
         target = _target(output)
-        pieces = _rendered(registry.load("reports", _format(output)), paths)
+        form = registry.load("reports", _format(output))
+        pieces = _rendered(form, paths, width if target is None else None)
         if target is None:
             for piece in pieces:
                 write(piece)
@@ -38,14 +48,16 @@ def show(paths: Sequence[Path], outputs: Iterable[str], write: Callable[[str], A
             print(f"wrote {target}", file=sys.stderr)  # noqa: T201 - beside what goes to stdout
 
 
-def _rendered(form: Any, paths: Sequence[Path]) -> Iterator[str]:
+def _rendered(form: Any, paths: Sequence[Path], width: int | None) -> Iterator[str]:
     """Yield the text of some files, one after another where the format permits it."""
+    fits = width is not None and hasattr(form, "fitted")
+    render = partial(form.fitted, width=width) if fits else form.render
     between = getattr(form, "BETWEEN", None)
     if between is None:
-        yield form.render(paths)
+        yield render(paths)
         return
     for number, path in enumerate(paths):
-        yield (between if number else "") + form.render([path])
+        yield (between if number else "") + render([path])
 
 
 def check(outputs: Iterable[str]) -> None:

@@ -1,25 +1,32 @@
-"""One self-contained page: tables and charts, light or dark as the reader's system is.
+"""One self-contained page: cards, charts and tables, light or dark as the reader's system is.
 
-It has no scripts, asks nothing of any other host (its own policy forbids that) and prints well.
+It has no scripts, asks nothing of any other host (its own policy forbids that), prints well and is
+small: what does not fit is left out, and the page says so.
 """
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from itertools import zip_longest
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple
 
-from pytest_llamaburn.reports._svg import drawn, text
+from pytest_llamaburn import gates
+from pytest_llamaburn.reports import _defaults, _entries
+from pytest_llamaburn.reports._svg import PATTERNS, drawn, text
 from pytest_llamaburn.store import results
-from pytest_llamaburn.tables import Series, charts_of, sheets_of
+from pytest_llamaburn.tables import FILE, sheets_of
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-    from pathlib import Path
+    from collections.abc import Iterable, Iterator, Sequence
 
-    from pytest_llamaburn.tables import Chart, Sheet
+    from pytest_llamaburn.charts import Card
+    from pytest_llamaburn.tables import Sheet
 
 SUFFIX = ".html"
-_POINTS = 600  # of all series of a page together, so that it stays small
-_FEWEST_POINTS = 20
+_MOST_BYTES = 145_000  # of a page; its tables are always whole
+_CHARTS_SHARE = 0.6  # of what the tables leave; entries get the rest
+_POINTS = (240, 60, 20)  # the most points of a series: the more charts, the fewer
+_HIDDEN = ("gates", FILE)  # notes that are shown in another way
 _HEAD = """<!doctype html>
 <html lang="en">
 <head>
@@ -27,86 +34,210 @@ _HEAD = """<!doctype html>
 <meta http-equiv="Content-Security-Policy" content="default-src 'none'; style-src 'unsafe-inline'">
 <meta name="viewport" content="width=device-width, initial-scale=1">
 <meta name="color-scheme" content="light dark">
-<title>LlamaBurn</title>
+<title>{title}</title>
 <style>
-:root { --page: #fff; --ink: #1b1f24; --faint: #d5dae1; --mark: #1f6feb; --good: #1a7f37;
-  --bad: #c4320a; --band: #eef2f7; }
-@media (prefers-color-scheme: dark) { :root { --page: #14171c; --ink: #e4e8ee; --faint: #3a424d;
-  --mark: #6cb0ff; --good: #4cc26b; --bad: #ff8a5c; --band: #222831; } }
-body { background: var(--page); color: var(--ink); font: 15px/1.5 system-ui, sans-serif;
-  max-width: 90rem; margin: 2rem auto; padding: 0 1rem; }
-h1 { font-size: 1.3rem; overflow-wrap: anywhere; }
-ul { padding-left: 1.2rem; overflow-wrap: anywhere; max-width: 70rem; }
-div { overflow-x: auto; }
-table { border-collapse: collapse; font-variant-numeric: tabular-nums; }
-th, td { padding: .2rem .5rem; text-align: right; white-space: nowrap;
-  border-bottom: 1px solid var(--faint); }
-th { white-space: normal; vertical-align: bottom; }
-.w { text-align: left; }
-figure { margin: 1.2rem 0; }
-figcaption { font-weight: 600; }
-svg { width: 100%; max-width: 52rem; height: auto; }
-svg text { fill: var(--ink); font-size: 11px; }
-circle { fill: var(--mark); }
-.i { stroke: var(--mark); stroke-width: 2; fill: none; }
-.z { stroke: var(--faint); fill: none; }
-.m { fill: var(--band); }
-.faster circle { fill: var(--good); } .faster .i { stroke: var(--good); }
-.slower circle { fill: var(--bad); } .slower .i { stroke: var(--bad); }
-.l1 circle { fill: var(--bad); } .l1 .i { stroke: var(--bad); stroke-dasharray: 5 3; }
-.p { stroke: var(--ink); stroke-dasharray: 2 3; fill: none; }
-.s-degraded { fill: var(--band); } .s-failure { fill: var(--faint); }
-.s-optimal, .s-idle { fill: none; }
-td.faster { color: var(--good); } td.slower { color: var(--bad); }
-</style>
+{style}</style>
 </head>
 <body>
+{patterns}
 """
+_TAIL = "</body>\n</html>\n"
+
+
+class _Part(NamedTuple):
+    """A file's part of the page; charts and entries stand between `head` and `tail`."""
+
+    document: dict[str, Any]
+    head: str
+    tail: str
 
 
 def render(paths: Sequence[Path]) -> str:
     """Return the page of all files."""
     parts = [_part(path) for path in paths]
-    series = sum(isinstance(chart, Series) for _, charts in parts for chart in charts)
-    points = max(_FEWEST_POINTS, _POINTS // max(1, series))
-    lines = [
-        line
-        for sections, charts in parts
-        for line in (*sections, *(drawn(chart, points) for chart in charts))
-    ]
-    return "\n".join([_HEAD, *lines, "</body>", "</html>"]) + "\n"
+    whole = _head([part.document for part in parts])
+    left = _MOST_BYTES - sum(_size(words) for part in parts for words in part[1:]) - _size(whole)
+    charts = _charts([part.document for part in parts], _CHARTS_SHARE * left)
+    left -= sum(map(_size, charts))
+    articles = (
+        f"<article>\n{part.head}{shown}{_entries.listed(part.document, i, left / len(parts))}"
+        f"{part.tail}</article>\n"
+        for i, (part, shown) in enumerate(zip(parts, charts, strict=True))
+    )
+    return whole + "".join(articles) + _TAIL
 
 
-def _part(path: Path) -> tuple[list[str], list[Chart]]:
-    """Return the sections of a file, and its charts."""
+def _size(words: str) -> int:
+    return len(words.encode("utf-8", "replace"))
+
+
+def _head(documents: Sequence[dict[str, Any]]) -> str:
+    names = dict.fromkeys(_name(document) for document in documents)
+    title = text(f"LlamaBurn: {', '.join(names)}" if names else "LlamaBurn")
+    return _HEAD.format(title=title, style=style(), patterns=PATTERNS)
+
+
+def style() -> str:
+    """Return the style sheet."""
+    return Path(__file__).with_name("_page.css").read_text(encoding="utf-8")
+
+
+def _name(document: dict[str, Any]) -> str:
+    kind = document["schema"].removeprefix(results.PREFIX).replace("-", " ")
+    model = document.get("model")
+    return f"{kind} of {model['id']}" if model else kind
+
+
+def _part(path: Path) -> _Part:
     document = results.load(path)
-    return [*map(_section, sheets_of(document, path))], [*charts_of(document)]
-
-
-def _section(sheet: Sheet) -> str:
-    head = "".join(
-        _cell("th", c, "w" if i < sheet.words else "") for i, c in enumerate(sheet.columns)
-    )
-    rows = "\n".join(_row(row, sheet.words) for row in sheet.rows)
-    return (
-        f"<h1>{text(sheet.title)}</h1>\n{_list(sheet.facts)}\n<div><table>\n"
-        f"<thead><tr>{head}</tr></thead>\n<tbody>\n{rows}\n</tbody>\n</table></div>\n"
-        f"{_list(sheet.notes)}"
-    )
-
-
-def _row(cells: Sequence[str], words: int) -> str:
-    kinds = [
-        "w" if i < words else c if c in ("faster", "slower") else "" for i, c in enumerate(cells)
+    first, *others = sheets_of(document, path)
+    head = [
+        _header(document, first),
+        _section("", _cards(_defaults.cards(document))),
+        _section("Gates", _gates(document)),
+        _section("Insights", _list(insight["text"] for insight in document.get("insights", ()))),
     ]
-    inner = "".join(_cell("td", c, k) for c, k in zip(cells, kinds, strict=True))
-    return f"<tr>{inner}</tr>"
+    tail = [
+        _section("All numbers", _table(first)),
+        *(_section(_capital(sheet.title), _table(sheet) + _notes([sheet])) for sheet in others),
+        _section("Notes", _notes([first])),
+        f"<footer>{text(f'file {path}')}</footer>\n",
+    ]
+    return _Part(document, "".join(head), "".join(tail))
 
 
-def _cell(tag: str, words: str, kind: str) -> str:
-    marked = f' class="{kind}"' if kind else ""
-    return f"<{tag}{marked}>{text(words)}</{tag}>"
+def _section(heading: str, content: str) -> str:
+    head = f"<h2>{text(heading)}</h2>\n" if heading else ""
+    return f"<section>\n{head}{content}\n</section>\n" if content else ""
 
 
-def _list(lines: Sequence[str]) -> str:
-    return "<ul>" + "".join(f"<li>{text(line)}</li>" for line in lines) + "</ul>"
+def _capital(words: str) -> str:
+    return words[:1].upper() + words[1:]
+
+
+def _header(document: dict[str, Any], sheet: Sheet) -> str:
+    status = str(document["status"])
+    words = f"{document['schema'].removeprefix(results.PREFIX)}, {document['timestamp']}"
+    facts = "".join(f"<p>{text(fact)}</p>\n" for fact in sheet.facts)
+    warnings = _list(sheet.warnings)
+    warned = f'<div class="box undecided"><h3>Warnings</h3>{warnings}</div>' if warnings else ""
+    return (
+        f"<header>\n<h1>{text(sheet.title)}</h1>\n"
+        f'<p><span class="chip {text(status)}">{text(status)}</span> {text(words)}</p>\n'
+        f"{facts}{warned}</header>\n"
+    )
+
+
+def _cards(cards: Iterable[Card]) -> str:
+    shown = "".join(map(_card, cards))
+    return f'<div class="cards">{shown}</div>' if shown else ""
+
+
+def _card(card: Card) -> str:
+    unit = f" <small>{text(card.unit)}</small>" if card.unit else ""
+    about = " · ".join(filter(None, (card.spread, card.note)))
+    return (
+        f'<div class="card"><p>{text(card.label)}</p><p class="value">{text(card.value)}{unit}</p>'
+        f"<p>{text(about)}</p></div>"
+    )
+
+
+def _gates(document: dict[str, Any]) -> str:
+    """Return the verdicts of the gates, each with its value and interval."""
+    found = document["results"].get("gates", ())
+    compared = document["schema"].endswith("comparison")
+    sentence = gates.change_sentence if compared else gates.sentence
+    items = "".join(_gate(gate["verdict"], sentence(gate)) for gate in found)
+    return f'<ul class="gates box">{items}</ul>' if items else ""
+
+
+def _gate(verdict: str, sentence: str) -> str:
+    gate, _, why = sentence.partition(f": {verdict}: ")
+    chip = f'<span class="chip {text(verdict)}">{text(verdict)}</span>'
+    return f"<li>{chip}<b>{text(gate)}</b>: {text(why)}</li>"
+
+
+def _list(lines: Iterable[str]) -> str:
+    items = "".join(f"<li>{text(line)}</li>" for line in lines)
+    return f"<ul>{items}</ul>" if items else ""
+
+
+def _notes(sheets: Sequence[Sheet]) -> str:
+    """Return the notes in boxes below their headings."""
+    boxes = "".join(
+        f'<div class="box"><h3>{text(_capital(heading))}</h3>{_list(lines)}</div>'
+        for sheet in sheets
+        for heading, lines in sheet.sections().items()
+        if heading not in (*_HIDDEN, "insights")
+    )
+    return f'<div class="notes">{boxes}</div>' if boxes else ""
+
+
+# Charts
+
+
+def _charts(documents: Sequence[dict[str, Any]], room: float) -> list[str]:
+    """Return the charts of each file; if there is not room for all, those that come first."""
+    found = [[*_defaults.charts(document)] for document in documents]
+    for points in _POINTS:
+        shown = [[drawn(chart, points) for chart in charts] for charts in found]
+        if sum(_size(chart) for charts in shown for chart in charts) <= room:
+            break
+    kept = _fitting(shown, room)
+    return [
+        _figures(charts[:count], len(charts) - count)
+        for charts, count in zip(shown, kept, strict=True)
+    ]
+
+
+def _fitting(shown: Sequence[Sequence[str]], room: float) -> list[int]:
+    """Return how many charts of each file there is room for: the first ones of all files first."""
+    kept = [0] * len(shown)
+    for number, row in enumerate(zip_longest(*shown)):
+        for file, chart in enumerate(row):
+            if chart is not None and kept[file] == number and _size(chart) <= room:
+                room -= _size(chart)
+                kept[file] += 1
+    return kept
+
+
+def _figures(charts: Sequence[str], left_out: int) -> str:
+    words = f"{left_out} more of the charts would make this page too large: show fewer files"
+    more = f"<p>{words}</p>" if left_out else ""
+    grid = f'<div class="grid">\n{chr(10).join(charts)}\n</div>' if charts else ""
+    return _section("Charts", grid + more)
+
+
+# Tables
+
+
+def _table(sheet: Sheet) -> str:
+    if not sheet.rows:
+        return f'<p class="box">{text(sheet.empty)}</p>'
+    head = "".join(_head_cells(sheet))
+    body = "\n".join(_row(sheet, row) for row in sheet.rows)
+    label = text(sheet.title)
+    return (
+        f'<div class="wide" tabindex="0" role="region" aria-label="{label}"><table>\n'
+        f"<thead><tr>{head}</tr></thead>\n<tbody>\n{body}\n</tbody>\n</table></div>"
+    )
+
+
+def _head_cells(sheet: Sheet) -> Iterator[str]:
+    for i, column in enumerate(sheet.columns):
+        marked = ' class="w"' if i < sheet.words else ""
+        yield f"<th{marked}>{text(column)}</th>"
+
+
+def _row(sheet: Sheet, cells: Sequence[str]) -> str:
+    return f"<tr>{''.join(_cell(sheet, i, cell) for i, cell in enumerate(cells))}</tr>"
+
+
+def _cell(sheet: Sheet, column: int, words: str) -> str:
+    kinds = ["w"] if column < sheet.words else []
+    kinds += [words] if words in _VERDICTS else []
+    marked = f' class="{" ".join(kinds)}"' if kinds else ""
+    return f"<td{marked}>{text(words)}</td>"
+
+
+_VERDICTS = ("faster", "slower", "better", "worse")

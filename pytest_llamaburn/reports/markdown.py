@@ -23,11 +23,18 @@ def render(paths: Sequence[Path]) -> str:
 def _text(sheet: Sheet) -> str:
     ruler = ["---" if i < sheet.words else "--:" for i in range(len(sheet.columns))]
     table = [_line(sheet.columns), _line(ruler), *(_line(row) for row in sheet.rows)]
-    facts = [f"- {_plain(fact)}" for fact in sheet.facts]
-    notes = [f"- {_plain(note)}" for note in sheet.notes]
-    chart = ["```text", *sheet.chart[1:-1], "```", ""] if sheet.chart else []
+    table = table if sheet.rows else [_plain(sheet.empty)]
+    facts = [f"- {_plain(fact)}" for fact in sheet.head()[1:]]
+    chart = ["```text", *sheet.chart, "```", ""] if sheet.chart else []
     head = [f"### {_plain(sheet.title)}", "", *facts, "", *table, ""]
-    return "\n".join([*head, *chart, *notes]) + "\n"
+    notes = [line for part in sheet.sections().items() for line in _section(*part)]
+    return "\n".join([*head, *chart, *notes[:-1]]) + "\n"
+
+
+def _section(heading: str, lines: Sequence[str]) -> list[str]:
+    """Return notes as a list below their heading."""
+    notes = [f"- {_plain(line)}" for line in lines]
+    return [*([f"**{_plain(heading)}**", ""] if heading else []), *notes, ""]
 
 
 def _line(cells: Sequence[str]) -> str:

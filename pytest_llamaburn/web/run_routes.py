@@ -201,7 +201,7 @@ async def stop_job(job_id: Annotated[_JobId, Path(alias="id")], service: Using) 
 async def events(
     service: Using, last_event_id: Annotated[str | None, Header()] = None
 ) -> StreamingResponse:
-    """Stream `job`, `progress` and `system` events; those after `Last-Event-ID` come first.
+    """Stream `job`, `progress`, `note` and `system` events; those after `Last-Event-ID` come first.
 
     `reset` says that some are no longer known: read the lists again.
     """

@@ -69,7 +69,7 @@ def served(browser: Browser, tmp_path: Path) -> Iterator[Served]:
     """A server with a result of each kind."""
     for journal, folder in _RESULTS:
         keep(tmp_path / "results", journal, folder, f"golden-{folder}")
-    with serving(tmp_path) as found:
+    with serving(tmp_path, OLLAMA_HOST="http://127.0.0.1:9") as found:  # which is nobody's
         yield found
 
 

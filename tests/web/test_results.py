@@ -442,3 +442,12 @@ async def test_a_folder_that_is_a_link_out_of_the_results_takes_nothing(tmp_path
     async with serving(results) as api:
         answer = await api.post("/results/benchmarks/one/restore")
     assert answer.status_code == 404
+
+
+async def test_the_numbers_of_results_have_units_formulas_and_reasons(tmp_path: Path) -> None:
+    async with serving(tmp_path) as api:
+        found = (await api.get("/measures")).json()
+    ttft = found["measures"]["time_to_first_token_ms"]
+    assert (ttft["label"], ttft["unit"], ttft["better"]) == ("time to first token", "ms", "lower")
+    assert "first" in ttft["formula"]
+    assert found["reasons"]["one_read"] == "the whole answer came in one read"

@@ -84,9 +84,7 @@ def test_answers_quickly(measure):
         timed = settings.numbers if settings.mode == "correctness" else settings.iterations
         timed *= 2 if settings.start == "both" else 1
         each_s = max((settings.warmup + timed) * request_s, settings.budget or 0.0)
-        note = (
-            None if settings.precision is None else "until the precision is reached: maybe longer"
-        )
+        note = None if settings.precision is None else "longer if the precision needs it"
         return Expected(len(self.models(settings)) * settings.repeats * each_s, note)
 
     def parametrize(self, session: Session, fixtures: Sequence[str]) -> list[Params]:

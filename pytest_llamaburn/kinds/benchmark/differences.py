@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from pytest_llamaburn import insights
 from pytest_llamaburn.energy import profiles
+from pytest_llamaburn.texts import counted
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -113,7 +114,10 @@ def _remarks(side: Side) -> Iterator[tuple[str, str]]:
     """Yield (id, text) of each remark on one file."""
     totals, status = side.document["results"]["totals"], side.document["status"]
     if status != "complete":
-        yield "status", f"is {status}: {totals['succeeded']} of {totals['planned']} requests"
+        yield (
+            "status",
+            f"is {status}: {totals['succeeded']} of {counted(totals['planned'], 'request')}",
+        )
     if totals["failed"]:
         yield "failed", f"has {totals['failed']} failed requests, which have no latencies"
     if side.document["contended"]:

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 from pytest_llamaburn import flags
 from pytest_llamaburn.insights import adding_to, evidenced, other_load
 from pytest_llamaburn.stats import samples as stats
+from pytest_llamaburn.texts import counted
 
 if TYPE_CHECKING:
     from pytest_llamaburn.documents import Document
@@ -70,7 +71,8 @@ def _flagged(document: Document, name: str) -> Insight:
     evidence = {"cpu_share": share} if name == "cpu_spill" else {}
     return {
         "id": name,
-        "text": f"{name} on {count} of {len(runs)} requests: {_FLAG_TEXTS[name].format(**values)}.",
+        "text": f"{name} on {count} of {counted(len(runs), 'request')}: "
+        f"{_FLAG_TEXTS[name].format(**values)}.",
         "evidence": {"requests": count, "of": len(runs), **evidence},
     }
 
@@ -139,8 +141,8 @@ def outliers(document: Document) -> Finding | None:
     if not far:
         return None
     text = (
-        f"{len(far)} of {len(values)} requests generated far slower or faster than the rest "
-        f"(up to {max(far):.3g} ms per token, median {median(values):.3g}). Look for other "
+        f"{len(far)} of {counted(len(values), 'request')} generated far slower or faster than "
+        f"the rest (up to {max(far):.3g} ms per token, median {median(values):.3g}). Look for other "
         "programs that ran, and use p50 instead of the mean."
     )
     return text, {"values_ms": far, "median_ms": median(values)}

@@ -17,6 +17,7 @@ from pytest_llamaburn.kinds.benchmark.measures import MEASURES
 from pytest_llamaburn.load.driver import closed_loop
 from pytest_llamaburn.progress import of_request
 from pytest_llamaburn.stats import samples
+from pytest_llamaburn.texts import counted
 from pytest_llamaburn.trace import answered
 
 if TYPE_CHECKING:
@@ -104,8 +105,8 @@ class BenchmarkRun(Run):
             kind, count = self._streak
             if count >= self.settings.max_failures:
                 raise StoppedError(
-                    f"stopped after {count} requests in a row failed with {kind}: see the "
-                    "server's message in the table; --max-failures raises the limit"
+                    f"stopped after {counted(count, 'request')} in a row failed with {kind}: "
+                    "see the server's message in the table; --max-failures raises the limit"
                 )
             yield request
 

@@ -1,4 +1,4 @@
-"""The tables, charts and rows of a benchmark, for all output formats."""
+"""The tables and rows of a benchmark, for all output formats."""
 
 from __future__ import annotations
 
@@ -10,15 +10,17 @@ from pytest_llamaburn.measures import REASONS
 from pytest_llamaburn.stats import samples
 from pytest_llamaburn.tables import (
     ABSENT,
+    FILE,
     HEADLINES,
-    Series,
     Sheet,
-    failed_words,
+    failures,
     machine,
     measured,
     server,
     title,
+    under,
 )
+from pytest_llamaburn.texts import counted
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -27,25 +29,12 @@ if TYPE_CHECKING:
     from pytest_llamaburn.documents import Document
 
 
-_CHARTED = ("time_to_first_token_ms", "inter_token_latency_ms", "tokens_per_sec")
-
-
 def sheets(document: Document, path: Path) -> Iterator[Sheet]:
     """Yield the table of a benchmark; a run with --start both has two."""
     results = document["results"]
     yield _sheet(document, path, results["summary"], "")
     if results.get("summary_cold"):
         yield _sheet(document, path, results["summary_cold"], ", cold start")
-
-
-def charts(document: Document) -> Iterator[Series]:
-    """Yield a chart of each charted metric over the requests, in their order."""
-    results = document["results"]
-    for name in _CHARTED:
-        values = [run[name] for run in results["runs"] if run[name] is not None]
-        if values:
-            unit = results["summary"][name]["unit"]
-            yield Series(f"{HEADLINES[name]} by request, {unit}", values)
 
 
 def rows(document: Document) -> Iterator[Document]:
@@ -58,7 +47,7 @@ def rows(document: Document) -> Iterator[Document]:
 def _sheet(document: Document, path: Path, summary: Document, which: str) -> Sheet:
     facts = [server(document), machine(document["environment"]), _requests(document)]
     rows = [measured(name, summary[name]) for name in HEADLINES]
-    notes = [*_notes(document, summary), f"file {path}"]
+    notes = [*_notes(document, summary), (FILE, f"file {path}")]
     return Sheet(title(document, which), facts, rows, notes)
 
 
@@ -66,7 +55,7 @@ def _requests(document: Document) -> str:
     used, totals = document["results"]["prompts"], document["results"]["totals"]
     config = document["config"]
     return (
-        f"{document['status']}: {totals['succeeded']} of {totals['planned']} requests, "
+        f"{document['status']}: {totals['succeeded']} of {counted(totals['planned'], 'request')}, "
         f"{_prompts(used)}, "
         f"temperature {config['temperature']}, up to {config['max_tokens']} tokens, "
         f"cache {config['cache']}, seed {config['seed']}"
@@ -75,11 +64,25 @@ def _requests(document: Document) -> str:
 
 def _prompts(used: Document) -> str:
     if not used["available"]:
-        return f"{used['used']} prompts from tests"
-    return f"{used['used']} of {used['available']} prompts ({', '.join(used['sets'])})"
+        return f"{counted(used['used'], 'prompt')} from tests"
+    return f"{used['used']} of {counted(used['available'], 'prompt')} ({', '.join(used['sets'])})"
 
 
-def _precision(config: Document, summary: Document) -> Iterator[str]:
+def _precision(document: Document, summary: Document) -> Iterator[str]:
+    """Yield how sure the numbers are: few samples, other measurements, variation between runs."""
+    shown = [summary[name] for name in HEADLINES]
+    if any(found["n"] > 0 and "p95" not in found["certified"] for found in shown):
+        yield f"* fewer than {samples.floor(0.95)} samples: too few for this p95"
+    yield from _wider(document["config"], summary)
+    for name, variation in document["results"].get("between_runs", {}).items():
+        cv = "unknown" if variation["cv"] is None else f"{variation['cv']:.1%}"
+        verdict = variation["under_5_percent"]
+        yield f"between {variation['runs']} runs, {name} has CV {cv}: under 5 %: {verdict}"
+    if document["contended"]:
+        yield "contended: other measurements were allowed to run at the same time"
+
+
+def _wider(config: Document, summary: Document) -> Iterator[str]:
     """Yield a note if the interval of a mean is wider than --precision."""
     wanted = config.get("precision")
     measure = measures.find(metrics.REQUEST, config["precision_metric"]) if wanted else None
@@ -93,10 +96,20 @@ def _precision(config: Document, summary: Document) -> Iterator[str]:
             )
 
 
-def _notes(document: Document, summary: Document) -> Iterator[str]:
-    shown = [summary[name] for name in HEADLINES]
-    if any(d["n"] > 0 and "p95" not in d["certified"] for d in shown):
-        yield f"* fewer than {samples.floor(0.95)} samples: too few for this p95"
+def _notes(document: Document, summary: Document) -> Iterator[tuple[str, str]]:
+    """Yield what readers must know, each sentence with its heading."""
+    found = document["results"]
+    yield from under("gates", (f"gate {gates.sentence(gate)}" for gate in found["gates"]))
+    yield from under("insights", (insight["text"] for insight in document["insights"]))
+    yield from under("failures", failures(found["errors"], found["runs"]))
+    yield from under("correctness", _correctness(found.get("correctness")))
+    yield from under("precision", _precision(document, summary))
+    yield from under("energy and cost", words.notes(document))
+    yield from under("not measured", _absent(summary))
+
+
+def _absent(summary: Document) -> Iterator[str]:
+    """Yield the reasons for what has no value, each once."""
     absent: dict[str, list[str]] = {}
     for name, label in HEADLINES.items():
         reason = summary[name].get("reason")
@@ -104,21 +117,6 @@ def _notes(document: Document, summary: Document) -> Iterator[str]:
             absent.setdefault(reason, []).append(label)
     for reason, labels in absent.items():
         yield f"{ABSENT} {', '.join(labels)}: {REASONS.get(reason, reason)}"
-    yield from _precision(document["config"], summary)
-    for kind, count in document["results"]["errors"].items():
-        yield f"failed: {kind} × {count}: {failed_words(kind, document['results']['runs'])}"
-    yield from words.notes(document)
-    yield from _correctness(document["results"].get("correctness"))
-    for name, variation in document["results"].get("between_runs", {}).items():
-        cv = "unknown" if variation["cv"] is None else f"{variation['cv']:.1%}"
-        verdict = variation["under_5_percent"]
-        yield f"between {variation['runs']} runs, {name} has CV {cv}: under 5 %: {verdict}"
-    for gate in document["results"]["gates"]:
-        yield f"gate {gates.sentence(gate)}"
-    if document["contended"]:
-        yield "contended: other measurements were allowed to run at the same time"
-    for insight in document["insights"]:
-        yield insight["text"]
 
 
 def _correctness(correctness: Document | None) -> Iterator[str]:

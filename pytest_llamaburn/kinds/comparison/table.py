@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, NamedTuple
 from pytest_llamaburn import gates, registry
 from pytest_llamaburn.measures import FIXED_N
 from pytest_llamaburn.store import results
-from pytest_llamaburn.tables import ABSENT, Bar, Forest, Sheet, number
+from pytest_llamaburn.tables import ABSENT, FILE, Sheet, number, under
+from pytest_llamaburn.texts import counted
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -18,8 +19,9 @@ if TYPE_CHECKING:
     from pytest_llamaburn.measures import Measure
 
 
-_MOST_BARS = 100
-_AXES = {"concurrency": "clients", "rate": "requests/s"}
+_LEAST = ("model", "unit", "questions", "baseline", "value", "interval", "95 % interval")
+_NO_VERDICT = "without a verdict"
+AXES = {"concurrency": "clients", "rate": "requests/s"}
 
 
 class Layout(NamedTuple):
@@ -29,8 +31,7 @@ class Layout(NamedTuple):
     columns: tuple[str, ...]
     words: int  # so many columns from the left are not numbers
     described: Callable[[Document], str]
-    notes: Callable[[Sequence[Document], Document], Iterator[str]]
-    charted: bool = False
+    notes: Callable[[Sequence[Document], Document], Iterator[tuple[str, str]]]
 
 
 def sheets(document: Document, path: Path) -> Iterator[Sheet]:
@@ -42,31 +43,32 @@ def sheets(document: Document, path: Path) -> Iterator[Sheet]:
         f"{file['path']}"
         for name, file in files.items()
     ]
-    for warning in found["warnings"]:
-        of = f"{warning['file']}: " if "file" in warning else ""
-        facts.append(f"warning: {of}{warning['text']}")
-    changes = _changes(document)
+    changes = changes_of(document)
     table = [tuple(_CELLS[name](change) for name in layout.columns) for change in changes]
     baseline = next(name for name, file in files.items() if file["baseline"])
     title = f"{len(files)} {layout.noun}, compared with {baseline}"
     judged = (f"gate {gates.change_sentence(gate)}" for gate in found.get("gates", ()))
-    notes = [*judged, *layout.notes(changes, found.get("method", {})), f"file {path}"]
-    yield Sheet(title, facts, _grouped(table, layout.columns), notes, layout.columns, layout.words)
+    notes = [
+        *under("gates", judged),
+        *layout.notes(changes, found.get("method", {})),
+        (FILE, f"file {path}"),
+    ]
+    yield Sheet(
+        title,
+        facts,
+        _grouped(table, layout.columns),
+        notes,
+        layout.columns,
+        layout.words,
+        least=_LEAST,
+        wrapped=("model", "what"),
+        warnings=tuple(map(_warning, found["warnings"])),
+        empty=f"the {layout.noun} have no measure in common that both could give",
+    )
 
 
-def charts(document: Document) -> Iterator[Forest]:
-    """Yield a chart of each column's changes, where those are ratios."""
-    if not _layout(document).charted:
-        return
-    columns: dict[str, list[Bar]] = {}
-    for change in _changes(document)[:_MOST_BARS]:
-        if change["interval"] is not None:
-            low, high = change["interval"]
-            about = f"{change['model'][:36]} {change['file']}"
-            bar = Bar(about, low, change["change"], high, change["verdict"])
-            columns.setdefault(change["name"], []).append(bar)
-    for name, bars in columns.items():
-        yield Forest(f"{name}: change and its interval", bars, document["config"]["margin"])
+def _warning(warning: Document) -> str:
+    return f"{warning['file']}: {warning['text']}" if "file" in warning else str(warning["text"])
 
 
 def rows(document: Document) -> Iterator[Document]:
@@ -86,7 +88,7 @@ def _layout(document: Document) -> Layout:
     return _LAYOUTS.get(document["schema"].removeprefix(results.PREFIX), _ANY)
 
 
-def _changes(document: Document) -> list[Document]:
+def changes_of(document: Document) -> list[Document]:
     """Return the changes as cells are made of them: each with its name, model, axis and margin.
 
     What comparisons of evals call otherwise has the name here that it has in all others.
@@ -143,7 +145,7 @@ def _grouped(table: list[tuple[str, ...]], columns: Sequence[str]) -> list[tuple
 
 
 def _at(change: Document) -> str:
-    level, unit = change["level"], _AXES.get(change["axis"], "")
+    level, unit = change["level"], AXES.get(change["axis"], "")
     unit = "client" if level == 1 and unit == "clients" else unit
     return ABSENT if level is None else f"{level:.3g} {unit}".rstrip()
 
@@ -153,13 +155,14 @@ def _points(change: Document) -> str:
     return "points" if "level" in change and change["unit"] == "share" else "%"
 
 
-def _percent(change: Document) -> str:
+def percent(change: Document) -> str:
     """Return a change in percent, with its sign; the difference of shares has percentage points."""
     share = change["change"]
     return ABSENT if share is None else _signed(100 * share, 1) + f" {_points(change)}"
 
 
-def _interval(change: Document) -> str:
+def interval(change: Document) -> str:
+    """Return the interval of a change in percent, or of a share in percentage points."""
     if change["interval"] is None:
         return ABSENT
     low, high = (gates.percent(100 * end).replace("-", "−") for end in change["interval"])
@@ -187,8 +190,8 @@ _CELLS: dict[str, Callable[[Document], str]] = {
     "verdict": _verdict,
     "baseline": lambda change: number(change["baseline"]),
     "value": lambda change: number(change["value"]),
-    "change": _percent,
-    "interval": _interval,
+    "change": percent,
+    "interval": interval,
     "difference": lambda change: _signed(change["difference"]),
     "95 % interval": _marks,
     "questions": lambda change: f"{change['questions']} of {change['shared']}",
@@ -200,9 +203,10 @@ _CELLS: dict[str, Callable[[Document], str]] = {
 
 def _benchmark(file: Document) -> str:
     server, requests = file["server"], sum(run["requests"] for run in file["runs"])
-    count = f"{len(file['runs'])} run{'s' if len(file['runs']) != 1 else ''}"
+    count = counted(len(file["runs"]), "run")
     where = f"{server['kind']} {server['version'] or ''}".strip()
-    return f"{file['model']['id']}, {where}, {file['timestamp']}, {count} of {requests} requests"
+    of = f"{count} of {counted(requests, 'request')}"
+    return f"{file['model']['id']}, {where}, {file['timestamp']}, {of}"
 
 
 def _eval(file: Document) -> str:
@@ -217,12 +221,15 @@ def _any(file: Document) -> str:
     return f"{file['model']['id']}, {file['timestamp']}"
 
 
-def _notes_of_benchmarks(changes: Sequence[Document], method: Document) -> Iterator[str]:
-    yield from _reasons(changes)
-    yield from _method(method, changes)
-    yield from _noise(changes)
+def _notes_of_benchmarks(
+    changes: Sequence[Document], method: Document
+) -> Iterator[tuple[str, str]]:
+    yield from under(_NO_VERDICT, _reasons(changes))
     if any(change["verdict"] == "inconclusive" for change in changes):
-        yield "inconclusive is not same: more runs a side decide (benchmark --repeats 5)"
+        words = "inconclusive is not same: more runs a side decide (benchmark --repeats 5)"
+        yield _NO_VERDICT, words
+    yield from under("method", _method(method, changes))
+    yield from under("method", _noise(changes))
 
 
 def _reasons(changes: Sequence[Document]) -> Iterator[str]:
@@ -240,8 +247,9 @@ def _method(method: Document, changes: Sequence[Document]) -> Iterator[str]:
         )
     yield (
         f"values: means of runs, each prompt counted once; intervals: "
-        f"{100 * method['confidence']:.4g} % each ({method['interval']}, over runs), so that all "
-        f"{method['intervals']} hold in {100 * (1 - method['alarm_rate']):g} of 100 reports "
+        f"{100 * method['confidence']:.4g} % each ({method['interval']}, over runs), so that "
+        f"{'it holds' if method['intervals'] == 1 else 'all %d hold' % method['intervals']} in "
+        f"{100 * (1 - method['alarm_rate']):g} of 100 reports "
         f"({method['correction']})"
     )
 
@@ -267,19 +275,28 @@ def noise_text(noise: Document) -> str:
     return f"{share} assumed ({noise['runs']} earlier runs show {seen}, too few to be sure)"
 
 
-def _notes_of_evals(changes: Sequence[Document], method: Document) -> Iterator[str]:
-    yield from _reasons(changes)
-    yield f"intervals: {method['interval']}"
+def _notes_of_evals(changes: Sequence[Document], method: Document) -> Iterator[tuple[str, str]]:
+    yield from under(_NO_VERDICT, _reasons(changes))
+    yield "method", f"intervals: {method['interval']}"
 
 
-def _notes(changes: Sequence[Document], method: Document) -> Iterator[str]:
-    """Yield why there is no verdict, once for all that lack it for one reason, and the method."""
+def _notes(changes: Sequence[Document], method: Document) -> Iterator[tuple[str, str]]:
+    yield from under(_NO_VERDICT, _shared_reasons(changes))
+    yield from under("method", _method_of_levels(changes, method))
+
+
+def _shared_reasons(changes: Sequence[Document]) -> Iterator[str]:
+    """Yield why there is no verdict, once for all that lack it for one reason."""
     names: dict[tuple[str, str], dict[str, None]] = {}
     for change in changes:
         if change["reason"]:
             names.setdefault((change["file"], change["reason"]), {})[change["name"]] = None
     for (file, reason), (first, *more) in names.items():
         yield f"{file}, {first}{f' and {len(more)} more' if more else ''}: {reason}"
+
+
+def _method_of_levels(changes: Sequence[Document], method: Document) -> Iterator[str]:
+    """Yield what an interval means, and which earlier runs it is from."""
     if "confidence" in method:
         yield (
             f"each interval is a {100 * method['confidence']:.5g} % one: of reports of equal runs "
@@ -301,7 +318,6 @@ _LAYOUTS = {
         4,
         _benchmark,
         _notes_of_benchmarks,
-        charted=True,
     ),
     "eval-comparison": Layout(
         "evals",

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from statistics import fmean
 from typing import TYPE_CHECKING, Any, Literal, cast
 
 from pydantic import Field
@@ -171,8 +170,8 @@ class Right(Mean):
     bounds: dict[str, float] | None = None
 
 
-class Unread(Mean):
-    """The share of answers from which nothing could be read."""
+class Counted(Mean):
+    """The share of answers from which nothing could be read, or which are no attempt."""
 
     count: int
 
@@ -181,6 +180,8 @@ class Macro(Part):
     """The mean over categories of the share of right answers: each category counts alike."""
 
     mean: float | None
+    ci95: tuple[float, float] | None = None
+    reason: str | None = None
     categories: int
 
 
@@ -188,6 +189,7 @@ class EvalResults(Part):
     """What an eval found; its own counts are of single verdicts, those of a mean are of answers."""
 
     eval_set: dict[str, Any]
+    few_shot_examples: list[dict[str, Any]] = Field(default_factory=list)
     items: list[Item]
     n_total: int
     n_scored: int
@@ -196,7 +198,9 @@ class EvalResults(Part):
     grades: dict[str, Graded] = Field(default_factory=dict)
     correct: Right
     correct_of_parsed: Right | None = None
-    unparsable: Unread | None = None
+    unparsable: Counted | None = None
+    not_attempted: Counted | None = None
+    correct_given_attempted: Right | None = None
     pass_at_k: dict[str, Any] | None
     by_category: dict[str, dict[str, Any]]
     correct_macro: Macro | None = None
@@ -227,6 +231,7 @@ def build(record: Record) -> dict[str, Any]:
         **opening(header, _status(record)),
         "results": {
             "eval_set": {**header["eval_set"], "used": len(items)},
+            "few_shot_examples": header.get("few_shot_examples", []),
             "items": items,
             **judge_totals.counts(items, len(config["judge"]) * config["judge_repeats"]),
             "criteria": scores.criteria(items),
@@ -272,11 +277,7 @@ def planned_answers(record: Record, config: Mapping[str, Any]) -> int | None:
 
 
 def _by_category(items: Sequence[dict[str, Any]]) -> dict[str, Any]:
-    groups = scores.by_category(items)
-    means = [group["correct"]["mean"] for group in groups.values()]
-    known = [mean for mean in means if mean is not None]
-    macro = {"mean": fmean(known) if known else None, "categories": len(known)}
-    return {"by_category": groups, "correct_macro": macro}
+    return {"by_category": scores.by_category(items), "correct_macro": scores.macro(items)}
 
 
 def modern(document: dict[str, Any]) -> dict[str, Any]:
@@ -288,11 +289,11 @@ def modern(document: dict[str, Any]) -> dict[str, Any]:
     found.setdefault("grades", {})
     for one in found["criteria"].values():
         one.setdefault("unit", "1 to 5")
-    if "correct_of_parsed" in found:
+    if "not_attempted" in found:
         return document
     for item in found["items"]:
         scores.as_wrong(item)
-        item["pass_at_k"] = _pass_at_k(item, config["pass_k"])
+        item["pass_at_k"] = scores.pass_at_k_of(item, config["pass_k"])
     before = found["correct"]["mean"]
     found |= {
         **scores.correctness(found["items"]),
@@ -304,14 +305,6 @@ def modern(document: dict[str, Any]) -> dict[str, Any]:
             f"{before:.3g} in the file, whose version left out what could not be read"
         )
     return document
-
-
-def _pass_at_k(item: dict[str, Any], k: int | None) -> float | None:
-    """Return a question's pass@k; None without a k, or if no answer has a score."""
-    from pytest_llamaburn.scorers import code  # with it comes the sandbox
-
-    right = [s["correct"] for s in scores.samples(item) if s["correct"] is not None]
-    return code.pass_at_k(len(right), sum(right), k) if k is not None and right else None
 
 
 def _gates(document: dict[str, Any]) -> list[GateVerdict]:

@@ -7,6 +7,7 @@ scorers work here, judges in the background (`judges.JudgeQueue`).
 from __future__ import annotations
 
 import os
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from pytest_llamaburn import evalsets, gates, registry
@@ -14,7 +15,7 @@ from pytest_llamaburn.backends._base import Server
 from pytest_llamaburn.errors import DatasetError, SettingsError
 from pytest_llamaburn.kinds._run import Run
 from pytest_llamaburn.kinds.eval import KIND, asking, insights, measures, scoring, task
-from pytest_llamaburn.kinds.eval.answering import Answering
+from pytest_llamaburn.kinds.eval.answering import Answering, thought_in
 from pytest_llamaburn.kinds.eval.judging import Judging, is_final
 from pytest_llamaburn.progress import Event, of_request
 from pytest_llamaburn.scorers.code import pass_at_k
@@ -51,6 +52,7 @@ class EvalRun(Run):
         self._search: Search | None = None
         self._is_opponent = False
         self._warned = False
+        self._is_limit_ours = False
 
     async def prepare(
         self, model: str | None, planned: dict[str, int], about: dict[str, Any]
@@ -63,12 +65,12 @@ class EvalRun(Run):
         self._judging = Judging(self.settings, about.pop("opponent_run", None))
         if self.settings.judge:
             await self._judging.seat(judges_follow=not self._is_opponent)
+        self._tell_unsearched()
         if self.settings.rescore:
             self._reopen(planned)
             return
         if self.settings.web_search:
             self._search = _choose.choose(self.settings, os.environ)
-            self._tell_unsearched()
         await super().prepare(model, planned, about)
 
     async def answer(self, question: Question) -> list[Row]:
@@ -128,17 +130,23 @@ class EvalRun(Run):
                 check()
 
     def _tell_unsearched(self) -> None:
-        """Say so if the search does not apply to this set, but to another one of the session."""
-        if not any(question.allow_web_search for question in self._questions):
-            name = self.identity.variant
+        """Say so if the user seems to want a search that is not made."""
+        options, name = self.settings, self.identity.variant
+        allowed = any(question.allow_web_search for question in self._questions)
+        source = "--corpus" if options.corpus else options.search_replay and "--search-replay"
+        if options.rescore and options.web_search:
+            self._progress.say("--with-web-search is not used: --rescore asks no model")
+        elif options.web_search and not allowed:
             self._progress.say(f"no question of {name} allows a search: it is asked without")
+        elif allowed and source and not (options.web_search or options.rescore):
+            self._progress.say(f"{source} is not used: add --with-web-search")
 
     def _check(self) -> None:
         self._judging.refuse_self(self.model.id)
         if not self._is_opponent:
             task.refuse_itself(self.settings, self.model.id)
-        ask = asking.Asking(self.settings, evalsets.load_eval_set(self.identity.variant))
-        self._decide(ask.system)
+        ask = self._asking
+        self._decide(ask.system_prompt)
         self._answering = Answering(
             self.settings,
             self.backend,
@@ -149,20 +157,37 @@ class EvalRun(Run):
             self.messages,
         )
 
-    def _decide(self, system: str | None) -> None:
+    def _decide(self, system_prompt: str | None) -> None:
         """Put what the settings leave open into them, so that it is recorded."""
-        decided: Row = {"system": asking.recorded(system)}
-        if self.settings.max_tokens is None:
-            decided |= asking.limits(self.settings, self.model, self.server)
-            if decided["max_tokens"] != asking.LIMIT:
-                self._progress.say(
-                    f"{self.model.id} can think before it answers: an answer may have up to "
-                    f"{decided['max_tokens']} tokens; --max-tokens sets another limit"
-                )
+        self._is_limit_ours = self.settings.max_tokens is None
+        thinks = asking.can_think(self.settings, self.model)
+        self._limit(thinks, "can think", system_prompt=asking.recorded(system_prompt))
+
+    def _limit(self, thinks: bool, seen: str, **decided: Any) -> None:
+        """Set the limit of tokens if the user has not; say what it is for a model that thinks."""
+        if self._is_limit_ours:
+            limits = asking.limits(self.settings, self.model, self.server, thinks=thinks)
+            decided |= limits
+        limit = decided.get("max_tokens", self.settings.max_tokens)
         self.settings = self.backend.settings = self.settings.model_copy(update=decided)
+        if thinks and self._is_limit_ours and limit != asking.LIMIT:
+            self._progress.say(
+                f"{self.model.id} {seen} before it answers: an answer may have up to {limit} "
+                "tokens; --max-tokens sets another limit"
+            )
+        elif thinks and limit < asking.FEW_TO_THINK:
+            self._progress.say(
+                f"{self.model.id} {seen} before it answers: {limit} tokens may end before the "
+                f"answer begins; --max-tokens {asking.THINKING_LIMIT} gives it room"
+            )
 
     async def _warm_up(self) -> None:
         await super()._warm_up()
+        if thought_in(self._last) and not asking.can_think(self.settings, self.model):
+            self._limit(True, "thinks")
+            self._answering.settings = self.settings
+            if self.server.kind == "ollama":  # another size of the context loads the model again
+                await self._untimed("Say hello.")
         if self.settings.choice_by == "logprob":
             await self._answering.check_logprobs(self._questions)
 
@@ -185,8 +210,17 @@ class EvalRun(Run):
             config["threshold"] = []
         return config
 
+    @cached_property
+    def _asking(self) -> asking.Asking:
+        found = evalsets.load_eval_set(self.identity.variant)
+        return asking.Asking(self.settings, found, self._questions)
+
     def _about(self) -> dict[str, Any]:
-        return {"eval_set": task.load(self.settings, self.identity.variant).about}
+        about = task.load(self.settings, self.identity.variant).about
+        return {
+            "eval_set": {**about, "few_shot_sha256": self._asking.few_shot_sha256},
+            "few_shot_examples": self._asking.few_shot_examples,
+        }
 
     def _begin(self, requests: int) -> None:
         self._progress.say(f"{requests} {_UNIT} of {self.model.id}")
@@ -203,6 +237,7 @@ class EvalRun(Run):
             **{name: stored[name] for name in kept},
             "config": {**config, "rescore": self.settings.rescore},
             "eval_set": stored["results"]["eval_set"],
+            "few_shot_examples": stored["results"].get("few_shot_examples", []),
         }
         asked = {question.id: question for question in self._questions}
         items = [i for i in stored["results"]["items"] if i["question"]["id"] in asked]
@@ -219,10 +254,14 @@ class EvalRun(Run):
 
     def _continue(self, record: journal.Record) -> None:
         header: Any = record.opened
-        before = header["eval_set"]["sha256"]
-        now = self._about()["eval_set"]["sha256"]
-        if before != now:
-            raise SettingsError(f"--resume: the eval set was {before}, now it is {now}")
+        before, now = header["eval_set"], self._about()["eval_set"]
+        for name, what in {"sha256": "eval set was", "few_shot_sha256": "examples were"}.items():
+            was, is_now = before.get(name), now[name]
+            if was != is_now:
+                raise SettingsError(
+                    f"--resume: the {what} {was}, now {is_now}: undo the change of the file, or "
+                    "start a new run without --resume"
+                )
         for row in record.rows:
             if row["error"] is None:
                 self._rows.setdefault(row["prompt_id"], {})[row["iteration"]] = row

@@ -7,19 +7,22 @@ from typing import TYPE_CHECKING, Any
 
 from pytest_llamaburn import gates
 from pytest_llamaburn.criteria import NOT_APPLICABLE
+from pytest_llamaburn.grids import printable
 from pytest_llamaburn.kinds.eval import transcript as _transcript
+from pytest_llamaburn.kinds.eval.scores import why_unavailable
 from pytest_llamaburn.tables import (
     ABSENT,
-    COLUMNS,
+    FILE,
     Sheet,
-    failed_words,
+    failures,
     machine,
     measured,
     number,
-    printable,
     server,
     title,
+    under,
 )
+from pytest_llamaburn.texts import counted
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -32,12 +35,15 @@ _SCORES = (
     *("score", "unit", "mean", "95 % interval", "scored", "of"),
     *("worst case", "best case"),  # if all missing scores were the lowest, and the highest
 )
+_LEAST = ("worst case", "best case", "3", "2", "4", "1", "5", "unit", "of")
 _HISTOGRAM = ("1", "2", "3", "4", "5")
 _GRADES_SHOWN = ("graded_correct", "not_attempted", "f_score")  # for each category
+_OF_SOME = ("correct_of_parsed", "correct_given_attempted")  # shares of a part of the answers
 _PAIRS = (
     *("against", "verdict", "won", "lost", "tied", "scored", "of", "win rate", "95 % interval"),
     *("of decisive", "at equal length", "consistent", "first picked"),
 )
+_LEAST_PAIRS = ("first picked", "consistent", "at equal length", "of decisive", "of", "scored")
 _LOW_MASS = 0.5  # share of the probability; with less on letters the model would say another thing
 _TIMED = (
     *("time_to_first_token_ms", "inter_token_latency_ms", "tokens_per_sec"),
@@ -51,14 +57,14 @@ def sheets(document: Document, path: Path) -> Iterator[Sheet]:
     facts = [server(document), machine(document["environment"]), *_facts(document)]
     about = f"{title(document)} on {found['eval_set']['name']}"
     rows = [*_criteria(found["criteria"]), *_grades(found["grades"]), *_shares(found)]
-    notes = [*_notes(document), f"file {path}"]
+    notes = [*_notes(document), (FILE, f"file {path}")]
     columns, rows = _filled((*_SCORES, *_HISTOGRAM), rows)
-    yield Sheet(about, facts, rows, notes, columns)
+    yield Sheet(about, facts, rows, notes, columns, least=_LEAST, empty="nothing was scored")
     if found["pairwise"]:
         yield _pairs(found["pairwise"])
     yield _categories(found)
     timed = [measured(name, found["summary"][name]) for name in _TIMED]
-    yield Sheet("timing of the answers", [], timed, [], COLUMNS)
+    yield Sheet("timing of the answers", [], timed, [])
 
 
 def _filled(
@@ -131,12 +137,15 @@ def _shares(found: Found) -> Iterator[tuple[str, ...]]:
 
 
 def _shares_of(found: Found) -> tuple[str, ...]:
-    """Return the shares to show; those of unreadable answers only if there are any."""
+    """Return the shares to show; those of answers not read or not attempted if there are any."""
     if not found["correct"]["n_total"]:
         return ()
+    unread, untried = (found[name]["count"] for name in ("unparsable", "not_attempted"))
     return (
         "correct",
-        *(("correct_of_parsed", "unparsable") if found["unparsable"]["count"] else ()),
+        *(("correct_of_parsed", "unparsable") if unread else ()),
+        # A judge's grades have the same names, and more of them.
+        *(("not_attempted", "correct_given_attempted") if untried and not found["grades"] else ()),
     )
 
 
@@ -162,11 +171,12 @@ def _pairs(found: Found) -> Sheet:
         f"{number(found['length_delta']['value'])} characters"
     )
     notes = [said, *([found["reason"]] if found["reason"] else [])]
-    return Sheet(f"compared with {found['rival']}", [], [row], notes, _PAIRS)
+    told = [("comparison", note) for note in notes]
+    return Sheet(f"compared with {found['rival']}", [], [row], told, _PAIRS, least=_LEAST_PAIRS)
 
 
 def _categories(found: Found) -> Sheet:
-    shares = [name for name in _shares_of(found) if name != "correct_of_parsed"]
+    shares = [name for name in _shares_of(found) if name not in _OF_SOME]
     graded = [name for name in _GRADES_SHOWN if name in found["grades"]]
     scores = [*shares, *graded, *found["criteria"]] or ["correct"]
     table = [
@@ -178,7 +188,8 @@ def _categories(found: Found) -> Sheet:
         for name, group in found["by_category"].items()
     ]
     columns = ("category", "questions", *scores)
-    return Sheet("by category", [], table, [*_macro(found)], columns, 1)
+    notes = [*under("mean over categories", _macro(found))]
+    return Sheet("by category", [], table, notes, columns, 1, least=(), wrapped=("category",))
 
 
 def _macro(found: Found) -> Iterator[str]:
@@ -186,8 +197,9 @@ def _macro(found: Found) -> Iterator[str]:
     macro = found.get("correct_macro")
     if macro and macro["categories"] > 1:
         yield (
-            f"correct: {number(macro['mean'])} is the mean over {macro['categories']} categories "
-            f"(macro), {number(found['correct']['mean'])} over all answers (micro)"
+            f"correct: {number(macro['mean'])}{_within(macro)} is the mean over "
+            f"{macro['categories']} categories (macro), {number(found['correct']['mean'])} over "
+            "all answers (micro)"
         )
 
 
@@ -196,10 +208,10 @@ def _facts(document: Document) -> Iterator[str]:
     totals, asked = found["totals"], found["eval_set"]
     answers = max(totals["requests"], totals.get("planned_answers") or 0)
     yield (
-        f"{document['status']}: {totals['succeeded']} of {answers} answers "
-        f"({totals['cached']} from earlier runs) to {asked['used']} of {asked['available']} "
-        f"questions, temperature {config['temperature']}, up to {config['max_tokens']} tokens, "
-        f"seed {config['seed']}"
+        f"{document['status']}: {totals['succeeded']} of {counted(answers, 'answer')} "
+        f"({totals['cached']} from earlier runs) to {asked['used']} of "
+        f"{counted(asked['available'], 'question')}, temperature {config['temperature']}, "
+        f"up to {config['max_tokens']} tokens, seed {config['seed']}"
     )
     if asked_with := ", ".join(_asked(config)):
         yield asked_with
@@ -213,9 +225,9 @@ def _facts(document: Document) -> Iterator[str]:
 def _asked(config: Found) -> Iterator[str]:
     """Yield what was sent with each question; files of earlier versions have nothing."""
     if config.get("few_shot"):
-        yield f"{config['few_shot']} solved examples before each question"
-    if config.get("system"):
-        yield f"a system message of {len(config['system'])} characters"
+        yield f"{counted(config['few_shot'], 'solved example')} before each question"
+    if system_prompt := config.get("system_prompt") or config.get("system"):
+        yield f"a system prompt of {len(system_prompt)} characters"
     if config.get("choice_by") == "logprob":
         yield "choices read by the probability of their letters"
 
@@ -224,8 +236,8 @@ def _spent(cost: Found) -> str:
     tokens = cost["tokens"]
     price = f"{cost['cost_usd']:.4f} USD" if cost["cost_usd"] is not None else cost["reason"]
     return (
-        f"{cost['calls']} calls, {tokens['input'] or 0} tokens in, {tokens['output'] or 0} out, "
-        f"{price}"
+        f"{counted(cost['calls'], 'call')}, {tokens['input'] or 0} tokens in, "
+        f"{tokens['output'] or 0} out, {price}"
     )
 
 
@@ -233,18 +245,29 @@ def _searched(found: Found) -> str:
     share, n = found["reference_found"]["share"], found["reference_found"]["n"]
     reference = f"the reference was in the evidence of {share:.0%} of {n}, " if n else ""
     return (
-        f"{found['questions']} questions with evidence from {', '.join(found['backends'])}: "
-        f"{reference}{found['cited']['share']:.0%} of the answers cite it"
+        f"{counted(found['questions'], 'question')} with evidence from "
+        f"{', '.join(found['backends'])}: {reference}{found['cited']['share']:.0%} of the answers "
+        "cite it"
     )
 
 
-def _notes(document: Document) -> Iterator[str]:
+def _notes(document: Document) -> Iterator[tuple[str, str]]:
+    """Yield what readers must know, each sentence with its heading."""
     found = document["results"]
+    answers = [one for item in found["items"] for one in (item, *item["more_samples"])]
+    yield from under("gates", (f"gate {gates.sentence(gate)}" for gate in found["gates"]))
+    yield from under("insights", (insight["text"] for insight in document["insights"]))
+    yield from under("failures", failures(found["errors"], answers))
+    yield from under("scoring", _scoring(document))
+    yield from under("judges", _judged(found))
+
+
+def _judged(found: Found) -> Iterator[str]:
+    """Yield what came of the judges, and how far they agree."""
     if found["n_total"]:
         states = _states(found["by_state"])
-        yield f"{found['n_scored']} of {found['n_total']} verdicts of judges: {states}"
+        yield f"{found['n_scored']} of {counted(found['n_total'], 'verdict')} of judges: {states}"
     yield from _judges(found["judging"])
-    yield from _reasons(found)
     for name, one in found["criteria"].items():
         if one["jury_alpha"]:
             alpha = one["jury_alpha"]
@@ -252,16 +275,16 @@ def _notes(document: Document) -> Iterator[str]:
             yield f"{name}: agreement of the judges, alpha {number(alpha['value'])}{why}"
         if one["flip_rate"] is not None:
             yield f"{name}: {one['flip_rate']:.0%} of a judge's repeats differ"
+    yield from found["judging"]["notes"]
+
+
+def _scoring(document: Document) -> Iterator[str]:
+    """Yield why scores are missing, and how answers were read."""
+    found = document["results"]
+    yield from _reasons(found)
     yield from _unread(document)
-    yield from (insight["text"] for insight in document["insights"])
     yield from _letters(found["items"])
     yield from _unmarked(document)
-    answers = [one for item in found["items"] for one in (item, *item["more_samples"])]
-    for kind, count in found["errors"].items():
-        yield f"failed: {kind} × {count}: {failed_words(kind, answers)}"
-    yield from found["judging"]["notes"]
-    for gate in found["gates"]:
-        yield f"gate {gates.sentence(gate)}"
 
 
 def _reasons(found: Found) -> Iterator[str]:
@@ -276,7 +299,8 @@ def _reasons(found: Found) -> Iterator[str]:
         left = [one for one in scores if one["state"] == NOT_APPLICABLE]
         if left:
             why = (left[0]["judgments"][0]["error"] or {}).get("words", "the text makes no claim")
-            yield f"{name}: does not apply to {len(left)} of {len(scores)} answers: {why}"
+            answers = counted(len(scores), "answer")
+            yield f"{name}: does not apply to {len(left)} of {answers}: {why}"
 
 
 def _unread(document: Document) -> Iterator[str]:
@@ -288,6 +312,9 @@ def _unread(document: Document) -> Iterator[str]:
     wrong = "; an answer that cannot be read is wrong" if found["unparsable"]["count"] else ""
     yield f"scorers: {_states(states)}{wrong}"
     answers = [one for item in found["items"] for one in (item, *item["more_samples"])]
+    why = why_unavailable(one["verdict"] for one in answers)
+    if why and not found["correct"]["reason"]:
+        yield f"unavailable: {why}"
     known = any(insight["id"] == "cut_before_answer" for insight in document["insights"])
     told = ("unparsable",) if known else ("unparsable", "truncated")
     cut = sum(
@@ -310,7 +337,7 @@ def _letters(items: list[Found]) -> Iterator[str]:
         low = "" if fmean(masses) >= _LOW_MASS else ": the model tends to say something else"
         yield (
             f"choices read by probability: on average the letters had {fmean(masses):.0%} of it in "
-            f"{len(masses)} answers, at least {min(masses):.0%}{low}"
+            f"{counted(len(masses), 'answer')}, at least {min(masses):.0%}{low}"
         )
 
 
@@ -320,7 +347,7 @@ def _unmarked(document: Document) -> Iterator[str]:
     asked = [one for one in items if not one["question"]["scorer"]]
     left = [one for one in asked if one["answer"] and not (one["scores"] or one["verdict"])]
     if left and not document["config"]["judge"]:
-        yield f"{len(left)} of {len(items)} answers need a judge: add --judge"
+        yield f"{len(left)} of {counted(len(items), 'answer')} need a judge: add --judge"
 
 
 def _judges(judging: Found) -> Iterator[str]:
@@ -350,6 +377,10 @@ def _joined(entries: list[Found], field: str) -> str | None:
 
 def _interval(found: Found) -> str:
     return "[{}, {}]".format(*map(number, found["ci95"])) if found["ci95"] else ABSENT
+
+
+def _within(found: Found) -> str:
+    return f" {_interval(found)}" if found.get("ci95") else ""
 
 
 def _bounds(found: Found) -> tuple[str, ...]:

@@ -34,4 +34,4 @@ def lines(levels: Sequence[Mapping[str, Any]], places: Sequence[float]) -> list[
                 drawn[row][place + (drawn[row][place] != " ")] = mark
     axis = "".join(f"{place:^{_GAP}.3g}" for place in places)
     plot = ["│" + "".join(row).rstrip() for row in drawn]
-    return ["", *plot, "└" + "─" * len(axis), f" {axis}", f"  {'   '.join(legend)}", ""]
+    return [*plot, "└" + "─" * len(axis), f" {axis}".rstrip(), f"  {'   '.join(legend)}"]

@@ -18,6 +18,7 @@ from pytest_llamaburn.capacity.states import Level
 from pytest_llamaburn.kinds.stress import axis
 from pytest_llamaburn.load.step import CLIENTS
 from pytest_llamaburn.load.think import mean_think_ns
+from pytest_llamaburn.texts import counted
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -110,7 +111,7 @@ def state(level: Level, load: Load) -> states.State:
     if load.config["warmup_window"] or load.config["cooldown_window"]:
         why = f"all {level.sent} requests were left out by the windows"
     else:
-        why = f"none of {level.sent} requests could be sent"
+        why = f"none of {counted(level.sent, 'request')} could be sent"
     return states.State(level.value, None, why)
 
 
@@ -188,7 +189,7 @@ def insights(load: Load) -> list[Insight]:
         found.append(
             _insight(
                 "slots_inferred",
-                f"The server serves {slots} request{'s' if slots > 1 else ''} at once; more "
+                f"The server serves {counted(slots, 'request')} at once; more "
                 f"clients wait. Raise its number of slots ({names}) if there is memory for their "
                 "contexts.",
                 slots=slots,

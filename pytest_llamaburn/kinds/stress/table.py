@@ -1,4 +1,4 @@
-"""The tables, charts and rows of a stress run: one row per level, and the findings as notes."""
+"""The tables and rows of a stress run: one row per level, and the findings as notes."""
 
 from __future__ import annotations
 
@@ -9,7 +9,17 @@ from pytest_llamaburn.energy import words as power
 from pytest_llamaburn.kinds.stress import axis
 from pytest_llamaburn.kinds.stress import chart as _chart
 from pytest_llamaburn.kinds.stress.measures import POINTS
-from pytest_llamaburn.tables import ABSENT, Curves, Sheet, Stop, machine, number, server, title
+from pytest_llamaburn.tables import (
+    ABSENT,
+    FILE,
+    Sheet,
+    machine,
+    number,
+    server,
+    title,
+    under,
+)
+from pytest_llamaburn.texts import counted
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -22,7 +32,12 @@ if TYPE_CHECKING:
 
 COLUMNS = (
     *("level", "state", "requests", "failed", "requests/s", "tokens/s"),
-    *("TTFT p50 ms", "TTFT p95", "ITL p50 ms", "total p50 ms", "p95", "p99", "from schedule p95"),
+    *("TTFT p50 ms", "TTFT p95 ms", "ITL p50 ms"),
+    *("total p50 ms", "total p95 ms", "total p99 ms", "from schedule p95 ms"),
+)
+_LEAST = (
+    *("total p99 ms", "from schedule p95 ms", "requests", "TTFT p95 ms", "ITL p50 ms"),
+    *("goodput %", "requests/s", "goodput/s"),
 )
 _GOODPUT = ("goodput/s", "goodput %")
 _STATISTICS = ("n", "mean", "p50", "p90", "p95", "p99", "p99_9")
@@ -36,24 +51,10 @@ def sheets(document: Document, path: Path) -> Iterator[Sheet]:
     facts = [server(document), machine(document["environment"]), _load(document)]
     columns = (*COLUMNS, *(_GOODPUT if document["config"]["slo"] else ()))
     rows = [_row(level) for level in found["levels"]]
-    notes = [*_notes(document), f"file {path}"]
+    notes = [*_notes(document), (FILE, f"file {path}")]
     chart = _chart.lines(found["levels"], [axis.place(level) or 0.0 for level in found["levels"]])
-    yield Sheet(title(document), facts, rows, notes, columns, _WORDS, tuple(chart))
-
-
-def charts(document: Document) -> Iterator[Curves]:
-    """Yield the chart of throughput and latency over the levels."""
-    found = document["results"]
-    stops = [
-        Stop(
-            axis.place(level) or 0.0,
-            level.get("state") or "",
-            (level["output_tokens_per_sec"], level["total_generation_ms"]["p50"]),
-        )
-        for level in found["levels"]
-    ]
-    if len(stops) > 1:
-        yield Curves(stops, ("tokens/s", "total p50, ms"), marks(found))
+    about = (title(document), facts, rows, notes, columns, _WORDS, tuple(chart), _LEAST)
+    yield Sheet(*about, empty="no level was measured")
 
 
 def rows(document: Document) -> Iterator[Document]:
@@ -83,7 +84,7 @@ def marks(found: Document) -> list[tuple[float, str]]:
 
 def _load(document: Document) -> str:
     config, totals = document["config"], document["results"]["totals"]
-    sent = f"{totals['succeeded']} of {totals['requests']} requests succeeded"
+    sent = f"{totals['succeeded']} of {counted(totals['requests'], 'request')} succeeded"
     arrival = f", {config['arrival']} arrivals" if config["arrival"] else ""
     return (
         f"{document['status']}: {config['mode']}{arrival}, {sent}, up to {config['max_tokens']} "
@@ -125,9 +126,21 @@ def _marked(values: Document, statistic: str) -> str:
     return number(values[statistic]) + star
 
 
-def _notes(document: Document) -> Iterator[str]:
+def _notes(document: Document) -> Iterator[tuple[str, str]]:
+    """Yield what readers must know, each sentence with its heading."""
     found = document["results"]
-    yield "* too few samples for this percentile (p95 needs 59, p99 needs 299)"
+    yield from under("gates", (f"gate {gates.sentence(gate)}" for gate in found["gates"]))
+    yield from under("findings", _findings(found))
+    yield from under("insights", (insight["text"] for insight in document["insights"]))
+    yield from under("failures", (f"failed: {k} × {n}" for k, n in found["errors"].items()))
+    yield from under("client", _client(found))
+    yield from under("baseline", _baseline(found))
+    yield from under("energy and cost", energy(document))
+    yield from under("precision", _precision(document))
+
+
+def _baseline(found: Document) -> Iterator[str]:
+    """Yield the state of the machine before the load, and the latencies of a single client."""
     yield from _idle(found["idle"])
     baseline = found["baseline"]
     if baseline and found["deadline_s"]:
@@ -136,21 +149,19 @@ def _notes(document: Document) -> Iterator[str]:
             f"baseline, one client: total p50 {number(total['p50'])} ms, TTFT p50 "
             f"{number(ttft['p50'])} ms; deadline of a request {found['deadline_s']:.3g} s"
         )
+
+
+def _precision(document: Document) -> Iterator[str]:
+    """Yield how sure the numbers are, and what is missing."""
+    found = document["results"]
+    if any("*" in cell for level in found["levels"] for cell in _row(level)):
+        yield "* too few samples for this percentile (p95 needs 59, p99 needs 299)"
     yield from _rates(found["levels"])
     for level in found["levels"]:
         if level["evidence"] and not level["state"]:
             yield f"{axis.name(level)}: {level['evidence']}"
-    yield from _findings(found)
     if document["status"] != "complete" and found["stop_reason"]:
         yield f"stopped before the end: {found['stop_reason']}"
-    yield from energy(document)
-    for kind, count in found["errors"].items():
-        yield f"failed: {kind} × {count}"
-    yield from _client(found)
-    for gate in found["gates"]:
-        yield f"gate {gates.sentence(gate)}"
-    for insight in document["insights"]:
-        yield insight["text"]
 
 
 def _rates(levels: Iterable[Level]) -> Iterator[str]:
@@ -234,8 +245,8 @@ def _recovery(found: Document) -> str:
         for ms in (found["recovery_time_ms"], *found["range_ms"])
     )
     return (
-        f"recovery after a spike: {middle} ms (of {len(found['spikes'])} spikes, {low} to {high} "
-        f"ms), resolution {number(resolution)} ms, steady load {found['steady_rate']:.3g} "
+        f"recovery after a spike: {middle} ms (of {counted(len(found['spikes']), 'spike')}, "
+        f"{low} to {high} ms), resolution {number(resolution)} ms, steady load {found['steady_rate']:.3g} "
         "requests/s"
     )
 
@@ -247,7 +258,7 @@ def _bursts(spikes: Iterable[Document]) -> Iterator[str]:
             kinds = ", ".join(f"{kind} × {count}" for kind, count in burst["errors"].items())
             ttft, total = burst["time_to_first_token_ms"], burst["total_generation_ms"]
             yield (
-                f"burst {order}: {burst['requests']} requests, {burst['failed']} failed"
+                f"burst {order}: {counted(burst['requests'], 'request')}, {burst['failed']} failed"
                 f"{f' ({kinds})' if kinds else ''}, TTFT p50 {number(ttft['p50'])} ms, p95 "
                 f"{_marked(ttft, 'p95')}, total p50 {number(total['p50'])} ms, p95 "
                 f"{_marked(total, 'p95')}"
@@ -322,6 +333,6 @@ def _client(found: Document) -> Iterator[str]:
     if calibration and calibration.get("ttft_error_ms"):
         ttft, itl = calibration["ttft_error_ms"], calibration["itl_error_ms"]
         yield (
-            f"clock error, {calibration['streams']} streams: TTFT error p50 {number(ttft['p50'])} "
-            f"ms, p99 {number(ttft['p99'])} ms; inter-token error p99 {number(itl['p99'])} ms"
+            f"clock error, {counted(calibration['streams'], 'stream')}: TTFT error p50 "
+            f"{number(ttft['p50'])} ms, p99 {number(ttft['p99'])} ms; inter-token error p99 {number(itl['p99'])} ms"
         )

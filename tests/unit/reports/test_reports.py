@@ -269,15 +269,6 @@ def test_a_number_has_at_least_three_digits(value: float | None, text: str) -> N
     assert tables.number(value) == text
 
 
-def test_a_grid_takes_its_words_literally() -> None:
-    text = tables.grid(("id", "n"), [("a:rocket:1 [red]x[/red]", "1"), ("b", "1,000")], numeric=1)
-    assert [line.split() for line in text.splitlines()[2:]] == [
-        ["a:rocket:1", "[red]x[/red]", "1"],
-        ["b", "1,000"],
-    ]
-    assert len({len(line) for line in text.splitlines()}) == 1  # numbers end in one column
-
-
 # Markdown
 
 

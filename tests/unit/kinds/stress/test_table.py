@@ -6,7 +6,6 @@ import json
 import re
 from typing import TYPE_CHECKING, Any
 
-import pytest
 from support.stress_documents import (
     BASELINE,
     SECOND,
@@ -25,10 +24,9 @@ from support.stress_documents import (
 
 from pytest_llamaburn.kinds.stress import chart, table
 from pytest_llamaburn.load.step import CLIENTS, RATE, SERVER_GONE, Step
-from pytest_llamaburn.reports import _svg, csv, html, markdown
+from pytest_llamaburn.reports import csv, html, markdown
 from pytest_llamaburn.reports import table as text_table
 from pytest_llamaburn.store import results
-from pytest_llamaburn.tables import Curves, Stop
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -310,12 +308,15 @@ def test_the_page_draws_levels_states_and_points(tmp_path: Path) -> None:
         tmp_path, [baseline(), level(1), level(2), level(3), level(12), failing(16, 3)]
     )
     page = html.render([path])
-    assert "tokens/s and total p50, ms over the load" in page
-    assert [page.count(f'class="s-{state}"') for state in ("optimal", "degraded")] == [3, 1]
-    assert "failure point</text>" in page
-    assert "degradation point</text>" in page
+    assert "<figcaption>Throughput against latency</figcaption>" in page
+    by_level = page.partition("<figcaption>Throughput by level")[2].partition("</figure>")[0]
+    for state in ("optimal", "degraded", "failure"):
+        assert by_level.count(f'class="band s-{state}"') == 1
+        assert f">{state}</text>" in by_level
+    assert "failure point</text>" in by_level
+    assert "degradation point</text>" in by_level
     one = html.render([saved_stress(tmp_path / "one", [baseline(), level(1)])])
-    assert "<svg" not in one
+    assert "by level" not in one
 
 
 def drawn(values: list[tuple[float | None, float | None]]) -> list[str]:
@@ -328,10 +329,10 @@ def drawn(values: list[tuple[float | None, float | None]]) -> list[str]:
 
 def test_the_chart_draws_each_series_on_its_own_scale() -> None:
     lines = drawn([(50, 10), (100, 20), (100, 40)])
-    assert lines[1] == "│         ●     ●○"
-    assert lines[8] == "│"
-    assert lines[10].split() == ["1", "2", "4"]
-    assert "● tokens/s, top 100   ○ total p50, ms, top 40.0" in lines[11]
+    assert lines[0] == "│         ●     ●○"
+    assert lines[7] == "│"
+    assert lines[9].split() == ["1", "2", "4"]
+    assert "● tokens/s, top 100   ○ total p50, ms, top 40.0" in lines[10]
 
 
 def test_what_was_not_measured_is_not_drawn() -> None:
@@ -339,24 +340,6 @@ def test_what_was_not_measured_is_not_drawn() -> None:
     assert lines.count("●") == 2  # its own and the legend's
     assert lines.count("○") == 1
     assert drawn([(50, 1)]) == []
-
-
-def test_states_are_bands_labelled_where_they_begin() -> None:
-    stops = [Stop(1, "optimal", (1, 2)), Stop(2, "optimal", (2, 2)), Stop(8, "<bad>", (2, None))]
-    picture = _svg.drawn(Curves(stops, ("speed", "wait"), [(4, "bend & break")]), 5)
-    assert picture.count(">optimal</text>") == 1
-    assert picture.count('class="s-optimal"') == 2
-    assert "&lt;bad&gt;" in picture
-    assert "bend &amp; break" in picture
-    assert picture.count("<circle") == 5
-    assert "speed, top 2.00" in picture
-
-
-@pytest.mark.parametrize("value", [None, 0.0])
-def test_a_series_of_nothing_is_no_line_and_of_zeros_a_flat_one(value: float | None) -> None:
-    stops = [Stop(n, "idle", (value,)) for n in (1, 2)]
-    picture = _svg.drawn(Curves(stops, ("speed",), []), 5)
-    assert picture.count("<circle") == (0 if value is None else 2)
 
 
 def test_a_run_that_got_no_answer_was_cut_or_found_nothing_says_so(tmp_path: Path) -> None:
@@ -376,10 +359,3 @@ def test_the_chart_in_text_is_drawn_in_text_alone(tmp_path: Path) -> None:
     page = html.render([path])
     assert "│" not in page
     assert "<svg" in page
-
-
-def test_a_wide_table_scrolls_in_its_own_box_and_its_headings_wrap(tmp_path: Path) -> None:
-    page = html.render([saved_stress(tmp_path, [baseline(), level(1)])])
-    assert "div { overflow-x: auto; }" in page
-    assert "<div><table>" in page
-    assert "th { white-space: normal;" in page

@@ -14,7 +14,7 @@ export function Running({ job }: { job: Job }) {
       <div class="stack">
         <ProgressBar progress={progress} label="Progress" />
         <p class="row">
-          <span class="number">{countOf(progress) || "The first event has not come yet."}</span>
+          <span class="number">{countOf(progress) || (job.lines?.at(-1) ?? "The command starts.")}</span>
           <span class="quiet">
             {eta === null || eta === undefined ? "The time left is not known." : `About ${span(eta)} left.`}
           </span>
