@@ -58,7 +58,7 @@ def test_axe_finds_nothing_in_any_tab(
         expect(page.locator(f"#tab-{name}")).to_have_attribute("aria-selected", "true")
         expect(page.get_by_text("Loading …")).to_have_count(0)
         found[name] = violations(page)
-    assert found == dict.fromkeys(TABS, [])
+    assert found == {name: [] for name in TABS}
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])

@@ -71,7 +71,7 @@ def test_a_list_is_filtered_sorted_and_says_what_is_wrong_with_a_file(
     served: Served, opened: Callable[..., Page]
 ) -> None:
     page = opened(served, "#/results")
-    table = page.get_by_role("region", name="Results").get_by_role("table")
+    table = page.get_by_role("group", name="Results").get_by_role("table")
     expect(table.get_by_role("row")).to_have_count(7)
     expect(page.get_by_role("navigation", name="Types of results")).to_contain_text("Benchmarks 6")
     table.get_by_text("unreadable").first.hover()
@@ -81,10 +81,10 @@ def test_a_list_is_filtered_sorted_and_says_what_is_wrong_with_a_file(
     page.get_by_role("textbox", name="To").fill("2026-01-01")
     expect(table.get_by_role("row")).to_have_count(2)
     page.get_by_role("textbox", name="To").fill("")
-    page.get_by_label("Order").select_option("oldest first")
+    page.get_by_role("combobox", name="Order").select_option("oldest first")
     expect(table.get_by_role("row").nth(1)).to_contain_text("alpha:8b")
     page.get_by_role("searchbox", name="Model").fill("")
-    page.get_by_label("Status").select_option("partial")
+    page.get_by_role("combobox", name="Status").select_option("partial")
     expect(table.get_by_role("row")).to_have_count(2)
     page.get_by_role("searchbox", name="Model").fill("nothing like it")
     expect(page.get_by_text("No result is like this.")).to_be_visible()
@@ -135,10 +135,10 @@ def test_two_results_are_compared_with_verdicts_and_intervals(
     page.get_by_role("button", name="Compare").click()
     expect(page.get_by_role("heading", name="Verdicts")).to_be_visible()
     expect(page.get_by_role("figure", name="Changes in %")).to_contain_text("time to first token")
-    rows = page.get_by_role("region", name="All changes").get_by_role("row")
+    rows = page.get_by_role("group", name="All changes").get_by_role("row")
     expect(rows).to_have_count(5)
     expect(rows.nth(1)).to_contain_text("inconclusive")
-    page.get_by_role("region", name="Files").get_by_role("link", name="Alphabet:70b").click()
+    page.get_by_role("group", name="Files").get_by_role("link", name="Alphabet:70b").click()
     expect(page.get_by_role("heading", name="All measures")).to_be_visible()
 
 

@@ -93,9 +93,9 @@ def test_models_in_memory_and_sensors_are_listed(
     served: Served, opened: Callable[..., Page]
 ) -> None:
     page = opened(served, "#/system")
-    models = page.get_by_role("region", name="Models in memory").last
+    models = page.get_by_role("group", name="Models in memory")
     expect(models).to_contain_text("tiny")
-    sensors = page.get_by_role("region", name="Sensors").last
+    sensors = page.get_by_role("group", name="Sensors")
     expect(sensors.get_by_role("row", name="nvidia-smi")).to_be_visible()
 
 
@@ -103,11 +103,11 @@ def test_the_doctor_says_its_lines_those_that_need_something_first(
     served: Served, opened: Callable[..., Page]
 ) -> None:
     page = opened(served, "#/system")
-    doctor = page.get_by_role("region", name="Doctor").last
+    doctor = page.get_by_role("group", name="Doctor")
     expect(doctor.get_by_role("row", name="server.reachable")).to_be_visible()
     levels = [text.split()[0] for text in doctor.get_by_role("row").all_inner_texts()[1:]]
     assert levels == sorted(levels, key=["fail", "warn", "ok"].index)
-    page.get_by_role("button", name="Ask the doctor again").click()
+    page.get_by_role("button", name="Ask again: the doctor").click()
     expect(doctor.get_by_role("row", name="server.reachable")).to_be_visible()
 
 
@@ -140,5 +140,5 @@ def test_nothing_is_asked_that_would_disturb_a_job(
     page.get_by_role("tab", name="System").click()
     told = page.get_by_text("Not asked while a job runs, because that would disturb it.")
     expect(told).to_have_count(3)
-    page.get_by_role("button", name="Ask the server again").click()
+    page.get_by_role("button", name="Ask now: the server").click()
     expect(told).to_have_count(1)
