@@ -104,7 +104,7 @@ def slow_benchmark(page: Page) -> Iterator[None]:
 def test_a_run_is_stopped_and_what_it_finished_is_shown(empty: Served, opened: Opened) -> None:
     page = opened(empty, "#/benchmark")
     with slow_benchmark(page):
-        expect(page.get_by_text(re.compile(r"About \d+ min")).first).to_be_visible()
+        expect(page.get_by_text(re.compile(r"about \d+ min")).first).to_be_visible()
         page.get_by_role("tabpanel").get_by_role("button", name="Stop").click()
         expect(heading(page, "Benchmark: interrupted")).to_be_visible(timeout=SOON_MS)
         expect(page.get_by_text("interrupted", exact=True)).to_be_visible()

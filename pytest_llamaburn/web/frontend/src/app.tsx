@@ -20,7 +20,7 @@ export function App() {
         Skip to the content
       </a>
       <header class="top">
-        <span class="brand">LlamaBurn</span>
+        <h1 class="brand">LlamaBurn</h1>
         <TabList all={all} shown={shown} />
         <ConnectionState />
       </header>
