@@ -115,7 +115,7 @@ def _ask(settings: Judging, labels: Sequence[Label], arguments: argparse.Namespa
     storage, _ = options.resolve(Storage, options.given(arguments, Storage))
     work = verdicts.Calibration(settings, labels, Path(storage.results_dir))
     if not arguments.resume and work.earlier:
-        _say(f"there are {work.earlier} verdicts of a calibration that was cut: --resume uses them")
+        _say(f"a cut calibration left {counted(work.earlier, 'verdict')}: --resume uses them")
     if arguments.resume and not work.earlier:
         _say("--resume: there are no verdicts of these labels and judges: all are asked for")
     shown = _progress(arguments.progress)
@@ -124,12 +124,14 @@ def _ask(settings: Judging, labels: Sequence[Label], arguments: argparse.Namespa
         with _ending_as_ctrl_c():
             found = work.run(lambda state: shown.step(_step(state)), resume=arguments.resume)
     except KeyboardInterrupt:
-        _say(f"interrupted with {counted(len(work.kept), 'verdict')}, kept: continue with --resume")
+        kept = counted(len(work.kept), "verdict is", "verdicts are")
+        _say(f"interrupted: {kept} kept: continue with --resume")
         raise
     finally:
         shown.close()
     if work.unfinished:
-        _say(f"{work.unfinished} verdicts are missing after failed calls: continue with --resume")
+        few = counted(work.unfinished, "verdict is", "verdicts are")
+        _say(f"{few} missing after failed calls: continue with --resume")
     return _judged(work, labels, found)
 
 
@@ -249,7 +251,7 @@ def _estimate(settings: Judging, labels: Sequence[Label], path: str) -> int:
     else:
         estimates = panel.estimate((verdicts.case(one), [one.criterion]) for one in judged)
     for estimate in estimates:
-        print(estimate.sentence(f"the {len(labels)} labels of {path}"))
+        print(estimate.sentence(f"the {counted(len(labels), 'label')} of {path}"))
     return 0
 
 

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     Series = tuple[str, Callable[[Sample], float | None]]
 
 FEWEST = 5  # with fewer values a distribution says nothing
-_MEASURING = ("prompt_eval", "generate")  # phases of requests, shown as one
+_MEASURING = ("prompt_eval", "generate", "mixed")  # phases of requests, shown as one
 _TIME = Axis("time", "s", low=0.0)
 
 

@@ -171,7 +171,7 @@ def test_dry_run_says_what_would_be_sent_and_sends_nothing(tmp_path: Path) -> No
     assert f"{name}: 4 calls for the 2 labels of " in shown
     assert " and 2000 out, about 0.0" in shown
     assert shown.endswith(" USD if no call fails\n")
-    assert "2 calls for the 1 labels of " in unpriced
+    assert "2 calls for the 1 label of " in unpriced
     assert unpriced.endswith(" and 1000 out, at an unknown price\n")
     assert fake.calls == []
 
@@ -251,7 +251,7 @@ def test_cut_calibration_is_continued_without_paying_again(tmp_path: Path) -> No
         done = run_cli(*words, "--resume", "--progress=json", **more)
         again = run_cli(*words, "--resume", "--max-judge-calls=0", check=None, **more)
     assert "there are no verdicts of these labels and judges: all are asked for" in again.stderr
-    assert "there are 2 verdicts of a calibration that was cut: --resume uses them" in anew.stderr
+    assert "a cut calibration left 2 verdicts: --resume uses them" in anew.stderr
     assert len(fake.calls) == 3 + 2
     assert "4 labels (4 scored)" in done.stdout
     assert '"unit": "labels", "done": 4, "planned": 4' in done.stderr

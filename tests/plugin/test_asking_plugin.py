@@ -123,7 +123,7 @@ def test_too_few_examples_are_refused_before_anything_is_asked(pytester: pytest.
         done, document = run(chosen(pytester, RED, BLUE), "--llamaburn-few-shot=2")
     assert (done.ret, document, pupil.asked) == (4, {}, [])
     said = done.stderr.str() + done.stdout.str()
-    assert "few-shot: 2 is refused: question 'red' of small has 1 examples" in said
+    assert "few-shot: 2 is refused: question 'red' of small has 1 example" in said
 
 
 def test_a_model_that_thinks_gets_more_tokens_unless_told(pytester: pytest.Pytester) -> None:

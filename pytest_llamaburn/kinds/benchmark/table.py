@@ -29,7 +29,6 @@ if TYPE_CHECKING:
     from pytest_llamaburn.documents import Document
 
 
-
 def sheets(document: Document, path: Path) -> Iterator[Sheet]:
     """Yield the table of a benchmark; a run with --start both has two."""
     results = document["results"]

@@ -245,11 +245,11 @@ def _method(method: Document, changes: Sequence[Document]) -> Iterator[str]:
             f"total at fixed N: time to first token + (N − 1) · inter-token latency, "
             f"N = {method['fixed_n']} tokens, the smallest median length of the files' answers"
         )
+    held = "it holds" if method["intervals"] == 1 else f"all {method['intervals']} hold"
     yield (
         f"values: means of runs, each prompt counted once; intervals: "
         f"{100 * method['confidence']:.4g} % each ({method['interval']}, over runs), so that "
-        f"{'it holds' if method['intervals'] == 1 else 'all %d hold' % method['intervals']} in "
-        f"{100 * (1 - method['alarm_rate']):g} of 100 reports "
+        f"{held} in {100 * (1 - method['alarm_rate']):g} of 100 reports "
         f"({method['correction']})"
     )
 

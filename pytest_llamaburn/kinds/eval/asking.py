@@ -16,6 +16,7 @@ from pytest_llamaburn import evalsets, files
 from pytest_llamaburn.errors import SettingsError
 from pytest_llamaburn.evalsets import Example
 from pytest_llamaburn.scorers import choice
+from pytest_llamaburn.texts import counted
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
@@ -77,7 +78,7 @@ class Asking:
             if there < wanted:
                 raise SettingsError(
                     f"--few-shot: {wanted} is refused: question '{question.id}' of "
-                    f"{self._set.name} has {there} examples, which are those of the set or other "
+                    f"{self._set.name} has {counted(there, 'example')}, of the set or of other "
                     f"questions of its category '{question.category}' with a reference: set "
                     f"--few-shot {there} or less, or add examples to the set"
                 )

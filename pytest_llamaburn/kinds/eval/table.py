@@ -240,7 +240,8 @@ def _searched(found: Found) -> str:
     reference = f"the reference was in the evidence of {share:.0%} of {n}, " if n else ""
     return (
         f"{counted(found['questions'], 'question')} with evidence from "
-        f"{', '.join(found['backends'])}: {reference}{found['cited']['share']:.0%} of the answers cite it"
+        f"{', '.join(found['backends'])}: {reference}"
+        f"{found['cited']['share']:.0%} of the answers cite it"
     )
 
 

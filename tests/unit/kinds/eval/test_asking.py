@@ -104,8 +104,8 @@ def test_examples_are_of_the_same_category_and_have_a_reference(tmp_path: Path) 
     assert turns(found, "sum0", few_shot=1)[:2] == [("user", "1 + 1?"), ("assistant", "2")]
     said = setting_refusal(set=(str(found.path),), few_shot=2)
     assert said == (
-        "--few-shot: 2 is refused: question 'sum0' of mine has 1 examples, which are those of "
-        "the set or other questions of its category 'sums' with a reference: set "
+        "--few-shot: 2 is refused: question 'sum0' of mine has 1 example, of the set "
+        "or of other questions of its category 'sums' with a reference: set "
         "--few-shot 1 or less, or add examples to the set"
     )
 

@@ -103,7 +103,7 @@ def test_gate_does_not_pass_on_answers_that_could_not_be_scored() -> None:
     marks = {"correct": {**mean, "by_state": {"scored": 20, "unavailable": 1}}, "pass_at_k": mean}
     for metric in ("correct.mean>0.8", "pass_at_k.mean>0.8"):
         (judged,) = gates.judged({"results": marks}, MEASURES, [metric], "point")
-        assert judged["reason"] == "1 answers could not be scored: their verdicts say why"
+        assert judged["reason"] == "1 answer could not be scored: their verdicts say why"
 
 
 def answered(answer: str | None, **fields: Any) -> dict[str, Any]:
