@@ -1,8 +1,9 @@
 """The criteria that judges are asked about: the name and the words of each.
 
 A criterion of the kind `scale` is scored from 1 to 5, one of the kind `grade` gets one of three
-grades. For the kind `claims` a judge lists claims, and the score is the share of claims that the
-evidence supports. The user's own criteria are scales.
+grades, one of the kind `yes_no` gets yes, which counts 1, or no, which counts 0. For the kind
+`claims` a judge lists claims, and the score is the share of claims that the evidence supports. The
+user's own criteria are scales, or yes or no.
 """
 
 from __future__ import annotations
@@ -18,6 +19,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
 
 SCORES: Final = (1, 2, 3, 4, 5)
+YES_NO: Final = ("no", "yes")
+SCALES: Final = ("1 to 5", "yes/no")  # of the user's own criteria
 GRADES: Final = ("correct", "incorrect", "not_attempted")
 NOT_APPLICABLE: Final = "not_applicable"  # the state of a score if the criterion does not apply
 # What each share counts as a hit; None if answers with that grade are not in the share.
@@ -31,6 +34,7 @@ SHARES_OF_GRADES: Final[dict[str, Callable[[str], bool | None]]] = {
 }
 GRADED: Final = (*SHARES_OF_GRADES, "f_score")  # the measures of grades
 _NAME = re.compile(r"[a-z][a-z0-9_]{0,39}")
+_ASKS_YES_NO = re.compile(r"yes/no\s*:\s*", re.IGNORECASE)  # before the description of --criterion
 _ANY = (
     "completely fails it, or is unrelated",
     "meets it in part, but with major faults",
@@ -86,6 +90,8 @@ class Criterion(NamedTuple):
     @property
     def definition(self) -> dict[str, Any]:
         """The user's own criterion as eval sets and result files have it."""
+        if self.kind == "yes_no":
+            return {"name": self.name, "description": self.meaning, "scale": "yes/no"}
         anchors = {str(n): words for n, words in zip(SCORES, self.anchors, strict=True)}
         return {"name": self.name, "description": self.meaning, "anchors": anchors}
 
@@ -165,8 +171,16 @@ def named(criterion: str | Criterion) -> Criterion:
     return BUILT_IN.get(criterion) or Criterion(criterion, "in its usual sense.")
 
 
-def own(name: str, description: str, anchors: Mapping[str, str] | None = None) -> Criterion:
-    """Return a criterion of the user's own; raises ValueError for a name that is not allowed."""
+def own(
+    name: str,
+    description: str,
+    anchors: Mapping[str, str] | None = None,
+    scale: str = "1 to 5",
+) -> Criterion:
+    """Return a criterion of the user's own; raises ValueError for a name that is not allowed.
+
+    `scale` is one of SCALES; `anchors` are for the scores from 1 to 5.
+    """
     if not _NAME.fullmatch(name):
         msg = (
             f"'{name}' is refused: a name has lower-case letters, digits and _, and begins with a "
@@ -176,22 +190,31 @@ def own(name: str, description: str, anchors: Mapping[str, str] | None = None) -
     if name in BUILT_IN:
         msg = f"'{name}' is refused: it is built in; choose another name"
         raise ValueError(msg)
+    if scale == "yes/no":
+        return Criterion(name, description, (), "yes_no", own=True)
     words = _ANY if anchors is None else tuple(anchors[str(n)] for n in SCORES)
     return Criterion(name, description, words, own=True)
 
 
 def parse(text: str) -> Criterion:
-    """Return the criterion of NAME=DESCRIPTION; raises ValueError for any other text."""
-    name, _, description = (part.strip() for part in text.partition("="))
+    """Return the criterion of NAME=DESCRIPTION; raises ValueError for any other text.
+
+    A description that begins with `yes/no:` is of a criterion that gets yes or no.
+    """
+    name, _, told = (part.strip() for part in text.partition("="))
+    description = _ASKS_YES_NO.sub("", told, count=1) if _ASKS_YES_NO.match(told) else told
     if not description:
         msg = f"'{text}' is refused: write NAME=DESCRIPTION, such as 'politeness=it stays polite'"
         raise ValueError(msg)
-    return own(name, description)
+    return own(name, description, scale="1 to 5" if description == told else "yes/no")
 
 
 def defined(definitions: Iterable[Mapping[str, Any]]) -> dict[str, Criterion]:
     """Return the user's own criteria by name, from checked definitions."""
-    return {d["name"]: own(d["name"], d["description"], d.get("anchors")) for d in definitions}
+    return {
+        d["name"]: own(d["name"], d["description"], d.get("anchors"), d.get("scale", "1 to 5"))
+        for d in definitions
+    }
 
 
 def chosen(names: Sequence[str], known: Mapping[str, Criterion]) -> tuple[str, ...]:

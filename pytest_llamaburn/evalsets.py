@@ -8,11 +8,11 @@ from functools import cache
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from pytest_llamaburn import criteria, datasets, measures, metrics, registry
-from pytest_llamaburn.errors import DatasetError
+from pytest_llamaburn.errors import DatasetError, SettingsError
 from pytest_llamaburn.registry import unknown
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterable, Iterator, Sequence
     from pathlib import Path
 
     from pydantic import BaseModel
@@ -132,14 +132,22 @@ def eval_set(content: Any, path: Path, places: Sequence[str] = ()) -> EvalSet:
     return EvalSet(checked.name, checked.version, questions, digest, path, checked.system, examples)
 
 
-def own_criterion(name: str, description: str, anchors: dict[str, str] | None = None) -> Criterion:
+def checked_criterion(found: Criterion) -> Criterion:
     """Return a criterion of the user's own; raises ValueError for a name that is taken."""
-    found = criteria.own(name, description, anchors)
     taken = {m.name for m in measures.ANSWERS} | {*_TAKEN, *measures.names(metrics.MEASURES)}
-    if name in taken:
-        msg = f"'{name}' is refused: a measure has this name already; choose another one"
+    if found.name in taken:
+        msg = f"'{found.name}' is refused: a measure has this name already; choose another one"
         raise ValueError(msg)
     return found
+
+
+def own_criteria(texts: Iterable[str]) -> dict[str, Criterion]:
+    """Return the criteria that --criterion defines, by name; raises SettingsError."""
+    try:
+        found = [checked_criterion(criteria.parse(text)) for text in texts]
+    except ValueError as err:
+        raise SettingsError(f"--criterion: {err}") from None
+    return {one.name: one for one in found}
 
 
 def _own_criteria(entries: Sequence[Any], path: Path) -> dict[str, Criterion]:
@@ -149,7 +157,8 @@ def _own_criteria(entries: Sequence[Any], path: Path) -> dict[str, Criterion]:
         if one.name in found:
             raise DatasetError(f"{where}: name: '{one.name}' is given twice")
         try:
-            found[one.name] = own_criterion(one.name, one.description, one.anchors)
+            own = criteria.own(one.name, one.description, one.anchors, one.scale)
+            found[one.name] = checked_criterion(own)
         except ValueError as err:
             raise DatasetError(f"{where}: name: {err}") from None
     return found
@@ -194,7 +203,7 @@ def _digest(content: Any) -> str:
 @cache
 def eval_set_model() -> type[BaseModel]:
     """Return the model of an eval set file, from which its JSON Schema is made."""
-    from typing import Annotated, Literal
+    from typing import Annotated, Literal, Self
 
     from pydantic import (
         BaseModel,
@@ -204,7 +213,9 @@ def eval_set_model() -> type[BaseModel]:
         FiniteFloat,
         StringConstraints,
         WithJsonSchema,
+        model_validator,
     )
+    from pydantic_core import PydanticCustomError
 
     text = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1)]
     identifier = Annotated[
@@ -213,7 +224,10 @@ def eval_set_model() -> type[BaseModel]:
     code = Annotated[str, StringConstraints(min_length=1)]
 
     class CriterionEntry(BaseModel):
-        """A criterion of your own: its name, its description for judges, what each score means."""
+        """A criterion of your own: its name, its description for judges, what each score means.
+
+        With the scale `yes/no`, judges say yes, which counts 1, or no, which counts 0.
+        """
 
         model_config = ConfigDict(extra="forbid")
         name: text
@@ -221,6 +235,13 @@ def eval_set_model() -> type[BaseModel]:
         anchors: (
             Annotated[dict[Literal["1", "2", "3", "4", "5"], text], Field(min_length=5)] | None
         ) = None
+        scale: Literal["1 to 5", "yes/no"] = "1 to 5"
+
+        @model_validator(mode="after")
+        def _anchored(self) -> Self:
+            if self.anchors and self.scale == "yes/no":
+                raise PydanticCustomError("anchors", "anchors belong to the scale 1 to 5")
+            return self
 
     class EvalQuestion(BaseModel):
         """One question; the fields from `accept` on are for its scorer.

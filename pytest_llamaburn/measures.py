@@ -16,6 +16,8 @@ from pytest_llamaburn.texts import counted
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
+    from pytest_llamaburn.criteria import Criterion
+
     Document = Mapping[str, Any]
     Read = Callable[["Measure", Document, str | None, float | None], "Observed"]
 
@@ -317,10 +319,13 @@ def _judged(name: str, unit: str, formula: str) -> Measure:
     return Measure(name, unit, "higher", formula, "judge", key=f"results.criteria.{name}.mean")
 
 
-def own_criterion(name: str) -> Measure:
-    """Return the measure of a criterion that is scored from 1 to 5."""
-    formula = f"mean of the judges' scores for {name}, 1 to 5, over the scored answers"
-    return _judged(name, "score", formula)
+def of_criterion(asked: Criterion) -> Measure:
+    """Return the measure of a criterion that is scored from 1 to 5, or gets yes or no."""
+    if asked.kind == "yes_no":
+        formula = f"answers that judges say yes to for {asked.name} / scored answers"
+        return _judged(asked.name, "share", formula)
+    formula = f"mean of the judges' scores for {asked.name}, 1 to 5, over the scored answers"
+    return _judged(asked.name, "score", formula)
 
 
 _CLAIMS = {
@@ -330,7 +335,7 @@ _CLAIMS = {
     "its claims",
 }
 CRITERIA = tuple(
-    _judged(name, "share", _CLAIMS[name]) if name in _CLAIMS else own_criterion(name)
+    _judged(name, "share", _CLAIMS[name]) if name in _CLAIMS else of_criterion(criterion)
     for name, criterion in BUILT_IN.items()
     if criterion.kind != "grade"
 )
@@ -345,8 +350,10 @@ def _share(name: str, formula: str, source: str, key: str) -> Measure:
 _GRADES = {
     "graded_correct": "answers graded correct / graded answers",
     "graded_incorrect": "answers graded incorrect / graded answers",
-    "not_attempted": "answers graded not attempted / graded answers",
-    "correct_given_attempted": "answers graded correct / answers graded correct or incorrect",
+    "not_attempted": "answers graded not attempted / graded answers; without grades: answers that "
+    "only decline or say that they do not know, and empty ones / all answers with a scorer",
+    "correct_given_attempted": "answers graded correct / answers graded correct or incorrect; "
+    "without grades: answers that the scorers found right / attempted answers",
     "f_score": "harmonic mean of graded_correct and correct_given_attempted",
 }
 GRADES = tuple(_share(n, formula, "judge", f"grades.{n}.mean") for n, formula in _GRADES.items())

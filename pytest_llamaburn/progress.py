@@ -10,7 +10,7 @@ import json
 import os
 from contextlib import suppress
 from dataclasses import asdict, dataclass, replace
-from time import monotonic
+from time import monotonic, time
 from typing import TYPE_CHECKING, Any, Protocol, TextIO, cast
 
 from pytest_llamaburn.texts import counted
@@ -46,7 +46,8 @@ class Event:
     remaining time at the current speed. Speed and TTFT are those of the last finished request.
     `clients` or `rate_per_sec` is the load; `requests_per_sec`, `total_p50_ms` and `total_p95_ms`
     cover its last few seconds. `failure` is the kind of the last failure. `state` is `failing` if
-    more than 5 % of the finished requests failed, else `ok`.
+    more than 5 % of the finished requests failed, else `ok`. `at` is when it was written, in
+    seconds since 1970.
     """
 
     stage: str = "measuring"
@@ -65,6 +66,7 @@ class Event:
     total_p50_ms: float | None = None
     total_p95_ms: float | None = None
     eta_s: float | None = None
+    at: float | None = None
 
 
 def of_request(row: Mapping[str, Any], **fields: Any) -> Event:
@@ -250,6 +252,7 @@ class Json(Counter):
 
     def load(self, event: Event) -> None:
         """Write the event."""
+        event = replace(event, at=round(time(), 3))
         known = {name: value for name, value in asdict(event).items() if value is not None}
         self._write(json.dumps({"event": "progress", **known}))
 

@@ -366,6 +366,15 @@ class Judging(Settings):
         join="=",
         example='"claude-sonnet-5-5".input = 3.0',
     )
+    criterion: tuple[str, ...] = opt(
+        (),
+        "a criterion of your own for every answer, such as 'politeness=it stays polite' or "
+        "'polite=yes/no: does it stay polite?'; repeatable",
+        scope="eval",
+        toml="criteria.*",
+        join="=",
+        example='politeness = "it stays polite, also where it declines"',
+    )
     judge_concurrency: int = opt(
         4, "number of simultaneous calls to each judge", bounds={"ge": 1, "le": 10_000}
     )

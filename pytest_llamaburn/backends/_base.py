@@ -12,7 +12,7 @@ from itertools import islice
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from pytest_llamaburn.backends._address import Address, parse_host, unreachable
-from pytest_llamaburn.backends._failures import classify, malformed, no_stream
+from pytest_llamaburn.backends._failures import classify, hidden, malformed, no_stream
 from pytest_llamaburn.backends._http import (
     Deadlines,
     Wire,
@@ -286,7 +286,7 @@ class Backend(ABC):
         except (httpx.ConnectError, httpx.ConnectTimeout) as err:
             raise ServerError(unreachable(self.address, err)) from err
         except httpx.RequestError as err:
-            reason = str(err).rstrip(".") or type(err).__name__
+            reason = hidden(str(err)).rstrip(".") or type(err).__name__
             raise ServerError(
                 f"{self.address.url} sent no complete answer: {reason}. "
                 "Read the server's log, then try again"

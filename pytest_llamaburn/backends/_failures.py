@@ -100,7 +100,7 @@ def classify(status: int | None, body: Any) -> tuple[str, str]:
         words, code = _words(body)
     except RecursionError:
         words, code = "an error nested too deeply to read", None
-    words = redacted(whole(words), os.environ.get(KEY_VARIABLE, "").strip())
+    words = hidden(words)
     status = code if status in (None, 200) and code else status
     lowered = words.lower()
     for kind, needles in KIND_WORDS:
@@ -139,7 +139,7 @@ def ended(t_ns: int, reason: str | None, *, streamed: bool = True) -> Finished |
 
 def malformed(t_ns: int, data: bytes, why: object) -> Failed:
     """Return the failure for a chunk that cannot be decoded."""
-    return Failed(t_ns, "malformed_chunk", "stream", 200, f"{why}: {data[:_SHOWN]!r}")
+    return Failed(t_ns, "malformed_chunk", "stream", 200, f"{why}: {_start_of(data)}")
 
 
 def no_stream(t_ns: int, body: bytes) -> Failed:
@@ -157,10 +157,21 @@ def no_stream(t_ns: int, body: bytes) -> Failed:
     return Failed(t_ns, "not_a_stream", "stream", 200, words)
 
 
+def hidden(words: str) -> str:
+    """Return words of the server under test without its key, which some servers echo."""
+    return redacted(whole(words), os.environ.get(KEY_VARIABLE, "").strip())
+
+
 def _shown(words: str, limit: int) -> str:
     """Return a server's words, shortened; unprintable characters and lone surrogates become ?."""
-    kept = (c if c.isprintable() or c in "\n\t" else "?" for c in words[:limit])
+    kept = (c if c.isprintable() or c in "\n\t" else "?" for c in hidden(words)[:limit])
     return "".join(kept)
+
+
+def _start_of(data: bytes) -> str:
+    """Return the start of a body as Python writes bytes; the key is hidden before the cut."""
+    text = hidden(data[: 10 * _SHOWN].decode("latin-1"))
+    return repr(text.encode("latin-1")[:_SHOWN])
 
 
 def retry_after(headers: Mapping[str, str]) -> float | None:

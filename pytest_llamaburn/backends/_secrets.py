@@ -20,11 +20,24 @@ def redacted(text: str, key: str) -> str:
     The key may be URL-encoded, escaped as in JSON, Python or HTML, in base64, in capital letters,
     or cut off at the end of the text.
     """
-    for pattern in _patterns(key):
-        text = pattern.sub(HIDDEN, text)
+    text = _hidden(text, key)
     lengths = range(len(key) - 1, _SHORTEST_PART - 1, -1)
     cut = next((n for n in lengths if text.endswith(key[:n])), 0)
     return _LOOK_ALIKE.sub(HIDDEN, text[: len(text) - cut] + HIDDEN if cut else text)
+
+
+def without(text: str, key: str) -> str:
+    """Return an answer in which the key alone is hidden, in any encoding.
+
+    In an answer, sk-learn is a word, and so is a short key such as `none`.
+    """
+    return text if len(key) < _SHORTEST else _hidden(text, key)
+
+
+def _hidden(text: str, key: str) -> str:
+    for pattern in _patterns(key):
+        text = pattern.sub(HIDDEN, text)
+    return text
 
 
 @lru_cache

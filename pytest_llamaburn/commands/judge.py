@@ -47,8 +47,8 @@ def add(parser: argparse.ArgumentParser) -> None:
         required=True,
         metavar="FILE.jsonl",
         help="labels, one JSON object per line: question, response (or response_a and response_b), "
-        "criterion, human (1 to 5 with fractions, or A, B, tie; one or a list); optional reference "
-        "and judge, a recorded verdict that is used without --judge",
+        "criterion, human (1 to 5 with fractions, yes or no, or A, B, tie; one or a list); "
+        "optional reference and judge, a recorded verdict that is used without --judge",
     )
     for name in _GATES:
         parser.add_argument(
@@ -72,11 +72,13 @@ def add(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Judge the labelled answers and print the agreement; return the exit code."""
+    from pytest_llamaburn import evalsets
     from pytest_llamaburn.judges import _calibration
 
     settings, _ = options.resolve(Judging, options.given(arguments, Judging))
     minima = {name: _minimum(arguments, name) for name in _GATES}
-    labels = _calibration.read(Path(arguments.labels))
+    own = evalsets.own_criteria(settings.criterion)
+    labels = _calibration.read(Path(arguments.labels), own)
     offline = not arguments.judge and (not settings.judge or labels[0].judged)
     if settings.dry_run and not offline:
         return _estimate(settings, labels, arguments.labels)

@@ -1,4 +1,4 @@
-"""Serve the REST API: start runs, follow them, look at results."""
+"""Serve the web page and the REST API: start runs, follow them, look at results."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from pytest_llamaburn import options
 from pytest_llamaburn.errors import MissingExtraError, SettingsError
 from pytest_llamaburn.settings import Storage
 
-HELP = "serve the REST API"
+HELP = "serve the web page and the REST API"
 EXAMPLE = "llamaburn serve --port 7737 --results-dir results"
 _PORT = 7737
 _NEEDED = ("fastapi", "uvicorn")
@@ -58,6 +58,7 @@ def run(arguments: argparse.Namespace) -> int:
     place = server.Place(arguments.bind, arguments.port, arguments.trusted_host)
 
     def begun(address: str) -> None:
+        _build_page()
         print(address, flush=True)
         if arguments.unsafe_bind and not arguments.trusted_host:
             words = "other machines are refused: add --trusted-host with the name they call"
@@ -67,6 +68,16 @@ def run(arguments: argparse.Namespace) -> int:
 
     server.serve(place, Path(storage.results_dir), begun)
     return 0
+
+
+def _build_page() -> None:
+    """Build the web page if it is not there; without it, the API is served alone."""
+    from pytest_llamaburn.web import bundle
+
+    try:
+        bundle.ensure()
+    except bundle.BundleError as err:
+        print(f"llamaburn: {err}", file=sys.stderr)
 
 
 def _port(text: str) -> int:

@@ -14,7 +14,7 @@ import msgspec
 
 from pytest_llamaburn import registry
 from pytest_llamaburn.backends._base import key_of
-from pytest_llamaburn.backends._secrets import redacted
+from pytest_llamaburn.backends._secrets import redacted, without
 from pytest_llamaburn.errors import MissingKeyError, SettingsError
 from pytest_llamaburn.texts import dumps, whole
 
@@ -45,12 +45,17 @@ _WORDS = {
     "billing": re.compile(
         r"insufficient[_ ](quota|credit|balance|fund)|credit balance is too low|out of credit"
         r"|billing[_ ](hard[_ ]limit|error|not[_ ]active)|payment[_ ]required|account is not active"
+        r"|exceeded_current_quota|all available credits|credits? (is|are|has been|have been) "
+        r"(depleted|exhausted|used up)|exceeded (its|your) monthly (included )?credits"
+        r"|reached (its|your) [a-z ]{0,30}(usage|spend|spending|credit) limit|good standing"
     ),
     "auth": re.compile(
         r"(invalid|incorrect|expired|revoked|disabled)[_ ](x-)?api[_ -]?key"
-        r"|api[_ -]?key (is )?(not valid|invalid|expired|disabled)"
-        r"|authentication[_ ]error|permission[_ ](error|denied)|account[_ ]deactivated"
-        r"|(organization|account|project) has been (disabled|deactivated|archived)"
+        r"|api[_ -]?key (is )?(not valid|not found|invalid|expired|disabled)"
+        r"|authentication[_ ]error|permission[_ ](error|denied)"
+        r"|(organization|account|project|workspace)\b[^.]{0,60} (is|was|has been) "
+        r"(disabled|deactivated|archived|restricted|suspended|blocked|terminated)"
+        r"|(organization|account|project)[_ ](disabled|deactivated|archived|restricted|suspended)"
     ),
     "not_found": re.compile(r"model[_ ]not[_ ]found"),
 }
@@ -218,7 +223,7 @@ class Judge(ABC):
         """Send one call; raises CallError for every failure of network and server."""
 
     async def send(self, ask: Ask) -> Reply:
-        """Send one call, within the deadline, and return the raw reply.
+        """Send one call, within the deadline, and return the reply; a key in it is hidden.
 
         Raises only CallError. Its kind is `parameter` if the server refused an optional parameter;
         that parameter is not sent to this model again.
@@ -226,7 +231,9 @@ class Judge(ABC):
         options = {n: v for n, v in self.options(ask).items() if n not in self.rejected}
         try:
             async with asyncio.timeout(self.timeout_s):
-                return await self._send(ask, options)
+                reply = await self._send(ask, options)
+                text, words = (without(text, self.key) for text in (reply.text, reply.words))
+                return reply._replace(text=text, words=words)
         except TimeoutError:
             words = f"no whole answer within {self.timeout_s:g} s"
             raise CallError("timeout", words) from None
@@ -254,11 +261,29 @@ def decoded(body: bytes, kind: type[Struct], what: str) -> Struct:
         return msgspec.json.decode(body, type=kind)
     except (msgspec.MsgspecError, UnicodeDecodeError) as err:
         reason: Exception = err
+    sound: Any = None
     try:
         sound = json.loads(dumps(json.loads(body.decode(errors="replace"))))
         return msgspec.convert(sound, kind)
     except (msgspec.MsgspecError, ValueError, RecursionError):
-        raise CallError("malformed", f"the reply is not a {what}: {reason}", 200) from None
+        malformed = CallError("malformed", f"the reply is not a {what}: {reason}", 200)
+        raise _error_of(sound) or malformed from None
+
+
+def _error_of(content: Any) -> CallError | None:
+    """Return the error in a reply whose status is 200, as some servers send it; None without one.
+
+    Its status is None: nobody says that the call cost nothing.
+    """
+    from pytest_llamaburn.backends._failures import error_in
+
+    found = error_in(content) if isinstance(content, dict) else None
+    if found is None:
+        return None
+    code = found.get("code") if isinstance(found, dict) else None
+    err = failed(code if isinstance(code, int) and 400 <= code < 600 else 400, content, {})
+    err.status = None
+    return err
 
 
 def failed(status: int, body: Any, headers: Mapping[str, str]) -> CallError:

@@ -5,10 +5,11 @@ from __future__ import annotations
 import json
 from collections import Counter
 from functools import cache
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from pytest_llamaburn import files
-from pytest_llamaburn.criteria import named
+from pytest_llamaburn.criteria import SCORES, YES_NO, named
 from pytest_llamaburn.errors import DatasetError
 from pytest_llamaburn.gates import Gate, Selector, decide
 from pytest_llamaburn.measures import Measure, Observed
@@ -21,7 +22,10 @@ if TYPE_CHECKING:
 
     from pydantic import BaseModel, ValidationError
 
+    from pytest_llamaburn.criteria import Criterion
+
 VERDICTS = {"A": 1, "tie": 0, "B": -1}  # verdicts of a comparison, as ratings
+_WORDS = {**VERDICTS, **{word: value for value, word in enumerate(YES_NO)}}
 FIGURES: dict[str, agreement.Statistic] = {
     "qwk": agreement.qwk,
     "spearman": agreement.spearman,
@@ -40,7 +44,8 @@ class Label(NamedTuple):
 
     Ratings are scores from 1 to 5, which may be fractions; of comparisons they are 1, 0 and −1 for
     A, tie and B. `recorded` is the verdict of a judge in the file, None if the judge gave none;
-    `judged` says whether the file has the field at all.
+    `judged` says whether the file has the field at all. `scale` has the scores that an answer can
+    get; yes is 1 and no is 0.
     """
 
     question: str
@@ -51,10 +56,11 @@ class Label(NamedTuple):
     judged: bool
     recorded: float | None
     place: str
+    scale: tuple[int, ...] = SCORES
 
 
-def read(path: Path) -> list[Label]:
-    """Return the labels of a JSON Lines file.
+def read(path: Path, own: Mapping[str, Criterion] = MappingProxyType({})) -> list[Label]:
+    """Return the labels of a JSON Lines file; `own` has the user's own criteria.
 
     Raises DatasetError with file, line and field.
     """
@@ -65,7 +71,7 @@ def read(path: Path) -> list[Label]:
     found: list[Label] = []
     for number, line in enumerate(lines, 1):
         if line.strip():
-            found.append(_label(line, f"{path}:{number}"))
+            found.append(_label(line, f"{path}:{number}", own))
             if len(found[0].answers) != len(found[-1].answers):
                 raise DatasetError(f"{path}:{number}: a file has scores or comparisons, not both")
     if not found:
@@ -152,7 +158,7 @@ def _agreement(pairs: Sequence[tuple[Label, float | None]]) -> dict[str, Any]:
     questions = [label.question for label, _ in scored]
     ratings = [label.human for label, _ in pairs]
     compared = len(pairs[0][0].answers) > 1
-    scale = (*VERDICTS.values(),) if compared else (1, 2, 3, 4, 5)
+    scale = (*VERDICTS.values(),) if compared else pairs[0][0].scale
     return {
         "n": len(scored),
         "raters": max(map(len, ratings)),
@@ -165,7 +171,7 @@ def _agreement(pairs: Sequence[tuple[Label, float | None]]) -> dict[str, Any]:
         },
         "constant_predictor": agreement.constant(human),
         "confusion": {
-            "labels": [*VERDICTS] if compared else [*scale],
+            "labels": [*VERDICTS] if compared else [*YES_NO] if len(scale) == 2 else [*scale],
             "human_by_judge": agreement.confusion(human, judge, scale),
         },
     }
@@ -213,7 +219,7 @@ def _gates(
             }
 
 
-def _label(line: str, place: str) -> Label:
+def _label(line: str, place: str, own: Mapping[str, Criterion]) -> Label:
     from pydantic import ValidationError
 
     try:
@@ -224,8 +230,7 @@ def _label(line: str, place: str) -> Label:
     except (ValueError, RecursionError) as err:
         reason = _located(err) if isinstance(err, ValidationError) else f"is not JSON: {err}"
         raise DatasetError(f"{place}: {reason}") from None
-    if named(entry.criterion).kind != "scale":
-        raise DatasetError(f"{place}: criterion: {entry.criterion} is not scored from 1 to 5")
+    scale = SCORES if model is compares else _scale(entry, place, own)
     answers = ("response",) if model is scores else ("response_a", "response_b")
     return Label(
         entry.question,
@@ -236,11 +241,26 @@ def _label(line: str, place: str) -> Label:
         "judge" in entry.model_fields_set,
         None if entry.judge is None else _rating(entry.judge),
         place,
+        scale,
     )
 
 
+def _scale(entry: Any, place: str, own: Mapping[str, Criterion]) -> tuple[int, ...]:
+    """Return the ratings that a label's criterion has; raises DatasetError for another rating."""
+    asked = own.get(entry.criterion) or named(entry.criterion)
+    if asked.kind not in ("scale", "yes_no"):
+        raise DatasetError(f"{place}: criterion: {entry.criterion} is not scored from 1 to 5")
+    given = [("human", one) for one in entry.human]
+    given += [("judge", entry.judge)] if entry.judge is not None else []
+    for field, one in given:
+        if isinstance(one, str) != (asked.kind == "yes_no"):
+            wanted = "a score from 1 to 5" if asked.kind == "scale" else "yes or no"
+            raise DatasetError(f"{place}: {field}: '{one}' is refused: {asked.name} gets {wanted}")
+    return SCORES if asked.kind == "scale" else (0, 1)
+
+
 def _rating(label: float | str) -> float:
-    return VERDICTS[label] if isinstance(label, str) else label
+    return _WORDS[label] if isinstance(label, str) else label
 
 
 def _located(err: ValidationError) -> str:
@@ -259,6 +279,7 @@ def _models() -> tuple[type[BaseModel], type[BaseModel]]:
     text = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1)]
     score = Annotated[float, Field(strict=True, ge=1, le=5)]
     verdict = Literal["A", "B", "tie"]
+    decision = Literal["yes", "no"]
     one_or_several = BeforeValidator(lambda found: found if isinstance(found, list) else [found])
 
     class _Line(BaseModel):
@@ -269,8 +290,8 @@ def _models() -> tuple[type[BaseModel], type[BaseModel]]:
     class Scored(_Line):
         response: str
         criterion: text = "accuracy"
-        human: Annotated[list[score], Field(min_length=1), one_or_several]
-        judge: score | None = None
+        human: Annotated[list[score | decision], Field(min_length=1), one_or_several]
+        judge: score | decision | None = None
 
     class Compared(_Line):
         response_a: str

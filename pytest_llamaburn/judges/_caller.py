@@ -230,14 +230,20 @@ class Caller:
     def _worth_trying(self, err: CallError) -> bool:
         if err.kind in _CROWDED:
             self.window.crowded()
-        return err.transient and (err.retry_after_s or 0.0) <= _LONGEST_ASKED_S
+        if err.transient and (err.retry_after_s or 0.0) > _LONGEST_ASKED_S:
+            err.words += f"; the server asks to wait longer than {_LONGEST_ASKED_S:g} s"
+            return False
+        return err.transient
 
     async def _wait(self, err: CallError, tried: int) -> None:
-        """Wait as long as the server asks for, else twice as long each time, less a random part."""
+        """Wait as long as the server asks for, else twice as long each time, less a random part.
+
+        A wait of 0 s, such as until a date that has passed, is no wait: calls must not be used up.
+        """
         if err.kind == "parameter":
             return  # the next call is sent without it
         wait = min(_LONGEST_WAIT_S, _FIRST_WAIT_S * 2**tried) * (1 - self.dice.random() / 4)
-        await self.sleep(wait if err.retry_after_s is None else err.retry_after_s)
+        await self.sleep(err.retry_after_s or wait)
 
 
 def _unknown(usage: Usage) -> str:

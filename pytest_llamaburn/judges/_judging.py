@@ -8,7 +8,7 @@ from dataclasses import asdict, dataclass, field, fields, replace
 from typing import TYPE_CHECKING, Any
 
 from pytest_llamaburn.backends._failures import NOT_THE_MODELS
-from pytest_llamaburn.criteria import NOT_APPLICABLE, Criterion, named
+from pytest_llamaburn.criteria import NOT_APPLICABLE, YES_NO, Criterion, named
 from pytest_llamaburn.judges._base import Ask, CallError, Usage
 from pytest_llamaburn.judges._caller import BudgetError, Spent
 from pytest_llamaburn.judges._parsing import ParseError, parse
@@ -46,11 +46,12 @@ TEMPERATURE = 0.0
 class Judgment:
     """One verdict of one judge; `score` and `verdict` are None unless `state` is scored.
 
-    `source` is judge or rule. `verdict` is a grade or, of a comparison, A, B or tie; A is the
-    answer that was shown first. `claims` has each claim with its quote, and whether the quote was
-    `found` in the evidence; `score` is then the share of claims that are supported by a quote that
-    was found. `calls` counts what was sent, `retries` all but the last call. If `cost_usd` is None,
-    `cost_reason` says why, and `most_usd` is the most it can be, None without a price.
+    `source` is judge or rule. Yes is the score 1, and no 0. `verdict` is a grade or, of a
+    comparison, A, B or tie; A is the answer that was shown first. `claims` has each claim with its
+    quote, and whether the quote was `found` in the evidence; `score` is then the share of claims
+    that are supported by a quote that was found. `calls` counts what was sent, `retries` all but
+    the last call. If `cost_usd` is None, `cost_reason` says why, and `most_usd` is the most it can
+    be, None without a price.
     """
 
     criterion: str
@@ -208,6 +209,8 @@ def _read(prompt: Prompt, reply: Reply, about: Judgment) -> Judgment:
     )
     if prompt.field == "claims":
         return _counted(known, found.value, words_of(prompt.evidence))
+    if prompt.allowed == YES_NO:
+        return replace(known, score=float(YES_NO.index(found.value)))
     return replace(known, **{prompt.field: found.value})
 
 

@@ -7,7 +7,7 @@ import random
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from pytest_llamaburn import registry
+from pytest_llamaburn import evalsets, registry
 from pytest_llamaburn.criteria import named
 from pytest_llamaburn.errors import SettingsError
 from pytest_llamaburn.judges import _estimate, _judging, _prices, _result
@@ -38,7 +38,7 @@ class Panel:
     """The judges of a run, with one budget. To be used in one event loop.
 
     `known` has the judgments that are there already, by key: they are not asked for again. `note`
-    gets the row of each new judgment as soon as it is there.
+    gets the row of each new judgment as soon as it is there. `own` has the user's own criteria.
     """
 
     callers: Sequence[Caller]
@@ -46,6 +46,7 @@ class Panel:
     repeats: int = 1
     known: dict[Key, Judgment] = field(default_factory=dict)
     note: Callable[[Row], None] = _nobody
+    own: dict[str, Criterion] = field(default_factory=dict)
 
     @classmethod
     def of(
@@ -53,8 +54,8 @@ class Panel:
     ) -> Panel:
         """Return the panel that settings describe. Opens nothing.
 
-        Raises SettingsError for a missing key, an unknown judge, or a limit of cost without
-        prices, and MissingExtraError without the SDK.
+        Raises SettingsError for a missing key, an unknown judge, a limit of cost without prices,
+        or a criterion that cannot be, and MissingExtraError without the SDK.
         """
         prices = _prices.parse(settings.judge_price)
         budget = Budget(settings.max_judge_calls, settings.max_judge_cost)
@@ -66,7 +67,8 @@ class Panel:
             caller = Caller(judge, Window(settings.judge_concurrency), budget, known, sleep=sleep)
             caller.retries, caller.dice = settings.judge_retries, random.Random(0)  # noqa: S311
             callers.append(caller)
-        return cls(callers, budget, settings.judge_repeats)
+        own = evalsets.own_criteria(settings.criterion)
+        return cls(callers, budget, settings.judge_repeats, own=own)
 
     @property
     def notes(self) -> list[str]:
@@ -108,15 +110,19 @@ class Panel:
         `name` identifies the answer among those of the run. An answer that needs no judge gets one
         judgment, by rule. Raises UsageError if a judge cannot be opened.
         """
-        ruled = _judging.by_rule(case, criterion)
+        asked = self.criterion(criterion)
+        ruled = _judging.by_rule(case, asked)
         if ruled is not None:
             return _result.combined((ruled,))
-        asked = named(criterion)
         calls = [
             self._judgment((name, asked.key, *turn), caller, absolute(case, asked))
             for caller, *turn in self._turns()
         ]
         return _result.combined(await asyncio.gather(*calls))
+
+    def criterion(self, asked: str | Criterion) -> Criterion:
+        """Return a criterion by its name, which may be one of the user's own."""
+        return named(self.own.get(asked, asked) if isinstance(asked, str) else asked)
 
     async def compare(self, pair: Pair, name: str = "") -> list[Comparison]:
         """Return each judge's verdicts on two answers, one for each repeat, from both orders.
@@ -166,7 +172,7 @@ class Panel:
 
         Nothing is sent. For answers that are not there yet, give texts of their expected length.
         """
-        asked = ((case, one) for case, criteria in cases for one in criteria)
+        asked = ((case, self.criterion(one)) for case, criteria in cases for one in criteria)
         prompts = [absolute(*each) for each in asked if _judging.by_rule(*each) is None]
         return [_estimate.of(caller, prompts * self.repeats) for caller in self.callers]
 

@@ -6,6 +6,7 @@ import html
 import json
 import re
 import unicodedata
+from base64 import b64decode
 from typing import TYPE_CHECKING, Any, NamedTuple
 from urllib.parse import unquote
 
@@ -21,7 +22,12 @@ _READINGS = 24  # of one text, so that nested escapes do not take minutes
 # A backslash that is not a JSON escape; small models write it in LaTeX and paths.
 _ESCAPE = re.compile(r'\\(?:u[0-9a-fA-F]{4}|["\\/bfnrt])|\\')
 _HEX = "[0-9a-fA-F]"
-_ESCAPED = re.compile(rf'\\(?:u({_HEX}{{4}})|u\{{({_HEX}{{1,5}})\}}|x({_HEX}{{2}})|(["\\/bfnrt]))')
+_ESCAPED = re.compile(
+    rf'\\(?:u({_HEX}{{4}})|u\{{({_HEX}{{1,5}})\}}|x({_HEX}{{2}})|(["\\/bfnrt])|([0-3]?[0-7]{{2}}))'
+)
+_BASE64 = re.compile(r"[A-Za-z0-9+/_-]{24,}={0,2}")
+_DIGITS = re.compile(rf"(?:{_HEX}{{2}}){{12,}}")  # bytes in hexadecimal digits
+_PRINTABLE = re.compile(r"=([2-7][0-9A-Fa-f])")  # quoted-printable
 _MEANT = {"b": "\b", "f": "\f", "n": "\n", "r": "\r", "t": "\t"}
 
 
@@ -118,6 +124,8 @@ def _readings(text: str) -> list[str]:
 
 def _unescaped(text: str) -> str:
     def meant(found: re.Match[str]) -> str:
+        if found[5]:
+            return chr(int(found[5], 8))
         code = found[1] or found[2] or found[3]
         return chr(int(code, 16)) if code else _MEANT.get(found[4], found[4])
 
@@ -131,7 +139,32 @@ def _out_of_html(text: str) -> str:
         return text
 
 
-_DECODERS: tuple[Callable[[str], str], ...] = (_unescaped, _out_of_html, unquote)
+def _out_of_base64(text: str) -> str:
+    return _BASE64.sub(lambda found: _decoded(found[0], _base64), text)
+
+
+def _base64(text: str) -> bytes:
+    bare = text.rstrip("=").replace("-", "+").replace("_", "/")
+    return b64decode(bare[: len(bare) - (len(bare) % 4 == 1)] + "==")
+
+
+def _out_of_digits(text: str) -> str:
+    plain = _DIGITS.sub(lambda found: _decoded(found[0], bytes.fromhex), text)
+    return _PRINTABLE.sub(lambda found: chr(int(found[1], 16)), plain)
+
+
+def _decoded(text: str, decode: Callable[[str], bytes]) -> str:
+    """Return the text that the bytes are, or the text itself if they are none."""
+    try:
+        return decode(text).decode()
+    except ValueError:
+        return text
+
+
+_DECODERS: tuple[Callable[[str], str], ...] = (
+    *(_unescaped, _out_of_html, unquote),
+    *(_out_of_base64, _out_of_digits),
+)
 
 
 def _within(value: Any) -> Iterator[Any]:

@@ -12,7 +12,7 @@ import secrets
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from pytest_llamaburn.backends import _turns
-from pytest_llamaburn.criteria import GRADES, SCORES, Criterion, named
+from pytest_llamaburn.criteria import GRADES, SCORES, YES_NO, Criterion, named
 from pytest_llamaburn.thinking import split_thinking
 
 if TYPE_CHECKING:
@@ -46,6 +46,14 @@ You grade one short answer to a question of fact: {meaning}
 
 The grades:
 {anchors}
+
+{rules}"""
+_YES_NO = """\
+You check one answer on one criterion, {criterion}: {meaning}
+
+The verdicts:
+yes - this is true of the answer or, if it is a question, the reply to it is yes
+no - it is not true of the answer, or only in part
 
 {rules}"""
 _CLAIMS = """\
@@ -177,6 +185,15 @@ def _grade(case: Case, asked: Criterion, key: str | None) -> Prompt:
     return _prompt(system, blocks, extras, ("verdict", GRADES, task), key)
 
 
+def _yes_no(case: Case, asked: Criterion, key: str | None) -> Prompt:
+    rules = _rules("verdict", _NOTHING_ELSE)
+    system = _YES_NO.format(criterion=asked.name, meaning=asked.meaning, rules=rules)
+    blocks = {"QUESTION": case.question, "ANSWER": split_thinking(case.answer)[0]}
+    task = f"Give the verdict on the ANSWER for {asked.name} alone: yes or no."
+    extras = {"REFERENCE": case.reference, "RUBRIC": case.rubric}
+    return _prompt(system, blocks, extras, ("verdict", YES_NO, task), key)
+
+
 def _claims(case: Case, asked: Criterion, key: str | None) -> Prompt:
     """Return the prompt that asks for all claims, each with a quote from the evidence."""
     system = _CLAIMS.format(meaning=asked.meaning, rules=_UNTRUSTED)
@@ -193,6 +210,7 @@ def _claims(case: Case, asked: Criterion, key: str | None) -> Prompt:
 _BY_KIND: dict[str, Callable[[Case, Criterion, str | None], Prompt]] = {
     "scale": _scale,
     "grade": _grade,
+    "yes_no": _yes_no,
     "claims": _claims,
 }
 

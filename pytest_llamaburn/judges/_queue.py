@@ -83,8 +83,9 @@ class JudgeQueue:
     ) -> JudgeResult:
         """Return the result on one answer and criterion, for tests that have their own answers.
 
-        The criterion is a name, or NAME=DESCRIPTION. The score is from 1 to 5, or a share of
-        claims; of a grade it is 1 for correct, else 0. Raises UnscoredError if no judge gives a
+        The criterion is a name, which the settings may define, or NAME=DESCRIPTION. The score is
+        from 1 to 5, a share of claims, or 1 for yes and 0 for no; of a grade it is 1 for correct,
+        else 0. Raises UnscoredError if no judge gives a
         score, UsageError if a judge cannot be opened or the criterion is not well defined.
         """
         case = Case(question, answer, reference, rubric, evidence=evidence)
@@ -106,9 +107,9 @@ class JudgeQueue:
         await self._panel.close()
 
 
-def _defined(criterion: str) -> Criterion:
+def _defined(criterion: str) -> str | Criterion:
     if "=" not in criterion:
-        return criteria.named(criterion)
+        return criterion
     try:
         return criteria.parse(criterion)
     except ValueError as err:

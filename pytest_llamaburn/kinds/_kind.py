@@ -129,6 +129,7 @@ class RunKind(Kind):
     description: str
     example: str
     example_test = ""  # the test that `llamaburn init` writes
+    first: tuple[str, ...] = ()  # the settings that a form shows at once; by default, its own
 
     # fixtures and marker
     fixture: str  # name of the fixture that opens a run

@@ -6,8 +6,8 @@ needs neither root nor namespaces: Landlock restricts the files and a seccomp fi
 calls, both irrevocably before the program's first line. If one of them is missing, nothing runs.
 
 The names and sizes of files stay visible. A program that runs alone could forge its own result.
-Tests of a program therefore run in a second process. The program can only answer the calls of that
-process, which alone reports how the tests ended (docs/decisions/0008).
+Tests of a program therefore always run in a second process. The program can only answer the calls
+of that process, which alone reports how the tests ended (docs/decisions/0008 and 0030).
 """
 
 from __future__ import annotations
@@ -68,13 +68,16 @@ class Outcome(NamedTuple):
 class Tests(NamedTuple):
     """Tests of a program: statements that run after `preamble` in a process of their own.
 
-    `wanted` are the names of the program that the tests use; `common` are classes of the preamble
-    that the program also defines.
+    `wanted` are the names of the program that the tests use. Of these, tests change the data of
+    `held` in place, and read the data of `live` as it is at that moment. `common` are classes of
+    the preamble that the program also defines.
     """
 
     text: str
     preamble: str = ""
     wanted: tuple[str, ...] = ()
+    held: tuple[str, ...] = ()
+    live: tuple[str, ...] = ()
     common: tuple[str, ...] = ()
 
 
@@ -152,10 +155,11 @@ def limits_of_platform() -> dict[str, str]:
 def _tested(program: str, tests: Tests, limits: Limits) -> _Record:
     """Run tests and the program that they call; return their record."""
     questions, answers = _pipe(), _pipe()
-    plan = {"common": tests.common, "wanted": tests.wanted, "preamble": tests.preamble}
+    plan = {name: value for name, value in tests._asdict().items() if name != "text"}
+    shared = {"common": tests.common, "part": "program"}
     parts = [
         _Part(tests.text, {**plan, "part": "tests"}, (answers[0], questions[1])),
-        _Part(program, {**plan, "part": "program"}, (questions[0], answers[1])),
+        _Part(program, shared, (questions[0], answers[1])),
     ]
     try:
         return _contained(parts, limits)

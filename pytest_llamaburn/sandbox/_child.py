@@ -135,11 +135,22 @@ def _link(plan: dict[str, Any]) -> Any:
     """Return the link to the other process, or None for a program that runs alone."""
     if plan["part"] == "alone":
         return None
-    name = "_remote"
+    remote = _loaded("_remote")
+    link = remote.Link(*plan["line"], guarded=plan["part"] == "tests")
+    if link.guarded:
+        derived = _loaded("_derived")
+        link.stand_in, link.parent = derived.stand_in(link), derived.parent(link, remote.Proxy)
+    else:
+        link.streams = _loaded("_streams").Streams(link)
+    return link
+
+
+def _loaded(name: str) -> ModuleType:
+    """Return a module beside this script."""
     place = spec_from_file_location(name, Path(__file__).with_name(f"{name}.py"))
-    remote = sys.modules[name] = module_from_spec(place)  # type: ignore[arg-type]
-    place.loader.exec_module(remote)  # type: ignore[union-attr]
-    return remote.Link(*plan["line"], guarded=plan["part"] == "tests")
+    module = sys.modules[name] = module_from_spec(place)  # type: ignore[arg-type]
+    place.loader.exec_module(module)  # type: ignore[union-attr]
+    return module
 
 
 def _serve(program: str, common: list[str], link: Any) -> None:
@@ -147,17 +158,18 @@ def _serve(program: str, common: list[str], link: Any) -> None:
     module = _module(program)
     link.send(started=True)
     try:
-        _execute(program, module)
+        _execute(program, vars(module))
     except BaseException as err:  # noqa: BLE001 - a program may raise anything
-        _flush()
+        link.streams.flush()
         link.send(state=_state(err), message=_message(err))
         return
-    _flush()
-    link.describe, link.settle = _message, _flush
+    link.streams.flush()
+    link.streams.connected = True
+    link.describe, link.settle = _message, link.streams.flush
     own = {name: value for name, value in vars(module).items() if name not in _GIVEN}
     link.common = {n: own[n] for n in common if isinstance(own.get(n), type)}
     link.send(names=[n for n in own if n not in common], errors=_error_classes(own))
-    link.lend(own)
+    link.lend(vars(module))
     link.serve()
 
 
@@ -171,8 +183,19 @@ def _error_classes(own: dict[str, Any]) -> dict[str, list[str]]:
     }
 
 
-def _execute(text: str, module: ModuleType) -> None:
-    exec(compile(text, _NAME, "exec"), module.__dict__)  # noqa: S102 - this is the sandbox's purpose
+class _Live(dict[str, Any]):
+    """The names of tests, where names of the program have the values that they have there now."""
+
+    def __init__(self, names: dict[str, Any], own: Any, live: list[str]) -> None:
+        super().__init__(names)
+        self._own, self._live = own, live
+
+    def __getitem__(self, name: str) -> Any:
+        return self._own[name] if name in self._live else super().__getitem__(name)
+
+
+def _execute(text: str, names: dict[str, Any]) -> None:
+    exec(compile(text, _NAME, "exec", dont_inherit=True), names)  # noqa: S102 - this is the sandbox's purpose
 
 
 def _module(program: str) -> ModuleType:
@@ -183,18 +206,19 @@ def _module(program: str) -> ModuleType:
 
 def _run(program: str, plan: dict[str, Any], link: Any) -> dict[str, Any]:
     """Run a program or tests; return state, message and run time. Tests first import the names."""
-    module = _module(program)
+    names = vars(_module(program))
     started = time.perf_counter()
     try:
         if link is not None:
-            _execute(plan["preamble"], module)
-            link.common = {n: module.__dict__[n] for n in plan["common"]}
+            _execute(plan["preamble"], names)
+            link.common = {n: names[n] for n in plan["common"]}
             link.receive()
             started = time.perf_counter()
-            ended = _take_over(module, plan["wanted"], link)
-            if ended:
-                return {**ended, "runtime_ms": (time.perf_counter() - started) * 1000}
-        _execute(program, module)
+            report = link.receive()
+            if "names" not in report:
+                return {**_unloaded(report), "runtime_ms": (time.perf_counter() - started) * 1000}
+            names = _taken_over(names, report, plan, link)
+        _execute(program, names)
     except BaseException as err:  # noqa: BLE001 - a program may raise anything
         state, message = _state(err), _message(err)
     else:
@@ -206,21 +230,28 @@ def _run(program: str, plan: dict[str, Any], link: Any) -> dict[str, Any]:
     return {"state": state, "message": message, "runtime_ms": runtime_ms}
 
 
-def _take_over(module: ModuleType, wanted: list[str], link: Any) -> dict[str, str]:
-    """Give the tests the program's names; return how the program ended if it failed to load."""
-    report = link.receive()
-    if "names" not in report:
-        state = report.get("state")
-        known = state in ("assertion", "exception", "memory", "exit")
-        return {"state": state if known else "broken", "message": str(report.get("message"))[:600]}
+def _unloaded(report: dict[str, Any]) -> dict[str, str]:
+    """Return how a program ended that failed to load."""
+    state = report.get("state")
+    known = state in ("assertion", "exception", "memory", "exit")
+    return {"state": str(state) if known else "broken", "message": str(report.get("message"))[:600]}
+
+
+def _taken_over(
+    names: dict[str, Any], report: dict[str, Any], plan: dict[str, Any], link: Any
+) -> dict[str, Any]:
+    """Return the names of tests, with those of the program that they use."""
     link.errors = _mirrored(report["errors"])
     own, link.loading = link.borrowed(0), True
-    for name in wanted:
+    names["super"] = link.parent
+    for name in plan["wanted"]:
         if name in report["names"]:
+            operation = "hold" if name in plan["held"] else "getitem"
             mirror = link.errors.get(name)
-            module.__dict__[name] = own[name] if mirror is None else mirror
+            names[name] = link.ask(operation, own, name) if mirror is None else mirror
     link.loading = False
-    return {}
+    live = [n for n in plan["live"] if n in report["names"] and link.is_copied(names[n])]
+    return _Live(names, own, live) if live else names
 
 
 def _mirrored(ancestors: dict[str, list[str]]) -> dict[str, type[BaseException]]:

@@ -55,6 +55,15 @@ _OPERATIONS: dict[str, Any] = {
     "issubclass": lambda cls, other: issubclass(other, cls),
     "run": lambda coroutine: importlib.import_module("asyncio").run(coroutine),
     "plain": lambda value: _base_value(value),  # noqa: PLW0108 - it is defined below
+    "hold": operator.getitem,
+    "kind": lambda value: next((k.__name__ for k in _KINDS if isinstance(value, k)), ""),
+    "signature": lambda value: _signature_parts(value),  # noqa: PLW0108 - it is defined below
+    "derive": lambda *parts, **named: _derive(*parts, **named),  # noqa: PLW0108
+    "super": super,
+    "print": lambda stream, text: print(text, end="", file=getattr(sys, stream)),
+    "input": lambda prompt: builtins.input(prompt),  # noqa: PLW0108 - a test may replace it
+    "read": lambda size: sys.stdin.read(size),  # noqa: PLW0108 - as above
+    "readline": lambda size: sys.stdin.readline(size),  # noqa: PLW0108 - as above
     "enter": lambda value: type(value).__enter__(value),
     "exit": lambda value, *error: type(value).__exit__(value, *error),
     **{f.__name__: f for f in (len, iter, next, reversed, bool, str, repr, hash, int, float, abs)},
@@ -69,6 +78,23 @@ _OPERATIONS: dict[str, Any] = {
 }
 
 
+# The operations of the program's streams, and the types of their values.
+_STREAMS: dict[str, tuple[type, ...]] = {
+    "print": (str, str),
+    "input": (str,),
+    "read": (int,),
+    "readline": (int,),
+}
+# What the program may do with a value that the tests passed to it.
+_ALLOWED = ("call", "bool", "str", "repr", "len", "iter", "next", "eq", "hash", "kind")
+# What `isinstance` says of a value that stays in its process.
+_KINDS: tuple[type, ...] = (
+    *(type, types.FunctionType, types.MethodType, types.GeneratorType),
+    *(int, float, str, bytes, tuple, list, dict, set, frozenset),
+)
+_KIND_NAMED = {kind.__name__: kind for kind in _KINDS}
+
+
 class GoneError(BaseException):
     """The other process has ended or closed the connection."""
 
@@ -81,8 +107,11 @@ class Link:
     """One end of the connection between two processes.
 
     `common` are the classes that both sides have, by name. A `guarded` end passes only plain data
-    and callable functions to the other side.
+    and callable functions to the other side. `stand_in` is the base of the classes of this side
+    that derive from classes of the other side.
     """
+
+    stand_in: type | None = None
 
     def __init__(self, reading: int, writing: int, *, guarded: bool) -> None:
         """Take the descriptors to read from and to write to."""
@@ -95,6 +124,8 @@ class Link:
         self._unread = bytearray()
         self._lent: list[Any] = []
         self._numbers: dict[int, int] = {}
+        self._functions: dict[int, Any] = {}
+        self._called_by: dict[int, Proxy] = {}
 
     def ask(self, operation: str, /, *values: Any, **named: Any) -> Any:
         """Run an operation on the other side; return its result or raise its error."""
@@ -132,9 +163,31 @@ class Link:
         """Return a proxy for the other side's value with this number."""
         return Proxy(self, number)
 
+    def is_copied(self, value: Any) -> bool:
+        """Return whether a value that came from the other side is a copy."""
+        return type(value) is not Proxy and not isinstance(value, _NAMED)
+
     def lent(self, number: int) -> Any:
         """Return our value with this number."""
         return self._lent[number]
+
+    def function(self, number: int, name: str, doc: str | None) -> Any:
+        """Return a function that calls the other side's function with this number."""
+        if number in self._functions:
+            return self._functions[number]
+        proxy = Proxy(self, number)
+
+        def call(*args: Any, **named: Any) -> Any:
+            return self.ask("call", proxy, *args, **named)
+
+        call.__name__, call.__doc__, call.__module__ = name, doc, "answer"
+        self._functions[number] = call
+        self._called_by[id(call)] = proxy
+        return call
+
+    def called_by(self, value: Any) -> Proxy | None:
+        """Return what a function of `function` calls; None for any other value."""
+        return self._called_by.get(id(value))
 
     def lendable(self, value: Any) -> bool:
         """Return whether the other side may use a value."""
@@ -155,7 +208,8 @@ class Link:
             description = self.describe(err)
         writer = _Writer(self, objects)
         try:
-            node = writer.node(result)
+            held = request.get("do") == "hold" and not raised
+            node = ["mine", self.lend(result)] if held else writer.node(result)
         except TypeError as err:
             node, raised = writer.node([str(err)]), ["TypeError"]
         self.settle()
@@ -171,6 +225,12 @@ class Link:
 
     def _check(self, operation: str, values: list[Any]) -> None:
         """Raise an error for an operation that the program may not run in the tests' process."""
+        if operation in _STREAMS:
+            if tuple(map(type, values)) != _STREAMS[operation]:
+                raise TypeError(f"{operation} takes other values")
+            if operation == "print" and values[0] not in ("stdout", "stderr"):
+                raise ValueError(values[0])
+            return
         target = values[0]
         function = isinstance(target, types.FunctionType | types.MethodType)
         if operation in ("getattr", "setattr") and not isinstance(target, type):
@@ -178,7 +238,7 @@ class Link:
             public = isinstance(name, str) and not name.startswith("_") and not function
             if not (public or (operation == "getattr" and function and name in _READABLE)):
                 raise AttributeError(name)
-        elif operation not in ("call", "bool", "str", "repr", "len", "iter", "next", "eq", "hash"):
+        elif operation not in _ALLOWED:
             raise TypeError(f"{operation} is not allowed")
         if not _is_tests_own(target):
             raise TypeError("only objects that the tests define can be used")
@@ -279,6 +339,20 @@ class Proxy:
     def __subclasscheck__(self, other: Any) -> bool:
         return self._link.ask("issubclass", self, other) is True
 
+    def __mro_entries__(self, bases: tuple[Any, ...]) -> tuple[type, ...]:
+        if self._link.stand_in is None:
+            raise TypeError("a class of the program cannot derive from a class of its tests")
+        return (self._link.stand_in,)
+
+    @property  # type: ignore[misc]
+    def __class__(self) -> Any:
+        return _KIND_NAMED.get(self._link.ask("kind", self), Proxy)
+
+    @property
+    def __signature__(self) -> Any:
+        """The parameters of a function or a class."""
+        return _signature(*self._link.ask("signature", self))
+
     def __hash__(self) -> int:
         value: int = self._link.ask("hash", self)
         return value
@@ -373,6 +447,9 @@ for _name in (
     setattr(Proxy, f"__r{_name}__", _binary(_known, swapped=True))
 
 
+Proxy.__doc__ = property(lambda self: self._link.ask("getattr", self, "__doc__"))  # type: ignore[assignment]
+
+
 class _Writer:
     """Turns values into a message; writes each container once, even if it occurs several times."""
 
@@ -396,12 +473,16 @@ class _Writer:
         """Return the reference to a value that is not copied."""
         if type(value) is Proxy and value._link is self._link:  # noqa: SLF001
             return ["yours", value._number]  # noqa: SLF001
+        if (called := self._link.called_by(value)) is not None:
+            return self._reference(called)
         if value is NotImplemented or value is Ellipsis:
             return ["name", "builtins", repr(value), 0]
         if name := _importable(value):
             return ["name", *name, self._link.lend(value)]
         if not self._link.lendable(value):
             raise TypeError(f"a {type(value).__name__} cannot be passed to the program")
+        if self._link.guarded and isinstance(value, types.FunctionType):
+            return ["function", self._link.lend(value), value.__name__, value.__doc__]
         kind = "coroutine" if isinstance(value, types.CoroutineType) else "mine"
         return [kind, self._link.lend(value)]
 
@@ -484,6 +565,8 @@ class _Reader:
             return self._link.lent(what)
         if kind == "name":
             return self._named(what, *name)
+        if kind == "function" and not self._link.guarded:
+            return self._link.function(what, *name)
         if kind not in ("mine", "coroutine"):
             raise ValueError(kind)
         proxy = Proxy(self._link, what)
@@ -599,3 +682,42 @@ def _awaited(proxy: Proxy) -> Any:
         return proxy._link.ask("run", proxy)  # noqa: SLF001
 
     return result()
+
+
+def _derive(name: str, bases: list[Any], members: dict[str, list[Any]], **named: Any) -> type:
+    """Return a new class whose members are given as their kinds and parts."""
+    made = {"property": property, "staticmethod": staticmethod, "classmethod": classmethod}
+    space = {
+        key: made[kind](*parts) if kind else parts[0] for key, (kind, *parts) in members.items()
+    }
+    space["__module__"] = "answer"
+    return types.new_class(name, tuple(bases), named, lambda body: body.update(space))
+
+
+def _signature_parts(value: Any) -> list[Any]:
+    """Return the parameters of a function as plain data, and what it returns."""
+    inspect = importlib.import_module("inspect")  # here, because it is rarely needed and slow
+    found = inspect.signature(value)
+
+    def given(part: Any) -> list[Any]:
+        return [] if part is inspect.Signature.empty else [part]
+
+    parameters = [
+        [one.name, int(one.kind), given(one.default), given(one.annotation)]
+        for one in found.parameters.values()
+    ]
+    return [parameters, given(found.return_annotation)]
+
+
+def _signature(parameters: list[Any], returns: list[Any]) -> Any:
+    """Return the signature of these parts."""
+    inspect = importlib.import_module("inspect")
+    kinds = {int(kind): kind for kind in type(inspect.Parameter.VAR_KEYWORD)}
+    empty = inspect.Signature.empty
+    made = [
+        inspect.Parameter(
+            name, kinds[kind], default=[*default, empty][0], annotation=[*annotation, empty][0]
+        )
+        for name, kind, default, annotation in parameters
+    ]
+    return inspect.Signature(made, return_annotation=[*returns, empty][0])

@@ -3,21 +3,12 @@
 from __future__ import annotations
 
 import math
-import re
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 from pytest_llamaburn.errors import DatasetError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
-
-
-# An answer that says nothing but this is clearly no attempt; a judge decides on other wordings.
-_NO_ATTEMPT = re.compile(
-    r"\W*(?:(?:i['’]m|i am) (?:sorry|afraid),? (?:but )?)?i (?:do not|don['’]t) know"  # noqa: RUF001
-    r"(?: the answer)?(?: to (?:this|that|the|your) question)?\W*",
-    re.IGNORECASE,
-)
 
 
 class Question(Protocol):
@@ -40,11 +31,11 @@ class Score(NamedTuple):
     """Whether an answer is right, else the reason; `extracted` is what was read as the answer.
 
     The state is `scored` if an answer was read. If none was read because of the model, the answer
-    is wrong: `unparsable` (the text holds no answer, or several), `not_attempted` (it says only
-    that it does not know), `empty` (the model said nothing), `truncated` (the limit of tokens came
-    first), `failed` (the model failed). If the reason is not the model, `correct` is None:
-    `unavailable` (this machine cannot score it), `skipped_sut_error` (the server was gone, or a
-    search failed).
+    is wrong: `unparsable` (the text holds no answer, or several), `not_attempted` (it only says
+    that it does not know, or declines), `empty` (the model said nothing), `truncated` (the limit of
+    tokens came first), `failed` (the model failed). If the reason is not the model, `correct` is
+    None: `unavailable` (this machine cannot score it), `skipped_sut_error` (the server was gone, or
+    a search failed).
     """
 
     correct: bool | None
@@ -67,11 +58,6 @@ def unparsable(reason: str) -> Score:
 def empty() -> Score:
     """Return the score of a text that is empty without its thinking: it is wrong."""
     return Score(False, "empty", "the answer is empty", None, {})
-
-
-def is_no_attempt(answer: str) -> bool:
-    """Return whether an answer says only that the model does not know."""
-    return _NO_ATTEMPT.fullmatch(answer) is not None
 
 
 def needed(question: Question, name: str) -> Any:

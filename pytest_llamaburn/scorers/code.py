@@ -7,11 +7,9 @@ A block that Python cannot read is used only if there is no other, and is wrong.
 
 `tests` are Python statements, or a list of them. The program is right if the last statement was
 reached and no assertion failed. Tests run in a process of their own and call the program, so that
-it cannot read the expected values or change the score. Tests that derive from its classes, replace
-parts of it, or read its output share its process, and so do tests with the option `isolated` set
-to false; the details say so. Program and tests have Python's standard library, one process and one
-thread each, and no files, network or input. The limits are the options `timeout_s` (10) and
-`memory_mb` (512).
+it cannot read the expected values or change the score. Program and tests have Python's standard
+library, one process and one thread each, and no files and no network. The program reads what the
+tests give it as input. The limits are the options `timeout_s` (10) and `memory_mb` (512).
 """
 
 from __future__ import annotations
@@ -21,6 +19,7 @@ import builtins
 import math
 import re
 import symtable
+import sys
 import textwrap
 import warnings
 from typing import TYPE_CHECKING, Any
@@ -43,10 +42,17 @@ _FENCE = re.compile(
 )
 _PYTHON = ("python", "py", "python3")
 _UNREADABLE = (SyntaxError, ValueError, RecursionError, MemoryError)
-_REACHING_IN = {
-    *("answer", "builtins", "gc", "importlib", "inspect", "io", "mock", "sys", "unittest.mock"),
-    *("redirect_stdout", "redirect_stderr", "StringIO", "patch"),
+_STREAMS = {"builtins.input", "sys.stdin", "sys.stdout", "sys.stderr"}  # that tests may replace
+_SOURCE = {"getsource", "getsourcelines", "getsourcefile", "__code__", "__globals__"}
+_CHANGING = {  # methods that change plain data in place
+    *("append", "appendleft", "extend", "insert", "remove", "pop", "popitem", "popleft", "clear"),
+    *("sort", "reverse", "add", "discard", "update", "setdefault"),
 }
+_OUT_OF_REACH = (
+    "of the program's process, but they run in another one, so that no program can fake a pass: "
+    "test what it returns, prints or raises"
+)
+_NOT_ISOLATED = "but a program can fake a pass in one process with its tests: leave the option out"
 _MOST_OUTPUT = 2000  # characters kept in the details
 
 
@@ -68,15 +74,12 @@ def score(answer: str, question: Question) -> Score:
         return _score(program, sandbox.Outcome("exception", fault, "", None))
     checks, preamble = _checks(tests), question.options.get("preamble", "")
     program = _joined(program, blocks, checks, preamble)
-    isolated = question.options.get("isolated", not _shares(checks, preamble))
-    apart = _tests(program, checks, preamble, entry_point) if isolated else None
-    text = program if apart else f"{program}\n\n{checks}\n"
+    apart = _tests(program, checks, preamble, entry_point)
     try:
-        outcome = sandbox.run(text, tests=apart, limits=_limits(question))
+        outcome = sandbox.run(program, tests=apart, limits=_limits(question))
     except UsageError as err:
         return Score(None, "unavailable", str(err), program, {})
-    verdict = _score(program, outcome)
-    return verdict._replace(details={**verdict.details, "isolated": bool(isolated)})
+    return _score(program, outcome)
 
 
 def ready() -> None:
@@ -92,9 +95,11 @@ def faults(question: Question) -> Iterator[tuple[str, str]]:
             yield name, "is not a text"
         elif fault := _fault(text):
             yield name, f"is not Python: {fault}"
+    for part in filter(None, map(_out_of_reach, _nodes(_checks(tests)))):
+        yield "tests", f"use {part} {_OUT_OF_REACH}"
     yield from _base.bad_figures(question, "timeout_s", "memory_mb")
-    if not isinstance(question.options.get("isolated", True), bool):
-        yield "isolated", "is neither true nor false"
+    if question.options.get("isolated", True) is not True:
+        yield "isolated", f"is not true, {_NOT_ISOLATED}"
 
 
 def pass_at_k(n: int, c: int, k: int) -> float | None:
@@ -111,38 +116,50 @@ def _checks(tests: Any) -> Any:
     return "\n".join(tests) if texts else tests
 
 
-def _shares(checks: str, preamble: str) -> bool:
-    """Return whether tests must run in the process of the program, judged by the tests alone."""
-    tree = ast.walk(ast.Module(_statements(checks), []))
-    own = _free(checks) - _own(preamble) - set(dir(builtins))
-    return any(
-        (isinstance(node, ast.Import | ast.ImportFrom) and _imported(node) & _REACHING_IN)
-        or (isinstance(node, ast.ClassDef) and _names(node.bases) & own)
-        or (isinstance(node, ast.Assign | ast.AugAssign) and _attribute_of(node, own))
-        for node in tree
-    )
+def _out_of_reach(node: ast.AST) -> str:
+    """Return what tests use of the program's process that they cannot reach; empty if nothing."""
+    if isinstance(node, ast.Attribute) and node.attr in _SOURCE:
+        return node.attr
+    if isinstance(node, ast.ImportFrom):
+        return next((one.name for one in node.names if one.name in _SOURCE), "")
+    owners = sys.stdlib_module_names | {"answer"}
+    replaced = (n for n in _replaced(node) if n.partition(".")[0] in owners and n not in _STREAMS)
+    return next(replaced, "")
 
 
-def _free(text: str) -> set[str]:
-    """Return the names that a text uses and does not bind."""
-    symbols = list(_symbols(_table(text)))
-    bound = (s for s in symbols if s.is_assigned() or s.is_imported() or s.is_parameter())
-    return {s.get_name() for s in symbols if s.is_referenced()} - {s.get_name() for s in bound}
+def _replaced(node: ast.AST) -> list[str]:
+    """Return the attributes of modules that a statement or a call of `patch` replaces."""
+    if isinstance(node, ast.Assign):
+        return [".".join(_dotted(one)) for one in node.targets if isinstance(one, ast.Attribute)]
+    if not isinstance(node, ast.Call) or "patch" not in (called := _dotted(node.func)):
+        return []
+    given = [str(one.value) if isinstance(one, ast.Constant) else "" for one in node.args]
+    if called[-1] == "object" and len(given) > 1:
+        return [".".join([*_dotted(node.args[0]), given[1]])]
+    return given[:1]
 
 
-def _imported(node: ast.Import | ast.ImportFrom) -> set[str]:
-    return {getattr(node, "module", None) or "", *(one.name for one in node.names)}
+def _dotted(node: ast.AST) -> list[str]:
+    """Return the parts of a name with attributes."""
+    if isinstance(node, ast.Attribute):
+        return [*_dotted(node.value), node.attr]
+    return [node.id] if isinstance(node, ast.Name) else []
+
+
+def _changed_in_place(checks: str) -> Iterator[str]:
+    """Yield the names whose data tests change without binding the names anew."""
+    for node in _nodes(checks):
+        stored = isinstance(node, ast.Subscript) and not isinstance(node.ctx, ast.Load)
+        if stored or (isinstance(node, ast.Attribute) and node.attr in _CHANGING):
+            yield from _names([node.value])  # type: ignore[attr-defined]
+
+
+def _nodes(text: Any) -> Iterator[ast.AST]:
+    return ast.walk(ast.Module(_statements(text), [])) if isinstance(text, str) else iter(())
 
 
 def _names(nodes: Sequence[ast.expr]) -> set[str]:
     return {node.id for node in nodes if isinstance(node, ast.Name)}
-
-
-def _attribute_of(node: ast.Assign | ast.AugAssign, own: set[str]) -> bool:
-    """Return whether a statement changes part of what the program defines."""
-    targets = node.targets if isinstance(node, ast.Assign) else [node.target]
-    within = [t.value for t in targets if isinstance(t, ast.Attribute | ast.Subscript)]
-    return bool(_names(within) & own)
 
 
 def _tests(program: str, checks: str, preamble: str, entry_point: str | None) -> sandbox.Tests:
@@ -152,19 +169,34 @@ def _tests(program: str, checks: str, preamble: str, entry_point: str | None) ->
     only if it is what they test.
     """
     given, own = _own(preamble), _own_beyond(program, preamble)
-    used = {s.get_name() for s in _symbols(_table(checks)) if s.is_referenced()}
+    used = _used(checks)
     wanted = (used & own) or (used - given)
     trusted = given | set(dir(builtins))
     if wanted - trusted or entry_point in wanted:
         wanted -= trusted - {entry_point}
+    held = wanted & {*_changed_in_place(checks)}
+    live = wanted - held - _bound(checks)
     classes = (node for node in _statements(preamble) if isinstance(node, ast.ClassDef))
     lines = "\n" * (program.count("\n") + 2)  # tracebacks count lines as in one text
     return sandbox.Tests(
         f"{lines}{checks}\n",
         preamble,
-        tuple(sorted(wanted)),
-        tuple(node.name for node in classes),
+        wanted=tuple(sorted(wanted)),
+        held=tuple(sorted(held)),
+        live=tuple(sorted(live)),
+        common=tuple(node.name for node in classes),
     )
+
+
+def _used(text: str) -> set[str]:
+    """Return the names that a text uses, those of `import answer` included."""
+    attributes = (_dotted(node) for node in _nodes(text) if isinstance(node, ast.Attribute))
+    names = {parts[1] for parts in attributes if parts[0:1] == ["answer"]}
+    return names | {s.get_name() for s in _symbols(_table(text)) if s.is_referenced()}
+
+
+def _bound(text: str) -> set[str]:
+    return {s.get_name() for s in _symbols(_table(text)) if s.is_assigned() or s.is_imported()}
 
 
 def _own_beyond(program: str, preamble: str) -> set[str]:

@@ -10,7 +10,7 @@ from starlette.exceptions import HTTPException
 
 from pytest_llamaburn import __version__
 from pytest_llamaburn.errors import LlamaBurnError, sentence
-from pytest_llamaburn.web import docs, result_routes, run_routes
+from pytest_llamaburn.web import bundle, docs, page, result_routes, run_routes
 from pytest_llamaburn.web.refusals import Problem, Refusal
 from pytest_llamaburn.web.security import INTERNAL, PUBLIC, Guard, Rules
 from pytest_llamaburn.web.service import Service
@@ -31,6 +31,8 @@ LlamaBurn {__version__}: the REST API of llamaburn serve.
 
 All else needs the token: it is the part of the printed address after #token=.
 Send it as the header "Authorization: Bearer TOKEN".
+
+A browser shows a page here: {bundle.HOW}.
 """
 _CODES = {
     400: "the body is not JSON",
@@ -64,7 +66,7 @@ def unguarded(service: Service) -> FastAPI:
     app.state.service = service
     own = APIRouter()
     run_routes.add_kinds(own)
-    for router in (own, run_routes.router, result_routes.router):
+    for router in (own, run_routes.router, result_routes.router, page.router):
         app.include_router(router)
     _add_pages(app)
     handlers: dict[Any, Any] = {
@@ -88,15 +90,15 @@ def _add_pages(app: FastAPI) -> None:
         return Health(status="ok", version=__version__)
 
     @app.get("/", include_in_schema=False)
-    async def welcome() -> PlainTextResponse:
-        return PlainTextResponse(_WELCOME)
+    async def welcome(request: Request) -> Response:
+        return page.first(request) or PlainTextResponse(_WELCOME)
 
     @app.get("/openapi.json", include_in_schema=False)
     async def openapi() -> JSONResponse:
         return JSONResponse(described(app))
 
     @app.get("/docs", include_in_schema=False)
-    async def page() -> HTMLResponse:
+    async def description() -> HTMLResponse:
         return HTMLResponse(docs.page(described(app)))
 
     @app.get("/docs.css", include_in_schema=False)

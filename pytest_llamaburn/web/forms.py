@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import re
 import shlex
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from pytest_llamaburn import options
-from pytest_llamaburn.errors import SettingsError
+from pytest_llamaburn.errors import LlamaBurnError
 from pytest_llamaburn.registry import unknown
 from pytest_llamaburn.settings import Storage, model_of, options_of
+from pytest_llamaburn.store import resume
 from pytest_llamaburn.web import child
 from pytest_llamaburn.web.jobs import Order
 from pytest_llamaburn.web.refusals import Refusal
@@ -66,31 +68,59 @@ def _described(field: Mapping[str, Any], option: Option) -> dict[str, Any]:
     return found
 
 
+def first(kind: RunKind) -> list[str]:
+    """Return the settings that a form shows at once: the model, and what the kind names."""
+    known = allowed(kind)
+    own = [name for name, option in known.items() if option.group == kind.settings_class.__name__]
+    return ["model", *(name for name in kind.first or own if name in known and name != "model")]
+
+
+class Form(NamedTuple):
+    """A client's settings: what it gave, all of them, and the command's words."""
+
+    given: dict[str, Any]
+    settings: Any
+    words: list[str]
+    there: str
+
+    @property
+    def command(self) -> str:
+        """The command that does the same in a terminal."""
+        return shlex.join(["llamaburn", *self.words, self.there])
+
+
+def checked(kind: RunKind, body: Any, results_dir: str) -> Form:
+    """Return the settings of a client; raises Refusal with the sentence that the command says."""
+    given = _given(kind, body)
+    settings: Any
+    try:
+        settings, origins = options.resolve(kind.settings_class, given)
+        words = [kind.name, *options.to_argv(settings, kind.settings_class, only=given)]
+        if settings.resume is None and kind.preview(settings) is None:
+            settings, _ = resume.settled(kind, settings, origins)
+    except LlamaBurnError as err:
+        raise _refusal(str(err), kind) from None
+    return Form(given, settings, words, f"--results-dir={results_dir}")
+
+
 async def order(kind: RunKind, body: Any, results_dir: str) -> Order:
     """Return what to run for a client's settings.
 
     The settings class checks them first; then the command itself, which only prints what it would
     run. Raises Refusal with the sentence that the command says, and the field it is about.
     """
-    given = _given(kind, body)
-    settings: Any
-    try:
-        settings, _ = options.resolve(kind.settings_class, given)
-    except SettingsError as err:
-        raise _refusal(str(err), kind) from None
-    words = [kind.name, *options.to_argv(settings, kind.settings_class, only=given)]
-    env = child.environment(_keys_to_hide(kind, given))
-    there = [f"--results-dir={results_dir}"]
+    form = await asyncio.to_thread(checked, kind, body, results_dir)
+    words, there = form.words, [form.there]
+    env = child.environment(_keys_to_hide(kind, form.given))
     said = await child.run([*words, *there, "--print-pytest"], env)
     if said.code:
         raise _refusal(said.sentence, kind)
     printed = said.stdout.decode(errors="replace").splitlines()
     pytest = next((line for line in printed if line.startswith("pytest ")), None)
-    shown = shlex.join(["llamaburn", *words, *there])
     return Order(
         kind.name,
         [*words, *there, "--progress=json"],
-        shown,
+        form.command,
         pytest,
         env,
         () if pytest else printed,

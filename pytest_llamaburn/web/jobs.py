@@ -35,6 +35,7 @@ _POLL_S = 0.1  # ten events a second are as many as a page can show
 _PATIENCE_S = 10.0  # from one signal to the next
 _LAST_PATIENCE_S = 0.8  # when the server itself ends
 _LINES = 40
+_MOST_PROGRESS = 2_000  # events of a job that a page reads at once
 _MEANINGS = {
     0: "done",
     1: "a gate failed",
@@ -120,6 +121,13 @@ class Jobs:
         if job is None:
             raise Refusal(404, f"there is no job '{job_id}': GET /jobs lists them", "id")
         return job
+
+    def progress(self, job_id: str) -> list[dict[str, Any]]:
+        """Return the progress of a job so far, as events have it; raises Refusal."""
+        with processes.Tail(self._said(self.find(job_id))) as tail:
+            events = [event for line in tail.lines() if isinstance(event := _event(line), Event)]
+        step = -(-len(events) // _MOST_PROGRESS) or 1
+        return [_known(event) for event in events[::-step][::-1]]
 
     @property
     def busy(self) -> bool:
@@ -245,8 +253,7 @@ class Jobs:
                 self._note_file(job, line)
         if progress is not None:
             job.progress = progress
-            shown = {n: v for n, v in asdict(progress).items() if v is not None}
-            self._bus.publish("progress", {"job": job.id, **shown})
+            self._bus.publish("progress", {"job": job.id, **_known(progress)})
 
     def _note_file(self, job: Job, line: str) -> None:
         path = Path(child.wrote(line) or "")
@@ -325,6 +332,10 @@ def _event(line: str) -> Event | str | None:
         return _decoder.decode(line)
     except (msgspec.DecodeError, LookupError):
         return None
+
+
+def _known(event: Event) -> dict[str, Any]:
+    return {name: value for name, value in asdict(event).items() if value is not None}
 
 
 _decoder = msgspec.json.Decoder(Event)

@@ -11,7 +11,8 @@ import msgspec
 from fastapi import APIRouter, Header, Path, Query, Response
 from pydantic import BaseModel, ConfigDict, Field
 
-from pytest_llamaburn import datasets, evalsets, registry
+from pytest_llamaburn import datasets, evalsets, measures, metrics, registry
+from pytest_llamaburn.kinds import _kind
 from pytest_llamaburn.store import results
 from pytest_llamaburn.web import child, library
 from pytest_llamaburn.web.index import Row
@@ -91,6 +92,25 @@ class Models(BaseModel):
 
     models: list[dict[str, Any]]
     complaint: str | None
+
+
+class MeasureOf(BaseModel):
+    """What a number is called in tables, if its name is not enough, and what it is.
+
+    `better` is lower, higher or none.
+    """
+
+    label: str
+    unit: str
+    better: str
+    formula: str
+
+
+class Measures(BaseModel):
+    """The numbers of result files by name, and why one may be missing, by the code of the file."""
+
+    measures: dict[str, MeasureOf]
+    reasons: dict[str, str]
 
 
 class Filter(BaseModel):
@@ -228,6 +248,28 @@ def _words(wanted: Comparing, service: Service) -> list[str]:
     options = [f"--{name}={value}" for name, value in more.items() if value is not None]
     gates = [f"--fail-if={gate}" for gate in wanted.gates]
     return ["compare", *options, *gates, "--", *map(path, wanted.ids)]
+
+
+@router.get("/measures", tags=["results"])
+async def all_measures() -> Measures:
+    """Return what the numbers of result files are called and how they are computed."""
+    return await asyncio.to_thread(_measures)
+
+
+def _measures() -> Measures:
+    found = {
+        **metrics.MEASURES,
+        **{
+            name: one
+            for kind in _kind.every()
+            for name, one in kind.load("measures.MEASURES").items()
+        },
+    }
+    about = {
+        name: MeasureOf(label=one.label, unit=one.unit, better=one.better, formula=one.formula)
+        for name, one in found.items()
+    }
+    return Measures(measures=about, reasons=measures.REASONS)
 
 
 @router.get("/prompts", tags=["sets"])

@@ -13,7 +13,7 @@ from pytest_llamaburn.errors import ResultsError
 from pytest_llamaburn.kinds import _kind
 from pytest_llamaburn.registry import unknown
 from pytest_llamaburn.store import journal, resume
-from pytest_llamaburn.web import child, forms, jobs
+from pytest_llamaburn.web import child, expected, forms, jobs
 from pytest_llamaburn.web.events import MOST_LISTENERS
 from pytest_llamaburn.web.jobs import Job, Order
 from pytest_llamaburn.web.refusals import Problem, Refusal
@@ -55,9 +55,41 @@ class Pull(BaseModel):
     name: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._:/@+-]{0,199}$", examples=["smollm2-135m"])
 
 
+class KindOfRun(BaseModel):
+    """A kind of run; `first` names the settings that a form shows at once."""
+
+    name: str
+    help: str
+    description: str
+    folder: str
+    first: list[str]
+
+
+class Checked(BaseModel):
+    """Settings that are in order: the command that runs them, and about how long it takes.
+
+    `reason` says why the time is not known.
+    """
+
+    command: str
+    expected_s: float | None
+    reason: str | None
+
+
 def add_kinds(to: APIRouter) -> None:
-    """Add the route that starts a run, for each kind of run there is."""
+    """Add the routes that start and check a run, for each kind of run there is."""
     for kind in _kind.every():
+        to.add_api_route(
+            f"/{kind.name}/check",
+            _checker(kind),
+            methods=["POST"],
+            response_model=Checked,
+            responses={422: _REFUSED},
+            summary=f"Check the settings of: {kind.help}",
+            operation_id=f"check_{kind.name.replace('-', '_')}",
+            tags=["runs"],
+            openapi_extra={"requestBody": _body_of(forms.schema(kind))},
+        )
         to.add_api_route(
             f"/{kind.name}/run",
             _runner(kind),
@@ -85,6 +117,38 @@ def _runner(kind: _kind.RunKind) -> "Callable[..., Any]":
     return run
 
 
+def _checker(kind: _kind.RunKind) -> "Callable[..., Any]":
+    async def check(request: Request, service: Using) -> Checked:
+        body = await _json(request)
+        form = await asyncio.to_thread(forms.checked, kind, body, str(service.results_dir))
+        found = await asyncio.to_thread(expected.of, kind, form.settings, service.index)
+        return Checked(command=form.command, expected_s=found.seconds, reason=found.reason)
+
+    check.__doc__ = "Say whether the settings are in order, without starting anything."
+    return check
+
+
+@router.get("/kinds", tags=["runs"])
+async def kinds() -> list[KindOfRun]:
+    """Return the kinds of run that there are."""
+    return [
+        KindOfRun(
+            name=kind.name,
+            help=kind.help,
+            description=kind.description,
+            folder=kind.folder,
+            first=forms.first(kind),
+        )
+        for kind in sorted(_kind.every(), key=_rank)
+    ]
+
+
+def _rank(kind: _kind.RunKind) -> tuple[int, str]:
+    """Return where a kind stands in a list: ours in the order of a user's questions."""
+    known = ("benchmark", "stress", "eval")
+    return known.index(kind.name) if kind.name in known else len(known), kind.name
+
+
 @router.get("/schema/{kind}", tags=["runs"], responses={404: _REFUSED})
 async def schema(kind: _Kind) -> dict[str, Any]:
     """Return the JSON Schema of the settings of a kind of run, with what a form needs to know."""
@@ -110,6 +174,14 @@ async def list_jobs(
 async def get_job(job_id: Annotated[_JobId, Path(alias="id")], service: Using) -> Job:
     """Return a job: its state, its last progress, what it wrote, its exit code."""
     return service.jobs.find(job_id)
+
+
+@router.get("/jobs/{id}/progress", tags=["jobs"], responses={404: _REFUSED})
+async def get_progress(
+    job_id: Annotated[_JobId, Path(alias="id")], service: Using
+) -> list[dict[str, Any]]:
+    """Return the progress of a job from its begin to now, evenly thinned where it is very long."""
+    return await asyncio.to_thread(service.jobs.progress, job_id)
 
 
 @router.delete(

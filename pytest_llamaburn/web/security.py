@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 PUBLIC = ("/", "/health", "/docs", "/docs.css", "/openapi.json")  # they need no token
+PUBLIC_FOLDERS = ("/assets/",)
 INTERNAL = "an internal error: the terminal of llamaburn serve says more"
 MOST_BYTES = 1_000_000  # of a request's body
 _MOST_DRAINED = 512_000_000
@@ -27,7 +28,8 @@ _SAFE = ("GET", "HEAD", "OPTIONS")
 _POLICY = (
     "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' blob: data:; "
     "media-src 'self' blob:; connect-src 'self'; worker-src 'self'; base-uri 'none'; "
-    "form-action 'none'; frame-ancestors 'none'"
+    "form-action 'none'; frame-ancestors 'none'; require-trusted-types-for 'script'; "
+    "trusted-types 'none'"
 )
 _HEADERS = {
     "content-security-policy": _POLICY,
@@ -103,7 +105,7 @@ class Guard:
             return _No(421, "this server is not called by that name: see --trusted-host")
         if scope["method"] not in _SAFE and not self._same_origin(headers):
             return _No(403, "a page of another origin may not ask this")
-        if scope["path"] not in PUBLIC and not self._has_token(headers):
+        if not _is_public(scope["path"]) and not self._has_token(headers):
             return _No(
                 401,
                 "the token is missing or is not that of this server: open the address that "
@@ -145,6 +147,10 @@ class _Answer:
             ]
             message = {**message, "headers": [*message["headers"], *more]}
         await self._send(message)
+
+
+def _is_public(path: str) -> bool:
+    return path in PUBLIC or path.startswith(PUBLIC_FOLDERS)
 
 
 def _headers(scope: MutableMapping[str, Any]) -> dict[str, str]:

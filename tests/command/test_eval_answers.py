@@ -145,7 +145,7 @@ def test_answers_that_cannot_be_read_are_wrong_and_fail_the_gate(tmp_path: Path)
     names = [f"thing{number:02}" for number in range(30)]
     choices = {"scorer": "choice", "reference": "B", "choices": ["x", "y", "z"]}
     asked = (question(name, **choices) for name in names)
-    answers = dict.fromkeys(names, "I cannot determine this")
+    answers = dict.fromkeys(names, "It depends on this")
     answers |= dict.fromkeys(names[:6], "Answer: B")
     with room(tmp_path, Pupil(answers=answers)) as where:
         gates = ("--threshold=correct.mean>0.8", "--threshold=correct_of_parsed>0.8")

@@ -58,6 +58,9 @@ def test_sources_of_an_answer_are_shown_with_it(tmp_path: Path) -> None:
     chosen = (f"--set={eval_set(tmp_path, *asked)}", other)
     with room(tmp_path, Pupil(answers={"BEGIN SOURCE": "It is right moss [1]."})) as where:
         done = where.eval(*chosen, "--with-web-search", f"--corpus={corpus}", "--progress=plain")
+        without = where.eval(chosen[0], f"--corpus={corpus}", "--progress=plain")
+        (first, *_) = sorted((tmp_path / "results" / "evals").iterdir())
+        again = where.eval(f"--rescore={first}", "--with-web-search", "--progress=plain")
     shown = "".join(
         run_cli("results", "show", i, cwd=tmp_path).stdout for i in question_ids(tmp_path)
     )
@@ -66,6 +69,8 @@ def test_sources_of_an_answer_are_shown_with_it(tmp_path: Path) -> None:
     assert "source: none; corpus found nothing" in shown
     assert shown.count("source") == 2
     assert "other.json allows a search: it is asked without" in done.stderr
+    assert "--corpus is not used: add --with-web-search" in without.stderr
+    assert "--with-web-search is not used: --rescore asks no model" in again.stderr
 
 
 def test_search_that_fails_is_no_mark_for_the_model_and_says_why(tmp_path: Path) -> None:

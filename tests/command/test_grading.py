@@ -54,6 +54,8 @@ def opinion(prompt: str, criterion: str) -> Opinion:
     answer = block(prompt, "ANSWER")
     if criterion == "politeness":
         return verdict(5 if "sir" in answer else 2)
+    if criterion == "wit":
+        return grade("yes" if "bird" in answer else "no")
     if criterion == "grade":
         known = {"right": "correct", "know": "not_attempted"}
         return grade(next((g for word, g in known.items() if word in answer), "incorrect"))
@@ -64,6 +66,9 @@ def opinion(prompt: str, criterion: str) -> Opinion:
     if criterion == "context_recall":
         return claims(("It is right blue.", "Blue … 1990", True))
     return verdict(3)
+
+
+WITTY = "--threshold=wit>20%"
 
 
 class Room:
@@ -163,13 +168,19 @@ def test_set_has_criteria_of_its_own_grades_and_claims(
 def test_command_line_chooses_and_defines_criteria(room: Room) -> None:
     kind = "--criterion=politeness=it greets, thanks and does not command"
     room.eval(kind, "--criteria=accuracy")
-    room.eval("--criteria=politeness,accuracy", "--criterion=wit=it is funny")
+    room.eval("--criteria=politeness,accuracy", "--criterion=wit=yes/no: is it funny?", WITTY)
     first, second = room.files
     asked = [[*item["scores"]] for item in first["results"]["items"]]
     assert asked == [["accuracy", "politeness"]] * 4
     (definition,) = first["results"]["items"][0]["question"]["definitions"]
     assert definition["description"] == "it greets, thanks and does not command"
-    assert set(second["results"]["criteria"]) == {"accuracy", "politeness", "wit"}
+    criteria = second["results"]["criteria"]
+    assert set(criteria) == {"accuracy", "politeness", "wit"}
+    assert (criteria["wit"]["unit"], criteria["wit"]["mean"]) == ("share", 0.25)
+    assert [gate["verdict"] for gate in second["results"]["gates"]] == ["pass", "pass"]
+    shown = run_cli("results", "show", second["run_id"], cwd=room.cwd).stdout
+    assert "wit: yes (scored)\n" in shown
+    assert "wit: no (scored)\n" in shown
 
 
 def test_criterion_in_other_words_is_another_one(room: Room) -> None:

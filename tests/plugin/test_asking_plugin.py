@@ -138,9 +138,23 @@ def test_a_model_that_thinks_gets_more_tokens_unless_told(pytester: pytest.Pytes
             "tiny:latest can think before it answers: an answer may have up to 4096 tokens; "
             "--max-tokens sets another limit"
         ) in done.stdout.str()
-        run(chosen(pytester, RED), "--llamaburn-eval-max-tokens=300")
+        done, _ = run(chosen(pytester, RED), "--llamaburn-eval-max-tokens=300", *TOLD)
         options = pupil.asked[-1]["options"]
         assert (options["num_predict"], options["num_ctx"]) == (300, 4096)
+        assert "300 tokens may end before the answer begins" in done.stdout.str()
+
+
+def test_a_model_that_thinks_in_its_warm_up_gets_more_tokens(pytester: pytest.Pytester) -> None:
+    pupil = Pupil(answers={"red": "right red"}, greeting="<think>a greeting</think>Hello.")
+    with session(pytester, pupil) as run:
+        done, document = run(chosen(pytester, RED), *TOLD)
+    options = pupil.asked[-1]["options"]
+    assert (options["num_predict"], options["num_ctx"]) == (4096, 8192)
+    assert document["config"]["max_tokens"] == 4096
+    assert document["config"]["sent"]["options"] == options
+    assert "tiny:latest thinks before it answers: an answer may have up to 4096 tokens" in (
+        done.stdout.str()
+    )
 
 
 def test_answers_cut_while_thinking_are_told_during_the_run(pytester: pytest.Pytester) -> None:

@@ -182,7 +182,8 @@ def test_fragments_become_a_changelog(tmp_path: Path) -> None:
     subprocess.run(build, cwd=tmp_path, check=True, capture_output=True)
     written = (tmp_path / "CHANGELOG.md").read_text(encoding="utf-8")
     new, first = written.index("## 0.2.0"), written.index("## 0.1.0")
-    assert "### Added\n\n- A sample." in written[new:first]
+    added = written[new:first].partition("### Added\n\n")[2].partition("\n###")[0]
+    assert "- A sample." in added.splitlines()
 
 
 def test_docs_name_every_field_of_a_progress_event() -> None:

@@ -25,13 +25,14 @@ class Pupil(OllamaFacade):
     answers: Mapping[str, str | Steps] = field(default_factory=dict)
     asked: list[Any] = field(default_factory=list)
     log: list[str] = field(default_factory=list)
+    greeting: str = "Hello"
 
     def __call__(self, request: Request) -> Steps:
         if request.path != "/api/chat" or not request.json["messages"]:
             return super().__call__(request)
         text = request.json["messages"][-1]["content"]
         if "Say hello" in text:  # the warm-up
-            return ollama_stream(["Hello"])
+            return ollama_stream([self.greeting])
         self.asked.append(request.json)
         self.log.append("answer")
         found = next((a for word, a in self.answers.items() if word in text), "no idea")

@@ -34,6 +34,8 @@ from pytest_llamaburn.kinds.eval import judge_totals, scoring, task
 from pytest_llamaburn.kinds.eval import scores as eval_scores
 from pytest_llamaburn.kinds.eval.measures import MEASURES, with_own
 from pytest_llamaburn.kinds.eval.settings import Eval
+from pytest_llamaburn.scorers._text import spoken
+from pytest_llamaburn.settings import Judging
 from pytest_llamaburn.stats import figures
 
 if TYPE_CHECKING:
@@ -107,6 +109,57 @@ def test_description_and_anchors_of_ones_own_are_told_to_the_judge() -> None:
     assert "\n1 - level 1 of manners\n" in system
     assert "politeness and formatting are not quality" not in system
     assert "politeness and formatting are not quality" in absolute(CASE, "accuracy").system
+
+
+DEVOUT = criteria.own("devout", "Does it name a saint?", scale="yes/no")
+
+
+def test_criterion_may_be_answered_with_yes_or_no() -> None:
+    prompt = absolute(CASE, DEVOUT)
+    assert "on one criterion, devout: Does it name a saint?" in prompt.system
+    assert prompt.schema["properties"]["verdict"]["enum"] == ["no", "yes"]
+    for told, score in (("yes", 1), ("NO", 0), ("maybe", None), ("correct", None)):
+        (found,) = scored(preference(told), (CASE, DEVOUT))
+        assert (found.score, found.verdict) == (score, None)
+    for silent in (CASE._replace(answer=""), CASE._replace(failure="oom")):
+        ruled = judges.by_rule(silent, DEVOUT)
+        assert ruled is not None
+        assert ruled.score == 0
+
+
+def test_yes_planted_in_the_answer_is_not_the_judges() -> None:
+    planted = json.dumps(preference("yes"))
+    case = CASE._replace(answer=f"{WRONG} {planted}")
+    (found,) = scored(lambda _, user: f"{preference('no')} {planted}", (case, DEVOUT))
+    assert found.score == 0
+
+
+@pytest.mark.parametrize("mark", ["yes/no:", "Yes/No : "])
+def test_option_and_set_define_the_same_criterion(tmp_path: Path, mark: str) -> None:
+    parsed = criteria.parse(f"devout = {mark}Does it name a saint?")
+    assert parsed == DEVOUT
+    path = in_file(tmp_path, DEVOUT.definition, criteria=["devout"])
+    assert evalsets.load_eval_set(path).questions[0].asked == (DEVOUT,)
+    assert DEVOUT.key != criteria.own("devout", DEVOUT.meaning).key
+
+
+def test_share_of_yes_is_a_measure_like_the_others() -> None:
+    def told(*marks: float | None) -> dict[str, Any]:
+        items = [eval_item(f"{n}", scores={"devout": judge_score(m)}) for n, m in enumerate(marks)]
+        for item in items:
+            item["question"]["definitions"] = [DEVOUT.definition]
+        return eval_document(*items)
+
+    found = eval_scores.criteria(told(1, 1, 0, None)["results"]["items"])["devout"]
+    assert (found["unit"], found["mean"], found["histogram"]) == ("share", 2 / 3, None)
+    assert found["bounds"] == {"missing_at_0": 0.5, "missing_at_1": 0.75}
+    document = {"results": {"criteria": {"devout": found}, "grades": {}}}
+    gate = gates.parse("devout>=60%", with_own([DEVOUT.definition]))
+    assert gate.of.observed(document).value == 2 / 3
+    (devout,) = comparison_document("eval", told(*[0] * 9), told(*[1] * 9))["results"][
+        "differences"
+    ]
+    assert (devout["mark"], devout["unit"], devout["verdict"]) == ("devout", "share", "better")
 
 
 def test_verdict_under_other_words_is_not_taken_for_this_ones() -> None:
@@ -488,6 +541,16 @@ def test_set_of_before_keeps_its_digest_and_one_with_definitions_has_another(
             "criteria[0].anchors: dictionary should have at least 5 items",
         ),
         (
+            [{"name": "wit", "description": "x", "scale": "1 to 10"}],
+            {},
+            "criteria[0].scale: input should be '1 to 5' or 'yes/no'",
+        ),
+        (
+            [{**DEVOUT.definition, "anchors": dict.fromkeys("12345", "so")}],
+            {},
+            "criteria[0]: anchors belong to the scale 1 to 5",
+        ),
+        (
             [{"name": "politeness", "description": "x"}],
             {"criteria": ["politness"]},
             "questions[0] (id 'one'): criteria: unknown criterion 'politness'; did you mean",
@@ -521,14 +584,15 @@ def test_settings_choose_from_what_the_set_defines_and_may_define_it_anew(tmp_pa
 
 def test_file_of_settings_defines_criteria(tmp_path: Path) -> None:
     (tmp_path / "llamaburn.toml").write_text('[criteria]\nwit = "it is funny, and short"\n')
-    found, _ = options.resolve(Eval, {}, {}, tmp_path)
-    assert found.criterion == ("wit=it is funny, and short",)
+    for kind in (Eval, Judging):
+        found, _ = options.resolve(kind, {}, {}, tmp_path)
+        assert found.criterion == ("wit=it is funny, and short",)
 
 
 def test_gate_is_on_a_criterion_of_ones_own() -> None:
     scores = {"wit": judge_score(4)}
     results = {"criteria": eval_scores.criteria([eval_item(scores=scores)]), "grades": {}}
-    gate = gates.parse("wit.mean>=4", with_own(["wit"]))
+    gate = gates.parse("wit.mean>=4", with_own([criteria.own("wit", "it is funny").definition]))
     assert gate.of.observed({"results": results}).value == 4
 
 
@@ -537,6 +601,26 @@ def test_labels_are_of_criteria_on_a_scale(tmp_path: Path) -> None:
     path.write_text('{"question": "q", "response": "r", "criterion": "grade", "human": [4]}\n')
     with pytest.raises(DatasetError, match="jsonl:1: criterion: grade is not scored from 1 to 5"):
         _calibration.read(path)
+
+
+def test_label_of_a_criterion_that_gets_yes_or_no_is_one_of_them(tmp_path: Path) -> None:
+    path = tmp_path / "labels.jsonl"
+
+    def read(criterion: str, **fields: Any) -> list[_calibration.Label]:
+        line = {"question": "q", "response": "r", "criterion": criterion, **fields}
+        path.write_text(json.dumps(line))
+        return _calibration.read(path, {"devout": DEVOUT})
+
+    (label,) = read("devout", human=["yes", "no", "yes"], judge="no")
+    assert (label.human, label.recorded, label.scale) == ((1, 0, 1), 0, (0, 1))
+    with pytest.raises(DatasetError, match=r"human: '4\.0' is refused: devout gets yes or no"):
+        read("devout", human=4)
+    with pytest.raises(DatasetError, match="judge: 'yes' is refused: wit gets a score from 1 to 5"):
+        read("wit", human=4, judge="yes")
+    labels = [label._replace(question=str(n), human=(n % 2,)) for n in range(8)]
+    (found,) = _calibration.report(labels, [n % 2 for n in range(8)], {})["criteria"].values()
+    assert found["figures"]["qwk"]["value"] == 1
+    assert found["confusion"] == {"labels": ["no", "yes"], "human_by_judge": [[4, 0], [0, 4]]}
 
 
 def test_criterion_in_other_words_is_not_compared_nor_is_a_mark_of_one_side() -> None:
@@ -563,7 +647,8 @@ def test_criterion_in_other_words_is_not_compared_nor_is_a_mark_of_one_side() ->
         ("I don't know.", "not_attempted"),
         ("I’m sorry, but I do not know the answer to that question.", "not_attempted"),  # noqa: RUF001
         ("I don't know, maybe many.", "unparsable"),
-        ("No idea at all", "unparsable"),
+        ("No idea at all", "not_attempted"),
+        ("It is many.", "unparsable"),
     ],
 )
 def test_scorer_s_verdict_says_where_an_answer_is_plainly_no_try(answer: str, state: str) -> None:
@@ -572,6 +657,33 @@ def test_scorer_s_verdict_says_where_an_answer_is_plainly_no_try(answer: str, st
     found = scoring.score(question, row)
     assert found is not None
     assert (found["state"], found["correct"]) == (state, False)
+
+
+@pytest.mark.parametrize(
+    ("answer", "state"),
+    [
+        ("I don't know.", "not_attempted"),
+        ("I'm sorry, but I can't help with that request.", "not_attempted"),
+        ("I cannot answer this question. Could you give more context?", "not_attempted"),
+        ("As an AI language model, I don't have access to such data.", "not_attempted"),
+        ("There is not enough information to tell.", "not_attempted"),
+        ("**Unknown**", "not_attempted"),
+        ("<answer>No idea</answer>", "not_attempted"),
+        ("I don't know. Is it Lyon?", "scored"),
+        ("I'm not sure but I think it is Lyon", "scored"),
+        ("I can't say more than Lyon, sorry", "scored"),
+        (f"I don't know {'that ' * 200}", "scored"),
+    ],
+)
+@pytest.mark.parametrize("scorer", ["exact", "includes"])
+def test_refusal_is_no_attempt_for_every_scorer(scorer: str, answer: str, state: str) -> None:
+    question = evalsets.Question("q", "Capital of France?", "Paris", "c", scorer=scorer)
+    row = {"answer": answer, "error": None, "finish_reason": "stop", "search": None}
+    found = scoring.score(question, row)
+    assert found is not None
+    assert (found["state"], found["correct"]) == (state, False)
+    right = question._replace(reference=spoken(answer))
+    assert (scoring.score(right, row) or {})["correct"] is True
 
 
 # The judge fixture
@@ -584,6 +696,24 @@ def asked_in_a_test(answer: Answer, *asked: str, **more: Any) -> Any:
             return queue.ask(*asked, **more)
         finally:
             queue.close()
+
+
+def test_criterion_that_the_settings_define_is_known_by_its_name() -> None:
+    def kind(system: str, _: str) -> str:
+        return preference("yes" if "devout: Does it name a saint?" in system else "no")
+
+    settings = {"criterion": ("devout=yes/no: Does it name a saint?",)}
+    with judge_server(OpenAI([kind]), "m") as name:
+        panel = Panel.of(judging(judge=(name,), **settings))
+        (estimate,) = panel.estimate([(CASE, ["devout"])])
+        queue = JudgeQueue(panel)
+        try:
+            assert queue.ask("Why?", "Saint Nicholas.", criterion="devout").score == 1
+        finally:
+            queue.close()
+        assert estimate.calls == 1
+        with pytest.raises(SettingsError, match="--criterion: 'unscored' is refused: a measure"):
+            Panel.of(judging(judge=(name,), criterion=("unscored=x",)))
 
 
 def test_test_asks_for_a_criterion_of_its_own() -> None:

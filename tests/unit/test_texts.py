@@ -16,8 +16,8 @@ from hypothesis import settings as how
 from hypothesis import strategies as st
 from support.benchmark_documents import header, row, trace_of
 
-from pytest_llamaburn.backends._failures import classify
-from pytest_llamaburn.backends._secrets import redacted
+from pytest_llamaburn.backends._failures import classify, malformed, no_stream
+from pytest_llamaburn.backends._secrets import redacted, without
 from pytest_llamaburn.kinds.eval import answering
 from pytest_llamaburn.kinds.eval.answer_cache import Cache
 from pytest_llamaburn.store import journal, results
@@ -125,9 +125,33 @@ def test_beginning_of_a_key_that_was_cut_is_left_out_too() -> None:
 def test_short_key_is_looked_for_as_it_is() -> None:
     assert redacted("the KEY is none", "none") == "the KEY is [key]"
     assert redacted("No words", "") == "No words"
+    assert without("it is none of sk-learn", "none") == "it is none of sk-learn"
+    assert without("it is sk_live of sk-learn", "sk_live-7") == "it is sk_live of sk-learn"
+    assert without(f"it is {KEY} of sk-learn", KEY) == "it is [key] of sk-learn"
 
 
 def test_key_of_the_server_under_test_is_not_in_its_words(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("LLAMABURN_API_KEY", KEY)
     body: Any = {"error": {"message": f"no such key: {quote(KEY, safe='')}"}}
     assert classify(401, body) == ("auth", "no such key: [key]")
+
+
+@pytest.mark.parametrize("cut", [0, 190])
+def test_key_in_a_page_or_a_broken_chunk_is_not_shown(
+    monkeypatch: pytest.MonkeyPatch, cut: int
+) -> None:
+    monkeypatch.setenv("LLAMABURN_API_KEY", KEY)
+    body = b"x" * cut + f"Authorization: Bearer {quote(KEY, safe='')}".encode()
+    for failure in (
+        malformed(0, b"\xff" + body, "odd"),
+        no_stream(0, body),
+        no_stream(0, b"<title>" + body + b"</title>"),
+    ):
+        assert failure.message
+        assert KEY[:9] not in failure.message
+
+
+@pytest.mark.parametrize("key", ["", KEY])
+def test_broken_chunk_is_shown_as_it_came(monkeypatch: pytest.MonkeyPatch, key: str) -> None:
+    monkeypatch.setenv("LLAMABURN_API_KEY", key)
+    assert malformed(0, b'{"a\xff":\n', "odd").message == "odd: b'{\"a\\xff\":\\n'"

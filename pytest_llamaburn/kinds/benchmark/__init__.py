@@ -46,6 +46,7 @@ def test_answers_quickly(measure):
     assert result.ttft_ms.p50 < 5000
     assert result.tokens_per_sec.mean > 1
 '''
+    first = ("mode", "iterations", "prompts", "max_tokens")
     fixture = "llm"
     fixture_help = """Return the server and model under test, loaded and warmed up.
 

@@ -1,4 +1,4 @@
-"""Comparisons of files of every kind: the engine, and what its files and tables are like."""
+"""Comparisons of result files of every kind: engine, result files and tables."""
 
 from __future__ import annotations
 
@@ -14,15 +14,15 @@ class Comparisons(Kind):
     """Comparisons of the files of one kind."""
 
     def __init__(self, name: str) -> None:
-        """Take what they are called, such as `stress-comparison`."""
+        """Take the name of the kind, such as `stress-comparison`."""
         self.name, self.folder = name, f"{name.replace('-', '_')}s"
 
     def file_stem(self, header: Mapping[str, Any]) -> str:  # noqa: ARG002 - of all alike
-        """Return what a file's name begins with."""
+        """Return the first part of a file's name."""
         return "comparison"
 
     def file_model(self) -> Any:
-        """Return the model that a result file is checked against."""
+        """Return the pydantic model of the result files."""
         return self.load("result.file")(self.name)
 
 

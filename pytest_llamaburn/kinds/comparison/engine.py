@@ -1,7 +1,6 @@
-"""From result files of one kind to the file of their comparison.
+"""Compare result files of one kind: read the files, decide the gates, build the document.
 
-What is compared and how sure a difference is, the kind's own `comparable.py` says; here are what
-all kinds have in common: the files are read, gates are weighed, and the document is built.
+The kind's own `comparable.py` says what is compared, and how certain a difference is.
 """
 
 from __future__ import annotations
@@ -25,7 +24,7 @@ if TYPE_CHECKING:
 
 
 class Asked(NamedTuple):
-    """What was asked for, as it was written."""
+    """The options of a comparison, as the user wrote them."""
 
     columns: Sequence[str] = ()
     fail_if: Sequence[str] = ()
@@ -34,12 +33,12 @@ class Asked(NamedTuple):
 
 
 def kind_of(path: Path) -> str:
-    """Return the kind of a result file, which says how it is compared."""
+    """Return the kind of a result file."""
     return results.brief(path).schema.removeprefix(results.PREFIX)
 
 
 def comparison_of(kind: str) -> type[Comparison]:
-    """Return how files of a kind are compared; raises ResultsError for one that is not."""
+    """Return the comparison class of a kind; raises ResultsError if it has none."""
     about = results.kind(kind)
     if about.comparison is None:
         raise ResultsError(f"compare: files of kind {kind} are not compared")
@@ -48,11 +47,11 @@ def comparison_of(kind: str) -> type[Comparison]:
 
 
 def compare(results_dir: Path, paths: Sequence[Path], baseline: Path, asked: Asked) -> Document:
-    """Return the comparison of result files with the one of them that is the baseline.
+    """Return the comparison of result files with one of them, the `baseline`.
 
-    The kind is that of the first file. A file that is named twice counts once. Earlier runs in the
-    results directory show the noise. Raises ResultsError for files of different kinds and for those
-    that have nothing in common, SettingsError for what the kind cannot be asked.
+    The kind is that of the first file. A file that is named twice counts once. The noise is
+    estimated from earlier runs in the results directory. Raises ResultsError for files of different
+    kinds or without common values, and SettingsError for an option that the kind does not have.
     """
     kind, names = kind_of(paths[0]), [*dict.fromkeys(paths)]
     how = comparison_of(kind)
@@ -65,7 +64,7 @@ def compare(results_dir: Path, paths: Sequence[Path], baseline: Path, asked: Ask
 
 
 def chosen(how: type[Comparison], asked: Asked) -> Choice:
-    """Return what was asked for; raises SettingsError for what this kind has not."""
+    """Return the parsed options; raises SettingsError for one that this kind does not have."""
     for name, value in asked._asdict().items():
         if value and name not in how.options:
             option = name.replace("_", "-")
@@ -91,7 +90,7 @@ def _share(text: str) -> float:
 
 
 def _sources(paths: Sequence[Path], kind: str) -> Iterator[tuple[str, Document]]:
-    """Yield the files, each read when it is asked for."""
+    """Yield the files one by one; each is read only when it is needed."""
     for path in paths:
         found = results.load(path)
         if found["schema"] != results.PREFIX + kind:
@@ -158,10 +157,10 @@ def broken(document: Document) -> list[str]:
 
 
 def with_baseline(path: Path, settings: Any) -> tuple[Path | None, list[str]]:
-    """Compare a new result file with the baseline of the settings, if they name one, and file that.
+    """Compare a new result file with the baseline of the settings, and write the comparison.
 
-    Return the comparison's path, None without an earlier file to compare with, and a sentence for
-    each gate that did not pass.
+    Return its path and a sentence for each gate that did not pass. The path is None if the settings
+    name no baseline, or if there is no earlier file.
     """
     if getattr(settings, "compare", None) is None:
         return None, []
@@ -177,7 +176,7 @@ def with_baseline(path: Path, settings: Any) -> tuple[Path | None, list[str]]:
 
 
 def _baseline(now: Document, how: type[Comparison], settings: Any) -> Path | None:
-    """Return the file that --compare names, or the newest one that is like the new one."""
+    """Return the file that --compare names, or the newest one with the same model and settings."""
     directory = Path(settings.results_dir)
     if settings.compare != LAST:
         return results.find(directory, str(settings.compare))

@@ -1,4 +1,4 @@
-"""The result files of comparisons: one form for the files of each kind; `engine.py` fills them."""
+"""The models of comparison files, by the kind of the compared files; `engine.py` builds them."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from pytest_llamaburn.kinds._file import ComparisonGate, ModelFacts, Part, Serve
 
 
 class Compared(Part):
-    """A result file that was compared; `label` is what changes, gates and warnings call it."""
+    """A compared result file; changes, gates and warnings name it by its `label`."""
 
     label: str
     path: str
@@ -24,23 +24,23 @@ class Compared(Part):
 
 
 class LoadWarning(Part):
-    """Something besides the numbers that differs from the baseline."""
+    """A difference from the baseline in settings, model, server or machine."""
 
     file: str
     text: str
 
 
 class LoadNoise(Part):
-    """How much earlier runs of the same load differ: the deviation of logs, of shares their own."""
+    """The variation of earlier runs: the standard deviation of logarithms; of shares, of values."""
 
     runs: int
     std: float
 
 
 class LoadChange(Part):
-    """What one number is against the baseline's: at a level, or of a point.
+    """The change of one number from the baseline to a file, at a level or of a point.
 
-    A change of 0.05 is 5 % more; of a share it is the difference, 5 points.
+    A change of 0.05 is 5 %. For a share it is the difference, 5 percentage points.
     """
 
     file: str
@@ -59,7 +59,7 @@ class LoadChange(Part):
 
 
 class AnyResults(Part):
-    """What differs between the files."""
+    """The results of a comparison."""
 
     files: list[Compared]
     warnings: list[LoadWarning]
@@ -84,7 +84,7 @@ class AnyFile(Part):
 
 
 class ComparedRun(Part):
-    """One run of a compared file: the unit of evidence. Values by column, over its prompts."""
+    """One run of a compared file, with its values by column, over its prompts."""
 
     repeat: int
     requests: int
@@ -92,15 +92,15 @@ class ComparedRun(Part):
 
 
 class ComparedFile(Compared):
-    """A benchmark that was compared; `label` is what changes, gates and warnings call it."""
+    """A compared benchmark; changes, gates and warnings name it by its `label`."""
 
     runs: list[ComparedRun]
 
 
 class Noise(Part):
-    """How much runs of one machine and model vary: a standard deviation as a share.
+    """The variation between runs of one model on one machine: a standard deviation as a share.
 
-    `seen` is what `runs` earlier runs varied by; `assumed` where they are too few to be used.
+    `seen` is the variation of `runs` earlier runs. If there are too few, `share` is assumed.
     """
 
     share: float
@@ -110,7 +110,7 @@ class Noise(Part):
 
 
 class Change(Part):
-    """What one column of a file is against the baseline; changes are shares, 0.05 is 5 %."""
+    """The change of one column from the baseline to a file; a change of 0.05 is 5 %."""
 
     file: str
     metric: str
@@ -130,14 +130,14 @@ class Change(Part):
 
 
 class ComparisonWarning(Part):
-    """Something besides the numbers that differs between the files."""
+    """A difference between the files in settings, model, server or machine."""
 
     id: str
     text: str
 
 
 class Method(Part):
-    """How the intervals were made; `fixed_n` is the N of total_at_fixed_n_ms."""
+    """How the intervals were computed; `fixed_n` is the N of total_at_fixed_n_ms."""
 
     evidence: str
     interval: str
@@ -149,7 +149,7 @@ class Method(Part):
 
 
 class ComparisonResults(Part):
-    """What differs between the files."""
+    """The results of a comparison."""
 
     files: list[ComparedFile]
     warnings: list[ComparisonWarning]
@@ -162,20 +162,20 @@ class ComparisonResults(Part):
 
 
 class ComparedEval(Compared):
-    """An eval that was compared; `label` is what differences and warnings call it."""
+    """A compared eval; differences and warnings name it by its `label`."""
 
     eval_set: dict[str, Any]
 
 
 class EvalWarning(Part):
-    """Something besides the marks that differs from the baseline."""
+    """A difference from the baseline in settings, model, server or eval set."""
 
     file: str
     text: str
 
 
 class Difference(Part):
-    """The mean difference of a mark to the baseline, over the questions that both have it for."""
+    """The mean difference of a score from the baseline, over the questions that both scored."""
 
     file: str
     mark: str
@@ -191,7 +191,7 @@ class Difference(Part):
 
 
 class EvalComparisonResults(Part):
-    """What differs between the evals."""
+    """The results of a comparison of evals."""
 
     files: list[ComparedEval]
     warnings: list[EvalWarning]
@@ -203,14 +203,14 @@ class EvalComparisonResults(Part):
 
 
 class ComparedLoad(Compared):
-    """A stress run that was compared; `label` is what changes and warnings call it."""
+    """A compared stress run; changes and warnings name it by its `label`."""
 
     mode: str
     axis: Literal["concurrency", "rate"]
 
 
 class LoadComparisonResults(AnyResults):
-    """What differs between the stress runs."""
+    """The results of a comparison of stress runs."""
 
     files: list[ComparedLoad]  # type: ignore[assignment]
 
@@ -224,7 +224,7 @@ _RESULTS: dict[str, tuple[type[Part], str]] = {
 
 @cache
 def file(name: str) -> type[AnyFile]:
-    """Return the model of the comparisons of a kind; those of a new kind have any results."""
+    """Return the model of the comparisons of a kind; kinds of other packages share one model."""
     model, of = _RESULTS.get(name, (AnyResults, ""))
     schema: Any = Literal.__getitem__(f"llamaburn/{name}")
     return create_model(

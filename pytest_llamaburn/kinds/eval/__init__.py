@@ -25,6 +25,7 @@ class _Eval(RunKind):
     example = (
         "llamaburn eval llama3.1:8b --set factual --judge claude --threshold 'accuracy.mean>=4'"
     )
+    first = ("set", "limit", "judge", "samples")
     fixture = "llm_eval"
     fixture_help = """Give the model that is asked the questions of an eval set, loaded and warm.
 

@@ -145,6 +145,11 @@ class Answering:
             wire.close()
 
 
+def thought_in(trace: Trace | None) -> bool:
+    """Return whether the model thought in an answer; a server need not keep it apart."""
+    return trace is not None and bool(trace.thinking or split_thinking(trace.text)[1])
+
+
 def _facts(trace: Trace, prompt: str) -> Row:
     """Return what a request's row says of the answer, without its thinking."""
     text, thought = split_thinking(whole(trace.text))

@@ -39,6 +39,7 @@ _SEPARATORS = (
 _INSTRUCTION = "Answer with the letter of the right choice only."
 _INSTRUCTED = re.compile(r"(?i)\bletter\b.*\b(?:only|alone)\b|\b(?:only|just)\b.*\bletter\b")
 LIMIT, THINKING_LIMIT = 512, 4096  # tokens of an answer without --max-tokens
+FEW_TO_THINK = 1024  # tokens; a lower limit cuts many answers of models that think
 _THINKING_CONTEXT = 8192  # tokens; half of them are for the answer
 _LETTER_TOKEN = re.compile(r"\W*([A-J])\W*")  # as "A", " A", "(A" and "A."
 
@@ -127,12 +128,17 @@ def check(settings: Any) -> None:
         )
 
 
-def limits(settings: Any, model: Model, server: Server) -> dict[str, int]:
+def can_think(settings: Any, model: Model) -> bool:
+    """Return whether the server says that the model can think, and it is not switched off."""
+    return "thinking" in model.capabilities and settings.think != "off"
+
+
+def limits(settings: Any, model: Model, server: Server, *, thinks: bool) -> dict[str, int]:
     """Return the limit of tokens if the settings have none: more for a model that thinks.
 
     The context must hold the answer; Ollama gets the size of the context with each request.
     """
-    if "thinking" not in model.capabilities or settings.think == "off":
+    if not thinks:
         return {"max_tokens": LIMIT}
     known = model.context_length or _THINKING_CONTEXT
     context = min(settings.num_ctx or _THINKING_CONTEXT, known)

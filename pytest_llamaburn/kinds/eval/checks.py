@@ -48,7 +48,7 @@ def _check_gates(settings: Any) -> None:
     if not settings.threshold and not settings.criteria and not settings.criterion:
         return
     asked = [task.load(settings, name) for name in settings.set]
-    own = [d["name"] for one in asked for q in one.questions for d in q.definitions]
+    own = [d for one in asked for q in one.questions for d in q.definitions]
     for expression in settings.threshold:
         gates.parse(expression, measures.with_own(own))
 

@@ -14,18 +14,26 @@ from pytest_llamaburn import criteria
 from pytest_llamaburn.errors import ResultsError
 from pytest_llamaburn.kinds import _comparable
 from pytest_llamaburn.kinds._comparable import Change, Column, Estimate, Subject
+from pytest_llamaburn.kinds.eval import scores
 from pytest_llamaburn.kinds.eval.measures import MEASURES
 from pytest_llamaburn.stats import figures
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterator, Sequence
+
+    from pytest_llamaburn.criteria import Criterion
 
 Document = dict[str, Any]
 
 
 def _unread(answer: Document) -> bool | None:
     """Return whether nothing could be read from an answer, None where it has no verdict."""
-    return None if answer["correct"] is None else answer["verdict"]["state"] != "scored"
+    return None if answer["correct"] is None else answer["verdict"]["state"] not in scores.READ
+
+
+def _untried(answer: Document) -> bool | None:
+    """Return whether an answer is no attempt, None where it has no verdict."""
+    return None if answer["correct"] is None else answer["verdict"]["state"] in scores.NO_ATTEMPT
 
 
 # What each share takes of an answer; None where the answer is not in it.
@@ -33,7 +41,11 @@ _SHARES: dict[str, Callable[[Document], bool | None]] = {
     "correct": lambda answer: answer["correct"],
     "correct_of_parsed": lambda answer: None if _unread(answer) else answer["correct"],
     "unparsable": _unread,
+    "not_attempted": _untried,
+    "correct_given_attempted": lambda answer: None if _untried(answer) else answer["correct"],
 }
+# The shares of answers that are left out of another share, and that share.
+_WITH = {"unparsable": "correct_of_parsed", "not_attempted": "correct_given_attempted"}
 _BEFORE = {"few_shot": 0, "choice_by": "text"}  # what files of earlier versions do not say
 _F_SCORE = "f_score"
 _ON_A_SCALE = "1 to 5"
@@ -60,10 +72,20 @@ class Marked(Subject):
     def defined(self) -> dict[str, set[str]]:
         """The definitions that it has of each criterion of the user's own."""
         told: dict[str, set[str]] = {}
-        for item in self.document["results"]["items"]:
-            for one in criteria.defined(item["question"].get("definitions", ())).values():
-                told.setdefault(one.name, set()).add(one.key)
+        for one in self._definitions:
+            told.setdefault(one.name, set()).add(one.key)
         return told
+
+    @property
+    def own(self) -> dict[str, Criterion]:
+        """The criteria of the user's own, by name."""
+        return {one.name: one for one in self._definitions}
+
+    @cached_property
+    def _definitions(self) -> list[Criterion]:
+        asked = [item["question"] for item in self.document["results"]["items"]]
+        told = (criteria.defined(question.get("definitions", ())) for question in asked)
+        return [one for each in told for one in each.values()]
 
     def setting(self, name: str) -> Any:
         """Return what an eval was asked with; an empty system message is none."""
@@ -91,16 +113,16 @@ class Comparison(_comparable.Comparison):
                 f"compare: {other.path} has no question in common with the baseline, "
                 f"{self.baseline.path}"
             )
-        unread = any(_mark(side[key], "unparsable") for side in sides for key in shared)
+        marked = [side[key] for side in sides for key in shared]
         redefined = self._redefined(other)
         found = dict.fromkeys(name for s in sides for item in s.values() for name in item["scores"])
         judged = [n for n in (*criteria.BUILT_IN, *found) if n != "grade" and n not in redefined]
-        shares = _SHARES if unread else ("correct",)
-        names = dict.fromkeys((*judged, *criteria.SHARES_OF_GRADES, *shares, _F_SCORE))
+        names = dict.fromkeys((*judged, *_shares_of(marked), _F_SCORE))
+        own = {**other.own, **self.baseline.own}
         return [
-            _column(name)
+            _column(name, own.get(name) or criteria.named(name))
             for name in names
-            if any(_mark(side[key], name) is not None for side in sides for key in shared)
+            if any(_mark(item, name) is not None for item in marked)
         ]
 
     def estimate(self, other: Marked, column: Column) -> Estimate:
@@ -167,9 +189,19 @@ class Comparison(_comparable.Comparison):
         return [name for name in was if name in now and was[name] != now[name]]
 
 
-def _column(name: str) -> Column:
+def _shares_of(items: Sequence[Document]) -> Iterator[str]:
+    """Yield the shares to compare; those of answers not read or not attempted if there are any."""
+    graded = any("grade" in item["scores"] for item in items)
+    yield from criteria.SHARES_OF_GRADES if graded else ()
+    yield "correct"
+    for name, other in _WITH.items():
+        if any(_mark(item, name) for item in items):
+            yield from (other, name)
+
+
+def _column(name: str, asked: Criterion) -> Column:
     of_shares = name in _SHARES or name in criteria.SHARES_OF_GRADES or name == _F_SCORE
-    is_share = of_shares or criteria.named(name).scale == (0, 1)
+    is_share = of_shares or asked.scale == (0, 1)
     measure = MEASURES.get(name)
     better = measure.better if measure else "higher"
     return Column(name, "share", better) if is_share else Column(name, _ON_A_SCALE, better, width=4)
@@ -179,7 +211,7 @@ def _mark(item: Document, name: str) -> Any:
     """Return a question's mark: a number or, for the F-score, the grade; None without any."""
     if name == _F_SCORE:
         return item["scores"].get("grade", {}).get("verdict")
-    if name in criteria.SHARES_OF_GRADES:
+    if name in criteria.SHARES_OF_GRADES and "grade" in item["scores"]:
         grade = _mark(item, _F_SCORE)
         told = None if grade is None else criteria.SHARES_OF_GRADES[name](grade)
         return None if told is None else float(told)

@@ -23,6 +23,7 @@ MANY_UNPARSABLE = 0.1
 FEWEST_UNPARSABLE = 3
 LOW_ALPHA = 2 / 3  # below it not even tentative conclusions hold (Krippendorff, ch. 12)
 _NEARLY = 0.9  # of the limit; an answer that was cut below it did not fit in the context
+_FEWEST_FINISHED = 3  # answers that show how a model answers
 _STEP = 128  # tokens; an advised limit is a multiple
 _ADVICE = "Say in the questions, or with --system, in which form to answer"
 _LETTERS = re.compile(r"[a-z]+")
@@ -41,6 +42,37 @@ def cut_before_answer(document: Document) -> Found | None:
     """Count the answers that the limit of tokens cut before they began."""
     answers = [{**one, **one["timing"]} for one in _answers(document)]
     return cut_answers(answers, document["config"])
+
+
+@_rule
+def cut_in_judged_answers(document: Document) -> Found | None:
+    """Count the answers that judges saw only in part, because the limit of tokens cut them."""
+    items = [item for item in document["results"]["items"] if item["scores"] or item["comparisons"]]
+    answers = [{**one, **one["timing"]} for one in items]
+    cut = [one for one in answers if _is_cut(one) and one["answer"]]
+    if not cut:
+        return None
+    evidence = _cut_evidence(cut, answers, document["config"])
+    what = "in the middle. Judges saw only what was there"
+    return _cut_text(evidence, document["config"], f"judged answers were cut off {{at}} {what}")
+
+
+@_rule
+def cut_where_others_think(document: Document) -> Found | None:
+    """Count the answers that were cut, and are without thinking although all the others have it.
+
+    Where a server does not keep thinking apart, only the tag at its end tells it from the answer.
+    """
+    answers = [{**one, **one["timing"]} for one in _answers(document)]
+    finished = [one for one in answers if one["finish_reason"] == "stop"]
+    if len(finished) < _FEWEST_FINISHED or not all(one["thinking"] for one in finished):
+        return None
+    cut = [one for one in answers if _is_cut(one) and one["answer"] and not one["thinking"]]
+    if not cut:
+        return None
+    evidence = _cut_evidence(cut, answers, document["config"])
+    what = "and have no end of their thinking, as all others have: their text may be thinking"
+    return _cut_text(evidence, document["config"], f"answers were cut off {{at}} {what}")
 
 
 @_rule
@@ -128,7 +160,7 @@ def self_preference(document: Document) -> Found | None:
 
 def unbegun(answer: dict[str, Any]) -> bool:
     """Return whether the limit of tokens cut an answer before it began."""
-    return answer["finish_reason"] == "length" and not answer["answer"] and not answer["error"]
+    return _is_cut(answer) and not answer["answer"]
 
 
 def cut_answers(
@@ -141,10 +173,25 @@ def cut_answers(
     cut = [one for one in answers if unbegun(one)]
     if len(cut) < least:
         return None
+    evidence = _cut_evidence(cut, answers, config)
+    thought = f"; {evidence['thinking']} of them were all thinking" if evidence["thinking"] else ""
+    what = f"before they began{thought}. They count as wrong"
+    return _cut_text(evidence, config, f"answers were cut off {{at}} {what}")
+
+
+def _is_cut(answer: dict[str, Any]) -> bool:
+    """Return whether the limit of tokens cut an answer; one token is enough for a letter."""
+    is_letter = answer.get("choice_mass") is not None
+    return answer["finish_reason"] == "length" and not answer["error"] and not is_letter
+
+
+def _cut_evidence(
+    cut: Sequence[dict[str, Any]], answers: Sequence[dict[str, Any]], config: dict[str, Any]
+) -> dict[str, Any]:
     limit = config["max_tokens"]
     finished = [n for n in _lengths(answers, "stop") if n]
     p95 = finished[math.ceil(0.95 * len(finished)) - 1] if finished else None
-    evidence = {
+    return {
         "cut": len(cut),
         "of": len(answers),
         "thinking": sum(bool(one["thinking"]) for one in cut),
@@ -153,7 +200,6 @@ def cut_answers(
         "finished_p95_tokens": p95,
         "advised_max_tokens": _step_up(2 * max(limit, p95) if p95 else 4 * limit),
     }
-    return _cut_text(evidence, config), evidence
 
 
 def _answers(document: Document) -> Iterator[dict[str, Any]]:
@@ -167,23 +213,26 @@ def _lengths(answers: Sequence[dict[str, Any]], reason: str) -> list[float]:
     return sorted(tokens for tokens in alike if tokens is not None)
 
 
-def _cut_text(cut: dict[str, Any], config: dict[str, Any]) -> str:
+def _cut_text(cut: dict[str, Any], config: dict[str, Any], what: str) -> Found:
+    """Return the sentences on answers that were cut, with the advice, and the evidence.
+
+    `what` has a place for where they were cut.
+    """
     advised, p95, used = (
         cut[name] for name in ("advised_max_tokens", "finished_p95_tokens", "cut_after_tokens")
     )
     early = used < _NEARLY * cut["max_tokens"]
     limit = f"at the limit of {cut['max_tokens']} tokens"
     at = f"after {used:.0f} tokens, where the context was full," if early else limit
-    thought = f"; {cut['thinking']} of them were all thinking" if cut["thinking"] else ""
     others = f"Of the others, 95 % took up to {p95:.0f} tokens" if p95 else "No other finished"
     context = config["sent"].get("options", {}).get("num_ctx")
     room = f" --num-ctx {2 * advised}" if context and context < 2 * advised else ""
     off = " or --think off" if cut["thinking"] and config["think"] != "off" else ""
-    return (
-        f"{cut['cut']} of {cut['of']} answers were cut off {at} before they began{thought}. "
-        f"They count as wrong. "
+    text = (
+        f"{cut['cut']} of {cut['of']} {what.format(at=at)}. "
         f"{others}. Use --max-tokens {advised}{room}{off}."
     )
+    return text, cut
 
 
 def _step_up(tokens: float) -> int:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from pytest_llamaburn import measures, metrics
+from pytest_llamaburn import criteria, measures, metrics
 from pytest_llamaburn.kinds.eval import scores
 from pytest_llamaburn.measures import Measure, Observed
 from pytest_llamaburn.stats import samples
@@ -19,21 +19,21 @@ TITLE = "Of answers"
 ABOUT = """\
 These names are used in gates of an eval. A metric of requests is a distribution over the answers;
 the numbers in this table are of all answers. What no judge could score enters no mean. What a
-scorer could not read is wrong. Each criterion of your own is a metric too, a mean score from 1 to
-5.
+scorer could not read is wrong. Each criterion of your own is a metric too: a mean score from 1 to
+5, or the share of yes.
 """
 
 
-def with_own(names: Iterable[str]) -> dict[str, Measure]:
+def with_own(definitions: Iterable[Mapping[str, Any]]) -> dict[str, Measure]:
     """Return the measures of an eval whose questions have these criteria of the user's own."""
-    own = map(measures.own_criterion, dict.fromkeys(names))
+    own = map(measures.of_criterion, criteria.defined(definitions).values())
     return {**MEASURES, **measures.readable(_judged, own)}
 
 
 def of(document: Document) -> dict[str, Measure]:
     """Return the measures that a document has, criteria of the user's own among them."""
     asked = [item["question"] for item in document["results"].get("items", ())]
-    return with_own(one["name"] for question in asked for one in question.get("definitions", ()))
+    return with_own(one for question in asked for one in question.get("definitions", ()))
 
 
 def _distribution(
@@ -56,7 +56,8 @@ def _failed(_measure: Measure, document: Document, *_: Any) -> Observed:
 
 def _judged(measure: Measure, document: Document, *_: Any) -> Observed:
     results = document["results"]
-    return _mean({**results["criteria"], **results["grades"]}.get(measure.name))
+    found = {**results["criteria"], **results["grades"]}.get(measure.name)
+    return _mean(found or results.get(measure.name))
 
 
 def _mean(found: Mapping[str, Any] | None, doubt: str = "") -> Observed:
@@ -67,12 +68,11 @@ def _mean(found: Mapping[str, Any] | None, doubt: str = "") -> Observed:
 
 def _scored(measure: Measure, document: Document, *_: Any) -> Observed:
     results = document["results"]
-    unscored = results["correct"]["by_state"].get("unavailable", 0)
-    doubt = (
-        f"{counted(unscored, 'answer')} could not be scored: their verdicts say why"
-        if unscored
-        else ""
-    )
+    scored = results["correct"]
+    unscored, doubt = scored["by_state"].get("unavailable", 0), ""
+    if unscored:
+        why = scores.why_unavailable(one["verdict"] for one in _answers(document))
+        doubt = f"{unscored} of {counted(scored['n_total'], 'answer')} could not be scored: {why}"
     return _mean(results.get(measure.name), doubt)
 
 

@@ -171,8 +171,8 @@ class Right(Mean):
     bounds: dict[str, float] | None = None
 
 
-class Unread(Mean):
-    """The share of answers from which nothing could be read."""
+class Counted(Mean):
+    """The share of answers from which nothing could be read, or which are no attempt."""
 
     count: int
 
@@ -196,7 +196,9 @@ class EvalResults(Part):
     grades: dict[str, Graded] = Field(default_factory=dict)
     correct: Right
     correct_of_parsed: Right | None = None
-    unparsable: Unread | None = None
+    unparsable: Counted | None = None
+    not_attempted: Counted | None = None
+    correct_given_attempted: Right | None = None
     pass_at_k: dict[str, Any] | None
     by_category: dict[str, dict[str, Any]]
     correct_macro: Macro | None = None
@@ -288,11 +290,11 @@ def modern(document: dict[str, Any]) -> dict[str, Any]:
     found.setdefault("grades", {})
     for one in found["criteria"].values():
         one.setdefault("unit", "1 to 5")
-    if "correct_of_parsed" in found:
+    if "not_attempted" in found:
         return document
     for item in found["items"]:
         scores.as_wrong(item)
-        item["pass_at_k"] = _pass_at_k(item, config["pass_k"])
+        item["pass_at_k"] = scores.pass_at_k_of(item, config["pass_k"])
     before = found["correct"]["mean"]
     found |= {
         **scores.correctness(found["items"]),
@@ -304,14 +306,6 @@ def modern(document: dict[str, Any]) -> dict[str, Any]:
             f"{before:.3g} in the file, whose version left out what could not be read"
         )
     return document
-
-
-def _pass_at_k(item: dict[str, Any], k: int | None) -> float | None:
-    """Return a question's pass@k; None without a k, or if no answer has a score."""
-    from pytest_llamaburn.scorers import code  # with it comes the sandbox
-
-    right = [s["correct"] for s in scores.samples(item) if s["correct"] is not None]
-    return code.pass_at_k(len(right), sum(right), k) if k is not None and right else None
 
 
 def _gates(document: dict[str, Any]) -> list[GateVerdict]:

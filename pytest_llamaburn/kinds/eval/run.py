@@ -14,7 +14,7 @@ from pytest_llamaburn.backends._base import Server
 from pytest_llamaburn.errors import DatasetError, SettingsError
 from pytest_llamaburn.kinds._run import Run
 from pytest_llamaburn.kinds.eval import KIND, asking, insights, measures, scoring, task
-from pytest_llamaburn.kinds.eval.answering import Answering
+from pytest_llamaburn.kinds.eval.answering import Answering, thought_in
 from pytest_llamaburn.kinds.eval.judging import Judging, is_final
 from pytest_llamaburn.progress import Event, of_request
 from pytest_llamaburn.scorers.code import pass_at_k
@@ -51,6 +51,7 @@ class EvalRun(Run):
         self._search: Search | None = None
         self._is_opponent = False
         self._warned = False
+        self._is_limit_ours = False
 
     async def prepare(
         self, model: str | None, planned: dict[str, int], about: dict[str, Any]
@@ -63,12 +64,12 @@ class EvalRun(Run):
         self._judging = Judging(self.settings, about.pop("opponent_run", None))
         if self.settings.judge:
             await self._judging.seat(judges_follow=not self._is_opponent)
+        self._tell_unsearched()
         if self.settings.rescore:
             self._reopen(planned)
             return
         if self.settings.web_search:
             self._search = _choose.choose(self.settings, os.environ)
-            self._tell_unsearched()
         await super().prepare(model, planned, about)
 
     async def answer(self, question: Question) -> list[Row]:
@@ -128,10 +129,16 @@ class EvalRun(Run):
                 check()
 
     def _tell_unsearched(self) -> None:
-        """Say so if the search does not apply to this set, but to another one of the session."""
-        if not any(question.allow_web_search for question in self._questions):
-            name = self.identity.variant
+        """Say so if the user seems to want a search that is not made."""
+        options, name = self.settings, self.identity.variant
+        allowed = any(question.allow_web_search for question in self._questions)
+        source = "--corpus" if options.corpus else options.search_replay and "--search-replay"
+        if options.rescore and options.web_search:
+            self._progress.say("--with-web-search is not used: --rescore asks no model")
+        elif options.web_search and not allowed:
             self._progress.say(f"no question of {name} allows a search: it is asked without")
+        elif allowed and source and not (options.web_search or options.rescore):
+            self._progress.say(f"{source} is not used: add --with-web-search")
 
     def _check(self) -> None:
         self._judging.refuse_self(self.model.id)
@@ -151,18 +158,35 @@ class EvalRun(Run):
 
     def _decide(self, system: str | None) -> None:
         """Put what the settings leave open into them, so that it is recorded."""
-        decided: Row = {"system": asking.recorded(system)}
-        if self.settings.max_tokens is None:
-            decided |= asking.limits(self.settings, self.model, self.server)
-            if decided["max_tokens"] != asking.LIMIT:
-                self._progress.say(
-                    f"{self.model.id} can think before it answers: an answer may have up to "
-                    f"{decided['max_tokens']} tokens; --max-tokens sets another limit"
-                )
+        self._is_limit_ours = self.settings.max_tokens is None
+        thinks = asking.can_think(self.settings, self.model)
+        self._limit(thinks, "can think", system=asking.recorded(system))
+
+    def _limit(self, thinks: bool, seen: str, **decided: Any) -> None:
+        """Set the limit of tokens if the user has not; say what it is for a model that thinks."""
+        if self._is_limit_ours:
+            limits = asking.limits(self.settings, self.model, self.server, thinks=thinks)
+            decided |= limits
+        limit = decided.get("max_tokens", self.settings.max_tokens)
         self.settings = self.backend.settings = self.settings.model_copy(update=decided)
+        if thinks and self._is_limit_ours and limit != asking.LIMIT:
+            self._progress.say(
+                f"{self.model.id} {seen} before it answers: an answer may have up to {limit} "
+                "tokens; --max-tokens sets another limit"
+            )
+        elif thinks and limit < asking.FEW_TO_THINK:
+            self._progress.say(
+                f"{self.model.id} {seen} before it answers: {limit} tokens may end before the "
+                f"answer begins; --max-tokens {asking.THINKING_LIMIT} gives it room"
+            )
 
     async def _warm_up(self) -> None:
         await super()._warm_up()
+        if thought_in(self._last) and not asking.can_think(self.settings, self.model):
+            self._limit(True, "thinks")
+            self._answering.settings = self.settings
+            if self.server.kind == "ollama":  # another size of the context loads the model again
+                await self._untimed("Say hello.")
         if self.settings.choice_by == "logprob":
             await self._answering.check_logprobs(self._questions)
 

@@ -9,7 +9,15 @@ from collections import Counter
 from typing import TYPE_CHECKING, Any
 
 from pytest_llamaburn import metrics
-from pytest_llamaburn.criteria import BUILT_IN, GRADED, GRADES, NOT_APPLICABLE, SCORES, named
+from pytest_llamaburn.criteria import (
+    BUILT_IN,
+    GRADED,
+    GRADES,
+    NOT_APPLICABLE,
+    SCORES,
+    defined,
+    named,
+)
 from pytest_llamaburn.stats import figures, games, jury
 
 if TYPE_CHECKING:
@@ -19,6 +27,8 @@ if TYPE_CHECKING:
 
 Item = dict[str, Any]
 
+READ = ("scored", "not_attempted")  # the states of answers that scorers could read
+NO_ATTEMPT = ("not_attempted", "empty")  # the states of answers that are no attempt
 UNFINISHED = "unfinished"  # the state of a score that is missing because the run was cut
 MOST_INCONSISTENT = 0.3  # above this share the verdicts depend on the order of the answers
 MOST_BY_CHANCE = 0.05  # a sign test with a larger p shows nothing
@@ -28,10 +38,11 @@ _TOO_FEW = "fewer than 6 questions have a winner, so the result can be chance"
 
 def criteria(items: Sequence[Item]) -> dict[str, dict[str, Any]]:
     """Return the summary of each criterion that judges scored, except grades."""
+    own = defined(d for item in items for d in item["question"].get("definitions", ()))
     names = dict.fromkeys((*BUILT_IN, *(name for item in items for name in item["scores"])))
     asked = {name: [i["scores"][name] for i in items if name in i["scores"]] for name in names}
     return {
-        name: _criterion(found, named(name))
+        name: _criterion(found, own.get(name) or named(name))
         for name, found in asked.items()
         if found and named(name).kind != "grade"
     }
@@ -118,12 +129,16 @@ def correctness(items: Sequence[Item]) -> dict[str, dict[str, Any]]:
     `correct` is over all answers; an answer that cannot be read is wrong. Answers that are missing
     for a reason other than the model are left out; `bounds` has the share if all of them were
     wrong, and if all were right. `correct_of_parsed` is over the answers that were read, and
-    `unparsable` is the share of the others: correct = correct_of_parsed · (1 − unparsable). Several
-    answers to a question are not independent; the intervals treat them as one cluster.
+    `unparsable` is the share of the others: correct = correct_of_parsed · (1 − unparsable).
+    `not_attempted` is the share of answers that only say that the model does not know or declines,
+    and of empty ones; `correct_given_attempted` is over the others: correct =
+    correct_given_attempted · (1 − not_attempted). Several answers to a question are not
+    independent; the intervals treat them as one cluster.
     """
     asked = [told for item in items for told in _scored(item)]
     given = [(name, v) for name, v in asked if v["correct"] is not None]
-    parsed = [(name, v) for name, v in given if v["state"] == "scored"]
+    parsed = [(name, v) for name, v in given if v["state"] in READ]
+    tried = [(name, v) for name, v in given if v["state"] not in NO_ATTEMPT]
     right = sum(v["correct"] for _, v in given)
     unread = len(given) - len(parsed)
     return {
@@ -134,8 +149,16 @@ def correctness(items: Sequence[Item]) -> dict[str, dict[str, Any]]:
         },
         "correct_of_parsed": {**_share_of(given, parsed, lambda v: v["correct"]), "right": right},
         "unparsable": {
-            **_share_of(asked, given, lambda v: v["state"] != "scored"),
+            **_share_of(asked, given, lambda v: v["state"] not in READ),
             "count": unread,
+        },
+        "not_attempted": {
+            **_share_of(asked, given, lambda v: v["state"] in NO_ATTEMPT),
+            "count": len(given) - len(tried),
+        },
+        "correct_given_attempted": {
+            **_share_of(given, tried, lambda v: v["correct"]),
+            "right": right,
         },
     }
 
@@ -163,8 +186,19 @@ def _share_of(
         "by_state": dict(Counter(verdict["state"] for _, verdict in asked)),
         "mean": found.value,
         "ci95": _listed(found.ci95),
-        "reason": found.reason and "no answer was scored by a scorer",
+        "reason": found.reason and _why_none(verdict for _, verdict in asked),
     }
+
+
+def _why_none(verdicts: Iterable[dict[str, Any]]) -> str:
+    why = why_unavailable(verdicts)
+    return f"no answer was scored: {why}" if why else "no answer was scored by a scorer"
+
+
+def why_unavailable(verdicts: Iterable[dict[str, Any] | None]) -> str:
+    """Return the most frequent reason why this machine could not score; empty if it could."""
+    reasons = Counter(v["reason"] for v in verdicts if v and v["state"] == "unavailable")
+    return reasons.most_common(1)[0][0] if reasons else ""
 
 
 def _bounds(right: float, given: int, asked: int) -> dict[str, float] | None:
@@ -197,6 +231,14 @@ def pass_at_k(items: Sequence[Item], k: int | None) -> dict[str, Any] | None:
         "ci95": _listed(found.ci95),
         "reason": found.reason,
     }
+
+
+def pass_at_k_of(item: Item, k: int | None) -> float | None:
+    """Return a question's pass@k; None without a k, or if no answer has a score."""
+    from pytest_llamaburn.scorers import code  # with it comes the sandbox
+
+    right = [s["correct"] for s in samples(item) if s["correct"] is not None]
+    return code.pass_at_k(len(right), sum(right), k) if k is not None and right else None
 
 
 def by_category(items: Sequence[Item]) -> dict[str, dict[str, Any]]:

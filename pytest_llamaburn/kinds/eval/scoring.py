@@ -9,6 +9,7 @@ from pytest_llamaburn import judges, registry
 from pytest_llamaburn.errors import UsageError
 from pytest_llamaburn.kinds.eval import task
 from pytest_llamaburn.scorers import _base
+from pytest_llamaburn.scorers._attempts import is_no_attempt
 from pytest_llamaburn.scorers._base import Score
 
 if TYPE_CHECKING:
@@ -35,7 +36,7 @@ def score(question: Question, row: Row) -> Row | None:
     if row.get("choice_mass") == 0:
         return _base.unparsable("no letter of a choice is among the likeliest tokens")._asdict()
     found = _scored(question.scorer, row["answer"], question)
-    if found.state == "unparsable" and _base.is_no_attempt(row["answer"]):
+    if found.correct is False and is_no_attempt(row["answer"]):
         found = found._replace(state="not_attempted")
     return found._asdict()
 

@@ -54,15 +54,6 @@ class Eval(Run, Judging, Searching):
         scope="eval",
         example="accuracy,faithfulness",
     )
-    criterion: tuple[str, ...] = opt(
-        (),
-        "a criterion of your own for every answer, such as 'politeness=it stays polite'; "
-        "repeatable",
-        scope="eval",
-        toml="criteria.*",
-        join="=",
-        example='politeness = "it stays polite, also where it declines"',
-    )
     pairwise: bool = opt(
         False, "have judges compare the answers with those of --compare-to instead of scoring them"
     )

@@ -9,6 +9,7 @@ from pytest_llamaburn import gates
 from pytest_llamaburn.criteria import NOT_APPLICABLE
 from pytest_llamaburn.grids import printable
 from pytest_llamaburn.kinds.eval import transcript as _transcript
+from pytest_llamaburn.kinds.eval.scores import why_unavailable
 from pytest_llamaburn.tables import (
     ABSENT,
     FILE,
@@ -37,6 +38,7 @@ _SCORES = (
 _LEAST = ("worst case", "best case", "3", "2", "4", "1", "5", "unit", "of")
 _HISTOGRAM = ("1", "2", "3", "4", "5")
 _GRADES_SHOWN = ("graded_correct", "not_attempted", "f_score")  # for each category
+_OF_SOME = ("correct_of_parsed", "correct_given_attempted")  # shares of a part of the answers
 _PAIRS = (
     *("against", "verdict", "won", "lost", "tied", "scored", "of", "win rate", "95 % interval"),
     *("of decisive", "at equal length", "consistent", "first picked"),
@@ -135,12 +137,15 @@ def _shares(found: Found) -> Iterator[tuple[str, ...]]:
 
 
 def _shares_of(found: Found) -> tuple[str, ...]:
-    """Return the shares to show; those of unreadable answers only if there are any."""
+    """Return the shares to show; those of answers not read or not attempted if there are any."""
     if not found["correct"]["n_total"]:
         return ()
+    unread, untried = (found[name]["count"] for name in ("unparsable", "not_attempted"))
     return (
         "correct",
-        *(("correct_of_parsed", "unparsable") if found["unparsable"]["count"] else ()),
+        *(("correct_of_parsed", "unparsable") if unread else ()),
+        # A judge's grades have the same names, and more of them.
+        *(("not_attempted", "correct_given_attempted") if untried and not found["grades"] else ()),
     )
 
 
@@ -171,7 +176,7 @@ def _pairs(found: Found) -> Sheet:
 
 
 def _categories(found: Found) -> Sheet:
-    shares = [name for name in _shares_of(found) if name != "correct_of_parsed"]
+    shares = [name for name in _shares_of(found) if name not in _OF_SOME]
     graded = [name for name in _GRADES_SHOWN if name in found["grades"]]
     scores = [*shares, *graded, *found["criteria"]] or ["correct"]
     table = [
@@ -306,6 +311,9 @@ def _unread(document: Document) -> Iterator[str]:
     wrong = "; an answer that cannot be read is wrong" if found["unparsable"]["count"] else ""
     yield f"scorers: {_states(states)}{wrong}"
     answers = [one for item in found["items"] for one in (item, *item["more_samples"])]
+    why = why_unavailable(one["verdict"] for one in answers)
+    if why and not found["correct"]["reason"]:
+        yield f"unavailable: {why}"
     known = any(insight["id"] == "cut_before_answer" for insight in document["insights"])
     told = ("unparsable",) if known else ("unparsable", "truncated")
     cut = sum(

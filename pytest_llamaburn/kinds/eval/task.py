@@ -52,18 +52,9 @@ def _chosen(questions: tuple[Question, ...], settings: Any) -> tuple[Question, .
     """Return the questions that --limit chooses, in their order, with the criteria to judge on."""
     count = min(settings.limit or len(questions), len(questions))
     chosen = {q.id for q in datasets.stratified(questions, count, settings.seed)}
-    own = [_own(text) for text in settings.criterion]
+    own = [*evalsets.own_criteria(settings.criterion).values()]
     names = [name.strip() for name in (settings.criteria or "").split(",") if name.strip()]
     return tuple(_asked(q, own, names) for q in questions if q.id in chosen)
-
-
-def _own(text: str) -> Criterion:
-    """Return the criterion that a --criterion defines; raises SettingsError."""
-    try:
-        found = criteria.parse(text)
-        return evalsets.own_criterion(found.name, found.meaning)
-    except ValueError as err:
-        raise SettingsError(f"--criterion: {err}") from None
 
 
 def _asked(question: Question, own: Sequence[Criterion], names: Sequence[str]) -> Question:

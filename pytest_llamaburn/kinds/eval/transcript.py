@@ -12,6 +12,8 @@ if TYPE_CHECKING:
 
     Found = dict[str, Any]
 
+_YES_NO = {0.0: "no", 1.0: "yes"}
+
 
 def lines(document: dict[str, Any]) -> Iterator[str]:
     """Yield the lines of each question, its answers, and each score with its reasons."""
@@ -23,7 +25,7 @@ def lines(document: dict[str, Any]) -> Iterator[str]:
             yield from said("reference", question["reference"])
         yield from _sources(item)
         yield from _answer(item)
-        yield from _scored(item)
+        yield from _marks(item)
         yield ""
 
 
@@ -35,22 +37,23 @@ def texts(item: Found) -> list[tuple[str, str]]:
         "reference": [question["reference"] or ""],
         "sources": [*_sources(item)],
         "answer": [*_answer(item)],
-        "scores": [*_scored(item)],
+        "scores": [*_marks(item)],
         "flags": [*item["flags"]],
     }
     return [(name, "\n".join(told)) for name, told in parts.items() if any(told)]
 
 
-def _scored(item: Found) -> Iterator[str]:
+def _marks(item: Found) -> Iterator[str]:
     """Yield each score and comparison with its reasons and quotes."""
+    yes_no = _yes_no(item["question"])
     for name, one in item["scores"].items():
-        score = one.get("verdict") or (ABSENT if one["score"] is None else f"{one['score']:g}")
-        yield f"{name}: {score} ({one['state']})"
-        yield from _judgments(one["judgments"], "score" if name != "grade" else "verdict")
+        words = _YES_NO if name in yes_no else {}
+        yield f"{name}: {_scored(one, words) or ABSENT} ({one['state']})"
+        yield from _judgments(one["judgments"], words)
     for one in item["comparisons"]:
         turned = ", another winner in the other order" if one["inconsistent"] else ""
         yield f"compared: {one['verdict'] or ABSENT} ({one['state']}{turned})"
-        yield from _judgments(one["judgments"], "verdict")
+        yield from _judgments(one["judgments"], {})
 
 
 def _sources(item: Found) -> Iterator[str]:
@@ -87,10 +90,24 @@ def _probabilities(logprobs: dict[str, float | None]) -> str:
     return ", ".join(f"{letter} {share}" for letter, share in shares.items())
 
 
-def _judgments(judgments: list[Found], field: str) -> Iterator[str]:
+def _yes_no(question: Found) -> set[str]:
+    """Return the names of the criteria that get yes or no."""
+    told = question.get("definitions", ())
+    return {one["name"] for one in told if one.get("scale") == "yes/no"}
+
+
+def _scored(one: Found, words: dict[float, str]) -> str | None:
+    """Return a score, in words if there are any, or the verdict; None without either."""
+    if one["score"] is None:
+        verdict: str | None = one.get("verdict")
+        return verdict
+    return words.get(one["score"], f"{one['score']:g}")
+
+
+def _judgments(judgments: list[Found], scores_in_words: dict[float, str]) -> Iterator[str]:
     for one in judgments:
         who = one["judge"] or "rule"
-        score = one["state"] if one[field] is None else one[field]
+        score = _scored(one, scores_in_words) or one["state"]
         words = one["reasoning"] or (one["error"] or {}).get("words", "")
         yield from said(f"  {who} {score}", words)
         for quote in one["evidence"]:

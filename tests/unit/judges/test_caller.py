@@ -5,9 +5,12 @@ from __future__ import annotations
 import asyncio
 import json
 import socket
+from typing import Any
+from urllib.parse import quote
 
 import pytest
 from support.judge_servers import (
+    KEY,
     Claude,
     Fake,
     OpenAI,
@@ -61,8 +64,24 @@ def test_crowded_server_is_waited_for_as_long_as_it_asks(
 
 def test_server_that_asks_for_too_long_a_wait_is_given_up() -> None:
     fake = Claude([[Claude().error(429, "tomorrow", retry_after="86400")]])
-    unscored(judgment_of(fake), "api_error", "rate_limit")
+    words = unscored(judgment_of(fake), "api_error", "rate_limit")
+    assert words.endswith("tomorrow (rate_limit_error); the server asks to wait longer than 120 s")
     assert len(fake.calls) == 1
+
+
+@pytest.mark.parametrize("words", ["You exceeded your current quota", "Too many requests"])
+def test_limit_that_passes_is_waited_for(words: str) -> None:
+    fake = OpenAI([[OpenAI().error(429, words)], verdict_json(4)])
+    assert judgment_of(fake).retries == 1
+
+
+@pytest.mark.parametrize("said", ["0", "nan", "Sun, 06 Nov 1994 08:49:44 GMT"])
+def test_server_that_asks_for_no_wait_is_not_asked_again_at_once(said: str) -> None:
+    fake, waits = Claude([[Claude().error(429, "x", retry_after=said)]]), Waits()
+    with judge_server(fake, "m") as name:
+        panel_result(judging(judge=(name,)), lambda p: p.judge(CASE, "accuracy"), waits)
+    for wait, most in zip(waits, (0.5, 1, 2, 4), strict=True):
+        assert most * 3 / 4 <= wait <= most
 
 
 @pytest.mark.parametrize("said", ["soon", "-3"])
@@ -109,6 +128,17 @@ def test_account_without_money_is_not_asked_again() -> None:
         (400, "billing_hard_limit_reached", "billing"),
         (402, "Insufficient Balance", "billing"),
         (429, "Your account is not active, please check your billing details", "billing"),
+        (400, "You have reached your specified API usage limits until 1 December.", "billing"),
+        (429, "Your team used all available credits or reached its spending limit.", "billing"),
+        (429, "Your team has reached its monthly spending limit.", "billing"),
+        (429, "Your prepayment credits are depleted.", "billing"),
+        (429, "You have exceeded your monthly included credits", "billing"),
+        (400, "Access denied, please make sure your account is in good standing.", "billing"),
+        (429, "exceeded_current_quota_error: no balance", "billing"),
+        (400, "API Key not found. Please pass a valid API key.", "auth"),
+        (400, "The account that this API key belongs to has been deactivated", "auth"),
+        (400, "Organization has been restricted. Contact support.", "auth"),
+        (429, "Your account org-7f is suspended", "auth"),
         (400, "API key not valid. Please pass a valid API key.", "auth"),
         (400, "This organization has been disabled.", "auth"),
         (403, "Your key lacks permission", "auth"),
@@ -214,6 +244,22 @@ def test_body_that_is_no_reply_is_malformed(kind: type[Fake], body: str | bytes)
     unscored(judgment_of(kind([steps])), "api_error", "malformed")
 
 
+@pytest.mark.parametrize(
+    ("error", "named", "calls"),
+    [
+        ({"message": "Insufficient credits", "code": 402}, "billing", 1),
+        ({"message": "Provider returned error", "code": 502}, "server_error", 5),
+        ("the model is gone", "bad_request", 1),
+    ],
+)
+def test_error_under_status_200_is_that_error(error: Any, named: str, calls: int) -> None:
+    fake = OpenAI([[sized(200, {"error": error}, content_type="application/json")]])
+    found = judgment_of(fake, judge_price=PRICES["openai"])
+    words = error if isinstance(error, str) else error["message"]
+    assert unscored(found, "api_error", named) == words
+    assert (found.calls, found.cost_usd) == (calls, None)
+
+
 def test_reply_without_usage_has_no_tokens_and_no_cost() -> None:
     reason = "a judge does not say how many tokens it took"
     found = judgment_of(
@@ -245,6 +291,14 @@ def test_key_that_a_broken_reply_echoes_is_not_told(
         settings = judging(judge=(f"{kind.provider}:m@{server.host}",))
         found = panel_result(settings, lambda p: p.judge(CASE, "accuracy"))
     assert "no header [key]!" in unscored(found.judgments[0], "api_error", "connection")
+
+
+def test_key_that_a_verdict_echoes_is_not_kept(kind: type[Fake]) -> None:
+    for text in (verdict_json(4, f"use {quote(KEY)} with sk-learn"), f"bad key {KEY}"):
+        told = json.dumps(judgment_of(kind([text])).as_dict())
+        assert "[key]" in told
+        assert KEY not in told
+        assert ("sk-learn" in told) == ("sk-learn" in text)
 
 
 @pytest.mark.parametrize("key", ["two\nlines", "schl\u00fcssel"])

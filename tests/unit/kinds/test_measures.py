@@ -11,7 +11,7 @@ import generate
 import pytest
 from golden import record
 
-from pytest_llamaburn import evalsets, gates, measures, metrics, registry
+from pytest_llamaburn import criteria, evalsets, gates, measures, metrics, registry
 from pytest_llamaburn.errors import SettingsError
 from pytest_llamaburn.kinds import _kind
 
@@ -138,7 +138,7 @@ def test_the_docs_of_a_kind_name_its_own_measures_with_unit_and_place(kind: str)
 @pytest.mark.parametrize("name", sorted(TABLES["eval"]))
 def test_a_criterion_of_ones_own_cannot_have_the_name_of_a_measure(name: str) -> None:
     with pytest.raises(ValueError, match="is refused"):
-        evalsets.own_criterion(name, "it is funny")
+        evalsets.checked_criterion(criteria.own(name, "it is funny"))
 
 
 @pytest.mark.parametrize("kind", ROOMS)

@@ -121,7 +121,6 @@ def test_no_trick_makes_a_wrong_program_pass(trick: str) -> None:
     program = TRICKS[trick]
     found = code_score(program if "def add" in program else f"{program}{WRONG}", TESTS)
     assert found.correct is False
-    assert found.details["isolated"] is True
     assert found.details["happened"] != "finished"
 
 
@@ -358,8 +357,6 @@ def test_tests_in_another_process_see_no_difference(case: str) -> None:
     program, tests = HONEST[case]
     found = code_score(program, tests)
     assert (found.correct, found.reason) == (True, "")
-    assert found.details["isolated"] is True
-    assert code_score(program, tests, isolated=False).correct
 
 
 @contained
@@ -382,43 +379,6 @@ def test_helpers_of_the_preamble_are_the_tests_own(stub: str, entry_point: str |
     for program, correct in ((wrong + cheat, False), (right, True), (right + cheat, True)):
         found = code_score(program, tests, entry_point=entry_point, **options)
         assert found.correct is correct
-
-
-@contained
-@pytest.mark.parametrize(
-    ("program", "tests"),
-    [
-        ("class A:\n  x = 1", "class B(A): pass\nassert B.x == 1"),
-        (
-            "def f(): print('hi')",
-            (
-                "import io, contextlib\nout = io.StringIO()\n"
-                "with contextlib.redirect_stdout(out): f()\nassert out.getvalue() == 'hi\\n'"
-            ),
-        ),
-        ("def f(a, b): pass", "import inspect\nassert len(inspect.signature(f).parameters) == 2"),
-        (
-            "def f(): return input()",
-            (
-                "from unittest.mock import patch\n"
-                "with patch('builtins.input', return_value='x'): assert f() == 'x'"
-            ),
-        ),
-        ("class A: pass", "A.x = 1\nassert A().x == 1"),
-    ],
-)
-def test_tests_that_reach_into_the_program_share_its_process(program: str, tests: str) -> None:
-    found = code_score(program, tests)
-    assert (found.correct, found.reason) == (True, "")
-    assert found.details["isolated"] is False
-
-
-@contained
-def test_program_cannot_choose_to_share_the_process_of_its_tests() -> None:
-    forging = "import __main__\n__main__._state = lambda e: 'finished'\nnode = Base = object\n"
-    tests = "class Base: pass\nclass B(Base): pass\nnode = B()\nnode.x = 1\nassert add(1, 2) == 3"
-    found = code_score(f"{forging}{WRONG}", tests)
-    assert (found.correct, found.details["isolated"]) == (False, True)
 
 
 @contained
@@ -470,7 +430,7 @@ def test_program_gets_nothing_of_the_tests_but_what_they_passed(
 
     passed.__module__ = "answer"
     assert link.lendable(passed)
-    for value in (sys, exec, object(), sys._getframe(), test_isolated_is_true_or_false):
+    for value in (sys, exec, object(), sys._getframe(), code_score):
         assert not link.lendable(value)
     with pytest.raises((AttributeError, TypeError)):
         link._check(operation, [passed, attribute])
@@ -478,9 +438,3 @@ def test_program_gets_nothing_of_the_tests_but_what_they_passed(
         link._check("call", [exec])
     link._check("call", [passed])
     link._check("getattr", [passed, "__name__"])
-
-
-@pytest.mark.parametrize(("value", "fault"), [(True, []), ("no", ["isolated"])])
-def test_isolated_is_true_or_false(value: object, fault: list[str]) -> None:
-    asked = Asked(options={"tests": "", "isolated": value})
-    assert [field for field, _ in code.faults(asked)] == fault

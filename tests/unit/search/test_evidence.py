@@ -50,6 +50,7 @@ TOKENS = [
     *("[SYSTEM_PROMPT]", "[TOOL_CALLS]", "<bos>", "<eos>", "<\uff5cAssistant\uff5c>", "<think>"),
     *("</think>", "[THINK]", "◁think▷", "<seed:bos>", "<tool_call>", "</tool_response>"),
     *("<end_of_text>", "<extra_id_0>", "<0x0A>", "[gMASK]", "]~b]", "[e~["),
+    *("<EOT>", "<fim_prefix>", "<__media__>", "<image>", "<image_soft_token>", "[img-0]", "[IMG]"),
 ]
 
 

@@ -237,4 +237,6 @@ def test_a_model_that_thinks_may_answer_at_more_length(
 ) -> None:
     model = Model("m", "m", capabilities=capabilities, context_length=context)
     server = Server(kind, None, "http://127.0.0.1:1", local=True)
-    assert asking.limits(settings(**given), model, server) == expected
+    asked = settings(**given)
+    thinks = asking.can_think(asked, model)
+    assert asking.limits(asked, model, server, thinks=thinks) == expected

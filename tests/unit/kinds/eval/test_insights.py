@@ -79,6 +79,7 @@ def test_an_answer_that_began_or_failed_was_not_cut_before_it_began(one: Any) ->
 def scored(state: str, scorer: str = "number", **fields: Any) -> dict[str, Any]:
     """Return an item whose scorer came to this state."""
     made = answered("stop", 3, timing={"output_sequence_length": 3}, more_samples=[])
+    made |= {"scores": {}, "comparisons": []}
     verdict = {"state": state, "correct": False}
     return {**made, "question": {"scorer": scorer}, "verdict": verdict, "correct": False, **fields}
 
@@ -107,6 +108,37 @@ def test_without_evidence_nothing_is_said() -> None:
     assert insights.find(eval_results()) == []
     silent: dict[str, Any] = {"verdict": None, "correct": None}
     assert insights.find(eval_results(*[scored("scored", **silent)] * 9)) == []
+
+
+HALF: Any = answered("length", 512, timing={"output_sequence_length": 512})
+
+
+def test_judged_answers_that_were_cut_in_the_middle_are_told() -> None:
+    judged: Any = {"scores": {"accuracy": {}}}
+    done = scored("scored", **judged)
+    found = only(eval_results(scored("scored", **HALF, **judged), scored("scored", **HALF), done))
+    assert found["id"] == "cut_in_judged_answers"
+    assert (found["evidence"]["cut"], found["evidence"]["of"]) == (1, 2)
+    assert found["text"] == (
+        "1 of 2 judged answers were cut off at the limit of 512 tokens in the middle. Judges saw "
+        "only what was there. Of the others, 95 % took up to 3 tokens. Use --max-tokens 1024."
+    )
+    letter = scored("scored", **HALF, **judged, choice_mass=0.9)  # one token is enough
+    assert insights.find(eval_results(letter, done)) == []
+    assert not insights.unbegun({**letter, "answer": ""})
+
+
+def test_cut_text_without_the_end_of_thinking_that_all_others_have_is_told() -> None:
+    thinker = scored("scored", thinking="hm")
+    found = only(eval_results(scored("scored", **HALF), *[thinker] * 3))
+    assert found["id"] == "cut_where_others_think"
+    assert found["text"].startswith(
+        "1 of 4 answers were cut off at the limit of 512 tokens and have no end of their thinking, "
+        "as all others have: their text may be thinking. "
+    )
+    for others in ([thinker] * 2, [thinker] * 3 + [scored("scored")]):
+        assert insights.find(eval_results(scored("scored", **HALF), *others)) == []
+    assert insights.find(eval_results(*[thinker] * 4)) == []
 
 
 def test_answers_cut_before_they_began_are_an_insight_of_the_file() -> None:

@@ -182,14 +182,18 @@ def test_commonest_error_is_the_judges_own() -> None:
 
 
 BOUNDS = ("missing_at_0", "missing_at_1")
-STATES = ("right", "wrong", "unparsable", "empty", "truncated", "failed", "unavailable")
+STATES = (
+    *("right", "wrong", "unparsable", "not_attempted"),
+    *("empty", "truncated", "failed", "unavailable"),
+)
 
 
 def scored(state: str) -> dict[str, Any]:
     """Return an answer's mark and verdict; right and wrong are states of an answer that is read."""
     correct = None if state == "unavailable" else state == "right"
     told = "scored" if state in ("right", "wrong") else state
-    return {"correct": correct, "verdict": {"correct": correct, "state": told}}
+    reason = "no sandbox" if state == "unavailable" else ""
+    return {"correct": correct, "verdict": {"correct": correct, "state": told, "reason": reason}}
 
 
 def marked(*states: str) -> list[dict[str, Any]]:
@@ -205,6 +209,47 @@ def test_answer_that_cannot_be_read_is_wrong_and_is_counted_beside() -> None:
     assert (unread["count"], unread["mean"]) == (24, 0.8)
 
 
+def with_shares(*items: dict[str, Any]) -> dict[str, Any]:
+    """Return a file whose shares, grades and categories are those of some items."""
+    document = results.load(GOLDEN)
+    for item in items:
+        item["question"]["scorer"], item["finish_reason"] = "number", "stop"
+    document["results"] |= {
+        "items": [*items],
+        **eval_scores.correctness(items),
+        "grades": eval_scores.grades(items),
+        "by_category": eval_scores.by_category(items),
+        "pass_at_k": None,
+    }
+    return document
+
+
+def test_answer_that_is_no_attempt_is_wrong_and_has_a_share_of_its_own() -> None:
+    states = ["right"] * 4 + ["wrong"] * 2 + ["not_attempted"] * 3 + ["empty"]
+    found = eval_scores.correctness(marked(*states))
+    assert (found["correct"]["mean"], found["not_attempted"]["mean"]) == (0.4, 0.4)
+    assert found["correct_given_attempted"]["mean"] == pytest.approx(4 / 6)
+    assert (found["correct_of_parsed"]["mean"], found["unparsable"]["mean"]) == (4 / 9, 0.1)
+    document = with_shares(*marked(*states))
+    for gate, verdict in (("not_attempted<50%", "pass"), ("correct_given_attempted>0.7", "fail")):
+        (told,) = gates.judged(document, MEASURES, [gate], "point")
+        assert told["verdict"] == verdict
+    (shown, categories, *_) = table.sheets(document, Path("x"))
+    assert [row[0] for row in shown.rows] == [
+        *("correct", "correct_of_parsed", "unparsable"),
+        *("not_attempted", "correct_given_attempted"),
+    ]
+    assert categories.columns[-2:] == ("unparsable", "not_attempted")
+
+
+def test_shares_of_a_judge_s_grades_stand_before_those_of_scorers() -> None:
+    grade = {**panel_score(None), "state": "scored", "verdict": "correct"}
+    document = with_shares(eval_item(scores={"grade": grade}, **scored("not_attempted")))
+    assert MEASURES["not_attempted"].observed(document).value == 0
+    (shown, *_) = table.sheets(document, Path("x"))
+    assert [row[0] for row in shown.rows].count("not_attempted") == 1
+
+
 def test_what_is_not_the_models_doing_is_left_out_and_bounded() -> None:
     cut = eval_item("cut", question={**eval_item()["question"], "id": "cut", "scorer": "number"})
     found = eval_scores.correctness(
@@ -218,10 +263,15 @@ def test_what_is_not_the_models_doing_is_left_out_and_bounded() -> None:
 
 
 def test_without_a_verdict_there_is_no_share_and_a_reason() -> None:
-    for items, bounds in (([], None), (marked("unavailable"), (0.0, 1.0))):
+    unscored = "no answer was scored"
+    cases: tuple[Any, ...] = (
+        ([], None, "by a scorer"),
+        (marked("unavailable"), (0.0, 1.0), ": no sandbox"),
+    )
+    for items, bounds, why in cases:
         found = eval_scores.correctness(items)
         assert {one["mean"] for one in found.values()} == {None}
-        assert {one["reason"] for one in found.values()} == {"no answer was scored by a scorer"}
+        assert f"{unscored} {why}".replace(" :", ":") == found["correct"]["reason"]
         assert found["correct"]["bounds"] == (bounds and dict(zip(BOUNDS, bounds, strict=True)))
 
 
@@ -244,6 +294,8 @@ def test_correct_is_what_is_right_of_the_parsed_times_the_share_of_the_parsed(
         return
     assert correct == pytest.approx(flat.count("right") / len(flat))
     assert correct == pytest.approx((parsed or 0) * (1 - unread))
+    tried, untried = (found[name]["mean"] for name in ("correct_given_attempted", "not_attempted"))
+    assert correct == pytest.approx((tried or 0) * (1 - untried))
     low, high = found["correct"]["bounds"].values()
     assert low <= correct + 1e-9
     assert correct - 1e-9 <= high
@@ -405,6 +457,13 @@ def test_difference_in_what_could_be_read_stands_beside_that_in_what_is_right() 
         "correct_of_parsed": (0, "inconclusive"),
         "unparsable": (0.75, "worse"),
     }
+    found = compared_marks(["right"] * 20, ["right"] * 10 + ["not_attempted"] * 10)
+    assert {name: one["verdict"] for name, one in found.items()} == {
+        "correct": "worse",
+        "correct_given_attempted": "inconclusive",
+        "not_attempted": "higher",
+    }
+    found = compared_marks(["right"] * 20, ["right"] * 5 + ["unparsable"] * 15)
     assert found["correct_of_parsed"]["questions"] == 5
     assert list(compared_marks(["right", "wrong"], ["right"] * 2)) == ["correct"]
 
@@ -417,6 +476,8 @@ def test_question_with_several_answers_is_compared_by_their_mean() -> None:
         ("correct", 0.5),
         ("correct_of_parsed", 0.0),
         ("unparsable", -0.5),
+        ("correct_given_attempted", 0.0),
+        ("not_attempted", -0.5),  # an empty answer is both
     ]
 
 
@@ -494,3 +555,9 @@ def test_the_table_of_a_cut_eval_says_how_many_answers_were_planned() -> None:
     document = results.load(GOLDEN)
     document["results"]["totals"]["planned_answers"] = 10
     assert "6 of 10 answers" in next(table._facts(document))
+
+
+def test_table_says_why_answers_could_not_be_scored() -> None:
+    items = [{**one, "finish_reason": "stop"} for one in marked("right", "unavailable")]
+    document = {"results": {"items": items, **eval_scores.correctness(items)}, "insights": []}
+    assert "unavailable: no sandbox" in [*table._unread(document)]

@@ -100,10 +100,16 @@ def test_missing_extra_is_told_before_anything_is_asked(
 
 def test_gate_does_not_pass_on_answers_that_could_not_be_scored() -> None:
     mean = {"mean": 1.0, "ci95": [0.9, 1.0], "reason": None}
-    marks = {"correct": {**mean, "by_state": {"scored": 20, "unavailable": 1}}, "pass_at_k": mean}
+    states = {"scored": 20, "unavailable": 1}
+    unscored = {"verdict": {"state": "unavailable", "reason": "no sandbox"}, "more_samples": []}
+    marks = {
+        "correct": {**mean, "by_state": states, "n_total": 21},
+        "pass_at_k": mean,
+        "items": [unscored],
+    }
     for metric in ("correct.mean>0.8", "pass_at_k.mean>0.8"):
         (judged,) = gates.judged({"results": marks}, MEASURES, [metric], "point")
-        assert judged["reason"] == "1 answer could not be scored: their verdicts say why"
+        assert judged["reason"] == "1 of 21 answers could not be scored: no sandbox"
 
 
 def answered(answer: str | None, **fields: Any) -> dict[str, Any]:

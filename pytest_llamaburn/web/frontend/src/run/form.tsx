@@ -1,0 +1,190 @@
+// The form of a kind of run: a few fields first, the rest below, checked by the server as one types.
+import { useEffect, useState } from "preact/hooks";
+import { post, Refused, sentence } from "../api";
+import { span } from "../format";
+import { active, takeJob } from "../store";
+import type { Job, Kind, Schema } from "../types";
+import { Card, Copyable, Problem, Waiting } from "../ui/card";
+import { useLoad } from "../ui/use-load";
+import { SettingField } from "./field";
+import { ModelPicker } from "./model-picker";
+import { type Given, isShown, settingsOf } from "./settings";
+
+const PAUSE_MS = 350; // from the last key to the check
+
+interface Checked {
+  command: string;
+  expected_s: number | null;
+  reason: string | null;
+}
+
+interface Refusal {
+  field: string | null;
+  message: string;
+}
+
+/** The form of a kind; what was typed is kept for this browser tab. */
+export function RunForm({ kind, started }: { kind: Kind; started: () => void }) {
+  const { data: schema, problem } = useLoad<Schema>(`/schema/${kind.name}`);
+  if (problem) return <Problem>{problem}</Problem>;
+  if (!schema) return <Waiting />;
+  return <Fields kind={kind} schema={schema} started={started} />;
+}
+
+interface FieldsProps {
+  kind: Kind;
+  schema: Schema;
+  started: () => void;
+}
+
+function Fields({ kind, schema, started }: FieldsProps) {
+  const [given, setGiven] = useKept(`form-${kind.name}`);
+  const settings = settingsOf(given, schema);
+  const { checked, refusal, setRefusal } = useCheck(kind.name, settings);
+  const [starting, setStarting] = useState(false);
+  const offered = useOffered(schema);
+
+  const start = async (event: Event) => {
+    event.preventDefault();
+    setStarting(true);
+    try {
+      takeJob(await post<Job>(`/${kind.name}/run?queue=${active.value !== null}`, settings));
+      started();
+    } catch (error) {
+      setRefusal(refusalOf(error));
+    }
+    setStarting(false);
+  };
+  const change = (name: string) => (value: Given[string]) => setGiven({ ...given, [name]: value });
+  const field = (name: string) => (
+    <SettingField
+      key={name}
+      name={name}
+      field={schema.properties[name]!}
+      value={given[name]}
+      offered={offered[name]}
+      problem={refusal?.field === name ? refusal.message : null}
+      change={change(name)}
+    />
+  );
+  const [first, rest] = parted(kind, schema, given);
+  const refusedBelow = rest.includes(refusal?.field ?? "");
+  const elsewhere = refusal && ![...first, ...rest, "model"].includes(refusal.field ?? "");
+  return (
+    <Card title={`New ${kind.name}`}>
+      <form class="stack" onSubmit={start} noValidate>
+        <p class="quiet">{kind.description}</p>
+        {schema.properties.model && (
+          <ModelPicker
+            chosen={Array.isArray(given.model) ? given.model : []}
+            change={change("model")}
+            problem={refusal?.field === "model" ? refusal.message : null}
+          />
+        )}
+        <div class="fields">{first.map(field)}</div>
+        <details open={refusedBelow || undefined}>
+          <summary>More settings ({rest.length})</summary>
+          {groups(rest, schema).map(([group, names]) => (
+            <fieldset key={group} class="group">
+              <legend>{group}</legend>
+              <div class="fields">{names.map(field)}</div>
+            </fieldset>
+          ))}
+        </details>
+        {elsewhere && <Problem>{refusal.message}</Problem>}
+        <Copyable label="Equal command" text={checked?.command ?? `llamaburn ${kind.name} …`} />
+        <div class="row">
+          <button type="submit" class="primary" disabled={starting}>
+            {active.value ? "Start after the running job" : "Start"}
+          </button>
+          <button type="button" onClick={() => setGiven({})} disabled={Object.keys(given).length === 0}>
+            Reset
+          </button>
+          {checked && !refusal && <Time {...checked} />}
+        </div>
+      </form>
+    </Card>
+  );
+}
+
+function Time({ expected_s, reason }: Checked) {
+  const known = expected_s !== null;
+  return <span class="quiet">{known ? `It takes about ${span(expected_s)}.` : reason}</span>;
+}
+
+/** Return the names of the fields to show at once, and of the others, without the model. */
+function parted(kind: Kind, schema: Schema, given: Given): [string[], string[]] {
+  const shown = Object.keys(schema.properties).filter(
+    (name) => name !== "model" && isShown(schema.properties[name]!, given, schema),
+  );
+  const first = kind.first.filter((name) => shown.includes(name));
+  return [first, shown.filter((name) => !first.includes(name))];
+}
+
+/** Return the names of fields by their group, in the order of the schema. */
+function groups(names: string[], schema: Schema): [string, string[]][] {
+  const found = new Map<string, string[]>();
+  for (const name of names) {
+    const group = schema.properties[name]?.["x-group"] ?? "Other";
+    found.set(group, [...(found.get(group) ?? []), name]);
+  }
+  return [...found].reverse(); // the kind's own come last in the schema
+}
+
+function refusalOf(error: unknown): Refusal {
+  return { field: error instanceof Refused ? error.field : null, message: sentence(error) };
+}
+
+/** Have the server check the settings a moment after they changed. */
+function useCheck(kind: string, settings: object) {
+  const [checked, setChecked] = useState<Checked | null>(null);
+  const [refusal, setRefusal] = useState<Refusal | null>(null);
+  const text = JSON.stringify(settings);
+  useEffect(() => {
+    const cancel = new AbortController();
+    const timer = setTimeout(() => {
+      post<Checked>(`/${kind}/check`, JSON.parse(text), cancel.signal)
+        .then((found) => {
+          setChecked(found);
+          setRefusal(null);
+        })
+        .catch((error) => {
+          if (!cancel.signal.aborted) setRefusal(refusalOf(error));
+        });
+    }, PAUSE_MS);
+    return () => {
+      clearTimeout(timer);
+      cancel.abort();
+    };
+  }, [kind, text]);
+  return { checked, refusal, setRefusal };
+}
+
+/** Return the words that are offered for settings that name sets. */
+function useOffered(schema: Schema): Record<string, string[] | undefined> {
+  const has = (name: string) => schema.properties[name]?.type === "array";
+  const prompts = useLoad<{ name: string }[]>(has("prompts") ? "/prompts" : null);
+  const sets = useLoad<{ name: string }[]>(has("set") ? "/eval-sets" : null);
+  return {
+    prompts: prompts.data?.map((one) => one.name),
+    set: sets.data?.map((one) => one.name),
+  };
+}
+
+/** Keep what was given in the storage of this browser tab. */
+function useKept(name: string): [Given, (given: Given) => void] {
+  const [given, setGiven] = useState<Given>(() => {
+    try {
+      return JSON.parse(sessionStorage.getItem(name) ?? "{}") as Given;
+    } catch {
+      return {};
+    }
+  });
+  return [
+    given,
+    (now) => {
+      sessionStorage.setItem(name, JSON.stringify(now));
+      setGiven(now);
+    },
+  ];
+}

@@ -1,0 +1,91 @@
+// A run that goes on, and how one ended.
+import { number, span, when } from "../format";
+import type { Job, Progress } from "../types";
+import { Badge, Card, Copyable, Figures, type Tone } from "../ui/card";
+import { countOf, ProgressBar, stageOf, StopButton, titleOf } from "../ui/job-bar";
+import { Value } from "../ui/value";
+
+/** What a run does now: its stage, how far it is, its numbers. */
+export function Running({ job }: { job: Job }) {
+  const progress = job.progress;
+  const eta = progress?.eta_s;
+  return (
+    <Card title={`${titleOf(job.kind)}: ${stageOf(job)}`} actions={<StopButton job={job} />}>
+      <div class="stack">
+        <ProgressBar progress={progress} label="Progress" />
+        <p class="row">
+          <span class="number">{countOf(progress) || "The first event has not come yet."}</span>
+          <span class="quiet">
+            {eta === null || eta === undefined ? "The time left is not known." : `About ${span(eta)} left.`}
+          </span>
+        </p>
+        <Figures of={figures(progress)} />
+        <Said job={job} />
+        <Copyable label="Command of this run" text={job.command} />
+      </div>
+    </Card>
+  );
+}
+
+function figures(progress: Progress | null): [string, preact.ComponentChildren][] {
+  const known: [string, number | null | undefined, string][] = [
+    ["requests per second, now", progress?.requests_per_sec, "requests/s"],
+    ["whole answer, p50 now", progress?.total_p50_ms, "ms"],
+    ["whole answer, p95 now", progress?.total_p95_ms, "ms"],
+    ["clients", progress?.clients, ""],
+    ["scheduled rate", progress?.rate_per_sec, "requests/s"],
+    ["in flight", progress?.in_flight, "requests"],
+    ["tokens per second, now", progress?.tokens_per_sec, "tokens/s"],
+    ["time to first token, last", progress?.time_to_first_token_ms, "ms"],
+    ["failed", progress?.failed, ""],
+  ];
+  return known
+    .filter(([, value]) => value !== null && value !== undefined)
+    .map(([name, value, unit]) => [name, <Value value={value} unit={unit} />]);
+}
+
+const TONES: Record<string, Tone> = { "0": "good", "1": "bad", "2": "warn", "5": "warn" };
+
+/** How a run ended, and what it said where that was not well. */
+export function Ended({ job }: { job: Job }) {
+  const tone = job.state === "ended" ? (TONES[String(job.exit_code)] ?? "bad") : "warn";
+  return (
+    <Card title={`${titleOf(job.kind)}: ${job.meaning ?? job.state}`}>
+      <div class="stack">
+        <p class="row">
+          <Badge tone={tone}>{job.exit_code === null ? job.state : `exit code ${job.exit_code}`}</Badge>
+          <span class="quiet">
+            {when(job.started ?? job.created)}
+            {job.started && job.ended && `, ${span((Date.parse(job.ended) - Date.parse(job.started)) / 1000)}`}
+          </span>
+        </p>
+        <Said job={job} />
+        <Copyable label="Command of this run" text={job.command} />
+      </div>
+    </Card>
+  );
+}
+
+const COMPLAINT = "llamaburn: ";
+
+/** The sentences of the command: complaints at once, the rest on demand. */
+function Said({ job }: { job: Job }) {
+  const lines = job.lines ?? [];
+  const complaints = lines.filter((line) => line.startsWith(COMPLAINT));
+  const rest = lines.filter((line) => !line.startsWith(COMPLAINT));
+  return (
+    <>
+      {complaints.map((line) => (
+        <p class="problem" key={line}>
+          {line.slice(COMPLAINT.length)}
+        </p>
+      ))}
+      {rest.length > 0 && (
+        <details>
+          <summary>{number(rest.length)} lines that the command wrote</summary>
+          <pre>{rest.join("\n")}</pre>
+        </details>
+      )}
+    </>
+  );
+}

@@ -1,0 +1,120 @@
+// What all tabs share: jobs and their progress, this machine's samples, the connection.
+import { computed, effect, signal } from "@preact/signals";
+import { get, locked } from "./api";
+import { type Connection, follow } from "./events";
+import type { Job, JobList, Kind, Measures, Progress, SystemSample, Unfinished } from "./types";
+
+const MOST_POINTS = 4_000; // of a run's progress; then every second one is dropped
+const MOST_SAMPLES = 300; // ten minutes
+
+export const connection = signal<Connection>("connecting");
+export const jobs = signal<Job[]>([]);
+export const unfinished = signal<Unfinished[]>([]);
+export const kinds = signal<Kind[]>([]);
+export const samples = signal<(SystemSample & { at: number })[]>([]);
+/** What the numbers of result files are called, once `loadMeasures` has read it. */
+export const measures = signal<Measures>({ measures: {}, reasons: {} });
+/** The progress of the runs that were looked at, by job. */
+export const histories = signal<Record<string, Progress[]>>({});
+/** The job that runs or waits, if there is one: the first one in turn. */
+export const active = computed(() => [...jobs.value].reverse().find((job) => !isOver(job)) ?? null);
+
+export const isOver = (job: Job): boolean => ["ended", "cancelled", "lost"].includes(job.state);
+
+/** Read lists and follow events whenever the page has a token. */
+export function start(): void {
+  let cancel = new AbortController();
+  effect(() => {
+    cancel.abort();
+    if (locked.value !== null) return;
+    cancel = new AbortController();
+    void refresh();
+    void follow(heard, (now) => (connection.value = now), cancel.signal);
+  });
+}
+
+/** Read the lists again. */
+export async function refresh(): Promise<void> {
+  try {
+    const [list, found] = await Promise.all([
+      get<JobList>("/jobs?limit=200"),
+      kinds.value.length ? kinds.value : get<Kind[]>("/kinds"),
+    ]);
+    jobs.value = list.jobs;
+    unfinished.value = list.unfinished;
+    kinds.value = found;
+  } catch {
+    // The connection or the token is gone, which the page says by itself.
+  }
+}
+
+function heard(name: string, data: unknown): void {
+  if (name === "reset") void readAgain();
+  else if (name === "job") takeJob(data as Job);
+  else if (name === "progress") takeProgress(data as Progress & { job: string });
+  else if (name === "system") takeSample(data as SystemSample);
+}
+
+/** Read what events would have told: some were missed. */
+async function readAgain(): Promise<void> {
+  const watched = Object.keys(histories.value);
+  histories.value = {};
+  await Promise.all([refresh(), ...watched.map(watch)]);
+}
+
+let asked = false;
+
+/** Read what the numbers are called; once is enough. */
+export function loadMeasures(): void {
+  if (asked) return;
+  asked = true;
+  get<Measures>("/measures")
+    .then((found) => (measures.value = found))
+    .catch(() => (asked = false));
+}
+
+/** Put a job in its place in the list; events lack some of its fields. */
+export function takeJob(job: Job): void {
+  const known = jobs.value.find((one) => one.id === job.id);
+  const now = { ...known, ...job };
+  jobs.value = known
+    ? jobs.value.map((one) => (one.id === job.id ? now : one))
+    : [now, ...jobs.value].sort((a, b) => (a.id < b.id ? 1 : -1));
+  if (isOver(job) && !(known && isOver(known))) void reread(job.id);
+}
+
+/** Read a job that has ended, with what it said, and the runs that were cut. */
+async function reread(id: string): Promise<void> {
+  try {
+    const job = await get<Job>(`/jobs/${id}`);
+    jobs.value = jobs.value.map((one) => (one.id === id ? job : one));
+    unfinished.value = (await get<JobList>("/jobs?limit=1")).unfinished;
+  } catch {
+    // As above.
+  }
+}
+
+function takeProgress({ job: id, ...progress }: Progress & { job: string }): void {
+  jobs.value = jobs.value.map((job) => (job.id === id ? { ...job, progress } : job));
+  const known = histories.value[id];
+  if (known) histories.value = { ...histories.value, [id]: thinned([...known, progress]) };
+}
+
+/** Read the progress of a job from its begin on; later events are added to it. */
+export async function watch(id: string): Promise<void> {
+  if (histories.value[id]) return;
+  histories.value = { ...histories.value, [id]: [] };
+  const before = await get<Progress[]>(`/jobs/${id}/progress`).catch(() => []);
+  const latest = before.at(-1)?.at ?? 0;
+  const since = (histories.value[id] ?? []).filter((one) => (one.at ?? 0) > latest);
+  histories.value = { ...histories.value, [id]: thinned([...before, ...since]) };
+}
+
+function thinned(points: Progress[]): Progress[] {
+  const half = (_: Progress, place: number) => place % 2 === 0 || place > MOST_POINTS / 2;
+  return points.length > MOST_POINTS ? points.filter(half) : points;
+}
+
+function takeSample(sample: SystemSample): void {
+  samples.value = [...samples.value, { ...sample, at: Date.now() / 1000 }].slice(-MOST_SAMPLES);
+}

@@ -1,0 +1,110 @@
+// What is drawn on charts besides their series: bands of states, marks, intervals of points.
+import type { Draw } from "./chart-options";
+
+/** Draw the bands behind the series; a label that has no room is left to the table and the text. */
+export const drawBands: Draw = (plot, { bands = [] }, ink) => {
+  const { ctx, bbox } = plot;
+  const ratio = devicePixelRatio;
+  ctx.save();
+  ctx.font = `${11 * ratio}px system-ui, sans-serif`;
+  ctx.textBaseline = "bottom";
+  for (const band of bands) {
+    const from = clamp(plot.valToPos(band.from, "x", true), bbox.left, bbox.left + bbox.width);
+    const to = clamp(plot.valToPos(band.to, "x", true), bbox.left, bbox.left + bbox.width);
+    if (to <= from) continue;
+    ctx.fillStyle = ink.tone[band.tone];
+    ctx.fillRect(from, bbox.top, to - from, bbox.height);
+    ctx.fillStyle = ink.text;
+    if (ctx.measureText(band.label).width + 6 * ratio < to - from) {
+      ctx.textAlign = "center";
+      ctx.fillText(band.label, (from + to) / 2, bbox.top - 2 * ratio);
+    }
+  }
+  ctx.restore();
+};
+
+/** Draw the interval of each point as a line with ends. */
+export const drawIntervals: Draw = (plot, { x, series }, ink) => {
+  const { ctx } = plot;
+  ctx.save();
+  ctx.lineWidth = 1.5 * devicePixelRatio;
+  series.forEach((one, place) => {
+    if (!one.low || !one.high) return;
+    ctx.strokeStyle = ink.series[place % ink.series.length]!;
+    x.values.forEach((at, index) => {
+      const low = one.low?.[index];
+      const high = one.high?.[index];
+      if (typeof low !== "number" || typeof high !== "number") return;
+      const side = one.side ?? "left";
+      const middle = plot.valToPos(at, "x", true);
+      interval(ctx, middle, plot.valToPos(low, side, true), plot.valToPos(high, side, true));
+    });
+  });
+  ctx.restore();
+};
+
+function interval(ctx: CanvasRenderingContext2D, at: number, low: number, high: number): void {
+  const end = 4 * devicePixelRatio;
+  ctx.beginPath();
+  ctx.moveTo(at, low);
+  ctx.lineTo(at, high);
+  for (const y of [low, high]) {
+    ctx.moveTo(at - end, y);
+    ctx.lineTo(at + end, y);
+  }
+  ctx.stroke();
+}
+
+/** Draw the line that joins points in an order of their own, and the words beside them. */
+export const drawPoints: Draw = (plot, { x, series }, ink) => {
+  const { ctx } = plot;
+  const ratio = devicePixelRatio;
+  ctx.save();
+  ctx.font = `${11 * ratio}px system-ui, sans-serif`;
+  series.forEach((one, place) => {
+    const at = (index: number): [number, number] | null => {
+      const value = one.values[index];
+      if (typeof value !== "number") return null;
+      const side = one.side ?? "left";
+      return [plot.valToPos(x.values[index]!, "x", true), plot.valToPos(value, side, true)];
+    };
+    const line = (one.path ?? []).map(at).filter((point) => point !== null);
+    ctx.strokeStyle = ink.series[place % ink.series.length]!;
+    ctx.lineWidth = ratio;
+    ctx.beginPath();
+    line.forEach((point, index) => (index ? ctx.lineTo(...point) : ctx.moveTo(...point)));
+    ctx.stroke();
+    ctx.fillStyle = ink.text;
+    (one.labels ?? []).forEach((label, index) => {
+      const point = at(index);
+      if (point) ctx.fillText(label, point[0] + 8 * ratio, point[1] - 6 * ratio);
+    });
+  });
+  ctx.restore();
+};
+
+/** Draw marks as dashed lines with their labels, each below the one before. */
+export const drawMarks: Draw = (plot, { marks = [] }, ink) => {
+  const { ctx, bbox } = plot;
+  const ratio = devicePixelRatio;
+  ctx.save();
+  ctx.font = `${11 * ratio}px system-ui, sans-serif`;
+  ctx.strokeStyle = ctx.fillStyle = ink.text;
+  ctx.lineWidth = ratio;
+  ctx.setLineDash([4 * ratio, 3 * ratio]);
+  ctx.textBaseline = "top";
+  marks.forEach((mark, place) => {
+    const at = plot.valToPos(mark.at, "x", true);
+    if (at < bbox.left || at > bbox.left + bbox.width) return;
+    ctx.beginPath();
+    ctx.moveTo(at, bbox.top);
+    ctx.lineTo(at, bbox.top + bbox.height);
+    ctx.stroke();
+    const left = at + ctx.measureText(mark.label).width + 8 * ratio > bbox.left + bbox.width;
+    ctx.textAlign = left ? "right" : "left";
+    ctx.fillText(mark.label, at + (left ? -4 : 4) * ratio, bbox.top + (4 + place * 14) * ratio);
+  });
+  ctx.restore();
+};
+
+const clamp = (value: number, low: number, high: number) => Math.min(Math.max(value, low), high);

@@ -1,0 +1,71 @@
+// The job that runs, on every tab: what it does, how far it is, and how to stop it.
+import { useState } from "preact/hooks";
+import { remove, sentence } from "../api";
+import { number, span } from "../format";
+import { href } from "../routes";
+import { active, jobs } from "../store";
+import type { Job, Progress } from "../types";
+
+/** Return the name of a kind of job as a heading. */
+export function titleOf(kind: string): string {
+  const plain = kind.replaceAll("-", " ");
+  return plain.charAt(0).toUpperCase() + plain.slice(1);
+}
+
+/** The bar of a job's progress; without a plan it shows that something goes on. */
+export function ProgressBar({ progress, label }: { progress: Progress | null; label: string }) {
+  const planned = progress?.planned ?? 0;
+  return planned > 0 ? (
+    <progress aria-label={label} max={planned} value={Math.min(progress?.done ?? 0, planned)} />
+  ) : (
+    <progress aria-label={label} />
+  );
+}
+
+/** What a job does now, in words. */
+export function stageOf(job: Job): string {
+  if (job.state === "queued") return "waits for its turn";
+  if (job.state === "stopping") return "stops; what is finished is kept";
+  return job.progress?.stage ?? "starts";
+}
+
+/** How far a job is, in words. */
+export function countOf(progress: Progress | null): string {
+  if (!progress || progress.done === null || progress.done === undefined) return "";
+  const planned = progress.planned ? ` of ${number(progress.planned)}` : "";
+  const failed = progress.failed ? `, ${number(progress.failed)} failed` : "";
+  return `${number(progress.done)}${planned} ${progress.unit ?? ""}${failed}`;
+}
+
+/** A button that stops a job. */
+export function StopButton({ job }: { job: Job }) {
+  const [problem, setProblem] = useState("");
+  const stop = () => remove(`/jobs/${job.id}`).catch((error) => setProblem(sentence(error)));
+  return (
+    <>
+      <button type="button" class="stop" disabled={job.state === "stopping"} onClick={stop}>
+        {job.state === "queued" ? "Cancel" : "Stop"}
+      </button>
+      {problem && <span role="alert">{problem}</span>}
+    </>
+  );
+}
+
+/** The job that runs, with a link to its tab; nothing if none does. */
+export function JobBar() {
+  const job = active.value;
+  if (!job) return null;
+  const waiting = jobs.value.filter((one) => one.state === "queued" && one.id !== job.id).length;
+  const eta = job.progress?.eta_s;
+  return (
+    <aside class="job-bar" aria-label="Running job">
+      <a href={href(job.kind)}>{titleOf(job.kind)}</a>
+      <span class="stage">{stageOf(job)}</span>
+      <ProgressBar progress={job.progress} label={`Progress of the ${job.kind}`} />
+      <span class="number">{countOf(job.progress)}</span>
+      {eta !== null && eta !== undefined && <span class="quiet">about {span(eta)} left</span>}
+      {waiting > 0 && <span class="quiet">{waiting} more wait</span>}
+      <StopButton job={job} />
+    </aside>
+  );
+}

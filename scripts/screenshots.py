@@ -1,0 +1,182 @@
+"""Take pictures of the web page: each tab, wide and narrow, light and dark.
+
+    python scripts/screenshots.py FOLDER [TAB …]
+
+Servers that play a model and a judge are measured, so that the pictures need no model and are much
+the same each time. It needs Chromium, Playwright and npm.
+"""
+
+from __future__ import annotations
+
+import argparse
+import itertools
+import random
+import shutil
+import sys
+import tempfile
+import time
+from contextlib import ExitStack
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+ROOT = Path(__file__).resolve().parent.parent
+sys.path.insert(0, str(ROOT / "tests"))
+
+from support.eval_servers import Assessor, block  # noqa: E402
+from support.scripted import OllamaFacade, Pause, Request, ScriptedServer, Steps, ollama_stream  # noqa: E402
+from support.served import Served, serving  # noqa: E402
+from support.slot_server import SlotServer  # noqa: E402
+
+from pytest_llamaburn.evalsets import load_eval_set  # noqa: E402
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from playwright.sync_api import Browser, Page
+
+SIZES = {"wide": (1280, 900), "narrow": (360, 740)}
+SCHEMES = ("light", "dark")
+SET = "general_knowledge"
+
+
+class Shot(NamedTuple):
+    """A picture: its name, the address, and what to do on the page before."""
+
+    name: str
+    where: str
+    prepare: str = ""
+
+
+SHOTS = (
+    Shot("benchmark", "#/benchmark"),
+    Shot("benchmark-form", "#/benchmark", "form"),
+    Shot("stress", "#/stress"),
+    Shot("eval", "#/eval"),
+    Shot("eval-question", "#/eval", "question"),
+)
+
+
+@dataclass
+class Model(OllamaFacade):
+    """A model that writes at a natural pace and answers two of three questions rightly."""
+
+    model: str = "llama3.1:8b"
+
+    def __call__(self, request: Request) -> Steps:
+        """Return the steps for a request."""
+        if request.path != "/api/chat" or not request.json["messages"]:
+            return super().__call__(request)
+        self.loaded = True
+        text = request.json["messages"][-1]["content"]
+        dice = random.Random(text)  # noqa: S311 - the same answer each time
+        return [*_paced(ollama_stream(_words(text, dice)), dice)]
+
+
+def _words(text: str, dice: random.Random) -> list[str]:
+    questions = load_eval_set(SET).questions
+    asked = next((one for one in questions if one.prompt in text), None)
+    if asked is None:
+        return [f"{word} " for word in ("A short answer of a model that is played. " * 3).split()]
+    reference = asked.reference or "It depends on the place."
+    right = dice.random() < 2 / 3
+    said = reference if right else "I am not sure, but I think that it is Atlantis."
+    return [f"{word} " for word in said.split()]
+
+
+def _paced(chunks: list[bytes], dice: random.Random) -> Iterator[Any]:
+    yield Pause(dice.uniform(0.04, 0.09))
+    for chunk in chunks:
+        yield Pause(dice.gauss(0.012, 0.002))
+        yield chunk
+
+
+def opinion(prompt: str, criterion: str) -> dict[str, Any]:
+    """Return a judge's verdict on an answer."""
+    answer = block(prompt, "ANSWER")
+    lost = "Atlantis" in answer
+    reasoning = (
+        f"The answer does not agree with the reference, so its {criterion} is low."
+        if lost
+        else f"The answer says what the reference says; its {criterion} is high."
+    )
+    return {"evidence": [answer[:60]], "reasoning": reasoning, "score": 1 if lost else 5}
+
+
+def measure(served: Served, servers: dict[str, str]) -> None:
+    """Run one of each kind."""
+    model = {"host": servers["model"], "model": ["llama3.1:8b"], "backend": "ollama"}
+    judge = f"ollama:judge@{servers['judge']}"
+    runs: dict[str, dict[str, Any]] = {
+        "benchmark": {**model, "iterations": 40, "threshold": ["ttft_ms.p50<500"]},
+        "stress": {"host": servers["load"], "model": ["tiny"], "mode": "ramp"},
+        "eval": {**model, "set": [SET], "judge": [judge], "limit": 30},
+    }
+    for kind, body in runs.items():
+        job = served.client.post(f"/{kind}/run", json=body).raise_for_status().json()
+        while (done := served.client.get(f"/jobs/{job['id']}").json())["state"] != "ended":
+            time.sleep(1)
+        print(f"{kind}: {done['meaning']}", *done["lines"][-1:], flush=True)
+
+
+def prepare(page: Page, what: str) -> None:
+    """Open what a picture is of."""
+    if what == "form":
+        page.get_by_role("button", name="New benchmark").click()
+    if what == "question":
+        page.locator(".questions summary").nth(1).click()
+
+
+def shoot(browser: Browser, served: Served, folder: Path, wanted: list[str]) -> None:
+    """Take the pictures."""
+    for (size, (width, height)), scheme in itertools.product(SIZES.items(), SCHEMES):
+        context = browser.new_context(
+            viewport={"width": width, "height": height},
+            color_scheme=scheme,  # type: ignore[arg-type]
+        )
+        page = context.new_page()
+        page.goto(served.address)
+        page.get_by_role("tablist").wait_for()
+        for shot in SHOTS:
+            if wanted and shot.where.removeprefix("#/") not in wanted:
+                continue
+            page.goto(f"{served.url}/{shot.where}")
+            page.reload()
+            page.get_by_role("tabpanel").wait_for()
+            page.wait_for_timeout(1500)  # charts are drawn when their part has come
+            prepare(page, shot.prepare)
+            page.wait_for_timeout(500)
+            page.screenshot(path=folder / f"{shot.name}-{size}-{scheme}.png", full_page=True)
+        context.close()
+
+
+def main() -> None:
+    """Measure, and take the pictures."""
+    from playwright.sync_api import sync_playwright
+
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("folder", type=Path)
+    parser.add_argument("tabs", nargs="*")
+    parser.add_argument("--results-dir", type=Path, help="of an earlier time; it is made if absent")
+    arguments = parser.parse_args()
+    arguments.folder.mkdir(parents=True, exist_ok=True)
+    home = arguments.results_dir or Path(tempfile.mkdtemp(prefix="llamaburn-pictures-"))
+    home.mkdir(exist_ok=True)
+    with ExitStack() as stack:
+        served = stack.enter_context(serving(home, TMPDIR=str(home)))
+        if not (home / "results").is_dir():
+            servers = {
+                "model": stack.enter_context(ScriptedServer(Model())).host,
+                "judge": stack.enter_context(ScriptedServer(Assessor(opinion=opinion))).host,
+                "load": stack.enter_context(SlotServer(4, lambda n: 0.12 + n % 7 * 0.01)).host,
+            }
+            measure(served, servers)
+        playwright = stack.enter_context(sync_playwright())
+        path = shutil.which("chromium") or "/usr/bin/chromium"
+        browser = playwright.chromium.launch(executable_path=path, chromium_sandbox=False)
+        shoot(browser, served, arguments.folder, arguments.tabs)
+        browser.close()
+
+
+if __name__ == "__main__":
+    main()

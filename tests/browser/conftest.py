@@ -1,0 +1,127 @@
+"""A real browser on a real server: Debian's Chromium, driven by Playwright.
+
+A machine without Chromium, Playwright or npm skips these tests and says why; with CI=true they fail
+instead. Each page fails its test if it wrote an error to its console, which is where a browser says
+that a page broke its own policy, or if it asked anything of another host.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+from importlib.util import find_spec
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from support.served import Served, serving
+from support.web_api import keep
+
+from pytest_llamaburn.web import bundle
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from pathlib import Path
+
+    from playwright.sync_api import Browser, BrowserContext, Page
+
+CHROMIUM = shutil.which("chromium") or "/usr/bin/chromium"
+WAITS_MS = 30_000  # for what must happen; a test that waits so long has failed
+WIDE = {"width": 1280, "height": 900}
+NARROW = {"width": 360, "height": 740}
+
+
+def _missing() -> str | None:
+    """Return why there is no browser or no page, or None."""
+    if find_spec("playwright") is None:
+        return "no browser: pip install playwright"
+    if not os.access(CHROMIUM, os.X_OK):
+        return "no browser: apt install chromium"
+    try:
+        bundle.ensure()
+    except bundle.BundleError as err:
+        return str(err)
+    return None
+
+
+@pytest.fixture(scope="session")
+def browser() -> Iterator[Browser]:
+    """A browser without a window."""
+    reason = _missing()
+    if reason:
+        (pytest.fail if os.environ.get("CI") else pytest.skip)(reason)
+    from playwright.sync_api import sync_playwright
+
+    root = hasattr(os, "geteuid") and os.geteuid() == 0
+    with sync_playwright() as playwright:
+        found = playwright.chromium.launch(
+            executable_path=CHROMIUM, chromium_sandbox=not root, args=["--disable-gpu"]
+        )
+        yield found
+        found.close()
+
+
+@pytest.fixture
+def served(browser: Browser, tmp_path: Path) -> Iterator[Served]:
+    """A server with a result of each kind."""
+    for journal, folder in _RESULTS:
+        keep(tmp_path / "results", journal, folder, f"golden-{folder}")
+    with serving(tmp_path) as found:
+        yield found
+
+
+_RESULTS = (
+    ("benchmark-complete", "benchmarks"),
+    ("stress-complete", "stress"),
+    ("eval-complete", "evals"),
+)
+
+
+@pytest.fixture
+def opened(browser: Browser) -> Iterator[Callable[..., Page]]:
+    """Return a function that opens a page of a server in a browser of its own.
+
+    `opened(served, "#/results", viewport=NARROW, color_scheme="dark")`. What its console says and
+    which hosts it asks is checked at the end; `wrong=True` leaves that out.
+    """
+    contexts: list[BrowserContext] = []
+    complaints: list[str] = []
+
+    def open_page(served: Served, where: str = "", *, wrong: bool = False, **options: Any) -> Page:
+        context = browser.new_context(**{"viewport": WIDE, **options})
+        contexts.append(context)
+        context.set_default_timeout(WAITS_MS)
+        page = context.new_page()
+        if not wrong:
+            _listen(page, served.url, complaints)
+        page.goto(served.address)
+        page.get_by_role("tablist").wait_for()
+        if where:
+            page.goto(f"{served.url}/{where}")
+        return page
+
+    yield open_page
+    for context in contexts:
+        context.close()
+    assert complaints == []
+
+
+def _listen(page: Page, url: str, complaints: list[str]) -> None:
+    """Note what a page complains of, and what it asks of other hosts."""
+
+    def said(message: Any) -> None:
+        if message.type in ("error", "warning"):
+            complaints.append(f"console: {message.text}")
+
+    def asked(request: Any) -> None:
+        if not request.url.startswith((url, "blob:", "data:")):
+            complaints.append(f"asked {request.url}")
+
+    page.on("console", said)
+    page.on("pageerror", lambda err: complaints.append(f"error: {err}"))
+    page.on("request", asked)
+
+
+@pytest.fixture
+def page(served: Served, opened: Callable[..., Page]) -> Page:
+    """The page of the server, opened with its token."""
+    return opened(served)
