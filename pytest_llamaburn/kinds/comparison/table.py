@@ -158,7 +158,7 @@ def _points(change: Document) -> str:
 def percent(change: Document) -> str:
     """Return a change in percent, with its sign; the difference of shares has percentage points."""
     share = change["change"]
-    return ABSENT if share is None else _signed(100 * share, 1) + f" {_points(change)}"
+    return ABSENT if share is None else signed(100 * share, 1) + f" {_points(change)}"
 
 
 def interval(change: Document) -> str:
@@ -174,13 +174,14 @@ def _verdict(change: Document) -> str:
     return f"same within {100 * change['margin']:g} %" if word == "same" else word
 
 
-def _signed(value: float | None, decimals: int = 2) -> str:
+def signed(value: float | None, decimals: int = 2) -> str:
+    """Return a number with its sign."""
     return ABSENT if value is None else f"{value:+.{decimals}f}".replace("-", "−")
 
 
 def _marks(change: Document) -> str:
     ends = change["interval"]
-    return "[{}, {}]".format(*map(_signed, ends)) if ends else ABSENT
+    return "[{}, {}]".format(*map(signed, ends)) if ends else ABSENT
 
 
 _CELLS: dict[str, Callable[[Document], str]] = {
@@ -192,7 +193,7 @@ _CELLS: dict[str, Callable[[Document], str]] = {
     "value": lambda change: number(change["value"]),
     "change": percent,
     "interval": interval,
-    "difference": lambda change: _signed(change["difference"]),
+    "difference": lambda change: signed(change["difference"]),
     "95 % interval": _marks,
     "questions": lambda change: f"{change['questions']} of {change['shared']}",
 }
