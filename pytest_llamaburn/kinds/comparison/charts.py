@@ -102,8 +102,9 @@ def _by_level(document: Document, changes: Sequence[Change]) -> Iterator[Plot]:
         files = [*dict.fromkeys(one["file"] for one in found)][:_MOST_FILES]
         lines = [_line(f"{document['config']['baseline']} (baseline)", found, "baseline")]
         lines += [_line(f, [o for o in found if o["file"] == f], "value") for f in files]
-        if any(len(line.points) > 1 for line in lines):
-            yield _plot(name, found, [line for line in lines if line.points])
+        known = [line for line in lines if line.points]
+        if len(known) > 1 and any(len(line.points) > 1 for line in known):
+            yield _plot(name, found, known)
 
 
 def _plot(name: str, found: Sequence[Change], lines: Sequence[Line]) -> Plot:
