@@ -356,7 +356,14 @@ _GRADES = {
     "without grades: answers that the scorers found right / attempted answers",
     "f_score": "harmonic mean of graded_correct and correct_given_attempted",
 }
-GRADES = tuple(_share(n, formula, "judge", f"grades.{n}.mean") for n, formula in _GRADES.items())
+_ALSO_OF_SCORERS = ("not_attempted", "correct_given_attempted")
+GRADES = tuple(
+    _share(
+        *(name, formula, "both" if name in _ALSO_OF_SCORERS else "judge"),
+        f"grades.{name}.mean" + (f" or results.{name}.mean" if name in _ALSO_OF_SCORERS else ""),
+    )
+    for name, formula in _GRADES.items()
+)
 _SCORED = {
     "correct": "answers that the scorers found right / all answers; an unreadable answer is wrong",
     "correct_of_parsed": "answers that the scorers found right / readable answers",

@@ -265,7 +265,9 @@ def _rating(label: float | str) -> float:
 
 def _located(err: ValidationError) -> str:
     first = err.errors()[0]
-    where = ".".join(map(str, first["loc"])) or "the whole line"
+    # Names of fields and indices; what is left names the alternatives of a type.
+    places = [str(one) for one in first["loc"] if isinstance(one, int) or one.isidentifier()]
+    where = ".".join(places) or "the whole line"
     return f"{where}: {first['msg'][:1].lower()}{first['msg'][1:]}"
 
 

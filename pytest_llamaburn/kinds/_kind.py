@@ -77,6 +77,13 @@ class Params(NamedTuple):
     scope: Literal["session"] | None = None
 
 
+class Expected(NamedTuple):
+    """About how long a run will take in seconds, None if unknown; `note` says why or on what."""
+
+    seconds: float | None
+    note: str | None = None
+
+
 class Kind:
     """A kind of result file: that of a run or of a comparison."""
 
@@ -172,6 +179,10 @@ class RunKind(Kind):
     def models(self, settings: Any) -> tuple[str | None, ...]:
         """Return the models to run on; None means the only model of the server."""
         return settings.model or (None,)
+
+    def expected(self, settings: Any, request_s: float) -> Expected:  # noqa: ARG002
+        """Return about how long a run will take if a request of its model takes `request_s`."""
+        return Expected(None, "this kind of run does not tell how long it takes")
 
     def parametrize(self, session: Session, fixtures: Sequence[str]) -> list[Params]:  # noqa: ARG002
         """Return the parameters of a test that opens a run and uses these fixtures."""

@@ -244,6 +244,7 @@ def _taken_over(
     link.errors = _mirrored(report["errors"])
     own, link.loading = link.borrowed(0), True
     names["super"] = link.parent
+    sys.setrecursionlimit = _both(sys.setrecursionlimit, link)
     for name in plan["wanted"]:
         if name in report["names"]:
             operation = "hold" if name in plan["held"] else "getitem"
@@ -252,6 +253,16 @@ def _taken_over(
     link.loading = False
     live = [n for n in plan["live"] if n in report["names"] and link.is_copied(names[n])]
     return _Live(names, own, live) if live else names
+
+
+def _both(function: Any, link: Any) -> Any:
+    """Return a function of `sys` that takes effect in the process of the program too."""
+
+    def call(value: int) -> None:
+        function(value)
+        link.ask(function.__name__, value)
+
+    return call
 
 
 def _mirrored(ancestors: dict[str, list[str]]) -> dict[str, type[BaseException]]:

@@ -60,6 +60,7 @@ _OPERATIONS: dict[str, Any] = {
     "signature": lambda value: _signature_parts(value),  # noqa: PLW0108 - it is defined below
     "derive": lambda *parts, **named: _derive(*parts, **named),  # noqa: PLW0108
     "super": super,
+    "setrecursionlimit": sys.setrecursionlimit,
     "print": lambda stream, text: print(text, end="", file=getattr(sys, stream)),
     "input": lambda prompt: builtins.input(prompt),  # noqa: PLW0108 - a test may replace it
     "read": lambda size: sys.stdin.read(size),  # noqa: PLW0108 - as above

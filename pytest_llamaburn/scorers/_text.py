@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import unicodedata
 
+from pytest_llamaburn.scorers._markup import without_citations, without_markup
 from pytest_llamaburn.thinking import split_thinking
 
 _ANSWER_TAG = re.compile(r"</?(?:final_?)?answer>", re.IGNORECASE)
@@ -13,10 +14,8 @@ _POSSESSIVE = re.compile(
     r"(?i)\b(?!(?:it|he|she|that|what|who|where|when|why|how|there|here|let)\b)(\w+)['\u2019]s\b"
 )  # not it's, which says more than it
 _NEXT_TURN = re.compile(r"(?i)\n\s{0,9}(?:question|q|problem|user|human)\s?\d{0,3}\s?:")
-_FOOTNOTE = re.compile(  # after a word: ⁶, [6], [^6], 【6†source】, <sup>6</sup>
-    r"(?<=[^\W\d_]{3})[\u2070\u00b9\u00b2\u00b3\u2074-\u2079]{1,3}(?!\w)"
-    r"|(?<=[\w.,;:!?)\"'\u2019])\s?(?:\[\^?\d{1,3}\]|\u3010[^\u3011\n]{1,40}\u3011|<sup>\d{1,3}</sup>)"
-)
+_BOXED = re.compile(r"\\boxed\s?\{([^{}]*)\}")
+_FORMULA = re.compile(r"\\[()\[\]]|\$\$?\s?([^\W\d][^$\n]{0,200}?)\s?\$\$?")
 _GROUPED = re.compile(r"(?<=\d),(?=\d{3}(?!\d))")
 _UNSPACED = (
     "\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u3040-\u30ff\u3400-\u9fff\uf900-\ufaff"
@@ -63,9 +62,10 @@ def normal(text: str) -> str:
 
 
 def forms(text: str) -> set[str]:
-    """Return the normal form of a text, and its forms without possessives and footnote numbers."""
-    bare = _FOOTNOTE.sub("", text)
-    return {normal(one) for one in (text, bare, _POSSESSIVE.sub(r"\1", bare))}
+    """Return the normal form of a text, and those without citations, markup and possessives."""
+    bare = without_citations(text)
+    plain = _FORMULA.sub(r"\1", _BOXED.sub(r"\1", without_markup(bare)))
+    return {normal(one) for one in (text, bare, plain, _POSSESSIVE.sub(r"\1", plain))}
 
 
 def contains(text: str, part: str) -> bool:

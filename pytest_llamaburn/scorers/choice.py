@@ -3,8 +3,9 @@
 `choices` are the texts in order, or a mapping from letter to text; the reference is a letter or a
 text. A single letter is that choice, even if it is the text of another one. If an answer says "the
 answer is B", only such sentences count; otherwise lines that begin with a letter, then mentions of
-letters, then the texts. An answer with two different choices cannot be read. An "A" that is an
-article is not a choice.
+letters, then the texts. Lines and mentions do not count in a text that ends in a loop or in a list
+of all choices; mentions do not count if the answer says that no choice, or each one, is right. An
+answer with two different choices cannot be read. An "A" that is an article is not a choice.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ from typing import TYPE_CHECKING
 
 from pytest_llamaburn.errors import DatasetError
 from pytest_llamaburn.scorers import _base, _text
+from pytest_llamaburn.scorers._markup import without_citations, without_markup, without_sources
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
@@ -39,33 +41,42 @@ _RIGHTLY = (
     r"|poprawna|doğru|правильн\w+|đúng|الصحيحة|सही)"
 )
 _IS = (
-    r"(?:\bis\b|\b(?:would|should|must) be\b"
+    r"(?:\bis\b|\b(?:would|should|must)(?: therefore| thus)? be\b"
     r"|\b(?:ist|lautet|est|es|è|é|(?<=odpowiedź )to|jest|là|adalah|är)\b"
     r"|[:=]|\s?[\u2013\u2014\u2192]|是|为|為|は|[은는]|هي|هو)"
 )
 _QUOTE = r"[(\[*\"']?"
 _END_OF_CLAUSE = r"(?=" + _QUOTE + r"[A-J]\b[)\]\"']?\s*(?:[.,;!]|$|\n))"
-_FINAL = re.compile(rf"(?i)\bfinal\s+{_NOUN}[^.:=\n]{{0,60}}?(?:\bis\b|[:=])|\\boxed\b|####")
+_FINAL = re.compile(
+    rf"(?i)\bfinal\s+{_NOUN}(?:[^.:=\n]{{0,60}}?(?:\bis\b|[:=])|\s-\s)|\\boxed\b|####"
+)
 _SAID = re.compile(
-    rf"(?i){_NOUN}(?:[^.:=\n]{{0,60}}?(?=[^:=]){_IS}"
+    rf"(?i){_NOUN}(?:['\u2019]s\b|[^.:=\n]{{0,60}}?(?=[^:=]){_IS}"
     rf"|(?:\s+(?:{_NOUN}|{_RIGHTLY}|\([^()\n]{{0,60}}\))){{0,2}}\s*[:=])"
     r"|\bI(?:'d|'ll| would| will|'m)? "
-    r"(?:choose|pick|select|say|opt for|go(?:ing)? with|settle on)\b"
+    r"(?:choose|pick|select|say|opt for|go(?:ing)? with|settle on|answer)\b"
     r"|\b(?:it|that)(?:'s| is| (?:must|should|would|has to) be)\b(?:\s+(?:most likely|probably))?"
     r"|\b(?:correct|right|best)(?: one)?(?:\s*:|\s+is\b)|[选選][择擇]?[:\s]{0,3}(?=[A-J])"
 )
 # After these words a letter counts only at the end of its clause.
 _CONCLUDED = re.compile(
-    r"(?i)(?:\b(?:most likely|probably|best guess is|leav(?:ing|es)(?: only| us with)?|so|thus"
-    r"|lean(?:ing)? towards?|choose|pick|select"
-    rf"|hence|therefore|but(?: rather)?|I (?:think|believe|guess)),?\s+)(?-i:{_END_OF_CLAUSE})"
+    r"(?i)(?:\b(?:(?:most )?(?:likely|probabl[ey])|definitely|certainly|clearly|surely"
+    r"|leav(?:ing|es)(?: only| us with)?|so|thus|hence|therefore|but(?: rather)?"
+    r"|lean(?:ing)?(?: towards?)?|choose|pick|select|go(?:ing)? (?:with|for)"
+    r"|(?:closest|nearest|best|most \w{1,12})(?: \w{1,12})? (?:is|would be|to)|which is|i\.e\."
+    r"|ha(?:s|ve) to be"
+    r"|guess (?:is|would be)|match(?:es)?|corresponds? to|ans\.|I (?:think|believe|guess)"
+    r"|(?:guess|verdict|conclusion|result|select(?:ed|ion)|pick)(?=:)),?:?\s+)"
+    rf"(?:the )?(?:(?:option|choice|answer) )?(?-i:{_END_OF_CLAUSE})"
 )
 _RIGHT = re.compile(
     r"\b(?=[A-J][)\"']* (?:is|seems|ist|est|es|è|é) (?:clearly |probably )?"
     rf"(?:the )?(?i:{_RIGHTLY}|answer)\b)"
+    r"|\b[Oo]nly (?=[A-J][)\"']* (?:is (?:true|possible|left|valid)|fits|works|matches|remains)\b)"
 )
 _MENTION = re.compile(r"(?=\([A-Ja-j]\))|(?i:\b(?:option|choice)(?=\s+\(?[a-j]\b))")
-_OPENING = r"[\s:\"'{(\[$>\u2022「『【-]{0,9}"
+_POINTER = r"\u2192\u21d2\u27a1\u2234\u2705\u2714\u2611\ufe0f\U0001f449"  # arrows, ticks, a hand
+_OPENING = rf"(?:[\s:\"'{{(\[$>\u2022「『【{_POINTER}-]|=>){{0,9}}"
 _LEAD = re.compile(
     rf"{_OPENING}(?-i:(?:[Tt]he|la|el|le|die|der|das|il|o|a|de)\s+"
     rf"(?=(?i:{_NOUN}|{_RIGHTLY}|[B-J]\b)))?"
@@ -77,11 +88,32 @@ _LETTER = re.compile(
     r"([)\]}.,:;!?\"'$/\u2013\u2014\u3002」』】-]*)(\s*)(.*)"
 )
 _REASON = re.compile(r"(?i)(?:because|since|as|for|which|that|is|was|due|given|and|or|with|by)\b")
-_DENIED = re.compile(r"(?i)(?:(?:is|was)\s+(?:not|wrong|incorrect|false)\b|isn't\b)")
-_SECOND = re.compile(r"(?:(?:or|and)\s+|(?<=[,/])\s*)\(?([A-J])\)?(?=\s*(?:[.,;!/)]|$|or\b|and\b))")
+_DENIED = re.compile(
+    r"(?i)(?:(?:is|was)\s+(?:not|wrong|incorrect|false|out|excluded|eliminated)\b|isn't\b)"
+)
+_SECOND = re.compile(
+    r"(?:(?:or|and)\s+|(?<=[,/])\s*|(?=\())\(?([A-J])\)?(?=\s*(?:[.,;!/()]|$|(?:or|and|are)\b))"
+)
 _ALONE = re.compile(rf"(?i:{_LEAD.pattern})[A-Ja-j][)\]}}.!\"'$」』】\s]*")
-_EACH = re.compile(r"(?i)\b(?:each|every|any|all|other|another|these)\s+(?:\w+\s+)?$")
-_LIST = re.compile(r"(?i)\b(?:each|every|following|options|choices|answers)\b[^.]*:\s*$")
+_NEGATED = re.compile(
+    r"(?i)(?:\b(?:not|never|no|none|nothing|neither|nor|cannot|worst|least)\b|n['\u2019]t\b)"
+    r"(?!\s+(?:doubt|surpris))(?:\s+\w+){0,2}\s*$"
+)
+_SO = re.compile(r"(?i)(?:so|thus|hence|therefore|but)\b")  # after these a denial ends
+_EACH = re.compile(r"(?i)\b(?:each|every|any|all|other|another|these|possible)\s+(?:\w+\s+)?$")
+_LIST = re.compile(
+    r"(?i)\b(?:each|every|following|options|choices|answers)\b[^.]*:\s*$"
+    r"|\b(?:let(?:'s| us)|we|I(?:'ll)?|first|step \d{1,2}:?)\s[^.:]{0,60}\b(?:evaluate|consider"
+    r"|look|go|check|analy[sz]e|examine|compare|review)\b[^:]{0,80}"
+    r"\b(?:each|every|options?|choices?|answers?|them|one by one)\b[^.:]{0,40}[.:]\s*$"
+)
+_ITEM = re.compile(r"\s*(?:[-*]\s*)?(?i:option\s+|choice\s+)?\(?[A-J][.):]")
+_OPTION = re.compile(r"(?i:\b(?:option|choice))\s+\(?([A-J])\b")
+_NO_CHOICE = re.compile(
+    r"(?i)\b(?:none|neither|all|both|any) of "
+    r"(?:these|them|the (?:\w+ )?(?:above|options|choices|answers))\b"
+    r"|\bno (?:\w+ )?(?:option|choice|answer)\b|\bnot (?:listed|given|(?:among|one of) the \w+)\b"
+)
 _UNSURE = re.compile(
     r"(?i)\b(?:cannot|can't|don't|unable|need|check|consider|compare|whether|if|might|could|no|not"
     r"|none|neither|nor|wrong|incorrect|between|such as|either|which|sorry|look)\b"
@@ -94,6 +126,10 @@ _MOST_STATEMENTS = 200  # a text with more of them is a loop
 _ENDED = re.compile(r"[.!?\u3002)\]$][\s\"'*]*$")
 _LONG = 12  # words of a sentence that can be a loop
 _LOOP = 3  # times that a text says the same
+_TAIL = 60  # words at the end that show whether a text is a loop
+_MARK = re.compile(
+    r"(?<=\b[A-J])[\u2070\u00b9\u00b2\u00b3\u2074-\u2079]{1,3}(?=[\s.,;)*]*$)", re.MULTILINE
+)
 
 
 def score(answer: str, question: Question) -> Score:
@@ -153,30 +189,40 @@ def _right(reference: str, choices: Mapping[str, str]) -> str:
 def _chosen(said: str, choices: Mapping[str, str]) -> set[str]:
     """Return the choices in statements of the strongest kind that the answer has."""
     text = _plain(said)
-    lines = text.splitlines()
     whole = _by_text(text, choices)
-    told = _after_lists(lines)
-    last = _last_sentence(text)
     kinds: list[Iterable[set[str]]] = [
         [_lettered(text, choices) if _ALONE.fullmatch(text) else set()],
         [{whole} if whole else set()],
         (_settled(rest, choices) for rest in _stated(text, _FINAL)),
         (_settled(rest, choices) for p in (_SAID, _RIGHT) for rest in _stated(text, p)),
         (_lettered(rest, choices) for rest in _stated(text, _CONCLUDED)),
-        (_lettered(line, choices) for line in told if _ALONE.fullmatch(line)),
-        (_lettered(line, choices) for line in told if _by_text(_after_letter(line), choices)),
-        (_lettered(line, choices) for line in told),
-        (_lettered(_after(m), choices) for m in _MENTION.finditer(_sure(last))),
-        [_mentioned(last, choices)],
+        *([] if _is_loop(text) else _implied(text, choices)),
     ]
     return next((found for kind in kinds if (found := set().union(*kind))), set())
 
 
+def _implied(text: str, choices: Mapping[str, str]) -> list[Iterable[set[str]]]:
+    """Return the choices that lines begin with, and those that the last sentence mentions."""
+    told = _after_lists(text.splitlines())
+    last = _last_sentence("\n".join(told))
+    lines = [line for line in told if len({*_OPTION.findall(line)}) < 2]
+    kinds: list[Iterable[set[str]]] = [
+        (_lettered(line, choices) for line in lines if _ALONE.fullmatch(line)),
+        (_lettered(line, choices) for line in lines if _by_text(_after_letter(line), choices)),
+        (_lettered(line, choices) for line in lines),
+    ]
+    if _NO_CHOICE.search(text):
+        return kinds
+    mentions = (_lettered(_after(m), choices) for m in _MENTION.finditer(_sure(last)))
+    return [*kinds, mentions, [_mentioned(last, choices)]]
+
+
 def _stated(text: str, pattern: re.Pattern[str]) -> Iterator[str]:
-    """Yield the text after each statement, except one about "each option" or before a list."""
+    """Yield the text after each statement, unless it is denied, of "each option" or of a list."""
     for match, _ in zip(pattern.finditer(text), range(_MOST_STATEMENTS), strict=False):
-        rest = _after(match)
-        if not _EACH.search(text[max(0, match.start() - 40) : match.start()]) and not _lists(rest):
+        rest, before = _after(match), text[max(0, match.start() - 40) : match.start()]
+        denied = _NEGATED.search(before) and not _SO.match(match[0])
+        if not denied and not _EACH.search(before) and not _lists(rest):
             yield rest
 
 
@@ -187,10 +233,23 @@ def _lists(rest: str) -> bool:
 
 
 def _after_lists(lines: Sequence[str]) -> list[str]:
-    """Return the lines that may begin with the choice, without those after "let us see each:"."""
-    filled = [line for line in lines if line.strip()]
-    pairs = zip(["", *filled], filled, strict=False)
-    return [line for before, line in pairs if not _LIST.search(before[-_REACH:])]
+    """Return the lines that may state the choice, without the list after "let us see each:"."""
+    kept, listing = [""], False
+    for line in filter(str.strip, lines):
+        before = kept[-1][-_REACH:]
+        begins = not listing and _LIST.search(before)
+        listing = bool(
+            (begins or listing) and (_ITEM.match(line) or (begins and ":" in before[-9:]))
+        )
+        if not listing:
+            kept.append(line)
+    return kept[1:]
+
+
+def _is_loop(text: str) -> bool:
+    """Return whether a text ends with the same few words again and again."""
+    words = re.findall(r"\w+", text[-_REACH * 2 :])[-_TAIL:]
+    return len(words) > _LONG and len(set(words)) * 4 < len(words)
 
 
 def _last_sentence(text: str) -> str:
@@ -218,8 +277,8 @@ def _after(match: re.Match[str]) -> str:
 
 
 def _plain(text: str) -> str:
-    text = re.sub(r"\\[()\[\]]", " ", text)
-    text = re.sub(r"\\(?:text|mathrm|textbf|mathbf)\s*\{([^{}]*)\}", r"\1", text)
+    text = without_markup(without_citations(_MARK.sub("", without_sources(text))))
+    text = re.sub(r"\\[()\[\]]|\\[fm]box(?![A-Za-z])", " ", text)
     return re.sub(r"[*`]+|(?<!\w)_+|_+(?!\w)", "", unicodedata.normalize("NFKC", text))
 
 

@@ -130,7 +130,8 @@ def _out_of_reach(node: ast.AST) -> str:
 def _replaced(node: ast.AST) -> list[str]:
     """Return the attributes of modules that a statement or a call of `patch` replaces."""
     if isinstance(node, ast.Assign):
-        return [".".join(_dotted(one)) for one in node.targets if isinstance(one, ast.Attribute)]
+        parts = [t.value if isinstance(t, ast.Subscript) else t for t in node.targets]
+        return [".".join(_dotted(one)) for one in parts if isinstance(one, ast.Attribute)]
     if not isinstance(node, ast.Call) or "patch" not in (called := _dotted(node.func)):
         return []
     given = [str(one.value) if isinstance(one, ast.Constant) else "" for one in node.args]

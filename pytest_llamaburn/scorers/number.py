@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from pytest_llamaburn.errors import DatasetError
 from pytest_llamaburn.scorers import _base, _text
+from pytest_llamaburn.scorers._markup import without_markup, without_sources
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -60,7 +61,7 @@ _AIMS = ("find", "get", "express", "calculate", "compute", "write", "convert", "
 _NO_AIM = "".join(rf"(?<!\bto {aim} the )" for aim in _AIMS)  # "to get the answer:" heads a sum
 _MARKER = re.compile(
     r"####|\\boxed\b|\bfinal answer\b|\banswer\b[^.\n:=\d]{0,40}?\bis\b(?!\s+not\b)"
-    rf"|{_NO_AIM}\banswer\b[^.\n:=\d]{{0,40}}?[:=](?!\s+not\b)",
+    rf"|{_NO_AIM}\banswer\b(?!\s+(?:as|in terms of)\b)[^.\n:=\d]{{0,40}}?[:=](?!\s+not\b)",
     re.IGNORECASE,
 )
 _OR = re.compile(r"\W{0,3}\bor\W{1,3}", re.IGNORECASE)
@@ -99,12 +100,20 @@ _REWRITES = tuple(
         ("[¼-¾⅐-⅞↉]", lambda match: " " + unicodedata.normalize("NFKC", match.group())),
         (r"(?<=\d)(?:[\u00a0\u2007\u2009\u202f_]|\\,|\{,\})(?=\d{3}(?!\d))", ""),
         (r"(?<![\w.,])[1-9]\d{0,2}(?: \d{3})+(?![.,]?\d)", lambda m: m.group().replace(" ", "")),
+        (r"<sup>([-+]?\d{1,3})</sup>", r"^\1"),
+        (r"\s?(?:±|\+/-|\\pm)\s?\d[\d.,]*", ""),  # how far it may be off
+        (
+            r"(?m)(?<=\d)(\s?[^\W\d]{0,15}[.%°]?)(?:\s?\[\^?\d{1,3}\])+(?=[\s.,;]*$)",
+            r"\1",
+        ),  # 18 m [6]
+        (r"\u3010[^\u3011\n]{1,40}\u3011", ""),
         ("\u2044", "/"),
         (r"=[ \t$]*\n\s*", "= "),
         ("[\u2010-\u2013\u2212](?=[\\d.$€£¥])", "-"),
         (r"\\[dt]?frac\s*\{(\d+)\}\s*\{(\d+)\}", r"\1/\2"),
+        (r"\\[dt]?frac\s?(\d)\s?(\d)(?!\d)", r"\1/\2"),
+        (r"\^\{?\\circ\}?", "°"),
         (r"\\(?:times|cdot)\b", "×"),
-        (r"\\(?:text|mathrm|textbf|mathbf)\s*\{([^{}]*)\}", r" \1 "),
         (r"\\(?=[$%])", ""),
         (r"(?<=\d)\*\*(?=\d)", "^"),
         (r"\^\{([-+]?\d+)\}", r"^\1"),
@@ -216,6 +225,7 @@ def _spelt(text: str) -> _Number | None:
 
 
 def _plain(text: str) -> str:
+    text = without_markup(without_sources(text))
     for pattern, to in _REWRITES:
         text = pattern.sub(to, text)
     return unicodedata.normalize("NFKC", text)

@@ -43,14 +43,18 @@ def _missing() -> str | None:
     return None
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
-    """A browser without a window."""
+    """A browser without a window.
+
+    It ends with each file of tests: while Playwright runs, this thread can run no other event loop.
+    """
     reason = _missing()
     if reason:
         (pytest.fail if os.environ.get("CI") else pytest.skip)(reason)
-    from playwright.sync_api import sync_playwright
+    from playwright.sync_api import expect, sync_playwright
 
+    expect.set_options(timeout=WAITS_MS)
     root = hasattr(os, "geteuid") and os.geteuid() == 0
     with sync_playwright() as playwright:
         found = playwright.chromium.launch(
@@ -65,7 +69,7 @@ def served(browser: Browser, tmp_path: Path) -> Iterator[Served]:
     """A server with a result of each kind."""
     for journal, folder in _RESULTS:
         keep(tmp_path / "results", journal, folder, f"golden-{folder}")
-    with serving(tmp_path) as found:
+    with serving(tmp_path, OLLAMA_HOST="http://127.0.0.1:9") as found:  # which is nobody's
         yield found
 
 

@@ -57,7 +57,7 @@ def test_signal_leaves_a_valid_file_with_the_finished_requests(
         running = start(server.host, tmp_path)
         assert facade.stalled.wait(60)
         running.send_signal(number)
-        stdout, stderr = running.communicate(timeout=60)
+        stdout, stderr = running.communicate(timeout=300)
     assert running.returncode == 2, stderr
     assert "Traceback" not in stderr
     (document,) = results_in(tmp_path / "results")
@@ -90,7 +90,7 @@ def test_killed_run_leaves_its_finished_requests_in_the_journal(tmp_path: Path) 
         running = start(server.host, tmp_path)
         assert facade.stalled.wait(60)
         running.kill()
-        running.communicate(timeout=60)
+        running.communicate(timeout=300)
     assert running.returncode == -signal.SIGKILL
     (folder,) = (tmp_path / "results" / ".journal").iterdir()
     record = journal.read(folder)
@@ -211,7 +211,7 @@ def test_directory_that_becomes_read_only_costs_no_finished_request(
         assert facade.stalled.wait(60)
         read_only(tmp_path / "results" / "benchmarks")
         running.send_signal(signal.SIGINT)
-        _, stderr = running.communicate(timeout=60)
+        _, stderr = running.communicate(timeout=300)
     assert running.returncode == 2
     assert "Traceback" not in stderr
     (line,) = [line for line in stderr.splitlines() if line.startswith("llamaburn: ")]
@@ -338,7 +338,7 @@ def test_directory_that_goes_with_everything_around_it_leaves_a_file_elsewhere(
                 shutil.rmtree(folder)
                 folder.write_text("in the way")
             running.send_signal(signal.SIGINT)
-        stdout, stderr = running.communicate(timeout=60)
+        stdout, stderr = running.communicate(timeout=300)
     assert running.returncode == 2, stderr
     assert "Traceback" not in stderr
     refuge = home if has_home else scratch
@@ -389,7 +389,7 @@ def test_who_waits_in_pytest_is_told_too(tmp_path: Path) -> None:
         assert running.stdout is not None
         line = next(line for line in running.stdout if "waiting: another" in line)
         running.send_signal(signal.SIGINT)
-        rest, _ = running.communicate(timeout=60)
+        rest, _ = running.communicate(timeout=300)
     assert line.startswith("llamaburn: waiting: another LlamaBurn measurement runs on this machine")
     assert line.endswith("run run-1 of tiny, since 2026-01-14T10:30:00Z; Ctrl-C ends the wait\n")
     assert running.returncode == 2, rest

@@ -153,7 +153,7 @@ def test_watch_shows_one_state_a_line_until_ctrl_c(tmp_path: Path) -> None:
         assert running.stdout is not None
         states = [json.loads(running.stdout.readline()) for _ in range(3)]
         running.send_signal(signal.SIGINT)
-        _, stderr = running.communicate(timeout=60)
+        _, stderr = running.communicate(timeout=300)
     assert [state["loaded"][0]["name"] for state in states] == ["tiny:latest"] * 3
     assert (running.returncode, stderr) == (0, "")
 

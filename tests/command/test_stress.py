@@ -379,7 +379,7 @@ def test_a_signal_leaves_a_file_and_the_run_can_go_on(
         running = started_stress(server, tmp_path, f"--workers={workers}")
         assert service.reached.wait(60)  # type: ignore[attr-defined]
         running.send_signal(number)
-        _, said = running.communicate(timeout=60)
+        _, said = running.communicate(timeout=300)
         assert running.returncode == 2, said
         cut = stored(tmp_path)
         server.service = fast
@@ -400,7 +400,7 @@ def test_a_killed_run_is_recovered_from_its_rows(tmp_path: Path) -> None:
         running = started_stress(server, tmp_path)
         assert service.reached.wait(60)
         running.kill()
-        running.communicate(timeout=60)
+        running.communicate(timeout=300)
     run_cli("results", "recover", cwd=tmp_path)
     found = stored(tmp_path)
     assert found["status"] == "interrupted"

@@ -197,7 +197,7 @@ def test_finished_requests_survive_a_signal_while_measuring(tmp_path: Path) -> N
     for _ in range(5):
         running.stderr.readline()
     os.kill(running.pid, signal.SIGTERM)
-    running.communicate(timeout=60)
+    running.communicate(timeout=300)
     assert running.returncode == 2
     (document,) = results_in(tmp_path / "results")
     assert document["status"] == "interrupted"

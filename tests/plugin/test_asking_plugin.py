@@ -84,7 +84,7 @@ def test_system_message_and_examples_are_sent_and_recorded(pytester: pytest.Pyte
         assert document["config"]["system"] == "Be kind."
         assert document["config"]["few_shot"] == 1
         said = table_text(document)
-        assert "1 solved examples before each question, a system message of 8 characters" in said
+        assert "1 solved example before each question, a system message of 8 characters" in said
         _, again = run(*options)
         assert again["results"]["totals"]["cached"] == 2
         _, other = run(*options, "--llamaburn-system=Be brief.")

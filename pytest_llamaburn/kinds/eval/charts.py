@@ -17,7 +17,8 @@ if TYPE_CHECKING:
 
 _TIMED = ("time_to_first_token_ms", "inter_token_latency_ms", "total_generation_ms")
 _SCALES = {"1 to 5": (1.0, 5.0), "share": (0.0, 1.0)}  # the ends of the scale of each unit
-_ORDER = ("wrong", "failed", "unscored", "judged", "correct")  # what most needs a look is first
+# What most needs a look is first.
+_ORDER = ("wrong", "not attempted", "failed", "unscored", "judged", "correct")
 
 
 def cards(document: Document) -> Iterator[Card]:
@@ -93,7 +94,7 @@ def entries(document: Document) -> Iterator[Entry]:
 
 def _entry(item: Document) -> Entry:
     question, verdict = item["question"], _verdict(item)
-    scores = [f"{name} {_score(one)}" for name, one in item["scores"].items()]
+    scores = [f"{name} {word}" for name, word in transcript.marks(item).items()]
     cells = [question["category"], *scores]
     filters = {"verdict": verdict, "category": question["category"]}
     title = f"{question['id']}: {' '.join(question['prompt'].split())[:120]}"
@@ -104,10 +105,8 @@ def _verdict(item: Document) -> str:
     """Return what came of a question, in a word."""
     if item["error"]:
         return "failed"
+    if item["correct"] is False and item["verdict"]["state"] == "not_attempted":
+        return "not attempted"
     if item["correct"] is not None:
         return "correct" if item["correct"] else "wrong"
     return "judged" if any(s["score"] is not None for s in item["scores"].values()) else "unscored"
-
-
-def _score(one: Document) -> str:
-    return str(one.get("verdict") or ("–" if one["score"] is None else f"{one['score']:g}"))

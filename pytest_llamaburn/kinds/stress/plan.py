@@ -98,6 +98,17 @@ def at_once(asked: Stress, total_s: float = _NO_TIME) -> int:
     return max(1, *(round(_most(step, total_s)) for step in _foreseen(asked, total_s)))
 
 
+def length_s(asked: Stress, total_s: float) -> float | None:
+    """Return about how long a load lasts if a lone request takes `total_s`.
+
+    None if its length depends on the server, as that of a search does.
+    """
+    lengths = [step.seconds for step in _foreseen(asked, total_s)]
+    known = [length for length in lengths if length is not None]
+    alone_s = (asked.warmup + BASELINE_REQUESTS) * total_s
+    return alone_s + sum(known) if len(known) == len(lengths) else None
+
+
 def may_send(asked: Stress, level: float) -> bool:
     """Return whether a load may reach a level; True if that depends on its baseline."""
     steps = _foreseen(asked)

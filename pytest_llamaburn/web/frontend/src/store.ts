@@ -2,7 +2,7 @@
 import { computed, effect, signal } from "@preact/signals";
 import { get, locked } from "./api";
 import { type Connection, follow } from "./events";
-import type { Job, JobList, Kind, Measures, Progress, SystemSample, Unfinished } from "./types";
+import type { Job, JobList, JobState, Kind, Measures, Progress, SystemSample, Unfinished } from "./types";
 
 const MOST_POINTS = 4_000; // of a run's progress; then every second one is dropped
 const MOST_SAMPLES = 300; // ten minutes
@@ -51,6 +51,7 @@ export async function refresh(): Promise<void> {
 function heard(name: string, data: unknown): void {
   if (name === "reset") void readAgain();
   else if (name === "job") takeJob(data as Job);
+  else if (name === "note") takeNote(data as { job: string; text: string });
   else if (name === "progress") takeProgress(data as Progress & { job: string });
   else if (name === "system") takeSample(data as SystemSample);
 }
@@ -73,9 +74,16 @@ export function loadMeasures(): void {
     .catch(() => (asked = false));
 }
 
-/** Put a job in its place in the list; events lack some of its fields. */
+const STEPS: JobState[] = ["queued", "running", "stopping", "ended", "cancelled", "lost"];
+const stepOf = (job: Job) => STEPS.indexOf(job.state);
+
+/**
+ * Put a job in its place in the list. Events lack some of its fields, and the answer to a request
+ * may come after the event of a later state.
+ */
 export function takeJob(job: Job): void {
   const known = jobs.value.find((one) => one.id === job.id);
+  if (known && stepOf(known) > stepOf(job)) return;
   const now = { ...known, ...job };
   jobs.value = known
     ? jobs.value.map((one) => (one.id === job.id ? now : one))
@@ -92,6 +100,14 @@ async function reread(id: string): Promise<void> {
   } catch {
     // As above.
   }
+}
+
+const MOST_LINES = 40;
+
+function takeNote({ job: id, text }: { job: string; text: string }): void {
+  jobs.value = jobs.value.map((job) =>
+    job.id === id ? { ...job, lines: [...(job.lines ?? []), text].slice(-MOST_LINES) } : job,
+  );
 }
 
 function takeProgress({ job: id, ...progress }: Progress & { job: string }): void {
@@ -116,5 +132,14 @@ function thinned(points: Progress[]): Progress[] {
 }
 
 function takeSample(sample: SystemSample): void {
-  samples.value = [...samples.value, { ...sample, at: Date.now() / 1000 }].slice(-MOST_SAMPLES);
+  samples.value = [...samples.value, timed(sample)].slice(-MOST_SAMPLES);
 }
+
+/** Read the samples from before this page was opened. */
+export async function loadSamples(): Promise<void> {
+  const before = (await get<SystemSample[]>("/system/history").catch(() => [])).map(timed);
+  const latest = before.at(-1)?.at ?? 0;
+  samples.value = [...before, ...samples.value.filter((one) => one.at > latest)];
+}
+
+const timed = (sample: SystemSample) => ({ ...sample, at: Date.parse(sample.time) / 1000 });

@@ -2,7 +2,6 @@
 import type { ComponentType } from "preact";
 import { useEffect, useState } from "preact/hooks";
 import { post, sentence } from "../api";
-import { href } from "../routes";
 import { histories, isOver, jobs, kinds, takeJob, unfinished, watch } from "../store";
 import type { Job, Kind, Progress, Unfinished } from "../types";
 import { Card, Problem } from "../ui/card";
@@ -75,22 +74,19 @@ function Results({ job, kind }: { job: Job; kind: Kind }) {
   if (!shown) return null;
   return (
     <>
-      <div class="row">
-        {own.length > 1 && (
-          <select
-            aria-label="Result"
-            value={String(place)}
-            onChange={(event) => setPlace(Number(event.currentTarget.value))}
-          >
-            {own.map((one, index) => (
-              <option key={one.id} value={String(index)}>
-                {one.id}
-              </option>
-            ))}
-          </select>
-        )}
-        <a href={href("results", shown.type, shown.id)}>Result {shown.id}</a>
-      </div>
+      {own.length > 1 && (
+        <select
+          aria-label="Result"
+          value={String(place)}
+          onChange={(event) => setPlace(Number(event.currentTarget.value))}
+        >
+          {own.map((one, index) => (
+            <option key={one.id} value={String(index)}>
+              {one.id}
+            </option>
+          ))}
+        </select>
+      )}
       <ResultView key={shown.id} {...shown} />
     </>
   );

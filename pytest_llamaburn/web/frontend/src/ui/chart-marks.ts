@@ -60,7 +60,8 @@ export const drawPoints: Draw = (plot, { x, series }, ink) => {
   const { ctx } = plot;
   const ratio = devicePixelRatio;
   ctx.save();
-  ctx.font = `${11 * ratio}px system-ui, sans-serif`;
+  ctx.font = `600 ${11 * ratio}px system-ui, sans-serif`;
+  ctx.textAlign = "right";
   series.forEach((one, place) => {
     const at = (index: number): [number, number] | null => {
       const value = one.values[index];
@@ -77,7 +78,7 @@ export const drawPoints: Draw = (plot, { x, series }, ink) => {
     ctx.fillStyle = ink.text;
     (one.labels ?? []).forEach((label, index) => {
       const point = at(index);
-      if (point) ctx.fillText(label, point[0] + 8 * ratio, point[1] - 6 * ratio);
+      if (point) ctx.fillText(label, point[0] - 8 * ratio, point[1] - 4 * ratio);
     });
   });
   ctx.restore();

@@ -11,7 +11,7 @@ export interface Ink {
   faint: string;
   page: string;
   series: string[];
-  tone: Record<"good" | "warn" | "bad" | "plain", string>;
+  tone: Record<"good" | "warn" | "bad" | "plain" | "none", string>;
 }
 
 const FONT = "11px system-ui, sans-serif";
@@ -66,6 +66,7 @@ function inkOf(box: HTMLElement): Ink {
       warn: colour("band-warn"),
       bad: colour("band-bad"),
       plain: colour("band-plain"),
+      none: "transparent",
     },
   };
 }

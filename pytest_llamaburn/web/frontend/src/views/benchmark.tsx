@@ -202,7 +202,7 @@ function Requests({ runs }: { runs: Run[] }) {
     by: (run) => numberOf(run, name),
   });
   return (
-    <More rows={runs}>
+    <More rows={runs} step={20}>
       {(shown) => (
         <Table
           label="Requests"
