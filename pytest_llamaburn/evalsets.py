@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from functools import cache
+from functools import cache, lru_cache
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from pytest_llamaburn import criteria, datasets, measures, metrics, registry
@@ -50,7 +50,7 @@ class Question(NamedTuple):
     def sha256(self) -> str:
         """A short digest of what is asked and what counts as the answer."""
         context = [self.context] if self.context else []
-        return _digest([self.prompt, self.reference, self.rubric, self.options, *context])
+        return digest([self.prompt, self.reference, self.rubric, self.options, *context])
 
     @property
     def asked(self) -> tuple[Criterion, ...]:
@@ -65,6 +65,7 @@ class Question(NamedTuple):
 
 
 _FIRST_FIELDS: Final = 9
+NO_CATEGORY: Final = "custom"  # the category of a question that names none
 
 
 class Example(NamedTuple):
@@ -76,14 +77,18 @@ class Example(NamedTuple):
 
 
 class EvalSet(NamedTuple):
-    """The questions of one eval set; `sha256` does not depend on the layout of the file."""
+    """The questions of one eval set.
+
+    `sha256` is of the questions and the system prompt; the layout of the file does not matter, nor
+    do the examples, which are shown only on demand.
+    """
 
     name: str
     version: str
     questions: tuple[Question, ...]
     sha256: str
     path: Path
-    system: str | None = None
+    system_prompt: str | None = None
     examples: tuple[Example, ...] = ()
 
 
@@ -98,6 +103,11 @@ def load_eval_set(name_or_path: str | Path) -> EvalSet:
     Raises DatasetError with the file, the entry and the field that is wrong.
     """
     path = datasets.find(str(name_or_path), "eval_sets", "eval set", _SUFFIXES)
+    return _read(path, datasets.digest_of(path))
+
+
+@lru_cache(maxsize=8)  # a run asks for its set often, and a large one takes a second
+def _read(path: Path, content_sha256: str | None) -> EvalSet:  # noqa: ARG001 - part of the key
     content, places = datasets.content_of(path, "questions")
     return eval_set(content, path, places)
 
@@ -126,10 +136,10 @@ def eval_set(content: Any, path: Path, places: Sequence[str] = ()) -> EvalSet:
         for field, reason in _faults(question, own):
             raise DatasetError(f"{path}: {where}: {field}: {reason}")
     examples = tuple(Example(e.prompt, e.answer, e.category) for e in checked.examples)
-    around = [checked.system, examples] if checked.system or examples else []
     contents = [question.content for question in questions]
-    digest = _digest([contents, *around] if around else contents)
-    return EvalSet(checked.name, checked.version, questions, digest, path, checked.system, examples)
+    system = checked.system_prompt
+    sha256 = digest([contents, system] if system else contents)
+    return EvalSet(checked.name, checked.version, questions, sha256, path, system, examples)
 
 
 def checked_criterion(found: Criterion) -> Criterion:
@@ -195,7 +205,8 @@ def _question(entry: Any, defined: dict[str, Criterion]) -> Question:
     return Question(**{"reference": None, **own})
 
 
-def _digest(content: Any) -> str:
+def digest(content: Any) -> str:
+    """Return a short digest of JSON types."""
     text = json.dumps(content, sort_keys=True)
     return hashlib.sha256(text.encode()).hexdigest()[:16]
 
@@ -220,6 +231,12 @@ def eval_set_model() -> type[BaseModel]:
     text = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1)]
     identifier = Annotated[
         text, BeforeValidator(datasets.as_text), WithJsonSchema(datasets.TEXT_OR_NUMBER)
+    ]
+    documents = Annotated[
+        list[text],
+        Field(min_length=1),
+        BeforeValidator(lambda given: [given] if isinstance(given, str) else given),
+        WithJsonSchema(datasets.TEXT_OR_TEXTS),
     ]
     code = Annotated[str, StringConstraints(min_length=1)]
 
@@ -249,19 +266,20 @@ def eval_set_model() -> type[BaseModel]:
         Without a scorer, or with `judge`, only judges can score the answer. `accept` has further
         right answers besides the reference, `choices` the texts of A, B, C … in the prompt, `tests`
         Python statements that call `entry_point`, `audio` the path of a recording, and `options`
-        further settings of a scorer. `context` has documents that the model gets with the question.
+        further settings of a scorer. `context` has the documents that the model gets with the
+        question, or the only one.
         """
 
         model_config = ConfigDict(extra="forbid")
         id: identifier
         prompt: text
         reference: identifier | None = None
-        category: text = "custom"
+        category: text = NO_CATEGORY
         allow_web_search: bool = False
         rubric: text | None = None
         scorer: text | None = None
         criteria: Annotated[tuple[text, ...], Field(min_length=1)] = criteria.USUAL
-        context: Annotated[list[text], Field(min_length=1)] | None = None
+        context: documents | None = None
         accept: list[text] | None = None
         choices: Annotated[list[text], Field(min_length=2, max_length=10)] | None = None
         tolerance: Annotated[FiniteFloat, Field(ge=0)] | None = None
@@ -283,14 +301,14 @@ def eval_set_model() -> type[BaseModel]:
     class EvalSetFile(BaseModel):
         """A set of questions for `llamaburn eval --set`.
 
-        `system` is the system message before each question; `--few-shot` shows the `examples`.
+        `system_prompt` stands before each question; `--few-shot` shows the `examples`.
         """
 
         model_config = ConfigDict(extra="forbid")
         name: text
         version: str = "1.0"
         description: str = ""
-        system: text | None = None
+        system_prompt: text | None = None
         examples: list[SolvedExample] = []
         criteria: list[CriterionEntry] = []
         questions: Annotated[list[EvalQuestion], Field(min_length=1)]

@@ -366,6 +366,7 @@ GRADES = tuple(
 )
 _SCORED = {
     "correct": "answers that the scorers found right / all answers; an unreadable answer is wrong",
+    "correct_macro": "mean over categories of correct: each category counts alike, not each answer",
     "correct_of_parsed": "answers that the scorers found right / readable answers",
     "unparsable": "unreadable answers (also empty, cut and failed ones) / all answers",
     "pass_at_k": "mean over questions of 1 − C(n − right, k) / C(n, k), with n answers to each",

@@ -167,7 +167,8 @@ async def test_a_body_that_is_not_json_is_refused(content: bytes, tmp_path: Path
         ("prompts", "here.gguf"),
         ("compare", "../other/result.json"),
         ("corpus", "documents"),
-        ("system", "@/etc/passwd"),
+        ("system_prompt", "@/etc/passwd"),
+        ("examples", "../dev.json"),
         ("judge", "embedded:/etc/model.gguf"),
         ("judge", "embedded:here.gguf"),
         ("criterion", "mine=~/text"),
@@ -176,7 +177,11 @@ async def test_a_body_that_is_not_json_is_refused(content: bytes, tmp_path: Path
 async def test_a_client_names_no_file(name: str, value: Any, tmp_path: Path) -> None:
     (tmp_path / "here" / "here.gguf").write_bytes(b"GGUF")
     (tmp_path / "here" / "documents").mkdir()
-    kind = "eval" if name in ("corpus", "system", "judge", "criterion") else "benchmark"
+    kind = (
+        "eval"
+        if name in ("corpus", "system_prompt", "examples", "judge", "criterion")
+        else "benchmark"
+    )
     status, problem = await posted(tmp_path, kind, {name: value})
     assert (status, problem["field"]) == (422, name)
     assert "a client can name no file of the server" in problem["detail"]

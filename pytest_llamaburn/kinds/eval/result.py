@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from statistics import fmean
 from typing import TYPE_CHECKING, Any, Literal, cast
 
 from pydantic import Field
@@ -181,6 +180,8 @@ class Macro(Part):
     """The mean over categories of the share of right answers: each category counts alike."""
 
     mean: float | None
+    ci95: tuple[float, float] | None = None
+    reason: str | None = None
     categories: int
 
 
@@ -188,6 +189,7 @@ class EvalResults(Part):
     """What an eval found; its own counts are of single verdicts, those of a mean are of answers."""
 
     eval_set: dict[str, Any]
+    few_shot_examples: list[dict[str, Any]] = Field(default_factory=list)
     items: list[Item]
     n_total: int
     n_scored: int
@@ -229,6 +231,7 @@ def build(record: Record) -> dict[str, Any]:
         **opening(header, _status(record)),
         "results": {
             "eval_set": {**header["eval_set"], "used": len(items)},
+            "few_shot_examples": header.get("few_shot_examples", []),
             "items": items,
             **judge_totals.counts(items, len(config["judge"]) * config["judge_repeats"]),
             "criteria": scores.criteria(items),
@@ -274,11 +277,7 @@ def planned_answers(record: Record, config: Mapping[str, Any]) -> int | None:
 
 
 def _by_category(items: Sequence[dict[str, Any]]) -> dict[str, Any]:
-    groups = scores.by_category(items)
-    means = [group["correct"]["mean"] for group in groups.values()]
-    known = [mean for mean in means if mean is not None]
-    macro = {"mean": fmean(known) if known else None, "categories": len(known)}
-    return {"by_category": groups, "correct_macro": macro}
+    return {"by_category": scores.by_category(items), "correct_macro": scores.macro(items)}
 
 
 def modern(document: dict[str, Any]) -> dict[str, Any]:

@@ -7,6 +7,7 @@ scorers work here, judges in the background (`judges.JudgeQueue`).
 from __future__ import annotations
 
 import os
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from pytest_llamaburn import evalsets, gates, registry
@@ -144,8 +145,8 @@ class EvalRun(Run):
         self._judging.refuse_self(self.model.id)
         if not self._is_opponent:
             task.refuse_itself(self.settings, self.model.id)
-        ask = asking.Asking(self.settings, evalsets.load_eval_set(self.identity.variant))
-        self._decide(ask.system)
+        ask = self._asking
+        self._decide(ask.system_prompt)
         self._answering = Answering(
             self.settings,
             self.backend,
@@ -156,11 +157,11 @@ class EvalRun(Run):
             self.messages,
         )
 
-    def _decide(self, system: str | None) -> None:
+    def _decide(self, system_prompt: str | None) -> None:
         """Put what the settings leave open into them, so that it is recorded."""
         self._is_limit_ours = self.settings.max_tokens is None
         thinks = asking.can_think(self.settings, self.model)
-        self._limit(thinks, "can think", system=asking.recorded(system))
+        self._limit(thinks, "can think", system_prompt=asking.recorded(system_prompt))
 
     def _limit(self, thinks: bool, seen: str, **decided: Any) -> None:
         """Set the limit of tokens if the user has not; say what it is for a model that thinks."""
@@ -209,8 +210,17 @@ class EvalRun(Run):
             config["threshold"] = []
         return config
 
+    @cached_property
+    def _asking(self) -> asking.Asking:
+        found = evalsets.load_eval_set(self.identity.variant)
+        return asking.Asking(self.settings, found, self._questions)
+
     def _about(self) -> dict[str, Any]:
-        return {"eval_set": task.load(self.settings, self.identity.variant).about}
+        about = task.load(self.settings, self.identity.variant).about
+        return {
+            "eval_set": {**about, "few_shot_sha256": self._asking.few_shot_sha256},
+            "few_shot_examples": self._asking.few_shot_examples,
+        }
 
     def _begin(self, requests: int) -> None:
         self._progress.say(f"{requests} {_UNIT} of {self.model.id}")
@@ -227,6 +237,7 @@ class EvalRun(Run):
             **{name: stored[name] for name in kept},
             "config": {**config, "rescore": self.settings.rescore},
             "eval_set": stored["results"]["eval_set"],
+            "few_shot_examples": stored["results"].get("few_shot_examples", []),
         }
         asked = {question.id: question for question in self._questions}
         items = [i for i in stored["results"]["items"] if i["question"]["id"] in asked]
@@ -243,10 +254,14 @@ class EvalRun(Run):
 
     def _continue(self, record: journal.Record) -> None:
         header: Any = record.opened
-        before = header["eval_set"]["sha256"]
-        now = self._about()["eval_set"]["sha256"]
-        if before != now:
-            raise SettingsError(f"--resume: the eval set was {before}, now it is {now}")
+        before, now = header["eval_set"], self._about()["eval_set"]
+        for name, what in {"sha256": "eval set was", "few_shot_sha256": "examples were"}.items():
+            was, is_now = before.get(name), now[name]
+            if was != is_now:
+                raise SettingsError(
+                    f"--resume: the {what} {was}, now {is_now}: undo the change of the file, or "
+                    "start a new run without --resume"
+                )
         for row in record.rows:
             if row["error"] is None:
                 self._rows.setdefault(row["prompt_id"], {})[row["iteration"]] = row

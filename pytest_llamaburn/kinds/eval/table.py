@@ -205,8 +205,9 @@ def _macro(found: Found) -> Iterator[str]:
     macro = found.get("correct_macro")
     if macro and macro["categories"] > 1:
         yield (
-            f"correct: {number(macro['mean'])} is the mean over {macro['categories']} categories "
-            f"(macro), {number(found['correct']['mean'])} over all answers (micro)"
+            f"correct: {number(macro['mean'])}{_within(macro)} is the mean over "
+            f"{macro['categories']} categories (macro), {number(found['correct']['mean'])} over "
+            "all answers (micro)"
         )
 
 
@@ -233,8 +234,8 @@ def _asked(config: Found) -> Iterator[str]:
     """Yield what was sent with each question; files of earlier versions have nothing."""
     if config.get("few_shot"):
         yield f"{counted(config['few_shot'], 'solved example')} before each question"
-    if config.get("system"):
-        yield f"a system message of {len(config['system'])} characters"
+    if system_prompt := config.get("system_prompt") or config.get("system"):
+        yield f"a system prompt of {len(system_prompt)} characters"
     if config.get("choice_by") == "logprob":
         yield "choices read by the probability of their letters"
 
@@ -384,6 +385,10 @@ def _joined(entries: list[Found], field: str) -> str | None:
 
 def _interval(found: Found) -> str:
     return "[{}, {}]".format(*map(number, found["ci95"])) if found["ci95"] else ABSENT
+
+
+def _within(found: Found) -> str:
+    return f" {_interval(found)}" if found.get("ci95") else ""
 
 
 def _bounds(found: Found) -> tuple[str, ...]:
