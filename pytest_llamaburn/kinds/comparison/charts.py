@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from pytest_llamaburn.charts import Axis, Card, Chart, Forest, Line, Plot, Point, Span
 from pytest_llamaburn.kinds.comparison.table import AXES, changes_of, interval, percent
@@ -11,7 +11,8 @@ from pytest_llamaburn.tables import number
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-    Document = dict[str, Any]
+    from pytest_llamaburn.documents import Document
+
     Change = Document
 
 _MOST_CARDS, _MOST_SPANS, _MOST_FILES = 6, 100, 3

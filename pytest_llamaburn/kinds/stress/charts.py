@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from pytest_llamaburn import charts as made
 from pytest_llamaburn.charts import Axis, Card, Chart, Line, Mark, Plot, Point
@@ -15,7 +15,8 @@ from pytest_llamaburn.tables import ABSENT, HEADLINES, number
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
-    Document = dict[str, Any]  # a result file, or a part of it
+    from pytest_llamaburn.documents import Document
+
     Level = Document
     Series = tuple[str, Callable[[Level], Point | None]]
 
