@@ -17,11 +17,11 @@ from pytest_llamaburn.kinds._run import Run
 from pytest_llamaburn.kinds.eval import KIND, asking, checks, insights, measures, scoring, task
 from pytest_llamaburn.kinds.eval.answering import Answering, thought_in
 from pytest_llamaburn.kinds.eval.judging import Judging, is_final
+from pytest_llamaburn.option import options_of
 from pytest_llamaburn.progress import Event, of_request
 from pytest_llamaburn.scorers.code import pass_at_k
 from pytest_llamaburn.search import _choose
 from pytest_llamaburn.settings import Judging as JudgingOptions
-from pytest_llamaburn.settings import options_of
 from pytest_llamaburn.store import journal, results
 
 if TYPE_CHECKING:

@@ -79,6 +79,7 @@ function Shown({ tab }: { tab: Tab }) {
   }, [tab.id]);
   return (
     <div role="tabpanel" id="panel" class="stack" aria-labelledby={`tab-${tab.id}`}>
+      <h1 class="unseen">{tab.name}</h1>
       <tab.Content kind={tab.id} />
     </div>
   );
