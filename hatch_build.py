@@ -13,12 +13,15 @@ class PageHook(BuildHookInterface[Any]):
     """Has npm build the page, if its bundle is not current."""
 
     def initialize(self, version: str, build_data: dict[str, Any]) -> None:
-        """Build the page and add it; raises BundleError with a sentence where that cannot be."""
+        """Build the page and add it, or end with a sentence where that cannot be."""
         if version == "editable":
             return
         bundle = _bundle(Path(self.root))
-        if not bundle.is_current():
-            bundle.build()
+        try:
+            if not bundle.is_current():
+                bundle.build()
+        except bundle.BundleError as err:
+            self.app.abort(str(err))
         build_data["artifacts"].append("/pytest_llamaburn/web/static/")
 
 

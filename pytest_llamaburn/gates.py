@@ -130,7 +130,7 @@ def decide(gate: Gate, observed: Observed, mode: str) -> GateVerdict:
         "expression": gate.expression,
         "value": value,
         "ci95": interval,
-        "margin": None if value is None else sign * (gate.bound - value),
+        "margin": None if value is None else sign * (gate.bound - value) + 0.0,  # never −0
         "verdict": verdict,
         "reason": reason or None,
     }

@@ -20,15 +20,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-ROOT = Path(__file__).resolve().parent.parent
-sys.path.insert(0, str(ROOT / "tests"))
+sys.path.insert(0, str(Path(__file__).parents[1] / "tests"))
 
-from support.eval_servers import Assessor, block  # noqa: E402
-from support.scripted import OllamaFacade, Pause, Request, ScriptedServer, Steps, ollama_stream  # noqa: E402
-from support.served import Served, serving  # noqa: E402
-from support.slot_server import SlotServer  # noqa: E402
+from support.eval_servers import Assessor, block
+from support.scripted import OllamaFacade, Pause, Request, ScriptedServer, Steps, ollama_stream
+from support.served import Served, serving
+from support.slot_server import SlotServer
 
-from pytest_llamaburn.evalsets import load_eval_set  # noqa: E402
+from pytest_llamaburn.evalsets import load_eval_set
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -48,12 +47,21 @@ class Shot(NamedTuple):
     prepare: str = ""
 
 
+LOAD = {
+    "model": ["tiny"],
+    "mode": "sweep",
+    "levels": "1,2,4,8,16,32",
+    "level_duration": "6s",
+}
 SHOTS = (
     Shot("benchmark", "#/benchmark"),
     Shot("benchmark-form", "#/benchmark", "form"),
     Shot("stress", "#/stress"),
     Shot("eval", "#/eval"),
     Shot("eval-question", "#/eval", "question"),
+    Shot("multi-modal", "#/multi-modal"),
+    Shot("results", "#/results"),
+    Shot("system", "#/system"),
 )
 
 
@@ -127,8 +135,8 @@ def prepare(page: Page, what: str) -> None:
         page.locator(".questions summary").nth(1).click()
 
 
-def shoot(browser: Browser, served: Served, folder: Path, wanted: list[str]) -> None:
-    """Take the pictures."""
+def pages(browser: Browser, served: Served) -> Iterator[tuple[str, Page]]:
+    """Yield a page of each size and scheme, with the end of its pictures' names."""
     for (size, (width, height)), scheme in itertools.product(SIZES.items(), SCHEMES):
         context = browser.new_context(
             viewport={"width": width, "height": height},
@@ -137,17 +145,35 @@ def shoot(browser: Browser, served: Served, folder: Path, wanted: list[str]) -> 
         page = context.new_page()
         page.goto(served.address)
         page.get_by_role("tablist").wait_for()
-        for shot in SHOTS:
-            if wanted and shot.where.removeprefix("#/") not in wanted:
-                continue
+        yield f"{size}-{scheme}.png", page
+        context.close()
+
+
+def shoot(browser: Browser, served: Served, folder: Path, wanted: list[str]) -> None:
+    """Take the pictures."""
+    shots = [s for s in SHOTS if not wanted or s.where.removeprefix("#/") in wanted]
+    for end, page in pages(browser, served):
+        for shot in shots:
             page.goto(f"{served.url}/{shot.where}")
             page.reload()
             page.get_by_role("tabpanel").wait_for()
             page.wait_for_timeout(1500)  # charts are drawn when their part has come
             prepare(page, shot.prepare)
             page.wait_for_timeout(500)
-            page.screenshot(path=folder / f"{shot.name}-{size}-{scheme}.png", full_page=True)
-        context.close()
+            page.screenshot(path=folder / f"{shot.name}-{end}", full_page=True)
+            if end == "wide-light.png":  # what the guide shows: the first screen alone
+                page.screenshot(path=folder / f"{shot.name}.png")
+
+
+def shoot_load(browser: Browser, served: Served, folder: Path, host: str) -> None:
+    """Take the pictures of a stress run that goes on."""
+    served.client.post("/stress/run", json={**LOAD, "host": host}).raise_for_status()
+    time.sleep(40)
+    for end, page in pages(browser, served):
+        page.goto(f"{served.url}/#/stress")
+        page.get_by_role("heading", name="The load so far").wait_for()
+        page.wait_for_timeout(1500)
+        page.screenshot(path=folder / f"stress-live-{end}", full_page=True)
 
 
 def main() -> None:
@@ -164,17 +190,19 @@ def main() -> None:
     home.mkdir(exist_ok=True)
     with ExitStack() as stack:
         served = stack.enter_context(serving(home, TMPDIR=str(home)))
+        servers = {
+            "model": stack.enter_context(ScriptedServer(Model())).host,
+            "judge": stack.enter_context(ScriptedServer(Assessor(opinion=opinion))).host,
+            "load": stack.enter_context(SlotServer(4, lambda n: 0.12 + n % 7 * 0.01)).host,
+        }
         if not (home / "results").is_dir():
-            servers = {
-                "model": stack.enter_context(ScriptedServer(Model())).host,
-                "judge": stack.enter_context(ScriptedServer(Assessor(opinion=opinion))).host,
-                "load": stack.enter_context(SlotServer(4, lambda n: 0.12 + n % 7 * 0.01)).host,
-            }
             measure(served, servers)
         playwright = stack.enter_context(sync_playwright())
         path = shutil.which("chromium") or "/usr/bin/chromium"
         browser = playwright.chromium.launch(executable_path=path, chromium_sandbox=False)
         shoot(browser, served, arguments.folder, arguments.tabs)
+        if not arguments.tabs or "stress" in arguments.tabs:
+            shoot_load(browser, served, arguments.folder, servers["load"])
         browser.close()
 
 

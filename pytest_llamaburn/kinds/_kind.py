@@ -7,16 +7,17 @@ the plugin, the command, the store and the reports loop over kinds. This module 
 
 from __future__ import annotations
 
+from contextlib import contextmanager
 from functools import cached_property
 from importlib import import_module
 from pathlib import PurePath
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 from pytest_llamaburn import registry
-from pytest_llamaburn.errors import LlamaBurnError, SettingsError
+from pytest_llamaburn.errors import DatasetError, LlamaBurnError, SettingsError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Coroutine, Iterable, Mapping, Sequence
+    from collections.abc import Callable, Coroutine, Iterable, Iterator, Mapping, Sequence
     from pathlib import Path
     from typing import Protocol
 
@@ -75,6 +76,13 @@ class Params(NamedTuple):
     values: Sequence[Any]
     ids: Sequence[str]
     scope: Literal["session"] | None = None
+
+
+class Expected(NamedTuple):
+    """About how long a run will take in seconds, None if unknown; `note` says why or on what."""
+
+    seconds: float | None
+    note: str | None = None
 
 
 class Kind:
@@ -178,6 +186,10 @@ class RunKind(Kind):
         """Return the models to run on; None means the only model of the server."""
         return settings.model or (None,)
 
+    def expected(self, settings: Any, request_s: float) -> Expected:  # noqa: ARG002
+        """Return about how long a run will take if a request of its model takes `request_s`."""
+        return Expected(None, "this kind of run does not tell how long it takes")
+
     def parametrize(self, session: Session, fixtures: Sequence[str]) -> list[Params]:  # noqa: ARG002
         """Return the parameters of a test that opens a run and uses these fixtures."""
         return [self.runs(session)]
@@ -250,6 +262,15 @@ def or_broken(make: Callable[[], list[Any]]) -> list[Any]:
         return make()
     except LlamaBurnError as err:
         return [err]
+
+
+@contextmanager
+def naming(flag: str) -> Iterator[None]:
+    """In an error about a set, name the option that gave the set."""
+    try:
+        yield
+    except DatasetError as err:
+        raise SettingsError(f"{flag}: {err}") from None
 
 
 def target_id(target: Target | LlamaBurnError) -> str:

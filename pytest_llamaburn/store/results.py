@@ -157,14 +157,18 @@ def load(path: Path) -> Document:
 
     Raises ResultsError with the reason if it is not a result file.
     """
-    raw = _read(path)
+    return parsed(_read(path), str(path))
+
+
+def parsed(raw: bytes, name: str) -> Document:
+    """Return the content of a result file of that name; raises ResultsError as `load` does."""
     try:
         document = msgspec.json.decode(raw)
     except (ValueError, RecursionError) as err:  # msgspec's errors are ValueErrors
-        raise ResultsError(f"{path} is not JSON: {err}") from err
+        raise ResultsError(f"{name} is not JSON: {err}") from err
     problem = _problem(document, raw)
     if problem:
-        raise ResultsError(f"{path} is not a result file: {problem}")
+        raise ResultsError(f"{name} is not a result file: {problem}")
     modern = getattr(room(document, "result"), "modern", None)
     converted: Document = modern(document) if modern else document
     return converted

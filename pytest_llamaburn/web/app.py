@@ -10,7 +10,7 @@ from starlette.exceptions import HTTPException
 
 from pytest_llamaburn import __version__
 from pytest_llamaburn.errors import LlamaBurnError, sentence
-from pytest_llamaburn.web import bundle, docs, page, result_routes, run_routes
+from pytest_llamaburn.web import bundle, docs, page, result_routes, run_routes, sandbox_routes
 from pytest_llamaburn.web.refusals import Problem, Refusal
 from pytest_llamaburn.web.security import INTERNAL, PUBLIC, Guard, Rules
 from pytest_llamaburn.web.service import Service
@@ -66,7 +66,8 @@ def unguarded(service: Service) -> FastAPI:
     app.state.service = service
     own = APIRouter()
     run_routes.add_kinds(own)
-    for router in (own, run_routes.router, result_routes.router, page.router):
+    parts = (run_routes, result_routes, sandbox_routes, page)
+    for router in (own, *(part.router for part in parts)):
         app.include_router(router)
     _add_pages(app)
     handlers: dict[Any, Any] = {

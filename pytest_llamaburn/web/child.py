@@ -53,17 +53,21 @@ def environment(hidden: Iterable[str] = ()) -> dict[str, str]:
 
 async def run(words: Sequence[str], env: Mapping[str, str] | None = None) -> Said:
     """Run the command with these words and return what it said; it ends if we are cancelled."""
+    return await told([*PROGRAM, *words], b"", env)
+
+
+async def told(command: Sequence[str], given: bytes, env: Mapping[str, str] | None = None) -> Said:
+    """Give a program its input and return what it said; it ends if we are cancelled."""
     pipe = asyncio.subprocess.PIPE
     process = await asyncio.create_subprocess_exec(
-        *PROGRAM,
-        *words,
-        stdin=asyncio.subprocess.DEVNULL,
+        *command,
+        stdin=pipe,
         stdout=pipe,
         stderr=pipe,
         env=environment() if env is None else env,
     )
     try:
-        stdout, stderr = await process.communicate()
+        stdout, stderr = await process.communicate(given)
     finally:
         if process.returncode is None:
             process.kill()

@@ -250,6 +250,7 @@ class Jobs:
                 progress = event
             elif text := event if isinstance(event, str) else line.strip():
                 job.lines = [*job.lines, text][-_LINES:]
+                self._bus.publish("note", {"job": job.id, "text": text})
                 self._note_file(job, line)
         if progress is not None:
             job.progress = progress

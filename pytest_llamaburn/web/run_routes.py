@@ -68,12 +68,12 @@ class KindOfRun(BaseModel):
 class Checked(BaseModel):
     """Settings that are in order: the command that runs them, and about how long it takes.
 
-    `reason` says why the time is not known.
+    `note` says why the time is not known, or what is not in it.
     """
 
     command: str
     expected_s: float | None
-    reason: str | None
+    note: str | None
 
 
 def add_kinds(to: APIRouter) -> None:
@@ -121,8 +121,8 @@ def _checker(kind: _kind.RunKind) -> "Callable[..., Any]":
     async def check(request: Request, service: Using) -> Checked:
         body = await _json(request)
         form = await asyncio.to_thread(forms.checked, kind, body, str(service.results_dir))
-        found = await asyncio.to_thread(expected.of, kind, form.settings, service.index)
-        return Checked(command=form.command, expected_s=found.seconds, reason=found.reason)
+        found = await asyncio.to_thread(expected.of, kind, form.settings, service)
+        return Checked(command=form.command, expected_s=found.seconds, note=found.note)
 
     check.__doc__ = "Say whether the settings are in order, without starting anything."
     return check
@@ -201,7 +201,7 @@ async def stop_job(job_id: Annotated[_JobId, Path(alias="id")], service: Using) 
 async def events(
     service: Using, last_event_id: Annotated[str | None, Header()] = None
 ) -> StreamingResponse:
-    """Stream `job`, `progress` and `system` events; those after `Last-Event-ID` come first.
+    """Stream `job`, `progress`, `note` and `system` events; those after `Last-Event-ID` come first.
 
     `reset` says that some are no longer known: read the lists again.
     """

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hmac
 import json
+import re
 import sys
 from typing import TYPE_CHECKING, Any, NamedTuple
 from urllib.parse import urlsplit
@@ -15,21 +16,23 @@ from urllib.parse import urlsplit
 from pytest_llamaburn.errors import sentence
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, MutableMapping
+    from collections.abc import Iterable, Mapping, MutableMapping
 
     from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 PUBLIC = ("/", "/health", "/docs", "/docs.css", "/openapi.json")  # they need no token
-PUBLIC_FOLDERS = ("/assets/",)
+SANDBOX = "/sandbox/"  # the files of the frame in which generated code runs
+PUBLIC_FOLDERS = ("/assets/", SANDBOX)
 INTERNAL = "an internal error: the terminal of llamaburn serve says more"
 MOST_BYTES = 1_000_000  # of a request's body
+MOST_BYTES_OF = {"/results/look": 20_000_000}  # of bodies that are files
 _MOST_DRAINED = 512_000_000
 _SAFE = ("GET", "HEAD", "OPTIONS")
 _POLICY = (
     "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' blob: data:; "
-    "media-src 'self' blob:; connect-src 'self'; worker-src 'self'; base-uri 'none'; "
-    "form-action 'none'; frame-ancestors 'none'; require-trusted-types-for 'script'; "
-    "trusted-types 'none'"
+    "media-src 'self' blob:; connect-src 'self'; worker-src 'self'; frame-src {frame}; "
+    "base-uri 'none'; form-action 'none'; frame-ancestors 'none'; "
+    "require-trusted-types-for 'script'; trusted-types 'none'"
 )
 _HEADERS = {
     "content-security-policy": _POLICY,
@@ -38,6 +41,20 @@ _HEADERS = {
     "cross-origin-resource-policy": "same-origin",
     "permissions-policy": "microphone=(self), camera=(), geolocation=(), usb=(), payment=()",
     "cache-control": "no-store",
+}
+# Generated code runs in an origin of its own without a network: it is given nothing else to load.
+_SANDBOX_HEADERS = {
+    **_HEADERS,
+    "content-security-policy": (
+        "sandbox allow-scripts; default-src 'none'; script-src 'unsafe-inline' 'self' blob:; "
+        "style-src 'unsafe-inline'; img-src data: blob:; base-uri 'none'; form-action 'none'; "
+        "frame-ancestors 'self'"
+    ),
+    "permissions-policy": "microphone=(), camera=(), geolocation=(), usb=(), payment=()",
+    "cross-origin-resource-policy": "cross-origin",  # the frame's origin is not ours
+    "access-control-allow-origin": "*",  # modules are fetched with CORS
+    "x-dns-prefetch-control": "off",
+    "cache-control": "no-cache",
 }
 
 
@@ -84,7 +101,7 @@ class Guard:
             if scope["type"] == "lifespan":
                 await self._app(scope, receive, send)
             return
-        answer = _Answer(send)
+        answer = _Answer(send, _headers_of(scope))
         refused = self._refused(scope)
         try:
             if refused is None:
@@ -135,22 +152,31 @@ class Guard:
 class _Answer:
     """Sends an answer with the security headers, which a route's own of the same name replace."""
 
-    def __init__(self, send: Send) -> None:
-        self._send, self.begun = send, False
+    def __init__(self, send: Send, headers: Mapping[str, str]) -> None:
+        self._send, self._headers, self.begun = send, headers, False
 
     async def __call__(self, message: Message) -> None:
         if message["type"] == "http.response.start":
             self.begun = True
             given = {name.lower() for name, _ in message["headers"]}
-            more = [
-                (n.encode(), v.encode()) for n, v in _HEADERS.items() if n.encode() not in given
-            ]
+            ours = [(n.encode(), v.encode()) for n, v in self._headers.items()]
+            more = [one for one in ours if one[0] not in given]
             message = {**message, "headers": [*message["headers"], *more]}
         await self._send(message)
 
 
 def _is_public(path: str) -> bool:
     return path in PUBLIC or path.startswith(PUBLIC_FOLDERS)
+
+
+def _headers_of(scope: Scope) -> dict[str, str]:
+    """Return the security headers of an answer. Our page may frame the sandbox and nothing else."""
+    if scope["path"].startswith(SANDBOX):
+        return _SANDBOX_HEADERS
+    host = _headers(scope).get("host", "")
+    named = re.fullmatch(r"[A-Za-z0-9.-]+(:[0-9]+)?", host)  # a policy cannot name [::1]
+    policy = _POLICY.format(frame=f"{host}{SANDBOX}" if named else "'self'")
+    return {**_HEADERS, "content-security-policy": policy}
 
 
 def _headers(scope: MutableMapping[str, Any]) -> dict[str, str]:
@@ -166,19 +192,23 @@ async def _body(scope: Scope, receive: Receive) -> tuple[bytes, _No | None]:
     """Return the body of a request, and why it is refused: only JSON of some size is taken."""
     if scope["method"] in _SAFE:
         return b"", None
-    body, size, more = b"", 0, True
+    body, size, more = bytearray(), 0, True
+    most = MOST_BYTES_OF.get(scope["path"], MOST_BYTES)
     while more and size < _MOST_DRAINED:  # a client that still sends would not see our answer
         message = await receive()
         piece = message.get("body", b"")
         size += len(piece)
-        body = body + piece if size <= MOST_BYTES else b""
+        if size <= most:
+            body += piece
+        else:
+            body.clear()
         more = message.get("more_body", False)
-    if size > MOST_BYTES:
-        return b"", _No(413, f"the body is larger than {MOST_BYTES:,} bytes, the most that is read")
+    if size > most:
+        return b"", _No(413, f"the body is larger than {most:,} bytes, the most that is read")
     kind = _headers(scope).get("content-type", "").partition(";")[0].strip().lower()
     if body and kind != "application/json":
         return b"", _No(415, "the body is not JSON: send it with Content-Type: application/json")
-    return body, None
+    return bytes(body), None
 
 
 def _replayed(body: bytes, receive: Receive) -> Receive:

@@ -13,6 +13,7 @@ from pytest_llamaburn.web.events import Bus
 from pytest_llamaburn.web.index import Index
 from pytest_llamaburn.web.jobs import Jobs
 from pytest_llamaburn.web.library import Library
+from pytest_llamaburn.web.programs import Programs
 from pytest_llamaburn.web.system import Sampler
 
 if TYPE_CHECKING:
@@ -30,12 +31,13 @@ class Service:
         self.library = Library(results_dir)
         self.index = Index(results_dir)
         self.jobs = Jobs(results_dir, self.library.types, self.bus, program)
-        self._sampler = Sampler(self.bus)
+        self.programs = Programs()
+        self.sampler = Sampler(self.bus)
 
     @asynccontextmanager
     async def running(self) -> AsyncIterator[None]:
         """Run jobs, read sensors and fill the index; end all of it at the end."""
-        works = (self.jobs.work(), self._sampler.work(), self._fill())
+        works = (self.jobs.work(), self.sampler.work(), self._fill())
         tasks = [asyncio.create_task(work) for work in works]
         try:
             yield
@@ -47,8 +49,9 @@ class Service:
                     await task
 
     async def close(self) -> None:
-        """End streams and jobs."""
+        """End streams, programs and jobs."""
         self.bus.close()
+        self.programs.close()
         await self.jobs.close()
 
     async def _fill(self) -> None:

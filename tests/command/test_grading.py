@@ -229,7 +229,7 @@ def test_answer_is_held_against_what_a_search_found(room: Room, assessor: Assess
 
     assessor.opinion = look
     searching = ("--with-web-search", f"--corpus={corpus}")
-    assert "1 calls" in room.eval(*searching, "--dry-run").stdout
+    assert "1 call for" in room.eval(*searching, "--dry-run").stdout
     room.eval(*searching)
     (document,) = room.files
     assert document["results"]["criteria"]["faithfulness"]["mean"] == 1

@@ -123,6 +123,7 @@ def test_a_value_is_held_against_the_bound(expression: str, verdict: str, margin
     found = gate_verdict(expression, with_ttfts(100, 110, 120, 130, 140))
     assert (found["verdict"], found["reason"]) == (verdict, None)
     assert found["margin"] == pytest.approx(margin)
+    assert math.copysign(1, found["margin"]) == (1 if margin >= 0 else -1)
 
 
 @pytest.mark.parametrize(("bound", "verdict"), [(99, "fail"), (115, "undecided"), (141, "pass")])

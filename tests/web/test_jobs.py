@@ -356,3 +356,18 @@ async def test_a_process_that_ends_while_it_is_looked_at_is_over(
     assert not found.over()
     monkeypatch.setattr(psutil.Process, "is_running", gone)
     assert found.over()
+
+
+async def test_what_a_run_writes_is_told_as_it_is_written(tmp_path: Path) -> None:
+    async with serving(tmp_path) as api:
+        following = asyncio.create_task(_heard(api))
+        await asyncio.sleep(0)
+        job = (await api.pull("once")).json()
+        await api.over(job["id"])
+        api.service.bus.close()
+        notes = [one for one in await following if "event: note" in one]
+    assert any("a line of its own" in one for one in notes)
+
+
+async def _heard(api: Any) -> list[str]:
+    return [piece async for piece in api.service.bus.follow(None)]

@@ -5,12 +5,13 @@ from __future__ import annotations
 import asyncio
 import os
 import time
+from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING
 
 import pytest
 from support.web_api import keep, serving
 
-from pytest_llamaburn import registry
+from pytest_llamaburn import environment, registry
 from pytest_llamaburn.web import child, index
 from pytest_llamaburn.web.index import Index
 
@@ -50,6 +51,16 @@ async def test_each_kind_has_headlines_of_its_own(
     async with serving(tmp_path) as api:
         (row,) = (await api.get(f"/results/{folder}")).json()["rows"]
     assert row["measures"][measure] > 0
+
+
+async def test_the_types_of_results_are_listed_with_their_numbers(tmp_path: Path) -> None:
+    keep(tmp_path, BENCHMARK, "benchmarks", "one")
+    async with serving(tmp_path) as api:
+        found = {one["type"]: one for one in (await api.get("/results")).json()}
+    benchmarks = {"type": "benchmarks", "kind": "benchmark", "total": 1, "compared": True}
+    assert found["benchmarks"] == benchmarks
+    assert found["stress_comparisons"]["total"] == 0
+    assert not found["comparisons"]["compared"]
 
 
 async def test_a_list_is_filtered_sorted_and_paged(tmp_path: Path) -> None:
@@ -199,7 +210,7 @@ async def test_an_unknown_format_gets_the_nearest_one(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     "result_id",
-    ["..%2F..%2Fetc%2Fpasswd", "..", ".hidden", "a%00b", "a%20b", "-x", "a%0Ab", "x" * 300, "%5Cx"],
+    ["..%2F..%2Fetc%2Fpasswd", ".hidden", "a%00b", "a%20b", "-x", "a%0Ab", "x" * 300, "%5Cx"],
 )
 async def test_an_id_is_no_path(result_id: str, tmp_path: Path) -> None:
     (tmp_path / "benchmarks").mkdir()
@@ -311,6 +322,71 @@ async def test_a_wrong_comparison_names_the_field(
     assert (answer.status_code, answer.json()["field"]) == (422, field)
 
 
+async def test_a_file_of_anywhere_is_looked_at_and_not_kept(tmp_path: Path) -> None:
+    path = keep(tmp_path / "elsewhere", BENCHMARK, "benchmarks", "one")
+    results = tmp_path / "results"
+    headers = {"content-type": "application/json"}
+    async with serving(results) as api:
+        answer = await api.post("/results/look", content=path.read_bytes(), headers=headers)
+        assert (await api.get("/results/benchmarks")).json()["total"] == 0
+    assert answer.status_code == 200
+    assert answer.json()["schema"] == "llamaburn/benchmark"
+    assert not (results / "benchmarks").exists()
+
+
+@pytest.mark.parametrize(
+    ("content", "status", "words"),
+    [
+        (b"{", 422, "the file is not JSON: "),
+        (b"[" * 100_000, 422, "the file is not JSON: "),
+        (b'{"a": 1}', 422, "the file is not a result file: it has no 'schema'"),
+        (b'{"schema": "llamaburn/no"}', 422, "schema 'llamaburn/no' is unknown"),
+        (b'{"schema": "llamaburn/benchmark"}', 422, "field required"),
+        (b'{"a": "' + b"x" * 20_000_000 + b'"}', 413, "larger than 20,000,000 bytes"),
+    ],
+)
+async def test_a_file_that_is_no_result_is_refused_with_the_reason(
+    content: bytes, status: int, words: str, tmp_path: Path
+) -> None:
+    headers = {"content-type": "application/json"}
+    async with serving(tmp_path) as api:
+        answer = await api.post("/results/look", content=content, headers=headers)
+    assert answer.status_code == status
+    assert words in answer.json()["detail"]
+
+
+async def test_the_checks_of_the_doctor_are_told_even_if_one_fails(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("OLLAMA_HOST", "127.0.0.1:1")
+    async with serving(tmp_path) as api:
+        checks = (await api.get("/system/doctor")).json()
+    (reachable,) = [one for one in checks if one["id"] == "server.reachable"]
+    assert reachable["level"] != "ok"
+    assert reachable["fix"]
+
+
+async def test_samples_of_this_machine_are_kept_for_those_who_come_later(tmp_path: Path) -> None:
+    async with serving(tmp_path) as api:
+        assert (await api.get("/system/history")).json() == []
+        api.service.sampler.history.append(api.service.sampler._read())
+        (sample,) = (await api.get("/system/history")).json()
+    assert sample["time"].endswith("Z")
+    assert sample["ram_used_mb"] > 0
+
+
+async def test_the_use_of_processors_does_not_depend_on_the_thread_that_asks(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    readings = iter([(0.0, 0.0), (1.0, 2.0), (4.0, 6.0), (4.0, 6.0)])
+    monkeypatch.setattr(environment, "processor_seconds", lambda: next(readings))
+    async with serving(tmp_path) as api:
+        read = api.service.sampler._read
+        with ThreadPoolExecutor(1) as first, ThreadPoolExecutor(1) as second:
+            found = [pool.submit(read).result() for pool in (first, second, first)]
+    assert [one["cpu_percent"] for one in found] == [50.0, 75.0, None]
+
+
 async def test_sets_are_listed_by_the_names_that_runs_take(tmp_path: Path) -> None:
     async with serving(tmp_path) as api:
         prompts, sets = (await api.get("/prompts")).json(), (await api.get("/eval-sets")).json()
@@ -366,3 +442,12 @@ async def test_a_folder_that_is_a_link_out_of_the_results_takes_nothing(tmp_path
     async with serving(results) as api:
         answer = await api.post("/results/benchmarks/one/restore")
     assert answer.status_code == 404
+
+
+async def test_the_numbers_of_results_have_units_formulas_and_reasons(tmp_path: Path) -> None:
+    async with serving(tmp_path) as api:
+        found = (await api.get("/measures")).json()
+    ttft = found["measures"]["time_to_first_token_ms"]
+    assert (ttft["label"], ttft["unit"], ttft["better"]) == ("time to first token", "ms", "lower")
+    assert "first" in ttft["formula"]
+    assert found["reasons"]["one_read"] == "the whole answer came in one read"

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import json
 import shlex
 import shutil
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from support.web_api import GOLDEN, serving
+from support.web_api import GOLDEN, keep, serving
 
 from pytest_llamaburn.kinds import _kind
 from pytest_llamaburn.store import journal
@@ -131,6 +132,18 @@ async def test_wrong_settings_are_refused_as_the_command_refuses_them(
         ("benchmark", {"resume": "last"}, None, "no unfinished run"),
         ("stress", {"mode": "ramp", "spikes": 2}, "spikes", "does not use it, only spike"),
         ("eval", {"pairwise": True}, "pairwise", "--compare-to"),
+        ("eval", {"set": "maths"}, "set", "unknown eval set 'maths'"),
+        ("eval", {"judge": "clade"}, "judge", "did you mean 'claude'"),
+        ("eval", {"judge": "openai@http://127.0.0.1:1"}, "judge", "OPENAI_API_KEY"),
+        ("eval", {"model": "m", "judge": "ollama:m"}, "judge", "m would judge itself"),
+        (
+            "eval",
+            {"set": "factual", "web_search": True, "search": "tavily"},
+            "web_search",
+            "TAVILY",
+        ),
+        ("benchmark", {"prompts": "defalt"}, "prompts", "unknown prompt set 'defalt'"),
+        ("stress", {"prompts": "defalt"}, "prompts", "unknown prompt set 'defalt'"),
     ],
 )
 async def test_settings_that_only_the_run_can_refuse_are_refused_before_it(
@@ -166,7 +179,8 @@ async def test_a_body_that_is_not_json_is_refused(content: bytes, tmp_path: Path
         ("prompts", "here.gguf"),
         ("compare", "../other/result.json"),
         ("corpus", "documents"),
-        ("system", "@/etc/passwd"),
+        ("system_prompt", "@/etc/passwd"),
+        ("examples", "../dev.json"),
         ("judge", "embedded:/etc/model.gguf"),
         ("judge", "embedded:here.gguf"),
         ("criterion", "mine=~/text"),
@@ -175,7 +189,11 @@ async def test_a_body_that_is_not_json_is_refused(content: bytes, tmp_path: Path
 async def test_a_client_names_no_file(name: str, value: Any, tmp_path: Path) -> None:
     (tmp_path / "here" / "here.gguf").write_bytes(b"GGUF")
     (tmp_path / "here" / "documents").mkdir()
-    kind = "eval" if name in ("corpus", "system", "judge", "criterion") else "benchmark"
+    kind = (
+        "eval"
+        if name in ("corpus", "system_prompt", "examples", "judge", "criterion")
+        else "benchmark"
+    )
     status, problem = await posted(tmp_path, kind, {name: value})
     assert (status, problem["field"]) == (422, name)
     assert "a client can name no file of the server" in problem["detail"]
@@ -234,3 +252,108 @@ async def test_an_unknown_job_or_path_is_told(tmp_path: Path) -> None:
     assert odd.status_code in (404, 422)
     assert "/docs names all paths" in path.json()["detail"]
     assert method.json()["detail"] == "this path takes other methods"
+
+
+async def checked(tmp_path: Path, kind: str, body: Any) -> Any:
+    async with serving(tmp_path / "results") as api:
+        answer = await api.post(f"/{kind}/check", json=body)
+        assert answer.status_code in (200, 422)
+        return answer.json()
+
+
+async def test_the_kinds_are_listed_with_the_settings_that_a_form_shows_first(
+    tmp_path: Path,
+) -> None:
+    async with serving(tmp_path) as api:
+        found = {kind["name"]: kind for kind in (await api.get("/kinds")).json()}
+    assert [*found][:3] == ["benchmark", "stress", "eval"]
+    assert found["stress"]["folder"] == "stress"
+    assert found["eval"]["first"] == ["model", "set", "limit", "judge", "samples"]
+
+
+async def test_settings_are_checked_without_a_run(tmp_path: Path) -> None:
+    body = {"model": ["m"], "iterations": 3}
+    found = await checked(tmp_path, "benchmark", body)
+    assert found["command"].startswith("llamaburn benchmark --model=m --iterations=3")
+    assert found["expected_s"] is None
+    assert found["note"] == "no earlier run of m tells how long this takes"
+    wrong = await checked(tmp_path, "benchmark", {"threshold": ["ttft<"]})
+    assert wrong["field"] == "threshold"
+    assert wrong["detail"].startswith("--threshold: 'ttft<' is refused")
+    async with serving(tmp_path / "results") as api:
+        assert (await api.get("/jobs")).json()["total"] == 0
+
+
+@pytest.mark.parametrize(
+    ("kind", "body", "requests", "more_s", "note"),
+    [
+        ("benchmark", {"iterations": 8}, 10, 0, None),
+        ("benchmark", {"iterations": 8, "repeats": 3, "start": "both"}, 54, 0, None),
+        ("benchmark", {"mode": "correctness", "numbers": 5, "warmup": 0}, 5, 0, None),
+        (
+            *("benchmark", {"iterations": 8, "precision": 0.05}, 10, 0),
+            "longer if the precision needs it",
+        ),
+        ("stress", {"mode": "sustained", "duration": "2m", "warmup": 1}, 11, 120, None),
+        ("eval", {"set": ["math"], "limit": 4, "samples": 2, "temperature": 1}, 8, 0, None),
+        (
+            *("eval", {"set": ["math"], "limit": 4, "judge": ["embedded"]}, 4, 0),
+            "without the time of the judges",
+        ),
+    ],
+)
+async def test_the_time_of_a_run_is_told_from_the_newest_of_its_model(
+    kind: str, body: Any, requests: int, more_s: float, note: str | None, tmp_path: Path
+) -> None:
+    results = tmp_path / "results"
+    path = keep(results, "stress-complete", "stress", "earlier")
+    document = json.loads(path.read_text())
+    request_s = document["results"]["baseline"]["total_generation_ms"]["mean"] / 1000
+    found = await checked(tmp_path, kind, {"model": [document["model"]["id"]], **body})
+    assert found["expected_s"] == pytest.approx(requests * request_s + more_s)
+    assert found["note"] == note
+
+
+@pytest.mark.parametrize(
+    ("kind", "body", "note"),
+    [
+        ("stress", {"mode": "ramp"}, "how much the server carries"),
+        ("benchmark", {"model": None, "host": "http://127.0.0.1:9"}, "no model is named"),
+    ],
+)
+async def test_a_time_that_cannot_be_known_has_a_reason(
+    kind: str, body: Any, note: str, tmp_path: Path
+) -> None:
+    keep(tmp_path / "results", "stress-complete", "stress", "earlier")
+    found = await checked(tmp_path, kind, {"model": ["tiny"], **body})
+    assert found["expected_s"] is None
+    assert note in found["note"]
+
+
+async def test_a_broken_result_tells_no_time(tmp_path: Path) -> None:
+    path = keep(
+        tmp_path / "results", "benchmark-complete", "benchmarks", "earlier", model={"id": "m"}
+    )
+    found = await checked(tmp_path, "benchmark", {"model": ["m"]})
+    assert found["expected_s"] is None
+    assert path.exists()
+
+
+async def test_the_progress_of_a_run_is_read_from_its_begin(tmp_path: Path) -> None:
+    async with serving(tmp_path) as api:
+        job = (await api.pull("once")).json()
+        await api.job(job["id"], lambda job: job["progress"] is not None)
+        (event,) = (await api.get(f"/jobs/{job['id']}/progress")).json()
+        assert (event["done"], event["planned"]) == (1, 4)
+        assert (await api.get("/jobs/20261130T142303-9c2432/progress")).status_code == 404
+
+
+async def test_a_long_progress_is_thinned_and_keeps_its_last_event(tmp_path: Path) -> None:
+    async with serving(tmp_path) as api:
+        job = (await api.pull("once")).json()
+        await api.over(job["id"])
+        lines = [json.dumps({"event": "progress", "done": number}) for number in range(5000)]
+        (tmp_path / ".jobs" / f"{job['id']}.stderr").write_text("\n".join(lines) + "\n")
+        found = (await api.get(f"/jobs/{job['id']}/progress")).json()
+    assert len(found) <= 2000
+    assert found[-1]["done"] == 4999

@@ -6,7 +6,7 @@ import random
 from typing import TYPE_CHECKING, Any
 
 from pytest_llamaburn.errors import LlamaBurnError
-from pytest_llamaburn.kinds._kind import Params, RunKind, count, expressions, or_broken
+from pytest_llamaburn.kinds._kind import Expected, Params, RunKind, count, expressions, or_broken
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -78,6 +78,14 @@ def test_answers_quickly(measure):
     def check(self, settings: Any) -> None:
         """Raise SettingsError for an unknown metric, or for settings that contradict each other."""
         self.load("result.check")(settings)
+
+    def expected(self, settings: Any, request_s: float) -> Expected:
+        """Return about how long a run will take if a request of its model takes `request_s`."""
+        timed = settings.numbers if settings.mode == "correctness" else settings.iterations
+        timed *= 2 if settings.start == "both" else 1
+        each_s = max((settings.warmup + timed) * request_s, settings.budget or 0.0)
+        note = None if settings.precision is None else "longer if the precision needs it"
+        return Expected(len(self.models(settings)) * settings.repeats * each_s, note)
 
     def parametrize(self, session: Session, fixtures: Sequence[str]) -> list[Params]:
         """Return the runs, and the prompts if the test has an argument for one."""

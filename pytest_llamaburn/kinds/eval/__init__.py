@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from pytest_llamaburn.errors import LlamaBurnError
-from pytest_llamaburn.kinds._kind import Params, RunKind, or_broken, target_id
+from pytest_llamaburn.kinds._kind import Expected, Params, RunKind, or_broken, target_id
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -73,6 +73,14 @@ class _Eval(RunKind):
             return None
         lines: Iterable[str] = self.load("cost_estimate.lines")(settings)
         return lines
+
+    def expected(self, settings: Any, request_s: float) -> Expected:
+        """Return about how long a run will take if a request of its model takes `request_s`."""
+        load = self.load("task.load")
+        questions = sum(len(load(settings, name).questions) for name in settings.set)
+        answers = 0 if settings.rescore else questions * settings.samples
+        note = "without the time of the judges" if settings.judge else None
+        return Expected(len(self.models(settings)) * answers * request_s, note)
 
     def models(self, settings: Any) -> tuple[str | None, ...]:
         """Return the models that answer: the other one of a comparison is the first."""

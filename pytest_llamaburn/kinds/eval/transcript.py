@@ -43,13 +43,22 @@ def texts(item: Found) -> list[tuple[str, str]]:
     return [(name, "\n".join(told)) for name, told in parts.items() if any(told)]
 
 
+def marks(item: Found) -> dict[str, str]:
+    """Return the score or grade on each criterion, in words."""
+    yes_no = _yes_no(item["question"])
+    return {
+        name: _scored(one, _YES_NO if name in yes_no else {}) or ABSENT
+        for name, one in item["scores"].items()
+    }
+
+
 def _marks(item: Found) -> Iterator[str]:
     """Yield each score and comparison with its reasons and quotes."""
     yes_no = _yes_no(item["question"])
-    for name, one in item["scores"].items():
-        words = _YES_NO if name in yes_no else {}
-        yield f"{name}: {_scored(one, words) or ABSENT} ({one['state']})"
-        yield from _judgments(one["judgments"], words)
+    for name, word in marks(item).items():
+        one = item["scores"][name]
+        yield f"{name}: {word} ({one['state']})"
+        yield from _judgments(one["judgments"], _YES_NO if name in yes_no else {})
     for one in item["comparisons"]:
         turned = ", another winner in the other order" if one["inconsistent"] else ""
         yield f"compared: {one['verdict'] or ABSENT} ({one['state']}{turned})"

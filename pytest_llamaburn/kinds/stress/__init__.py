@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from pytest_llamaburn.kinds._kind import RunKind
+from pytest_llamaburn.kinds._kind import Expected, RunKind
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -51,6 +51,13 @@ class _Stress(RunKind):
     def check(self, settings: Any) -> None:
         """Raise SettingsError for options that contradict each other or have no meaning."""
         self.load("result.check")(settings)
+
+    def expected(self, settings: Any, request_s: float) -> Expected:
+        """Return about how long a run will take if a request of its model takes `request_s`."""
+        seconds = self.load("plan.length_s")(settings, request_s)
+        if seconds is None:
+            return Expected(None, "how long it takes depends on how much the server carries")
+        return Expected(len(self.models(settings)) * seconds)
 
     def write_companions(self, record: Any, path: Path) -> None:
         """Write a row per request beside the result file, if --save-requests is set."""

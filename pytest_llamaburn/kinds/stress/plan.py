@@ -9,9 +9,10 @@ from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
 from pytest_llamaburn import registry
 from pytest_llamaburn.capacity import loops, search
 from pytest_llamaburn.errors import SettingsError
+from pytest_llamaburn.kinds.stress.settings import MOST_CLIENTS
 from pytest_llamaburn.load.step import CLIENTS
 from pytest_llamaburn.load.think import think_seconds
-from pytest_llamaburn.settings import MOST, MOST_CLIENTS, MOST_S, seconds
+from pytest_llamaburn.option import MOST, MOST_S, seconds
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator, Iterator, Sequence
@@ -96,6 +97,17 @@ def at_once(asked: Stress, total_s: float = _NO_TIME) -> int:
     Without `total_s`, only clients of closed loops count, and not requests of a schedule.
     """
     return max(1, *(round(_most(step, total_s)) for step in _foreseen(asked, total_s)))
+
+
+def length_s(asked: Stress, total_s: float) -> float | None:
+    """Return about how long a load lasts if a lone request takes `total_s`.
+
+    None if its length depends on the server, as that of a search does.
+    """
+    lengths = [step.seconds for step in _foreseen(asked, total_s)]
+    known = [length for length in lengths if length is not None]
+    alone_s = (asked.warmup + BASELINE_REQUESTS) * total_s
+    return alone_s + sum(known) if len(known) == len(lengths) else None
 
 
 def may_send(asked: Stress, level: float) -> bool:

@@ -1,9 +1,11 @@
-// Bundles the page into the folder that is given: one script, a part for each tab, one stylesheet,
-// the page itself, and the licences of what is in it. Names have the hash of their content.
+// Bundles the page into the folder that is given: one script, one for charts, one stylesheet, the
+// page itself, what the sandbox loads, and the licences of it all. Names have the hash of their
+// content. A script for each tab would make ten more of what tabs share.
 import { build } from "esbuild";
 import { existsSync, readdirSync } from "node:fs";
 import { mkdir, readFile, writeFile } from "node:fs/promises";
 import { basename, dirname, join } from "node:path";
+import { buildSandbox } from "./sandbox.mjs";
 
 const out = process.argv[2] ?? "../static";
 await mkdir(out, { recursive: true });
@@ -31,7 +33,8 @@ await writeFile(
   join(out, "index.html"),
   page.replace("SCRIPT", nameOf("src/main.tsx")).replace("STYLE", nameOf("src/style.css")),
 );
-await writeFile(join(out, "licences.txt"), await licences(Object.keys(metafile.inputs)));
+const framed = await buildSandbox(join(out, "sandbox"));
+await writeFile(join(out, "licences.txt"), await licences([...Object.keys(metafile.inputs), ...framed]));
 
 /** Return the licences of the packages that these files are of. */
 async function licences(inputs) {

@@ -9,11 +9,11 @@ from collections import Counter
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
+import draw_media_sets
 import pytest
 from PIL import Image
 from support.refusals import refusal
 
-import media_sets
 from pytest_llamaburn import media, modalities
 from pytest_llamaburn.errors import DatasetError, MissingExtraError
 from pytest_llamaburn.evalsets import builtin_media_sets, load_eval_set
@@ -135,7 +135,7 @@ def test_media_of_an_option_are_checked_and_encoded(tmp_path: Path) -> None:
 
 
 def test_the_sets_in_the_files_are_those_of_the_script() -> None:
-    for name, content in media_sets.sets().items():
+    for name, content in draw_media_sets.sets().items():
         kept = load_eval_set(name)
         assert [q.id for q in kept.questions] == [q["id"] for q in content["questions"]]
         made = [q["media"][0] for q in content["questions"]]

@@ -1,7 +1,6 @@
 // The shell: the list of tabs, the job that runs, the tab that is shown, and the page without access.
-import type { ComponentType } from "preact";
-import { useEffect, useState } from "preact/hooks";
-import { locked, sentence } from "./api";
+import { useEffect } from "preact/hooks";
+import { locked } from "./api";
 import { Locked } from "./locked";
 import { go, href, route } from "./routes";
 import { connection } from "./store";
@@ -21,7 +20,7 @@ export function App() {
         Skip to the content
       </a>
       <header class="top">
-        <span class="brand">LlamaBurn</span>
+        <h1 class="brand">LlamaBurn</h1>
         <TabList all={all} shown={shown} />
         <ConnectionState />
       </header>
@@ -73,19 +72,15 @@ function TabList({ all, shown }: { all: Tab[]; shown: Tab | undefined }) {
 }
 
 function Shown({ tab }: { tab: Tab }) {
-  const [Content, setContent] = useState<ComponentType<{ kind: string }> | null>(null);
-  const [problem, setProblem] = useState("");
   useEffect(() => {
     document.title = `${tab.name} · LlamaBurn`;
-    tab.load().then(
-      (loaded) => setContent(() => loaded.default),
-      (error) => setProblem(sentence(error)),
-    );
+    const item = document.getElementById(`tab-${tab.id}`); // the list may be wider than the page
+    item?.scrollIntoView({ block: "nearest", inline: "nearest" });
   }, [tab.id]);
   return (
     <div role="tabpanel" id="panel" class="stack" aria-labelledby={`tab-${tab.id}`}>
-      {problem && <Problem>{problem}</Problem>}
-      {Content ? <Content kind={tab.id} /> : !problem && <Waiting />}
+      <h1 class="unseen">{tab.name}</h1>
+      <tab.Content kind={tab.id} />
     </div>
   );
 }

@@ -54,7 +54,9 @@ export function bytes(size: number): string {
 
 /** Return a share as a percentage. */
 export function percent(share: number | null | undefined): string {
-  return share === null || share === undefined ? UNKNOWN : `${number(share * 100)} %`;
+  if (share === null || share === undefined) return UNKNOWN;
+  const hundredths = share * 100;
+  return `${hundredths.toFixed(Math.abs(hundredths) < 10 && hundredths !== 0 ? 1 : 0)} %`;
 }
 
 const UNITS: [RegExp, string][] = [
@@ -66,6 +68,11 @@ const UNITS: [RegExp, string][] = [
   [/_j$/, "J"],
   [/_s$/, "s"],
 ];
+
+/** Return a text with a capital letter first. */
+export function capital(text: string): string {
+  return text.charAt(0).toUpperCase() + text.slice(1);
+}
 
 /** Return the unit that the name of a measure tells, such as ms for `stream_ms`. */
 export function unitOf(name: string): string {

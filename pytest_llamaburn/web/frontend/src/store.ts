@@ -1,14 +1,16 @@
 // What all tabs share: jobs and their progress, this machine's samples, the connection.
-import { computed, effect, signal } from "@preact/signals";
+import { computed, effect, signal, untracked } from "@preact/signals";
 import { get, locked } from "./api";
 import { type Connection, follow } from "./events";
-import type { Job, JobList, Kind, Measures, Progress, SystemSample, Unfinished } from "./types";
+import type { Job, JobList, JobState, Kind, Measures, Progress, SystemSample, Unfinished } from "./types";
 
-const MOST_POINTS = 4_000; // of a run's progress; then every second one is dropped
+const MOST_POINTS = 2_000; // of a run's progress; then every second one is dropped
 const MOST_SAMPLES = 300; // ten minutes
 
 export const connection = signal<Connection>("connecting");
 export const jobs = signal<Job[]>([]);
+/** The last progress of jobs, apart from them: it changes ten times a second. */
+const progress = signal<Record<string, Progress>>({});
 export const unfinished = signal<Unfinished[]>([]);
 export const kinds = signal<Kind[]>([]);
 export const samples = signal<(SystemSample & { at: number })[]>([]);
@@ -28,7 +30,7 @@ export function start(): void {
     cancel.abort();
     if (locked.value !== null) return;
     cancel = new AbortController();
-    void refresh();
+    untracked(() => void refresh()); // it reads a signal, whose change would begin all of this again
     void follow(heard, (now) => (connection.value = now), cancel.signal);
   });
 }
@@ -51,6 +53,7 @@ export async function refresh(): Promise<void> {
 function heard(name: string, data: unknown): void {
   if (name === "reset") void readAgain();
   else if (name === "job") takeJob(data as Job);
+  else if (name === "note") takeNote(data as { job: string; text: string });
   else if (name === "progress") takeProgress(data as Progress & { job: string });
   else if (name === "system") takeSample(data as SystemSample);
 }
@@ -73,9 +76,16 @@ export function loadMeasures(): void {
     .catch(() => (asked = false));
 }
 
-/** Put a job in its place in the list; events lack some of its fields. */
+const STEPS: JobState[] = ["queued", "running", "stopping", "ended", "cancelled", "lost"];
+const stepOf = (job: Job) => STEPS.indexOf(job.state);
+
+/**
+ * Put a job in its place in the list. Events lack some of its fields, and the answer to a request
+ * may come after the event of a later state.
+ */
 export function takeJob(job: Job): void {
   const known = jobs.value.find((one) => one.id === job.id);
+  if (known && stepOf(known) > stepOf(job)) return;
   const now = { ...known, ...job };
   jobs.value = known
     ? jobs.value.map((one) => (one.id === job.id ? now : one))
@@ -94,10 +104,23 @@ async function reread(id: string): Promise<void> {
   }
 }
 
-function takeProgress({ job: id, ...progress }: Progress & { job: string }): void {
-  jobs.value = jobs.value.map((job) => (job.id === id ? { ...job, progress } : job));
+const MOST_LINES = 40;
+
+function takeNote({ job: id, text }: { job: string; text: string }): void {
+  jobs.value = jobs.value.map((job) =>
+    job.id === id ? { ...job, lines: [...(job.lines ?? []), text].slice(-MOST_LINES) } : job,
+  );
+}
+
+function takeProgress({ job: id, ...now }: Progress & { job: string }): void {
+  progress.value = { [id]: now }; // of an earlier job nothing more is needed
   const known = histories.value[id];
-  if (known) histories.value = { ...histories.value, [id]: thinned([...known, progress]) };
+  if (known) histories.value = { ...histories.value, [id]: thinned([...known, now]) };
+}
+
+/** Return the last progress of a job. */
+export function progressOf(job: Job): Progress | null {
+  return progress.value[job.id] ?? job.progress;
 }
 
 /** Read the progress of a job from its begin on; later events are added to it. */
@@ -116,5 +139,14 @@ function thinned(points: Progress[]): Progress[] {
 }
 
 function takeSample(sample: SystemSample): void {
-  samples.value = [...samples.value, { ...sample, at: Date.now() / 1000 }].slice(-MOST_SAMPLES);
+  samples.value = [...samples.value, timed(sample)].slice(-MOST_SAMPLES);
 }
+
+/** Read the samples from before this page was opened. */
+export async function loadSamples(): Promise<void> {
+  const before = (await get<SystemSample[]>("/system/history").catch(() => [])).map(timed);
+  const latest = before.at(-1)?.at ?? 0;
+  samples.value = [...before, ...samples.value.filter((one) => one.at > latest)];
+}
+
+const timed = (sample: SystemSample) => ({ ...sample, at: Date.parse(sample.time) / 1000 });

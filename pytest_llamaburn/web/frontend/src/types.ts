@@ -113,7 +113,8 @@ export interface Measures {
 
 /** What this machine does, every two seconds; `sensors` are those of GPUs and processors. */
 export interface SystemSample {
-  cpu_percent: number;
+  time: string;
+  cpu_percent: number | null;
   ram_used_mb: number;
   ram_total_mb: number;
   sensors: unknown;

@@ -11,9 +11,9 @@ from hypothesis import strategies as st
 from support import comparisons
 from support.eval_documents import eval_document, eval_item
 
-from pytest_llamaburn import gates, judges
+from pytest_llamaburn import criteria, gates, judges
 from pytest_llamaburn.errors import ResultsError
-from pytest_llamaburn.kinds.eval import judge_totals, result, table, unfinished
+from pytest_llamaburn.kinds.eval import charts, judge_totals, result, table, unfinished
 from pytest_llamaburn.kinds.eval import scores as eval_scores
 from pytest_llamaburn.kinds.eval.measures import MEASURES
 from pytest_llamaburn.measures import Observed
@@ -240,6 +240,26 @@ def test_answer_that_is_no_attempt_is_wrong_and_has_a_share_of_its_own() -> None
         *("not_attempted", "correct_given_attempted"),
     ]
     assert categories.columns[-2:] == ("unparsable", "not_attempted")
+
+
+def test_page_says_yes_or_no_and_what_is_no_attempt() -> None:
+    devout = criteria.own("devout", "Does it name a saint?", scale="yes/no")
+    given: dict[str, Any] = {"devout": 1.0, "accuracy": 4.5, "wit": None}
+    told = {name: {**panel_score(mark), "judgments": []} for name, mark in given.items()}
+    items = [
+        eval_item("a", scores=told, **scored("not_attempted")),
+        eval_item("b", **scored("right")),
+        eval_item("c", **scored("wrong")),
+    ]
+    for item in items:
+        more = {"category": "c", "prompt": "q", "reference": None}
+        item["question"] |= {**more, "definitions": [devout.definition]}
+        facts = dict.fromkeys(("error", "thinking", "answer", "search"))
+        item |= {**facts, "flags": [], "cited": []}
+        item["verdict"]["reason"] = ""
+    entries = [*charts.entries({"results": {"items": items}})]
+    assert [entry.verdict for entry in entries] == ["wrong", "not attempted", "correct"]
+    assert entries[1].cells == ["c", "devout yes", "accuracy 4.5", "wit –"]
 
 
 def test_shares_of_a_judge_s_grades_stand_before_those_of_scorers() -> None:

@@ -22,7 +22,8 @@ export function SettingField({ name, field, value, problem, offered, change }: F
   const common = { id, "aria-describedby": about, "aria-invalid": problem !== null };
   const label = (
     <>
-      {labelOf(name)} {unit && <span class="unit">({unit})</span>}
+      {labelOf(name)}
+      {unit && <span class="unit"> ({unit})</span>}
     </>
   );
   return (

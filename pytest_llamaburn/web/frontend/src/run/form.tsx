@@ -15,7 +15,8 @@ const PAUSE_MS = 350; // from the last key to the check
 interface Checked {
   command: string;
   expected_s: number | null;
-  reason: string | null;
+  /** Why the time is not known, or what is not in it. */
+  note: string | null;
 }
 
 interface Refusal {
@@ -107,9 +108,14 @@ function Fields({ kind, schema, started }: FieldsProps) {
   );
 }
 
-function Time({ expected_s, reason }: Checked) {
-  const known = expected_s !== null;
-  return <span class="quiet">{known ? `It takes about ${span(expected_s)}.` : reason}</span>;
+function Time({ expected_s, note }: Checked) {
+  if (expected_s === null) return <span class="quiet">Time not known: {note}.</span>;
+  return (
+    <span class="quiet">
+      It takes about {span(expected_s)}
+      {note && `, ${note}`}.
+    </span>
+  );
 }
 
 /** Return the names of the fields to show at once, and of the others, without the model. */

@@ -2,7 +2,6 @@
 import type { ComponentType } from "preact";
 import { useEffect, useState } from "preact/hooks";
 import { post, sentence } from "../api";
-import { href } from "../routes";
 import { histories, isOver, jobs, kinds, takeJob, unfinished, watch } from "../store";
 import type { Job, Kind, Progress, Unfinished } from "../types";
 import { Card, Problem } from "../ui/card";
@@ -27,7 +26,7 @@ export function RunTab({ kind, Live }: RunTabProps) {
   return (
     <>
       <Continuable kind={kind} />
-      <section class="stack" aria-label={`New ${kind}`}>
+      <div class="stack">
         {current && (
           <div class="row">
             <button type="button" aria-expanded={open} onClick={() => setWanted(!open)}>
@@ -36,7 +35,7 @@ export function RunTab({ kind, Live }: RunTabProps) {
           </div>
         )}
         {open && <RunForm kind={about} started={() => setWanted(null)} />}
-      </section>
+      </div>
       {current && <Shown key={current.id} job={current} kind={about} Live={Live} />}
     </>
   );
@@ -49,13 +48,11 @@ interface ShownProps {
 }
 
 function Shown({ job, kind, Live }: ShownProps) {
-  useEffect(() => void watch(job.id), [job.id]);
-  const history = histories.value[job.id] ?? [];
   if (!isOver(job)) {
     return (
       <>
         <Running job={job} />
-        {Live && <Live job={job} history={history} />}
+        {Live && <Curves job={job} Live={Live} />}
       </>
     );
   }
@@ -67,6 +64,11 @@ function Shown({ job, kind, Live }: ShownProps) {
   );
 }
 
+function Curves({ job, Live }: { job: Job; Live: NonNullable<RunTabProps["Live"]> }) {
+  useEffect(() => void watch(job.id), [job.id]);
+  return <Live job={job} history={histories.value[job.id] ?? []} />;
+}
+
 /** What a job wrote; one at a time where it wrote several. */
 function Results({ job, kind }: { job: Job; kind: Kind }) {
   const own = job.wrote.filter((one) => one.type === kind.folder);
@@ -75,22 +77,19 @@ function Results({ job, kind }: { job: Job; kind: Kind }) {
   if (!shown) return null;
   return (
     <>
-      <div class="row">
-        {own.length > 1 && (
-          <select
-            aria-label="Result"
-            value={String(place)}
-            onChange={(event) => setPlace(Number(event.currentTarget.value))}
-          >
-            {own.map((one, index) => (
-              <option key={one.id} value={String(index)}>
-                {one.id}
-              </option>
-            ))}
-          </select>
-        )}
-        <a href={href("results", shown.type, shown.id)}>Result {shown.id}</a>
-      </div>
+      {own.length > 1 && (
+        <select
+          aria-label="Result"
+          value={String(place)}
+          onChange={(event) => setPlace(Number(event.currentTarget.value))}
+        >
+          {own.map((one, index) => (
+            <option key={one.id} value={String(index)}>
+              {one.id}
+            </option>
+          ))}
+        </select>
+      )}
       <ResultView key={shown.id} {...shown} />
     </>
   );

@@ -1,27 +1,24 @@
 // A run that goes on, and how one ended.
-import { number, span, when } from "../format";
+import { span, when } from "../format";
+import { progressOf } from "../store";
 import type { Job, Progress } from "../types";
 import { Badge, Card, Copyable, Figures, type Tone } from "../ui/card";
-import { countOf, ProgressBar, stageOf, StopButton, titleOf } from "../ui/job-bar";
+import { countOf, leftOf, ProgressBar, stageOf, StopButton, titleOf } from "../ui/job-bar";
 import { Value } from "../ui/value";
 
 /** What a run does now: its stage, how far it is, its numbers. */
 export function Running({ job }: { job: Job }) {
-  const progress = job.progress;
-  const eta = progress?.eta_s;
+  const progress = progressOf(job);
   return (
     <Card title={`${titleOf(job.kind)}: ${stageOf(job)}`} actions={<StopButton job={job} />}>
       <div class="stack">
         <ProgressBar progress={progress} label="Progress" />
         <p class="row">
-          <span class="number">{countOf(progress) || "The first event has not come yet."}</span>
-          <span class="quiet">
-            {eta === null || eta === undefined ? "The time left is not known." : `About ${span(eta)} left.`}
-          </span>
+          <span class="number">{countOf(progress) || (job.lines?.at(-1) ?? "The command starts.")}</span>
+          <span class="quiet">{leftOf(progress) || "the time left is not known"}</span>
         </p>
         <Figures of={figures(progress)} />
         <Said job={job} />
-        <Copyable label="Command of this run" text={job.command} />
       </div>
     </Card>
   );
@@ -50,18 +47,19 @@ const TONES: Record<string, Tone> = { "0": "good", "1": "bad", "2": "warn", "5":
 export function Ended({ job }: { job: Job }) {
   const tone = job.state === "ended" ? (TONES[String(job.exit_code)] ?? "bad") : "warn";
   return (
-    <Card title={`${titleOf(job.kind)}: ${job.meaning ?? job.state}`}>
-      <div class="stack">
-        <p class="row">
-          <Badge tone={tone}>{job.exit_code === null ? job.state : `exit code ${job.exit_code}`}</Badge>
+    <Card
+      title={`${titleOf(job.kind)}: ${job.meaning ?? job.state}`}
+      actions={
+        <>
           <span class="quiet">
             {when(job.started ?? job.created)}
-            {job.started && job.ended && `, ${span((Date.parse(job.ended) - Date.parse(job.started)) / 1000)}`}
+            {job.started && job.ended && `, took ${span((Date.parse(job.ended) - Date.parse(job.started)) / 1000)}`}
           </span>
-        </p>
-        <Said job={job} />
-        <Copyable label="Command of this run" text={job.command} />
-      </div>
+          <Badge tone={tone}>{job.exit_code === null ? job.state : `exit code ${job.exit_code}`}</Badge>
+        </>
+      }
+    >
+      <Said job={job} />
     </Card>
   );
 }
@@ -80,12 +78,12 @@ function Said({ job }: { job: Job }) {
           {line.slice(COMPLAINT.length)}
         </p>
       ))}
-      {rest.length > 0 && (
-        <details>
-          <summary>{number(rest.length)} lines that the command wrote</summary>
-          <pre>{rest.join("\n")}</pre>
-        </details>
-      )}
+      <details>
+        <summary>Command and what it wrote</summary>
+        <Copyable label="Command of this run" text={job.command} />
+        {job.pytest && <Copyable label="The same with pytest" text={job.pytest} />}
+        {rest.length > 0 && <pre>{rest.join("\n")}</pre>}
+      </details>
     </>
   );
 }

@@ -30,7 +30,7 @@ export interface Band {
   from: number;
   to: number;
   label: string;
-  tone: "good" | "warn" | "bad" | "plain";
+  tone: "good" | "warn" | "bad" | "plain" | "none";
 }
 
 /** A place on the x axis. */

@@ -12,16 +12,19 @@ export interface ValueProps {
   reason?: string | null | undefined;
   /** More about it. */
   note?: string | undefined;
+  /** How many decimals it has, where a column of numbers shall have the same. */
+  decimals?: number | undefined;
   /** Whether the unit is shown beside the number and not only on demand. */
   bare?: boolean | undefined;
 }
 
 /** Show a number; one that is not known is a dash that says why. */
-export function Value({ value, unit = "", n, interval, reason, note, bare }: ValueProps) {
+export function Value({ value, unit = "", n, interval, reason, note, decimals, bare }: ValueProps) {
   if (value === null || value === undefined) {
     return <Tip text={reason ?? "It was not measured."}>{UNKNOWN}</Tip>;
   }
   const shown = (one: number) => (unit === "share" ? percent(one) : withUnit(one, unit));
+  const text = decimals === undefined ? number(value) : value.toFixed(decimals);
   const about = [
     shown(value),
     interval && `95 % interval ${shown(interval[0])} to ${shown(interval[1])}`,
@@ -30,7 +33,7 @@ export function Value({ value, unit = "", n, interval, reason, note, bare }: Val
   ];
   return (
     <Tip text={about.filter(Boolean).join("; ")}>
-      <span class="number">{unit === "share" ? percent(value) : number(value)}</span>
+      <span class="number">{unit === "share" ? percent(value) : text}</span>
       {unit && unit !== "share" && !bare && <span class="unit"> {unit}</span>}
     </Tip>
   );

@@ -1,4 +1,6 @@
-// What a model wrote. It is text and never becomes HTML.
+// What a model wrote. It is text and never becomes HTML of this page.
+import { guess } from "../sandbox/code-blocks";
+import { Code } from "../ui/run-code";
 
 /** A part of an answer: words, or code that stands between fences. */
 export interface Piece {
@@ -20,7 +22,8 @@ export function pieces(answer: string): Piece[] {
     place = match.index + match[0].length;
   }
   const rest = answer.slice(place).trim();
-  if (rest) found.push({ text: rest, language: null });
+  const isCode = found.length === 0 && guess(rest) !== null; // an answer without fences
+  if (rest) found.push({ text: rest, language: isCode ? "" : null });
   return found;
 }
 
@@ -36,9 +39,7 @@ export function Answer({ text }: { text: string | null }) {
             {part}
           </p>
         ) : (
-          <pre key={place}>
-            <code>{part}</code>
-          </pre>
+          <Code key={place} text={part} tag={language} />
         ),
       )}
     </>

@@ -1,11 +1,12 @@
 // An eval: what the model answered to each question, and what scorers and judges made of it.
 import { useState } from "preact/hooks";
-import { number } from "../format";
+import { capital, number } from "../format";
 import { Card, Figures, Sentences } from "../ui/card";
 import { More } from "../ui/more";
 import { type Column, Table } from "../ui/table";
 import { Value } from "../ui/value";
 import type { Document, EvalResults, Item, Mean } from "./document";
+import { type Filter, FILTERS, passes } from "./filters";
 import { labelOf, reasonOf } from "./measure";
 import { Errors, Gates, Insights, SystemProfile } from "./parts";
 import { Question } from "./question";
@@ -67,6 +68,7 @@ function MeanValue({ of, unit, bare = false }: { of: Mean; unit: string; bare?: 
       interval={of.ci95}
       reason={reasonOf(of.reason)}
       note={counts ? `${number(of.n_scored)} of ${number(of.n_total)} were scored` : undefined}
+      decimals={unit === "share" ? undefined : 2}
       bare={bare}
     />
   );
@@ -78,7 +80,7 @@ function Categories({ of, criteria }: { of: Record<string, Record<string, Mean |
   const rows = Object.entries(of);
   if (rows.length < 2) return null;
   const column = (name: string): Column<Category> => ({
-    name: name === "correct" ? "Right" : labelOf(name),
+    name: name === "correct" ? "Right" : capital(labelOf(name)),
     show: ([, means]) => {
       const mean = means[name];
       const unit = name === "correct" ? "share" : "of 5";
@@ -100,26 +102,6 @@ function Categories({ of, criteria }: { of: Record<string, Record<string, Mean |
       />
     </Card>
   );
-}
-
-const FILTERS = ["all", "wrong", "right", "unscored", "failed"] as const;
-type Filter = (typeof FILTERS)[number];
-
-/** Return whether a filter lets a question through. */
-export function passes(item: Item, filter: Filter): boolean {
-  const states = [item.verdict, ...Object.values(item.scores ?? {})].map((one) => one?.state);
-  switch (filter) {
-    case "all":
-      return true;
-    case "wrong":
-      return item.correct === false;
-    case "right":
-      return item.correct === true;
-    case "failed":
-      return item.error !== null && item.error !== undefined;
-    case "unscored":
-      return states.some((state) => state !== undefined && state !== "scored");
-  }
 }
 
 function Questions({ items, rival }: { items: Item[]; rival: string | undefined }) {

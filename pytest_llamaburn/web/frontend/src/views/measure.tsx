@@ -10,6 +10,12 @@ export function labelOf(name: string): string {
   return measures.value.measures[name]?.label || words(name);
 }
 
+/** Return the name of a measure and its statistic: `tokens_per_sec.p50` is tokens per second, p50. */
+export function fullLabelOf(name: string): string {
+  const [base = name, statistic] = name.split(".");
+  return statistic ? `${labelOf(base)}, ${statistic}` : labelOf(base);
+}
+
 /** Return the unit of a measure. */
 export function measureUnit(name: string, of?: Distribution | null): string {
   const unit = of?.unit ?? measures.value.measures[name]?.unit ?? unitOf(name);

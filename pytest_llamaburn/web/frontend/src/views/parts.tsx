@@ -28,9 +28,9 @@ export function Head({ document: { model, server, status, timestamp, contended }
     <div class="row">
       <Status of={status} />
       {contended && <Badge tone="warn">beside another measurement</Badge>}
-      <strong>{model?.id ?? "unknown model"}</strong>
+      {model && <strong>{model.id ?? "unknown model"}</strong>}
       {facts.length > 0 && <span class="quiet">{facts.join(", ")}</span>}
-      <span class="quiet">on {where || "an unknown server"}</span>
+      {server && <span class="quiet">on {where || "an unknown server"}</span>}
       <span class="quiet">{when(timestamp)}</span>
     </div>
   );
@@ -51,7 +51,8 @@ export function Insights({ document }: Props) {
   );
 }
 
-const VERDICTS: Record<string, Tone> = { pass: "good", fail: "bad", undecided: "warn" };
+/** The tones of the verdicts of gates. */
+export const VERDICTS: Record<string, Tone> = { pass: "good", fail: "bad", undecided: "warn" };
 
 /** The gates with their verdicts; nothing if there are none. */
 export function Gates({ of = [] }: { of?: Gate[] | undefined }) {
@@ -167,14 +168,15 @@ function phases(entries: ProfileEntry[]): Band[] {
   const found: Band[] = [];
   for (const { phase, t_ms } of entries) {
     const at = t_ms / 1000;
+    const label = phase.replaceAll("_", " ");
     const last = found.at(-1);
     if (last) last.to = at;
-    if (last?.label !== phase) found.push({ from: at, to: at, label: phase, tone: toneOf(phase) });
+    if (last?.label !== label) found.push({ from: at, to: at, label, tone: toneOf(phase) });
   }
   return found;
 }
 
-/** Return the tone of a phase: only what is measured stands out. */
+/** Return the tone of a phase: those in which requests are measured stand out. */
 function toneOf(phase: string): Band["tone"] {
-  return ["prefill", "decode", "mixed"].includes(phase) ? "good" : "plain";
+  return ["prompt_eval", "generate", "mixed"].includes(phase) ? "plain" : "none";
 }

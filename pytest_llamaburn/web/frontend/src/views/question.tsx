@@ -1,11 +1,12 @@
 // A question of an eval: its answer, the scorer's verdict, and each judge's score with its reasons.
 import { useState } from "preact/hooks";
 import { number } from "../format";
-import { Badge, type Tone } from "../ui/card";
+import { Badge } from "../ui/card";
 import { Value } from "../ui/value";
 import { Answer } from "./answer";
 import type { Item, Judgment, Score } from "./document";
 import { labelOf, reasonOf } from "./measure";
+import { verdictOf } from "./verdict";
 
 interface QuestionProps {
   item: Item;
@@ -37,24 +38,9 @@ export function Question({ item, rival }: QuestionProps) {
   );
 }
 
-const NOT_SCORED: [string, Tone] = ["not scored", "plain"];
-const WINNERS: Record<string, [string, Tone]> = {
-  A: ["wins", "good"],
-  B: ["loses", "bad"],
-  tie: ["tie", "plain"],
-};
-
 function Verdict({ item }: { item: Item }) {
   const [word, tone] = verdictOf(item);
   return <Badge tone={tone}>{word}</Badge>;
-}
-
-/** Return what became of an answer, as a word. */
-export function verdictOf({ error, correct, verdict, comparisons = [] }: Item): [string, Tone] {
-  if (error) return ["failed", "bad"];
-  if (correct === true) return ["right", "good"];
-  if (correct === false) return verdict?.state === "unparsable" ? ["unreadable", "bad"] : ["wrong", "bad"];
-  return WINNERS[comparisons[0]?.verdict ?? ""] ?? NOT_SCORED;
 }
 
 function ScoreValue({ score }: { score: Score }) {

@@ -1,21 +1,28 @@
 // A result file: read from the server or from a file that was dropped, shown by the view of its kind.
 import type { ComponentType } from "preact";
-import { useEffect, useState } from "preact/hooks";
-import { sentence } from "../api";
+import { useEffect } from "preact/hooks";
+import ComparisonView from "../results/comparison";
 import { loadMeasures } from "../store";
 import type { Reference } from "../types";
 import { Problem, Waiting } from "../ui/card";
 import { useLoad } from "../ui/use-load";
+import BenchmarkView from "./benchmark";
 import type { Document } from "./document";
+import EvalView from "./eval";
+import OtherView from "./other";
 import { Head } from "./parts";
+import StressView from "./stress";
 
 type View = ComponentType<{ document: Document }>;
 
 /** The views by what follows `llamaburn/` in a file's schema. */
-const VIEWS: Record<string, () => Promise<{ default: View }>> = {
-  benchmark: () => import("./benchmark"),
-  stress: () => import("./stress"),
-  eval: () => import("./eval"),
+const VIEWS: Record<string, View> = {
+  benchmark: BenchmarkView,
+  stress: StressView,
+  eval: EvalView,
+  comparison: ComparisonView,
+  "eval-comparison": ComparisonView,
+  "stress-comparison": ComparisonView,
 };
 
 /** Return the kind of a document. */
@@ -32,22 +39,12 @@ export function ResultView({ type, id }: Reference) {
 
 /** The content of a result file. */
 export function DocumentView({ document }: { document: Document }) {
-  const [View, setView] = useState<View | null>(null);
-  const [problem, setProblem] = useState("");
-  const kind = kindOf(document);
-  useEffect(() => {
-    loadMeasures();
-    const load = VIEWS[kind] ?? (() => import("./other"));
-    load().then(
-      (loaded) => setView(() => loaded.default),
-      (error) => setProblem(sentence(error)),
-    );
-  }, [kind]);
+  useEffect(loadMeasures, []);
+  const View = VIEWS[kindOf(document)] ?? OtherView;
   return (
     <>
       <Head document={document} />
-      {problem && <Problem>{problem}</Problem>}
-      {View ? <View document={document} /> : !problem && <Waiting />}
+      <View document={document} />
     </>
   );
 }

@@ -1,4 +1,4 @@
-"""Write the eval sets with images: `python scripts/media_sets.py`.
+"""Write the eval sets with images: `python scripts/draw_media_sets.py`.
 
 Each image is described in the set and drawn at first use. The digests of the pixels are those of
 this machine's Pillow; a test draws the images again and compares.

@@ -1,0 +1,28 @@
+"""Run the program that comes on stdin as JSON, and print its outcome as JSON.
+
+The server starts this for each program of a client: it can end it at any time, and the confined
+process ends with it. The exit code is 4, with a sentence on stderr, if the machine has no sandbox.
+"""
+
+import sys
+
+import msgspec
+
+from pytest_llamaburn import sandbox
+from pytest_llamaburn.errors import UsageError
+
+
+def main() -> int:
+    """Return the exit code."""
+    program, limits = msgspec.json.decode(sys.stdin.buffer.read(), type=tuple[str, sandbox.Limits])
+    try:
+        outcome = sandbox.run(program, limits=limits)
+    except UsageError as err:
+        sys.stderr.write(f"llamaburn: {err}\n")
+        return 4
+    sys.stdout.buffer.write(msgspec.json.encode(outcome._asdict()))
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,40 @@
+// Code in answers of models: what it is written in, as far as it can be run here.
+
+export type Language = "python" | "javascript" | "html";
+
+export interface Block {
+  language: Language;
+  code: string;
+}
+
+const NAMES: Record<string, Language> = {
+  py: "python",
+  python: "python",
+  python3: "python",
+  js: "javascript",
+  javascript: "javascript",
+  mjs: "javascript",
+  threejs: "javascript",
+  "three.js": "javascript",
+  html: "html",
+  svg: "html",
+};
+
+/** Return a piece of code with its language, by its tag or its looks; null if it cannot be run. */
+export function runnable(code: string, tag: string): Block | null {
+  const language = tag ? NAMES[tag.toLowerCase()] : guess(code);
+  return language && code.trim() ? { language, code } : null;
+}
+
+/** Return the language of a text that does not name it, null where it does not look like code. */
+export function guess(text: string): Language | null {
+  const start = text.trimStart();
+  if (/^<(!doctype|html|svg|head|body|script|canvas|div)\b/i.test(start)) return "html";
+  if (/^(async )?def \w+\(|^class \w+.*:\s*$|^from [\w.]+ import |^import \w[\w.]*( as \w+)?\s*$/m.test(text)) {
+    return "python";
+  }
+  if (/^(const|let|var) \w+|^(async )?function\b|^import .+ from ["']|^(document|window|console)\./m.test(text)) {
+    return "javascript";
+  }
+  return null;
+}
