@@ -100,11 +100,11 @@ class RunFile(Part):
     server: ServerFacts
     timestamp: str
     contended: bool
-    config: dict[str, Any]
-    environment: dict[str, Any]
-    telemetry: dict[str, Any]
-    system_profile: list[dict[str, Any]]
-    insights: list[dict[str, Any]]
+    config: Document
+    environment: Document
+    telemetry: Document
+    system_profile: list[Document]
+    insights: list[Document]
 
 
 class ComparisonGate(Part):
