@@ -78,7 +78,8 @@ def ticks(
     """
     apart = APART if limits else _APART_VERTICAL
     if at:
-        named = {texts([value])[0]: value for value in sorted(at, reverse=True)}
+        inside = [value for value in at if scale.low <= value <= scale.high]
+        named = {texts([value])[0]: value for value in sorted(inside, reverse=True)}
         found = [_tick(scale(value), label, limits) for label, value in named.items()]
         return _thinned(found, apart)
     for values in _choices(scale):

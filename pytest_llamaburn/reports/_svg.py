@@ -157,7 +157,8 @@ def _scale_x(plot: Plot, lines: Sequence[Line], left: float) -> Scale:
     axis = plot.x
     values = [point.x for line in lines for point in line.points]
     values += [end for end in (axis.low, axis.high) if end is not None]
-    values += [mark.at for mark in plot.marks]
+    values += [*axis.at, *(mark.at for mark in plot.marks)]
+    values += [end for band in plot.bands for end in (band.start, band.end)]
     found = _scales.scale(values or [0.0, 1.0], left, _WIDTH - _RIGHT, log=axis.log)
     if any(line.style == "bars" for line in lines):
         return found

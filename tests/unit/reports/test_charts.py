@@ -138,6 +138,20 @@ def test_series_differ_by_shape_and_dash_not_by_colour_alone() -> None:
     assert len(set(re.findall(r'd="M13\.0 6\.0([^"]*)"', legend))) == 3
 
 
+def test_a_level_without_a_value_keeps_its_place_on_the_axis() -> None:
+    line = Line("speed", [Point(1, 5), Point(2, 6)])
+    picture = drawn(Plot("title", Axis("load", at=(1, 2, 4)), Axis("y", low=0), [line]), 40)
+    places = dict(re.findall(r'<text x="([\d.]+)" y="[\d.]+" class="mid">([124])</text>', picture))
+    one, two, four = map(float, places)
+    assert two - one == pytest.approx((four - one) / 3, abs=0.2)
+    assert f'<path d="M{two:.1f} ' in picture  # its mark is above its tick
+
+
+def test_a_tick_outside_of_the_scale_is_not_drawn() -> None:
+    scale = _scales.Scale(1, 2, 50.0, 340.0)
+    assert [tick.label for tick in _scales.ticks(scale, (0.5, 1, 2, 4), LIMITS)] == ["1", "2"]
+
+
 def test_many_points_are_drawn_as_medians_with_their_range() -> None:
     picture = plot(*(Point(i, i % 7) for i in range(1000)), style="dots")
     assert picture.count('class="dot"') <= 40
