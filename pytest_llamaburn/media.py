@@ -8,7 +8,6 @@ import os
 from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple, Self
-from zlib import crc32
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -19,8 +18,7 @@ CACHE_VARIABLE = "LLAMABURN_CACHE_DIR"
 class Base64(str):
     """Stands in a request's body for the base64 of a medium, which has many megabytes.
 
-    As text it is a short description, the same for the same bytes. `parts` are what JSON gets in
-    its place.
+    As text it is a short description. `parts` are what JSON gets in its place.
     """
 
     __slots__ = ("parts",)
@@ -28,7 +26,7 @@ class Base64(str):
 
     def __new__(cls, *parts: bytes) -> Self:
         """Take the parts: the data, and what stands before them in a URL."""
-        self = super().__new__(cls, f"{sum(map(len, parts))} bytes, CRC-32 {crc32(parts[-1]):08x}")
+        self = super().__new__(cls, f"{sum(map(len, parts))} characters")
         self.parts = parts
         return self
 
