@@ -7,13 +7,14 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict
 
+from pytest_llamaburn.documents import Document
 from pytest_llamaburn.measures import REASONS
 from pytest_llamaburn.texts import counted
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from pytest_llamaburn.documents import Document, Header
+    from pytest_llamaburn.documents import Header
     from pytest_llamaburn.store.journal import Record
 
 NO_COUNTS = REASONS["no_usage"]

@@ -8,6 +8,7 @@ from pydantic import Field, create_model
 
 from pytest_llamaburn import documents, flags, gates, measures, registry
 from pytest_llamaburn.backends._failures import NOT_THE_MODELS
+from pytest_llamaburn.documents import Document
 from pytest_llamaburn.energy import profiles
 from pytest_llamaburn.errors import SettingsError
 from pytest_llamaburn.kinds import _energy
@@ -32,7 +33,7 @@ from pytest_llamaburn.stats import samples
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from pytest_llamaburn.documents import BenchmarkRow, Document, GateVerdict
+    from pytest_llamaburn.documents import BenchmarkRow, GateVerdict
     from pytest_llamaburn.store.journal import Record
 
 REPEATABLE = ("time_to_first_token_ms", "inter_token_latency_ms", "tokens_per_sec")

@@ -10,6 +10,7 @@ from pydantic import Field
 
 from pytest_llamaburn import gates
 from pytest_llamaburn.capacity import degradation, slo, sustained
+from pytest_llamaburn.documents import Document
 from pytest_llamaburn.energy import profiles, timeline
 from pytest_llamaburn.errors import SettingsError
 from pytest_llamaburn.kinds import _energy
@@ -34,7 +35,6 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
     from pathlib import Path
 
-    from pytest_llamaburn.documents import Document
     from pytest_llamaburn.load.rows import Row
     from pytest_llamaburn.store.journal import Record
 
