@@ -149,14 +149,15 @@ def pages(browser: Browser, served: Served) -> Iterator[tuple[str, Page]]:
 def shoot(browser: Browser, served: Served, folder: Path, wanted: list[str]) -> None:
     """Take the pictures."""
     shots = [s for s in SHOTS if not wanted or s.where.removeprefix("#/") in wanted]
-    for (end, page), shot in itertools.product(pages(browser, served), shots):
-        page.goto(f"{served.url}/{shot.where}")
-        page.reload()
-        page.get_by_role("tabpanel").wait_for()
-        page.wait_for_timeout(1500)  # charts are drawn when their part has come
-        prepare(page, shot.prepare)
-        page.wait_for_timeout(500)
-        page.screenshot(path=folder / f"{shot.name}-{end}", full_page=True)
+    for end, page in pages(browser, served):
+        for shot in shots:
+            page.goto(f"{served.url}/{shot.where}")
+            page.reload()
+            page.get_by_role("tabpanel").wait_for()
+            page.wait_for_timeout(1500)  # charts are drawn when their part has come
+            prepare(page, shot.prepare)
+            page.wait_for_timeout(500)
+            page.screenshot(path=folder / f"{shot.name}-{end}", full_page=True)
 
 
 def shoot_load(browser: Browser, served: Served, folder: Path, host: str) -> None:

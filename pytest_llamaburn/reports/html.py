@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 SUFFIX = ".html"
 _MOST_BYTES = 145_000  # of a page; its tables are always whole
 _CHARTS_SHARE = 0.6  # of what the tables leave; entries get the rest
+_CARDS_BESIDE = 6
 _POINTS = (240, 60, 20)  # the most points of a series: the more charts, the fewer
 _HIDDEN = ("gates", FILE)  # notes that are shown in another way
 _HEAD = """<!doctype html>
@@ -130,8 +131,11 @@ def _header(document: Document, sheet: Sheet) -> str:
 
 
 def _cards(cards: Iterable[Card]) -> str:
-    shown = "".join(map(_card, cards))
-    return f'<div class="cards">{shown}</div>' if shown else ""
+    """Return the cards in as few rows as there is room for, each row about as full."""
+    shown = [*map(_card, cards)]
+    rows = -(-len(shown) // _CARDS_BESIDE)
+    columns = -(-len(shown) // rows) if rows else 0
+    return f'<div class="cards of{columns}">{"".join(shown)}</div>' if shown else ""
 
 
 def _card(card: Card) -> str:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from pydantic import Field, create_model
 
-from pytest_llamaburn import documents, flags, gates, measures, registry
+from pytest_llamaburn import datasets, documents, flags, gates, measures, registry
 from pytest_llamaburn.backends._failures import NOT_THE_MODELS
 from pytest_llamaburn.documents import Document
 from pytest_llamaburn.energy import profiles
@@ -23,6 +23,7 @@ from pytest_llamaburn.kinds._file import (
     totals,
     without_counts,
 )
+from pytest_llamaburn.kinds._kind import naming
 from pytest_llamaburn.kinds.benchmark import insights
 from pytest_llamaburn.kinds.benchmark import number_words as correctness
 from pytest_llamaburn.kinds.benchmark.comparable import Comparison
@@ -94,6 +95,9 @@ def check(settings: Any) -> None:
         gates.parse(expression, MEASURES)
     Comparison.check_asked(settings)
     _check_limit(settings)
+    if settings.mode != "correctness":
+        with naming("--prompts"):
+            datasets.load_prompts(settings.prompts)
     if measures.find(REQUEST, settings.precision_metric) is None:
         words = registry.unknown("metric", settings.precision_metric, list(REQUEST))
         raise SettingsError(f"--precision-metric: {words}")

@@ -35,7 +35,7 @@ _SCORES = (
     *("score", "unit", "mean", "95 % interval", "scored", "of"),
     *("worst case", "best case"),  # if all missing scores were the lowest, and the highest
 )
-_LEAST = ("worst case", "best case", "3", "2", "4", "1", "5", "unit", "of")
+_LEAST = ("unit", "of", "worst case", "best case", "3", "2", "4", "1", "5")
 _HISTOGRAM = ("1", "2", "3", "4", "5")
 _GRADES_SHOWN = ("graded_correct", "not_attempted", "f_score")  # for each category
 _OF_SOME = ("correct_of_parsed", "correct_given_attempted")  # shares of a part of the answers
@@ -63,8 +63,16 @@ def sheets(document: Document, path: Path) -> Iterator[Sheet]:
     if found["pairwise"]:
         yield _pairs(found["pairwise"])
     yield _categories(found)
-    timed = [measured(name, found["summary"][name]) for name in _TIMED]
-    yield Sheet("timing of the answers", [], timed, [])
+    yield _timing(found)
+
+
+def _timing(found: Document) -> Sheet:
+    """Return the table of times; that of answers of an earlier run is empty."""
+    known = any(found["summary"][name]["n"] for name in _TIMED)
+    timed = [measured(name, found["summary"][name]) for name in _TIMED] if known else []
+    earlier = bool(found["totals"].get("cached"))
+    why = "the answers are those of an earlier run" if earlier else "no answer came"
+    return Sheet("timing of the answers", [], timed, [], empty=f"nothing was timed: {why}")
 
 
 def _filled(
@@ -246,8 +254,8 @@ def _searched(found: Document) -> str:
     reference = f"the reference was in the evidence of {share:.0%} of {n}, " if n else ""
     return (
         f"{counted(found['questions'], 'question')} with evidence from "
-        f"{', '.join(found['backends'])}: {reference}{found['cited']['share']:.0%} of the answers "
-        "cite it"
+        f"{', '.join(found['backends'])}: {reference}"
+        f"{found['cited']['share']:.0%} of the answers cite it"
     )
 
 

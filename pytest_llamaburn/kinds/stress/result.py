@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from pydantic import Field
 
-from pytest_llamaburn import gates
+from pytest_llamaburn import datasets, gates
 from pytest_llamaburn.capacity import degradation, slo, sustained
 from pytest_llamaburn.documents import Document
 from pytest_llamaburn.energy import profiles, timeline
@@ -24,6 +24,7 @@ from pytest_llamaburn.kinds._file import (
     totals,
     without_counts,
 )
+from pytest_llamaburn.kinds._kind import naming
 from pytest_llamaburn.kinds.stress import findings, levels, measures, plan
 from pytest_llamaburn.kinds.stress.comparable import Comparison
 from pytest_llamaburn.kinds.stress.levels import Visit
@@ -113,6 +114,8 @@ class File(RunFile):
 def check(settings: Any) -> None:
     """Raise SettingsError for options that contradict each other or have no meaning."""
     asked = plan.checked(settings)
+    with naming("--prompts"):
+        datasets.load_prompts(settings.prompts)
     check_gates(settings.threshold, asked)
     if settings.slo:
         slo.parse(settings.slo)

@@ -1,10 +1,10 @@
 // What all tabs share: jobs and their progress, this machine's samples, the connection.
-import { computed, effect, signal } from "@preact/signals";
+import { computed, effect, signal, untracked } from "@preact/signals";
 import { get, locked } from "./api";
 import { type Connection, follow } from "./events";
 import type { Job, JobList, JobState, Kind, Measures, Progress, SystemSample, Unfinished } from "./types";
 
-const MOST_POINTS = 4_000; // of a run's progress; then every second one is dropped
+const MOST_POINTS = 2_000; // of a run's progress; then every second one is dropped
 const MOST_SAMPLES = 300; // ten minutes
 
 export const connection = signal<Connection>("connecting");
@@ -28,7 +28,7 @@ export function start(): void {
     cancel.abort();
     if (locked.value !== null) return;
     cancel = new AbortController();
-    void refresh();
+    untracked(() => void refresh()); // it reads a signal, whose change would begin all of this again
     void follow(heard, (now) => (connection.value = now), cancel.signal);
   });
 }

@@ -26,7 +26,7 @@ export function RunTab({ kind, Live }: RunTabProps) {
   return (
     <>
       <Continuable kind={kind} />
-      <section class="stack" aria-label={`New ${kind}`}>
+      <div class="stack">
         {current && (
           <div class="row">
             <button type="button" aria-expanded={open} onClick={() => setWanted(!open)}>
@@ -35,7 +35,7 @@ export function RunTab({ kind, Live }: RunTabProps) {
           </div>
         )}
         {open && <RunForm kind={about} started={() => setWanted(null)} />}
-      </section>
+      </div>
       {current && <Shown key={current.id} job={current} kind={about} Live={Live} />}
     </>
   );

@@ -1,15 +1,14 @@
 // The job that runs, on every tab: what it does, how far it is, and how to stop it.
 import { useState } from "preact/hooks";
 import { remove, sentence } from "../api";
-import { number, span } from "../format";
+import { capital, number, span } from "../format";
 import { href } from "../routes";
 import { active, jobs } from "../store";
 import type { Job, Progress } from "../types";
 
 /** Return the name of a kind of job as a heading. */
 export function titleOf(kind: string): string {
-  const plain = kind.replaceAll("-", " ");
-  return plain.charAt(0).toUpperCase() + plain.slice(1);
+  return capital(kind.replaceAll("-", " "));
 }
 
 /** The bar of a job's progress; without a plan it shows that something goes on. */
@@ -37,6 +36,14 @@ export function countOf(progress: Progress | null): string {
   return `${number(progress.done)}${planned} ${progress.unit ?? ""}${failed}`;
 }
 
+/** How long a job still takes, in words; of a load, how long its level does. */
+export function leftOf(progress: Progress | null): string {
+  const left = progress?.eta_s;
+  if (left === null || left === undefined) return "";
+  const isLoad = typeof (progress?.clients ?? progress?.rate_per_sec) === "number";
+  return `about ${span(Math.ceil(left))} left${isLoad ? " of this level" : ""}`;
+}
+
 /** A button that stops a job. */
 export function StopButton({ job }: { job: Job }) {
   const [problem, setProblem] = useState("");
@@ -56,14 +63,14 @@ export function JobBar() {
   const job = active.value;
   if (!job) return null;
   const waiting = jobs.value.filter((one) => one.state === "queued" && one.id !== job.id).length;
-  const eta = job.progress?.eta_s;
+  const left = leftOf(job.progress);
   return (
     <aside class="job-bar" aria-label="Running job">
       <a href={href(job.kind)}>{titleOf(job.kind)}</a>
       <span class="stage">{stageOf(job)}</span>
       <ProgressBar progress={job.progress} label={`Progress of the ${job.kind}`} />
       <span class="number">{countOf(job.progress)}</span>
-      {eta !== null && eta !== undefined && <span class="quiet">about {span(eta)} left</span>}
+      {left && <span class="quiet">{left}</span>}
       {waiting > 0 && <span class="quiet">{waiting} more wait</span>}
       <StopButton job={job} />
     </aside>
