@@ -33,6 +33,7 @@ PAGES = {page.name: page.read_text(encoding="utf-8") for page in (ROOT / "docs")
 GUIDES = (
     "benchmark.md",
     "ci.md",
+    "depth.md",
     "eval.md",
     "eval_sets.md",
     "judging.md",
@@ -42,7 +43,7 @@ GUIDES = (
 )
 WRITTEN = {"README.md": README, **PAGES}
 ENVIRONMENTS = {"py311", "py312", "py313", "py314", "lint", "types", "live", "docs", "pkg", "bench"}
-RUNS = ("benchmark", "eval", "stress")
+RUNS = ("benchmark", "depth", "eval", "stress")
 
 
 def commands(program: str) -> Iterator[str]:
