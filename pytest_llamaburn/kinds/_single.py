@@ -23,7 +23,7 @@ from pytest_llamaburn.texts import counted
 from pytest_llamaburn.trace import answered
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Sequence
 
     from pytest_llamaburn.backends._base import Message
     from pytest_llamaburn.backends._http import Wire
@@ -176,20 +176,24 @@ class SingleRun(Run):
         return {}
 
 
-def content(record: Record, found: Document) -> Document:
-    """Return the content of a result file; `found` is the part of `results` that is the kind's."""
+def content(
+    record: Record, found: Document, counts: Callable[[Document], bool] = lambda _: True
+) -> Document:
+    """Return the content of a result file; `found` is the part of `results` that is the kind's.
+
+    Totals and failures are those of the rows that `counts` selects.
+    """
     rows = record.rows
-    errors = [row["error"] for row in rows]
-    good = [row for row in rows if row["error"] is None]
+    errors = [row["error"] for row in rows if counts(row)]
     windows = [_window(row["clock"]) for row in rows]
     watched = _energy.seen(record.profile, windows)
-    header = record.opened
+    header, planned = record.opened, record.planned - (len(rows) - len(errors))
     return {
-        **opening(header, status(record, len(good), done=len(rows) >= record.planned)),
+        **opening(header, status(record, errors.count(None), done=len(rows) >= record.planned)),
         "results": {
             **found,
             "runs": [_written(row) for row in rows],
-            "totals": {**totals(errors), "planned": record.planned},
+            "totals": {**totals(errors), "planned": planned},
             "errors": by_kind(errors),
             "gates": [],
         },

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import random
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -67,13 +68,14 @@ async def ruler(ask: Callable[[str], Awaitable[Trace]]) -> Ruler:
     for words in _RULED:
         trace = await ask(text(words, random.Random(words)))  # noqa: S311 - no secret
         counts.append(_tokens(trace, "this run"))
-        times_ms.append(metrics.compute(trace)[0]["time_to_first_token_ms"])
+        first_ms = metrics.compute(trace)[0]["time_to_first_token_ms"]
+        times_ms.append(math.nan if first_ms is None else first_ms)
     grown = counts[1] - counts[0]
     if grown <= 0:
         msg = f"this run needs a server that counts tokens: it counts {counts[0]} in two texts, of "
         raise ServerError(f"{msg}{_RULED[0]} and of {_RULED[1]} words")
     per_word = grown / (_RULED[1] - _RULED[0])
-    slower_ms = times_ms[1] - times_ms[0] if None not in times_ms else 0.0
+    slower_ms = times_ms[1] - times_ms[0]  # NaN is not above 0
     ms_per_token = slower_ms / grown if slower_ms > 0 else None
     return Ruler(max(0.0, counts[0] - per_word * _RULED[0]), per_word, ms_per_token)
 

@@ -52,3 +52,31 @@ def prepared(make: type[SingleRun], rated: Rated, **asked: Any) -> Any:
 
     run._ruler = asyncio.run(ruler(brief))
     return run
+
+
+def document(
+    kind: str,
+    found: dict[str, Any],
+    config: dict[str, Any],
+    facts: dict[str, Any],
+    run_id: str = "a",
+) -> dict[str, Any]:
+    """Return of a result file what tables, insights and comparisons read."""
+    totals = {"succeeded": 1, "failed": 0, "planned": 1, "requests": 1}
+    about = dict.fromkeys(("quantization", "parameter_size", "family", "digest"))
+    limits = dict.fromkeys(("cpu_quota", "cpus_allowed", "ram_limit_mb"))
+    machine = {"gpus": [], "cpu": "CPU", "cores_logical": 2, "ram_mb": 1000, "fingerprint": "f"}
+    return {
+        "schema": f"llamaburn/{kind}",
+        "run_id": run_id,
+        "status": "complete",
+        "timestamp": IDENTITY.timestamp,
+        "model": {"id": "tiny", **about},
+        "server": {"kind": "llama.cpp", "version": None, "host": "here"},
+        "environment": {**machine, **limits},
+        "config": config,
+        "telemetry": facts,
+        "system_profile": [],
+        "insights": [],
+        "results": {**found, "errors": {}, "totals": totals, "gates": []},
+    }

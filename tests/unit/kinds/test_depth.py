@@ -6,6 +6,7 @@ import asyncio
 from typing import Any
 
 import pytest
+from support import single_runs
 from support.rated_server import Rated
 from support.single_runs import prepared
 
@@ -177,34 +178,9 @@ def test_depths_are_read_in_tokens_and_in_thousands() -> None:
 
 
 def document(found: dict[str, Any], run_id: str = "a") -> dict[str, Any]:
+    config = {"isl": "1,2,3", "osl": 32, "num_ctx": None, "temperature": 0.0}
     facts = {"context": 4096, "other_cpu_share": None}
-    about = {"id": "tiny", "quantization": None, "parameter_size": None, "family": None}
-    return {
-        "schema": "llamaburn/depth",
-        "run_id": run_id,
-        "status": "complete",
-        "timestamp": "2026-11-30T10:30:00Z",
-        "model": {**about, "digest": None},
-        "server": {"kind": "llama.cpp", "version": None, "host": "here"},
-        "environment": {
-            "gpus": [],
-            "cpu": "CPU",
-            "cores_logical": 2,
-            "ram_mb": 1000,
-            "fingerprint": "f",
-            **dict.fromkeys(("cpu_quota", "cpus_allowed", "ram_limit_mb")),
-        },
-        "config": {"isl": "1,2,3", "osl": 32, "num_ctx": None, "temperature": 0.0},
-        "telemetry": facts,
-        "system_profile": [],
-        "insights": [],
-        "results": {
-            **{name: found[name] for name in ("depths", "summary", "runs")},
-            "errors": {},
-            "totals": {"succeeded": 1, "failed": 0, "planned": 1, "requests": 1},
-            "gates": [],
-        },
-    }
+    return single_runs.document("depth", found, config, facts, run_id)
 
 
 def test_gates_name_a_depth() -> None:
