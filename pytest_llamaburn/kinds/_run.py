@@ -211,7 +211,7 @@ class Run:
         finally:
             wire.close()
 
-    def _answering(self, settings: Document) -> Backend:
+    def _backend_with(self, settings: Document) -> Backend:
         """Return the backend with some settings of the answers replaced."""
         other = copy.copy(self.backend)
         other.settings = self.settings.model_copy(update=settings)

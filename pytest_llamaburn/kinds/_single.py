@@ -155,7 +155,7 @@ class SingleRun(Run):
 
     async def _ask(self, wire: Wire, messages: list[Message], max_tokens: int) -> Trace:
         fixed = {"osl": max_tokens} if hasattr(self.settings, "osl") else {}
-        backend = self._answering({"max_tokens": max_tokens, **fixed})
+        backend = self._backend_with({"max_tokens": max_tokens, **fixed})
         return await backend.stream(wire, backend.payload(self.model, messages))
 
     def _note(self, question: Question, trace: Trace) -> None:

@@ -48,7 +48,8 @@ def prepared(make: type[SingleRun], rated: Rated, **asked: Any) -> Any:
     run.journal = Journal()
 
     async def brief(words: str) -> Trace:
-        return await run._ask(run.backend.wire(), conversation(words, None), 1)
+        trace: Trace = await run._ask(run.backend.wire(), conversation(words, None), 1)
+        return trace
 
     run._ruler = asyncio.run(ruler(brief))
     return run

@@ -17,7 +17,7 @@ LONGEST = 64  # tokens of that answer
 def requests(settings: Any) -> int:
     """Return the number of timed requests, if the length of the context is known."""
     each = 2 * settings.turns - 1
-    return settings.conversations * each + 2 * settings.overflow
+    return int(settings.conversations * each + 2 * settings.overflow)
 
 
 def seconds(
@@ -34,4 +34,4 @@ def seconds(
     read = settings.conversations * (turns * settings.isl + missed)
     read += 2 * (context or 0) if settings.overflow else 0
     written = settings.conversations * turns * settings.osl
-    return (read * ruler.ms_per_token + written * token_ms) / 1e3
+    return float(read * ruler.ms_per_token + written * token_ms) / 1e3

@@ -114,13 +114,13 @@ def build(record: Record) -> Document:
     return document
 
 
-def found(rows: Sequence[Document], context: int | None, *, overflow: bool) -> Document:
+def found(rows: Sequence[Any], context: int | None, *, overflow: bool) -> Document:
     """Return the times of each turn, and what the server does when the context is full.
 
     `overflow` is whether the run was to find that out.
     """
     own = [row for row in rows if _of_turn(row)]
-    warm = [row for row in _single.good(own) if row["part"] == WARM]
+    warm: list[Any] = [row for row in _single.good(own) if row["part"] == WARM]
     turns = sorted({row["turn"] for row in own})
     return {
         "turns": [_turn(turn, [row for row in own if row["turn"] == turn]) for turn in turns],

@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from pytest_llamaburn import insights
 from pytest_llamaburn.insights import adding_to
 from pytest_llamaburn.tables import number
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     from pytest_llamaburn.documents import Document
     from pytest_llamaburn.insights import Finding, Insight, Rule
+
+    Interval = tuple[float | None, Sequence[float] | None]
+    Rate = Callable[[Document], Interval]
 
 _SLOWER = 0.1  # smaller losses are not worth a sentence
 _APART = 0.1  # difference from the server's own rate
@@ -27,13 +30,13 @@ def find(document: Document) -> list[Insight]:
 @adding_to(_RULES)
 def slower_with_depth(document: Document) -> Finding | None:
     """Compare the decode rate at the greatest depth with that at the lowest."""
-    return _loss(document, "decode", "writes", lambda at: at["decode"]["mean"])
+    return _loss(document, "decode", "writes", _decode)
 
 
 @adding_to(_RULES)
 def slower_prefill(document: Document) -> Finding | None:
     """Compare the prefill rate at the greatest depth with that at the lowest."""
-    return _loss(document, "prefill", "reads", lambda at: at["prefill"]["tokens_per_sec"])
+    return _loss(document, "prefill", "reads", _prefill)
 
 
 @adding_to(_RULES)
@@ -53,11 +56,14 @@ def server_disagrees(document: Document) -> Finding | None:
     return text, {"difference": worst[0], "depth": worst[1]}
 
 
-def _loss(document: Document, name: str, verb: str, rate: Any) -> Finding | None:
+def _loss(document: Document, name: str, verb: str, rate: Rate) -> Finding | None:
+    """Return how much slower the greatest depth is; None if the intervals leave it open."""
     known = _known(document["results"]["depths"], rate)
-    if len(known) < 2 or known[-1][1] > (1 - _SLOWER) * known[0][1]:
+    if len(known) < 2:
         return None
-    (low, fast), (high, slow) = known[0], known[-1]
+    (low, fast, (least, _)), (high, slow, (_, most)) = known[0], known[-1]
+    if most >= least or slow > (1 - _SLOWER) * fast:
+        return None
     text = (
         f"The model {verb} {1 - slow / fast:.0%} slower at depth {high} than at depth {low}: "
         f"{number(slow)} instead of {number(fast)} tokens/s."
@@ -65,5 +71,15 @@ def _loss(document: Document, name: str, verb: str, rate: Any) -> Finding | None
     return text, {f"{name}_tokens_per_sec": {str(low): fast, str(high): slow}}
 
 
-def _known(depths: Sequence[Document], rate: Any) -> list[tuple[int, float]]:
-    return [(at["depth"], value) for at in depths if (value := rate(at)) is not None]
+def _decode(at: Document) -> Interval:
+    return at["decode"]["mean"], at["decode"]["ci95"]
+
+
+def _prefill(at: Document) -> Interval:
+    return at["prefill"]["tokens_per_sec"], at["prefill"]["ci95"]
+
+
+def _known(depths: Sequence[Document], rate: Rate) -> list[tuple[int, float, Sequence[float]]]:
+    """Return each depth whose rate has an interval, with both."""
+    rates = [(at["depth"], *rate(at)) for at in depths]
+    return [(depth, value, ends) for depth, value, ends in rates if value is not None and ends]

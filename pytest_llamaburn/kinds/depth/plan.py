@@ -59,7 +59,7 @@ def lengths(settings: Any) -> list[int]:
 
 def requests(settings: Any) -> int:
     """Return the number of timed requests, if each depth fits in the context."""
-    return settings.iterations * len(depths(settings)) * (len(lengths(settings)) + 1)
+    return int(settings.iterations) * len(depths(settings)) * (len(lengths(settings)) + 1)
 
 
 def too_deep(depth: int, settings: Any, context: int | None) -> str | None:

@@ -105,12 +105,12 @@ def build(record: Record) -> Document:
     return document
 
 
-def found(rows: Sequence[Document], depths: str, past: Mapping[str, str]) -> Document:
+def found(rows: Sequence[Any], depths: str, past: Mapping[str, str]) -> Document:
     """Return the rates at each depth, and the distributions of the answers at all depths.
 
     `past` has the reason of each depth that is past the loaded context.
     """
-    good = [row for row in _single.good(rows) if row["part"] == DECODE]
+    good: list[Any] = [row for row in _single.good(rows) if row["part"] == DECODE]
     asked = plan.counts(depths, "--depths")
     return {
         "depths": [_rates(depth, _of(rows, depth), past.get(str(depth))) for depth in asked],

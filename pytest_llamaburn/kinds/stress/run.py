@@ -266,7 +266,7 @@ class StressRun(Run):
         return (trace.first_ns - trace.sent_ns) / 1e9
 
     async def _ask_briefly(self, text: str) -> Trace:
-        brief = self._answering({"max_tokens": 2, "osl": None})
+        brief = self._backend_with({"max_tokens": 2, "osl": None})
         wire = brief.wire()
         try:
             return await brief.stream(wire, brief.payload(self.model, self.messages(text)))

@@ -12,6 +12,7 @@ from support.single_runs import prepared
 
 from pytest_llamaburn import gates
 from pytest_llamaburn.errors import SettingsError, StoppedError
+from pytest_llamaburn.kinds._comparable import Choice
 from pytest_llamaburn.kinds.depth import charts, comparable, insights, plan, result, table
 from pytest_llamaburn.kinds.depth.measures import MEASURES
 from pytest_llamaburn.kinds.depth.run import DepthRun
@@ -204,6 +205,13 @@ def test_insights_say_how_much_slower_the_greatest_depth_is() -> None:
     assert insights.find(document(measured(Rated()))) == []
 
 
+def test_no_insight_claims_a_loss_that_the_intervals_leave_open() -> None:
+    made = document(measured(Rated(slower=0.001)))
+    for at in made["results"]["depths"]:
+        at["decode"]["ci95"], at["prefill"]["ci95"] = [10.0, 170.0], None
+    assert insights.find(made) == []
+
+
 def test_an_insight_says_if_the_server_counts_another_rate() -> None:
     made = document(measured(Rated(), "0"))
     made["results"]["depths"][0]["server_decode_tokens_per_sec"] = 150.0
@@ -236,7 +244,7 @@ def test_charts_show_each_rate_over_the_depth() -> None:
 def test_files_are_compared_at_the_depths_that_both_have() -> None:
     before = document(measured(Rated()), "a")
     after = document(measured(Rated(read_ms=1.0), "0,2k"), "b")
-    choice = comparable._comparable.Choice(
+    choice = Choice(
         tuple(comparable.Comparison.column(n, "c") for n in comparable.Comparison.default),
         (comparable.Comparison.gate("decode_tokens_per_sec@512:-5%"),),
     )
