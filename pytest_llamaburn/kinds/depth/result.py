@@ -30,7 +30,8 @@ _SHORT = 0.9  # a prompt with a smaller share of its tokens was cut by the serve
 class Prefill(Part):
     """The rate at which a prompt is read: 1000 / slope of the time to the first token.
 
-    `overhead_ms` is the time to the first token of a prompt without a token.
+    `overhead_ms` is the time to the first token of a prompt without a token; it is None if the
+    server does not tell how much of a prompt came from its cache.
     """
 
     tokens_per_sec: float | None
@@ -170,7 +171,7 @@ def _prefill(rows: Sequence[Document], depth: int, reason: str | None) -> Docume
     return {
         "tokens_per_sec": 1000 / line.value,
         "ci95": [1000 / high, 1000 / low] if low > 0 else None,
-        "overhead_ms": line.at_zero,
+        "overhead_ms": line.at_zero if _cache_is_known(used) else None,
         "n": line.n,
         "reason": None if low > 0 else "too few requests, or too noisy ones, for an interval",
     }
@@ -188,6 +189,11 @@ def _hits(rows: Sequence[Document], depth: int) -> list[Document]:
     """Return the requests whose depth came from the cache; all, if the server never has it."""
     hits = [row for row in rows if (row["cached_tokens"] or 0) >= _CACHED * depth]
     return hits or [*rows]
+
+
+def _cache_is_known(rows: Sequence[Document]) -> bool:
+    """Return whether the tokens that were read are known, not only their differences."""
+    return all(row["cached_tokens"] is not None for row in rows)
 
 
 def _counts(row: Document) -> bool:

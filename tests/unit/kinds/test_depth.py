@@ -88,6 +88,13 @@ def test_a_prompt_that_the_server_cut_gives_no_rate() -> None:
     assert at["reason"] == "the server cut the prompt to 532 tokens: its context is shorter"
 
 
+def test_a_server_that_tells_nothing_of_its_cache_has_a_rate_but_no_overhead() -> None:
+    rows = [{**row, "cached_tokens": None} for row in measured(Rated(), "0,512")["runs"]]
+    alone, deep = (at["prefill"] for at in result.found(rows, "0,512", {})["depths"])
+    assert deep["tokens_per_sec"] == pytest.approx(2000, rel=0.02)
+    assert (alone["overhead_ms"], deep["overhead_ms"]) == (None, None)
+
+
 def test_requests_that_missed_the_cache_are_left_out_of_the_slope() -> None:
     found = measured(Rated(), "512")
     rows = found["runs"]
