@@ -31,7 +31,7 @@ function Live({ job, history }: { job: Job; history: Progress[] }) {
           {...shared}
           title="Throughput and clients"
           y={{ label: "throughput", unit: "requests/s" }}
-          right={{ label: "load" }}
+          right={{ label: "in flight", unit: "requests" }}
           series={[
             curve("requests per second", "requests_per_sec", "requests/s"),
             { ...curve("in flight", "in_flight", "requests"), side: "right" },
@@ -92,7 +92,8 @@ function factorOf(command: string): number {
 }
 
 function bandOf({ from, to, level, state }: LiveLevel): Band {
-  return { from, to, label: `${number(level)}: ${state}`, tone: STATES[state] ?? "plain" };
+  const label = `${number(level)}: ${state}`;
+  return { from, to, label, short: state, tone: STATES[state] ?? "plain" };
 }
 
 /** Return where the load first degraded, and where it first failed. */
