@@ -11,6 +11,7 @@ from support.rated_server import Rated
 from support.single_runs import document, prepared
 
 from pytest_llamaburn import gates
+from pytest_llamaburn.charts import Plot
 from pytest_llamaburn.errors import SettingsError
 from pytest_llamaburn.kinds._comparable import Choice
 from pytest_llamaburn.kinds.chat import charts, insights, plan, result, table
@@ -229,6 +230,7 @@ def test_table_says_which_turn_reached_the_end_and_why_a_turn_has_no_value(tmp_p
 def test_charts_show_hits_and_misses_over_the_turns() -> None:
     made = file_of(held(Rated()))
     (plot,) = charts.charts(made)
+    assert isinstance(plot, Plot)
     assert [line.name for line in plot.lines] == ["earlier turns cached", "cache miss"]
     assert [card.label for card in charts.cards(made)][:3] == [
         "time to first token, turn 1",
