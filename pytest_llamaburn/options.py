@@ -264,7 +264,7 @@ def _known_keys(keys: Sequence[str]) -> set[str]:
 
 
 def _is_known(key: str, known: set[str]) -> bool:
-    return bool(key in known or _table(key, known) or key.startswith(settings.RESERVED_TOML))
+    return bool(key in known or _table(key, known))
 
 
 def _table(key: str, known: set[str]) -> str:

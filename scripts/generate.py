@@ -121,6 +121,7 @@ def options_page(kinds: Iterable[RunKind]) -> str:
     for name, found in of_kind.items():
         own = [option for key, option in found.items() if key not in shared]
         parts.append(_group(f"`llamaburn {name}`", own))
+    parts.append(_group("Audio devices", settings.options_of(settings.Audio)))
     parts.append(_group("Output", settings.options_of(settings.Display)))
     return "".join(parts)
 
