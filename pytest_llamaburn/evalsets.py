@@ -7,7 +7,7 @@ import json
 from functools import cache
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
-from pytest_llamaburn import criteria, datasets, measures, metrics, registry
+from pytest_llamaburn import criteria, datasets, files, measures, media, metrics, registry
 from pytest_llamaburn.errors import DatasetError, SettingsError
 from pytest_llamaburn.registry import unknown
 
@@ -30,8 +30,9 @@ _TAKEN: Final = (
 class Question(NamedTuple):
     """One question of an eval set; without a scorer, only judges can score its answer.
 
-    `options` has the fields that only the scorer reads, as they are in the file. `definitions` has
-    the user's own criteria, `context` the documents to answer with.
+    `media` has the images, recordings or videos: `kind`, `path` or `make` (a description from which
+    it is made), and `sha256`. `options` has the fields that only the scorer reads, as they are in
+    the file. `definitions` has the user's own criteria, `context` the documents to answer with.
     """
 
     id: str
@@ -45,12 +46,17 @@ class Question(NamedTuple):
     options: dict[str, Any] = {}  # noqa: RUF012 - never changed
     definitions: tuple[dict[str, Any], ...] = ()
     context: tuple[str, ...] = ()
+    media: tuple[dict[str, Any], ...] = ()
 
     @property
     def sha256(self) -> str:
         """A short digest of what is asked and what counts as the answer."""
-        context = [self.context] if self.context else []
-        return _digest([self.prompt, self.reference, self.rubric, self.options, *context])
+        more = [part for part in (self.context, self._media_sha256) if part]
+        return _digest([self.prompt, self.reference, self.rubric, self.options, *more])
+
+    @property
+    def _media_sha256(self) -> tuple[str, ...]:
+        return tuple(one["sha256"] for one in self.media)
 
     @property
     def asked(self) -> tuple[Criterion, ...]:
@@ -61,7 +67,8 @@ class Question(NamedTuple):
     @property
     def content(self) -> tuple[Any, ...]:
         """What the digest of a set is made of; fields of later versions only if they are given."""
-        return tuple(value for n, value in enumerate(self) if n < _FIRST_FIELDS or value)
+        fields = self._replace(media=self._media_sha256)  # type: ignore[arg-type]  # for the digest
+        return tuple(value for n, value in enumerate(fields) if n < _FIRST_FIELDS or value)
 
 
 _FIRST_FIELDS: Final = 9
@@ -85,6 +92,7 @@ class EvalSet(NamedTuple):
     path: Path
     system: str | None = None
     examples: tuple[Example, ...] = ()
+    modality: str | None = None  # of its media
 
 
 def builtin_eval_sets() -> list[str]:
@@ -92,20 +100,63 @@ def builtin_eval_sets() -> list[str]:
     return datasets.shipped("eval_sets")
 
 
-def load_eval_set(name_or_path: str | Path) -> EvalSet:
+def builtin_media_sets() -> list[str]:
+    """Return the names of the built-in sets with media."""
+    return datasets.shipped("media_sets")
+
+
+def load_eval_set(name_or_path: str | Path, media_folder: str | None = None) -> EvalSet:
     """Return a built-in eval set, or that of a JSON, JSONL or CSV file.
 
-    Raises DatasetError with the file, the entry and the field that is wrong.
+    With `media_folder`, its questions are those of that directory of media, asked as those of the
+    set. Raises DatasetError with the file, the entry and the field that is wrong.
     """
-    path = datasets.find(str(name_or_path), "eval_sets", "eval set", _SUFFIXES)
+    name = str(name_or_path)
+    if name in builtin_media_sets():
+        path = datasets.data_dir("media_sets") / f"{name}.json"
+    else:
+        path = datasets.find(name, "eval_sets", "eval set", _SUFFIXES, builtin_media_sets())
     content, places = datasets.content_of(path, "questions")
-    return eval_set(content, path, places)
+    if media_folder is None:
+        return eval_set(content, path, places)
+    return _with_media_of(files.home(media_folder), eval_set(content, path, places), content)
 
 
-def eval_set(content: Any, path: Path, places: Sequence[str] = ()) -> EvalSet:
+def _with_media_of(folder: Path, found: EvalSet, content: dict[str, Any]) -> EvalSet:
+    """Return a set that asks about the media of a directory; raises DatasetError."""
+    from pytest_llamaburn import readers
+
+    if found.modality is None:
+        raise DatasetError(
+            f"--input: {found.name} has no media: name a set that has: --set "
+            f"{', '.join(builtin_media_sets())}"
+        )
+    suffixes = registry.load("modalities", found.modality).SUFFIXES
+    entries = readers.entries(folder, suffixes)
+    usual = content.get("input", {})
+    kept = ("name", "version", "modality", "system", "criteria")
+    whole = {
+        **{name: content[name] for name in kept if name in content},
+        "questions": [_asked_as(usual, entry, number) for number, entry in enumerate(entries, 1)],
+    }
+    return eval_set(whole, folder, folder=folder)
+
+
+def _asked_as(usual: dict[str, Any], entry: dict[str, Any], number: int) -> dict[str, Any]:
+    """Return an entry of a directory with what it lacks; without a reference, judges score it."""
+    own = {"id": f"{number}", **usual, **entry}
+    if own.get("reference") is None and "scorer" not in entry:
+        own.pop("scorer", None)
+    return own
+
+
+def eval_set(
+    content: Any, path: Path, places: Sequence[str] = (), folder: Path | None = None
+) -> EvalSet:
     """Return a checked eval set; `places` has the place of each question in the file at `path`.
 
-    Raises DatasetError with the file, the entry and the field that is wrong.
+    `folder` is the directory of its media, by default that of the file. Raises DatasetError with
+    the file, the entry and the field that is wrong.
     """
     from pydantic import ValidationError
 
@@ -114,7 +165,12 @@ def eval_set(content: Any, path: Path, places: Sequence[str] = ()) -> EvalSet:
     except ValidationError as err:
         raise DatasetError(f"{path}: {datasets.located(err, content, places)}") from None
     own = _own_criteria(checked.criteria, path)
-    questions = tuple(_question(entry, own) for entry in checked.questions)
+    if any(entry.media for entry in checked.questions):
+        _check_modality(checked.modality, path)
+    questions = tuple(
+        _question(entry, own)._replace(media=_media(entry, checked.modality, folder or path.parent))
+        for entry in checked.questions
+    )
     first: dict[str, str] = {}
     for index, question in enumerate(questions):
         where = datasets.named_place(
@@ -129,7 +185,28 @@ def eval_set(content: Any, path: Path, places: Sequence[str] = ()) -> EvalSet:
     around = [checked.system, examples] if checked.system or examples else []
     contents = [question.content for question in questions]
     digest = _digest([contents, *around] if around else contents)
-    return EvalSet(checked.name, checked.version, questions, digest, path, checked.system, examples)
+    around = (checked.system, examples, checked.modality)
+    return EvalSet(checked.name, checked.version, questions, digest, path, *around)
+
+
+def _check_modality(name: str | None, path: Path) -> None:
+    known = registry.names("modalities")
+    if name not in known:
+        why = unknown("modality", name, known) if name else f"is missing: {' or '.join(known)}"
+        raise DatasetError(f"{path}: modality: {why}")
+
+
+def _media(entry: Any, modality: str, folder: Path) -> tuple[dict[str, Any], ...]:
+    """Return the media of a question, each with its digest: None for a file that is missing."""
+    found: list[dict[str, Any]] = []
+    for one in entry.media:
+        if isinstance(one, str):
+            path = folder / files.home(one)
+            digest = media.sha256_of(path) if files.exists(path) else None
+            found.append({"kind": modality, "path": str(path), "sha256": digest})
+        else:
+            found.append({"kind": modality, "make": one.make, "sha256": one.sha256})
+    return tuple(found)
 
 
 def checked_criterion(found: Criterion) -> Criterion:
@@ -190,6 +267,7 @@ def _question(entry: Any, defined: dict[str, Criterion]) -> Question:
     own["criteria"] = tuple(dict.fromkeys(own["criteria"]))
     own["definitions"] = tuple(one.definition for one in defined.values())
     own["context"] = tuple(own.get("context", ()))
+    own["media"] = ()  # its paths depend on the place of the file
     if own.get("scorer") == "judge":
         own["scorer"] = None
     return Question(**{"reference": None, **own})
@@ -243,6 +321,13 @@ def eval_set_model() -> type[BaseModel]:
                 raise PydanticCustomError("anchors", "anchors belong to the scale 1 to 5")
             return self
 
+    class MadeMedium(BaseModel):
+        """A medium that is made from its description at first use; `sha256` is of its content."""
+
+        model_config = ConfigDict(extra="forbid")
+        make: dict[str, Any]
+        sha256: str
+
     class EvalQuestion(BaseModel):
         """One question; the fields from `accept` on are for its scorer.
 
@@ -250,6 +335,7 @@ def eval_set_model() -> type[BaseModel]:
         right answers besides the reference, `choices` the texts of A, B, C … in the prompt, `tests`
         Python statements that call `entry_point`, `audio` the path of a recording, and `options`
         further settings of a scorer. `context` has documents that the model gets with the question.
+        `media` has paths of its images, recordings or videos, from the directory of the set.
         """
 
         model_config = ConfigDict(extra="forbid")
@@ -270,6 +356,7 @@ def eval_set_model() -> type[BaseModel]:
         entry_point: Annotated[str, StringConstraints(pattern=r"^[A-Za-z_]\w*$")] | None = None
         tests: list[code] | None = None
         audio: text | None = None
+        media: list[text | MadeMedium] = []
         options: dict[str, Any] = {}
 
     class SolvedExample(BaseModel):
@@ -284,6 +371,8 @@ def eval_set_model() -> type[BaseModel]:
         """A set of questions for `llamaburn eval --set`.
 
         `system` is the system message before each question; `--few-shot` shows the `examples`.
+        `modality` is that of the media, and `input` has the fields of questions about the media of
+        `--input`, where the directory does not give them.
         """
 
         model_config = ConfigDict(extra="forbid")
@@ -293,6 +382,8 @@ def eval_set_model() -> type[BaseModel]:
         system: text | None = None
         examples: list[SolvedExample] = []
         criteria: list[CriterionEntry] = []
+        modality: text | None = None
+        input: dict[str, Any] = {}
         questions: Annotated[list[EvalQuestion], Field(min_length=1)]
 
     return EvalSetFile

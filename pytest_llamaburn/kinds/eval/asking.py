@@ -12,7 +12,7 @@ import re
 from itertools import islice
 from typing import TYPE_CHECKING, Any, Final
 
-from pytest_llamaburn import evalsets, files
+from pytest_llamaburn import files
 from pytest_llamaburn.errors import SettingsError
 from pytest_llamaburn.evalsets import Example
 from pytest_llamaburn.scorers import choice
@@ -115,7 +115,7 @@ def check(settings: Any) -> None:
     if not settings.few_shot and settings.choice_by == "text":
         _read(settings.system)
         return
-    found = [evalsets.load_eval_set(name) for name in settings.set]
+    found = [task.eval_set(settings, name) for name in settings.set]
     asked = [task.load(settings, name).questions for name in settings.set]
     for one, questions in zip(found, asked, strict=True):
         Asking(settings, one).check(questions)

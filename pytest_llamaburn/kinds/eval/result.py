@@ -19,7 +19,7 @@ from pytest_llamaburn.kinds._file import (
     status,
     totals,
 )
-from pytest_llamaburn.kinds.eval import insights, judge_totals, measures, scores
+from pytest_llamaburn.kinds.eval import insights, judge_totals, measures, rates, scores, shown
 from pytest_llamaburn.metrics import REQUEST, summary
 
 if TYPE_CHECKING:
@@ -116,6 +116,9 @@ class Answer(Part):
     verdict: Verdict | None
     choice_logprobs: dict[str, float | None] | None = None
     choice_mass: float | None = None
+    media: list[dict[str, Any]] = Field(default_factory=list)
+    media_tokens: int | None = None
+    measured: dict[str, Any] = Field(default_factory=dict)
 
 
 class Item(Answer):
@@ -199,6 +202,8 @@ class EvalResults(Part):
     unparsable: Counted | None = None
     not_attempted: Counted | None = None
     correct_given_attempted: Right | None = None
+    rates: dict[str, Mean] = Field(default_factory=dict)
+    media: dict[str, Any] | None = None
     pass_at_k: dict[str, Any] | None
     by_category: dict[str, dict[str, Any]]
     correct_macro: Macro | None = None
@@ -234,6 +239,8 @@ def build(record: Record) -> dict[str, Any]:
             "criteria": scores.criteria(items),
             "grades": scores.grades(items),
             **scores.correctness(items),
+            **rates.of(items),
+            **shown.of(items, header["eval_set"].get("modality")),
             "pass_at_k": scores.pass_at_k(items, config["pass_k"]),
             **_by_category(items),
             "pairwise": scores.pairwise(items, config["compare_to"]),
@@ -385,6 +392,7 @@ def _answer(
         "verdict": verdict,
         "choice_logprobs": row.get("choice_logprobs"),
         "choice_mass": row.get("choice_mass"),
+        **{name: row[name] for name in ("media", "media_tokens", "measured") if name in row},
     }
 
 

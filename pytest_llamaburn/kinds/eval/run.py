@@ -9,9 +9,10 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING, Any
 
-from pytest_llamaburn import evalsets, gates, registry
+from pytest_llamaburn import gates, modalities, registry
 from pytest_llamaburn.backends._base import Server
 from pytest_llamaburn.errors import DatasetError, SettingsError
+from pytest_llamaburn.kinds import _probe
 from pytest_llamaburn.kinds._run import Run
 from pytest_llamaburn.kinds.eval import KIND, asking, insights, measures, scoring, task
 from pytest_llamaburn.kinds.eval.answering import Answering, thought_in
@@ -52,6 +53,8 @@ class EvalRun(Run):
         self._is_opponent = False
         self._warned = False
         self._is_limit_ours = False
+        self._probed: dict[str, Any] | None = None  # what a first medium showed
+        self._notes: list[str] = []  # on media that are not those of the set
 
     async def prepare(
         self, model: str | None, planned: dict[str, int], about: dict[str, Any]
@@ -127,6 +130,16 @@ class EvalRun(Run):
         for name in sorted({q.scorer for q in self._questions if q.scorer}):
             if check := getattr(registry.load("scorers", name), "ready", None):
                 check()
+        if self._modality is not None and not self.settings.rescore:
+            self._modality.ready()
+            for question in self._questions:
+                self._notes += modalities.check(question.media)
+
+    @property
+    def _modality(self) -> Any:
+        """The module of the modality of the set's media, or None."""
+        name = self._about()["eval_set"].get("modality")
+        return modalities.named(name) if name else None
 
     def _tell_unsearched(self) -> None:
         """Say so if the user seems to want a search that is not made."""
@@ -144,8 +157,10 @@ class EvalRun(Run):
         self._judging.refuse_self(self.model.id)
         if not self._is_opponent:
             task.refuse_itself(self.settings, self.model.id)
-        ask = asking.Asking(self.settings, evalsets.load_eval_set(self.identity.variant))
+        ask = asking.Asking(self.settings, task.eval_set(self.settings, self.identity.variant))
         self._decide(ask.system)
+        if self._modality is not None:
+            _probe.check_capability(self.model, self.server, self._modality)
         self._answering = Answering(
             self.settings,
             self.backend,
@@ -154,6 +169,7 @@ class EvalRun(Run):
             ask,
             self._search,
             self.messages,
+            self._modality,
         )
 
     def _decide(self, system: str | None) -> None:
@@ -187,6 +203,8 @@ class EvalRun(Run):
             self._answering.settings = self.settings
             if self.server.kind == "ollama":  # another size of the context loads the model again
                 await self._untimed("Say hello.")
+        if self._modality is not None and not hasattr(self._modality, "ask"):
+            self._probed = await _probe.sent(self.backend, self.model, self._modality)
         if self.settings.choice_by == "logprob":
             await self._answering.check_logprobs(self._questions)
 
@@ -213,6 +231,10 @@ class EvalRun(Run):
         return {"eval_set": task.load(self.settings, self.identity.variant).about}
 
     def _begin(self, requests: int) -> None:
+        if self._probed is not None:
+            self._journal("facts", {"media_probe": self._probed})
+        for note in self._notes:
+            self._progress.say(note)
         self._progress.say(f"{requests} {_UNIT} of {self.model.id}")
 
     def _reopen(self, planned: dict[str, int]) -> None:

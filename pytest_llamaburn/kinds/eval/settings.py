@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from pytest_llamaburn.settings import Judging, Run, Searching, opt, words
+from pytest_llamaburn.settings import Judging, Run, Searching, Showing, opt, words
 
 
-class Eval(Run, Judging, Searching):
+class Eval(Run, Judging, Searching, Showing):
     """Settings of `llamaburn eval`."""
 
     set: tuple[str, ...] = opt(
@@ -14,6 +14,13 @@ class Eval(Run, Judging, Searching):
         "per set",
         scope="eval",
         bounds={"min_length": 1},
+    )
+    input: str | None = opt(
+        None,
+        "directory of your own media, asked as the set with media asks; with a manifest, or with "
+        "a text file of the same name beside each",
+        path=True,
+        example="images",
     )
     limit: int | None = opt(
         None,
